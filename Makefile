@@ -1,0 +1,45 @@
+# comeback: `make` lists the targets.
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+COMMIT  := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+TOOLS   := $(CURDIR)/.tools/bin
+GO      ?= go
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test check soak bench tools tidy clean needs
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build ./comeback
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o comeback ./cmd/comeback
+
+demo: needs build ## a shop, its backups, an incident and a signed rehearsal, in ./demo
+	./comeback demo --dir demo
+
+test: needs tools ## all tests, with the race detector
+	COMEBACK_TOOLS=$(TOOLS) $(GO) test -race ./...
+
+check: tools ## gofmt, vet, staticcheck, the layers, go mod tidy
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt -w on these files"; exit 1; }
+	$(GO) vet ./...
+	$(TOOLS)/staticcheck ./...
+	$(TOOLS)/depguard -c layers.json ./...
+	$(GO) mod tidy -diff
+
+needs: # PostgreSQL, ssh-keygen and git, installed where apt-get can, named where not
+	@./.ci/needs
+
+tools: $(TOOLS)/staticcheck $(TOOLS)/depguard $(TOOLS)/versitygw # built once, pinned by tools/go.mod
+
+$(TOOLS)/staticcheck: tools/go.mod
+	cd tools && $(GO) build -o $@ honnef.co/go/tools/cmd/staticcheck
+
+$(TOOLS)/depguard: tools/go.mod
+	cd tools && $(GO) build -o $@ github.com/OpenPeeDeeP/depguard/v2/cmd/depguard
+
+$(TOOLS)/versitygw: tools/go.mod
+	cd tools && $(GO) build -o $@ github.com/versity/versitygw/cmd/versitygw
+
+clean: ## remove what make built
+	rm -rf comeback .tools

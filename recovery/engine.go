@@ -1,0 +1,227 @@
+package recovery
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"comeback/storage"
+)
+
+// Engine surveys and restores one kind of backup. A new engine is one package
+// and one line in cmd/comeback/engines.go; nothing else knows it by name.
+type Engine interface {
+	// Schema is what the engine understands in a runbook.
+	Schema() Schema
+	// Survey says what the store of copy holds for a component. It only
+	// reads. What is missing or broken in the copy is data in the survey; an
+	// error means that the copy could not be judged.
+	Survey(ctx context.Context, c Component, copy Copy, store storage.Store) (Survey, error)
+	// Resolve turns what was asked for into a point that can be reached,
+	// before anything long is copied. A refusal names the nearest points on
+	// both sides.
+	Resolve(ctx context.Context, survey Survey, want Want, store storage.Store) (Point, error)
+	// Plan lists the steps that bring the component to the point in a
+	// target. It is pure. IDs are unique within the component; the planner
+	// prefixes them with the component's name and sets stage and budget.
+	Plan(c Component, p Point, t Target) ([]Step, error)
+	// Kinds are the kinds of steps that Plan uses.
+	Kinds() []Kind
+}
+
+// Restart says what an interrupted step needs.
+type Restart string
+
+// What an interruption leaves.
+const (
+	Repeat   Restart = "repeat"   // do it again, it replaces what it left
+	Continue Restart = "continue" // do it again, it goes on where it was
+	Clean    Restart = "clean"    // its claims must be removed first
+)
+
+// Kind executes one kind of step.
+type Kind interface {
+	Name() string
+	Restart() Restart
+	// Do executes the step and returns when its effect is durable. An error
+	// says what is wrong in the words of the program that refused, with a
+	// hint; ctx ends when the run is stopped.
+	Do(ctx context.Context, env Env, s Step) (Outcome, error)
+}
+
+// Env is a step's only way to the world.
+type Env interface {
+	// Store opens a copy by its name in the plan.
+	Store(ctx context.Context, copy string) (storage.Store, error)
+	// Target returns the directory that the step may write into, which
+	// exists and is empty or the step's own. In a rehearsal only scratch
+	// targets can be resolved.
+	Target(ctx context.Context, id TargetID) (Handle, error)
+	// Claim records that the run is about to create or hold a resource. It
+	// must not return before the record is durable.
+	Claim(ctx context.Context, r Resource) error
+	// Meter is how the step shows what it does.
+	Meter() Meter
+	// Command runs a program in a process group of its own, with the
+	// environment that cmd names and nothing else, and ends it with ctx. An
+	// error carries the last lines of its standard error, redacted.
+	Command(ctx context.Context, cmd Cmd) error
+	// Binding is where a restored component can be reached.
+	Binding(component string) (Binding, bool)
+	// Artifact creates a file that is kept with the report; Close makes it
+	// durable.
+	Artifact(name string) (io.WriteCloser, error)
+	// Now is the run's clock.
+	Now() time.Time
+	// Secret resolves a reference such as "${DATABASE_URL}"; what it returns
+	// is redacted from everything that the run records.
+	Secret(text string) (string, error)
+}
+
+// Handle is a resolved target.
+type Handle struct {
+	// Dir is an absolute path.
+	Dir     string
+	Scratch bool
+	// Owner is the user that servers run as; its ids are -1 where the run's
+	// own user serves.
+	Owner User
+}
+
+// User is an operating system user by its ids.
+type User struct {
+	Name     string
+	UID, GID int
+}
+
+// ResourceKind is a kind of thing that a run makes or holds.
+type ResourceKind string
+
+// The kinds of resources.
+const (
+	Directory ResourceKind = "directory" // ID is an absolute path
+	Cluster   ResourceKind = "cluster"   // ID is a PostgreSQL data directory
+	Process   ResourceKind = "process"   // ID is a pid
+)
+
+// Resource is something that a run makes or holds, and must give back.
+type Resource struct {
+	Kind ResourceKind `json:"kind"`
+	ID   string       `json:"id"`
+	// Details help to find and judge it after a crash.
+	Details map[string]string `json:"details,omitempty"`
+}
+
+// Releaser removes a kind of resource. Release must be safe to repeat, must
+// work from the resource's record alone, and returns nil only when the
+// resource is proven to be gone.
+type Releaser interface {
+	Resource() ResourceKind
+	Release(ctx context.Context, r Resource) error
+}
+
+// Meter is how a running step is seen. Everything but Checkpoint is lossy: it
+// may be called as often as is convenient and never blocks.
+type Meter interface {
+	// Phase names what the step does now and resets its progress. Total is
+	// in units, or 0 where it is not known.
+	Phase(name string, total int64, unit Unit)
+	// Add counts progress; Set sets it.
+	Add(n int64)
+	Set(n int64)
+	// Note is a short live remark: "at 01:53:12 of 02:41:05".
+	Note(text string)
+	// Log is a line for the step's log, which is kept as an artifact.
+	Log(line string)
+	// Checkpoint records how far the step has come; durable when it returns.
+	Checkpoint(ctx context.Context, text string) error
+}
+
+// Unit is what progress is counted in.
+type Unit string
+
+// The units of progress.
+const (
+	InBytes  Unit = "bytes"
+	InLSN    Unit = "lsn" // bytes of WAL replayed
+	InItems  Unit = "items"
+	NoUnit   Unit = ""
+	InTables Unit = "tables"
+)
+
+// Cmd is a program to run.
+type Cmd struct {
+	// Path is the program; Args are its arguments without the program's name.
+	Path string
+	Args []string
+	Dir  string
+	// Env is the whole environment, as KEY=value.
+	Env []string
+	// User is who runs it; nil is the run's own user.
+	User  *User
+	Stdin io.Reader
+	// Stdout and Stderr get what the program writes as it writes it; where
+	// they are nil, lines go to the step's log.
+	Stdout, Stderr io.Writer
+	// Isolated asks for a network namespace with loopback only. Where the
+	// host cannot give one the command is not run and ErrNoIsolation returned.
+	Isolated bool
+	// Grace is how long the program may take to end when it is asked to;
+	// zero means ten seconds.
+	Grace time.Duration
+}
+
+// Outcome is what a step did.
+type Outcome struct {
+	// Says is one sentence for the journal and the report.
+	Says string `json:"says"`
+	// Facts are named values for the report: versions, digests, identities.
+	Facts map[string]string `json:"facts,omitempty"`
+	// Bindings are the addresses that can be used from now on.
+	Bindings []Binding `json:"bindings,omitempty"`
+	// Reached is the proof that a component is at its point.
+	Reached *Reached `json:"reached,omitempty"`
+	// Check is the result of a check.
+	Check *CheckResult `json:"check,omitempty"`
+	// Exceptions are what went otherwise than asked, and is accepted: roles
+	// that were created without login.
+	Exceptions []string `json:"exceptions,omitempty"`
+	// Artifacts are files kept with the report, by name.
+	Artifacts []Artifact `json:"artifacts,omitempty"`
+}
+
+// Binding is where a restored component can be reached.
+type Binding struct {
+	Component string `json:"component"`
+	// URL is a PostgreSQL connection string or a directory as file://; it
+	// holds no secret.
+	URL     string `json:"url"`
+	Scratch bool   `json:"scratch"`
+}
+
+// Reached is the proof that a component stands at its point.
+type Reached struct {
+	Component string    `json:"component"`
+	Time      time.Time `json:"time,omitzero"`
+	LSN       LSN       `json:"lsn,omitempty"`
+	XID       XID       `json:"xid,omitempty"`
+	Timeline  uint32    `json:"timeline,omitempty"`
+	// Evidence are the observations, one sentence each.
+	Evidence []string `json:"evidence"`
+}
+
+// CheckResult is what a check found.
+type CheckResult struct {
+	Name     string `json:"name"`
+	Held     bool   `json:"held"`
+	Query    string `json:"query,omitempty"`
+	Expected string `json:"expected"`
+	Found    string `json:"found"`
+}
+
+// Artifact is a file kept with the report.
+type Artifact struct {
+	Name   string `json:"name"`
+	Size   int64  `json:"size,string"`
+	SHA256 string `json:"sha256"`
+}

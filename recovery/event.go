@@ -1,0 +1,249 @@
+package recovery
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Event is one line of a journal: something that must survive. It is durable
+// before the act that it announces and after the act that it reports.
+type Event struct {
+	// Seq counts from 1.
+	Seq uint64 `json:"seq"`
+	// Prev is the SHA-256 of the line before, as package journal says.
+	Prev string    `json:"prev"`
+	At   time.Time `json:"at"`
+	// Type is the payload's name and version, "step.finished/1".
+	Type string          `json:"type"`
+	Data json.RawMessage `json:"data"`
+}
+
+// Payload is what an event tells. The types in this file are all there are.
+type Payload interface{ EventType() string }
+
+// The payloads of events, in the order in which a run usually writes them.
+type (
+	// RunStarted opens every journal.
+	RunStarted struct {
+		Run           string `json:"run"`
+		System        string `json:"system"`
+		Mode          Mode   `json:"mode"`
+		Number        int    `json:"number"`
+		PlanSHA256    string `json:"plan_sha256"`
+		RunbookSHA256 string `json:"runbook_sha256"`
+		Version       string `json:"version"`
+		// Operator and what follows are asserted by the environment; only
+		// a signature proves who.
+		Operator string            `json:"operator"`
+		Host     string            `json:"host"`
+		BootID   string            `json:"boot_id,omitempty"`
+		PID      int               `json:"pid"`
+		Asserted map[string]string `json:"asserted,omitempty"`
+	}
+	// RunResumed continues a run whose runner died.
+	RunResumed struct {
+		PID    int    `json:"pid"`
+		BootID string `json:"boot_id,omitempty"`
+		Reason string `json:"reason"`
+	}
+	// OutageNoted says when the outage began: "known", "estimated" or "unknown".
+	OutageNoted struct {
+		Since time.Time `json:"since,omitzero"`
+		How   string    `json:"how"`
+	}
+	// StepStarted announces a step.
+	StepStarted struct {
+		Step    string `json:"step"`
+		Attempt int    `json:"attempt"`
+	}
+	// StepCheckpoint records how far a step has come.
+	StepCheckpoint struct {
+		Step string `json:"step"`
+		Text string `json:"text"`
+	}
+	// StepFinished reports that a step ended well.
+	StepFinished struct {
+		Step    string  `json:"step"`
+		Outcome Outcome `json:"outcome"`
+	}
+	// StepFailed reports that a step did not; Outcome holds what it found,
+	// for checks.
+	StepFailed struct {
+		Step    string  `json:"step"`
+		Error   string  `json:"error"`
+		Hint    string  `json:"hint,omitempty"`
+		Exit    Exit    `json:"exit,omitempty"`
+		Outcome Outcome `json:"outcome,omitzero"`
+	}
+	// StepSkipped says that a step will not run, and why.
+	StepSkipped struct {
+		Step string `json:"step"`
+		Why  string `json:"why"`
+	}
+	// Waiting says that a step waits for a person.
+	Waiting struct {
+		Step string `json:"step"`
+		// For is "ticks" or "decision".
+		For string `json:"for"`
+	}
+	// Ticked is one item of a stage decided by a person. How is "done",
+	// "talked through" or "not done", the last with a reason.
+	Ticked struct {
+		Step string `json:"step"`
+		Item int    `json:"item"`
+		How  string `json:"how"`
+		By   string `json:"by"`
+		Note string `json:"note,omitempty"`
+	}
+	// Decided is what a person chose for a failed step: "retry", "continue"
+	// or "stop".
+	Decided struct {
+		Step   string `json:"step"`
+		Choice Choice `json:"choice"`
+		Reason string `json:"reason,omitempty"`
+		By     string `json:"by"`
+	}
+	// Noted is a remark by a person.
+	Noted struct {
+		Text string `json:"text"`
+		By   string `json:"by"`
+	}
+	// ClaimMade announces a resource before it is created.
+	ClaimMade struct {
+		Step     string   `json:"step"`
+		Resource Resource `json:"resource"`
+	}
+	// ClaimReleased reports that a resource is proven gone.
+	ClaimReleased struct {
+		Resource Resource `json:"resource"`
+	}
+	// ClaimKept reports that a resource could not be removed, or is left on
+	// purpose.
+	ClaimKept struct {
+		Resource  Resource `json:"resource"`
+		Why       string   `json:"why"`
+		OnPurpose bool     `json:"on_purpose,omitempty"`
+	}
+	// StopAsked says that a person or a signal asked the run to end early.
+	StopAsked struct {
+		By     string `json:"by"`
+		Reason string `json:"reason"`
+	}
+	// CleanupStarted announces that claims are given back.
+	CleanupStarted struct{}
+	// RunEnded closes every journal.
+	RunEnded struct {
+		Result Result `json:"result"`
+		Exit   Exit   `json:"exit"`
+		Says   string `json:"says"`
+	}
+)
+
+func (RunStarted) EventType() string     { return "run.started/1" }
+func (RunResumed) EventType() string     { return "run.resumed/1" }
+func (OutageNoted) EventType() string    { return "outage.noted/1" }
+func (StepStarted) EventType() string    { return "step.started/1" }
+func (StepCheckpoint) EventType() string { return "step.checkpoint/1" }
+func (StepFinished) EventType() string   { return "step.finished/1" }
+func (StepFailed) EventType() string     { return "step.failed/1" }
+func (StepSkipped) EventType() string    { return "step.skipped/1" }
+func (Waiting) EventType() string        { return "waiting/1" }
+func (Ticked) EventType() string         { return "ticked/1" }
+func (Decided) EventType() string        { return "decided/1" }
+func (Noted) EventType() string          { return "noted/1" }
+func (ClaimMade) EventType() string      { return "claim.made/1" }
+func (ClaimReleased) EventType() string  { return "claim.released/1" }
+func (ClaimKept) EventType() string      { return "claim.kept/1" }
+func (StopAsked) EventType() string      { return "stop.asked/1" }
+func (CleanupStarted) EventType() string { return "cleanup.started/1" }
+func (RunEnded) EventType() string       { return "run.ended/1" }
+
+// Choice is what a person decides about a failed step.
+type Choice string
+
+// The choices.
+const (
+	ChooseRetry    Choice = "retry"
+	ChooseContinue Choice = "continue"
+	ChooseStop     Choice = "stop"
+)
+
+// Result is how a run ended.
+type Result string
+
+// The results.
+const (
+	ResultPassed      Result = "passed"      // every check ran and held, everything is cleaned up
+	ResultExceptions  Result = "exceptions"  // ended, with exceptions that are listed
+	ResultFailed      Result = "failed"      // a step failed and the run was stopped
+	ResultRefused     Result = "refused"     // a guard refused
+	ResultInterrupted Result = "interrupted" // stopped by a person or a signal
+)
+
+// NewEvent encodes a payload; the journal sets Seq and Prev.
+func NewEvent(at time.Time, p Payload) (Event, error) {
+	b, err := json.Marshal(p)
+	if err != nil {
+		return Event{}, fmt.Errorf("encode event %s: %w", p.EventType(), err)
+	}
+	return Event{At: at, Type: p.EventType(), Data: b}, nil
+}
+
+// Payload decodes the event. ok is false where the type is not known to this
+// version, or its data cannot be read.
+func (e Event) Payload() (p Payload, ok bool) {
+	read, ok := decoders[e.Type]
+	if !ok {
+		return nil, false
+	}
+	p, err := read(e.Data)
+	return p, err == nil
+}
+
+// decoders holds every payload that this version understands, by type.
+var decoders = map[string]func(json.RawMessage) (Payload, error){
+	RunStarted{}.EventType():     decode[RunStarted],
+	RunResumed{}.EventType():     decode[RunResumed],
+	OutageNoted{}.EventType():    decode[OutageNoted],
+	StepStarted{}.EventType():    decode[StepStarted],
+	StepCheckpoint{}.EventType(): decode[StepCheckpoint],
+	StepFinished{}.EventType():   decode[StepFinished],
+	StepFailed{}.EventType():     decode[StepFailed],
+	StepSkipped{}.EventType():    decode[StepSkipped],
+	Waiting{}.EventType():        decode[Waiting],
+	Ticked{}.EventType():         decode[Ticked],
+	Decided{}.EventType():        decode[Decided],
+	Noted{}.EventType():          decode[Noted],
+	ClaimMade{}.EventType():      decode[ClaimMade],
+	ClaimReleased{}.EventType():  decode[ClaimReleased],
+	ClaimKept{}.EventType():      decode[ClaimKept],
+	StopAsked{}.EventType():      decode[StopAsked],
+	CleanupStarted{}.EventType(): decode[CleanupStarted],
+	RunEnded{}.EventType():       decode[RunEnded],
+}
+
+func decode[P Payload](b json.RawMessage) (Payload, error) {
+	var p P
+	err := json.Unmarshal(b, &p)
+	return p, err
+}
+
+// Sample is something that need only be seen: it is coalesced, may be lost and
+// is never journaled.
+type Sample struct {
+	At    time.Time `json:"at"`
+	Step  string    `json:"step"`
+	Phase string    `json:"phase,omitempty"`
+	Done  int64     `json:"done,string"`
+	// Total is 0 where it is not known.
+	Total int64 `json:"total,string"`
+	Unit  Unit  `json:"unit,omitempty"`
+	// PerSecond is the rate over the last seconds, in units.
+	PerSecond float64 `json:"per_second,omitempty"`
+	// Left is the estimated time to the end of the phase; 0 if unknown.
+	Left Duration `json:"left,omitempty"`
+	Note string   `json:"note,omitempty"`
+	// Lines are log lines since the sample before.
+	Lines []string `json:"lines,omitempty"`
+}

@@ -1,0 +1,173 @@
+package recovery
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Fold adds one event to a state. It is pure and total: the same events give
+// the same state everywhere, and an event that it does not understand is
+// remembered in Unknown, never an error.
+func Fold(s State, e Event) State {
+	s.Seq, s.At = e.Seq, e.At
+	payload, ok := e.Payload()
+	if !ok {
+		s.Unknown = append(slices.Clip(s.Unknown), fmt.Sprintf("event %d: %s", e.Seq, e.Type))
+		return s
+	}
+	switch p := payload.(type) {
+	case RunStarted:
+		s.Run, s.System, s.Mode, s.Number = p.Run, p.System, p.Mode, p.Number
+		s.PlanSHA256, s.RunbookSHA256, s.Version = p.PlanSHA256, p.RunbookSHA256, p.Version
+		s.Operator, s.Host, s.BootID, s.Asserted = p.Operator, p.Host, p.BootID, p.Asserted
+		s.Started = e.At
+	case RunResumed:
+		s.BootID = p.BootID
+		s.Interruptions = append(slices.Clip(s.Interruptions), Interruption{To: e.At, Reason: p.Reason})
+	case OutageNoted:
+		s.Outage = p
+	case Noted:
+		s.Notes = append(slices.Clip(s.Notes), NoteState{At: e.At, Noted: p})
+	case StopAsked:
+		s.Stop = &p
+	case CleanupStarted:
+		s.Cleaning = e.At
+	case ClaimMade:
+		s.Claims = append(slices.Clip(s.Claims), ClaimState{Resource: p.Resource, Step: p.Step, Made: e.At})
+	case ClaimReleased:
+		s.claim(p.Resource, func(c *ClaimState) { c.Released, c.Kept = e.At, "" })
+	case ClaimKept:
+		s.claim(p.Resource, func(c *ClaimState) { c.Kept, c.OnPurpose = p.Why, p.OnPurpose })
+	case RunEnded:
+		s.Result, s.Exit, s.Says, s.Ended = p.Result, p.Exit, p.Says, e.At
+	default:
+		s.foldStep(e, payload)
+	}
+	return s
+}
+
+// foldStep folds the events that belong to one step.
+func (s *State) foldStep(e Event, payload Payload) {
+	var id string
+	var change func(*StepState)
+	switch p := payload.(type) {
+	case StepStarted:
+		id, change = p.Step, func(st *StepState) {
+			st.State, st.Attempts = Running, p.Attempt
+			if st.Started.IsZero() {
+				st.Started = e.At
+			}
+			st.Ended, st.Error, st.Hint, st.ExitCode = time.Time{}, "", "", 0
+			st.WaitsFor, st.WaitsSince, st.Outcome = "", time.Time{}, Outcome{}
+		}
+	case StepCheckpoint:
+		id, change = p.Step, func(st *StepState) { st.Checkpoint = p.Text }
+	case StepFinished:
+		id, change = p.Step, func(st *StepState) {
+			st.State, st.Ended, st.Outcome = Done, e.At, p.Outcome
+			st.WaitsFor, st.WaitsSince = "", time.Time{}
+		}
+		s.Bindings = append(slices.Clip(s.Bindings), p.Outcome.Bindings...)
+		if p.Outcome.Reached != nil {
+			s.Reached = append(slices.Clip(s.Reached), *p.Outcome.Reached)
+		}
+	case StepFailed:
+		id, change = p.Step, func(st *StepState) {
+			st.State, st.Ended, st.Outcome = FailedAt, e.At, p.Outcome
+			st.Error, st.Hint, st.ExitCode = p.Error, p.Hint, p.Exit
+			st.WaitsFor, st.WaitsSince = "", time.Time{}
+		}
+	case StepSkipped:
+		id, change = p.Step, func(st *StepState) { st.State, st.Ended, st.Why = Skipped, e.At, p.Why }
+	case Waiting:
+		id, change = p.Step, func(st *StepState) {
+			st.WaitsFor, st.WaitsSince = p.For, e.At
+			if p.For == "ticks" {
+				st.State = WaitsFor
+			}
+		}
+	case Ticked:
+		id, change = p.Step, func(st *StepState) {
+			st.Ticks = slices.Clone(st.Ticks)
+			if p.Item >= 0 && p.Item < len(st.Ticks) {
+				t := &st.Ticks[p.Item]
+				t.How, t.By, t.Note, t.At = p.How, p.By, p.Note, e.At
+			}
+		}
+	case Decided:
+		id, change = p.Step, func(st *StepState) {
+			st.Decisions = append(slices.Clip(st.Decisions), p)
+			st.WaitsFor, st.WaitsSince = "", time.Time{}
+			if p.Choice == ChooseContinue {
+				st.State, st.Why = Passed, p.Reason
+			}
+		}
+	}
+	i := slices.IndexFunc(s.Steps, func(st StepState) bool { return st.ID == id })
+	if change == nil || i < 0 {
+		s.Unknown = append(slices.Clip(s.Unknown), fmt.Sprintf("event %d: %s of step %q", e.Seq, e.Type, id))
+		return
+	}
+	s.Steps = slices.Clone(s.Steps)
+	change(&s.Steps[i])
+	s.foldStage(s.Steps[i].Stage)
+}
+
+// claim changes the newest claim of a resource.
+func (s *State) claim(r Resource, change func(*ClaimState)) {
+	s.Claims = slices.Clone(s.Claims)
+	for i := len(s.Claims) - 1; i >= 0; i-- {
+		if c := &s.Claims[i]; c.Kind == r.Kind && c.ID == r.ID {
+			change(c)
+			return
+		}
+	}
+	s.Unknown = append(slices.Clip(s.Unknown), fmt.Sprintf("%s %s was never claimed", r.Kind, r.ID))
+}
+
+// foldStage derives a stage from its steps.
+func (s *State) foldStage(stage int) {
+	if stage < 0 || stage >= len(s.Stages) {
+		return
+	}
+	st := StageState{Stage: s.Stages[stage].Stage, State: ToDo}
+	count := map[Progress]int{}
+	total := 0
+	for i := range s.Steps {
+		step := &s.Steps[i]
+		if step.Stage != stage {
+			continue
+		}
+		total++
+		count[step.State]++
+		if step.WaitsFor != "" {
+			count[WaitsFor]++
+		}
+		if !step.Started.IsZero() && (st.Started.IsZero() || step.Started.Before(st.Started)) {
+			st.Started = step.Started
+		}
+		if step.Ended.After(st.Ended) {
+			st.Ended = step.Ended
+		}
+	}
+	switch ended := count[Done] + count[Passed] + count[Skipped]; {
+	case count[WaitsFor] > 0:
+		st.State = WaitsFor
+	case count[FailedAt] > 0:
+		st.State = FailedAt
+	case ended == total && count[Skipped] == total:
+		st.State = Skipped
+	case ended == total && count[Passed] > 0:
+		st.State = Passed
+	case ended == total:
+		st.State = Done
+	case ended+count[Running] > 0:
+		st.State = Running
+	}
+	if st.State != Done && st.State != Passed && st.State != Skipped && st.State != FailedAt {
+		st.Ended = time.Time{}
+	}
+	s.Stages = slices.Clone(s.Stages)
+	s.Stages[stage] = st
+}

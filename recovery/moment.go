@@ -1,0 +1,174 @@
+package recovery
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// WantKind is the way in which a moment was asked for.
+type WantKind string
+
+// The ways to ask for a moment.
+const (
+	WantLatest    WantKind = "latest"     // the last commit that the copy holds
+	WantTime      WantKind = "time"       // the last commit at or before a time
+	WantLSN       WantKind = "lsn"        // nothing at or after a position
+	WantBeforeXID WantKind = "before-xid" // everything before a transaction's commit
+	WantAfterXID  WantKind = "after-xid"  // everything up to a transaction's commit, with it
+	WantBackup    WantKind = "backup"     // the end of one backup
+)
+
+// Want is the point to go back to as a person asked for it.
+type Want struct {
+	Kind   WantKind  `json:"kind"`
+	Time   time.Time `json:"time,omitzero"`
+	LSN    LSN       `json:"lsn,omitempty"`
+	XID    XID       `json:"xid,omitempty"`
+	Backup string    `json:"backup,omitempty"`
+	// Text is what was typed.
+	Text string `json:"text"`
+}
+
+func (w Want) String() string { return w.Text }
+
+var ago = regexp.MustCompile(`^(\d+)\s*(s|sec|secs|seconds?|m|min|mins|minutes?|h|hours?|d|days?)\s+ago$`)
+
+// ParseWant reads the value of --to: "latest", an RFC 3339 time with offset,
+// "10 minutes ago", "lsn:3/7A21F0C8", "before-xid:81214", "after-xid:81213", or
+// a backup's id. A time without an offset is refused, because tool and server
+// would read it in different zones.
+func ParseWant(text string, now time.Time) (Want, error) {
+	s := strings.TrimSpace(text)
+	w := Want{Text: s}
+	switch kind, value, _ := strings.Cut(s, ":"); {
+	case s == "":
+		return w, Errorf(`say for example --to latest, --to "10 minutes ago" or --to before-xid:81214`,
+			"no moment to go back to was given").WithExit(Usage)
+	case s == "latest":
+		w.Kind = WantLatest
+		return w, nil
+	case kind == "lsn":
+		lsn, err := ParseLSN(value)
+		if err != nil {
+			return w, Errorf("copy the LSN as PostgreSQL prints it", "--to %s: %w", s, err).WithExit(Usage)
+		}
+		w.Kind, w.LSN = WantLSN, lsn
+		return w, nil
+	case kind == "before-xid" || kind == "after-xid":
+		n, err := strconv.ParseUint(value, 10, 32)
+		if err != nil || n < 3 {
+			return w, Errorf("give the number that `comeback moments --around TIME` lists",
+				"--to %s: %q is not a transaction id", s, value).WithExit(Usage)
+		}
+		w.Kind, w.XID = WantKind(kind), XID(n)
+		return w, nil
+	}
+	if m := ago.FindStringSubmatch(strings.ToLower(s)); m != nil {
+		n, err := strconv.ParseInt(m[1], 10, 32)
+		if err != nil {
+			return w, Errorf("give a smaller number", "--to %q is too long ago", s).WithExit(Usage)
+		}
+		unit := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour}[m[2][0]]
+		w.Kind, w.Time = WantTime, now.Add(-time.Duration(n)*unit)
+		return w, nil
+	}
+	if t, err := time.Parse(time.RFC3339Nano, strings.Replace(s, " ", "T", 1)); err == nil {
+		w.Kind, w.Time = WantTime, t
+		return w, nil
+	}
+	if looksLikeTime.MatchString(s) {
+		example := now.Format(time.RFC3339)
+		return w, Errorf("write it with its offset, like "+example,
+			"--to %q is not an RFC 3339 time with an offset from UTC", s).WithExit(Usage)
+	}
+	w.Kind, w.Backup = WantBackup, s
+	return w, nil
+}
+
+var looksLikeTime = regexp.MustCompile(`^(\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}.*)?|\d{1,2}:\d{2}(:\d{2})?.*|now|yesterday|today)$`)
+
+// Exactness says how exactly a point can be reached.
+type Exactness string
+
+// The degrees of exactness.
+const (
+	ToCommit Exactness = "commit" // between two transactions
+	ToSecond Exactness = "second" // as a service's clock says
+	ToBackup Exactness = "backup" // the backup's own moment, nothing between
+)
+
+// Point is where one component goes back to: a moment that its engine has
+// resolved, before the long copy, to something that it can reach and prove.
+type Point struct {
+	Component string    `json:"component"`
+	Copy      string    `json:"copy"`
+	Engine    string    `json:"engine"`
+	Backup    Backup    `json:"backup"`
+	Exactness Exactness `json:"exactness"`
+	// Kept is the last commit that is kept, Lost the first that is not; the
+	// latter is zero where nothing follows in the copy.
+	Kept Commit `json:"kept,omitzero"`
+	Lost Commit `json:"lost,omitzero"`
+	// Timeline and Stop tell a WAL replay where to stop; Inclusive says
+	// whether the record at Stop is still replayed.
+	Timeline  uint32 `json:"timeline,omitempty"`
+	Stop      LSN    `json:"stop,omitempty"`
+	Inclusive bool   `json:"inclusive,omitempty"`
+	// Time is the point as a time: of the last kept commit, or the dump's
+	// start.
+	Time time.Time `json:"time,omitzero"`
+	// Bytes is what must be read to get there.
+	Bytes int64 `json:"bytes,string"`
+	// Says is the point in one line.
+	Says string `json:"says"`
+	// Warnings are what a person should know before choosing it.
+	Warnings []string `json:"warnings,omitempty"`
+	// Facts are the engine's own.
+	Facts json.RawMessage `json:"facts,omitempty"`
+}
+
+// Commit is one transaction's end in the log.
+type Commit struct {
+	XID  XID       `json:"xid,omitempty"`
+	Time time.Time `json:"time,omitzero"`
+	// LSN is where its commit record starts, End where it ends.
+	LSN LSN `json:"lsn,omitempty"`
+	End LSN `json:"end,omitempty"`
+}
+
+// Moment is the point to go back to for the whole system.
+type Moment struct {
+	Want Want `json:"want"`
+	// Anchor is the component that decides.
+	Anchor string `json:"anchor"`
+	// Points holds one point per component that comes back.
+	Points []Point `json:"points"`
+}
+
+// Point finds the point of a component.
+func (m Moment) Point(component string) (Point, bool) {
+	for _, p := range m.Points {
+		if p.Component == component {
+			return p, true
+		}
+	}
+	return Point{}, false
+}
+
+// Time is the anchor's time.
+func (m Moment) Time() time.Time {
+	p, _ := m.Point(m.Anchor)
+	return p.Time
+}
+
+func (m Moment) String() string {
+	p, ok := m.Point(m.Anchor)
+	if !ok {
+		return m.Want.Text
+	}
+	return fmt.Sprintf("%s: %s", p.Component, p.Says)
+}

@@ -1,0 +1,219 @@
+package recovery
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Mode is what a run is for.
+type Mode string
+
+// The modes.
+const (
+	Rehearsal Mode = "rehearsal" // into scratch, timed, cleaned up
+	Recovery  Mode = "recovery"  // for real
+)
+
+// Duration is a time.Duration that reads well in JSON: "15m0s".
+type Duration time.Duration
+
+// MarshalText writes "15m0s".
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	*d = Duration(v)
+	return err
+}
+
+// Plan is everything that a run will do, complete before anything runs. Its
+// digest is the SHA-256 of plan.json's bytes.
+type Plan struct {
+	Format int    `json:"comeback_plan"` // 1
+	Run    string `json:"run"`
+	System string `json:"system"`
+	Mode   Mode   `json:"mode"`
+	// Number counts the system's runs on this host; Previous is the digest of
+	// the report before this one, so that none can vanish.
+	Number   int       `json:"number"`
+	Previous string    `json:"previous,omitempty"`
+	Created  time.Time `json:"created"`
+	Runbook  Source    `json:"runbook"`
+	RPO      Duration  `json:"rpo"`
+	RTO      Duration  `json:"rto"`
+	// RehearseEvery is the interval between rehearsals that the runbook asks for.
+	RehearseEvery Duration    `json:"rehearse_every,omitempty"`
+	Moment        Moment      `json:"moment"`
+	Components    []Component `json:"components"`
+	Copies        []Copy      `json:"copies"`
+	Targets       []Target    `json:"targets"`
+	Stages        []Stage     `json:"stages"`
+	Steps         []Step      `json:"steps"`
+	// NotExecuted lists what the runbook holds and this run will not do.
+	NotExecuted []NotExecuted `json:"not_executed,omitempty"`
+	// Needs maps the environment variables that the runbook asks for to where
+	// a person finds their values.
+	Needs    map[string]string `json:"needs,omitempty"`
+	People   []Person          `json:"people,omitempty"`
+	Warnings []string          `json:"warnings,omitempty"`
+}
+
+// Source is a document by its path and the digest of its bytes.
+type Source struct {
+	Path   string `json:"path"`
+	SHA256 string `json:"sha256"`
+}
+
+// Person is somebody whom the runbook names.
+type Person struct {
+	Role  string `json:"role"`
+	Reach string `json:"reach"`
+	Key   string `json:"key,omitempty"`
+}
+
+// Stage is a section of the runbook, in the order of the document.
+type Stage struct {
+	Name   string   `json:"name"`
+	Owner  string   `json:"owner,omitempty"`
+	Budget Duration `json:"budget,omitempty"`
+	// Line is where it stands in the runbook.
+	Line  int    `json:"line"`
+	Prose string `json:"prose,omitempty"`
+}
+
+// Target is a place that a run writes to.
+type Target struct {
+	ID TargetID `json:"id"`
+	// Scratch targets are created by the run and removed by it.
+	Scratch   bool   `json:"scratch"`
+	Component string `json:"component,omitempty"`
+	// Place is the directory, host or prefix.
+	Place string `json:"place"`
+}
+
+// TargetID names a target within its plan, like "scratch/database".
+type TargetID string
+
+// NotExecuted is something that the runbook holds and a run did not do.
+type NotExecuted struct {
+	Stage string `json:"stage"`
+	What  string `json:"what"`
+	Why   string `json:"why"`
+	Line  int    `json:"line,omitempty"`
+}
+
+// Step is one thing that a run does, as data.
+type Step struct {
+	ID string `json:"id"`
+	// Stage is the index of its stage.
+	Stage int    `json:"stage"`
+	Kind  string `json:"kind"`
+	// Says is what it does, for people: "copy the base backup".
+	Says      string `json:"says"`
+	Component string `json:"component,omitempty"`
+	// After lists the steps that must have ended well before it starts.
+	After []string `json:"after,omitempty"`
+	// Args are the kind's own; never a secret, only references.
+	Args   json.RawMessage `json:"args,omitempty"`
+	Reads  []Ref           `json:"reads,omitempty"`
+	Writes []TargetID      `json:"writes,omitempty"`
+	Guards []Guard         `json:"guards,omitempty"`
+	Budget Duration        `json:"budget,omitempty"`
+	// Expected is how long it took in an earlier run, scaled; zero if never.
+	Expected Duration `json:"expected,omitempty"`
+	// MayPass says that a person may go on after its failure, with a reason:
+	// checks, ticks and shell blocks, never restores.
+	MayPass bool `json:"may_pass,omitempty"`
+	// Line is where the runbook asks for it.
+	Line int `json:"line,omitempty"`
+}
+
+// Ref is an object that a step reads.
+type Ref struct {
+	Copy string `json:"copy"`
+	Key  string `json:"key"`
+	Size int64  `json:"size,string"`
+}
+
+// Guard is a condition that must hold immediately before a step starts.
+type Guard struct {
+	// Kind is "room": at least Bytes must be free where Target lies.
+	Kind   string   `json:"kind"`
+	Target TargetID `json:"target,omitempty"`
+	Bytes  int64    `json:"bytes,string,omitempty"`
+}
+
+// GuardRoom is the kind of guard that asks for free space.
+const GuardRoom = "room"
+
+// NewStep is a step whose arguments are marshalled from args; it panics if they
+// cannot be, which is a mistake in the program.
+func NewStep(id, kind, says string, args any) Step {
+	b, err := json.Marshal(args)
+	if err != nil {
+		panic("recovery: arguments of " + kind + ": " + err.Error())
+	}
+	return Step{ID: id, Kind: kind, Says: says, Args: b}
+}
+
+// Decode reads a step's arguments.
+func (s Step) Decode(args any) error {
+	if err := json.Unmarshal(s.Args, args); err != nil {
+		return Errorf("make a new plan with this version of comeback", "read the arguments of step %s: %w", s.ID, err)
+	}
+	return nil
+}
+
+// Step finds a step by its id.
+func (p *Plan) Step(id string) (Step, bool) {
+	for _, s := range p.Steps {
+		if s.ID == id {
+			return s, true
+		}
+	}
+	return Step{}, false
+}
+
+// StepsOf lists the steps of a stage in their order.
+func (p *Plan) StepsOf(stage int) []Step {
+	var steps []Step
+	for _, s := range p.Steps {
+		if s.Stage == stage {
+			steps = append(steps, s)
+		}
+	}
+	return steps
+}
+
+// The kinds of steps that every run knows, whatever its engines.
+const (
+	KindTicks    = "ticks"     // items that a person ticks
+	KindShell    = "shell"     // a shell block of the runbook
+	KindSQLCheck = "check.sql" // a query whose result must be as expected
+)
+
+// TicksArgs are the arguments of a KindTicks step.
+type TicksArgs struct {
+	Items []string `json:"items"`
+}
+
+// ShellArgs are the arguments of a KindShell step. The bytes that run are the
+// bytes that were planned.
+type ShellArgs struct {
+	Name    string   `json:"name"`
+	Script  string   `json:"script"`
+	Timeout Duration `json:"timeout,omitempty"`
+	// Env names the variables that the block may see.
+	Env []string `json:"env,omitempty"`
+}
+
+// SQLCheckArgs are the arguments of a KindSQLCheck step.
+type SQLCheckArgs struct {
+	Name   string `json:"name"`
+	On     string `json:"on"`
+	Query  string `json:"query"`
+	Expect string `json:"expect"`
+	// Moment is what `within 10m` is relative to.
+	Moment time.Time `json:"moment,omitzero"`
+}

@@ -1,0 +1,53 @@
+package recovery
+
+import (
+	"context"
+	"iter"
+)
+
+// Session is a front end's hold on a run, in the same process or through a
+// socket.
+type Session interface {
+	// Plan is what the run executes.
+	Plan() *Plan
+	// Dir is the run's directory, with its journal and report.
+	Dir() string
+	// Events yields the run's events from a sequence number on, those to
+	// come included, until the run has ended or ctx has.
+	Events(ctx context.Context, from uint64) iter.Seq2[Event, error]
+	// Samples are lossy; the channel is closed with ctx or the run.
+	Samples(ctx context.Context) <-chan Sample
+	// Do asks the run for something; nil means that it is journaled.
+	Do(ctx context.Context, c Command) error
+}
+
+// CommandKind is what a front end can ask a run for.
+type CommandKind string
+
+// The kinds of commands.
+const (
+	DoTick   CommandKind = "tick"   // Step, Item, How, By, Text
+	DoDecide CommandKind = "decide" // Step, Choice, By, Text (the reason)
+	DoNote   CommandKind = "note"   // By, Text
+	DoStop   CommandKind = "stop"   // By, Text (the reason)
+	DoOutage CommandKind = "outage" // Outage
+)
+
+// Command is one request of a front end.
+type Command struct {
+	Kind   CommandKind `json:"kind"`
+	Step   string      `json:"step,omitempty"`
+	Item   int         `json:"item,omitempty"`
+	How    string      `json:"how,omitempty"`
+	Choice Choice      `json:"choice,omitempty"`
+	By     string      `json:"by"`
+	Text   string      `json:"text,omitempty"`
+	Outage OutageNoted `json:"outage,omitzero"`
+}
+
+// How a tick is decided.
+const (
+	TickDone          = "done"
+	TickTalkedThrough = "talked through"
+	TickNotDone       = "not done"
+)

@@ -1,0 +1,204 @@
+package recovery
+
+import "time"
+
+// Progress is where a step or a stage stands. Its text is what screens show.
+type Progress string
+
+// The states of steps and stages.
+const (
+	ToDo     Progress = "to do"
+	Running  Progress = "running"
+	WaitsFor Progress = "WAITS"
+	Done     Progress = "done"
+	FailedAt Progress = "FAILED"
+	Passed   Progress = "passed over" // failed, and a person went on with a reason
+	Skipped  Progress = "skipped"
+)
+
+// State is what a journal folds to. Screens, plain output, resume and report
+// read it and nothing else.
+type State struct {
+	Run, System   string
+	Mode          Mode
+	Number        int
+	PlanSHA256    string
+	RunbookSHA256 string
+	Version       string
+	Operator      string
+	Host          string
+	BootID        string
+	Asserted      map[string]string
+	Started       time.Time
+	Ended         time.Time
+	Outage        OutageNoted
+	Stages        []StageState
+	Steps         []StepState
+	Claims        []ClaimState
+	Bindings      []Binding
+	Reached       []Reached
+	Notes         []NoteState
+	Interruptions []Interruption
+	Stop          *StopAsked
+	Cleaning      time.Time
+	// Result is empty until the run has ended.
+	Result Result
+	Exit   Exit
+	Says   string
+	// Unknown lists events that this version does not understand; with any
+	// of them a report does not pass.
+	Unknown []string
+	// Seq is the last event that was folded in, At its time.
+	Seq uint64
+	At  time.Time
+}
+
+// StageState is a stage of a run.
+type StageState struct {
+	Stage
+	State          Progress
+	Started, Ended time.Time
+}
+
+// StepState is a step of a run.
+type StepState struct {
+	Step
+	State          Progress
+	Attempts       int
+	Started, Ended time.Time
+	Checkpoint     string
+	Outcome        Outcome
+	Error, Hint    string
+	ExitCode       Exit
+	// WaitsFor is "ticks" or "decision" while a person is needed, since
+	// WaitsSince.
+	WaitsFor   string
+	WaitsSince time.Time
+	Ticks      []TickState
+	Decisions  []Decided
+	// Why says why a step was skipped or passed over.
+	Why string
+}
+
+// TickState is an item to tick.
+type TickState struct {
+	Text string
+	// How is empty until it is decided.
+	How, By, Note string
+	At            time.Time
+}
+
+// ClaimState is a resource of the run.
+type ClaimState struct {
+	Resource
+	Step      string
+	Made      time.Time
+	Released  time.Time
+	Kept      string // why it is still there
+	OnPurpose bool
+}
+
+// NoteState is a remark.
+type NoteState struct {
+	At time.Time
+	Noted
+}
+
+// Interruption is a time in which nobody ran the run.
+type Interruption struct {
+	From, To time.Time
+	Reason   string
+}
+
+// NewState is the state before the first event of a plan's run.
+func NewState(p *Plan) State {
+	s := State{Run: p.Run, System: p.System, Mode: p.Mode, Number: p.Number}
+	for _, stage := range p.Stages {
+		s.Stages = append(s.Stages, StageState{Stage: stage, State: ToDo})
+	}
+	for _, step := range p.Steps {
+		st := StepState{Step: step, State: ToDo}
+		if step.Kind == KindTicks {
+			var args TicksArgs
+			if step.Decode(&args) == nil {
+				for _, text := range args.Items {
+					st.Ticks = append(st.Ticks, TickState{Text: text})
+				}
+			}
+		}
+		s.Steps = append(s.Steps, st)
+	}
+	return s
+}
+
+// Step finds a step's state by its id; nil if there is none.
+func (s *State) Step(id string) *StepState {
+	for i := range s.Steps {
+		if s.Steps[i].ID == id {
+			return &s.Steps[i]
+		}
+	}
+	return nil
+}
+
+// Binding finds where a component can be reached.
+func (s *State) Binding(component string) (Binding, bool) {
+	for i := len(s.Bindings) - 1; i >= 0; i-- {
+		if s.Bindings[i].Component == component {
+			return s.Bindings[i], true
+		}
+	}
+	return Binding{}, false
+}
+
+// Waits lists the steps that wait for a person.
+func (s *State) Waits() []*StepState {
+	var waits []*StepState
+	for i := range s.Steps {
+		if s.Steps[i].WaitsFor != "" {
+			waits = append(waits, &s.Steps[i])
+		}
+	}
+	return waits
+}
+
+// Held lists the claims that are not released.
+func (s *State) Held() []ClaimState {
+	var held []ClaimState
+	for _, c := range s.Claims {
+		if c.Released.IsZero() {
+			held = append(held, c)
+		}
+	}
+	return held
+}
+
+// Checks lists the results of the checks that were made, and those still to be
+// made with an empty Found.
+func (s *State) Checks() (held, total int) {
+	for i := range s.Steps {
+		st := &s.Steps[i]
+		if st.Kind == KindTicks || st.Kind == KindShell || st.Outcome.Check == nil && st.Kind != KindSQLCheck {
+			continue
+		}
+		total++
+		if st.Outcome.Check != nil && st.Outcome.Check.Held && st.State == Done {
+			held++
+		}
+	}
+	return held, total
+}
+
+// Ready reports whether everything that a step comes after has ended well or
+// was passed over.
+func (s *State) Ready(step *StepState) bool {
+	for _, id := range step.After {
+		switch before := s.Step(id); {
+		case before == nil:
+			return false
+		case before.State != Done && before.State != Passed && before.State != Skipped:
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,109 @@
+package recovery
+
+import (
+	"encoding/json"
+	"time"
+
+	"comeback/storage"
+)
+
+// Survey is what an engine found for a component in a copy. It is made by
+// reading only; what is missing or broken in the copy is data here, not an
+// error of the survey.
+type Survey struct {
+	Component string    `json:"component"`
+	Copy      string    `json:"copy"`
+	Engine    string    `json:"engine"`
+	At        time.Time `json:"at"`
+	Backups   []Backup  `json:"backups,omitempty"`
+	Windows   []Window  `json:"windows,omitempty"`
+	Findings  []Finding `json:"findings,omitempty"`
+}
+
+// Backup is one restorable thing of a component in a copy.
+type Backup struct {
+	// ID names the backup within its copy and stays the same between
+	// surveys; for most engines it is the key that people see in the copy.
+	ID        string `json:"id"`
+	Component string `json:"component"`
+	Copy      string `json:"copy"`
+	Engine    string `json:"engine"`
+	// Form says what it is: "plain SQL, gzip", "custom archive",
+	// "base backup, tar, zstd".
+	Form string `json:"form"`
+	// Objects are what must be read to restore it.
+	Objects []storage.Object `json:"objects"`
+	// Taken is the moment of its content as far as it is known: a dump's
+	// moment is its start, a base backup's is its stop.
+	Taken Span `json:"taken"`
+	// Stop is the first position that a base backup can be recovered to.
+	Stop     LSN    `json:"stop,omitempty"`
+	Timeline uint32 `json:"timeline,omitempty"`
+	// Details are facts for people and the report: server version,
+	// database, compression, start LSN.
+	Details map[string]string `json:"details,omitempty"`
+	// Problem says why it cannot be restored; empty if it can.
+	Problem string `json:"problem,omitempty"`
+	// Facts are the engine's own, opaque to everyone else.
+	Facts json.RawMessage `json:"facts,omitempty"`
+}
+
+// Size is the number of bytes to read to restore the backup.
+func (b Backup) Size() int64 {
+	var n int64
+	for _, o := range b.Objects {
+		n += o.Size
+	}
+	return n
+}
+
+// Span is a stretch of time, both ends included. Equal ends are a moment; a
+// zero From is not known.
+type Span struct {
+	From time.Time `json:"from,omitzero"`
+	To   time.Time `json:"to,omitzero"`
+}
+
+// Known reports whether the span is one moment.
+func (s Span) Known() bool { return !s.From.IsZero() && s.From.Equal(s.To) }
+
+// Window is a span of moments that can be restored from one backup.
+type Window struct {
+	Component string `json:"component"`
+	Copy      string `json:"copy"`
+	Engine    string `json:"engine"`
+	// Backup is the ID of the backup that it starts from.
+	Backup   string `json:"backup"`
+	Timeline uint32 `json:"timeline"`
+	// From is exclusive: strictly after the backup's stop. To is the last
+	// commit of the last contiguous segment, or its time is zero where the
+	// survey has not read that far (resolving does).
+	From Instant `json:"from"`
+	To   Instant `json:"to"`
+	Gaps []Gap   `json:"gaps,omitempty"`
+}
+
+// Instant is a position with its time.
+type Instant struct {
+	Time time.Time `json:"time,omitzero"`
+	LSN  LSN       `json:"lsn,omitempty"`
+}
+
+// Gap is a part of a window that cannot be restored, and why.
+type Gap struct {
+	From LSN `json:"from"`
+	// To is exclusive; zero where nothing follows.
+	To LSN `json:"to,omitempty"`
+	// Object is the object that is missing or broken.
+	Object string `json:"object"`
+	// Why is "missing", "empty", "wrong size" or "other timeline".
+	Why string `json:"why"`
+}
+
+// Finding is something about a copy that a person should know.
+type Finding struct {
+	Object string `json:"object,omitempty"`
+	Says   string `json:"says"`
+	// Do is the next step.
+	Do string `json:"do,omitempty"`
+}

@@ -1,0 +1,69 @@
+package recovery
+
+// ComponentKind is what a component is made of.
+type ComponentKind string
+
+// The kinds of components.
+const (
+	Postgres ComponentKind = "postgres"
+	Files    ComponentKind = "files"
+	Config   ComponentKind = "config"
+	Code     ComponentKind = "code"
+)
+
+// Component is a part of a system that comes back as one thing.
+type Component struct {
+	Name string        `json:"name"`
+	Kind ComponentKind `json:"kind"`
+	// With names the engine, or is empty: then every engine of the kind
+	// looks for backups.
+	With string `json:"with,omitempty"`
+	// Settings are the engine's own keys as the runbook gives them, with
+	// references such as ${DATABASE_URL} unresolved.
+	Settings Settings `json:"settings,omitempty"`
+}
+
+// Settings are a component's engine-specific keys: each value is a string or a
+// list of strings. Their names are checked against the engine's Schema before
+// anything uses them.
+type Settings map[string][]string
+
+// Text is the single value of a key, or "".
+func (s Settings) Text(key string) string {
+	if v := s[key]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+// Copy is a place that holds backups.
+type Copy struct {
+	Name string `json:"name"`
+	// URL is file:///dir or s3://bucket/prefix.
+	URL       string `json:"url"`
+	Region    string `json:"region,omitempty"`
+	Profile   string `json:"profile,omitempty"`
+	Endpoint  string `json:"endpoint,omitempty"`
+	PathStyle bool   `json:"path_style,omitempty"`
+	// Role is the ARN of a role to assume.
+	Role string `json:"role,omitempty"`
+	// Account is the account that must own the bucket.
+	Account string `json:"account,omitempty"`
+}
+
+// Schema is what an engine understands in a runbook, for the linter.
+type Schema struct {
+	// Engine is the engine's name, for `with:`.
+	Engine string
+	// Kind is the kind of component that it restores.
+	Kind ComponentKind
+	Keys []Key
+}
+
+// Key is one setting of a component.
+type Key struct {
+	Name, Doc, Example string
+	Required           bool
+	// List allows several values.
+	List bool
+}

@@ -1,0 +1,42 @@
+package recovery
+
+import (
+	"fmt"
+	"time"
+)
+
+// FormatBytes writes a size with three digits and a decimal unit, "13.1 GB".
+func FormatBytes(n int64) string {
+	const units = "kMGTPE"
+	if n < 1000 {
+		return fmt.Sprintf("%d B", n)
+	}
+	f, i := float64(n)/1000, 0
+	for f >= 999.5 && i < len(units)-1 {
+		f, i = f/1000, i+1
+	}
+	digits := 0
+	switch {
+	case f < 9.995:
+		digits = 2
+	case f < 99.95:
+		digits = 1
+	}
+	return fmt.Sprintf("%.*f %cB", digits, f, units[i])
+}
+
+// FormatSpan writes a duration as people in an incident say it: "0m35",
+// "13m12", "2h05m", "3d 4h".
+func FormatSpan(d time.Duration) string {
+	if d < 0 {
+		return "-" + FormatSpan(-d)
+	}
+	s := int64(d.Round(time.Second) / time.Second)
+	switch {
+	case s >= 48*3600:
+		return fmt.Sprintf("%dd %dh", s/86400, s%86400/3600)
+	case s >= 3600:
+		return fmt.Sprintf("%dh%02dm", s/3600, s%3600/60)
+	}
+	return fmt.Sprintf("%dm%02d", s/60, s%60)
+}

@@ -1,0 +1,117 @@
+// Package storage reads and writes the objects of a copy: a directory, a
+// bucket. It promises that bytes are streamed, never held; that an object is
+// read at one revision or not at all; and that a refusal, an absence and a
+// broken connection are three different errors. It never knows what an object
+// means: that is the engines' business.
+//
+// Abilities that only some stores have (versions, locks, identity, conditional
+// writes) are small interfaces of their own, found with [As] through any number
+// of wrappers.
+package storage
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"time"
+)
+
+// Object is one stored object as a listing or a stat saw it. Together, Key and
+// Revision name exact bytes: reading an Object whose Revision has passed gives
+// [ErrChanged], never other bytes.
+type Object struct {
+	// Key is relative to the store's root and uses forward slashes.
+	Key string `json:"key"`
+	// Size is in bytes.
+	Size int64 `json:"size,string"`
+	// Modified is the store's own clock. It says when an object was stored
+	// (for S3 multipart uploads: when the upload began), never what moment
+	// its content is of.
+	Modified time.Time `json:"modified"`
+	// Revision is opaque; it changes whenever the bytes do (an ETag and
+	// version id, or inode, size and time). It is not a content hash.
+	Revision string `json:"revision"`
+	// Checksum is the store's own checksum of the whole object as
+	// "algorithm:value" (for example "crc64nvme:…" in base64), or "".
+	// Listings may leave it empty; Stat fills it where the store has one.
+	Checksum string `json:"checksum,omitempty"`
+}
+
+// Store is a copy's way to its objects. Implementations must be safe for
+// concurrent use, must honour the context in every call, and must pass the
+// suite in package storagetest.
+type Store interface {
+	// URL names the place for people, without credentials.
+	URL() string
+	// List yields the objects whose key starts with prefix, in byte order of
+	// their keys. A failure is yielded once, last.
+	List(ctx context.Context, prefix string) iter.Seq2[Object, error]
+	// Stat describes one object; the error is ErrNotExist where it is
+	// proven to be absent.
+	Stat(ctx context.Context, key string) (Object, error)
+	// Open streams the bytes of exactly this revision from offset on. It
+	// does not retry a stream that breaks: NewReader does. It must give
+	// ErrChanged when the object's revision is no longer the one asked for.
+	Open(ctx context.Context, object Object, offset int64) (io.ReadCloser, error)
+	// Put stores all of r under key and returns only when the bytes are
+	// durable. A failed Put leaves no object under key that was not there.
+	Put(ctx context.Context, key string, r io.Reader, options PutOptions) (Object, error)
+}
+
+// PutOptions says how an object is stored.
+type PutOptions struct {
+	// IfAbsent makes Put fail with ErrExist instead of replacing an object.
+	IfAbsent bool
+	// Size is the number of bytes that r will give, or -1 where unknown.
+	Size int64
+}
+
+// The errors that callers tell apart. Stores wrap them with the object's name
+// and the service's own words.
+var (
+	// ErrNotExist: the object or the bucket is proven to be absent.
+	ErrNotExist = errors.New("does not exist")
+	// ErrExist: IfAbsent was asked for and the key is taken.
+	ErrExist = errors.New("exists already")
+	// ErrDenied: the caller is known and may not, or is not known at all.
+	ErrDenied = errors.New("access denied")
+	// ErrExpired: the credentials were good once and are no longer.
+	ErrExpired = errors.New("credentials expired")
+	// ErrChanged: the object is no longer the revision that was asked for.
+	ErrChanged = errors.New("changed while it was read")
+	// ErrCorrupt: the bytes do not match the object's size or checksum.
+	ErrCorrupt = errors.New("is damaged")
+	// ErrConfig: the address is wrong (bucket, region, account, endpoint),
+	// and trying again cannot help.
+	ErrConfig = errors.New("wrong address")
+	// ErrUnavailable: the service did not answer or broke off; trying again
+	// may help. Absence is not proven.
+	ErrUnavailable = errors.New("unavailable")
+)
+
+// A Wrapper is a Store around another one.
+type Wrapper interface{ Unwrap() Store }
+
+// As finds an ability of s or of a store that it wraps.
+func As[T any](s Store) (T, bool) {
+	for s != nil {
+		if t, ok := s.(T); ok {
+			return t, true
+		}
+		w, ok := s.(Wrapper)
+		if !ok {
+			break
+		}
+		s = w.Unwrap()
+	}
+	var zero T
+	return zero, false
+}
+
+// Identifier is a store that can say who asks and whose the place is.
+type Identifier interface {
+	// Identity describes the caller in the service's words, for example an
+	// ARN, and the account it belongs to.
+	Identity(ctx context.Context) (who, account string, err error)
+}
