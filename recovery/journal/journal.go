@@ -1,0 +1,206 @@
+// Package journal keeps the events of a run: one JSON object a line, each
+// naming the SHA-256 of the line before, each durable when Append returns.
+//
+// The first line's prev is the SHA-256 of "comeback-journal-1", a newline, the
+// runbook's hex digest and a newline, so that a journal belongs to one runbook.
+// A changed, missing or exchanged line breaks the chain at a line that can be
+// named. The chain does not stop the holder of the signing key from writing a
+// whole new journal before it is signed; the head that the copies keep does.
+//
+// A crash can leave one torn line at the end, a line without its newline. It
+// was never acknowledged, so [Open] drops it and nothing else. The package
+// never rewrites what was acknowledged.
+package journal
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"comeback/recovery"
+)
+
+// ErrTorn says that a journal's last line has no end; the lines before it are
+// whole.
+var ErrTorn = errors.New("its last line is torn")
+
+// Name is the journal's file name in a run's directory.
+const Name = "journal.jsonl"
+
+// Genesis is the prev of a journal's first line.
+func Genesis(runbookSHA256 string) string {
+	return digest([]byte("comeback-journal-1\n" + runbookSHA256 + "\n"))
+}
+
+// Journal appends to a journal file. Its methods must not be called
+// concurrently: the executor has one writer.
+type Journal struct {
+	file *os.File
+	prev string
+	seq  uint64
+	size int64
+}
+
+// Create makes a new journal; the file must not exist.
+func Create(path, runbookSHA256 string) (*Journal, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("create journal: %w", err)
+	}
+	if err := syncDir(filepath.Dir(path)); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("create journal: %w", err)
+	}
+	return &Journal{file: f, prev: Genesis(runbookSHA256)}, nil
+}
+
+// Open continues a journal and returns its events. A torn last line is dropped;
+// any other damage is an error that names the line.
+func Open(path, runbookSHA256 string) (*Journal, []recovery.Event, error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open journal: %w", err)
+	}
+	c, err := readChain(f, Genesis(runbookSHA256))
+	if errors.Is(err, ErrTorn) {
+		if err = f.Truncate(c.size); err == nil {
+			err = f.Sync()
+		}
+	}
+	if err == nil {
+		_, err = f.Seek(c.size, io.SeekStart)
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, fmt.Errorf("open journal %s: %w", path, err)
+	}
+	return &Journal{file: f, prev: c.head, seq: uint64(len(c.events)), size: c.size}, c.events, nil
+}
+
+// Append chains e, writes it and returns it as it stands in the journal. The
+// line is durable when Append returns nil. After an error nothing of the line
+// is left, and the journal can still be appended to (once there is room).
+func (j *Journal) Append(e recovery.Event) (recovery.Event, error) {
+	e.Seq, e.Prev = j.seq+1, j.prev
+	e.At = e.At.Round(0).UTC()
+	line, err := json.Marshal(e)
+	if err != nil {
+		return e, fmt.Errorf("append %s to journal: %w", e.Type, err)
+	}
+	if _, err = j.file.Write(append(line, '\n')); err == nil {
+		err = j.file.Sync()
+	}
+	if err != nil {
+		undo := j.file.Truncate(j.size)
+		_, seek := j.file.Seek(j.size, io.SeekStart)
+		return e, fmt.Errorf("append %s to journal: %w", e.Type, errors.Join(err, undo, seek))
+	}
+	j.seq, j.prev, j.size = e.Seq, digest(line), j.size+int64(len(line))+1
+	return e, nil
+}
+
+// Head is the digest of the last line and the number of lines.
+func (j *Journal) Head() (head string, entries uint64) { return j.prev, j.seq }
+
+// Close closes the file. Everything in it is durable already.
+func (j *Journal) Close() error { return j.file.Close() }
+
+// Read verifies a journal's chain and returns its events. Where only the last
+// line is torn it returns the events before it with ErrTorn; any other damage
+// is an error that names the line.
+func Read(path, runbookSHA256 string) ([]recovery.Event, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read journal: %w", err)
+	}
+	defer f.Close()
+	c, err := readChain(f, Genesis(runbookSHA256))
+	if err != nil {
+		return c.events, fmt.Errorf("read journal %s: %w", path, err)
+	}
+	return c.events, nil
+}
+
+// Head gives the digest of a journal's last line and the number of its lines.
+// It does not verify the chain: Read does.
+func Head(path string) (head string, entries int, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", 0, fmt.Errorf("read journal: %w", err)
+	}
+	defer f.Close()
+	r := bufio.NewReader(f)
+	for {
+		line, err := r.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			if len(line) > 0 {
+				return head, entries, fmt.Errorf("read journal %s: %w", path, ErrTorn)
+			}
+			return head, entries, nil
+		}
+		if err != nil {
+			return "", 0, fmt.Errorf("read journal: %w", err)
+		}
+		head, entries = digest(line[:len(line)-1]), entries+1
+	}
+}
+
+// chain is what a journal file holds.
+type chain struct {
+	events []recovery.Event
+	head   string
+	size   int64 // of the whole lines
+}
+
+func readChain(f io.Reader, genesis string) (chain, error) {
+	c := chain{head: genesis}
+	r := bufio.NewReader(f)
+	for n := 1; ; n++ {
+		line, err := r.ReadBytes('\n')
+		switch {
+		case errors.Is(err, io.EOF) && len(line) == 0:
+			return c, nil
+		case errors.Is(err, io.EOF):
+			return c, ErrTorn
+		case err != nil:
+			return c, err
+		}
+		line = line[:len(line)-1]
+		var e recovery.Event
+		d := json.NewDecoder(bytes.NewReader(line))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&e); err != nil {
+			return c, fmt.Errorf("line %d is damaged: %w", n, err)
+		}
+		if e.Prev != c.head {
+			return c, fmt.Errorf("line %d does not follow the line before it: the chain is broken", n)
+		}
+		if e.Seq != uint64(n) {
+			return c, fmt.Errorf("line %d has the number %d", n, e.Seq)
+		}
+		c.events = append(c.events, e)
+		c.head = digest(line)
+		c.size += int64(len(line)) + 1
+	}
+}
+
+func digest(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
