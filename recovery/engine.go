@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 
@@ -77,6 +78,9 @@ type Env interface {
 	// is redacted from everything that the run records.
 	Secret(text string) (string, error)
 }
+
+// ErrNoIsolation says that the host gives no network namespace.
+var ErrNoIsolation = errors.New("this host gives no network namespace")
 
 // Handle is a resolved target.
 type Handle struct {
@@ -183,8 +187,11 @@ type Outcome struct {
 	Reached *Reached `json:"reached,omitempty"`
 	// Check is the result of a check.
 	Check *CheckResult `json:"check,omitempty"`
-	// Exceptions are what went otherwise than asked, and is accepted: roles
-	// that were created without login.
+	// Remarks are what a reader of the report should know, though nothing is
+	// wrong: roles that were created without login.
+	Remarks []string `json:"remarks,omitempty"`
+	// Exceptions are what went otherwise than asked; with any of them the run
+	// ends with exceptions.
 	Exceptions []string `json:"exceptions,omitempty"`
 	// Artifacts are files kept with the report, by name.
 	Artifacts []Artifact `json:"artifacts,omitempty"`

@@ -204,8 +204,10 @@ type ShellArgs struct {
 	Name    string   `json:"name"`
 	Script  string   `json:"script"`
 	Timeout Duration `json:"timeout,omitempty"`
-	// Env names the variables that the block may see.
+	// Env names the variables of the environment that the block may see.
 	Env []string `json:"env,omitempty"`
+	// Bind maps variables to the components whose binding is their value.
+	Bind map[string]string `json:"bind,omitempty"`
 }
 
 // SQLCheckArgs are the arguments of a KindSQLCheck step.
