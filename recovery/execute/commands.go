@@ -1,0 +1,124 @@
+package execute
+
+import (
+	"fmt"
+
+	"comeback/recovery"
+)
+
+// Do carries out what a front end asks for; nil means that it is journaled. What
+// cannot be done now is refused with a sentence.
+func (x *Executor) Do(c recovery.Command) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.state.Result != "" {
+		return recovery.Errorf("read its report: comeback report show "+x.Plan.Run, "run %s has ended", x.Plan.Run)
+	}
+	switch c.Kind {
+	case recovery.DoNote:
+		return x.recordLocked(recovery.Noted{Text: c.Text, By: c.By})
+	case recovery.DoOutage:
+		return x.recordLocked(c.Outage)
+	case recovery.DoStop:
+		if x.state.Stop != nil {
+			return nil
+		}
+		return x.recordLocked(recovery.StopAsked{By: c.By, Reason: c.Text})
+	case recovery.DoTick:
+		return x.tick(c)
+	case recovery.DoDecide:
+		return x.decide(c)
+	}
+	return recovery.Errorf("", "this version does not know the command %q", c.Kind)
+}
+
+// tick decides one item of a stage; the last one ends the step.
+func (x *Executor) tick(c recovery.Command) error {
+	st := x.state.Step(c.Step)
+	switch {
+	case st == nil || st.Kind != recovery.KindTicks:
+		return recovery.Errorf("", "there is nothing to tick in step %q", c.Step)
+	case st.WaitsFor != "ticks":
+		return recovery.Errorf("", "%s does not wait for ticks now", st.Says)
+	case c.Item < 0 || c.Item >= len(st.Ticks):
+		return recovery.Errorf("", "%s has no item %d", st.Says, c.Item+1)
+	case c.How != recovery.TickDone && c.How != recovery.TickTalkedThrough && c.How != recovery.TickNotDone:
+		return recovery.Errorf("", "an item is %q, %q or %q", recovery.TickDone, recovery.TickTalkedThrough, recovery.TickNotDone)
+	case c.How == recovery.TickNotDone && c.Text == "":
+		return recovery.Errorf("say why it is not done", "an item that is not done needs a reason")
+	}
+	if err := x.recordLocked(recovery.Ticked{Step: c.Step, Item: c.Item, How: c.How, By: c.By, Note: c.Text}); err != nil {
+		return err
+	}
+	return x.endTicks(c.Step)
+}
+
+// startTicks starts a step of items. Where nobody can be asked in a rehearsal,
+// they are talked through.
+func (x *Executor) startTicks(s recovery.Step) {
+	if x.recordLocked(recovery.StepStarted{Step: s.ID, Attempt: 1}) != nil {
+		return
+	}
+	if !x.Unattended {
+		x.recordLocked(recovery.Waiting{Step: s.ID, For: "ticks"})
+		return
+	}
+	how, why := recovery.TickTalkedThrough, ""
+	if x.Plan.Mode != recovery.Rehearsal {
+		how, why = recovery.TickNotDone, "nobody was there to do it"
+	}
+	for i := range x.state.Step(s.ID).Ticks {
+		if x.recordLocked(recovery.Ticked{Step: s.ID, Item: i, How: how, By: "nobody", Note: why}) != nil {
+			return
+		}
+	}
+	x.endTicks(s.ID)
+}
+
+// endTicks finishes a step whose items are all decided.
+func (x *Executor) endTicks(step string) error {
+	var o recovery.Outcome
+	count := map[string]int{}
+	for _, t := range x.state.Step(step).Ticks {
+		if t.How == "" {
+			return nil
+		}
+		count[t.How]++
+		if t.How == recovery.TickNotDone {
+			o.Exceptions = append(o.Exceptions, fmt.Sprintf("not done: %q, because %s (%s)", t.Text, t.Note, t.By))
+		}
+	}
+	o.Says = fmt.Sprintf("%d done, %d talked through, %d not done",
+		count[recovery.TickDone], count[recovery.TickTalkedThrough], count[recovery.TickNotDone])
+	return x.recordLocked(recovery.StepFinished{Step: step, Outcome: o})
+}
+
+// decide carries out a person's choice about a failed step.
+func (x *Executor) decide(c recovery.Command) error {
+	st := x.state.Step(c.Step)
+	switch {
+	case st == nil:
+		return recovery.Errorf("", "the plan has no step %q", c.Step)
+	case st.WaitsFor != "decision":
+		return recovery.Errorf("", "%s does not wait for a decision", st.Says)
+	}
+	switch c.Choice {
+	case recovery.ChooseRetry, recovery.ChooseStop:
+	case recovery.ChooseContinue:
+		if !st.MayPass {
+			return recovery.Errorf("try again, or stop", "%s cannot be passed over: what follows needs what it restores", st.Says)
+		}
+		if c.Text == "" {
+			return recovery.Errorf("say why it is right to go on", "going on after a failure needs a reason")
+		}
+	default:
+		return recovery.Errorf("", "the choices are retry, continue and stop, not %q", c.Choice)
+	}
+	if err := x.recordLocked(recovery.Decided{Step: c.Step, Choice: c.Choice, Reason: c.Text, By: c.By}); err != nil {
+		return err
+	}
+	if c.Choice == recovery.ChooseStop {
+		return x.recordLocked(recovery.StopAsked{By: c.By, Reason: fmt.Sprintf("%s failed", st.Says)})
+	}
+	return nil
+}

@@ -1,0 +1,161 @@
+package execute
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"comeback/recovery"
+	"comeback/storage"
+)
+
+// env is one attempt's way to the world.
+type env struct {
+	x         *Executor
+	step      recovery.Step
+	meter     *meter
+	mu        sync.Mutex
+	artifacts []recovery.Artifact
+}
+
+func (e *env) Store(ctx context.Context, copy string) (storage.Store, error) {
+	return e.x.store(ctx, copy)
+}
+
+func (e *env) Meter() recovery.Meter { return e.meter }
+
+func (e *env) Now() time.Time { return e.x.Now() }
+
+func (e *env) Secret(text string) (string, error) { return e.x.Secrets.Expand(text) }
+
+func (e *env) Binding(component string) (recovery.Binding, bool) {
+	s := e.x.State()
+	b, ok := s.Binding(component)
+	if ok && e.x.Plan.Mode == recovery.Rehearsal && !b.Scratch {
+		return recovery.Binding{}, false
+	}
+	return b, ok
+}
+
+func (e *env) Claim(_ context.Context, r recovery.Resource) error {
+	s := e.x.State()
+	if slices.ContainsFunc(s.Held(), func(c recovery.ClaimState) bool { return c.Kind == r.Kind && c.ID == r.ID }) {
+		return nil
+	}
+	return e.x.record(recovery.ClaimMade{Step: e.step.ID, Resource: r})
+}
+
+// Target makes a scratch target's directory on first use. The run's own scratch
+// directory is claimed before it is made; a path that exists and was never
+// claimed belongs to somebody else and is refused.
+func (e *env) Target(ctx context.Context, id recovery.TargetID) (recovery.Handle, error) {
+	t, err := e.x.target(id)
+	if err != nil {
+		return recovery.Handle{}, err
+	}
+	if !t.Scratch {
+		return recovery.Handle{}, recovery.Errorf("choose a scratch target", "target %s: this version restores into scratch only", id).WithExit(recovery.Refused)
+	}
+	if !slices.Contains(e.step.Writes, id) {
+		return recovery.Handle{}, recovery.Errorf("report this as a bug", "step %s may not write to %s: its plan does not say so", e.step.ID, id).WithExit(recovery.Refused)
+	}
+	root := filepath.Dir(t.Place)
+	s := e.x.State()
+	claimed := slices.ContainsFunc(s.Held(), func(c recovery.ClaimState) bool { return c.Kind == recovery.Directory && c.ID == root })
+	if _, err := os.Lstat(root); err == nil && !claimed {
+		return recovery.Handle{}, recovery.Errorf("move it away, or choose another place with --scratch",
+			"%s exists and is not of this run", root).WithExit(recovery.Refused)
+	}
+	if err := e.Claim(ctx, recovery.Resource{Kind: recovery.Directory, ID: root}); err != nil {
+		return recovery.Handle{}, err
+	}
+	for _, dir := range []string{root, t.Place} {
+		if err := e.makeDir(dir); err != nil {
+			return recovery.Handle{}, err
+		}
+	}
+	return recovery.Handle{Dir: t.Place, Scratch: true, Owner: e.x.Owner}, nil
+}
+
+// makeDir creates a directory for the user that servers run as; 0700.
+func (e *env) makeDir(dir string) error {
+	err := os.Mkdir(dir, 0o700)
+	if err == nil && e.x.Owner.UID >= 0 {
+		err = os.Chown(dir, e.x.Owner.UID, e.x.Owner.GID)
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return recovery.Errorf("choose another place with --scratch", "create the scratch directory: %w", err)
+	}
+	return nil
+}
+
+// Artifact creates a file in the run's directory.
+func (e *env) Artifact(name string) (io.WriteCloser, error) {
+	if name == "" || filepath.Base(name) != name || strings.HasPrefix(name, ".") {
+		return nil, fmt.Errorf("create artifact %q: not a plain file name", name)
+	}
+	a, err := createArtifact(e.x.Dir, name)
+	if err != nil {
+		return nil, err
+	}
+	a.done = func(r recovery.Artifact) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.artifacts = append(e.artifacts, r)
+	}
+	return a, nil
+}
+
+// artifact is a file under artifacts/ that knows its digest.
+type artifact struct {
+	name string
+	file *os.File
+	sum  hash.Hash
+	size int64
+	done func(recovery.Artifact)
+}
+
+func createArtifact(dir, name string) (*artifact, error) {
+	if err := os.MkdirAll(filepath.Join(dir, "artifacts"), 0o700); err != nil {
+		return nil, fmt.Errorf("create artifact: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "artifacts", name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("create artifact: %w", err)
+	}
+	return &artifact{name: name, file: f, sum: sha256.New()}, nil
+}
+
+func (a *artifact) Write(b []byte) (int, error) {
+	n, err := a.file.Write(b)
+	a.sum.Write(b[:n])
+	a.size += int64(n)
+	return n, err
+}
+
+// Close makes the file durable and reports its digest.
+func (a *artifact) Close() error {
+	err := errors.Join(a.file.Sync(), a.file.Close())
+	if err != nil {
+		return fmt.Errorf("write artifact %s: %w", a.name, err)
+	}
+	if a.done != nil {
+		a.done(a.record())
+	}
+	return nil
+}
+
+func (a *artifact) record() recovery.Artifact {
+	return recovery.Artifact{Name: a.name, Size: a.size, SHA256: hex.EncodeToString(a.sum.Sum(nil))}
+}

@@ -1,0 +1,140 @@
+package execute
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"comeback/recovery"
+)
+
+// finish ends a run whose steps have all ended: what did not run is skipped
+// with its reason, what the run made is given back, and the result is recorded.
+func (x *Executor) finish(ctx context.Context) {
+	for _, st := range x.State().Steps {
+		switch {
+		case st.State == recovery.ToDo || st.State == recovery.WaitsFor:
+			x.note(recovery.StepSkipped{Step: st.ID, Why: x.whySkipped()})
+		case st.State == recovery.Running:
+			x.note(recovery.StepFailed{Step: st.ID, Error: "stopped before it had ended", Exit: recovery.Interrupted})
+		}
+	}
+	x.note(recovery.CleanupStarted{})
+	x.release(ctx)
+	s := x.State()
+	end := Ending(&s, x.Plan)
+	x.note(end)
+}
+
+func (x *Executor) whySkipped() string {
+	s := x.State()
+	if s.Stop != nil {
+		return "the run was stopped: " + s.Stop.Reason
+	}
+	return "a step before it failed"
+}
+
+// release gives back every claim, the newest first. What cannot be removed is
+// recorded as kept; the others are still removed.
+func (x *Executor) release(ctx context.Context) {
+	s := x.State()
+	keep := x.Keep && !slices.ContainsFunc(s.Steps, func(st recovery.StepState) bool { return st.State == recovery.FailedAt })
+	for _, c := range slices.Backward(s.Held()) {
+		if keep {
+			x.note(recovery.ClaimKept{Resource: c.Resource, Why: "kept as asked", OnPurpose: true})
+			continue
+		}
+		r, ok := x.releasers[c.Kind]
+		var err error
+		if !ok {
+			err = fmt.Errorf("this version cannot remove a %s", c.Kind)
+		} else {
+			err = r.Release(ctx, c.Resource)
+		}
+		if err != nil {
+			x.note(recovery.ClaimKept{Resource: c.Resource, Why: x.Secrets.Redact(err.Error())})
+			continue
+		}
+		x.note(recovery.ClaimReleased{Resource: c.Resource})
+	}
+}
+
+// Ending judges a run whose steps have ended and whose claims were given back.
+// Passed means that every step was done, every check held and everything the
+// run made is gone; it is never the default.
+func Ending(s *recovery.State, p *recovery.Plan) recovery.RunEnded {
+	var failed, exceptions []string
+	exit := recovery.Failed
+	for i := range s.Steps {
+		st := &s.Steps[i]
+		switch st.State {
+		case recovery.Done:
+			exceptions = append(exceptions, st.Outcome.Exceptions...)
+		case recovery.Passed:
+			exceptions = append(exceptions, st.Says+": passed over, "+st.Why)
+		case recovery.Skipped:
+			exceptions = append(exceptions, st.Says+": "+st.Why)
+		default:
+			failed = append(failed, st.Says+": "+st.Error)
+			if st.ExitCode == recovery.Refused {
+				exit = recovery.Refused
+			}
+		}
+	}
+	for _, c := range s.Held() {
+		if !c.OnPurpose {
+			exceptions = append(exceptions, fmt.Sprintf("%s %s could not be removed: %s", c.Kind, c.ID, c.Kept))
+		}
+	}
+	exceptions = append(exceptions, s.Unknown...)
+	deliberate := slices.ContainsFunc(s.Steps, func(st recovery.StepState) bool {
+		n := len(st.Decisions)
+		return n > 0 && st.Decisions[n-1].Choice == recovery.ChooseStop
+	})
+	switch {
+	case s.Stop != nil && s.Stop.By != "comeback" && !deliberate:
+		return recovery.RunEnded{Result: recovery.ResultInterrupted, Exit: recovery.Interrupted, Says: "stopped: " + s.Stop.Reason}
+	case len(failed) > 0 && exit == recovery.Refused:
+		return recovery.RunEnded{Result: recovery.ResultRefused, Exit: exit, Says: failed[0]}
+	case len(failed) > 0:
+		return recovery.RunEnded{Result: recovery.ResultFailed, Exit: exit, Says: failed[0]}
+	case len(s.Steps) == 0:
+		return recovery.RunEnded{Result: recovery.ResultFailed, Exit: recovery.Failed, Says: "the plan has no steps"}
+	case len(exceptions) > 0:
+		return recovery.RunEnded{Result: recovery.ResultExceptions, Exit: recovery.WithExceptions,
+			Says: fmt.Sprintf("%d exceptions, the first: %s", len(exceptions), exceptions[0])}
+	}
+	held, total := s.Checks()
+	says := fmt.Sprintf("every step done, %d of %d checks held, everything cleaned up", held, total)
+	if p.Mode == recovery.Recovery {
+		says = fmt.Sprintf("came back, %d of %d checks held", held, total)
+	}
+	return recovery.RunEnded{Result: recovery.ResultPassed, Exit: recovery.CameBack, Says: says}
+}
+
+// removeDirectory gives back directories that a run created. It follows no
+// link and leaves a path alone that is too short to be a run's.
+type removeDirectory struct{}
+
+func (removeDirectory) Resource() recovery.ResourceKind { return recovery.Directory }
+
+func (removeDirectory) Release(_ context.Context, r recovery.Resource) error {
+	if !filepath.IsAbs(r.ID) || filepath.Clean(r.ID) != r.ID || strings.Count(r.ID, "/") < 2 {
+		return fmt.Errorf("remove directory %q: not a directory that a run creates", r.ID)
+	}
+	if info, err := os.Lstat(r.ID); err == nil && !info.IsDir() {
+		return fmt.Errorf("remove directory %s: it is not a directory any more", r.ID)
+	}
+	if err := os.RemoveAll(r.ID); err != nil {
+		return fmt.Errorf("remove directory: %w", err)
+	}
+	if _, err := os.Lstat(r.ID); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove directory %s: it is still there", r.ID)
+	}
+	return nil
+}

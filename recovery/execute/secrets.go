@@ -1,0 +1,144 @@
+package execute
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"comeback/recovery"
+)
+
+// Secrets resolves references such as ${DATABASE_URL} at the moment of use and
+// takes the values out of everything that is recorded. It is safe for
+// concurrent use.
+type Secrets struct {
+	lookup func(name string) (string, bool)
+	where  map[string]string // where a person finds a value
+
+	mu     sync.RWMutex
+	values []string // longest first
+}
+
+// NewSecrets reads values with lookup. Where tells people where to find what is
+// missing; known are names whose values are secret whether or not the runbook
+// refers to them.
+func NewSecrets(lookup func(string) (string, bool), where map[string]string, known ...string) *Secrets {
+	s := &Secrets{lookup: lookup, where: where}
+	for _, name := range known {
+		if v, ok := lookup(name); ok {
+			s.hide(v)
+		}
+	}
+	for name := range where {
+		if v, ok := lookup(name); ok {
+			s.hide(v)
+		}
+	}
+	return s
+}
+
+// KnownSecrets are the variables that hold secrets by their nature.
+var KnownSecrets = []string{"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "PGPASSWORD", "DATABASE_URL"}
+
+var reference = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
+
+// Expand resolves the references in text. One that has no value is an error
+// that says where to find it.
+func (s *Secrets) Expand(text string) (string, error) {
+	var missing string
+	out := reference.ReplaceAllStringFunc(text, func(r string) string {
+		name := r[2 : len(r)-1]
+		v, ok := s.lookup(name)
+		if !ok || v == "" {
+			if missing == "" {
+				missing = name
+			}
+			return ""
+		}
+		s.hide(v)
+		return v
+	})
+	if missing != "" {
+		hint := "export " + missing + " and try again"
+		if w := s.where[missing]; w != "" {
+			hint = "export " + missing + " (" + w + ") and try again"
+		}
+		return "", recovery.Errorf(hint, "%s is not set", missing).WithExit(recovery.Usage)
+	}
+	return out, nil
+}
+
+// minSecret is the length below which a value is not taken out: shorter ones
+// stand in ordinary words and would make the record unreadable.
+const minSecret = 4
+
+// hide makes a value and the forms in which it may appear disappear from
+// records. Of a URL with a password, the password is hidden too.
+func (s *Secrets) hide(v string) {
+	forms := []string{v, url.QueryEscape(v), url.PathEscape(v)}
+	if u, err := url.Parse(v); err == nil && u.User != nil {
+		if p, ok := u.User.Password(); ok {
+			forms = append(forms, p, url.QueryEscape(p), url.PathEscape(p))
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range forms {
+		if len(f) >= minSecret && !slices.Contains(s.values, f) {
+			s.values = append(s.values, f)
+		}
+	}
+	slices.SortFunc(s.values, func(a, b string) int { return len(b) - len(a) })
+}
+
+// Redact takes every secret out of text.
+func (s *Secrets) Redact(text string) string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, v := range s.values {
+		if strings.Contains(text, v) {
+			text = strings.ReplaceAll(text, v, "[redacted]")
+		}
+	}
+	return text
+}
+
+// RedactJSON takes every secret out of the strings of a JSON text, in whatever
+// way they are escaped there, and leaves everything else byte for byte.
+func (s *Secrets) RedactJSON(b []byte) []byte {
+	var out bytes.Buffer
+	for len(b) > 0 {
+		start := bytes.IndexByte(b, '"')
+		if start < 0 {
+			break
+		}
+		end := start + 1
+		for end < len(b) && b[end] != '"' {
+			if b[end] == '\\' {
+				end++
+			}
+			end++
+		}
+		if end >= len(b) {
+			break
+		}
+		out.Write(b[:start])
+		literal := b[start : end+1]
+		var text string
+		if err := json.Unmarshal(literal, &text); err == nil {
+			if clean := s.Redact(text); clean != text {
+				if l, err := json.Marshal(clean); err == nil {
+					literal = l
+				}
+			}
+		}
+		out.Write(literal)
+		b = b[end+1:]
+	}
+	out.Write(b)
+	return out.Bytes()
+}
