@@ -101,6 +101,9 @@ type NotExecuted struct {
 	What  string `json:"what"`
 	Why   string `json:"why"`
 	Line  int    `json:"line,omitempty"`
+	// Check says that it is a check: a run that could not make it does not
+	// pass.
+	Check bool `json:"check,omitempty"`
 }
 
 // Step is one thing that a run does, as data.
