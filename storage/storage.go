@@ -30,8 +30,13 @@ type Object struct {
 	// its content is of.
 	Modified time.Time `json:"modified"`
 	// Revision is opaque; it changes whenever the bytes do (an ETag and
-	// version id, or inode, size and time). It is not a content hash.
+	// version id, or inode, size and time). It is not a content hash. A
+	// listing, a stat and the Put that stored the bytes give the same one.
 	Revision string `json:"revision"`
+	// Version is the store's own id of the revision where it keeps versions:
+	// with it, a revision that was replaced since can still be read. Listings
+	// may leave it empty; Stat fills it where the store has one.
+	Version string `json:"version,omitempty"`
 	// Checksum is the store's own checksum of the whole object as
 	// "algorithm:value" (for example "crc64nvme:…" in base64), or "".
 	// Listings may leave it empty; Stat fills it where the store has one.
@@ -50,12 +55,16 @@ type Store interface {
 	// Stat describes one object; the error is ErrNotExist where it is
 	// proven to be absent.
 	Stat(ctx context.Context, key string) (Object, error)
-	// Open streams the bytes of exactly this revision from offset on. It
-	// does not retry a stream that breaks: NewReader does. It must give
-	// ErrChanged when the object's revision is no longer the one asked for.
+	// Open streams the bytes of exactly this revision from offset on, which
+	// is between 0 and the object's size. It does not retry a stream that
+	// breaks: NewReader does. It must give ErrChanged when the object's
+	// revision is no longer the one asked for and cannot be had by its
+	// Version, and ErrNotExist when the object is gone.
 	Open(ctx context.Context, object Object, offset int64) (io.ReadCloser, error)
 	// Put stores all of r under key and returns only when the bytes are
 	// durable. A failed Put leaves no object under key that was not there.
+	// The object it returns has the time zero in Modified where the
+	// credentials may write but not read.
 	Put(ctx context.Context, key string, r io.Reader, options PutOptions) (Object, error)
 }
 
@@ -63,14 +72,18 @@ type Store interface {
 type PutOptions struct {
 	// IfAbsent makes Put fail with ErrExist instead of replacing an object.
 	IfAbsent bool
-	// Size is the number of bytes that r will give, or -1 where unknown.
+	// Size is the number of bytes that r must give, or -1 where unknown:
+	// more or fewer fail with ErrCorrupt.
 	Size int64
 }
 
 // The errors that callers tell apart. Stores wrap them with the object's name
 // and the service's own words.
 var (
-	// ErrNotExist: the object or the bucket is proven to be absent.
+	// ErrNotExist: the object is proven to be absent in a place that is
+	// there. A missing bucket or directory is ErrConfig to Stat, Open and
+	// Put, so that nobody takes it for a missing object; where no key is
+	// asked for (OpenDir, List) it is both.
 	ErrNotExist = errors.New("does not exist")
 	// ErrExist: IfAbsent was asked for and the key is taken.
 	ErrExist = errors.New("exists already")

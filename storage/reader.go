@@ -1,0 +1,215 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// ReadOptions say how an object is read; the zero value reads all of it.
+type ReadOptions struct {
+	// From is the offset of the first byte. The object's checksum can only
+	// be compared where it is 0.
+	From int64
+	// Progress is told the number of bytes of each Read.
+	Progress func(n int)
+	// Attempts is how often in a row the object may be opened without a byte
+	// coming from it; 0 means ten times.
+	Attempts int
+	// Stall is how long the store may give nothing before the connection
+	// counts as broken; 0 means one minute.
+	Stall time.Duration
+	// Wait pauses between two attempts and ends early with its context; nil
+	// means a timer.
+	Wait func(ctx context.Context, d time.Duration) error
+}
+
+// The pauses between attempts double from the first to the longest. Ten
+// attempts without a byte take about 40 seconds.
+const (
+	firstPause   = 200 * time.Millisecond
+	longestPause = 10 * time.Second
+)
+
+// NewReader streams an object at its revision, as one stream over as many
+// connections as it takes: a connection that breaks or stalls is replaced by
+// one that goes on at the same byte, until several attempts in a row give
+// nothing (ErrUnavailable). What cannot get better by trying again is given up
+// at once: ErrNotExist, ErrDenied, ErrExpired, ErrChanged, ErrConfig.
+//
+// io.EOF means that as many bytes came as the object has and that they have
+// its checksum, where the store knows one; anything else is ErrCorrupt. The
+// object is opened at the first Read. The reader is for one goroutine.
+func NewReader(ctx context.Context, store Store, object Object, options ReadOptions) io.ReadCloser {
+	if options.Attempts <= 0 {
+		options.Attempts = 10
+	}
+	if options.Stall <= 0 {
+		options.Stall = time.Minute
+	}
+	if options.Wait == nil {
+		options.Wait = wait
+	}
+	r := &reader{ctx: ctx, store: store, object: object, options: options, offset: options.From}
+	if options.From == 0 {
+		r.sum = newChecksum(object.Checksum)
+	}
+	return r
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+type reader struct {
+	ctx     context.Context
+	store   Store
+	object  Object
+	options ReadOptions
+
+	stream   *attempt // nil between connections
+	offset   int64    // of the next byte
+	sum      *checksum
+	failures int   // attempts since the last byte
+	err      error // what Read says from now on
+}
+
+func (r *reader) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, r.err
+	}
+	for r.err == nil {
+		n, err := r.read(p)
+		if n > 0 {
+			r.failures = 0
+			n = r.take(p[:n])
+		}
+		if err != nil {
+			r.broke(err)
+		}
+		if n > 0 {
+			return n, nil
+		}
+	}
+	return 0, r.err
+}
+
+// read reads from the connection there is, or makes one.
+func (r *reader) read(p []byte) (int, error) {
+	if r.stream == nil {
+		stream, err := r.connect()
+		if err != nil {
+			return 0, err
+		}
+		r.stream = stream
+	}
+	return r.stream.Read(p)
+}
+
+func (r *reader) connect() (*attempt, error) {
+	stream, err := open(r.ctx, r.store, r.object, r.offset, r.options.Stall)
+	if err != nil {
+		return nil, err
+	}
+	if r.offset == 0 && r.sum == nil {
+		if c, ok := stream.body.(Checksummer); ok {
+			r.sum = newChecksum(c.Checksum())
+		}
+	}
+	return stream, nil
+}
+
+// take counts bytes that came, and gives how many of them are the object's.
+func (r *reader) take(p []byte) int {
+	if left := r.object.Size - r.offset; int64(len(p)) > left {
+		p = p[:left]
+		r.fail(ErrCorrupt, fmt.Sprintf("it goes on after its %d bytes", r.object.Size), nil)
+	}
+	r.offset += int64(len(p))
+	if r.sum != nil {
+		r.sum.Write(p)
+	}
+	if r.options.Progress != nil {
+		r.options.Progress(len(p))
+	}
+	return len(p)
+}
+
+// broke decides what the end of a connection means: the end of the object, the
+// end of trying, or a pause before the next attempt.
+func (r *reader) broke(err error) {
+	if r.stream != nil {
+		r.stream.Close()
+		r.stream = nil
+	}
+	switch {
+	case r.err != nil:
+	case r.ctx.Err() != nil:
+		r.fail(r.ctx.Err(), "", nil)
+	case permanent(err):
+		r.err = err
+	case r.offset == r.object.Size:
+		r.end() // it does not matter how a connection ends that gave everything
+	case err == io.EOF:
+		r.fail(ErrCorrupt, fmt.Sprintf("it ended after %d of %d bytes", r.offset, r.object.Size), nil)
+	default:
+		r.pause(err)
+	}
+}
+
+func (r *reader) pause(err error) {
+	r.failures++
+	if r.failures >= r.options.Attempts {
+		r.fail(ErrUnavailable, fmt.Sprintf("gave up at byte %d after %d attempts, the last: %v",
+			r.offset, r.failures, err), err)
+		return
+	}
+	pause := min(firstPause<<min(r.failures-1, 10), longestPause)
+	if err := r.options.Wait(r.ctx, pause); err != nil {
+		r.fail(err, "", nil)
+	}
+}
+
+// end is the end of the object.
+func (r *reader) end() {
+	if r.sum != nil && !r.sum.holds() {
+		r.fail(ErrCorrupt, fmt.Sprintf("its %s is %s, the store has recorded %s",
+			r.sum.algorithm, r.sum.got(), r.sum.want), nil)
+		return
+	}
+	r.err = io.EOF
+}
+
+func (r *reader) fail(kind error, says string, cause error) {
+	r.err = &Error{Op: "read", Object: r.store.URL() + "/" + r.object.Key, Kind: kind, Says: says, Err: cause}
+}
+
+func (r *reader) Close() error {
+	if r.stream != nil {
+		r.stream.Close()
+		r.stream = nil
+	}
+	if r.err == nil || r.err == io.EOF {
+		r.err = errors.New("read " + r.store.URL() + "/" + r.object.Key + ": the reader is closed")
+	}
+	return nil
+}
+
+// permanent reports whether trying again cannot help.
+func permanent(err error) bool {
+	for _, kind := range []error{ErrNotExist, ErrDenied, ErrExpired, ErrChanged, ErrConfig, ErrCorrupt} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
+}
