@@ -1,0 +1,78 @@
+package postgres
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// noSpace is how every program here says ENOSPC.
+const noSpace = "No space left on device"
+
+var hints = []struct {
+	says *regexp.Regexp
+	do   string
+}{
+	{regexp.MustCompile(noSpace), "make room on the disk that holds scratch, or give scratch another place, then retry"},
+	{regexp.MustCompile(`Disk quota exceeded`), "raise the quota of the user that the server runs as, or give scratch another place, then retry"},
+	{regexp.MustCompile(`database files are incompatible with server`), "install the PostgreSQL major that made the backup"},
+	{regexp.MustCompile(`could not (create|map|resize) .*shared memory`), "free some memory (or enlarge /dev/shm), then retry"},
+	{regexp.MustCompile(`could not create semaphores`), "raise the kernel's limit of semaphores (sysctl kernel.sem), then retry"},
+	{regexp.MustCompile(`[Pp]ermission denied`), "let the user that the server runs as read and write there"},
+	{regexp.MustCompile(`invalid locale name|locale .* does not exist|could not create locale`), "install the locale that the error names (locale-gen), then retry"},
+	{regexp.MustCompile(`too many clients`), "close other sessions on this server, then retry"},
+}
+
+var noExtension = regexp.MustCompile(`extension "([^"]+)" is not available|could not open extension control file ".*/([^/"]+)\.control"`)
+
+// HintFor says what to do about a failure in PostgreSQL's own words, or ""
+// where nothing better than reading them is known.
+func (t Tools) HintFor(words string) string {
+	if m := noExtension.FindStringSubmatch(words); m != nil {
+		return t.hintForExtension(m[1] + m[2])
+	}
+	for _, h := range hints {
+		if h.says.MatchString(words) {
+			return h.do
+		}
+	}
+	return ""
+}
+
+// hintForExtension says what to install for an extension.
+func (t Tools) hintForExtension(name string) string {
+	pkg, ok := extensionPackages[name]
+	if !ok {
+		pkg = "postgresql-MAJOR-" + strings.ReplaceAll(name, "_", "-")
+	}
+	pkg = strings.ReplaceAll(pkg, "MAJOR", strconv.Itoa(t.Major))
+	if !ok {
+		return "install the extension " + name + " on this machine (its package is probably called " + pkg + "), then retry"
+	}
+	return "install the extension " + name + " on this machine (Debian's package is " + pkg + "), then retry"
+}
+
+// extensionPackages are the packages whose name is not the extension's.
+var extensionPackages = map[string]string{
+	"postgis": "postgresql-MAJOR-postgis-3", "postgis_raster": "postgresql-MAJOR-postgis-3", "postgis_topology": "postgresql-MAJOR-postgis-3",
+	"vector":      "postgresql-MAJOR-pgvector",
+	"pg_cron":     "postgresql-MAJOR-cron",
+	"pg_partman":  "postgresql-MAJOR-partman",
+	"pg_repack":   "postgresql-MAJOR-repack",
+	"hypopg":      "postgresql-MAJOR-hypopg",
+	"hll":         "postgresql-MAJOR-hll",
+	"pgaudit":     "postgresql-MAJOR-pgaudit",
+	"plpython3u":  "postgresql-plpython3-MAJOR",
+	"plperl":      "postgresql-plperl-MAJOR",
+	"plperlu":     "postgresql-plperl-MAJOR",
+	"pltcl":       "postgresql-pltcl-MAJOR",
+	"plv8":        "postgresql-MAJOR-plv8",
+	"timescaledb": "timescaledb-2-postgresql-MAJOR",
+	"pg_trgm":     contribPackage, "citext": contribPackage, "hstore": contribPackage, "pgcrypto": contribPackage,
+	"uuid-ossp": contribPackage, "btree_gin": contribPackage, "btree_gist": contribPackage, "ltree": contribPackage,
+	"intarray": contribPackage, "unaccent": contribPackage, "tablefunc": contribPackage, "pg_stat_statements": contribPackage,
+	"postgres_fdw": contribPackage, "dblink": contribPackage, "fuzzystrmatch": contribPackage, "cube": contribPackage, "earthdistance": contribPackage,
+}
+
+// contribPackage is the package of the extensions that come with PostgreSQL.
+const contribPackage = "postgresql-contrib"

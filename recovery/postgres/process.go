@@ -1,0 +1,203 @@
+package postgres
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"comeback/recovery"
+)
+
+// process is a server that is our direct child. It is in a process group of
+// its own, so that a signal to ours does not reach it, and the kernel sends it
+// SIGINT, a fast shutdown, when we die.
+type process struct {
+	pid      int
+	isolated bool
+	exited   chan struct{} // closed when it is reaped and its output read
+	err      error         // how it exited, valid after exited
+}
+
+// startProcess starts a program whose standard error and output go to line, a
+// line at a time.
+//
+// Parent-death signals and network namespaces belong to an OS thread: one
+// goroutine starts the child and keeps its thread until the child is gone, and
+// the thread, which is spoiled for everything else, ends with it.
+func startProcess(path string, args, env []string, user *recovery.User, line func(string)) (*process, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Env, cmd.Dir = env, "/"
+	cmd.Stdout, cmd.Stderr = w, w
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGINT}
+	if user != nil {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(user.UID), Gid: uint32(user.GID)}
+	}
+	p := &process{exited: make(chan struct{})}
+	started := make(chan error)
+	go onOwnThread(func() {
+		p.isolated = isolate(cmd)
+		err := cmd.Start()
+		if err != nil && p.isolated && cmd.SysProcAttr.Cloneflags != 0 {
+			// A host may offer user namespaces and then forbid their use.
+			cmd = &exec.Cmd{Path: cmd.Path, Args: cmd.Args, Env: cmd.Env, Dir: cmd.Dir, Stdout: w, Stderr: w,
+				SysProcAttr: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGINT, Credential: cmd.SysProcAttr.Credential}}
+			p.isolated = false
+			err = cmd.Start()
+		}
+		w.Close()
+		if err != nil {
+			r.Close()
+			started <- err
+			return
+		}
+		p.pid = cmd.Process.Pid
+		read := make(chan struct{})
+		go func() {
+			defer close(read)
+			readLines(r, line)
+		}()
+		started <- nil
+		p.err = cmd.Wait()
+		// Orphans of a killed server may hold the pipe for a moment longer.
+		select {
+		case <-read:
+		case <-time.After(lastWords):
+			_ = r.SetReadDeadline(time.Unix(1, 0)) // a pipe always has deadlines
+			<-read
+		}
+		r.Close()
+		close(p.exited)
+	})
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// onOwnThread runs f on an OS thread that ends with it. The process's first
+// thread is spared: it cannot end, and /proc shows it as the process.
+func onOwnThread(f func()) {
+	runtime.LockOSThread()
+	if unix.Gettid() != os.Getpid() {
+		f()
+		return // locked: the runtime ends the thread
+	}
+	locked := make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		close(locked)
+		f()
+	}()
+	<-locked
+	runtime.UnlockOSThread()
+}
+
+// lastWords is how long the output of a server's orphans is waited for.
+const lastWords = 2 * time.Second
+
+// isolate arranges for a network namespace with nothing but loopback: root
+// moves this thread into one, others ask for one around the child. It reports
+// whether that was possible.
+func isolate(cmd *exec.Cmd) bool {
+	if os.Geteuid() == 0 {
+		if unix.Unshare(unix.CLONE_NEWNET) != nil {
+			return false
+		}
+		// Servers before 15 keep statistics through loopback; where it
+		// cannot be brought up they do without.
+		_ = raiseLoopback()
+		return true
+	}
+	cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET
+	cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: os.Geteuid(), HostID: os.Geteuid(), Size: 1}}
+	cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: os.Getegid(), HostID: os.Getegid(), Size: 1}}
+	return true
+}
+
+func raiseLoopback() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	ifr, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	ifr.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
+	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, ifr)
+}
+
+// readLines calls line for each line of r. Lines longer than a buffer come in
+// pieces; nothing that a server prints can fill the memory.
+func readLines(r io.Reader, line func(string)) {
+	b := bufio.NewReaderSize(r, 64<<10)
+	for {
+		text, _, err := b.ReadLine()
+		if err != nil {
+			return // the end, or the deadline for orphans
+		}
+		line(string(text))
+	}
+}
+
+// signal sends a signal to the process alone.
+func (p *process) signal(s syscall.Signal) {
+	// It may be gone already, and its pid cannot be another's before it is
+	// reaped, after which exited is closed.
+	select {
+	case <-p.exited:
+	default:
+		_ = syscall.Kill(p.pid, s)
+	}
+}
+
+// stop shuts a server down: fast, then at once, then by force.
+func (p *process) stop(ctx context.Context) error {
+	for _, try := range []struct {
+		signal syscall.Signal
+		wait   time.Duration
+	}{{syscall.SIGINT, fastShutdown}, {syscall.SIGQUIT, immediateShutdown}, {syscall.SIGKILL, immediateShutdown}} {
+		p.signal(try.signal)
+		timer := time.NewTimer(try.wait)
+		select {
+		case <-p.exited:
+			timer.Stop()
+			return nil
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop() // no time for a polite shutdown: go on to force
+		}
+	}
+	return errors.New("the server does not end, not even by force")
+}
+
+// How long the ways to shut down may take.
+const (
+	fastShutdown      = 60 * time.Second
+	immediateShutdown = 10 * time.Second
+)
+
+func exitWords(err error) string {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.String()
+	}
+	if err != nil {
+		return fmt.Sprint(err)
+	}
+	return "exit status 0"
+}

@@ -1,0 +1,209 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"comeback/recovery"
+)
+
+// StartOptions says how a server is started.
+type StartOptions struct {
+	// Env is added to the server's environment, as KEY=value; a
+	// restore_command sees it.
+	Env []string
+	// Log, where it is not nil, gets every line of the server's log, from
+	// one goroutine, before Exited is closed.
+	Log func(line string)
+	// WaitReady waits until the server accepts connections: a normal start,
+	// or the consistent point of a recovery with hot_standby.
+	WaitReady bool
+}
+
+// Server is a running server of a cluster.
+type Server struct {
+	cluster Cluster
+	pid     int
+	child   *process // nil for a server that somebody else started
+	log     *serverLog
+}
+
+// Start claims the socket directory (the cluster itself is claimed by Init or
+// Claim) and starts a server on the cluster's data directory. The server
+// outlives ctx, which bounds only the start, but not this process: when that
+// ends, the kernel tells the server to shut down. Its log goes to the step's
+// log. A server that ends before it is ready gives its own words as the error.
+func Start(ctx context.Context, env recovery.Env, c Cluster, o StartOptions) (*Server, error) {
+	c = c.withDefaults()
+	if err := c.Claim(ctx, env); err != nil {
+		return nil, err
+	}
+	if err := c.prepareSocket(); err != nil {
+		return nil, err
+	}
+	if err := Reachable(c.Data, c.Owner); err != nil {
+		return nil, err
+	}
+	s := &Server{cluster: c, log: newServerLog()}
+	meter := env.Meter()
+	line := func(text string) {
+		s.log.add(text)
+		meter.Log(text)
+		if o.Log != nil {
+			o.Log(text)
+		}
+	}
+	// What the command line says wins over every file.
+	args := []string{"-D", c.Data, "-k", c.Socket, "-p", strconv.Itoa(socketPort), "-h", "",
+		"-c", "logging_collector=off", "-c", "log_destination=stderr", "-c", "log_line_prefix=%m [%p] ", "-c", "lc_messages=C"}
+	child, err := startProcess(c.Tools.Program("postgres"), args, append(serverEnv[:len(serverEnv):len(serverEnv)], o.Env...), c.user(), line)
+	if err != nil {
+		return nil, recovery.Errorf("check that PostgreSQL is installed whole, then retry", "start %s: %w", c.Tools.Program("postgres"), err)
+	}
+	s.child, s.pid = child, child.pid
+	if !o.WaitReady {
+		return s, nil
+	}
+	select {
+	case <-s.log.ready:
+		return s, nil
+	case <-child.exited:
+		return nil, s.Err()
+	case <-ctx.Done():
+		if err := child.stop(ctx); err != nil {
+			return nil, fmt.Errorf("start the server of %s: %w; %w", c.Data, context.Cause(ctx), err)
+		}
+		return nil, fmt.Errorf("start the server of %s: %w", c.Data, context.Cause(ctx))
+	}
+}
+
+// Attach finds the server that runs on a cluster already, by its
+// postmaster.pid.
+func Attach(c Cluster) (*Server, error) {
+	c = c.withDefaults()
+	pid, err := runningServer(c.Data)
+	if err != nil {
+		return nil, err
+	}
+	return &Server{cluster: c, pid: pid}, nil
+}
+
+// Ensure is Attach, or Start where nothing runs: for a step that comes after
+// an interruption.
+func Ensure(ctx context.Context, env recovery.Env, c Cluster, o StartOptions) (*Server, error) {
+	s, err := Attach(c)
+	if errors.Is(err, ErrNotRunning) {
+		return Start(ctx, env, c, o)
+	}
+	return s, err
+}
+
+// Cluster is what the server serves.
+func (s *Server) Cluster() Cluster { return s.cluster }
+
+// PID is the process id of the server's postmaster.
+func (s *Server) PID() int { return s.pid }
+
+// Isolated reports whether the server runs in a network namespace without a
+// way out. It is known only for servers that this process started.
+func (s *Server) Isolated() bool { return s.child != nil && s.child.isolated }
+
+// URL is how a database is reached; it holds no secret.
+func (s *Server) URL(database string) string { return s.cluster.URL(database) }
+
+// Connect opens a session as the superuser.
+func (s *Server) Connect(ctx context.Context, database string) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig(s.URL(database))
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", s.URL(database), err)
+	}
+	config.Password = "" // PGPASSWORD and .pgpass are other servers'
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("connect to database %s of %s: %w", database, s.cluster.Data, err)
+	}
+	return conn, nil
+}
+
+// Ready is closed when the server accepts connections. It is nil for a server
+// that this process did not start.
+func (s *Server) Ready() <-chan struct{} {
+	if s.log == nil {
+		return nil
+	}
+	return s.log.ready
+}
+
+// Exited is closed when the server has ended and its log is read to the end.
+// It is nil for a server that this process did not start.
+func (s *Server) Exited() <-chan struct{} {
+	if s.child == nil {
+		return nil
+	}
+	return s.child.exited
+}
+
+// Err is why the server ended, in PostgreSQL's own last words; nil while it
+// runs and after a clean shutdown.
+func (s *Server) Err() error {
+	if s.child == nil {
+		return nil
+	}
+	select {
+	case <-s.child.exited:
+	default:
+		return nil
+	}
+	if s.child.err == nil {
+		return nil
+	}
+	words := s.log.words()
+	if words == "" {
+		words = exitWords(s.child.err) + ", without a word in its log"
+	}
+	return recovery.Errorf(orElse(s.cluster.Tools.HintFor(words), "read the server's log in the step's log, then retry"),
+		"the server of %s ended: %s", s.cluster.Data, words)
+}
+
+// DiskFull is what the server said when a disk was full, or "".
+func (s *Server) DiskFull() string {
+	if s.log == nil {
+		return ""
+	}
+	s.log.mu.Lock()
+	defer s.log.mu.Unlock()
+	return s.log.full
+}
+
+// Stop shuts the server down, fast and then at once, and returns when its
+// process is gone. A ctx that has ended skips the polite part.
+func (s *Server) Stop(ctx context.Context) error {
+	var err error
+	if s.child != nil {
+		err = s.child.stop(ctx)
+	}
+	if err == nil { // of a child only orphans can be left
+		err = stopServer(ctx, s.cluster.Data)
+	}
+	if err != nil {
+		return fmt.Errorf("stop the server of %s: %w", s.cluster.Data, err)
+	}
+	return nil
+}
+
+// Reload makes the server read its configuration again.
+func (s *Server) Reload() error {
+	if err := syscall.Kill(s.pid, syscall.SIGHUP); err != nil {
+		return fmt.Errorf("reload the server of %s: %w", s.cluster.Data, err)
+	}
+	return nil
+}
+
+// poll is how often a process that is not our child is looked at.
+const poll = 20 * time.Millisecond

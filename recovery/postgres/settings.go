@@ -1,0 +1,85 @@
+package postgres
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// ScratchSettings are the settings that keep a scratch server to itself.
+// Configure puts them under whatever it is given.
+func ScratchSettings() map[string]string {
+	return map[string]string{
+		// No way in but the socket, no way out at all.
+		"listen_addresses":                "",
+		"port":                            strconv.Itoa(socketPort),
+		"unix_socket_permissions":         "0700",
+		"ssl":                             "off",
+		"bonjour":                         "off",
+		"archive_mode":                    "off",
+		"max_logical_replication_workers": "0",
+		"synchronous_standby_names":       "",
+		"primary_conninfo":                "",
+		"primary_slot_name":               "",
+		// Nothing of the source's that acts by itself.
+		"shared_preload_libraries":  "",
+		"session_preload_libraries": "",
+		"local_preload_libraries":   "",
+		// What the log says is read by a program.
+		"log_destination":    "stderr",
+		"logging_collector":  "off",
+		"log_line_prefix":    "%m [%p] ",
+		"log_timezone":       "UTC",
+		"lc_messages":        "C",
+		"timezone":           "UTC",
+		"log_min_messages":   "warning",
+		"log_checkpoints":    "on",
+		"log_statement":      "none",
+		"log_connections":    "off",
+		"log_disconnections": "off",
+		"cluster_name":       "comeback",
+	}
+}
+
+// TuneSettings make a restore into scratch fast, for a machine with memory
+// bytes of RAM and some processors. They trade safety for speed: a crash of
+// the machine loses the cluster. SafeSettings takes that back.
+//
+// The figures are measured: fewer checkpoints and no WAL for fresh tables come
+// first; more maintenance_work_mem than 64 MB and parallel maintenance beside
+// two restore jobs were slower.
+func TuneSettings(memory int64, cpus int) map[string]string {
+	buffers := min(max(memory/4, 128<<20), 2<<30)
+	workers := 0
+	if cpus > 2 {
+		workers = 1
+	}
+	return map[string]string{
+		"shared_buffers":                   megabytes(buffers),
+		"maintenance_work_mem":             "64MB",
+		"max_wal_size":                     "4GB",
+		"checkpoint_timeout":               "1h",
+		"wal_level":                        "minimal",
+		"max_wal_senders":                  "0",
+		"fsync":                            "off",
+		"full_page_writes":                 "off",
+		"synchronous_commit":               "off",
+		"autovacuum":                       "off",
+		"max_parallel_maintenance_workers": strconv.Itoa(workers),
+		"max_connections":                  "40",
+		"max_locks_per_transaction":        "256",
+	}
+}
+
+// SafeSettings replace what TuneSettings gave up, in so far as a running
+// server can take it back with a reload.
+func SafeSettings() map[string]string {
+	return map[string]string{
+		"checkpoint_timeout": "5min",
+		"fsync":              "on",
+		"full_page_writes":   "on",
+		"synchronous_commit": "on",
+		"autovacuum":         "on",
+	}
+}
+
+func megabytes(n int64) string { return fmt.Sprintf("%dMB", n>>20) }
