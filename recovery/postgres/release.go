@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"comeback/recovery"
 )
@@ -17,14 +18,18 @@ import (
 // the server of the data directory, proves that no process of it is left, and
 // removes the data and socket directories. It works from the record alone, on
 // whatever an interruption left, and may be repeated.
-type ReleaseCluster struct{}
+type ReleaseCluster struct {
+	// Now measures how long a server may take to end; nil is the system's
+	// clock.
+	Now func() time.Time
+}
 
 // Resource is recovery.Cluster.
 func (ReleaseCluster) Resource() recovery.ResourceKind { return recovery.Cluster }
 
 // Release gives the cluster back. A tablespace's directory is not the
 // cluster's: only the link to it goes.
-func (ReleaseCluster) Release(ctx context.Context, r recovery.Resource) error {
+func (c ReleaseCluster) Release(ctx context.Context, r recovery.Resource) error {
 	data := filepath.Clean(r.ID)
 	if !filepath.IsAbs(data) || data == "/" || r.Kind != recovery.Cluster {
 		return fmt.Errorf("release cluster %q: this is no data directory", r.ID)
@@ -32,7 +37,11 @@ func (ReleaseCluster) Release(ctx context.Context, r recovery.Resource) error {
 	if info, err := os.Lstat(data); err == nil && !info.IsDir() {
 		return recovery.Errorf("look at it and remove it by hand", "release cluster %s: it is not a directory", data)
 	}
-	if err := stopServer(ctx, data); err != nil {
+	now := c.Now
+	if now == nil {
+		now = time.Now
+	}
+	if err := stopServer(ctx, data, now); err != nil {
 		return recovery.Errorf("end the processes by hand, then release again", "release cluster %s: %w", data, err)
 	}
 	if socket := r.Details["socket"]; socket != "" {

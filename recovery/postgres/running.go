@@ -91,7 +91,7 @@ func serverProcesses(data string) ([]int, error) {
 
 // stopServer ends the server of a data directory, whoever started it, and
 // returns when none of its processes is left.
-func stopServer(ctx context.Context, data string) error {
+func stopServer(ctx context.Context, data string, now func() time.Time) error {
 	pid, err := readPID(data)
 	if err != nil {
 		return err
@@ -120,7 +120,7 @@ func stopServer(ctx context.Context, data string) error {
 				_ = syscall.Kill(p, try.signal) // gone already is as good
 			}
 		}
-		gone, err := waitGone(ctx, data, try.wait)
+		gone, err := waitGone(ctx, data, now, try.wait)
 		if gone || err != nil {
 			return err
 		}
@@ -130,13 +130,13 @@ func stopServer(ctx context.Context, data string) error {
 
 // waitGone waits until no process of the server is left, for a time at most; a
 // ctx that has ended cuts the wait short.
-func waitGone(ctx context.Context, data string, wait time.Duration) (bool, error) {
-	deadline := time.NewTimer(wait)
-	defer deadline.Stop()
+func waitGone(ctx context.Context, data string, now func() time.Time, wait time.Duration) (bool, error) {
+	deadline := now().Add(wait)
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
 	done := ctx.Done()
-	for late := false; ; {
+	for {
+		late := now().After(deadline)
 		pids, err := serverProcesses(data)
 		if err != nil || len(pids) == 0 {
 			return err == nil, err
@@ -146,11 +146,9 @@ func waitGone(ctx context.Context, data string, wait time.Duration) (bool, error
 		}
 		select {
 		case <-tick.C:
-		case <-deadline.C:
-			late = true
 		case <-done:
 			// Give what was signalled a moment, then go on to the next way.
-			deadline.Reset(time.Second)
+			deadline = now().Add(time.Second)
 			done = nil
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -30,15 +31,19 @@ type StartOptions struct {
 type Server struct {
 	cluster Cluster
 	pid     int
-	child   *process // nil for a server that somebody else started
+	child   *process // nil for a server that another process started
 	log     *serverLog
+
+	mu     sync.Mutex
+	sink   func(line string)
+	sinkNo int // counts LogTo
 }
 
-// Start claims the socket directory (the cluster itself is claimed by Init or
-// Claim) and starts a server on the cluster's data directory. The server
-// outlives ctx, which bounds only the start, but not this process: when that
-// ends, the kernel tells the server to shut down. Its log goes to the step's
-// log. A server that ends before it is ready gives its own words as the error.
+// Start claims the cluster and its socket directory and starts a server on the
+// data directory. The server outlives ctx, which bounds only the start, but not
+// this process: when that ends, the kernel tells the server to shut down. Its
+// log goes to the step's log until ctx ends or LogTo says otherwise. A server
+// that ends before it is ready gives its own words as the error.
 func Start(ctx context.Context, env recovery.Env, c Cluster, o StartOptions) (*Server, error) {
 	c = c.withDefaults()
 	if err := c.Claim(ctx, env); err != nil {
@@ -51,10 +56,22 @@ func Start(ctx context.Context, env recovery.Env, c Cluster, o StartOptions) (*S
 		return nil, err
 	}
 	s := &Server{cluster: c, log: newServerLog()}
-	meter := env.Meter()
+	s.LogTo(env.Meter().Log)
+	context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.sinkNo == 1 { // nobody has said otherwise
+			s.sink = nil
+		}
+	})
 	line := func(text string) {
 		s.log.add(text)
-		meter.Log(text)
+		s.mu.Lock()
+		sink := s.sink
+		s.mu.Unlock()
+		if sink != nil {
+			sink(text)
+		}
 		if o.Log != nil {
 			o.Log(text)
 		}
@@ -67,6 +84,7 @@ func Start(ctx context.Context, env recovery.Env, c Cluster, o StartOptions) (*S
 		return nil, recovery.Errorf("check that PostgreSQL is installed whole, then retry", "start %s: %w", c.Tools.Program("postgres"), err)
 	}
 	s.child, s.pid = child, child.pid
+	children.Store(c.Data, s)
 	if !o.WaitReady {
 		return s, nil
 	}
@@ -83,10 +101,28 @@ func Start(ctx context.Context, env recovery.Env, c Cluster, o StartOptions) (*S
 	}
 }
 
-// Attach finds the server that runs on a cluster already, by its
-// postmaster.pid.
+// children are the servers that this process has started, by their data
+// directory. They belong to the process as its child processes do.
+var children sync.Map
+
+// Attach finds the server that runs on a cluster already: one of this
+// process's own, with all that is known of it, or another's by its
+// postmaster.pid. The error is ErrNotRunning, with the last words of a server
+// of ours that died.
 func Attach(c Cluster) (*Server, error) {
 	c = c.withDefaults()
+	if own, ok := children.Load(c.Data); ok {
+		s := own.(*Server)
+		select {
+		case <-s.child.exited:
+			children.CompareAndDelete(c.Data, s)
+			if err := s.Err(); err != nil {
+				return nil, fmt.Errorf("%w: %w", err, ErrNotRunning)
+			}
+		default:
+			return s, nil
+		}
+	}
 	pid, err := runningServer(c.Data)
 	if err != nil {
 		return nil, err
@@ -109,6 +145,15 @@ func (s *Server) Cluster() Cluster { return s.cluster }
 
 // PID is the process id of the server's postmaster.
 func (s *Server) PID() int { return s.pid }
+
+// LogTo sends the server's log, from now on, to another step's log; nil keeps
+// it to the server's own memory of failures. A step that leaves a server
+// running says LogTo(nil) before it returns.
+func (s *Server) LogTo(line func(string)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sink, s.sinkNo = line, s.sinkNo+1
+}
 
 // Isolated reports whether the server runs in a network namespace without a
 // way out. It is known only for servers that this process started.
@@ -187,9 +232,10 @@ func (s *Server) Stop(ctx context.Context) error {
 	var err error
 	if s.child != nil {
 		err = s.child.stop(ctx)
+		children.CompareAndDelete(s.cluster.Data, s)
 	}
 	if err == nil { // of a child only orphans can be left
-		err = stopServer(ctx, s.cluster.Data)
+		err = stopServer(ctx, s.cluster.Data, time.Now)
 	}
 	if err != nil {
 		return fmt.Errorf("stop the server of %s: %w", s.cluster.Data, err)

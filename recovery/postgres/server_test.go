@@ -97,8 +97,8 @@ func TestServer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if other.PID() != s.PID() {
-			t.Errorf("attached to %d, want %d", other.PID(), s.PID())
+		if other != s {
+			t.Errorf("attached to %v, want the server that was started", other)
 		}
 	})
 	t.Run("reloads", func(t *testing.T) {
