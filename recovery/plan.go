@@ -204,9 +204,11 @@ type TicksArgs struct {
 // ShellArgs are the arguments of a KindShell step. The bytes that run are the
 // bytes that were planned.
 type ShellArgs struct {
-	Name    string   `json:"name"`
-	Script  string   `json:"script"`
-	Timeout Duration `json:"timeout,omitempty"`
+	Name   string `json:"name"`
+	Script string `json:"script"`
+	// Interpreter is "sh" or "bash"; empty is "sh".
+	Interpreter string   `json:"interpreter,omitempty"`
+	Timeout     Duration `json:"timeout,omitempty"`
 	// Env names the variables of the environment that the block may see.
 	Env []string `json:"env,omitempty"`
 	// Bind maps variables to the components whose binding is their value.

@@ -91,6 +91,11 @@ func Ending(s *recovery.State, p *recovery.Plan) recovery.RunEnded {
 			exceptions = append(exceptions, fmt.Sprintf("%s %s could not be removed: %s", c.Kind, c.ID, c.Kept))
 		}
 	}
+	for _, n := range p.NotExecuted {
+		if n.Check {
+			exceptions = append(exceptions, fmt.Sprintf("not checked: %s, because %s", n.What, n.Why))
+		}
+	}
 	exceptions = append(exceptions, s.Unknown...)
 	deliberate := slices.ContainsFunc(s.Steps, func(st recovery.StepState) bool {
 		n := len(st.Decisions)

@@ -56,7 +56,7 @@ func (k shell) Do(ctx context.Context, e recovery.Env, s recovery.Step) (recover
 	e.Meter().Phase("run "+args.Name, 0, recovery.NoUnit)
 	started := e.Now()
 	err = e.Command(ctx, recovery.Cmd{
-		Path: "/bin/sh", Args: []string{"-eu", filepath.Join(k.x.Dir, "artifacts", name)},
+		Path: interpreter(args), Args: []string{"-eu", filepath.Join(k.x.Dir, "artifacts", name)},
 		Dir: "/", Env: environ, Isolated: k.x.Plan.Mode == recovery.Rehearsal,
 	})
 	switch {
@@ -74,6 +74,13 @@ func (k shell) Do(ctx context.Context, e recovery.Env, s recovery.Step) (recover
 		return recovery.Outcome{}, recovery.Errorf("look at its log under artifacts/, mend what it names and try again", "%s failed: %w", args.Name, err)
 	}
 	return recovery.Outcome{Says: fmt.Sprintf("%s ended well after %s", args.Name, recovery.FormatSpan(e.Now().Sub(started)))}, nil
+}
+
+func interpreter(args recovery.ShellArgs) string {
+	if args.Interpreter == "bash" {
+		return "/bin/bash"
+	}
+	return "/bin/sh"
 }
 
 // environ is the whole environment of a block.

@@ -1,0 +1,227 @@
+// Package catalogue asks every engine what every copy holds and keeps the
+// answers side by side: surveys, and copies that could not be judged, which are
+// data like everything else. It never parses a format; engines do.
+package catalogue
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"comeback/recovery"
+	"comeback/storage"
+)
+
+// OpenStore opens a copy, its references resolved.
+type OpenStore func(context.Context, recovery.Copy) (storage.Store, error)
+
+// Catalogue is what the copies of a system hold.
+type Catalogue struct {
+	// Surveys are in the order of copies, components and engines.
+	Surveys []recovery.Survey
+	// Refusals are the surveys that could not be made.
+	Refusals []Refusal
+}
+
+// Refusal says why a copy could not be judged for a component.
+type Refusal struct {
+	Copy, Component, Engine string
+	Err                     error
+}
+
+// Progress tells of one survey: State is "reading", "ok" or "refused".
+type Progress struct {
+	Copy, Component, Engine, State string
+}
+
+// Options say what to survey.
+type Options struct {
+	Components []recovery.Component
+	Copies     []recovery.Copy
+	Engines    []recovery.Engine
+	OpenStore  OpenStore
+	// Progress is told as surveys begin and end; it may be called from
+	// several goroutines. It may be nil.
+	Progress func(Progress)
+}
+
+// atOnce bounds the surveys that run side by side: they wait for the network,
+// not for this machine.
+const atOnce = 8
+
+// Survey asks all engines about all copies, side by side. A copy that refuses
+// or does not answer is a Refusal and does not keep the others waiting; the
+// error is that of ctx.
+func Survey(ctx context.Context, o Options) (Catalogue, error) {
+	type slot struct {
+		survey recovery.Survey
+		err    error
+		what   Progress
+	}
+	var slots []*slot
+	var wait sync.WaitGroup
+	gate := make(chan struct{}, atOnce)
+	for _, cp := range o.Copies {
+		open := sync.OnceValues(func() (storage.Store, error) { return o.OpenStore(ctx, cp) })
+		for _, c := range o.Components {
+			for _, e := range For(c, o.Engines) {
+				s := &slot{what: Progress{Copy: cp.Name, Component: c.Name, Engine: e.Schema().Engine, State: "reading"}}
+				slots = append(slots, s)
+				wait.Go(func() {
+					gate <- struct{}{}
+					defer func() { <-gate }()
+					report(o.Progress, s.what)
+					store, err := open()
+					if err == nil {
+						s.survey, err = e.Survey(ctx, c, cp, store)
+					}
+					s.err, s.what.State = err, "ok"
+					if err != nil {
+						s.what.State = "refused"
+					}
+					report(o.Progress, s.what)
+				})
+			}
+		}
+	}
+	wait.Wait()
+	var cat Catalogue
+	for _, s := range slots {
+		if s.err != nil {
+			cat.Refusals = append(cat.Refusals, Refusal{Copy: s.what.Copy, Component: s.what.Component, Engine: s.what.Engine, Err: Explain(s.err, s.what.Copy)})
+			continue
+		}
+		cat.Surveys = append(cat.Surveys, s.survey)
+	}
+	return cat, ctx.Err()
+}
+
+func report(progress func(Progress), p Progress) {
+	if progress != nil {
+		progress(p)
+	}
+}
+
+// For lists the engines that look for a component's backups: the one that
+// `with:` names, or all of its kind.
+func For(c recovery.Component, engines []recovery.Engine) []recovery.Engine {
+	var fit []recovery.Engine
+	for _, e := range engines {
+		s := e.Schema()
+		if s.Kind == c.Kind && (c.With == "" || c.With == s.Engine) {
+			fit = append(fit, e)
+		}
+	}
+	return fit
+}
+
+// Entry is one line of what can be restored: a backup or a window.
+type Entry struct {
+	Backup recovery.Backup
+	// Window is nil where the backup has none.
+	Window *recovery.Window
+}
+
+// Entries lists every backup of a component ("" is all), the newest first, each
+// with its window if it has one.
+func (c Catalogue) Entries(component string) []Entry {
+	var entries []Entry
+	for _, s := range c.Surveys {
+		if component != "" && s.Component != component {
+			continue
+		}
+		for _, b := range s.Backups {
+			e := Entry{Backup: b}
+			for i := range s.Windows {
+				if s.Windows[i].Backup == b.ID {
+					e.Window = &s.Windows[i]
+				}
+			}
+			entries = append(entries, e)
+		}
+	}
+	slices.SortStableFunc(entries, func(a, b Entry) int {
+		return cmp.Or(newest(b).Compare(newest(a)), cmp.Compare(a.Backup.Copy, b.Backup.Copy), cmp.Compare(a.Backup.ID, b.Backup.ID))
+	})
+	return entries
+}
+
+func newest(e Entry) time.Time {
+	if e.Window != nil && e.Window.To.Time.After(e.Backup.Taken.To) {
+		return e.Window.To.Time
+	}
+	return e.Backup.Taken.To
+}
+
+// Empty says in one sentence why nothing can be restored for a component, or is
+// nil where something can.
+func (c Catalogue) Empty(component string) error {
+	for _, s := range c.Surveys {
+		if s.Component == component && slices.ContainsFunc(s.Backups, func(b recovery.Backup) bool { return b.Problem == "" }) {
+			return nil
+		}
+	}
+	var looked, why []string
+	var cause error
+	for _, s := range c.Surveys {
+		if s.Component == component && !slices.Contains(looked, s.Copy) {
+			looked = append(looked, s.Copy)
+		}
+		for _, b := range s.Backups {
+			if s.Component == component && b.Problem != "" {
+				why = append(why, fmt.Sprintf("%s in %s: %s", b.ID, b.Copy, b.Problem))
+			}
+		}
+	}
+	hint := "look where the backups are written to, and set the component's prefix and the copy's url to it"
+	for _, r := range c.Refusals {
+		if r.Component == component {
+			text := fmt.Sprintf("%s: %v", r.Copy, r.Err)
+			if !slices.Contains(why, text) {
+				why = append(why, text)
+			}
+			cause = errors.Join(cause, r.Err)
+			if h := recovery.HintOf(r.Err); h != "" {
+				hint = h
+			}
+		}
+	}
+	what := fmt.Sprintf("no copy holds a backup of %s", component)
+	if len(looked) > 0 {
+		what += fmt.Sprintf(" (looked in %s)", strings.Join(looked, ", "))
+	}
+	if len(why) > 0 {
+		what = fmt.Sprintf("%s: %s", what, strings.Join(why, "; "))
+	}
+	return &recovery.Error{What: what, Hint: hint, Err: cause}
+}
+
+// Explain gives a storage error its next step.
+func Explain(err error, copy string) error {
+	if err == nil || recovery.HintOf(err) != "" {
+		return err
+	}
+	hint := ""
+	switch {
+	case errors.Is(err, storage.ErrExpired):
+		hint = "sign in again (aws sso login), then try again"
+	case errors.Is(err, storage.ErrDenied):
+		hint = "check with `aws sts get-caller-identity` who you are; the copy needs s3:ListBucket and s3:GetObject, or read permission on the directory"
+	case errors.Is(err, storage.ErrNotExist):
+		hint = fmt.Sprintf("check the url of the copy %s in the runbook", copy)
+	case errors.Is(err, storage.ErrConfig):
+		hint = fmt.Sprintf("correct the copy %s in the runbook (url, region, endpoint, account)", copy)
+	case errors.Is(err, storage.ErrUnavailable):
+		hint = "check the network and the endpoint, then try again; nothing is proven to be missing"
+	case errors.Is(err, storage.ErrChanged), errors.Is(err, storage.ErrCorrupt):
+		hint = "choose another backup or another copy, and find out what changed this one"
+	default:
+		return err
+	}
+	return &recovery.Error{What: err.Error(), Hint: hint, Err: err}
+}

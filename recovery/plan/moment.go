@@ -1,0 +1,250 @@
+package plan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"comeback/recovery"
+	"comeback/recovery/catalogue"
+	"comeback/runbooks"
+)
+
+// Wanted is what a person chose.
+type Wanted struct {
+	Want recovery.Want
+	// Copy and Engine restrict where to look; empty means everywhere.
+	Copy, Engine string
+}
+
+// Restored lists the components that the runbook's stages bring back, in the
+// order in which they do.
+func Restored(rb *runbooks.Runbook) []recovery.Component {
+	var restored []recovery.Component
+	for _, stage := range rb.Stages {
+		for _, b := range stage.Blocks {
+			r, ok := b.(runbooks.Restore)
+			if !ok {
+				continue
+			}
+			for _, name := range r.Components {
+				seen := slices.ContainsFunc(restored, func(c recovery.Component) bool { return c.Name == name })
+				if c, ok := rb.Component(name); ok && !seen {
+					restored = append(restored, component(c))
+				}
+			}
+		}
+	}
+	return restored
+}
+
+// Components are all of the runbook's components.
+func Components(rb *runbooks.Runbook) []recovery.Component {
+	var all []recovery.Component
+	for _, c := range rb.Components {
+		all = append(all, component(c))
+	}
+	return all
+}
+
+func component(c runbooks.Component) recovery.Component {
+	return recovery.Component{Name: c.Name, Kind: recovery.ComponentKind(c.Kind), With: c.With, Settings: c.Settings}
+}
+
+// Copies are the runbook's copies.
+func Copies(rb *runbooks.Runbook) []recovery.Copy {
+	var all []recovery.Copy
+	for _, c := range rb.Copies {
+		all = append(all, recovery.Copy{Name: c.Name, URL: c.URL, Region: c.Region, Profile: c.Profile,
+			Endpoint: c.Endpoint, PathStyle: c.PathStyle, Role: c.Role, Account: c.Account})
+	}
+	return all
+}
+
+// Anchor is the component whose moment decides: the first postgres that comes
+// back, else the first component.
+func Anchor(restored []recovery.Component) (recovery.Component, bool) {
+	for _, c := range restored {
+		if c.Kind == recovery.Postgres {
+			return c, true
+		}
+	}
+	if len(restored) == 0 {
+		return recovery.Component{}, false
+	}
+	return restored[0], true
+}
+
+// Resolve turns what was chosen into one point per component, before anything
+// is copied: the anchor's as wanted, the others' at or before the anchor's
+// time. Where several copies or engines can, the point nearest to what was
+// wanted wins, then the more exact one, then the runbook's order of copies.
+func Resolve(ctx context.Context, cat catalogue.Catalogue, open catalogue.OpenStore, rb *runbooks.Runbook, engines []recovery.Engine, w Wanted) (recovery.Moment, error) {
+	restored := Restored(rb)
+	anchor, ok := Anchor(restored)
+	if !ok {
+		return recovery.Moment{}, recovery.Errorf("give a stage a block with `restore: COMPONENT`", "the runbook restores nothing").WithExit(recovery.Usage)
+	}
+	r := resolver{ctx: ctx, cat: cat, open: open, copies: Copies(rb), engines: engines}
+	point, err := r.point(anchor, w)
+	if err != nil {
+		return recovery.Moment{}, err
+	}
+	m := recovery.Moment{Want: w.Want, Anchor: anchor.Name, Points: []recovery.Point{point}}
+	for _, c := range restored {
+		if c.Name == anchor.Name {
+			continue
+		}
+		then := recovery.Want{Kind: recovery.WantTime, Time: point.Time, Text: point.Time.Format("2006-01-02T15:04:05.999999Z07:00")}
+		p, err := r.point(c, Wanted{Want: then, Copy: w.Copy})
+		if err != nil {
+			return recovery.Moment{}, err
+		}
+		m.Points = append(m.Points, p)
+	}
+	return m, nil
+}
+
+type resolver struct {
+	ctx     context.Context
+	cat     catalogue.Catalogue
+	open    catalogue.OpenStore
+	copies  []recovery.Copy
+	engines []recovery.Engine
+}
+
+// point resolves a want for one component in every survey of it.
+func (r resolver) point(c recovery.Component, w Wanted) (recovery.Point, error) {
+	if err := r.cat.Empty(c.Name); err != nil {
+		return recovery.Point{}, err
+	}
+	type answer struct {
+		point recovery.Point
+		err   error
+	}
+	var asked []recovery.Survey
+	for _, s := range r.cat.Surveys {
+		if s.Component == c.Name && len(s.Backups) > 0 && (w.Copy == "" || s.Copy == w.Copy) && (w.Engine == "" || s.Engine == w.Engine) {
+			asked = append(asked, s)
+		}
+	}
+	if w.Want.Kind == recovery.WantBackup {
+		var err error
+		if asked, w.Want.Backup, err = holding(asked, w.Want.Backup); err != nil {
+			return recovery.Point{}, err
+		}
+	}
+	if len(asked) == 0 {
+		return recovery.Point{}, recovery.Errorf("leave --copy out, or choose one that `comeback moments` lists",
+			"the copy %s holds no backup of %s", w.Copy, c.Name)
+	}
+	answers := make([]answer, len(asked))
+	var wait sync.WaitGroup
+	for i, s := range asked {
+		wait.Go(func() {
+			p, err := r.resolve(s, w.Want)
+			answers[i] = answer{p, catalogue.Explain(err, s.Copy)}
+		})
+	}
+	wait.Wait()
+	if err := r.ctx.Err(); err != nil {
+		return recovery.Point{}, err
+	}
+	var best *recovery.Point
+	var refusals []error
+	for i := range answers {
+		if answers[i].err != nil {
+			refusals = append(refusals, answers[i].err)
+			continue
+		}
+		if p := &answers[i].point; best == nil || nearer(*p, *best) {
+			best = p
+		}
+	}
+	if best == nil {
+		return recovery.Point{}, refused(c.Name, w.Want, asked, refusals)
+	}
+	return *best, nil
+}
+
+func (r resolver) resolve(s recovery.Survey, w recovery.Want) (recovery.Point, error) {
+	i := slices.IndexFunc(r.engines, func(e recovery.Engine) bool { return e.Schema().Engine == s.Engine })
+	j := slices.IndexFunc(r.copies, func(c recovery.Copy) bool { return c.Name == s.Copy })
+	if i < 0 || j < 0 {
+		return recovery.Point{}, fmt.Errorf("resolve %s in %s: no engine %q or no such copy", w, s.Copy, s.Engine)
+	}
+	store, err := r.open(r.ctx, r.copies[j])
+	if err != nil {
+		return recovery.Point{}, err
+	}
+	return r.engines[i].Resolve(r.ctx, s, w, store)
+}
+
+// nearer reports whether a loses less than b: it is later, or as late and more
+// exact. Every point is at or before what was wanted.
+func nearer(a, b recovery.Point) bool {
+	if !a.Time.Equal(b.Time) {
+		return a.Time.After(b.Time)
+	}
+	return a.Exactness == recovery.ToCommit && b.Exactness != recovery.ToCommit
+}
+
+// holding restricts surveys to those that hold a backup. A unique end of its id
+// is enough: people type the file's name, not its path.
+func holding(surveys []recovery.Survey, id string) ([]recovery.Survey, string, error) {
+	var found []recovery.Survey
+	var ids, known []string
+	for _, exact := range []bool{true, false} {
+		for _, s := range surveys {
+			for _, b := range s.Backups {
+				known = append(known, b.ID)
+				if b.ID == id || !exact && strings.HasSuffix(b.ID, "/"+id) {
+					found = append(found, s)
+					if !slices.Contains(ids, b.ID) {
+						ids = append(ids, b.ID)
+					}
+				}
+			}
+		}
+		if len(found) > 0 {
+			break
+		}
+	}
+	switch len(ids) {
+	case 0:
+		hint := "list them with: comeback moments RUNBOOK"
+		if n := len(known); n > 0 {
+			slices.Sort(known)
+			hint += "; the last by name is " + known[n-1]
+		}
+		return nil, id, recovery.Errorf(hint, "no copy holds a backup with the id %q, and it is no moment either", id).WithExit(recovery.Usage)
+	case 1:
+		return found, ids[0], nil
+	}
+	return nil, id, recovery.Errorf("give the whole id", "%q names several backups: %s", id, strings.Join(ids, ", ")).WithExit(recovery.Usage)
+}
+
+// refused says why no copy can reach the moment, each refusal once.
+func refused(component string, w recovery.Want, asked []recovery.Survey, refusals []error) error {
+	if len(refusals) == 1 {
+		return refusals[0]
+	}
+	var says []string
+	hint := ""
+	code := recovery.CameBack
+	for i, err := range refusals {
+		says = append(says, fmt.Sprintf("%s in %s: %v", asked[i].Engine, asked[i].Copy, err))
+		if hint == "" {
+			hint = recovery.HintOf(err)
+		}
+		if code == recovery.CameBack {
+			code = recovery.ExitOf(err)
+		}
+	}
+	e := &recovery.Error{What: fmt.Sprintf("no copy can bring %s back to %s: %s", component, w, strings.Join(says, "; ")),
+		Hint: hint, Err: errors.Join(refusals...)}
+	return e.WithExit(code)
+}

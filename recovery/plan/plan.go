@@ -1,0 +1,262 @@
+// Package plan turns a runbook and a resolved moment into a plan: every step of
+// a run, complete before anything runs. It asks engines for the steps of their
+// component and sets stage, order, budget and expectation; it never executes,
+// and apart from resolving moments it reads nothing.
+//
+// Restoring into scratch disturbs nobody, so restores depend on nothing but
+// their own component's earlier steps and begin at once. Everything else keeps
+// the order of the document: a block runs when every stage before its own has
+// ended, checks of one stage side by side.
+package plan
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"comeback/recovery"
+	"comeback/runbooks"
+)
+
+// Format is the version of plan.json that this package writes.
+const Format = 1
+
+// Options are what a plan is made from.
+type Options struct {
+	Runbook *runbooks.Runbook
+	// Source is the runbook's path and digest.
+	Source  recovery.Source
+	Engines []recovery.Engine
+	Mode    recovery.Mode
+	Moment  recovery.Moment
+	// Run is the new run's id, Number its number among the system's runs and
+	// Previous the digest of the report before.
+	Run      string
+	Number   int
+	Previous string
+	// Scratch is the directory that the run's scratch directory is made in.
+	Scratch string
+	Created time.Time
+	// Expected says how long a step took in earlier runs, or 0. It may be nil.
+	Expected func(recovery.Step) time.Duration
+}
+
+// Make makes a plan. It is pure: the same options give the same plan.
+func Make(o Options) (*recovery.Plan, error) {
+	if o.Mode != recovery.Rehearsal {
+		return nil, recovery.Errorf("rehearse instead: comeback rehearse "+o.Runbook.Name,
+			"this version plans rehearsals only, not a %s into live targets", o.Mode).WithExit(recovery.Refused)
+	}
+	rb := o.Runbook
+	p := &recovery.Plan{
+		Format: Format, Run: o.Run, System: rb.System, Mode: o.Mode, Number: o.Number, Previous: o.Previous,
+		Created: o.Created.UTC(), Runbook: o.Source, RPO: recovery.Duration(rb.RPO), RTO: recovery.Duration(rb.RTO),
+		RehearseEvery: recovery.Duration(rb.Rehearse), Moment: o.Moment, Components: Components(rb), Copies: Copies(rb), Needs: rb.Needs,
+	}
+	for _, person := range rb.People {
+		p.People = append(p.People, recovery.Person{Role: person.Role, Reach: person.Reach, Key: person.Key})
+	}
+	for _, point := range o.Moment.Points {
+		for _, w := range point.Warnings {
+			p.Warnings = append(p.Warnings, point.Component+": "+w)
+		}
+	}
+	b := builder{Options: o, plan: p, restored: map[string]string{}}
+	for i, stage := range rb.Stages {
+		p.Stages = append(p.Stages, recovery.Stage{Name: stage.Name, Owner: stage.Owner, Budget: recovery.Duration(stage.Budget), Line: stage.Line, Prose: stage.Prose})
+		if err := b.stage(i, stage); err != nil {
+			return nil, err
+		}
+	}
+	if len(p.Steps) == 0 {
+		return nil, recovery.Errorf("give a stage a block with `restore: COMPONENT`", "nothing in the runbook runs in a %s", o.Mode).WithExit(recovery.Usage)
+	}
+	if o.Expected != nil {
+		for i := range p.Steps {
+			p.Steps[i].Expected = recovery.Duration(o.Expected(p.Steps[i]))
+		}
+	}
+	return p, nil
+}
+
+// builder collects steps stage by stage.
+type builder struct {
+	Options
+	plan *recovery.Plan
+	// before are the steps of all earlier stages, barrier those of this stage
+	// that later blocks of it must wait for.
+	before, barrier []string
+	// restored maps a component to the last step that restores it.
+	restored map[string]string
+}
+
+func (b *builder) stage(index int, stage runbooks.Stage) error {
+	b.barrier = nil
+	first := len(b.plan.Steps)
+	for i, block := range stage.Blocks {
+		id := fmt.Sprintf("%d.%d", index+1, i+1)
+		line := block.Position().Line
+		var err error
+		switch block := block.(type) {
+		case runbooks.Ticks:
+			b.ticks(id, index, line, block)
+		case runbooks.Restore:
+			for _, name := range block.Components {
+				if err = b.restore(index, line, stage, name); err != nil {
+					return err
+				}
+			}
+		case runbooks.SQLCheck:
+			b.sqlCheck(id, index, block)
+		case runbooks.Shell:
+			b.shell(id, index, stage, block)
+		case runbooks.FilesCheck:
+			b.unchecked(index, line, "check: "+block.Name, "this version does not restore files")
+		case runbooks.Switch:
+			b.skip(index, line, fmt.Sprintf("switch %v", block.Components), "a rehearsal leaves live as it is")
+		case runbooks.Doc:
+		default:
+			b.skip(index, line, fmt.Sprintf("%T", block), "this version does not know it")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, s := range b.plan.Steps[first:] {
+		b.before = append(b.before, s.ID)
+	}
+	return nil
+}
+
+func (b *builder) add(s recovery.Step) { b.plan.Steps = append(b.plan.Steps, s) }
+
+// skip lists what the run will not do and that is no check of it.
+func (b *builder) skip(stage, line int, what, why string) {
+	b.plan.NotExecuted = append(b.plan.NotExecuted, recovery.NotExecuted{Stage: b.plan.Stages[stage].Name, What: what, Why: why, Line: line})
+}
+
+// unchecked lists a check that the run cannot make; such a run does not pass.
+func (b *builder) unchecked(stage, line int, what, why string) {
+	b.skip(stage, line, what, why)
+	b.plan.NotExecuted[len(b.plan.NotExecuted)-1].Check = true
+}
+
+// after is what a block that keeps the document's order waits for.
+func (b *builder) after() []string { return slices.Concat(b.before, b.barrier) }
+
+func (b *builder) ticks(id string, stage, line int, block runbooks.Ticks) {
+	var args recovery.TicksArgs
+	for _, item := range block.Items {
+		args.Items = append(args.Items, item.Text)
+	}
+	says := fmt.Sprintf("%d items to tick", len(args.Items))
+	if len(args.Items) == 1 {
+		says = "1 item to tick"
+	}
+	s := recovery.NewStep(id+".ticks", recovery.KindTicks, says, args)
+	s.Stage, s.After, s.Line, s.MayPass = stage, b.after(), line, true
+	b.add(s)
+	b.barrier = append(b.barrier, s.ID)
+}
+
+// restore adds the engine's steps for one component, into scratch.
+func (b *builder) restore(stage, line int, section runbooks.Stage, name string) error {
+	if _, again := b.restored[name]; again {
+		b.skip(stage, line, "restore: "+name, "an earlier stage restores it")
+		return nil
+	}
+	point, ok := b.Moment.Point(name)
+	if !ok {
+		return recovery.Errorf("choose the moment again", "plan the restore of %s: it has no point", name)
+	}
+	i := slices.IndexFunc(b.plan.Components, func(c recovery.Component) bool { return c.Name == name })
+	j := slices.IndexFunc(b.Engines, func(e recovery.Engine) bool { return e.Schema().Engine == point.Engine })
+	if i < 0 || j < 0 {
+		return recovery.Errorf("choose the moment again", "plan the restore of %s: no engine %q", name, point.Engine)
+	}
+	target := recovery.Target{ID: recovery.TargetID("scratch/" + name), Scratch: true, Component: name,
+		Place: filepath.Join(b.Scratch, "comeback-"+b.Run, name)}
+	steps, err := b.Engines[j].Plan(b.plan.Components[i], point, target)
+	if err != nil {
+		return fmt.Errorf("plan the restore of %s: %w", name, err)
+	}
+	b.plan.Targets = append(b.plan.Targets, target)
+	for _, s := range steps {
+		s.ID = name + "." + s.ID
+		for k, id := range s.After {
+			s.After[k] = name + "." + id
+		}
+		s.Stage, s.Component, s.Line, s.Budget = stage, name, line, recovery.Duration(section.Budget)
+		b.add(s)
+		b.restored[name] = s.ID
+	}
+	b.barrier = append(b.barrier, b.restored[name])
+	return nil
+}
+
+func (b *builder) sqlCheck(id string, stage int, block runbooks.SQLCheck) {
+	if _, ok := b.restored[block.On]; !ok {
+		b.unchecked(stage, block.Line, "check: "+block.Name, fmt.Sprintf("no stage before it restores %s", block.On))
+		return
+	}
+	s := recovery.NewStep(id+".check", recovery.KindSQLCheck, "check: "+block.Name, recovery.SQLCheckArgs{
+		Name: block.Name, On: block.On, Query: block.Query, Expect: block.Expect, Moment: b.Moment.Time()})
+	s.Stage, s.Component, s.After, s.Line, s.MayPass = stage, block.On, b.after(), block.Line, true
+	b.add(s)
+}
+
+// shell plans a shell block. In a rehearsal a variable that is a component's
+// address is bound to what the run restored; a block that needs any other is
+// not executed, because its value could lead to production.
+func (b *builder) shell(id string, stage int, section runbooks.Stage, block runbooks.Shell) {
+	if block.In == runbooks.InRecovery {
+		b.skip(stage, block.Line, "run: "+block.Name, "it runs in a recovery only (# in: recovery)")
+		return
+	}
+	args := recovery.ShellArgs{Name: block.Name, Script: block.Script, Interpreter: block.Interpreter, Timeout: recovery.Duration(block.Timeout), Bind: map[string]string{}}
+	for _, name := range block.Env {
+		c, ok := b.boundTo(name)
+		if !ok {
+			b.unchecked(stage, block.Line, "run: "+block.Name, fmt.Sprintf("in a rehearsal %s has no value in scratch", name))
+			return
+		}
+		args.Bind[name] = c
+	}
+	s := recovery.NewStep(id+".run", recovery.KindShell, "run: "+block.Name, args)
+	s.Stage, s.After, s.Line, s.MayPass, s.Budget = stage, b.after(), block.Line, true, recovery.Duration(section.Budget)
+	b.add(s)
+	b.barrier = append(b.barrier, s.ID)
+}
+
+// boundTo finds the restored component whose url is exactly a reference to name.
+func (b *builder) boundTo(name string) (string, bool) {
+	for _, c := range b.plan.Components {
+		if _, ok := b.restored[c.Name]; ok && c.Settings.Text("url") == "${"+name+"}" {
+			return c.Name, true
+		}
+	}
+	return "", false
+}
+
+// Encode gives the bytes of plan.json; their SHA-256 is the plan's digest.
+func Encode(p *recovery.Plan) ([]byte, error) {
+	b, err := json.MarshalIndent(p, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encode plan: %w", err)
+	}
+	return append(b, '\n'), nil
+}
+
+// Decode reads plan.json.
+func Decode(b []byte) (*recovery.Plan, error) {
+	var p recovery.Plan
+	if err := json.Unmarshal(b, &p); err != nil {
+		return nil, fmt.Errorf("read plan: %w", err)
+	}
+	if p.Format != Format {
+		return nil, recovery.Errorf("use the version of comeback that made it", "read plan: it has the format %d, this version reads %d", p.Format, Format)
+	}
+	return &p, nil
+}

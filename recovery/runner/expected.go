@@ -1,0 +1,35 @@
+package runner
+
+import (
+	"time"
+
+	"comeback/recovery"
+)
+
+// Expected says how long a step took in the newest run in which it ended well,
+// scaled by what it must read; 0 if it never did.
+func (h History) Expected(s recovery.Step) time.Duration {
+	for _, p := range h.runs {
+		for i := range p.State.Steps {
+			st := &p.State.Steps[i]
+			if st.Kind != s.Kind || st.Component != s.Component || st.Says != s.Says || st.State != recovery.Done || st.Ended.IsZero() {
+				continue
+			}
+			took := st.Ended.Sub(st.Started)
+			then, now := reads(st.Step), reads(s)
+			if then > 0 && now > 0 {
+				took = time.Duration(float64(took) * float64(now) / float64(then))
+			}
+			return took.Round(time.Millisecond)
+		}
+	}
+	return 0
+}
+
+func reads(s recovery.Step) int64 {
+	var n int64
+	for _, r := range s.Reads {
+		n += r.Size
+	}
+	return n
+}

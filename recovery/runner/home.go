@@ -1,0 +1,223 @@
+package runner
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+
+	"comeback/recovery"
+	"comeback/recovery/journal"
+	"comeback/recovery/plan"
+
+	"golang.org/x/sys/unix"
+)
+
+// SharedState is where runs live when the machine has it, so that colleagues
+// see each other's.
+const SharedState = "/var/lib/comeback"
+
+// Home is a state directory: every run has its own under runs/.
+type Home struct{ Dir string }
+
+// FindHome chooses the state directory: COMEBACK_STATE, else SharedState where
+// it exists, else comeback under XDG_STATE_HOME or ~/.local/state. It creates
+// nothing.
+func FindHome(lookup func(string) (string, bool)) (Home, error) {
+	if dir, ok := lookup("COMEBACK_STATE"); ok && dir != "" {
+		abs, err := filepath.Abs(dir)
+		return Home{abs}, err
+	}
+	if info, err := os.Stat(SharedState); err == nil && info.IsDir() && unix.Access(SharedState, unix.W_OK) == nil {
+		return Home{SharedState}, nil
+	}
+	if dir, ok := lookup("XDG_STATE_HOME"); ok && filepath.IsAbs(dir) {
+		return Home{filepath.Join(dir, "comeback")}, nil
+	}
+	if dir, ok := lookup("HOME"); ok && filepath.IsAbs(dir) {
+		return Home{filepath.Join(dir, ".local/state/comeback")}, nil
+	}
+	return Home{}, recovery.Errorf("set COMEBACK_STATE to a directory", "there is no place for the state: neither COMEBACK_STATE nor HOME is set").WithExit(recovery.Usage)
+}
+
+// Runs is the directory that holds the runs' directories.
+func (h Home) Runs() string { return filepath.Join(h.Dir, "runs") }
+
+// RunDir is a run's directory.
+func (h Home) RunDir(id string) string { return filepath.Join(h.Runs(), id) }
+
+var runID = regexp.MustCompile(`^[0-9a-f]{4,16}$`)
+
+// NewID chooses the id of a new run that no other run has. Ids are short,
+// because people say them over the phone. Nothing is created.
+func (h Home) NewID() (string, error) {
+	for range 64 {
+		var b [2]byte
+		if _, err := rand.Read(b[:]); err != nil {
+			return "", fmt.Errorf("choose a run id: %w", err)
+		}
+		id := hex.EncodeToString(b[:])
+		if _, err := os.Lstat(h.RunDir(id)); errors.Is(err, fs.ErrNotExist) {
+			return id, nil
+		}
+	}
+	return "", recovery.Errorf("move old runs out of "+h.Runs(), "no free run id was found")
+}
+
+// reserve makes the directory of a new run.
+func (h Home) reserve(id string) error {
+	const hint = "set COMEBACK_STATE to a directory that you may write to"
+	if err := os.MkdirAll(h.Runs(), 0o700); err != nil {
+		return recovery.Errorf(hint, "create the state directory: %w", err)
+	}
+	err := os.Mkdir(h.RunDir(id), 0o700)
+	if errors.Is(err, fs.ErrExist) {
+		return recovery.Errorf("prepare it again", "run %s exists already", id).WithExit(recovery.Refused)
+	}
+	if err != nil {
+		return recovery.Errorf(hint, "create the run's directory: %w", err)
+	}
+	return nil
+}
+
+// Past is a run as its directory tells it.
+type Past struct {
+	ID, Dir string
+	Plan    *recovery.Plan
+	State   recovery.State
+	// Alive says that a process runs it now.
+	Alive bool
+	// Signed says that there is a signature, not that it is good.
+	Signed bool
+	// ReportSHA256 is the digest of report.json, "" where there is none.
+	ReportSHA256 string
+	// Problem says why the directory cannot be read as a run.
+	Problem error
+}
+
+// Load reads a run by its id.
+func (h Home) Load(id string) (Past, error) {
+	dir := h.RunDir(id)
+	if !runID.MatchString(id) {
+		return Past{}, recovery.Errorf("list them with: comeback runs", "%q is not the id of a run", id).WithExit(recovery.Usage)
+	}
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return Past{}, recovery.Errorf("list them with: comeback runs", "there is no run %s in %s", id, h.Runs()).WithExit(recovery.Usage)
+	}
+	p := Past{ID: id, Dir: dir}
+	p.Problem = p.read()
+	return p, nil
+}
+
+func (p *Past) read() error {
+	b, err := os.ReadFile(filepath.Join(p.Dir, "plan.json"))
+	if err != nil {
+		return fmt.Errorf("read run %s: %w", p.ID, err)
+	}
+	if p.Plan, err = plan.Decode(b); err != nil {
+		return fmt.Errorf("read run %s: %w", p.ID, err)
+	}
+	p.State = recovery.NewState(p.Plan)
+	path := filepath.Join(p.Dir, journal.Name)
+	events, err := journal.Read(path, p.Plan.Runbook.SHA256)
+	if err != nil && !errors.Is(err, journal.ErrTorn) {
+		return err
+	}
+	for _, e := range events {
+		p.State = recovery.Fold(p.State, e)
+	}
+	p.Alive = locked(path)
+	if _, err := os.Stat(filepath.Join(p.Dir, "SHA256SUMS.sig")); err == nil {
+		p.Signed = true
+	}
+	if b, err := os.ReadFile(filepath.Join(p.Dir, "report.json")); err == nil {
+		sum := sha256.Sum256(b)
+		p.ReportSHA256 = hex.EncodeToString(sum[:])
+	}
+	return nil
+}
+
+// List reads all runs, the newest first. Runs that cannot be read are listed
+// with their Problem.
+func (h Home) List() ([]Past, error) {
+	entries, err := os.ReadDir(h.Runs())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list runs: %w", err)
+	}
+	var runs []Past
+	for _, e := range entries {
+		if !e.IsDir() || !runID.MatchString(e.Name()) {
+			continue
+		}
+		p, err := h.Load(e.Name())
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, p)
+	}
+	slices.SortStableFunc(runs, func(a, b Past) int { return b.State.Started.Compare(a.State.Started) })
+	return runs, nil
+}
+
+// History is what earlier runs of a system say about the next one.
+type History struct {
+	// Number is the next run's, Previous the digest of the last report.
+	Number   int
+	Previous string
+	runs     []Past
+}
+
+// History reads the earlier runs of a system.
+func (h Home) History(system string) (History, error) {
+	runs, err := h.List()
+	if err != nil {
+		return History{}, err
+	}
+	hist := History{Number: 1}
+	last := 0
+	for _, p := range runs {
+		if p.Problem != nil || p.Plan.System != system {
+			continue
+		}
+		hist.runs = append(hist.runs, p)
+		if p.Plan.Number >= hist.Number {
+			hist.Number = p.Plan.Number + 1
+		}
+		if p.Plan.Number > last && p.ReportSHA256 != "" {
+			last, hist.Previous = p.Plan.Number, p.ReportSHA256
+		}
+	}
+	return hist, nil
+}
+
+// Last is the newest run of the system that ended, if there is one.
+func (h History) Last() (Past, bool) {
+	for _, p := range h.runs {
+		if p.State.Result != "" {
+			return p, true
+		}
+	}
+	return Past{}, false
+}
+
+// locked reports whether a runner holds the journal.
+func locked(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil {
+		return errors.Is(err, unix.EWOULDBLOCK)
+	}
+	return false
+}
