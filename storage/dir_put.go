@@ -53,13 +53,13 @@ func (d *dir) Put(ctx context.Context, key string, r io.Reader, options PutOptio
 }
 
 func (d *dir) put(ctx context.Context, root *os.Root, key string, r io.Reader, options PutOptions) (Object, error) {
-	if options.IfAbsent { // before 80 GB are copied; Link decides
-		if info, err := root.Lstat(key); err == nil {
-			if info.IsDir() {
-				return Object{}, syscall.EISDIR
-			}
-			return Object{}, os.ErrExist
-		}
+	// A look before 80 GB are copied; Link and Rename decide.
+	switch info, err := root.Lstat(key); {
+	case err != nil:
+	case info.IsDir():
+		return Object{}, syscall.EISDIR
+	case options.IfAbsent:
+		return Object{}, os.ErrExist
 	}
 	parent := path.Dir(key)
 	if err := makeDir(root, parent); err != nil {

@@ -15,6 +15,7 @@ type dirStream struct {
 	dir    *dir
 	file   *os.File
 	object Object
+	left   int64 // bytes of the revision that were not read yet
 }
 
 // prepare proves the revision and goes to the offset.
@@ -36,6 +37,7 @@ func (s *dirStream) prepare(offset int64) error {
 	if _, err := s.file.Seek(offset, io.SeekStart); err != nil {
 		return s.dir.refusal("open", s.object.Key, err)
 	}
+	s.left = info.Size() - offset
 	return nil
 }
 
@@ -43,7 +45,11 @@ func (s *dirStream) Read(p []byte) (int, error) {
 	if err := s.ctx.Err(); err != nil {
 		return 0, s.dir.refusal("read", s.object.Key, err)
 	}
-	n, err := s.file.Read(p)
+	if s.left == 0 {
+		return 0, s.unchanged()
+	}
+	n, err := s.file.Read(p[:min(int64(len(p)), s.left)])
+	s.left -= int64(n)
 	if err == io.EOF {
 		err = s.unchanged()
 	} else if err != nil {
@@ -52,7 +58,7 @@ func (s *dirStream) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// unchanged is io.EOF where the file is still the revision that was opened.
+// unchanged is io.EOF where the file still is the revision that was opened.
 func (s *dirStream) unchanged() error {
 	info, err := s.file.Stat()
 	if err != nil {

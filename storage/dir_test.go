@@ -1,0 +1,357 @@
+package storage_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"comeback/storage"
+	"comeback/storagetest"
+)
+
+func openDir(t *testing.T) (storage.Store, string) {
+	t.Helper()
+	path := t.TempDir()
+	s, err := storage.OpenDir(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, path
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDir(t *testing.T) {
+	storagetest.Run(t, func(t *testing.T) storage.Store {
+		s, _ := openDir(t)
+		return s
+	})
+}
+
+func TestOpenDir_Missing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "backups")
+	_, err := storage.OpenDir(path)
+	if !errors.Is(err, storage.ErrNotExist) || !errors.Is(err, storage.ErrConfig) || !strings.Contains(err.Error(), path) {
+		t.Errorf("missing: %v", err)
+	}
+	write(t, path, "")
+	if _, err := storage.OpenDir(path); !errors.Is(err, storage.ErrConfig) || errors.Is(err, storage.ErrNotExist) {
+		t.Errorf("a file: %v", err)
+	}
+}
+
+// TestDir_GoneOrReplaced proves that a directory that went away is not taken
+// for one whose objects went away.
+func TestDir_GoneOrReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "backups")
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s, err := storage.OpenDir(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := storagetest.Put(t, s, "a", "text")
+	all := func(t *testing.T, kind error, listKind error) {
+		_, stat := s.Stat(t.Context(), "a")
+		_, open := s.Open(t.Context(), o, 0)
+		_, put := s.Put(t.Context(), "a", strings.NewReader(""), storage.PutOptions{})
+		for op, err := range map[string]error{"stat": stat, "open": open, "put": put} {
+			if !errors.Is(err, kind) || errors.Is(err, storage.ErrNotExist) {
+				t.Errorf("%s: %v", op, err)
+			}
+		}
+		for _, err := range s.List(t.Context(), "") {
+			if !errors.Is(err, listKind) {
+				t.Errorf("list: %v", err)
+			}
+		}
+	}
+	if err := os.Rename(path, path+".old"); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("gone", func(t *testing.T) { all(t, storage.ErrConfig, storage.ErrNotExist) })
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("replaced", func(t *testing.T) { all(t, storage.ErrUnavailable, storage.ErrUnavailable) })
+}
+
+func TestDir_Links(t *testing.T) {
+	s, path := openDir(t)
+	outside := filepath.Join(t.TempDir(), "secret")
+	write(t, outside, "not of this copy")
+	real := storagetest.Put(t, s, "db/dump", "text")
+	for link, to := range map[string]string{
+		"latest": "db/dump", "db/newest": "dump", "out": outside, "up": "../../../../etc/passwd", "dangling": "none",
+		"directory": "db", "loop": "loop", "absolute": filepath.Join(path, "db/dump"),
+	} {
+		if err := os.Symlink(to, filepath.Join(path, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := syscall.Mkfifo(filepath.Join(path, "fifo"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(path, "lost+found"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(path, "lost+found", "#1"), "")
+
+	want := []string{"db/dump", "db/newest", "latest"}
+	if got := storagetest.Keys(t, s, ""); !slices.Equal(got, want) {
+		t.Errorf("listed %q, want %q", got, want)
+	}
+	latest, err := s.Stat(t.Context(), "latest")
+	if err != nil || latest.Revision != real.Revision {
+		t.Errorf("a link is %+v, %v; want the revision of its target %+v", latest, err, real)
+	}
+	if got := storagetest.Read(t, s, "latest"); got != "text" {
+		t.Errorf("read %q", got)
+	}
+	for key, kind := range map[string]error{
+		"out": storage.ErrDenied, "up": storage.ErrDenied, "absolute": storage.ErrDenied,
+		"dangling": storage.ErrNotExist, "directory": storage.ErrNotExist, "fifo": storage.ErrNotExist, "loop": storage.ErrConfig,
+	} {
+		_, stat := s.Stat(t.Context(), key)
+		o := real
+		o.Key = key
+		_, open := s.Open(t.Context(), o, 0)
+		if !errors.Is(stat, kind) || !errors.Is(open, kind) {
+			t.Errorf("%s: stat gives %v, open gives %v; want %v", key, stat, open, kind)
+		}
+	}
+
+	// A link on the way out must not be written through either.
+	if err := os.Symlink(t.TempDir(), filepath.Join(path, "elsewhere")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Put(t.Context(), "elsewhere/x", strings.NewReader(""), storage.PutOptions{}); !errors.Is(err, storage.ErrDenied) {
+		t.Errorf("put through a link: %v", err)
+	}
+}
+
+func TestDir_ChangedWhileRead(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(t *testing.T, path string)
+		want   error
+	}{
+		{"not", func(*testing.T, string) {}, nil},
+		{"cut", func(t *testing.T, path string) {
+			if err := os.Truncate(path, 5); err != nil {
+				t.Fatal(err)
+			}
+		}, storage.ErrCorrupt},
+		{"grown", func(t *testing.T, path string) {
+			f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			if _, err := f.WriteString("more"); err != nil {
+				t.Fatal(err)
+			}
+		}, storage.ErrChanged},
+		{"overwritten", func(t *testing.T, path string) {
+			write(t, path, strings.Repeat("y", 1000))
+			later := time.Now().Add(time.Second) // the clock of a file system may be coarse
+			if err := os.Chtimes(path, later, later); err != nil {
+				t.Fatal(err)
+			}
+		}, storage.ErrChanged},
+		{"replaced", func(t *testing.T, path string) {
+			write(t, path+".new", "new")
+			if err := os.Rename(path+".new", path); err != nil {
+				t.Fatal(err)
+			}
+		}, nil},
+		{"removed", func(t *testing.T, path string) {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		}, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s, path := openDir(t)
+			o := storagetest.Put(t, s, "a", strings.Repeat("x", 1000))
+			r := storage.NewReader(t.Context(), s, o, storage.ReadOptions{})
+			defer r.Close()
+			if _, err := io.ReadFull(r, make([]byte, 10)); err != nil {
+				t.Fatal(err)
+			}
+			test.change(t, filepath.Join(path, "a"))
+			rest, err := io.ReadAll(r)
+			if !errors.Is(err, test.want) || err == nil && string(rest) != strings.Repeat("x", 990) {
+				t.Errorf("%d bytes, error is %v, want %v", len(rest), err, test.want)
+			}
+		})
+	}
+}
+
+func TestDir_FileOrDirectory(t *testing.T) {
+	s, _ := openDir(t)
+	storagetest.Put(t, s, "a/b", "")
+	for _, key := range []string{"a", "a/b/c"} {
+		for _, ifAbsent := range []bool{false, true} {
+			_, err := s.Put(t.Context(), key, strings.NewReader(""), storage.PutOptions{IfAbsent: ifAbsent})
+			if !errors.Is(err, storage.ErrConfig) {
+				t.Errorf("%s, if absent %v: %v", key, ifAbsent, err)
+			}
+		}
+	}
+}
+
+// TestDir_Interrupted proves that what an interrupted Put left is no object,
+// and is removed by the next process, and that a Put under way is left alone.
+func TestDir_Interrupted(t *testing.T) {
+	s, path := openDir(t)
+	storagetest.Put(t, s, "db/a", "text")
+	left := filepath.Join(path, "db", ".comeback-put-LEFT")
+	busy := filepath.Join(path, "db", ".comeback-put-BUSY")
+	write(t, left, "half a dump")
+	write(t, busy, "half another")
+	f, err := os.Open(busy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+
+	if got := storagetest.Keys(t, s, ""); !slices.Equal(got, []string{"db/a"}) {
+		t.Errorf("listed %q", got)
+	}
+	if _, err := s.Stat(t.Context(), "db/.comeback-put-LEFT"); !errors.Is(err, storage.ErrConfig) {
+		t.Errorf("stat of a reserved name gives %v", err)
+	}
+	next, err := storage.OpenDir(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	storagetest.Put(t, next, "db/b", "text")
+	if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the leftover is still there: %v", err)
+	}
+	if _, err := os.Stat(busy); err != nil {
+		t.Errorf("the Put under way has lost its file: %v", err)
+	}
+}
+
+// TestDir_SweepRace lets processes that clean up meet those that begin.
+func TestDir_SweepRace(t *testing.T) {
+	_, path := openDir(t)
+	var group errgroup.Group
+	for i := range 8 {
+		group.Go(func() error {
+			for j := range 50 {
+				s, err := storage.OpenDir(path)
+				if err != nil {
+					return err
+				}
+				key := string(rune('a'+i)) + string(rune('0'+j))
+				if _, err := s.Put(t.Context(), key, strings.NewReader("x"), storage.PutOptions{Size: 1}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	names, err := os.ReadDir(path)
+	if err != nil || len(names) != 400 {
+		t.Errorf("%d files, %v; want 400", len(names), err)
+	}
+}
+
+func TestDir_Modes(t *testing.T) {
+	s, path := openDir(t)
+	storagetest.Put(t, s, "new/a", "text")
+	for name, want := range map[string]os.FileMode{"new": 0o700, "new/a": 0o600} {
+		info, err := os.Stat(filepath.Join(path, name))
+		if err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v", name, info.Mode(), err)
+		}
+	}
+}
+
+func TestDir_Denied(t *testing.T) {
+	s, path := openDir(t)
+	o := storagetest.Put(t, s, "open/a", "text")
+	storagetest.Put(t, s, "shut/b", "text")
+	if err := os.Chmod(filepath.Join(path, "open/a"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(path, "shut"), 0); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Chmod(filepath.Join(path, "shut"), 0o700)
+	if os.Getuid() == 0 { // nobody has to get there
+		for dir := path; dir != "/"; dir = filepath.Dir(dir) {
+			if err := os.Chmod(dir, 0o755); dir == path && err != nil {
+				t.Fatal(err)
+			}
+			if filepath.Dir(dir) == filepath.Clean(os.TempDir()) {
+				break
+			}
+		}
+	}
+	asNobody(func() {
+		_, stat := s.Stat(t.Context(), "shut/b")
+		_, open := s.Open(t.Context(), o, 0)
+		_, put := s.Put(t.Context(), "shut/c", strings.NewReader(""), storage.PutOptions{})
+		var list error
+		for _, list = range s.List(t.Context(), "") {
+		}
+		for op, err := range map[string]error{"stat": stat, "open": open, "put": put, "list": list} {
+			if !errors.Is(err, storage.ErrDenied) || errors.Is(err, storage.ErrNotExist) {
+				t.Errorf("%s: %v", op, err)
+			}
+		}
+	})
+}
+
+// asNobody runs f on a thread that has the rights of nobody in the file
+// system, where the test has those of root.
+func asNobody(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // for good: the thread ends with the goroutine
+		if os.Getuid() == 0 {
+			_, _ = unix.SetfsuidRetUid(65534)
+		}
+		f()
+	}()
+	<-done
+}
+
+func FuzzCheckKey(f *testing.F) {
+	for _, key := range []string{"", "a", "a/b", "..", "a/../b", "/", "a//b", "a/.", "nul\x00", "...", `a\..\b`} {
+		f.Add(key)
+	}
+	f.Fuzz(func(t *testing.T, key string) {
+		if storage.CheckKey(key) == nil && (!filepath.IsLocal(key) || filepath.Clean(key) != key || bytes.ContainsRune([]byte(key), 0)) {
+			t.Errorf("%q passes", key)
+		}
+	})
+}
