@@ -10,6 +10,7 @@ import (
 // the same state everywhere, and an event that it does not understand is
 // remembered in Unknown, never an error.
 func Fold(s State, e Event) State {
+	before := s.At
 	s.Seq, s.At = e.Seq, e.At
 	payload, ok := e.Payload()
 	if !ok {
@@ -21,10 +22,10 @@ func Fold(s State, e Event) State {
 		s.Run, s.System, s.Mode, s.Number = p.Run, p.System, p.Mode, p.Number
 		s.PlanSHA256, s.RunbookSHA256, s.Version = p.PlanSHA256, p.RunbookSHA256, p.Version
 		s.Operator, s.Host, s.BootID, s.Asserted = p.Operator, p.Host, p.BootID, p.Asserted
-		s.Started = e.At
+		s.Started, s.PID = e.At, p.PID
 	case RunResumed:
-		s.BootID = p.BootID
-		s.Interruptions = append(slices.Clip(s.Interruptions), Interruption{To: e.At, Reason: p.Reason})
+		s.BootID, s.PID = p.BootID, p.PID
+		s.Interruptions = append(slices.Clip(s.Interruptions), Interruption{From: before, To: e.At, Reason: p.Reason})
 	case OutageNoted:
 		s.Outage = p
 	case Noted:

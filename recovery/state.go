@@ -28,6 +28,8 @@ type State struct {
 	Operator      string
 	Host          string
 	BootID        string
+	// PID is the process that runs it, or did last.
+	PID           int
 	Asserted      map[string]string
 	Started       time.Time
 	Ended         time.Time

@@ -1,0 +1,164 @@
+package recovery_test
+
+import (
+	"encoding/json"
+	"reflect"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+)
+
+// journalOf numbers payloads as a journal would.
+func journalOf(t *testing.T, payloads ...recovery.Payload) []recovery.Event {
+	t.Helper()
+	var events []recovery.Event
+	for i, p := range payloads {
+		e, err := recovery.NewEvent(now.Add(time.Duration(i)*time.Second), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Seq = uint64(i + 1)
+		events = append(events, e)
+	}
+	return events
+}
+
+func plan() *recovery.Plan {
+	p := &recovery.Plan{Run: "7c31", System: "shop", Mode: recovery.Rehearsal, Stages: []recovery.Stage{{Name: "Restore"}, {Name: "Check"}}}
+	ticks := recovery.NewStep("2.1", recovery.KindTicks, "2 items to tick", recovery.TicksArgs{Items: []string{"one", "two"}})
+	ticks.Stage, ticks.After = 1, []string{"db.copy"}
+	check := recovery.NewStep("2.2", recovery.KindSQLCheck, "check: orders", recovery.SQLCheckArgs{})
+	check.Stage, check.After, check.MayPass = 1, []string{"2.1"}, true
+	p.Steps = []recovery.Step{{ID: "db.copy", Kind: "pitr.copy", Says: "copy"}, ticks, check}
+	return p
+}
+
+func fold(s recovery.State, events []recovery.Event) recovery.State {
+	for _, e := range events {
+		s = recovery.Fold(s, e)
+	}
+	return s
+}
+
+func TestFold_run(t *testing.T) {
+	dir := recovery.Resource{Kind: recovery.Directory, ID: "/var/tmp/comeback-7c31"}
+	events := journalOf(t,
+		recovery.RunStarted{Run: "7c31", System: "shop", Mode: recovery.Rehearsal, Operator: "ops1", PID: 7},
+		recovery.StepStarted{Step: "db.copy", Attempt: 1},
+		recovery.ClaimMade{Step: "db.copy", Resource: dir},
+		recovery.StepFailed{Step: "db.copy", Error: "no room"},
+		recovery.Waiting{Step: "db.copy", For: "decision"},
+		recovery.Decided{Step: "db.copy", Choice: recovery.ChooseRetry, By: "ops1"},
+		recovery.StepStarted{Step: "db.copy", Attempt: 2},
+		recovery.StepFinished{Step: "db.copy", Outcome: recovery.Outcome{Bindings: []recovery.Binding{{Component: "db", URL: "postgres:///shop"}}}},
+		recovery.StepStarted{Step: "2.1", Attempt: 1},
+		recovery.Waiting{Step: "2.1", For: "ticks"},
+		recovery.Ticked{Step: "2.1", Item: 1, How: recovery.TickDone, By: "ops1"},
+		recovery.Ticked{Step: "2.1", Item: 0, How: recovery.TickDone, By: "ops1"},
+		recovery.StepFinished{Step: "2.1"},
+		recovery.StepStarted{Step: "2.2", Attempt: 1},
+		recovery.StepFinished{Step: "2.2", Outcome: recovery.Outcome{Check: &recovery.CheckResult{Held: true}}},
+		recovery.ClaimReleased{Resource: dir},
+		recovery.RunEnded{Result: recovery.ResultPassed},
+	)
+	at := func(n int) recovery.State { return fold(recovery.NewState(plan()), events[:n]) }
+	if s := at(4); s.Stages[0].State != recovery.FailedAt || s.Step("db.copy").Error != "no room" {
+		t.Errorf("after the failure: %+v", s.Stages[0])
+	}
+	if s := at(5); len(s.Waits()) != 1 || s.Stages[0].State != recovery.WaitsFor {
+		t.Errorf("while it waits: %d waits, stage %s", len(s.Waits()), s.Stages[0].State)
+	}
+	if s := at(7); s.Step("db.copy").State != recovery.Running || s.Step("db.copy").Attempts != 2 || len(s.Waits()) != 0 {
+		t.Errorf("after trying again: %+v", s.Step("db.copy"))
+	}
+	if s := at(8); !s.Ready(s.Step("2.1")) || s.Ready(s.Step("2.2")) {
+		t.Error("after the copy the ticks are ready and the check is not")
+	}
+	s := at(len(events))
+	held, total := s.Checks()
+	if s.Result != recovery.ResultPassed || held != 1 || total != 1 || len(s.Held()) != 0 || len(s.Unknown) != 0 || s.PID != 7 {
+		t.Errorf("at the end: %+v", s)
+	}
+	for _, stage := range s.Stages {
+		if stage.State != recovery.Done {
+			t.Errorf("stage %s is %s", stage.Name, stage.State)
+		}
+	}
+	if b, ok := s.Binding("db"); !ok || b.URL != "postgres:///shop" {
+		t.Errorf("binding: %+v", b)
+	}
+}
+
+// Folding must not change a state that somebody else holds.
+func TestFold_isPure(t *testing.T) {
+	events := journalOf(t,
+		recovery.RunStarted{Run: "7c31"}, recovery.StepStarted{Step: "2.1", Attempt: 1}, recovery.Waiting{Step: "2.1", For: "ticks"},
+		recovery.Ticked{Step: "2.1", Item: 0, How: recovery.TickDone}, recovery.Ticked{Step: "2.1", Item: 1, How: recovery.TickDone},
+		recovery.ClaimMade{Resource: recovery.Resource{ID: "/a"}}, recovery.ClaimReleased{Resource: recovery.Resource{ID: "/a"}},
+		recovery.Noted{Text: "x"}, recovery.Decided{Step: "2.1", Choice: recovery.ChooseContinue, Reason: "y"})
+	s := recovery.NewState(plan())
+	for _, e := range events {
+		before, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		next := recovery.Fold(s, e)
+		after, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(before) != string(after) {
+			t.Fatalf("folding %s changed the state before it", e.Type)
+		}
+		if !reflect.DeepEqual(next, recovery.Fold(s, e)) {
+			t.Fatalf("folding %s twice gives two states", e.Type)
+		}
+		s = next
+	}
+}
+
+// Anything may stand in a journal of another version; nothing may be lost silently.
+func TestFold_unknown(t *testing.T) {
+	for _, e := range []recovery.Event{
+		{Seq: 1, Type: "step.teleported/3", Data: json.RawMessage(`{}`)},
+		{Seq: 1, Type: "step.started/2", Data: json.RawMessage(`{}`)},
+		{Seq: 1, Type: "step.started/1", Data: json.RawMessage(`[]`)},
+		{Seq: 1, Type: "step.started/1", Data: json.RawMessage(`{"step":"no such step"}`)},
+		{Seq: 1, Type: "claim.released/1", Data: json.RawMessage(`{"resource":{"id":"never claimed"}}`)},
+		{},
+	} {
+		if s := recovery.Fold(recovery.NewState(plan()), e); len(s.Unknown) != 1 {
+			t.Errorf("%s %s: unknown is %v", e.Type, e.Data, s.Unknown)
+		}
+	}
+}
+
+func FuzzFold(f *testing.F) {
+	f.Add("step.finished/1", []byte(`{"step":"2.1","outcome":{"says":"x"}}`))
+	f.Add("ticked/1", []byte(`{"step":"2.1","item":-1}`))
+	f.Add("ticked/1", []byte(`{"step":"2.1","item":99}`))
+	f.Fuzz(func(t *testing.T, kind string, data []byte) {
+		recovery.Fold(recovery.NewState(plan()), recovery.Event{Seq: 1, Type: kind, Data: data})
+	})
+}
+
+// Every payload round-trips under its own name, which ends with its version.
+func TestEvent_Payload(t *testing.T) {
+	for _, p := range []recovery.Payload{
+		recovery.RunStarted{Run: "x"}, recovery.RunResumed{PID: 1}, recovery.OutageNoted{How: "known"}, recovery.StepStarted{Step: "s"},
+		recovery.StepCheckpoint{Text: "t"}, recovery.StepFinished{Step: "s"}, recovery.StepFailed{Error: "e"}, recovery.StepSkipped{Why: "w"},
+		recovery.Waiting{For: "ticks"}, recovery.Ticked{Item: 1}, recovery.Decided{Choice: recovery.ChooseStop}, recovery.Noted{Text: "n"},
+		recovery.ClaimMade{Step: "s"}, recovery.ClaimReleased{}, recovery.ClaimKept{Why: "w"}, recovery.StopAsked{By: "b"},
+		recovery.CleanupStarted{}, recovery.RunEnded{Exit: 5},
+	} {
+		e, err := recovery.NewEvent(now, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, ok := e.Payload()
+		if !ok || !reflect.DeepEqual(got, p) {
+			t.Errorf("%s came back as %#v", e.Type, got)
+		}
+	}
+}
