@@ -1,0 +1,139 @@
+package runbooks
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// readAction reads a YAML block that begins with restore, check or switch.
+func (p *parser) readAction(e *excerpt, at Pos) Block {
+	doc := Doc{Pos: at, Language: "yaml", Text: e.text}
+	root, ok := p.loadYAML(e)
+	switch {
+	case !ok || root == nil:
+		p.unclear = true
+		return doc
+	case root.Kind == yaml.MappingNode && root.Content[0].Value == "check":
+		return p.readFilesCheck(e, at, root)
+	}
+	entries := p.entries(e, root, "a block", nil)
+	if len(entries) == 0 {
+		p.unclear = true
+		return doc
+	}
+	switch first := entries[0]; first.key {
+	case "restore":
+		p.alone(entries)
+		r := Restore{Pos: at}
+		names := p.componentNames(first)
+		p.unclear = p.unclear || len(names) == 0
+		for _, u := range names {
+			if before, again := p.restored[u.name]; again {
+				p.fail(u.at, fmt.Sprintf("`%s` is restored already, on line %d", u.name, before.Line), "restore it once")
+				continue
+			}
+			p.restored[u.name] = u.at
+			r.Components = append(r.Components, u.name)
+		}
+		return r
+	case "switch":
+		p.alone(entries)
+		s := Switch{Pos: at}
+		for _, u := range p.componentNames(first) {
+			p.switched = append(p.switched, u)
+			s.Components = append(s.Components, u.name)
+		}
+		return s
+	}
+	return doc
+}
+
+// alone reports keys beside the one that says what the block does.
+func (p *parser) alone(entries []entry) {
+	for _, e := range entries[1:] {
+		do := "remove it"
+		if slices.Contains(actionKeys, e.key) {
+			do = "put it into a block of its own"
+		}
+		p.fail(e.Pos, fmt.Sprintf("`%s` has no place beside `%s`", e.key, entries[0].key), do)
+	}
+}
+
+// use is a component's name where a block has it.
+type use struct {
+	name string
+	at   Pos
+}
+
+// componentNames lists the known components that an entry names, each once.
+func (p *parser) componentNames(e entry) []use {
+	var uses []use
+	seen := map[string]bool{}
+	for _, n := range p.items(e) {
+		at := e.from.at(n.Line, n.Column)
+		name := p.component(at, n.Value)
+		switch {
+		case seen[name]:
+			p.fail(at, fmt.Sprintf("`%s` stands here twice", name), "write it once")
+		case name != "":
+			seen[name] = true
+			uses = append(uses, use{name, at})
+		}
+	}
+	return uses
+}
+
+func (p *parser) readFilesCheck(e *excerpt, at Pos, root *yaml.Node) Block {
+	c := FilesCheck{Pos: at}
+	has := map[string]bool{}
+	for _, f := range p.entries(e, root, "a check of files", []string{"check", "on", "rows", "files"}) {
+		has[f.key] = true
+		s, ok := p.text(f)
+		if !ok {
+			continue
+		}
+		switch f.key {
+		case "check":
+			c.Name = s
+			p.uniqueName(f.valueAt(), s)
+		case "on":
+			c.On = p.database(f.valueAt(), s)
+		case "rows":
+			c.Rows = strings.TrimSpace(s)
+			p.checkQuery(c.Rows, f.valueAt(), f.Pos)
+		case "files":
+			c.Files = p.component(f.valueAt(), s)
+			p.asked = append(p.asked, use{c.Files, f.valueAt()})
+		}
+	}
+	marker := e.at(root.Line, root.Column)
+	if !has["rows"] {
+		p.fail(marker, "the check does not say which files there should be", "write `rows: select path, sha256 from TABLE`")
+	}
+	if !has["files"] {
+		p.fail(marker, "the check does not say which component holds the files", "write `files: COMPONENT`")
+	}
+	if !has["on"] && p.frontOK {
+		c.On = p.onlyDatabase(marker)
+	}
+	return c
+}
+
+// onlyDatabase is the component that a check asks if it does not say.
+func (p *parser) onlyDatabase(marker Pos) string {
+	var names []string
+	for _, c := range p.rb.Components {
+		if c.Kind == "postgres" {
+			names = append(names, c.Name)
+		}
+	}
+	if len(names) != 1 {
+		p.fail(marker, fmt.Sprintf("the check does not say which component it asks, and %d are databases", len(names)),
+			"write `on: COMPONENT`")
+		return ""
+	}
+	return names[0]
+}

@@ -1,0 +1,179 @@
+package runbooks
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Vocabulary is what the rest of the program understands in a runbook.
+type Vocabulary struct {
+	// Engines are the engines' keys.
+	Engines []Schema
+	// Expect says what is wrong with an expectation; nil accepts every one.
+	Expect func(text string) error
+}
+
+// Schema is what one engine understands of a component.
+type Schema struct {
+	// Engine is its name, for `with:`.
+	Engine string
+	// Kind is the kind of component that it restores.
+	Kind string
+	Keys []Key
+}
+
+// Key is one setting of a component.
+type Key struct {
+	Name, Doc, Example string
+	Required           bool
+	// List allows several values.
+	List bool
+}
+
+// Lint checks what a runbook leaves to others: the engines' keys and the
+// expectations. It is for a runbook that Parse found no error in; its problems
+// come in the order of the document.
+func Lint(rb *Runbook, v Vocabulary) Problems {
+	l := &linter{rb: rb, vocabulary: v}
+	for _, c := range rb.Components {
+		l.component(c)
+	}
+	for _, s := range rb.Stages {
+		for _, b := range s.Blocks {
+			if c, ok := b.(SQLCheck); ok && v.Expect != nil && c.Expect != "" {
+				l.expectation(c)
+			}
+		}
+	}
+	l.problems.sort()
+	return l.problems
+}
+
+type linter struct {
+	rb         *Runbook
+	vocabulary Vocabulary
+	problems   Problems
+}
+
+func (l *linter) expectation(c SQLCheck) {
+	if err := l.vocabulary.Expect(c.Expect); err != nil {
+		l.problems.add(Error, c.ExpectAt, err.Error(),
+			"write for example `>= 1`, `= 42`, `between 1 and 9`, `within 10m`, `no rows`, `rows` or `in open, paid`")
+	}
+}
+
+// component checks a component against the engines that may restore it.
+func (l *linter) component(c Component) {
+	if c.Kind == "" {
+		return
+	}
+	var candidates []Schema
+	for _, s := range l.vocabulary.Engines {
+		if s.Kind == c.Kind {
+			candidates = append(candidates, s)
+		}
+	}
+	if len(candidates) == 0 {
+		l.unsupported(c)
+		return
+	}
+	if c.With != "" {
+		i := slices.IndexFunc(candidates, func(s Schema) bool { return s.Engine == c.With })
+		if i < 0 {
+			l.unknownEngine(c, candidates)
+			return
+		}
+		candidates = candidates[i : i+1]
+	}
+	l.keys(c, candidates)
+	l.required(c, candidates)
+}
+
+// unsupported reports a kind that no engine restores: an error only if a stage
+// asks for it, because otherwise nothing would run.
+func (l *linter) unsupported(c Component) {
+	var kinds []string
+	for _, s := range l.vocabulary.Engines {
+		if !slices.Contains(kinds, s.Kind) {
+			kinds = append(kinds, s.Kind)
+		}
+	}
+	severity, do := Warning, "bring it back by hand and tick it; restored are "+strings.Join(kinds, ", ")
+	if l.restored(c.Name) {
+		severity = Error
+		do = "remove it from its `restore:` and " + do
+	}
+	l.problems.add(severity, c.Keys["kind"], fmt.Sprintf("nothing here restores components of kind `%s`", c.Kind), do)
+}
+
+func (l *linter) restored(component string) bool {
+	for _, s := range l.rb.Stages {
+		for _, b := range s.Blocks {
+			if r, ok := b.(Restore); ok && slices.Contains(r.Components, component) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (l *linter) unknownEngine(c Component, candidates []Schema) {
+	var names []string
+	for _, s := range candidates {
+		names = append(names, s.Engine)
+	}
+	do := "write one of " + strings.Join(names, ", ")
+	if near, ok := nearest(c.With, names); ok {
+		do = fmt.Sprintf("write `with: %s`", near)
+	}
+	l.problems.add(Error, c.Keys["with"], fmt.Sprintf("no engine `%s` restores components of kind `%s`", c.With, c.Kind), do)
+}
+
+// keys checks the settings against the keys of all candidates.
+func (l *linter) keys(c Component, candidates []Schema) {
+	known := map[string]Key{}
+	names := []string{"kind", "with"}
+	for _, s := range candidates {
+		for _, k := range s.Keys {
+			if before, ok := known[k.Name]; ok {
+				k.List = k.List || before.List
+			} else {
+				names = append(names, k.Name)
+			}
+			known[k.Name] = k
+		}
+	}
+	for _, name := range c.order {
+		k, ok := known[name]
+		switch {
+		case !ok:
+			do := "remove it; there are " + strings.Join(names, ", ")
+			if near, found := nearest(name, names); found {
+				do = fmt.Sprintf("write `%s`", near)
+			}
+			l.problems.add(Error, c.Keys[name], fmt.Sprintf("`%s` is not a key of a component of kind `%s`", name, c.Kind), do)
+		case !k.List && len(c.Settings[name]) > 1:
+			l.problems.add(Error, c.Keys[name], fmt.Sprintf("`%s` takes one value, and %d are given", name, len(c.Settings[name])),
+				"keep one of them")
+		}
+	}
+}
+
+// required reports a component that lacks a key for each of its candidates.
+func (l *linter) required(c Component, candidates []Schema) {
+	var lacks, do []string
+	for _, s := range candidates {
+		i := slices.IndexFunc(s.Keys, func(k Key) bool { return k.Required && len(c.Settings[k.Name]) == 0 })
+		if i < 0 {
+			return
+		}
+		k := s.Keys[i]
+		lacks = append(lacks, fmt.Sprintf("%s needs `%s`", s.Engine, k.Name))
+		if write := fmt.Sprintf("`%s: %s`", k.Name, k.Example); !slices.Contains(do, write) {
+			do = append(do, write)
+		}
+	}
+	l.problems.add(Error, c.Pos, fmt.Sprintf("component `%s` cannot be restored: %s", c.Name, strings.Join(lacks, ", ")),
+		"write "+strings.Join(do, " or "))
+}

@@ -1,0 +1,120 @@
+package runbooks
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// vocabulary has two engines for databases and one for files.
+var vocabulary = Vocabulary{
+	Engines: []Schema{
+		{Engine: "dump", Kind: "postgres", Keys: []Key{
+			{Name: "url", Example: `"${DATABASE_URL}"`, Required: true},
+			{Name: "exclude", Example: "[logs]", List: true},
+		}},
+		{Engine: "pitr", Kind: "postgres", Keys: []Key{
+			{Name: "url", Example: `"${DATABASE_URL}"`},
+			{Name: "archive", Example: "wal/", Required: true},
+		}},
+		{Engine: "tree", Kind: "files", Keys: []Key{{Name: "path", Example: "/srv", Required: true}}},
+	},
+	Expect: func(text string) error {
+		if !strings.HasPrefix(text, ">= ") {
+			return errors.New("`" + text + "` is no expectation")
+		}
+		return nil
+	},
+}
+
+func TestLint(t *testing.T) {
+	component := `{kind: postgres, url: "${DATABASE_URL}"}`
+	for _, c := range []struct {
+		name  string
+		edits []string
+		want  []string
+	}{
+		{name: "clean"},
+		{name: "with an engine", edits: []string{component, `{kind: postgres, with: dump, url: "${DATABASE_URL}"}`}},
+		{name: "a key of another engine", edits: []string{component, `{kind: postgres, with: dump, url: "${DATABASE_URL}", archive: wal/}`}, want: []string{
+			"11:66: error: `archive` is not a key of a component of kind `postgres`; remove it; there are kind, with, url, exclude",
+		}},
+		{name: "misspelt engine", edits: []string{component, `{kind: postgres, with: dmup}`}, want: []string{
+			"11:30: error: no engine `dmup` restores components of kind `postgres`; write `with: dump`",
+		}},
+		{name: "unknown engine", edits: []string{component, `{kind: postgres, with: barman}`}, want: []string{
+			"11:30: error: no engine `barman` restores components of kind `postgres`; write one of dump, pitr",
+		}},
+		{name: "misspelt key", edits: []string{`url: "${DATABASE_URL}"`, `url: "${DATABASE_URL}", archiv: wal/, colour: red`}, want: []string{
+			"11:54: error: `archiv` is not a key of a component of kind `postgres`; write `archive`",
+			"11:68: error: `colour` is not a key of a component of kind `postgres`; remove it; there are kind, with, url, exclude, archive",
+		}},
+		{name: "list where one value goes", edits: []string{`"${DATABASE_URL}"`, `["${DATABASE_URL}", b]`}, want: []string{
+			"11:30: error: `url` takes one value, and 2 are given; keep one of them",
+		}},
+		{name: "list", edits: []string{component, `{kind: postgres, url: "${DATABASE_URL}", exclude: [a, b]}`}},
+		{name: "nothing that any engine needs", edits: []string{component, `{kind: postgres}`}, want: []string{
+			"11:3: error: component `database` cannot be restored: dump needs `url`, pitr needs `archive`; write `url: \"${DATABASE_URL}\"` or `archive: wal/`",
+		}},
+		{name: "enough for one engine", edits: []string{component, `{kind: postgres, archive: wal/}`}},
+		{name: "kind that nothing restores", edits: []string{"\n---\n# B", "\n  site: {kind: code, path: /srv}\n---\n# B"}, want: []string{
+			"12:10: warning: nothing here restores components of kind `code`; bring it back by hand and tick it; restored are postgres, files",
+		}},
+		{name: "kind that nothing restores in a stage", edits: []string{"\n---\n# B", "\n  site: {kind: code, path: /srv}\n---\n# B", "restore: database", "restore: [database, site]"}, want: []string{
+			"12:10: error: nothing here restores components of kind `code`; remove it from its `restore:` and bring it back by hand and tick it; restored are postgres, files",
+		}},
+		{name: "expectation", edits: []string{">= 1", "many"}, want: []string{
+			"27:12: error: `many` is no expectation; write for example `>= 1`, `= 42`, `between 1 and 9`, `within 10m`, `no rows`, `rows` or `in open, paid`",
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			rb, problems := Parse("x.md", []byte(edit(t, c.edits...)))
+			if problems.Failed() {
+				t.Fatalf("problems: %q", problems)
+			}
+			if diff := cmp.Diff(c.want, texts(Lint(rb, vocabulary))); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestNew(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		draft Draft
+		holds []string
+	}{
+		{"with defaults", Draft{System: "shop"}, []string{
+			"system: shop\n", `nearby: {url: "file:///var/backups/shop"}`, `url: "${DATABASE_URL}"`, "# Bring shop back", "restore: database"}},
+		{"with everything", Draft{System: "Shop-2", RPO: time.Hour, RTO: 8 * time.Hour, Owner: `the "night" shift`, Reach: `+00 "1"`,
+			Copy: "s3://bucket/x", Region: "eu-central-1", Profile: "backups", Endpoint: "http://127.0.0.1:7070",
+			Database: "SHOP_URL", From: "vault: shop"}, []string{
+			"rto: 8h\n", `offsite: {url: "s3://bucket/x", region: "eu-central-1", profile: "backups", endpoint: "http://127.0.0.1:7070", path_style: true}`,
+			`needs: {SHOP_URL: "vault: shop"}`, "Budget: 4h.", `Owner: the "night" shift.`}},
+		{"in a hurry", Draft{System: "shop", RTO: 10 * time.Second}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			file, err := New(c.draft)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rb, problems := Parse("new.md", file)
+			problems = append(problems, Lint(rb, vocabulary)...)
+			if len(problems) > 0 {
+				t.Errorf("problems: %q", problems)
+			}
+			for _, s := range c.holds {
+				if !strings.Contains(string(file), s) {
+					t.Errorf("the runbook holds no %q:\n%s", s, file)
+				}
+			}
+		})
+	}
+	if _, err := New(Draft{System: "a shop"}); err == nil || !strings.Contains(err.Error(), "`a shop` cannot be the name of a system") {
+		t.Errorf("error is %v", err)
+	}
+}

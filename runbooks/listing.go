@@ -1,0 +1,71 @@
+package runbooks
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Entry is one line of a listing.
+type Entry struct {
+	Pos
+	// Stage is empty for what stands before the first stage.
+	Stage string
+	// Runs says that a run does something with it; the others are
+	// documentation.
+	Runs bool
+	// What is what it does: "restore database", or how documentation begins.
+	What string
+	// Where says in which runs; it is empty for documentation.
+	Where Where
+}
+
+// Listing says, in the order of the document, what will run and what is
+// documentation and will not. Prose is not listed.
+func (r *Runbook) Listing() []Entry {
+	var list []Entry
+	for _, d := range r.loose {
+		list = append(list, entryOf("", d))
+	}
+	for _, s := range r.Stages {
+		for _, b := range s.Blocks {
+			list = append(list, entryOf(s.Name, b))
+		}
+	}
+	return list
+}
+
+func entryOf(stage string, b Block) Entry {
+	e := Entry{Pos: b.Position(), Stage: stage, Runs: true, Where: InBoth}
+	switch b := b.(type) {
+	case Ticks:
+		e.What = "tick 1 item"
+		if n := len(b.Items); n > 1 {
+			e.What = fmt.Sprintf("tick %d items", n)
+		}
+	case Restore:
+		e.What = "restore " + strings.Join(b.Components, ", ")
+	case SQLCheck:
+		e.What = fmt.Sprintf("check %q on %s: %s", b.Name, b.On, b.Expect)
+	case FilesCheck:
+		e.What = fmt.Sprintf("check %q: rows of %s against files of %s", b.Name, b.On, b.Files)
+	case Switch:
+		e.What, e.Where = "switch "+strings.Join(b.Components, ", "), InRecovery
+	case Shell:
+		e.What, e.Where = fmt.Sprintf("run %q with %s", b.Name, b.Interpreter), b.In
+	case Doc:
+		e.Runs, e.Where, e.What = false, "", b.begins()
+	}
+	return e
+}
+
+// begins is the documentation's first line, cut short.
+func (d Doc) begins() string {
+	for line := range strings.Lines(d.Text) {
+		if s := []rune(strings.TrimSpace(line)); len(s) > 60 {
+			return string(s[:59]) + "…"
+		} else if len(s) > 0 {
+			return string(s)
+		}
+	}
+	return "an empty block"
+}

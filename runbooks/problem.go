@@ -1,0 +1,80 @@
+package runbooks
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// Pos is a place in the file as editors count: lines and characters from 1. A
+// byte order mark is not a character, CR LF is one line end and a tab is one
+// character.
+type Pos struct{ Line, Column int }
+
+// Position is p itself; what embeds a Pos has a position.
+func (p Pos) Position() Pos { return p }
+
+// Severity says what a problem means.
+type Severity string
+
+// The severities. With an Error nothing may be planned from the runbook.
+const (
+	Error   Severity = "error"
+	Warning Severity = "warning"
+)
+
+// Problem is something that is wrong in a runbook.
+type Problem struct {
+	Pos
+	Severity Severity
+	// Says is what is wrong, one sentence without a full stop.
+	Says string
+	// Do is what to write instead, likewise.
+	Do string
+}
+
+// String is "12:3: error: what is wrong; what to write".
+func (p Problem) String() string {
+	return fmt.Sprintf("%d:%d: %s: %s; %s", p.Line, p.Column, p.Severity, p.Says, p.Do)
+}
+
+// Problems are in the order of the document.
+type Problems []Problem
+
+// Failed reports whether there is an error among them.
+func (p Problems) Failed() bool { return p.Count(Error) > 0 }
+
+// Count is the number of problems of a severity.
+func (p Problems) Count(s Severity) int {
+	n := 0
+	for _, problem := range p {
+		if problem.Severity == s {
+			n++
+		}
+	}
+	return n
+}
+
+// Err is nil if there is no error among the problems, else one error that shows
+// the first and says how many follow.
+func (p Problems) Err() error {
+	n := p.Count(Error)
+	if n == 0 {
+		return nil
+	}
+	first := p[slices.IndexFunc(p, func(p Problem) bool { return p.Severity == Error })]
+	if n == 1 {
+		return fmt.Errorf("line %d: %s; %s", first.Line, first.Says, first.Do)
+	}
+	return fmt.Errorf("line %d: %s; %s (and %d more)", first.Line, first.Says, first.Do, n-1)
+}
+
+func (p *Problems) add(s Severity, at Pos, says, do string) {
+	*p = append(*p, Problem{Pos: at, Severity: s, Says: says, Do: do})
+}
+
+func (p Problems) sort() {
+	slices.SortStableFunc(p, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+}

@@ -1,0 +1,52 @@
+package runbooks
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+var (
+	variable      = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	referenceLike = regexp.MustCompile(`\$\{[^}]*\}?|\$[A-Za-z_][A-Za-z0-9_]*`)
+	variableStart = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*`)
+)
+
+// refer notes the references of a value and reports those that are not written
+// as ${NAME}.
+func (p *parser) refer(e entry, n *yaml.Node) {
+	from := p.src.offset(e.from.at(n.Line, n.Column))
+	for _, text := range referenceLike.FindAllString(n.Value, -1) {
+		at := e.from.at(n.Line, n.Column)
+		if i := bytes.Index(p.src.text[from:], []byte(text)); i >= 0 {
+			at = p.src.at(from + i)
+			from += i + len(text)
+		}
+		p.reference(at, text)
+	}
+}
+
+func (p *parser) reference(at Pos, text string) {
+	name, braced := strings.CutPrefix(text, "${")
+	name, closed := strings.CutSuffix(name, "}")
+	switch {
+	case !braced:
+		p.fail(at, fmt.Sprintf("`%s` is not a reference", text),
+			fmt.Sprintf("write `${%s}`", strings.TrimPrefix(text, "$")))
+	case variable.MatchString(name) && closed:
+		p.rb.references = append(p.rb.references, Reference{Pos: at, Name: name})
+	default:
+		do := "write the name of a variable, like `${DATABASE_URL}`"
+		if start := variableStart.FindString(name); start != "" {
+			do = fmt.Sprintf("write `${%s}`", start)
+		}
+		says := "a reference is the name of a variable and nothing else"
+		if !closed {
+			says = "this reference is not closed"
+		}
+		p.fail(at, says, do)
+	}
+}

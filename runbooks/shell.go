@@ -1,0 +1,103 @@
+package runbooks
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// withheld are variables that a block never gets: they would lend it the
+// operator's keys.
+var withheld = []string{"SSH_AUTH_SOCK", "SSH_AGENT_PID"}
+
+// shellsOwn are variables that every shell has or sets.
+var shellsOwn = []string{
+	"HOME", "IFS", "LANG", "LINENO", "OLDPWD", "OPTARG", "OPTIND", "PATH", "PPID", "PWD", "RANDOM", "REPLY",
+	"SECONDS", "SHELL", "TMPDIR", "UID", "USER",
+}
+
+func (p *parser) readShell(e *excerpt, at Pos, language string, headers []header, rest int) Block {
+	s := Shell{Pos: at, In: InRecovery, Interpreter: "sh", Script: e.text}
+	if language == "bash" || strings.HasPrefix(e.text, "#!") && strings.Contains(e.lines()[0], "bash") {
+		s.Interpreter = "bash"
+	}
+	named := false
+	for _, h := range p.known(headers, "a shell block", []string{"run", "in", "timeout", "env"}) {
+		switch h.Key {
+		case "run":
+			s.Name = h.Value
+			p.blockName(*find(headers, "run"), "# run: smoke test")
+		case "in":
+			s.In = p.where(h)
+		case "timeout":
+			s.Timeout, _ = p.durationText(h.ValueAt, "timeout", h.Value, time.Second)
+		case "env":
+			named = true
+			s.Env = p.variables(h)
+		}
+	}
+	code := stripComments(strings.Join(e.lines()[rest:], "\n"))
+	if strings.TrimSpace(code) == "" {
+		p.fail(at, "this block has nothing to run", "write the commands below its `# run:` line")
+	}
+	if !named {
+		s.Env = mentioned(code)
+	}
+	for _, v := range withheld {
+		if slices.Contains(s.Env, v) {
+			p.fail(at, fmt.Sprintf("a block never gets %s, which would lend it the operator's keys", v), "use a key of its own")
+		}
+	}
+	return s
+}
+
+func (p *parser) where(h header) Where {
+	places := []string{string(InRecovery), string(InRehearsal), string(InBoth)}
+	if slices.Contains(places, h.Value) {
+		return Where(h.Value)
+	}
+	do := "write recovery, rehearsal or both"
+	if near, ok := nearest(h.Value, places); ok {
+		do = fmt.Sprintf("write `# in: %s`", near)
+	}
+	p.fail(h.ValueAt, fmt.Sprintf("a block cannot run in `%s`", h.Value), do)
+	return InRecovery
+}
+
+func (p *parser) variables(h header) []string {
+	var names []string
+	for _, v := range strings.FieldsFunc(h.Value, func(r rune) bool { return r == ',' || r == ' ' }) {
+		if !variable.MatchString(v) {
+			p.fail(h.ValueAt, fmt.Sprintf("`%s` is not the name of an environment variable", v),
+				"write names only, like `# env: APP_URL, API_TOKEN`")
+			continue
+		}
+		if !slices.Contains(names, v) {
+			names = append(names, v)
+		}
+	}
+	return names
+}
+
+var (
+	mention = regexp.MustCompile(`(\\?)\$\{?#?([A-Za-z_][A-Za-z0-9_]*)`)
+	sets    = regexp.MustCompile(`(?m)(?:^|[;&|(\s])(?:for[ \t]+([A-Za-z_]\w*)\b|read[ \t]+(?:-\w+[ \t]+)*([A-Za-z_]\w*)|([A-Za-z_]\w*)\+?=)`)
+)
+
+// mentioned lists the variables that a script reads and does not set itself, in
+// the order of their first mention.
+func mentioned(script string) []string {
+	own := slices.Clone(shellsOwn)
+	for _, m := range sets.FindAllStringSubmatch(script, -1) {
+		own = append(own, m[1], m[2], m[3])
+	}
+	var names []string
+	for _, m := range mention.FindAllStringSubmatch(script, -1) {
+		if m[1] == "" && !slices.Contains(own, m[2]) && !slices.Contains(names, m[2]) {
+			names = append(names, m[2])
+		}
+	}
+	return names
+}
