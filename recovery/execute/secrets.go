@@ -18,7 +18,11 @@ import (
 type Secrets struct {
 	lookup func(name string) (string, bool)
 	where  map[string]string // where a person finds a value
+	*hidden
+}
 
+// hidden are the values that were seen so far.
+type hidden struct {
 	mu     sync.RWMutex
 	values []string // longest first
 }
@@ -27,18 +31,24 @@ type Secrets struct {
 // missing; known are names whose values are secret whether or not the runbook
 // refers to them.
 func NewSecrets(lookup func(string) (string, bool), where map[string]string, known ...string) *Secrets {
-	s := &Secrets{lookup: lookup, where: where}
+	s := &Secrets{lookup: lookup, hidden: &hidden{}}
 	for _, name := range known {
 		if v, ok := lookup(name); ok {
 			s.hide(v)
 		}
 	}
+	return s.For(where)
+}
+
+// For is the same secrets for a runbook that says where to find which value.
+// What either of them hides, both do.
+func (s *Secrets) For(where map[string]string) *Secrets {
 	for name := range where {
-		if v, ok := lookup(name); ok {
+		if v, ok := s.lookup(name); ok {
 			s.hide(v)
 		}
 	}
-	return s
+	return &Secrets{lookup: s.lookup, where: where, hidden: s.hidden}
 }
 
 // KnownSecrets are the variables that hold secrets by their nature.
@@ -78,7 +88,7 @@ const minSecret = 4
 
 // hide makes a value and the forms in which it may appear disappear from
 // records. Of a URL with a password, the password is hidden too.
-func (s *Secrets) hide(v string) {
+func (s *hidden) hide(v string) {
 	forms := []string{v, url.QueryEscape(v), url.PathEscape(v)}
 	if u, err := url.Parse(v); err == nil && u.User != nil {
 		if p, ok := u.User.Password(); ok {
@@ -96,7 +106,7 @@ func (s *Secrets) hide(v string) {
 }
 
 // Redact takes every secret out of text.
-func (s *Secrets) Redact(text string) string {
+func (s *hidden) Redact(text string) string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for _, v := range s.values {

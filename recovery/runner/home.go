@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/journal"
@@ -207,6 +208,29 @@ func (h History) Last() (Past, bool) {
 		}
 	}
 	return Past{}, false
+}
+
+// Proof is the newest run of the system that passed and whose report is signed.
+func (h History) Proof() (Past, bool) {
+	for _, p := range h.runs {
+		if p.State.Result == recovery.ResultPassed && p.Signed {
+			return p, true
+		}
+	}
+	return Past{}, false
+}
+
+// StageTook is how long a stage took in the newest run in which it was done; 0
+// if it never was.
+func (h History) StageTook(name string) time.Duration {
+	for _, p := range h.runs {
+		for _, s := range p.State.Stages {
+			if s.Name == name && s.State == recovery.Done && !s.Ended.IsZero() {
+				return s.Ended.Sub(s.Started)
+			}
+		}
+	}
+	return 0
 }
 
 // locked reports whether a runner holds the journal.

@@ -179,6 +179,9 @@ func (r *Run) Wait() (recovery.State, error) {
 	return r.state, r.err
 }
 
+// Done is closed when the run has ended and its report is written.
+func (r *Run) Done() <-chan struct{} { return r.done }
+
 // writeFile makes a new file, durable when it returns.
 func writeFile(path string, b []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
