@@ -1,0 +1,310 @@
+package plan_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/catalogue"
+	"comeback/recovery/plan"
+	"comeback/runbooks"
+	"comeback/storage"
+)
+
+var at = time.Date(2026, 11, 23, 2, 41, 5, 0, time.UTC)
+
+// shelf is an engine whose backups are the objects of a copy: "02:30" is a
+// backup of that time. It resolves as exactly as it is told to.
+type shelf struct {
+	name  string
+	exact recovery.Exactness
+}
+
+func (e shelf) Schema() recovery.Schema {
+	return recovery.Schema{Engine: e.name, Kind: recovery.Postgres}
+}
+func (e shelf) Kinds() []recovery.Kind { return nil }
+
+func (e shelf) Survey(ctx context.Context, c recovery.Component, cp recovery.Copy, store storage.Store) (recovery.Survey, error) {
+	s := recovery.Survey{Component: c.Name, Copy: cp.Name, Engine: e.name}
+	for o, err := range store.List(ctx, e.name+"/") {
+		if err != nil {
+			return s, err
+		}
+		b := recovery.Backup{ID: o.Key, Component: c.Name, Copy: cp.Name, Engine: e.name, Objects: []storage.Object{o}}
+		if t, err := time.Parse("15:04", filepath.Base(o.Key)); err == nil {
+			taken := time.Date(2026, 11, 23, t.Hour(), t.Minute(), 0, 0, time.UTC)
+			b.Taken = recovery.Span{From: taken, To: taken}
+		} else {
+			b.Problem = "it is no backup"
+		}
+		s.Backups = append(s.Backups, b)
+	}
+	return s, nil
+}
+
+func (e shelf) Resolve(_ context.Context, s recovery.Survey, w recovery.Want, _ storage.Store) (recovery.Point, error) {
+	var best *recovery.Backup
+	for i, b := range s.Backups {
+		fits := b.Problem == "" && (w.Kind == recovery.WantLatest || w.Kind == recovery.WantTime && !b.Taken.To.After(w.Time) || w.Backup == b.ID)
+		if fits && (best == nil || b.Taken.To.After(best.Taken.To)) {
+			best = &s.Backups[i]
+		}
+	}
+	if best == nil {
+		return recovery.Point{}, recovery.Errorf("choose a later moment", "nothing that early")
+	}
+	return recovery.Point{Component: s.Component, Copy: s.Copy, Engine: e.name, Backup: *best, Exactness: e.exact, Time: best.Taken.To}, nil
+}
+
+func (e shelf) Plan(c recovery.Component, p recovery.Point, t recovery.Target) ([]recovery.Step, error) {
+	first := recovery.NewStep("copy", e.name+".copy", "copy", nil)
+	first.Writes = []recovery.TargetID{t.ID}
+	second := recovery.NewStep("start", e.name+".start", "start", nil)
+	second.After = []string{"copy"}
+	return []recovery.Step{first, second}, nil
+}
+
+const text = `---
+comeback: 1
+system: shop
+rpo: 5m
+rto: 30m
+copies:
+  nearby: {url: "file:///nearby"}
+  offsite: {url: "file:///offsite"}
+components:
+  database: {kind: postgres, url: "${DATABASE_URL}"}
+  stats: {kind: postgres, url: "${STATS_URL}"}
+---
+# Bring the shop back
+
+## Stop the writes
+Owner: on-call. Budget: 2m.
+
+- [ ] The maintenance page is up
+- [ ] Webhooks are paused
+
+## Restore the database
+Budget: 15m.
+
+` + "```yaml\nrestore: database\n```" + `
+
+## Check the copy
+` + "```sql\n-- check: orders\n-- on: database\n-- expect: >= 1\nselect count(*) from orders;\n```\n" +
+	"```sql\n-- check: stats\n-- on: stats\n-- expect: >= 1\nselect 1;\n```\n" +
+	"```sh\n# run: smoke\n# in: both\npsql \"$DATABASE_URL\" -c 'select 1'\n```\n" +
+	"```sh\n# run: page\n# in: rehearsal\ncurl \"$APP_URL\"\n```\n" +
+	"```sh\n# run: deploy\ntrue\n```\n" + `
+## Switch
+` + "```yaml\nswitch: database\n```\n"
+
+func parse(t *testing.T, s string) *runbooks.Runbook {
+	t.Helper()
+	rb, problems := runbooks.Parse("shop.md", []byte(s))
+	if problems.Failed() {
+		t.Fatal(problems)
+	}
+	return rb
+}
+
+// copies makes directories with one empty object a key.
+func copies(t *testing.T, keys map[string][]string) catalogue.OpenStore {
+	t.Helper()
+	root := t.TempDir()
+	for name, ks := range keys {
+		for _, k := range ks {
+			path := filepath.Join(root, name, k)
+			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return func(_ context.Context, c recovery.Copy) (storage.Store, error) {
+		return storage.OpenDir(filepath.Join(root, c.Name))
+	}
+}
+
+func resolve(t *testing.T, open catalogue.OpenStore, want string, restrict plan.Wanted, engines ...recovery.Engine) (recovery.Moment, error) {
+	t.Helper()
+	rb := parse(t, text)
+	cat, err := catalogue.Survey(t.Context(), catalogue.Options{Components: plan.Restored(rb), Copies: plan.Copies(rb), Engines: engines, OpenStore: open})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := recovery.ParseWant(want, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	restrict.Want = w
+	return plan.Resolve(t.Context(), cat, open, rb, engines, restrict)
+}
+
+var dumps, log = shelf{"dump", recovery.ToBackup}, shelf{"pitr", recovery.ToCommit}
+
+func TestResolve(t *testing.T) {
+	open := copies(t, map[string][]string{
+		"nearby":  {"dump/01:00", "dump/02:00", "pitr/02:00"},
+		"offsite": {"dump/01:00", "dump/02:30", "dump/year/01:30"},
+	})
+	for _, c := range []struct {
+		name, want      string
+		restrict        plan.Wanted
+		copy, engine, b string
+	}{
+		{"the newest anywhere", "latest", plan.Wanted{}, "offsite", "dump", "dump/02:30"},
+		{"the more exact of two as new", "2026-11-23T02:10:00Z", plan.Wanted{}, "nearby", "pitr", "pitr/02:00"},
+		{"one copy only", "latest", plan.Wanted{Copy: "nearby"}, "nearby", "pitr", "pitr/02:00"},
+		{"one engine only", "latest", plan.Wanted{Copy: "nearby", Engine: "dump"}, "nearby", "dump", "dump/02:00"},
+		{"by id", "dump/02:30", plan.Wanted{}, "offsite", "dump", "dump/02:30"},
+		{"by the end of an id", "year/01:30", plan.Wanted{}, "offsite", "dump", "dump/year/01:30"},
+		{"in the runbook's order of copies", "dump/01:00", plan.Wanted{}, "nearby", "dump", "dump/01:00"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m, err := resolve(t, open, c.want, c.restrict, dumps, log)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p := m.Points[0]; p.Copy != c.copy || p.Engine != c.engine || p.Backup.ID != c.b || m.Anchor != "database" {
+				t.Errorf("got %s of %s by %s, anchor %s", p.Backup.ID, p.Copy, p.Engine, m.Anchor)
+			}
+		})
+	}
+}
+
+func TestResolve_refuses(t *testing.T) {
+	full := copies(t, map[string][]string{"nearby": {"dump/02:00", "dump/a/odd"}, "offsite": {"dump/02:30", "dump/b/odd"}})
+	for _, c := range []struct {
+		name, want, copy, says, hint string
+		open                         catalogue.OpenStore
+	}{
+		{"too early", "2026-11-23T01:00:00Z", "", "no copy can bring database back to 2026-11-23T01:00:00Z", "later moment", full},
+		{"unknown backup", "nightly-7", "", `no copy holds a backup with the id "nightly-7"`, "comeback moments", full},
+		{"ambiguous backup", "odd", "", "names several backups: dump/a/odd, dump/b/odd", "whole id", full},
+		{"nothing at all", "latest", "", "no copy holds a backup of database (looked in nearby, offsite)", "prefix", copies(t, map[string][]string{"nearby": {"x"}, "offsite": {"x"}})},
+		{"no copy can be read", "latest", "", "nearby: open the copy: access denied", "get-caller-identity", func(context.Context, recovery.Copy) (storage.Store, error) {
+			return nil, denied{}
+		}},
+		{"only broken backups", "latest", "", "dump/odd in nearby: it is no backup", "prefix", copies(t, map[string][]string{"nearby": {"dump/odd"}, "offsite": {"x"}})},
+		{"empty copy", "latest", "offsite", "the copy offsite holds no backup of database", "--copy", copies(t, map[string][]string{"nearby": {"dump/02:00"}, "offsite": {"x"}})},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := resolve(t, c.open, c.want, plan.Wanted{Copy: c.copy}, dumps, log)
+			if err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(recovery.HintOf(err), c.hint) {
+				t.Errorf("%v\nhint %q\nwant %q and %q", err, recovery.HintOf(err), c.says, c.hint)
+			}
+		})
+	}
+}
+
+type denied struct{}
+
+func (denied) Error() string        { return "open the copy: access denied" }
+func (denied) Is(target error) bool { return errors.Is(storage.ErrDenied, target) }
+
+func makePlan(t *testing.T, change func(*plan.Options)) (*recovery.Plan, error) {
+	t.Helper()
+	open := copies(t, map[string][]string{"nearby": {"dump/02:00"}, "offsite": {"x"}})
+	m, err := resolve(t, open, "latest", plan.Wanted{}, dumps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := plan.Options{Runbook: parse(t, text), Source: recovery.Source{Path: "/shop.md", SHA256: "aa"}, Engines: []recovery.Engine{dumps}, Mode: recovery.Rehearsal,
+		Moment: m, Run: "7c31", Number: 4, Scratch: "/var/tmp", Created: at,
+		Expected: func(s recovery.Step) time.Duration { return 7 * time.Second }}
+	if change != nil {
+		change(&o)
+	}
+	return plan.Make(o)
+}
+
+func TestMake(t *testing.T) {
+	p, err := makePlan(t, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := map[string]string{}
+	for _, s := range p.Steps {
+		after[s.ID] = strings.Join(s.After, " ")
+		if time.Duration(s.Expected) != 7*time.Second {
+			t.Errorf("%s has no expectation", s.ID)
+		}
+	}
+	// The restore begins at once; what keeps the document's order waits.
+	want := map[string]string{
+		"1.1.ticks": "", "database.copy": "", "database.start": "database.copy",
+		"3.1.check": "1.1.ticks database.copy database.start", "3.3.run": "1.1.ticks database.copy database.start",
+	}
+	if !reflect.DeepEqual(after, want) {
+		t.Errorf("steps come after\n%v\nwant\n%v", after, want)
+	}
+	var not []string
+	for _, n := range p.NotExecuted {
+		mark := ""
+		if n.Check {
+			mark = "CHECK "
+		}
+		not = append(not, mark+n.What+": "+n.Why)
+	}
+	if got, want := strings.Join(not, "\n"), strings.Join([]string{
+		"CHECK check: stats: no stage before it restores stats",
+		"CHECK run: page: in a rehearsal APP_URL has no value in scratch",
+		"run: deploy: it runs in a recovery only (# in: recovery)",
+		"switch [database]: a rehearsal leaves live as it is",
+	}, "\n"); got != want {
+		t.Errorf("not executed:\n%s\nwant:\n%s", got, want)
+	}
+	var args recovery.ShellArgs
+	s, _ := p.Step("3.3.run")
+	if err := s.Decode(&args); err != nil || args.Bind["DATABASE_URL"] != "database" || len(args.Env) != 0 {
+		t.Errorf("the shell block is given %+v, %v", args, err)
+	}
+	if len(p.Targets) != 1 || !p.Targets[0].Scratch || p.Targets[0].Place != "/var/tmp/comeback-7c31/database" {
+		t.Errorf("targets: %+v", p.Targets)
+	}
+}
+
+// The same input gives the same bytes, and they come back whole.
+func TestEncode(t *testing.T) {
+	p, err := makePlan(t, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := plan.Encode(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := plan.Decode(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := plan.Encode(back)
+	if err != nil || string(again) != string(b) {
+		t.Errorf("a plan changes when it is read and written, %v", err)
+	}
+	if _, err := plan.Decode([]byte(strings.Replace(string(b), `"comeback_plan": 1`, `"comeback_plan": 2`, 1))); err == nil {
+		t.Error("a plan of another format was read")
+	}
+	if !json.Valid(b) {
+		t.Error("not JSON")
+	}
+}
+
+func TestMake_refuses(t *testing.T) {
+	if _, err := makePlan(t, func(o *plan.Options) { o.Mode = recovery.Recovery }); recovery.ExitOf(err) != recovery.Refused {
+		t.Errorf("a recovery: %v", err)
+	}
+	if _, err := makePlan(t, func(o *plan.Options) { o.Moment.Points = nil }); err == nil {
+		t.Error("a moment without points was planned")
+	}
+}
