@@ -1,0 +1,284 @@
+package runner_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/execute"
+	"comeback/recovery/journal"
+	"comeback/recovery/runner"
+)
+
+// hold is a step that makes its scratch directory and then waits to be let go.
+type hold struct{ started, release chan struct{} }
+
+func (hold) Name() string              { return "test.hold" }
+func (hold) Restart() recovery.Restart { return recovery.Repeat }
+func (h hold) Do(ctx context.Context, e recovery.Env, s recovery.Step) (recovery.Outcome, error) {
+	if _, err := e.Target(ctx, "scratch/db"); err != nil {
+		return recovery.Outcome{}, err
+	}
+	e.Meter().Log("it is there")
+	close(h.started)
+	select {
+	case <-h.release:
+		return recovery.Outcome{Says: "let go"}, nil
+	case <-ctx.Done():
+		return recovery.Outcome{}, ctx.Err()
+	}
+}
+
+func options(home runner.Home, scratch string, h hold) runner.Options {
+	p := &recovery.Plan{Format: 1, Run: "7c31", System: "shop", Mode: recovery.Rehearsal, Number: 1,
+		Runbook: recovery.Source{Path: "shop.md", SHA256: strings.Repeat("ab", 32)},
+		Stages:  []recovery.Stage{{Name: "Restore"}},
+		Targets: []recovery.Target{{ID: "scratch/db", Scratch: true, Place: filepath.Join(scratch, "comeback-7c31", "db")}},
+		Steps:   []recovery.Step{{ID: "hold", Kind: "test.hold", Says: "hold", Writes: []recovery.TargetID{"scratch/db"}}}}
+	return runner.Options{Home: home, Plan: p, Runbook: []byte("# shop\n"), Kinds: []recovery.Kind{h},
+		Secrets: execute.NewSecrets(func(string) (string, bool) { return "", false }, nil),
+		Owner:   recovery.User{UID: -1, GID: -1}, Now: time.Now, Operator: "ops1", Host: "db1", Version: "test", Unattended: true,
+		Finish: func(dir string) error { return os.WriteFile(filepath.Join(dir, "report.json"), []byte("{}"), 0o600) }}
+}
+
+func newHold() hold { return hold{make(chan struct{}), make(chan struct{})} }
+
+func TestRun_watchers(t *testing.T) {
+	home, h := runner.Home{Dir: t.TempDir()}, newHold()
+	run, err := runner.Start(t.Context(), options(home, t.TempDir(), h))
+	if err != nil {
+		t.Fatal(err)
+	}
+	watch := func(from uint64) int {
+		n := 0
+		for e, err := range run.Events(t.Context(), from) {
+			if err != nil {
+				t.Error(err)
+			}
+			if want := max(from, 1) + uint64(n); e.Seq != want {
+				t.Errorf("event %d came where %d was due", e.Seq, want)
+			}
+			n++
+		}
+		return n
+	}
+	var wait sync.WaitGroup
+	counts := make([]int, 8)
+	for i := range counts {
+		wait.Go(func() { counts[i] = watch(0) })
+	}
+	<-h.started
+	if p, err := home.Load("7c31"); err != nil || p.Problem != nil || !p.Alive || p.State.Step("hold").State != recovery.Running {
+		t.Errorf("while it runs: alive %v, %v %v", p.Alive, err, p.Problem)
+	}
+	if err := run.Do(t.Context(), recovery.Command{Kind: recovery.DoNote, Text: "coffee", By: "ops1"}); err != nil {
+		t.Error(err)
+	}
+	close(h.release)
+	s, err := run.Wait()
+	wait.Wait()
+	if err != nil || s.Result != recovery.ResultPassed || len(s.Notes) != 1 {
+		t.Fatalf("ended as %s, %v", s.Result, err)
+	}
+	for _, n := range counts {
+		if n != int(s.Seq) {
+			t.Errorf("a watcher saw %d of %d events", n, s.Seq)
+		}
+	}
+	if n := watch(3); n != int(s.Seq)-2 {
+		t.Errorf("from the third on there are %d", n)
+	}
+	p, err := home.Load("7c31")
+	if err != nil || p.Alive || p.State.Result != recovery.ResultPassed || p.ReportSHA256 == "" {
+		t.Errorf("afterwards: %+v, %v", p.State.Result, err)
+	}
+	n := uint64(0)
+	for e, err := range p.Replay().Events(t.Context(), 1) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n = e.Seq
+	}
+	if n != s.Seq {
+		t.Errorf("the replay ends at %d, the run at %d", n, s.Seq)
+	}
+}
+
+func TestRun_samplesEnd(t *testing.T) {
+	h := newHold()
+	run, err := runner.Start(t.Context(), options(runner.Home{Dir: t.TempDir()}, t.TempDir(), h))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	gone := run.Samples(ctx)
+	cancel()
+	for range gone {
+	}
+	samples := run.Samples(t.Context())
+	close(h.release)
+	var lines []string
+	for s := range samples {
+		lines = append(lines, s.Lines...)
+	}
+	if strings.Join(lines, "") != "it is there" {
+		t.Errorf("log lines: %q", lines)
+	}
+}
+
+// TestMain lets the test binary be a runner that is killed.
+func TestMain(m *testing.M) {
+	if dir := os.Getenv("RUNNER_TEST_DIR"); dir != "" {
+		h := newHold()
+		run, err := runner.Start(context.Background(), options(runner.Home{Dir: dir}, filepath.Join(dir, "scratch"), h))
+		if err != nil {
+			os.Stderr.WriteString(err.Error())
+			os.Exit(1)
+		}
+		<-h.started
+		os.Stdout.WriteString("started\n")
+		run.Wait()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// A runner that is killed leaves its claims behind; another process gives them
+// back from the journal alone.
+func TestEnd_ofADeadRun(t *testing.T) {
+	dir := t.TempDir()
+	scratch := filepath.Join(dir, "scratch")
+	if err := os.Mkdir(scratch, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), "RUNNER_TEST_DIR="+dir)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	home := runner.Home{Dir: dir}
+	o := options(home, scratch, newHold())
+	if _, err := runner.End(t.Context(), o, "test"); recovery.ExitOf(err) != recovery.Refused {
+		t.Errorf("ending a living run: %v", err)
+	}
+	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	if p, err := home.Load("7c31"); err != nil || p.Alive || p.State.Result != "" || len(p.State.Held()) != 1 {
+		t.Fatalf("after the kill: alive %v, %d claims, %v", p.Alive, len(p.State.Held()), err)
+	}
+	run, err := runner.End(t.Context(), o, "cleaned up")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := run.Wait()
+	if err != nil || s.Exit != recovery.Interrupted || len(s.Held()) != 0 || len(s.Interruptions) != 1 || s.Interruptions[0].From.IsZero() {
+		t.Errorf("ended as %s, %d claims, interruptions %v, %v", s.Result, len(s.Held()), s.Interruptions, err)
+	}
+	if _, err := os.Lstat(filepath.Join(scratch, "comeback-7c31")); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("the scratch directory is still there")
+	}
+	if _, err := journal.Read(filepath.Join(home.RunDir("7c31"), journal.Name), o.Plan.Runbook.SHA256); err != nil {
+		t.Error(err)
+	}
+	if _, err := runner.End(t.Context(), o, "again"); err == nil {
+		t.Error("a run was ended twice")
+	}
+}
+
+func TestStart_neverReplaces(t *testing.T) {
+	home, h := runner.Home{Dir: t.TempDir()}, newHold()
+	close(h.release)
+	run, err := runner.Start(t.Context(), options(home, t.TempDir(), h))
+	if err != nil {
+		t.Fatal(err)
+	}
+	run.Wait()
+	if _, err := runner.Start(t.Context(), options(home, t.TempDir(), newHold())); err == nil {
+		t.Error("a run was started over another one")
+	}
+}
+
+func TestHome_History(t *testing.T) {
+	home, h := runner.Home{Dir: t.TempDir()}, newHold()
+	if hist, err := home.History("shop"); err != nil || hist.Number != 1 || hist.Previous != "" {
+		t.Errorf("without a run: %+v, %v", hist, err)
+	}
+	close(h.release)
+	run, err := runner.Start(t.Context(), options(home, t.TempDir(), h))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := run.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	hist, err := home.History("shop")
+	if err != nil || hist.Number != 2 || len(hist.Previous) != 64 {
+		t.Errorf("after a run: %+v, %v", hist, err)
+	}
+	took := s.Step("hold").Ended.Sub(s.Step("hold").Started).Round(time.Millisecond)
+	if got := hist.Expected(s.Steps[0].Step); got != took {
+		t.Errorf("expected %v, it took %v", got, took)
+	}
+	if _, ok := hist.Proof(); ok {
+		t.Error("an unsigned report counts as proof")
+	}
+	if other, err := home.History("billing"); err != nil || other.Number != 1 {
+		t.Errorf("another system: %+v, %v", other, err)
+	}
+	for _, id := range []string{"none", "../7c31", "0000"} {
+		if _, err := home.Load(id); err == nil || recovery.HintOf(err) == "" {
+			t.Errorf("Load(%q): %v", id, err)
+		}
+	}
+}
+
+func TestFindHome(t *testing.T) {
+	env := func(kv ...string) func(string) (string, bool) {
+		return func(name string) (string, bool) {
+			for i := 0; i < len(kv); i += 2 {
+				if kv[i] == name {
+					return kv[i+1], true
+				}
+			}
+			return "", false
+		}
+	}
+	if h, err := runner.FindHome(env("COMEBACK_STATE", "/x", "HOME", "/root")); err != nil || h.Dir != "/x" {
+		t.Errorf("%v %v", h, err)
+	}
+	if _, err := os.Stat(runner.SharedState); errors.Is(err, fs.ErrNotExist) {
+		if h, err := runner.FindHome(env("XDG_STATE_HOME", "/s", "HOME", "/root")); err != nil || h.Dir != "/s/comeback" {
+			t.Errorf("%v %v", h, err)
+		}
+		if h, err := runner.FindHome(env("HOME", "/root")); err != nil || h.Dir != "/root/.local/state/comeback" {
+			t.Errorf("%v %v", h, err)
+		}
+		if _, err := runner.FindHome(env()); recovery.ExitOf(err) != recovery.Usage {
+			t.Errorf("no place: %v", err)
+		}
+	}
+}
