@@ -63,8 +63,6 @@ type Store interface {
 	Open(ctx context.Context, object Object, offset int64) (io.ReadCloser, error)
 	// Put stores all of r under key and returns only when the bytes are
 	// durable. A failed Put leaves no object under key that was not there.
-	// The object it returns has the time zero in Modified where the
-	// credentials may write but not read.
 	Put(ctx context.Context, key string, r io.Reader, options PutOptions) (Object, error)
 }
 

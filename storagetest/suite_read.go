@@ -19,7 +19,7 @@ func testStat(t *testing.T, open func(t *testing.T) storage.Store) {
 		_, err := s.Stat(t.Context(), key)
 		refused(t, err, storage.ErrNotExist, key)
 	}
-	for _, key := range []string{"../db/full", "/db/full", "db/../db/full", "db//full", "./db/full", ""} {
+	for _, key := range []string{"../db/full", "db/../db/full", "./db/full", ""} {
 		if o, err := s.Stat(t.Context(), key); err == nil {
 			t.Errorf("key %q gives %+v", key, o)
 		}

@@ -1,0 +1,81 @@
+package storagetest
+
+import (
+	"context"
+	"encoding/json"
+	"os/exec"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+)
+
+// CreateBucket makes an empty bucket.
+func (s *S3) CreateBucket(name string) {
+	s.t.Helper()
+	_, err := s.Client().CreateBucket(context.Background(), &awss3.CreateBucketInput{
+		Bucket:                    &name,
+		CreateBucketConfiguration: &types.CreateBucketConfiguration{LocationConstraint: Region},
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// SetVersioning lets a bucket keep the versions of its objects, or not.
+func (s *S3) SetVersioning(bucket string, on bool) {
+	s.t.Helper()
+	status := types.BucketVersioningStatusSuspended
+	if on {
+		status = types.BucketVersioningStatusEnabled
+	}
+	_, err := s.Client().PutBucketVersioning(context.Background(), &awss3.PutBucketVersioningInput{
+		Bucket: &bucket, VersioningConfiguration: &types.VersioningConfiguration{Status: status}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// Delete removes an object.
+func (s *S3) Delete(bucket, key string) {
+	s.t.Helper()
+	_, err := s.Client().DeleteObject(context.Background(), &awss3.DeleteObjectInput{Bucket: &bucket, Key: &key})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// CreateUser makes an account that may do nothing until Allow lets it.
+func (s *S3) CreateUser(name string) Account {
+	s.t.Helper()
+	user := Account{AccessKey: name, SecretKey: "the-secret-of-" + name}
+	cmd := exec.Command(s.binary, "admin", "create-user", "--access", user.AccessKey, "--secret", user.SecretKey, "--role", "user")
+	cmd.Env = []string{"ADMIN_ACCESS_KEY=" + Root.AccessKey, "ADMIN_SECRET_KEY=" + Root.SecretKey,
+		"ADMIN_REGION=" + Region, "ADMIN_ENDPOINT_URL=" + s.Endpoint()}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		s.t.Fatalf("create user %s: %v: %s", name, err, out)
+	}
+	return user
+}
+
+// Allow replaces a bucket's policy by one that lets an account do some actions
+// ("s3:GetObject"), and nothing else.
+func (s *S3) Allow(bucket string, user Account, actions ...string) {
+	s.t.Helper()
+	policy, err := json.Marshal(map[string]any{
+		"Version": "2012-10-17",
+		"Statement": []any{map[string]any{
+			"Effect":    "Allow",
+			"Principal": map[string]any{"AWS": []string{user.AccessKey}},
+			"Action":    actions,
+			"Resource":  []string{"arn:aws:s3:::" + bucket, "arn:aws:s3:::" + bucket + "/*"},
+		}},
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_, err = s.Client().PutBucketPolicy(context.Background(), &awss3.PutBucketPolicyInput{Bucket: &bucket, Policy: aws.String(string(policy))})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
