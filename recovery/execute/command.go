@@ -9,12 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/isolation"
 )
 
 // tailLines is how many of a program's last lines an error carries.
@@ -74,28 +74,21 @@ func (e *env) Command(ctx context.Context, c recovery.Cmd) error {
 
 // runOnOwnThread runs cmd from a thread that lives as long as it does: the
 // kernel sends the parent-death signal when the *thread* that started the child
-// ends. An isolated command inherits the thread's network namespace.
-func runOnOwnThread(cmd *exec.Cmd, isolated bool) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
+// ends.
+func runOnOwnThread(cmd *exec.Cmd, isolated bool) (err error) {
+	isolation.OnThread(func() {
 		if isolated {
-			// The thread is spoilt for others, so it is never unlocked and
-			// ends with this goroutine.
-			if err := isolate(cmd); err != nil {
-				done <- err
+			if err = isolation.Network(cmd); err != nil {
 				return
 			}
-		} else {
-			defer runtime.UnlockOSThread()
 		}
-		if err := cmd.Start(); err != nil {
-			done <- err
-			return
+		if err = cmd.Start(); err == nil {
+			err = cmd.Wait()
+		} else if isolated {
+			err = fmt.Errorf("%w: %w", recovery.ErrNoIsolation, err)
 		}
-		done <- cmd.Wait()
-	}()
-	return <-done
+	})
+	return err
 }
 
 // lineWriter gives whole lines to line.

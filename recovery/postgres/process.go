@@ -8,13 +8,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"comeback/recovery"
+	"comeback/recovery/isolation"
 )
 
 // process is a server that is our direct child. It is in a process group of
@@ -47,8 +45,8 @@ func startProcess(path string, args, env []string, user *recovery.User, line fun
 	}
 	p := &process{exited: make(chan struct{})}
 	started := make(chan error)
-	go onOwnThread(func() {
-		p.isolated = isolate(cmd)
+	go isolation.OnThread(func() {
+		p.isolated = isolation.Network(cmd) == nil
 		err := cmd.Start()
 		if err != nil && p.isolated && cmd.SysProcAttr.Cloneflags != 0 {
 			// A host may offer user namespaces and then forbid their use.
@@ -87,59 +85,8 @@ func startProcess(path string, args, env []string, user *recovery.User, line fun
 	return p, nil
 }
 
-// onOwnThread runs f on an OS thread that ends with it. The process's first
-// thread is spared: it cannot end, and /proc shows it as the process.
-func onOwnThread(f func()) {
-	runtime.LockOSThread()
-	if unix.Gettid() != os.Getpid() {
-		f()
-		return // locked: the runtime ends the thread
-	}
-	locked := make(chan struct{})
-	go func() {
-		runtime.LockOSThread()
-		close(locked)
-		f()
-	}()
-	<-locked
-	runtime.UnlockOSThread()
-}
-
 // lastWords is how long the output of a server's orphans is waited for.
 const lastWords = 2 * time.Second
-
-// isolate arranges for a network namespace with nothing but loopback: root
-// moves this thread into one, others ask for one around the child. It reports
-// whether that was possible.
-func isolate(cmd *exec.Cmd) bool {
-	if os.Geteuid() == 0 {
-		if unix.Unshare(unix.CLONE_NEWNET) != nil {
-			return false
-		}
-		// Servers before 15 keep statistics through loopback; where it
-		// cannot be brought up they do without.
-		_ = raiseLoopback()
-		return true
-	}
-	cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET
-	cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: os.Geteuid(), HostID: os.Geteuid(), Size: 1}}
-	cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: os.Getegid(), HostID: os.Getegid(), Size: 1}}
-	return true
-}
-
-func raiseLoopback() error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	ifr, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	ifr.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
-	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, ifr)
-}
 
 // readLines calls line for each line of r. Lines longer than a buffer come in
 // pieces; nothing that a server prints can fill the memory.
