@@ -33,8 +33,11 @@ func gatewayPath(t testing.TB) string {
 }
 
 // buildGateway builds the program where it is missing. Other test processes
-// that need it wait meanwhile.
+// that need it wait meanwhile; it has its name only when it is whole.
 func buildGateway(root, path string) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
@@ -49,12 +52,12 @@ func buildGateway(root, path string) error {
 	if _, err := os.Stat(path); err == nil {
 		return nil
 	}
-	cmd := exec.Command("go", "build", "-o", path, "github.com/versity/versitygw/cmd/versitygw")
+	cmd := exec.Command("go", "build", "-o", path+".new", "github.com/versity/versitygw/cmd/versitygw")
 	cmd.Dir = filepath.Join(root, "tools")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build versitygw: %w: %s", err, out)
 	}
-	return nil
+	return os.Rename(path+".new", path)
 }
 
 // moduleRoot is the directory of go.mod above the test's.

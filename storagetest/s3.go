@@ -26,6 +26,7 @@ type S3 struct {
 	t      testing.TB
 	dir    string
 	binary string
+	server *child
 }
 
 // Account is who asks an S3 server.
@@ -64,12 +65,11 @@ func StartS3(t testing.TB) *S3 {
 		"posix", "--versioning-dir", filepath.Join(dir, "versions"), filepath.Join(dir, "data"))
 	cmd.Env = []string{"ROOT_ACCESS_KEY=" + Root.AccessKey, "ROOT_SECRET_KEY=" + Root.SecretKey}
 	cmd.Stdout, cmd.Stderr = log, log
-	server, err := startChild(cmd)
-	if err != nil {
+	if s.server, err = startChild(cmd); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(server.kill)
-	s.await(server)
+	t.Cleanup(s.server.kill)
+	s.await()
 	s.Proxy = StartProxy(t, "unix", s.socket())
 	return s
 }
@@ -77,7 +77,7 @@ func StartS3(t testing.TB) *S3 {
 func (s *S3) socket() string { return filepath.Join(s.dir, "socket") }
 
 // await returns when the server answers.
-func (s *S3) await(server *child) {
+func (s *S3) await() {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
@@ -101,7 +101,7 @@ func (s *S3) await(server *child) {
 		}
 		select {
 		case <-again.C:
-		case <-server.done:
+		case <-s.server.done:
 			s.t.Fatalf("the S3 server has ended: %s", s.log())
 		case <-ctx.Done():
 			s.t.Fatalf("the S3 server does not answer: %s", s.log())
@@ -131,7 +131,7 @@ func (s *S3) Options(bucket, prefix string) s3.Options {
 }
 
 // Setenv lets the default chain of this process find the server and root's
-// credentials, and nothing of whoever runs the test.
+// credentials, until the test ends.
 func (s *S3) Setenv(t *testing.T) {
 	t.Helper()
 	s.SetenvAs(t, Root)
@@ -140,9 +140,15 @@ func (s *S3) Setenv(t *testing.T) {
 // SetenvAs does so for another account.
 func (s *S3) SetenvAs(t *testing.T, account Account) {
 	t.Helper()
+	SetenvS3(t, s.Endpoint(), account)
+}
+
+// SetenvS3 replaces everything that the SDK's default chain finds by an
+// endpoint and the credentials for it, until the test ends.
+func SetenvS3(t *testing.T, endpoint string, account Account) {
+	t.Helper()
 	for _, entry := range os.Environ() {
-		if strings.HasPrefix(entry, "AWS_") {
-			name, _, _ := strings.Cut(entry, "=")
+		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "AWS_") {
 			t.Setenv(name, "") // so that it comes back
 			os.Unsetenv(name)
 		}
@@ -151,7 +157,7 @@ func (s *S3) SetenvAs(t *testing.T, account Account) {
 		"AWS_ACCESS_KEY_ID":           account.AccessKey,
 		"AWS_SECRET_ACCESS_KEY":       account.SecretKey,
 		"AWS_REGION":                  Region,
-		"AWS_ENDPOINT_URL":            s.Endpoint(),
+		"AWS_ENDPOINT_URL":            endpoint,
 		"AWS_CONFIG_FILE":             os.DevNull,
 		"AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
 		"AWS_EC2_METADATA_DISABLED":   "true",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"os/exec"
+	"path/filepath"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
@@ -43,6 +44,31 @@ func (s *S3) Delete(bucket, key string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+// File is where the server keeps the bytes of an object, for damage behind its
+// back.
+func (s *S3) File(bucket, key string) string {
+	return filepath.Join(s.dir, "data", bucket, filepath.FromSlash(key))
+}
+
+// Parts is how many parts of unfinished uploads a bucket holds.
+func (s *S3) Parts(bucket string) int {
+	s.t.Helper()
+	uploads, err := s.Client().ListMultipartUploads(context.Background(), &awss3.ListMultipartUploadsInput{Bucket: &bucket})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	n := 0
+	for _, upload := range uploads.Uploads {
+		parts, err := s.Client().ListParts(context.Background(), &awss3.ListPartsInput{
+			Bucket: &bucket, Key: upload.Key, UploadId: upload.UploadId})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		n += len(parts.Parts)
+	}
+	return n
 }
 
 // CreateUser makes an account that may do nothing until Allow lets it.

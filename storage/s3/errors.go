@@ -125,7 +125,7 @@ func byStatus(op string, status int) error {
 	return storage.ErrConfig
 }
 
-var expecting = regexp.MustCompile(`expecting '([a-z0-9-]+)'`)
+var expecting = regexp.MustCompile(`expecting ['"]([a-z0-9-]+)['"]`)
 
 // region is the bucket's region where the service names it.
 func region(api smithy.APIError, err error) string {

@@ -1,0 +1,226 @@
+package s3_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"comeback/storage"
+	"comeback/storage/s3"
+	"comeback/storagetest"
+)
+
+// The servers in this file answer as S3's documentation says where the real
+// one of these tests cannot: it knows no expiry, no other accounts, no
+// redirects and no overload.
+
+// answering is a server that gives everyone the same error, without its words
+// where the request is a HEAD.
+func answering(t *testing.T, status int, code, message string, header ...string) *httptest.Server {
+	t.Helper()
+	return serve(t, func(w http.ResponseWriter, r *http.Request) {
+		for i := 0; i < len(header); i += 2 {
+			w.Header().Set(header[i], header[i+1])
+		}
+		w.Header().Set("Content-Type", "application/xml")
+		w.WriteHeader(status)
+		fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>%s</Message><RequestId>4442587FB7D0A2F9</RequestId></Error>`, code, message)
+	})
+}
+
+func serve(t *testing.T, handler http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // an answer before the end would reset the connection
+		handler(w, r)
+	}))
+	t.Cleanup(server.Close)
+	return server
+}
+
+// at opens a store in a bucket of a fake, with root's credentials.
+func at(t *testing.T, server *httptest.Server, options s3.Options) storage.Store {
+	t.Helper()
+	storagetest.SetenvS3(t, server.URL, storagetest.Root)
+	t.Setenv("AWS_MAX_ATTEMPTS", "1")
+	options.URL, options.PathStyle = "s3://backups", true
+	return open(t, options)
+}
+
+func TestFake_Errors(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		server func(t *testing.T) *httptest.Server
+		want   error
+		says   []string
+	}{
+		{"expired", func(t *testing.T) *httptest.Server {
+			return answering(t, 400, "ExpiredToken", "The provided token has expired.")
+		}, storage.ErrExpired, []string{"The provided token has expired. (ExpiredToken)"}},
+		{"redirected", func(t *testing.T) *httptest.Server {
+			return answering(t, 301, "PermanentRedirect", "The bucket you are attempting to access must be addressed using the specified endpoint.",
+				"x-amz-bucket-region", "ap-southeast-2")
+		}, storage.ErrConfig, []string{"the bucket backups is in the region ap-southeast-2, not in eu-central-1", "PermanentRedirect"}},
+		{"clock", func(t *testing.T) *httptest.Server {
+			return answering(t, 403, "RequestTimeTooSkewed", "The difference between the request time and the server's time is too large.")
+		}, storage.ErrDenied, []string{"difference between the request time"}},
+		{"overloaded", func(t *testing.T) *httptest.Server {
+			return answering(t, 503, "SlowDown", "Please reduce your request rate.")
+		}, storage.ErrUnavailable, nil},
+		{"failing", func(t *testing.T) *httptest.Server {
+			return answering(t, 500, "NeverHeardOf", "We encountered an internal error.")
+		}, storage.ErrUnavailable, nil},
+		{"archived", func(t *testing.T) *httptest.Server {
+			return answering(t, 403, "InvalidObjectState", "The operation is not valid for the object's storage class")
+		}, storage.ErrDenied, []string{"storage class"}},
+		{"not S3, absent", func(t *testing.T) *httptest.Server {
+			return serve(t, func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) })
+		}, storage.ErrConfig, []string{"S3 service"}},
+		{"not S3, absent without a word", func(t *testing.T) *httptest.Server {
+			return serve(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(404) })
+		}, storage.ErrConfig, []string{"S3 service"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			for op, err := range every(t.Context(), at(t, test.server(t), s3.Options{})) {
+				check(t, op, err, test.want, append(test.says, "s3://backups")...)
+			}
+		})
+	}
+}
+
+// TestFake_NotS3 meets a web server that likes every request.
+func TestFake_NotS3(t *testing.T) {
+	s := at(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "<html><body>Welcome!</body></html>")
+	}), s3.Options{})
+	errs := every(t.Context(), s)
+	check(t, "list", errs["list"], storage.ErrConfig, "not that of an S3 service")
+	check(t, "open", errs["open"], storage.ErrChanged)
+	_, err := s.Open(t.Context(), storage.Object{Key: "a", Size: 10}, 5)
+	check(t, "open from 5 on", err, storage.ErrConfig, "does not give ranges")
+}
+
+// TestFake_Conflict is told, as one of two that store under a name at the same
+// time, to try again.
+func TestFake_Conflict(t *testing.T) {
+	for _, taken := range []bool{true, false} {
+		s := at(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case r.Method == http.MethodPut:
+				w.WriteHeader(409)
+				fmt.Fprint(w, "<Error><Code>ConditionalRequestConflict</Code><Message>conflict</Message></Error>")
+			case taken:
+				w.Header().Set("ETag", `"x"`)
+			default:
+				w.WriteHeader(404)
+				fmt.Fprint(w, "<Error><Code>NoSuchKey</Code><Message>none</Message></Error>")
+			}
+		}), s3.Options{})
+		_, err := s.Put(t.Context(), "a", strings.NewReader("x"), storage.PutOptions{Size: 1, IfAbsent: true})
+		want := storage.ErrUnavailable
+		if taken {
+			want = storage.ErrExist
+		}
+		check(t, fmt.Sprintf("taken %v", taken), err, want, "s3://backups/a")
+	}
+}
+
+// TestFake_EncodedList gets the keys as AWS encodes them, which the real
+// server of these tests does not.
+func TestFake_EncodedList(t *testing.T) {
+	s := at(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("encoding-type") != "url" {
+			t.Errorf("asked for %s", r.URL)
+		}
+		fmt.Fprint(w, `<ListBucketResult><Name>backups</Name><EncodingType>url</EncodingType><IsTruncated>false</IsTruncated>`)
+		for _, key := range []string{"ctrl%01", "folder/", "two+words%2B%25", "%E6%97%A5"} {
+			fmt.Fprintf(w, `<Contents><Key>%s</Key><Size>0</Size><ETag>"e"</ETag></Contents>`, key)
+		}
+		fmt.Fprint(w, `</ListBucketResult>`)
+	}), s3.Options{})
+	if got, want := storagetest.Keys(t, s, ""), []string{"ctrl\x01", "two words+%", "日"}; !slices.Equal(got, want) {
+		t.Errorf("listed %q, want %q", got, want)
+	}
+}
+
+// TestFake_CompositeChecksum proves that a checksum of the parts' checksums is
+// not taken for one of the bytes.
+func TestFake_CompositeChecksum(t *testing.T) {
+	for kind, want := range map[string]string{"FULL_OBJECT": "crc32c:4waSgw==", "COMPOSITE": "", "": ""} {
+		s := at(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("x-amz-checksum-crc32c", "4waSgw==")
+			if kind != "" {
+				w.Header().Set("x-amz-checksum-type", kind)
+			}
+			w.Header().Set("Content-Length", "9")
+			if r.Method == http.MethodGet {
+				fmt.Fprint(w, "123456789")
+			}
+		}), s3.Options{})
+		o, err := s.Stat(t.Context(), "a")
+		if err != nil || o.Checksum != want {
+			t.Errorf("%s: checksum is %q, %v; want %q", kind, o.Checksum, err, want)
+		}
+	}
+}
+
+// TestRole assumes a role at a server that answers as STS does.
+func TestRole(t *testing.T) {
+	denied := false
+	sts := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if denied {
+			w.WriteHeader(403)
+			fmt.Fprint(w, `<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>User: arn:aws:iam::123:user/eve is not authorized to perform: sts:AssumeRole</Message></Error></ErrorResponse>`)
+			return
+		}
+		fmt.Fprint(w, `<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASIAROLE</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>the-token</SessionToken><Expiration>2999-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>`)
+	})
+	var asked http.Header
+	bucket := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		asked = r.Header
+		fmt.Fprint(w, `<ListBucketResult><Name>backups</Name></ListBucketResult>`)
+	})
+	storagetest.SetenvS3(t, bucket.URL, storagetest.Root)
+	t.Setenv("AWS_ENDPOINT_URL_STS", sts.URL)
+	list := func() (err error) {
+		s := open(t, s3.Options{URL: "s3://backups", Role: "arn:aws:iam::123456789012:role/restore", PathStyle: true})
+		for _, err = range s.List(t.Context(), "") {
+		}
+		return err
+	}
+	if err := list(); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(asked.Get("Authorization"), "Credential=ASIAROLE/") || asked.Get("x-amz-security-token") != "the-token" {
+		t.Errorf("asked with %v", asked)
+	}
+	denied = true
+	check(t, "list", list(), storage.ErrDenied, "not authorized to perform: sts:AssumeRole")
+}
+
+// TestIdentity asks a server that answers as STS does.
+func TestIdentity(t *testing.T) {
+	expired := false
+	sts := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if expired {
+			w.WriteHeader(403)
+			fmt.Fprint(w, `<ErrorResponse><Error><Type>Sender</Type><Code>ExpiredToken</Code><Message>The security token included in the request is expired</Message></Error></ErrorResponse>`)
+			return
+		}
+		fmt.Fprint(w, `<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:iam::210987654321:user/restore</Arn><Account>210987654321</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`)
+	})
+	storagetest.SetenvS3(t, "", storagetest.Root)
+	t.Setenv("AWS_ENDPOINT_URL_STS", sts.URL)
+	s, _ := storage.As[storage.Identifier](open(t, s3.Options{URL: "s3://backups"}))
+	who, account, err := s.Identity(t.Context())
+	if who != "arn:aws:iam::210987654321:user/restore" || account != "210987654321" || err != nil {
+		t.Errorf("identity is %q, %q, %v", who, account, err)
+	}
+	expired = true
+	_, _, err = s.Identity(t.Context())
+	check(t, "identity", err, storage.ErrExpired)
+}
