@@ -1,0 +1,153 @@
+package report
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"comeback/recovery"
+	"comeback/recovery/journal"
+)
+
+// The files of a run's directory.
+const (
+	PlanFile      = "plan.json"
+	RunbookFile   = "runbook.md"
+	JSONFile      = "report.json"
+	MarkdownFile  = "report.md"
+	SumsFile      = "SHA256SUMS"
+	SignatureFile = "SHA256SUMS.sig"
+	ArtifactsDir  = "artifacts"
+
+	journalFile = journal.Name
+)
+
+// maxDocument bounds what is read into memory: the plan, the runbook and the
+// reports. Artifacts and the journal's digest are streamed.
+const maxDocument = 256 << 20
+
+// readDocument reads a regular file of a run's directory.
+func readDocument(dir, name string) ([]byte, error) {
+	f, err := openRegular(dir, name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxDocument+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	if len(b) > maxDocument {
+		return nil, recovery.Errorf("look at what wrote it", "%s is larger than %s", name, recovery.FormatBytes(maxDocument))
+	}
+	return b, nil
+}
+
+// openRegular opens a file of a run's directory; links and devices are refused,
+// because what they lead to is not part of the run.
+func openRegular(dir, name string) (*os.File, error) {
+	path := filepath.Join(dir, filepath.FromSlash(name))
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, recovery.Errorf("get the whole directory of the run, with every file as it was written", "%s is missing: %w", name, fs.ErrNotExist)
+	case err != nil:
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	case !info.Mode().IsRegular():
+		return nil, recovery.Errorf("get the whole directory of the run, with every file as it was written", "%s is not a regular file", name)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	return f, nil
+}
+
+// digestFile streams a file of a run's directory through SHA-256.
+func digestFile(dir, name string) (sum string, size int64, err error) {
+	f, err := openRegular(dir, name)
+	if err != nil {
+		return "", 0, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if size, err = io.Copy(h, f); err != nil {
+		return "", 0, fmt.Errorf("read %s: %w", name, err)
+	}
+	return hex.EncodeToString(h.Sum(nil)), size, nil
+}
+
+func digest(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// replaceFile makes name hold b, or leaves what was there; it is durable when
+// replaceFile returns. A crash leaves a temporary file at most.
+func replaceFile(dir, name string, b []byte) error {
+	temp, err := writeTemp(dir, name, b)
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(temp, filepath.Join(dir, name)); err != nil {
+		os.Remove(temp)
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return syncDir(dir)
+}
+
+// createFile is replaceFile for a name that must not exist; the error is
+// fs.ErrExist where it does.
+func createFile(dir, name string, b []byte) error {
+	temp, err := writeTemp(dir, name, b)
+	if err != nil {
+		return err
+	}
+	err = os.Link(temp, filepath.Join(dir, name))
+	os.Remove(temp)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return syncDir(dir)
+}
+
+// tempPrefix begins the names of files under way.
+const tempPrefix = ".writing-"
+
+// removeTemps removes what an interrupted write has left.
+func removeTemps(dir string) {
+	left, _ := filepath.Glob(filepath.Join(dir, tempPrefix+"*"))
+	for _, path := range left {
+		os.Remove(path)
+	}
+}
+
+func writeTemp(dir, name string, b []byte) (string, error) {
+	f, err := os.CreateTemp(dir, tempPrefix)
+	if err != nil {
+		return "", fmt.Errorf("write %s: %w", name, err)
+	}
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		os.Remove(f.Name())
+		return "", fmt.Errorf("write %s: %w", name, err)
+	}
+	return f.Name(), nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("sync directory: %w", err)
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil {
+		return fmt.Errorf("sync directory %s: %w", dir, err)
+	}
+	return nil
+}

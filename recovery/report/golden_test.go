@@ -1,0 +1,120 @@
+package report
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"comeback/recovery"
+)
+
+var update = flag.Bool("update", false, "make testdata/runs again from the fixtures")
+
+// The runs under testdata are kept as they were written, whole: a later version
+// must make the same report of them, byte by byte, or give the report another
+// format number.
+func TestWrite_golden(t *testing.T) {
+	runs := map[string]func(testing.TB) *run{
+		"passed":      func(t testing.TB) *run { return passed(t, nil) },
+		"exceptions":  withExceptions,
+		"failed":      failed,
+		"interrupted": interrupted,
+		"unknown":     unknownEvent,
+		"recovery":    forReal,
+	}
+	for name, build := range runs {
+		t.Run(name, func(t *testing.T) {
+			golden := filepath.Join("testdata", "runs", name)
+			if *update {
+				r := build(t)
+				_, err := Write(r.dir)
+				must(t, err)
+				must(t, os.RemoveAll(golden))
+				must(t, os.CopyFS(golden, os.DirFS(r.dir)))
+			}
+			dir := t.TempDir()
+			must(t, os.CopyFS(dir, os.DirFS(golden)))
+			for _, name := range []string{JSONFile, MarkdownFile, SumsFile} {
+				must(t, os.Remove(filepath.Join(dir, name)))
+			}
+			r, err := Write(dir)
+			must(t, err)
+			for _, name := range []string{JSONFile, MarkdownFile, SumsFile} {
+				want, err := os.ReadFile(filepath.Join(golden, name))
+				must(t, err)
+				got, err := os.ReadFile(filepath.Join(dir, name))
+				must(t, err)
+				if !bytes.Equal(got, want) {
+					t.Errorf("%s differs from %s (go test -update, then read the difference): %s", name, golden, firstLine(got, want))
+				}
+			}
+			if got, want := r.Passing(), name == "passed" || name == "recovery"; got != want {
+				t.Errorf("passing is %v, want %v: %q", got, want, r.Against)
+			}
+		})
+	}
+}
+
+func firstLine(got, want []byte) string {
+	g, w := bytes.Split(got, []byte("\n")), bytes.Split(want, []byte("\n"))
+	for i := range min(len(g), len(w)) {
+		if !bytes.Equal(g[i], w[i]) {
+			return "got " + string(g[i]) + ", want " + string(w[i])
+		}
+	}
+	return "one is longer"
+}
+
+func TestWrite_twiceGivesTheSameBytes(t *testing.T) {
+	r := withExceptions(t)
+	read := func() map[string]string {
+		_, err := Write(r.dir)
+		must(t, err)
+		files := map[string]string{}
+		for _, name := range []string{JSONFile, MarkdownFile, SumsFile} {
+			b, err := os.ReadFile(filepath.Join(r.dir, name))
+			must(t, err)
+			files[name] = string(b)
+		}
+		return files
+	}
+	first := read()
+	r.write(tempPrefix+"1234", "what an interrupted write left")
+	second := read()
+	for name := range first {
+		if first[name] != second[name] {
+			t.Errorf("%s differs the second time", name)
+		}
+	}
+	left, err := os.ReadDir(r.dir)
+	must(t, err)
+	for _, f := range left {
+		if info, err := f.Info(); err != nil || !f.IsDir() && info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: mode %v, %v", f.Name(), info.Mode(), err)
+		}
+		if len(f.Name()) > len(tempPrefix) && f.Name()[:len(tempPrefix)] == tempPrefix {
+			t.Errorf("%s is left", f.Name())
+		}
+	}
+}
+
+func TestWrite_refusesARunThatGoesOn(t *testing.T) {
+	r := begin(t, shopPlan(recovery.Rehearsal))
+	r.after(0, r.started())
+	r.items()
+	_, err := Write(r.dir)
+	wantError(t, err, "has not ended")
+	if recovery.ExitOf(err) != recovery.NotEnded {
+		t.Errorf("exit %d", recovery.ExitOf(err))
+	}
+	if exists(filepath.Join(r.dir, JSONFile)) {
+		t.Error("it wrote a report all the same")
+	}
+	made, err := Make(r.dir)
+	must(t, err)
+	if made.Passing() || made.Ended() || made.Headline != "NOT ENDED" {
+		t.Errorf("the report of a run that goes on: %+v", made.Headline)
+	}
+}

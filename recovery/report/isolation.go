@@ -1,0 +1,44 @@
+package report
+
+import "fmt"
+
+// Isolation is the proof that a run wrote to scratch alone.
+type Isolation struct {
+	// ScratchOnly says that every target of the plan and every address that
+	// steps used is scratch.
+	ScratchOnly bool `json:"scratch_only"`
+	// Evidence tells of every breach first.
+	Evidence []string `json:"evidence"`
+}
+
+// FactIsolation is the name of the fact by which a step says how it was kept
+// from production.
+const FactIsolation = "isolation"
+
+func (s *source) isolation() Isolation {
+	i := Isolation{}
+	scratch, used := 0, []string{}
+	for _, t := range s.plan.Targets {
+		if t.Scratch {
+			scratch++
+		} else {
+			i.Evidence = append(i.Evidence, fmt.Sprintf("target %s is live: %s", t.ID, t.Place))
+		}
+	}
+	for _, b := range s.state.Bindings {
+		if b.Scratch {
+			used = append(used, fmt.Sprintf("%s was used in scratch, at %s", b.Component, b.URL))
+		} else {
+			i.Evidence = append(i.Evidence, fmt.Sprintf("%s was used live, at %s", b.Component, b.URL))
+		}
+	}
+	i.ScratchOnly = len(i.Evidence) == 0
+	i.Evidence = append(i.Evidence, fmt.Sprintf("%d of %d targets are scratch, made by the run", scratch, len(s.plan.Targets)))
+	i.Evidence = append(i.Evidence, used...)
+	for k := range s.state.Steps {
+		if st := &s.state.Steps[k]; st.Outcome.Facts[FactIsolation] != "" {
+			i.Evidence = append(i.Evidence, fmt.Sprintf("%s: %s", st.Says, st.Outcome.Facts[FactIsolation]))
+		}
+	}
+	return i
+}

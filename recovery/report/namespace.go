@@ -1,0 +1,11 @@
+package report
+
+// The namespaces of signatures. A signature made for one is worthless for
+// another.
+const (
+	// Namespace is that of the operator's signature over SHA256SUMS.
+	Namespace = "report@comeback"
+	// ReviewNamespace is that of a second person's signature over the same
+	// sums.
+	ReviewNamespace = "review@comeback"
+)
