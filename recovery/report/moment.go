@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"comeback/recovery"
-	"comeback/storage"
 )
 
 // Moment is the point that was asked for, and the one that was reached.
@@ -52,8 +51,18 @@ type Backup struct {
 	// (log included) to reach the point, both in bytes.
 	Size    int64             `json:"size,string"`
 	Read    int64             `json:"read,string"`
-	Objects []storage.Object  `json:"objects"`
+	Objects []Object          `json:"objects"`
 	Details map[string]string `json:"details,omitempty"`
+}
+
+// Object is one object of a backup, as its store describes it. Modified is the
+// store's own clock; Checksum is empty where the store keeps none.
+type Object struct {
+	Key      string    `json:"key"`
+	Size     int64     `json:"size,string"`
+	Modified time.Time `json:"modified"`
+	Revision string    `json:"revision"`
+	Checksum string    `json:"checksum,omitempty"`
 }
 
 func (s *source) moment() Moment {
@@ -85,10 +94,9 @@ func (s *source) moment() Moment {
 func (s *source) backup(p recovery.Point) Backup {
 	b := Backup{ID: p.Backup.ID, Copy: p.Copy, Engine: p.Engine, Form: p.Backup.Form,
 		Taken: recovery.Span{From: p.Backup.Taken.From.UTC(), To: p.Backup.Taken.To.UTC()},
-		Size:  p.Backup.Size(), Read: p.Bytes, Objects: []storage.Object{}, Details: p.Backup.Details}
+		Size:  p.Backup.Size(), Read: p.Bytes, Objects: []Object{}, Details: p.Backup.Details}
 	for _, o := range p.Backup.Objects {
-		o.Modified = o.Modified.UTC()
-		b.Objects = append(b.Objects, o)
+		b.Objects = append(b.Objects, Object{Key: o.Key, Size: o.Size, Modified: o.Modified.UTC(), Revision: o.Revision, Checksum: o.Checksum})
 	}
 	for _, c := range s.plan.Copies {
 		if c.Name == p.Copy {
