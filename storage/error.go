@@ -6,7 +6,7 @@ import "strings"
 // tried, on which object, and why not, in the words of whoever refused. It
 // holds no secret.
 type Error struct {
-	// Op is "list", "stat", "open", "read" or "put".
+	// Op is "list", "stat", "open", "read", "put" or "identify".
 	Op string
 	// Object is the URL of the object, or of the place.
 	Object string

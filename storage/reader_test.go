@@ -197,7 +197,8 @@ func TestReader_Stalled(t *testing.T) {
 		s.Inject(storagetest.Fault{Op: op, At: at, Times: 1, Gate: storagetest.NewGate()})
 		var pauses []time.Duration
 		options := unhurried(&pauses)
-		options.Stall = time.Millisecond
+		options.Stall = 50 * time.Millisecond
+		options.Attempts = 1000 // a slow machine may stall by itself
 		r := storage.NewReader(t.Context(), s, o, options)
 		if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, data) {
 			t.Errorf("%s: %d bytes, %v", op, len(got), err)

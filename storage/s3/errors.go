@@ -7,6 +7,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"regexp"
 	"strings"
@@ -74,6 +75,9 @@ func (s *store) refusal(ctx context.Context, op, key string, err error) *storage
 		s.answered(ctx, e, api, err)
 	} else {
 		e.Says, e.Kind = unanswered(err)
+		if o := s.client.Options(); o.BaseEndpoint != nil && !o.UsePathStyle && unknownHost(err) {
+			e.Says += "; many services other than AWS need path_style: true"
+		}
 	}
 	if r, ok := errors.AsType[*remains](err); ok {
 		e.Says += fmt.Sprintf("; the parts of upload %s remain: %v", r.id, r.err)
@@ -171,6 +175,13 @@ func unanswered(err error) (says string, kind error) {
 		return "the answer is not that of an S3 service: " + syntax.Error(), storage.ErrConfig
 	}
 	return says, storage.ErrUnavailable
+}
+
+// unknownHost reports whether the host's name does not exist, as that of a
+// bucket does not where buckets have no names of their own.
+func unknownHost(err error) bool {
+	dns, ok := errors.AsType[*net.DNSError](err)
+	return ok && dns.IsNotFound
 }
 
 // code is the code of the service's answer, or "".

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -70,10 +71,10 @@ type parts struct {
 // send reads the source to its end and sends it in parts; it gives the number
 // of bytes. It returns when no part is on its way any more.
 func (p *parts) send(ctx context.Context, part []byte) (size int64, err error) {
-	group, ctx := errgroup.WithContext(ctx)
+	group, sending := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	free := make(chan []byte, atOnce+1)
-	for number := int32(1); len(part) > 0 && ctx.Err() == nil; number++ {
+	for number := int32(1); len(part) > 0 && sending.Err() == nil; number++ {
 		if number > mostParts {
 			p.sourceErr = fmt.Errorf("it goes on after %d parts of %d bytes: say its size beforehand", mostParts, p.partSize)
 			break
@@ -81,7 +82,7 @@ func (p *parts) send(ctx context.Context, part []byte) (size int64, err error) {
 		body := part
 		size += int64(len(body))
 		group.Go(func() error {
-			err := p.sendOne(ctx, number, body)
+			err := p.sendOne(sending, number, body)
 			free <- body
 			return err
 		})
@@ -91,10 +92,7 @@ func (p *parts) send(ctx context.Context, part []byte) (size int64, err error) {
 		}
 	}
 	err = group.Wait()
-	if p.sourceErr != nil {
-		return size, p.sourceErr
-	}
-	return size, err
+	return size, cmp.Or(p.sourceErr, err, ctx.Err()) // the end of ctx may have come between two parts
 }
 
 // next reads a part into a buffer that is not in use.

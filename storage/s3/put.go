@@ -22,9 +22,10 @@ import (
 //
 // A failed Put removes its parts; what a killed one leaves are the parts of an
 // unfinished upload, which no list shows and which the bucket's own lifecycle
-// rule has to expire. Where the connection breaks just when the service
-// finishes, the outcome is not known: ErrUnavailable, and the object may be
-// there, whole.
+// rule has to expire. Where the service's last answer is lost, the outcome is
+// not known: it is ErrUnavailable and the object may be there, whole; or the
+// SDK's next try meets the object of the one before, and IfAbsent gives
+// ErrExist. Whoever needs to know compares what is there.
 func (s *store) Put(ctx context.Context, key string, r io.Reader, options storage.PutOptions) (storage.Object, error) {
 	if err := storage.CheckKey(key); err != nil {
 		return storage.Object{}, &storage.Error{Op: "put", Object: s.URL(), Says: err.Error(), Err: err}
