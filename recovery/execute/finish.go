@@ -87,9 +87,11 @@ func Ending(s *recovery.State, p *recovery.Plan) recovery.RunEnded {
 		}
 	}
 	for _, c := range s.Held() {
-		if !c.OnPurpose {
-			exceptions = append(exceptions, fmt.Sprintf("%s %s could not be removed: %s", c.Kind, c.ID, c.Kept))
+		what := "could not be removed"
+		if c.OnPurpose {
+			what = "is still there"
 		}
+		exceptions = append(exceptions, fmt.Sprintf("%s %s %s: %s", c.Kind, c.ID, what, c.Kept))
 	}
 	for _, n := range p.NotExecuted {
 		if n.Check {

@@ -1,0 +1,360 @@
+// Package verify judges what was restored: a query's result against what the
+// runbook expects. It reads, in read-only transactions with limits on time and
+// memory, and never repairs.
+//
+// Every way in which a result can be no answer is defined and has its sentence:
+// no row, several rows or columns where one value is asked for, NULL, several
+// statements, a value that cannot be compared.
+package verify
+
+import (
+	"fmt"
+	"math/big"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"comeback/recovery"
+)
+
+// Expectation is what a query's result must be:
+//
+//	= 42  != 0  < 5  <= 5  > 0  >= 1    one value, compared as a number, exactly
+//	= 'open'  != 'x'                    one value, compared as text
+//	= true  = false                     one value
+//	between 1 and 9                     one number, both ends included
+//	within 10m                          one time, at most so long before the moment and not after it
+//	no rows  rows                       no row at all, or at least one
+//	in {a, 'b, c', 3}                   one value that is in the set
+//	set {a, b, c}                       the rows' single column is exactly this set, in any order
+type Expectation struct {
+	kind   kind
+	text   string
+	number [2]*big.Rat
+	value  string
+	set    []string
+	within time.Duration
+}
+
+type kind int
+
+const (
+	equal kind = iota
+	notEqual
+	less
+	atMost
+	greater
+	atLeast
+	textEqual
+	textNotEqual
+	between
+	withinMoment
+	noRows
+	someRows
+	inSet
+	wholeSet
+)
+
+func (e Expectation) String() string { return e.text }
+
+var (
+	comparison = regexp.MustCompile(`^(=|!=|<>|<=|>=|<|>)\s*(.+)$`)
+	number     = regexp.MustCompile(`^[+-]?(\d+(\.\d*)?|\.\d+)$`)
+	range2     = regexp.MustCompile(`^between\s+(\S+)\s+and\s+(\S+)$`)
+	span       = regexp.MustCompile(`^within\s+(\d+)\s*(s|m|h|d)$`)
+	quoted     = regexp.MustCompile(`^'((?:[^']|'')*)'$`)
+	braces     = regexp.MustCompile(`^(in|set)\s*\{(.*)\}$`)
+)
+
+const understood = "write one of: = 42, >= 1, between 1 and 9, = 'text', within 10m, no rows, rows, in {a, b}, set {a, b}"
+
+// ParseExpectation reads an expectation; its error says what can be written.
+func ParseExpectation(text string) (Expectation, error) {
+	s := strings.TrimSpace(text)
+	e := Expectation{text: s}
+	lower := strings.ToLower(s)
+	switch {
+	case s == "":
+		return e, recovery.Errorf(understood, "an expectation is missing")
+	case lower == "no rows":
+		e.kind = noRows
+		return e, nil
+	case lower == "rows":
+		e.kind = someRows
+		return e, nil
+	}
+	if m := range2.FindStringSubmatch(lower); m != nil && number.MatchString(m[1]) && number.MatchString(m[2]) {
+		e.kind, e.number = between, [2]*big.Rat{rat(m[1]), rat(m[2])}
+		if e.number[0].Cmp(e.number[1]) > 0 {
+			return e, recovery.Errorf("write the smaller one first", "nothing is %s", s)
+		}
+		return e, nil
+	}
+	if m := span.FindStringSubmatch(lower); m != nil {
+		n, ok := new(big.Int).SetString(m[1], 10)
+		if !ok || !n.IsInt64() || n.Int64() > 1e6 {
+			return e, recovery.Errorf("write a shorter one, like within 10m", "%q is too long a time", s)
+		}
+		unit := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour}[m[2]]
+		e.kind, e.within = withinMoment, time.Duration(n.Int64())*unit
+		return e, nil
+	}
+	if m := braces.FindStringSubmatch(s); m != nil {
+		set, err := parseSet(m[2])
+		if err != nil {
+			return e, err
+		}
+		e.kind, e.set = wholeSet, set
+		if m[1] == "in" {
+			e.kind = inSet
+		}
+		return e, nil
+	}
+	if m := comparison.FindStringSubmatch(s); m != nil {
+		return e.compare(m[1], strings.TrimSpace(m[2]))
+	}
+	return e, recovery.Errorf(understood, "%q is not an expectation", s)
+}
+
+// compare reads the right side of a comparison.
+func (e Expectation) compare(op, value string) (Expectation, error) {
+	if number.MatchString(value) {
+		e.kind = map[string]kind{"=": equal, "!=": notEqual, "<>": notEqual, "<": less, "<=": atMost, ">": greater, ">=": atLeast}[op]
+		e.number[0] = rat(value)
+		return e, nil
+	}
+	if q := quoted.FindStringSubmatch(value); q != nil {
+		value = strings.ReplaceAll(q[1], "''", "'")
+	} else if v := strings.ToLower(value); v == "true" || v == "false" {
+		value = v
+	} else {
+		return e, recovery.Errorf("put text into single quotes: "+op+" '"+value+"'", "%q is neither a number nor text in single quotes", value)
+	}
+	e.value = value
+	switch op {
+	case "=":
+		e.kind = textEqual
+	case "!=", "<>":
+		e.kind = textNotEqual
+	default:
+		return e, recovery.Errorf("compare text with = or !=", "text has no order that %s could ask for", op)
+	}
+	return e, nil
+}
+
+// parseSet reads "a, 'b, c', 3".
+func parseSet(text string) ([]string, error) {
+	var set []string
+	rest := strings.TrimSpace(text)
+	for rest != "" {
+		var item string
+		if strings.HasPrefix(rest, "'") {
+			end := 1
+			for end < len(rest) && (rest[end] != '\'' || strings.HasPrefix(rest[end:], "''")) {
+				if rest[end] == '\'' {
+					end++
+				}
+				end++
+			}
+			if end >= len(rest) {
+				return nil, recovery.Errorf("end it with a quote", "a quoted text in the set has no end")
+			}
+			item, rest = strings.ReplaceAll(rest[1:end], "''", "'"), strings.TrimSpace(rest[end+1:])
+			if rest != "" && !strings.HasPrefix(rest, ",") {
+				return nil, recovery.Errorf("put a comma between them", "two items of the set follow each other without a comma")
+			}
+			rest = strings.TrimSpace(strings.TrimPrefix(rest, ","))
+		} else {
+			before, after, _ := strings.Cut(rest, ",")
+			item, rest = strings.TrimSpace(before), strings.TrimSpace(after)
+			if item == "" {
+				return nil, recovery.Errorf("write '' for an empty text", "an item of the set is empty")
+			}
+		}
+		set = append(set, item)
+	}
+	return set, nil
+}
+
+func rat(s string) *big.Rat {
+	r, ok := new(big.Rat).SetString(s)
+	if !ok {
+		panic("verify: " + s + " matched as a number")
+	}
+	return r
+}
+
+// Result is what a query gave: its columns' number and the text of its values;
+// a nil value is NULL.
+type Result struct {
+	Columns int
+	Rows    [][]*string
+	// More says that there were more rows than Rows holds.
+	More bool
+}
+
+// Judge holds a result against the expectation. found says what there was, in
+// words for a report. moment is what `within` is relative to.
+func (e Expectation) Judge(r Result, moment time.Time) (held bool, found string) {
+	switch e.kind {
+	case noRows:
+		if len(r.Rows) == 0 {
+			return true, "no rows"
+		}
+		return false, r.sample()
+	case someRows:
+		return len(r.Rows) > 0, r.sample()
+	case wholeSet:
+		return e.judgeSet(r)
+	}
+	value, problem := r.single()
+	if problem != "" {
+		return false, problem
+	}
+	switch e.kind {
+	case textEqual, textNotEqual:
+		same := value == e.value || e.isBool() && boolText[value] == e.value
+		return same == (e.kind == textEqual), value
+	case inSet:
+		return slices.Contains(e.set, value), value
+	case withinMoment:
+		return e.judgeTime(value, moment)
+	}
+	if !number.MatchString(value) {
+		return false, fmt.Sprintf("%s, which is not a number", value)
+	}
+	n := rat(value)
+	c := n.Cmp(e.number[0])
+	switch e.kind {
+	case equal:
+		held = c == 0
+	case notEqual:
+		held = c != 0
+	case less:
+		held = c < 0
+	case atMost:
+		held = c <= 0
+	case greater:
+		held = c > 0
+	case atLeast:
+		held = c >= 0
+	case between:
+		held = c >= 0 && n.Cmp(e.number[1]) <= 0
+	}
+	return held, value
+}
+
+var boolText = map[string]string{"t": "true", "f": "false"}
+
+func (e Expectation) isBool() bool { return e.value == "true" || e.value == "false" }
+
+// single is the one value of a result, or why there is none.
+func (r Result) single() (value, problem string) {
+	switch {
+	case r.Columns != 1:
+		return "", fmt.Sprintf("%d columns, where one value is asked for", r.Columns)
+	case len(r.Rows) == 0:
+		return "", "no row, where one value is asked for"
+	case len(r.Rows) > 1:
+		return "", fmt.Sprintf("%s rows, where one value is asked for", r.count())
+	case r.Rows[0][0] == nil:
+		return "", "NULL"
+	}
+	return *r.Rows[0][0], ""
+}
+
+func (r Result) count() string {
+	if r.More {
+		return fmt.Sprintf("more than %d", len(r.Rows))
+	}
+	return fmt.Sprint(len(r.Rows))
+}
+
+// sample shows how many rows there are, and the first.
+func (r Result) sample() string {
+	if len(r.Rows) == 0 {
+		return "no rows"
+	}
+	var first []string
+	for _, v := range r.Rows[0] {
+		if v == nil {
+			first = append(first, "NULL")
+		} else {
+			first = append(first, *v)
+		}
+	}
+	if len(r.Rows) == 1 && !r.More {
+		return fmt.Sprintf("1 row: %s", strings.Join(first, ", "))
+	}
+	return fmt.Sprintf("%s rows, the first: %s", r.count(), strings.Join(first, ", "))
+}
+
+// judgeSet compares the rows of one column with the set, in any order.
+func (e Expectation) judgeSet(r Result) (bool, string) {
+	if r.Columns != 1 {
+		return false, fmt.Sprintf("%d columns, where a set of single values is asked for", r.Columns)
+	}
+	if r.More {
+		return false, fmt.Sprintf("%s rows, the set has %d", r.count(), len(e.set))
+	}
+	var got []string
+	for _, row := range r.Rows {
+		if row[0] == nil {
+			return false, "a row that is NULL"
+		}
+		got = append(got, *row[0])
+	}
+	var missing, extra []string
+	for _, want := range e.set {
+		if !slices.Contains(got, want) {
+			missing = append(missing, want)
+		}
+	}
+	for _, g := range got {
+		if !slices.Contains(e.set, g) {
+			extra = append(extra, g)
+		}
+	}
+	slices.Sort(got)
+	switch {
+	case len(missing) > 0 || len(extra) > 0:
+		found := fmt.Sprintf("%d values", len(got))
+		if len(missing) > 0 {
+			found += "; missing: " + strings.Join(missing, ", ")
+		}
+		if len(extra) > 0 {
+			found += "; not in the set: " + strings.Join(extra, ", ")
+		}
+		return false, found
+	case len(slices.Compact(slices.Clone(got))) != len(got):
+		return false, "a value that comes twice: " + strings.Join(got, ", ")
+	}
+	return true, strings.Join(got, ", ")
+}
+
+// timeLayouts are how PostgreSQL writes times with DateStyle ISO and TimeZone
+// UTC; those without an offset are read as UTC, and the result says so.
+var timeLayouts = []string{"2006-01-02 15:04:05.999999-07", "2006-01-02 15:04:05.999999-07:00", "2006-01-02 15:04:05.999999", "2006-01-02"}
+
+func (e Expectation) judgeTime(value string, moment time.Time) (bool, string) {
+	if moment.IsZero() {
+		return false, value + ", and the moment that was reached is not known as a time"
+	}
+	for i, layout := range timeLayouts {
+		t, err := time.Parse(layout, value)
+		if err != nil {
+			continue
+		}
+		found := t.UTC().Format("2006-01-02 15:04:05Z")
+		if i >= 2 {
+			found += " (no offset in the database: read as UTC)"
+		}
+		age := moment.Sub(t)
+		if age < 0 {
+			return false, fmt.Sprintf("%s, %s after the moment", found, recovery.FormatSpan(-age))
+		}
+		return age <= e.within, fmt.Sprintf("%s, %s before the moment", found, recovery.FormatSpan(age))
+	}
+	return false, value + ", which is not a time"
+}
