@@ -20,6 +20,8 @@ type body struct {
 	*parser
 	base  int // the offset of the Markdown in the file
 	stage *Stage
+	// stages are the stages' names in small letters.
+	stages map[string]Pos
 	// used are the stage's lines that are not prose.
 	used map[int]bool
 	// list is the list that the stage's last block has its items from.
@@ -32,7 +34,7 @@ type body struct {
 }
 
 func (p *parser) readBody(offset int) {
-	b := &body{parser: p, base: offset}
+	b := &body{parser: p, base: offset, stages: map[string]Pos{}}
 	document := markdown.Parse(text.NewReader(p.src.text[offset:]))
 	for n := document.FirstChild(); n != nil; n = n.NextSibling() {
 		if h, ok := n.(*ast.Heading); ok && h.Level <= 2 {
@@ -65,11 +67,10 @@ func (b *body) heading(h *ast.Heading) {
 	if title == "" {
 		b.fail(at, "this stage has no name", "write `## NAME`")
 	}
-	for _, s := range b.rb.Stages {
-		if title != "" && strings.EqualFold(s.Name, title) {
-			b.fail(at, fmt.Sprintf("there is a stage `%s` already, on line %d", s.Name, s.Line), "give this one another name")
-			break
-		}
+	if first, twice := b.stages[strings.ToLower(title)]; twice && title != "" {
+		b.fail(at, fmt.Sprintf("there is a stage `%s` already, on line %d", title, first.Line), "give this one another name")
+	} else {
+		b.stages[strings.ToLower(title)] = at
 	}
 	b.stage = &Stage{Pos: at, Name: title}
 	b.used = map[int]bool{}

@@ -1,6 +1,9 @@
 package runbooks
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestParse_stages(t *testing.T) {
 	runCases(t, []problemCase{
@@ -10,7 +13,7 @@ func TestParse_stages(t *testing.T) {
 			"30:1: error: the runbook has no stage; write `## NAME` above what is to be done",
 		}},
 		{name: "twice", add: "\n## restore\n", want: []string{
-			"31:1: error: there is a stage `Restore` already, on line 15; give this one another name",
+			"31:1: error: there is a stage `restore` already, on line 15; give this one another name",
 		}},
 		{name: "without a name", add: "\n##\n", want: []string{
 			"31:1: error: this stage has no name; write `## NAME`",
@@ -55,6 +58,9 @@ func TestParse_stages(t *testing.T) {
 		}},
 		{name: "nested too deeply", add: "\n" + nested(51) + " x\n", want: []string{
 			"31:1: error: lists and quotes are nested more than 50 deep; write it flat",
+		}},
+		{name: "line too long", add: "\n" + strings.Repeat("x", maxLine+1) + "\n", want: []string{
+			"31:1: error: the line has 16385 bytes, and a runbook's has at most 16384; write it as several lines",
 		}},
 		{name: "nested deeply", add: "\n" + nested(50) + " x\n"},
 	})

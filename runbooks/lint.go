@@ -47,7 +47,7 @@ func Lint(rb *Runbook, v Vocabulary) Problems {
 		}
 	}
 	l.problems.sort()
-	return l.problems
+	return l.problems.capped()
 }
 
 type linter struct {

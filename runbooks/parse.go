@@ -12,21 +12,22 @@ func Parse(name string, file []byte) (*Runbook, Problems) {
 		return p.rb, Problems{problem}
 	}
 	p.src = newSource(file)
-	p.problems = p.src.unreadable()
-	if !nesting.Match(p.src.text) {
-		front, body := p.split()
-		if front != nil {
-			p.readFront(front)
-		}
-		if body >= 0 {
-			p.readBody(body)
-		}
-		p.agree()
+	if problems := p.src.beyondBounds(); len(problems) > 0 {
+		return p.rb, problems.capped()
 	}
+	p.findInvisible()
+	front, body := p.split()
+	if front != nil {
+		p.readFront(front)
+	}
+	if body >= 0 {
+		p.readBody(body)
+	}
+	p.agree()
 	p.findSecrets()
 	p.findNoBreakSpaces()
 	p.problems.sort()
-	return p.rb, p.problems
+	return p.rb, p.problems.capped()
 }
 
 // parser gathers the runbook and everything that is wrong with it.

@@ -70,7 +70,25 @@ func (p Problems) Err() error {
 }
 
 func (p *Problems) add(s Severity, at Pos, says, do string) {
+	if p.full() {
+		return
+	}
 	*p = append(*p, Problem{Pos: at, Severity: s, Says: says, Do: do})
+}
+
+// maxProblems is how many problems are worth listing.
+const maxProblems = 1000
+
+func (p Problems) full() bool { return len(p) > maxProblems }
+
+// capped cuts a list that is too long and says so in its last problem.
+func (p Problems) capped() Problems {
+	if !p.full() {
+		return p
+	}
+	last := p[maxProblems]
+	return append(p[:maxProblems:maxProblems], Problem{Pos: last.Pos, Severity: Error,
+		Says: "there are more problems from here on", Do: "correct those above first"})
 }
 
 func (p Problems) sort() {

@@ -21,7 +21,8 @@ func (p *parser) refer(e entry, n *yaml.Node) {
 	from := p.src.offset(e.from.at(n.Line, n.Column))
 	for _, text := range referenceLike.FindAllString(n.Value, -1) {
 		at := e.from.at(n.Line, n.Column)
-		if i := bytes.Index(p.src.text[from:], []byte(text)); i >= 0 {
+		near := p.src.text[from:min(len(p.src.text), from+maxLine)]
+		if i := bytes.Index(near, []byte(text)); i >= 0 {
 			at = p.src.at(from + i)
 			from += i + len(text)
 		}

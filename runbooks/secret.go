@@ -35,6 +35,9 @@ func (p *parser) findSecrets() {
 		}
 	}()
 	for i := range p.src.lines {
+		if p.problems.full() {
+			return
+		}
 		line := string(p.src.bytesOf(i + 1))
 		for _, s := range secretLike {
 			m := s.form.FindStringSubmatchIndex(line)

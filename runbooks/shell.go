@@ -89,13 +89,17 @@ var (
 // mentioned lists the variables that a script reads and does not set itself, in
 // the order of their first mention.
 func mentioned(script string) []string {
-	own := slices.Clone(shellsOwn)
+	known := map[string]bool{}
+	for _, name := range shellsOwn {
+		known[name] = true
+	}
 	for _, m := range sets.FindAllStringSubmatch(script, -1) {
-		own = append(own, m[1], m[2], m[3])
+		known[m[1]], known[m[2]], known[m[3]] = true, true, true
 	}
 	var names []string
 	for _, m := range mention.FindAllStringSubmatch(script, -1) {
-		if m[1] == "" && !slices.Contains(own, m[2]) && !slices.Contains(names, m[2]) {
+		if m[1] == "" && !known[m[2]] {
+			known[m[2]] = true
 			names = append(names, m[2])
 		}
 	}

@@ -11,11 +11,14 @@ import (
 )
 
 // MaxSize is the size of the largest file that Parse reads, in bytes.
-const MaxSize = 4 << 20
+const MaxSize = 1 << 20
 
-// maxNesting bounds quotes and lists within each other: a file beyond it is not
-// a runbook, and reading it takes time in the square of the depth.
-const maxNesting = 50
+// A file beyond these bounds is not a runbook, and reading it would take time in
+// the square of the length of its lines or of the depth of its lists.
+const (
+	maxLine    = 16 << 10 // bytes
+	maxNesting = 50
+)
 
 // source is a file with \n line ends and without a byte order mark, so that a
 // runbook means the same whoever saved it.
@@ -98,21 +101,31 @@ func invisible(r rune) bool {
 	return r == '\uFEFF' || r == '\u200B' || r == '\u2060'
 }
 
-var nesting = regexp.MustCompile(`(?m)^(?:[ \t]*(?:>|[-*+][ \t]|[0-9]{1,9}[.)][ \t])){51,}`)
+var nesting = regexp.MustCompile(`^(?:[ \t]*(?:>|[-*+][ \t]|[0-9]{1,9}[.)][ \t])){51,}`)
 
-// unreadable lists what makes single lines unfit.
-func (s *source) unreadable() Problems {
+// beyondBounds lists the lines that are too long or too deep.
+func (s *source) beyondBounds() Problems {
 	var problems Problems
-	for i, r := range string(s.text) {
-		if invisible(r) {
-			problems.add(Error, s.at(i), fmt.Sprintf("the character U+%04X cannot be seen", r), "delete it")
+	for i := range s.lines {
+		line := s.bytesOf(i + 1)
+		if len(line) > maxLine {
+			problems.add(Error, Pos{i + 1, 1}, fmt.Sprintf("the line has %d bytes, and a runbook's has at most %d", len(line), maxLine),
+				"write it as several lines")
+		} else if nesting.Match(line) {
+			problems.add(Error, Pos{i + 1, 1}, fmt.Sprintf("lists and quotes are nested more than %d deep", maxNesting),
+				"write it flat")
 		}
 	}
-	for _, m := range nesting.FindAllIndex(s.text, -1) {
-		problems.add(Error, s.at(m[0]), fmt.Sprintf("lists and quotes are nested more than %d deep", maxNesting),
-			"write it flat")
-	}
 	return problems
+}
+
+// findInvisible reports characters that a reader of the page cannot see.
+func (p *parser) findInvisible() {
+	for i, r := range string(p.src.text) {
+		if invisible(r) && !p.problems.full() {
+			p.fail(p.src.at(i), fmt.Sprintf("the character U+%04X cannot be seen", r), "delete it")
+		}
+	}
 }
 
 // excerpt is a part of a source, line by line: the front matter, or a fenced
