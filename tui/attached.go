@@ -1,0 +1,195 @@
+package tui
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"comeback/recovery"
+)
+
+// logKept is how many lines of a run's log the console holds.
+const logKept = 5000
+
+// attached is the run that the screens show: its session, and what has been
+// heard of it so far.
+type attached struct {
+	session recovery.Session
+	plan    *recovery.Plan
+	feed    *feed
+	snapshot
+	// log holds the newest lines.
+	log []logLine
+	// looked is the wait that the operator has turned away from, to look at
+	// the run.
+	looked string
+	signed *Signed
+}
+
+// take folds a snapshot in. Events and samples come by two ways, so a line may
+// have to go before some that came earlier.
+func (a *attached) take(s snapshot) {
+	a.snapshot = s
+	for _, l := range s.lines {
+		i := len(a.log)
+		for i > 0 && a.log[i-1].at.After(l.at) {
+			i--
+		}
+		a.log = slices.Insert(a.log, i, l)
+	}
+	a.lines = nil
+	if extra := len(a.log) - logKept; extra > 0 {
+		a.log = slices.Delete(a.log, 0, extra)
+	}
+}
+
+// mode is the mode of the run.
+func (a *attached) mode() mode { return modeOf(a.plan.Mode) }
+
+// ended reports whether the run came to its end, with a report.
+func (a *attached) ended() bool { return !a.state.Ended.IsZero() }
+
+// ran is how long the run has taken.
+func (a *attached) ran(now time.Time) time.Duration {
+	switch {
+	case a.state.Started.IsZero():
+		return 0
+	case a.ended():
+		return a.state.Ended.Sub(a.state.Started)
+	case a.over: // broken off
+		return a.state.At.Sub(a.state.Started)
+	}
+	return max(0, now.Sub(a.state.Started))
+}
+
+// timing is the right end of line 1.
+func (a *attached) timing(now time.Time) string {
+	word, since, about := "ran", a.state.Started, ""
+	if o := a.state.Outage; a.plan.Mode == recovery.Recovery && !o.Since.IsZero() {
+		word, since = "down", o.Since
+		if o.How != "known" {
+			about = "~"
+		}
+	}
+	if since.IsZero() {
+		return "starting"
+	}
+	end := now
+	if a.ended() {
+		end = a.state.Ended
+	} else if a.over {
+		end = a.state.At
+	}
+	spent := max(0, end.Sub(since))
+	text := fmt.Sprintf("%s %s%s", word, about, elapsed(spent))
+	rto := time.Duration(a.plan.RTO)
+	switch left := rto - spent; {
+	case rto <= 0:
+		return text
+	case a.ended() && a.plan.Mode == recovery.Rehearsal:
+		return text + " RTO " + took(rto)
+	case a.ended() && left >= 0:
+		return text + " RTO " + took(rto) + " met"
+	case a.ended():
+		return text + " RTO " + took(rto) + " MISSED"
+	case left >= 0:
+		return text + " RTO " + took(rto) + " left " + elapsed(left)
+	default:
+		return text + " RTO " + took(rto) + " OVER " + elapsed(-left)
+	}
+}
+
+// live answers whether a live system is changed: from the plan's targets, and
+// from what has started to write to them. A target that the plan does not list
+// counts as live.
+func (a *attached) live(zone *time.Location) (string, look) {
+	scratchOnly := map[recovery.TargetID]bool{}
+	for _, t := range a.plan.Targets {
+		scratchOnly[t.ID] = t.Scratch
+	}
+	var since time.Time
+	any := false
+	for i := range a.state.Steps {
+		st := &a.state.Steps[i]
+		for _, id := range st.Writes {
+			if scratchOnly[id] {
+				continue
+			}
+			any = true
+			if !st.Started.IsZero() && (since.IsZero() || st.Started.Before(since)) {
+				since = st.Started
+			}
+		}
+	}
+	switch {
+	case !since.IsZero():
+		return "LIVE: CHANGED since " + since.In(zone).Format("15:04:05"), bad
+	case any:
+		return "LIVE: untouched so far", plain
+	case a.plan.Mode == recovery.Rehearsal && a.over:
+		return "LIVE: untouched, all was written to scratch", plain
+	case a.plan.Mode == recovery.Rehearsal:
+		return "LIVE: untouched, writes go to scratch only", plain
+	}
+	return "LIVE: untouched", plain
+}
+
+// running lists the steps that run, those that were heard of last first.
+func (a *attached) running() []*recovery.StepState {
+	var steps []*recovery.StepState
+	for i := range a.state.Steps {
+		if a.state.Steps[i].State == recovery.Running {
+			steps = append(steps, &a.state.Steps[i])
+		}
+	}
+	slices.SortStableFunc(steps, func(x, y *recovery.StepState) int {
+		return a.samples[y.ID].At.Compare(a.samples[x.ID].At)
+	})
+	return steps
+}
+
+// left is how long the run should still take if nobody is waited for: the
+// longest way through the steps that are not done. It is not known where such a
+// step has never been timed.
+func (a *attached) left(now time.Time) (left time.Duration, known bool) {
+	ends := map[string]time.Duration{}
+	for i := range a.state.Steps { // steps come after those that they wait for
+		st := &a.state.Steps[i]
+		var start, takes time.Duration
+		for _, id := range st.After {
+			start = max(start, ends[id])
+		}
+		switch st.State {
+		case recovery.Done, recovery.Passed, recovery.Skipped:
+			continue
+		case recovery.Running:
+			takes = max(0, time.Duration(st.Expected)-now.Sub(st.Started), time.Duration(a.samples[st.ID].Left))
+			if st.Expected == 0 {
+				return 0, false
+			}
+		default:
+			if takes = time.Duration(st.Expected); takes == 0 {
+				return 0, false
+			}
+		}
+		ends[st.ID] = start + takes
+		left = max(left, ends[st.ID])
+	}
+	return left, true
+}
+
+// waitKey names a wait, so that a new one can be told from one already seen.
+func waitKey(st *recovery.StepState) string {
+	return fmt.Sprint(st.ID, " ", st.WaitsFor, " ", st.Attempts, " ", st.WaitsSince.UnixNano())
+}
+
+// ask sends a command to the run; then is called with the answer.
+func (a *attached) ask(m *model, to screen, c recovery.Command, then func(error) tea.Cmd) tea.Cmd {
+	c.By = m.operator
+	return ask(m.ctx, to, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, a.session.Do(ctx, c)
+	}, func(_ struct{}, err error) tea.Cmd { return then(err) })
+}

@@ -1,0 +1,68 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"comeback/recovery"
+)
+
+// bar draws how much of a total is done, "[######----]", in w cells.
+func bar(done, total int64, w int) string {
+	inner := w - 2
+	if inner < 1 {
+		return ""
+	}
+	full := int(share(done, total) * float64(inner))
+	return "[" + strings.Repeat("#", full) + strings.Repeat("-", inner-full) + "]"
+}
+
+// share is done of total, from 0 to 1.
+func share(done, total int64) float64 {
+	if total <= 0 {
+		return 0
+	}
+	return min(1, max(0, float64(done)/float64(total)))
+}
+
+// percent is share in words. It says 100 only when all is done.
+func percent(done, total int64) string {
+	return fmt.Sprintf("%d %%", int(share(done, total)*100))
+}
+
+// progress shows what a running step does now, in two lines: what and how far,
+// then the figures. Without a sample it says that there are no figures yet.
+func progress(name string, s recovery.Sample, known bool, running time.Duration, w int) []line {
+	if !known {
+		return []line{spread(as(strong, name), say("running "+elapsed(running)), w), as(faint, "        no figures yet")}
+	}
+	phase := clean(s.Phase)
+	if phase == "" {
+		phase = name
+	}
+	indent := min(max(8, cells(phase)+2), max(8, w/3))
+	first := as(strong, pad(phase, indent-2)).say("  ")
+	var figures []string
+	if s.Note != "" {
+		figures = append(figures, clean(s.Note))
+	}
+	if s.Total > 0 {
+		left := ""
+		if s.Left > 0 {
+			left = elapsed(time.Duration(s.Left)+time.Second/2) + " left"
+		}
+		right := say(padLeft(percent(s.Done, s.Total), 6)).say(padLeft(left, 13))
+		first = spread(first.and(busy, bar(s.Done, s.Total, w-indent-right.cells()-1)), right, w)
+		figures = append(figures, amountOf(s.Done, s.Total, s.Unit))
+	} else {
+		first = spread(first.and(busy, "running"), say("for "+elapsed(running)+", end not known"), w)
+		if s.Done > 0 {
+			figures = append(figures, amount(s.Done, s.Unit)+" so far")
+		}
+	}
+	if s.PerSecond >= 1 {
+		figures = append(figures, rate(int64(s.PerSecond), s.Unit))
+	}
+	return []line{first, say(strings.Repeat(" ", indent) + strings.Join(figures, "   "))}
+}

@@ -1,0 +1,167 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"golang.org/x/term"
+
+	"comeback/recovery"
+)
+
+// framesPerSecond bounds how often the terminal is written to; it is also how
+// long a key may wait for its echo.
+const framesPerSecond = 30
+
+// Options are what the console needs.
+type Options struct {
+	Desk Desk
+	// In and Out are the terminal; Usable should have said yes to them.
+	In  io.Reader
+	Out io.Writer
+	// Width and Height are used where Out cannot tell its size.
+	Width, Height int
+	Environ       []string
+	// Now is the clock; its zone is the one that screens show.
+	Now func() time.Time
+	// Operator is the name that ticks, notes and decisions are made under.
+	Operator string
+	Start    Start
+}
+
+// Start says what the console opens with. The zero Start is the first screen.
+type Start struct {
+	// Runbook opens this runbook, for a rehearsal.
+	Runbook string
+	// Want, with Runbook, prepares the rehearsal to this moment at once; it is
+	// still reviewed before it starts.
+	Want string
+	// Session shows a run that has been started already.
+	Session recovery.Session
+}
+
+// Ending is what was on the screen when the console was left.
+type Ending struct {
+	// Run is the id of the run that was shown last, and Dir its directory;
+	// empty if there was none.
+	Run, Dir string
+	// Ended says that this run came to its end, with Exit. Where it did not
+	// the run goes on without the console: whoever started it must wait for it
+	// or stop it.
+	Ended bool
+	Exit  recovery.Exit
+	// HungUp says that the terminal went away, or that the process was asked
+	// to end.
+	HungUp bool
+}
+
+// Run shows the console until a person leaves it, the terminal goes away, or
+// ctx ends. The error is about the terminal, never about a run.
+func Run(ctx context.Context, o Options) (Ending, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	m := newModel(ctx, o)
+	hungUp := make(chan struct{}, 1)
+	in := lifeline(o.In, func() {
+		select {
+		case hungUp <- struct{}{}:
+		default:
+		}
+	})
+	p := tea.NewProgram(m,
+		tea.WithContext(ctx),
+		tea.WithInput(in),
+		tea.WithOutput(o.Out),
+		tea.WithEnvironment(o.Environ),
+		tea.WithColorProfile(profileOf(o.Environ)),
+		tea.WithWindowSize(m.width, m.height),
+		tea.WithFPS(framesPerSecond),
+		tea.WithoutSignalHandler(),
+	)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
+	defer signal.Stop(signals)
+	go func() {
+		select {
+		case <-ctx.Done():
+		case <-hungUp:
+			p.Send(hungUpMsg{})
+		case <-signals:
+			p.Send(hungUpMsg{})
+		}
+	}()
+	_, err := p.Run()
+	if m.run != nil {
+		m.run.feed.stop()
+	}
+	switch {
+	case err == nil:
+	case ctx.Err() != nil, errors.Is(err, syscall.EIO):
+		m.ending.HungUp, err = true, nil
+	default:
+		err = fmt.Errorf("show the console: %w", err)
+	}
+	return m.ending, err
+}
+
+func newModel(ctx context.Context, o Options) *model {
+	m := &model{
+		ctx: ctx, desk: o.Desk, now: o.Now, operator: o.Operator,
+		theme: newTheme(o.Environ), width: 80, height: 24,
+		everySecond: func() tea.Cmd { return tea.Every(time.Second, func(time.Time) tea.Msg { return secondMsg{} }) },
+	}
+	if o.Width > 0 && o.Height > 0 {
+		m.width, m.height = o.Width, o.Height
+	}
+	m.stack = []shown{{screen: newHome(m)}}
+	switch {
+	case o.Start.Session != nil:
+		m.attach(o.Start.Session)
+		m.stack = append(m.stack, shown{screen: &runScreen{m: m, run: m.run}})
+	case o.Start.Runbook != "":
+		m.stack = append(m.stack, shown{screen: newRunbook(m, o.Start.Runbook, o.Start.Want)})
+	}
+	return m
+}
+
+// lifeline is a terminal's input that tells when the terminal is gone: the
+// library takes the end of its input for nothing to read.
+func lifeline(in io.Reader, dead func()) io.Reader {
+	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return &ttyInput{File: f, dead: dead}
+	}
+	return &otherInput{in, dead}
+}
+
+type ttyInput struct {
+	*os.File
+	dead func()
+}
+
+func (t *ttyInput) Read(b []byte) (int, error) {
+	n, err := t.File.Read(b)
+	if err != nil {
+		t.dead()
+	}
+	return n, err
+}
+
+type otherInput struct {
+	io.Reader
+	dead func()
+}
+
+func (r *otherInput) Read(b []byte) (int, error) {
+	n, err := r.Reader.Read(b)
+	if err != nil {
+		r.dead()
+	}
+	return n, err
+}

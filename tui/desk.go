@@ -1,0 +1,190 @@
+package tui
+
+import (
+	"context"
+	"time"
+
+	"comeback/recovery"
+)
+
+// Desk is what the console can ask for before, between and after runs. Every
+// call may take long and must honour its context; the console makes none of
+// them from its event loop. Errors are shown to people: their text says what is
+// wrong, recovery.HintOf what to do next, and neither holds a secret. Desk must
+// be safe for concurrent use.
+type Desk interface {
+	Shelf
+	Planner
+	Signer
+}
+
+// Shelf is what there is to look at. It only reads.
+type Shelf interface {
+	// Systems lists the runbooks that are known: the one that was named, those
+	// of the state directory, those of the current directory. A runbook that
+	// cannot be read is a System with Problems, not an error.
+	Systems(ctx context.Context) ([]System, error)
+	// Runs lists earlier and current runs, the newest first.
+	Runs(ctx context.Context) ([]KnownRun, error)
+	// Open reads a runbook. One with problems is returned with them; an error
+	// means that there is nothing to show.
+	Open(ctx context.Context, runbook string) (*Opened, error)
+	// Attach is a hold on an earlier or current run. Of a run that has ended
+	// its session replays the journal and then ends.
+	Attach(ctx context.Context, run KnownRun) (recovery.Session, error)
+	// Text is a document to read: a runbook, a report, a plan, a log.
+	Text(ctx context.Context, path string) (string, error)
+}
+
+// Planner leads from a runbook to a run.
+type Planner interface {
+	// Survey looks into every copy for every component. It calls progress when
+	// it begins with a row and when it is done with it, from any goroutine,
+	// and returns all rows in the runbook's order. A copy that refuses is a row
+	// with its cause and hint; an error means that nothing could be tried.
+	Survey(ctx context.Context, runbook string, progress func(Access)) ([]Access, error)
+	// Plan resolves the choice, before anything long is copied, and makes the
+	// complete plan. A refusal names the nearest points on both sides. It
+	// leaves nothing behind.
+	Plan(ctx context.Context, runbook string, mode recovery.Mode, choice Choice) (*Prepared, error)
+	// Start executes a plan as it was prepared, byte by byte. ctx bounds the
+	// start only: the run lives until it ends or is stopped, and its session's
+	// Events must not end before the report has been written to its directory.
+	Start(ctx context.Context, p *Prepared) (recovery.Session, error)
+}
+
+// Signer signs reports and says how anyone can check them.
+type Signer interface {
+	// Keys lists what can sign now: the agent's keys and key files.
+	Keys(ctx context.Context) ([]Key, error)
+	// CreateKey makes a new key and returns it.
+	CreateKey(ctx context.Context) (Key, error)
+	// Sign signs the report in a run's directory. The passphrase is nil unless
+	// the key is Locked; it is wiped when Sign returns.
+	Sign(ctx context.Context, runDir string, key Key, passphrase []byte) (Signed, error)
+	// Signature says who signed the report in a run's directory; ok is false
+	// where nobody did.
+	Signature(ctx context.Context, runDir string) (signed Signed, ok bool, err error)
+	// VerifyCommands are the commands that check a report without comeback,
+	// and words that explain them. Lines of more than 76 cells are wrapped, and
+	// a wrapped command cannot be copied: they should be continued with "\".
+	VerifyCommands(runDir string) string
+}
+
+// System is one runbook as the first screen lists it.
+type System struct {
+	Name string
+	// Runbook is its path.
+	Runbook       string
+	RPO, RTO      time.Duration
+	RehearseEvery time.Duration
+	Problems      []Problem
+	// Proof is the newest signed report that passed, in a few words; empty
+	// where there is none.
+	Proof string
+}
+
+// Problem is something in a runbook that must be mended before it can be used.
+type Problem struct {
+	// Line and Column count from 1; 0 where the problem has no place.
+	Line, Column int
+	What         string
+	// Do is what to write instead.
+	Do string
+}
+
+// KnownRun is an earlier or current run as the first screen lists it.
+type KnownRun struct {
+	ID, System string
+	Mode       recovery.Mode
+	// State says in a few words where it stands: "WAITS for a tick since
+	// 22:14", "passed, report signed", "ended, unsigned".
+	State    string
+	Operator string
+	Started  time.Time
+	// Ended is zero while it runs, waits, or was broken off.
+	Ended time.Time
+	// Dir is its directory.
+	Dir string
+}
+
+// Opened is a runbook that was read.
+type Opened struct {
+	System
+	Title      string
+	Stages     []Stage
+	Components []recovery.Component
+	Copies     []recovery.Copy
+	// Text is the runbook as it is written.
+	Text string
+}
+
+// Stage is a stage of an opened runbook.
+type Stage struct {
+	Name, Owner string
+	// Budget and Last, the time it took in the last run, are zero where there
+	// is none.
+	Budget, Last time.Duration
+}
+
+// Access is what came of looking for a component in a copy.
+type Access struct {
+	Copy, Component string
+	State           AccessState
+	// Says adds a few words; where it is empty the surveys speak.
+	Says string
+	// Cause and Hint explain a refusal: the service's own words, and what to
+	// do next.
+	Cause, Hint string
+	// Surveys are what the engines found, one each.
+	Surveys []recovery.Survey
+}
+
+// AccessState is the word that stands for an Access.
+type AccessState string
+
+// The states of an Access.
+const (
+	Looking     AccessState = "looking"
+	Readable    AccessState = "ok"
+	Nothing     AccessState = "NOTHING"  // the copy was read and holds no backup of it
+	Refused     AccessState = "REFUSED"  // the copy could not be judged
+	NotLookedAt AccessState = "not read" // no engine of this version knows the kind
+)
+
+// Choice is the moment that a person chose.
+type Choice struct {
+	// Want is the moment as recovery.ParseWant reads it.
+	Want string
+	// What follows narrows the choice; where it is empty, as for a moment from
+	// the command line, the planner decides. Backup is the backup itself or
+	// the one that the window starts from.
+	Component, Copy, Engine, Backup string
+}
+
+// Prepared is a plan that can be started.
+type Prepared struct {
+	Plan *recovery.Plan
+	// Bytes are plan.json as it will be stored, and Digest is their SHA-256
+	// in hex.
+	Bytes  []byte
+	Digest string
+}
+
+// Key is something that can sign.
+type Key struct {
+	// Name is what people call it: its comment or its file's name.
+	Name string
+	// Type is "ssh-ed25519" and the like; Fingerprint is "SHA256:…".
+	Type, Fingerprint string
+	// From is "ssh-agent" or a file's path.
+	From string
+	// Locked keys need a passphrase.
+	Locked bool
+}
+
+// Signed is a signature under a report.
+type Signed struct {
+	By, Fingerprint string
+	At              time.Time
+}

@@ -1,0 +1,333 @@
+package tui
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"iter"
+	"strings"
+	"sync"
+	"time"
+
+	"comeback/recovery"
+	"comeback/storage"
+)
+
+// zone has an offset that cannot be mistaken for UTC.
+var zone = time.FixedZone("CET", 3600)
+
+// ten is the moment at which the fixtures play.
+var ten = time.Date(2026, 11, 23, 10, 0, 0, 0, zone)
+
+// fakeDesk answers from fields; tests change them.
+type fakeDesk struct {
+	systems  []System
+	runs     []KnownRun
+	opened   *Opened
+	openErr  error
+	rows     []Access
+	prepared *Prepared
+	planErr  error
+	session  *fakeSession
+	startErr error
+	keys     []Key
+	signErr  error
+	texts    map[string]string
+
+	mu         sync.Mutex
+	choices    []Choice
+	passphrase string
+}
+
+func (d *fakeDesk) Systems(context.Context) ([]System, error) { return d.systems, nil }
+func (d *fakeDesk) Runs(context.Context) ([]KnownRun, error)  { return d.runs, nil }
+
+func (d *fakeDesk) Open(context.Context, string) (*Opened, error) { return d.opened, d.openErr }
+
+func (d *fakeDesk) Attach(_ context.Context, run KnownRun) (recovery.Session, error) {
+	if run.Ended.IsZero() {
+		return nil, recovery.Errorf("wait for it there", "run %s belongs to another process", run.ID)
+	}
+	return d.session, nil
+}
+
+func (d *fakeDesk) Text(_ context.Context, path string) (string, error) {
+	text, ok := d.texts[path]
+	if !ok {
+		return "", recovery.Errorf("look whether the run's directory is still there", "read %s: no such file", path)
+	}
+	return text, nil
+}
+
+func (d *fakeDesk) Survey(_ context.Context, _ string, progress func(Access)) ([]Access, error) {
+	for _, row := range d.rows {
+		progress(Access{Copy: row.Copy, Component: row.Component, State: Looking})
+		progress(row)
+	}
+	return d.rows, nil
+}
+
+func (d *fakeDesk) Plan(_ context.Context, _ string, _ recovery.Mode, c Choice) (*Prepared, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.choices = append(d.choices, c)
+	return d.prepared, d.planErr
+}
+
+func (d *fakeDesk) Start(context.Context, *Prepared) (recovery.Session, error) {
+	if d.startErr != nil {
+		return nil, d.startErr
+	}
+	return d.session, nil
+}
+
+func (d *fakeDesk) Keys(context.Context) ([]Key, error) { return d.keys, nil }
+
+func (d *fakeDesk) CreateKey(context.Context) (Key, error) {
+	return Key{Name: "comeback", Type: "ssh-ed25519", Fingerprint: "SHA256:new", From: "/home/ops1/.ssh/comeback"}, nil
+}
+
+func (d *fakeDesk) Sign(_ context.Context, _ string, key Key, passphrase []byte) (Signed, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.passphrase = string(passphrase)
+	if key.Locked && d.passphrase != "correct horse" {
+		return Signed{}, recovery.Errorf("type it again", "the passphrase does not open %s", key.From)
+	}
+	return Signed{By: key.Name, Fingerprint: key.Fingerprint, At: ten.Add(14 * time.Minute)}, d.signErr
+}
+
+func (d *fakeDesk) Signature(context.Context, string) (Signed, bool, error) {
+	return Signed{}, false, nil
+}
+
+func (d *fakeDesk) VerifyCommands(dir string) string {
+	return "cd " + dir + "\nssh-keygen -Y verify -f YOUR_SIGNERS -I ops1 -n report@comeback -s SHA256SUMS.sig < SHA256SUMS\nsha256sum -c SHA256SUMS"
+}
+
+// fakeSession replays events and then waits for more, until it is closed.
+type fakeSession struct {
+	plan *recovery.Plan
+
+	mu       sync.Mutex
+	events   []recovery.Event
+	closed   bool
+	changed  chan struct{}
+	commands []recovery.Command
+	refuse   error
+
+	samples chan recovery.Sample
+}
+
+func newFakeSession(plan *recovery.Plan) *fakeSession {
+	return &fakeSession{plan: plan, changed: make(chan struct{}), samples: make(chan recovery.Sample)}
+}
+
+func (s *fakeSession) Plan() *recovery.Plan { return s.plan }
+func (s *fakeSession) Dir() string          { return "/var/lib/comeback/runs/" + s.plan.Run }
+
+func (s *fakeSession) Events(ctx context.Context, from uint64) iter.Seq2[recovery.Event, error] {
+	return func(yield func(recovery.Event, error) bool) {
+		for {
+			s.mu.Lock()
+			events, closed, changed := s.events, s.closed, s.changed
+			s.mu.Unlock()
+			for ; from <= uint64(len(events)); from++ {
+				if !yield(events[from-1], nil) {
+					return
+				}
+			}
+			if closed {
+				return
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+func (s *fakeSession) Samples(context.Context) <-chan recovery.Sample { return s.samples }
+
+func (s *fakeSession) Do(_ context.Context, c recovery.Command) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.commands = append(s.commands, c)
+	return s.refuse
+}
+
+func (s *fakeSession) asked() []recovery.Command {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]recovery.Command(nil), s.commands...)
+}
+
+// add appends events, each as long after ten as its offset says.
+func (s *fakeSession) add(at time.Duration, payloads ...recovery.Payload) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range payloads {
+		e, err := recovery.NewEvent(ten.Add(at), p)
+		if err != nil {
+			panic(err)
+		}
+		e.Seq = uint64(len(s.events) + 1)
+		s.events = append(s.events, e)
+	}
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// end closes the session, as after RunEnded, or as when its runner died.
+func (s *fakeSession) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// shopPlan is a rehearsal of the shop: seven stages, as a plan would have them.
+func shopPlan() *recovery.Plan {
+	p := &recovery.Plan{
+		Format: 1, Run: "7c31", System: "shop", Mode: recovery.Rehearsal, Number: 12,
+		Created: ten, Runbook: recovery.Source{Path: "/var/lib/comeback/runbooks/shop.md"},
+		RPO: recovery.Duration(5 * time.Minute), RTO: recovery.Duration(30 * time.Minute),
+		Targets: []recovery.Target{{ID: "scratch/database", Scratch: true, Component: "database", Place: "/var/tmp/comeback/7c31/database"}},
+		NotExecuted: []recovery.NotExecuted{
+			{Stage: "Switch", What: "switch database, uploads", Why: "a rehearsal has nothing to switch", Line: 71},
+			{Stage: "Verify and open", What: "smoke test", Why: "it runs in recovery only", Line: 77},
+		},
+		Warnings: []string{"uploads: no engine of this version restores files"},
+	}
+	for _, s := range []struct {
+		name   string
+		budget time.Duration
+	}{
+		{"Stop the writes", 2 * time.Minute}, {"Restore the database", 15 * time.Minute}, {"Restore the uploads", 5 * time.Minute},
+		{"Check the copy", 3 * time.Minute}, {"Switch", 2 * time.Minute}, {"Verify and open", 4 * time.Minute}, {"Protect again", 10 * time.Minute},
+	} {
+		p.Stages = append(p.Stages, recovery.Stage{Name: s.name, Owner: "platform on-call", Budget: recovery.Duration(s.budget),
+			Prose: "Ask #incidents before you tick the first item."})
+	}
+	point := recovery.Point{
+		Component: "database", Copy: "nearby", Engine: "pitr", Exactness: recovery.ToCommit,
+		Backup: recovery.Backup{ID: "base/20261122T010041", Form: "base backup, tar, gzip"},
+		Time:   time.Date(2026, 11, 23, 2, 41, 5, 907e6, zone), Bytes: 14_200_000_000,
+		Says:     "just before transaction 81214, LSN 3/7A21F0C8",
+		Warnings: []string{"database \"coupons\" of the same cluster goes back too"},
+	}
+	p.Moment = recovery.Moment{Want: recovery.Want{Kind: recovery.WantBeforeXID, XID: 81214, Text: "before-xid:81214"}, Anchor: "database", Points: []recovery.Point{point}}
+	step := func(id string, stage int, kind, says string, args any, change func(*recovery.Step)) {
+		s := recovery.NewStep(id, kind, says, args)
+		s.Stage = stage
+		if n := len(p.Steps); n > 0 {
+			s.After = []string{p.Steps[n-1].ID}
+		}
+		if change != nil {
+			change(&s)
+		}
+		p.Steps = append(p.Steps, s)
+	}
+	database := func(expected time.Duration) func(*recovery.Step) {
+		return func(s *recovery.Step) {
+			s.Component, s.Writes, s.Expected = "database", []recovery.TargetID{"scratch/database"}, recovery.Duration(expected)
+		}
+	}
+	step("stop/ticks", 0, recovery.KindTicks, "tick 2 items", recovery.TicksArgs{Items: []string{"The maintenance page is up", "Payment webhooks are paused"}}, func(s *recovery.Step) { s.MayPass = true })
+	step("database/copy", 1, "pitr.copy", "copy the base backup", struct{}{}, func(s *recovery.Step) {
+		database(4 * time.Minute)(s)
+		s.Reads = []recovery.Ref{{Copy: "nearby", Key: "base/20261122T010041/base.tar.gz", Size: 14_200_000_000}}
+	})
+	step("database/replay", 1, "pitr.replay", "replay the log", struct{}{}, database(3*time.Minute))
+	step("database/prove", 1, "pitr.prove", "prove where it stopped", struct{}{}, database(5*time.Second))
+	step("check/orders", 3, recovery.KindSQLCheck, "orders came back", recovery.SQLCheckArgs{Name: "orders came back"}, func(s *recovery.Step) {
+		s.Component, s.MayPass, s.Line, s.Expected = "database", true, 61, recovery.Duration(2*time.Second)
+	})
+	step("check/carts", 3, recovery.KindSQLCheck, "carts are there", recovery.SQLCheckArgs{Name: "carts are there"}, func(s *recovery.Step) {
+		s.Component, s.MayPass, s.Line, s.Expected = "database", true, 67, recovery.Duration(2*time.Second)
+	})
+	return p
+}
+
+func prepared(p *recovery.Plan) *Prepared {
+	b, err := json.MarshalIndent(p, "", "  ")
+	if err != nil {
+		panic(err)
+	}
+	sum := sha256.Sum256(b)
+	return &Prepared{Plan: p, Bytes: b, Digest: hex.EncodeToString(sum[:])}
+}
+
+// shopDesk is a desk with one good system, one with problems, and two runs.
+func shopDesk() *fakeDesk {
+	last := func(name string, budget, last time.Duration) Stage {
+		return Stage{name, "platform on-call", budget, last}
+	}
+	shop := System{Name: "shop", Runbook: "/var/lib/comeback/runbooks/shop.md", RPO: 5 * time.Minute, RTO: 30 * time.Minute,
+		RehearseEvery: 90 * 24 * time.Hour, Proof: "12 Oct, 13m12, ops1"}
+	plan := shopPlan()
+	session := newFakeSession(plan)
+	return &fakeDesk{
+		systems: []System{shop, {Name: "billing", Runbook: "/srv/billing/runbook.md", RPO: time.Hour, RTO: 4 * time.Hour, Problems: []Problem{
+			{Line: 3, Column: 1, What: `unknown key "rpoo"`, Do: "write rpo"},
+			{Line: 41, Column: 3, What: `the check "rows" has no expectation`, Do: `add a line like "-- expect: >= 1"`},
+		}}},
+		runs: []KnownRun{
+			{ID: "b81e", System: "billing", Mode: recovery.Rehearsal, State: "WAITS for a tick since 22:14", Operator: "ops2", Started: ten.Add(-12 * time.Hour), Dir: "/var/lib/comeback/runs/b81e"},
+			{ID: "7c31", System: "shop", Mode: recovery.Rehearsal, State: "passed, report signed", Operator: "ops1", Started: ten.Add(-42 * 24 * time.Hour), Ended: ten.Add(-42*24*time.Hour + 792*time.Second), Dir: "/var/lib/comeback/runs/7c31"},
+		},
+		opened: &Opened{System: shop, Title: "Bring the shop back", Text: "# Bring the shop back\n\n## Stop the writes\nOwner: platform on-call. Budget: 2m.\n", Stages: []Stage{
+			last("Stop the writes", 2*time.Minute, 100*time.Second), last("Restore the database", 15*time.Minute, 475*time.Second),
+			last("Restore the uploads", 5*time.Minute, 0), last("Check the copy", 3*time.Minute, 58*time.Second),
+			last("Switch", 2*time.Minute, 0), last("Verify and open", 4*time.Minute, 0), last("Protect again", 10*time.Minute, 0),
+		}},
+		rows:     shopRows(),
+		prepared: prepared(plan),
+		session:  session,
+		keys: []Key{
+			{Name: "ops1@bastion", Type: "ssh-ed25519", Fingerprint: "SHA256:x1fQ8vZk2", From: "ssh-agent"},
+			{Name: "id_rsa", Type: "ssh-rsa", Fingerprint: "SHA256:Zm9vYmFy", From: "/home/ops1/.ssh/id_rsa", Locked: true},
+		},
+		texts: map[string]string{session.Dir() + "/report.md": "# Rehearsal 12 of shop\n\n" + strings.Repeat("| orders came back | >= 40000 | 48211 | held |\n", 40)},
+	}
+}
+
+func shopRows() []Access {
+	at := func(day, hour, minute, second int) time.Time {
+		return time.Date(2026, 11, day, hour, minute, second, 0, zone)
+	}
+	object := func(key string, size int64) []storage.Object { return []storage.Object{{Key: key, Size: size}} }
+	base := recovery.Backup{ID: "base/20261122T010041", Component: "database", Copy: "nearby", Engine: "pitr", Form: "base backup, tar, gzip",
+		Objects: object("base/20261122T010041/base.tar.gz", 14_200_000_000), Taken: recovery.Span{From: at(22, 1, 0, 41), To: at(22, 1, 0, 41)},
+		Timeline: 4, Details: map[string]string{"server": "15.14", "start": "3/10000028"}}
+	dump := func(copy, id, problem string, size int64, taken recovery.Span) recovery.Backup {
+		return recovery.Backup{ID: id, Component: "database", Copy: copy, Engine: "dump", Form: "plain SQL, gzip", Objects: object(id, size), Taken: taken,
+			Problem: problem, Details: map[string]string{"database": "shop", "pg_dump": "15.14"}}
+	}
+	return []Access{
+		{Copy: "nearby", Component: "database", State: Readable, Surveys: []recovery.Survey{
+			{Component: "database", Copy: "nearby", Engine: "pitr", At: ten, Backups: []recovery.Backup{base}, Windows: []recovery.Window{
+				{Component: "database", Copy: "nearby", Engine: "pitr", Backup: base.ID, Timeline: 4,
+					From: recovery.Instant{Time: at(22, 1, 0, 41), LSN: 0x310000100}, To: recovery.Instant{Time: at(23, 9, 49, 31), LSN: 0x37A21F0C8}},
+			}},
+			{Component: "database", Copy: "nearby", Engine: "dump", At: ten, Backups: []recovery.Backup{
+				dump("nearby", "db/2026-11-23.sql.gz", "", 310_000_000, recovery.Span{From: at(23, 0, 30, 0), To: at(23, 0, 30, 0)}),
+				dump("nearby", "db/2026-11-22.sql.gz", "the stream ends early, pg_dump did not finish", 12_000_000, recovery.Span{To: at(22, 0, 31, 0)}),
+			}, Findings: []recovery.Finding{{Object: "db/2026-11-22.sql.gz", Says: "ends early", Do: "look at the job of that night"}}},
+		}},
+		{Copy: "offsite", Component: "database", State: Refused,
+			Cause: "AccessDenied: arn:aws:sts::111122223333:assumed-role/bastion-ro is not authorized to perform s3:GetObject",
+			Hint:  "try aws sso login --profile backups and then g; else call the platform lead"},
+		{Copy: "nearby", Component: "uploads", State: NotLookedAt, Says: "no engine of this version restores files"},
+	}
+}
+
+var errRefused = recovery.Errorf("the nearest before is 02:41:05.907, the nearest after 02:41:07.221",
+	"2026-11-24 00:00:00+01 is after the end of the archive, 09:49:31")
+
+var errBroken = errors.New("connection lost")

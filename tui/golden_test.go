@@ -1,0 +1,175 @@
+package tui
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"comeback/recovery"
+)
+
+var update = flag.Bool("update", false, "write the golden screens anew")
+
+// A scene brings the console to a screen and a state.
+type scene struct {
+	name  string
+	start Start
+	desk  func(*fakeDesk)
+	play  func(*driver, *fakeDesk)
+}
+
+const shopMD = "/var/lib/comeback/runbooks/shop.md"
+
+// scenes are all screens in all their states.
+var scenes = []scene{
+	{name: "home", play: atHome},
+	{name: "home-problems", play: func(d *driver, f *fakeDesk) { atHome(d, f); d.press("down"); d.sees("rpoo") }},
+	{name: "home-run", play: func(d *driver, f *fakeDesk) { atHome(d, f); d.press("end"); d.sees("run 7c31") }},
+	{name: "home-empty", desk: func(f *fakeDesk) { f.systems, f.runs = nil, nil }, play: func(d *driver, _ *fakeDesk) { d.sees("none yet"); d.sees("no runbook is known") }},
+	{name: "runbook", start: Start{Runbook: shopMD}, play: func(d *driver, _ *fakeDesk) { d.sees("checked 10:00:00") }},
+	{name: "runbook-problems", start: Start{Runbook: shopMD}, desk: func(f *fakeDesk) { f.opened.Problems = f.systems[1].Problems },
+		play: func(d *driver, _ *fakeDesk) { d.sees("NOT USABLE YET") }},
+	{name: "runbook-refused", start: Start{Runbook: shopMD}, desk: func(f *fakeDesk) {
+		f.openErr = recovery.Errorf("check the path", "read %s: permission denied", shopMD)
+	}, play: func(d *driver, _ *fakeDesk) { d.sees("permission denied") }},
+	{name: "moment", start: Start{Runbook: shopMD}, play: toMoment},
+	{name: "moment-broken", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) {
+		toMoment(d, f)
+		d.press("end", "enter")
+		d.sees("cannot be restored")
+	}},
+	{name: "moment-typing", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) {
+		toMoment(d, f)
+		d.press("home", "enter", "=10 minutes ago")
+		d.sees("at or before")
+	}},
+	{name: "moment-refused", start: Start{Runbook: shopMD}, desk: func(f *fakeDesk) { f.planErr = errRefused }, play: func(d *driver, f *fakeDesk) {
+		toMoment(d, f)
+		d.press("home", "enter", "=2026-11-24 00:00:00+01:00", "enter")
+		d.sees("REFUSED")
+	}},
+	{name: "plan", start: Start{Runbook: shopMD}, play: toPlan},
+	{name: "run-starting", start: Start{Runbook: shopMD}, play: toRun},
+	{name: "run", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) { toRun(d, f); running(d, f) }},
+	{name: "run-note", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) {
+		toRun(d, f)
+		running(d, f)
+		d.press("n", "=support q knows")
+	}},
+	{name: "run-stop", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) { toRun(d, f); running(d, f); d.press("S") }},
+	{name: "run-stopping", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) {
+		toRun(d, f)
+		running(d, f)
+		f.session.add(7*time.Minute, recovery.StopAsked{By: "ops1", Reason: "wrong backup"}, recovery.CleanupStarted{})
+		d.sees("asked to stop")
+	}},
+	{name: "run-log", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) {
+		toRun(d, f)
+		running(d, f)
+		d.press("l", "/", "=redo", "enter")
+	}},
+	{name: "run-broken-off", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) {
+		toRun(d, f)
+		running(d, f)
+		f.session.end()
+		d.sees("BROKEN OFF")
+	}},
+	{name: "waiting-ticks", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) { toRun(d, f); ticking(d, f) }},
+	{name: "waiting-ticks-reason", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) {
+		toRun(d, f)
+		ticking(d, f)
+		d.press("down", "n", "=nobody has the password")
+	}},
+	{name: "waiting-decision", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) { toRun(d, f); failing(d, f) }},
+	{name: "waiting-decision-restore", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) {
+		toRun(d, f)
+		restoreFails(d, f)
+		d.press("down")
+	}},
+	{name: "result-passed", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) { toRun(d, f); passed(d, f) }},
+	{name: "result-signed", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) {
+		toRun(d, f)
+		passed(d, f)
+		d.press("k")
+		d.sees("FINGERPRINT")
+		d.press("down", "enter")
+		d.sees("SIGNED")
+	}},
+	{name: "result-exceptions", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) { toRun(d, f); withExceptions(d, f) }},
+	{name: "result-failed", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) { toRun(d, f); failed(d, f) }},
+	{name: "sign", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) {
+		toRun(d, f)
+		passed(d, f)
+		d.press("k")
+		d.sees("FINGERPRINT")
+		d.press("end")
+	}},
+	{name: "sign-passphrase", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) {
+		toRun(d, f)
+		passed(d, f)
+		d.press("k")
+		d.sees("FINGERPRINT")
+		d.press("down", "down", "enter", "=battery", "enter")
+		d.sees("REFUSED")
+		d.press("enter", "=correct")
+	}},
+	{name: "verify", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) { toRun(d, f); passed(d, f); d.press("v") }},
+	{name: "report", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) {
+		toRun(d, f)
+		passed(d, f)
+		d.press("r")
+		d.sees("Rehearsal 12")
+	}},
+	{name: "help", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) { toRun(d, f); running(d, f); d.press("?") }},
+}
+
+var sizes = []struct{ w, h int }{{80, 24}, {120, 40}, {56, 16}}
+
+func TestScreens(t *testing.T) {
+	for _, s := range scenes {
+		for _, size := range sizes {
+			name := fmt.Sprintf("%s-%dx%d", s.name, size.w, size.h)
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				desk := shopDesk()
+				if s.desk != nil {
+					s.desk(desk)
+				}
+				d := drive(t, desk, Options{Start: s.start})
+				s.play(d, desk)
+				d.size(size.w, size.h)
+				golden(t, name, d.screen()+"\n")
+			})
+		}
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".txt")
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("%s is missing; go test ./tui -update writes it", path)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("the screen has changed (-want +got); if it should have, go test ./tui -update\n%s", diff)
+	}
+}

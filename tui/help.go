@@ -1,0 +1,54 @@
+package tui
+
+import "strings"
+
+// newHelp lists the keys of the screen that is shown, and what is the same on
+// all of them.
+func newHelp(m *model) *pagerScreen {
+	w, h := m.width, bodyHeight(m.height)
+	p := m.top().page(w, h)
+	var b strings.Builder
+	b.WriteString("KEYS HERE\n")
+	for _, k := range append(p.keys, p.leave) {
+		if k.key == "" {
+			continue
+		}
+		does := k.does
+		if strings.HasSuffix(does, "...") {
+			does = strings.TrimSuffix(does, "...") + ", asks first"
+		}
+		b.WriteString("  " + pad(k.key, 12) + does + "\n")
+	}
+	b.WriteString(`
+KEYS EVERYWHERE
+  up down     move; pgup and pgdn by a page
+  enter       do what line 24 says
+  esc         back; it never changes anything
+  q           quit, while only looking; during a run it asks
+  ctrl+c      like q, also while typing
+  In texts: / finds, n and N go on, w wraps, left and right move sideways.
+
+WHAT THE FRAME SAYS
+  line 1      system, mode, the clock with its offset from UTC, and how long
+              the run has taken of the RTO
+  the rules   ---- looking, .... rehearsal, ==== recovery
+  line 23     whether a live system is changed
+  line 24     the keys; three dots mean that it asks first
+
+WORDS
+  to do, running, done, WAITS (for a person), FAILED,
+  passed over (failed, and a person went on with a reason), skipped
+  a hope      a backup that no signed rehearsal has restored
+  exact to    commit: between two transactions; second: as a service's clock
+              says; backup: the backup's own moment, nothing between
+
+HOW A RUN ENDS
+  exit 0      rehearsed, cleaned up, every check held
+  exit 1      failed
+  exit 3      refused by a guard
+  exit 4      not ended: left alone, or waiting for a person
+  exit 5      with exceptions, or not cleaned up
+  exit 130    interrupted and stopped
+`)
+	return newPager(m, "help", b.String())
+}

@@ -1,0 +1,306 @@
+package tui
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+
+	"comeback/recovery"
+)
+
+// wide is the width from which parts stand side by side.
+const wide = 110
+
+// homeScreen lists the systems and the runs.
+type homeScreen struct {
+	m         *model
+	systems   []System
+	runs      []KnownRun
+	haveList  bool // of systems
+	haveRuns  bool
+	err       error
+	runsErr   error
+	attaching bool
+	attachErr error
+	// cursor counts the systems and then the runs; at names what it stands on,
+	// so that it stays there when the lists change.
+	cursor int
+	at     string
+}
+
+func newHome(m *model) *homeScreen { return &homeScreen{m: m} }
+
+func (s *homeScreen) field() *field { return nil }
+
+// open reads both lists, each time that the screen is come back to.
+func (s *homeScreen) open() tea.Cmd {
+	s.attachErr = nil
+	return tea.Batch(
+		ask(s.m.ctx, s, s.m.desk.Systems, func(list []System, err error) tea.Cmd {
+			s.systems, s.err, s.haveList = list, err, true
+			s.keep()
+			return nil
+		}),
+		ask(s.m.ctx, s, s.m.desk.Runs, func(list []KnownRun, err error) tea.Cmd {
+			s.runs, s.runsErr, s.haveRuns = list, err, true
+			s.keep()
+			return nil
+		}))
+}
+
+// keep puts the cursor back on what it stood on.
+func (s *homeScreen) keep() {
+	n := len(s.systems) + len(s.runs)
+	for s.cursor = 0; s.cursor < n; s.cursor++ {
+		if s.name() == s.at {
+			return
+		}
+	}
+	s.cursor = 0
+}
+
+// name is what the cursor stands on.
+func (s *homeScreen) name() string {
+	switch system, run := s.chosen(); {
+	case system != nil:
+		return "system " + system.Runbook
+	case run != nil:
+		return "run " + run.ID
+	}
+	return ""
+}
+
+// chosen is what the cursor stands on; at most one of the two is set.
+func (s *homeScreen) chosen() (*System, *KnownRun) {
+	switch i := s.cursor; {
+	case i < len(s.systems):
+		return &s.systems[i], nil
+	case i-len(s.systems) < len(s.runs):
+		return nil, &s.runs[i-len(s.systems)]
+	}
+	return nil, nil
+}
+
+func (s *homeScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
+	if cursor, ok := move(k.String(), s.cursor, len(s.systems)+len(s.runs), 10); ok {
+		s.cursor = cursor
+		s.at = s.name()
+		return nil, true
+	}
+	system, run := s.chosen()
+	switch k.String() {
+	case keyEnter:
+		switch {
+		case system != nil:
+			return s.m.push(newRunbook(s.m, system.Runbook, "")), true
+		case run != nil:
+			return s.attach(*run), true
+		}
+		return nil, true
+	case "r":
+		if run != nil && !run.Ended.IsZero() {
+			return s.m.push(newDocument(s.m, "report of run "+run.ID, run.Dir+"/report.md")), true
+		}
+		return nil, true
+	case "g":
+		return s.open(), true
+	}
+	return nil, false
+}
+
+// attach opens a run: its result, or what it does now.
+func (s *homeScreen) attach(run KnownRun) tea.Cmd {
+	if s.attaching {
+		return nil
+	}
+	s.attaching, s.attachErr = true, nil
+	return ask(s.m.ctx, s, func(ctx context.Context) (recovery.Session, error) {
+		return s.m.desk.Attach(ctx, run)
+	}, func(session recovery.Session, err error) tea.Cmd {
+		s.attaching, s.attachErr = false, err
+		if err != nil {
+			return nil
+		}
+		return s.m.begin(session)
+	})
+}
+
+func (s *homeScreen) page(w, h int) page {
+	p := page{
+		system: "all systems", aside: s.busy(), mode: looking, focus: -1,
+		live: "LIVE: untouched by this console", note: "reading changes nothing",
+		keys:  []binding{{keyEnter, "open"}, {"g", "again"}},
+		leave: qQuit,
+	}
+	if _, run := s.chosen(); run != nil && !run.Ended.IsZero() {
+		p.keys = []binding{{keyEnter, "open"}, {"r", "report"}, {"g", "again"}}
+	}
+	if s.attaching {
+		p.note = "opening the run .."
+	}
+	if w >= wide {
+		lw := (w - 2) * 62 / 100
+		lists, focus := s.lists(lw, h-2)
+		p.body, p.focus = beside(lists, s.details(w-lw-2), lw, w), focus
+	} else {
+		details := s.details(w)
+		p.body, p.focus = s.lists(w, max(8, h-len(details)-3))
+		p.body = append(append(p.body, nil), details...)
+	}
+	for len(p.body) < h-1 && len(p.body) > 0 {
+		p.body = append(p.body, nil)
+	}
+	p.body = append(p.body, say("Choose a system and press enter. A rehearsal restores into scratch only."))
+	return p
+}
+
+// busy says which runs have not ended.
+func (s *homeScreen) busy() string {
+	var ids []string
+	for _, run := range s.runs {
+		if run.Ended.IsZero() {
+			ids = append(ids, run.ID)
+		}
+	}
+	switch len(ids) {
+	case 0:
+		return "no run"
+	case 1:
+		return "run " + clean(ids[0]) + " not ended"
+	}
+	return fmt.Sprintf("%d runs not ended", len(ids))
+}
+
+// lists are the systems and the runs in about h lines, and the line that the
+// cursor is on.
+func (s *homeScreen) lists(w, h int) ([]line, int) {
+	systems := s.systemLines(w, min(len(s.systems)+1, max(4, h/2)))
+	runs := s.runLines(w, max(4, h-len(systems)-1))
+	focus := -1
+	if s.cursor < len(s.systems) {
+		focus = min(s.cursor+1, len(systems)-1)
+	} else if len(s.runs) > 0 {
+		focus = len(systems) + 1 + min(s.cursor-len(s.systems)+1, len(runs)-1)
+	}
+	return append(append(systems, nil), runs...), focus
+}
+
+func (s *homeScreen) systemLines(w, h int) []line {
+	t := table{w: w, columns: []column{
+		{title: "SYSTEM", width: 12, keep: 9}, {title: "RUNBOOK", width: 12, keep: 3},
+		{title: "OWES", width: 20, keep: 2}, {title: "LAST PROOF"},
+	}}
+	lines := []line{t.titles()}
+	switch {
+	case s.err != nil:
+		return append(lines, trouble("REFUSED", s.err, w)...)
+	case !s.haveList:
+		return append(lines, as(faint, "  looking for runbooks .."))
+	case len(s.systems) == 0:
+		return append(lines, say("  no runbook is known here; comeback runbook new writes one"))
+	}
+	var rows []line
+	for i, system := range s.systems {
+		chosen := i == s.cursor
+		k := plain
+		if chosen {
+			k = strong
+		}
+		state := span{"good", good}
+		if n := len(system.Problems); n > 0 {
+			state = span{count(n, "problem", "problems"), warn}
+		}
+		rows = append(rows, t.row(mark(chosen), span{system.Name, k}, state, span{owes(system), plain}, proofOf(system)))
+	}
+	return append(lines, window(rows, s.cursor, max(1, h-1))...)
+}
+
+// owes is what a system promised, "RPO 5m, RTO 30m".
+func owes(s System) string {
+	var parts []string
+	if s.RPO > 0 {
+		parts = append(parts, "RPO "+took(s.RPO))
+	}
+	if s.RTO > 0 {
+		parts = append(parts, "RTO "+took(s.RTO))
+	}
+	if len(parts) == 0 {
+		return "nothing"
+	}
+	return strings.Join(parts, ", ")
+}
+
+func proofOf(s System) span {
+	if s.Proof == "" {
+		return span{"never restored: a hope", warn}
+	}
+	return span{s.Proof, plain}
+}
+
+func (s *homeScreen) runLines(w, h int) []line {
+	t := table{w: w, columns: []column{
+		{title: "RUN", width: 8, keep: 9}, {title: "SYSTEM", width: 9, keep: 4},
+		{title: "MODE", width: 9, keep: 2}, {title: "STATE"}, {title: "OPERATOR", width: 9, keep: 1},
+	}}
+	lines := []line{t.titles()}
+	switch {
+	case s.runsErr != nil:
+		return append(lines, trouble("REFUSED", s.runsErr, w)...)
+	case !s.haveRuns:
+		return append(lines, as(faint, "  looking for runs .."))
+	case len(s.runs) == 0:
+		return append(lines, as(faint, "  none yet"))
+	}
+	var rows []line
+	for i, run := range s.runs {
+		chosen := len(s.systems)+i == s.cursor
+		k := plain
+		if chosen {
+			k = strong
+		}
+		rows = append(rows, t.row(mark(chosen), span{run.ID, k}, span{run.System, plain},
+			span{string(run.Mode), plain}, span{run.State, plain}, span{run.Operator, plain}))
+	}
+	return append(lines, window(rows, max(0, s.cursor-len(s.systems)), max(1, h-1))...)
+}
+
+// details says more about what the cursor stands on.
+func (s *homeScreen) details(w int) []line {
+	if s.attachErr != nil {
+		return trouble("REFUSED", s.attachErr, w)
+	}
+	const indent = 12
+	var lines []line
+	add := func(name string, k look, text string) {
+		lines = append(lines, paragraph("  "+name, indent, k, text, w, 2)...)
+	}
+	system, run := s.chosen()
+	switch {
+	case system != nil:
+		lines = append(lines, as(strong, system.Name))
+		add("runbook", plain, cutLeft(clean(system.Runbook), w-indent))
+		text := owes(*system)
+		if system.RehearseEvery > 0 {
+			text += ", a rehearsal every " + took(system.RehearseEvery)
+		}
+		add("owes", plain, text)
+		proof := proofOf(*system)
+		add("proof", proof.look, proof.text)
+		lines = append(lines, problems(system.Problems, w, 3)...)
+	case run != nil:
+		lines = append(lines, as(strong, "run "+run.ID))
+		add("what", plain, fmt.Sprintf("%s, %s of %s", run.State, run.Mode, run.System))
+		add("when", plain, stamp(run.Started, s.m.now())+endOf(*run)+" by "+run.Operator)
+		add("directory", plain, cutLeft(clean(run.Dir), w-indent))
+	}
+	return lines
+}
+
+func endOf(r KnownRun) string {
+	if r.Ended.IsZero() {
+		return ", not ended,"
+	}
+	return ", took " + elapsed(r.Ended.Sub(r.Started)) + ","
+}

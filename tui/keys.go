@@ -1,0 +1,57 @@
+package tui
+
+// binding is a key and what it does, as line 24 shows it: "enter open". Three
+// dots behind the words mean that the console asks first.
+type binding struct{ key, does string }
+
+func (b binding) after(l line) line {
+	if len(l) > 0 {
+		l = l.say("  ")
+	}
+	return l.and(strong, b.key).say(" " + b.does)
+}
+
+// The keys that mean the same everywhere.
+const (
+	keyUp       = "up"
+	keyDown     = "down"
+	keyEnter    = "enter"
+	keyEscape   = "esc"
+	keySpace    = "space"
+	keyPageUp   = "pgup"
+	keyPageDown = "pgdown"
+	keyHome     = "home"
+	keyEnd      = "end"
+	keyBreak    = "ctrl+c"
+)
+
+var (
+	escBack = binding{keyEscape, "back"}
+	qQuit   = binding{"q", "quit"}
+)
+
+// move is where a cursor goes in a list of n rows, of which a page shows some. A
+// list that is shown whole leaves the page keys to the screen.
+func move(key string, cursor, n, page int) (int, bool) {
+	switch key {
+	case keyUp:
+		cursor--
+	case keyDown:
+		cursor++
+	case keyPageUp, keyPageDown:
+		if n <= page {
+			return cursor, false
+		}
+		if key == keyPageUp {
+			page = -page
+		}
+		cursor += page
+	case keyHome:
+		cursor = 0
+	case keyEnd:
+		cursor = n - 1
+	default:
+		return cursor, false
+	}
+	return max(0, min(cursor, n-1)), true
+}

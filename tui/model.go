@@ -1,0 +1,297 @@
+package tui
+
+import (
+	"context"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"comeback/recovery"
+)
+
+// screen is one thing that the console shows. Its methods are called from the
+// event loop only.
+type screen interface {
+	// page says what is shown where the body has w by h cells. It changes
+	// nothing.
+	page(w, h int) page
+	// key handles a key; handled is false for keys that are not its own.
+	key(k tea.KeyPressMsg) (cmd tea.Cmd, handled bool)
+	// field is what a person types into, or nil. While there is one, only
+	// esc, enter and ctrl+c are more than text.
+	field() *field
+}
+
+// opener is a screen that asks for something when it is shown, the first time
+// and each time that it is come back to.
+type opener interface{ open() tea.Cmd }
+
+// closer is a screen that must end what it began when it is left.
+type closer interface{ close() }
+
+// model is the one model of the console: a stack of screens, of which the top
+// one is seen, and the run that some of them show.
+type model struct {
+	ctx      context.Context
+	desk     Desk
+	now      func() time.Time
+	operator string
+	theme    theme
+	// everySecond asks for the next beat of the clock.
+	everySecond func() tea.Cmd
+
+	width, height int
+	stack         []shown
+	run           *attached
+	ending        Ending
+}
+
+// shown is a screen on the stack, scrolled to a line. Once a person scrolls, the
+// focus is let out of sight until they press one of the screen's own keys.
+type shown struct {
+	screen
+	scroll   int
+	scrolled bool
+}
+
+func (m *model) top() *shown { return &m.stack[len(m.stack)-1] }
+
+// Init asks for what the first screens show.
+func (m *model) Init() tea.Cmd {
+	cmds := []tea.Cmd{m.everySecond()}
+	for i := range m.stack {
+		if s, ok := m.stack[i].screen.(opener); ok {
+			cmds = append(cmds, s.open())
+		}
+	}
+	if m.run != nil {
+		cmds = append(cmds, m.run.feed.next(m.run))
+	}
+	return tea.Batch(cmds...)
+}
+
+// Update handles one message.
+func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	cmd := m.handle(msg)
+	return m, tea.Batch(cmd, m.settle())
+}
+
+func (m *model) handle(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		m.width, m.height = msg.Width, msg.Height
+	case secondMsg:
+		return m.everySecond()
+	case answer:
+		if m.shows(msg.to) {
+			return msg.apply()
+		}
+	case heardMsg:
+		msg.to.take(msg.snapshot)
+		if msg.over {
+			msg.to.feed.stop()
+			return nil
+		}
+		return msg.to.feed.next(msg.to)
+	case hungUpMsg:
+		m.ending.HungUp = true
+		return tea.Quit
+	case tea.PasteMsg:
+		if f := m.top().field(); f != nil {
+			f.insert(msg.Content)
+		}
+	case tea.KeyPressMsg:
+		return m.press(msg)
+	}
+	return nil
+}
+
+// press routes a key: ctrl+c asks to leave whatever is shown, a field gets the
+// rest while there is one, then the screen, then what is the same everywhere.
+func (m *model) press(k tea.KeyPressMsg) tea.Cmd {
+	top := m.top()
+	if k.Keystroke() == keyBreak {
+		return m.leave()
+	}
+	if cmd, handled := top.key(k); handled {
+		top.scrolled = false
+		return cmd
+	}
+	if f := top.field(); f != nil {
+		top.scrolled = false
+		f.key(k)
+		return nil
+	}
+	switch k.String() {
+	case "?":
+		return m.push(newHelp(m))
+	case "q":
+		return m.leave()
+	case keyEscape:
+		return m.back()
+	case keyPageDown, keyDown:
+		m.scroll(k.String() == keyPageDown, 1)
+	case keyPageUp, keyUp:
+		m.scroll(k.String() == keyPageUp, -1)
+	}
+	return nil
+}
+
+// scroll moves the body of the top screen by a line or a page.
+func (m *model) scroll(page bool, by int) {
+	if page {
+		by *= max(1, bodyHeight(m.height)-1)
+	}
+	d, top := m.draw(), m.top()
+	top.scroll, top.scrolled = min(max(0, d.scroll+by), d.most), true
+}
+
+// push shows another screen on top.
+func (m *model) push(s screen) tea.Cmd {
+	m.stack = append(m.stack, shown{screen: s})
+	if s, ok := s.(opener); ok {
+		return s.open()
+	}
+	return nil
+}
+
+// back leaves the top screen, unless it is the last.
+func (m *model) back() tea.Cmd {
+	if len(m.stack) == 1 {
+		return nil
+	}
+	m.pop()
+	if s, ok := m.top().screen.(opener); ok {
+		return s.open()
+	}
+	return nil
+}
+
+func (m *model) pop() {
+	if s, ok := m.top().screen.(closer); ok {
+		s.close()
+	}
+	m.stack = m.stack[:len(m.stack)-1]
+}
+
+// home leaves all screens but the first.
+func (m *model) home() tea.Cmd {
+	for len(m.stack) > 2 {
+		m.pop()
+	}
+	return m.back()
+}
+
+// shows reports whether a screen is still on the stack.
+func (m *model) shows(s screen) bool {
+	for i := range m.stack {
+		if m.stack[i].screen == s {
+			return true
+		}
+	}
+	return false
+}
+
+// leave quits, or asks first while a run would be left alone.
+func (m *model) leave() tea.Cmd {
+	if m.run == nil || m.run.over || m.run.ended() {
+		return tea.Quit
+	}
+	if s, ok := m.top().screen.(*stopScreen); ok {
+		return s.again()
+	}
+	return m.push(newStop(m, m.run))
+}
+
+// begin shows a run from its first event on.
+func (m *model) begin(s recovery.Session) tea.Cmd {
+	m.attach(s)
+	return tea.Batch(m.push(&runScreen{m: m, run: m.run}), m.run.feed.next(m.run))
+}
+
+func (m *model) attach(s recovery.Session) {
+	if m.run != nil {
+		m.run.feed.stop()
+	}
+	m.run = &attached{session: s, plan: s.Plan(), feed: follow(m.ctx, s, m.now().Location())}
+	m.run.state = recovery.NewState(m.run.plan)
+}
+
+// settle brings the screens into line with the run: what waits for a person is
+// shown at once, unless that person is typing or has turned away from it, and
+// the result follows the end.
+func (m *model) settle() tea.Cmd {
+	a := m.run
+	if a == nil {
+		return nil
+	}
+	m.ending.Run, m.ending.Dir = a.plan.Run, a.session.Dir()
+	m.ending.Ended, m.ending.Exit = a.ended(), a.state.Exit
+	switch s := m.top().screen.(type) {
+	case *waitingScreen:
+		if s.step() == nil {
+			m.pop()
+			return m.settle()
+		}
+	case *stopScreen:
+		if a.over {
+			m.pop()
+			return m.settle()
+		}
+	case *runScreen:
+		if s.run != a {
+			return nil
+		}
+		if a.over && a.ended() {
+			m.pop()
+			return m.push(&resultScreen{m: m, run: a})
+		}
+		if s.field() != nil {
+			return nil
+		}
+		if waits := a.state.Waits(); len(waits) > 0 && !a.over && a.looked != waitKey(waits[0]) {
+			return m.push(newWaiting(m, a, waits[0]))
+		}
+	}
+	return nil
+}
+
+// View draws the top screen.
+func (m *model) View() tea.View {
+	d := m.draw()
+	v := tea.NewView(d.text)
+	v.AltScreen = true
+	if d.x >= 0 {
+		v.Cursor = tea.NewCursor(d.x, d.y)
+		v.Cursor.Blink = false
+	}
+	return v
+}
+
+func (m *model) draw() drawn {
+	top := m.top()
+	p := top.page(m.width, bodyHeight(m.height))
+	p.typing = top.field() != nil
+	return p.frame(m.theme, m.now(), m.width, m.height, top.scroll, !top.scrolled)
+}
+
+// secondMsg is a beat of the clock.
+type secondMsg struct{}
+
+// hungUpMsg says that the terminal is gone.
+type hungUpMsg struct{}
+
+// answer is what a call to the desk came back with. It changes the screen that
+// asked, in the event loop, and is dropped if that screen is gone.
+type answer struct {
+	to    screen
+	apply func() tea.Cmd
+}
+
+// ask calls the desk outside of the event loop and hands over what it says.
+func ask[T any](ctx context.Context, to screen, call func(context.Context) (T, error), then func(T, error) tea.Cmd) tea.Cmd {
+	return func() tea.Msg {
+		v, err := call(ctx)
+		return answer{to, func() tea.Cmd { return then(v, err) }}
+	}
+}

@@ -1,0 +1,252 @@
+package tui
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"comeback/recovery"
+)
+
+// planScreen shows everything that a run will do, before it does any of it.
+type planScreen struct {
+	m        *model
+	from     *momentScreen
+	prepared *Prepared
+	starting bool
+	err      error
+}
+
+func (s *planScreen) field() *field { return nil }
+
+func (s *planScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
+	switch k.String() {
+	case keyEnter:
+		return s.start(), true
+	case "v":
+		return s.m.push(newPager(s.m, "plan.json of run "+s.prepared.Plan.Run, string(s.prepared.Bytes))), true
+	case keyEscape:
+		return nil, s.starting // too late to go back: the run is being created
+	}
+	return nil, false
+}
+
+// start begins the run. Only a rehearsal starts here: what changes a live
+// system asks for the name of what it changes first.
+func (s *planScreen) start() tea.Cmd {
+	if s.starting || s.prepared.Plan.Mode != recovery.Rehearsal {
+		return nil
+	}
+	s.starting, s.err = true, nil
+	return ask(s.m.ctx, s, func(ctx context.Context) (recovery.Session, error) {
+		return s.m.desk.Start(ctx, s.prepared)
+	}, func(session recovery.Session, err error) tea.Cmd {
+		s.starting, s.err = false, err
+		if err != nil {
+			return nil
+		}
+		s.m.pop() // the plan has been used up
+		return s.m.begin(session)
+	})
+}
+
+func (s *planScreen) page(w, h int) page {
+	plan := s.prepared.Plan
+	p := page{
+		system: plan.System, mode: modeOf(plan.Mode), focus: -1, aside: "RTO " + budget(time.Duration(plan.RTO), "not set"),
+		live: "LIVE: untouched", note: "nothing has run yet",
+		keys: []binding{{keyEnter, "start the rehearsal"}, {"v", "plan.json"}}, leave: escBack,
+	}
+	switch {
+	case s.starting:
+		p.note, p.keys, p.leave = "starting ..", nil, binding{}
+	case plan.Mode != recovery.Rehearsal:
+		p.keys = p.keys[1:]
+	}
+	title := spread(as(strong, "PLAN "+plan.Run).say("   "+plan.Moment.Want.Text), say("digest "+digest(s.prepared.Digest)), w)
+	p.body = []line{title}
+	if s.err != nil {
+		p.body = append(append(p.body, trouble("REFUSED", s.err, w)...), nil)
+	}
+	if w >= wide {
+		lw := (w - 2) * 58 / 100
+		p.body = append(p.body, beside(s.steps(lw), append(s.moment(w-lw-2), s.facts(w-lw-2)...), lw, w)...)
+		return p
+	}
+	p.body = append(append(p.body, s.moment(w)...), nil)
+	p.body = append(append(p.body, s.steps(w)...), nil)
+	p.body = append(p.body, s.facts(w)...)
+	return p
+}
+
+// digest shows the first bytes of a digest in groups, "5e0b 77a1 c93d".
+func digest(hex string) string {
+	hex = hex[:min(12, len(hex))]
+	var groups []string
+	for len(hex) > 4 {
+		groups, hex = append(groups, hex[:4]), hex[4:]
+	}
+	return strings.Join(append(groups, hex), " ")
+}
+
+// steps lists the stages, and under each its steps.
+func (s *planScreen) steps(w int) []line {
+	plan := s.prepared.Plan
+	t := table{w: w, columns: []column{
+		{title: "STAGE"}, {title: "WRITES TO", width: min(30, w/3), keep: 3},
+		{title: "BUDGET", width: 6, right: true, keep: 2}, {title: "EXPECT", width: 6, right: true, keep: 1},
+	}}
+	lines := []line{t.titles()}
+	var empty []string
+	for i, stage := range plan.Stages {
+		steps := plan.StepsOf(i)
+		name := fmt.Sprintf("%d %s", i+1, stage.Name)
+		if len(steps) == 0 {
+			empty = append(empty, name)
+			continue
+		}
+		var expected time.Duration
+		for _, step := range steps {
+			expected += time.Duration(step.Expected)
+		}
+		lines = append(lines, t.row("  ", span{name, strong}, span{},
+			span{budget(time.Duration(stage.Budget), "-"), plain}, span{budget(expected, "-"), plain}))
+		for _, step := range steps {
+			says := step.Says
+			if step.Component != "" {
+				says = step.Component + ": " + says
+			}
+			lines = append(lines, t.row("  ", span{"  " + says, plain}, s.writes(step, t.columns[1].width), span{}, span{budget(time.Duration(step.Expected), "-"), faint}))
+		}
+	}
+	if len(empty) > 0 {
+		lines = append(lines, paragraph("", 2, faint, "nothing to do in "+strings.Join(empty, ", "), w, 2)...)
+	}
+	return lines
+}
+
+// writes is where a step writes to, in w cells.
+func (s *planScreen) writes(step recovery.Step, w int) span {
+	var places []string
+	k := plain
+	for _, id := range step.Writes {
+		place := "LIVE " + string(id)
+		look := danger
+		for _, t := range s.prepared.Plan.Targets {
+			if t.ID != id {
+				continue
+			}
+			if place, look = t.Place, plain; !t.Scratch {
+				place, look = "LIVE "+t.Place, danger
+			}
+		}
+		places = append(places, cutLeft(clean(place), w))
+		k = max(k, look)
+	}
+	if len(places) == 0 {
+		return span{"nothing", faint}
+	}
+	return span{strings.Join(places, ", "), k}
+}
+
+// moment is where the run goes back to, component by component.
+func (s *planScreen) moment(w int) []line {
+	const indent = 10
+	plan := s.prepared.Plan
+	var lines []line
+	add := func(name string, k look, text string) {
+		lines = append(lines, paragraph(name, indent, k, text, w, 4)...)
+	}
+	for i, point := range plan.Moment.Points {
+		name := ""
+		if i == 0 {
+			name = "MOMENT"
+		}
+		add(name, plain, fmt.Sprintf("%s: %s; %s, exact to the %s, from %s in %s", point.Component, point.Says,
+			exact(point.Time, s.m.now().Location()), point.Exactness, point.Backup.ID, point.Copy))
+		for _, warning := range point.Warnings {
+			add("", warn, "! "+warning)
+		}
+	}
+	return lines
+}
+
+// facts is what else a person should know before the start.
+func (s *planScreen) facts(w int) []line {
+	const indent = 10
+	plan := s.prepared.Plan
+	var lines []line
+	add := func(name string, k look, text string) {
+		lines = append(lines, paragraph(name, indent, k, text, w, 4)...)
+	}
+	var bytes int64
+	for _, step := range plan.Steps {
+		for _, ref := range step.Reads {
+			bytes += ref.Size
+		}
+	}
+	add("READS", plain, recovery.FormatBytes(bytes)+" from "+sources(plan))
+	expected, known := expectation(plan)
+	switch {
+	case known:
+		add("TIME", plain, "about "+took(expected)+", from earlier runs")
+	default:
+		add("TIME", plain, "not known, no earlier run has timed every step")
+	}
+	for i, warning := range plan.Warnings {
+		name := ""
+		if i == 0 {
+			name = "WARNINGS"
+		}
+		add(name, warn, warning)
+	}
+	for i, n := range plan.NotExecuted {
+		name := ""
+		if i == 0 {
+			name = "NOT DONE"
+		}
+		add(name, warn, n.What+" ("+n.Stage+"): "+n.Why)
+	}
+	return lines
+}
+
+// sources names the copies that a plan reads.
+func sources(plan *recovery.Plan) string {
+	var names []string
+	seen := map[string]bool{}
+	for _, step := range plan.Steps {
+		for _, ref := range step.Reads {
+			if !seen[ref.Copy] {
+				seen[ref.Copy] = true
+				names = append(names, ref.Copy)
+			}
+		}
+	}
+	if len(names) == 0 {
+		return "no copy"
+	}
+	return strings.Join(names, ", ")
+}
+
+// expectation is how long a run should take: the longest way through its steps.
+// It is known only if every step that waits for no person has been timed.
+func expectation(plan *recovery.Plan) (time.Duration, bool) {
+	known := len(plan.Steps) > 0
+	ends := map[string]time.Duration{}
+	var last time.Duration
+	for _, step := range plan.Steps { // steps come after those that they wait for
+		if step.Expected == 0 && step.Kind != recovery.KindTicks {
+			known = false
+		}
+		var start time.Duration
+		for _, id := range step.After {
+			start = max(start, ends[id])
+		}
+		ends[step.ID] = start + time.Duration(step.Expected)
+		last = max(last, ends[step.ID])
+	}
+	return last, known
+}

@@ -1,0 +1,203 @@
+package tui
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"comeback/recovery"
+)
+
+// resultScreen shows how a run ended, the word first, and leads to its report
+// and its signature.
+type resultScreen struct {
+	m   *model
+	run *attached
+	err error
+}
+
+func (s *resultScreen) field() *field { return nil }
+
+// open asks whether the report is signed already.
+func (s *resultScreen) open() tea.Cmd {
+	if s.run.signed != nil {
+		return nil
+	}
+	dir := s.run.session.Dir()
+	type found struct {
+		Signed
+		ok bool
+	}
+	return ask(s.m.ctx, s, func(ctx context.Context) (found, error) {
+		signed, ok, err := s.m.desk.Signature(ctx, dir)
+		return found{signed, ok}, err
+	}, func(f found, err error) tea.Cmd {
+		if s.err = err; f.ok {
+			s.run.signed = &f.Signed
+		}
+		return nil
+	})
+}
+
+func (s *resultScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
+	dir := s.run.session.Dir()
+	switch k.String() {
+	case "r":
+		return s.m.push(newDocument(s.m, "report of run "+s.run.plan.Run, dir+"/report.md")), true
+	case "k":
+		if s.run.signed != nil {
+			return nil, true
+		}
+		return s.m.push(&signScreen{m: s.m, run: s.run, cursor: -1}), true
+	case "v":
+		return s.m.push(newPager(s.m, "how anyone can check this report", s.m.desk.VerifyCommands(dir))), true
+	case "l":
+		return s.m.push(newLog(s.m, s.run)), true
+	case keyEscape:
+		return s.m.home(), true
+	}
+	return nil, false
+}
+
+func (s *resultScreen) page(w, h int) page {
+	a, now := s.run, s.m.now()
+	p := page{
+		system: a.plan.System, aside: a.timing(now), mode: a.mode(), focus: -1,
+		keys:  []binding{{"r", "report"}, {"k", "sign..."}, {"v", "verify"}, {"l", "log"}, {keyEscape, "all systems"}},
+		leave: qQuit,
+	}
+	p.live, p.liveLook = a.live(now.Location())
+	if a.signed != nil {
+		p.keys = append(p.keys[:1:1], p.keys[2:]...)
+	} else {
+		p.note = "ended, unsigned"
+	}
+	word, k := verdict(a)
+	p.body = []line{spread(as(k, word).say("   run "+a.plan.Run), say(fmt.Sprint("exit ", int(a.state.Exit))), w)}
+	if a.state.Says != "" && a.state.Result != recovery.ResultPassed {
+		p.body = append(p.body, paragraph("", 0, plain, a.state.Says, w, 3)...)
+	}
+	if w >= wide {
+		lw := (w - 2) * 55 / 100
+		left := append(append(s.report(lw), nil), s.findings(lw)...)
+		right := append(append(s.times(w-lw-2), nil), s.evidence(w-lw-2)...)
+		p.body = append(append(p.body, nil), beside(left, right, lw, w)...)
+		return p
+	}
+	p.body = append(p.body, s.report(w)...)
+	p.body = append(append(p.body, s.findings(w)...), nil)
+	p.body = append(append(p.body, s.times(w)...), nil)
+	p.body = append(p.body, s.evidence(w)...)
+	return p
+}
+
+// times is what each stage took against its budget; stages that had nothing to
+// do are left out.
+func (s *resultScreen) times(w int) []line {
+	a := s.run
+	t := table{w: w, columns: []column{
+		{title: "STAGE"}, {title: "STATE", width: 11, keep: 1}, {title: "TOOK", width: 6, right: true, keep: 3}, {title: "BUDGET", width: 6, right: true, keep: 2},
+	}}
+	lines := []line{t.titles()}
+	for i, st := range a.state.Stages {
+		if len(a.plan.StepsOf(i)) == 0 {
+			continue
+		}
+		spent := span{"-", plain}
+		state := span{string(st.State), looksOf(st.State)}
+		if !st.Started.IsZero() && !st.Ended.IsZero() {
+			d := st.Ended.Sub(st.Started)
+			spent.text = elapsed(d)
+			if b := time.Duration(st.Budget); b > 0 && d > b {
+				spent.look = warn
+				if st.State == recovery.Done {
+					state = span{"done, LATE", warn}
+				}
+			}
+		}
+		lines = append(lines, t.row("  ", span{fmt.Sprintf("%d %s", i+1, st.Name), plain}, state,
+			spent, span{budget(time.Duration(st.Budget), "-"), plain}))
+	}
+	if a.plan.Mode == recovery.Recovery {
+		return lines
+	}
+	text := "exercised " + elapsed(a.ran(time.Time{}))
+	if rto := time.Duration(a.plan.RTO); rto > 0 {
+		text += ", RTO " + took(rto) + "; a rehearsal's time is not an RTO"
+	}
+	return append(lines, paragraph("", 2, plain, text, w, 2)...)
+}
+
+// findings is what the run proved, and what it did not.
+func (s *resultScreen) findings(w int) []line {
+	const indent = 12
+	a := s.run
+	zone := s.m.now().Location()
+	var lines []line
+	add := func(name string, k look, text string, most int) {
+		lines = append(lines, paragraph(name, indent, k, text, w, most)...)
+	}
+	list := func(name string, k look, items []string) {
+		for i, item := range items {
+			if i > 0 {
+				name = ""
+			}
+			add(name, k, fmt.Sprintf("%d  %s", i+1, item), 3)
+		}
+	}
+	list("FAILED", bad, failures(a))
+	list("EXCEPTIONS", warn, exceptions(a))
+	held, total := a.state.Checks()
+	switch {
+	case total == 0:
+		add("CHECKS", warn, "none in this plan", 1)
+	case held == total:
+		add("CHECKS", good, fmt.Sprintf("%d of %d held", held, total), 1)
+	default:
+		add("CHECKS", bad, fmt.Sprintf("%d of %d held", held, total), 1)
+	}
+	list("NOT CHECKED", warn, notChecked(a))
+	add("MOMENT", plain, "wanted "+a.plan.Moment.Want.Text, 1)
+	for _, r := range a.state.Reached {
+		add("", plain, "reached "+reached(r, zone), 2)
+	}
+	if len(a.state.Reached) == 0 {
+		add("", warn, "not proven to be reached", 1)
+	}
+	text, k := cleanup(a, zone)
+	add("CLEAN-UP", k, text, 3)
+	return lines
+}
+
+// evidence is why the moment counts as reached.
+func (s *resultScreen) evidence(w int) []line {
+	var lines []line
+	name := "EVIDENCE"
+	for _, r := range s.run.state.Reached {
+		for _, e := range r.Evidence {
+			lines = append(lines, paragraph(name, 12, plain, e, w, 3)...)
+			name = ""
+		}
+	}
+	return lines
+}
+
+// report is where the report lies, and who signed it.
+func (s *resultScreen) report(w int) []line {
+	const indent = 12
+	a := s.run
+	lines := []line{as(strong, pad("REPORT", indent)).say(cutLeft(clean(a.session.Dir()), w-indent))}
+	switch {
+	case a.signed != nil:
+		who := a.signed.By + ", " + a.signed.Fingerprint
+		if !a.signed.At.IsZero() {
+			who += ", " + stamp(a.signed.At, s.m.now())
+		}
+		return append(lines, say(pad("", indent)).and(good, "SIGNED").say(" by "+who))
+	case s.err != nil:
+		return append(lines, trouble("REFUSED", s.err, w)...)
+	}
+	return append(lines, say(pad("", indent)).and(warn, "ended, unsigned").say(": not a proof yet, k signs it"))
+}

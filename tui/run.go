@@ -1,0 +1,287 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"comeback/recovery"
+)
+
+// runScreen shows a run while it goes on.
+type runScreen struct {
+	m   *model
+	run *attached
+	// note is the remark that is being typed.
+	note *field
+	err  error
+}
+
+func (s *runScreen) field() *field { return s.note }
+
+func (s *runScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
+	if s.note != nil {
+		switch k.String() {
+		case keyEscape:
+			s.note = nil
+			return nil, true
+		case keyEnter:
+			return s.save(), true
+		}
+		return nil, false
+	}
+	switch k.String() {
+	case "n":
+		if !s.run.over {
+			s.note, s.err = &field{}, nil
+		}
+		return nil, true
+	case "l", "/":
+		log := newLog(s.m, s.run)
+		if k.String() == "/" {
+			log.find = &field{}
+		}
+		return s.m.push(log), true
+	case "w":
+		s.run.looked = ""
+		return nil, true
+	case "S":
+		if !s.run.over {
+			return s.m.push(newStop(s.m, s.run)), true
+		}
+		return nil, true
+	case keyEscape:
+		if s.run.over {
+			return s.m.home(), true
+		}
+		return nil, true // the run goes on; S stops it
+	}
+	return nil, false
+}
+
+// save journals the note.
+func (s *runScreen) save() tea.Cmd {
+	text := s.note.text()
+	s.note = nil
+	if text == "" {
+		return nil
+	}
+	return s.run.ask(s.m, s, recovery.Command{Kind: recovery.DoNote, Text: text}, func(err error) tea.Cmd {
+		s.err = err
+		return nil
+	})
+}
+
+func (s *runScreen) page(w, h int) page {
+	a, now := s.run, s.m.now()
+	p := page{
+		system: a.plan.System, aside: a.timing(now), mode: a.mode(), focus: -1,
+		keys: []binding{{"n", "note"}, {"l", "log"}, {"S", "stop..."}},
+	}
+	if a.state.Stop != nil {
+		p.keys[2].does = "what is left"
+	}
+	p.live, p.liveLook = a.live(now.Location())
+	p.note = s.who()
+	if len(a.state.Waits()) > 0 && !a.over {
+		p.keys = append([]binding{{"w", "what it waits for"}}, p.keys...)
+		p.note = "WAITS FOR YOU: w"
+	}
+	if a.over {
+		p.keys, p.leave = []binding{{"l", "log"}}, binding{keyEscape, "leave"}
+	}
+	var foot []line
+	switch {
+	case s.note != nil:
+		foot = []line{s.note.line("NOTE > ", w)}
+		p.keys, p.leave = []binding{{keyEnter, "keep in the journal"}}, binding{keyEscape, "drop"}
+	case s.err != nil:
+		foot = trouble("REFUSED", s.err, w)
+	case a.over && a.err != nil:
+		foot = trouble("LOST", a.err, w)
+	case a.over && !a.ended():
+		foot = []line{as(bad, "BROKEN OFF").say("  its journal stops here; the program that ran it is gone")}
+	}
+	if w >= wide {
+		lw := 56
+		left := append(s.stages(lw, h-9, true), nil)
+		left = append(left, s.steps(lw, 3)...)
+		p.body = beside(left, s.logLines(w-lw-2, h-len(foot)), lw, w)
+	} else {
+		room := h - len(foot)
+		steps := s.steps(w, 2)
+		p.body = s.stages(w, max(3, room-len(steps)-7), false)
+		p.body = append(append(p.body, nil), steps...)
+		p.body = append(p.body, s.logLines(w, max(3, room-len(p.body)))...)
+	}
+	for len(p.body) < h-len(foot) {
+		p.body = append(p.body, nil)
+	}
+	p.body = append(p.body, foot...)
+	if s.note != nil {
+		p.focus = len(p.body) - 1
+	}
+	return p
+}
+
+// who runs it, and when it should be through.
+func (s *runScreen) who() string {
+	a := s.run
+	who := a.state.Operator
+	if who == "" {
+		who = s.m.operator
+	}
+	switch {
+	case a.over:
+		return ""
+	case !a.state.Cleaning.IsZero():
+		return "cleaning up, " + count(len(a.state.Held()), "claim", "claims") + " left"
+	case a.state.Stop != nil:
+		return a.state.Stop.By + " asked to stop"
+	}
+	text := who + " runs it"
+	if left, known := a.left(s.m.now()); known {
+		text += ", done ~" + s.m.now().Add(left).Format("15:04")
+	}
+	return text
+}
+
+// looksOf maps a state's word to its look.
+func looksOf(p recovery.Progress) look {
+	switch p {
+	case recovery.Done:
+		return good
+	case recovery.Running:
+		return busy
+	case recovery.WaitsFor, recovery.Passed, recovery.Skipped:
+		return warn
+	case recovery.FailedAt:
+		return bad
+	}
+	return faint
+}
+
+// stages is the table of stages in at most h lines, around the current one;
+// with steps it lists those of the stages that are not done, where they fit.
+func (s *runScreen) stages(w, h int, withSteps bool) []line {
+	a, now := s.run, s.m.now()
+	name := 16
+	for _, st := range a.state.Stages {
+		name = max(name, cells(clean(st.Name))+2)
+	}
+	t := table{w: w, columns: []column{
+		{title: "STAGE", width: max(16, min(name, w-56)), keep: 9}, {title: "STATE", width: 11, keep: 8},
+		{title: "TOOK", width: 6, right: true, keep: 5}, {title: "BUDGET", width: 6, right: true, keep: 4}, {title: ""},
+	}}
+	if withSteps {
+		t.columns[0] = column{title: "STAGE"}
+		t.columns = t.columns[:4]
+	}
+	var rows []line
+	current := 0
+	for i := range a.state.Stages {
+		st := &a.state.Stages[i]
+		here := st.State == recovery.Running || st.State == recovery.WaitsFor || st.State == recovery.FailedAt
+		if here {
+			current = len(rows)
+		}
+		spent := span{"", plain}
+		if !st.Started.IsZero() {
+			end := now
+			if !st.Ended.IsZero() {
+				end = st.Ended
+			} else if a.over {
+				end = a.state.At
+			}
+			d := max(0, end.Sub(st.Started))
+			spent.text = elapsed(d)
+			if b := time.Duration(st.Budget); b > 0 && d > b {
+				spent.look = warn
+			}
+		}
+		name := span{fmt.Sprintf("%d %s", i+1, st.Name), plain}
+		if here {
+			name.look = strong
+		}
+		state := span{string(st.State), looksOf(st.State)}
+		if a.over && !a.ended() && st.State == recovery.Running {
+			state = span{"BROKEN OFF", bad}
+		}
+		rows = append(rows, t.row(mark(here), name, state, spent,
+			span{budget(time.Duration(st.Budget), "-"), plain}, span{s.detail(i, spent.look == warn), plain}))
+		if withSteps && len(a.state.Stages)+len(a.state.Steps) < h {
+			for j := range a.state.Steps {
+				if step := &a.state.Steps[j]; step.Step.Stage == i {
+					rows = append(rows, t.row("  ", span{"  " + step.Says, faint}, span{string(step.State), looksOf(step.State)}))
+				}
+			}
+		}
+	}
+	return append([]line{t.titles()}, window(rows, current, max(1, h-1))...)
+}
+
+// detail says what a stage does or waits for.
+func (s *runScreen) detail(stage int, late bool) string {
+	a := s.run
+	var n, at int
+	var now *recovery.StepState
+	for i := range a.state.Steps {
+		st := &a.state.Steps[i]
+		if st.Step.Stage != stage {
+			continue
+		}
+		n++
+		if now == nil && (st.State == recovery.Running || st.WaitsFor != "" || st.State == recovery.FailedAt) {
+			now, at = st, n
+		}
+	}
+	var parts []string
+	if late {
+		parts = append(parts, "OVER BUDGET")
+	}
+	switch {
+	case now == nil:
+	case now.WaitsFor == "ticks":
+		parts = append(parts, "needs a tick from you")
+	case now.WaitsFor != "":
+		parts = append(parts, "needs a decision from you")
+	default:
+		parts = append(parts, fmt.Sprintf("step %d of %d: %s", at, n, now.Says))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// steps shows the progress of at most n running steps.
+func (s *runScreen) steps(w, n int) []line {
+	a, now := s.run, s.m.now()
+	if a.over {
+		return nil
+	}
+	running := a.running()
+	var lines []line
+	for i, st := range running {
+		if i == n {
+			lines = append(lines, as(faint, fmt.Sprintf("%d more steps run", len(running)-n)))
+			break
+		}
+		sample, known := a.samples[st.ID]
+		lines = append(lines, progress(st.Says, sample, known && !sample.At.Before(st.Started), now.Sub(st.Started), w)...)
+	}
+	return lines
+}
+
+// logLines are the newest lines of the log under their title, in h lines.
+func (s *runScreen) logLines(w, h int) []line {
+	lines := []line{as(strong, "LOG").and(faint, "     newest last; l full screen, / find")}
+	log := s.run.log
+	log = log[max(0, len(log)-(h-1)):]
+	for _, l := range log {
+		lines = append(lines, say(l.text).fit(w))
+	}
+	if len(log) == 0 {
+		lines = append(lines, as(faint, "nothing yet"))
+	}
+	return lines
+}

@@ -1,0 +1,155 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"comeback/recovery"
+)
+
+// The functions here bring a console that began with the shop's runbook to a
+// screen, as a person would.
+
+func atHome(d *driver, _ *fakeDesk) {
+	d.sees("b81e")
+	d.sees("never restored")
+}
+
+func toMoment(d *driver, _ *fakeDesk) {
+	d.sees("checked 10:00:00")
+	d.press("enter")
+	d.sees("GO BACK TO WHICH MOMENT?")
+}
+
+func toPlan(d *driver, f *fakeDesk) {
+	toMoment(d, f)
+	d.press("home", "enter", "=before-xid:81214", "enter")
+	d.sees("PLAN 7c31")
+}
+
+func toRun(d *driver, f *fakeDesk) {
+	toPlan(d, f)
+	d.press("enter")
+	d.sees("LOG ")
+}
+
+// started writes the first events of the run.
+func started(f *fakeDesk) {
+	f.session.add(0, recovery.RunStarted{Run: "7c31", System: "shop", Mode: recovery.Rehearsal, Number: 12, Operator: "ops1", Host: "bastion"},
+		recovery.StepStarted{Step: "stop/ticks", Attempt: 1}, recovery.Waiting{Step: "stop/ticks", For: "ticks"})
+}
+
+func ticking(d *driver, f *fakeDesk) {
+	started(f)
+	f.session.add(20*time.Second, recovery.Ticked{Step: "stop/ticks", Item: 0, How: recovery.TickTalkedThrough, By: "ops1"})
+	d.clock = ten.Add(75 * time.Second)
+	d.sees("1 of 2 decided")
+}
+
+func ticked(f *fakeDesk) {
+	started(f)
+	f.session.add(20*time.Second, recovery.Ticked{Step: "stop/ticks", Item: 0, How: recovery.TickTalkedThrough, By: "ops1"},
+		recovery.Ticked{Step: "stop/ticks", Item: 1, How: recovery.TickDone, By: "ops1"})
+	f.session.add(75*time.Second, recovery.StepFinished{Step: "stop/ticks", Outcome: recovery.Outcome{Says: "2 of 2 items decided"}})
+}
+
+func copied(f *fakeDesk) {
+	ticked(f)
+	f.session.add(75*time.Second, recovery.StepStarted{Step: "database/copy", Attempt: 1},
+		recovery.ClaimMade{Step: "database/copy", Resource: recovery.Resource{Kind: recovery.Directory, ID: "/var/tmp/comeback/7c31/database"}},
+		recovery.ClaimMade{Step: "database/copy", Resource: recovery.Resource{Kind: recovery.Cluster, ID: "/var/tmp/comeback/7c31/database/data"}})
+	f.session.add(5*time.Minute, recovery.StepFinished{Step: "database/copy", Outcome: recovery.Outcome{Says: "base backup 14.2 GB copied, manifest holds"}},
+		recovery.StepStarted{Step: "database/replay", Attempt: 1})
+}
+
+// running is in the middle of the replay.
+func running(d *driver, f *fakeDesk) {
+	copied(f)
+	d.clock = ten.Add(6*time.Minute + 20*time.Second)
+	d.sees("database: replay the log")
+	var lines []string
+	for i := range 12 {
+		lines = append(lines, fmt.Sprintf("redo in progress, elapsed time: %d.00 s, current LSN: 3/%X000000, which is 0x%02x of 0x4f", 10*i, 0x50+i, i))
+	}
+	f.session.samples <- recovery.Sample{At: d.clock, Step: "database/replay", Phase: "replay", Done: 41 << 24, Total: 79 << 24, Unit: recovery.InLSN,
+		PerSecond: 8e6, Left: recovery.Duration(75 * time.Second), Note: "at 01:53:12 of 02:41:05", Lines: lines}
+	d.sees("51 %")
+}
+
+func replayed(f *fakeDesk) {
+	copied(f)
+	f.session.add(8*time.Minute, recovery.StepFinished{Step: "database/replay", Outcome: recovery.Outcome{Says: "replayed to 3/7A21F0C8",
+		Reached: &recovery.Reached{Component: "database", Time: time.Date(2026, 11, 23, 2, 41, 5, 907e6, zone), LSN: 0x37A21F0C8, XID: 81213, Timeline: 4,
+			Evidence: []string{"the server says: recovery stopping before WAL location 3/7A21F0C8", "pg_xact_status(81213) is committed, 81214 is in progress"}}}},
+		recovery.StepStarted{Step: "database/prove", Attempt: 1})
+	f.session.add(8*time.Minute+4*time.Second, recovery.StepFinished{Step: "database/prove", Outcome: recovery.Outcome{Says: "stopped exactly there",
+		Exceptions: []string{}}})
+	f.session.add(8*time.Minute+5*time.Second, recovery.StepStarted{Step: "check/orders", Attempt: 1})
+}
+
+func check(name string, held bool, expected, found string) recovery.Outcome {
+	return recovery.Outcome{Says: name, Check: &recovery.CheckResult{Name: name, Held: held, Query: "select count(*) from " + strings.Fields(name)[0], Expected: expected, Found: found}}
+}
+
+// failing waits for a decision about a check.
+func failing(d *driver, f *fakeDesk) {
+	checkFails(f)
+	d.clock = ten.Add(9 * time.Minute)
+	d.sees("CAUSE")
+}
+
+func checkFails(f *fakeDesk) {
+	replayed(f)
+	f.session.add(8*time.Minute+6*time.Second, recovery.StepFinished{Step: "check/orders", Outcome: check("orders came back", true, ">= 40000", "48211")},
+		recovery.StepStarted{Step: "check/carts", Attempt: 1},
+		recovery.StepFailed{Step: "check/carts", Error: `ERROR: relation "carts" does not exist (SQLSTATE 42P01)`, Hint: "the moment may lie after the migration; compare with the one before",
+			Outcome: check("carts are there", false, ">= 1", "no result")},
+		recovery.Waiting{Step: "check/carts", For: "decision"})
+}
+
+// restoreFails waits for a decision about a restore, which cannot be passed.
+func restoreFails(d *driver, f *fakeDesk) {
+	copied(f)
+	f.session.add(6*time.Minute, recovery.StepFailed{Step: "database/replay", Error: "WAL segment 00000004000000030000005C is missing in nearby, between 00000004000000030000005B and 00000004000000030000005D",
+		Hint: "choose a moment before 01:50:44, or put the segment back"}, recovery.Waiting{Step: "database/replay", For: "decision"})
+	d.clock = ten.Add(7 * time.Minute)
+	d.sees("CAUSE")
+}
+
+func cleaned(f *fakeDesk, at time.Duration, ended recovery.RunEnded) {
+	f.session.add(at, recovery.CleanupStarted{},
+		recovery.ClaimReleased{Resource: recovery.Resource{Kind: recovery.Cluster, ID: "/var/tmp/comeback/7c31/database/data"}},
+		recovery.ClaimReleased{Resource: recovery.Resource{Kind: recovery.Directory, ID: "/var/tmp/comeback/7c31/database"}}, ended)
+	f.session.end()
+}
+
+func passed(d *driver, f *fakeDesk) {
+	replayed(f)
+	f.session.add(8*time.Minute+6*time.Second, recovery.StepFinished{Step: "check/orders", Outcome: check("orders came back", true, ">= 40000", "48211")},
+		recovery.StepStarted{Step: "check/carts", Attempt: 1})
+	f.session.add(8*time.Minute+7*time.Second, recovery.StepFinished{Step: "check/carts", Outcome: check("carts are there", true, ">= 1", "310")})
+	cleaned(f, 8*time.Minute+9*time.Second, recovery.RunEnded{Result: recovery.ResultPassed, Exit: recovery.CameBack, Says: "every check held"})
+	d.clock = ten.Add(9 * time.Minute)
+	d.sees("EVERY CHECK HELD")
+}
+
+func withExceptions(d *driver, f *fakeDesk) {
+	checkFails(f)
+	f.session.add(9*time.Minute, recovery.Decided{Step: "check/carts", Choice: recovery.ChooseContinue, Reason: "carts are rebuilt from the sessions", By: "ops1"})
+	cleaned(f, 9*time.Minute+2*time.Second, recovery.RunEnded{Result: recovery.ResultExceptions, Exit: recovery.WithExceptions, Says: "1 check was passed over"})
+	d.clock = ten.Add(10 * time.Minute)
+	d.sees("WITH EXCEPTIONS")
+}
+
+func failed(d *driver, f *fakeDesk) {
+	restoreFails(d, f)
+	f.session.add(8*time.Minute, recovery.Decided{Step: "database/replay", Choice: recovery.ChooseStop, By: "ops1"})
+	f.session.add(8*time.Minute, recovery.CleanupStarted{},
+		recovery.ClaimReleased{Resource: recovery.Resource{Kind: recovery.Cluster, ID: "/var/tmp/comeback/7c31/database/data"}},
+		recovery.ClaimKept{Resource: recovery.Resource{Kind: recovery.Directory, ID: "/var/tmp/comeback/7c31/database"}, Why: "device or resource busy"},
+		recovery.RunEnded{Result: recovery.ResultFailed, Exit: recovery.Failed, Says: "a segment of the log is missing"})
+	f.session.end()
+	d.clock = ten.Add(9 * time.Minute)
+	d.sees("FAILED   run")
+}

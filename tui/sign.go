@@ -1,0 +1,168 @@
+package tui
+
+import (
+	"context"
+
+	tea "charm.land/bubbletea/v2"
+)
+
+// signScreen chooses a key and signs a report with it.
+type signScreen struct {
+	m    *model
+	run  *attached
+	keys []Key
+	// have says that keys is known. The row after the last key creates one.
+	have   bool
+	cursor int
+	// passphrase is typed for the chosen key.
+	passphrase *field
+	busy       string
+	err        error
+}
+
+func (s *signScreen) field() *field { return s.passphrase }
+
+func (s *signScreen) close() {
+	if s.passphrase != nil {
+		s.passphrase.wipe()
+	}
+}
+
+func (s *signScreen) open() tea.Cmd {
+	return ask(s.m.ctx, s, s.m.desk.Keys, func(keys []Key, err error) tea.Cmd {
+		s.keys, s.err, s.have = keys, err, true
+		return nil
+	})
+}
+
+func (s *signScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
+	if s.busy != "" {
+		return nil, true
+	}
+	if s.passphrase != nil {
+		switch k.String() {
+		case keyEscape:
+			s.passphrase.wipe()
+			s.passphrase, s.err = nil, nil
+			return nil, true
+		case keyEnter:
+			secret := s.passphrase.take()
+			s.passphrase = nil
+			return s.sign(s.keys[s.cursor], secret), true
+		}
+		return nil, false
+	}
+	if !s.have {
+		return nil, false
+	}
+	if cursor, ok := move(k.String(), s.cursor, len(s.keys)+1, 8); ok {
+		s.cursor = cursor
+		return nil, true
+	}
+	if k.String() != keyEnter {
+		return nil, false
+	}
+	s.err = nil
+	switch {
+	case s.cursor < 0:
+	case s.cursor == len(s.keys):
+		return s.create(), true
+	case s.keys[s.cursor].Locked:
+		s.passphrase = &field{secret: true}
+	default:
+		return s.sign(s.keys[s.cursor], nil), true
+	}
+	return nil, true
+}
+
+// create makes a key and puts the cursor on it; it does not sign yet.
+func (s *signScreen) create() tea.Cmd {
+	s.busy = "creating a key .."
+	return ask(s.m.ctx, s, s.m.desk.CreateKey, func(key Key, err error) tea.Cmd {
+		s.busy, s.err = "", err
+		if err == nil {
+			s.keys = append(s.keys, key)
+			s.cursor = len(s.keys) - 1
+		}
+		return nil
+	})
+}
+
+// sign signs the report; the passphrase is wiped whatever comes of it.
+func (s *signScreen) sign(key Key, passphrase []byte) tea.Cmd {
+	s.busy = "signing .. if the key asks for a touch, give it"
+	dir := s.run.session.Dir()
+	return ask(s.m.ctx, s, func(ctx context.Context) (Signed, error) {
+		defer clear(passphrase)
+		return s.m.desk.Sign(ctx, dir, key, passphrase)
+	}, func(signed Signed, err error) tea.Cmd {
+		s.busy, s.err = "", err
+		if err != nil {
+			return nil
+		}
+		s.run.signed = &signed
+		return s.m.back()
+	})
+}
+
+func (s *signScreen) page(w, h int) page {
+	a, now := s.run, s.m.now()
+	p := page{
+		system: a.plan.System, aside: a.timing(now), mode: a.mode(), focus: -1, note: s.busy,
+		keys: []binding{{keyEnter, "sign with it"}}, leave: escBack,
+	}
+	p.live, p.liveLook = a.live(now.Location())
+	word, k := verdict(a)
+	p.body = []line{as(strong, "SIGN THE REPORT of run "+a.plan.Run).say("   ").and(k, word), nil}
+	if !s.have {
+		p.body = append(p.body, as(faint, "looking for keys .."))
+		p.keys = nil
+		return p
+	}
+	t := table{w: w, columns: []column{
+		{title: "KEY", width: 20, keep: 9}, {title: "TYPE", width: 12, keep: 2}, {title: "FINGERPRINT", width: 20, keep: 3}, {title: "FROM"},
+	}}
+	if w < 60 {
+		t.columns[0].width = 12
+	}
+	p.body = append(p.body, t.titles())
+	for i, key := range s.keys {
+		k := plain
+		if i == s.cursor {
+			k, p.focus = strong, len(p.body)
+		}
+		from := key.From
+		if key.Locked {
+			from += ", asks for its passphrase"
+		}
+		p.body = append(p.body, t.row(mark(i == s.cursor), span{key.Name, k}, span{key.Type, plain}, span{key.Fingerprint, plain}, span{from, plain}))
+	}
+	k = plain
+	if s.cursor == len(s.keys) {
+		k, p.focus = strong, len(p.body)
+		p.keys[0].does = "create a key"
+	}
+	p.body = append(p.body, as(k, mark(s.cursor == len(s.keys))+"create a key"), nil)
+	p.body = append(p.body, s.meaning(w)...)
+	if s.passphrase != nil {
+		p.body = append(p.body, nil, s.passphrase.line("PASSPHRASE > ", w))
+		p.focus = len(p.body) - 1
+		p.keys, p.leave = []binding{{keyEnter, "sign"}}, binding{keyEscape, "drop"}
+	}
+	if s.err != nil {
+		p.body = append(append(p.body, nil), trouble("REFUSED", s.err, w)...)
+		if s.passphrase == nil {
+			p.focus = len(p.body) - 1
+		}
+	}
+	return p
+}
+
+// meaning is what a signature proves, and what it does not.
+func (s *signScreen) meaning(w int) []line {
+	text := "The signature proves that the holder of this key vouches for exactly these bytes: report, journal, plan, runbook and artifacts. Readers check it against their own list of signers."
+	if s.cursor == len(s.keys) {
+		text = "A new key proves that nothing was changed since it signed. It says nothing of who you are until a colleague has put its public half on the list of signers that readers use."
+	}
+	return paragraph("", 2, faint, text, w, 4)
+}

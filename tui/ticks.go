@@ -1,0 +1,94 @@
+package tui
+
+import (
+	"fmt"
+
+	tea "charm.land/bubbletea/v2"
+
+	"comeback/recovery"
+)
+
+// nextTick is the first item that nobody has decided.
+func (s *waitingScreen) nextTick(st *recovery.StepState) int {
+	for i, tick := range st.Ticks {
+		if tick.How == "" {
+			return i
+		}
+	}
+	return 0
+}
+
+func (s *waitingScreen) keyTicks(k tea.KeyPressMsg, st *recovery.StepState) (tea.Cmd, bool) {
+	if cursor, ok := move(k.String(), s.cursor, len(st.Ticks), 8); ok {
+		s.cursor = cursor
+		return nil, true
+	}
+	c := recovery.Command{Kind: recovery.DoTick, Step: s.id, Item: s.cursor}
+	open := s.cursor < len(st.Ticks) && st.Ticks[s.cursor].How == "" && !s.asking
+	switch k.String() {
+	case keySpace:
+		c.How = recovery.TickDone
+	case "t":
+		if s.run.plan.Mode != recovery.Rehearsal {
+			return nil, false
+		}
+		c.How = recovery.TickTalkedThrough
+	case "n":
+		c.How = recovery.TickNotDone
+		if open {
+			s.pending, s.reason = c, &field{}
+		}
+		return nil, true
+	default:
+		return nil, false
+	}
+	if !open {
+		return nil, true
+	}
+	return s.send(c), true
+}
+
+// ticks shows the items that a person decides.
+func (s *waitingScreen) ticks(p *page, st *recovery.StepState, head line, w int) {
+	ticked := 0
+	for _, tick := range st.Ticks {
+		if tick.How != "" {
+			ticked++
+		}
+	}
+	p.body = []line{spread(head, say(fmt.Sprintf("%d of %d decided", ticked, len(st.Ticks))), w), nil}
+	if i := st.Step.Stage; i >= 0 && i < len(s.run.state.Stages) {
+		stage := s.run.state.Stages[i]
+		if stage.Owner != "" {
+			p.body = append(p.body, paragraph("OWNER", 10, plain, stage.Owner, w, 1)...)
+		}
+		if stage.Prose != "" {
+			p.body = append(p.body, paragraph("RUNBOOK", 10, plain, stage.Prose, w, 5)...)
+		}
+		if stage.Owner+stage.Prose != "" {
+			p.body = append(p.body, nil)
+		}
+	}
+	zone := s.m.now().Location()
+	for i, tick := range st.Ticks {
+		box, by, k := "[ ] ", "", plain
+		if tick.How != "" {
+			box = map[string]string{recovery.TickDone: "[x] ", recovery.TickTalkedThrough: "[t] ", recovery.TickNotDone: "[-] "}[tick.How]
+			by = tick.By + " " + tick.At.In(zone).Format("15:04:05")
+			if tick.How != recovery.TickDone {
+				by = tick.How + ", " + by
+			}
+		}
+		if i == s.cursor {
+			k, p.focus = strong, len(p.body)
+		}
+		p.body = append(p.body, spread(as(k, mark(i == s.cursor)+box+clean(tick.Text)), as(faint, by), w))
+		if tick.Note != "" {
+			p.body = append(p.body, paragraph("", 6, warn, "because "+tick.Note, w, 2)...)
+		}
+	}
+	p.keys = []binding{{keySpace, "done"}, {"t", "talked through"}, {"n", "not done, why"}, {"l", "log"}, {"S", "stop..."}}
+	if s.run.plan.Mode != recovery.Rehearsal {
+		p.keys = append(p.keys[:1:1], p.keys[2:]...)
+	}
+}
