@@ -10,9 +10,9 @@ type Counts map[string]int64
 
 func (c Counts) String() string {
 	var parts []string
-	for _, table := range []string{"orders", "order_items", "customers", "carts", "uploads"} {
-		if n, ok := c[table]; ok {
-			parts = append(parts, Thousands(n)+" "+strings.ReplaceAll(table, "_", " "))
+	for _, t := range [][2]string{{"orders", "orders"}, {"order_items", "items"}, {"customers", "customers"}, {"carts", "carts"}, {"uploads", "uploads"}} {
+		if n, ok := c[t[0]]; ok {
+			parts = append(parts, Thousands(n)+" "+t[1])
 		}
 	}
 	return strings.Join(parts, ", ")

@@ -392,7 +392,7 @@ func TestShop_ArchivedSaysWhatFails(t *testing.T) {
 
 func TestCounts_String(t *testing.T) {
 	c := shop.Counts{"orders": 1048211, "order_items": 12, "customers": 1000}
-	if got, want := c.String(), "1 048 211 orders, 12 order items, 1 000 customers"; got != want {
+	if got, want := c.String(), "1 048 211 orders, 12 items, 1 000 customers"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	if keys := slices.Sorted(maps.Keys(c)); len(keys) != 3 {
