@@ -13,7 +13,7 @@ var hints = []struct {
 	says *regexp.Regexp
 	do   string
 }{
-	{regexp.MustCompile(noSpace), "make room on the disk that holds scratch, or give scratch another place, then retry"},
+	{regexp.MustCompile(`(?i)` + noSpace), "make room on the disk that holds scratch, or give scratch another place, then retry"},
 	{regexp.MustCompile(`Disk quota exceeded`), "raise the quota of the user that the server runs as, or give scratch another place, then retry"},
 	{regexp.MustCompile(`database files are incompatible with server`), "install the PostgreSQL major that made the backup"},
 	{regexp.MustCompile(`could not (create|map|resize) .*shared memory`), "free some memory (or enlarge /dev/shm), then retry"},

@@ -18,6 +18,8 @@ func TestServerLog_Words(t *testing.T) {
 		"panic beats fatal":                       {"2026-11-22 02:41:07.221 UTC [7] FATAL:  first\n2026-11-22 02:41:07.300 UTC [7] PANIC:  second", "second"},
 		"full disk beats all": {"2026-11-22 02:41:07.221 UTC [7] ERROR:  could not extend file \"base/5/1\": No space left on device\n" +
 			"2026-11-22 02:41:07.300 UTC [7] PANIC:  second", `could not extend file "base/5/1": No space left on device`},
+		"crash": {"2026-11-22 02:41:07.221 UTC [7] LOG:  server process (PID 9) was terminated by signal 11: Segmentation fault\n" +
+			"2026-11-22 02:41:07.300 UTC [7] LOG:  terminating any other active server processes", "server process (PID 9) was terminated by signal 11: Segmentation fault"},
 		"before the log": {"/usr/lib/postgresql/15/bin/postgres: could not find the database system\nExpected to find it in \"/x\",",
 			`could not find the database system Expected to find it in "/x",`},
 	} {

@@ -61,7 +61,11 @@ func (l *serverLog) add(raw string) LogLine {
 	if l.full == "" && strings.Contains(line.Text, noSpace) {
 		l.full = line.Text
 	}
-	switch level := levels[line.Severity]; {
+	level := levels[line.Severity]
+	if crash.MatchString(line.Text) {
+		level = levels["FATAL"]
+	}
+	switch {
 	case level > l.causeLevel && !echo(line.Text):
 		l.cause, l.causeLevel, l.open, l.early = line.Text, level, true, line.Early
 		if strings.HasSuffix(line.Text, "contains errors") && l.last != "" {
@@ -82,6 +86,9 @@ func (l *serverLog) add(raw string) LogLine {
 	}
 	return line
 }
+
+// crash is how the postmaster tells of a process that died, as a LOG line.
+var crash = regexp.MustCompile(`^[a-z ]+ \(PID \d+\) was terminated by signal`)
 
 // echo reports whether a FATAL line is a session's, not the server's.
 func echo(text string) bool {

@@ -24,19 +24,24 @@ func ScratchSettings() map[string]string {
 		"shared_preload_libraries":  "",
 		"session_preload_libraries": "",
 		"local_preload_libraries":   "",
+		// A server that crashes says so once and ends, instead of going on
+		// with a database that nobody knows the state of.
+		"restart_after_crash": "off",
 		// What the log says is read by a program.
-		"log_destination":    "stderr",
-		"logging_collector":  "off",
-		"log_line_prefix":    "%m [%p] ",
-		"log_timezone":       "UTC",
-		"lc_messages":        "C",
-		"timezone":           "UTC",
-		"log_min_messages":   "warning",
-		"log_checkpoints":    "on",
-		"log_statement":      "none",
-		"log_connections":    "off",
-		"log_disconnections": "off",
-		"cluster_name":       "comeback",
+		"log_destination":   "stderr",
+		"logging_collector": "off",
+		"log_line_prefix":   "%m [%p] ",
+		"log_timezone":      "UTC",
+		"lc_messages":       "C",
+		"timezone":          "UTC",
+		"log_min_messages":  "warning",
+		"log_checkpoints":   "on",
+		"log_statement":     "none",
+		// Statements hold secrets and people's data.
+		"log_min_error_statement": "panic",
+		"log_connections":         "off",
+		"log_disconnections":      "off",
+		"cluster_name":            "comeback",
 	}
 }
 
