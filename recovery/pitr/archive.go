@@ -1,0 +1,177 @@
+package pitr
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"comeback/recovery"
+)
+
+// index is the archived WAL of one cluster, sorted.
+type index struct {
+	Archive
+	// segments holds, by timeline and in order, one file per segment.
+	segments map[uint32][]File
+	partials map[uint32][]File
+	labels   map[string]File
+	// forks are the ancestors of a timeline, by its number; a timeline
+	// without a readable .history file is not in it.
+	forks map[uint32][]fork
+}
+
+// maxHistories bounds how many .history files are read.
+const maxHistories = 1000
+
+// newIndex sorts an archive and reads its .history files. What is wrong with
+// them is found, not an error.
+func newIndex(ctx context.Context, r Repository, a Archive) (*index, []recovery.Finding, error) {
+	x := &index{Archive: a, segments: map[uint32][]File{}, partials: map[uint32][]File{},
+		labels: map[string]File{}, forks: map[uint32][]fork{1: nil}}
+	x.learnSize()
+	var histories []File
+	for _, f := range a.Files {
+		switch f.Kind {
+		case Segment:
+			x.segments[f.Timeline] = append(x.segments[f.Timeline], f)
+		case Partial:
+			x.partials[f.Timeline] = append(x.partials[f.Timeline], f)
+		case Label:
+			x.labels[f.Name()] = f
+		case History:
+			histories = append(histories, f)
+		}
+	}
+	if x.SegmentSize > 0 {
+		for timeline, files := range x.segments {
+			x.segments[timeline] = sorted(files, x.SegmentSize)
+		}
+		for timeline, files := range x.partials {
+			x.partials[timeline] = sorted(files, x.SegmentSize)
+		}
+	}
+	findings, err := x.readHistories(ctx, r, histories)
+	return x, findings, err
+}
+
+// learnSize tells the size of segments from the sizes of raw objects where no
+// header told it: the most frequent one that is possible.
+func (x *index) learnSize() {
+	if x.SegmentSize > 0 {
+		return
+	}
+	counts := map[int64]int{}
+	for _, f := range x.Files {
+		if f.Kind == Segment && f.Packing == Plain && validSegmentSize(f.Object.Size) {
+			counts[f.Object.Size]++
+		}
+	}
+	for size, n := range counts {
+		if n > counts[x.SegmentSize] || n == counts[x.SegmentSize] && size > x.SegmentSize {
+			x.SegmentSize = size
+		}
+	}
+}
+
+// sorted puts files in the order of the log and keeps the best of those with
+// the same name.
+func sorted(files []File, size int64) []File {
+	slices.SortStableFunc(files, func(a, b File) int {
+		return cmp.Or(cmp.Compare(a.Seg(size), b.Seg(size)), cmp.Compare(rank(a, size), rank(b, size)))
+	})
+	return slices.CompactFunc(files, func(a, b File) bool { return a.Seg(size) == b.Seg(size) })
+}
+
+// rank orders objects of the same segment: those without a fault first, among
+// them those that need no unpacking.
+func rank(f File, size int64) int {
+	switch {
+	case fault(f, size) != "":
+		return 2
+	case f.Packing == Plain:
+		return 0
+	}
+	return 1
+}
+
+// fault says what a listing shows to be wrong with a segment; "" if nothing.
+func fault(f File, size int64) string {
+	switch {
+	case f.Inside:
+		return ""
+	case f.Object.Size == 0:
+		return "empty"
+	case f.Packing == Plain && f.Object.Size != size:
+		return "wrong size"
+	}
+	return ""
+}
+
+// usable reports whether an unfinished segment can stand for the finished one:
+// pg_receivewal writes it in its full size, but not where it compresses.
+func usable(f File, size int64) bool {
+	return fault(f, size) == "" && f.Packing == Plain
+}
+
+func (x *index) readHistories(ctx context.Context, r Repository, histories []File) ([]recovery.Finding, error) {
+	var findings []recovery.Finding
+	slices.SortFunc(histories, func(a, b File) int { return cmp.Compare(a.Timeline, b.Timeline) })
+	for _, f := range histories[:min(len(histories), maxHistories)] {
+		forks, err := readHistory(ctx, r, f)
+		if err != nil && broken(ctx, err) {
+			return nil, fmt.Errorf("read %s: %w", f.Object.Key, err)
+		}
+		if err == nil {
+			x.forks[f.Timeline] = forks
+			continue
+		}
+		findings = append(findings, recovery.Finding{Object: f.Object.Key,
+			Says: fmt.Sprintf("the history of timeline %d cannot be read: %v", f.Timeline, err),
+			Do:   "copy the file from the server's pg_wal again"})
+	}
+	for _, timeline := range slices.Sorted(maps.Keys(x.segments)) {
+		if _, ok := x.forks[timeline]; !ok {
+			findings = append(findings, recovery.Finding{Object: x.segments[timeline][0].Object.Key,
+				Says: fmt.Sprintf("timeline %d has segments but no %08X.history, so nobody knows where it branched off", timeline, timeline),
+				Do:   "copy the file from the server's pg_wal into the archive"})
+		}
+	}
+	return findings, nil
+}
+
+func readHistory(ctx context.Context, r Repository, f File) ([]fork, error) {
+	in, err := r.Open(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	text, err := io.ReadAll(io.LimitReader(in, 1<<20))
+	if err != nil {
+		return nil, err
+	}
+	return parseHistory(string(text))
+}
+
+// branches lists every history of the cluster that the archive knows, that of
+// the newest timeline first. A timeline without a history of its own is one
+// where it is the only thing known: a cluster restored long ago.
+func (x *index) branches(also ...uint32) []branch {
+	known := map[uint32]bool{}
+	for timeline := range x.forks {
+		known[timeline] = timeline > 1 || len(x.segments[1]) > 0
+	}
+	for _, timeline := range also {
+		known[timeline] = true
+	}
+	var all []branch
+	for _, timeline := range slices.Sorted(maps.Keys(known)) {
+		if known[timeline] {
+			all = append(all, newBranch(timeline, x.forks[timeline]))
+		}
+	}
+	slices.Reverse(all)
+	return all
+}

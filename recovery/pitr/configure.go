@@ -1,0 +1,136 @@
+package pitr
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"comeback/recovery"
+	"comeback/recovery/postgres"
+)
+
+// atLeast are the settings that must be as large as they were on the source,
+// at any point of the log that is replayed.
+type atLeast map[string]int
+
+// sourceSettings are those of the source when the backup was made.
+func sourceSettings(c postgres.Control) atLeast {
+	return atLeast{
+		"max_connections":           c.MaxConnections,
+		"max_worker_processes":      c.MaxWorkerProcesses,
+		"max_wal_senders":           c.MaxWALSenders,
+		"max_prepared_transactions": c.MaxPreparedXacts,
+		"max_locks_per_transaction": c.MaxLocksPerXact,
+	}
+}
+
+// raise takes over what the server says it lacks; it reports whether that
+// changes anything.
+func (a atLeast) raise(lacking map[string]int) bool {
+	changed := false
+	for name, n := range lacking {
+		if n > a[name] {
+			a[name] = n
+			changed = true
+		}
+	}
+	return changed
+}
+
+// serveSettings are those of the restored server, while it recovers and after.
+func serveSettings(sizes atLeast) map[string]string {
+	s := map[string]string{
+		"wal_level":          "replica",
+		"hot_standby":        "on",
+		"shared_buffers":     "256MB",
+		"max_wal_size":       "2GB",
+		"checkpoint_timeout": "5min",
+		// Scratch only: a crash of the machine loses the cluster.
+		"fsync":              "off",
+		"full_page_writes":   "off",
+		"synchronous_commit": "off",
+	}
+	for name, n := range sizes {
+		s[name] = strconv.Itoa(n)
+	}
+	return s
+}
+
+// recoverySettings tell the server where to stop, and to wait there.
+func recoverySettings(args replayArgs, major int) map[string]string {
+	s := map[string]string{
+		"restore_command":           restoreCommand,
+		"recovery_target_lsn":       args.Stop.String(),
+		"recovery_target_inclusive": strconv.FormatBool(args.Inclusive),
+		"recovery_target_timeline":  strconv.FormatUint(uint64(args.Timeline), 10),
+		"recovery_target_action":    "pause",
+	}
+	if major >= 15 {
+		s["log_startup_progress_interval"] = "1s"
+	}
+	return s
+}
+
+// configureRecovery writes the configuration of a recovery. Nothing of the
+// source's configuration is left in force.
+func configureRecovery(c postgres.Cluster, args replayArgs, sizes atLeast) error {
+	settings := serveSettings(sizes)
+	maps.Copy(settings, recoverySettings(args, c.Tools.Major))
+	if err := c.Configure(settings); err != nil {
+		return err
+	}
+	// Servers from 12 on refuse to start beside it.
+	conf := filepath.Join(c.Data, "recovery.conf")
+	if err := os.Rename(conf, conf+".source"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("set recovery.conf aside: %w", err)
+	}
+	signal := filepath.Join(c.Data, "recovery.signal")
+	if err := os.WriteFile(signal, nil, 0o600); err != nil {
+		return fmt.Errorf("ask for a recovery: %w", err)
+	}
+	return ownFile(signal, c.Owner)
+}
+
+func ownFile(path string, u recovery.User) error {
+	if u.UID < 0 {
+		return nil
+	}
+	if err := os.Lchown(path, u.UID, u.GID); err != nil {
+		return fmt.Errorf("give %s to %s: %w", path, u.Name, err)
+	}
+	return nil
+}
+
+// placeExe puts a copy of this program where the server's user can start it:
+// the place it was installed in may be closed to that user, and may get another
+// version while the run lasts.
+func placeExe(from, to string, owner recovery.User) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("copy this program into scratch: %w", err)
+		}
+	}()
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	temp := to + ".new"
+	out, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o700)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	if err = errors.Join(err, out.Close()); err != nil {
+		return err
+	}
+	if err := ownFile(temp, owner); err != nil {
+		return err
+	}
+	return os.Rename(temp, to)
+}

@@ -1,0 +1,151 @@
+package pitr
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"comeback/recovery"
+	"comeback/recovery/postgres"
+	"comeback/storage"
+)
+
+const copyName = "pitr.copy"
+
+// copyKind copies a base backup into the scratch target and proves it against
+// its manifest. What makes the cluster startable comes last. An interruption
+// leaves a directory that cannot be started; doing the step again replaces it.
+type copyKind struct{ *engine }
+
+func (copyKind) Name() string              { return copyName }
+func (copyKind) Restart() recovery.Restart { return recovery.Repeat }
+
+func (k copyKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery.Outcome, error) {
+	var args copyArgs
+	if err := s.Decode(&args); err != nil {
+		return recovery.Outcome{}, err
+	}
+	base := args.Facts.Base
+	base.Objects = args.Objects
+	tools, err := k.Tools(args.Facts.Line.Major)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	handle, err := env.Target(ctx, args.Target)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	store, err := env.Store(ctx, args.Copy)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	repo, err := openRepository(args.Facts.Layout, store, k.Read)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	cluster := clusterIn(handle, tools)
+	if err := cluster.Claim(ctx, env); err != nil {
+		return recovery.Outcome{}, err
+	}
+	t, err := newTree(handle.Dir, handle.Owner)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	defer t.Close()
+	var total int64
+	for _, o := range base.Objects {
+		total += o.Size
+	}
+	meter := env.Meter()
+	meter.Phase("copy the base backup", total, recovery.InBytes)
+	err = repo.Unpack(ctx, base, t.put, func(n int) { meter.Add(int64(n)) })
+	if err == nil {
+		meter.Phase("prove the base backup", 0, recovery.NoUnit)
+		err = t.finish()
+	}
+	if err != nil {
+		return recovery.Outcome{}, copyFailed(ctx, tools, base, err)
+	}
+	if err := checkCluster(ctx, cluster, args.Facts); err != nil {
+		return recovery.Outcome{}, err
+	}
+	return t.outcome(base, args.Facts), nil
+}
+
+// clusterIn is the cluster in a scratch target.
+func clusterIn(h recovery.Handle, tools postgres.Tools) postgres.Cluster {
+	return postgres.Cluster{Data: filepath.Join(h.Dir, dataDir), Owner: h.Owner, Tools: tools}
+}
+
+// copyFailed gives a failure its next step.
+func copyFailed(ctx context.Context, tools postgres.Tools, b Base, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("copy base backup %s: %w", b.ID, context.Cause(ctx))
+	}
+	hint := recovery.HintOf(err)
+	switch {
+	case hint != "":
+	case errors.Is(err, storage.ErrCorrupt):
+		hint = "choose another base backup, or the same from another copy, and find out what damaged this one"
+	case errors.Is(err, storage.ErrChanged), errors.Is(err, storage.ErrNotExist):
+		hint = "find out who writes to the copy, then make a new plan"
+	case errors.Is(err, storage.ErrUnavailable):
+		hint = "check the network and the copy's endpoint, then retry: nothing is proven to be missing"
+	case errors.Is(err, storage.ErrDenied), errors.Is(err, storage.ErrExpired):
+		hint = "renew the credentials, then retry"
+	default:
+		if hint = tools.HintFor(err.Error()); hint == "" {
+			hint = "read the step's log, then retry"
+		}
+	}
+	return recovery.Errorf(hint, "copy base backup %s: %w", b.ID, err)
+}
+
+// checkCluster proves that what was copied is the cluster that the point was
+// resolved for.
+func checkCluster(ctx context.Context, c postgres.Cluster, f pointFacts) error {
+	version, err := os.ReadFile(filepath.Join(c.Data, "PG_VERSION"))
+	if err != nil {
+		return fmt.Errorf("read the version of the base backup: %w", err)
+	}
+	if v := strings.TrimSpace(string(version)); v != strconv.Itoa(c.Tools.Major) {
+		return recovery.Errorf("install PostgreSQL "+v+", and choose the moment again",
+			"base backup %s is of PostgreSQL %s, and its log of %d", f.Base.ID, v, c.Tools.Major).WithExit(recovery.Refused)
+	}
+	control, err := postgres.ReadControl(ctx, c.Tools, c.Data)
+	if err != nil {
+		return err
+	}
+	if control.SystemIdentifier != f.Line.System {
+		return recovery.Errorf("name the right archive with the setting wal, then make a new plan",
+			"the WAL archive belongs to another cluster: its system identifier is %s, that of base backup %s is %s",
+			f.Line.System, f.Base.ID, control.SystemIdentifier).WithExit(recovery.Refused)
+	}
+	return nil
+}
+
+// outcome says what was copied and how it was proven.
+func (t *tree) outcome(b Base, f pointFacts) recovery.Outcome {
+	o := recovery.Outcome{Facts: map[string]string{
+		"base backup":       b.ID,
+		"system identifier": f.Line.System,
+		"server version":    fmt.Sprint(f.Line.Major),
+		"files":             strconv.Itoa(len(t.written)),
+		"bytes":             strconv.FormatInt(t.size, 10),
+	}}
+	o.Says = fmt.Sprintf("base backup %s copied: %d files, %s", b.ID, len(t.written), recovery.FormatBytes(t.size))
+	if t.manifest == nil {
+		o.Remarks = append(o.Remarks, fmt.Sprintf("base backup %s has no backup_manifest, so its files could not be compared with what the server read", b.ID))
+	} else {
+		o.Says += "; every checksum of its manifest holds"
+		o.Facts["manifest"] = "every file matches backup_manifest"
+	}
+	if t.foreign > 0 {
+		o.Says += fmt.Sprintf("; %d files that the manifest does not list were left out", t.foreign)
+	}
+	return o
+}

@@ -1,0 +1,24 @@
+// Package pitr restores a PostgreSQL cluster to a point in time: a base backup
+// and the archived write-ahead log (WAL) that follows it.
+//
+// It promises to stop exactly. A moment is resolved, before anything long is
+// copied, to a position in the log that stands between two transactions; the
+// server is told that position and nothing else, and the step ends well only
+// when the server proves that it stands there: by what it has replayed, by the
+// state of the transactions on both sides, and by the history of the timeline
+// that it opens. It never guesses a time, and a missing segment, a failing
+// network and the end of the archive stay three different things.
+//
+// The order of work:
+//
+//	survey.go   what a copy holds: base backups, the archive, windows with gaps
+//	resolve.go  from what was asked for to a point
+//	plan.go     the steps that lead there
+//	copy.go     pitr.copy: the base backup, verified, into scratch
+//	replay.go   pitr.replay: feed, watch, prove, open
+//
+// A [Repository] is the form in which base backups and WAL are stored. The
+// native one is what pg_basebackup and archive_command leave behind.
+//
+// The package never writes to a copy, and never lets a server archive.
+package pitr

@@ -1,0 +1,145 @@
+package pitr
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/postgres"
+	"comeback/storage"
+)
+
+// name is the engine's, for `with:`.
+const name = "pitr"
+
+// Options are what the engine needs from outside.
+type Options struct {
+	// Exe is the program that restore_command starts as `Exe wal fetch NAME
+	// PATH`: this program itself. It must call FetchClient.
+	Exe string
+	// Temp is the directory in which log is unpacked while it is searched;
+	// empty is the system's. It takes up to some hundred megabytes.
+	Temp string
+	// Tools finds the programs of a major; nil is postgres.FindTools.
+	Tools func(major int) (postgres.Tools, error)
+	// Read says how objects are read; its Progress is not used.
+	Read storage.ReadOptions
+	// Now is the clock; nil is the system's.
+	Now func() time.Time
+}
+
+// engine implements recovery.Engine.
+type engine struct{ Options }
+
+// New makes the engine.
+func New(o Options) recovery.Engine {
+	if o.Tools == nil {
+		o.Tools = postgres.FindTools
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &engine{o}
+}
+
+// Schema lists the settings of a component.
+func (e *engine) Schema() recovery.Schema {
+	return recovery.Schema{Engine: name, Kind: recovery.Postgres, Keys: []recovery.Key{
+		{Name: "url", Doc: "the live database's connection string; its path names the database, its user the superuser", Example: "${DATABASE_URL}"},
+		{Name: "prefix", Doc: "where base backups and WAL lie in the copy; everywhere if not set", Example: "pg/main"},
+		{Name: "backups", Doc: "where base backups lie in the copy, instead of prefix", Example: "base"},
+		{Name: "wal", Doc: "where the WAL archive lies in the copy, instead of prefix", Example: "wal"},
+		{Name: "timeline", Doc: "the timeline to follow where the archive holds several; the newest if not set", Example: "1"},
+		{Name: "database", Doc: "the database that checks look at, where the cluster has several", Example: "shop"},
+		{Name: "superuser", Doc: "the superuser of the restored cluster, if it is not postgres", Example: "admin"},
+	}}
+}
+
+// Kinds are the steps that Plan uses.
+func (e *engine) Kinds() []recovery.Kind {
+	return []recovery.Kind{copyKind{e}, replayKind{e}}
+}
+
+// native opens a copy in the native form as the component's settings say.
+func (e *engine) native(c recovery.Component, store storage.Store) *native {
+	under := func(key string) string {
+		p := c.Settings.Text(key)
+		if p == "" {
+			p = c.Settings.Text("prefix")
+		}
+		if p = strings.Trim(p, "/"); p != "" {
+			p += "/"
+		}
+		return p
+	}
+	return &native{store: store, backups: under("backups"), wal: under("wal"), read: e.Read}
+}
+
+// wantedTimeline reads the setting timeline; 0 is the newest.
+func wantedTimeline(c recovery.Component) (uint32, error) {
+	text := c.Settings.Text("timeline")
+	if text == "" || text == "latest" || text == "newest" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil || n == 0 {
+		return 0, recovery.Errorf("give the number of a timeline, like 1, or leave it out for the newest",
+			"the setting timeline of %s is %q", c.Name, text).WithExit(recovery.Usage)
+	}
+	return uint32(n), nil
+}
+
+// facts are what the engine keeps with a backup of a survey.
+type facts struct {
+	Layout Layout  `json:"layout"`
+	Base   Base    `json:"base"`
+	Line   lineage `json:"line"`
+	// Branches are the histories that the backup is part of, the newest first.
+	Branches []branch `json:"branches,omitempty"`
+	// Archived is where the archive ended when it was surveyed.
+	Archived recovery.LSN `json:"archived,omitempty"`
+	// Timeline is what the runbook asks for; 0 is the newest.
+	Timeline uint32 `json:"timeline,omitempty"`
+}
+
+func (f facts) encode() json.RawMessage {
+	b, err := json.Marshal(f)
+	if err != nil {
+		panic("pitr: facts of a backup: " + err.Error()) // plain data always encodes
+	}
+	return b
+}
+
+// decodeFacts reads what a survey kept with a backup.
+func decodeFacts(b recovery.Backup) (facts, error) {
+	var f facts
+	if err := json.Unmarshal(b.Facts, &f); err != nil {
+		return facts{}, recovery.Errorf("survey the copy again with this version of comeback", "read the facts of backup %s: %w", b.ID, err)
+	}
+	f.Base.Objects = b.Objects
+	return f, nil
+}
+
+// lineage is what the log of a backup has in common, from the backup's own
+// where that is known, else from the archive.
+func (b Base) lineage(x *index) lineage {
+	l := lineage{System: b.System, Major: b.Major, SegmentSize: b.SegmentSize, PageSize: b.PageSize}
+	if x == nil {
+		return l
+	}
+	if l.System == "" {
+		l.System = x.System
+	}
+	if l.Major == 0 {
+		l.Major = x.Major
+	}
+	if l.SegmentSize == 0 {
+		l.SegmentSize = x.SegmentSize
+	}
+	if l.PageSize == 0 {
+		l.PageSize = x.PageSize
+	}
+	return l
+}

@@ -1,0 +1,374 @@
+package pitr
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"comeback/recovery"
+	"comeback/storage"
+)
+
+// feeder gives a recovering server its log. It holds the store and the
+// credentials, fetches a bounded number of segments ahead, and judges each
+// before the server sees it. The first failure is kept: the step ends with it,
+// in its words.
+type feeder struct {
+	repo  Repository
+	args  replayArgs
+	line  lineage
+	files map[uint64]File // the log that the point needs, by segment
+	data  string          // the data directory
+	dir   string          // where segments wait
+	owner recovery.User
+	log   func(string)
+
+	ctx  context.Context // ends with the feeder
+	end  context.CancelFunc
+	work sync.WaitGroup
+	gate chan struct{}
+
+	mu     sync.Mutex
+	tasks  map[uint64]*task
+	before looked // what the segment given last showed
+	given  uint64 // its number, plus one
+	err    error
+	failed chan struct{}
+}
+
+// task is a segment on its way.
+type task struct {
+	done   chan struct{}
+	path   string
+	looked looked
+	err    error
+}
+
+const (
+	// aheadBytes is about how much log waits for the server.
+	aheadBytes = 128 << 20
+	// maxFetches is how many segments are fetched at a time.
+	maxFetches = 4
+)
+
+// newFeeder lists the log that the point needs. dir is emptied.
+func newFeeder(ctx context.Context, repo Repository, args replayArgs, data, dir string, owner recovery.User, log func(string)) (*feeder, error) {
+	f := &feeder{repo: repo, args: args, line: args.Facts.Line, files: map[uint64]File{}, data: data, dir: dir, owner: owner, log: log,
+		gate: make(chan struct{}, maxFetches), tasks: map[uint64]*task{}, failed: make(chan struct{})}
+	if err := os.RemoveAll(dir); err != nil {
+		return nil, fmt.Errorf("empty the directory for the log: %w", err)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the directory for the log: %w", err)
+	}
+	if len(args.Facts.Layout.Places) > 0 {
+		first := segmentOf(args.Facts.Base.Start, f.line.SegmentSize)
+		log, err := listLog(ctx, repo, args.Facts.Branch, f.line, first, args.Facts.Needs)
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range log.files {
+			f.files[file.Seg(f.line.SegmentSize)] = file
+		}
+	}
+	f.ctx, f.end = context.WithCancel(ctx)
+	return f, nil
+}
+
+// close ends everything under way and removes what waits.
+func (f *feeder) close() error {
+	f.end()
+	f.work.Wait()
+	if err := os.RemoveAll(f.dir); err != nil {
+		return fmt.Errorf("remove the directory for the log: %w", err)
+	}
+	return nil
+}
+
+// fail keeps the first failure and gives the code for it.
+func (f *feeder) fail(err error) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err == nil && f.ctx.Err() == nil {
+		f.err = err
+		f.log("comeback: " + err.Error())
+		close(f.failed)
+	}
+	return fetchFailed
+}
+
+// failure is the first failure, or nil.
+func (f *feeder) failure() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.err
+}
+
+// position is about how far the server has asked.
+func (f *feeder) position() recovery.LSN {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.given == 0 {
+		return 0
+	}
+	return startOf(f.given-1, f.line.SegmentSize)
+}
+
+// fetch answers one request of the server.
+func (f *feeder) fetch(name, path string) int {
+	target, err := f.target(path)
+	if err != nil {
+		return f.fail(err)
+	}
+	file, ok := ParseFileName(name)
+	if ok && file.Packing == Plain && file.Kind == Segment && file.Name() == name {
+		return f.segment(file, target)
+	}
+	return f.other(name, target)
+}
+
+// target is where the server wants a file: directly in its pg_wal.
+func (f *feeder) target(path string) (string, error) {
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(f.data, path)
+	}
+	if filepath.Dir(path) != filepath.Join(f.data, "pg_wal") {
+		return "", fmt.Errorf("the server asked for a file at %s, which is not in its pg_wal", path)
+	}
+	return path, nil
+}
+
+// segment gives a segment.
+func (f *feeder) segment(asked File, target string) int {
+	size := f.line.SegmentSize
+	seg := asked.Seg(size)
+	needed := startOf(seg, size) < f.args.Facts.Needs && asked.Timeline == f.args.Facts.Branch.on(seg, size)
+	known, ok := f.files[seg]
+	if !ok || known.Timeline != asked.Timeline {
+		return f.unlisted(asked, needed, target)
+	}
+	if why := fault(known, size); why != "" {
+		switch {
+		case f.own(asked) || !needed:
+			return notThere
+		default:
+			return f.fail(gapError(recovery.Gap{From: startOf(seg, size), To: startOf(seg+1, size), Object: known.Object.Key, Why: why}))
+		}
+	}
+	t := f.start(seg, known)
+	f.ahead(seg)
+	select {
+	case <-t.done:
+	case <-f.ctx.Done():
+		return fetchFailed
+	}
+	f.mu.Lock()
+	delete(f.tasks, seg)
+	f.mu.Unlock()
+	if t.err != nil {
+		ofNoUse := errors.Is(t.err, storage.ErrCorrupt) || errors.Is(t.err, errForeign)
+		if ofNoUse && (f.own(asked) || !needed) {
+			f.log(fmt.Sprintf("comeback: %v; it is not needed", t.err))
+			return notThere
+		}
+		return f.fail(fetchHint(t.err))
+	}
+	if err := f.harmless(seg, t.looked); err != nil {
+		return f.fail(err)
+	}
+	return f.give(t.path, target)
+}
+
+// give puts a file where the server wants it.
+func (f *feeder) give(from, target string) int {
+	if f.owner.UID >= 0 {
+		if err := os.Lchown(from, f.owner.UID, f.owner.GID); err != nil {
+			return f.fail(fmt.Errorf("give a segment to %s: %w", f.owner.Name, err))
+		}
+	}
+	if err := os.Rename(from, target); err != nil {
+		return f.fail(fmt.Errorf("put a segment in place: %w", err))
+	}
+	return fetched
+}
+
+// unlisted answers for a segment that was not there when the step began: it
+// may lie in the server's own pg_wal, have come since, or be missing.
+func (f *feeder) unlisted(asked File, needed bool, target string) int {
+	if f.own(asked) {
+		return notThere // in the archive; the server takes its own
+	}
+	files, err := f.repo.Files(f.ctx, asked.Name())
+	if err != nil {
+		return f.fail(fetchHint(err))
+	}
+	for _, file := range files {
+		if file.Kind == Segment && fault(file, f.line.SegmentSize) == "" {
+			path := filepath.Join(f.dir, "late."+asked.Name())
+			if err := fetchSegment(f.ctx, f.repo, file, f.line, path); err != nil {
+				return f.fail(fetchHint(err))
+			}
+			seen, err := f.look(path, asked.Seg(f.line.SegmentSize))
+			if err == nil {
+				err = f.harmless(asked.Seg(f.line.SegmentSize), seen)
+			}
+			if err != nil {
+				return f.fail(err)
+			}
+			return f.give(path, target)
+		}
+	}
+	if needed {
+		seg := asked.Seg(f.line.SegmentSize)
+		return f.fail(gapError(recovery.Gap{From: startOf(seg, f.line.SegmentSize), To: startOf(seg+1, f.line.SegmentSize), Object: asked.Name(), Why: "missing"}))
+	}
+	return f.absent(asked.Name())
+}
+
+// absent answers for a file that the point does not need.
+func (f *feeder) absent(name string) int {
+	proven, err := f.repo.Absent(f.ctx, name)
+	if err != nil {
+		return f.fail(fetchHint(err))
+	}
+	if !proven {
+		return f.fail(recovery.Errorf("retry", "%s is listed in the archive and cannot be read", name))
+	}
+	return notThere
+}
+
+// own reports whether a segment came with the base backup, whole: its first
+// page is what its name says. A file of the right name may be an old one that
+// the server keeps for later.
+func (f *feeder) own(asked File) bool {
+	l := f.line
+	if startOf(asked.Seg(l.SegmentSize), l.SegmentSize) >= f.args.Facts.Base.Stop {
+		return false
+	}
+	in, err := os.Open(filepath.Join(f.data, "pg_wal", asked.Name()))
+	if err != nil {
+		return false
+	}
+	defer in.Close()
+	h, err := headerOf(in)
+	info, errStat := in.Stat()
+	return err == nil && errStat == nil && info.Size() == l.SegmentSize && h.System == l.System && h.Address == startOf(asked.Seg(l.SegmentSize), l.SegmentSize)
+}
+
+// other gives what is not a segment: the history of a timeline.
+func (f *feeder) other(name, target string) int {
+	files, err := f.repo.Files(f.ctx, name)
+	if err != nil {
+		return f.fail(fetchHint(err))
+	}
+	for _, file := range files {
+		if file.Name() != name || file.Object.Size == 0 {
+			continue
+		}
+		path := filepath.Join(f.dir, name)
+		if err := fetchSmall(f.ctx, f.repo, file, path); err != nil {
+			return f.fail(fetchHint(err))
+		}
+		return f.give(path, target)
+	}
+	return f.absent(name)
+}
+
+// start begins to fetch a segment, or finds it under way.
+func (f *feeder) start(seg uint64, file File) *task {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if t, ok := f.tasks[seg]; ok {
+		return t
+	}
+	t := &task{done: make(chan struct{}), path: filepath.Join(f.dir, file.Name())}
+	f.tasks[seg] = t
+	f.work.Go(func() {
+		defer close(t.done)
+		select {
+		case f.gate <- struct{}{}:
+			defer func() { <-f.gate }()
+		case <-f.ctx.Done():
+			t.err = f.ctx.Err()
+			return
+		}
+		if t.err = fetchSegment(f.ctx, f.repo, file, f.line, t.path); t.err == nil {
+			t.looked, t.err = f.look(t.path, seg)
+		}
+	})
+	return t
+}
+
+// ahead begins to fetch the segments that the server will want next.
+func (f *feeder) ahead(seg uint64) {
+	size := f.line.SegmentSize
+	for next := seg + 1; next <= seg+uint64(max(1, min(16, aheadBytes/size))); next++ {
+		file, ok := f.files[next]
+		if !ok || startOf(next, size) >= f.args.Facts.Needs || fault(file, size) != "" {
+			return
+		}
+		f.start(next, file)
+	}
+}
+
+// look looks through a fetched segment.
+func (f *feeder) look(path string, seg uint64) (looked, error) {
+	in, err := os.Open(path)
+	if err != nil {
+		return looked{}, err
+	}
+	defer in.Close()
+	return lookThrough(in, startOf(seg, f.line.SegmentSize), f.line.SegmentSize, f.line.PageSize)
+}
+
+// harmless refuses a segment that would make the server write outside of
+// scratch.
+func (f *feeder) harmless(seg uint64, seen looked) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	spaces := seen.spaces
+	if f.given == seg { // the one before was given last
+		if s, ok := seen.joined(f.before); ok {
+			spaces = append(spaces, s)
+		}
+	}
+	f.before, f.given = seen, seg+1
+	for _, s := range spaces {
+		if s.Path != "" && s.LSN < f.args.Facts.Needs {
+			return recovery.Errorf("choose a base backup that was taken after the tablespace was made, or an earlier moment",
+				"the log would make a tablespace outside of scratch: %s", s).WithExit(recovery.Refused)
+		}
+	}
+	return nil
+}
+
+// gapError refuses to go on without a segment that the point needs.
+func gapError(g recovery.Gap) error {
+	return recovery.Errorf("put it back into the archive and retry, or stop and choose a moment before it",
+		"the log that the point needs is not there: %s", gapSays(g))
+}
+
+// fetchHint gives a failure of the store its next step.
+func fetchHint(err error) error {
+	if recovery.HintOf(err) != "" {
+		return err
+	}
+	hint := "read the step's log, then retry"
+	switch {
+	case errors.Is(err, storage.ErrUnavailable):
+		hint = "check the network and the copy's endpoint, then retry: replay goes on where it was"
+	case errors.Is(err, storage.ErrDenied), errors.Is(err, storage.ErrExpired):
+		hint = "renew the credentials, then retry: replay goes on where it was"
+	case errors.Is(err, storage.ErrCorrupt):
+		hint = "get the segment from another copy or from the server's pg_wal, or stop and choose a moment before it"
+	case errors.Is(err, storage.ErrNotExist), errors.Is(err, storage.ErrChanged):
+		hint = "find out who changes the archive, then retry"
+	case errors.Is(err, fs.ErrPermission):
+		hint = "let this program write into scratch, then retry"
+	}
+	return recovery.Errorf(hint, "feed the log: %w", err)
+}

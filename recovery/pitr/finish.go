@@ -1,0 +1,114 @@
+package pitr
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"comeback/recovery"
+)
+
+// finish gives the opened cluster a configuration without the recovery, looks
+// at what a person should know about it, and binds its database.
+func (r *replay) finish(ctx context.Context) (recovery.Outcome, error) {
+	if err := r.cluster.Configure(serveSettings(r.sizes)); err != nil {
+		return recovery.Outcome{}, err
+	}
+	databases, err := r.names(ctx, "select datname from pg_database where not datistemplate and datallowconn and datname <> 'postgres' order by datname")
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	remarks, err := r.oddities(ctx)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	var version string
+	if err := r.conn.QueryRow(ctx, "select current_setting('server_version')").Scan(&version); err != nil {
+		return recovery.Outcome{}, fmt.Errorf("ask for the server's version: %w", err)
+	}
+	database, err := r.choose(databases)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	r.disconnect(ctx)
+	o := recovery.Outcome{
+		Facts: map[string]string{
+			"server version":    version,
+			"system identifier": r.control.SystemIdentifier,
+			"timeline":          strconv.FormatUint(uint64(r.newTimeline), 10),
+			"recovered along":   "timeline " + strconv.FormatUint(uint64(r.args.Timeline), 10),
+			"replayed to":       r.reachedAt.String(),
+			"databases":         strings.Join(databases, ", "),
+			"archiving":         "off",
+		},
+		Remarks:  remarks,
+		Bindings: []recovery.Binding{{Component: r.args.Component, URL: r.cluster.URL(database), Scratch: r.handle.Scratch}},
+		Reached: &recovery.Reached{Component: r.args.Component, Time: r.args.Kept.Time, LSN: r.reachedAt,
+			XID: r.args.Kept.XID, Timeline: r.newTimeline, Evidence: r.evidence},
+	}
+	o.Says = fmt.Sprintf("log replayed to %s, proven, database %s open on timeline %d", r.reachedAt, database, r.newTimeline)
+	for _, name := range []string{"max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions", "max_locks_per_transaction"} {
+		if before := sourceSettings(r.control)[name]; r.sizes[name] > before {
+			o.Facts[name] = fmt.Sprintf("%d, raised from %d as the source did", r.sizes[name], before)
+		}
+	}
+	return o, nil
+}
+
+// choose picks the database that checks look at.
+func (r *replay) choose(databases []string) (string, error) {
+	asked := r.args.Database
+	if asked == "" {
+		if u := r.liveURL(); u != nil {
+			asked = strings.TrimPrefix(u.Path, "/")
+		}
+	}
+	switch {
+	case asked != "" && (slices.Contains(databases, asked) || asked == "postgres"):
+		return asked, nil
+	case r.args.Database == "" && len(databases) == 1:
+		return databases[0], nil
+	case r.args.Database == "" && len(databases) == 0:
+		return "postgres", nil
+	}
+	hint := "set `database:` of the component to one of them, then make a new plan"
+	if asked != "" {
+		return "", recovery.Errorf(hint, "the restored cluster has no database %q, only: %s", asked, strings.Join(databases, ", ")).WithExit(recovery.Usage)
+	}
+	return "", recovery.Errorf(hint, "the restored cluster has several databases: %s", strings.Join(databases, ", ")).WithExit(recovery.Usage)
+}
+
+// oddities are what is otherwise than on the source, or waits for a decision.
+func (r *replay) oddities(ctx context.Context) ([]string, error) {
+	var all []string
+	prepared, err := r.names(ctx, `select format('transaction %s of database %s (%s) is prepared and neither committed nor rolled back: decide with COMMIT PREPARED or ROLLBACK PREPARED',
+		quote_literal(gid), database, owner) from pg_prepared_xacts order by gid`)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, prepared...)
+	if r.cluster.Tools.Major < 15 {
+		return all, nil
+	}
+	collations, err := r.names(ctx, `select format('database %s was built with version %s of its collation and this machine has %s: its text indexes may be corrupt, check them with amcheck',
+		datname, datcollversion, pg_database_collation_actual_version(oid)) from pg_database
+		where not datistemplate and datcollversion is distinct from pg_database_collation_actual_version(oid) order by datname`)
+	return append(all, collations...), err
+}
+
+// names is a query of one text column.
+func (r *replay) names(ctx context.Context, query string) ([]string, error) {
+	rows, err := r.conn.Query(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("look at the opened cluster: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("look at the opened cluster: %w", err)
+	}
+	return list, nil
+}

@@ -1,0 +1,384 @@
+package pitr
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"comeback/recovery"
+	"comeback/storage"
+)
+
+const nativeKind = "native"
+
+// native is what pg_basebackup and archive_command leave behind: base backups
+// as tar files or as a tree, and segments under PostgreSQL's own names.
+type native struct {
+	store storage.Store
+	// backups and wal are the prefixes to look under; empty is everywhere.
+	backups, wal string
+	// places are where WAL lies, once that is known.
+	places []Place
+	read   storage.ReadOptions
+}
+
+// Place is a directory of a WAL archive.
+type Place struct {
+	// Dir ends with a slash, or is empty.
+	Dir string `json:"dir"`
+	// Nested says that the first sixteen digits of a segment's name are a
+	// directory of their own.
+	Nested bool `json:"nested,omitempty"`
+}
+
+// key is what the keys of files begin with whose names begin with prefix.
+func (p Place) key(prefix string) string {
+	if !p.Nested {
+		return p.Dir + prefix
+	}
+	if len(prefix) < 16 {
+		return p.Dir + prefix
+	}
+	return p.Dir + prefix[:16] + "/" + prefix
+}
+
+func (n *native) Layout() Layout { return Layout{Kind: nativeKind, Places: n.places} }
+
+func (n *native) Contents(ctx context.Context) (Contents, error) {
+	found, err := n.list(ctx)
+	if err != nil {
+		return Contents{}, err
+	}
+	var c Contents
+	if c.Bases, err = n.bases(ctx, found); err != nil {
+		return Contents{}, err
+	}
+	if c.Archives, err = n.archives(ctx, found, &c); err != nil {
+		return Contents{}, err
+	}
+	for _, a := range c.Archives {
+		n.places = append(n.places, a.Places...)
+	}
+	return c, nil
+}
+
+// listing is what the names of objects tell.
+type listing struct {
+	wal map[Place][]File
+	// tars holds, by directory, the parts of backups in tar format; trees the
+	// directories of those in plain format.
+	tars  map[string]*tarParts
+	trees map[string]*treeParts
+	// others are tar files under names of their own.
+	others []storage.Object
+	// odd counts WAL files by a packing that is not read, with an example.
+	odd map[Packing]oddFiles
+}
+
+type oddFiles struct {
+	count   int
+	example string
+}
+
+// tarParts are the objects of one backup in tar format.
+type tarParts struct {
+	base, wal, manifest storage.Object
+	spaces              map[string]storage.Object // tablespaces by oid
+}
+
+// treeParts are the objects that tell a data directory from others.
+type treeParts struct{ label, version, control, manifest storage.Object }
+
+var tarName = regexp.MustCompile(`^(base|pg_wal|\d+)\.tar$`)
+
+// list goes through the copy once.
+func (n *native) list(ctx context.Context) (*listing, error) {
+	l := &listing{wal: map[Place][]File{}, tars: map[string]*tarParts{}, trees: map[string]*treeParts{}, odd: map[Packing]oddFiles{}}
+	for _, prefix := range prefixes(n.backups, n.wal) {
+		for o, err := range n.store.List(ctx, prefix) {
+			if err != nil {
+				return nil, fmt.Errorf("list %s: %w", n.store.URL(), err)
+			}
+			l.add(o, strings.HasPrefix(o.Key, n.backups), strings.HasPrefix(o.Key, n.wal))
+		}
+	}
+	// A tree brings its own pg_wal, which is not the archive.
+	for dir, parts := range l.trees {
+		if parts.label.Key == "" || parts.control.Key == "" {
+			delete(l.trees, dir)
+		}
+	}
+	for p := range l.wal {
+		for dir := range l.trees {
+			if strings.HasPrefix(p.Dir, dir) {
+				delete(l.wal, p)
+			}
+		}
+	}
+	return l, nil
+}
+
+// prefixes lists what must be listed to see both.
+func prefixes(a, b string) []string {
+	switch {
+	case strings.HasPrefix(a, b):
+		return []string{b}
+	case strings.HasPrefix(b, a):
+		return []string{a}
+	}
+	return []string{a, b}
+}
+
+func (l *listing) add(o storage.Object, backup, wal bool) {
+	dir, name := path.Split(o.Key)
+	if wal {
+		if f, ok := ParseFileName(name); ok {
+			f.Object = o
+			if !f.Packing.Readable() {
+				l.odd[f.Packing] = oddFiles{l.odd[f.Packing].count + 1, o.Key}
+				return
+			}
+			p := Place{Dir: dir}
+			if f.Kind != History && path.Base(dir) == f.Name()[:16] {
+				p = Place{Dir: strings.TrimSuffix(dir, f.Name()[:16]+"/"), Nested: true}
+			}
+			l.wal[p] = append(l.wal[p], f)
+			return
+		}
+	}
+	if !backup {
+		return
+	}
+	switch bare, _ := cutPacking(name); {
+	case name == "backup_label":
+		l.tree(dir).label = o
+	case name == "PG_VERSION":
+		l.tree(dir).version = o
+	case name == "backup_manifest":
+		l.tree(dir).manifest = o
+		l.tar(dir).manifest = o
+	case name == "pg_control" && path.Base(dir) == "global":
+		l.tree(strings.TrimSuffix(dir, "global/")).control = o
+	case tarName.MatchString(bare):
+		switch part, _ := strings.CutSuffix(bare, ".tar"); part {
+		case "base":
+			l.tar(dir).base = o
+		case "pg_wal":
+			l.tar(dir).wal = o
+		default:
+			l.tar(dir).spaces[part] = o
+		}
+	case strings.HasSuffix(bare, ".tar") || strings.HasSuffix(name, ".tgz"):
+		l.others = append(l.others, o)
+	}
+}
+
+func (l *listing) tree(dir string) *treeParts {
+	if l.trees[dir] == nil {
+		l.trees[dir] = &treeParts{}
+	}
+	return l.trees[dir]
+}
+
+func (l *listing) tar(dir string) *tarParts {
+	if l.tars[dir] == nil {
+		l.tars[dir] = &tarParts{spaces: map[string]storage.Object{}}
+	}
+	return l.tars[dir]
+}
+
+// archives sorts the places that hold WAL by the cluster that wrote it.
+func (n *native) archives(ctx context.Context, l *listing, c *Contents) ([]Archive, error) {
+	var all []Archive
+	var unknown []Place
+	add := func(i int, p Place) {
+		all[i].Places = append(all[i].Places, p)
+		all[i].Files = append(all[i].Files, l.wal[p]...)
+	}
+	for _, p := range slices.SortedFunc(maps.Keys(l.wal), comparePlaces) {
+		h, err := n.anyHeader(ctx, l.wal[p])
+		if err != nil {
+			return nil, err
+		}
+		if h.System == "" {
+			unknown = append(unknown, p)
+			continue
+		}
+		i := slices.IndexFunc(all, func(a Archive) bool { return a.System == h.System })
+		if i < 0 {
+			all = append(all, Archive{System: h.System, Major: h.Major, SegmentSize: h.SegmentSize, PageSize: h.PageSize})
+			i = len(all) - 1
+		}
+		add(i, p)
+	}
+	// A place without a readable segment, such as one of .history files alone,
+	// belongs to the archive around it.
+	for _, p := range unknown {
+		i := slices.IndexFunc(all, func(a Archive) bool {
+			return slices.ContainsFunc(a.Places, func(other Place) bool { return other.Dir == p.Dir })
+		})
+		if i < 0 && len(all) == 0 {
+			all = append(all, Archive{})
+		}
+		if i < 0 && len(all) == 1 {
+			i = 0
+		}
+		if i >= 0 {
+			add(i, p)
+			continue
+		}
+		c.Findings = append(c.Findings, recovery.Finding{Object: p.Dir,
+			Says: "its WAL files tell nothing about the cluster that they belong to", Do: "name the right directory with the setting wal"})
+	}
+	for _, p := range slices.Sorted(maps.Keys(l.odd)) {
+		odd := l.odd[p]
+		c.Findings = append(c.Findings, recovery.Finding{Object: odd.example,
+			Says: fmt.Sprintf("%d files of the WAL archive are compressed with %s, which is not read", odd.count, p),
+			Do:   "compress with gzip or zstd, or keep segments as they are"})
+	}
+	return all, nil
+}
+
+func comparePlaces(a, b Place) int {
+	if a.Dir == b.Dir && a.Nested != b.Nested {
+		if a.Nested {
+			return 1
+		}
+		return -1
+	}
+	return strings.Compare(a.Dir, b.Dir)
+}
+
+// headerTries is how many segments are tried to learn what an archive is of.
+const headerTries = 5
+
+// anyHeader reads the header of the first segment that has one. A zero header
+// means that none has; an error that the store could not be read.
+func (n *native) anyHeader(ctx context.Context, files []File) (longHeader, error) {
+	tries := 0
+	for _, f := range files {
+		if f.Kind != Segment || f.Object.Size == 0 {
+			continue
+		}
+		if tries++; tries > headerTries {
+			break
+		}
+		h, err := readHeader(ctx, n, f)
+		if err == nil {
+			return h, nil
+		}
+		if broken(ctx, err) {
+			return longHeader{}, fmt.Errorf("look into %s: %w", f.Object.Key, err)
+		}
+	}
+	return longHeader{}, nil
+}
+
+// readHeader reads the first bytes of a segment.
+func readHeader(ctx context.Context, r Repository, f File) (longHeader, error) {
+	in, err := r.Open(ctx, f)
+	if err != nil {
+		return longHeader{}, err
+	}
+	defer in.Close()
+	return headerOf(in)
+}
+
+func headerOf(in io.Reader) (longHeader, error) {
+	var b [longHeaderSize]byte
+	n, err := io.ReadFull(in, b[:])
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return longHeader{}, err
+	}
+	return parseLongHeader(b[:n])
+}
+
+// broken reports whether an error says nothing about the object itself: the
+// store could not be read, or nobody waits any more.
+func broken(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || errors.Is(err, storage.ErrDenied) || errors.Is(err, storage.ErrExpired) ||
+		errors.Is(err, storage.ErrConfig) || errors.Is(err, storage.ErrUnavailable)
+}
+
+func (n *native) Files(ctx context.Context, prefix string) ([]File, error) {
+	var files []File
+	for _, p := range n.places {
+		for o, err := range n.store.List(ctx, p.key(prefix)) {
+			if err != nil {
+				return nil, fmt.Errorf("list %s: %w", n.store.URL(), err)
+			}
+			dir, name := path.Split(o.Key)
+			f, ok := ParseFileName(name)
+			inPlace := dir == p.Dir
+			if ok && p.Nested {
+				inPlace = dir == p.Dir+f.Name()[:min(16, len(f.Name()))]+"/"
+			}
+			if ok && inPlace && f.Packing.Readable() {
+				f.Object = o
+				files = append(files, f)
+			}
+		}
+	}
+	return files, nil
+}
+
+func (n *native) Absent(ctx context.Context, name string) (bool, error) {
+	files, err := n.Files(ctx, name)
+	if err != nil {
+		return false, err
+	}
+	for _, f := range files {
+		if f.Name() == name {
+			return false, nil
+		}
+	}
+	for _, p := range n.places {
+		for _, suffix := range []string{"", ".gz", ".zst"} {
+			_, err := n.store.Stat(ctx, p.key(name)+suffix)
+			if !errors.Is(err, storage.ErrNotExist) {
+				return false, err
+			}
+		}
+	}
+	return true, nil
+}
+
+func (n *native) Open(ctx context.Context, f File) (io.ReadCloser, error) {
+	in, err := n.open(ctx, f.Object, f.Packing, nil)
+	if err != nil || !f.Inside {
+		return in, err
+	}
+	t := tar.NewReader(in)
+	for {
+		h, err := t.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			err = fmt.Errorf("%s: %w in %s", f.Name(), storage.ErrNotExist, f.Object.Key)
+			return nil, errors.Join(err, in.Close())
+		case err != nil:
+			return nil, errors.Join(tarDamage(err), in.Close())
+		case h.Typeflag == tar.TypeReg && path.Clean(h.Name) == f.Name():
+			return &member{Reader: t, Closer: in}, nil
+		}
+	}
+}
+
+// member is one file in a tar file.
+type member struct {
+	io.Reader
+	io.Closer
+}
+
+// open streams an object, decompressed.
+func (n *native) open(ctx context.Context, o storage.Object, p Packing, progress func(int)) (io.ReadCloser, error) {
+	read := n.read
+	read.Progress = progress
+	return unpacked(storage.NewReader(ctx, n.store, o, read), p)
+}

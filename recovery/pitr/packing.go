@@ -1,0 +1,110 @@
+package pitr
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
+	"comeback/storage"
+)
+
+// Packing is how an object is compressed.
+type Packing string
+
+// The ways to compress that are read. Others are recognised, so that a survey
+// can name them.
+const (
+	Plain Packing = ""
+	Gzip  Packing = "gzip"
+	Zstd  Packing = "zstd"
+)
+
+var packings = []struct {
+	suffix  string
+	packing Packing
+}{
+	{".gz", Gzip}, {".zst", Zstd}, {".zstd", Zstd},
+	{".lz4", "lz4"}, {".bz2", "bzip2"}, {".xz", "xz"}, {".lzo", "lzo"}, {".br", "brotli"}, {".snappy", "snappy"},
+}
+
+// cutPacking takes the suffix that tells the packing off a name.
+func cutPacking(name string) (string, Packing) {
+	for _, p := range packings {
+		if base, ok := strings.CutSuffix(name, p.suffix); ok {
+			return base, p.packing
+		}
+	}
+	return name, Plain
+}
+
+// Readable reports whether this version can unpack it.
+func (p Packing) Readable() bool { return p == Plain || p == Gzip || p == Zstd }
+
+func (p Packing) String() string {
+	if p == Plain {
+		return "not compressed"
+	}
+	return string(p)
+}
+
+// unpacked streams what r holds, decompressed. Closing it closes r. A stream
+// that ends early, or does not match its own checksum, is storage.ErrCorrupt.
+func unpacked(r io.ReadCloser, p Packing) (io.ReadCloser, error) {
+	switch p {
+	case Plain:
+		return r, nil
+	case Gzip:
+		z, err := gzip.NewReader(bufio.NewReaderSize(r, 256<<10))
+		if err != nil {
+			return nil, errors.Join(damaged(p, err), r.Close())
+		}
+		return &unpacker{Reader: z, packing: p, close: func() error { return errors.Join(z.Close(), r.Close()) }}, nil
+	case Zstd:
+		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxWindow(2<<30))
+		if err != nil {
+			return nil, errors.Join(damaged(p, err), r.Close())
+		}
+		return &unpacker{Reader: z, packing: p, close: func() error { z.Close(); return r.Close() }}, nil
+	}
+	return nil, errors.Join(fmt.Errorf("objects compressed with %s cannot be read", p), r.Close())
+}
+
+type unpacker struct {
+	io.Reader
+	packing Packing
+	close   func() error
+}
+
+func (u *unpacker) Read(b []byte) (int, error) {
+	n, err := u.Reader.Read(b)
+	if err != nil && err != io.EOF {
+		err = damaged(u.packing, err)
+	}
+	return n, err
+}
+
+func (u *unpacker) Close() error { return u.close() }
+
+// damaged marks a decompressor's own complaints as corruption; what the store
+// said below it stays what it is.
+func damaged(p Packing, err error) error {
+	for _, theirs := range []error{storage.ErrNotExist, storage.ErrDenied, storage.ErrExpired, storage.ErrChanged,
+		storage.ErrCorrupt, storage.ErrConfig, storage.ErrUnavailable} {
+		if errors.Is(err, theirs) {
+			return err
+		}
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%w: the %s stream ends too early", storage.ErrCorrupt, p)
+	}
+	var own interface{ Timeout() bool }
+	if errors.As(err, &own) { // a broken connection that the store passed on as it was
+		return err
+	}
+	return fmt.Errorf("%w: %s: %w", storage.ErrCorrupt, p, err)
+}

@@ -1,0 +1,167 @@
+package pitr
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"comeback/recovery"
+)
+
+// recordKind is what a log record means for a moment.
+type recordKind int
+
+const (
+	otherRecord recordKind = iota
+	commitRecord
+	abortRecord
+	// runningRecord lists the transactions that are under way: it tells
+	// which ids are not assigned yet and which have ended.
+	runningRecord
+	// dropRecord removes the files of a database or tablespace, before the
+	// commit of its transaction.
+	dropRecord
+)
+
+// record is one record of the log as pg_waldump shows it.
+type record struct {
+	Kind recordKind
+	// XID is the transaction's, for a prepared one too; Subs are its
+	// subtransactions, at its end.
+	XID  recovery.XID
+	Subs []recovery.XID
+	Time time.Time
+	LSN  recovery.LSN
+	Prev recovery.LSN
+	// Total is the record's length without page headers.
+	Total uint32
+	// Next and Oldest are a runningRecord's next transaction id to assign
+	// and the oldest that has not ended.
+	Next, Oldest recovery.XID
+	// What is a dropRecord's kind of thing.
+	What string
+}
+
+// commit is the record as the end of a transaction.
+func (r record) commit(segmentSize, pageSize int64) recovery.Commit {
+	return recovery.Commit{XID: r.XID, Time: r.Time, LSN: r.LSN, End: recordEnd(r.LSN, r.Total, segmentSize, pageSize)}
+}
+
+// parseRecord reads a line of pg_waldump's output, written with TZ=UTC. Lines
+// that show no record are not ok.
+func parseRecord(line []byte) (r record, ok bool, err error) {
+	rest, ok := bytes.CutPrefix(line, []byte("rmgr: "))
+	if !ok {
+		return record{}, false, nil
+	}
+	field := func(until string) string {
+		before, after, found := bytes.Cut(rest, []byte(until))
+		if !found && err == nil {
+			err = fmt.Errorf("%q is missing", until)
+		}
+		rest = after
+		return string(bytes.TrimSpace(before))
+	}
+	rmgr := field("len (rec/tot):")
+	field("/")
+	total, errTotal := strconv.ParseUint(field(", tx:"), 10, 32)
+	xid, errXID := strconv.ParseUint(field(", lsn:"), 10, 32)
+	lsn, errLSN := recovery.ParseLSN(field(", prev"))
+	prev, errPrev := recovery.ParseLSN(field(", desc:"))
+	for _, e := range []error{errTotal, errXID, errLSN, errPrev} {
+		if err == nil {
+			err = e
+		}
+	}
+	if err != nil {
+		return record{}, false, fmt.Errorf("pg_waldump says %q: %w", clip(line), err)
+	}
+	r = record{XID: recovery.XID(xid), LSN: lsn, Prev: prev, Total: uint32(total)}
+	desc := string(bytes.TrimSpace(rest))
+	switch rmgr {
+	case "Transaction":
+		err = r.transaction(desc)
+	case "Standby":
+		if strings.HasPrefix(desc, "RUNNING_XACTS ") {
+			r.running(desc)
+		}
+	case "Database", "Tablespace":
+		if strings.HasPrefix(desc, "DROP ") || desc == "DROP" {
+			r.Kind, r.What = dropRecord, strings.ToLower(rmgr)
+		}
+	}
+	if err != nil {
+		return record{}, false, fmt.Errorf("pg_waldump says %q: %w", clip(line), err)
+	}
+	return r, true, nil
+}
+
+func clip(line []byte) []byte { return line[:min(len(line), 200)] }
+
+// transaction reads "COMMIT 2026-11-23 09:07:58.609371 UTC; subxacts: 727 728"
+// or "COMMIT_PREPARED 729: 2026-…".
+func (r *record) transaction(desc string) error {
+	verb, rest, _ := strings.Cut(desc, " ")
+	switch verb {
+	case "COMMIT", "COMMIT_PREPARED":
+		r.Kind = commitRecord
+	case "ABORT", "ABORT_PREPARED":
+		r.Kind = abortRecord
+	default: // PREPARE, ASSIGNMENT, INVALIDATION
+		return nil
+	}
+	// The record of a prepared transaction carries no id of its own.
+	if id, after, ok := strings.Cut(rest, ": "); ok && strings.HasSuffix(verb, "_PREPARED") {
+		n, err := strconv.ParseUint(id, 10, 32)
+		if err != nil {
+			return err
+		}
+		r.XID, rest = recovery.XID(n), after
+	}
+	parts := strings.Split(rest, "; ")
+	var err error
+	if r.Time, err = time.Parse("2006-01-02 15:04:05.999999 UTC", strings.TrimSpace(parts[0])); err != nil {
+		return fmt.Errorf("its time is not one in UTC: %w", err)
+	}
+	for _, part := range parts[1:] {
+		list, ok := strings.CutPrefix(part, "subxacts:")
+		if !ok {
+			continue
+		}
+		for id := range strings.FieldsSeq(list) {
+			n, err := strconv.ParseUint(id, 10, 32)
+			if err != nil {
+				return fmt.Errorf("its subtransactions: %w", err)
+			}
+			r.Subs = append(r.Subs, recovery.XID(n))
+		}
+	}
+	return nil
+}
+
+// running reads "RUNNING_XACTS nextXid 732 latestCompletedXid 731
+// oldestRunningXid 732; 1 xacts: 732". What it cannot read stays no record of
+// interest.
+func (r *record) running(desc string) {
+	fields := strings.Fields(desc)
+	for i := 0; i+1 < len(fields); i++ {
+		n, err := strconv.ParseUint(strings.TrimSuffix(fields[i+1], ";"), 10, 32)
+		if err != nil {
+			continue
+		}
+		switch fields[i] {
+		case "nextXid":
+			r.Next = recovery.XID(n)
+		case "oldestRunningXid":
+			r.Oldest = recovery.XID(n)
+		}
+	}
+	if r.Next != 0 && r.Oldest != 0 {
+		r.Kind = runningRecord
+	}
+}
+
+// precedes compares transaction ids as PostgreSQL does, in a circle.
+func precedes(a, b recovery.XID) bool { return int32(a-b) < 0 }

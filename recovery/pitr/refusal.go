@@ -1,0 +1,106 @@
+package pitr
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"comeback/recovery"
+)
+
+// errNoLog: the log that a backup itself needs is not there.
+var errNoLog = errors.New("the log that it needs is missing")
+
+// brokenStart says that a chain does not even hold its backup's own log.
+func (r *resolver) brokenStart(c chain) error {
+	missing := SegmentName(c.branch.on(c.next(), c.size()), c.next(), c.size())
+	why := "missing"
+	if len(c.gaps) > 0 {
+		missing, why = c.gaps[0].Object, c.gaps[0].Why
+	}
+	return recovery.Errorf("choose another backup, or another copy",
+		"base backup %s cannot be opened: %w (%s: %s)", c.base.ID, errNoLog, missing, why).WithExit(recovery.Refused)
+}
+
+// beforeFirst refuses a moment before every window, and names the first moment
+// of the oldest.
+func (r *resolver) beforeFirst() error {
+	oldest := r.bases[len(r.bases)-1].Base
+	hint := fmt.Sprintf("the first moment of the window is the end of base backup %s: --to %s; an older base backup may be in another copy", oldest.ID, oldest.ID)
+	if len(r.warnings) > 0 {
+		hint += " (" + r.warnings[0] + ")"
+	}
+	return recovery.Errorf(hint, "%s is before the window: the oldest base backup that leads there ended at %s, %s",
+		r.want, oldest.Stop, clock(oldest.Ended)).WithExit(recovery.Refused)
+}
+
+// beyond refuses a moment behind the end of a chain: in or behind a gap, or
+// after the end of the archive. It names the last moment before, and the first
+// after.
+func (r *resolver) beyond(ctx context.Context, l *logReader) error {
+	last, ok, err := l.commitBefore(ctx, l.log.end())
+	if err != nil {
+		return err
+	}
+	before := fmt.Sprintf("the end of base backup %s, %s", l.log.base.ID, clock(l.log.base.Ended))
+	to := l.log.base.ID
+	if ok && last.LSN >= l.log.base.Stop {
+		before = fmt.Sprintf("xid %d of %s", last.XID, clock(last.Time))
+		to = fmt.Sprintf("after-xid:%d", last.XID)
+	}
+	if len(l.log.gaps) == 0 {
+		return recovery.Errorf("go to that with --to latest; newer log may still be in the server's pg_wal: save it, or let `select pg_switch_wal()` archive it",
+			"%s is after the end of the archive, whose last commit is %s", r.want, before).WithExit(recovery.Refused)
+	}
+	gap := l.log.gaps[0]
+	after := "nothing after it can be restored"
+	if b, ok := r.firstAfter(gap); ok {
+		after = fmt.Sprintf("the nearest after it is the end of base backup %s, %s: --to %s", b.ID, clock(b.Ended), b.ID)
+	}
+	return recovery.Errorf(fmt.Sprintf("the nearest moment before the gap is %s: --to %s; %s", before, to, after),
+		"%s cannot be reached: %s", r.want, gapSays(gap)).WithExit(recovery.Refused)
+}
+
+// firstAfter is the first base backup that begins behind a gap.
+func (r *resolver) firstAfter(g recovery.Gap) (Base, bool) {
+	for _, f := range slices.Backward(r.bases) {
+		if f.Base.Start >= g.To && g.To != 0 {
+			return f.Base, true
+		}
+	}
+	return Base{}, false
+}
+
+// gapSays describes a gap in one clause.
+func gapSays(g recovery.Gap) string {
+	text := fmt.Sprintf("segment %s is %s", g.Object, g.Why)
+	switch g.Why {
+	case "wrong size":
+		text = fmt.Sprintf("segment %s has the wrong size", g.Object)
+	case "other cluster":
+		text = fmt.Sprintf("segment %s belongs to another cluster", g.Object)
+	}
+	if g.To == 0 {
+		return fmt.Sprintf("%s, from %s on", text, g.From)
+	}
+	return fmt.Sprintf("%s (the log from %s to %s)", text, g.From, g.To)
+}
+
+// noSuchXID refuses a transaction that did not end where it must have ended,
+// and names the range that was searched.
+func (r *resolver) noSuchXID(ctx context.Context, l *logReader, f fate) error {
+	size := l.line.SegmentSize
+	from, to := startOf(f.from, size), startOf(f.to, size)
+	if f.late {
+		last, _, err := l.commitBefore(ctx, l.log.end())
+		if err != nil {
+			return err
+		}
+		return recovery.Errorf("it may have committed in log that is not archived yet: save the server's pg_wal, or let `select pg_switch_wal()` archive it",
+			"transaction %d has no commit in the archive, which was searched from %s to its end at %s and whose last commit is xid %d of %s",
+			r.want.XID, from, to, last.XID, clock(last.Time)).WithExit(recovery.Refused)
+	}
+	return recovery.Errorf("check the number; list transactions with: comeback moments RUNBOOK --around TIME",
+		"transaction %d did not commit: it ended between %s and %s, and there is no commit of it", r.want.XID, from, to).WithExit(recovery.Refused)
+}

@@ -1,0 +1,327 @@
+package pitr
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"comeback/recovery"
+	"comeback/storage"
+)
+
+// Survey lists base backups and the windows that the archive gives them. It
+// judges the archive by its listing alone; it looks into the first bytes of
+// some objects, and into the last segments, for the time of the last commit.
+func (e *engine) Survey(ctx context.Context, c recovery.Component, copy recovery.Copy, store storage.Store) (recovery.Survey, error) {
+	s := recovery.Survey{Component: c.Name, Copy: copy.Name, Engine: name, At: e.Now()}
+	timeline, err := wantedTimeline(c)
+	if err != nil {
+		return s, err
+	}
+	repo := e.native(c, store)
+	contents, err := repo.Contents(ctx)
+	if err != nil {
+		return s, err
+	}
+	s.Findings = contents.Findings
+	v := surveyor{engine: e, repo: repo, survey: &s, timeline: timeline}
+	for _, a := range contents.Archives {
+		x, findings, err := newIndex(ctx, repo, a)
+		if err != nil {
+			return s, err
+		}
+		v.indexes = append(v.indexes, x)
+		s.Findings = append(s.Findings, findings...)
+	}
+	slices.SortStableFunc(contents.Bases, func(a, b Base) int { return cmp.Compare(a.Start, b.Start) })
+	for _, b := range contents.Bases {
+		if err := v.base(ctx, b); err != nil {
+			return s, err
+		}
+	}
+	v.archives(len(contents.Bases))
+	return s, v.ends(ctx)
+}
+
+// surveyor fills a survey.
+type surveyor struct {
+	*engine
+	repo     Repository
+	survey   *recovery.Survey
+	indexes  []*index
+	timeline uint32
+	// chains are those of the windows, in their order.
+	chains []chain
+}
+
+// base adds a base backup and its windows.
+func (v *surveyor) base(ctx context.Context, b Base) error {
+	x, why := v.archiveOf(b)
+	if err := v.finish(ctx, &b, x); err != nil {
+		return err
+	}
+	f := facts{Layout: v.repo.Layout(), Base: b, Line: b.lineage(x), Timeline: v.timeline}
+	var chains []chain
+	if b.Problem == "" {
+		branches := []branch{newBranch(b.Timeline, nil)}
+		if x != nil {
+			f.Layout.Places = x.Places
+			branches = x.branches(b.Timeline)
+		}
+		for _, history := range branches {
+			if !history.holds(b.Timeline, b.Stop) {
+				continue
+			}
+			log := wal{branch: history, size: f.Line.SegmentSize}
+			if x != nil {
+				log = x.along(history)
+			}
+			c := log.after(b, f.Line)
+			chains = append(chains, c)
+			if c.whole() && c.reaches() {
+				f.Branches = append(f.Branches, history)
+			}
+			if n := len(log.files); n > 0 {
+				f.Archived = max(f.Archived, startOf(log.files[n-1].Seg(log.size)+1, log.size))
+			}
+		}
+		b.Problem = unusable(b, f.Line, chains, why)
+	}
+	backup := recovery.Backup{ID: b.ID, Component: v.survey.Component, Copy: v.survey.Copy, Engine: name,
+		Form: b.form(), Objects: b.Objects, Stop: b.Stop, Timeline: b.Timeline, Problem: b.Problem,
+		Details: b.details(f.Line), Facts: f.encode()}
+	switch {
+	case !b.Ended.IsZero():
+		backup.Taken = recovery.Span{From: b.Ended, To: b.Ended}
+	case !b.Started.IsZero():
+		backup.Taken = recovery.Span{From: b.Started}
+	}
+	v.survey.Backups = append(v.survey.Backups, backup)
+	if b.Problem == "" {
+		v.windows(b, chains)
+	}
+	return nil
+}
+
+// archiveOf finds the archive that holds a backup's log; why says why there is
+// none.
+func (v *surveyor) archiveOf(b Base) (x *index, why string) {
+	if len(v.indexes) == 0 {
+		return nil, "there is no WAL archive in the copy"
+	}
+	var fit []*index
+	for _, x := range v.indexes {
+		if b.System != "" && x.System == b.System {
+			return x, ""
+		}
+		if b.System == "" || x.System == "" {
+			fit = append(fit, x)
+		}
+	}
+	labelled := slices.IndexFunc(fit, func(x *index) bool { _, ok := x.labelOf(b); return ok })
+	switch {
+	case labelled >= 0:
+		return fit[labelled], ""
+	case len(fit) == 1:
+		return fit[0], ""
+	case len(fit) > 1:
+		return nil, "the copy holds the WAL of several clusters, and nothing tells which is this backup's"
+	}
+	return nil, fmt.Sprintf("the WAL in the copy is of another cluster (its system identifier is %s, the backup's is %s)",
+		v.indexes[0].System, b.System)
+}
+
+// labelOf is the .backup file that a backup left in the archive.
+func (x *index) labelOf(b Base) (File, bool) {
+	if x.SegmentSize == 0 || b.Start == 0 {
+		return File{}, false
+	}
+	seg := segmentOf(b.Start, x.SegmentSize)
+	f := File{Kind: Label, Timeline: b.Timeline, Log: uint32(seg / perLog(x.SegmentSize)), Low: uint32(seg % perLog(x.SegmentSize)),
+		Offset: uint32(uint64(b.Start) % uint64(x.SegmentSize))}
+	f, ok := x.labels[f.Name()]
+	return f, ok
+}
+
+// finish learns from the archive what the backup itself does not tell.
+func (v *surveyor) finish(ctx context.Context, b *Base, x *index) error {
+	if b.Problem != "" {
+		return nil
+	}
+	if x != nil {
+		if f, ok := x.labelOf(*b); ok {
+			l, err := readLabelFile(ctx, v.repo, f)
+			switch {
+			case err == nil:
+				if b.Stop == 0 {
+					b.Stop = l.Stop
+				}
+				if t, ok := l.stopTime(b.Started); ok {
+					b.Ended = t
+				}
+			case broken(ctx, err):
+				return fmt.Errorf("read %s: %w", f.Object.Key, err)
+			default:
+				v.survey.Findings = append(v.survey.Findings, recovery.Finding{Object: f.Object.Key,
+					Says: fmt.Sprintf("the history file of a backup cannot be read: %v", err)})
+			}
+		}
+	}
+	return nil
+}
+
+// unusable says why a backup cannot be restored; "" if it can.
+func unusable(b Base, l lineage, chains []chain, noArchive string) string {
+	switch {
+	case b.Stop == 0:
+		return "its end is not known: it has no backup_manifest, and the archive has no .backup file of it"
+	case l.Major != 0 && l.Major < oldest:
+		return fmt.Sprintf("it is of PostgreSQL %d, and %d is the oldest that is restored", l.Major, oldest)
+	case slices.ContainsFunc(chains, chain.whole):
+		return ""
+	case noArchive != "":
+		return "the log that it needs is missing: it brings none, and " + noArchive
+	case len(chains) == 0:
+		return fmt.Sprintf("timeline %d was left before the backup ended, and the archive has no log of it", b.Timeline)
+	}
+	c := chains[0]
+	missing := "segment"
+	if c.size() > 0 {
+		missing = "segment " + SegmentName(c.branch.on(c.next(), c.size()), c.next(), c.size())
+	}
+	if len(c.gaps) > 0 && c.gaps[0].Why != "missing" {
+		missing = c.gaps[0].Object
+		return fmt.Sprintf("the log that it needs is broken: %s (%s)", missing, c.gaps[0].Why)
+	}
+	return fmt.Sprintf("the log that it needs is missing: it brings none, and %s is not in the archive", missing)
+}
+
+// details are for people and the report.
+func (b Base) details(l lineage) map[string]string {
+	d := map[string]string{}
+	for key, value := range map[string]string{
+		"label": b.Name, "taken from": b.From, "system identifier": l.System,
+	} {
+		if value != "" {
+			d[key] = value
+		}
+	}
+	if l.Major != 0 {
+		d["server"] = fmt.Sprintf("PostgreSQL %d", l.Major)
+	}
+	if b.Start != 0 {
+		d["start"] = b.Start.String()
+	}
+	if !b.Started.IsZero() {
+		d["started"] = b.Started.Format(time.RFC3339)
+	}
+	if len(b.Tablespaces) > 0 {
+		d["tablespaces"] = fmt.Sprint(len(b.Tablespaces))
+	}
+	if b.Manifest == "" {
+		d["manifest"] = "none beside it"
+	}
+	return d
+}
+
+// windows adds the windows of a backup, the newest timeline's last.
+func (v *surveyor) windows(b Base, chains []chain) {
+	for _, c := range slices.Backward(chains) {
+		if !c.whole() || !c.reaches() {
+			continue
+		}
+		v.survey.Windows = append(v.survey.Windows, recovery.Window{Component: v.survey.Component, Copy: v.survey.Copy, Engine: name,
+			Backup: b.ID, Timeline: c.branch.timeline(), From: recovery.Instant{Time: b.Ended, LSN: b.Stop},
+			To: recovery.Instant{LSN: c.end()}, Gaps: c.gaps})
+		v.chains = append(v.chains, c)
+	}
+}
+
+// maxNamed bounds how many objects of the same fault are named.
+const maxNamed = 5
+
+// archives adds what is wrong with the archives as such.
+func (v *surveyor) archives(bases int) {
+	for _, x := range v.indexes {
+		if bases == 0 && len(x.segments) > 0 {
+			v.survey.Findings = append(v.survey.Findings, recovery.Finding{Object: x.Places[0].Dir,
+				Says: "there is a WAL archive but no base backup, so nothing can be restored from it",
+				Do:   "make one with pg_basebackup, and store it in this copy"})
+		}
+		counts := map[string]int{}
+		for _, files := range x.segments {
+			for _, f := range files {
+				why := fault(f, x.SegmentSize)
+				if why == "" {
+					continue
+				}
+				if counts[why]++; counts[why] <= maxNamed {
+					v.survey.Findings = append(v.survey.Findings, recovery.Finding{Object: f.Object.Key,
+						Says: fmt.Sprintf("segment of %d bytes (%s): the log cannot be replayed past it", f.Object.Size, why),
+						Do:   "copy it again from the server's pg_wal while it is still there, and make a base backup"})
+				}
+			}
+		}
+		for why, n := range counts {
+			if n > maxNamed {
+				v.survey.Findings = append(v.survey.Findings, recovery.Finding{Says: fmt.Sprintf("%d more segments: %s", n-maxNamed, why)})
+			}
+		}
+	}
+}
+
+// maxEnds bounds how many ends of windows are read.
+const maxEnds = 3
+
+// endDepth is how many segments an end is looked for in.
+const endDepth = 3
+
+// ends reads the times of the last commits. Where the log cannot be read here,
+// times stay unknown and a finding says why.
+func (v *surveyor) ends(ctx context.Context) error {
+	type end struct {
+		timeline uint32
+		next     uint64
+	}
+	known := map[end]time.Time{}
+	for i := len(v.chains) - 1; i >= 0; i-- {
+		c := v.chains[i]
+		key := end{c.branch.timeline(), c.next()}
+		t, ok := known[key]
+		if !ok && len(known) >= maxEnds {
+			continue
+		}
+		if !ok {
+			var err error
+			if t, err = v.lastCommit(ctx, c); err != nil {
+				if broken(ctx, err) {
+					return err
+				}
+				v.survey.Findings = append(v.survey.Findings, recovery.Finding{
+					Says: fmt.Sprintf("the end of the window of %s is not known: %v", c.base.ID, err), Do: recovery.HintOf(err)})
+			}
+			known[key] = t
+		}
+		if t.After(c.base.Ended) {
+			v.survey.Windows[i].To.Time = t
+		}
+	}
+	return nil
+}
+
+// lastCommit is the time of a chain's last commit, if one of the last segments
+// has one.
+func (v *surveyor) lastCommit(ctx context.Context, c chain) (time.Time, error) {
+	if n := len(c.files); n > endDepth {
+		c.base.Start, c.files = startOf(c.next()-endDepth, c.size()), c.files[n-endDepth:]
+	}
+	reader, err := v.open(v.repo, c)
+	if err != nil {
+		return time.Time{}, err
+	}
+	r, _, err := reader.commitBefore(ctx, c.end())
+	return r.Time, errors.Join(err, reader.Close())
+}

@@ -1,0 +1,388 @@
+package pitr
+
+import (
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"comeback/recovery"
+	"comeback/storage"
+)
+
+// The parts of a scratch target. Everything in it is the run's own.
+const (
+	dataDir   = "data"
+	spacesDir = "tablespaces"
+	feedDir   = "wal"
+	exeFile   = "comeback"
+)
+
+// control is what makes a data directory startable. It is written under another
+// name until everything else is there and proven.
+const (
+	control        = "global/pg_control"
+	controlWaiting = control + ".waiting"
+)
+
+// emptyDirs are what PostgreSQL wants to find and object stores cannot hold.
+var emptyDirs = []string{
+	"base", "global", "pg_commit_ts", "pg_dynshmem", "pg_logical", "pg_logical/mappings", "pg_logical/snapshots",
+	"pg_multixact", "pg_multixact/members", "pg_multixact/offsets", "pg_notify", "pg_replslot", "pg_serial",
+	"pg_snapshots", "pg_stat", "pg_stat_tmp", "pg_subtrans", "pg_tblspc", "pg_twophase", "pg_wal",
+	"pg_wal/archive_status", "pg_xact",
+}
+
+// tree writes the files of a base backup into a scratch target, compares each
+// with the manifest, and gives them to the server's user. Links to tablespaces
+// lead into the target, wherever they led on their own host. It is safe for
+// concurrent use.
+type tree struct {
+	dir   string
+	root  *os.Root // at dir
+	owner recovery.User
+
+	mu       sync.Mutex
+	manifest *manifest
+	written  map[string]bool // paths as the manifest names them
+	unproven bool            // a file came before the manifest
+	made     map[string]bool
+	size     int64
+	// foreign counts files that the manifest does not know; they are left out.
+	foreign int
+}
+
+// newTree removes what an earlier attempt left, and begins.
+func newTree(dir string, owner recovery.User) (*tree, error) {
+	for _, name := range []string{dataDir, spacesDir} {
+		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+			return nil, fmt.Errorf("remove what an earlier attempt left: %w", err)
+		}
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the scratch directory: %w", err)
+	}
+	return &tree{dir: dir, root: root, owner: owner, written: map[string]bool{}, made: map[string]bool{".": true}}, nil
+}
+
+func (t *tree) Close() error { return t.root.Close() }
+
+// put writes one entry.
+func (t *tree) put(e Entry) error {
+	name := path.Clean(e.Path)
+	if !filepath.IsLocal(filepath.FromSlash(e.Path)) || strings.ContainsRune(e.Path, 0) {
+		return fmt.Errorf("%w: the path %q leads out of the data directory", storage.ErrCorrupt, e.Path)
+	}
+	place, err := t.place(name)
+	if err != nil {
+		return err
+	}
+	switch {
+	case e.Dir:
+		return t.mkdir(place)
+	case name == manifestName:
+		return t.putManifest(place, e)
+	}
+	known, sum, err := t.expected(name, e)
+	if err != nil {
+		return err
+	}
+	if !known || leftOut(name) {
+		place = ""
+	}
+	if err := t.write(place, e, sum); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return t.check(name, sum)
+}
+
+// leftOut reports whether a file must not come into the data directory.
+func leftOut(name string) bool {
+	return name == "tablespace_map" || name == "postmaster.pid" || name == "postmaster.opts" || path.Dir(name) == "pg_wal/archive_status"
+}
+
+// place is where in the target a file of the data directory is written.
+func (t *tree) place(name string) (string, error) {
+	if name == control {
+		return path.Join(dataDir, controlWaiting), nil
+	}
+	rest, ok := strings.CutPrefix(name, "pg_tblspc/")
+	if !ok {
+		return path.Join(dataDir, name), nil
+	}
+	oid, rest, _ := strings.Cut(rest, "/")
+	if oid == "" || strings.Trim(oid, "0123456789") != "" {
+		return "", fmt.Errorf("%w: %q is not a tablespace", storage.ErrCorrupt, name)
+	}
+	return path.Join(spacesDir, oid, rest), t.link(oid)
+}
+
+// link makes a tablespace and the link to it.
+func (t *tree) link(oid string) error {
+	space, link := path.Join(spacesDir, oid), path.Join(dataDir, "pg_tblspc", oid)
+	if err := errors.Join(t.mkdir(space), t.mkdir(path.Dir(link))); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.made[link] {
+		return nil
+	}
+	t.made[link] = true
+	if err := t.root.Symlink(filepath.Join(t.dir, space), link); err != nil {
+		return fmt.Errorf("link tablespace %s: %w", oid, err)
+	}
+	return t.own(link)
+}
+
+// mkdir makes a directory and those above it, private to the server's user.
+func (t *tree) mkdir(name string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.mkdirLocked(name)
+}
+
+func (t *tree) mkdirLocked(name string) error {
+	if t.made[name] {
+		return nil
+	}
+	if err := t.mkdirLocked(path.Dir(name)); err != nil {
+		return err
+	}
+	if err := t.root.Mkdir(name, 0o700); err != nil {
+		return fmt.Errorf("make directory: %w", err)
+	}
+	t.made[name] = true
+	return t.own(name)
+}
+
+func (t *tree) own(name string) error {
+	if t.owner.UID < 0 {
+		return nil
+	}
+	if err := t.root.Lchown(name, t.owner.UID, t.owner.GID); err != nil {
+		return fmt.Errorf("give %s to %s: %w", name, t.owner.Name, err)
+	}
+	return nil
+}
+
+// putManifest keeps the manifest, in the data directory and in memory.
+func (t *tree) putManifest(place string, e Entry) error {
+	out, err := t.create(place)
+	if err != nil {
+		return err
+	}
+	m, err := parseManifest(io.TeeReader(e.Body, out), nil)
+	if err == nil { // to the end, where the object's own checksum is compared
+		_, err = io.Copy(out, e.Body)
+	}
+	if err := errors.Join(err, out.Close()); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.manifest = &m
+	return nil
+}
+
+// create makes a new file, private to the server's user.
+func (t *tree) create(place string) (*os.File, error) {
+	if err := t.mkdir(path.Dir(place)); err != nil {
+		return nil, err
+	}
+	out, err := t.root.OpenFile(place, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.own(place); err != nil {
+		return nil, errors.Join(err, out.Close())
+	}
+	return out, nil
+}
+
+// expected finds what the manifest says about a file, and how to sum it up.
+func (t *tree) expected(name string, e Entry) (known bool, sum hash.Hash, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.written[name] {
+		return false, nil, fmt.Errorf("%w: %s comes twice", storage.ErrCorrupt, name)
+	}
+	t.written[name] = true
+	if t.manifest == nil {
+		t.unproven = true
+		return true, nil, nil
+	}
+	if strings.HasPrefix(name, "pg_wal/") { // proven by replaying it
+		return true, nil, nil
+	}
+	f, known := t.manifest.Files[name]
+	if !known {
+		t.foreign++
+		return false, nil, nil
+	}
+	if f.Size != e.Size {
+		return false, nil, fmt.Errorf("%w: %s has %d bytes, and %d by backup_manifest", storage.ErrCorrupt, name, e.Size, f.Size)
+	}
+	sum, err = newSum(f.Algorithm)
+	return true, sum, err
+}
+
+// check compares what was summed up with the manifest.
+func (t *tree) check(name string, sum hash.Hash) error {
+	if sum == nil {
+		return nil
+	}
+	want := t.manifest.Files[name]
+	if got := hex.EncodeToString(sum.Sum(nil)); !strings.EqualFold(got, want.Checksum) {
+		return fmt.Errorf("%w: %s does not match backup_manifest: its %s is %s and should be %s", storage.ErrCorrupt, name, want.Algorithm, got, want.Checksum)
+	}
+	return nil
+}
+
+// write writes a new file of the target. An empty place only sums it up; what
+// is neither kept nor summed up is not even read.
+func (t *tree) write(place string, e Entry, sum hash.Hash) error {
+	var to []io.Writer
+	if sum != nil {
+		to = append(to, sum)
+	}
+	if place == "" {
+		if sum == nil {
+			return nil
+		}
+		_, err := io.Copy(sum, e.Body)
+		return err
+	}
+	out, err := t.create(place)
+	if err != nil {
+		return err
+	}
+	n, err := io.Copy(io.MultiWriter(append(to, out)...), e.Body)
+	t.mu.Lock()
+	t.size += n
+	t.mu.Unlock()
+	return errors.Join(err, out.Close())
+}
+
+// finish proves that the backup is whole and makes it startable.
+func (t *tree) finish() error {
+	for _, name := range emptyDirs {
+		if err := t.mkdir(path.Join(dataDir, name)); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	if t.manifest != nil {
+		if err := t.missing(); err != nil {
+			return err
+		}
+		if err := t.proveLate(); err != nil {
+			return err
+		}
+	}
+	if !t.written[control] {
+		return fmt.Errorf("%w: %s is missing", storage.ErrCorrupt, control)
+	}
+	if err := t.root.Rename(path.Join(dataDir, controlWaiting), path.Join(dataDir, control)); err != nil {
+		return fmt.Errorf("put %s in place: %w", control, err)
+	}
+	return nil
+}
+
+// missing names the files that the manifest lists and that did not come.
+func (t *tree) missing() error {
+	var names []string
+	for name := range t.manifest.Files {
+		if !t.written[name] {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	slices.Sort(names)
+	more := ""
+	if n := len(names) - 1; n > 0 {
+		more = fmt.Sprintf(", and %d more", n)
+	}
+	return fmt.Errorf("%w: %s is missing%s, which backup_manifest lists", storage.ErrCorrupt, names[0], more)
+}
+
+// proveLate reads what was written again, where the manifest came last.
+func (t *tree) proveLate() error {
+	if !t.unproven {
+		return nil
+	}
+	for name, f := range t.manifest.Files {
+		if leftOut(name) {
+			continue
+		}
+		place, err := t.place(name)
+		if err != nil {
+			return err
+		}
+		sum, err := newSum(f.Algorithm)
+		if err != nil {
+			return err
+		}
+		in, err := t.root.Open(place)
+		if err != nil {
+			return fmt.Errorf("read %s again: %w", name, err)
+		}
+		var to io.Writer = io.Discard
+		if sum != nil {
+			to = sum
+		}
+		n, err := io.Copy(to, in)
+		in.Close()
+		if err != nil {
+			return fmt.Errorf("read %s again: %w", name, err)
+		}
+		if n != f.Size {
+			return fmt.Errorf("%w: %s has %d bytes, and %d by backup_manifest", storage.ErrCorrupt, name, n, f.Size)
+		}
+		if err := t.check(name, sum); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newSum is the hash that a manifest names; nil for none.
+func newSum(algorithm string) (hash.Hash, error) {
+	switch algorithm {
+	case "", "NONE":
+		return nil, nil
+	case "CRC32C":
+		return &crc32c{crc32.New(crc32.MakeTable(crc32.Castagnoli))}, nil
+	case "SHA224":
+		return sha256.New224(), nil
+	case "SHA256":
+		return sha256.New(), nil
+	case "SHA384":
+		return sha512.New384(), nil
+	case "SHA512":
+		return sha512.New(), nil
+	}
+	return nil, fmt.Errorf("backup_manifest uses the checksum %q, which is not known", algorithm)
+}
+
+// crc32c gives its bytes as PostgreSQL stores them, the lowest first.
+type crc32c struct{ hash.Hash }
+
+func (c *crc32c) Sum(b []byte) []byte {
+	sum := c.Hash.Sum(nil)
+	slices.Reverse(sum)
+	return append(b, sum...)
+}

@@ -1,0 +1,171 @@
+package pitr
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+
+	"comeback/recovery"
+	"comeback/recovery/postgres"
+)
+
+// waldump reads segments that lie in a directory with pg_waldump of their own
+// major.
+type waldump struct {
+	tools    postgres.Tools
+	dir      string
+	timeline uint32
+}
+
+// unreadableLog is what pg_waldump says where the log is damaged, or ends.
+type unreadableLog struct{ says string }
+
+func (e *unreadableLog) Error() string { return e.says }
+
+// maxLine bounds what is kept of a line: a commit that dropped very many
+// tables has a long one.
+const maxLine = 64 << 20
+
+// records yields the records of some resource managers (all of them, where
+// none is named) that begin in from ≤ LSN < to, in order. A record that goes on
+// beyond to is not seen. Damage is yielded last, as unreadableLog.
+func (w waldump) records(ctx context.Context, from, to recovery.LSN, rmgrs ...string) iter.Seq2[record, error] {
+	if w.tools.Major >= 15 || len(rmgrs) < 2 {
+		return w.run(ctx, from, to, rmgrs)
+	}
+	// Before 15 the last --rmgr wins: one pass for each, sorted together.
+	return func(yield func(record, error) bool) {
+		var all []record
+		var failed error
+		for _, rmgr := range rmgrs {
+			for r, err := range w.run(ctx, from, to, []string{rmgr}) {
+				if err != nil {
+					failed = err
+					break
+				}
+				all = append(all, r)
+			}
+		}
+		slices.SortFunc(all, func(a, b record) int { return cmp.Compare(a.LSN, b.LSN) })
+		for _, r := range all {
+			if !yield(r, nil) {
+				return
+			}
+		}
+		if failed != nil {
+			yield(record{}, failed)
+		}
+	}
+}
+
+// run is one pass of pg_waldump.
+func (w waldump) run(ctx context.Context, from, to recovery.LSN, rmgrs []string) iter.Seq2[record, error] {
+	args := []string{"-p", w.dir, "-t", fmt.Sprint(w.timeline), "-s", from.String(), "-e", to.String()}
+	for _, rmgr := range rmgrs {
+		args = append(args, "--rmgr="+rmgr)
+	}
+	return func(yield func(record, error) bool) {
+		enough := errors.New("enough")
+		err := readOutput(ctx, w.tools.Program("pg_waldump"), args, func(out io.Reader) error {
+			in := bufio.NewReaderSize(out, 256<<10)
+			for {
+				line, err := readLine(in)
+				if errors.Is(err, io.EOF) {
+					return nil
+				}
+				if err != nil {
+					return err
+				}
+				r, ok, err := parseRecord(line)
+				if err != nil {
+					return err
+				}
+				if ok && r.LSN >= from && !yield(r, nil) {
+					return enough
+				}
+			}
+		})
+		if err != nil && err != enough {
+			yield(record{}, err)
+		}
+	}
+}
+
+// readLine reads a line of any length and keeps maxLine of it.
+func readLine(in *bufio.Reader) ([]byte, error) {
+	line, err := in.ReadSlice('\n')
+	if !errors.Is(err, bufio.ErrBufferFull) {
+		if errors.Is(err, io.EOF) && len(line) > 0 {
+			err = nil
+		}
+		return bytes.TrimSuffix(line, []byte("\n")), err
+	}
+	long := bytes.Clone(line)
+	for errors.Is(err, bufio.ErrBufferFull) {
+		line, err = in.ReadSlice('\n')
+		long = append(long, line[:min(len(line), maxLine-len(long))]...)
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return bytes.TrimSuffix(long, []byte("\n")), err
+}
+
+// readOutput runs a program and gives what it writes to read. When read returns
+// or ctx ends, the program is ended.
+func readOutput(ctx context.Context, path string, args []string, read func(io.Reader) error) error {
+	runs, end := context.WithCancel(ctx)
+	defer end()
+	r, w := io.Pipe()
+	var complaint bytes.Buffer
+	cmd := exec.CommandContext(runs, path, args...)
+	cmd.Env = []string{"TZ=UTC", "LC_ALL=C"}
+	cmd.Stdout, cmd.Stderr = w, &complaint
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	ended := make(chan error, 1)
+	go func() {
+		// The signal at this process's death belongs to the thread that
+		// started the child.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Run()
+		w.CloseWithError(io.EOF)
+		ended <- err
+	}()
+	readErr := read(r)
+	if readErr != nil {
+		end()
+	}
+	r.CloseWithError(io.ErrClosedPipe)
+	err := <-ended
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case readErr != nil:
+		return readErr
+	case err == nil:
+		return nil
+	}
+	says := strings.TrimSpace(complaint.String())
+	for _, prefix := range []string{"pg_waldump: ", "error: ", "fatal: "} {
+		says = strings.TrimPrefix(says, prefix)
+	}
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || says == "" {
+		return fmt.Errorf("run %s: %w", path, err)
+	}
+	if strings.HasPrefix(says, "could not find a valid record after") {
+		return nil // a record from before fills all of it
+	}
+	return &unreadableLog{says}
+}

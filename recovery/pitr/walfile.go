@@ -1,0 +1,128 @@
+package pitr
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"comeback/recovery"
+	"comeback/storage"
+)
+
+// FileKind says what an archived file is.
+type FileKind string
+
+// The kinds of files in a WAL archive.
+const (
+	// Segment is a complete WAL segment.
+	Segment FileKind = "segment"
+	// Partial is a segment that was never completed: pg_receivewal's last,
+	// or the last of a timeline before a promotion.
+	Partial FileKind = "partial"
+	// History tells where a timeline branched off.
+	History FileKind = "history"
+	// Label is what a base backup leaves in the archive, NAME.OFFSET.backup.
+	Label FileKind = "label"
+)
+
+// File is one file of a WAL archive.
+type File struct {
+	Kind FileKind
+	// Timeline, Log and Low are the three numbers of a segment's name; a
+	// history file has the first alone.
+	Timeline, Log, Low uint32
+	// Offset is where in its segment a label's backup starts.
+	Offset  uint32
+	Packing Packing
+	// Object holds the file; alone, or inside of a tar file.
+	Object storage.Object
+	Inside bool
+}
+
+// Name is what PostgreSQL calls the file.
+func (f File) Name() string {
+	switch f.Kind {
+	case History:
+		return fmt.Sprintf("%08X.history", f.Timeline)
+	case Label:
+		return fmt.Sprintf("%08X%08X%08X.%08X.backup", f.Timeline, f.Log, f.Low, f.Offset)
+	case Partial:
+		return fmt.Sprintf("%08X%08X%08X.partial", f.Timeline, f.Log, f.Low)
+	}
+	return fmt.Sprintf("%08X%08X%08X", f.Timeline, f.Log, f.Low)
+}
+
+// Seg is the segment's number where segments have size bytes.
+func (f File) Seg(size int64) uint64 { return uint64(f.Log)*perLog(size) + uint64(f.Low) }
+
+// perLog is the number of segments that share the middle part of their name.
+func perLog(size int64) uint64 { return (1 << 32) / uint64(size) }
+
+// SegmentName is PostgreSQL's name of a segment.
+func SegmentName(timeline uint32, seg uint64, size int64) string {
+	return fmt.Sprintf("%08X%08X%08X", timeline, seg/perLog(size), seg%perLog(size))
+}
+
+// segmentOf is the number of the segment that holds a position.
+func segmentOf(l recovery.LSN, size int64) uint64 { return uint64(l) / uint64(size) }
+
+// startOf is where a segment begins.
+func startOf(seg uint64, size int64) recovery.LSN { return recovery.LSN(seg * uint64(size)) }
+
+// validSegmentSize reports whether PostgreSQL can have segments of that size: a
+// power of two from 1 MB to 1 GB.
+func validSegmentSize(n int64) bool { return n >= 1<<20 && n <= 1<<30 && n&(n-1) == 0 }
+
+// ParseFileName judges the last element of an object's key. Other names, which
+// archives hold too, are not ok.
+func ParseFileName(name string) (f File, ok bool) {
+	// pg_receivewal writes NAME.gz.partial, people who compress later NAME.partial.gz.
+	base, partial := strings.CutSuffix(name, ".partial")
+	base, packing := cutPacking(base)
+	if b, again := strings.CutSuffix(base, ".partial"); again && !partial {
+		base, partial = b, true
+	}
+	f.Packing = packing
+	if len(base) < 8 {
+		return File{}, false
+	}
+	if f.Timeline, ok = hex8(base[:8]); !ok || f.Timeline == 0 {
+		return File{}, false
+	}
+	if rest, is := strings.CutSuffix(base, ".history"); is {
+		f.Kind = History
+		return f, len(rest) == 8 && !partial
+	}
+	if len(base) < 24 {
+		return File{}, false
+	}
+	var okLow bool
+	f.Log, ok = hex8(base[8:16])
+	f.Low, okLow = hex8(base[16:24])
+	if !ok || !okLow {
+		return File{}, false
+	}
+	switch rest := base[24:]; {
+	case rest == "" && partial:
+		f.Kind = Partial
+	case rest == "":
+		f.Kind = Segment
+	case len(rest) == len(".00000028.backup") && strings.HasSuffix(rest, ".backup") && rest[0] == '.' && !partial:
+		f.Kind = Label
+		if f.Offset, ok = hex8(rest[1:9]); !ok {
+			return File{}, false
+		}
+	default:
+		return File{}, false
+	}
+	return f, true
+}
+
+// hex8 reads eight digits as PostgreSQL writes them, upper case.
+func hex8(s string) (uint32, bool) {
+	if strings.ContainsAny(s, "abcdef+-_") {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(s, 16, 32)
+	return uint32(n), err == nil && len(s) == 8
+}
