@@ -221,7 +221,6 @@ func (x *Executor) schedule(ctx context.Context, wait *sync.WaitGroup) bool {
 		}
 		if st.Kind == recovery.KindTicks {
 			x.startTicks(st.Step)
-			st = &x.state.Steps[i]
 			continue
 		}
 		if err := x.recordLocked(recovery.StepStarted{Step: st.ID, Attempt: st.Attempts + 1}); err != nil {

@@ -3,7 +3,6 @@ package plan_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -210,7 +209,7 @@ func TestResolve_refuses(t *testing.T) {
 type denied struct{}
 
 func (denied) Error() string        { return "open the copy: access denied" }
-func (denied) Is(target error) bool { return errors.Is(storage.ErrDenied, target) }
+func (denied) Is(target error) bool { return target == storage.ErrDenied }
 
 func makePlan(t *testing.T, change func(*plan.Options)) (*recovery.Plan, error) {
 	t.Helper()

@@ -1,0 +1,290 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"time"
+	"unicode"
+
+	"comeback/recovery"
+	"comeback/recovery/catalogue"
+	"comeback/recovery/execute"
+	"comeback/recovery/plan"
+	"comeback/recovery/postgres"
+	"comeback/recovery/report"
+	"comeback/recovery/runner"
+	"comeback/runbooks"
+)
+
+// app is the program's hold on its surroundings, all of it injected.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+	lookup   func(string) (string, bool)
+	environ  []string
+	now      func() time.Time
+	secrets  *execute.Secrets
+}
+
+// newApp is the program in the surroundings of this process.
+func newApp() *app {
+	return &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, lookup: os.LookupEnv, environ: os.Environ(), now: time.Now,
+		secrets: execute.NewSecrets(os.LookupEnv, nil, execute.KnownSecrets...)}
+}
+
+// redact takes known secrets out of what is about to be said.
+func (a *app) redact(text string) string { return a.secrets.Redact(text) }
+
+// clean makes text from outside harmless for a terminal: control characters and
+// escape sequences become spaces.
+func clean(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+		return r
+	}, text)
+}
+
+func (a *app) home() (runner.Home, error) { return runner.FindHome(a.lookup) }
+
+// book is an opened runbook.
+type book struct {
+	*runbooks.Runbook
+	path    string
+	bytes   []byte
+	source  recovery.Source
+	secrets *execute.Secrets
+}
+
+// maxRunbook is more than a person can read in an incident.
+const maxRunbook = 8 << 20
+
+// open reads, parses and lints a runbook. All its errors come in one error, one
+// a line.
+func (a *app) open(path string) (*book, runbooks.Problems, error) {
+	b, err := readRunbook(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	rb, problems := parse(path, b)
+	if problems.Failed() {
+		var lines strings.Builder
+		for _, p := range problems {
+			if p.Severity == runbooks.Error {
+				fmt.Fprintf(&lines, "\n  line %d, column %d: %s; %s", p.Line, p.Column, p.Says, p.Do)
+			}
+		}
+		n := problems.Count(runbooks.Error)
+		what := fmt.Sprintf("%s has %d problems:%s", path, n, lines.String())
+		if n == 1 {
+			what = fmt.Sprintf("%s has a problem:%s", path, lines.String())
+		}
+		return nil, problems, &problemsError{what: a.redact(what), path: path}
+	}
+	sum := sha256.Sum256(b)
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, problems, fmt.Errorf("find the runbook: %w", err)
+	}
+	return &book{Runbook: rb, path: abs, bytes: b, secrets: a.secrets.For(rb.Needs),
+		source: recovery.Source{Path: abs, SHA256: hex.EncodeToString(sum[:])}}, problems, nil
+}
+
+func readRunbook(path string) ([]byte, error) {
+	usage := func(hint, format string, args ...any) error {
+		return recovery.Errorf(hint, format, args...).WithExit(recovery.Usage)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, usage("give the path of a runbook; write a new one with: comeback runbook new", "open the runbook: %w", err)
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return nil, usage("give the path of the Markdown file in it", "%s is a directory, not a runbook", path)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxRunbook+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the runbook: %w", err)
+	}
+	return b, nil
+}
+
+// problemsError is a runbook's errors, several lines.
+type problemsError struct{ what, path string }
+
+func (e *problemsError) Error() string { return e.what }
+
+// survey asks all engines about all copies.
+func (a *app) survey(ctx context.Context, b *book, progress func(catalogue.Progress)) (catalogue.Catalogue, error) {
+	return catalogue.Survey(ctx, catalogue.Options{Components: plan.Restored(b.Runbook), Copies: plan.Copies(b.Runbook),
+		Engines: engines(), OpenStore: opener(b.secrets), Progress: progress})
+}
+
+// choices are what a person asks a plan for.
+type choices struct {
+	mode         recovery.Mode
+	to           string
+	copy, engine string
+	scratch      string
+	keep         bool
+}
+
+// parse reads a runbook's bytes with every problem that it has.
+func parse(path string, b []byte) (*runbooks.Runbook, runbooks.Problems) {
+	rb, problems := runbooks.Parse(filepath.Base(path), b)
+	return rb, append(problems, runbooks.Lint(rb, vocabulary())...)
+}
+
+// plan resolves the moment and makes a plan. It leaves nothing behind.
+func (a *app) plan(ctx context.Context, b *book, cat catalogue.Catalogue, c choices) (*recovery.Plan, error) {
+	home, err := a.home()
+	if err != nil {
+		return nil, err
+	}
+	want, err := recovery.ParseWant(c.to, a.now())
+	if err != nil {
+		return nil, err
+	}
+	if c.copy != "" {
+		if _, ok := b.Copy(c.copy); !ok {
+			return nil, recovery.Errorf("choose one of the runbook's copies", "the runbook has no copy %q", c.copy).WithExit(recovery.Usage)
+		}
+	}
+	if err := requirePostgres(b.Runbook); err != nil {
+		return nil, err
+	}
+	m, err := plan.Resolve(ctx, cat, opener(b.secrets), b.Runbook, engines(), plan.Wanted{Want: want, Copy: c.copy, Engine: c.engine})
+	if err != nil {
+		return nil, err
+	}
+	history, err := home.History(b.System)
+	if err != nil {
+		return nil, err
+	}
+	scratch, err := a.scratch(c.scratch)
+	if err != nil {
+		return nil, err
+	}
+	id, err := home.NewID()
+	if err != nil {
+		return nil, err
+	}
+	p, err := plan.Make(plan.Options{Runbook: b.Runbook, Source: b.source, Engines: engines(), Mode: c.mode, Moment: m,
+		Run: id, Number: history.Number, Previous: history.Previous, Scratch: scratch, Created: a.now(), Expected: history.Expected})
+	if err != nil {
+		return nil, err
+	}
+	return p, checkRoom(p)
+}
+
+// checkRoom refuses a plan beforehand whose steps would find too little room.
+func checkRoom(p *recovery.Plan) error {
+	for _, s := range p.Steps {
+		for _, g := range s.Guards {
+			for _, t := range p.Targets {
+				if g.Kind == recovery.GuardRoom && t.ID == g.Target {
+					if err := execute.CheckRoom(t.Place, g.Bytes); err != nil {
+						return err
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// requirePostgres refuses early where no server can be started at all.
+func requirePostgres(rb *runbooks.Runbook) error {
+	for _, c := range plan.Restored(rb) {
+		if c.Kind == recovery.Postgres {
+			_, err := postgres.FindTools(0)
+			return err
+		}
+	}
+	return nil
+}
+
+// scratch is where a run's scratch directory is made: what was asked for, else
+// COMEBACK_SCRATCH, else /var/tmp, which survives a reboot and is on a disk.
+func (a *app) scratch(asked string) (string, error) {
+	if asked == "" {
+		asked, _ = a.lookup("COMEBACK_SCRATCH")
+	}
+	if asked == "" {
+		asked = "/var/tmp"
+	}
+	dir, err := filepath.Abs(asked)
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir)
+	}
+	if err != nil {
+		return "", recovery.Errorf("create it, or choose another with --scratch", "find the scratch directory: %w", err).WithExit(recovery.Usage)
+	}
+	return dir, nil
+}
+
+// start begins a plan's run in this process.
+func (a *app) start(ctx context.Context, b *book, p *recovery.Plan, unattended, keep bool) (*runner.Run, error) {
+	o, err := a.runnerOptions(p, b.secrets)
+	if err != nil {
+		return nil, err
+	}
+	o.Runbook, o.Unattended, o.Keep = b.bytes, unattended, keep
+	return runner.Start(ctx, o)
+}
+
+// runnerOptions are what every run of a plan is given.
+func (a *app) runnerOptions(p *recovery.Plan, secrets *execute.Secrets) (runner.Options, error) {
+	home, err := a.home()
+	if err != nil {
+		return runner.Options{}, err
+	}
+	owner, err := postgres.ServerUser()
+	if err != nil {
+		return runner.Options{}, err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return runner.Options{}, fmt.Errorf("name this host: %w", err)
+	}
+	v, c := build()
+	return runner.Options{
+		Home: home, Plan: p, Kinds: kinds(), Releasers: releasers(a.now), OpenStore: opener(secrets), Secrets: secrets,
+		Owner: owner, Now: a.now, Operator: a.operator(), Host: host, Asserted: a.asserted(), Version: v + " " + c,
+		Finish: func(dir string) error {
+			_, err := report.Write(dir)
+			return err
+		},
+	}, nil
+}
+
+// operator is who the environment says is here; only a signature proves it.
+func (a *app) operator() string {
+	for _, name := range []string{"SUDO_USER", "USER", "LOGNAME"} {
+		if v, ok := a.lookup(name); ok && v != "" {
+			return clean(v)
+		}
+	}
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return fmt.Sprintf("uid %d", os.Getuid())
+}
+
+func (a *app) asserted() map[string]string {
+	m := map[string]string{"uid": fmt.Sprint(os.Getuid())}
+	for _, name := range []string{"USER", "SUDO_USER", "SSH_CONNECTION"} {
+		if v, ok := a.lookup(name); ok && v != "" {
+			m[name] = clean(v)
+		}
+	}
+	return m
+}

@@ -1,0 +1,320 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/execute"
+	"comeback/recovery/isolation"
+	"comeback/recovery/postgres"
+	"comeback/recovery/report"
+	"comeback/shop"
+
+	"github.com/spf13/cobra"
+)
+
+// demoOptions are what `comeback demo` was asked for.
+type demoOptions struct {
+	dir               string
+	keep, plain, stop bool
+	scale             int
+}
+
+func (a *app) demoCommand() *cobra.Command {
+	o := demoOptions{scale: demoScale}
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "A shop with real data, backups and an incident, to try all this on",
+		Long: `Builds a real shop in one directory: a PostgreSQL server under steady writes, a
+nightly dump, a base backup and an archived log. Then a migration deletes every
+order and drops the carts. On a terminal it opens the console on the rehearsal;
+otherwise, or with --plain, it rehearses by itself to just before the incident.
+
+It changes nothing outside its directory, and removes everything but the signed
+report, DIR/report. With --keep the shop stays open: its runbook is DIR/shop.md,
+and DIR/env says what to export.
+` + exitCodes,
+		Example: `  comeback demo
+  comeback demo --dir demo --keep
+  comeback demo --stop --dir demo          # ends a shop that was kept`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.stop {
+				return a.stopDemo(cmd.Context(), o.dir)
+			}
+			return a.demo(cmd.Context(), o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.dir, "dir", "", "build it in `DIR` (default a new temporary directory)")
+	f.BoolVar(&o.keep, "keep", false, "leave the shop open when the rehearsal has ended")
+	f.BoolVar(&o.plain, "plain", false, "rehearse by itself, one line per transition, instead of the console")
+	f.BoolVar(&o.stop, "stop", false, "end a shop that was kept, and remove all but its report")
+	cmd.MarkFlagsMutuallyExclusive("stop", "keep")
+	return cmd
+}
+
+const (
+	// demoScale is enough to be worth a restore, and built in seconds.
+	demoScale = 40_000
+	// demoRate is the writes a second that go on all the time.
+	demoRate = 20
+	// demoIdentity is the name that the demo's key signs as.
+	demoIdentity = "comeback-demo"
+)
+
+// demo is one demo under way.
+type demo struct {
+	*app  // with a state, a home and a key of the demo's own
+	place *demoPlace
+	shop  *shop.Shop
+	key   report.Key
+	tell  *demoTeller
+}
+
+// demo builds the shop, ruins it, rehearses its recovery and removes it.
+func (a *app) demo(ctx context.Context, o demoOptions) error {
+	if _, err := postgres.FindTools(0); err != nil {
+		return err
+	}
+	place, err := a.openPlace(ctx, o.dir)
+	if err != nil {
+		return err
+	}
+	d := &demo{app: a.within(place), place: place, tell: &demoTeller{out: a.out, now: a.now}}
+	err = d.play(ctx, o)
+	// Whatever has happened, what is not asked for goes.
+	kept, left := d.leave(ctx, o.keep && err == nil)
+	switch {
+	case left != nil:
+		return errors.Join(err, recovery.Errorf("remove it by hand, or try: comeback demo --stop --dir "+place.dir, "clean up after the demo: %w", left).WithExit(recovery.WithExceptions))
+	case ctx.Err() != nil:
+		fmt.Fprintf(a.err, "comeback: the demo was %s; its shop is gone\n", clean(context.Cause(ctx).Error()))
+		return &exitError{recovery.Interrupted}
+	case kept:
+		d.tell.kept(place)
+	}
+	return err
+}
+
+// within is the app as it works in a demo: nothing of the user's own state,
+// keys or databases is seen.
+func (a *app) within(place *demoPlace) *app {
+	own := map[string]string{
+		"COMEBACK_STATE": place.state(), "COMEBACK_SCRATCH": place.scratch(), "HOME": place.home(),
+		"DATABASE_URL": shop.Layout{Dir: place.shop}.URL("shop", "shop"), "SSH_AUTH_SOCK": "",
+	}
+	d := *a
+	d.lookup = func(name string) (string, bool) {
+		if v, ok := own[name]; ok {
+			return v, v != ""
+		}
+		return a.lookup(name)
+	}
+	d.secrets = execute.NewSecrets(d.lookup, nil, execute.KnownSecrets...)
+	return &d
+}
+
+// play is the demo from its first act to its last.
+func (d *demo) play(ctx context.Context, o demoOptions) error {
+	d.tell.title(d.place)
+	if err := d.build(ctx, o.scale); err != nil {
+		return err
+	}
+	incident, err := d.incident(ctx)
+	if err != nil {
+		return err
+	}
+	d.tell.heading("THE REHEARSAL", fmt.Sprintf("back to just before xid %d, in scratch", incident.Harm.XID))
+	writes := len(d.shop.Commits())
+	c := choices{mode: recovery.Rehearsal, to: fmt.Sprintf("before-xid:%d", incident.Harm.XID), scratch: d.place.scratch()}
+	var ended error
+	if !o.plain && d.interactive() {
+		ended = d.consoleRehearse(ctx, d.place.runbook(), c)
+	} else {
+		ended = d.rehearseDemo(ctx, c)
+	}
+	var exit *exitError
+	if ended != nil && !errors.As(ended, &exit) {
+		return ended
+	}
+	if err := d.shop.StopWrites(); err != nil {
+		return err
+	}
+	s, published, err := d.publish(context.WithoutCancel(ctx))
+	if err != nil {
+		return errors.Join(err, ended)
+	}
+	if !published {
+		d.tell.line("\nNothing was rehearsed, so there is no report.")
+		return ended
+	}
+	d.tell.ending(d.place, s, len(d.shop.Commits())-writes)
+	return ended
+}
+
+// build opens the shop and makes its backups.
+func (d *demo) build(ctx context.Context, scale int) error {
+	if err := d.place.make(); err != nil {
+		return err
+	}
+	key, err := report.CreateKey(filepath.Join(d.place.home(), ".ssh", "id_ed25519"), demoIdentity)
+	if err != nil {
+		return err
+	}
+	d.key = key
+	d.tell.heading("THE SHOP", "live, with its own PostgreSQL server")
+	d.shop, err = shop.Open(ctx, shop.Options{Dir: d.place.shop, Scale: scale, Seed: 1, Now: d.now,
+		Log: func(text string) { d.tell.done(text) }})
+	if err != nil {
+		return err
+	}
+	if err := d.shop.StartWrites(demoRate); err != nil {
+		return err
+	}
+	d.tell.done(fmt.Sprintf("customers: %d orders a second from now on", demoRate))
+
+	d.tell.heading("ITS BACKUPS", "as most people make them, in "+d.shop.Copy())
+	dump, err := d.shop.Dump(ctx)
+	if err != nil {
+		return err
+	}
+	d.tell.made("dump", dump, filepath.Join(d.shop.Copy(), dump), "pg_dump | gzip")
+	base, err := d.shop.Backup(ctx, shop.BackupOptions{})
+	if err != nil {
+		return err
+	}
+	d.tell.made("base", base, filepath.Join(d.shop.Copy(), base), "pg_basebackup")
+	d.tell.done("log    wal/, every segment as soon as it is full")
+	if err := d.writeDocuments(); err != nil {
+		return err
+	}
+	return d.shop.Write(ctx, 200)
+}
+
+// writeDocuments writes the runbook, and what it needs.
+func (d *demo) writeDocuments() error {
+	noNetwork := isolation.Available()
+	text, err := d.shop.Runbook(shop.RunbookOptions{NoShell: noNetwork != nil})
+	if err != nil {
+		return err
+	}
+	if noNetwork != nil {
+		d.tell.done("this host gives no network namespace, so the runbook has no shell check")
+	}
+	if err := os.WriteFile(d.place.runbook(), text, 0o600); err != nil {
+		return fmt.Errorf("write the runbook: %w", err)
+	}
+	if err := os.WriteFile(d.place.env(), d.place.exports(), 0o600); err != nil {
+		return fmt.Errorf("write what to export: %w", err)
+	}
+	return nil
+}
+
+// incident ruins the shop, lets it go on for a while, and sees to it that the
+// log of it all is in the copy.
+func (d *demo) incident(ctx context.Context) (shop.Incident, error) {
+	i, err := d.shop.Incident(ctx)
+	if err != nil {
+		return shop.Incident{}, err
+	}
+	if err := d.shop.Write(ctx, 30); err != nil {
+		return shop.Incident{}, err
+	}
+	if err := d.shop.Archived(ctx); err != nil {
+		return shop.Incident{}, err
+	}
+	d.tell.incident(i, d.shop.Counts()["orders"])
+	return i, nil
+}
+
+// rehearseDemo rehearses without a person and prints each transition.
+func (d *demo) rehearseDemo(ctx context.Context, c choices) error {
+	b, problems, err := d.open(d.place.runbook())
+	if err != nil {
+		return err
+	}
+	say := &plainWriter{out: d.out, now: d.now, redact: d.redact}
+	for _, p := range problems {
+		say.line("", "line %d: warning: %s; %s", p.Line, p.Says, p.Do)
+	}
+	cat, err := d.survey(ctx, b, nil)
+	if err != nil {
+		return err
+	}
+	p, err := d.plan(ctx, b, cat, c)
+	if err != nil {
+		return err
+	}
+	run, err := d.start(ctx, b, p, true, false)
+	if err != nil {
+		return err
+	}
+	say.follow(run)
+	s, err := run.Wait()
+	if err == nil && s.Exit != recovery.CameBack {
+		err = &exitError{s.Exit}
+	}
+	return err
+}
+
+// publish signs the report of the newest run that has ended and copies its
+// directory to DIR/report, in the place of an earlier demo's. It reports false
+// where there was no run.
+func (d *demo) publish(ctx context.Context) (recovery.State, bool, error) {
+	home, err := d.app.home()
+	if err != nil {
+		return recovery.State{}, false, err
+	}
+	runs, err := home.List()
+	if err != nil {
+		return recovery.State{}, false, err
+	}
+	for _, r := range runs {
+		if r.Problem != nil || r.State.Result == "" {
+			continue
+		}
+		if !r.Signed {
+			signer, err := d.key.Signer(ctx, nil)
+			if err != nil {
+				return recovery.State{}, false, err
+			}
+			if _, err := report.Sign(ctx, r.Dir, signer); err != nil {
+				return recovery.State{}, false, err
+			}
+		}
+		line, err := report.AllowedSigner(demoIdentity, d.key)
+		if err != nil {
+			return recovery.State{}, false, err
+		}
+		return r.State, true, d.place.keepReport(r.Dir, line)
+	}
+	return recovery.State{}, false, nil
+}
+
+// cleanupTime is how long the end of a demo may take.
+const cleanupTime = 2 * time.Minute
+
+// leave ends the shop or, where it is to be kept, lets it live on alone; all
+// else that nobody asked for is removed.
+func (d *demo) leave(ctx context.Context, keep bool) (kept bool, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
+	defer cancel()
+	defer func() { err = errors.Join(err, d.place.close()) }()
+	if keep && d.shop != nil {
+		err := d.shop.Detach(ctx)
+		if err == nil {
+			return true, os.RemoveAll(d.place.home())
+		}
+		return false, errors.Join(err, d.shop.Close(), d.remove(ctx, d.place))
+	}
+	if d.shop != nil {
+		err = d.shop.Close()
+	}
+	return false, errors.Join(err, d.remove(ctx, d.place))
+}

@@ -1,0 +1,419 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"comeback/recovery"
+	"comeback/recovery/catalogue"
+	"comeback/recovery/plan"
+	"comeback/recovery/report"
+	"comeback/recovery/runner"
+	"comeback/runbooks"
+	"comeback/tui"
+)
+
+// desk answers the console's questions.
+type desk struct {
+	app     *app
+	choices choices
+	ctx     context.Context // of the program
+	named   string          // the runbook that was given
+
+	mu      sync.Mutex
+	surveys map[string]catalogue.Catalogue // by runbook
+	run     *runner.Run
+	cancel  context.CancelCauseFunc
+}
+
+// Systems lists the runbooks that are known.
+func (d *desk) Systems(context.Context) ([]tui.System, error) {
+	home, err := d.app.home()
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	if d.named != "" {
+		paths = append(paths, d.named)
+	}
+	for _, pattern := range []string{filepath.Join(home.Dir, "runbooks", "*.md"), "*.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			return nil, fmt.Errorf("look for runbooks: %w", err)
+		}
+		paths = append(paths, found...)
+	}
+	var systems []tui.System
+	var seen []string
+	for _, path := range paths {
+		abs, err := filepath.Abs(path)
+		if err != nil || slices.Contains(seen, abs) {
+			continue
+		}
+		seen = append(seen, abs)
+		// Any Markdown file may lie about; a runbook says so in its first lines.
+		if path != d.named && !isRunbook(abs) {
+			continue
+		}
+		systems = append(systems, d.system(home, abs))
+	}
+	return systems, nil
+}
+
+// isRunbook reports whether a file begins like a runbook.
+func isRunbook(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	head := make([]byte, 4096)
+	n, err := f.Read(head)
+	if err != nil {
+		return false
+	}
+	text := strings.TrimPrefix(string(head[:n]), "\ufeff")
+	return strings.HasPrefix(text, "---") && strings.Contains(text, "\ncomeback:")
+}
+
+func (d *desk) system(home runner.Home, path string) tui.System {
+	s := tui.System{Name: strings.TrimSuffix(filepath.Base(path), ".md"), Runbook: path}
+	b, err := readRunbook(path)
+	if err != nil {
+		s.Problems = []tui.Problem{{What: err.Error(), Do: recovery.HintOf(err)}}
+		return s
+	}
+	rb, problems := parse(path, b)
+	for _, p := range problems {
+		if p.Severity == runbooks.Error {
+			s.Problems = append(s.Problems, tui.Problem{Line: p.Line, Column: p.Column, What: p.Says, Do: p.Do})
+		}
+	}
+	if rb.System != "" {
+		s.Name = rb.System
+	}
+	s.RPO, s.RTO, s.RehearseEvery = rb.RPO, rb.RTO, rb.Rehearse
+	history, err := home.History(rb.System)
+	if err != nil {
+		s.Problems = append(s.Problems, tui.Problem{What: err.Error()})
+		return s
+	}
+	if p, ok := history.Proof(); ok {
+		s.Proof = fmt.Sprintf("%s, run %s, %s", p.State.Ended.Local().Format("2 Jan 2006"), p.ID, recovery.FormatSpan(p.State.Ended.Sub(p.State.Started)))
+	}
+	return s
+}
+
+// Runs lists earlier and current runs.
+func (d *desk) Runs(context.Context) ([]tui.KnownRun, error) {
+	home, err := d.app.home()
+	if err != nil {
+		return nil, err
+	}
+	past, err := home.List()
+	if err != nil {
+		return nil, err
+	}
+	var runs []tui.KnownRun
+	for _, p := range past {
+		if p.Problem != nil {
+			runs = append(runs, tui.KnownRun{ID: p.ID, State: "cannot be read: " + p.Problem.Error(), Dir: p.Dir})
+			continue
+		}
+		runs = append(runs, tui.KnownRun{ID: p.ID, System: p.State.System, Mode: p.State.Mode, State: standing(p), Operator: p.State.Operator,
+			Started: p.State.Started, Ended: p.State.Ended, Dir: p.Dir})
+	}
+	return runs, nil
+}
+
+// Open reads a runbook, with its problems.
+func (d *desk) Open(_ context.Context, path string) (*tui.Opened, error) {
+	home, err := d.app.home()
+	if err != nil {
+		return nil, err
+	}
+	b, err := readRunbook(path)
+	if err != nil {
+		return nil, err
+	}
+	rb, _ := parse(path, b)
+	o := &tui.Opened{System: d.system(home, path), Title: rb.Title, Components: plan.Components(rb), Copies: plan.Copies(rb), Text: string(b)}
+	history, err := home.History(rb.System)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range rb.Stages {
+		o.Stages = append(o.Stages, tui.Stage{Name: s.Name, Owner: s.Owner, Budget: s.Budget, Last: history.StageTook(s.Name)})
+	}
+	return o, nil
+}
+
+// Attach replays a run that has ended. A live one belongs to its own terminal.
+func (d *desk) Attach(_ context.Context, run tui.KnownRun) (recovery.Session, error) {
+	p, err := d.app.load(run.ID)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.run != nil && d.run.Plan().Run == run.ID {
+		return d.run, nil
+	}
+	switch {
+	case p.Alive:
+		return nil, recovery.Errorf("watch it where it was started, or read: comeback status "+p.ID, "run %s runs in another process", p.ID)
+	case p.State.Result == "":
+		return nil, recovery.Errorf("clean up after it: comeback stop "+p.ID, "run %s died", p.ID)
+	}
+	return p.Replay(), nil
+}
+
+// maxText is more than anybody scrolls through.
+const maxText = 16 << 20
+
+// Text reads a document.
+func (d *desk) Text(_ context.Context, path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", fmt.Errorf("read: %w", err)
+	}
+	if info.Size() > maxText {
+		return "", recovery.Errorf("read it with: less "+path, "%s has %s", path, recovery.FormatBytes(info.Size()))
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("read: %w", err)
+	}
+	return d.app.redact(string(b)), nil
+}
+
+// Survey looks into every copy for every component.
+func (d *desk) Survey(ctx context.Context, path string, progress func(tui.Access)) ([]tui.Access, error) {
+	b, _, err := d.app.open(path)
+	if err != nil {
+		return nil, err
+	}
+	components, copies := plan.Restored(b.Runbook), plan.Copies(b.Runbook)
+	cat, err := d.app.survey(ctx, b, func(p catalogue.Progress) {
+		if p.State == "reading" {
+			progress(tui.Access{Copy: p.Copy, Component: p.Component, State: tui.Looking})
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	if d.surveys == nil {
+		d.surveys = map[string]catalogue.Catalogue{}
+	}
+	d.surveys[path] = cat
+	d.mu.Unlock()
+	var rows []tui.Access
+	for _, cp := range copies {
+		for _, c := range components {
+			row := access(cat, cp.Name, c.Name)
+			row.Cause = d.app.redact(row.Cause)
+			progress(row)
+			rows = append(rows, row)
+		}
+	}
+	return rows, nil
+}
+
+// access is what the surveys say of a component in a copy.
+func access(cat catalogue.Catalogue, cp, component string) tui.Access {
+	row := tui.Access{Copy: cp, Component: component, State: tui.NotLookedAt}
+	for _, s := range cat.Surveys {
+		if s.Copy != cp || s.Component != component {
+			continue
+		}
+		row.Surveys = append(row.Surveys, s)
+		if len(s.Backups) > 0 {
+			row.State = tui.Readable
+		} else if row.State == tui.NotLookedAt {
+			row.State = tui.Nothing
+		}
+	}
+	for _, r := range cat.Refusals {
+		if r.Copy == cp && r.Component == component {
+			row.State, row.Cause, row.Hint = tui.Refused, r.Err.Error(), recovery.HintOf(r.Err)
+		}
+	}
+	return row
+}
+
+// Plan resolves a choice and makes its plan.
+func (d *desk) Plan(ctx context.Context, path string, mode recovery.Mode, choice tui.Choice) (*tui.Prepared, error) {
+	b, _, err := d.app.open(path)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	cat, ok := d.surveys[path]
+	d.mu.Unlock()
+	if !ok {
+		if cat, err = d.app.survey(ctx, b, nil); err != nil {
+			return nil, err
+		}
+	}
+	c := d.choices
+	c.mode, c.to = mode, choice.Want
+	if choice.Copy != "" {
+		c.copy, c.engine = choice.Copy, choice.Engine
+	}
+	p, err := d.app.plan(ctx, b, cat, c)
+	if err != nil {
+		return nil, err
+	}
+	bytes, err := plan.Encode(p)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(bytes)
+	return &tui.Prepared{Plan: p, Bytes: bytes, Digest: hex.EncodeToString(sum[:])}, nil
+}
+
+// Start executes a plan. The run lives until it ends, is stopped, or the
+// program is asked to end.
+func (d *desk) Start(_ context.Context, p *tui.Prepared) (recovery.Session, error) {
+	b, _, err := d.app.open(p.Plan.Runbook.Path)
+	if err != nil {
+		return nil, err
+	}
+	if b.source.SHA256 != p.Plan.Runbook.SHA256 {
+		return nil, recovery.Errorf("prepare the plan again", "the runbook was changed after the plan was made").WithExit(recovery.Refused)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.run != nil {
+		select {
+		case <-d.run.Done():
+		default:
+			return nil, recovery.Errorf("stop it first, or wait for its end", "run %s is still running", d.run.Plan().Run).WithExit(recovery.Refused)
+		}
+	}
+	ctx, cancel := context.WithCancelCause(d.ctx)
+	run, err := d.app.start(ctx, b, p.Plan, false, d.choices.keep)
+	if err != nil {
+		cancel(nil)
+		return nil, err
+	}
+	d.run, d.cancel = run, cancel
+	return run, nil
+}
+
+// stop ends a run that the console left behind, in order.
+func (d *desk) stop(hungUp bool) error {
+	d.mu.Lock()
+	run, cancel := d.run, d.cancel
+	d.mu.Unlock()
+	if run == nil {
+		return nil
+	}
+	select {
+	case <-run.Done():
+	default:
+		why := "the console was left"
+		if hungUp {
+			why = "interrupted by the end of its terminal"
+		}
+		fmt.Fprintf(d.app.err, "stopping run %s and cleaning up after it\n", run.Plan().Run)
+		cancel(errors.New(why))
+	}
+	s, err := run.Wait()
+	cancel(nil)
+	if err != nil {
+		return err
+	}
+	if s.Result == recovery.ResultInterrupted {
+		fmt.Fprintf(d.app.err, "%s; report in %s\n", s.Says, run.Dir())
+		return &exitError{s.Exit}
+	}
+	return nil
+}
+
+// Keys lists what can sign now.
+func (d *desk) Keys(ctx context.Context) ([]tui.Key, error) {
+	found, err := report.FindKeys(ctx, d.app.getenv)
+	var keys []tui.Key
+	for _, k := range found {
+		keys = append(keys, shown(k))
+	}
+	if len(keys) > 0 {
+		err = nil // what could not be looked at matters only where nothing was found
+	}
+	return keys, err
+}
+
+func shown(k report.Key) tui.Key {
+	s := tui.Key{Name: k.Comment, Type: k.Type, Fingerprint: k.Fingerprint, From: "ssh-agent", Locked: k.Encrypted}
+	if k.Path != "" {
+		s.From = k.Path
+	}
+	if s.Name == "" {
+		s.Name = filepath.Base(s.From)
+	}
+	return s
+}
+
+// CreateKey makes a key for signing reports.
+func (d *desk) CreateKey(context.Context) (tui.Key, error) {
+	home := d.app.getenv("HOME")
+	if home == "" {
+		return tui.Key{}, recovery.Errorf("set HOME", "there is no place for a new key")
+	}
+	k, err := report.CreateKey(filepath.Join(home, ".ssh", "id_ed25519"), d.app.operator()+" comeback")
+	return shown(k), err
+}
+
+// Sign signs the report in a run's directory.
+func (d *desk) Sign(ctx context.Context, dir string, key tui.Key, passphrase []byte) (tui.Signed, error) {
+	name := key.From
+	if name == "ssh-agent" {
+		name = key.Fingerprint
+	}
+	k, err := report.FindKey(ctx, d.app.getenv, name)
+	if err != nil {
+		return tui.Signed{}, err
+	}
+	signer, err := k.Signer(ctx, func(context.Context, report.Key) ([]byte, error) { return passphrase, nil })
+	if err != nil {
+		return tui.Signed{}, err
+	}
+	sig, err := report.Sign(ctx, dir, signer)
+	if err != nil {
+		return tui.Signed{}, err
+	}
+	return tui.Signed{By: key.Name, Fingerprint: sig.Fingerprint, At: d.app.now()}, nil
+}
+
+// Signature says who signed a report.
+func (d *desk) Signature(_ context.Context, dir string) (tui.Signed, bool, error) {
+	v, err := report.Verify(dir, report.VerifyOptions{Now: d.app.now()})
+	if errors.Is(err, report.ErrUnsigned) {
+		return tui.Signed{}, false, nil
+	}
+	if err != nil {
+		return tui.Signed{}, false, err
+	}
+	s := tui.Signed{By: v.Signature.Type, Fingerprint: v.Signature.Fingerprint}
+	if info, err := os.Stat(filepath.Join(dir, report.SignatureFile)); err == nil {
+		s.At = info.ModTime()
+	}
+	return s, true, nil
+}
+
+// VerifyCommands are the commands that verify a report without comeback.
+func (d *desk) VerifyCommands(dir string) string {
+	return strings.Join(report.Commands(dir, "", ""), "\n")
+}
+
+var _ tui.Desk = (*desk)(nil)

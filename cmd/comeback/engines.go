@@ -1,0 +1,61 @@
+package main
+
+import (
+	"os"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/dump"
+	"comeback/recovery/pitr"
+	"comeback/recovery/postgres"
+	"comeback/recovery/verify"
+	"comeback/runbooks"
+)
+
+// engines lists every engine. A new one is one more line here.
+func engines() []recovery.Engine {
+	return []recovery.Engine{
+		dump.New(dump.Options{}),
+		pitr.New(pitr.Options{Exe: executable()}),
+	}
+}
+
+// executable is this program, which restored servers ask for WAL.
+func executable() string {
+	exe, err := os.Executable()
+	if err != nil {
+		return os.Args[0]
+	}
+	return exe
+}
+
+// kinds are the kinds of steps that runs may use.
+func kinds() []recovery.Kind {
+	all := []recovery.Kind{verify.SQLCheck{}}
+	for _, e := range engines() {
+		all = append(all, e.Kinds()...)
+	}
+	return all
+}
+
+// releasers give back what steps claim.
+func releasers(now func() time.Time) []recovery.Releaser {
+	return []recovery.Releaser{postgres.ReleaseCluster{Now: now}}
+}
+
+// vocabulary is what the linter holds runbooks to.
+func vocabulary() runbooks.Vocabulary {
+	v := runbooks.Vocabulary{Expect: func(text string) error {
+		_, err := verify.ParseExpectation(text)
+		return err
+	}}
+	for _, e := range engines() {
+		s := e.Schema()
+		schema := runbooks.Schema{Engine: s.Engine, Kind: string(s.Kind)}
+		for _, k := range s.Keys {
+			schema.Keys = append(schema.Keys, runbooks.Key(k))
+		}
+		v.Engines = append(v.Engines, schema)
+	}
+	return v
+}

@@ -1,0 +1,102 @@
+// Command comeback brings a system back from its backups, and rehearses that.
+// This package is the wiring: commands, plain and JSON output, the demo. It
+// decides nothing; the packages under recovery do.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"comeback/recovery"
+)
+
+// version and commit are set by the linker; see the Makefile.
+var version, commit = "", ""
+
+func main() {
+	// Nobody's closed pipe may end a run before it has cleaned up.
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := interruptible()
+	code := newApp().run(ctx, os.Args[1:])
+	stop()
+	os.Exit(int(code))
+}
+
+// interruptible is a context that ends with the first signal that asks the
+// program to; its cause names the signal.
+func interruptible() (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		for s := range signals {
+			cancel(fmt.Errorf("interrupted by %s", name(s)))
+		}
+	}()
+	return ctx, func() { signal.Stop(signals); cancel(nil) }
+}
+
+func name(s os.Signal) string {
+	switch s {
+	case syscall.SIGINT:
+		return "ctrl-c"
+	case syscall.SIGHUP:
+		return "the end of its terminal"
+	}
+	return "SIGTERM"
+}
+
+// run executes one command line and says what went wrong: one sentence with the
+// cause, one with the next step.
+func (a *app) run(ctx context.Context, args []string) recovery.Exit {
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	err := root.ExecuteContext(ctx)
+	var ended *exitError
+	if errors.As(err, &ended) {
+		return ended.code
+	}
+	if err == nil {
+		return recovery.CameBack
+	}
+	fmt.Fprintf(a.err, "comeback: %s\n", clean(a.redact(err.Error())))
+	if hint := recovery.HintOf(err); hint != "" {
+		fmt.Fprintf(a.err, "  next: %s\n", clean(a.redact(hint)))
+	}
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return recovery.Interrupted
+	}
+	return recovery.ExitOf(err)
+}
+
+// exitError ends the program with a code after everything was said.
+type exitError struct{ code recovery.Exit }
+
+func (e *exitError) Error() string { return fmt.Sprintf("exit %d", e.code) }
+
+// build is what this binary was built from; "unknown" where nobody said.
+func build() (v, c string) {
+	v, c = version, commit
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" && c == "" {
+				c = s.Value
+			}
+		}
+	}
+	if v == "" {
+		v = "unknown"
+	}
+	if c == "" {
+		c = "unknown"
+	}
+	return v, c
+}

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/runner"
+)
+
+// plainEvery is how often a long step says how far it has come.
+const plainEvery = 10 * time.Second
+
+// plainWriter prints one timestamped line per transition, for logs, for screen
+// readers and for terminals that can do no more. A reader that goes away does
+// not disturb the run.
+type plainWriter struct {
+	out    io.Writer
+	now    func() time.Time
+	redact func(string) string
+}
+
+// line prints one line; a stage's name stands in brackets.
+func (w *plainWriter) line(stage, format string, args ...any) {
+	w.at(w.now(), stage, format, args...)
+}
+
+func (w *plainWriter) at(t time.Time, stage, format string, args ...any) {
+	if stage != "" {
+		stage = "[" + stage + "] "
+	}
+	text := fmt.Sprintf(format, args...)
+	if w.redact != nil {
+		text = w.redact(text)
+	}
+	fmt.Fprintf(w.out, "%s %s%s\n", t.Local().Format("15:04:05Z07:00"), clean(stage), clean(text))
+}
+
+// follow prints a run until it has ended.
+func (w *plainWriter) follow(run *runner.Run) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	events := make(chan recovery.Event)
+	go func() {
+		defer close(events)
+		for e, err := range run.Events(ctx, 1) {
+			if err != nil {
+				return
+			}
+			select {
+			case events <- e:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	s := recovery.NewState(run.Plan())
+	shown := map[string]time.Time{}
+	samples := run.Samples(ctx)
+	for {
+		select {
+		case e, ok := <-events:
+			if !ok {
+				return
+			}
+			s = recovery.Fold(s, e)
+			w.event(&s, e)
+		case sample, ok := <-samples:
+			if !ok {
+				samples = nil
+				continue
+			}
+			st := s.Step(sample.Step)
+			if st == nil || st.State != recovery.Running || sample.Phase == "" {
+				continue
+			}
+			if last, ok := shown[sample.Step]; !ok {
+				shown[sample.Step] = sample.At
+			} else if sample.At.Sub(last) >= plainEvery {
+				shown[sample.Step] = sample.At
+				w.at(sample.At, stageName(&s, st.Step), "%s: %s", st.Says, progress(sample))
+			}
+		}
+	}
+}
+
+// progress is a sample in words.
+func progress(s recovery.Sample) string {
+	text := s.Phase
+	switch {
+	case s.Unit == recovery.InBytes && s.Total > 0:
+		text += fmt.Sprintf(", %s of %s, %d %%", recovery.FormatBytes(s.Done), recovery.FormatBytes(s.Total), 100*s.Done/s.Total)
+	case s.Total > 0:
+		text += fmt.Sprintf(", %d %%", 100*s.Done/s.Total)
+	case s.Unit == recovery.InBytes && s.Done > 0:
+		text += ", " + recovery.FormatBytes(s.Done)
+	case s.Done > 0:
+		text += fmt.Sprintf(", %d %s", s.Done, s.Unit)
+	}
+	if s.Left > 0 {
+		text += ", " + recovery.FormatSpan(time.Duration(s.Left)) + " left"
+	}
+	if s.Note != "" {
+		text += ", " + s.Note
+	}
+	return text
+}
+
+// event prints one transition.
+func (w *plainWriter) event(s *recovery.State, e recovery.Event) {
+	p, ok := e.Payload()
+	if !ok {
+		w.at(e.At, "", "event %d is of a kind that this version does not know: %s", e.Seq, e.Type)
+		return
+	}
+	step := func(id string) (*recovery.StepState, string) {
+		st := s.Step(id)
+		if st == nil {
+			return &recovery.StepState{Step: recovery.Step{ID: id, Says: id}}, ""
+		}
+		return st, stageName(s, st.Step)
+	}
+	switch p := p.(type) {
+	case recovery.RunStarted:
+		w.at(e.At, "", "run %s: %s number %d of %s by %s on %s", p.Run, p.Mode, p.Number, p.System, p.Operator, p.Host)
+	case recovery.RunResumed:
+		w.at(e.At, "", "run %s taken up again: %s", s.Run, p.Reason)
+	case recovery.StepStarted:
+		st, stage := step(p.Step)
+		if p.Attempt > 1 {
+			w.at(e.At, stage, "%s: attempt %d", st.Says, p.Attempt)
+			return
+		}
+		w.at(e.At, stage, "%s", st.Says)
+	case recovery.StepCheckpoint:
+		st, stage := step(p.Step)
+		w.at(e.At, stage, "%s: %s", st.Says, p.Text)
+	case recovery.StepFinished:
+		st, stage := step(p.Step)
+		w.at(e.At, stage, "%s: done in %s: %s", st.Says, took(st.Ended.Sub(st.Started)), p.Outcome.Says)
+		for _, r := range p.Outcome.Remarks {
+			w.at(e.At, stage, "  %s", r)
+		}
+		for _, x := range p.Outcome.Exceptions {
+			w.at(e.At, stage, "  exception: %s", x)
+		}
+		if r := p.Outcome.Reached; r != nil {
+			for _, evidence := range r.Evidence {
+				w.at(e.At, stage, "  proof: %s", evidence)
+			}
+		}
+	case recovery.StepFailed:
+		st, stage := step(p.Step)
+		w.at(e.At, stage, "%s: FAILED: %s", st.Says, p.Error)
+		if p.Hint != "" {
+			w.at(e.At, stage, "  next: %s", p.Hint)
+		}
+	case recovery.StepSkipped:
+		st, stage := step(p.Step)
+		w.at(e.At, stage, "%s: skipped, %s", st.Says, p.Why)
+	case recovery.Waiting:
+		st, stage := step(p.Step)
+		w.at(e.At, stage, "%s: WAITS for %s", st.Says, p.For)
+	case recovery.Ticked:
+		st, stage := step(p.Step)
+		if p.Item >= 0 && p.Item < len(st.Ticks) {
+			w.at(e.At, stage, "[%s] %s, by %s%s", p.How, st.Ticks[p.Item].Text, p.By, prefixed(": ", p.Note))
+		}
+	case recovery.Decided:
+		st, stage := step(p.Step)
+		w.at(e.At, stage, "%s: %s chose to %s%s", st.Says, p.By, p.Choice, prefixed(": ", p.Reason))
+	case recovery.Noted:
+		w.at(e.At, "", "note by %s: %s", p.By, p.Text)
+	case recovery.StopAsked:
+		w.at(e.At, "", "stopping: %s", p.Reason)
+	case recovery.CleanupStarted:
+		w.at(e.At, "", "cleaning up")
+	case recovery.ClaimReleased:
+		w.at(e.At, "", "gone: %s %s", p.Resource.Kind, p.Resource.ID)
+	case recovery.ClaimKept:
+		w.at(e.At, "", "still there: %s %s, %s", p.Resource.Kind, p.Resource.ID, p.Why)
+	case recovery.RunEnded, recovery.ClaimMade, recovery.OutageNoted:
+	}
+}
+
+// took is a duration in words; short ones to a tenth of a second.
+func took(d time.Duration) string {
+	if d < 10*time.Second {
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	}
+	return recovery.FormatSpan(d)
+}
+
+// stageName is a stage's number and name.
+func stageName(s *recovery.State, st recovery.Step) string {
+	if st.Stage < 0 || st.Stage >= len(s.Stages) {
+		return ""
+	}
+	return fmt.Sprintf("%d %s", st.Stage+1, s.Stages[st.Stage].Name)
+}

@@ -1,0 +1,262 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"comeback/recovery"
+	"comeback/recovery/catalogue"
+	"comeback/recovery/plan"
+	"comeback/recovery/runner"
+
+	"github.com/spf13/cobra"
+)
+
+// rehearsal is what `comeback rehearse` was asked for.
+type rehearsal struct {
+	choices
+	plain, json, dryRun bool
+	key                 string
+}
+
+func (a *app) rehearseCommand() *cobra.Command {
+	o := rehearsal{choices: choices{mode: recovery.Rehearsal}}
+	cmd := &cobra.Command{
+		Use:   "rehearse RUNBOOK",
+		Short: "Restore into scratch, check, time and clean up, with a report",
+		Long: `Runs the runbook's stages into scratch directories and scratch servers that the
+run creates and removes. Live systems are out of reach. On a terminal it opens
+the console; otherwise, or with --plain, it prints one line per transition, and
+items to tick count as talked through.
+
+MOMENT is "latest" (the default), an RFC 3339 time with offset, "10 minutes
+ago", lsn:3/7A21F0C8 (nothing at or after it), before-xid:81214,
+after-xid:81213, or a backup's id as ` + "`comeback moments`" + ` lists it.
+` + exitCodes,
+		Example: `  comeback rehearse shop.md
+  comeback rehearse shop.md --to 2026-11-23T02:41:07+01:00 --plain
+  comeback rehearse shop.md --to db/2026-11-22.sql.gz --copy offsite
+  comeback rehearse shop.md --dry-run`,
+		Args: oneArgument("RUNBOOK"), ValidArgsFunction: runbookArgument,
+		RunE: func(cmd *cobra.Command, args []string) error { return a.rehearse(cmd.Context(), args[0], o) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.to, "to", "", "the `MOMENT` to go back to (default latest)")
+	f.StringVar(&o.copy, "copy", "", "restore from this `COPY` only")
+	f.StringVar(&o.engine, "engine", "", "use this `ENGINE` only: dump or pitr")
+	f.StringVar(&o.scratch, "scratch", "", "make the scratch directory in `DIR` (default $COMEBACK_SCRATCH or /var/tmp)")
+	f.StringVar(&o.key, "key", "", "sign the report with this SSH private key `FILE`, or \"agent\"")
+	f.BoolVar(&o.plain, "plain", false, "one line per transition instead of the console")
+	f.BoolVar(&o.json, "json", false, "print the events as they stand in the journal")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan as JSON and do nothing")
+	f.BoolVar(&o.keep, "keep", false, "leave what was restored running when the rehearsal ends well")
+	return cmd
+}
+
+func (a *app) recoverCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "recover RUNBOOK", Short: "The real thing (not in this version: it rehearses only)", Hidden: true,
+		Args: oneArgument("RUNBOOK"), ValidArgsFunction: runbookArgument,
+		RunE: func(_ *cobra.Command, args []string) error {
+			return recovery.Errorf("bring it up in scratch with: comeback rehearse "+args[0]+" --keep",
+				"refused: this version restores into scratch only and changes nothing live").WithExit(recovery.Refused)
+		},
+	}
+}
+
+func (a *app) rehearse(ctx context.Context, path string, o rehearsal) error {
+	if !o.plain && !o.json && !o.dryRun && a.interactive() {
+		return a.consoleRehearse(ctx, path, o.choices)
+	}
+	if o.to == "" {
+		o.to = string(recovery.WantLatest)
+	}
+	b, problems, err := a.open(path)
+	if err != nil {
+		return err
+	}
+	// With --json standard output holds events and nothing else.
+	say := &plainWriter{out: a.out, now: a.now, redact: a.redact}
+	if o.json || o.dryRun {
+		say.out = a.err
+	}
+	for _, p := range problems {
+		say.line("", "%s, line %d: warning: %s; %s", path, p.Line, p.Says, p.Do)
+	}
+	cat, err := a.survey(ctx, b, nil)
+	if err != nil {
+		return err
+	}
+	for _, r := range cat.Refusals {
+		say.line("", "copy %s could not be judged for %s: %v", r.Copy, r.Component, r.Err)
+	}
+	p, err := a.plan(ctx, b, cat, o.choices)
+	if err != nil {
+		return err
+	}
+	if o.dryRun {
+		return a.printPlan(p)
+	}
+	run, err := a.start(ctx, b, p, true, o.keep)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		a.printEvents(run)
+	} else {
+		say.follow(run)
+	}
+	s, err := run.Wait()
+	if err != nil {
+		return err
+	}
+	return a.concluded(run, s, o.key, say)
+}
+
+// printPlan prints plan.json.
+func (a *app) printPlan(p *recovery.Plan) error {
+	b, err := plan.Encode(p)
+	if err != nil {
+		return err
+	}
+	_, err = a.out.Write(b)
+	return err
+}
+
+// printEvents prints a run's events, one JSON object a line. A reader that goes
+// away does not end the run.
+func (a *app) printEvents(run *runner.Run) {
+	enc := json.NewEncoder(a.out)
+	enc.SetEscapeHTML(false)
+	for e, err := range run.Events(context.Background(), 1) {
+		if err == nil {
+			err = enc.Encode(e)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// concluded says how a run ended, where its report is and whether it is signed.
+func (a *app) concluded(run *runner.Run, s recovery.State, key string, say *plainWriter) error {
+	say.line("", "%s: %s", ending(s.Result, s.Mode), s.Says)
+	say.line("", "report: %s", run.Dir())
+	if key != "" {
+		signed, err := a.sign(run.Dir(), key)
+		if err != nil {
+			say.line("", "ended, unsigned: %v", err)
+			return err
+		}
+		say.line("", "signed by %s", signed)
+	} else {
+		say.line("", "ended, unsigned; sign it with: comeback report sign %s", s.Run)
+	}
+	if s.Exit != recovery.CameBack {
+		return &exitError{s.Exit}
+	}
+	return nil
+}
+
+// ending is a result in the words of the screens.
+func ending(r recovery.Result, m recovery.Mode) string {
+	came := "REHEARSED"
+	if m == recovery.Recovery {
+		came = "CAME BACK"
+	}
+	switch r {
+	case recovery.ResultPassed:
+		return came + ", EVERY CHECK HELD"
+	case recovery.ResultExceptions:
+		return came + " WITH EXCEPTIONS"
+	case "":
+		return "NOT ENDED"
+	}
+	return strings.ToUpper(string(r))
+}
+
+func (a *app) momentsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "moments RUNBOOK", Short: "List what can be restored: windows, backups, gaps", Args: oneArgument("RUNBOOK"),
+		ValidArgsFunction: runbookArgument, Example: "  comeback moments shop.md",
+		RunE: func(cmd *cobra.Command, args []string) error { return a.moments(cmd.Context(), args[0]) },
+	}
+}
+
+func (a *app) moments(ctx context.Context, path string) error {
+	b, _, err := a.open(path)
+	if err != nil {
+		return err
+	}
+	cat, err := a.survey(ctx, b, nil)
+	if err != nil {
+		return err
+	}
+	for _, c := range plan.Restored(b.Runbook) {
+		fmt.Fprintf(a.out, "%s (%s)\n", c.Name, c.Kind)
+		entries := cat.Entries(c.Name)
+		for _, e := range entries {
+			printEntry(a.out, e)
+		}
+		if len(entries) == 0 {
+			fmt.Fprintf(a.out, "  nothing that can be restored\n")
+		}
+	}
+	for _, s := range cat.Surveys {
+		for _, f := range s.Findings {
+			fmt.Fprintf(a.out, "finding  %s: %s%s\n", s.Copy, clean(f.Says), prefixed("; ", clean(f.Do)))
+		}
+	}
+	for _, r := range cat.Refusals {
+		fmt.Fprintf(a.out, "REFUSED  %s, %s by %s: %s%s\n", r.Copy, r.Component, r.Engine, clean(a.redact(r.Err.Error())), prefixed("; ", recovery.HintOf(r.Err)))
+	}
+	for _, c := range plan.Restored(b.Runbook) {
+		if err := cat.Empty(c.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func prefixed(prefix, text string) string {
+	if text == "" {
+		return ""
+	}
+	return prefix + text
+}
+
+func printEntry(w io.Writer, e catalogue.Entry) {
+	b := e.Backup
+	fmt.Fprintf(w, "  %-10s %-8s %9s  %s\n", b.Copy, takenOf(b.Taken), recovery.FormatBytes(b.Size()), clean(b.ID))
+	fmt.Fprintf(w, "  %-10s %s\n", "", clean(b.Form))
+	if b.Problem != "" {
+		fmt.Fprintf(w, "  %-10s CANNOT BE RESTORED: %s\n", "", clean(b.Problem))
+	}
+	if e.Window == nil {
+		return
+	}
+	to := e.Window.To.LSN.String()
+	if !e.Window.To.Time.IsZero() {
+		to = e.Window.To.Time.Format("2006-01-02 15:04:05Z07:00")
+	}
+	fmt.Fprintf(w, "  %-10s any commit after %s, up to %s, timeline %d\n", "", e.Window.From.LSN, to, e.Window.Timeline)
+	for _, g := range e.Window.Gaps {
+		fmt.Fprintf(w, "  %-10s GAP at %s: %s is %s\n", "", g.From, clean(g.Object), g.Why)
+	}
+}
+
+func takenOf(s recovery.Span) string {
+	const layout = "2006-01-02 15:04:05Z07:00"
+	switch {
+	case s.Known():
+		return s.To.Format(layout)
+	case !s.From.IsZero() && !s.To.IsZero():
+		return s.From.Format(layout) + " .. " + s.To.Format(layout)
+	case !s.To.IsZero():
+		return "before " + s.To.Format(layout)
+	}
+	return "at an unknown time"
+}

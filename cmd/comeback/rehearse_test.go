@@ -1,0 +1,280 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"comeback/recovery"
+	"comeback/recovery/journal"
+	"comeback/recovery/report"
+	"comeback/storage"
+	"comeback/storage/s3"
+	"comeback/storagetest"
+)
+
+// The whole way, on both database paths, from a directory and from S3: every
+// table is what it was at the chosen commit, and stock tools accept the report.
+func TestRehearse_bringsBackWhatWasThere(t *testing.T) {
+	l := theShop(t)
+	server := storagetest.StartS3(t)
+	server.Setenv(t)
+	server.CreateBucket("backups")
+	upload(t, server, l.Copy())
+	places := map[string]string{
+		"file": fmt.Sprintf("{url: %q}", l.CopyURL()),
+		"s3":   fmt.Sprintf("{url: \"s3://backups/shop\", region: %s, endpoint: %q, path_style: true}", storagetest.Region, server.Endpoint()),
+	}
+	for place, copyYAML := range places {
+		for name, c := range map[string]struct {
+			to   string
+			want []digest
+		}{
+			"nightly dump":                 {l.dump, l.atDump},
+			"just before the harm":         {fmt.Sprintf("before-xid:%d", l.incident.Harm.XID), l.before},
+			"just after the commit before": {fmt.Sprintf("after-xid:%d", l.incident.Before.After.XID), l.before},
+		} {
+			t.Run(place+"/"+name, func(t *testing.T) {
+				r := newRig(t)
+				key := filepath.Join(r.environ["HOME"], "key")
+				if _, err := report.CreateKey(key, "ops1"); err != nil {
+					t.Fatal(err)
+				}
+				got := r.run(t.Context(), "rehearse", runbook(t, copyYAML, c.want, ""), "--plain", "--to", c.to, "--key", key)
+				if got.code != recovery.CameBack {
+					t.Fatalf("exit %d\n%s\n%s", got.code, got.out, got.err)
+				}
+				for _, table := range sorted(c.want) {
+					if !strings.Contains(got.out, "check: "+table+" is what it was: done") {
+						t.Errorf("%s was not checked", table)
+					}
+				}
+				verifiesWithStockTools(t, r.only(t), key)
+			})
+		}
+	}
+}
+
+// upload puts a directory into the bucket, byte for byte.
+func upload(t *testing.T, server *storagetest.S3, dir string) {
+	t.Helper()
+	to, err := s3.Open(t.Context(), server.Options("backups", "shop"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, err := storage.OpenDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for o, err := range from.List(t.Context(), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := from.Open(t.Context(), o, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := to.Put(t.Context(), o.Key, f, storage.PutOptions{Size: o.Size}); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+}
+
+// verifiesWithStockTools checks a report with ssh-keygen and sha256sum, and that
+// one changed byte anywhere makes them fail.
+func verifiesWithStockTools(t *testing.T, dir, key string) {
+	t.Helper()
+	public, err := os.ReadFile(key + ".pub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signers := filepath.Join(t.TempDir(), "allowed_signers")
+	if err := os.WriteFile(signers, append([]byte("ops1@example.com "), public...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	script := strings.Join(report.Commands(dir, signers, "ops1@example.com"), " && ")
+	verify := func() (string, error) {
+		out, err := exec.Command("/bin/sh", "-c", script).CombinedOutput()
+		return string(out), err
+	}
+	if out, err := verify(); err != nil {
+		t.Fatalf("%s\n%v\n%s", script, err, out)
+	}
+	for _, name := range []string{"report.json", "report.md", "journal.jsonl", "plan.json", "runbook.md"} {
+		path := filepath.Join(dir, name)
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed := append([]byte(nil), b...)
+		changed[len(changed)/2] ^= 1
+		if err := os.WriteFile(path, changed, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := verify(); err == nil {
+			t.Errorf("a changed byte in %s is accepted", name)
+		}
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestRehearse_failedCheck(t *testing.T) {
+	l, r := theShop(t), newRig(t)
+	wrong := append([]digest(nil), l.atDump...)
+	wrong[0].value = strings.Repeat("0", 32)
+	got := r.run(t.Context(), "rehearse", runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), wrong, ""), "--plain", "--to", l.dump)
+	if got.code != recovery.Failed || !strings.Contains(got.out, "FAILED: ") || strings.Contains(got.out, "EVERY CHECK HELD") {
+		t.Errorf("exit %d\n%s%s", got.code, got.out, got.err)
+	}
+	// The other checks were made nevertheless.
+	if n := strings.Count(got.out, "is what it was: done"); n != len(wrong)-1 {
+		t.Errorf("%d of the other %d checks were made", n, len(wrong)-1)
+	}
+}
+
+func TestRehearse_json(t *testing.T) {
+	l, r := theShop(t), newRig(t)
+	got := r.run(t.Context(), "rehearse", runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), l.atDump, ""), "--json", "--to", l.dump)
+	if got.code != recovery.CameBack {
+		t.Fatalf("exit %d\n%s", got.code, got.err)
+	}
+	var last recovery.Event
+	lines := strings.Split(strings.TrimSuffix(got.out, "\n"), "\n")
+	for _, line := range lines {
+		if err := json.Unmarshal([]byte(line), &last); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+	}
+	if last.Type != "run.ended/1" || int(last.Seq) != len(lines) {
+		t.Errorf("the last of %d lines is %d, %s", len(lines), last.Seq, last.Type)
+	}
+}
+
+func TestRehearse_dryRun(t *testing.T) {
+	l, r := theShop(t), newRig(t)
+	got := r.run(t.Context(), "rehearse", runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), l.atDump, ""), "--dry-run", "--to", l.dump)
+	var p recovery.Plan
+	if err := json.Unmarshal([]byte(got.out), &p); err != nil || got.code != recovery.CameBack || len(p.Steps) < len(l.atDump)+2 {
+		t.Errorf("exit %d, %d steps, %v\n%s", got.code, len(p.Steps), err, got.err)
+	}
+	r.noRun(t)
+}
+
+// An interruption in the middle of a restore gives everything back.
+func TestRehearse_interrupted(t *testing.T) {
+	l, r := theShop(t), newRig(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	more := "\n## Wait\n\n```sh\n# run: take long\n# in: both\n# timeout: 5m\nsleep 300\n```\n"
+	book := runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), nil, more)
+	go func() {
+		// The script is kept as an artifact before it runs.
+		for ctx.Err() == nil {
+			if found, err := filepath.Glob(filepath.Join(r.state, "runs", "*", "artifacts", "*.sh")); err == nil && len(found) > 0 {
+				cancel(errors.New("interrupted by ctrl-c"))
+			}
+		}
+	}()
+	got := r.run(ctx, "rehearse", book, "--plain", "--to", l.dump)
+	if got.code != recovery.Interrupted || !strings.Contains(got.out, "stopping: interrupted by ctrl-c") {
+		t.Errorf("exit %d\n%s%s", got.code, got.out, got.err)
+	}
+	if _, err := os.Stat(filepath.Join(r.only(t), "report.md")); err != nil {
+		t.Errorf("an interrupted run has no report: %v", err)
+	}
+}
+
+// Whatever is refused before a run begins says so in two lines, with a code,
+// and leaves nothing.
+func TestRehearse_refusals(t *testing.T) {
+	l := theShop(t)
+	file := fmt.Sprintf("{url: %q}", l.CopyURL())
+	for name, c := range map[string]struct {
+		copyYAML string
+		args     []string
+		change   func(t *testing.T, r *rig)
+		code     recovery.Exit
+		says     string
+		next     string
+	}{
+		"missing reference":    {copyYAML: `{url: "file://${BACKUPS}"}`, code: recovery.Failed, says: "BACKUPS is not set", next: "export BACKUPS"},
+		"missing directory":    {copyYAML: `{url: "file:///nowhere/at/all"}`, code: recovery.Failed, says: "does not exist", next: "url of the copy nearby"},
+		"missing runbook":      {args: []string{"rehearse", "nowhere.md"}, code: recovery.Usage, says: "nowhere.md", next: "runbook new"},
+		"moment without zone":  {copyYAML: file, args: []string{"--to", "2026-11-23T02:41:07"}, code: recovery.Usage, says: "offset", next: "offset"},
+		"moment before all":    {copyYAML: file, args: []string{"--to", "2001-01-01T00:00:00Z"}, code: recovery.Failed, says: "2001", next: ""},
+		"moment after all":     {copyYAML: file, args: []string{"--to", "lsn:FFF/0"}, code: recovery.Failed, says: "FFF/0", next: ""},
+		"unknown transaction":  {copyYAML: file, args: []string{"--to", "before-xid:4000000000"}, code: recovery.Failed, says: "4000000000", next: ""},
+		"unknown backup":       {copyYAML: file, args: []string{"--to", "db/1999-01-01.sql.gz"}, code: recovery.Usage, says: "db/1999-01-01.sql.gz", next: "comeback moments"},
+		"unknown copy":         {copyYAML: file, args: []string{"--copy", "moon"}, code: recovery.Usage, says: "moon", next: "copies"},
+		"unknown flag":         {copyYAML: file, args: []string{"--tow", "latest"}, code: recovery.Usage, says: "--tow", next: "--help"},
+		"no PostgreSQL":        {copyYAML: file, change: func(t *testing.T, r *rig) { t.Setenv("COMEBACK_PG_BIN", t.TempDir()) }, code: recovery.Failed, says: "PostgreSQL", next: "apt-get install postgresql"},
+		"no scratch directory": {copyYAML: file, args: []string{"--scratch", "/nowhere/at/all"}, code: recovery.Usage, says: "/nowhere/at/all", next: "--scratch"},
+		"no key": {copyYAML: file, args: []string{"--to", l.dump, "--key", "/nowhere/key"}, code: recovery.Usage, says: "/nowhere/key", next: "",
+			change: nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			if c.change != nil {
+				c.change(t, r)
+			}
+			args := c.args
+			if c.copyYAML != "" {
+				args = append([]string{"rehearse", runbook(t, c.copyYAML, nil, ""), "--plain"}, c.args...)
+			}
+			got := r.run(t.Context(), args...)
+			if !strings.Contains(got.err, c.says) || c.next != "" && !strings.Contains(got.err, "next: ") || !strings.Contains(got.err, c.next) {
+				t.Errorf("exit %d, says\n%s%s\nwant %q, next %q", got.code, got.out, got.err, c.says, c.next)
+			}
+			if c.code != got.code && !(c.code == recovery.Failed && got.code == recovery.Usage) && !(c.code == recovery.Usage && got.code == recovery.Failed) {
+				t.Errorf("exit %d, want %d: %s", got.code, c.code, got.err)
+			}
+			r.noRun(t)
+		})
+	}
+}
+
+// A dead run is cleaned up by another process: here its journal is all there is.
+func TestStop_endedRun(t *testing.T) {
+	l, r := theShop(t), newRig(t)
+	if got := r.run(t.Context(), "rehearse", runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), nil, ""), "--plain", "--to", l.dump); got.code != recovery.CameBack {
+		t.Fatalf("exit %d\n%s%s", got.code, got.out, got.err)
+	}
+	id := filepath.Base(r.only(t))
+	if got := r.run(t.Context(), "stop", id); got.code != recovery.Usage || !strings.Contains(got.err, "ended already") {
+		t.Errorf("exit %d: %s", got.code, got.err)
+	}
+	if got := r.run(t.Context(), "runs"); !strings.Contains(got.out, id) || !strings.Contains(got.out, "every check held, unsigned") {
+		t.Errorf("runs: %s", got.out)
+	}
+	if got := r.run(t.Context(), "status", id); !strings.Contains(got.out, "REHEARSED, EVERY CHECK HELD") || !strings.Contains(got.out, "live     untouched") {
+		t.Errorf("status: %s%s", got.out, got.err)
+	}
+	if got := r.run(t.Context(), "report", "verify", id); got.code != recovery.Failed || !strings.Contains(got.err, "not signed") || !strings.Contains(got.err, "report sign "+id) {
+		t.Errorf("verify unsigned: exit %d %s%s", got.code, got.out, got.err)
+	}
+	key := filepath.Join(r.environ["HOME"], "key")
+	if _, err := report.CreateKey(key, "ops1"); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.run(t.Context(), "report", "sign", id, "--key", key); got.code != recovery.CameBack || !strings.Contains(got.out, "ssh-keygen -Y verify") {
+		t.Errorf("sign later: exit %d %s%s", got.code, got.out, got.err)
+	}
+	if got := r.run(t.Context(), "report", "verify", id); got.code != recovery.WithExceptions || !strings.Contains(got.out, "signer unknown") {
+		t.Errorf("verify without a list: exit %d %s%s", got.code, got.out, got.err)
+	}
+	if got := r.run(t.Context(), "report", "show", id); !strings.Contains(got.out, "REHEARSED, EVERY CHECK HELD") {
+		t.Errorf("show: %s%s", got.out, got.err)
+	}
+	if _, err := os.Stat(filepath.Join(r.only(t), journal.Name)); errors.Is(err, fs.ErrNotExist) {
+		t.Error("no journal")
+	}
+}

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"comeback/recovery"
+	"comeback/recovery/report"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+func (a *app) reportCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "report", Short: "Read, sign and verify the reports of runs", Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	show := &cobra.Command{
+		Use: "show RUN", Short: "Print a report as Markdown", Args: oneArgument("RUN"), ValidArgsFunction: a.runArgument,
+		Long: "RUN is the id of a run, or a run's directory.", Example: "  comeback report show 7c31",
+		RunE: func(_ *cobra.Command, args []string) error { return a.reportShow(args[0]) },
+	}
+	var key string
+	sign := &cobra.Command{
+		Use: "sign RUN", Short: "Sign the report of a run that has ended", Args: oneArgument("RUN"), ValidArgsFunction: a.runArgument,
+		Long: `Signs SHA256SUMS, which names every file of the run, as a detached SSH signature.
+Without --key it takes the first key of the ssh-agent, then ~/.ssh. What it
+proves: that the holder of this key stands behind these very bytes.`,
+		Example: "  comeback report sign 7c31\n  comeback report sign 7c31 --key ~/.ssh/id_ed25519",
+		RunE: func(_ *cobra.Command, args []string) error {
+			dir, err := a.runDir(args[0])
+			if err != nil {
+				return err
+			}
+			who, err := a.sign(dir, key)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(a.out, "signed by %s\n%s", who, a.verifyCommands(dir, "", ""))
+			return nil
+		},
+	}
+	sign.Flags().StringVar(&key, "key", "", "the private key `FILE`, a key's fingerprint, or \"agent\"")
+	var signers, identity string
+	verify := &cobra.Command{
+		Use: "verify RUN", Short: "Verify a report: every byte, the journal's chain, the signer", Args: oneArgument("RUN"), ValidArgsFunction: a.runArgument,
+		Long: `RUN is the id of a run, or a run's directory. --signers is the reader's own list
+(OpenSSH's allowed_signers); one that lies beside the report proves nothing.
+
+Exit codes: 0 intact and signed by someone on the list; 1 not intact, not
+signed, or by another; 5 intact, signer unknown (no list was given).`,
+		Example: "  comeback report verify 7c31 --signers ~/.ssh/allowed_signers --identity ops1@example.com",
+		RunE:    func(_ *cobra.Command, args []string) error { return a.reportVerify(args[0], signers, identity) },
+	}
+	verify.Flags().StringVar(&signers, "signers", "", "the reader's own allowed_signers `FILE`")
+	verify.Flags().StringVar(&identity, "identity", "", "the `NAME` in it that must have signed")
+	cmd.AddCommand(show, sign, verify)
+	return cmd
+}
+
+// runDir is the directory of a run that is named by its id or its path.
+func (a *app) runDir(run string) (string, error) {
+	if strings.ContainsRune(run, filepath.Separator) || run == "." {
+		if _, err := os.Stat(filepath.Join(run, "plan.json")); err != nil {
+			return "", usage("give a run's directory, or its id from: comeback runs", "%s is not the directory of a run: %w", run, err)
+		}
+		return filepath.Abs(run)
+	}
+	home, err := a.home()
+	if err != nil {
+		return "", err
+	}
+	r, err := home.Load(run)
+	return r.Dir, err
+}
+
+func (a *app) reportShow(run string) error {
+	dir, err := a.runDir(run)
+	if err != nil {
+		return err
+	}
+	b, err := os.ReadFile(filepath.Join(dir, report.MarkdownFile))
+	if errors.Is(err, os.ErrNotExist) {
+		r, err := report.Make(dir)
+		if err != nil {
+			return err
+		}
+		if !r.Ended() {
+			return recovery.Errorf("see where it stands with: comeback status "+r.Run, "run %s has not ended, so it has no report", r.Run).WithExit(recovery.NotEnded)
+		}
+		b = r.Markdown()
+	} else if err != nil {
+		return fmt.Errorf("read the report: %w", err)
+	}
+	_, err = a.out.Write(b)
+	return err
+}
+
+func (a *app) reportVerify(run, signers, identity string) error {
+	dir, err := a.runDir(run)
+	if err != nil {
+		return err
+	}
+	o := report.VerifyOptions{Identity: identity, Now: a.now()}
+	if signers != "" {
+		if o.AllowedSigners, err = report.ReadAllowedSigners(signers); err != nil {
+			return err
+		}
+	} else if identity != "" {
+		return usage("add --signers FILE, your own list", "--identity names someone on a list, and there is none")
+	}
+	v, err := report.Verify(dir, o)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "%s\n", clean(v.String()))
+	if v.Report != nil {
+		fmt.Fprintf(a.out, "run %s of %s, %s: %s\n", v.Report.Run, clean(v.Report.System), v.Report.Mode, clean(v.Report.Headline))
+	}
+	if !v.Trusted() {
+		fmt.Fprintf(a.out, "  next: verify with your own list: --signers FILE (OpenSSH's allowed_signers)\n")
+		return &exitError{recovery.WithExceptions}
+	}
+	return nil
+}
+
+// getenv is lookup as the report package wants it.
+func (a *app) getenv(name string) string {
+	v, _ := a.lookup(name)
+	return v
+}
+
+// sign signs a run's report with the named key, or the first that is found, and
+// says whose it was.
+func (a *app) sign(dir, name string) (string, error) {
+	ctx := context.Background()
+	var key report.Key
+	var err error
+	if name != "" && name != "agent" {
+		key, err = report.FindKey(ctx, a.getenv, name)
+	} else {
+		var keys []report.Key
+		keys, err = report.FindKeys(ctx, a.getenv)
+		if name == "agent" {
+			var held []report.Key
+			for _, k := range keys {
+				if k.Path == "" {
+					held = append(held, k)
+				}
+			}
+			keys = held
+		}
+		switch {
+		case len(keys) > 0:
+			key, err = keys[0], nil
+		case err == nil:
+			err = recovery.Errorf("add one with ssh-add, name one with --key FILE, or make one: ssh-keygen -t ed25519",
+				"there is no key to sign with, neither in an ssh-agent nor in ~/.ssh")
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	signer, err := key.Signer(ctx, a.passphrase)
+	if err != nil {
+		return "", err
+	}
+	if _, err := report.Sign(ctx, dir, signer); err != nil {
+		return "", err
+	}
+	return key.String(), nil
+}
+
+// passphrase asks for the passphrase of a key on the terminal, without echo.
+func (a *app) passphrase(_ context.Context, k report.Key) ([]byte, error) {
+	f, ok := a.in.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return nil, recovery.Errorf("add the key to an ssh-agent with ssh-add, or sign later on a terminal: comeback report sign RUN",
+			"the key %s wants a passphrase and nobody can be asked", k.Path)
+	}
+	fmt.Fprintf(a.err, "Passphrase of %s: ", k.Path)
+	b, err := term.ReadPassword(int(f.Fd()))
+	fmt.Fprintln(a.err)
+	if err != nil {
+		return nil, fmt.Errorf("read the passphrase: %w", err)
+	}
+	return b, nil
+}
+
+// verifyCommands says how anyone verifies a report without comeback.
+func (a *app) verifyCommands(dir, signers, identity string) string {
+	return "verify it without comeback:\n  " + strings.Join(report.Commands(dir, signers, identity), "\n  ") + "\n"
+}

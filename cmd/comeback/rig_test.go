@@ -1,0 +1,232 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/execute"
+	"comeback/shop"
+	"comeback/shop/shoptest"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain lets the test binary be comeback: for the scripts, and for the
+// restore_command of the servers that it starts itself.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "wal" {
+		main()
+	}
+	testscript.Main(closing{m}, map[string]func(){"comeback": main})
+}
+
+// closing closes what the tests share when all of them have ended.
+type closing struct{ m *testing.M }
+
+func (c closing) Run() int {
+	code := c.m.Run()
+	if err := closeShared(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// lost is a shop with backups and an incident, and what it held before it.
+type lost struct {
+	*shop.Shop
+	dump, base string // keys in the copy
+	incident   shop.Incident
+	// atDump and before are the digests of all tables when the dump was made
+	// and just before the incident, in the tables' order.
+	atDump, before []digest
+}
+
+type digest struct{ table, query, value string }
+
+var shared struct {
+	once sync.Once
+	lost *lost
+	dir  string
+	err  error
+}
+
+// theShop is built once for all tests that only read it.
+func theShop(t testing.TB) *lost {
+	t.Helper()
+	shared.once.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+		defer cancel()
+		shared.lost, shared.err = buildShop(ctx)
+	})
+	if shared.err != nil {
+		t.Fatal(shared.err)
+	}
+	return shared.lost
+}
+
+func buildShop(ctx context.Context) (*lost, error) {
+	dir, err := os.MkdirTemp("", "shop-")
+	if err != nil {
+		return nil, err
+	}
+	shared.dir = dir
+	if err := os.Chmod(dir, 0o711); err != nil {
+		return nil, err
+	}
+	s, err := shop.Open(ctx, shop.Options{Dir: dir, Scale: 400, Seed: 1})
+	if err != nil {
+		return nil, err
+	}
+	l := &lost{Shop: s}
+	steps := []func() error{
+		func() error { return s.Write(ctx, 50) },
+		func() (err error) { l.dump, err = s.Dump(ctx); return },
+		func() (err error) { l.atDump, err = digests(ctx, s.URL()); return },
+		func() error { return s.Write(ctx, 20) },
+		func() (err error) { l.base, err = s.Backup(ctx, shop.BackupOptions{}); return },
+		func() error { return s.Write(ctx, 200) },
+		func() (err error) { l.before, err = digests(ctx, s.URL()); return },
+		func() (err error) { l.incident, err = s.Incident(ctx); return },
+		func() error { return s.Write(ctx, 30) },
+		func() error { return s.Archived(ctx) },
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return l, err
+		}
+	}
+	return l, nil
+}
+
+func closeShared() error {
+	if shared.lost != nil {
+		if err := shared.lost.Close(); err != nil {
+			return err
+		}
+	}
+	if shared.dir == "" {
+		return nil
+	}
+	return os.RemoveAll(shared.dir)
+}
+
+// digests asks each table for one digest of all its rows.
+func digests(ctx context.Context, url string) ([]digest, error) {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close(ctx)
+	rows, err := conn.Query(ctx, `select relname::text from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' and relpersistence = 'p' order by 1`)
+	if err != nil {
+		return nil, err
+	}
+	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, err
+	}
+	var all []digest
+	for _, t := range tables {
+		d := digest{table: t, query: fmt.Sprintf(`select md5(coalesce(string_agg(r::text, E'\n' order by r::text collate "C"), '')) from %s r`, pgx.Identifier{t}.Sanitize())}
+		if err := conn.QueryRow(ctx, d.query).Scan(&d.value); err != nil {
+			return nil, err
+		}
+		all = append(all, d)
+	}
+	return all, nil
+}
+
+// runbook writes a runbook for the shop whose checks are the digests.
+func runbook(t testing.TB, copyYAML string, want []digest, more string) string {
+	t.Helper()
+	var b strings.Builder
+	fmt.Fprintf(&b, "---\ncomeback: 1\nsystem: shop\nrpo: 5m\nrto: 30m\nneeds: {DATABASE_URL: \"from the vault\"}\ncopies:\n  nearby: %s\ncomponents:\n  database: {kind: postgres, url: \"${DATABASE_URL}\"}\n---\n# Shop\n\n## Restore\nBudget: 5m.\n\n```yaml\nrestore: database\n```\n\n## Check\n", copyYAML)
+	for _, d := range want {
+		fmt.Fprintf(&b, "\n```sql\n-- check: %s is what it was\n-- on: database\n-- expect: = '%s'\n%s;\n```\n", d.table, d.value, d.query)
+	}
+	b.WriteString(more)
+	path := filepath.Join(t.TempDir(), "shop.md")
+	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// rig runs command lines in this process, with a state directory of its own.
+type rig struct {
+	state, scratch string
+	environ        map[string]string
+}
+
+func newRig(t testing.TB) *rig {
+	t.Helper()
+	r := &rig{state: t.TempDir(), scratch: shoptest.Dir(t), environ: map[string]string{}}
+	for _, name := range []string{"PATH", "COMEBACK_PG_BIN"} {
+		if v, ok := os.LookupEnv(name); ok {
+			r.environ[name] = v
+		}
+	}
+	r.environ["COMEBACK_STATE"], r.environ["COMEBACK_SCRATCH"] = r.state, r.scratch
+	r.environ["HOME"], r.environ["USER"] = t.TempDir(), "ops1"
+	t.Cleanup(func() {
+		if left, err := os.ReadDir(r.scratch); err != nil || len(left) > 0 {
+			t.Errorf("left in the scratch directory: %v, %v", left, err)
+		}
+	})
+	return r
+}
+
+type output struct {
+	code     recovery.Exit
+	out, err string
+}
+
+func (r *rig) run(ctx context.Context, args ...string) output {
+	var stdout, stderr bytes.Buffer
+	lookup := func(name string) (string, bool) { v, ok := r.environ[name]; return v, ok }
+	a := &app{in: strings.NewReader(""), out: &stdout, err: &stderr, lookup: lookup, now: time.Now,
+		secrets: execute.NewSecrets(lookup, nil, execute.KnownSecrets...)}
+	for name, v := range r.environ {
+		a.environ = append(a.environ, name+"="+v)
+	}
+	code := a.run(ctx, args)
+	return output{code, stdout.String(), stderr.String()}
+}
+
+// only is the single run of the rig's state.
+func (r *rig) only(t testing.TB) string {
+	t.Helper()
+	runs, err := filepath.Glob(filepath.Join(r.state, "runs", "*"))
+	if err != nil || len(runs) != 1 {
+		t.Fatalf("runs: %v, %v", runs, err)
+	}
+	return runs[0]
+}
+
+// noRun fails where a run was recorded.
+func (r *rig) noRun(t testing.TB) {
+	t.Helper()
+	if runs, err := filepath.Glob(filepath.Join(r.state, "runs", "*")); err != nil || len(runs) != 0 {
+		t.Errorf("a refusal left runs: %v, %v", runs, err)
+	}
+}
+
+func sorted(d []digest) []string {
+	var s []string
+	for _, d := range d {
+		s = append(s, d.table)
+	}
+	slices.Sort(s)
+	return s
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"comeback/recovery"
+
+	"github.com/spf13/cobra"
+)
+
+const exitCodes = `
+Exit codes of runs:
+  0    came back, or rehearsed and cleaned up; every check held
+  1    failed
+  2    the command, the runbook or its environment is wrong
+  3    refused by a guard
+  4    not ended: detached, or waits for a person
+  5    with exceptions, or not everything could be cleaned up
+  130  interrupted, stopped and cleaned up`
+
+// root is the whole command line.
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "comeback",
+		Short: "Bring a system back from its backups, and prove that you can",
+		Long: `comeback is a terminal recovery console. It opens a Markdown runbook, restores a
+backup or goes to a moment, shows every stage as it runs, and ends with a signed
+report. Without a command it opens the console.`,
+		Example: `  comeback demo                              a shop, an incident, a rehearsal
+  comeback rehearse shop.md                  restore the latest into scratch
+  comeback rehearse shop.md --to "10 minutes ago"
+  comeback report verify 7c31 --signers ~/.ssh/allowed_signers`,
+		Args:          noArguments,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return a.console(cmd.Context(), "") },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return recovery.Errorf("see "+cmd.CommandPath()+" --help", "%w", err).WithExit(recovery.Usage)
+	})
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(a.rehearseCommand(), a.recoverCommand(), a.momentsCommand(), a.runsCommand(), a.statusCommand(), a.stopCommand(),
+		a.reportCommand(), a.runbookCommand(), a.walCommand(), a.demoCommand(), a.versionCommand())
+	return root
+}
+
+// usage makes an error of a command line that is wrong.
+func usage(hint, format string, args ...any) error {
+	return recovery.Errorf(hint, format, args...).WithExit(recovery.Usage)
+}
+
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if s := cmd.SuggestionsFor(args[0]); len(s) > 0 {
+		return usage("did you mean: "+cmd.CommandPath()+" "+strings.Join(s, " or "), "there is no command %q", args[0])
+	}
+	if cmd.HasSubCommands() {
+		return usage("see "+cmd.CommandPath()+" --help", "there is no command %q", args[0])
+	}
+	return usage("see "+cmd.CommandPath()+" --help", "%s takes no argument, but there is %q", cmd.CommandPath(), args[0])
+}
+
+// oneArgument asks for exactly one, by its name.
+func oneArgument(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) == 0:
+			return usage("write: "+cmd.CommandPath()+" "+what, "%s needs %s", cmd.CommandPath(), what)
+		case len(args) > 1:
+			return usage("write: "+cmd.CommandPath()+" "+what, "%s takes one %s, not %d", cmd.CommandPath(), what, len(args))
+		}
+		return nil
+	}
+}
+
+// runbookArgument completes Markdown files.
+func runbookArgument(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return []string{"md"}, cobra.ShellCompDirectiveFilterFileExt
+}
+
+// runArgument completes the ids of runs.
+func (a *app) runArgument(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	home, err := a.home()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	runs, err := home.List()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var ids []string
+	for _, r := range runs {
+		if r.Problem == nil {
+			ids = append(ids, fmt.Sprintf("%s\t%s of %s, %s", r.ID, r.State.Mode, r.State.System, r.State.Started.Local().Format("2 Jan 15:04")))
+		}
+	}
+	return ids, cobra.ShellCompDirectiveNoFileComp
+}
+
+func (a *app) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Tell the version and the commit it was built from", Args: noArguments, Example: "  comeback version",
+		RunE: func(*cobra.Command, []string) error {
+			v, c := build()
+			_, err := fmt.Fprintf(a.out, "comeback %s, commit %s\n", v, c)
+			return err
+		},
+	}
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"comeback/recovery"
+	"comeback/runbooks"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) runbookCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "runbook", Short: "Write a runbook, or see what is wrong with one", Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	var output string
+	fresh := &cobra.Command{
+		Use: "new SYSTEM", Short: "Write a runbook that lints clean", Args: oneArgument("SYSTEM"),
+		Example: "  comeback runbook new shop            # writes shop.md\n  comeback runbook new shop -o -       # to standard output",
+		RunE:    func(_ *cobra.Command, args []string) error { return a.newRunbook(args[0], output) },
+	}
+	fresh.Flags().StringVarP(&output, "output", "o", "", "write to `FILE`, or - (default SYSTEM.md); never over an existing one")
+	lint := &cobra.Command{
+		Use: "lint RUNBOOK", Short: "List every problem, what will run and what will not", Args: oneArgument("RUNBOOK"),
+		ValidArgsFunction: runbookArgument, Example: "  comeback runbook lint shop.md",
+		Long: "Exit codes: 0 no errors (there may be warnings); 2 errors, each with its line,\ncolumn and what to write instead.",
+		RunE: func(_ *cobra.Command, args []string) error { return a.lint(args[0]) },
+	}
+	cmd.AddCommand(fresh, lint)
+	return cmd
+}
+
+func (a *app) newRunbook(system, output string) error {
+	b, err := runbooks.New(runbooks.Draft{System: system})
+	if err != nil {
+		return usage("give the system's name in letters, digits and dashes", "write a runbook: %w", err)
+	}
+	if output == "-" {
+		_, err := a.out.Write(b)
+		return err
+	}
+	if output == "" {
+		output = system + ".md"
+	}
+	f, err := os.OpenFile(filepath.Clean(output), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return usage("choose another name with -o", "%s exists already", output)
+	}
+	if err != nil {
+		return usage("choose another place with -o", "write the runbook: %w", err)
+	}
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("write the runbook: %w", err)
+	}
+	fmt.Fprintf(a.out, "wrote %s; edit it, then: comeback runbook lint %s\n", output, output)
+	return nil
+}
+
+func (a *app) lint(path string) error {
+	b, err := readRunbook(path)
+	if err != nil {
+		return err
+	}
+	rb, problems := parse(path, b)
+	for _, p := range problems {
+		fmt.Fprintf(a.out, "%s:%s\n", clean(path), clean(p.String()))
+	}
+	if problems.Failed() {
+		return &exitError{recovery.Usage}
+	}
+	for _, e := range rb.Listing() {
+		if e.Runs {
+			fmt.Fprintf(a.out, "line %4d  runs in %-9s  %s  (%s)\n", e.Line, e.Where, clean(e.What), clean(e.Stage))
+		}
+	}
+	for _, e := range rb.Listing() {
+		if !e.Runs {
+			fmt.Fprintf(a.out, "line %4d  never runs         %s\n", e.Line, clean(e.What))
+		}
+	}
+	fmt.Fprintf(a.out, "%s: no errors, %d warnings\n", clean(path), problems.Count(runbooks.Warning))
+	return nil
+}

@@ -1,0 +1,97 @@
+package dump
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"comeback/recovery"
+	"comeback/recovery/dump/script"
+)
+
+// createDatabase executes a script's CREATE DATABASE, where its database is the
+// one that was asked for, or the only one.
+func (s *scriptRun) createDatabase(ctx context.Context, p script.Part, j script.Judgement) error {
+	name := j.Creates
+	own := initial(name)
+	if s.args.Database != "" && name != s.args.Database && !own {
+		s.skipped[name] = true
+		s.leave(p, "database is "+s.args.Database+" in the runbook")
+		s.created = append(s.created, name)
+		return nil
+	}
+	if !own && len(s.created) > 0 && s.args.Database == "" {
+		return recovery.Errorf("set database in the runbook to the one that is this component's",
+			"%s holds several databases: %s, %s", s.key, strings.Join(s.created, ", "), name).WithExit(recovery.Usage)
+	}
+	sql := j.SQL
+	if sql == "" {
+		sql = string(p.Text)
+	}
+	if err := s.create(ctx, name, sql, encodingOf(p)); err != nil {
+		return s.failed(p, err)
+	}
+	if !own {
+		s.created = append(s.created, name)
+		s.database = name
+	}
+	return nil
+}
+
+// initial reports whether a database is one that initdb makes.
+func initial(database string) bool { return database == "postgres" || database == "template1" }
+
+// create makes a database as the dump says. Where this machine does not have
+// its locale, the next best is taken, and that is an exception: text sorts
+// otherwise than at the source.
+func (s *session) create(ctx context.Context, name, sql, encoding string) error {
+	err := s.execute(ctx, sql, nil)
+	if err == nil || s.conn.TxStatus() != 'I' || !namesLocale.MatchString(sql) {
+		return err
+	}
+	switch code := codeOf(err); {
+	case code == "", code == duplicateBase, strings.HasPrefix(code, "53"), strings.HasPrefix(code, "58"):
+		return err
+	}
+	locale := "C"
+	if encoding == "" || strings.EqualFold(encoding, "UTF8") {
+		locale = "C.UTF-8"
+	}
+	plain := fmt.Sprintf("create database %s template template0 encoding '%s' locale '%s'", quoteName(name), orUTF8(encoding), locale)
+	if s.execute(ctx, plain, nil) != nil {
+		return err // the first failure is the one to tell
+	}
+	s.exceptions = append(s.exceptions, fmt.Sprintf("database %s has the locale %s, because PostgreSQL says: %s; text may sort otherwise than at the source",
+		name, locale, messageOf(err)))
+	return nil
+}
+
+var namesLocale = regexp.MustCompile(`(?i)locale|lc_collate|lc_ctype`)
+
+// encodingOf is the encoding that a CREATE DATABASE names, or "".
+func encodingOf(p script.Part) string {
+	tokens := p.Tokens()
+	for i, t := range tokens {
+		if !t.Is("encoding") || i+1 >= len(tokens) {
+			continue
+		}
+		value := tokens[i+1]
+		if value.Is("=") && i+2 < len(tokens) {
+			value = tokens[i+2]
+		}
+		name := strings.Trim(value.Text, "'")
+		if strings.ContainsAny(name, `'"\`) {
+			return ""
+		}
+		return name
+	}
+	return ""
+}
+
+func orUTF8(encoding string) string {
+	if encoding == "" {
+		return "UTF8"
+	}
+	return encoding
+}

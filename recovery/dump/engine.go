@@ -1,0 +1,52 @@
+package dump
+
+import (
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/postgres"
+)
+
+// Name is the engine's name in a runbook.
+const Name = "dump"
+
+// Options are what the engine takes from its surroundings; the zero value is
+// this machine.
+type Options struct {
+	// Installed lists the PostgreSQL majors, the newest first.
+	Installed func() []postgres.Tools
+	// Now is the time of surveys.
+	Now func() time.Time
+	// Jobs is how many jobs pg_restore runs; zero means two.
+	Jobs int
+}
+
+// New makes the engine.
+func New(o Options) recovery.Engine {
+	if o.Installed == nil {
+		o.Installed = postgres.Installed
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Jobs == 0 {
+		o.Jobs = 2
+	}
+	return engine{o}
+}
+
+type engine struct{ Options }
+
+// Schema is what a postgres component may say about its dumps.
+func (engine) Schema() recovery.Schema {
+	return recovery.Schema{Engine: Name, Kind: recovery.Postgres, Keys: []recovery.Key{
+		{Name: "url", Doc: "how the live database is reached; a reference, never the secret itself", Example: "${DATABASE_URL}"},
+		{Name: "prefix", Doc: "how the keys of this component's dumps begin in a copy; everywhere if it is missing", Example: "db/"},
+		{Name: "database", Doc: "the database's name, where a dump holds several or does not tell it", Example: "shop"},
+	}}
+}
+
+// Kinds are the steps of a restore.
+func (e engine) Kinds() []recovery.Kind {
+	return []recovery.Kind{clusterKind{e}, restoreKind{e}, settleKind{e}}
+}

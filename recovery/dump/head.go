@@ -1,0 +1,201 @@
+package dump
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"comeback/recovery/dump/script"
+)
+
+// head is what the beginning of an object tells about a dump. It is kept in the
+// backup's Facts.
+type head struct {
+	Form    form    `json:"form"`
+	Packing packing `json:"packing,omitempty"`
+	// Server and Dumper are the versions of the dumped server and of the
+	// program that dumped it.
+	Server string `json:"server,omitempty"`
+	Dumper string `json:"dumper,omitempty"`
+	// Archive is the version of the archive format, 1.14 as 1014.
+	Archive  int    `json:"archive,omitempty"`
+	Database string `json:"database,omitempty"`
+	// Creates says that a script creates its database itself (pg_dump -C).
+	Creates bool `json:"creates,omitempty"`
+	// Clock is the time that the dump gives for its start; Zone says whether
+	// that is known to be UTC.
+	Clock time.Time `json:"clock,omitzero"`
+	Zoned bool      `json:"zoned,omitempty"`
+	// ByName says that nobody has looked inside: the form is that of the
+	// objects with names like this one's.
+	ByName bool `json:"by_name,omitempty"`
+	// rolesOnly says that the whole dump is globals.
+	rolesOnly bool
+}
+
+// serverMajor is the major of the dumped server, or 0.
+func (h head) serverMajor() int { return majorOf(h.Server) }
+
+// majorOf reads "15.18 (Debian …)" and "18beta1".
+func majorOf(version string) int {
+	end := strings.IndexFunc(version, func(r rune) bool { return r < '0' || r > '9' })
+	if end < 0 {
+		end = len(version)
+	}
+	n, err := strconv.Atoi(version[:end])
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// The sizes of looking: what is read of an object, and of its decompressed text.
+const (
+	headBytes     = 64 << 10
+	headBytesZstd = 192 << 10 // zstd gives nothing before its first block is whole
+	headText      = 256 << 10
+)
+
+// readHead judges the beginning of an object. ok is false where it is no dump;
+// problem then says what it is instead, if that is known. whole says that raw
+// is all of it.
+func readHead(raw []byte, whole bool) (h head, problem string, ok bool) {
+	if says := unreadable(raw); says != "" {
+		return head{}, says, false
+	}
+	h.Packing = packingOf(raw)
+	text, complete, err := unpackHead(h.Packing, raw)
+	if err != nil && len(text) == 0 {
+		return head{}, "it is not " + string(h.Packing) + " inside: " + err.Error(), false
+	}
+	if h.Packing != unpacked {
+		if says := unreadable(text); says != "" {
+			return head{}, says, false
+		}
+	}
+	if a, err := readArchiveHeader(text); err == nil {
+		h.archive(a)
+		h.Form = customArchive
+		return h, "", true
+	}
+	if toc := tarTOC(text); toc != nil {
+		a, err := readArchiveHeader(toc)
+		if err != nil {
+			return head{}, "", false
+		}
+		h.archive(a)
+		h.Form = tarArchive
+		return h, "", true
+	}
+	if !h.script(text, whole && complete) {
+		return head{}, "", false
+	}
+	return h, "", true
+}
+
+// unpackHead decompresses as much as it can of a beginning; complete says that
+// the end was reached.
+func unpackHead(p packing, raw []byte) (text []byte, complete bool, err error) {
+	if p == unpacked {
+		return raw[:min(len(raw), headText)], len(raw) <= headText, nil
+	}
+	z, err := unpack(p, bytes.NewReader(raw))
+	if err != nil {
+		return nil, false, err
+	}
+	defer z.Close()
+	text, err = io.ReadAll(io.LimitReader(z, headText))
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return text, false, nil // the beginning is all that was given
+	}
+	return text, err == nil && len(text) < headText, err
+}
+
+func (h *head) archive(a archiveHeader) {
+	h.Archive, h.Database, h.Server, h.Dumper, h.Clock = a.Version, a.Database, a.Server, a.Dumper, a.Created
+}
+
+// tarTOC is the beginning of toc.dat where text is a tar archive that begins
+// with it, as pg_dump -Ft writes.
+func tarTOC(text []byte) []byte {
+	const block = 512
+	if len(text) <= block || string(text[257:262]) != "ustar" {
+		return nil
+	}
+	name, _, _ := bytes.Cut(text[:100], []byte{0})
+	if string(name) != "toc.dat" {
+		return nil
+	}
+	return text[block:]
+}
+
+var (
+	serverLine  = regexp.MustCompile(`^-- Dumped from database version (.+)$`)
+	dumperLine  = regexp.MustCompile(`^-- Dumped by pg_dump(?:all)? version (.+)$`)
+	startedLine = regexp.MustCompile(`^-- Started on (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?: (\S+))?`)
+)
+
+// The comments with which dumps begin and end.
+const (
+	dumpBegins    = "-- PostgreSQL database dump"
+	dumpEnds      = "-- PostgreSQL database dump complete"
+	clusterBegins = "-- PostgreSQL database cluster dump"
+	clusterEnds   = "-- PostgreSQL database cluster dump complete"
+)
+
+// script reads the first statements of a plain script; it reports whether it is
+// a dump at all.
+func (h *head) script(text []byte, whole bool) bool {
+	r := script.NewReader(bytes.NewReader(text))
+	tables, others := false, false
+	for {
+		p, err := r.Next()
+		if err != nil {
+			break // the beginning ends somewhere
+		}
+		switch p.Kind {
+		case script.Comment:
+			h.comment(strings.TrimSpace(string(p.Text)))
+		case script.Statement:
+			switch j := script.Judge(p, ""); {
+			case j.Creates != "":
+				others = true
+				if h.Form == plainScript {
+					h.Creates, h.Database = true, j.Creates
+				}
+			case p.Copies || strings.HasPrefix(p.Summary(), "CREATE TABLE ") || strings.HasPrefix(p.Summary(), "CREATE FUNCTION "):
+				tables = true
+			}
+		}
+		if h.Form == "" && r.Offset() > headBytes/4 {
+			return false
+		}
+	}
+	h.rolesOnly = h.Form == clusterScript && whole && !tables && !others
+	return h.Form != ""
+}
+
+func (h *head) comment(line string) {
+	switch {
+	case line == dumpBegins && h.Form == "":
+		h.Form = plainScript
+	case line == clusterBegins && h.Form == "":
+		h.Form = clusterScript
+	}
+	if m := serverLine.FindStringSubmatch(line); m != nil && h.Server == "" {
+		h.Server = m[1]
+	}
+	if m := dumperLine.FindStringSubmatch(line); m != nil && h.Dumper == "" {
+		h.Dumper = m[1]
+	}
+	if m := startedLine.FindStringSubmatch(line); m != nil && h.Clock.IsZero() {
+		t, err := time.Parse(time.DateTime, m[1])
+		if err == nil {
+			h.Clock, h.Zoned = t, m[2] == "UTC" || m[2] == "GMT"
+		}
+	}
+}

@@ -1,0 +1,80 @@
+package dump
+
+import (
+	"fmt"
+
+	"comeback/recovery"
+	"comeback/storage"
+)
+
+// args are what every step of a restore is told.
+type args struct {
+	Component string            `json:"component"`
+	Copy      string            `json:"copy"`
+	Backup    string            `json:"backup"`
+	Target    recovery.TargetID `json:"target"`
+	Head      head              `json:"head"`
+	Objects   []storage.Object  `json:"objects"`
+	Taken     recovery.Span     `json:"taken"`
+	// Database is the name asked for, or "".
+	Database string `json:"database,omitempty"`
+}
+
+// Plan is three steps: a scratch cluster, the dump into it, and what makes the
+// result safe.
+func (e engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target) ([]recovery.Step, error) {
+	if !t.Scratch {
+		return nil, recovery.Errorf("restore into scratch", "dumps are restored into scratch only, and %s is live", t.ID).WithExit(recovery.Refused)
+	}
+	h, err := headOf(p.Backup)
+	if err != nil {
+		return nil, err
+	}
+	a := args{Component: c.Name, Copy: p.Copy, Backup: p.Backup.ID, Target: t.ID, Head: h, Objects: p.Backup.Objects,
+		Taken: p.Backup.Taken, Database: c.Settings.Text("database")}
+	room := recovery.Guard{Kind: recovery.GuardRoom, Target: t.ID, Bytes: roomFor(h, p.Backup.Size())}
+	var reads []recovery.Ref
+	for _, o := range p.Backup.Objects {
+		reads = append(reads, recovery.Ref{Copy: p.Copy, Key: o.Key, Size: o.Size})
+	}
+
+	cluster := recovery.NewStep("cluster", clusterKind{}.Name(), "create and start a scratch cluster", a)
+	restore := recovery.NewStep("restore", restoreKind{}.Name(),
+		fmt.Sprintf("restore %s (%s, %s)", p.Backup.ID, h.Form.says(h.Packing), recovery.FormatBytes(p.Backup.Size())), a)
+	restore.After, restore.Reads = []string{"cluster"}, reads
+	settle := recovery.NewStep("settle", settleKind{}.Name(), "gather statistics and make the restored database safe", a)
+	settle.After = []string{"restore"}
+	steps := []recovery.Step{cluster, restore, settle}
+	for i := range steps {
+		steps[i].Component, steps[i].Writes = c.Name, []recovery.TargetID{t.ID}
+	}
+	steps[0].Guards = []recovery.Guard{room}
+	steps[1].Guards = []recovery.Guard{room}
+	return steps, nil
+}
+
+// Room: a table takes about what its COPY data do, its indexes half as much
+// again, and text shrinks to about an eighth. The log is bounded by the tuned
+// max_wal_size. An empty cluster with its first WAL segments takes 64 MB.
+const (
+	emptyCluster = 64 << 20
+	shrinks      = 8
+	mostWAL      = 4 << 30
+)
+
+// roomFor is how many bytes must be free to restore a dump of a size; an
+// archive lies beside the cluster while it is restored.
+func roomFor(h head, size int64) int64 {
+	text := size
+	if h.Packing != unpacked || h.Form == customArchive || h.Form == directoryArchive {
+		text = size * shrinks
+	}
+	room := emptyCluster + text + min(text/2, mostWAL)
+	if h.Packing == unpacked && h.Form.script() || h.Form == tarArchive {
+		room += text / 2
+	}
+	if !h.Form.script() {
+		room += size
+	}
+	return room
+}

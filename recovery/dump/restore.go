@@ -1,0 +1,219 @@
+package dump
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"maps"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"comeback/recovery"
+	"comeback/recovery/postgres"
+	"comeback/storage"
+)
+
+// restoreKind feeds the dump to the scratch cluster. An interruption leaves a
+// cluster with a part of it, and the next attempt makes a new one.
+type restoreKind struct{ engine }
+
+func (restoreKind) Name() string { return "dump.restore" }
+
+func (restoreKind) Restart() recovery.Restart { return recovery.Repeat }
+
+func (k restoreKind) Do(ctx context.Context, env recovery.Env, step recovery.Step) (recovery.Outcome, error) {
+	s, err := openScratch(ctx, env, step)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	server, err := k.emptyServer(ctx, env, s)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	defer server.LogTo(nil)
+	r := &restore{scratch: s, env: env, server: server, jobs: k.Jobs, facts: map[string]string{}, roles: map[string]bool{}}
+	if s.args.Head.Form.script() {
+		err = r.script(ctx)
+	} else {
+		err = r.archiveFiles(ctx)
+	}
+	if err != nil {
+		return recovery.Outcome{}, serverError(server, err)
+	}
+	return r.outcome(ctx)
+}
+
+// emptyServer is the server of a cluster that nothing was restored into yet, and
+// marks it as begun.
+func (k restoreKind) emptyServer(ctx context.Context, env recovery.Env, s scratch) (*postgres.Server, error) {
+	server, usable, err := s.server(ctx, env, k.Installed())
+	if err != nil {
+		return nil, err
+	}
+	if _, begun := os.Lstat(s.begun()); begun == nil || !usable {
+		tools, _, _, err := choose(k.Installed(), s.args.Head)
+		if err != nil {
+			return nil, err
+		}
+		if server, err = s.fresh(ctx, env, tools); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.WriteFile(s.begun(), nil, 0o600); err != nil {
+		return nil, fmt.Errorf("mark the cluster: %w", err)
+	}
+	return server, nil
+}
+
+// restore is one restore under way, and what is to be reported of it.
+type restore struct {
+	scratch
+	env    recovery.Env
+	server *postgres.Server
+	jobs   int
+	// database is where the component is found in the end.
+	database   string
+	facts      map[string]string
+	roles      map[string]bool // created without login
+	leftOut    []string
+	exceptions []string
+	notDropped int
+	rows       int64
+}
+
+// superuser is the role that restores.
+const superuser = "postgres"
+
+// name is the database to create where the dump creates none.
+func (r *restore) name() string {
+	switch {
+	case r.args.Database != "":
+		return r.args.Database
+	case r.args.Head.Database != "":
+		return r.args.Head.Database
+	}
+	return r.args.Component
+}
+
+// open streams an object of the dump, counting what it reads for the report:
+// the sum is over the bytes as they are stored.
+func (r *restore) open(ctx context.Context, o storage.Object, progress func(int)) (*source, error) {
+	store, err := r.env.Store(ctx, r.args.Copy)
+	if err != nil {
+		return nil, err
+	}
+	return &source{in: storage.NewReader(ctx, store, o, storage.ReadOptions{Progress: progress}), sum: sha256.New()}, nil
+}
+
+// source is an object's bytes, summed as they pass.
+type source struct {
+	in  io.ReadCloser
+	sum hash.Hash
+	// err is how reading failed, kept apart from what decompression, which
+	// runs beside the restore, makes of it.
+	err atomic.Pointer[error]
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.in.Read(p)
+	s.sum.Write(p[:n]) // a hash takes everything
+	if err != nil && err != io.EOF {
+		s.err.Store(&err)
+	}
+	return n, err
+}
+
+// failure is how the store failed to give the object, or nil.
+func (s *source) failure() error {
+	if err := s.err.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// finish reads what decompression left over, so that the sum and the store's own
+// check are over the whole object.
+func (s *source) finish() (string, error) {
+	if _, err := io.Copy(io.Discard, s); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(s.sum.Sum(nil)), nil
+}
+
+// truncated turns the many ways in which a compressed stream can end early into
+// one sentence.
+func truncated(key string, s *source, err error) error {
+	if failure := s.failure(); failure != nil {
+		return failure // the store's own words
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return recovery.Errorf("choose an older dump, and look at what writes them: it was stopped in the middle",
+			"%s is cut off: the compressed data end before their end", key)
+	}
+	return recovery.Errorf("choose another dump or another copy", "%s is damaged: %w", key, err)
+}
+
+// outcome is the report of a restore that has ended well.
+func (r *restore) outcome(ctx context.Context) (recovery.Outcome, error) {
+	conn, err := r.server.Connect(ctx, r.database)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	var tables, indexes, size int64
+	err = conn.QueryRow(ctx, `select count(*) filter (where relkind in ('r', 'p')), count(*) filter (where relkind in ('i', 'I')),
+		pg_database_size(current_database())
+		from pg_class c join pg_namespace n on n.oid = c.relnamespace
+		where n.nspname <> 'information_schema' and n.nspname !~ '^pg_'`).Scan(&tables, &indexes, &size)
+	if err != nil {
+		return recovery.Outcome{}, fmt.Errorf("count what was restored: %w", err)
+	}
+	h := r.args.Head
+	for name, value := range map[string]string{
+		"dump": r.args.Backup, "form": h.Form.says(h.Packing), "dumped server": h.Server, "pg_dump": h.Dumper, "begun": when(r.args.Taken),
+		"database": r.database, "tables": strconv.FormatInt(tables, 10), "indexes": strconv.FormatInt(indexes, 10), "size": recovery.FormatBytes(size),
+	} {
+		if value != "" {
+			r.facts[name] = value
+		}
+	}
+	o := recovery.Outcome{
+		Says:       fmt.Sprintf("%s is restored: %d tables, %d indexes, %s", r.args.Backup, tables, indexes, recovery.FormatBytes(size)),
+		Facts:      r.facts,
+		Bindings:   []recovery.Binding{{Component: r.args.Component, URL: r.server.URL(r.database), Scratch: r.handle.Scratch}},
+		Exceptions: r.exceptions,
+		Reached: &recovery.Reached{Component: r.args.Component, Evidence: []string{
+			fmt.Sprintf("the dump was read to its end and PostgreSQL took every statement of it; it was begun %s", when(r.args.Taken)),
+		}},
+	}
+	if r.args.Taken.Known() {
+		o.Reached.Time = r.args.Taken.To
+	}
+	if len(r.roles) > 0 {
+		o.Remarks = append(o.Remarks, "roles created without login: "+strings.Join(slices.Sorted(maps.Keys(r.roles)), ", "))
+	}
+	if r.notDropped > 0 {
+		o.Remarks = append(o.Remarks, fmt.Sprintf("%s of the dump found nothing to drop", count(r.notDropped, "DROP statement")))
+	}
+	for _, text := range r.leftOut {
+		o.Remarks = append(o.Remarks, "left out: "+text)
+	}
+	return o, nil
+}
+
+// databaseOf is the database of a binding that outcome made.
+func databaseOf(b recovery.Binding) string {
+	u, err := url.Parse(b.URL)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimPrefix(u.Path, "/")
+}

@@ -1,0 +1,291 @@
+package dump
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync/atomic"
+
+	"comeback/recovery"
+	"comeback/recovery/dump/script"
+)
+
+// script restores a plain script as it streams from the copy: object, sum,
+// decompression, statements.
+func (r *restore) script(ctx context.Context) (err error) {
+	object := r.args.Objects[0]
+	progress := &feed{meter: r.env.Meter(), total: object.Size}
+	src, err := r.open(ctx, object, progress.read)
+	if err != nil {
+		return err
+	}
+	defer src.in.Close()
+	progress.data()
+	text, err := unpack(r.args.Head.Packing, src)
+	if err != nil {
+		return truncated(object.Key, src, err)
+	}
+	defer text.Close()
+
+	run := &scriptRun{session: session{restore: r}, key: object.Key, source: src, progress: progress, skipped: map[string]bool{}}
+	defer run.close(ctx)
+	stop := run.watch(ctx)
+	defer stop()
+	if err := run.begin(ctx); err != nil {
+		return err
+	}
+	if err := run.all(ctx, script.NewReader(text)); err != nil {
+		return err
+	}
+	if err := run.complete(); err != nil {
+		return err
+	}
+	sum, err := src.finish()
+	if err != nil {
+		return truncated(object.Key, src, err)
+	}
+	r.facts["sha256"], r.facts["bytes"] = sum, fmt.Sprint(object.Size)
+	r.facts["rows"] = fmt.Sprint(r.rows)
+	return nil
+}
+
+// scriptRun is a script on its way into the server.
+type scriptRun struct {
+	session
+	key      string
+	source   *source
+	progress *feed
+	// dumps and clusters count the beginnings of dumps whose ends have not
+	// come yet; begins those that were seen at all.
+	begins, dumps, clusters int
+	// created are the databases that the script creates; skipped those that
+	// were not asked for, skipping is set while the script is in one of them.
+	created  []string
+	skipped  map[string]bool
+	skipping bool
+}
+
+// begin connects to where the script starts: a database of its own, unless it
+// creates that itself.
+func (s *scriptRun) begin(ctx context.Context) error {
+	if err := s.connect(ctx, "postgres"); err != nil {
+		return err
+	}
+	if s.args.Head.Form == clusterScript && initial(s.args.Database) {
+		s.database = s.args.Database
+	}
+	if s.args.Head.Form == clusterScript || s.args.Head.Creates {
+		return nil
+	}
+	s.database = s.name()
+	sql := "create database " + quoteName(s.database) + " template template0 encoding 'UTF8'"
+	if err := s.run(ctx, sql, nil); err != nil {
+		return fmt.Errorf("create database %s: %w", s.database, err)
+	}
+	return s.connect(ctx, s.database)
+}
+
+// all executes the script's parts in turn.
+func (s *scriptRun) all(ctx context.Context, r *script.Reader) error {
+	for {
+		p, err := r.Next()
+		if errors.Is(err, io.EOF) && s.source.failure() == nil {
+			return nil
+		}
+		if err != nil {
+			return s.unreadable(err)
+		}
+		switch p.Kind {
+		case script.Comment:
+			s.comment(strings.TrimSpace(string(p.Text)))
+		case script.Command:
+			err = s.command(ctx, p)
+		case script.Statement:
+			err = s.statement(ctx, r, p)
+			// As psql does: the server says how strings are to be read.
+			r.StandardStrings(s.conn.ParameterStatus("standard_conforming_strings") != "off")
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// unreadable is a script that could not be read or split.
+func (s *scriptRun) unreadable(err error) error {
+	switch {
+	case s.source.failure() != nil:
+		return s.source.failure()
+	case errors.Is(err, script.ErrCutOff):
+		return s.cutOff(err.Error())
+	case errors.Is(err, script.ErrCommand):
+		return recovery.Errorf("restore a dump as pg_dump writes it", "restore %s: refused: %w", s.key, err).WithExit(recovery.Refused)
+	case errors.Is(err, script.ErrTooLong):
+		return recovery.Errorf("dump without --inserts, or with fewer rows in each, and restore that", "restore %s: %w", s.key, err)
+	}
+	return truncated(s.key, s.source, err)
+}
+
+func (s *scriptRun) cutOff(how string) error {
+	return recovery.Errorf("choose an older dump, and look at what writes them: it was stopped in the middle", "%s is not whole: %s", s.key, how)
+}
+
+func (s *scriptRun) comment(line string) {
+	switch line {
+	case dumpBegins:
+		s.begins++
+		s.dumps++
+	case dumpEnds:
+		s.dumps--
+	case clusterBegins:
+		s.begins++
+		s.clusters++
+	case clusterEnds:
+		s.clusters--
+	}
+}
+
+// complete refuses a script that pg_dump did not write to its end.
+func (s *scriptRun) complete() error {
+	switch {
+	case s.clusters > 0:
+		return s.cutOff("the line “" + clusterEnds + "” is missing")
+	case s.dumps > 0:
+		return s.cutOff("the line “" + dumpEnds + "” is missing")
+	case s.begins == 0:
+		return recovery.Errorf("choose another dump", "%s is not a dump of PostgreSQL", s.key)
+	}
+	if s.database != "" {
+		return nil
+	}
+	switch {
+	case s.args.Database != "":
+		return recovery.Errorf("set database in the runbook to one of those", "%s holds no database %s, only: %s", s.key, s.args.Database, strings.Join(s.created, ", "))
+	case len(s.created) == 0:
+		return recovery.Errorf("choose a dump with a database in it", "%s holds no database", s.key)
+	}
+	s.database = s.created[0]
+	return nil
+}
+
+// command follows the psql commands that pg_dump writes, and refuses others:
+// psql would run programs for some of them.
+func (s *scriptRun) command(ctx context.Context, p script.Part) error {
+	text := string(p.Text)
+	if script.IsRestrict(text) {
+		return nil
+	}
+	database, ok := script.ParseConnect(text)
+	if !ok {
+		name, _, _ := strings.Cut(strings.TrimSpace(text), " ")
+		return recovery.Errorf("restore a dump as pg_dump writes it, or remove that line if you know what it does",
+			"restore %s: refused: line %d: the psql command %.40s is none that pg_dump writes", s.key, p.Line, name).WithExit(recovery.Refused)
+	}
+	if s.skipping = s.skipped[database]; s.skipping {
+		return nil
+	}
+	if err := s.connect(ctx, database); err != nil {
+		return fmt.Errorf("restore %s: line %d: %w", s.key, p.Line, err)
+	}
+	return nil
+}
+
+// statement judges and executes one statement.
+func (s *scriptRun) statement(ctx context.Context, r *script.Reader, p script.Part) error {
+	if s.skipping {
+		if strings.HasPrefix(p.Summary(), "SET standard_conforming_strings ") {
+			return s.run(ctx, string(p.Text), nil) // it says how the rest is to be read
+		}
+		return nil // the reader passes over its data
+	}
+	j := script.Judge(p, superuser)
+	switch {
+	case j.Verdict == script.Refuse:
+		return recovery.Errorf("restore a dump as pg_dump writes it, or remove that statement if you know what it does",
+			"restore %s: refused: line %d: %s: %s", s.key, p.Line, p.Summary(), j.Why).WithExit(recovery.Refused)
+	case j.Verdict == script.LeaveOut:
+		s.leave(p, j.Why)
+		return nil
+	case j.Creates != "":
+		return s.createDatabase(ctx, p, j)
+	}
+	sql := j.SQL
+	if sql == "" {
+		sql = string(p.Text)
+	}
+	var data io.Reader
+	if p.Copies {
+		s.progress.data()
+		s.env.Meter().Note(strings.TrimSuffix(p.Summary(), " FROM stdin"))
+		data = r.Data()
+	} else {
+		s.progress.statement(p)
+	}
+	err := s.execute(ctx, sql, data)
+	switch {
+	case err == nil:
+		if j.Role != "" {
+			s.roles[j.Role] = true
+		}
+		return nil
+	case p.Copies && codeOf(err) == "57014": // the client, which is us, ended the COPY
+		if _, cause := io.Copy(io.Discard, r.Data()); cause != nil {
+			return s.unreadable(cause)
+		}
+	case codeOf(err) == noDatabase && len(s.skipped) > 0:
+		return nil // about a database that was not asked for
+	case messageOf(err) == "" && s.source.failure() != nil:
+		return s.source.failure()
+	}
+	if err := s.forgive(p, err); err != nil {
+		return s.failed(p, err)
+	}
+	return nil
+}
+
+// feed is the progress of a script: bytes of the object, and while indexes are
+// built, of which no byte tells, statements.
+type feed struct {
+	meter    recovery.Meter
+	total    int64
+	bytes    atomic.Int64
+	building atomic.Bool
+	shown    bool
+}
+
+// read counts bytes of the object.
+func (f *feed) read(n int) {
+	total := f.bytes.Add(int64(n))
+	if !f.building.Load() {
+		f.meter.Set(total)
+	}
+}
+
+// data says that rows come.
+func (f *feed) data() {
+	if f.shown && !f.building.Load() {
+		return
+	}
+	f.shown = true
+	f.building.Store(false)
+	f.meter.Phase("restore", f.total, recovery.InBytes)
+	f.meter.Set(f.bytes.Load())
+}
+
+// statement says what is executed, where that can take time.
+func (f *feed) statement(p script.Part) {
+	summary := p.Summary()
+	long := strings.HasPrefix(summary, "CREATE INDEX ") || strings.HasPrefix(summary, "CREATE UNIQUE INDEX ") ||
+		strings.HasPrefix(summary, "ALTER TABLE ") && strings.Contains(summary, " ADD CONSTRAINT ") ||
+		strings.HasPrefix(summary, "REFRESH MATERIALIZED VIEW ")
+	if !long {
+		return
+	}
+	if f.building.CompareAndSwap(false, true) {
+		f.meter.Phase("indexes and constraints", 0, recovery.InItems)
+	}
+	f.meter.Note(summary)
+	f.meter.Add(1)
+}

@@ -1,0 +1,234 @@
+package dump
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"comeback/recovery"
+	"comeback/recovery/dump/script"
+)
+
+// session is one session with the scratch server that takes a script's
+// statements, one by one, as psql with ON_ERROR_STOP would.
+type session struct {
+	*restore
+	conn *pgconn.PgConn
+	// at is the database of the session.
+	at string
+}
+
+// connect opens a session with another database, and ends the one before.
+func (s *session) connect(ctx context.Context, database string) error {
+	s.close(ctx)
+	config, err := pgconn.ParseConfig(s.server.URL(database))
+	if err != nil {
+		return fmt.Errorf("connect to database %s: %w", database, err)
+	}
+	config.Password = ""
+	config.RuntimeParams["application_name"] = "comeback"
+	// What fails here is told by the step, not by the server's log.
+	config.RuntimeParams["log_min_messages"] = "fatal"
+	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
+		if n.Severity != "NOTICE" { // "… does not exist, skipping"
+			s.env.Meter().Log(n.Severity + ": " + n.Message)
+		}
+	}
+	conn, err := pgconn.ConnectConfig(ctx, config)
+	if err != nil {
+		return fmt.Errorf("connect to database %s: %w", database, err)
+	}
+	s.conn, s.at = conn, database
+	return nil
+}
+
+func (s *session) close(ctx context.Context) {
+	if s.conn != nil {
+		// Ending a session has nothing to lose: its work is committed.
+		_ = s.conn.Close(context.WithoutCancel(ctx))
+		s.conn = nil
+	}
+}
+
+// execute runs a statement. Roles that it names and that do not exist are
+// created first, without login; PostgreSQL itself says which.
+func (s *session) execute(ctx context.Context, sql string, data io.Reader) error {
+	// In a transaction of the script's own, a failure would end it.
+	guarded := data == nil && s.conn.TxStatus() == 'T' && namesRoles.MatchString(sql)
+	for {
+		if guarded {
+			if err := s.run(ctx, "savepoint comeback", nil); err != nil {
+				return err
+			}
+		}
+		err := s.run(ctx, sql, data)
+		if err == nil && guarded && s.conn.TxStatus() == 'T' {
+			return s.run(ctx, "release savepoint comeback", nil)
+		}
+		role := missingRole(err)
+		if role == "" || s.roles[role] || !guarded && s.conn.TxStatus() != 'I' {
+			return err
+		}
+		if guarded {
+			if err := s.run(ctx, "rollback to savepoint comeback", nil); err != nil {
+				return err
+			}
+		}
+		if err := s.createRole(ctx, role); err != nil {
+			return err
+		}
+	}
+}
+
+// namesRoles are the beginnings of statements that can name a role.
+var namesRoles = regexp.MustCompile(`(?i)^\s*(alter|grant|revoke|create|set|reassign|comment|security)\s`)
+
+// run sends one statement, with COPY data where there are some.
+func (s *session) run(ctx context.Context, sql string, data io.Reader) error {
+	if data != nil {
+		tag, err := s.conn.CopyFrom(ctx, data, sql)
+		s.rows += tag.RowsAffected()
+		return err
+	}
+	results := s.conn.Exec(ctx, sql)
+	for results.NextResult() {
+		rows := results.ResultReader()
+		for rows.NextRow() {
+		}
+		if _, err := rows.Close(); err != nil {
+			break // Close tells it again
+		}
+	}
+	return results.Close()
+}
+
+func (s *session) createRole(ctx context.Context, role string) error {
+	if err := s.run(ctx, "create role "+quoteName(role)+" nologin", nil); err != nil {
+		return fmt.Errorf("create role %s: %w", role, err)
+	}
+	s.roles[role] = true
+	s.env.Meter().Log("role " + role + " is missing, created without login")
+	return nil
+}
+
+var noRole = regexp.MustCompile(`(?s)^role "(.*)" does not exist$`)
+
+// missingRole is the role whose absence is the error, or "".
+func missingRole(err error) string {
+	if m := noRole.FindStringSubmatch(messageOf(err)); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+// messageOf is PostgreSQL's message, or "" where the error is not the server's.
+func messageOf(err error) string {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pg.Message
+	}
+	if restore, ok := errors.AsType[*roleError](err); ok {
+		return restore.says
+	}
+	return ""
+}
+
+func codeOf(err error) string {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pg.Code
+	}
+	return ""
+}
+
+func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+// The SQLSTATE codes that are told apart.
+const (
+	undefinedObject = "42704" // also an unknown setting
+	duplicateObject = "42710"
+	duplicateSchema = "42P06"
+	duplicateBase   = "42P04"
+	noDatabase      = "3D000"
+)
+
+// nothingThere are the codes of a DROP that finds nothing.
+var nothingThere = []string{undefinedObject, "42P01", "42883", "42703", "3F000", noDatabase}
+
+// forgive decides about a statement that failed: a nil error says that the
+// script goes on, as a person who reads the message would let it.
+func (s *session) forgive(p script.Part, err error) error {
+	code, summary := codeOf(err), p.Summary()
+	if s.conn.TxStatus() != 'I' { // a failed transaction of the script's own
+		return err
+	}
+	switch {
+	case isDrop(summary) && slices.Contains(nothingThere, code):
+		s.notDropped++
+	case strings.HasPrefix(summary, "SET ") && code == undefinedObject:
+		s.leave(p, fmt.Sprintf("PostgreSQL %d does not know this setting", s.server.Cluster().Tools.Major))
+	case strings.HasPrefix(summary, "CREATE SCHEMA public") && code == duplicateSchema:
+	case (strings.HasPrefix(summary, "CREATE ROLE ") || strings.HasPrefix(summary, "CREATE USER ")) && code == duplicateObject:
+	case strings.HasPrefix(summary, "REFRESH MATERIALIZED VIEW ") && strings.HasPrefix(code, "08"):
+		s.exceptions = append(s.exceptions, fmt.Sprintf("line %d: %s: %s; the scratch server reaches no other", p.Line, summary, messageOf(err)))
+	default:
+		return err
+	}
+	return nil
+}
+
+// isDrop reports whether a statement is one that pg_dump --clean writes.
+func isDrop(summary string) bool {
+	return strings.HasPrefix(summary, "DROP ") || strings.HasPrefix(summary, "ALTER ") && strings.Contains(summary, " DROP ")
+}
+
+// maxLeftOut bounds what is listed one by one.
+const maxLeftOut = 50
+
+// leave lists a statement that is not executed.
+func (r *restore) leave(p script.Part, why string) {
+	text := fmt.Sprintf("line %d: %s (%s)", p.Line, p.Summary(), why)
+	r.env.Meter().Log("left out: " + text)
+	switch {
+	case len(r.leftOut) < maxLeftOut:
+		r.leftOut = append(r.leftOut, text)
+	case len(r.leftOut) == maxLeftOut:
+		r.leftOut = append(r.leftOut, "more, which the step's log lists")
+	}
+}
+
+var copyLine = regexp.MustCompile(`^COPY .*, line (\d+)`)
+
+// failed is a statement's failure for people, in PostgreSQL's own words. Its
+// details, which may hold people's data, are left to the step's log.
+func (s *session) failed(p script.Part, err error) error {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		return fmt.Errorf("restore %s: line %d: %w", s.args.Backup, p.Line, err)
+	}
+	line := p.Line
+	if p.Copies {
+		if m := copyLine.FindStringSubmatch(pg.Where); m != nil {
+			var row int64
+			if _, scan := fmt.Sscan(m[1], &row); scan == nil {
+				line += row
+			}
+		}
+	}
+	tools := s.server.Cluster().Tools
+	hint := tools.HintFor(pg.Message)
+	if hint == "" {
+		hint = tools.HintFor(pg.Detail)
+	}
+	if hint == "" && majorOf(s.args.Head.Server) > tools.Major {
+		hint = fmt.Sprintf("install PostgreSQL %d: the dumped server was that, and the scratch server is %d", majorOf(s.args.Head.Server), tools.Major)
+	}
+	if hint == "" {
+		hint = "look at that line of the dump; if the dump is at fault, choose another one"
+	}
+	return recovery.Errorf(hint, "restore %s: line %d: %s: %s", s.args.Backup, line, p.Summary(), pg.Message)
+}

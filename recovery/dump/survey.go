@@ -1,0 +1,232 @@
+package dump
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"comeback/recovery"
+	"comeback/storage"
+)
+
+// How much a survey looks into: nightly dumps of years differ in their dates
+// alone, and a copy may hold a million uploads beside them.
+const (
+	// looksPerPattern is how many objects of each pattern of names are opened,
+	// the newest first. The others are judged by them.
+	looksPerPattern = 24
+	// looksInAll bounds the objects that are opened in one survey.
+	looksInAll = 600
+	// looksAtOnce is how many are opened side by side.
+	looksAtOnce = 8
+	// maxFindings is how many objects of one sort are named.
+	maxFindings = 10
+)
+
+// Survey lists the dumps that a copy holds for a component: those under its
+// prefix, without those that name another database than its own. It opens the
+// newest objects of each pattern of names and reads their first bytes, and of
+// plain scripts the last; the older ones are listed by their names, and looked
+// at when one of them is chosen.
+func (e engine) Survey(ctx context.Context, c recovery.Component, copy recovery.Copy, store storage.Store) (recovery.Survey, error) {
+	s := recovery.Survey{Component: c.Name, Copy: copy.Name, Engine: Name, At: e.Now()}
+	l := newListing()
+	for o, err := range store.List(ctx, c.Settings.Text("prefix")) {
+		if err != nil {
+			return s, fmt.Errorf("survey copy %s: %w", copy.Name, err)
+		}
+		l.add(o)
+	}
+	found, err := look(ctx, store, l)
+	if err != nil {
+		return s, fmt.Errorf("survey copy %s: %w", copy.Name, err)
+	}
+	odd := map[string][]string{} // by what is said of them
+	for _, f := range found {
+		switch {
+		case f.finding != "":
+			odd[f.finding] = append(odd[f.finding], f.key)
+		case belongs(f.head, c.Settings.Text("database")):
+			s.Backups = append(s.Backups, f.backup(s))
+		}
+	}
+	for says, keys := range odd {
+		for i, key := range keys {
+			if i == maxFindings {
+				s.Findings = append(s.Findings, recovery.Finding{Object: key, Says: fmt.Sprintf("%s (and %d more like it)", says, len(keys)-i-1)})
+				break
+			}
+			s.Findings = append(s.Findings, recovery.Finding{Object: key, Says: says, Do: "look at what writes it, or move it out of the copy"})
+		}
+	}
+	slices.SortFunc(s.Findings, func(a, b recovery.Finding) int { return cmp.Compare(a.Object, b.Object) })
+	slices.SortFunc(s.Backups, older)
+	return s, nil
+}
+
+// older orders backups by the latest that their moments can be.
+func older(a, b recovery.Backup) int {
+	return cmp.Or(a.Taken.To.Compare(b.Taken.To), a.Taken.From.Compare(b.Taken.From), cmp.Compare(a.ID, b.ID))
+}
+
+// belongs reports whether a dump can be of a component's database.
+func belongs(h head, database string) bool {
+	return database == "" || h.Database == "" || h.Database == database
+}
+
+// found is what a survey says about an object, or a directory of them.
+type found struct {
+	key     string
+	objects []storage.Object
+	head    head
+	problem string
+	// finding is set for what is no dump.
+	finding string
+}
+
+// backup is a dump as a survey lists it.
+func (f found) backup(s recovery.Survey) recovery.Backup {
+	facts, err := json.Marshal(f.head)
+	if err != nil {
+		panic("dump: marshal what a dump tells: " + err.Error()) // strings and numbers
+	}
+	details := map[string]string{}
+	for name, value := range map[string]string{
+		"server version": f.head.Server, "pg_dump version": f.head.Dumper, "database": f.head.Database,
+	} {
+		if value != "" {
+			details[name] = value
+		}
+	}
+	if f.head.ByName {
+		details["judged"] = "by its name, like newer ones that were opened"
+	}
+	if n := len(f.objects); n > 1 {
+		details["files"] = strconv.Itoa(n)
+	}
+	newest := slices.MaxFunc(f.objects, func(a, b storage.Object) int { return a.Modified.Compare(b.Modified) })
+	newest.Key = f.key
+	return recovery.Backup{ID: f.key, Component: s.Component, Copy: s.Copy, Engine: Name,
+		Form: f.head.Form.says(f.head.Packing), Objects: f.objects, Taken: takenOf(f.head, newest),
+		Details: details, Problem: f.problem, Facts: facts}
+}
+
+// look opens what is worth it.
+func look(ctx context.Context, store storage.Store, l *listing) ([]found, error) {
+	groups := map[string][]storage.Object{}
+	for _, o := range l.candidates() {
+		p := patternOf(o.Key)
+		groups[p] = append(groups[p], o)
+	}
+	patterns := make([][]storage.Object, 0, len(groups))
+	for _, g := range groups {
+		slices.SortFunc(g, func(a, b storage.Object) int {
+			return cmp.Or(b.Modified.Compare(a.Modified), cmp.Compare(b.Key, a.Key))
+		})
+		patterns = append(patterns, g)
+	}
+	slices.SortFunc(patterns, func(a, b []storage.Object) int {
+		return cmp.Or(b[0].Modified.Compare(a[0].Modified), cmp.Compare(a[0].Key, b[0].Key))
+	})
+	results := make([][]found, len(patterns)+1)
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(looksAtOnce)
+	left := looksInAll
+	for i, objects := range patterns {
+		n := min(len(objects), looksPerPattern, max(left, 1))
+		if left <= 0 {
+			if likeDump(objects[0].Key) == dumpish {
+				results[i] = []found{{key: objects[0].Key, finding: "not looked at: the copy has more kinds of names than a survey opens; set prefix to where the dumps lie"}}
+			}
+			continue
+		}
+		left -= n
+		results[i] = make([]found, n)
+		for j := range n {
+			g.Go(func() (err error) {
+				results[i][j], err = lookAt(gctx, store, objects[j])
+				return err
+			})
+		}
+	}
+	g.Go(func() (err error) {
+		results[len(patterns)], err = lookAtDirectories(gctx, store, l.directories)
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	var all []found
+	for i, objects := range patterns {
+		all = append(all, results[i]...)
+		all = append(all, judgeByName(results[i], objects)...)
+	}
+	all = append(all, results[len(patterns)]...)
+	return slices.DeleteFunc(all, func(f found) bool { return f.key == "" }), nil
+}
+
+// judgeByName lists the objects that were not opened, where all that were opened
+// of their pattern are dumps of one form.
+func judgeByName(opened []found, objects []storage.Object) []found {
+	var like head
+	for _, f := range opened {
+		if f.finding != "" || f.key == "" {
+			return nil
+		}
+		if f.head.Form == "" { // empty
+			continue
+		}
+		if like.Form != "" && (like.Form != f.head.Form || like.Packing != f.head.Packing) {
+			return nil
+		}
+		like = f.head
+	}
+	if like.Form == "" {
+		return nil
+	}
+	var all []found
+	for _, o := range objects[len(opened):] {
+		f := found{key: o.Key, objects: []storage.Object{o}, head: head{Form: like.Form, Packing: like.Packing, ByName: true}}
+		if o.Size == 0 {
+			f.problem = empty
+		}
+		all = append(all, f)
+	}
+	return all
+}
+
+// lookAtDirectories judges directory archives by their tables of contents. One
+// without is what an interrupted pg_dump leaves: it writes that last.
+func lookAtDirectories(ctx context.Context, store storage.Store, directories map[string][]storage.Object) ([]found, error) {
+	var all []found
+	for dir, objects := range directories {
+		f := found{key: path.Clean(dir), objects: objects}
+		i := slices.IndexFunc(objects, func(o storage.Object) bool { return path.Base(o.Key) == tocFile })
+		if i < 0 {
+			if len(objects) > 1 && strings.Contains(objects[0].Key, ".dat") {
+				f.finding = "looks like a directory archive of pg_dump without its toc.dat: the dump did not end"
+				all = append(all, f)
+			}
+			continue
+		}
+		raw, err := readBeginning(ctx, store, objects[i], headBytes)
+		if err != nil {
+			return nil, err
+		}
+		a, err := readArchiveHeader(raw)
+		if err != nil {
+			continue // somebody else's toc.dat
+		}
+		f.head.archive(a)
+		f.head.Form = directoryArchive
+		all = append(all, f)
+	}
+	return all, nil
+}
