@@ -8,7 +8,6 @@
 package verify
 
 import (
-	"fmt"
 	"math/big"
 	"regexp"
 	"strings"
