@@ -44,6 +44,9 @@ and DIR/env says what to export.
   comeback demo --stop --dir demo          # ends a shop that was kept`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.stop && o.keep {
+				return usage("see comeback demo --help", "--stop ends the shop that --keep would leave open: give one of them")
+			}
 			if o.stop {
 				return a.stopDemo(cmd.Context(), o.dir)
 			}
@@ -55,7 +58,6 @@ and DIR/env says what to export.
 	f.BoolVar(&o.keep, "keep", false, "leave the shop open when the rehearsal has ended")
 	f.BoolVar(&o.plain, "plain", false, "rehearse by itself, one line per transition, instead of the console")
 	f.BoolVar(&o.stop, "stop", false, "end a shop that was kept, and remove all but its report")
-	cmd.MarkFlagsMutuallyExclusive("stop", "keep")
 	return cmd
 }
 

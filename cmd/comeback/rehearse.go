@@ -10,6 +10,7 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/catalogue"
 	"comeback/recovery/plan"
+	"comeback/recovery/report"
 	"comeback/recovery/runner"
 
 	"github.com/spf13/cobra"
@@ -100,6 +101,15 @@ func (a *app) rehearse(ctx context.Context, path string, o rehearsal) error {
 	if o.dryRun {
 		return a.printPlan(p)
 	}
+	// A key that is not there is better noticed now than after the restore.
+	var key *report.Key
+	if o.key != "" {
+		found, err := a.findKey(o.key)
+		if err != nil {
+			return err
+		}
+		key = &found
+	}
 	run, err := a.start(ctx, b, p, true, o.keep)
 	if err != nil {
 		return err
@@ -113,7 +123,7 @@ func (a *app) rehearse(ctx context.Context, path string, o rehearsal) error {
 	if err != nil {
 		return err
 	}
-	return a.concluded(run, s, o.key, say)
+	return a.concluded(run, s, key, say)
 }
 
 // printPlan prints plan.json.
@@ -142,11 +152,11 @@ func (a *app) printEvents(run *runner.Run) {
 }
 
 // concluded says how a run ended, where its report is and whether it is signed.
-func (a *app) concluded(run *runner.Run, s recovery.State, key string, say *plainWriter) error {
+func (a *app) concluded(run *runner.Run, s recovery.State, key *report.Key, say *plainWriter) error {
 	say.line("", "%s: %s", ending(s.Result, s.Mode), s.Says)
 	say.line("", "report: %s", run.Dir())
-	if key != "" {
-		signed, err := a.sign(run.Dir(), key)
+	if key != nil {
+		signed, err := a.sign(run.Dir(), *key)
 		if err != nil {
 			say.line("", "ended, unsigned: %v", err)
 			return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"comeback/recovery"
@@ -35,7 +36,11 @@ proves: that the holder of this key stands behind these very bytes.`,
 			if err != nil {
 				return err
 			}
-			who, err := a.sign(dir, key)
+			found, err := a.findKey(key)
+			if err != nil {
+				return err
+			}
+			who, err := a.sign(dir, found)
 			if err != nil {
 				return err
 			}
@@ -133,37 +138,30 @@ func (a *app) getenv(name string) string {
 	return v
 }
 
-// sign signs a run's report with the named key, or the first that is found, and
-// says whose it was.
-func (a *app) sign(dir, name string) (string, error) {
+// findKey finds the key that is named: a file, a fingerprint, "agent", or "" for
+// the first that there is.
+func (a *app) findKey(name string) (report.Key, error) {
 	ctx := context.Background()
-	var key report.Key
-	var err error
 	if name != "" && name != "agent" {
-		key, err = report.FindKey(ctx, a.getenv, name)
-	} else {
-		var keys []report.Key
-		keys, err = report.FindKeys(ctx, a.getenv)
-		if name == "agent" {
-			var held []report.Key
-			for _, k := range keys {
-				if k.Path == "" {
-					held = append(held, k)
-				}
-			}
-			keys = held
-		}
-		switch {
-		case len(keys) > 0:
-			key, err = keys[0], nil
-		case err == nil:
-			err = recovery.Errorf("add one with ssh-add, name one with --key FILE, or make one: ssh-keygen -t ed25519",
-				"there is no key to sign with, neither in an ssh-agent nor in ~/.ssh")
-		}
+		return report.FindKey(ctx, a.getenv, name)
 	}
-	if err != nil {
-		return "", err
+	keys, err := report.FindKeys(ctx, a.getenv)
+	if name == "agent" {
+		keys = slices.DeleteFunc(keys, func(k report.Key) bool { return k.Path != "" })
 	}
+	if len(keys) > 0 {
+		return keys[0], nil
+	}
+	if err == nil {
+		err = recovery.Errorf("add one with ssh-add, name one with --key FILE, or make one: ssh-keygen -t ed25519",
+			"there is no key to sign with, neither in an ssh-agent nor in ~/.ssh")
+	}
+	return report.Key{}, err
+}
+
+// sign signs a run's report and says with whose key.
+func (a *app) sign(dir string, key report.Key) (string, error) {
+	ctx := context.Background()
 	signer, err := key.Signer(ctx, a.passphrase)
 	if err != nil {
 		return "", err

@@ -54,6 +54,7 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
+	cmd.SuggestionsMinimumDistance = 2
 	if s := cmd.SuggestionsFor(args[0]); len(s) > 0 {
 		return usage("did you mean: "+cmd.CommandPath()+" "+strings.Join(s, " or "), "there is no command %q", args[0])
 	}

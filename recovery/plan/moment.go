@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -227,24 +228,26 @@ func holding(surveys []recovery.Survey, id string) ([]recovery.Survey, string, e
 	return nil, id, recovery.Errorf("give the whole id", "%q names several backups: %s", id, strings.Join(ids, ", ")).WithExit(recovery.Usage)
 }
 
-// refused says why no copy can reach the moment, each refusal once.
+// refused says why no copy can reach the moment. Where a copy has windows, their
+// refusals come first and give the hint: they can reach moments that a dump, by
+// its nature, cannot.
 func refused(component string, w recovery.Want, asked []recovery.Survey, refusals []error) error {
 	if len(refusals) == 1 {
 		return refusals[0]
 	}
-	var says []string
-	hint := ""
-	code := recovery.CameBack
-	for i, err := range refusals {
-		says = append(says, fmt.Sprintf("%s in %s: %v", asked[i].Engine, asked[i].Copy, err))
-		if hint == "" {
-			hint = recovery.HintOf(err)
-		}
-		if code == recovery.CameBack {
-			code = recovery.ExitOf(err)
-		}
+	order := make([]int, len(refusals))
+	for i := range order {
+		order[i] = i
 	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		return cmp.Compare(min(1, len(asked[b].Windows)), min(1, len(asked[a].Windows)))
+	})
+	var says []string
+	for _, i := range order {
+		says = append(says, fmt.Sprintf("%s in %s: %v", asked[i].Engine, asked[i].Copy, refusals[i]))
+	}
+	first := refusals[order[0]]
 	e := &recovery.Error{What: fmt.Sprintf("no copy can bring %s back to %s: %s", component, w, strings.Join(says, "; ")),
-		Hint: hint, Err: errors.Join(refusals...)}
-	return e.WithExit(code)
+		Hint: recovery.HintOf(first), Err: errors.Join(refusals...)}
+	return e.WithExit(recovery.ExitOf(first))
 }
