@@ -12,7 +12,7 @@ func (h History) Expected(s recovery.Step) time.Duration {
 	for _, p := range h.runs {
 		for i := range p.State.Steps {
 			st := &p.State.Steps[i]
-			if st.Kind != s.Kind || st.Component != s.Component || st.Says != s.Says || st.State != recovery.Done || st.Ended.IsZero() {
+			if st.Kind != s.Kind || st.ID != s.ID || st.State != recovery.Done || st.Ended.IsZero() {
 				continue
 			}
 			took := st.Ended.Sub(st.Started)
