@@ -24,7 +24,7 @@ import (
 // TestMain lets the test binary be comeback: for the scripts, and for the
 // restore_command of the servers that it starts itself.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "wal" {
+	if os.Getenv("COMEBACK_TEST_MAIN") != "" || len(os.Args) > 1 && os.Args[1] == "wal" {
 		main()
 	}
 	testscript.Main(closing{m}, map[string]func(){"comeback": main})

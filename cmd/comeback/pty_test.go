@@ -1,0 +1,276 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/report"
+
+	"github.com/charmbracelet/x/ansi"
+	"github.com/charmbracelet/x/vt"
+	"github.com/creack/pty"
+)
+
+// terminal is the real program on a real terminal of a given size.
+type terminal struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	tty    *os.File
+	screen *vt.SafeEmulator
+
+	mu      sync.Mutex
+	changed chan struct{} // closed and replaced with every write
+	raw     strings.Builder
+	ended   chan struct{}
+}
+
+// open starts comeback in dir; what it leaves running ends with the test.
+func openTerminal(t *testing.T, r *rig, dir string, width, height int, args ...string) *terminal {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	term := &terminal{t: t, cmd: exec.Command(exe, args...), screen: vt.NewSafeEmulator(width, height),
+		changed: make(chan struct{}), ended: make(chan struct{})}
+	term.cmd.Dir = dir
+	term.cmd.Env = []string{"COMEBACK_TEST_MAIN=1", "TERM=xterm-256color", "LANG=C.UTF-8"}
+	for name, v := range r.environ {
+		term.cmd.Env = append(term.cmd.Env, name+"="+v)
+	}
+	if term.tty, err = pty.StartWithSize(term.cmd, &pty.Winsize{Cols: uint16(width), Rows: uint16(height)}); err != nil {
+		t.Fatal(err)
+	}
+	go io.Copy(term.tty, term.screen) // answers to what the program asks the terminal
+	go func() {
+		defer close(term.ended)
+		buf := make([]byte, 32<<10)
+		for {
+			n, err := term.tty.Read(buf)
+			if n > 0 {
+				term.screen.Write(buf[:n])
+				term.mu.Lock()
+				term.raw.Write(buf[:n])
+				close(term.changed)
+				term.changed = make(chan struct{})
+				term.mu.Unlock()
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		if term.cmd.ProcessState == nil {
+			term.cmd.Process.Signal(syscall.SIGTERM)
+			term.cmd.Wait()
+		}
+		term.tty.Close()
+		<-term.ended
+	})
+	return term
+}
+
+// text is what the screen shows now.
+func (s *terminal) text() string { return ansi.Strip(s.screen.Render()) }
+
+// shows waits until the screen shows all of what is asked for.
+func (s *terminal) shows(want ...string) string {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	defer cancel()
+	for {
+		s.mu.Lock()
+		changed := s.changed
+		s.mu.Unlock()
+		text, missing := s.text(), ""
+		for _, w := range want {
+			if !strings.Contains(text, w) {
+				missing = w
+			}
+		}
+		if missing == "" {
+			return text
+		}
+		select {
+		case <-changed:
+		case <-s.ended:
+			s.t.Fatalf("the program ended without showing %q:\n%s", missing, s.text())
+		case <-ctx.Done():
+			s.t.Fatalf("the screen never showed %q:\n%s", missing, s.text())
+		}
+	}
+}
+
+func (s *terminal) press(keys ...string) {
+	s.t.Helper()
+	for _, k := range keys {
+		if _, err := io.WriteString(s.tty, k); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// ends waits for the program's end and gives its exit code.
+func (s *terminal) ends() int {
+	s.t.Helper()
+	done := make(chan struct{})
+	go func() { s.cmd.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		s.t.Fatalf("the program does not end:\n%s", s.text())
+	}
+	return s.cmd.ProcessState.ExitCode()
+}
+
+const (
+	enter = "\r"
+	down  = "\x1b[B"
+	esc   = "\x1b"
+)
+
+// consoleShop is a directory with the shop's runbook, and a rig with a key.
+func consoleShop(t *testing.T) (*rig, string) {
+	l, r := theShop(t), newRig(t)
+	book := runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), l.before, "\n## Open\nOwner: on-call.\n\n- [ ] Somebody has looked\n")
+	if err := os.MkdirAll(filepath.Join(r.environ["HOME"], ".ssh"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := report.CreateKey(filepath.Join(r.environ["HOME"], ".ssh", "id_ed25519"), "ops1"); err != nil {
+		t.Fatal(err)
+	}
+	return r, filepath.Dir(book)
+}
+
+// From the first screen to the signed report, at both sizes.
+func TestConsole_wholeWay(t *testing.T) {
+	for _, size := range []struct{ width, height int }{{80, 24}, {120, 40}} {
+		t.Run(fmt.Sprintf("%dx%d", size.width, size.height), func(t *testing.T) {
+			r, dir := consoleShop(t)
+			s := openTerminal(t, r, dir, size.width, size.height)
+			s.shows("SYSTEM", "shop", "never restored: a hope", "LIVE: untouched")
+			s.press(enter)
+			s.shows("nearby", "ok", "enter")
+			s.press(enter)
+			s.shows("GO BACK TO WHICH MOMENT?", "window, no gap")
+			s.press(down)
+			s.press(enter)
+			s.shows("MOMENT")
+			s.press(fmt.Sprintf("before-xid:%d", theShop(t).incident.Harm.XID), enter)
+			s.shows("PLAN", "start the rehearsal")
+			s.press(enter)
+			s.shows("WAITS FOR YOU", "Somebody has looked")
+			s.press(" ")
+			s.shows("REHEARSED, EVERY CHECK HELD", "ended, unsigned")
+			s.press("k")
+			s.shows("SIGN THE REPORT", "id_ed25519")
+			s.press(down, enter)
+			s.shows("SIGNED by id_ed25519")
+			s.press("q")
+			if code := s.ends(); code != int(recovery.CameBack) {
+				t.Errorf("exit %d\n%s", code, s.text())
+			}
+			verifiesWithStockTools(t, r.only(t), filepath.Join(r.environ["HOME"], ".ssh", "id_ed25519"))
+		})
+	}
+}
+
+// waiting opens the console on the rehearsal and goes on until it waits for a
+// person, with everything restored.
+func waiting(t *testing.T, r *rig, dir string) *terminal {
+	t.Helper()
+	s := openTerminal(t, r, dir, 80, 24, "rehearse", "shop.md", "--to", fmt.Sprintf("before-xid:%d", theShop(t).incident.Harm.XID))
+	s.shows("PLAN", "start the rehearsal")
+	s.press(enter)
+	s.shows("WAITS FOR YOU", "Somebody has looked")
+	return s
+}
+
+// A terminal that goes away ends the console, and the run in order.
+func TestConsole_hangUp(t *testing.T) {
+	r, dir := consoleShop(t)
+	s := waiting(t, r, dir)
+	if left, err := os.ReadDir(r.scratch); err != nil || len(left) != 1 {
+		t.Fatalf("while it waits there is %v, %v", left, err)
+	}
+	s.tty.Close()
+	if code := s.ends(); code != int(recovery.Interrupted) {
+		t.Errorf("exit %d", code)
+	}
+	got := r.run(t.Context(), "status", filepath.Base(r.only(t)))
+	if !strings.Contains(got.out, "INTERRUPTED") || !strings.Contains(got.out, "terminal") {
+		t.Errorf("status: %s%s", got.out, got.err)
+	}
+}
+
+// A run is never lost to one key: it asks, and says what is left.
+func TestConsole_stopAsks(t *testing.T) {
+	r, dir := consoleShop(t)
+	s := waiting(t, r, dir)
+	s.press("\x03")
+	s.shows("STOP")
+	s.press(esc)
+	s.shows("Somebody has looked")
+	if err := pty.Setsize(s.tty, &pty.Winsize{Cols: 60, Rows: 18}); err != nil {
+		t.Fatal(err)
+	}
+	s.screen.Resize(60, 18)
+	s.shows("Somebody has looked")
+	s.press(" ")
+	s.shows("REHEARSED, EVERY CHECK HELD")
+	s.press("q")
+	if code := s.ends(); code != int(recovery.CameBack) {
+		t.Errorf("exit %d\n%s", code, s.text())
+	}
+}
+
+func TestConsole_terminals(t *testing.T) {
+	t.Run("NO_COLOR", func(t *testing.T) {
+		r, dir := consoleShop(t)
+		r.environ["NO_COLOR"] = "yes"
+		s := openTerminal(t, r, dir, 80, 24)
+		s.shows("SYSTEM", "shop")
+		s.press("q")
+		s.ends()
+		<-s.ended
+		for _, colour := range []string{"\x1b[3", "\x1b[4", "\x1b[9", ";38;", ";48;"} {
+			for _, part := range strings.Split(s.raw.String(), colour)[1:] {
+				if n := strings.IndexAny(part, "mABCDHJKhlr"); n >= 0 && part[n] == 'm' && colour != "\x1b[4" {
+					t.Errorf("colour %q in the output", colour+part[:n+1])
+				}
+			}
+		}
+	})
+	t.Run("dumb", func(t *testing.T) {
+		r, dir := consoleShop(t)
+		r.environ["TERM"] = "dumb"
+		s := openTerminal(t, r, dir, 80, 24)
+		s.shows("the console cannot open", "--plain")
+		if code := s.ends(); code != int(recovery.Usage) {
+			t.Errorf("exit %d", code)
+		}
+	})
+	t.Run("not UTF-8", func(t *testing.T) {
+		r, dir := consoleShop(t)
+		r.environ["LANG"], r.environ["LC_ALL"] = "C", "C"
+		s := openTerminal(t, r, dir, 80, 24)
+		s.shows("SYSTEM", "shop")
+		s.press("q")
+		s.ends()
+		<-s.ended
+		if i := strings.IndexFunc(s.raw.String(), func(r rune) bool { return r > 126 }); i >= 0 {
+			t.Errorf("not ASCII: %q", s.raw.String()[i:])
+		}
+	})
+}
