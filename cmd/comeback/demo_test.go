@@ -192,6 +192,8 @@ func TestDemo_stop(t *testing.T) {
 	for name, v := range r.environ {
 		cmd.Env = append(cmd.Env, name+"="+v)
 	}
+	said := &screen{}
+	cmd.Stderr = said
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -203,7 +205,7 @@ func TestDemo_stop(t *testing.T) {
 	read := &bytes.Buffer{}
 	for b := make([]byte, 1); !strings.Contains(read.String(), "[2 Restore the database]"); {
 		if _, err := stdout.Read(b); err != nil {
-			t.Fatalf("%v after:\n%s", err, read)
+			t.Fatalf("%v after:\n%s%s", err, read, said.text.String())
 		}
 		read.Write(b)
 	}

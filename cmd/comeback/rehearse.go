@@ -240,22 +240,26 @@ func prefixed(prefix, text string) string {
 
 func printEntry(w io.Writer, e catalogue.Entry) {
 	b := e.Backup
-	fmt.Fprintf(w, "  %-10s %-8s %9s  %s\n", b.Copy, takenOf(b.Taken), recovery.FormatBytes(b.Size()), clean(b.ID))
-	fmt.Fprintf(w, "  %-10s %s\n", "", clean(b.Form))
+	fmt.Fprintf(w, "  %-10s %s\n", b.Copy, clean(b.ID))
+	fmt.Fprintf(w, "  %-10s %s, %s, of %s\n", "", clean(b.Form), recovery.FormatBytes(b.Size()), takenOf(b.Taken))
 	if b.Problem != "" {
 		fmt.Fprintf(w, "  %-10s CANNOT BE RESTORED: %s\n", "", clean(b.Problem))
 	}
 	if e.Window == nil {
 		return
 	}
-	to := e.Window.To.LSN.String()
-	if !e.Window.To.Time.IsZero() {
-		to = e.Window.To.Time.Format("2006-01-02 15:04:05Z07:00")
-	}
-	fmt.Fprintf(w, "  %-10s any commit after %s, up to %s, timeline %d\n", "", e.Window.From.LSN, to, e.Window.Timeline)
+	fmt.Fprintf(w, "  %-10s window: any commit after %s, up to %s, timeline %d\n", "", instant(e.Window.From), instant(e.Window.To), e.Window.Timeline)
 	for _, g := range e.Window.Gaps {
 		fmt.Fprintf(w, "  %-10s GAP at %s: %s is %s\n", "", g.From, clean(g.Object), g.Why)
 	}
+}
+
+// instant is a position as people say it, by its time where that is known.
+func instant(i recovery.Instant) string {
+	if i.Time.IsZero() {
+		return "LSN " + i.LSN.String()
+	}
+	return i.Time.Format("2006-01-02 15:04:05Z07:00")
 }
 
 func takenOf(s recovery.Span) string {

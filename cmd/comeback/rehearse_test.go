@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,12 +10,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/journal"
 	"comeback/recovery/report"
+	"comeback/shop/shoptest"
 	"comeback/storage"
 	"comeback/storage/s3"
 	"comeback/storagetest"
@@ -191,6 +197,103 @@ func TestRehearse_interrupted(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(r.only(t), "report.md")); err != nil {
 		t.Errorf("an interrupted run has no report: %v", err)
 	}
+}
+
+// A run that is killed leaves no process behind, not even what its shell blocks
+// had started, and `stop` removes the rest.
+func TestRehearse_killed(t *testing.T) {
+	l, r := theShop(t), newRig(t)
+	more := "\n## Wait\n\n```sh\n# run: take long\n# in: both\n# timeout: 5m\nsleep 300 &\necho here\nsleep 301\n```\n"
+	book := runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), nil, more)
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, "rehearse", book, "--json", "--to", l.dump)
+	cmd.Env = []string{"COMEBACK_TEST_MAIN=1"}
+	for name, v := range r.environ {
+		cmd.Env = append(cmd.Env, name+"="+v)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() && !strings.Contains(lines.Text(), `"step":"3.1.run"`) {
+	}
+	ours := func() []string { return shoptest.Processes(t, r.scratch) }
+	if len(ours()) == 0 {
+		t.Error("no server runs in the scratch directory: the test sees nothing")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	children := childrenOf(t, cmd.Process.Pid)
+	for !slices.ContainsFunc(children, func(pid int) bool { return commandOf(pid) == "sleep 300" }) {
+		if ctx.Err() != nil {
+			t.Fatalf("the block's background process never came: %v", children)
+		}
+		runtime.Gosched()
+		children = childrenOf(t, cmd.Process.Pid)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	for len(ours()) > 0 || alive(children) {
+		if ctx.Err() != nil {
+			t.Fatalf("still there: %v %v", ours(), children)
+		}
+		runtime.Gosched()
+	}
+	id := filepath.Base(r.only(t))
+	if got := r.run(t.Context(), "runs"); !strings.Contains(got.out, "DIED; clean up with: comeback stop "+id) {
+		t.Errorf("runs: %s", got.out)
+	}
+	if got := r.run(t.Context(), "stop", id); got.code != recovery.CameBack || !strings.Contains(got.out, "gone: cluster") {
+		t.Errorf("stop: exit %d %s%s", got.code, got.out, got.err)
+	}
+}
+
+// childrenOf lists a process's descendants.
+func childrenOf(t *testing.T, pid int) []int {
+	t.Helper()
+	var all []int
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range tasks {
+		b, err := os.ReadFile(task)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for _, f := range strings.Fields(string(b)) {
+			if child, err := strconv.Atoi(f); err == nil {
+				all = append(append(all, child), childrenOf(t, child)...)
+			}
+		}
+	}
+	return all
+}
+
+// commandOf is a process's command line; "" where it is gone.
+func commandOf(pid int) string {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(strings.ReplaceAll(string(b), "\x00", " "))
+}
+
+func alive(pids []int) bool {
+	return slices.ContainsFunc(pids, func(pid int) bool {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		return err == nil && !strings.Contains(string(b), ") Z ")
+	})
 }
 
 // Whatever is refused before a run begins says so in two lines, with a code,

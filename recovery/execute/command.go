@@ -42,6 +42,11 @@ func (e *env) Command(ctx context.Context, c recovery.Cmd) error {
 	if c.User != nil && c.User.UID >= 0 && c.User.UID != os.Getuid() {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(c.User.UID), Gid: uint32(c.User.GID)}
 	}
+	if c.Isolated {
+		// Its own process namespace ends with it, so that nothing that it
+		// started in the background outlives it, even where we are killed.
+		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWPID
+	}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	grace := c.Grace
 	if grace == 0 {
