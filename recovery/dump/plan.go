@@ -48,8 +48,8 @@ func (e engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target) 
 	for i := range steps {
 		steps[i].Component, steps[i].Writes = c.Name, []recovery.TargetID{t.ID}
 	}
+	// Once, before anything is made: the cluster is part of what is asked for.
 	steps[0].Guards = []recovery.Guard{room}
-	steps[1].Guards = []recovery.Guard{room}
 	return steps, nil
 }
 

@@ -32,9 +32,8 @@ func (x *Executor) finish(ctx context.Context) {
 }
 
 func (x *Executor) whySkipped() string {
-	s := x.State()
-	if s.Stop != nil {
-		return "the run was stopped: " + s.Stop.Reason
+	if s := x.State(); s.Stop != nil {
+		return "the run was stopped"
 	}
 	return "a step before it failed"
 }
