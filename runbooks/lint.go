@@ -59,7 +59,7 @@ type linter struct {
 func (l *linter) expectation(c SQLCheck) {
 	if err := l.vocabulary.Expect(c.Expect); err != nil {
 		l.problems.add(Error, c.ExpectAt, err.Error(),
-			"write for example `>= 1`, `= 42`, `between 1 and 9`, `within 10m`, `no rows`, `rows` or `in open, paid`")
+			"write for example `>= 1`, `= 42`, `between 1 and 9`, `within 10m`, `no rows`, `rows` or `in {open, paid}`")
 	}
 }
 

@@ -67,7 +67,7 @@ func TestLint(t *testing.T) {
 			"12:10: error: nothing here restores components of kind `code`; remove it from its `restore:` and bring it back by hand and tick it; restored are postgres, files",
 		}},
 		{name: "expectation", edits: []string{">= 1", "many"}, want: []string{
-			"27:12: error: `many` is no expectation; write for example `>= 1`, `= 42`, `between 1 and 9`, `within 10m`, `no rows`, `rows` or `in open, paid`",
+			"27:12: error: `many` is no expectation; write for example `>= 1`, `= 42`, `between 1 and 9`, `within 10m`, `no rows`, `rows` or `in {open, paid}`",
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -26,14 +26,22 @@ type Result struct {
 // words for a report. moment is what `within` is relative to.
 func (e Expectation) Judge(r Result, moment time.Time) (held bool, found string) {
 	held, found = e.judge(r, moment)
-	if words := []rune(found); len(words) > maxFound {
-		found = string(words[:maxFound-1]) + "…"
-	}
-	return held, found
+	return held, shorten(found, maxFound)
 }
 
-// maxFound is how much of a result a report shows, in characters.
-const maxFound = 300
+// maxFound is how much of a result a report shows, maxWord how much of one
+// value in a sentence, in characters.
+const (
+	maxFound = 300
+	maxWord  = 60
+)
+
+func shorten(s string, limit int) string {
+	if words := []rune(s); len(words) > limit {
+		return string(words[:limit-1]) + "…"
+	}
+	return s
+}
 
 func (e Expectation) judge(r Result, moment time.Time) (held bool, found string) {
 	switch e.kind {
@@ -61,7 +69,7 @@ func (e Expectation) judge(r Result, moment time.Time) (held bool, found string)
 		return e.judgeTime(value, moment)
 	}
 	if !measured.MatchString(value) {
-		return false, fmt.Sprintf("%s, which is not a number", value)
+		return false, fmt.Sprintf("%s, which is not a number", shorten(value, maxWord))
 	}
 	n := rat(value)
 	c := n.Cmp(e.number[0])
@@ -120,7 +128,7 @@ func (r Result) sample() string {
 		if v == nil {
 			first = append(first, "NULL")
 		} else {
-			first = append(first, *v)
+			first = append(first, shorten(*v, maxWord))
 		}
 	}
 	if len(r.Rows) == 1 && !r.More {
@@ -178,7 +186,7 @@ var timeLayouts = []string{"2006-01-02 15:04:05.999999-07", "2006-01-02 15:04:05
 
 func (e Expectation) judgeTime(value string, moment time.Time) (bool, string) {
 	if moment.IsZero() {
-		return false, value + ", and the moment that was reached is not known as a time"
+		return false, shorten(value, maxWord) + ", and the moment that was reached is not known as a time"
 	}
 	for i, layout := range timeLayouts {
 		t, err := time.Parse(layout, value)
@@ -195,5 +203,5 @@ func (e Expectation) judgeTime(value string, moment time.Time) (bool, string) {
 		}
 		return age <= e.within, fmt.Sprintf("%s, %s before the moment", found, recovery.FormatSpan(age))
 	}
-	return false, value + ", which is not a time"
+	return false, shorten(value, maxWord) + ", which is not a time"
 }

@@ -11,6 +11,8 @@ import (
 // SQLCheck is the kind of step that asks a restored database one question.
 type SQLCheck struct{}
 
+var _ recovery.Kind = SQLCheck{}
+
 // Name is recovery.KindSQLCheck.
 func (SQLCheck) Name() string { return recovery.KindSQLCheck }
 

@@ -49,6 +49,8 @@ func TestSQLCheck(t *testing.T) {
 		{"many rows", "select n from generate_series(1, 100000) n", "rows", "more than 1000 rows, the first: 1"},
 		{"a time in UTC, whatever the server's zone", "select timestamptz '2026-11-23 02:40:05+01'", "within 10m", "2026-11-23 01:40:05Z, 1m00 before the moment"},
 		{"a set", "values ('b'), ('a')", "set {a, b}", "a, b"},
+		{"a result that never ends", "select generate_series(1, 9e15::bigint)", "rows", "more than 1000 rows, the first: 1"},
+		{"double precision", "select 2e15::float8 * 10", "= 20000000000000000", "2e+16"},
 		{"a comment first", "-- how many\nselect 1", "= 1", "1"},
 		{"with", "with x as (select 2 as n) select n from x", "= 2", "2"},
 	} {
@@ -66,6 +68,10 @@ func TestSQLCheck(t *testing.T) {
 		{"no such table", "select count(*)\nfrom ordrs", "= 1", `relation "ordrs" does not exist in line 2 of the query`, "earlier moment"},
 		{"syntax", "selct 1", "= 1", `syntax error at or near "selct" in line 1`, "one query"},
 		{"no rows to judge", "do $$ begin end $$", "= 1", "gives no rows to judge: it is a DO", ""},
+		{"a copy", "copy orders to stdout", "rows", "gives no rows to judge: it is a COPY", ""},
+		{"never ends where one is asked for", "select generate_series(1, 9e15::bigint)", "= 1", "more than 1000 rows, where one value is asked for", "runbook"},
+		{"a long value", "select repeat('9', 5000)", ">= 1", "…, which is not a number", ""},
+		{"a huge row", "select repeat('x', 20000000)", "rows", "a row of the result has more than 16.8 MB", ""},
 		{"an error in the data", "select 1/0", "= 1", "division by zero", "runbook"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
