@@ -181,7 +181,12 @@ func (c Catalogue) Empty(component string) error {
 	hint := "look where the backups are written to, and set the component's prefix and the copy's url to it"
 	for _, r := range c.Refusals {
 		if r.Component == component {
+			// Engines put their own words before the store's; it is one refusal.
 			text := fmt.Sprintf("%s: %v", r.Copy, r.Err)
+			var stored *storage.Error
+			if errors.As(r.Err, &stored) {
+				text = fmt.Sprintf("%s: %v", r.Copy, stored)
+			}
 			if !slices.Contains(why, text) {
 				why = append(why, text)
 			}

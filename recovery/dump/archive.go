@@ -51,6 +51,9 @@ func readArchiveHeader(b []byte) (archiveHeader, error) {
 	if h.Version < 1010 {
 		return archiveHeader{}, fmt.Errorf("the archive format %s is older than PostgreSQL 8", archiveVersion(h.Version))
 	}
+	if h.Version > archiveMajors[len(archiveMajors)-1].version {
+		return h, nil // nobody here knows what follows
+	}
 	r := archiveReader{b: b[11:], intSize: int(b[8])}
 	if h.Version >= 1015 {
 		r.take(1) // the algorithm of the compression

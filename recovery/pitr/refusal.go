@@ -97,6 +97,10 @@ func (r *resolver) noSuchXID(ctx context.Context, l *logReader, f fate) error {
 		if err != nil {
 			return err
 		}
+		if last.XID == 0 {
+			return recovery.Errorf("it may have committed in log that is not archived yet: save the server's pg_wal, or let `select pg_switch_wal()` archive it",
+				"transaction %d has no commit in the archive, which was searched from %s to its end at %s and holds no commit there", r.want.XID, from, to).WithExit(recovery.Refused)
+		}
 		return recovery.Errorf("it may have committed in log that is not archived yet: save the server's pg_wal, or let `select pg_switch_wal()` archive it",
 			"transaction %d has no commit in the archive, which was searched from %s to its end at %s and whose last commit is xid %d of %s",
 			r.want.XID, from, to, last.XID, clock(last.Time)).WithExit(recovery.Refused)

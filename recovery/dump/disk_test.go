@@ -1,0 +1,3 @@
+package dump_test
+
+const fullDiskEnv = "COMEBACK_TEST_FULL_DISK"

@@ -1,0 +1,159 @@
+package dump_test
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/postgres"
+)
+
+//go:embed testdata/shop.sql
+var shopSQL string
+
+// source is the server whose databases the tests dump. Its roles are never on
+// the scratch servers that they restore into.
+var source *postgres.Server
+
+func TestMain(m *testing.M) {
+	if os.Getenv(fullDiskEnv) != "" { // a child of TestRestore_FullDisk
+		os.Exit(m.Run())
+	}
+	code, err := withSource(m.Run)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// withSource runs the tests with a server that is gone afterwards.
+func withSource(run func() int) (code int, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	dir, err := os.MkdirTemp("", "dump-source-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o711); err != nil {
+		return 0, err
+	}
+	tools, err := postgres.FindTools(0)
+	if err != nil {
+		return 0, err
+	}
+	owner, err := postgres.ServerUser()
+	if err != nil {
+		return 0, err
+	}
+	c := postgres.Cluster{Data: filepath.Join(dir, "data"), Owner: owner, Tools: tools}
+	defer func() {
+		if gone := (postgres.ReleaseCluster{}).Release(context.Background(), c.Resource()); err == nil {
+			err = gone
+		}
+	}()
+	env := plainEnv{}
+	if err := c.Init(ctx, env, postgres.InitOptions{}); err != nil {
+		return 0, err
+	}
+	if err := c.Configure(map[string]string{"fsync": "off", "autovacuum": "off"}); err != nil {
+		return 0, err
+	}
+	if source, err = postgres.Start(ctx, env, c, postgres.StartOptions{WaitReady: true}); err != nil {
+		return 0, err
+	}
+	if err := query(ctx, "postgres", `create role "shop owner"; create role app login password 'not to be restored';
+		create role reporting; grant reporting to app
+--
+create database shop owner "shop owner"
+--
+alter database shop set statement_timeout to '1h'; alter database shop set session_preload_libraries to 'auto_explain'; comment on database shop is 'the shop'`); err != nil {
+		return 0, err
+	}
+	if err := query(ctx, "shop", shopSQL); err != nil {
+		return 0, err
+	}
+	return run(), nil
+}
+
+// query executes statements on the source.
+func query(ctx context.Context, database, sql string) error {
+	for _, statement := range strings.Split(sql, "\n--\n") {
+		conn, err := source.Connect(ctx, database)
+		if err != nil {
+			return err
+		}
+		_, err = conn.Exec(ctx, statement)
+		conn.Close(ctx)
+		if err != nil {
+			return fmt.Errorf("%.60s…: %w", statement, err)
+		}
+	}
+	return nil
+}
+
+// plainEnv is as much of an Env as it takes to make the source.
+type plainEnv struct{ recovery.Env }
+
+func (plainEnv) Claim(context.Context, recovery.Resource) error { return nil }
+
+func (plainEnv) Meter() recovery.Meter { return noMeter{} }
+
+func (plainEnv) Command(ctx context.Context, c recovery.Cmd) error {
+	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
+	cmd.Dir, cmd.Env = c.Dir, c.Env
+	if c.User != nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(c.User.UID), Gid: uint32(c.User.GID)}}
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", c.Path, err, out)
+	}
+	return nil
+}
+
+type noMeter struct{}
+
+func (noMeter) Phase(string, int64, recovery.Unit)       {}
+func (noMeter) Add(int64)                                {}
+func (noMeter) Set(int64)                                {}
+func (noMeter) Note(string)                              {}
+func (noMeter) Log(string)                               {}
+func (noMeter) Checkpoint(context.Context, string) error { return nil }
+
+// program runs one of PostgreSQL's programs and gives what it prints.
+func program(t testing.TB, name string, args ...string) []byte {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), source.Cluster().Tools.Program(name), args...)
+	cmd.Env = []string{"LC_ALL=C", "TZ=UTC", "PATH=/usr/bin:/bin"}
+	var out, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%s: %v: %s", name, err, stderr.Bytes())
+	}
+	return out.Bytes()
+}
+
+// dumpOf dumps a database of the source.
+func dumpOf(t testing.TB, database string, args ...string) []byte {
+	t.Helper()
+	return program(t, "pg_dump", append(args, "--dbname", source.URL(database))...)
+}
+
+var token = regexp.MustCompile(`(?m)^\\(un)?restrict .*$`)
+
+// state is a database as its dump, without what differs from dump to dump.
+func state(t testing.TB, url string) string {
+	t.Helper()
+	return token.ReplaceAllString(string(program(t, "pg_dump", "--dbname", url)), "")
+}
