@@ -328,4 +328,3 @@ func shopRows() []Access {
 
 var errRefused = recovery.Errorf("the nearest before is 02:41:05.907, the nearest after 02:41:07.221",
 	"2026-11-24 00:00:00+01 is after the end of the archive, 09:49:31")
-
