@@ -76,7 +76,6 @@ func Run(ctx context.Context, o Options) (Ending, error) {
 		}
 	})
 	p := tea.NewProgram(m,
-		tea.WithContext(ctx),
 		tea.WithInput(in),
 		tea.WithOutput(o.Out),
 		tea.WithEnvironment(o.Environ),
@@ -92,10 +91,9 @@ func Run(ctx context.Context, o Options) (Ending, error) {
 		select {
 		case <-ctx.Done():
 		case <-hungUp:
-			p.Send(hungUpMsg{})
 		case <-signals:
-			p.Send(hungUpMsg{})
 		}
+		p.Send(hungUpMsg{}) // lost if the program has ended by itself
 	}()
 	_, err := p.Run()
 	if m.run != nil {
@@ -103,7 +101,7 @@ func Run(ctx context.Context, o Options) (Ending, error) {
 	}
 	switch {
 	case err == nil:
-	case ctx.Err() != nil, errors.Is(err, syscall.EIO):
+	case errors.Is(err, syscall.EIO): // the terminal went while it was read
 		m.ending.HungUp, err = true, nil
 	default:
 		err = fmt.Errorf("show the console: %w", err)

@@ -100,10 +100,6 @@ func (f *field) line(prompt string, w int) line {
 	if f.secret {
 		text = []rune(strings.Repeat("*", len(f.runes)))
 	}
-	from := 0
-	for cells(string(text[from:f.at])) > room {
-		from++
-	}
-	before := string(text[from:f.at])
+	before := tail(string(text[:f.at]), room)
 	return l.say(before).caret().say(head(string(text[f.at:]), room-cells(before)))
 }

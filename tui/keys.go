@@ -33,6 +33,9 @@ var (
 // move is where a cursor goes in a list of n rows, of which a page shows some. A
 // list that is shown whole leaves the page keys to the screen.
 func move(key string, cursor, n, page int) (int, bool) {
+	if n == 0 {
+		return cursor, false
+	}
 	switch key {
 	case keyUp:
 		cursor--

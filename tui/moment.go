@@ -64,9 +64,7 @@ func (s *momentScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 	list := s.offers()
 	cursor := s.cursor(list)
 	if to, ok := move(k.String(), cursor, len(list), 8); ok {
-		if s.err = nil; to >= 0 {
-			s.at = list[to].name()
-		}
+		s.at, s.err = list[to].name(), nil
 		return nil, true
 	}
 	switch k.String() {

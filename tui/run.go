@@ -276,7 +276,7 @@ func (s *runScreen) steps(w, n int) []line {
 func (s *runScreen) logLines(w, h int) []line {
 	lines := []line{as(strong, "LOG").and(faint, "     newest last; l full screen, / find")}
 	log := s.run.log
-	log = log[max(0, len(log)-(h-1)):]
+	log = log[max(0, len(log)-max(0, h-1)):]
 	for _, l := range log {
 		lines = append(lines, say(l.text).fit(w))
 	}

@@ -43,7 +43,7 @@ func clean(s string) string {
 			continue
 		}
 		b.WriteRune(r)
-		column += ansi.WcWidth.StringWidth(string(r))
+		column += runeCells(r)
 	}
 	return b.String()
 }
@@ -59,7 +59,7 @@ func asciiOnly(s string) string {
 			b.WriteRune(r)
 			continue
 		}
-		b.WriteString(strings.Repeat("?", ansi.WcWidth.StringWidth(string(r))))
+		b.WriteString(strings.Repeat("?", runeCells(r)))
 	}
 	return b.String()
 }
@@ -119,34 +119,10 @@ func cells(s string) int {
 	return max(ansi.StringWidth(s), ansi.StringWidthWc(s))
 }
 
-// cut shortens a clean text to w cells and marks that it did.
-func cut(s string, w int) string {
-	if cells(s) <= w {
-		return s
-	}
-	mark := cutMark
-	if w < 2*len(cutMark) {
-		mark = ""
-	}
-	return head(s, w-len(mark)) + mark
-}
-
-// cutLeft is cut that keeps the end, for paths.
-func cutLeft(s string, w int) string {
-	if cells(s) <= w {
-		return s
-	}
-	if w < 2*len(cutMark) {
-		return head(s, w)
-	}
-	if printableASCII(s) {
-		return cutMark + s[len(s)-w+len(cutMark):]
-	}
-	for cells(s) > w-len(cutMark) {
-		_, size := utf8.DecodeRuneInString(s)
-		s = s[size:]
-	}
-	return cutMark + s
+// fits reports whether a clean text fills at most w cells. It looks no further
+// than it must.
+func fits(s string, w int) bool {
+	return len(head(s, w)) == len(s)
 }
 
 // head is as much of a clean text as fits into w cells.
@@ -154,15 +130,67 @@ func head(s string, w int) string {
 	if w <= 0 {
 		return ""
 	}
-	if printableASCII(s) {
-		return s[:min(w, len(s))]
+	if begin := s[:min(w, len(s))]; printableASCII(begin) {
+		return begin
 	}
-	s = ansi.TruncateWc(s, w, "")
+	n := 0
+	for i, r := range s {
+		if n += runeCells(r); n > w {
+			s = s[:i]
+			break
+		}
+	}
 	for cells(s) > w {
 		_, size := utf8.DecodeLastRuneInString(s)
 		s = s[:len(s)-size]
 	}
 	return s
+}
+
+// tail is as much of the end of a clean text as fits into w cells.
+func tail(s string, w int) string {
+	n, i := 0, len(s)
+	for i > 0 {
+		r, size := utf8.DecodeLastRuneInString(s[:i])
+		if n += runeCells(r); n > w {
+			break
+		}
+		i -= size
+	}
+	for s = s[i:]; cells(s) > w; {
+		_, size := utf8.DecodeRuneInString(s)
+		s = s[size:]
+	}
+	return s
+}
+
+func runeCells(r rune) int {
+	if r < utf8.RuneSelf {
+		return 1
+	}
+	return ansi.StringWidthWc(string(r))
+}
+
+// cut shortens a clean text to w cells and marks that it did.
+func cut(s string, w int) string {
+	if fits(s, w) {
+		return s
+	}
+	if w < 2*len(cutMark) {
+		return head(s, w)
+	}
+	return head(s, w-len(cutMark)) + cutMark
+}
+
+// cutLeft is cut that keeps the end, for paths.
+func cutLeft(s string, w int) string {
+	if fits(s, w) {
+		return s
+	}
+	if w < 2*len(cutMark) {
+		return head(s, w)
+	}
+	return cutMark + tail(s, w-len(cutMark))
 }
 
 // pad makes a clean text exactly w cells wide.
@@ -187,9 +215,9 @@ func wrap(s string, w int) []string {
 	for _, word := range strings.Fields(clean(s)) {
 		for {
 			switch {
-			case line == "" && cells(word) <= w:
+			case line == "" && fits(word, w):
 				line = word
-			case line != "" && cells(line)+1+cells(word) <= w:
+			case line != "" && fits(word, w-1-cells(line)):
 				line += " " + word
 			case line != "":
 				lines = append(lines, line)
@@ -197,8 +225,9 @@ func wrap(s string, w int) []string {
 				continue
 			default: // a word that is longer than a line
 				part := head(word, w)
-				if part == "" { // one character that is wider than the line
-					part = word
+				if part == "" { // a character that is wider than the line
+					_, size := utf8.DecodeRuneInString(word)
+					part = word[:size]
 				}
 				lines = append(lines, part)
 				word = word[len(part):]

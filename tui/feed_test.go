@@ -1,0 +1,184 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+)
+
+// hear reads snapshots until one of them is as it should be, and returns them.
+func hear(t *testing.T, f *feed, enough func(snapshot) bool) []snapshot {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var heard []snapshot
+	for {
+		select {
+		case s, ok := <-f.out:
+			if !ok {
+				t.Fatal("the feed ended before it had said enough")
+			}
+			heard = append(heard, s)
+			if enough(s) {
+				return heard
+			}
+		case <-ctx.Done():
+			t.Fatalf("waited in vain after %d snapshots", len(heard))
+		}
+	}
+}
+
+func TestFeed_ManyEventsAreFewSnapshots(t *testing.T) {
+	session := newFakeSession(shopPlan())
+	const n = 20000
+	payloads := make([]recovery.Payload, n)
+	for i := range payloads {
+		payloads[i] = recovery.StepStarted{Step: "database/copy", Attempt: i + 2}
+	}
+	session.add(0, payloads...)
+	session.end()
+	heard := hear(t, follow(t.Context(), session, zone), func(s snapshot) bool { return s.over })
+	last := heard[len(heard)-1]
+	if got := last.state.Seq; got != n {
+		t.Errorf("%d of %d events were folded", got, n)
+	}
+	a := &attached{}
+	for _, s := range heard {
+		if len(s.lines) > logBatch {
+			t.Errorf("a snapshot brings %d lines", len(s.lines))
+		}
+		a.take(s)
+	}
+	if len(heard) > n/100 {
+		t.Errorf("%d events made %d snapshots", n, len(heard))
+	}
+	if end := a.log[len(a.log)-1].text; !strings.HasSuffix(end, fmt.Sprint("attempt ", n+1)) {
+		t.Errorf("the log ends with %q", end)
+	}
+}
+
+func TestFeed_SaysWhatItLeavesOut(t *testing.T) {
+	f, s := &feed{zone: zone}, &snapshot{}
+	for i := range logBatch + 100 {
+		f.log(s, ten, fmt.Sprint("line ", i))
+	}
+	if first := s.lines[0].text; len(s.lines) != logBatch || !strings.Contains(first, "lines were left out") {
+		t.Errorf("%d lines, of which the first is %q", len(s.lines), first)
+	}
+}
+
+func TestFeed_ManyLinesAreOneSnapshot(t *testing.T) {
+	session := newFakeSession(shopPlan())
+	f := follow(t.Context(), session, zone)
+	hear(t, f, func(snapshot) bool { return true })
+	const n = 1000
+	for i := range n {
+		session.samples <- recovery.Sample{At: ten, Step: "database/copy", Done: int64(i), Lines: []string{fmt.Sprint("line ", i)}}
+	}
+	heard := hear(t, f, func(s snapshot) bool { return s.samples["database/copy"].Done == n-1 })
+	lines := 0
+	for _, s := range heard {
+		lines += len(s.lines)
+	}
+	if lines != n || len(heard) != 1 {
+		t.Errorf("%d lines came in %d snapshots", lines, len(heard))
+	}
+	if s := heard[0].samples["database/copy"]; s.Lines != nil {
+		t.Error("a sample keeps lines that the log has")
+	}
+}
+
+var errBroken = errors.New("connection lost")
+
+// brokenSession fails after its first event.
+type brokenSession struct{ *fakeSession }
+
+func (s brokenSession) Events(ctx context.Context, from uint64) iter.Seq2[recovery.Event, error] {
+	return func(yield func(recovery.Event, error) bool) {
+		for e, err := range s.fakeSession.Events(ctx, from) {
+			if !yield(e, err) {
+				return
+			}
+		}
+		yield(recovery.Event{}, errBroken)
+	}
+}
+
+func TestFeed_AnErrorEndsIt(t *testing.T) {
+	session := newFakeSession(shopPlan())
+	session.add(0, recovery.Noted{Text: "before", By: "ops1"})
+	session.end()
+	f := follow(t.Context(), brokenSession{session}, zone)
+	heard := hear(t, f, func(s snapshot) bool { return s.over })
+	if last := heard[len(heard)-1]; last.err != errBroken || len(last.state.Notes) != 1 {
+		t.Errorf("the feed ended with %v and %d notes", last.err, len(last.state.Notes))
+	}
+	if _, more := <-f.out; more {
+		t.Error("the feed goes on after its end")
+	}
+}
+
+func TestFeed_StopEndsIt(t *testing.T) {
+	f := follow(t.Context(), newFakeSession(shopPlan()), zone)
+	f.stop()
+	for range f.out { // ends when the feed does, or the test never does
+	}
+}
+
+func TestFeed_HostileAndEndlessLines(t *testing.T) {
+	session := newFakeSession(shopPlan())
+	f := follow(t.Context(), session, zone)
+	session.samples <- recovery.Sample{At: ten, Step: "database/copy", Lines: []string{hostile, strings.Repeat("x", 1<<20)}}
+	heard := hear(t, f, func(s snapshot) bool { return len(s.lines) == 2 })
+	for _, l := range heard[len(heard)-1].lines {
+		if l.text != clean(l.text) || len(l.text) > logWidth+100 {
+			t.Errorf("a line of %d bytes: %.80q", len(l.text), l.text)
+		}
+		if !strings.HasPrefix(l.text, "10:00:00 database: ") {
+			t.Errorf("a line begins with %.40q", l.text)
+		}
+	}
+}
+
+func TestAttached_TheLogIsInOrder(t *testing.T) {
+	a := &attached{}
+	at := func(s int) time.Time { return ten.Add(time.Duration(s) * time.Second) }
+	a.take(snapshot{lines: []logLine{{at(3), "c"}, {at(1), "a"}}})
+	a.take(snapshot{lines: []logLine{{at(2), "b"}, {at(3), "d"}}})
+	text := ""
+	for _, l := range a.log {
+		text += l.text
+	}
+	if text != "abcd" {
+		t.Errorf("the log reads %q", text)
+	}
+}
+
+func TestTell_EveryEventThatPeopleShouldSee(t *testing.T) {
+	state := recovery.NewState(shopPlan())
+	silent := map[string]bool{"step.checkpoint/1": true, "claim.made/1": true, "claim.released/1": true}
+	for _, p := range []recovery.Payload{
+		recovery.RunStarted{}, recovery.RunResumed{}, recovery.OutageNoted{}, recovery.StepStarted{Step: "database/copy"},
+		recovery.StepCheckpoint{Step: "database/copy"}, recovery.StepFinished{Step: "database/copy"}, recovery.StepFailed{Step: "database/copy"},
+		recovery.StepSkipped{Step: "database/copy"}, recovery.Waiting{Step: "stop/ticks", For: "ticks"}, recovery.Ticked{Step: "stop/ticks", Item: 9},
+		recovery.Decided{Step: "nowhere"}, recovery.Noted{}, recovery.ClaimMade{}, recovery.ClaimReleased{}, recovery.ClaimKept{}, recovery.StopAsked{},
+		recovery.CleanupStarted{}, recovery.RunEnded{},
+	} {
+		e, err := recovery.NewEvent(ten, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := tell(state, e); (text == "") != silent[e.Type] {
+			t.Errorf("%s is told as %q", e.Type, text)
+		}
+	}
+	if text := tell(state, recovery.Event{Seq: 9, Type: "new/7"}); !strings.Contains(text, "not understood") {
+		t.Errorf("an unknown event is told as %q", text)
+	}
+}
