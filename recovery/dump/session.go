@@ -183,7 +183,7 @@ func (s *session) forgive(p script.Part, err error) error {
 
 // isDrop reports whether a statement is one that pg_dump --clean writes.
 func isDrop(summary string) bool {
-	return strings.HasPrefix(summary, "DROP ") || strings.HasPrefix(summary, "ALTER ") && strings.Contains(summary, " DROP ")
+	return strings.HasPrefix(summary, "DROP ") || strings.HasPrefix(summary, "SELECT pg_catalog.lo_unlink(") || strings.HasPrefix(summary, "ALTER ") && strings.Contains(summary, " DROP ")
 }
 
 // maxLeftOut bounds what is listed one by one.
