@@ -77,6 +77,8 @@ type demo struct {
 	shop  *shop.Shop
 	key   report.Key
 	tell  *demoTeller
+	// moment is the one just before the harm, as --to takes it.
+	moment string
 }
 
 // demo builds the shop, ruins it, rehearses its recovery and removes it.
@@ -99,7 +101,7 @@ func (a *app) demo(ctx context.Context, o demoOptions) error {
 		fmt.Fprintf(a.err, "comeback: the demo was %s; its shop is gone\n", clean(context.Cause(ctx).Error()))
 		return &exitError{recovery.Interrupted}
 	case kept:
-		d.tell.kept(place)
+		d.tell.kept(place, d.moment)
 	}
 	return err
 }
@@ -134,7 +136,8 @@ func (d *demo) play(ctx context.Context, o demoOptions) error {
 	}
 	d.tell.heading("THE REHEARSAL", fmt.Sprintf("back to just before xid %d, in scratch", incident.Harm.XID))
 	writes := len(d.shop.Commits())
-	c := choices{mode: recovery.Rehearsal, to: fmt.Sprintf("before-xid:%d", incident.Harm.XID), scratch: d.place.scratch()}
+	d.moment = fmt.Sprintf("before-xid:%d", incident.Harm.XID)
+	c := choices{mode: recovery.Rehearsal, to: d.moment, scratch: d.place.scratch()}
 	var ended error
 	if !o.plain && d.interactive() {
 		ended = d.consoleRehearse(ctx, d.place.runbook(), c)

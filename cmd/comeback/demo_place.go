@@ -111,7 +111,8 @@ func (a *app) prepare(ctx context.Context, p *demoPlace) error {
 		if err := a.within(p).remove(ctx, p); err != nil {
 			return fmt.Errorf("remove an earlier demo: %w", err)
 		}
-		if err := p.lock(); err != nil { // the marker went with it
+		// The marker went with it.
+		if err := errors.Join(p.close(), p.lock()); err != nil {
 			return err
 		}
 	}
@@ -145,7 +146,9 @@ func (p *demoPlace) lock() error {
 	if err != nil {
 		return recovery.Errorf("choose a directory that you may write to with --dir", "mark the demo's directory: %w", err).WithExit(recovery.Usage)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	// A lock of this process alone: the children of one that was killed, which
+	// may live a moment longer, do not hold it.
+	if err := unix.FcntlFlock(f.Fd(), unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK}); err != nil {
 		f.Close()
 		return recovery.Errorf("end it with ctrl-c, or choose another directory with --dir", "refused: a demo is under way in %s", p.dir).WithExit(recovery.Refused)
 	}

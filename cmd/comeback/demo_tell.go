@@ -27,12 +27,14 @@ func (t *demoTeller) line(format string, args ...any) {
 
 func (t *demoTeller) title(p *demoPlace) {
 	t.since = t.now()
-	t.line("A shop, its backups, an incident, and the way back. All of it is real, and all of")
-	t.line("it lives in %s; nothing else here is touched.", p.dir)
-	if p.shop != p.dir {
-		t.line("The database server may not enter that directory, so the shop itself is in")
-		t.line("%s.", p.shop)
+	t.line("A shop, its backups, an incident, and the way back: all of it is real.")
+	if p.shop == p.dir {
+		t.line("It lives in %s; nothing else here is touched.", p.dir)
+		return
 	}
+	t.line("It lives in %s,", p.shop)
+	t.line("because the database server may not enter %s,", p.dir)
+	t.line("where the report will be. Nothing else here is touched.")
 }
 
 func (t *demoTeller) heading(name, says string) {
@@ -94,11 +96,11 @@ func (t *demoTeller) ending(p *demoPlace, s recovery.State, writes int) {
 }
 
 // kept tells how to go on with a shop that stays.
-func (t *demoTeller) kept(p *demoPlace) {
+func (t *demoTeller) kept(p *demoPlace, moment string) {
 	t.line("\nTHE SHOP IS STILL OPEN, and still ruined. To work on it:")
 	t.line("  . %s", shellWord(p.env()))
 	t.line("  %s moments %s", self(), shellWord(p.runbook()))
-	t.line("  %s rehearse %s", self(), shellWord(p.runbook()))
+	t.line("  %s rehearse %s --to %s", self(), shellWord(p.runbook()), moment)
 	t.line("To end it:")
 	t.line("  %s demo --stop --dir %s", self(), shellWord(p.dir))
 }

@@ -11,14 +11,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/report"
 	"comeback/shop/shoptest"
-
-	"golang.org/x/sys/unix"
 )
 
 // screen is an output that can be watched while it is written.
@@ -209,6 +208,15 @@ func TestDemo_stop(t *testing.T) {
 		}
 		read.Write(b)
 	}
+	// It holds its directory until it is killed, and not a moment longer.
+	if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"demo", "--dir", dir}, {"demo", "--stop", "--dir", dir}} {
+		if got := r.run(t.Context(), args...); got.code != recovery.Refused || !strings.Contains(got.err, "a demo is under way") {
+			t.Errorf("%v while it is under way: exit %d\n%s%s", args, got.code, got.out, got.err)
+		}
+	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -255,18 +263,6 @@ func TestDemo_refuses(t *testing.T) {
 	if err := os.WriteFile(dear, []byte("dear"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	busy := filepath.Join(base, "busy")
-	if err := os.Mkdir(busy, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	lock, err := os.Create(filepath.Join(busy, markerName))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lock.Close()
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
-		t.Fatal(err)
-	}
 	for name, c := range map[string]struct {
 		args       []string
 		prepare    func(t *testing.T)
@@ -276,7 +272,6 @@ func TestDemo_refuses(t *testing.T) {
 		"somebody's directory": {[]string{"--dir", foreign}, nil, recovery.Refused, "is not empty", "--dir"},
 		"a file":               {[]string{"--dir", dear}, nil, recovery.Usage, "not a directory", "--dir"},
 		"not to be written":    {[]string{"--dir", "/proc/demo"}, nil, recovery.Usage, "/proc/demo", "--dir"},
-		"under way":            {[]string{"--dir", busy}, nil, recovery.Refused, "under way", "ctrl-c"},
 		"stop without a name":  {[]string{"--stop"}, nil, recovery.Usage, "which demo", "--dir DIR"},
 		"stop elsewhere":       {[]string{"--stop", "--dir", foreign}, nil, recovery.Usage, "no demo", "directory"},
 		"stop and keep":        {[]string{"--stop", "--keep", "--dir", foreign}, nil, recovery.Usage, "keep", "--help"},
