@@ -26,7 +26,9 @@ type attached struct {
 	// looked is the wait that the operator has turned away from, to look at
 	// the run.
 	looked string
-	signed *Signed
+	// answered is when the operator answered last.
+	answered time.Time
+	signed   *Signed
 }
 
 // take folds a snapshot in. Events and samples come by two ways, so a line may
@@ -83,7 +85,7 @@ func (a *attached) timing(now time.Time) string {
 	} else if a.over {
 		end = a.state.At
 	}
-	spent := max(0, end.Sub(since))
+	spent := max(0, end.Sub(since)).Truncate(time.Second)
 	text := fmt.Sprintf("%s %s%s", word, about, elapsed(spent))
 	rto := time.Duration(a.plan.RTO)
 	switch left := rto - spent; {
@@ -149,6 +151,31 @@ func (a *attached) running() []*recovery.StepState {
 		return a.samples[y.ID].At.Compare(a.samples[x.ID].At)
 	})
 	return steps
+}
+
+// waits reports whether a step waits for a person.
+func (a *attached) waits() bool { return !a.over && len(a.state.Waits()) > 0 }
+
+// progress shows how far at most n of the running steps are.
+func (a *attached) progress(now time.Time, w, n int) []line {
+	if a.over {
+		return nil
+	}
+	running := a.running()
+	var lines []line
+	for i, st := range running {
+		if i == n {
+			lines = append(lines, as(faint, fmt.Sprintf("%d more steps run", len(running)-n)))
+			break
+		}
+		sample, known := a.samples[st.ID]
+		of := ""
+		if len(running) > 1 || a.waits() {
+			of = st.Component
+		}
+		lines = append(lines, progress(of, st.Says, sample, known && !sample.At.Before(st.Started), now.Sub(st.Started), w)...)
+	}
+	return lines
 }
 
 // left is how long the run should still take if nobody is waited for: the

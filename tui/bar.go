@@ -32,15 +32,20 @@ func percent(done, total int64) string {
 }
 
 // progress shows what a running step does now, in two lines: what and how far,
-// then the figures. Without a sample it says that there are no figures yet.
-func progress(name string, s recovery.Sample, known bool, running time.Duration, w int) []line {
+// then the figures. Without a sample it says that there are no figures yet. Of
+// is the component, where several steps run.
+func progress(of, name string, s recovery.Sample, known bool, running time.Duration, w int) []line {
+	if of != "" {
+		of = clean(of) + ": "
+	}
 	if !known {
-		return []line{spread(as(strong, name), say("running "+elapsed(running)), w), as(faint, "        no figures yet")}
+		return []line{spread(as(strong, of+name), say("running "+elapsed(running)), w), as(faint, "        no figures yet")}
 	}
 	phase := clean(s.Phase)
 	if phase == "" {
 		phase = name
 	}
+	phase = of + phase
 	indent := min(max(8, cells(phase)+2), max(8, w/3))
 	first := as(strong, pad(phase, indent-2)).say("  ")
 	var figures []string

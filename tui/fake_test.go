@@ -217,7 +217,7 @@ func shopPlan() *recovery.Plan {
 		Component: "database", Copy: "nearby", Engine: "pitr", Exactness: recovery.ToCommit,
 		Backup: recovery.Backup{ID: "base/20261122T010041", Form: "base backup, tar, gzip"},
 		Time:   time.Date(2026, 11, 23, 2, 41, 5, 907e6, zone), Bytes: 14_200_000_000,
-		Says:     "just before transaction 81214, LSN 3/7A21F0C8",
+		Says:     "just before transaction 81214, 2026-11-23 02:41:07.221+01, LSN 3/7A21F0C8",
 		Warnings: []string{"database \"coupons\" of the same cluster goes back too"},
 	}
 	p.Moment = recovery.Moment{Want: recovery.Want{Kind: recovery.WantBeforeXID, XID: 81214, Text: "before-xid:81214"}, Anchor: "database", Points: []recovery.Point{point}}

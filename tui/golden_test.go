@@ -20,8 +20,25 @@ var update = flag.Bool("update", false, "write the golden screens anew")
 type scene struct {
 	name  string
 	start Start
-	desk  func(*fakeDesk)
-	play  func(*driver, *fakeDesk)
+	// attach begins with the desk's session instead of start.
+	attach bool
+	desk   func(*fakeDesk)
+	play   func(*driver, *fakeDesk)
+}
+
+// show plays the scene.
+func (s scene) show(t *testing.T, o Options) (*driver, *fakeDesk) {
+	t.Helper()
+	desk := shopDesk()
+	if s.desk != nil {
+		s.desk(desk)
+	}
+	if o.Start = s.start; s.attach {
+		o.Start.Session = desk.session
+	}
+	d := drive(t, desk, o)
+	s.play(d, desk)
+	return d, desk
 }
 
 const shopMD = "/var/lib/comeback/runbooks/shop.md"
@@ -126,6 +143,19 @@ var scenes = []scene{
 		d.press("r")
 		d.sees("Rehearsal 12")
 	}},
+	{name: "run-late", attach: true, desk: sideBySide, play: func(d *driver, f *fakeDesk) { late(d, f); d.sees("running, LATE") }},
+	{name: "run-recovery", attach: true, desk: func(f *fakeDesk) {
+		f.session.plan.Mode, f.session.plan.Targets[0].Scratch = recovery.Recovery, false
+	}, play: func(d *driver, f *fakeDesk) {
+		f.session.add(0, recovery.OutageNoted{Since: ten.Add(-8 * time.Minute), How: "estimated"})
+		running(d, f)
+	}},
+	{name: "waiting-meanwhile", attach: true, desk: sideBySide, play: func(d *driver, f *fakeDesk) {
+		late(d, f)
+		f.session.add(25*time.Minute, recovery.StepFailed{Step: "uploads/copy", Error: "read uploads/2026/11/bag-17.jpg: changed while it was read", Hint: "try again"},
+			recovery.Waiting{Step: "uploads/copy", For: "decision"})
+		d.sees("CAUSE")
+	}},
 	{name: "help", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) { toRun(d, f); running(d, f); d.press("?") }},
 }
 
@@ -137,12 +167,7 @@ func TestScreens(t *testing.T) {
 			name := fmt.Sprintf("%s-%dx%d", s.name, size.w, size.h)
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				desk := shopDesk()
-				if s.desk != nil {
-					s.desk(desk)
-				}
-				d := drive(t, desk, Options{Start: s.start})
-				s.play(d, desk)
+				d, _ := s.show(t, Options{})
 				d.size(size.w, size.h)
 				golden(t, name, d.screen()+"\n")
 			})

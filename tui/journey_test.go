@@ -192,6 +192,28 @@ func TestJourney_Ticks(t *testing.T) {
 	d.sees("LOG ")
 }
 
+func TestJourney_OneKeyTooManyDoesNotAnswerTheNextQuestion(t *testing.T) {
+	plan := shopPlan()
+	again := recovery.NewStep("stop/again", recovery.KindTicks, "tick 1 item", recovery.TicksArgs{Items: []string{"Support has been told"}})
+	plan.Steps = append(plan.Steps, again)
+	desk := shopDesk()
+	desk.session = newFakeSession(plan)
+	d := drive(t, desk, Options{Start: Start{Session: desk.session}})
+	started(desk)
+	d.sees("0 of 2 decided")
+	d.press("space")
+	d.until("the tick", func() bool { return len(desk.session.asked()) == 1 })
+	d.clock = ten.Add(time.Second)
+	desk.session.add(time.Second, recovery.StepFinished{Step: "stop/ticks"}, recovery.StepStarted{Step: "stop/again", Attempt: 1}, recovery.Waiting{Step: "stop/again", For: "ticks"})
+	d.sees("Support has been told")
+	d.press("space")
+	if n := len(desk.session.asked()); n != 1 {
+		t.Fatalf("the key ticked an item that had only just appeared")
+	}
+	d.press("space")
+	d.until("the second tick", func() bool { return len(desk.session.asked()) == 2 })
+}
+
 func TestJourney_AFailedCheck(t *testing.T) {
 	d, desk := atRun(t)
 	failing(d, desk)

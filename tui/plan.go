@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -96,9 +97,12 @@ func digest(hex string) string {
 func (s *planScreen) steps(w int) []line {
 	plan := s.prepared.Plan
 	t := table{w: w, columns: []column{
-		{title: "STAGE"}, {title: "WRITES TO", width: min(30, w/3), keep: 3},
+		{title: "STAGE"}, {title: "WRITES TO", width: min(30, w*3/10), keep: 3},
 		{title: "BUDGET", width: 6, right: true, keep: 2}, {title: "EXPECT", width: 6, right: true, keep: 1},
 	}}
+	if !slices.ContainsFunc(plan.Steps, func(s recovery.Step) bool { return s.Expected > 0 }) {
+		t.columns = t.columns[:3] // nothing has been timed yet
+	}
 	lines := []line{t.titles()}
 	var empty []string
 	for i, stage := range plan.Stages {
@@ -165,8 +169,8 @@ func (s *planScreen) moment(w int) []line {
 		if i == 0 {
 			name = "MOMENT"
 		}
-		add(name, plain, fmt.Sprintf("%s: %s; %s, exact to the %s, from %s in %s", point.Component, point.Says,
-			exact(point.Time, s.m.now().Location()), point.Exactness, point.Backup.ID, point.Copy))
+		add(name, plain, fmt.Sprintf("%s: %s; exact to the %s, from %s in %s",
+			point.Component, point.Says, point.Exactness, point.Backup.ID, point.Copy))
 		for _, warning := range point.Warnings {
 			add("", warn, "! "+warning)
 		}

@@ -154,12 +154,7 @@ func TestView_TinyTerminals(t *testing.T) {
 	for _, s := range scenes {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			desk := shopDesk()
-			if s.desk != nil {
-				s.desk(desk)
-			}
-			d := drive(t, desk, Options{Start: s.start})
-			s.play(d, desk)
+			d, _ := s.show(t, Options{})
 			for w := 1; w <= 130; w += 7 {
 				for _, h := range []int{1, 2, 3, 5, 6, 9, 10, 24, 60} {
 					d.size(w, h)
@@ -213,12 +208,7 @@ func TestView_HostileTextIsHarmless(t *testing.T) {
 		for _, s := range scenes {
 			t.Run(s.name+"/"+environ[1], func(t *testing.T) {
 				t.Parallel()
-				desk := shopDesk()
-				if s.desk != nil {
-					s.desk(desk)
-				}
-				d := drive(t, desk, Options{Start: s.start, Environ: environ})
-				s.play(d, desk)
+				d, desk := s.show(t, Options{Environ: environ})
 				if run := d.m.run; run != nil { // nobody else reads what is poisoned now
 					run.feed.stop()
 					for range run.feed.out {
@@ -267,12 +257,7 @@ func TestView_WithoutColour(t *testing.T) {
 	for _, s := range scenes {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			desk := shopDesk()
-			if s.desk != nil {
-				s.desk(desk)
-			}
-			d := drive(t, desk, Options{Start: s.start})
-			s.play(d, desk)
+			d, _ := s.show(t, Options{})
 			for _, environ := range [][]string{{"NO_COLOR=yes", "TERM=xterm-256color"}, {"NO_COLOR=0", "TERM=xterm"}, {"TERM=vt220"}, {"TERM=xterm-mono"}} {
 				d.m.theme = newTheme(environ)
 				for _, seq := range sgr.FindAllString(d.m.View().Content, -1) {
@@ -290,12 +275,7 @@ func TestView_ColourNeverStandsAlone(t *testing.T) {
 	for _, s := range scenes {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			desk := shopDesk()
-			if s.desk != nil {
-				s.desk(desk)
-			}
-			d := drive(t, desk, Options{Start: s.start})
-			s.play(d, desk)
+			d, _ := s.show(t, Options{})
 			var shown []string
 			for _, environ := range [][]string{{"TERM=xterm", "LANG=C.UTF-8"}, {"TERM=xterm", "LANG=C.UTF-8", "NO_COLOR=1"}} {
 				d.m.theme = newTheme(environ)

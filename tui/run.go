@@ -2,7 +2,6 @@ package tui
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -85,7 +84,7 @@ func (s *runScreen) page(w, h int) page {
 	}
 	p.live, p.liveLook = a.live(now.Location())
 	p.note = s.who()
-	if len(a.state.Waits()) > 0 && !a.over {
+	if a.waits() {
 		p.keys = append([]binding{{"w", "what it waits for"}}, p.keys...)
 		p.note = "WAITS FOR YOU: w"
 	}
@@ -107,11 +106,11 @@ func (s *runScreen) page(w, h int) page {
 	if w >= wide {
 		lw := 56
 		left := append(s.stages(lw, h-9, true), nil)
-		left = append(left, s.steps(lw, 3)...)
+		left = append(left, a.progress(now, lw, 3)...)
 		p.body = beside(left, s.logLines(w-lw-2, h-len(foot)), lw, w)
 	} else {
 		room := h - len(foot)
-		steps := s.steps(w, 2)
+		steps := a.progress(now, w, 2)
 		p.body = s.stages(w, max(3, room-len(steps)-7), false)
 		p.body = append(append(p.body, nil), steps...)
 		p.body = append(p.body, s.logLines(w, max(3, room-len(p.body)))...)
@@ -172,7 +171,7 @@ func (s *runScreen) stages(w, h int, withSteps bool) []line {
 		name = max(name, cells(clean(st.Name))+2)
 	}
 	t := table{w: w, columns: []column{
-		{title: "STAGE", width: max(16, min(name, w-56)), keep: 9}, {title: "STATE", width: 11, keep: 8},
+		{title: "STAGE", width: max(16, min(name, w-56)), keep: 9}, {title: "STATE", width: 13, keep: 8},
 		{title: "TOOK", width: 6, right: true, keep: 5}, {title: "BUDGET", width: 6, right: true, keep: 4}, {title: ""},
 	}}
 	if withSteps {
@@ -187,7 +186,7 @@ func (s *runScreen) stages(w, h int, withSteps bool) []line {
 		if here {
 			current = len(rows)
 		}
-		spent := span{"", plain}
+		spent, late := span{"", plain}, false
 		if !st.Started.IsZero() {
 			end := now
 			if !st.Ended.IsZero() {
@@ -198,7 +197,7 @@ func (s *runScreen) stages(w, h int, withSteps bool) []line {
 			d := max(0, end.Sub(st.Started))
 			spent.text = elapsed(d)
 			if b := time.Duration(st.Budget); b > 0 && d > b {
-				spent.look = warn
+				spent.look, late = warn, true
 			}
 		}
 		name := span{fmt.Sprintf("%d %s", i+1, st.Name), plain}
@@ -208,9 +207,11 @@ func (s *runScreen) stages(w, h int, withSteps bool) []line {
 		state := span{string(st.State), looksOf(st.State)}
 		if a.over && !a.ended() && st.State == recovery.Running {
 			state = span{"BROKEN OFF", bad}
+		} else if late && (st.State == recovery.Running || st.State == recovery.Done) {
+			state = span{state.text + ", LATE", warn}
 		}
 		rows = append(rows, t.row(mark(here), name, state, spent,
-			span{budget(time.Duration(st.Budget), "-"), plain}, span{s.detail(i, spent.look == warn), plain}))
+			span{budget(time.Duration(st.Budget), "-"), plain}, span{s.detail(i), plain}))
 		if withSteps && len(a.state.Stages)+len(a.state.Steps) < h {
 			for j := range a.state.Steps {
 				if step := &a.state.Steps[j]; step.Step.Stage == i {
@@ -223,12 +224,11 @@ func (s *runScreen) stages(w, h int, withSteps bool) []line {
 }
 
 // detail says what a stage does or waits for.
-func (s *runScreen) detail(stage int, late bool) string {
-	a := s.run
-	var n, at int
+func (s *runScreen) detail(stage int) string {
+	n, at := 0, 0
 	var now *recovery.StepState
-	for i := range a.state.Steps {
-		st := &a.state.Steps[i]
+	for i := range s.run.state.Steps {
+		st := &s.run.state.Steps[i]
 		if st.Step.Stage != stage {
 			continue
 		}
@@ -237,39 +237,15 @@ func (s *runScreen) detail(stage int, late bool) string {
 			now, at = st, n
 		}
 	}
-	var parts []string
-	if late {
-		parts = append(parts, "OVER BUDGET")
-	}
 	switch {
 	case now == nil:
+		return ""
 	case now.WaitsFor == "ticks":
-		parts = append(parts, "needs a tick from you")
+		return "needs a tick from you"
 	case now.WaitsFor != "":
-		parts = append(parts, "needs a decision from you")
-	default:
-		parts = append(parts, fmt.Sprintf("step %d of %d: %s", at, n, now.Says))
+		return "needs a decision from you"
 	}
-	return strings.Join(parts, "; ")
-}
-
-// steps shows the progress of at most n running steps.
-func (s *runScreen) steps(w, n int) []line {
-	a, now := s.run, s.m.now()
-	if a.over {
-		return nil
-	}
-	running := a.running()
-	var lines []line
-	for i, st := range running {
-		if i == n {
-			lines = append(lines, as(faint, fmt.Sprintf("%d more steps run", len(running)-n)))
-			break
-		}
-		sample, known := a.samples[st.ID]
-		lines = append(lines, progress(st.Says, sample, known && !sample.At.Before(st.Started), now.Sub(st.Started), w)...)
-	}
-	return lines
+	return fmt.Sprintf("%d/%d %s", at, n, now.Says)
 }
 
 // logLines are the newest lines of the log under their title, in h lines.

@@ -153,3 +153,22 @@ func failed(d *driver, f *fakeDesk) {
 	d.clock = ten.Add(9 * time.Minute)
 	d.sees("FAILED   run")
 }
+
+// sideBySide adds a step that runs beside the restore of the database.
+func sideBySide(f *fakeDesk) {
+	step := recovery.NewStep("uploads/copy", "files.copy", "copy the uploads", struct{}{})
+	step.Stage, step.Component, step.After = 2, "uploads", []string{"stop/ticks"}
+	f.session.plan.Steps = append(f.session.plan.Steps, step)
+}
+
+// late is a restore that has passed its budget, beside one that has not.
+func late(d *driver, f *fakeDesk) {
+	ticked(f)
+	f.session.add(75*time.Second, recovery.StepStarted{Step: "database/copy", Attempt: 1})
+	f.session.add(22*time.Minute, recovery.StepStarted{Step: "uploads/copy", Attempt: 1})
+	d.clock = ten.Add(25 * time.Minute)
+	d.sees("uploads: copy the uploads")
+	f.session.samples <- recovery.Sample{At: d.clock.Add(-time.Second), Step: "database/copy", Phase: "copy", Done: 9_100_000_000, Unit: recovery.InBytes, PerSecond: 6.2e6}
+	f.session.samples <- recovery.Sample{At: d.clock, Step: "uploads/copy", Phase: "files", Done: 11790, Total: 18402, Unit: recovery.InItems, PerSecond: 65, Left: recovery.Duration(102 * time.Second)}
+	d.sees("64 %")
+}

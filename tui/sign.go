@@ -101,7 +101,9 @@ func (s *signScreen) sign(key Key, passphrase []byte) tea.Cmd {
 			return nil
 		}
 		s.run.signed = &signed
-		return s.m.back()
+		cmd := s.m.back()
+		s.m.top().scroll = 0 // where the signature is
+		return cmd
 	})
 }
 
@@ -143,6 +145,11 @@ func (s *signScreen) page(w, h int) page {
 		p.keys[0].does = "create a key"
 	}
 	p.body = append(p.body, as(k, mark(s.cursor == len(s.keys))+"create a key"), nil)
+	if s.cursor >= 0 && s.cursor < len(s.keys) {
+		key := s.keys[s.cursor]
+		p.body = append(p.body, paragraph("  key", 8, plain, key.Fingerprint+", "+key.From, w, 3)...)
+		p.body = append(p.body, nil)
+	}
 	p.body = append(p.body, s.meaning(w)...)
 	if s.passphrase != nil {
 		p.body = append(p.body, nil, s.passphrase.line("PASSPHRASE > ", w))

@@ -9,7 +9,7 @@ import (
 )
 
 // nextTick is the first item that nobody has decided.
-func (s *waitingScreen) nextTick(st *recovery.StepState) int {
+func nextTick(st *recovery.StepState) int {
 	for i, tick := range st.Ticks {
 		if tick.How == "" {
 			return i
@@ -22,6 +22,14 @@ func (s *waitingScreen) keyTicks(k tea.KeyPressMsg, st *recovery.StepState) (tea
 	if cursor, ok := move(k.String(), s.cursor, len(st.Ticks), 8); ok {
 		s.cursor = cursor
 		return nil, true
+	}
+	if s.cursor < 0 {
+		switch k.String() {
+		case keySpace, "t", "n":
+			s.cursor = nextTick(st)
+			return nil, true
+		}
+		return nil, false
 	}
 	c := recovery.Command{Kind: recovery.DoTick, Step: s.id, Item: s.cursor}
 	open := s.cursor < len(st.Ticks) && st.Ticks[s.cursor].How == "" && !s.asking
@@ -90,5 +98,8 @@ func (s *waitingScreen) ticks(p *page, st *recovery.StepState, head line, w int)
 	p.keys = []binding{{keySpace, "done"}, {"t", "talked through"}, {"n", "not done, why"}, {"l", "log"}, {"S", "stop..."}}
 	if s.run.plan.Mode != recovery.Rehearsal {
 		p.keys = append(p.keys[:1:1], p.keys[2:]...)
+	}
+	if s.cursor < 0 {
+		p.keys = []binding{{keySpace, "begin"}, {"l", "log"}, {"S", "stop..."}}
 	}
 }

@@ -3,6 +3,7 @@ package tui
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -25,10 +26,14 @@ type waitingScreen struct {
 	err     error
 }
 
+// afterAnswer is how long after an answer the next question stands without a
+// cursor, so that one key too many does not answer it.
+const afterAnswer = 2 * time.Second
+
 func newWaiting(m *model, a *attached, st *recovery.StepState) *waitingScreen {
 	s := &waitingScreen{m: m, run: a, id: st.ID, wait: waitKey(st), cursor: -1}
-	if st.WaitsFor == "ticks" {
-		s.cursor = s.nextTick(st)
+	if st.WaitsFor == "ticks" && m.now().Sub(a.answered) >= afterAnswer {
+		s.cursor = nextTick(st)
 	}
 	return s
 }
@@ -130,7 +135,7 @@ func (s *waitingScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 
 // send asks the run, and goes to the next item once it is journaled.
 func (s *waitingScreen) send(c recovery.Command) tea.Cmd {
-	s.asking, s.err = true, nil
+	s.asking, s.err, s.run.answered = true, nil, s.m.now()
 	return s.run.ask(s.m, s, c, func(err error) tea.Cmd {
 		s.asking, s.err = false, err
 		if st := s.step(); err == nil && st != nil && c.Kind == recovery.DoTick && c.Item == s.cursor {
@@ -164,6 +169,9 @@ func (s *waitingScreen) page(w, h int) page {
 	}
 	if s.asking {
 		p.note = "asking .."
+	}
+	if others := a.progress(now, w, 2); len(others) > 0 && s.reason == nil && s.err == nil {
+		p.body = append(append(p.body, nil, as(strong, "MEANWHILE")), others...)
 	}
 	if s.reason != nil {
 		p.body = append(p.body, nil, s.reason.line("REASON > ", w))

@@ -119,7 +119,7 @@ func TestBar(t *testing.T) {
 func TestProgress_SaysOnlyWhatIsKnown(t *testing.T) {
 	show := func(s recovery.Sample, known bool) string {
 		text := ""
-		for _, l := range progress("copy the base backup", s, known, 90*time.Second, 80) {
+		for _, l := range progress("", "copy the base backup", s, known, 90*time.Second, 80) {
 			line, _ := l.draw(theme{}, 80)
 			text += line + "\n"
 		}
