@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"comeback/recovery"
+	"comeback/recovery/isolation"
+	"comeback/recovery/report"
+	"comeback/shop"
+)
+
+// build opens the shop and makes its backups.
+func (d *demo) build(ctx context.Context, scale int) error {
+	if err := d.place.make(); err != nil {
+		return err
+	}
+	key, err := report.CreateKey(filepath.Join(d.place.home(), ".ssh", "id_ed25519"), demoIdentity)
+	if err != nil {
+		return err
+	}
+	d.key = key
+	d.tell.heading("THE SHOP", "live, with its own PostgreSQL server")
+	d.shop, err = shop.Open(ctx, shop.Options{Dir: d.place.shop, Scale: scale, Seed: 1, Now: d.now,
+		Log: func(text string) { d.tell.done(text) }})
+	if err != nil {
+		return err
+	}
+	if err := d.shop.StartWrites(demoRate); err != nil {
+		return err
+	}
+	d.tell.done(fmt.Sprintf("customers: %d orders a second from now on", demoRate))
+
+	d.tell.heading("ITS BACKUPS", "as most people make them, in "+d.shop.Copy())
+	dump, err := d.shop.Dump(ctx)
+	if err != nil {
+		return err
+	}
+	d.tell.made("dump", dump, filepath.Join(d.shop.Copy(), dump), "pg_dump | gzip")
+	base, err := d.shop.Backup(ctx, shop.BackupOptions{})
+	if err != nil {
+		return err
+	}
+	d.tell.made("base", base, filepath.Join(d.shop.Copy(), base), "pg_basebackup")
+	d.tell.done("log    wal/, every segment as soon as it is full")
+	if err := d.writeDocuments(); err != nil {
+		return err
+	}
+	return d.shop.Write(ctx, 200)
+}
+
+// writeDocuments writes the runbook, and what it needs.
+func (d *demo) writeDocuments() error {
+	noNetwork := isolation.Available()
+	text, err := d.shop.Runbook(shop.RunbookOptions{NoShell: noNetwork != nil})
+	if err != nil {
+		return err
+	}
+	if noNetwork != nil {
+		d.tell.done("this host gives no network namespace, so the runbook has no shell check")
+	}
+	if err := os.WriteFile(d.place.runbook(), text, 0o600); err != nil {
+		return fmt.Errorf("write the runbook: %w", err)
+	}
+	if err := os.WriteFile(d.place.env(), d.place.exports(), 0o600); err != nil {
+		return fmt.Errorf("write what to export: %w", err)
+	}
+	return nil
+}
+
+// incident ruins the shop, lets it go on for a while, and sees to it that the
+// log of it all is in the copy.
+func (d *demo) incident(ctx context.Context) (shop.Incident, error) {
+	i, err := d.shop.Incident(ctx)
+	if err != nil {
+		return shop.Incident{}, err
+	}
+	if err := d.shop.Write(ctx, 30); err != nil {
+		return shop.Incident{}, err
+	}
+	if err := d.shop.Archived(ctx); err != nil {
+		return shop.Incident{}, err
+	}
+	d.tell.incident(i, d.shop.Counts()["orders"])
+	return i, nil
+}
+
+// rehearseDemo rehearses without a person and prints each transition.
+func (d *demo) rehearseDemo(ctx context.Context, c choices) error {
+	b, problems, err := d.open(d.place.runbook())
+	if err != nil {
+		return err
+	}
+	say := &plainWriter{out: d.out, now: d.now, redact: d.redact}
+	for _, p := range problems {
+		say.line("", "line %d: warning: %s; %s", p.Line, p.Says, p.Do)
+	}
+	cat, err := d.survey(ctx, b, nil)
+	if err != nil {
+		return err
+	}
+	p, err := d.plan(ctx, b, cat, c)
+	if err != nil {
+		return err
+	}
+	run, err := d.start(ctx, b, p, true, false)
+	if err != nil {
+		return err
+	}
+	say.follow(run)
+	s, err := run.Wait()
+	if err == nil && s.Exit != recovery.CameBack {
+		err = &exitError{s.Exit}
+	}
+	return err
+}
+
+// publish signs the report of the newest run that has ended and copies its
+// directory to DIR/report, in the place of an earlier demo's. It reports false
+// where there was no run.
+func (d *demo) publish(ctx context.Context) (recovery.State, bool, error) {
+	home, err := d.app.home()
+	if err != nil {
+		return recovery.State{}, false, err
+	}
+	runs, err := home.List()
+	if err != nil {
+		return recovery.State{}, false, err
+	}
+	for _, r := range runs {
+		if r.Problem != nil || r.State.Result == "" {
+			continue
+		}
+		if !r.Signed {
+			signer, err := d.key.Signer(ctx, nil)
+			if err != nil {
+				return recovery.State{}, false, err
+			}
+			if _, err := report.Sign(ctx, r.Dir, signer); err != nil {
+				return recovery.State{}, false, err
+			}
+		}
+		line, err := report.AllowedSigner(demoIdentity, d.key)
+		if err != nil {
+			return recovery.State{}, false, err
+		}
+		return r.State, true, d.place.keepReport(r.Dir, line)
+	}
+	return recovery.State{}, false, nil
+}
