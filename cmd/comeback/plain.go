@@ -166,7 +166,11 @@ func (w *plainWriter) event(s *recovery.State, e recovery.Event) {
 	case recovery.Ticked:
 		st, stage := step(p.Step)
 		if p.Item >= 0 && p.Item < len(st.Ticks) {
-			w.at(e.At, stage, "[%s] %s, by %s%s", p.How, st.Ticks[p.Item].Text, p.By, prefixed(": ", p.Note))
+			by := ", by " + p.By
+			if p.By == "nobody" {
+				by = ""
+			}
+			w.at(e.At, stage, "[%s] %s%s%s", p.How, st.Ticks[p.Item].Text, by, prefixed(": ", p.Note))
 		}
 	case recovery.Decided:
 		st, stage := step(p.Step)
