@@ -35,6 +35,7 @@ func (r *replay) finish(ctx context.Context) (recovery.Outcome, error) {
 		return recovery.Outcome{}, err
 	}
 	r.disconnect(ctx)
+	r.server.LogTo(nil) // it runs on, this step's log does not
 	o := recovery.Outcome{
 		Facts: map[string]string{
 			"server version":    version,

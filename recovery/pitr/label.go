@@ -104,6 +104,9 @@ func instant(text string) (time.Time, bool) {
 	return time.Time{}, false
 }
 
+// labelPrecision is that of the times in a label: they are cut, not rounded.
+const labelPrecision = time.Second
+
 // The file backup_label is written at the start of a backup; how much later
 // than its own START TIME its modification time may be.
 const labelDelay = 6 * time.Minute

@@ -189,7 +189,21 @@ func (l *logReader) piece(ctx context.Context, from, end uint64, rmgrs []string,
 	if broken == nil || last.Kind == Partial { // which ends in the middle
 		return nil
 	}
+	if broken.nothing && l.filled(from, end) {
+		return nil
+	}
 	return l.damaged(ctx, from, end, broken)
+}
+
+// filled reports whether a record from before fills some segments.
+func (l *logReader) filled(from, end uint64) bool {
+	in, err := os.Open(l.path(from))
+	if err != nil {
+		return false
+	}
+	defer in.Close()
+	h, err := headerOf(in)
+	return err == nil && recordEnd(h.Address+longHeaderSize, h.Rest, h.SegmentSize, h.PageSize) >= startOf(end, h.SegmentSize)
 }
 
 // damaged finds the first segment of a piece that cannot be read by itself.
@@ -200,6 +214,9 @@ func (l *logReader) damaged(ctx context.Context, from, end uint64, broken *unrea
 		for _, err := range l.dump.records(ctx, startOf(seg, size), startOf(seg+1, size), "Transaction") {
 			var this *unreadableLog
 			if errors.As(err, &this) {
+				if this.nothing && l.filled(seg, seg+1) {
+					break
+				}
 				return &damagedLog{Seg: seg, Object: f.Object.Key, Why: "damaged", Err: this}
 			}
 			if err != nil {

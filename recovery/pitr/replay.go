@@ -124,6 +124,12 @@ func (r *replay) opened() bool {
 // attempt recovers and opens the database. The server runs on only if it ends
 // well.
 func (r *replay) attempt(ctx context.Context) (o recovery.Outcome, err error) {
+	// A runner that died left a server that is shutting down.
+	if left, err := postgres.Attach(r.cluster); err == nil {
+		if err := left.Stop(ctx); err != nil {
+			return o, err
+		}
+	}
 	if err := configureRecovery(r.cluster, r.args, r.sizes); err != nil {
 		return o, err
 	}
@@ -284,7 +290,7 @@ func (r *replay) open(ctx context.Context, feed *feeder) error {
 			return err
 		}
 		meter.Phase("open the database", 0, recovery.NoUnit)
-		if _, err := r.conn.Exec(ctx, "select pg_promote(false)"); err != nil {
+		if _, err := r.conn.Exec(ctx, "select pg_wal_replay_resume()"); err != nil {
 			return fmt.Errorf("open the database: %w", err)
 		}
 	}
@@ -313,7 +319,7 @@ func (r *replay) again(ctx context.Context) (o recovery.Outcome, err error) {
 		return o, err
 	}
 	r.says = &serverSays{}
-	r.server, err = postgres.Start(ctx, r.env, r.cluster, postgres.StartOptions{WaitReady: true, Log: r.says.add})
+	r.server, err = postgres.Ensure(ctx, r.env, r.cluster, postgres.StartOptions{WaitReady: true, Log: r.says.add})
 	if err != nil {
 		return o, err
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"time"
 
 	"comeback/recovery"
@@ -211,6 +212,43 @@ func (r *resolver) reading(ctx context.Context, f facts, b branch, do func(*logR
 		}
 		c = c.before(d)
 	}
+}
+
+// backDepth is how many segments before a backup are looked through for the
+// last commit that it holds.
+const backDepth = 32
+
+// commitBeforeBackup finds the last commit before the log of a chain's backup,
+// in what the archive holds from before it. There may be none to be found.
+func (r *resolver) commitBeforeBackup(ctx context.Context, l *logReader) (record, bool, error) {
+	c := l.log
+	first := c.first()
+	from := first - min(first, backDepth)
+	log, err := listLog(ctx, l.repo, c.branch, c.line, from, c.base.Start)
+	if err != nil {
+		return record{}, false, err
+	}
+	end := sort.Search(len(log.files), func(i int) bool { return log.files[i].Seg(log.size) >= first })
+	begin := end
+	for begin > 0 && log.files[begin-1].Seg(log.size) == first-uint64(end-begin)-1 && fault(log.files[begin-1], log.size) == "" {
+		begin--
+	}
+	if begin == end {
+		return record{}, false, nil
+	}
+	// With the backup's first segment, for a record that goes over into it.
+	c.files = append(slices.Clone(log.files[begin:end]), c.files[0])
+	c.base.Start = startOf(log.files[begin].Seg(log.size), log.size)
+	before, err := r.open(l.repo, c)
+	if err != nil {
+		return record{}, false, err
+	}
+	kept, ok, err := before.commitBefore(ctx, l.log.base.Start)
+	var d *damagedLog
+	if errors.As(err, &d) {
+		err = nil // then it is not known; what is restored does not need that log
+	}
+	return kept, ok && err == nil, errors.Join(err, before.Close())
 }
 
 // commit is a record as a commit of the point.

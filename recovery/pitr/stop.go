@@ -73,6 +73,15 @@ func (r *resolver) cutAtTime(ctx context.Context, l *logReader) (cut, error) {
 		if later.LSN < l.log.base.Stop {
 			return cut{}, errEarlier
 		}
+		// The backup holds everything from before its log begins. Only a
+		// commit in its log, or its end, proves that this is not too late.
+		_, known, err := l.commitBefore(ctx, later.LSN)
+		if err != nil {
+			return cut{}, err
+		}
+		if ended := l.log.base.Ended; !known && (ended.IsZero() || r.want.Time.Before(ended.Add(labelPrecision))) {
+			return cut{}, errEarlier
+		}
 		return cut{betweenCommits, later.LSN}, nil
 	}
 	last, ok, err := l.commitBefore(ctx, l.log.end())
@@ -143,7 +152,7 @@ func (r *resolver) cutAtXID(ctx context.Context, l *logReader) (cut, error) {
 // stop turns a cut into the record to stop at.
 func (r *resolver) stop(ctx context.Context, l *logReader, f facts, c cut) (stop, error) {
 	s := stop{want: r.want}
-	kept, ok, err := l.commitBefore(ctx, c.at)
+	kept, ok, err := r.lastKept(ctx, l, c.at)
 	if err != nil {
 		return s, err
 	}
@@ -184,7 +193,17 @@ func (r *resolver) stop(ctx context.Context, l *logReader, f facts, c cut) (stop
 	if !found {
 		return s, r.beyond(ctx, l)
 	}
-	return s, s.keepFiles(ctx, l, f)
+	return s, s.keepFiles(ctx, r, l, f)
+}
+
+// lastKept finds the last commit before a position, in the chain or, because
+// the backup may be younger than it, in what the archive holds from before.
+func (r *resolver) lastKept(ctx context.Context, l *logReader, at recovery.LSN) (record, bool, error) {
+	kept, ok, err := l.commitBefore(ctx, at)
+	if ok || err != nil {
+		return kept, ok, err
+	}
+	return r.commitBeforeBackup(ctx, l)
 }
 
 // before stops at a record without replaying it.
@@ -196,7 +215,7 @@ func (s *stop) after(l *logReader, r record) { s.at, s.inclusive, s.needs = r.LS
 // keepFiles moves the stop back where a database or tablespace loses its files
 // before it, for a transaction that is not kept: dropping acts at its own
 // record, before its commit.
-func (s *stop) keepFiles(ctx context.Context, l *logReader, f facts) error {
+func (s *stop) keepFiles(ctx context.Context, r *resolver, l *logReader, f facts) error {
 	until := s.at
 	if s.inclusive {
 		until = s.needs
@@ -209,7 +228,7 @@ func (s *stop) keepFiles(ctx context.Context, l *logReader, f facts) error {
 		return errEarlier
 	}
 	before := s.kept
-	kept, ok, err := l.commitBefore(ctx, drop.LSN)
+	kept, ok, err := r.lastKept(ctx, l, drop.LSN)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,11 @@ type waldump struct {
 }
 
 // unreadableLog is what pg_waldump says where the log is damaged, or ends.
-type unreadableLog struct{ says string }
+type unreadableLog struct {
+	says string
+	// nothing says that not even a first record was found.
+	nothing bool
+}
 
 func (e *unreadableLog) Error() string { return e.says }
 
@@ -164,8 +168,5 @@ func readOutput(ctx context.Context, path string, args []string, read func(io.Re
 	if !errors.As(err, &exit) || says == "" {
 		return fmt.Errorf("run %s: %w", path, err)
 	}
-	if strings.HasPrefix(says, "could not find a valid record after") {
-		return nil // a record from before fills all of it
-	}
-	return &unreadableLog{says}
+	return &unreadableLog{says, strings.HasPrefix(says, "could not find a valid record after")}
 }

@@ -1,0 +1,203 @@
+package pitr
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/postgres"
+)
+
+// forked is the archive of the source after it was recovered to before "long"
+// and put back in service: timeline 2, with orders 101 and 102, beside what
+// timeline 1 had already archived.
+var forked = &lazyFork{}
+
+type lazyFork struct {
+	once  sync.Once
+	maker maker
+	// fork is where timeline 2 begins.
+	fork mark
+}
+
+func (f *lazyFork) get(t testing.TB) (archive string, marks []mark) {
+	t.Helper()
+	l := source.get(t)
+	f.once.Do(func() { f.make(t, l) })
+	if f.maker.err != nil {
+		t.Fatalf("make the fork: %v", f.maker.err)
+	}
+	return f.maker.archive, f.maker.marks
+}
+
+func (f *lazyFork) make(t testing.TB, l *live) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	dir := filepath.Join(l.dir, "fork")
+	m := &f.maker
+	m.live = &live{dir: dir, archive: filepath.Join(dir, "archive"), cluster: l.cluster, special: map[string]recovery.XID{}}
+	m.ctx = ctx
+	f.fork = l.mark(t, "long")
+	m.cluster.Data, m.cluster.Socket = filepath.Join(dir, "data"), ""
+	defer func() {
+		m.fail(postgres.ReleaseCluster{}.Release(context.Background(), m.cluster.Resource()))
+	}()
+	m.fail(os.Mkdir(dir, 0o711))
+	m.fail(ownFile(dir, m.cluster.Owner))
+	m.run("/bin/cp", "-a", l.archive, m.archive)
+	m.run("/bin/cp", "-a", filepath.Join(l.dir, "base", "plain"), m.cluster.Data)
+	m.run("/bin/cp", "-a", filepath.Join(l.dir, "base", "plain-spaces"), filepath.Join(dir, "spaces"))
+	links, err := filepath.Glob(filepath.Join(m.cluster.Data, "pg_tblspc", "*"))
+	m.fail(err)
+	for _, link := range links {
+		m.run("/bin/ln", "-sfn", filepath.Join(dir, "spaces"), link)
+	}
+	if m.err != nil {
+		return
+	}
+	m.fail(m.cluster.Configure(map[string]string{
+		"restore_command": "cp " + m.archive + "/%f %p", "recovery_target_xid": fmt.Sprint(f.fork.xid),
+		"recovery_target_inclusive": "false", "recovery_target_action": "promote", "recovery_target_timeline": "1",
+		"archive_mode": "on", "archive_command": "test ! -f " + m.archive + "/%f && cp %p " + m.archive + "/%f",
+		"max_connections": "60", "max_wal_senders": "4", "max_prepared_transactions": "4",
+		"track_commit_timestamp": "on", "fsync": "off", "shared_buffers": "16MB",
+	}))
+	m.fail(os.WriteFile(filepath.Join(m.cluster.Data, "recovery.signal"), nil, 0o600))
+	m.fail(ownFile(filepath.Join(m.cluster.Data, "recovery.signal"), m.cluster.Owner))
+	if m.err != nil {
+		return
+	}
+	m.server, err = postgres.Start(ctx, &testEnv{}, m.cluster, postgres.StartOptions{WaitReady: true})
+	m.fail(err)
+	if err != nil {
+		return
+	}
+	m.conn, err = m.server.Connect(ctx, "shop")
+	m.fail(err)
+	for m.err == nil && m.text("select pg_is_in_recovery()::text") == "true" {
+		select {
+		case <-ctx.Done():
+			m.fail(errors.New("the fork is not promoted"))
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	m.order(101)
+	m.switchSegment()
+	m.order(102)
+	m.archived()
+	m.conn.Close(ctx)
+}
+
+// copyFork is a copy with the forked archive.
+func copyFork(t testing.TB, bases ...string) (*copyOf, []mark) {
+	t.Helper()
+	archive, marks := forked.get(t)
+	c := source.get(t).copy(t, bases...)
+	c.remove(t, "wal")
+	c.add(t, archive, "wal")
+	return c, marks
+}
+
+// inTimeline is the component with a timeline chosen.
+func inTimeline(timeline string) recovery.Component {
+	c := database
+	c.Settings = recovery.Settings{"database": {"shop"}, "timeline": {timeline}}
+	return c
+}
+
+// A base backup of timeline 1 leads into timeline 2, the newest, which goes on
+// later than what timeline 1 archived after the fork.
+func TestFork_Newest(t *testing.T) {
+	l := source.get(t)
+	c, marks := copyFork(t, "plain", "gzip", "zstd")
+	s := survey(t, c.store, database)
+	var windows []string
+	for _, w := range s.Windows {
+		windows = append(windows, fmt.Sprintf("%s/%d", w.Backup, w.Timeline))
+	}
+	// The last backup was made on timeline 1 after the fork.
+	if want := []string{"base/plain/1", "base/plain/2", "base/gzip/1", "base/gzip/2", "base/zstd/1"}; !slices.Equal(windows, want) {
+		t.Errorf("the windows are %v, want %v", windows, want)
+	}
+	p := mustResolve(t, c.store, s, "latest")
+	if p.Timeline != 2 || p.Kept.XID != marks[1].xid || p.Backup.ID != "base/gzip" {
+		t.Errorf("latest: %+v", p)
+	}
+	r := restore(t, c.store, p)
+	r.passed(t)
+	r.proven(t, p)
+	if r.orders != marks[1].orders || !strings.HasSuffix(r.orders, "101,102") {
+		t.Errorf("the orders are %s, want %s", r.orders, marks[1].orders)
+	}
+	if r.replay.Reached.Timeline != 3 {
+		t.Errorf("opened timeline %d, want 3", r.replay.Reached.Timeline)
+	}
+	// A moment before the fork is on timeline 1, whichever is followed.
+	before := mustResolve(t, c.store, s, fmt.Sprintf("before-xid:%d", l.mark(t, "order 9").xid))
+	if before.Timeline != 1 {
+		t.Errorf("a moment before the fork is on timeline %d", before.Timeline)
+	}
+	// What timeline 1 did after the fork is not part of it.
+	refused(t, c.store, s, fmt.Sprintf("after-xid:%d", l.mark(t, "order 20").xid), "archive")
+}
+
+// The setting chooses the other history.
+func TestFork_Chosen(t *testing.T) {
+	l := source.get(t)
+	c, _ := copyFork(t, "plain", "zstd")
+	s := survey(t, c.store, inTimeline("1"))
+	p := mustResolve(t, c.store, s, "latest")
+	if p.Timeline != 1 || p.Kept.XID != l.mark(t, "order 20").xid || p.Backup.ID != "base/zstd" {
+		t.Errorf("latest on timeline 1: %+v", p)
+	}
+	refused(t, c.store, survey(t, c.store, inTimeline("7")), "latest", "timeline 7", "[1 2]")
+	if _, err := testEngine(t).Survey(t.Context(), inTimeline("one"), recovery.Copy{}, c.store); recovery.ExitOf(err) != recovery.Usage {
+		t.Errorf("the setting timeline: one gives %v", err)
+	}
+}
+
+// A newer timeline that ends earlier than the older one: a copy was promoted
+// somewhere and archived into the same place. Nobody can know which is meant.
+func TestFork_TwoHistories(t *testing.T) {
+	l := source.get(t)
+	c := l.copy(t, "zstd")
+	at := l.mark(t, "order 16").before
+	seg := segmentOf(at, 1<<20)
+	text := fmt.Sprintf("1\t%s\tno recovery target specified\n", at)
+	b, err := os.ReadFile(c.path("wal/" + SegmentName(1, seg, 1<<20)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.WriteFile(c.path("wal/00000005.history"), []byte(text), 0o600),
+		os.WriteFile(c.path("wal/"+SegmentName(5, seg, 1<<20)), b, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, c.store, survey(t, c.store, database), "latest", "two histories", "timeline: 1", "timeline: 5")
+	mustResolve(t, c.store, survey(t, c.store, inTimeline("1")), "latest")
+	// A history alone, without any log of its own, changes nothing.
+	c.remove(t, "wal/"+SegmentName(5, seg, 1<<20))
+	if p := mustResolve(t, c.store, survey(t, c.store, database), "latest"); p.Timeline != 1 {
+		t.Errorf("latest follows timeline %d", p.Timeline)
+	}
+}
+
+// Segments of a timeline whose history is not there lead nowhere.
+func TestFork_NoHistory(t *testing.T) {
+	c, _ := copyFork(t, "plain")
+	c.remove(t, "wal/00000002.history")
+	s := survey(t, c.store, database)
+	if !slices.ContainsFunc(s.Findings, func(f recovery.Finding) bool { return strings.Contains(f.Says, "no 00000002.history") }) {
+		t.Errorf("the findings do not tell of the missing history: %+v", s.Findings)
+	}
+	if p := mustResolve(t, c.store, s, "latest"); p.Timeline != 1 {
+		t.Errorf("latest follows timeline %d", p.Timeline)
+	}
+}

@@ -1,0 +1,142 @@
+package pitr
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"comeback/enginetest"
+	"comeback/recovery"
+	"comeback/recovery/postgres"
+	"comeback/storage"
+)
+
+// restored is what a restore ended in.
+type restored struct {
+	state  recovery.State
+	orders string
+	// replay and copy are the outcomes of the two steps.
+	copy, replay recovery.Outcome
+}
+
+// restore executes the plan for a point and reads the orders of what came back.
+func restore(t testing.TB, store storage.Store, p recovery.Point, change ...func(*enginetest.Options)) restored {
+	t.Helper()
+	owner, err := postgres.ServerUser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r restored
+	o := enginetest.Options{Engine: testEngine(t), Component: database, Point: p, Owner: owner,
+		Stores:    map[string]storage.Store{"nearby": store},
+		Releasers: []recovery.Releaser{postgres.ReleaseCluster{}},
+		Probe: func(ctx context.Context, env recovery.Env) error {
+			b, ok := env.Binding("database")
+			if !ok {
+				return fmt.Errorf("nothing is bound")
+			}
+			if !b.Scratch {
+				t.Errorf("the binding is not scratch: %+v", b)
+			}
+			conn, err := pgx.Connect(ctx, b.URL)
+			if err != nil {
+				return err
+			}
+			defer conn.Close(ctx)
+			return conn.QueryRow(ctx, ordersQuery).Scan(&r.orders)
+		}}
+	for _, c := range change {
+		c(&o)
+	}
+	r.state = enginetest.Restore(t, o)
+	if st := r.state.Step("copy"); st != nil {
+		r.copy = st.Outcome
+	}
+	if st := r.state.Step("replay"); st != nil {
+		r.replay = st.Outcome
+	}
+	return r
+}
+
+// passed fails the test where a restore did not end well.
+func (r restored) passed(t testing.TB) {
+	t.Helper()
+	if r.state.Result != recovery.ResultPassed {
+		says, hint := enginetest.Failure(r.state)
+		t.Fatalf("the run ended as %s: %s (%s)", r.state.Result, says, hint)
+	}
+}
+
+// proven fails the test where the proof of the point is not what it must be.
+func (r restored) proven(t testing.TB, p recovery.Point) {
+	t.Helper()
+	reached := r.replay.Reached
+	if reached == nil {
+		t.Fatal("nothing says what was reached")
+	}
+	if reached.XID != p.Kept.XID || !reached.Time.Equal(p.Kept.Time) {
+		t.Errorf("reached xid %d of %s, want %d of %s", reached.XID, reached.Time, p.Kept.XID, p.Kept.Time)
+	}
+	all := strings.Join(reached.Evidence, "\n")
+	want := []string{"the server said", "paused there", "branched off timeline"}
+	if p.Kept.XID != 0 {
+		want = append(want, fmt.Sprintf("paused: transaction %d, the last to keep, is committed", p.Kept.XID),
+			fmt.Sprintf("opened: transaction %d, the last to keep, is committed", p.Kept.XID))
+	}
+	if p.Lost.XID != 0 {
+		want = append(want, fmt.Sprintf("paused: transaction %d, the first to lose, is", p.Lost.XID),
+			fmt.Sprintf("opened: transaction %d, the first to lose, is", p.Lost.XID))
+	}
+	for _, w := range want {
+		if !strings.Contains(all, w) {
+			t.Errorf("the evidence does not say %q:\n%s", w, all)
+		}
+	}
+}
+
+// Each form of base backup and of archive comes back to exactly the commit that
+// was asked for, by every way to ask.
+func TestRestore(t *testing.T) {
+	l := source.get(t)
+	before := func(name string) string { return fmt.Sprintf("before-xid:%d", l.mark(t, name).xid) }
+	for _, test := range []struct {
+		name  string
+		bases []string
+		pack  []string
+		to    string
+		want  string // orders
+	}{
+		{"plain, raw, before a transaction", []string{"plain"}, nil, before("order 4"), l.prior(t, "order 4").orders},
+		{"tar, gzip WAL, after a transaction", []string{"tar"}, []string{".gz", "gzip", "-1c"}, fmt.Sprintf("after-xid:%d", l.mark(t, "order 5").xid), l.mark(t, "order 5").orders},
+		{"gzip, zstd WAL, a time", []string{"gzip"}, []string{".zst", "zstd", "-1c"}, l.mark(t, "order 9").time.Format(timeFormat), l.mark(t, "order 9").orders},
+		{"zstd, raw, latest", []string{"gzip", "zstd"}, nil, "latest", l.mark(t, "order 20").orders},
+		{"a position", []string{"zstd"}, nil, "lsn:" + l.mark(t, "order 17").before.String(), l.prior(t, "order 17").orders},
+		{"a backup's own end", []string{"plain", "tar", "zstd"}, nil, "base/zstd", l.mark(t, "prepared").orders},
+		{"before a dropped table", []string{"zstd"}, nil, before("drop table"), l.prior(t, "drop table").orders},
+		{"before a dropped database", []string{"zstd"}, nil, before("drop database"), l.prior(t, "drop database").orders},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c := l.copy(t, test.bases...)
+			if test.pack != nil {
+				c.pack(t, test.pack[0], test.pack[1:]...)
+			}
+			s := survey(t, c.store, database)
+			p := mustResolve(t, c.store, s, test.to)
+			r := restore(t, c.store, p)
+			r.passed(t)
+			r.proven(t, p)
+			if r.orders != test.want {
+				t.Errorf("the orders are %s, want %s", r.orders, test.want)
+			}
+			if !strings.Contains(r.copy.Says, "every checksum of its manifest holds") {
+				t.Errorf("the copy says %q", r.copy.Says)
+			}
+		})
+	}
+}
+
+const timeFormat = "2006-01-02T15:04:05.999999Z07:00"
