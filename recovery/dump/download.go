@@ -1,6 +1,7 @@
 package dump
 
 import (
+	"archive/tar"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -44,7 +45,10 @@ func (r *restore) download(ctx context.Context) (string, error) {
 		fmt.Fprintf(sums, "%s  %s\n", sum, name) // a hash takes everything
 	}
 	r.facts["bytes"] = fmt.Sprint(total)
-	if r.args.Head.Form != directoryArchive {
+	if r.args.Head.Form == tarArchive {
+		return filepath.Join(dir, "dump"), r.wholeTar(filepath.Join(dir, "dump"))
+	}
+	if r.args.Head.Form == customArchive {
 		return filepath.Join(dir, "dump"), nil
 	}
 	delete(r.facts, "sha256")
@@ -87,6 +91,33 @@ func (r *restore) downloadFile(ctx context.Context, o storage.Object, to string)
 		return "", truncated(o.Key, src, err)
 	}
 	return sum, nil
+}
+
+// wholeTar refuses a tar archive that is cut off, before pg_restore loops over
+// it.
+func (r *restore) wholeTar(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("look at the archive: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("look at the archive: %w", err)
+	}
+	tail := make([]byte, min(info.Size(), tailBytes))
+	if _, err := f.ReadAt(tail, info.Size()-int64(len(tail))); err != nil {
+		return fmt.Errorf("look at the archive: %w", err)
+	}
+	whole := endsLikeTar(tail)
+	for in := tar.NewReader(f); whole; {
+		if _, err := in.Next(); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			whole = false
+		}
+	}
+	return recovery.Errorf("choose an older dump, and look at what writes them: it was stopped in the middle", "%s: %s", r.args.Backup, tarCutOff)
 }
 
 // give lets the user that servers run as read a file of ours.

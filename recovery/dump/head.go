@@ -33,8 +33,9 @@ type head struct {
 	// ByName says that nobody has looked inside: the form is that of the
 	// objects with names like this one's.
 	ByName bool `json:"by_name,omitempty"`
-	// rolesOnly says that the whole dump is globals.
-	rolesOnly bool
+	// rolesOnly says that the whole dump is globals; cut that it was looked at
+	// to its end, and that it has none.
+	rolesOnly, cut bool
 }
 
 // serverMajor is the major of the dumped server, or 0.
@@ -68,10 +69,14 @@ func readHead(raw []byte, whole bool) (h head, problem string, ok bool) {
 		return head{}, says, false
 	}
 	h.Packing = packingOf(raw)
-	text, complete, err := unpackHead(h.Packing, raw)
-	if err != nil && len(text) == 0 {
+	text, end, err := unpackHead(h.Packing, raw)
+	switch {
+	case err != nil && len(text) == 0:
 		return head{}, "it is not " + string(h.Packing) + " inside: " + err.Error(), false
+	case len(text) == 0 && whole && end == torn:
+		return head{}, "it is cut off", false
 	}
+	h.cut = whole && end == torn
 	if h.Packing != unpacked {
 		if says := unreadable(text); says != "" {
 			return head{}, says, false
@@ -91,28 +96,46 @@ func readHead(raw []byte, whole bool) (h head, problem string, ok bool) {
 		h.Form = tarArchive
 		return h, "", true
 	}
-	if !h.script(text, whole && complete) {
+	all := whole && end == reached
+	if !h.script(text, all) {
 		return head{}, "", false
 	}
+	h.cut = h.cut || all && !bytes.Contains(text[max(0, len(text)-tailBytes):], []byte(h.Form.lastLine()))
 	return h, "", true
 }
 
-// unpackHead decompresses as much as it can of a beginning; complete says that
-// the end was reached.
-func unpackHead(p packing, raw []byte) (text []byte, complete bool, err error) {
-	if p == unpacked {
-		return raw[:min(len(raw), headText)], len(raw) <= headText, nil
+// lastLine is what a script ends with.
+func (f form) lastLine() string {
+	if f == clusterScript {
+		return clusterEnds
 	}
+	return dumpEnds
+}
+
+// textEnd is how far a beginning was decompressed.
+type textEnd int
+
+const (
+	further textEnd = iota // as far as is looked
+	reached                // to its end
+	torn                   // to where the given bytes end, in the middle
+)
+
+// unpackHead decompresses as much as it can of a beginning.
+func unpackHead(p packing, raw []byte) ([]byte, textEnd, error) {
 	z, err := unpack(p, bytes.NewReader(raw))
 	if err != nil {
-		return nil, false, err
+		return nil, further, err
 	}
 	defer z.Close()
-	text, err = io.ReadAll(io.LimitReader(z, headText))
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return text, false, nil // the beginning is all that was given
+	text, err := io.ReadAll(io.LimitReader(z, headText))
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return text, torn, nil
+	case err != nil || len(text) == headText:
+		return text, further, err
 	}
-	return text, err == nil && len(text) < headText, err
+	return text, reached, nil
 }
 
 func (h *head) archive(a archiveHeader) {

@@ -12,8 +12,8 @@ import (
 // empty is the problem of an object without bytes.
 const empty = "it is empty: the program that dumps failed and nobody noticed"
 
-// cutOff is the problem of a script without its last line.
-const cutOff = "it is cut off: the line “" + dumpEnds + "” is missing at its end"
+// cutOff is the problem of a dump without its end.
+const cutOff = "it is cut off: the program that dumps was stopped in the middle"
 
 // lookAt judges one object by its first bytes and, where that is cheap, its
 // last. An empty key says that it is nothing to speak of. The error means that
@@ -56,7 +56,11 @@ func lookAt(ctx context.Context, store storage.Store, o storage.Object) (found, 
 		return found{}, nil
 	}
 	f.head = h
-	if h.Packing == unpacked && h.Form.script() {
+	if h.cut {
+		f.problem = cutOff
+		return f, nil
+	}
+	if h.Packing == unpacked && h.Form != customArchive {
 		f.problem, err = lookAtEnd(ctx, store, o, h)
 	}
 	return f, err
@@ -95,7 +99,7 @@ func readFull(r io.Reader, n int64) ([]byte, error) {
 // comment follow at most an \unrestrict and empty lines.
 const tailBytes = 4 << 10
 
-// lookAtEnd looks for the line that pg_dump writes last.
+// lookAtEnd looks for what pg_dump writes last.
 func lookAtEnd(ctx context.Context, store storage.Store, o storage.Object, h head) (problem string, err error) {
 	r := storage.NewReader(ctx, store, o, storage.ReadOptions{Attempts: 3, From: max(0, o.Size-tailBytes)})
 	defer r.Close()
@@ -106,12 +110,24 @@ func lookAtEnd(ctx context.Context, store storage.Store, o storage.Object, h hea
 	if err != nil {
 		return "", err
 	}
-	last := dumpEnds
-	if h.Form == clusterScript {
-		last = clusterEnds
+	if h.Form == tarArchive {
+		if !endsLikeTar(tail) {
+			return tarCutOff, nil
+		}
+		return "", nil
 	}
-	if !bytes.Contains(tail, []byte(last)) {
+	if !bytes.Contains(tail, []byte(h.Form.lastLine())) {
 		return cutOff, nil
 	}
 	return "", nil
+}
+
+// tarCutOff is the problem of a tar archive without its end.
+const tarCutOff = "it is cut off: the empty blocks at the end of a tar archive are missing"
+
+// endsLikeTar reports whether a tar archive's last bytes are its end. It has to
+// be known beforehand: pg_restore reads a tar archive without an end for ever.
+func endsLikeTar(tail []byte) bool {
+	const end = 2 * 512
+	return len(tail) >= end && len(bytes.TrimLeft(tail[len(tail)-end:], "\x00")) == 0
 }

@@ -64,8 +64,13 @@ func (e engine) resolveTime(ctx context.Context, s recovery.Survey, want recover
 		return recovery.Point{}, refusal("check that the dumps are written, and that prefix and database in the runbook are right",
 			"there is no dump of %s in %s", s.Component, s.Copy)
 	case after == nil:
-		return recovery.Point{}, refusal("look at what writes the dumps; `comeback moments` lists what is wrong with each",
-			"none of the %s of %s in %s can be restored", count(len(s.Backups), "dump"), s.Component, s.Copy)
+		newest := s.Backups[len(s.Backups)-1]
+		if len(s.Backups) == 1 {
+			return recovery.Point{}, refusal("look at what writes the dumps, and in another copy",
+				"the only dump of %s in %s, %s, cannot be restored: %s", s.Component, s.Copy, newest.ID, newest.Problem)
+		}
+		return recovery.Point{}, refusal("look at what writes the dumps, and in another copy",
+			"none of the %d dumps of %s in %s can be restored; of the newest, %s: %s", len(s.Backups), s.Component, s.Copy, newest.ID, newest.Problem)
 	}
 	before := "there is none before it"
 	if broken > 0 {

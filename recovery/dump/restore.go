@@ -39,16 +39,7 @@ func (k restoreKind) Do(ctx context.Context, env recovery.Env, step recovery.Ste
 		return recovery.Outcome{}, err
 	}
 	defer server.LogTo(nil)
-	r := &restore{scratch: s, env: env, server: server, jobs: k.Jobs, facts: map[string]string{}, roles: map[string]bool{}}
-	if s.args.Head.Form.script() {
-		err = r.script(ctx)
-	} else {
-		err = r.archiveFiles(ctx)
-	}
-	if err != nil {
-		return recovery.Outcome{}, serverError(server, err)
-	}
-	return r.outcome(ctx)
+	return newRestore(s, env, server, k.Jobs).do(ctx)
 }
 
 // emptyServer is the server of a cluster that nothing was restored into yet, and
@@ -87,6 +78,22 @@ type restore struct {
 	exceptions []string
 	notDropped int
 	rows       int64
+}
+
+func newRestore(s scratch, env recovery.Env, server *postgres.Server, jobs int) *restore {
+	return &restore{scratch: s, env: env, server: server, jobs: jobs, facts: map[string]string{}, roles: map[string]bool{}}
+}
+
+// do restores, and reports what was restored.
+func (r *restore) do(ctx context.Context) (recovery.Outcome, error) {
+	run := r.archiveFiles
+	if r.args.Head.Form.script() {
+		run = r.script
+	}
+	if err := run(ctx); err != nil {
+		return recovery.Outcome{}, serverError(r.server, err)
+	}
+	return r.outcome(ctx)
 }
 
 // superuser is the role that restores.

@@ -194,13 +194,16 @@ func (s *scriptRun) command(ctx context.Context, p script.Part) error {
 
 // statement judges and executes one statement.
 func (s *scriptRun) statement(ctx context.Context, r *script.Reader, p script.Part) error {
+	j := script.Judge(p, superuser)
+	if s.skipping && j.Creates != "" {
+		s.skipping = false // pg_dumpall creates the next database from within the one before
+	}
 	if s.skipping {
 		if strings.HasPrefix(p.Summary(), "SET standard_conforming_strings ") {
 			return s.run(ctx, string(p.Text), nil) // it says how the rest is to be read
 		}
 		return nil // the reader passes over its data
 	}
-	j := script.Judge(p, superuser)
 	switch {
 	case j.Verdict == script.Refuse:
 		return recovery.Errorf("restore a dump as pg_dump writes it, or remove that statement if you know what it does",

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -92,7 +93,9 @@ var namesRoles = regexp.MustCompile(`(?i)^\s*(alter|grant|revoke|create|set|reas
 // run sends one statement, with COPY data where there are some.
 func (s *session) run(ctx context.Context, sql string, data io.Reader) error {
 	if data != nil {
-		tag, err := s.conn.CopyFrom(ctx, data, sql)
+		held := &heldReader{r: data}
+		tag, err := s.conn.CopyFrom(ctx, held, sql)
+		held.end()
 		s.rows += tag.RowsAffected()
 		return err
 	}
@@ -106,6 +109,29 @@ func (s *session) run(ctx context.Context, sql string, data io.Reader) error {
 		}
 	}
 	return results.Close()
+}
+
+// heldReader ends with end, after which nothing is read any more: pgconn reads
+// beside its caller, and goes on for a moment when the connection breaks.
+type heldReader struct {
+	mu    sync.Mutex
+	r     io.Reader
+	ended bool
+}
+
+func (h *heldReader) Read(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ended {
+		return 0, io.ErrClosedPipe
+	}
+	return h.r.Read(p)
+}
+
+func (h *heldReader) end() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ended = true
 }
 
 func (s *session) createRole(ctx context.Context, role string) error {

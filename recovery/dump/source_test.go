@@ -5,6 +5,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,20 +17,22 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/postgres"
+	"comeback/storage"
 )
 
 //go:embed testdata/shop.sql
 var shopSQL string
 
-// source is the server whose databases the tests dump. Its roles are never on
-// the scratch servers that they restore into.
-var source *postgres.Server
+// source is the server whose databases the tests dump. Its roles are not on the
+// servers that they restore into. empty is a scratch server, tuned as runs do,
+// for restores that need none of their own.
+var source, empty *postgres.Server
 
 func TestMain(m *testing.M) {
 	if os.Getenv(fullDiskEnv) != "" { // a child of TestRestore_FullDisk
 		os.Exit(m.Run())
 	}
-	code, err := withSource(m.Run)
+	code, err := withServers(m.Run)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
@@ -37,11 +40,11 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// withSource runs the tests with a server that is gone afterwards.
-func withSource(run func() int) (code int, err error) {
+// withServers runs the tests with servers that are gone afterwards.
+func withServers(run func() int) (code int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	dir, err := os.MkdirTemp("", "dump-source-")
+	dir, err := os.MkdirTemp("", "dump-test-")
 	if err != nil {
 		return 0, err
 	}
@@ -49,29 +52,17 @@ func withSource(run func() int) (code int, err error) {
 	if err := os.Chmod(dir, 0o711); err != nil {
 		return 0, err
 	}
-	tools, err := postgres.FindTools(0)
-	if err != nil {
-		return 0, err
-	}
-	owner, err := postgres.ServerUser()
-	if err != nil {
-		return 0, err
-	}
-	c := postgres.Cluster{Data: filepath.Join(dir, "data"), Owner: owner, Tools: tools}
-	defer func() {
-		if gone := (postgres.ReleaseCluster{}).Release(context.Background(), c.Resource()); err == nil {
-			err = gone
+	for name, server := range map[string]**postgres.Server{"source": &source, "empty": &empty} {
+		data := filepath.Join(dir, name)
+		defer func() {
+			r := postgres.Cluster{Data: data}.Resource()
+			if gone := (postgres.ReleaseCluster{}).Release(context.Background(), r); err == nil {
+				err = gone
+			}
+		}()
+		if *server, err = start(ctx, data, postgres.TuneSettings(1<<30, 2)); err != nil {
+			return 0, err
 		}
-	}()
-	env := plainEnv{}
-	if err := c.Init(ctx, env, postgres.InitOptions{}); err != nil {
-		return 0, err
-	}
-	if err := c.Configure(map[string]string{"fsync": "off", "autovacuum": "off"}); err != nil {
-		return 0, err
-	}
-	if source, err = postgres.Start(ctx, env, c, postgres.StartOptions{WaitReady: true}); err != nil {
-		return 0, err
 	}
 	if err := query(ctx, "postgres", `create role "shop owner"; create role app login password 'not to be restored';
 		create role reporting; grant reporting to app
@@ -85,6 +76,25 @@ alter database shop set statement_timeout to '1h'; alter database shop set sessi
 		return 0, err
 	}
 	return run(), nil
+}
+
+func start(ctx context.Context, data string, settings map[string]string) (*postgres.Server, error) {
+	tools, err := postgres.FindTools(0)
+	if err != nil {
+		return nil, err
+	}
+	owner, err := postgres.ServerUser()
+	if err != nil {
+		return nil, err
+	}
+	c := postgres.Cluster{Data: data, Owner: owner, Tools: tools}
+	if err := c.Init(ctx, plainEnv{}, postgres.InitOptions{}); err != nil {
+		return nil, err
+	}
+	if err := c.Configure(settings); err != nil {
+		return nil, err
+	}
+	return postgres.Start(ctx, plainEnv{}, c, postgres.StartOptions{WaitReady: true})
 }
 
 // query executes statements on the source.
@@ -103,8 +113,14 @@ func query(ctx context.Context, database, sql string) error {
 	return nil
 }
 
-// plainEnv is as much of an Env as it takes to make the source.
-type plainEnv struct{ recovery.Env }
+// plainEnv is as much of an Env as it takes to make a server and to restore into
+// it.
+type plainEnv struct {
+	recovery.Env
+	store storage.Store
+}
+
+func (e plainEnv) Store(context.Context, string) (storage.Store, error) { return e.store, nil }
 
 func (plainEnv) Claim(context.Context, recovery.Resource) error { return nil }
 
@@ -112,12 +128,16 @@ func (plainEnv) Meter() recovery.Meter { return noMeter{} }
 
 func (plainEnv) Command(ctx context.Context, c recovery.Cmd) error {
 	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
-	cmd.Dir, cmd.Env = c.Dir, c.Env
+	var stderr bytes.Buffer
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = c.Dir, c.Env, c.Stdout, &stderr
+	if c.Stderr != nil {
+		cmd.Stderr = io.MultiWriter(c.Stderr, &stderr)
+	}
 	if c.User != nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(c.User.UID), Gid: uint32(c.User.GID)}}
 	}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w: %s", c.Path, err, out)
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %s (%w)", filepath.Base(c.Path), bytes.TrimSpace(stderr.Bytes()), err)
 	}
 	return nil
 }

@@ -1,0 +1,29 @@
+package dump
+
+import (
+	"context"
+	"encoding/json"
+
+	"comeback/recovery"
+	"comeback/recovery/postgres"
+)
+
+// RestoreInto restores a backup into a server that runs already: what the step
+// does when it has one. Dir takes the files of an archive.
+func RestoreInto(ctx context.Context, env recovery.Env, server *postgres.Server, dir string, b recovery.Backup, c recovery.Component) (recovery.Outcome, error) {
+	a := args{Component: c.Name, Copy: b.Copy, Backup: b.ID, Objects: b.Objects, Taken: b.Taken, Database: c.Settings.Text("database")}
+	if err := json.Unmarshal(b.Facts, &a.Head); err != nil {
+		return recovery.Outcome{}, err
+	}
+	handle := recovery.Handle{Dir: dir, Scratch: true, Owner: server.Cluster().Owner}
+	return newRestore(scratch{handle: handle, args: a}, env, server, 2).do(ctx)
+}
+
+// Choose finds the major to restore a backup with.
+func Choose(installed []postgres.Tools, b recovery.Backup) (tools postgres.Tools, note string, older bool, err error) {
+	var h head
+	if err := json.Unmarshal(b.Facts, &h); err != nil {
+		return tools, "", false, err
+	}
+	return choose(installed, h)
+}

@@ -1,0 +1,414 @@
+package dump_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+
+	"comeback/enginetest"
+	"comeback/recovery"
+	"comeback/recovery/dump"
+	"comeback/recovery/postgres"
+	"comeback/storage"
+	"comeback/storagetest"
+)
+
+// plainDump is a script around some statements, as pg_dump frames it.
+func plainDump(version string, statements ...string) []byte {
+	return fmt.Appendf(nil, "--\n-- PostgreSQL database dump\n--\n\n\\restrict abc\n\n-- Dumped from database version %s\n-- Dumped by pg_dump version %s\n\n%s\n\n--\n-- PostgreSQL database dump complete\n--\n\n\\unrestrict abc\n\n",
+		version, version, strings.Join(statements, "\n"))
+}
+
+const rows = "CREATE TABLE public.t (id integer, note text);\nCOPY public.t (id, note) FROM stdin;\n1\tone\n2\ttwo\n\\.\n"
+
+// Each bad dump is refused with a sentence and a next step; nothing counts as
+// restored, and nothing is left.
+func TestRestore_BadDumps(t *testing.T) {
+	major := source.Cluster().Tools.Major
+	own := fmt.Sprintf("%d.1", major)
+	whole := dumpOf(t, "shop")
+	zipped := gz(t, whole)
+	large := largeDump()
+	custom := dumpOf(t, "shop", "--format=custom")
+	tar := dumpOf(t, "shop", "--format=tar")
+	marker := t.TempDir() + "/pwned"
+	for name, test := range map[string]struct {
+		key     string
+		content []byte
+		says    []string
+		hint    string
+		exit    recovery.Exit
+	}{
+		"gzip cut off":             {"a.sql.gz", half(zipped), []string{"a.sql.gz is cut off", "end before their end"}, "older dump", recovery.Failed},
+		"gzip with a flipped byte": {"a.sql.gz", flip(zipped, len(zipped)-6), []string{"a.sql.gz is damaged", "checksum"}, "another dump", recovery.Failed},
+		"zstd cut off":             {"a.sql.zst", half(zst(t, large)), []string{"a.sql.zst is cut off"}, "older dump", recovery.Failed},
+		"pg_dump died":             {"a.sql.gz", gz(t, bytes.TrimSuffix(plainDump(own, rows), []byte("--\n-- PostgreSQL database dump complete\n--\n\n\\unrestrict abc\n\n"))), []string{"a.sql.gz is not whole", "dump complete"}, "older dump", recovery.Failed},
+		"pg_dump died in data":     {"a.sql.gz", gz(t, whole[:bytes.Index(whole, []byte("order 17\t"))]), []string{"a.sql.gz is not whole", "cut off in COPY data"}, "older dump", recovery.Failed},
+		"pg_dump died in a body":   {"a.sql.gz", gz(t, whole[:bytes.Index(whole, []byte("a comment; with"))]), []string{"a.sql.gz is not whole", "cut off in the statement"}, "older dump", recovery.Failed},
+		"wrong SQL":                {"a.sql.gz", gz(t, plainDump(own, rows, "CREATE TABLE public.t (id integer);")), []string{"line 16", `CREATE TABLE public.t (id integer)`, `relation "t" already exists`}, "that line", recovery.Failed},
+		"wrong row":                {"a.sql.gz", gz(t, plainDump(own, "CREATE TABLE public.t (id integer);\nCOPY public.t (id) FROM stdin;\n1\none\n\\.\n")), []string{"line 13", "COPY public.t", "invalid input syntax for type integer"}, "that line", recovery.Failed},
+		"shell command":            {"a.sql.gz", gz(t, plainDump(own, `\! touch `+marker, rows)), []string{"refused", "line 10", `\!`}, "remove that line", recovery.Refused},
+		"output to a program":      {"a.sql.gz", gz(t, plainDump(own, `\o |touch `+marker, rows)), []string{"refused", `\o`}, "remove that line", recovery.Refused},
+		"copy from a program":      {"a.sql.gz", gz(t, plainDump(own, `\copy t from program 'touch `+marker+`'`, rows)), []string{"refused", `\copy`}, "remove that line", recovery.Refused},
+		"connect elsewhere":        {"a.sql.gz", gz(t, plainDump(own, `\connect "host=db1 dbname=shop"`, rows)), []string{"refused", `\connect`}, "remove that line", recovery.Refused},
+		"command in a statement":   {"a.sql.gz", gz(t, plainDump(own, rows, `select 'touch `+marker+`' \g |sh`)), []string{"refused", "inside a statement"}, "as pg_dump writes it", recovery.Refused},
+		"COPY PROGRAM":             {"a.sql.gz", gz(t, plainDump(own, rows, `COPY t FROM PROGRAM 'touch `+marker+`';`)), []string{"refused", "runs a program"}, "remove that statement", recovery.Refused},
+		"COPY to a file":           {"a.sql.gz", gz(t, plainDump(own, rows, `COPY t TO '`+marker+`';`)), []string{"refused", "file on the server"}, "remove that statement", recovery.Refused},
+		"subscription":             {"a.sql.gz", gz(t, plainDump(own, rows, `CREATE SUBSCRIPTION s CONNECTION 'host=db1' PUBLICATION p;`)), []string{"refused", "slot"}, "remove that statement", recovery.Refused},
+		"missing extension":        {"a.sql.gz", gz(t, plainDump(own, "CREATE EXTENSION IF NOT EXISTS postgis WITH SCHEMA public;", rows)), []string{`extension "postgis" is not available`}, fmt.Sprintf("postgresql-%d-postgis-3", major), recovery.Failed},
+		"custom cut off":           {"a.dump", custom[:len(custom)-3000], []string{"restore a.dump: ", "end of file"}, "cut off", recovery.Failed},
+		"custom without contents":  {"a.dump", custom[:300], []string{"read the contents of a.dump", "end of file"}, "another dump", recovery.Failed},
+		"tar cut off":              {"a.tar", tar[:len(tar)-20_000], []string{"a.tar"}, "", recovery.Failed},
+		"cluster of several":       {"all.sql", clusterDump("a", "b"), []string{"several databases: a, b"}, "set database", recovery.Usage},
+		"cluster cut off":          {"all.sql.gz", gz(t, bytes.TrimSuffix(clusterDump("c"), []byte("--\n-- PostgreSQL database cluster dump complete\n--\n"))), []string{"cluster dump complete", "is missing"}, "older dump", recovery.Failed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := into(t, empty, recovery.Component{Name: t.Name(), Kind: recovery.Postgres}, test.key, test.content)
+			if err == nil {
+				t.Fatal("it was restored")
+			}
+			for _, want := range test.says {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q does not say %q", err, want)
+				}
+			}
+			hint := recovery.HintOf(err)
+			if !strings.Contains(hint, test.hint) || hint == "" {
+				t.Errorf("for %q the next step is %q, want %q", err, hint, test.hint)
+			}
+			if strings.Contains(err.Error(), "exit status") && !strings.Contains(err.Error(), "error: ") {
+				t.Errorf("it says %q (%s)", err, hint)
+			}
+			if got := recovery.ExitOf(err); got != test.exit {
+				t.Errorf("exit code %d, want %d", got, test.exit)
+			}
+			if _, err := os.Lstat(marker); err == nil {
+				t.Error("the dump has run a program")
+			}
+		})
+	}
+}
+
+// into restores an object into a server that runs already.
+func into(t *testing.T, server *postgres.Server, c recovery.Component, key string, content []byte) (recovery.Outcome, error) {
+	t.Helper()
+	store := directory(t, map[string][]byte{key: content})
+	s := survey(t, c, store)
+	if len(s.Backups) != 1 {
+		t.Fatalf("the survey finds %+v", s)
+	}
+	dir, err := os.MkdirTemp("", "dump-into-") // which the server's user can enter
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.Chmod(dir, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	return dump.RestoreInto(t.Context(), plainEnv{store: store}, server, dir, s.Backups[0], c)
+}
+
+// A whole run with a bad dump ends as failed, counts nothing as restored and
+// leaves nothing behind, which enginetest looks for.
+func TestRestore_BadDumpsInARun(t *testing.T) {
+	zipped := gz(t, largeDump())
+	custom := dumpOf(t, "shop", "--format=custom")
+	for name, test := range map[string]struct {
+		key     string
+		content []byte
+		says    string
+		exit    recovery.Exit
+		result  recovery.Result
+	}{
+		"gzip cut off":   {"a.sql.gz", half(zipped), "a.sql.gz is cut off", recovery.Failed, recovery.ResultFailed},
+		"custom cut off": {"a.dump", custom[:len(custom)-3000], "end of file", recovery.Failed, recovery.ResultFailed},
+		"shell command":  {"a.sql", plainDump("15.1", `\! sh`), "refused", recovery.Refused, recovery.ResultRefused},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			end, restored := run(t, enginetest.Options{}, directory(t, map[string][]byte{test.key: test.content}))
+			says, hint := enginetest.Failure(end)
+			if !strings.Contains(says, test.says) || hint == "" {
+				t.Errorf("it says %q (%s), want %q", says, hint, test.says)
+			}
+			if end.Result != test.result || len(end.Bindings) > 0 || restored != "" {
+				t.Errorf("the run ended as %s with %v", end.Result, end.Bindings)
+			}
+			if st := step(t, end, "restore"); st.ExitCode != test.exit {
+				t.Errorf("exit code %d, want %d", st.ExitCode, test.exit)
+			}
+		})
+	}
+}
+
+// largeDump is more than a survey reads, and hardly shrinks.
+func largeDump() []byte {
+	random := rand.NewChaCha8([32]byte{})
+	var b strings.Builder
+	b.WriteString("CREATE TABLE public.t (id integer, note text);\nCOPY public.t (id, note) FROM stdin;\n")
+	for id := range 40_000 {
+		fmt.Fprintf(&b, "%d\t%x\n", id, random.Uint64())
+	}
+	b.WriteString("\\.\n")
+	return plainDump("15.1", b.String())
+}
+
+// half is content without its end.
+func half(content []byte) []byte { return content[:len(content)/2] }
+
+func flip(b []byte, i int) []byte {
+	b = bytes.Clone(b)
+	b[i] ^= 1
+	return b
+}
+
+// newer is an archive in a format that does not exist yet.
+func newer(archive []byte) []byte {
+	b := bytes.Clone(archive)
+	b[6] = 99
+	return b
+}
+
+// clusterDump is pg_dumpall's frame around some databases.
+func clusterDump(databases ...string) []byte {
+	var b bytes.Buffer
+	b.WriteString("--\n-- PostgreSQL database cluster dump\n--\n\n\\connect postgres\n\nCREATE ROLE app;\nALTER ROLE app WITH LOGIN PASSWORD 'x';\n")
+	for _, name := range databases {
+		fmt.Fprintf(&b, "CREATE DATABASE %s WITH TEMPLATE = template0 ENCODING = 'UTF8';\n\\connect %s\n%s", name, name, plainDump("15.1", rows, "GRANT SELECT ON t TO app;"))
+	}
+	b.WriteString("--\n-- PostgreSQL database cluster dump complete\n--\n")
+	return b.Bytes()
+}
+
+// What cannot hold in scratch is left out and listed, and the rest restores.
+func TestRestore_LeavesOut(t *testing.T) {
+	for name, test := range map[string]struct {
+		dump       []byte
+		database   string
+		remarks    []string
+		exceptions []string
+	}{
+		"the machine's": {
+			dump: plainDump("15.1", "ALTER SYSTEM SET archive_command = 'touch /tmp/x';", "SET default_tablespace = fast;",
+				"CREATE TABLESPACE fast LOCATION '/mnt/fast';", rows, "ALTER TABLE t OWNER TO nobody_knows;", "BEGIN;", "GRANT SELECT ON t TO in_transaction;", "COMMIT;"),
+			remarks: []string{"ALTER SYSTEM SET archive_command", "SET default_tablespace", "CREATE TABLESPACE", "without login: in_transaction, nobody_knows"},
+		},
+		"a newer server's": {
+			dump:    plainDump("99.1", "SET transaction_timeout_of_99 = 0;", rows),
+			remarks: []string{"transaction_timeout_of_99"},
+		},
+		"an unknown locale": {
+			dump:       plainDump("15.1", "CREATE DATABASE klingon WITH TEMPLATE = template0 ENCODING = 'UTF8' LOCALE = 'tlh_QO.UTF-8';", `\connect klingon`, rows),
+			exceptions: []string{"klingon", "tlh_QO", "sort"},
+		},
+		"other databases": {
+			dump: clusterDump("billing", "goods", "wiki"), database: "goods",
+			remarks: []string{"CREATE DATABASE billing", "CREATE DATABASE wiki", "database is goods"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := recovery.Component{Name: t.Name(), Kind: recovery.Postgres}
+			if test.database != "" {
+				c.Settings = recovery.Settings{"database": {test.database}}
+			}
+			o, err := into(t, empty, c, "a.sql", test.dump)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range test.remarks {
+				if !strings.Contains(strings.Join(o.Remarks, "\n"), want) {
+					t.Errorf("the remarks do not tell of %q: %q", want, o.Remarks)
+				}
+			}
+			for _, want := range test.exceptions {
+				if !strings.Contains(strings.Join(o.Exceptions, "\n"), want) {
+					t.Errorf("the exceptions do not tell of %q: %q", want, o.Exceptions)
+				}
+			}
+			if len(test.exceptions) == 0 && len(o.Exceptions) > 0 {
+				t.Errorf("exceptions %q", o.Exceptions)
+			}
+			if got := ask(t, o.Bindings[0].URL, "select string_agg(id || note, ',' order by id) from t"); got != "1one,2two" {
+				t.Errorf("the rows are %q", got)
+			}
+		})
+	}
+}
+
+// The scratch server is of the dumped server's major, or the next newer; an
+// older one is an exception, and an archive that nothing here reads a refusal.
+func TestChoose(t *testing.T) {
+	custom := dumpOf(t, "shop", "--format=custom")
+	of := func(key string, content []byte) recovery.Backup {
+		return survey(t, component, directory(t, map[string][]byte{key: content})).Backups[0]
+	}
+	here := source.Cluster().Tools
+	majors := func(majors ...int) (all []postgres.Tools) {
+		for _, m := range majors {
+			all = append(all, postgres.Tools{Major: m, Dir: here.Dir})
+		}
+		return all
+	}
+	for name, test := range map[string]struct {
+		installed []postgres.Tools
+		backup    recovery.Backup
+		major     int
+		note      string
+		older     bool
+		says      string
+	}{
+		"the same":        {installed: majors(18, 15, 13), backup: of("a.sql", plainDump("15.4", rows)), major: 15},
+		"the next newer":  {installed: majors(18, 17, 13), backup: of("a.sql", plainDump("15.4", rows)), major: 17, note: "with PostgreSQL 17, the dumped server was 15"},
+		"older":           {installed: majors(15, 13), backup: of("a.sql", plainDump("17.2", rows)), major: 15, note: "older than the dumped server, 17", older: true},
+		"not known":       {installed: majors(18, 15), backup: of("a.sql", clusterDump("x")), major: 15},
+		"too new to read": {installed: majors(17, 15), backup: of("a.dump", newer(custom)), says: "in the format 1.99, which pg_restore 17, the newest here, does not read"},
+		"nothing":         {backup: of("a.sql", plainDump("15.4", rows)), says: "no PostgreSQL server is installed here"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tools, note, older, err := dump.Choose(test.installed, test.backup)
+			if test.says != "" {
+				if err == nil || !strings.Contains(err.Error(), test.says) || !strings.Contains(recovery.HintOf(err), "apt-get install postgresql-") {
+					t.Errorf("error %v (%s)", err, recovery.HintOf(err))
+				}
+				return
+			}
+			if err != nil || tools.Major != test.major || older != test.older || !strings.Contains(note, test.note) || test.note == "" && note != "" {
+				t.Errorf("%d, %q, %v, %v", tools.Major, note, older, err)
+			}
+		})
+	}
+}
+
+// A step that failed can be tried again: it begins with a new cluster.
+func TestRestore_Retry(t *testing.T) {
+	store := storagetest.NewFaulty(directory(t, map[string][]byte{"shop.sql.gz": gz(t, dumpOf(t, "shop"))}))
+	failures := 0
+	end, restored := run(t, enginetest.Options{
+		Event: func(e recovery.Event) {
+			p, ok := e.Payload()
+			if started, is := p.(recovery.StepStarted); ok && is && started.Step == "restore" && started.Attempt == 1 {
+				store.Inject(storagetest.Fault{Op: storagetest.OnRead, At: 8000, Err: storagetest.Changed})
+			}
+		},
+		Answer: func(st recovery.StepState) recovery.Choice {
+			if st.Error == "" || !strings.Contains(st.Error, "changed while it was read") || failures > 0 {
+				t.Errorf("%s fails with %q", st.ID, st.Error)
+				return recovery.ChooseStop
+			}
+			failures++
+			store.Heal()
+			return recovery.ChooseRetry
+		},
+	}, store)
+	if end.Result != recovery.ResultPassed || failures != 1 {
+		says, hint := enginetest.Failure(end)
+		t.Fatalf("the run ended as %s after %d failures: %s (%s)", end.Result, failures, says, hint)
+	}
+	if restored != state(t, source.URL("shop")) {
+		t.Error("the restored database differs")
+	}
+}
+
+// A server that dies under the restore is named as the cause, in its own words.
+func TestRestore_ServerDies(t *testing.T) {
+	gate := storagetest.NewGate()
+	store := storagetest.NewFaulty(directory(t, map[string][]byte{"shop.sql": dumpOf(t, "shop")}))
+	var c postgres.Cluster
+	end, _ := run(t, enginetest.Options{Event: func(e recovery.Event) {
+		switch p, _ := e.Payload(); p := p.(type) {
+		case recovery.ClaimMade:
+			if p.Resource.Kind == recovery.Cluster {
+				c.Data = p.Resource.ID
+			}
+		case recovery.StepStarted:
+			if p.Step != "restore" {
+				return
+			}
+			store.Inject(storagetest.Fault{Op: storagetest.OnRead, At: 30_000, Gate: gate})
+			go func() {
+				<-gate.Entered()
+				if server, err := postgres.Attach(c); err != nil {
+					t.Error(err)
+				} else if conn, err := server.Connect(context.Background(), "postgres"); err != nil {
+					t.Error(err)
+				} else {
+					// A backend that crashes takes the server with it.
+					_, err := conn.Exec(context.Background(), "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'database'")
+					if err != nil {
+						t.Error(err)
+					}
+					conn.Close(context.Background())
+					if err := server.Stop(context.Background()); err != nil {
+						t.Error(err)
+					}
+				}
+				gate.Open()
+			}()
+		}
+	}}, store)
+	says, hint := enginetest.Failure(end)
+	if end.Result != recovery.ResultFailed || says == "" || hint == "" || len(end.Bindings) > 0 {
+		t.Errorf("the run ended as %s: %q (%s)", end.Result, says, hint)
+	}
+}
+
+// A run that is stopped in the middle of the data leaves nothing; enginetest
+// looks.
+func TestRestore_Stopped(t *testing.T) {
+	for name, key := range map[string]string{"script": "shop.sql", "archive": "shop.dump"} {
+		t.Run(name, func(t *testing.T) {
+			format := "--format=plain"
+			if key == "shop.dump" {
+				format = "--format=custom"
+			}
+			gate := storagetest.NewGate()
+			store := storagetest.NewFaulty(directory(t, map[string][]byte{key: dumpOf(t, "shop", format)}))
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			go func() {
+				<-gate.Entered()
+				stop()
+			}()
+			end, _ := run(t, enginetest.Options{Context: ctx, Event: func(e recovery.Event) {
+				if p, _ := e.Payload(); p == (recovery.StepStarted{Step: "restore", Attempt: 1}) {
+					store.Inject(storagetest.Fault{Op: storagetest.OnRead, At: 4000, Gate: gate})
+				}
+			}}, store)
+			if end.Result != recovery.ResultInterrupted {
+				says, _ := enginetest.Failure(end)
+				t.Errorf("the run ended as %s: %s", end.Result, says)
+			}
+		})
+	}
+}
+
+// An object that is replaced between survey and restore is not restored.
+func TestRestore_ChangedSinceTheSurvey(t *testing.T) {
+	dir := t.TempDir()
+	path := dir + "/a.sql"
+	if err := os.WriteFile(path, plainDump("15.1", rows), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	store, err := storage.OpenDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end, _ := run(t, enginetest.Options{Event: func(e recovery.Event) {
+		if p, _ := e.Payload(); p == (recovery.StepStarted{Step: "restore", Attempt: 1}) {
+			if err := os.WriteFile(path, plainDump("15.1", rows, "select 1;"), 0o600); err != nil {
+				t.Error(err)
+			}
+		}
+	}}, store)
+	if says, _ := enginetest.Failure(end); end.Result != recovery.ResultFailed || !strings.Contains(says, "changed while it was read") {
+		t.Errorf("the run ended as %s: %s", end.Result, says)
+	}
+}
