@@ -89,7 +89,7 @@ func (s *runbookScreen) access(w int) []line {
 			lines = append(lines, l)
 			lines = append(lines, paragraph("", 4, plain, a.Cause, w, 3)...)
 		} else {
-			for i, part := range paragraph("", indent, plain, text, w, 2) {
+			for i, part := range paragraph("", indent, plain, text, w, 3) {
 				if i == 0 {
 					part = append(l, part[1:]...)
 				}

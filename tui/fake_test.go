@@ -316,6 +316,7 @@ func shopRows() []Access {
 			}},
 			{Component: "database", Copy: "nearby", Engine: "dump", At: ten, Backups: []recovery.Backup{
 				dump("nearby", "db/2026-11-23.sql.gz", "", 310_000_000, recovery.Span{From: at(23, 0, 30, 0), To: at(23, 0, 30, 0)}),
+				dump("nearby", "db/before-the-move.sql.gz", "", 298_000_000, recovery.Span{From: at(21, 22, 0, 0), To: at(22, 0, 30, 0)}),
 				dump("nearby", "db/2026-11-22.sql.gz", "the stream ends early, pg_dump did not finish", 12_000_000, recovery.Span{To: at(22, 0, 31, 0)}),
 			}, Findings: []recovery.Finding{{Object: "db/2026-11-22.sql.gz", Says: "ends early", Do: "look at the job of that night"}}},
 		}},

@@ -58,8 +58,13 @@ var scenes = []scene{
 	{name: "moment", start: Start{Runbook: shopMD}, play: toMoment},
 	{name: "moment-broken", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) {
 		toMoment(d, f)
-		d.press("end", "enter")
+		d.press("end", "up", "enter")
 		d.sees("cannot be restored")
+	}},
+	{name: "moment-unsure", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) {
+		toMoment(d, f)
+		d.press("end")
+		d.sees("not known, between")
 	}},
 	{name: "moment-typing", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) {
 		toMoment(d, f)

@@ -73,7 +73,7 @@ func TestJourney_TheCursorStaysOnItsMomentWhileTheListGrows(t *testing.T) {
 	desk := shopDesk()
 	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
 	toMoment(d, desk)
-	d.press("end", "up") // the base backup
+	d.press("down", "down", "down") // the base backup
 	moment := d.m.top().screen.(*momentScreen)
 	at := moment.at
 	newer := desk.rows[0].Surveys[1].Backups[0]

@@ -153,7 +153,8 @@ func sameDay(a, b time.Time) bool {
 	return ay == by && am == bm && ad == bd
 }
 
-// taken writes the moment of a backup's content.
+// taken writes the moment of a backup's content. One that lies somewhere in a
+// span begins with a question mark, so that it does not read like a window.
 func taken(s recovery.Span, now time.Time) string {
 	switch {
 	case s.Known():
@@ -165,7 +166,8 @@ func taken(s recovery.Span, now time.Time) string {
 	case s.To.IsZero():
 		return stamp(s.From, now) + " or later"
 	}
-	return between(s.From, s.To, now)
+	const short = "_2 Jan 15:04"
+	return "? " + s.From.In(now.Location()).Format(short) + " .. " + s.To.In(now.Location()).Format(short)
 }
 
 // about says more of the row that the cursor stands on.
@@ -197,6 +199,9 @@ func (s *momentScreen) about(o offer, w int) []line {
 	lines = append(lines, as(strong, pad("BACKUP", indent)).say(cutLeft(clean(b.ID), w-indent)))
 	if b.Problem != "" {
 		lines = append(lines, paragraph("BROKEN", indent, bad, b.Problem, w, 3)...)
+	}
+	if t := b.Taken; !t.Known() && !t.From.IsZero() && !t.To.IsZero() {
+		add("TAKEN", fmt.Sprintf("at a moment that is not known, between %s and %s", exact(t.From, zone), exact(t.To, zone)))
 	}
 	text := fmt.Sprintf("%s, %s in %s, engine %s", b.Form, recovery.FormatBytes(b.Size()), count(len(b.Objects), "object", "objects"), b.Engine)
 	add("WHAT", text)
