@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"comeback/enginetest"
@@ -317,47 +318,63 @@ func TestRestore_Retry(t *testing.T) {
 	}
 }
 
-// A server that dies under the restore is named as the cause, in its own words.
+// A server that dies under the restore is the cause that is told, in its own
+// words.
 func TestRestore_ServerDies(t *testing.T) {
-	gate := storagetest.NewGate()
-	store := storagetest.NewFaulty(directory(t, map[string][]byte{"shop.sql": dumpOf(t, "shop")}))
-	var c postgres.Cluster
-	end, _ := run(t, enginetest.Options{Event: func(e recovery.Event) {
-		switch p, _ := e.Payload(); p := p.(type) {
-		case recovery.ClaimMade:
-			if p.Resource.Kind == recovery.Cluster {
-				c.Data = p.Resource.ID
+	for name, key := range map[string]string{"script": "large.sql", "archive": "shop.dump"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			content := largeDump()
+			if key == "shop.dump" {
+				content = dumpOf(t, "shop", "--format=custom")
 			}
-		case recovery.StepStarted:
-			if p.Step != "restore" {
-				return
-			}
-			store.Inject(storagetest.Fault{Op: storagetest.OnRead, At: 30_000, Gate: gate})
-			go func() {
-				<-gate.Entered()
-				if server, err := postgres.Attach(c); err != nil {
-					t.Error(err)
-				} else if conn, err := server.Connect(context.Background(), "postgres"); err != nil {
-					t.Error(err)
-				} else {
-					// A backend that crashes takes the server with it.
-					_, err := conn.Exec(context.Background(), "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'database'")
-					if err != nil {
-						t.Error(err)
+			store := storagetest.NewFaulty(directory(t, map[string][]byte{key: content}))
+			gate := storagetest.NewGate()
+			var c postgres.Cluster
+			end, _ := run(t, enginetest.Options{Event: func(e recovery.Event) {
+				switch p, _ := e.Payload(); p := p.(type) {
+				case recovery.ClaimMade:
+					if p.Resource.Kind == recovery.Cluster {
+						c.Data = p.Resource.ID
 					}
-					conn.Close(context.Background())
-					if err := server.Stop(context.Background()); err != nil {
-						t.Error(err)
+				case recovery.StepStarted:
+					if p.Step != "restore" {
+						return
 					}
+					store.Inject(storagetest.Fault{Op: storagetest.OnRead, At: 10_000, Gate: gate})
+					go func() {
+						defer gate.Open()
+						<-gate.Entered()
+						crash(t, c)
+					}()
 				}
-				gate.Open()
-			}()
-		}
-	}}, store)
-	says, hint := enginetest.Failure(end)
-	if end.Result != recovery.ResultFailed || says == "" || hint == "" || len(end.Bindings) > 0 {
-		t.Errorf("the run ended as %s: %q (%s)", end.Result, says, hint)
+			}}, store)
+			says, hint := enginetest.Failure(end)
+			if end.Result != recovery.ResultFailed || !strings.Contains(says, "was terminated by signal 9") || hint == "" || len(end.Bindings) > 0 {
+				t.Errorf("the run ended as %s: %q (%s)", end.Result, says, hint)
+			}
+		})
 	}
+}
+
+// crash kills a process of a server, which ends the server.
+func crash(t *testing.T, c postgres.Cluster) {
+	server, err := postgres.Attach(c)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	conn, err := server.Connect(context.Background(), "postgres")
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	pid := conn.PgConn().PID()
+	if err := syscall.Kill(int(pid), syscall.SIGKILL); err != nil {
+		t.Error(err)
+	}
+	<-server.Exited()
+	conn.Close(context.Background())
 }
 
 // A run that is stopped in the middle of the data leaves nothing; enginetest
@@ -408,7 +425,8 @@ func TestRestore_ChangedSinceTheSurvey(t *testing.T) {
 			}
 		}
 	}}, store)
-	if says, _ := enginetest.Failure(end); end.Result != recovery.ResultFailed || !strings.Contains(says, "changed while it was read") {
-		t.Errorf("the run ended as %s: %s", end.Result, says)
+	says, hint := enginetest.Failure(end)
+	if end.Result != recovery.ResultFailed || !strings.Contains(says, "changed while it was read") || !strings.Contains(hint, "new run") {
+		t.Errorf("the run ended as %s: %s (%s)", end.Result, says, hint)
 	}
 }

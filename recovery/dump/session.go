@@ -97,7 +97,7 @@ func (s *session) run(ctx context.Context, sql string, data io.Reader) error {
 		tag, err := s.conn.CopyFrom(ctx, held, sql)
 		held.end()
 		s.rows += tag.RowsAffected()
-		return err
+		return lost(ctx, err)
 	}
 	results := s.conn.Exec(ctx, sql)
 	for results.NextResult() {
@@ -108,7 +108,19 @@ func (s *session) run(ctx context.Context, sql string, data io.Reader) error {
 			break // Close tells it again
 		}
 	}
-	return results.Close()
+	return lost(ctx, results.Close())
+}
+
+// errLost: the server ended the session.
+var errLost = errors.New("the scratch server broke off")
+
+// lost marks a failure that is no answer of the server's.
+func lost(ctx context.Context, err error) error {
+	pg, answer := errors.AsType[*pgconn.PgError](err)
+	if err == nil || ctx.Err() != nil || answer && !strings.HasPrefix(pg.Code, "57P") { // 57P: it is shutting down
+		return err
+	}
+	return fmt.Errorf("%w: %w", errLost, err)
 }
 
 // heldReader ends with end, after which nothing is read any more: pgconn reads
@@ -233,7 +245,7 @@ var copyLine = regexp.MustCompile(`^COPY .*, line (\d+)`)
 // details, which may hold people's data, are left to the step's log.
 func (s *session) failed(p script.Part, err error) error {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
-	if !ok {
+	if !ok || errors.Is(err, errLost) {
 		return fmt.Errorf("restore %s: line %d: %w", s.args.Backup, p.Line, err)
 	}
 	line := p.Line

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"strings"
 
 	"comeback/recovery"
 	"comeback/recovery/postgres"
@@ -112,18 +111,4 @@ func userOf(h recovery.Handle) *recovery.User {
 		return nil
 	}
 	return &h.Owner
-}
-
-// serverError prefers the server's own words where it has died.
-func serverError(server *postgres.Server, err error) error {
-	if ended := server.Err(); ended != nil {
-		return ended
-	}
-	if full := server.DiskFull(); full != "" && !strings.Contains(err.Error(), full) {
-		return recovery.Errorf(server.Cluster().Tools.HintFor(full), "%w: %s", err, full)
-	}
-	if hint := server.Cluster().Tools.HintFor(err.Error()); hint != "" && recovery.HintOf(err) == "" {
-		return recovery.Errorf(hint, "%w", err)
-	}
-	return err
 }
