@@ -27,13 +27,11 @@ type live struct {
 	dir     string
 	cluster postgres.Cluster
 	server  *postgres.Server
-	// first and second are the archives before and after the fork.
 	archive string
 	marks   []mark
 	// spaces is the tablespace's directory on the source's host.
 	spaces string
-	// dropped is the transaction that dropped a database, overtaken one that
-	// committed between two others of interest.
+	// special are transactions by what they did.
 	special map[string]recovery.XID
 	aborted recovery.XID
 	sub     recovery.XID // a subtransaction of the mark "subtransactions"
@@ -263,7 +261,6 @@ func (m *maker) history() {
 	m.exec("create database shop")
 	m.backup("early", "-Ft")
 	m.exec("create tablespace fast location '" + m.spaces + "'")
-	m.exec("create database coupons")
 	m.use("shop")
 	m.exec("create table orders (id int primary key, note text)")
 	m.exec("create table bulk (id int, filler text) tablespace fast")
@@ -318,8 +315,9 @@ func (m *maker) history() {
 	m.switchSegment()
 	m.order(17)
 	m.special["drop table"] = m.commit("drop table", "drop table carts", "delete from orders where id < 5")
+	m.alone("create database", "create database coupons strategy file_copy")
 	m.order(18)
-	m.dropDatabase()
+	m.alone("drop database", "drop database coupons")
 	m.order(19)
 	m.switchSegment()
 	m.order(20)
@@ -346,13 +344,14 @@ func (m *maker) prepared(id int) {
 	m.note(k)
 }
 
-func (m *maker) dropDatabase() {
-	k := mark{name: "drop database"}
+// alone is a statement that cannot be part of a transaction.
+func (m *maker) alone(name, sql string) {
+	k := mark{name: name}
 	k.before, _ = recovery.ParseLSN(m.text("select pg_current_wal_insert_lsn()::text"))
 	fmt.Sscan(m.text("select pg_snapshot_xmax(pg_current_snapshot())::text"), &k.xid)
-	m.exec("drop database coupons")
+	m.exec(sql)
 	m.note(k)
-	m.special["drop database"] = k.xid
+	m.special[name] = k.xid
 }
 
 func (m *maker) switchSegment() { m.exec("select pg_switch_wal()") }

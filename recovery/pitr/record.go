@@ -2,6 +2,7 @@ package pitr
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -124,6 +125,9 @@ func (r *record) transaction(desc string) error {
 	var err error
 	if r.Time, err = time.Parse("2006-01-02 15:04:05.999999 UTC", strings.TrimSpace(parts[0])); err != nil {
 		return fmt.Errorf("its time is not one in UTC: %w", err)
+	}
+	if r.XID == 0 || r.Time.IsZero() {
+		return errors.New("it ends no transaction, or at no time")
 	}
 	for _, part := range parts[1:] {
 		list, ok := strings.CutPrefix(part, "subxacts:")

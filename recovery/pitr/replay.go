@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"comeback/recovery"
 	"comeback/recovery/postgres"
@@ -216,7 +217,7 @@ func (r *replay) untilStopped(ctx context.Context, feed *feeder) error {
 		show(max(r.says.progress(), feed.position()))
 		at, err := r.look(ctx)
 		if err != nil {
-			return err
+			return r.explain(ctx, feed, err)
 		}
 		show(at.replayed)
 		if !at.time.IsZero() {
@@ -243,6 +244,29 @@ func (r *replay) goal() time.Time {
 		return r.args.Kept.Time
 	}
 	return r.args.Lost.Time
+}
+
+// lastBreath is how long a server that broke off a session may take to be gone.
+const lastBreath = 5 * time.Second
+
+// explain gives the reason behind a session that could not be had or was broken
+// off: often the server is about to end, and says why.
+func (r *replay) explain(ctx context.Context, feed *feeder, err error) error {
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && !strings.HasPrefix(refused.Code, operatorIntervention) || ctx.Err() != nil {
+		return err
+	}
+	timer := time.NewTimer(lastBreath)
+	defer timer.Stop()
+	select {
+	case <-feed.failed:
+		return feed.failure()
+	case <-r.server.Exited():
+		return r.ended(feed)
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return err
 }
 
 // ended says why the server ended before it came to its target.
@@ -275,7 +299,7 @@ func (r *replay) ended(feed *feeder) error {
 func (r *replay) open(ctx context.Context, feed *feeder) error {
 	at, err := r.look(ctx)
 	if err != nil {
-		return err
+		return r.explain(ctx, feed, err)
 	}
 	if err := r.proveStopped(at); err != nil {
 		return err
@@ -307,7 +331,7 @@ func (r *replay) open(ctx context.Context, feed *feeder) error {
 		case <-tick.C:
 		}
 		if at, err = r.look(ctx); err != nil {
-			return err
+			return r.explain(ctx, feed, err)
 		}
 	}
 	return r.proveOpened(ctx)

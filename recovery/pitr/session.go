@@ -80,6 +80,7 @@ func (r *replay) look(ctx context.Context) (standing, error) {
 
 // SQLSTATEs that are told apart.
 const (
+	operatorIntervention = "57" // a class
 	cannotConnectNow     = "57P03"
 	invalidAuthorization = "28000"
 	noSuchDatabase       = "3D000"

@@ -64,6 +64,7 @@ func (v *surveyor) base(ctx context.Context, b Base) error {
 		return err
 	}
 	f := facts{Layout: v.repo.Layout(), Base: b, Line: b.lineage(x), Timeline: v.timeline}
+	f.Layout.Places = nil // the places of this backup's own archive, if it has one
 	var chains []chain
 	if b.Problem == "" {
 		branches := []branch{newBranch(b.Timeline, nil)}

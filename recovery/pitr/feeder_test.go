@@ -1,0 +1,268 @@
+package pitr
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"comeback/recovery"
+	"comeback/storage"
+	"comeback/storagetest"
+)
+
+// feeding is a feeder without a server, for the point latest of a copy.
+func feeding(t *testing.T, c *copyOf, wrap func(storage.Store) storage.Store) *feeder {
+	t.Helper()
+	s := survey(t, c.store, database)
+	return feedingTo(t, c.store, mustResolve(t, c.store, s, "latest"), wrap)
+}
+
+func feedingTo(t *testing.T, store storage.Store, p recovery.Point, wrap func(storage.Store) storage.Store) *feeder {
+	t.Helper()
+	e := impatient(t).(*engine)
+	steps, err := e.Plan(database, p, recovery.Target{ID: "scratch/database"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var args replayArgs
+	if err := steps[1].Decode(&args); err != nil {
+		t.Fatal(err)
+	}
+	if wrap != nil {
+		store = wrap(store)
+	}
+	repo, err := openRepository(args.Facts.Layout, store, e.Read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "data", "pg_wal"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	f, err := newFeeder(t.Context(), repo, args, filepath.Join(dir, "data"), filepath.Join(dir, "feed"), recovery.User{UID: -1, GID: -1}, func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := f.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return f
+}
+
+const restoring = "pg_wal/RECOVERYXLOG"
+
+// What the archive holds arrives byte by byte, in order or not, and again.
+func TestFeeder_Fetch(t *testing.T) {
+	l := source.get(t)
+	for _, pack := range [][]string{nil, {".gz", "gzip", "-1c"}, {".zst", "zstd", "-1c"}} {
+		c := l.copy(t, "zstd")
+		names := c.segments(t)
+		if pack != nil {
+			c.pack(t, pack[0], pack[1:]...)
+		}
+		f := feeding(t, c, nil)
+		last := names[len(names)-1]
+		for _, name := range []string{prior(prior(last)), prior(last), last, prior(last), last} {
+			if code := f.fetch(name, restoring); code != fetched {
+				t.Fatalf("%s: exit code %d: %v", name, code, f.failure())
+			}
+			got, err := os.ReadFile(filepath.Join(f.data, restoring))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := os.ReadFile(filepath.Join(l.archive, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got, want) {
+				t.Errorf("%s is not what was archived", name)
+			}
+		}
+	}
+}
+
+// The three answers: absent is only what is proven to be absent and not needed.
+func TestFeeder_Absence(t *testing.T) {
+	l := source.get(t)
+	c := l.copy(t, "zstd")
+	names := c.segments(t)
+	last := names[len(names)-1]
+	f := feeding(t, c, nil)
+	after, _ := ParseFileName(last)
+	next := SegmentName(1, after.Seg(1<<20)+1, 1<<20)
+	for _, name := range []string{next, "00000002.history", "00000002" + last[8:]} {
+		if code := f.fetch(name, restoring); code != notThere || f.failure() != nil {
+			t.Errorf("%s: exit code %d (%v), want %d", name, code, f.failure(), notThere)
+		}
+	}
+	if err := os.WriteFile(c.path("wal/00000003.history"), []byte("1\t0/1\tx\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code := f.fetch("00000003.history", "pg_wal/RECOVERYHISTORY"); code != fetched {
+		t.Errorf("a history that came since: exit code %d: %v", code, f.failure())
+	}
+	// A bad segment that the point does not need keeps nobody.
+	if err := os.WriteFile(c.path("wal/"+next), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code := feeding(t, c, nil).fetch(next, restoring); code != notThere {
+		t.Errorf("an empty segment behind the point: exit code %d", code)
+	}
+}
+
+func TestFeeder_Failures(t *testing.T) {
+	l := source.get(t)
+	names := l.copy(t).segments(t)
+	name := names[len(names)-2]
+	for _, test := range []badSegment{
+		{"missing", func(t *testing.T, c *copyOf, name string) { c.remove(t, "wal/"+name) }, []string{name, "missing"}},
+		{"empty", func(t *testing.T, c *copyOf, name string) {
+			c.replace(t, "wal/"+name, func([]byte) []byte { return nil })
+		}, []string{name, "is empty"}},
+		{"cut", func(t *testing.T, c *copyOf, name string) {
+			c.replace(t, "wal/"+name, func(b []byte) []byte { return b[:len(b)/2] })
+		}, []string{name, "wrong size"}},
+		{"other cluster", func(t *testing.T, c *copyOf, name string) {
+			c.replace(t, "wal/"+name, func(b []byte) []byte { b[24]++; return b })
+		}, []string{name, "belongs to another cluster"}},
+		{"not WAL", func(t *testing.T, c *copyOf, name string) {
+			c.replace(t, "wal/"+name, func(b []byte) []byte { clear(b); return b })
+		}, []string{name, "is not WAL"}},
+		{"content of another segment", func(t *testing.T, c *copyOf, name string) {
+			b, err := os.ReadFile(c.path("wal/" + prior(name)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.replace(t, "wal/"+name, func([]byte) []byte { return b })
+		}, []string{name, "not what its name says"}},
+		{"cut gzip", func(t *testing.T, c *copyOf, name string) {
+			c.pack(t, ".gz", "gzip", "-1c")
+			c.replace(t, "wal/"+name+".gz", func(b []byte) []byte { return b[:len(b)/2] })
+		}, []string{name + ".gz", "ends too early"}},
+		{"flipped bit in zstd", func(t *testing.T, c *copyOf, name string) {
+			c.pack(t, ".zst", "zstd", "-1c")
+			c.replace(t, "wal/"+name+".zst", func(b []byte) []byte { b[len(b)/2]++; return b })
+		}, []string{name + ".zst", "is damaged"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := l.copy(t, "zstd")
+			p := mustResolve(t, c.store, survey(t, c.store, database), "latest")
+			test.damage(t, c, name)
+			f := feedingTo(t, c.store, p, nil)
+			checkFailure(t, f, f.fetch(name, restoring), test.says)
+		})
+	}
+	for _, test := range []struct {
+		name  string
+		fault storagetest.Fault
+		asks  string
+		says  string
+	}{
+		{"unavailable", storagetest.Fault{Op: storagetest.OnOpen, Err: storagetest.Unavailable}, name, "reduce your request rate"},
+		{"dropped", storagetest.Fault{Op: storagetest.OnRead, At: 5000, Err: storagetest.Dropped}, name, "connection reset by peer"},
+		{"denied", storagetest.Fault{Op: storagetest.OnOpen, Err: storagetest.Denied}, name, "Access Denied"},
+		{"expired", storagetest.Fault{Op: storagetest.OnOpen, Err: storagetest.Expired}, name, "expired"},
+		{"changed", storagetest.Fault{Op: storagetest.OnRead, At: 5000, Err: storagetest.Changed}, name, "changed while it was read"},
+		{"flipped first byte", storagetest.Fault{Op: storagetest.OnRead, At: 0, Flip: true}, name, "damaged"},
+		{"a history cannot be listed", storagetest.Fault{Op: storagetest.OnList, Err: storagetest.Unavailable}, "00000009.history", "reduce your request rate"},
+		{"absence cannot be proven", storagetest.Fault{Op: storagetest.OnStat, Err: storagetest.Denied}, "00000009.history", "Access Denied"},
+	} {
+		t.Run("store "+test.name, func(t *testing.T) {
+			var store *storagetest.Faulty
+			f := feeding(t, l.copy(t, "zstd"), func(s storage.Store) storage.Store {
+				store = storagetest.NewFaulty(s)
+				return store
+			})
+			store.Inject(test.fault)
+			checkFailure(t, f, f.fetch(test.asks, restoring), []string{test.says})
+		})
+	}
+	t.Run("path outside of pg_wal", func(t *testing.T) {
+		for _, path := range []string{"base/1/2", "pg_wal/../PG_VERSION", "/etc/passwd", "pg_wal/archive_status/x"} {
+			f := feeding(t, l.copy(t, "zstd"), nil)
+			if code := f.fetch(name, path); code != fetchFailed {
+				t.Errorf("%s: exit code %d", path, code)
+			}
+		}
+	})
+}
+
+func checkFailure(t *testing.T, f *feeder, code int, says []string) {
+	t.Helper()
+	err := f.failure()
+	if code != fetchFailed || err == nil {
+		t.Fatalf("exit code %d (%v), want %d", code, err, fetchFailed)
+	}
+	for _, part := range says {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("the failure is %q, want %q in it", err, part)
+		}
+	}
+	if recovery.HintOf(err) == "" {
+		t.Errorf("the failure %q has no hint", err)
+	}
+	select {
+	case <-f.failed:
+	default:
+		t.Error("nobody is told of the failure")
+	}
+}
+
+// The client passes on what the step says, and takes anything else for a
+// failure.
+func TestFetchClient(t *testing.T) {
+	dir, err := os.MkdirTemp("/tmp", "cbs-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	socket := filepath.Join(dir, "s")
+	if code := FetchClient(t.Context(), socket, "name", "path"); code != fetchFailed {
+		t.Errorf("without a step: exit code %d", code)
+	}
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for says, want := range map[string]int{
+		`{"exit":0}` + "\n": fetched, `{"exit":1}` + "\n": notThere, `{"exit":200}` + "\n": fetchFailed,
+		`{"exit":2}` + "\n": fetchFailed, "{}\n": fetchFailed, "": fetchFailed, "0\n": fetchFailed, `{"exit":0}`: fetchFailed,
+	} {
+		asked := make(chan request, 1)
+		go func() {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			var r request
+			if json.NewDecoder(conn).Decode(&r) == nil {
+				asked <- r
+			}
+			conn.Write([]byte(says))
+		}()
+		if code := FetchClient(t.Context(), socket, "name", "path"); code != want {
+			t.Errorf("the step says %q: exit code %d, want %d", says, code, want)
+		}
+		if r := <-asked; r.Name != "name" || r.Path != "path" {
+			t.Errorf("the client asked for %+v", r)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if code := FetchClient(ctx, socket, "name", "path"); code != fetchFailed {
+		t.Errorf("when nobody waits any more: exit code %d", code)
+	}
+}

@@ -1,0 +1,286 @@
+package pitr
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+)
+
+func TestParseFileName(t *testing.T) {
+	for name, want := range map[string]struct {
+		kind    FileKind
+		packing Packing
+		name    string
+	}{
+		"00000004000000030000007A":                  {Segment, Plain, "00000004000000030000007A"},
+		"00000004000000030000007A.gz":               {Segment, Gzip, "00000004000000030000007A"},
+		"00000004000000030000007A.zst":              {Segment, Zstd, "00000004000000030000007A"},
+		"00000004000000030000007A.lz4":              {Segment, "lz4", "00000004000000030000007A"},
+		"00000004000000030000007A.partial":          {Partial, Plain, "00000004000000030000007A.partial"},
+		"00000004000000030000007A.gz.partial":       {Partial, Gzip, "00000004000000030000007A.partial"},
+		"00000004000000030000007A.partial.gz":       {Partial, Gzip, "00000004000000030000007A.partial"},
+		"00000004.history":                          {History, Plain, "00000004.history"},
+		"00000004.history.gz":                       {History, Gzip, "00000004.history"},
+		"00000004000000030000007A.00000028.backup":  {Label, Plain, "00000004000000030000007A.00000028.backup"},
+		"00000004000000030000007a":                  {},
+		"00000000000000030000007A":                  {},
+		"00000004000000030000007A.new":              {},
+		"00000004000000030000007":                   {},
+		"00000004000000030000007A.00000028.backup2": {},
+		"backup_label":                              {}, "": {}, ".gz": {}, "00000004.historyx": {},
+	} {
+		f, ok := ParseFileName(name)
+		if ok != (want.kind != "") || ok && (f.Kind != want.kind || f.Packing != want.packing || f.Name() != want.name) {
+			t.Errorf("%q: %+v, %v", name, f, ok)
+		}
+	}
+	for size, want := range map[int64]string{1 << 20: "000000040000000300000FFF", 16 << 20: "0000000400000003000000FF", 1 << 30: "000000040000000300000003"} {
+		seg := segmentOf(0x3FFFFFFFF, size)
+		f, ok := ParseFileName(SegmentName(4, seg, size))
+		if got := f.Name(); got != want || !ok || f.Seg(size) != seg {
+			t.Errorf("the segment of 3/FFFFFFFF with %d bytes is %s, want %s", size, got, want)
+		}
+	}
+}
+
+// A label's times are known where the zone's name leaves no doubt, or where the
+// file's own time tells the offset.
+func TestLabel_StopTime(t *testing.T) {
+	at := func(text string) time.Time {
+		m, err := time.Parse(time.DateTime, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	for _, test := range []struct{ name, start, stop, written, want string }{
+		{"UTC", "2026-07-01 02:00:00 UTC", "2026-07-01 02:20:00 UTC", "", "2026-07-01 02:20:00"},
+		{"a number", "2026-07-01 02:00:00 +0530", "2026-07-01 02:20:00 +0530", "", "2026-06-30 20:50:00"},
+		{"a short number", "2026-07-01 02:00:00 -03", "2026-07-01 02:20:00 -03", "", "2026-07-01 05:20:00"},
+		{"summer time", "2026-07-01 02:00:00 CEST", "2026-07-01 02:20:00 CEST", "2026-07-01 00:00:04", "2026-07-01 00:20:00"},
+		{"another day", "2026-07-01 02:00:00 IST", "2026-07-01 02:20:00 IST", "2026-06-30 20:30:00", "2026-06-30 20:50:00"},
+		{"a letter that may be anywhere", "2026-07-01 02:00:00 IST", "2026-07-01 02:20:00 IST", "", ""},
+		{"the zone changed meanwhile", "2026-10-25 02:50:00 CEST", "2026-10-25 02:20:00 CET", "2026-10-25 00:50:00", ""},
+		{"a file that was copied later", "2026-07-01 02:00:00 CEST", "2026-07-01 02:20:00 CEST", "2026-07-01 00:08:00", ""},
+		{"nothing", "", "", "", ""},
+	} {
+		var written time.Time
+		if test.written != "" {
+			written = at(test.written)
+		}
+		got, ok := label{StartTime: test.start, StopTime: test.stop}.stopTime(written)
+		if ok != (test.want != "") || ok && !got.Equal(at(test.want)) {
+			t.Errorf("%s: %v, %v, want %q", test.name, got, ok, test.want)
+		}
+	}
+}
+
+func TestBranch(t *testing.T) {
+	const size = 16 << 20
+	forks, err := parseHistory("1\t0/5000060\tno recovery target specified\n\n2\t0/9000000\tbefore 2026-11-23 02:41:07+00\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBranch(4, forks)
+	for seg, want := range map[uint64]uint32{4: 1, 5: 2, 8: 2, 9: 4, 100: 4} {
+		if got := b.on(seg, size); got != want {
+			t.Errorf("segment %d is on timeline %d, want %d", seg, got, want)
+		}
+	}
+	for l, want := range map[recovery.LSN]uint32{0x5000000: 1, 0x500005F: 1, 0x5000060: 2, 0x8FFFFFF: 2, 0x9000000: 4} {
+		if got := b.at(l); got != want {
+			t.Errorf("%s was written on timeline %d, want %d", l, got, want)
+		}
+	}
+	if !b.holds(1, 0x5000060) || b.holds(1, 0x5000061) || b.holds(3, 1) || !b.holds(4, 1<<40) {
+		t.Error("the history holds what is not its own, or not what is")
+	}
+	if got := b.upTo(2); got.timeline() != 2 || got[1].To != 0 || b[1].To == 0 {
+		t.Errorf("the history of timeline 2 is %+v", got)
+	}
+	for _, other := range []struct {
+		b    branch
+		want recovery.LSN
+	}{
+		{newBranch(2, forks[:1]), 0x9000000}, {newBranch(1, nil), 0x5000060},
+		{newBranch(3, []fork{{Parent: 1, At: 0x4000000}}), 0x4000000}, {newBranch(5, forks), 0x9000000},
+	} {
+		if x, y := parting(b, other.b), parting(other.b, b); x != other.want || y != other.want {
+			t.Errorf("timelines 4 and %d part at %s and %s, want %s", other.b.timeline(), x, y, other.want)
+		}
+	}
+	for _, text := range []string{"one\t0/1\tx", "1\n", "1\tx\ty", "2\t0/1\tx\n1\t0/2\ty", "0\t0/1\tx"} {
+		if got, err := parseHistory(text); err == nil {
+			t.Errorf("%q is read as %+v", text, got)
+		}
+	}
+}
+
+func TestRecordEnd(t *testing.T) {
+	const size, page = 1 << 20, 8192
+	for _, test := range []struct {
+		start recovery.LSN
+		total uint32
+		want  recovery.LSN
+	}{
+		{0x100028, 34, 0x100050},              // aligned to eight bytes
+		{0x101FD8, 40, 0x102000},              // up to the end of its page
+		{0x101FD8, 41, 0x102020},              // one byte more: behind the next header
+		{0x1FFFD8, 41, 0x200030},              // behind the long header of a segment
+		{0x101FF8, 8 + 8168 + 16, 0x104028},   // over a whole page
+		{0x1FFFF8, 8 + 8152 + 8168, 0x204000}, // over the first pages of a segment
+	} {
+		if got := recordEnd(test.start, test.total, size, page); got != test.want {
+			t.Errorf("%d bytes from %s end at %s, want %s", test.total, test.start, got, test.want)
+		}
+	}
+	for end, want := range map[recovery.LSN]recovery.LSN{0x102000: 0x102018, 0x200000: 0x200028, 0x102008: 0x102008} {
+		if got := nextStart(end, size, page); got != want {
+			t.Errorf("behind %s the next record begins at %s, want %s", end, got, want)
+		}
+	}
+}
+
+func TestFullXID(t *testing.T) {
+	for _, test := range []struct {
+		xid  recovery.XID
+		next uint64
+		want uint64
+	}{
+		{700, 755, 700}, {755, 755, 755}, {900, 755, 900},
+		{4294967290, 5<<32 | 10, 4<<32 | 4294967290}, {5, 5<<32 - 10, 5<<32 | 5}, {100, 7<<32 | 200, 7<<32 | 100},
+	} {
+		if got := fullXID(test.xid, test.next); got != test.want {
+			t.Errorf("%d near %d is %d, want %d", test.xid, test.next, got, test.want)
+		}
+	}
+}
+
+// segmentWith lays records into segments as PostgreSQL does, the first one at
+// the beginning of segment one.
+func segmentWith(size, page int64, records ...[]byte) [][]byte {
+	segments := [][]byte{}
+	pos := int64(0)
+	current := func() []byte {
+		for int64(len(segments)) <= pos/size {
+			segments = append(segments, make([]byte, size))
+		}
+		return segments[pos/size]
+	}
+	for _, r := range records {
+		for first := true; len(r) > 0; first = false {
+			s, at := current(), pos%size
+			if at%page == 0 {
+				if !first {
+					binary.LittleEndian.PutUint16(s[at+2:], pageContinues)
+					binary.LittleEndian.PutUint32(s[at+16:], uint32(len(r)))
+				}
+				pos += int64(headerAt(uint64(at), size))
+				at = pos % size
+			}
+			n := min(int64(len(r)), page-at%page)
+			copy(s[at:], r[:n])
+			r, pos = r[n:], pos+n
+		}
+		pos = (pos + 7) &^ 7
+	}
+	return segments
+}
+
+// walRecord is a record without block references.
+func walRecord(rmgr, info byte, data []byte) []byte {
+	r := make([]byte, recordHeaderSize, recordHeaderSize+5+len(data))
+	r[16], r[17] = info, rmgr
+	r = append(r, 254)
+	r = binary.LittleEndian.AppendUint32(r, uint32(len(data)))
+	r = append(r, data...)
+	binary.LittleEndian.PutUint32(r, uint32(len(r)))
+	return r
+}
+
+// A new tablespace is seen wherever its record lies, also across pages and
+// segments, and nothing else is taken for one.
+func TestLookThrough(t *testing.T) {
+	const size, page = 1 << 20, 8192
+	space := walRecord(rmgrTablespace, tablespaceCreate, append([]byte{1, 0x40, 0, 0}, "/srv/pg/fast\x00"...))
+	drop := walRecord(rmgrTablespace, 0x10, []byte{1, 0x40, 0, 0})
+	for fill := size - 300; fill < size+64; fill += 8 {
+		filler := walRecord(10, 0, make([]byte, max(0, fill-4000)))
+		rest := walRecord(10, 0, make([]byte, 1024))
+		segments := segmentWith(size, page, drop, filler, rest, space, drop)
+		var found []newSpace
+		var before looked
+		for i, s := range segments {
+			seen, err := lookThrough(bytes.NewReader(s), startOf(uint64(i), size), size, page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s, ok := seen.joined(before); ok {
+				found = append(found, s)
+			}
+			found = append(found, seen.spaces...)
+			before = seen
+		}
+		if len(found) != 1 || found[0].Path != "/srv/pg/fast" || found[0].OID != 0x4001 {
+			t.Fatalf("with %d bytes before it: %v", fill, found)
+		}
+	}
+}
+
+func FuzzLookThrough(f *testing.F) {
+	const size, page = 1 << 14, 1 << 10
+	space := walRecord(rmgrTablespace, tablespaceCreate, append([]byte{1, 0x40, 0, 0}, "/srv\x00"...))
+	f.Add(segmentWith(size, page, space, walRecord(10, 0, make([]byte, 3000)), space)[0])
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		whole := make([]byte, size)
+		copy(whole, b)
+		seen, err := lookThrough(bytes.NewReader(whole), 0, size, page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen.joined(seen)
+	})
+}
+
+// Nothing in a base backup leads out of the data directory.
+func TestTree_Paths(t *testing.T) {
+	for path, ok := range map[string]bool{
+		"base/1/2": true, "pg_tblspc/16384/PG_15_202209061/5/6": true, "./PG_VERSION": true,
+		"../x": false, "/etc/passwd": false, "base/../../x": false, "pg_tblspc/../../x": false, "pg_tblspc/x/y": false, "a\x00b": false, "": false,
+	} {
+		tree, err := newTree(t.TempDir(), recovery.User{UID: -1, GID: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = tree.put(Entry{Path: path, Body: strings.NewReader("x"), Size: 1})
+		if (err == nil) != ok {
+			t.Errorf("%q: %v", path, err)
+		}
+		if err := tree.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A line of any length is read whole.
+func TestWALDump_LongLine(t *testing.T) {
+	long := "rmgr: Transaction len (rec/tot):  66/ 66, tx: 9, lsn: 0/600500, prev 0/600488, desc: COMMIT 2026-11-23 09:07:58.609371 UTC; rels: " +
+		strings.Repeat("base/5/16385 ", 100_000) + "; subxacts: 10 11"
+	r, ok, err := parseRecord([]byte(long))
+	if err != nil || !ok || !slices.Equal(r.Subs, []recovery.XID{10, 11}) {
+		t.Errorf("a line of %d bytes: %+v, %v", len(long), r.Subs, err)
+	}
+	for _, bad := range []string{"COMMIT 2026-11-23 09:07:58.609371 CET", "COMMIT", "COMMIT_PREPARED x: 2026-11-23 09:07:58 UTC"} {
+		line := fmt.Sprintf("rmgr: Transaction len (rec/tot):  66/ 66, tx: 9, lsn: 0/600500, prev 0/600488, desc: %s", bad)
+		if _, _, err := parseRecord([]byte(line)); err == nil {
+			t.Errorf("%q is read", bad)
+		}
+	}
+}
