@@ -50,6 +50,20 @@ type Kind interface {
 	Do(ctx context.Context, env Env, s Step) (Outcome, error)
 }
 
+// Reviver is a Kind whose effect may not outlive its runner: a server is a child
+// of it, and what was written without fsync is worth nothing after a reboot.
+type Reviver interface {
+	// Revive is called after an interruption for a step that had ended well,
+	// in the order of the plan and before any other step starts. It brings
+	// back what ended with the runner, and returns nil when the outcome holds
+	// again. An error that wraps ErrGone says that the step must be done
+	// again, and with it all that came after it.
+	Revive(ctx context.Context, env Env, s Step, o Outcome, rebooted bool) error
+}
+
+// ErrGone says that what a step had made is not there any more.
+var ErrGone = errors.New("it did not survive the interruption")
+
 // Env is a step's only way to the world.
 type Env interface {
 	// Store opens a copy by its name in the plan.

@@ -40,12 +40,33 @@ type (
 		BootID   string            `json:"boot_id,omitempty"`
 		PID      int               `json:"pid"`
 		Asserted map[string]string `json:"asserted,omitempty"`
+		// Unattended says that nobody could be asked.
+		Unattended bool `json:"unattended,omitempty"`
 	}
-	// RunResumed continues a run whose runner died.
+	// RunResumed continues a run whose runner died. Every step that was under
+	// way is to do again.
 	RunResumed struct {
-		PID    int    `json:"pid"`
-		BootID string `json:"boot_id,omitempty"`
+		PID     int    `json:"pid"`
+		BootID  string `json:"boot_id,omitempty"`
+		Reason  string `json:"reason"`
+		Version string `json:"version,omitempty"`
+		// By holds the lease from now on.
+		By         string `json:"by,omitempty"`
+		Unattended bool   `json:"unattended,omitempty"`
+		// Artifacts are the files that interrupted steps left unfinished.
+		Artifacts []Artifact `json:"artifacts,omitempty"`
+	}
+	// LeaseTaken says that another operator commands the run from now on,
+	// without having been asked to.
+	LeaseTaken struct {
+		By     string `json:"by"`
+		From   string `json:"from"`
 		Reason string `json:"reason"`
+	}
+	// LeaseHanded says that the operator gave the command to another.
+	LeaseHanded struct {
+		By string `json:"by"`
+		To string `json:"to"`
 	}
 	// OutageNoted says when the outage began: "known", "estimated" or "unknown".
 	OutageNoted struct {
@@ -76,6 +97,12 @@ type (
 		Exit    Exit    `json:"exit,omitempty"`
 		Outcome Outcome `json:"outcome,omitzero"`
 	}
+	// StepGone says that what a finished step had made did not survive an
+	// interruption: it is to do again.
+	StepGone struct {
+		Step string `json:"step"`
+		Why  string `json:"why"`
+	}
 	// StepSkipped says that a step will not run, and why.
 	StepSkipped struct {
 		Step string `json:"step"`
@@ -83,9 +110,37 @@ type (
 	}
 	// Waiting says that a step waits for a person.
 	Waiting struct {
+		Step string  `json:"step"`
+		For  WaitFor `json:"for"`
+		// Cause and Hint say why, where a step that had begun has to wait:
+		// for credentials that have expired.
+		Cause string `json:"cause,omitempty"`
+		Hint  string `json:"hint,omitempty"`
+	}
+	// Approved is a second person's signature over the plan's digest.
+	Approved struct {
 		Step string `json:"step"`
-		// For is "ticks" or "decision".
-		For string `json:"for"`
+		// Role is who had to approve, Fingerprint the key that did.
+		Role        string `json:"role"`
+		Fingerprint string `json:"fingerprint"`
+		PlanSHA256  string `json:"plan_sha256"`
+		// Signature is the armored SSH signature, namespace
+		// approval@comeback, over the digest's hex text and a newline.
+		Signature string `json:"signature"`
+		// By is who handed it in.
+		By string `json:"by"`
+	}
+	// SecretGiven says that a value that was missing was typed in; never
+	// which.
+	SecretGiven struct {
+		Name string `json:"name"`
+		By   string `json:"by"`
+	}
+	// Notified says that the runbook's notify command was run, and how it
+	// failed if it did.
+	Notified struct {
+		About string `json:"about"`
+		Error string `json:"error,omitempty"`
 	}
 	// Ticked is one item of a stage decided by a person. How is "done",
 	// "talked through" or "not done", the last with a reason.
@@ -137,6 +192,8 @@ type (
 		Result Result `json:"result"`
 		Exit   Exit   `json:"exit"`
 		Says   string `json:"says"`
+		// Watched says that somebody was watching.
+		Watched bool `json:"watched,omitempty"`
 	}
 )
 
@@ -147,6 +204,12 @@ func (StepStarted) EventType() string    { return "step.started/1" }
 func (StepCheckpoint) EventType() string { return "step.checkpoint/1" }
 func (StepFinished) EventType() string   { return "step.finished/1" }
 func (StepFailed) EventType() string     { return "step.failed/1" }
+func (LeaseTaken) EventType() string     { return "lease.taken/1" }
+func (LeaseHanded) EventType() string    { return "lease.handed/1" }
+func (StepGone) EventType() string       { return "step.gone/1" }
+func (Approved) EventType() string       { return "approved/1" }
+func (SecretGiven) EventType() string    { return "secret.given/1" }
+func (Notified) EventType() string       { return "notified/1" }
 func (StepSkipped) EventType() string    { return "step.skipped/1" }
 func (Waiting) EventType() string        { return "waiting/1" }
 func (Ticked) EventType() string         { return "ticked/1" }
@@ -158,6 +221,18 @@ func (ClaimKept) EventType() string      { return "claim.kept/1" }
 func (StopAsked) EventType() string      { return "stop.asked/1" }
 func (CleanupStarted) EventType() string { return "cleanup.started/1" }
 func (RunEnded) EventType() string       { return "run.ended/1" }
+
+// WaitFor is what a step waits for.
+type WaitFor string
+
+// What a step can wait for. All but a decision are waits, not failures.
+const (
+	WaitTicks       WaitFor = "ticks"
+	WaitDecision    WaitFor = "decision"
+	WaitApproval    WaitFor = "approval"
+	WaitCredentials WaitFor = "credentials"
+	WaitTerminal    WaitFor = "terminal" // an interactive program wants a person's terminal
+)
 
 // Choice is what a person decides about a failed step.
 type Choice string
@@ -211,6 +286,13 @@ var decoders = map[string]func(json.RawMessage) (Payload, error){
 	StepFinished{}.EventType():   decode[StepFinished],
 	StepFailed{}.EventType():     decode[StepFailed],
 	StepSkipped{}.EventType():    decode[StepSkipped],
+	StepGone{}.EventType():       decode[StepGone],
+	LeaseTaken{}.EventType():     decode[LeaseTaken],
+	LeaseHanded{}.EventType():    decode[LeaseHanded],
+	Amended{}.EventType():        decode[Amended],
+	Approved{}.EventType():       decode[Approved],
+	SecretGiven{}.EventType():    decode[SecretGiven],
+	Notified{}.EventType():       decode[Notified],
 	Waiting{}.EventType():        decode[Waiting],
 	Ticked{}.EventType():         decode[Ticked],
 	Decided{}.EventType():        decode[Decided],
@@ -246,4 +328,14 @@ type Sample struct {
 	Note string   `json:"note,omitempty"`
 	// Lines are log lines since the sample before.
 	Lines []string `json:"lines,omitempty"`
+	// Here lists who looks at the run now, in a sample that is of no step.
+	Here []Watcher `json:"here,omitempty"`
+}
+
+// Watcher is a front end that is attached to a run.
+type Watcher struct {
+	// Operator is who looks; Terminal where, in a word: "console", "plain".
+	Operator string    `json:"operator"`
+	Terminal string    `json:"terminal"`
+	Since    time.Time `json:"since"`
 }

@@ -22,10 +22,19 @@ func Fold(s State, e Event) State {
 		s.Run, s.System, s.Mode, s.Number = p.Run, p.System, p.Mode, p.Number
 		s.PlanSHA256, s.RunbookSHA256, s.Version = p.PlanSHA256, p.RunbookSHA256, p.Version
 		s.Operator, s.Host, s.BootID, s.Asserted = p.Operator, p.Host, p.BootID, p.Asserted
-		s.Started, s.PID = e.At, p.PID
+		s.Started, s.PID, s.Unattended = e.At, p.PID, p.Unattended
+		s.Lease, s.LeaseSince = p.Operator, e.At
 	case RunResumed:
-		s.BootID, s.PID = p.BootID, p.PID
-		s.Interruptions = append(slices.Clip(s.Interruptions), Interruption{From: before, To: e.At, Reason: p.Reason})
+		s.resume(before, e.At, p)
+	case LeaseTaken:
+		s.Lease, s.LeaseSince = p.By, e.At
+	case LeaseHanded:
+		s.Lease, s.LeaseSince = p.To, e.At
+	case Amended:
+		s.amend(e.At, p)
+	case SecretGiven:
+	case Notified:
+		s.Notifications = append(slices.Clip(s.Notifications), NotificationState{At: e.At, Notified: p})
 	case OutageNoted:
 		s.Outage = p
 	case Noted:
@@ -41,11 +50,33 @@ func Fold(s State, e Event) State {
 	case ClaimKept:
 		s.claim(p.Resource, func(c *ClaimState) { c.Kept, c.OnPurpose = p.Why, p.OnPurpose })
 	case RunEnded:
-		s.Result, s.Exit, s.Says, s.Ended = p.Result, p.Exit, p.Says, e.At
+		s.Result, s.Exit, s.Says, s.Ended, s.Watched = p.Result, p.Exit, p.Says, e.At, p.Watched
 	default:
 		s.foldStep(e, payload)
 	}
 	return s
+}
+
+// resume folds the end of an interruption: what was under way is to do again,
+// but for items to tick, which a person goes on with.
+func (s *State) resume(from, to time.Time, p RunResumed) {
+	i := Interruption{From: from, To: to, Reason: p.Reason, By: p.By, Rebooted: p.BootID != s.BootID}
+	s.BootID, s.PID, s.Unattended = p.BootID, p.PID, p.Unattended
+	if p.By != "" && p.By != s.Lease {
+		s.Lease, s.LeaseSince = p.By, to
+	}
+	s.Steps = slices.Clone(s.Steps)
+	for n := range s.Steps {
+		st := &s.Steps[n]
+		if st.State == Running && st.Kind != KindTicks && st.Kind != KindApproval {
+			st.State, st.Interrupted = ToDo, true
+			i.Steps = append(i.Steps, st.ID)
+		}
+	}
+	s.Interruptions = append(slices.Clip(s.Interruptions), i)
+	for n := range s.Stages {
+		s.foldStage(n)
+	}
 }
 
 // foldStep folds the events that belong to one step.
@@ -61,6 +92,7 @@ func (s *State) foldStep(e Event, payload Payload) {
 			}
 			st.Ended, st.Error, st.Hint, st.ExitCode = time.Time{}, "", "", 0
 			st.WaitsFor, st.WaitsSince, st.Outcome = "", time.Time{}, Outcome{}
+			st.Retry, st.Interrupted, st.Gone = false, false, ""
 		}
 	case StepCheckpoint:
 		id, change = p.Step, func(st *StepState) { st.Checkpoint = p.Text }
@@ -84,9 +116,20 @@ func (s *State) foldStep(e Event, payload Payload) {
 	case Waiting:
 		id, change = p.Step, func(st *StepState) {
 			st.WaitsFor, st.WaitsSince = p.For, e.At
-			if p.For == "ticks" {
+			if p.For != WaitDecision {
 				st.State = WaitsFor
 			}
+			if p.Cause != "" {
+				st.Error, st.Hint = p.Cause, p.Hint
+			}
+		}
+	case Approved:
+		id, change = p.Step, func(*StepState) {}
+		s.Approvals = append(slices.Clip(s.Approvals), ApprovalState{At: e.At, Approved: p})
+	case StepGone:
+		id, change = p.Step, func(st *StepState) {
+			st.toDoAgain()
+			st.Gone = p.Why
 		}
 	case Ticked:
 		id, change = p.Step, func(st *StepState) {
@@ -100,8 +143,11 @@ func (s *State) foldStep(e Event, payload Payload) {
 		id, change = p.Step, func(st *StepState) {
 			st.Decisions = append(slices.Clip(st.Decisions), p)
 			st.WaitsFor, st.WaitsSince = "", time.Time{}
-			if p.Choice == ChooseContinue {
+			switch p.Choice {
+			case ChooseContinue:
 				st.State, st.Why = Passed, p.Reason
+			case ChooseRetry:
+				st.Retry = true
 			}
 		}
 	}

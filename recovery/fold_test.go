@@ -96,7 +96,9 @@ func TestFold_isPure(t *testing.T) {
 		recovery.RunStarted{Run: "7c31"}, recovery.StepStarted{Step: "2.1", Attempt: 1}, recovery.Waiting{Step: "2.1", For: "ticks"},
 		recovery.Ticked{Step: "2.1", Item: 0, How: recovery.TickDone}, recovery.Ticked{Step: "2.1", Item: 1, How: recovery.TickDone},
 		recovery.ClaimMade{Resource: recovery.Resource{ID: "/a"}}, recovery.ClaimReleased{Resource: recovery.Resource{ID: "/a"}},
-		recovery.Noted{Text: "x"}, recovery.Decided{Step: "2.1", Choice: recovery.ChooseContinue, Reason: "y"})
+		recovery.Noted{Text: "x"}, recovery.Decided{Step: "2.1", Choice: recovery.ChooseContinue, Reason: "y"},
+		recovery.StepStarted{Step: "db.copy", Attempt: 1}, recovery.RunResumed{By: "ops2"}, recovery.StepGone{Step: "2.1", Why: "gone"},
+		recovery.LeaseHanded{To: "ops1"}, recovery.Approved{Step: "2.1"}, recovery.Notified{About: "x"}, amend(t, "", recovery.Amended{Skip: []string{"2.1"}}))
 	s := recovery.NewState(plan())
 	for _, e := range events {
 		before, err := json.Marshal(s)
@@ -115,6 +117,60 @@ func TestFold_isPure(t *testing.T) {
 			t.Fatalf("folding %s twice gives two states", e.Type)
 		}
 		s = next
+	}
+}
+
+func amend(t *testing.T, before string, a recovery.Amended) recovery.Amended {
+	t.Helper()
+	a, err := recovery.Amend(before, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// What was under way when the runner died is to do again; what a person has
+// ticked stays.
+func TestFold_resume(t *testing.T) {
+	s := recovery.NewState(plan())
+	for _, e := range journalOf(t,
+		recovery.RunStarted{Run: "7c31", Operator: "ops1", BootID: "a"},
+		recovery.StepStarted{Step: "db.copy", Attempt: 1},
+		recovery.StepStarted{Step: "2.1", Attempt: 1}, recovery.Waiting{Step: "2.1", For: recovery.WaitTicks},
+		recovery.Ticked{Step: "2.1", Item: 0, How: recovery.TickDone},
+		recovery.RunResumed{By: "ops2", BootID: "b", Reason: "its runner had died"}) {
+		s = recovery.Fold(s, e)
+	}
+	if st := s.Step("db.copy"); st.State != recovery.ToDo || !st.Interrupted || st.Attempts != 1 {
+		t.Errorf("the copy is %s after %d attempts", st.State, st.Attempts)
+	}
+	if st := s.Step("2.1"); st.WaitsFor != recovery.WaitTicks || st.Ticks[0].How != recovery.TickDone {
+		t.Errorf("the ticks: %+v", st)
+	}
+	if i := s.Interruptions; len(i) != 1 || !i[0].Rebooted || len(i[0].Steps) != 1 || s.Lease != "ops2" || s.Operator != "ops1" {
+		t.Errorf("interruptions %+v, lease %s", i, s.Lease)
+	}
+}
+
+// An amendment changes the digest, makes what it replaces to do again, and voids
+// approvals; one of another plan is not taken.
+func TestFold_amended(t *testing.T) {
+	s := recovery.NewState(plan())
+	for _, e := range journalOf(t, recovery.RunStarted{Run: "7c31", PlanSHA256: "p1"}, recovery.StepStarted{Step: "db.copy", Attempt: 1},
+		recovery.StepFinished{Step: "db.copy"}) {
+		s = recovery.Fold(s, e)
+	}
+	a := amend(t, "p1", recovery.Amended{Says: "from offsite", Steps: []recovery.Step{{ID: "db.copy", Says: "copy from offsite"}}})
+	e, err := recovery.NewEvent(now, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = recovery.Fold(s, e)
+	if st := s.Step("db.copy"); st.State != recovery.ToDo || st.Says != "copy from offsite" || st.Attempts != 1 || s.PlanSHA256 != a.PlanSHA256 {
+		t.Errorf("%+v, digest %s", st, s.PlanSHA256)
+	}
+	if again := recovery.Fold(s, e); len(again.Unknown) != 1 || again.PlanSHA256 != a.PlanSHA256 {
+		t.Errorf("an amendment of another plan was taken: %v", again.Unknown)
 	}
 }
 
@@ -150,7 +206,9 @@ func TestEvent_Payload(t *testing.T) {
 		recovery.StepCheckpoint{Text: "t"}, recovery.StepFinished{Step: "s"}, recovery.StepFailed{Error: "e"}, recovery.StepSkipped{Why: "w"},
 		recovery.Waiting{For: "ticks"}, recovery.Ticked{Item: 1}, recovery.Decided{Choice: recovery.ChooseStop}, recovery.Noted{Text: "n"},
 		recovery.ClaimMade{Step: "s"}, recovery.ClaimReleased{}, recovery.ClaimKept{Why: "w"}, recovery.StopAsked{By: "b"},
-		recovery.CleanupStarted{}, recovery.RunEnded{Exit: 5},
+		recovery.CleanupStarted{}, recovery.RunEnded{Exit: 5}, recovery.StepGone{Step: "s", Why: "w"}, recovery.LeaseTaken{By: "b", From: "a", Reason: "r"},
+		recovery.LeaseHanded{By: "a", To: "b"}, recovery.Amended{Says: "s", Skip: []string{"a"}}, recovery.Approved{Step: "s", Role: "lead"},
+		recovery.SecretGiven{Name: "N", By: "b"}, recovery.Notified{About: "a"},
 	} {
 		e, err := recovery.NewEvent(now, p)
 		if err != nil {

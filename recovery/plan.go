@@ -54,9 +54,17 @@ type Plan struct {
 	NotExecuted []NotExecuted `json:"not_executed,omitempty"`
 	// Needs maps the environment variables that the runbook asks for to where
 	// a person finds their values.
-	Needs    map[string]string `json:"needs,omitempty"`
-	People   []Person          `json:"people,omitempty"`
-	Warnings []string          `json:"warnings,omitempty"`
+	Needs map[string]string `json:"needs,omitempty"`
+	// Production lists what a rehearsal must not reach: hosts, addresses and
+	// paths.
+	Production []string `json:"production,omitempty"`
+	// Notify is the command, by its words, that calls a person when the run
+	// waits for one or has ended.
+	Notify []string `json:"notify,omitempty"`
+	// Keep leaves what was restored in place when the run ends well.
+	Keep     bool     `json:"keep,omitempty"`
+	People   []Person `json:"people,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // Source is a document by its path and the digest of its bytes.
@@ -194,7 +202,19 @@ const (
 	KindTicks    = "ticks"     // items that a person ticks
 	KindShell    = "shell"     // a shell block of the runbook
 	KindSQLCheck = "check.sql" // a query whose result must be as expected
+	// A wait ends when its condition holds, or fails after its timeout.
+	KindSQLWait   = "wait.sql"   // a query; SQLCheckArgs
+	KindShellWait = "wait.shell" // a block that exits with 0; ShellArgs
+	KindApproval  = "approval"   // a second person's signature over the plan's digest
 )
+
+// ApprovalArgs are the arguments of a KindApproval step.
+type ApprovalArgs struct {
+	// Role is whose approval it is, Key the public key that must sign, both
+	// from the runbook's people.
+	Role string `json:"role"`
+	Key  string `json:"key"`
+}
 
 // TicksArgs are the arguments of a KindTicks step.
 type TicksArgs struct {
@@ -209,6 +229,11 @@ type ShellArgs struct {
 	// Interpreter is "sh" or "bash"; empty is "sh".
 	Interpreter string   `json:"interpreter,omitempty"`
 	Timeout     Duration `json:"timeout,omitempty"`
+	// Every is how often a wait tries.
+	Every Duration `json:"every,omitempty"`
+	// Terminal says that the program talks with a person: the step waits
+	// for an operator's terminal.
+	Terminal bool `json:"terminal,omitempty"`
 	// Env names the variables of the environment that the block may see.
 	Env []string `json:"env,omitempty"`
 	// Bind maps variables to the components whose binding is their value.
@@ -223,4 +248,7 @@ type SQLCheckArgs struct {
 	Expect string `json:"expect"`
 	// Moment is what `within 10m` is relative to.
 	Moment time.Time `json:"moment,omitzero"`
+	// Every and Timeout are a wait's.
+	Every   Duration `json:"every,omitempty"`
+	Timeout Duration `json:"timeout,omitempty"`
 }

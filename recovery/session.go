@@ -12,6 +12,9 @@ type Session interface {
 	Plan() *Plan
 	// Dir is the run's directory, with its journal and report.
 	Dir() string
+	// State is what the run's events fold to so far. A front end starts from
+	// it and goes on with the events after State.Seq.
+	State(ctx context.Context) (State, error)
 	// Events yields the run's events from a sequence number on, those to
 	// come included, until the run has ended or ctx has.
 	Events(ctx context.Context, from uint64) iter.Seq2[Event, error]
@@ -31,6 +34,13 @@ const (
 	DoNote   CommandKind = "note"   // By, Text
 	DoStop   CommandKind = "stop"   // By, Text (the reason)
 	DoOutage CommandKind = "outage" // Outage
+	// The lease: only its holder may tick, decide, stop and the like;
+	// everybody may note.
+	DoHandOver CommandKind = "hand over" // By, To
+	DoTakeOver CommandKind = "take over" // By, Text (the reason)
+	DoApprove  CommandKind = "approve"   // Step, By, Signature
+	DoAmend    CommandKind = "amend"     // Amend
+	DoSecret   CommandKind = "secret"    // By, Name, Value
 )
 
 // Command is one request of a front end.
@@ -43,6 +53,14 @@ type Command struct {
 	By     string      `json:"by"`
 	Text   string      `json:"text,omitempty"`
 	Outage OutageNoted `json:"outage,omitzero"`
+	// To is who gets the lease.
+	To string `json:"to,omitempty"`
+	// Signature is an armored SSH signature.
+	Signature string   `json:"signature,omitempty"`
+	Amend     *Amended `json:"amend,omitempty"`
+	// Name and Value are a secret that was missing; Value is never recorded.
+	Name  string `json:"name,omitempty"`
+	Value string `json:"value,omitempty"`
 }
 
 // How a tick is decided.

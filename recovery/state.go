@@ -25,9 +25,15 @@ type State struct {
 	PlanSHA256    string
 	RunbookSHA256 string
 	Version       string
-	Operator      string
-	Host          string
-	BootID        string
+	// Operator started the run; Lease is who commands it now, LeaseSince
+	// since when.
+	Operator   string
+	Lease      string
+	LeaseSince time.Time
+	// Unattended says that nobody can be asked.
+	Unattended bool
+	Host       string
+	BootID     string
 	// PID is the process that runs it, or did last.
 	PID           int
 	Asserted      map[string]string
@@ -41,12 +47,18 @@ type State struct {
 	Reached       []Reached
 	Notes         []NoteState
 	Interruptions []Interruption
-	Stop          *StopAsked
-	Cleaning      time.Time
+	Amendments    []AmendmentState
+	Approvals     []ApprovalState
+	Notifications []NotificationState
+	// Moment is what the run goes to, amendments included.
+	Moment   Moment
+	Stop     *StopAsked
+	Cleaning time.Time
 	// Result is empty until the run has ended.
-	Result Result
-	Exit   Exit
-	Says   string
+	Result  Result
+	Exit    Exit
+	Says    string
+	Watched bool
 	// Unknown lists events that this version does not understand; with any
 	// of them a report does not pass.
 	Unknown []string
@@ -72,12 +84,19 @@ type StepState struct {
 	Outcome        Outcome
 	Error, Hint    string
 	ExitCode       Exit
-	// WaitsFor is "ticks" or "decision" while a person is needed, since
-	// WaitsSince.
-	WaitsFor   string
+	// WaitsFor is not empty while a person is needed, since WaitsSince.
+	WaitsFor   WaitFor
 	WaitsSince time.Time
-	Ticks      []TickState
-	Decisions  []Decided
+	// Retry says that a person asked for another attempt, which has not
+	// begun.
+	Retry bool
+	// Interrupted says that an attempt was cut off by the runner's death and
+	// that the next one has not begun; Gone why what the step had made did not
+	// survive.
+	Interrupted bool
+	Gone        string
+	Ticks       []TickState
+	Decisions   []Decided
 	// Why says why a step was skipped or passed over.
 	Why string
 }
@@ -110,27 +129,67 @@ type NoteState struct {
 type Interruption struct {
 	From, To time.Time
 	Reason   string
+	// By took it up again.
+	By string
+	// Rebooted says that the host was started again meanwhile.
+	Rebooted bool
+	// Steps are the ids of those that were under way.
+	Steps []string
+}
+
+// AmendmentState is a change of the plan.
+type AmendmentState struct {
+	At time.Time
+	Amended
+}
+
+// ApprovalState is a second person's signature; an amendment after it voids it.
+type ApprovalState struct {
+	At time.Time
+	Approved
+}
+
+// NotificationState is a call for a person by the runbook's command.
+type NotificationState struct {
+	At time.Time
+	Notified
 }
 
 // NewState is the state before the first event of a plan's run.
 func NewState(p *Plan) State {
-	s := State{Run: p.Run, System: p.System, Mode: p.Mode, Number: p.Number}
+	s := State{Run: p.Run, System: p.System, Mode: p.Mode, Number: p.Number, Moment: p.Moment}
 	for _, stage := range p.Stages {
 		s.Stages = append(s.Stages, StageState{Stage: stage, State: ToDo})
 	}
 	for _, step := range p.Steps {
-		st := StepState{Step: step, State: ToDo}
-		if step.Kind == KindTicks {
-			var args TicksArgs
-			if step.Decode(&args) == nil {
-				for _, text := range args.Items {
-					st.Ticks = append(st.Ticks, TickState{Text: text})
-				}
-			}
-		}
-		s.Steps = append(s.Steps, st)
+		s.Steps = append(s.Steps, newStepState(step))
 	}
 	return s
+}
+
+func newStepState(step Step) StepState {
+	st := StepState{Step: step, State: ToDo}
+	if step.Kind == KindTicks {
+		var args TicksArgs
+		if step.Decode(&args) == nil {
+			for _, text := range args.Items {
+				st.Ticks = append(st.Ticks, TickState{Text: text})
+			}
+		}
+	}
+	return st
+}
+
+// toDoAgain forgets how a step ended; how often it was tried stays.
+func (st *StepState) toDoAgain() {
+	st.State, st.Ended, st.Outcome = ToDo, time.Time{}, Outcome{}
+	st.Error, st.Hint, st.ExitCode = "", "", 0
+	st.WaitsFor, st.WaitsSince, st.Retry, st.Why = "", time.Time{}, false, ""
+	ticks := make([]TickState, len(st.Ticks))
+	for i, t := range st.Ticks {
+		ticks[i].Text = t.Text
+	}
+	st.Ticks = ticks
 }
 
 // Step finds a step's state by its id; nil if there is none.

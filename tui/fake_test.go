@@ -127,6 +127,16 @@ func newFakeSession(plan *recovery.Plan) *fakeSession {
 func (s *fakeSession) Plan() *recovery.Plan { return s.plan }
 func (s *fakeSession) Dir() string          { return "/var/lib/comeback/runs/" + s.plan.Run }
 
+func (s *fakeSession) State(context.Context) (recovery.State, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state := recovery.NewState(s.plan)
+	for _, e := range s.events {
+		state = recovery.Fold(state, e)
+	}
+	return state, nil
+}
+
 func (s *fakeSession) Events(ctx context.Context, from uint64) iter.Seq2[recovery.Event, error] {
 	return func(yield func(recovery.Event, error) bool) {
 		for {

@@ -71,7 +71,7 @@ func randomEvent(r *rand.Rand, plan *recovery.Plan) recovery.Payload {
 	case 6:
 		return recovery.StepFailed{Step: step, Error: text, Hint: text, Outcome: check("a check", false, text, text)}
 	case 7, 8:
-		return recovery.Waiting{Step: step, For: []string{"ticks", "decision"}[r.IntN(2)]}
+		return recovery.Waiting{Step: step, For: []recovery.WaitFor{recovery.WaitTicks, recovery.WaitDecision}[r.IntN(2)]}
 	case 9:
 		return recovery.Ticked{Step: step, Item: r.IntN(3), How: recovery.TickNotDone, By: "ops1", Note: text}
 	case 10:

@@ -68,7 +68,7 @@ func tell(s recovery.State, e recovery.Event) string {
 	case recovery.StepSkipped:
 		return step(p.Step, "skipped: "+says(p.Step)+": "+p.Why)
 	case recovery.Waiting:
-		return step(p.Step, "WAITS for "+map[string]string{"ticks": "ticks", "decision": "a decision"}[p.For])
+		return step(p.Step, "WAITS for "+waitedFor[p.For])
 	case recovery.Ticked:
 		item := fmt.Sprint("item ", p.Item+1)
 		if st := s.Step(p.Step); st != nil && p.Item >= 0 && p.Item < len(st.Ticks) {
@@ -89,4 +89,10 @@ func tell(s recovery.State, e recovery.Event) string {
 		return fmt.Sprintf("ended, %s: %s", p.Result, p.Says)
 	}
 	return "" // checkpoints and single claims are for the journal
+}
+
+// waitedFor is what a step waits for, in words.
+var waitedFor = map[recovery.WaitFor]string{
+	recovery.WaitTicks: "ticks", recovery.WaitDecision: "a decision", recovery.WaitApproval: "an approval",
+	recovery.WaitCredentials: "credentials", recovery.WaitTerminal: "your terminal",
 }

@@ -38,7 +38,7 @@ func (x *Executor) tick(c recovery.Command) error {
 	switch {
 	case st == nil || st.Kind != recovery.KindTicks:
 		return recovery.Errorf("", "there is nothing to tick in step %q", c.Step)
-	case st.WaitsFor != "ticks":
+	case st.WaitsFor != recovery.WaitTicks:
 		return recovery.Errorf("", "%s does not wait for ticks now", st.Says)
 	case c.Item < 0 || c.Item >= len(st.Ticks):
 		return recovery.Errorf("", "%s has no item %d", st.Says, c.Item+1)
@@ -60,7 +60,7 @@ func (x *Executor) startTicks(s recovery.Step) {
 		return
 	}
 	if !x.Unattended {
-		x.recordLocked(recovery.Waiting{Step: s.ID, For: "ticks"})
+		x.recordLocked(recovery.Waiting{Step: s.ID, For: recovery.WaitTicks})
 		return
 	}
 	how, why := recovery.TickTalkedThrough, ""
@@ -99,7 +99,7 @@ func (x *Executor) decide(c recovery.Command) error {
 	switch {
 	case st == nil:
 		return recovery.Errorf("", "the plan has no step %q", c.Step)
-	case st.WaitsFor != "decision":
+	case st.WaitsFor != recovery.WaitDecision:
 		return recovery.Errorf("", "%s does not wait for a decision", st.Says)
 	}
 	switch c.Choice {

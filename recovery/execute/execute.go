@@ -245,8 +245,7 @@ func (x *Executor) startable(st *recovery.StepState) bool {
 	case recovery.ToDo:
 		return x.state.Ready(st)
 	case recovery.FailedAt:
-		n := len(st.Decisions)
-		return st.WaitsFor == "" && n > 0 && st.Decisions[n-1].Choice == recovery.ChooseRetry
+		return st.Retry
 	}
 	return false
 }
@@ -284,7 +283,7 @@ func (x *Executor) do(ctx context.Context, s recovery.Step, r *running) {
 		}
 		return
 	}
-	x.recordLocked(recovery.Waiting{Step: s.ID, For: "decision"})
+	x.recordLocked(recovery.Waiting{Step: s.ID, For: recovery.WaitDecision})
 }
 
 // othersGoOn reports whether steps that do not depend on a failed one are under

@@ -136,7 +136,7 @@ type unheardOf struct {
 	What string `json:"what"`
 }
 
-func (unheardOf) EventType() string { return "amended/1" }
+func (unheardOf) EventType() string { return "teleported/1" }
 
 func (r *run) write(name, content string) {
 	r.t.Helper()

@@ -10,8 +10,8 @@ import (
 // Wait is a time in which the run waited for a person.
 type Wait struct {
 	Step string `json:"step"`
-	// For is "ticks" or "decision".
-	For   string            `json:"for"`
+	// For is what a person had to give.
+	For   recovery.WaitFor  `json:"for"`
 	Since time.Time         `json:"since"`
 	Until time.Time         `json:"until,omitzero"`
 	Took  recovery.Duration `json:"took"`

@@ -96,7 +96,7 @@ func TestReport_Passing(t *testing.T) {
 				return []recovery.Payload{unheardOf{}, p}
 			}
 			return []recovery.Payload{p}
-		}, want: "amended/1"},
+		}, want: "teleported/1"},
 		"something happened after the end": {spoil: func(r *run) {
 			r.after(time.Hour, recovery.StepStarted{Step: "check/newest", Attempt: 2}, recovery.StepFinished{Step: "check/newest", Outcome: recovery.Outcome{
 				Check: &recovery.CheckResult{Held: true}}})

@@ -29,7 +29,7 @@ func (d *document) people(r *Report) {
 		return []string{short(t.Text), text(how), code(t.By), when(t.At), short(t.Note)}
 	})
 	listOf(d, "Waits", []string{"step", "for", "since", "took"}, r.Waits, func(w Wait) []string {
-		return []string{code(w.Step), text(w.For), at(w.Since), took(w.Took)}
+		return []string{code(w.Step), text(string(w.For)), at(w.Since), took(w.Took)}
 	})
 	listOf(d, "Decisions", []string{"time", "step", "choice", "reason", "by"}, r.Decisions, func(c Decision) []string {
 		return []string{at(c.At), code(c.Step), text(string(c.Choice)), short(c.Reason), code(c.By)}

@@ -17,6 +17,8 @@ func (r replay) Plan() *recovery.Plan { return r.past.Plan }
 
 func (r replay) Dir() string { return r.past.Dir }
 
+func (r replay) State(context.Context) (recovery.State, error) { return r.past.State, nil }
+
 func (r replay) Events(_ context.Context, from uint64) iter.Seq2[recovery.Event, error] {
 	return func(yield func(recovery.Event, error) bool) {
 		events, err := journal.Read(r.past.Dir+"/"+journal.Name, r.past.Plan.Runbook.SHA256)

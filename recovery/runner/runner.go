@@ -160,6 +160,9 @@ func (r *Run) Plan() *recovery.Plan { return r.Options.Plan }
 // Dir is the run's directory.
 func (r *Run) Dir() string { return r.dir }
 
+// State is what the run's events fold to so far.
+func (r *Run) State(context.Context) (recovery.State, error) { return r.exec.State(), nil }
+
 // Events yields the run's events from a sequence number on, until the run has
 // ended and its report is written.
 func (r *Run) Events(ctx context.Context, from uint64) iter.Seq2[recovery.Event, error] {
