@@ -15,6 +15,7 @@ import (
 type Desk interface {
 	Shelf
 	Planner
+	Resumer
 	Signer
 }
 
@@ -29,8 +30,8 @@ type Shelf interface {
 	// Open reads a runbook. One with problems is returned with them; an error
 	// means that there is nothing to show.
 	Open(ctx context.Context, runbook string) (*Opened, error)
-	// Attach is a hold on an earlier or current run. Of a run that has ended
-	// its session replays the journal and then ends.
+	// Attach is a hold on an earlier or current run. Of a run that has ended,
+	// or whose runner died, its session replays the journal and then ends.
 	Attach(ctx context.Context, run KnownRun) (recovery.Session, error)
 	// Text is a document to read: a runbook, a report, a plan, a log.
 	Text(ctx context.Context, path string) (string, error)
@@ -51,6 +52,26 @@ type Planner interface {
 	// start only: the run lives until it ends or is stopped, and its session's
 	// Events must not end before the report has been written to its directory.
 	Start(ctx context.Context, p *Prepared) (recovery.Session, error)
+	// Amend makes the amendment of a run under way that a choice asks for:
+	// another moment, or another copy to restore from. It only reads; the
+	// session is then asked to take it.
+	Amend(ctx context.Context, s recovery.Session, state recovery.State, choice Choice) (recovery.Amended, error)
+}
+
+// Resumer takes up runs whose runner died.
+type Resumer interface {
+	// Missing lists the secrets that the run needs and nobody has given.
+	Missing(ctx context.Context, run KnownRun) ([]Need, error)
+	// Resume starts a new runner for the run. Values holds what was missing,
+	// by name; it is never recorded.
+	Resume(ctx context.Context, run KnownRun, values map[string]string) (recovery.Session, error)
+}
+
+// Need is a secret that must be typed in.
+type Need struct {
+	Name string
+	// Where says where a person finds it; it may be empty.
+	Where string
 }
 
 // Signer signs reports and says how anyone can check them.
@@ -62,6 +83,8 @@ type Signer interface {
 	// Sign signs the report in a run's directory. The passphrase is nil unless
 	// the key is Locked; it is wiped when Sign returns.
 	Sign(ctx context.Context, runDir string, key Key, passphrase []byte) (Signed, error)
+	// Approve signs a plan's digest; the signature is what DoApprove takes.
+	Approve(ctx context.Context, planSHA256 string, key Key, passphrase []byte) (signature string, err error)
 	// Signature says who signed the report in a run's directory; ok is false
 	// where nobody did.
 	Signature(ctx context.Context, runDir string) (signed Signed, ok bool, err error)
@@ -99,9 +122,12 @@ type KnownRun struct {
 	Mode       recovery.Mode
 	// State says in a few words where it stands: "WAITS for a tick since
 	// 22:14", "passed, report signed", "ended, unsigned".
-	State    string
-	Operator string
-	Started  time.Time
+	State string
+	// Alive says that a runner runs it, Died that its runner is gone before
+	// its end: it can be resumed.
+	Alive, Died bool
+	Operator    string
+	Started     time.Time
 	// Ended is zero while it runs, waits, or was broken off.
 	Ended time.Time
 	// Dir is its directory.

@@ -34,8 +34,12 @@ type fakeDesk struct {
 	keys     []Key
 	signErr  error
 	texts    map[string]string
+	amended  recovery.Amended
+	amendErr error
+	missing  []Need
 
 	mu         sync.Mutex
+	given      map[string]string
 	choices    []Choice
 	passphrase string
 }
@@ -80,6 +84,23 @@ func (d *fakeDesk) Start(context.Context, *Prepared) (recovery.Session, error) {
 		return nil, d.startErr
 	}
 	return d.session, nil
+}
+
+func (d *fakeDesk) Amend(context.Context, recovery.Session, recovery.State, Choice) (recovery.Amended, error) {
+	return d.amended, d.amendErr
+}
+
+func (d *fakeDesk) Missing(context.Context, KnownRun) ([]Need, error) { return d.missing, nil }
+
+func (d *fakeDesk) Resume(_ context.Context, _ KnownRun, values map[string]string) (recovery.Session, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.given = values
+	return d.session, nil
+}
+
+func (d *fakeDesk) Approve(_ context.Context, digest string, key Key, _ []byte) (string, error) {
+	return "signature of " + digest + " by " + key.Fingerprint, nil
 }
 
 func (d *fakeDesk) Keys(context.Context) ([]Key, error) { return d.keys, nil }

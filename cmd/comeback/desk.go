@@ -416,4 +416,22 @@ func (d *desk) VerifyCommands(dir string) string {
 	return strings.Join(report.Commands(dir, "", ""), "\n")
 }
 
+// Amend refuses: the plan of a run stays as it is.
+func (d *desk) Amend(context.Context, recovery.Session, recovery.State, tui.Choice) (recovery.Amended, error) {
+	return recovery.Amended{}, recovery.Errorf("stop the run and begin another", "this version does not change a plan under way").WithExit(recovery.Refused)
+}
+
+// Missing lists nothing.
+func (d *desk) Missing(context.Context, tui.KnownRun) ([]tui.Need, error) { return nil, nil }
+
+// Resume refuses.
+func (d *desk) Resume(_ context.Context, run tui.KnownRun, _ map[string]string) (recovery.Session, error) {
+	return nil, recovery.Errorf("clean up after it: comeback stop "+run.ID, "this version does not resume").WithExit(recovery.Refused)
+}
+
+// Approve refuses.
+func (d *desk) Approve(context.Context, string, tui.Key, []byte) (string, error) {
+	return "", recovery.Errorf("go on with a reason", "this version takes no approvals").WithExit(recovery.Refused)
+}
+
 var _ tui.Desk = (*desk)(nil)
