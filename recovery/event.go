@@ -116,6 +116,8 @@ type (
 		// for credentials that have expired.
 		Cause string `json:"cause,omitempty"`
 		Hint  string `json:"hint,omitempty"`
+		// Artifacts are the files of the attempt that was given up.
+		Artifacts []Artifact `json:"artifacts,omitempty"`
 	}
 	// Approved is a second person's signature over the plan's digest.
 	Approved struct {

@@ -182,6 +182,7 @@ func (a *app) plan(ctx context.Context, b *book, cat catalogue.Catalogue, c choi
 	if err != nil {
 		return nil, err
 	}
+	p.Keep = c.keep
 	return p, checkRoom(p)
 }
 
@@ -237,7 +238,7 @@ func (a *app) start(ctx context.Context, b *book, p *recovery.Plan, unattended, 
 	if err != nil {
 		return nil, err
 	}
-	o.Runbook, o.Unattended, o.Keep = b.bytes, unattended, keep
+	o.Runbook, o.Unattended = b.bytes, unattended
 	return runner.Start(ctx, o)
 }
 

@@ -2,6 +2,7 @@ package execute
 
 import (
 	"fmt"
+	"slices"
 
 	"comeback/recovery"
 )
@@ -28,6 +29,21 @@ func (x *Executor) Do(c recovery.Command) error {
 		return x.tick(c)
 	case recovery.DoDecide:
 		return x.decide(c)
+	case recovery.DoApprove:
+		return x.approve(c)
+	case recovery.DoAmend:
+		return x.amend(c)
+	case recovery.DoSecret:
+		if c.Name == "" || c.Value == "" {
+			return recovery.Errorf("", "a secret has a name and a value")
+		}
+		x.Secrets.Give(c.Name, c.Value)
+		clear(x.stores)
+		return x.recordLocked(recovery.SecretGiven{Name: c.Name, By: c.By})
+	case recovery.DoHandOver:
+		return x.recordLocked(recovery.LeaseHanded{By: c.By, To: c.To})
+	case recovery.DoTakeOver:
+		return x.recordLocked(recovery.LeaseTaken{By: c.By, From: x.state.Lease, Reason: c.Text})
 	}
 	return recovery.Errorf("", "this version does not know the command %q", c.Kind)
 }
@@ -36,6 +52,8 @@ func (x *Executor) Do(c recovery.Command) error {
 func (x *Executor) tick(c recovery.Command) error {
 	st := x.state.Step(c.Step)
 	switch {
+	case st != nil && st.WaitsFor == recovery.WaitApproval && c.How == recovery.TickTalkedThrough && x.Plan.Mode == recovery.Rehearsal:
+		return x.recordLocked(recovery.StepFinished{Step: c.Step, Outcome: recovery.Outcome{Says: "talked through by " + c.By}})
 	case st == nil || st.Kind != recovery.KindTicks:
 		return recovery.Errorf("", "there is nothing to tick in step %q", c.Step)
 	case st.WaitsFor != recovery.WaitTicks:
@@ -56,7 +74,16 @@ func (x *Executor) tick(c recovery.Command) error {
 // startTicks starts a step of items. Where nobody can be asked in a rehearsal,
 // they are talked through.
 func (x *Executor) startTicks(s recovery.Step) {
-	if x.recordLocked(recovery.StepStarted{Step: s.ID, Attempt: 1}) != nil {
+	st := x.state.Step(s.ID)
+	if x.recordLocked(recovery.StepStarted{Step: s.ID, Attempt: st.Attempts + 1}) == nil {
+		x.askTicks(s)
+	}
+}
+
+// askTicks asks for the items that are not decided.
+func (x *Executor) askTicks(s recovery.Step) {
+	if !slices.ContainsFunc(x.state.Step(s.ID).Ticks, func(t recovery.TickState) bool { return t.How == "" }) {
+		x.endTicks(s.ID)
 		return
 	}
 	if !x.Unattended {
@@ -67,7 +94,10 @@ func (x *Executor) startTicks(s recovery.Step) {
 	if x.Plan.Mode != recovery.Rehearsal {
 		how, why = recovery.TickNotDone, "nobody was there to do it"
 	}
-	for i := range x.state.Step(s.ID).Ticks {
+	for i, t := range x.state.Step(s.ID).Ticks {
+		if t.How != "" {
+			continue
+		}
 		if x.recordLocked(recovery.Ticked{Step: s.ID, Item: i, How: how, By: "nobody", Note: why}) != nil {
 			return
 		}
@@ -99,11 +129,15 @@ func (x *Executor) decide(c recovery.Command) error {
 	switch {
 	case st == nil:
 		return recovery.Errorf("", "the plan has no step %q", c.Step)
-	case st.WaitsFor != recovery.WaitDecision:
+	case st.WaitsFor == "" || st.WaitsFor == recovery.WaitTicks:
 		return recovery.Errorf("", "%s does not wait for a decision", st.Says)
 	}
 	switch c.Choice {
-	case recovery.ChooseRetry, recovery.ChooseStop:
+	case recovery.ChooseRetry:
+		if st.WaitsFor == recovery.WaitApproval {
+			return recovery.Errorf("hand in the signature, or go on with a reason", "an approval is given, not tried again")
+		}
+	case recovery.ChooseStop:
 	case recovery.ChooseContinue:
 		if !st.MayPass {
 			return recovery.Errorf("try again, or stop", "%s cannot be passed over: what follows needs what it restores", st.Says)

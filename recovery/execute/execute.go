@@ -43,8 +43,16 @@ type Options struct {
 	// Unattended says that nobody can be asked: the ticks of a rehearsal are
 	// talked through, and a step that fails stops the run.
 	Unattended bool
-	// Keep leaves what was restored in place when the run ends well.
-	Keep bool
+	// VerifyApproval checks a signature over a plan's digest by the holder of
+	// a public key and gives the key's fingerprint.
+	VerifyApproval func(key, planSHA256, signature string) (fingerprint string, err error)
+	// Hold is asked immediately before each step that changes live; an error
+	// refuses the step. It may be nil.
+	Hold func(context.Context) error
+	// Watched reports whether somebody is looking. It may be nil.
+	Watched func() bool
+	// Intent is told of every event before it is written. It may be nil.
+	Intent func(recovery.Payload)
 	// Event and Sample are told of every event, in order, after it is
 	// durable, and of every sample. They must not block.
 	Event  func(recovery.Event)
@@ -63,6 +71,9 @@ type Executor struct {
 	changed chan struct{}
 	stores  map[string]storage.Store
 	running map[string]*running
+
+	reviving sync.Mutex // one at a time looks what is still there
+	calls    calls
 }
 
 // running is a step under way.
@@ -80,6 +91,7 @@ func New(o Options) (*Executor, error) {
 		changed:   make(chan struct{}, 1),
 		stores:    map[string]storage.Store{},
 		running:   map[string]*running{},
+		calls:     newCalls(),
 	}
 	for _, k := range append([]recovery.Kind{shell{x}}, o.Kinds...) {
 		x.kinds[k.Name()] = k
@@ -87,13 +99,25 @@ func New(o Options) (*Executor, error) {
 	for _, r := range o.Releasers {
 		x.releasers[r.Resource()] = r
 	}
-	for _, s := range o.Plan.Steps {
-		if _, ok := x.kinds[s.Kind]; !ok && s.Kind != recovery.KindTicks {
-			return nil, recovery.Errorf("use the version of comeback that made the plan",
-				"step %s is of the kind %q, which this version does not know", s.ID, s.Kind)
+	steps := slices.Clone(o.Plan.Steps)
+	for _, s := range o.State.Steps { // an amendment may have changed them
+		steps = append(steps, s.Step)
+	}
+	for _, s := range steps {
+		if err := x.known(s); err != nil {
+			return nil, err
 		}
 	}
 	return x, nil
+}
+
+// known refuses a step of a kind that this version does not have.
+func (x *Executor) known(s recovery.Step) error {
+	if _, ok := x.kinds[s.Kind]; ok || s.Kind == recovery.KindTicks || s.Kind == recovery.KindApproval {
+		return nil
+	}
+	return recovery.Errorf("use the version of comeback that made the plan",
+		"step %s is of the kind %q, which this version does not know", s.ID, s.Kind)
 }
 
 // Run executes the plan until it has ended, then cleans up. The end of ctx is
@@ -106,7 +130,18 @@ func (x *Executor) Run(ctx context.Context) (recovery.State, error) {
 	samples := x.publishSamples(steps)
 	var wait sync.WaitGroup
 	interrupted := ctx.Done()
-	for {
+	taken := make(chan struct{})
+	go func() {
+		defer close(taken)
+		x.takeUp(steps)
+	}()
+	select {
+	case <-taken:
+	case <-interrupted:
+		stop()
+		<-taken
+	}
+	for x.State().Cleaning.IsZero() {
 		more := x.schedule(steps, &wait)
 		if !more {
 			break
@@ -129,6 +164,7 @@ func (x *Executor) Run(ctx context.Context) (recovery.State, error) {
 	wait.Wait()
 	stop()
 	<-samples
+	x.endCalls()
 	// Cleaning up must happen even after an interruption, so it has a context
 	// of its own.
 	x.finish(context.WithoutCancel(ctx))
@@ -164,6 +200,9 @@ func (x *Executor) recordLocked(p recovery.Payload) error {
 	if x.broken != nil {
 		return x.broken
 	}
+	if x.Intent != nil {
+		x.Intent(p)
+	}
 	e, err := recovery.NewEvent(x.Now(), p)
 	if err == nil {
 		e.Data = x.Secrets.RedactJSON(e.Data)
@@ -179,6 +218,9 @@ func (x *Executor) recordLocked(p recovery.Payload) error {
 		x.Event(e)
 	}
 	x.wake()
+	if w, ok := p.(recovery.Waiting); ok {
+		x.call(w)
+	}
 	return nil
 }
 
@@ -219,8 +261,12 @@ func (x *Executor) schedule(ctx context.Context, wait *sync.WaitGroup) bool {
 		if _, busy := x.running[st.ID]; busy || !x.startable(st) {
 			continue
 		}
-		if st.Kind == recovery.KindTicks {
+		switch st.Kind {
+		case recovery.KindTicks:
 			x.startTicks(st.Step)
+			continue
+		case recovery.KindApproval:
+			x.startApproval(st.Step)
 			continue
 		}
 		if err := x.recordLocked(recovery.StepStarted{Step: st.ID, Attempt: st.Attempts + 1}); err != nil {
@@ -229,8 +275,8 @@ func (x *Executor) schedule(ctx context.Context, wait *sync.WaitGroup) bool {
 		stepCtx, cancel := context.WithCancel(ctx)
 		r := &running{cancel: cancel, meter: x.newMeter(st.Step)}
 		x.running[st.ID] = r
-		step := st.Step
-		wait.Go(func() { x.do(stepCtx, step, r) })
+		step, again := st.Step, st.Attempts > 0
+		wait.Go(func() { x.do(stepCtx, step, r, again) })
 	}
 	if len(x.running) > 0 || len(x.state.Waits()) > 0 {
 		return true
@@ -244,16 +290,24 @@ func (x *Executor) startable(st *recovery.StepState) bool {
 	switch st.State {
 	case recovery.ToDo:
 		return x.state.Ready(st)
-	case recovery.FailedAt:
-		return st.Retry
+	case recovery.FailedAt, recovery.WaitsFor:
+		return st.Retry && x.state.Ready(st)
 	}
 	return false
 }
 
-// do executes one step and records how it ended.
-func (x *Executor) do(ctx context.Context, s recovery.Step, r *running) {
+// do executes one step and records how it ended. Another attempt looks first
+// whether all that the step comes after is still there.
+func (x *Executor) do(ctx context.Context, s recovery.Step, r *running, again bool) {
 	defer r.cancel()
 	e := &env{x: x, step: s, meter: r.meter}
+	if again && x.reviveBefore(ctx, s) {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		delete(x.running, s.ID)
+		x.wake()
+		return
+	}
 	outcome, err := x.attempt(ctx, e, s)
 	logged, closeErr := r.meter.close()
 	err = errors.Join(err, closeErr)
@@ -268,6 +322,10 @@ func (x *Executor) do(ctx context.Context, s recovery.Step, r *running) {
 			return
 		}
 	}
+	if w, ok := x.credentials(s, err, outcome); ok {
+		x.recordLocked(w)
+		return
+	}
 	if x.state.Stop != nil && errors.Is(err, context.Canceled) {
 		err = recovery.Errorf("", "stopped before it had ended: %w", context.Canceled)
 	}
@@ -276,6 +334,12 @@ func (x *Executor) do(ctx context.Context, s recovery.Step, r *running) {
 	if x.recordLocked(failed) != nil || x.state.Stop != nil {
 		return
 	}
+	x.askAbout(s)
+}
+
+// askAbout leaves a failed step to a person; where nobody can be asked the run
+// stops.
+func (x *Executor) askAbout(s recovery.Step) {
 	if x.Unattended {
 		// Checks beside this one are still made, so that the report tells of all.
 		if !x.othersGoOn(s) {
@@ -311,6 +375,11 @@ func (x *Executor) attempt(ctx context.Context, e *env, s recovery.Step) (o reco
 			return o, err
 		}
 	}
+	if x.Hold != nil && x.changesLive(s) {
+		if err := x.Hold(ctx); err != nil {
+			return o, err
+		}
+	}
 	if s.Budget > 0 && s.Kind == recovery.KindShell {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(s.Budget))
@@ -339,6 +408,13 @@ func (x *Executor) store(ctx context.Context, name string) (storage.Store, error
 	defer x.mu.Unlock()
 	x.stores[name] = s
 	return s, nil
+}
+
+// changesLive reports whether a step writes to anything but scratch.
+func (x *Executor) changesLive(s recovery.Step) bool {
+	return slices.ContainsFunc(s.Writes, func(id recovery.TargetID) bool {
+		return !slices.ContainsFunc(x.Plan.Targets, func(t recovery.Target) bool { return t.ID == id && t.Scratch })
+	})
 }
 
 // target resolves a target of the plan; a rehearsal yields scratch only.

@@ -19,7 +19,7 @@ func (x *Executor) finish(ctx context.Context) {
 	for _, st := range x.State().Steps {
 		switch {
 		case st.State == recovery.ToDo || st.State == recovery.WaitsFor:
-			x.note(recovery.StepSkipped{Step: st.ID, Why: x.whySkipped()})
+			x.note(recovery.StepSkipped{Step: st.ID, Why: x.whySkipped(st)})
 		case st.State == recovery.Running:
 			x.note(recovery.StepFailed{Step: st.ID, Error: "stopped before it had ended", Exit: recovery.Interrupted})
 		}
@@ -28,11 +28,16 @@ func (x *Executor) finish(ctx context.Context) {
 	x.release(ctx)
 	s := x.State()
 	end := Ending(&s, x.Plan)
+	end.Watched = x.Watched != nil && x.Watched()
 	x.note(end)
+	x.callEnded(ctx, end)
 }
 
-func (x *Executor) whySkipped() string {
-	if s := x.State(); s.Stop != nil {
+func (x *Executor) whySkipped(st recovery.StepState) string {
+	switch s := x.State(); {
+	case s.Stop != nil && st.Interrupted:
+		return "it was cut off when the runner died, and the run was stopped"
+	case s.Stop != nil:
 		return "the run was stopped"
 	}
 	return "a step before it failed"
@@ -42,7 +47,7 @@ func (x *Executor) whySkipped() string {
 // recorded as kept; the others are still removed.
 func (x *Executor) release(ctx context.Context) {
 	s := x.State()
-	keep := x.Keep && !slices.ContainsFunc(s.Steps, func(st recovery.StepState) bool { return st.State == recovery.FailedAt })
+	keep := x.Plan.Keep && !slices.ContainsFunc(s.Steps, func(st recovery.StepState) bool { return st.State == recovery.FailedAt })
 	for _, c := range slices.Backward(s.Held()) {
 		if keep {
 			x.note(recovery.ClaimKept{Resource: c.Resource, Why: "kept as asked", OnPurpose: true})

@@ -34,6 +34,8 @@ type meter struct {
 	log     *artifact
 	logErr  error
 	attempt int
+	// unlogged shows lines and keeps none.
+	unlogged bool
 }
 
 func (x *Executor) newMeter(s recovery.Step) *meter {
@@ -79,7 +81,7 @@ func (m *meter) Log(line string) {
 	line = m.x.Secrets.Redact(strings.TrimRight(line, "\r\n"))
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.log == nil && m.logErr == nil {
+	if m.log == nil && m.logErr == nil && !m.unlogged {
 		m.log, m.logErr = createArtifact(m.x.Dir, logName(m.step.ID, m.attempt))
 	}
 	if m.log != nil && m.logErr == nil {

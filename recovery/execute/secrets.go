@@ -25,6 +25,35 @@ type Secrets struct {
 type hidden struct {
 	mu     sync.RWMutex
 	values []string // longest first
+	// given are values that a person typed in.
+	given map[string]string
+}
+
+// MissingSecret is the cause of an error about a value that nobody has given.
+type MissingSecret struct{ Name string }
+
+func (m MissingSecret) Error() string { return m.Name + " is not set" }
+
+// Give sets the value of a reference; it goes before what lookup says.
+func (s *Secrets) Give(name, value string) {
+	s.hide(value)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.given == nil {
+		s.given = map[string]string{}
+	}
+	s.given[name] = value
+}
+
+// value is what a name refers to.
+func (s *Secrets) value(name string) (string, bool) {
+	s.mu.RLock()
+	v, ok := s.given[name]
+	s.mu.RUnlock()
+	if ok {
+		return v, true
+	}
+	return s.lookup(name)
 }
 
 // NewSecrets reads values with lookup. Where tells people where to find what is
@@ -54,6 +83,17 @@ func (s *Secrets) For(where map[string]string) *Secrets {
 // KnownSecrets are the variables that hold secrets by their nature.
 var KnownSecrets = []string{"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "PGPASSWORD", "DATABASE_URL"}
 
+// Missing lists the references in text that have no value.
+func (s *Secrets) Missing(text string) []string {
+	var names []string
+	for _, m := range reference.FindAllStringSubmatch(text, -1) {
+		if v, ok := s.value(m[1]); (!ok || v == "") && !slices.Contains(names, m[1]) {
+			names = append(names, m[1])
+		}
+	}
+	return names
+}
+
 var reference = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
 
 // Expand resolves the references in text. One that has no value is an error
@@ -62,7 +102,7 @@ func (s *Secrets) Expand(text string) (string, error) {
 	var missing string
 	out := reference.ReplaceAllStringFunc(text, func(r string) string {
 		name := r[2 : len(r)-1]
-		v, ok := s.lookup(name)
+		v, ok := s.value(name)
 		if !ok || v == "" {
 			if missing == "" {
 				missing = name
@@ -77,7 +117,7 @@ func (s *Secrets) Expand(text string) (string, error) {
 		if w := s.where[missing]; w != "" {
 			hint = "export " + missing + " (" + w + ") and try again"
 		}
-		return "", recovery.Errorf(hint, "%s is not set", missing).WithExit(recovery.Usage)
+		return "", recovery.Errorf(hint, "%w", MissingSecret{missing}).WithExit(recovery.Usage)
 	}
 	return out, nil
 }

@@ -44,7 +44,6 @@ type Options struct {
 	Now       func() time.Time
 	// Unattended says that nobody can be asked.
 	Unattended bool
-	Keep       bool
 	// Operator, Host and Asserted are what the environment says.
 	Operator, Host string
 	Asserted       map[string]string
@@ -136,7 +135,7 @@ func begin(ctx context.Context, o Options, dir string, j *journal.Journal, s rec
 		r.cast.event(e)
 	}
 	r.exec, err = execute.New(execute.Options{Plan: o.Plan, Dir: dir, Journal: j, State: s, Kinds: o.Kinds, Releasers: o.Releasers,
-		OpenStore: o.OpenStore, Secrets: o.Secrets, Owner: o.Owner, Now: o.Now, Unattended: o.Unattended, Keep: o.Keep,
+		OpenStore: o.OpenStore, Secrets: o.Secrets, Owner: o.Owner, Now: o.Now, Unattended: o.Unattended,
 		Event: r.cast.event, Sample: r.cast.sample})
 	if err != nil {
 		return nil, errors.Join(err, j.Close(), lock.Close())

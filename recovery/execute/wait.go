@@ -1,0 +1,121 @@
+package execute
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"comeback/recovery"
+	"comeback/storage"
+)
+
+// credentials makes a wait of a failure that fresh credentials, or a secret
+// that was not given, would mend. Where nobody can be asked it stays a failure.
+func (x *Executor) credentials(s recovery.Step, err error, o recovery.Outcome) (recovery.Waiting, bool) {
+	var missing MissingSecret
+	if x.Unattended || x.state.Stop != nil || !errors.Is(err, storage.ErrExpired) && !errors.As(err, &missing) {
+		return recovery.Waiting{}, false
+	}
+	clear(x.stores) // they are opened again, with what is there then
+	return recovery.Waiting{Step: s.ID, For: recovery.WaitCredentials, Cause: x.Secrets.Redact(err.Error()),
+		Hint: x.Secrets.Redact(recovery.HintOf(err)), Artifacts: o.Artifacts}, true
+}
+
+// startApproval starts a step that waits for a second person's signature.
+func (x *Executor) startApproval(s recovery.Step) {
+	st := x.state.Step(s.ID)
+	if x.recordLocked(recovery.StepStarted{Step: s.ID, Attempt: st.Attempts + 1}) == nil {
+		x.askApproval(s)
+	}
+}
+
+// askApproval waits for the approver. Where nobody can be asked, a rehearsal
+// talks it through and a recovery stops.
+func (x *Executor) askApproval(s recovery.Step) {
+	switch {
+	case !x.Unattended:
+		x.recordLocked(recovery.Waiting{Step: s.ID, For: recovery.WaitApproval})
+	case x.Plan.Mode == recovery.Rehearsal:
+		x.recordLocked(recovery.StepFinished{Step: s.ID, Outcome: recovery.Outcome{Says: "talked through: nobody was there to sign"}})
+	default:
+		if x.recordLocked(recovery.StepFailed{Step: s.ID, Error: "nobody is there to approve", Exit: recovery.Refused,
+			Hint: "run it from a terminal"}) == nil {
+			x.askAbout(s)
+		}
+	}
+}
+
+// approve takes a signature over the plan's digest.
+func (x *Executor) approve(c recovery.Command) error {
+	st := x.state.Step(c.Step)
+	if st == nil || st.WaitsFor != recovery.WaitApproval {
+		return recovery.Errorf("", "no step %q waits for an approval now", c.Step)
+	}
+	var args recovery.ApprovalArgs
+	if err := st.Decode(&args); err != nil {
+		return err
+	}
+	if x.VerifyApproval == nil {
+		return recovery.Errorf("go on with a reason", "this run cannot verify approvals")
+	}
+	fingerprint, err := x.VerifyApproval(args.Key, x.state.PlanSHA256, c.Signature)
+	if err != nil {
+		return err
+	}
+	if err := x.recordLocked(recovery.Approved{Step: c.Step, Role: args.Role, Fingerprint: fingerprint,
+		PlanSHA256: x.state.PlanSHA256, Signature: c.Signature, By: c.By}); err != nil {
+		return err
+	}
+	return x.recordLocked(recovery.StepFinished{Step: c.Step, Outcome: recovery.Outcome{
+		Says: fmt.Sprintf("approved by %s, key %s", args.Role, fingerprint), Facts: map[string]string{"approved plan": x.state.PlanSHA256}}})
+}
+
+// amend takes a change of the plan that fits what has happened so far.
+func (x *Executor) amend(c recovery.Command) error {
+	if c.Amend == nil || c.Amend.Says == "" {
+		return recovery.Errorf("", "an amendment says what it changes")
+	}
+	a := *c.Amend
+	a.By = c.By
+	again, err := recovery.Amend(x.state.PlanSHA256, *c.Amend)
+	if err != nil {
+		return err
+	}
+	if again.PlanSHA256 != c.Amend.PlanSHA256 {
+		return recovery.Errorf("prepare it again", "the plan has changed since this amendment was made").WithExit(recovery.Refused)
+	}
+	if a, err = recovery.Amend(x.state.PlanSHA256, a); err != nil {
+		return err
+	}
+	for _, s := range a.Steps {
+		if err := x.known(s); err != nil {
+			return err
+		}
+		if s.Stage < 0 || s.Stage >= len(x.state.Stages) {
+			return recovery.Errorf("prepare it again", "step %s is of no stage", s.ID)
+		}
+		for _, id := range s.Writes {
+			if _, err := x.target(id); err != nil {
+				return err
+			}
+		}
+	}
+	changed := slices.Concat(a.Redo, a.Skip)
+	for _, s := range a.Steps {
+		changed = append(changed, s.ID)
+	}
+	for _, id := range changed {
+		if _, busy := x.running[id]; busy {
+			return recovery.Errorf("wait for its end, or stop the run", "%s is under way and cannot be changed now", id).WithExit(recovery.Refused)
+		}
+	}
+	for _, id := range a.Skip {
+		switch st := x.state.Step(id); {
+		case st == nil:
+			return recovery.Errorf("", "the plan has no step %q", id)
+		case a.Why == "":
+			return recovery.Errorf("say why", "leaving %s out needs a reason", st.Says)
+		}
+	}
+	return x.recordLocked(a)
+}
