@@ -132,6 +132,7 @@ type fakeSession struct {
 	plan *recovery.Plan
 
 	mu       sync.Mutex
+	state    recovery.State
 	events   []recovery.Event
 	closed   bool
 	changed  chan struct{}
@@ -142,7 +143,7 @@ type fakeSession struct {
 }
 
 func newFakeSession(plan *recovery.Plan) *fakeSession {
-	return &fakeSession{plan: plan, changed: make(chan struct{}), samples: make(chan recovery.Sample)}
+	return &fakeSession{plan: plan, state: recovery.NewState(plan), changed: make(chan struct{}), samples: make(chan recovery.Sample)}
 }
 
 func (s *fakeSession) Plan() *recovery.Plan { return s.plan }
@@ -151,11 +152,7 @@ func (s *fakeSession) Dir() string          { return "/var/lib/comeback/runs/" +
 func (s *fakeSession) State(context.Context) (recovery.State, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	state := recovery.NewState(s.plan)
-	for _, e := range s.events {
-		state = recovery.Fold(state, e)
-	}
-	return state, nil
+	return s.state, nil
 }
 
 func (s *fakeSession) Events(ctx context.Context, from uint64) iter.Seq2[recovery.Event, error] {
@@ -207,6 +204,7 @@ func (s *fakeSession) add(at time.Duration, payloads ...recovery.Payload) {
 		}
 		e.Seq = uint64(len(s.events) + 1)
 		s.events = append(s.events, e)
+		s.state = recovery.Fold(s.state, e)
 	}
 	close(s.changed)
 	s.changed = make(chan struct{})

@@ -21,6 +21,9 @@ const (
 const (
 	logBatch = 2000
 	logWidth = 4096
+	// logBefore is how many of the events that came before the console are
+	// told again.
+	logBefore = 500
 )
 
 // snapshot is what has become of a run since the snapshot before.
@@ -28,6 +31,8 @@ type snapshot struct {
 	state   recovery.State
 	samples map[string]recovery.Sample
 	lines   []logLine
+	// here lists who looks at the run; nil until somebody said so.
+	here []recovery.Watcher
 	// over says that nothing more will come; err is why, where it should have.
 	over bool
 	err  error
@@ -49,7 +54,8 @@ type feed struct {
 	stop    context.CancelFunc
 }
 
-// follow starts to read a session from its first event on; it ends with ctx,
+// follow starts to read a session: its state first, then the newest events that
+// led there, which are only told, and then those that come. It ends with ctx,
 // with the session, or with stop.
 func follow(ctx context.Context, s recovery.Session, zone *time.Location) *feed {
 	ctx, stop := context.WithCancel(ctx)
@@ -65,7 +71,7 @@ type heard struct {
 	over  bool
 }
 
-func (f *feed) listen(ctx context.Context, out chan<- heard) {
+func (f *feed) listen(ctx context.Context, from uint64, out chan<- heard) {
 	send := func(h heard) bool {
 		select {
 		case out <- h:
@@ -74,7 +80,7 @@ func (f *feed) listen(ctx context.Context, out chan<- heard) {
 			return false
 		}
 	}
-	for e, err := range f.session.Events(ctx, 1) {
+	for e, err := range f.session.Events(ctx, from) {
 		if err != nil {
 			send(heard{err: err, over: true})
 			return
@@ -88,11 +94,23 @@ func (f *feed) listen(ctx context.Context, out chan<- heard) {
 
 func (f *feed) run(ctx context.Context) {
 	defer close(f.out)
+	now := snapshot{state: recovery.NewState(f.session.Plan()), samples: map[string]recovery.Sample{}}
 	events := make(chan heard)
-	go f.listen(ctx, events)
-	plan := f.session.Plan()
-	samples := f.session.Samples(ctx)
-	now := snapshot{state: recovery.NewState(plan), samples: map[string]recovery.Sample{}}
+	var samples <-chan recovery.Sample
+	switch state, err := f.session.State(ctx); {
+	case ctx.Err() != nil:
+		return
+	case err != nil:
+		now.over, now.err = true, err
+	default:
+		now.state = state
+		from := uint64(1)
+		if state.Seq > logBefore {
+			from = state.Seq - logBefore + 1
+		}
+		go f.listen(ctx, from, events)
+		samples = f.session.Samples(ctx)
+	}
 
 	urgent, dirty := true, true
 	soon, calm := time.NewTimer(0), time.NewTimer(0)
@@ -111,7 +129,9 @@ func (f *feed) run(ctx context.Context) {
 				now.over, now.err, events = true, h.err, nil
 				break
 			}
-			now.state = recovery.Fold(now.state, h.event)
+			if h.event.Seq > now.state.Seq {
+				now.state = recovery.Fold(now.state, h.event)
+			}
 			if text := tell(now.state, h.event); text != "" {
 				f.log(&now, h.event.At, text)
 			}
@@ -121,8 +141,12 @@ func (f *feed) run(ctx context.Context) {
 				break
 			}
 			dirty = true
+			if s.Step == "" {
+				now.here = s.Here
+				break
+			}
 			for _, text := range s.Lines {
-				f.log(&now, s.At, about(plan, s.Step)+text)
+				f.log(&now, s.At, about(now.state, s.Step)+text)
 			}
 			s.Lines = nil
 			now.samples = maps.Clone(now.samples)

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"comeback/recovery"
 )
 
@@ -36,6 +38,8 @@ func hear(t *testing.T, f *feed, enough func(snapshot) bool) []snapshot {
 
 func TestFeed_ManyEventsAreFewSnapshots(t *testing.T) {
 	session := newFakeSession(shopPlan())
+	f := follow(t.Context(), session, zone)
+	hear(t, f, func(snapshot) bool { return true })
 	const n = 20000
 	payloads := make([]recovery.Payload, n)
 	for i := range payloads {
@@ -43,7 +47,7 @@ func TestFeed_ManyEventsAreFewSnapshots(t *testing.T) {
 	}
 	session.add(0, payloads...)
 	session.end()
-	heard := hear(t, follow(t.Context(), session, zone), func(s snapshot) bool { return s.over })
+	heard := hear(t, f, func(s snapshot) bool { return s.over })
 	last := heard[len(heard)-1]
 	if got := last.state.Seq; got != n {
 		t.Errorf("%d of %d events were folded", got, n)
@@ -60,6 +64,81 @@ func TestFeed_ManyEventsAreFewSnapshots(t *testing.T) {
 	}
 	if end := a.log[len(a.log)-1].text; !strings.HasSuffix(end, fmt.Sprint("attempt ", n+1)) {
 		t.Errorf("the log ends with %q", end)
+	}
+}
+
+func TestFeed_AttachingTellsTheNewestEventsOnly(t *testing.T) {
+	session := newFakeSession(shopPlan())
+	const n = 3 * logBefore
+	payloads := make([]recovery.Payload, n)
+	for i := range payloads {
+		payloads[i] = recovery.Noted{Text: fmt.Sprint("note ", i+1), By: "ops1"}
+	}
+	session.add(0, payloads...)
+	before, err := session.State(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := follow(t.Context(), session, zone)
+	told := func(s []snapshot) (lines []logLine) {
+		for _, s := range s {
+			lines = append(lines, s.lines...)
+		}
+		return lines
+	}
+	var heard []snapshot
+	for len(told(heard)) < logBefore {
+		heard = append(heard, hear(t, f, func(snapshot) bool { return true })...)
+	}
+	if diff := cmp.Diff(before, heard[len(heard)-1].state); diff != "" {
+		t.Errorf("what is told again is folded again (-want +got):\n%s", diff)
+	}
+	lines := told(heard)
+	if first := lines[0].text; len(lines) != logBefore || !strings.HasSuffix(first, fmt.Sprint("note ", n-logBefore+1)) {
+		t.Errorf("%d lines are told, from %q on", len(lines), first)
+	}
+	session.add(time.Second, recovery.Noted{Text: "the next", By: "ops2"})
+	last := hear(t, f, func(s snapshot) bool { return s.state.Seq == n+1 })
+	if got := last[len(last)-1]; len(got.state.Notes) != n+1 || len(got.lines) != 1 {
+		t.Errorf("after one more event there are %d notes and %d new lines", len(got.state.Notes), len(got.lines))
+	}
+}
+
+func TestFeed_AStateThatCannotBeReadEndsIt(t *testing.T) {
+	f := follow(t.Context(), statelessSession{newFakeSession(shopPlan())}, zone)
+	heard := hear(t, f, func(s snapshot) bool { return s.over })
+	if last := heard[len(heard)-1]; last.err != errBroken {
+		t.Errorf("the feed ended with %v", last.err)
+	}
+}
+
+// statelessSession has lost its runner.
+type statelessSession struct{ *fakeSession }
+
+func (statelessSession) State(context.Context) (recovery.State, error) {
+	return recovery.State{}, errBroken
+}
+
+// BenchmarkFollow_attach is how long a console that attaches to a long run takes
+// until it can draw the state, and until its log stands.
+func BenchmarkFollow_attach(b *testing.B) {
+	session := newFakeSession(shopPlan())
+	payloads := make([]recovery.Payload, 100_000)
+	for i := range payloads {
+		payloads[i] = recovery.StepCheckpoint{Step: "database/copy", Text: fmt.Sprint(i)}
+		if i%10 == 0 {
+			payloads[i] = recovery.StepStarted{Step: "database/copy", Attempt: i + 1}
+		}
+	}
+	session.add(0, payloads...)
+	session.end()
+	for b.Loop() {
+		f := follow(b.Context(), session, zone)
+		for s := range f.out {
+			if s.state.Seq != uint64(len(payloads)) {
+				b.Fatalf("the first state is of event %d", s.state.Seq)
+			}
+		}
 	}
 }
 
@@ -168,7 +247,8 @@ func TestTell_EveryEventThatPeopleShouldSee(t *testing.T) {
 		recovery.StepCheckpoint{Step: "database/copy"}, recovery.StepFinished{Step: "database/copy"}, recovery.StepFailed{Step: "database/copy"},
 		recovery.StepSkipped{Step: "database/copy"}, recovery.Waiting{Step: "stop/ticks", For: "ticks"}, recovery.Ticked{Step: "stop/ticks", Item: 9},
 		recovery.Decided{Step: "nowhere"}, recovery.Noted{}, recovery.ClaimMade{}, recovery.ClaimReleased{}, recovery.ClaimKept{}, recovery.StopAsked{},
-		recovery.CleanupStarted{}, recovery.RunEnded{},
+		recovery.CleanupStarted{}, recovery.RunEnded{}, recovery.LeaseTaken{}, recovery.LeaseHanded{}, recovery.Amended{}, recovery.Approved{Step: "stop/ticks"},
+		recovery.SecretGiven{}, recovery.Notified{}, recovery.Notified{Error: "no route"}, recovery.StepGone{Step: "database/copy"},
 	} {
 		e, err := recovery.NewEvent(ten, p)
 		if err != nil {

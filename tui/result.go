@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -102,7 +103,7 @@ func (s *resultScreen) times(w int) []line {
 	}}
 	lines := []line{t.titles()}
 	for i, st := range a.state.Stages {
-		if len(a.plan.StepsOf(i)) == 0 {
+		if !slices.ContainsFunc(a.state.Steps, func(step recovery.StepState) bool { return step.Step.Stage == i }) {
 			continue
 		}
 		spent := span{"-", plain}
@@ -159,7 +160,7 @@ func (s *resultScreen) findings(w int) []line {
 		add("CHECKS", bad, fmt.Sprintf("%d of %d held", held, total), 1)
 	}
 	list("NOT CHECKED", warn, notChecked(a))
-	add("MOMENT", plain, "wanted "+a.plan.Moment.Want.Text, 1)
+	add("MOMENT", plain, "wanted "+a.state.Moment.Want.Text, 1)
 	for _, r := range a.state.Reached {
 		add("", plain, "reached "+reached(r, zone), 2)
 	}

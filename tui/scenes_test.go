@@ -159,6 +159,7 @@ func sideBySide(f *fakeDesk) {
 	step := recovery.NewStep("uploads/copy", "files.copy", "copy the uploads", struct{}{})
 	step.Stage, step.Component, step.After = 2, "uploads", []string{"stop/ticks"}
 	f.session.plan.Steps = append(f.session.plan.Steps, step)
+	f.session.state = recovery.NewState(f.session.plan)
 }
 
 // late is a restore that has passed its budget, beside one that has not.

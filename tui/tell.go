@@ -8,37 +8,32 @@ import (
 )
 
 // about is what a log line of a step begins with: its component, or its stage.
-func about(p *recovery.Plan, id string) string {
-	s, ok := p.Step(id)
+func about(s recovery.State, id string) string {
+	st := s.Step(id)
 	switch {
-	case !ok:
+	case st == nil:
 		return ""
-	case s.Component != "":
-		return s.Component + ": "
-	case s.Stage >= 0 && s.Stage < len(p.Stages):
-		return p.Stages[s.Stage].Name + ": "
+	case st.Component != "":
+		return st.Component + ": "
+	case st.Step.Stage >= 0 && st.Step.Stage < len(s.Stages):
+		return s.Stages[st.Step.Stage].Name + ": "
 	}
 	return ""
 }
 
 // tell is an event as a line of the log, or "" where the log is better without
-// it. The event has been folded into the state.
+// it. The event has been folded into the state, and perhaps others after it: of
+// the state only what does not change is told, the names of steps and stages.
 func tell(s recovery.State, e recovery.Event) string {
 	payload, ok := e.Payload()
 	if !ok {
 		return fmt.Sprintf("event %d, %s: not understood by this version", e.Seq, e.Type)
 	}
 	step := func(id, text string) string {
-		st := s.Step(id)
-		switch {
-		case st == nil:
+		if s.Step(id) == nil {
 			return id + ": " + text
-		case st.Component != "":
-			return st.Component + ": " + text
-		case st.Step.Stage >= 0 && st.Step.Stage < len(s.Stages):
-			return s.Stages[st.Step.Stage].Name + ": " + text
 		}
-		return text
+		return about(s, id) + text
 	}
 	says := func(id string) string {
 		if st := s.Step(id); st != nil {
@@ -50,7 +45,24 @@ func tell(s recovery.State, e recovery.Event) string {
 	case recovery.RunStarted:
 		return fmt.Sprintf("run %s of %s began, %s number %d", p.Run, p.System, p.Mode, p.Number)
 	case recovery.RunResumed:
-		return "resumed: " + p.Reason
+		return strings.TrimSuffix("resumed by "+orSomebody(p.By)+": "+p.Reason, ": ")
+	case recovery.LeaseTaken:
+		return fmt.Sprintf("%s took the command over from %s: %s", p.By, orSomebody(p.From), p.Reason)
+	case recovery.LeaseHanded:
+		return fmt.Sprintf("%s handed the command over to %s", p.By, p.To)
+	case recovery.Amended:
+		return strings.TrimSuffix(fmt.Sprintf("plan amended by %s, %s, digest %s: %s", p.By, p.Says, digest(p.PlanSHA256), p.Why), ": ")
+	case recovery.Approved:
+		return step(p.Step, fmt.Sprintf("%s approved digest %s with %s, handed in by %s", p.Role, digest(p.PlanSHA256), p.Fingerprint, p.By))
+	case recovery.SecretGiven:
+		return fmt.Sprintf("%s gave %s", p.By, p.Name)
+	case recovery.Notified:
+		if p.Error != "" {
+			return fmt.Sprintf("nobody could be told of %s: %s", p.About, p.Error)
+		}
+		return "people were told of " + p.About
+	case recovery.StepGone:
+		return step(p.Step, fmt.Sprintf("%s is done again, because %s", says(p.Step), p.Why))
 	case recovery.OutageNoted:
 		return "outage: " + p.How
 	case recovery.StepStarted:
@@ -68,7 +80,7 @@ func tell(s recovery.State, e recovery.Event) string {
 	case recovery.StepSkipped:
 		return step(p.Step, "skipped: "+says(p.Step)+": "+p.Why)
 	case recovery.Waiting:
-		return step(p.Step, "WAITS for "+waitedFor[p.For])
+		return step(p.Step, strings.TrimSuffix("WAITS for "+waitedFor(p.For)+": "+p.Cause, ": "))
 	case recovery.Ticked:
 		item := fmt.Sprint("item ", p.Item+1)
 		if st := s.Step(p.Step); st != nil && p.Item >= 0 && p.Item < len(st.Ticks) {
@@ -84,15 +96,33 @@ func tell(s recovery.State, e recovery.Event) string {
 	case recovery.StopAsked:
 		return strings.TrimSuffix(fmt.Sprintf("%s asked to stop: %s", p.By, p.Reason), ": ")
 	case recovery.CleanupStarted:
-		return fmt.Sprintf("clean-up: %s to give back", count(len(s.Held()), "claim", "claims"))
+		return "clean-up: everything that the run holds is given back"
 	case recovery.RunEnded:
 		return fmt.Sprintf("ended, %s: %s", p.Result, p.Says)
 	}
 	return "" // checkpoints and single claims are for the journal
 }
 
-// waitedFor is what a step waits for, in words.
-var waitedFor = map[recovery.WaitFor]string{
-	recovery.WaitTicks: "ticks", recovery.WaitDecision: "a decision", recovery.WaitApproval: "an approval",
-	recovery.WaitCredentials: "credentials", recovery.WaitTerminal: "your terminal",
+// waitedFor is what a step waits for, in words. The runs of later versions may
+// wait for what this one does not know.
+func waitedFor(w recovery.WaitFor) string {
+	switch w {
+	case recovery.WaitTicks:
+		return "ticks"
+	case recovery.WaitDecision:
+		return "a decision"
+	case recovery.WaitApproval:
+		return "an approval"
+	case recovery.WaitTerminal:
+		return "a terminal"
+	}
+	return string(w)
+}
+
+// orSomebody is a name, or a word where nobody said who.
+func orSomebody(name string) string {
+	if name == "" {
+		return "somebody"
+	}
+	return name
 }
