@@ -8,4 +8,7 @@ const (
 	// ReviewNamespace is that of a second person's signature over the same
 	// sums.
 	ReviewNamespace = "review@comeback"
+	// ApprovalNamespace is that of a second person's signature over the digest
+	// of a plan, before the run goes on.
+	ApprovalNamespace = "approval@comeback"
 )

@@ -62,7 +62,7 @@ func Sign(ctx context.Context, dir string, s Signer) (Signature, error) {
 	if err != nil {
 		return Signature{}, err
 	}
-	sig, err := sign(ctx, sums, s, Namespace)
+	sig, err := sign(ctx, sums, s, Namespace, SumsFile)
 	if err != nil {
 		return Signature{}, err
 	}
@@ -108,15 +108,16 @@ func signedAlready(dir string) error {
 		describeSignature(sig, SignatureFile).Fingerprint)
 }
 
-// sign makes a signature and verifies it before anyone relies on it.
-func sign(ctx context.Context, message []byte, s Signer, namespace string) (*sshsig.Signature, error) {
+// sign makes a signature of what is called by a name in errors, and verifies it
+// before anyone relies on it.
+func sign(ctx context.Context, message []byte, s Signer, namespace, what string) (*sshsig.Signature, error) {
 	sig, err := sshsig.Sign(bytes.NewReader(message), adapter{ctx, s}, sshsig.HashSHA512, namespace)
 	if err != nil {
 		var known *recovery.Error
 		if errors.As(err, &known) {
 			return nil, known
 		}
-		return nil, fmt.Errorf("sign %s: %w", SumsFile, err)
+		return nil, fmt.Errorf("sign %s: %w", what, err)
 	}
 	if err := checkSignature(sig, message, namespace); err != nil {
 		return nil, recovery.Errorf("use another key", "the key %s made a signature that does not verify: %w", describe(s.PublicKey()), err)
