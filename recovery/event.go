@@ -195,7 +195,7 @@ type (
 		Exit   Exit   `json:"exit"`
 		Says   string `json:"says"`
 		// Watched says that somebody was watching.
-		Watched bool `json:"watched,omitempty"`
+		Watched bool `json:"watched"`
 	}
 )
 
