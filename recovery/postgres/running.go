@@ -73,6 +73,12 @@ func serves(pid int, data string) bool {
 	return err == nil && cwd == real
 }
 
+// zombie reports whether a child of this process has ended, be it reaped or not.
+func zombie(pid int) bool {
+	_, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), "exe"))
+	return errors.Is(err, fs.ErrNotExist)
+}
+
 // serverProcesses lists every process of a data directory's server, orphans
 // included.
 func serverProcesses(data string) ([]int, error) {

@@ -130,14 +130,28 @@ func Attach(c Cluster) (*Server, error) {
 	return &Server{cluster: c, pid: pid}, nil
 }
 
-// Ensure is Attach, or Start where nothing runs: for a step that comes after
-// an interruption.
+// Ensure gives the server of the cluster that this process runs, or starts one:
+// for a step that comes after an interruption. A server that an earlier process
+// left, running or shutting down, is ended first, because it would not die with
+// this one.
 func Ensure(ctx context.Context, env recovery.Env, c Cluster, o StartOptions) (*Server, error) {
-	s, err := Attach(c)
-	if errors.Is(err, ErrNotRunning) {
-		return Start(ctx, env, c, o)
+	c = c.withDefaults()
+	if own, ok := children.Load(c.Data); ok {
+		s := own.(*Server)
+		if !zombie(s.pid) {
+			return s, nil
+		}
+		select { // it is dying: its last words are read first
+		case <-s.child.exited:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for the server of %s to end: %w", c.Data, context.Cause(ctx))
+		}
+		children.CompareAndDelete(c.Data, s)
 	}
-	return s, err
+	if err := c.Halt(ctx); err != nil {
+		return nil, err
+	}
+	return Start(ctx, env, c, o)
 }
 
 // Cluster is what the server serves.
@@ -212,9 +226,17 @@ func (s *Server) Err() error {
 	if words == "" {
 		words = exitWords(s.child.err) + ", without a word in its log"
 	}
-	return recovery.Errorf(orElse(s.cluster.Tools.HintFor(words), "read the server's log in the step's log, then retry"),
-		"the server of %s ended: %s", s.cluster.Data, words)
+	hint := s.cluster.Tools.HintFor(words)
+	ended := recovery.Errorf(orElse(hint, "read the server's log in the step's log, then retry"), "the server of %s ended: %s", s.cluster.Data, words)
+	if hint == "" {
+		ended.Err = errByItself
+	}
+	return ended
 }
+
+// errByItself: a server ended for a reason that lies in its data directory, as
+// far as can be told: nothing that can be mended on the machine explains it.
+var errByItself = errors.New("the server ended by itself")
 
 // DiskFull is what the server said when a disk was full, or "".
 func (s *Server) DiskFull() string {

@@ -185,19 +185,7 @@ func TestServer_DiesWithItsProcess(t *testing.T) {
 	if err := c.Configure(nil); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestServer_DiesWithItsProcess$")
-	cmd.Env = append(os.Environ(), "COMEBACK_TEST_SERVE="+c.Data)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ready := make([]byte, len("ready"))
-	if _, err := out.Read(ready); err != nil || string(ready) != "ready" {
-		t.Fatalf("the other process says %q, %v", ready, err)
-	}
+	cmd := serveElsewhere(t, ctx, c.Data)
 	if _, err := postgres.Attach(c); err != nil {
 		t.Error(err)
 	}
@@ -222,6 +210,26 @@ func TestServer_DiesWithItsProcess(t *testing.T) {
 			break
 		}
 	}
+}
+
+// serveElsewhere starts a server on a cluster in another process, and returns
+// when it is ready.
+func serveElsewhere(t *testing.T, ctx context.Context, data string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestServer_DiesWithItsProcess$")
+	cmd.Env = append(os.Environ(), "COMEBACK_TEST_SERVE="+data)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ready := make([]byte, len("ready"))
+	if _, err := out.Read(ready); err != nil || string(ready) != "ready" {
+		t.Fatalf("the other process says %q, %v", ready, err)
+	}
+	return cmd
 }
 
 func serveAndHang(t *testing.T, data string) {
