@@ -14,7 +14,6 @@ package journal
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -173,17 +172,9 @@ func readChain(f io.Reader, genesis string) (chain, error) {
 			return c, err
 		}
 		line = line[:len(line)-1]
-		var e recovery.Event
-		d := json.NewDecoder(bytes.NewReader(line))
-		d.DisallowUnknownFields()
-		if err := d.Decode(&e); err != nil {
-			return c, fmt.Errorf("line %d is damaged: %w", n, err)
-		}
-		if e.Prev != c.head {
-			return c, fmt.Errorf("line %d does not follow the line before it: the chain is broken", n)
-		}
-		if e.Seq != uint64(n) {
-			return c, fmt.Errorf("line %d has the number %d", n, e.Seq)
+		e, err := link(line, c.head, uint64(n))
+		if err != nil {
+			return c, err
 		}
 		c.events = append(c.events, e)
 		c.head = digest(line)

@@ -53,6 +53,46 @@ func (h Home) Runs() string { return filepath.Join(h.Dir, "runs") }
 // RunDir is a run's directory.
 func (h Home) RunDir(id string) string { return filepath.Join(h.Runs(), id) }
 
+// LiveDir holds what only a living run has: its socket and its runner's log. It
+// is not kept with the report.
+func (h Home) LiveDir(id string) string { return filepath.Join(h.Dir, "live", id) }
+
+// shared reports whether colleagues see this state: its directory belongs to a
+// group that may write, and hands that group on.
+func (h Home) shared() bool {
+	info, err := os.Stat(h.Dir)
+	return err == nil && info.Mode()&fs.ModeSetgid != 0 && info.Mode().Perm()&0o070 == 0o070
+}
+
+// open lets the group of a shared state read a directory or a file that was
+// made for its owner alone.
+func (h Home) open(path string, mode fs.FileMode) error {
+	if !h.shared() {
+		return nil
+	}
+	return os.Chmod(path, mode)
+}
+
+// mkdirAll makes a directory below the state and what is missing above it, for
+// the owner alone or, in a shared state, for the group too.
+func (h Home) mkdirAll(dir string) error {
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		return nil
+	}
+	if dir != h.Dir && len(dir) > len(h.Dir) {
+		if err := h.mkdirAll(filepath.Dir(dir)); err != nil {
+			return err
+		}
+	}
+	if dir == h.Dir {
+		return os.MkdirAll(dir, 0o700)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return h.open(dir, 0o770|fs.ModeSetgid)
+}
+
 var runID = regexp.MustCompile(`^[0-9a-f]{4,16}$`)
 
 // NewID chooses the id of a new run that no other run has. Ids are short,
@@ -71,22 +111,6 @@ func (h Home) NewID() (string, error) {
 	return "", recovery.Errorf("move old runs out of "+h.Runs(), "no free run id was found")
 }
 
-// reserve makes the directory of a new run.
-func (h Home) reserve(id string) error {
-	const hint = "set COMEBACK_STATE to a directory that you may write to"
-	if err := os.MkdirAll(h.Runs(), 0o700); err != nil {
-		return recovery.Errorf(hint, "create the state directory: %w", err)
-	}
-	err := os.Mkdir(h.RunDir(id), 0o700)
-	if errors.Is(err, fs.ErrExist) {
-		return recovery.Errorf("prepare it again", "run %s exists already", id).WithExit(recovery.Refused)
-	}
-	if err != nil {
-		return recovery.Errorf(hint, "create the run's directory: %w", err)
-	}
-	return nil
-}
-
 // Past is a run as its directory tells it.
 type Past struct {
 	ID, Dir string
@@ -98,8 +122,12 @@ type Past struct {
 	Signed bool
 	// ReportSHA256 is the digest of report.json, "" where there is none.
 	ReportSHA256 string
+	// Died says that the run has not ended and nobody runs it.
+	Died bool
 	// Problem says why the directory cannot be read as a run.
 	Problem error
+
+	home Home
 }
 
 // Load reads a run by its id.
@@ -111,7 +139,7 @@ func (h Home) Load(id string) (Past, error) {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return Past{}, recovery.Errorf("list them with: comeback runs", "there is no run %s in %s", id, h.Runs()).WithExit(recovery.Usage)
 	}
-	p := Past{ID: id, Dir: dir}
+	p := Past{ID: id, Dir: dir, home: h}
 	p.Problem = p.read()
 	return p, nil
 }
@@ -126,14 +154,19 @@ func (p *Past) read() error {
 	}
 	p.State = recovery.NewState(p.Plan)
 	path := filepath.Join(p.Dir, journal.Name)
+	// A runner that ends between the two looks is seen as alive once more,
+	// never as dead with its end unread.
+	p.Alive = locked(path)
 	events, err := journal.Read(path, p.Plan.Runbook.SHA256)
-	if err != nil && !errors.Is(err, journal.ErrTorn) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // the runner died before it began
+	case err != nil && !errors.Is(err, journal.ErrTorn):
 		return err
 	}
 	for _, e := range events {
 		p.State = recovery.Fold(p.State, e)
 	}
-	p.Alive = locked(path)
+	p.Died = !p.Alive && p.State.Result == "" && !locked(path)
 	if _, err := os.Stat(filepath.Join(p.Dir, "SHA256SUMS.sig")); err == nil {
 		p.Signed = true
 	}

@@ -1,10 +1,12 @@
-// Package runner keeps a run: its directory, its journal, the executor that
+// Package runner keeps a run: its directory, its journal, the process that
 // carries it out and the sessions that watch it. It never interprets steps.
 //
-// A run's directory is made before anything else happens and holds plan.json
-// and runbook.md before the first event. The runner holds a lock on the journal
-// for as long as it lives, so that a second one cannot write to it and a dead
-// one is noticed.
+// A run's directory is complete, with plan.json and runbook.md, before anything
+// else happens. [Launch] then starts a process for it that belongs to no
+// terminal; front ends hold on to it by a Unix socket and may come and go. The
+// process holds a lock on the journal for as long as it lives, so that a second
+// one cannot write to it and a dead one is noticed: [Resume] goes on with what
+// the journal says.
 package runner
 
 import (
@@ -13,11 +15,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"comeback/recovery"
@@ -48,107 +50,272 @@ type Options struct {
 	Operator, Host string
 	Asserted       map[string]string
 	Version        string
+	// VerifyApproval checks a signature over a plan's digest.
+	VerifyApproval func(key, planSHA256, signature string) (fingerprint string, err error)
+	// Hold is asked before each step that changes live. It may be nil.
+	Hold func(context.Context) error
+	// Serve says that front ends in other processes may hold on to the run.
+	Serve bool
+	// Intent and Event are told of every event before and after it is
+	// written. They may be nil.
+	Intent func(recovery.Payload)
+	Event  func(recovery.Event)
 	// Finish is called with the run's directory when its journal is closed:
 	// it writes the report.
 	Finish func(dir string) error
 }
 
-// Run is a run in this process. It implements recovery.Session.
+// Run is a run in this process. It implements recovery.Session for whoever
+// started it.
 type Run struct {
 	Options
-	dir  string
-	exec *execute.Executor
-	cast *broadcast
-	done chan struct{}
+	dir    string
+	exec   *execute.Executor
+	cast   *broadcast
+	server *server // nil where nobody else is served
+	lease  leaseLock
+	done   chan struct{}
 
 	state recovery.State // when done
 	err   error
 }
 
-// Start makes the run's directory complete, writes its first event and begins.
-// The end of ctx interrupts the run, which then stops in order.
-func Start(ctx context.Context, o Options) (*Run, error) {
-	b, err := plan.Encode(o.Plan)
+// Prepare makes the directory of a new run with its plan and runbook, whole or
+// not at all.
+func Prepare(h Home, p *recovery.Plan, runbook []byte) error {
+	const hint = "make room, or set COMEBACK_STATE to a directory that you may write to"
+	b, err := plan.Encode(p)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := o.Home.reserve(o.Plan.Run); err != nil {
-		return nil, err
+	if err := h.mkdirAll(h.Runs()); err != nil {
+		return recovery.Errorf(hint, "create the state directory: %w", err)
 	}
-	dir := o.Home.RunDir(o.Plan.Run)
-	for name, content := range map[string][]byte{"plan.json": b, "runbook.md": o.Runbook} {
-		if err := writeFile(filepath.Join(dir, name), content); err != nil {
-			return nil, recovery.Errorf("make room, or set COMEBACK_STATE to another directory", "record the run: %w", err)
+	dir := h.RunDir(p.Run)
+	draft := filepath.Join(h.Runs(), "."+p.Run)
+	if err := os.Mkdir(draft, 0o700); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return recovery.Errorf("prepare it again", "another process prepares run %s", p.Run).WithExit(recovery.Refused)
+		}
+		return recovery.Errorf(hint, "create the run's directory: %w", err)
+	}
+	err = h.open(draft, 0o770|fs.ModeSetgid)
+	for name, content := range map[string][]byte{"plan.json": b, "runbook.md": runbook} {
+		if err == nil {
+			err = writeFile(filepath.Join(draft, name), content)
+		}
+		if err == nil {
+			err = h.open(filepath.Join(draft, name), 0o640)
 		}
 	}
-	path := filepath.Join(dir, journal.Name)
+	if err == nil {
+		err = unix.Renameat2(unix.AT_FDCWD, draft, unix.AT_FDCWD, dir, unix.RENAME_NOREPLACE)
+	}
+	if err == nil {
+		err = syncDir(h.Runs())
+	}
+	if err == nil {
+		return nil
+	}
+	left := os.RemoveAll(draft)
+	if errors.Is(err, fs.ErrExist) {
+		return recovery.Errorf("prepare it again", "run %s exists already", p.Run).WithExit(recovery.Refused)
+	}
+	return recovery.Errorf(hint, "record the run: %w", errors.Join(err, left))
+}
+
+// Start prepares a run and begins it in this process. The end of ctx interrupts
+// the run, which then stops in order.
+func Start(ctx context.Context, o Options) (*Run, error) {
+	if err := Prepare(o.Home, o.Plan, o.Runbook); err != nil {
+		return nil, err
+	}
+	return Begin(ctx, o)
+}
+
+// Begin begins a prepared run in this process: it writes its first event.
+func Begin(ctx context.Context, o Options) (*Run, error) {
+	b, err := os.ReadFile(filepath.Join(o.Home.RunDir(o.Plan.Run), "plan.json"))
+	if err != nil {
+		return nil, fmt.Errorf("begin run %s: %w", o.Plan.Run, err)
+	}
+	path := filepath.Join(o.Home.RunDir(o.Plan.Run), journal.Name)
 	j, err := journal.Create(path, o.Plan.Runbook.SHA256)
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(b)
-	started := recovery.RunStarted{Run: o.Plan.Run, System: o.Plan.System, Mode: o.Plan.Mode, Number: o.Plan.Number,
-		PlanSHA256: hex.EncodeToString(sum[:]), RunbookSHA256: o.Plan.Runbook.SHA256, Version: o.Version,
-		Operator: o.Operator, Host: o.Host, BootID: bootID(), PID: os.Getpid(), Asserted: o.Asserted}
-	return begin(ctx, o, dir, j, recovery.NewState(o.Plan), nil, started)
+	if err := o.Home.open(path, 0o640); err != nil {
+		return nil, errors.Join(err, j.Close())
+	}
+	held, err := lock(path)
+	if err != nil {
+		return nil, errors.Join(alive(o.Plan.Run, err), j.Close())
+	}
+	return begin(ctx, o, j, held, nil, o.started(b))
 }
 
-// End ends a run whose runner died: everything that it claimed is given back
-// and its report is written. It refuses while a runner lives.
-func End(ctx context.Context, o Options, reason string) (*Run, error) {
+func (o *Options) started(planJSON []byte) recovery.RunStarted {
+	sum := sha256.Sum256(planJSON)
+	p := o.Plan
+	return recovery.RunStarted{Run: p.Run, System: p.System, Mode: p.Mode, Number: p.Number, PlanSHA256: hex.EncodeToString(sum[:]),
+		RunbookSHA256: p.Runbook.SHA256, Version: o.Version, Operator: o.Operator, Host: o.Host, BootID: bootID(), PID: os.Getpid(),
+		Asserted: o.Asserted, Unattended: o.Unattended}
+}
+
+// Resume goes on, in this process, with a run whose runner died. It refuses
+// while a runner lives. With a stop reason the run is not gone on with: all that
+// it claimed is given back and its report is written.
+func Resume(ctx context.Context, o Options, stop string) (*Run, error) {
 	dir := o.Home.RunDir(o.Plan.Run)
-	j, events, err := journal.Open(filepath.Join(dir, journal.Name), o.Plan.Runbook.SHA256)
+	path := filepath.Join(dir, journal.Name)
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) { // it died before it began
+		j, err := journal.Create(path, o.Plan.Runbook.SHA256)
+		if err != nil {
+			return nil, err
+		}
+		if err := errors.Join(j.Close(), o.Home.open(path, 0o640)); err != nil {
+			return nil, err
+		}
+	}
+	// Before the lock is held nothing may be changed, the torn end of a line
+	// that a living runner is writing least of all.
+	held, err := lock(path)
 	if err != nil {
-		return nil, err
+		return nil, alive(o.Plan.Run, err)
+	}
+	j, events, err := journal.Open(path, o.Plan.Runbook.SHA256)
+	if err != nil {
+		return nil, errors.Join(err, held.Close())
 	}
 	s := recovery.NewState(o.Plan)
 	for _, e := range events {
 		s = recovery.Fold(s, e)
 	}
-	if s.Result != "" {
-		j.Close()
-		return nil, recovery.Errorf("read its report: comeback report show "+o.Plan.Run, "run %s has ended already", o.Plan.Run).WithExit(recovery.Usage)
+	var first []recovery.Payload
+	switch {
+	case s.Result != "":
+		err := errors.Join(j.Close(), o.report(dir), held.Close())
+		if err == nil {
+			err = recovery.Errorf("read its report: comeback report show "+o.Plan.Run, "run %s has ended already", o.Plan.Run).WithExit(recovery.Usage)
+		}
+		return nil, err
+	case len(events) == 0:
+		b, err := os.ReadFile(filepath.Join(dir, "plan.json"))
+		if err != nil {
+			return nil, errors.Join(err, j.Close(), held.Close())
+		}
+		first = append(first, o.started(b))
+	default:
+		left, err := leftovers(dir, events)
+		if err != nil {
+			return nil, errors.Join(err, j.Close(), held.Close())
+		}
+		why := "its runner had died"
+		if s.BootID != bootID() {
+			why = "the host was started again"
+		}
+		first = append(first, recovery.RunResumed{PID: os.Getpid(), BootID: bootID(), Reason: why, Version: o.Version, By: o.Operator,
+			Unattended: o.Unattended, Artifacts: left})
 	}
-	return begin(ctx, o, dir, j, s, events,
-		recovery.RunResumed{PID: os.Getpid(), BootID: bootID(), Reason: "its runner had died"},
-		recovery.StopAsked{By: o.Operator, Reason: reason})
+	if stop != "" {
+		first = append(first, recovery.StopAsked{By: o.Operator, Reason: stop})
+	}
+	return begin(ctx, o, j, held, events, first...)
 }
 
-// begin locks the journal, records the first events and starts the executor.
-func begin(ctx context.Context, o Options, dir string, j *journal.Journal, s recovery.State, past []recovery.Event, first ...recovery.Payload) (*Run, error) {
-	lock, err := lock(filepath.Join(dir, journal.Name))
-	if err != nil {
-		j.Close()
-		return nil, recovery.Errorf("watch it with: comeback status "+o.Plan.Run, "run %s has a runner: %w", o.Plan.Run, err).WithExit(recovery.Refused)
+// report writes the report of a run that died after its end, if it is missing.
+func (o *Options) report(dir string) error {
+	if _, err := os.Lstat(filepath.Join(dir, "report.json")); err == nil || o.Finish == nil {
+		return nil
 	}
+	return o.finish(dir)
+}
+
+// finish writes the report and, in a shared state, lets the group read it.
+func (o *Options) finish(dir string) error {
+	if err := o.Finish(dir); err != nil || !o.Home.shared() {
+		return err
+	}
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir():
+			return o.Home.open(path, 0o770|fs.ModeSetgid)
+		}
+		return o.Home.open(path, 0o640)
+	})
+}
+
+func alive(run string, err error) error {
+	return recovery.Errorf("watch it with: comeback attach "+run, "run %s has a runner: %w", run, err).WithExit(recovery.Refused)
+}
+
+// begin records the first events and starts the executor. It closes the journal
+// and gives up its lock when the run has ended or could not begin.
+func begin(ctx context.Context, o Options, j *journal.Journal, held *os.File, past []recovery.Event, first ...recovery.Payload) (*Run, error) {
+	dir := o.Home.RunDir(o.Plan.Run)
 	r := &Run{Options: o, dir: dir, cast: newBroadcast(past), done: make(chan struct{})}
+	abandon := func(err error) (*Run, error) {
+		if r.server != nil {
+			err = errors.Join(err, r.server.close())
+		}
+		return nil, errors.Join(err, j.Close(), held.Close())
+	}
+	if o.Serve {
+		var err error
+		if r.server, err = listen(r); err != nil {
+			return abandon(err)
+		}
+	}
+	event := func(e recovery.Event) {
+		r.cast.event(e)
+		if o.Event != nil {
+			o.Event(e)
+		}
+	}
+	s := recovery.NewState(o.Plan)
+	for _, e := range past {
+		s = recovery.Fold(s, e)
+	}
 	for _, p := range first {
+		if o.Intent != nil {
+			o.Intent(p)
+		}
 		e, err := recovery.NewEvent(o.Now(), p)
 		if err == nil {
 			e.Data = o.Secrets.RedactJSON(e.Data)
 			e, err = j.Append(e)
 		}
 		if err != nil {
-			return nil, errors.Join(err, j.Close(), lock.Close())
+			return abandon(recovery.Errorf("make room or repair the disk, then: comeback resume "+o.Plan.Run, "record the run: %w", err))
 		}
 		s = recovery.Fold(s, e)
-		r.cast.event(e)
+		event(e)
 	}
+	var err error
 	r.exec, err = execute.New(execute.Options{Plan: o.Plan, Dir: dir, Journal: j, State: s, Kinds: o.Kinds, Releasers: o.Releasers,
 		OpenStore: o.OpenStore, Secrets: o.Secrets, Owner: o.Owner, Now: o.Now, Unattended: o.Unattended,
-		Event: r.cast.event, Sample: r.cast.sample})
+		VerifyApproval: o.VerifyApproval, Hold: o.Hold, Watched: func() bool { return len(r.cast.here()) > 0 },
+		Intent: o.Intent, Event: event, Sample: r.cast.sample})
 	if err != nil {
-		return nil, errors.Join(err, j.Close(), lock.Close())
+		return abandon(err)
+	}
+	if r.server != nil {
+		r.server.serve()
 	}
 	go func() {
 		defer close(r.done)
-		defer r.cast.end()
 		r.state, r.err = r.exec.Run(ctx)
 		r.err = errors.Join(r.err, j.Close())
 		if r.err == nil && o.Finish != nil {
-			r.err = o.Finish(dir)
+			r.err = o.finish(dir)
 		}
-		r.err = errors.Join(r.err, lock.Close())
+		r.cast.end()
+		if r.server != nil {
+			r.err = errors.Join(r.err, r.server.close())
+		}
+		r.err = errors.Join(r.err, held.Close())
 	}()
 	return r, nil
 }
@@ -169,10 +336,9 @@ func (r *Run) Events(ctx context.Context, from uint64) iter.Seq2[recovery.Event,
 }
 
 // Samples shows the running steps; what is not read in time is dropped.
-func (r *Run) Samples(ctx context.Context) <-chan recovery.Sample { return r.cast.samples(ctx) }
-
-// Do asks the run for something.
-func (r *Run) Do(_ context.Context, c recovery.Command) error { return r.exec.Do(c) }
+func (r *Run) Samples(ctx context.Context) <-chan recovery.Sample {
+	return r.cast.samples(ctx, recovery.Watcher{Operator: r.Operator, Terminal: "runner", Since: r.Now()})
+}
 
 // Wait returns when the run has ended and its report is written, with how it
 // ended.
@@ -194,7 +360,11 @@ func writeFile(path string, b []byte) error {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	d, err := os.Open(filepath.Dir(path))
+	return syncDir(filepath.Dir(path))
+}
+
+func syncDir(path string) error {
+	d, err := os.Open(path)
 	if err != nil {
 		return err
 	}
@@ -220,106 +390,4 @@ func bootID() string {
 		return "" // not every container shows it; the journal then says nothing
 	}
 	return strings.TrimSpace(string(b))
-}
-
-// broadcast hands a run's events to any number of watchers, each at its own
-// pace, and its samples to those who keep up.
-type broadcast struct {
-	mu      sync.Mutex
-	all     []recovery.Event
-	ended   bool
-	more    chan struct{} // closed and replaced with every event
-	viewers map[chan recovery.Sample]struct{}
-}
-
-func newBroadcast(past []recovery.Event) *broadcast {
-	return &broadcast{all: past, more: make(chan struct{}), viewers: map[chan recovery.Sample]struct{}{}}
-}
-
-func (b *broadcast) event(e recovery.Event) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.all = append(b.all, e)
-	close(b.more)
-	b.more = make(chan struct{})
-}
-
-func (b *broadcast) end() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.ended = true
-	close(b.more)
-	b.more = make(chan struct{})
-	for v := range b.viewers {
-		close(v)
-	}
-	clear(b.viewers)
-}
-
-func (b *broadcast) events(ctx context.Context, from uint64) iter.Seq2[recovery.Event, error] {
-	return func(yield func(recovery.Event, error) bool) {
-		next := max(from, 1)
-		for {
-			b.mu.Lock()
-			var batch []recovery.Event
-			if int(next) <= len(b.all) {
-				batch = b.all[next-1:]
-			}
-			ended, more := b.ended, b.more
-			b.mu.Unlock()
-			for _, e := range batch {
-				if !yield(e, nil) {
-					return
-				}
-				next = e.Seq + 1
-			}
-			if len(batch) > 0 {
-				continue
-			}
-			if ended {
-				return
-			}
-			select {
-			case <-more:
-			case <-ctx.Done():
-				yield(recovery.Event{}, ctx.Err())
-				return
-			}
-		}
-	}
-}
-
-// sampleBuffer is how many samples a slow viewer may be behind before it
-// misses some.
-const sampleBuffer = 64
-
-func (b *broadcast) samples(ctx context.Context) <-chan recovery.Sample {
-	v := make(chan recovery.Sample, sampleBuffer)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.ended {
-		close(v)
-		return v
-	}
-	b.viewers[v] = struct{}{}
-	context.AfterFunc(ctx, func() {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		if _, ok := b.viewers[v]; ok {
-			delete(b.viewers, v)
-			close(v)
-		}
-	})
-	return v
-}
-
-func (b *broadcast) sample(s recovery.Sample) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for v := range b.viewers {
-		select {
-		case v <- s:
-		default:
-		}
-	}
 }

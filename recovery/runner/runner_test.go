@@ -179,7 +179,7 @@ func TestEnd_ofADeadRun(t *testing.T) {
 	}
 	home := runner.Home{Dir: dir}
 	o := options(home, scratch, newHold())
-	if _, err := runner.End(t.Context(), o, "test"); recovery.ExitOf(err) != recovery.Refused {
+	if _, err := runner.Resume(t.Context(), o, "test"); recovery.ExitOf(err) != recovery.Refused {
 		t.Errorf("ending a living run: %v", err)
 	}
 	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
@@ -189,7 +189,7 @@ func TestEnd_ofADeadRun(t *testing.T) {
 	if p, err := home.Load("7c31"); err != nil || p.Alive || p.State.Result != "" || len(p.State.Held()) != 1 {
 		t.Fatalf("after the kill: alive %v, %d claims, %v", p.Alive, len(p.State.Held()), err)
 	}
-	run, err := runner.End(t.Context(), o, "cleaned up")
+	run, err := runner.Resume(t.Context(), o, "cleaned up")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +203,7 @@ func TestEnd_ofADeadRun(t *testing.T) {
 	if _, err := journal.Read(filepath.Join(home.RunDir("7c31"), journal.Name), o.Plan.Runbook.SHA256); err != nil {
 		t.Error(err)
 	}
-	if _, err := runner.End(t.Context(), o, "again"); err == nil {
+	if _, err := runner.Resume(t.Context(), o, "again"); err == nil {
 		t.Error("a run was ended twice")
 	}
 }

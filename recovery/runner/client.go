@@ -1,0 +1,198 @@
+package runner
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"comeback/recovery"
+)
+
+// Client is a hold on a run in another process. It implements recovery.Session;
+// closing it, or the death of its process, leaves the run as it is.
+type Client struct {
+	Hello Hello
+
+	past     Past
+	operator string
+	terminal string
+	http     *http.Client
+}
+
+// Viewer is who holds on to a run, and with what.
+type Viewer struct {
+	// Operator is who somebody says that they are; it counts for root only.
+	Operator string
+	// Terminal is a word for others to see: "console", "plain".
+	Terminal string
+}
+
+// ErrProtocol says that a runner is of a version that speaks otherwise.
+var ErrProtocol = errors.New("it speaks another protocol")
+
+// Dial attaches to a living run.
+func (h Home) Dial(ctx context.Context, id string, v Viewer) (*Client, error) {
+	p, err := h.Load(id)
+	if err == nil {
+		err = p.Problem
+	}
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{past: p, operator: v.Operator, terminal: v.Terminal, http: &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialIn(ctx, h.LiveDir(id))
+		},
+		DisableCompression: true, ResponseHeaderTimeout: 10 * time.Second,
+	}}}
+	if err := c.get(ctx, pathHello, &c.Hello); err != nil {
+		c.Close()
+		return nil, recovery.Errorf("see where it stands: comeback status "+id, "attach to run %s: %w", id, err)
+	}
+	if c.Hello.Protocol != Protocol {
+		c.Close()
+		return nil, recovery.Errorf("command it with comeback "+c.Hello.Version+"; this one can watch it",
+			"attach to run %s: it runs in comeback %s: %w", id, c.Hello.Version, ErrProtocol)
+	}
+	return c, nil
+}
+
+// Close lets go of the run.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Plan is what the run executes.
+func (c *Client) Plan() *recovery.Plan { return c.past.Plan }
+
+// Dir is the run's directory.
+func (c *Client) Dir() string { return c.past.Dir }
+
+// State asks the runner for what its events fold to.
+func (c *Client) State(ctx context.Context) (recovery.State, error) {
+	var s recovery.State
+	err := c.get(ctx, pathState, &s)
+	return s, err
+}
+
+// Events yields events until the run has ended and its report is written. A
+// runner that dies is an error that says so.
+func (c *Client) Events(ctx context.Context, from uint64) iter.Seq2[recovery.Event, error] {
+	return func(yield func(recovery.Event, error) bool) {
+		err := lines(ctx, c, pathEvents, url.Values{"from": {strconv.FormatUint(from, 10)}}, func(e recovery.Event) bool {
+			return yield(e, nil)
+		})
+		if err != nil {
+			yield(recovery.Event{}, err)
+		}
+	}
+}
+
+// Samples shows the running steps until ctx or the run ends.
+func (c *Client) Samples(ctx context.Context) <-chan recovery.Sample {
+	samples := make(chan recovery.Sample)
+	go func() {
+		defer close(samples)
+		// What is lost here need only have been seen; Events tells of the end.
+		_ = lines(ctx, c, pathSamples, url.Values{"terminal": {c.terminal}}, func(s recovery.Sample) bool {
+			select {
+			case samples <- s:
+				return true
+			case <-ctx.Done():
+				return false
+			}
+		})
+	}()
+	return samples
+}
+
+// Do asks the run for something, in the name of whom the runner takes us for.
+func (c *Client) Do(ctx context.Context, command recovery.Command) error {
+	b, err := json.Marshal(command)
+	if err != nil {
+		return fmt.Errorf("ask run %s: %w", c.past.ID, err)
+	}
+	r, err := c.request(ctx, http.MethodPost, pathDo, nil, bytes.NewReader(b))
+	if err != nil {
+		return err
+	}
+	return r.Body.Close()
+}
+
+func (c *Client) get(ctx context.Context, path string, into any) error {
+	r, err := c.request(ctx, http.MethodGet, path, nil, nil)
+	if err != nil {
+		return err
+	}
+	defer r.Body.Close()
+	if err := json.NewDecoder(r.Body).Decode(into); err != nil {
+		return c.lost(ctx, err)
+	}
+	return nil
+}
+
+// request gives an answer that is not a refusal.
+func (c *Client) request(ctx context.Context, method, path string, query url.Values, body io.Reader) (*http.Response, error) {
+	u := url.URL{Scheme: "http", Host: "run", Path: path, RawQuery: query.Encode()}
+	q, err := http.NewRequestWithContext(ctx, method, u.String(), body)
+	if err != nil {
+		return nil, fmt.Errorf("ask run %s: %w", c.past.ID, err)
+	}
+	q.Header.Set(headerOperator, c.operator)
+	r, err := c.http.Do(q)
+	if err != nil {
+		return nil, c.lost(ctx, err)
+	}
+	if r.StatusCode == http.StatusOK {
+		return r, nil
+	}
+	defer r.Body.Close()
+	var refused refusal
+	if err := json.NewDecoder(r.Body).Decode(&refused); err != nil || refused.What == "" {
+		return nil, recovery.Errorf("use the version of comeback that runs it", "ask run %s: %s", c.past.ID, r.Status)
+	}
+	return nil, recovery.Errorf(refused.Hint, "%s", refused.What).WithExit(refused.Exit)
+}
+
+// lost is what a broken connection means.
+func (c *Client) lost(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if p, load := c.past.home.Load(c.past.ID); load == nil && p.State.Result != "" {
+		return recovery.Errorf("read its report: comeback report show "+p.ID, "run %s has ended: %w", p.ID, err)
+	}
+	return recovery.Errorf("take it up again: comeback resume "+c.past.ID, "the runner of run %s is gone: %w", c.past.ID, err)
+}
+
+// lines reads JSON objects, one a line, until each says no or they end.
+func lines[T any](ctx context.Context, c *Client, path string, query url.Values, each func(T) bool) error {
+	r, err := c.request(ctx, http.MethodGet, path, query, nil)
+	if err != nil {
+		return err
+	}
+	defer r.Body.Close()
+	d := json.NewDecoder(bufio.NewReaderSize(r.Body, 64<<10))
+	for {
+		var v T
+		switch err := d.Decode(&v); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return c.lost(ctx, err)
+		}
+		if !each(v) {
+			return nil
+		}
+	}
+}
+
+var _ recovery.Session = (*Client)(nil)

@@ -1,0 +1,98 @@
+package runner
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// environment is the environment of a process that is to be started.
+type environment []string
+
+func (e environment) get(name string) string {
+	for _, kv := range slices.Backward(e) {
+		if v, ok := strings.CutPrefix(kv, name+"="); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+// killsAtLogout reports whether systemd's logind ends the processes of this
+// login with it, as logind.conf below root says. It does so with sessions that
+// setsid has left too.
+func (e environment) killsAtLogout(root string) bool {
+	if e.get("XDG_SESSION_ID") == "" || os.Geteuid() == 0 { // root is excluded by default
+		return false
+	}
+	return kills(root)
+}
+
+// kills reads KillUserProcesses; the last file that sets it decides.
+func kills(root string) bool {
+	files := []string{}
+	for _, dir := range []string{"usr/lib/systemd", "run/systemd", "etc/systemd"} {
+		files = append(files, filepath.Join(root, dir, "logind.conf"))
+		more, err := filepath.Glob(filepath.Join(root, dir, "logind.conf.d", "*.conf"))
+		if err == nil {
+			files = append(files, more...)
+		}
+	}
+	yes := false // systemd's default, and Debian's
+	for _, name := range files {
+		f, err := os.Open(name)
+		if err != nil {
+			continue
+		}
+		for s := bufio.NewScanner(f); s.Scan(); {
+			if v, ok := strings.CutPrefix(strings.TrimSpace(s.Text()), "KillUserProcesses="); ok {
+				yes = slices.Contains([]string{"yes", "true", "on", "1"}, strings.ToLower(strings.TrimSpace(v)))
+			}
+		}
+		f.Close()
+	}
+	return yes
+}
+
+// scope is the beginning of a command line that runs a program in a scope of
+// the user's service manager; nil where there is none.
+func (e environment) scope(unit string) []string {
+	runtime := e.get("XDG_RUNTIME_DIR")
+	if runtime == "" {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join(runtime, "systemd", "private")); err != nil {
+		return nil
+	}
+	path, err := exec.LookPath("systemd-run")
+	if err != nil {
+		return nil
+	}
+	return []string{path, "--user", "--scope", "--quiet", "--collect", "--unit", unit, "--"}
+}
+
+// lingers reports whether the user's service manager outlives the last login.
+func (e environment) lingers(root string) bool {
+	user := e.get("USER")
+	if user == "" {
+		return false
+	}
+	_, err := os.Stat(filepath.Join(root, "var/lib/systemd/linger", filepath.Base(user)))
+	return err == nil
+}
+
+// LogoutWarning says that a run will not outlive the login that starts it, and
+// what to do about it; empty where it will.
+func LogoutWarning(env []string) string {
+	e := environment(env)
+	switch {
+	case !e.killsAtLogout("/") || e.scope("x") != nil && e.lingers("/"):
+		return ""
+	case e.scope("x") != nil:
+		return "this host ends a user's processes with the last login (KillUserProcesses): the run ends with it, unless you allow it to stay: loginctl enable-linger"
+	}
+	return "this host ends a user's processes at logout (KillUserProcesses) and you have no service manager to run it under: the run ends with this login; stay logged in, or start it as root"
+}
