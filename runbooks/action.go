@@ -8,7 +8,8 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// readAction reads a YAML block that begins with restore, check or switch.
+// readAction reads a YAML block that begins with restore, check, switch or
+// approve.
 func (p *parser) readAction(e *excerpt, at Pos) Block {
 	doc := Doc{Pos: at, Language: "yaml", Text: e.text}
 	root, ok := p.loadYAML(e)
@@ -47,6 +48,9 @@ func (p *parser) readAction(e *excerpt, at Pos) Block {
 			s.Components = append(s.Components, u.name)
 		}
 		return s
+	case "approve":
+		p.alone(entries)
+		return p.readApproval(at, first)
 	}
 	return doc
 }
@@ -55,7 +59,7 @@ func (p *parser) readAction(e *excerpt, at Pos) Block {
 func (p *parser) alone(entries []entry) {
 	for _, e := range entries[1:] {
 		do := "remove it"
-		if slices.Contains(actionKeys, e.key) {
+		if slices.Contains(yamlAction.markers, e.key) {
 			do = "put it into a block of its own"
 		}
 		p.fail(e.Pos, fmt.Sprintf("`%s` has no place beside `%s`", e.key, entries[0].key), do)
@@ -103,7 +107,7 @@ func (p *parser) readFilesCheck(e *excerpt, at Pos, root *yaml.Node) Block {
 			c.On = p.database(f.valueAt(), s)
 		case "rows":
 			c.Rows = strings.TrimSpace(s)
-			p.checkQuery(c.Rows, f.valueAt(), f.Pos)
+			p.checkQuery(c.Rows, f.valueAt(), header{Pos: f.Pos, Key: "check"})
 		case "files":
 			c.Files = p.component(f.valueAt(), s)
 			p.asked = append(p.asked, use{c.Files, f.valueAt()})

@@ -34,12 +34,17 @@ func (p *parser) agree() {
 	}
 	seen := map[string]bool{}
 	for _, r := range p.rb.references {
+		if p.argued[r.Pos] {
+			p.argument(r)
+			continue
+		}
 		if _, ok := p.rb.Needs[r.Name]; !ok && !seen[r.Name] {
 			p.warn(r.Pos, fmt.Sprintf("the runbook does not say where a person finds %s", r.Name),
 				fmt.Sprintf("write `needs: {%s: \"WHERE FROM\"}`", r.Name))
 		}
 		seen[r.Name] = true
 	}
+	p.approveOnce()
 	p.compareBudgets()
 }
 

@@ -2,8 +2,9 @@ package runbooks
 
 import "time"
 
-// Block is one thing in a stage: [Ticks], [Restore], [SQLCheck], [FilesCheck],
-// [Switch], [Shell] or [Doc]. A fenced block stands where its fence opens.
+// Block is one thing in a stage: [Ticks], [Approval], [Restore], [SQLCheck],
+// [SQLWait], [FilesCheck], [Switch], [Shell], [ShellWait] or [Doc]. A fenced
+// block stands where its fence opens.
 type Block interface {
 	Position() Pos
 	block()
@@ -20,6 +21,17 @@ type Tick struct {
 	Pos
 	// Text is on one line, as it was written.
 	Text string
+}
+
+// Approval is a second person's signature over the plan, without which the run
+// does not go on.
+type Approval struct {
+	Pos
+	// Role is one of the runbook's people, RoleAt where the block names it.
+	Role   string
+	RoleAt Pos
+	// Key is that person's SSH public key.
+	Key string
 }
 
 // Restore brings components back.
@@ -42,6 +54,19 @@ type SQLCheck struct {
 	Query string
 	// QueryAt is where Query begins.
 	QueryAt Pos
+}
+
+// SQLWait is a query that is asked until its result is as expected.
+type SQLWait struct {
+	SQLCheck
+	Patience Patience
+}
+
+// Patience is how a wait asks. Where the block does not say, it is every 5
+// seconds and for 10 minutes.
+type Patience struct {
+	// Every is the time between two questions, Timeout how long it waits.
+	Every, Timeout time.Duration
 }
 
 // FilesCheck compares a table that lists files with the files themselves.
@@ -87,6 +112,15 @@ type Shell struct {
 	// Env names the variables that the script may see: those of "# env:" if
 	// it has one, else those that it mentions and does not set itself.
 	Env []string
+	// Terminal says that the script talks with a person.
+	Terminal bool
+}
+
+// ShellWait is a script that is run until it exits with 0. Its Shell has neither
+// a Timeout nor a Terminal of its own.
+type ShellWait struct {
+	Shell
+	Patience Patience
 }
 
 // Doc is a fenced block without a marker: it never runs.
@@ -98,6 +132,7 @@ type Doc struct {
 }
 
 func (Ticks) block()      {}
+func (Approval) block()   {}
 func (Restore) block()    {}
 func (SQLCheck) block()   {}
 func (FilesCheck) block() {}

@@ -196,7 +196,7 @@ func TestParse_shell(t *testing.T) {
 			"33:3: error: `timout` is not a key of a shell block; write `timeout`",
 		}},
 		{name: "comment that looks like a key", add: "\n" + fence("sh", "# run: x", "# see: the wiki", "true"), want: []string{
-			"33:3: error: `see` is not a key of a shell block; put an empty line above it if it is a comment, or write one of run, in, timeout, env",
+			"33:3: error: `see` is not a key of a shell block; put an empty line above it if it is a comment, or write one of run, in, timeout, env, terminal",
 		}},
 		{name: "comment below an empty line", add: "\n" + fence("sh", "# run: x", "", "# see: the wiki", "true")},
 		{name: "key twice", add: "\n" + fence("sh", "# run: x", "# in: both", "# in: recovery", "true"), want: []string{
@@ -272,7 +272,7 @@ func TestParse_checks(t *testing.T) {
 			"35:1: error: `query` is not a key of a check of files; remove it, or write one of check, on, rows, files",
 		}},
 		{name: "reference", add: "\n" + fence("yaml", "check: f", "rows: select '${X}'", "files: database"), want: []string{
-			"33:7: error: `rows` cannot refer to the environment; write the value: only copies and components take references",
+			"33:7: error: `rows` cannot refer to the environment; write the value: only copies, components and `notify` take references",
 		}},
 	})
 }

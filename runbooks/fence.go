@@ -105,40 +105,38 @@ func (e *excerpt) headers(comment string) (headers []header, rest int) {
 	return headers, len(e.lines())
 }
 
-// An action is what a marker makes of a block.
+// An action is what markers make of a block.
 type action struct {
-	marker    string // as people write it
+	comment   string // how its markers begin
+	markers   []string
 	what      string
 	languages []string // the first is the one to suggest
 }
 
 var (
-	shellAction = action{"# run:", "a shell script", []string{"sh", "bash", "shell", ""}}
-	sqlAction   = action{"-- check:", "a query", []string{"sql", "pgsql", "postgresql", "postgres", ""}}
-	yamlAction  = action{"", "YAML", []string{"yaml", "yml", ""}}
+	shellAction = action{"# ", []string{"run", "wait"}, "a shell script", []string{"sh", "bash", "shell", ""}}
+	sqlAction   = action{"-- ", []string{"check", "wait"}, "a query", []string{"sql", "pgsql", "postgresql", "postgres", ""}}
+	yamlAction  = action{"", []string{"restore", "check", "switch", "approve"}, "YAML", []string{"yaml", "yml", ""}}
 
-	actionKeys = []string{"restore", "check", "switch"}
-	actionKey  = regexp.MustCompile(`^(restore|check|switch)[ \t]*:`)
-	topKey     = regexp.MustCompile(`^([A-Za-z_-]+)[ \t]*:(?:[ \t]|$)`)
+	actionKey = regexp.MustCompile(`^(restore|check|switch|approve)[ \t]*:`)
+	topKey    = regexp.MustCompile(`^([A-Za-z_-]+)[ \t]*:(?:[ \t]|$)`)
 )
 
 // readFence reads a block and says whether a marker makes it run. A block with
 // a marker that could not be read is returned as what it is on the page.
 func (p *parser) readFence(e *excerpt, at Pos, language string) (block Block, runs bool) {
 	hash, hashRest := e.headers("#")
-	if find(hash, "run") != nil {
-		p.agreesWith(shellAction, at, language)
-		return p.readShell(e, at, language, hash, hashRest), true
+	if m := shellAction.marker(hash); m != nil {
+		p.agreesWith(shellAction, m.Key, at, language)
+		return p.readShell(e, at, language, *m, hash, hashRest), true
 	}
 	dash, dashRest := e.headers("--")
-	if find(dash, "check") != nil {
-		p.agreesWith(sqlAction, at, language)
-		return p.readSQLCheck(e, at, dash, dashRest), true
+	if m := sqlAction.marker(dash); m != nil {
+		p.agreesWith(sqlAction, m.Key, at, language)
+		return p.readSQLCheck(e, at, *m, dash, dashRest), true
 	}
 	if m := actionKey.FindStringSubmatch(e.firstLine()); m != nil {
-		a := yamlAction
-		a.marker = m[1] + ":"
-		p.agreesWith(a, at, language)
+		p.agreesWith(yamlAction, m[1], at, language)
 		return p.readAction(e, at), true
 	}
 	p.almostRuns(e, language, hash, dash)
@@ -163,58 +161,19 @@ func find(headers []header, key string) *header {
 	return &headers[i]
 }
 
+// marker is the first header that makes a block do something; nil if none does.
+func (a action) marker(headers []header) *header {
+	i := slices.IndexFunc(headers, func(h header) bool { return slices.Contains(a.markers, h.Key) })
+	if i < 0 {
+		return nil
+	}
+	return &headers[i]
+}
+
 // agreesWith reports a block whose language says something else than its marker.
-func (p *parser) agreesWith(a action, at Pos, language string) {
+func (p *parser) agreesWith(a action, marker string, at Pos, language string) {
 	if !slices.Contains(a.languages, language) {
-		p.fail(at, fmt.Sprintf("`%s` makes this block %s, and it is marked `%s`", a.marker, a.what, language),
+		p.fail(at, fmt.Sprintf("`%s%s:` makes this block %s, and it is marked `%s`", a.comment, marker, a.what, language),
 			fmt.Sprintf("write `%s` after the backticks, or remove the marker", a.languages[0]))
 	}
 }
-
-// almostRuns reports a block that does not run, though its author seems to have
-// meant it to.
-func (p *parser) almostRuns(e *excerpt, language string, hash, dash []header) {
-	for _, style := range []struct {
-		action
-		headers []header
-		key     string
-		others  []string
-	}{
-		{shellAction, hash, "run", []string{"in", "timeout"}},
-		{sqlAction, dash, "check", []string{"on", "expect"}},
-	} {
-		if !slices.Contains(style.languages, language) {
-			continue
-		}
-		for _, h := range style.headers {
-			if distance(h.Key, style.key, 1) <= 1 {
-				p.fail(h.Pos, fmt.Sprintf("`%s` does not make a block run", h.Key), fmt.Sprintf("write `%s`", style.marker))
-				return
-			}
-			if slices.Contains(style.others, h.Key) {
-				p.fail(h.Pos, fmt.Sprintf("the block has `%s:` but no `%s`, so it never runs", h.Key, style.marker),
-					fmt.Sprintf("write `%s NAME` on its first line", style.marker))
-				return
-			}
-		}
-	}
-	if slices.Contains(yamlAction.languages[:2], language) {
-		if m := topKey.FindStringSubmatch(e.firstLine()); m != nil {
-			if near, ok := nearest(m[1], actionKeys); ok {
-				p.fail(e.at(1+slices.Index(e.lines(), e.firstLine()), 1),
-					fmt.Sprintf("`%s` does nothing", m[1]), fmt.Sprintf("write `%s`", near))
-				p.unclear = true
-				return
-			}
-		}
-	}
-	for i, line := range e.lines() {
-		if m := lateMarker.FindStringSubmatch(line); m != nil {
-			p.warn(e.at(i+1, 1), fmt.Sprintf("`%s` is not at the top of its block, so the block never runs", m[1]),
-				"write it on the block's first line")
-			return
-		}
-	}
-}
-
-var lateMarker = regexp.MustCompile(`^[ \t]*(# run:|-- check:)`)

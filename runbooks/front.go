@@ -10,7 +10,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-var frontKeys = []string{"comeback", "system", "rpo", "rto", "rehearse", "people", "production", "needs", "copies", "components"}
+var frontKeys = []string{"comeback", "system", "rpo", "rto", "rehearse", "people", "production", "notify", "needs", "copies", "components"}
 
 // name is what systems, copies and components can be called: names become parts
 // of file names and of step ids.
@@ -89,6 +89,8 @@ func (p *parser) readFront(front *excerpt) {
 			for _, n := range p.items(e) {
 				p.rb.Production = append(p.rb.Production, n.Value)
 			}
+		case "notify":
+			p.readNotify(e)
 		case "needs":
 			p.readNeeds(e)
 		case "copies":

@@ -42,13 +42,13 @@ func TestParse_frontMatter(t *testing.T) {
 			"3:1: error: `system` has no value; write one or remove the key",
 		}},
 		{name: "system is a reference", edits: []string{"system: shop", `system: "${SYSTEM}"`}, want: []string{
-			"3:9: error: `system` cannot refer to the environment; write the value: only copies and components take references",
+			"3:9: error: `system` cannot refer to the environment; write the value: only copies, components and `notify` take references",
 		}},
 		{name: "misspelt key", edits: []string{"system: shop", "sytem: shop"}, want: []string{
 			"3:1: error: `sytem` is not a key of a runbook; write `system`",
 		}},
 		{name: "unknown key", edits: []string{"rpo: 5m", "colour: blue\nrpo: 5m"}, want: []string{
-			"4:1: error: `colour` is not a key of a runbook; remove it, or write one of comeback, system, rpo, rto, rehearse, people, production, needs, copies, components",
+			"4:1: error: `colour` is not a key of a runbook; remove it, or write one of comeback, system, rpo, rto, rehearse, people, production, notify, needs, copies, components",
 		}},
 		{name: "key twice", edits: []string{"rpo: 5m", "rpo: 5m\nrpo: 6m"}, want: []string{
 			"5:1: error: `rpo` stands here again, first on line 4; keep one of them",

@@ -9,7 +9,7 @@ import (
 )
 
 // anyMarker is what a block that runs begins with, in whatever language.
-var anyMarker = regexp.MustCompile(`(?mi)^[ \t]*(#[ \t]*run|--[ \t]*check|restore|check|switch)[ \t]*:`)
+var anyMarker = regexp.MustCompile(`(?mi)^[ \t]*(#[ \t]*(?:run|wait)|--[ \t]*(?:check|wait)|restore|check|switch|approve)[ \t]*:`)
 
 // indented warns of a block that looks like one that runs but has no fence.
 func (b *body) indented(n *ast.CodeBlock) {

@@ -41,8 +41,11 @@ func Lint(rb *Runbook, v Vocabulary) Problems {
 	}
 	for _, s := range rb.Stages {
 		for _, b := range s.Blocks {
-			if c, ok := b.(SQLCheck); ok && v.Expect != nil && c.Expect != "" {
-				l.expectation(c)
+			switch b := b.(type) {
+			case SQLCheck:
+				l.expectation(b)
+			case SQLWait:
+				l.expectation(b.SQLCheck)
 			}
 		}
 	}
@@ -57,6 +60,9 @@ type linter struct {
 }
 
 func (l *linter) expectation(c SQLCheck) {
+	if l.vocabulary.Expect == nil || c.Expect == "" {
+		return
+	}
 	if err := l.vocabulary.Expect(c.Expect); err != nil {
 		l.problems.add(Error, c.ExpectAt, err.Error(),
 			"write for example `>= 1`, `= 42`, `between 1 and 9`, `within 10m`, `no rows`, `rows` or `in {open, paid}`")

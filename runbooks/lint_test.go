@@ -66,6 +66,9 @@ func TestLint(t *testing.T) {
 		{name: "kind that nothing restores in a stage", edits: []string{"\n---\n# B", "\n  site: {kind: code, path: /srv}\n---\n# B", "restore: database", "restore: [database, site]"}, want: []string{
 			"12:10: error: nothing here restores components of kind `code`; remove it from its `restore:` and bring it back by hand and tick it; restored are postgres, files",
 		}},
+		{name: "expectation of a wait", edits: []string{"-- check", "-- wait", ">= 1", "many"}, want: []string{
+			"27:12: error: `many` is no expectation; write for example `>= 1`, `= 42`, `between 1 and 9`, `within 10m`, `no rows`, `rows` or `in {open, paid}`",
+		}},
 		{name: "expectation", edits: []string{">= 1", "many"}, want: []string{
 			"27:12: error: `many` is no expectation; write for example `>= 1`, `= 42`, `between 1 and 9`, `within 10m`, `no rows`, `rows` or `in {open, paid}`",
 		}},

@@ -23,6 +23,9 @@ type Entry struct {
 // documentation and will not. Prose is not listed.
 func (r *Runbook) Listing() []Entry {
 	var list []Entry
+	if len(r.Notify) > 0 {
+		list = append(list, Entry{Pos: r.NotifyAt, Runs: true, What: "call a person with " + quoteWords(r.Notify), Where: InBoth})
+	}
 	for _, d := range r.loose {
 		list = append(list, entryOf("", d))
 	}
@@ -42,16 +45,25 @@ func entryOf(stage string, b Block) Entry {
 		if n := len(b.Items); n > 1 {
 			e.What = fmt.Sprintf("tick %d items", n)
 		}
+	case Approval:
+		e.What = "wait for the approval of " + b.Role
 	case Restore:
 		e.What = "restore " + strings.Join(b.Components, ", ")
 	case SQLCheck:
 		e.What = fmt.Sprintf("check %q on %s: %s", b.Name, b.On, b.Expect)
+	case SQLWait:
+		e.What = fmt.Sprintf("wait %q on %s: %s, %s", b.Name, b.On, b.Expect, b.Patience)
 	case FilesCheck:
 		e.What = fmt.Sprintf("check %q: rows of %s against files of %s", b.Name, b.On, b.Files)
 	case Switch:
 		e.What, e.Where = "switch "+strings.Join(b.Components, ", "), InRecovery
 	case Shell:
 		e.What, e.Where = fmt.Sprintf("run %q with %s", b.Name, b.Interpreter), b.In
+		if b.Terminal {
+			e.What += " in a person's terminal"
+		}
+	case ShellWait:
+		e.What, e.Where = fmt.Sprintf("wait %q with %s, %s", b.Name, b.Interpreter, b.Patience), b.In
 	case Doc:
 		e.Runs, e.Where, e.What = false, "", b.begins()
 	}

@@ -6,7 +6,7 @@ package runbooks
 func Parse(name string, file []byte) (*Runbook, Problems) {
 	p := &parser{
 		rb:   &Runbook{Name: name},
-		runs: map[int]bool{}, names: map[string]Pos{}, restored: map[string]Pos{},
+		runs: map[int]bool{}, argued: map[Pos]bool{}, names: map[string]Pos{}, restored: map[string]Pos{},
 	}
 	if problem, ok := readable(file); !ok {
 		return p.rb, Problems{problem}
@@ -43,6 +43,8 @@ type parser struct {
 	// runs holds the lines that a run uses: the front matter and the blocks
 	// that run.
 	runs map[int]bool
+	// argued holds the references that become part of a command line.
+	argued map[Pos]bool
 	// names are the names of checks and scripts.
 	names map[string]Pos
 	// restored, switched and asked are the components that blocks name.

@@ -78,13 +78,23 @@ func TestParse_shop(t *testing.T) {
 	golden(t, "testdata/shop.golden", dump(t, rb)+strings.Join(texts(problems), "\n")+"\n")
 }
 
+// TestParse_waits reads everything that a run can be asked to wait for.
+func TestParse_waits(t *testing.T) {
+	rb, problems := Parse("waits.md", read(t, "testdata/waits.md"))
+	golden(t, "testdata/waits.golden", dump(t, rb)+listing(rb)+strings.Join(texts(problems), "\n")+"\n")
+}
+
 func TestRunbook_Listing(t *testing.T) {
 	rb, problems := Parse("listing.md", read(t, "testdata/listing.md"))
+	golden(t, "testdata/listing.golden", listing(rb)+strings.Join(texts(problems), "\n")+"\n")
+}
+
+func listing(rb *Runbook) string {
 	var b strings.Builder
 	for _, e := range rb.Listing() {
 		fmt.Fprintf(&b, "%3d:%d  %-12s %-5v %-10s %s\n", e.Line, e.Column, e.Stage, e.Runs, e.Where, e.What)
 	}
-	golden(t, "testdata/listing.golden", b.String()+strings.Join(texts(problems), "\n")+"\n")
+	return b.String()
 }
 
 func TestParse_unreadable(t *testing.T) {
@@ -230,6 +240,8 @@ func TestParse_shellBlock(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(read(f, "testdata/shop.md"))
 	f.Add(read(f, "testdata/listing.md"))
+	f.Add(read(f, "testdata/waits.md"))
+	f.Add([]byte("---\nnotify: [\"\", ${A}, \"${B}${B}\", '|']\npeople: [{role: a, key: ssh-ed25519}]\n---\n## x\n```yaml\napprove: a\n```\n```\n# wait:\n# every: 9w\n# terminal: 1\n```\n"))
 	f.Add([]byte(small))
 	f.Add([]byte("---\na: [\n---\n## x\n> - ```sh\n>   # run: x\n"))
 	f.Add([]byte("\uFEFF---\r\n\u2028: ${a\r\n---\r\n-\t[ ] x\r\n"))

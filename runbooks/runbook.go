@@ -28,6 +28,10 @@ type Runbook struct {
 	// Production names hosts, addresses and directories that a rehearsal
 	// must never touch.
 	Production []string
+	// Notify is the command, by its words, that calls a person when a run
+	// waits for one; words may hold references. NotifyAt is where it stands.
+	Notify   []string
+	NotifyAt Pos
 	// Needs maps environment variables to where a person finds their values.
 	Needs map[string]string
 	// Copies and Components are in the order of the document.

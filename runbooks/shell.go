@@ -18,21 +18,30 @@ var shellsOwn = []string{
 	"SECONDS", "SHELL", "TMPDIR", "UID", "USER",
 }
 
-func (p *parser) readShell(e *excerpt, at Pos, language string, headers []header, rest int) Block {
-	s := Shell{Pos: at, In: InRecovery, Interpreter: "sh", Script: e.text}
+// readShell reads a script, which is run once or, where its marker is `wait`,
+// until it exits with 0.
+func (p *parser) readShell(e *excerpt, at Pos, language string, marker header, headers []header, rest int) Block {
+	f := shellForm
+	if marker.Key == "wait" {
+		f = shellWaitForm
+	}
+	s := Shell{Pos: at, Name: marker.Value, In: InRecovery, Interpreter: "sh", Script: e.text}
 	if language == "bash" || strings.HasPrefix(e.text, "#!") && strings.Contains(e.lines()[0], "bash") {
 		s.Interpreter = "bash"
 	}
 	named := false
-	for _, h := range p.known(headers, "a shell block", []string{"run", "in", "timeout", "env"}) {
+	kept := p.known(headers, f)
+	p.blockName(marker, f)
+	for _, h := range kept {
 		switch h.Key {
-		case "run":
-			s.Name = h.Value
-			p.blockName(*find(headers, "run"), "# run: smoke test")
 		case "in":
 			s.In = p.where(h)
 		case "timeout":
-			s.Timeout, _ = p.durationText(h.ValueAt, "timeout", h.Value, time.Second)
+			if marker.Key == "run" {
+				s.Timeout, _ = p.durationText(h.ValueAt, "timeout", h.Value, time.Second)
+			}
+		case "terminal":
+			s.Terminal = p.terminal(h)
 		case "env":
 			named = true
 			s.Env = p.variables(h)
@@ -40,7 +49,7 @@ func (p *parser) readShell(e *excerpt, at Pos, language string, headers []header
 	}
 	code := stripComments(strings.Join(e.lines()[rest:], "\n"))
 	if strings.TrimSpace(code) == "" {
-		p.fail(at, "this block has nothing to run", "write the commands below its `# run:` line")
+		p.fail(at, "this block has nothing to run", fmt.Sprintf("write the commands below its `# %s:` line", marker.Key))
 	}
 	if !named {
 		s.Env = mentioned(code)
@@ -50,7 +59,19 @@ func (p *parser) readShell(e *excerpt, at Pos, language string, headers []header
 			p.fail(at, fmt.Sprintf("a block never gets %s, which would lend it the operator's keys", v), "use a key of its own")
 		}
 	}
+	if marker.Key == "wait" {
+		return ShellWait{Shell: s, Patience: p.patience(kept)}
+	}
 	return s
+}
+
+// terminal reads whether a script talks with a person.
+func (p *parser) terminal(h header) bool {
+	if h.Value != "yes" && h.Value != "no" {
+		p.fail(h.ValueAt, fmt.Sprintf("`%s` is neither yes nor no", h.Value),
+			"write `# terminal: yes` if the script talks with a person, or remove the line")
+	}
+	return h.Value == "yes"
 }
 
 func (p *parser) where(h header) Where {

@@ -184,7 +184,7 @@ func (p *parser) text(e entry) (string, bool) {
 	s, ok := p.scalar(e, e.node, "one value")
 	if ok && strings.Contains(s, "${") {
 		p.fail(e.valueAt(), fmt.Sprintf("`%s` cannot refer to the environment", e.key),
-			"write the value: only copies and components take references")
+			"write the value: only copies, components and `notify` take references")
 		return "", false
 	}
 	return s, ok
