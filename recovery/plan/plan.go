@@ -39,6 +39,8 @@ type Options struct {
 	// Scratch is the directory that the run's scratch directory is made in.
 	Scratch string
 	Created time.Time
+	// Keep leaves what was restored in place when the run ends well.
+	Keep bool
 	// Expected says how long a step took in earlier runs, or 0. It may be nil.
 	Expected func(recovery.Step) time.Duration
 }
@@ -54,6 +56,7 @@ func Make(o Options) (*recovery.Plan, error) {
 		Format: Format, Run: o.Run, System: rb.System, Mode: o.Mode, Number: o.Number, Previous: o.Previous,
 		Created: o.Created.UTC(), Runbook: o.Source, RPO: recovery.Duration(rb.RPO), RTO: recovery.Duration(rb.RTO),
 		RehearseEvery: recovery.Duration(rb.Rehearse), Moment: o.Moment, Components: Components(rb), Copies: Copies(rb), Needs: rb.Needs,
+		Production: rb.Production, Notify: rb.Notify, Keep: o.Keep,
 	}
 	for _, person := range rb.People {
 		p.People = append(p.People, recovery.Person{Role: person.Role, Reach: person.Reach, Key: person.Key})
@@ -102,6 +105,8 @@ func (b *builder) stage(index int, stage runbooks.Stage) error {
 		switch block := block.(type) {
 		case runbooks.Ticks:
 			b.ticks(id, index, line, block)
+		case runbooks.Approval:
+			b.approval(id, index, block)
 		case runbooks.Restore:
 			for _, name := range block.Components {
 				if err = b.restore(index, line, stage, name); err != nil {
@@ -110,8 +115,12 @@ func (b *builder) stage(index int, stage runbooks.Stage) error {
 			}
 		case runbooks.SQLCheck:
 			b.sqlCheck(id, index, block)
+		case runbooks.SQLWait:
+			b.sqlWait(id, index, block)
 		case runbooks.Shell:
 			b.shell(id, index, stage, block)
+		case runbooks.ShellWait:
+			b.shellWait(id, index, block)
 		case runbooks.FilesCheck:
 			b.unchecked(index, line, "check: "+block.Name, "this version does not restore files")
 		case runbooks.Switch:
@@ -155,10 +164,7 @@ func (b *builder) ticks(id string, stage, line int, block runbooks.Ticks) {
 	if len(args.Items) == 1 {
 		says = "1 item to tick"
 	}
-	s := recovery.NewStep(id+".ticks", recovery.KindTicks, says, args)
-	s.Stage, s.After, s.Line, s.MayPass = stage, b.after(), line, true
-	b.add(s)
-	b.barrier = append(b.barrier, s.ID)
+	b.wait(recovery.NewStep(id+".ticks", recovery.KindTicks, says, args), stage, line)
 }
 
 // restore adds the engine's steps for one component, into scratch.
@@ -197,47 +203,23 @@ func (b *builder) restore(stage, line int, section runbooks.Stage, name string) 
 }
 
 func (b *builder) sqlCheck(id string, stage int, block runbooks.SQLCheck) {
-	if _, ok := b.restored[block.On]; !ok {
-		b.unchecked(stage, block.Line, "check: "+block.Name, fmt.Sprintf("no stage before it restores %s", block.On))
+	args, ok := b.question(stage, "check: ", block)
+	if !ok {
 		return
 	}
-	s := recovery.NewStep(id+".check", recovery.KindSQLCheck, "check: "+block.Name, recovery.SQLCheckArgs{
-		Name: block.Name, On: block.On, Query: block.Query, Expect: block.Expect, Moment: b.Moment.Time()})
+	s := recovery.NewStep(id+".check", recovery.KindSQLCheck, short("check: "+block.Name), args)
 	s.Stage, s.Component, s.After, s.Line, s.MayPass = stage, block.On, b.after(), block.Line, true
 	b.add(s)
 }
 
-// shell plans a shell block. In a rehearsal a variable that is a component's
-// address is bound to what the run restored; a block that needs any other is
-// not executed, because its value could lead to production.
 func (b *builder) shell(id string, stage int, section runbooks.Stage, block runbooks.Shell) {
-	if block.In == runbooks.InRecovery {
-		b.skip(stage, block.Line, "run: "+block.Name, "it runs in a recovery only (# in: recovery)")
+	args, ok := b.script(stage, "run: ", block)
+	if !ok {
 		return
 	}
-	args := recovery.ShellArgs{Name: block.Name, Script: block.Script, Interpreter: block.Interpreter, Timeout: recovery.Duration(block.Timeout), Bind: map[string]string{}}
-	for _, name := range block.Env {
-		c, ok := b.boundTo(name)
-		if !ok {
-			b.unchecked(stage, block.Line, "run: "+block.Name, fmt.Sprintf("in a rehearsal %s has no value in scratch", name))
-			return
-		}
-		args.Bind[name] = c
-	}
-	s := recovery.NewStep(id+".run", recovery.KindShell, "run: "+block.Name, args)
-	s.Stage, s.After, s.Line, s.MayPass, s.Budget = stage, b.after(), block.Line, true, recovery.Duration(section.Budget)
-	b.add(s)
-	b.barrier = append(b.barrier, s.ID)
-}
-
-// boundTo finds the restored component whose url is exactly a reference to name.
-func (b *builder) boundTo(name string) (string, bool) {
-	for _, c := range b.plan.Components {
-		if _, ok := b.restored[c.Name]; ok && c.Settings.Text("url") == "${"+name+"}" {
-			return c.Name, true
-		}
-	}
-	return "", false
+	s := recovery.NewStep(id+".run", recovery.KindShell, short("run: "+block.Name), args)
+	s.Budget = recovery.Duration(section.Budget)
+	b.wait(s, stage, block.Line)
 }
 
 // Encode gives the bytes of plan.json; their SHA-256 is the plan's digest.

@@ -1,0 +1,99 @@
+package plan
+
+import (
+	"fmt"
+
+	"comeback/recovery"
+	"comeback/runbooks"
+)
+
+// Whatever a run waits for keeps the order of the document, as items to tick
+// do: a block below it starts when it has ended.
+
+// approval plans the wait for a second person's signature over the plan. Who
+// goes on without it gives a reason, and the run ends with an exception.
+func (b *builder) approval(id string, stage int, block runbooks.Approval) {
+	s := recovery.NewStep(id+".approval", recovery.KindApproval, short("approval by "+block.Role),
+		recovery.ApprovalArgs{Role: block.Role, Key: block.Key})
+	b.wait(s, stage, block.Line)
+}
+
+// sqlWait plans a query that is asked until its result is as expected.
+func (b *builder) sqlWait(id string, stage int, block runbooks.SQLWait) {
+	args, ok := b.question(stage, "wait: ", block.SQLCheck)
+	if !ok {
+		return
+	}
+	args.Every, args.Timeout = recovery.Duration(block.Patience.Every), recovery.Duration(block.Patience.Timeout)
+	s := recovery.NewStep(id+".wait", recovery.KindSQLWait, short("wait: "+block.Name), args)
+	s.Component = block.On
+	b.wait(s, stage, block.Line)
+}
+
+// shellWait plans a script that is run until it exits with 0.
+func (b *builder) shellWait(id string, stage int, block runbooks.ShellWait) {
+	args, ok := b.script(stage, "wait: ", block.Shell)
+	if !ok {
+		return
+	}
+	args.Every, args.Timeout = recovery.Duration(block.Patience.Every), recovery.Duration(block.Patience.Timeout)
+	b.wait(recovery.NewStep(id+".wait", recovery.KindShellWait, short("wait: "+block.Name), args), stage, block.Line)
+}
+
+// wait adds a step that the blocks below it come after.
+func (b *builder) wait(s recovery.Step, stage, line int) {
+	s.Stage, s.After, s.Line, s.MayPass = stage, b.after(), line, true
+	b.add(s)
+	b.barrier = append(b.barrier, s.ID)
+}
+
+// question is what is asked of a restored database. A query of anything else is
+// listed as not checked.
+func (b *builder) question(stage int, what string, block runbooks.SQLCheck) (recovery.SQLCheckArgs, bool) {
+	if _, ok := b.restored[block.On]; !ok {
+		b.unchecked(stage, block.Line, what+block.Name, fmt.Sprintf("no stage before it restores %s", block.On))
+		return recovery.SQLCheckArgs{}, false
+	}
+	return recovery.SQLCheckArgs{Name: block.Name, On: block.On, Query: block.Query, Expect: block.Expect, Moment: b.Moment.Time()}, true
+}
+
+// script is what a shell runs. In a rehearsal a variable that is a component's
+// address is bound to what the run restored; a block that needs any other is
+// not executed, because its value could lead to production.
+func (b *builder) script(stage int, what string, block runbooks.Shell) (recovery.ShellArgs, bool) {
+	if block.In == runbooks.InRecovery {
+		b.skip(stage, block.Line, what+block.Name, "it runs in a recovery only (# in: recovery)")
+		return recovery.ShellArgs{}, false
+	}
+	args := recovery.ShellArgs{Name: block.Name, Script: block.Script, Interpreter: block.Interpreter,
+		Timeout: recovery.Duration(block.Timeout), Terminal: block.Terminal, Bind: map[string]string{}}
+	for _, name := range block.Env {
+		c, ok := b.boundTo(name)
+		if !ok {
+			b.unchecked(stage, block.Line, what+block.Name, fmt.Sprintf("in a rehearsal %s has no value in scratch", name))
+			return recovery.ShellArgs{}, false
+		}
+		args.Bind[name] = c
+	}
+	return args, true
+}
+
+// boundTo finds the restored component whose url is exactly a reference to name.
+func (b *builder) boundTo(name string) (string, bool) {
+	for _, c := range b.plan.Components {
+		if _, ok := b.restored[c.Name]; ok && c.Settings.Text("url") == "${"+name+"}" {
+			return c.Name, true
+		}
+	}
+	return "", false
+}
+
+// maxSays is how many characters of a step's sentence a screen has room for.
+const maxSays = 40
+
+func short(says string) string {
+	if runes := []rune(says); len(runes) > maxSays {
+		return string(runes[:maxSays-1]) + "…"
+	}
+	return says
+}
