@@ -29,6 +29,9 @@ func (s *source) exceptions(r *Report) []Exception {
 	if s.state.Mode == recovery.Rehearsal && !r.Isolation.ScratchOnly {
 		add(Exception{What: "the rehearsal was not confined to scratch", Why: r.Isolation.Evidence[0]})
 	}
+	for _, e := range s.history.brokenAmendments() {
+		add(e)
+	}
 	for _, lost := range s.lostArtifacts() {
 		add(Exception{What: lost, Why: "it was changed or removed after its step had ended"})
 	}
@@ -43,9 +46,22 @@ func (s *source) exceptions(r *Report) []Exception {
 
 func (s *source) stepExceptions(st *recovery.StepState) []Exception {
 	var out []Exception
+	if st.Kind == recovery.KindApproval && (st.State == recovery.Done || st.State == recovery.Passed) {
+		if e, wrong := s.approvalException(st); wrong {
+			out = append(out, e)
+		}
+		return out
+	}
 	switch st.State {
+	case recovery.Skipped:
+		if a := s.history.leftOut(st.ID); a != nil {
+			out = append(out, Exception{What: "left out: " + st.Says, Why: a.Why, By: a.By})
+		}
 	case recovery.Passed:
 		e := Exception{What: st.Says + ": " + st.Error, Why: st.Why}
+		if st.Error == "" {
+			e.What = "passed over: " + st.Says
+		}
 		for _, d := range st.Decisions {
 			e.By = d.By
 		}

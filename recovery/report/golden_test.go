@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"comeback/recovery"
@@ -23,6 +24,8 @@ func TestWrite_golden(t *testing.T) {
 		"interrupted": interrupted,
 		"unknown":     unknownEvent,
 		"recovery":    forReal,
+		"resumed":     resumed,
+		"amended":     amended,
 	}
 	for name, build := range runs {
 		t.Run(name, func(t *testing.T) {
@@ -50,7 +53,7 @@ func TestWrite_golden(t *testing.T) {
 					t.Errorf("%s differs from %s (go test -update, then read the difference): %s", name, golden, firstLine(got, want))
 				}
 			}
-			if got, want := r.Passing(), name == "passed" || name == "recovery"; got != want {
+			if got, want := r.Passing(), slices.Contains([]string{"passed", "recovery", "resumed"}, name); got != want {
 				t.Errorf("passing is %v, want %v: %q", got, want, r.Against)
 			}
 		})

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -15,6 +16,10 @@ type Wait struct {
 	Since time.Time         `json:"since"`
 	Until time.Time         `json:"until,omitzero"`
 	Took  recovery.Duration `json:"took"`
+	// Cause and Hint say why a step that had begun had to wait: credentials
+	// that had expired. That is no failure.
+	Cause string `json:"cause,omitempty"`
+	Hint  string `json:"hint,omitempty"`
 }
 
 // Decision is what a person chose for a failed step, or that one asked the run
@@ -38,75 +43,73 @@ type Failure struct {
 	Check *recovery.CheckResult `json:"check,omitempty"`
 }
 
-// Break is a time in which nobody ran the run.
-type Break struct {
-	From     time.Time         `json:"from"`
-	To       time.Time         `json:"to"`
-	Took     recovery.Duration `json:"took"`
-	Reason   string            `json:"reason"`
-	Rebooted bool              `json:"rebooted"`
-}
-
 // history is what the order of events tells beyond the state that they fold to:
 // what a later event superseded, and when.
 type history struct {
-	waits     []Wait
-	decisions []Decision
-	failures  []Failure
-	breaks    []Break
+	waits      []Wait
+	decisions  []Decision
+	failures   []Failure
+	breaks     []Break
+	cutOff     []CutOff
+	redone     []Redone
+	leases     []LeaseChange
+	amendments []Amendment
+	approvals  []Approval
+	secrets    []SecretGiven
+	calls      []Call
 	// strange lists events that stand where none of their kind may.
 	strange []string
 	// recorded holds the artifacts of every attempt, by name.
 	recorded map[string]recorded
 	boot     string // at the start
+	started  string // the digest of the plan that the run started with
+	watched  *bool  // at the end; nil where the journal does not tell
+	// unattended says that nobody could be asked, at the start.
+	unattended bool
 
-	last     time.Time
-	lastBoot string
-	started  bool
-	ended    bool
-	open     map[string]int // step → index of its open wait
-	attempts map[string]int
+	people      []recovery.Person
+	plan        string // the digest that is current
+	holder      string // of the lease
+	last        time.Time
+	lastBoot    string
+	running     bool
+	ended       bool
+	open        map[string]int // step → index of its open wait
+	attempts    map[string]int
+	began       map[string]time.Time
+	checkpoints map[string]string
+	underWay    map[string]bool
 }
 
-// recorded is an artifact as a step's last event names it.
+// recorded is an artifact as a step's last event names it, or the end of an
+// interruption: then no step has finished it.
 type recorded struct {
 	recovery.Artifact
-	step string
+	step       string
+	unfinished bool
 }
 
-func newHistory() history {
-	return history{recorded: map[string]recorded{}, open: map[string]int{}, attempts: map[string]int{}}
+func newHistory(people []recovery.Person) history {
+	return history{people: people, recorded: map[string]recorded{}, open: map[string]int{}, attempts: map[string]int{},
+		began: map[string]time.Time{}, checkpoints: map[string]string{}, underWay: map[string]bool{}}
 }
 
-// add takes the next event. What it does not know, the fold has noted already.
-func (h *history) add(e recovery.Event) {
+// add takes the next event and the state that it folds to. What it does not
+// know, the fold has noted already.
+func (h *history) add(e recovery.Event, s *recovery.State) {
 	payload, _ := e.Payload()
 	at := e.At.UTC()
 	h.order(e, payload)
 	switch p := payload.(type) {
 	case recovery.RunStarted:
-		h.boot, h.lastBoot = p.BootID, p.BootID
+		h.boot, h.lastBoot, h.holder = p.BootID, p.BootID, p.Operator
+		h.started, h.plan, h.unattended = p.PlanSHA256, p.PlanSHA256, p.Unattended
 	case recovery.RunResumed:
-		h.breaks = append(h.breaks, Break{From: h.last, To: at, Took: between(h.last, at),
-			Reason: p.Reason, Rebooted: p.BootID != h.lastBoot})
-		h.lastBoot = p.BootID
-	case recovery.StepStarted:
-		h.attempts[p.Step] = p.Attempt
-		h.close(p.Step, at)
-	case recovery.StepFinished:
-		h.close(p.Step, at)
-		h.record(p.Step, p.Outcome)
-	case recovery.StepFailed:
-		h.close(p.Step, at)
-		h.record(p.Step, p.Outcome)
-		h.failures = append(h.failures, Failure{At: at, Step: p.Step, Attempt: h.attempts[p.Step],
-			Error: p.Error, Hint: p.Hint, Check: p.Outcome.Check})
-	case recovery.StepSkipped:
-		h.close(p.Step, at)
-	case recovery.Waiting:
-		h.close(p.Step, at)
-		h.open[p.Step] = len(h.waits)
-		h.waits = append(h.waits, Wait{Step: p.Step, For: p.For, Since: at})
+		h.resume(at, p, s)
+	case recovery.Amended:
+		h.amend(at, p)
+	case recovery.Approved:
+		h.approve(at, p)
 	case recovery.Decided:
 		h.close(p.Step, at)
 		h.decisions = append(h.decisions, Decision{At: at, Step: p.Step, Choice: p.Choice, Reason: p.Reason, By: p.By})
@@ -116,8 +119,64 @@ func (h *history) add(e recovery.Event) {
 		for step := range h.open {
 			h.close(step, at)
 		}
+		h.watched = watched(e)
+	default:
+		if !h.person(at, payload) {
+			h.step(e, payload)
+		}
 	}
 	h.last = at
+}
+
+// watched says whether somebody watched a run end; journals of the first
+// release do not tell.
+func watched(e recovery.Event) *bool {
+	var told struct {
+		Watched *bool `json:"watched"`
+	}
+	if json.Unmarshal(e.Data, &told) != nil {
+		return nil
+	}
+	return told.Watched
+}
+
+// step takes the events of one step.
+func (h *history) step(e recovery.Event, payload recovery.Payload) {
+	at := e.At.UTC()
+	switch p := payload.(type) {
+	case recovery.StepStarted:
+		if h.underWay[p.Step] {
+			h.strange = append(h.strange, fmt.Sprintf("event %d: %s of %s, which is under way", e.Seq, e.Type, p.Step))
+		}
+		h.attempts[p.Step], h.began[p.Step], h.underWay[p.Step] = p.Attempt, at, true
+		delete(h.checkpoints, p.Step)
+		h.close(p.Step, at)
+	case recovery.StepCheckpoint:
+		h.checkpoints[p.Step] = p.Text
+	case recovery.StepFinished:
+		h.close(p.Step, at)
+		h.record(p.Step, p.Outcome.Artifacts)
+		delete(h.underWay, p.Step)
+	case recovery.StepFailed:
+		h.close(p.Step, at)
+		h.record(p.Step, p.Outcome.Artifacts)
+		delete(h.underWay, p.Step)
+		h.failures = append(h.failures, Failure{At: at, Step: p.Step, Attempt: h.attempts[p.Step],
+			Error: p.Error, Hint: p.Hint, Check: p.Outcome.Check})
+	case recovery.StepGone:
+		h.close(p.Step, at)
+		delete(h.underWay, p.Step)
+		h.redone = append(h.redone, Redone{At: at, Step: p.Step, Why: p.Why})
+	case recovery.StepSkipped:
+		h.close(p.Step, at)
+		delete(h.underWay, p.Step)
+	case recovery.Waiting:
+		h.close(p.Step, at)
+		h.record(p.Step, p.Artifacts)
+		delete(h.underWay, p.Step)
+		h.open[p.Step] = len(h.waits)
+		h.waits = append(h.waits, Wait{Step: p.Step, For: p.For, Since: at, Cause: p.Cause, Hint: p.Hint})
+	}
 }
 
 // order notes what stands before the start, after the end, or twice.
@@ -127,12 +186,12 @@ func (h *history) order(e recovery.Event, payload recovery.Payload) {
 	}
 	_, starts := payload.(recovery.RunStarted)
 	switch {
-	case starts && h.started:
+	case starts && h.running:
 		strange("in a run that has started")
-	case !starts && !h.started:
+	case !starts && !h.running:
 		strange("before the run started")
 	}
-	h.started = h.started || starts
+	h.running = h.running || starts
 	if h.ended {
 		switch payload.(type) {
 		// Until the report is signed, a person may still say what is known.
@@ -154,8 +213,8 @@ func (h *history) close(step string, at time.Time) {
 	}
 }
 
-func (h *history) record(step string, o recovery.Outcome) {
-	for _, a := range o.Artifacts {
+func (h *history) record(step string, artifacts []recovery.Artifact) {
+	for _, a := range artifacts {
 		h.recorded[a.Name] = recorded{Artifact: a, step: step}
 	}
 }

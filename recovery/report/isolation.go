@@ -1,6 +1,9 @@
 package report
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Isolation is the proof that a run wrote to scratch alone.
 type Isolation struct {
@@ -27,7 +30,9 @@ func (s *source) isolation() Isolation {
 	}
 	for _, b := range s.state.Bindings {
 		if b.Scratch {
-			used = append(used, fmt.Sprintf("%s was used in scratch, at %s", b.Component, b.URL))
+			if use := fmt.Sprintf("%s was used in scratch, at %s", b.Component, b.URL); !slices.Contains(used, use) {
+				used = append(used, use)
+			}
 		} else {
 			i.Evidence = append(i.Evidence, fmt.Sprintf("%s was used live, at %s", b.Component, b.URL))
 		}

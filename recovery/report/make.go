@@ -49,15 +49,15 @@ func Make(dir string) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := source{plan: &plan, state: recovery.NewState(&plan), history: newHistory()}
+	s := source{plan: &plan, state: recovery.NewState(&plan), history: newHistory(plan.People)}
 	for _, e := range events {
 		s.state = recovery.Fold(s.state, e)
-		s.history.add(e)
+		s.history.add(e, &s.state)
 	}
 	switch {
 	case s.state.Started.IsZero():
 		return nil, recovery.Errorf("give the directory of a run that has started", "%s does not say that the run started", journalFile)
-	case s.state.PlanSHA256 != digest(planBytes):
+	case s.history.started != digest(planBytes):
 		return nil, mixed("%s is not the plan that %s was written for", PlanFile, journalFile)
 	case s.state.RunbookSHA256 != runbookSum:
 		return nil, mixed("%s is not the runbook that %s was written for", RunbookFile, journalFile)
@@ -108,11 +108,14 @@ func (s *source) report() *Report {
 		Scenario: s.scenario(),
 		Who: Who{
 			Operator: s.state.Operator, Host: s.state.Host, BootID: s.history.boot, Environment: s.state.Asserted,
-			Proven: "nothing above: only the signature of " + SumsFile + " proves who stands behind this report",
-			People: s.plan.People,
+			Unattended: s.history.unattended,
+			Proven:     "nothing above: only the signature of " + SumsFile + " proves who stands behind this report",
+			People:     s.plan.People,
 		},
 		Targets: list(s.plan.Targets), Copies: list(s.plan.Copies), Artifacts: list(s.artifacts),
 		Waits: s.history.waits, Decisions: s.history.decisions, Failures: s.history.failures, Interrupted: s.history.breaks,
+		CutOff: s.history.cutOff, Redone: s.history.redone, Leases: s.history.leases, Amendments: s.history.amendments,
+		Approvals: s.history.approvals, Secrets: s.history.secrets, Calls: s.history.calls, Watched: s.history.watched,
 		Unknown: append(append([]string{}, s.state.Unknown...), s.history.strange...),
 	}
 	for _, n := range s.state.Notes {
@@ -136,8 +139,8 @@ func (s *source) report() *Report {
 
 // scenario says what was asked for and what that came to.
 func (s *source) scenario() string {
-	asked := s.plan.Moment.Want.Text
-	if resolved := s.plan.Moment.String(); resolved != asked {
+	asked := s.state.Moment.Want.Text
+	if resolved := s.state.Moment.String(); resolved != asked {
 		return strings.TrimSpace(asked + " → " + resolved)
 	}
 	return asked

@@ -21,6 +21,8 @@ func (r *Report) Markdown() []byte {
 	d.checks(r)
 	d.stages(r)
 	d.steps(r)
+	d.changes(r)
+	d.interruptions(r)
 	d.people(r)
 	d.cleanup(r)
 	d.backups(r)
@@ -115,6 +117,9 @@ func (d *document) result(r *Report) {
 		{"Runbook", fmt.Sprintf("%s, SHA-256 %s", code(r.Runbook.Path), code(r.Runbook.SHA256))},
 		{"Next rehearsal", due(r.NextRehearsal)},
 	}
+	if told := attended(r); told != "" {
+		rows = append(rows, []string{"Attended", told})
+	}
 	d.table([]string{"", ""}, rows)
 	if len(r.Against) > 0 {
 		d.line("It does not pass because:")
@@ -123,6 +128,21 @@ func (d *document) result(r *Report) {
 		}
 		d.WriteString("\n")
 	}
+}
+
+// attended says whether anybody was there; it is empty where the journal does
+// not tell.
+func attended(r *Report) string {
+	var parts []string
+	if r.Who.Unattended {
+		parts = append(parts, "nobody could be asked")
+	}
+	if r.Watched != nil && *r.Watched {
+		parts = append(parts, "somebody watched it end")
+	} else if r.Watched != nil {
+		parts = append(parts, "**it ended unwatched**")
+	}
+	return strings.Join(parts, "; ")
 }
 
 func due(n Due) string {

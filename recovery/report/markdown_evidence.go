@@ -29,7 +29,11 @@ func (d *document) people(r *Report) {
 		return []string{short(t.Text), text(how), code(t.By), when(t.At), short(t.Note)}
 	})
 	listOf(d, "Waits", []string{"step", "for", "since", "took"}, r.Waits, func(w Wait) []string {
-		return []string{code(w.Step), text(string(w.For)), at(w.Since), took(w.Took)}
+		what := text(string(w.For))
+		if w.Cause != "" {
+			what += ": " + short(w.Cause)
+		}
+		return []string{code(w.Step), what, at(w.Since), took(w.Took)}
 	})
 	listOf(d, "Decisions", []string{"time", "step", "choice", "reason", "by"}, r.Decisions, func(c Decision) []string {
 		return []string{at(c.At), code(c.Step), text(string(c.Choice)), short(c.Reason), code(c.By)}
@@ -37,8 +41,23 @@ func (d *document) people(r *Report) {
 	listOf(d, "Failed attempts", []string{"time", "step", "attempt", "error"}, r.Failures, func(f Failure) []string {
 		return []string{at(f.At), code(f.Step), fmt.Sprint(f.Attempt), short(f.Error)}
 	})
-	listOf(d, "Interruptions", []string{"from", "to", "took", "reason", "host restarted"}, r.Interrupted, func(b Break) []string {
-		return []string{at(b.From), at(b.To), took(b.Took), short(b.Reason), yes(b.Rebooted)}
+	if !told(r.Interrupted) {
+		listOf(d, "Interruptions", []string{"from", "to", "took", "reason", "host restarted"}, r.Interrupted, func(b Break) []string {
+			return []string{at(b.From), at(b.To), took(b.Took), short(b.Reason), yes(b.Rebooted)}
+		})
+	}
+	listOf(d, "Command of the run", []string{"time", "", "from", "to", "reason"}, r.Leases, func(l LeaseChange) []string {
+		return []string{at(l.At), text(l.How), code(l.From), code(l.To), short(l.Reason)}
+	})
+	listOf(d, "Values that were missing and typed in (never recorded)", []string{"time", "name", "by"}, r.Secrets, func(s SecretGiven) []string {
+		return []string{at(s.At), code(s.Name), code(s.By)}
+	})
+	listOf(d, "Calls for a person, by the runbook's notify command", []string{"time", "about", "reached"}, r.Calls, func(c Call) []string {
+		reached := "the command ended well"
+		if c.Error != "" {
+			reached = "**nobody**: " + short(c.Error)
+		}
+		return []string{at(c.At), short(c.About), reached}
 	})
 	listOf(d, "Notes", []string{"time", "note", "by"}, r.Notes, func(n Note) []string {
 		return []string{at(n.At), short(n.Text), code(n.By)}
@@ -183,7 +202,10 @@ func (d *document) evidence(r *Report) {
 	}
 	for _, a := range r.Artifacts {
 		name := fmt.Sprintf("%s, %d bytes", code(a.File), a.Size)
-		if a.Step == "" {
+		switch {
+		case a.Unfinished:
+			name += ", left by an interrupted attempt"
+		case a.Step == "":
 			name += ", recorded by no step"
 		}
 		rows = append(rows, []string{name, code(a.SHA256)})

@@ -1,6 +1,8 @@
 package report
 
 import (
+	"reflect"
+	"slices"
 	"time"
 
 	"comeback/recovery"
@@ -66,9 +68,9 @@ type Object struct {
 }
 
 func (s *source) moment() Moment {
-	m := Moment{Want: s.plan.Moment.Want, Anchor: s.plan.Moment.Anchor, Components: []Component{}}
+	m := Moment{Want: s.state.Moment.Want, Anchor: s.state.Moment.Anchor, Components: []Component{}}
 	m.Want.Time = m.Want.Time.UTC()
-	for _, p := range s.plan.Moment.Points {
+	for _, p := range s.state.Moment.Points {
 		c := Component{Component: p.Component, Requested: Requested{
 			Says: p.Says, Exactness: p.Exactness, Time: p.Time.UTC(), Kept: utcCommit(p.Kept), Lost: utcCommit(p.Lost),
 			Timeline: p.Timeline, Stop: p.Stop, Inclusive: p.Inclusive, Warnings: p.Warnings,
@@ -80,7 +82,7 @@ func (s *source) moment() Moment {
 			}
 		}
 		for _, reached := range s.state.Reached {
-			if reached.Component == p.Component {
+			if reached.Component == p.Component && s.stands(reached) {
 				reached.Time = reached.Time.UTC()
 				reached.Evidence = list(reached.Evidence)
 				c.Reached = &reached
@@ -89,6 +91,14 @@ func (s *source) moment() Moment {
 		m.Components = append(m.Components, c)
 	}
 	return m
+}
+
+// stands reports whether the step that gave a proof is still done: what did not
+// survive an interruption proves nothing.
+func (s *source) stands(proof recovery.Reached) bool {
+	return slices.ContainsFunc(s.state.Steps, func(st recovery.StepState) bool {
+		return st.State == recovery.Done && st.Outcome.Reached != nil && reflect.DeepEqual(*st.Outcome.Reached, proof)
+	})
 }
 
 func (s *source) backup(p recovery.Point) Backup {

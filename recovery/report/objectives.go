@@ -158,7 +158,7 @@ func verdict(target, took recovery.Duration) string {
 // age says how old the newest moment in the copies was, for rehearsals that
 // asked for it: what an RPO would have been at best.
 func (s *source) age(r *Report) string {
-	if s.plan.Moment.Want.Kind != recovery.WantLatest {
+	if s.state.Moment.Want.Kind != recovery.WantLatest {
 		return ""
 	}
 	var worst time.Duration

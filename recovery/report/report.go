@@ -55,6 +55,19 @@ type Report struct {
 	Remarks     []string    `json:"remarks,omitempty"`
 	Cleanup     Cleanup     `json:"cleanup"`
 	Interrupted []Break     `json:"interruptions,omitempty"`
+	// CutOff are the attempts that interruptions ended, Redone the finished
+	// steps that were to do again.
+	CutOff []CutOff `json:"attempts_cut_off,omitempty"`
+	Redone []Redone `json:"done_again,omitempty"`
+	// Amendments changed plan.json; Steps and Moment are those after them.
+	Amendments []Amendment   `json:"amendments,omitempty"`
+	Approvals  []Approval    `json:"approvals,omitempty"`
+	Leases     []LeaseChange `json:"lease_changes,omitempty"`
+	Secrets    []SecretGiven `json:"secrets_given,omitempty"`
+	Calls      []Call        `json:"calls_for_people,omitempty"`
+	// Watched says whether somebody watched the run end; it is missing where
+	// the journal does not tell.
+	Watched *bool `json:"watched_at_its_end,omitempty"`
 
 	Targets   []recovery.Target `json:"targets"`
 	Isolation Isolation         `json:"isolation"`
@@ -86,6 +99,8 @@ type Who struct {
 	Host        string            `json:"asserted_host"`
 	BootID      string            `json:"asserted_boot_id,omitempty"`
 	Environment map[string]string `json:"asserted_environment,omitempty"`
+	// Unattended says that the run started where nobody could be asked.
+	Unattended bool `json:"unattended,omitempty"`
 	// Proven says what proves who.
 	Proven string            `json:"proven"`
 	People []recovery.Person `json:"people_of_the_runbook,omitempty"`
@@ -116,6 +131,9 @@ type Artifact struct {
 	// Step is the step that recorded it, or empty where none did: it was
 	// under way when the run was interrupted.
 	Step string `json:"step,omitempty"`
+	// Unfinished says that an interrupted attempt left it and that the
+	// journal names it.
+	Unfinished bool `json:"left_by_an_interrupted_attempt,omitempty"`
 }
 
 // Fact is a named value that a step or a survey found.

@@ -78,7 +78,7 @@ func checkSigned(t *testing.T, dir string, sig Signature, path string) {
 }
 
 // fingerprint is what ssh-keygen prints.
-func fingerprint(t *testing.T, path string) string {
+func fingerprint(t testing.TB, path string) string {
 	t.Helper()
 	return strings.Fields(mustRun(t, "ssh-keygen", "-l", "-f", path+".pub"))[1]
 }

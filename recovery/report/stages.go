@@ -36,7 +36,10 @@ type Stage struct {
 	Ended   time.Time         `json:"ended,omitzero"`
 	Took    recovery.Duration `json:"took"`
 	Waited  recovery.Duration `json:"waited"`
-	Budget  recovery.Duration `json:"budget"`
+	// Interrupted is the time within Took in which nobody ran the run; a wait
+	// may go on meanwhile.
+	Interrupted recovery.Duration `json:"interrupted,omitempty"`
+	Budget      recovery.Duration `json:"budget"`
 	// How names every way in which its steps were done, with their number
 	// where there are several: "exercised 2, not executed 1".
 	How   string `json:"how"`
@@ -59,8 +62,10 @@ type Step struct {
 	Ended     time.Time         `json:"ended,omitzero"`
 	Took      recovery.Duration `json:"took"`
 	Waited    recovery.Duration `json:"waited"`
-	Expected  recovery.Duration `json:"expected"`
-	Budget    recovery.Duration `json:"budget"`
+	// Interrupted is the time within Took in which nobody ran the run.
+	Interrupted recovery.Duration `json:"interrupted,omitempty"`
+	Expected    recovery.Duration `json:"expected"`
+	Budget      recovery.Duration `json:"budget"`
 	// Outcome is the step's own sentence; Error and Hint stand where it failed.
 	Outcome    string `json:"outcome,omitempty"`
 	Error      string `json:"error,omitempty"`
@@ -95,9 +100,10 @@ func (s *source) stages() []Stage {
 				continue
 			}
 			stage.Steps++
-			count[howOf(step)]++
+			count[s.howOf(step)]++
 			stage.Waited += s.history.waited(step.ID)
 		}
+		stage.Interrupted = s.history.interrupted(st.Started, st.Ended)
 		for _, n := range s.plan.NotExecuted {
 			if n.Stage == st.Name {
 				stage.Omitted++
@@ -128,12 +134,12 @@ func howStage(count map[How]int, steps int) string {
 	return strings.Join(parts, ", ")
 }
 
-func howOf(st *recovery.StepState) How {
+func (s *source) howOf(st *recovery.StepState) How {
 	talked := slices.ContainsFunc(st.Ticks, func(t recovery.TickState) bool { return t.How == recovery.TickTalkedThrough })
 	switch {
 	case st.Started.IsZero() || st.State == recovery.Skipped || st.State == recovery.ToDo:
 		return NotExecuted
-	case talked:
+	case talked, s.talkedThrough(st):
 		return TalkedThrough
 	case st.Outcome.Facts[FactStandIn] != "":
 		return OnStandIn
@@ -147,9 +153,9 @@ func (s *source) steps() []Step {
 		st := &s.state.Steps[i]
 		steps = append(steps, Step{
 			ID: st.ID, Stage: s.stageName(st.Stage), Kind: st.Kind, Component: st.Component, Says: st.Says,
-			State: st.State, How: howOf(st), Attempts: st.Attempts,
+			State: st.State, How: s.howOf(st), Attempts: st.Attempts,
 			Started: st.Started.UTC(), Ended: st.Ended.UTC(), Took: between(st.Started, st.Ended),
-			Waited: s.history.waited(st.ID), Expected: st.Expected, Budget: st.Budget,
+			Waited: s.history.waited(st.ID), Interrupted: s.history.interrupted(st.Started, st.Ended), Expected: st.Expected, Budget: st.Budget,
 			Outcome: st.Outcome.Says, Error: st.Error, Hint: st.Hint, Checkpoint: st.Checkpoint,
 			Why: st.Why, Facts: st.Outcome.Facts, Line: st.Line,
 		})

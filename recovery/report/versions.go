@@ -23,7 +23,7 @@ func (s *source) versions() []Fact {
 			}
 		}
 	}
-	for _, p := range s.plan.Moment.Points {
+	for _, p := range s.state.Moment.Points {
 		add("backup "+p.Backup.ID, p.Backup.Details)
 	}
 	for i := range s.state.Steps {
@@ -47,14 +47,14 @@ func (s *source) readArtifacts(dir string) ([]Artifact, error) {
 		}
 		a := Artifact{File: name, Size: size, SHA256: sum}
 		if r, ok := s.history.recorded[strings.TrimPrefix(name, ArtifactsDir+"/")]; ok {
-			a.Step = r.step
+			a.Step, a.Unfinished = r.step, r.unfinished
 		}
 		out = append(out, a)
 	}
 	return out, nil
 }
 
-// lostArtifacts lists the artifacts that are not what a step recorded.
+// lostArtifacts lists the artifacts that are not what the journal names.
 func (s *source) lostArtifacts() []string {
 	found := map[string]string{}
 	for _, a := range s.artifacts {
