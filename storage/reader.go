@@ -10,9 +10,12 @@ import (
 
 // ReadOptions say how an object is read; the zero value reads all of it.
 type ReadOptions struct {
-	// From is the offset of the first byte. The object's checksum can only
-	// be compared where it is 0.
+	// From is the offset of the first byte. The object's checksum is compared
+	// where it is 0, or where Before gives the bytes before it.
 	From int64
+	// Before gives the bytes before From, which the caller has from an earlier
+	// read of the same revision. They are read before the object is opened.
+	Before io.Reader
 	// Progress is told the number of bytes of each Read.
 	Progress func(n int)
 	// Attempts is how often in a row the object may be opened without a byte
@@ -105,6 +108,11 @@ func (r *reader) Read(p []byte) (int, error) {
 
 // read reads from the connection there is, or makes one.
 func (r *reader) read(p []byte) (int, error) {
+	if r.options.Before != nil {
+		if err := r.before(); err != nil {
+			return 0, err
+		}
+	}
 	if r.stream == nil {
 		stream, err := r.connect()
 		if err != nil {
@@ -113,6 +121,20 @@ func (r *reader) read(p []byte) (int, error) {
 		r.stream = stream
 	}
 	return r.stream.Read(p)
+}
+
+// before sums up what the caller has already.
+func (r *reader) before() error {
+	var to io.Writer = io.Discard
+	if r.sum = newChecksum(r.object.Checksum); r.sum != nil {
+		to = r.sum
+	}
+	_, err := io.CopyN(to, r.options.Before, r.options.From)
+	r.options.Before = nil
+	if err != nil {
+		r.err = fmt.Errorf("take up %s/%s at byte %d: read what is there: %w", r.store.URL(), r.object.Key, r.options.From, err)
+	}
+	return r.err
 }
 
 func (r *reader) connect() (*attempt, error) {

@@ -187,6 +187,33 @@ func TestReader_Checksums(t *testing.T) {
 	}
 }
 
+// A read that goes on where an earlier one stopped compares the checksum of the
+// whole object, and nothing that is there already comes again.
+func TestReader_TakenUp(t *testing.T) {
+	s, o, data := stored(t, 1000)
+	for _, from := range []int64{1, 500, 1000} {
+		came := 0
+		r := storage.NewReader(t.Context(), s, o, storage.ReadOptions{From: from, Before: bytes.NewReader(data), Progress: func(n int) { came += n }})
+		got, err := io.ReadAll(r)
+		r.Close()
+		if err != nil || !bytes.Equal(got, data[from:]) || came != len(got) {
+			t.Errorf("from %d: %d bytes, %d of them told, %v", from, len(got), came, err)
+		}
+		wrong := slices.Clone(data)
+		wrong[0]++
+		r = storage.NewReader(t.Context(), s, o, storage.ReadOptions{From: from, Before: bytes.NewReader(wrong)})
+		if _, err = io.ReadAll(r); !errors.Is(err, storage.ErrCorrupt) {
+			t.Errorf("from %d of other bytes: %v", from, err)
+		}
+		r.Close()
+		r = storage.NewReader(t.Context(), s, o, storage.ReadOptions{From: from, Before: bytes.NewReader(data[:from-1])})
+		if _, err = io.ReadAll(r); !errors.Is(err, io.EOF) || errors.Is(err, storage.ErrCorrupt) {
+			t.Errorf("from %d with fewer bytes: %v", from, err)
+		}
+		r.Close()
+	}
+}
+
 func TestReader_Stalled(t *testing.T) {
 	for _, op := range []storagetest.Op{storagetest.OnOpen, storagetest.OnRead} {
 		s, o, data := stored(t, 1000)

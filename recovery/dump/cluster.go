@@ -3,9 +3,7 @@ package dump
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -14,11 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"comeback/recovery"
+	"comeback/recovery/ledger"
 	"comeback/recovery/postgres"
 )
 
 // scratch is what the steps of a restore share: a directory with the cluster,
-// the files of an archive, and two marks.
+// the files of an archive with a ledger of them, and a mark.
 type scratch struct {
 	handle recovery.Handle
 	args   args
@@ -28,14 +27,6 @@ func (s scratch) data() string { return filepath.Join(s.handle.Dir, "data") }
 
 // archive is where the files of an archive lie while they are restored.
 func (s scratch) archive() string { return filepath.Join(s.handle.Dir, "archive") }
-
-// begun is a mark: the restore has begun, and whoever begins again needs a new
-// cluster.
-func (s scratch) begun() string { return filepath.Join(s.handle.Dir, "begun") }
-
-// boot is a mark: the boot in which the cluster was made. It was made with
-// fsync off, so another boot may find it damaged.
-func (s scratch) boot() string { return filepath.Join(s.handle.Dir, "boot_id") }
 
 func openScratch(ctx context.Context, env recovery.Env, step recovery.Step) (scratch, error) {
 	var s scratch
@@ -67,7 +58,7 @@ func (k clusterKind) Do(ctx context.Context, env recovery.Env, step recovery.Ste
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	server, err := s.fresh(ctx, env, tools)
+	server, m, err := s.fresh(ctx, env, tools)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
@@ -75,9 +66,10 @@ func (k clusterKind) Do(ctx context.Context, env recovery.Env, step recovery.Ste
 	o := recovery.Outcome{
 		Says: fmt.Sprintf("PostgreSQL %s runs in %s", tools.Version, s.data()),
 		Facts: map[string]string{
-			"PostgreSQL":     tools.Version,
-			"data directory": s.data(),
-			"network":        map[bool]string{true: "none but loopback", false: "the host's (it gives no namespace); the server listens on no port"}[server.Isolated()],
+			"PostgreSQL":        tools.Version,
+			"data directory":    s.data(),
+			"system identifier": m.System,
+			"network":           map[bool]string{true: "none but loopback", false: "the host's (it gives no namespace); the server listens on no port"}[server.Isolated()],
 		},
 	}
 	switch {
@@ -89,60 +81,53 @@ func (k clusterKind) Do(ctx context.Context, env recovery.Env, step recovery.Ste
 	return o, nil
 }
 
-// fresh makes an empty cluster, tuned for a restore, and starts it.
-func (s scratch) fresh(ctx context.Context, env recovery.Env, tools postgres.Tools) (*postgres.Server, error) {
-	c := postgres.Cluster{Data: s.data(), Owner: s.handle.Owner, Tools: tools}
-	if err := (postgres.ReleaseCluster{Now: env.Now}).Release(ctx, c.Resource()); err != nil {
-		return nil, err
+// fresh makes an empty cluster, tuned for a restore, and starts it. The files of
+// an archive that an earlier attempt has fetched stay.
+func (s scratch) fresh(ctx context.Context, env recovery.Env, tools postgres.Tools) (*postgres.Server, mark, error) {
+	c := postgres.Cluster{Data: s.data(), Socket: postgres.SocketDir(s.data()), Owner: s.handle.Owner, Tools: tools}
+	m := mark{Socket: c.Socket, Boot: ledger.Boot()}
+	if err := s.removeMark(); err != nil {
+		return nil, m, err
 	}
-	for _, path := range []string{s.begun(), s.archive()} {
-		if err := os.RemoveAll(path); err != nil {
-			return nil, fmt.Errorf("remove what an earlier attempt left: %w", err)
-		}
+	if err := (postgres.ReleaseCluster{Now: env.Now}).Release(ctx, c.Resource()); err != nil {
+		return nil, m, err
 	}
 	env.Meter().Phase("create a cluster", 0, recovery.NoUnit)
 	if err := c.Init(ctx, env, postgres.InitOptions{}); err != nil {
-		return nil, err
+		return nil, m, err
 	}
 	if err := c.Configure(tuning()); err != nil {
-		return nil, err
+		return nil, m, err
 	}
-	if err := os.WriteFile(s.boot(), bootID(), 0o600); err != nil {
-		return nil, fmt.Errorf("note the boot: %w", err)
+	control, err := postgres.ReadControl(ctx, tools, c.Data)
+	if err != nil {
+		return nil, m, err
 	}
+	m.System = control.SystemIdentifier
 	env.Meter().Phase("start the server", 0, recovery.NoUnit)
-	return postgres.Start(ctx, env, c, postgres.StartOptions{WaitReady: true})
+	server, err := postgres.Start(ctx, env, c, postgres.StartOptions{WaitReady: true})
+	if err != nil {
+		return nil, m, err
+	}
+	return server, m, s.setMark(m)
 }
 
-// server is the server of the cluster that is there, started again if it has
-// ended. usable is false where there is none that can be gone on with.
-func (s scratch) server(ctx context.Context, env recovery.Env, installed []postgres.Tools) (server *postgres.Server, usable bool, err error) {
-	then, err := os.ReadFile(s.boot())
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !bytes.Equal(then, bootID()) {
-		return nil, false, nil
-	}
+// cluster is the cluster that a mark is of. The error is fs.ErrNotExist where
+// its directory is not there.
+func (s scratch) cluster(installed []postgres.Tools, m mark) (postgres.Cluster, error) {
+	c := postgres.Cluster{Data: s.data(), Socket: m.Socket, Owner: s.handle.Owner}
+	text, err := os.ReadFile(filepath.Join(c.Data, "PG_VERSION"))
 	if err != nil {
-		return nil, false, fmt.Errorf("read the boot of the cluster: %w", err)
+		return c, fmt.Errorf("read the version of the cluster: %w", err)
 	}
-	version, err := os.ReadFile(filepath.Join(s.data(), "PG_VERSION"))
-	if err != nil {
-		return nil, false, nil //nolint:nilerr // initdb did not come this far
-	}
-	major, err := strconv.Atoi(string(bytes.TrimSpace(version)))
-	if err != nil {
-		return nil, false, nil
-	}
+	version := string(bytes.TrimSpace(text))
 	for _, t := range installed {
-		if t.Major == major {
-			c := postgres.Cluster{Data: s.data(), Owner: s.handle.Owner, Tools: t}
-			server, err := postgres.Ensure(ctx, env, c, postgres.StartOptions{WaitReady: true})
-			if err == nil {
-				server.LogTo(env.Meter().Log)
-			}
-			return server, err == nil, err
+		if strconv.Itoa(t.Major) == version {
+			c.Tools = t
+			return c, nil
 		}
 	}
-	return nil, false, nil
+	return c, recovery.Errorf("install "+packageFor(0)+"-"+version+" again", "PostgreSQL %s, which has made the cluster in %s, is not installed here", version, c.Data)
 }
 
 // tuning fits the settings of a restore to this machine.
@@ -153,14 +138,4 @@ func tuning() map[string]string {
 		memory = int64(info.Totalram) * int64(info.Unit)
 	}
 	return postgres.TuneSettings(memory, runtime.NumCPU())
-}
-
-// bootID names this boot of the machine; it is empty where the kernel does not
-// tell.
-func bootID() []byte {
-	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return nil
-	}
-	return id
 }

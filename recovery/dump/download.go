@@ -1,50 +1,73 @@
 package dump
 
 import (
-	"archive/tar"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
+	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"path"
 	"path/filepath"
+	"sync/atomic"
 
 	"comeback/recovery"
+	"comeback/recovery/ledger"
 	"comeback/storage"
 )
 
-// download puts the archive's files into scratch, where pg_restore can read
-// them in any order, and gives their place. A decompressed wrapping stays off.
+// download is the way of an archive's files into scratch, where pg_restore can
+// read them in any order. What an earlier attempt has fetched stays and is not
+// fetched again: files that are whole, and of one that is not, as far as it goes.
+type download struct {
+	*restore
+	ledger *ledger.Ledger[fetched]
+	// past is what an earlier attempt has fetched, the newest by name.
+	past map[string]fetched
+	// unsynced is how much was written since the last checkpoint; done is how
+	// much of the objects' total is there.
+	unsynced, total int64
+	done            atomic.Int64
+}
+
+// fetched is an entry of the ledger: a file, or the beginning of one.
+type fetched struct {
+	Name string `json:"name"`
+	// Size is how much of the file is there, as it lies in scratch.
+	Size int64 `json:"size,string"`
+	// Whole files have the digest of their object, and the time at which the
+	// file system says that they were written.
+	Whole    bool   `json:"whole,omitempty"`
+	SHA256   string `json:"sha256,omitempty"`
+	Modified int64  `json:"modified,string,omitempty"`
+}
+
+// download fetches the archive's files and gives their place.
 func (r *restore) download(ctx context.Context) (string, error) {
 	dir := r.archive()
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return "", fmt.Errorf("make a place for the archive: %w", err)
-	}
-	if err := r.give(dir); err != nil {
+	d, err := r.openDownload(dir)
+	if err != nil {
 		return "", err
 	}
-	var total int64
-	for _, o := range r.args.Objects {
-		total += o.Size
-	}
-	r.env.Meter().Phase("download", total, recovery.InBytes)
+	defer d.ledger.Close()
+	r.env.Meter().Phase("download", d.total, recovery.InBytes)
 	sums := sha256.New()
 	for _, o := range r.args.Objects {
 		name := path.Base(o.Key)
 		if r.args.Head.Form != directoryArchive {
 			name = "dump"
 		}
-		sum, err := r.downloadFile(ctx, o, filepath.Join(dir, name))
+		sum, err := d.file(ctx, o, name)
 		if err != nil {
 			return "", err
 		}
 		r.facts["sha256"] = sum
 		fmt.Fprintf(sums, "%s  %s\n", sum, name) // a hash takes everything
 	}
-	r.facts["bytes"] = fmt.Sprint(total)
+	if err := d.checkpoint(ctx); err != nil {
+		return "", err
+	}
+	r.facts["bytes"] = fmt.Sprint(d.total)
 	if r.args.Head.Form == tarArchive {
 		return filepath.Join(dir, "dump"), r.wholeTar(filepath.Join(dir, "dump"))
 	}
@@ -56,68 +79,79 @@ func (r *restore) download(ctx context.Context) (string, error) {
 	return dir, nil
 }
 
-func (r *restore) downloadFile(ctx context.Context, o storage.Object, to string) (sum string, err error) {
-	meter := r.env.Meter()
-	meter.Note(o.Key)
-	src, err := r.open(ctx, o, func(n int) { meter.Add(int64(n)) })
+// openDownload opens the ledger of the archive's files. It is of these objects
+// in these revisions, so what was fetched of others does not count.
+func (r *restore) openDownload(dir string) (*download, error) {
+	d := &download{restore: r, past: map[string]fetched{}}
+	for _, o := range r.args.Objects {
+		d.total += o.Size
+	}
+	objects, err := json.Marshal([]any{r.args.Copy, r.args.Backup, r.args.Objects, r.args.Head.Packing})
 	if err != nil {
-		return "", err
+		return nil, fmt.Errorf("name the archive: %w", err)
 	}
-	defer src.in.Close()
-	in, err := unpack(r.args.Head.Packing, src)
+	of := sha256.Sum256(objects)
+	var entries []fetched
+	d.ledger, entries, err = ledger.Open[fetched](filepath.Join(r.handle.Dir, "archive.ledger"), hex.EncodeToString(of[:]), ledger.Boot())
 	if err != nil {
-		return "", truncated(o.Key, src, err)
+		return nil, err
 	}
-	defer in.Close()
-	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	for _, e := range entries {
+		d.past[e.Name] = e
+	}
+	if len(entries) == 0 {
+		err = os.RemoveAll(dir)
+	}
+	if err == nil {
+		err = os.MkdirAll(dir, 0o700)
+	}
+	if err == nil {
+		err = r.give(dir)
+	}
 	if err != nil {
-		return "", fmt.Errorf("write the archive: %w", err)
+		d.ledger.Close()
+		return nil, fmt.Errorf("make a place for the archive: %w", err)
 	}
-	_, err = io.Copy(f, in)
-	if errClose := f.Close(); errClose != nil && err == nil {
-		err = errClose
-	}
-	if pathErr, ok := errors.AsType[*os.PathError](err); ok && pathErr.Path == to {
-		return "", recovery.Errorf(orElse(r.server.Cluster().Tools.HintFor(err.Error()), "check the disk that holds scratch, then retry"), "write the archive: %w", err)
-	}
-	if err != nil {
-		return "", truncated(o.Key, src, err)
-	}
-	if err := r.give(to); err != nil {
-		return "", err
-	}
-	sum, err = src.finish()
-	if err != nil {
-		return "", truncated(o.Key, src, err)
-	}
-	return sum, nil
+	return d, nil
 }
 
-// wholeTar refuses a tar archive that is cut off, before pg_restore loops over
-// it.
-func (r *restore) wholeTar(path string) error {
-	f, err := os.Open(path)
+// file fetches one object, or what is missing of it, and gives its digest.
+func (d *download) file(ctx context.Context, o storage.Object, name string) (sum string, err error) {
+	to, before, meter := filepath.Join(d.archive(), name), d.past[name], d.env.Meter()
+	meter.Note(o.Key)
+	if before.Whole && before.untouched(to) {
+		meter.Add(o.Size)
+		d.done.Add(o.Size)
+		return before.SHA256, nil
+	}
+	a, err := d.open(ctx, o, name, to, before)
 	if err != nil {
-		return fmt.Errorf("look at the archive: %w", err)
+		return "", err
 	}
-	defer f.Close()
-	info, err := f.Stat()
+	if sum, err = a.run(ctx); err != nil {
+		return "", err
+	}
+	info, err := os.Lstat(to)
 	if err != nil {
-		return fmt.Errorf("look at the archive: %w", err)
+		return "", fmt.Errorf("look at the archive: %w", err)
 	}
-	tail := make([]byte, min(info.Size(), tailBytes))
-	if _, err := f.ReadAt(tail, info.Size()-int64(len(tail))); err != nil {
-		return fmt.Errorf("look at the archive: %w", err)
+	whole := fetched{Name: name, Size: info.Size(), Whole: true, SHA256: sum, Modified: info.ModTime().UnixNano()}
+	return sum, d.ledger.Add(whole)
+}
+
+// untouched reports whether a whole file is as it was left.
+func (f fetched) untouched(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode().IsRegular() && info.Size() == f.Size && info.ModTime().UnixNano() == f.Modified
+}
+
+// checkpoint makes durable what was fetched, and tells the journal.
+func (d *download) checkpoint(ctx context.Context) error {
+	if err := d.ledger.Sync(); err != nil {
+		return recovery.Errorf("check the disk that holds scratch, then retry", "%w", err)
 	}
-	whole := endsLikeTar(tail)
-	for in := tar.NewReader(f); whole; {
-		if _, err := in.Next(); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			whole = false
-		}
-	}
-	return recovery.Errorf("choose an older dump, and look at what writes them: it was stopped in the middle", "%s: %s", r.args.Backup, tarCutOff)
+	d.unsynced = 0
+	return d.env.Meter().Checkpoint(ctx, fmt.Sprintf("%s of %s of the archive fetched", recovery.FormatBytes(d.done.Load()), recovery.FormatBytes(d.total)))
 }
 
 // give lets the user that servers run as read a file of ours.

@@ -19,7 +19,12 @@ type Options struct {
 	Now func() time.Time
 	// Jobs is how many jobs pg_restore runs; zero means two.
 	Jobs int
+	// SyncEvery is about how many bytes of an archive are fetched before they
+	// are made durable and the journal is told; zero means a gigabyte.
+	SyncEvery int64
 }
+
+const defaultSyncEvery = 1 << 30
 
 // New makes the engine.
 func New(o Options) recovery.Engine {
@@ -31,6 +36,9 @@ func New(o Options) recovery.Engine {
 	}
 	if o.Jobs == 0 {
 		o.Jobs = 2
+	}
+	if o.SyncEvery == 0 {
+		o.SyncEvery = defaultSyncEvery
 	}
 	return engine{o}
 }

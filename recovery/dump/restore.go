@@ -8,60 +8,76 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"maps"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 
 	"comeback/recovery"
+	"comeback/recovery/ledger"
 	"comeback/recovery/postgres"
 	"comeback/storage"
 )
 
 // restoreKind feeds the dump to the scratch cluster. An interruption leaves a
-// cluster with a part of it, and the next attempt makes a new one.
+// cluster with a part of it, and the next attempt makes a new one; the files of
+// an archive that were fetched are not fetched again.
 type restoreKind struct{ engine }
 
 func (restoreKind) Name() string { return "dump.restore" }
 
-func (restoreKind) Restart() recovery.Restart { return recovery.Repeat }
+func (restoreKind) Restart() recovery.Restart { return recovery.Continue }
 
 func (k restoreKind) Do(ctx context.Context, env recovery.Env, step recovery.Step) (recovery.Outcome, error) {
 	s, err := openScratch(ctx, env, step)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	server, err := k.emptyServer(ctx, env, s)
+	server, m, again, err := k.emptyServer(ctx, env, s)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
 	defer server.LogTo(nil)
-	return newRestore(s, env, server, k.Jobs).do(ctx)
+	r := newRestore(s, env, server, k.Jobs)
+	r.syncEvery, r.again = k.SyncEvery, again
+	o, err := r.do(ctx)
+	if err == nil {
+		o.Facts["system identifier"] = m.System
+	}
+	return o, err
 }
 
 // emptyServer is the server of a cluster that nothing was restored into yet, and
-// marks it as begun.
-func (k restoreKind) emptyServer(ctx context.Context, env recovery.Env, s scratch) (*postgres.Server, error) {
-	server, usable, err := s.server(ctx, env, k.Installed())
+// marks it as begun. again reports that an earlier attempt had begun.
+func (k restoreKind) emptyServer(ctx context.Context, env recovery.Env, s scratch) (server *postgres.Server, m mark, again bool, err error) {
+	m, ok, err := s.mark()
 	if err != nil {
-		return nil, err
+		return nil, m, false, err
 	}
-	if _, begun := os.Lstat(s.begun()); begun == nil || !usable {
+	if again = m.Begun; ok && !again && m.Boot == ledger.Boot() {
+		var c postgres.Cluster
+		if c, err = s.cluster(k.Installed(), m); err == nil {
+			server, err = postgres.Revive(ctx, env, c, postgres.StartOptions{}, m.System, "postgres")
+		}
+		if err != nil && !errors.Is(err, recovery.ErrGone) && !errors.Is(err, fs.ErrNotExist) {
+			return nil, m, false, err
+		}
+	}
+	if server == nil {
 		tools, _, _, err := choose(k.Installed(), s.args.Head)
 		if err != nil {
-			return nil, err
+			return nil, m, again, err
 		}
-		if server, err = s.fresh(ctx, env, tools); err != nil {
-			return nil, err
+		if server, m, err = s.fresh(ctx, env, tools); err != nil {
+			return nil, m, again, err
 		}
 	}
-	if err := os.WriteFile(s.begun(), nil, 0o600); err != nil {
-		return nil, fmt.Errorf("mark the cluster: %w", err)
-	}
-	return server, nil
+	server.LogTo(env.Meter().Log)
+	m.Begun = true
+	return server, m, again, s.setMark(m)
 }
 
 // restore is one restore under way, and what is to be reported of it.
@@ -70,6 +86,10 @@ type restore struct {
 	env    recovery.Env
 	server *postgres.Server
 	jobs   int
+	// syncEvery is about how many bytes are fetched between two checkpoints;
+	// again says that an earlier attempt had begun.
+	syncEvery int64
+	again     bool
 	// database is where the component is found in the end.
 	database   string
 	facts      map[string]string
@@ -81,7 +101,7 @@ type restore struct {
 }
 
 func newRestore(s scratch, env recovery.Env, server *postgres.Server, jobs int) *restore {
-	return &restore{scratch: s, env: env, server: server, jobs: jobs, facts: map[string]string{}, roles: map[string]bool{}}
+	return &restore{scratch: s, env: env, server: server, jobs: jobs, syncEvery: defaultSyncEvery, facts: map[string]string{}, roles: map[string]bool{}}
 }
 
 // do restores, and reports what was restored.
@@ -112,12 +132,12 @@ func (r *restore) name() string {
 
 // open streams an object of the dump, counting what it reads for the report:
 // the sum is over the bytes as they are stored.
-func (r *restore) open(ctx context.Context, o storage.Object, progress func(int)) (*source, error) {
+func (r *restore) open(ctx context.Context, o storage.Object, options storage.ReadOptions) (*source, error) {
 	store, err := r.env.Store(ctx, r.args.Copy)
 	if err != nil {
 		return nil, err
 	}
-	return &source{in: storage.NewReader(ctx, store, o, storage.ReadOptions{Progress: progress}), sum: sha256.New()}, nil
+	return &source{in: storage.NewReader(ctx, store, o, options), sum: sha256.New()}, nil
 }
 
 // source is an object's bytes, summed as they pass.

@@ -10,6 +10,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/dump/script"
+	"comeback/storage"
 )
 
 // script restores a plain script as it streams from the copy: object, sum,
@@ -17,7 +18,13 @@ import (
 func (r *restore) script(ctx context.Context) (err error) {
 	object := r.args.Objects[0]
 	progress := &feed{meter: r.env.Meter(), total: object.Size}
-	src, err := r.open(ctx, object, progress.read)
+	if r.again {
+		says := fmt.Sprintf("%s is read again from its beginning: a script goes into the server as it comes, and cannot be taken up in the middle", object.Key)
+		if err := r.env.Meter().Checkpoint(ctx, says); err != nil {
+			return err
+		}
+	}
+	src, err := r.open(ctx, object, storage.ReadOptions{Progress: progress.read})
 	if err != nil {
 		return err
 	}

@@ -4,13 +4,16 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/postgres"
 )
 
 // settleKind makes the restored cluster fit for use: statistics for the
-// planner, the settings that guard against a crash, and everything on disk.
+// planner, the settings that guard against a crash, and everything on disk. From
+// then on a reboot is survived. An interruption leaves a cluster that is not
+// settled yet, and the step is done again, whole.
 type settleKind struct{ engine }
 
 func (settleKind) Name() string { return "dump.settle" }
@@ -18,18 +21,15 @@ func (settleKind) Name() string { return "dump.settle" }
 func (settleKind) Restart() recovery.Restart { return recovery.Repeat }
 
 func (k settleKind) Do(ctx context.Context, env recovery.Env, step recovery.Step) (recovery.Outcome, error) {
-	s, err := openScratch(ctx, env, step)
+	s, m, c, err := k.standing(ctx, env, step, false)
+	if err != nil {
+		return recovery.Outcome{}, recovery.Errorf("stop the run and begin a new one", "settle the restored database: %w", err)
+	}
+	server, err := postgres.Revive(ctx, env, c, postgres.StartOptions{}, m.System, "postgres")
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	server, usable, err := s.server(ctx, env, k.Installed())
-	if err != nil {
-		return recovery.Outcome{}, err
-	}
-	if !usable {
-		return recovery.Outcome{}, recovery.Errorf("stop the run and begin a new one",
-			"the machine was started again since the dump was restored, and a cluster built with fsync off does not survive that")
-	}
+	server.LogTo(env.Meter().Log)
 	defer server.LogTo(nil)
 	binding, ok := env.Binding(s.args.Component)
 	if !ok {
@@ -39,24 +39,70 @@ func (k settleKind) Do(ctx context.Context, env recovery.Env, step recovery.Step
 		return recovery.Outcome{}, serverError(server, fmt.Errorf("gather statistics: %w", err))
 	}
 	env.Meter().Phase("write everything to disk", 0, recovery.NoUnit)
-	safe := tuning()
-	maps.Copy(safe, postgres.SafeSettings())
-	c := server.Cluster()
-	if err := c.Configure(safe); err != nil {
-		return recovery.Outcome{}, err
-	}
-	if err := server.Reload(); err != nil {
-		return recovery.Outcome{}, err
-	}
-	if err := checkpoint(ctx, server); err != nil {
-		return recovery.Outcome{}, serverError(server, fmt.Errorf("write a checkpoint: %w", err))
+	if err := s.harden(ctx, server); err != nil {
+		return recovery.Outcome{}, serverError(server, err)
 	}
 	sync := recovery.Cmd{Path: c.Tools.Program("initdb"), Args: []string{"--sync-only", "--pgdata", c.Data}, Dir: "/",
 		Env: []string{"LC_ALL=C", "PATH=/usr/bin:/bin"}, User: userOf(s.handle)}
 	if err := env.Command(ctx, sync); err != nil {
 		return recovery.Outcome{}, recovery.Errorf("check the disk that holds scratch, then retry", "write %s to disk: %w", c.Data, err)
 	}
+	m.Settled = true
+	if err := s.setMark(m); err != nil {
+		return recovery.Outcome{}, err
+	}
 	return recovery.Outcome{Says: "statistics gathered, crash safety on, everything on disk"}, nil
+}
+
+// harden gives the server the settings that guard against a crash, and returns
+// when it heeds them and has written a checkpoint under them: whatever it writes
+// from then on is written safely.
+func (s scratch) harden(ctx context.Context, server *postgres.Server) error {
+	safe := tuning()
+	maps.Copy(safe, postgres.SafeSettings())
+	if err := server.Cluster().Configure(safe); err != nil {
+		return err
+	}
+	if err := server.Reload(); err != nil {
+		return err
+	}
+	tick := time.NewTicker(heedEvery)
+	defer tick.Stop()
+	for {
+		// A new session has what the server has; the checkpointer was told
+		// in the same moment.
+		fsync, err := heeds(ctx, server)
+		if err != nil {
+			return err
+		}
+		if fsync == "on" {
+			break
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("switch crash safety on: %w", context.Cause(ctx))
+		}
+	}
+	if err := checkpoint(ctx, server); err != nil {
+		return fmt.Errorf("write a checkpoint: %w", err)
+	}
+	return nil
+}
+
+// heedEvery is how often a server is asked whether it heeds new settings.
+const heedEvery = 20 * time.Millisecond
+
+func heeds(ctx context.Context, server *postgres.Server) (fsync string, err error) {
+	conn, err := server.Connect(ctx, "postgres")
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if err := conn.QueryRow(ctx, "show fsync").Scan(&fsync); err != nil {
+		return "", fmt.Errorf("ask for the settings: %w", err)
+	}
+	return fsync, nil
 }
 
 // analyze gathers statistics table by table, so that it can be seen to move.

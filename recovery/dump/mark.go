@@ -1,0 +1,80 @@
+package dump
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// mark says what stands in a scratch directory, for whoever comes after an
+// interruption. It is durable before what it says can be relied upon, and gone
+// before that ends.
+type mark struct {
+	// System is the cluster's system identifier, Socket its server's.
+	System string `json:"system"`
+	Socket string `json:"socket"`
+	// Boot is the one in which the cluster was made: with fsync off, so that
+	// another one may find it damaged, unless it is Settled.
+	Boot    string `json:"boot"`
+	Settled bool   `json:"settled,omitempty"`
+	// Begun: a restore into it has begun, and whoever begins again needs a
+	// new cluster.
+	Begun bool `json:"begun,omitempty"`
+}
+
+func (s scratch) markFile() string { return filepath.Join(s.handle.Dir, "cluster.json") }
+
+// mark reads the mark; ok is false where there is none.
+func (s scratch) mark() (m mark, ok bool, err error) {
+	b, err := os.ReadFile(s.markFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, false, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &m)
+	}
+	if err != nil {
+		return m, false, fmt.Errorf("read what stands in scratch: %w", err)
+	}
+	return m, m.System != "", nil
+}
+
+// setMark replaces the mark, durably.
+func (s scratch) setMark(m mark) error {
+	b, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("note what stands in scratch: %w", err)
+	}
+	temp := s.markFile() + ".new"
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err == nil {
+		_, err = f.Write(b)
+		err = errors.Join(err, f.Sync(), f.Close())
+	}
+	if err == nil {
+		err = errors.Join(os.Rename(temp, s.markFile()), s.syncDir())
+	}
+	if err != nil {
+		return fmt.Errorf("note what stands in scratch: %w", err)
+	}
+	return nil
+}
+
+// removeMark says that nothing stands in scratch any more.
+func (s scratch) removeMark() error {
+	if err := os.Remove(s.markFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove what an earlier attempt left: %w", err)
+	}
+	return s.syncDir()
+}
+
+func (s scratch) syncDir() error {
+	d, err := os.Open(s.handle.Dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

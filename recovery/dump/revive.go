@@ -1,0 +1,88 @@
+package dump
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+
+	"comeback/recovery"
+	"comeback/recovery/ledger"
+	"comeback/recovery/postgres"
+)
+
+// Revive brings back what the steps of a restore leave: a cluster and its
+// server, which ends with its runner. Before it is settled the cluster is worth
+// nothing after a reboot, because it was built with fsync off; afterwards it
+// survives one.
+
+// Revive starts the server of the cluster again. One that a restore has begun to
+// fill is left alone: the restore is done again, with a new one, or revives it.
+func (k clusterKind) Revive(ctx context.Context, env recovery.Env, step recovery.Step, o recovery.Outcome, rebooted bool) error {
+	s, m, c, err := k.standing(ctx, env, step, rebooted)
+	if err != nil {
+		return err
+	}
+	if m.Begun {
+		return c.Is(ctx, m.System)
+	}
+	if o.Facts["system identifier"] != m.System {
+		return fmt.Errorf("another cluster than the step's stands in %s: %w", s.data(), recovery.ErrGone)
+	}
+	_, err = postgres.Revive(ctx, env, c, postgres.StartOptions{}, m.System, "postgres")
+	return err
+}
+
+// Revive starts the server with the restored database again.
+func (k restoreKind) Revive(ctx context.Context, env recovery.Env, step recovery.Step, o recovery.Outcome, rebooted bool) error {
+	s, m, c, err := k.standing(ctx, env, step, rebooted)
+	if err != nil {
+		return err
+	}
+	if o.Facts["system identifier"] != m.System || len(o.Bindings) != 1 {
+		return fmt.Errorf("the restored database of %s was replaced by another attempt: %w", s.data(), recovery.ErrGone)
+	}
+	binding := o.Bindings[0]
+	// Its address stays, whatever this process calls the temporary directory.
+	if u, err := url.Parse(binding.URL); err == nil && u.Query().Get("host") != "" {
+		c.Socket = u.Query().Get("host")
+	}
+	_, err = postgres.Revive(ctx, env, c, postgres.StartOptions{}, m.System, databaseOf(binding))
+	return err
+}
+
+// Revive proves that the cluster is settled. Its server was brought back for the
+// step before.
+func (k settleKind) Revive(ctx context.Context, env recovery.Env, step recovery.Step, _ recovery.Outcome, rebooted bool) error {
+	s, m, c, err := k.standing(ctx, env, step, rebooted)
+	if err != nil {
+		return err
+	}
+	if !m.Settled {
+		return fmt.Errorf("the restored database in %s was replaced by another attempt, which is not settled: %w", s.data(), recovery.ErrGone)
+	}
+	return c.Is(ctx, m.System)
+}
+
+// standing is what stands in a step's scratch directory. An error that wraps
+// recovery.ErrGone says that nothing does that can be relied upon.
+func (e engine) standing(ctx context.Context, env recovery.Env, step recovery.Step, rebooted bool) (s scratch, m mark, c postgres.Cluster, err error) {
+	if s, err = openScratch(ctx, env, step); err != nil {
+		return s, m, c, err
+	}
+	m, ok, err := s.mark()
+	switch {
+	case err != nil:
+		return s, m, c, err
+	case !ok:
+		return s, m, c, fmt.Errorf("there is no cluster in %s: %w", s.data(), recovery.ErrGone)
+	case !m.Settled && (rebooted || m.Boot != ledger.Boot()):
+		return s, m, c, fmt.Errorf("the machine was started again, and the cluster in %s was built with fsync off: %w", s.data(), recovery.ErrGone)
+	}
+	c, err = s.cluster(e.Installed(), m)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("the cluster in %s is not there any more: %w", s.data(), recovery.ErrGone)
+	}
+	return s, m, c, err
+}
