@@ -186,11 +186,8 @@ func createTemp(root *os.Root, parent string) (*os.File, error) {
 		}
 		_ = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
 		// A sweep may have had the lock first and removed the file.
-		here, err := root.Lstat(name)
-		if err == nil {
-			if mine, err := f.Stat(); err == nil && os.SameFile(here, mine) {
-				return f, nil
-			}
+		if isFile(root, name, f) {
+			return f, nil
 		}
 		f.Close()
 	}

@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -354,4 +355,38 @@ func FuzzCheckKey(f *testing.F) {
 			t.Errorf("%q passes", key)
 		}
 	})
+}
+
+// TestDir_Swap waits for the lock of another process no longer than its
+// context, takes over what a crash left, and leaves no file.
+func TestDir_Swap(t *testing.T) {
+	s, path := openDir(t)
+	swapper, _ := storage.As[storage.Swapper](s)
+	old := storagetest.Put(t, s, "locks/one", "first")
+	name := filepath.Join(path, "locks", ".comeback-put-lock")
+	write(t, name, "")
+	held, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	if err := syscall.Flock(int(held.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := swapper.Swap(ctx, old, []byte("second")); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("with the lock held: %v", err)
+	}
+	held.Close() // as the end of its process does
+	if _, err := swapper.Swap(t.Context(), old, []byte("second")); err != nil {
+		t.Errorf("with the lock of the dead: %v", err)
+	}
+	if got := storagetest.Read(t, s, "locks/one"); got != "second" {
+		t.Errorf("holds %q", got)
+	}
+	left, err := os.ReadDir(filepath.Dir(name))
+	if err != nil || len(left) != 1 {
+		t.Errorf("left %v, %v", left, err)
+	}
 }

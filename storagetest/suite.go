@@ -28,6 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 		{"Open", testOpen},
 		{"Put", testPut},
 		{"IfAbsent", testIfAbsent},
+		{"Swap", testSwap},
 		{"Reader", testReader},
 		{"Context", testContext},
 	} {

@@ -30,6 +30,7 @@ var kinds = map[string]error{
 	"PermanentRedirect":                  storage.ErrConfig,
 	"AuthorizationHeaderMalformed":       storage.ErrConfig,
 	"IllegalLocationConstraintException": storage.ErrConfig,
+	"NotImplemented":                     storage.ErrConfig,
 
 	"AccessDenied":          storage.ErrDenied,
 	"InvalidAccessKeyId":    storage.ErrDenied,

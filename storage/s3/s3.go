@@ -6,8 +6,9 @@
 // named, is refused by the service when the bucket is another account's.
 //
 // Credentials come from the SDK's default chain: environment, profile, single
-// sign-on, web identity, container, instance. It never deletes an object and
-// never retries a stream that broke: storage.NewReader does.
+// sign-on, web identity, container, instance. It removes nothing but what
+// Remove is asked to, and never retries a stream that broke: storage.NewReader
+// does.
 package s3
 
 import (
