@@ -20,7 +20,7 @@ type arrival struct {
 	name   string
 	out    *os.File
 	src    *source
-	at  int64 // how much of the file is there
+	at     int64 // how much of the file is there
 }
 
 // noteEvery is how much of a file may be there that the ledger does not know of:

@@ -18,27 +18,20 @@ const copyName = "pitr.copy"
 
 // copyKind copies a base backup into the scratch target and proves it against
 // its manifest. What makes the cluster startable comes last. An interruption
-// leaves a directory that cannot be started; doing the step again replaces it.
+// leaves a directory that cannot be started, with a ledger of the files that are
+// whole; doing the step again goes on from there.
 type copyKind struct{ *engine }
 
 func (copyKind) Name() string              { return copyName }
-func (copyKind) Restart() recovery.Restart { return recovery.Repeat }
+func (copyKind) Restart() recovery.Restart { return recovery.Continue }
 
 func (k copyKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery.Outcome, error) {
-	var args copyArgs
-	if err := s.Decode(&args); err != nil {
+	args, cluster, handle, err := k.open(ctx, env, s)
+	if err != nil {
 		return recovery.Outcome{}, err
 	}
 	base := args.Facts.Base
 	base.Objects = args.Objects
-	tools, err := k.Tools(args.Facts.Line.Major)
-	if err != nil {
-		return recovery.Outcome{}, err
-	}
-	handle, err := env.Target(ctx, args.Target)
-	if err != nil {
-		return recovery.Outcome{}, err
-	}
 	store, err := env.Store(ctx, args.Copy)
 	if err != nil {
 		return recovery.Outcome{}, err
@@ -47,11 +40,18 @@ func (k copyKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (re
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	cluster := clusterIn(handle, tools)
 	if err := cluster.Claim(ctx, env); err != nil {
 		return recovery.Outcome{}, err
 	}
-	t, err := newTree(handle.Dir, handle.Owner)
+	if err := cluster.Halt(ctx); err != nil { // of a replay that was begun
+		return recovery.Outcome{}, err
+	}
+	past, err := openCopies(handle.Dir, args)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	defer past.ledger.Close()
+	t, err := newTree(handle.Dir, handle.Owner, past)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
@@ -60,20 +60,58 @@ func (k copyKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (re
 	for _, o := range base.Objects {
 		total += o.Size
 	}
-	meter := env.Meter()
-	meter.Phase("copy the base backup", total, recovery.InBytes)
-	err = repo.Unpack(ctx, base, t.put, func(n int) { meter.Add(int64(n)) })
+	t.meter, t.syncEvery = env.Meter(), k.SyncEvery
+	t.checkpoint = func(says string) error { return t.meter.Checkpoint(ctx, says) }
+	if len(past.files) > 0 {
+		t.meter.Log(fmt.Sprintf("comeback: an earlier attempt has left %d files", len(past.files)))
+		if base.Packing != Plain {
+			t.meter.Log("comeback: the backup is read again from its beginning, because it is compressed; what is there is not written again")
+		}
+	}
+	t.meter.Phase("copy the base backup", total, recovery.InBytes)
+	err = repo.Unpack(ctx, base, t)
 	if err == nil {
-		meter.Phase("prove the base backup", 0, recovery.NoUnit)
+		t.meter.Phase("prove the base backup", 0, recovery.NoUnit)
 		err = t.finish()
 	}
 	if err != nil {
-		return recovery.Outcome{}, copyFailed(ctx, tools, base, err)
+		return recovery.Outcome{}, copyFailed(ctx, cluster.Tools, base, err)
 	}
 	if err := checkCluster(ctx, cluster, args.Facts); err != nil {
 		return recovery.Outcome{}, err
 	}
 	return t.outcome(base, args.Facts), nil
+}
+
+// Revive proves that the copy is still there. Before the log is replayed the
+// ledger says so, even after a reboot; from then on the data directory is the
+// server's, which runs with fsync off.
+func (k copyKind) Revive(ctx context.Context, env recovery.Env, s recovery.Step, _ recovery.Outcome, rebooted bool) error {
+	args, cluster, handle, err := k.open(ctx, env, s)
+	if err != nil {
+		return err
+	}
+	begun, err := replaying(handle.Dir, rebooted)
+	if err == nil && !begun {
+		err = wholeCopy(handle.Dir, args, rebooted)
+	}
+	if err != nil {
+		return err
+	}
+	return cluster.Is(ctx, args.Facts.Line.System)
+}
+
+// open finds what the step is about.
+func (k copyKind) open(ctx context.Context, env recovery.Env, s recovery.Step) (args copyArgs, c postgres.Cluster, h recovery.Handle, err error) {
+	if err = s.Decode(&args); err != nil {
+		return args, c, h, err
+	}
+	tools, err := k.Tools(args.Facts.Line.Major)
+	if err != nil {
+		return args, c, h, err
+	}
+	h, err = env.Target(ctx, args.Target)
+	return args, clusterIn(h, tools), h, err
 }
 
 // clusterIn is the cluster in a scratch target.
@@ -143,6 +181,9 @@ func (t *tree) outcome(b Base, f pointFacts) recovery.Outcome {
 	} else {
 		o.Says += "; every checksum of its manifest holds"
 		o.Facts["manifest"] = "every file matches backup_manifest"
+	}
+	if t.kept > 0 {
+		o.Says += fmt.Sprintf("; %d of them were there from the attempt before", t.kept)
 	}
 	if t.foreign > 0 {
 		o.Says += fmt.Sprintf("; %d files that the manifest does not list were left out", t.foreign)

@@ -28,7 +28,12 @@ type Options struct {
 	Read storage.ReadOptions
 	// Now is the clock; nil is the system's.
 	Now func() time.Time
+	// SyncEvery is about how many bytes of a base backup are copied before
+	// they are made durable and the journal is told; zero means a gigabyte.
+	SyncEvery int64
 }
+
+const defaultSyncEvery = 1 << 30
 
 // engine implements recovery.Engine.
 type engine struct{ Options }
@@ -40,6 +45,9 @@ func New(o Options) recovery.Engine {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.SyncEvery == 0 {
+		o.SyncEvery = defaultSyncEvery
 	}
 	return &engine{o}
 }

@@ -20,22 +20,22 @@ const manifestName = "backup_manifest"
 
 // Unpack gives the manifest first where it stands by itself, so that every
 // file can be verified as it is written.
-func (n *native) Unpack(ctx context.Context, b Base, put func(Entry) error, progress func(int)) error {
+func (n *native) Unpack(ctx context.Context, b Base, to Sink) error {
 	for _, o := range b.Objects {
 		if o.Key == b.Manifest {
-			if err := n.whole(ctx, o, manifestName, put, progress); err != nil {
+			if err := n.whole(ctx, o, manifestName, to); err != nil {
 				return err
 			}
 		}
 	}
 	if b.Format == "plain" {
-		return n.unpackTree(ctx, b, put, progress)
+		return n.unpackTree(ctx, b, to)
 	}
 	for _, o := range b.Objects {
 		if o.Key == b.Manifest {
 			continue
 		}
-		if err := n.unpackTar(ctx, o, under(b, o), put, progress); err != nil {
+		if err := n.unpackTar(ctx, b, o, to); err != nil {
 			return fmt.Errorf("read %s: %w", o.Key, err)
 		}
 	}
@@ -55,17 +55,26 @@ func under(b Base, o storage.Object) string {
 	}
 }
 
-func (n *native) unpackTar(ctx context.Context, o storage.Object, dir string, put func(Entry) error, progress func(int)) error {
+// unpackTar reads a tar file from where the sink wants it. A file that is
+// compressed is read from its beginning, and so is one without a manifest: then
+// the store's checksum over the whole is the only proof of it.
+func (n *native) unpackTar(ctx context.Context, b Base, o storage.Object, to Sink) error {
 	packing := Gzip
 	if !strings.HasSuffix(o.Key, ".tgz") {
 		_, packing = cutPacking(o.Key)
 	}
-	in, err := n.open(ctx, o, packing, progress)
+	var from int64
+	resumable := packing == Plain && b.Manifest != ""
+	if resumable {
+		from = to.From(o.Key)
+		to.Progress(int(from))
+	}
+	in, err := n.openAt(ctx, o, packing, from, to.Progress)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	tail := &zeroTail{r: in}
+	tail := &zeroTail{r: in, at: from}
 	t := tar.NewReader(tail)
 	for {
 		h, err := t.Next()
@@ -78,21 +87,30 @@ func (n *native) unpackTar(ctx context.Context, o storage.Object, dir string, pu
 		if !filepath.IsLocal(h.Name) {
 			return fmt.Errorf("%w: %q leads out of the data directory", storage.ErrCorrupt, h.Name)
 		}
-		e := Entry{Path: path.Join(dir, h.Name), Size: h.Size, Body: t}
+		e := Entry{Path: path.Join(under(b, o), h.Name), Size: h.Size, Body: t}
 		switch h.Typeflag {
 		case tar.TypeReg:
 		case tar.TypeDir:
-			e = Entry{Path: e.Path, Dir: true}
+			e.Dir = true
 		case tar.TypeSymlink:
 			// A tablespace's link leads to where it was on its own host.
 			if path.Dir(e.Path) != "pg_tblspc" {
 				return fmt.Errorf("%w: %s is a link", storage.ErrCorrupt, h.Name)
 			}
-			e = Entry{Path: e.Path, Dir: true}
+			e.Dir = true
 		default:
 			return fmt.Errorf("%w: %s is of the type %q, which no data directory has", storage.ErrCorrupt, h.Name, h.Typeflag)
 		}
-		if err := put(e); err != nil {
+		if e.Dir {
+			e.Size, e.Body = 0, nil
+		} else if to.Has(e.Path, e.Size) {
+			continue
+		}
+		if resumable {
+			// The body begins here and fills whole blocks.
+			e.Object, e.Next = o.Key, tail.at+(e.Size+tarBlock-1)/tarBlock*tarBlock
+		}
+		if err := to.Put(e); err != nil {
 			return err
 		}
 	}
@@ -100,11 +118,14 @@ func (n *native) unpackTar(ctx context.Context, o storage.Object, dir string, pu
 	if _, err := io.Copy(io.Discard, tail); err != nil {
 		return err
 	}
-	if tail.zeros < 1024 {
+	if tail.zeros < 2*tarBlock {
 		return fmt.Errorf("%w: the tar file ends without its end mark, so its last part is missing", storage.ErrCorrupt)
 	}
 	return nil
 }
+
+// tarBlock is what everything in a tar file is a multiple of.
+const tarBlock = 512
 
 // tarDamage tells what package tar finds wrong from what the store could not
 // give.
@@ -115,14 +136,17 @@ func tarDamage(err error) error {
 	return err
 }
 
-// zeroTail counts the zero bytes at the end of what was read.
+// zeroTail counts the zero bytes at the end of what was read, and knows where in
+// the file that is.
 type zeroTail struct {
 	r     io.Reader
+	at    int64
 	zeros int64
 }
 
 func (z *zeroTail) Read(b []byte) (int, error) {
 	n, err := z.r.Read(b)
+	z.at += int64(n)
 	i := n
 	for i > 0 && b[i-1] == 0 {
 		i--
@@ -136,7 +160,7 @@ func (z *zeroTail) Read(b []byte) (int, error) {
 
 // unpackTree reads several objects at a time: most files of a data directory
 // are small.
-func (n *native) unpackTree(ctx context.Context, b Base, put func(Entry) error, progress func(int)) error {
+func (n *native) unpackTree(ctx context.Context, b Base, to Sink) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	for _, o := range b.Objects {
@@ -144,20 +168,25 @@ func (n *native) unpackTree(ctx context.Context, b Base, put func(Entry) error, 
 			continue
 		}
 		group.Go(func() error {
-			return n.whole(ctx, o, strings.TrimPrefix(o.Key, b.Root), put, progress)
+			name := strings.TrimPrefix(o.Key, b.Root)
+			if to.Has(name, o.Size) {
+				to.Progress(int(o.Size))
+				return nil
+			}
+			return n.whole(ctx, o, name, to)
 		})
 	}
 	return group.Wait()
 }
 
 // whole gives one object as one file.
-func (n *native) whole(ctx context.Context, o storage.Object, name string, put func(Entry) error, progress func(int)) error {
-	in, err := n.open(ctx, o, Plain, progress)
+func (n *native) whole(ctx context.Context, o storage.Object, name string, to Sink) error {
+	in, err := n.open(ctx, o, Plain, to.Progress)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", o.Key, err)
 	}
 	defer in.Close()
-	if err := put(Entry{Path: name, Size: o.Size, Body: in}); err != nil {
+	if err := to.Put(Entry{Path: name, Size: o.Size, Body: in}); err != nil {
 		return fmt.Errorf("read %s: %w", o.Key, err)
 	}
 	return nil

@@ -255,11 +255,17 @@ func TestTree_Paths(t *testing.T) {
 		"base/1/2": true, "pg_tblspc/16384/PG_15_202209061/5/6": true, "./PG_VERSION": true,
 		"../x": false, "/etc/passwd": false, "base/../../x": false, "pg_tblspc/../../x": false, "pg_tblspc/x/y": false, "a\x00b": false, "": false,
 	} {
-		tree, err := newTree(t.TempDir(), recovery.User{UID: -1, GID: -1})
+		dir := t.TempDir()
+		past, err := openCopies(dir, copyArgs{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = tree.put(Entry{Path: path, Body: strings.NewReader("x"), Size: 1})
+		defer past.ledger.Close()
+		tree, err := newTree(dir, recovery.User{UID: -1, GID: -1}, past)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = tree.Put(Entry{Path: path, Body: strings.NewReader("x"), Size: 1})
 		if (err == nil) != ok {
 			t.Errorf("%q: %v", path, err)
 		}

@@ -38,6 +38,12 @@ func (k replayKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (
 	if err := r.prepare(ctx); err != nil {
 		return recovery.Outcome{}, err
 	}
+	if _, err := replaying(r.handle.Dir, false); err != nil {
+		return recovery.Outcome{}, recovery.Errorf("stop the run and begin a new one", "replay the log: %w", err)
+	}
+	if err := setReplaying(r.handle.Dir); err != nil {
+		return recovery.Outcome{}, err
+	}
 	if r.opened() {
 		return r.again(ctx)
 	}
@@ -106,11 +112,19 @@ func (r *replay) prepare(ctx context.Context) error {
 		return err
 	}
 	r.cluster = clusterIn(r.handle, tools)
+	if err := r.cluster.Claim(ctx, r.env); err != nil {
+		return err
+	}
+	// A runner that died left a server that is shutting down: what it leaves
+	// is looked at when it has ended.
+	if err := r.cluster.Halt(ctx); err != nil {
+		return err
+	}
 	if r.control, err = postgres.ReadControl(ctx, tools, r.cluster.Data); err != nil {
 		return err
 	}
 	r.sizes = sourceSettings(r.control)
-	return r.cluster.Claim(ctx, r.env)
+	return nil
 }
 
 // opened reports whether an earlier attempt has opened the database. Until the
@@ -125,12 +139,6 @@ func (r *replay) opened() bool {
 // attempt recovers and opens the database. The server runs on only if it ends
 // well.
 func (r *replay) attempt(ctx context.Context) (o recovery.Outcome, err error) {
-	// A runner that died left a server that is shutting down.
-	if left, err := postgres.Attach(r.cluster); err == nil {
-		if err := left.Stop(ctx); err != nil {
-			return o, err
-		}
-	}
 	if err := configureRecovery(r.cluster, r.args, r.sizes); err != nil {
 		return o, err
 	}

@@ -26,13 +26,26 @@ type Repository interface {
 	Absent(ctx context.Context, name string) (bool, error)
 	// Open streams an archived file as PostgreSQL wrote it.
 	Open(ctx context.Context, f File) (io.ReadCloser, error)
-	// Unpack gives every file of a base backup to put, once; progress is
-	// told the bytes that came from the store. Put may be called from several
-	// goroutines at once, reads the body before it returns, and must refuse
-	// paths that it does not like.
-	Unpack(ctx context.Context, b Base, put func(Entry) error, progress func(n int)) error
+	// Unpack gives every file of a base backup to a sink, once.
+	Unpack(ctx context.Context, b Base, to Sink) error
 	// Layout is what it takes to open the repository again, as data.
 	Layout() Layout
+}
+
+// Sink takes the files of a base backup. Its methods may be called from several
+// goroutines at once.
+type Sink interface {
+	// Put reads the body before it returns, and must refuse paths that it
+	// does not like.
+	Put(e Entry) error
+	// Has reports that a file of that size is there already and need not be
+	// put; then it counts as put.
+	Has(path string, size int64) bool
+	// From is where to begin to read a tar file that is not compressed:
+	// everything before counts as put.
+	From(object string) int64
+	// Progress is told the bytes that came from the store, or need not.
+	Progress(n int)
 }
 
 // Layout names a form of repository and where its parts lie.
@@ -115,6 +128,10 @@ type Entry struct {
 	Dir  bool
 	Size int64
 	Body io.Reader
+	// Object is the key of the tar file that it stands in, and Next where
+	// the entry after it begins; both are zero where there is no such place.
+	Object string
+	Next   int64
 }
 
 // openRepository opens what a survey has found.

@@ -61,26 +61,40 @@ type tree struct {
 	size     int64
 	// foreign counts files that the manifest does not know; they are left out.
 	foreign int
+
+	// past is what an earlier attempt has left, and the ledger of this one;
+	// kept counts the files of it that are not written again.
+	past *copies
+	kept int
+	// unsynced is about how much was written since the last checkpoint, which
+	// is due when it is syncEvery.
+	unsynced, syncEvery int64
+	checkpoint          func(says string) error
+	meter               recovery.Meter // nil where nobody looks
 }
 
-// newTree removes what an earlier attempt left, and begins.
-func newTree(dir string, owner recovery.User) (*tree, error) {
-	for _, name := range []string{dataDir, spacesDir} {
-		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
-			return nil, fmt.Errorf("remove what an earlier attempt left: %w", err)
+// newTree begins, or goes on with what an earlier attempt left. Where nothing of
+// that is believed it is removed.
+func newTree(dir string, owner recovery.User, past *copies) (*tree, error) {
+	if len(past.files) == 0 {
+		for _, name := range []string{dataDir, spacesDir} {
+			if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+				return nil, fmt.Errorf("remove what an earlier attempt left: %w", err)
+			}
 		}
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open the scratch directory: %w", err)
 	}
-	return &tree{dir: dir, root: root, owner: owner, written: map[string]bool{}, made: map[string]bool{".": true}}, nil
+	return &tree{dir: dir, root: root, owner: owner, written: map[string]bool{}, made: map[string]bool{".": true},
+		past: past, syncEvery: defaultSyncEvery, checkpoint: func(string) error { return nil }}, nil
 }
 
 func (t *tree) Close() error { return t.root.Close() }
 
-// put writes one entry.
-func (t *tree) put(e Entry) error {
+// Put writes one entry.
+func (t *tree) Put(e Entry) error {
 	name := path.Clean(e.Path)
 	if !filepath.IsLocal(filepath.FromSlash(e.Path)) || strings.ContainsRune(e.Path, 0) {
 		return fmt.Errorf("%w: the path %q leads out of the data directory", storage.ErrCorrupt, e.Path)
@@ -91,7 +105,10 @@ func (t *tree) put(e Entry) error {
 	}
 	switch {
 	case e.Dir:
-		return t.mkdir(place)
+		if err := t.mkdir(place); err != nil || e.Object == "" {
+			return err
+		}
+		return t.finished(e, place)
 	case name == manifestName:
 		return t.putManifest(place, e)
 	}
@@ -105,7 +122,10 @@ func (t *tree) put(e Entry) error {
 	if err := t.write(place, e, sum); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
-	return t.check(name, sum)
+	if err := t.check(name, sum); err != nil {
+		return err
+	}
+	return t.finished(e, place)
 }
 
 // leftOut reports whether a file must not come into the data directory.
@@ -141,6 +161,9 @@ func (t *tree) link(oid string) error {
 		return nil
 	}
 	t.made[link] = true
+	if to, err := t.root.Readlink(link); err == nil && to == filepath.Join(t.dir, space) {
+		return nil // an earlier attempt made it
+	}
 	if err := t.root.Symlink(filepath.Join(t.dir, space), link); err != nil {
 		return fmt.Errorf("link tablespace %s: %w", oid, err)
 	}
@@ -162,10 +185,19 @@ func (t *tree) mkdirLocked(name string) error {
 		return err
 	}
 	if err := t.root.Mkdir(name, 0o700); err != nil {
-		return fmt.Errorf("make directory: %w", err)
+		if info, errStat := t.root.Lstat(name); errStat != nil || !info.IsDir() {
+			return fmt.Errorf("make directory: %w", err)
+		}
 	}
 	t.made[name] = true
 	return t.own(name)
+}
+
+// Progress is told what came from the store.
+func (t *tree) Progress(n int) {
+	if t.meter != nil {
+		t.meter.Add(int64(n))
+	}
 }
 
 func (t *tree) own(name string) error {
@@ -200,6 +232,10 @@ func (t *tree) putManifest(place string, e Entry) error {
 // create makes a new file, private to the server's user.
 func (t *tree) create(place string) (*os.File, error) {
 	if err := t.mkdir(path.Dir(place)); err != nil {
+		return nil, err
+	}
+	// A part of an earlier attempt is replaced, never written into.
+	if err := t.root.Remove(place); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	out, err := t.root.OpenFile(place, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -279,7 +315,7 @@ func (t *tree) write(place string, e Entry, sum hash.Hash) error {
 // finish proves that the backup is whole and makes it startable.
 func (t *tree) finish() error {
 	for _, name := range emptyDirs {
-		if err := t.mkdir(path.Join(dataDir, name)); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := t.mkdir(path.Join(dataDir, name)); err != nil {
 			return err
 		}
 	}
@@ -297,7 +333,7 @@ func (t *tree) finish() error {
 	if err := t.root.Rename(path.Join(dataDir, controlWaiting), path.Join(dataDir, control)); err != nil {
 		return fmt.Errorf("put %s in place: %w", control, err)
 	}
-	return nil
+	return t.whole()
 }
 
 // missing names the files that the manifest lists and that did not come.

@@ -1,0 +1,60 @@
+package pitr
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"comeback/recovery"
+	"comeback/recovery/ledger"
+)
+
+// replayingFile is a mark in a scratch target: from then on the data directory
+// is the server's and not the copy of a base backup any more. It holds the boot
+// in which that is so: the server runs with fsync off, so another boot may find
+// the data directory damaged.
+const replayingFile = "replaying"
+
+// replaying reads the mark. A mark of another boot is an error that wraps
+// recovery.ErrGone.
+func replaying(dir string, rebooted bool) (bool, error) {
+	boot, err := os.ReadFile(filepath.Join(dir, replayingFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look whether the log is replayed: %w", err)
+	}
+	if rebooted || string(boot) != ledger.Boot() {
+		return true, fmt.Errorf("the machine was started again, and the server in %s ran with fsync off: %w", filepath.Join(dir, dataDir), recovery.ErrGone)
+	}
+	return true, nil
+}
+
+// setReplaying leaves the mark, durably.
+func setReplaying(dir string) error {
+	path := filepath.Join(dir, replayingFile)
+	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err == nil {
+		_, err = f.WriteString(ledger.Boot())
+		err = errors.Join(err, f.Sync(), f.Close())
+	}
+	if err == nil {
+		err = errors.Join(os.Rename(path+".new", path), syncDir(dir))
+	}
+	if err != nil {
+		return fmt.Errorf("note that the log is replayed: %w", err)
+	}
+	return nil
+}
+
+// syncDir makes the names in a directory durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
