@@ -124,7 +124,7 @@ func TestAmend_chance(t *testing.T) {
 		plans = append(plans, planTo(t, rb, w))
 	}
 	amendments := 0
-	for seed := range uint64(1500) {
+	for seed := range uint64(1000) {
 		random := rand.New(rand.NewPCG(seed, 3))
 		c := &chance{Rand: random, world: newWorld(t), plan: plans[random.IntN(len(plans))]}
 		c.progress = begin(t, c.plan)

@@ -6,7 +6,11 @@
 // Restoring into scratch disturbs nobody, so restores depend on nothing but
 // their own component's earlier steps and begin at once. Everything else keeps
 // the order of the document: a block runs when every stage before its own has
-// ended, checks of one stage side by side.
+// ended, checks of one stage side by side. What the run waits for (ticks, an
+// approval, a condition, a script) also holds back what stands below it.
+//
+// A run under way changes by an amendment: the difference between what it has
+// done and a fresh plan, as data.
 package plan
 
 import (

@@ -1,5 +1,5 @@
 // Package verify judges what was restored: a query's result against what the
-// runbook expects. It reads, in read-only transactions with limits on time and
+// runbook expects, at once ([SQLCheck]) or in time ([SQLWait]). It reads, in read-only transactions with limits on time and
 // memory, and never repairs.
 //
 // Every way in which a result can be no answer is defined and has its sentence:

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -24,6 +25,8 @@ const (
 	// for ever.
 	lockTimeout = 5 * time.Second
 )
+
+var errNothingToJudge = errors.New("no rows to judge")
 
 // query runs one statement in a read-only transaction and reads the beginning
 // of its result.
@@ -63,7 +66,7 @@ func query(ctx context.Context, url, sql string, limit time.Duration) (Result, e
 	case err != nil:
 		return Result{}, explain(err, sql, limit)
 	case r.Columns == 0 && !strings.HasPrefix(tag.String(), "SELECT"):
-		return Result{}, fmt.Errorf("the statement gives no rows to judge: it is a %s", tag)
+		return Result{}, fmt.Errorf("the statement gives %w: it is a %s", errNothingToJudge, tag)
 	}
 	return r, nil
 }

@@ -58,9 +58,13 @@ func (e *checkError) Unwrap() error { return e.pg }
 
 // hintFor says what to do about a query that failed.
 func hintFor(err error) string {
+	var gone *stopped
+	if errors.As(err, &gone) {
+		return gone.hint
+	}
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
-		return "try again; if the restored server is gone, restore again"
+		return "try again"
 	}
 	switch pg.Code {
 	case readOnly:
@@ -75,4 +79,10 @@ func hintFor(err error) string {
 		return "write one query in the block"
 	}
 	return "correct the query in the runbook, or choose another moment"
+}
+
+// never reports whether a query fails for a reason that time cannot mend.
+func never(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == syntaxError || pg.Code == readOnly) || errors.Is(err, errNothingToJudge)
 }

@@ -2,6 +2,8 @@ package verify_test
 
 import (
 	"context"
+	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -114,9 +116,38 @@ func TestSQLCheck(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	t.Run("no server", func(t *testing.T) {
-		if _, err := check(t.Context(), "postgres:///shop?host=/nowhere&user=shop", "select 1", "= 1", 0); err == nil || !strings.Contains(err.Error(), "connect") {
+	for _, c := range []struct{ name, url, says, hint string }{
+		{"no server ever", "postgres:///shop?host=/nowhere&user=shop", "the restored server of database is not running: no such file or directory at /nowhere/.s.PGSQL.5432", "try again: its server is started again first"},
+		{"a server that died", "postgres:///shop?host=" + deadSocket(t) + "&user=shop", "the restored server of database is not running: connection refused at ", "try again: its server is started again first"},
+		{"a database that is not there", strings.Replace(url, "/shop?", "/sohp?", 1), `database "sohp" does not exist`, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o, err := check(t.Context(), c.url, "select 1", "= 1", 0)
+			if err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(recovery.HintOf(err), c.hint) || o.Check == nil || o.Check.Held {
+				t.Errorf("%v (hint %q)", err, recovery.HintOf(err))
+			}
+		})
+	}
+	t.Run("a connection that is ended", func(t *testing.T) {
+		// What a server says to its connections when it is stopped.
+		_, err := check(t.Context(), url, "select pg_terminate_backend(pg_backend_pid())", "= true", 0)
+		if err == nil || !strings.Contains(err.Error(), "the restored server of database went away: terminating connection") {
 			t.Error(err)
 		}
 	})
+}
+
+// deadSocket is a directory with a socket that a server has left behind.
+func deadSocket(t *testing.T) string {
+	t.Helper()
+	dir := shoptest.Dir(t)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, ".s.PGSQL.5432"), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }

@@ -1,0 +1,61 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"comeback/recovery"
+)
+
+// question is what a step asks a restored database, and what the answer must be.
+type question struct {
+	env    recovery.Env
+	args   recovery.SQLCheckArgs
+	expect Expectation
+}
+
+// answer is one answer. Where there is none, err says why and the check has it
+// as what was found.
+type answer struct {
+	check recovery.CheckResult
+	err   error
+}
+
+// newQuestion reads a step; what is "check" or "wait", for sentences.
+func newQuestion(env recovery.Env, s recovery.Step, what string) (question, error) {
+	q := question{env: env}
+	if err := s.Decode(&q.args); err != nil {
+		return q, err
+	}
+	var err error
+	if q.expect, err = ParseExpectation(q.args.Expect); err != nil {
+		return q, fmt.Errorf("%s %q: %w", what, q.args.Name, err)
+	}
+	if _, ok := env.Binding(q.args.On); !ok {
+		return q, recovery.Errorf("restore it in a stage before the "+what,
+			"%s %q: not checked: %s has no address", what, q.args.Name, q.args.On)
+	}
+	return q, nil
+}
+
+// ask asks once, in at most the limit. The address is looked up anew each time:
+// a server that was started again may have another.
+func (q question) ask(ctx context.Context, limit time.Duration) answer {
+	a := answer{check: recovery.CheckResult{Name: q.args.Name, Query: q.args.Query, Expected: q.expect.String()}}
+	b, _ := q.env.Binding(q.args.On)
+	connecting, cancel := context.WithTimeout(ctx, limit+grace)
+	defer cancel()
+	r, err := query(connecting, b.URL, q.args.Query, limit)
+	if err != nil {
+		a.err = notRunning(err, q.args.On)
+		a.check.Found = "an error: " + shorten(a.err.Error(), maxFound)
+		return a
+	}
+	a.check.Held, a.check.Found = q.expect.Judge(r, q.args.Moment)
+	return a
+}
+
+// grace is how much later than the server, which is told the limit, the client
+// gives up: the server's answer says more.
+const grace = 5 * time.Second
