@@ -124,8 +124,8 @@ func TestAmend_chance(t *testing.T) {
 		plans = append(plans, planTo(t, rb, w))
 	}
 	amendments := 0
-	for seed := range uint64(1000) {
-		random := rand.New(rand.NewPCG(seed, 3))
+	for seed := range uint64(300) {
+		random := rand.New(rand.NewPCG(seed, 1))
 		c := &chance{Rand: random, world: newWorld(t), plan: plans[random.IntN(len(plans))]}
 		c.progress = begin(t, c.plan)
 		for range 1 + random.IntN(3) {
@@ -163,7 +163,7 @@ func TestAmend_chance(t *testing.T) {
 			t.Fatal(strings.Join(c.story, "\n"))
 		}
 	}
-	if amendments < 500 {
+	if amendments < 150 {
 		t.Errorf("only %d amendments were made", amendments)
 	}
 }

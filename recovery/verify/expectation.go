@@ -1,6 +1,6 @@
 // Package verify judges what was restored: a query's result against what the
-// runbook expects, at once ([SQLCheck]) or in time ([SQLWait]). It reads, in read-only transactions with limits on time and
-// memory, and never repairs.
+// runbook expects, at once ([SQLCheck]) or in time ([SQLWait]). It reads, in
+// read-only transactions with limits on time and memory, and never repairs.
 //
 // Every way in which a result can be no answer is defined and has its sentence:
 // no row, several rows or columns where one value is asked for, NULL, several
