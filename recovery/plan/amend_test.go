@@ -279,6 +279,32 @@ func TestAmend_again(t *testing.T) {
 	}
 }
 
+// What an earlier plan had made, and a later one has replaced, spoils nothing.
+func TestAmend_afterAnotherEngine(t *testing.T) {
+	rb := parse(t, amended)
+	p := planTo(t, rb, to{0, "pitr", "nearby", "nearby"})
+	r := begin(t, p)
+	r.do(everything...)
+	for i, next := range []to{{0, "dump", "nearby", "nearby"}, {0, "dump", "nearby", "offsite"}} {
+		a, err := plan.Amend(r.State, p, planTo(t, rb, next), "ops1", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.fold(a)
+		if i == 0 {
+			r.do("database.cluster", "database.restore", "database.settle")
+		}
+	}
+	for _, id := range []string{"database.cluster", "database.restore", "database.settle", "1.1.ticks"} {
+		if st := r.Step(id); st.State != recovery.Done {
+			t.Errorf("%s is %s", id, st.State)
+		}
+	}
+	if st := r.Step("stats.copy"); st.State != recovery.ToDo {
+		t.Errorf("stats.copy is %s", st.State)
+	}
+}
+
 // data is what a step does.
 func data(t *testing.T, s recovery.Step) string {
 	t.Helper()
