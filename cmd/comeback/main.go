@@ -13,12 +13,14 @@ import (
 	"syscall"
 
 	"comeback/recovery"
+	"comeback/recovery/isolation"
 )
 
 // version and commit are set by the linker; see the Makefile.
 var version, commit = "", ""
 
 func main() {
+	isolation.Init()
 	// Nobody's closed pipe may end a run before it has cleaned up.
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := interruptible()

@@ -14,6 +14,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/execute"
+	"comeback/recovery/isolation"
 	"comeback/shop"
 	"comeback/shop/shoptest"
 
@@ -24,6 +25,7 @@ import (
 // TestMain lets the test binary be comeback: for the scripts, and for the
 // restore_command of the servers that it starts itself.
 func TestMain(m *testing.M) {
+	isolation.Init()
 	if os.Getenv("COMEBACK_TEST_MAIN") != "" || len(os.Args) > 1 && os.Args[1] == "wal" {
 		main()
 	}

@@ -1,7 +1,6 @@
 package execute
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,28 +12,45 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"comeback/recovery"
 	"comeback/recovery/isolation"
 )
 
-// tailLines is how many of a program's last lines an error carries.
-const tailLines = 5
+// defaultGrace is how long a program may take to end when it is asked to.
+const defaultGrace = 10 * time.Second
+
+// Box is what this step's isolated programs and scratch servers are shut into:
+// production is hidden, and what the run itself has made stays.
+func (e *env) Box() isolation.Box {
+	box := isolation.Box{Production: e.x.Plan.Production}
+	s := e.x.State()
+	for _, c := range s.Held() {
+		if c.Kind == recovery.Directory {
+			box.Keep = append(box.Keep, c.ID)
+		}
+	}
+	return box
+}
 
 // Command runs a program in a process group of its own. When ctx ends the group
-// is asked to end and, after its grace, killed; when this process dies, so does
-// the program.
+// is asked to end and, after its grace, killed; when the program has ended,
+// whatever is left of its group is killed; when this process dies, so does the
+// program. Its lines are recorded as a terminal would show them.
 func (e *env) Command(ctx context.Context, c recovery.Cmd) error {
-	tail := &tailWriter{}
-	log := &lineWriter{line: func(l string) { e.meter.Log(l) }}
-	stdout, stderr := c.Stdout, c.Stderr
-	if stdout == nil {
-		stdout = log
-	}
-	if stderr == nil {
-		stderr = log
-	}
+	last := &tailWriter{}
+	log := newScreen(func(line string) { last.add(line); e.meter.Log(line) }, e.meter.Note)
 	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
-	cmd.Dir, cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Dir, c.Env, c.Stdin, stdout, io.MultiWriter(stderr, tail)
+	cmd.Dir, cmd.Env, cmd.Stdin = c.Dir, c.Env, c.Stdin
+	// Where both go to the log they share a pipe, and their order is kept.
+	cmd.Stdout, cmd.Stderr = log, log
+	if c.Stdout != nil {
+		cmd.Stdout = c.Stdout
+	}
+	if c.Stderr != nil {
+		cmd.Stderr = io.MultiWriter(c.Stderr, last)
+	}
 	if cmd.Env == nil {
 		cmd.Env = []string{}
 	}
@@ -42,109 +58,74 @@ func (e *env) Command(ctx context.Context, c recovery.Cmd) error {
 	if c.User != nil && c.User.UID >= 0 && c.User.UID != os.Getuid() {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(c.User.UID), Gid: uint32(c.User.GID)}
 	}
-	if c.Isolated {
-		// Its own process namespace ends with it, so that nothing that it
-		// started in the background outlives it, even where we are killed.
-		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWPID
-	}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
-	grace := c.Grace
-	if grace == 0 {
-		grace = 10 * time.Second
+	cmd.WaitDelay = c.Grace
+	if c.Grace == 0 {
+		cmd.WaitDelay = defaultGrace
 	}
-	cmd.WaitDelay = grace
-
-	err := runOnOwnThread(cmd, c.Isolated)
+	start := cmd.Start
+	if c.Isolated {
+		box := e.Box()
+		box.Processes = true
+		start = func() error { return box.Start(cmd) }
+	}
+	err := runOnOwnThread(cmd, start)
 	log.flush()
-	// A program that ended may have left children in its group.
-	if cmd.Process != nil {
-		if kill := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); kill != nil && !errors.Is(kill, syscall.ESRCH) {
-			err = errors.Join(err, fmt.Errorf("end the children of %s: %w", filepath.Base(c.Path), kill))
-		}
-	}
-	if err == nil {
+	name := filepath.Base(c.Path)
+	switch said := shorten(e.x.Secrets.Redact(last.String())); {
+	case err == nil:
 		return nil
-	}
-	if ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled) {
-		return fmt.Errorf("%s was stopped: %w", filepath.Base(c.Path), context.Canceled)
-	}
-	if errors.Is(err, recovery.ErrNoIsolation) {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return fmt.Errorf("%s was stopped: %w", name, context.Canceled)
+	case errors.Is(err, recovery.ErrNoIsolation):
 		return err
+	case said != "":
+		return fmt.Errorf("%s: %s (%w)", name, said, err)
 	}
-	if words := e.x.Secrets.Redact(tail.String()); words != "" {
-		return fmt.Errorf("%s: %s (%w)", filepath.Base(c.Path), words, err)
-	}
-	return fmt.Errorf("%s: %w", filepath.Base(c.Path), err)
+	return fmt.Errorf("%s: %w", name, err)
 }
 
 // runOnOwnThread runs cmd from a thread that lives as long as it does: the
 // kernel sends the parent-death signal when the *thread* that started the child
 // ends.
-func runOnOwnThread(cmd *exec.Cmd, isolated bool) (err error) {
+func runOnOwnThread(cmd *exec.Cmd, start func() error) (err error) {
 	isolation.OnThread(func() {
-		if isolated {
-			if err = isolation.Network(cmd); err != nil {
-				return
-			}
+		if err = start(); err != nil {
+			return
 		}
-		if err = cmd.Start(); err == nil {
-			err = cmd.Wait()
-		} else if isolated {
-			err = fmt.Errorf("%w: %w", recovery.ErrNoIsolation, err)
-		}
+		err = endGroup(cmd.Process.Pid)
+		err = errors.Join(cmd.Wait(), err)
 	})
 	return err
 }
 
-// lineWriter gives whole lines to line.
-type lineWriter struct {
-	line func(string)
-	rest []byte
-}
-
-// maxLine is where a line without an end is broken, so that a program that
-// never ends one cannot fill memory.
-const maxLine = 64 << 10
-
-func (w *lineWriter) Write(b []byte) (int, error) {
-	w.rest = append(w.rest, b...)
+// endGroup waits until the leader of a process group has ended and kills the
+// rest of the group. The leader is not taken off the list before, so that the
+// number cannot be another group's.
+func endGroup(leader int) error {
 	for {
-		i := bytes.IndexByte(w.rest, '\n')
-		switch {
-		case i >= 0:
-			w.line(string(w.rest[:i]))
-			w.rest = w.rest[i+1:]
-		case len(w.rest) > maxLine:
-			w.line(string(w.rest))
-			w.rest = nil
-		default:
-			return len(b), nil
+		err := unix.Waitid(unix.P_PID, leader, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if errors.Is(err, unix.EINTR) {
+			continue
 		}
+		if err != nil {
+			return fmt.Errorf("wait for process %d: %w", leader, err)
+		}
+		break
 	}
+	if err := syscall.Kill(-leader, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("end what process %d left: %w", leader, err)
+	}
+	return nil
 }
 
-func (w *lineWriter) flush() {
-	if len(w.rest) > 0 {
-		w.line(string(w.rest))
-		w.rest = nil
-	}
-}
+// maxSaid bounds, in bytes, what an error repeats of a program's own words.
+const maxSaid = 4 << 10
 
-// tailWriter keeps the last lines.
-type tailWriter struct{ buf []byte }
-
-func (w *tailWriter) Write(b []byte) (int, error) {
-	w.buf = append(w.buf, b...)
-	if len(w.buf) > 16<<10 {
-		w.buf = append([]byte(nil), w.buf[len(w.buf)-8<<10:]...)
+// shorten keeps the end of what a program said.
+func shorten(said string) string {
+	if len(said) <= maxSaid {
+		return said
 	}
-	return len(b), nil
-}
-
-func (w *tailWriter) String() string {
-	lines := strings.Split(strings.TrimSpace(string(w.buf)), "\n")
-	if len(lines) > tailLines {
-		lines = lines[len(lines)-tailLines:]
-	}
-	return strings.Join(lines, "; ")
+	return "…" + strings.ToValidUTF8(said[len(said)-maxSaid:], "")
 }

@@ -1,18 +1,28 @@
-// Package isolation starts programs that cannot reach a network: in a network
-// namespace of their own, with nothing but loopback.
+// Package isolation starts programs that cannot reach production: in a [Box].
 //
-// Namespaces, and the signal that a child gets when its parent dies, belong to
-// an OS thread. A program is therefore started on a thread of its own that
-// lives as long as the program and ends with it: [OnThread], and on it
-// [Network] before the start. The package never starts anything by itself but
-// to see whether it can.
+// A box has a network with nothing but loopback, and the host's file system
+// read-only but for temporary directories and what the box keeps. Hidden in it
+// are what production is said to own, every Unix socket that the host listened
+// on when the program was started, /run, and every device but the harmless
+// ones. Its program has no way back: no capability beyond those over files and
+// processes of its own, no set-uid program that would give it more, and, where
+// the box has processes of its own, none of the host's in sight.
+//
+// What a box cannot hide is a socket that the host makes later, at a path that
+// is neither below /run nor among what production owns.
+//
+// The box is built from the inside, by this very program, which starts itself
+// once more: whoever starts boxes calls [Init] first thing in main.
 package isolation
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
-	"runtime"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -20,76 +30,120 @@ import (
 	"comeback/recovery"
 )
 
-// OnThread runs f on an OS thread that ends with it, and returns when f does.
-// The process's first thread is spared: it cannot end, and /proc shows it as
-// the process.
-func OnThread(f func()) {
-	done := make(chan struct{})
-	go func() {
-		runtime.LockOSThread()
-		if unix.Gettid() == os.Getpid() {
-			// While this goroutine holds the first thread, another one is
-			// given another.
-			OnThread(f)
-			runtime.UnlockOSThread()
-			close(done)
-			return
-		}
-		defer close(done)
-		f() // stays locked: the runtime ends the thread
-	}()
-	<-done
+// Box is what a program is shut into.
+type Box struct {
+	// Production is what the program must not reach. Those that are absolute
+	// paths are hidden; no address is reachable anyway.
+	Production []string
+	// Keep are the paths that stay as they are and writable, with all that is
+	// below them: the run's own. What production owns below them is hidden
+	// all the same.
+	Keep []string
+	// Processes gives the program a process namespace: it sees none of the
+	// host's processes, and whatever it started ends with it. It gets shared
+	// memory of its own, too. A PostgreSQL server must not have one, for
+	// both are how it notices that another one serves its data.
+	Processes bool
 }
 
-// Network arranges for cmd to start in a network namespace with nothing but
-// loopback. As root the calling thread, which must be one of OnThread's, moves
-// into one and brings its loopback up. An unprivileged user gets a user
-// namespace around the program, in which loopback stays down; whether the host
-// allows that shows when cmd starts. The error is recovery.ErrNoIsolation with
-// the kernel's words.
-func Network(cmd *exec.Cmd) error {
-	if cmd.SysProcAttr == nil {
-		cmd.SysProcAttr = &syscall.SysProcAttr{}
+// Start starts cmd inside the box, instead of cmd.Start; cmd.Wait follows. The
+// error is recovery.ErrNoIsolation with the kernel's words where the host gives
+// no box; then nothing was started. Otherwise it is why the program could not
+// be executed.
+//
+// A parent-death signal that cmd asks for reaches the program, whatever user it
+// runs as; it belongs to the calling thread, which must be one of [OnThread].
+// With Processes, the signals that ask a program to end are passed on to its
+// process group, and one that died of a signal exits with 128 and its number.
+func (b Box) Start(cmd *exec.Cmd) error {
+	if !ready {
+		return fmt.Errorf("%w: this program does not call isolation.Init", recovery.ErrNoIsolation)
 	}
-	if os.Geteuid() != 0 {
-		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: os.Geteuid(), HostID: os.Geteuid(), Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: os.Getegid(), HostID: os.Getegid(), Size: 1}}
-		return nil
+	if cmd.Err != nil {
+		return cmd.Err
 	}
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+	o, err := b.orders(cmd)
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(o)
+	if err != nil {
+		return fmt.Errorf("encode the box: %w", err)
+	}
+	report, tell, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("start in a box: %w", err)
+	}
+	defer report.Close()
+	cmd.Args = append([]string{marker, string(text), strconv.Itoa(3 + len(cmd.ExtraFiles)), cmd.Path}, cmd.Args...)
+	cmd.Path, cmd.Dir = "/proc/self/exe", "/"
+	cmd.ExtraFiles = append(cmd.ExtraFiles, tell)
+	b.namespaces(cmd.SysProcAttr)
+	err = cmd.Start()
+	tell.Close()
+	if err != nil {
 		return fmt.Errorf("%w: %w", recovery.ErrNoIsolation, err)
 	}
-	if err := raiseLoopback(); err != nil {
-		return fmt.Errorf("%w: raise loopback: %w", recovery.ErrNoIsolation, err)
+	words, err := io.ReadAll(report)
+	if err == nil && len(words) == 0 {
+		return nil // the program runs, or was stopped before it could
 	}
-	return nil
+	// Nothing runs in there; Wait only takes it off the list.
+	return errors.Join(failure(words), err, notExit(cmd.Wait()))
 }
 
-// Available says why this host gives no namespace, by trying; nil if it does.
+// orders is what the program's init is to do. cmd is relieved of what init does
+// in its place.
+func (b Box) orders(cmd *exec.Cmd) (orders, error) {
+	attr := syscall.SysProcAttr{}
+	if cmd.SysProcAttr != nil {
+		attr = *cmd.SysProcAttr
+	}
+	cmd.SysProcAttr = &attr // the caller may have more use for its own
+	hide, keep, err := b.paths()
+	if err != nil {
+		return orders{}, err
+	}
+	o := orders{Hide: hide, Keep: keep, Processes: b.Processes, Dir: cmd.Dir, Death: attr.Pdeathsig, UID: -1, GID: -1}
+	if c := attr.Credential; c != nil {
+		o.UID, o.GID = int(c.Uid), int(c.Gid)
+		attr.Credential = nil
+	}
+	return o, nil
+}
+
+// namespaces asks for what the box consists of. An unprivileged user needs a
+// user namespace, in which its init may do what root may.
+func (b Box) namespaces(attr *syscall.SysProcAttr) {
+	attr.Cloneflags |= syscall.CLONE_NEWNS | syscall.CLONE_NEWNET
+	if b.Processes {
+		attr.Cloneflags |= syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC
+	}
+	if uid, gid := os.Geteuid(), os.Getegid(); uid != 0 {
+		attr.Cloneflags |= syscall.CLONE_NEWUSER
+		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: uid, HostID: uid, Size: 1}}
+		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: gid, HostID: gid, Size: 1}}
+		attr.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_SETPCAP, unix.CAP_DAC_OVERRIDE}
+	}
+}
+
+// Available says why this host gives no box, by trying; nil if it does.
 func Available() error {
 	var err error
 	OnThread(func() {
 		cmd := exec.Command("/bin/true")
-		if err = Network(cmd); err == nil {
-			if run := cmd.Run(); run != nil {
-				err = fmt.Errorf("%w: %w", recovery.ErrNoIsolation, run)
-			}
+		if err = (Box{Processes: true}).Start(cmd); err == nil {
+			err = cmd.Wait()
 		}
 	})
 	return err
 }
 
-func raiseLoopback() error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
+// notExit is an error that is not just the way a process ended.
+func notExit(err error) error {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return nil
 	}
-	defer unix.Close(fd)
-	ifr, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	ifr.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
-	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, ifr)
+	return err
 }

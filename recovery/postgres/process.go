@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -25,34 +27,50 @@ type process struct {
 	err      error         // how it exited, valid after exited
 }
 
-// startProcess starts a program whose standard error and output go to line, a
-// line at a time.
+// Boxer is an Env that says what scratch servers are shut into.
+type Boxer interface{ Box() isolation.Box }
+
+// box is what the cluster's server is shut into: whatever env says, it reaches
+// its data and its socket. It keeps the host's processes in sight and its shared
+// memory: by them PostgreSQL notices that another server has the data.
+func (c Cluster) box(env recovery.Env) isolation.Box {
+	box := isolation.Box{Keep: []string{filepath.Dir(c.Data)}}
+	if b, ok := env.(Boxer); ok {
+		box = b.Box()
+	}
+	box.Keep = append(slices.Clip(box.Keep), c.Data, c.Socket)
+	box.Processes = false
+	return box
+}
+
+// startProcess starts a program in a box, whose standard error and output go to
+// line, a line at a time. Where the host gives no box it runs without one.
 //
-// Parent-death signals and network namespaces belong to an OS thread: one
-// goroutine starts the child and keeps its thread until the child is gone, and
-// the thread, which is spoiled for everything else, ends with it.
-func startProcess(path string, args, env []string, user *recovery.User, line func(string)) (*process, error) {
+// The parent-death signal belongs to an OS thread: one goroutine starts the
+// child and keeps its thread until the child is gone.
+func startProcess(box isolation.Box, path string, args, env []string, user *recovery.User, line func(string)) (*process, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(path, args...)
-	cmd.Env, cmd.Dir = env, "/"
-	cmd.Stdout, cmd.Stderr = w, w
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGINT}
-	if user != nil {
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(user.UID), Gid: uint32(user.GID)}
+	command := func() *exec.Cmd {
+		cmd := exec.Command(path, args...)
+		cmd.Env, cmd.Dir = env, "/"
+		cmd.Stdout, cmd.Stderr = w, w
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGINT}
+		if user != nil {
+			cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(user.UID), Gid: uint32(user.GID)}
+		}
+		return cmd
 	}
 	p := &process{exited: make(chan struct{})}
 	started := make(chan error)
 	go isolation.OnThread(func() {
-		p.isolated = isolation.Network(cmd) == nil
-		err := cmd.Start()
-		if err != nil && p.isolated && cmd.SysProcAttr.Cloneflags != 0 {
-			// A host may offer user namespaces and then forbid their use.
-			cmd = &exec.Cmd{Path: cmd.Path, Args: cmd.Args, Env: cmd.Env, Dir: cmd.Dir, Stdout: w, Stderr: w,
-				SysProcAttr: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGINT, Credential: cmd.SysProcAttr.Credential}}
-			p.isolated = false
+		cmd := command()
+		err := box.Start(cmd)
+		p.isolated = err == nil
+		if errors.Is(err, recovery.ErrNoIsolation) {
+			cmd = command()
 			err = cmd.Start()
 		}
 		w.Close()

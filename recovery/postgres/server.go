@@ -79,7 +79,7 @@ func Start(ctx context.Context, env recovery.Env, c Cluster, o StartOptions) (*S
 	// What the command line says wins over every file.
 	args := []string{"-D", c.Data, "-k", c.Socket, "-p", strconv.Itoa(socketPort), "-h", "",
 		"-c", "logging_collector=off", "-c", "log_destination=stderr", "-c", "log_line_prefix=%m [%p] ", "-c", "lc_messages=C"}
-	child, err := startProcess(c.Tools.Program("postgres"), args, append(serverEnv[:len(serverEnv):len(serverEnv)], o.Env...), c.user(), line)
+	child, err := startProcess(c.box(env), c.Tools.Program("postgres"), args, append(serverEnv[:len(serverEnv):len(serverEnv)], o.Env...), c.user(), line)
 	if err != nil {
 		return nil, recovery.Errorf("check that PostgreSQL is installed whole, then retry", "start %s: %w", c.Tools.Program("postgres"), err)
 	}
@@ -169,8 +169,8 @@ func (s *Server) LogTo(line func(string)) {
 	s.sink, s.sinkNo = line, s.sinkNo+1
 }
 
-// Isolated reports whether the server runs in a network namespace without a
-// way out. It is known only for servers that this process started.
+// Isolated reports whether the server is shut into a box, without a network or
+// a way to production. It is known only for servers that this process started.
 func (s *Server) Isolated() bool { return s.child != nil && s.child.isolated }
 
 // URL is how a database is reached; it holds no secret.

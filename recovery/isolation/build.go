@@ -1,0 +1,178 @@
+package isolation
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// writable are the host's directories that stay writable in every box.
+var writable = []string{"/tmp", "/var/tmp"}
+
+// build turns the mount namespace of this process into the box's: what is kept
+// is held fast, what is hidden is covered, what is kept comes back on top, and
+// all the rest becomes read-only.
+func (o orders) build() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("separate the mounts: %w", err)
+	}
+	defer unix.Umask(unix.Umask(0o022))
+	kept, err := hold(append(slices.Clone(writable), o.Keep...))
+	if err != nil {
+		return err
+	}
+	devices, err := hold(deviceNodes)
+	if err != nil {
+		return err
+	}
+	links, err := linksIn("/run")
+	if err != nil {
+		return err
+	}
+	for _, dir := range private {
+		if err := coverDirectory(dir, "mode=0755"); err != nil {
+			return err
+		}
+	}
+	if err := o.cover(); err != nil {
+		return err
+	}
+	if err := furnishDevices(devices); err != nil {
+		return err
+	}
+	for path, to := range links { // where a system's own paths begin, on some
+		if err := os.Symlink(to, path); err != nil {
+			return fmt.Errorf("furnish /run: %w", err)
+		}
+	}
+	for _, k := range kept {
+		if err := k.putBack(); err != nil {
+			return fmt.Errorf("keep %s: %w", k.path, err)
+		}
+	}
+	for _, path := range o.Hide {
+		// One below another that is hidden is out of reach by now.
+		if err := setReadOnly(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("hide %s: %w", path, err)
+		}
+	}
+	spared := append(slices.Clone(private), "/proc")
+	for _, k := range kept {
+		spared = append(spared, k.path)
+	}
+	if err := setRestReadOnly(spared); err != nil {
+		return err
+	}
+	if o.Processes {
+		return mountProc()
+	}
+	return setReadOnly("/proc")
+}
+
+// cover hides what is to be hidden: a directory under an empty one, anything
+// else under an empty file. The deepest come first, so that what is kept below
+// one directory still has another below it covered.
+func (o orders) cover() error {
+	const empty = "/run/hidden"
+	if err := os.WriteFile(empty, nil, 0o400); err != nil {
+		return fmt.Errorf("make an empty file: %w", err)
+	}
+	for _, path := range slices.Backward(o.Hide) {
+		info, err := os.Lstat(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue // gone, or below /run
+		case err != nil:
+			return fmt.Errorf("hide: %w", err)
+		case info.IsDir():
+			err = coverDirectory(path, "mode=0555,size=1m")
+		default:
+			err = unix.Mount(empty, path, "", unix.MS_BIND, "")
+		}
+		if err != nil {
+			return fmt.Errorf("hide %s: %w", path, err)
+		}
+	}
+	return os.Remove(empty)
+}
+
+func coverDirectory(dir, options string) error {
+	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
+		return fmt.Errorf("cover %s: %w", dir, err)
+	}
+	return nil
+}
+
+// held is a path of the host that is held by an open file, whatever is mounted
+// over it.
+type held struct {
+	path string
+	dir  bool
+	fd   int
+}
+
+// hold opens paths, the shorter ones first; one that is not there is left out.
+func hold(paths []string) ([]held, error) {
+	slices.SortFunc(paths, func(a, b string) int { return len(a) - len(b) })
+	var all []held
+	for _, path := range slices.Compact(paths) {
+		fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("hold %s: %w", path, err)
+		}
+		var st unix.Stat_t
+		if err := unix.Fstat(fd, &st); err != nil {
+			return nil, fmt.Errorf("hold %s: %w", path, err)
+		}
+		all = append(all, held{path: path, dir: st.Mode&unix.S_IFMT == unix.S_IFDIR, fd: fd})
+	}
+	return all, nil
+}
+
+// putBack mounts what is held at its path again, and makes the path where that
+// was covered. What was covered below it stays covered.
+func (h held) putBack() error {
+	defer unix.Close(h.fd)
+	if _, err := os.Lstat(h.path); errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(filepath.Dir(h.path), 0o755); err != nil {
+			return err
+		}
+		if h.dir {
+			err = os.Mkdir(h.path, 0o755)
+		} else {
+			err = os.WriteFile(h.path, nil, 0o600)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return unix.Mount(fmt.Sprintf("/proc/self/fd/%d", h.fd), h.path, "", unix.MS_BIND|unix.MS_REC, "")
+}
+
+// linksIn are the symbolic links of a directory, and where they lead.
+func linksIn(dir string) (map[string]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("look for links: %w", err)
+	}
+	links := map[string]string{}
+	for _, e := range entries {
+		if e.Type()&fs.ModeSymlink == 0 {
+			continue
+		}
+		path := filepath.Join(dir, e.Name())
+		if to, err := os.Readlink(path); err == nil && !strings.HasPrefix(to, "/dev") {
+			links[path] = to
+		}
+	}
+	return links, nil
+}

@@ -1,0 +1,139 @@
+package isolation
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"comeback/recovery"
+)
+
+// marker is the name under which the program starts itself as the init of a
+// box. What follows it are the orders, the number of the file that it reports
+// to, the program's path and the program's arguments with its name.
+const marker = "comeback: init of a box"
+
+// ready says that Init was called, so that this program can be an init.
+var ready bool
+
+// orders are what an init is to do, all decided outside.
+type orders struct {
+	Hide      []string       `json:"hide,omitempty"`
+	Keep      []string       `json:"keep,omitempty"`
+	Processes bool           `json:"processes,omitempty"`
+	Dir       string         `json:"dir,omitempty"`
+	Death     syscall.Signal `json:"death,omitempty"`
+	// UID and GID are who the program runs as; -1 is who init is.
+	UID int `json:"uid"`
+	GID int `json:"gid"`
+}
+
+// Init makes this program able to start boxes. It must be the first thing that
+// main, or a TestMain, calls: where the process is to be the init of a box, it
+// never returns.
+func Init() {
+	ready = true
+	if len(os.Args) < 5 || os.Args[0] != marker {
+		return
+	}
+	fd, err := strconv.Atoi(os.Args[2])
+	if err != nil {
+		syscall.Exit(broken)
+	}
+	unix.CloseOnExec(fd) // its end tells that the program runs
+	report := os.NewFile(uintptr(fd), "report")
+	err = run(report)
+	if b, encodeErr := json.Marshal(confession{Program: errors.Is(err, errProgram), Words: err.Error()}); encodeErr == nil {
+		_, _ = report.Write(b) // where nobody reads, nobody is there to be told
+	}
+	syscall.Exit(broken)
+}
+
+// broken is the exit code of an init that has reported why.
+const broken = 125
+
+// errProgram says that the box is fine and the program could not be executed.
+var errProgram = errors.New("execute the program")
+
+// confession is what an init reports before it gives up.
+type confession struct {
+	Program bool   `json:"program"`
+	Words   string `json:"words"`
+}
+
+// failure is the error of an init that gave up.
+func failure(report []byte) error {
+	var c confession
+	if err := json.Unmarshal(report, &c); err != nil {
+		return fmt.Errorf("%w: its init said %q", recovery.ErrNoIsolation, report)
+	}
+	if c.Program {
+		return errors.New(c.Words)
+	}
+	return fmt.Errorf("%w: %s", recovery.ErrNoIsolation, c.Words)
+}
+
+// run builds the box around this process, gives up what would lead out, and
+// executes the program, which comes in its place or, with processes of its
+// own, below it. It returns only what went wrong before the program ran.
+func run(report *os.File) error {
+	runtime.LockOSThread() // capabilities and users are a thread's
+	var o orders
+	if err := json.Unmarshal([]byte(os.Args[1]), &o); err != nil {
+		return fmt.Errorf("read the orders: %w", err)
+	}
+	path, args := os.Args[3], os.Args[4:]
+	if err := raiseLoopback(); err != nil {
+		return fmt.Errorf("raise loopback: %w", err)
+	}
+	if err := o.build(); err != nil {
+		return err
+	}
+	if err := confine(o.UID, o.GID); err != nil {
+		return err
+	}
+	// A change of user forgets the parent-death signal. If the parent died
+	// before this, nobody holds the other end of the report.
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(o.Death), 0, 0, 0); err != nil {
+		return fmt.Errorf("ask to die with the parent: %w", err)
+	}
+	if o.Death != 0 && abandoned(report) {
+		return errors.New("the parent is dead")
+	}
+	if o.Processes {
+		return supervise(path, args, o.Dir, report)
+	}
+	if o.Dir != "" {
+		if err := os.Chdir(o.Dir); err != nil {
+			return fmt.Errorf("%w: %w", errProgram, err)
+		}
+	}
+	return fmt.Errorf("%w: %w", errProgram, &os.PathError{Op: "exec", Path: path, Err: unix.Exec(path, args, os.Environ())})
+}
+
+// abandoned reports whether nobody reads the report any more.
+func abandoned(report *os.File) bool {
+	fds := []unix.PollFd{{Fd: int32(report.Fd())}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n > 0 && fds[0].Revents&unix.POLLERR != 0
+}
+
+func raiseLoopback() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	ifr, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	ifr.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
+	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, ifr)
+}

@@ -1,0 +1,55 @@
+package isolation
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+const netUnix = `Num       RefCount Protocol Flags    Type St Inode Path
+0000000000000000: 00000002 00000000 00010000 0001 01 21801 /run/postgresql/.s.PGSQL.5432
+0000000000000000: 00000003 00000000 00000000 0001 03 21802 /run/postgresql/.s.PGSQL.5432
+0000000000000000: 00000002 00000000 00010000 0001 01 21803 /srv/two words/x
+0000000000000000: 00000002 00000000 00000000 0002 01 21804 /dev/log
+0000000000000000: 00000002 00000000 00010000 0001 01 21805 @abstract
+0000000000000000: 00000003 00000000 00000000 0001 03 21806
+`
+
+func TestBoundSockets(t *testing.T) {
+	got, err := boundSockets(strings.NewReader(netUnix))
+	if want := []string{"/run/postgresql/.s.PGSQL.5432", "/srv/two words/x", "/dev/log"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%q, %v; want %q", got, err, want)
+	}
+}
+
+func TestMountPoints(t *testing.T) {
+	const text = "22 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n30 22 0:5 / /srv/two\\040words\\134x rw - tmpfs tmpfs rw\n"
+	got, err := mountPoints(strings.NewReader(text))
+	if want := []string{"/", `/srv/two words\x`}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%q, %v; want %q", got, err, want)
+	}
+}
+
+func FuzzBoundSockets(f *testing.F) {
+	f.Add(netUnix)
+	f.Add("0: 2 0 10000 1 1 1 /")
+	f.Fuzz(func(t *testing.T, text string) {
+		paths, err := boundSockets(strings.NewReader(text))
+		for _, p := range paths {
+			if err == nil && !strings.HasPrefix(p, "/") {
+				t.Errorf("%q is no path", p)
+			}
+		}
+	})
+}
+
+func FuzzUnescape(f *testing.F) {
+	f.Add(`/a\040b`)
+	f.Add(`\`)
+	f.Add(`\9999`)
+	f.Fuzz(func(t *testing.T, text string) {
+		if got := unescape(text); !strings.Contains(text, `\`) && got != text {
+			t.Errorf("%q became %q", text, got)
+		}
+	})
+}

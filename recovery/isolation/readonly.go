@@ -1,0 +1,114 @@
+package isolation
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// setRestReadOnly makes every mount read-only but those at or below the spared
+// paths.
+func setRestReadOnly(spared []string) error {
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return fmt.Errorf("list the mounts: %w", err)
+	}
+	defer f.Close()
+	points, err := mountPoints(f)
+	if err != nil {
+		return fmt.Errorf("list the mounts: %w", err)
+	}
+	for _, point := range points {
+		if below(point, spared...) {
+			continue
+		}
+		err := setReadOnly(point)
+		// A mount point that is covered by another, or closed to the user,
+		// cannot be reached by the program either.
+		if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EACCES) && (!errors.Is(err, unix.EINVAL) || point == "/") {
+			return fmt.Errorf("protect %s: %w", point, err)
+		}
+	}
+	return nil
+}
+
+// mountPoints reads mountinfo.
+func mountPoints(r io.Reader) ([]string, error) {
+	var points []string
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		if fields := strings.Fields(lines.Text()); len(fields) > 4 {
+			points = append(points, unescape(fields[4]))
+		}
+	}
+	return points, lines.Err()
+}
+
+// unescape reads the three-digit octal numbers in which the kernel writes
+// blanks and backslashes of a path.
+func unescape(path string) string {
+	var b strings.Builder
+	for i := 0; i < len(path); i++ {
+		if path[i] == '\\' && i+3 < len(path) {
+			if n, err := strconv.ParseUint(path[i+1:i+4], 8, 8); err == nil {
+				b.WriteByte(byte(n))
+				i += 3
+				continue
+			}
+		}
+		b.WriteByte(path[i])
+	}
+	return b.String()
+}
+
+// setReadOnly makes one mount read-only, in this namespace alone, and leaves
+// its other flags as they are.
+func setReadOnly(point string) error {
+	err := unix.MountSetattr(unix.AT_FDCWD, point, 0, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
+	if !errors.Is(err, unix.ENOSYS) {
+		return err
+	}
+	// Before Linux 5.12 the other flags must be said again.
+	var st unix.Statfs_t
+	if err := unix.Statfs(point, &st); err != nil {
+		return err
+	}
+	const same = unix.ST_NOSUID | unix.ST_NODEV | unix.ST_NOEXEC | unix.ST_NOATIME | unix.ST_NODIRATIME
+	flags := uintptr(st.Flags) & same // the numbers of statfs and mount are the same
+	if st.Flags&unix.ST_RELATIME != 0 {
+		flags |= unix.MS_RELATIME
+	}
+	return unix.Mount("", point, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY|flags, "")
+}
+
+// kernelFiles are what the kernel is told by way of /proc.
+var kernelFiles = []string{"sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi", "mtrr", "latency_stats"}
+
+// mountProc shows the box's own processes in /proc, and lets nothing change
+// the kernel by it.
+func mountProc() error {
+	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+		return fmt.Errorf("mount /proc: %w", err)
+	}
+	for _, name := range kernelFiles {
+		path := "/proc/" + name
+		err := unix.Mount(path, path, "", unix.MS_BIND|unix.MS_REC, "")
+		if errors.Is(err, unix.ENOENT) {
+			continue
+		}
+		if err == nil {
+			err = setReadOnly(path)
+		}
+		if err != nil {
+			return fmt.Errorf("protect %s: %w", path, err)
+		}
+	}
+	return nil
+}
