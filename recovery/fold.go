@@ -199,6 +199,7 @@ func (s *State) foldStage(stage int) {
 		}
 	}
 	switch ended := count[Done] + count[Passed] + count[Skipped]; {
+	case total == 0: // nothing is to be done in it
 	case count[WaitsFor] > 0:
 		st.State = WaitsFor
 	case count[FailedAt] > 0:

@@ -154,6 +154,16 @@ func TestFold_resume(t *testing.T) {
 
 // An amendment changes the digest, makes what it replaces to do again, and voids
 // approvals; one of another plan is not taken.
+func TestFold_aStageWithoutStepsStaysToDo(t *testing.T) {
+	p := plan()
+	p.Stages = append(p.Stages, recovery.Stage{Name: "Switch"})
+	s := fold(recovery.NewState(p), journalOf(t, recovery.RunStarted{Run: "7c31", BootID: "a"},
+		recovery.RunResumed{BootID: "a", Reason: "runner died"}, amend(t, "", recovery.Amended{Says: "nothing", By: "ops1"})))
+	if got := s.Stages[2].State; got != recovery.ToDo {
+		t.Errorf("after a resume and an amendment it is %q", got)
+	}
+}
+
 func TestFold_amended(t *testing.T) {
 	s := recovery.NewState(plan())
 	for _, e := range journalOf(t, recovery.RunStarted{Run: "7c31", PlanSHA256: "p1"}, recovery.StepStarted{Step: "db.copy", Attempt: 1},
