@@ -28,7 +28,9 @@ type attached struct {
 	looked string
 	// answered is when the operator answered last.
 	answered time.Time
-	signed   *Signed
+	// rung holds the waits that were heard of; nil before the first snapshot.
+	rung   map[string]bool
+	signed *Signed
 }
 
 // take folds a snapshot in. Events and samples come by two ways, so a line may
@@ -46,6 +48,14 @@ func (a *attached) take(s snapshot) {
 	if extra := len(a.log) - logKept; extra > 0 {
 		a.log = slices.Delete(a.log, 0, extra)
 	}
+}
+
+// frame is what every screen of a run has around it.
+func (a *attached) frame(m *model) page {
+	now := m.now()
+	p := page{system: a.plan.System, aside: a.timing(now), mode: a.mode(), focus: -1, note: a.crew(m), leave: escBack}
+	p.live, p.liveLook = a.live(now.Location())
+	return p
 }
 
 // mode is the mode of the run.
@@ -102,41 +112,6 @@ func (a *attached) timing(now time.Time) string {
 	default:
 		return text + " RTO " + took(rto) + " OVER " + elapsed(-left)
 	}
-}
-
-// live answers whether a live system is changed: from the plan's targets, and
-// from what has started to write to them. A target that the plan does not list
-// counts as live.
-func (a *attached) live(zone *time.Location) (string, look) {
-	scratchOnly := map[recovery.TargetID]bool{}
-	for _, t := range a.plan.Targets {
-		scratchOnly[t.ID] = t.Scratch
-	}
-	var since time.Time
-	any := false
-	for i := range a.state.Steps {
-		st := &a.state.Steps[i]
-		for _, id := range st.Writes {
-			if scratchOnly[id] {
-				continue
-			}
-			any = true
-			if !st.Started.IsZero() && (since.IsZero() || st.Started.Before(since)) {
-				since = st.Started
-			}
-		}
-	}
-	switch {
-	case !since.IsZero():
-		return "LIVE: CHANGED since " + since.In(zone).Format("15:04:05"), bad
-	case any:
-		return "LIVE: untouched so far", plain
-	case a.plan.Mode == recovery.Rehearsal && a.over:
-		return "LIVE: untouched, all was written to scratch", plain
-	case a.plan.Mode == recovery.Rehearsal:
-		return "LIVE: untouched, writes go to scratch only", plain
-	}
-	return "LIVE: untouched", plain
 }
 
 // running lists the steps that run, those that were heard of last first.

@@ -52,11 +52,12 @@ type Ending struct {
 	// Run is the id of the run that was shown last, and Dir its directory;
 	// empty if there was none.
 	Run, Dir string
-	// Ended says that this run came to its end, with Exit. Where it did not
-	// the run goes on without the console: whoever started it must wait for it
-	// or stop it.
+	// Ended says that this run came to its end, with Exit.
 	Ended bool
 	Exit  recovery.Exit
+	// Detached says that a person left a run that has not ended: it goes on
+	// without the console, and they should be told how to come back.
+	Detached bool
 	// HungUp says that the terminal went away, or that the process was asked
 	// to end.
 	HungUp bool
@@ -112,8 +113,8 @@ func Run(ctx context.Context, o Options) (Ending, error) {
 func newModel(ctx context.Context, o Options) *model {
 	m := &model{
 		ctx: ctx, desk: o.Desk, now: o.Now, operator: o.Operator,
-		theme: newTheme(o.Environ), width: 80, height: 24,
-		everySecond: func() tea.Cmd { return tea.Every(time.Second, func(time.Time) tea.Msg { return secondMsg{} }) },
+		theme: newTheme(o.Environ), titles: titled(o.Environ), width: 80, height: 24,
+		canSuspend: canSuspend, everySecond: func() tea.Cmd { return tea.Every(time.Second, func(time.Time) tea.Msg { return secondMsg{} }) },
 	}
 	if o.Width > 0 && o.Height > 0 {
 		m.width, m.height = o.Width, o.Height

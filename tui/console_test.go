@@ -174,7 +174,7 @@ func TestRun_EndsWithItsTerminal(t *testing.T) {
 	t.Run("during a run", func(t *testing.T) {
 		desk := shopDesk()
 		started(desk)
-		c := openTerminal(t, t.Context(), Options{Desk: desk, Start: Start{Session: desk.session}})
+		c := openTerminal(t, t.Context(), Options{Desk: desk, Operator: "ops1", Start: Start{Session: desk.session}})
 		c.sees("WAITS FOR YOU")
 		c.master.Close()
 		if e := c.ends(); !e.HungUp || e.Ended || e.Run != "7c31" {

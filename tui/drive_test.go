@@ -23,6 +23,8 @@ type driver struct {
 	msgs chan tea.Msg
 	ctx  context.Context
 	quit bool
+	// bells is how often the terminal's bell was rung.
+	bells int
 	// clock is what the model sees; tests move it.
 	clock time.Time
 }
@@ -71,6 +73,9 @@ func (d *driver) update(msg tea.Msg) {
 		d.quit = true
 		return
 	}
+	if raw, ok := msg.(tea.RawMsg); ok && raw.Msg == "\a" {
+		d.bells++
+	}
 	_, cmd := d.m.Update(msg)
 	d.run(cmd)
 }
@@ -93,6 +98,20 @@ func (d *driver) until(what string, holds func() bool) {
 func (d *driver) sees(text string) {
 	d.t.Helper()
 	d.until(fmt.Sprintf("%q", text), func() bool { return strings.Contains(d.screen(), text) })
+}
+
+// hears waits until the console has heard all of the run that it shows.
+func (d *driver) hears(s *fakeSession) {
+	d.t.Helper()
+	d.until("the events", func() bool {
+		a := d.m.run
+		if a == nil || a.over {
+			return true
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return a.state.Seq == uint64(len(s.events))
+	})
 }
 
 // press types keys: names such as "enter", or text that is typed letter by

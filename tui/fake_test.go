@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"iter"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -34,12 +35,13 @@ type fakeDesk struct {
 	keys     []Key
 	signErr  error
 	texts    map[string]string
-	amended  recovery.Amended
-	amendErr error
 	missing  []Need
+	// attachErr, amendErr and resumeErr are refusals.
+	attachErr, amendErr, resumeErr error
 
 	mu         sync.Mutex
 	given      map[string]string
+	amends     []Choice
 	choices    []Choice
 	passphrase string
 }
@@ -49,9 +51,9 @@ func (d *fakeDesk) Runs(context.Context) ([]KnownRun, error)  { return d.runs, n
 
 func (d *fakeDesk) Open(context.Context, string) (*Opened, error) { return d.opened, d.openErr }
 
-func (d *fakeDesk) Attach(_ context.Context, run KnownRun) (recovery.Session, error) {
-	if run.Ended.IsZero() {
-		return nil, recovery.Errorf("wait for it there", "run %s belongs to another process", run.ID)
+func (d *fakeDesk) Attach(context.Context, KnownRun) (recovery.Session, error) {
+	if d.attachErr != nil {
+		return nil, d.attachErr
 	}
 	return d.session, nil
 }
@@ -86,8 +88,18 @@ func (d *fakeDesk) Start(context.Context, *Prepared) (recovery.Session, error) {
 	return d.session, nil
 }
 
-func (d *fakeDesk) Amend(context.Context, recovery.Session, recovery.State, Choice) (recovery.Amended, error) {
-	return d.amended, d.amendErr
+func (d *fakeDesk) Amend(_ context.Context, _ recovery.Session, state recovery.State, c Choice) (recovery.Amended, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.amends = append(d.amends, c)
+	if d.amendErr != nil {
+		return recovery.Amended{}, d.amendErr
+	}
+	moment := state.Moment
+	moment.Want.Text = c.Want
+	steps := []recovery.Step{state.Step("database/copy").Step}
+	a := recovery.Amended{Says: "restore database from " + c.Copy + ", " + c.Want, Moment: &moment, Steps: steps, Redo: []string{"database/copy", "database/replay"}}
+	return recovery.Amend(state.PlanSHA256, a)
 }
 
 func (d *fakeDesk) Missing(context.Context, KnownRun) ([]Need, error) { return d.missing, nil }
@@ -95,11 +107,14 @@ func (d *fakeDesk) Missing(context.Context, KnownRun) ([]Need, error) { return d
 func (d *fakeDesk) Resume(_ context.Context, _ KnownRun, values map[string]string) (recovery.Session, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.given = values
-	return d.session, nil
+	d.given = maps.Clone(values)
+	return d.session, d.resumeErr
 }
 
 func (d *fakeDesk) Approve(_ context.Context, digest string, key Key, _ []byte) (string, error) {
+	if d.signErr != nil {
+		return "", d.signErr
+	}
 	return "signature of " + digest + " by " + key.Fingerprint, nil
 }
 
@@ -306,7 +321,7 @@ func shopDesk() *fakeDesk {
 			{Line: 41, Column: 3, What: `the check "rows" has no expectation`, Do: `add a line like "-- expect: >= 1"`},
 		}}},
 		runs: []KnownRun{
-			{ID: "b81e", System: "billing", Mode: recovery.Rehearsal, State: "WAITS for a tick since 22:14", Operator: "ops2", Started: ten.Add(-12 * time.Hour), Dir: "/var/lib/comeback/runs/b81e"},
+			{ID: "b81e", System: "billing", Mode: recovery.Rehearsal, State: "WAITS for a tick since 22:14", Alive: true, Operator: "ops2", Started: ten.Add(-12 * time.Hour), Dir: "/var/lib/comeback/runs/b81e"},
 			{ID: "7c31", System: "shop", Mode: recovery.Rehearsal, State: "passed, report signed", Operator: "ops1", Started: ten.Add(-42 * 24 * time.Hour), Ended: ten.Add(-42*24*time.Hour + 792*time.Second), Dir: "/var/lib/comeback/runs/7c31"},
 		},
 		opened: &Opened{System: shop, Title: "Bring the shop back", Text: "# Bring the shop back\n\n## Stop the writes\nOwner: platform on-call. Budget: 2m.\n", Stages: []Stage{

@@ -14,6 +14,9 @@ import (
 const (
 	eventPace  = 40 * time.Millisecond
 	samplePace = 250 * time.Millisecond
+	// logGrace is how long the first screen waits for the log that belongs to
+	// it, so that a console comes back to a whole screen.
+	logGrace = time.Second
 )
 
 // Limits of what is kept of a log for the screen; the whole of it is an
@@ -113,7 +116,12 @@ func (f *feed) run(ctx context.Context) {
 	}
 
 	urgent, dirty := true, true
-	soon, calm := time.NewTimer(0), time.NewTimer(0)
+	before := now.state.Seq // up to here events are only told
+	first := time.Duration(0)
+	if before > 0 {
+		first = logGrace
+	}
+	soon, calm := time.NewTimer(first), time.NewTimer(first)
 	defer soon.Stop()
 	defer calm.Stop()
 	soonDone, calmDone := false, false
@@ -126,7 +134,7 @@ func (f *feed) run(ctx context.Context) {
 		case h := <-events:
 			urgent = true
 			if h.over {
-				now.over, now.err, events = true, h.err, nil
+				now.over, now.err, events, soonDone = true, h.err, nil, true
 				break
 			}
 			if h.event.Seq > now.state.Seq {
@@ -134,6 +142,9 @@ func (f *feed) run(ctx context.Context) {
 			}
 			if text := tell(now.state, h.event); text != "" {
 				f.log(&now, h.event.At, text)
+			}
+			if h.event.Seq == before {
+				soonDone = true
 			}
 		case s, ok := <-samples:
 			if !ok {

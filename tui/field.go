@@ -7,8 +7,12 @@ import (
 	tea "charm.land/bubbletea/v2"
 )
 
-// fieldLimit is how much can be typed into a field, in characters.
-const fieldLimit = 500
+// How much can be typed into a field, in characters. What is cut off a secret or a
+// signature would not be seen, so that there is room for any of them.
+const (
+	fieldLimit = 500
+	longLimit  = 16 << 10
+)
 
 // field is one line of text that a person types. A secret one shows a star for
 // each character.
@@ -16,6 +20,8 @@ type field struct {
 	runes  []rune
 	at     int
 	secret bool
+	// long fields take a signature.
+	long bool
 }
 
 // key edits the text; keys that mean nothing to a field are ignored.
@@ -67,8 +73,12 @@ func (f *field) insert(text string) {
 	} else {
 		text = clean(text)
 	}
+	limit := fieldLimit
+	if f.secret || f.long {
+		limit = longLimit
+	}
 	add := []rune(text)
-	add = add[:min(len(add), fieldLimit-len(f.runes))]
+	add = add[:min(len(add), limit-len(f.runes))]
 	grown := slices.Concat(f.runes[:f.at], add, f.runes[f.at:])
 	f.wipe()
 	f.runes = grown

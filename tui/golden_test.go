@@ -38,6 +38,7 @@ func (s scene) show(t *testing.T, o Options) (*driver, *fakeDesk) {
 	}
 	d := drive(t, desk, o)
 	s.play(d, desk)
+	d.hears(desk.session)
 	return d, desk
 }
 
@@ -106,7 +107,7 @@ var scenes = []scene{
 	{name: "waiting-ticks-reason", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) {
 		toRun(d, f)
 		ticking(d, f)
-		d.press("down", "n", "=nobody has the password")
+		d.press("down", "-", "=nobody has the password")
 	}},
 	{name: "waiting-decision", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) { toRun(d, f); failing(d, f) }},
 	{name: "waiting-decision-restore", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) {
@@ -160,6 +161,61 @@ var scenes = []scene{
 		f.session.add(25*time.Minute, recovery.StepFailed{Step: "uploads/copy", Error: "read uploads/2026/11/bag-17.jpg: changed while it was read", Hint: "try again"},
 			recovery.Waiting{Step: "uploads/copy", For: "decision"})
 		d.sees("CAUSE")
+	}},
+	{name: "home-died", desk: died, play: func(d *driver, f *fakeDesk) { atHome(d, f); d.press("end", "up"); d.sees("resume...") }},
+	{name: "died", desk: died, play: toDied},
+	{name: "died-secret", desk: died, play: func(d *driver, f *fakeDesk) {
+		toDied(d, f)
+		d.press("1", "enter", "=postgres://shop:hunter2@db1/shop", "enter", "=very sec")
+	}},
+	{name: "leave", attach: true, play: func(d *driver, f *fakeDesk) { running(d, f); watched(d, f); d.press("q") }},
+	{name: "leave-waiting", attach: true, play: func(d *driver, f *fakeDesk) { failing(d, f); d.press("ctrl+c") }},
+	{name: "run-watched", attach: true, play: func(d *driver, f *fakeDesk) { running(d, f); watched(d, f) }},
+	{name: "run-watcher", attach: true, play: func(d *driver, f *fakeDesk) { running(d, f); watcher(d, f); d.press("S") }},
+	{name: "hand-over", attach: true, play: func(d *driver, f *fakeDesk) { running(d, f); watched(d, f); d.press("h") }},
+	{name: "take-over", attach: true, play: func(d *driver, f *fakeDesk) { running(d, f); watcher(d, f); d.press("T", "=ops2 is on a train") }},
+	{name: "run-interrupted", attach: true, play: interrupted},
+	{name: "run-isolated", attach: true, play: func(d *driver, f *fakeDesk) {
+		running(d, f)
+		f.session.add(6*time.Minute, recovery.StepFinished{Step: "database/replay", Outcome: recovery.Outcome{Facts: map[string]string{"network": "none but loopback"}}})
+		d.sees("no network but loopback")
+	}},
+	{name: "waiting-watcher", attach: true, play: func(d *driver, f *fakeDesk) {
+		failing(d, f)
+		watcher(d, f)
+		d.press("down", "enter")
+		d.sees("REFUSED")
+	}},
+	{name: "waiting-approval", attach: true, desk: approved, play: approving},
+	{name: "waiting-approval-void", attach: true, desk: approved, play: func(d *driver, f *fakeDesk) { approving(d, f); amendedMeanwhile(d, f) }},
+	{name: "approve", attach: true, desk: approved, play: func(d *driver, f *fakeDesk) {
+		approving(d, f)
+		d.press("1", "enter")
+		d.sees("WANTED")
+		d.press("down", "down")
+	}},
+	{name: "waiting-credentials", attach: true, desk: twoCopies, play: expired},
+	{name: "waiting-credentials-typing", attach: true, desk: twoCopies, play: func(d *driver, f *fakeDesk) { expired(d, f); d.press("2", "enter", "=hunter2") }},
+	{name: "waiting-terminal", attach: true, desk: twoCopies, play: func(d *driver, f *fakeDesk) {
+		copied(f)
+		f.session.add(6*time.Minute, recovery.Waiting{Step: "check/carts", For: recovery.WaitTerminal, Cause: "psql -1 asks before it goes on"})
+		d.clock = ten.Add(7 * time.Minute)
+		d.sees("TRY IN")
+	}},
+	{name: "amend-copy", attach: true, desk: twoCopies, play: func(d *driver, f *fakeDesk) {
+		restoreFails(d, f)
+		d.press("2", "enter")
+		d.sees("FROM ANOTHER COPY")
+	}},
+	{name: "amend-review", attach: true, desk: twoCopies, play: func(d *driver, f *fakeDesk) {
+		restoreFails(d, f)
+		d.press("2", "enter", "down", "enter")
+		d.sees("AMENDMENT")
+	}},
+	{name: "amend-moment", attach: true, desk: twoCopies, play: func(d *driver, f *fakeDesk) {
+		restoreFails(d, f)
+		d.press("3", "enter", "=09:30", "enter")
+		d.sees("REFUSED")
 	}},
 	{name: "help", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) { toRun(d, f); running(d, f); d.press("?") }},
 }

@@ -24,8 +24,9 @@ KEYS EVERYWHERE
   up down     move; pgup and pgdn by a page
   enter       do what line 24 says
   esc         back; it never changes anything
-  q           quit, while only looking; during a run it asks
-  ctrl+c      like q, also while typing
+  q           quit, while only looking; during a run it asks how to leave
+  ctrl+c      like q, also while typing; ctrl+z suspends
+  Leaving is not stopping: a run goes on without its console.
   In texts: / finds, n and N go on, w wraps, left and right move sideways.
 
 WHAT THE FRAME SAYS
@@ -34,6 +35,11 @@ WHAT THE FRAME SAYS
   the rules   ---- looking, .... rehearsal, ==== recovery
   line 23     whether a live system is changed
   line 24     the keys; three dots mean that it asks first
+
+WHO COMMANDS
+  One operator holds the command of a run: ticks, decisions, the stop. Everybody
+  else watches and may write notes (n). h hands the command over, T takes it
+  with a reason; the journal tells of both.
 
 WORDS
   to do, running, done, WAITS (for a person), FAILED,
@@ -46,7 +52,7 @@ HOW A RUN ENDS
   exit 0      rehearsed, cleaned up, every check held
   exit 1      failed
   exit 3      refused by a guard
-  exit 4      not ended: left alone, or waiting for a person
+  exit 4      not ended: detached, or waiting for a person
   exit 5      with exceptions, or not cleaned up
   exit 130    interrupted and stopped
 `)

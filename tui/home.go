@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -44,10 +45,19 @@ func (s *homeScreen) open() tea.Cmd {
 			return nil
 		}),
 		ask(s.m.ctx, s, s.m.desk.Runs, func(list []KnownRun, err error) tea.Cmd {
+			slices.SortStableFunc(list, func(a, b KnownRun) int { return urgency(a) - urgency(b) })
 			s.runs, s.runsErr, s.haveRuns = list, err, true
 			s.keep()
 			return nil
 		}))
+}
+
+// urgency puts the runs that have not ended before those that have.
+func urgency(r KnownRun) int {
+	if r.Ended.IsZero() {
+		return 0
+	}
+	return 1
 }
 
 // keep puts the cursor back on what it stood on.
@@ -99,6 +109,11 @@ func (s *homeScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 			return s.attach(*run), true
 		}
 		return nil, true
+	case "a":
+		if run != nil {
+			return s.attach(*run), true
+		}
+		return nil, true
 	case "r":
 		if run != nil && !run.Ended.IsZero() {
 			return s.m.push(newDocument(s.m, "report of run "+run.ID, run.Dir+"/report.md")), true
@@ -110,10 +125,14 @@ func (s *homeScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 	return nil, false
 }
 
-// attach opens a run: its result, or what it does now.
+// attach opens a run: its result, or what it does now, or what can be done about
+// its death.
 func (s *homeScreen) attach(run KnownRun) tea.Cmd {
 	if s.attaching {
 		return nil
+	}
+	if run.Died {
+		return s.m.push(newDied(s.m, run))
 	}
 	s.attaching, s.attachErr = true, nil
 	return ask(s.m.ctx, s, func(ctx context.Context) (recovery.Session, error) {
@@ -134,7 +153,13 @@ func (s *homeScreen) page(w, h int) page {
 		keys:  []binding{{keyEnter, "open"}, {"g", "again"}},
 		leave: qQuit,
 	}
-	if _, run := s.chosen(); run != nil && !run.Ended.IsZero() {
+	switch _, run := s.chosen(); {
+	case run == nil:
+	case run.Died:
+		p.keys = []binding{{keyEnter, "resume..."}, {"g", "again"}}
+	case run.Ended.IsZero():
+		p.keys = []binding{{"a", "attach"}, {"g", "again"}}
+	default:
 		p.keys = []binding{{keyEnter, "open"}, {"r", "report"}, {"g", "again"}}
 	}
 	if s.attaching {
@@ -158,19 +183,40 @@ func (s *homeScreen) page(w, h int) page {
 
 // busy says which runs have not ended.
 func (s *homeScreen) busy() string {
-	var ids []string
+	var last KnownRun
+	n, died := 0, 0
 	for _, run := range s.runs {
 		if run.Ended.IsZero() {
-			ids = append(ids, run.ID)
+			last, n = run, n+1
+		}
+		if run.Died {
+			died++
 		}
 	}
-	switch len(ids) {
-	case 0:
+	switch {
+	case n == 0:
 		return "no run"
-	case 1:
-		return "run " + clean(ids[0]) + " not ended"
+	case n == 1 && died == 1:
+		return "run " + clean(last.ID) + " died"
+	case n == 1:
+		return "run " + clean(last.ID) + " not ended"
+	case died > 0:
+		return fmt.Sprintf("%d runs not ended, %d died", n, died)
 	}
-	return fmt.Sprintf("%d runs not ended", len(ids))
+	return fmt.Sprintf("%d runs not ended", n)
+}
+
+// standing is a run's state with the look that repeats it.
+func standing(r KnownRun) span {
+	switch {
+	case r.Died:
+		return span{r.State, bad}
+	case strings.HasPrefix(r.State, string(recovery.WaitsFor)), strings.Contains(r.State, "unsigned"):
+		return span{r.State, warn}
+	case r.Alive:
+		return span{r.State, busy}
+	}
+	return span{r.State, plain}
 }
 
 // lists are the systems and the runs in about h lines, and the line that the
@@ -261,7 +307,7 @@ func (s *homeScreen) runLines(w, h int) []line {
 			k = strong
 		}
 		rows = append(rows, t.row(mark(chosen), span{run.ID, k}, span{run.System, plain},
-			span{string(run.Mode), plain}, span{run.State, plain}, span{run.Operator, plain}))
+			span{string(run.Mode), plain}, standing(run), span{run.Operator, plain}))
 	}
 	return append(lines, window(rows, max(0, s.cursor-len(s.systems)), max(1, h-1))...)
 }

@@ -172,8 +172,8 @@ func TestJourney_Ticks(t *testing.T) {
 	d.until("the tick", func() bool { return len(desk.session.asked()) == 1 })
 	desk.session.add(time.Second, recovery.Ticked{Step: "stop/ticks", Item: 0, How: recovery.TickDone, By: "ops1"})
 	d.sees("1 of 2 decided")
-	d.until("the next item", func() bool { return d.m.top().screen.(*waitingScreen).cursor == 1 })
-	d.press("n", "enter")
+	d.until("the next item", func() bool { return d.m.top().screen.(*waitingScreen).menu.cursor == 1 })
+	d.press("-", "enter")
 	d.sees("this needs a reason")
 	d.press("=no access", "enter")
 	d.until("the reason", func() bool { return len(desk.session.asked()) == 2 })
@@ -252,20 +252,66 @@ func TestJourney_ARefusedCommandIsShown(t *testing.T) {
 	d.sees("ask ops2")
 }
 
-func TestJourney_LeavingARunAsks(t *testing.T) {
-	for _, key := range []string{"q", "S", "ctrl+c"} {
-		t.Run(key, func(t *testing.T) {
+func TestJourney_LeavingIsNotStopping(t *testing.T) {
+	left := func(t *testing.T, d *driver, desk *fakeDesk) {
+		t.Helper()
+		d.until("the end", func() bool { return d.quit })
+		if e := d.m.ending; e != (Ending{Run: "7c31", Dir: desk.session.Dir(), Detached: true}) {
+			t.Errorf("the ending is %+v", e)
+		}
+		if c := desk.session.asked(); len(c) != 0 {
+			t.Errorf("leaving has asked the run for %+v", c)
+		}
+	}
+	for _, keys := range [][]string{{"d"}, {"q", "enter"}, {"q", "d"}, {"ctrl+c", "ctrl+c"}, {"ctrl+c", "1", "enter"}, {"q", "q"}, {"n", "=half a no", "ctrl+c", "enter"}} {
+		t.Run(strings.Join(keys, " "), func(t *testing.T) {
 			d, desk := atRun(t)
 			running(d, desk)
-			d.press(key)
+			d.press(keys...)
+			left(t, d, desk)
+		})
+	}
+	t.Run("a wait is left alone", func(t *testing.T) {
+		d, desk := atRun(t)
+		started(desk)
+		d.sees("WAITS FOR YOU")
+		d.press("q")
+		d.sees("1 step stands still")
+		d.press("enter")
+		left(t, d, desk)
+	})
+	t.Run("staying brings back what was there", func(t *testing.T) {
+		d, desk := atRun(t)
+		running(d, desk)
+		for _, keys := range [][]string{{"q", "esc"}, {"ctrl+c", "end", "enter"}} {
+			d.press(keys...)
+			d.sees("LOG ")
+		}
+		if d.quit {
+			t.Error("the console was left")
+		}
+	})
+	t.Run("to all systems and from there", func(t *testing.T) {
+		d, desk := atRun(t)
+		running(d, desk)
+		d.press("esc")
+		d.sees("LAST PROOF")
+		d.press("q")
+		left(t, d, desk)
+	})
+}
+
+func TestJourney_StoppingARunAsks(t *testing.T) {
+	for _, keys := range [][]string{{"S"}, {"q", "2", "enter"}, {"ctrl+c", "down", "enter"}} {
+		t.Run(strings.Join(keys, " "), func(t *testing.T) {
+			d, desk := atRun(t)
+			running(d, desk)
+			d.press(keys...)
 			d.sees("STOP THIS REHEARSAL?")
-			d.press("ctrl+c", "ctrl+c")
-			if d.quit {
-				t.Fatal("the console was left while the run went on")
-			}
 			d.press("esc")
 			d.sees("LOG ")
-			d.press(key, "=wrong copy", "enter")
+			d.press(keys...)
+			d.press("=wrong copy", "enter")
 			d.until("the stop", func() bool { return len(desk.session.asked()) == 1 })
 			if c := desk.session.asked()[0]; c.Kind != recovery.DoStop || c.Text != "wrong copy" {
 				t.Errorf("the run was asked for %+v", c)
@@ -273,11 +319,11 @@ func TestJourney_LeavingARunAsks(t *testing.T) {
 			d.sees("LOG ")
 			desk.session.add(7*time.Minute, recovery.StopAsked{By: "ops1", Reason: "wrong copy"})
 			d.sees("ops1 asked to stop")
-			d.press("q")
+			d.press("S")
 			d.sees("THE RUN IS STOPPING")
-			d.press("q")
+			d.press("d")
 			d.until("the end", func() bool { return d.quit })
-			if e := d.m.ending; e.Ended || e.Run != "7c31" {
+			if e := d.m.ending; e.Ended || !e.Detached || e.Run != "7c31" {
 				t.Errorf("the ending is %+v", e)
 			}
 		})
@@ -297,14 +343,19 @@ func TestJourney_TheEndIsShownWhateverWasOpen(t *testing.T) {
 
 func TestJourney_AnEarlierRunIsOpenedFromHome(t *testing.T) {
 	desk := shopDesk()
+	desk.attachErr = recovery.Errorf("ask ops2, or join the group comeback", "connect to run b81e: permission denied")
 	d := drive(t, desk, Options{})
 	atHome(d, desk)
 	d.press("end", "up", "enter")
-	d.sees("belongs to another process")
+	d.sees("permission denied")
+	desk.attachErr = nil
 	replayed(desk)
 	cleaned(desk, 9*time.Minute, recovery.RunEnded{Result: recovery.ResultFailed, Exit: recovery.Failed, Says: "no"})
 	d.press("down", "enter")
 	d.sees("FAILED   run 7c31")
+	if d.bells != 0 {
+		t.Error("a run that had ended rang")
+	}
 	d.press("esc")
 	d.sees("LAST PROOF")
 }

@@ -23,6 +23,7 @@ const (
 	keyHome     = "home"
 	keyEnd      = "end"
 	keyBreak    = "ctrl+c"
+	keySuspend  = "ctrl+z"
 )
 
 var (

@@ -29,6 +29,9 @@ type opener interface{ open() tea.Cmd }
 // closer is a screen that must end what it began when it is left.
 type closer interface{ close() }
 
+// passing is a screen that goes by itself once what it asks is settled.
+type passing interface{ gone() bool }
+
 // model is the one model of the console: a stack of screens, of which the top
 // one is seen, and the run that some of them show.
 type model struct {
@@ -39,6 +42,10 @@ type model struct {
 	theme    theme
 	// everySecond asks for the next beat of the clock.
 	everySecond func() tea.Cmd
+	// canSuspend reports whether a shell can take this process up again.
+	canSuspend func() bool
+	// titles says that the terminal's window has a title.
+	titles bool
 
 	width, height int
 	stack         []shown
@@ -87,12 +94,16 @@ func (m *model) handle(msg tea.Msg) tea.Cmd {
 			return msg.apply()
 		}
 	case heardMsg:
+		var ring tea.Cmd
+		if msg.to == m.run && m.run.rings(msg.snapshot) {
+			ring = bell
+		}
 		msg.to.take(msg.snapshot)
 		if msg.over {
 			msg.to.feed.stop()
-			return nil
+			return ring
 		}
-		return msg.to.feed.next(msg.to)
+		return tea.Batch(ring, msg.to.feed.next(msg.to))
 	case hungUpMsg:
 		m.ending.HungUp = true
 		return tea.Quit
@@ -106,12 +117,19 @@ func (m *model) handle(msg tea.Msg) tea.Cmd {
 	return nil
 }
 
-// press routes a key: ctrl+c asks to leave whatever is shown, a field gets the
-// rest while there is one, then the screen, then what is the same everywhere.
+// press routes a key: ctrl+c asks to leave whatever is shown, ctrl+z suspends, a
+// field gets the rest while there is one, then the screen, then what is the same
+// everywhere.
 func (m *model) press(k tea.KeyPressMsg) tea.Cmd {
 	top := m.top()
-	if k.Keystroke() == keyBreak {
+	switch k.Keystroke() {
+	case keyBreak:
 		return m.leave()
+	case keySuspend:
+		if m.canSuspend() {
+			return tea.Suspend
+		}
+		return nil
 	}
 	if cmd, handled := top.key(k); handled {
 		top.scrolled = false
@@ -192,15 +210,30 @@ func (m *model) shows(s screen) bool {
 	return false
 }
 
-// leave quits, or asks first while a run would be left alone.
+// leave quits, or asks first how to leave a run that has not ended.
 func (m *model) leave() tea.Cmd {
 	if m.run == nil || m.run.over || m.run.ended() {
 		return tea.Quit
 	}
-	if s, ok := m.top().screen.(*stopScreen); ok {
-		return s.again()
+	if _, ok := m.top().screen.(*leaveScreen); ok {
+		return m.detach()
 	}
-	return m.push(newStop(m, m.run))
+	return m.push(newLeave(m, m.run))
+}
+
+// detach ends the console; the run goes on.
+func (m *model) detach() tea.Cmd {
+	m.letGo()
+	return tea.Quit
+}
+
+// letGo stops to follow the run.
+func (m *model) letGo() {
+	if a := m.run; a != nil {
+		m.ending.Detached = !a.over && !a.ended()
+		a.feed.stop()
+		m.run = nil
+	}
 }
 
 // begin shows a run from its first event on.
@@ -215,6 +248,7 @@ func (m *model) attach(s recovery.Session) {
 	}
 	m.run = &attached{session: s, plan: s.Plan(), feed: follow(m.ctx, s, m.now().Location())}
 	m.run.state = recovery.NewState(m.run.plan)
+	m.ending = Ending{Run: m.run.plan.Run, Dir: s.Dir()}
 }
 
 // settle brings the screens into line with the run: what waits for a person is
@@ -225,16 +259,10 @@ func (m *model) settle() tea.Cmd {
 	if a == nil {
 		return nil
 	}
-	m.ending.Run, m.ending.Dir = a.plan.Run, a.session.Dir()
 	m.ending.Ended, m.ending.Exit = a.ended(), a.state.Exit
 	switch s := m.top().screen.(type) {
-	case *waitingScreen:
-		if s.step() == nil {
-			m.pop()
-			return m.settle()
-		}
-	case *stopScreen:
-		if a.over {
+	case passing:
+		if s.gone() {
 			m.pop()
 			return m.settle()
 		}
@@ -260,7 +288,7 @@ func (m *model) settle() tea.Cmd {
 func (m *model) View() tea.View {
 	d := m.draw()
 	v := tea.NewView(d.text)
-	v.AltScreen = true
+	v.AltScreen, v.WindowTitle = true, m.title()
 	if d.x >= 0 {
 		v.Cursor = tea.NewCursor(d.x, d.y)
 		v.Cursor.Blink = false

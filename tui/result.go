@@ -51,7 +51,7 @@ func (s *resultScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 		if s.run.signed != nil {
 			return nil, true
 		}
-		return s.m.push(&signScreen{m: s.m, run: s.run, cursor: -1}), true
+		return s.m.push(newSignReport(s.m, s.run)), true
 	case "v":
 		return s.m.push(newPager(s.m, "how anyone can check this report", s.m.desk.VerifyCommands(dir))), true
 	case "l":
@@ -150,6 +150,9 @@ func (s *resultScreen) findings(w int) []line {
 	}
 	list("FAILED", bad, failures(a))
 	list("EXCEPTIONS", warn, exceptions(a))
+	for _, n := range a.noted(zone) {
+		add(n.name, n.look, n.text, 3)
+	}
 	held, total := a.state.Checks()
 	switch {
 	case total == 0:

@@ -13,104 +13,124 @@ import (
 type runScreen struct {
 	m   *model
 	run *attached
-	// note is the remark that is being typed.
-	note *field
-	err  error
+	asker
 }
 
-func (s *runScreen) field() *field { return s.note }
-
 func (s *runScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
-	if s.note != nil {
-		switch k.String() {
-		case keyEscape:
-			s.note = nil
-			return nil, true
-		case keyEnter:
-			return s.save(), true
-		}
-		return nil, false
+	if s.prompt != nil {
+		return s.answer(k)
 	}
 	switch k.String() {
-	case "n":
-		if !s.run.over {
-			s.note, s.err = &field{}, nil
-		}
-		return nil, true
-	case "l", "/":
-		log := newLog(s.m, s.run)
-		if k.String() == "/" {
-			log.find = &field{}
-		}
-		return s.m.push(log), true
 	case "w":
 		s.run.looked = ""
 		return nil, true
-	case "S":
-		if !s.run.over {
-			return s.m.push(newStop(s.m, s.run)), true
-		}
-		return nil, true
 	case keyEscape:
-		if s.run.over {
-			return s.m.home(), true
+		if !s.run.over {
+			s.m.letGo()
 		}
-		return nil, true // the run goes on; S stops it
+		return s.m.home(), true
 	}
-	return nil, false
+	return s.run.key(s.m, s, &s.asker, k)
 }
 
-// save journals the note.
-func (s *runScreen) save() tea.Cmd {
-	text := s.note.text()
-	s.note = nil
-	if text == "" {
-		return nil
+// key handles the keys that all screens of a run have: notes and the log for
+// everybody, and what only the commander may.
+func (a *attached) key(m *model, on screen, asks *asker, k tea.KeyPressMsg) (tea.Cmd, bool) {
+	switch k.String() {
+	case "l", "/":
+		log := newLog(m, a)
+		if k.String() == "/" {
+			log.find = &field{}
+		}
+		return m.push(log), true
+	case "n", "d", "h", "T", "S":
+		if a.over {
+			return nil, true
+		}
+	default:
+		return nil, false
 	}
-	return s.run.ask(s.m, s, recovery.Command{Kind: recovery.DoNote, Text: text}, func(err error) tea.Cmd {
-		s.err = err
-		return nil
-	})
+	asks.err = nil
+	switch k.String() {
+	case "n":
+		asks.asks(&prompt{label: "NOTE > ", does: "keep in the journal", then: func(text string) tea.Cmd {
+			if text == "" {
+				return nil
+			}
+			return a.ask(m, on, recovery.Command{Kind: recovery.DoNote, Text: text}, func(err error) tea.Cmd {
+				asks.err = err
+				return nil
+			})
+		}})
+	case "d":
+		return m.detach(), true
+	case "T":
+		if a.mine(m) {
+			asks.err = recovery.Errorf("h hands the command over", "you command this run already")
+			return nil, true
+		}
+		return m.push(newTakeOver(m, a)), true
+	case "h", "S":
+		switch asks.err = a.refusal(m); {
+		case asks.err != nil:
+		case k.String() == "h":
+			return m.push(newHandOver(m, a)), true
+		default:
+			return m.push(newStop(m, a)), true
+		}
+	}
+	return nil, true
+}
+
+// keys are what line 24 says about them.
+func (a *attached) keys(m *model) []binding {
+	if a.over {
+		return []binding{{"l", "log"}}
+	}
+	if !a.mine(m) {
+		return []binding{{"n", "note"}, {"l", "log"}, {"d", "detach"}, {"T", "take over..."}}
+	}
+	stop := binding{"S", "stop..."}
+	if a.state.Stop != nil {
+		stop.does = "what is left"
+	}
+	return []binding{{"n", "note"}, {"l", "log"}, {"d", "detach"}, stop, {"h", "hand over..."}}
 }
 
 func (s *runScreen) page(w, h int) page {
 	a, now := s.run, s.m.now()
-	p := page{
-		system: a.plan.System, aside: a.timing(now), mode: a.mode(), focus: -1,
-		keys: []binding{{"n", "note"}, {"l", "log"}, {"S", "stop..."}},
-	}
-	if a.state.Stop != nil {
-		p.keys[2].does = "what is left"
-	}
-	p.live, p.liveLook = a.live(now.Location())
-	p.note = s.who()
+	p := a.frame(s.m)
+	p.keys, p.leave = a.keys(s.m), binding{keyEscape, "all systems"}
+	p.note = s.says()
 	if a.waits() {
 		p.keys = append([]binding{{"w", "what it waits for"}}, p.keys...)
 		p.note = "WAITS FOR YOU: w"
-	}
-	if a.over {
-		p.keys, p.leave = []binding{{"l", "log"}}, binding{keyEscape, "leave"}
+		if who := a.waitsFor(s.m, a.state.Waits()[0]); who != "you" {
+			p.note = "WAITS for " + who + ": w"
+		}
 	}
 	var foot []line
 	switch {
-	case s.note != nil:
-		foot = []line{s.note.line("NOTE > ", w)}
-		p.keys, p.leave = []binding{{keyEnter, "keep in the journal"}}, binding{keyEscape, "drop"}
+	case s.prompt != nil:
+		foot = s.foot(w)
+		p.keys, p.leave = []binding{{keyEnter, s.prompt.does}}, binding{keyEscape, "drop"}
 	case s.err != nil:
 		foot = trouble("REFUSED", s.err, w)
 	case a.over && a.err != nil:
 		foot = trouble("LOST", a.err, w)
 	case a.over && !a.ended():
-		foot = []line{as(bad, "BROKEN OFF").say("  its journal stops here; the program that ran it is gone")}
+		foot = []line{as(bad, "BROKEN OFF").say("  its journal stops here; esc, and enter on the run resumes it")}
 	}
 	if w >= wide {
 		lw := 56
-		left := append(s.stages(lw, h-9, true), nil)
-		left = append(left, a.progress(now, lw, 3)...)
+		notices := a.notices(s.m, lw, 6)
+		left := append(s.stages(lw, h-9-len(notices), true), nil)
+		left = append(append(left, notices...), a.progress(now, lw, 3)...)
 		p.body = beside(left, s.logLines(w-lw-2, h-len(foot)), lw, w)
 	} else {
 		room := h - len(foot)
-		steps := a.progress(now, w, 2)
+		notices := a.notices(s.m, w, max(1, min(3, h-15)))
+		steps := append(notices, a.progress(now, w, 2)...)
 		p.body = s.stages(w, max(3, room-len(steps)-7), false)
 		p.body = append(append(p.body, nil), steps...)
 		p.body = append(p.body, s.logLines(w, max(3, room-len(p.body)))...)
@@ -119,19 +139,16 @@ func (s *runScreen) page(w, h int) page {
 		p.body = append(p.body, nil)
 	}
 	p.body = append(p.body, foot...)
-	if s.note != nil {
+	if len(foot) > 0 {
 		p.focus = len(p.body) - 1
 	}
 	return p
 }
 
-// who runs it, and when it should be through.
-func (s *runScreen) who() string {
+// says is who commands the run and when it should be through, or what it does
+// instead.
+func (s *runScreen) says() string {
 	a := s.run
-	who := a.state.Operator
-	if who == "" {
-		who = s.m.operator
-	}
 	switch {
 	case a.over:
 		return ""
@@ -140,9 +157,13 @@ func (s *runScreen) who() string {
 	case a.state.Stop != nil:
 		return a.state.Stop.By + " asked to stop"
 	}
-	text := who + " runs it"
+	text := a.crew(s.m)
 	if left, known := a.left(s.m.now()); known {
-		text += ", done ~" + s.m.now().Add(left).Format("15:04")
+		word := ", done ~"
+		if a.plan.Mode == recovery.Recovery {
+			word = ", back ~"
+		}
+		text += word + s.m.now().Add(left).Format("15:04")
 	}
 	return text
 }
@@ -240,10 +261,12 @@ func (s *runScreen) detail(stage int) string {
 	switch {
 	case now == nil:
 		return ""
-	case now.WaitsFor == "ticks":
-		return "needs a tick from you"
+	case now.WaitsFor == recovery.WaitTicks:
+		return "needs a tick from " + s.run.waitsFor(s.m, now)
+	case now.WaitsFor == recovery.WaitApproval:
+		return "needs approval by " + s.run.waitsFor(s.m, now)
 	case now.WaitsFor != "":
-		return "needs a decision from you"
+		return "needs " + waitedFor(now.WaitsFor) + " from " + s.run.waitsFor(s.m, now)
 	}
 	return fmt.Sprintf("%d/%d %s", at, n, now.Says)
 }

@@ -36,7 +36,7 @@ func toRun(d *driver, f *fakeDesk) {
 
 // started writes the first events of the run.
 func started(f *fakeDesk) {
-	f.session.add(0, recovery.RunStarted{Run: "7c31", System: "shop", Mode: recovery.Rehearsal, Number: 12, Operator: "ops1", Host: "bastion"},
+	f.session.add(0, recovery.RunStarted{Run: "7c31", System: "shop", Mode: recovery.Rehearsal, Number: 12, Operator: "ops1", Host: "bastion", PlanSHA256: planDigest},
 		recovery.StepStarted{Step: "stop/ticks", Attempt: 1}, recovery.Waiting{Step: "stop/ticks", For: "ticks"})
 }
 
@@ -172,4 +172,103 @@ func late(d *driver, f *fakeDesk) {
 	f.session.samples <- recovery.Sample{At: d.clock.Add(-time.Second), Step: "database/copy", Phase: "copy", Done: 9_100_000_000, Unit: recovery.InBytes, PerSecond: 6.2e6}
 	f.session.samples <- recovery.Sample{At: d.clock, Step: "uploads/copy", Phase: "files", Done: 11790, Total: 18402, Unit: recovery.InItems, PerSecond: 65, Left: recovery.Duration(102 * time.Second)}
 	d.sees("64 %")
+}
+
+// died is a desk whose first run has lost its runner.
+func died(f *fakeDesk) {
+	f.runs[0].State, f.runs[0].Alive, f.runs[0].Died = "died 02:57, resume it", false, true
+	f.missing = []Need{{Name: "DATABASE_URL", Where: "the vault, path shop/db"}, {Name: "BACKUP_KEY"}}
+}
+
+func toDied(d *driver, f *fakeDesk) {
+	atHome(d, f)
+	d.press("end", "up", "enter")
+	d.sees("SECRETS   DATABASE_URL")
+}
+
+// watched says who looks at the run besides its commander.
+func watched(d *driver, f *fakeDesk) {
+	f.session.samples <- recovery.Sample{At: d.clock, Here: []recovery.Watcher{
+		{Operator: "ops1", Terminal: "console", Since: ten}, {Operator: "ops2", Terminal: "console", Since: ten.Add(2 * time.Minute)},
+		{Operator: "lead", Terminal: "plain", Since: ten.Add(5 * time.Minute)}, {Operator: "ops2", Terminal: "plain", Since: ten.Add(6 * time.Minute)},
+	}}
+	d.sees("2 watch")
+}
+
+// watcher gives the command to ops2, who has gone away.
+func watcher(d *driver, f *fakeDesk) {
+	f.session.add(6*time.Minute, recovery.LeaseHanded{By: "ops1", To: "ops2"})
+	f.session.samples <- recovery.Sample{At: d.clock, Here: []recovery.Watcher{{Operator: "ops1", Terminal: "console", Since: ten}}}
+	d.sees("ops2 is away")
+}
+
+// interrupted was resumed after the runner's death, amended, and does a step
+// again.
+func interrupted(d *driver, f *fakeDesk) {
+	copied(f)
+	f.session.add(6*time.Minute, recovery.RunResumed{PID: 4711, Reason: "runner died", By: "ops1"},
+		recovery.StepGone{Step: "database/copy", Why: "the directory of the server is not there any more"})
+	skip, err := recovery.Amend(f.session.state.PlanSHA256, recovery.Amended{Says: "skip carts are there", Why: "there were none before", By: "ops1", Skip: []string{"check/carts"}})
+	if err != nil {
+		panic(err)
+	}
+	f.session.add(6*time.Minute+5*time.Second, skip, recovery.StepStarted{Step: "database/replay", Attempt: 2})
+	d.clock = ten.Add(6*time.Minute + 20*time.Second)
+	d.sees("INTERRUPTED")
+}
+
+// approverKey is a public key, approverPrint its fingerprint.
+const (
+	approverKey   = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHQ+AIZ/n3f7EUaiRMwoGmdTzU5kTQJ+4luyflbEEKSn lead"
+	approverPrint = "SHA256:gK6TYwK0lBBCJiZWsObouG8j/mIBWMda8tjzpbxRsLI"
+)
+
+// approved is a desk whose plan wants an approval before its checks.
+func approved(f *fakeDesk) {
+	plan := f.session.plan
+	step := recovery.NewStep("check/approval", recovery.KindApproval, "approval by lead", recovery.ApprovalArgs{Role: "lead", Key: approverKey})
+	step.Stage, step.MayPass = 4, true
+	plan.Steps = append(plan.Steps, step)
+	plan.People = []recovery.Person{{Role: "lead", Reach: "#incidents", Key: approverKey}}
+	f.session.state = recovery.NewState(plan)
+	f.keys[1].Fingerprint = approverPrint
+}
+
+const planDigest = "5e0b77a1c93d0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796"
+
+func approving(d *driver, f *fakeDesk) {
+	f.session.add(0, recovery.RunStarted{Run: "7c31", System: "shop", Mode: recovery.Rehearsal, Number: 12, Operator: "ops1", Host: "bastion", PlanSHA256: planDigest})
+	f.session.add(5*time.Minute, recovery.StepStarted{Step: "check/approval", Attempt: 1}, recovery.Waiting{Step: "check/approval", For: recovery.WaitApproval},
+		recovery.Notified{About: "approval by lead"})
+	d.clock = ten.Add(6 * time.Minute)
+	d.sees("WAITS FOR lead")
+}
+
+// amendedMeanwhile voids an approval that was there.
+func amendedMeanwhile(d *driver, f *fakeDesk) {
+	f.session.add(5*time.Minute, recovery.Approved{Step: "check/approval", Role: "lead", Fingerprint: approverPrint, PlanSHA256: planDigest, By: "lead"})
+	a, err := recovery.Amend(planDigest, recovery.Amended{Says: "restore uploads from offsite", By: "ops1"})
+	if err != nil {
+		panic(err)
+	}
+	f.session.add(6*time.Minute, a)
+	d.sees("VOID")
+}
+
+// twoCopies is a desk whose plan knows a second copy, and what a secret is for.
+func twoCopies(f *fakeDesk) {
+	plan := f.session.plan
+	plan.Copies = []recovery.Copy{{Name: "nearby"}, {Name: "offsite"}}
+	plan.Needs = map[string]string{"OFFSITE_KEY": "from the vault, path shop/offsite"}
+	f.session.state = recovery.NewState(plan)
+}
+
+// expired waits for credentials in the middle of the copy.
+func expired(d *driver, f *fakeDesk) {
+	ticked(f)
+	f.session.add(75*time.Second, recovery.StepStarted{Step: "database/copy", Attempt: 1})
+	f.session.add(2*time.Minute, recovery.Waiting{Step: "database/copy", For: recovery.WaitCredentials,
+		Cause: "ExpiredToken: The provided token has expired.", Hint: "aws sso login --profile backups, or set OFFSITE_KEY; then try again"})
+	d.clock = ten.Add(3 * time.Minute)
+	d.sees("not a failure")
 }

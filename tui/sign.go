@@ -6,10 +6,22 @@ import (
 	tea "charm.land/bubbletea/v2"
 )
 
-// signScreen chooses a key and signs a report with it.
+// signScreen chooses a key and signs with it: a report, or a plan.
 type signScreen struct {
-	m    *model
-	run  *attached
+	m   *model
+	run *attached
+	// title and means say what is signed and what that proves.
+	title line
+	means string
+	// wanted is the fingerprint of the key that must sign, where one must.
+	wanted string
+	// creates says that a new key would do, too.
+	creates bool
+	// use signs, outside of the event loop; what it returns is done in it.
+	use func(ctx context.Context, key Key, passphrase []byte) (done func() tea.Cmd, err error)
+	// settled reports whether the signature is not wanted any more; nil is no.
+	settled func() bool
+
 	keys []Key
 	// have says that keys is known. The row after the last key creates one.
 	have   bool
@@ -18,6 +30,36 @@ type signScreen struct {
 	passphrase *field
 	busy       string
 	err        error
+}
+
+// newSignReport signs the report of a run that has ended.
+func newSignReport(m *model, a *attached) *signScreen {
+	word, k := verdict(a)
+	dir := a.session.Dir()
+	return &signScreen{
+		m: m, run: a, cursor: -1, creates: true,
+		title: as(strong, "SIGN THE REPORT of run "+a.plan.Run).say("   ").and(k, word),
+		means: "The signature proves that the holder of this key vouches for exactly these bytes: report, journal, plan, runbook and artifacts. Readers check it against their own list of signers.",
+		use: func(ctx context.Context, key Key, passphrase []byte) (func() tea.Cmd, error) {
+			signed, err := m.desk.Sign(ctx, dir, key, passphrase)
+			return func() tea.Cmd {
+				a.signed = &signed
+				cmd := m.back()
+				m.top().scroll = 0 // where the signature is
+				return cmd
+			}, err
+		},
+	}
+}
+
+func (s *signScreen) gone() bool { return s.settled != nil && s.settled() }
+
+// rows is how many rows there are to choose from.
+func (s *signScreen) rows() int {
+	if s.creates {
+		return len(s.keys) + 1
+	}
+	return len(s.keys)
 }
 
 func (s *signScreen) field() *field { return s.passphrase }
@@ -55,7 +97,7 @@ func (s *signScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 	if !s.have {
 		return nil, false
 	}
-	if cursor, ok := move(k.String(), s.cursor, len(s.keys)+1, 8); ok {
+	if cursor, ok := move(k.String(), s.cursor, s.rows(), 8); ok {
 		s.cursor = cursor
 		return nil, true
 	}
@@ -65,7 +107,7 @@ func (s *signScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 	s.err = nil
 	switch {
 	case s.cursor < 0:
-	case s.cursor == len(s.keys):
+	case s.cursor >= len(s.keys):
 		return s.create(), true
 	case s.keys[s.cursor].Locked:
 		s.passphrase = &field{secret: true}
@@ -88,22 +130,18 @@ func (s *signScreen) create() tea.Cmd {
 	})
 }
 
-// sign signs the report; the passphrase is wiped whatever comes of it.
+// sign signs; the passphrase is wiped whatever comes of it.
 func (s *signScreen) sign(key Key, passphrase []byte) tea.Cmd {
 	s.busy = "signing .. if the key asks for a touch, give it"
-	dir := s.run.session.Dir()
-	return ask(s.m.ctx, s, func(ctx context.Context) (Signed, error) {
+	return ask(s.m.ctx, s, func(ctx context.Context) (func() tea.Cmd, error) {
 		defer clear(passphrase)
-		return s.m.desk.Sign(ctx, dir, key, passphrase)
-	}, func(signed Signed, err error) tea.Cmd {
+		return s.use(ctx, key, passphrase)
+	}, func(done func() tea.Cmd, err error) tea.Cmd {
 		s.busy, s.err = "", err
 		if err != nil {
 			return nil
 		}
-		s.run.signed = &signed
-		cmd := s.m.back()
-		s.m.top().scroll = 0 // where the signature is
-		return cmd
+		return done()
 	})
 }
 
@@ -114,8 +152,7 @@ func (s *signScreen) page(w, h int) page {
 		keys: []binding{{keyEnter, "sign with it"}}, leave: escBack,
 	}
 	p.live, p.liveLook = a.live(now.Location())
-	word, k := verdict(a)
-	p.body = []line{as(strong, "SIGN THE REPORT of run "+a.plan.Run).say("   ").and(k, word), nil}
+	p.body = []line{s.title, nil}
 	if !s.have {
 		p.body = append(p.body, as(faint, "looking for keys .."))
 		p.keys = nil
@@ -137,17 +174,26 @@ func (s *signScreen) page(w, h int) page {
 		if key.Locked {
 			from += ", asks for its passphrase"
 		}
+		if s.wanted != "" && key.Fingerprint == s.wanted {
+			from = "WANTED, " + from
+		}
 		p.body = append(p.body, t.row(mark(i == s.cursor), span{key.Name, k}, span{key.Type, plain}, span{key.Fingerprint, plain}, span{from, plain}))
 	}
-	k = plain
-	if s.cursor == len(s.keys) {
-		k, p.focus = strong, len(p.body)
-		p.keys[0].does = "create a key"
+	if s.creates {
+		k := plain
+		if s.cursor == len(s.keys) {
+			k, p.focus = strong, len(p.body)
+			p.keys[0].does = "create a key"
+		}
+		p.body = append(p.body, as(k, mark(s.cursor == len(s.keys))+"create a key"))
 	}
-	p.body = append(p.body, as(k, mark(s.cursor == len(s.keys))+"create a key"), nil)
+	p.body = append(p.body, nil)
 	if s.cursor >= 0 && s.cursor < len(s.keys) {
 		key := s.keys[s.cursor]
 		p.body = append(p.body, paragraph("  key", 8, plain, key.Fingerprint+", "+key.From, w, 3)...)
+		if s.wanted != "" && key.Fingerprint != s.wanted {
+			p.body = append(p.body, paragraph("", 8, warn, "not the key that the runbook names, which is "+s.wanted, w, 2)...)
+		}
 		p.body = append(p.body, nil)
 	}
 	p.body = append(p.body, s.meaning(w)...)
@@ -167,8 +213,8 @@ func (s *signScreen) page(w, h int) page {
 
 // meaning is what a signature proves, and what it does not.
 func (s *signScreen) meaning(w int) []line {
-	text := "The signature proves that the holder of this key vouches for exactly these bytes: report, journal, plan, runbook and artifacts. Readers check it against their own list of signers."
-	if s.cursor == len(s.keys) {
+	text := s.means
+	if s.creates && s.cursor == len(s.keys) {
 		text = "A new key proves that nothing was changed since it signed. It says nothing of who you are until a colleague has put its public half on the list of signers that readers use."
 	}
 	return paragraph("", 2, faint, text, w, 4)

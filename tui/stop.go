@@ -10,14 +10,12 @@ import (
 
 // stopScreen asks before a run is stopped, and says what that leaves.
 type stopScreen struct {
-	m      *model
-	run    *attached
-	reason *field
+	m   *model
+	run *attached
+	asker
 	asking bool
-	// asked says that the run has been told; leaving then leaves its clean-up
-	// without a screen.
+	// asked says that the run has been told.
 	asked bool
-	err   error
 }
 
 func newStop(m *model, a *attached) *stopScreen {
@@ -25,20 +23,16 @@ func newStop(m *model, a *attached) *stopScreen {
 	if a.state.Stop != nil {
 		s.asked = true
 	} else {
-		s.reason = &field{}
+		s.again()
 	}
 	return s
 }
 
-func (s *stopScreen) field() *field { return s.reason }
+func (s *stopScreen) gone() bool { return s.run.over }
 
-// again is ctrl+c while the question is shown. It answers nothing unless the
-// run has been told to stop already: then it leaves the console.
-func (s *stopScreen) again() tea.Cmd {
-	if s.asked {
-		return tea.Quit
-	}
-	return nil
+// again asks for the reason; an empty one is told as such.
+func (s *stopScreen) again() {
+	s.prompt = &prompt{label: "REASON > ", does: "stop the run", then: s.send}
 }
 
 func (s *stopScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
@@ -46,43 +40,36 @@ func (s *stopScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 	case s.asking:
 		return nil, true
 	case s.asked:
-		if k.String() == "q" {
-			return tea.Quit, true
+		if k.String() == "d" {
+			return s.m.detach(), true
 		}
 		return nil, false
-	}
-	switch k.String() {
-	case keyEscape:
+	case s.prompt == nil || k.String() == keyEscape:
 		return s.m.back(), true
-	case keyEnter:
-		return s.send(), true
 	}
-	return nil, false
+	return s.answer(k)
 }
 
-func (s *stopScreen) send() tea.Cmd {
-	reason := s.reason.text()
+func (s *stopScreen) send(reason string) tea.Cmd {
 	if reason == "" {
 		reason = "no reason given"
 	}
-	s.asking, s.err = true, nil
+	s.asking = true
 	return s.run.ask(s.m, s, recovery.Command{Kind: recovery.DoStop, Text: reason}, func(err error) tea.Cmd {
-		s.asking, s.err = false, err
+		s.asking = false
 		if err == nil {
-			s.asked, s.reason = true, nil
+			s.asked = true
 			return s.m.back() // to the run, which shows how it cleans up
 		}
+		s.again()
+		s.err = err
 		return nil
 	})
 }
 
 func (s *stopScreen) page(w, h int) page {
-	a, now := s.run, s.m.now()
-	p := page{
-		system: a.plan.System, aside: a.timing(now), mode: a.mode(), focus: -1,
-		keys: []binding{{keyEnter, "stop the run"}}, leave: binding{keyEscape, "let it go on"},
-	}
-	p.live, p.liveLook = a.live(now.Location())
+	a := s.run
+	p := a.frame(s.m)
 	const indent = 10
 	add := func(name, text string, most int) {
 		p.body = append(p.body, paragraph(name, indent, plain, text, w, most)...)
@@ -99,7 +86,7 @@ func (s *stopScreen) page(w, h int) page {
 			add("", fmt.Sprintf("%s %s", c.Kind, c.ID), 1)
 		}
 		add("LEAVING", "The clean-up goes on without this screen; its end is in the journal.", 2)
-		p.keys, p.leave = []binding{{"q", "leave the console now"}}, binding{keyEscape, "watch it"}
+		p.keys, p.leave = []binding{{"d", "detach"}}, binding{keyEscape, "watch it"}
 		return p
 	}
 	word := "REHEARSAL"
@@ -123,14 +110,12 @@ func (s *stopScreen) page(w, h int) page {
 		add("", "nothing yet", 1)
 	}
 	add("KEEPS", "the journal, and a report that says INTERRUPTED, in "+a.session.Dir(), 2)
-	add("CANNOT", "be continued: a new rehearsal starts from the beginning", 2)
-	p.body = append(p.body, nil, s.reason.line("REASON > ", w))
-	p.focus = len(p.body) - 1
+	add("CANNOT", "be continued: a new run starts from the beginning. To leave it running, esc and then d", 2)
 	if s.asking {
 		p.note = "asking .."
 	}
-	if s.err != nil {
-		p.body = append(append(p.body, nil), trouble("REFUSED", s.err, w)...)
+	if s.show(&p, w); s.prompt != nil {
+		p.leave = binding{keyEscape, "let it go on"}
 	}
 	return p
 }

@@ -19,20 +19,11 @@ func nextTick(st *recovery.StepState) int {
 }
 
 func (s *waitingScreen) keyTicks(k tea.KeyPressMsg, st *recovery.StepState) (tea.Cmd, bool) {
-	if cursor, ok := move(k.String(), s.cursor, len(st.Ticks), 8); ok {
-		s.cursor = cursor
+	if cursor, ok := move(k.String(), s.menu.cursor, len(st.Ticks), 8); ok {
+		s.menu.cursor = cursor
 		return nil, true
 	}
-	if s.cursor < 0 {
-		switch k.String() {
-		case keySpace, "t", "n":
-			s.cursor = nextTick(st)
-			return nil, true
-		}
-		return nil, false
-	}
-	c := recovery.Command{Kind: recovery.DoTick, Step: s.id, Item: s.cursor}
-	open := s.cursor < len(st.Ticks) && st.Ticks[s.cursor].How == "" && !s.asking
+	c := recovery.Command{Kind: recovery.DoTick, Step: s.id, Item: s.menu.cursor}
 	switch k.String() {
 	case keySpace:
 		c.How = recovery.TickDone
@@ -41,17 +32,26 @@ func (s *waitingScreen) keyTicks(k tea.KeyPressMsg, st *recovery.StepState) (tea
 			return nil, false
 		}
 		c.How = recovery.TickTalkedThrough
-	case "n":
+	case "-":
 		c.How = recovery.TickNotDone
-		if open {
-			s.pending, s.reason = c, &field{}
-		}
-		return nil, true
 	default:
 		return nil, false
 	}
-	if !open {
+	if s.err = s.run.refusal(s.m); s.err != nil {
 		return nil, true
+	}
+	if s.menu.cursor < 0 {
+		s.menu.cursor = nextTick(st)
+		return nil, true
+	}
+	switch open := s.menu.cursor < len(st.Ticks) && st.Ticks[s.menu.cursor].How == "" && !s.asking; {
+	case !open:
+		return nil, true
+	case c.How == recovery.TickNotDone:
+		return s.because("not done", func(reason string) tea.Cmd {
+			c.Text = reason
+			return s.send(c)
+		})(), true
 	}
 	return s.send(c), true
 }
@@ -87,19 +87,22 @@ func (s *waitingScreen) ticks(p *page, st *recovery.StepState, head line, w int)
 				by = tick.How + ", " + by
 			}
 		}
-		if i == s.cursor {
+		if i == s.menu.cursor {
 			k, p.focus = strong, len(p.body)
 		}
-		p.body = append(p.body, spread(as(k, mark(i == s.cursor)+box+clean(tick.Text)), as(faint, by), w))
+		p.body = append(p.body, spread(as(k, mark(i == s.menu.cursor)+box+clean(tick.Text)), as(faint, by), w))
 		if tick.Note != "" {
 			p.body = append(p.body, paragraph("", 6, warn, "because "+tick.Note, w, 2)...)
 		}
 	}
-	p.keys = []binding{{keySpace, "done"}, {"t", "talked through"}, {"n", "not done, why"}, {"l", "log"}, {"S", "stop..."}}
-	if s.run.plan.Mode != recovery.Rehearsal {
+	p.keys = []binding{{keySpace, "done"}, {"t", "talked through"}, {"-", "not done, why"}}
+	switch {
+	case !s.run.mine(s.m):
+		p.keys = nil
+	case s.menu.cursor < 0:
+		p.keys = []binding{{keySpace, "begin"}}
+	case s.run.plan.Mode != recovery.Rehearsal:
 		p.keys = append(p.keys[:1:1], p.keys[2:]...)
 	}
-	if s.cursor < 0 {
-		p.keys = []binding{{keySpace, "begin"}, {"l", "log"}, {"S", "stop..."}}
-	}
+	p.keys = append(p.keys, s.run.keys(s.m)...)
 }

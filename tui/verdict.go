@@ -87,9 +87,6 @@ func exceptions(a *attached) []string {
 			}
 		}
 	}
-	for _, i := range a.state.Interruptions {
-		list = append(list, "was broken off and resumed: "+i.Reason)
-	}
 	for _, u := range a.state.Unknown {
 		list = append(list, "not understood: "+u)
 	}

@@ -10,20 +10,16 @@ import (
 	"comeback/recovery"
 )
 
-// waitingScreen shows a step that waits for a person: one that failed, or one
-// with items to tick.
+// waitingScreen shows a step that waits for a person: one that failed, one with
+// items to tick, one that needs an approval, credentials or a terminal.
 type waitingScreen struct {
 	m   *model
 	run *attached
 	// id and wait name the step and this very wait of it.
 	id, wait string
-	cursor   int
-	// reason is typed for what wants one; pending is the command that it
-	// completes.
-	reason  *field
-	pending recovery.Command
-	asking  bool
-	err     error
+	menu     menu
+	asker
+	asking bool
 }
 
 // afterAnswer is how long after an answer the next question stands without a
@@ -31,61 +27,40 @@ type waitingScreen struct {
 const afterAnswer = 2 * time.Second
 
 func newWaiting(m *model, a *attached, st *recovery.StepState) *waitingScreen {
-	s := &waitingScreen{m: m, run: a, id: st.ID, wait: waitKey(st), cursor: -1}
-	if st.WaitsFor == "ticks" && m.now().Sub(a.answered) >= afterAnswer {
-		s.cursor = nextTick(st)
+	s := &waitingScreen{m: m, run: a, id: st.ID, wait: waitKey(st), menu: menu{-1}}
+	if st.WaitsFor == recovery.WaitTicks && m.now().Sub(a.answered) >= afterAnswer {
+		s.menu.cursor = nextTick(st)
 	}
 	return s
 }
 
 // step is the step while it waits, nil as soon as it does not.
-func (s *waitingScreen) step() *recovery.StepState {
-	st := s.run.state.Step(s.id)
-	if st == nil || s.run.over || st.WaitsFor == "" || waitKey(st) != s.wait {
+func (s *waitingScreen) step() *recovery.StepState { return s.run.waiting(s.id, s.wait) }
+
+// waiting is a step in a certain wait, nil as soon as that is over.
+func (a *attached) waiting(id, wait string) *recovery.StepState {
+	st := a.state.Step(id)
+	if st == nil || a.over || st.WaitsFor == "" || waitKey(st) != wait {
 		return nil
 	}
 	return st
 }
 
-func (s *waitingScreen) field() *field { return s.reason }
+func (s *waitingScreen) gone() bool { return s.step() == nil }
 
-// choice is one way to go on after a failure.
-type choice struct {
-	name, leaves string
-	choose       recovery.Choice
-	reason       bool
-}
+func (s *waitingScreen) close() { s.drop() }
 
 // choices are the ways to go on, with what each leaves behind.
 func (s *waitingScreen) choices(st *recovery.StepState) []choice {
-	list := []choice{{"Try again", fmt.Sprintf("runs this step again, attempt %d; what it left is replaced", st.Attempts+1), recovery.ChooseRetry, false}}
-	if st.MayPass {
-		list = append(list, choice{"Go on anyway", "asks a reason; the result is then WITH EXCEPTIONS", recovery.ChooseContinue, true})
+	switch st.WaitsFor {
+	case recovery.WaitApproval:
+		return s.approvalChoices()
+	case recovery.WaitCredentials:
+		return s.credentialChoices(st)
+	case recovery.WaitTerminal:
+		return append(append([]choice{s.again(st, "runs it again; it waits again while no terminal is there")}, s.without(st)...), s.stopHere())
 	}
-	leaves := "removes all that the run made; the report says FAILED"
-	if s.run.plan.Mode == recovery.Recovery {
-		leaves = "leaves live as line 23 says; the report says FAILED"
-	}
-	return append(list, choice{"Stop here", leaves, recovery.ChooseStop, false})
-}
-
-func (s *waitingScreen) keyReason(k tea.KeyPressMsg) (tea.Cmd, bool) {
-	switch k.String() {
-	case keyEscape:
-		s.reason, s.err = nil, nil
-		return nil, true
-	case keyEnter:
-		text := s.reason.text()
-		if text == "" {
-			s.err = recovery.Errorf("type it, or press esc", "this needs a reason")
-			return nil, true
-		}
-		c := s.pending
-		c.Text, s.reason = text, nil
-		return s.send(c), true
-	}
-	s.err = nil
-	return nil, false
+	return s.decisionChoices(st)
 }
 
 func (s *waitingScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
@@ -93,44 +68,40 @@ func (s *waitingScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 	switch {
 	case st == nil:
 		return nil, true
-	case s.reason != nil:
-		return s.keyReason(k)
-	}
-	switch k.String() {
-	case keyEscape:
+	case s.prompt != nil:
+		return s.answer(k)
+	case k.String() == keyEscape:
 		s.run.looked = s.wait
 		return s.m.back(), true
-	case "l":
-		return s.m.push(newLog(s.m, s.run)), true
-	case "S":
-		return s.m.push(newStop(s.m, s.run)), true
 	}
-	if st.WaitsFor == "ticks" {
+	if cmd, handled := s.run.key(s.m, s, &s.asker, k); handled {
+		return cmd, true
+	}
+	if st.WaitsFor == recovery.WaitTicks {
 		return s.keyTicks(k, st)
 	}
-	list := s.choices(st)
-	if cursor, ok := move(k.String(), s.cursor, len(list), 1); ok {
-		s.cursor = cursor
+	c, handled := s.menu.key(k, s.choices(st))
+	if c == nil || s.asking {
+		return nil, handled
+	}
+	if s.err = s.run.refusal(s.m); s.err != nil && !c.anybody {
 		return nil, true
 	}
-	i := s.cursor
-	if text := k.String(); len(text) == 1 && text[0] >= '1' && int(text[0]-'1') < len(list) {
-		// A number moves the cursor; it takes enter to choose.
-		s.cursor = int(text[0] - '1')
-		return nil, true
+	s.err = nil
+	return c.do(), true
+}
+
+// because asks for a reason first.
+func (s *waitingScreen) because(does string, then func(reason string) tea.Cmd) func() tea.Cmd {
+	return func() tea.Cmd {
+		s.asks(&prompt{label: "REASON > ", does: does, needs: "this needs a reason", then: then})
+		return nil
 	}
-	if k.String() != keyEnter {
-		return nil, false
-	}
-	if i < 0 || s.asking {
-		return nil, true
-	}
-	c := recovery.Command{Kind: recovery.DoDecide, Step: s.id, Choice: list[i].choose}
-	if list[i].reason {
-		s.pending, s.reason = c, &field{}
-		return nil, true
-	}
-	return s.send(c), true
+}
+
+// decide sends a decision about the step.
+func (s *waitingScreen) decide(c recovery.Choice, reason string) tea.Cmd {
+	return s.send(recovery.Command{Kind: recovery.DoDecide, Step: s.id, Choice: c, Text: reason})
 }
 
 // send asks the run, and goes to the next item once it is journaled.
@@ -138,8 +109,13 @@ func (s *waitingScreen) send(c recovery.Command) tea.Cmd {
 	s.asking, s.err, s.run.answered = true, nil, s.m.now()
 	return s.run.ask(s.m, s, c, func(err error) tea.Cmd {
 		s.asking, s.err = false, err
-		if st := s.step(); err == nil && st != nil && c.Kind == recovery.DoTick && c.Item == s.cursor {
-			s.cursor = min(s.cursor+1, len(st.Ticks)-1)
+		st := s.step()
+		switch {
+		case err != nil || st == nil:
+		case c.Kind == recovery.DoTick && c.Item == s.menu.cursor:
+			s.menu.cursor = min(s.menu.cursor+1, len(st.Ticks)-1)
+		case c.Kind == recovery.DoSecret:
+			s.menu.cursor = 0 // to try again
 		}
 		return nil
 	})
@@ -147,79 +123,74 @@ func (s *waitingScreen) send(c recovery.Command) tea.Cmd {
 
 func (s *waitingScreen) page(w, h int) page {
 	a, now := s.run, s.m.now()
-	p := page{system: a.plan.System, aside: a.timing(now), mode: a.mode(), focus: -1, leave: binding{keyEscape, "see the run"}}
-	p.live, p.liveLook = a.live(now.Location())
+	p := a.frame(s.m)
+	p.leave = binding{keyEscape, "see the run"}
 	st := s.step()
 	if st == nil {
 		return p
 	}
+	p.note = a.told(now.Location())
 	if n := len(a.state.Waits()); n > 1 {
-		p.note = fmt.Sprintf("%d steps wait for you", n)
+		p.note = fmt.Sprintf("%d steps wait", n)
+	}
+	if !a.mine(s.m) {
+		p.note = a.crew(s.m)
 	}
 	stage := ""
 	if i := st.Step.Stage; i >= 0 && i < len(a.state.Stages) {
 		stage = fmt.Sprintf("%d %s", i+1, a.state.Stages[i].Name)
 	}
-	since := st.WaitsSince.In(now.Location()).Format("15:04:05") + ", " + elapsed(now.Sub(st.WaitsSince))
-	head := as(strong, stage+"   ").and(warn, "WAITS FOR YOU").say(" since " + since)
-	if st.WaitsFor == "ticks" {
+	head := as(strong, stage+"   ").and(warn, "WAITS FOR "+upperYou(a.waitsFor(s.m, st))).say(" since " + since(st.WaitsSince, now))
+	switch st.WaitsFor {
+	case recovery.WaitTicks:
 		s.ticks(&p, st, head, w)
-	} else {
+	case recovery.WaitApproval:
+		s.approval(&p, st, head, w)
+	case recovery.WaitCredentials, recovery.WaitTerminal:
+		s.access(&p, st, head, w)
+	default:
 		s.decision(&p, st, head, w)
+	}
+	if st.WaitsFor != recovery.WaitTicks {
+		p.body = append(p.body, nil)
+		s.menu.show(&p, s.choices(st), w)
+		p.keys = append([]binding{{keyEnter, "choose"}}, a.keys(s.m)...)
 	}
 	if s.asking {
 		p.note = "asking .."
 	}
-	if others := a.progress(now, w, 2); len(others) > 0 && s.reason == nil && s.err == nil {
+	if others := a.progress(now, w, 2); len(others) > 0 && s.prompt == nil && s.err == nil {
 		p.body = append(append(p.body, nil, as(strong, "MEANWHILE")), others...)
 	}
-	if s.reason != nil {
-		p.body = append(p.body, nil, s.reason.line("REASON > ", w))
-		p.focus = len(p.body) - 1
-		p.keys, p.leave = []binding{{keyEnter, "go on"}}, binding{keyEscape, "drop"}
-	}
-	if s.err != nil {
-		p.body = append(append(p.body, nil), trouble("REFUSED", s.err, w)...)
-	}
+	s.show(&p, w)
 	return p
 }
 
-// decision shows what failed, why, and what can be done about it.
-func (s *waitingScreen) decision(p *page, st *recovery.StepState, head line, w int) {
-	const indent = 10
-	held, total := s.run.state.Checks()
-	right := line{}
-	if total > 0 {
-		right = say(fmt.Sprintf("%d of %s hold", held, count(total, "check", "checks")))
+// upperYou makes the word loud where it is this operator who is waited for.
+func upperYou(who string) string {
+	if who == "you" {
+		return "YOU"
 	}
-	p.body = []line{spread(head, right, w), nil}
-	add := func(name string, k look, text string, most int) {
-		if strings.TrimSpace(text) != "" {
-			p.body = append(p.body, paragraph(name, indent, k, text, w, most)...)
-		}
+	return who
+}
+
+// told says who was called last, and whether that reached anybody.
+func (a *attached) told(zone *time.Location) string {
+	n := len(a.state.Notifications)
+	if n == 0 {
+		return ""
 	}
-	what := st.Says
-	if st.Component != "" {
-		what = st.Component + ": " + what
+	last := a.state.Notifications[n-1]
+	at := last.At.In(zone).Format("15:04:05")
+	if last.Error != "" {
+		return "NOT told, " + at + ": " + last.Error
 	}
-	add("FAILED", bad, what, 2)
-	add("CAUSE", plain, st.Error, 4)
-	if c := st.Outcome.Check; c != nil {
-		add("EXPECTED", plain, c.Expected, 2)
-		add("FOUND", plain, c.Found, 3)
-		add("QUERY", plain, c.Query, 2)
+	return "people were told, " + at
+}
+
+// about adds a named paragraph to a page, if there is something to say.
+func (p *page) about(name string, k look, text string, w, most int) {
+	if strings.TrimSpace(text) != "" {
+		p.body = append(p.body, paragraph(name, 10, k, text, w, most)...)
 	}
-	add("DO", plain, st.Hint, 3)
-	if st.Line > 0 {
-		add("FROM", faint, fmt.Sprintf("the runbook, line %d", st.Line), 1)
-	}
-	p.body = append(p.body, nil)
-	for i, c := range s.choices(st) {
-		k := plain
-		if i == s.cursor {
-			k, p.focus = strong, len(p.body)
-		}
-		p.body = append(p.body, as(k, mark(i == s.cursor)+fmt.Sprint(i+1, " ")+pad(c.name, 14)).say(" "+c.leaves))
-	}
-	p.keys = []binding{{keyEnter, "choose"}, {"l", "log"}, {"S", "stop..."}}
 }

@@ -1,0 +1,83 @@
+package tui
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+
+	"comeback/recovery"
+)
+
+// credentialChoices are the ways to go on where a service refused. Nothing has
+// failed: the step goes on when somebody has renewed what it needs.
+func (s *waitingScreen) credentialChoices(st *recovery.StepState) []choice {
+	list := []choice{s.again(st, "after you have renewed them")}
+	for _, name := range s.run.variables(st) {
+		list = append(list, choice{name: "Type " + name + "...", leaves: "shown as stars, given to the runner, recorded nowhere", do: func() tea.Cmd {
+			s.asks(&prompt{label: clean(name) + " > ", does: "give it to the runner", needs: "this needs a value", edit: field{secret: true}, then: func(value string) tea.Cmd {
+				return s.send(recovery.Command{Kind: recovery.DoSecret, Step: s.id, Name: name, Value: value})
+			}})
+			return nil
+		}})
+	}
+	return append(append(list, s.otherCopy(st)...), s.stopHere())
+}
+
+var (
+	// asVariable is a name that is written as a shell would read it.
+	asVariable = regexp.MustCompile(`\$\{?([A-Z][A-Z0-9_]+)\}?`)
+	// byItsShape is a name that is an environment variable by its looks.
+	byItsShape = regexp.MustCompile(`\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b`)
+)
+
+// mostVariables is how many secrets are offered to be typed.
+const mostVariables = 3
+
+// variables are the environment variables that a wait's cause and hint name:
+// those that the runbook asks for, and those that the hint spells out.
+func (a *attached) variables(st *recovery.StepState) []string {
+	var names []string
+	words := strings.FieldsFunc(st.Error+" "+st.Hint, func(r rune) bool {
+		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	})
+	for name := range a.plan.Needs {
+		if slices.Contains(words, name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, found := range asVariable.FindAllStringSubmatch(st.Hint, -1) {
+		names = append(names, found[1])
+	}
+	names = append(names, byItsShape.FindAllString(st.Hint, -1)...)
+	var list []string
+	for _, name := range names {
+		if !slices.Contains(list, name) && len(list) < mostVariables {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
+// access shows what a step needs to get on: credentials, or a terminal.
+func (s *waitingScreen) access(p *page, st *recovery.StepState, head line, w int) {
+	p.body = []line{spread(head, say("not a failure"), w), nil}
+	if st.WaitsFor == recovery.WaitTerminal {
+		p.about("NEEDS", warn, "a terminal of its own: "+named(st)+" talks with a person", w, 2)
+		p.about("CAUSE", plain, st.Error, w, 4)
+		p.about("DO", plain, st.Hint, w, 4)
+		p.about("TRY IN", plain, "comeback attach "+s.run.plan.Run, w, 1)
+		return
+	}
+	p.about("NEEDS", warn, "credentials: "+named(st), w, 2)
+	p.about("CAUSE", plain, st.Error, w, 6)
+	p.about("DO", plain, st.Hint, w, 4)
+	for _, name := range s.run.variables(st) {
+		if where := s.run.plan.Needs[name]; where != "" {
+			p.about("FROM", plain, fmt.Sprintf("%s: %s", name, where), w, 2)
+		}
+	}
+}

@@ -1,0 +1,121 @@
+package tui
+
+import (
+	"fmt"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"comeback/recovery"
+)
+
+// decisionChoices are the ways to go on after a failure.
+func (s *waitingScreen) decisionChoices(st *recovery.StepState) []choice {
+	list := append([]choice{s.again(st, repeats(st))}, s.without(st)...)
+	list = append(list, s.otherCopy(st)...)
+	list = append(list, choice{name: "Other moment...", leaves: "shows first what must be done again", do: func() tea.Cmd {
+		return s.m.push(newAmendMoment(s.m, s.run, st))
+	}})
+	return append(list, s.stopHere())
+}
+
+// again is another attempt.
+func (s *waitingScreen) again(_ *recovery.StepState, leaves string) choice {
+	return choice{name: "Try again", leaves: leaves, do: func() tea.Cmd { return s.decide(recovery.ChooseRetry, "") }}
+}
+
+// repeats says what another attempt does, and how long that should take.
+func repeats(st *recovery.StepState) string {
+	what := "runs this step again; what it left is replaced"
+	switch st.Kind {
+	case recovery.KindSQLCheck:
+		what = "repeats this check; it changes nothing"
+	case recovery.KindShell:
+		what = "runs this block again, from its first line"
+	case recovery.KindSQLWait, recovery.KindShellWait:
+		what = "waits again, as long as the runbook says"
+	}
+	text := fmt.Sprintf("%s; attempt %d", what, st.Attempts+1)
+	if st.Expected > 0 {
+		text += ", " + took(time.Duration(st.Expected))
+	}
+	return text
+}
+
+// without are the ways to go on although the step did not end well, where the
+// plan allows that.
+func (s *waitingScreen) without(st *recovery.StepState) []choice {
+	if !st.MayPass {
+		return nil
+	}
+	return []choice{
+		{name: "Go on anyway...", leaves: "asks a reason; the result is then WITH EXCEPTIONS", do: s.because("go on", func(reason string) tea.Cmd {
+			return s.decide(recovery.ChooseContinue, reason)
+		})},
+		{name: "Skip...", leaves: "leaves it out, with a reason; a new digest, WITH EXCEPTIONS", do: s.because("skip", func(reason string) tea.Cmd {
+			return s.skip(reason)
+		})},
+	}
+}
+
+// skip amends the plan by the step that is left out.
+func (s *waitingScreen) skip(reason string) tea.Cmd {
+	st := s.step()
+	if st == nil {
+		return nil
+	}
+	a, err := recovery.Amend(s.run.state.PlanSHA256, recovery.Amended{Says: "skip " + st.Says, Why: reason, By: s.m.operator, Skip: []string{st.ID}})
+	if err != nil {
+		s.err = err
+		return nil
+	}
+	return s.send(recovery.Command{Kind: recovery.DoAmend, Amend: &a})
+}
+
+// otherCopy restores the component from elsewhere, where there is an elsewhere.
+func (s *waitingScreen) otherCopy(st *recovery.StepState) []choice {
+	if len(otherCopies(s.run, st)) == 0 {
+		return nil
+	}
+	return []choice{{name: "Other copy...", leaves: "the same moment; shows first what changes", do: func() tea.Cmd {
+		return s.m.push(newAmendCopy(s.m, s.run, st))
+	}}}
+}
+
+// stopHere ends the run.
+func (s *waitingScreen) stopHere() choice {
+	leaves := "removes all that the run made; the report says FAILED"
+	if s.run.plan.Mode == recovery.Recovery {
+		leaves = "leaves live as line 23 says; the report says FAILED"
+	}
+	return choice{name: "Stop here", leaves: leaves, do: func() tea.Cmd { return s.decide(recovery.ChooseStop, "") }}
+}
+
+// decision shows what failed, and why.
+func (s *waitingScreen) decision(p *page, st *recovery.StepState, head line, w int) {
+	held, total := s.run.state.Checks()
+	right := line{}
+	if total > 0 {
+		right = say(fmt.Sprintf("%d of %s hold", held, count(total, "check", "checks")))
+	}
+	p.body = []line{spread(head, right, w), nil}
+	p.about("FAILED", bad, named(st), w, 2)
+	p.about("CAUSE", plain, st.Error, w, 4)
+	if c := st.Outcome.Check; c != nil {
+		p.about("EXPECTED", plain, c.Expected, w, 2)
+		p.about("FOUND", plain, c.Found, w, 3)
+		p.about("QUERY", plain, c.Query, w, 2)
+	}
+	p.about("DO", plain, st.Hint, w, 3)
+	if st.Line > 0 {
+		p.about("FROM", faint, fmt.Sprintf("the runbook, line %d", st.Line), w, 1)
+	}
+}
+
+// named is a step with its component.
+func named(st *recovery.StepState) string {
+	if st.Component != "" {
+		return st.Component + ": " + st.Says
+	}
+	return st.Says
+}
