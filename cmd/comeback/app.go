@@ -31,6 +31,12 @@ type app struct {
 	environ  []string
 	now      func() time.Time
 	secrets  *execute.Secrets
+	// tether is a process that runs must not outlive; 0 is none.
+	tether int
+	// intent and event are told of every event of a run in this process,
+	// before and after it is written. They are nil but in tests.
+	intent func(recovery.Payload)
+	event  func(recovery.Event)
 }
 
 // newApp is the program in the surroundings of this process.
@@ -143,7 +149,8 @@ func parse(path string, b []byte) (*runbooks.Runbook, runbooks.Problems) {
 	return rb, append(problems, runbooks.Lint(rb, vocabulary())...)
 }
 
-// plan resolves the moment and makes a plan. It leaves nothing behind.
+// plan resolves the moment and makes the plan of a new run. It leaves nothing
+// behind.
 func (a *app) plan(ctx context.Context, b *book, cat catalogue.Catalogue, c choices) (*recovery.Plan, error) {
 	home, err := a.home()
 	if err != nil {
@@ -153,15 +160,10 @@ func (a *app) plan(ctx context.Context, b *book, cat catalogue.Catalogue, c choi
 	if err != nil {
 		return nil, err
 	}
-	if c.copy != "" {
-		if _, ok := b.Copy(c.copy); !ok {
-			return nil, recovery.Errorf("choose one of the runbook's copies", "the runbook has no copy %q", c.copy).WithExit(recovery.Usage)
-		}
-	}
 	if err := requirePostgres(b.Runbook); err != nil {
 		return nil, err
 	}
-	m, err := plan.Resolve(ctx, cat, opener(b.secrets), b.Runbook, engines(), plan.Wanted{Want: want, Copy: c.copy, Engine: c.engine})
+	m, err := a.resolve(ctx, b, cat, want, c)
 	if err != nil {
 		return nil, err
 	}
@@ -184,6 +186,16 @@ func (a *app) plan(ctx context.Context, b *book, cat catalogue.Catalogue, c choi
 	}
 	p.Keep = c.keep
 	return p, checkRoom(p)
+}
+
+// resolve turns what was asked for into a moment that can be reached.
+func (a *app) resolve(ctx context.Context, b *book, cat catalogue.Catalogue, want recovery.Want, c choices) (recovery.Moment, error) {
+	if c.copy != "" {
+		if _, ok := b.Copy(c.copy); !ok {
+			return recovery.Moment{}, recovery.Errorf("choose one of the runbook's copies", "the runbook has no copy %q", c.copy).WithExit(recovery.Usage)
+		}
+	}
+	return plan.Resolve(ctx, cat, opener(b.secrets), b.Runbook, engines(), plan.Wanted{Want: want, Copy: c.copy, Engine: c.engine})
 }
 
 // checkRoom refuses a plan beforehand whose steps would find too little room.
@@ -232,16 +244,6 @@ func (a *app) scratch(asked string) (string, error) {
 	return dir, nil
 }
 
-// start begins a plan's run in this process.
-func (a *app) start(ctx context.Context, b *book, p *recovery.Plan, unattended, keep bool) (*runner.Run, error) {
-	o, err := a.runnerOptions(p, b.secrets)
-	if err != nil {
-		return nil, err
-	}
-	o.Runbook, o.Unattended = b.bytes, unattended
-	return runner.Start(ctx, o)
-}
-
 // runnerOptions are what every run of a plan is given.
 func (a *app) runnerOptions(p *recovery.Plan, secrets *execute.Secrets) (runner.Options, error) {
 	home, err := a.home()
@@ -260,6 +262,7 @@ func (a *app) runnerOptions(p *recovery.Plan, secrets *execute.Secrets) (runner.
 	return runner.Options{
 		Home: home, Plan: p, Kinds: kinds(), Releasers: releasers(a.now), OpenStore: opener(secrets), Secrets: secrets,
 		Owner: owner, Now: a.now, Operator: a.operator(), Host: host, Asserted: a.asserted(), Version: v + " " + c,
+		VerifyApproval: report.VerifyApproval, Intent: a.intent, Event: a.event,
 		Finish: func(dir string) error {
 			_, err := report.Write(dir)
 			return err
@@ -267,8 +270,12 @@ func (a *app) runnerOptions(p *recovery.Plan, secrets *execute.Secrets) (runner.
 	}, nil
 }
 
-// operator is who the environment says is here; only a signature proves it.
+// operator is who is here: the user, or for root, whom several people may be,
+// who the environment says. Only a signature proves it.
 func (a *app) operator() string {
+	if u, err := user.Current(); err == nil && os.Getuid() != 0 {
+		return u.Username
+	}
 	for _, name := range []string{"SUDO_USER", "USER", "LOGNAME"} {
 		if v, ok := a.lookup(name); ok && v != "" {
 			return clean(v)

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"comeback/recovery"
+	"comeback/recovery/runner"
 	"comeback/tui"
 
 	"golang.org/x/term"
@@ -35,30 +36,38 @@ func (a *app) consoleRehearse(ctx context.Context, path string, c choices) error
 	return a.show(ctx, tui.Start{Runbook: path, Want: c.to}, c)
 }
 
-// show runs the console. A run that was started in it lives in this process: it
-// is stopped in order when the console is left before it has ended.
+// show runs the console. A run that it shows lives in a process of its own, and
+// goes on when the console is left.
 func (a *app) show(ctx context.Context, start tui.Start, c choices) error {
-	d := &desk{app: a, choices: c, ctx: ctx, named: start.Runbook}
+	d := &desk{app: a, choices: c, named: start.Runbook}
 	width, height := 80, 24
 	if f, ok := a.out.(*os.File); ok {
 		if w, h, err := term.GetSize(int(f.Fd())); err == nil {
 			width, height = w, h
 		}
 	}
+	if warning := runner.LogoutWarning(a.environ); warning != "" {
+		fmt.Fprintf(a.err, "comeback: %s\n", warning)
+	}
 	ending, err := tui.Run(ctx, tui.Options{Desk: d, In: a.in, Out: a.out, Width: width, Height: height,
 		Environ: a.environ, Now: a.now, Operator: a.operator(), Start: start})
-	stopped := d.stop(ending.HungUp)
 	if err != nil {
 		return err
 	}
-	if stopped != nil {
-		return stopped
-	}
-	if ending.Ended {
+	switch {
+	case ending.Ended:
 		fmt.Fprintf(a.out, "run %s: report in %s\n", ending.Run, ending.Dir)
 		if ending.Exit != recovery.CameBack {
 			return &exitError{ending.Exit}
 		}
+	case ending.Run != "" && a.tether != 0: // nothing of a demo goes on without it
+		fmt.Fprintf(a.err, "stopping run %s and cleaning up after it\n", ending.Run)
+		if err := a.stopped(context.WithoutCancel(ctx), ending.Run); err != nil {
+			return err
+		}
+		return &exitError{recovery.Interrupted}
+	case ending.Run != "":
+		return a.detached(ending.Run)
 	}
 	return nil
 }

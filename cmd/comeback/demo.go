@@ -118,6 +118,11 @@ func (a *app) within(place *demoPlace) *app {
 		}
 		return a.lookup(name)
 	}
+	for name, v := range own {
+		d.environ = d.with(name, v)
+	}
+	// Nothing of a demo outlives it.
+	d.tether = os.Getpid()
 	d.secrets = execute.NewSecrets(d.lookup, nil, execute.KnownSecrets...)
 	return &d
 }

@@ -105,14 +105,17 @@ func (d *demo) rehearseDemo(ctx context.Context, c choices) error {
 	if err != nil {
 		return err
 	}
-	run, err := d.start(ctx, b, p, true, false)
+	run, err := d.start(ctx, b, p, true, "plain")
 	if err != nil {
 		return err
 	}
-	say.follow(run)
-	s, err := run.Wait()
-	if err == nil && s.Exit != recovery.CameBack {
-		err = &exitError{s.Exit}
+	defer run.Close()
+	if err := say.follow(ctx, run); err != nil {
+		return err
+	}
+	r, err := d.load(p.Run)
+	if err == nil && r.State.Exit != recovery.CameBack {
+		err = &exitError{r.State.Exit}
 	}
 	return err
 }

@@ -78,7 +78,8 @@ func (a *app) remove(ctx context.Context, p *demoPlace) error {
 	return err
 }
 
-// endRuns gives back what runs of a demo that was killed have claimed.
+// endRuns stops the runs of a demo, and gives back what those that were killed
+// have claimed.
 func (a *app) endRuns(ctx context.Context) error {
 	home, err := a.home()
 	if err != nil {
@@ -91,9 +92,19 @@ func (a *app) endRuns(ctx context.Context) error {
 	quiet := *a
 	quiet.out = io.Discard
 	for _, r := range runs {
-		if r.Problem == nil && r.State.Result == "" && !r.Alive {
-			err = errors.Join(err, quiet.stop(ctx, r.ID))
+		if r.Problem == nil && (r.State.Result == "" || r.Alive) {
+			err = errors.Join(err, quiet.stopped(ctx, r.ID))
 		}
+	}
+	return err
+}
+
+// stopped stops a run that may be ending just now.
+func (a *app) stopped(ctx context.Context, id string) error {
+	err := a.stop(ctx, id, "the demo has ended")
+	var ended *exitError
+	if r, load := a.load(id); load == nil && r.State.Result != "" && !r.Alive || errors.As(err, &ended) {
+		return nil
 	}
 	return err
 }

@@ -25,13 +25,10 @@ import (
 type desk struct {
 	app     *app
 	choices choices
-	ctx     context.Context // of the program
-	named   string          // the runbook that was given
+	named   string // the runbook that was given
 
 	mu      sync.Mutex
 	surveys map[string]catalogue.Catalogue // by runbook
-	run     *runner.Run
-	cancel  context.CancelCauseFunc
 }
 
 // Systems lists the runbooks that are known.
@@ -129,7 +126,7 @@ func (d *desk) Runs(context.Context) ([]tui.KnownRun, error) {
 			continue
 		}
 		runs = append(runs, tui.KnownRun{ID: p.ID, System: p.State.System, Mode: p.State.Mode, State: standing(p), Operator: p.State.Operator,
-			Started: p.State.Started, Ended: p.State.Ended, Dir: p.Dir})
+			Started: p.State.Started, Ended: p.State.Ended, Dir: p.Dir, Alive: p.Alive, Died: p.Died})
 	}
 	return runs, nil
 }
@@ -156,24 +153,9 @@ func (d *desk) Open(_ context.Context, path string) (*tui.Opened, error) {
 	return o, nil
 }
 
-// Attach replays a run that has ended. A live one belongs to its own terminal.
-func (d *desk) Attach(_ context.Context, run tui.KnownRun) (recovery.Session, error) {
-	p, err := d.app.load(run.ID)
-	if err != nil {
-		return nil, err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.run != nil && d.run.Plan().Run == run.ID {
-		return d.run, nil
-	}
-	switch {
-	case p.Alive:
-		return nil, recovery.Errorf("watch it where it was started, or read: comeback status "+p.ID, "run %s runs in another process", p.ID)
-	case p.State.Result == "":
-		return nil, recovery.Errorf("clean up after it: comeback stop "+p.ID, "run %s died", p.ID)
-	}
-	return p.Replay(), nil
+// Attach is a hold on a run, wherever it was started.
+func (d *desk) Attach(ctx context.Context, run tui.KnownRun) (recovery.Session, error) {
+	return d.app.session(ctx, run.ID, "console")
 }
 
 // maxText is more than anybody scrolls through.
@@ -281,9 +263,8 @@ func (d *desk) Plan(ctx context.Context, path string, mode recovery.Mode, choice
 	return &tui.Prepared{Plan: p, Bytes: bytes, Digest: hex.EncodeToString(sum[:])}, nil
 }
 
-// Start executes a plan. The run lives until it ends, is stopped, or the
-// program is asked to end.
-func (d *desk) Start(_ context.Context, p *tui.Prepared) (recovery.Session, error) {
+// Start executes a plan, in a process of its own.
+func (d *desk) Start(ctx context.Context, p *tui.Prepared) (recovery.Session, error) {
 	b, _, err := d.app.open(p.Plan.Runbook.Path)
 	if err != nil {
 		return nil, err
@@ -291,53 +272,33 @@ func (d *desk) Start(_ context.Context, p *tui.Prepared) (recovery.Session, erro
 	if b.source.SHA256 != p.Plan.Runbook.SHA256 {
 		return nil, recovery.Errorf("prepare the plan again", "the runbook was changed after the plan was made").WithExit(recovery.Refused)
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.run != nil {
-		select {
-		case <-d.run.Done():
-		default:
-			return nil, recovery.Errorf("stop it first, or wait for its end", "run %s is still running", d.run.Plan().Run).WithExit(recovery.Refused)
-		}
-	}
-	ctx, cancel := context.WithCancelCause(d.ctx)
-	run, err := d.app.start(ctx, b, p.Plan, false, d.choices.keep)
-	if err != nil {
-		cancel(nil)
-		return nil, err
-	}
-	d.run, d.cancel = run, cancel
-	return run, nil
+	return d.app.start(ctx, b, p.Plan, false, "console")
 }
 
-// stop ends a run that the console left behind, in order.
-func (d *desk) stop(hungUp bool) error {
-	d.mu.Lock()
-	run, cancel := d.run, d.cancel
-	d.mu.Unlock()
-	if run == nil {
-		return nil
-	}
-	select {
-	case <-run.Done():
-	default:
-		why := "the console was left"
-		if hungUp {
-			why = "interrupted by the end of its terminal"
-		}
-		fmt.Fprintf(d.app.err, "stopping run %s and cleaning up after it\n", run.Plan().Run)
-		cancel(errors.New(why))
-	}
-	s, err := run.Wait()
-	cancel(nil)
+// Amend makes the amendment of a run under way.
+func (d *desk) Amend(ctx context.Context, s recovery.Session, state recovery.State, choice tui.Choice) (recovery.Amended, error) {
+	return d.app.amendment(ctx, s, state, choice)
+}
+
+// Missing lists the secrets that a dead run needs and that nobody has given.
+func (d *desk) Missing(_ context.Context, run tui.KnownRun) ([]tui.Need, error) {
+	r, err := d.app.resumable(run.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if s.Result == recovery.ResultInterrupted {
-		fmt.Fprintf(d.app.err, "%s; report in %s\n", s.Says, run.Dir())
-		return &exitError{s.Exit}
+	return d.app.missing(r), nil
+}
+
+// Resume takes a run up again.
+func (d *desk) Resume(ctx context.Context, run tui.KnownRun, values map[string]string) (recovery.Session, error) {
+	home, err := d.app.home()
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	for name, v := range values {
+		d.app.secrets.Give(name, v)
+	}
+	return d.app.launch(ctx, home, run.ID, runner.ActResume, false, "console", values)
 }
 
 // Keys lists what can sign now.
@@ -376,15 +337,7 @@ func (d *desk) CreateKey(context.Context) (tui.Key, error) {
 
 // Sign signs the report in a run's directory.
 func (d *desk) Sign(ctx context.Context, dir string, key tui.Key, passphrase []byte) (tui.Signed, error) {
-	name := key.From
-	if name == "ssh-agent" {
-		name = key.Fingerprint
-	}
-	k, err := report.FindKey(ctx, d.app.getenv, name)
-	if err != nil {
-		return tui.Signed{}, err
-	}
-	signer, err := k.Signer(ctx, func(context.Context, report.Key) ([]byte, error) { return passphrase, nil })
+	signer, _, err := d.signer(ctx, key, passphrase)
 	if err != nil {
 		return tui.Signed{}, err
 	}
@@ -393,6 +346,20 @@ func (d *desk) Sign(ctx context.Context, dir string, key tui.Key, passphrase []b
 		return tui.Signed{}, err
 	}
 	return tui.Signed{By: key.Name, Fingerprint: sig.Fingerprint, At: d.app.now()}, nil
+}
+
+// signer is the holder of a key that Keys listed.
+func (d *desk) signer(ctx context.Context, key tui.Key, passphrase []byte) (report.Signer, report.Key, error) {
+	name := key.From
+	if name == "ssh-agent" {
+		name = key.Fingerprint
+	}
+	k, err := report.FindKey(ctx, d.app.getenv, name)
+	if err != nil {
+		return nil, k, err
+	}
+	signer, err := k.Signer(ctx, func(context.Context, report.Key) ([]byte, error) { return passphrase, nil })
+	return signer, k, err
 }
 
 // Signature says who signed a report.
@@ -416,22 +383,13 @@ func (d *desk) VerifyCommands(dir string) string {
 	return strings.Join(report.Commands(dir, "", ""), "\n")
 }
 
-// Amend refuses: the plan of a run stays as it is.
-func (d *desk) Amend(context.Context, recovery.Session, recovery.State, tui.Choice) (recovery.Amended, error) {
-	return recovery.Amended{}, recovery.Errorf("stop the run and begin another", "this version does not change a plan under way").WithExit(recovery.Refused)
-}
-
-// Missing lists nothing.
-func (d *desk) Missing(context.Context, tui.KnownRun) ([]tui.Need, error) { return nil, nil }
-
-// Resume refuses.
-func (d *desk) Resume(_ context.Context, run tui.KnownRun, _ map[string]string) (recovery.Session, error) {
-	return nil, recovery.Errorf("clean up after it: comeback stop "+run.ID, "this version does not resume").WithExit(recovery.Refused)
-}
-
-// Approve refuses.
-func (d *desk) Approve(context.Context, string, tui.Key, []byte) (string, error) {
-	return "", recovery.Errorf("go on with a reason", "this version takes no approvals").WithExit(recovery.Refused)
+// Approve signs a plan's digest.
+func (d *desk) Approve(ctx context.Context, digest string, key tui.Key, passphrase []byte) (string, error) {
+	signer, _, err := d.signer(ctx, key, passphrase)
+	if err != nil {
+		return "", err
+	}
+	return report.SignApproval(ctx, digest, signer)
 }
 
 var _ tui.Desk = (*desk)(nil)

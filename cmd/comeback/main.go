@@ -37,6 +37,10 @@ func interruptible() (context.Context, func()) {
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
 		for s := range signals {
+			if s == syscall.SIGHUP {
+				cancel(errHangUp)
+				continue
+			}
 			cancel(fmt.Errorf("interrupted by %s", name(s)))
 		}
 	}()
@@ -44,14 +48,14 @@ func interruptible() (context.Context, func()) {
 }
 
 func name(s os.Signal) string {
-	switch s {
-	case syscall.SIGINT:
+	if s == syscall.SIGINT {
 		return "ctrl-c"
-	case syscall.SIGHUP:
-		return "the end of its terminal"
 	}
 	return "SIGTERM"
 }
+
+// errHangUp is the cause of a context that ended because the terminal did.
+var errHangUp = errors.New("interrupted by the end of its terminal")
 
 // run executes one command line and says what went wrong: one sentence with the
 // cause, one with the next step.

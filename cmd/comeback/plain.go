@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"time"
 
 	"comeback/recovery"
-	"comeback/recovery/runner"
 )
 
 // plainEvery is how often a long step says how far it has come.
@@ -20,6 +20,9 @@ type plainWriter struct {
 	out    io.Writer
 	now    func() time.Time
 	redact func(string) string
+	// json, where it is not nil, gets the events as they stand in the
+	// journal, instead of lines.
+	json io.Writer
 }
 
 // line prints one line; a stage's name stands in brackets.
@@ -38,15 +41,18 @@ func (w *plainWriter) at(t time.Time, stage, format string, args ...any) {
 	fmt.Fprintf(w.out, "%s %s%s\n", t.Local().Format("15:04:05Z07:00"), clean(stage), clean(text))
 }
 
-// follow prints a run until it has ended.
-func (w *plainWriter) follow(run *runner.Run) {
-	ctx, cancel := context.WithCancel(context.Background())
+// follow prints a run until it has ended or ctx has. It begins with what has
+// happened already.
+func (w *plainWriter) follow(ctx context.Context, run recovery.Session) error {
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	events := make(chan recovery.Event)
+	failed := make(chan error, 1)
 	go func() {
 		defer close(events)
 		for e, err := range run.Events(ctx, 1) {
 			if err != nil {
+				failed <- err
 				return
 			}
 			select {
@@ -63,9 +69,18 @@ func (w *plainWriter) follow(run *runner.Run) {
 		select {
 		case e, ok := <-events:
 			if !ok {
-				return
+				select {
+				case err := <-failed:
+					return err
+				default:
+					return ctx.Err()
+				}
 			}
 			s = recovery.Fold(s, e)
+			if w.json != nil {
+				w.printJSON(e)
+				continue
+			}
 			w.event(&s, e)
 		case sample, ok := <-samples:
 			if !ok {
@@ -73,7 +88,7 @@ func (w *plainWriter) follow(run *runner.Run) {
 				continue
 			}
 			st := s.Step(sample.Step)
-			if st == nil || st.State != recovery.Running || sample.Phase == "" {
+			if w.json != nil || st == nil || st.State != recovery.Running || sample.Phase == "" {
 				continue
 			}
 			if last, ok := shown[sample.Step]; !ok {
@@ -84,6 +99,14 @@ func (w *plainWriter) follow(run *runner.Run) {
 			}
 		}
 	}
+}
+
+// printJSON prints an event as one JSON object. A reader that goes away does not
+// end anything.
+func (w *plainWriter) printJSON(e recovery.Event) {
+	enc := json.NewEncoder(w.json)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(e)
 }
 
 // progress is a sample in words.
@@ -126,7 +149,28 @@ func (w *plainWriter) event(s *recovery.State, e recovery.Event) {
 	case recovery.RunStarted:
 		w.at(e.At, "", "run %s: %s number %d of %s by %s on %s", p.Run, p.Mode, p.Number, p.System, p.Operator, p.Host)
 	case recovery.RunResumed:
-		w.at(e.At, "", "run %s taken up again: %s", s.Run, p.Reason)
+		i := s.Interruptions[len(s.Interruptions)-1]
+		w.at(e.At, "", "run %s taken up again by %s after %s: %s", s.Run, p.By, recovery.FormatSpan(i.To.Sub(i.From)), p.Reason)
+	case recovery.LeaseTaken:
+		w.at(e.At, "", "%s took the run over from %s: %s", p.By, p.From, p.Reason)
+	case recovery.LeaseHanded:
+		w.at(e.At, "", "%s handed the run over to %s", p.By, p.To)
+	case recovery.Amended:
+		w.at(e.At, "", "the plan was changed by %s: %s%s; its digest is now %.16s", p.By, p.Says, prefixed(", because ", p.Why), p.PlanSHA256)
+	case recovery.StepGone:
+		st, stage := step(p.Step)
+		w.at(e.At, stage, "%s: to do again: %s", st.Says, p.Why)
+	case recovery.Approved:
+		_, stage := step(p.Step)
+		w.at(e.At, stage, "approved by %s with %s", p.Role, p.Fingerprint)
+	case recovery.SecretGiven:
+		w.at(e.At, "", "%s gave %s", p.By, p.Name)
+	case recovery.Notified:
+		if p.Error != "" {
+			w.at(e.At, "", "nobody could be called (%s): %s", p.About, p.Error)
+			return
+		}
+		w.at(e.At, "", "called a person: %s", p.About)
 	case recovery.StepStarted:
 		st, stage := step(p.Step)
 		if p.Attempt > 1 {
@@ -162,7 +206,10 @@ func (w *plainWriter) event(s *recovery.State, e recovery.Event) {
 		w.at(e.At, stage, "%s: skipped, %s", st.Says, p.Why)
 	case recovery.Waiting:
 		st, stage := step(p.Step)
-		w.at(e.At, stage, "%s: WAITS for %s", st.Says, p.For)
+		w.at(e.At, stage, "%s: WAITS for %s%s", st.Says, p.For, prefixed(": ", p.Cause))
+		if p.Hint != "" {
+			w.at(e.At, stage, "  next: %s", p.Hint)
+		}
 	case recovery.Ticked:
 		st, stage := step(p.Step)
 		if p.Item >= 0 && p.Item < len(st.Ticks) {

@@ -45,9 +45,7 @@ func openTerminal(t *testing.T, r *rig, dir string, width, height int, args ...s
 		changed: make(chan struct{}), ended: make(chan struct{})}
 	term.cmd.Dir = dir
 	term.cmd.Env = []string{"COMEBACK_TEST_MAIN=1", "TERM=xterm-256color", "LANG=C.UTF-8"}
-	for name, v := range r.environ {
-		term.cmd.Env = append(term.cmd.Env, name+"="+v)
-	}
+	term.cmd.Env = append(term.cmd.Env, r.env()...)
 	if term.tty, err = pty.StartWithSize(term.cmd, &pty.Winsize{Cols: uint16(width), Rows: uint16(height)}); err != nil {
 		t.Fatal(err)
 	}
@@ -195,23 +193,6 @@ func waiting(t *testing.T, r *rig, dir string) *terminal {
 	s.press(enter)
 	s.shows("WAITS FOR YOU", "Somebody has looked")
 	return s
-}
-
-// A terminal that goes away ends the console, and the run in order.
-func TestConsole_hangUp(t *testing.T) {
-	r, dir := consoleShop(t)
-	s := waiting(t, r, dir)
-	if left, err := os.ReadDir(r.scratch); err != nil || len(left) != 1 {
-		t.Fatalf("while it waits there is %v, %v", left, err)
-	}
-	s.tty.Close()
-	if code := s.ends(); code != int(recovery.Interrupted) {
-		t.Errorf("exit %d", code)
-	}
-	got := r.run(t.Context(), "status", filepath.Base(r.only(t)))
-	if !strings.Contains(got.out, "INTERRUPTED") || !strings.Contains(got.out, "terminal") {
-		t.Errorf("status: %s%s", got.out, got.err)
-	}
 }
 
 // A run is never lost to one key: it asks, and says what is left.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -110,20 +109,15 @@ func (a *app) rehearse(ctx context.Context, path string, o rehearsal) error {
 		}
 		key = &found
 	}
-	run, err := a.start(ctx, b, p, true, o.keep)
+	run, err := a.start(ctx, b, p, true, "plain")
 	if err != nil {
 		return err
 	}
+	defer run.Close()
 	if o.json {
-		a.printEvents(run)
-	} else {
-		say.follow(run)
+		return a.follow(ctx, run, &plainWriter{out: a.err, now: a.now, redact: a.redact, json: a.out}, key, true)
 	}
-	s, err := run.Wait()
-	if err != nil {
-		return err
-	}
-	return a.concluded(run, s, key, say)
+	return a.follow(ctx, run, say, key, true)
 }
 
 // printPlan prints plan.json.
@@ -136,33 +130,22 @@ func (a *app) printPlan(p *recovery.Plan) error {
 	return err
 }
 
-// printEvents prints a run's events, one JSON object a line. A reader that goes
-// away does not end the run.
-func (a *app) printEvents(run *runner.Run) {
-	enc := json.NewEncoder(a.out)
-	enc.SetEscapeHTML(false)
-	for e, err := range run.Events(context.Background(), 1) {
-		if err == nil {
-			err = enc.Encode(e)
-		}
-		if err != nil {
-			return
-		}
-	}
-}
-
 // concluded says how a run ended, where its report is and whether it is signed.
-func (a *app) concluded(run *runner.Run, s recovery.State, key *report.Key, say *plainWriter) error {
+func (a *app) concluded(r runner.Past, key *report.Key, say *plainWriter) error {
+	s := r.State
+	if s.Result == "" {
+		return recovery.Errorf("take it up again: comeback resume "+r.ID, "the runner of run %s died", r.ID).WithExit(recovery.NotEnded)
+	}
 	say.line("", "%s: %s", ending(s.Result, s.Mode), s.Says)
-	say.line("", "report: %s", run.Dir())
+	say.line("", "report: %s", r.Dir)
 	if key != nil {
-		signed, err := a.sign(run.Dir(), *key)
+		signed, err := a.sign(r.Dir, *key)
 		if err != nil {
 			say.line("", "ended, unsigned: %v", err)
 			return err
 		}
 		say.line("", "signed by %s", signed)
-	} else {
+	} else if !r.Signed {
 		say.line("", "ended, unsigned; sign it with: comeback report sign %s", s.Run)
 	}
 	if s.Exit != recovery.CameBack {

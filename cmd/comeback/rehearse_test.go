@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -199,58 +199,43 @@ func TestRehearse_interrupted(t *testing.T) {
 	}
 }
 
-// A run that is killed leaves no process behind, not even what its shell blocks
-// had started, and `stop` removes the rest.
+// A runner that is killed takes everything that it has started with it, and
+// `comeback stop` gives back the rest. Its front end says what to do.
 func TestRehearse_killed(t *testing.T) {
 	l, r := theShop(t), newRig(t)
 	more := "\n## Wait\n\n```sh\n# run: take long\n# in: both\n# timeout: 5m\nsleep 300 &\necho here\nsleep 301\n```\n"
 	book := runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), nil, more)
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(exe, "rehearse", book, "--json", "--to", l.dump)
-	cmd.Env = []string{"COMEBACK_TEST_MAIN=1"}
-	for name, v := range r.environ {
-		cmd.Env = append(cmd.Env, name+"="+v)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(out)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() && !strings.Contains(lines.Text(), `"step":"3.1.run"`) {
-	}
+	front := r.process(t, "rehearse", book, "--json", "--to", l.dump)
+	front.until(`"step":"3.1.run"`)
 	ours := func() []string { return shoptest.Processes(t, r.scratch) }
 	if len(ours()) == 0 {
 		t.Error("no server runs in the scratch directory: the test sees nothing")
 	}
+	id := filepath.Base(r.only(t))
+	pid := r.stateOf(t, id).PID
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	children := childrenOf(t, cmd.Process.Pid)
+	children := childrenOf(t, pid)
 	for !slices.ContainsFunc(children, func(pid int) bool { return commandOf(pid) == "sleep 300" }) {
 		if ctx.Err() != nil {
 			t.Fatalf("the block's background process never came: %v", children)
 		}
 		runtime.Gosched()
-		children = childrenOf(t, cmd.Process.Pid)
+		children = childrenOf(t, pid)
 	}
-	if err := cmd.Process.Kill(); err != nil {
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	cmd.Wait()
+	if code, said := front.ends(); code != int(recovery.NotEnded) || !strings.Contains(said, "comeback resume "+id) {
+		t.Errorf("its front end: exit %d, %s", code, said)
+	}
 	for len(ours()) > 0 || alive(children) {
 		if ctx.Err() != nil {
 			t.Fatalf("still there: %v %v", ours(), children)
 		}
 		runtime.Gosched()
 	}
-	id := filepath.Base(r.only(t))
-	if got := r.run(t.Context(), "runs"); !strings.Contains(got.out, "DIED; clean up with: comeback stop "+id) {
+	if got := r.run(t.Context(), "runs"); !strings.Contains(got.out, "DIED; comeback resume "+id) {
 		t.Errorf("runs: %s", got.out)
 	}
 	if got := r.run(t.Context(), "stop", id); got.code != recovery.CameBack || !strings.Contains(got.out, "gone: cluster") {

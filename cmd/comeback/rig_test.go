@@ -7,8 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -26,10 +28,55 @@ import (
 // restore_command of the servers that it starts itself.
 func TestMain(m *testing.M) {
 	isolation.Init()
-	if os.Getenv("COMEBACK_TEST_MAIN") != "" || len(os.Args) > 1 && os.Args[1] == "wal" {
-		main()
+	if os.Getenv("COMEBACK_TEST_MAIN") != "" || len(os.Args) > 1 && slices.Contains([]string{"wal", "runner"}, os.Args[1]) {
+		asComeback()
 	}
 	testscript.Main(closing{m}, map[string]func(){"comeback": main})
+}
+
+// asComeback is the program, with what tests add to it: a runner does not
+// outlive the test process, and dies where a test wants it to.
+func asComeback() {
+	if len(os.Args) < 2 || os.Args[1] != "runner" {
+		main()
+	}
+	a := newApp()
+	if pid, err := strconv.Atoi(os.Getenv("COMEBACK_TEST_PARENT")); err == nil {
+		ended, err := afterProcess(pid)
+		if err != nil {
+			panic(err)
+		}
+		go func() {
+			<-ended
+			syscall.Kill(os.Getpid(), syscall.SIGTERM)
+		}()
+	}
+	a.intent, a.event = killer(os.Getenv("COMEBACK_TEST_KILL"))
+	ctx, stop := interruptible()
+	code := a.run(ctx, os.Args[1:])
+	stop()
+	os.Exit(int(code))
+}
+
+// killer kills this process with SIGKILL at one event, "before:17" or
+// "after:17", counted in this process.
+func killer(at string) (intent func(recovery.Payload), event func(recovery.Event)) {
+	when, number, ok := strings.Cut(at, ":")
+	n, err := strconv.Atoi(number)
+	if !ok || err != nil {
+		return nil, nil
+	}
+	left := n
+	die := func() {
+		if left--; left == 0 {
+			syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {}
+		}
+	}
+	if when == "before" {
+		return func(recovery.Payload) { die() }, nil
+	}
+	return nil, func(recovery.Event) { die() }
 }
 
 // closing closes what the tests share when all of them have ended.
@@ -181,12 +228,28 @@ func newRig(t testing.TB) *rig {
 	}
 	r.environ["COMEBACK_STATE"], r.environ["COMEBACK_SCRATCH"] = r.state, r.scratch
 	r.environ["HOME"], r.environ["USER"] = t.TempDir(), "ops1"
+	r.environ["COMEBACK_TEST_PARENT"] = strconv.Itoa(os.Getpid())
 	t.Cleanup(func() {
 		if left, err := os.ReadDir(r.scratch); err != nil || len(left) > 0 {
 			t.Errorf("left in the scratch directory: %v, %v", left, err)
 		}
 	})
 	return r
+}
+
+// env is the environment of a process of the rig: the credentials of the test's
+// S3 server come from the test's own.
+func (r *rig) env() []string {
+	var env []string
+	for _, kv := range os.Environ() {
+		if strings.HasPrefix(kv, "AWS_") {
+			env = append(env, kv)
+		}
+	}
+	for name, v := range r.environ {
+		env = append(env, name+"="+v)
+	}
+	return env
 }
 
 type output struct {
@@ -199,9 +262,7 @@ func (r *rig) run(ctx context.Context, args ...string) output {
 	lookup := func(name string) (string, bool) { v, ok := r.environ[name]; return v, ok }
 	a := &app{in: strings.NewReader(""), out: &stdout, err: &stderr, lookup: lookup, now: time.Now,
 		secrets: execute.NewSecrets(lookup, nil, execute.KnownSecrets...)}
-	for name, v := range r.environ {
-		a.environ = append(a.environ, name+"="+v)
-	}
+	a.environ = r.env()
 	code := a.run(ctx, args)
 	return output{code, stdout.String(), stderr.String()}
 }

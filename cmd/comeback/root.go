@@ -40,7 +40,8 @@ report. Without a command it opens the console.`,
 		return recovery.Errorf("see "+cmd.CommandPath()+" --help", "%w", err).WithExit(recovery.Usage)
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(a.rehearseCommand(), a.recoverCommand(), a.momentsCommand(), a.runsCommand(), a.statusCommand(), a.stopCommand(),
+	root.AddCommand(a.rehearseCommand(), a.recoverCommand(), a.momentsCommand(), a.runsCommand(), a.statusCommand(),
+		a.attachCommand(), a.resumeCommand(), a.approveCommand(), a.stopCommand(), a.runnerCommand(),
 		a.reportCommand(), a.runbookCommand(), a.walCommand(), a.demoCommand(), a.versionCommand())
 	return root
 }

@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"comeback/recovery"
@@ -52,14 +50,28 @@ func standing(r runner.Past) string {
 	switch waits := s.Waits(); {
 	case s.Result != "" && r.Signed:
 		return strings.ToLower(ending(s.Result, s.Mode)) + ", report signed"
+	case s.Result != "" && !s.Watched:
+		return strings.ToLower(ending(s.Result, s.Mode)) + ", unwatched, unsigned"
 	case s.Result != "":
 		return strings.ToLower(ending(s.Result, s.Mode)) + ", unsigned"
-	case !r.Alive:
-		return "DIED; clean up with: comeback stop " + r.ID
+	case r.Died && s.Started.IsZero():
+		return "DIED before it began; comeback resume " + r.ID
+	case r.Died:
+		return "DIED; comeback resume " + r.ID
 	case len(waits) > 0:
-		return fmt.Sprintf("WAITS for %s since %s", waits[0].WaitsFor, waits[0].WaitsSince.Local().Format("15:04"))
+		return fmt.Sprintf("WAITS for %s of %s since %s", waits[0].WaitsFor, clean(s.Lease), waits[0].WaitsSince.Local().Format("15:04"))
 	}
-	return "running"
+	return "running" + nowDoing(s)
+}
+
+// nowDoing is the stage that a run is in.
+func nowDoing(s *recovery.State) string {
+	for i, st := range s.Stages {
+		if st.State == recovery.Running {
+			return fmt.Sprintf(", stage %d of %d: %s", i+1, len(s.Stages), clean(st.Name))
+		}
+	}
+	return ""
 }
 
 func (a *app) statusCommand() *cobra.Command {
@@ -122,35 +134,46 @@ func (a *app) load(id string) (runner.Past, error) {
 }
 
 func (a *app) stopCommand() *cobra.Command {
-	return &cobra.Command{
+	var why string
+	cmd := &cobra.Command{
 		Use: "stop RUN", Short: "Stop a run, or clean up after one that died", Args: oneArgument("RUN"), ValidArgsFunction: a.runArgument,
 		Long: `Asks a living run to stop and waits until it has cleaned up. Of a run that died
 it gives back everything that was claimed, and writes its report.
 ` + exitCodes,
-		Example: "  comeback stop 7c31",
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.stop(cmd.Context(), args[0]) },
+		Example: "  comeback stop 7c31\n  comeback stop 7c31 --reason \"wrong backup\"",
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.stop(cmd.Context(), args[0], why) },
 	}
+	cmd.Flags().StringVar(&why, "reason", "", "why, for the report; with it a run that another operator commands is taken over first")
+	return cmd
 }
 
-func (a *app) stop(ctx context.Context, id string) error {
+func (a *app) stop(ctx context.Context, id, why string) error {
 	r, err := a.load(id)
 	if err != nil {
 		return err
 	}
 	say := &plainWriter{out: a.out, now: a.now, redact: a.redact}
-	if r.Alive && r.State.Result == "" {
-		return a.stopAlive(ctx, r, say)
+	switch {
+	case r.State.Result != "" && r.ReportSHA256 != "":
+		return usage("read its report: comeback report show "+id, "run %s has ended already", id)
+	case r.Alive:
+		return a.stopAlive(ctx, r, why, say)
 	}
 	o, err := a.runnerOptions(r.Plan, a.secrets.For(r.Plan.Needs))
 	if err != nil {
 		return err
 	}
 	o.Unattended = true
-	run, err := runner.End(ctx, o, "stopped after its runner had died")
+	if why == "" {
+		why = "stopped after its runner had died"
+	}
+	run, err := runner.Resume(ctx, o, why)
 	if err != nil {
 		return err
 	}
-	say.follow(run)
+	if err := say.follow(context.WithoutCancel(ctx), run); err != nil {
+		return err
+	}
 	s, err := run.Wait()
 	if err != nil {
 		return err
@@ -163,35 +186,47 @@ func (a *app) stop(ctx context.Context, id string) error {
 	return nil
 }
 
-// stopAlive asks the process of a run to stop and waits for its end.
-func (a *app) stopAlive(ctx context.Context, r runner.Past, say *plainWriter) error {
-	pid := r.State.PID
-	if pid <= 0 {
-		return recovery.Errorf("stop it from its own terminal", "run %s does not say which process it is", r.ID)
+// stopAlive asks the runner of a run to stop and waits for its end.
+func (a *app) stopAlive(ctx context.Context, r runner.Past, why string, say *plainWriter) error {
+	s, err := a.session(ctx, r.ID, "plain")
+	if err != nil {
+		return err
 	}
-	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
-		return recovery.Errorf("stop it as the user who started it", "ask run %s (process %d) to stop: %w", r.ID, pid, err)
+	state, err := s.State(ctx)
+	if err != nil {
+		return err
 	}
-	say.line("", "asked run %s (process %d) to stop", r.ID, pid)
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		now, err := a.load(r.ID)
-		if err != nil {
+	if state.Lease != a.operator() {
+		if why == "" {
+			return recovery.Errorf(fmt.Sprintf("ask %s, or take the run over: comeback stop %s --reason WHY", state.Lease, r.ID),
+				"refused: %s commands run %s", state.Lease, r.ID).WithExit(recovery.Refused)
+		}
+		if err := a.take(ctx, s, why); err != nil {
 			return err
 		}
-		if now.State.Result != "" && !now.Alive {
-			say.line("", "%s: %s", ending(now.State.Result, now.State.Mode), now.State.Says)
-			say.line("", "report: %s", filepath.Clean(now.Dir))
-			return nil
-		}
-		if !now.Alive {
-			return recovery.Errorf("try again: comeback stop "+r.ID, "run %s died before it had cleaned up", r.ID)
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return recovery.Errorf("look again with: comeback status "+r.ID, "run %s is still stopping", r.ID).WithExit(recovery.NotEnded)
-		}
 	}
+	if why == "" {
+		why = "asked to by comeback stop"
+	}
+	if err := s.Do(ctx, recovery.Command{Kind: recovery.DoStop, By: a.operator(), Text: why}); err != nil {
+		return err
+	}
+	say.line("", "asked run %s to stop", r.ID)
+	for e, err := range s.Events(ctx, state.Seq+1) {
+		if err != nil {
+			if ctx.Err() != nil {
+				return recovery.Errorf("look again with: comeback status "+r.ID, "run %s is still stopping", r.ID).WithExit(recovery.NotEnded)
+			}
+			return err
+		}
+		state = recovery.Fold(state, e)
+		say.event(&state, e)
+	}
+	end, err := a.load(r.ID)
+	if err != nil {
+		return err
+	}
+	say.line("", "%s: %s", ending(end.State.Result, end.State.Mode), end.State.Says)
+	say.line("", "report: %s", end.Dir)
+	return nil
 }

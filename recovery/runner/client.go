@@ -170,7 +170,7 @@ func (c *Client) lost(ctx context.Context, err error) error {
 	if p, load := c.past.home.Load(c.past.ID); load == nil && p.State.Result != "" {
 		return recovery.Errorf("read its report: comeback report show "+p.ID, "run %s has ended: %w", p.ID, err)
 	}
-	return recovery.Errorf("take it up again: comeback resume "+c.past.ID, "the runner of run %s is gone: %w", c.past.ID, err)
+	return recovery.Errorf("take it up again: comeback resume "+c.past.ID, "the runner of run %s is gone: %w", c.past.ID, err).WithExit(recovery.NotEnded)
 }
 
 // lines reads JSON objects, one a line, until each says no or they end.

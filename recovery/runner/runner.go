@@ -311,11 +311,15 @@ func begin(ctx context.Context, o Options, j *journal.Journal, held *os.File, pa
 		if r.err == nil && o.Finish != nil {
 			r.err = o.finish(dir)
 		}
+		// Whoever reads the end finds nothing that belongs to a living run.
+		if r.server != nil {
+			r.err = errors.Join(r.err, r.server.vanish())
+		}
+		r.err = errors.Join(r.err, held.Close())
 		r.cast.end()
 		if r.server != nil {
 			r.err = errors.Join(r.err, r.server.close())
 		}
-		r.err = errors.Join(r.err, held.Close())
 	}()
 	return r, nil
 }

@@ -98,11 +98,14 @@ func (s *server) serve() {
 // lastLook is how long front ends may take to read a run's end.
 const lastLook = 5 * time.Second
 
-// close lets the front ends read to the end, for a while, and removes what only
-// a living run has.
+// vanish removes what only a living run has. Front ends that are attached stay
+// so; nobody else can attach.
+func (s *server) vanish() error { return os.RemoveAll(s.dir) }
+
+// close lets the front ends read to the end, for a while.
 func (s *server) close() error {
 	if s.served == nil {
-		return errors.Join(s.listener.Close(), os.RemoveAll(s.dir))
+		return errors.Join(s.listener.Close(), s.vanish())
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lastLook)
 	defer cancel()
@@ -111,7 +114,7 @@ func (s *server) close() error {
 		err = s.http.Close()
 	}
 	<-s.served
-	return errors.Join(err, os.RemoveAll(s.dir))
+	return err
 }
 
 // operator is who asks, or an answer was given already.

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+
+	"comeback/recovery"
+	"comeback/recovery/plan"
+	"comeback/tui"
+)
+
+// amendment makes the change of a run's plan that a choice asks for: another
+// moment, or another copy to restore from. It only reads.
+func (a *app) amendment(ctx context.Context, s recovery.Session, state recovery.State, choice tui.Choice) (recovery.Amended, error) {
+	old := s.Plan()
+	b, _, err := a.open(old.Runbook.Path)
+	if err != nil {
+		return recovery.Amended{}, err
+	}
+	if b.source.SHA256 != old.Runbook.SHA256 {
+		return recovery.Amended{}, recovery.Errorf("put the runbook back as it was, or stop the run and begin another",
+			"the runbook was changed after the run had begun").WithExit(recovery.Refused)
+	}
+	cat, err := a.survey(ctx, b, nil)
+	if err != nil {
+		return recovery.Amended{}, err
+	}
+	// The moment stays as it was asked for then, unless another is.
+	want, why := state.Moment.Want, "another copy"
+	if choice.Want != "" {
+		if want, err = recovery.ParseWant(choice.Want, a.now()); err != nil {
+			return recovery.Amended{}, err
+		}
+		why = "another moment"
+	}
+	m, err := a.resolve(ctx, b, cat, want, choices{copy: choice.Copy, engine: choice.Engine})
+	if err != nil {
+		return recovery.Amended{}, err
+	}
+	home, err := a.home()
+	if err != nil {
+		return recovery.Amended{}, err
+	}
+	history, err := home.History(b.System)
+	if err != nil {
+		return recovery.Amended{}, err
+	}
+	fresh, err := plan.Make(plan.Options{Runbook: b.Runbook, Source: b.source, Engines: engines(), Mode: old.Mode, Moment: m,
+		Run: old.Run, Number: old.Number, Previous: old.Previous, Scratch: scratchOf(old), Created: old.Created, Expected: history.Expected})
+	if err != nil {
+		return recovery.Amended{}, err
+	}
+	return amend(state, old, fresh, a.operator(), why)
+}
+
+// scratchOf is the directory that a plan's scratch directory is made in.
+func scratchOf(p *recovery.Plan) string {
+	for _, t := range p.Targets {
+		if t.Scratch {
+			return filepath.Dir(filepath.Dir(t.Place))
+		}
+	}
+	return ""
+}
+
+func amend(recovery.State, *recovery.Plan, *recovery.Plan, string, string) (recovery.Amended, error) {
+	return recovery.Amended{}, recovery.Errorf("stop the run and begin another", "the plan cannot be changed yet").WithExit(recovery.Refused)
+}

@@ -1,0 +1,342 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"comeback/recovery"
+	"comeback/recovery/report"
+	"comeback/recovery/runner"
+	"comeback/tui"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/term"
+)
+
+func (a *app) attachCommand() *cobra.Command {
+	var plain bool
+	var takeOver string
+	cmd := &cobra.Command{
+		Use: "attach [RUN]", Short: "Return to a run: its screen, as it was", ValidArgsFunction: a.runArgument,
+		Long: `Opens the console on a run that goes on, wherever it was started and whatever
+became of that terminal. Without RUN it takes the only run that goes on. Who does
+not command the run watches it, and may note; the run can be handed over in the
+console, or taken over with a reason.
+
+Leaving the console leaves the run as it is.
+` + exitCodes,
+		Example: `  comeback attach
+  comeback attach 7c31
+  comeback attach 7c31 --take-over "ops2 is on the train"
+  comeback attach 7c31 --plain`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usage("write: comeback attach RUN", "comeback attach takes one RUN, not %d", len(args))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := a.chosen(args)
+			if err != nil {
+				return err
+			}
+			return a.attach(cmd.Context(), id, plain, takeOver)
+		},
+	}
+	cmd.Flags().BoolVar(&plain, "plain", false, "one line per transition instead of the console")
+	cmd.Flags().StringVar(&takeOver, "take-over", "", "command the run from now on, for this `REASON`")
+	return cmd
+}
+
+// chosen is the run that was named, or the only one that goes on.
+func (a *app) chosen(args []string) (string, error) {
+	if len(args) > 0 {
+		return args[0], nil
+	}
+	home, err := a.home()
+	if err != nil {
+		return "", err
+	}
+	runs, err := home.List()
+	if err != nil {
+		return "", err
+	}
+	var living []string
+	for _, r := range runs {
+		if r.Alive || r.Died {
+			living = append(living, r.ID)
+		}
+	}
+	switch len(living) {
+	case 0:
+		return "", usage("list the earlier ones with: comeback runs", "no run goes on")
+	case 1:
+		return living[0], nil
+	}
+	return "", usage(fmt.Sprintf("name one: comeback attach %s", living[0]), "%d runs go on: %v", len(living), living)
+}
+
+func (a *app) attach(ctx context.Context, id string, plain bool, takeOver string) error {
+	r, err := a.load(id)
+	if err != nil {
+		return err
+	}
+	if r.Died {
+		return recovery.Errorf("take it up again: comeback resume "+id, "the runner of run %s died", id).WithExit(recovery.NotEnded)
+	}
+	if plain || !a.interactive() {
+		s, err := a.session(ctx, id, "plain")
+		if err != nil {
+			return err
+		}
+		if err := a.take(ctx, s, takeOver); err != nil {
+			return err
+		}
+		return a.follow(ctx, s, &plainWriter{out: a.out, now: a.now, redact: a.redact}, nil, false)
+	}
+	s, err := a.session(ctx, id, "console")
+	if err != nil {
+		return err
+	}
+	if err := a.take(ctx, s, takeOver); err != nil {
+		return err
+	}
+	return a.show(ctx, tui.Start{Session: s}, choices{mode: r.Plan.Mode})
+}
+
+// take takes the command of a run, if a reason is given.
+func (a *app) take(ctx context.Context, s recovery.Session, why string) error {
+	if why == "" {
+		return nil
+	}
+	return s.Do(ctx, recovery.Command{Kind: recovery.DoTakeOver, By: a.operator(), Text: why})
+}
+
+func (a *app) resumeCommand() *cobra.Command {
+	var plain, unattended bool
+	cmd := &cobra.Command{
+		Use: "resume RUN", Short: "Go on with a run whose runner died", Args: oneArgument("RUN"), ValidArgsFunction: a.runArgument,
+		Long: `Takes a run up where its journal ends: after kill -9, a full disk, a reboot. What
+has ended well is not repeated unless it is gone; what was under way is begun
+again or gone on with. Secrets that are not in the environment are asked for.
+` + exitCodes,
+		Example: "  comeback resume 7c31",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.resume(cmd.Context(), args[0], plain, unattended)
+		},
+	}
+	cmd.Flags().BoolVar(&plain, "plain", false, "one line per transition instead of the console")
+	cmd.Flags().BoolVar(&unattended, "unattended", false, "nobody can be asked: what waits for a person is talked through, a failure stops the run")
+	return cmd
+}
+
+func (a *app) resume(ctx context.Context, id string, plain, unattended bool) error {
+	r, err := a.resumable(id)
+	if err != nil {
+		return err
+	}
+	values, err := a.askSecrets(r)
+	if err != nil {
+		return err
+	}
+	console := !plain && a.interactive()
+	unattended = unattended || !console && r.State.Unattended
+	terminal := "plain"
+	if console {
+		terminal = "console"
+	}
+	home, err := a.home()
+	if err != nil {
+		return err
+	}
+	s, err := a.launch(ctx, home, id, runner.ActResume, unattended, terminal, values)
+	if err != nil {
+		return err
+	}
+	if console {
+		return a.show(ctx, tui.Start{Session: s}, choices{mode: r.Plan.Mode})
+	}
+	return a.follow(ctx, s, &plainWriter{out: a.out, now: a.now, redact: a.redact}, nil, true)
+}
+
+// resumable is a run whose runner died.
+func (a *app) resumable(id string) (runner.Past, error) {
+	r, err := a.load(id)
+	switch {
+	case err != nil:
+		return r, err
+	case r.Alive:
+		return r, recovery.Errorf("return to it with: comeback attach "+id, "run %s goes on", id).WithExit(recovery.Usage)
+	case r.State.Result != "":
+		return r, recovery.Errorf("read its report: comeback report show "+id, "run %s has ended", id).WithExit(recovery.Usage)
+	}
+	return r, nil
+}
+
+// missing lists the secrets that a run needs and that nobody has given.
+func (a *app) missing(r runner.Past) []tui.Need {
+	var names []string
+	note := func(text string) {
+		for _, name := range a.secrets.Missing(text) {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	for _, c := range r.Plan.Copies {
+		for _, text := range []string{c.URL, c.Region, c.Profile, c.Endpoint, c.Role, c.Account} {
+			note(text)
+		}
+	}
+	for _, c := range r.Plan.Components {
+		for _, list := range c.Settings {
+			for _, text := range list {
+				note(text)
+			}
+		}
+	}
+	var needs []tui.Need
+	for _, name := range names {
+		needs = append(needs, tui.Need{Name: name, Where: r.Plan.Needs[name]})
+	}
+	return needs
+}
+
+// askSecrets asks for what is missing, unseen; without a terminal it says what
+// to export.
+func (a *app) askSecrets(r runner.Past) (map[string]string, error) {
+	needs := a.missing(r)
+	if len(needs) == 0 {
+		return nil, nil
+	}
+	in, ok := a.in.(*os.File)
+	if !ok || !term.IsTerminal(int(in.Fd())) {
+		hint := "export " + needs[0].Name
+		if needs[0].Where != "" {
+			hint += " (" + needs[0].Where + ")"
+		}
+		return nil, usage(hint+" and try again", "%s is not set, and run %s needs it", needs[0].Name, r.ID)
+	}
+	values := map[string]string{}
+	for _, n := range needs {
+		where := ""
+		if n.Where != "" {
+			where = " (" + clean(n.Where) + ")"
+		}
+		fmt.Fprintf(a.err, "%s%s: ", n.Name, where)
+		b, err := term.ReadPassword(int(in.Fd()))
+		fmt.Fprintln(a.err)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", n.Name, err)
+		}
+		if len(b) == 0 {
+			return nil, usage("try again", "%s is needed", n.Name)
+		}
+		values[n.Name] = string(b)
+		a.secrets.Give(n.Name, string(b))
+	}
+	return values, nil
+}
+
+func (a *app) approveCommand() *cobra.Command {
+	var key string
+	cmd := &cobra.Command{
+		Use: "approve RUN", Short: "Sign the plan of a run that waits for your approval", Args: oneArgument("RUN"), ValidArgsFunction: a.runArgument,
+		Long: `Signs the digest of the plan as it stands now, with the key that the runbook names
+for the role. A later change of the plan voids the signature.
+` + exitCodes,
+		Example: `  comeback approve 7c31
+  comeback approve 7c31 --key ~/.ssh/id_ed25519`,
+		RunE: func(cmd *cobra.Command, args []string) error { return a.approve(cmd.Context(), args[0], key) },
+	}
+	cmd.Flags().StringVar(&key, "key", "", "sign with this SSH private key `FILE`, or \"agent\" (default: the key that is asked for)")
+	return cmd
+}
+
+func (a *app) approve(ctx context.Context, id, name string) error {
+	s, err := a.session(ctx, id, "plain")
+	if err != nil {
+		return err
+	}
+	state, err := s.State(ctx)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(state.Steps, func(st recovery.StepState) bool { return st.WaitsFor == recovery.WaitApproval })
+	if i < 0 || state.Result != "" {
+		return usage("see where it stands: comeback status "+id, "run %s does not wait for an approval", id)
+	}
+	var args recovery.ApprovalArgs
+	if err := state.Steps[i].Decode(&args); err != nil {
+		return err
+	}
+	if name == "" {
+		wanted, _, _, _, err := ssh.ParseAuthorizedKey([]byte(args.Key))
+		if err != nil {
+			return fmt.Errorf("read the key of %s in the plan: %w", args.Role, err)
+		}
+		name = ssh.FingerprintSHA256(wanted)
+	}
+	key, err := a.findKey(name)
+	if err != nil {
+		return err
+	}
+	signer, err := key.Signer(ctx, a.passphrase)
+	if err != nil {
+		return err
+	}
+	signature, err := report.SignApproval(ctx, state.PlanSHA256, signer)
+	if err != nil {
+		return err
+	}
+	if err := s.Do(ctx, recovery.Command{Kind: recovery.DoApprove, Step: state.Steps[i].ID, By: a.operator(), Signature: signature}); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "approved plan %s of run %s as %s, with %s\n", state.PlanSHA256[:16], id, args.Role, key.Fingerprint)
+	return nil
+}
+
+// detached tells how to come back to a run that goes on.
+func (a *app) detached(id string) error {
+	fmt.Fprintf(a.out, "run %s goes on without this terminal; return with: comeback attach %s\n", id, id)
+	return &exitError{recovery.NotEnded}
+}
+
+// follow prints a run until it has ended and says how. A person who interrupts
+// asks the run to stop in order, once; a terminal that goes away leaves it.
+func (a *app) follow(ctx context.Context, s recovery.Session, say *plainWriter, key *report.Key, commands bool) error {
+	id := s.Plan().Run
+	printing, left := context.WithCancel(context.WithoutCancel(ctx))
+	defer left()
+	go func() {
+		select {
+		case <-printing.Done():
+			return
+		case <-ctx.Done():
+		}
+		cause := context.Cause(ctx)
+		if errors.Is(cause, errHangUp) || !commands {
+			left()
+			return
+		}
+		if err := s.Do(printing, recovery.Command{Kind: recovery.DoStop, By: a.operator(), Text: cause.Error()}); err != nil {
+			say.line("", "the run could not be asked to stop: %v", err)
+			left()
+		}
+	}()
+	if err := say.follow(printing, s); err != nil {
+		if printing.Err() != nil {
+			return a.detached(id)
+		}
+		return err
+	}
+	r, err := a.load(id)
+	if err != nil {
+		return err
+	}
+	return a.concluded(r, key, say)
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"comeback/recovery"
+)
+
+// A terminal that goes away, or a console that is killed, ends the viewer and
+// nothing else: attaching shows the same screen, and the run goes on from there.
+func TestConsole_outlived(t *testing.T) {
+	for name, end := range map[string]func(s *terminal){
+		"hang-up": func(s *terminal) { s.tty.Close() },
+		"kill -9": func(s *terminal) { s.cmd.Process.Signal(syscall.SIGKILL) },
+		"SIGTERM": func(s *terminal) { s.cmd.Process.Signal(syscall.SIGTERM) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, dir := consoleShop(t)
+			s := waiting(t, r, dir)
+			id := filepath.Base(r.only(t))
+			pid := r.stateOf(t, id).PID
+			before := s.text()
+			end(s)
+			if code := s.ends(); name != "kill -9" && code != int(recovery.NotEnded) {
+				t.Errorf("exit %d", code)
+			}
+			if got := r.run(t.Context(), "runs"); !strings.Contains(got.out, "WAITS for ticks of ops1 since ") {
+				t.Errorf("runs: %s", got.out)
+			}
+			s = openTerminal(t, r, dir, 80, 24, "attach")
+			after := s.shows("WAITS FOR YOU", "Somebody has looked")
+			if a, b := still(before), still(after); a != b {
+				t.Errorf("the screen was\n%s\nand is\n%s", a, b)
+			}
+			s.press(" ")
+			s.shows("REHEARSED, EVERY CHECK HELD")
+			s.press("q")
+			if code := s.ends(); code != int(recovery.CameBack) {
+				t.Errorf("exit %d\n%s", code, s.text())
+			}
+			if got := r.stateOf(t, id); got.PID != pid || len(got.Interruptions) != 0 {
+				t.Errorf("the runner was %d and is %d, interruptions %v", pid, got.PID, got.Interruptions)
+			}
+		})
+	}
+}
+
+// still is a screen without the parts that move with the clock: the first line
+// and every number.
+func still(screen string) string {
+	_, rest, _ := strings.Cut(screen, "\n")
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return '0'
+		}
+		return r
+	}, rest)
+}
+
+// A front end without a terminal is only a viewer too: killed, it leaves the
+// run; asked to end, it asks the run to.
+func TestRehearse_frontEnds(t *testing.T) {
+	l := theShop(t)
+	more := "\n## Wait\n\n```sh\n# run: take long\n# in: both\n# timeout: 5m\nsleep 300\n```\n"
+	book := runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), nil, more)
+	t.Run("killed", func(t *testing.T) {
+		r := newRig(t)
+		front := r.process(t, "rehearse", book, "--json", "--to", l.dump)
+		front.until(`"step":"3.1.run"`)
+		front.signal(syscall.SIGKILL)
+		front.ends()
+		id := filepath.Base(r.only(t))
+		if got := r.run(t.Context(), "runs"); !strings.Contains(got.out, "running, stage 3 of 3") {
+			t.Errorf("runs: %s", got.out)
+		}
+		again := r.process(t, "attach", id, "--plain")
+		again.until("take long")
+		if got := r.run(t.Context(), "stop", id, "--reason", "enough"); got.code != recovery.CameBack || !strings.Contains(got.out, "gone: cluster") {
+			t.Errorf("stop: exit %d %s%s", got.code, got.out, got.err)
+		}
+		if code, said := again.ends(); code != int(recovery.Interrupted) || !strings.Contains(said, "INTERRUPTED: stopped: enough") {
+			t.Errorf("the attached one: exit %d, %s", code, said)
+		}
+	})
+	for name, s := range map[string]syscall.Signal{"ctrl-c": syscall.SIGINT, "SIGTERM": syscall.SIGTERM} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			front := r.process(t, "rehearse", book, "--plain", "--to", l.dump)
+			front.until("[3 Wait] run: take long")
+			front.signal(s)
+			if code, said := front.ends(); code != int(recovery.Interrupted) || !strings.Contains(said, "interrupted by "+name) {
+				t.Errorf("exit %d, %s", code, said)
+			}
+		})
+	}
+	t.Run("hang-up", func(t *testing.T) {
+		r := newRig(t)
+		front := r.process(t, "rehearse", book, "--plain", "--to", l.dump)
+		front.until("[3 Wait] run: take long")
+		front.signal(syscall.SIGHUP)
+		id := filepath.Base(r.only(t))
+		if code, said := front.ends(); code != int(recovery.NotEnded) || !strings.Contains(said, "comeback attach "+id) {
+			t.Errorf("exit %d, %s", code, said)
+		}
+		if got := r.run(t.Context(), "stop", id); got.code != recovery.CameBack {
+			t.Errorf("stop: exit %d %s%s", got.code, got.out, got.err)
+		}
+	})
+}
+
+// Only who holds the lease commands; everybody may note; it can be taken over
+// with a reason, and all of it is told.
+func TestRun_lease(t *testing.T) {
+	r, dir := consoleShop(t)
+	waiting(t, r, dir)
+	id := filepath.Base(r.only(t))
+	r.environ["USER"] = "ops2"
+	if got := r.run(t.Context(), "stop", id); got.code != recovery.Refused || !strings.Contains(got.err, "ops1 commands run "+id) || !strings.Contains(got.err, "--reason") {
+		t.Errorf("exit %d, %s", got.code, got.err)
+	}
+	s := openTerminal(t, r, dir, 80, 24, "attach", id, "--take-over", "ops1 is on the train")
+	s.shows("WAITS FOR YOU", "Somebody has looked")
+	s.press(" ")
+	s.shows("REHEARSED, EVERY CHECK HELD")
+	s.press("q")
+	s.ends()
+	got := r.run(t.Context(), "report", "show", id)
+	for _, want := range []string{"ops1 is on the train", "ops2"} {
+		if !strings.Contains(got.out, want) {
+			t.Errorf("the report does not tell %q:\n%s", want, got.out)
+		}
+	}
+	state := r.stateOf(t, id)
+	if state.Operator != "ops1" || state.Lease != "ops2" || state.Step("3.1.ticks").Ticks[0].By != "ops2" {
+		t.Errorf("operator %s, lease %s", state.Operator, state.Lease)
+	}
+}

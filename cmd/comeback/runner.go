@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"comeback/recovery"
+	"comeback/recovery/runner"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+)
+
+// runnerCommand is what this program executes itself as, to carry out a run
+// that has no terminal.
+func (a *app) runnerCommand() *cobra.Command {
+	var unattended bool
+	var tether int
+	cmd := &cobra.Command{
+		Use: "runner start|resume RUN", Short: "Carry out a prepared run (started by comeback itself)", Hidden: true,
+		Args: cobra.ExactArgs(2), Example: "  comeback runner resume 7c31",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.serve(cmd.Context(), args[0], args[1], unattended, tether)
+		},
+	}
+	cmd.Flags().BoolVar(&unattended, "unattended", false, "nobody can be asked")
+	cmd.Flags().IntVar(&tether, "tether", 0, "stop when the process `PID` has ended")
+	return cmd
+}
+
+// serve is the whole life of a runner process. What happens to it after it has
+// said that the run began is told by the journal.
+func (a *app) serve(ctx context.Context, act, id string, unattended bool, tether int) error {
+	// No terminal is its own: the end of one means nothing to it.
+	signal.Ignore(syscall.SIGHUP, syscall.SIGINT)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if tether > 0 {
+		ended, err := afterProcess(tether)
+		if err != nil {
+			return err
+		}
+		go func() {
+			<-ended
+			cancel(fmt.Errorf("interrupted by the end of process %d", tether))
+		}()
+	}
+	run, err := a.beginRun(ctx, act, id, unattended)
+	if out, ok := a.out.(*os.File); ok {
+		err = errors.Join(err, runner.Say(out, err))
+	}
+	if err != nil {
+		return err
+	}
+	s, err := run.Wait()
+	if err != nil {
+		return err
+	}
+	if s.Exit != recovery.CameBack {
+		return &exitError{s.Exit}
+	}
+	return nil
+}
+
+func (a *app) beginRun(ctx context.Context, act, id string, unattended bool) (*runner.Run, error) {
+	r, err := a.load(id)
+	if err != nil {
+		return nil, err
+	}
+	o, err := a.runnerOptions(r.Plan, a.secrets.For(r.Plan.Needs))
+	if err != nil {
+		return nil, err
+	}
+	o.Unattended, o.Serve = unattended, true
+	switch act {
+	case runner.ActStart:
+		return runner.Begin(ctx, o)
+	case runner.ActResume:
+		return runner.Resume(ctx, o, "")
+	}
+	return nil, usage("it is started by comeback itself", "a runner starts or resumes, it does not %q", act)
+}
+
+// afterProcess is closed when a process has ended.
+func afterProcess(pid int) (<-chan struct{}, error) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	ended := make(chan struct{})
+	if errors.Is(err, unix.ESRCH) {
+		close(ended)
+		return ended, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("watch process %d: %w", pid, err)
+	}
+	go func() {
+		defer close(ended)
+		defer unix.Close(fd)
+		for {
+			_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
+			if !errors.Is(err, unix.EINTR) {
+				return
+			}
+		}
+	}()
+	return ended, nil
+}
+
+// start prepares a plan's run and starts a process for it.
+func (a *app) start(ctx context.Context, b *book, p *recovery.Plan, unattended bool, terminal string) (*runner.Client, error) {
+	home, err := a.home()
+	if err != nil {
+		return nil, err
+	}
+	if err := runner.Prepare(home, p, b.bytes); err != nil {
+		return nil, err
+	}
+	return a.launch(ctx, home, p.Run, runner.ActStart, unattended, terminal, nil)
+}
+
+// launch starts a process for a run and attaches to it. Values are secrets that
+// were typed in.
+func (a *app) launch(ctx context.Context, home runner.Home, id, act string, unattended bool, terminal string, values map[string]string) (*runner.Client, error) {
+	env := a.with("COMEBACK_STATE", home.Dir)
+	for name, v := range values {
+		env = append(env, name+"="+v)
+	}
+	exe, err := filepath.Abs(executable())
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	l := runner.Launch{Home: home, Run: id, Exe: exe, Args: []string{"runner"}, Env: env, Act: act, Unattended: unattended, Tether: a.tether}
+	if err := l.Spawn(ctx); err != nil {
+		return nil, err
+	}
+	return home.Dial(ctx, id, a.viewer(terminal))
+}
+
+// with is the program's environment with one variable set.
+func (a *app) with(name, value string) []string {
+	env := slices.DeleteFunc(slices.Clone(a.environ), func(kv string) bool { return strings.HasPrefix(kv, name+"=") })
+	return append(env, name+"="+value)
+}
+
+func (a *app) viewer(terminal string) runner.Viewer {
+	return runner.Viewer{Operator: a.operator(), Terminal: terminal}
+}
+
+// session is a hold on a run, however it stands: on a living one by its runner,
+// or by its journal where the runner does not understand us; on any other by
+// what it has written.
+func (a *app) session(ctx context.Context, id, terminal string) (recovery.Session, error) {
+	r, err := a.load(id)
+	if err != nil {
+		return nil, err
+	}
+	if !r.Alive {
+		return r.Replay(), nil
+	}
+	home, err := a.home()
+	if err != nil {
+		return nil, err
+	}
+	client, err := home.Dial(ctx, id, a.viewer(terminal))
+	if err == nil {
+		return client, nil
+	}
+	// It may have ended meanwhile.
+	if r, err := a.load(id); err == nil && !r.Alive {
+		return r.Replay(), nil
+	}
+	return r.Follow(err), nil
+}
