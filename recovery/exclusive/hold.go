@@ -1,0 +1,254 @@
+package exclusive
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"comeback/recovery"
+	"comeback/storage"
+)
+
+// Holder is who is at work.
+type Holder struct {
+	Run      string `json:"run"`
+	Operator string `json:"operator"`
+	Host     string `json:"host"`
+	PID      int    `json:"pid"`
+}
+
+// DefaultLease is how long a holder on another host may be silent before its
+// target can be taken: a minute, and a margin of half a minute and two seconds.
+const DefaultLease = time.Minute
+
+// Options are what Take needs.
+type Options struct {
+	// Dir is this host's directory of lock files, made where it is missing.
+	// All runs of the host that must not meet share it.
+	Dir    string
+	Holder Holder
+	// Stores are the copies in which other hosts look. Each is asked; one
+	// that cannot hold a lease is a remark.
+	Stores []storage.Store
+	// Lease is DefaultLease where it is zero, and ten minutes at most. A
+	// heartbeat renews it three times in its length.
+	Lease time.Duration
+	Now   func() time.Time
+}
+
+// Hold is the sole right to work on targets, while its process lives.
+type Hold struct {
+	options Options
+	files   []*fileLock
+	leases  []*lease
+	remarks []string
+
+	stop     context.CancelFunc
+	beats    sync.WaitGroup
+	lost     chan struct{}
+	loseOnce sync.Once
+}
+
+// Targets are the identities of a plan's live targets. A place that is a path
+// is one of this host.
+func Targets(p *recovery.Plan, host string) []string {
+	var targets []string
+	for _, t := range p.Targets {
+		place := t.Place
+		if filepath.IsAbs(place) {
+			place = host + ":" + filepath.Clean(place)
+		}
+		if !t.Scratch && !slices.Contains(targets, place) {
+			targets = append(targets, place)
+		}
+	}
+	slices.Sort(targets)
+	return targets
+}
+
+// Take takes all the targets, or none: where one of them is held, it is a
+// refusal that names who holds it since when. Without targets there is nothing
+// to hold, and everything succeeds. It may wait for as long as a lease lasts
+// where a store does not tell its time. A crash leaves lock files that nobody
+// holds, and leases that end by themselves.
+func Take(ctx context.Context, targets []string, o Options) (*Hold, error) {
+	if o.Lease <= 0 {
+		o.Lease = DefaultLease
+	}
+	o.Lease = min(o.Lease, maxLease)
+	o.Stores = distinct(o.Stores)
+	beating, stop := context.WithCancel(context.WithoutCancel(ctx))
+	h := &Hold{options: o, stop: stop, lost: make(chan struct{})}
+	if len(targets) == 0 {
+		return h, nil
+	}
+	if err := h.take(ctx, slices.Compact(slices.Sorted(slices.Values(targets)))); err != nil {
+		// What cannot be given back now ends by itself.
+		_ = h.Release(context.WithoutCancel(ctx))
+		return nil, err
+	}
+	for _, l := range h.leases {
+		h.beats.Go(func() { h.beat(beating, l) })
+	}
+	return h, nil
+}
+
+// distinct orders stores by their place, the same on all hosts, so that of two
+// who take several one comes first everywhere.
+func distinct(stores []storage.Store) []storage.Store {
+	stores = slices.Clone(stores)
+	slices.SortStableFunc(stores, func(a, b storage.Store) int { return cmp.Compare(a.URL(), b.URL()) })
+	return slices.CompactFunc(stores, func(a, b storage.Store) bool { return a.URL() == b.URL() })
+}
+
+// take locks this host first: only who holds its lock may take a lease that a
+// process of this host has left.
+func (h *Hold) take(ctx context.Context, targets []string) error {
+	place, err := placeOf(h.options.Dir, h.options.Holder.Host)
+	if err != nil {
+		return err
+	}
+	mine := record{Format: 1, Holder: h.options.Holder, Since: h.options.Now().UTC(), Token: rand.Text(), Place: place,
+		Lease: recovery.Duration(h.options.Lease)}
+	for _, target := range targets {
+		mine.Target = target
+		f, err := lockFile(ctx, h.options.Dir, mine, h.options.Now)
+		if err != nil {
+			return err
+		}
+		h.files = append(h.files, f)
+	}
+	for _, target := range targets {
+		mine.Target = target
+		for _, store := range h.options.Stores {
+			if err := h.takeLease(ctx, store, mine); err != nil {
+				return err
+			}
+		}
+		if !slices.ContainsFunc(h.leases, func(l *lease) bool { return l.mine.Target == target }) {
+			h.remarks = append(h.remarks, fmt.Sprintf("no copy keeps a run on another host from %s: only runs on this host are kept from it", target))
+		}
+	}
+	return nil
+}
+
+// takeLease takes a target's lease in one copy; a copy that cannot hold one is
+// a remark.
+func (h *Hold) takeLease(ctx context.Context, store storage.Store, mine record) error {
+	l, err := takeLease(ctx, store, mine, h.options.Now)
+	var refusal *recovery.Error
+	switch {
+	case err == nil:
+		h.leases = append(h.leases, l)
+	case errors.As(err, &refusal):
+		return err
+	case ctx.Err() != nil:
+		return fmt.Errorf("take %s: %w", mine.Target, context.Cause(ctx))
+	default:
+		h.remarks = append(h.remarks, fmt.Sprintf("%s holds no lease on %s: %v", store.URL(), mine.Target, err))
+	}
+	return nil
+}
+
+// Remarks say what the hold does not keep out: a reader of the report should
+// know.
+func (h *Hold) Remarks() []string { return slices.Clone(h.remarks) }
+
+// Lost is closed when a heartbeat or a check has found that somebody else has a
+// target now.
+func (h *Hold) Lost() <-chan struct{} { return h.lost }
+
+func (h *Hold) lose() { h.loseOnce.Do(func() { close(h.lost) }) }
+
+// beat renews one lease until the hold ends. What fails is tried again with the
+// next beat; Check judges what that means.
+func (h *Hold) beat(ctx context.Context, l *lease) {
+	every := h.options.Lease / 3
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		attempt, cancel := context.WithTimeout(ctx, max(every, time.Second))
+		err := l.renew(attempt)
+		cancel()
+		var taken *lostError
+		if errors.As(err, &taken) {
+			h.lose()
+			return
+		}
+	}
+}
+
+// answerTimeout is how long a check waits for one copy.
+const answerTimeout = 15 * time.Second
+
+// Check proves that every target is still this run's: the lock files are in
+// place, and each target's lease was renewed just now or, where its copy does
+// not answer, has not ended. It must be called immediately before each act that
+// changes live; an error is a refusal of that act, with the next step as its
+// hint.
+func (h *Hold) Check(ctx context.Context) error {
+	for _, f := range h.files {
+		if err := f.check(); err != nil {
+			h.lose()
+			return err
+		}
+	}
+	proven, silent := map[string]bool{}, map[string][]string{}
+	for _, l := range h.leases {
+		attempt, cancel := context.WithTimeout(ctx, answerTimeout)
+		err := l.renew(attempt)
+		cancel()
+		target := l.mine.Target
+		var taken *lostError
+		switch {
+		case err == nil:
+			proven[target] = true
+		case errors.As(err, &taken):
+			h.lose()
+			return taken.refusal
+		case ctx.Err() != nil:
+			return fmt.Errorf("check the hold on %s: %w", target, context.Cause(ctx))
+		case l.lasts():
+			proven[target] = true
+		default:
+			silent[target] = append(silent[target], err.Error())
+		}
+	}
+	for target, errs := range silent {
+		if !proven[target] {
+			return recovery.Errorf("let the copy answer again, make sure that no run on another host has taken the target meanwhile, then retry",
+				"refused: nothing proves that %s is still held by this run: %s", target, strings.Join(errs, "; ")).WithExit(recovery.Refused)
+		}
+	}
+	return nil
+}
+
+// Release gives everything back: the leases, then the lock files. What somebody
+// else has taken is left to them. A copy that keeps versions keeps those of the
+// lease, and a record that says that nobody holds it. Release is safe to repeat.
+func (h *Hold) Release(ctx context.Context) error {
+	h.stop()
+	h.beats.Wait()
+	var errs []error
+	for _, l := range h.leases {
+		if err := l.release(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("release %s in %s: %w", l.mine.Target, l.store.URL(), err))
+		}
+	}
+	for _, f := range h.files {
+		errs = append(errs, f.release())
+	}
+	return errors.Join(errs...)
+}
