@@ -128,8 +128,16 @@ func (a *attached) running() []*recovery.StepState {
 	return steps
 }
 
-// waits reports whether a step waits for a person.
-func (a *attached) waits() bool { return !a.over && len(a.state.Waits()) > 0 }
+// waits lists the steps that wait for a person, those that began to wait first
+// before the others, so that every console shows the same one.
+func (a *attached) waits() []*recovery.StepState {
+	if a.over {
+		return nil
+	}
+	waits := a.state.Waits()
+	slices.SortStableFunc(waits, func(x, y *recovery.StepState) int { return x.WaitsSince.Compare(y.WaitsSince) })
+	return waits
+}
 
 // progress shows how far at most n of the running steps are.
 func (a *attached) progress(now time.Time, w, n int) []line {
@@ -145,7 +153,7 @@ func (a *attached) progress(now time.Time, w, n int) []line {
 		}
 		sample, known := a.samples[st.ID]
 		of := ""
-		if len(running) > 1 || a.waits() {
+		if len(running) > 1 || len(a.waits()) > 0 {
 			of = st.Component
 		}
 		lines = append(lines, progress(of, st.Says, sample, known && !sample.At.Before(st.Started), now.Sub(st.Started), w)...)

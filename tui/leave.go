@@ -60,7 +60,7 @@ func (s *leaveScreen) page(w, h int) page {
 	s.menu.show(&p, s.choices(), w)
 	p.body = append(p.body, nil)
 	add := func(name, text string) { p.body = append(p.body, paragraph(name, 10, plain, text, w, 3)...) }
-	if n := len(a.state.Waits()); n > 0 {
+	if n := len(a.waits()); n > 0 {
 		add("WAITS", fmt.Sprintf("%s until somebody answers; nobody is asked by an empty screen", count(n, "step stands still", "steps stand still")))
 	}
 	switch others := a.others(s.m); {

@@ -277,7 +277,7 @@ func (m *model) settle() tea.Cmd {
 		if s.field() != nil {
 			return nil
 		}
-		if waits := a.state.Waits(); len(waits) > 0 && !a.over && a.looked != waitKey(waits[0]) {
+		if waits := a.waits(); len(waits) > 0 && a.looked != waitKey(waits[0]) {
 			return m.push(newWaiting(m, a, waits[0]))
 		}
 	}

@@ -57,11 +57,13 @@ func (d *driver) fits() {
 }
 
 // events are what a run may do next in a state, sensible or not.
-func randomEvent(r *rand.Rand, plan *recovery.Plan) recovery.Payload {
+func randomEvent(r *rand.Rand, session *fakeSession) recovery.Payload {
+	plan := session.plan
 	step := plan.Steps[r.IntN(len(plan.Steps))].ID
 	text := strings.Repeat("word ", r.IntN(40)) + strings.Repeat("x", r.IntN(200))
 	resource := recovery.Resource{Kind: recovery.Directory, ID: fmt.Sprint("/tmp/", r.IntN(4), text)}
-	switch r.IntN(17) {
+	who := []string{"ops1", "ops2", text}[r.IntN(3)]
+	switch r.IntN(26) {
 	case 0:
 		return recovery.RunStarted{Run: "7c31", System: text, Mode: recovery.Rehearsal, Operator: text}
 	case 1, 2, 3:
@@ -71,7 +73,8 @@ func randomEvent(r *rand.Rand, plan *recovery.Plan) recovery.Payload {
 	case 6:
 		return recovery.StepFailed{Step: step, Error: text, Hint: text, Outcome: check("a check", false, text, text)}
 	case 7, 8:
-		return recovery.Waiting{Step: step, For: []recovery.WaitFor{recovery.WaitTicks, recovery.WaitDecision}[r.IntN(2)]}
+		return recovery.Waiting{Step: step, For: []recovery.WaitFor{recovery.WaitTicks, recovery.WaitDecision, recovery.WaitApproval,
+			recovery.WaitCredentials, recovery.WaitTerminal, "the moon"}[r.IntN(6)], Cause: text, Hint: text + " SOME_KEY and $OTHER"}
 	case 9:
 		return recovery.Ticked{Step: step, Item: r.IntN(3), How: recovery.TickNotDone, By: "ops1", Note: text}
 	case 10:
@@ -86,6 +89,26 @@ func randomEvent(r *rand.Rand, plan *recovery.Plan) recovery.Payload {
 		return recovery.StepSkipped{Step: step, Why: text}
 	case 15:
 		return recovery.CleanupStarted{}
+	case 16:
+		return recovery.LeaseTaken{By: who, From: text, Reason: text}
+	case 17, 18:
+		return recovery.LeaseHanded{By: text, To: who}
+	case 19:
+		return recovery.RunResumed{Reason: text, By: who, BootID: text, Unattended: r.IntN(2) == 0}
+	case 20:
+		return recovery.StepGone{Step: step, Why: text}
+	case 21, 22:
+		session.mu.Lock()
+		defer session.mu.Unlock()
+		a, err := recovery.Amend(session.state.PlanSHA256, recovery.Amended{Says: text, By: who, Why: text, Skip: []string{step}[:r.IntN(2)], Redo: []string{step}[:r.IntN(2)]})
+		if err != nil {
+			panic(err)
+		}
+		return a
+	case 23:
+		return recovery.Approved{Step: step, Role: text, PlanSHA256: text, By: who}
+	case 24:
+		return recovery.Notified{About: text, Error: text[:min(len(text), r.IntN(2))]}
 	}
 	return recovery.Noted{Text: text, By: text}
 }
@@ -94,7 +117,7 @@ func randomEvent(r *rand.Rand, plan *recovery.Plan) recovery.Payload {
 // size, while a run does things at random.
 func TestView_AnyKeyAnySizeAnyState(t *testing.T) {
 	keys := []string{"enter", "enter", "enter", "esc", "up", "down", "down", "left", "right", "home", "end", "pgup", "pgdown", "space", "backspace",
-		"ctrl+u", "ctrl+w", "=a", "=latest", "1", "2", "3", "n", "t", "l", "/", "w", "S", "k", "v", "r", "g", "?", "N", "q", "ctrl+c"}
+		"ctrl+u", "ctrl+w", "=a", "=latest", "1", "2", "3", "n", "t", "l", "/", "w", "S", "k", "v", "r", "g", "?", "N", "q", "ctrl+c", "d", "h", "T", "a", "-", "ctrl+z", "4", "5"}
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
@@ -115,6 +138,11 @@ func TestView_AnyKeyAnySizeAnyState(t *testing.T) {
 					desk.runs = append(desk.runs, KnownRun{ID: fmt.Sprint(i), System: "shop", Started: ten})
 				}
 			}
+			twoCopies(desk)
+			if seed%3 == 0 {
+				approved(desk)
+				died(desk)
+			}
 			d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
 			if seed%2 == 0 {
 				toRun(d, desk)
@@ -127,7 +155,12 @@ func TestView_AnyKeyAnySizeAnyState(t *testing.T) {
 				case n == 1:
 					d.clock = d.clock.Add(time.Duration(r.IntN(4000)) * time.Second)
 				case n == 2 && !ended:
-					desk.session.add(d.clock.Sub(ten), randomEvent(r, desk.session.plan))
+					desk.session.add(d.clock.Sub(ten), randomEvent(r, desk.session))
+				case n == 3 && r.IntN(8) == 0 && d.m.run != nil && !ended:
+					select {
+					case desk.session.samples <- recovery.Sample{At: d.clock, Here: []recovery.Watcher{{Operator: hostile, Terminal: "console"}, {Operator: "ops2"}}[:r.IntN(3)]}:
+					case <-time.After(time.Millisecond): // nobody listens any more
+					}
 				case n == 3:
 					select { // what has come in the meantime
 					case msg := <-d.msgs:

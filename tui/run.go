@@ -102,10 +102,10 @@ func (s *runScreen) page(w, h int) page {
 	p := a.frame(s.m)
 	p.keys, p.leave = a.keys(s.m), binding{keyEscape, "all systems"}
 	p.note = s.says()
-	if a.waits() {
+	if waits := a.waits(); len(waits) > 0 {
 		p.keys = append([]binding{{"w", "what it waits for"}}, p.keys...)
 		p.note = "WAITS FOR YOU: w"
-		if who := a.waitsFor(s.m, a.state.Waits()[0]); who != "you" {
+		if who := a.waitsFor(s.m, waits[0]); who != "you" {
 			p.note = "WAITS for " + who + ": w"
 		}
 	}

@@ -43,8 +43,8 @@ func (a *attached) title() string {
 		return "ENDED: " + what + ", " + string(a.state.Result)
 	case a.over:
 		return "BROKEN OFF: " + what
-	case a.waits():
-		return "WAITS: " + a.plan.System + ", " + a.wants(a.state.Waits()[0])
+	case len(a.waits()) > 0:
+		return "WAITS: " + a.plan.System + ", " + a.wants(a.waits()[0])
 	case !a.state.Cleaning.IsZero():
 		return what + ", cleaning up"
 	}

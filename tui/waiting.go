@@ -130,7 +130,7 @@ func (s *waitingScreen) page(w, h int) page {
 		return p
 	}
 	p.note = a.told(now.Location())
-	if n := len(a.state.Waits()); n > 1 {
+	if n := len(a.waits()); n > 1 {
 		p.note = fmt.Sprintf("%d steps wait", n)
 	}
 	if !a.mine(s.m) {
