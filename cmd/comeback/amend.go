@@ -46,11 +46,11 @@ func (a *app) amendment(ctx context.Context, s recovery.Session, state recovery.
 		return recovery.Amended{}, err
 	}
 	fresh, err := plan.Make(plan.Options{Runbook: b.Runbook, Source: b.source, Engines: engines(), Mode: old.Mode, Moment: m,
-		Run: old.Run, Number: old.Number, Previous: old.Previous, Scratch: scratchOf(old), Created: old.Created, Expected: history.Expected})
+		Run: old.Run, Number: old.Number, Previous: old.Previous, Scratch: scratchOf(old), Created: old.Created, Expected: history.Expected, Keep: old.Keep})
 	if err != nil {
 		return recovery.Amended{}, err
 	}
-	return amend(state, old, fresh, a.operator(), why)
+	return plan.Amend(state, old, fresh, a.operator(), why)
 }
 
 // scratchOf is the directory that a plan's scratch directory is made in.
@@ -61,8 +61,4 @@ func scratchOf(p *recovery.Plan) string {
 		}
 	}
 	return ""
-}
-
-func amend(recovery.State, *recovery.Plan, *recovery.Plan, string, string) (recovery.Amended, error) {
-	return recovery.Amended{}, recovery.Errorf("stop the run and begin another", "the plan cannot be changed yet").WithExit(recovery.Refused)
 }

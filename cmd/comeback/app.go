@@ -180,11 +180,10 @@ func (a *app) plan(ctx context.Context, b *book, cat catalogue.Catalogue, c choi
 		return nil, err
 	}
 	p, err := plan.Make(plan.Options{Runbook: b.Runbook, Source: b.source, Engines: engines(), Mode: c.mode, Moment: m,
-		Run: id, Number: history.Number, Previous: history.Previous, Scratch: scratch, Created: a.now(), Expected: history.Expected})
+		Run: id, Number: history.Number, Previous: history.Previous, Scratch: scratch, Created: a.now(), Expected: history.Expected, Keep: c.keep})
 	if err != nil {
 		return nil, err
 	}
-	p.Keep = c.keep
 	return p, checkRoom(p)
 }
 

@@ -192,7 +192,11 @@ func (a *app) missing(r runner.Past) []tui.Need {
 			note(text)
 		}
 	}
+	// A rehearsal knows no live target, so what leads to one is not needed.
 	for _, c := range r.Plan.Components {
+		if r.Plan.Mode == recovery.Rehearsal {
+			break
+		}
 		for _, list := range c.Settings {
 			for _, text := range list {
 				note(text)

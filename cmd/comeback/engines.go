@@ -31,7 +31,7 @@ func executable() string {
 
 // kinds are the kinds of steps that runs may use.
 func kinds() []recovery.Kind {
-	all := []recovery.Kind{verify.SQLCheck{}}
+	all := []recovery.Kind{verify.SQLCheck{}, verify.SQLWait{}}
 	for _, e := range engines() {
 		all = append(all, e.Kinds()...)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -259,12 +260,15 @@ type output struct {
 
 func (r *rig) run(ctx context.Context, args ...string) output {
 	var stdout, stderr bytes.Buffer
-	lookup := func(name string) (string, bool) { v, ok := r.environ[name]; return v, ok }
-	a := &app{in: strings.NewReader(""), out: &stdout, err: &stderr, lookup: lookup, now: time.Now,
-		secrets: execute.NewSecrets(lookup, nil, execute.KnownSecrets...)}
-	a.environ = r.env()
-	code := a.run(ctx, args)
+	code := r.app(&stdout, &stderr).run(ctx, args)
 	return output{code, stdout.String(), stderr.String()}
+}
+
+// app is the program in this process, in the rig's surroundings.
+func (r *rig) app(stdout, stderr io.Writer) *app {
+	lookup := func(name string) (string, bool) { v, ok := r.environ[name]; return v, ok }
+	return &app{in: strings.NewReader(""), out: stdout, err: stderr, lookup: lookup, now: time.Now, environ: r.env(),
+		secrets: execute.NewSecrets(lookup, nil, execute.KnownSecrets...)}
 }
 
 // only is the single run of the rig's state.

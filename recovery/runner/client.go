@@ -12,10 +12,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strconv"
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/journal"
 )
 
 // Client is a hold on a run in another process. It implements recovery.Session;
@@ -167,10 +169,30 @@ func (c *Client) lost(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	c.awaitDeath(ctx)
 	if p, load := c.past.home.Load(c.past.ID); load == nil && p.State.Result != "" {
 		return recovery.Errorf("read its report: comeback report show "+p.ID, "run %s has ended: %w", p.ID, err)
 	}
 	return recovery.Errorf("take it up again: comeback resume "+c.past.ID, "the runner of run %s is gone: %w", c.past.ID, err).WithExit(recovery.NotEnded)
+}
+
+// dying is how long a killed process may take to be gone.
+const dying = 2 * time.Second
+
+// awaitDeath waits until a runner that broke off holds its journal no more, so
+// that the run can be taken up when its loss is told.
+func (c *Client) awaitDeath(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, dying)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for locked(filepath.Join(c.past.Dir, journal.Name)) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // lines reads JSON objects, one a line, until each says no or they end.
