@@ -93,7 +93,7 @@ func New(o Options) (*Executor, error) {
 		running:   map[string]*running{},
 		calls:     newCalls(),
 	}
-	for _, k := range append([]recovery.Kind{shell{x}}, o.Kinds...) {
+	for _, k := range append([]recovery.Kind{shell{x}, shellWait{x}}, o.Kinds...) {
 		x.kinds[k.Name()] = k
 	}
 	for _, r := range o.Releasers {

@@ -42,6 +42,9 @@ const (
 // never ends one cannot fill memory. It is in characters.
 const maxLine = 16 << 10
 
+// widest is how many columns a program can believe that a terminal has.
+const widest = 500
+
 // tabWidth is how far apart a terminal's tab stops are.
 const tabWidth = 8
 
@@ -201,7 +204,9 @@ func (s *screen) control(final rune) {
 	}
 }
 
-func (s *screen) move(to int) { s.cursor = min(max(to, 0), maxLine-1) }
+// move puts the cursor into the line, or behind its end as far as a wide
+// terminal goes.
+func (s *screen) move(to int) { s.cursor = min(max(to, 0), max(len(s.cells), widest)) }
 
 // fill makes the line reach the cursor.
 func (s *screen) fill() {

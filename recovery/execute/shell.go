@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"comeback/recovery"
@@ -16,7 +14,7 @@ import (
 // shell executes the shell blocks of a runbook. The script is kept as an
 // artifact and run from there, so that what ran can be read afterwards. It sees
 // only the variables that the plan lists; in a rehearsal those are addresses in
-// scratch, and it runs in a network namespace with loopback only.
+// scratch, and it runs in a box, from which production cannot be reached.
 type shell struct{ x *Executor }
 
 func (shell) Name() string { return recovery.KindShell }
@@ -24,73 +22,98 @@ func (shell) Name() string { return recovery.KindShell }
 func (shell) Restart() recovery.Restart { return recovery.Repeat }
 
 func (k shell) Do(ctx context.Context, e recovery.Env, s recovery.Step) (recovery.Outcome, error) {
-	var args recovery.ShellArgs
-	if err := s.Decode(&args); err != nil {
-		return recovery.Outcome{}, err
-	}
-	environ, err := k.environ(e, args)
+	b, err := k.x.block(e, s)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
+	limit := time.Duration(b.args.Timeout)
+	if limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	} else {
+		limit = time.Duration(s.Budget)
+	}
+	e.Meter().Phase("run "+b.args.Name, 0, recovery.NoUnit)
+	started := e.Now()
+	err = b.run(ctx, e)
+	switch {
+	case errors.Is(err, recovery.ErrNoIsolation):
+		return notExecuted(b.args, err), nil
+	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return recovery.Outcome{}, recovery.Errorf("look at its log; the time stands in the runbook's `# timeout:`",
+			"%s did not end within %s", b.args.Name, recovery.FormatSpan(limit))
+	case err != nil:
+		return recovery.Outcome{}, failed(b.args, err)
+	}
+	return recovery.Outcome{Says: fmt.Sprintf("%s ended well after %s", b.args.Name, recovery.FormatSpan(e.Now().Sub(started)))}, nil
+}
+
+// notExecuted is the outcome of a block that cannot be shut off from
+// production: it is left out, and the run ends with an exception.
+func notExecuted(args recovery.ShellArgs, err error) recovery.Outcome {
+	says := fmt.Sprintf("not executed: %s, because it could reach production: %s", args.Name, err)
+	return recovery.Outcome{Says: says, Exceptions: []string{says},
+		Remarks: []string{"a rehearsal's shell blocks need root or unprivileged user namespaces"}}
+}
+
+// failed is the error of a block that did not end well.
+func failed(args recovery.ShellArgs, err error) error {
+	if recovery.HintOf(err) != "" {
+		return err
+	}
+	return recovery.Errorf("look at its log under artifacts/, mend what it names and try again", "%s failed: %w", args.Name, err)
+}
+
+// block is a shell block that can be run.
+type block struct {
+	args    recovery.ShellArgs
+	script  script
+	environ []string
+	boxed   bool
+}
+
+// block reads a step's arguments and keeps its script.
+func (x *Executor) block(e recovery.Env, s recovery.Step) (block, error) {
+	b := block{boxed: x.Plan.Mode == recovery.Rehearsal}
+	if err := s.Decode(&b.args); err != nil {
+		return b, err
+	}
+	var err error
+	if b.environ, err = x.blockEnviron(e, b.args); err != nil {
+		return b, err
+	}
 	attempt := 1
-	state := k.x.State()
+	state := x.State()
 	if st := state.Step(s.ID); st != nil {
 		attempt = st.Attempts
 	}
-	name := strings.TrimSuffix(logName(s.ID, attempt), ".log") + ".sh"
-	file, err := e.Artifact(name)
-	if err != nil {
-		return recovery.Outcome{}, err
-	}
-	if _, err := file.Write([]byte(args.Script)); err != nil {
-		return recovery.Outcome{}, fmt.Errorf("write the script: %w", err)
-	}
-	if err := file.Close(); err != nil {
-		return recovery.Outcome{}, err
-	}
-	if args.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Duration(args.Timeout))
-		defer cancel()
-	}
-	e.Meter().Phase("run "+args.Name, 0, recovery.NoUnit)
-	started := e.Now()
-	err = e.Command(ctx, recovery.Cmd{
-		Path: interpreter(args), Args: []string{"-eu", filepath.Join(k.x.Dir, "artifacts", name)},
-		Dir: "/", Env: environ, Isolated: k.x.Plan.Mode == recovery.Rehearsal,
-	})
-	switch {
-	case errors.Is(err, recovery.ErrNoIsolation):
-		return recovery.Outcome{}, recovery.Errorf("allow unprivileged user namespaces, or rehearse as root",
-			"not executed: a rehearsal's shell blocks run without a network, and %w", recovery.ErrNoIsolation)
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		limit := time.Duration(args.Timeout)
-		if limit == 0 {
-			limit = time.Duration(s.Budget)
-		}
-		return recovery.Outcome{}, recovery.Errorf("look at its log; the time stands in the runbook's `# timeout:`",
-			"%s did not end within %s", args.Name, recovery.FormatSpan(limit))
-	case err != nil:
-		return recovery.Outcome{}, recovery.Errorf("look at its log under artifacts/, mend what it names and try again", "%s failed: %w", args.Name, err)
-	}
-	return recovery.Outcome{Says: fmt.Sprintf("%s ended well after %s", args.Name, recovery.FormatSpan(e.Now().Sub(started)))}, nil
+	b.script, err = x.keepScript(e, scriptName(s.ID, attempt), b.args.Script)
+	return b, err
 }
 
-func interpreter(args recovery.ShellArgs) string {
-	if args.Interpreter == "bash" {
-		return "/bin/bash"
+// run runs the block once. What it started in the background ends with it; only
+// what leaves its process group on purpose, as daemons do, outlives it in a
+// recovery, and nothing does in a rehearsal.
+func (b block) run(ctx context.Context, e recovery.Env) error {
+	interpreter := "/bin/sh"
+	if b.args.Interpreter == "bash" {
+		interpreter = "/bin/bash"
 	}
-	return "/bin/sh"
+	if err := b.script.verify(); err != nil {
+		return err
+	}
+	return e.Command(ctx, recovery.Cmd{Path: interpreter, Args: []string{"-eu", b.script.path}, Dir: "/", Env: b.environ, Isolated: b.boxed})
 }
 
-// environ is the whole environment of a block.
-func (k shell) environ(e recovery.Env, args recovery.ShellArgs) ([]string, error) {
+// blockEnviron is the whole environment of a block.
+func (x *Executor) blockEnviron(e recovery.Env, args recovery.ShellArgs) ([]string, error) {
 	vars := map[string]string{
 		"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME": "/nonexistent", "LANG": "C.UTF-8", "TERM": "dumb",
-		"COMEBACK_RUN": k.x.Plan.Run, "COMEBACK_MODE": string(k.x.Plan.Mode),
+		"COMEBACK_RUN": x.Plan.Run, "COMEBACK_MODE": string(x.Plan.Mode),
 	}
-	if k.x.Plan.Mode == recovery.Recovery {
+	if x.Plan.Mode == recovery.Recovery {
 		if home, err := os.UserHomeDir(); err == nil {
 			vars["HOME"] = home
 		}
