@@ -1,0 +1,144 @@
+package recovery
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"comeback/storage"
+)
+
+// Scanner is an Engine that can tell, from the log in a copy, what each
+// transaction did. The log does not tell who.
+type Scanner interface {
+	// Scan reads the log that a survey found and yields transactions, the
+	// newest first: those that ended within o.Span. Damage and the end of
+	// the log end the scan with an error that says where; what was yielded
+	// before is true.
+	Scan(ctx context.Context, o ScanOptions) iter.Seq2[Transaction, error]
+}
+
+// ScanOptions say what to read.
+type ScanOptions struct {
+	Component Component
+	Survey    Survey
+	Store     storage.Store
+	// Span is when the transactions ended; a zero end is the window's own.
+	Span Span
+	// Names give relations their names; it may be nil.
+	Names Names
+	// Progress is told, from any goroutine, how far back has been read. It
+	// may be nil.
+	Progress func(ScanProgress)
+}
+
+// ScanProgress is how far a scan has come.
+type ScanProgress struct {
+	// Back is the time of the oldest transaction that was read.
+	Back time.Time
+	// Done and Total are bytes of log.
+	Done, Total int64
+}
+
+// Names give relations the names that the log does not have.
+type Names interface {
+	// Relation names what lies in a file of a database, by the OIDs that the
+	// log has; ok is false where it is not known.
+	Relation(database, filenode uint32) (r Relation, ok bool)
+	// Database names a database by its OID.
+	Database(oid uint32) (name string, ok bool)
+}
+
+// Relation is a table, or an index or TOAST table that belongs to one.
+type Relation struct {
+	// Name is the table's, with its schema unless that is public; empty
+	// where nothing knows it.
+	Name string `json:"name,omitempty"`
+	// Of is "table", "index", "toast", "sequence" or "other".
+	Of string `json:"of,omitempty"`
+	// Rows is about how many the table had when the name was read; -1 where
+	// that is not known.
+	Rows int64 `json:"rows,string"`
+}
+
+// Transaction is what one transaction did, as the log tells it, savepoints that
+// were rolled back left out.
+type Transaction struct {
+	// Commit is its end, whichever it was.
+	Commit
+	Timeline uint32         `json:"timeline"`
+	End      TransactionEnd `json:"how"`
+	// First is where its first record starts, Stop where to stop to go to
+	// just before it did anything that cannot be taken back; Inclusive says
+	// whether the record at Stop is still replayed.
+	First     LSN  `json:"first,omitempty"`
+	Stop      LSN  `json:"stop,omitempty"`
+	Inclusive bool `json:"inclusive,omitempty"`
+	// GID is the global identifier of a prepared transaction.
+	GID string `json:"gid,omitempty"`
+	// Tables are what it did to each table, the most rows first.
+	Tables []TableChange `json:"tables,omitempty"`
+	// Databases and Tablespaces that it dropped or created.
+	Databases   []ObjectChange `json:"databases,omitempty"`
+	Tablespaces []ObjectChange `json:"tablespaces,omitempty"`
+	// RestorePoint is the name of pg_create_restore_point, which is a record
+	// of its own and no transaction.
+	RestorePoint string `json:"restore_point,omitempty"`
+	// Bytes is about how much log it wrote.
+	Bytes int64 `json:"bytes,string"`
+}
+
+// TransactionEnd is how a transaction ended.
+type TransactionEnd string
+
+// The ends of transactions.
+const (
+	Committed         TransactionEnd = "committed"
+	Aborted           TransactionEnd = "aborted"
+	Prepared          TransactionEnd = "prepared"
+	CommittedPrepared TransactionEnd = "committed prepared"
+	AbortedPrepared   TransactionEnd = "aborted prepared"
+	NamedPoint        TransactionEnd = "restore point"
+)
+
+// TableChange is what a transaction did to one table, its TOAST folded in.
+type TableChange struct {
+	// Database and Filenode are OIDs; Relation is the name where it is known.
+	Database uint32 `json:"database"`
+	Filenode uint32 `json:"filenode"`
+	Relation
+	Inserted int64 `json:"inserted,string,omitempty"`
+	Updated  int64 `json:"updated,string,omitempty"`
+	Deleted  int64 `json:"deleted,string,omitempty"`
+	Created  bool  `json:"created,omitempty"`
+	Dropped  bool  `json:"dropped,omitempty"`
+	// Truncated lost all rows; Rewritten kept them (VACUUM FULL, CLUSTER,
+	// ALTER TABLE).
+	Truncated bool `json:"truncated,omitempty"`
+	Rewritten bool `json:"rewritten,omitempty"`
+}
+
+// ObjectChange is a database or tablespace that came or went.
+type ObjectChange struct {
+	OID     uint32 `json:"oid"`
+	Name    string `json:"name,omitempty"`
+	Created bool   `json:"created,omitempty"`
+	Dropped bool   `json:"dropped,omitempty"`
+}
+
+// Harm is why a transaction stands out.
+type Harm struct {
+	// Says is it in a few words: "delete orders 48 211 (100 %)".
+	Says string `json:"says"`
+	// Kind is "drop", "truncate", "delete", "update" or "drop database".
+	Kind string `json:"kind"`
+	// Share is the part of the table's rows, 0 to 1; negative where the
+	// table's size is not known.
+	Share float64 `json:"share"`
+}
+
+// What counts as mass: so many rows of a table, or so large a part of it.
+const (
+	MassRows  = 1000
+	MassShare = 0.2
+)
