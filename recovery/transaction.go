@@ -67,7 +67,7 @@ type Transaction struct {
 	// Commit is its end, whichever it was.
 	Commit
 	Timeline uint32         `json:"timeline"`
-	End      TransactionEnd `json:"how"`
+	How      TransactionEnd `json:"how"`
 	// First is where its first record starts, Stop where to stop to go to
 	// just before it did anything that cannot be taken back; Inclusive says
 	// whether the record at Stop is still replayed.
