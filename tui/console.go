@@ -68,7 +68,11 @@ type Ending struct {
 func Run(ctx context.Context, o Options) (Ending, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	m := newModel(ctx, o)
+	return newModel(ctx, o).show(o)
+}
+
+// show is Run for a model that has been made.
+func (m *model) show(o Options) (Ending, error) {
 	hungUp := make(chan struct{}, 1)
 	in := lifeline(o.In, func() {
 		select {
@@ -90,7 +94,7 @@ func Run(ctx context.Context, o Options) (Ending, error) {
 	defer signal.Stop(signals)
 	go func() {
 		select {
-		case <-ctx.Done():
+		case <-m.ctx.Done():
 		case <-hungUp:
 		case <-signals:
 		}
