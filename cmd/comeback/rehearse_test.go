@@ -342,7 +342,7 @@ func TestRun_afterwards(t *testing.T) {
 	if got := r.run(t.Context(), "runs"); !strings.Contains(got.out, id) || !strings.Contains(got.out, "every check held, unsigned") {
 		t.Errorf("runs: %s", got.out)
 	}
-	if got := r.run(t.Context(), "status", id); !strings.Contains(got.out, "REHEARSED, EVERY CHECK HELD") || !strings.Contains(got.out, "live     untouched") {
+	if got := r.run(t.Context(), "status", id); !strings.Contains(got.out, "RESULT  passed: ") || !strings.Contains(got.out, "LIVE    untouched") {
 		t.Errorf("status: %s%s", got.out, got.err)
 	}
 	if got := r.run(t.Context(), "report", "verify", id); got.code != recovery.Failed || !strings.Contains(got.err, "not signed") || !strings.Contains(got.err, "report sign "+id) {

@@ -12,7 +12,9 @@ import (
 	"syscall"
 
 	"comeback/recovery"
+	"comeback/recovery/exclusive"
 	"comeback/recovery/runner"
+	"comeback/storage"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -52,7 +54,7 @@ func (a *app) serve(ctx context.Context, act, id string, unattended bool, tether
 			cancel(fmt.Errorf("interrupted by the end of process %d", tether))
 		}()
 	}
-	run, err := a.beginRun(ctx, act, id, unattended)
+	run, release, err := a.beginRun(ctx, act, id, unattended)
 	if out, ok := a.out.(*os.File); ok {
 		err = errors.Join(err, runner.Say(out, err))
 	}
@@ -60,7 +62,7 @@ func (a *app) serve(ctx context.Context, act, id string, unattended bool, tether
 		return err
 	}
 	s, err := run.Wait()
-	if err != nil {
+	if err = errors.Join(err, release(context.WithoutCancel(ctx))); err != nil {
 		return err
 	}
 	if s.Exit != recovery.CameBack {
@@ -69,23 +71,54 @@ func (a *app) serve(ctx context.Context, act, id string, unattended bool, tether
 	return nil
 }
 
-func (a *app) beginRun(ctx context.Context, act, id string, unattended bool) (*runner.Run, error) {
+// beginRun takes the sole right to the live targets of a run and begins it.
+func (a *app) beginRun(ctx context.Context, act, id string, unattended bool) (*runner.Run, func(context.Context) error, error) {
 	r, err := a.load(id)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	o, err := a.runnerOptions(r.Plan, a.secrets.For(r.Plan.Needs))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	o.Unattended, o.Serve = unattended, true
+	hold, err := a.hold(ctx, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	o.Hold = hold.Check
+	var run *runner.Run
 	switch act {
 	case runner.ActStart:
-		return runner.Begin(ctx, o)
+		run, err = runner.Begin(ctx, o)
 	case runner.ActResume:
-		return runner.Resume(ctx, o, "")
+		run, err = runner.Resume(ctx, o, "")
+	default:
+		err = usage("it is started by comeback itself", "a runner starts or resumes, it does not %q", act)
 	}
-	return nil, usage("it is started by comeback itself", "a runner starts or resumes, it does not %q", act)
+	if err != nil {
+		return nil, nil, errors.Join(err, hold.Release(context.WithoutCancel(ctx)))
+	}
+	return run, hold.Release, nil
+}
+
+// hold takes the sole right to work on a plan's live targets, on this host and,
+// where a copy allows it, on all.
+func (a *app) hold(ctx context.Context, o runner.Options) (*exclusive.Hold, error) {
+	targets := exclusive.Targets(o.Plan, o.Host)
+	var stores []storage.Store
+	for _, c := range o.Plan.Copies {
+		if len(targets) == 0 {
+			break
+		}
+		// A copy that cannot be opened keeps nobody out; the steps that need
+		// it say what is wrong with it.
+		if s, err := o.OpenStore(ctx, c); err == nil {
+			stores = append(stores, s)
+		}
+	}
+	return exclusive.Take(ctx, targets, exclusive.Options{Dir: filepath.Join(o.Home.Dir, "locks"), Stores: stores, Now: a.now,
+		Holder: exclusive.Holder{Run: o.Plan.Run, Operator: o.Operator, Host: o.Host, PID: os.Getpid()}})
 }
 
 // afterProcess is closed when a process has ended.

@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
-	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/runner"
@@ -87,37 +87,17 @@ func (a *app) status(id string) error {
 	if err != nil {
 		return err
 	}
-	s := &r.State
-	fmt.Fprintf(a.out, "%s of %s, run %s: %s\n", s.Mode, s.System, s.Run, standing(r))
-	fmt.Fprintf(a.out, "moment   %s\n", clean(r.Plan.Moment.String()))
-	end := a.now()
-	if !s.Ended.IsZero() {
-		end = s.Ended
+	_, err = io.WriteString(a.out, a.redact(lines(recovery.Status(r.Plan, &r.State, r.Alive, a.now().Local()))))
+	return err
+}
+
+// lines makes text of several lines harmless for a terminal.
+func lines(text string) string {
+	parts := strings.Split(text, "\n")
+	for i := range parts {
+		parts[i] = clean(parts[i])
 	}
-	fmt.Fprintf(a.out, "started  %s by %s on %s, %s ago\n", s.Started.Local().Format(time.RFC3339), clean(s.Operator), clean(s.Host), recovery.FormatSpan(a.now().Sub(s.Started)))
-	for i, st := range s.Stages {
-		took := ""
-		if !st.Started.IsZero() {
-			until := end
-			if !st.Ended.IsZero() {
-				until = st.Ended
-			}
-			took = recovery.FormatSpan(until.Sub(st.Started))
-		}
-		fmt.Fprintf(a.out, "%2d %-30s %-12s %7s\n", i+1, clean(st.Name), st.State, took)
-	}
-	for i := range s.Steps {
-		if st := &s.Steps[i]; st.State == recovery.FailedAt {
-			fmt.Fprintf(a.out, "FAILED   %s: %s\n", st.Says, clean(st.Error))
-		}
-	}
-	held, total := s.Checks()
-	fmt.Fprintf(a.out, "checks   %d of %d held\n", held, total)
-	if s.Result != "" {
-		fmt.Fprintf(a.out, "result   %s: %s\n", ending(s.Result, s.Mode), clean(s.Says))
-	}
-	fmt.Fprintf(a.out, "live     untouched: a rehearsal writes to scratch only\n")
-	return nil
+	return strings.Join(parts, "\n")
 }
 
 // load reads a run that must be readable.

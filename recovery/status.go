@@ -1,0 +1,152 @@
+package recovery
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Left is how long a run should still take if nobody is waited for: the longest
+// way through the steps that are not done. It is not known where such a step
+// was never timed.
+func (s *State) Left(now time.Time) (left time.Duration, known bool) {
+	ends := map[string]time.Duration{}
+	for i := range s.Steps { // steps come after those that they wait for
+		st := &s.Steps[i]
+		var start time.Duration
+		for _, id := range st.After {
+			start = max(start, ends[id])
+		}
+		takes := time.Duration(st.Expected)
+		switch st.State {
+		case Done, Passed, Skipped:
+			continue
+		case Running:
+			if takes == 0 {
+				return 0, false
+			}
+			takes = max(0, takes-now.Sub(st.Started))
+		default:
+			if takes == 0 && st.Kind != KindTicks && st.Kind != KindApproval {
+				return 0, false
+			}
+		}
+		ends[st.ID] = start + takes
+		left = max(left, ends[st.ID])
+	}
+	return left, true
+}
+
+// updateEvery is how often those who wait should hear of a run.
+const updateEvery = 15 * time.Minute
+
+// Status is one text about a run that can be pasted to whoever asks: what,
+// since when, back when, what is lost, when the next one comes. Times are in the
+// zone of now. It holds no secret and nothing that was not recorded.
+func Status(p *Plan, s *State, alive bool, now time.Time) string {
+	var b strings.Builder
+	line := func(word, format string, args ...any) {
+		fmt.Fprintf(&b, "%-7s %s\n", word, fmt.Sprintf(format, args...))
+	}
+	at := func(t time.Time) string { return t.In(now.Location()).Format("15:04:05Z07:00") }
+	line("WHAT", "%s of %s, run %s: %s", s.Mode, s.System, s.Run, standing(s, alive, now))
+	if o := s.Outage; s.Mode == Recovery && !o.Since.IsZero() {
+		line("SINCE", "down since %s, %s, %s ago", at(o.Since), o.How, FormatSpan(now.Sub(o.Since)))
+	}
+	end := now
+	if !s.Ended.IsZero() {
+		end = s.Ended
+	}
+	if !s.Started.IsZero() {
+		line("SINCE", "begun %s on %s%s, by %s on %s", at(s.Started), s.Started.In(now.Location()).Format("2 Jan 2006"), since(s, now), s.Operator, s.Host)
+	}
+	if s.Lease != s.Operator {
+		line("BY", "%s commands it since %s", s.Lease, at(s.LeaseSince))
+	}
+	switch left, known := s.Left(now); {
+	case s.Result != "":
+		line("BACK", "ended %s after %s", at(s.Ended), FormatSpan(s.Ended.Sub(s.Started)))
+	case !alive:
+		line("BACK", "not before it is taken up again: comeback resume %s", s.Run)
+	case known && len(s.Waits()) > 0:
+		line("BACK", "about %s after the answer that it waits for", FormatSpan(max(time.Second, left.Round(time.Second))))
+	case known:
+		line("BACK", "about %s, in %s, as earlier runs took", at(now.Add(left)), FormatSpan(left.Round(time.Second)))
+	default:
+		line("BACK", "not known: not all of it was ever timed")
+	}
+	line("MOMENT", "%s", s.Moment)
+	for _, point := range s.Moment.Points {
+		if !point.Lost.Time.IsZero() {
+			line("LOST", "%s: everything from %s on", point.Component, point.Lost.Time.In(now.Location()).Format(time.RFC3339))
+		}
+	}
+	for i := range s.Stages {
+		st := &s.Stages[i]
+		took := ""
+		if !st.Started.IsZero() {
+			until := end
+			if !st.Ended.IsZero() {
+				until = st.Ended
+			}
+			took = FormatSpan(until.Sub(st.Started))
+		}
+		state := string(st.State)
+		if !slices.ContainsFunc(s.Steps, func(step StepState) bool { return step.Stage == i }) {
+			state = "nothing to do in this run"
+		}
+		line("", "%d %-32s %-12s %s", i+1, st.Name, state, took)
+	}
+	for i := range s.Steps {
+		if st := &s.Steps[i]; st.State == FailedAt {
+			line("FAILED", "%s: %s", st.Says, st.Error)
+		}
+	}
+	if held, total := s.Checks(); total > 0 {
+		line("CHECKS", "%d of %d held", held, total)
+	}
+	if s.Result != "" {
+		line("RESULT", "%s: %s", s.Result, s.Says)
+	}
+	if s.Mode == Rehearsal {
+		line("LIVE", "untouched: a rehearsal writes to scratch only")
+	}
+	if s.Result == "" {
+		next := now.Add(updateEvery)
+		if left, known := s.Left(now); known && alive && len(s.Waits()) == 0 && left < updateEvery {
+			next = now.Add(left)
+		}
+		line("NEXT", "update at %s, or when this changes", next.Format("15:04Z07:00"))
+	}
+	return b.String()
+}
+
+// since is how long ago a run that goes on began.
+func since(s *State, now time.Time) string {
+	if s.Result != "" {
+		return ""
+	}
+	return ", " + FormatSpan(now.Sub(s.Started)) + " ago"
+}
+
+// standing says in a few words where a run stands.
+func standing(s *State, alive bool, now time.Time) string {
+	waits := s.Waits()
+	switch {
+	case s.Result != "":
+		return "ended, " + string(s.Result)
+	case !alive:
+		return "its runner died"
+	case len(waits) > 0:
+		w := waits[0]
+		return fmt.Sprintf("WAITS for %s of %s since %s, %s: %s", w.WaitsFor, s.Lease, w.WaitsSince.In(now.Location()).Format("15:04"),
+			FormatSpan(now.Sub(w.WaitsSince)), w.Says)
+	}
+	for i := range s.Stages {
+		if s.Stages[i].State == Running {
+			return fmt.Sprintf("running, stage %d of %d, %s", i+1, len(s.Stages), s.Stages[i].Name)
+		}
+	}
+	return "running"
+}
