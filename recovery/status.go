@@ -47,7 +47,8 @@ const updateEvery = 15 * time.Minute
 func Status(p *Plan, s *State, alive bool, now time.Time) string {
 	var b strings.Builder
 	line := func(word, format string, args ...any) {
-		fmt.Fprintf(&b, "%-7s %s\n", word, fmt.Sprintf(format, args...))
+		text := fmt.Sprintf("%-7s %s", word, fmt.Sprintf(format, args...))
+		b.WriteString(strings.TrimRight(text, " ") + "\n")
 	}
 	at := func(t time.Time) string { return t.In(now.Location()).Format("15:04:05Z07:00") }
 	line("WHAT", "%s of %s, run %s: %s", s.Mode, s.System, s.Run, standing(s, alive, now))
