@@ -23,6 +23,9 @@ type mark struct {
 	// Begun: a restore into it has begun, and whoever begins again needs a
 	// new cluster.
 	Begun bool `json:"begun,omitempty"`
+	// Crashed: the server had to recover from a crash, which empties unlogged
+	// tables.
+	Crashed bool `json:"crashed,omitempty"`
 }
 
 func (s scratch) markFile() string { return filepath.Join(s.handle.Dir, "cluster.json") }

@@ -125,9 +125,9 @@ func step(t testing.TB, s recovery.State, id string) *recovery.StepState {
 	return st
 }
 
-// What pg_dump and pg_dumpall write in any form comes back as it was.
-func TestRestore_EveryForm(t *testing.T) {
-	want := state(t, source.URL("shop"))
+// directoryDump is a dump of the shop as a directory of files.
+func directoryDump(t testing.TB) map[string][]byte {
+	t.Helper()
 	archive := filepath.Join(t.TempDir(), "shop")
 	program(t, "pg_dump", "--format=directory", "--file", archive, "--dbname", source.URL("shop"))
 	files := map[string][]byte{}
@@ -142,6 +142,13 @@ func TestRestore_EveryForm(t *testing.T) {
 		}
 		files["db/2026-11-22/"+e.Name()] = b
 	}
+	return files
+}
+
+// What pg_dump and pg_dumpall write in any form comes back as it was.
+func TestRestore_EveryForm(t *testing.T) {
+	want := state(t, source.URL("shop"))
+	files := directoryDump(t)
 	custom := filepath.Join(t.TempDir(), "shop.dump")
 	program(t, "pg_dump", "--format=custom", "--file", custom, "--dbname", source.URL("shop"))
 	customBytes, err := os.ReadFile(custom)

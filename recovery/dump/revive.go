@@ -48,8 +48,36 @@ func (k restoreKind) Revive(ctx context.Context, env recovery.Env, step recovery
 	if u, err := url.Parse(binding.URL); err == nil && u.Query().Get("host") != "" {
 		c.Socket = u.Query().Get("host")
 	}
-	_, err = postgres.Revive(ctx, env, c, postgres.StartOptions{}, m.System, databaseOf(binding))
-	return err
+	// A crash is noted before the server recovers from it: afterwards nothing
+	// tells.
+	note := func() error {
+		m.Crashed = true
+		return s.setMark(m)
+	}
+	server, err := postgres.Revive(ctx, env, c, postgres.StartOptions{Crashed: note}, m.System, databaseOf(binding))
+	if err != nil || !m.Crashed {
+		return err
+	}
+	return lostUnlogged(ctx, server, databaseOf(binding))
+}
+
+// lostUnlogged looks for tables that a crash of the server has emptied.
+func lostUnlogged(ctx context.Context, server *postgres.Server, database string) error {
+	conn, err := server.Connect(ctx, database)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	var tables int
+	var first string
+	err = conn.QueryRow(ctx, `select count(*), coalesce(min(oid::regclass::text), '') from pg_class where relpersistence = 'u' and relkind in ('r', 'm')`).Scan(&tables, &first)
+	if err != nil {
+		return fmt.Errorf("look for unlogged tables: %w", err)
+	}
+	if tables > 0 {
+		return fmt.Errorf("the server was killed, which has emptied its unlogged tables (%d, %s is one): %w", tables, first, recovery.ErrGone)
+	}
+	return nil
 }
 
 // Revive proves that the cluster is settled. Its server was brought back for the

@@ -25,9 +25,10 @@ func (k settleKind) Do(ctx context.Context, env recovery.Env, step recovery.Step
 	if err != nil {
 		return recovery.Outcome{}, recovery.Errorf("stop the run and begin a new one", "settle the restored database: %w", err)
 	}
-	server, err := postgres.Revive(ctx, env, c, postgres.StartOptions{}, m.System, "postgres")
+	// Not started here: whoever does looks what the end of it has cost.
+	server, err := postgres.Attach(c)
 	if err != nil {
-		return recovery.Outcome{}, err
+		return recovery.Outcome{}, recovery.Errorf("retry: the server is then started again", "settle the restored database: %w", err)
 	}
 	server.LogTo(env.Meter().Log)
 	defer server.LogTo(nil)

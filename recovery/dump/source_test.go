@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"comeback/enginetest"
 	"comeback/recovery"
 	"comeback/recovery/postgres"
 	"comeback/storage"
@@ -29,6 +30,7 @@ var shopSQL string
 var source, empty *postgres.Server
 
 func TestMain(m *testing.M) {
+	enginetest.Main(crashEngine, postgres.ReleaseCluster{})
 	if os.Getenv(fullDiskEnv) != "" { // a child of TestRestore_FullDisk
 		os.Exit(m.Run())
 	}

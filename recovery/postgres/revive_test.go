@@ -46,8 +46,13 @@ func TestRevive(t *testing.T) {
 		if err := syscall.Kill(before.PID(), syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		if again := revive(t); again == before || again.PID() == before.PID() {
-			t.Error("a server that was killed counts as running")
+		crashed := 0
+		again, err := postgres.Revive(ctx, e, c, postgres.StartOptions{Crashed: func() error { crashed++; return nil }}, id, "postgres")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again == before || again.PID() == before.PID() || crashed != 1 {
+			t.Errorf("a server that was killed counts as running, or as shut down (%d)", crashed)
 		}
 	})
 	t.Run("shut down", func(t *testing.T) {
@@ -56,7 +61,10 @@ func TestRevive(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-before.Exited()
-		revive(t)
+		_, err := postgres.Revive(ctx, e, c, postgres.StartOptions{Crashed: func() error { return errors.New("crashed") }}, id, "postgres")
+		if err != nil {
+			t.Fatal(err)
+		}
 	})
 	t.Run("its number is another program's now", func(t *testing.T) {
 		before := revive(t)

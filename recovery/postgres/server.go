@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -25,6 +26,10 @@ type StartOptions struct {
 	// WaitReady waits until the server accepts connections: a normal start,
 	// or the consistent point of a recovery with hot_standby.
 	WaitReady bool
+	// Crashed, where it is not nil, is called by Ensure before it starts a
+	// server that has to recover from a crash first, which empties unlogged
+	// tables; an error of it is Ensure's.
+	Crashed func() error
 }
 
 // Server is a running server of a cluster.
@@ -150,6 +155,15 @@ func Ensure(ctx context.Context, env recovery.Env, c Cluster, o StartOptions) (*
 	}
 	if err := c.Halt(ctx); err != nil {
 		return nil, err
+	}
+	if o.Crashed != nil {
+		control, err := ReadControl(ctx, c.Tools, c.Data)
+		if err == nil && !strings.HasPrefix(control.State, "shut down") {
+			err = o.Crashed()
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 	return Start(ctx, env, c, o)
 }
