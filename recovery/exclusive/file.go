@@ -61,10 +61,10 @@ func lockFile(ctx context.Context, dir string, mine record, now func() time.Time
 			return nil, refuse(err)
 		}
 		by, err := bury(path)
-		if err == nil && by == nil {
+		if err == nil && by == nil && ctx.Err() == nil {
 			continue // nobody held it, and it is gone
 		}
-		if held++; err != nil || held == fileTries {
+		if held++; err != nil || by != nil && held == fileTries {
 			temp.Close()
 			if err != nil {
 				return nil, refuse(err)
@@ -74,7 +74,7 @@ func lockFile(ctx context.Context, dir string, mine record, now func() time.Time
 		select {
 		case <-ctx.Done():
 			temp.Close()
-			return nil, fmt.Errorf("lock %s: %w", mine.Target, ctx.Err())
+			return nil, fmt.Errorf("lock %s: %w", mine.Target, context.Cause(ctx))
 		case <-time.After(fileRetry):
 		}
 	}

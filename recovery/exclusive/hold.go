@@ -190,7 +190,7 @@ func (h *Hold) beat(ctx context.Context, l *lease) {
 	}
 }
 
-// answerTimeout is how long a check waits for one copy.
+// answerTimeout is how long a check or a release waits for one copy.
 const answerTimeout = 15 * time.Second
 
 // Check proves that every target is still this run's: the lock files are in
@@ -243,7 +243,10 @@ func (h *Hold) Release(ctx context.Context) error {
 	h.beats.Wait()
 	var errs []error
 	for _, l := range h.leases {
-		if err := l.release(ctx); err != nil {
+		attempt, cancel := context.WithTimeout(ctx, answerTimeout)
+		err := l.release(attempt)
+		cancel()
+		if err != nil {
 			errs = append(errs, fmt.Errorf("release %s in %s: %w", l.mine.Target, l.store.URL(), err))
 		}
 	}
