@@ -9,7 +9,9 @@ import (
 // Cleanup is how the run gave back what it had made.
 type Cleanup struct {
 	// Gone says that nothing of it is left.
-	Gone   bool    `json:"gone"`
+	Gone bool `json:"gone"`
+	// Keep says that the run was asked to leave what it restores in place.
+	Keep   bool    `json:"asked_to_keep,omitempty"`
 	Claims []Claim `json:"claims"`
 }
 
@@ -28,7 +30,7 @@ type Claim struct {
 }
 
 func (s *source) cleanup() Cleanup {
-	c := Cleanup{Gone: true, Claims: []Claim{}}
+	c := Cleanup{Gone: true, Keep: s.plan.Keep, Claims: []Claim{}}
 	for _, claim := range s.state.Claims {
 		if claim.Released.IsZero() {
 			c.Gone = false

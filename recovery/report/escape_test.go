@@ -112,6 +112,8 @@ func TestMarkdown_hostileRun(t *testing.T) {
 			case recovery.RunEnded:
 				e.Says = s(18)
 				p = e
+			case recovery.CleanupStarted:
+				return append(hostileHistory(s), p)
 			}
 			return []recovery.Payload{p}
 		})
@@ -137,6 +139,21 @@ func TestMarkdown_hostileRun(t *testing.T) {
 				t.Errorf("the report holds %q", forbidden)
 			}
 		}
+	}
+}
+
+// hostileHistory is what people and programs may have said in a run that was
+// interrupted, amended and approved.
+func hostileHistory(s func(int) string) []recovery.Payload {
+	return []recovery.Payload{
+		recovery.StepStarted{Step: "check/newest", Attempt: 2}, recovery.StepCheckpoint{Step: "check/newest", Text: s(19)},
+		recovery.RunResumed{By: s(20) + "z", Reason: s(21), Version: s(22), Unattended: true},
+		recovery.StepGone{Step: "check/newest", Why: s(23)},
+		recovery.LeaseTaken{By: s(24) + "x", From: s(25), Reason: s(26)}, recovery.LeaseHanded{By: s(24) + "x", To: s(27) + "y"},
+		recovery.SecretGiven{Name: s(28), By: s(29)}, recovery.Notified{About: s(30), Error: s(31) + "x"},
+		recovery.Waiting{Step: "check/newest", For: recovery.WaitCredentials, Cause: s(32) + "x", Hint: s(33)},
+		recovery.Approved{Step: "check/newest", Role: s(34), Fingerprint: s(35), PlanSHA256: s(36), Signature: s(37), By: s(38)},
+		recovery.Amended{Says: s(39), Why: s(40), By: s(41), Before: s(42), PlanSHA256: s(43), Skip: []string{s(44)}, Redo: []string{s(45)}},
 	}
 }
 

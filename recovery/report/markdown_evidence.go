@@ -90,6 +90,9 @@ func (d *document) list(title string, head []string, rows [][]string) {
 
 func (d *document) cleanup(r *Report) {
 	d.heading("Clean-up")
+	if r.Cleanup.Keep {
+		d.line("It was asked to leave what it restored in place.")
+	}
 	switch {
 	case len(r.Cleanup.Claims) == 0:
 		d.line("The run made nothing outside its own directory.")

@@ -36,8 +36,12 @@ func (d *document) changes(r *Report) {
 			if !a.Voided.IsZero() {
 				verdict += "; void since " + at(a.Voided) + ", when the plan was amended"
 			}
-			return []string{at(a.At), text(a.Role), code(a.Fingerprint), code(shortDigest(a.PlanSHA256)), code(a.By), verdict}
+			return []string{at(a.At), text(a.Role), code(a.Fingerprint), code(a.PlanSHA256), code(a.By), verdict}
 		})
+	if len(r.Approvals) > 0 {
+		d.line("Each can be verified without comeback, its signature from %s in a file:", code(JSONFile))
+		d.WriteString(fenced("sh", "printf '%s\\n' PLAN | ssh-keygen -Y verify -f YOUR_ALLOWED_SIGNERS -I NAME -n "+ApprovalNamespace+" -s FILE") + "\n")
+	}
 	if len(r.Amendments) == 0 {
 		return
 	}
