@@ -37,7 +37,7 @@ type CutOff struct {
 	Checkpoint string `json:"checkpoint,omitempty"`
 }
 
-// Redone is a finished step that was to do again, because what it had made did
+// Redone is a step that had ended and was to do again, because what it had made did
 // not survive or because an amendment changed what it stands on.
 type Redone struct {
 	At   time.Time `json:"at"`

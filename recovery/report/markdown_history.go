@@ -99,7 +99,7 @@ func (d *document) interruptions(r *Report) {
 		r.CutOff, func(c CutOff) []string {
 			return []string{code(c.Step), fmt.Sprint(c.Attempt), at(c.Started), at(c.Until), took(c.Took), short(c.Checkpoint)}
 		})
-	listOf(d, "Finished steps that were to do again", []string{"time", "step", "why"}, r.Redone, func(g Redone) []string {
+	listOf(d, "Steps that were to do again", []string{"time", "step", "why"}, r.Redone, func(g Redone) []string {
 		return []string{at(g.At), code(g.Step), short(g.Why)}
 	})
 }

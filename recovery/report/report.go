@@ -55,7 +55,7 @@ type Report struct {
 	Remarks     []string    `json:"remarks,omitempty"`
 	Cleanup     Cleanup     `json:"cleanup"`
 	Interrupted []Break     `json:"interruptions,omitempty"`
-	// CutOff are the attempts that interruptions ended, Redone the finished
+	// CutOff are the attempts that interruptions ended, Redone the ended
 	// steps that were to do again.
 	CutOff []CutOff `json:"attempts_cut_off,omitempty"`
 	Redone []Redone `json:"done_again,omitempty"`
