@@ -29,6 +29,10 @@ import (
 // restore_command of the servers that it starts itself.
 func TestMain(m *testing.M) {
 	isolation.Init()
+	if file := os.Getenv(bootEnv); file != "" {
+		fmt.Fprintln(os.Stderr, inAnotherBoot(file))
+		os.Exit(1)
+	}
 	if os.Getenv("COMEBACK_TEST_MAIN") != "" || len(os.Args) > 1 && slices.Contains([]string{"wal", "runner"}, os.Args[1]) {
 		asComeback()
 	}
