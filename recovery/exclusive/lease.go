@@ -246,8 +246,10 @@ func (l *lease) release(ctx context.Context) error {
 		return nil
 	}
 	err = l.swapper.Remove(ctx, l.object)
-	if errors.Is(err, storage.ErrChanged) || errors.Is(err, storage.ErrDenied) {
-		return nil // somebody has it already, or the record says that nobody has
+	for _, harmless := range []error{storage.ErrChanged, storage.ErrDenied, storage.ErrConfig} {
+		if errors.Is(err, harmless) {
+			return nil // somebody has it already, or the record says that nobody has
+		}
 	}
 	return err
 }

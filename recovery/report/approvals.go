@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"comeback/recovery"
@@ -44,7 +45,7 @@ func (h *history) disapprove(p recovery.Approved) string {
 	}
 	problem := fmt.Sprintf("plan.json names no key of %q", p.Role)
 	for _, person := range h.people {
-		if person.Role != p.Role || person.Key == "" {
+		if !strings.EqualFold(person.Role, p.Role) || person.Key == "" {
 			continue
 		}
 		fingerprint, err := VerifyApproval(person.Key, h.plan, p.Signature)
