@@ -109,12 +109,12 @@ func (c Crash) Whole(t testing.TB, want string) Survived {
 	return end
 }
 
-// AllCuts is the environment variable that makes Survive cut everywhere, not
-// only at a sample.
-const AllCuts = "COMEBACK_SOAK"
+// Soak reports whether the environment asks for every cut, not for a sample:
+// COMEBACK_SOAK is set. That takes many minutes.
+func Soak() bool { return os.Getenv("COMEBACK_SOAK") != "" }
 
-// sample is how many cuts Survive makes where it is not asked for all.
-const sample = 3
+// sample is how many cuts Survive makes otherwise.
+const sample = 4
 
 // Survive holds an engine to its promises about interruptions: whatever is cut
 // off, wherever, the run goes on in another process and ends as one that was not
@@ -140,7 +140,7 @@ func Survive(t *testing.T, c Crash) {
 	for n := uint64(1); n <= last; n++ {
 		cuts = append(cuts, Cut{Before: n}, Cut{After: n})
 	}
-	if os.Getenv(AllCuts) == "" {
+	if !Soak() {
 		seed := fnv.New64a()
 		seed.Write([]byte(t.Name())) // a hash takes everything
 		random := rand.New(rand.NewPCG(seed.Sum64(), 0))

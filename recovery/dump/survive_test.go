@@ -45,11 +45,16 @@ func crashing(t *testing.T, objects map[string][]byte) enginetest.Crash {
 func crashEngine() recovery.Engine { return dump.New(dump.Options{SyncEvery: 16 << 10}) }
 
 func TestSurvive(t *testing.T) {
-	for name, objects := range map[string]map[string][]byte{
-		"script":  {"shop.sql.gz": gz(t, dumpOf(t, "shop"))},
-		"archive": {"shop.dump": dumpOf(t, "shop", "--format=custom", "--compress=0")},
-	} {
-		t.Run(name, func(t *testing.T) {
+	forms := []map[string][]byte{
+		{"shop.dump": dumpOf(t, "shop", "--format=custom", "--compress=0")},
+		{"shop.sql.gz": gz(t, dumpOf(t, "shop"))},
+		directoryDump(t),
+	}
+	if !enginetest.Soak() {
+		forms = forms[:1]
+	}
+	for i, objects := range forms {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
 			enginetest.Survive(t, crashing(t, objects))
 		})

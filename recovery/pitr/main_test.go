@@ -6,6 +6,9 @@ import (
 	"os"
 	"syscall"
 	"testing"
+
+	"comeback/enginetest"
+	"comeback/recovery/postgres"
 )
 
 // The test binary is what restore_command starts: it answers `wal fetch` as the
@@ -15,6 +18,7 @@ func TestMain(m *testing.M) {
 		// Not os.Exit: under the race detector it waits for a second.
 		syscall.Exit(FetchClient(context.Background(), os.Getenv(SocketEnv), os.Args[3], os.Args[4]))
 	}
+	enginetest.Main(dyingEngine, postgres.ReleaseCluster{})
 	code := m.Run()
 	if err := source.remove(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
