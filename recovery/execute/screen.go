@@ -68,7 +68,7 @@ func (s *screen) Write(b []byte) (int, error) {
 		s.next(r)
 	}
 	if s.redone && s.partial != nil && len(s.cells) > 0 {
-		s.partial(s.String())
+		s.partial(strings.TrimRight(string(s.cells[:min(len(s.cells), widest)]), " "))
 	}
 	return len(b), nil
 }
