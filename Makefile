@@ -20,6 +20,11 @@ demo: needs build ## a shop, its backups, an incident and a signed rehearsal, in
 test: needs tools ## all tests, with the race detector
 	COMEBACK_TOOLS=$(TOOLS) $(GO) test -race ./...
 
+soak: needs tools ## the exhaustive suites: a kill at every entry of a run, long fuzzing
+	COMEBACK_SOAK=1 COMEBACK_TOOLS=$(TOOLS) $(GO) test -timeout 4h -run 'TestResume' ./cmd/comeback
+	COMEBACK_SOAK=1 COMEBACK_TOOLS=$(TOOLS) $(GO) test -timeout 4h ./recovery/... ./runbooks/...
+	.ci/fuzz 2m
+
 check: tools ## gofmt, vet, staticcheck, the layers, go mod tidy
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt -w on these files"; exit 1; }
 	$(GO) vet ./...

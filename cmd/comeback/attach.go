@@ -139,6 +139,9 @@ func (a *app) resume(ctx context.Context, id string, plain, unattended bool) err
 	if err != nil {
 		return err
 	}
+	if r.State.Result != "" {
+		return a.conclude(r)
+	}
 	values, err := a.askSecrets(r)
 	if err != nil {
 		return err
@@ -163,7 +166,7 @@ func (a *app) resume(ctx context.Context, id string, plain, unattended bool) err
 	return a.follow(ctx, s, &plainWriter{out: a.out, now: a.now, redact: a.redact}, nil, true)
 }
 
-// resumable is a run whose runner died.
+// resumable is a run whose runner died before its report was written.
 func (a *app) resumable(id string) (runner.Past, error) {
 	r, err := a.load(id)
 	switch {
@@ -171,10 +174,24 @@ func (a *app) resumable(id string) (runner.Past, error) {
 		return r, err
 	case r.Alive:
 		return r, recovery.Errorf("return to it with: comeback attach "+id, "run %s goes on", id).WithExit(recovery.Usage)
-	case r.State.Result != "":
+	case r.State.Result != "" && r.ReportSHA256 != "":
 		return r, recovery.Errorf("read its report: comeback report show "+id, "run %s has ended", id).WithExit(recovery.Usage)
 	}
 	return r, nil
+}
+
+// conclude writes the report of a run that died after its end.
+func (a *app) conclude(r runner.Past) error {
+	o, err := a.runnerOptions(r.Plan, a.secrets.For(r.Plan.Needs))
+	if err != nil {
+		return err
+	}
+	if err := runner.Conclude(o); err != nil {
+		return err
+	}
+	say := &plainWriter{out: a.out, now: a.now, redact: a.redact}
+	say.line("", "run %s had ended without its report, which is written now", r.ID)
+	return a.concluded(r, nil, say)
 }
 
 // missing lists the secrets that a run needs and that nobody has given.

@@ -50,6 +50,8 @@ func standing(r runner.Past) string {
 	switch waits := s.Waits(); {
 	case s.Result != "" && r.Signed:
 		return strings.ToLower(ending(s.Result, s.Mode)) + ", report signed"
+	case s.Result != "" && r.ReportSHA256 == "" && !r.Alive:
+		return strings.ToLower(ending(s.Result, s.Mode)) + ", NO REPORT; comeback resume " + r.ID
 	case s.Result != "" && !s.Watched:
 		return strings.ToLower(ending(s.Result, s.Mode)) + ", unwatched, unsigned"
 	case s.Result != "":

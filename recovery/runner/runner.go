@@ -312,10 +312,7 @@ func begin(ctx context.Context, o Options, j *journal.Journal, held *os.File, pa
 			r.err = o.finish(dir)
 		}
 		// Whoever reads the end finds nothing that belongs to a living run.
-		if r.server != nil {
-			r.err = errors.Join(r.err, r.server.vanish())
-		}
-		r.err = errors.Join(r.err, held.Close())
+		r.err = errors.Join(r.err, os.RemoveAll(o.Home.LiveDir(o.Plan.Run)), held.Close())
 		r.cast.end()
 		if r.server != nil {
 			r.err = errors.Join(r.err, r.server.close())

@@ -98,14 +98,10 @@ func (s *server) serve() {
 // lastLook is how long front ends may take to read a run's end.
 const lastLook = 5 * time.Second
 
-// vanish removes what only a living run has. Front ends that are attached stay
-// so; nobody else can attach.
-func (s *server) vanish() error { return os.RemoveAll(s.dir) }
-
 // close lets the front ends read to the end, for a while.
 func (s *server) close() error {
 	if s.served == nil {
-		return errors.Join(s.listener.Close(), s.vanish())
+		return errors.Join(s.listener.Close(), os.RemoveAll(s.dir))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lastLook)
 	defer cancel()
