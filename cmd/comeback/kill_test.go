@@ -343,3 +343,42 @@ func TestRun_amended(t *testing.T) {
 		t.Error("a run that has ended was amended")
 	}
 }
+
+// A runner that is killed in the middle of a step's work, not at an entry of its
+// journal, is resumed just as well.
+func TestResume_afterKillMidway(t *testing.T) {
+	l := theShop(t)
+	for name, way := range ways(l) {
+		t.Run(name, func(t *testing.T) {
+			moments := []int{2}
+			if soaking() {
+				moments = []int{1, 2, 3, 4, 5, 6, 8, 10, 12, 15}
+			}
+			for _, samples := range moments {
+				r := newRig(t)
+				book := runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), way.want, "")
+				s := r.attended(t, book, way.to)
+				n := 0
+				for range s.Samples(t.Context()) { // each tells that a step works
+					if n++; n == samples {
+						if err := syscall.Kill(r.stateOf(t, s.Plan().Run).PID, syscall.SIGKILL); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				for _, err := range s.Events(t.Context(), 1) { // until the loss is told
+					if err == nil {
+						continue
+					}
+					got := r.run(t.Context(), "resume", s.Plan().Run, "--plain", "--unattended")
+					if got.code != recovery.CameBack {
+						t.Errorf("after %d samples: exit %d\n%s%s", samples, got.code, got.out, got.err)
+					}
+				}
+				if state := r.stateOf(t, s.Plan().Run); state.Result != recovery.ResultPassed {
+					t.Errorf("after %d samples: ended as %s %s", samples, state.Result, state.Says)
+				}
+			}
+		})
+	}
+}
