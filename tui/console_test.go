@@ -12,6 +12,7 @@ import (
 
 	"github.com/charmbracelet/x/ansi"
 	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
 )
 
 // terminal is a real pty with the console on it.
@@ -29,7 +30,8 @@ type terminal struct {
 	err    error
 }
 
-func openTerminal(t *testing.T, ctx context.Context, o Options) *terminal {
+// openPty is a terminal of 80x24 that nothing runs on yet.
+func openPty(t *testing.T) *terminal {
 	t.Helper()
 	master, slave, err := pty.Open()
 	if err != nil {
@@ -40,7 +42,7 @@ func openTerminal(t *testing.T, ctx context.Context, o Options) *terminal {
 	}
 	// Close must end a Read that waits, which takes a descriptor that the
 	// runtime polls.
-	fd, err := syscall.Dup(int(master.Fd()))
+	fd, err := unix.FcntlInt(master.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +69,13 @@ func openTerminal(t *testing.T, ctx context.Context, o Options) *terminal {
 			}
 		}
 	}()
-	o.In, o.Out = slave, slave
+	return c
+}
+
+func openTerminal(t *testing.T, ctx context.Context, o Options) *terminal {
+	t.Helper()
+	c := openPty(t)
+	o.In, o.Out = c.slave, c.slave
 	o.Now = func() time.Time { return ten }
 	if o.Environ == nil {
 		o.Environ = []string{"TERM=xterm-256color", "LANG=C.UTF-8", "SSH_TTY=/dev/pts/7"}
@@ -83,12 +91,16 @@ func openTerminal(t *testing.T, ctx context.Context, o Options) *terminal {
 // so that the text must be new on the screen.
 func (c *terminal) sees(text string) {
 	c.t.Helper()
+	c.writes(text, func(out string) bool { return strings.Contains(ansi.Strip(out), text) })
+}
+
+// writes waits until what was written is enough.
+func (c *terminal) writes(text string, enough func(out string) bool) {
+	c.t.Helper()
 	deadline := time.After(patience)
 	for {
-		c.mu.Lock()
-		out := c.out.String()
-		c.mu.Unlock()
-		if strings.Contains(ansi.Strip(out), text) {
+		out := c.written()
+		if enough(out) {
 			return
 		}
 		select {
@@ -141,12 +153,8 @@ func TestRun_OnATerminal(t *testing.T) {
 		t.Errorf("the ending is %+v", e)
 	}
 	c.sees("q quit")
-	deadline := time.Now().Add(patience)
-	for !strings.Contains(c.written(), "\x1b[?1049l") && time.Now().Before(deadline) {
-		<-c.more
-	}
-	if !strings.Contains(c.written(), "\x1b[?1049l") {
-		t.Error("the console does not leave the alternate screen")
+	for what, seq := range map[string]string{"the alternate screen left": "\x1b[?1049l", "the title reset": "\x1b]2;\a"} {
+		c.writes(what, func(out string) bool { return strings.Contains(out, seq) })
 	}
 }
 
@@ -177,8 +185,23 @@ func TestRun_EndsWithItsTerminal(t *testing.T) {
 		c := openTerminal(t, t.Context(), Options{Desk: desk, Operator: "ops1", Start: Start{Session: desk.session}})
 		c.sees("WAITS FOR YOU")
 		c.master.Close()
-		if e := c.ends(); !e.HungUp || e.Ended || e.Run != "7c31" {
+		if asked := desk.session.asked(); len(asked) > 0 {
+			t.Errorf("the run was asked for %+v", asked)
+		}
+		if e := c.ends(); e != (Ending{Run: "7c31", Dir: desk.session.Dir(), HungUp: true}) {
 			t.Errorf("the ending is %+v", e)
+		}
+	})
+	t.Run("when it is asked to end", func(t *testing.T) {
+		desk := shopDesk()
+		started(desk)
+		c := openTerminal(t, t.Context(), Options{Desk: desk, Operator: "ops1", Start: Start{Session: desk.session}})
+		c.sees("WAITS FOR YOU")
+		if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if e := c.ends(); !e.HungUp || len(desk.session.asked()) > 0 {
+			t.Errorf("the ending is %+v, and the run was asked for %+v", e, desk.session.asked())
 		}
 	})
 	t.Run("when its input ends", func(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 	"github.com/charmbracelet/x/vt"
 	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
 
 	"comeback/recovery"
 )
@@ -41,7 +42,7 @@ func openWire(tb testing.TB, play func(*fakeDesk)) *wire {
 	if err := pty.Setsize(slave, &pty.Winsize{Cols: 80, Rows: 24}); err != nil {
 		tb.Fatal(err)
 	}
-	fd, err := syscall.Dup(int(master.Fd()))
+	fd, err := unix.FcntlInt(master.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		tb.Fatal(err)
 	}
