@@ -181,8 +181,10 @@ type Cmd struct {
 	// Stdout and Stderr get what the program writes as it writes it; where
 	// they are nil, lines go to the step's log.
 	Stdout, Stderr io.Writer
-	// Isolated asks for a network namespace with loopback only. Where the
-	// host cannot give one the command is not run and ErrNoIsolation returned.
+	// Isolated asks for a box from which production cannot be reached: a
+	// network with loopback only, production's files and the host's sockets
+	// hidden, nothing but the run's own writable. Where the host cannot give
+	// one the command is not run and ErrNoIsolation returned.
 	Isolated bool
 	// Grace is how long the program may take to end when it is asked to;
 	// zero means ten seconds.

@@ -87,7 +87,7 @@ func (p *production) script(user *syscall.Credential) (text string, names []stri
 		fmt.Fprintf(&b, "try '%s' '%s'\n", w.name, strings.ReplaceAll(w.command, "'", `'\''`))
 		names = append(names, w.name)
 	}
-	fmt.Fprintf(&b, "try 'a datagram' 'echo escaped >/dev/udp/127.0.0.1/%s'\n", p.udp)
+	fmt.Fprintf(&b, "echo escaped >/dev/udp/127.0.0.1/%s\n", p.udp)
 	return b.String(), names
 }
 

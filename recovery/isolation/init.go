@@ -98,6 +98,9 @@ func run(report *os.File) error {
 	if err := confine(o.UID, o.GID); err != nil {
 		return err
 	}
+	if err := scope(); err != nil {
+		return err
+	}
 	// A change of user forgets the parent-death signal. If the parent died
 	// before this, nobody holds the other end of the report.
 	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(o.Death), 0, 0, 0); err != nil {

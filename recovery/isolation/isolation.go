@@ -5,8 +5,10 @@
 // are what production is said to own, every Unix socket that the host listened
 // on when the program was started, /run, and every device but the harmless
 // ones. Its program has no way back: no capability beyond those over files and
-// processes of its own, no set-uid program that would give it more, and, where
-// the box has processes of its own, none of the host's in sight.
+// processes of its own, no set-uid program that would give it more. Where the
+// box has processes of its own, none of the host's is in sight; where it has
+// not, Landlock keeps the program from looking into them and, from Linux 6.12
+// on, from signalling them.
 //
 // What a box cannot hide is a socket that the host makes later, at a path that
 // is neither below /run nor among what production owns.
