@@ -333,7 +333,7 @@ func TestRun_amended(t *testing.T) {
 		t.Fatal(err)
 	}
 	do(t, s, recovery.Command{Kind: recovery.DoAmend, Amend: &amended})
-	state = untilState(t, s, waitsFor("3.1.ticks", recovery.WaitTicks))
+	untilState(t, s, waitsFor("3.1.ticks", recovery.WaitTicks))
 	do(t, s, recovery.Command{Kind: recovery.DoTick, Step: "3.1.ticks", How: recovery.TickDone})
 	state = untilEnd(t, s)
 	if state.Result != recovery.ResultPassed || len(state.Amendments) != 1 {

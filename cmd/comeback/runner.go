@@ -99,6 +99,11 @@ func (a *app) beginRun(ctx context.Context, act, id string, unattended bool) (*r
 	if err != nil {
 		return nil, nil, errors.Join(err, hold.Release(context.WithoutCancel(ctx)))
 	}
+	for _, text := range hold.Remarks() {
+		if err := run.Do(ctx, recovery.Command{Kind: recovery.DoNote, By: "comeback", Text: text}); err != nil {
+			break // the run has ended already, for a reason of its own
+		}
+	}
 	return run, hold.Release, nil
 }
 
