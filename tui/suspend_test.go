@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,6 +20,10 @@ const asConsole = "TUI_TEST_CONSOLE"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asConsole) == "" {
+		flag.Parse()
+		if err := flag.Set("test.parallel", "8"); err != nil { // they wait more than they compute
+			panic(err)
+		}
 		os.Exit(m.Run())
 	}
 	desk := shopDesk()
