@@ -1,0 +1,81 @@
+package execute_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"comeback/recovery"
+	"comeback/recovery/isolation"
+)
+
+// noIsolationEnv marks a process of this test that may make no namespaces.
+const noIsolationEnv = "EXECUTE_TEST_NO_ISOLATION"
+
+// Where the host gives an ordinary user no namespaces, a rehearsal's blocks are
+// not executed, the run goes on, and both blocks are listed.
+func TestShell_noIsolation(t *testing.T) {
+	if dir := os.Getenv(noIsolationEnv); dir != "" {
+		withoutIsolation(t, dir)
+		return
+	}
+	if os.Geteuid() != 0 {
+		t.Log("only root can make a host that gives no namespaces")
+		return
+	}
+	dir, err := os.MkdirTemp("", "execute-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	binary, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	self := filepath.Join(dir, "test")
+	if err := os.WriteFile(self, binary, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-euc", `echo 0 >/proc/sys/user/max_user_namespaces
+exec setpriv --reuid 54321 --regid 54321 --clear-groups "$0" -test.run='^TestShell_noIsolation$' -test.v`, self)
+	cmd.Dir, cmd.Env = "/", append(os.Environ(), noIsolationEnv+"="+dir, "TMPDIR="+dir)
+	everybody := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 65536}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, UidMappings: everybody, GidMappings: everybody, GidMappingsEnableSetgroups: true}
+	if out, err := cmd.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("--- PASS: TestShell_noIsolation")) {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func withoutIsolation(t *testing.T, dir string) {
+	if err := isolation.Available(); !errors.Is(err, recovery.ErrNoIsolation) {
+		t.Fatalf("this host gives namespaces: %v", err)
+	}
+	touched := filepath.Join(dir, "touched")
+	block, wait := shellStep("touch "+touched+"\n", nil), waitStep("touch "+touched+"\n", 0, 0)
+	wait.ID = "w"
+	s := newRig(t, nil, unattended, block, wait).run(t)
+	if _, err := os.Lstat(touched); err == nil {
+		t.Error("a block was executed")
+	}
+	if s.Result != recovery.ResultExceptions || s.Exit != recovery.WithExceptions {
+		t.Errorf("ended as %s: %s", s.Result, s.Says)
+	}
+	for _, id := range []string{"s", "w"} {
+		st := s.Step(id)
+		if st.State != recovery.Done || len(st.Outcome.Exceptions) != 1 || !strings.Contains(st.Outcome.Exceptions[0], "not executed: ") {
+			t.Errorf("step %s: %s, %+v", id, st.State, st.Outcome)
+		}
+	}
+	// In a recovery it runs: there it is meant to reach production.
+	if s := newRig(t, nil, recovering, block).run(t); s.Result != recovery.ResultPassed {
+		t.Errorf("in a recovery: %s", s.Says)
+	}
+}
