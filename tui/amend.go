@@ -130,7 +130,7 @@ func (s *amendScreen) choices() []choice {
 			if st == nil {
 				return nil
 			}
-			return s.ask(Choice{Want: s.run.state.Moment.Want.Text, Component: componentOf(s.run, st), Copy: name})
+			return s.ask(Choice{Component: componentOf(s.run, st), Copy: name}) // "10 minutes ago" stays what it was
 		}})
 	}
 	return list

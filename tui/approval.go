@@ -37,7 +37,7 @@ func fingerprint(publicKey string) string {
 // approvalChoices are the ways to bring a second person's signature, or to go
 // on without it. Whoever signs need not command the run.
 func (s *waitingScreen) approvalChoices() []choice {
-	return []choice{
+	list := []choice{
 		{name: "Sign here...", leaves: "with a key of this terminal, over the digest above", anybody: true, do: func() tea.Cmd {
 			return s.m.push(s.approve())
 		}},
@@ -48,8 +48,13 @@ func (s *waitingScreen) approvalChoices() []choice {
 		{name: "Go on without...", leaves: "breaks the glass: a reason, WITH EXCEPTIONS", do: s.because("go on without an approval", func(reason string) tea.Cmd {
 			return s.decide(recovery.ChooseContinue, reason)
 		})},
-		s.stopHere(),
 	}
+	if s.run.plan.Mode == recovery.Rehearsal {
+		list = append(list, choice{name: "Talked through", leaves: "nobody signs in this rehearsal; the report says so", do: func() tea.Cmd {
+			return s.send(recovery.Command{Kind: recovery.DoTick, Step: s.id, How: recovery.TickTalkedThrough})
+		}})
+	}
+	return append(list, s.stopHere())
 }
 
 // pasted hands a signature in.

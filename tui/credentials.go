@@ -27,8 +27,10 @@ func (s *waitingScreen) credentialChoices(st *recovery.StepState) []choice {
 }
 
 var (
-	// asVariable is a name that is written as a shell would read it.
-	asVariable = regexp.MustCompile(`\$\{?([A-Z][A-Z0-9_]+)\}?`)
+	// asVariable is a name that is written as a shell would read it, notSet one
+	// that is missing.
+	asVariable = regexp.MustCompile(`(?:\$\{?|\bexport )([A-Z][A-Z0-9_]+)`)
+	notSet     = regexp.MustCompile(`\b([A-Z][A-Z0-9_]+) is not set\b`)
 	// byItsShape is a name that is an environment variable by its looks.
 	byItsShape = regexp.MustCompile(`\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b`)
 )
@@ -49,7 +51,7 @@ func (a *attached) variables(st *recovery.StepState) []string {
 		}
 	}
 	slices.Sort(names)
-	for _, found := range asVariable.FindAllStringSubmatch(st.Hint, -1) {
+	for _, found := range slices.Concat(notSet.FindAllStringSubmatch(st.Error, -1), asVariable.FindAllStringSubmatch(st.Hint, -1)) {
 		names = append(names, found[1])
 	}
 	names = append(names, byItsShape.FindAllString(st.Hint, -1)...)

@@ -53,8 +53,8 @@ type Planner interface {
 	// Events must not end before the report has been written to its directory.
 	Start(ctx context.Context, p *Prepared) (recovery.Session, error)
 	// Amend makes the amendment of a run under way that a choice asks for:
-	// another moment, or another copy to restore from. It only reads; the
-	// session is then asked to take it.
+	// another moment, or another copy to restore from, where an empty Want
+	// keeps the moment. It only reads; the session is then asked to take it.
 	Amend(ctx context.Context, s recovery.Session, state recovery.State, choice Choice) (recovery.Amended, error)
 }
 

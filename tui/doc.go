@@ -1,9 +1,15 @@
 // Package tui is the console: what a person sees from the first look at a
 // system to the signed report of its rehearsal.
 //
-// It draws recovery.State and samples, and asks for everything else through
-// [Desk]. It never does I/O of its own beyond the terminal, never decides what
-// a run does, and never looks at a clock but the one that it is given.
+// It is a viewer: a run lives elsewhere, and goes on when the console is left or
+// lost. Everything that a screen shows of a run follows from recovery.State and
+// samples, so that a console that comes later shows what the one before showed.
+// One operator commands a run; in front of everybody else the same console
+// watches, and refuses the keys that command.
+//
+// It asks for everything else through [Desk]. It never does I/O of its own
+// beyond the terminal, never decides what a run does, and never looks at a clock
+// but the one that it is given.
 //
 // What it promises on every screen, from 80x24 up:
 //

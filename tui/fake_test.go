@@ -47,7 +47,18 @@ type fakeDesk struct {
 }
 
 func (d *fakeDesk) Systems(context.Context) ([]System, error) { return d.systems, nil }
-func (d *fakeDesk) Runs(context.Context) ([]KnownRun, error)  { return d.runs, nil }
+
+func (d *fakeDesk) Runs(context.Context) ([]KnownRun, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.runs, nil
+}
+
+func (d *fakeDesk) setRuns(runs []KnownRun) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.runs = runs
+}
 
 func (d *fakeDesk) Open(context.Context, string) (*Opened, error) { return d.opened, d.openErr }
 
@@ -96,9 +107,11 @@ func (d *fakeDesk) Amend(_ context.Context, _ recovery.Session, state recovery.S
 		return recovery.Amended{}, d.amendErr
 	}
 	moment := state.Moment
-	moment.Want.Text = c.Want
+	if c.Want != "" {
+		moment.Want.Text = c.Want
+	}
 	steps := []recovery.Step{state.Step("database/copy").Step}
-	a := recovery.Amended{Says: "restore database from " + c.Copy + ", " + c.Want, Moment: &moment, Steps: steps, Redo: []string{"database/copy", "database/replay"}}
+	a := recovery.Amended{Says: "restore database from " + c.Copy + ", " + moment.Want.Text, Moment: &moment, Steps: steps, Redo: []string{"database/copy", "database/replay"}}
 	return recovery.Amend(state.PlanSHA256, a)
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -16,11 +17,14 @@ const wide = 110
 
 // homeScreen lists the systems and the runs.
 type homeScreen struct {
-	m         *model
-	systems   []System
-	runs      []KnownRun
-	haveList  bool // of systems
-	haveRuns  bool
+	m        *model
+	systems  []System
+	runs     []KnownRun
+	haveList bool // of systems
+	haveRuns bool
+	// listing says that the list of runs is being read, listed when it last was.
+	listing   bool
+	listed    time.Time
 	err       error
 	runsErr   error
 	attaching bool
@@ -44,12 +48,30 @@ func (s *homeScreen) open() tea.Cmd {
 			s.keep()
 			return nil
 		}),
-		ask(s.m.ctx, s, s.m.desk.Runs, func(list []KnownRun, err error) tea.Cmd {
-			slices.SortStableFunc(list, func(a, b KnownRun) int { return urgency(a) - urgency(b) })
-			s.runs, s.runsErr, s.haveRuns = list, err, true
-			s.keep()
-			return nil
-		}))
+		s.list())
+}
+
+// listPace is how often the list of runs is read again while one of them goes on.
+const listPace = 10 * time.Second
+
+// beat reads the list of runs again, calmly, while one of them goes on.
+func (s *homeScreen) beat() tea.Cmd {
+	if s.listing || s.m.now().Sub(s.listed) < listPace || !slices.ContainsFunc(s.runs, func(r KnownRun) bool { return r.Alive }) {
+		return nil
+	}
+	return s.list()
+}
+
+// list reads the list of runs.
+func (s *homeScreen) list() tea.Cmd {
+	s.listing, s.listed = true, s.m.now()
+	return ask(s.m.ctx, s, s.m.desk.Runs, func(list []KnownRun, err error) tea.Cmd {
+		list = slices.Clone(list)
+		slices.SortStableFunc(list, func(a, b KnownRun) int { return urgency(a) - urgency(b) })
+		s.runs, s.runsErr, s.haveRuns, s.listing = list, err, true, false
+		s.keep()
+		return nil
+	})
 }
 
 // urgency puts the runs that have not ended before those that have.

@@ -47,9 +47,6 @@ func (a *attached) away() bool {
 
 // crew says who commands the run, and who watches.
 func (a *attached) crew(m *model) string {
-	if a.state.Unattended && a.here == nil {
-		return "unattended"
-	}
 	who := a.commander()
 	if who == "" {
 		who = m.operator

@@ -88,6 +88,9 @@ func (m *model) handle(msg tea.Msg) tea.Cmd {
 	case tea.WindowSizeMsg:
 		m.width, m.height = msg.Width, msg.Height
 	case secondMsg:
+		if home, ok := m.top().screen.(*homeScreen); ok {
+			return tea.Batch(home.beat(), m.everySecond())
+		}
 		return m.everySecond()
 	case answer:
 		if m.shows(msg.to) {

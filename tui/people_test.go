@@ -195,6 +195,23 @@ func TestPeople_ADiedRun(t *testing.T) {
 	})
 }
 
+func TestPeople_TheListOfRunsKeepsUp(t *testing.T) {
+	desk := shopDesk()
+	d := drive(t, desk, Options{})
+	atHome(d, desk)
+	desk.setRuns(append([]KnownRun{{ID: "c0de", System: "wiki", State: "WAITS for approval of ops2 since 10:00", Alive: true, Started: ten}}, desk.runs...))
+	d.press("down", "down") // on b81e
+	d.clock = ten.Add(listPace - time.Second)
+	d.update(secondMsg{})
+	d.clock = ten.Add(listPace)
+	if strings.Contains(d.screen(), "c0de") {
+		t.Error("the list is read at every beat")
+	}
+	d.update(secondMsg{})
+	d.sees("c0de")
+	d.sees("run b81e") // the cursor stayed where it was
+}
+
 func TestPeople_TheBellRingsOncePerWait(t *testing.T) {
 	d, desk := onRun(t, started, func(d *driver, _ *fakeDesk) { d.sees("0 of 2 decided") })
 	if d.bells != 0 {
