@@ -18,5 +18,9 @@
 // created without login and reported. A dump that is cut off is refused, at the
 // latest when its end is missing: then nothing counts as restored.
 //
+// A restore outlives its runner: what was fetched of an archive stays (a script
+// begins again), the server is started again, and what was built with fsync off
+// and not settled is given up after a reboot.
+//
 // It never writes to a copy and never touches a server that it did not claim.
 package dump

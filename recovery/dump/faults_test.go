@@ -319,18 +319,27 @@ func TestRestore_Retry(t *testing.T) {
 }
 
 // A server that dies under the restore is the cause that is told, in its own
-// words.
+// words, and the restore can be tried again.
 func TestRestore_ServerDies(t *testing.T) {
-	for name, key := range map[string]string{"script": "large.sql", "archive": "shop.dump"} {
+	for name, test := range map[string]struct {
+		key, says string
+		kill      func(*testing.T, postgres.Cluster)
+	}{
+		"script":              {"large.sql", "was terminated by signal 9", crash},
+		"archive":             {"shop.dump", "was terminated by signal 9", crash},
+		"script, postmaster":  {"large.sql", "signal: killed", killPostmaster},
+		"archive, postmaster": {"shop.dump", "signal: killed", killPostmaster},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			content := largeDump()
-			if key == "shop.dump" {
+			if test.key == "shop.dump" {
 				content = dumpOf(t, "shop", "--format=custom")
 			}
-			store := storagetest.NewFaulty(directory(t, map[string][]byte{key: content}))
+			store := storagetest.NewFaulty(directory(t, map[string][]byte{test.key: content}))
 			gate := storagetest.NewGate()
 			var c postgres.Cluster
+			var failed []recovery.StepState
 			end, _ := run(t, enginetest.Options{Event: func(e recovery.Event) {
 				switch p, _ := e.Payload(); p := p.(type) {
 				case recovery.ClaimMade:
@@ -338,23 +347,40 @@ func TestRestore_ServerDies(t *testing.T) {
 						c.Data = p.Resource.ID
 					}
 				case recovery.StepStarted:
-					if p.Step != "restore" {
+					if p.Step != "restore" || p.Attempt > 1 {
 						return
 					}
 					store.Inject(storagetest.Fault{Op: storagetest.OnRead, At: 10_000, Gate: gate})
 					go func() {
 						defer gate.Open()
 						<-gate.Entered()
-						crash(t, c)
+						test.kill(t, c)
 					}()
 				}
+			}, Answer: func(st recovery.StepState) recovery.Choice {
+				if failed = append(failed, st); len(failed) > 1 {
+					return recovery.ChooseStop
+				}
+				return recovery.ChooseRetry
 			}}, store)
-			says, hint := enginetest.Failure(end)
-			if end.Result != recovery.ResultFailed || !strings.Contains(says, "was terminated by signal 9") || hint == "" || len(end.Bindings) > 0 {
-				t.Errorf("the run ended as %s: %q (%s)", end.Result, says, hint)
+			if len(failed) != 1 || !strings.Contains(failed[0].Error, test.says) || !strings.Contains(failed[0].Hint, "who killed it") || end.Result != recovery.ResultPassed {
+				t.Errorf("the run ended as %s after %+v", end.Result, failed)
 			}
 		})
 	}
+}
+
+// killPostmaster kills a server itself.
+func killPostmaster(t *testing.T, c postgres.Cluster) {
+	server, err := postgres.Attach(c)
+	if err == nil {
+		err = syscall.Kill(server.PID(), syscall.SIGKILL)
+	}
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	<-server.Exited()
 }
 
 // crash kills a process of a server, which ends the server.

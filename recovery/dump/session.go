@@ -14,6 +14,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/dump/script"
+	"comeback/recovery/postgres"
 )
 
 // session is one session with the scratch server that takes a script's
@@ -28,12 +29,11 @@ type session struct {
 // connect opens a session with another database, and ends the one before.
 func (s *session) connect(ctx context.Context, database string) error {
 	s.close(ctx)
-	config, err := pgconn.ParseConfig(s.server.URL(database))
+	address, err := postgres.ParseAddress(s.server.URL(database))
 	if err != nil {
-		return fmt.Errorf("connect to database %s: %w", database, err)
+		return err
 	}
-	config.Password = ""
-	config.RuntimeParams["application_name"] = "comeback"
+	config := &address.Config
 	// What fails here is told by the step, not by the server's log.
 	config.RuntimeParams["log_min_messages"] = "fatal"
 	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {

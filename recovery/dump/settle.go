@@ -61,6 +61,11 @@ func (k settleKind) Do(ctx context.Context, env recovery.Env, step recovery.Step
 func (s scratch) harden(ctx context.Context, server *postgres.Server) error {
 	safe := tuning()
 	maps.Copy(safe, postgres.SafeSettings())
+	room, err := postgres.RoomSettings(s.handle.Dir)
+	if err != nil {
+		return err
+	}
+	maps.Copy(safe, room)
 	if err := server.Cluster().Configure(safe); err != nil {
 		return err
 	}

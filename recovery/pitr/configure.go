@@ -43,7 +43,7 @@ func (a atLeast) raise(lacking map[string]int) bool {
 }
 
 // serveSettings are those of the restored server, while it recovers and after.
-func serveSettings(sizes atLeast) map[string]string {
+func serveSettings(c postgres.Cluster, sizes atLeast) (map[string]string, error) {
 	s := map[string]string{
 		"wal_level":          "replica",
 		"hot_standby":        "on",
@@ -58,7 +58,18 @@ func serveSettings(sizes atLeast) map[string]string {
 	for name, n := range sizes {
 		s[name] = strconv.Itoa(n)
 	}
-	return s
+	room, err := postgres.RoomSettings(c.Data)
+	maps.Copy(s, room)
+	return s, err
+}
+
+// configureServing writes the configuration of a server that is open.
+func configureServing(c postgres.Cluster, sizes atLeast) error {
+	settings, err := serveSettings(c, sizes)
+	if err != nil {
+		return err
+	}
+	return c.Configure(settings)
 }
 
 // recoverySettings tell the server where to stop, and to wait there.
@@ -79,7 +90,10 @@ func recoverySettings(args replayArgs, major int) map[string]string {
 // configureRecovery writes the configuration of a recovery. Nothing of the
 // source's configuration is left in force.
 func configureRecovery(c postgres.Cluster, args replayArgs, sizes atLeast) error {
-	settings := serveSettings(sizes)
+	settings, err := serveSettings(c, sizes)
+	if err != nil {
+		return err
+	}
 	maps.Copy(settings, recoverySettings(args, c.Tools.Major))
 	if err := c.Configure(settings); err != nil {
 		return err

@@ -16,6 +16,11 @@
 //	plan.go     the steps that lead there
 //	copy.go     pitr.copy: the base backup, verified, into scratch
 //	replay.go   pitr.replay: feed, watch, prove, open
+//	revive.go   after an interruption: the opened server, brought back and proven
+//
+// An interrupted copy goes on with the files that are not whole (copied.go), an
+// interrupted replay from the server's last restart point. From the replay on
+// the server runs with fsync off, so a reboot costs both.
 //
 // A [Repository] is the form in which base backups and WAL are stored. The
 // native one is what pg_basebackup and archive_command leave behind.

@@ -15,7 +15,7 @@ import (
 // finish gives the opened cluster a configuration without the recovery, looks
 // at what a person should know about it, and binds its database.
 func (r *replay) finish(ctx context.Context) (recovery.Outcome, error) {
-	if err := r.cluster.Configure(serveSettings(r.sizes)); err != nil {
+	if err := configureServing(r.cluster, r.sizes); err != nil {
 		return recovery.Outcome{}, err
 	}
 	databases, err := r.names(ctx, "select datname from pg_database where not datistemplate and datallowconn and datname <> 'postgres' order by datname")

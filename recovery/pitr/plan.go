@@ -2,7 +2,6 @@ package pitr
 
 import (
 	"encoding/json"
-	"fmt"
 	"path"
 
 	"comeback/recovery"
@@ -48,7 +47,7 @@ func (e *engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target)
 	}
 	ref := func(key string, size int64) recovery.Ref { return recovery.Ref{Copy: p.Copy, Key: key, Size: size} }
 
-	load := recovery.NewStep("copy", copyName, fmt.Sprintf("copy base backup %s, %s", p.Backup.ID, recovery.FormatBytes(p.Backup.Size())),
+	load := recovery.NewStep("copy", copyName, "copy the base backup",
 		copyArgs{Copy: p.Copy, Target: t.ID, Backup: p.Backup.ID, Objects: p.Backup.Objects, Facts: f})
 	load.Component, load.Writes = c.Name, []recovery.TargetID{t.ID}
 	for _, o := range p.Backup.Objects {
@@ -56,7 +55,7 @@ func (e *engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target)
 	}
 	load.Guards = []recovery.Guard{{Kind: recovery.GuardRoom, Target: t.ID, Bytes: room(p, f)}}
 
-	replay := recovery.NewStep("replay", replayName, "replay the log to "+p.Says, replayArgs{
+	replay := recovery.NewStep("replay", replayName, "replay the log", replayArgs{
 		Component: c.Name, Copy: p.Copy, Target: t.ID, Stop: p.Stop, Inclusive: p.Inclusive, Timeline: p.Timeline,
 		Kept: p.Kept, Lost: p.Lost, Facts: f,
 		URL: c.Settings.Text("url"), Database: c.Settings.Text("database"), Superuser: c.Settings.Text("superuser")})

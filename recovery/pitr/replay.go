@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"comeback/recovery"
+	"comeback/recovery/ledger"
 	"comeback/recovery/postgres"
 )
 
@@ -39,9 +40,9 @@ func (k replayKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (
 		return recovery.Outcome{}, err
 	}
 	if _, err := replaying(r.handle.Dir, false); err != nil {
-		return recovery.Outcome{}, recovery.Errorf("stop the run and begin a new one", "replay the log: %w", err)
+		return recovery.Outcome{}, recovery.Errorf("retry: the base backup is then copied again", "replay the log: %w", err)
 	}
-	if err := setReplaying(r.handle.Dir); err != nil {
+	if err := setReplaying(r.handle.Dir, ledger.Boot()); err != nil {
 		return recovery.Outcome{}, err
 	}
 	if r.opened() {
@@ -347,7 +348,7 @@ func (r *replay) open(ctx context.Context, feed *feeder) error {
 
 // again proves the point of a cluster that an earlier attempt has opened.
 func (r *replay) again(ctx context.Context) (o recovery.Outcome, err error) {
-	if err := r.cluster.Configure(serveSettings(r.sizes)); err != nil {
+	if err := configureServing(r.cluster, r.sizes); err != nil {
 		return o, err
 	}
 	r.says = &serverSays{}

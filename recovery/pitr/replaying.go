@@ -27,18 +27,25 @@ func replaying(dir string, rebooted bool) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("look whether the log is replayed: %w", err)
 	}
+	if string(boot) == ruined {
+		return true, fmt.Errorf("the server in %s could not be started again: %w", filepath.Join(dir, dataDir), recovery.ErrGone)
+	}
 	if rebooted || string(boot) != ledger.Boot() {
 		return true, fmt.Errorf("the machine was started again, and the server in %s ran with fsync off: %w", filepath.Join(dir, dataDir), recovery.ErrGone)
 	}
 	return true, nil
 }
 
-// setReplaying leaves the mark, durably.
-func setReplaying(dir string) error {
+// ruined stands in the mark instead of a boot where the data directory is of no
+// use any more: neither the replay nor the copy below it.
+const ruined = "ruined"
+
+// setReplaying leaves the mark, durably: a boot, or ruined.
+func setReplaying(dir, text string) error {
 	path := filepath.Join(dir, replayingFile)
 	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err == nil {
-		_, err = f.WriteString(ledger.Boot())
+		_, err = f.WriteString(text)
 		err = errors.Join(err, f.Sync(), f.Close())
 	}
 	if err == nil {

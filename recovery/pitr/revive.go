@@ -42,10 +42,14 @@ func (k replayKind) Revive(ctx context.Context, env recovery.Env, s recovery.Ste
 	}
 	r.cluster.Socket, r.cluster.Superuser = u.Query().Get("host"), u.Query().Get("user")
 	r.server, err = postgres.Revive(ctx, env, r.cluster, postgres.StartOptions{}, o.Facts["system identifier"], strings.TrimPrefix(u.Path, "/"))
-	if err != nil {
-		return err
+	if err == nil {
+		err = r.stands(ctx, o.Facts["timeline"])
 	}
-	return r.stands(ctx, o.Facts["timeline"])
+	if errors.Is(err, recovery.ErrGone) {
+		// Doing the step again on the same data directory cannot help.
+		err = errors.Join(err, setReplaying(r.handle.Dir, ruined))
+	}
+	return err
 }
 
 // stands proves that the server is open on a timeline.

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"comeback/recovery"
+	"comeback/recovery/postgres"
 )
 
 // standing is how far a server is, as it says itself.
@@ -145,14 +146,11 @@ func (r *replay) connect(ctx context.Context) error {
 // dial opens a session that never waits long for a lock: what replay holds, it
 // holds until it goes on.
 func (r *replay) dial(ctx context.Context, database string) (*pgx.Conn, error) {
-	u := r.cluster.URL(database)
-	config, err := pgx.ParseConfig(u)
+	config, err := postgres.ParseAddress(r.cluster.URL(database))
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", u, err)
+		return nil, err
 	}
-	config.Password = ""
 	config.RuntimeParams["lock_timeout"] = "10s"
-	config.RuntimeParams["application_name"] = "comeback"
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the restored server: %w", err)

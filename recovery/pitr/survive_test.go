@@ -148,30 +148,28 @@ func TestRevive_AfterAReboot(t *testing.T) {
 	l := source.get(t)
 	c := l.copy(t, "tar")
 	p := mustResolve(t, c.store, survey(t, c.store, database), "base/tar")
-	want := dying(t, c, p).Run(t).Restored
+	uncut, seq := dying(t, c, p), map[string]uint64{}
+	uncut.Event = func(e recovery.Event) {
+		if f, ok := payload[recovery.StepFinished](e); ok {
+			seq[f.Step] = e.Seq
+		}
+	}
+	want := uncut.Run(t).Restored
 	for name, test := range map[string]struct {
-		// after is the event that the runner dies after.
+		// after is the step whose end the runner dies after.
 		after string
 		boot  string
 		// copies is how often the base backup is copied.
 		copies int
 	}{
-		"copied":                      {"copied", "another boot", 1},
-		"opened":                      {"replayed", "another boot", 2},
-		"opened, but not found so":    {"replayed", ledger.Boot(), 1},
-		"copied, and not written yet": {"copied", "lost", 2},
+		"copied":                      {"copy", "another boot", 1},
+		"opened":                      {"replay", "another boot", 2},
+		"opened, but not found so":    {"replay", ledger.Boot(), 1},
+		"copied, and not written yet": {"copy", "lost", 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := dying(t, c, p)
-			seq := map[string]uint64{}
-			uncut := d
-			uncut.Event = func(e recovery.Event) {
-				if f, ok := payload[recovery.StepFinished](e); ok {
-					seq[map[string]string{"copy": "copied", "replay": "replayed"}[f.Step]] = e.Seq
-				}
-			}
-			uncut.Run(t)
 			d.Cuts = []enginetest.Cut{{After: seq[test.after]}}
 			d.Rebooted = test.boot != ledger.Boot()
 			d.Between = func(_ int, scratch string) error {
@@ -191,5 +189,37 @@ func TestRevive_AfterAReboot(t *testing.T) {
 				t.Errorf("the base backup was copied %d times, want %d", n, test.copies)
 			}
 		})
+	}
+}
+
+// A restored server that cannot be started again is restored again, from the
+// base backup on.
+func TestRevive_Damaged(t *testing.T) {
+	t.Parallel()
+	l := source.get(t)
+	c := l.copy(t, "tar")
+	p := mustResolve(t, c.store, survey(t, c.store, database), "base/tar")
+	d := dying(t, c, p)
+	var opened uint64
+	d.Event = func(e recovery.Event) {
+		if f, ok := payload[recovery.StepFinished](e); ok && f.Step == "replay" && opened == 0 {
+			opened = e.Seq
+		}
+	}
+	want := d.Run(t).Restored
+	d.Cuts = []enginetest.Cut{{After: opened}}
+	d.Between = func(_ int, scratch string) error {
+		return os.Remove(filepath.Join(scratch, dataDir, "global", "pg_filenode.map"))
+	}
+	var failures []string
+	d.Answer = func(st recovery.StepState) recovery.Choice {
+		if failures = append(failures, st.Error); len(failures) > 1 {
+			return recovery.ChooseStop
+		}
+		return recovery.ChooseRetry
+	}
+	end := d.Whole(t, want)
+	if n := end.Step("copy").Attempts; n != 2 {
+		t.Errorf("the base backup was copied %d times, after %q", n, failures)
 	}
 }

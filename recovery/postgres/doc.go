@@ -11,7 +11,7 @@
 //
 // The order of work is [FindTools], [Cluster.Init] (or a restored data
 // directory and [Cluster.Claim]), [Cluster.Configure], [Start], work,
-// [Server.Stop], and at the end of the run [ReleaseCluster], which needs
+// [Server.Stop], after an interruption [Revive], and at the end of the run [ReleaseCluster], which needs
 // nothing but the record of the claim.
 //
 // It never reads a copy, and never signals a process that is not a PostgreSQL

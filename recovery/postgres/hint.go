@@ -20,6 +20,7 @@ var hints = []struct {
 	{regexp.MustCompile(`could not create semaphores`), "raise the kernel's limit of semaphores (sysctl kernel.sem), then retry"},
 	{regexp.MustCompile(`[Pp]ermission denied`), "let the user that the server runs as read and write there"},
 	{regexp.MustCompile(`invalid locale name|locale .* does not exist|could not create locale`), "install the locale that the error names (locale-gen), then retry"},
+	{regexp.MustCompile(`terminated by signal 9|signal: killed`), "find out who killed it (dmesg tells whether the kernel did, for want of memory), then retry"},
 	{regexp.MustCompile(`too many clients`), "close other sessions on this server, then retry"},
 }
 

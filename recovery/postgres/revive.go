@@ -7,6 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"comeback/recovery"
 )
@@ -30,6 +33,9 @@ func Revive(ctx context.Context, env recovery.Env, c Cluster, o StartOptions, sy
 	}
 	s.LogTo(nil)
 	conn, err := s.Connect(ctx, database)
+	if lost(err) {
+		return nil, fmt.Errorf("%w; %w", err, recovery.ErrGone)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -42,6 +48,20 @@ func Revive(ctx context.Context, env recovery.Env, c Cluster, o StartOptions, sy
 		return nil, fmt.Errorf("the server of %s says that it is %s in %s, and was %s: %w", c.Data, id.SystemIdentifier, id.DataDirectory, system, recovery.ErrGone)
 	}
 	return s, nil
+}
+
+// lost reports whether a server refuses a session because of what lies, or does
+// not lie, in its data directory.
+func lost(err error) bool {
+	var refused *pgconn.PgError
+	if !errors.As(err, &refused) {
+		return false
+	}
+	switch class := refused.Code[:min(2, len(refused.Code))]; class {
+	case "58", "XX", "3D": // a file, a page, the database
+		return !strings.Contains(refused.Message, noSpace)
+	}
+	return false
 }
 
 // Is proves that the data directory is that of a cluster, by its control data.

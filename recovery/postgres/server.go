@@ -192,11 +192,10 @@ func (s *Server) URL(database string) string { return s.cluster.URL(database) }
 
 // Connect opens a session as the superuser.
 func (s *Server) Connect(ctx context.Context, database string) (*pgx.Conn, error) {
-	config, err := pgx.ParseConfig(s.URL(database))
+	config, err := ParseAddress(s.URL(database))
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", s.URL(database), err)
+		return nil, err
 	}
-	config.Password = "" // PGPASSWORD and .pgpass are other servers'
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("connect to database %s of %s: %w", database, s.cluster.Data, err)
