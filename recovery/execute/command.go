@@ -41,16 +41,24 @@ func (e *env) Box() isolation.Box {
 func (e *env) Command(ctx context.Context, c recovery.Cmd) error {
 	last := &tailWriter{}
 	log := newScreen(func(line string) { last.add(line); e.meter.Log(line) }, e.meter.Note)
-	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
-	cmd.Dir, cmd.Env, cmd.Stdin = c.Dir, c.Env, c.Stdin
+	cmd := e.prepare(ctx, c)
 	// Where both go to the log they share a pipe, and their order is kept.
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, log, log
 	if c.Stdout != nil {
 		cmd.Stdout = c.Stdout
 	}
 	if c.Stderr != nil {
 		cmd.Stderr = io.MultiWriter(c.Stderr, last)
 	}
+	err := e.run(cmd, c.Isolated, false)
+	log.flush()
+	return e.explain(ctx, c, err, last)
+}
+
+// prepare makes a command in a process group of its own.
+func (e *env) prepare(ctx context.Context, c recovery.Cmd) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
+	cmd.Dir, cmd.Env = c.Dir, c.Env
 	if cmd.Env == nil {
 		cmd.Env = []string{}
 	}
@@ -63,14 +71,11 @@ func (e *env) Command(ctx context.Context, c recovery.Cmd) error {
 	if c.Grace == 0 {
 		cmd.WaitDelay = defaultGrace
 	}
-	start := cmd.Start
-	if c.Isolated {
-		box := e.Box()
-		box.Processes = true
-		start = func() error { return box.Start(cmd) }
-	}
-	err := runOnOwnThread(cmd, start)
-	log.flush()
+	return cmd
+}
+
+// explain makes an error of how a program ended, with its last words.
+func (e *env) explain(ctx context.Context, c recovery.Cmd, err error, last *tailWriter) error {
 	name := filepath.Base(c.Path)
 	switch said := shorten(e.x.Secrets.Redact(last.String())); {
 	case err == nil:
@@ -85,10 +90,16 @@ func (e *env) Command(ctx context.Context, c recovery.Cmd) error {
 	return fmt.Errorf("%s: %w", name, err)
 }
 
-// runOnOwnThread runs cmd from a thread that lives as long as it does: the
-// kernel sends the parent-death signal when the *thread* that started the child
-// ends.
-func runOnOwnThread(cmd *exec.Cmd, start func() error) (err error) {
+// run starts cmd, in a box where it is isolated, and waits for it. It does both
+// on a thread that lives as long as the program: the kernel sends the
+// parent-death signal when the *thread* that started the child ends.
+func (e *env) run(cmd *exec.Cmd, isolated, terminal bool) (err error) {
+	start := cmd.Start
+	if isolated {
+		box := e.Box()
+		box.Processes, box.Terminal = true, terminal
+		start = func() error { return box.Start(cmd) }
+	}
 	isolation.OnThread(func() {
 		if err = start(); err != nil {
 			return

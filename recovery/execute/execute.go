@@ -74,6 +74,7 @@ type Executor struct {
 
 	reviving sync.Mutex // one at a time looks what is still there
 	calls    calls
+	seats    seats // at the terminals of steps that talk with a person
 }
 
 // running is a step under way.
@@ -322,7 +323,7 @@ func (x *Executor) do(ctx context.Context, s recovery.Step, r *running, again bo
 			return
 		}
 	}
-	if w, ok := x.credentials(s, err, outcome); ok {
+	if w, ok := x.waits(s, err, outcome); ok {
 		x.recordLocked(w)
 		return
 	}

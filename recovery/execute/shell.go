@@ -22,7 +22,23 @@ func (shell) Name() string { return recovery.KindShell }
 func (shell) Restart() recovery.Restart { return recovery.Repeat }
 
 func (k shell) Do(ctx context.Context, e recovery.Env, s recovery.Step) (recovery.Outcome, error) {
-	b, err := k.x.block(e, s)
+	var args recovery.ShellArgs
+	if err := s.Decode(&args); err != nil {
+		return recovery.Outcome{}, err
+	}
+	run := e.Command
+	if args.Terminal {
+		if k.x.Unattended && k.x.Plan.Mode == recovery.Rehearsal {
+			return leftOut(args, "it talks with a person, and nobody is there"), nil
+		}
+		converse, err := k.x.conversation(e, s, args)
+		if err != nil {
+			return recovery.Outcome{}, err
+		}
+		defer k.x.seats.remove(s.ID)
+		run = converse
+	}
+	b, err := k.x.block(e, s, args)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
@@ -36,7 +52,7 @@ func (k shell) Do(ctx context.Context, e recovery.Env, s recovery.Step) (recover
 	}
 	e.Meter().Phase("run "+b.args.Name, 0, recovery.NoUnit)
 	started := e.Now()
-	err = b.run(ctx, e)
+	err = b.run(ctx, run)
 	switch {
 	case errors.Is(err, recovery.ErrNoIsolation):
 		return notExecuted(b.args, err), nil
@@ -49,12 +65,18 @@ func (k shell) Do(ctx context.Context, e recovery.Env, s recovery.Step) (recover
 	return recovery.Outcome{Says: fmt.Sprintf("%s ended well after %s", b.args.Name, recovery.FormatSpan(e.Now().Sub(started)))}, nil
 }
 
-// notExecuted is the outcome of a block that cannot be shut off from
-// production: it is left out, and the run ends with an exception.
+// notExecuted is the outcome of a block that cannot be shut off from production.
 func notExecuted(args recovery.ShellArgs, err error) recovery.Outcome {
-	says := fmt.Sprintf("not executed: %s, because it could reach production: %s", args.Name, err)
-	return recovery.Outcome{Says: says, Exceptions: []string{says},
-		Remarks: []string{"a rehearsal's shell blocks need root or unprivileged user namespaces"}}
+	o := leftOut(args, fmt.Sprintf("it could reach production: %s", err))
+	o.Remarks = []string{"a rehearsal's shell blocks need root or unprivileged user namespaces"}
+	return o
+}
+
+// leftOut is the outcome of a block that is not executed: the run goes on, and
+// ends with an exception.
+func leftOut(args recovery.ShellArgs, why string) recovery.Outcome {
+	says := fmt.Sprintf("not executed: %s, because %s", args.Name, why)
+	return recovery.Outcome{Says: says, Exceptions: []string{says}}
 }
 
 // failed is the error of a block that did not end well.
@@ -73,12 +95,9 @@ type block struct {
 	boxed   bool
 }
 
-// block reads a step's arguments and keeps its script.
-func (x *Executor) block(e recovery.Env, s recovery.Step) (block, error) {
-	b := block{boxed: x.Plan.Mode == recovery.Rehearsal}
-	if err := s.Decode(&b.args); err != nil {
-		return b, err
-	}
+// block gives a block its environment and keeps its script.
+func (x *Executor) block(e recovery.Env, s recovery.Step, args recovery.ShellArgs) (block, error) {
+	b := block{args: args, boxed: x.Plan.Mode == recovery.Rehearsal}
 	var err error
 	if b.environ, err = x.blockEnviron(e, b.args); err != nil {
 		return b, err
@@ -95,7 +114,7 @@ func (x *Executor) block(e recovery.Env, s recovery.Step) (block, error) {
 // run runs the block once. What it started in the background ends with it; only
 // what leaves its process group on purpose, as daemons do, outlives it in a
 // recovery, and nothing does in a rehearsal.
-func (b block) run(ctx context.Context, e recovery.Env) error {
+func (b block) run(ctx context.Context, run func(context.Context, recovery.Cmd) error) error {
 	interpreter := "/bin/sh"
 	if b.args.Interpreter == "bash" {
 		interpreter = "/bin/bash"
@@ -103,7 +122,7 @@ func (b block) run(ctx context.Context, e recovery.Env) error {
 	if err := b.script.verify(); err != nil {
 		return err
 	}
-	return e.Command(ctx, recovery.Cmd{Path: interpreter, Args: []string{"-eu", b.script.path}, Dir: "/", Env: b.environ, Isolated: b.boxed})
+	return run(ctx, recovery.Cmd{Path: interpreter, Args: []string{"-eu", b.script.path}, Dir: "/", Env: b.environ, Isolated: b.boxed})
 }
 
 // blockEnviron is the whole environment of a block.

@@ -26,7 +26,11 @@ func (shellWait) Name() string { return recovery.KindShellWait }
 func (shellWait) Restart() recovery.Restart { return recovery.Repeat }
 
 func (k shellWait) Do(ctx context.Context, e recovery.Env, s recovery.Step) (recovery.Outcome, error) {
-	b, err := k.x.block(e, s)
+	var args recovery.ShellArgs
+	if err := s.Decode(&args); err != nil {
+		return recovery.Outcome{}, err
+	}
+	b, err := k.x.block(e, s, args)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
@@ -44,7 +48,7 @@ func (k shellWait) Do(ctx context.Context, e recovery.Env, s recovery.Step) (rec
 	var last error // of a try that ended by itself
 	for {
 		w.begin()
-		err := w.during(func() error { return b.run(ctx, e) })
+		err := w.during(func() error { return b.run(ctx, e.Command) })
 		var exit *exec.ExitError
 		switch {
 		case err == nil:

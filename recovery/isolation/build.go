@@ -27,7 +27,11 @@ func (o orders) build() error {
 	if err != nil {
 		return err
 	}
-	devices, err := hold(deviceNodes)
+	nodes := slices.Clone(deviceNodes)
+	if o.Terminal { // else it could be somebody's, whose session we are in
+		nodes = append(nodes, "/dev/tty")
+	}
+	devices, err := hold(nodes)
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ type orders struct {
 	Hide      []string       `json:"hide,omitempty"`
 	Keep      []string       `json:"keep,omitempty"`
 	Processes bool           `json:"processes,omitempty"`
+	Terminal  bool           `json:"terminal,omitempty"`
 	Dir       string         `json:"dir,omitempty"`
 	Death     syscall.Signal `json:"death,omitempty"`
 	// UID and GID are who the program runs as; -1 is who init is.
@@ -110,7 +111,7 @@ func run(report *os.File) error {
 		return errors.New("the parent is dead")
 	}
 	if o.Processes {
-		return supervise(path, args, o.Dir, report)
+		return o.supervise(path, args, report)
 	}
 	if o.Dir != "" {
 		if err := os.Chdir(o.Dir); err != nil {

@@ -46,6 +46,9 @@ type Box struct {
 	// memory of its own, too. A PostgreSQL server must not have one, for
 	// both are how it notices that another one serves its data.
 	Processes bool
+	// Terminal makes the program's standard input its controlling terminal,
+	// in a session of its own. It needs Processes.
+	Terminal bool
 }
 
 // Start starts cmd inside the box, instead of cmd.Start; cmd.Wait follows. The
@@ -106,7 +109,7 @@ func (b Box) orders(cmd *exec.Cmd) (orders, error) {
 	if err != nil {
 		return orders{}, err
 	}
-	o := orders{Hide: hide, Keep: keep, Processes: b.Processes, Dir: cmd.Dir, Death: attr.Pdeathsig, UID: -1, GID: -1}
+	o := orders{Hide: hide, Keep: keep, Processes: b.Processes, Terminal: b.Terminal, Dir: cmd.Dir, Death: attr.Pdeathsig, UID: -1, GID: -1}
 	if c := attr.Credential; c != nil {
 		o.UID, o.GID = int(c.Uid), int(c.Gid)
 		attr.Credential = nil

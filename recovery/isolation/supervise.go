@@ -15,7 +15,11 @@ import (
 // code, and the kernel kills everything that the program left behind.
 //
 // It returns only why there is no program.
-func supervise(path string, args []string, dir string, report *os.File) error {
+func (o orders) supervise(path string, args []string, report *os.File) error {
+	group := &syscall.SysProcAttr{Setpgid: true}
+	if o.Terminal {
+		group = &syscall.SysProcAttr{Setsid: true, Setctty: true} // and so a group
+	}
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2)
 	// Other threads than this one still have their capabilities: no program of
@@ -23,8 +27,8 @@ func supervise(path string, args []string, dir string, report *os.File) error {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("close the init: %w", err)
 	}
-	pid, err := syscall.ForkExec(path, args, &syscall.ProcAttr{Dir: dir, Env: os.Environ(),
-		Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setpgid: true}})
+	pid, err := syscall.ForkExec(path, args, &syscall.ProcAttr{Dir: o.Dir, Env: os.Environ(),
+		Files: []uintptr{0, 1, 2}, Sys: group})
 	if err != nil {
 		return fmt.Errorf("%w: %w", errProgram, &os.PathError{Op: "exec", Path: path, Err: err})
 	}
