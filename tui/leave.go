@@ -24,7 +24,7 @@ func (s *leaveScreen) gone() bool { return s.run.over }
 func (s *leaveScreen) choices() []choice {
 	list := []choice{{name: "Detach", leaves: "the run goes on; comeback attach " + s.run.plan.Run + " comes back", anybody: true, do: s.m.detach}}
 	if s.run.state.Stop == nil {
-		list = append(list, choice{name: "Stop the run...", leaves: "asks a reason first", do: func() tea.Cmd {
+		list = append(list, choice{name: "STOP the run...", leaves: "asks a reason first", do: func() tea.Cmd {
 			s.m.pop()
 			if _, ok := s.m.top().screen.(*stopScreen); ok {
 				return nil
