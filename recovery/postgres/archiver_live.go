@@ -1,0 +1,77 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"comeback/recovery"
+)
+
+const (
+	// liveConnect bounds the wait for a live server to let us in, and
+	// liveStatement what one question may take: it has other things to do.
+	liveConnect   = 5 * time.Second
+	liveStatement = 10 * time.Second
+)
+
+// ConnectLive opens a session with a running server that is not ours. Whoever
+// calls has resolved the address, which may hold a password; errors do not show
+// it. The session is named comeback, is let in within five seconds or not at
+// all, and prepares nothing on the server, so that it may go through a pooler.
+func ConnectLive(ctx context.Context, address string) (*pgx.Conn, error) {
+	const hint = "start the server, or correct the address; what the copies hold is told without it"
+	config, err := pgx.ParseConfig(address)
+	if err != nil {
+		return nil, recovery.Errorf("write it like postgres://user@host/database", "read the address of the live server: %w", err).WithExit(recovery.Usage)
+	}
+	config.ConnectTimeout = liveConnect
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec
+	config.StatementCacheCapacity, config.DescriptionCacheCapacity = 0, 0
+	// Nothing of our environment, such as a time zone, may look like the
+	// server's own.
+	config.RuntimeParams = map[string]string{"application_name": "comeback"}
+	ctx, cancel := context.WithTimeout(ctx, liveConnect)
+	defer cancel()
+	conn, err := pgx.ConnectConfig(ctx, config)
+	switch {
+	case err == nil:
+		return conn, nil
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, recovery.Errorf(hint, "the live server did not answer within %s: %w", liveConnect, err)
+	}
+	return nil, recovery.Errorf(hint, "the live server cannot be asked: %w", err)
+}
+
+// readLive asks a live server within a read-only transaction of its own, with
+// limits that end with it.
+func readLive(ctx context.Context, conn *pgx.Conn, ask func(pgx.Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, liveStatement+liveConnect)
+	defer cancel()
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{AccessMode: pgx.ReadOnly})
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback(context.WithoutCancel(ctx)) // nothing was written
+	limits := fmt.Sprintf("set local statement_timeout = %d; set local lock_timeout = %d", liveStatement.Milliseconds(), liveConnect.Milliseconds())
+	if _, err := tx.Conn().PgConn().Exec(ctx, limits).ReadAll(); err != nil {
+		return err
+	}
+	return ask(tx)
+}
+
+// denied is the server's refusal for want of a right, in its own words.
+func denied(err error) (says string, ok bool) {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == insufficientPrivilege {
+		return pg.Message, true
+	}
+	return "", false
+}
+
+// insufficientPrivilege is PostgreSQL's code.
+const insufficientPrivilege = "42501"
