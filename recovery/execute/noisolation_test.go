@@ -17,15 +17,11 @@ import (
 // noIsolationEnv marks a process of this test that may make no namespaces.
 const noIsolationEnv = "EXECUTE_TEST_NO_ISOLATION"
 
-// Where the host gives an ordinary user no namespaces, a rehearsal's blocks are
-// not executed, the run goes on, and both blocks are listed.
+// Where the host gives no namespaces, a rehearsal's blocks are not executed, the
+// run goes on, and both blocks are listed.
 func TestShell_noIsolation(t *testing.T) {
-	if dir := os.Getenv(noIsolationEnv); dir != "" {
-		withoutIsolation(t, dir)
-		return
-	}
-	if os.Geteuid() != 0 {
-		t.Log("only root can make a host that gives no namespaces")
+	if os.Getenv(noIsolationEnv) != "" {
+		withoutIsolation(t)
 		return
 	}
 	dir, err := os.MkdirTemp("", "execute-")
@@ -44,21 +40,31 @@ func TestShell_noIsolation(t *testing.T) {
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-euc", `echo 0 >/proc/sys/user/max_user_namespaces
-exec setpriv --reuid 54321 --regid 54321 --clear-groups "$0" -test.run='^TestShell_noIsolation$' -test.v`, self)
-	cmd.Dir, cmd.Env = "/", append(os.Environ(), noIsolationEnv+"="+dir, "TMPDIR="+dir)
-	everybody := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 65536}}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, UidMappings: everybody, GidMappings: everybody, GidMappingsEnableSetgroups: true}
-	if out, err := cmd.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("--- PASS: TestShell_noIsolation")) {
-		t.Errorf("%v\n%s", err, out)
+	hosts := map[string]string{"root of a container": `exec setpriv --bounding-set=-all --inh-caps=-all`}
+	mapped := []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
+	groups := []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
+	if os.Geteuid() == 0 { // only root can have other users in its namespace
+		hosts["an ordinary user"] = `echo 0 >/proc/sys/user/max_user_namespaces; exec setpriv --reuid 54321 --regid 54321 --clear-groups`
+		mapped[0].Size, groups[0].Size = 65536, 65536
+	}
+	for name, become := range hosts {
+		t.Run(name, func(t *testing.T) {
+			cmd := exec.CommandContext(t.Context(), "/bin/sh", "-euc", become+` "$0" -test.run='^TestShell_noIsolation$' -test.v`, self)
+			cmd.Dir, cmd.Env = "/", append(os.Environ(), noIsolationEnv+"=1", "TMPDIR="+dir)
+			cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, UidMappings: mapped, GidMappings: groups,
+				GidMappingsEnableSetgroups: os.Geteuid() == 0}
+			if out, err := cmd.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("--- PASS: TestShell_noIsolation")) {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
 	}
 }
 
-func withoutIsolation(t *testing.T, dir string) {
+func withoutIsolation(t *testing.T) {
 	if err := isolation.Available(); !errors.Is(err, recovery.ErrNoIsolation) {
 		t.Fatalf("this host gives namespaces: %v", err)
 	}
-	touched := filepath.Join(dir, "touched")
+	touched := filepath.Join(t.TempDir(), "touched")
 	block, wait := shellStep("touch "+touched+"\n", nil), waitStep("touch "+touched+"\n", 0, 0)
 	wait.ID = "w"
 	s := newRig(t, nil, unattended, block, wait).run(t)
