@@ -23,7 +23,13 @@ func (o orders) build() error {
 		return fmt.Errorf("separate the mounts: %w", err)
 	}
 	defer unix.Umask(unix.Umask(0o022))
-	kept, err := hold(append(slices.Clone(writable), o.Keep...))
+	keep := slices.Clone(o.Keep)
+	for _, dir := range writable {
+		if real, err := filepath.EvalSymlinks(dir); err == nil {
+			keep = append(keep, real)
+		}
+	}
+	kept, err := hold(keep)
 	if err != nil {
 		return err
 	}

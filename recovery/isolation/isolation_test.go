@@ -307,6 +307,36 @@ func TestBox_Files(t *testing.T) {
 	}
 }
 
+// What is kept stays where it is even in a directory that a box has to itself.
+func TestBox_KeepsInPrivatePlaces(t *testing.T) {
+	places := []string{"/dev/shm"}
+	if os.Geteuid() == 0 {
+		places = append(places, "/run")
+	}
+	for _, in := range places {
+		dir, err := os.MkdirTemp(in, "comeback-isolation-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		if err := os.Chmod(dir, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		boxes(t, func(t *testing.T, b isolation.Box, attr *syscall.SysProcAttr) {
+			if out, err := output(t, &b, attr, script(t, `test -e "$1"`, dir)); err == nil {
+				t.Errorf("%s is seen: %s", dir, out)
+			}
+			b.Keep = []string{dir}
+			if out, err := output(t, &b, attr, script(t, `f=$(mktemp -p "$1") && echo x >"$f"`, dir)); err != nil {
+				t.Errorf("%s: %s, %v", dir, out, err)
+			}
+		})
+		if left, err := os.ReadDir(dir); err != nil || len(left) == 0 {
+			t.Errorf("what was written to %s is not there: %v, %v", dir, left, err)
+		}
+	}
+}
+
 func TestOnThread(t *testing.T) {
 	threads := map[int]bool{}
 	for range 8 {
