@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"context"
+	"io"
 	"iter"
 )
 
@@ -69,3 +70,28 @@ const (
 	TickTalkedThrough = "talked through"
 	TickNotDone       = "not done"
 )
+
+// Seats is a Session that can give a person the terminal of a program that talks
+// with one.
+type Seats interface {
+	// Terminal takes the terminal of a step: of one that waits for a terminal,
+	// whose program is then started, or of one whose program runs already,
+	// which whoever had it before loses.
+	Terminal(ctx context.Context, step string, screen Screen) (Terminal, error)
+}
+
+// Screen is the terminal of a person: its size in cells and its name for
+// programs, "xterm-256color".
+type Screen struct {
+	Columns int    `json:"columns"`
+	Rows    int    `json:"rows"`
+	Term    string `json:"term"`
+}
+
+// Terminal is a hold on a program's terminal: what the program shows is read,
+// io.EOF after it has ended, and what the person types is written. Closing it
+// leaves the program running.
+type Terminal interface {
+	io.ReadWriteCloser
+	Resize(columns, rows int) error
+}

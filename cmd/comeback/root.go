@@ -41,7 +41,7 @@ report. Without a command it opens the console.`,
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(a.rehearseCommand(), a.recoverCommand(), a.momentsCommand(), a.runsCommand(), a.statusCommand(),
-		a.attachCommand(), a.resumeCommand(), a.approveCommand(), a.stopCommand(), a.runnerCommand(),
+		a.attachCommand(), a.resumeCommand(), a.approveCommand(), a.terminalCommand(), a.stopCommand(), a.runnerCommand(),
 		a.reportCommand(), a.runbookCommand(), a.walCommand(), a.demoCommand(), a.versionCommand())
 	return root
 }

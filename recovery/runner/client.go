@@ -157,11 +157,16 @@ func (c *Client) request(ctx context.Context, method, path string, query url.Val
 		return r, nil
 	}
 	defer r.Body.Close()
+	return nil, c.refused(r)
+}
+
+// refused is the error that a runner answers with.
+func (c *Client) refused(r *http.Response) error {
 	var refused refusal
 	if err := json.NewDecoder(r.Body).Decode(&refused); err != nil || refused.What == "" {
-		return nil, recovery.Errorf("use the version of comeback that runs it", "ask run %s: %s", c.past.ID, r.Status)
+		return recovery.Errorf("use the version of comeback that runs it", "ask run %s: %s", c.past.ID, r.Status)
 	}
-	return nil, recovery.Errorf(refused.Hint, "%s", refused.What).WithExit(refused.Exit)
+	return recovery.Errorf(refused.Hint, "%s", refused.What).WithExit(refused.Exit)
 }
 
 // lost is what a broken connection means.

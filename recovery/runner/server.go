@@ -70,6 +70,7 @@ func listen(r *Run) (*server, error) {
 	mux.HandleFunc("GET "+pathEvents, s.events)
 	mux.HandleFunc("GET "+pathSamples, s.samples)
 	mux.HandleFunc("POST "+pathDo, s.do)
+	mux.HandleFunc("GET "+pathTerminal, s.terminal)
 	s.http = http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 		uid, err := peerUID(c)
 		return context.WithValue(ctx, peerKey{}, peer{uid, err})

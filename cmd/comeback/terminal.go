@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+
+	"comeback/recovery"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+func (a *app) terminalCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "terminal RUN", Short: "Talk with a program of a run that wants a person's terminal", Args: oneArgument("RUN"), ValidArgsFunction: a.runArgument,
+		Long: `Gives this terminal to the program of the step that waits for one (# terminal: yes
+in a shell block). ctrl-] leaves it; the program goes on, and whoever asks next
+goes on with it. What the program shows is recorded, what is typed is not.
+` + exitCodes,
+		Example: "  comeback terminal 7c31",
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.terminal(cmd.Context(), args[0]) },
+	}
+}
+
+func (a *app) terminal(ctx context.Context, id string) error {
+	in, ok := a.in.(*os.File)
+	out, too := a.out.(*os.File)
+	if !ok || !too || !term.IsTerminal(int(in.Fd())) || !term.IsTerminal(int(out.Fd())) {
+		return usage("use it on a terminal", "standard input and output are no terminal")
+	}
+	s, err := a.session(ctx, id, "terminal")
+	if err != nil {
+		return err
+	}
+	seats, ok := s.(recovery.Seats)
+	if !ok {
+		return usage("see where it stands: comeback status "+id, "no program of run %s wants a terminal", id)
+	}
+	state, err := s.State(ctx)
+	if err != nil {
+		return err
+	}
+	step, ok := talking(&state)
+	if !ok {
+		return usage("see where it stands: comeback status "+id, "no program of run %s wants a terminal", id)
+	}
+	columns, rows, err := term.GetSize(int(out.Fd()))
+	if err != nil {
+		return fmt.Errorf("measure this terminal: %w", err)
+	}
+	t, err := seats.Terminal(ctx, step.ID, recovery.Screen{Columns: columns, Rows: rows, Term: a.getenv("TERM")})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "%s: ctrl-] leaves, the program goes on\n", clean(step.Says))
+	return talk(ctx, t, in, out)
+}
+
+// talking is the step whose program wants a terminal, or has one.
+func talking(s *recovery.State) (*recovery.StepState, bool) {
+	for i := range s.Steps {
+		st := &s.Steps[i]
+		if st.WaitsFor == recovery.WaitTerminal {
+			return st, true
+		}
+		var args recovery.ShellArgs
+		if st.Kind == recovery.KindShell && st.State == recovery.Running && st.Decode(&args) == nil && args.Terminal {
+			return st, true
+		}
+	}
+	return nil, false
+}
+
+// leaveKey is ctrl-].
+const leaveKey = 0x1d
+
+// talk connects a terminal to a program until the program has ended or the
+// person leaves.
+func talk(ctx context.Context, t recovery.Terminal, in, out *os.File) error {
+	before, err := term.MakeRaw(int(in.Fd()))
+	if err != nil {
+		return errors.Join(fmt.Errorf("use this terminal: %w", err), t.Close())
+	}
+	defer term.Restore(int(in.Fd()), before)
+	resized := make(chan os.Signal, 1)
+	signal.Notify(resized, syscall.SIGWINCH)
+	defer signal.Stop(resized)
+	shown := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(out, t)
+		shown <- err
+	}()
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		b := make([]byte, 4096)
+		for {
+			n, err := in.Read(b)
+			leave := slices.Index(b[:n], leaveKey)
+			if leave >= 0 {
+				n = leave
+			}
+			if n > 0 {
+				if _, err := t.Write(b[:n]); err != nil {
+					return
+				}
+			}
+			if err != nil || leave >= 0 {
+				return
+			}
+		}
+	}()
+	for {
+		select {
+		case <-resized:
+			if columns, rows, err := term.GetSize(int(out.Fd())); err == nil {
+				_ = t.Resize(columns, rows) // the next one tells it again
+			}
+		case err := <-shown:
+			return errors.Join(err, t.Close())
+		case <-left:
+			return t.Close()
+		case <-ctx.Done():
+			return errors.Join(context.Cause(ctx), t.Close())
+		}
+	}
+}
