@@ -114,7 +114,7 @@ func (c Crash) Whole(t testing.TB, want string) Survived {
 func Soak() bool { return os.Getenv("COMEBACK_SOAK") != "" }
 
 // sample is how many cuts Survive makes otherwise.
-const sample = 4
+const sample = 3
 
 // Survive holds an engine to its promises about interruptions: whatever is cut
 // off, wherever, the run goes on in another process and ends as one that was not
@@ -147,6 +147,7 @@ func Survive(t *testing.T, c Crash) {
 		random.Shuffle(len(cuts), func(i, j int) { cuts[i], cuts[j] = cuts[j], cuts[i] })
 		cuts = cuts[:min(sample, len(cuts))]
 	}
+	cuts = append(cuts, Cut{Bytes: end.Read / 3}, Cut{Bytes: end.Read * 2 / 3})
 	for _, cut := range cuts {
 		t.Run(strings.ReplaceAll(cut.String(), " ", "_"), func(t *testing.T) {
 			t.Parallel()

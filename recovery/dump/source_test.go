@@ -17,6 +17,7 @@ import (
 
 	"comeback/enginetest"
 	"comeback/recovery"
+	"comeback/recovery/isolation"
 	"comeback/recovery/postgres"
 	"comeback/storage"
 )
@@ -30,6 +31,7 @@ var shopSQL string
 var source, empty *postgres.Server
 
 func TestMain(m *testing.M) {
+	isolation.Init()
 	enginetest.Main(crashEngine, postgres.ReleaseCluster{})
 	if os.Getenv(fullDiskEnv) != "" { // a child of TestRestore_FullDisk
 		os.Exit(m.Run())

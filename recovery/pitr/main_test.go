@@ -8,12 +8,14 @@ import (
 	"testing"
 
 	"comeback/enginetest"
+	"comeback/recovery/isolation"
 	"comeback/recovery/postgres"
 )
 
 // The test binary is what restore_command starts: it answers `wal fetch` as the
 // real program does.
 func TestMain(m *testing.M) {
+	isolation.Init()
 	if len(os.Args) == 5 && os.Args[1] == "wal" && os.Args[2] == "fetch" {
 		// Not os.Exit: under the race detector it waits for a second.
 		syscall.Exit(FetchClient(context.Background(), os.Getenv(SocketEnv), os.Args[3], os.Args[4]))

@@ -1,0 +1,333 @@
+package pitr
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/pitr/scan"
+	"comeback/storage"
+)
+
+var _ recovery.Scanner = (*engine)(nil)
+
+// Scan reads what the transactions of a span did, the newest first, along the
+// history that moments are resolved on. Where the log has a gap or damage, it
+// goes on before it, and the error that it yields last says what was not read.
+//
+// It unpacks a few segments at a time into the temporary directory, which is
+// empty again when the iteration is over, however it ends.
+func (e *engine) Scan(ctx context.Context, o recovery.ScanOptions) iter.Seq2[recovery.Transaction, error] {
+	return func(yield func(recovery.Transaction, error) bool) {
+		a := &around{engine: e, options: o, yield: yield}
+		err := a.read(ctx)
+		if !a.enough && err != nil {
+			yield(recovery.Transaction{}, err)
+		}
+	}
+}
+
+// around is one scan.
+type around struct {
+	*engine
+	options recovery.ScanOptions
+	repo    Repository
+	line    lineage
+	// runs are the parts of the log that have no gap, the newest last.
+	runs []chain
+	// unread says what could not be read.
+	unread []string
+	yield  func(recovery.Transaction, error) bool
+	// enough says that whoever iterates wants no more.
+	enough bool
+	// done and total are bytes of log, of the runs that were read.
+	done, total int64
+}
+
+func (a *around) read(ctx context.Context) error {
+	if err := a.list(ctx); err != nil {
+		return err
+	}
+	for older := true; older && len(a.runs) > 0 && !a.enough; {
+		var err error
+		run := a.runs[len(a.runs)-1]
+		a.runs = a.runs[:len(a.runs)-1]
+		if older, err = a.run(ctx, run); err != nil {
+			return err
+		}
+	}
+	if len(a.unread) == 0 {
+		return nil
+	}
+	return recovery.Errorf("what happened there may still be in another copy, or in the server's pg_wal: try --copy",
+		"a part of the log was not read: %s", strings.Join(a.unread, "; ")).WithExit(recovery.WithExceptions)
+}
+
+// list lists the log from the oldest base backup on that leads along the
+// history.
+func (a *around) list(ctx context.Context) error {
+	r := &resolver{engine: a.engine, survey: a.options.Survey, store: a.options.Store}
+	if err := r.choose(); err != nil {
+		return err
+	}
+	oldest := r.bases[len(r.bases)-1]
+	a.line = oldest.Line
+	var err error
+	if a.repo, err = openRepository(oldest.Layout, a.options.Store, a.Read); err != nil {
+		return err
+	}
+	first := segmentOf(oldest.Base.Start, a.line.SegmentSize)
+	log, err := listLog(ctx, a.repo, r.branch, a.line, first, r.bases[0].Archived)
+	if err != nil {
+		return err
+	}
+	a.runs = log.runs(first, a.line)
+	return nil
+}
+
+// runs cuts the log from a segment on where it has gaps.
+func (w wal) runs(from uint64, l lineage) []chain {
+	var runs []chain
+	gaps := w.gaps(0, from)
+	for i, f := range w.files {
+		seg := f.Seg(w.size)
+		if seg < from || fault(f, w.size) != "" {
+			continue
+		}
+		if n := len(runs); n > 0 && runs[n-1].next() == seg {
+			runs[n-1].files = append(runs[n-1].files, w.files[i])
+			continue
+		}
+		runs = append(runs, chain{base: Base{Start: startOf(seg, w.size)}, branch: w.branch, line: l, files: []File{f}})
+	}
+	// Each run knows the gaps behind it, as far as the next one.
+	for i := range runs {
+		for _, g := range gaps {
+			if g.From >= runs[i].end() && (i+1 == len(runs) || g.From < runs[i+1].base.Start) {
+				runs[i].gaps = append(runs[i].gaps, g)
+			}
+		}
+	}
+	return runs
+}
+
+// run reads a run. It reports whether the span goes on before it.
+func (a *around) run(ctx context.Context, c chain) (older bool, err error) {
+	stretch, older, err := a.bounds(ctx, c)
+	var d *damagedLog
+	if errors.As(err, &d) && d.Seg >= c.first() && d.Seg < c.next() {
+		a.split(c, d.Seg)
+		a.unread = append(a.unread, d.Error())
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if stretch.To == c.end() { // the span goes on behind it
+		for _, g := range c.gaps {
+			a.unread = append(a.unread, gapSays(g))
+		}
+	}
+	if stretch.From >= stretch.To {
+		return older, nil
+	}
+	a.total += int64(stretch.To - stretch.From)
+	err = a.scan(ctx, c, stretch)
+	a.done += int64(stretch.To - stretch.From)
+	var broken *scan.Damage
+	if errors.As(err, &broken) {
+		a.unread = append(a.unread, broken.Error())
+		if f, ok := ParseFileName(broken.Segment); ok && f.Seg(c.size()) > c.first() && f.Seg(c.size()) < c.next() {
+			a.runs = append(a.runs, c.part(c.first(), f.Seg(c.size())))
+		}
+		return older || broken.LSN > stretch.From, nil
+	}
+	return older, err
+}
+
+// split leaves out a segment of no use.
+func (a *around) split(c chain, seg uint64) {
+	if seg > c.first() {
+		a.runs = append(a.runs, c.part(c.first(), seg))
+	}
+	if seg+1 < c.next() {
+		a.runs = append(a.runs, c.part(seg+1, c.next()))
+	}
+}
+
+// part is the chain's segments from ≤ n < to.
+func (c chain) part(from, to uint64) chain {
+	p := c
+	p.files = c.files[from-c.first() : to-c.first()]
+	p.base.Start = startOf(from, c.size())
+	if to != c.next() {
+		p.gaps = nil
+	}
+	return p
+}
+
+// bounds finds where the span lies in a run, by reading a few of its segments,
+// and whether it begins before the run.
+func (a *around) bounds(ctx context.Context, c chain) (s scan.Stretch, older bool, err error) {
+	s = scan.Stretch{First: c.base.Start, From: c.base.Start, To: c.end(), Open: true}
+	span := a.options.Span
+	if span.From.IsZero() && span.To.IsZero() {
+		return s, true, nil
+	}
+	l, err := a.open(a.repo, c)
+	if err != nil {
+		return s, false, err
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	if !span.To.IsZero() {
+		later, ok, err := l.firstLater(ctx, span.To)
+		if err != nil {
+			return s, false, err
+		}
+		if ok {
+			s.To = later.LSN
+		}
+	}
+	if span.From.IsZero() {
+		return s, true, nil
+	}
+	// What ended exactly then is in the span.
+	first, ok, err := l.firstLater(ctx, span.From.Add(-time.Nanosecond))
+	if err != nil {
+		return s, false, err
+	}
+	before := first.LSN
+	if !ok {
+		before = c.end()
+	}
+	kept, any, err := l.commitBefore(ctx, before)
+	if err != nil {
+		return s, false, err
+	}
+	if any {
+		// What did not commit between the two may be in the span too.
+		s.From = l.end(kept)
+	}
+	return s, !any, nil
+}
+
+// scan reads a stretch of a run.
+func (a *around) scan(ctx context.Context, c chain, s scan.Stretch) error {
+	tools, err := a.Tools(a.line.Major)
+	if err != nil {
+		return fmt.Errorf("read the log: %w", err)
+	}
+	r := scan.Reader{Tools: tools, SegmentSize: a.line.SegmentSize, PageSize: a.line.PageSize, Dir: a.Temp, Names: a.options.Names,
+		Fetch: func(ctx context.Context, name, path string) error { return a.fetch(ctx, c, name, path) }}
+	for _, s := range c.branch {
+		r.Timelines = append(r.Timelines, scan.Timeline{ID: s.Timeline, From: s.From})
+	}
+	if a.options.Progress != nil {
+		r.Progress = func(p recovery.ScanProgress) {
+			a.options.Progress(recovery.ScanProgress{Back: p.Back, Done: a.done + p.Done, Total: a.total})
+		}
+	}
+	for t, err := range r.Read(ctx, s) {
+		if err != nil {
+			return err
+		}
+		if !a.within(t) {
+			continue
+		}
+		if !a.yield(t, nil) {
+			a.enough = true
+			return nil
+		}
+	}
+	return nil
+}
+
+// fetch unpacks a segment of a run.
+func (a *around) fetch(ctx context.Context, c chain, name, path string) error {
+	wanted, ok := ParseFileName(name)
+	if !ok {
+		return fmt.Errorf("%q is not a segment", name)
+	}
+	f, ok := c.file(wanted.Seg(c.size()))
+	if !ok {
+		return fmt.Errorf("segment %s is not among those to be read", name)
+	}
+	err := fetchSegment(ctx, a.repo, f, a.line, path)
+	if errors.Is(err, storage.ErrCorrupt) || errors.Is(err, errForeign) {
+		return &scan.Damage{Segment: name, LSN: startOf(wanted.Seg(c.size()), c.size()), Says: err.Error()}
+	}
+	return err
+}
+
+// within reports whether something ended in the span. A restore point is where
+// it lies.
+func (a *around) within(t recovery.Transaction) bool {
+	span := a.options.Span
+	return t.Time.IsZero() || !t.Time.Before(span.From) && (span.To.IsZero() || !t.Time.After(span.To))
+}
+
+// Locate finds where a transaction ended, be it with a commit or not. It reads a
+// few segments.
+func (e *engine) Locate(ctx context.Context, o recovery.ScanOptions, xid recovery.XID) (recovery.Commit, error) {
+	r := &resolver{engine: e, survey: o.Survey, store: o.Store, want: recovery.Want{Kind: recovery.WantAfterXID, XID: xid, Text: fmt.Sprintf("transaction %d", xid)}}
+	if err := r.choose(); err != nil {
+		return recovery.Commit{}, err
+	}
+	var found recovery.Commit
+	for _, f := range r.bases {
+		err := r.reading(ctx, f, r.branch, func(l *logReader) error {
+			fate, err := l.fateOf(ctx, xid)
+			switch {
+			case err != nil:
+				return err
+			case fate.end.LSN != 0:
+				found = l.commit(fate.end)
+				return nil
+			case fate.early:
+				return errEarlier
+			}
+			return r.noSuchXID(ctx, l, fate)
+		})
+		if !errors.Is(err, errEarlier) && !errors.Is(err, errNoLog) {
+			return found, err
+		}
+	}
+	return found, recovery.Errorf("look into another copy with --copy", "transaction %d ended before the log that %s holds", xid, o.Survey.Copy).WithExit(recovery.Refused)
+}
+
+// Holds reports whether the archive that a survey found has a segment by now, by
+// PostgreSQL's name of it. It lists anew.
+func (e *engine) Holds(ctx context.Context, survey recovery.Survey, store storage.Store, segment string) (bool, error) {
+	wanted, ok := ParseFileName(segment)
+	if !ok || wanted.Kind != Segment {
+		return false, fmt.Errorf("%q is not a segment", segment)
+	}
+	for _, b := range survey.Backups {
+		if b.Problem != "" {
+			continue
+		}
+		f, err := decodeFacts(b)
+		if err != nil {
+			return false, err
+		}
+		repo, err := openRepository(f.Layout, store, e.Read)
+		if err != nil {
+			return false, err
+		}
+		files, err := repo.Files(ctx, segment)
+		if err != nil {
+			return false, err
+		}
+		if slices.ContainsFunc(files, func(file File) bool {
+			return file.Kind == Segment && file.Name() == segment && fault(file, f.Line.SegmentSize) == ""
+		}) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
