@@ -76,6 +76,9 @@ type Transaction struct {
 	Inclusive bool `json:"inclusive,omitempty"`
 	// GID is the global identifier of a prepared transaction.
 	GID string `json:"gid,omitempty"`
+	// AtLeast says that its beginning lies before what was read of the log:
+	// it did what is listed, and maybe more.
+	AtLeast bool `json:"at_least,omitempty"`
 	// Tables are what it did to each table, the most rows first.
 	Tables []TableChange `json:"tables,omitempty"`
 	// Databases and Tablespaces that it dropped or created.
@@ -103,7 +106,9 @@ const (
 
 // TableChange is what a transaction did to one table, its TOAST folded in.
 type TableChange struct {
-	// Database and Filenode are OIDs; Relation is the name where it is known.
+	// Database and Filenode are the numbers of the log; Relation is the name
+	// where it is known. Where the transaction gave the table another file,
+	// Filenode is the one from before it.
 	Database uint32 `json:"database"`
 	Filenode uint32 `json:"filenode"`
 	Relation
