@@ -1,0 +1,20 @@
+// Package scan tells, from the write-ahead log of a PostgreSQL cluster, what
+// each transaction did: which rows of which tables it inserted, updated and
+// deleted, what it created, dropped, truncated and rewrote, where it ends and
+// where to stop to go to just before it. The log does not tell who.
+//
+// A Reader goes through a stretch of the log, the newest part first. It cuts
+// the stretch into chunks of a few segments and reads several at a time, each
+// with the pg_waldump of the server's own major:
+//
+//	Fetch ─▶ segments ─pg_waldump─▶ lines ─parse─▶ records ─gather─▶ work per xid
+//	      ─join─▶ whole transactions, in descending order ─name─▶ recovery.Transaction
+//
+// A transaction that began in an older chunk is held back until that chunk was
+// read. Memory holds counters, never records; the directory holds the segments
+// of the chunks that are being read, and is empty afterwards.
+//
+// The package never writes to a server or a copy, never guesses a name (what
+// nothing names stays a number), and never lists rows of a transaction that was
+// not seen to end.
+package scan

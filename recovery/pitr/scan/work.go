@@ -1,0 +1,240 @@
+package scan
+
+import (
+	"slices"
+
+	"comeback/recovery"
+)
+
+// work is what one xid did in a part of the log: counters and the few records
+// of the catalogs that tell what came and went.
+type work struct {
+	first recovery.LSN
+	bytes int64
+	rows  []rowCount
+	deeds []deed
+	// moves are rows that left a partition and have not arrived in another;
+	// arrived is the file of the first row that was inserted, where one
+	// from before may arrive.
+	moves   int
+	arrived file
+	gid     string
+	last    int // index into rows
+}
+
+// rowCount is what was done to the rows in a file.
+type rowCount struct {
+	file
+	inserted, updated, deleted int64
+}
+
+// deedKind is a record that tells what became of a relation.
+type deedKind byte
+
+const (
+	locked        deedKind = iota // node is an OID
+	fileMade                      // node
+	imageWritten                  // node is a file that was made before
+	fileEmptied                   // node
+	classInserted                 // new
+	classUpdated                  // old, new
+	classDeleted                  // old
+	indexInserted
+	indexDeleted
+	typeInserted
+	typeDeleted
+	sequenceInserted
+	sequenceDeleted
+)
+
+// deed is one such record. A row of pg_class is known by where it lies.
+type deed struct {
+	lsn recovery.LSN
+	file
+	old, new place
+	space    uint32 // fileMade
+	kind     deedKind
+	init     bool // fileMade, imageWritten: of an unlogged relation
+}
+
+type place struct {
+	block  uint32
+	offset uint16
+}
+
+// count is the counter of a file.
+func (w *work) count(f file) *rowCount {
+	if w.last < len(w.rows) && w.rows[w.last].file == f {
+		return &w.rows[w.last]
+	}
+	for i := range w.rows {
+		if w.rows[i].file == f {
+			w.last = i
+			return &w.rows[i]
+		}
+	}
+	w.last = len(w.rows)
+	w.rows = append(w.rows, rowCount{file: f})
+	return &w.rows[w.last]
+}
+
+func (w *work) insert(f file, n int64) {
+	if w.arrived == (file{}) {
+		w.arrived = f
+	}
+	if w.moves > 0 && n > 0 {
+		w.moves--
+		n--
+		if n == 0 {
+			return
+		}
+	}
+	w.count(f).inserted += n
+}
+
+func (w *work) delete(f file, flags uint32) {
+	switch {
+	case flags&deleteIsSuper != 0:
+		w.count(f).inserted--
+	case flags&deleteIsMove != 0:
+		w.count(f).updated++
+		w.moves++
+	default:
+		w.count(f).deleted++
+	}
+}
+
+// forget drops the rows of a file that was emptied.
+func (w *work) forget(f file) {
+	for i := range w.rows {
+		if w.rows[i].file == f {
+			w.rows[i] = rowCount{file: f}
+		}
+	}
+}
+
+// made reports whether the file was made by this xid in this part of the log.
+func (w *work) made(f file) bool {
+	for i := len(w.deeds) - 1; i >= 0; i-- {
+		if w.deeds[i].kind == fileMade && w.deeds[i].file == f {
+			return true
+		}
+	}
+	return false
+}
+
+// catalog notes what a record of a catalog tells.
+func (w *work) catalog(r *record, catalog uint32) error {
+	d := deed{lsn: r.lsn, file: r.file}
+	switch catalog {
+	case catalogClass:
+		switch r.op {
+		case opInsert:
+			d.kind = classInserted
+		case opUpdate:
+			d.kind = classUpdated
+		case opDelete:
+			d.kind = classDeleted
+		default:
+			return nil
+		}
+		block, old, new, ok := r.tuples()
+		if !ok {
+			return malformed(r.desc)
+		}
+		d.old, d.new = place{block, old}, place{r.block, new}
+	case catalogIndex:
+		d.kind = indexInserted
+		if r.op == opDelete {
+			d.kind = indexDeleted
+		}
+	case catalogType:
+		d.kind = typeInserted
+		if r.op == opDelete {
+			d.kind = typeDeleted
+		}
+	case catalogSequence:
+		d.kind = sequenceInserted
+		if r.op == opDelete {
+			d.kind = sequenceDeleted
+		}
+	default:
+		return nil
+	}
+	if catalog != catalogClass && r.op == opUpdate {
+		return nil
+	}
+	w.deeds = append(w.deeds, d)
+	if d.kind == classDeleted {
+		w.forgetCopy(d.lsn)
+	}
+	return nil
+}
+
+// forgetCopy drops the rows of a table's new file, where the deletion at lsn ends
+// a rewrite: they are those that the table had before. What is inserted from
+// now on is new.
+func (w *work) forgetCopy(lsn recovery.LSN) {
+	made := false
+	for _, c := range w.rows {
+		made = made || c.inserted > 0 && w.made(c.file)
+	}
+	if !made {
+		return
+	}
+	for _, rel := range trace(w.deeds).relations {
+		if rel.rewritten && rel.swapped == lsn {
+			w.forget(rel.new.file)
+			w.deeds = append(w.deeds, deed{lsn: lsn, kind: fileEmptied, file: rel.new.file})
+		}
+	}
+}
+
+// clone is a copy that shares nothing.
+func (w *work) clone() *work {
+	c := *w
+	c.rows, c.deeds = slices.Clone(w.rows), slices.Clone(w.deeds)
+	return &c
+}
+
+// joinOlder adds what the same xid, or a subtransaction, did in an older part of
+// the log.
+func (w *work) joinOlder(o *work) {
+	for i := range w.deeds {
+		if w.deeds[i].kind == fileEmptied {
+			f := w.deeds[i].file
+			for j := range o.rows {
+				if o.rows[j].file == f {
+					o.rows[j] = rowCount{file: f}
+				}
+			}
+		}
+	}
+	w.join(o)
+	if o.moves > 0 && w.arrived != (file{}) {
+		w.count(w.arrived).inserted--
+		o.moves--
+	}
+	w.moves += o.moves
+	if o.arrived != (file{}) {
+		w.arrived = o.arrived
+	}
+}
+
+// join adds what a subtransaction did. The order of deeds is told by their LSNs.
+func (w *work) join(o *work) {
+	if o.first != 0 && (w.first == 0 || o.first < w.first) {
+		w.first = o.first
+	}
+	w.bytes += o.bytes
+	for _, c := range o.rows {
+		t := w.count(c.file)
+		t.inserted += c.inserted
+		t.updated += c.updated
+		t.deleted += c.deleted
+	}
+	w.deeds = append(w.deeds, o.deeds...)
+	if o.gid != "" {
+		w.gid = o.gid
+	}
+}
