@@ -46,7 +46,7 @@ func (o orders) build() error {
 		return err
 	}
 	for _, dir := range private {
-		if err := coverDirectory(dir, "mode=0755"); err != nil {
+		if err := coverDirectory(dir, 0, "mode=0755"); err != nil {
 			return err
 		}
 	}
@@ -67,8 +67,12 @@ func (o orders) build() error {
 		}
 	}
 	for _, path := range o.Hide {
-		// One below another that is hidden is out of reach by now.
-		if err := setReadOnly(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if !o.keepsBelow(path) {
+			continue // it is read-only from the beginning
+		}
+		// One below another that is hidden is a part of that by now.
+		err := setReadOnly(path)
+		if err != nil && !slices.ContainsFunc(o.Hide, func(other string) bool { return other != path && below(path, other) }) {
 			return fmt.Errorf("hide %s: %w", path, err)
 		}
 	}
@@ -86,34 +90,57 @@ func (o orders) build() error {
 }
 
 // cover hides what is to be hidden: a directory under an empty one, anything
-// else under an empty file. The deepest come first, so that what is kept below
-// one directory still has another below it covered.
+// else under an empty file. Both are read-only from the moment that they are
+// there, but for directories in which something is to be put back. The deepest
+// come first, so that what is kept below one directory still has another below
+// it covered.
 func (o orders) cover() error {
-	const empty = "/run/hidden"
+	const place = "/run/hidden"
+	const empty = place + "/file"
+	if err := os.Mkdir(place, 0o700); err != nil {
+		return fmt.Errorf("make an empty file: %w", err)
+	}
+	if err := coverDirectory(place, 0, "mode=0700"); err != nil {
+		return err
+	}
 	if err := os.WriteFile(empty, nil, 0o400); err != nil {
+		return fmt.Errorf("make an empty file: %w", err)
+	}
+	if err := unix.Mount("", place, "", unix.MS_REMOUNT|unix.MS_RDONLY|hiding, ""); err != nil {
 		return fmt.Errorf("make an empty file: %w", err)
 	}
 	for _, path := range slices.Backward(o.Hide) {
 		info, err := os.Lstat(path)
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			continue // gone, or below /run
 		case err != nil:
-			return fmt.Errorf("hide: %w", err)
+		case info.IsDir() && o.keepsBelow(path):
+			err = coverDirectory(path, 0, "mode=0555")
 		case info.IsDir():
-			err = coverDirectory(path, "mode=0555,size=1m")
+			err = coverDirectory(path, unix.MS_RDONLY, "mode=0555")
 		default:
 			err = unix.Mount(empty, path, "", unix.MS_BIND, "")
 		}
-		if err != nil {
+		// Sockets and their directories come and go.
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("hide %s: %w", path, err)
 		}
 	}
-	return os.Remove(empty)
+	if err := unix.Unmount(place, unix.MNT_DETACH); err != nil {
+		return fmt.Errorf("put the empty file away: %w", err)
+	}
+	return os.Remove(place)
 }
 
-func coverDirectory(dir, options string) error {
-	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
+// keepsBelow reports whether something is kept below a path.
+func (o orders) keepsBelow(path string) bool {
+	return slices.ContainsFunc(o.Keep, func(k string) bool { return k != path && below(k, path) })
+}
+
+// hiding are the flags of a mount that hides.
+const hiding = unix.MS_NOSUID | unix.MS_NODEV
+
+func coverDirectory(dir string, flags uintptr, options string) error {
+	if err := unix.Mount("tmpfs", dir, "tmpfs", hiding|flags, options); err != nil {
 		return fmt.Errorf("cover %s: %w", dir, err)
 	}
 	return nil
