@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -124,11 +125,19 @@ func (d *download) file(ctx context.Context, o storage.Object, name string) (sum
 		d.done.Add(o.Size)
 		return before.SHA256, nil
 	}
-	a, err := d.open(ctx, o, name, to, before)
-	if err != nil {
-		return "", err
+	start := d.done.Load()
+	sum, takenUp, err := d.arrive(ctx, o, name, to, before)
+	if takenUp && errors.Is(err, storage.ErrCorrupt) {
+		// What was there is not what the object begins with: all of it again.
+		meter.Log(fmt.Sprintf("comeback: %v; it is fetched again from its beginning", err))
+		if err := d.ledger.Add(fetched{Name: name}); err != nil {
+			return "", err
+		}
+		d.done.Store(start)
+		meter.Set(start)
+		sum, _, err = d.arrive(ctx, o, name, to, fetched{})
 	}
-	if sum, err = a.run(ctx); err != nil {
+	if err != nil {
 		return "", err
 	}
 	info, err := os.Lstat(to)
@@ -137,6 +146,18 @@ func (d *download) file(ctx context.Context, o storage.Object, name string) (sum
 	}
 	whole := fetched{Name: name, Size: info.Size(), Whole: true, SHA256: sum, Modified: info.ModTime().UnixNano()}
 	return sum, d.ledger.Add(whole)
+}
+
+// arrive fetches an object to its end, and reports whether it was taken up in the
+// middle.
+func (d *download) arrive(ctx context.Context, o storage.Object, name, to string, before fetched) (sum string, takenUp bool, err error) {
+	a, err := d.open(ctx, o, name, to, before)
+	if err != nil {
+		return "", false, err
+	}
+	takenUp = a.at > 0
+	sum, err = a.run(ctx)
+	return sum, takenUp, err
 }
 
 // untouched reports whether a whole file is as it was left.
