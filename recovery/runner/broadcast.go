@@ -15,12 +15,20 @@ type broadcast struct {
 	mu      sync.Mutex
 	all     []recovery.Event
 	ended   bool
+	cause   error         // why it ended before the run had
 	more    chan struct{} // closed and replaced with every event
-	viewers map[chan recovery.Sample]recovery.Watcher
+	viewers map[chan recovery.Sample]*viewer
+}
+
+// viewer is who looks at the samples.
+type viewer struct {
+	recovery.Watcher
+	// behind says that it missed who came or went, and is to be told.
+	behind bool
 }
 
 func newBroadcast(past []recovery.Event) *broadcast {
-	return &broadcast{all: past, more: make(chan struct{}), viewers: map[chan recovery.Sample]recovery.Watcher{}}
+	return &broadcast{all: past, more: make(chan struct{}), viewers: map[chan recovery.Sample]*viewer{}}
 }
 
 func (b *broadcast) event(e recovery.Event) {
@@ -31,10 +39,12 @@ func (b *broadcast) event(e recovery.Event) {
 	b.more = make(chan struct{})
 }
 
-func (b *broadcast) end() {
+// end lets everybody go. Cause is why there will be no more events though the
+// run has not ended; nil if it has.
+func (b *broadcast) end(cause error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.ended = true
+	b.ended, b.cause = true, cause
 	close(b.more)
 	b.more = make(chan struct{})
 	for v := range b.viewers {
@@ -48,7 +58,7 @@ func (b *broadcast) end() {
 func (b *broadcast) batch(from uint64) (events []recovery.Event, more <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if int(from) <= len(b.all) {
+	if from <= uint64(len(b.all)) {
 		events = b.all[from-1 : len(b.all) : len(b.all)]
 	}
 	if b.ended {
@@ -57,6 +67,14 @@ func (b *broadcast) batch(from uint64) (events []recovery.Event, more <-chan str
 	return events, b.more
 }
 
+// failure is why the events end before the run does.
+func (b *broadcast) failure() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.cause
+}
+
+// events yields the events from a sequence number on as they come.
 func (b *broadcast) events(ctx context.Context, from uint64) iter.Seq2[recovery.Event, error] {
 	return func(yield func(recovery.Event, error) bool) {
 		next := max(from, 1)
@@ -72,6 +90,9 @@ func (b *broadcast) events(ctx context.Context, from uint64) iter.Seq2[recovery.
 			case len(batch) > 0:
 				continue
 			case more == nil:
+				if err := b.failure(); err != nil {
+					yield(recovery.Event{}, err)
+				}
 				return
 			}
 			select {
@@ -97,7 +118,7 @@ func (b *broadcast) samples(ctx context.Context, who recovery.Watcher) <-chan re
 		close(v)
 		return v
 	}
-	b.viewers[v] = who
+	b.viewers[v] = &viewer{Watcher: who}
 	b.tellHere()
 	context.AfterFunc(ctx, func() {
 		b.mu.Lock()
@@ -121,32 +142,46 @@ func (b *broadcast) here() []recovery.Watcher {
 func (b *broadcast) hereLocked() []recovery.Watcher {
 	var all []recovery.Watcher
 	for _, w := range b.viewers {
-		all = append(all, w)
+		all = append(all, w.Watcher)
 	}
 	slices.SortFunc(all, func(x, y recovery.Watcher) int { return x.Since.Compare(y.Since) })
 	return all
 }
 
-// tellHere tells every viewer who is there.
+// tellHere tells every viewer who is there, those who are behind as soon as they
+// read again.
 func (b *broadcast) tellHere() {
-	all := b.hereLocked()
-	if len(all) == 0 {
-		return
+	for _, v := range b.viewers {
+		v.behind = true
 	}
-	b.sampleLocked(recovery.Sample{At: all[len(all)-1].Since, Here: all})
+	b.catchUp()
 }
 
+func (b *broadcast) catchUp() {
+	all := b.hereLocked()
+	for c, v := range b.viewers {
+		if v.behind {
+			v.behind = !offer(c, recovery.Sample{At: all[len(all)-1].Since, Here: all})
+		}
+	}
+}
+
+// sample shows a sample to the viewers who keep up.
 func (b *broadcast) sample(s recovery.Sample) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.sampleLocked(s)
+	b.catchUp()
+	for c := range b.viewers {
+		offer(c, s)
+	}
 }
 
-func (b *broadcast) sampleLocked(s recovery.Sample) {
-	for v := range b.viewers {
-		select {
-		case v <- s:
-		default:
-		}
+// offer hands a sample over if there is room for it.
+func offer(c chan recovery.Sample, s recovery.Sample) bool {
+	select {
+	case c <- s:
+		return true
+	default:
+		return false
 	}
 }

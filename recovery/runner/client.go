@@ -86,16 +86,39 @@ func (c *Client) State(ctx context.Context) (recovery.State, error) {
 }
 
 // Events yields events until the run has ended and its report is written. A
-// runner that dies is an error that says so.
+// runner that dies, or gives up because it can record nothing more, is an error
+// that says so.
 func (c *Client) Events(ctx context.Context, from uint64) iter.Seq2[recovery.Event, error] {
 	return func(yield func(recovery.Event, error) bool) {
-		err := lines(ctx, c, pathEvents, url.Values{"from": {strconv.FormatUint(from, 10)}}, func(e recovery.Event) bool {
-			return yield(e, nil)
+		ended, more := false, true
+		trailer, err := lines(ctx, c, pathEvents, url.Values{"from": {strconv.FormatUint(from, 10)}}, func(e recovery.Event) bool {
+			ended, more = e.Type == recovery.RunEnded{}.EventType(), yield(e, nil)
+			return more
 		})
+		if err == nil && more {
+			err = c.unended(ended, trailer)
+		}
 		if err != nil {
 			yield(recovery.Event{}, err)
 		}
 	}
+}
+
+// unended is why a runner had no more events to tell before the run's last one,
+// or could not write its report; nil if all is well.
+func (c *Client) unended(ended bool, trailer http.Header) error {
+	var failure refusal
+	if err := json.Unmarshal([]byte(trailer.Get(trailerFailure)), &failure); err == nil && failure.What != "" {
+		return recovery.Errorf(failure.Hint, "run %s was not brought to its end: %s", c.past.ID, failure.What).WithExit(recovery.NotEnded)
+	}
+	if ended {
+		return nil
+	}
+	p, err := c.past.home.Load(c.past.ID)
+	if err == nil && p.State.Result == "" {
+		err = recovery.Errorf("take it up again: comeback resume "+c.past.ID, "the runner of run %s has left it", c.past.ID).WithExit(recovery.NotEnded)
+	}
+	return err
 }
 
 // Samples shows the running steps until ctx or the run ends.
@@ -104,7 +127,7 @@ func (c *Client) Samples(ctx context.Context) <-chan recovery.Sample {
 	go func() {
 		defer close(samples)
 		// What is lost here need only have been seen; Events tells of the end.
-		_ = lines(ctx, c, pathSamples, url.Values{"terminal": {c.terminal}}, func(s recovery.Sample) bool {
+		_, _ = lines(ctx, c, pathSamples, url.Values{"terminal": {c.terminal}}, func(s recovery.Sample) bool {
 			select {
 			case samples <- s:
 				return true
@@ -200,11 +223,12 @@ func (c *Client) awaitDeath(ctx context.Context) {
 	}
 }
 
-// lines reads JSON objects, one a line, until each says no or they end.
-func lines[T any](ctx context.Context, c *Client, path string, query url.Values, each func(T) bool) error {
+// lines reads JSON objects, one a line, until each says no or they end; then it
+// gives what the runner says after them.
+func lines[T any](ctx context.Context, c *Client, path string, query url.Values, each func(T) bool) (http.Header, error) {
 	r, err := c.request(ctx, http.MethodGet, path, query, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer r.Body.Close()
 	d := json.NewDecoder(bufio.NewReaderSize(r.Body, 64<<10))
@@ -212,12 +236,12 @@ func lines[T any](ctx context.Context, c *Client, path string, query url.Values,
 		var v T
 		switch err := d.Decode(&v); {
 		case errors.Is(err, io.EOF):
-			return nil
+			return r.Trailer, nil
 		case err != nil:
-			return c.lost(ctx, err)
+			return nil, c.lost(ctx, err)
 		}
 		if !each(v) {
-			return nil
+			return nil, nil
 		}
 	}
 }

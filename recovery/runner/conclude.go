@@ -14,7 +14,7 @@ func Conclude(o Options) error {
 	dir := o.Home.RunDir(o.Plan.Run)
 	held, err := lock(filepath.Join(dir, journal.Name))
 	if err != nil {
-		return alive(o.Plan.Run, err)
+		return refused(o.Plan.Run, err)
 	}
 	return errors.Join(o.report(dir), os.RemoveAll(o.Home.LiveDir(o.Plan.Run)), held.Close())
 }

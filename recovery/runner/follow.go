@@ -39,13 +39,17 @@ func (f follow) Events(ctx context.Context, from uint64) iter.Seq2[recovery.Even
 		defer tail.Close()
 		tick := time.NewTicker(followEvery)
 		defer tick.Stop()
-		for {
+		for ended := false; ; {
 			alive := locked(path)
 			events, err := tail.Next()
 			for _, e := range events {
+				ended = e.Type == recovery.RunEnded{}.EventType()
 				if e.Seq >= from && !yield(e, nil) {
 					return
 				}
+			}
+			if err == nil && !alive && !ended {
+				err = recovery.Errorf("take it up again: comeback resume "+f.past.ID, "the runner of run %s is gone", f.past.ID).WithExit(recovery.NotEnded)
 			}
 			switch {
 			case err != nil:

@@ -53,6 +53,9 @@ func (h Home) Runs() string { return filepath.Join(h.Dir, "runs") }
 // RunDir is a run's directory.
 func (h Home) RunDir(id string) string { return filepath.Join(h.Runs(), id) }
 
+// draft is where a run's directory is made before it counts as one.
+func (h Home) draft(id string) string { return filepath.Join(h.Runs(), "."+id) }
+
 // LiveDir holds what only a living run has: its socket and its runner's log. It
 // is not kept with the report.
 func (h Home) LiveDir(id string) string { return filepath.Join(h.Dir, "live", id) }
@@ -104,7 +107,9 @@ func (h Home) NewID() (string, error) {
 			return "", fmt.Errorf("choose a run id: %w", err)
 		}
 		id := hex.EncodeToString(b[:])
-		if _, err := os.Lstat(h.RunDir(id)); errors.Is(err, fs.ErrNotExist) {
+		_, made := os.Lstat(h.RunDir(id))
+		_, drafted := os.Lstat(h.draft(id)) // one that was cut off stays
+		if errors.Is(made, fs.ErrNotExist) && errors.Is(drafted, fs.ErrNotExist) {
 			return id, nil
 		}
 	}
@@ -192,11 +197,9 @@ func (h Home) List() ([]Past, error) {
 		if !e.IsDir() || !runID.MatchString(e.Name()) {
 			continue
 		}
-		p, err := h.Load(e.Name())
-		if err != nil {
-			return nil, err
+		if p, err := h.Load(e.Name()); err == nil { // it may have been moved away meanwhile
+			runs = append(runs, p)
 		}
-		runs = append(runs, p)
 	}
 	slices.SortStableFunc(runs, func(a, b Past) int { return b.State.Started.Compare(a.State.Started) })
 	return runs, nil
@@ -264,17 +267,4 @@ func (h History) StageTook(name string) time.Duration {
 		}
 	}
 	return 0
-}
-
-// locked reports whether a runner holds the journal.
-func locked(path string) bool {
-	f, err := os.Open(path)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil {
-		return errors.Is(err, unix.EWOULDBLOCK)
-	}
-	return false
 }

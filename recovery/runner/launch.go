@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -65,6 +66,9 @@ func (l Launch) Spawn(ctx context.Context) error {
 		return recovery.Errorf("set COMEBACK_STATE to a directory that you may write to", "start the runner: %w", err)
 	}
 	log, err := os.OpenFile(filepath.Join(dir, logName), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if errors.Is(err, fs.ErrPermission) {
+		return refused(l.Run, err)
+	}
 	if err != nil {
 		return fmt.Errorf("start the runner: %w", err)
 	}
@@ -152,7 +156,8 @@ func (l Launch) spawn(ctx context.Context, command []string, log *os.File) (Bega
 }
 
 // Say tells whoever launched this process how the run began, once, and lets go
-// of its standard output.
+// of its standard output. That nobody listens any more is no error: the run does
+// not depend on who started it. The process must ignore SIGPIPE.
 func Say(out *os.File, err error) error {
 	b := Began{OK: err == nil}
 	if err != nil {
@@ -163,6 +168,9 @@ func Say(out *os.File, err error) error {
 		return encode
 	}
 	_, write := out.Write(append(line, '\n'))
+	if errors.Is(write, syscall.EPIPE) {
+		write = nil
+	}
 	null, open := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if open != nil {
 		return errors.Join(write, open)

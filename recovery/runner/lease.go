@@ -2,7 +2,10 @@ package runner
 
 import (
 	"context"
+	"strings"
 	"sync"
+	"unicode"
+	"unicode/utf8"
 
 	"comeback/recovery"
 )
@@ -11,6 +14,7 @@ import (
 // else is for the operator who holds the lease, who may hand it over; anybody
 // may take it over with a reason. Both are events.
 func (r *Run) Do(_ context.Context, c recovery.Command) error {
+	c.Text, c.To = printable(c.Text, maxText), printable(c.To, maxName)
 	r.lease.Lock()
 	defer r.lease.Unlock()
 	s := r.exec.State()
@@ -33,6 +37,25 @@ func (r *Run) Do(_ context.Context, c recovery.Command) error {
 		return recovery.Errorf("name somebody else", "a run is handed over to another operator")
 	}
 	return r.exec.Do(c)
+}
+
+const (
+	maxText = 16 << 10 // of a note or a reason, in bytes
+	maxName = 64       // of an operator or a word about a terminal
+)
+
+// printable is what others may see of a text on their terminals: no control
+// characters but line breaks and tabs, and not more than limit bytes.
+func printable(text string, limit int) string {
+	if len(text) > limit {
+		text = text[:limit]
+	}
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || r != '\n' && r != '\t' && !unicode.IsGraphic(r) {
+			return -1
+		}
+		return r
+	}, text)
 }
 
 // leaseLock makes the look at the holder and the command one act.

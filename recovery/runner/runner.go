@@ -92,7 +92,7 @@ func Prepare(h Home, p *recovery.Plan, runbook []byte) error {
 		return recovery.Errorf(hint, "create the state directory: %w", err)
 	}
 	dir := h.RunDir(p.Run)
-	draft := filepath.Join(h.Runs(), "."+p.Run)
+	draft := h.draft(p.Run)
 	if err := os.Mkdir(draft, 0o700); err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			return recovery.Errorf("prepare it again", "another process prepares run %s", p.Run).WithExit(recovery.Refused)
@@ -149,7 +149,7 @@ func Begin(ctx context.Context, o Options) (*Run, error) {
 	}
 	held, err := lock(path)
 	if err != nil {
-		return nil, errors.Join(alive(o.Plan.Run, err), j.Close())
+		return nil, errors.Join(refused(o.Plan.Run, err), j.Close())
 	}
 	return begin(ctx, o, j, held, nil, o.started(b))
 }
@@ -170,10 +170,10 @@ func Resume(ctx context.Context, o Options, stop string) (*Run, error) {
 	path := filepath.Join(dir, journal.Name)
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) { // it died before it began
 		j, err := journal.Create(path, o.Plan.Runbook.SHA256)
-		if err != nil {
-			return nil, err
+		if err == nil {
+			err = errors.Join(j.Close(), o.Home.open(path, 0o640))
 		}
-		if err := errors.Join(j.Close(), o.Home.open(path, 0o640)); err != nil {
+		if err != nil && !errors.Is(err, fs.ErrExist) { // another process takes it up too
 			return nil, err
 		}
 	}
@@ -181,11 +181,14 @@ func Resume(ctx context.Context, o Options, stop string) (*Run, error) {
 	// that a living runner is writing least of all.
 	held, err := lock(path)
 	if err != nil {
-		return nil, alive(o.Plan.Run, err)
+		return nil, refused(o.Plan.Run, err)
 	}
 	j, events, err := journal.Open(path, o.Plan.Runbook.SHA256)
 	if err != nil {
 		return nil, errors.Join(err, held.Close())
+	}
+	if err := samePlan(dir, events); err != nil {
+		return nil, errors.Join(err, j.Close(), held.Close())
 	}
 	s := recovery.NewState(o.Plan)
 	for _, e := range events {
@@ -194,7 +197,7 @@ func Resume(ctx context.Context, o Options, stop string) (*Run, error) {
 	var first []recovery.Payload
 	switch {
 	case s.Result != "":
-		err := errors.Join(j.Close(), o.report(dir), held.Close())
+		err := errors.Join(j.Close(), o.report(dir), o.Home.vanish(o.Plan.Run, true), held.Close())
 		if err == nil {
 			err = recovery.Errorf("read its report: comeback report show "+o.Plan.Run, "run %s has ended already", o.Plan.Run).WithExit(recovery.Usage)
 		}
@@ -223,6 +226,28 @@ func Resume(ctx context.Context, o Options, stop string) (*Run, error) {
 	return begin(ctx, o, j, held, events, first...)
 }
 
+// samePlan refuses a plan that is not, byte for byte, the one that the run began
+// with.
+func samePlan(dir string, events []recovery.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	p, _ := events[0].Payload()
+	started, ok := p.(recovery.RunStarted)
+	if !ok {
+		return recovery.Errorf("look at it with the version of comeback that wrote it", "the journal begins with %q, not with the run's start", events[0].Type)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "plan.json"))
+	if err != nil {
+		return fmt.Errorf("read the plan: %w", err)
+	}
+	if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != started.PlanSHA256 {
+		return recovery.Errorf("find out who changed it", "refused: plan.json is not what run %s began with: its SHA-256 is %x, the journal says %s",
+			started.Run, sum, started.PlanSHA256).WithExit(recovery.Refused)
+	}
+	return nil
+}
+
 // report writes the report of a run that died after its end, if it is missing.
 func (o *Options) report(dir string) error {
 	if _, err := os.Lstat(filepath.Join(dir, "report.json")); err == nil || o.Finish == nil {
@@ -245,10 +270,6 @@ func (o *Options) finish(dir string) error {
 		}
 		return o.Home.open(path, 0o640)
 	})
-}
-
-func alive(run string, err error) error {
-	return recovery.Errorf("watch it with: comeback attach "+run, "run %s has a runner: %w", run, err).WithExit(recovery.Refused)
 }
 
 // begin records the first events and starts the executor. It closes the journal
@@ -312,8 +333,8 @@ func begin(ctx context.Context, o Options, j *journal.Journal, held *os.File, pa
 			r.err = o.finish(dir)
 		}
 		// Whoever reads the end finds nothing that belongs to a living run.
-		r.err = errors.Join(r.err, os.RemoveAll(o.Home.LiveDir(o.Plan.Run)), held.Close())
-		r.cast.end()
+		r.err = errors.Join(r.err, o.Home.vanish(o.Plan.Run, r.state.Result != ""), held.Close())
+		r.cast.end(r.err)
 		if r.server != nil {
 			r.err = errors.Join(r.err, r.server.close())
 		}
@@ -370,19 +391,6 @@ func syncDir(path string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
-}
-
-// lock holds a journal for this process; closing the file gives it up.
-func lock(path string) (*os.File, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("lock its journal: %w", err)
-	}
-	return f, nil
 }
 
 func bootID() string {

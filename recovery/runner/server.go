@@ -41,6 +41,10 @@ const (
 // the kernel says root.
 const headerOperator = "Comeback-Operator"
 
+// trailerFailure follows the events of a run that could not be recorded to its
+// end: a refusal.
+const trailerFailure = "Comeback-Failure"
+
 // refusal is an error on its way to a front end.
 type refusal struct {
 	What string        `json:"what"`
@@ -127,7 +131,22 @@ func (s *server) operator(w http.ResponseWriter, r *http.Request) (string, bool)
 func refuse(w http.ResponseWriter, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusConflict)
-	answer(w, refusal{What: err.Error(), Hint: recovery.HintOf(err), Exit: recovery.ExitOf(err)})
+	answer(w, refusalOf(err))
+}
+
+func refusalOf(err error) refusal {
+	return refusal{What: err.Error(), Hint: recovery.HintOf(err), Exit: recovery.ExitOf(err)}
+}
+
+// tellFailure says after the events why they end before the run has.
+func (s *server) tellFailure(w http.ResponseWriter) {
+	err := s.run.cast.failure()
+	if err == nil {
+		return
+	}
+	if b, err := json.Marshal(refusalOf(err)); err == nil {
+		w.Header().Set(http.TrailerPrefix+trailerFailure, string(b))
+	}
 }
 
 // answer writes one JSON object. A front end that has gone away is not told.
@@ -176,7 +195,11 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 			}
 			next = e.Seq + 1
 		}
-		if flusher.Flush() != nil || len(batch) == 0 && more == nil {
+		if flusher.Flush() != nil {
+			return
+		}
+		if len(batch) == 0 && more == nil {
+			s.tellFailure(w)
 			return
 		}
 		if len(batch) > 0 {
@@ -198,7 +221,7 @@ func (s *server) samples(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	flusher := http.NewResponseController(w)
 	enc := json.NewEncoder(w)
-	terminal := r.URL.Query().Get("terminal")
+	terminal := printable(r.URL.Query().Get("terminal"), maxName)
 	for sample := range s.run.cast.samples(r.Context(), recovery.Watcher{Operator: who, Terminal: terminal, Since: s.run.Now()}) {
 		if enc.Encode(sample) != nil || flusher.Flush() != nil {
 			return

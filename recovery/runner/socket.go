@@ -49,13 +49,26 @@ func (h Home) listenIn(dir string) (*net.UnixListener, error) {
 		return nil, fmt.Errorf("make the run's socket: %w", err)
 	}
 	l.SetUnlinkOnClose(false) // its name in /proc is gone by then
-	if err := os.Chmod(path, 0o600); err == nil {
+	if err = os.Chmod(path, 0o600); err == nil {
 		err = h.open(path, 0o660)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make the run's socket: %w", err), l.Close())
 	}
 	return l, nil
+}
+
+// vanish removes what only a living run has, so that nobody new attaches. What
+// the process of a run that has not ended has logged stays, for who looks for the
+// reason.
+func (h Home) vanish(id string, ended bool) error {
+	if ended {
+		return os.RemoveAll(h.LiveDir(id))
+	}
+	if err := os.Remove(filepath.Join(h.LiveDir(id), socketName)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // dialIn connects to the socket in a directory.
