@@ -15,14 +15,20 @@ func (x *Executor) Do(c recovery.Command) error {
 	if x.state.Result != "" {
 		return recovery.Errorf("read its report: comeback report show "+x.Plan.Run, "run %s has ended", x.Plan.Run)
 	}
+	if ending := x.state.Stop != nil || !x.state.Cleaning.IsZero(); ending && decides(c.Kind) {
+		return recovery.Errorf("watch it to its end; notes can be added", "run %s is ending, there is nothing to decide any more", x.Plan.Run)
+	}
 	switch c.Kind {
 	case recovery.DoNote:
 		return x.recordLocked(recovery.Noted{Text: c.Text, By: c.By})
 	case recovery.DoOutage:
 		return x.recordLocked(c.Outage)
 	case recovery.DoStop:
-		if x.state.Stop != nil {
+		switch {
+		case x.state.Stop != nil:
 			return nil
+		case !x.state.Cleaning.IsZero():
+			return recovery.Errorf("watch it to its end", "every step has ended, run %s is cleaning up", x.Plan.Run)
 		}
 		return x.recordLocked(recovery.StopAsked{By: c.By, Reason: c.Text})
 	case recovery.DoTick:
@@ -46,6 +52,15 @@ func (x *Executor) Do(c recovery.Command) error {
 		return x.recordLocked(recovery.LeaseTaken{By: c.By, From: x.state.Lease, Reason: c.Text})
 	}
 	return recovery.Errorf("", "this version does not know the command %q", c.Kind)
+}
+
+// decides reports whether a command says how the steps go on.
+func decides(k recovery.CommandKind) bool {
+	switch k {
+	case recovery.DoTick, recovery.DoDecide, recovery.DoApprove, recovery.DoAmend, recovery.DoSecret:
+		return true
+	}
+	return false
 }
 
 // tick decides one item of a stage; the last one ends the step.

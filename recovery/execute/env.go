@@ -49,11 +49,12 @@ func (e *env) Binding(component string) (recovery.Binding, bool) {
 }
 
 func (e *env) Claim(_ context.Context, r recovery.Resource) error {
-	s := e.x.State()
-	if slices.ContainsFunc(s.Held(), func(c recovery.ClaimState) bool { return c.Kind == r.Kind && c.ID == r.ID }) {
+	e.x.mu.Lock()
+	defer e.x.mu.Unlock()
+	if slices.ContainsFunc(e.x.state.Held(), func(c recovery.ClaimState) bool { return c.Kind == r.Kind && c.ID == r.ID }) {
 		return nil
 	}
-	return e.x.record(recovery.ClaimMade{Step: e.step.ID, Resource: r})
+	return e.x.recordLocked(recovery.ClaimMade{Step: e.step.ID, Resource: r})
 }
 
 // Target makes a scratch target's directory on first use. The run's own scratch
@@ -71,9 +72,12 @@ func (e *env) Target(ctx context.Context, id recovery.TargetID) (recovery.Handle
 		return recovery.Handle{}, recovery.Errorf("report this as a bug", "step %s may not write to %s: its plan does not say so", e.step.ID, id).WithExit(recovery.Refused)
 	}
 	root := filepath.Dir(t.Place)
+	// The look comes before the claims are read: another step of the run may
+	// claim and make it between the two.
+	_, missing := os.Lstat(root)
 	s := e.x.State()
 	claimed := slices.ContainsFunc(s.Held(), func(c recovery.ClaimState) bool { return c.Kind == recovery.Directory && c.ID == root })
-	if _, err := os.Lstat(root); err == nil && !claimed {
+	if missing == nil && !claimed {
 		return recovery.Handle{}, recovery.Errorf("move it away, or choose another place with --scratch",
 			"%s exists and is not of this run", root).WithExit(recovery.Refused)
 	}

@@ -81,6 +81,10 @@ type Executor struct {
 type running struct {
 	cancel context.CancelFunc
 	meter  *meter
+	// begun says that the attempt itself is under way, void why it counts for
+	// nothing: what it builds on is gone.
+	begun bool
+	void  string
 }
 
 // New prepares an executor. Every kind of step in the plan must be known.
@@ -132,15 +136,24 @@ func (x *Executor) Run(ctx context.Context) (recovery.State, error) {
 	var wait sync.WaitGroup
 	interrupted := ctx.Done()
 	taken := make(chan struct{})
+	taking, give := context.WithCancel(steps)
+	defer give()
 	go func() {
 		defer close(taken)
-		x.takeUp(steps)
+		x.takeUp(taking)
 	}()
-	select {
-	case <-taken:
-	case <-interrupted:
-		stop()
-		<-taken
+	for looking := true; looking; {
+		select {
+		case <-taken:
+			looking = false
+		case <-x.changed:
+			if x.State().Stop != nil || x.journalError() != nil {
+				give()
+			}
+		case <-interrupted:
+			interrupted = nil
+			x.interrupt(ctx)
+		}
 	}
 	for x.State().Cleaning.IsZero() {
 		more := x.schedule(steps, &wait)
@@ -151,11 +164,7 @@ func (x *Executor) Run(ctx context.Context) (recovery.State, error) {
 		case <-x.changed:
 		case <-interrupted:
 			interrupted = nil
-			cause := "interrupted"
-			if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
-				cause = err.Error()
-			}
-			x.note(recovery.StopAsked{By: x.operator(), Reason: cause})
+			x.interrupt(ctx)
 		}
 		if x.State().Stop != nil || x.journalError() != nil {
 			x.cancelSteps()
@@ -172,6 +181,19 @@ func (x *Executor) Run(ctx context.Context) (recovery.State, error) {
 	return x.State(), x.journalError()
 }
 
+// interrupt records why the run is to stop, unless it stops already.
+func (x *Executor) interrupt(ctx context.Context) {
+	cause := "interrupted"
+	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		cause = err.Error()
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.state.Stop == nil && x.state.Cleaning.IsZero() {
+		x.recordLocked(recovery.StopAsked{By: x.state.Operator, Reason: cause})
+	}
+}
+
 // State is a snapshot of the run.
 func (x *Executor) State() recovery.State {
 	x.mu.Lock()
@@ -183,10 +205,6 @@ func (x *Executor) journalError() error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.broken
-}
-
-func (x *Executor) operator() string {
-	return x.State().Operator
 }
 
 // record makes an event durable and folds it in. After a failure nothing more
@@ -206,11 +224,13 @@ func (x *Executor) recordLocked(p recovery.Payload) error {
 	}
 	e, err := recovery.NewEvent(x.Now(), p)
 	if err == nil {
-		e.Data = x.Secrets.RedactJSON(e.Data)
+		if _, sealed := p.(recovery.Amended); !sealed { // its digest is over its bytes
+			e.Data = x.Secrets.RedactJSON(e.Data)
+		}
 		e, err = x.Journal.Append(e)
 	}
 	if err != nil {
-		x.broken = recovery.Errorf("make room or repair the disk, then: comeback stop "+x.Plan.Run, "the run cannot be recorded: %w", err)
+		x.broken = recovery.Errorf("make room or repair the disk, then: comeback resume "+x.Plan.Run, "the run cannot be recorded: %w", err)
 		x.wake()
 		return x.broken
 	}
@@ -279,7 +299,7 @@ func (x *Executor) schedule(ctx context.Context, wait *sync.WaitGroup) bool {
 		step, again := st.Step, st.Attempts > 0
 		wait.Go(func() { x.do(stepCtx, step, r, again) })
 	}
-	if len(x.running) > 0 || len(x.state.Waits()) > 0 {
+	if len(x.running) > 0 || !x.Unattended && len(x.state.Waits()) > 0 {
 		return true
 	}
 	return slices.ContainsFunc(x.state.Steps, func(st recovery.StepState) bool { return x.startable(&st) })
@@ -302,7 +322,7 @@ func (x *Executor) startable(st *recovery.StepState) bool {
 func (x *Executor) do(ctx context.Context, s recovery.Step, r *running, again bool) {
 	defer r.cancel()
 	e := &env{x: x, step: s, meter: r.meter}
-	if again && x.reviveBefore(ctx, s) {
+	if again && x.reviveBefore(ctx, s) || !x.begin(s, r) {
 		x.mu.Lock()
 		defer x.mu.Unlock()
 		delete(x.running, s.ID)
@@ -318,6 +338,11 @@ func (x *Executor) do(ctx context.Context, s recovery.Step, r *running, again bo
 	defer x.mu.Unlock()
 	delete(x.running, s.ID)
 	defer x.wake()
+	if r.void != "" {
+		x.recordLocked(recovery.StepFailed{Step: s.ID, Error: "cut off: " + r.void, Outcome: recovery.Outcome{Artifacts: outcome.Artifacts}})
+		x.recordLocked(recovery.StepGone{Step: s.ID, Why: r.void})
+		return
+	}
 	if err == nil {
 		if err = x.recordLocked(recovery.StepFinished{Step: s.ID, Outcome: outcome}); err == nil {
 			return
@@ -336,6 +361,15 @@ func (x *Executor) do(ctx context.Context, s recovery.Step, r *running, again bo
 		return
 	}
 	x.askAbout(s)
+}
+
+// begin marks a step's attempt as under way; false if the step is to do again
+// since it was started, because what it comes after is gone.
+func (x *Executor) begin(s recovery.Step, r *running) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	r.begun = x.state.Step(s.ID).State == recovery.Running
+	return r.begun
 }
 
 // askAbout leaves a failed step to a person; where nobody can be asked the run
@@ -378,6 +412,11 @@ func (x *Executor) attempt(ctx context.Context, e *env, s recovery.Step) (o reco
 	}
 	if x.Hold != nil && x.changesLive(s) {
 		if err := x.Hold(ctx); err != nil {
+			return o, err
+		}
+	}
+	if x.kinds[s.Kind].Restart() == recovery.Clean {
+		if err := x.cleanAfter(ctx, s.ID); err != nil {
 			return o, err
 		}
 	}

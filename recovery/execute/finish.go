@@ -15,7 +15,12 @@ import (
 
 // finish ends a run whose steps have all ended: what did not run is skipped
 // with its reason, what the run made is given back, and the result is recorded.
+// Where nothing can be recorded nothing is given back either: the journal says
+// that it is there, and whoever resumes the run goes on with it.
 func (x *Executor) finish(ctx context.Context) {
+	if x.journalError() != nil {
+		return
+	}
 	for _, st := range x.State().Steps {
 		switch {
 		case st.State == recovery.ToDo || st.State == recovery.WaitsFor:
@@ -49,6 +54,9 @@ func (x *Executor) release(ctx context.Context) {
 	s := x.State()
 	keep := x.Plan.Keep && !slices.ContainsFunc(s.Steps, func(st recovery.StepState) bool { return st.State == recovery.FailedAt })
 	for _, c := range slices.Backward(s.Held()) {
+		if x.journalError() != nil {
+			return
+		}
 		if keep {
 			x.note(recovery.ClaimKept{Resource: c.Resource, Why: "kept as asked", OnPurpose: true})
 			continue

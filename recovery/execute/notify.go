@@ -2,6 +2,7 @@ package execute
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -97,7 +98,7 @@ func (x *Executor) notify(ctx context.Context, event, text string) error {
 	cmd.WaitDelay = time.Second
 	err := cmd.Run()
 	switch said := strings.TrimSpace(tail.String()); {
-	case err == nil:
+	case err == nil, errors.Is(err, exec.ErrWaitDelay): // what it left behind still holds its output
 		return nil
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s did not end in time", words[0])

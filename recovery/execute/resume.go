@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"comeback/recovery"
@@ -11,7 +12,8 @@ import (
 
 // takeUp goes on where an interruption has left the run: it removes what an
 // interrupted step that says so has left, brings back what ended with the
-// runner, and asks again what a person was about to be asked.
+// runner, and asks again what a person was about to be asked. The end of ctx
+// leaves the rest undone.
 func (x *Executor) takeUp(ctx context.Context) {
 	s := x.State()
 	if len(s.Interruptions) == 0 || !s.Cleaning.IsZero() || s.Result != "" || s.Stop != nil {
@@ -20,43 +22,83 @@ func (x *Executor) takeUp(ctx context.Context) {
 	for i := range s.Steps {
 		st := &s.Steps[i]
 		if k, ok := x.kinds[st.Kind]; ok && st.Interrupted && k.Restart() == recovery.Clean {
-			x.cleanAfter(ctx, st.ID)
+			// What cannot be removed now makes the next attempt fail.
+			_ = x.cleanAfter(ctx, st.ID)
 		}
 	}
-	x.revive(ctx, s.Interruptions[len(s.Interruptions)-1].Rebooted, nil)
+	x.revive(ctx, nil)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for i := range x.state.Steps {
-		switch st := &x.state.Steps[i]; {
-		case st.State == recovery.Running && st.Kind == recovery.KindTicks:
-			x.askTicks(st.Step)
-		case st.State == recovery.Running && st.Kind == recovery.KindApproval:
-			x.askApproval(st.Step)
-		case st.State == recovery.WaitsFor && x.Unattended && (st.Kind == recovery.KindTicks || st.Kind == recovery.KindApproval):
-			// It waited for a person, and now nobody can be asked.
-			if st.Kind == recovery.KindTicks {
-				x.askTicks(st.Step)
-			} else {
-				x.askApproval(st.Step)
-			}
-		case st.State == recovery.FailedAt && !st.Retry && (st.WaitsFor == "" || x.Unattended):
-			x.askAbout(st.Step)
+		if ctx.Err() != nil || x.state.Stop != nil || x.broken != nil {
+			return
 		}
+		x.askAgain(&x.state.Steps[i])
 	}
 }
 
-// cleanAfter gives back what an interrupted step had claimed.
-func (x *Executor) cleanAfter(ctx context.Context, step string) {
-	s := x.State()
-	for _, c := range slices.Backward(s.Held()) {
-		if r, ok := x.releasers[c.Kind]; ok && c.Step == step {
-			// What cannot be removed now is tried again at the end, and
-			// makes the step's own attempt fail before.
-			if err := r.Release(ctx, c.Resource); err == nil {
-				x.note(recovery.ClaimReleased{Resource: c.Resource})
-			}
+// askAgain brings one step to where its runner would have brought it: to a
+// person, or to what a person has decided already.
+func (x *Executor) askAgain(st *recovery.StepState) {
+	chosen := recovery.Choice("")
+	if n := len(st.Decisions); n > 0 && st.WaitsFor == "" {
+		chosen = st.Decisions[n-1].Choice
+	}
+	waits := st.State == recovery.WaitsFor
+	switch {
+	case chosen == recovery.ChooseStop && (waits || st.State == recovery.FailedAt):
+		x.recordLocked(recovery.StopAsked{By: st.Decisions[len(st.Decisions)-1].By, Reason: fmt.Sprintf("%s failed", st.Says)})
+	case st.Kind == recovery.KindTicks && (st.State == recovery.Running || waits && x.Unattended):
+		x.askTicks(st.Step)
+	case st.Kind == recovery.KindApproval && (st.State == recovery.Running || waits):
+		x.askApprovalAgain(st)
+	case waits && x.Unattended && st.WaitsFor != "":
+		x.recordLocked(recovery.Decided{Step: st.ID, Choice: recovery.ChooseRetry, By: "comeback",
+			Reason: "nobody is there any more to be waited for"})
+	case st.State == recovery.FailedAt && !st.Retry && (st.WaitsFor == "" || x.Unattended):
+		x.askAbout(st.Step)
+	}
+}
+
+// askApprovalAgain ends an approval whose signature over this very plan is
+// recorded, and asks for it otherwise.
+func (x *Executor) askApprovalAgain(st *recovery.StepState) {
+	for _, a := range slices.Backward(x.state.Approvals) {
+		if a.Step == st.ID && a.PlanSHA256 == x.state.PlanSHA256 {
+			x.endApproval(a.Approved)
+			return
 		}
 	}
+	if st.State == recovery.Running || x.Unattended {
+		x.askApproval(st.Step)
+	}
+}
+
+// cleanAfter gives back what an earlier attempt of a step had claimed; the run's
+// own scratch directory, which holds more than the step's, stays.
+func (x *Executor) cleanAfter(ctx context.Context, step string) error {
+	s := x.State()
+	var failed error
+	for _, c := range slices.Backward(s.Held()) {
+		shared := c.Kind == recovery.Directory && slices.ContainsFunc(x.Plan.Targets, func(t recovery.Target) bool { return filepath.Dir(t.Place) == c.ID })
+		if c.Step != step || shared {
+			continue
+		}
+		r, ok := x.releasers[c.Kind]
+		if !ok {
+			failed = errors.Join(failed, fmt.Errorf("this version cannot remove a %s", c.Kind))
+			continue
+		}
+		err := r.Release(ctx, c.Resource)
+		if err == nil {
+			err = x.record(recovery.ClaimReleased{Resource: c.Resource})
+		}
+		failed = errors.Join(failed, err)
+	}
+	if failed != nil {
+		return recovery.Errorf("remove it by hand and try again", "remove what an earlier attempt of %s left: %w", step, failed)
+	}
+	return nil
 }
 
 // reviveBefore looks at what a step comes after and reports whether any of it,
@@ -74,18 +116,21 @@ func (x *Executor) reviveBefore(ctx context.Context, s recovery.Step) (gone bool
 		}
 	}
 	collect(s)
-	x.revive(ctx, false, before)
+	x.revive(ctx, before)
 	state = x.State()
 	return state.Step(s.ID).State == recovery.ToDo
 }
 
 // revive asks the kinds of finished steps, in the plan's order, whether what
 // they made is still there; only nil is all. What is gone is to do again, with
-// everything that came after it.
-func (x *Executor) revive(ctx context.Context, rebooted bool, only map[string]bool) {
+// everything that came after it. The end of ctx leaves the rest unasked.
+func (x *Executor) revive(ctx context.Context, only map[string]bool) {
 	x.reviving.Lock()
 	defer x.reviving.Unlock()
 	for _, st := range x.State().Steps {
+		if ctx.Err() != nil {
+			return
+		}
 		now := x.State()
 		done := now.Step(st.ID)
 		k, ok := x.kinds[st.Kind].(recovery.Reviver)
@@ -98,7 +143,7 @@ func (x *Executor) revive(ctx context.Context, rebooted bool, only map[string]bo
 		x.running[st.ID] = r
 		x.mu.Unlock()
 		r.meter.Phase("look what is still there", 0, recovery.NoUnit)
-		err := x.reviveStep(ctx, k, &env{x: x, step: st.Step, meter: r.meter}, done, rebooted)
+		err := x.reviveStep(ctx, k, &env{x: x, step: st.Step, meter: r.meter}, done, rebootedSince(&now, done))
 		x.mu.Lock()
 		delete(x.running, st.ID)
 		if err != nil && ctx.Err() == nil {
@@ -122,8 +167,17 @@ func (x *Executor) reviveStep(ctx context.Context, k recovery.Reviver, e *env, s
 	return k.Revive(ctx, e, st.Step, st.Outcome, rebooted)
 }
 
+// rebootedSince reports whether the host was started again after a step had
+// ended. A run may be taken up several times after one reboot, and a clock may
+// be wrong after it: where in doubt, it was.
+func rebootedSince(s *recovery.State, st *recovery.StepState) bool {
+	return slices.ContainsFunc(s.Interruptions, func(i recovery.Interruption) bool {
+		return i.Rebooted && (!i.To.Before(st.Ended) || st.Ended.After(s.At))
+	})
+}
+
 // goneLocked records that what a step made is gone, and that everything that
-// came after it is to do again.
+// came after it is to do again. An attempt under way is cut off first.
 func (x *Executor) goneLocked(id, why string) {
 	x.recordLocked(recovery.StepGone{Step: id, Why: why})
 	lost := map[string]bool{id: true}
@@ -134,8 +188,14 @@ func (x *Executor) goneLocked(id, why string) {
 				continue
 			}
 			lost[st.ID], more = true, true
+			why := "it came after " + id
+			if r, ok := x.running[st.ID]; ok && r.begun {
+				r.void = why
+				r.cancel()
+				continue
+			}
 			if st.State != recovery.ToDo && st.State != recovery.Skipped {
-				x.recordLocked(recovery.StepGone{Step: st.ID, Why: "it came after " + id})
+				x.recordLocked(recovery.StepGone{Step: st.ID, Why: why})
 			}
 		}
 	}

@@ -1,8 +1,6 @@
 package execute
 
 import (
-	"bytes"
-	"encoding/json"
 	"net/url"
 	"regexp"
 	"slices"
@@ -155,40 +153,4 @@ func (s *hidden) Redact(text string) string {
 		}
 	}
 	return text
-}
-
-// RedactJSON takes every secret out of the strings of a JSON text, in whatever
-// way they are escaped there, and leaves everything else byte for byte.
-func (s *Secrets) RedactJSON(b []byte) []byte {
-	var out bytes.Buffer
-	for len(b) > 0 {
-		start := bytes.IndexByte(b, '"')
-		if start < 0 {
-			break
-		}
-		end := start + 1
-		for end < len(b) && b[end] != '"' {
-			if b[end] == '\\' {
-				end++
-			}
-			end++
-		}
-		if end >= len(b) {
-			break
-		}
-		out.Write(b[:start])
-		literal := b[start : end+1]
-		var text string
-		if err := json.Unmarshal(literal, &text); err == nil {
-			if clean := s.Redact(text); clean != text {
-				if l, err := json.Marshal(clean); err == nil {
-					literal = l
-				}
-			}
-		}
-		out.Write(literal)
-		b = b[end+1:]
-	}
-	out.Write(b)
-	return out.Bytes()
 }

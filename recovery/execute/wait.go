@@ -62,12 +62,18 @@ func (x *Executor) approve(c recovery.Command) error {
 	if err != nil {
 		return err
 	}
-	if err := x.recordLocked(recovery.Approved{Step: c.Step, Role: args.Role, Fingerprint: fingerprint,
-		PlanSHA256: x.state.PlanSHA256, Signature: c.Signature, By: c.By}); err != nil {
+	a := recovery.Approved{Step: c.Step, Role: args.Role, Fingerprint: fingerprint,
+		PlanSHA256: x.state.PlanSHA256, Signature: c.Signature, By: c.By}
+	if err := x.recordLocked(a); err != nil {
 		return err
 	}
-	return x.recordLocked(recovery.StepFinished{Step: c.Step, Outcome: recovery.Outcome{
-		Says: fmt.Sprintf("approved by %s, key %s", args.Role, fingerprint), Facts: map[string]string{"approved plan": x.state.PlanSHA256}}})
+	return x.endApproval(a)
+}
+
+// endApproval finishes a step whose approval is recorded.
+func (x *Executor) endApproval(a recovery.Approved) error {
+	return x.recordLocked(recovery.StepFinished{Step: a.Step, Outcome: recovery.Outcome{
+		Says: fmt.Sprintf("approved by %s, key %s", a.Role, a.Fingerprint), Facts: map[string]string{"approved plan": a.PlanSHA256}}})
 }
 
 // amend takes a change of the plan that fits what has happened so far.
@@ -76,7 +82,7 @@ func (x *Executor) amend(c recovery.Command) error {
 		return recovery.Errorf("", "an amendment says what it changes")
 	}
 	a := *c.Amend
-	a.By = c.By
+	a.By, a.Says, a.Why = c.By, x.Secrets.Redact(a.Says), x.Secrets.Redact(a.Why)
 	again, err := recovery.Amend(x.state.PlanSHA256, *c.Amend)
 	if err != nil {
 		return err
@@ -107,6 +113,11 @@ func (x *Executor) amend(c recovery.Command) error {
 	for _, id := range changed {
 		if _, busy := x.running[id]; busy {
 			return recovery.Errorf("wait for its end, or stop the run", "%s is under way and cannot be changed now", id).WithExit(recovery.Refused)
+		}
+	}
+	for _, id := range a.Redo {
+		if x.state.Step(id) == nil {
+			return recovery.Errorf("prepare it again", "the plan has no step %q", id)
 		}
 	}
 	for _, id := range a.Skip {
