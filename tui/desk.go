@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"iter"
 	"time"
 
 	"comeback/recovery"
@@ -15,6 +16,7 @@ import (
 type Desk interface {
 	Shelf
 	Planner
+	Historian
 	Resumer
 	Signer
 }
@@ -56,6 +58,34 @@ type Planner interface {
 	// another moment, or another copy to restore from, where an empty Want
 	// keeps the moment. It only reads; the session is then asked to take it.
 	Amend(ctx context.Context, s recovery.Session, state recovery.State, choice Choice) (recovery.Amended, error)
+}
+
+// Historian tells from a copy's log what each transaction did.
+type Historian interface {
+	// Around reads a window's log and yields the transactions that ended in
+	// a span, the newest first; a zero end of the span is the window's own.
+	// The window is that of the choice's component and copy. Progress may be
+	// called from any goroutine.
+	Around(ctx context.Context, runbook string, window Choice, span recovery.Span, progress func(recovery.ScanProgress)) iter.Seq2[recovery.Transaction, error]
+	// Live says how far the live server of a component is, and what of its
+	// log no copy has yet.
+	Live(ctx context.Context, runbook, component string) (Live, error)
+	// PushOut makes the live server switch to a new segment and returns when
+	// a copy has the one before.
+	PushOut(ctx context.Context, runbook, component string) error
+}
+
+// Live is how far a live server is.
+type Live struct {
+	// At is the server's clock when it was asked, Zone its time zone.
+	At   time.Time
+	Zone string
+	// Archived is when the newest segment was archived; what came after it
+	// no copy has: about Unarchived bytes.
+	Archived   time.Time
+	Unarchived int64
+	// Failure is why archiving failed last, if it did after that.
+	Failure string
 }
 
 // Resumer takes up runs whose runner died.

@@ -36,6 +36,11 @@ type fakeDesk struct {
 	signErr  error
 	texts    map[string]string
 	missing  []Need
+	// transactions are the newest first.
+	transactions []recovery.Transaction
+	aroundErr    error
+	live         Live
+	liveErr      error
 	// attachErr, amendErr and resumeErr are refusals.
 	attachErr, amendErr, resumeErr error
 
@@ -114,6 +119,23 @@ func (d *fakeDesk) Amend(_ context.Context, _ recovery.Session, state recovery.S
 	a := recovery.Amended{Says: "restore database from " + c.Copy + ", " + moment.Want.Text, Moment: &moment, Steps: steps, Redo: []string{"database/copy", "database/replay"}}
 	return recovery.Amend(state.PlanSHA256, a)
 }
+
+func (d *fakeDesk) Around(_ context.Context, _ string, _ Choice, span recovery.Span, _ func(recovery.ScanProgress)) iter.Seq2[recovery.Transaction, error] {
+	return func(yield func(recovery.Transaction, error) bool) {
+		for _, t := range d.transactions {
+			if (span.From.IsZero() || !t.Time.Before(span.From)) && (span.To.IsZero() || !t.Time.After(span.To)) && !yield(t, nil) {
+				return
+			}
+		}
+		if d.aroundErr != nil {
+			yield(recovery.Transaction{}, d.aroundErr)
+		}
+	}
+}
+
+func (d *fakeDesk) Live(context.Context, string, string) (Live, error) { return d.live, d.liveErr }
+
+func (d *fakeDesk) PushOut(context.Context, string, string) error { return nil }
 
 func (d *fakeDesk) Missing(context.Context, KnownRun) ([]Need, error) { return d.missing, nil }
 
