@@ -60,7 +60,7 @@ func (k restoreKind) emptyServer(ctx context.Context, env recovery.Env, s scratc
 	if again = m.Begun; ok && !again && m.Boot == ledger.Boot() {
 		var c postgres.Cluster
 		if c, err = s.cluster(k.Installed(), m); err == nil {
-			server, err = postgres.Revive(ctx, env, c, postgres.StartOptions{}, m.System, "postgres")
+			server, err = postgres.Revive(ctx, env, c, postgres.StartOptions{Crashed: s.giveUp}, m.System, "postgres")
 		}
 		if err != nil && !errors.Is(err, recovery.ErrGone) && !errors.Is(err, fs.ErrNotExist) {
 			return nil, m, false, err

@@ -30,8 +30,14 @@ func (k clusterKind) Revive(ctx context.Context, env recovery.Env, step recovery
 	if o.Facts["system identifier"] != m.System {
 		return fmt.Errorf("another cluster than the step's stands in %s: %w", s.data(), recovery.ErrGone)
 	}
-	_, err = postgres.Revive(ctx, env, c, postgres.StartOptions{}, m.System, "postgres")
+	_, err = postgres.Revive(ctx, env, c, postgres.StartOptions{Crashed: s.giveUp}, m.System, "postgres")
 	return err
+}
+
+// giveUp says that a cluster whose server has crashed before it was settled is
+// not taken up: with full_page_writes off a page that was half written stays so.
+func (s scratch) giveUp() error {
+	return fmt.Errorf("the server of %s was killed while it had full_page_writes off: %w", s.data(), recovery.ErrGone)
 }
 
 // Revive starts the server with the restored database again.
@@ -48,13 +54,15 @@ func (k restoreKind) Revive(ctx context.Context, env recovery.Env, step recovery
 	if u, err := url.Parse(binding.URL); err == nil && u.Query().Get("host") != "" {
 		c.Socket = u.Query().Get("host")
 	}
-	// A crash is noted before the server recovers from it: afterwards nothing
-	// tells.
-	note := func() error {
-		m.Crashed = true
-		return s.setMark(m)
+	crashed := s.giveUp
+	if m.Settled {
+		// Noted before the server recovers: afterwards nothing tells.
+		crashed = func() error {
+			m.Crashed = true
+			return s.setMark(m)
+		}
 	}
-	server, err := postgres.Revive(ctx, env, c, postgres.StartOptions{Crashed: note}, m.System, databaseOf(binding))
+	server, err := postgres.Revive(ctx, env, c, postgres.StartOptions{Crashed: crashed}, m.System, databaseOf(binding))
 	if err != nil || !m.Crashed {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"comeback/enginetest"
@@ -170,5 +171,40 @@ func TestRestore_GoesOnFromS3(t *testing.T) {
 	if end.Result != recovery.ResultPassed || restored != state(t, source.URL("shop")) {
 		says, hint := enginetest.Failure(end)
 		t.Errorf("the run ended as %s: %s (%s)", end.Result, says, hint)
+	}
+}
+
+// A server that is killed after the restore and before the cluster is settled
+// may have left half a page: the restore is done again.
+func TestSettle_ServerKilled(t *testing.T) {
+	c := crashing(t, map[string][]byte{"shop.dump": dumpOf(t, "shop", "--format=custom")})
+	var restored uint64
+	c.Event = func(e recovery.Event) {
+		if p, _ := e.Payload(); p == (recovery.StepStarted{Step: "settle", Attempt: 1}) {
+			restored = e.Seq
+		}
+	}
+	want := c.Run(t).Restored
+	c.Cuts = []enginetest.Cut{{After: restored}}
+	c.Between = func(_ int, scratch string) error {
+		// As pg_controldata shows it of a server that was killed.
+		tools := source.Cluster().Tools
+		cluster := postgres.Cluster{Data: filepath.Join(scratch, "data"), Owner: c.Owner, Tools: tools}
+		if err := cluster.Halt(t.Context()); err != nil {
+			return err
+		}
+		server, err := postgres.Start(t.Context(), plainEnv{}, cluster, postgres.StartOptions{WaitReady: true})
+		if err != nil {
+			return err
+		}
+		if err := syscall.Kill(server.PID(), syscall.SIGKILL); err != nil {
+			return err
+		}
+		<-server.Exited()
+		return nil
+	}
+	end := c.Whole(t, want)
+	if n := step(t, end.State, "restore").Attempts; n != 2 {
+		t.Errorf("the restore was done %d times", n)
 	}
 }

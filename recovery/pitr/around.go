@@ -45,6 +45,8 @@ type around struct {
 	yield  func(recovery.Transaction, error) bool
 	// enough says that whoever iterates wants no more.
 	enough bool
+	// lowest is where the oldest transaction ends that was yielded; 0 is none.
+	lowest recovery.LSN
 	// done and total are bytes of log, of the runs that were read.
 	done, total int64
 }
@@ -121,7 +123,7 @@ func (a *around) run(ctx context.Context, c chain) (older bool, err error) {
 	stretch, older, err := a.bounds(ctx, c)
 	var d *damagedLog
 	if errors.As(err, &d) && d.Seg >= c.first() && d.Seg < c.next() {
-		a.split(c, d.Seg)
+		a.split(c, d.Seg, d.Seg)
 		a.unread = append(a.unread, d.Error())
 		return true, nil
 	}
@@ -133,6 +135,9 @@ func (a *around) run(ctx context.Context, c chain) (older bool, err error) {
 			a.unread = append(a.unread, gapSays(g))
 		}
 	}
+	if a.lowest != 0 { // a run that is read again, without its damaged part
+		stretch.To = min(stretch.To, a.lowest)
+	}
 	if stretch.From >= stretch.To {
 		return older, nil
 	}
@@ -140,20 +145,30 @@ func (a *around) run(ctx context.Context, c chain) (older bool, err error) {
 	err = a.scan(ctx, c, stretch)
 	a.done += int64(stretch.To - stretch.From)
 	var broken *scan.Damage
-	if errors.As(err, &broken) {
-		a.unread = append(a.unread, broken.Error())
-		if f, ok := ParseFileName(broken.Segment); ok && f.Seg(c.size()) > c.first() && f.Seg(c.size()) < c.next() {
-			a.runs = append(a.runs, c.part(c.first(), f.Seg(c.size())))
-		}
-		return older || broken.LSN > stretch.From, nil
+	if !errors.As(err, &broken) {
+		return older, err
 	}
-	return older, err
+	f, ok := ParseFileName(broken.Segment)
+	seg := f.Seg(c.size())
+	if !ok || seg < c.first() || seg >= c.next() {
+		return false, broken
+	}
+	if startOf(seg+1, c.size()) > stretch.From { // else it was only read for what began early
+		a.unread = append(a.unread, broken.Error())
+	}
+	good := seg
+	if broken.LSN > startOf(seg, c.size()) && seg+1 < c.next() {
+		good++ // its beginning is, and a run may end in the middle
+	}
+	a.split(c, seg, good)
+	return true, nil
 }
 
-// split leaves out a segment of no use.
-func (a *around) split(c chain, seg uint64) {
-	if seg > c.first() {
-		a.runs = append(a.runs, c.part(c.first(), seg))
+// split puts what is before and behind a segment of no use in the place of a
+// run. A segment that is good up to some position still ends the part before.
+func (a *around) split(c chain, seg, good uint64) {
+	if good > c.first() {
+		a.runs = append(a.runs, c.part(c.first(), good))
 	}
 	if seg+1 < c.next() {
 		a.runs = append(a.runs, c.part(seg+1, c.next()))
@@ -236,6 +251,7 @@ func (a *around) scan(ctx context.Context, c chain, s scan.Stretch) error {
 		if err != nil {
 			return err
 		}
+		a.lowest = t.LSN
 		if !a.within(t) {
 			continue
 		}
@@ -307,6 +323,7 @@ func (e *engine) Holds(ctx context.Context, survey recovery.Survey, store storag
 	if !ok || wanted.Kind != Segment {
 		return false, fmt.Errorf("%q is not a segment", segment)
 	}
+	var asked [][]Place
 	for _, b := range survey.Backups {
 		if b.Problem != "" {
 			continue
@@ -315,6 +332,10 @@ func (e *engine) Holds(ctx context.Context, survey recovery.Survey, store storag
 		if err != nil {
 			return false, err
 		}
+		if slices.ContainsFunc(asked, func(p []Place) bool { return slices.Equal(p, f.Layout.Places) }) {
+			continue
+		}
+		asked = append(asked, f.Layout.Places)
 		repo, err := openRepository(f.Layout, store, e.Read)
 		if err != nil {
 			return false, err

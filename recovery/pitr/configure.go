@@ -50,9 +50,9 @@ func serveSettings(c postgres.Cluster, sizes atLeast) (map[string]string, error)
 		"shared_buffers":     "256MB",
 		"max_wal_size":       "2GB",
 		"checkpoint_timeout": "5min",
-		// Scratch only: a crash of the machine loses the cluster.
+		// Scratch only: a crash of the machine loses the cluster. One of the
+		// server does not, so full_page_writes stays on.
 		"fsync":              "off",
-		"full_page_writes":   "off",
 		"synchronous_commit": "off",
 	}
 	for name, n := range sizes {

@@ -363,6 +363,37 @@ func TestReplay_Interrupted(t *testing.T) {
 			t.Errorf("the orders are %s after %d failures", r.orders, attempts)
 		}
 	})
+	t.Run("killed server at the point", func(t *testing.T) {
+		t.Parallel()
+		_, _, p := setUp(t)
+		c := l.copy(t, "gzip")
+		var data string
+		var attempts int
+		r := restore(t, c.store, p, func(o *enginetest.Options) {
+			o.Event = func(e recovery.Event) {
+				if c, ok := payload[recovery.ClaimMade](e); ok && c.Resource.Kind == recovery.Cluster {
+					data = c.Resource.ID
+				}
+				// It is paused and proven, and about to be opened.
+				if s, ok := payload[recovery.StepCheckpoint](e); ok && s.Step == "replay" && attempts == 0 {
+					if err := killServer(data); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+			o.Answer = func(st recovery.StepState) recovery.Choice {
+				if attempts++; attempts > 1 {
+					return recovery.ChooseStop
+				}
+				return recovery.ChooseRetry
+			}
+		})
+		r.passed(t)
+		r.proven(t, p)
+		if attempts != 1 {
+			t.Errorf("it failed %d times", attempts)
+		}
+	})
 	t.Run("stopped run", func(t *testing.T) {
 		t.Parallel()
 		store, gate, p := setUp(t)
