@@ -98,9 +98,11 @@ func (m *model) show(o Options) (Ending, error) {
 		case <-hungUp:
 		case <-signals:
 		}
+		m.hangUp()          // the event loop may be busy with a conversation
 		p.Send(hungUpMsg{}) // lost if the program has ended by itself
 	}()
 	_, err := p.Run()
+	m.hangUp()
 	if m.run != nil {
 		m.run.feed.stop()
 	}
@@ -120,6 +122,8 @@ func newModel(ctx context.Context, o Options) *model {
 		theme: newTheme(o.Environ), titles: titled(o.Environ), width: 80, height: 24,
 		canSuspend: canSuspend, everySecond: func() tea.Cmd { return tea.Every(time.Second, func(time.Time) tea.Msg { return secondMsg{} }) },
 	}
+	m.hung, m.hangUp = context.WithCancel(ctx)
+	m.terminal = variable(o.Environ, "TERM")
 	if o.Width > 0 && o.Height > 0 {
 		m.width, m.height = o.Width, o.Height
 	}

@@ -84,6 +84,10 @@ func openTerminal(t *testing.T, ctx context.Context, o Options) *terminal {
 		defer close(c.done)
 		c.ending, c.err = Run(ctx, o)
 	}()
+	t.Cleanup(func() {
+		c.master.Close()
+		<-c.done
+	})
 	return c
 }
 

@@ -64,6 +64,21 @@ func (a *attached) variables(st *recovery.StepState) []string {
 	return list
 }
 
+// terminalChoices are the ways to go on where a program wants to talk with a
+// person.
+func (s *waitingScreen) terminalChoices(st *recovery.StepState) []choice {
+	var list []choice
+	if _, ok := s.run.session.(Conversant); ok {
+		list = append(list, choice{name: "Open it here", leaves: "in this terminal; ctrl+] comes back, the program goes on", do: func() tea.Cmd {
+			s.asking = true
+			return s.m.talk(s.run, st)
+		}})
+	} else {
+		list = append(list, s.again(st, "runs it again; it waits again while no terminal is there"))
+	}
+	return append(append(list, s.without(st)...), s.stopHere())
+}
+
 // access shows what a step needs to get on: credentials, or a terminal.
 func (s *waitingScreen) access(p *page, st *recovery.StepState, head line, w int) {
 	p.body = []line{spread(head, say("not a failure"), w), nil}
@@ -71,7 +86,9 @@ func (s *waitingScreen) access(p *page, st *recovery.StepState, head line, w int
 		p.about("NEEDS", warn, "a terminal of its own: "+named(st)+" talks with a person", w, 2)
 		p.about("CAUSE", plain, st.Error, w, 4)
 		p.about("DO", plain, st.Hint, w, 4)
-		p.about("TRY IN", plain, "comeback attach "+s.run.plan.Run, w, 1)
+		if _, ok := s.run.session.(Conversant); !ok {
+			p.about("TRY IN", plain, "comeback attach "+s.run.plan.Run, w, 1)
+		}
 		return
 	}
 	p.about("NEEDS", warn, "credentials: "+named(st), w, 2)

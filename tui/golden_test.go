@@ -175,6 +175,12 @@ var scenes = []scene{
 	{name: "hand-over", attach: true, play: func(d *driver, f *fakeDesk) { running(d, f); watched(d, f); d.press("h") }},
 	{name: "take-over", attach: true, play: func(d *driver, f *fakeDesk) { running(d, f); watcher(d, f); d.press("T", "=ops2 is on a train") }},
 	{name: "run-interrupted", attach: true, play: interrupted},
+	{name: "run-unattended", attach: true, play: func(d *driver, f *fakeDesk) {
+		f.session.add(0, recovery.RunStarted{Run: "7c31", System: "shop", Mode: recovery.Rehearsal, Number: 12, Operator: "timer", Host: "bastion", Unattended: true})
+		f.session.add(time.Minute, recovery.StepStarted{Step: "database/copy", Attempt: 1})
+		d.clock = ten.Add(2 * time.Minute)
+		d.sees("nobody is asked")
+	}},
 	{name: "run-isolated", attach: true, play: func(d *driver, f *fakeDesk) {
 		running(d, f)
 		f.session.add(6*time.Minute, recovery.StepFinished{Step: "database/replay", Outcome: recovery.Outcome{Facts: map[string]string{"network": "none but loopback"}}})

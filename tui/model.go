@@ -42,6 +42,11 @@ type model struct {
 	theme    theme
 	// everySecond asks for the next beat of the clock.
 	everySecond func() tea.Cmd
+	// hung ends when the terminal is gone or the process was asked to end, as
+	// hangUp says; terminal is what programs know the terminal by.
+	hung     context.Context
+	hangUp   context.CancelFunc
+	terminal string
 	// canSuspend reports whether a shell can take this process up again.
 	canSuspend func() bool
 	// titles says that the terminal's window has a title.

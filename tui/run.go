@@ -24,6 +24,15 @@ func (s *runScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 	case "w":
 		s.run.looked = ""
 		return nil, true
+	case "o":
+		st := s.run.talks()
+		if st == nil {
+			return nil, false
+		}
+		if s.err = s.run.refusal(s.m); s.err != nil {
+			return nil, true
+		}
+		return s.m.talk(s.run, st), true
 	case keyEscape:
 		if !s.run.over {
 			s.m.letGo()
@@ -102,6 +111,9 @@ func (s *runScreen) page(w, h int) page {
 	p := a.frame(s.m)
 	p.keys, p.leave = a.keys(s.m), binding{keyEscape, "all systems"}
 	p.note = s.says()
+	if a.talks() != nil {
+		p.keys = append([]binding{{"o", "open its terminal"}}, p.keys...)
+	}
 	if waits := a.waits(); len(waits) > 0 {
 		p.keys = append([]binding{{"w", "what it waits for"}}, p.keys...)
 		p.note = "WAITS FOR YOU: w"

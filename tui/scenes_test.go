@@ -272,3 +272,16 @@ func expired(d *driver, f *fakeDesk) {
 	d.clock = ten.Add(3 * time.Minute)
 	d.sees("not a failure")
 }
+
+// talking is a run whose block about the carts talks with a person.
+func talking(f *fakeDesk) {
+	plan := f.session.plan
+	carts := &plan.Steps[len(plan.Steps)-1]
+	block := recovery.NewStep(carts.ID, recovery.KindShell, "ask for the carts", recovery.ShellArgs{Name: "ask for the carts", Terminal: true})
+	block.Stage, block.After, block.MayPass = carts.Stage, carts.After, true
+	*carts = block
+	f.session.state = recovery.NewState(plan)
+	copied(f)
+	f.session.add(6*time.Minute, recovery.StepStarted{Step: "check/carts", Attempt: 1},
+		recovery.Waiting{Step: "check/carts", For: recovery.WaitTerminal, Cause: "it talks with a person"})
+}

@@ -58,7 +58,7 @@ func (s *waitingScreen) choices(st *recovery.StepState) []choice {
 	case recovery.WaitCredentials:
 		return s.credentialChoices(st)
 	case recovery.WaitTerminal:
-		return append(append([]choice{s.again(st, "runs it again; it waits again while no terminal is there")}, s.without(st)...), s.stopHere())
+		return s.terminalChoices(st)
 	}
 	return s.decisionChoices(st)
 }

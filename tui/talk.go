@@ -1,0 +1,191 @@
+package tui
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"comeback/recovery"
+)
+
+// Conversant is a Session that gives a person the terminal of a step that talks
+// with one. A session that does not is followed all the same.
+type Conversant interface {
+	// Terminal takes the seat at a step's terminal: what its program shows is
+	// read, until io.EOF when it has ended, and what is written is typed. The
+	// size is in cells, name is what programs know the terminal by. Closing it
+	// leaves the seat and not the program. A conversation that has a method
+	// Resize(columns, rows int) is told of a new size.
+	Terminal(ctx context.Context, step string, columns, rows int, name string) (io.ReadWriteCloser, error)
+}
+
+// talkEnd is ctrl+], which leaves the seat, as it leaves telnet.
+const talkEnd = 0x1d
+
+// talks is the running step that talks with a person, nil if there is none or if
+// the session cannot give its terminal.
+func (a *attached) talks() *recovery.StepState {
+	if _, ok := a.session.(Conversant); !ok || a.over {
+		return nil
+	}
+	for i := range a.state.Steps {
+		st := &a.state.Steps[i]
+		var args recovery.ShellArgs
+		if st.State == recovery.Running && (st.Kind == recovery.KindShell || st.Kind == recovery.KindShellWait) && st.Decode(&args) == nil && args.Terminal {
+			return st
+		}
+	}
+	return nil
+}
+
+// talk takes the seat at a step's terminal and puts this one through to it. The
+// console stands still meanwhile, and shows itself again when the program has
+// ended or the person comes back, with what went wrong.
+func (m *model) talk(a *attached, st *recovery.StepState) tea.Cmd {
+	home, id, about := m.stack[0].screen, st.ID, named(st)
+	columns, rows := m.width, m.height
+	told := func(err error) tea.Cmd {
+		switch s := m.top().screen.(type) { // the wait may be over meanwhile, and its screen gone
+		case *waitingScreen:
+			s.asking, s.err = false, err
+		case *runScreen:
+			s.err = err
+		}
+		return nil
+	}
+	return ask(m.hung, home, func(ctx context.Context) (io.ReadWriteCloser, error) {
+		return a.session.(Conversant).Terminal(ctx, id, columns, rows, m.terminal)
+	}, func(other io.ReadWriteCloser, err error) tea.Cmd {
+		if err != nil {
+			return told(err)
+		}
+		context.AfterFunc(m.hung, func() { other.Close() })
+		return tea.Exec(&talk{about: about, other: other}, func(err error) tea.Msg {
+			return answer{home, func() tea.Cmd { return told(err) }}
+		})
+	})
+}
+
+// talk is a conversation between a person's terminal and a step's program.
+type talk struct {
+	about string
+	other io.ReadWriteCloser
+	in    io.Reader
+	out   io.Writer
+}
+
+// leastTalk is how long a conversation takes at least: the library stops its
+// clock a moment after it has let the terminal go, and must not be asked to start
+// it again before.
+const leastTalk = 100 * time.Millisecond
+
+// SetStdin is told where the person types.
+func (t *talk) SetStdin(r io.Reader) { t.in = r }
+
+// SetStdout is told where the person reads.
+func (t *talk) SetStdout(w io.Writer) { t.out = w }
+
+// SetStderr is not needed.
+func (t *talk) SetStderr(io.Writer) {}
+
+// Run returns when the program has ended, the seat was taken, the person came
+// back, or the terminal went away.
+func (t *talk) Run() (err error) {
+	least := time.NewTimer(leastTalk)
+	defer func() { <-least.C }()
+	defer t.other.Close()
+	tty, ok := t.in.(interface{ Fd() uintptr })
+	if !ok || !term.IsTerminal(int(tty.Fd())) {
+		return recovery.Errorf("use a terminal", "the console has no terminal to put through")
+	}
+	cooked, err := term.MakeRaw(int(tty.Fd()))
+	if err != nil {
+		return fmt.Errorf("prepare the terminal: %w", err)
+	}
+	defer func() {
+		if restored := term.Restore(int(tty.Fd()), cooked); err == nil && restored != nil {
+			err = fmt.Errorf("restore the terminal: %w", restored)
+		}
+	}()
+	wake, woken, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("open a pipe: %w", err)
+	}
+	defer wake.Close()
+	if _, err := fmt.Fprintf(t.out, "-- %s; ctrl+] comes back to the console, the program goes on --\r\n", clean(t.about)); err != nil {
+		return errors.Join(fmt.Errorf("write to the terminal: %w", err), woken.Close())
+	}
+	defer t.follow(tty.Fd())()
+	shown := make(chan error, 1)
+	go func() {
+		defer woken.Close() // ends the reading of keys
+		_, err := io.Copy(t.out, t.other)
+		shown <- err
+	}()
+	t.types(tty.Fd(), wake.Fd())
+	t.other.Close() // ends what is shown, if the program has not
+	if err := <-shown; err != nil && !errors.Is(err, os.ErrClosed) && !errors.Is(err, io.ErrClosedPipe) {
+		return fmt.Errorf("read from the program: %w", err)
+	}
+	return nil
+}
+
+// types hands on what is typed until the person comes back, the other pipe ends,
+// or the terminal goes away.
+func (t *talk) types(tty, wake uintptr) {
+	fds := []unix.PollFd{{Fd: int32(tty), Events: unix.POLLIN}, {Fd: int32(wake), Events: unix.POLLIN}}
+	b := make([]byte, 4096)
+	for {
+		if _, err := unix.Poll(fds, -1); errors.Is(err, unix.EINTR) {
+			continue
+		} else if err != nil || fds[1].Revents != 0 {
+			return
+		}
+		n, err := t.in.Read(b)
+		i := bytes.IndexByte(b[:n], talkEnd)
+		if i >= 0 {
+			n = i
+		}
+		if n > 0 {
+			if _, failed := t.other.Write(b[:n]); failed != nil {
+				return
+			}
+		}
+		if i >= 0 || err != nil {
+			return
+		}
+	}
+}
+
+// follow tells the other end of new sizes until it is called off.
+func (t *talk) follow(tty uintptr) (off func()) {
+	resizer, ok := t.other.(interface{ Resize(columns, rows int) })
+	if !ok {
+		return func() {}
+	}
+	sizes, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(sizes, syscall.SIGWINCH)
+	go func() {
+		for {
+			select {
+			case <-sizes:
+				if columns, rows, err := term.GetSize(int(tty)); err == nil {
+					resizer.Resize(columns, rows)
+				}
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() { signal.Stop(sizes); close(done) }
+}
