@@ -19,6 +19,7 @@ import (
 	"comeback/shop/shoptest"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sys/unix"
 )
 
 // way is one way to reach production: a command of bash that ends well where it
@@ -66,6 +67,14 @@ func (p *production) ways() []way {
 	first, errFirst := os.Readlink("/proc/1/ns/net")
 	if own, err := os.Readlink("/proc/self/ns/net"); errFirst == nil && err == nil && first == own {
 		ways = append(ways, way{name: "the network of the first process", root: true, command: "nsenter --net=/proc/1/ns/net " + psql("127.0.0.1")})
+	}
+	// What the server's user may do to others of the same user is up to Landlock.
+	version, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
+	if errno == 0 && version >= 2 {
+		ways = append(ways, way{name: "a file by way of a process, by the server", command: local(fmt.Sprintf("copy (select 1) to program 'cat /proc/%d/root%s'", p.pid, precious))})
+	}
+	if errno == 0 && version >= 6 {
+		ways = append(ways, way{name: "a process signalled by the server", command: local(fmt.Sprintf("copy (select 1) to program 'cat && kill -0 %d'", p.pid))})
 	}
 	for _, h := range p.hosts {
 		ways = append(ways, way{name: "the cluster on " + h, command: psql(h)}, way{name: "the web server on " + h, command: get(h)})
