@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
 	"strings"
 	"time"
 
@@ -92,39 +91,13 @@ func (a *around) list(ctx context.Context) error {
 	return nil
 }
 
-// runs cuts the log from a segment on where it has gaps.
-func (w wal) runs(from uint64, l lineage) []chain {
-	var runs []chain
-	gaps := w.gaps(0, from)
-	for i, f := range w.files {
-		seg := f.Seg(w.size)
-		if seg < from || fault(f, w.size) != "" {
-			continue
-		}
-		if n := len(runs); n > 0 && runs[n-1].next() == seg {
-			runs[n-1].files = append(runs[n-1].files, w.files[i])
-			continue
-		}
-		runs = append(runs, chain{base: Base{Start: startOf(seg, w.size)}, branch: w.branch, line: l, files: []File{f}})
-	}
-	// Each run knows the gaps behind it, as far as the next one.
-	for i := range runs {
-		for _, g := range gaps {
-			if g.From >= runs[i].end() && (i+1 == len(runs) || g.From < runs[i+1].base.Start) {
-				runs[i].gaps = append(runs[i].gaps, g)
-			}
-		}
-	}
-	return runs
-}
-
 // run reads a run. It reports whether the span goes on before it.
 func (a *around) run(ctx context.Context, c chain) (older bool, err error) {
 	stretch, older, err := a.bounds(ctx, c)
 	var d *damagedLog
 	if errors.As(err, &d) && d.Seg >= c.first() && d.Seg < c.next() {
 		a.split(c, d.Seg, d.Seg)
-		a.unread = append(a.unread, d.Error())
+		a.miss(d.Error())
 		return true, nil
 	}
 	if err != nil {
@@ -132,7 +105,7 @@ func (a *around) run(ctx context.Context, c chain) (older bool, err error) {
 	}
 	if stretch.To == c.end() { // the span goes on behind it
 		for _, g := range c.gaps {
-			a.unread = append(a.unread, gapSays(g))
+			a.miss(gapSays(g))
 		}
 	}
 	if a.lowest != 0 { // a run that is read again, without its damaged part
@@ -154,7 +127,7 @@ func (a *around) run(ctx context.Context, c chain) (older bool, err error) {
 		return false, broken
 	}
 	if startOf(seg+1, c.size()) > stretch.From { // else it was only read for what began early
-		a.unread = append(a.unread, broken.Error())
+		a.miss(broken.Error())
 	}
 	good := seg
 	if broken.LSN > startOf(seg, c.size()) && seg+1 < c.next() {
@@ -162,28 +135,6 @@ func (a *around) run(ctx context.Context, c chain) (older bool, err error) {
 	}
 	a.split(c, seg, good)
 	return true, nil
-}
-
-// split puts what is before and behind a segment of no use in the place of a
-// run. A segment that is good up to some position still ends the part before.
-func (a *around) split(c chain, seg, good uint64) {
-	if good > c.first() {
-		a.runs = append(a.runs, c.part(c.first(), good))
-	}
-	if seg+1 < c.next() {
-		a.runs = append(a.runs, c.part(seg+1, c.next()))
-	}
-}
-
-// part is the chain's segments from ≤ n < to.
-func (c chain) part(from, to uint64) chain {
-	p := c
-	p.files = c.files[from-c.first() : to-c.first()]
-	p.base.Start = startOf(from, c.size())
-	if to != c.next() {
-		p.gaps = nil
-	}
-	return p
 }
 
 // bounds finds where the span lies in a run, by reading a few of its segments,
@@ -259,6 +210,9 @@ func (a *around) scan(ctx context.Context, c chain, s scan.Stretch) error {
 			a.enough = true
 			return nil
 		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 	}
 	return nil
 }
@@ -285,70 +239,4 @@ func (a *around) fetch(ctx context.Context, c chain, name, path string) error {
 func (a *around) within(t recovery.Transaction) bool {
 	span := a.options.Span
 	return t.Time.IsZero() || !t.Time.Before(span.From) && (span.To.IsZero() || !t.Time.After(span.To))
-}
-
-// Locate finds where a transaction ended, be it with a commit or not. It reads a
-// few segments.
-func (e *engine) Locate(ctx context.Context, o recovery.ScanOptions, xid recovery.XID) (recovery.Commit, error) {
-	r := &resolver{engine: e, survey: o.Survey, store: o.Store, want: recovery.Want{Kind: recovery.WantAfterXID, XID: xid, Text: fmt.Sprintf("transaction %d", xid)}}
-	if err := r.choose(); err != nil {
-		return recovery.Commit{}, err
-	}
-	var found recovery.Commit
-	for _, f := range r.bases {
-		err := r.reading(ctx, f, r.branch, func(l *logReader) error {
-			fate, err := l.fateOf(ctx, xid)
-			switch {
-			case err != nil:
-				return err
-			case fate.end.LSN != 0:
-				found = l.commit(fate.end)
-				return nil
-			case fate.early:
-				return errEarlier
-			}
-			return r.noSuchXID(ctx, l, fate)
-		})
-		if !errors.Is(err, errEarlier) && !errors.Is(err, errNoLog) {
-			return found, err
-		}
-	}
-	return found, recovery.Errorf("look into another copy with --copy", "transaction %d ended before the log that %s holds", xid, o.Survey.Copy).WithExit(recovery.Refused)
-}
-
-// Holds reports whether the archive that a survey found has a segment by now, by
-// PostgreSQL's name of it. It lists anew.
-func (e *engine) Holds(ctx context.Context, survey recovery.Survey, store storage.Store, segment string) (bool, error) {
-	wanted, ok := ParseFileName(segment)
-	if !ok || wanted.Kind != Segment {
-		return false, fmt.Errorf("%q is not a segment", segment)
-	}
-	var asked [][]Place
-	for _, b := range survey.Backups {
-		if b.Problem != "" {
-			continue
-		}
-		f, err := decodeFacts(b)
-		if err != nil {
-			return false, err
-		}
-		if slices.ContainsFunc(asked, func(p []Place) bool { return slices.Equal(p, f.Layout.Places) }) {
-			continue
-		}
-		asked = append(asked, f.Layout.Places)
-		repo, err := openRepository(f.Layout, store, e.Read)
-		if err != nil {
-			return false, err
-		}
-		files, err := repo.Files(ctx, segment)
-		if err != nil {
-			return false, err
-		}
-		if slices.ContainsFunc(files, func(file File) bool {
-			return file.Kind == Segment && file.Name() == segment && fault(file, f.Line.SegmentSize) == ""
-		}) {
-			return true, nil
-		}
-	}
-	return false, nil
 }

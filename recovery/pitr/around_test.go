@@ -207,6 +207,7 @@ func TestScan_Interrupted(t *testing.T) {
 	leavesNothing(t, temp)
 	cause := errors.New("interrupted by ctrl-c")
 	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
 	n := 0
 	var last error
 	for _, err := range e.Scan(ctx, o) {

@@ -1,0 +1,77 @@
+package pitr
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"comeback/recovery"
+	"comeback/storage"
+)
+
+// Locate finds where a transaction ended, be it with a commit or not. It reads a
+// few segments.
+func (e *engine) Locate(ctx context.Context, o recovery.ScanOptions, xid recovery.XID) (recovery.Commit, error) {
+	r := &resolver{engine: e, survey: o.Survey, store: o.Store, want: recovery.Want{Kind: recovery.WantAfterXID, XID: xid, Text: fmt.Sprintf("transaction %d", xid)}}
+	if err := r.choose(); err != nil {
+		return recovery.Commit{}, err
+	}
+	var found recovery.Commit
+	for _, f := range r.bases {
+		err := r.reading(ctx, f, r.branch, func(l *logReader) error {
+			fate, err := l.fateOf(ctx, xid)
+			switch {
+			case err != nil:
+				return err
+			case fate.end.LSN != 0:
+				found = l.commit(fate.end)
+				return nil
+			case fate.early:
+				return errEarlier
+			}
+			return r.noSuchXID(ctx, l, fate)
+		})
+		if !errors.Is(err, errEarlier) && !errors.Is(err, errNoLog) {
+			return found, err
+		}
+	}
+	return found, recovery.Errorf("look into another copy with --copy", "transaction %d ended before the log that %s holds", xid, o.Survey.Copy).WithExit(recovery.Refused)
+}
+
+// Holds reports whether the archive that a survey found has a segment by now, by
+// PostgreSQL's name of it. It lists anew.
+func (e *engine) Holds(ctx context.Context, survey recovery.Survey, store storage.Store, segment string) (bool, error) {
+	wanted, ok := ParseFileName(segment)
+	if !ok || wanted.Kind != Segment {
+		return false, fmt.Errorf("%q is not a segment", segment)
+	}
+	var asked [][]Place
+	for _, b := range survey.Backups {
+		if b.Problem != "" {
+			continue
+		}
+		f, err := decodeFacts(b)
+		if err != nil {
+			return false, err
+		}
+		if slices.ContainsFunc(asked, func(p []Place) bool { return slices.Equal(p, f.Layout.Places) }) {
+			continue
+		}
+		asked = append(asked, f.Layout.Places)
+		repo, err := openRepository(f.Layout, store, e.Read)
+		if err != nil {
+			return false, err
+		}
+		files, err := repo.Files(ctx, segment)
+		if err != nil {
+			return false, err
+		}
+		if slices.ContainsFunc(files, func(file File) bool {
+			return file.Kind == Segment && file.Name() == segment && fault(file, f.Line.SegmentSize) == ""
+		}) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
