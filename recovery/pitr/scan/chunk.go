@@ -86,6 +86,7 @@ type gatherer struct {
 	cached *work
 	// whole is a transaction that ends, put together.
 	whole work
+	works []*work
 }
 
 // backends is more than a server has sessions. An xid that is greater than all
@@ -171,7 +172,7 @@ func (g *gatherer) row(w *work, r *record) {
 			w.count(r.file).inserted += n
 			return
 		}
-		w.insert(r.file, n)
+		w.insert(r.file, n, r.lsn)
 	case opUpdate:
 		w.count(r.file).updated++
 	case opDelete:
@@ -222,10 +223,16 @@ func (g *gatherer) transaction(r *record) error {
 	}
 	f := &finished{lsn: r.lsn, end: g.endOf(r), info: e}
 	g.whole = work{rows: g.whole.rows[:0], deeds: g.whole.deeds[:0]}
-	g.take(f, e.xid)
+	works := g.works[:0]
+	works = g.take(f, works, e.xid)
 	for _, sub := range e.subs {
-		g.take(f, sub)
+		works = g.take(f, works, sub)
 	}
+	g.whole.joinAll(works)
+	for _, w := range works {
+		*w = work{rows: w.rows[:0], deeds: w.deeds[:0]}
+	}
+	g.free, g.works = append(g.free, works...), works
 	f.work = g.whole
 	f.rows, f.deeds = g.keep(g.whole.rows), slices.Clone(g.whole.deeds)
 	if e.how == recovery.Prepared {
@@ -246,27 +253,23 @@ func (g *gatherer) transaction(r *record) error {
 	return nil
 }
 
-// take moves what an xid did to a transaction's end.
-func (g *gatherer) take(f *finished, xid uint32) {
-	for _, o := range g.objects[xid] {
-		f.add(o)
+// take takes what an xid did out of what is open.
+func (g *gatherer) take(f *finished, works []*work, xid uint32) []*work {
+	if objects := g.objects[xid]; objects != nil {
+		for _, o := range objects {
+			f.add(o)
+		}
+		delete(g.objects, xid)
 	}
-	delete(g.objects, xid)
 	w := g.open[xid]
 	if w == nil {
-		return
-	}
-	g.whole.join(w)
-	g.whole.moves += w.moves
-	if g.whole.arrived == (file{}) {
-		g.whole.arrived = w.arrived
+		return works
 	}
 	delete(g.open, xid)
 	if g.cached == w {
 		g.cached = nil
 	}
-	*w = work{rows: w.rows[:0], deeds: w.deeds[:0]}
-	g.free = append(g.free, w)
+	return append(works, w)
 }
 
 // add adds an object that came or went; the first decides where to stop.

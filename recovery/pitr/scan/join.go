@@ -31,10 +31,14 @@ func (j *joiner) add(c chunk) {
 			f.before, f.pending = c.last, false
 		}
 	}
+	parts := map[*finished][]*work{}
 	for xid, w := range c.open {
 		for _, f := range j.waits[xid] {
-			f.joinOlder(w.clone())
+			parts[f] = append(parts[f], w.clone())
 		}
+	}
+	for f, works := range parts {
+		f.joinAll(works)
 	}
 	for xid, objects := range c.objects {
 		for _, f := range j.waits[xid] {

@@ -112,7 +112,27 @@ func (n *namer) tables(f *finished) []recovery.TableChange {
 	}
 	byOrder(f.deeds)
 	traced := trace(f.deeds)
-	traced.align(f.info.files, f.info.dropped)
+	if f.info.how != recovery.Aborted && f.info.how != recovery.AbortedPrepared {
+		// What an abort removes are the files that had been made.
+		traced.align(f.info.files, f.info.dropped)
+	}
+	for _, m := range traced.removals {
+		// A file that the transaction made and gave up again.
+		given, ok := rows[m.known.file]
+		if !ok || m.known == m.relation.new && !m.relation.dropped {
+			continue
+		}
+		delete(rows, m.known.file)
+		if m.relation.rewritten && m.drop {
+			// Its rows are in the new one.
+			kept := rows[m.relation.new.file]
+			kept.file = m.relation.new.file
+			kept.inserted += given.inserted
+			kept.updated += given.updated
+			kept.deleted += given.deleted
+			rows[kept.file] = kept
+		}
+	}
 	for _, r := range traced.relations {
 		l.relation(r, f, rows)
 	}
@@ -124,7 +144,10 @@ func (n *namer) tables(f *finished) []recovery.TableChange {
 	list := slices.DeleteFunc(l.list, func(c recovery.TableChange) bool {
 		return rowsOf(c) == 0 && !c.Created && !c.Dropped && !c.Truncated && !c.Rewritten
 	})
-	slices.SortStableFunc(list, func(a, b recovery.TableChange) int { return cmp.Compare(rowsOf(b), rowsOf(a)) })
+	slices.SortFunc(list, func(a, b recovery.TableChange) int {
+		return cmp.Or(cmp.Compare(rowsOf(b), rowsOf(a)), cmp.Compare(a.Database, b.Database),
+			cmp.Compare(a.Name, b.Name), cmp.Compare(a.Filenode, b.Filenode))
+	})
 	return list
 }
 

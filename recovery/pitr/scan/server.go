@@ -3,6 +3,7 @@ package scan
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -92,14 +93,15 @@ func readRelations(ctx context.Context, conn *pgx.Conn) ([]MappedRelation, error
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (r MappedRelation, err error) {
-		var of *string
-		err = row.Scan(&r.OID, &r.Filenode, &r.Name, &of, &r.Rows)
-		if of != nil {
-			r.Of = *of
+	relations, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r MappedRelation, err error) {
+		// A relation that is dropped meanwhile has no file any more.
+		var filenode *uint32
+		if err = row.Scan(&r.OID, &filenode, &r.Name, &r.Of, &r.Rows); filenode != nil {
+			r.Filenode = *filenode
 		}
 		return r, err
 	})
+	return slices.DeleteFunc(relations, func(r MappedRelation) bool { return r.Filenode == 0 }), err
 }
 
 var _ recovery.Names = (*Map)(nil)

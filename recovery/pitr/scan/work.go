@@ -16,10 +16,11 @@ type work struct {
 	// moves are rows that left a partition and have not arrived in another;
 	// arrived is the file of the first row that was inserted, where one
 	// from before may arrive.
-	moves   int
-	arrived file
-	gid     string
-	last    int // index into rows
+	moves     int
+	arrived   file
+	arrivedAt recovery.LSN
+	gid       string
+	last      int // index into rows
 }
 
 // rowCount is what was done to the rows in a file.
@@ -78,9 +79,9 @@ func (w *work) count(f file) *rowCount {
 	return &w.rows[w.last]
 }
 
-func (w *work) insert(f file, n int64) {
-	if w.arrived == (file{}) {
-		w.arrived = f
+func (w *work) insert(f file, n int64, at recovery.LSN) {
+	if w.arrivedAt == 0 {
+		w.arrived, w.arrivedAt = f, at
 	}
 	if w.moves > 0 && n > 0 {
 		w.moves--
@@ -197,27 +198,42 @@ func (w *work) clone() *work {
 	return &c
 }
 
-// joinOlder adds what the same xid, or a subtransaction, did in an older part of
-// the log.
-func (w *work) joinOlder(o *work) {
-	for i := range w.deeds {
-		if w.deeds[i].kind == fileEmptied {
-			f := w.deeds[i].file
-			for j := range o.rows {
-				if o.rows[j].file == f {
-					o.rows[j] = rowCount{file: f}
+// joinAll adds works of the same transaction, its own and its subtransactions',
+// none of which w has yet: those of one chunk, older than all that w has.
+//
+// A file that one of them emptied lost the rows that the others had put there
+// before. They had ended by then: a file is emptied, and not replaced, only by
+// the subtransaction that made it, or that got it from one that ended.
+func (w *work) joinAll(works []*work) {
+	for _, d := range w.deeds {
+		for _, o := range works {
+			if d.kind == fileEmptied {
+				o.forget(d.file)
+			}
+		}
+	}
+	if len(works) > 1 {
+		for i, by := range works {
+			for _, d := range by.deeds {
+				for k, o := range works {
+					if d.kind == fileEmptied && k != i && o.first < d.lsn {
+						o.forget(d.file)
+					}
 				}
 			}
 		}
 	}
-	w.join(o)
-	if o.moves > 0 && w.arrived != (file{}) {
-		w.count(w.arrived).inserted--
-		o.moves--
-	}
-	w.moves += o.moves
-	if o.arrived != (file{}) {
-		w.arrived = o.arrived
+	arrived, at := w.arrived, w.arrivedAt
+	for _, o := range works {
+		w.join(o)
+		if o.moves > 0 && at != 0 {
+			w.count(arrived).inserted--
+			o.moves--
+		}
+		w.moves += o.moves
+		if o.arrivedAt != 0 && (w.arrivedAt == 0 || o.arrivedAt < w.arrivedAt) {
+			w.arrived, w.arrivedAt = o.arrived, o.arrivedAt
+		}
 	}
 }
 
