@@ -2,182 +2,103 @@ package enginetest
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime"
-	"strings"
 	"sync/atomic"
-	"syscall"
-	"time"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"comeback/recovery"
 	"comeback/storage"
 )
 
-// Cut is where a runner dies, as if by kill -9. One of its fields is set.
-type Cut struct {
-	// Before and After are the number of an event in the journal: the runner
-	// dies before it is written, when its act is done or not begun, or when
-	// it is durable.
-	Before, After uint64 `json:",omitempty"`
-	// Bytes is how much comes from the copies before the runner dies.
-	Bytes int64 `json:",omitempty"`
-}
-
-func (c Cut) String() string {
-	switch {
-	case c.Before > 0:
-		return fmt.Sprintf("before event %d", c.Before)
-	case c.After > 0:
-		return fmt.Sprintf("after event %d", c.After)
-	}
-	return fmt.Sprintf("after %d bytes", c.Bytes)
-}
-
-// crashEnv names the file with what a process is to run and where it is to die.
-const crashEnv = "COMEBACK_ENGINETEST_CRASH"
-
-// crash is what a process that dies is told.
-type crash struct {
-	Place     place
-	Component recovery.Component
-	Point     recovery.Point
-	Owner     recovery.User
-	Environ   map[string]string
+// Crash is a restore whose runner dies on the way, as often as there are cuts,
+// and is taken up each time by another process; the last one ends it.
+type Crash struct {
+	// Options are the restore's. Its stores are opened from Copies, because
+	// another process cannot be handed them, and its probe is Digest.
+	Options
 	// Copies are directories by the names of the copies.
 	Copies map[string]string
-	Cut    Cut
-	First  recovery.RunResumed
+	// Digest is what was restored, as a text that is the same for the same
+	// data.
+	Digest func(ctx context.Context, env recovery.Env) (string, error)
+	Cuts   []Cut
+	// Between is called after each cut, while nobody runs the run, with the
+	// component's scratch directory.
+	Between func(cut int, scratch string) error
+	// Rebooted says that the machine is started again after each cut, as far
+	// as the journal can tell.
+	Rebooted bool
 }
 
-// Main makes a test binary able to be a runner that dies. A TestMain calls it
-// first, with the engine as its tests make it; in such a process it does not
-// return.
-func Main(engine func() recovery.Engine, releasers ...recovery.Releaser) {
-	path := os.Getenv(crashEnv)
-	if path == "" {
-		return
-	}
-	fmt.Fprintln(os.Stderr, runUntilCut(path, engine(), releasers))
-	os.Exit(1)
+// Survived is what a run that was cut off has come to.
+type Survived struct {
+	recovery.State
+	// Restored is what Digest has found.
+	Restored string
+	// Read is how many bytes the last process had from the copies.
+	Read int64
 }
 
-func runUntilCut(path string, engine recovery.Engine, releasers []recovery.Releaser) error {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	var c crash
-	if err := json.Unmarshal(b, &c); err != nil {
-		return err
-	}
-	o := Options{Engine: engine, Component: c.Component, Point: c.Point, Releasers: releasers, Owner: c.Owner,
-		Environ: c.Environ, Stores: map[string]storage.Store{},
-		Probe: func(context.Context, recovery.Env) error { return errOutlived }}
+// Run runs it. It fails the test where the run ends before a cut, and where
+// something is left.
+func (c Crash) Run(t testing.TB) (end Survived) {
+	t.Helper()
+	o := c.Options
+	o.Stores = map[string]storage.Store{}
 	for name, dir := range c.Copies {
-		if o.Stores[name], err = storage.OpenDir(dir); err != nil {
-			return err
+		store, err := storage.OpenDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Stores[name] = store
+	}
+	o.Probe = func(ctx context.Context, env recovery.Env) (err error) {
+		end.Restored, err = c.Digest(ctx, env)
+		return err
+	}
+	r := newRig(t, o)
+	resumed := recovery.RunResumed{PID: os.Getpid(), Reason: "its runner had died"}
+	for i, cut := range c.Cuts {
+		if err := r.dies(t.Context(), cut, c.Copies, resumed); err != nil {
+			t.Fatalf("%s: %v", cut, err)
+		}
+		if c.Between != nil {
+			if err := c.Between(i, r.target()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if c.Rebooted {
+			resumed.BootID += "another "
 		}
 	}
-	r, err := openRig(o, c.Place)
-	if err != nil {
-		return err
-	}
 	var read atomic.Int64
-	_, err = r.run(context.Background(), c.First, hooks{
-		before: func(seq uint64) {
-			if seq == c.Cut.Before {
-				die()
-			}
-		},
-		after: func(seq uint64) {
-			if seq >= c.Cut.After && c.Cut.After > 0 {
-				die()
-			}
-		},
-		store: func(s storage.Store) storage.Store { return counted{s, &read, c.Cut.Bytes, die} },
-	})
-	return errors.Join(err, errOutlived)
+	h := noHooks()
+	h.store = func(s storage.Store) storage.Store { return counted{s, &read, 0, nil} }
+	var err error
+	if end.State, err = r.run(t.Context(), resumed, h); err != nil {
+		t.Fatalf("Run: %v", err)
+	}
+	r.clean(t, end.State)
+	end.Read = read.Load()
+	return end
 }
 
-// die is kill -9 by the process itself.
-func die() {
-	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-	select {}
-}
-
-// counted is a store whose bytes are counted, and that does something when it
-// has given so many; zero is never.
-type counted struct {
-	storage.Store
-	read  *atomic.Int64
-	after int64
-	do    func()
-}
-
-func (c counted) Unwrap() storage.Store { return c.Store }
-
-func (c counted) Open(ctx context.Context, o storage.Object, offset int64) (io.ReadCloser, error) {
-	body, err := c.Store.Open(ctx, o, offset)
-	if err != nil {
-		return nil, err
+// Whole is Run for a run that must end as one that was not cut off: passed, with
+// the same data, and with each interruption in its record.
+func (c Crash) Whole(t testing.TB, want string) Survived {
+	t.Helper()
+	end := c.Run(t)
+	if end.Result != recovery.ResultPassed {
+		says, hint := Failure(end.State)
+		t.Fatalf("the run ended as %s: %s (%s)", end.Result, says, hint)
 	}
-	return countedBody{body, c}, nil
-}
-
-type countedBody struct {
-	io.ReadCloser
-	counted
-}
-
-func (b countedBody) Read(p []byte) (int, error) {
-	if b.after > 0 {
-		p = p[:min(len(p), 4096)] // so that it comes about at the right byte
+	if diff := cmp.Diff(want, end.Restored); diff != "" {
+		t.Errorf("what was restored differs:\n%s", diff)
 	}
-	n, err := b.ReadCloser.Read(p)
-	if all := b.read.Add(int64(n)); b.after > 0 && all >= b.after && all-int64(n) < b.after {
-		b.do()
+	if len(end.Interruptions) != len(c.Cuts) {
+		t.Errorf("the record tells of %d interruptions, and there were %d", len(end.Interruptions), len(c.Cuts))
 	}
-	return n, err
-}
-
-// errOutlived: the run had ended before the cut.
-var errOutlived = errors.New("the run has ended before its runner died")
-
-// dies runs the rig in a process of its own until that is cut off. The error is
-// errOutlived where the run ended before.
-func (r *rig) dies(ctx context.Context, cut Cut, copies map[string]string, first recovery.RunResumed) error {
-	b, err := json.Marshal(crash{Place: r.place, Component: r.Component, Point: r.Point, Owner: r.Owner,
-		Environ: r.Environ, Copies: copies, Cut: cut, First: first})
-	if err != nil {
-		return err
-	}
-	path := filepath.Join(r.Dir, "crash.json")
-	if err := os.WriteFile(path, b, 0o600); err != nil {
-		return err
-	}
-	exe, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	var says strings.Builder
-	runtime.LockOSThread() // which the child's death signal belongs to
-	defer runtime.UnlockOSThread()
-	cmd := exec.CommandContext(ctx, exe)
-	cmd.SysProcAttr, cmd.WaitDelay = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}, 10*time.Second
-	cmd.Env = append(os.Environ(), crashEnv+"="+path)
-	cmd.Stdout, cmd.Stderr = &says, &says
-	err = cmd.Run()
-	if cmd.ProcessState == nil {
-		return fmt.Errorf("start the process that is to die: %w", err)
-	}
-	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL && ctx.Err() == nil {
-		return nil
-	}
-	return fmt.Errorf("the process that was to die: %w: %s", err, says.String())
+	return end
 }
