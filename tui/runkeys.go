@@ -1,0 +1,71 @@
+package tui
+
+import (
+	tea "charm.land/bubbletea/v2"
+
+	"comeback/recovery"
+)
+
+// key handles the keys that all screens of a run have: notes and the log for
+// everybody, and what only the commander may.
+func (a *attached) key(m *model, on screen, asks *asker, k tea.KeyPressMsg) (tea.Cmd, bool) {
+	switch k.String() {
+	case "l", "/":
+		log := newLog(m, a)
+		if k.String() == "/" {
+			log.find = &field{}
+		}
+		return m.push(log), true
+	case "n", "d", "h", "T", "S":
+		if a.over {
+			return nil, true
+		}
+	default:
+		return nil, false
+	}
+	asks.err = nil
+	switch k.String() {
+	case "n":
+		asks.asks(&prompt{label: "NOTE > ", does: "keep in the journal", then: func(text string) tea.Cmd {
+			if text == "" {
+				return nil
+			}
+			return a.ask(m, on, recovery.Command{Kind: recovery.DoNote, Text: text}, func(err error) tea.Cmd {
+				asks.err = err
+				return nil
+			})
+		}})
+	case "d":
+		return m.detach(), true
+	case "T":
+		if a.mine(m) {
+			asks.err = recovery.Errorf("h hands the command over", "you command this run already")
+			return nil, true
+		}
+		return m.push(newTakeOver(m, a)), true
+	case "h", "S":
+		switch asks.err = a.refusal(m); {
+		case asks.err != nil:
+		case k.String() == "h":
+			return m.push(newHandOver(m, a)), true
+		default:
+			return m.push(newStop(m, a)), true
+		}
+	}
+	return nil, true
+}
+
+// keys are what line 24 says about them.
+func (a *attached) keys(m *model) []binding {
+	if a.over {
+		return []binding{{"l", "log"}}
+	}
+	if !a.mine(m) {
+		return []binding{{"n", "note"}, {"l", "log"}, {"d", "detach"}, {"T", "take over..."}}
+	}
+	stop := binding{"S", "stop..."}
+	if a.state.Stop != nil {
+		stop.does = "what is left"
+	}
+	return []binding{{"n", "note"}, {"l", "log"}, {"d", "detach"}, stop, {"h", "hand over..."}}
+}
