@@ -5,7 +5,7 @@ import (
 	"regexp"
 	"sync"
 
-	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
 )
 
 // seats are the places at the terminals of the steps.
@@ -78,6 +78,13 @@ func (s *seat) sit(screen Screen) *Terminal {
 	return t
 }
 
+// taken reports whether somebody sits there.
+func (s *seat) taken() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sitter != nil
+}
+
 // termName is what a terminal's name may be.
 var termName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$`)
 
@@ -100,7 +107,10 @@ func (s *seat) resize() {
 	if s.pty == nil || s.screen.Columns < 1 || s.screen.Rows < 1 || s.screen.Columns > most || s.screen.Rows > most {
 		return
 	}
-	_ = pty.Setsize(s.pty, &pty.Winsize{Cols: uint16(s.screen.Columns), Rows: uint16(s.screen.Rows)})
+	size := &unix.Winsize{Col: uint16(s.screen.Columns), Row: uint16(s.screen.Rows)}
+	if conn, err := s.pty.SyscallConn(); err == nil {
+		_ = conn.Control(func(fd uintptr) { _ = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, size) })
+	}
 }
 
 func (s *seat) show(b []byte) {

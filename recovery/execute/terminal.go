@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
 
 	"comeback/recovery"
 )
@@ -78,7 +79,7 @@ func (x *Executor) conversation(e recovery.Env, s recovery.Step, args recovery.S
 	switch {
 	case x.Unattended:
 		return nil, recovery.Errorf("run it from a terminal", "%s talks with a person, and nobody is there", args.Name)
-	case !ok || seat == nil:
+	case !ok || seat == nil || !seat.taken():
 		return nil, fmt.Errorf("%s cannot go on without a terminal: %w", args.Name, errTerminal)
 	}
 	return func(ctx context.Context, c recovery.Cmd) error { return own.converse(ctx, c, seat) }, nil
@@ -89,7 +90,7 @@ func (x *Executor) conversation(e recovery.Env, s recovery.Step, args recovery.S
 func (e *env) converse(ctx context.Context, c recovery.Cmd, s *seat) error {
 	last := &tailWriter{}
 	log := newScreen(func(line string) { last.add(line); e.meter.Log(line) }, nil)
-	ours, theirs, err := pty.Open()
+	ours, theirs, err := openTerminal()
 	if err != nil {
 		return fmt.Errorf("open a terminal: %w", err)
 	}
@@ -123,6 +124,24 @@ func (e *env) converse(ctx context.Context, c recovery.Cmd, s *seat) error {
 	}
 	log.flush()
 	return e.explain(ctx, c, err, last)
+}
+
+// openTerminal makes a pseudo terminal: our end, which can be closed while it is
+// read, and the program's.
+func openTerminal() (ours, theirs *os.File, err error) {
+	blocking, theirs, err := pty.Open()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer blocking.Close()
+	fd, err := unix.FcntlInt(blocking.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err == nil {
+		err = unix.SetNonblock(fd, true)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, theirs.Close())
+	}
+	return os.NewFile(uintptr(fd), blocking.Name()), theirs, nil
 }
 
 // lastWords is how long a terminal is read after its program has ended.

@@ -4,10 +4,14 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"comeback/recovery"
@@ -174,6 +178,37 @@ func TestTerminal_ends(t *testing.T) {
 				t.Errorf("after the run's end: %v", err)
 			}
 		})
+	}
+}
+
+// A daemon that a recovery starts from a terminal may keep it: the step does
+// not wait for that.
+func TestTerminal_daemon(t *testing.T) {
+	pidFile := filepath.Join(t.TempDir(), "pid")
+	script := fmt.Sprintf("setsid sh -c 'trap \"\" HUP; echo $$ >%s; exec sleep 600' &\nuntil test -s %[1]s; do :; done\n", pidFile)
+	r := newRig(t, nil, func(p *recovery.Plan, _ *execute.Options) { p.Mode = recovery.Recovery },
+		shellStep(script, func(a *recovery.ShellArgs) { a.Terminal = true }))
+	t.Cleanup(func() {
+		b, err := os.ReadFile(pidFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Errorf("the daemon did not outlive its block: %v", err)
+		}
+	})
+	ended := r.begin(t.Context(), t)
+	<-r.waiting
+	p := sit(t, r, 80, 24)
+	if s := <-ended; s.Result != recovery.ResultPassed {
+		t.Errorf("ended as %s: %s", s.Result, s.Says)
+	}
+	if _, err := io.ReadAll(p.lines); err != nil {
+		t.Errorf("after its end: %v", err)
 	}
 }
 
