@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"strings"
 
 	"comeback/recovery"
-	"comeback/recovery/catalogue"
 	"comeback/recovery/plan"
 	"comeback/recovery/report"
 	"comeback/recovery/runner"
@@ -171,89 +168,9 @@ func ending(r recovery.Result, m recovery.Mode) string {
 	return strings.ToUpper(string(r))
 }
 
-func (a *app) momentsCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "moments RUNBOOK", Short: "List what can be restored: windows, backups, gaps", Args: oneArgument("RUNBOOK"),
-		ValidArgsFunction: runbookArgument, Example: "  comeback moments shop.md",
-		RunE: func(cmd *cobra.Command, args []string) error { return a.moments(cmd.Context(), args[0]) },
-	}
-}
-
-func (a *app) moments(ctx context.Context, path string) error {
-	b, _, err := a.open(path)
-	if err != nil {
-		return err
-	}
-	cat, err := a.survey(ctx, b, nil)
-	if err != nil {
-		return err
-	}
-	for _, c := range plan.Restored(b.Runbook) {
-		fmt.Fprintf(a.out, "%s (%s)\n", c.Name, c.Kind)
-		entries := cat.Entries(c.Name)
-		for _, e := range entries {
-			printEntry(a.out, e)
-		}
-		if len(entries) == 0 {
-			fmt.Fprintf(a.out, "  nothing that can be restored\n")
-		}
-	}
-	for _, s := range cat.Surveys {
-		for _, f := range s.Findings {
-			fmt.Fprintf(a.out, "finding  %s: %s%s\n", s.Copy, clean(f.Says), prefixed("; ", clean(f.Do)))
-		}
-	}
-	for _, r := range cat.Refusals {
-		fmt.Fprintf(a.out, "REFUSED  %s, %s by %s: %s%s\n", r.Copy, r.Component, r.Engine, clean(a.redact(r.Err.Error())), prefixed("; ", recovery.HintOf(r.Err)))
-	}
-	for _, c := range plan.Restored(b.Runbook) {
-		if err := cat.Empty(c.Name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func prefixed(prefix, text string) string {
 	if text == "" {
 		return ""
 	}
 	return prefix + text
-}
-
-func printEntry(w io.Writer, e catalogue.Entry) {
-	b := e.Backup
-	fmt.Fprintf(w, "  %-10s %s\n", b.Copy, clean(b.ID))
-	fmt.Fprintf(w, "  %-10s %s, %s, of %s\n", "", clean(b.Form), recovery.FormatBytes(b.Size()), takenOf(b.Taken))
-	if b.Problem != "" {
-		fmt.Fprintf(w, "  %-10s CANNOT BE RESTORED: %s\n", "", clean(b.Problem))
-	}
-	if e.Window == nil {
-		return
-	}
-	fmt.Fprintf(w, "  %-10s window: any commit after %s, up to %s, timeline %d\n", "", instant(e.Window.From), instant(e.Window.To), e.Window.Timeline)
-	for _, g := range e.Window.Gaps {
-		fmt.Fprintf(w, "  %-10s GAP at %s: %s is %s\n", "", g.From, clean(g.Object), g.Why)
-	}
-}
-
-// instant is a position as people say it, by its time where that is known.
-func instant(i recovery.Instant) string {
-	if i.Time.IsZero() {
-		return "LSN " + i.LSN.String()
-	}
-	return i.Time.Format("2006-01-02 15:04:05Z07:00")
-}
-
-func takenOf(s recovery.Span) string {
-	const layout = "2006-01-02 15:04:05Z07:00"
-	switch {
-	case s.Known():
-		return s.To.Format(layout)
-	case !s.From.IsZero() && !s.To.IsZero():
-		return s.From.Format(layout) + " .. " + s.To.Format(layout)
-	case !s.To.IsZero():
-		return "before " + s.To.Format(layout)
-	}
-	return "at an unknown time"
 }

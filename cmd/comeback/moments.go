@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/catalogue"
+	"comeback/recovery/plan"
+
+	"github.com/spf13/cobra"
+)
+
+// momentsAsked is what `comeback moments` was asked for.
+type momentsAsked struct {
+	utc bool
+	// copy and engine restrict where to look.
+	copy, engine string
+
+	switchWAL bool
+	wait      time.Duration
+
+	// around, where it is not empty, asks for what happened.
+	around string
+	span   time.Duration
+	limit  int
+	harm   bool
+	table  string
+	json   bool
+}
+
+func (a *app) momentsCommand() *cobra.Command {
+	o := momentsAsked{}
+	cmd := &cobra.Command{
+		Use: "moments RUNBOOK", Short: "List what can be restored, and with --around what happened",
+		Long: `Lists every backup with the window of moments that it can be taken to, every gap
+and what it costs, and how much of the live server's log is in no copy yet. It
+reads the copies and asks the live server, and changes nothing; only --switch-wal
+touches the live server: it calls pg_switch_wal(), so that the segment that is
+being written is closed and archived.
+
+With --around it reads the archived log and lists what each transaction did, marks
+what did harm, and says how to go to just before it. TIME is an RFC 3339 time with
+its offset, a time of today in the zone that is shown ("14:30"), "10 minutes ago",
+"latest", or xid:N. The log does not tell who did it. Names of tables come from the
+live server; what it cannot name is a number.
+
+Exit codes:
+  0    listed
+  1    nothing can be restored, or the log cannot be read
+  2    the command, the runbook or its environment is wrong
+  3    refused by a guard
+  5    listed, but a part of the log could not be read
+  130  interrupted; what was found until then is listed`,
+		Example: `  comeback moments shop.md
+  comeback moments shop.md --switch-wal
+  comeback moments shop.md --around 14:30 --harm
+  comeback moments shop.md --around 2026-11-23T02:41:00+01:00 --span 5m
+  comeback moments shop.md --around xid:81214 --span 1m --table orders
+  comeback moments shop.md --around "2 hours ago" --span 2h --json | jq .xid`,
+		Args: oneArgument("RUNBOOK"), ValidArgsFunction: runbookArgument,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.judge(cmd); err != nil {
+				return err
+			}
+			return a.moments(cmd.Context(), args[0], o)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&o.utc, "utc", false, "show times in UTC instead of the local zone")
+	f.StringVar(&o.copy, "copy", "", "look into this `COPY` only")
+	f.StringVar(&o.engine, "engine", "", "use this `ENGINE` only: dump or pitr")
+	f.BoolVar(&o.switchWAL, "switch-wal", false, "push the live server's unarchived log out (touches live)")
+	f.DurationVar(&o.wait, "wait", time.Minute, "how `LONG` --switch-wal waits for the segment to come into the copy")
+	f.StringVar(&o.around, "around", "", "list what happened around this `TIME`, or xid:N")
+	f.DurationVar(&o.span, "span", defaultSpan, "how `LONG` before and after --around to look")
+	f.IntVar(&o.limit, "limit", defaultLimit, "list at most `N` transactions, those nearest to --around")
+	f.BoolVar(&o.harm, "harm", false, "list only what did harm")
+	f.StringVar(&o.table, "table", "", "list only what touched this table: its `NAME` or number")
+	f.BoolVar(&o.json, "json", false, "with --around: a transaction a line as JSON, the newest first")
+	complete := func(name string, values ...string) {
+		if err := cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+			panic("moments: " + err.Error()) // the flag is there, a few lines above
+		}
+	}
+	complete("around", "latest", "xid:", "10 minutes ago", "1 hour ago")
+	complete("span", "5m", "15m", "1h")
+	complete("engine", "pitr", "dump")
+	for _, name := range []string{"table", "limit", "wait"} {
+		complete(name)
+	}
+	err := cmd.RegisterFlagCompletionFunc("copy", func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return a.copiesOf(args), cobra.ShellCompDirectiveNoFileComp
+	})
+	if err != nil {
+		panic("moments: " + err.Error())
+	}
+	return cmd
+}
+
+// copiesOf names the copies of the runbook on a command line, for completion.
+func (a *app) copiesOf(args []string) []string {
+	if len(args) == 0 {
+		return nil
+	}
+	b, _, err := a.open(args[0])
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, c := range plan.Copies(b.Runbook) {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+// judge refuses what does not go together.
+func (o momentsAsked) judge(cmd *cobra.Command) error {
+	const see = "see comeback moments --help"
+	if o.around == "" {
+		for _, name := range []string{"span", "limit", "harm", "table", "json"} {
+			if cmd.Flags().Changed(name) {
+				return usage("add for example --around \"10 minutes ago\"", "--%s needs --around", name)
+			}
+		}
+	}
+	switch {
+	case cmd.Flags().Changed("around") && o.around == "":
+		return usage(see, "--around is empty")
+	case cmd.Flags().Changed("wait") && !o.switchWAL:
+		return usage("add --switch-wal", "--wait needs --switch-wal")
+	case o.span <= 0 || o.span > maxSpan:
+		return usage(fmt.Sprintf("read it in parts: a span of up to %s on both sides of --around", hours(maxSpan)), "--span %s is not between 0 and %s", o.span, hours(maxSpan))
+	case o.limit < 1 || o.limit > maxLimit:
+		return usage("give a number like 500", "--limit %d is not between 1 and %d", o.limit, maxLimit)
+	case o.wait <= 0:
+		return usage("give a time like 1m", "--wait %s is no time to wait", o.wait)
+	}
+	return nil
+}
+
+func hours(d time.Duration) string { return fmt.Sprintf("%dh", int(d.Hours())) }
+
+func (a *app) moments(ctx context.Context, path string, o momentsAsked) error {
+	b, _, err := a.open(path)
+	if err != nil {
+		return err
+	}
+	if _, ok := b.Copy(o.copy); o.copy != "" && !ok {
+		return usage("choose one of the runbook's copies", "the runbook has no copy %q", o.copy)
+	}
+	z := zone{at: a.now().Location()}
+	if o.utc {
+		z.at = time.UTC
+	}
+	// What was typed is judged before anything is read.
+	var center around
+	if o.around != "" {
+		if center, err = parseAround(o.around, a.now(), z); err != nil {
+			return err
+		}
+	}
+	cat, err := a.survey(ctx, b, nil)
+	if err != nil {
+		return err
+	}
+	cat = o.restrict(cat)
+	servers := a.askLive(ctx, b)
+	defer servers.close()
+	if o.switchWAL {
+		if err := a.switchWAL(ctx, b, cat, servers, o); err != nil {
+			return err
+		}
+		// What is in the copies, and how far live is, has just changed.
+		if cat, err = a.survey(ctx, b, nil); err != nil {
+			return err
+		}
+		cat = o.restrict(cat)
+		servers.refresh(ctx)
+	}
+	if o.around != "" {
+		return a.whatHappened(ctx, b, cat, servers, center, z, o)
+	}
+	return a.windows(b, cat, servers, z)
+}
+
+// restrict leaves out what was not asked for.
+func (o momentsAsked) restrict(cat catalogue.Catalogue) catalogue.Catalogue {
+	var kept catalogue.Catalogue
+	for _, s := range cat.Surveys {
+		if (o.copy == "" || s.Copy == o.copy) && (o.engine == "" || s.Engine == o.engine) {
+			kept.Surveys = append(kept.Surveys, s)
+		}
+	}
+	for _, r := range cat.Refusals {
+		if (o.copy == "" || r.Copy == o.copy) && (o.engine == "" || r.Engine == o.engine) {
+			kept.Refusals = append(kept.Refusals, r)
+		}
+	}
+	return kept
+}
+
+// postgresOf are the databases that the runbook brings back.
+func postgresOf(b *book) []recovery.Component {
+	var all []recovery.Component
+	for _, c := range plan.Restored(b.Runbook) {
+		if c.Kind == recovery.Postgres {
+			all = append(all, c)
+		}
+	}
+	return all
+}

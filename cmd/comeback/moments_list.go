@@ -1,0 +1,220 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"comeback/recovery"
+)
+
+// print lists what was found, the oldest first, and then what did harm, so that
+// what matters most is what is read last.
+func (h *happening) print() {
+	f := &h.found
+	fmt.Fprintf(h.out, "%s in %s, %s .. %s\n", h.component.Name, h.survey.Copy, h.zone.time(h.span.From), h.zone.time(h.span.To))
+	fmt.Fprintf(h.out, "%s\n", h.zone.explain(h.center))
+	if len(f.list) > 0 {
+		h.table()
+	}
+	fmt.Fprintf(h.out, "READ   %s\n", h.summary())
+	if slices.ContainsFunc(f.list, func(t recovery.Transaction) bool { return t.AtLeast }) {
+		fmt.Fprintf(h.out, "AT LEAST  it may have begun before what was read of the log, and have done more\n")
+	}
+	if f.left > 0 {
+		fmt.Fprintf(h.out, "NOT LISTED  %s farther from %s; raise --limit, or ask with --harm or --table\n", count(f.left, "transaction"), h.zone.time(h.center))
+	}
+	if h.asked.table != "" && len(f.list) == 0 {
+		fmt.Fprintf(h.out, "NOTHING  that was read touched %s; a table that was dropped since may have a number only: list without --table\n", clean(h.asked.table))
+	}
+	h.harms()
+	h.numbers()
+}
+
+// table is the list itself.
+func (h *happening) table() {
+	all := h.found.inOrder()
+	width := len("XID")
+	for _, t := range all {
+		width = max(width, len(strconv.FormatUint(uint64(t.XID), 10)))
+	}
+	fmt.Fprintf(h.out, "  %-12s  %-*s  %s\n", "TIME", width, "XID", "WHAT THE TRANSACTION DID")
+	day := h.center.In(h.zone.at).Format(time.DateOnly)
+	for _, t := range all {
+		at := t.Time.In(h.zone.at)
+		if d := at.Format(time.DateOnly); d != day && !t.Time.IsZero() {
+			day = d
+			fmt.Fprintf(h.out, "  -- %s --\n", d)
+		}
+		mark, xid, when := " ", "-", at.Format(inTheDay)
+		if len(t.Harms()) > 0 {
+			mark = "!"
+		}
+		if t.XID != 0 {
+			xid = strconv.FormatUint(uint64(t.XID), 10)
+		}
+		if t.Time.IsZero() {
+			when = ""
+		}
+		fmt.Fprintf(h.out, "%s %-12s  %-*s  %s\n", mark, when, width, xid, h.namer.line(t))
+	}
+}
+
+// summary is what was read, in numbers.
+func (h *happening) summary() string {
+	f := &h.found
+	if f.commits+f.rolledBack+f.prepared == 0 {
+		return "nothing ended there, as far as the log could be read; " + h.until()
+	}
+	text := count(f.commits, "commit")
+	if !f.oldest.IsZero() {
+		text += fmt.Sprintf(" from %s to %s", f.oldest.In(h.zone.at).Format(inTheDay), f.newest.In(h.zone.at).Format(inTheDay))
+	}
+	if n := int64(len(f.harms)) + f.moreHarms; n > 0 {
+		text += fmt.Sprintf(", %s harmful", thousands(n))
+	} else {
+		text += ", none harmful"
+	}
+	if f.rolledBack > 0 {
+		text += fmt.Sprintf(", %s rolled back", thousands(f.rolledBack))
+	}
+	if f.prepared > 0 {
+		text += fmt.Sprintf(", %s prepared", thousands(f.prepared))
+	}
+	return text + "; " + h.until()
+}
+
+// archived is where the copy's log ends.
+func (h *happening) archived() recovery.Instant {
+	return slices.MaxFunc(h.survey.Windows, func(a, b recovery.Window) int { return a.To.Time.Compare(b.To.Time) }).To
+}
+
+// until says where the log in the copy ends.
+func (h *happening) until() string {
+	end := h.archived()
+	if end.Time.IsZero() {
+		return fmt.Sprintf("%s is archived until LSN %s", h.survey.Copy, end.LSN)
+	}
+	text := fmt.Sprintf("%s is archived until %s", h.survey.Copy, h.zone.time(end.Time))
+	if h.span.To.After(end.Time) && h.live.err == nil && h.live.sameCluster(h.survey) == nil {
+		if n, bytes := h.live.Rest(end.LSN); n > 0 {
+			text += fmt.Sprintf("; %s of newer log is on the live server only: push it out with --switch-wal", recovery.FormatBytes(bytes))
+		}
+	}
+	return text
+}
+
+// maxTold is how many harms are told with their way back; the others are in the
+// list.
+const maxTold = 10
+
+// harms tells, for what did harm, how to go to just before it, the oldest
+// first: going to before the oldest undoes them all.
+func (h *happening) harms() {
+	f := &h.found
+	if len(f.harms) == 0 {
+		return
+	}
+	told := 0
+	for _, harm := range slices.Backward(f.harms) {
+		if h.asked.table != "" && !touches(harm.Transaction, h.asked.table) {
+			continue
+		}
+		if told++; told > maxTold {
+			continue
+		}
+		h.harm(harm)
+	}
+	if more := int64(told-maxTold) + f.moreHarms; told > maxTold {
+		fmt.Fprintf(h.out, "AND    %s; going to before the first undoes these too. List them with --harm\n", count(more, "more harmful transaction"))
+	}
+	if told > 0 {
+		fmt.Fprintf(h.out, "The log does not tell who did it: look for these times in the server's and the applications' own logs.\n")
+	}
+}
+
+func (h *happening) harm(t harmed) {
+	fmt.Fprintf(h.out, "HARM   xid %d, %s: %s\n", t.XID, h.zone.exact(t.Time), h.namer.harms(t.Transaction))
+	if why := h.unreachable(t.Transaction); why != "" {
+		fmt.Fprintf(h.out, "       cannot be gone to from here: %s\n", why)
+	} else {
+		fmt.Fprintf(h.out, "       to just before it: %s\n", h.command(t.Transaction))
+	}
+	kept := "what came before it; the commit before was not read, ask with a larger --span"
+	if t.kept.LSN != 0 {
+		kept = fmt.Sprintf("everything to xid %d of %s", t.kept.XID, h.zone.exact(t.kept.Time))
+	}
+	fmt.Fprintf(h.out, "       KEPT  %s\n", kept)
+	lost := "this, and no other commit that was read"
+	if t.after > 0 {
+		lost = fmt.Sprintf("this and %s after it, up to %s: rows %s", count(t.after, "commit"), h.found.newest.In(h.zone.at).Format(inTheDay), t.lost)
+	}
+	if end := h.archived(); end.Time.After(h.span.To) {
+		lost += "; and what came later, which was not read"
+	}
+	fmt.Fprintf(h.out, "       LOST  %s\n", lost)
+}
+
+// before is the moment just before a transaction, as --to takes it. The id of a
+// transaction that committed is exact: what acts before its commit, such as
+// dropping a database, is heeded.
+func before(t recovery.Transaction) string {
+	if t.XID != 0 && ended(t) {
+		return fmt.Sprintf("before-xid:%d", t.XID)
+	}
+	return "lsn:" + t.LSN.String()
+}
+
+// command goes to just before a transaction, in a rehearsal.
+func (h *happening) command(t recovery.Transaction) string {
+	words := []string{"comeback rehearse", shellWord(h.book.path), "--to", before(t)}
+	if h.asked.copy != "" {
+		words = append(words, "--copy", shellWord(h.asked.copy))
+	}
+	if h.asked.engine != "" {
+		words = append(words, "--engine", shellWord(h.asked.engine))
+	}
+	return strings.Join(words, " ")
+}
+
+// unreachable says why no window holds the moment before a transaction; "" where
+// one does.
+func (h *happening) unreachable(t recovery.Transaction) string {
+	for _, w := range h.survey.Windows {
+		if t.LSN >= w.From.LSN && t.LSN < w.To.LSN {
+			return ""
+		}
+	}
+	return fmt.Sprintf("no window of %s holds it; another copy may", h.survey.Copy)
+}
+
+// maxNumbers is how many tables without a name are listed.
+const maxNumbers = 5
+
+// numbers says what could not be named, and how to get names.
+func (h *happening) numbers() {
+	if len(h.namer.unnamed) == 0 {
+		return
+	}
+	var all []string
+	for n := range h.namer.unnamed {
+		all = append(all, strconv.FormatUint(uint64(n), 10))
+	}
+	slices.Sort(all)
+	list := strings.Join(all[:min(len(all), maxNumbers)], ", ")
+	if len(all) > maxNumbers {
+		list += ", …"
+	}
+	why := "the live server does not have them any more"
+	if h.unnamed != nil {
+		why = clean(h.redact(h.unnamed.Error()))
+	}
+	fmt.Fprintf(h.out, "NUMBERS  %s without a name (%s): %s\n", count(int64(len(all)), "table"), list, why)
+	if h.unnamed != nil {
+		fmt.Fprintf(h.out, "       for names, let the live server answer%s\n", prefixed(": ", clean(h.redact(recovery.HintOf(h.unnamed)))))
+		return
+	}
+	fmt.Fprintf(h.out, "       for a name, rehearse to before it with --keep, and ask there: select pg_filenode_relation(0, %s)\n", all[0])
+}

@@ -1,0 +1,238 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/catalogue"
+	"comeback/recovery/plan"
+)
+
+// windows lists what can be restored: backups, windows, gaps, and what the live
+// servers have not archived.
+func (a *app) windows(b *book, cat catalogue.Catalogue, servers liveServers, z zone) error {
+	fmt.Fprintf(a.out, "%s\n", z.explain(a.now()))
+	for _, c := range plan.Restored(b.Runbook) {
+		fmt.Fprintf(a.out, "%s (%s)\n", c.Name, c.Kind)
+		w := windowWriter{app: a, book: b, zone: z, live: servers[c.Name]}
+		if w.live != nil {
+			w.zone = z.with(w.live.Archiver)
+			w.server()
+		}
+		entries := slices.CompactFunc(cat.Entries(c.Name), func(a, b catalogue.Entry) bool {
+			return a.Backup.Copy == b.Backup.Copy && a.Backup.ID == b.Backup.ID
+		})
+		for _, e := range entries {
+			w.backup(cat, e.Backup)
+		}
+		if len(entries) == 0 {
+			fmt.Fprintf(a.out, "  nothing that can be restored\n")
+		}
+		for _, s := range cat.Surveys {
+			if s.Component == c.Name && w.live != nil {
+				w.rest(s)
+			}
+		}
+	}
+	for _, s := range cat.Surveys {
+		for _, f := range s.Findings {
+			fmt.Fprintf(a.out, "finding  %s: %s%s\n", s.Copy, clean(f.Says), prefixed("; ", clean(f.Do)))
+		}
+	}
+	for _, r := range cat.Refusals {
+		fmt.Fprintf(a.out, "REFUSED  %s, %s by %s: %s%s\n", r.Copy, r.Component, r.Engine, clean(a.redact(r.Err.Error())), prefixed("; ", recovery.HintOf(r.Err)))
+	}
+	for _, c := range plan.Restored(b.Runbook) {
+		if err := cat.Empty(c.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// windowWriter lists the windows of one component.
+type windowWriter struct {
+	*app
+	book *book
+	zone zone
+	live *liveServer
+}
+
+func (w windowWriter) line(label, format string, args ...any) {
+	fmt.Fprintf(w.out, "  %-10s %s\n", label, fmt.Sprintf(format, args...))
+}
+
+// server says how far the live server is.
+func (w windowWriter) server() {
+	l := w.live
+	if l.err != nil {
+		w.line("live", "not asked: %s%s", clean(w.redact(l.err.Error())), prefixed("; ", clean(w.redact(recovery.HintOf(l.err)))))
+		return
+	}
+	version, _, _ := strings.Cut(l.Version, " ") // what packagers add tells nothing here
+	role := ""
+	if l.InRecovery {
+		role = ", a standby"
+	}
+	w.line("live", "%s, PostgreSQL %s%s, timeline %d, at LSN %s%s", clean(l.Database), clean(version), role, l.Timeline, l.LSN, prefixed(", newest commit ", w.known(l.Commit)))
+	switch {
+	case l.Mode == "off":
+		w.line("", "ARCHIVING IS OFF: nothing that is committed now comes into a copy but with the next backup")
+	case l.Failing():
+		w.line("", "ARCHIVING FAILS: the archive_command failed for %s at %s; its words are in the server's log", clean(l.Failed), w.zone.time(l.FailedAt))
+	case l.Archived != "":
+		w.line("", "its archiver took %s at %s", clean(l.Archived), w.zone.time(l.ArchivedAt))
+	}
+}
+
+// known writes a time, or nothing where it is not known.
+func (w windowWriter) known(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return w.zone.time(t)
+}
+
+// backup lists a backup with its windows.
+func (w windowWriter) backup(cat catalogue.Catalogue, b recovery.Backup) {
+	w.line(b.Copy, "%s", clean(b.ID))
+	w.line("", "%s, %s, of %s", clean(b.Form), recovery.FormatBytes(b.Size()), w.taken(b.Taken))
+	if b.Problem != "" {
+		w.line("", "CANNOT BE RESTORED: %s", clean(b.Problem))
+	}
+	for _, s := range cat.Surveys {
+		for _, window := range s.Windows {
+			if s.Component == b.Component && s.Copy == b.Copy && s.Engine == b.Engine && window.Backup == b.ID {
+				w.window(s, window)
+			}
+		}
+	}
+}
+
+// window says what one backup can be taken to, and what its gaps cost.
+func (w windowWriter) window(s recovery.Survey, win recovery.Window) {
+	to := "the end of its log, LSN " + win.To.LSN.String()
+	if !win.To.Time.IsZero() {
+		to = fmt.Sprintf("%s, LSN %s", w.zone.time(win.To.Time), win.To.LSN)
+	}
+	w.line("", "window: any commit after %s, up to %s, timeline %d", w.instant(win.From), to, win.Timeline)
+	for i, g := range win.Gaps {
+		w.line("", "GAP at %s%s: %s is %s", g.From, prefixed(" .. ", lsnText(g.To)), clean(g.Object), g.Why)
+		if i > 0 {
+			continue // the first ends the window already
+		}
+		if next, ok := firstBehind(s, g); ok {
+			w.line("", "  costs every moment from there to the end of %s, of %s", clean(next.ID), w.taken(next.Taken))
+		} else {
+			w.line("", "  costs every moment after it: put the segment back, or make a new base backup now")
+		}
+	}
+}
+
+func lsnText(l recovery.LSN) string {
+	if l == 0 {
+		return ""
+	}
+	return l.String()
+}
+
+// firstBehind is the first backup whose window begins behind a gap.
+func firstBehind(s recovery.Survey, g recovery.Gap) (recovery.Backup, bool) {
+	var first recovery.Backup
+	for _, b := range s.Backups {
+		if b.Problem == "" && g.To != 0 && b.Stop >= g.To && (first.Stop == 0 || b.Stop < first.Stop) {
+			first = b
+		}
+	}
+	return first, first.Stop != 0
+}
+
+// rest says until when a copy holds the log, and what the live server has that
+// it does not.
+func (w windowWriter) rest(s recovery.Survey) {
+	if len(s.Windows) == 0 {
+		return
+	}
+	end := slices.MaxFunc(s.Windows, func(a, b recovery.Window) int { return cmp.Compare(a.To.LSN, b.To.LSN) }).To
+	until := "archived until " + w.instant(end)
+	if w.live.err != nil {
+		w.line(s.Copy, "%s; how far the live server is, is not known", until)
+		return
+	}
+	if err := w.live.sameCluster(s); err != nil {
+		w.line(s.Copy, "%s; %s; %s", until, clean(err.Error()), recovery.HintOf(err))
+		return
+	}
+	segments, bytes := w.live.Rest(end.LSN)
+	if segments == 0 {
+		w.line(s.Copy, "%s; the live server has nothing that is not in the copy", until)
+		return
+	}
+	at := "at LSN " + w.live.LSN.String()
+	if !w.live.Commit.IsZero() {
+		at = "at " + w.zone.time(w.live.Commit)
+	}
+	w.line(s.Copy, "%s; the live server is %s: %s (%s) NOT ARCHIVED YET", until, at, count(segments, "segment"), recovery.FormatBytes(bytes))
+	w.line("", "push it out with: comeback moments %s --switch-wal", shellWord(w.book.path))
+}
+
+// count writes a number of things.
+func count(n int64, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return thousands(n) + " " + what
+}
+
+// thousands writes a number in groups of three digits, "48 211".
+func thousands(n int64) string {
+	text := fmt.Sprint(n)
+	var groups []string
+	for len(text) > 3 {
+		groups = append(groups, text[len(text)-3:])
+		text = text[:len(text)-3]
+	}
+	groups = append(groups, text)
+	slices.Reverse(groups)
+	return strings.Join(groups, " ")
+}
+
+// instant is a position as people say it, by its time where that is known.
+func (w windowWriter) instant(i recovery.Instant) string {
+	if i.Time.IsZero() {
+		return "LSN " + i.LSN.String()
+	}
+	return w.zone.time(i.Time)
+}
+
+func (w windowWriter) taken(s recovery.Span) string {
+	switch {
+	case s.Known():
+		return w.zone.time(s.To)
+	case !s.From.IsZero() && !s.To.IsZero():
+		return w.zone.time(s.From) + " .. " + w.zone.time(s.To)
+	case !s.To.IsZero():
+		return "before " + w.zone.time(s.To)
+	case !s.From.IsZero():
+		return "after " + w.zone.time(s.From)
+	}
+	return "an unknown time"
+}
+
+// newestLog is the survey of a component whose log goes on for longest.
+func newestLog(cat catalogue.Catalogue, component string) (newest recovery.Survey, ok bool) {
+	var end recovery.Instant
+	for _, s := range cat.Surveys {
+		for _, w := range s.Windows {
+			later := w.To.Time.After(end.Time) || w.To.Time.Equal(end.Time) && w.To.LSN > end.LSN
+			if s.Component == component && (!ok || later) {
+				newest, end, ok = s, w.To, true
+			}
+		}
+	}
+	return newest, ok
+}
