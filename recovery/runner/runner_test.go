@@ -135,23 +135,6 @@ func TestRun_samplesEnd(t *testing.T) {
 	}
 }
 
-// TestMain lets the test binary be a runner that is killed.
-func TestMain(m *testing.M) {
-	if dir := os.Getenv("RUNNER_TEST_DIR"); dir != "" {
-		h := newHold()
-		run, err := runner.Start(context.Background(), options(runner.Home{Dir: dir}, filepath.Join(dir, "scratch"), h))
-		if err != nil {
-			os.Stderr.WriteString(err.Error())
-			os.Exit(1)
-		}
-		<-h.started
-		os.Stdout.WriteString("started\n")
-		run.Wait()
-		os.Exit(0)
-	}
-	os.Exit(m.Run())
-}
-
 // A runner that is killed leaves its claims behind; another process gives them
 // back from the journal alone.
 func TestEnd_ofADeadRun(t *testing.T) {
@@ -165,7 +148,8 @@ func TestEnd_ofADeadRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), "RUNNER_TEST_DIR="+dir)
+	cmd.Env = append(os.Environ(), "RUNNER_TEST_ROLE=hold", "RUNNER_TEST_DIR="+dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -1,0 +1,171 @@
+package runner_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/runner"
+)
+
+// TestMain lets the test binary be other processes: a runner that is killed, one
+// that is launched, a front end of another user.
+func TestMain(m *testing.M) {
+	dir := os.Getenv("RUNNER_TEST_DIR")
+	switch role := os.Getenv("RUNNER_TEST_ROLE"); role {
+	case "":
+		os.Exit(m.Run())
+	case "hold":
+		os.Exit(play(holdIn(dir)))
+	case "client":
+		os.Exit(play(beClient(dir)))
+	default: // as Launch started it: what it is, the act and the run
+		os.Exit(play(beLaunched(dir, role)))
+	}
+}
+
+func play(err error) int {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// holdIn is a runner that says when its step is under way, and is killed.
+func holdIn(dir string) error {
+	h := newHold()
+	run, err := runner.Start(context.Background(), options(runner.Home{Dir: dir}, filepath.Join(dir, "scratch"), h))
+	if err != nil {
+		return err
+	}
+	<-h.started
+	fmt.Println("started")
+	_, err = run.Wait()
+	return err
+}
+
+// beLaunched is what Launch starts.
+func beLaunched(dir, role string) error {
+	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP)
+	switch role {
+	case "silent":
+		fmt.Fprintln(os.Stderr, "I say nothing")
+		return nil
+	case "mute": // until its launcher gives up, which closes what it speaks to
+		_, err := io.Copy(io.Discard, os.Stdin)
+		return err
+	case "garbage":
+		fmt.Println("Segmentation fault")
+		return nil
+	case "refuses":
+		return runner.Say(os.Stdout, recovery.Errorf("ask ops1", "no, not now").WithExit(recovery.Refused))
+	case "late": // it begins when nobody listens any more
+		fifo, err := os.Open(filepath.Join(dir, "late"))
+		if err != nil {
+			return err
+		}
+		if _, err := io.ReadAll(fifo); err != nil {
+			return err
+		}
+	}
+	run, err := runner.Begin(context.Background(), ticking(runner.Home{Dir: dir}, dir))
+	if say := runner.Say(os.Stdout, err); say != nil || err != nil {
+		return fmt.Errorf("begin: %v, say: %v", err, say)
+	}
+	_, err = run.Wait()
+	return err
+}
+
+// beClient holds on to a run and asks what it is told to ask, a line each.
+func beClient(dir string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	c, err := (runner.Home{Dir: dir}).Dial(ctx, "7c31", runner.Viewer{Operator: "the president", Terminal: "test"})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	fmt.Println("you are", c.Hello.You)
+	for _, kind := range strings.Fields(os.Getenv("RUNNER_TEST_ASK")) {
+		err := c.Do(ctx, recovery.Command{Kind: recovery.CommandKind(strings.ReplaceAll(kind, "-", " ")), Step: "t", How: recovery.TickDone,
+			By: "root", Text: "because"})
+		fmt.Printf("%s: %v\n", kind, err)
+	}
+	s, err := c.State(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Println("lease", s.Lease)
+	return err
+}
+
+// ticking are the options of a served run with two items to tick.
+func ticking(home runner.Home, scratch string) runner.Options {
+	o := options(home, scratch, hold{})
+	o.Plan.Steps = []recovery.Step{recovery.NewStep("t", recovery.KindTicks, "look", recovery.TicksArgs{Items: []string{"one", "two"}})}
+	o.Unattended, o.Serve = false, true
+	return o
+}
+
+// serve starts such a run in this process; it has ended when the test has.
+func serve(t *testing.T, o runner.Options) *runner.Run {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	run, err := runner.Start(ctx, o)
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cancel(); run.Wait() })
+	return run
+}
+
+func dial(t *testing.T, home runner.Home, operator string) *runner.Client {
+	t.Helper()
+	c, err := home.Dial(t.Context(), "7c31", runner.Viewer{Operator: operator, Terminal: "console"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// until follows a run until its state is as wanted.
+func until(t *testing.T, s recovery.Session, want func(recovery.State) bool) recovery.State {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	state := recovery.NewState(s.Plan())
+	for e, err := range s.Events(ctx, 1) {
+		if err != nil {
+			t.Fatalf("after event %d: %v", state.Seq, err)
+		}
+		if state = recovery.Fold(state, e); want(state) {
+			return state
+		}
+	}
+	t.Fatalf("it ended otherwise: %s %s", state.Result, state.Says)
+	return state
+}
+
+func waiting(s recovery.State) bool { return len(s.Waits()) > 0 }
+func over(s recovery.State) bool    { return s.Result != "" }
+
+func tick(t *testing.T, s recovery.Session, by string) {
+	t.Helper()
+	until(t, s, waiting)
+	for i := range 2 {
+		if err := s.Do(t.Context(), recovery.Command{Kind: recovery.DoTick, Step: "t", Item: i, How: recovery.TickDone, By: by}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,130 @@
+package runner_test
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"comeback/recovery"
+	"comeback/recovery/runner"
+)
+
+// Users of the host that are no operators of ours.
+const (
+	nobody  = 65534
+	nogroup = 65534
+	daemon  = 1
+)
+
+// sharedHome is a state directory that the members of nogroup share.
+func sharedHome(t *testing.T) runner.Home {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Fatal("other users can be played by root only")
+	}
+	dir, err := os.MkdirTemp("", "comeback")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chown(dir, 0, nogroup); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o770|fs.ModeSetgid); err != nil {
+		t.Fatal(err)
+	}
+	return runner.Home{Dir: dir}
+}
+
+// as runs a front end as another user and gives what it says.
+func as(t *testing.T, uid, gid uint32, home runner.Home, ask ...string) string {
+	t.Helper()
+	// The link leads to this program though its path is closed to others.
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Dir = "/"
+	cmd.Env = []string{"RUNNER_TEST_ROLE=client", "RUNNER_TEST_DIR=" + home.Dir, "RUNNER_TEST_ASK=" + strings.Join(ask, " ")}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: gid}}
+	said, err := cmd.CombinedOutput()
+	if err != nil {
+		return string(said) + err.Error()
+	}
+	return string(said)
+}
+
+// In a shared state a member of the group watches, notes and takes over, in the
+// name that the kernel gives; who is not a member sees nothing.
+func TestServer_peers(t *testing.T) {
+	home := sharedHome(t)
+	run := serve(t, ticking(home, t.TempDir()))
+	until(t, run, waiting)
+
+	said := as(t, nobody, nogroup, home, "note", "tick", "stop", "decide", "approve", "amend", "secret", "outage", "hand-over", "take-over", "take-over", "tick")
+	lines := strings.Split(strings.TrimSpace(said), "\n")
+	if len(lines) != 14 || lines[0] != "you are nobody" || lines[1] != "note: <nil>" {
+		t.Fatalf("the member was told:\n%s", said)
+	}
+	for _, line := range lines[2:10] {
+		if !strings.Contains(line, "ops1 commands run 7c31 since") || !strings.Contains(line, "not nobody") {
+			t.Errorf("who does not command was told %q", line)
+		}
+	}
+	for i, want := range []string{"take-over: <nil>", "take-over: nobody commands this run already", "tick: <nil>", "lease nobody"} {
+		if lines[10+i] != want {
+			t.Errorf("%q, not %q", lines[10+i], want)
+		}
+	}
+	if said := as(t, daemon, daemon, home, "note"); !strings.Contains(said, "permission denied") && !strings.Contains(said, "there is no run") {
+		t.Errorf("a stranger was told:\n%s", said)
+	}
+	s, err := run.State(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Notes) != 1 || s.Notes[0].By != "nobody" || s.Lease != "nobody" || s.Steps[0].Ticks[0].By != "nobody" || s.Stop != nil {
+		t.Errorf("notes %+v, lease %s, ticks %+v", s.Notes, s.Lease, s.Steps[0].Ticks)
+	}
+	// Root is who root says.
+	if c := dial(t, home, "ops7"); c.Hello.You != "ops7" {
+		t.Errorf("root counts as %q", c.Hello.You)
+	}
+	modes(t, home, map[string]fs.FileMode{
+		"runs": fs.ModeDir | fs.ModeSetgid | 0o770, "runs/7c31": fs.ModeDir | fs.ModeSetgid | 0o770, "runs/7c31/plan.json": 0o640,
+		"runs/7c31/runbook.md": 0o640, "runs/7c31/journal.jsonl": 0o640, "live": fs.ModeDir | fs.ModeSetgid | 0o770,
+		"live/7c31": fs.ModeDir | fs.ModeSetgid | 0o770, "live/7c31/socket": fs.ModeSocket | 0o660}, nogroup)
+	if err := run.Do(t.Context(), recovery.Command{Kind: recovery.DoStop, By: "nobody", Text: "enough"}); err != nil {
+		t.Fatal(err)
+	}
+	run.Wait()
+	modes(t, home, map[string]fs.FileMode{"runs/7c31/report.json": 0o640}, nogroup)
+}
+
+// A state of one's own is for nobody else.
+func TestServer_private(t *testing.T) {
+	home := runner.Home{Dir: filepath.Join(t.TempDir(), "state")}
+	run := serve(t, ticking(home, t.TempDir()))
+	until(t, run, waiting)
+	modes(t, home, map[string]fs.FileMode{".": fs.ModeDir | 0o700, "runs": fs.ModeDir | 0o700, "runs/7c31": fs.ModeDir | 0o700,
+		"runs/7c31/plan.json": 0o600, "runs/7c31/runbook.md": 0o600, "runs/7c31/journal.jsonl": 0o600, "live/7c31": fs.ModeDir | 0o700,
+		"live/7c31/socket": fs.ModeSocket | 0o600}, -1)
+}
+
+func modes(t *testing.T, home runner.Home, want map[string]fs.FileMode, gid int) {
+	t.Helper()
+	for name, mode := range want {
+		info, err := os.Lstat(filepath.Join(home.Dir, name))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if info.Mode() != mode {
+			t.Errorf("%s is %v, not %v", name, info.Mode(), mode)
+		}
+		if st := info.Sys().(*syscall.Stat_t); gid >= 0 && int(st.Gid) != gid {
+			t.Errorf("%s belongs to group %d", name, st.Gid)
+		}
+	}
+}

@@ -1,0 +1,291 @@
+package runner_test
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"comeback/recovery"
+	"comeback/recovery/journal"
+	"comeback/recovery/plan"
+	"comeback/recovery/runner"
+)
+
+// died is a state with a run whose runner died while it waited for ticks.
+func died(t *testing.T) (runner.Options, string) {
+	t.Helper()
+	home := runner.Home{Dir: t.TempDir()}
+	o := ticking(home, t.TempDir())
+	o.Serve = false
+	dead := o
+	dead.Finish = func(string) error { return errors.New("it never came to that") }
+	run := serve(t, dead)
+	until(t, run, waiting)
+	path := filepath.Join(home.RunDir("7c31"), journal.Name)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := run.Do(t.Context(), recovery.Command{Kind: recovery.DoStop, By: "ops1", Text: "-"}); err != nil {
+		t.Fatal(err)
+	}
+	run.Wait()
+	rewrite(t, path, b) // as it was when it died
+	return o, path
+}
+
+func rewrite(t *testing.T, path string, b []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// A run is gone on with from every state in which a journal can be left.
+func TestResume(t *testing.T) {
+	for name, test := range map[string]struct {
+		damage        func([]byte) []byte
+		interruptions int
+	}{
+		"whole":        {func(b []byte) []byte { return b }, 1},
+		"torn":         {func(b []byte) []byte { return append(bytes.Clone(b), `{"seq":4,"prev":"`...) }, 1},
+		"first torn":   {func(b []byte) []byte { return b[:20] }, 0},
+		"empty":        {func([]byte) []byte { return nil }, 0},
+		"not written":  {nil, 0},
+		"only started": {func(b []byte) []byte { return b[:bytes.IndexByte(b, '\n')+1] }, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, path := died(t)
+			if test.damage == nil {
+				if err := os.Remove(path); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				rewrite(t, path, test.damage(read(t, path)))
+			}
+			o.Operator = "ops2"
+			run, err := runner.Resume(t.Context(), o, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			tick(t, run, "ops2")
+			s, err := run.Wait()
+			if err != nil || s.Result != recovery.ResultPassed || len(s.Interruptions) != test.interruptions || s.Lease != "ops2" || len(s.Unknown) != 0 {
+				t.Errorf("ended as %s, interruptions %v, lease %s, unknown %v, %v", s.Result, s.Interruptions, s.Lease, s.Unknown, err)
+			}
+			if _, err := journal.Read(path, o.Plan.Runbook.SHA256); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// What is damaged otherwise is refused, by its place, and left as it is.
+func TestResume_damaged(t *testing.T) {
+	for name, test := range map[string]struct {
+		file   string
+		damage func([]byte) []byte
+		want   string
+	}{
+		"changed":      {journal.Name, func(b []byte) []byte { return bytes.Replace(b, []byte("ops1"), []byte("ops2"), 1) }, "line 2"},
+		"line missing": {journal.Name, func(b []byte) []byte { return b[bytes.IndexByte(b, '\n')+1:] }, "line 1"},
+		"other plan":   {"plan.json", func(b []byte) []byte { return bytes.Replace(b, []byte(`"two"`), []byte(`"2"`), 1) }, "plan.json is not what run 7c31 began with"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, path := died(t)
+			changed := filepath.Join(filepath.Dir(path), test.file)
+			rewrite(t, changed, test.damage(read(t, changed)))
+			before := read(t, path)
+			if _, err := runner.Resume(t.Context(), o, ""); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%v", err)
+			}
+			if !bytes.Equal(before, read(t, path)) {
+				t.Error("the journal was changed")
+			}
+		})
+	}
+}
+
+// Of several who begin or take up a run at once one does, and people who look
+// at it keep nobody from it.
+func TestResume_race(t *testing.T) {
+	for range 10 {
+		o, path := died(t)
+		looking := make(chan struct{})
+		var look, race sync.WaitGroup
+		for range 2 {
+			look.Go(func() {
+				for {
+					select {
+					case <-looking:
+						return
+					default:
+						if p, err := o.Home.Load("7c31"); err != nil || p.Problem != nil {
+							t.Errorf("%v %v", err, p.Problem)
+						}
+					}
+				}
+			})
+		}
+		runs, errs := make([]*runner.Run, 4), make([]error, 4)
+		for i := range runs {
+			race.Go(func() { runs[i], errs[i] = runner.Resume(t.Context(), o, "") })
+		}
+		race.Wait()
+		close(looking)
+		look.Wait()
+		won := 0
+		for i, run := range runs {
+			if run == nil {
+				if recovery.ExitOf(errs[i]) != recovery.Refused || recovery.HintOf(errs[i]) == "" {
+					t.Errorf("the loser: %v", errs[i])
+				}
+				continue
+			}
+			won++
+			tick(t, run, "ops1")
+			if s, err := run.Wait(); err != nil || s.Result != recovery.ResultPassed {
+				t.Errorf("ended as %s, %v", s.Result, err)
+			}
+		}
+		if won != 1 {
+			t.Errorf("%d won", won)
+		}
+		if _, err := journal.Read(path, o.Plan.Runbook.SHA256); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Of several who prepare or begin the same run one does.
+func TestPrepare_race(t *testing.T) {
+	o := ticking(runner.Home{Dir: t.TempDir()}, t.TempDir())
+	count := func(do func() error) (won int) {
+		var race sync.WaitGroup
+		errs := make([]error, 8)
+		for i := range errs {
+			race.Go(func() { errs[i] = do() })
+		}
+		race.Wait()
+		for _, err := range errs {
+			if err == nil {
+				won++
+			}
+		}
+		return won
+	}
+	if n := count(func() error { return runner.Prepare(o.Home, o.Plan, o.Runbook) }); n != 1 {
+		t.Errorf("%d prepared it", n)
+	}
+	runs := make(chan *runner.Run, 8)
+	if n := count(func() error {
+		run, err := runner.Begin(t.Context(), o)
+		if err == nil {
+			runs <- run
+		}
+		return err
+	}); n != 1 {
+		t.Errorf("%d began it", n)
+	}
+	run := <-runs
+	tick(t, run, "ops1")
+	run.Wait()
+}
+
+// A preparation that was cut off counts as nothing.
+func TestPrepare_cutOff(t *testing.T) {
+	o := ticking(runner.Home{Dir: t.TempDir()}, t.TempDir())
+	draft := filepath.Join(o.Home.Runs(), ".7c31")
+	if err := os.MkdirAll(draft, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	b, err := plan.Encode(o.Plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rewrite(t, filepath.Join(draft, "plan.json"), b[:len(b)/2])
+	if runs, err := o.Home.List(); err != nil || len(runs) != 0 {
+		t.Errorf("%d runs, %v", len(runs), err)
+	}
+	if _, err := o.Home.Load("7c31"); recovery.ExitOf(err) != recovery.Usage {
+		t.Errorf("Load: %v", err)
+	}
+	if err := runner.Prepare(o.Home, o.Plan, o.Runbook); recovery.ExitOf(err) != recovery.Refused {
+		t.Errorf("Prepare: %v", err)
+	}
+}
+
+// A run that died between its end and its report gets it; what it had left of
+// its life goes.
+func TestResume_afterTheEnd(t *testing.T) {
+	for name, take := range map[string]func(runner.Options) error{
+		"resume":   func(o runner.Options) error { _, err := runner.Resume(t.Context(), o, ""); return err },
+		"conclude": runner.Conclude,
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := ticking(runner.Home{Dir: t.TempDir()}, t.TempDir())
+			dead := o
+			dead.Finish = nil
+			run := serve(t, dead)
+			tick(t, run, "ops1")
+			run.Wait()
+			if err := os.MkdirAll(o.Home.LiveDir("7c31"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := take(o); name == "resume" && (err == nil || !strings.Contains(err.Error(), "has ended already")) || name == "conclude" && err != nil {
+				t.Errorf("%v", err)
+			}
+			if p, err := o.Home.Load("7c31"); err != nil || p.ReportSHA256 == "" {
+				t.Errorf("no report: %v", err)
+			}
+			if _, err := os.Lstat(o.Home.LiveDir("7c31")); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("something is left of its life: %v", err)
+			}
+		})
+	}
+}
+
+// What interrupted steps had begun to write is told of, once.
+func TestResume_leftovers(t *testing.T) {
+	o, path := died(t)
+	dir := filepath.Join(filepath.Dir(path), "artifacts")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	rewrite(t, filepath.Join(dir, "db.copy.log"), []byte("half a li"))
+	run, err := runner.Resume(t.Context(), o, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tick(t, run, "ops1")
+	run.Wait()
+	events, err := journal.Read(path, o.Plan.Runbook.SHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []recovery.Artifact
+	for _, e := range events {
+		if p, _ := e.Payload(); p != nil {
+			if r, ok := p.(recovery.RunResumed); ok {
+				told = append(told, r.Artifacts...)
+			}
+		}
+	}
+	if len(told) != 1 || told[0].Name != "db.copy.log" || told[0].Size != 9 || len(told[0].SHA256) != 64 {
+		t.Errorf("told of %+v", told)
+	}
+}
