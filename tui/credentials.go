@@ -68,7 +68,7 @@ func (a *attached) variables(st *recovery.StepState) []string {
 // person.
 func (s *waitingScreen) terminalChoices(st *recovery.StepState) []choice {
 	var list []choice
-	if _, ok := s.run.session.(Conversant); ok {
+	if _, ok := s.run.session.(recovery.Seats); ok {
 		list = append(list, choice{name: "Open it here", leaves: "in this terminal; ctrl+] comes back, the program goes on", do: func() tea.Cmd {
 			s.asking = true
 			return s.m.talk(s.run, st)
@@ -86,9 +86,7 @@ func (s *waitingScreen) access(p *page, st *recovery.StepState, head line, w int
 		p.about("NEEDS", warn, "a terminal of its own: "+named(st)+" talks with a person", w, 2)
 		p.about("CAUSE", plain, st.Error, w, 4)
 		p.about("DO", plain, st.Hint, w, 4)
-		if _, ok := s.run.session.(Conversant); !ok {
-			p.about("TRY IN", plain, "comeback attach "+s.run.plan.Run, w, 1)
-		}
+		p.about("ELSEWHERE", plain, "comeback terminal "+s.run.plan.Run, w, 1)
 		return
 	}
 	p.about("NEEDS", warn, "credentials: "+named(st), w, 2)

@@ -206,7 +206,7 @@ var scenes = []scene{
 		copied(f)
 		f.session.add(6*time.Minute, recovery.Waiting{Step: "check/carts", For: recovery.WaitTerminal, Cause: "psql -1 asks before it goes on"})
 		d.clock = ten.Add(7 * time.Minute)
-		d.sees("TRY IN")
+		d.sees("ELSEWHERE")
 	}},
 	{name: "amend-copy", attach: true, desk: twoCopies, play: func(d *driver, f *fakeDesk) {
 		restoreFails(d, f)

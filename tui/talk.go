@@ -18,42 +18,31 @@ import (
 	"comeback/recovery"
 )
 
-// Conversant is a Session that gives a person the terminal of a step that talks
-// with one. A session that does not is followed all the same.
-type Conversant interface {
-	// Terminal takes the seat at a step's terminal: what its program shows is
-	// read, until io.EOF when it has ended, and what is written is typed. The
-	// size is in cells, name is what programs know the terminal by. Closing it
-	// leaves the seat and not the program. A conversation that has a method
-	// Resize(columns, rows int) is told of a new size.
-	Terminal(ctx context.Context, step string, columns, rows int, name string) (io.ReadWriteCloser, error)
-}
-
-// talkEnd is ctrl+], which leaves the seat, as it leaves telnet.
+// talkEnd is ctrl+], which leaves the program, as it leaves telnet.
 const talkEnd = 0x1d
 
 // talks is the running step that talks with a person, nil if there is none or if
 // the session cannot give its terminal.
 func (a *attached) talks() *recovery.StepState {
-	if _, ok := a.session.(Conversant); !ok || a.over {
+	if _, ok := a.session.(recovery.Seats); !ok || a.over {
 		return nil
 	}
 	for i := range a.state.Steps {
 		st := &a.state.Steps[i]
 		var args recovery.ShellArgs
-		if st.State == recovery.Running && (st.Kind == recovery.KindShell || st.Kind == recovery.KindShellWait) && st.Decode(&args) == nil && args.Terminal {
+		if st.State == recovery.Running && st.Kind == recovery.KindShell && st.Decode(&args) == nil && args.Terminal {
 			return st
 		}
 	}
 	return nil
 }
 
-// talk takes the seat at a step's terminal and puts this one through to it. The
+// talk takes the terminal of a step and puts this one through to it. The
 // console stands still meanwhile, and shows itself again when the program has
 // ended or the person comes back, with what went wrong.
 func (m *model) talk(a *attached, st *recovery.StepState) tea.Cmd {
 	home, id, about := m.stack[0].screen, st.ID, named(st)
-	columns, rows := m.width, m.height
+	size := recovery.Screen{Columns: m.width, Rows: m.height, Term: m.terminal}
 	told := func(err error) tea.Cmd {
 		switch s := m.top().screen.(type) { // the wait may be over meanwhile, and its screen gone
 		case *waitingScreen:
@@ -63,9 +52,9 @@ func (m *model) talk(a *attached, st *recovery.StepState) tea.Cmd {
 		}
 		return nil
 	}
-	return ask(m.hung, home, func(ctx context.Context) (io.ReadWriteCloser, error) {
-		return a.session.(Conversant).Terminal(ctx, id, columns, rows, m.terminal)
-	}, func(other io.ReadWriteCloser, err error) tea.Cmd {
+	return ask(m.hung, home, func(ctx context.Context) (recovery.Terminal, error) {
+		return a.session.(recovery.Seats).Terminal(ctx, id, size)
+	}, func(other recovery.Terminal, err error) tea.Cmd {
 		if err != nil {
 			return told(err)
 		}
@@ -79,7 +68,7 @@ func (m *model) talk(a *attached, st *recovery.StepState) tea.Cmd {
 // talk is a conversation between a person's terminal and a step's program.
 type talk struct {
 	about string
-	other io.ReadWriteCloser
+	other recovery.Terminal
 	in    io.Reader
 	out   io.Writer
 }
@@ -132,47 +121,46 @@ func (t *talk) Run() (err error) {
 		_, err := io.Copy(t.out, t.other)
 		shown <- err
 	}()
-	t.types(tty.Fd(), wake.Fd())
+	left, err := t.types(tty.Fd(), wake.Fd())
 	t.other.Close() // ends what is shown, if the program has not
-	if err := <-shown; err != nil && !errors.Is(err, os.ErrClosed) && !errors.Is(err, io.ErrClosedPipe) {
-		return fmt.Errorf("read from the program: %w", err)
+	if failed := <-shown; failed != nil && !left && err == nil {
+		err = fmt.Errorf("read from the program: %w", failed)
 	}
-	return nil
+	return err
 }
 
-// types hands on what is typed until the person comes back, the other pipe ends,
-// or the terminal goes away.
-func (t *talk) types(tty, wake uintptr) {
+// types hands on what is typed until the person comes back or the terminal goes
+// away, which is left, or the other pipe ends.
+func (t *talk) types(tty, wake uintptr) (left bool, err error) {
 	fds := []unix.PollFd{{Fd: int32(tty), Events: unix.POLLIN}, {Fd: int32(wake), Events: unix.POLLIN}}
 	b := make([]byte, 4096)
 	for {
-		if _, err := unix.Poll(fds, -1); errors.Is(err, unix.EINTR) {
+		switch _, err := unix.Poll(fds, -1); {
+		case errors.Is(err, unix.EINTR):
 			continue
-		} else if err != nil || fds[1].Revents != 0 {
-			return
+		case err != nil:
+			return false, fmt.Errorf("wait for keys: %w", err)
+		case fds[1].Revents != 0:
+			return false, nil
 		}
-		n, err := t.in.Read(b)
+		n, gone := t.in.Read(b)
 		i := bytes.IndexByte(b[:n], talkEnd)
 		if i >= 0 {
 			n = i
 		}
 		if n > 0 {
-			if _, failed := t.other.Write(b[:n]); failed != nil {
-				return
+			if _, err := t.other.Write(b[:n]); err != nil {
+				return false, err
 			}
 		}
-		if i >= 0 || err != nil {
-			return
+		if i >= 0 || gone != nil {
+			return true, nil
 		}
 	}
 }
 
 // follow tells the other end of new sizes until it is called off.
 func (t *talk) follow(tty uintptr) (off func()) {
-	resizer, ok := t.other.(interface{ Resize(columns, rows int) })
-	if !ok {
-		return func() {}
-	}
 	sizes, done := make(chan os.Signal, 1), make(chan struct{})
 	signal.Notify(sizes, syscall.SIGWINCH)
 	go func() {
@@ -180,7 +168,7 @@ func (t *talk) follow(tty uintptr) (off func()) {
 			select {
 			case <-sizes:
 				if columns, rows, err := term.GetSize(int(tty)); err == nil {
-					resizer.Resize(columns, rows)
+					_ = t.other.Resize(columns, rows) // the next one tells it again
 				}
 			case <-done:
 				return

@@ -24,12 +24,12 @@ type talkSession struct {
 	err   error
 }
 
-func (s *talkSession) Terminal(_ context.Context, step string, columns, rows int, name string) (io.ReadWriteCloser, error) {
+func (s *talkSession) Terminal(_ context.Context, step string, screen recovery.Screen) (recovery.Terminal, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
 	c := newSeat()
-	c.sizes <- fmt.Sprintf("%s %dx%d %s", step, columns, rows, name)
+	c.sizes <- fmt.Sprintf("%s %dx%d %s", step, screen.Columns, screen.Rows, screen.Term)
 	s.seats <- c
 	return c, nil
 }
@@ -54,7 +54,11 @@ func newSeat() *seat {
 
 func (s *seat) Read(b []byte) (int, error)  { return s.shown.Read(b) }
 func (s *seat) Write(b []byte) (int, error) { return s.keys.Write(b) }
-func (s *seat) Resize(columns, rows int)    { s.sizes <- fmt.Sprintf("%dx%d", columns, rows) }
+
+func (s *seat) Resize(columns, rows int) error {
+	s.sizes <- fmt.Sprintf("%dx%d", columns, rows)
+	return nil
+}
 
 func (s *seat) Close() error {
 	s.once.Do(func() { close(s.left) })

@@ -110,7 +110,7 @@ func TestWaits_Terminal(t *testing.T) {
 	d, desk := onRun(t, nil, func(d *driver, f *fakeDesk) {
 		copied(f)
 		f.session.add(6*time.Minute, recovery.Waiting{Step: "check/carts", For: recovery.WaitTerminal})
-		d.sees("comeback attach 7c31")
+		d.sees("comeback terminal 7c31")
 	})
 	d.press("1", "enter")
 	d.wants(desk, recovery.Command{Kind: recovery.DoDecide, Step: "check/carts", Choice: recovery.ChooseRetry, By: "ops1"})
