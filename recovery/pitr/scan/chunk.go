@@ -50,6 +50,8 @@ type chunk struct {
 	// after it. It is not known where known is false.
 	newer uint32
 	known bool
+	// orphans are files at its end whose maker is in the newer chunk.
+	orphans orphans
 	// last is the last commit in it; zero where there is none.
 	last commit
 	// broken is where it cannot be read.
@@ -73,6 +75,7 @@ type dated struct {
 type gatherer struct {
 	chunk
 	size, page int64
+	start      recovery.LSN // of the first record
 	catalogs   map[file]uint32
 	toast      func(file) bool
 	// free are used works, for others.
@@ -124,12 +127,26 @@ func (g *gatherer) add(r *record) error {
 			info: end{how: recovery.NamedPoint}, before: g.last, pending: g.last.lsn == 0})
 		return nil
 	}
+	if g.start == 0 {
+		g.start = r.lsn
+	}
 	if r.xid == 0 {
+		if r.op == opCreateFile && !r.init {
+			g.orphans.add(orphan{located{r.file, r.space}, r.lsn})
+		}
 		return nil
 	}
 	w := g.of(r.xid)
 	if w.first == 0 {
 		w.first = r.lsn
+	}
+	if len(w.deeds) == 0 && len(w.rows) == 0 {
+		switch {
+		case r.op == opLock:
+			g.adopt(w, r, r.node)
+		case r.op == opUpdate && g.catalog(r) == catalogClass:
+			g.adopt(w, r, 0)
+		}
 	}
 	w.bytes += int64(r.total)
 	switch r.op {
@@ -137,11 +154,7 @@ func (g *gatherer) add(r *record) error {
 		if r.node >= firstNormalOID && (len(g.catalogs) == 0 || g.catalogs[r.file] == 0) {
 			g.row(w, r)
 		} else {
-			oid := r.node
-			if oid >= firstNormalOID {
-				oid = g.catalogs[r.file]
-			}
-			return w.catalog(r, oid)
+			return w.catalog(r, g.catalog(r))
 		}
 	case opLock:
 		w.deeds = append(w.deeds, deed{lsn: r.lsn, kind: locked, file: r.file})
@@ -158,6 +171,15 @@ func (g *gatherer) add(r *record) error {
 		g.object(r)
 	}
 	return nil
+}
+
+// catalog is the catalog whose file a record changes; anything but a catalog's
+// OID where it is none.
+func (g *gatherer) catalog(r *record) uint32 {
+	if r.node >= firstNormalOID {
+		return g.catalogs[r.file]
+	}
+	return r.node
 }
 
 // row counts rows of a table.

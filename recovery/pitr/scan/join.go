@@ -30,6 +30,7 @@ func (j *joiner) add(c chunk) {
 		if f.pending && c.last.lsn != 0 {
 			f.before, f.pending = c.last, false
 		}
+		f.find(&c.orphans)
 	}
 	parts := map[*finished][]*work{}
 	for xid, w := range c.open {
@@ -83,7 +84,7 @@ func (j *joiner) release(start recovery.LSN, all bool, yield func(recovery.Trans
 	defer func() { j.queue = slices.Delete(j.queue, 0, n) }()
 	for _, f := range j.queue {
 		whole := j.whole(f)
-		if (!whole || f.pending) && !all && int64(f.lsn-start) <= j.lookBack {
+		if (!whole || f.pending || f.wants != nil) && !all && int64(f.lsn-start) <= j.lookBack {
 			return true
 		}
 		n++

@@ -245,6 +245,10 @@ func (t *traced) align(files []located, dropped []uint32) {
 			}
 			continue
 		}
+		if r := m.relation; r.gone && r.swap == nil {
+			surplus-- // a view, made and dropped again
+			continue
+		}
 		if surplus > 0 && m.drop && !t.gaveUp(i, f, order[next:]) {
 			surplus--
 			continue
@@ -287,7 +291,7 @@ func (t *traced) gaveUp(i int, f located, rest []located) bool {
 		}
 	}
 	for _, later := range t.removals[i+1:] {
-		if later.known == f || later.oid != 0 && later.oid == f.node {
+		if later.known == f || cmp.Or(later.oid, later.relation.oid) == f.node {
 			return false
 		}
 	}

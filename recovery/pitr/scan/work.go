@@ -20,7 +20,9 @@ type work struct {
 	arrived   file
 	arrivedAt recovery.LSN
 	gid       string
-	last      int // index into rows
+	// wants are files that may have been made in the older chunk.
+	wants []want
+	last  int // index into rows
 }
 
 // rowCount is what was done to the rows in a file.
@@ -250,6 +252,7 @@ func (w *work) join(o *work) {
 		t.deleted += c.deleted
 	}
 	w.deeds = append(w.deeds, o.deeds...)
+	w.wants = append(w.wants, o.wants...)
 	if o.gid != "" {
 		w.gid = o.gid
 	}
