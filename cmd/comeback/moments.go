@@ -161,13 +161,15 @@ func (a *app) moments(ctx context.Context, path string, o momentsAsked) error {
 			return err
 		}
 	}
+	asking := make(chan liveServers, 1)
+	go func() { asking <- a.askLive(ctx, b) }()
 	cat, err := a.survey(ctx, b, nil)
+	servers := <-asking
+	defer servers.close()
 	if err != nil {
 		return err
 	}
 	cat = o.restrict(cat)
-	servers := a.askLive(ctx, b)
-	defer servers.close()
 	if o.switchWAL {
 		if err := a.switchWAL(ctx, b, cat, servers, o); err != nil {
 			return err

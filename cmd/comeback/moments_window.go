@@ -151,6 +151,11 @@ func firstBehind(s recovery.Survey, g recovery.Gap) (recovery.Backup, bool) {
 	return first, first.Stop != 0
 }
 
+// ender is an engine that knows where an archive ends, gaps or not.
+type ender interface {
+	End(s recovery.Survey) recovery.LSN
+}
+
 // rest says until when a copy holds the log, and what the live server has that
 // it does not.
 func (w windowWriter) rest(s recovery.Survey) {
@@ -158,7 +163,13 @@ func (w windowWriter) rest(s recovery.Survey) {
 		return
 	}
 	end := slices.MaxFunc(s.Windows, func(a, b recovery.Window) int { return cmp.Compare(a.To.LSN, b.To.LSN) }).To
-	until := "archived until " + w.instant(end)
+	until, archived := "archived until "+w.instant(end), end.LSN
+	for _, e := range engines() {
+		if a, ok := e.(ender); ok && e.Schema().Engine == s.Engine && a.End(s) > archived {
+			archived = a.End(s)
+			until = fmt.Sprintf("archived without a gap until %s, with gaps to LSN %s", w.instant(end), archived)
+		}
+	}
 	if w.live.err != nil {
 		w.line(s.Copy, "%s; how far the live server is, is not known", until)
 		return
@@ -167,7 +178,7 @@ func (w windowWriter) rest(s recovery.Survey) {
 		w.line(s.Copy, "%s; %s; %s", until, clean(err.Error()), recovery.HintOf(err))
 		return
 	}
-	segments, bytes := w.live.Rest(end.LSN)
+	segments, bytes := w.live.Rest(archived)
 	if segments == 0 {
 		w.line(s.Copy, "%s; the live server has nothing that is not in the copy", until)
 		return

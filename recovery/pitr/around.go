@@ -23,7 +23,7 @@ var _ recovery.Scanner = (*engine)(nil)
 // empty again when the iteration is over, however it ends.
 func (e *engine) Scan(ctx context.Context, o recovery.ScanOptions) iter.Seq2[recovery.Transaction, error] {
 	return func(yield func(recovery.Transaction, error) bool) {
-		a := &around{engine: e, options: o, yield: yield}
+		a := &around{engine: e, options: o, yield: yield, sizes: sizes{since: map[sizeKey]int64{}, lost: map[sizeKey]bool{}}}
 		err := a.read(ctx)
 		if !a.enough && err != nil {
 			yield(recovery.Transaction{}, err)
@@ -46,6 +46,7 @@ type around struct {
 	enough bool
 	// lowest is where the oldest transaction ends that was yielded; 0 is none.
 	lowest recovery.LSN
+	sizes  sizes
 	// done and total are bytes of log, of the runs that were read.
 	done, total int64
 }
@@ -76,7 +77,7 @@ func (a *around) list(ctx context.Context) error {
 	if err := r.choose(); err != nil {
 		return err
 	}
-	oldest := r.bases[len(r.bases)-1]
+	oldest := r.oldest(a.options.Span.From)
 	a.line = oldest.Line
 	var err error
 	if a.repo, err = openRepository(oldest.Layout, a.options.Store, a.Read); err != nil {
@@ -91,17 +92,35 @@ func (a *around) list(ctx context.Context) error {
 	return nil
 }
 
+// oldest is the backup whose log is the first to be read for a span: the second
+// that ended before it, for what was under way when the first did.
+func (r *resolver) oldest(from time.Time) facts {
+	before := 0
+	for _, f := range r.bases {
+		if !f.Base.Ended.IsZero() && f.Base.Ended.Before(from) {
+			if before++; before == 2 {
+				return f
+			}
+		}
+	}
+	return r.bases[len(r.bases)-1]
+}
+
 // run reads a run. It reports whether the span goes on before it.
 func (a *around) run(ctx context.Context, c chain) (older bool, err error) {
 	stretch, older, err := a.bounds(ctx, c)
 	var d *damagedLog
 	if errors.As(err, &d) && d.Seg >= c.first() && d.Seg < c.next() {
 		a.split(c, d.Seg, d.Seg)
+		a.sizes.unknown = true
 		a.miss(d.Error())
 		return true, nil
 	}
 	if err != nil {
 		return false, err
+	}
+	if behind := stretch.To != c.end(); behind && a.lowest == 0 || len(c.gaps) > 0 {
+		a.sizes.unknown = true
 	}
 	if stretch.To == c.end() { // the span goes on behind it
 		for _, g := range c.gaps {
@@ -134,6 +153,7 @@ func (a *around) run(ctx context.Context, c chain) (older bool, err error) {
 		good++ // its beginning is, and a run may end in the middle
 	}
 	a.split(c, seg, good)
+	a.sizes.unknown = true
 	return true, nil
 }
 
@@ -203,6 +223,7 @@ func (a *around) scan(ctx context.Context, c chain, s scan.Stretch) error {
 			return err
 		}
 		a.lowest = t.LSN
+		a.sizes.before(&t)
 		if !a.within(t) {
 			continue
 		}

@@ -75,3 +75,18 @@ func (e *engine) Holds(ctx context.Context, survey recovery.Survey, store storag
 	}
 	return false, nil
 }
+
+// End is where the archive ended that a survey found, gaps or not; zero where it
+// holds none that a backup needs.
+func (e *engine) End(s recovery.Survey) recovery.LSN {
+	var end recovery.LSN
+	for _, b := range s.Backups {
+		if b.Problem != "" {
+			continue
+		}
+		if f, err := decodeFacts(b); err == nil {
+			end = max(end, f.Archived)
+		}
+	}
+	return end
+}

@@ -261,3 +261,55 @@ func TestHolds(t *testing.T) {
 		t.Error("a history is taken for a segment")
 	}
 }
+
+// Where the whole log to its end is read, the rows that a table had are told
+// from those that it has; where not, they are as they were read.
+func TestSizes(t *testing.T) {
+	table := func(rows, inserted, deleted int64) recovery.Transaction {
+		return recovery.Transaction{How: recovery.Committed, Tables: []recovery.TableChange{
+			{Relation: recovery.Relation{Name: "orders", Rows: rows}, Inserted: inserted, Deleted: deleted}}}
+	}
+	truncate := table(30, 0, 0)
+	truncate.Tables[0].Truncated = true
+	rolledBack := table(30, 1000, 0)
+	rolledBack.How = recovery.Aborted
+	s := sizes{since: map[sizeKey]int64{}, lost: map[sizeKey]bool{}}
+	for i, c := range []struct {
+		t    recovery.Transaction
+		want int64
+	}{
+		{table(30, 30, 0), 0},
+		{rolledBack, 0},
+		{table(30, 0, 670), 670},
+		{table(30, 10, 0), 660},
+		{table(30, 0, 5000), 5660},
+		{truncate, -1},
+		{table(30, 0, 10), -1},
+	} {
+		if s.before(&c.t); c.t.Tables[0].Rows != c.want {
+			t.Errorf("%d: %d rows, want %d", i, c.t.Tables[0].Rows, c.want)
+		}
+	}
+	s.unknown = true
+	other := table(30, 0, 670)
+	if s.before(&other); other.Tables[0].Rows != 30 {
+		t.Errorf("where a part is missing: %d rows", other.Tables[0].Rows)
+	}
+}
+
+// A recent span does not cost the listing of the whole archive.
+func TestScan_Oldest(t *testing.T) {
+	at := func(hour int) time.Time { return time.Date(2026, 11, 23, hour, 0, 0, 0, time.UTC) }
+	var r resolver
+	for _, hour := range []int{20, 15, 10, 5} {
+		r.bases = append(r.bases, facts{Base: Base{ID: fmt.Sprint(hour), Ended: at(hour)}})
+	}
+	for hour, want := range map[int]string{21: "15", 16: "10", 6: "5", 1: "5"} {
+		if got := r.oldest(at(hour)).Base.ID; got != want {
+			t.Errorf("from %d: the log is read from backup %s on, want %s", hour, got, want)
+		}
+	}
+	if got := r.oldest(time.Time{}).Base.ID; got != "5" {
+		t.Errorf("without a beginning: from backup %s on", got)
+	}
+}

@@ -1,0 +1,49 @@
+package pitr
+
+import "comeback/recovery"
+
+// sizes tell how many rows tables had before a transaction, from how many they
+// have now and what happened since. They are asked from the newest transaction
+// on, and know something only where nothing between is missing.
+type sizes struct {
+	// since is what transactions since then took away from a table, net;
+	// lost are tables whose rows cannot be told from now on.
+	since map[sizeKey]int64
+	lost  map[sizeKey]bool
+	// unknown says that a part of the log is missing between now and here.
+	unknown bool
+}
+
+type sizeKey struct {
+	database uint32
+	name     string
+}
+
+// before puts into a transaction how many rows its tables had before it.
+func (s *sizes) before(t *recovery.Transaction) {
+	if s.unknown {
+		return
+	}
+	decided := t.How == recovery.Committed || t.How == recovery.CommittedPrepared
+	for i := range t.Tables {
+		c := &t.Tables[i]
+		if c.Name == "" || c.Rows < 0 {
+			continue
+		}
+		key := sizeKey{c.Database, c.Name}
+		if decided {
+			if c.Created || c.Dropped || c.Truncated {
+				// A table of that name has other rows from here on back.
+				s.lost[key] = true
+			}
+			s.since[key] += c.Deleted - c.Inserted
+		}
+		if s.lost[key] {
+			c.Rows = -1
+			continue
+		}
+		// What the server counts lags behind; it had at least what was
+		// taken from it.
+		c.Rows = max(c.Rows+s.since[key], c.Deleted, c.Updated)
+	}
+}
