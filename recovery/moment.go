@@ -31,6 +31,9 @@ type Want struct {
 	Backup string    `json:"backup,omitempty"`
 	// Text is what was typed.
 	Text string `json:"text"`
+	// Look asks to stop before the copy is opened, where the engine can, so
+	// that a person looks at it and may still choose another moment.
+	Look bool `json:"look,omitempty"`
 }
 
 func (w Want) String() string { return w.Text }

@@ -133,6 +133,10 @@ type Step struct {
 	Budget Duration        `json:"budget,omitempty"`
 	// Expected is how long it took in an earlier run, scaled; zero if never.
 	Expected Duration `json:"expected,omitempty"`
+	// Position is how far the step takes its component, where it leaves it so
+	// that the same step of a later position goes on from there, as long as
+	// nothing after it has begun; zero where it does not.
+	Position LSN `json:"position,omitempty"`
 	// MayPass says that a person may go on after its failure, with a reason:
 	// checks, ticks and shell blocks, never restores.
 	MayPass bool `json:"may_pass,omitempty"`

@@ -64,7 +64,7 @@ func openCopies(dir string, args copyArgs) (*copies, error) {
 		return nil, err
 	}
 	if _, err := os.Lstat(filepath.Join(dir, replayingFile)); !errors.Is(err, fs.ErrNotExist) {
-		for _, name := range []string{ledgerFile, dataDir, spacesDir, replayingFile} {
+		for _, name := range []string{ledgerFile, dataDir, spacesDir, openingFile, replayingFile} {
 			if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
 				return nil, fmt.Errorf("remove what an earlier attempt left: %w", err)
 			}

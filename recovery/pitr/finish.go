@@ -18,7 +18,7 @@ func (r *replay) finish(ctx context.Context) (recovery.Outcome, error) {
 	if err := configureServing(r.cluster, r.sizes); err != nil {
 		return recovery.Outcome{}, err
 	}
-	databases, err := r.names(ctx, "select datname from pg_database where not datistemplate and datallowconn and datname <> 'postgres' order by datname")
+	databases, err := r.names(ctx, databasesQuery)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
@@ -52,13 +52,21 @@ func (r *replay) finish(ctx context.Context) (recovery.Outcome, error) {
 			XID: r.args.Kept.XID, Timeline: r.newTimeline, Evidence: r.evidence},
 	}
 	o.Says = fmt.Sprintf("log replayed to %s, proven, database %s open on timeline %d", r.reachedAt, database, r.newTimeline)
-	for _, name := range []string{"max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions", "max_locks_per_transaction"} {
-		if before := sourceSettings(r.control)[name]; r.sizes[name] > before {
-			o.Facts[name] = fmt.Sprintf("%d, raised from %d as the source did", r.sizes[name], before)
-		}
-	}
+	r.tellRaised(o.Facts)
 	return o, nil
 }
+
+// tellRaised notes which settings had to be larger than when the backup was made.
+func (r *replay) tellRaised(facts map[string]string) {
+	for name, before := range sourceSettings(r.control) {
+		if r.sizes[name] > before {
+			facts[name] = fmt.Sprintf("%d, raised from %d as the source did", r.sizes[name], before)
+		}
+	}
+}
+
+// databasesQuery lists the databases that people use.
+const databasesQuery = "select datname from pg_database where not datistemplate and datallowconn and datname <> 'postgres' order by datname"
 
 // choose picks the database that checks look at.
 func (r *replay) choose(databases []string) (string, error) {

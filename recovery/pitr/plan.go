@@ -2,6 +2,7 @@ package pitr
 
 import (
 	"encoding/json"
+	"errors"
 	"path"
 
 	"comeback/recovery"
@@ -34,17 +35,33 @@ type replayArgs struct {
 	URL       string `json:"url,omitempty"`
 	Database  string `json:"database,omitempty"`
 	Superuser string `json:"superuser,omitempty"`
+	// Look leaves the server paused at Stop, for people to look at.
+	Look *lookArgs `json:"look,omitempty"`
+}
+
+// lookArgs say what people look at, where it is not all that the point keeps.
+type lookArgs struct {
+	// Kept is the last commit that the point keeps, Before how many bytes of
+	// log before the point the server pauses, because of Lock.
+	Kept   recovery.Commit `json:"kept,omitzero"`
+	Before int64           `json:"before,string,omitempty"`
+	Lock   *tableLock      `json:"lock,omitempty"`
+	Locked bool            `json:"locked,omitempty"`
 }
 
 // maxLogRoom is about how much log lies in scratch at a time.
 const maxLogRoom = 3 << 30
 
-// Plan makes two steps: the base backup is copied, then the log replayed.
+// Plan makes two steps: the base backup is copied, then the log replayed. Where
+// the point asks for a look there are two more: the replay leaves the server
+// paused, a person looks, and then it goes to the point and is opened.
 func (e *engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target) ([]recovery.Step, error) {
 	var f pointFacts
 	if err := json.Unmarshal(p.Facts, &f); err != nil {
 		return nil, recovery.Errorf("choose the moment again with this version of comeback", "read the facts of the point of %s: %w", c.Name, err)
 	}
+	look := f.Look
+	f.Look = nil
 	ref := func(key string, size int64) recovery.Ref { return recovery.Ref{Copy: p.Copy, Key: key, Size: size} }
 
 	load := recovery.NewStep("copy", copyName, "copy the base backup",
@@ -68,7 +85,43 @@ func (e *engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target)
 			replay.Reads = []recovery.Ref{ref(path.Clean(place.key(first)), p.Bytes-p.Backup.Size())}
 		}
 	}
+	if look != nil {
+		return withLook(load, replay, p, f, look)
+	}
 	return []recovery.Step{load, replay}, nil
+}
+
+// withLook puts a look between the replay and the opening. What is copied is the
+// same for every point that the backup leads to, so that another one, later, goes
+// on from what is there.
+func withLook(load, replay recovery.Step, p recovery.Point, f pointFacts, look *lookAt) ([]recovery.Step, error) {
+	var all copyArgs
+	var at replayArgs
+	if err := errors.Join(load.Decode(&all), replay.Decode(&at)); err != nil {
+		return nil, err
+	}
+	all.Facts.Branch, all.Facts.Needs = nil, 0
+	open := recovery.NewStep("open", openName, "go to the point and open", at)
+	open.Component, open.Writes = replay.Component, replay.Writes
+	for _, r := range replay.Reads { // what the look does not need
+		r.Size = int64(f.Needs - look.Needs)
+		open.Reads = append(open.Reads, r)
+	}
+
+	at.Look = &lookArgs{Lock: look.Lock, Locked: look.Locked}
+	if look.Stop != at.Stop || look.Inclusive != at.Inclusive {
+		at.Look.Kept, at.Look.Before = at.Kept, int64(at.Stop-look.Stop)
+	}
+	at.Stop, at.Inclusive, at.Kept, at.Lost, at.Facts.Needs = look.Stop, look.Inclusive, look.Kept, look.Lost, look.Needs
+	load.Args = recovery.NewStep("", "", "", all).Args
+	replay.Args = recovery.NewStep("", "", "", at).Args
+	replay.Says, replay.Position = "replay the log and pause", look.Needs
+
+	wait := recovery.NewStep("look", recovery.KindTicks, "look at the paused copy",
+		recovery.TicksArgs{Items: []string{"Looked: the data are what they should be (" + p.Stop.String() + ")"}})
+	wait.Component, wait.After, wait.MayPass = replay.Component, []string{replay.ID}, true
+	open.After = []string{wait.ID}
+	return []recovery.Step{load, replay, wait, open}, nil
 }
 
 // room is how much must be free for a point.

@@ -24,6 +24,9 @@ const (
 	// dropRecord removes the files of a database or tablespace, before the
 	// commit of its transaction.
 	dropRecord
+	// lockRecord tells of locks on tables that keep even readers out, until
+	// their transactions end: those just taken, or all that are held.
+	lockRecord
 )
 
 // record is one record of the log as pg_waldump shows it.
@@ -43,6 +46,15 @@ type record struct {
 	Next, Oldest recovery.XID
 	// What is a dropRecord's kind of thing.
 	What string
+	// Locks are a lockRecord's.
+	Locks []tableLock
+}
+
+// tableLock is a transaction's lock on a table, by its OIDs.
+type tableLock struct {
+	XID      recovery.XID `json:"xid"`
+	Database uint32       `json:"database"`
+	Relation uint32       `json:"relation"`
 }
 
 // commit is the record as the end of a transaction.
@@ -85,8 +97,11 @@ func parseRecord(line []byte) (r record, ok bool, err error) {
 	case "Transaction":
 		err = r.transaction(desc)
 	case "Standby":
-		if strings.HasPrefix(desc, "RUNNING_XACTS ") {
+		switch verb, rest, _ := strings.Cut(desc, " "); verb {
+		case "RUNNING_XACTS":
 			r.running(desc)
+		case "LOCK":
+			err = r.locks(rest)
 		}
 	case "Database", "Tablespace":
 		if strings.HasPrefix(desc, "DROP ") || desc == "DROP" {
@@ -165,6 +180,26 @@ func (r *record) running(desc string) {
 	if r.Next != 0 && r.Oldest != 0 {
 		r.Kind = runningRecord
 	}
+}
+
+// locks reads "xid 812 db 16385 rel 16391 xid 813 db 16385 rel 16402".
+func (r *record) locks(list string) error {
+	fields := strings.Fields(list)
+	if len(fields) == 0 || len(fields)%6 != 0 {
+		return errors.New("its locks cannot be read")
+	}
+	for ; len(fields) > 0; fields = fields[6:] {
+		var n [3]uint64
+		for i, what := range []string{"xid", "db", "rel"} {
+			var err error
+			if n[i], err = strconv.ParseUint(fields[2*i+1], 10, 32); err != nil || fields[2*i] != what {
+				return fmt.Errorf("its locks: %q %q is not one of %s", fields[2*i], fields[2*i+1], what)
+			}
+		}
+		r.Locks = append(r.Locks, tableLock{recovery.XID(n[0]), uint32(n[1]), uint32(n[2])})
+	}
+	r.Kind = lockRecord
+	return nil
 }
 
 // precedes compares transaction ids as PostgreSQL does, in a circle.

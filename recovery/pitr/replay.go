@@ -23,7 +23,8 @@ const replayName = "pitr.replay"
 
 // replayKind recovers the copied cluster to the point: it feeds the log, waits
 // until the server stands at the record that the point names, proves that,
-// opens the database, and proves it again. An interruption leaves a cluster
+// opens the database, and proves it again. Where people want to look first, the
+// server is left paused instead, and openKind does the rest. An interruption leaves a cluster
 // that goes on from its last restart point when the step is done again; one
 // that was opened already is only proven.
 type replayKind struct{ *engine }
@@ -32,7 +33,12 @@ func (replayKind) Name() string              { return replayName }
 func (replayKind) Restart() recovery.Restart { return recovery.Continue }
 
 func (k replayKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery.Outcome, error) {
-	r := &replay{engine: k.engine, env: env}
+	return do(ctx, k.engine, env, s)
+}
+
+// do executes a step that ends with an opened or a paused server.
+func do(ctx context.Context, e *engine, env recovery.Env, s recovery.Step) (recovery.Outcome, error) {
+	r := &replay{engine: e, env: env}
 	if err := s.Decode(&r.args); err != nil {
 		return recovery.Outcome{}, err
 	}
@@ -46,15 +52,23 @@ func (k replayKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (
 		return recovery.Outcome{}, err
 	}
 	if r.opened() {
+		if r.args.Look != nil {
+			return recovery.Outcome{}, r.passedBy()
+		}
 		return r.again(ctx)
 	}
+	return r.untilThere(ctx)
+}
+
+// untilThere recovers, with larger settings where the server asks for them.
+func (r *replay) untilThere(ctx context.Context) (recovery.Outcome, error) {
 	for range maxRaises {
 		outcome, err := r.attempt(ctx)
 		var lacking *tooSmall
 		if !errors.As(err, &lacking) || !r.sizes.raise(lacking.settings) {
 			return outcome, err
 		}
-		env.Meter().Log("comeback: starting again with " + lacking.Error())
+		r.env.Meter().Log("comeback: starting again with " + lacking.Error())
 	}
 	return recovery.Outcome{}, recovery.Errorf("look into the step's log for the settings that it asks for",
 		"replay the log: the server still lacks settings of the source after %d starts", maxRaises)
@@ -85,6 +99,9 @@ type replay struct {
 	cluster postgres.Cluster
 	control postgres.Control
 	sizes   atLeast
+	// socket is the directory of the server's socket, where it is to stay
+	// what it was.
+	socket string
 
 	server *postgres.Server
 	conn   *pgx.Conn
@@ -113,6 +130,7 @@ func (r *replay) prepare(ctx context.Context) error {
 		return err
 	}
 	r.cluster = clusterIn(r.handle, tools)
+	r.cluster.Socket = r.socket
 	if err := r.cluster.Claim(ctx, r.env); err != nil {
 		return err
 	}
@@ -173,6 +191,9 @@ func (r *replay) attempt(ctx context.Context) (o recovery.Outcome, err error) {
 	}
 	if err := r.untilStopped(ctx, feed); err != nil {
 		return o, err
+	}
+	if r.args.Look != nil {
+		return r.pause(ctx, feed)
 	}
 	if err := r.open(ctx, feed); err != nil {
 		return o, err

@@ -25,6 +25,9 @@ type pointFacts struct {
 	Needs recovery.LSN `json:"needs"`
 	// Unpacked is the size of the backup's files, 0 where not known.
 	Unpacked int64 `json:"unpacked,string,omitempty"`
+	// Look is where people look before the point is final, where that was
+	// asked for. It is the point's alone; no step has it.
+	Look *lookAt `json:"look,omitempty"`
 }
 
 // Resolve finds the record to stop at, and the base backup to start from. It
@@ -330,6 +333,11 @@ func (r *resolver) point(ctx context.Context, l *logReader, f facts, c cut) (rec
 	}
 	if facts.Unpacked, err = r.unpackedSize(ctx, f); err != nil {
 		return p, err
+	}
+	if r.want.Look {
+		if facts.Look, err = r.lookAt(ctx, l, f, s); err != nil {
+			return p, err
+		}
 	}
 	p.Timeline = facts.Branch.timeline()
 	p.Bytes = p.Backup.Size() + l.log.bytes(s.needs)

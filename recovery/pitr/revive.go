@@ -12,15 +12,25 @@ import (
 	"comeback/recovery/postgres"
 )
 
-// Revive starts the opened server again, which ends with its runner, and proves
-// that it is the restored one, on its timeline. It runs with fsync off, so after
-// a reboot the step is gone.
+// Revive brings the server back, which ends with its runner: opened, or paused
+// for people to look at. It runs with fsync off, so after a reboot the step is
+// gone.
 func (k replayKind) Revive(ctx context.Context, env recovery.Env, s recovery.Step, o recovery.Outcome, rebooted bool) error {
 	r := &replay{engine: k.engine, env: env}
 	if err := s.Decode(&r.args); err != nil {
 		return err
 	}
-	tools, err := k.Tools(r.args.Facts.Line.Major)
+	if r.args.Look != nil {
+		return r.revivePaused(ctx, o, rebooted)
+	}
+	return r.reviveOpened(ctx, o, rebooted)
+}
+
+// reviveOpened starts the opened server again and proves that it is the restored
+// one, on its timeline.
+func (r *replay) reviveOpened(ctx context.Context, o recovery.Outcome, rebooted bool) error {
+	env := r.env
+	tools, err := r.Tools(r.args.Facts.Line.Major)
 	if err != nil {
 		return err
 	}
@@ -43,7 +53,9 @@ func (k replayKind) Revive(ctx context.Context, env recovery.Env, s recovery.Ste
 	r.cluster.Socket, r.cluster.Superuser = u.Query().Get("host"), u.Query().Get("user")
 	r.server, err = postgres.Revive(ctx, env, r.cluster, postgres.StartOptions{}, o.Facts["system identifier"], strings.TrimPrefix(u.Path, "/"))
 	if err == nil {
-		err = r.stands(ctx, o.Facts["timeline"])
+		if err = r.stands(ctx, o.Facts["timeline"]); err != nil && !errors.Is(err, recovery.ErrGone) {
+			err = r.server.Failure(ctx, err)
+		}
 	}
 	if errors.Is(err, recovery.ErrGone) {
 		// Doing the step again on the same data directory cannot help.
