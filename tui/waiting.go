@@ -129,7 +129,9 @@ func (s *waitingScreen) page(w, h int) page {
 	if st == nil {
 		return p
 	}
-	p.note = a.told(now.Location())
+	if told := a.told(now.Location()); told != "" {
+		p.note = told
+	}
 	if n := len(a.waits()); n > 1 {
 		p.note = fmt.Sprintf("%d steps wait", n)
 	}
