@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -25,24 +26,16 @@ func Revive(ctx context.Context, env recovery.Env, c Cluster, o StartOptions, sy
 	}
 	o.WaitReady = true
 	s, err := Ensure(ctx, env, c, o)
-	if errors.Is(err, errByItself) {
-		return nil, fmt.Errorf("%w; %w", err, recovery.ErrGone)
-	}
-	if err != nil {
-		return nil, err
-	}
-	s.LogTo(nil)
-	conn, err := s.Connect(ctx, database)
 	if lost(err) {
 		return nil, fmt.Errorf("%w; %w", err, recovery.ErrGone)
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	id, err := ReadIdentity(ctx, conn)
+	s.LogTo(nil)
+	id, err := s.identity(ctx, database)
 	if err != nil {
-		return nil, err
+		return nil, s.Failure(ctx, err)
 	}
 	if id.SystemIdentifier != system || id.DataDirectory != c.Data {
 		return nil, fmt.Errorf("the server of %s says that it is %s in %s, and was %s: %w", c.Data, id.SystemIdentifier, id.DataDirectory, system, recovery.ErrGone)
@@ -50,9 +43,46 @@ func Revive(ctx context.Context, env recovery.Env, c Cluster, o StartOptions, sy
 	return s, nil
 }
 
-// lost reports whether a server refuses a session because of what lies, or does
-// not lie, in its data directory.
+func (s *Server) identity(ctx context.Context, database string) (Identity, error) {
+	conn, err := s.Connect(ctx, database)
+	if err != nil {
+		return Identity{}, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return ReadIdentity(ctx, conn)
+}
+
+// Failure is why a server that was revived does not answer as it should: its own
+// last words where it ends within seconds, else err. It wraps recovery.ErrGone
+// where the reason lies in the data directory.
+func (s *Server) Failure(ctx context.Context, err error) error {
+	if !lost(err) {
+		timer := time.NewTimer(lastBreath)
+		defer timer.Stop()
+		select {
+		case <-s.Exited():
+			if ended := s.Err(); ended != nil {
+				err = ended
+			}
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	}
+	if lost(err) {
+		return fmt.Errorf("%w; %w", err, recovery.ErrGone)
+	}
+	return err
+}
+
+// lastBreath is how long a server that gives no session may take to end.
+const lastBreath = 5 * time.Second
+
+// lost reports whether a server ended, or gives no session, because of what
+// lies, or does not lie, in its data directory.
 func lost(err error) bool {
+	if errors.Is(err, errByItself) {
+		return true
+	}
 	var refused *pgconn.PgError
 	if !errors.As(err, &refused) {
 		return false
