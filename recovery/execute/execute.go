@@ -296,7 +296,9 @@ func (x *Executor) schedule(ctx context.Context, wait *sync.WaitGroup) bool {
 		stepCtx, cancel := context.WithCancel(ctx)
 		r := &running{cancel: cancel, meter: x.newMeter(st.Step)}
 		x.running[st.ID] = r
-		step, again := st.Step, st.Attempts > 0
+		// Only who asked for another attempt has not looked what is there: after
+		// an interruption the run has, and what was done again is new.
+		step, again := st.Step, st.Retry
 		wait.Go(func() { x.do(stepCtx, step, r, again) })
 	}
 	if len(x.running) > 0 || !x.Unattended && len(x.state.Waits()) > 0 {
@@ -317,8 +319,8 @@ func (x *Executor) startable(st *recovery.StepState) bool {
 	return false
 }
 
-// do executes one step and records how it ended. Another attempt looks first
-// whether all that the step comes after is still there.
+// do executes one step and records how it ended. An attempt that a person asked
+// for looks first whether all that the step comes after is still there.
 func (x *Executor) do(ctx context.Context, s recovery.Step, r *running, again bool) {
 	defer r.cancel()
 	e := &env{x: x, step: s, meter: r.meter}

@@ -78,6 +78,13 @@ func newRig(t *testing.T, kinds []recovery.Kind, change func(*recovery.Plan, *ex
 		change(p, &o)
 	}
 	o.State = recovery.NewState(p)
+	past, err := journal.Read(filepath.Join(r.dir, journal.Name), runbookSHA256) // what change has written
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range past {
+		o.State = recovery.Fold(o.State, e)
+	}
 	if r.Executor, err = execute.New(o); err != nil {
 		t.Fatal(err)
 	}
