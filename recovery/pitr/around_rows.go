@@ -14,6 +14,9 @@ type sizes struct {
 	unknown bool
 }
 
+// small is a number of rows of which shares tell little.
+const small = 100
+
 type sizeKey struct {
 	database uint32
 	name     string
@@ -44,6 +47,10 @@ func (s *sizes) before(t *recovery.Transaction) {
 		}
 		// What the server counts lags behind; it had at least what was
 		// taken from it.
-		c.Rows = max(c.Rows+s.since[key], c.Deleted, c.Updated)
+		had := max(c.Rows+s.since[key], c.Deleted, c.Updated)
+		if had < c.Rows && had < small {
+			continue // of a table that only begins to fill, everything is a large part
+		}
+		c.Rows = had
 	}
 }

@@ -278,8 +278,8 @@ func TestSizes(t *testing.T) {
 		t    recovery.Transaction
 		want int64
 	}{
-		{table(30, 30, 0), 0},
-		{rolledBack, 0},
+		{table(30, 30, 0), 30},
+		{rolledBack, 30},
 		{table(30, 0, 670), 670},
 		{table(30, 10, 0), 660},
 		{table(30, 0, 5000), 5660},

@@ -95,8 +95,8 @@ func ReadArchiver(ctx context.Context, conn *pgx.Conn) (Archiver, error) {
 		a.LSN, err = recovery.ParseLSN(lsn)
 		return err
 	})
-	if says, ok := denied(err); ok {
-		return Archiver{}, recovery.Errorf("as a superuser: grant pg_monitor to this role", "ask the live server how far it is: %s: %w", says, err)
+	if refusal := denied(err, "ask the live server how far it is", "grant pg_monitor to this role"); refusal != nil {
+		return Archiver{}, refusal
 	}
 	if err != nil {
 		return Archiver{}, recovery.Errorf("look at the server's log; what the copies hold is told without it", "ask the live server how far it is: %w", err)
@@ -113,7 +113,7 @@ func newestCommit(ctx context.Context, conn *pgx.Conn) (time.Time, error) {
 		return tx.QueryRow(ctx, `select case when current_setting('track_commit_timestamp')::bool and not pg_is_in_recovery()
 			then (select timestamp from pg_last_committed_xact()) end`).Scan(&at)
 	})
-	if _, ok := denied(err); ok || err == nil && at == nil {
+	if denied(err, "", "") != nil || err == nil && at == nil {
 		return time.Time{}, nil
 	}
 	if err != nil {

@@ -33,8 +33,12 @@ func ConnectLive(ctx context.Context, address string) (*pgx.Conn, error) {
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	config.StatementCacheCapacity, config.DescriptionCacheCapacity = 0, 0
 	// Nothing of our environment, such as a time zone, may look like the
-	// server's own.
-	config.RuntimeParams = map[string]string{"application_name": "comeback"}
+	// server's own. Some hosts need options to find the server.
+	params := map[string]string{"application_name": "comeback"}
+	if options, ok := config.RuntimeParams["options"]; ok {
+		params["options"] = options
+	}
+	config.RuntimeParams = params
 	ctx, cancel := context.WithTimeout(ctx, liveConnect)
 	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, config)
@@ -64,13 +68,14 @@ func readLive(ctx context.Context, conn *pgx.Conn, ask func(pgx.Tx) error) error
 	return ask(tx)
 }
 
-// denied is the server's refusal for want of a right, in its own words.
-func denied(err error) (says string, ok bool) {
+// denied is the server's refusal for want of a right, in its own words and with
+// the grant that is missing; nil where err is something else.
+func denied(err error, doing, grant string) *recovery.Error {
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code == insufficientPrivilege {
-		return pg.Message, true
+	if !errors.As(err, &pg) || pg.Code != insufficientPrivilege {
+		return nil
 	}
-	return "", false
+	return &recovery.Error{What: doing + ": " + pg.Message, Hint: "as a superuser: " + grant, Exit: recovery.Refused, Err: err}
 }
 
 // insufficientPrivilege is PostgreSQL's code.

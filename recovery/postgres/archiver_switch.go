@@ -33,13 +33,12 @@ func SwitchWAL(ctx context.Context, conn *pgx.Conn) (segment string, err error) 
 	ctx, cancel := context.WithTimeout(ctx, liveStatement)
 	defer cancel()
 	err = conn.QueryRow(ctx, "select pg_walfile_name(pg_switch_wal())").Scan(&segment)
-	if says, ok := denied(err); ok {
+	if refusal := denied(err, "switch the log", "grant execute on function pg_switch_wal() to this role"); refusal != nil {
 		var role string
-		grant := "as a superuser: grant execute on function pg_switch_wal() to this role"
 		if conn.QueryRow(ctx, "select quote_ident(current_user)").Scan(&role) == nil {
-			grant = "as a superuser, in database " + a.Database + ": grant execute on function pg_switch_wal() to " + role
+			refusal.Hint = fmt.Sprintf("as a superuser, in database %s: grant execute on function pg_switch_wal() to %s", a.Database, role)
 		}
-		return "", recovery.Errorf(grant, "switch the log: %s: %w", says, err).WithExit(recovery.Refused)
+		return "", refusal
 	}
 	if err != nil {
 		return "", recovery.Errorf("look at the server's log, then try again", "switch the log: %w", err)
