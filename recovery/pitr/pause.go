@@ -122,12 +122,20 @@ func (r *replay) tableName(ctx context.Context, database string, lock tableLock)
 	return table, nil
 }
 
+// beyond reports whether an earlier attempt has replayed more of the log.
+func (r *replay) beyond() bool {
+	if r.args.Inclusive {
+		return r.control.MinRecoveryEnd > r.args.Facts.Needs
+	}
+	return r.control.MinRecoveryEnd > r.args.Stop
+}
+
 // passedBy is the error of a server that cannot be paused where people want to
-// look, because it has opened its database already. Doing the step again copies
+// look, because it has come further or opened its database already. Doing the step again copies
 // the base backup again.
 func (r *replay) passedBy() error {
 	err := recovery.Errorf("retry: the base backup is then copied again; if that does not help, choose the moment without a look",
-		"the restored server has opened its database and cannot be looked at before that")
+		"the restored server is beyond %s already, or has opened its database, and cannot pause there", r.args.Stop)
 	return errors.Join(err, setReplaying(r.handle.Dir, ruined))
 }
 
@@ -172,7 +180,7 @@ func (r *replay) revivePaused(ctx context.Context, o recovery.Outcome, rebooted 
 	if err := r.prepare(ctx); err != nil {
 		return err
 	}
-	if r.opened() {
+	if r.opened() || r.beyond() {
 		return errors.Join(r.passedBy(), recovery.ErrGone)
 	}
 	_, err = r.untilThere(ctx)

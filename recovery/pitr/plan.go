@@ -115,7 +115,10 @@ func withLook(load, replay recovery.Step, p recovery.Point, f pointFacts, look *
 	at.Stop, at.Inclusive, at.Kept, at.Lost, at.Facts.Needs = look.Stop, look.Inclusive, look.Kept, look.Lost, look.Needs
 	load.Args = recovery.NewStep("", "", "", all).Args
 	replay.Args = recovery.NewStep("", "", "", at).Args
-	replay.Says, replay.Position = "replay the log and pause", look.Needs
+	replay.Says, replay.Position = "replay the log and pause", look.Stop
+	if look.Inclusive {
+		replay.Position = look.Needs
+	}
 
 	wait := recovery.NewStep("look", recovery.KindTicks, "look at the paused copy",
 		recovery.TicksArgs{Items: []string{"Looked: the data are what they should be (" + p.Stop.String() + ")"}})

@@ -51,10 +51,10 @@ func do(ctx context.Context, e *engine, env recovery.Env, s recovery.Step) (reco
 	if err := setReplaying(r.handle.Dir, ledger.Boot()); err != nil {
 		return recovery.Outcome{}, err
 	}
-	if r.opened() {
-		if r.args.Look != nil {
-			return recovery.Outcome{}, r.passedBy()
-		}
+	switch {
+	case r.args.Look != nil && (r.opened() || r.beyond()):
+		return recovery.Outcome{}, r.passedBy()
+	case r.opened():
 		return r.again(ctx)
 	}
 	return r.untilThere(ctx)
