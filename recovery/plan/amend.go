@@ -23,8 +23,10 @@ const (
 //
 // A step that is the same, byte by byte but for how long it is expected to take,
 // stays as it is if what it comes after stays and nobody has written since into
-// what it wrote. Every other one is to do again. A step that the fresh plan does
-// not have is left out, unless it has ended: then it stays on record.
+// what it wrote. Every other one is to do again; one that only goes on from its
+// earlier position has spoilt nothing. A step that the fresh plan does not have
+// is left out, unless it has ended: then it stays on record. What is to be read
+// again, it says.
 //
 // It refuses in words where the run has ended or is about to, where the fresh
 // plan is of something else, where a step under way would have to change, and
@@ -68,10 +70,29 @@ func Amend(state recovery.State, old, fresh *recovery.Plan, who, why string) (re
 			"the run goes to %s from there already", fresh.Moment.Want).WithExit(recovery.Refused)
 	}
 	a.Says, a.Why = difference(state.Moment, fresh.Moment)
+	if n := c.rereads(); n > 0 {
+		a.Says += ", reading " + recovery.FormatBytes(n) + " again"
+	}
 	if why != "" {
 		a.Why += ": " + why
 	}
 	return recovery.Amend(state.PlanSHA256, a)
+}
+
+// rereads is how many bytes of the copies are read a second time.
+func (c comparison) rereads() (n int64) {
+	for _, s := range c.fresh.Steps {
+		st := c.state.Step(s.ID)
+		if st == nil || !c.again[s.ID] || !begun(st) || c.goesOn(st) {
+			continue
+		}
+		for _, r := range s.Reads {
+			if slices.ContainsFunc(st.Reads, func(old recovery.Ref) bool { return old.Copy == r.Copy && old.Key == r.Key }) {
+				n += r.Size
+			}
+		}
+	}
+	return n
 }
 
 // SkipStep makes the amendment that leaves one step out, for a reason that a

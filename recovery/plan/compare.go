@@ -22,7 +22,7 @@ func compare(state recovery.State, fresh *recovery.Plan) comparison {
 	c := comparison{state: state, fresh: fresh, changed: map[string]bool{}, again: map[string]bool{}}
 	for _, s := range fresh.Steps {
 		st := state.Step(s.ID)
-		c.changed[s.ID] = st == nil || !sameStep(st.Step, s)
+		c.changed[s.ID] = st == nil || !sameStep(st, s)
 		c.again[s.ID] = c.changed[s.ID] || c.comesBack(st)
 	}
 	for found := true; found; {
@@ -37,10 +37,52 @@ func compare(state recovery.State, fresh *recovery.Plan) comparison {
 }
 
 // sameStep compares steps but for how long they are expected to take, which
-// every run in between changes.
-func sameStep(a, b recovery.Step) bool {
+// every run in between changes, and for what had to hold before one began that
+// has ended well.
+func sameStep(st *recovery.StepState, b recovery.Step) bool {
+	a := st.Step
 	a.Expected, b.Expected = 0, 0
+	if st.State == recovery.Done {
+		a.Guards, b.Guards = nil, nil
+	}
 	return same(a, b)
+}
+
+// goesOn reports whether a step that changes goes on from where it stands: it
+// has a later position now on the same timeline, and nothing that comes after it
+// has begun to write where it writes.
+func (c comparison) goesOn(st *recovery.StepState) bool {
+	fresh, stays := c.fresh.Step(st.ID)
+	if !stays || st.Kind != fresh.Kind || st.Position == 0 || fresh.Position < st.Position || !slices.Equal(st.After, fresh.After) {
+		return false
+	}
+	was, _ := c.state.Moment.Point(st.Component)
+	is, _ := c.fresh.Moment.Point(st.Component)
+	if was.Copy != is.Copy || was.Timeline != is.Timeline {
+		return false
+	}
+	for i := range c.state.Steps {
+		after := &c.state.Steps[i]
+		if c.comesAfter(after, st.ID) && begun(after) && shareTarget(st.Step, after.Step) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(st.After, func(id string) bool { return c.again[id] })
+}
+
+// stoodThere reports whether a step is to do again, for a later position, in what
+// it had made of what another has: that is still there.
+func stoodThere(st, on *recovery.StepState) bool {
+	return st.State == recovery.ToDo && st.Position != 0 && st.Attempts > 0 && st.Started.After(on.Ended)
+}
+
+// comesAfter reports whether a step of the run comes after another, directly or
+// through others.
+func (c comparison) comesAfter(st *recovery.StepState, id string) bool {
+	return slices.ContainsFunc(st.After, func(before string) bool {
+		b := c.state.Step(before)
+		return before == id || b != nil && c.comesAfter(b, id)
+	})
 }
 
 // comesBack reports whether a step is left out only because an amendment had no
@@ -67,10 +109,10 @@ func (c comparison) spoilt(s recovery.Step) bool {
 	st := c.state.Step(s.ID)
 	for i := range c.state.Steps {
 		other := &c.state.Steps[i]
-		if other.ID == s.ID || !begun(other) || !shareTarget(s, other.Step) {
+		if other.ID == s.ID || !begun(other) && !stoodThere(other, st) || !shareTarget(s, other.Step) {
 			continue
 		}
-		if _, stays := c.fresh.Step(other.ID); stays && !c.again[other.ID] {
+		if _, stays := c.fresh.Step(other.ID); stays && !c.again[other.ID] || c.goesOn(other) {
 			continue
 		}
 		before := !other.Ended.IsZero() && st.Ended.After(other.Ended)

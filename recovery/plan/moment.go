@@ -99,7 +99,8 @@ func Resolve(ctx context.Context, cat catalogue.Catalogue, open catalogue.OpenSt
 		if c.Name == anchor.Name {
 			continue
 		}
-		then := recovery.Want{Kind: recovery.WantTime, Time: point.Time, Text: point.Time.Format("2006-01-02T15:04:05.999999Z07:00")}
+		then := recovery.Want{Kind: recovery.WantTime, Time: point.Time, Look: w.Want.Look,
+			Text: point.Time.Format("2006-01-02T15:04:05.999999Z07:00")}
 		p, err := r.point(c, Wanted{Want: then, Copy: w.Copy})
 		if err != nil {
 			return recovery.Moment{}, err

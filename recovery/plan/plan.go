@@ -193,6 +193,9 @@ func (b *builder) restore(stage, line int, section runbooks.Stage, name string) 
 		return fmt.Errorf("plan the restore of %s: %w", name, err)
 	}
 	b.plan.Targets = append(b.plan.Targets, target)
+	if point.Component == b.Moment.Anchor && b.Moment.Want.Look && !slices.ContainsFunc(steps, func(s recovery.Step) bool { return s.Position != 0 }) {
+		b.plan.Warnings = append(b.plan.Warnings, name+": a "+point.Engine+" cannot stop for a look on the way; look at what came back while the run lasts: comeback look "+b.Run)
+	}
 	for _, s := range steps {
 		s.ID = name + "." + s.ID
 		for k, id := range s.After {
