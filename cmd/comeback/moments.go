@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"comeback/recovery"
@@ -64,6 +65,9 @@ Exit codes:
 			if err := o.judge(cmd); err != nil {
 				return err
 			}
+			if o.json && !cmd.Flags().Changed("limit") {
+				o.limit = math.MaxInt // nothing is kept, and whoever reads it may stop
+			}
 			return a.moments(cmd.Context(), args[0], o)
 		},
 	}
@@ -75,7 +79,7 @@ Exit codes:
 	f.DurationVar(&o.wait, "wait", time.Minute, "how `LONG` --switch-wal waits for the segment to come into the copy")
 	f.StringVar(&o.around, "around", "", "list what happened around this `TIME`, or xid:N")
 	f.DurationVar(&o.span, "span", defaultSpan, "how `LONG` before and after --around to look")
-	f.IntVar(&o.limit, "limit", defaultLimit, "list at most `N` transactions, those nearest to --around")
+	f.IntVar(&o.limit, "limit", defaultLimit, "list at most `N` transactions, those nearest to --around; with --json the newest, and all without it")
 	f.BoolVar(&o.harm, "harm", false, "list only what did harm")
 	f.StringVar(&o.table, "table", "", "list only what touched this table: its `NAME` or number")
 	f.BoolVar(&o.json, "json", false, "with --around: a transaction a line as JSON, the newest first")

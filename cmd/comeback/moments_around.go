@@ -80,6 +80,8 @@ type happening struct {
 	// unnamed says why the live server gives no names.
 	unnamed error
 	found   found
+	// written counts the lines of JSON.
+	written int
 }
 
 func (h *happening) list(ctx context.Context, center around) error {
@@ -115,8 +117,8 @@ func (h *happening) list(ctx context.Context, center around) error {
 		if err = h.take(t); err != nil {
 			break
 		}
-		if h.asked.json && h.found.kept() >= h.asked.limit {
-			fmt.Fprintf(h.err, "stopped after %s; raise it with --limit\n", count(int64(h.asked.limit), "transaction"))
+		if h.asked.json && h.written >= h.asked.limit {
+			fmt.Fprintf(h.err, "stopped after %s, the newest; raise --limit for more\n", count(int64(h.written), "transaction"))
 			break
 		}
 	}
@@ -161,10 +163,11 @@ func (h *happening) aim(ctx context.Context, center around) error {
 // take keeps or prints a transaction.
 func (h *happening) take(t recovery.Transaction) error {
 	wanted := (!h.asked.harm || len(t.Harms()) > 0) && (h.asked.table == "" || touches(t, h.asked.table))
-	h.found.count(t, wanted)
+	h.found.count(t, wanted && !h.asked.json)
 	if !wanted || !h.asked.json {
 		return nil
 	}
+	h.written++
 	b, err := json.Marshal(t)
 	if err != nil {
 		return fmt.Errorf("write a transaction: %w", err)

@@ -40,8 +40,6 @@ type harmed struct {
 // maxHarms bounds how many harms are told one by one.
 const maxHarms = 10_000
 
-func (f *found) kept() int { return len(f.list) }
-
 func ended(t recovery.Transaction) bool {
 	return t.How == recovery.Committed || t.How == recovery.CommittedPrepared
 }

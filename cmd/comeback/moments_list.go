@@ -151,6 +151,9 @@ func (h *happening) harm(t harmed) {
 	if t.after > 0 {
 		lost = fmt.Sprintf("this and %s after it, up to %s: rows %s", count(t.after, "commit"), h.found.newest.In(h.zone.at).Format(inTheDay), t.lost)
 	}
+	if t.Inclusive {
+		lost += "; and what committed between its first drop and its commit, for files go at once"
+	}
 	if end := h.archived(); end.Time.After(h.span.To) {
 		lost += "; and what came later, which was not read"
 	}
