@@ -88,6 +88,7 @@ func (x *Executor) notify(ctx context.Context, event, text string) error {
 	}
 	for name := range x.Plan.Needs {
 		if v, ok := x.Secrets.value(name); ok {
+			x.Secrets.hide(v)
 			cmd.Env = append(cmd.Env, name+"="+v)
 		}
 	}
