@@ -58,8 +58,9 @@ type Timeline struct {
 type Stretch struct {
 	// First is where the log that can be fetched without a gap begins.
 	First recovery.LSN
-	// From and To enclose the ends of the transactions that are wanted:
-	// From ≤ LSN < To. A zero From is First.
+	// From and To enclose the records that end the transactions that are
+	// wanted: those that begin at From or later and end at To or before. A
+	// zero From is First. To is where a record ends or begins, or a segment.
 	From, To recovery.LSN
 	// Open says that the last segment may end in the middle, because the
 	// server still writes it or died while it did. Where it does not, an
