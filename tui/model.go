@@ -135,7 +135,7 @@ func (m *model) press(k tea.KeyPressMsg) tea.Cmd {
 		return m.leave()
 	case keySuspend:
 		if m.canSuspend() {
-			return tea.Suspend
+			return suspend()
 		}
 		return nil
 	}

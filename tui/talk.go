@@ -73,11 +73,6 @@ type talk struct {
 	out   io.Writer
 }
 
-// leastTalk is how long a conversation takes at least: the library stops its
-// clock a moment after it has let the terminal go, and must not be asked to start
-// it again before.
-const leastTalk = 100 * time.Millisecond
-
 // SetStdin is told where the person types.
 func (t *talk) SetStdin(r io.Reader) { t.in = r }
 
@@ -90,7 +85,7 @@ func (t *talk) SetStderr(io.Writer) {}
 // Run returns when the program has ended, the seat was taken, the person came
 // back, or the terminal went away.
 func (t *talk) Run() (err error) {
-	least := time.NewTimer(leastTalk)
+	least := time.NewTimer(letGo)
 	defer func() { <-least.C }()
 	defer t.other.Close()
 	tty, ok := t.in.(interface{ Fd() uintptr })

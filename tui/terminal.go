@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/charmbracelet/colorprofile"
-	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
@@ -62,16 +61,4 @@ func variable(environ []string, key string) string {
 		}
 	}
 	return ""
-}
-
-// canSuspend reports whether a shell can take this process up again: whether it
-// is a job of a shell in its session. Elsewhere the signal that suspends does
-// nothing, and waiting for the one that continues would be for ever.
-func canSuspend() bool {
-	session, err := unix.Getsid(0)
-	if err != nil || unix.Getpgrp() == session {
-		return false
-	}
-	parents, err := unix.Getsid(os.Getppid())
-	return err == nil && parents == session
 }
