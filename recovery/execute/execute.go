@@ -334,6 +334,11 @@ func (x *Executor) do(ctx context.Context, s recovery.Step, r *running, again bo
 	outcome, err := x.attempt(ctx, e, s)
 	logged, closeErr := r.meter.close()
 	err = errors.Join(err, closeErr)
+	if errors.Is(err, recovery.ErrGone) && r.meter.attempt < goneTries {
+		// What it builds on is lost: those whose it is say so, and then all of
+		// it is to do again without asking anybody.
+		x.reviveBefore(ctx, s)
+	}
 	outcome.Artifacts = append(outcome.Artifacts, append(e.artifacts, logged...)...)
 
 	x.mu.Lock()
@@ -364,6 +369,10 @@ func (x *Executor) do(ctx context.Context, s recovery.Step, r *running, again bo
 	}
 	x.askAbout(s)
 }
+
+// goneTries bounds how often a step may find that what it builds on is lost
+// before a person is asked.
+const goneTries = 3
 
 // begin marks a step's attempt as under way; false if the step is to do again
 // since it was started, because what it comes after is gone.
@@ -408,7 +417,7 @@ func (x *Executor) attempt(ctx context.Context, e *env, s recovery.Step) (o reco
 		}
 	}()
 	for _, g := range s.Guards {
-		if err := x.guard(g); err != nil {
+		if err := x.guard(g, e.meter.attempt); err != nil {
 			return o, err
 		}
 	}
