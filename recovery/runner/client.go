@@ -44,7 +44,7 @@ var ErrProtocol = errors.New("it speaks another protocol")
 
 // Dial attaches to a living run.
 func (h Home) Dial(ctx context.Context, id string, v Viewer) (*Client, error) {
-	p, err := h.Load(id)
+	p, err := h.Look(id)
 	if err == nil {
 		err = p.Problem
 	}

@@ -135,8 +135,28 @@ type Past struct {
 	home Home
 }
 
-// Load reads a run by its id.
+// Load reads a run by its id, its whole journal included.
 func (h Home) Load(id string) (Past, error) {
+	p, err := h.find(id)
+	if err == nil {
+		p.Problem = p.read()
+	}
+	return p, err
+}
+
+// Look reads what a run executes and whether it lives, and not its journal,
+// which may be long: State is that before the first event, and Died is not told.
+func (h Home) Look(id string) (Past, error) {
+	p, err := h.find(id)
+	if err == nil {
+		p.Problem = p.readPlan()
+		p.Alive = locked(filepath.Join(p.Dir, journal.Name))
+	}
+	return p, err
+}
+
+// find finds a run's directory.
+func (h Home) find(id string) (Past, error) {
 	dir := h.RunDir(id)
 	if !runID.MatchString(id) {
 		return Past{}, recovery.Errorf("list them with: comeback runs", "%q is not the id of a run", id).WithExit(recovery.Usage)
@@ -144,12 +164,10 @@ func (h Home) Load(id string) (Past, error) {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return Past{}, recovery.Errorf("list them with: comeback runs", "there is no run %s in %s", id, h.Runs()).WithExit(recovery.Usage)
 	}
-	p := Past{ID: id, Dir: dir, home: h}
-	p.Problem = p.read()
-	return p, nil
+	return Past{ID: id, Dir: dir, home: h}, nil
 }
 
-func (p *Past) read() error {
+func (p *Past) readPlan() error {
 	b, err := os.ReadFile(filepath.Join(p.Dir, "plan.json"))
 	if err != nil {
 		return fmt.Errorf("read run %s: %w", p.ID, err)
@@ -158,6 +176,13 @@ func (p *Past) read() error {
 		return fmt.Errorf("read run %s: %w", p.ID, err)
 	}
 	p.State = recovery.NewState(p.Plan)
+	return nil
+}
+
+func (p *Past) read() error {
+	if err := p.readPlan(); err != nil {
+		return err
+	}
 	path := filepath.Join(p.Dir, journal.Name)
 	// A runner that ends between the two looks is seen as alive once more,
 	// never as dead with its end unread.
