@@ -66,7 +66,7 @@ func (h *happening) table() {
 func (h *happening) summary() string {
 	f := &h.found
 	if f.commits+f.rolledBack+f.prepared == 0 {
-		return "nothing ended there, as far as the log could be read; " + h.until()
+		return "nothing ended there, as far as the log could be read; " + h.since() + h.until()
 	}
 	text := count(f.commits, "commit")
 	if !f.oldest.IsZero() {
@@ -89,6 +89,20 @@ func (h *happening) summary() string {
 // archived is where the copy's log ends.
 func (h *happening) archived() recovery.Instant {
 	return slices.MaxFunc(h.survey.Windows, func(a, b recovery.Window) int { return a.To.Time.Compare(b.To.Time) }).To
+}
+
+// since says where the windows begin, where that is after what was asked for.
+func (h *happening) since() string {
+	var first time.Time
+	for _, w := range h.survey.Windows {
+		if first.IsZero() || w.From.Time.Before(first) {
+			first = w.From.Time
+		}
+	}
+	if !first.After(h.span.To) {
+		return ""
+	}
+	return fmt.Sprintf("the first window of %s begins at %s, and ", h.survey.Copy, h.zone.time(first))
 }
 
 // until says where the log in the copy ends.
@@ -151,7 +165,7 @@ func (h *happening) harm(t harmed) {
 	if t.after > 0 {
 		lost = fmt.Sprintf("this and %s after it, up to %s: rows %s", count(t.after, "commit"), h.found.newest.In(h.zone.at).Format(inTheDay), t.lost)
 	}
-	if t.Inclusive {
+	if drops := func(o recovery.ObjectChange) bool { return o.Dropped }; slices.ContainsFunc(t.Databases, drops) || slices.ContainsFunc(t.Tablespaces, drops) {
 		lost += "; and what committed between its first drop and its commit, for files go at once"
 	}
 	if end := h.archived(); end.Time.After(h.span.To) {

@@ -297,6 +297,25 @@ func TestMoments_switchWAL(t *testing.T) {
 	}
 }
 
+// A time without log says where there is some.
+func TestMoments_nothing(t *testing.T) {
+	_, r, book := momentsRig(t)
+	r.run(t.Context(), "moments", book, "--around", "2020-01-01T00:00:00Z").has(t, recovery.CameBack, "nothing ended there", "the first window of nearby begins at ", "nearby is archived until ")
+}
+
+// What a server says is not compared with the backups of another cluster.
+func TestLiveServer_sameCluster(t *testing.T) {
+	s := recovery.Survey{Copy: "nearby", Backups: []recovery.Backup{{Details: map[string]string{"system identifier": "7301448812"}}}}
+	l := &liveServer{Archiver: postgres.Archiver{SystemIdentifier: "7301448812"}}
+	if err := l.sameCluster(s); err != nil {
+		t.Error(err)
+	}
+	l.SystemIdentifier = "1"
+	if _, err := l.names(t.Context(), s); err == nil || !strings.Contains(err.Error(), "another cluster") || recovery.HintOf(err) == "" {
+		t.Errorf("%v (%s)", err, recovery.HintOf(err))
+	}
+}
+
 // What is wrong with a command line is said with what to write instead, before
 // anything is read.
 func TestMoments_refusals(t *testing.T) {

@@ -81,7 +81,7 @@ func (w windowWriter) server() {
 	w.line("live", "%s, PostgreSQL %s%s, timeline %d, at LSN %s%s", clean(l.Database), clean(version), role, l.Timeline, l.LSN, prefixed(", newest commit ", w.known(l.Commit)))
 	switch {
 	case l.Mode == "off":
-		w.line("", "ARCHIVING IS OFF: nothing that is committed now comes into a copy but with the next backup")
+		w.line("", "ARCHIVING IS OFF: unless a pg_receivewal takes it, what is committed now comes into a copy with the next backup only")
 	case l.Failing():
 		w.line("", "ARCHIVING FAILS: the archive_command failed for %s at %s; its words are in the server's log", clean(l.Failed), w.zone.time(l.FailedAt))
 	case l.Archived != "":

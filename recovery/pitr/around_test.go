@@ -106,6 +106,27 @@ func TestScan_EveryCommit(t *testing.T) {
 	}
 }
 
+// What is told to stop at, to go to just before a transaction, is what resolving
+// stops at.
+func TestScan_Stop(t *testing.T) {
+	l := source.get(t)
+	c := l.copy(t, "early", "plain")
+	got := scanCopy(t, c, database, recovery.Span{})
+	s := survey(t, c.store, database)
+	for _, name := range []string{"order 9", "subtransactions", "long", "prepared", "drop table", "drop database"} {
+		xid := l.mark(t, name).xid
+		tx, ok := got.find(xid)
+		if !ok {
+			t.Errorf("%s is missing", name)
+			continue
+		}
+		p := mustResolve(t, c.store, s, fmt.Sprintf("before-xid:%d", xid))
+		if tx.Stop != p.Stop || tx.Inclusive != p.Inclusive {
+			t.Errorf("%s: stops at %s, inclusive %v; resolving at %s, %v", name, tx.Stop, tx.Inclusive, p.Stop, p.Inclusive)
+		}
+	}
+}
+
 // A span holds what ended in it, both ends included, and nothing else.
 func TestScan_Span(t *testing.T) {
 	l := source.get(t)

@@ -22,13 +22,9 @@ func SwitchWAL(ctx context.Context, conn *pgx.Conn) (segment string, err error) 
 	if err != nil {
 		return "", err
 	}
-	switch {
-	case a.InRecovery:
+	if a.InRecovery {
 		return "", recovery.Errorf("ask the primary: give its address as the component's url",
 			"switch the log: the live server is a standby, which archives nothing of its own").WithExit(recovery.Refused)
-	case a.Mode == "off":
-		return "", recovery.Errorf("set archive_mode = on and an archive_command, and restart it; until then only base backups and dumps can be restored",
-			"switch the log: archiving is off on the live server, so that nothing would come into a copy").WithExit(recovery.Refused)
 	}
 	ctx, cancel := context.WithTimeout(ctx, liveStatement)
 	defer cancel()
@@ -82,11 +78,20 @@ func AwaitArchived(ctx context.Context, conn *pgx.Conn, segment string, arrived 
 			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				return context.Cause(ctx)
 			}
-			says := fmt.Sprintf("segment %s is closed and did not come into the copy in time", segment)
-			if now.Archived != "" {
-				says += fmt.Sprintf("; the last that the archive_command took is %s, at %s", now.Archived, now.ArchivedAt.Format(time.RFC3339))
-			}
-			return recovery.Errorf("wait and look again with comeback moments: it will come when the archiver gets to it; if it does not, read the server's log", "%s", says)
+			return now.late(segment)
 		}
 	}
+}
+
+// late says that a segment did not come into a copy in time.
+func (a Archiver) late(segment string) error {
+	says := fmt.Sprintf("segment %s is closed and did not come into the copy in time", segment)
+	if a.Mode == "off" {
+		return recovery.Errorf("set archive_mode = on and an archive_command, and restart the server; or look after its pg_receivewal",
+			"%s: archive_mode is off, so that only a pg_receivewal could bring it", says)
+	}
+	if a.Archived != "" {
+		says += fmt.Sprintf("; the last that the archive_command took is %s, at %s", a.Archived, a.ArchivedAt.Format(time.RFC3339))
+	}
+	return recovery.Errorf("wait and look again with comeback moments: it comes when the archiver gets to it; if it does not, read the server's log", "%s", says)
 }

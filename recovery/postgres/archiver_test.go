@@ -101,12 +101,19 @@ func TestArchiver(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "the archive_command failed for "+segment) || !strings.Contains(recovery.HintOf(err), "log") {
 			t.Errorf("%v; %s", err, recovery.HintOf(err))
 		}
-		late, cancel := context.WithTimeout(ctx, time.Millisecond)
+	})
+	t.Run("gives up in time", func(t *testing.T) {
+		// Without an archive_command the archiver waits, and nothing fails.
+		for _, sql := range []string{"alter system set archive_command = ''", "select pg_reload_conf()"} {
+			if _, err := root.Exec(ctx, sql); err != nil {
+				t.Fatal(err)
+			}
+		}
+		late, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
 		defer cancel()
-		<-late.Done()
-		err = postgres.AwaitArchived(late, ours, segment, inCopy(segment))
-		if err == nil {
-			t.Error("a wait without time ends well")
+		err := postgres.AwaitArchived(late, ours, "0000000100000000000000FF", inCopy("0000000100000000000000FF"))
+		if err == nil || !strings.Contains(err.Error(), "0000000100000000000000FF") || recovery.HintOf(err) == "" {
+			t.Errorf("%v; %s", err, recovery.HintOf(err))
 		}
 	})
 }
