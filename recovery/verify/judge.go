@@ -17,7 +17,9 @@ var measured = regexp.MustCompile(`^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?$
 // a nil value is NULL.
 type Result struct {
 	Columns int
-	Rows    [][]*string
+	// Names are the columns'.
+	Names []string
+	Rows  [][]*string
 	// More says that there were more rows than Rows holds.
 	More bool
 }

@@ -123,4 +123,5 @@ func TestSQLCheck_paused(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "read-only transaction") {
 		t.Errorf("a write: %v", err)
 	}
+	lookAtPaused(t, url)
 }

@@ -59,6 +59,9 @@ func query(ctx context.Context, url, sql string, limit time.Duration) (Result, e
 		r.Rows = append(r.Rows, texts(reader.Values()))
 	}
 	r.Columns = len(reader.FieldDescriptions())
+	for _, f := range reader.FieldDescriptions() {
+		r.Names = append(r.Names, f.Name)
+	}
 	tag, err := reader.Close()
 	switch {
 	case r.More:
