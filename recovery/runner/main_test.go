@@ -25,6 +25,9 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	case "hold":
 		os.Exit(play(holdIn(dir)))
+	case "resume":
+		_, err := runner.Resume(context.Background(), ticking(runner.Home{Dir: dir}, dir), "")
+		os.Exit(play(err))
 	case "client":
 		os.Exit(play(beClient(dir)))
 	default: // as Launch started it: what it is, the act and the run

@@ -43,10 +43,15 @@ func sharedHome(t *testing.T) runner.Home {
 // as runs a front end as another user and gives what it says.
 func as(t *testing.T, uid, gid uint32, home runner.Home, ask ...string) string {
 	t.Helper()
+	return actAs(t, "client", uid, gid, home, ask...)
+}
+
+func actAs(t *testing.T, role string, uid, gid uint32, home runner.Home, ask ...string) string {
+	t.Helper()
 	// The link leads to this program though its path is closed to others.
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Dir = "/"
-	cmd.Env = []string{"RUNNER_TEST_ROLE=client", "RUNNER_TEST_DIR=" + home.Dir, "RUNNER_TEST_ASK=" + strings.Join(ask, " ")}
+	cmd.Env = []string{"RUNNER_TEST_ROLE=" + role, "RUNNER_TEST_DIR=" + home.Dir, "RUNNER_TEST_ASK=" + strings.Join(ask, " ")}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: gid}}
 	said, err := cmd.CombinedOutput()
 	if err != nil {
@@ -97,6 +102,10 @@ func TestServer_peers(t *testing.T) {
 		"live/7c31": fs.ModeDir | fs.ModeSetgid | 0o770, "live/7c31/socket": fs.ModeSocket | 0o660}, nogroup)
 	if err := run.Do(t.Context(), recovery.Command{Kind: recovery.DoStop, By: "nobody", Text: "enough"}); err != nil {
 		t.Fatal(err)
+	}
+	// Whose files they are takes a run up; others are told so.
+	if said := actAs(t, "resume", nobody, nogroup, home); !strings.Contains(said, "belongs to another user") {
+		t.Errorf("a member who resumes was told:\n%s", said)
 	}
 	run.Wait()
 	modes(t, home, map[string]fs.FileMode{"runs/7c31/report.json": 0o640}, nogroup)
