@@ -111,9 +111,7 @@ func (a *around) run(ctx context.Context, c chain) (older bool, err error) {
 	stretch, older, err := a.bounds(ctx, c)
 	var d *damagedLog
 	if errors.As(err, &d) && d.Seg >= c.first() && d.Seg < c.next() {
-		a.split(c, d.Seg, d.Seg)
-		a.sizes.unknown = true
-		a.miss(d.Error())
+		a.split(c, hole{seg: d.Seg, good: d.Seg, object: d.Object, why: d.Why})
 		return true, nil
 	}
 	if err != nil {
@@ -145,15 +143,12 @@ func (a *around) run(ctx context.Context, c chain) (older bool, err error) {
 	if !ok || seg < c.first() || seg >= c.next() {
 		return false, broken
 	}
-	if startOf(seg+1, c.size()) > stretch.From { // else it was only read for what began early
-		a.miss(broken.Error())
-	}
-	good := seg
+	h := hole{seg: seg, good: seg, object: broken.Segment, why: "damaged: " + broken.Says,
+		beside: startOf(seg+1, c.size()) <= stretch.From} // it was only read for what began early
 	if broken.LSN > startOf(seg, c.size()) && seg+1 < c.next() {
-		good++ // its beginning is, and a run may end in the middle
+		h.good++
 	}
-	a.split(c, seg, good)
-	a.sizes.unknown = true
+	a.split(c, h)
 	return true, nil
 }
 

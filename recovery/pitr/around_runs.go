@@ -1,6 +1,10 @@
 package pitr
 
-import "slices"
+import (
+	"slices"
+
+	"comeback/recovery"
+)
 
 // runs cuts the log from a segment on where it has gaps.
 func (w wal) runs(from uint64, l lineage) []chain {
@@ -35,14 +39,33 @@ func (a *around) miss(says string) {
 	}
 }
 
-// split puts what is before and behind a segment of no use in the place of a
-// run. A segment that is good up to some position still ends the part before.
-func (a *around) split(c chain, seg, good uint64) {
-	if good > c.first() {
-		a.runs = append(a.runs, c.part(c.first(), good))
+// hole is a segment of no use within a run.
+type hole struct {
+	seg uint64
+	// good is where the part before ends: behind the segment where its
+	// beginning is of use, because a run may end in the middle.
+	good   uint64
+	object string
+	why    string
+	// beside says that the span does not come to it.
+	beside bool
+}
+
+// split puts what is before and behind a hole in the place of a run. It is told
+// of like any gap: when the span goes on behind the part before it.
+func (a *around) split(c chain, h hole) {
+	a.sizes.unknown = true
+	gap := recovery.Gap{From: startOf(h.seg, c.size()), To: startOf(h.seg+1, c.size()), Object: h.object, Why: h.why}
+	switch {
+	case h.good > c.first():
+		before := c.part(c.first(), h.good)
+		before.gaps = []recovery.Gap{gap}
+		a.runs = append(a.runs, before)
+	case !h.beside:
+		a.miss(gapSays(gap))
 	}
-	if seg+1 < c.next() {
-		a.runs = append(a.runs, c.part(seg+1, c.next()))
+	if h.seg+1 < c.next() {
+		a.runs = append(a.runs, c.part(h.seg+1, c.next()))
 	}
 }
 

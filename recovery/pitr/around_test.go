@@ -181,6 +181,12 @@ func TestScan_Gap(t *testing.T) {
 			if got := scanCopy(t, copy, database, recovery.Span{From: late, To: late.Add(time.Hour)}); got.err != nil || len(got.all) == 0 {
 				t.Errorf("behind it: %d transactions, %v", len(got.all), got.err)
 			}
+			early := l.mark(t, "order 8")
+			before := scanCopy(t, copy, database, recovery.Span{To: early.time})
+			if before.err != nil {
+				t.Errorf("before it: %v", before.err)
+			}
+			before.holds(t, early, l.mark(t, "order 1"))
 		})
 	}
 }
