@@ -141,6 +141,7 @@ type choices struct {
 	copy, engine string
 	scratch      string
 	keep         bool
+	look         bool
 }
 
 // parse reads a runbook's bytes with every problem that it has.
@@ -160,6 +161,7 @@ func (a *app) plan(ctx context.Context, b *book, cat catalogue.Catalogue, c choi
 	if err != nil {
 		return nil, err
 	}
+	want.Look = c.look
 	if err := requirePostgres(b.Runbook); err != nil {
 		return nil, err
 	}

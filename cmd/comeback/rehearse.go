@@ -49,6 +49,7 @@ after-xid:81213, or a backup's id as ` + "`comeback moments`" + ` lists it.
 	f.BoolVar(&o.plain, "plain", false, "one line per transition instead of the console")
 	f.BoolVar(&o.json, "json", false, "print the events as they stand in the journal")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan as JSON and do nothing")
+	f.BoolVar(&o.look, "look", false, "stop before the copy is opened, so that you can look (comeback look RUN) and still choose another moment")
 	f.BoolVar(&o.keep, "keep", false, "leave what was restored running when the rehearsal ends well")
 	return cmd
 }
