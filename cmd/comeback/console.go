@@ -60,6 +60,7 @@ func (a *app) show(ctx context.Context, start tui.Start, c choices) error {
 		if ending.Exit != recovery.CameBack {
 			return &exitError{ending.Exit}
 		}
+	case !ending.Detached && !ending.HungUp: // nothing goes on that was looked at
 	case ending.Run != "" && a.tether != 0: // nothing of a demo goes on without it
 		fmt.Fprintf(a.err, "stopping run %s and cleaning up after it\n", ending.Run)
 		if err := a.stopped(context.WithoutCancel(ctx), ending.Run); err != nil {

@@ -87,6 +87,7 @@ func (s *terminal) shows(want ...string) string {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
 	defer cancel()
+	ended := s.ended
 	for {
 		s.mu.Lock()
 		changed := s.changed
@@ -100,10 +101,13 @@ func (s *terminal) shows(want ...string) string {
 		if missing == "" {
 			return text
 		}
+		if ended == nil {
+			s.t.Fatalf("the program ended without showing %q:\n%s", missing, text)
+		}
 		select {
 		case <-changed:
-		case <-s.ended:
-			s.t.Fatalf("the program ended without showing %q:\n%s", missing, s.text())
+		case <-ended:
+			ended = nil // one more look, at its last words
 		case <-ctx.Done():
 			s.t.Fatalf("the screen never showed %q:\n%s", missing, s.text())
 		}

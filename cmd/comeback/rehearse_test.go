@@ -329,6 +329,15 @@ func TestRehearse_refusals(t *testing.T) {
 	}
 }
 
+// A service in the operator's shell is another server's address.
+func TestRehearse_pgService(t *testing.T) {
+	l, r := theShop(t), newRig(t)
+	r.environ["PGSERVICE"] = "nowhere"
+	if got := r.run(t.Context(), "rehearse", runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), l.atDump, ""), "--plain", "--to", l.dump); got.code != recovery.CameBack {
+		t.Errorf("exit %d\n%s%s", got.code, got.out, got.err)
+	}
+}
+
 // What can be asked about a run that has ended, and that it can be signed later.
 func TestRun_afterwards(t *testing.T) {
 	l, r := theShop(t), newRig(t)

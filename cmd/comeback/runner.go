@@ -42,6 +42,11 @@ func (a *app) runnerCommand() *cobra.Command {
 func (a *app) serve(ctx context.Context, act, id string, unattended bool, tether int) error {
 	// No terminal is its own: the end of one means nothing to it.
 	signal.Ignore(syscall.SIGHUP, syscall.SIGINT)
+	// A service of the operator's shell is another server's address, and is read
+	// even where the address of a restored one leaves nothing open.
+	if err := os.Unsetenv("PGSERVICE"); err != nil {
+		return fmt.Errorf("forget PGSERVICE: %w", err)
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	if tether > 0 {

@@ -29,8 +29,10 @@ func TestTerminal(t *testing.T) {
 		t.Errorf("left with exit %d", code)
 	}
 	r.environ["USER"] = "ops2"
-	if other := openTerminal(t, r, t.TempDir(), 80, 24, "terminal", id); other.ends() != int(recovery.Refused) || !strings.Contains(other.text(), "ops1 commands run") {
-		t.Errorf("somebody else: %s", other.text())
+	other := openTerminal(t, r, t.TempDir(), 80, 24, "terminal", id)
+	other.shows("ops1 commands run")
+	if code := other.ends(); code != int(recovery.Refused) {
+		t.Errorf("somebody else: exit %d", code)
 	}
 	r.environ["USER"] = "ops1"
 	two := openTerminal(t, r, t.TempDir(), 100, 30, "terminal", id)

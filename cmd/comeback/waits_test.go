@@ -59,6 +59,7 @@ func TestRun_waits(t *testing.T) {
 	if got := r.run(t.Context(), "approve", id, "--key", stranger); got.code == recovery.CameBack {
 		t.Errorf("a stranger approved: %s", got.out)
 	}
+	r.environ["USER"] = "lead" // who does not command the run
 	if got := r.run(t.Context(), "approve", id, "--key", lead); got.code != recovery.CameBack || !strings.Contains(got.out, key.Fingerprint) {
 		t.Errorf("exit %d, %s%s", got.code, got.out, got.err)
 	}

@@ -10,8 +10,8 @@ import (
 	"comeback/recovery"
 )
 
-// Do asks the run for something in the name of c.By. Everybody may note; all
-// else is for the operator who holds the lease, who may hand it over; anybody
+// Do asks the run for something in the name of c.By. Everybody may note, and
+// hand in an approval, which proves itself; all else is for the operator who holds the lease, who may hand it over; anybody
 // may take it over with a reason. Both are events.
 func (r *Run) Do(_ context.Context, c recovery.Command) error {
 	c.Text, c.To = printable(c.Text, maxText), printable(c.To, maxName)
@@ -25,6 +25,7 @@ func (r *Run) Do(_ context.Context, c recovery.Command) error {
 	case c.Kind == recovery.DoNote && c.Text == "":
 		return recovery.Errorf("", "a note says something")
 	case c.Kind == recovery.DoNote:
+	case c.Kind == recovery.DoApprove: // the signature says whose it is
 	case c.Kind == recovery.DoTakeOver && mine:
 		return recovery.Errorf("go on", "%s commands this run already", c.By)
 	case c.Kind == recovery.DoTakeOver && c.Text == "":
