@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,6 +35,12 @@ type cluster struct {
 // newCluster makes and starts a cluster that is gone when the test is over.
 func newCluster(t testing.TB, settings map[string]string) *cluster {
 	t.Helper()
+	return newClusterOf(t, segment>>20, settings)
+}
+
+// newClusterOf is newCluster with segments of so many megabytes.
+func newClusterOf(t testing.TB, megabytes int, settings map[string]string) *cluster {
+	t.Helper()
 	tools, err := postgres.FindTools(0)
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +70,7 @@ func newCluster(t testing.TB, settings map[string]string) *cluster {
 		t.Fatal(err)
 	}
 	initdb := exec.CommandContext(t.Context(), tools.Program("initdb"), "-D", c.Data, "-U", "postgres", "-A", "trust",
-		"-E", "UTF8", "--locale=C.UTF-8", "--wal-segsize=1", "--no-sync", "--no-instructions")
+		"-E", "UTF8", "--locale=C.UTF-8", fmt.Sprintf("--wal-segsize=%d", megabytes), "--no-sync", "--no-instructions")
 	initdb.Dir, initdb.Env = "/", []string{"PATH=/usr/bin:/bin", "TZ=UTC", "LC_ALL=C"}
 	if owner.UID >= 0 {
 		initdb.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(owner.UID), Gid: uint32(owner.GID)}}
@@ -83,7 +90,7 @@ func newCluster(t testing.TB, settings map[string]string) *cluster {
 		t.Fatal(err)
 	}
 	// initdb leaves the first segments of its history to be used again.
-	c.start = c.connect(t, "postgres").lsn() / segment * segment
+	c.start = c.connect(t, "postgres").lsn() / recovery.LSN(megabytes<<20) * recovery.LSN(megabytes<<20)
 	return c
 }
 
@@ -162,11 +169,17 @@ func (c *cluster) finish(t testing.TB) {
 
 // fetch copies a segment of pg_wal.
 func (c *cluster) fetch(_ context.Context, name, path string) error {
-	b, err := os.ReadFile(filepath.Join(c.Data, "pg_wal", name))
+	in, err := os.Open(filepath.Join(c.Data, "pg_wal", name))
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, b, 0o600)
+	defer in.Close()
+	out, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
 }
 
 // reader reads the cluster's log.

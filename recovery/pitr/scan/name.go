@@ -105,7 +105,15 @@ func (n *namer) tables(f *finished) []recovery.TableChange {
 	if len(f.rows) == 0 && len(f.deeds) == 0 && len(f.info.files) == 0 {
 		return nil
 	}
-	l := tableList{namer: n, at: map[file]int{}, named: map[string]int{}}
+	l := tableList{namer: n}
+	if len(f.deeds) == 0 && len(f.info.files) == 0 && len(f.rows) <= fewTables {
+		l.list = make([]recovery.TableChange, 0, len(f.rows))
+		for _, c := range f.rows {
+			l.count(c.file, c)
+		}
+		return sorted(l.list)
+	}
+	l.at, l.named = map[file]int{}, map[nameKey]int{}
 	rows := map[file]rowCount{}
 	for _, c := range f.rows {
 		rows[c.file] = c
@@ -141,7 +149,13 @@ func (n *namer) tables(f *finished) []recovery.TableChange {
 			l.count(c.file, c)
 		}
 	}
-	list := slices.DeleteFunc(l.list, func(c recovery.TableChange) bool {
+	return sorted(l.list)
+}
+
+// sorted puts those first that changed the most rows, and leaves out those to
+// which nothing was done in the end.
+func sorted(list []recovery.TableChange) []recovery.TableChange {
+	list = slices.DeleteFunc(list, func(c recovery.TableChange) bool {
 		return rowsOf(c) == 0 && !c.Created && !c.Dropped && !c.Truncated && !c.Rewritten
 	})
 	slices.SortFunc(list, func(a, b recovery.TableChange) int {
@@ -153,12 +167,22 @@ func (n *namer) tables(f *finished) []recovery.TableChange {
 
 func rowsOf(c recovery.TableChange) int64 { return c.Inserted + c.Updated + c.Deleted }
 
+// fewTables is up to how many tables a list is searched without an index.
+const fewTables = 16
+
 // tableList gathers the changes of tables.
 type tableList struct {
 	*namer
-	list  []recovery.TableChange
+	list []recovery.TableChange
+	// at and named find entries; they are nil in a short list.
 	at    map[file]int
-	named map[string]int
+	named map[nameKey]int
+}
+
+// nameKey is a table's name in a database.
+type nameKey struct {
+	database uint32
+	name     string
 }
 
 // entry is a table's entry; nil where it is none of a table.
@@ -167,23 +191,33 @@ func (l *tableList) entry(f file, rel recovery.Relation) *recovery.TableChange {
 	case "toast", "index", "sequence", "other":
 		return nil
 	}
-	i, ok := l.at[f]
-	key := ""
-	if rel.Name != "" {
-		key = recovery.LSN(f.database).String() + rel.Name
-		if j, is := l.named[key]; is && !ok {
-			i, ok = j, true
-		}
-	}
+	i, ok := l.find(f, rel.Name)
 	if !ok {
 		i = len(l.list)
 		l.list = append(l.list, recovery.TableChange{Database: f.database, Filenode: f.node, Relation: rel})
 	}
-	l.at[f] = i
-	if key != "" {
-		l.named[key] = i
+	if l.at != nil {
+		l.at[f] = i
+		if rel.Name != "" {
+			l.named[nameKey{f.database, rel.Name}] = i
+		}
 	}
 	return &l.list[i]
+}
+
+// find finds an entry by its file or its name.
+func (l *tableList) find(f file, name string) (int, bool) {
+	if l.at == nil {
+		i := slices.IndexFunc(l.list, func(c recovery.TableChange) bool {
+			return c.Database == f.database && (c.Filenode == f.node || name != "" && c.Name == name)
+		})
+		return i, i >= 0
+	}
+	if i, ok := l.at[f]; ok {
+		return i, true
+	}
+	i, ok := l.named[nameKey{f.database, name}]
+	return i, ok && name != ""
 }
 
 // relation adds what became of a relation, and takes the rows in its files.
