@@ -45,6 +45,9 @@ func (s *sizes) before(t *recovery.Transaction) {
 			c.Rows = -1
 			continue
 		}
+		if decided && stale(c.Rows, c.Deleted) {
+			s.since[key] -= c.Deleted
+		}
 		// What the server counts lags behind; it had at least what was
 		// taken from it.
 		had := max(c.Rows+s.since[key], c.Deleted, c.Updated)
@@ -53,4 +56,11 @@ func (s *sizes) before(t *recovery.Transaction) {
 		}
 		c.Rows = had
 	}
+}
+
+// stale reports whether a number of rows looks as if it was counted before so
+// many were deleted: after a crash the server knows only what its last ANALYZE
+// found. That a table lost just as many rows as it kept is less likely.
+func stale(rows, deleted int64) bool {
+	return deleted >= recovery.MassRows && max(rows-deleted, deleted-rows) <= deleted/50
 }

@@ -317,6 +317,12 @@ func TestSizes(t *testing.T) {
 			t.Errorf("%d: %d rows, want %d", i, c.t.Tables[0].Rows, c.want)
 		}
 	}
+	// Counted before the deletion, which the server has not noticed yet.
+	late := table(40_000, 0, 40_227)
+	s = sizes{since: map[sizeKey]int64{}, lost: map[sizeKey]bool{}}
+	if s.before(&late); late.Tables[0].Rows != 40_227 {
+		t.Errorf("with an old count: %d rows, want 40227", late.Tables[0].Rows)
+	}
 	s.unknown = true
 	other := table(30, 0, 670)
 	if s.before(&other); other.Tables[0].Rows != 30 {
