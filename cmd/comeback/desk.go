@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -279,23 +278,6 @@ func (d *desk) Start(ctx context.Context, p *tui.Prepared) (recovery.Session, er
 // Amend makes the amendment of a run under way.
 func (d *desk) Amend(ctx context.Context, s recovery.Session, state recovery.State, choice tui.Choice) (recovery.Amended, error) {
 	return d.app.amendment(ctx, s, state, choice)
-}
-
-// Around reads what each transaction did.
-func (d *desk) Around(context.Context, string, tui.Choice, recovery.Span, func(recovery.ScanProgress)) iter.Seq2[recovery.Transaction, error] {
-	return func(yield func(recovery.Transaction, error) bool) {
-		yield(recovery.Transaction{}, recovery.Errorf("use: comeback moments RUNBOOK --around TIME", "this console does not read the log"))
-	}
-}
-
-// Live says nothing yet.
-func (d *desk) Live(context.Context, string, string) (tui.Live, error) {
-	return tui.Live{}, recovery.Errorf("use: comeback moments RUNBOOK", "this console does not ask the live server")
-}
-
-// PushOut refuses.
-func (d *desk) PushOut(context.Context, string, string) error {
-	return recovery.Errorf("use: comeback moments RUNBOOK --switch-wal", "this console does not touch the live server").WithExit(recovery.Refused)
 }
 
 // Missing lists the secrets that a dead run needs and that nobody has given.

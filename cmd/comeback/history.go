@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/catalogue"
+	"comeback/recovery/postgres"
+	"comeback/tui"
+)
+
+// history is what the console asks of a component's log and its live server.
+type history struct {
+	book      *book
+	component recovery.Component
+	survey    recovery.Survey
+	live      *liveServer
+}
+
+// history finds a component's newest log in the copies that the console has
+// surveyed, and asks its live server.
+func (d *desk) history(ctx context.Context, path string, window tui.Choice) (history, liveServers, error) {
+	b, _, err := d.app.open(path)
+	if err != nil {
+		return history{}, nil, err
+	}
+	d.mu.Lock()
+	cat, ok := d.surveys[path]
+	d.mu.Unlock()
+	if !ok {
+		if cat, err = d.app.survey(ctx, b, nil); err != nil {
+			return history{}, nil, err
+		}
+	}
+	cat = momentsAsked{copy: window.Copy, engine: window.Engine}.restrict(cat)
+	servers := d.app.askLive(ctx, b)
+	for _, c := range postgresOf(b) {
+		if s, found := newestLog(cat, c.Name); found && (window.Component == "" || window.Component == c.Name) {
+			return history{book: b, component: c, survey: s, live: servers[c.Name]}, servers, nil
+		}
+	}
+	servers.close()
+	return history{}, nil, recovery.Errorf("choose a backup from the list; dumps have no log", "no copy holds a log to read").WithExit(recovery.Refused)
+}
+
+// Around reads what each transaction did.
+func (d *desk) Around(ctx context.Context, path string, window tui.Choice, span recovery.Span, progress func(recovery.ScanProgress)) iter.Seq2[recovery.Transaction, error] {
+	return func(yield func(recovery.Transaction, error) bool) {
+		h, servers, err := d.history(ctx, path, window)
+		if err != nil {
+			yield(recovery.Transaction{}, err)
+			return
+		}
+		defer servers.close()
+		engine, store, err := d.app.openSurvey(ctx, h.book, h.survey)
+		if err != nil {
+			yield(recovery.Transaction{}, err)
+			return
+		}
+		scanner, ok := engine.(recovery.Scanner)
+		if !ok {
+			yield(recovery.Transaction{}, fmt.Errorf("the engine %s reads no log", h.survey.Engine))
+			return
+		}
+		// Without the live server relations have numbers for names.
+		names, _ := h.live.names(ctx, h.survey)
+		o := recovery.ScanOptions{Component: h.component, Survey: h.survey, Store: store, Span: span, Names: names, Progress: progress}
+		for t, err := range scanner.Scan(ctx, o) {
+			if err != nil {
+				err = catalogue.Explain(err, h.survey.Copy)
+			}
+			if !yield(t, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Live says how far the live server of a component is.
+func (d *desk) Live(ctx context.Context, path, component string) (tui.Live, error) {
+	h, servers, err := d.history(ctx, path, tui.Choice{Component: component})
+	if err != nil {
+		return tui.Live{}, err
+	}
+	defer servers.close()
+	if h.live.err != nil {
+		return tui.Live{}, h.live.err
+	}
+	a := h.live.Archiver
+	l := tui.Live{At: a.Now, Zone: a.Zone, Archived: a.ArchivedAt}
+	var end recovery.LSN
+	for _, w := range h.survey.Windows {
+		end = max(end, w.To.LSN)
+	}
+	for _, e := range engines() {
+		if a, ok := e.(ender); ok && e.Schema().Engine == h.survey.Engine {
+			end = max(end, a.End(h.survey))
+		}
+	}
+	if end > 0 {
+		_, l.Unarchived = a.Rest(end)
+	}
+	if a.Failing() {
+		l.Failure = fmt.Sprintf("archiving %s failed %s; the server's log has the words of its archive_command",
+			a.Failed, a.FailedAt.Local().Format("2 Jan 15:04:05"))
+	}
+	return l, nil
+}
+
+// PushOut closes the live server's segment and returns when a copy has it.
+func (d *desk) PushOut(ctx context.Context, path, component string) error {
+	h, servers, err := d.history(ctx, path, tui.Choice{Component: component})
+	if err != nil {
+		return err
+	}
+	defer servers.close()
+	if h.live.err != nil {
+		return h.live.err
+	}
+	if err := h.live.sameCluster(h.survey); err != nil {
+		return err
+	}
+	segment, err := postgres.SwitchWAL(ctx, h.live.conn)
+	if err != nil {
+		return err
+	}
+	return d.app.arrived(ctx, h.book, h.live, h.survey, segment, pushTime)
+}
+
+// pushTime is how long a segment that was pushed out may take to come into a
+// copy.
+const pushTime = 2 * time.Minute
