@@ -59,8 +59,9 @@ func (s *sizes) before(t *recovery.Transaction) {
 }
 
 // stale reports whether a number of rows looks as if it was counted before so
-// many were deleted: after a crash the server knows only what its last ANALYZE
-// found. That a table lost just as many rows as it kept is less likely.
+// many were deleted: of a table that is empty, or after a crash, the server
+// knows only what its last ANALYZE found. That a table lost just as many rows as
+// it kept is less likely.
 func stale(rows, deleted int64) bool {
-	return deleted >= recovery.MassRows && max(rows-deleted, deleted-rows) <= deleted/50
+	return deleted >= 20 && max(rows-deleted, deleted-rows) <= deleted/50
 }
