@@ -91,9 +91,20 @@ func (f *lazyFork) make(t testing.TB, l *live) {
 	}
 	m.order(101)
 	m.switchSegment()
+	m.truncate()
 	m.order(102)
 	m.archived()
 	m.conn.Close(ctx)
+}
+
+// truncate empties a table, in a transaction that is no mark.
+func (m *maker) truncate() {
+	m.exec("begin")
+	m.exec("truncate bulk")
+	var xid recovery.XID
+	fmt.Sscan(m.text("select pg_current_xact_id()::text"), &xid)
+	m.exec("commit")
+	m.special["truncate"] = xid
 }
 
 // copyFork is a copy with the forked archive.
