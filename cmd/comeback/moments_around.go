@@ -32,7 +32,7 @@ func (a *app) whatHappened(ctx context.Context, b *book, cat catalogue.Catalogue
 	read := false
 	var failed error
 	for _, c := range postgresOf(b) {
-		s, ok := newestLog(cat, c.Name)
+		s, ok := logAround(cat, c.Name, center.time)
 		if !ok {
 			continue
 		}

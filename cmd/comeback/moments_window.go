@@ -247,3 +247,18 @@ func newestLog(cat catalogue.Catalogue, component string) (newest recovery.Surve
 	}
 	return newest, ok
 }
+
+// logAround is the survey whose log holds a time, of several the one that goes
+// on for longest; where none does, or the time is not known, the newest.
+func logAround(cat catalogue.Catalogue, component string, t time.Time) (recovery.Survey, bool) {
+	var reach catalogue.Catalogue
+	for _, s := range cat.Surveys {
+		if !t.IsZero() && slices.ContainsFunc(s.Windows, func(w recovery.Window) bool { return !w.From.Time.After(t) }) {
+			reach.Surveys = append(reach.Surveys, s)
+		}
+	}
+	if s, ok := newestLog(reach, component); ok {
+		return s, true
+	}
+	return newestLog(cat, component)
+}
