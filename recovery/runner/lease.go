@@ -11,8 +11,9 @@ import (
 )
 
 // Do asks the run for something in the name of c.By. Everybody may note, and
-// hand in an approval, which proves itself; all else is for the operator who holds the lease, who may hand it over; anybody
-// may take it over with a reason. Both are events.
+// hand in an approval, which proves itself; all else is for the operator who
+// holds the lease, who may hand it over; anybody may take it over with a reason.
+// Both are events.
 func (r *Run) Do(_ context.Context, c recovery.Command) error {
 	c.Text, c.To = printable(c.Text, maxText), printable(c.To, maxName)
 	r.lease.Lock()

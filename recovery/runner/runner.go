@@ -25,10 +25,7 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/execute"
 	"comeback/recovery/journal"
-	"comeback/recovery/plan"
 	"comeback/storage"
-
-	"golang.org/x/sys/unix"
 )
 
 // Options are what a run needs beside its plan.
@@ -80,50 +77,6 @@ type Run struct {
 	err   error
 }
 
-// Prepare makes the directory of a new run with its plan and runbook, whole or
-// not at all.
-func Prepare(h Home, p *recovery.Plan, runbook []byte) error {
-	const hint = "make room, or set COMEBACK_STATE to a directory that you may write to"
-	b, err := plan.Encode(p)
-	if err != nil {
-		return err
-	}
-	if err := h.mkdirAll(h.Runs()); err != nil {
-		return recovery.Errorf(hint, "create the state directory: %w", err)
-	}
-	dir := h.RunDir(p.Run)
-	draft := h.draft(p.Run)
-	if err := os.Mkdir(draft, 0o700); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			return recovery.Errorf("prepare it again", "another process prepares run %s", p.Run).WithExit(recovery.Refused)
-		}
-		return recovery.Errorf(hint, "create the run's directory: %w", err)
-	}
-	err = h.open(draft, 0o770|fs.ModeSetgid)
-	for name, content := range map[string][]byte{"plan.json": b, "runbook.md": runbook} {
-		if err == nil {
-			err = writeFile(filepath.Join(draft, name), content)
-		}
-		if err == nil {
-			err = h.open(filepath.Join(draft, name), 0o640)
-		}
-	}
-	if err == nil {
-		err = unix.Renameat2(unix.AT_FDCWD, draft, unix.AT_FDCWD, dir, unix.RENAME_NOREPLACE)
-	}
-	if err == nil {
-		err = syncDir(h.Runs())
-	}
-	if err == nil {
-		return nil
-	}
-	left := os.RemoveAll(draft)
-	if errors.Is(err, fs.ErrExist) {
-		return recovery.Errorf("prepare it again", "run %s exists already", p.Run).WithExit(recovery.Refused)
-	}
-	return recovery.Errorf(hint, "record the run: %w", errors.Join(err, left))
-}
-
 // Start prepares a run and begins it in this process. The end of ctx interrupts
 // the run, which then stops in order.
 func Start(ctx context.Context, o Options) (*Run, error) {
@@ -160,92 +113,6 @@ func (o *Options) started(planJSON []byte) recovery.RunStarted {
 	return recovery.RunStarted{Run: p.Run, System: p.System, Mode: p.Mode, Number: p.Number, PlanSHA256: hex.EncodeToString(sum[:]),
 		RunbookSHA256: p.Runbook.SHA256, Version: o.Version, Operator: o.Operator, Host: o.Host, BootID: bootID(), PID: os.Getpid(),
 		Asserted: o.Asserted, Unattended: o.Unattended}
-}
-
-// Resume goes on, in this process, with a run whose runner died. It refuses
-// while a runner lives. With a stop reason the run is not gone on with: all that
-// it claimed is given back and its report is written.
-func Resume(ctx context.Context, o Options, stop string) (*Run, error) {
-	dir := o.Home.RunDir(o.Plan.Run)
-	path := filepath.Join(dir, journal.Name)
-	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) { // it died before it began
-		j, err := journal.Create(path, o.Plan.Runbook.SHA256)
-		if err == nil {
-			err = errors.Join(j.Close(), o.Home.open(path, 0o640))
-		}
-		if err != nil && !errors.Is(err, fs.ErrExist) { // another process takes it up too
-			return nil, err
-		}
-	}
-	// Before the lock is held nothing may be changed, the torn end of a line
-	// that a living runner is writing least of all.
-	held, err := lock(path)
-	if err != nil {
-		return nil, refused(o.Plan.Run, err)
-	}
-	j, events, err := journal.Open(path, o.Plan.Runbook.SHA256)
-	if err != nil {
-		return nil, errors.Join(err, held.Close())
-	}
-	if err := samePlan(dir, events); err != nil {
-		return nil, errors.Join(err, j.Close(), held.Close())
-	}
-	s := recovery.NewState(o.Plan)
-	for _, e := range events {
-		s = recovery.Fold(s, e)
-	}
-	var first []recovery.Payload
-	switch {
-	case s.Result != "":
-		err := errors.Join(j.Close(), o.report(dir), o.Home.vanish(o.Plan.Run, true), held.Close())
-		if err == nil {
-			err = recovery.Errorf("read its report: comeback report show "+o.Plan.Run, "run %s has ended already", o.Plan.Run).WithExit(recovery.Usage)
-		}
-		return nil, err
-	case len(events) == 0:
-		b, err := os.ReadFile(filepath.Join(dir, "plan.json"))
-		if err != nil {
-			return nil, errors.Join(err, j.Close(), held.Close())
-		}
-		first = append(first, o.started(b))
-	default:
-		left, err := leftovers(dir, events)
-		if err != nil {
-			return nil, errors.Join(err, j.Close(), held.Close())
-		}
-		why := "its runner had died"
-		if s.BootID != bootID() {
-			why = "the host was started again"
-		}
-		first = append(first, recovery.RunResumed{PID: os.Getpid(), BootID: bootID(), Reason: why, Version: o.Version, By: o.Operator,
-			Unattended: o.Unattended, Artifacts: left})
-	}
-	if stop != "" {
-		first = append(first, recovery.StopAsked{By: o.Operator, Reason: stop})
-	}
-	return begin(ctx, o, j, held, events, first...)
-}
-
-// samePlan refuses a plan that is not, byte for byte, the one that the run began
-// with.
-func samePlan(dir string, events []recovery.Event) error {
-	if len(events) == 0 {
-		return nil
-	}
-	p, _ := events[0].Payload()
-	started, ok := p.(recovery.RunStarted)
-	if !ok {
-		return recovery.Errorf("look at it with the version of comeback that wrote it", "the journal begins with %q, not with the run's start", events[0].Type)
-	}
-	b, err := os.ReadFile(filepath.Join(dir, "plan.json"))
-	if err != nil {
-		return fmt.Errorf("read the plan: %w", err)
-	}
-	if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != started.PlanSHA256 {
-		return recovery.Errorf("find out who changed it", "refused: plan.json is not what run %s began with: its SHA-256 is %x, the journal says %s",
-			started.Run, sum, started.PlanSHA256).WithExit(recovery.Refused)
-	}
-	return nil
 }
 
 // report writes the report of a run that died after its end, if it is missing.
@@ -371,27 +238,6 @@ func (r *Run) Wait() (recovery.State, error) {
 
 // Done is closed when the run has ended and its report is written.
 func (r *Run) Done() <-chan struct{} { return r.done }
-
-// writeFile makes a new file, durable when it returns.
-func writeFile(path string, b []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
 
 func bootID() string {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")

@@ -1,0 +1,182 @@
+package execute
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"comeback/recovery"
+)
+
+// goneTries bounds how often a step may find that what it builds on is lost
+// before a person is asked.
+const goneTries = 3
+
+// schedule starts what can start. It reports whether there is anything left to
+// wait for.
+func (x *Executor) schedule(ctx context.Context, wait *sync.WaitGroup) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.broken != nil || x.state.Stop != nil {
+		return len(x.running) > 0
+	}
+	for i := range x.state.Steps {
+		st := &x.state.Steps[i]
+		if _, busy := x.running[st.ID]; busy || !x.startable(st) {
+			continue
+		}
+		switch st.Kind {
+		case recovery.KindTicks:
+			x.startTicks(st.Step)
+			continue
+		case recovery.KindApproval:
+			x.startApproval(st.Step)
+			continue
+		}
+		if err := x.recordLocked(recovery.StepStarted{Step: st.ID, Attempt: st.Attempts + 1}); err != nil {
+			return len(x.running) > 0
+		}
+		stepCtx, cancel := context.WithCancel(ctx)
+		r := &running{cancel: cancel, meter: x.newMeter(st.Step)}
+		x.running[st.ID] = r
+		// Only who asked for another attempt has not looked what is there: after
+		// an interruption the run has, and what was done again is new.
+		step, again := st.Step, st.Retry
+		wait.Go(func() { x.do(stepCtx, step, r, again) })
+	}
+	if len(x.running) > 0 || !x.Unattended && len(x.state.Waits()) > 0 {
+		return true
+	}
+	return slices.ContainsFunc(x.state.Steps, func(st recovery.StepState) bool { return x.startable(&st) })
+}
+
+// startable reports whether a step can start now: it is to do, or a person
+// asked for it again.
+func (x *Executor) startable(st *recovery.StepState) bool {
+	switch st.State {
+	case recovery.ToDo:
+		return x.state.Ready(st)
+	case recovery.FailedAt, recovery.WaitsFor:
+		return st.Retry && x.state.Ready(st)
+	}
+	return false
+}
+
+// do executes one step and records how it ended. An attempt that a person asked
+// for looks first whether all that the step comes after is still there.
+func (x *Executor) do(ctx context.Context, s recovery.Step, r *running, again bool) {
+	defer r.cancel()
+	e := &env{x: x, step: s, meter: r.meter}
+	if again && x.reviveBefore(ctx, s) || !x.begin(s, r) {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		delete(x.running, s.ID)
+		x.wake()
+		return
+	}
+	outcome, err := x.attempt(ctx, e, s)
+	logged, closeErr := r.meter.close()
+	err = errors.Join(err, closeErr)
+	if errors.Is(err, recovery.ErrGone) && r.meter.attempt < goneTries {
+		// What it builds on is lost: those whose it is say so, and then all of
+		// it is to do again without asking anybody.
+		x.reviveBefore(ctx, s)
+	}
+	outcome.Artifacts = append(outcome.Artifacts, append(e.artifacts, logged...)...)
+
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.running, s.ID)
+	defer x.wake()
+	if r.void != "" {
+		x.recordLocked(recovery.StepFailed{Step: s.ID, Error: "cut off: " + r.void, Outcome: recovery.Outcome{Artifacts: outcome.Artifacts}})
+		x.recordLocked(recovery.StepGone{Step: s.ID, Why: r.void})
+		return
+	}
+	if err == nil {
+		if err = x.recordLocked(recovery.StepFinished{Step: s.ID, Outcome: outcome}); err == nil {
+			return
+		}
+	}
+	if w, ok := x.waits(s, err, outcome); ok {
+		x.recordLocked(w)
+		return
+	}
+	if x.state.Stop != nil && errors.Is(err, context.Canceled) {
+		err = recovery.Errorf("", "stopped before it had ended: %w", context.Canceled)
+	}
+	failed := recovery.StepFailed{Step: s.ID, Error: x.Secrets.Redact(err.Error()),
+		Hint: x.Secrets.Redact(recovery.HintOf(err)), Exit: recovery.ExitOf(err), Outcome: outcome}
+	if x.recordLocked(failed) != nil || x.state.Stop != nil {
+		return
+	}
+	x.askAbout(s)
+}
+
+// begin marks a step's attempt as under way; false if the step is to do again
+// since it was started, because what it comes after is gone.
+func (x *Executor) begin(s recovery.Step, r *running) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	r.begun = x.state.Step(s.ID).State == recovery.Running
+	return r.begun
+}
+
+// askAbout leaves a failed step to a person; where nobody can be asked the run
+// stops.
+func (x *Executor) askAbout(s recovery.Step) {
+	if x.Unattended {
+		// Checks beside this one are still made, so that the report tells of all.
+		if !x.othersGoOn(s) {
+			x.recordLocked(recovery.StopAsked{By: "comeback", Reason: fmt.Sprintf("%s failed and nobody is there to decide", s.Says)})
+		}
+		return
+	}
+	x.recordLocked(recovery.Waiting{Step: s.ID, For: recovery.WaitDecision})
+}
+
+// othersGoOn reports whether steps that do not depend on a failed one are under
+// way or can start.
+func (x *Executor) othersGoOn(failed recovery.Step) bool {
+	if !failed.MayPass {
+		return false
+	}
+	if len(x.running) > 0 {
+		return true
+	}
+	return slices.ContainsFunc(x.state.Steps, func(st recovery.StepState) bool { return x.startable(&st) })
+}
+
+// attempt checks the guards and does the step; a panic in a kind is an error of
+// that step.
+func (x *Executor) attempt(ctx context.Context, e *env, s recovery.Step) (o recovery.Outcome, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = recovery.Errorf("report this as a bug, with the run's directory", "step %s: internal error: %v", s.ID, p)
+		}
+	}()
+	for _, g := range s.Guards {
+		if err := x.guard(g, e.meter.attempt); err != nil {
+			return o, err
+		}
+	}
+	if x.Hold != nil && x.changesLive(s) {
+		if err := x.Hold(ctx); err != nil {
+			return o, err
+		}
+	}
+	if x.kinds[s.Kind].Restart() == recovery.Clean {
+		if err := x.cleanAfter(ctx, s.ID); err != nil {
+			return o, err
+		}
+	}
+	if s.Budget > 0 && s.Kind == recovery.KindShell {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(s.Budget))
+		defer cancel()
+	}
+	return x.kinds[s.Kind].Do(ctx, e, s)
+}

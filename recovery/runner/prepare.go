@@ -1,0 +1,78 @@
+package runner
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"comeback/recovery"
+	"comeback/recovery/plan"
+
+	"golang.org/x/sys/unix"
+)
+
+// Prepare makes the directory of a new run with its plan and runbook, whole or
+// not at all.
+func Prepare(h Home, p *recovery.Plan, runbook []byte) error {
+	const hint = "make room, or set COMEBACK_STATE to a directory that you may write to"
+	b, err := plan.Encode(p)
+	if err != nil {
+		return err
+	}
+	if err := h.mkdirAll(h.Runs()); err != nil {
+		return recovery.Errorf(hint, "create the state directory: %w", err)
+	}
+	dir := h.RunDir(p.Run)
+	draft := h.draft(p.Run)
+	if err := os.Mkdir(draft, 0o700); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return recovery.Errorf("prepare it again", "another process prepares run %s", p.Run).WithExit(recovery.Refused)
+		}
+		return recovery.Errorf(hint, "create the run's directory: %w", err)
+	}
+	err = h.open(draft, 0o770|fs.ModeSetgid)
+	for name, content := range map[string][]byte{"plan.json": b, "runbook.md": runbook} {
+		if err == nil {
+			err = writeFile(filepath.Join(draft, name), content)
+		}
+		if err == nil {
+			err = h.open(filepath.Join(draft, name), 0o640)
+		}
+	}
+	if err == nil {
+		err = unix.Renameat2(unix.AT_FDCWD, draft, unix.AT_FDCWD, dir, unix.RENAME_NOREPLACE)
+	}
+	if err == nil {
+		err = syncDir(h.Runs())
+	}
+	if err == nil {
+		return nil
+	}
+	left := os.RemoveAll(draft)
+	if errors.Is(err, fs.ErrExist) {
+		return recovery.Errorf("prepare it again", "run %s exists already", p.Run).WithExit(recovery.Refused)
+	}
+	return recovery.Errorf(hint, "record the run: %w", errors.Join(err, left))
+}
+
+// writeFile makes a new file, durable when it returns.
+func writeFile(path string, b []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
