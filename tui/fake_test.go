@@ -41,6 +41,7 @@ type fakeDesk struct {
 	aroundErr    error
 	live         Live
 	liveErr      error
+	pushes       int
 	// attachErr, amendErr and resumeErr are refusals.
 	attachErr, amendErr, resumeErr error
 
@@ -135,7 +136,12 @@ func (d *fakeDesk) Around(_ context.Context, _ string, _ Choice, span recovery.S
 
 func (d *fakeDesk) Live(context.Context, string, string) (Live, error) { return d.live, d.liveErr }
 
-func (d *fakeDesk) PushOut(context.Context, string, string) error { return nil }
+func (d *fakeDesk) PushOut(context.Context, string, string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.pushes++
+	return nil
+}
 
 func (d *fakeDesk) Missing(context.Context, KnownRun) ([]Need, error) { return d.missing, nil }
 

@@ -68,14 +68,29 @@ var scenes = []scene{
 		d.sees("not known, between")
 	}},
 	{name: "moment-typing", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) {
-		toMoment(d, f)
-		d.press("home", "enter", "=10 minutes ago")
+		toEmptyLog(d, f)
+		d.press("t", "=10 minutes ago")
 		d.sees("at or before")
 	}},
 	{name: "moment-refused", start: Start{Runbook: shopMD}, desk: func(f *fakeDesk) { f.planErr = errRefused }, play: func(d *driver, f *fakeDesk) {
-		toMoment(d, f)
-		d.press("home", "enter", "=2026-11-24 00:00:00+01:00", "enter")
+		toEmptyLog(d, f)
+		d.press("t", "=2026-11-24 00:00:00+01:00", "enter", "enter")
 		d.sees("REFUSED")
+	}},
+	{name: "moment-log", start: Start{Runbook: shopMD}, desk: withLog, play: toLog},
+	{name: "moment-harm", start: Start{Runbook: shopMD}, desk: withLog, play: func(d *driver, f *fakeDesk) { toLog(d, f); d.press("h") }},
+	{name: "moment-zoom", start: Start{Runbook: shopMD}, desk: withLog, play: func(d *driver, f *fakeDesk) { toLog(d, f); d.press("h", "+", "+") }},
+	{name: "moment-push", start: Start{Runbook: shopMD}, desk: withLog, play: func(d *driver, f *fakeDesk) { toLog(d, f); d.press("w", "=data") }},
+	{name: "moment-damage", start: Start{Runbook: shopMD}, desk: func(f *fakeDesk) {
+		withLog(f)
+		f.liveErr = recovery.Errorf("look at the host", "connect to db1: connection refused")
+		f.aroundErr = recovery.Errorf("try another copy", "segment 000000040000000300000079 is empty")
+		f.rows[0].Surveys[0].Windows[0].Gaps = []recovery.Gap{{From: 0x37A400000, Object: "wal/00000004000000030000007A", Why: "missing"}}
+	}, play: func(d *driver, f *fakeDesk) {
+		toMoment(d, f)
+		d.press("home", "enter")
+		d.sees("UNREAD")
+		d.press("up", "up")
 	}},
 	{name: "plan", start: Start{Runbook: shopMD}, play: toPlan},
 	{name: "run-starting", start: Start{Runbook: shopMD}, play: toRun},

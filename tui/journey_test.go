@@ -51,7 +51,7 @@ func TestJourney_AWindowAsksForTheMoment(t *testing.T) {
 	desk := shopDesk()
 	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
 	toMoment(d, desk)
-	d.press("down", "enter", "=latest", "enter")
+	d.press("down", "enter", "t", "=latest", "enter", "enter")
 	d.sees("PLAN 7c31")
 	want := Choice{Want: "latest", Component: "database", Copy: "nearby", Engine: "pitr", Backup: "base/20261122T010041"}
 	if desk.choices[0] != want {
@@ -90,8 +90,8 @@ func TestJourney_AWordThatIsNoMomentIsRefusedInPlace(t *testing.T) {
 	desk := shopDesk()
 	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
 	toMoment(d, desk)
-	d.press("home", "enter")
-	for text, says := range map[string]string{"=lastest": "is not a moment", "=09:30": "offset", "=lsn:zz": "not an LSN"} {
+	d.press("home", "enter", "t")
+	for text, says := range map[string]string{"=lastest": "is not a moment", "=2026-11-23T09:30": "offset", "=lsn:zz": "not an LSN"} {
 		d.press("ctrl+u", text, "enter")
 		d.sees("REFUSED")
 		d.sees(says)
@@ -413,7 +413,7 @@ func TestJourney_AStartThatIsRefused(t *testing.T) {
 	d.sees("no space left on device")
 	d.sees("make room")
 	d.press("esc")
-	d.sees("GO BACK TO WHICH MOMENT?")
+	d.sees("-- moment: before-xid:81214")
 }
 
 func TestJourney_OnlyARehearsalStartsWithoutATypedName(t *testing.T) {

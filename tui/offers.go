@@ -53,6 +53,13 @@ func (o offer) name() string {
 	return strings.Join([]string{o.survey.Copy, o.survey.Component, o.survey.Engine, kind, id}, "\x00")
 }
 
+// sameLog reports whether two offers are of one log: its windows, and the base
+// backups that these start from.
+func sameLog(a, b offer) bool {
+	same := a.survey.Copy == b.survey.Copy && a.survey.Component == b.survey.Component && a.survey.Engine == b.survey.Engine
+	return same && len(a.survey.Windows) > 0
+}
+
 // until is the newest moment that the offer reaches.
 func (o offer) until() time.Time {
 	switch {
@@ -193,7 +200,7 @@ func (s *momentScreen) about(o offer, w int) []line {
 			}
 			add("GAP", fmt.Sprintf("from %s: %s is %s", gap.From, gap.Object, gap.Why))
 		}
-		return append(lines, as(faint, "enter asks for the moment; none is chosen for you"))
+		return append(lines, as(faint, "enter reads what its log tells, and asks for the moment; none is chosen for you"))
 	}
 	b := o.backup
 	lines = append(lines, as(strong, pad("BACKUP", indent)).say(cutLeft(clean(b.ID), w-indent)))

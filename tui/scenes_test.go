@@ -24,7 +24,7 @@ func toMoment(d *driver, _ *fakeDesk) {
 
 func toPlan(d *driver, f *fakeDesk) {
 	toMoment(d, f)
-	d.press("home", "enter", "=before-xid:81214", "enter")
+	d.press("home", "enter", "t", "=before-xid:81214", "enter", "enter")
 	d.sees("PLAN 7c31")
 }
 

@@ -1,0 +1,304 @@
+package tui
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"comeback/recovery"
+)
+
+// commitsScreen shows what happened, as a copy's log tells it, and where to go
+// back to. The place is always between two commits, and none is chosen
+// beforehand.
+type commitsScreen struct {
+	chooser
+	offers *momentScreen
+	log    offer
+
+	commits
+	// cut is where the moment cuts the log: what begins to end before it is
+	// kept. It is 0 while nothing is chosen.
+	cut recovery.LSN
+	// typed is a moment that was typed and that what was read does not show.
+	typed *recovery.Want
+
+	lookback
+	live  liveState
+	view  view
+	ask   *question
+	found string
+	// says is what came of the last key, where the list does not show it.
+	says string
+	// rows is how many lines the list had when it was drawn last.
+	rows int
+	// meant is what the place means, for as long as it and the list stay.
+	meant struct {
+		meaning
+		cut recovery.LSN
+		seq int64
+		n   int
+	}
+}
+
+func newCommits(list *momentScreen, o offer) *commitsScreen {
+	return &commitsScreen{chooser: chooser{m: list.m, from: list.from}, offers: list, log: o, rows: 8}
+}
+
+func (s *commitsScreen) field() *field {
+	if s.ask == nil {
+		return nil
+	}
+	return &s.ask.edit
+}
+
+// open reads the newest part of the log and asks the live server how far it is.
+func (s *commitsScreen) open() tea.Cmd {
+	if !s.from0.IsZero() || s.reading != nil {
+		return nil
+	}
+	return tea.Batch(s.begin(), s.askLive())
+}
+
+func (s *commitsScreen) close() {
+	s.chooser.close()
+	s.stopReading()
+}
+
+func (s *commitsScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
+	switch {
+	case s.planning:
+		if k.String() == keyEscape {
+			s.giveUp()
+			return nil, true
+		}
+		return nil, k.String() != "?"
+	case s.ask != nil:
+		return s.answer(k)
+	}
+	if s.steps(k.String()) {
+		s.seeking, s.typed, s.err, s.says = false, nil, nil, ""
+		s.view.free = false
+		return s.readOn(), true
+	}
+	s.says = ""
+	switch k.String() {
+	case keyEnter:
+		return s.use(), true
+	case "h":
+		return s.seek(), true
+	case "H":
+		s.later()
+	case "+", "=":
+		s.zoom(true)
+	case "-":
+		return s.zoom(false), true
+	case "left":
+		return s.pan(-1), true
+	case "right":
+		return s.pan(1), true
+	case "/":
+		s.asks(&question{label: "FIND a table, an xid or a text > ", does: "find", then: s.search})
+	case "n":
+		if s.found != "" {
+			s.search(s.found)
+		}
+	case "t":
+		s.asks(&question{label: "GO TO (times are " + offset(s.m.now()) + ") > ", does: "go there", then: s.goTo})
+	case "w":
+		s.askPush()
+	case "g":
+		return tea.Batch(s.again(), s.askLive()), true
+	case "c":
+		s.stopReading()
+	default:
+		return nil, false
+	}
+	return nil, true
+}
+
+// steps moves the place through the list, of which the newest line is the last.
+// The first step takes it to the end that it comes from.
+func (s *commitsScreen) steps(key string) bool {
+	n := len(s.commits.list)
+	if n == 0 {
+		return false
+	}
+	at := s.at()
+	switch key {
+	case keyUp:
+		at++
+	case keyDown:
+		at--
+	case keyPageUp:
+		at += max(1, s.rows-2)
+	case keyPageDown:
+		at -= max(1, s.rows-2)
+	case keyHome:
+		at = n
+	case keyEnd:
+		at = 0
+	default:
+		return false
+	}
+	s.to(at)
+	return true
+}
+
+// at is the place in the list, 0 while nothing is chosen.
+func (s *commitsScreen) at() int {
+	if s.cut == 0 {
+		return 0
+	}
+	return s.place(s.cut)
+}
+
+// means is what the place means.
+func (s *commitsScreen) means() meaning {
+	if m := &s.meant; m.cut != s.cut || m.seq != s.seq || m.n != len(s.commits.list) {
+		m.cut, m.seq, m.n = s.cut, s.seq, len(s.commits.list)
+		m.meaning = s.commits.meaning(s.at())
+	}
+	return s.meant.meaning
+}
+
+// to chooses a place in the list.
+func (s *commitsScreen) to(i int) {
+	s.cut, s.typed, s.err = s.cutAt(min(max(0, i), len(s.commits.list))), nil, nil
+	s.view.free = false
+}
+
+// seek goes to just before the next older harm, before all that belongs together
+// with it; where none was read yet, it is read on until there is one.
+func (s *commitsScreen) seek() tea.Cmd {
+	s.seeking, s.err = true, nil
+	if s.reading == nil && s.harmBehind() < 0 {
+		return s.deeper()
+	}
+	s.settleHarm()
+	return nil
+}
+
+// harmBehind is the next harm behind the place, -1 if none was read.
+func (s *commitsScreen) harmBehind() int { return s.find(s.at(), true, isHarm) }
+
+// settleHarm ends the search for harm once it is read where it began.
+func (s *commitsScreen) settleHarm() {
+	i := s.harmBehind()
+	if !s.seeking || i < 0 {
+		return
+	}
+	began := s.began(i)
+	if s.reading != nil && s.commits.list[began].Time.Sub(s.oldest) <= oneHarm {
+		return // it may have begun earlier
+	}
+	s.seeking = false
+	s.to(began + 1)
+}
+
+// later goes to just before the next harm after the place, which may belong
+// together with the one before.
+func (s *commitsScreen) later() {
+	if i := s.find(s.at()-2, false, isHarm); s.cut != 0 && i >= 0 {
+		s.to(i + 1)
+		return
+	}
+	s.says = "no harm was read after this place"
+}
+
+// search goes to just before the next older line that holds a text, and from the
+// oldest on to the newest.
+func (s *commitsScreen) search(text string) tea.Cmd {
+	s.found = text
+	low := strings.ToLower(text)
+	fits := func(h *happened) bool { return strings.Contains(strings.ToLower(clean(h.words())), low) }
+	i := s.find(s.at(), true, fits)
+	if i < 0 {
+		i = s.find(0, true, fits)
+	}
+	if i < 0 {
+		s.says = "\"" + text + "\" is not in what was read; - reads further back"
+		return nil
+	}
+	s.to(i + 1)
+	return nil
+}
+
+// use has the moment planned.
+func (s *commitsScreen) use() tea.Cmd {
+	want := ""
+	switch {
+	case s.typed != nil:
+		want = s.typed.Text
+	case s.cut != 0:
+		want = s.means().want
+	}
+	if want == "" {
+		s.tried = nil
+		s.err = recovery.Errorf("h goes to just before the newest harm, up and down go through the list, t types a moment", "no moment is chosen yet")
+		if s.seeking {
+			s.err = recovery.Errorf("wait until it is found, or press t to type a moment", "no moment is chosen yet: harm is still looked for")
+		}
+		return nil
+	}
+	w := s.window()
+	return s.chooser.plan(s, s.offers, Choice{Want: want, Component: w.Component, Copy: w.Copy, Engine: w.Engine, Backup: w.Backup})
+}
+
+// window is the window that the moment lies in: the one from the newest base
+// backup that ended before it. What is not in the list lies in the one that was
+// chosen.
+func (s *commitsScreen) window() *recovery.Window {
+	best := s.log.window
+	if s.cut == 0 || s.typed != nil {
+		return best
+	}
+	kept := s.cut
+	if k := s.means().kept; k != nil {
+		kept = k.End
+	}
+	for _, w := range s.windows() {
+		if w.Timeline != best.Timeline {
+			continue
+		}
+		if w.From.LSN <= kept && (best.From.LSN > kept || w.From.LSN > best.From.LSN) {
+			best = w
+		}
+	}
+	return best
+}
+
+// windows are those of the log, the newest first.
+func (s *commitsScreen) windows() []*recovery.Window {
+	var list []*recovery.Window
+	for i := range s.log.survey.Windows {
+		list = append(list, &s.log.survey.Windows[i])
+	}
+	slices.SortStableFunc(list, func(a, b *recovery.Window) int {
+		if a.From.LSN > b.From.LSN {
+			return -1
+		}
+		return 1
+	})
+	return list
+}
+
+// moment is the time of the place, zero where it is not known.
+func (s *commitsScreen) moment() time.Time {
+	if s.typed != nil {
+		return s.typed.Time
+	}
+	if s.cut == 0 {
+		return time.Time{}
+	}
+	m := s.means()
+	switch {
+	case m.lost != nil:
+		return m.lost.Time
+	case m.kept != nil:
+		return m.kept.Time
+	}
+	return time.Time{}
+}

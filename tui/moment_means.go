@@ -1,0 +1,262 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"comeback/recovery"
+)
+
+// meansIndent is where the text begins behind KEPT, LOST and so on.
+const meansIndent = 7
+
+// middle is what is typed, planned or refused.
+func (s *commitsScreen) middle(w int) []line {
+	var lines []line
+	if q := s.ask; q != nil {
+		lines = append(lines, q.edit.line(q.label, w))
+		if q.note != "" {
+			lines = append(lines, paragraph("", meansIndent, warn, q.note, w, 2)...)
+		}
+	}
+	return append(lines, s.refusal(w)...)
+}
+
+// told says what the moment keeps and loses; most is how many lines of each.
+func (s *commitsScreen) told(w, most int) []line {
+	if s.ask != nil && w < wide && s.cut == 0 {
+		return s.typing(w)
+	}
+	if s.typed != nil {
+		return s.unplaced(w)
+	}
+	if s.cut == 0 {
+		return s.nothing(w)
+	}
+	m := s.means()
+	var lines []line
+	add := func(name string, k look, text string, most int) {
+		lines = append(lines, paragraph(name, meansIndent, k, text, w, most)...)
+	}
+	kept, k := s.keeps(m)
+	add("KEPT", k, kept, most)
+	lost, k := s.loses(m)
+	add("LOST", k, lost, most)
+	rpo, k := s.rpo(m)
+	add("RPO", k, rpo, most-1)
+	add("TIME", plain, s.takes(m), most-1)
+	add("OTHERS", plain, s.others(m), most-1)
+	return lines
+}
+
+// nothing says how to choose.
+func (s *commitsScreen) nothing(w int) []line {
+	text := "h goes to just before the newest harm, / finds a table, t types a time, up and down go through the list. It reads further back as you go."
+	if s.seeking {
+		text = "looking for harm, further and further back .."
+		if i := s.harmBehind(); i >= 0 {
+			text = "found harm at " + near(s.commits.list[i].Time, s.m.now()) + ", looking where it began .."
+		}
+	}
+	return append([]line{as(strong, "NOTHING IS CHOSEN YET").say(", and nothing is chosen for you.")}, paragraph("", 0, plain, text, w, 3)...)
+}
+
+// typing says how what is typed is read.
+func (s *commitsScreen) typing(w int) []line {
+	if !strings.HasPrefix(s.ask.label, "GO TO") || s.err != nil {
+		return nil
+	}
+	now := s.m.now()
+	if want, err := readMoment(s.ask.edit.text(), now); err == nil {
+		return paragraph("", meansIndent, plain, readAs(want, now.Location()), w, 2)
+	}
+	return paragraph("", meansIndent, faint, "say "+now.Format("15:04:05")+", "+now.Format("2006-01-02 15:04")+", 10 minutes ago, latest, a transaction's number, lsn:3/7A21F0C8 or after-xid:81213", w, 3)
+}
+
+// unplaced says what is known of a typed moment that what was read does not
+// show.
+func (s *commitsScreen) unplaced(w int) []line {
+	lines := paragraph("KEPT", meansIndent, plain, readAs(*s.typed, s.m.now().Location()), w, 2)
+	text := "not known: the log was not read that far; the plan says it"
+	switch {
+	case s.reading != nil:
+		text = "not known yet, reading .."
+	case s.typed.Kind == recovery.WantLatest:
+		text = "what no copy has when the plan is made"
+	}
+	return append(lines, paragraph("LOST", meansIndent, plain, text, w, 2)...)
+}
+
+func (s *commitsScreen) keeps(m meaning) (string, look) {
+	now := s.m.now()
+	text := "what was committed before, which was not read."
+	switch {
+	case m.unlisted:
+		text = "what was committed before, which is not listed any more."
+	case m.kept != nil:
+		text = fmt.Sprintf("to %s, xid %d.", millis(m.kept.Time, now), m.kept.XID)
+	case s.whole && s.readErr == nil:
+		text = "the base backup as it ended; no commit of the log."
+	}
+	k := plain
+	switch {
+	case m.left != nil:
+		text += fmt.Sprintf(" KEEPS HARM of %s, xid %d: h goes before it.", millis(m.left.Time, now), m.left.XID)
+		k = warn
+	case len(m.undone) > 1:
+		last := m.undone[len(m.undone)-1]
+		text += fmt.Sprintf(" The harm has no single commit: %d did it, to %s, all after this. The log does not say who.", len(m.undone), millis(last.Time, now))
+	case len(m.undone) == 1:
+		text += fmt.Sprintf(" The log does not say who did %d.", m.undone[0].XID)
+	default:
+		text += " The log does not say who did what."
+	}
+	return text, k
+}
+
+func (s *commitsScreen) loses(m meaning) (string, look) {
+	now := s.m.now()
+	more, k := "", plain
+	if s.live.writes() {
+		more, k = "; MORE EACH SECOND until the writes stop", warn
+	}
+	if m.lost == nil && m.commits == 0 {
+		return "nothing that the copy has" + more, k
+	}
+	from := "from"
+	if m.about {
+		from = "from before"
+	}
+	text := fmt.Sprintf("%s %s, xid %d: %s", from, millis(m.lost.Time, now), m.lost.XID, grouped(m.commits)+" "+plural(m.commits, "commit", "commits"))
+	if m.rows > 0 {
+		text += ", " + grouped(m.rows) + " rows put in or changed"
+	}
+	var tables []string
+	for i, t := range m.written {
+		if i == 3 {
+			break
+		}
+		tables = append(tables, fmt.Sprintf("%s %s", t.table, grouped(t.rows)))
+	}
+	text += ", up to " + millis(s.newest, now) + more
+	if len(tables) > 0 {
+		text += "; new rows: " + strings.Join(tables, ", ")
+		if m.partly {
+			text += " and more"
+		}
+	}
+	if m.early != nil {
+		text += fmt.Sprintf("; xid %d drops files before it commits, so what commits in between is lost too", m.early.XID)
+	}
+	return text, k
+}
+
+func (s *commitsScreen) rpo(m meaning) (string, look) {
+	if m.kept == nil {
+		return "not known: the last commit that is kept was not read", faint
+	}
+	upTo, so := s.newest, ""
+	if s.live.writes() {
+		upTo, so = latest(upTo, s.m.now()), " so far"
+	}
+	gone := max(0, upTo.Sub(m.kept.Time))
+	if m.lost == nil && so == "" {
+		gone = 0
+	}
+	owes := s.from.opened.RPO
+	switch {
+	case owes == 0:
+		return "none is set; " + elapsed(gone) + " are lost" + so, plain
+	case gone > owes:
+		return took(owes) + ": MISSED, " + elapsed(gone) + so, bad
+	}
+	return took(owes) + ": met, " + elapsed(gone) + so, good
+}
+
+// takes says what must be copied and replayed.
+func (s *commitsScreen) takes(m meaning) string {
+	w := s.window()
+	text := "copy of unknown size"
+	if b := backupOf(s.log.survey, w.Backup); b != nil {
+		text = "copy " + recovery.FormatBytes(b.Size())
+	}
+	at := s.cut
+	if m.kept != nil {
+		at = m.kept.End
+	}
+	if at > w.From.LSN && w.From.LSN != 0 {
+		text += ", replay " + recovery.FormatBytes(int64(at-w.From.LSN)) + " of log"
+	}
+	text += " from base backup of " + near(w.From.Time, s.m.now())
+	for _, stage := range s.from.opened.Stages {
+		if stage.Last > 0 && strings.Contains(strings.ToLower(stage.Name), strings.ToLower(w.Component)) {
+			return text + "; last time " + took(stage.Last)
+		}
+	}
+	return text + "; the plan says how long"
+}
+
+// others says how far the nearest backups of the other components are.
+func (s *commitsScreen) others(m meaning) string {
+	at := s.moment()
+	if m.kept != nil {
+		at = m.kept.Time
+	}
+	now := s.m.now()
+	var parts []string
+	seen := map[string]bool{s.log.window.Component: true}
+	for _, a := range s.from.rows {
+		if seen[a.Component] {
+			continue
+		}
+		var best time.Time
+		says := a.Says
+		for _, other := range s.from.rows {
+			for _, survey := range other.Surveys {
+				if other.Component != a.Component {
+					continue
+				}
+				for _, b := range survey.Backups {
+					if b.Problem == "" && !b.Taken.To.IsZero() && !b.Taken.To.After(at) && b.Taken.To.After(best) {
+						best = b.Taken.To
+					}
+				}
+			}
+		}
+		seen[a.Component] = true
+		switch {
+		case !best.IsZero():
+			parts = append(parts, fmt.Sprintf("%s of %s, %s older", clean(a.Component), near(best, now), elapsed(at.Sub(best))))
+		case says != "":
+			parts = append(parts, clean(a.Component)+": "+clean(says))
+		default:
+			parts = append(parts, clean(a.Component)+": no backup from before it is known")
+		}
+	}
+	for _, c := range s.from.opened.Components {
+		if !seen[c.Name] {
+			parts = append(parts, clean(c.Name)+": not looked at")
+		}
+	}
+	if len(parts) == 0 {
+		return "no other component"
+	}
+	return strings.Join(parts, "; ")
+}
+
+// millis is a time of day with milliseconds, with its date unless it is today's.
+func millis(t, now time.Time) string {
+	t = t.In(now.Location())
+	if sameDay(t, now) {
+		return t.Format("15:04:05.000")
+	}
+	return t.Format("2 Jan 15:04:05.000")
+}
+
+func plural(n int64, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}

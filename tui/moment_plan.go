@@ -1,0 +1,71 @@
+package tui
+
+import (
+	"context"
+
+	tea "charm.land/bubbletea/v2"
+
+	"comeback/recovery"
+)
+
+// chooser is the part of a screen that has a moment planned once it is chosen,
+// and that shows why it was refused.
+type chooser struct {
+	m    *model
+	from *runbookScreen
+	// tried is the choice that is being planned, or was refused with err.
+	tried    *Choice
+	planning bool
+	err      error
+	cancel   context.CancelFunc
+}
+
+// plan asks for the plan to a choice and shows it; a refusal stays on the screen
+// that asked.
+func (c *chooser) plan(asks screen, list *momentScreen, choice Choice) tea.Cmd {
+	ctx, cancel := context.WithCancel(c.from.ctx)
+	if c.cancel != nil {
+		c.cancel()
+	}
+	c.tried, c.planning, c.err, c.cancel = &choice, true, nil, cancel
+	return ask(ctx, asks, func(ctx context.Context) (*Prepared, error) {
+		return c.m.desk.Plan(ctx, c.from.path, recovery.Rehearsal, choice)
+	}, func(p *Prepared, err error) tea.Cmd {
+		if ctx.Err() != nil {
+			return nil // given up, or overtaken by another choice
+		}
+		c.planning, c.err = false, err
+		if err != nil {
+			return nil
+		}
+		c.tried = nil
+		return c.m.push(&planScreen{m: c.m, from: list, prepared: p})
+	})
+}
+
+// giveUp forgets what is being planned.
+func (c *chooser) giveUp() {
+	c.close()
+	c.planning, c.tried = false, nil
+}
+
+func (c *chooser) close() {
+	if c.cancel != nil {
+		c.cancel()
+	}
+}
+
+// refusal shows what is being planned, or why it was refused.
+func (c *chooser) refusal(w int) []line {
+	switch {
+	case c.planning:
+		return []line{say("        resolving " + c.tried.Want + " and making the plan ..")}
+	case c.err != nil:
+		var lines []line
+		if c.tried != nil {
+			lines = append(lines, as(strong, pad("MOMENT", 10)).say(c.tried.Want))
+		}
+		return append(lines, trouble("REFUSED", c.err, w)...)
+	}
+	return nil
+}

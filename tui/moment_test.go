@@ -1,0 +1,390 @@
+package tui
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+)
+
+// rowsIn is a change of a table's rows.
+func rowsIn(table string, inserted, updated, deleted int64) recovery.TableChange {
+	return recovery.TableChange{Database: 16384, Filenode: 16400, Relation: recovery.Relation{Name: table, Of: "table", Rows: 48211}, Inserted: inserted, Updated: updated, Deleted: deleted}
+}
+
+// logOf is a log with a transaction every few seconds up to the window's end,
+// the newest first; change may make something else of each, by its number.
+func logOf(n int, every time.Duration, change func(xid int, t *recovery.Transaction)) []recovery.Transaction {
+	end := time.Date(2026, 11, 23, 9, 49, 31, 0, zone)
+	list := make([]recovery.Transaction, n)
+	for i := range list {
+		lsn := recovery.LSN(0x37A21F0C8 - 0x200*i)
+		xid := 84000 - i
+		list[i] = recovery.Transaction{
+			Commit:   recovery.Commit{XID: recovery.XID(xid), Time: end.Add(-time.Duration(i) * every), LSN: lsn - 0x80, End: lsn},
+			Timeline: 4, How: recovery.Committed, First: lsn - 0x100, Stop: lsn - 0x80, Bytes: 0x100,
+			Tables: []recovery.TableChange{rowsIn("orders", 1, 0, 0), rowsIn("order_items", int64(1+i%4), 0, 0)},
+		}
+		if i%3 == 0 {
+			list[i].Tables = []recovery.TableChange{rowsIn("carts", 0, 1, 0)}
+		}
+		if change != nil {
+			change(xid, &list[i])
+		}
+	}
+	return list
+}
+
+// accident is what the tests look for: a migration that deletes the orders and
+// drops the carts, and empties the sessions a moment later.
+const accident = 83400
+
+func harmed(xid int, t *recovery.Transaction) {
+	switch xid {
+	case accident:
+		carts := rowsIn("carts", 0, 0, 0)
+		carts.Dropped = true
+		t.Tables = []recovery.TableChange{rowsIn("orders", 0, 0, 48211), carts}
+	case accident + 2:
+		sessions := rowsIn("sessions", 0, 0, 0)
+		sessions.Truncated = true
+		t.Tables = []recovery.TableChange{sessions}
+	case accident - 1:
+		t.How = recovery.Aborted
+	case accident + 3:
+		t.How, t.GID = recovery.Prepared, "coupons-17"
+	case accident - 4:
+		*t = recovery.Transaction{Commit: recovery.Commit{Time: t.Time, LSN: t.LSN, End: t.End}, Timeline: 4, How: recovery.NamedPoint, RestorePoint: "before-migration"}
+	case accident + 1:
+		t.Tables = []recovery.TableChange{{Database: 16384, Filenode: 16999, Relation: recovery.Relation{Rows: -1}, Inserted: 3}}
+	}
+}
+
+// withLog gives the desk a log of a few thousand transactions with an accident,
+// and a live server that goes on.
+func withLog(f *fakeDesk) {
+	f.transactions = logOf(3000, 3*time.Second, harmed)
+	f.live = Live{At: ten, Zone: "UTC", Archived: ten.Add(-629 * time.Second), Unarchived: 4_200_000}
+	f.opened.Components = []recovery.Component{{Name: "database", Kind: recovery.Postgres}, {Name: "uploads", Kind: recovery.Files}}
+}
+
+// toLog opens the log that the second row offers.
+func toLog(d *driver, f *fakeDesk) {
+	toMoment(d, f)
+	d.press("home", "enter")
+	d.sees("LIVE    archived to")
+	d.sees("read back to")
+}
+
+// toEmptyLog opens a log without a transaction.
+func toEmptyLog(d *driver, f *fakeDesk) {
+	toMoment(d, f)
+	d.press("home", "enter")
+	d.sees("read to its beginning")
+	d.sees("LIVE    nothing was archived")
+}
+
+func TestJourney_TheCartsAreEmptySinceThisAfternoon(t *testing.T) {
+	desk := shopDesk()
+	withLog(desk)
+	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	d.sees("checked 10:00:00")
+	keys := 0
+	press := func(names ...string) { keys += len(names); d.press(names...) }
+	press("enter")
+	d.sees("GO BACK TO WHICH MOMENT?")
+	press("down", "enter")
+	d.sees("WINDOW")
+	press("h")
+	d.sees("-- moment: go back to here")
+	d.sees("KEPT   to 09:19:25.000, xid 83398.") // 83399 was rolled back
+	press("enter")
+	d.sees("PLAN 7c31")
+	if want := fmt.Sprintf("before-xid:%d", accident); desk.choices[0].Want != want {
+		t.Errorf("the desk was asked for %+v, not %s", desk.choices[0], want)
+	}
+	if keys >= 10 {
+		t.Errorf("it took %d key presses", keys)
+	}
+}
+
+// check compares what a place means with what a look at the whole log says.
+func checkMeaning(t *testing.T, c *commits, all []recovery.Transaction, i int) {
+	t.Helper()
+	m := c.meaning(i)
+	at, _ := c.effective(i)
+	cut := c.cutAt(at)
+	var kept, lost *recovery.Transaction
+	var commits, rows int64
+	for j := range all {
+		h := happened{Transaction: all[j]}
+		if !h.counts() {
+			continue
+		}
+		if h.LSN < cut {
+			kept = &all[j]
+			break
+		}
+		lost, commits, rows = &all[j], commits+1, rows+h.written()
+	}
+	same := func(h *happened, t *recovery.Transaction) bool {
+		return h == nil && t == nil || h != nil && t != nil && h.LSN == t.LSN
+	}
+	if kept != nil && kept.LSN < c.lowest {
+		kept = nil // it was not read yet
+	}
+	if m.unlisted {
+		m.kept = nil
+		kept = nil
+	}
+	if m.about {
+		m.lost = nil
+		lost = nil
+	}
+	if !same(m.kept, kept) || !same(m.lost, lost) || m.commits != commits || m.rows != rows {
+		t.Fatalf("place %d: kept %v, lost %v, %d commits, %d rows; the log says %v, %v, %d, %d", i, m.kept, m.lost, m.commits, m.rows, kept, lost, commits, rows)
+	}
+	// The moment that is asked for is the same place.
+	want, err := recovery.ParseWant(m.want, ten)
+	if err != nil {
+		t.Fatalf("place %d: %q: %v", i, m.want, err)
+	}
+	until := want.LSN // what commits before it is kept
+	for j := range all {
+		if (&happened{Transaction: all[j]}).counts() && want.XID != 0 && all[j].XID == want.XID {
+			if until = all[j].LSN; want.Kind == recovery.WantAfterXID {
+				until++
+			}
+		}
+	}
+	for j := range all {
+		if (&happened{Transaction: all[j]}).counts() && (all[j].LSN < until) != (all[j].LSN < cut) {
+			t.Fatalf("place %d: %s disagrees with the cut %s about transaction %d at %s", i, m.want, cut, all[j].XID, all[j].LSN)
+		}
+	}
+}
+
+func randomLog(r *rand.Rand, n int) []recovery.Transaction {
+	hows := []recovery.TransactionEnd{recovery.Committed, recovery.Committed, recovery.Committed, recovery.CommittedPrepared, recovery.Aborted, recovery.Prepared, recovery.AbortedPrepared, recovery.NamedPoint}
+	return logOf(n, time.Duration(1+r.IntN(20))*time.Second, func(_ int, t *recovery.Transaction) {
+		t.How = hows[r.IntN(len(hows))]
+		if t.How == recovery.NamedPoint {
+			t.XID, t.Tables, t.RestorePoint = 0, nil, "point"
+		}
+		switch r.IntN(20) {
+		case 0:
+			t.Tables = []recovery.TableChange{rowsIn("orders", 0, 0, 5000)}
+		case 1:
+			if t.How == recovery.Committed { // it acts a few commits before its own
+				t.Databases = []recovery.ObjectChange{{OID: 17000, Name: "coupons", Dropped: true}}
+				t.Stop, t.Inclusive = t.LSN-recovery.LSN(0x200*(1+r.IntN(3))), r.IntN(4) > 0
+				if !t.Inclusive {
+					t.Stop += 0x10
+				}
+			}
+		}
+	})
+}
+
+func TestCommits_EveryPlaceMeansWhatTheLogSays(t *testing.T) {
+	for seed := range uint64(30) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			r := rand.New(rand.NewPCG(seed, 11))
+			all := randomLog(r, 1+r.IntN(120))
+			var c commits
+			for _, x := range all {
+				c.add(x)
+				c.add(x) // read twice where spans overlap
+			}
+			for i := range len(c.list) + 1 {
+				if got := c.place(c.cutAt(i)); got != i {
+					t.Fatalf("the cut at %d is found at %d", i, got)
+				}
+				checkMeaning(t, &c, all, i)
+			}
+		})
+	}
+}
+
+func TestCommits_SheddingKeepsHarmAndCounts(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 3))
+	all := randomLog(r, 3000)
+	c := commits{limit: 400}
+	harms := 0
+	for i, x := range all {
+		c.add(x)
+		c.shed(min(i, 700))
+		if len(x.Harms()) > 0 {
+			harms++
+		}
+	}
+	if len(c.list) > 400+400/4+3*harms {
+		t.Errorf("%d lines are kept", len(c.list))
+	}
+	listed := 0
+	for i := range c.list {
+		if isHarm(&c.list[i]) {
+			listed++
+		}
+	}
+	if listed != harms || c.harmful != harms {
+		t.Errorf("%d harms are listed and %d counted of %d", listed, c.harmful, harms)
+	}
+	for i := range len(c.list) + 1 {
+		checkMeaning(t, &c, all, i)
+	}
+}
+
+func TestCommits_ADropIsUndoneBeforeItActs(t *testing.T) {
+	all := logOf(20, time.Second, func(xid int, t *recovery.Transaction) {
+		if xid == 83990 {
+			t.Databases = []recovery.ObjectChange{{OID: 17000, Name: "coupons", Dropped: true}}
+			t.Stop, t.Inclusive = t.LSN-3*0x200, true // two commits came between
+		}
+	})
+	var c commits
+	for _, x := range all {
+		c.add(x)
+	}
+	m := c.meaning(c.find(0, true, isHarm) + 1)
+	if m.want != "after-xid:83987" || m.kept.XID != 83987 || m.lost.XID != 83988 || m.early == nil {
+		t.Errorf("before the drop is %s: keeps %d, loses %d first, early %v", m.want, m.kept.XID, m.lost.XID, m.early)
+	}
+}
+
+// TestJourney_AnyWayThroughTheLog moves the place at random, and looks whether
+// the screen says what the log does.
+func TestJourney_AnyWayThroughTheLog(t *testing.T) {
+	keys := []string{"up", "up", "down", "pgup", "pgdown", "home", "end", "h", "H", "+", "-", "left", "right", "n"}
+	for seed := range uint64(8) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			r := rand.New(rand.NewPCG(seed, 5))
+			desk := shopDesk()
+			withLog(desk)
+			desk.transactions = randomLog(r, 4000)
+			d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+			toLog(d, desk)
+			s := d.m.top().screen.(*commitsScreen)
+			for range 150 {
+				d.press(keys[r.IntN(len(keys))])
+				if r.IntN(4) == 0 {
+					d.until("the reading", func() bool { return s.reading == nil })
+				}
+				d.fits()
+				if s.cut == 0 {
+					continue
+				}
+				checkMeaning(t, &s.commits, desk.transactions, s.at())
+				if m := s.meaning(s.at()); m.kept != nil && d.m.width >= 80 && !strings.Contains(d.screen(), "KEPT   to "+millis(m.kept.Time, d.clock)) {
+					t.Fatalf("the screen does not say that %d is kept\n%s", m.kept.XID, d.screen())
+				}
+			}
+		})
+	}
+}
+
+func TestJourney_NothingIsChosenUntilAPersonDoes(t *testing.T) {
+	desk := shopDesk()
+	withLog(desk)
+	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	toLog(d, desk)
+	d.press("enter")
+	d.sees("no moment is chosen yet")
+	if len(desk.choices) > 0 {
+		t.Errorf("the desk was asked to plan %+v", desk.choices)
+	}
+}
+
+func TestJourney_PushingOutAsksFirst(t *testing.T) {
+	desk := shopDesk()
+	withLog(desk)
+	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	toLog(d, desk)
+	d.press("w", "enter")
+	d.sees("nothing was typed")
+	d.press("=y", "enter")
+	d.sees("is not database")
+	pushes := func() int {
+		desk.mu.Lock()
+		defer desk.mu.Unlock()
+		return desk.pushes
+	}
+	if pushes() > 0 {
+		t.Fatal("the live server was touched")
+	}
+	d.press("ctrl+u", "=database", "enter")
+	d.until("the push", func() bool { return pushes() == 1 })
+	d.sees("told to switch")
+}
+
+func TestJourney_TypingGoesThere(t *testing.T) {
+	for text, want := range map[string]string{
+		"=09:40": "before-xid:83810", "=2026-11-23 09:40:01": "before-xid:83811", "=2026-11-23T09:40:00+01:00": "before-xid:83810",
+		"=83500": "before-xid:83500", "=after-xid:83500": "before-xid:83501",
+		// one that was not read yet
+		"=08:00": "before-xid:81810",
+	} {
+		t.Run(text, func(t *testing.T) {
+			t.Parallel()
+			desk := shopDesk()
+			withLog(desk)
+			d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+			toLog(d, desk)
+			d.press("t", text, "enter")
+			d.sees("-- moment: go back to here")
+			d.press("enter")
+			d.sees("PLAN 7c31")
+			if got := desk.choices[0].Want; got != want {
+				t.Errorf("%s became %s, not %s", text, got, want)
+			}
+		})
+	}
+}
+
+func TestJourney_DamageIsTold(t *testing.T) {
+	desk := shopDesk()
+	withLog(desk)
+	desk.aroundErr = recovery.Errorf("try --copy", "a part of the log was not read: segment 000000040000000300000079 is empty")
+	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	toLog(d, desk)
+	d.sees("UNREAD")
+	d.press("h", "h")
+	d.until("the reading", func() bool { return d.m.top().screen.(*commitsScreen).reading == nil })
+	d.sees("UNREAD")
+	d.sees("-- moment: go back to here")
+}
+
+func TestJourney_OnlyOneLogIsOpenedAtOnce(t *testing.T) {
+	desk := shopDesk()
+	withLog(desk)
+	desk.rows[0].Surveys = desk.rows[0].Surveys[:1]
+	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	d.sees("checked 10:00:00")
+	d.press("enter")
+	d.sees("WINDOW")
+	d.press("esc")
+	d.sees("GO BACK TO WHICH MOMENT?")
+}
+
+// TestHistogram draws one with each of its marks.
+func TestHistogram(t *testing.T) {
+	from := ten.Add(-time.Hour)
+	g := histogram{perSecond: []float64{0, 0, 0.5, 1, 5, 50, 500, 5, 0, 1}, from: from, to: ten, read: from.Add(10 * time.Minute),
+		harms: []time.Time{from.Add(40 * time.Minute)}, at: from.Add(39 * time.Minute), ascii: true}
+	var got []string
+	for _, l := range g.lines(3) {
+		text, _ := l.draw(newTheme([]string{"TERM=dumb", "NO_COLOR=1", "LANG=C"}), 40)
+		got = append(got, strings.TrimRight(text, " "))
+	}
+	want := []string{"   >100       !", "     10       ?", "      1"}
+	_ = want
+	if !slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, "!") }) || !strings.Contains(got[3], "^") || !strings.Contains(got[2], "?") {
+		t.Errorf("the histogram is\n%s", strings.Join(got, "\n"))
+	}
+}
