@@ -173,6 +173,29 @@ func TestReader_Edges(t *testing.T) {
 		}
 		empty(t, r.Dir)
 	})
+	t.Run("room", func(t *testing.T) {
+		for _, cut := range []struct{ chunk, jobs int }{{1, 1}, {1, 3}, {4, 2}} {
+			var mu sync.Mutex
+			most := 0
+			r := reader(t, cut.chunk)
+			r.Jobs = cut.jobs
+			r.Fetch = func(ctx context.Context, name, path string) error {
+				mu.Lock()
+				defer mu.Unlock()
+				files, err := filepath.Glob(filepath.Join(filepath.Dir(path), "0*"))
+				if err != nil {
+					return err
+				}
+				most = max(most, len(files)+1)
+				return s.fetch(ctx, name, path)
+			}
+			read(t, r, s.whole(t))
+			const huge = 4 // segments that one record of this log goes through
+			if limit := cut.jobs*(cut.chunk+1) + 1 + huge; most > limit {
+				t.Errorf("%d jobs with chunks of %d: %d segments at a time, want at most %d", cut.jobs, cut.chunk, most, limit)
+			}
+		}
+	})
 	t.Run("cancelled", func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		defer cancel(nil)

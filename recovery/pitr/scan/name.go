@@ -236,6 +236,9 @@ func (l *tableList) relation(r *relation, f *finished, rows map[file]rowCount) {
 	if was.node == 0 {
 		was = r.new
 	}
+	if was.node < firstNormalOID {
+		return // a catalog
+	}
 	// A table that went to another tablespace kept its rows.
 	r.copied = r.copied || r.truncated && r.old.node != 0 && r.old.space != r.new.space
 	rel, known := l.namer.relation(r)
@@ -244,6 +247,9 @@ func (l *tableList) relation(r *relation, f *finished, rows map[file]rowCount) {
 	}
 	if !known && r.kind != "" {
 		rel.Of = r.kind
+		if r.kind != "table" && r.old.node != 0 {
+			l.former[r.old.file] = rel // no table, whatever it was called
+		}
 	}
 	if !known && r.born && r.copied {
 		rel.Of = "index"

@@ -30,7 +30,8 @@ type Reader struct {
 	// own is made in it, and removed.
 	Dir string
 	// Jobs is how many chunks are read at a time; the number of CPUs where
-	// it is zero. The directory holds at most Jobs+1 chunks.
+	// it is zero. The directory holds the segments of so many chunks, and
+	// of each the one after it; more only where a record goes through them.
 	Jobs int
 	// Chunk is the number of segments in a chunk: where it is zero, as many
 	// as make 16 MB.
@@ -83,7 +84,9 @@ func (d *Damage) Error() string {
 }
 
 // Read yields the transactions that ended within the stretch, in descending
-// order of where their ends lie, and the restore points between them. The last
+// order of where their ends lie, and the restore points between them. A savepoint
+// that was rolled back ends in the log just as a transaction does, and is listed
+// as aborted; of what aborted, the tables say what it had done by itself. The last
 // thing that it yields may be an error: a *Damage, what Fetch returned, or the
 // cause of ctx's end; what was yielded before is true.
 //
