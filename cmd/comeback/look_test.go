@@ -26,6 +26,9 @@ func TestLook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if got := r.run(t.Context(), "rehearse", book, "--plain", "--look"); got.code != recovery.Usage || !strings.Contains(got.err, "here is none") {
+		t.Errorf("with nobody to look: exit %d, %s", got.code, got.err)
+	}
 	p, err := a.plan(t.Context(), b, cat, choices{mode: recovery.Rehearsal, to: l.base, look: true})
 	if err != nil {
 		t.Fatal(err)

@@ -69,6 +69,9 @@ func (a *app) rehearse(ctx context.Context, path string, o rehearsal) error {
 	if !o.plain && !o.json && !o.dryRun && a.interactive() {
 		return a.consoleRehearse(ctx, path, o.choices)
 	}
+	if o.look && !o.dryRun {
+		return usage("leave out --look, or begin it on a terminal without --plain", "--look waits for a person who looks, and here is none")
+	}
 	if o.to == "" {
 		o.to = string(recovery.WantLatest)
 	}
