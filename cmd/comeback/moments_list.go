@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -88,7 +89,9 @@ func (h *happening) summary() string {
 
 // archived is where the copy's log ends.
 func (h *happening) archived() recovery.Instant {
-	return slices.MaxFunc(h.survey.Windows, func(a, b recovery.Window) int { return a.To.Time.Compare(b.To.Time) }).To
+	return slices.MaxFunc(h.survey.Windows, func(a, b recovery.Window) int {
+		return cmp.Or(a.To.Time.Compare(b.To.Time), cmp.Compare(a.To.LSN, b.To.LSN))
+	}).To
 }
 
 // since says where the windows begin, where that is after what was asked for.

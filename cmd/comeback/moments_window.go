@@ -121,6 +121,10 @@ func (w windowWriter) window(s recovery.Survey, win recovery.Window) {
 	}
 	w.line("", "window: any commit after %s, up to %s, timeline %d", w.instant(win.From), to, win.Timeline)
 	for i, g := range win.Gaps {
+		if i == maxGapsTold {
+			w.line("", "and %s", count(int64(len(win.Gaps)-i), "more gap"))
+			break
+		}
 		w.line("", "GAP at %s%s: %s is %s", g.From, prefixed(" .. ", lsnText(g.To)), clean(g.Object), g.Why)
 		if i > 0 {
 			continue // the first ends the window already
@@ -132,6 +136,9 @@ func (w windowWriter) window(s recovery.Survey, win recovery.Window) {
 		}
 	}
 }
+
+// maxGapsTold is how many gaps of a window are told; only the first decides.
+const maxGapsTold = 5
 
 func lsnText(l recovery.LSN) string {
 	if l == 0 {
