@@ -369,6 +369,28 @@ func TestParseAround(t *testing.T) {
 	}
 }
 
+// Whatever is typed is a time that has passed, a transaction, or refused with a
+// hint.
+func FuzzParseAround(f *testing.F) {
+	for _, text := range []string{"14:30", "2:05:07.5", "25:61", "latest", "xid:81214", "xid:-1", "10 minutes ago", "99999999999 days ago",
+		"2026-11-23T02:41:07+01:00", "2999-01-01T00:00:00Z", "2026-11-23T02:41:07", "", "\x00", "db/2026-11-22.sql.gz"} {
+		f.Add(text)
+	}
+	now := time.Date(2026, 11, 23, 15, 0, 0, 0, time.FixedZone("", 3600))
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := parseAround(text, now, zone{at: now.Location()})
+		switch {
+		case err != nil:
+			if recovery.ExitOf(err) != recovery.Usage || recovery.HintOf(err) == "" {
+				t.Errorf("%q: %v (%s)", text, err, recovery.HintOf(err))
+			}
+		case got.latest || got.xid >= 3:
+		case got.time.IsZero() || got.time.After(now):
+			t.Errorf("%q is %s", text, got.time)
+		}
+	})
+}
+
 // Times are in one zone; the database's own stands beside it where it differs.
 func TestZone(t *testing.T) {
 	at := time.Date(2026, 11, 23, 1, 41, 7, 221e6, time.UTC)
