@@ -81,31 +81,31 @@ func (a *app) chosen(args []string) (string, error) {
 }
 
 func (a *app) attach(ctx context.Context, id string, plain bool, takeOver string) error {
-	r, err := a.load(id)
+	console := !plain && a.interactive()
+	terminal := "plain"
+	if console {
+		terminal = "console"
+	}
+	s, err := a.session(ctx, id, terminal)
 	if err != nil {
 		return err
 	}
-	if r.Died {
-		return recovery.Errorf("take it up again: comeback resume "+id, "the runner of run %s died", id).WithExit(recovery.NotEnded)
-	}
-	if plain || !a.interactive() {
-		s, err := a.session(ctx, id, "plain")
-		if err != nil {
-			return err
-		}
-		if err := a.take(ctx, s, takeOver); err != nil {
-			return err
-		}
-		return a.follow(ctx, s, &plainWriter{out: a.out, now: a.now, redact: a.redact}, nil, false)
-	}
-	s, err := a.session(ctx, id, "console")
+	state, err := s.State(ctx)
 	if err != nil {
 		return err
+	}
+	if _, past := s.(*runner.Client); !past && state.Result == "" {
+		if r, err := a.load(id); err == nil && r.Died {
+			return recovery.Errorf("take it up again: comeback resume "+id, "the runner of run %s died", id).WithExit(recovery.NotEnded)
+		}
 	}
 	if err := a.take(ctx, s, takeOver); err != nil {
 		return err
 	}
-	return a.show(ctx, tui.Start{Session: s}, choices{mode: r.Plan.Mode})
+	if console {
+		return a.show(ctx, tui.Start{Session: s}, choices{mode: s.Plan().Mode})
+	}
+	return a.follow(ctx, s, &plainWriter{out: a.out, now: a.now, redact: a.redact}, nil, false)
 }
 
 // take takes the command of a run, if a reason is given.

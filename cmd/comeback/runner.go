@@ -199,24 +199,32 @@ func (a *app) viewer(terminal string) runner.Viewer {
 // or by its journal where the runner does not understand us; on any other by
 // what it has written.
 func (a *app) session(ctx context.Context, id, terminal string) (recovery.Session, error) {
-	r, err := a.load(id)
-	if err != nil {
-		return nil, err
-	}
-	if !r.Alive {
-		return r.Replay(), nil
-	}
 	home, err := a.home()
 	if err != nil {
 		return nil, err
 	}
-	client, err := home.Dial(ctx, id, a.viewer(terminal))
+	// The journal of a living run may be long, and its runner knows it.
+	r, err := home.Look(id)
 	if err == nil {
-		return client, nil
+		err = r.Problem
 	}
-	// It may have ended meanwhile.
-	if r, err := a.load(id); err == nil && !r.Alive {
-		return r.Replay(), nil
+	if err != nil {
+		return nil, err
 	}
-	return r.Follow(err), nil
+	var why error
+	if r.Alive {
+		client, err := home.Dial(ctx, id, a.viewer(terminal))
+		if err == nil {
+			return client, nil
+		}
+		why = err
+	}
+	// It has ended, perhaps just now, or died, or speaks otherwise.
+	if r, err = a.load(id); err != nil {
+		return nil, err
+	}
+	if r.Alive && why != nil {
+		return r.Follow(why), nil
+	}
+	return r.Replay(), nil
 }
