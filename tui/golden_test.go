@@ -90,6 +90,7 @@ var scenes = []scene{
 		toMoment(d, f)
 		d.press("home", "enter")
 		d.sees("UNREAD")
+		d.sees("not reached")
 		d.press("up", "up")
 	}},
 	{name: "plan", start: Start{Runbook: shopMD}, play: toPlan},

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// histogram draws how much was written when, a decade a line: what is little
-// and what is much are both seen.
+// histogram draws how much was written when, each line one or more powers of
+// ten: what is little and what is much are both seen.
 type histogram struct {
 	// perSecond are rows per second, a column each, from the earliest on.
 	perSecond []float64
@@ -39,14 +39,21 @@ func (g histogram) column(t time.Time) int {
 	return min(n-1, int(float64(t.Sub(g.from))/float64(g.to.Sub(g.from))*float64(n)))
 }
 
-// lines draws h decades over a line of times.
+// lines draws h lines over a line of times.
 func (g histogram) lines(h int) []line {
-	top := 0 // the highest line is of what is more than ten to its power
+	low, high := 0, 0 // powers of ten: of the least, and of the most
+	first := true
 	for _, v := range g.perSecond {
 		if v > 0 {
-			top = max(top, int(math.Floor(math.Log10(v))))
+			power := int(math.Floor(math.Log10(v)))
+			if first {
+				low, high, first = power, power, false
+			}
+			low, high = min(low, power), max(high, power)
 		}
 	}
+	decades := (high - low + h) / max(1, h) // in a line
+	high = low + decades*h - 1
 	steps := blockSteps
 	if g.ascii {
 		steps = asciiSteps
@@ -64,7 +71,7 @@ func (g histogram) lines(h int) []line {
 	}
 	var out []line
 	for row := range h {
-		power := top - row
+		power := high + 1 - (row+1)*decades
 		label := strconv.FormatFloat(math.Pow10(power), 'f', -1, 64)
 		if row == 0 {
 			label = ">" + label
@@ -83,14 +90,14 @@ func (g histogram) lines(h int) []line {
 			case row == 0 && harm[i]:
 				flush()
 				cells = append(cells, span{"!", bad})
-			case i == at && row > 0 && !g.full(v, power, len(steps)):
+			case i == at && row > 0 && bit(v, power, decades, false, steps) == ' ':
 				flush()
 				cells = append(cells, span{"|", strong})
 			case i < unread && row == h-1:
 				flush()
 				cells = append(cells, span{"?", faint})
 			default:
-				run.WriteRune(bit(v, power, row == h-1, steps))
+				run.WriteRune(bit(v, power, decades, row == h-1, steps))
 			}
 		}
 		flush()
@@ -99,18 +106,13 @@ func (g histogram) lines(h int) []line {
 	return append(out, g.axis(at))
 }
 
-// full reports whether a column fills the whole of a decade's line.
-func (g histogram) full(v float64, power, steps int) bool {
-	return v > 0 && int((math.Log10(v)-float64(power))*float64(steps)) >= steps
-}
-
 // bit is what stands in one cell: of a decade's line as much as the rate fills.
 // What is less than the lowest line shows is still something.
-func bit(v float64, power int, lowest bool, steps []rune) rune {
+func bit(v float64, power, decades int, lowest bool, steps []rune) rune {
 	if v <= 0 {
 		return ' '
 	}
-	n := int(math.Floor((math.Log10(v) - float64(power)) * float64(len(steps))))
+	n := int(math.Floor((math.Log10(v) - float64(power)) / float64(decades) * float64(len(steps))))
 	switch {
 	case n >= 0:
 		return steps[min(n, len(steps)-1)]

@@ -106,7 +106,7 @@ func (s *commitsScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 			s.search(s.found)
 		}
 	case "t":
-		s.asks(&question{label: "GO TO (times are " + offset(s.m.now()) + ") > ", does: "go there", then: s.goTo})
+		s.asks(&question{label: "GO TO (times are " + offset(s.m.now()) + ") > ", does: "go there", moment: true, then: s.goTo})
 	case "w":
 		s.askPush()
 	case "g":
@@ -174,10 +174,10 @@ func (s *commitsScreen) to(i int) {
 // with it; where none was read yet, it is read on until there is one.
 func (s *commitsScreen) seek() tea.Cmd {
 	s.seeking, s.err = true, nil
-	if s.reading == nil && s.harmBehind() < 0 {
+	s.settleHarm()
+	if s.seeking && s.reading == nil {
 		return s.deeper()
 	}
-	s.settleHarm()
 	return nil
 }
 
@@ -191,7 +191,12 @@ func (s *commitsScreen) settleHarm() {
 		return
 	}
 	began := s.began(i)
-	if s.reading != nil && s.commits.list[began].Time.Sub(s.oldest) <= oneHarm {
+	read := s.back
+	if s.reading != nil {
+		read = s.oldest
+	}
+	all := s.reading == nil && (s.whole || s.readErr != nil)
+	if !all && s.commits.list[began].Time.Sub(read) <= oneHarm {
 		return // it may have begun earlier
 	}
 	s.seeking = false

@@ -17,6 +17,8 @@ type question struct {
 	then        func(string) tea.Cmd
 	// note says what it is about.
 	note string
+	// moment says that it is a moment.
+	moment bool
 }
 
 func (s *commitsScreen) asks(q *question) { s.ask, s.err, s.tried = q, nil, nil }

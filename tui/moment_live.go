@@ -12,8 +12,8 @@ import (
 // liveState is what is known of the live server.
 type liveState struct {
 	Live
-	asked, known, pushing bool
-	err                   error
+	known, pushing bool
+	err            error
 	// pushErr is why its log could not be pushed out, pushed when it was.
 	pushErr error
 	pushed  time.Time
@@ -29,9 +29,9 @@ type liveAnswer struct {
 
 // askLive asks the live server how far it is.
 func (s *commitsScreen) askLive() tea.Cmd {
-	s.live.asked = true
+	component := s.log.window.Component
 	return ask(s.from.ctx, s, func(ctx context.Context) (liveAnswer, error) {
-		live, err := s.m.desk.Live(ctx, s.from.path, s.log.window.Component)
+		live, err := s.m.desk.Live(ctx, s.from.path, component)
 		a := liveAnswer{Live: live}
 		if zone, e := time.LoadLocation(live.Zone); e == nil && live.Zone != "" {
 			a.zone = zone
@@ -69,8 +69,9 @@ func (s *commitsScreen) askPush() {
 // the copy.
 func (s *commitsScreen) push() tea.Cmd {
 	s.live.pushing, s.live.pushErr = true, nil
+	component := s.log.window.Component
 	return ask(s.from.ctx, s, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, s.m.desk.PushOut(ctx, s.from.path, s.log.window.Component)
+		return struct{}{}, s.m.desk.PushOut(ctx, s.from.path, component)
 	}, func(_ struct{}, err error) tea.Cmd {
 		s.live.pushing, s.live.pushErr = false, err
 		if err != nil {
@@ -81,7 +82,7 @@ func (s *commitsScreen) push() tea.Cmd {
 	})
 }
 
-// writes reports whether the live server goes on: then what is lost grows.
+// writes reports whether the live server answers: then what is lost grows.
 func (l *liveState) writes() bool { return l.known }
 
 // beside is a time on the server's own clock, where that differs.
@@ -97,7 +98,7 @@ func (l *liveState) beside(t time.Time) string {
 	return clock(theirs) + " " + clean(l.Zone)
 }
 
-// lines say how far the copy is behind.
+// archived says how far the copy is behind the live server.
 func (s *commitsScreen) archived(w int) []line {
 	l := &s.live
 	now := s.m.now()
@@ -111,22 +112,26 @@ func (s *commitsScreen) archived(w int) []line {
 	case !l.known:
 		return []line{as(faint, "LIVE    asking how far it is ..")}
 	}
-	text := line{{"LIVE    ", strong}}
-	if l.Archived.IsZero() {
-		text = text.and(warn, "nothing was archived")
-	} else {
-		text = text.say("archived to " + near(l.Archived, now))
-	}
-	switch {
-	case l.Unarchived > 0:
-		text = text.say(", ").and(warn, recovery.FormatBytes(l.Unarchived)+" not yet").say(" (w...)")
-	default:
-		text = text.say(", nothing is missing")
-	}
-	if l.zone != nil {
+	said := func(until, missing string) line {
+		text := as(strong, "LIVE    ")
+		if l.Archived.IsZero() {
+			text = text.and(warn, "nothing was archived")
+		} else {
+			text = text.say("archived " + until + " " + near(l.Archived, now))
+		}
+		if l.Unarchived > 0 {
+			text = text.say(", ").and(warn, recovery.FormatBytes(l.Unarchived)+" not yet").say(missing)
+		} else {
+			text = text.say(", nothing is missing")
+		}
 		if b := l.beside(now); b != "" {
 			text = text.say("; its clock " + b)
 		}
+		return text
+	}
+	text := said("until", ": w pushes it out...")
+	if text.cells() > w {
+		text = said("to", " (w...)")
 	}
 	lines := []line{text.fit(w)}
 	if l.Failure != "" {

@@ -25,7 +25,7 @@ func (s *commitsScreen) middle(w int) []line {
 
 // told says what the moment keeps and loses; most is how many lines of each.
 func (s *commitsScreen) told(w, most int) []line {
-	if s.ask != nil && w < wide && s.cut == 0 {
+	if s.ask != nil && s.ask.moment {
 		return s.typing(w)
 	}
 	if s.typed != nil {
@@ -41,7 +41,7 @@ func (s *commitsScreen) told(w, most int) []line {
 	}
 	kept, k := s.keeps(m)
 	add("KEPT", k, kept, most)
-	lost, k := s.loses(m)
+	lost, k := s.loses(m, most)
 	add("LOST", k, lost, most)
 	rpo, k := s.rpo(m)
 	add("RPO", k, rpo, most-1)
@@ -64,7 +64,7 @@ func (s *commitsScreen) nothing(w int) []line {
 
 // typing says how what is typed is read.
 func (s *commitsScreen) typing(w int) []line {
-	if !strings.HasPrefix(s.ask.label, "GO TO") || s.err != nil {
+	if s.err != nil {
 		return nil
 	}
 	now := s.m.now()
@@ -115,37 +115,39 @@ func (s *commitsScreen) keeps(m meaning) (string, look) {
 	return text, k
 }
 
-func (s *commitsScreen) loses(m meaning) (string, look) {
+func (s *commitsScreen) loses(m meaning, most int) (string, look) {
 	now := s.m.now()
 	more, k := "", plain
 	if s.live.writes() {
-		more, k = "; MORE EACH SECOND until the writes stop", warn
+		if more, k = ", MORE EACH SECOND", warn; most > 2 {
+			more += " until the writes stop"
+		}
 	}
-	if m.lost == nil && m.commits == 0 {
+	switch {
+	case m.lost == nil && m.commits > 0:
+		return grouped(m.commits) + " " + plural(m.commits, "commit", "commits") + more, k
+	case m.lost == nil:
 		return "nothing that the copy has" + more, k
 	}
 	from := "from"
 	if m.about {
 		from = "from before"
 	}
-	text := fmt.Sprintf("%s %s, xid %d: %s", from, millis(m.lost.Time, now), m.lost.XID, grouped(m.commits)+" "+plural(m.commits, "commit", "commits"))
+	text := fmt.Sprintf("%s %s: %s %s", from, millis(m.lost.Time, now), grouped(m.commits), plural(m.commits, "commit", "commits"))
 	if m.rows > 0 {
-		text += ", " + grouped(m.rows) + " rows put in or changed"
+		text += ", " + grouped(m.rows) + plural(m.rows, " row", " rows") + " written"
 	}
 	var tables []string
-	for i, t := range m.written {
-		if i == 3 {
-			break
-		}
+	for _, t := range m.written[:min(3, len(m.written))] {
 		tables = append(tables, fmt.Sprintf("%s %s", t.table, grouped(t.rows)))
 	}
-	text += ", up to " + millis(s.newest, now) + more
 	if len(tables) > 0 {
-		text += "; new rows: " + strings.Join(tables, ", ")
-		if m.partly {
-			text += " and more"
+		if m.partly || len(m.written) > len(tables) {
+			tables = append(tables, "and more")
 		}
+		text += " (new: " + strings.Join(tables, ", ") + ")"
 	}
+	text += ", up to " + near(s.newest, now) + more
 	if m.early != nil {
 		text += fmt.Sprintf("; xid %d drops files before it commits, so what commits in between is lost too", m.early.XID)
 	}

@@ -13,14 +13,17 @@ func (s *commitsScreen) page(w, h int) page {
 		system: s.from.opened.Name, aside: owes(s.from.opened.System), mode: rehearsing, focus: -1,
 		live: "LIVE: untouched", note: "nothing runs before you have seen the plan",
 		keys: []binding{{keyEnter, "use"}, {"h", "harm"}, {"H", "later harm"}, {"+/-", "zoom"}, {"t", "time"}, {"/", "find"}, {"w", "push out..."},
-			{"left/right", "pan"}, {"g", "again"}},
+			{"left/right", "pan"}, {"g", "again"}, {"n", "find the next"}, {"c", "stop reading"}},
 		leave: escBack,
 	}
 	if s.live.pushing || !s.live.pushed.IsZero() {
 		p.live, p.note = "LIVE: told to switch to a new segment of its log", "no data is changed"
 	}
-	if s.says != "" {
+	switch {
+	case s.says != "":
 		p.note = s.says
+	case s.seeking:
+		p.note = "looking for harm, further back .."
 	}
 	switch {
 	case s.planning:
@@ -134,7 +137,10 @@ func (s *commitsScreen) head(w int) line {
 	if n := s.harmful; n > 0 {
 		right = as(bad, fmt.Sprintf("%d HARM", n)).say(", ")
 	}
-	right = right.say(grouped(s.n) + " commits read")
+	if s.cut != 0 {
+		right = right.say(grouped(s.means().commits) + " lost of ")
+	}
+	right = right.say(grouped(s.n) + " commits")
 	return spread(text, right, w)
 }
 
@@ -227,9 +233,9 @@ func (s *commitsScreen) cursor(at, w int) line {
 		timeline = s.commits.list[at].Timeline
 	}
 	end := fmt.Sprintf(" LSN %s, timeline %d ---", s.cut, timeline)
-	if b := s.live.beside(s.moment()); b != "" {
+	begin := "  -- moment: go back to here "
+	if b := s.live.beside(s.moment()); b != "" && cells(begin)+cells(b)+cells(end)+2 <= w {
 		end = " " + b + "," + end
 	}
-	begin := "  -- moment: go back to here "
 	return as(strong, begin+strings.Repeat("-", max(0, w-cells(begin)-cells(end)))+end).fit(w)
 }

@@ -3,10 +3,12 @@ package tui
 import (
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"comeback/recovery"
 )
@@ -76,7 +78,7 @@ func withLog(f *fakeDesk) {
 func toLog(d *driver, f *fakeDesk) {
 	toMoment(d, f)
 	d.press("home", "enter")
-	d.sees("LIVE    archived to")
+	d.sees("LIVE    archived ")
 	d.sees("read back to")
 }
 
@@ -276,12 +278,15 @@ func TestJourney_AnyWayThroughTheLog(t *testing.T) {
 				if r.IntN(4) == 0 {
 					d.until("the reading", func() bool { return s.reading == nil })
 				}
+				if r.IntN(8) == 0 {
+					d.size(20+r.IntN(181), 5+r.IntN(56))
+				}
 				d.fits()
 				if s.cut == 0 {
 					continue
 				}
 				checkMeaning(t, &s.commits, desk.transactions, s.at())
-				if m := s.meaning(s.at()); m.kept != nil && d.m.width >= 80 && !strings.Contains(d.screen(), "KEPT   to "+millis(m.kept.Time, d.clock)) {
+				if m := s.meaning(s.at()); m.kept != nil && d.m.width >= 80 && d.m.height >= 24 && !strings.Contains(d.screen(), "KEPT   to "+millis(m.kept.Time, d.clock)) {
 					t.Fatalf("the screen does not say that %d is kept\n%s", m.kept.XID, d.screen())
 				}
 			}
@@ -382,9 +387,44 @@ func TestHistogram(t *testing.T) {
 		text, _ := l.draw(newTheme([]string{"TERM=dumb", "NO_COLOR=1", "LANG=C"}), 40)
 		got = append(got, strings.TrimRight(text, " "))
 	}
-	want := []string{"   >100       !", "     10       ?", "      1"}
-	_ = want
 	if !slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, "!") }) || !strings.Contains(got[3], "^") || !strings.Contains(got[2], "?") {
 		t.Errorf("the histogram is\n%s", strings.Join(got, "\n"))
+	}
+}
+
+// TestCommits_HostileNamesAreHarmless shows a log whose names are hostile.
+func TestCommits_HostileNamesAreHarmless(t *testing.T) {
+	for _, lang := range []string{"LANG=C", "LANG=C.UTF-8"} {
+		t.Run(lang, func(t *testing.T) {
+			t.Parallel()
+			desk := shopDesk()
+			withLog(desk)
+			poison(reflect.ValueOf(&desk.transactions))
+			for i := range desk.transactions {
+				desk.transactions[i].How = recovery.TransactionEnd(strings.TrimSuffix(string(desk.transactions[i].How), hostile))
+			}
+			poison(reflect.ValueOf(desk.rows))
+			desk.live.Failure = hostile
+			desk.live.Zone = hostile
+			desk.aroundErr = recovery.Errorf(hostile, "%s", hostile)
+			d := drive(t, desk, Options{Start: Start{Runbook: shopMD}, Environ: []string{"TERM=xterm", lang}})
+			toMoment(d, desk)
+			d.press("home", "enter")
+			d.sees("UNREAD")
+			d.sees("ARCHIVING FAILS")
+			d.sees("HARM")
+			for _, key := range []string{"h", "up", "t", "=egal", "esc", "/", "=red", "enter", "home", "+", "+", "end", "w"} {
+				d.press(key)
+				for _, size := range sizes {
+					d.size(size.w, size.h)
+					d.fits()
+				}
+				for _, r := range d.m.View().Content {
+					if lang == "LANG=C" && r > unicode.MaxASCII {
+						t.Fatalf("%U on a terminal without UTF-8", r)
+					}
+				}
+			}
+		})
 	}
 }

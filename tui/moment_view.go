@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -52,15 +53,14 @@ func (s *commitsScreen) zoom(in bool) tea.Cmd {
 	from, to := s.viewed()
 	width := to.Sub(from)
 	next := width
-	for i, w := range widths {
-		switch {
-		case in && w < width:
-			next = w
-		case !in && w > width:
-			next = widths[i]
-			in = true // stop here
-			width = 0
+	if in {
+		for _, w := range widths {
+			if w < width {
+				next = w
+			}
 		}
+	} else if i := slices.IndexFunc(widths, func(w time.Duration) bool { return w > width }); i >= 0 {
+		next = widths[i]
 	}
 	if s.view.width == 0 && !s.view.free {
 		s.view.middle, s.view.free = from.Add(to.Sub(from)/2), s.moment().IsZero()
