@@ -34,6 +34,9 @@ type Want struct {
 	// Look asks to stop before the copy is opened, where the engine can, so
 	// that a person looks at it and may still choose another moment.
 	Look bool `json:"look,omitempty"`
+	// Table asks for one table only, "carts" or "app.carts", where the engine
+	// can: a canary that tells whether the lost rows are there.
+	Table string `json:"table,omitempty"`
 }
 
 func (w Want) String() string { return w.Text }

@@ -18,6 +18,8 @@ type args struct {
 	Taken     recovery.Span     `json:"taken"`
 	// Database is the name asked for, or "".
 	Database string `json:"database,omitempty"`
+	// Table is the only one that comes back; empty for all.
+	Table string `json:"table,omitempty"`
 }
 
 // Plan is three steps: a scratch cluster, the dump into it, and what makes the
@@ -30,8 +32,12 @@ func (e engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target) 
 	if err != nil {
 		return nil, err
 	}
+	table, err := tableOf(p)
+	if err != nil {
+		return nil, err
+	}
 	a := args{Component: c.Name, Copy: p.Copy, Backup: p.Backup.ID, Target: t.ID, Head: h, Objects: p.Backup.Objects,
-		Taken: p.Backup.Taken, Database: c.Settings.Text("database")}
+		Taken: p.Backup.Taken, Database: c.Settings.Text("database"), Table: table}
 	room := recovery.Guard{Kind: recovery.GuardRoom, Target: t.ID, Bytes: roomFor(h, p.Backup.Size())}
 	var reads []recovery.Ref
 	for _, o := range p.Backup.Objects {
@@ -42,6 +48,9 @@ func (e engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target) 
 	restore := recovery.NewStep("restore", restoreKind{}.Name(),
 		fmt.Sprintf("restore %s (%s, %s)", p.Backup.ID, h.Form.says(h.Packing), recovery.FormatBytes(p.Backup.Size())), a)
 	restore.After, restore.Reads = []string{"cluster"}, reads
+	if table != "" {
+		restore.Says = fmt.Sprintf("restore only %s of %s", table, p.Backup.ID)
+	}
 	settle := recovery.NewStep("settle", settleKind{}.Name(), "gather statistics and make the restored database safe", a)
 	settle.After = []string{"restore"}
 	steps := []recovery.Step{cluster, restore, settle}

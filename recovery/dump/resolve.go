@@ -148,6 +148,13 @@ func point(b recovery.Backup, want recovery.Want) recovery.Point {
 	if !b.Taken.Known() {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("the dump does not tell exactly when it was begun: it holds the state of a moment %s, and the latest of them is shown as the moment", when(b.Taken)))
 	}
+	if want.Table != "" {
+		b, err := json.Marshal(pointFacts{Table: want.Table})
+		if err != nil {
+			panic("dump: facts of a point: " + err.Error()) // plain data always encodes
+		}
+		p.Facts, p.Says = b, "only "+want.Table+" of "+p.Says
+	}
 	if want.Kind == recovery.WantTime {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("a dump is one moment: what was written between it and %s is not in it", want.Text))
 	}

@@ -98,10 +98,12 @@ type restore struct {
 	exceptions []string
 	notDropped int
 	rows       int64
+	// only is the table that alone comes back; nil for all.
+	only *only
 }
 
 func newRestore(s scratch, env recovery.Env, server *postgres.Server, jobs int) *restore {
-	return &restore{scratch: s, env: env, server: server, jobs: jobs, syncEvery: defaultSyncEvery, facts: map[string]string{}, roles: map[string]bool{}}
+	return &restore{scratch: s, env: env, server: server, jobs: jobs, only: newOnly(s.args.Table), syncEvery: defaultSyncEvery, facts: map[string]string{}, roles: map[string]bool{}}
 }
 
 // do restores, and reports what was restored.
@@ -110,7 +112,11 @@ func (r *restore) do(ctx context.Context) (recovery.Outcome, error) {
 	if r.args.Head.Form.script() {
 		run = r.script
 	}
-	if err := run(ctx); err != nil {
+	err := run(ctx)
+	if err == nil && r.only != nil {
+		err = r.count(ctx)
+	}
+	if err != nil {
 		return recovery.Outcome{}, serverError(r.server, err)
 	}
 	return r.outcome(ctx)
@@ -220,6 +226,10 @@ func (r *restore) outcome(ctx context.Context) (recovery.Outcome, error) {
 		Reached: &recovery.Reached{Component: r.args.Component, Evidence: []string{
 			fmt.Sprintf("the dump was read to its end and PostgreSQL took every statement of it; it was begun %s", when(r.args.Taken)),
 		}},
+	}
+	if r.only != nil {
+		o.Says = fmt.Sprintf("only %s of %s is restored: %s", r.only, r.args.Backup, count(int(r.only.rows), "row"))
+		o.Reached.Evidence = []string{o.Says}
 	}
 	if r.args.Taken.Known() {
 		o.Reached.Time = r.args.Taken.To

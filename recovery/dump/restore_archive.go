@@ -41,6 +41,15 @@ func (r *restore) archiveFiles(ctx context.Context) error {
 	}
 	stop := r.watch(ctx)
 	defer stop()
+	if r.only != nil {
+		if err := s.connect(ctx, r.database); err != nil {
+			return err
+		}
+		if err := s.define(ctx, path); err != nil {
+			return err
+		}
+		return r.loadOnly(ctx, path)
+	}
 	for again := 0; ; again++ {
 		err := r.pgRestore(ctx, path, contents.entries)
 		if err == nil {
@@ -222,10 +231,12 @@ func (s *session) finish(ctx context.Context, c contents) error {
 	return nil
 }
 
-// pgRestore runs pg_restore over the files.
-func (r *restore) pgRestore(ctx context.Context, path string, entries int) error {
+// pgRestore runs pg_restore over the files, for a part of them where more
+// arguments say so.
+func (r *restore) pgRestore(ctx context.Context, path string, entries int, more ...string) error {
 	tools := r.server.Cluster().Tools
 	args := []string{"--dbname", r.server.URL(r.database), "--exit-on-error", "--no-tablespaces", "--no-password", "--verbose"}
+	args = append(args, more...)
 	if r.args.Head.Form != tarArchive && r.jobs > 1 {
 		args = append(args, "--jobs", strconv.Itoa(r.jobs))
 	}

@@ -33,6 +33,10 @@ type pointFacts struct {
 // Resolve finds the record to stop at, and the base backup to start from. It
 // reads a few segments of the log; nothing is guessed from a clock.
 func (e *engine) Resolve(ctx context.Context, survey recovery.Survey, want recovery.Want, store storage.Store) (recovery.Point, error) {
+	if want.Table != "" {
+		return recovery.Point{}, recovery.Errorf("ask a dump for it, or look at the paused copy with --look, before it is opened",
+			"a base backup and its log come back whole, not one table of them").WithExit(recovery.Refused)
+	}
 	r := &resolver{engine: e, survey: survey, want: want, store: store}
 	if err := r.choose(); err != nil {
 		return recovery.Point{}, err
