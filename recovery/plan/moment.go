@@ -96,7 +96,7 @@ func Resolve(ctx context.Context, cat catalogue.Catalogue, open catalogue.OpenSt
 	}
 	m := recovery.Moment{Want: w.Want, Anchor: anchor.Name, Points: []recovery.Point{point}}
 	for _, c := range restored {
-		if c.Name == anchor.Name {
+		if c.Name == anchor.Name || w.Want.Table != "" {
 			continue
 		}
 		then := recovery.Want{Kind: recovery.WantTime, Time: point.Time, Look: w.Want.Look,

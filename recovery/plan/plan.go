@@ -105,6 +105,9 @@ func (b *builder) stage(index int, stage runbooks.Stage) error {
 	for i, block := range stage.Blocks {
 		id := fmt.Sprintf("%d.%d", index+1, i+1)
 		line := block.Position().Line
+		if b.Moment.Want.Table != "" && b.beside(index, line, block) {
+			continue
+		}
 		var err error
 		switch block := block.(type) {
 		case runbooks.Ticks:
@@ -113,6 +116,10 @@ func (b *builder) stage(index int, stage runbooks.Stage) error {
 			b.approval(id, index, block)
 		case runbooks.Restore:
 			for _, name := range block.Components {
+				if b.Moment.Want.Table != "" && name != b.Moment.Anchor {
+					b.skip(index, line, "restore: "+name, "only "+b.Moment.Want.Table+" comes back")
+					continue
+				}
 				if err = b.restore(index, line, stage, name); err != nil {
 					return err
 				}
@@ -164,11 +171,14 @@ func (b *builder) ticks(id string, stage, line int, block runbooks.Ticks) {
 	for _, item := range block.Items {
 		args.Items = append(args.Items, item.Text)
 	}
-	says := fmt.Sprintf("%d items to tick", len(args.Items))
-	if len(args.Items) == 1 {
-		says = "1 item to tick"
+	b.wait(recovery.NewStep(id+".ticks", recovery.KindTicks, toTick(len(args.Items)), args), stage, line)
+}
+
+func toTick(items int) string {
+	if items == 1 {
+		return "1 item to tick"
 	}
-	b.wait(recovery.NewStep(id+".ticks", recovery.KindTicks, says, args), stage, line)
+	return fmt.Sprintf("%d items to tick", items)
 }
 
 // restore adds the engine's steps for one component, into scratch.
@@ -204,6 +214,9 @@ func (b *builder) restore(stage, line int, section runbooks.Stage, name string) 
 		s.Stage, s.Component, s.Line, s.Budget = stage, name, line, recovery.Duration(section.Budget)
 		b.add(s)
 		b.restored[name] = s.ID
+	}
+	if b.Moment.Want.Table != "" {
+		b.canary(name, stage, line)
 	}
 	b.barrier = append(b.barrier, b.restored[name])
 	return nil
