@@ -31,7 +31,7 @@ func (a *app) amendment(ctx context.Context, s recovery.Session, state recovery.
 		if want, err = recovery.ParseWant(choice.Want, a.now()); err != nil {
 			return recovery.Amended{}, err
 		}
-		want.Look = state.Moment.Want.Look
+		want.Look, want.Table = state.Moment.Want.Look, state.Moment.Want.Table
 		why = "another moment"
 	}
 	m, err := a.resolve(ctx, b, cat, want, choices{copy: choice.Copy, engine: choice.Engine})

@@ -142,6 +142,8 @@ type choices struct {
 	scratch      string
 	keep         bool
 	look         bool
+	// table is the only one that comes back; empty for all.
+	table string
 }
 
 // parse reads a runbook's bytes with every problem that it has.
@@ -161,7 +163,7 @@ func (a *app) plan(ctx context.Context, b *book, cat catalogue.Catalogue, c choi
 	if err != nil {
 		return nil, err
 	}
-	want.Look = c.look
+	want.Look, want.Table = c.look, c.table
 	if err := requirePostgres(b.Runbook); err != nil {
 		return nil, err
 	}

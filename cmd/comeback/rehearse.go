@@ -36,6 +36,8 @@ after-xid:81213, or a backup's id as ` + "`comeback moments`" + ` lists it.
 		Example: `  comeback rehearse shop.md
   comeback rehearse shop.md --to 2026-11-23T02:41:07+01:00 --plain
   comeback rehearse shop.md --to db/2026-11-22.sql.gz --copy offsite
+  comeback rehearse shop.md --to before-xid:81214 --look
+  comeback rehearse shop.md --to db/2026-11-22.sql.gz --only-table carts
   comeback rehearse shop.md --dry-run`,
 		Args: oneArgument("RUNBOOK"), ValidArgsFunction: runbookArgument,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.rehearse(cmd.Context(), args[0], o) },
@@ -50,6 +52,7 @@ after-xid:81213, or a backup's id as ` + "`comeback moments`" + ` lists it.
 	f.BoolVar(&o.json, "json", false, "print the events as they stand in the journal")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan as JSON and do nothing")
 	f.BoolVar(&o.look, "look", false, "stop before the copy is opened, so that you can look (comeback look RUN) and still choose another moment")
+	f.StringVar(&o.table, "only-table", "", "restore only this `TABLE` of a dump, to see whether the lost rows are there; proves nothing else")
 	f.BoolVar(&o.keep, "keep", false, "leave what was restored running when the rehearsal ends well")
 	return cmd
 }
