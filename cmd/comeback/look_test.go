@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -16,7 +17,7 @@ import (
 func TestLook(t *testing.T) {
 	l, r := theShop(t), newRig(t)
 	r.environ["DATABASE_URL"] = l.URL()
-	book := runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), l.before, "")
+	book := runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), l.before, "\n## Look\n\n- [ ] Somebody has looked\n")
 	a := r.app(nil, nil)
 	b, _, err := a.open(book)
 	if err != nil {
@@ -41,6 +42,11 @@ func TestLook(t *testing.T) {
 	state := untilState(t, s, waitsFor("database.look", recovery.WaitTicks))
 	if says := state.Step("database.replay").Outcome.Says; !strings.Contains(says, "paused there and read-only; look with: psql -h ") {
 		t.Errorf("the replay says %q", says)
+	}
+	// What it tells to type works from here.
+	words := strings.Fields(state.Step("database.replay").Outcome.Facts["look"])
+	if out, err := exec.CommandContext(t.Context(), words[0], append(words[1:], "-XAtc", "select pg_is_in_recovery()")...).CombinedOutput(); err != nil || string(out) != "t\n" {
+		t.Errorf("%q: %v: %s", words, err, out)
 	}
 	// The carts are gone from live, and the orders.
 	got := r.run(t.Context(), "look", p.Run, "--live")
@@ -84,6 +90,11 @@ func TestLook(t *testing.T) {
 	}
 
 	do(t, s, recovery.Command{Kind: recovery.DoTick, By: "ops1", Step: "database.look", How: recovery.TickDone})
+	untilState(t, s, waitsFor("3.1.ticks", recovery.WaitTicks))
+	if got := r.run(t.Context(), "look", p.Run); got.code != recovery.CameBack || !strings.Contains(got.out, p.Run+", open: just before xid") {
+		t.Errorf("of the opened copy: exit %d\n%s%s", got.code, got.out, got.err)
+	}
+	do(t, s, recovery.Command{Kind: recovery.DoTick, By: "ops1", Step: "3.1.ticks", How: recovery.TickDone})
 	state = untilEnd(t, s)
 	if state.Result != recovery.ResultPassed {
 		t.Errorf("ended as %s: %s", state.Result, state.Says)

@@ -92,9 +92,37 @@ func (f *lazyFork) make(t testing.TB, l *live) {
 	m.order(101)
 	m.switchSegment()
 	m.truncate()
+	m.locked()
 	m.order(102)
 	m.archived()
 	m.conn.Close(ctx)
+}
+
+// locked commits three transactions, none of them a mark, while another holds a
+// lock on carts in a subtransaction: over segments and checkpoints.
+func (m *maker) locked() {
+	other, err := m.other()
+	m.fail(err)
+	if m.err != nil {
+		return
+	}
+	for _, s := range []string{"begin", "savepoint a", "lock table carts in access exclusive mode"} {
+		_, err := other.Exec(m.ctx, s)
+		m.fail(err)
+	}
+	for i := range 3 {
+		m.exec("begin")
+		m.exec("insert into bulk values (1, 'beside a lock')")
+		var xid recovery.XID
+		fmt.Sscan(m.text("select pg_current_xact_id()::text"), &xid)
+		m.exec("commit")
+		m.special[fmt.Sprintf("beside %d", i)] = xid
+		m.exec("checkpoint")
+		m.switchSegment()
+	}
+	_, err = other.Exec(m.ctx, "rollback")
+	m.fail(err)
+	m.fail(other.Close(m.ctx))
 }
 
 // truncate empties a table, in a transaction that is no mark.

@@ -2,6 +2,7 @@ package pitr
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -212,5 +213,51 @@ func TestRecord_Locks(t *testing.T) {
 		if err := (&record{}).locks(bad); err == nil {
 			t.Errorf("%q is read", bad)
 		}
+	}
+}
+
+// lookOf is where people look before a point.
+func lookOf(t testing.TB, p recovery.Point) lookAt {
+	t.Helper()
+	var f pointFacts
+	if err := json.Unmarshal(p.Facts, &f); err != nil || f.Look == nil {
+		t.Fatalf("the point has no look: %s, %v", p.Facts, err)
+	}
+	return *f.Look
+}
+
+// A lock that is far older than the point moves the look before all that was
+// committed since, and says so; one that was given back does not.
+func TestLook_LongLock(t *testing.T) {
+	t.Parallel()
+	c, _ := copyFork(t, "gzip")
+	special := forked.maker.special
+	p := resolveLook(t, c, fmt.Sprintf("before-xid:%d", special["beside 2"]))
+	look := lookOf(t, p)
+	if p.Kept.XID != special["beside 1"] || look.Kept.XID != special["truncate"] || look.Lost.XID != special["beside 0"] ||
+		look.Lock == nil || look.Locked || look.Inclusive || look.Stop >= look.Lost.LSN || look.Stop < look.Kept.End {
+		t.Errorf("the point is %+v, the look %+v", p, look)
+	}
+	if after := lookOf(t, resolveLook(t, c, "latest")); after.Lock != nil {
+		t.Errorf("after the lock: %+v", after)
+	}
+	var paused, opened recovery.Outcome
+	r := restore(t, c.store, p, func(o *enginetest.Options) {
+		o.Event = func(e recovery.Event) {
+			f, ok := payload[recovery.StepFinished](e)
+			switch {
+			case ok && f.Step == "replay":
+				paused = f.Outcome
+				lookThere(t, f.Outcome)
+			case ok && f.Step == "open":
+				opened = f.Outcome
+			}
+		}
+	})
+	r.passed(t)
+	r.replay = opened
+	r.proven(t, p)
+	if want := fmt.Sprintf("what was committed from there to xid %d of ", special["beside 1"]); !strings.Contains(paused.Says, "locks carts") || !strings.Contains(paused.Says, want) {
+		t.Errorf("it says %q, want %q in it", paused.Says, want)
 	}
 }
