@@ -219,7 +219,7 @@ func (s *commitsScreen) row(i, w int) line {
 	}
 	words := clean(h.words())
 	if skipped := s.skipped(i); skipped > 0 {
-		words = fmt.Sprintf("(%s after it are not listed) ", grouped(skipped)) + words
+		words = fmt.Sprintf("(%s after it not listed: g here) ", grouped(skipped)) + words
 	}
 	return as(bad, m).say(pad(when, 13)+" "+pad(xid, 10)+" ").and(k, words).fit(w)
 }

@@ -101,7 +101,8 @@ func (s *commitsScreen) readOn() tea.Cmd {
 	return nil
 }
 
-// readTo reads what lies between a time and what was read already.
+// readTo reads what lies between a time and what was read already. Nothing else
+// may be reading.
 func (s *commitsScreen) readTo(from time.Time) tea.Cmd {
 	span := recovery.Span{From: from}
 	if start := s.start(); !start.IsZero() && !from.After(start) || s.end().Sub(from) > longestLook {
@@ -113,7 +114,6 @@ func (s *commitsScreen) readTo(from time.Time) tea.Cmd {
 	}
 	w := s.log.window
 	choice := Choice{Component: w.Component, Copy: w.Copy, Engine: w.Engine, Backup: w.Backup}
-	s.stopReading()
 	s.readErr, s.stopped, s.progress = nil, false, recovery.ScanProgress{}
 	r := read(s.from.ctx, func(ctx context.Context, progress func(recovery.ScanProgress)) iter.Seq2[recovery.Transaction, error] {
 		return s.m.desk.Around(ctx, s.from.path, choice, span, progress)
@@ -158,10 +158,10 @@ func (s *commitsScreen) hear(r *reading) tea.Cmd {
 
 // take takes a glimpse in, and reads on where it must.
 func (s *commitsScreen) take(r *reading, g glimpse) tea.Cmd {
-	near := s.at()
 	for _, t := range g.transactions {
 		s.add(t)
 	}
+	near := s.at()
 	if s.cut == 0 && s.seeking {
 		near = len(s.commits.list)
 	}

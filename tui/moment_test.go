@@ -1,7 +1,9 @@
 package tui
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -426,5 +428,117 @@ func TestCommits_HostileNamesAreHarmless(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestJourney_HarmIsLookedForFurtherAndFurtherBack has the harm lie hours before
+// what is read at first, and begin where a reading ends.
+func TestJourney_HarmIsLookedForFurtherAndFurtherBack(t *testing.T) {
+	end := time.Date(2026, 11, 23, 9, 49, 31, 0, zone)
+	for name, began := range map[string]time.Duration{"hours back": 150 * time.Minute, "over the edge of the first look": firstLook + 21*time.Second} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			desk := shopDesk()
+			withLog(desk)
+			desk.transactions = logOf(6000, 3*time.Second, nil)
+			for i := range desk.transactions {
+				if ago := end.Sub(desk.transactions[i].Time); ago == began || ago == began-30*time.Second {
+					desk.transactions[i].Tables = []recovery.TableChange{rowsIn("orders", 0, 0, 48211)}
+				}
+			}
+			d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+			toLog(d, desk)
+			d.press("h")
+			d.sees("-- moment: go back to here")
+			s := d.m.top().screen.(*commitsScreen)
+			if m := s.means(); m.lost == nil || end.Sub(m.lost.Time) > began+2*time.Second || end.Sub(m.lost.Time) < began-2*time.Second || len(m.undone) != 2 {
+				t.Errorf("it goes to just before %+v, %d did it", m.lost, len(m.undone))
+			}
+		})
+	}
+}
+
+func TestJourney_NoHarmIsToldWhenAllWasRead(t *testing.T) {
+	desk := shopDesk()
+	withLog(desk)
+	desk.transactions = logOf(3000, 3*time.Second, nil)
+	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	toLog(d, desk)
+	d.press("h")
+	d.sees("no harm in the whole log")
+	d.sees("read to its beginning")
+	d.sees("NOTHING IS CHOSEN YET")
+}
+
+func TestJourney_WhatIsShownIsRead(t *testing.T) {
+	desk := shopDesk()
+	withLog(desk)
+	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	toLog(d, desk)
+	s := d.m.top().screen.(*commitsScreen)
+	before := s.n
+	d.press("-")
+	d.until("more of the log", func() bool { return s.n > before && s.reading == nil })
+	from, to := s.viewed()
+	if to.Sub(from) != 3*time.Hour || s.back.After(from) {
+		t.Errorf("%s .. %s are shown, and read back to %s", from, to, s.back)
+	}
+	d.press("left", "left")
+	d.until("more of the log", func() bool { return s.reading == nil })
+	if from, _ := s.viewed(); s.back.After(from) {
+		t.Errorf("what is before is not read: back to %s of %s", s.back, from)
+	}
+}
+
+// TestReading_EndsWhenItIsStopped stops a log that never ends.
+func TestReading_EndsWhenItIsStopped(t *testing.T) {
+	ended := make(chan struct{})
+	r := read(t.Context(), func(ctx context.Context, progress func(recovery.ScanProgress)) iter.Seq2[recovery.Transaction, error] {
+		return func(yield func(recovery.Transaction, error) bool) {
+			defer close(ended)
+			for i := int64(1); yield(recovery.Transaction{}, nil); i++ {
+				progress(recovery.ScanProgress{Done: i, Total: i + 1})
+			}
+		}
+	})
+	first := <-r.out
+	second := <-r.out
+	for _, g := range []glimpse{first, second} {
+		if len(g.transactions) == 0 || len(g.transactions) > glimpseMost || g.over {
+			t.Errorf("a glimpse has %d transactions, over %v", len(g.transactions), g.over)
+		}
+	}
+	r.stop()
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		t.Fatal("it goes on")
+	}
+	for range r.out {
+	}
+}
+
+// TestCommits_TheBaseBackupIsTheNewestBefore takes the place through the windows
+// of two base backups.
+func TestCommits_TheBaseBackupIsTheNewestBefore(t *testing.T) {
+	desk := shopDesk()
+	withLog(desk)
+	survey := &desk.rows[0].Surveys[0]
+	younger := survey.Windows[0]
+	younger.Backup, younger.From = "base/20261123T090000", recovery.Instant{Time: ten.Add(-time.Hour), LSN: desk.transactions[600].End}
+	survey.Windows = append(survey.Windows, younger)
+	base := survey.Backups[0]
+	base.ID = younger.Backup
+	survey.Backups = append(survey.Backups, base)
+	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	toLog(d, desk)
+	s := d.m.top().screen.(*commitsScreen)
+	for _, test := range []struct {
+		place int
+		want  string
+	}{{0, younger.Backup}, {600, younger.Backup}, {601, "base/20261122T010041"}, {900, "base/20261122T010041"}} {
+		if s.to(test.place); s.window().Backup != test.want {
+			t.Errorf("place %d starts from %s, not %s", test.place, s.window().Backup, test.want)
+		}
 	}
 }
