@@ -70,7 +70,7 @@ func newClusterOf(t testing.TB, megabytes int, settings map[string]string) *clus
 		t.Fatal(err)
 	}
 	initdb := exec.CommandContext(t.Context(), tools.Program("initdb"), "-D", c.Data, "-U", "postgres", "-A", "trust",
-		"-E", "UTF8", "--locale=C.UTF-8", fmt.Sprintf("--wal-segsize=%d", megabytes), "--no-sync", "--no-instructions")
+		"-E", "UTF8", "--locale=C.UTF-8", fmt.Sprintf("--wal-segsize=%d", megabytes), "--no-sync")
 	initdb.Dir, initdb.Env = "/", []string{"PATH=/usr/bin:/bin", "TZ=UTC", "LC_ALL=C"}
 	if owner.UID >= 0 {
 		initdb.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(owner.UID), Gid: uint32(owner.GID)}}

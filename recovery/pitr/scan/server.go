@@ -13,7 +13,7 @@ import (
 // relationsQuery lists what has a file. The owner of a TOAST table and the table
 // of an index give them their names. Catalogs are listed where their files are
 // not named by their OIDs. How many rows a table has is known from statistics,
-// where there are any.
+// where there are any. Nothing here waits for a lock on a table.
 const relationsQuery = `
 select c.oid, pg_relation_filenode(c.oid),
        case when n.nspname = 'public' then t.relname else n.nspname || '.' || t.relname end,
@@ -21,8 +21,8 @@ select c.oid, pg_relation_filenode(c.oid),
             when c.relkind = 't' then 'toast' when c.relkind = 'i' then 'index'
             when c.relkind = 'S' then 'sequence' else 'other' end,
        case when c.relkind in ('r', 'm') then
-         case when pg_relation_size(c.oid) = 0 then 0 when s.n_live_tup > 0 then s.n_live_tup
-              when c.reltuples > 0 then c.reltuples::int8 else -1 end
+         case when s.n_live_tup > 0 then s.n_live_tup when c.reltuples > 0 then c.reltuples::int8
+              when coalesce(s.last_analyze, s.last_autoanalyze) is not null then 0 else -1 end
        else -1 end
   from pg_class c
   left join pg_index i on i.indexrelid = c.oid

@@ -231,7 +231,16 @@ func (t *traced) align(files []located, dropped []uint32) {
 	t.number(dropped)
 	order := slices.Clone(files)
 	slices.Reverse(order)
-	surplus := len(t.removals) - len(order)
+	surplus := -len(order)
+	for _, m := range t.removals {
+		if !m.relation.gone || m.relation.swap != nil || m.known.node != 0 {
+			surplus++
+		}
+	}
+	var without map[int]bool
+	if surplus > 0 && dropped == nil {
+		without = t.without(surplus)
+	}
 	next := 0
 	for i := range t.removals {
 		m := &t.removals[i]
@@ -246,10 +255,12 @@ func (t *traced) align(files []located, dropped []uint32) {
 			continue
 		}
 		if r := m.relation; r.gone && r.swap == nil {
-			surplus-- // a view, made and dropped again
+			continue // a view, made and dropped again
+		}
+		if without != nil && without[i] {
 			continue
 		}
-		if surplus > 0 && m.drop && !t.gaveUp(i, f, order[next:]) {
+		if without == nil && surplus > 0 && m.drop && !t.gaveUp(i, f, order[next:]) {
 			surplus--
 			continue
 		}
@@ -279,6 +290,48 @@ func (t *traced) number(dropped []uint32) {
 			}
 		}
 	}
+}
+
+// without chooses the removals that have no file, where the log does not tell
+// OIDs: a relation goes together with its indexes and its TOAST table, and all of
+// them have files or none has. It is nil where no choice makes up the number.
+func (t *traced) without(n int) map[int]bool {
+	var groups [][]int
+	var group []int
+	for i, m := range t.removals {
+		if !m.relation.dropped || m.known.node != 0 {
+			continue
+		}
+		group = append(group, i)
+		if m.relation.kind == "table" {
+			groups, group = append(groups, group), nil
+		}
+	}
+	if len(groups)*n > 1<<16 {
+		return nil
+	}
+	// by holds, for every number up to n, the last group of a choice that
+	// makes it up, plus one.
+	by := make([]int, n+1)
+	for g, members := range groups {
+		for sum := n; sum >= len(members); sum-- {
+			if rest := sum - len(members); by[sum] == 0 && (rest == 0 || by[rest] != 0 && by[rest] <= g) {
+				by[sum] = g + 1
+			}
+		}
+	}
+	if by[n] == 0 {
+		return nil
+	}
+	chosen := map[int]bool{}
+	for n > 0 {
+		members := groups[by[n]-1]
+		for _, i := range members {
+			chosen[i] = true
+		}
+		n -= len(members)
+	}
+	return chosen
 }
 
 // gaveUp guesses whether a file is that of removal i, where some have none. A
