@@ -21,7 +21,7 @@ test: needs tools ## all tests, with the race detector
 	COMEBACK_TOOLS=$(TOOLS) $(GO) test -race ./...
 
 soak: needs tools ## the exhaustive suites: a kill at every entry of a run, long fuzzing
-	COMEBACK_SOAK=1 COMEBACK_TOOLS=$(TOOLS) $(GO) test -timeout 4h -run 'TestResume' ./cmd/comeback
+	COMEBACK_SOAK=1 COMEBACK_TOOLS=$(TOOLS) $(GO) test -timeout 4h -run 'TestResume|anyCommit' ./cmd/comeback
 	COMEBACK_SOAK=1 COMEBACK_TOOLS=$(TOOLS) $(GO) test -timeout 4h ./recovery/... ./runbooks/...
 	.ci/fuzz 2m
 
