@@ -59,15 +59,24 @@ func (m *model) talk(a *attached, st *recovery.StepState) tea.Cmd {
 			return told(err)
 		}
 		context.AfterFunc(m.hung, func() { other.Close() })
-		return tea.Exec(&talk{about: about, other: other}, func(err error) tea.Msg {
+		return tea.Exec(&talk{about: about, back: "comes back to the console", other: other}, func(err error) tea.Msg {
 			return answer{home, func() tea.Cmd { return told(err) }}
 		})
 	})
 }
 
+// Talk puts a terminal through to a step's program, from outside of the console,
+// until the program has ended, its terminal was taken, the person leaves with
+// ctrl+], or the terminal goes away.
+func Talk(about string, other recovery.Terminal, in io.Reader, out io.Writer) error {
+	return (&talk{about: about, back: "leaves", other: other, in: in, out: out}).Run()
+}
+
 // talk is a conversation between a person's terminal and a step's program.
 type talk struct {
 	about string
+	// back says what ctrl+] does.
+	back  string
 	other recovery.Terminal
 	in    io.Reader
 	out   io.Writer
@@ -106,7 +115,7 @@ func (t *talk) Run() (err error) {
 		return fmt.Errorf("open a pipe: %w", err)
 	}
 	defer wake.Close()
-	if _, err := fmt.Fprintf(t.out, "-- %s; ctrl+] comes back to the console, the program goes on --\r\n", clean(t.about)); err != nil {
+	if _, err := fmt.Fprintf(t.out, "-- %s; ctrl+] %s, the program goes on --\r\n", clean(t.about), t.back); err != nil {
 		return errors.Join(fmt.Errorf("write to the terminal: %w", err), woken.Close())
 	}
 	defer t.follow(tty.Fd())()

@@ -2,15 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/signal"
-	"slices"
-	"syscall"
 
 	"comeback/recovery"
+	"comeback/tui"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -58,8 +54,8 @@ func (a *app) terminal(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "%s: ctrl-] leaves, the program goes on\n", clean(step.Says))
-	return talk(ctx, t, in, out)
+	defer context.AfterFunc(ctx, func() { t.Close() })()
+	return tui.Talk(step.Says, t, in, out)
 }
 
 // talking is the step whose program wants a terminal, or has one.
@@ -75,59 +71,4 @@ func talking(s *recovery.State) (*recovery.StepState, bool) {
 		}
 	}
 	return nil, false
-}
-
-// leaveKey is ctrl-].
-const leaveKey = 0x1d
-
-// talk connects a terminal to a program until the program has ended or the
-// person leaves.
-func talk(ctx context.Context, t recovery.Terminal, in, out *os.File) error {
-	before, err := term.MakeRaw(int(in.Fd()))
-	if err != nil {
-		return errors.Join(fmt.Errorf("use this terminal: %w", err), t.Close())
-	}
-	defer term.Restore(int(in.Fd()), before)
-	resized := make(chan os.Signal, 1)
-	signal.Notify(resized, syscall.SIGWINCH)
-	defer signal.Stop(resized)
-	shown := make(chan error, 1)
-	go func() {
-		_, err := io.Copy(out, t)
-		shown <- err
-	}()
-	left := make(chan struct{})
-	go func() {
-		defer close(left)
-		b := make([]byte, 4096)
-		for {
-			n, err := in.Read(b)
-			leave := slices.Index(b[:n], leaveKey)
-			if leave >= 0 {
-				n = leave
-			}
-			if n > 0 {
-				if _, err := t.Write(b[:n]); err != nil {
-					return
-				}
-			}
-			if err != nil || leave >= 0 {
-				return
-			}
-		}
-	}()
-	for {
-		select {
-		case <-resized:
-			if columns, rows, err := term.GetSize(int(out.Fd())); err == nil {
-				_ = t.Resize(columns, rows) // the next one tells it again
-			}
-		case err := <-shown:
-			return errors.Join(err, t.Close())
-		case <-left:
-			return t.Close()
-		case <-ctx.Done():
-			return errors.Join(context.Cause(ctx), t.Close())
-		}
-	}
 }

@@ -21,7 +21,7 @@ func TestTerminal(t *testing.T) {
 		t.Errorf("without a terminal: exit %d, %s", got.code, got.err)
 	}
 	one := openTerminal(t, r, t.TempDir(), 80, 24, "terminal", id)
-	one.shows("ctrl-] leaves", "your name?")
+	one.shows("ctrl+] leaves", "your name?")
 	one.press("Ada\r")
 	one.shows("hello Ada, sure?")
 	one.press("\x1d")
