@@ -39,9 +39,12 @@ type fakeDesk struct {
 	// transactions are the newest first.
 	transactions []recovery.Transaction
 	aroundErr    error
-	live         Live
-	liveErr      error
-	pushes       int
+	// stuck is how far a reading comes that goes no further; nil for one that
+	// ends.
+	stuck   *recovery.ScanProgress
+	live    Live
+	liveErr error
+	pushes  int
 	// attachErr, amendErr and resumeErr are refusals.
 	attachErr, amendErr, resumeErr error
 
@@ -121,12 +124,17 @@ func (d *fakeDesk) Amend(_ context.Context, _ recovery.Session, state recovery.S
 	return recovery.Amend(state.PlanSHA256, a)
 }
 
-func (d *fakeDesk) Around(_ context.Context, _ string, _ Choice, span recovery.Span, _ func(recovery.ScanProgress)) iter.Seq2[recovery.Transaction, error] {
+func (d *fakeDesk) Around(ctx context.Context, _ string, _ Choice, span recovery.Span, progress func(recovery.ScanProgress)) iter.Seq2[recovery.Transaction, error] {
 	return func(yield func(recovery.Transaction, error) bool) {
 		for _, t := range d.transactions {
 			if (span.From.IsZero() || !t.Time.Before(span.From)) && (span.To.IsZero() || !t.Time.After(span.To)) && !yield(t, nil) {
 				return
 			}
+		}
+		if d.stuck != nil {
+			progress(*d.stuck)
+			<-ctx.Done()
+			return
 		}
 		if d.aroundErr != nil {
 			yield(recovery.Transaction{}, d.aroundErr)

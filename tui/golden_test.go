@@ -81,6 +81,22 @@ var scenes = []scene{
 	{name: "moment-harm", start: Start{Runbook: shopMD}, desk: withLog, play: func(d *driver, f *fakeDesk) { toLog(d, f); d.press("h") }},
 	{name: "moment-zoom", start: Start{Runbook: shopMD}, desk: withLog, play: func(d *driver, f *fakeDesk) { toLog(d, f); d.press("h", "+", "+") }},
 	{name: "moment-push", start: Start{Runbook: shopMD}, desk: withLog, play: func(d *driver, f *fakeDesk) { toLog(d, f); d.press("w", "=data") }},
+	{name: "moment-reading", start: Start{Runbook: shopMD}, desk: func(f *fakeDesk) {
+		withLog(f)
+		f.transactions = f.transactions[:700]
+		f.stuck = &recovery.ScanProgress{Back: f.transactions[699].Time, Done: 41_000_000, Total: 70_000_000}
+	}, play: func(d *driver, f *fakeDesk) {
+		toMoment(d, f)
+		d.press("home", "enter")
+		d.sees("58 % read, to 09:14:34")
+		d.sees("LIVE    archived")
+		d.press("h")
+	}},
+	{name: "moment-drop", start: Start{Runbook: shopMD}, desk: func(f *fakeDesk) {
+		withLog(f)
+		dropped(f.transactions)
+	}, play: func(d *driver, f *fakeDesk) { toLog(d, f); d.press("h") }},
+	{name: "moment-find", start: Start{Runbook: shopMD}, desk: withLog, play: func(d *driver, f *fakeDesk) { toLog(d, f); d.press("/", "=migration", "enter") }},
 	{name: "moment-damage", start: Start{Runbook: shopMD}, desk: func(f *fakeDesk) {
 		withLog(f)
 		f.liveErr = recovery.Errorf("look at the host", "connect to db1: connection refused")

@@ -30,6 +30,8 @@ type meaning struct {
 	undone []*happened
 	// left is the last harmful commit that is kept, if it is near.
 	left *happened
+	// at is where the log is cut.
+	at recovery.LSN
 	// want is the moment as recovery.ParseWant reads it.
 	want string
 }
@@ -46,7 +48,7 @@ const nearHarm = 10 * oneHarm
 // meaning says what the place i means: lines before it are lost.
 func (c *commits) meaning(i int) meaning {
 	at, early := c.effective(i)
-	m := meaning{early: early, want: c.want(i, at, early)}
+	m := meaning{early: early, at: c.cutAt(at), want: c.want(at, early)}
 	if k := c.find(at, true, (*happened).counts); k >= 0 {
 		m.kept, m.unlisted = &c.list[k], c.hole(at-1, k)
 	} else {
@@ -111,8 +113,9 @@ func (c *commits) writtenBy(l int) (list []rowsOf, partly bool) {
 }
 
 // effective is where the log can be cut so that no database that is to be there
-// has lost its files: a drop acts at its own record, so that what commits
-// between that and the commit of the drop is lost with it.
+// has lost its files: a drop acts at its own record, so that there is no moment
+// between that and the commit of the drop. What commits in between is lost with
+// it; the drop is given back where there is any.
 func (c *commits) effective(i int) (int, *happened) {
 	var early *happened
 	for j := 0; j < i; j++ {
@@ -124,7 +127,7 @@ func (c *commits) effective(i int) (int, *happened) {
 		if h.Inclusive {
 			stop++ // what begins at Stop is kept
 		}
-		if k := c.place(stop); k > i {
+		if k := c.place(stop); k > i || k == i && j < i-1 {
 			i, early = k, h
 		}
 	}
@@ -133,13 +136,13 @@ func (c *commits) effective(i int) (int, *happened) {
 
 // want is the moment at a place, in words that mean the same whatever is
 // archived later: a transaction's number where that is exact, else a position.
-func (c *commits) want(i, at int, early *happened) string {
+func (c *commits) want(at int, early *happened) string {
 	if len(c.list) == 0 {
 		return ""
 	}
 	drop := early
-	if drop == nil && i > 0 && c.list[i-1].losesFiles() {
-		drop = &c.list[i-1]
+	if drop == nil && at > 0 && c.list[at-1].losesFiles() {
+		drop = &c.list[at-1]
 	}
 	if drop != nil {
 		switch {

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -143,8 +144,22 @@ func (s *commitsScreen) steps(key string) bool {
 	default:
 		return false
 	}
+	// There may be no moment at that place; then the next one is gone to.
+	at = min(max(0, at), n)
+	if from, chosen := s.at(), s.cut != 0; chosen && at < from {
+		for at > 0 && s.real(at) >= from {
+			at--
+		}
+	}
 	s.to(at)
 	return true
+}
+
+// real is the place to which a place of the list is moved because there is no
+// moment at it.
+func (s *commitsScreen) real(i int) int {
+	at, _ := s.effective(i)
+	return at
 }
 
 // at is the place in the list, 0 while nothing is chosen.
@@ -166,7 +181,7 @@ func (s *commitsScreen) means() meaning {
 
 // to chooses a place in the list.
 func (s *commitsScreen) to(i int) {
-	s.cut, s.typed, s.err = s.cutAt(min(max(0, i), len(s.commits.list))), nil, nil
+	s.cut, s.typed, s.err = s.cutAt(s.real(min(max(0, i), len(s.commits.list)))), nil, nil
 	s.view.free = false
 }
 
@@ -206,9 +221,11 @@ func (s *commitsScreen) settleHarm() {
 // later goes to just before the next harm after the place, which may belong
 // together with the one before.
 func (s *commitsScreen) later() {
-	if i := s.find(s.at()-2, false, isHarm); s.cut != 0 && i >= 0 {
-		s.to(i + 1)
-		return
+	for i := s.find(s.at()-2, false, isHarm); s.cut != 0 && i >= 0; i = s.find(i-1, false, isHarm) {
+		if s.real(i+1) < s.at() {
+			s.to(i + 1)
+			return
+		}
 	}
 	s.says = "no harm was read after this place"
 }
@@ -218,7 +235,9 @@ func (s *commitsScreen) later() {
 func (s *commitsScreen) search(text string) tea.Cmd {
 	s.found = text
 	low := strings.ToLower(text)
-	fits := func(h *happened) bool { return strings.Contains(strings.ToLower(clean(h.words())), low) }
+	fits := func(h *happened) bool {
+		return h.XID != 0 && text == strconv.FormatUint(uint64(h.XID), 10) || strings.Contains(strings.ToLower(clean(h.words())), low)
+	}
 	i := s.find(s.at(), true, fits)
 	if i < 0 {
 		i = s.find(0, true, fits)

@@ -132,6 +132,9 @@ func readMoment(text string, now time.Time) (recovery.Want, error) {
 	if err != nil {
 		return want, err
 	}
+	if want.Kind == recovery.WantTime && strings.HasSuffix(want.Text, "ago") {
+		want.Text = want.Time.Format(time.RFC3339Nano) // later it would be another moment
+	}
 	if want.Kind == recovery.WantBackup {
 		return want, recovery.Errorf("say a time, 10 minutes ago, latest, the number of a transaction, lsn:3/7A21F0C8 or after-xid:81213",
 			"%q is not a moment", want.Text)

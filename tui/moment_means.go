@@ -104,6 +104,8 @@ func (s *commitsScreen) keeps(m meaning) (string, look) {
 	case m.left != nil:
 		text += fmt.Sprintf(" KEEPS HARM of %s, xid %d: h goes before it.", millis(m.left.Time, now), m.left.XID)
 		k = warn
+	case m.early != nil:
+		text += fmt.Sprintf(" Xid %d drops files before it commits: what commits until then is lost too. The log does not say who.", m.early.XID)
 	case len(m.undone) > 1:
 		last := m.undone[len(m.undone)-1]
 		text += fmt.Sprintf(" The harm has no single commit: %d did it, to %s, all after this. The log does not say who.", len(m.undone), millis(last.Time, now))
@@ -148,9 +150,6 @@ func (s *commitsScreen) loses(m meaning, most int) (string, look) {
 		text += " (new: " + strings.Join(tables, ", ") + ")"
 	}
 	text += ", up to " + near(s.newest, now) + more
-	if m.early != nil {
-		text += fmt.Sprintf("; xid %d drops files before it commits, so what commits in between is lost too", m.early.XID)
-	}
 	return text, k
 }
 

@@ -23,7 +23,9 @@ func (s *commitsScreen) page(w, h int) page {
 	case s.says != "":
 		p.note = s.says
 	case s.seeking:
-		p.note = "looking for harm, further back .."
+		p.note = "looking for harm, further back; c stops"
+	case s.reading != nil:
+		p.note = "reading the log; c stops"
 	}
 	switch {
 	case s.planning:
@@ -232,7 +234,7 @@ func (s *commitsScreen) cursor(at, w int) line {
 	} else if at < len(s.commits.list) && s.commits.list[at].Timeline != 0 {
 		timeline = s.commits.list[at].Timeline
 	}
-	end := fmt.Sprintf(" LSN %s, timeline %d ---", s.cut, timeline)
+	end := fmt.Sprintf(" LSN %s, timeline %d ---", s.means().at, timeline)
 	begin := "  -- moment: go back to here "
 	if b := s.live.beside(s.moment()); b != "" && cells(begin)+cells(b)+cells(end)+2 <= w {
 		end = " " + b + "," + end

@@ -161,6 +161,9 @@ func (s *commitsScreen) take(r *reading, g glimpse) tea.Cmd {
 	for _, t := range g.transactions {
 		s.add(t)
 	}
+	if s.cut != 0 { // what was read may tell that there is no moment there
+		s.cut = s.cutAt(s.real(s.at()))
+	}
 	near := s.at()
 	if s.cut == 0 && s.seeking {
 		near = len(s.commits.list)
@@ -209,12 +212,12 @@ func (s *commitsScreen) readBack() line {
 		}
 		text := "reading"
 		if s.progress.Total > 0 {
-			text += " " + percent(s.progress.Done, s.progress.Total)
+			text = percent(s.progress.Done, s.progress.Total) + " read"
 		}
 		if !back.IsZero() {
-			text += ", back to " + at(back)
+			text += ", to " + at(back)
 		}
-		return as(busy, text+", c stops")
+		return as(busy, text)
 	case s.whole && s.readErr == nil && !s.back.IsZero():
 		return say("read to its beginning")
 	case s.back.IsZero():

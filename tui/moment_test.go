@@ -12,6 +12,8 @@ import (
 	"time"
 	"unicode"
 
+	tea "charm.land/bubbletea/v2"
+
 	"comeback/recovery"
 )
 
@@ -74,6 +76,14 @@ func withLog(f *fakeDesk) {
 	f.transactions = logOf(3000, 3*time.Second, harmed)
 	f.live = Live{At: ten, Zone: "UTC", Archived: ten.Add(-629 * time.Second), Unarchived: 4_200_000}
 	f.opened.Components = []recovery.Component{{Name: "database", Kind: recovery.Postgres}, {Name: "uploads", Kind: recovery.Files}}
+}
+
+// dropped makes the newest harm a DROP DATABASE that acts before two commits of
+// others and commits behind them.
+func dropped(list []recovery.Transaction) {
+	t := &list[10]
+	t.Tables, t.Databases = nil, []recovery.ObjectChange{{OID: 17000, Name: "coupons", Dropped: true}}
+	t.Stop, t.Inclusive = list[13].LSN, true
 }
 
 // toLog opens the log that the second row offers.
@@ -288,6 +298,9 @@ func TestJourney_AnyWayThroughTheLog(t *testing.T) {
 					continue
 				}
 				checkMeaning(t, &s.commits, desk.transactions, s.at())
+				if at := s.real(s.at()); at != s.at() {
+					t.Fatalf("the place is %d, and there is no moment; the next is %d", s.at(), at)
+				}
 				if m := s.meaning(s.at()); m.kept != nil && d.m.width >= 80 && d.m.height >= 24 && !strings.Contains(d.screen(), "KEPT   to "+millis(m.kept.Time, d.clock)) {
 					t.Fatalf("the screen does not say that %d is kept\n%s", m.kept.XID, d.screen())
 				}
@@ -333,7 +346,8 @@ func TestJourney_PushingOutAsksFirst(t *testing.T) {
 func TestJourney_TypingGoesThere(t *testing.T) {
 	for text, want := range map[string]string{
 		"=09:40": "before-xid:83810", "=2026-11-23 09:40:01": "before-xid:83811", "=2026-11-23T09:40:00+01:00": "before-xid:83810",
-		"=83500": "before-xid:83500", "=after-xid:83500": "before-xid:83501",
+		"=83500": "before-xid:83500", "=lsn:3/7A1D4048": fmt.Sprintf("before-xid:%d", accident), "=3/7A1D4048": fmt.Sprintf("before-xid:%d", accident),
+		"=20 minutes ago": "before-xid:83810", "=after-xid:83500": "before-xid:83501",
 		// one that was not read yet
 		"=08:00": "before-xid:81810",
 	} {
@@ -540,5 +554,92 @@ func TestCommits_TheBaseBackupIsTheNewestBefore(t *testing.T) {
 		if s.to(test.place); s.window().Backup != test.want {
 			t.Errorf("place %d starts from %s, not %s", test.place, s.window().Backup, test.want)
 		}
+	}
+}
+
+func TestJourney_FindGoesThere(t *testing.T) {
+	desk := shopDesk()
+	withLog(desk)
+	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	toLog(d, desk)
+	for _, test := range []struct {
+		text string
+		lost recovery.XID
+	}{{"83500", 83500}, {"TRUNCATE sess", accident + 2}, {"16999", accident + 1}, {"drop carts", accident}, {"coupons-17", accident + 4}} {
+		d.press("/", "="+test.text, "enter")
+		s := d.m.top().screen.(*commitsScreen)
+		if m := s.means(); m.lost == nil || m.lost.XID != test.lost {
+			t.Errorf("%q is found before %v, not %d", test.text, m.lost, test.lost)
+		}
+	}
+	d.press("/", "=nowhere at all", "enter")
+	d.sees("is not in what was read")
+}
+
+// FuzzReadMoment holds what is read of a typed moment to what the command line
+// reads of its words.
+func FuzzReadMoment(f *testing.F) {
+	for _, text := range []string{"09:40", "09:40:01.5", "2026-11-23 09:40", "23 Nov 09:40", "29 Feb 10:00", "10 minutes ago", "latest", "83500", "3/7A1D4048", "lsn:0/1", "after-xid:7", "db/x.sql.gz", "", "99999999999"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		want, err := readMoment(text, ten)
+		if err != nil {
+			return
+		}
+		again, err := recovery.ParseWant(want.Text, ten.Add(time.Hour))
+		if err != nil || again.Kind != want.Kind || again.XID != want.XID || again.LSN != want.LSN || !again.Time.Equal(want.Time) {
+			t.Errorf("%q is read as %+v, whose words are read as %+v, %v", text, want, again, err)
+		}
+	})
+}
+
+func BenchmarkCommits(b *testing.B) {
+	desk := shopDesk()
+	withLog(desk)
+	m := newModel(b.Context(), Options{Desk: desk, Now: func() time.Time { return ten }, Environ: []string{"TERM=xterm", "LANG=C.UTF-8"}})
+	from := newRunbook(m, shopMD, "")
+	from.opened, from.rows = desk.opened, desk.rows
+	list := newMoment(m, from)
+	s := newCommits(list, list.offers()[0])
+	for _, t := range logOf(commitsKept, time.Second, nil) {
+		s.add(t)
+	}
+	m.stack = append(m.stack, shown{screen: s})
+	m.Update(tea.WindowSizeMsg{Width: 80, Height: 24})
+	m.Update(tea.KeyPressMsg{Code: tea.KeyHome})
+	for b.Loop() {
+		m.Update(tea.KeyPressMsg{Code: tea.KeyDown})
+		_ = m.View()
+	}
+}
+
+// TestJourney_EveryMomentIsReached goes down through a log in which a database is
+// dropped: each place where there is a moment is stood at once.
+func TestJourney_EveryMomentIsReached(t *testing.T) {
+	desk := shopDesk()
+	withLog(desk)
+	desk.transactions = desk.transactions[:40]
+	dropped(desk.transactions)
+	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	toLog(d, desk)
+	s := d.m.top().screen.(*commitsScreen)
+	d.press("home")
+	d.until("the reading", func() bool { return s.reading == nil })
+	var got, want []int
+	for i := 40; i >= 0; i-- {
+		if s.real(i) == i {
+			want = append(want, i)
+		}
+	}
+	for {
+		got = append(got, s.at())
+		if s.at() == 0 || len(got) > 41 {
+			break
+		}
+		d.press("down")
+	}
+	if !slices.Equal(got, want) || len(want) != 41-2 {
+		t.Errorf("the places are %v, not %v", got, want)
 	}
 }
