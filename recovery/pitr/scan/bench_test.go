@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -102,18 +103,22 @@ func BenchmarkReader(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
+		before, n := processorTime(b), 0
 		for b.Loop() {
 			plain(b, r.Tools, dir, s)
+			n++
 		}
+		b.ReportMetric((processorTime(b)-before).Seconds()/float64(n), "cpu-s/op")
 	})
 	for _, jobs := range []int{1, 2} {
 		b.Run(fmt.Sprintf("Read, %d jobs", jobs), func(b *testing.B) {
 			b.SetBytes(size)
 			r := r
 			r.Jobs, r.Dir = jobs, b.TempDir()
-			peak := watchMemory(b)
-			n := 0
+			peak := watchMemory()
+			before, loops, n := processorTime(b), 0, 0
 			for b.Loop() {
+				loops++
 				n = 0
 				for _, err := range r.Read(b.Context(), s) {
 					if err != nil {
@@ -123,6 +128,7 @@ func BenchmarkReader(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(peak())/1e6, "peakMB")
+			b.ReportMetric((processorTime(b)-before).Seconds()/float64(loops), "cpu-s/op")
 			b.ReportMetric(float64(n), "transactions")
 		})
 	}
@@ -150,8 +156,22 @@ func plain(b *testing.B, tools postgres.Tools, dir string, s Stretch) {
 	}
 }
 
+// processorTime is what this process and the programs that it ran have used: on a
+// busy host it tells more than the clock.
+func processorTime(b *testing.B) (d time.Duration) {
+	b.Helper()
+	for _, who := range []int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} {
+		var use syscall.Rusage
+		if err := syscall.Getrusage(who, &use); err != nil {
+			b.Fatal(err)
+		}
+		d += time.Duration(use.Utime.Nano() + use.Stime.Nano())
+	}
+	return d
+}
+
 // watchMemory gives the most memory that this process had from the system.
-func watchMemory(b *testing.B) func() uint64 {
+func watchMemory() func() uint64 {
 	var most atomic.Uint64
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {

@@ -135,6 +135,32 @@ func TestReader_Edges(t *testing.T) {
 			t.Error("after is said to have begun before what was read")
 		}
 	})
+	t.Run("held back", func(t *testing.T) {
+		// A transaction that began long ago does not fill the memory.
+		j := &joiner{names: newNamer(nil, func(recovery.LSN) uint32 { return 1 }), lookBack: 1 << 40, hold: 10, to: 1 << 40, waits: map[uint32][]*finished{}}
+		n := 0
+		for i := range 100 {
+			lsn := recovery.LSN(1<<30 - i<<20)
+			end := end{how: recovery.Committed, xid: uint32(10_000 - i)}
+			if i == 0 {
+				end.xid = 3
+			}
+			j.add(chunk{ended: []*finished{{lsn: lsn, info: end}}, newer: end.xid, known: i > 0})
+			j.release(lsn, false, func(tx recovery.Transaction) bool {
+				if tx.AtLeast != (tx.XID == 3) {
+					t.Errorf("%d began before what was read: %v", tx.XID, tx.AtLeast)
+				}
+				n++
+				return true
+			})
+			if len(j.queue) > 11 {
+				t.Fatalf("%d ends are held back", len(j.queue))
+			}
+		}
+		if n != 100 || len(j.waits) > 0 {
+			t.Errorf("%d of 100 ends came, %d xids are waited for", n, len(j.waits))
+		}
+	})
 	t.Run("where the log begins", func(t *testing.T) {
 		all := read(t, reader(t, 1), s.whole(t))
 		from := by(t, all, s.xids["short"]).LSN

@@ -12,6 +12,7 @@ import (
 type joiner struct {
 	names    *namer
 	lookBack int64
+	hold     int // how many ends may be held back
 	from, to recovery.LSN
 	// queue are the ends that were not yielded, the newest first.
 	queue []*finished
@@ -84,7 +85,7 @@ func (j *joiner) release(start recovery.LSN, all bool, yield func(recovery.Trans
 	defer func() { j.queue = slices.Delete(j.queue, 0, n) }()
 	for _, f := range j.queue {
 		whole := j.whole(f)
-		if (!whole || f.pending || f.wants != nil) && !all && int64(f.lsn-start) <= j.lookBack {
+		if (!whole || f.pending || f.wants != nil) && !all && int64(f.lsn-start) <= j.lookBack && len(j.queue)-n <= j.hold {
 			return true
 		}
 		n++

@@ -95,7 +95,7 @@ func (r Reader) readChunks(ctx context.Context, s Stretch, dir string, yield fun
 	o := newOrder(r, s, dir)
 	defer o.programs.Wait()
 	defer stop()
-	j := &joiner{names: newNamer(r.Names, r.timeline), lookBack: r.LookBack, from: s.From, to: s.To, waits: map[uint32][]*finished{}}
+	j := &joiner{names: newNamer(r.Names, r.timeline), lookBack: r.LookBack, hold: mostHeld, from: s.From, to: s.To, waits: map[uint32][]*finished{}}
 	for {
 		f, err := o.next(ctx, len(j.queue) > 0)
 		if err != nil {

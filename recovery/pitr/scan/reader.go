@@ -37,8 +37,9 @@ type Reader struct {
 	// as make 16 MB.
 	Chunk int
 	// LookBack is how much log before a transaction's end is read to find
-	// its beginning, in bytes; 256 MB where it is zero. One that began
-	// before is marked with AtLeast.
+	// its beginning, in bytes; 256 MB where it is zero. No more than 100 000
+	// ends are held back for that either. One that began before is marked
+	// with AtLeast.
 	LookBack int64
 	// Names give relations their names; it may be nil. A *Map knows more
 	// than recovery.Names asks for.
@@ -122,6 +123,7 @@ func (r Reader) withDefaults() Reader {
 const (
 	chunkBytes = 16 << 20
 	lookBack   = 256 << 20
+	mostHeld   = 100_000
 )
 
 // timeline is the timeline of a position.
