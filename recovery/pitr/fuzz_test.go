@@ -16,6 +16,7 @@ func FuzzParseRecord(f *testing.F) {
 		"rmgr: Transaction len (rec/tot):     34/    34, tx:        957, lsn: 0/035AED70, prev 0/035AED10, desc: ABORT 2026-11-23 10:23:34.000000 UTC",
 		"rmgr: Transaction len (rec/tot):     62/    62, tx:          0, lsn: 0/035AEDA0, prev 0/035AED70, desc: COMMIT_PREPARED 958: 2026-11-23 10:23:34.100000 UTC",
 		"rmgr: Standby     len (rec/tot):     50/    50, tx:          0, lsn: 0/035AEDE0, prev 0/035AEDA0, desc: RUNNING_XACTS nextXid 959 latestCompletedXid 958 oldestRunningXid 959",
+		"rmgr: Standby     len (rec/tot):     42/    42, tx:        959, lsn: 0/035AEE00, prev 0/035AEDE0, desc: LOCK xid 959 db 16385 rel 16391",
 		"rmgr: Database    len (rec/tot):     42/    42, tx:        960, lsn: 0/035AEE20, prev 0/035AEDE0, desc: DROP dir 1663/16385",
 		"pg_waldump: error: error in WAL record at 0/35AEE50: invalid record length",
 		"rmgr: ", "",
