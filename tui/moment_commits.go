@@ -2,8 +2,6 @@ package tui
 
 import (
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -183,71 +181,6 @@ func (s *commitsScreen) means() meaning {
 func (s *commitsScreen) to(i int) {
 	s.cut, s.typed, s.err = s.cutAt(s.real(min(max(0, i), len(s.commits.list)))), nil, nil
 	s.view.free = false
-}
-
-// seek goes to just before the next older harm, before all that belongs together
-// with it; where none was read yet, it is read on until there is one.
-func (s *commitsScreen) seek() tea.Cmd {
-	s.seeking, s.err = true, nil
-	s.settleHarm()
-	if s.seeking && s.reading == nil {
-		return s.deeper()
-	}
-	return nil
-}
-
-// harmBehind is the next harm behind the place, -1 if none was read.
-func (s *commitsScreen) harmBehind() int { return s.find(s.at(), true, isHarm) }
-
-// settleHarm ends the search for harm once it is read where it began.
-func (s *commitsScreen) settleHarm() {
-	i := s.harmBehind()
-	if !s.seeking || i < 0 {
-		return
-	}
-	began := s.began(i)
-	read := s.back
-	if s.reading != nil {
-		read = s.oldest
-	}
-	all := s.reading == nil && (s.whole || s.readErr != nil)
-	if !all && s.commits.list[began].Time.Sub(read) <= oneHarm {
-		return // it may have begun earlier
-	}
-	s.seeking = false
-	s.to(began + 1)
-}
-
-// later goes to just before the next harm after the place, which may belong
-// together with the one before.
-func (s *commitsScreen) later() {
-	for i := s.find(s.at()-2, false, isHarm); s.cut != 0 && i >= 0; i = s.find(i-1, false, isHarm) {
-		if s.real(i+1) < s.at() {
-			s.to(i + 1)
-			return
-		}
-	}
-	s.says = "no harm was read after this place"
-}
-
-// search goes to just before the next older line that holds a text, and from the
-// oldest on to the newest.
-func (s *commitsScreen) search(text string) tea.Cmd {
-	s.found = text
-	low := strings.ToLower(text)
-	fits := func(h *happened) bool {
-		return h.XID != 0 && text == strconv.FormatUint(uint64(h.XID), 10) || strings.Contains(strings.ToLower(clean(h.words())), low)
-	}
-	i := s.find(s.at(), true, fits)
-	if i < 0 {
-		i = s.find(0, true, fits)
-	}
-	if i < 0 {
-		s.says = "\"" + text + "\" is not in what was read; - reads further back"
-		return nil
-	}
-	s.to(i + 1)
-	return nil
 }
 
 // use has the moment planned.

@@ -59,7 +59,7 @@ func (s *commitsScreen) nothing(w int) []line {
 			text = "found harm at " + near(s.commits.list[i].Time, s.m.now()) + ", looking where it began .."
 		}
 	}
-	return append([]line{as(strong, "NOTHING IS CHOSEN YET").say(", and nothing is chosen for you.")}, paragraph("", 0, plain, text, w, 3)...)
+	return append([]line{as(strong, "NOTHING IS CHOSEN YET")}, paragraph("", 0, plain, text, w, 4)...)
 }
 
 // typing says how what is typed is read.
