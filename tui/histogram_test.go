@@ -34,7 +34,7 @@ func TestHistogram(t *testing.T) {
     0.1 ??▆█████|  ██
 rows/s  09:00   ^  10:00`},
 		"two powers a line, in ASCII": {func(g *histogram) { g.ascii = true }, 2, `
-    >10      .!|
+    >10      .!
     0.1 ??..::::|  ..
 rows/s  09:00   ^  10:00`},
 		"nothing known": {func(g *histogram) {
