@@ -34,6 +34,9 @@ func lookAtPaused(t *testing.T, url string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if cache := rowsOf(rows, "search_cache"); cache.Rows != -1 || !strings.Contains(cache.Why, "unlogged") {
+		t.Errorf("an unlogged table: %+v", cache)
+	}
 	carts, orders := rowsOf(rows, "carts"), rowsOf(rows, "orders")
 	if carts.Why != "locked" || carts.Rows >= 0 && !carts.Estimate || orders.Rows != 0 || orders.Why != "" || orders.Estimate {
 		t.Errorf("carts %+v, orders %+v", carts, orders)

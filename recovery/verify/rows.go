@@ -35,15 +35,20 @@ const (
 // only reads, and one table that is locked does not keep the others back.
 func CountRows(ctx context.Context, conn *pgx.Conn, limit time.Duration, now func() time.Time) ([]TableRows, error) {
 	type table struct {
-		quoted string
-		pages  int64
-		guess  int64
-		rows   TableRows
+		quoted   string
+		unlogged bool
+		pages    int64
+		guess    int64
+		rows     TableRows
+	}
+	paused, err := Paused(ctx, conn)
+	if err != nil {
+		return nil, err
 	}
 	rows, err := conn.Query(ctx, `with recursive leaf as (
 			select oid as root, oid as leaf from pg_class where relkind in ('r', 'p', 'm') and not relispartition and relpersistence <> 't'
 			union all select root, inhrelid from leaf join pg_inherits on inhparent = leaf join pg_class c on c.oid = inhrelid and c.relispartition)
-		select case when n.nspname = 'public' then r.relname else n.nspname || '.' || r.relname end, format('%I.%I', n.nspname, r.relname),
+		select case when n.nspname = 'public' then r.relname else n.nspname || '.' || r.relname end, format('%I.%I', n.nspname, r.relname), bool_and(r.relpersistence = 'u'),
 			sum(greatest(c.relpages, 0))::bigint, (case when min(c.reltuples) filter (where c.relkind <> 'p') < 0 then -1 else sum(greatest(c.reltuples, 0)) end)::bigint
 		from leaf join pg_class r on r.oid = root join pg_namespace n on n.oid = r.relnamespace join pg_class c on c.oid = leaf
 		where n.nspname not in ('pg_catalog', 'information_schema') and n.nspname !~ '^pg_' group by 1, 2 order by 1`)
@@ -51,7 +56,7 @@ func CountRows(ctx context.Context, conn *pgx.Conn, limit time.Duration, now fun
 		return nil, fmt.Errorf("list the tables: %w", err)
 	}
 	tables, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t table, err error) {
-		err = row.Scan(&t.rows.Table, &t.quoted, &t.pages, &t.guess)
+		err = row.Scan(&t.rows.Table, &t.quoted, &t.unlogged, &t.pages, &t.guess)
 		return t, err
 	})
 	if err != nil {
@@ -61,6 +66,11 @@ func CountRows(ctx context.Context, conn *pgx.Conn, limit time.Duration, now fun
 	var all []TableRows
 	for _, t := range tables {
 		t.rows.Rows, t.rows.Estimate = t.guess, true
+		if t.unlogged && paused {
+			t.rows.Rows, t.rows.Estimate, t.rows.Why = -1, false, "unlogged, comes back empty"
+			all = append(all, t.rows)
+			continue
+		}
 		if t.pages <= countedPages && now().Before(until) {
 			n, why, err := countTable(ctx, conn, t.quoted)
 			if err != nil {
