@@ -127,19 +127,23 @@ func (a *app) printTables(l looked, live bool) {
 		fmt.Fprintln(a.out, clean("the live database was not asked: "+l.LiveError))
 	}
 	live = live && l.LiveError == ""
-	head := []string{"TABLE", "ROWS"}
+	head := []string{"TABLE", "ROWS", ""}
 	if live {
 		head = []string{"TABLE", "COPY", "LIVE", ""}
+	}
+	right := []int{1}
+	if live {
+		right = []int{1, 2}
 	}
 	table := [][]string{head}
 	for _, t := range l.Tables {
 		row := []string{t.Table, rowsSay(t.Copy)}
 		if live {
-			row = append(row, rowsSay(t.Live), differs(t))
+			row = append(row, rowsSay(t.Live))
 		}
-		table = append(table, row)
+		table = append(table, append(row, remarks(t)))
 	}
-	for _, line := range columns(table, []int{1, 2}) {
+	for _, line := range columns(table, right) {
 		fmt.Fprintln(a.out, a.redact(line))
 	}
 	if len(l.Tables) == 0 {
@@ -147,37 +151,49 @@ func (a *app) printTables(l looked, live bool) {
 	}
 }
 
-// rowsSay is a number of rows, an estimate with ~, or why there is none.
+// rowsSay is a number of rows: an estimate with ~, ? where it is not known and -
+// where there is no such table.
 func rowsSay(r *verify.TableRows) string {
 	switch {
 	case r == nil:
-		return "no such table"
+		return "-"
 	case r.Rows < 0:
-		return r.Why
-	case r.Estimate && r.Why != "":
-		return "~" + strconv.FormatInt(r.Rows, 10) + " (" + r.Why + ")"
+		return "?"
 	case r.Estimate:
 		return "~" + strconv.FormatInt(r.Rows, 10)
 	}
 	return strconv.FormatInt(r.Rows, 10)
 }
 
-// differs marks what live has more or less than the copy.
-func differs(t lookedTable) string {
+// remarks say what live has more or less than the copy, and what is not known.
+func remarks(t lookedTable) string {
+	var all []string
+	if t.Differs {
+		all = append(all, "* "+difference(t))
+	}
+	if t.Copy != nil && t.Copy.Why != "" {
+		all = append(all, t.Copy.Why)
+	}
+	if t.Live != nil && t.Live.Why != "" {
+		all = append(all, "live: "+t.Live.Why)
+	}
+	return strings.Join(all, "; ")
+}
+
+// difference is that of two numbers that are not the same.
+func difference(t lookedTable) string {
 	switch {
-	case !t.Differs:
-		return ""
 	case t.Copy == nil:
-		return "* not in the copy"
+		return "not in the copy"
 	case t.Live == nil:
-		return "* not in live"
+		return "not in live"
 	}
 	about := ""
 	if t.Copy.Estimate || t.Live.Estimate {
 		about = "about "
 	}
 	if n := t.Live.Rows - t.Copy.Rows; n > 0 {
-		return fmt.Sprintf("* %s%d more in live", about, n)
+		return fmt.Sprintf("%s%d more in live", about, n)
 	}
-	return fmt.Sprintf("* %s%d fewer in live", about, t.Copy.Rows-t.Live.Rows)
+	return fmt.Sprintf("%s%d fewer in live", about, t.Copy.Rows-t.Live.Rows)
 }
