@@ -73,6 +73,7 @@ func (s *commitsScreen) again() tea.Cmd {
 	from := s.from0
 	s.commits = commits{limit: s.limit}
 	s.lookback = lookback{}
+	s.meant.cut = 0
 	return s.readTo(from)
 }
 

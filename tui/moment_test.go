@@ -189,9 +189,16 @@ func TestJourney_PushingOutAsksFirst(t *testing.T) {
 	if pushes() > 0 {
 		t.Fatal("the live server was touched")
 	}
-	d.press("ctrl+u", "=database", "enter")
+	d.press("esc", "h")
+	d.sees("600 commits")
+	// What comes into the copy is read, and the place stays.
+	newer := logOf(1, time.Second, nil)[0]
+	newer.XID, newer.LSN, newer.End, newer.Time = 84001, newer.LSN+0x200, newer.End+0x200, newer.Time.Add(time.Second)
+	desk.transactions = slices.Insert(desk.transactions, 0, newer)
+	d.press("w", "=database", "enter")
 	d.until("the push", func() bool { return pushes() == 1 })
 	d.sees("told to switch")
+	d.sees("601 commits")
 }
 
 func TestJourney_TypingGoesThere(t *testing.T) {
