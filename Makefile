@@ -25,6 +25,10 @@ soak: needs tools ## the exhaustive suites: a kill at every entry of a run, long
 	COMEBACK_SOAK=1 COMEBACK_TOOLS=$(TOOLS) $(GO) test -timeout 4h ./recovery/... ./runbooks/...
 	.ci/fuzz 2m
 
+bench: needs ## attach, terminal traffic, reading the log against one pg_waldump
+	$(GO) test -run '^$$' -bench 'Attach|attach|Reader|Parse' ./recovery/runner ./tui ./recovery/pitr/scan
+	$(GO) test -run 'TestTraffic' -v ./tui
+
 check: tools ## gofmt, vet, staticcheck, the layers, go mod tidy
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt -w on these files"; exit 1; }
 	$(GO) vet ./...

@@ -10,6 +10,7 @@ import (
 
 func TestStatus(t *testing.T) {
 	p := plan()
+	p.Moment.Points = []recovery.Point{{Component: "db", Lost: recovery.Commit{Time: now}}}
 	for i := range p.Steps {
 		p.Steps[i].Expected = recovery.Duration(time.Minute)
 	}
@@ -25,7 +26,8 @@ func TestStatus(t *testing.T) {
 		got  string
 		want []string
 	}{
-		"running": {status(true, started, recovery.StepStarted{Step: "db.copy", Attempt: 1}), []string{"run 7c31: running, stage 1", "by ops1 on db1", "BACK    about ", "NEXT    update at"}},
+		"running": {status(true, started, recovery.StepStarted{Step: "db.copy", Attempt: 1}), []string{"run 7c31: running, stage 1", "by ops1 on db1", "BACK    about ", "NEXT    update at",
+			"LOST    db: everything from 2026-11-23T02:50:12+01:00 on"}},
 		"waiting": {status(true, started, recovery.StepStarted{Step: "2.1", Attempt: 1}, recovery.Waiting{Step: "2.1", For: recovery.WaitTicks}),
 			[]string{"WAITS for ticks of ops1 since", "after the answer"}},
 		"died":       {status(false, started, recovery.StepStarted{Step: "db.copy", Attempt: 1}), []string{"its runner died", "comeback resume 7c31"}},

@@ -36,6 +36,11 @@ func ways(l *lost) map[string]struct {
 // soaking reports whether the exhaustive suites are asked for; make soak does.
 func soaking() bool { return os.Getenv("COMEBACK_SOAK") != "" }
 
+// everyKind is a stage of every kind of step beside restores and checks.
+const everyKind = "\n## Every kind\n\n- [ ] Somebody has looked\n\n```sh\n# run: a block\n# in: both\necho here\n```\n\n" +
+	"```sh\n# wait: a condition\n# in: both\n# every: 1s\n# timeout: 1m\ntrue\n```\n\n" +
+	"```sql\n-- wait: the orders\n-- on: database\n-- expect: > 0\n-- every: 1s\n-- timeout: 1m\nselect count(*) from orders;\n```\n"
+
 // A rehearsal whose runner is killed at any journal entry, before or after it is
 // written, so also between intent, effect and result, is resumed, ends with
 // every check held on the same data, and tells of the interruption. make test
@@ -44,7 +49,7 @@ func TestResume_afterKillAtEveryEntry(t *testing.T) {
 	l := theShop(t)
 	for name, way := range ways(l) {
 		t.Run(name, func(t *testing.T) {
-			book := runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), way.want, "")
+			book := runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), way.want, everyKind)
 			r := newRig(t)
 			if got := r.run(t.Context(), "rehearse", book, "--plain", "--to", way.to); got.code != recovery.CameBack {
 				t.Fatalf("undisturbed: exit %d\n%s%s", got.code, got.out, got.err)

@@ -82,6 +82,9 @@ func TestRehearse_frontEnds(t *testing.T) {
 		if got := r.run(t.Context(), "stop", id, "--reason", "enough"); got.code != recovery.CameBack || !strings.Contains(got.out, "gone: cluster") {
 			t.Errorf("stop: exit %d %s%s", got.code, got.out, got.err)
 		}
+		if got := r.run(t.Context(), "runs"); !strings.Contains(got.out, "interrupted, unsigned") {
+			t.Errorf("watched to its end: %s", got.out)
+		}
 		if code, said := again.ends(); code != int(recovery.Interrupted) || !strings.Contains(said, "INTERRUPTED: stopped: enough") {
 			t.Errorf("the attached one: exit %d, %s", code, said)
 		}

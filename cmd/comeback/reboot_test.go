@@ -87,7 +87,7 @@ func TestResume_afterReboot(t *testing.T) {
 		"dump, not settled": {"dump", "database.restore", []string{"database.restore"}, nil},
 		"dump, settled":     {"dump", "database.settle", nil, []string{"database.cluster", "database.restore", "database.settle"}},
 		"log, copied":       {"log", "database.copy", nil, []string{"database.replay"}},
-		"log, replayed":     {"log", "database.replay", nil, nil},
+		"log, replayed":     {"log", "database.replay", []string{"database.copy", "database.replay"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			way := ways(l)[test.way]

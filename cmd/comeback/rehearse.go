@@ -113,6 +113,9 @@ func (a *app) rehearse(ctx context.Context, path string, o rehearsal) error {
 		}
 		key = &found
 	}
+	if warning := runner.LogoutWarning(a.environ); warning != "" {
+		say.line("", "warning: %s", warning)
+	}
 	run, err := a.start(ctx, b, p, true, "plain")
 	if err != nil {
 		return err

@@ -90,13 +90,21 @@ func (c *Client) State(ctx context.Context) (recovery.State, error) {
 // that says so.
 func (c *Client) Events(ctx context.Context, from uint64) iter.Seq2[recovery.Event, error] {
 	return func(yield func(recovery.Event, error) bool) {
-		ended, more := false, true
+		ended, more, next := false, true, max(from, 1)
 		trailer, err := lines(ctx, c, pathEvents, url.Values{"from": {strconv.FormatUint(from, 10)}}, func(e recovery.Event) bool {
-			ended, more = e.Type == recovery.RunEnded{}.EventType(), yield(e, nil)
+			ended, more, next = e.Type == recovery.RunEnded{}.EventType(), yield(e, nil), e.Seq+1
 			return more
 		})
 		if err == nil && more {
 			err = c.unended(ended, trailer)
+		}
+		if err != nil && more && ctx.Err() == nil && !ended {
+			// A run that has ended meanwhile serves nobody, and is all in its
+			// journal.
+			if p, load := c.past.home.Load(c.past.ID); load == nil && p.State.Result != "" && p.ReportSHA256 != "" {
+				p.Replay().Events(ctx, next)(yield)
+				return
+			}
 		}
 		if err != nil {
 			yield(recovery.Event{}, err)
