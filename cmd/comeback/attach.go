@@ -123,6 +123,9 @@ func (a *app) resumeCommand() *cobra.Command {
 		Long: `Takes a run up where its journal ends: after kill -9, a full disk, a reboot. What
 has ended well is not repeated unless it is gone; what was under way is begun
 again or gone on with. Secrets that are not in the environment are asked for.
+
+An attended run still waits for its people, also with --plain or without a
+terminal: answer it with comeback attach, or give --unattended.
 ` + exitCodes,
 		Example: "  comeback resume 7c31",
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -35,7 +35,8 @@ otherwise, or with --plain, it rehearses by itself to just before the incident.
 
 It changes nothing outside its directory, and removes everything but the signed
 report, DIR/report. With --keep the shop stays open: its runbook is DIR/shop.md,
-and DIR/env says what to export.
+and DIR/env says what to export. A demo in the same DIR takes the place of an
+earlier one: its shop, its runs and its report go.
 ` + exitCodes,
 		Example: `  comeback demo
   comeback demo --dir demo --keep
