@@ -112,7 +112,10 @@ func (s *State) foldStep(e Event, payload Payload) {
 			st.WaitsFor, st.WaitsSince = "", time.Time{}
 		}
 	case StepSkipped:
-		id, change = p.Step, func(st *StepState) { st.State, st.Ended, st.Why = Skipped, e.At, p.Why }
+		id, change = p.Step, func(st *StepState) {
+			st.State, st.Ended, st.Why = Skipped, e.At, p.Why
+			st.WaitsFor, st.WaitsSince = "", time.Time{}
+		}
 	case Waiting:
 		id, change = p.Step, func(st *StepState) {
 			st.WaitsFor, st.WaitsSince = p.For, e.At

@@ -67,7 +67,7 @@ func Status(p *Plan, s *State, alive bool, now time.Time) string {
 	}
 	switch left, known := s.Left(now); {
 	case s.Result != "":
-		line("BACK", "ended %s after %s", at(s.Ended), FormatSpan(s.Ended.Sub(s.Started)))
+		line("ENDED", "%s after %s", at(s.Ended), FormatSpan(s.Ended.Sub(s.Started)))
 	case !alive:
 		line("BACK", "not before it is taken up again: comeback resume %s", s.Run)
 	case known && len(s.Waits()) > 0:
@@ -79,8 +79,13 @@ func Status(p *Plan, s *State, alive bool, now time.Time) string {
 	}
 	line("MOMENT", "%s", s.Moment)
 	for _, point := range s.Moment.Points {
-		if !point.Lost.Time.IsZero() {
-			line("LOST", "%s: everything from %s on", point.Component, point.Lost.Time.In(now.Location()).Format(time.RFC3339))
+		lost := point.Lost.Time.In(now.Location()).Format(time.RFC3339)
+		switch {
+		case point.Lost.Time.IsZero():
+		case s.Mode == Rehearsal:
+			line("LOST", "nothing, it is a rehearsal; for real %s would lose everything from %s on", point.Component, lost)
+		default:
+			line("LOST", "%s: everything from %s on", point.Component, lost)
 		}
 	}
 	for i := range s.Stages {

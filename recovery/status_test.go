@@ -27,14 +27,14 @@ func TestStatus(t *testing.T) {
 		want []string
 	}{
 		"running": {status(true, started, recovery.StepStarted{Step: "db.copy", Attempt: 1}), []string{"run 7c31: running, stage 1", "by ops1 on db1", "BACK    about ", "NEXT    update at",
-			"LOST    db: everything from 2026-11-23T02:50:12+01:00 on"}},
+			"for real db would lose everything from 2026-11-23T02:50:12+01:00 on"}},
 		"waiting": {status(true, started, recovery.StepStarted{Step: "2.1", Attempt: 1}, recovery.Waiting{Step: "2.1", For: recovery.WaitTicks}),
 			[]string{"WAITS for ticks of ops1 since", "after the answer"}},
 		"died":       {status(false, started, recovery.StepStarted{Step: "db.copy", Attempt: 1}), []string{"its runner died", "comeback resume 7c31"}},
 		"taken over": {status(true, started, recovery.LeaseTaken{By: "ops2", From: "ops1", Reason: "asleep"}), []string{"BY      ops2 commands it since"}},
 		"failed": {status(true, started, recovery.StepStarted{Step: "db.copy", Attempt: 1}, recovery.StepFailed{Step: "db.copy", Error: "the bucket is gone"}),
 			[]string{"FAILED", "the bucket is gone"}},
-		"ended": {status(false, started, recovery.RunEnded{Result: recovery.ResultPassed, Says: "all well"}), []string{"ended, passed", "BACK    ended", "RESULT  passed: all well"}},
+		"ended": {status(false, started, recovery.RunEnded{Result: recovery.ResultPassed, Says: "all well"}), []string{"ended, passed", "ENDED   02:50", "RESULT  passed: all well"}},
 	} {
 		for _, want := range test.want {
 			if !strings.Contains(test.got, want) {

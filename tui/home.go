@@ -50,12 +50,14 @@ func (s *homeScreen) open() tea.Cmd {
 		s.list())
 }
 
-// listPace is how often the list of runs is read again while one of them goes on.
+// listPace is how often the list of runs is read again while one of them has not
+// ended.
 const listPace = 10 * time.Second
 
-// beat reads the list of runs again, calmly, while one of them goes on.
+// beat reads the list of runs again, calmly, while one of them has not ended:
+// another terminal may do something about it.
 func (s *homeScreen) beat() tea.Cmd {
-	if s.listing || s.m.now().Sub(s.listed) < listPace || !slices.ContainsFunc(s.runs, func(r KnownRun) bool { return r.Alive }) {
+	if s.listing || s.m.now().Sub(s.listed) < listPace || !slices.ContainsFunc(s.runs, func(r KnownRun) bool { return r.Alive || r.Died }) {
 		return nil
 	}
 	return s.list()

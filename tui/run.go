@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -174,7 +175,9 @@ func (s *runScreen) stages(w, h int, withSteps bool) []line {
 			name.look = strong
 		}
 		state := span{string(st.State), looksOf(st.State)}
-		if a.over && !a.ended() && st.State == recovery.Running {
+		if !slices.ContainsFunc(a.state.Steps, func(step recovery.StepState) bool { return step.Step.Stage == i }) {
+			state = span{"no steps", faint}
+		} else if a.over && !a.ended() && st.State == recovery.Running {
 			state = span{"BROKEN OFF", bad}
 		} else if late && (st.State == recovery.Running || st.State == recovery.Done) {
 			state = span{state.text + ", LATE", warn}

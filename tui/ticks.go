@@ -41,7 +41,9 @@ func (s *waitingScreen) keyTicks(k tea.KeyPressMsg, st *recovery.StepState) (tea
 		return nil, true
 	}
 	if s.menu.cursor < 0 {
-		s.menu.cursor = nextTick(st)
+		if s.m.now().Sub(s.run.answered) >= afterAnswer { // a key too many is no answer
+			s.menu.cursor = nextTick(st)
+		}
 		return nil, true
 	}
 	switch open := s.menu.cursor < len(st.Ticks) && st.Ticks[s.menu.cursor].How == "" && !s.asking; {

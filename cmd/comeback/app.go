@@ -4,11 +4,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -109,6 +112,9 @@ func readRunbook(path string) ([]byte, error) {
 		return recovery.Errorf(hint, format, args...).WithExit(recovery.Usage)
 	}
 	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, usage("read it as a user who may, or change its permissions", "open the runbook: %w", err)
+	}
 	if err != nil {
 		return nil, usage("give the path of a runbook; write a new one with: comeback runbook new", "open the runbook: %w", err)
 	}
@@ -191,8 +197,23 @@ func (a *app) plan(ctx context.Context, b *book, cat catalogue.Catalogue, c choi
 	return p, checkRoom(p)
 }
 
+// knownEngine refuses an engine that this version does not have.
+func knownEngine(name string) error {
+	var names []string
+	for _, e := range engines() {
+		names = append(names, e.Schema().Engine)
+	}
+	if name == "" || slices.Contains(names, name) {
+		return nil
+	}
+	return recovery.Errorf("use one of: "+strings.Join(names, ", "), "there is no engine %q", name).WithExit(recovery.Usage)
+}
+
 // resolve turns what was asked for into a moment that can be reached.
 func (a *app) resolve(ctx context.Context, b *book, cat catalogue.Catalogue, want recovery.Want, c choices) (recovery.Moment, error) {
+	if err := knownEngine(c.engine); err != nil {
+		return recovery.Moment{}, err
+	}
 	if c.copy != "" {
 		if _, ok := b.Copy(c.copy); !ok {
 			return recovery.Moment{}, recovery.Errorf("choose one of the runbook's copies", "the runbook has no copy %q", c.copy).WithExit(recovery.Usage)

@@ -150,6 +150,14 @@ func (w *plainWriter) event(s *recovery.State, e recovery.Event) {
 		w.at(e.At, "", "run %s: %s number %d of %s by %s on %s", p.Run, p.Mode, p.Number, p.System, p.Operator, p.Host)
 	case recovery.RunResumed:
 		i := s.Interruptions[len(s.Interruptions)-1]
+		defer func() {
+			for _, st := range s.Waits() {
+				if !s.Unattended {
+					w.at(e.At, stageName(s, st.Step), "%s: WAITS for %s since %s; answer it from a terminal: comeback attach %s", st.Says, st.WaitsFor,
+						st.WaitsSince.Local().Format("15:04:05"), s.Run)
+				}
+			}
+		}()
 		w.at(e.At, "", "run %s taken up again by %s after %s: %s", s.Run, p.By, recovery.FormatSpan(i.To.Sub(i.From)), p.Reason)
 	case recovery.LeaseTaken:
 		w.at(e.At, "", "%s took the run over from %s: %s", p.By, p.From, p.Reason)

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 
 	"comeback/recovery"
@@ -68,9 +70,49 @@ func (a *app) recoverCommand() *cobra.Command {
 	}
 }
 
+// consoleKeyed rehearses in the console and, with a key, signs what has ended
+// unsigned.
+func (a *app) consoleKeyed(ctx context.Context, path string, o rehearsal) error {
+	if o.key == "" {
+		return a.consoleRehearse(ctx, path, o.choices)
+	}
+	key, err := a.findKey(o.key)
+	if err != nil {
+		return err
+	}
+	before, err := a.newest()
+	if err != nil {
+		return err
+	}
+	ended := a.consoleRehearse(ctx, path, o.choices)
+	after, err := a.newest()
+	if err != nil || after.ID == before.ID || after.ReportSHA256 == "" || after.Signed {
+		return errors.Join(ended, err)
+	}
+	signed, err := a.sign(after.Dir, key)
+	if err != nil {
+		return errors.Join(ended, fmt.Errorf("run %s ended, unsigned: %w", after.ID, err))
+	}
+	fmt.Fprintf(a.out, "signed by %s\n", signed)
+	return ended
+}
+
+// newest is the run that began last, if there is one.
+func (a *app) newest() (runner.Past, error) {
+	home, err := a.home()
+	if err != nil {
+		return runner.Past{}, err
+	}
+	runs, err := home.List()
+	if err != nil || len(runs) == 0 {
+		return runner.Past{}, err
+	}
+	return runs[0], nil
+}
+
 func (a *app) rehearse(ctx context.Context, path string, o rehearsal) error {
 	if !o.plain && !o.json && !o.dryRun && a.interactive() {
-		return a.consoleRehearse(ctx, path, o.choices)
+		return a.consoleKeyed(ctx, path, o)
 	}
 	if o.look && !o.dryRun {
 		return usage("leave out --look, or begin it on a terminal without --plain", "--look waits for a person who looks, and here is none")
