@@ -48,6 +48,15 @@ func (d *desk) Systems(context.Context) ([]tui.System, error) {
 		}
 		paths = append(paths, found...)
 	}
+	runs, err := home.List()
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range runs { // what was rehearsed once is known
+		if r.Problem == nil {
+			paths = append(paths, r.Plan.Runbook.Path)
+		}
+	}
 	var systems []tui.System
 	var seen []string
 	for _, path := range paths {

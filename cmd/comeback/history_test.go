@@ -41,3 +41,19 @@ func TestDesk_history(t *testing.T) {
 		t.Error("an unknown component has a live server")
 	}
 }
+
+// A runbook that was rehearsed is known on the first screen, wherever it lies.
+func TestDesk_systems(t *testing.T) {
+	l, r := theShop(t), newRig(t)
+	book := runbook(t, "{url: \""+l.CopyURL()+"\"}", l.atDump, "")
+	d := &desk{app: r.app(nil, nil)}
+	if known, err := d.Systems(t.Context()); err != nil || len(known) != 0 {
+		t.Fatalf("before: %v, %v", known, err)
+	}
+	if got := r.run(t.Context(), "rehearse", book, "--plain", "--to", l.dump); got.code != recovery.CameBack {
+		t.Fatalf("exit %d\n%s%s", got.code, got.out, got.err)
+	}
+	if known, err := d.Systems(t.Context()); err != nil || len(known) != 1 || known[0].Runbook != book {
+		t.Errorf("afterwards: %+v, %v", known, err)
+	}
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"comeback/recovery"
@@ -135,10 +136,12 @@ func (n namer) harms(t recovery.Transaction) string {
 	return strings.Join(says, ", ")
 }
 
-// touches reports whether a transaction changed a table of that name or number.
+// touches reports whether a transaction changed a table of that name or number,
+// or lost one whose name nobody knows any more: it may be that one.
 func touches(t recovery.Transaction, table string) bool {
+	_, notNumber := strconv.ParseUint(table, 10, 32)
 	return slices.ContainsFunc(t.Tables, func(c recovery.TableChange) bool {
-		return c.Name != "" && (c.Name == table || "public."+c.Name == table) || fmt.Sprint(c.Filenode) == table
+		return c.Name == "" && c.Dropped && notNumber != nil || c.Name != "" && (c.Name == table || "public."+c.Name == table) || fmt.Sprint(c.Filenode) == table
 	})
 }
 
