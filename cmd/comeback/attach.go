@@ -251,9 +251,7 @@ func (a *app) askSecrets(r runner.Past) (map[string]string, error) {
 		if n.Where != "" {
 			where = " (" + clean(n.Where) + ")"
 		}
-		fmt.Fprintf(a.err, "%s%s: ", n.Name, where)
-		b, err := term.ReadPassword(int(in.Fd()))
-		fmt.Fprintln(a.err)
+		b, err := a.readUnseen(in, fmt.Sprintf("%s%s: ", n.Name, where))
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", n.Name, err)
 		}

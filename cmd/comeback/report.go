@@ -179,9 +179,7 @@ func (a *app) passphrase(_ context.Context, k report.Key) ([]byte, error) {
 		return nil, recovery.Errorf("add the key to an ssh-agent with ssh-add, or sign later on a terminal: comeback report sign RUN",
 			"the key %s wants a passphrase and nobody can be asked", k.Path)
 	}
-	fmt.Fprintf(a.err, "Passphrase of %s: ", k.Path)
-	b, err := term.ReadPassword(int(f.Fd()))
-	fmt.Fprintln(a.err)
+	b, err := a.readUnseen(f, fmt.Sprintf("Passphrase of %s: ", k.Path))
 	if err != nil {
 		return nil, fmt.Errorf("read the passphrase: %w", err)
 	}
