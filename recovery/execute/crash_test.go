@@ -14,6 +14,7 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/execute"
 	"comeback/recovery/journal"
+	"comeback/recovery/journal/journaltest"
 )
 
 // Wherever the journal of a run ends, and however often that happened, the run
@@ -110,7 +111,7 @@ func TestRun_fullDisk(t *testing.T) {
 	<-started
 	before := r.journal(t)
 	var err error
-	limitFileSize(t, int64(len(before))+10, func() { close(release); err = <-ended })
+	journaltest.LimitFileSize(t, int64(len(before))+10, func() { close(release); err = <-ended })
 	if err == nil || recovery.HintOf(err) != "make room or repair the disk, then: comeback resume 7c31" || !strings.Contains(err.Error(), "file too large") {
 		t.Errorf("%v, next %q", err, recovery.HintOf(err))
 	}

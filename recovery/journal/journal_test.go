@@ -11,6 +11,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/journal"
+	"comeback/recovery/journal/journaltest"
 )
 
 const runbook = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -157,7 +158,7 @@ func TestJournal_fullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer j.Close()
-	limitFileSize(t, int64(len(before))+10, func() {
+	journaltest.LimitFileSize(t, int64(len(before))+10, func() {
 		e, err := recovery.NewEvent(at, recovery.Noted{Text: "no room for this", By: "ops1"})
 		if err != nil {
 			t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"comeback/recovery"
+	"comeback/recovery/journal/journaltest"
 	"comeback/recovery/runner"
 )
 
@@ -96,7 +97,7 @@ func TestRun_fullDisk(t *testing.T) {
 	path := filepath.Join(home.RunDir("7c31"), "journal.jsonl")
 	before := read(t, path)
 	var refused, last error
-	limitFileSize(t, int64(len(before))+10, func() {
+	journaltest.LimitFileSize(t, int64(len(before))+10, func() {
 		for e, err := range c.Events(t.Context(), 1) {
 			if last = err; e.Type == (recovery.Waiting{}).EventType() {
 				refused = c.Do(t.Context(), recovery.Command{Kind: recovery.DoNote, Text: "no room"})

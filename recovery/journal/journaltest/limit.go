@@ -1,4 +1,6 @@
-package execute_test
+// Package journaltest makes journals fail as full disks make them, for the tests
+// of all that writes one.
+package journaltest
 
 import (
 	"os"
@@ -7,9 +9,9 @@ import (
 	"testing"
 )
 
-// limitFileSize lets no file of this process grow beyond n bytes while f runs,
+// LimitFileSize lets no file of this process grow beyond n bytes while f runs,
 // which is how a write stops in the middle as it does on a full disk.
-func limitFileSize(t *testing.T, n int64, f func()) {
+func LimitFileSize(t *testing.T, n int64, f func()) {
 	t.Helper()
 	xfsz := make(chan os.Signal, 1)
 	signal.Notify(xfsz, syscall.SIGXFSZ)
