@@ -9,13 +9,11 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"os/exec"
-	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/scan"
 	"comeback/recovery/postgres"
 )
 
@@ -80,7 +78,7 @@ func (w waldump) run(ctx context.Context, from, to recovery.LSN, rmgrs []string)
 	}
 	return func(yield func(record, error) bool) {
 		enough := errors.New("enough")
-		err := readOutput(ctx, w.tools.Program("pg_waldump"), args, func(out io.Reader) error {
+		err := scan.ReadOutput(ctx, w.tools.Program("pg_waldump"), args, func(out io.Reader) error {
 			in := bufio.NewReaderSize(out, 256<<10)
 			for {
 				line, err := readLine(in)
@@ -99,6 +97,10 @@ func (w waldump) run(ctx context.Context, from, to recovery.LSN, rmgrs []string)
 				}
 			}
 		})
+		var broken *scan.Unreadable
+		if errors.As(err, &broken) {
+			err = &unreadableLog{broken.Says, strings.HasPrefix(broken.Says, "could not find a valid record after")}
+		}
 		if err != nil && err != enough {
 			yield(record{}, err)
 		}
@@ -123,50 +125,4 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 		err = nil
 	}
 	return bytes.TrimSuffix(long, []byte("\n")), err
-}
-
-// readOutput runs a program and gives what it writes to read. When read returns
-// or ctx ends, the program is ended.
-func readOutput(ctx context.Context, path string, args []string, read func(io.Reader) error) error {
-	runs, end := context.WithCancel(ctx)
-	defer end()
-	r, w := io.Pipe()
-	var complaint bytes.Buffer
-	cmd := exec.CommandContext(runs, path, args...)
-	cmd.Env = []string{"TZ=UTC", "LC_ALL=C"}
-	cmd.Stdout, cmd.Stderr = w, &complaint
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	ended := make(chan error, 1)
-	go func() {
-		// The signal at this process's death belongs to the thread that
-		// started the child.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Run()
-		w.CloseWithError(io.EOF)
-		ended <- err
-	}()
-	readErr := read(r)
-	if readErr != nil {
-		end()
-	}
-	r.CloseWithError(io.ErrClosedPipe)
-	err := <-ended
-	switch {
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case readErr != nil:
-		return readErr
-	case err == nil:
-		return nil
-	}
-	says := strings.TrimSpace(complaint.String())
-	for _, prefix := range []string{"pg_waldump: ", "error: ", "fatal: "} {
-		says = strings.TrimPrefix(says, prefix)
-	}
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) || says == "" {
-		return fmt.Errorf("run %s: %w", path, err)
-	}
-	return &unreadableLog{says, strings.HasPrefix(says, "could not find a valid record after")}
 }

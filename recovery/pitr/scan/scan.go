@@ -55,9 +55,9 @@ func (s *spool) scan(ctx context.Context, p piece) (c chunk, err error) {
 		good = rec.lsn
 		return g.add(rec)
 	})
-	var broken *unreadable
+	var broken *Unreadable
 	if errors.As(err, &broken) {
-		g.broken, err = s.damage(p, good, broken.says), nil
+		g.broken, err = s.damage(p, good, broken.Says), nil
 	}
 	return g.chunk, err
 }

@@ -28,10 +28,10 @@ var resourceManagers = []string{"Heap", "Heap2", "Transaction", "Storage", "Stan
 // dropped very many tables, has a long one.
 const maxLine = 256 << 20
 
-// unreadable is what pg_waldump says where the log is damaged, or ends.
-type unreadable struct{ says string }
+// Unreadable is what pg_waldump says where the log is damaged, or ends.
+type Unreadable struct{ Says string }
 
-func (e *unreadable) Error() string { return e.says }
+func (e *Unreadable) Error() string { return e.Says }
 
 // dumper runs pg_waldump over segments in a directory that are named as of one
 // timeline.
@@ -43,7 +43,7 @@ type dumper struct {
 
 // each gives the records that begin at or after from and end at or before to,
 // in order, to visit, which must not keep them. Where the log cannot be read on,
-// the error is an *unreadable; what was visited before is true.
+// the error is an *Unreadable; what was visited before is true.
 func (d dumper) each(ctx context.Context, from, to recovery.LSN, visit func(*record) error) error {
 	args := []string{"-p", d.dir, "-t", fmt.Sprint(d.timeline), "-s", from.String(), "-e", to.String()}
 	if d.tools.Major >= 15 {
@@ -51,7 +51,7 @@ func (d dumper) each(ctx context.Context, from, to recovery.LSN, visit func(*rec
 			args = append(args, "--rmgr="+name)
 		}
 	}
-	return readOutput(ctx, d.tools.Program("pg_waldump"), args, func(out io.Reader) error {
+	return ReadOutput(ctx, d.tools.Program("pg_waldump"), args, func(out io.Reader) error {
 		in := bufio.NewReaderSize(out, 512<<10)
 		var r record
 		for {
@@ -102,9 +102,10 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 	return bytes.TrimSuffix(long, []byte("\n")), nil
 }
 
-// readOutput runs a program and gives what it writes to read. When read returns
-// or ctx ends, the program is ended; it has ended when readOutput returns.
-func readOutput(ctx context.Context, path string, args []string, read func(io.Reader) error) error {
+// ReadOutput runs pg_waldump, or a program like it, and gives what it writes to
+// read. When read fails or ctx ends, the program is ended; it has ended when
+// ReadOutput returns. Its complaint is an *Unreadable.
+func ReadOutput(ctx context.Context, path string, args []string, read func(io.Reader) error) error {
 	runs, end := context.WithCancel(ctx)
 	defer end()
 	out, in, err := os.Pipe()
@@ -153,5 +154,5 @@ func readOutput(ctx context.Context, path string, args []string, read func(io.Re
 	if !errors.As(err, &exit) || says == "" {
 		return fmt.Errorf("run %s: %w", path, err)
 	}
-	return &unreadable{says}
+	return &Unreadable{says}
 }
