@@ -1,0 +1,70 @@
+package recovery
+
+import "context"
+
+// Loser is an Engine that can count, from the log in a copy, what going back to
+// a point loses.
+type Loser interface {
+	// Loss counts what was committed after p, up to the end of the log that
+	// the copy holds now: the archive is listed anew, so that a tail that was
+	// saved after the survey counts. It only reads. The span of o is not
+	// used. Where a part of the log is missing or damaged, what is counted is
+	// the least that is lost, and the error says which part that is.
+	Loss(ctx context.Context, o ScanOptions, p Point) (Loss, error)
+}
+
+// Loss is what going back to a point loses.
+type Loss struct {
+	Component string `json:"component"`
+	Copy      string `json:"copy"`
+	// From is the first commit that is lost, To the last; both are zero where
+	// nothing is.
+	From Commit `json:"from,omitzero"`
+	To   Commit `json:"to,omitzero"`
+	// Commits counts those of all databases of the cluster.
+	Commits int64 `json:"commits,string"`
+	// Tables are what was done to each table, the most rows first.
+	Tables []TableLoss `json:"tables,omitempty"`
+	// Databases are those that lose something, the most commits first: a
+	// cluster goes back as a whole, the component's own database and the
+	// others in it. A commit that changed no table is of no database.
+	Databases []DatabaseLoss `json:"databases,omitempty"`
+	// End is where the log ended that was read.
+	End LSN `json:"end,omitempty"`
+	// AtLeast says that a part of the log could not be read.
+	AtLeast bool `json:"at_least,omitempty"`
+	// Final says that nothing can come any more. An engine does not know
+	// that; whoever stopped the writes and saved the rest of the log does.
+	Final bool `json:"final"`
+}
+
+// TableLoss is what is lost of one table: what the commits had inserted,
+// updated and deleted will not have happened.
+type TableLoss struct {
+	// Database and Table are names, or numbers where nothing names them.
+	Database string `json:"database,omitempty"`
+	Table    string `json:"table"`
+	Inserted int64  `json:"inserted,string,omitempty"`
+	Updated  int64  `json:"updated,string,omitempty"`
+	Deleted  int64  `json:"deleted,string,omitempty"`
+}
+
+// Rows is how many rows changed.
+func (t TableLoss) Rows() int64 { return t.Inserted + t.Updated + t.Deleted }
+
+// DatabaseLoss is how many commits a database loses.
+type DatabaseLoss struct {
+	Name    string `json:"name"`
+	Commits int64  `json:"commits,string"`
+}
+
+// Besides are the databases that go back too, beside the component's own.
+func (l Loss) Besides(own string) []DatabaseLoss {
+	var others []DatabaseLoss
+	for _, d := range l.Databases {
+		if d.Name != own {
+			others = append(others, d)
+		}
+	}
+	return others
+}
