@@ -91,6 +91,9 @@ type Env interface {
 	// Secret resolves a reference such as "${DATABASE_URL}"; what it returns
 	// is redacted from everything that the run records.
 	Secret(text string) (string, error)
+	// Held are the run's claims that are not released: what an earlier attempt
+	// has claimed, with its details.
+	Held() []Resource
 }
 
 // ErrNoIsolation says that the host gives no network namespace.
@@ -101,6 +104,9 @@ type Handle struct {
 	// Dir is an absolute path.
 	Dir     string
 	Scratch bool
+	// Target is the plan's; of a live one its identity has just been read again
+	// and found to be the one that was planned for.
+	Target Target
 	// Owner is the user that servers run as; its ids are -1 where the run's
 	// own user serves.
 	Owner User
@@ -211,6 +217,18 @@ type Outcome struct {
 	Exceptions []string `json:"exceptions,omitempty"`
 	// Artifacts are files kept with the report, by name.
 	Artifacts []Artifact `json:"artifacts,omitempty"`
+	// Identities are what targets are from now on, where the step has changed
+	// that: a switched target is another one than before.
+	Identities map[TargetID]Identity `json:"identities,omitempty"`
+	// Adopted are claims of the run that are live from now on, or otherwise not
+	// the run's to give back any more.
+	Adopted []Resource `json:"adopted,omitempty"`
+	// Old is what was put aside, and ToDo what people have to do afterwards.
+	Old  []Old    `json:"old,omitempty"`
+	ToDo []string `json:"to_do,omitempty"`
+	// Unprotected says what is not backed up again yet; with any of it the
+	// system came back, but is not protected.
+	Unprotected []string `json:"unprotected,omitempty"`
 }
 
 // Binding is where a restored component can be reached.

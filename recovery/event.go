@@ -161,6 +161,15 @@ type (
 		Reason string `json:"reason,omitempty"`
 		By     string `json:"by"`
 	}
+	// Confirmed says that a person has typed the name of what will be changed,
+	// for this very plan.
+	Confirmed struct {
+		Name       string `json:"name"`
+		PlanSHA256 string `json:"plan_sha256"`
+		By         string `json:"by"`
+		// Loss is what they were told that it costs.
+		Loss []string `json:"loss,omitempty"`
+	}
 	// Noted is a remark by a person.
 	Noted struct {
 		Text string `json:"text"`
@@ -216,6 +225,7 @@ func (StepSkipped) EventType() string    { return "step.skipped/1" }
 func (Waiting) EventType() string        { return "waiting/1" }
 func (Ticked) EventType() string         { return "ticked/1" }
 func (Decided) EventType() string        { return "decided/1" }
+func (Confirmed) EventType() string      { return "confirmed/1" }
 func (Noted) EventType() string          { return "noted/1" }
 func (ClaimMade) EventType() string      { return "claim.made/1" }
 func (ClaimReleased) EventType() string  { return "claim.released/1" }
@@ -234,6 +244,7 @@ const (
 	WaitApproval    WaitFor = "approval"
 	WaitCredentials WaitFor = "credentials"
 	WaitTerminal    WaitFor = "terminal" // an interactive program wants a person's terminal
+	WaitName        WaitFor = "name"     // the typed name of the target that is about to be changed
 )
 
 // Choice is what a person decides about a failed step.
@@ -298,6 +309,7 @@ var decoders = map[string]func(json.RawMessage) (Payload, error){
 	Waiting{}.EventType():        decode[Waiting],
 	Ticked{}.EventType():         decode[Ticked],
 	Decided{}.EventType():        decode[Decided],
+	Confirmed{}.EventType():      decode[Confirmed],
 	Noted{}.EventType():          decode[Noted],
 	ClaimMade{}.EventType():      decode[ClaimMade],
 	ClaimReleased{}.EventType():  decode[ClaimReleased],

@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -32,6 +33,15 @@ func Fold(s State, e Event) State {
 		s.Lease, s.LeaseSince = p.To, e.At
 	case Amended:
 		s.amend(e.At, p)
+	case Confirmed:
+		s.Confirmations = append(slices.Clip(s.Confirmations), ConfirmationState{At: e.At, Confirmed: p})
+		s.Steps = slices.Clone(s.Steps)
+		for i := range s.Steps { // what waited for it goes on
+			if st := &s.Steps[i]; st.WaitsFor == WaitName {
+				st.WaitsFor, st.WaitsSince, st.Retry = "", time.Time{}, true
+				s.foldStage(st.Stage)
+			}
+		}
 	case SecretGiven:
 	case Notified:
 		s.Notifications = append(slices.Clip(s.Notifications), NotificationState{At: e.At, Notified: p})
@@ -105,6 +115,7 @@ func (s *State) foldStep(e Event, payload Payload) {
 		if p.Outcome.Reached != nil {
 			s.Reached = append(slices.Clip(s.Reached), *p.Outcome.Reached)
 		}
+		s.foldLive(e.At, p.Outcome)
 	case StepFailed:
 		id, change = p.Step, func(st *StepState) {
 			st.State, st.Ended, st.Outcome = FailedAt, e.At, p.Outcome
@@ -162,6 +173,22 @@ func (s *State) foldStep(e Event, payload Payload) {
 	s.Steps = slices.Clone(s.Steps)
 	change(&s.Steps[i])
 	s.foldStage(s.Steps[i].Stage)
+}
+
+// foldLive folds what a step has made of live.
+func (s *State) foldLive(at time.Time, o Outcome) {
+	s.Old = append(slices.Clip(s.Old), o.Old...)
+	if len(o.Identities) > 0 {
+		now := maps.Clone(s.Identities)
+		if now == nil {
+			now = map[TargetID]Identity{}
+		}
+		maps.Copy(now, o.Identities)
+		s.Identities = now
+	}
+	for _, r := range o.Adopted {
+		s.claim(r, func(c *ClaimState) { c.Released, c.Kept, c.Adopted = at, "", true })
+	}
 }
 
 // claim changes the newest claim of a resource.

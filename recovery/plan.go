@@ -65,6 +65,23 @@ type Plan struct {
 	Keep     bool     `json:"keep,omitempty"`
 	People   []Person `json:"people,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
+	// Confirm is the name that a person types before anything live changes;
+	// empty where nothing live is written to.
+	Confirm string `json:"confirm,omitempty"`
+	// Live are the live targets as they were read when the plan was made.
+	Live []Live `json:"live,omitempty"`
+	// Parent is the run that this one follows: a switch back, a rescue, an
+	// expiry.
+	Parent string `json:"parent,omitempty"`
+}
+
+// Effects are what the plan does to live, of all its targets.
+func (p *Plan) Effects() Effects {
+	var e Effects
+	for _, l := range p.Live {
+		e.Add(l.Effects)
+	}
+	return e
 }
 
 // Source is a document by its path and the digest of its bytes.
@@ -98,7 +115,28 @@ type Target struct {
 	Component string `json:"component,omitempty"`
 	// Place is the directory, host or prefix.
 	Place string `json:"place"`
+	// BecomesLive says that a scratch target lies beside a live one and takes its
+	// place as a whole: what is restored there is fit to be a live server.
+	BecomesLive bool `json:"becomes_live,omitempty"`
+	// Beside says that the run makes the target, next to a live one and on its
+	// server: it is claimed as scratch is, harmless, and what a switch makes
+	// live.
+	Beside bool `json:"beside,omitempty"`
+	// What follows is of live targets and of those beside them. Switches is the
+	// kind of component whose switcher knows the target, Name what a person
+	// types, "db1/shop".
+	Switches ComponentKind `json:"switches,omitempty"`
+	Name     string        `json:"name,omitempty"`
+	// Address is how a server is reached; a reference, never a secret.
+	Address string `json:"address,omitempty"`
+	// Identity is what was read when the plan was made.
+	Identity Identity `json:"identity,omitempty"`
+	// Facts are the switcher's own.
+	Facts json.RawMessage `json:"facts,omitempty"`
 }
+
+// Changes reports whether writing to the target changes what is live.
+func (t Target) Changes() bool { return !t.Scratch && !t.Beside }
 
 // TargetID names a target within its plan, like "scratch/database".
 type TargetID string

@@ -42,6 +42,7 @@ const (
 	DoApprove  CommandKind = "approve"   // Step, By, Signature
 	DoAmend    CommandKind = "amend"     // Amend
 	DoSecret   CommandKind = "secret"    // By, Name, Value
+	DoConfirm  CommandKind = "confirm"   // By, Text (the typed name)
 )
 
 // Command is one request of a front end.

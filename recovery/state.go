@@ -50,6 +50,12 @@ type State struct {
 	Amendments    []AmendmentState
 	Approvals     []ApprovalState
 	Notifications []NotificationState
+	Confirmations []ConfirmationState
+	// Identities are what the switched targets are now, where that is not what
+	// the plan says.
+	Identities map[TargetID]Identity
+	// Old is what was put aside by this run.
+	Old []Old
 	// Moment is what the run goes to, amendments included.
 	Moment   Moment
 	Stop     *StopAsked
@@ -117,6 +123,14 @@ type ClaimState struct {
 	Released  time.Time
 	Kept      string // why it is still there
 	OnPurpose bool
+	// Adopted says that it is live, or somebody else's, since it was released.
+	Adopted bool
+}
+
+// ConfirmationState is a name that a person has typed.
+type ConfirmationState struct {
+	At time.Time
+	Confirmed
 }
 
 // NoteState is a remark.

@@ -65,11 +65,11 @@ func (e *env) Target(ctx context.Context, id recovery.TargetID) (recovery.Handle
 	if err != nil {
 		return recovery.Handle{}, err
 	}
-	if !t.Scratch {
-		return recovery.Handle{}, recovery.Errorf("choose a scratch target", "target %s: this version restores into scratch only", id).WithExit(recovery.Refused)
-	}
 	if !slices.Contains(e.step.Writes, id) {
 		return recovery.Handle{}, recovery.Errorf("report this as a bug", "step %s may not write to %s: its plan does not say so", e.step.ID, id).WithExit(recovery.Refused)
+	}
+	if !t.Scratch {
+		return e.live(ctx, t)
 	}
 	root := filepath.Dir(t.Place)
 	// The look comes before the claims are read: another step of the run may
@@ -89,7 +89,7 @@ func (e *env) Target(ctx context.Context, id recovery.TargetID) (recovery.Handle
 			return recovery.Handle{}, err
 		}
 	}
-	return recovery.Handle{Dir: t.Place, Scratch: true, Owner: e.x.Owner}, nil
+	return recovery.Handle{Dir: t.Place, Scratch: true, Owner: e.x.Owner, Target: t}, nil
 }
 
 // makeDir creates a directory for the user that servers run as; 0700.

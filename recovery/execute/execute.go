@@ -48,6 +48,9 @@ type Options struct {
 	// Hold is asked immediately before each step that changes live; an error
 	// refuses the step. It may be nil.
 	Hold func(context.Context) error
+	// Identify reads the identity of a target that is not scratch. Without it
+	// no such target can be written to.
+	Identify func(context.Context, recovery.Target) (recovery.Identity, error)
 	// Watched reports whether somebody is looking. It may be nil.
 	Watched func() bool
 	// Intent is told of every event before it is written. It may be nil.
@@ -293,7 +296,7 @@ func (x *Executor) store(ctx context.Context, name string) (storage.Store, error
 // changesLive reports whether a step writes to anything but scratch.
 func (x *Executor) changesLive(s recovery.Step) bool {
 	return slices.ContainsFunc(s.Writes, func(id recovery.TargetID) bool {
-		return !slices.ContainsFunc(x.Plan.Targets, func(t recovery.Target) bool { return t.ID == id && t.Scratch })
+		return !slices.ContainsFunc(x.Plan.Targets, func(t recovery.Target) bool { return t.ID == id && !t.Changes() })
 	})
 }
 

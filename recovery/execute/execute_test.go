@@ -301,7 +301,7 @@ func TestRun_interrupted(t *testing.T) {
 func TestEnv_Target(t *testing.T) {
 	try := func(t *testing.T, id recovery.TargetID, before func(r *rig)) (recovery.State, *rig) {
 		s := step("1", "use")
-		s.Writes = []recovery.TargetID{"scratch/db", "live/db"}
+		s.Writes = []recovery.TargetID{id}
 		r := newRig(t, []recovery.Kind{kind{"use", func(ctx context.Context, e recovery.Env, _ recovery.Step) (recovery.Outcome, error) {
 			_, err := e.Target(ctx, id)
 			return recovery.Outcome{}, err

@@ -87,6 +87,9 @@ func Ending(s *recovery.State, p *recovery.Plan) recovery.RunEnded {
 		switch st.State {
 		case recovery.Done:
 			exceptions = append(exceptions, st.Outcome.Exceptions...)
+			for _, what := range st.Outcome.Unprotected {
+				exceptions = append(exceptions, "not protected: "+what)
+			}
 		case recovery.Passed:
 			exceptions = append(exceptions, st.Says+": passed over, "+st.Why)
 		case recovery.Skipped:

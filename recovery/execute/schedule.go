@@ -163,10 +163,8 @@ func (x *Executor) attempt(ctx context.Context, e *env, s recovery.Step) (o reco
 			return o, err
 		}
 	}
-	if x.Hold != nil && x.changesLive(s) {
-		if err := x.Hold(ctx); err != nil {
-			return o, err
-		}
+	if err := x.beforeLive(ctx, s); err != nil {
+		return o, err
 	}
 	if x.kinds[s.Kind].Restart() == recovery.Clean {
 		if err := x.cleanAfter(ctx, s.ID); err != nil {

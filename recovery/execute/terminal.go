@@ -63,6 +63,9 @@ var errTerminal = errors.New("it talks with a person")
 // waits makes a wait of an error that is none: a terminal is missing, or
 // credentials are.
 func (x *Executor) waits(s recovery.Step, err error, o recovery.Outcome) (recovery.Waiting, bool) {
+	if w, ok := x.nameMissing(s, err); ok {
+		return w, true
+	}
 	if !errors.Is(err, errTerminal) || x.state.Stop != nil {
 		return x.credentials(s, err, o)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/execute"
@@ -246,6 +247,7 @@ func TestHold(t *testing.T) {
 	asked := 0
 	s := newRig(t, []recovery.Kind{th.noted("k")}, func(p *recovery.Plan, o *execute.Options) {
 		p.Mode, o.Unattended = recovery.Recovery, true
+		confirmedBefore(t, p, o, "db1/shop", "ops1", time.Now())
 		o.Hold = func(context.Context) error {
 			asked++
 			return recovery.Errorf("wait for it", "run 9d02 holds shop").WithExit(recovery.Refused)

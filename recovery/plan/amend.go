@@ -151,7 +151,7 @@ func sameRun(old, fresh *recovery.Plan) error {
 		return differs("other components come back")
 	case old.Runbook.SHA256 != fresh.Runbook.SHA256:
 		return differs("the runbook is not the one that the run began with")
-	case !same(old.Targets, fresh.Targets):
+	case !same(old.Targets, fresh.Targets): // their identities included
 		return differs("it writes to other places")
 	}
 	return nil

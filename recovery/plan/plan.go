@@ -16,7 +16,6 @@ package plan
 import (
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -45,17 +44,21 @@ type Options struct {
 	Created time.Time
 	// Keep leaves what was restored in place when the run ends well.
 	Keep bool
+	// Switchers bring restored components live, and Live are their live targets
+	// as they were read just now: of a recovery only.
+	Switchers []recovery.Switcher
+	Live      []recovery.Live
 	// Expected says how long a step took in earlier runs, or 0. It may be nil.
 	Expected func(recovery.Step) time.Duration
 }
 
 // Make makes a plan. It is pure: the same options give the same plan.
 func Make(o Options) (*recovery.Plan, error) {
-	if o.Mode != recovery.Rehearsal {
-		return nil, recovery.Errorf("rehearse instead: comeback rehearse "+o.Runbook.Name,
-			"this version plans rehearsals only, not a %s into live targets", o.Mode).WithExit(recovery.Refused)
-	}
 	rb := o.Runbook
+	if o.Mode == recovery.Recovery && o.Moment.Want.Table != "" {
+		return nil, recovery.Errorf("rehearse it, or bring single tables back with: comeback rescue "+rb.Name,
+			"a recovery brings back the whole of a component, not only %s", o.Moment.Want.Table).WithExit(recovery.Refused)
+	}
 	p := &recovery.Plan{
 		Format: Format, Run: o.Run, System: rb.System, Mode: o.Mode, Number: o.Number, Previous: o.Previous,
 		Created: o.Created.UTC(), Runbook: o.Source, RPO: recovery.Duration(rb.RPO), RTO: recovery.Duration(rb.RTO),
@@ -70,13 +73,14 @@ func Make(o Options) (*recovery.Plan, error) {
 			p.Warnings = append(p.Warnings, point.Component+": "+w)
 		}
 	}
-	b := builder{Options: o, plan: p, restored: map[string]string{}}
+	b := builder{Options: o, plan: p, restored: map[string]string{}, opened: map[string]bool{}}
 	for i, stage := range rb.Stages {
 		p.Stages = append(p.Stages, recovery.Stage{Name: stage.Name, Owner: stage.Owner, Budget: recovery.Duration(stage.Budget), Line: stage.Line, Prose: stage.Prose})
 		if err := b.stage(i, stage); err != nil {
 			return nil, err
 		}
 	}
+	b.protectAll()
 	if len(p.Steps) == 0 {
 		return nil, recovery.Errorf("give a stage a block with `restore: COMPONENT`", "nothing in the runbook runs in a %s", o.Mode).WithExit(recovery.Usage)
 	}
@@ -95,8 +99,12 @@ type builder struct {
 	// before are the steps of all earlier stages, barrier those of this stage
 	// that later blocks of it must wait for.
 	before, barrier []string
-	// restored maps a component to the last step that restores it.
+	// restored maps a component to the last step that restores it; opened are
+	// those that are live from an earlier switch on.
 	restored map[string]string
+	opened   map[string]bool
+	// protect are the steps that end the plan.
+	protect []recovery.Step
 }
 
 func (b *builder) stage(index int, stage runbooks.Stage) error {
@@ -135,7 +143,11 @@ func (b *builder) stage(index int, stage runbooks.Stage) error {
 		case runbooks.FilesCheck:
 			b.unchecked(index, line, "check: "+block.Name, "this version does not restore files")
 		case runbooks.Switch:
-			b.skip(index, line, fmt.Sprintf("switch %v", block.Components), "a rehearsal leaves live as it is")
+			if b.Mode == recovery.Recovery {
+				err = b.switched(index, line, stage, block)
+			} else {
+				b.skip(index, line, fmt.Sprintf("switch %v", block.Components), "a rehearsal leaves live as it is")
+			}
 		case runbooks.Doc:
 		default:
 			b.skip(index, line, fmt.Sprintf("%T", block), "this version does not know it")
@@ -196,8 +208,7 @@ func (b *builder) restore(stage, line int, section runbooks.Stage, name string) 
 	if i < 0 || j < 0 {
 		return recovery.Errorf("choose the moment again", "plan the restore of %s: no engine %q", name, point.Engine)
 	}
-	target := recovery.Target{ID: recovery.TargetID("scratch/" + name), Scratch: true, Component: name,
-		Place: filepath.Join(b.Scratch, "comeback-"+b.Run, name)}
+	target := b.scratch(name)
 	steps, err := b.Engines[j].Plan(b.plan.Components[i], point, target)
 	if err != nil {
 		return fmt.Errorf("plan the restore of %s: %w", name, err)

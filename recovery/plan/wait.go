@@ -57,18 +57,27 @@ func (b *builder) question(stage int, what string, block runbooks.SQLCheck) (rec
 	return recovery.SQLCheckArgs{Name: block.Name, On: block.On, Query: block.Query, Expect: block.Expect, Moment: b.Moment.Time()}, true
 }
 
-// script is what a shell runs. In a rehearsal a variable that is a component's
-// address is bound to what the run restored; a block that needs any other is
-// not executed, because its value could lead to production.
+// script is what a shell runs. A variable that is a component's address is bound
+// to what the run restored, which in a recovery is live after the switch. In a
+// rehearsal a block that needs any other is not executed, because its value could
+// lead to production.
 func (b *builder) script(stage int, what string, block runbooks.Shell) (recovery.ShellArgs, bool) {
-	if block.In == runbooks.InRecovery {
+	switch {
+	case block.In == runbooks.InRecovery && b.Mode == recovery.Rehearsal:
 		b.skip(stage, block.Line, what+block.Name, "it runs in a recovery only (# in: recovery)")
+		return recovery.ShellArgs{}, false
+	case block.In == runbooks.InRehearsal && b.Mode == recovery.Recovery:
+		b.skip(stage, block.Line, what+block.Name, "it runs in a rehearsal only (# in: rehearsal)")
 		return recovery.ShellArgs{}, false
 	}
 	args := recovery.ShellArgs{Name: block.Name, Script: block.Script, Interpreter: block.Interpreter,
 		Timeout: recovery.Duration(block.Timeout), Terminal: block.Terminal, Bind: map[string]string{}}
 	for _, name := range block.Env {
 		c, ok := b.boundTo(name)
+		if !ok && b.Mode == recovery.Recovery {
+			args.Env = append(args.Env, name)
+			continue
+		}
 		if !ok {
 			b.unchecked(stage, block.Line, what+block.Name, fmt.Sprintf("in a rehearsal %s has no value in scratch", name))
 			return recovery.ShellArgs{}, false

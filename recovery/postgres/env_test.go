@@ -67,6 +67,7 @@ func (e *env) Binding(string) (recovery.Binding, bool)  { return recovery.Bindin
 func (e *env) Artifact(string) (io.WriteCloser, error)  { return nil, fmt.Errorf("no artifacts here") }
 func (e *env) Now() time.Time                           { return time.Now() }
 func (e *env) Secret(text string) (string, error)       { return text, nil }
+func (e *env) Held() []recovery.Resource                { return nil }
 func (e *env) Phase(string, int64, recovery.Unit)       {}
 func (e *env) Add(int64)                                {}
 func (e *env) Set(int64)                                {}

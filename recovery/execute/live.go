@@ -1,0 +1,170 @@
+package execute
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"comeback/recovery"
+)
+
+// confirmedFor is how long a typed name counts before the first change of live;
+// what that change has begun it also ends.
+const confirmedFor = 30 * time.Minute
+
+// errName says that a step can go on only when a person has typed the name of
+// what it changes.
+var errName = errors.New("nobody has typed the name of what is about to be changed")
+
+// beforeLive proves, immediately before an attempt at a step that writes to
+// anything but scratch, that it may: where it changes live, a person has typed
+// the name for this very plan and the run still holds the target; and every
+// target is the one that was planned for.
+func (x *Executor) beforeLive(ctx context.Context, s recovery.Step) error {
+	var targets []recovery.Target
+	for _, id := range s.Writes {
+		t, err := x.target(id)
+		if err != nil {
+			return err
+		}
+		if !t.Scratch {
+			targets = append(targets, t)
+		}
+	}
+	if x.changesLive(s) {
+		if err := x.confirmed(s); err != nil {
+			return err
+		}
+		if x.Hold != nil {
+			if err := x.Hold(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	for _, t := range targets {
+		if err := x.identify(ctx, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// confirmed refuses a step for which nobody has typed the name: for this plan,
+// by whoever commands it now, not long ago.
+func (x *Executor) confirmed(s recovery.Step) error {
+	state := x.State()
+	why := "nobody has typed its name"
+	if n := len(state.Confirmations); n > 0 {
+		switch c := state.Confirmations[n-1]; {
+		case c.PlanSHA256 != state.PlanSHA256:
+			why = "the plan was changed after its name was typed"
+		case x.begunSince(&state, c.At, s.ID):
+			return nil
+		case c.By != state.Lease:
+			why = fmt.Sprintf("%s typed its name, and %s commands the run now", c.By, state.Lease)
+		case x.Now().Sub(c.At) > confirmedFor:
+			why = fmt.Sprintf("its name was typed %s ago", recovery.FormatSpan(x.Now().Sub(c.At)))
+		default:
+			return nil
+		}
+	}
+	refusal := recovery.Errorf("type its name when the run asks for it, or give it at the start: --confirm "+x.Plan.Confirm,
+		"refused: %s changes %s, and %s", s.Says, x.Plan.Confirm, why).WithExit(recovery.Refused)
+	refusal.Err = errName
+	return refusal
+}
+
+// begunSince reports whether a step that changes live has ended well since: what
+// follows belongs to it.
+func (x *Executor) begunSince(state *recovery.State, since time.Time, but string) bool {
+	return slices.ContainsFunc(state.Steps, func(st recovery.StepState) bool {
+		return st.ID != but && st.State == recovery.Done && st.Ended.After(since) && x.changesLive(st.Step)
+	})
+}
+
+// nameMissing makes a wait of an attempt for which nobody has typed the name;
+// where nobody can be asked it is a refusal.
+func (x *Executor) nameMissing(s recovery.Step, err error) (recovery.Waiting, bool) {
+	if !errors.Is(err, errName) || x.Unattended || x.state.Stop != nil {
+		return recovery.Waiting{}, false
+	}
+	return recovery.Waiting{Step: s.ID, For: recovery.WaitName, Cause: err.Error(),
+		Hint: fmt.Sprintf("type %s; anything else changes nothing", x.Plan.Confirm)}, true
+}
+
+// confirm takes a typed name. Steps that waited for it go on.
+func (x *Executor) confirm(c recovery.Command) error {
+	if x.Plan.Confirm == "" {
+		return recovery.Errorf("", "run %s changes nothing live, so there is no name to type", x.Plan.Run)
+	}
+	if err := CheckName(x.Plan, c.Text); err != nil {
+		return err
+	}
+	return x.recordLocked(recovery.Confirmed{Name: c.Text, PlanSHA256: x.state.PlanSHA256, By: c.By, Loss: x.Plan.Effects().Gone})
+}
+
+// CheckName refuses a typed name that is not the one of the plan's target.
+func CheckName(p *recovery.Plan, typed string) error {
+	if strings.TrimSpace(typed) == p.Confirm {
+		return nil
+	}
+	return recovery.Errorf("type "+p.Confirm+" if that is what you mean to change, else make another plan",
+		"refused: %q is not the name of the target, nothing is changed", typed).WithExit(recovery.Refused)
+}
+
+// identify refuses a target that is not the one that was planned for, or that
+// the run itself has made of it.
+func (x *Executor) identify(ctx context.Context, t recovery.Target) error {
+	if x.Identify == nil {
+		return recovery.Errorf("use the version of comeback that made the plan", "refused: nothing here reads the identity of %s", t.ID).WithExit(recovery.Refused)
+	}
+	state := x.State()
+	want := t.Identity
+	if now, ok := state.Identities[t.ID]; ok {
+		want = now
+	}
+	found, err := x.Identify(ctx, t)
+	if err != nil {
+		return fmt.Errorf("read the identity of %s again: %w", name(t), err)
+	}
+	if len(want) == 0 {
+		return recovery.Errorf("make a new plan", "refused: the plan does not say which %s is meant", name(t)).WithExit(recovery.Refused)
+	}
+	if differs := want.Differences(found); len(differs) > 0 {
+		return recovery.Errorf("find out what happened to it, then make a new plan",
+			"refused: %s is not what it was when the plan was made: %s", name(t), strings.Join(differs, "; ")).WithExit(recovery.Refused)
+	}
+	return nil
+}
+
+func name(t recovery.Target) string {
+	if t.Name != "" {
+		return t.Name
+	}
+	return t.Place
+}
+
+// live is a target that is not scratch, with its identity proven just now.
+func (e *env) live(ctx context.Context, t recovery.Target) (recovery.Handle, error) {
+	if t.Changes() && e.x.Hold != nil {
+		if err := e.x.Hold(ctx); err != nil {
+			return recovery.Handle{}, err
+		}
+	}
+	if err := e.x.identify(ctx, t); err != nil {
+		return recovery.Handle{}, err
+	}
+	return recovery.Handle{Dir: t.Place, Owner: e.x.Owner, Target: t}, nil
+}
+
+func (e *env) Held() []recovery.Resource {
+	s := e.x.State()
+	var held []recovery.Resource
+	for _, c := range s.Held() {
+		held = append(held, c.Resource)
+	}
+	return held
+}

@@ -1,0 +1,193 @@
+package execute_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/execute"
+)
+
+var shopIdentity = recovery.Identity{"host": "db1", "system identifier": "7301448812", "database oid": "16385"}
+
+// confirmedBefore makes the plan one that changes live, whose name a person typed
+// at a time.
+func confirmedBefore(t *testing.T, p *recovery.Plan, o *execute.Options, name, by string, at time.Time) {
+	t.Helper()
+	livePlan(p, o)
+	for _, payload := range []recovery.Payload{
+		recovery.RunStarted{Run: p.Run, System: p.System, Mode: p.Mode, Operator: "ops1", PlanSHA256: "aa"},
+		recovery.Confirmed{Name: name, PlanSHA256: "aa", By: by}} {
+		past(t, o, at, payload)
+	}
+}
+
+func past(t *testing.T, o *execute.Options, at time.Time, p recovery.Payload) {
+	t.Helper()
+	e, err := recovery.NewEvent(at, p)
+	if err == nil {
+		_, err = o.Journal.Append(e)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func livePlan(p *recovery.Plan, o *execute.Options) {
+	p.Mode, p.Confirm = recovery.Recovery, "db1/shop"
+	for i := range p.Targets {
+		if p.Targets[i].ID == "live/db" {
+			p.Targets[i].Identity, p.Targets[i].Name = shopIdentity, "db1/shop"
+		}
+	}
+	p.Targets = append(p.Targets, recovery.Target{ID: "beside/db", Beside: true, Identity: shopIdentity})
+	if o.Identify == nil {
+		o.Identify = func(context.Context, recovery.Target) (recovery.Identity, error) { return shopIdentity, nil }
+	}
+}
+
+func writes(id string, target recovery.TargetID, after ...string) recovery.Step {
+	s := step(id, "k", after...)
+	s.Writes = []recovery.TargetID{target}
+	return s
+}
+
+// What changes live does so only when a person has typed its name, for this very
+// plan, not long ago, and the target still is what it was. Everything else is a
+// refusal that has changed nothing.
+func TestLive_refused(t *testing.T) {
+	now := time.Now()
+	for name, c := range map[string]struct {
+		change func(*testing.T, *recovery.Plan, *execute.Options)
+		says   string
+	}{
+		"nobody typed it": {func(_ *testing.T, p *recovery.Plan, o *execute.Options) { livePlan(p, o) }, "nobody has typed its name"},
+		"long ago": {func(t *testing.T, p *recovery.Plan, o *execute.Options) {
+			confirmedBefore(t, p, o, "db1/shop", "ops1", now.Add(-31*time.Minute))
+		}, "typed 31m"},
+		"somebody else": {func(t *testing.T, p *recovery.Plan, o *execute.Options) {
+			confirmedBefore(t, p, o, "db1/shop", "ops2", now)
+		}, "ops2 typed its name, and ops1 commands"},
+		"another plan": {func(t *testing.T, p *recovery.Plan, o *execute.Options) {
+			confirmedBefore(t, p, o, "db1/shop", "ops1", now)
+			a, err := recovery.Amend("aa", recovery.Amended{Says: "go elsewhere", By: "ops1"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			past(t, o, now, a)
+		}, "the plan was changed after"},
+		"another database of the same name": {func(t *testing.T, p *recovery.Plan, o *execute.Options) {
+			confirmedBefore(t, p, o, "db1/shop", "ops1", now)
+			o.Identify = func(context.Context, recovery.Target) (recovery.Identity, error) {
+				return recovery.Identity{"host": "db1", "system identifier": "7301448812", "database oid": "16999"}, nil
+			}
+		}, "database oid was 16385 and is 16999"},
+		"a copy on another host": {func(t *testing.T, p *recovery.Plan, o *execute.Options) {
+			confirmedBefore(t, p, o, "db1/shop", "ops1", now)
+			o.Identify = func(context.Context, recovery.Target) (recovery.Identity, error) {
+				return recovery.Identity{"host": "db2", "system identifier": "7301448812", "database oid": "16385"}, nil
+			}
+		}, "host was db1 and is db2"},
+		"cannot be read": {func(t *testing.T, p *recovery.Plan, o *execute.Options) {
+			confirmedBefore(t, p, o, "db1/shop", "ops1", now)
+			o.Identify = func(context.Context, recovery.Target) (recovery.Identity, error) {
+				return nil, recovery.Errorf("start it", "the server is down").WithExit(recovery.Refused)
+			}
+		}, "the server is down"},
+		"a plan without an identity": {func(t *testing.T, p *recovery.Plan, o *execute.Options) {
+			confirmedBefore(t, p, o, "db1/shop", "ops1", now)
+			for i := range p.Targets {
+				p.Targets[i].Identity = nil
+			}
+		}, "does not say which"},
+		"a rehearsal": {func(t *testing.T, p *recovery.Plan, o *execute.Options) {
+			confirmedBefore(t, p, o, "db1/shop", "ops1", now)
+			p.Mode = recovery.Rehearsal
+		}, "this is a rehearsal"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			th := &things{}
+			s := newRig(t, []recovery.Kind{th.noted("k")}, func(p *recovery.Plan, o *execute.Options) {
+				o.Unattended = true
+				c.change(t, p, o)
+			}, writes("1", "live/db")).run(t)
+			if s.Exit != recovery.Refused || !strings.Contains(s.Says, c.says) || th.said() != "" {
+				t.Errorf("ended as %s: %s; %s", s.Result, s.Says, th.said())
+			}
+		})
+	}
+}
+
+// Writing beside live needs no typed name, but the right server.
+func TestLive_beside(t *testing.T) {
+	for _, right := range []bool{true, false} {
+		th := &things{}
+		s := newRig(t, []recovery.Kind{th.noted("k")}, func(p *recovery.Plan, o *execute.Options) {
+			livePlan(p, o)
+			o.Unattended = true
+			if !right {
+				o.Identify = func(context.Context, recovery.Target) (recovery.Identity, error) {
+					return recovery.Identity{"host": "db2"}, nil
+				}
+			}
+		}, writes("1", "beside/db")).run(t)
+		if right != (s.Result == recovery.ResultPassed) || right != (th.said() == "did 1") {
+			t.Errorf("right %v: ended as %s: %s; %s", right, s.Result, s.Says, th.said())
+		}
+	}
+}
+
+// A step that lacks the typed name waits for it; a wrong one changes nothing, the
+// right one goes on, and what it has begun needs no other one. A switch makes
+// another target of it, and adopts what it has claimed.
+func TestLive_typed(t *testing.T) {
+	th := &things{}
+	switched := recovery.Identity{"host": "db1", "system identifier": "7301448812", "database oid": "24001"}
+	is := shopIdentity
+	swap := kind{"swap", func(ctx context.Context, e recovery.Env, s recovery.Step) (recovery.Outcome, error) {
+		h, err := e.Target(ctx, "live/db")
+		if err == nil && h.Target.Name != "db1/shop" {
+			err = errors.New("it is another target")
+		}
+		if err == nil {
+			err = e.Claim(ctx, thing("a"))
+		}
+		if err == nil && len(e.Held()) != 1 {
+			err = errors.New("it holds nothing")
+		}
+		is = switched
+		return recovery.Outcome{Identities: map[recovery.TargetID]recovery.Identity{"live/db": switched},
+			Adopted: []recovery.Resource{thing("a")}, Old: []recovery.Old{{Component: "db", Place: "shop_old_7c31"}}}, err
+	}}
+	first := writes("1", "live/db")
+	first.Kind = "swap"
+	r := newRig(t, []recovery.Kind{th.noted("k"), swap}, func(p *recovery.Plan, o *execute.Options) {
+		o.Identify = func(context.Context, recovery.Target) (recovery.Identity, error) { return is, nil }
+		livePlan(p, o)
+		past(t, o, time.Now(), recovery.RunStarted{Run: p.Run, System: p.System, Mode: p.Mode, Operator: "ops1", PlanSHA256: "aa"})
+	}, first, writes("2", "live/db", "1"))
+	go func() {
+		if w := <-r.waiting; w.For != recovery.WaitName || !strings.Contains(w.Hint, "db1/shop") {
+			t.Errorf("it waits for %s: %s", w.For, w.Hint)
+		}
+		if err := r.Do(recovery.Command{Kind: recovery.DoConfirm, By: "ops1", Text: "db2/shop"}); recovery.ExitOf(err) != recovery.Refused {
+			t.Errorf("a wrong name: %v", err)
+		}
+		if err := r.Do(recovery.Command{Kind: recovery.DoConfirm, By: "ops1", Text: "db1/shop"}); err != nil {
+			t.Error(err)
+		}
+	}()
+	s := r.run(t)
+	if s.Result != recovery.ResultPassed || th.said() != "did 2" || len(s.Held()) != 0 {
+		t.Errorf("ended as %s: %s; %s; %v", s.Result, s.Says, th.said(), s.Held())
+	}
+	if len(s.Confirmations) != 1 || len(s.Old) != 1 || s.Identities["live/db"]["database oid"] != "24001" {
+		t.Errorf("folded to %v, %v, %v", s.Confirmations, s.Old, s.Identities)
+	}
+	if !s.Claims[0].Adopted {
+		t.Error("its claim is not adopted")
+	}
+}

@@ -1,0 +1,170 @@
+package recovery
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Identity is what tells one live target from every other: named observations,
+// "host", "system identifier", "database oid", "inode". Numbers are text. Two
+// identities are of the same target when they have the same names with the same
+// values.
+type Identity map[string]string
+
+// Differences lists what another reading says otherwise, one sentence each, in
+// the order of the names.
+func (i Identity) Differences(now Identity) []string {
+	var all []string
+	names := slices.Collect(maps.Keys(i))
+	for name := range now {
+		if _, ok := i[name]; !ok {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		was, is := i[name], now[name]
+		if was != is {
+			all = append(all, fmt.Sprintf("%s was %s and is %s", name, orNothing(was), orNothing(is)))
+		}
+	}
+	return all
+}
+
+func orNothing(s string) string {
+	if s == "" {
+		return "not there"
+	}
+	return s
+}
+
+func (i Identity) String() string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(i)) {
+		parts = append(parts, name+" "+i[name])
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Live is a live target as it stood when it was looked at, before anything runs.
+type Live struct {
+	Component string `json:"component"`
+	// Target is what the switch writes to. Its Name is what a person types.
+	Target Target `json:"target"`
+	// Beside is the directory in which scratch must lie so that it can take the
+	// live one's place, on the same file system; empty where any will do.
+	Beside  string    `json:"beside,omitempty"`
+	Effects Effects   `json:"effects,omitzero"`
+	At      time.Time `json:"at"`
+	// Facts are the switcher's own, opaque to everyone else.
+	Facts json.RawMessage `json:"facts,omitempty"`
+}
+
+// Effects are what a recovery does to live beyond bringing something back, one
+// sentence each, for the screen on which a person types the target's name.
+type Effects struct {
+	// Target is the live target as it was read: "db1, /srv/pg/shop, system
+	// 7301448812, primary, 6 sessions".
+	Target []string `json:"target,omitempty"`
+	// Gone is what live loses.
+	Gone []string `json:"gone,omitempty"`
+	// GoesBack is what also goes back: neighbouring databases.
+	GoesBack []string `json:"goes_back,omitempty"`
+	// Rebuild is what must be rebuilt afterwards: standbys, slots.
+	Rebuild []string `json:"rebuild,omitempty"`
+	// Undo is how it can be undone, until when and at which cost.
+	Undo []string `json:"undo,omitempty"`
+	// NotUndone is what no switch back can undo.
+	NotUndone []string `json:"not_undone,omitempty"`
+}
+
+// Add appends another component's effects.
+func (e *Effects) Add(o Effects) {
+	e.Target = append(e.Target, o.Target...)
+	e.Gone = append(e.Gone, o.Gone...)
+	e.GoesBack = append(e.GoesBack, o.GoesBack...)
+	e.Rebuild = append(e.Rebuild, o.Rebuild...)
+	e.Undo = append(e.Undo, o.Undo...)
+	e.NotUndone = append(e.NotUndone, o.NotUndone...)
+}
+
+// Switch is how what was restored beside takes the place of what is live, as
+// steps in the order of their phases. The planner puts the phases of several
+// components side by side, so that all are fenced before any is exchanged and
+// none is opened before all are exchanged. IDs are unique within the component.
+type Switch struct {
+	// Prepare brings what was restored beside live, without changing it: it
+	// may begin as soon as the restore has ended.
+	Prepare []Step
+	// Fence ends the writes: from then on live does not move.
+	Fence []Step
+	// Settle happens between the fence and the exchange: the tail of the log
+	// is saved, the loss becomes final.
+	Settle []Step
+	// Exchange puts the restored in the place of the live. Its claim undoes it
+	// until Open has adopted it.
+	Exchange []Step
+	// Open lets users in and adopts the exchange: it is the point of no return
+	// but by a switch back.
+	Open []Step
+	// Protect makes sure that what is live now is backed up again.
+	Protect []Step
+}
+
+// SwitchContext is what a switch is planned from.
+type SwitchContext struct {
+	Component Component
+	Point     Point
+	Live      Live
+	// Scratch is where the component is restored; Beside the target that the
+	// run makes beside the live one, where the switcher asked for one.
+	Scratch Target
+	Beside  Target
+	// Run is the run's id, Copies the plan's, KeepUntil when the old data may
+	// go.
+	Run       string
+	Copies    []Copy
+	KeepUntil time.Time
+}
+
+// Switcher brings what an engine has restored into scratch to a live target of
+// one kind of component. It is chosen by the component's kind, never by the
+// engine that restores it.
+type Switcher interface {
+	// Kind is the kind of component that it switches.
+	Kind() ComponentKind
+	// Keys are its keys in a runbook, beside the engine's.
+	Keys() []Key
+	// Look reads the live target of a component; it only reads. Expand resolves
+	// references such as ${DATABASE_URL}. A target that cannot be switched is a
+	// refusal, with what to do instead.
+	Look(ctx context.Context, c Component, expand func(string) (string, error)) (Live, error)
+	// Identify reads the identity of a target anew.
+	Identify(ctx context.Context, t Target, expand func(string) (string, error)) (Identity, error)
+	// Plan lists the steps. It is pure.
+	Plan(c SwitchContext) (Switch, error)
+	// Back lists the steps that put old data, which an earlier run left, in the
+	// place of what is live.
+	Back(c SwitchContext, old Old) (Switch, error)
+	Kinds() []Kind
+	Releasers(expand func(string) (string, error)) []Releaser
+}
+
+// Old is what a switch has put aside: it stays until its expiry, and longer
+// while its run has open to-dos.
+type Old struct {
+	Component string   `json:"component"`
+	Target    TargetID `json:"target"`
+	// Place is where it lies: "/srv/pg/shop.old-7c31", or a database's name.
+	Place string    `json:"place"`
+	Until time.Time `json:"until"`
+	// Identity tells the old data from anything else in that place.
+	Identity Identity `json:"identity,omitempty"`
+	// Says is how it is brought back.
+	Says string `json:"says,omitempty"`
+}

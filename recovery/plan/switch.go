@@ -1,0 +1,180 @@
+package plan
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"comeback/recovery"
+	"comeback/runbooks"
+)
+
+// A recovery restores beside what is live and then switches. Restoring begins at
+// once, as in a rehearsal; a switch block fences all of its components, settles
+// what is lost, exchanges them and opens them, in this order, so that a failure
+// on the way leaves the old system whole.
+
+// KeepOld is how long old data stays where the runbook does not say.
+const KeepOld = 7 * 24 * time.Hour
+
+// protectAgain is the stage that a switch ends with, unless the runbook has one
+// of that name.
+const protectAgain = "Protect again"
+
+// live finds what was read of a component's live target.
+func (b *builder) live(component string) (recovery.Live, recovery.Switcher, bool) {
+	i := slices.IndexFunc(b.Live, func(l recovery.Live) bool { return l.Component == component })
+	if i < 0 {
+		return recovery.Live{}, nil, false
+	}
+	l := b.Live[i]
+	j := slices.IndexFunc(b.Switchers, func(s recovery.Switcher) bool { return s.Kind() == l.Target.Switches })
+	if j < 0 {
+		return recovery.Live{}, nil, false
+	}
+	return l, b.Switchers[j], true
+}
+
+// scratch is the target that a component is restored into.
+func (b *builder) scratch(component string) recovery.Target {
+	dir := b.Scratch
+	l, _, becomes := b.live(component)
+	if becomes && l.Beside != "" {
+		dir = l.Beside
+	}
+	return recovery.Target{ID: recovery.TargetID("scratch/" + component), Scratch: true, Component: component,
+		Place: filepath.Join(dir, "comeback-"+b.Run, component), BecomesLive: becomes && l.Beside != ""}
+}
+
+// switched is a switch block in a recovery.
+func (b *builder) switched(stage, line int, section runbooks.Stage, block runbooks.Switch) error {
+	before := b.after()
+	phases := make([][]recovery.Step, 5)
+	for _, name := range block.Components {
+		last, ok := b.restored[name]
+		if !ok {
+			return recovery.Errorf("put the switch below its restore", "plan the switch of %s: no stage before it restores it", name).WithExit(recovery.Usage)
+		}
+		l, switcher, ok := b.live(name)
+		if !ok {
+			return recovery.Errorf("leave it out of the switch, and bring it back by hand",
+				"plan the switch of %s: this version cannot switch a component of its kind", name).WithExit(recovery.Refused)
+		}
+		point, _ := b.Moment.Point(name)
+		i := slices.IndexFunc(b.plan.Components, func(c recovery.Component) bool { return c.Name == name })
+		c := recovery.SwitchContext{Component: b.plan.Components[i], Point: point, Live: l, Scratch: b.scratch(name), Run: b.Run,
+			Copies: b.plan.Copies, KeepUntil: b.Created.Add(b.keepOld(name)).UTC().Truncate(time.Second)}
+		c.Beside = l.Target
+		c.Beside.ID, c.Beside.Beside = recovery.TargetID("beside/"+name), true
+		s, err := switcher.Plan(c)
+		if err != nil {
+			return fmt.Errorf("plan the switch of %s: %w", name, err)
+		}
+		b.plan.Targets = append(b.plan.Targets, l.Target)
+		if slices.ContainsFunc(s.Prepare, func(p recovery.Step) bool { return slices.Contains(p.Writes, c.Beside.ID) }) {
+			b.plan.Targets = append(b.plan.Targets, c.Beside)
+		}
+		b.plan.Live = append(b.plan.Live, l)
+		if b.plan.Confirm == "" || name == b.Moment.Anchor {
+			b.plan.Confirm = l.Target.Name
+		}
+		restore, _ := b.plan.Step(last)
+		after := []string{last}
+		for _, step := range b.named(name, s.Prepare) {
+			step.Stage, step.Line = restore.Stage, line
+			step.After = append(step.After, after...)
+			b.add(step)
+			before = append(before, step.ID)
+		}
+		for n, steps := range [][]recovery.Step{s.Fence, s.Settle, s.Exchange, s.Open} {
+			phases[n] = append(phases[n], b.named(name, steps)...)
+		}
+		b.protect = append(b.protect, b.named(name, s.Protect)...)
+		b.opened[name] = true
+	}
+	for _, steps := range phases {
+		var ids []string
+		for _, step := range steps {
+			step.Stage, step.Line, step.Budget = stage, line, recovery.Duration(section.Budget)
+			step.After = append(step.After, before...)
+			b.add(step)
+			ids = append(ids, step.ID)
+		}
+		if len(ids) > 0 {
+			before = ids
+			b.barrier = append(b.barrier, ids...)
+		}
+	}
+	return nil
+}
+
+// named gives the steps of a component their names within the plan.
+func (b *builder) named(component string, steps []recovery.Step) []recovery.Step {
+	named := slices.Clone(steps)
+	for i := range named {
+		s := &named[i]
+		s.ID, s.Component = component+"."+s.ID, component
+		s.After = slices.Clone(s.After)
+		for k, id := range s.After {
+			s.After[k] = component + "." + id
+		}
+	}
+	return named
+}
+
+// keepOld is how long a component's old data stays.
+func (b *builder) keepOld(component string) time.Duration {
+	c, ok := b.Runbook.Component(component)
+	if !ok {
+		return KeepOld
+	}
+	if v := c.Settings["keep"]; len(v) == 1 {
+		if d, err := runbooks.ParseDuration(v[0]); err == nil {
+			return d
+		}
+	}
+	return KeepOld
+}
+
+// protectAll ends the plan with what backs the switched system up again.
+func (b *builder) protectAll() {
+	if len(b.protect) == 0 {
+		return
+	}
+	stage := slices.IndexFunc(b.plan.Stages, func(s recovery.Stage) bool { return strings.EqualFold(s.Name, protectAgain) })
+	if stage < 0 {
+		stage = len(b.plan.Stages)
+		b.plan.Stages = append(b.plan.Stages, recovery.Stage{Name: protectAgain})
+	}
+	for _, s := range b.protect {
+		s.Stage, s.MayPass = stage, true
+		s.After = append(s.After, b.before...)
+		b.add(s)
+	}
+}
+
+// switches lists the components that the runbook's stages switch.
+func switches(rb *runbooks.Runbook) []string {
+	var names []string
+	for _, stage := range rb.Stages {
+		for _, block := range stage.Blocks {
+			if s, ok := block.(runbooks.Switch); ok {
+				names = append(names, s.Components...)
+			}
+		}
+	}
+	return names
+}
+
+// Switched lists the components whose live targets a recovery writes to.
+func Switched(rb *runbooks.Runbook) []recovery.Component {
+	var all []recovery.Component
+	for _, name := range switches(rb) {
+		if c, ok := rb.Component(name); ok {
+			all = append(all, component(c))
+		}
+	}
+	return all
+}
