@@ -226,6 +226,8 @@ type Outcome struct {
 	// Old is what was put aside, and ToDo what people have to do afterwards.
 	Old  []Old    `json:"old,omitempty"`
 	ToDo []string `json:"to_do,omitempty"`
+	// Loss is what going back loses, as it stands now.
+	Loss *Loss `json:"loss,omitempty"`
 	// Unprotected says what is not backed up again yet; with any of it the
 	// system came back, but is not protected.
 	Unprotected []string `json:"unprotected,omitempty"`
@@ -235,7 +237,7 @@ type Outcome struct {
 type Binding struct {
 	Component string `json:"component"`
 	// URL is a PostgreSQL connection string or a directory as file://; it
-	// holds no secret.
+	// holds no secret: that of a live one is a reference, "${DATABASE_URL}".
 	URL     string `json:"url"`
 	Scratch bool   `json:"scratch"`
 }

@@ -178,6 +178,10 @@ func (s *State) foldStep(e Event, payload Payload) {
 // foldLive folds what a step has made of live.
 func (s *State) foldLive(at time.Time, o Outcome) {
 	s.Old = append(slices.Clip(s.Old), o.Old...)
+	if o.Loss != nil {
+		s.Losses = slices.DeleteFunc(slices.Clone(s.Losses), func(l LossState) bool { return l.Component == o.Loss.Component })
+		s.Losses = append(s.Losses, LossState{At: at, Loss: *o.Loss})
+	}
 	if len(o.Identities) > 0 {
 		now := maps.Clone(s.Identities)
 		if now == nil {

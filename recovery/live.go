@@ -58,9 +58,12 @@ type Live struct {
 	Target Target `json:"target"`
 	// Beside is the directory in which scratch must lie so that it can take the
 	// live one's place, on the same file system; empty where any will do.
-	Beside  string    `json:"beside,omitempty"`
-	Effects Effects   `json:"effects,omitzero"`
-	At      time.Time `json:"at"`
+	Beside  string  `json:"beside,omitempty"`
+	Effects Effects `json:"effects,omitzero"`
+	// Loss is what going back to the plan's moment loses, as it stood then; nil
+	// where nothing could count it.
+	Loss *Loss     `json:"loss,omitempty"`
+	At   time.Time `json:"at"`
 	// Facts are the switcher's own, opaque to everyone else.
 	Facts json.RawMessage `json:"facts,omitempty"`
 }

@@ -1,6 +1,11 @@
 package recovery
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // Loser is an Engine that can count, from the log in a copy, what going back to
 // a point loses.
@@ -67,4 +72,52 @@ func (l Loss) Besides(own string) []DatabaseLoss {
 		}
 	}
 	return others
+}
+
+// Says is the loss in words, one sentence each.
+func (l Loss) Says() []string {
+	if l.Commits == 0 {
+		if l.Final {
+			return []string{l.Component + ": nothing was committed after the moment"}
+		}
+		return []string{l.Component + ": nothing so far"}
+	}
+	count := fmt.Sprintf("%d commits", l.Commits)
+	if l.Commits == 1 {
+		count = "1 commit"
+	}
+	if l.AtLeast {
+		count = "at least " + count
+	}
+	first := fmt.Sprintf("%s: all from %s on: %s", l.Component, l.From.Time.UTC().Format("2006-01-02 15:04:05Z"), count)
+	var rows []string
+	for _, t := range l.Tables[:min(len(l.Tables), lossTables)] {
+		rows = append(rows, fmt.Sprintf("%s %d", t.Table, t.Rows()))
+	}
+	if len(rows) > 0 {
+		first += "; rows of " + strings.Join(rows, ", ")
+	}
+	if n := len(l.Tables) - lossTables; n > 0 {
+		first += fmt.Sprintf(" and of %d more tables", n)
+	}
+	if !l.Final {
+		first += "; MORE EACH SECOND until the writes stop"
+	}
+	return []string{first}
+}
+
+// lossTables is how many tables a sentence names.
+const lossTables = 4
+
+// Beyond lists the tables of which l loses rows and told does not: what a person
+// who was told of the one has not agreed to.
+func (l Loss) Beyond(told Loss) []string {
+	var more []string
+	for _, t := range l.Tables {
+		known := slices.ContainsFunc(told.Tables, func(o TableLoss) bool { return o.Database == t.Database && o.Table == t.Table })
+		if !known && t.Rows() > 0 {
+			more = append(more, t.Table)
+		}
+	}
+	return more
 }

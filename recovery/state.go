@@ -54,6 +54,8 @@ type State struct {
 	// Identities are what the switched targets are now, where that is not what
 	// the plan says.
 	Identities map[TargetID]Identity
+	// Losses are what going back loses, the newest count of each component.
+	Losses []LossState
 	// Old is what was put aside by this run.
 	Old []Old
 	// Moment is what the run goes to, amendments included.
@@ -125,6 +127,12 @@ type ClaimState struct {
 	OnPurpose bool
 	// Adopted says that it is live, or somebody else's, since it was released.
 	Adopted bool
+}
+
+// LossState is what going back loses, and when that was counted.
+type LossState struct {
+	At time.Time
+	Loss
 }
 
 // ConfirmationState is a name that a person has typed.

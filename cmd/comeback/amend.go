@@ -46,7 +46,7 @@ func (a *app) amendment(ctx context.Context, s recovery.Session, state recovery.
 	if err != nil {
 		return recovery.Amended{}, err
 	}
-	fresh, err := plan.Make(plan.Options{Runbook: b.Runbook, Source: b.source, Engines: engines(), Mode: old.Mode, Moment: m,
+	fresh, err := plan.Make(plan.Options{Runbook: b.Runbook, Source: b.source, Engines: engines(), Mode: old.Mode, Moment: m, Switchers: switchers(), Live: old.Live,
 		Run: old.Run, Number: old.Number, Previous: old.Previous, Scratch: scratchOf(old), Created: old.Created, Expected: history.Expected, Keep: old.Keep})
 	if err != nil {
 		return recovery.Amended{}, err

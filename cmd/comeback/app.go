@@ -189,7 +189,11 @@ func (a *app) plan(ctx context.Context, b *book, cat catalogue.Catalogue, c choi
 	if err != nil {
 		return nil, err
 	}
-	p, err := plan.Make(plan.Options{Runbook: b.Runbook, Source: b.source, Engines: engines(), Mode: c.mode, Moment: m,
+	live, err := a.lookLive(ctx, b, c.mode)
+	if err != nil {
+		return nil, err
+	}
+	p, err := plan.Make(plan.Options{Runbook: b.Runbook, Source: b.source, Engines: engines(), Mode: c.mode, Moment: m, Switchers: switchers(), Live: live,
 		Run: id, Number: history.Number, Previous: history.Previous, Scratch: scratch, Created: a.now(), Expected: history.Expected, Keep: c.keep})
 	if err != nil {
 		return nil, err
@@ -284,9 +288,9 @@ func (a *app) runnerOptions(p *recovery.Plan, secrets *execute.Secrets) (runner.
 	}
 	v, c := build()
 	return runner.Options{
-		Home: home, Plan: p, Kinds: kinds(), Releasers: releasers(a.now), OpenStore: opener(secrets), Secrets: secrets,
+		Home: home, Plan: p, Kinds: kinds(), Releasers: releasers(a.now, secrets.Expand), OpenStore: opener(secrets), Secrets: secrets,
 		Owner: owner, Now: a.now, Operator: a.operator(), Host: host, Asserted: a.asserted(), Version: v + " " + c,
-		VerifyApproval: report.VerifyApproval, Intent: a.intent, Event: a.event,
+		Identify: identifier(secrets.Expand), VerifyApproval: report.VerifyApproval, Intent: a.intent, Event: a.event,
 		Finish: func(dir string) error {
 			_, err := report.Write(dir)
 			return err

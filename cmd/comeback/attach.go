@@ -159,7 +159,7 @@ func (a *app) resume(ctx context.Context, id string, plain, unattended bool) err
 	if err != nil {
 		return err
 	}
-	s, err := a.launch(ctx, home, id, runner.ActResume, unattended, terminal, values)
+	s, err := a.launch(ctx, runner.Launch{Home: home, Run: id, Act: runner.ActResume, Unattended: unattended}, terminal, values)
 	if err != nil {
 		return err
 	}

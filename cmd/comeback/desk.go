@@ -307,7 +307,7 @@ func (d *desk) Resume(ctx context.Context, run tui.KnownRun, values map[string]s
 	for name, v := range values {
 		d.app.secrets.Give(name, v)
 	}
-	return d.app.launch(ctx, home, run.ID, runner.ActResume, false, "console", values)
+	return d.app.launch(ctx, runner.Launch{Home: home, Run: run.ID, Act: runner.ActResume}, "console", values)
 }
 
 // Keys lists what can sign now.

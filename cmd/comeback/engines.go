@@ -20,6 +20,9 @@ func engines() []recovery.Engine {
 	}
 }
 
+// switchers lists what brings restored components live, one for a kind.
+func switchers() []recovery.Switcher { return nil }
+
 // executable is this program, which restored servers ask for WAL.
 func executable() string {
 	exe, err := os.Executable()
@@ -35,12 +38,19 @@ func kinds() []recovery.Kind {
 	for _, e := range engines() {
 		all = append(all, e.Kinds()...)
 	}
+	for _, s := range switchers() {
+		all = append(all, s.Kinds()...)
+	}
 	return all
 }
 
 // releasers give back what steps claim.
-func releasers(now func() time.Time) []recovery.Releaser {
-	return []recovery.Releaser{postgres.ReleaseCluster{Now: now}}
+func releasers(now func() time.Time, expand func(string) (string, error)) []recovery.Releaser {
+	all := []recovery.Releaser{postgres.ReleaseCluster{Now: now}}
+	for _, s := range switchers() {
+		all = append(all, s.Releasers(expand)...)
+	}
+	return all
 }
 
 // vocabulary is what the linter holds runbooks to.
@@ -54,6 +64,14 @@ func vocabulary() runbooks.Vocabulary {
 		schema := runbooks.Schema{Engine: s.Engine, Kind: string(s.Kind)}
 		for _, k := range s.Keys {
 			schema.Keys = append(schema.Keys, runbooks.Key(k))
+		}
+		for _, s := range switchers() {
+			if string(s.Kind()) != schema.Kind {
+				continue
+			}
+			for _, k := range s.Keys() {
+				schema.Keys = append(schema.Keys, runbooks.Key(k))
+			}
 		}
 		v.Engines = append(v.Engines, schema)
 	}

@@ -308,7 +308,7 @@ func TestResume_byAnother(t *testing.T) {
 	}
 	r.environ["USER"] = "ops2"
 	a := r.app(nil, nil)
-	again, err := a.launch(t.Context(), runner.Home{Dir: r.state}, id, runner.ActResume, false, "test", nil)
+	again, err := a.launch(t.Context(), runner.Launch{Home: runner.Home{Dir: r.state}, Run: id, Act: runner.ActResume}, "test", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,17 +12,22 @@ import (
 	"comeback/recovery/runner"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
-// rehearsal is what `comeback rehearse` was asked for.
-type rehearsal struct {
+// request is what `comeback rehearse` or `comeback recover` was asked for.
+type request struct {
 	choices
 	plain, json, dryRun bool
 	key                 string
+	// confirm is the name of the live target, as a person has typed it; outage
+	// when it began.
+	confirm string
+	outage  recovery.OutageNoted
 }
 
 func (a *app) rehearseCommand() *cobra.Command {
-	o := rehearsal{choices: choices{mode: recovery.Rehearsal}}
+	o := request{choices: choices{mode: recovery.Rehearsal}}
 	cmd := &cobra.Command{
 		Use:   "rehearse RUNBOOK",
 		Short: "Restore into scratch, check, time and clean up, with a report",
@@ -42,10 +47,18 @@ after-xid:81213, or a backup's id as ` + "`comeback moments`" + ` lists it.
   comeback rehearse shop.md --to db/2026-11-22.sql.gz --only-table carts
   comeback rehearse shop.md --dry-run`,
 		Args: oneArgument("RUNBOOK"), ValidArgsFunction: runbookArgument,
-		RunE: func(cmd *cobra.Command, args []string) error { return a.rehearse(cmd.Context(), args[0], o) },
+		RunE: func(cmd *cobra.Command, args []string) error { return a.carryOut(cmd.Context(), args[0], o) },
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.to, "to", "", "the `MOMENT` to go back to (default latest)")
+	o.flags(f)
+	f.StringVar(&o.table, "only-table", "", "restore only this `TABLE` of a dump, to see whether the lost rows are there; proves nothing else")
+	f.BoolVar(&o.keep, "keep", false, "leave what was restored running when the rehearsal ends well")
+	return cmd
+}
+
+// flags are those that every request has.
+func (o *request) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.copy, "copy", "", "restore from this `COPY` only")
 	f.StringVar(&o.engine, "engine", "", "use this `ENGINE` only: dump or pitr")
 	f.StringVar(&o.scratch, "scratch", "", "make the scratch directory in `DIR` (default $COMEBACK_SCRATCH or /var/tmp)")
@@ -54,25 +67,11 @@ after-xid:81213, or a backup's id as ` + "`comeback moments`" + ` lists it.
 	f.BoolVar(&o.json, "json", false, "print the events as they stand in the journal")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan as JSON and do nothing")
 	f.BoolVar(&o.look, "look", false, "stop before the copy is opened, so that you can look (comeback look RUN) and still choose another moment")
-	f.StringVar(&o.table, "only-table", "", "restore only this `TABLE` of a dump, to see whether the lost rows are there; proves nothing else")
-	f.BoolVar(&o.keep, "keep", false, "leave what was restored running when the rehearsal ends well")
-	return cmd
-}
-
-func (a *app) recoverCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "recover RUNBOOK", Short: "The real thing (not in this version: it rehearses only)", Hidden: true,
-		Args: oneArgument("RUNBOOK"), ValidArgsFunction: runbookArgument,
-		RunE: func(_ *cobra.Command, args []string) error {
-			return recovery.Errorf("bring it up in scratch with: comeback rehearse "+args[0]+" --keep",
-				"refused: this version restores into scratch only and changes nothing live").WithExit(recovery.Refused)
-		},
-	}
 }
 
 // consoleKeyed rehearses in the console and, with a key, signs what has ended
 // unsigned.
-func (a *app) consoleKeyed(ctx context.Context, path string, o rehearsal) error {
+func (a *app) consoleKeyed(ctx context.Context, path string, o request) error {
 	if o.key == "" {
 		return a.consoleRehearse(ctx, path, o.choices)
 	}
@@ -110,14 +109,15 @@ func (a *app) newest() (runner.Past, error) {
 	return runs[0], nil
 }
 
-func (a *app) rehearse(ctx context.Context, path string, o rehearsal) error {
+// carryOut runs a runbook in the mode that was asked for.
+func (a *app) carryOut(ctx context.Context, path string, o request) error {
 	if !o.plain && !o.json && !o.dryRun && a.interactive() {
 		return a.consoleKeyed(ctx, path, o)
 	}
 	if o.look && !o.dryRun {
 		return usage("leave out --look, or begin it on a terminal without --plain", "--look waits for a person who looks, and here is none")
 	}
-	if o.to == "" {
+	if o.to == "" && o.mode == recovery.Rehearsal {
 		o.to = string(recovery.WantLatest)
 	}
 	b, problems, err := a.open(path)
@@ -146,6 +146,12 @@ func (a *app) rehearse(ctx context.Context, path string, o rehearsal) error {
 	if o.dryRun {
 		return a.printPlan(p)
 	}
+	if o.mode == recovery.Recovery {
+		if err := checkConfirmed(p, o.confirm); err != nil {
+			return err
+		}
+		tellEffects(say, p)
+	}
 	// A key that is not there is better noticed now than after the restore.
 	var key *report.Key
 	if o.key != "" {
@@ -158,11 +164,16 @@ func (a *app) rehearse(ctx context.Context, path string, o rehearsal) error {
 	if warning := runner.LogoutWarning(a.environ); warning != "" {
 		say.line("", "warning: %s", warning)
 	}
-	run, err := a.start(ctx, b, p, true, "plain")
+	run, err := a.startConfirmed(ctx, b, p, true, "plain", o.confirm)
 	if err != nil {
 		return err
 	}
 	defer run.Close()
+	if o.outage.How != "" {
+		if err := run.Do(ctx, recovery.Command{Kind: recovery.DoOutage, By: a.operator(), Outage: o.outage}); err != nil {
+			return err
+		}
+	}
 	if o.json {
 		return a.follow(ctx, run, &plainWriter{out: a.err, now: a.now, redact: a.redact, json: a.out}, key, true)
 	}

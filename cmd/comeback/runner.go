@@ -23,23 +23,32 @@ import (
 // runnerCommand is what this program executes itself as, to carry out a run
 // that has no terminal.
 func (a *app) runnerCommand() *cobra.Command {
-	var unattended bool
-	var tether int
+	var o serving
 	cmd := &cobra.Command{
 		Use: "runner start|resume RUN", Short: "Carry out a prepared run (started by comeback itself)", Hidden: true,
 		Args: cobra.ExactArgs(2), Example: "  comeback runner resume 7c31",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.serve(cmd.Context(), args[0], args[1], unattended, tether)
+			o.act, o.run = args[0], args[1]
+			return a.serve(cmd.Context(), o)
 		},
 	}
-	cmd.Flags().BoolVar(&unattended, "unattended", false, "nobody can be asked")
-	cmd.Flags().IntVar(&tether, "tether", 0, "stop when the process `PID` has ended")
+	cmd.Flags().BoolVar(&o.unattended, "unattended", false, "nobody can be asked")
+	cmd.Flags().StringVar(&o.confirm, "confirm", "", "the `NAME` of the target, as a person has typed it")
+	cmd.Flags().IntVar(&o.tether, "tether", 0, "stop when the process `PID` has ended")
 	return cmd
+}
+
+// serving is what a runner process was started for.
+type serving struct {
+	act, run   string
+	unattended bool
+	confirm    string
+	tether     int
 }
 
 // serve is the whole life of a runner process. What happens to it after it has
 // said that the run began is told by the journal.
-func (a *app) serve(ctx context.Context, act, id string, unattended bool, tether int) error {
+func (a *app) serve(ctx context.Context, o serving) error {
 	// No terminal is its own: the end of one means nothing to it.
 	signal.Ignore(syscall.SIGHUP, syscall.SIGINT)
 	// A service of the operator's shell is another server's address, and is read
@@ -49,17 +58,17 @@ func (a *app) serve(ctx context.Context, act, id string, unattended bool, tether
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	if tether > 0 {
-		ended, err := afterProcess(tether)
+	if o.tether > 0 {
+		ended, err := afterProcess(o.tether)
 		if err != nil {
 			return err
 		}
 		go func() {
 			<-ended
-			cancel(fmt.Errorf("interrupted by the end of process %d", tether))
+			cancel(fmt.Errorf("interrupted by the end of process %d", o.tether))
 		}()
 	}
-	run, release, err := a.beginRun(ctx, act, id, unattended)
+	run, release, err := a.beginRun(ctx, o)
 	if out, ok := a.out.(*os.File); ok {
 		err = errors.Join(err, runner.Say(out, err))
 	}
@@ -77,8 +86,8 @@ func (a *app) serve(ctx context.Context, act, id string, unattended bool, tether
 }
 
 // beginRun takes the sole right to the live targets of a run and begins it.
-func (a *app) beginRun(ctx context.Context, act, id string, unattended bool) (*runner.Run, func(context.Context) error, error) {
-	r, err := a.load(id)
+func (a *app) beginRun(ctx context.Context, asked serving) (*runner.Run, func(context.Context) error, error) {
+	r, err := a.load(asked.run)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -86,20 +95,20 @@ func (a *app) beginRun(ctx context.Context, act, id string, unattended bool) (*r
 	if err != nil {
 		return nil, nil, err
 	}
-	o.Unattended, o.Serve = unattended, true
+	o.Unattended, o.Serve, o.Confirmed = asked.unattended, true, asked.confirm
 	hold, err := a.hold(ctx, o)
 	if err != nil {
 		return nil, nil, err
 	}
 	o.Hold = hold.Check
 	var run *runner.Run
-	switch act {
+	switch asked.act {
 	case runner.ActStart:
 		run, err = runner.Begin(ctx, o)
 	case runner.ActResume:
 		run, err = runner.Resume(ctx, o, "")
 	default:
-		err = usage("it is started by comeback itself", "a runner starts or resumes, it does not %q", act)
+		err = usage("it is started by comeback itself", "a runner starts or resumes, it does not %q", asked.act)
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, hold.Release(context.WithoutCancel(ctx)))
@@ -157,6 +166,11 @@ func afterProcess(pid int) (<-chan struct{}, error) {
 
 // start prepares a plan's run and starts a process for it.
 func (a *app) start(ctx context.Context, b *book, p *recovery.Plan, unattended bool, terminal string) (*runner.Client, error) {
+	return a.startConfirmed(ctx, b, p, unattended, terminal, "")
+}
+
+// startConfirmed is start with the name of the target as a person has typed it.
+func (a *app) startConfirmed(ctx context.Context, b *book, p *recovery.Plan, unattended bool, terminal, confirm string) (*runner.Client, error) {
 	home, err := a.home()
 	if err != nil {
 		return nil, err
@@ -164,13 +178,13 @@ func (a *app) start(ctx context.Context, b *book, p *recovery.Plan, unattended b
 	if err := runner.Prepare(home, p, b.bytes); err != nil {
 		return nil, err
 	}
-	return a.launch(ctx, home, p.Run, runner.ActStart, unattended, terminal, nil)
+	return a.launch(ctx, runner.Launch{Home: home, Run: p.Run, Act: runner.ActStart, Unattended: unattended, Confirm: confirm}, terminal, nil)
 }
 
 // launch starts a process for a run and attaches to it. Values are secrets that
 // were typed in.
-func (a *app) launch(ctx context.Context, home runner.Home, id, act string, unattended bool, terminal string, values map[string]string) (*runner.Client, error) {
-	env := a.with("COMEBACK_STATE", home.Dir)
+func (a *app) launch(ctx context.Context, l runner.Launch, terminal string, values map[string]string) (*runner.Client, error) {
+	env := a.with("COMEBACK_STATE", l.Home.Dir)
 	for name, v := range values {
 		env = append(env, name+"="+v)
 	}
@@ -178,11 +192,11 @@ func (a *app) launch(ctx context.Context, home runner.Home, id, act string, unat
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
-	l := runner.Launch{Home: home, Run: id, Exe: exe, Args: []string{"runner"}, Env: env, Act: act, Unattended: unattended, Tether: a.tether}
+	l.Exe, l.Args, l.Env, l.Tether = exe, []string{"runner"}, env, a.tether
 	if err := l.Spawn(ctx); err != nil {
 		return nil, err
 	}
-	return home.Dial(ctx, id, a.viewer(terminal))
+	return l.Home.Dial(ctx, l.Run, a.viewer(terminal))
 }
 
 // with is the program's environment with one variable set.

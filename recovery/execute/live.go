@@ -58,9 +58,13 @@ func (x *Executor) confirmed(s recovery.Step) error {
 	state := x.State()
 	why := "nobody has typed its name"
 	if n := len(state.Confirmations); n > 0 {
-		switch c := state.Confirmations[n-1]; {
+		c := state.Confirmations[n-1]
+		more := x.losesMore(&state, c.At)
+		switch {
 		case c.PlanSHA256 != state.PlanSHA256:
 			why = "the plan was changed after its name was typed"
+		case len(more) > 0:
+			why = "more is lost than was said when its name was typed: also rows of " + strings.Join(more, ", ")
 		case x.begunSince(&state, c.At, s.ID):
 			return nil
 		case c.By != state.Lease:
@@ -75,6 +79,19 @@ func (x *Executor) confirmed(s recovery.Step) error {
 		"refused: %s changes %s, and %s", s.Says, x.Plan.Confirm, why).WithExit(recovery.Refused)
 	refusal.Err = errName
 	return refusal
+}
+
+// losesMore lists the tables that a count since then says are lost too, where the
+// plan had counted what is lost.
+func (x *Executor) losesMore(state *recovery.State, since time.Time) []string {
+	var more []string
+	for _, now := range state.Losses {
+		i := slices.IndexFunc(x.Plan.Live, func(l recovery.Live) bool { return l.Component == now.Component && l.Loss != nil })
+		if i >= 0 && now.At.After(since) {
+			more = append(more, now.Beyond(*x.Plan.Live[i].Loss)...)
+		}
+	}
+	return more
 }
 
 // begunSince reports whether a step that changes live has ended well since: what

@@ -151,6 +151,13 @@ func (x *Executor) blockEnviron(e recovery.Env, args recovery.ShellArgs) ([]stri
 				"not checked: %s has no address for %s yet", component, name)
 		}
 		vars[name] = b.URL
+		if !b.Scratch { // a reference, as in the runbook
+			v, err := e.Secret(b.URL)
+			if err != nil {
+				return nil, err
+			}
+			vars[name] = v
+		}
 	}
 	var environ []string
 	for name, v := range vars {

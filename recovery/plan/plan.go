@@ -48,6 +48,8 @@ type Options struct {
 	// as they were read just now: of a recovery only.
 	Switchers []recovery.Switcher
 	Live      []recovery.Live
+	// Losses are what going back to the moment loses, as far as it is known.
+	Losses []recovery.Loss
 	// Expected says how long a step took in earlier runs, or 0. It may be nil.
 	Expected func(recovery.Step) time.Duration
 }

@@ -76,6 +76,12 @@ func (b *builder) switched(stage, line int, section runbooks.Stage, block runboo
 		if slices.ContainsFunc(s.Prepare, func(p recovery.Step) bool { return slices.Contains(p.Writes, c.Beside.ID) }) {
 			b.plan.Targets = append(b.plan.Targets, c.Beside)
 		}
+		for _, loss := range b.Losses {
+			if loss.Component == name {
+				l.Loss = &loss
+				l.Effects.Gone = append(loss.Says(), l.Effects.Gone...)
+			}
+		}
 		b.plan.Live = append(b.plan.Live, l)
 		if b.plan.Confirm == "" || name == b.Moment.Anchor {
 			b.plan.Confirm = l.Target.Name

@@ -29,6 +29,8 @@ type Launch struct {
 	// Act is "start" or "resume".
 	Act        string
 	Unattended bool
+	// Confirm is the name of the plan's target as a person has typed it.
+	Confirm string
 	// Tether is a process that the run must not outlive; 0 is none. It is
 	// for demonstrations.
 	Tether int
@@ -57,6 +59,9 @@ func (l Launch) Spawn(ctx context.Context) error {
 	args := append(append([]string{}, l.Args...), l.Act, l.Run)
 	if l.Unattended {
 		args = append(args, "--unattended")
+	}
+	if l.Confirm != "" {
+		args = append(args, "--confirm", l.Confirm)
 	}
 	if l.Tether > 0 {
 		args = append(args, "--tether", strconv.Itoa(l.Tether))

@@ -59,7 +59,7 @@ func Resume(ctx context.Context, o Options, stop string) (*Run, error) {
 		if err != nil {
 			return nil, errors.Join(err, j.Close(), held.Close())
 		}
-		first = append(first, o.started(b))
+		first = append(first, o.first(b)...)
 	default:
 		left, err := leftovers(dir, events)
 		if err != nil {

@@ -51,6 +51,11 @@ type Options struct {
 	VerifyApproval func(key, planSHA256, signature string) (fingerprint string, err error)
 	// Hold is asked before each step that changes live. It may be nil.
 	Hold func(context.Context) error
+	// Identify reads the identity of a live target.
+	Identify func(context.Context, recovery.Target) (recovery.Identity, error)
+	// Confirmed is the name of the plan's target as a person has typed it
+	// before the run began; empty where nobody has.
+	Confirmed string
 	// Serve says that front ends in other processes may hold on to the run.
 	Serve bool
 	// Intent and Event are told of every event before and after it is
@@ -92,6 +97,11 @@ func Begin(ctx context.Context, o Options) (*Run, error) {
 	if err != nil {
 		return nil, fmt.Errorf("begin run %s: %w", o.Plan.Run, err)
 	}
+	if o.Confirmed != "" {
+		if err := execute.CheckName(o.Plan, o.Confirmed); err != nil {
+			return nil, err
+		}
+	}
 	path := filepath.Join(o.Home.RunDir(o.Plan.Run), journal.Name)
 	j, err := journal.Create(path, o.Plan.Runbook.SHA256)
 	if err != nil {
@@ -104,7 +114,17 @@ func Begin(ctx context.Context, o Options) (*Run, error) {
 	if err != nil {
 		return nil, errors.Join(refused(o.Plan.Run, err), j.Close())
 	}
-	return begin(ctx, o, j, held, nil, o.started(b))
+	return begin(ctx, o, j, held, nil, o.first(b)...)
+}
+
+// first are the payloads that open a run's journal.
+func (o *Options) first(planJSON []byte) []recovery.Payload {
+	started := o.started(planJSON)
+	first := []recovery.Payload{started}
+	if o.Confirmed != "" {
+		first = append(first, recovery.Confirmed{Name: o.Confirmed, PlanSHA256: started.PlanSHA256, By: o.Operator, Loss: o.Plan.Effects().Gone})
+	}
+	return first
 }
 
 func (o *Options) started(planJSON []byte) recovery.RunStarted {
@@ -184,7 +204,7 @@ func begin(ctx context.Context, o Options, j *journal.Journal, held *os.File, pa
 	var err error
 	r.exec, err = execute.New(execute.Options{Plan: o.Plan, Dir: dir, Journal: j, State: s, Kinds: o.Kinds, Releasers: o.Releasers,
 		OpenStore: o.OpenStore, Secrets: o.Secrets, Owner: o.Owner, Now: o.Now, Unattended: o.Unattended,
-		VerifyApproval: o.VerifyApproval, Hold: o.Hold, Watched: func() bool { return len(r.cast.here()) > 0 },
+		VerifyApproval: o.VerifyApproval, Hold: o.Hold, Identify: o.Identify, Watched: func() bool { return len(r.cast.here()) > 0 },
 		Intent: o.Intent, Event: event, Sample: r.cast.sample})
 	if err != nil {
 		return abandon(err)

@@ -20,7 +20,7 @@ import (
 func Look(ctx context.Context, component, url, sql string, limit time.Duration) (Result, error) {
 	asking, cancel := context.WithTimeout(ctx, limit+grace)
 	defer cancel()
-	r, err := query(asking, url, sql, limit)
+	r, err := query(asking, url, false, sql, limit)
 	if err == nil {
 		return r, nil
 	}
@@ -93,7 +93,7 @@ func Paused(ctx context.Context, conn *pgx.Conn) (paused bool, err error) {
 // Connect opens a read-only session with a restored copy, whose statements take
 // at most the limit each.
 func Connect(ctx context.Context, url string, limit time.Duration) (*pgx.Conn, error) {
-	config, err := connection(url, limit)
+	config, err := connection(url, false, limit)
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}

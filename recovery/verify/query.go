@@ -30,8 +30,8 @@ var errNothingToJudge = errors.New("no rows to judge")
 
 // query runs one statement in a read-only transaction and reads the beginning
 // of its result.
-func query(ctx context.Context, url, sql string, limit time.Duration) (Result, error) {
-	config, err := connection(url, limit)
+func query(ctx context.Context, url string, live bool, sql string, limit time.Duration) (Result, error) {
+	config, err := connection(url, live, limit)
 	if err != nil {
 		return Result{}, fmt.Errorf("connect: %w", err)
 	}
@@ -74,14 +74,17 @@ func query(ctx context.Context, url, sql string, limit time.Duration) (Result, e
 	return r, nil
 }
 
-// connection is how the database at url is asked. What the environment says
-// about other servers is left out: a password, options, the kind of server.
-func connection(url string, limit time.Duration) (*pgx.ConnConfig, error) {
+// connection is how the database at url is asked. Of a restored one what the
+// environment says about other servers is left out: a password, options, the
+// kind of server. The address of a live one is the operator's own, whole.
+func connection(url string, live bool, limit time.Duration) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
 		return nil, err
 	}
-	config.Password = ""
+	if !live {
+		config.Password = ""
+	}
 	config.ValidateConnect = nil // a paused copy takes no writes, and need not
 	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
 		f := pgproto3.NewFrontend(r, w)

@@ -46,7 +46,14 @@ func (q question) ask(ctx context.Context, limit time.Duration) answer {
 	b, _ := q.env.Binding(q.args.On)
 	connecting, cancel := context.WithTimeout(ctx, limit+grace)
 	defer cancel()
-	r, err := query(connecting, b.URL, q.args.Query, limit)
+	url, err := b.URL, error(nil)
+	if !b.Scratch { // a reference, as in the runbook
+		url, err = q.env.Secret(b.URL)
+	}
+	var r Result
+	if err == nil {
+		r, err = query(connecting, url, !b.Scratch, q.args.Query, limit)
+	}
 	if err != nil {
 		a.err = notRunning(err, q.args.On)
 		a.check.Found = "an error: " + shorten(a.err.Error(), maxFound)

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"strings"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/execute"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) recoverCommand() *cobra.Command {
+	o := request{choices: choices{mode: recovery.Recovery}}
+	var since string
+	cmd := &cobra.Command{
+		Use: "recover RUNBOOK", Short: "The real thing: restore beside what is live, check, and switch",
+		Long: `Runs the runbook's stages for real. What comes back is restored beside what is
+live; live changes only at the runbook's switch, after a person has typed the
+name of the target for this very plan, and only if the target is still what it
+was. What is replaced stays, and comes back with: comeback switch-back RUN
+
+On a terminal it opens the console. A script names the moment and the target:
+what --dry-run prints as "confirm" is the name for --confirm.
+
+MOMENT has no default: "latest", an RFC 3339 time with offset, "10 minutes ago",
+lsn:3/7A21F0C8 (nothing at or after it), before-xid:81214, after-xid:81213, or a
+backup's id as ` + "`comeback moments`" + ` lists it.
+` + exitCodes,
+		Example: `  comeback recover shop.md
+  comeback recover shop.md --to before-xid:81214 --dry-run
+  comeback recover shop.md --to before-xid:81214 --plain --confirm db1/shop --outage 2026-11-23T02:43:00+01:00
+  comeback recover shop.md --to latest --copy offsite`,
+		Args: oneArgument("RUNBOOK"), ValidArgsFunction: runbookArgument,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var err error
+			if o.outage, err = parseOutage(since, a.now()); err != nil {
+				return err
+			}
+			return a.carryOut(cmd.Context(), args[0], o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.to, "to", "", "the `MOMENT` to go back to; there is no default")
+	f.StringVar(&o.confirm, "confirm", "", "the `NAME` of the live target, instead of typing it when it is asked for")
+	f.StringVar(&since, "outage", "", "when the outage began: a `TIME` with offset, \"~\" before it where it is estimated, or unknown")
+	o.flags(f)
+	return cmd
+}
+
+// parseOutage reads when an outage began: an RFC 3339 time or "10 minutes ago",
+// with "~" before it where that is an estimate, or "unknown".
+func parseOutage(text string, now time.Time) (recovery.OutageNoted, error) {
+	switch text {
+	case "":
+		return recovery.OutageNoted{}, nil
+	case "unknown":
+		return recovery.OutageNoted{How: "unknown"}, nil
+	}
+	how := "known"
+	when, estimated := strings.CutPrefix(text, "~")
+	if estimated {
+		how = "estimated"
+	}
+	w, err := recovery.ParseWant(when, now)
+	switch {
+	case err != nil || w.Kind != recovery.WantTime:
+		return recovery.OutageNoted{}, usage("write it with its offset, like "+now.Format(time.RFC3339)+", or unknown", "--outage %q is not a time", text)
+	case w.Time.After(now):
+		return recovery.OutageNoted{}, usage("give the time at which it began", "--outage %s is still to come", text)
+	}
+	return recovery.OutageNoted{Since: w.Time, How: how}, nil
+}
+
+// checkConfirmed refuses a recovery that nobody can be asked about, before
+// anything runs, if the name of its target was not given.
+func checkConfirmed(p *recovery.Plan, typed string) error {
+	switch {
+	case p.Confirm == "" && typed == "":
+		return nil
+	case p.Confirm == "":
+		return usage("leave --confirm out", "the plan changes nothing live, so %q is no target of it", typed)
+	case typed == "":
+		return recovery.Errorf("if that is what you mean: --confirm "+p.Confirm,
+			"refused: the recovery changes %s, and nobody has named it", p.Confirm).WithExit(recovery.Refused)
+	}
+	return execute.CheckName(p, typed)
+}
+
+// tellEffects says what a recovery does to live, before it begins.
+func tellEffects(say *plainWriter, p *recovery.Plan) {
+	e := p.Effects()
+	for _, part := range []struct {
+		word string
+		says []string
+	}{{"target", e.Target}, {"gone from live", e.Gone}, {"goes back too", e.GoesBack}, {"to rebuild", e.Rebuild}, {"undo", e.Undo}, {"not undone", e.NotUndone}} {
+		for _, text := range part.says {
+			say.line("", "%s: %s", part.word, text)
+		}
+	}
+	if p.Confirm == "" {
+		say.line("", "live: %s", handedOver)
+	}
+}
+
+const handedOver = "the runbook switches nothing: what comes back is left running beside what is live"
