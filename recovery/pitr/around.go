@@ -40,9 +40,9 @@ type around struct {
 	point *pointFacts
 	after recovery.LSN
 	// end is where the log ends.
-	end recovery.LSN
-	repo    Repository
-	line    lineage
+	end  recovery.LSN
+	repo Repository
+	line lineage
 	// runs are the parts of the log that have no gap, the newest last.
 	runs []chain
 	// unread says what could not be read.
