@@ -357,11 +357,6 @@ func fetchHint(err error) error {
 	if recovery.HintOf(err) != "" {
 		return err
 	}
-	return recovery.Errorf(fetchHintText(err), "feed the log: %w", err)
-}
-
-// fetchHintText is the next step after a failure of the store.
-func fetchHintText(err error) string {
 	hint := "read the step's log, then retry"
 	switch {
 	case errors.Is(err, storage.ErrUnavailable):
@@ -375,5 +370,5 @@ func fetchHintText(err error) string {
 	case errors.Is(err, fs.ErrPermission):
 		hint = "let this program write into scratch, then retry"
 	}
-	return hint
+	return recovery.Errorf(hint, "feed the log: %w", err)
 }

@@ -19,10 +19,7 @@ type Times struct {
 	Started time.Time `json:"started"`
 	// StepsDone is when the last step had ended or was decided, ChecksDone
 	// the same of the last check.
-	StepsDone time.Time `json:"steps_done,omitzero"`
-	// Opened is when the last check was decided and the system was open: all
-	// but what protects it again.
-	Opened         time.Time `json:"opened,omitzero"`
+	StepsDone      time.Time `json:"steps_done,omitzero"`
 	ChecksDone     time.Time `json:"checks_done,omitzero"`
 	CleanupStarted time.Time `json:"cleanup_started,omitzero"`
 	// CleanupDone is when the last claim was proven gone.
@@ -79,29 +76,23 @@ func (s *source) times(r *Report) Times {
 	if t.OutageHow == "" {
 		t.OutageHow = Unknown
 	}
-	steps, checks, opened := true, true, true
+	steps, checks := true, true
 	for i := range s.state.Steps {
 		st := &s.state.Steps[i]
 		at := later(st.Ended.UTC(), s.history.decidedAt(st.ID))
 		switch st.State {
 		case recovery.Done, recovery.Passed:
 			t.StepsDone = later(t.StepsDone, at)
-			if !st.Protects {
-				t.Opened = later(t.Opened, at)
-			}
 			if isCheck(st) {
 				t.ChecksDone = later(t.ChecksDone, at)
 			}
 		default:
-			steps, opened = false, opened && st.Protects
+			steps = false
 			checks = checks && !isCheck(st)
 		}
 	}
 	if !steps {
 		t.StepsDone = time.Time{}
-	}
-	if !opened || s.state.Mode == recovery.Rehearsal {
-		t.Opened = time.Time{}
 	}
 	if !checks {
 		t.ChecksDone = time.Time{}
@@ -124,11 +115,11 @@ func (s *source) objectives(r *Report) Objectives {
 	}
 	o.RTO.Verdict, o.RTO.Says = Unknown, s.whyNoRTO(r)
 	if o.RTO.Says == "" {
-		took := between(r.Times.Outage, r.Times.Opened)
+		took := between(r.Times.Outage, r.Times.StepsDone)
 		o.RTO.Achieved, o.RTO.Verdict = &took, verdict(o.RTO.Target, took)
-		o.RTO.Says = fmt.Sprintf("from the outage (%s) until every check was decided and the system open", r.Times.OutageHow)
+		o.RTO.Says = fmt.Sprintf("from the outage (%s) to the last step's end", r.Times.OutageHow)
 	}
-	s.recoveryPoint(&o.RPO)
+	o.RPO.Verdict, o.RPO.Says = Unknown, "no event tells when the last commit before the end of the writes was"
 	return o
 }
 
@@ -137,7 +128,7 @@ func (s *source) whyNoRTO(r *Report) string {
 	switch {
 	case r.Times.Outage.IsZero():
 		return "nobody said when the outage began"
-	case r.Times.Opened.IsZero():
+	case r.Times.StepsDone.IsZero():
 		return "not every step was done"
 	}
 	live := map[recovery.TargetID]bool{}

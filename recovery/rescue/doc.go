@@ -1,0 +1,31 @@
+// Package rescue brings some rows back into a database that lives on, and leaves
+// everything else in it as it is.
+//
+// What is brought back is the difference of two copies, one from before a
+// transaction and one from just after it: what is in the first and not in the
+// second is what the transaction did. The live database takes no part in that,
+// because a difference with it would bring back what was rightly deleted later.
+//
+// The order of work:
+//
+//	catalog.go  what a database says of its tables
+//	diff.go     two copies side by side, in the order of the key: removed, changed, added
+//	match.go    which table and columns of live they belong to
+//	preview.go  what live has of each row, and what would be done; live is only read
+//	apply.go    in one transaction: tried, undone, compared, taken back, then done
+//	undo.go     the script that takes it back, on disk before anything is committed
+//
+// Between the steps rows lie in files of a private directory, in the format of
+// COPY; in memory there is a batch of them. Where rows are inserted into a table
+// that others refer to, eight bytes of each row are kept besides.
+//
+// It promises to do what the preview lists and nothing more: a row that live has
+// changed since then is left alone. Foreign keys are PostgreSQL's own all the
+// while. A transaction's id is recorded before its commit, so that after a crash
+// the server tells whether it came to pass, and repeating does nothing twice.
+//
+// Names are what the catalogs say, quoted; no schema but pg_catalog is searched
+// for anything that this package writes. Triggers run with the search path that
+// the role has, as they do for others. Rows never stand in an error, and nothing
+// here writes a journal.
+package rescue
