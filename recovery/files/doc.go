@@ -1,0 +1,22 @@
+// Package files brings back directory trees: uploads, attachments, whatever lies
+// beside a database. It promises that a tree is restored as it was or not at
+// all: every byte proven by what the backup recorded of it, modes, owners,
+// times, links, holes and names of any bytes kept, and nothing written outside
+// of the target, whatever an archive says.
+//
+// It reads tar archives as people have them, plain or packed with gzip, zstd or
+// bzip2:
+//
+//	tar -C /srv/shop -cz uploads | aws s3 cp - "s3://backups/uploads/$(date +%F).tar.gz"
+//
+// The order of work:
+//
+//	survey.go   what a copy holds, judged by content
+//	resolve.go  the newest backup that is surely from before the moment
+//	plan.go     one step
+//	restore.go  files.restore: files first, then links and directories
+//
+// An interrupted restore goes on where its ledger says that it stood.
+//
+// It never writes to a copy and never deletes a version.
+package files

@@ -1,0 +1,80 @@
+package files
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"comeback/recovery"
+	"comeback/storage"
+)
+
+// form is what a backup of a tree is.
+type form string
+
+const archiveForm form = "archive"
+
+// facts are what a survey keeps of a backup.
+type facts struct {
+	Form    form    `json:"form"`
+	Packing packing `json:"packing,omitempty"`
+	// Root is the directory of an archive that is the tree; "" is all of it.
+	Root string `json:"root,omitempty"`
+	// ByName says that it was not opened: newer ones of its pattern were.
+	ByName bool `json:"by_name,omitempty"`
+}
+
+func (f facts) says() string {
+	if f.Packing == plain {
+		return "tar archive"
+	}
+	return "tar archive, " + string(f.Packing)
+}
+
+func factsOf(b recovery.Backup) (facts, error) {
+	var f facts
+	if err := json.Unmarshal(b.Facts, &f); err != nil {
+		return f, recovery.Errorf("survey the copy again", "read what the survey says of %s: %w", b.ID, err)
+	}
+	return f, nil
+}
+
+// args are what a restore is told.
+type args struct {
+	Component string            `json:"component"`
+	Copy      string            `json:"copy"`
+	Backup    string            `json:"backup"`
+	Target    recovery.TargetID `json:"target"`
+	Facts     facts             `json:"facts"`
+	Objects   []storage.Object  `json:"objects"`
+	Taken     recovery.Span     `json:"taken"`
+}
+
+// Plan is one step.
+func (e engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target) ([]recovery.Step, error) {
+	if !t.Scratch {
+		return nil, recovery.Errorf("restore into scratch", "trees are restored into scratch only, and %s is live", t.ID).WithExit(recovery.Refused)
+	}
+	f, err := factsOf(p.Backup)
+	if err != nil {
+		return nil, err
+	}
+	size := p.Backup.Size()
+	s := recovery.NewStep("restore", restoreKind{}.Name(),
+		fmt.Sprintf("restore %s (%s, %s)", p.Backup.ID, f.says(), recovery.FormatBytes(size)),
+		args{Component: c.Name, Copy: p.Copy, Backup: p.Backup.ID, Target: t.ID, Facts: f, Objects: p.Backup.Objects, Taken: p.Backup.Taken})
+	for _, o := range p.Backup.Objects {
+		s.Reads = append(s.Reads, recovery.Ref{Copy: p.Copy, Key: o.Key, Size: o.Size})
+	}
+	s.Component, s.Writes = c.Name, []recovery.TargetID{t.ID}
+	s.Guards = []recovery.Guard{{Kind: recovery.GuardRoom, Target: t.ID, Bytes: roomFor(f, size)}}
+	return []recovery.Step{s}, nil
+}
+
+// roomFor is how many bytes must be free. What is uploaded is compressed mostly,
+// and packs little further.
+func roomFor(f facts, size int64) int64 {
+	if f.Packing == plain {
+		return size
+	}
+	return size + size/2
+}

@@ -1,0 +1,206 @@
+package files
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"comeback/storage"
+)
+
+// Type is what a record of a tree describes.
+type Type byte
+
+// The types of records.
+const (
+	File      Type = 'f'
+	Directory Type = 'd'
+	Symlink   Type = 'l'
+	HardLink  Type = 'h'
+)
+
+// Record is one name of a tree. Its text is one line of a manifest:
+//
+//	TYPE PACK AT SHA256 SIZE MODE UID GID MODIFIED PATH
+//
+// ended by a NUL byte, so that a path may hold any other; fields that mean
+// nothing are "-". Links are followed by where they lead and another NUL byte.
+type Record struct {
+	Type Type
+	// Path is relative to the tree and clean; "." is the tree itself.
+	Path string
+	// Link is a symbolic link's text, or the path of a hard link's first name.
+	Link string
+	// Mode are the permissions, as chmod takes them: 0o7777 at most.
+	Mode     uint32
+	UID, GID int
+	Modified time.Time
+	Size     int64
+	// SHA256 is of a file's bytes, in hex; "" where it is not known.
+	SHA256 string
+	// Pack is the number of the pack that holds a file's bytes, At where in it
+	// the frame with them begins.
+	Pack int
+	At   int64
+}
+
+// maxText bounds one path or link; Linux takes 4096 bytes.
+const maxText = 64 << 10
+
+// appendTo writes the record's text.
+func (r Record) appendTo(b []byte) []byte {
+	b = append(b, byte(r.Type), ' ')
+	if r.Type == File {
+		b = strconv.AppendInt(b, int64(r.Pack), 10)
+		b = append(b, ' ')
+		b = strconv.AppendInt(b, r.At, 10)
+		b = append(b, ' ')
+		b = append(b, orDash(r.SHA256)...)
+		b = append(b, ' ')
+		b = strconv.AppendInt(b, r.Size, 10)
+	} else {
+		b = append(b, "- - - -"...)
+	}
+	b = append(b, ' ')
+	b = strconv.AppendUint(b, uint64(r.Mode), 8)
+	b = append(b, ' ')
+	b = strconv.AppendInt(b, int64(r.UID), 10)
+	b = append(b, ' ')
+	b = strconv.AppendInt(b, int64(r.GID), 10)
+	b = fmt.Appendf(b, " %d.%09d ", r.Modified.Unix(), r.Modified.Nanosecond())
+	b = append(append(b, r.Path...), 0)
+	if r.Type == Symlink || r.Type == HardLink {
+		b = append(append(b, r.Link...), 0)
+	}
+	return b
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// readText reads up to the next NUL byte. io.EOF means that nothing was left.
+func readText(r *bufio.Reader) (string, error) {
+	var text []byte
+	for {
+		part, err := r.ReadSlice(0)
+		text = append(text, part...)
+		switch {
+		case len(text) > maxText:
+			return "", fmt.Errorf("%w: a record of more than %d bytes", storage.ErrCorrupt, maxText)
+		case errors.Is(err, bufio.ErrBufferFull):
+		case err == io.EOF && len(text) > 0:
+			return "", fmt.Errorf("%w: it ends in the middle of a record", storage.ErrCorrupt)
+		case err != nil:
+			return "", err
+		default:
+			return string(text[:len(text)-1]), nil
+		}
+	}
+}
+
+// readRecord reads the record whose first text is given; the rest of a link
+// comes from r.
+func readRecord(text string, r *bufio.Reader) (Record, error) {
+	bad := func(what string) (Record, error) {
+		return Record{}, fmt.Errorf("%w: a record has no %s: %.80q", storage.ErrCorrupt, what, text)
+	}
+	f := strings.SplitN(text, " ", 10)
+	if len(f) != 10 || len(f[0]) != 1 {
+		return bad("ten fields")
+	}
+	e := Record{Type: Type(f[0][0]), Path: f[9]}
+	if !sound(e.Path) {
+		return bad("path inside of its tree")
+	}
+	mode, err := strconv.ParseUint(f[5], 8, 12)
+	if err != nil {
+		return bad("mode")
+	}
+	e.Mode = uint32(mode)
+	if e.UID, err = strconv.Atoi(f[6]); err != nil || e.UID < 0 {
+		return bad("owner")
+	}
+	if e.GID, err = strconv.Atoi(f[7]); err != nil || e.GID < 0 {
+		return bad("group")
+	}
+	if e.Modified, err = parseTime(f[8]); err != nil {
+		return bad("time")
+	}
+	switch e.Type {
+	case File:
+		if e.Pack, err = strconv.Atoi(f[1]); err != nil || e.Pack < 0 {
+			return bad("pack")
+		}
+		if e.At, err = strconv.ParseInt(f[2], 10, 64); err != nil || e.At < 0 {
+			return bad("place in its pack")
+		}
+		if e.Size, err = strconv.ParseInt(f[4], 10, 64); err != nil || e.Size < 0 {
+			return bad("size")
+		}
+		if f[3] != "-" {
+			if e.SHA256 = f[3]; !isSHA256(e.SHA256) {
+				return bad("digest")
+			}
+		}
+	case Symlink, HardLink:
+		if e.Link, err = readText(r); err != nil {
+			return Record{}, fmt.Errorf("read where %.80q leads: %w", e.Path, unexpected(err))
+		}
+		if e.Link == "" || e.Type == HardLink && !sound(e.Link) {
+			return bad("place where it leads")
+		}
+	case Directory:
+	default:
+		return bad("known type")
+	}
+	return e, nil
+}
+
+// unexpected is err where the end of the stream is not one of the text.
+func unexpected(err error) error {
+	if err == io.EOF {
+		return fmt.Errorf("%w: it ends too early", storage.ErrCorrupt)
+	}
+	return err
+}
+
+// parseTime reads seconds with nine digits of nanoseconds.
+func parseTime(text string) (time.Time, error) {
+	seconds, nanos, ok := strings.Cut(text, ".")
+	s, err := strconv.ParseInt(seconds, 10, 64)
+	if err != nil || !ok || len(nanos) != 9 {
+		return time.Time{}, errors.New("not a time")
+	}
+	n, err := strconv.ParseUint(nanos, 10, 32)
+	return time.Unix(s, int64(n)).UTC(), err
+}
+
+func isSHA256(s string) bool {
+	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""
+}
+
+// sound reports whether a path is clean and stays inside of its tree.
+func sound(p string) bool {
+	return p != "" && p == path.Clean(p) && !strings.HasPrefix(p, "/") && p != ".." && !strings.HasPrefix(p, "../") && !strings.ContainsRune(p, 0)
+}
+
+// permissions are a record's mode as package os has it.
+func (r Record) permissions() fs.FileMode {
+	m := fs.FileMode(r.Mode & 0o777)
+	for bit, flag := range map[uint32]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
+		if r.Mode&bit != 0 {
+			m |= flag
+		}
+	}
+	return m
+}

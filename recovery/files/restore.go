@@ -1,0 +1,210 @@
+package files
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"comeback/recovery"
+	"comeback/recovery/ledger"
+	"comeback/storage"
+)
+
+// What stands in a scratch target.
+const (
+	treeDir    = "tree"
+	lateFile   = "late"
+	ledgerFile = "files.ledger"
+)
+
+// restoreKind writes a tree. An interruption leaves a part of it, which the next
+// attempt goes on with.
+type restoreKind struct{ engine }
+
+func (restoreKind) Name() string { return "files.restore" }
+
+func (restoreKind) Restart() recovery.Restart { return recovery.Continue }
+
+// Do restores the tree and binds the component to it.
+func (k restoreKind) Do(ctx context.Context, env recovery.Env, step recovery.Step) (recovery.Outcome, error) {
+	s, err := k.open(ctx, env, step)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	if err := s.begin(); err != nil {
+		return recovery.Outcome{}, err
+	}
+	t, err := openTree(s.path(treeDir))
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	defer t.Close()
+	a, err := restoreArchive(ctx, env, s, t)
+	if err != nil {
+		return recovery.Outcome{}, s.failed(ctx, err)
+	}
+	return a.outcome(), nil
+}
+
+// Revive proves by the ledger that the tree is still there and whole.
+func (k restoreKind) Revive(ctx context.Context, env recovery.Env, step recovery.Step, _ recovery.Outcome, rebooted bool) error {
+	s, err := k.open(ctx, env, step)
+	if err != nil {
+		return err
+	}
+	of, err := s.args.ledgerOf()
+	if err != nil {
+		return err
+	}
+	boot := ledger.Boot()
+	if rebooted {
+		boot = ""
+	}
+	past, err := ledger.Read[passed](s.path(ledgerFile), of, boot)
+	if err != nil {
+		return err
+	}
+	info, errTree := os.Lstat(s.path(treeDir))
+	if len(past) == 0 || !past[len(past)-1].Whole || errTree != nil || !info.IsDir() {
+		return fmt.Errorf("the tree of %s is not whole on disk: %w", s.args.Backup, recovery.ErrGone)
+	}
+	return nil
+}
+
+// scratch is a step's place.
+type scratch struct {
+	args      args
+	dir       string
+	scratch   bool
+	syncEvery int64
+}
+
+func (k restoreKind) open(ctx context.Context, env recovery.Env, step recovery.Step) (*scratch, error) {
+	s := &scratch{syncEvery: k.SyncEvery}
+	if err := step.Decode(&s.args); err != nil {
+		return nil, err
+	}
+	h, err := env.Target(ctx, s.args.Target)
+	s.dir, s.scratch = h.Dir, h.Scratch
+	return s, err
+}
+
+func (s *scratch) path(name string) string { return filepath.Join(s.dir, name) }
+
+// begin makes the place this process's own: a restored tree may hold programs
+// that run with their owner's rights, which nobody else is to reach.
+func (s *scratch) begin() error {
+	err := os.Chmod(s.dir, 0o700)
+	if err == nil {
+		err = os.Lchown(s.dir, os.Geteuid(), os.Getegid())
+	}
+	if err != nil {
+		return fmt.Errorf("close the scratch directory to others: %w", err)
+	}
+	return nil
+}
+
+// openLedger opens the ledger of a restore, and removes what stands there where
+// nothing of it is believed.
+func (s *scratch) openLedger() (*ledger.Ledger[passed], []passed, error) {
+	of, err := s.args.ledgerOf()
+	if err != nil {
+		return nil, nil, err
+	}
+	l, past, err := ledger.Open[passed](s.path(ledgerFile), of, ledger.Boot())
+	if err != nil || len(past) > 0 {
+		return l, past, err
+	}
+	entries, err := os.ReadDir(s.path(treeDir))
+	for _, e := range entries {
+		if err == nil {
+			err = os.RemoveAll(filepath.Join(s.path(treeDir), e.Name()))
+		}
+	}
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("remove what an earlier attempt left: %w", err), l.Close())
+	}
+	return l, nil, nil
+}
+
+// failed gives a failure its next step.
+func (s *scratch) failed(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("restore %s: %w", s.args.Backup, context.Cause(ctx))
+	}
+	hint := recovery.HintOf(err)
+	switch {
+	case hint != "":
+	case errors.Is(err, storage.ErrCorrupt):
+		hint = "choose another backup, or the same from another copy, and find out what damaged this one"
+	case errors.Is(err, storage.ErrChanged), errors.Is(err, storage.ErrNotExist):
+		hint = "find out who writes to the copy, then make a new plan"
+	case errors.Is(err, storage.ErrUnavailable):
+		hint = "check the network and the copy's endpoint, then retry: nothing is proven to be missing"
+	case errors.Is(err, storage.ErrDenied), errors.Is(err, storage.ErrExpired):
+		hint = "renew the credentials, then retry"
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		hint = "make room where scratch lies, or choose another place with --scratch, then retry"
+	default:
+		hint = "read the step's log, then retry"
+	}
+	e := recovery.Errorf(hint, "restore %s: %w", s.args.Backup, err)
+	return e.WithExit(recovery.ExitOf(err))
+}
+
+// binding is where the tree can be reached.
+func (s *scratch) binding() recovery.Binding {
+	return recovery.Binding{Component: s.args.Component, URL: (&url.URL{Scheme: "file", Path: s.path(treeDir)}).String(), Scratch: s.scratch}
+}
+
+// outcome is the report of an archive that is restored.
+func (a *archive) outcome() recovery.Outcome {
+	n, size := a.log.now.Files, a.log.now.Bytes
+	o := recovery.Outcome{
+		Says: fmt.Sprintf("%s is restored: %s, %s", a.args.Backup, count(n, "file"), recovery.FormatBytes(size)),
+		Facts: map[string]string{"backup": a.args.Backup, "form": a.args.Facts.says(), "taken": a.args.Taken.Says(),
+			"files": strconv.FormatInt(n, 10), "bytes": strconv.FormatInt(size, 10)},
+		Bindings: []recovery.Binding{a.binding()},
+		Reached: &recovery.Reached{Component: a.args.Component, Time: a.args.Taken.To, Evidence: []string{
+			fmt.Sprintf("the archive was read to its end mark and every entry of it is in the tree; it was taken %s", a.args.Taken.Says())}},
+		Exceptions: a.leftOut,
+	}
+	if sum := a.digest(); sum != "" {
+		o.Facts["sha256"] = sum
+	}
+	if a.args.Facts.Root != "" {
+		o.Facts["tree in the archive"] = a.args.Facts.Root
+	}
+	if a.absolute > 0 {
+		o.Remarks = append(o.Remarks, fmt.Sprintf("%s of the archive began with a slash; they are restored below the tree", count(a.absolute, "name")))
+	}
+	if a.attrs > 0 {
+		o.Remarks = append(o.Remarks, fmt.Sprintf("extended attributes of %s were not restored", count(a.attrs, "file")))
+	}
+	o.Remarks = append(o.Remarks, a.tree.remarks()...)
+	return o
+}
+
+// remarks are what a reader should know of a tree.
+func (t *tree) remarks() (says []string) {
+	if n := t.outside.Load(); n > 0 {
+		says = append(says, fmt.Sprintf("%s of the tree, restored as they were: %s", count(n, "link")+" lead out", *t.leads.Load()))
+	}
+	if n := t.foreign.Load(); n > 0 {
+		says = append(says, fmt.Sprintf("%s belong to the user of this run: only root can give them to their owners", count(n, "name")))
+	}
+	return says
+}
+
+func count(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return strings.Join([]string{strconv.FormatInt(n, 10), what + "s"}, " ")
+}

@@ -1,0 +1,139 @@
+package files
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"sync/atomic"
+	"time"
+
+	"comeback/storage"
+)
+
+// tree writes files into a directory and nowhere else: whatever a path or a
+// link says, package os keeps it inside. Files get their owner, mode and time
+// at once, directories and links at the end (finish.go), so that nothing is
+// written through a link of the tree's own. It is safe for concurrent use.
+type tree struct {
+	root *os.Root
+	// give says that files can be given to other users.
+	give bool
+
+	files, bytes atomic.Int64
+	// foreign counts names whose owner could not be kept.
+	foreign atomic.Int64
+	// outside counts links that lead out of the tree.
+	outside atomic.Int64
+	leads   atomic.Pointer[string] // one of them
+}
+
+// openTree opens a directory to write into; it is made where it is not there.
+func openTree(dir string) (*tree, error) {
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("make the tree: %w", err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the tree: %w", err)
+	}
+	return &tree{root: root, give: os.Geteuid() == 0}, nil
+}
+
+func (t *tree) Close() error { return t.root.Close() }
+
+// put writes a file from body, which must give exactly its size and, where the
+// record has one, its digest.
+func (t *tree) put(r Record, body io.Reader) error {
+	out, err := t.create(r.Path)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", show(r.Path), err)
+	}
+	sum := sha256.New()
+	n, err := copySparse(out, io.TeeReader(body, sum))
+	switch {
+	case err != nil:
+	case n != r.Size:
+		err = fmt.Errorf("%w: it has %d bytes, and %d were promised", storage.ErrCorrupt, n, r.Size)
+	case r.SHA256 != "" && hex.EncodeToString(sum.Sum(nil)) != r.SHA256:
+		err = fmt.Errorf("%w: its SHA-256 is %x, and %s was recorded", storage.ErrCorrupt, sum.Sum(nil), r.SHA256)
+	default:
+		err = t.dress(out, r)
+	}
+	if err = errors.Join(err, out.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", show(r.Path), err)
+	}
+	t.files.Add(1)
+	t.bytes.Add(n)
+	return nil
+}
+
+// create makes a new file in the place of whatever an earlier attempt has left
+// there, and the directories above it.
+func (t *tree) create(name string) (*os.File, error) {
+	const flags = os.O_WRONLY | os.O_CREATE | os.O_EXCL
+	out, err := t.root.OpenFile(name, flags, 0o600)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := t.mkdir(path.Dir(name)); err != nil {
+			return nil, err
+		}
+	case errors.Is(err, fs.ErrExist):
+		if err := t.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	default:
+		return out, err
+	}
+	return t.root.OpenFile(name, flags, 0o600)
+}
+
+// mkdir makes a directory and those above it, private until they are dressed.
+func (t *tree) mkdir(name string) error {
+	info, err := t.root.Lstat(name)
+	switch {
+	case err == nil && info.IsDir():
+		return nil
+	case err == nil:
+		return fmt.Errorf("%w: %s is a directory and something else", storage.ErrCorrupt, show(name))
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	if err := t.mkdir(path.Dir(name)); err != nil {
+		return err
+	}
+	if err := t.root.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+// dress gives an open file its owner, mode and time. The mode comes after the
+// owner, whose change takes the set-user-ID bit away.
+func (t *tree) dress(out *os.File, r Record) error {
+	if err := t.own(r, out.Chown); err != nil {
+		return err
+	}
+	if err := out.Chmod(r.permissions()); err != nil {
+		return err
+	}
+	return t.root.Chtimes(r.Path, time.Time{}, r.Modified)
+}
+
+// own keeps the owner where this process may give files away.
+func (t *tree) own(r Record, chown func(uid, gid int) error) error {
+	if t.give {
+		return chown(r.UID, r.GID)
+	}
+	if r.UID != os.Getuid() || r.GID != os.Getgid() {
+		t.foreign.Add(1)
+	}
+	return nil
+}
+
+// show is a path as a sentence can hold it.
+func show(p string) string { return fmt.Sprintf("%.200q", p) }
