@@ -6,6 +6,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/dump"
+	"comeback/recovery/files"
 	"comeback/recovery/pitr"
 	"comeback/recovery/postgres"
 	"comeback/recovery/verify"
@@ -17,6 +18,7 @@ func engines() []recovery.Engine {
 	return []recovery.Engine{
 		dump.New(dump.Options{}),
 		pitr.New(pitr.Options{Exe: executable()}),
+		files.New(files.Options{}),
 	}
 }
 

@@ -39,7 +39,6 @@ type position struct {
 	past, now         passed
 	noted, synced     int64 // bytes since
 	every             int64
-	checkpoint        func(context.Context, string) error
 	entriesSinceNoted int
 }
 
