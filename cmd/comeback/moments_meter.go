@@ -35,7 +35,9 @@ func newScanMeter(a *app, z zone) *scanMeter {
 	return &scanMeter{app: a, zone: z, terminal: ok && term.IsTerminal(int(f.Fd())), due: a.now().Add(meterAfter)}
 }
 
-func (m *scanMeter) progress(p recovery.ScanProgress) {
+func (m *scanMeter) progress(p recovery.ScanProgress) { m.show(scanText(p, m.zone)) }
+
+func (m *scanMeter) show(text string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.app.now()
@@ -43,7 +45,6 @@ func (m *scanMeter) progress(p recovery.ScanProgress) {
 		return
 	}
 	m.due = now.Add(meterPlain)
-	text := scanText(p, m.zone)
 	if !m.terminal {
 		fmt.Fprintln(m.app.err, text)
 		return
@@ -68,4 +69,13 @@ func scanText(p recovery.ScanProgress, z zone) string {
 		back = " back to " + p.Back.In(z.at).Format(inTheDay[:len("15:04:05")])
 	}
 	return fmt.Sprintf("read%s, %s of %s", back, recovery.FormatBytes(p.Done), recovery.FormatBytes(p.Total))
+}
+
+// tailMeter shows how much of a log was saved, as scanMeter does.
+type tailMeter struct{ *scanMeter }
+
+func newTailMeter(a *app) tailMeter { return tailMeter{newScanMeter(a, zone{})} }
+
+func (m tailMeter) progress(done, total int64) {
+	m.show(fmt.Sprintf("saved %s of %s", recovery.FormatBytes(done), recovery.FormatBytes(total)))
 }

@@ -13,10 +13,10 @@ import (
 const fetchFailed recovery.Exit = 200
 
 func (a *app) walCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "wal", Short: "What PostgreSQL calls while it replays its log", Args: noArguments, Hidden: true,
+	cmd := &cobra.Command{Use: "wal", Short: "Save the log of a dead server, and what PostgreSQL calls", Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	cmd.AddCommand(&cobra.Command{
-		Use: "fetch NAME PATH", Short: "Fetch a WAL segment from the running step; for restore_command only",
+	fetch := &cobra.Command{
+		Use: "fetch NAME PATH", Hidden: true, Short: "Fetch a WAL segment from the running step; for restore_command only",
 		Long: `Asks the restoring step, through the socket that COMEBACK_WAL_SOCKET names, for a
 file of the WAL archive.
 
@@ -48,9 +48,10 @@ Exit codes:
 			}
 			return nil
 		},
-	})
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+	}
+	fetch.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return recovery.Errorf("see comeback wal fetch --help", "%w", fmt.Errorf("wal fetch: %w", err)).WithExit(fetchFailed)
 	})
+	cmd.AddCommand(a.walSaveCommand(), fetch)
 	return cmd
 }

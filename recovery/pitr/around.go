@@ -23,7 +23,7 @@ var _ recovery.Scanner = (*engine)(nil)
 // empty again when the iteration is over, however it ends.
 func (e *engine) Scan(ctx context.Context, o recovery.ScanOptions) iter.Seq2[recovery.Transaction, error] {
 	return func(yield func(recovery.Transaction, error) bool) {
-		a := &around{engine: e, options: o, yield: yield, sizes: sizes{since: map[sizeKey]int64{}, lost: map[sizeKey]bool{}}}
+		a := newAround(e, o, yield)
 		err := a.read(ctx)
 		if !a.enough && err != nil {
 			yield(recovery.Transaction{}, err)
@@ -35,8 +35,14 @@ func (e *engine) Scan(ctx context.Context, o recovery.ScanOptions) iter.Seq2[rec
 type around struct {
 	*engine
 	options recovery.ScanOptions
-	repo    Repository
-	line    lineage
+	// point, where it is not nil, asks for all that ended at a record that
+	// begins at after or later, instead of a span.
+	point *pointFacts
+	after recovery.LSN
+	// end is where the log ends.
+	end  recovery.LSN
+	repo Repository
+	line lineage
 	// runs are the parts of the log that have no gap, the newest last.
 	runs []chain
 	// unread says what could not be read.
@@ -49,6 +55,10 @@ type around struct {
 	sizes  sizes
 	// done and total are bytes of log, of the runs that were read.
 	done, total int64
+}
+
+func newAround(e *engine, o recovery.ScanOptions, yield func(recovery.Transaction, error) bool) *around {
+	return &around{engine: e, options: o, yield: yield, sizes: sizes{since: map[sizeKey]int64{}, lost: map[sizeKey]bool{}}}
 }
 
 func (a *around) read(ctx context.Context) error {
@@ -78,17 +88,27 @@ func (a *around) list(ctx context.Context) error {
 		return err
 	}
 	oldest := r.oldest(a.options.Span.From)
+	layout, start := oldest.Layout, oldest.Base.Start
 	a.line = oldest.Line
+	if p := a.point; p != nil {
+		layout, start, a.line = p.Layout, p.Base.Start, p.Line
+		if !r.branch.holds(p.Branch.timeline(), a.after) {
+			r.branch = p.Branch // a history beside the one that moments are resolved on
+		}
+	}
 	var err error
-	if a.repo, err = openRepository(oldest.Layout, a.options.Store, a.Read); err != nil {
+	if a.repo, err = openRepository(layout, a.options.Store, a.Read); err != nil {
 		return err
 	}
-	first := segmentOf(oldest.Base.Start, a.line.SegmentSize)
+	first := segmentOf(start, a.line.SegmentSize)
 	log, err := listLog(ctx, a.repo, r.branch, a.line, first, r.bases[0].Archived)
 	if err != nil {
 		return err
 	}
 	a.runs = log.runs(first, a.line)
+	if n := len(a.runs); n > 0 {
+		a.end = a.runs[n-1].end()
+	}
 	return nil
 }
 
@@ -157,6 +177,10 @@ func (a *around) run(ctx context.Context, c chain) (older bool, err error) {
 func (a *around) bounds(ctx context.Context, c chain) (s scan.Stretch, older bool, err error) {
 	s = scan.Stretch{First: c.base.Start, From: c.base.Start, To: c.end(), Open: true}
 	span := a.options.Span
+	if a.point != nil {
+		s.From = max(s.From, a.after)
+		return s, a.after < c.base.Start, nil
+	}
 	if span.From.IsZero() && span.To.IsZero() {
 		return s, true, nil
 	}

@@ -16,6 +16,8 @@
 //	plan.go     the steps that lead there
 //	copy.go     pitr.copy: the base backup, verified, into scratch
 //	replay.go   pitr.replay: feed, watch, prove, open
+//	tail.go     pitr.tail: save what a dead server had not archived
+//	loss.go     what going back to a point loses
 //	revive.go   after an interruption: the opened server, brought back and proven
 //
 // An interrupted copy goes on with the files that are not whole (copied.go), an
@@ -25,5 +27,7 @@
 // A [Repository] is the form in which base backups and WAL are stored. The
 // native one is what pg_basebackup and archive_command leave behind.
 //
-// The package never writes to a copy, and never lets a server archive.
+// The package never lets a server archive. It writes to a copy only to save what
+// a dead server had not archived, and what names the relations in the log; it
+// never replaces an object.
 package pitr

@@ -67,7 +67,7 @@ func (e *engine) Schema() recovery.Schema {
 
 // Kinds are the steps that Plan uses.
 func (e *engine) Kinds() []recovery.Kind {
-	return []recovery.Kind{copyKind{e}, replayKind{e}, openKind{e}}
+	return []recovery.Kind{copyKind{e}, replayKind{e}, openKind{e}, tailKind{e}}
 }
 
 // native opens a copy in the native form as the component's settings say.

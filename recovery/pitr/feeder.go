@@ -357,6 +357,11 @@ func fetchHint(err error) error {
 	if recovery.HintOf(err) != "" {
 		return err
 	}
+	return recovery.Errorf(fetchHintText(err), "feed the log: %w", err)
+}
+
+// fetchHintText is the next step after a failure of the store.
+func fetchHintText(err error) string {
 	hint := "read the step's log, then retry"
 	switch {
 	case errors.Is(err, storage.ErrUnavailable):
@@ -370,5 +375,5 @@ func fetchHint(err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		hint = "let this program write into scratch, then retry"
 	}
-	return recovery.Errorf(hint, "feed the log: %w", err)
+	return hint
 }

@@ -40,10 +40,7 @@ type Place struct {
 
 // key is what the keys of files begin with whose names begin with prefix.
 func (p Place) key(prefix string) string {
-	if !p.Nested {
-		return p.Dir + prefix
-	}
-	if len(prefix) < 16 {
+	if !p.Nested || len(prefix) < 16 || strings.HasSuffix(prefix, ".history") {
 		return p.Dir + prefix
 	}
 	return p.Dir + prefix[:16] + "/" + prefix

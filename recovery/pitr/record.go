@@ -24,6 +24,8 @@ const (
 	// dropRecord removes the files of a database or tablespace, before the
 	// commit of its transaction.
 	dropRecord
+	// switchRecord ends a segment before it is full.
+	switchRecord
 	// lockRecord tells of locks on tables that keep even readers out, until
 	// their transactions end: those just taken, or all that are held.
 	lockRecord
@@ -102,6 +104,10 @@ func parseRecord(line []byte) (r record, ok bool, err error) {
 			r.running(desc)
 		case "LOCK":
 			err = r.locks(rest)
+		}
+	case "XLOG":
+		if desc == "SWITCH" {
+			r.Kind = switchRecord
 		}
 	case "Database", "Tablespace":
 		if strings.HasPrefix(desc, "DROP ") || desc == "DROP" {

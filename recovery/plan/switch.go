@@ -155,7 +155,7 @@ func (b *builder) protectAll() {
 		b.plan.Stages = append(b.plan.Stages, recovery.Stage{Name: protectAgain})
 	}
 	for _, s := range b.protect {
-		s.Stage, s.MayPass = stage, true
+		s.Stage, s.MayPass, s.Protects = stage, true, true
 		s.After = append(s.After, b.before...)
 		b.add(s)
 	}

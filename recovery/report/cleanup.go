@@ -25,8 +25,10 @@ type Claim struct {
 	Released time.Time             `json:"released,omitzero"`
 	Kept     string                `json:"kept,omitempty"`
 	// OnPurpose says that it was meant to stay.
-	OnPurpose bool              `json:"on_purpose,omitempty"`
-	Details   map[string]string `json:"details,omitempty"`
+	OnPurpose bool `json:"on_purpose,omitempty"`
+	// Adopted says that it was not given back, but is live since Released.
+	Adopted bool              `json:"adopted,omitempty"`
+	Details map[string]string `json:"details,omitempty"`
 }
 
 func (s *source) cleanup() Cleanup {
@@ -39,7 +41,7 @@ func (s *source) cleanup() Cleanup {
 			}
 		}
 		c.Claims = append(c.Claims, Claim{Kind: claim.Kind, ID: claim.ID, Step: claim.Step,
-			Made: claim.Made.UTC(), Released: claim.Released.UTC(), Kept: claim.Kept, OnPurpose: claim.OnPurpose, Details: claim.Details})
+			Made: claim.Made.UTC(), Released: claim.Released.UTC(), Kept: claim.Kept, OnPurpose: claim.OnPurpose, Adopted: claim.Adopted, Details: claim.Details})
 	}
 	return c
 }

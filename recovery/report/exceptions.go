@@ -89,6 +89,9 @@ func (s *source) stepExceptions(st *recovery.StepState) []Exception {
 	for _, what := range st.Outcome.Exceptions {
 		out = append(out, Exception{What: what, Why: "told by " + st.Says})
 	}
+	for _, what := range st.Outcome.Unprotected {
+		out = append(out, Exception{What: "not protected: " + what, Why: "told by " + st.Says})
+	}
 	return out
 }
 

@@ -125,7 +125,7 @@ func (s *source) report() *Report {
 	r.Stages, r.Steps, r.Ticks, r.Remarks = s.stages(), s.steps(), s.ticks(), s.remarks()
 	r.Checks = s.checks()
 	r.NotDone = s.notDone(r)
-	r.Cleanup = s.cleanup()
+	r.Cleanup, r.Live = s.cleanup(), s.live()
 	r.Isolation, r.Versions = s.isolation(), s.versions()
 	r.Times = s.times(r)
 	r.Objectives = s.objectives(r)

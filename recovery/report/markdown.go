@@ -16,6 +16,7 @@ func (r *Report) Markdown() []byte {
 	d.result(r)
 	d.objectives(r)
 	d.moment(r)
+	d.live(r)
 	d.exceptions(r)
 	d.notDone(r)
 	d.checks(r)

@@ -107,6 +107,9 @@ func (d *document) cleanup(r *Report) {
 	var rows [][]string
 	for _, c := range r.Cleanup.Claims {
 		gone := at(c.Released)
+		if c.Adopted {
+			gone = "live since " + gone
+		}
 		if c.Released.IsZero() {
 			gone = "**still there**: " + short(c.Kept)
 			if c.OnPurpose {

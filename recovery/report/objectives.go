@@ -19,7 +19,10 @@ type Times struct {
 	Started time.Time `json:"started"`
 	// StepsDone is when the last step had ended or was decided, ChecksDone
 	// the same of the last check.
-	StepsDone      time.Time `json:"steps_done,omitzero"`
+	StepsDone time.Time `json:"steps_done,omitzero"`
+	// Opened is when the last check was decided and the system was open: all
+	// but what protects it again.
+	Opened         time.Time `json:"opened,omitzero"`
 	ChecksDone     time.Time `json:"checks_done,omitzero"`
 	CleanupStarted time.Time `json:"cleanup_started,omitzero"`
 	// CleanupDone is when the last claim was proven gone.
@@ -76,23 +79,29 @@ func (s *source) times(r *Report) Times {
 	if t.OutageHow == "" {
 		t.OutageHow = Unknown
 	}
-	steps, checks := true, true
+	steps, checks, opened := true, true, true
 	for i := range s.state.Steps {
 		st := &s.state.Steps[i]
 		at := later(st.Ended.UTC(), s.history.decidedAt(st.ID))
 		switch st.State {
 		case recovery.Done, recovery.Passed:
 			t.StepsDone = later(t.StepsDone, at)
+			if !st.Protects {
+				t.Opened = later(t.Opened, at)
+			}
 			if isCheck(st) {
 				t.ChecksDone = later(t.ChecksDone, at)
 			}
 		default:
-			steps = false
+			steps, opened = false, opened && st.Protects
 			checks = checks && !isCheck(st)
 		}
 	}
 	if !steps {
 		t.StepsDone = time.Time{}
+	}
+	if !opened || s.state.Mode == recovery.Rehearsal {
+		t.Opened = time.Time{}
 	}
 	if !checks {
 		t.ChecksDone = time.Time{}
@@ -115,11 +124,11 @@ func (s *source) objectives(r *Report) Objectives {
 	}
 	o.RTO.Verdict, o.RTO.Says = Unknown, s.whyNoRTO(r)
 	if o.RTO.Says == "" {
-		took := between(r.Times.Outage, r.Times.StepsDone)
+		took := between(r.Times.Outage, r.Times.Opened)
 		o.RTO.Achieved, o.RTO.Verdict = &took, verdict(o.RTO.Target, took)
-		o.RTO.Says = fmt.Sprintf("from the outage (%s) to the last step's end", r.Times.OutageHow)
+		o.RTO.Says = fmt.Sprintf("from the outage (%s) until every check was decided and the system open", r.Times.OutageHow)
 	}
-	o.RPO.Verdict, o.RPO.Says = Unknown, "no event tells when the last commit before the end of the writes was"
+	s.recoveryPoint(&o.RPO)
 	return o
 }
 
@@ -128,7 +137,7 @@ func (s *source) whyNoRTO(r *Report) string {
 	switch {
 	case r.Times.Outage.IsZero():
 		return "nobody said when the outage began"
-	case r.Times.StepsDone.IsZero():
+	case r.Times.Opened.IsZero():
 		return "not every step was done"
 	}
 	live := map[recovery.TargetID]bool{}

@@ -69,6 +69,9 @@ type Report struct {
 	// the journal does not tell.
 	Watched *bool `json:"watched_at_its_end,omitempty"`
 
+	// Live is what was done to live targets; missing where the plan has none.
+	Live *Live `json:"live,omitempty"`
+
 	Targets   []recovery.Target `json:"targets"`
 	Isolation Isolation         `json:"isolation"`
 	Copies    []recovery.Copy   `json:"copies"`

@@ -1,0 +1,171 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"comeback/recovery"
+)
+
+// Live is what a recovery did to what is live.
+type Live struct {
+	// Confirm is the name that a person had to type, Confirmed who did.
+	Confirm   string         `json:"confirm,omitempty"`
+	Confirmed []Confirmation `json:"confirmed"`
+	// Effects are what the plan said it would do, Targets the live targets as
+	// they were read then.
+	Effects recovery.Effects `json:"effects"`
+	Targets []LiveTarget     `json:"targets"`
+	// Losses are what going back has lost.
+	Losses []Loss `json:"losses"`
+	// Old is what was replaced, and until when it stays.
+	Old []recovery.Old `json:"old_data"`
+	// ToDo is what people have to do now.
+	ToDo []string `json:"to_do"`
+	// Unprotected is what is not backed up again.
+	Unprotected []string `json:"not_protected"`
+}
+
+// Confirmation is a typed name.
+type Confirmation struct {
+	At   time.Time `json:"at"`
+	By   string    `json:"by"`
+	Plan string    `json:"plan_sha256"`
+	// Told is what they were told that it costs.
+	Told []string `json:"told,omitempty"`
+}
+
+// LiveTarget is a live target before the run and after it.
+type LiveTarget struct {
+	ID     recovery.TargetID `json:"id"`
+	Name   string            `json:"name"`
+	Before recovery.Identity `json:"before"`
+	// After is missing where the run did not change it.
+	After recovery.Identity `json:"after,omitempty"`
+}
+
+// Loss is what a component has lost, and when that was counted.
+type Loss struct {
+	At time.Time `json:"at"`
+	recovery.Loss
+}
+
+// live is nil where the plan writes to nothing live.
+func (s *source) live() *Live {
+	if len(s.plan.Live) == 0 {
+		return nil
+	}
+	l := &Live{Confirm: s.plan.Confirm, Confirmed: []Confirmation{}, Effects: s.plan.Effects(), Targets: []LiveTarget{},
+		Losses: []Loss{}, Old: list(s.state.Old), ToDo: []string{}, Unprotected: []string{}}
+	for _, c := range s.state.Confirmations {
+		l.Confirmed = append(l.Confirmed, Confirmation{At: c.At.UTC(), By: c.By, Plan: c.PlanSHA256, Told: c.Loss})
+	}
+	for _, t := range s.plan.Targets {
+		if t.Changes() {
+			l.Targets = append(l.Targets, LiveTarget{ID: t.ID, Name: t.Name, Before: t.Identity, After: s.state.Identities[t.ID]})
+		}
+	}
+	for _, loss := range s.state.Losses {
+		l.Losses = append(l.Losses, Loss{At: loss.At.UTC(), Loss: loss.Loss})
+	}
+	for i := range s.state.Steps {
+		st := &s.state.Steps[i]
+		l.ToDo = append(l.ToDo, st.Outcome.ToDo...)
+		if st.State == recovery.Done {
+			l.Unprotected = append(l.Unprotected, st.Outcome.Unprotected...)
+		} else if st.Protects {
+			l.Unprotected = append(l.Unprotected, st.Says+": "+string(st.State))
+		}
+	}
+	return l
+}
+
+// recoveryPoint is the achieved RPO: from the first commit that is lost to the
+// last one before the writes stopped, of the worst component.
+func (s *source) recoveryPoint(o *Objective) {
+	o.Verdict = Unknown
+	if len(s.plan.Live) == 0 {
+		o.Says = "nothing live was replaced, so nothing was lost"
+		return
+	}
+	var worst time.Duration
+	var says []string
+	unknown := false
+	for _, l := range s.plan.Live {
+		i := slices.IndexFunc(s.state.Losses, func(loss recovery.LossState) bool { return loss.Component == l.Component })
+		switch {
+		case i < 0:
+			says, unknown = append(says, l.Component+": nothing counted what was lost"), true
+		case !s.state.Losses[i].Final:
+			says, unknown = append(says, l.Component+": what is lost was not final when it was counted"), true
+		default:
+			loss := s.state.Losses[i]
+			d := time.Duration(0)
+			if loss.Commits > 0 {
+				d = loss.To.Time.Sub(loss.From.Time)
+			}
+			unknown = unknown || loss.AtLeast
+			worst = max(worst, d)
+			says = append(says, strings.Join(loss.Says(), ", "))
+		}
+	}
+	o.Says = strings.Join(says, "; ")
+	target := time.Duration(o.Target)
+	if unknown && (target <= 0 || worst <= target) {
+		return
+	}
+	achieved := recovery.Duration(worst)
+	o.Achieved, o.Verdict = &achieved, verdict(o.Target, achieved)
+}
+
+func (d *document) live(r *Report) {
+	if r.Live == nil {
+		return
+	}
+	l := r.Live
+	d.heading("Live")
+	if l.Confirm != "" && len(l.Confirmed) == 0 {
+		d.line("Nobody typed the name %s: nothing live was changed.", code(l.Confirm))
+	}
+	for _, c := range l.Confirmed {
+		d.printf("- %s typed %s at %s, for the plan %s\n", code(c.By), code(l.Confirm), at(c.At), code(c.Plan))
+		for _, told := range c.Told {
+			d.printf("  - told beforehand: %s\n", short(told))
+		}
+	}
+	d.WriteString("\n")
+	var rows [][]string
+	for _, t := range l.Targets {
+		after := "unchanged"
+		if len(t.After) > 0 {
+			after = short(t.After.String())
+		}
+		rows = append(rows, []string{code(t.Name), short(t.Before.String()), after})
+	}
+	d.table([]string{"target", "before", "after"}, rows)
+	for _, loss := range l.Losses {
+		for _, says := range loss.Says() {
+			d.printf("- lost: %s\n", short(says))
+		}
+		for _, t := range loss.Tables {
+			d.printf("  - %s: %d inserted, %d updated, %d deleted\n", code(t.Table), t.Inserted, t.Updated, t.Deleted)
+		}
+	}
+	for _, part := range []struct {
+		word string
+		says []string
+	}{{"went back too", l.Effects.GoesBack}, {"to rebuild", l.Effects.Rebuild}, {"to do", l.ToDo}, {"not undone", l.Effects.NotUndone}, {"**not protected**", l.Unprotected}} {
+		for _, says := range part.says {
+			d.printf("- %s: %s\n", part.word, short(says))
+		}
+	}
+	for _, old := range l.Old {
+		d.printf("- old data of %s: %s, until %s. %s\n", code(old.Component), code(old.Place), at(old.Until), short(old.Says))
+	}
+	if len(l.Old) > 0 {
+		d.printf("- it comes back with %s; what was written since is then lost\n", code(fmt.Sprintf("comeback switch-back %s", r.Run)))
+	}
+	d.WriteString("\n")
+}
