@@ -119,6 +119,19 @@ type Switch struct {
 	Protect []Step
 }
 
+// Phase is a part of a switch.
+type Phase string
+
+// The phases of a switch, in their order.
+const (
+	Prepare  Phase = "prepare"
+	Fence    Phase = "fence"
+	Settle   Phase = "settle"
+	Exchange Phase = "exchange"
+	Open     Phase = "open"
+	Protect  Phase = "protect"
+)
+
 // SwitchContext is what a switch is planned from.
 type SwitchContext struct {
 	Component Component
@@ -170,4 +183,45 @@ type Old struct {
 	Identity Identity `json:"identity,omitempty"`
 	// Says is how it is brought back.
 	Says string `json:"says,omitempty"`
+}
+
+// LiveSays answers "is live changed?" in a few words, at any moment of a run.
+// Times are in the zone of loc.
+func (s *State) LiveSays(loc *time.Location) string {
+	if s.Mode == Rehearsal {
+		return "untouched: a rehearsal writes to scratch only"
+	}
+	ended := map[Phase]time.Time{}
+	begun := map[Phase]bool{}
+	open := map[Phase]int{}
+	for i := range s.Steps {
+		st := &s.Steps[i]
+		if st.Phase == "" {
+			continue
+		}
+		if st.State != Done && st.State != Passed {
+			open[st.Phase]++
+		}
+		begun[st.Phase] = begun[st.Phase] || st.State == Running || st.State == Done
+		if st.State == Done && st.Ended.After(ended[st.Phase]) {
+			ended[st.Phase] = st.Ended
+		}
+	}
+	clock := func(p Phase) string { return ended[p].In(loc).Format(time.TimeOnly) }
+	undone := s.Result != "" && len(s.Old) == 0
+	switch {
+	case undone && begun[Fence]:
+		return "given back as it was: nothing was switched"
+	case !begun[Fence] && !begun[Exchange]:
+		return "untouched"
+	case open[Fence] > 0:
+		return "being closed to writes, data untouched"
+	case !begun[Exchange]:
+		return "writes stopped " + clock(Fence) + ", data untouched"
+	case open[Exchange] > 0:
+		return "being switched"
+	case open[Open] > 0:
+		return "switched " + clock(Exchange) + ", not open yet"
+	}
+	return "switched " + clock(Exchange) + ", open " + clock(Open)
 }

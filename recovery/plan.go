@@ -178,9 +178,8 @@ type Step struct {
 	// MayPass says that a person may go on after its failure, with a reason:
 	// checks, ticks and shell blocks, never restores.
 	MayPass bool `json:"may_pass,omitempty"`
-	// Protects says that the step backs up again what has come back: the system
-	// is open before it.
-	Protects bool `json:"protects,omitempty"`
+	// Phase is which part of a switch it is; empty for everything else.
+	Phase Phase `json:"phase,omitempty"`
 	// Line is where the runbook asks for it.
 	Line int `json:"line,omitempty"`
 }

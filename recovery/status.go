@@ -78,7 +78,15 @@ func Status(p *Plan, s *State, alive bool, now time.Time) string {
 		line("BACK", "not known: not all of it was ever timed")
 	}
 	line("MOMENT", "%s", s.Moment)
+	for _, l := range s.Losses {
+		for _, says := range l.Says() {
+			line("LOST", "%s", says)
+		}
+	}
 	for _, point := range s.Moment.Points {
+		if slices.ContainsFunc(s.Losses, func(l LossState) bool { return l.Component == point.Component }) {
+			continue
+		}
 		lost := point.Lost.Time.In(now.Location()).Format(time.RFC3339)
 		switch {
 		case point.Lost.Time.IsZero():
@@ -115,9 +123,7 @@ func Status(p *Plan, s *State, alive bool, now time.Time) string {
 	if s.Result != "" {
 		line("RESULT", "%s: %s", s.Result, s.Says)
 	}
-	if s.Mode == Rehearsal {
-		line("LIVE", "untouched: a rehearsal writes to scratch only")
-	}
+	line("LIVE", "%s", s.LiveSays(now.Location()))
 	if s.Result == "" {
 		next := now.Add(updateEvery)
 		if left, known := s.Left(now); known && alive && len(s.Waits()) == 0 && left < updateEvery {

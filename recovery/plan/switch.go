@@ -51,7 +51,7 @@ func (b *builder) scratch(component string) recovery.Target {
 // switched is a switch block in a recovery.
 func (b *builder) switched(stage, line int, section runbooks.Stage, block runbooks.Switch) error {
 	before := b.after()
-	phases := make([][]recovery.Step, 5)
+	phases := make([][]recovery.Step, 4)
 	for _, name := range block.Components {
 		last, ok := b.restored[name]
 		if !ok {
@@ -89,7 +89,7 @@ func (b *builder) switched(stage, line int, section runbooks.Stage, block runboo
 		restore, _ := b.plan.Step(last)
 		after := []string{last}
 		for _, step := range b.named(name, s.Prepare) {
-			step.Stage, step.Line = restore.Stage, line
+			step.Stage, step.Line, step.Phase = restore.Stage, line, recovery.Prepare
 			step.After = append(step.After, after...)
 			b.add(step)
 			before = append(before, step.ID)
@@ -100,10 +100,12 @@ func (b *builder) switched(stage, line int, section runbooks.Stage, block runboo
 		b.protect = append(b.protect, b.named(name, s.Protect)...)
 		b.opened[name] = true
 	}
-	for _, steps := range phases {
+	names := []recovery.Phase{recovery.Fence, recovery.Settle, recovery.Exchange, recovery.Open}
+	for n, steps := range phases {
 		var ids []string
 		for _, step := range steps {
 			step.Stage, step.Line, step.Budget = stage, line, recovery.Duration(section.Budget)
+			step.Phase = names[n]
 			step.After = append(step.After, before...)
 			b.add(step)
 			ids = append(ids, step.ID)
@@ -155,7 +157,7 @@ func (b *builder) protectAll() {
 		b.plan.Stages = append(b.plan.Stages, recovery.Stage{Name: protectAgain})
 	}
 	for _, s := range b.protect {
-		s.Stage, s.MayPass, s.Protects = stage, true, true
+		s.Stage, s.MayPass, s.Phase = stage, true, recovery.Protect
 		s.After = append(s.After, b.before...)
 		b.add(s)
 	}

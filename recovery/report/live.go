@@ -75,7 +75,7 @@ func (s *source) live() *Live {
 		l.ToDo = append(l.ToDo, st.Outcome.ToDo...)
 		if st.State == recovery.Done {
 			l.Unprotected = append(l.Unprotected, st.Outcome.Unprotected...)
-		} else if st.Protects {
+		} else if st.Phase == recovery.Protect {
 			l.Unprotected = append(l.Unprotected, st.Says+": "+string(st.State))
 		}
 	}

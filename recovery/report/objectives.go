@@ -86,14 +86,14 @@ func (s *source) times(r *Report) Times {
 		switch st.State {
 		case recovery.Done, recovery.Passed:
 			t.StepsDone = later(t.StepsDone, at)
-			if !st.Protects {
+			if st.Phase != recovery.Protect {
 				t.Opened = later(t.Opened, at)
 			}
 			if isCheck(st) {
 				t.ChecksDone = later(t.ChecksDone, at)
 			}
 		default:
-			steps, opened = false, opened && st.Protects
+			steps, opened = false, opened && st.Phase == recovery.Protect
 			checks = checks && !isCheck(st)
 		}
 	}
