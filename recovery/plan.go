@@ -246,6 +246,8 @@ const (
 	KindTicks    = "ticks"     // items that a person ticks
 	KindShell    = "shell"     // a shell block of the runbook
 	KindSQLCheck = "check.sql" // a query whose result must be as expected
+	// Rows and files must belong together; FilesCheckArgs.
+	KindFilesCheck = "check.files"
 	// A wait ends when its condition holds, or fails after its timeout.
 	KindSQLWait   = "wait.sql"   // a query; SQLCheckArgs
 	KindShellWait = "wait.shell" // a block that exits with 0; ShellArgs
@@ -295,4 +297,18 @@ type SQLCheckArgs struct {
 	// Every and Timeout are a wait's.
 	Every   Duration `json:"every,omitempty"`
 	Timeout Duration `json:"timeout,omitempty"`
+}
+
+// FilesCheckArgs are the arguments of a KindFilesCheck step.
+type FilesCheckArgs struct {
+	Name string `json:"name"`
+	// On is the component that Query asks, Files the one that holds the files.
+	On    string `json:"on"`
+	Query string `json:"query"`
+	Files string `json:"files"`
+	// What may be missing, different or unknown: "3" of them, "0.1%" of all,
+	// or "any"; empty is none.
+	Missing   string `json:"missing,omitempty"`
+	Different string `json:"different,omitempty"`
+	Unknown   string `json:"unknown,omitempty"`
 }

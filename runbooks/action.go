@@ -2,6 +2,7 @@ package runbooks
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -93,7 +94,7 @@ func (p *parser) componentNames(e entry) []use {
 func (p *parser) readFilesCheck(e *excerpt, at Pos, root *yaml.Node) Block {
 	c := FilesCheck{Pos: at}
 	has := map[string]bool{}
-	for _, f := range p.entries(e, root, "a check of files", []string{"check", "on", "rows", "files"}) {
+	for _, f := range p.entries(e, root, "a check of files", []string{"check", "on", "rows", "files", "missing", "different", "unknown"}) {
 		has[f.key] = true
 		s, ok := p.text(f)
 		if !ok {
@@ -110,7 +111,16 @@ func (p *parser) readFilesCheck(e *excerpt, at Pos, root *yaml.Node) Block {
 			p.checkQuery(c.Rows, f.valueAt(), header{Pos: f.Pos, Key: "check"})
 		case "files":
 			c.Files = p.component(f.valueAt(), s)
+			if kind, _ := p.rb.Component(c.Files); kind.Kind == "postgres" || kind.Kind == "code" {
+				p.fail(f.valueAt(), fmt.Sprintf("`%s` is of kind %s and holds no files that rows list", c.Files, kind.Kind), "write a component of kind files")
+			}
 			p.asked = append(p.asked, use{c.Files, f.valueAt()})
+		case "missing":
+			c.Missing = p.tolerance(f, s)
+		case "different":
+			c.Different = p.tolerance(f, s)
+		case "unknown":
+			c.Unknown = p.tolerance(f, s)
 		}
 	}
 	marker := e.at(root.Line, root.Column)
@@ -124,6 +134,18 @@ func (p *parser) readFilesCheck(e *excerpt, at Pos, root *yaml.Node) Block {
 		c.On = p.onlyDatabase(marker)
 	}
 	return c
+}
+
+var tolerated = regexp.MustCompile(`^(any|\d{1,15}|\d{1,3}(\.\d{1,6})?%)$`)
+
+// tolerance is how much may differ.
+func (p *parser) tolerance(e entry, text string) string {
+	if !tolerated.MatchString(text) {
+		p.fail(e.valueAt(), fmt.Sprintf("`%s` does not say how many may be %s", text, e.key),
+			fmt.Sprintf("write `%s: 3`, `%s: 0.1%%` or `%s: any`", e.key, e.key, e.key))
+		return ""
+	}
+	return text
 }
 
 // onlyDatabase is the component that a check asks if it does not say.

@@ -75,10 +75,13 @@ type FilesCheck struct {
 	Name string
 	// On is the component that Rows asks.
 	On string
-	// Rows is a query whose rows are a path and a checksum.
+	// Rows is a query whose rows are a path and, if they like, sha256 and bytes.
 	Rows string
 	// Files is the component that must hold them.
 	Files string
+	// Missing, Different and Unknown are what may differ: "3", "0.1%", "any",
+	// or nothing where the block does not say.
+	Missing, Different, Unknown string
 }
 
 // Switch puts what was restored in the place of what is live.

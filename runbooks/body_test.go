@@ -255,8 +255,13 @@ func TestParse_checks(t *testing.T) {
 			"32:1: error: the check does not say which files there should be; write `rows: select path, sha256 from TABLE`",
 			"32:1: error: the check does not say which component holds the files; write `files: COMPONENT`",
 		}},
+		{name: "files with a tolerance that is none", edits: []string{"\n---\n# B", "\n  uploads: {kind: files}\n---\n# B"},
+			add: "\n" + fence("yaml", "restore: uploads") + "\n" + fence("yaml", "check: f", "rows: select 1", "files: uploads", "missing: few", "unknown: any", "different: 0.5%"), want: []string{
+				"40:10: error: `few` does not say how many may be missing; write `missing: 3`, `missing: 0.1%` or `missing: any`",
+			}},
 		{name: "files with a misspelt key", add: "\n" + fence("yaml", "check: f", "row: select 1", "files: database"), want: []string{
 			"33:1: error: `row` is not a key of a check of files; write `rows`",
+			"34:8: error: `database` is of kind postgres and holds no files that rows list; write a component of kind files",
 		}},
 		{name: "files with an unknown component", add: "\n" + fence("yaml", "check: f", "rows: select path, sha256 from u", "files: uploads"), want: []string{
 			"34:8: error: there is no component `uploads`; add it under `components`, or write one of database",
@@ -264,15 +269,17 @@ func TestParse_checks(t *testing.T) {
 		{name: "files with two databases", edits: []string{"\n---\n# B", "\n  second: {kind: postgres}\n---\n# B"}, add: "\n" + fence("yaml", "check: f", "rows: select 1", "files: second"), want: []string{
 			"12:3: warning: no stage restores `second`; write a YAML block `restore: second` in a stage",
 			"33:1: error: the check does not say which component it asks, and 2 are databases; write `on: COMPONENT`",
+			"35:8: error: `second` is of kind postgres and holds no files that rows list; write a component of kind files",
 		}},
 		{name: "SQL as YAML", add: "\n" + fence("yaml", "check: f", "on: database", "expect: 1", "query: select 1"), want: []string{
 			"32:1: error: the check does not say which files there should be; write `rows: select path, sha256 from TABLE`",
 			"32:1: error: the check does not say which component holds the files; write `files: COMPONENT`",
-			"34:1: error: `expect` is not a key of a check of files; remove it, or write one of check, on, rows, files",
-			"35:1: error: `query` is not a key of a check of files; remove it, or write one of check, on, rows, files",
+			"34:1: error: `expect` is not a key of a check of files; remove it, or write one of check, on, rows, files, missing, different, unknown",
+			"35:1: error: `query` is not a key of a check of files; remove it, or write one of check, on, rows, files, missing, different, unknown",
 		}},
 		{name: "reference", add: "\n" + fence("yaml", "check: f", "rows: select '${X}'", "files: database"), want: []string{
 			"33:7: error: `rows` cannot refer to the environment; write the value: only copies, components and `notify` take references",
+			"34:8: error: `database` is of kind postgres and holds no files that rows list; write a component of kind files",
 		}},
 	})
 }

@@ -36,7 +36,7 @@ func executable() string {
 
 // kinds are the kinds of steps that runs may use.
 func kinds() []recovery.Kind {
-	all := []recovery.Kind{verify.SQLCheck{}, verify.SQLWait{}}
+	all := []recovery.Kind{verify.SQLCheck{}, verify.SQLWait{}, verify.FilesCheck{}}
 	for _, e := range engines() {
 		all = append(all, e.Kinds()...)
 	}

@@ -143,7 +143,7 @@ func (b *builder) stage(index int, stage runbooks.Stage) error {
 		case runbooks.ShellWait:
 			b.shellWait(id, index, block)
 		case runbooks.FilesCheck:
-			b.unchecked(index, line, "check: "+block.Name, "this version does not restore files")
+			b.filesCheck(id, index, block)
 		case runbooks.Switch:
 			if b.Mode == recovery.Recovery {
 				err = b.switched(index, line, stage, block)
@@ -242,6 +242,22 @@ func (b *builder) sqlCheck(id string, stage int, block runbooks.SQLCheck) {
 	}
 	s := recovery.NewStep(id+".check", recovery.KindSQLCheck, short("check: "+block.Name), args)
 	s.Stage, s.Component, s.After, s.Line, s.MayPass = stage, block.On, b.after(), block.Line, true
+	b.add(s)
+}
+
+// filesCheck holds rows against files. Where a stage restores only one of them
+// nothing is proven.
+func (b *builder) filesCheck(id string, stage int, block runbooks.FilesCheck) {
+	for _, name := range []string{block.On, block.Files} {
+		if _, ok := b.restored[name]; !ok {
+			b.unchecked(stage, block.Line, "check: "+block.Name, fmt.Sprintf("no stage before it restores %s", name))
+			return
+		}
+	}
+	s := recovery.NewStep(id+".check", recovery.KindFilesCheck, short("check: "+block.Name), recovery.FilesCheckArgs{
+		Name: block.Name, On: block.On, Query: block.Rows, Files: block.Files,
+		Missing: block.Missing, Different: block.Different, Unknown: block.Unknown})
+	s.Stage, s.Component, s.After, s.Line, s.MayPass = stage, block.Files, b.after(), block.Line, true
 	b.add(s)
 }
 

@@ -307,3 +307,38 @@ func TestMake_refuses(t *testing.T) {
 		t.Error("a moment without points was planned")
 	}
 }
+
+// tree is an engine for files that reaches every moment.
+type tree struct{ shelf }
+
+func (e tree) Schema() recovery.Schema { return recovery.Schema{Engine: e.name, Kind: recovery.Files} }
+
+// A check of files comes after both restores, and is not made where one of them
+// is not restored.
+func TestMake_filesCheck(t *testing.T) {
+	const check = "\n## Check\n```yaml\ncheck: every upload has its file\non: database\nrows: select path from uploads\nfiles: uploads\nunknown: any\n```\n"
+	for restores, want := range map[string]string{"database, uploads": "", "database": "no stage before it restores uploads"} {
+		rb, problems := runbooks.Parse("shop.md", []byte("---\ncomeback: 1\nsystem: shop\ncopies: {nearby: {url: \"file:///nearby\"}}\n"+
+			"components: {database: {kind: postgres}, uploads: {kind: files}}\n---\n# Shop\n\n## Restore\n```yaml\nrestore: ["+restores+"]\n```\n"+check))
+		if problems.Failed() {
+			t.Fatal(problems)
+		}
+		p, err := plan.Make(plan.Options{Runbook: rb, Mode: recovery.Rehearsal, Run: "r", Engines: []recovery.Engine{shelf{name: "dump"}, tree{shelf{name: "tree"}}},
+			Moment: recovery.Moment{Anchor: "database", Points: []recovery.Point{{Component: "database", Engine: "dump"}, {Component: "uploads", Engine: "tree"}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, ok := p.Step("2.1.check")
+		if want != "" {
+			if ok || len(p.NotExecuted) != 1 || !p.NotExecuted[0].Check || p.NotExecuted[0].Why != want {
+				t.Errorf("%s: %+v, %+v", restores, s, p.NotExecuted)
+			}
+			continue
+		}
+		var args recovery.FilesCheckArgs
+		if err := s.Decode(&args); err != nil || s.Kind != recovery.KindFilesCheck || !s.MayPass || !reflect.DeepEqual(s.After, []string{"database.copy", "database.start", "uploads.copy", "uploads.start"}) ||
+			args != (recovery.FilesCheckArgs{Name: "every upload has its file", On: "database", Query: "select path from uploads", Files: "uploads", Unknown: "any"}) {
+			t.Errorf("%+v, %+v, %v", s, args, err)
+		}
+	}
+}

@@ -57,6 +57,12 @@ func (s *source) check(st *recovery.StepState) Check {
 			c.Name, c.Component, c.Query, c.Expected = args.Name, args.On, args.Query, args.Expect
 		}
 	}
+	if st.Kind == recovery.KindFilesCheck {
+		var args recovery.FilesCheckArgs
+		if st.Decode(&args) == nil {
+			c.Name, c.Component, c.Query = args.Name, args.Files, args.Query
+		}
+	}
 	found := st.Outcome.Check
 	if found != nil {
 		c.Name, c.Expected, c.Found = found.Name, found.Expected, found.Found
