@@ -21,15 +21,15 @@ type ApplyOptions struct {
 	// Dir is the directory that [Make] wrote into.
 	Dir string
 	// Definitions are the statements that make the tables which live does not
-	// have, by the copy's name of the table.
-	Definitions map[Name]Definition
+	// have, by the copy's name of the table as people write it.
+	Definitions map[string]Definition
 	// Undo opens the file for the script that takes everything back. It is
 	// closed before anything is committed, and must be durable then.
-	Undo func() (io.WriteCloser, error)
-	// Committing is called before the commit with the transaction's id; what
-	// it returns other than nil takes everything back. After a crash [Status]
-	// tells by the id whether it came to pass.
-	Committing func(ctx context.Context, xid uint64) error
+	Undo func(xid uint64) (io.WriteCloser, error)
+	// Committing is called before the commit with what is about to be
+	// committed; what it returns other than nil takes everything back. After a
+	// crash [Status] tells by the transaction's id whether it came to pass.
+	Committing func(ctx context.Context, done Applied) error
 	// LockTimeout is how long one lock is waited for; zero is five seconds.
 	LockTimeout time.Duration
 	// Progress, where it is not nil, is told what is being done.
@@ -56,6 +56,9 @@ type TableApplied struct {
 	// because a trigger sets them; AlteredRows is how many.
 	Altered     []string `json:"altered,omitempty"`
 	AlteredRows int64    `json:"altered_rows,string,omitempty"`
+	// Without is what a table that was made could not be given: its owner,
+	// rights and comments.
+	Without []string `json:"without,omitempty"`
 }
 
 // Apply does what a preview lists, in one transaction: everything is done, taken
@@ -333,7 +336,7 @@ func (a *applying) fingerprint() (string, error) {
 
 // counts reads how many rows were done something with.
 func (a *applying) counts(w *work) (t TableApplied, err error) {
-	t = TableApplied{Table: w.Live.Name, Created: w.Create != "", Altered: w.altered, AlteredRows: w.alteredRows}
+	t = TableApplied{Table: w.Live.Name, Created: w.Create != "", Altered: w.altered, AlteredRows: w.alteredRows, Without: w.without}
 	for act, n := range map[string]*int64{insert: &t.Inserted, update: &t.Updated, remove: &t.Removed} {
 		if *n, err = value(a.ctx, a.tx, "select pg_catalog.count(*) from "+w.done()+" where act = '"+act+"'"); err != nil {
 			return t, fmt.Errorf("count what was done: %w", err)
@@ -358,7 +361,12 @@ func (a *applying) commit() (Applied, error) {
 			}
 		}
 	}
-	out, err := a.Undo()
+	xid, err := value(a.ctx, a.tx, "select pg_catalog.pg_current_xact_id()::pg_catalog.text")
+	if err != nil {
+		return Applied{}, fmt.Errorf("name the transaction: %w", err)
+	}
+	done.XID = uint64(xid)
+	out, err := a.Undo(done.XID)
 	if err != nil {
 		return Applied{}, fmt.Errorf("write the undo script: %w", err)
 	}
@@ -366,13 +374,8 @@ func (a *applying) commit() (Applied, error) {
 	if err = errors.Join(err, out.Close()); err != nil {
 		return Applied{}, fmt.Errorf("write the undo script: %w", err)
 	}
-	xid, err := value(a.ctx, a.tx, "select pg_catalog.pg_current_xact_id()::pg_catalog.text")
-	if err != nil {
-		return Applied{}, fmt.Errorf("name the transaction: %w", err)
-	}
-	done.XID = uint64(xid)
 	if a.Committing != nil {
-		if err := a.Committing(a.ctx, done.XID); err != nil {
+		if err := a.Committing(a.ctx, done); err != nil {
 			return Applied{}, fmt.Errorf("record the transaction before its commit: %w", err)
 		}
 	}

@@ -21,7 +21,7 @@ func (w *world) apply(p rescue.Preview, dir string) (rescue.Applied, *script, er
 	live := w.conn(w.live)
 	defer live.Close(context.Background())
 	undo := &script{}
-	a, err := rescue.Apply(within(w.T), rescue.ApplyOptions{Live: live, Preview: p, Dir: dir, Undo: func() (io.WriteCloser, error) { return undo, nil }})
+	a, err := rescue.Apply(within(w.T), rescue.ApplyOptions{Live: live, Preview: p, Dir: dir, Undo: func(uint64) (io.WriteCloser, error) { return undo, nil }})
 	return a, undo, err
 }
 

@@ -2,6 +2,7 @@ package rescue
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -42,6 +43,8 @@ type PreviewOptions struct {
 	// Samples is how many rows of each kind are shown.
 	Samples  int
 	Progress func(table Name, rows int64)
+	// files is what its files are called, after the number of the table.
+	files string
 }
 
 // Preview is what a rescue would do to live, row by row in files, and counted
@@ -177,7 +180,7 @@ func (o PreviewOptions) table(ctx context.Context, tx pgx.Tx, d *TableDifference
 			}
 		}
 	}
-	w, err := createFile(o.Dir, fmt.Sprintf("%d.rescue.0", number))
+	w, err := createFile(o.Dir, fmt.Sprintf("%d.%s.0", number, cmp.Or(o.files, "rescue")))
 	if err != nil {
 		return t, err
 	}

@@ -3,6 +3,8 @@ package rescue_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"os/exec"
@@ -192,4 +194,10 @@ func (w *world) digest() string {
 		all = append(all, w.query(c, sql))
 	}
 	return strings.Join(all, "\n")
+}
+
+// sum is the digest of an artifact.
+func sum(b []byte) string {
+	s := sha256.Sum256(b)
+	return hex.EncodeToString(s[:])
 }

@@ -15,6 +15,7 @@ type work struct {
 	referring   []ForeignKey
 	deferrable  bool // a unique constraint of live can be deferred
 	altered     []string
+	without     []string
 	alteredRows int64
 }
 

@@ -199,8 +199,9 @@ begin
 		insert into pg_temp.comeback_undone values (%[3]s, 1, 0, false);
 	else
 		execute %[4]s;
+		insert into pg_temp.comeback_undone values (%[3]s, 1, 1, false);
 	end if;
-end `, now, was, quoteText(w.Live.Name.String()+": the table stays"), quoteText("drop table "+w.Live.sql()))
+end `, now, was, quoteText(w.Live.Name.String()+": the table that was made stays"), quoteText("drop table "+w.Live.sql()))
 	tag := "$comeback$"
 	for n := 1; strings.Contains(body, tag); n++ {
 		tag = fmt.Sprintf("$comeback%d$", n)
@@ -292,8 +293,8 @@ type UndoOptions struct {
 	// Leave leaves rows alone that were changed since the rescue, and does the
 	// rest; without it nothing is done then.
 	Leave bool
-	// Committing is as in [ApplyOptions].
-	Committing func(ctx context.Context, xid uint64) error
+	// Committing is called before the commit, as in [ApplyOptions].
+	Committing func(ctx context.Context, xid uint64, done []Undone) error
 }
 
 // Undone is what was taken back of one kind of row.
@@ -341,7 +342,7 @@ func Undo(ctx context.Context, o UndoOptions) ([]Undone, error) {
 		return nil, fmt.Errorf("name the transaction: %w", err)
 	}
 	if o.Committing != nil {
-		if err := o.Committing(ctx, uint64(xid)); err != nil {
+		if err := o.Committing(ctx, uint64(xid), all); err != nil {
 			return nil, fmt.Errorf("record the transaction before its commit: %w", err)
 		}
 	}

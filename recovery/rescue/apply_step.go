@@ -1,0 +1,232 @@
+package rescue
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"comeback/recovery"
+)
+
+// applyKind brings the rows back. What it is about to commit is on disk before:
+// an attempt after an interruption asks the server what became of it, and does
+// nothing twice.
+type applyKind struct{}
+
+func (applyKind) Name() string              { return KindApply }
+func (applyKind) Restart() recovery.Restart { return recovery.Repeat }
+
+// committing is what is on disk before a commit.
+type committing struct {
+	XID     uint64           `json:"xid,string"`
+	Outcome recovery.Outcome `json:"outcome"`
+}
+
+func (applyKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery.Outcome, error) {
+	var a Args
+	if err := s.Decode(&a); err != nil {
+		return recovery.Outcome{}, err
+	}
+	scratch, err := env.Target(ctx, a.Scratch)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	p, ok, err := LoadPreview(scratch.Dir)
+	if err == nil && !ok {
+		err = fmt.Errorf("read the preview: it is not there: %w", recovery.ErrGone)
+	}
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	definitions := map[string]Definition{}
+	if _, err := kept(scratch.Dir, definitionsFile, &definitions); err != nil {
+		return recovery.Outcome{}, err
+	}
+	live, err := connect(ctx, a.Address, env.Secret)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	defer live.Close(context.WithoutCancel(ctx)) // what was not committed is undone by it
+	if o, ok, err := before(ctx, live, scratch.Dir); ok || err != nil {
+		return o, err
+	}
+	if p.Rows() == 0 && !p.Makes() {
+		return recovery.Outcome{Says: "live has everything as before already: nothing was changed", Facts: map[string]string{"preview": p.SHA256}}, nil
+	}
+	// The target's identity, and the right to write to it, are proven at the
+	// last moment.
+	if _, err := env.Target(ctx, a.Live); err != nil {
+		return recovery.Outcome{}, err
+	}
+	var undo string
+	o := ApplyOptions{Live: live, Preview: p, Dir: scratch.Dir, Definitions: definitions, Progress: func(says string) { env.Meter().Phase(says, 0, recovery.NoUnit) }}
+	o.Undo = func(xid uint64) (io.WriteCloser, error) {
+		undo = fmt.Sprintf("undo-%d.sql", xid)
+		return env.Artifact(undo)
+	}
+	o.Committing = func(ctx context.Context, done Applied) error {
+		if _, err := env.Target(ctx, a.Live); err != nil {
+			return err
+		}
+		outcome := done.outcome(&p)
+		outcome.Facts["undo"] = undo
+		if err := keep(scratch.Dir, appliedFile, committing{done.XID, outcome}); err != nil {
+			return err
+		}
+		return env.Meter().Checkpoint(ctx, fmt.Sprintf("about to commit transaction %d; its undo is %s", done.XID, undo))
+	}
+	done, err := Apply(ctx, o)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	outcome := done.outcome(&p)
+	outcome.Facts["undo"] = undo
+	return outcome, nil
+}
+
+// statusTries and statusEvery bound the wait for the end of a transaction whose
+// runner is gone.
+const (
+	statusTries = 100
+	statusEvery = 100 * time.Millisecond
+)
+
+// before finds out what became of an earlier attempt. ok says that it came to
+// pass.
+func before(ctx context.Context, live *pgx.Conn, dir string) (recovery.Outcome, bool, error) {
+	var c committing
+	if ok, err := kept(dir, appliedFile, &c); !ok || err != nil {
+		return recovery.Outcome{}, false, err
+	}
+	tick := time.NewTicker(statusEvery)
+	defer tick.Stop()
+	for range statusTries {
+		status, err := Status(ctx, live, c.XID)
+		switch {
+		case err != nil:
+			return recovery.Outcome{}, false, err
+		case status == "committed":
+			c.Outcome.Remarks = append(c.Outcome.Remarks, fmt.Sprintf("it was committed as transaction %d by an earlier attempt, which was interrupted", c.XID))
+			return c.Outcome, true, nil
+		case status == "aborted":
+			return recovery.Outcome{}, false, nil
+		case status == "":
+			return recovery.Outcome{}, false, refusedf("look at live: the undo script of that attempt lists the rows",
+				"the server does not know any more what became of transaction %d, which an interrupted attempt was about to commit", c.XID)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return recovery.Outcome{}, false, context.Cause(ctx)
+		}
+	}
+	return recovery.Outcome{}, false, recovery.Errorf("end its session on the server (pg_stat_activity, application_name comeback), then try again",
+		"transaction %d, which an interrupted attempt was about to commit, is still in progress", c.XID)
+}
+
+// checkKind looks again, whether everything that was to come back is there.
+type checkKind struct{}
+
+func (checkKind) Name() string              { return KindCheck }
+func (checkKind) Restart() recovery.Restart { return recovery.Repeat }
+
+func (checkKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery.Outcome, error) {
+	var a Args
+	if err := s.Decode(&a); err != nil {
+		return recovery.Outcome{}, err
+	}
+	target, err := env.Target(ctx, a.Scratch)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	p, err := a.look(ctx, env, target.Dir, "check", 0)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	missing := p.Rows()
+	found := fmt.Sprintf("%d rows that are not as before", missing)
+	if missing == 1 {
+		found = "1 row that is not as before"
+	}
+	check := &recovery.CheckResult{Name: "the rows are back", Held: missing == 0 && !p.Makes(), Expected: "no row to bring back", Found: found}
+	o := recovery.Outcome{Says: found, Check: check}
+	if !check.Held {
+		return o, recovery.Errorf("look at them: make another rescue of the same transaction", "check %s: found %s, expected %s", check.Name, found, check.Expected)
+	}
+	return o, nil
+}
+
+// undoKind takes a rescue back by its script.
+type undoKind struct{}
+
+func (undoKind) Name() string              { return KindUndo }
+func (undoKind) Restart() recovery.Restart { return recovery.Repeat }
+
+func (undoKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery.Outcome, error) {
+	var a UndoArgs
+	if err := s.Decode(&a); err != nil {
+		return recovery.Outcome{}, err
+	}
+	scratch, err := env.Target(ctx, a.Scratch)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	script, err := os.Open(a.Script)
+	if err != nil {
+		return recovery.Outcome{}, recovery.Errorf("find the run's directory; its artifacts hold the script", "open the undo script: %w", err)
+	}
+	defer script.Close() // it was only read
+	sum := sha256.New()
+	if _, err := io.Copy(sum, script); err != nil {
+		return recovery.Outcome{}, fmt.Errorf("read the undo script: %w", err)
+	}
+	if hex.EncodeToString(sum.Sum(nil)) != a.SHA256 {
+		return recovery.Outcome{}, refusedf("find out who changed it", "the undo script is not the one that the rescue wrote")
+	}
+	if _, err := script.Seek(0, io.SeekStart); err != nil {
+		return recovery.Outcome{}, fmt.Errorf("read the undo script: %w", err)
+	}
+	live, err := connect(ctx, a.Address, env.Secret)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	defer live.Close(context.WithoutCancel(ctx)) // what was not committed is undone by it
+	if o, ok, err := before(ctx, live, scratch.Dir); ok || err != nil {
+		return o, err
+	}
+	if _, err := env.Target(ctx, a.Live); err != nil {
+		return recovery.Outcome{}, err
+	}
+	var outcome recovery.Outcome
+	_, err = Undo(ctx, UndoOptions{Live: live, Script: script, Leave: a.Leave, Committing: func(ctx context.Context, xid uint64, done []Undone) error {
+		if _, err := env.Target(ctx, a.Live); err != nil {
+			return err
+		}
+		outcome = undone(xid, done)
+		if err := keep(scratch.Dir, appliedFile, committing{xid, outcome}); err != nil {
+			return err
+		}
+		return env.Meter().Checkpoint(ctx, fmt.Sprintf("about to commit transaction %d", xid))
+	}})
+	return outcome, err
+}
+
+// undone is what was taken back, in counts.
+func undone(xid uint64, done []Undone) recovery.Outcome {
+	o := recovery.Outcome{Facts: map[string]string{"transaction": fmt.Sprint(xid)}}
+	var things int64
+	for _, u := range done {
+		things += u.Done
+		if u.Done < u.Wanted {
+			o.Exceptions = append(o.Exceptions, fmt.Sprintf("%s: %d of %d, changed since the rescue", u.What, u.Wanted-u.Done, u.Wanted))
+		}
+	}
+	o.Says = fmt.Sprintf("%d rows and tables are as they were before the rescue", things)
+	return o
+}

@@ -1,0 +1,96 @@
+package rescue
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+
+	"comeback/recovery"
+	"comeback/recovery/postgres"
+)
+
+// Into is the kind of live target that a rescue writes to: one database of a
+// server, which stays where it is.
+const Into recovery.ComponentKind = "postgres database"
+
+// Look reads the live database of a component as the target of a rescue. It only
+// reads.
+func Look(ctx context.Context, c recovery.Component, expand func(string) (string, error)) (recovery.Target, error) {
+	address := c.Settings.Text("url")
+	if address == "" {
+		return recovery.Target{}, refusedf("give the component its url in the runbook", "the runbook does not tell where %s is", c.Name)
+	}
+	t := recovery.Target{ID: recovery.TargetID("live/" + c.Name), Component: c.Name, Switches: Into, Address: address}
+	id, err := identify(ctx, t, expand)
+	if err != nil {
+		return t, err
+	}
+	if id.InRecovery {
+		return t, refusedf("give the primary's address as the component's url", "the live server of %s is a standby, into which nothing can be written", c.Name)
+	}
+	host := id.Address
+	if ip := net.ParseIP(host); host == "" || ip.IsLoopback() {
+		if host, err = os.Hostname(); err != nil {
+			return t, fmt.Errorf("name this host: %w", err)
+		}
+	}
+	t.Name = host + "/" + id.Database
+	// The lock is on the database, by what stays the same however it is reached.
+	t.Place = fmt.Sprintf("postgres database %s of %s", id.Database, id.SystemIdentifier)
+	t.Identity = parts(id)
+	return t, nil
+}
+
+// Identify reads the identity of a rescue's target anew.
+func Identify(ctx context.Context, t recovery.Target, expand func(string) (string, error)) (recovery.Identity, error) {
+	id, err := identify(ctx, t, expand)
+	if err != nil {
+		return nil, err
+	}
+	return parts(id), nil
+}
+
+func identify(ctx context.Context, t recovery.Target, expand func(string) (string, error)) (postgres.Identity, error) {
+	conn, err := connect(ctx, t.Address, expand)
+	if err != nil {
+		return postgres.Identity{}, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx)) // it only read
+	return postgres.ReadIdentity(ctx, conn)
+}
+
+// connect opens a session with live.
+func connect(ctx context.Context, address string, expand func(string) (string, error)) (*pgx.Conn, error) {
+	address, err := expand(address)
+	if err != nil {
+		return nil, err
+	}
+	return postgres.ConnectLive(ctx, address)
+}
+
+// parts are the identity in named parts. The timeline of a running server is as
+// of its last checkpoint; the database's own number tells a restored one apart.
+func parts(id postgres.Identity) recovery.Identity {
+	role := "primary"
+	if id.InRecovery {
+		role = "standby"
+	}
+	p := recovery.Identity{
+		"system identifier": id.SystemIdentifier,
+		"timeline":          strconv.FormatUint(uint64(id.Timeline), 10),
+		"role":              role,
+		"database":          id.Database,
+		"database oid":      strconv.FormatUint(uint64(id.DatabaseOID), 10),
+	}
+	if id.Address != "" {
+		p["address"] = id.Address
+	}
+	if id.DataDirectory != "" {
+		p["data directory"] = id.DataDirectory
+	}
+	return p
+}
