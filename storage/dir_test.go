@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/user"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -43,6 +44,21 @@ func TestDir(t *testing.T) {
 		s, _ := openDir(t)
 		return s
 	})
+}
+
+func TestDir_Identity(t *testing.T) {
+	s, _ := openDir(t)
+	identifier, ok := storage.As[storage.Identifier](storagetest.NewFaulty(s))
+	if !ok {
+		t.Fatal("a directory cannot say who reads it")
+	}
+	u, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if who, account, err := identifier.Identity(t.Context()); who != "user "+u.Username || account != "" || err != nil {
+		t.Errorf("identity is %q, %q, %v", who, account, err)
+	}
 }
 
 func TestOpenDir_Missing(t *testing.T) {

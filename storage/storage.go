@@ -126,3 +126,9 @@ type Identifier interface {
 	// ARN, and the account it belongs to.
 	Identity(ctx context.Context) (who, account string, err error)
 }
+
+// Expirer is a store whose credentials may end.
+type Expirer interface {
+	// Expires is when they do; zero where they hold until they are revoked.
+	Expires(ctx context.Context) (time.Time, error)
+}

@@ -79,38 +79,32 @@ func (a *attached) ran(now time.Time) time.Duration {
 
 // timing is the right end of line 1.
 func (a *attached) timing(now time.Time) string {
-	word, since, about := "ran", a.state.Started, ""
-	if o := a.state.Outage; a.plan.Mode == recovery.Recovery && !o.Since.IsZero() {
-		word, since = "down", o.Since
-		if o.How != "known" {
-			about = "~"
-		}
-	}
-	if since.IsZero() {
-		return "starting"
-	}
 	end := now
 	if a.ended() {
 		end = a.state.Ended
 	} else if a.over {
 		end = a.state.At
 	}
-	spent := max(0, end.Sub(since)).Truncate(time.Second)
-	text := fmt.Sprintf("%s %s%s", word, about, elapsed(spent))
 	rto := time.Duration(a.plan.RTO)
-	switch left := rto - spent; {
-	case rto <= 0:
-		return text
-	case a.ended() && a.plan.Mode == recovery.Rehearsal:
-		return text + " RTO " + took(rto)
-	case a.ended() && left >= 0:
-		return text + " RTO " + took(rto) + " met"
-	case a.ended():
-		return text + " RTO " + took(rto) + " MISSED"
-	case left >= 0:
-		return text + " RTO " + took(rto) + " left " + elapsed(left)
+	down := a.plan.Mode == recovery.Recovery && !a.state.Outage.Since.IsZero()
+	since, word := a.state.Started, "ran "
+	if down {
+		since, word = a.state.Outage.Since, "down "
+		if a.state.Outage.How != outageKnown {
+			word += "~"
+		}
+	}
+	switch spent := end.Sub(since); {
+	case since.IsZero():
+		return "starting"
+	case !a.ended() || rto <= 0:
+		return against(word, spent, rto)
+	case a.plan.Mode == recovery.Rehearsal:
+		return against(word, spent, 0) + " RTO " + took(rto)
+	case spent.Truncate(time.Second) <= rto:
+		return against(word, spent, 0) + " RTO " + took(rto) + " met"
 	default:
-		return text + " RTO " + took(rto) + " OVER " + elapsed(-left)
+		return against(word, spent, 0) + " RTO " + took(rto) + " MISSED"
 	}
 }
 

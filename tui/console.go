@@ -40,9 +40,12 @@ type Options struct {
 type Start struct {
 	// Runbook opens this runbook, for a rehearsal.
 	Runbook string
-	// Want, with Runbook, prepares the rehearsal to this moment at once; it is
-	// still reviewed before it starts.
+	// Want, with Runbook, prepares the run to this moment at once; it is still
+	// reviewed before it starts.
 	Want string
+	// Mode, with Runbook, is what was asked for: a rehearsal answers "what
+	// happened?" already.
+	Mode recovery.Mode
 	// Session shows a run that has been started already.
 	Session recovery.Session
 }
@@ -120,7 +123,7 @@ func newModel(ctx context.Context, o Options) *model {
 	m := &model{
 		ctx: ctx, desk: o.Desk, now: o.Now, operator: o.Operator,
 		theme: newTheme(o.Environ), titles: titled(o.Environ), width: 80, height: 24,
-		canSuspend: canSuspend, everySecond: func() tea.Cmd { return tea.Every(time.Second, func(time.Time) tea.Msg { return secondMsg{} }) },
+		outages: map[string]recovery.OutageNoted{}, canSuspend: canSuspend, everySecond: func() tea.Cmd { return tea.Every(time.Second, func(time.Time) tea.Msg { return secondMsg{} }) },
 	}
 	m.hung, m.hangUp = context.WithCancel(ctx)
 	m.terminal = variable(o.Environ, "TERM")
@@ -133,7 +136,11 @@ func newModel(ctx context.Context, o Options) *model {
 		m.attach(o.Start.Session)
 		m.stack = append(m.stack, shown{screen: &runScreen{m: m, run: m.run}})
 	case o.Start.Runbook != "":
-		m.stack = append(m.stack, shown{screen: newRunbook(m, o.Start.Runbook, o.Start.Want)})
+		book := newRunbook(m, o.Start.Runbook, o.Start.Want)
+		if o.Start.Mode == recovery.Rehearsal {
+			book.cursor = rehearsalRoute
+		}
+		m.stack = append(m.stack, shown{screen: book})
 	}
 	return m
 }

@@ -37,6 +37,9 @@ type Shelf interface {
 	Attach(ctx context.Context, run KnownRun) (recovery.Session, error)
 	// Text is a document to read: a runbook, a report, a plan, a log.
 	Text(ctx context.Context, path string) (string, error)
+	// Check looks into every copy of a runbook and returns it as Systems will
+	// list it from then on, with what was found.
+	Check(ctx context.Context, runbook string) (System, error)
 }
 
 // Planner leads from a runbook to a run.
@@ -46,6 +49,9 @@ type Planner interface {
 	// and returns all rows in the runbook's order. A copy that refuses is a row
 	// with its cause and hint; an error means that nothing could be tried.
 	Survey(ctx context.Context, runbook string, progress func(Access)) ([]Access, error)
+	// Ready says what a run needs besides backups: who asks in each copy, how
+	// long that holds, how much room there is. What cannot be told is data.
+	Ready(ctx context.Context, runbook string) (Ready, error)
 	// Plan resolves the choice, before anything long is copied, and makes the
 	// complete plan. A refusal names the nearest points on both sides. It
 	// leaves nothing behind.
@@ -135,6 +141,62 @@ type System struct {
 	// Proof is the newest signed report that passed, in a few words; empty
 	// where there is none.
 	Proof string
+	// Saves is what the last look into its copies found.
+	Saves  Saves
+	People []recovery.Person
+	// SHA256 is the digest of its bytes, in hex.
+	SHA256 string
+}
+
+// Saves answers "would it save us?".
+type Saves struct {
+	// Checked is when the copies were looked into; zero if they never were.
+	Checked time.Time
+	Answer  SavesAnswer
+	// Why says in a few words what the answer rests on where it is not yes.
+	Why string
+	// To is the newest moment to which every component can be restored; zero
+	// where it is not known.
+	To       time.Time
+	Findings []string
+}
+
+// SavesAnswer is the word of a Saves.
+type SavesAnswer string
+
+// The answers. What could not be looked at is unknown, never yes.
+const (
+	SavesYes     SavesAnswer = "yes"
+	SavesNo      SavesAnswer = "NO"
+	SavesUnknown SavesAnswer = "unknown"
+)
+
+// Ready is what a run needs besides backups.
+type Ready struct {
+	// Copies are in the runbook's order.
+	Copies []Asker
+	Room   []Room
+}
+
+// Asker is who this console is to a copy.
+type Asker struct {
+	Copy string
+	// Who and Account are the service's words; empty where it does not tell.
+	Who, Account string
+	// Expires is when the credentials end; zero where they do not, or where
+	// that is not told.
+	Expires time.Time
+	// Problem says why it is not known.
+	Problem string
+}
+
+// Room is how much room there is in a place that a run writes to. Needs is what
+// it takes at least; 0 if it is not known.
+type Room struct {
+	Place       string
+	Needs, Free int64
+	// Problem says why Free is not known.
+	Problem string
 }
 
 // Problem is something in a runbook that must be mended before it can be used.
@@ -173,6 +235,9 @@ type Opened struct {
 	Copies     []recovery.Copy
 	// Text is the runbook as it is written.
 	Text string
+	// OnlyScratch says why this console cannot change a live system; empty
+	// where it can.
+	OnlyScratch string
 }
 
 // Stage is a stage of an opened runbook.

@@ -23,6 +23,8 @@ type driver struct {
 	msgs chan tea.Msg
 	ctx  context.Context
 	quit bool
+	// clipped is what was copied to the terminal's clipboard.
+	clipped string
 	// bells is how often the terminal's bell was rung.
 	bells int
 	// clock is what the model sees; tests move it.
@@ -76,8 +78,18 @@ func (d *driver) update(msg tea.Msg) {
 	if raw, ok := msg.(tea.RawMsg); ok && raw.Msg == "\a" {
 		d.bells++
 	}
+	if clip := reflect.TypeOf(tea.SetClipboard("")()); reflect.TypeOf(msg) == clip {
+		d.clipped = reflect.ValueOf(msg).String()
+	}
 	_, cmd := d.m.Update(msg)
 	d.run(cmd)
+}
+
+// clipboard waits for what was copied.
+func (d *driver) clipboard() string {
+	d.t.Helper()
+	d.until("the clipboard", func() bool { return d.clipped != "" })
+	return d.clipped
 }
 
 // until handles messages until the screen is as it should be.

@@ -45,6 +45,8 @@ type fakeDesk struct {
 	live    Live
 	liveErr error
 	pushes  int
+	ready   Ready
+	checked System
 	// attachErr, amendErr and resumeErr are refusals.
 	attachErr, amendErr, resumeErr error
 
@@ -52,6 +54,7 @@ type fakeDesk struct {
 	given      map[string]string
 	amends     []Choice
 	choices    []Choice
+	mode       recovery.Mode
 	passphrase string
 }
 
@@ -94,9 +97,14 @@ func (d *fakeDesk) Survey(_ context.Context, _ string, progress func(Access)) ([
 	return d.rows, nil
 }
 
-func (d *fakeDesk) Plan(_ context.Context, _ string, _ recovery.Mode, c Choice) (*Prepared, error) {
+func (d *fakeDesk) Ready(context.Context, string) (Ready, error) { return d.ready, nil }
+
+func (d *fakeDesk) Check(context.Context, string) (System, error) { return d.checked, d.openErr }
+
+func (d *fakeDesk) Plan(_ context.Context, _ string, mode recovery.Mode, c Choice) (*Prepared, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.mode = mode
 	d.choices = append(d.choices, c)
 	return d.prepared, d.planErr
 }
@@ -360,8 +368,11 @@ func shopDesk() *fakeDesk {
 	last := func(name string, budget, last time.Duration) Stage {
 		return Stage{name, "platform on-call", budget, last}
 	}
-	shop := System{Name: "shop", Runbook: "/var/lib/comeback/runbooks/shop.md", RPO: 5 * time.Minute, RTO: 30 * time.Minute,
-		RehearseEvery: 90 * 24 * time.Hour, Proof: "12 Oct, 13m12, ops1"}
+	people := []recovery.Person{{Role: "platform on-call", Reach: "+00 000 000"}, {Role: "approver", Reach: "#incidents", Key: approverKey}}
+	shop := System{People: people, Name: "shop", Runbook: "/var/lib/comeback/runbooks/shop.md", RPO: 5 * time.Minute, RTO: 30 * time.Minute,
+		RehearseEvery: 90 * 24 * time.Hour, Proof: "12 Oct, 13m12, ops1", SHA256: planDigest,
+		Saves: Saves{Checked: ten.Add(-8 * time.Hour), Answer: SavesYes, To: ten.Add(-10*time.Minute - 29*time.Second), Findings: []string{
+			"offsite could not be judged: AccessDenied", "db/2026-11-22.sql.gz in nearby cannot be restored: the stream ends early"}}}
 	plan := shopPlan()
 	session := newFakeSession(plan)
 	return &fakeDesk{
@@ -373,12 +384,21 @@ func shopDesk() *fakeDesk {
 			{ID: "b81e", System: "billing", Mode: recovery.Rehearsal, State: "WAITS for a tick since 22:14", Alive: true, Operator: "ops2", Started: ten.Add(-12 * time.Hour), Dir: "/var/lib/comeback/runs/b81e"},
 			{ID: "7c31", System: "shop", Mode: recovery.Rehearsal, State: "passed, report signed", Operator: "ops1", Started: ten.Add(-42 * 24 * time.Hour), Ended: ten.Add(-42*24*time.Hour + 792*time.Second), Dir: "/var/lib/comeback/runs/7c31"},
 		},
-		opened: &Opened{System: shop, Title: "Bring the shop back", Text: "# Bring the shop back\n\n## Stop the writes\nOwner: platform on-call. Budget: 2m.\n", Stages: []Stage{
+		opened: &Opened{System: shop, Title: "Bring the shop back", Copies: []recovery.Copy{
+			{Name: "nearby", URL: "file:///var/backups/shop"}, {Name: "offsite", URL: "s3://shop-backups/shop", Account: "210987654321"},
+		}, Text: "# Bring the shop back\n\n## Stop the writes\nOwner: platform on-call. Budget: 2m.\n", Stages: []Stage{
 			last("Stop the writes", 2*time.Minute, 100*time.Second), last("Restore the database", 15*time.Minute, 475*time.Second),
 			last("Restore the uploads", 5*time.Minute, 0), last("Check the copy", 3*time.Minute, 58*time.Second),
 			last("Switch", 2*time.Minute, 0), last("Verify and open", 4*time.Minute, 0), last("Protect again", 10*time.Minute, 0),
 		}},
-		rows:     shopRows(),
+		rows: shopRows(),
+		ready: Ready{
+			Copies: []Asker{
+				{Copy: "nearby", Who: "user ops1"},
+				{Copy: "offsite", Who: "arn:aws:sts::111122223333:assumed-role/bastion-ro", Account: "111122223333", Expires: ten.Add(10 * time.Minute)},
+			},
+			Room: []Room{{Place: "/var/tmp", Needs: 14_200_000_000, Free: 88_000_000_000}},
+		},
 		prepared: prepared(plan),
 		session:  session,
 		keys: []Key{
@@ -415,7 +435,7 @@ func shopRows() []Access {
 		}},
 		{Copy: "offsite", Component: "database", State: Refused,
 			Cause: "AccessDenied: arn:aws:sts::111122223333:assumed-role/bastion-ro is not authorized to perform s3:GetObject",
-			Hint:  "try aws sso login --profile backups and then g; else call the platform lead"},
+			Hint:  "sign in again: aws sso login --profile backups"},
 		{Copy: "nearby", Component: "uploads", State: NotLookedAt, Says: "no engine of this version restores files"},
 	}
 }

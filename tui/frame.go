@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	tea "charm.land/bubbletea/v2"
+
 	"comeback/recovery"
 )
 
@@ -52,7 +54,19 @@ type page struct {
 	leave binding
 	// typing says that a person types: then the help has no key.
 	typing bool
+	// picks are the lines of the body that can be chosen, and what that does.
+	picks []pick
 }
+
+// pick is a line of a page's body that a person can choose: with the mouse, or
+// by its number where the screen is told line by line.
+type pick struct {
+	line int
+	do   func() tea.Cmd
+}
+
+// pick makes a line of the body one that can be chosen.
+func (p *page) pick(line int, do func() tea.Cmd) { p.picks = append(p.picks, pick{line, do}) }
 
 // The frame takes five lines, and fewer where there is not even room for that.
 const (

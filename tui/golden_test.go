@@ -50,7 +50,39 @@ var scenes = []scene{
 	{name: "home-problems", play: func(d *driver, f *fakeDesk) { atHome(d, f); d.press("down"); d.sees("rpoo") }},
 	{name: "home-run", play: func(d *driver, f *fakeDesk) { atHome(d, f); d.press("end"); d.sees("run 7c31") }},
 	{name: "home-empty", desk: func(f *fakeDesk) { f.systems, f.runs = nil, nil }, play: func(d *driver, _ *fakeDesk) { d.sees("none yet"); d.sees("no runbook is known") }},
-	{name: "runbook", start: Start{Runbook: shopMD}, play: func(d *driver, _ *fakeDesk) { d.sees("checked 10:00:00") }},
+	{name: "runbook", start: Start{Runbook: shopMD}, play: atRunbook},
+	{name: "runbook-down", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) {
+		atRunbook(d, f)
+		d.press("o", "=~09:52", "enter")
+	}},
+	{name: "runbook-outage", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) {
+		atRunbook(d, f)
+		d.press("o", "=24:99", "enter")
+	}},
+	{name: "runbook-narrow", start: Start{Runbook: shopMD}, desk: func(f *fakeDesk) {
+		f.rows = f.rows[:2]
+		f.opened.OnlyScratch = "this version restores into scratch only and changes nothing live"
+		f.ready.Copies[0].Expires, f.ready.Room[0].Free = ten.Add(-time.Hour), 9_000_000_000
+		f.keys, f.ready.Copies[1] = nil, Asker{Copy: "offsite", Problem: "no answer"}
+	}, play: atRunbook},
+	{name: "route-damaged", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) { atRunbook(d, f); d.press("1", "=~09:5") }},
+	{name: "route-server", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) { atRunbook(d, f); d.press("2") }},
+	{name: "route-rows", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) { atRunbook(d, f); d.press("3") }},
+	{name: "route-break-in", start: Start{Runbook: shopMD}, desk: func(f *fakeDesk) {
+		f.opened.OnlyScratch = "this version restores into scratch only and changes nothing live"
+	}, play: func(d *driver, f *fakeDesk) { atRunbook(d, f); d.press("4") }},
+	{name: "moment-break-in", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) { atRunbook(d, f); d.press("4", "=09:50", "enter") }},
+	{name: "moment-latest", start: Start{Runbook: shopMD}, desk: func(f *fakeDesk) { withLog(f) }, play: func(d *driver, f *fakeDesk) {
+		atRunbook(d, f)
+		d.press("2", "=09:50", "enter", "home", "enter")
+		d.sees("read back to")
+		d.sees("LIVE    archived")
+	}},
+	{name: "moment-looking", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) {
+		atRunbook(d, f)
+		d.press("5", "home", "down", "enter")
+		d.sees("REFUSED")
+	}},
 	{name: "runbook-problems", start: Start{Runbook: shopMD}, desk: func(f *fakeDesk) { f.opened.Problems = f.systems[1].Problems },
 		play: func(d *driver, _ *fakeDesk) { d.sees("NOT USABLE YET") }},
 	{name: "runbook-refused", start: Start{Runbook: shopMD}, desk: func(f *fakeDesk) {

@@ -32,9 +32,15 @@ type homeScreen struct {
 	// so that it stays there when the lists change.
 	cursor int
 	at     string
+	// checking are the runbooks whose copies are being looked into, checkErr
+	// why that failed last.
+	checking map[string]bool
+	checkErr map[string]error
 }
 
-func newHome(m *model) *homeScreen { return &homeScreen{m: m} }
+func newHome(m *model) *homeScreen {
+	return &homeScreen{m: m, checking: map[string]bool{}, checkErr: map[string]error{}}
+}
 
 func (s *homeScreen) field() *field { return nil }
 
@@ -142,10 +148,36 @@ func (s *homeScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 			return s.m.push(newDocument(s.m, "report of run "+run.ID, run.Dir+"/report.md")), true
 		}
 		return nil, true
+	case "k":
+		if system != nil {
+			return s.check(*system), true
+		}
+		return nil, true
 	case "g":
 		return s.open(), true
 	}
 	return nil, false
+}
+
+// check looks into the copies of a system.
+func (s *homeScreen) check(system System) tea.Cmd {
+	path := system.Runbook
+	if s.checking[path] || len(system.Problems) > 0 {
+		return nil
+	}
+	s.checking[path] = true
+	return ask(s.m.ctx, s, func(ctx context.Context) (System, error) {
+		return s.m.desk.Check(ctx, path)
+	}, func(found System, err error) tea.Cmd {
+		delete(s.checking, path)
+		s.checkErr[path] = err
+		for i := range s.systems {
+			if err == nil && s.systems[i].Runbook == path {
+				s.systems[i] = found
+			}
+		}
+		return nil
+	})
 }
 
 // attach opens a run: its result, or what it does now, or what can be done about
@@ -173,10 +205,12 @@ func (s *homeScreen) page(w, h int) page {
 	p := page{
 		system: "all systems", aside: s.busy(), mode: looking, focus: -1,
 		live: "LIVE: untouched by this console", note: "reading changes nothing",
-		keys:  []binding{{keyEnter, "open"}, {"g", "again"}},
+		keys:  []binding{{"g", "again"}},
 		leave: qQuit,
 	}
-	switch _, run := s.chosen(); {
+	switch system, run := s.chosen(); {
+	case system != nil:
+		p.keys = []binding{{keyEnter, "open"}, {"k", "check"}, {"g", "again"}}
 	case run == nil:
 	case run.Died:
 		p.keys = []binding{{keyEnter, "resume..."}, {"g", "again"}}
@@ -185,22 +219,23 @@ func (s *homeScreen) page(w, h int) page {
 	default:
 		p.keys = []binding{{keyEnter, "open"}, {"r", "report"}, {"g", "again"}}
 	}
+	p.keys = append(p.keys, binding{"c", "people"}, binding{"s", "status"})
 	if s.attaching {
 		p.note = "opening the run .."
 	}
 	if w >= wide {
 		lw := (w - 2) * 62 / 100
-		lists, focus := s.lists(lw, h-2)
+		lists, focus := s.lists(lw, h-3)
 		p.body, p.focus = beside(lists, s.details(w-lw-2), lw, w), focus
 	} else {
 		details := s.details(w)
 		p.body, p.focus = s.lists(w, max(8, h-len(details)-3))
 		p.body = append(append(p.body, nil), details...)
 	}
-	for len(p.body) < h-1 && len(p.body) > 0 {
+	for len(p.body) < h-2 && len(p.body) > 0 {
 		p.body = append(p.body, nil)
 	}
-	p.body = append(p.body, say("Choose a system and press enter. A rehearsal restores into scratch only."))
+	p.body = append(p.body, say("Is something broken?  Choose the system and press enter.").fit(w), say("Reading changes nothing. A live system changes only after you type its name.").fit(w))
 	return p
 }
 

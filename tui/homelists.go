@@ -3,6 +3,7 @@ package tui
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"comeback/recovery"
 )
@@ -23,8 +24,8 @@ func (s *homeScreen) lists(w, h int) ([]line, int) {
 
 func (s *homeScreen) systemLines(w, h int) []line {
 	t := table{w: w, columns: []column{
-		{title: "SYSTEM", width: 12, keep: 9}, {title: "RUNBOOK", width: 12, keep: 3},
-		{title: "OWES", width: 20, keep: 2}, {title: "LAST PROOF"},
+		{title: "SYSTEM", width: 11, keep: 9}, {title: "WOULD IT SAVE US?", width: 21, keep: 8},
+		{title: "RESTORABLE TO", width: 16, keep: 3}, {title: "LAST PROOF"},
 	}}
 	lines := []line{t.titles()}
 	switch {
@@ -42,13 +43,55 @@ func (s *homeScreen) systemLines(w, h int) []line {
 		if chosen {
 			k = strong
 		}
-		state := span{"good", good}
-		if n := len(system.Problems); n > 0 {
-			state = span{count(n, "problem", "problems"), warn}
+		saves := savesOf(system, s.m.now())
+		if s.checking[system.Runbook] {
+			saves = span{"looking ..", busy}
 		}
-		rows = append(rows, t.row(mark(chosen), span{system.Name, k}, state, span{owes(system), plain}, proofOf(system)))
+		rows = append(rows, t.row(mark(chosen), span{system.Name, k}, saves, reachOf(system, s.m.now()), proofOf(system)))
 	}
 	return append(lines, window(rows, s.cursor, max(1, h-1))...)
+}
+
+// savesOf answers "would it save us?" in a few words. An answer that is old is
+// no answer about tonight.
+func savesOf(s System, now time.Time) span {
+	findings := ""
+	if n := len(s.Saves.Findings); n > 0 {
+		findings = ", " + count(n, "finding", "findings")
+	}
+	switch {
+	case len(s.Problems) > 0:
+		return span{"NO: " + count(len(s.Problems), "problem", "problems"), bad}
+	case s.Saves.Checked.IsZero():
+		return span{"unknown: not looked", warn}
+	case now.Sub(s.Saves.Checked) > savesFor:
+		return span{"unknown: looked " + strings.TrimSpace(s.Saves.Checked.In(now.Location()).Format("_2 Jan")), warn}
+	case s.Saves.Answer == SavesYes:
+		return span{"yes" + findings, good}
+	case s.Saves.Answer == SavesNo:
+		return span{"NO" + findings, bad}
+	}
+	return span{"unknown" + findings, warn}
+}
+
+// savesFor is how long a look into the copies is an answer.
+const savesFor = 24 * time.Hour
+
+// reachOf is the newest moment that a system can be restored to.
+func reachOf(s System, now time.Time) span {
+	switch {
+	case s.Saves.Checked.IsZero() || s.Saves.Answer == SavesUnknown:
+		return span{"not known", faint}
+	case s.Saves.Answer == SavesNo:
+		return span{"NOTHING", bad}
+	case s.Saves.To.IsZero():
+		return span{"its log's end", plain}
+	}
+	to := s.Saves.To.In(now.Location())
+	if sameDay(to, now) {
+		return span{to.Format("15:04:05") + " today", plain}
+	}
+	return span{strings.TrimSpace(to.Format("_2 Jan 15:04")), plain}
 }
 
 // owes is what a system promised, "RPO 5m, RTO 30m".
@@ -114,12 +157,44 @@ func (s *homeScreen) details(w int) []line {
 	switch {
 	case system != nil:
 		lines = append(lines, as(strong, system.Name))
-		add("runbook", plain, cutLeft(clean(system.Runbook), w-indent))
+		var people []string
+		for _, p := range system.People {
+			people = append(people, strings.TrimSuffix(p.Role+": "+p.Reach, ": "))
+		}
+		add("people", plain, strings.TrimSuffix("you: "+s.m.operator+"; "+strings.Join(people, "; "), "; "))
+		path := cutLeft(clean(system.Runbook), w-indent)
+		if system.SHA256 != "" && cells(path)+17 <= w-indent {
+			path += ", sha256 " + system.SHA256[:min(8, len(system.SHA256))]
+		}
+		add("runbook", plain, path)
 		text := owes(*system)
 		if system.RehearseEvery > 0 {
 			text += ", a rehearsal every " + took(system.RehearseEvery)
 		}
 		add("owes", plain, text)
+		if err := s.checkErr[system.Runbook]; err != nil {
+			lines = append(lines, trouble("  REFUSED", err, w)...)
+		}
+		answer := savesOf(*system, s.m.now())
+		text = answer.text
+		if system.Saves.Why != "" && !system.Saves.Checked.IsZero() {
+			text += ": " + system.Saves.Why
+		}
+		if !system.Saves.Checked.IsZero() {
+			text += "; looked " + stamp(system.Saves.Checked, s.m.now())
+		}
+		add("saves us", answer.look, text+"; k looks into the copies")
+		for i, f := range system.Saves.Findings {
+			if i == 3 {
+				add("", plain, fmt.Sprintf("and %d more", len(system.Saves.Findings)-i))
+				break
+			}
+			name := ""
+			if i == 0 {
+				name = "findings"
+			}
+			add(name, warn, f)
+		}
 		proof := proofOf(*system)
 		add("proof", proof.look, proof.text)
 		lines = append(lines, problems(system.Problems, w, 3)...)

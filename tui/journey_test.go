@@ -25,7 +25,7 @@ func TestJourney_FromHomeToTheSignedReport(t *testing.T) {
 	atHome(d, desk)
 	d.press("enter")
 	d.sees("checked 10:00:00")
-	d.press("enter")
+	d.press("6")
 	d.sees("GO BACK TO WHICH MOMENT?")
 	d.press("down", "down", "enter") // the second row is a dump
 	d.sees("PLAN 7c31")

@@ -56,6 +56,11 @@ type model struct {
 	stack         []shown
 	run           *attached
 	ending        Ending
+	// said is what came of a key that the screen does not show, until the
+	// next one.
+	said string
+	// outages are what people have told of the outages of runbooks, by path.
+	outages map[string]recovery.OutageNoted
 }
 
 // shown is a screen on the stack, scrolled to a line. Once a person scrolls, the
@@ -130,6 +135,7 @@ func (m *model) handle(msg tea.Msg) tea.Cmd {
 // everywhere.
 func (m *model) press(k tea.KeyPressMsg) tea.Cmd {
 	top := m.top()
+	m.said = ""
 	switch k.Keystroke() {
 	case keyBreak:
 		return m.leave()
@@ -151,6 +157,14 @@ func (m *model) press(k tea.KeyPressMsg) tea.Cmd {
 	switch k.String() {
 	case "?":
 		return m.push(newHelp(m))
+	case "s":
+		return m.push(newStatus(m))
+	case "c":
+		return m.push(newPeople(m))
+	case "y":
+		if c, ok := top.screen.(copier); ok {
+			return m.copyOut(c)
+		}
 	case "q":
 		return m.leave()
 	case keyEscape:
@@ -308,6 +322,9 @@ func (m *model) draw() drawn {
 	top := m.top()
 	p := top.page(m.width, bodyHeight(m.height))
 	p.typing = top.field() != nil
+	if m.said != "" {
+		p.note = m.said
+	}
 	return p.frame(m.theme, m.now(), m.width, m.height, top.scroll, !top.scrolled)
 }
 

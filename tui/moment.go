@@ -2,6 +2,7 @@ package tui
 
 import (
 	"slices"
+	"strings"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -94,7 +95,7 @@ func (s *momentScreen) plan(c Choice) tea.Cmd { return s.chooser.plan(s, s, c) }
 
 func (s *momentScreen) page(w, h int) page {
 	p := page{
-		system: s.from.opened.Name, aside: owes(s.from.opened.System), mode: rehearsing, focus: -1,
+		system: s.from.opened.Name, aside: s.from.aside(), mode: s.from.frameMode(), focus: -1,
 		live: "LIVE: untouched", note: "nothing runs before you have seen the plan",
 		keys: []binding{{keyEnter, "use"}, {"g", "again"}}, leave: escBack,
 	}
@@ -104,7 +105,7 @@ func (s *momentScreen) page(w, h int) page {
 	t := s.table(w, list)
 	p.body = append(p.body, title, t.titles())
 	if len(list) == 0 {
-		text := "  no copy holds a backup"
+		text := "  no copy that is offered here holds a backup"
 		if s.from.surveying {
 			text = "  looking into the copies .."
 		}
@@ -129,6 +130,9 @@ func (s *momentScreen) page(w, h int) page {
 // unread says which copies are missing from the list.
 func (s *momentScreen) unread(w int) []line {
 	var lines []line
+	if out := s.from.leftOut(); len(out) > 0 {
+		lines = append(lines, as(warn, "  LEFT OUT").say(": "+strings.Join(out, ", ")+", which whoever broke in may have changed").fit(w))
+	}
 	for _, a := range s.from.rows {
 		switch a.State {
 		case Looking:

@@ -43,7 +43,11 @@ type commitsScreen struct {
 }
 
 func newCommits(list *momentScreen, o offer) *commitsScreen {
-	return &commitsScreen{chooser: chooser{m: list.m, from: list.from}, offers: list, log: o, rows: 8}
+	s := &commitsScreen{chooser: chooser{m: list.m, from: list.from}, offers: list, log: o, rows: 8}
+	if want := list.from.route().want; want != "" {
+		s.typed = &recovery.Want{Kind: recovery.WantKind(want), Text: want}
+	}
+	return s
 }
 
 func (s *commitsScreen) field() *field {

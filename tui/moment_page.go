@@ -10,7 +10,7 @@ import (
 
 func (s *commitsScreen) page(w, h int) page {
 	p := page{
-		system: s.from.opened.Name, aside: owes(s.from.opened.System), mode: rehearsing, focus: -1,
+		system: s.from.opened.Name, aside: s.from.aside(), mode: s.from.frameMode(), focus: -1,
 		live: "LIVE: untouched", note: "nothing runs before you have seen the plan",
 		keys: []binding{{keyEnter, "use"}, {"h", "harm"}, {"H", "later harm"}, {"+/-", "zoom"}, {"t", "time"}, {"/", "find"}, {"w", "push out..."},
 			{"left/right", "pan"}, {"g", "again"}, {"n", "find the next"}, {"c", "stop reading"}},

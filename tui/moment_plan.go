@@ -23,13 +23,17 @@ type chooser struct {
 // plan asks for the plan to a choice and shows it; a refusal stays on the screen
 // that asked.
 func (c *chooser) plan(asks screen, list *momentScreen, choice Choice) tea.Cmd {
+	if c.from.route().looks {
+		c.tried, c.err = nil, recovery.Errorf("esc, and choose what happened: 1 leads to a moment, 6 rehearses", "this way only looks, nothing is restored on it")
+		return nil
+	}
 	ctx, cancel := context.WithCancel(c.from.ctx)
 	if c.cancel != nil {
 		c.cancel()
 	}
 	c.tried, c.planning, c.err, c.cancel = &choice, true, nil, cancel
 	return ask(ctx, asks, func(ctx context.Context) (*Prepared, error) {
-		return c.m.desk.Plan(ctx, c.from.path, recovery.Rehearsal, choice)
+		return c.m.desk.Plan(ctx, c.from.path, c.from.mode(), choice)
 	}, func(p *Prepared, err error) tea.Cmd {
 		if ctx.Err() != nil {
 			return nil // given up, or overtaken by another choice

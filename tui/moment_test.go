@@ -105,7 +105,7 @@ func TestJourney_TheCartsAreEmptySinceThisAfternoon(t *testing.T) {
 	d.sees("checked 10:00:00")
 	keys := 0
 	press := func(names ...string) { keys += len(names); d.press(names...) }
-	press("enter")
+	press("6")
 	d.sees("GO BACK TO WHICH MOMENT?")
 	press("down", "enter")
 	d.sees("WINDOW")
@@ -245,7 +245,7 @@ func TestJourney_OnlyOneLogIsOpenedAtOnce(t *testing.T) {
 	desk.rows[0].Surveys = desk.rows[0].Surveys[:1]
 	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
 	d.sees("checked 10:00:00")
-	d.press("enter")
+	d.press("6")
 	d.sees("WINDOW")
 	d.press("esc")
 	d.sees("GO BACK TO WHICH MOMENT?")

@@ -19,7 +19,11 @@ type offer struct {
 // offers lists windows and backups of every engine and copy, newest first.
 func (s *momentScreen) offers() []offer {
 	var list []offer
+	out := s.from.leftOut()
 	for _, survey := range s.from.surveys() {
+		if slices.Contains(out, survey.Copy) {
+			continue
+		}
 		for i := range survey.Windows {
 			list = append(list, offer{&survey, backupOf(&survey, survey.Windows[i].Backup), &survey.Windows[i]})
 		}

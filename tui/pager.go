@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	tea "charm.land/bubbletea/v2"
 )
@@ -99,23 +100,49 @@ func (s *pagerScreen) lines(w int) []string {
 	return s.folded
 }
 
-// fold wraps the lines that do not fit and keeps their indentation.
+// fold wraps the lines that do not fit, between words where it can. What comes
+// after the first part of a line stands under its text.
 func fold(source []string, w int) []string {
 	out := make([]string, 0, len(source))
 	for _, text := range source {
-		if cells(text) <= w {
+		if fits(text, w) {
 			out = append(out, text)
 			continue
 		}
-		indent := text[:len(text)-len(strings.TrimLeft(text, " "))]
-		if len(indent) > w/2 {
-			indent = ""
+		indent := hanging(text)
+		if indent > w/2 {
+			indent = 0
 		}
-		for _, part := range wrap(text, w-len(indent)) {
-			out = append(out, indent+part)
+		for room, lead := w, ""; text != ""; room, lead = w-indent, strings.Repeat(" ", indent) {
+			part := head(text, room)
+			if part == "" { // a character that is wider than the line
+				_, size := utf8.DecodeRuneInString(text)
+				part = text[:size]
+			}
+			if i := strings.LastIndexByte(part, ' '); len(part) < len(text) && text[len(part)] != ' ' && i > indent {
+				part = part[:i]
+			}
+			out = append(out, lead+strings.TrimRight(part, " "))
+			text = strings.TrimLeft(text[len(part):], " ")
 		}
 	}
 	return out
+}
+
+// hanging is where the text of a line begins: behind its indentation, and behind
+// a word in capitals that stands before it like a name.
+func hanging(text string) int {
+	if i := strings.IndexFunc(text, func(r rune) bool { return r != ' ' }); i > 0 {
+		return i
+	}
+	const name = 8
+	if len(text) <= name || text[name-1] != ' ' || text[name] == ' ' {
+		return 0
+	}
+	if word := strings.TrimRight(text[:name], " "); word != strings.ToUpper(word) || strings.Contains(word, " ") {
+		return 0
+	}
+	return name
 }
 
 // at is the first line that is shown where the pager has room for h.

@@ -50,8 +50,26 @@ func (s *planScreen) start() tea.Cmd {
 			return nil
 		}
 		s.m.pop() // the plan has been used up
-		return s.m.begin(session)
+		return tea.Batch(s.m.begin(session), s.tellOutage(session))
 	})
+}
+
+// tellOutage tells a recovery since when its system has been down, as a person
+// said before it began.
+func (s *planScreen) tellOutage(session recovery.Session) tea.Cmd {
+	o, told := s.m.outage(s.from.from.path)
+	if !told || s.prepared.Plan.Mode != recovery.Recovery {
+		return nil
+	}
+	return func() tea.Msg {
+		err := session.Do(s.m.ctx, recovery.Command{Kind: recovery.DoOutage, By: s.m.operator, Outage: o})
+		return answer{s.m.stack[0].screen, func() tea.Cmd {
+			if run, ok := s.m.top().screen.(*runScreen); ok && err != nil {
+				run.err = err
+			}
+			return nil
+		}}
+	}
 }
 
 func (s *planScreen) page(w, h int) page {

@@ -15,6 +15,8 @@ type prompt struct {
 	// needs is what is missing where nothing was typed; where it is empty
 	// nothing is an answer too, and then may be called with "".
 	needs string
+	// check refuses what was typed, in place; nil takes everything.
+	check func(text string) error
 	edit  field
 	then  func(text string) tea.Cmd
 }
@@ -70,6 +72,11 @@ func (a *asker) answer(k tea.KeyPressMsg) (tea.Cmd, bool) {
 		if text == "" && p.needs != "" {
 			a.err = recovery.Errorf("type it, or press esc", "%s", p.needs)
 			return nil, true
+		}
+		if p.check != nil {
+			if a.err = p.check(text); a.err != nil {
+				return nil, true
+			}
 		}
 		a.drop()
 		return p.then(text), true

@@ -16,8 +16,11 @@ type runbookScreen struct {
 	// want is a moment that was given on the command line, until it was tried.
 	want string
 
+	// began is when it was opened first.
+	began  time.Time
 	opened *Opened
 	err    error
+	// cursor is the route that the cursor is on, or that was chosen.
 	cursor int
 
 	// ctx ends when the screen is left, and with it what it began.
@@ -28,15 +31,22 @@ type runbookScreen struct {
 	surveying bool
 	surveyed  time.Time
 	surveyErr error
+
+	// needs is what else a run needs; haveNeeds says that it is known.
+	needs     Ready
+	haveNeeds bool
+	needsErr  error
+	keys      []Key
+	haveKeys  bool
+	keysErr   error
+	asker
 }
 
 func newRunbook(m *model, path, want string) *runbookScreen {
-	s := &runbookScreen{m: m, path: path, want: want}
+	s := &runbookScreen{m: m, path: path, want: want, began: m.now()}
 	s.ctx, s.cancel = context.WithCancel(m.ctx)
 	return s
 }
-
-func (s *runbookScreen) field() *field { return nil }
 
 func (s *runbookScreen) close() { s.cancel() }
 
@@ -45,7 +55,15 @@ func (s *runbookScreen) open() tea.Cmd {
 	if s.opened != nil {
 		return nil
 	}
-	return s.read()
+	return tea.Batch(s.read(), s.findKeys())
+}
+
+// findKeys looks what can sign the report.
+func (s *runbookScreen) findKeys() tea.Cmd {
+	return ask(s.ctx, s, s.m.desk.Keys, func(keys []Key, err error) tea.Cmd {
+		s.keys, s.keysErr, s.haveKeys = keys, err, true
+		return nil
+	})
 }
 
 func (s *runbookScreen) read() tea.Cmd {
@@ -75,39 +93,45 @@ func (s *runbookScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 		}
 		return nil, false
 	}
-	if k.String() == keyUp || k.String() == keyDown {
-		s.cursor, _ = move(k.String(), s.cursor, 2, 1)
+	if s.prompt != nil {
+		return s.answer(k)
+	}
+	if cursor, ok := move(k.String(), s.cursor, len(routes), len(routes)); ok {
+		s.cursor = cursor
 		return nil, true
 	}
-	act := k.String()
-	if act == keyEnter {
-		act = []string{"1", "2"}[s.cursor]
-	}
-	switch act {
-	case "1":
-		s.cursor = 0
-		if !s.ready() {
-			return nil, true
-		}
-		return s.m.push(newMoment(s.m, s)), true
-	case "2", "v":
-		if act == "2" {
-			s.cursor = 1
-		}
-		return s.m.push(newPager(s.m, s.path, s.opened.Text)), true
-	case "g":
+	switch text := k.String(); {
+	case len(text) == 1 && text[0] >= '1' && int(text[0]-'1') < len(routes):
+		return s.choose(int(text[0] - '1')), true
+	case text == keyEnter:
+		return s.choose(s.cursor), true
+	case text == "o" && s.ready():
+		s.asks(outagePrompt(s.m, s.path, func() tea.Cmd { return nil }))
+		s.prompt.does = "note it"
+		return nil, true
+	case text == "v":
+		return s.m.push(newMarkdown(s.m, s.path, s.opened.Text)), true
+	case text == "g":
 		if len(s.opened.Problems) > 0 {
 			return s.read(), true
 		}
-		return s.survey(), true
+		return tea.Batch(s.survey(), s.findKeys()), true
 	}
 	return nil, false
+}
+
+// aside is the right end of line 1: how long it has been down, or what is owed.
+func (s *runbookScreen) aside() string {
+	if o, told := s.m.outage(s.path); told && !o.Since.IsZero() {
+		return downFor(o, s.opened.RTO, s.m.now())
+	}
+	return owes(s.opened.System)
 }
 
 func (s *runbookScreen) page(w, h int) page {
 	p := page{
 		system: "runbook", mode: looking, focus: -1, aside: "no run",
-		live: "LIVE: untouched", note: "a rehearsal writes to scratch only",
+		live: "LIVE: untouched", note: "choosing changes nothing",
 		keys: []binding{{keyEnter, "choose"}, {"v", "runbook"}, {"g", "again"}}, leave: escBack,
 	}
 	switch {
@@ -120,44 +144,52 @@ func (s *runbookScreen) page(w, h int) page {
 		return p
 	}
 	o := s.opened
-	p.system, p.aside = o.Name, owes(o.System)
-	if w >= wide {
-		lw := (w - 2) / 2
-		left := append(s.menu(lw), nil)
-		left = append(left, s.stages(lw, 1)...)
-		p.body = beside(left, s.access(w-lw-2), lw, w)
-		return p
+	p.system, p.aside = o.Name, s.aside()
+	if s.ready() {
+		p.keys = []binding{{keyEnter, "choose"}, {"v", "runbook"}, {"o", "outage"}, {"g", "again"}, {"c", "people"}, {"s", "status"}}
 	}
-	p.body = append(s.menu(w), nil)
-	p.body = append(append(p.body, s.access(w)...), nil)
-	columns := 1
-	if w >= 78 && len(o.Stages) > 3 {
-		columns = 2
+	p.body = s.menu(&p, w)
+	switch {
+	case s.prompt != nil:
+		p.body = append(append(p.body, nil), outageHelp(s.m, w)...)
+	case w >= wide:
+		lw := (w - 2) * 58 / 100
+		p.body = append(append(p.body, nil), beside(s.access(lw), s.stages(w-lw-2, 1), lw, w)...)
+	default:
+		p.body = append(append(p.body, nil), s.access(w)...)
+		columns := 1
+		if w >= 78 && len(o.Stages) > 3 {
+			columns = 2
+		}
+		p.body = append(append(p.body, nil), s.stages(w, columns)...)
 	}
-	p.body = append(p.body, s.stages(w, columns)...)
+	s.show(&p, w)
 	return p
 }
 
-// menu is what can be done here.
-func (s *runbookScreen) menu(w int) []line {
-	lines := []line{as(strong, s.opened.Title)}
+// menu asks what happened, and says what each answer leads to.
+func (s *runbookScreen) menu(p *page, w int) []line {
 	if len(s.opened.Problems) > 0 {
-		lines = append(lines, as(warn, "NOT USABLE YET  ").say(count(len(s.opened.Problems), "problem", "problems")+" in the runbook; g reads it again"))
-		lines = append(lines, problems(s.opened.Problems, w, 8)...)
+		lines := []line{as(strong, s.opened.Title), as(warn, "NOT USABLE YET  ").say(count(len(s.opened.Problems), "problem", "problems") + " in the runbook; g reads it again")}
+		return append(lines, problems(s.opened.Problems, w, 8)...)
 	}
-	items := []struct{ name, says string }{
-		{"1 Rehearse", "choose a moment, review the plan, restore into scratch"},
-		{"2 Read the runbook", "as it is written"},
+	head := as(strong, "WHAT HAPPENED?")
+	if o, told := s.m.outage(s.path); told {
+		head = head.say("   " + outageSays(o, s.m.now()) + " (o changes it)")
+	} else {
+		head = head.and(faint, "   enter or a number leads on; nothing changes by choosing")
 	}
-	for i, item := range items {
-		k, says := plain, item.says
+	lines := []line{head.fit(w)}
+	for i, r := range routes {
+		k := plain
 		if i == s.cursor {
 			k = strong
 		}
-		if i == 0 && !s.ready() {
-			says = "not before the problems are mended"
-		}
-		lines = append(lines, as(k, mark(i == s.cursor)+pad(item.name, 22)).and(faint, says))
+		p.pick(len(lines), func() tea.Cmd { return s.choose(i) })
+		lines = append(lines, as(k, mark(i == s.cursor)+fmt.Sprint(i+1, " ")+pad(r.name, 30)).and(faint, " "+r.says).fit(w))
+	}
+	if s.opened.OnlyScratch != "" {
+		lines = append(lines, as(warn, "  SCRATCH ONLY").say(": "+s.opened.OnlyScratch).fit(w))
 	}
 	return lines
 }

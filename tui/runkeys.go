@@ -61,11 +61,11 @@ func (a *attached) keys(m *model) []binding {
 		return []binding{{"l", "log"}}
 	}
 	if !a.mine(m) {
-		return []binding{{"n", "note"}, {"l", "log"}, {"d", "detach"}, {"T", "take over..."}}
+		return []binding{{"n", "note"}, {"l", "log"}, {"d", "detach"}, {"T", "take over..."}, {"s", "status"}}
 	}
 	stop := binding{"S", "stop..."}
 	if a.state.Stop != nil {
 		stop.does = "what is left"
 	}
-	return []binding{{"n", "note"}, {"l", "log"}, {"d", "detach"}, stop, {"h", "hand over..."}}
+	return []binding{{"n", "note"}, {"l", "log"}, {"d", "detach"}, stop, {"h", "hand over..."}, {"s", "status"}}
 }

@@ -16,9 +16,16 @@ func atHome(d *driver, _ *fakeDesk) {
 	d.sees("never restored")
 }
 
-func toMoment(d *driver, _ *fakeDesk) {
+// atRunbook waits until the runbook's screen knows all that it asks for.
+func atRunbook(d *driver, _ *fakeDesk) {
 	d.sees("checked 10:00:00")
-	d.press("enter")
+	s := d.m.top().screen.(*runbookScreen)
+	d.until("what a run needs", func() bool { return s.haveNeeds && s.haveKeys })
+}
+
+func toMoment(d *driver, f *fakeDesk) {
+	atRunbook(d, f)
+	d.press("6")
 	d.sees("GO BACK TO WHICH MOMENT?")
 }
 

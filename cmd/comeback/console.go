@@ -33,7 +33,7 @@ func (a *app) consoleRehearse(ctx context.Context, path string, c choices) error
 	if _, _, err := a.open(path); err != nil {
 		return err
 	}
-	return a.show(ctx, tui.Start{Runbook: path, Want: c.to}, c)
+	return a.show(ctx, tui.Start{Runbook: path, Want: c.to, Mode: c.mode}, c)
 }
 
 // show runs the console. A run that it shows lives in a process of its own, and

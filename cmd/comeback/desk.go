@@ -69,7 +69,7 @@ func (d *desk) Systems(context.Context) ([]tui.System, error) {
 		if path != d.named && !isRunbook(abs) {
 			continue
 		}
-		systems = append(systems, d.system(home, abs))
+		systems = append(systems, d.system(home, abs, runs))
 	}
 	return systems, nil
 }
@@ -90,7 +90,7 @@ func isRunbook(path string) bool {
 	return strings.HasPrefix(text, "---") && strings.Contains(text, "\ncomeback:")
 }
 
-func (d *desk) system(home runner.Home, path string) tui.System {
+func (d *desk) system(home runner.Home, path string, runs []runner.Past) tui.System {
 	s := tui.System{Name: strings.TrimSuffix(filepath.Base(path), ".md"), Runbook: path}
 	b, err := readRunbook(path)
 	if err != nil {
@@ -107,13 +107,17 @@ func (d *desk) system(home runner.Home, path string) tui.System {
 		s.Name = rb.System
 	}
 	s.RPO, s.RTO, s.RehearseEvery = rb.RPO, rb.RTO, rb.Rehearse
-	history, err := home.History(rb.System)
-	if err != nil {
-		s.Problems = append(s.Problems, tui.Problem{What: err.Error()})
-		return s
+	for _, p := range rb.People {
+		s.People = append(s.People, recovery.Person{Role: p.Role, Reach: p.Reach, Key: p.Key})
 	}
-	if p, ok := history.Proof(); ok {
+	sum := sha256.Sum256(b)
+	s.SHA256 = hex.EncodeToString(sum[:])
+	s.Saves = saves(home, path, s.SHA256)
+	if p, ok := runner.HistoryOf(runs, rb.System).Proof(); ok {
 		s.Proof = fmt.Sprintf("%s, run %s, %s", p.State.Ended.Local().Format("2 Jan 2006"), p.ID, recovery.FormatSpan(p.State.Ended.Sub(p.State.Started)))
+		if p.State.RunbookSHA256 != s.SHA256 {
+			s.Proof += ", changed since"
+		}
 	}
 	return s
 }
@@ -150,16 +154,31 @@ func (d *desk) Open(_ context.Context, path string) (*tui.Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	rb, _ := parse(path, b)
-	o := &tui.Opened{System: d.system(home, path), Title: rb.Title, Components: plan.Components(rb), Copies: plan.Copies(rb), Text: string(b)}
-	history, err := home.History(rb.System)
+	if path, err = filepath.Abs(path); err != nil {
+		return nil, fmt.Errorf("find the runbook: %w", err)
+	}
+	runs, err := home.List()
 	if err != nil {
 		return nil, err
 	}
+	rb, _ := parse(path, b)
+	o := &tui.Opened{System: d.system(home, path, runs), Title: rb.Title, Components: plan.Components(rb), Copies: plan.Copies(rb), Text: string(b),
+		OnlyScratch: onlyScratch(rb)}
+	history := runner.HistoryOf(runs, rb.System)
 	for _, s := range rb.Stages {
 		o.Stages = append(o.Stages, tui.Stage{Name: s.Name, Owner: s.Owner, Budget: s.Budget, Last: history.StageTook(s.Name)})
 	}
 	return o, nil
+}
+
+// onlyScratch is why a runbook cannot be recovered for real by this version.
+func onlyScratch(rb *runbooks.Runbook) string {
+	for _, c := range plan.Switched(rb) {
+		if _, ok := switcher(c.Kind); !ok {
+			return fmt.Sprintf("this version cannot switch %s, it restores into scratch only and changes nothing live", c.Name)
+		}
+	}
+	return ""
 }
 
 // Attach is a hold on a run, wherever it was started.
@@ -201,12 +220,9 @@ func (d *desk) Survey(ctx context.Context, path string, progress func(tui.Access
 	if err != nil {
 		return nil, err
 	}
-	d.mu.Lock()
-	if d.surveys == nil {
-		d.surveys = map[string]catalogue.Catalogue{}
+	if err := d.checked(b, cat); err != nil {
+		return nil, err
 	}
-	d.surveys[path] = cat
-	d.mu.Unlock()
 	var rows []tui.Access
 	for _, cp := range copies {
 		for _, c := range components {
@@ -248,7 +264,7 @@ func (d *desk) Plan(ctx context.Context, path string, mode recovery.Mode, choice
 		return nil, err
 	}
 	d.mu.Lock()
-	cat, ok := d.surveys[path]
+	cat, ok := d.surveys[b.path]
 	d.mu.Unlock()
 	if !ok {
 		if cat, err = d.app.survey(ctx, b, nil); err != nil {

@@ -161,10 +161,12 @@ func TestConsole_wholeWay(t *testing.T) {
 		t.Run(fmt.Sprintf("%dx%d", size.width, size.height), func(t *testing.T) {
 			r, dir := consoleShop(t)
 			s := openTerminal(t, r, dir, size.width, size.height)
-			s.shows("SYSTEM", "shop", "never restored: a hope", "LIVE: untouched")
+			s.shows("SYSTEM", "shop", "never restored: a hope", "LIVE: untouched", "unknown: not looked")
+			s.press("k")
+			s.shows("yes")
 			s.press(enter)
-			s.shows("nearby", "ok", "enter")
-			s.press(enter)
+			s.shows("WHAT HAPPENED?", "nearby", "ok", "SCRATCH ONLY", "room", "signing", "id_ed25519")
+			s.press("6")
 			s.shows("GO BACK TO WHICH MOMENT?", "window, no gap")
 			// From here to the plan in four presses, without knowing when it was.
 			s.press(down)

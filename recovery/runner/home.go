@@ -96,6 +96,31 @@ func (h Home) mkdirAll(dir string) error {
 	return h.open(dir, 0o770|fs.ModeSetgid)
 }
 
+// WriteFile replaces a file below the state directory, whole or not at all, with
+// the directory that it lies in. It is not made durable: after a crash the file
+// may be the one before, or not there.
+func (h Home) WriteFile(path string, b []byte) error {
+	if err := h.mkdirAll(filepath.Dir(path)); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = h.open(f.Name(), 0o660)
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
+
 var runID = regexp.MustCompile(`^[0-9a-f]{4,16}$`)
 
 // NewID chooses the id of a new run that no other run has. Ids are short,
@@ -244,6 +269,11 @@ func (h Home) History(system string) (History, error) {
 	if err != nil {
 		return History{}, err
 	}
+	return HistoryOf(runs, system), nil
+}
+
+// HistoryOf is the history of a system among runs that were listed.
+func HistoryOf(runs []Past, system string) History {
 	hist := History{Number: 1}
 	last := 0
 	for _, p := range runs {
@@ -258,7 +288,7 @@ func (h Home) History(system string) (History, error) {
 			last, hist.Previous = p.Plan.Number, p.ReportSHA256
 		}
 	}
-	return hist, nil
+	return hist
 }
 
 // Last is the newest run of the system that ended, if there is one.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"comeback/storage"
 	"comeback/storage/s3"
@@ -223,4 +224,32 @@ func TestIdentity(t *testing.T) {
 	expired = true
 	_, _, err = s.Identity(t.Context())
 	check(t, "identity", err, storage.ErrExpired)
+}
+
+// TestExpires assumes a role whose credentials end.
+func TestExpires(t *testing.T) {
+	denied := false
+	sts := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if denied {
+			w.WriteHeader(403)
+			fmt.Fprint(w, `<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>`)
+			return
+		}
+		fmt.Fprint(w, `<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>A</AccessKeyId><SecretAccessKey>B</SecretAccessKey><SessionToken>C</SessionToken><Expiration>2126-11-23T03:40:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>`)
+	})
+	storagetest.SetenvS3(t, "", storagetest.Root)
+	t.Setenv("AWS_ENDPOINT_URL_STS", sts.URL)
+	s, _ := storage.As[storage.Expirer](open(t, s3.Options{URL: "s3://backups"}))
+	if at, err := s.Expires(t.Context()); !at.IsZero() || err != nil {
+		t.Errorf("a key that holds until it is revoked ends %v, %v", at, err)
+	}
+	role := s3.Options{URL: "s3://backups", Role: "arn:aws:iam::210987654321:role/restore"}
+	s, _ = storage.As[storage.Expirer](open(t, role))
+	if at, err := s.Expires(t.Context()); !at.Equal(time.Date(2126, 11, 23, 3, 40, 0, 0, time.UTC)) || err != nil {
+		t.Errorf("the role's credentials end %v, %v", at, err)
+	}
+	denied = true
+	s, _ = storage.As[storage.Expirer](open(t, role))
+	_, err := s.Expires(t.Context())
+	check(t, "expires", err, storage.ErrDenied)
 }

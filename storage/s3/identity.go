@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -28,4 +29,20 @@ func (s *store) Identity(ctx context.Context) (who, account string, err error) {
 	return aws.ToString(out.Arn), aws.ToString(out.Account), nil
 }
 
-var _ storage.Identifier = (*store)(nil)
+// Expires is when the credentials end, as whoever gave them said. Nothing is
+// asked of the service but by a role that is assumed.
+func (s *store) Expires(ctx context.Context) (time.Time, error) {
+	credentials, err := s.config.Credentials.Retrieve(ctx)
+	if err != nil {
+		return time.Time{}, s.refusal(ctx, "identify", "", err)
+	}
+	if !credentials.CanExpire {
+		return time.Time{}, nil
+	}
+	return credentials.Expires, nil
+}
+
+var (
+	_ storage.Identifier = (*store)(nil)
+	_ storage.Expirer    = (*store)(nil)
+)

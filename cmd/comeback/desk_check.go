@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"comeback/recovery/catalogue"
+	"comeback/recovery/plan"
+	"comeback/recovery/runner"
+	"comeback/tui"
+)
+
+// Check looks into every copy of a runbook.
+func (d *desk) Check(ctx context.Context, path string) (tui.System, error) {
+	b, _, err := d.app.open(path)
+	if err != nil {
+		return tui.System{}, err
+	}
+	cat, err := d.app.survey(ctx, b, nil)
+	if err != nil {
+		return tui.System{}, err
+	}
+	if err := d.checked(b, cat); err != nil {
+		return tui.System{}, err
+	}
+	home, err := d.app.home()
+	if err != nil {
+		return tui.System{}, err
+	}
+	runs, err := home.List()
+	if err != nil {
+		return tui.System{}, err
+	}
+	return d.system(home, path, runs), nil
+}
+
+// checked remembers what a look into the copies found, for this console and for
+// those that come later.
+func (d *desk) checked(b *book, cat catalogue.Catalogue) error {
+	d.mu.Lock()
+	if d.surveys == nil {
+		d.surveys = map[string]catalogue.Catalogue{}
+	}
+	d.surveys[b.path] = cat
+	d.mu.Unlock()
+	home, err := d.app.home()
+	if err != nil {
+		return err
+	}
+	v := cat.Judge(plan.Components(b.Runbook), engines(), b.RPO, d.app.now())
+	for i := range v.Findings {
+		v.Findings[i] = d.app.redact(v.Findings[i])
+	}
+	return writeJudged(home, b.path, judged{Runbook: b.path, SHA256: b.source.SHA256, At: d.app.now(), Verdict: v})
+}
+
+// judged is the newest look into the copies of a runbook, kept in the state
+// directory: it is a convenience, and no proof of anything.
+type judged struct {
+	Runbook string            `json:"runbook"`
+	SHA256  string            `json:"sha256"`
+	At      time.Time         `json:"at"`
+	Verdict catalogue.Verdict `json:"verdict"`
+}
+
+// judgedFile is where the newest look into the copies of a runbook is kept.
+func judgedFile(home runner.Home, path string) string {
+	sum := sha256.Sum256([]byte(path))
+	return filepath.Join(home.Dir, "judged", hex.EncodeToString(sum[:8])+".json")
+}
+
+// writeJudged replaces the record of a runbook, whole or not at all.
+func writeJudged(home runner.Home, path string, l judged) error {
+	b, err := json.Marshal(l)
+	if err != nil {
+		return fmt.Errorf("keep what was found: %w", err)
+	}
+	file := judgedFile(home, path)
+	if err := home.WriteFile(file, b); err != nil {
+		return fmt.Errorf("keep what was found: %w", err)
+	}
+	return nil
+}
+
+// saves is the newest look into the copies of a runbook whose bytes are those
+// of now; without one nothing is known.
+func saves(home runner.Home, path, sum string) tui.Saves {
+	b, err := os.ReadFile(judgedFile(home, path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return tui.Saves{Answer: tui.SavesUnknown, Why: "not looked yet"}
+	}
+	var l judged
+	if err == nil {
+		err = json.Unmarshal(b, &l)
+	}
+	switch {
+	case err != nil:
+		return tui.Saves{Answer: tui.SavesUnknown, Why: "the last look cannot be read: " + err.Error()}
+	case l.SHA256 != sum:
+		return tui.Saves{Answer: tui.SavesUnknown, Why: "the runbook was changed since the last look", Checked: l.At}
+	}
+	s := tui.Saves{Checked: l.At, Answer: tui.SavesUnknown, Why: l.Verdict.Why, To: l.Verdict.To, Findings: l.Verdict.Findings}
+	switch {
+	case l.Verdict.Saved:
+		s.Answer = tui.SavesYes
+	case l.Verdict.Lost:
+		s.Answer = tui.SavesNo
+	}
+	return s
+}

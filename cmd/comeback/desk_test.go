@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"comeback/tui"
+)
+
+// What a look into the copies found is kept for the consoles that come later,
+// as long as the runbook is the one that was looked with.
+func TestDesk_WouldItSaveUs(t *testing.T) {
+	l, r := theShop(t), newRig(t)
+	path := runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), nil, "")
+	t.Chdir(filepath.Dir(path))
+	system := func() tui.System {
+		t.Helper()
+		d := &desk{app: r.app(io.Discard, io.Discard)}
+		list, err := d.Systems(t.Context())
+		if err != nil || len(list) != 1 {
+			t.Fatalf("the systems are %+v, %v", list, err)
+		}
+		return list[0]
+	}
+	if s := system().Saves; !s.Checked.IsZero() || s.Answer != tui.SavesUnknown {
+		t.Errorf("before any look it is %+v", s)
+	}
+	d := &desk{app: r.app(io.Discard, io.Discard)}
+	if _, err := d.Check(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	if s := system().Saves; s.Checked.IsZero() || s.Answer != tui.SavesYes {
+		t.Errorf("after a look it is %+v", s)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := strings.Replace(string(text), l.CopyURL(), "file:///nowhere", 1)
+	if err := os.WriteFile(path, []byte(other), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s := system().Saves; s.Answer != tui.SavesUnknown || !strings.Contains(s.Why, "changed") {
+		t.Errorf("of another runbook it is %+v", s)
+	}
+	if _, err := d.Check(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	if s := system().Saves; s.Answer != tui.SavesUnknown || !strings.Contains(s.Why, "no access to nearby") || len(s.Findings) == 0 {
+		t.Errorf("of a copy that is not there it is %+v", s)
+	}
+}
+
+func TestDesk_Ready(t *testing.T) {
+	l, r := theShop(t), newRig(t)
+	path := runbook(t, fmt.Sprintf("{url: %q}\n  gone: {url: \"file:///nowhere\"}", l.CopyURL()), nil, "")
+	d := &desk{app: r.app(io.Discard, io.Discard)}
+	if _, err := d.Survey(t.Context(), path, func(tui.Access) {}); err != nil {
+		t.Fatal(err)
+	}
+	ready, err := d.Ready(t.Context(), path)
+	if err != nil || len(ready.Copies) != 2 || len(ready.Room) != 1 {
+		t.Fatalf("it is %+v, %v", ready, err)
+	}
+	if c := ready.Copies[0]; !strings.HasPrefix(c.Who, "user ") || c.Problem != "" || !c.Expires.IsZero() {
+		t.Errorf("to nearby we are %+v", c)
+	}
+	if c := ready.Copies[1]; c.Who != "" || !strings.Contains(c.Problem, "/nowhere") {
+		t.Errorf("to what is not there we are %+v", c)
+	}
+	if room := ready.Room[0]; room.Place != r.scratch || room.Needs == 0 || room.Free == 0 || room.Problem != "" {
+		t.Errorf("the room is %+v", room)
+	}
+}

@@ -1,0 +1,66 @@
+package catalogue_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/catalogue"
+	"comeback/recovery/dump"
+)
+
+func TestCatalogue_Judge(t *testing.T) {
+	now := time.Date(2026, 11, 23, 3, 0, 0, 0, time.UTC)
+	components := []recovery.Component{{Name: "database", Kind: recovery.Postgres}}
+	engines := []recovery.Engine{dump.New(dump.Options{})}
+	at := func(ago time.Duration) recovery.Span { return recovery.Span{From: now.Add(-ago), To: now.Add(-ago)} }
+	survey := func(problem string, taken recovery.Span, windows ...recovery.Window) recovery.Survey {
+		return recovery.Survey{Component: "database", Copy: "nearby", Backups: []recovery.Backup{{ID: "a", Taken: taken, Problem: problem}}, Windows: windows}
+	}
+	refusal := catalogue.Refusal{Copy: "offsite", Component: "database", Err: errors.New("AccessDenied")}
+	for _, test := range []struct {
+		name       string
+		cat        catalogue.Catalogue
+		components []recovery.Component
+		saved      bool
+		lost       bool
+		why        string
+		to         time.Time
+		findings   []string
+	}{
+		{name: "a fresh backup", cat: catalogue.Catalogue{Surveys: []recovery.Survey{survey("", at(time.Minute))}}, saved: true, to: now.Add(-time.Minute)},
+		{name: "an old backup", cat: catalogue.Catalogue{Surveys: []recovery.Survey{survey("", at(time.Hour))}}, saved: true, to: now.Add(-time.Hour), findings: []string{"1h00m old"}},
+		{name: "a log that was not read to its end", cat: catalogue.Catalogue{Surveys: []recovery.Survey{survey("", at(time.Hour), recovery.Window{Backup: "a"})}}, saved: true},
+		{name: "a log of a broken backup", cat: catalogue.Catalogue{Surveys: []recovery.Survey{survey("cut", at(time.Hour), recovery.Window{Backup: "a"})}}, lost: true, why: "no copy holds", findings: []string{"a in nearby cannot be restored: cut"}},
+		{name: "no backup", lost: true, why: "no copy holds"},
+		{name: "no access", cat: catalogue.Catalogue{Refusals: []catalogue.Refusal{refusal}}, why: "no access to offsite", findings: []string{"AccessDenied"}},
+		{name: "one copy refuses and another does", cat: catalogue.Catalogue{Surveys: []recovery.Survey{survey("", at(time.Minute))}, Refusals: []catalogue.Refusal{refusal}},
+			saved: true, to: now.Add(-time.Minute), findings: []string{"offsite could not be judged"}},
+		{name: "a component that nobody looks for", components: append(components, recovery.Component{Name: "uploads", Kind: recovery.Files}),
+			cat: catalogue.Catalogue{Surveys: []recovery.Survey{survey("", at(time.Minute))}}, why: "uploads: no engine"},
+		{name: "lost counts more than unknown", components: append([]recovery.Component{{Name: "uploads", Kind: recovery.Files}}, components...), lost: true, why: "database: no copy"},
+		{name: "a gap", cat: catalogue.Catalogue{Surveys: []recovery.Survey{survey("", at(time.Minute), recovery.Window{Backup: "a", To: recovery.Instant{Time: now}, Gaps: []recovery.Gap{{Object: "seg", Why: "missing"}}})}},
+			saved: true, to: now, findings: []string{"seg is missing"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			list := test.components
+			if list == nil {
+				list = components
+			}
+			v := test.cat.Judge(list, engines, 5*time.Minute, now)
+			if v.Saved != test.saved || v.Lost != test.lost || !strings.Contains(v.Why, test.why) || (v.Why == "") != test.saved || !v.To.Equal(test.to) {
+				t.Errorf("the verdict is %+v", v)
+			}
+			if len(v.Findings) != len(test.findings) {
+				t.Fatalf("the findings are %q", v.Findings)
+			}
+			for i, f := range test.findings {
+				if !strings.Contains(v.Findings[i], f) {
+					t.Errorf("finding %q does not say %q", v.Findings[i], f)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,103 @@
+package tui
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+)
+
+func TestHome_WouldItSaveUs(t *testing.T) {
+	desk := shopDesk()
+	desk.systems[0].Saves = Saves{Answer: SavesUnknown, Why: "not looked yet"}
+	desk.checked = desk.systems[0]
+	desk.checked.Saves = Saves{Checked: ten, Answer: SavesNo, Why: "database: no copy holds a backup that can be restored"}
+	d := drive(t, desk, Options{})
+	atHome(d, desk)
+	d.sees("unknown: not looked")
+	d.press("k")
+	d.sees("database: no copy holds")
+	d.sees("NOTHING")
+	d.clock = ten.Add(25 * time.Hour) // tonight is another night
+	d.sees("unknown: looked 23 Nov")
+	desk.openErr = recovery.Errorf("check the path", "read the runbook: permission denied")
+	d.press("k")
+	d.sees("permission denied")
+}
+
+func TestOverlay_People(t *testing.T) {
+	t.Run("of a system", func(t *testing.T) {
+		desk := shopDesk()
+		d := drive(t, desk, Options{})
+		atHome(d, desk)
+		d.press("c")
+		for _, text := range []string{"people of shop", "reached by  #incidents", "signs with  " + approverPrint} {
+			d.sees(text)
+		}
+		d.press("esc")
+		d.sees("WOULD IT SAVE US?")
+	})
+	t.Run("of a run", func(t *testing.T) {
+		d, desk := atRun(t)
+		running(d, desk)
+		watched(d, desk)
+		d.press("c")
+		for _, text := range []string{"Nobody: the runbook has no people", "commands    ops1", "watches     ops2, console"} {
+			d.sees(text)
+		}
+	})
+	t.Run("never while typing", func(t *testing.T) {
+		d, desk := atRun(t)
+		running(d, desk)
+		d.press("n", "=cs?y")
+		d.sees("NOTE > cs?y")
+	})
+}
+
+func TestOverlay_Status(t *testing.T) {
+	t.Run("of a run", func(t *testing.T) {
+		d, desk := atRun(t)
+		failing(d, desk)
+		d.press("s")
+		for _, text := range []string{"WHAT    rehearsal of shop, run 7c31: WAITS for", "y copies it"} {
+			d.sees(text)
+		}
+		d.press("y")
+		d.sees("copied all of it, ")
+		if got := d.clipboard(); !strings.Contains(got, "WHAT    rehearsal of shop") || strings.Contains(got, "\x1b") {
+			t.Errorf("copied %q", got)
+		}
+	})
+	t.Run("of a runbook", func(t *testing.T) {
+		desk := shopDesk()
+		d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+		atRunbook(d, desk)
+		d.press("o", "=~09:52", "enter", "s")
+		for _, text := range []string{"WHAT    shop: ops1 looks at it since 10:00:00+01", "SINCE   Outage began 09:52, estimated", "offsite   REFUSED"} {
+			d.sees(text)
+		}
+	})
+	t.Run("of everything", func(t *testing.T) {
+		desk := shopDesk()
+		d := drive(t, desk, Options{})
+		atHome(d, desk)
+		d.press("s")
+		d.sees("shop: would it save us? yes, 2 findings; last proof: 12 Oct")
+		d.sees("run b81e, rehearsal of billing by ops2: WAITS for a tick")
+	})
+}
+
+func TestCopy(t *testing.T) {
+	d, desk := atRun(t)
+	running(d, desk)
+	d.press("y")
+	d.sees("copied the run's id: 7c31")
+	if got := d.clipboard(); got != "7c31" {
+		t.Errorf("copied %q", got)
+	}
+	d.press("up")
+	if strings.Contains(d.screen(), "copied") {
+		t.Errorf("it is still said\n%s", d.screen())
+	}
+}

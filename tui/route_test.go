@@ -1,0 +1,142 @@
+package tui
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+)
+
+const scratchOnly = "this version restores into scratch only and changes nothing live"
+
+// Each route leads to a moment, in its mode, with what must be said before.
+func TestJourney_Routes(t *testing.T) {
+	for _, test := range []struct {
+		key string
+		// before is what stands on the way, moment what the moments' screen
+		// says.
+		before, moment []string
+		mode           recovery.Mode
+	}{
+		{key: "1", before: []string{"find the commit", "OUTAGE BEGAN"}, moment: []string{"FOR REAL", "down ~10m00 RTO 30m left 20m00"}, mode: recovery.Recovery},
+		{key: "2", before: []string{"ANOTHER     host", "OUTAGE BEGAN"}, moment: []string{"FOR REAL"}, mode: recovery.Recovery},
+		{key: "3", before: []string{"NOT YET", "MEANWHILE", "OUTAGE BEGAN"}, moment: []string{"REHEARSAL: SCRATCH"}, mode: recovery.Rehearsal},
+		{key: "4", before: []string{"CLEAN HOST", "left out: nearby", "OUTAGE BEGAN"}, moment: []string{"FOR REAL", "LEFT OUT: nearby"}},
+		{key: "5", moment: []string{"LOOKING: READ ONLY"}},
+		{key: "6", moment: []string{"REHEARSAL: SCRATCH"}, mode: recovery.Rehearsal},
+	} {
+		t.Run(test.key, func(t *testing.T) {
+			desk := shopDesk()
+			d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+			atRunbook(d, desk)
+			d.press(test.key)
+			if len(test.before) > 0 {
+				for _, text := range test.before {
+					d.sees(text)
+				}
+				d.press("=10 minutes ago", "enter")
+			}
+			d.sees("GO BACK TO WHICH MOMENT?")
+			for _, text := range test.moment {
+				d.sees(text)
+			}
+			if test.mode == "" {
+				return
+			}
+			d.press("home", "down", "enter") // a dump
+			d.sees("PLAN 7c31")
+			if desk.mode != test.mode {
+				t.Errorf("a %s was planned", desk.mode)
+			}
+		})
+	}
+}
+
+func TestJourney_TheOutageIsAskedOnce(t *testing.T) {
+	desk := shopDesk()
+	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	atRunbook(d, desk)
+	d.press("1", "=tomorrow", "enter")
+	d.sees(`"tomorrow" is not a time`)
+	d.press("ctrl+u", "=09:52", "enter")
+	d.sees("GO BACK TO WHICH MOMENT?")
+	d.sees("down 8m00 RTO 30m left 22m00")
+	d.press("esc", "1")
+	d.sees("GO BACK TO WHICH MOMENT?")
+	d.press("esc", "o", "enter")
+	d.sees("Outage began: unknown (o changes it)")
+	d.press("o", "=~09:20", "enter")
+	d.sees("Outage began 09:20, estimated")
+	d.sees("down ~40m00 RTO 30m OVER 10m00")
+}
+
+// Where live systems cannot be changed, every route that would says so, and
+// what it plans is a rehearsal.
+func TestJourney_RoutesIntoScratchOnly(t *testing.T) {
+	for _, key := range []string{"1", "2", "4"} {
+		t.Run(key, func(t *testing.T) {
+			desk := shopDesk()
+			desk.opened.OnlyScratch = scratchOnly
+			for i := range desk.opened.Copies {
+				desk.opened.Copies[i] = recovery.Copy{Name: desk.opened.Copies[i].Name, URL: "s3://x", Account: "1"}
+			}
+			d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+			atRunbook(d, desk)
+			d.sees("SCRATCH ONLY")
+			d.press(key)
+			d.sees(scratchOnly[:40])
+			d.press("enter")
+			d.sees("REHEARSAL: SCRATCH")
+			d.press("home", "down", "enter")
+			d.sees("PLAN 7c31")
+			if desk.mode != recovery.Rehearsal {
+				t.Errorf("a %s was planned", desk.mode)
+			}
+		})
+	}
+}
+
+func TestJourney_LookingRestoresNothing(t *testing.T) {
+	desk := shopDesk()
+	withLog(desk)
+	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	atRunbook(d, desk)
+	d.press("5", "home", "enter")
+	d.sees("read back to")
+	d.press("h", "enter")
+	d.sees("this way only looks")
+	if len(desk.choices) > 0 || !strings.Contains(d.screen(), "LOOKING: READ ONLY") {
+		t.Errorf("a plan was made: %+v\n%s", desk.choices, d.screen())
+	}
+}
+
+// The outage that was told before a recovery began is told to its run.
+func TestJourney_TheRunHearsOfTheOutage(t *testing.T) {
+	desk := shopDesk()
+	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	atRunbook(d, desk)
+	d.press("1", "=09:52", "enter")
+	d.sees("GO BACK TO WHICH MOMENT?")
+	d.press("home", "down", "enter")
+	d.sees("PLAN 7c31")
+	desk.prepared.Plan.Mode = recovery.Recovery
+	plan := d.m.top().screen.(*planScreen)
+	d.run(plan.tellOutage(desk.session))
+	d.until("the outage", func() bool { return len(desk.session.asked()) == 1 })
+	want := recovery.Command{Kind: recovery.DoOutage, By: "ops1", Outage: recovery.OutageNoted{Since: ten.Add(-8 * time.Minute), How: "known"}}
+	if got := desk.session.asked()[0]; got.Kind != want.Kind || got.Outage.How != want.Outage.How || !got.Outage.Since.Equal(want.Outage.Since) {
+		t.Errorf("the run was asked for %+v", got)
+	}
+}
+
+func TestAccess_WarnsOfCredentialsThatEndTooSoon(t *testing.T) {
+	desk := shopDesk()
+	desk.rows[1].State, desk.rows[1].Surveys = Readable, desk.rows[0].Surveys
+	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	d.size(100, 60)
+	atRunbook(d, desk)
+	for _, text := range []string{"you are user ops1", "111122223333", "the credentials end 10:10:00 today", "/var/tmp: needs at least 14.2 GB", "ssh-agent, SHA256:x1fQ8vZk2"} {
+		d.sees(text)
+	}
+}
