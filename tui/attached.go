@@ -87,6 +87,9 @@ func (a *attached) timing(now time.Time) string {
 	}
 	rto := time.Duration(a.plan.RTO)
 	down := a.plan.Mode == recovery.Recovery && !a.state.Outage.Since.IsZero()
+	if green, decided := a.green(); down && a.ended() && decided {
+		end = green
+	}
 	since, word := a.state.Started, "ran "
 	if down {
 		since, word = a.state.Outage.Since, "down "

@@ -59,7 +59,9 @@ type Planner interface {
 	// Start executes a plan as it was prepared, byte by byte. ctx bounds the
 	// start only: the run lives until it ends or is stopped, and its session's
 	// Events must not end before the report has been written to its directory.
-	Start(ctx context.Context, p *Prepared) (recovery.Session, error)
+	// Typed is the name of the plan's target as a person has typed it; empty
+	// where the plan changes nothing live.
+	Start(ctx context.Context, p *Prepared, typed string) (recovery.Session, error)
 	// Amend makes the amendment of a run under way that a choice asks for:
 	// another moment, or another copy to restore from, where an empty Want
 	// keeps the moment. It only reads; the session is then asked to take it.

@@ -55,6 +55,7 @@ type fakeDesk struct {
 	amends     []Choice
 	choices    []Choice
 	mode       recovery.Mode
+	typed      string
 	passphrase string
 }
 
@@ -109,7 +110,10 @@ func (d *fakeDesk) Plan(_ context.Context, _ string, mode recovery.Mode, c Choic
 	return d.prepared, d.planErr
 }
 
-func (d *fakeDesk) Start(context.Context, *Prepared) (recovery.Session, error) {
+func (d *fakeDesk) Start(_ context.Context, _ *Prepared, typed string) (recovery.Session, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.typed = typed
 	if d.startErr != nil {
 		return nil, d.startErr
 	}

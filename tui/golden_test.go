@@ -142,6 +142,9 @@ var scenes = []scene{
 		d.press("up", "up")
 	}},
 	{name: "plan", start: Start{Runbook: shopMD}, play: toPlan},
+	{name: "plan-recovery", start: Start{Runbook: shopMD}, desk: forReal, play: func(d *driver, f *fakeDesk) { toRealPlan(d, f); d.press("=db1/sh") }},
+	{name: "waiting-name", start: Start{Runbook: shopMD}, desk: forReal, play: func(d *driver, f *fakeDesk) { startReal(d, f); waitsForName(d, f) }},
+	{name: "result-recovery", start: Start{Runbook: shopMD}, desk: forReal, play: func(d *driver, f *fakeDesk) { startReal(d, f); switchedBack(d, f) }},
 	{name: "run-starting", start: Start{Runbook: shopMD}, play: toRun},
 	{name: "run", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) { toRun(d, f); running(d, f) }},
 	{name: "run-note", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) {

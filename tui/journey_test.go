@@ -417,17 +417,6 @@ func TestJourney_AStartThatIsRefused(t *testing.T) {
 	d.sees("-- moment: before-xid:81214")
 }
 
-func TestJourney_OnlyARehearsalStartsWithoutATypedName(t *testing.T) {
-	desk := shopDesk()
-	desk.prepared.Plan.Mode = recovery.Recovery
-	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
-	toPlan(d, desk)
-	d.press("enter")
-	if d.m.top().screen.(*planScreen).starting || strings.Contains(d.screen(), "enter start") {
-		t.Errorf("a recovery starts by enter\n%s", d.screen())
-	}
-}
-
 func TestJourney_ARunbookWithProblemsCannotBeRehearsed(t *testing.T) {
 	desk := shopDesk()
 	desk.opened.Problems = desk.systems[1].Problems

@@ -30,29 +30,41 @@ func (a *attached) isolated() bool {
 
 // live answers whether a live system is changed: from the plan's targets, and
 // from what has started to write to them. A target that the plan does not list
-// counts as live.
+// counts as live; one that lies beside a live one does not.
 func (a *attached) live(zone *time.Location) (string, look) {
-	scratchOnly := map[recovery.TargetID]bool{}
+	harmless := map[recovery.TargetID]bool{}
 	for _, t := range a.plan.Targets {
-		scratchOnly[t.ID] = t.Scratch
+		harmless[t.ID] = !t.Changes()
 	}
 	var since time.Time
 	any := false
 	for i := range a.state.Steps {
 		st := &a.state.Steps[i]
 		for _, id := range st.Writes {
-			if scratchOnly[id] {
+			if harmless[id] {
 				continue
 			}
 			any = true
+			if st.WaitsFor == recovery.WaitName && st.Attempts <= 1 {
+				continue // it has not acted: the name comes first
+			}
 			if !st.Started.IsZero() && (since.IsZero() || st.Started.Before(since)) {
 				since = st.Started
 			}
 		}
 	}
-	switch {
+	clock := func(t time.Time) string { return t.In(zone).Format("15:04:05") }
+	switch switched := a.switched(); {
+	case !switched.IsZero():
+		text := "LIVE: switched " + clock(switched)
+		if n := len(a.state.Old); n > 0 {
+			text += ", old data stay until " + a.state.Old[0].Until.In(zone).Format("_2 Jan")
+		}
+		return text, bad
+	case !since.IsZero() && a.state.Ended.IsZero():
+		return "LIVE: CHANGED since " + clock(since), bad
 	case !since.IsZero():
-		return "LIVE: CHANGED since " + since.In(zone).Format("15:04:05"), bad
+		return "LIVE: CHANGED " + clock(since) + "; the report says how", bad
 	case any:
 		return "LIVE: untouched so far", plain
 	case a.plan.Mode == recovery.Rehearsal && a.over:
@@ -63,4 +75,15 @@ func (a *attached) live(zone *time.Location) (string, look) {
 		return "LIVE: untouched, writes go to scratch only", plain
 	}
 	return "LIVE: untouched", plain
+}
+
+// switched is when what was restored took the place of what was live: when the
+// first old data were put aside. It is zero before that.
+func (a *attached) switched() (at time.Time) {
+	for i := range a.state.Steps {
+		if st := &a.state.Steps[i]; len(st.Outcome.Old) > 0 && st.State == recovery.Done && (at.IsZero() || st.Ended.Before(at)) {
+			at = st.Ended
+		}
+	}
+	return at
 }

@@ -150,6 +150,11 @@ func (m *model) press(k tea.KeyPressMsg) tea.Cmd {
 		return cmd
 	}
 	if f := top.field(); f != nil {
+		switch k.String() {
+		case keyPageDown, keyPageUp: // what is above what is typed can be read
+			m.scroll(true, map[string]int{keyPageDown: 1, keyPageUp: -1}[k.String()])
+			return nil
+		}
 		top.scrolled = false
 		f.key(k)
 		return nil

@@ -12,40 +12,70 @@ import (
 	"comeback/recovery"
 )
 
-// planScreen shows everything that a run will do, before it does any of it.
+// planScreen shows everything that a run will do, before it does any of it. What
+// changes a live system begins only when its name has been typed.
 type planScreen struct {
 	m        *model
 	from     *momentScreen
 	prepared *Prepared
 	starting bool
-	err      error
+	// refused is why it did not begin.
+	refused error
+	asker
 }
 
-func (s *planScreen) field() *field { return nil }
+// confirms is the name that must be typed, "" where nothing live is changed.
+func (s *planScreen) confirms() string { return s.prepared.Plan.Confirm }
+
+func newPlan(m *model, from *momentScreen, prepared *Prepared) *planScreen {
+	s := &planScreen{m: m, from: from, prepared: prepared}
+	s.asksName()
+	return s
+}
+
+// asksName opens the prompt for the name, where there is one to type.
+func (s *planScreen) asksName() {
+	if s.confirms() != "" {
+		s.asks(namePrompt(s.confirms(), s.start))
+	}
+}
 
 func (s *planScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
+	if s.starting {
+		return nil, k.String() == keyEscape // too late to go back: the run is being created
+	}
+	if s.prompt != nil {
+		if k.String() == keyEscape && s.edit() == "" {
+			return s.m.back(), true
+		}
+		return s.answer(k)
+	}
 	switch k.String() {
 	case keyEnter:
-		return s.start(), true
+		if s.confirms() != "" {
+			s.asksName()
+			return nil, true
+		}
+		return s.start(""), true
 	case "v":
 		return s.m.push(newPager(s.m, "plan.json of run "+s.prepared.Plan.Run, string(s.prepared.Bytes))), true
-	case keyEscape:
-		return nil, s.starting // too late to go back: the run is being created
 	}
 	return nil, false
 }
 
-// start begins the run. Only a rehearsal starts here: what changes a live
-// system asks for the name of what it changes first.
-func (s *planScreen) start() tea.Cmd {
-	if s.starting || s.prepared.Plan.Mode != recovery.Rehearsal {
+// edit is what has been typed.
+func (s *planScreen) edit() string { return s.prompt.edit.text() }
+
+// start begins the run, with the name that was typed where there is one.
+func (s *planScreen) start(typed string) tea.Cmd {
+	if s.starting || typed != s.confirms() {
 		return nil
 	}
-	s.starting, s.err = true, nil
+	s.starting, s.refused = true, nil
 	return ask(s.m.ctx, s, func(ctx context.Context) (recovery.Session, error) {
-		return s.m.desk.Start(ctx, s.prepared)
+		return s.m.desk.Start(ctx, s.prepared, typed)
 	}, func(session recovery.Session, err error) tea.Cmd {
-		s.starting, s.err = false, err
+		s.starting, s.refused = false, err
 		if err != nil {
 			return nil
 		}
@@ -79,25 +109,50 @@ func (s *planScreen) page(w, h int) page {
 		live: "LIVE: untouched", note: "nothing has run yet",
 		keys: []binding{{keyEnter, "start the rehearsal"}, {"v", "plan.json"}}, leave: escBack,
 	}
-	switch {
-	case s.starting:
+	if plan.Mode == recovery.Recovery {
+		p.aside = s.from.from.aside()
+		p.keys[0].does = "begin: copies beside live, changes nothing of it"
+		p.leave.does = "back, nothing changes"
+	}
+	if s.confirms() != "" {
+		p.keys[0].does = "type the name..."
+		p.note = "asks again only if the target or the loss changed"
+	}
+	if s.starting {
 		p.note, p.keys, p.leave = "starting ..", nil, binding{}
-	case plan.Mode != recovery.Rehearsal:
-		p.keys = p.keys[1:]
 	}
 	title := spread(as(strong, "PLAN "+plan.Run).say("   "+plan.Moment.Want.Text), say("digest "+digest(s.prepared.Digest)), w)
 	p.body = []line{title}
-	if s.err != nil {
-		p.body = append(append(p.body, trouble("REFUSED", s.err, w)...), nil)
+	if s.refused != nil {
+		p.body = append(append(p.body, trouble("REFUSED", s.refused, w)...), nil)
 	}
 	if w >= wide {
 		lw := (w - 2) * 58 / 100
 		p.body = append(p.body, beside(s.steps(lw), append(s.moment(w-lw-2), s.facts(w-lw-2)...), lw, w)...)
-		return p
+	} else {
+		p.body = append(append(p.body, s.moment(w)...), nil)
+		p.body = append(append(p.body, s.steps(w)...), nil)
+		p.body = append(p.body, s.facts(w)...)
 	}
-	p.body = append(append(p.body, s.moment(w)...), nil)
-	p.body = append(append(p.body, s.steps(w)...), nil)
-	p.body = append(p.body, s.facts(w)...)
+	if plan.Mode == recovery.Recovery {
+		p.body = append(append(p.body, nil), effects(plan.Effects(), nil, w)...)
+		if s.confirms() == "" {
+			p.body = append(p.body, paragraph("LIVE", 15, plain, "the runbook switches nothing: what comes back is left running beside what is live", w, 2)...)
+		} else {
+			p.body = append(append(p.body, nil), changesLive(s.confirms()).fit(w))
+		}
+	}
+	if s.prompt != nil && !s.starting {
+		p.body = append(p.body, s.foot(w)...)
+		p.focus = len(p.body) - 1
+		p.keys = []binding{{keyEnter, s.prompt.does}, {"pgup/pgdn", "whole plan"}}
+		if s.edit() != "" {
+			p.leave.does = "drop, nothing changes"
+		}
+	}
+	if s.err != nil {
+		p.body = append(p.body, trouble("REFUSED", s.err, w)...)
+	}
 	return p
 }
 
@@ -161,7 +216,10 @@ func (s *planScreen) writes(step recovery.Step, w int) span {
 			if t.ID != id {
 				continue
 			}
-			if place, look = t.Place, plain; !t.Scratch {
+			switch place, look = t.Place, plain; {
+			case t.Beside:
+				place += ", new, beside live"
+			case !t.Scratch:
 				place, look = "LIVE "+t.Place, danger
 			}
 		}

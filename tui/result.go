@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -80,6 +81,9 @@ func (s *resultScreen) page(w, h int) page {
 	if a.state.Says != "" && a.state.Result != recovery.ResultPassed {
 		p.body = append(p.body, paragraph("", 0, plain, a.state.Says, w, 3)...)
 	}
+	if owed := a.objectives(now.Location(), w); len(owed) > 0 {
+		p.body = append(append(p.body, nil), owed...)
+	}
 	if w >= wide {
 		lw := (w - 2) * 55 / 100
 		left := append(append(s.report(lw), nil), s.findings(lw)...)
@@ -153,6 +157,23 @@ func (s *resultScreen) findings(w int) []line {
 	for _, n := range a.noted(zone) {
 		add(n.name, n.look, n.text, 3)
 	}
+	for i, text := range a.losses() {
+		name := "LOST"
+		if i > 0 {
+			name = ""
+		}
+		add(name, warn, text, 2)
+	}
+	for i, old := range a.state.Old {
+		name := "OLD DATA"
+		if i > 0 {
+			name = ""
+		}
+		add(name, plain, strings.TrimSuffix(fmt.Sprintf("%s until %s; %s", old.Place, stamp(old.Until, s.m.now()), old.Says), "; "), 3)
+	}
+	todo, open := a.leftToDo()
+	list("TO DO", warn, todo)
+	list("UNPROTECTED", warn, open)
 	held, total := a.state.Checks()
 	switch {
 	case total == 0:
@@ -173,6 +194,20 @@ func (s *resultScreen) findings(w int) []line {
 	text, k := cleanup(a, zone)
 	add("CLEAN-UP", k, text, 3)
 	return lines
+}
+
+// leftToDo is what people have to do now, and what is not backed up again.
+func (a *attached) leftToDo() (todo, unprotected []string) {
+	for i := range a.state.Steps {
+		st := &a.state.Steps[i]
+		todo = append(todo, st.Outcome.ToDo...)
+		if st.State == recovery.Done {
+			unprotected = append(unprotected, st.Outcome.Unprotected...)
+		} else if st.Protects {
+			unprotected = append(unprotected, st.Says+": "+string(st.State))
+		}
+	}
+	return todo, unprotected
 }
 
 // evidence is why the moment counts as reached.

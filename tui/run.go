@@ -28,7 +28,7 @@ func (s *runScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 	case "o":
 		st := s.run.talks()
 		if st == nil {
-			return nil, false
+			break
 		}
 		if s.err = s.run.refusal(s.m); s.err != nil {
 			return nil, true

@@ -16,6 +16,10 @@ func (a *attached) key(m *model, on screen, asks *asker, k tea.KeyPressMsg) (tea
 			log.find = &field{}
 		}
 		return m.push(log), true
+	case "o":
+		if a.over || a.plan.Mode != recovery.Recovery {
+			return nil, false
+		}
 	case "n", "d", "h", "T", "S":
 		if a.over {
 			return nil, true
@@ -31,6 +35,20 @@ func (a *attached) key(m *model, on screen, asks *asker, k tea.KeyPressMsg) (tea
 				return nil
 			}
 			return a.ask(m, on, recovery.Command{Kind: recovery.DoNote, Text: text}, func(err error) tea.Cmd {
+				asks.err = err
+				return nil
+			})
+		}})
+	case "o":
+		asks.asks(&prompt{label: "OUTAGE BEGAN (02:43, ~02:43, nothing: unknown) > ", does: "note it", check: func(text string) error {
+			_, err := readOutage(text, m.now())
+			return err
+		}, then: func(text string) tea.Cmd {
+			o, err := readOutage(text, m.now())
+			if err != nil {
+				return nil // check has refused it
+			}
+			return a.ask(m, on, recovery.Command{Kind: recovery.DoOutage, Outage: o}, func(err error) tea.Cmd {
 				asks.err = err
 				return nil
 			})
@@ -66,6 +84,9 @@ func (a *attached) keys(m *model) []binding {
 	stop := binding{"S", "stop..."}
 	if a.state.Stop != nil {
 		stop.does = "what is left"
+	}
+	if a.plan.Mode == recovery.Recovery {
+		return []binding{{"n", "note"}, {"l", "log"}, {"d", "detach"}, stop, {"h", "hand over..."}, {"o", "outage"}, {"s", "status"}}
 	}
 	return []binding{{"n", "note"}, {"l", "log"}, {"d", "detach"}, stop, {"h", "hand over..."}, {"s", "status"}}
 }

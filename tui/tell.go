@@ -64,7 +64,12 @@ func tell(s recovery.State, e recovery.Event) string {
 	case recovery.StepGone:
 		return step(p.Step, fmt.Sprintf("%s is done again, because %s", says(p.Step), p.Why))
 	case recovery.OutageNoted:
-		return "outage: " + p.How
+		if p.Since.IsZero() {
+			return "outage: its beginning is unknown"
+		}
+		return "outage: began " + p.Since.In(e.At.Location()).Format("15:04:05Z07:00") + ", " + p.How
+	case recovery.Confirmed:
+		return fmt.Sprintf("%s typed the name of the target, %s, for digest %s", p.By, p.Name, digest(p.PlanSHA256))
 	case recovery.StepStarted:
 		if p.Attempt > 1 {
 			return step(p.Step, fmt.Sprintf("%s, attempt %d", says(p.Step), p.Attempt))
@@ -115,6 +120,8 @@ func waitedFor(w recovery.WaitFor) string {
 		return "an approval"
 	case recovery.WaitTerminal:
 		return "a terminal"
+	case recovery.WaitName:
+		return "the name of the target"
 	}
 	return string(w)
 }

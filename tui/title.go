@@ -64,6 +64,8 @@ func (a *attached) wants(st *recovery.StepState) string {
 		return "approve " + stage
 	case recovery.WaitDecision:
 		return "decide about " + st.Says
+	case recovery.WaitName:
+		return "type the name of its target"
 	}
 	return waitedFor(st.WaitsFor) + " for " + st.Says
 }

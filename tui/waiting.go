@@ -59,6 +59,8 @@ func (s *waitingScreen) choices(st *recovery.StepState) []choice {
 		return s.credentialChoices(st)
 	case recovery.WaitTerminal:
 		return s.terminalChoices(st)
+	case recovery.WaitName:
+		return s.nameChoices()
 	}
 	return s.decisionChoices(st)
 }
@@ -150,6 +152,8 @@ func (s *waitingScreen) page(w, h int) page {
 		s.approval(&p, st, head, w)
 	case recovery.WaitCredentials, recovery.WaitTerminal:
 		s.access(&p, st, head, w)
+	case recovery.WaitName:
+		s.naming(&p, st, head, w)
 	default:
 		s.decision(&p, st, head, w)
 	}

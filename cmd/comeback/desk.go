@@ -289,7 +289,10 @@ func (d *desk) Plan(ctx context.Context, path string, mode recovery.Mode, choice
 }
 
 // Start executes a plan, in a process of its own.
-func (d *desk) Start(ctx context.Context, p *tui.Prepared) (recovery.Session, error) {
+func (d *desk) Start(ctx context.Context, p *tui.Prepared, typed string) (recovery.Session, error) {
+	if err := checkConfirmed(p.Plan, typed); err != nil {
+		return nil, err
+	}
 	b, _, err := d.app.open(p.Plan.Runbook.Path)
 	if err != nil {
 		return nil, err
@@ -297,7 +300,7 @@ func (d *desk) Start(ctx context.Context, p *tui.Prepared) (recovery.Session, er
 	if b.source.SHA256 != p.Plan.Runbook.SHA256 {
 		return nil, recovery.Errorf("prepare the plan again", "the runbook was changed after the plan was made").WithExit(recovery.Refused)
 	}
-	return d.app.start(ctx, b, p.Plan, false, "console")
+	return d.app.startConfirmed(ctx, b, p.Plan, false, "console", typed)
 }
 
 // Amend makes the amendment of a run under way.

@@ -165,7 +165,7 @@ func TestConsole_wholeWay(t *testing.T) {
 			s.press("k")
 			s.shows("yes")
 			s.press(enter)
-			s.shows("WHAT HAPPENED?", "nearby", "ok", "SCRATCH ONLY", "room", "signing", "id_ed25519")
+			s.shows("WHAT HAPPENED?", "nearby", "ok", "room", "signing", "id_ed25519")
 			s.press("6")
 			s.shows("GO BACK TO WHICH MOMENT?", "window, no gap")
 			// From here to the plan in four presses, without knowing when it was.

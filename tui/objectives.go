@@ -1,0 +1,108 @@
+package tui
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"comeback/recovery"
+)
+
+// objectives are what a recovery owed and what it achieved: the time from the
+// start of the outage until all that opens the system was decided, and what was
+// lost. The report is the judge; this says the same of the same events.
+func (a *attached) objectives(zone *time.Location, w int) []line {
+	if a.plan.Mode != recovery.Recovery {
+		return nil
+	}
+	lines := []line{as(strong, pad("", 12)+pad("TARGET", 9)+"ACHIEVED")}
+	add := func(name, target, text string, k look) {
+		for i, l := range paragraph(pad(name, 12)+target, 21, k, text, w, 2) {
+			if i > 0 {
+				l = as(plain, pad("", 21)).and(k, l[1].text)
+			}
+			lines = append(lines, l)
+		}
+	}
+	clock := func(t time.Time) string { return t.In(zone).Format("15:04:05") }
+	green, decided := a.green()
+	rto, o := time.Duration(a.plan.RTO), a.state.Outage
+	switch {
+	case !decided:
+		add("RTO", budget(rto, "none"), "not reached: steps were never decided", bad)
+	case o.Since.IsZero():
+		add("RTO", budget(rto, "none"), "unknown: nobody said when the outage began; everything was decided "+clock(green), warn)
+	default:
+		took := green.Sub(o.Since)
+		text, k := fmt.Sprintf("%s, from %s (%s) to %s, all decided", elapsed(took), clock(o.Since), o.How, clock(green)), good
+		if rto > 0 && took > rto {
+			text, k = "MISSED: "+text, bad
+		}
+		add("RTO", budget(rto, "none"), text, k)
+	}
+	text, k := a.achievedRPO(zone)
+	add("RPO", budget(time.Duration(a.plan.RPO), "none"), text, k)
+	return append(lines, nil)
+}
+
+// green is when the last step that opens the system was decided; decided says
+// that all of them were.
+func (a *attached) green() (at time.Time, decided bool) {
+	for i := range a.state.Steps {
+		st := &a.state.Steps[i]
+		if st.Protects {
+			continue
+		}
+		switch st.State {
+		case recovery.Done, recovery.Passed, recovery.Skipped:
+			at = latest(at, st.Ended)
+		default:
+			return at, false
+		}
+	}
+	return at, !at.IsZero()
+}
+
+// achievedRPO is the loss of the component that lost most.
+func (a *attached) achievedRPO(zone *time.Location) (string, look) {
+	if len(a.plan.Live) == 0 {
+		return "nothing live was replaced, so nothing was lost", plain
+	}
+	var worst recovery.LossState
+	final := true
+	for _, l := range a.plan.Live {
+		i := slices.IndexFunc(a.state.Losses, func(s recovery.LossState) bool { return s.Component == l.Component })
+		if i < 0 {
+			return "unknown: nothing counted what " + l.Component + " lost", warn
+		}
+		loss := a.state.Losses[i]
+		final = final && loss.Final && !loss.AtLeast
+		if lostSpan(loss) >= lostSpan(worst) {
+			worst = loss
+		}
+	}
+	d := lostSpan(worst)
+	text := elapsed(d)
+	if worst.Commits > 0 {
+		text += fmt.Sprintf(", from %s to %s, %s", worst.From.Time.In(zone).Format("15:04:05"), worst.To.Time.In(zone).Format("15:04:05"), count(int(worst.Commits), "commit", "commits"))
+	}
+	if !final {
+		text += "; AT LEAST, it was not final when it was counted"
+	}
+	rpo := time.Duration(a.plan.RPO)
+	switch {
+	case rpo > 0 && d > rpo:
+		return "MISSED: " + text, bad
+	case !final:
+		return text, warn
+	}
+	return text, good
+}
+
+// lostSpan is from the first commit that is lost to the last.
+func lostSpan(l recovery.LossState) time.Duration {
+	if l.Commits == 0 {
+		return 0
+	}
+	return l.To.Time.Sub(l.From.Time)
+}

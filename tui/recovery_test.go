@@ -1,0 +1,141 @@
+package tui
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+)
+
+// forReal makes the desk's plan one that switches the live database.
+func forReal(f *fakeDesk) {
+	p := f.session.plan
+	p.Mode, p.Confirm = recovery.Recovery, "db1/shop"
+	p.Targets = append(p.Targets, recovery.Target{ID: "live/database", Component: "database", Place: "db1:/srv/pg/shop", Name: "db1/shop"})
+	p.Live = []recovery.Live{{Component: "database", Target: p.Targets[1], Effects: recovery.Effects{
+		Target: []string{"read 09:59:58: db1, /srv/pg/shop, system 7301448812, primary, 6 sessions"}, Gone: []string{"all since 02:41:07: 214 commits, 27 orders, and rising"},
+		GoesBack: []string{`database "coupons", in the same cluster: 12 commits`}, Rebuild: []string{"standby db2; slot search_cdc"},
+		Undo: []string{"until 30 Nov; loses what is written after the switch"}, NotUndone: []string{"e-mails sent, cards charged: list in the report"},
+	}}}
+	step := recovery.NewStep("database/exchange", "postgres.exchange", "put the restored cluster in the place of the live one", struct{}{})
+	step.Stage, step.Component, step.Writes, step.After = 4, "database", []recovery.TargetID{"live/database"}, []string{"check/carts"}
+	protect := recovery.NewStep("database/protect", "pitr.protect", "take a base backup", struct{}{})
+	protect.Stage, protect.Component, protect.After, protect.Protects = 6, "database", []string{"database/exchange"}, true
+	p.Steps = append(p.Steps, step, protect)
+	f.session.state = recovery.NewState(p)
+	f.prepared = prepared(p)
+}
+
+func toRealPlan(d *driver, f *fakeDesk) {
+	atRunbook(d, f)
+	d.press("1", "=~09:52", "enter", "home", "down", "enter")
+	d.sees("To change LIVE, type the target, db1/shop")
+}
+
+func startReal(d *driver, f *fakeDesk) {
+	toRealPlan(d, f)
+	d.press("=db1/shop", "enter")
+	d.sees("LOG ")
+	f.session.add(0, recovery.RunStarted{Run: "7c31", System: "shop", Mode: recovery.Recovery, Number: 12, Operator: "ops1", Host: "bastion", PlanSHA256: planDigest},
+		recovery.Confirmed{Name: "db1/shop", PlanSHA256: planDigest, By: "ops1"}, recovery.OutageNoted{Since: ten.Add(-8 * time.Minute), How: outageEstimated})
+}
+
+func nameAgain() recovery.Waiting {
+	return recovery.Waiting{Step: "database/exchange", For: recovery.WaitName, Hint: "type db1/shop; anything else changes nothing",
+		Cause: "refused: put the restored cluster in the place of the live one changes db1/shop, and its name was typed 31m ago"}
+}
+
+// waitsForName has restored everything and waits for the name once more.
+func waitsForName(d *driver, f *fakeDesk) {
+	for _, id := range []string{"stop/ticks", "database/copy", "database/replay", "database/prove", "check/orders", "check/carts"} {
+		f.session.add(8*time.Minute, recovery.StepStarted{Step: id, Attempt: 1}, recovery.StepFinished{Step: id, Outcome: recovery.Outcome{Says: "done"}})
+	}
+	f.session.add(9*time.Minute, recovery.StepStarted{Step: "database/exchange", Attempt: 1}, nameAgain())
+	d.clock = ten.Add(9*time.Minute + 30*time.Second)
+	d.sees("WAITS FOR YOU")
+}
+
+func switchedBack(d *driver, f *fakeDesk) {
+	waitsForName(d, f)
+	f.session.add(10*time.Minute, recovery.Confirmed{Name: "db1/shop", PlanSHA256: planDigest, By: "ops1"}, recovery.StepStarted{Step: "database/exchange", Attempt: 2})
+	f.session.add(11*time.Minute, recovery.StepFinished{Step: "database/exchange", Outcome: recovery.Outcome{Says: "exchanged",
+		Old:  []recovery.Old{{Component: "database", Place: "db1:/srv/pg/shop.old-7c31", Until: ten.AddDate(0, 0, 7), Says: "comeback switch-back 7c31"}},
+		Loss: &recovery.Loss{Component: "database", Commits: 389, From: recovery.Commit{Time: ten.Add(-7 * time.Hour)}, To: recovery.Commit{Time: ten.Add(-7*time.Hour + 15*time.Minute)}, Final: true},
+		ToDo: []string{"merge 41 orders"}}})
+	f.session.add(12*time.Minute, recovery.StepStarted{Step: "database/protect", Attempt: 1},
+		recovery.StepFinished{Step: "database/protect", Outcome: recovery.Outcome{Says: "base backup taken", Unprotected: []string{"offsite: NOT YET, refused"}}})
+	cleaned(f, 13*time.Minute, recovery.RunEnded{Result: recovery.ResultExceptions, Exit: recovery.WithExceptions, Says: "offsite is not protected"})
+	d.clock = ten.Add(14 * time.Minute)
+	d.sees("CAME BACK WITH EXCEPTIONS")
+}
+
+func TestJourney_ARecoveryBeginsOnlyWithTheNameOfItsTarget(t *testing.T) {
+	desk := shopDesk()
+	forReal(desk)
+	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	toRealPlan(d, desk)
+	for _, text := range []string{"enter", "=shop", "enter", "ctrl+u", "=DB1/shop", "enter", "ctrl+u", "=db1/sho", "enter"} {
+		d.press(text)
+		if desk.typed != "" || d.m.run != nil {
+			t.Fatalf("%q has begun the recovery", text)
+		}
+	}
+	d.sees("is not the name of the target, nothing is changed")
+	d.press("esc", "v") // what was typed is dropped, and letters are keys again
+	d.sees("plan.json of run 7c31")
+	d.press("esc", "enter", "=db1/shop", "enter")
+	d.sees("LOG ")
+	if desk.typed != "db1/shop" {
+		t.Errorf("the run began with the name %q", desk.typed)
+	}
+	d.until("the outage", func() bool { return len(desk.session.asked()) == 1 })
+}
+
+func TestJourney_ARunAsksForTheNameAgain(t *testing.T) {
+	desk := shopDesk()
+	forReal(desk)
+	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	startReal(d, desk)
+	waitsForName(d, desk)
+	d.sees("LIVE: untouched so far")
+	d.press("enter") // nothing is chosen beforehand
+	d.press("1", "enter", "=no", "enter")
+	d.sees("is not the name of the target")
+	d.press("ctrl+u", "=db1/shop", "enter")
+	d.until("the name", func() bool {
+		n := len(desk.session.asked())
+		return n > 0 && desk.session.asked()[n-1].Kind == recovery.DoConfirm
+	})
+	if c := desk.session.asked(); c[len(c)-1].Text != "db1/shop" || c[len(c)-1].By != "ops1" {
+		t.Errorf("the run was asked for %+v", c)
+	}
+}
+
+func TestResult_OfARecovery(t *testing.T) {
+	desk := shopDesk()
+	forReal(desk)
+	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	d.size(120, 50)
+	startReal(d, desk)
+	switchedBack(d, desk)
+	for _, text := range []string{"19m00, from 09:52:00 (estimated) to 10:11:00, all decided", "MISSED: 15m00, from 03:00:00 to 03:15:00, 389 commits", "down ~19m00 RTO 30m met", "db1:/srv/pg/shop.old-7c31",
+		"merge 41 orders", "offsite: NOT YET, refused", "LIVE: switched 10:11:00, old data stay until 30 Nov"} {
+		d.sees(text)
+	}
+}
+
+func TestLine23_OfARecovery(t *testing.T) {
+	desk := shopDesk()
+	forReal(desk)
+	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	startReal(d, desk)
+	d.sees("LIVE: untouched so far")
+	desk.session.add(time.Minute, recovery.StepStarted{Step: "database/exchange", Attempt: 1})
+	d.sees("LIVE: CHANGED since 10:01:00")
+	if !strings.Contains(d.screen(), "FOR REAL") {
+		t.Errorf("the mode is not said\n%s", d.screen())
+	}
+	d.press("o", "=~09:40", "enter")
+	d.until("the outage", func() bool { return len(desk.session.asked()) == 2 })
+}

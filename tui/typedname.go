@@ -1,0 +1,80 @@
+package tui
+
+import (
+	tea "charm.land/bubbletea/v2"
+
+	"comeback/recovery"
+)
+
+// namePrompt asks for the name of what will be changed. It takes nothing else:
+// what is typed otherwise is refused in its place, and changes nothing.
+func namePrompt(name string, then func(typed string) tea.Cmd) *prompt {
+	refused := func(text string) error {
+		if text == name {
+			return nil
+		}
+		return recovery.Errorf("type "+name+" if that is what you mean to change, or press esc", "%q is not the name of the target, nothing is changed", text)
+	}
+	return &prompt{label: "> ", does: "confirm", needs: "nothing was typed, nothing is changed", check: refused, then: then}
+}
+
+// effects are what a recovery does to live, one paragraph each; lost replaces
+// what the plan knew of the loss where it was counted anew since.
+func effects(e recovery.Effects, lost []string, w int) []line {
+	const indent = 15
+	var lines []line
+	add := func(name string, k look, says []string) {
+		for _, text := range says {
+			lines = append(lines, paragraph(name, indent, k, text, w, 3)...)
+			name = ""
+		}
+	}
+	if len(lost) > 0 {
+		e.Gone = lost
+	}
+	add("GONE FROM LIVE", warn, e.Gone)
+	add("GOES BACK TOO", warn, e.GoesBack)
+	add("TO REBUILD", plain, e.Rebuild)
+	add("UNDO", plain, e.Undo)
+	add("NOT UNDONE", warn, e.NotUndone)
+	add("Target", plain, e.Target)
+	return lines
+}
+
+// losses are what going back loses, as it was counted last.
+func (a *attached) losses() (says []string) {
+	for _, l := range a.state.Losses {
+		says = append(says, l.Says()...)
+	}
+	return says
+}
+
+// asksName opens the prompt of a run that waits for the name of its target.
+func (s *waitingScreen) asksName() tea.Cmd {
+	s.asks(namePrompt(s.run.plan.Confirm, func(typed string) tea.Cmd {
+		return s.send(recovery.Command{Kind: recovery.DoConfirm, Text: typed})
+	}))
+	return nil
+}
+
+// nameChoices are the ways to go on where a name must be typed.
+func (s *waitingScreen) nameChoices() []choice {
+	return []choice{
+		{name: "Type the name...", leaves: "of the target; then LIVE is changed", do: s.asksName},
+		s.stopHere(),
+	}
+}
+
+// naming shows what is about to be changed, and what that costs.
+func (s *waitingScreen) naming(p *page, st *recovery.StepState, head line, w int) {
+	p.body = []line{head, nil}
+	p.about("NEXT", danger, named(st)+", which changes LIVE "+s.run.plan.Confirm, w, 2)
+	p.about("CAUSE", plain, st.Error, w, 3)
+	p.body = append(append(p.body, nil), effects(s.run.plan.Effects(), s.run.losses(), w)...)
+	p.body = append(append(p.body, nil), changesLive(s.run.plan.Confirm).fit(w))
+}
+
+// changesLive says what typing the name does.
+func changesLive(name string) line {
+	return say("To change LIVE, type the target, ").and(strong, name).say(". Anything else changes nothing.")
+}
