@@ -1,6 +1,8 @@
 package tui
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"comeback/recovery"
@@ -28,62 +30,42 @@ func (a *attached) isolated() bool {
 	return said
 }
 
-// live answers whether a live system is changed: from the plan's targets, and
-// from what has started to write to them. A target that the plan does not list
-// counts as live; one that lies beside a live one does not.
+// live answers whether a live system is changed: from the phases of the switch,
+// and from what else has started to write to the plan's targets. A target that
+// the plan does not list counts as live; one that lies beside a live one does
+// not.
 func (a *attached) live(zone *time.Location) (string, look) {
+	switch since := a.written(); {
+	case !since.IsZero():
+		return "LIVE: CHANGED since " + since.In(zone).Format("15:04:05"), bad
+	case a.plan.Mode == recovery.Recovery:
+		says, k := a.state.LiveSays(zone), plain
+		if !strings.HasPrefix(says, "untouched") && !strings.HasPrefix(says, "given back") {
+			k = bad
+		}
+		return "LIVE: " + says, k
+	case a.over:
+		return "LIVE: untouched, all was written to scratch", plain
+	case a.isolated():
+		return "LIVE: out of reach (no network but loopback)", plain
+	}
+	return "LIVE: untouched, writes go to scratch only", plain
+}
+
+// written is when the first step that belongs to no switch began to write to
+// what is live; zero if none has.
+func (a *attached) written() (since time.Time) {
 	harmless := map[recovery.TargetID]bool{}
 	for _, t := range a.plan.Targets {
 		harmless[t.ID] = !t.Changes()
 	}
-	var since time.Time
-	any := false
 	for i := range a.state.Steps {
 		st := &a.state.Steps[i]
-		for _, id := range st.Writes {
-			if harmless[id] {
-				continue
-			}
-			any = true
-			if st.WaitsFor == recovery.WaitName && st.Attempts <= 1 {
-				continue // it has not acted: the name comes first
-			}
-			if !st.Started.IsZero() && (since.IsZero() || st.Started.Before(since)) {
-				since = st.Started
-			}
+		changes := slices.ContainsFunc(st.Writes, func(id recovery.TargetID) bool { return !harmless[id] })
+		acted := !st.Started.IsZero() && (st.WaitsFor != recovery.WaitName || st.Attempts > 1) // the name comes first
+		if changes && acted && st.Phase == "" && (since.IsZero() || st.Started.Before(since)) {
+			since = st.Started
 		}
 	}
-	clock := func(t time.Time) string { return t.In(zone).Format("15:04:05") }
-	switch switched := a.switched(); {
-	case !switched.IsZero():
-		text := "LIVE: switched " + clock(switched)
-		if n := len(a.state.Old); n > 0 {
-			text += ", old data stay until " + a.state.Old[0].Until.In(zone).Format("_2 Jan")
-		}
-		return text, bad
-	case !since.IsZero() && a.state.Ended.IsZero():
-		return "LIVE: CHANGED since " + clock(since), bad
-	case !since.IsZero():
-		return "LIVE: CHANGED " + clock(since) + "; the report says how", bad
-	case any:
-		return "LIVE: untouched so far", plain
-	case a.plan.Mode == recovery.Rehearsal && a.over:
-		return "LIVE: untouched, all was written to scratch", plain
-	case a.plan.Mode == recovery.Rehearsal && a.isolated():
-		return "LIVE: out of reach (no network but loopback)", plain
-	case a.plan.Mode == recovery.Rehearsal:
-		return "LIVE: untouched, writes go to scratch only", plain
-	}
-	return "LIVE: untouched", plain
-}
-
-// switched is when what was restored took the place of what was live: when the
-// first old data were put aside. It is zero before that.
-func (a *attached) switched() (at time.Time) {
-	for i := range a.state.Steps {
-		if st := &a.state.Steps[i]; len(st.Outcome.Old) > 0 && st.State == recovery.Done && (at.IsZero() || st.Ended.Before(at)) {
-			at = st.Ended
-		}
-	}
-	return at
+	return since
 }

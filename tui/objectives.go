@@ -50,7 +50,7 @@ func (a *attached) objectives(zone *time.Location, w int) []line {
 func (a *attached) green() (at time.Time, decided bool) {
 	for i := range a.state.Steps {
 		st := &a.state.Steps[i]
-		if st.Protects {
+		if st.Phase == recovery.Protect {
 			continue
 		}
 		switch st.State {

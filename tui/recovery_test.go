@@ -20,9 +20,12 @@ func forReal(f *fakeDesk) {
 	}}}
 	step := recovery.NewStep("database/exchange", "postgres.exchange", "put the restored cluster in the place of the live one", struct{}{})
 	step.Stage, step.Component, step.Writes, step.After = 4, "database", []recovery.TargetID{"live/database"}, []string{"check/carts"}
+	step.Phase = recovery.Exchange
+	open := recovery.NewStep("database/open", "postgres.open", "let users in", struct{}{})
+	open.Stage, open.Component, open.Writes, open.After, open.Phase = 4, "database", step.Writes, []string{"database/exchange"}, recovery.Open
 	protect := recovery.NewStep("database/protect", "pitr.protect", "take a base backup", struct{}{})
-	protect.Stage, protect.Component, protect.After, protect.Protects = 6, "database", []string{"database/exchange"}, true
-	p.Steps = append(p.Steps, step, protect)
+	protect.Stage, protect.Component, protect.After, protect.Phase = 6, "database", []string{"database/exchange"}, recovery.Protect
+	p.Steps = append(p.Steps, step, open, protect)
 	f.session.state = recovery.NewState(p)
 	f.prepared = prepared(p)
 }
@@ -63,6 +66,7 @@ func switchedBack(d *driver, f *fakeDesk) {
 		Old:  []recovery.Old{{Component: "database", Place: "db1:/srv/pg/shop.old-7c31", Until: ten.AddDate(0, 0, 7), Says: "comeback switch-back 7c31"}},
 		Loss: &recovery.Loss{Component: "database", Commits: 389, From: recovery.Commit{Time: ten.Add(-7 * time.Hour)}, To: recovery.Commit{Time: ten.Add(-7*time.Hour + 15*time.Minute)}, Final: true},
 		ToDo: []string{"merge 41 orders"}}})
+	f.session.add(11*time.Minute, recovery.StepStarted{Step: "database/open", Attempt: 1}, recovery.StepFinished{Step: "database/open", Outcome: recovery.Outcome{Says: "users are let in"}})
 	f.session.add(12*time.Minute, recovery.StepStarted{Step: "database/protect", Attempt: 1},
 		recovery.StepFinished{Step: "database/protect", Outcome: recovery.Outcome{Says: "base backup taken", Unprotected: []string{"offsite: NOT YET, refused"}}})
 	cleaned(f, 13*time.Minute, recovery.RunEnded{Result: recovery.ResultExceptions, Exit: recovery.WithExceptions, Says: "offsite is not protected"})
@@ -98,7 +102,7 @@ func TestJourney_ARunAsksForTheNameAgain(t *testing.T) {
 	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
 	startReal(d, desk)
 	waitsForName(d, desk)
-	d.sees("LIVE: untouched so far")
+	d.sees("LIVE: untouched")
 	d.press("enter") // nothing is chosen beforehand
 	d.press("1", "enter", "=no", "enter")
 	d.sees("is not the name of the target")
@@ -120,7 +124,7 @@ func TestResult_OfARecovery(t *testing.T) {
 	startReal(d, desk)
 	switchedBack(d, desk)
 	for _, text := range []string{"19m00, from 09:52:00 (estimated) to 10:11:00, all decided", "MISSED: 15m00, from 03:00:00 to 03:15:00, 389 commits", "down ~19m00 RTO 30m met", "db1:/srv/pg/shop.old-7c31",
-		"merge 41 orders", "offsite: NOT YET, refused", "LIVE: switched 10:11:00, old data stay until 30 Nov"} {
+		"merge 41 orders", "offsite: NOT YET, refused", "LIVE: switched 10:11:00, open"} {
 		d.sees(text)
 	}
 }
@@ -130,9 +134,9 @@ func TestLine23_OfARecovery(t *testing.T) {
 	forReal(desk)
 	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
 	startReal(d, desk)
-	d.sees("LIVE: untouched so far")
+	d.sees("LIVE: untouched")
 	desk.session.add(time.Minute, recovery.StepStarted{Step: "database/exchange", Attempt: 1})
-	d.sees("LIVE: CHANGED since 10:01:00")
+	d.sees("LIVE: being switched")
 	if !strings.Contains(d.screen(), "FOR REAL") {
 		t.Errorf("the mode is not said\n%s", d.screen())
 	}

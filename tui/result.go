@@ -203,7 +203,7 @@ func (a *attached) leftToDo() (todo, unprotected []string) {
 		todo = append(todo, st.Outcome.ToDo...)
 		if st.State == recovery.Done {
 			unprotected = append(unprotected, st.Outcome.Unprotected...)
-		} else if st.Protects {
+		} else if st.Phase == recovery.Protect {
 			unprotected = append(unprotected, st.Says+": "+string(st.State))
 		}
 	}
