@@ -69,7 +69,7 @@ select s.system_identifier::text, current_setting('server_version'), current_dat
 // ReadArchiver asks a live server, and changes nothing.
 func ReadArchiver(ctx context.Context, conn *pgx.Conn) (Archiver, error) {
 	var a Archiver
-	err := readLive(ctx, conn, func(tx pgx.Tx) error {
+	err := AskLive(ctx, conn, func(tx pgx.Tx) error {
 		var lsn, segment string
 		var timeline int64
 		var archived, failed *time.Time
@@ -95,7 +95,7 @@ func ReadArchiver(ctx context.Context, conn *pgx.Conn) (Archiver, error) {
 		a.LSN, err = recovery.ParseLSN(lsn)
 		return err
 	})
-	if refusal := denied(err, "ask the live server how far it is", "grant pg_monitor to this role"); refusal != nil {
+	if refusal := Denied(err, "ask the live server how far it is", "grant pg_monitor to this role"); refusal != nil {
 		return Archiver{}, refusal
 	}
 	if err != nil {
@@ -109,11 +109,11 @@ func ReadArchiver(ctx context.Context, conn *pgx.Conn) (Archiver, error) {
 // does not tell them.
 func newestCommit(ctx context.Context, conn *pgx.Conn) (time.Time, error) {
 	var at *time.Time
-	err := readLive(ctx, conn, func(tx pgx.Tx) error {
+	err := AskLive(ctx, conn, func(tx pgx.Tx) error {
 		return tx.QueryRow(ctx, `select case when current_setting('track_commit_timestamp')::bool and not pg_is_in_recovery()
 			then (select timestamp from pg_last_committed_xact()) end`).Scan(&at)
 	})
-	if denied(err, "", "") != nil || err == nil && at == nil {
+	if Denied(err, "", "") != nil || err == nil && at == nil {
 		return time.Time{}, nil
 	}
 	if err != nil {

@@ -24,7 +24,15 @@ const (
 // it. The session is named comeback, is let in within five seconds or not at
 // all, and prepares nothing on the server, so that it may go through a pooler.
 func ConnectLive(ctx context.Context, address string) (*pgx.Conn, error) {
-	const hint = "start the server, or correct the address; what the copies hold is told without it"
+	config, err := LiveConfig(address)
+	if err != nil {
+		return nil, err
+	}
+	return DialLive(ctx, config)
+}
+
+// LiveConfig reads the address of a running server, for [DialLive].
+func LiveConfig(address string) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(address)
 	if err != nil {
 		return nil, recovery.Errorf("write it like postgres://user@host/database", "read the address of the live server: %w", err).WithExit(recovery.Usage)
@@ -39,6 +47,12 @@ func ConnectLive(ctx context.Context, address string) (*pgx.Conn, error) {
 		params["options"] = options
 	}
 	config.RuntimeParams = params
+	return config, nil
+}
+
+// DialLive is ConnectLive for an address that was read before.
+func DialLive(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
+	const hint = "start the server, or correct the address; what the copies hold is told without it"
 	ctx, cancel := context.WithTimeout(ctx, liveConnect)
 	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, config)
@@ -51,9 +65,9 @@ func ConnectLive(ctx context.Context, address string) (*pgx.Conn, error) {
 	return nil, recovery.Errorf(hint, "the live server cannot be asked: %w", err)
 }
 
-// readLive asks a live server within a read-only transaction of its own, with
+// AskLive asks a live server within a read-only transaction of its own, with
 // limits that end with it.
-func readLive(ctx context.Context, conn *pgx.Conn, ask func(pgx.Tx) error) error {
+func AskLive(ctx context.Context, conn *pgx.Conn, ask func(pgx.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, liveStatement+liveConnect)
 	defer cancel()
 	tx, err := conn.BeginTx(ctx, pgx.TxOptions{AccessMode: pgx.ReadOnly})
@@ -68,9 +82,9 @@ func readLive(ctx context.Context, conn *pgx.Conn, ask func(pgx.Tx) error) error
 	return ask(tx)
 }
 
-// denied is the server's refusal for want of a right, in its own words and with
+// Denied is the server's refusal for want of a right, in its own words and with
 // the grant that is missing; nil where err is something else.
-func denied(err error, doing, grant string) *recovery.Error {
+func Denied(err error, doing, grant string) *recovery.Error {
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) || pg.Code != insufficientPrivilege {
 		return nil

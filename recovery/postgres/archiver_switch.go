@@ -29,7 +29,7 @@ func SwitchWAL(ctx context.Context, conn *pgx.Conn) (segment string, err error) 
 	ctx, cancel := context.WithTimeout(ctx, liveStatement)
 	defer cancel()
 	err = conn.QueryRow(ctx, "select pg_walfile_name(pg_switch_wal())").Scan(&segment)
-	if refusal := denied(err, "switch the log", "grant execute on function pg_switch_wal() to this role"); refusal != nil {
+	if refusal := Denied(err, "switch the log", "grant execute on function pg_switch_wal() to this role"); refusal != nil {
 		var role string
 		if conn.QueryRow(ctx, "select quote_ident(current_user)").Scan(&role) == nil {
 			refusal.Hint = fmt.Sprintf("as a superuser, in database %s: grant execute on function pg_switch_wal() to %s", a.Database, role)
