@@ -29,15 +29,15 @@ func TestLook(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	exec(t, root, "create database ledger", "create role app login", "grant connect on database shop to app",
+	run(t, root, "create database ledger", "create role app login", "grant connect on database shop to app",
 		"alter database shop set app.token = 'very-secret'", "alter role app in database shop set work_mem = '8MB'",
 		"alter database shop connection limit 33", "comment on database shop is 'the shop'",
 		"create tablespace fast location '"+there+"'", "select pg_create_physical_replication_slot('standby')",
 		"alter system set max_prepared_transactions = 4")
-	exec(t, connect(t, s.Layout.URL("postgres", "shop")), "create extension pg_trgm", "create publication news")
-	exec(t, connect(t, s.Layout.URL("postgres", "ledger")), "create subscription digest connection 'host=nowhere dbname=shop password=very-secret' publication news with (connect = false)")
+	run(t, connect(t, s.Layout.URL("postgres", "shop")), "create extension pg_trgm", "create publication news")
+	run(t, connect(t, s.Layout.URL("postgres", "ledger")), "create subscription digest connection 'host=nowhere dbname=shop password=very-secret' publication news with (connect = false)")
 	app := connect(t, s.Layout.URL("app", "shop"))
-	exec(t, app, "begin", "select 1")
+	run(t, app, "begin", "select 1")
 
 	t.Run("by a superuser", func(t *testing.T) {
 		l, err := live.Look(ctx, s.Layout.URL("postgres", "shop"))
@@ -123,7 +123,7 @@ func TestLook(t *testing.T) {
 		}
 	})
 	t.Run("one that lets nobody in", func(t *testing.T) {
-		exec(t, root, "alter database ledger allow_connections false")
+		run(t, root, "alter database ledger allow_connections false")
 		l, err := live.Look(ctx, s.Layout.URL("postgres", "ledger"))
 		if err != nil {
 			t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 // killed on its way.
 func TestMain(m *testing.M) {
 	isolation.Init()
+	dieWhereTold()
 	os.Exit(m.Run())
 }
 
@@ -47,7 +48,7 @@ func connect(t *testing.T, address string) *pgx.Conn {
 	return conn
 }
 
-func exec(t *testing.T, conn *pgx.Conn, statements ...string) {
+func run(t *testing.T, conn *pgx.Conn, statements ...string) {
 	t.Helper()
 	for _, sql := range statements {
 		if _, err := conn.Exec(within(t), sql); err != nil {

@@ -14,7 +14,7 @@ func TestQuiet(t *testing.T) {
 	ctx := within(t)
 	s := openShop(t)
 	address := s.Layout.URL("postgres", "shop")
-	exec(t, connect(t, s.Layout.URL("postgres", "postgres")), "alter system set autovacuum = off", "select pg_reload_conf()", "create role app login")
+	run(t, connect(t, s.Layout.URL("postgres", "postgres")), "alter system set autovacuum = off", "select pg_reload_conf()", "create role app login")
 
 	t.Run("nobody writes", func(t *testing.T) {
 		q, err := live.Quiet(ctx, address, apart)
@@ -27,7 +27,7 @@ func TestQuiet(t *testing.T) {
 	})
 	t.Run("a transaction is under way", func(t *testing.T) {
 		app := connect(t, s.Layout.URL("shop", "shop"))
-		exec(t, app, "begin", "update customers set name = name where id = 1")
+		run(t, app, "begin", "update customers set name = name where id = 1")
 		late, cancel := context.WithTimeout(ctx, 10*apart)
 		defer cancel()
 		q, err := live.Quiet(late, address, apart)
@@ -46,7 +46,7 @@ func TestQuiet(t *testing.T) {
 			}
 			done <- q
 		}()
-		exec(t, app, "commit")
+		run(t, app, "commit")
 		if q := <-done; !q.Quiet || len(q.Connected) == 0 {
 			t.Errorf("%+v", q)
 		}
@@ -74,7 +74,7 @@ func TestQuiet(t *testing.T) {
 	})
 	t.Run("by a role with few rights", func(t *testing.T) {
 		writer := connect(t, s.Layout.URL("shop", "shop"))
-		exec(t, writer, "begin", "select pg_current_xact_id()")
+		run(t, writer, "begin", "select pg_current_xact_id()")
 		late, cancel := context.WithTimeout(ctx, 10*apart)
 		defer cancel()
 		q, err := live.Quiet(late, s.Layout.URL("app", "shop"), apart)

@@ -42,15 +42,21 @@ func (t Tools) HintFor(words string) string {
 
 // hintForExtension says what to install for an extension.
 func (t Tools) hintForExtension(name string) string {
-	pkg, ok := extensionPackages[name]
-	if !ok {
-		pkg = "postgresql-MAJOR-" + strings.ReplaceAll(name, "_", "-")
-	}
-	pkg = strings.ReplaceAll(pkg, "MAJOR", strconv.Itoa(t.Major))
-	if !ok {
+	pkg := PackageOf(name, t.Major)
+	if _, ok := extensionPackages[name]; !ok {
 		return "install the extension " + name + " on this machine (its package is probably called " + pkg + "), then retry"
 	}
 	return "install the extension " + name + " on this machine (Debian's package is " + pkg + "), then retry"
+}
+
+// PackageOf is Debian's package of an extension for a major; of one that is not
+// known it is the name that it probably has.
+func PackageOf(extension string, major int) string {
+	pkg, ok := extensionPackages[extension]
+	if !ok {
+		pkg = "postgresql-MAJOR-" + strings.ReplaceAll(extension, "_", "-")
+	}
+	return strings.ReplaceAll(pkg, "MAJOR", strconv.Itoa(major))
 }
 
 // extensionPackages are the packages whose name is not the extension's.

@@ -1,0 +1,174 @@
+package live_test
+
+import (
+	"maps"
+	"os"
+	"strings"
+	"testing"
+
+	"comeback/recovery/live"
+)
+
+// The way of a database: loaded beside, fenced, swapped, opened, and back.
+func TestDatabase(t *testing.T) {
+	ctx := within(t)
+	p := openPlace(t)
+	root := connect(t, p.Layout.URL("postgres", "postgres"))
+	run(t, root, "create role app login", "create role ghost", "create role boss",
+		"alter database shop set app.token = 'very-secret ''quoted'''", `alter database shop set search_path = '$user', 'public', 'od"d', ''`,
+		"alter role app in database shop set work_mem = '8MB'", "alter database shop connection limit 33",
+		"comment on database shop is 'the ''shop'''", "revoke all on database shop from public", "grant connect, temp on database shop to app with grant option",
+		"grant boss to app", "set role app", "grant connect on database shop to ghost", "reset role")
+	wal := text(t, root, "show wal_level")
+	// What the restored data name and live has not.
+	inScratch := connect(t, p.scratch.URL("shop"))
+	run(t, inScratch, `create role "old ""owner"""`, `create table kept (id int primary key, big text)`, `insert into kept select i, repeat('x', 100) from generate_series(1, 1000) i`,
+		`alter table kept owner to "old ""owner"""`, "create materialized view sums as select count(*) from kept", "create materialized view empty as select 1 with no data")
+	old := p.digest(t, "shop")
+	d := p.database(t)
+	e := &env{}
+	loaded, err := d.Load(ctx, e, p.source())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("loads beside", func(t *testing.T) {
+		if loaded.Database.Name != "shop_cb_7c31" || loaded.Database.OID == 0 || loaded.Tables == 0 || loaded.Rows < 1000 || e.items == 0 {
+			t.Errorf("%+v, progress %d", loaded, e.items)
+		}
+		if len(loaded.Roles) != 1 || loaded.Roles[0] != `old "owner"` {
+			t.Errorf("roles %q", loaded.Roles)
+		}
+		if n := text(t, root, "select rolcanlogin::text || (rolpassword is null)::text from pg_authid where rolname = $1", `old "owner"`); n != "falsetrue" {
+			t.Errorf("the role that was made: %s", n)
+		}
+		p.intact(t, d, old)
+		now := p.digest(t, "shop_cb_7c31")
+		delete(now, "kept")
+		if !maps.Equal(now, p.restored) {
+			t.Error("what was loaded is not what was restored")
+		}
+		if entries, err := os.ReadDir(p.source().Dir); err != nil || len(entries) > 0 {
+			t.Errorf("left on the way: %v, %v", entries, err)
+		}
+	})
+	t.Run("knows what it has loaded", func(t *testing.T) {
+		again, err := d.Load(ctx, &env{}, p.source())
+		if err != nil || again.Database != loaded.Database || again.Rows != loaded.Rows || len(again.Roles) != 1 {
+			t.Errorf("%+v, %v", again, err)
+		}
+	})
+	d.New = loaded.Database.OID
+	t.Run("is not swapped while it is open", func(t *testing.T) {
+		if _, err := d.Swap(ctx); err == nil {
+			t.Fatal("swapped")
+		} else {
+			refused(t, err, "is open")
+		}
+		p.intact(t, d, old)
+	})
+	t.Run("checks what can be checked before", func(t *testing.T) {
+		remarks, err := d.Check(ctx)
+		if err != nil || len(remarks) != 1 || !strings.Contains(remarks[0], "granted by app") {
+			t.Errorf("%q, %v", remarks, err)
+		}
+		p.intact(t, d, old)
+	})
+	app := connect(t, p.Layout.URL("app", "shop"))
+	run(t, app, "begin", "select 1")
+	fenced, err := d.Fence(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(fenced.Ended) == 0 || fenced.At.IsZero() || fenced.LSN == 0 {
+		t.Errorf("%+v", fenced)
+	}
+	if _, err := app.Exec(ctx, "select 1"); err == nil {
+		t.Error("the session goes on")
+	}
+	if wal == "logical" {
+		t.Log("wal_level is logical")
+	}
+	swapped, err := d.Swap(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if swapped.Live != (live.Named{Name: "shop", OID: d.New}) || swapped.Aside != (live.Named{Name: "shop_old_7c31", OID: d.Was}) {
+		t.Errorf("%+v", swapped)
+	}
+	t.Run("has everything that a database has", func(t *testing.T) {
+		for name, query := range map[string]string{
+			"owner":      "select pg_get_userbyid(datdba)::text from pg_database where oid = $1::oid",
+			"limit":      "select datconnlimit::text from pg_database where oid = $1::oid",
+			"comment":    "select shobj_description($1::oid, 'pg_database')",
+			"privileges": "select string_agg(distinct format('%s %s %s', grantee::regrole, privilege_type, is_grantable), ', ') from pg_database, aclexplode(datacl) where oid = $1::oid",
+			"settings":   "select string_agg(format('%s %s', setrole::regrole, setconfig), ', ' order by setrole) from pg_db_role_setting where setdatabase = $1::oid",
+		} {
+			if was, is := text(t, root, query, d.Was), text(t, root, query, d.New); was != is || was == "" {
+				t.Errorf("%s was %q and is %q", name, was, is)
+			}
+		}
+	})
+	t.Run("tells what it has done", func(t *testing.T) {
+		again, err := d.Swap(ctx)
+		if err != nil || again.Live != swapped.Live {
+			t.Errorf("%+v, %v", again, err)
+		}
+	})
+	if err := d.Unfence(ctx); err != nil {
+		t.Fatal(err)
+	}
+	now := p.digest(t, "shop")
+	delete(now, "kept")
+	if !maps.Equal(now, p.restored) {
+		t.Error("what is live is not what was restored")
+	}
+	t.Run("is not dropped", func(t *testing.T) {
+		if err := d.Drop(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if all := p.databases(t); strings.Count(all, "shop") != 2 {
+			t.Errorf("databases: %s", all)
+		}
+	})
+	t.Run("goes back", func(t *testing.T) {
+		if _, err := d.SwapBack(ctx); err == nil {
+			t.Fatal("it is open, and what is written to it now would be lost")
+		} else {
+			refused(t, err, "is open")
+		}
+		if _, err := d.Fence(ctx); err != nil {
+			t.Fatal(err)
+		}
+		back, err := d.SwapBack(ctx)
+		if err != nil || back.Live.OID != d.Was || back.Aside.Name != "shop_cb_7c31" {
+			t.Errorf("%+v, %v", back, err)
+		}
+		if err := d.Unfence(ctx); err != nil {
+			t.Fatal(err)
+		}
+		p.intact(t, d, old)
+	})
+	t.Run("and forth again", func(t *testing.T) {
+		if _, err := d.Fence(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Swap(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Undo(ctx); err != nil {
+			t.Fatal(err)
+		}
+		p.intact(t, d, old)
+	})
+	t.Run("and is removed", func(t *testing.T) {
+		for range 2 {
+			if err := d.Drop(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if all := p.databases(t); strings.Contains(all, "_cb_") {
+			t.Errorf("databases: %s", all)
+		}
+		p.intact(t, d, old)
+	})
+}

@@ -1,0 +1,178 @@
+package live
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"comeback/recovery"
+)
+
+// dump writes the restored database to a directory. Subscriptions are left out:
+// made anew they would reach for the slots of the old ones.
+func (l *load) dump(ctx context.Context, dir string) error {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+		return fmt.Errorf("make the directory of the dump: %w", err)
+	}
+	var tables int64
+	err := l.scratch.QueryRow(ctx, "select count(*) from pg_class where relkind in ('r', 'm') and relnamespace::regnamespace::text not in ('pg_catalog', 'information_schema', 'pg_toast')").Scan(&tables)
+	if err != nil {
+		return fmt.Errorf("count the tables of the restored database: %w", err)
+	}
+	l.env.Meter().Phase("dump the restored database", tables, recovery.InTables)
+	args := []string{"--dbname", l.from.Address, "--format=directory", "--file", dir, "--compress=1", "--no-sync", "--no-subscriptions",
+		"--no-password", "--verbose", "--jobs", l.jobs()}
+	says := &programLog{meter: l.env.Meter(), counts: dumped}
+	cmd := recovery.Cmd{Path: l.from.Tools.Program("pg_dump"), Args: args, Dir: "/", Env: programEnv, Stderr: says}
+	return l.explainProgram(ctx, "dump the restored database", l.env.Command(ctx, cmd), says)
+}
+
+// restore fills the new database.
+func (l *load) restore(ctx context.Context, dir string) error {
+	conninfo, env, err := program(l.Address, l.conn.Config(), l.beside)
+	if err != nil {
+		return err
+	}
+	var list bytes.Buffer
+	cmd := recovery.Cmd{Path: l.from.Tools.Program("pg_restore"), Args: []string{"--list", dir}, Dir: "/", Env: programEnv, Stdout: &list}
+	if err := l.env.Command(ctx, cmd); err != nil {
+		return fmt.Errorf("read the dump of the restored database: %w", err)
+	}
+	var entries int64
+	for line := range strings.Lines(list.String()) {
+		if !strings.HasPrefix(line, ";") && strings.TrimSpace(line) != "" {
+			entries++
+		}
+	}
+	args := []string{"--dbname", conninfo, "--exit-on-error", "--no-password", "--verbose", "--jobs", l.jobs()}
+	lacking, err := l.lackingSpaces(ctx)
+	if err != nil {
+		return err
+	}
+	if len(lacking) > 0 {
+		args = append(args, "--no-tablespaces")
+		l.result.Remarks = append(l.result.Remarks, "the live server has no tablespace "+strings.Join(lacking, ", ")+": everything lies in the default tablespace of the database")
+	}
+	if err := l.before(ctx, "load database %s", l.beside); err != nil {
+		return err
+	}
+	l.env.Meter().Phase("load database "+l.beside, entries, recovery.InItems)
+	says := &programLog{meter: l.env.Meter(), counts: restored}
+	cmd = recovery.Cmd{Path: l.from.Tools.Program("pg_restore"), Args: append(args, dir), Dir: "/", Env: env, Stderr: says}
+	return l.explainProgram(ctx, "load database "+l.beside, l.env.Command(ctx, cmd), says)
+}
+
+// lackingSpaces are the tablespaces that the restored database uses and the live
+// server does not have.
+func (l *load) lackingSpaces(ctx context.Context) ([]string, error) {
+	used, err := names(ctx, l.scratch, "select distinct spcname::text from pg_class c join pg_tablespace t on t.oid = c.reltablespace where spcname <> 'pg_global' order by 1")
+	if err != nil {
+		return nil, fmt.Errorf("list the tablespaces of the restored database: %w", err)
+	}
+	have, err := names(ctx, l.conn, "select spcname::text from pg_tablespace")
+	if err != nil {
+		return nil, fmt.Errorf("list the tablespaces of the live server: %w", err)
+	}
+	var lacking []string
+	for _, name := range used {
+		if !slices.Contains(have, name) {
+			lacking = append(lacking, name)
+		}
+	}
+	return lacking, nil
+}
+
+// analyze gives the planner its statistics, which no dump brings: without them the
+// first queries of everybody would be slow.
+func (l *load) analyze(ctx context.Context) error {
+	conninfo, env, err := program(l.Address, l.conn.Config(), l.beside)
+	if err != nil {
+		return err
+	}
+	if err := l.before(ctx, "analyze database %s", l.beside); err != nil {
+		return err
+	}
+	l.env.Meter().Phase("analyze database "+l.beside, 0, recovery.NoUnit)
+	says := &programLog{meter: l.env.Meter()}
+	cmd := recovery.Cmd{Path: l.from.Tools.Program("vacuumdb"), Dir: "/", Env: env, Stderr: says, Stdout: says,
+		Args: []string{"--dbname", conninfo, "--analyze-only", "--no-password", "--quiet", "--jobs", l.jobs()}}
+	return l.explainProgram(ctx, "analyze database "+l.beside, l.env.Command(ctx, cmd), says)
+}
+
+// explainProgram is the failure of one of PostgreSQL's programs in its words.
+func (l *load) explainProgram(ctx context.Context, doing string, err error, says *programLog) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil || says.first == "" {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	hint := l.from.Tools.HintFor(says.first)
+	if hint == "" {
+		hint = "read the step's log, then retry"
+	}
+	return &recovery.Error{What: doing + ": " + says.first, Hint: hint, Err: err}
+}
+
+// programLog follows what pg_dump and pg_restore write to their standard error.
+type programLog struct {
+	meter  recovery.Meter
+	counts *regexp.Regexp
+	rest   []byte
+	// first is the first error, in PostgreSQL's words.
+	first string
+	// quiet is set while a program repeats the command that failed, which may
+	// hold people's data or secrets.
+	quiet bool
+}
+
+var (
+	programError = regexp.MustCompile(`^(?:pg_dump|pg_restore|vacuumdb): (?:\[.*?\] )?(?:error|fatal): (.*)$`)
+	dumped       = regexp.MustCompile(`^pg_dump: (dumping contents of table .*)$`)
+	restored     = regexp.MustCompile(`^pg_restore: ((?:creating|processing data for|executing|restoring) .*)$`)
+	wrapping     = regexp.MustCompile(`^could not execute query: ERROR:  `)
+)
+
+func (l *programLog) Write(b []byte) (int, error) {
+	l.rest = append(l.rest, b...)
+	for {
+		line, rest, ok := bytes.Cut(l.rest, []byte("\n"))
+		if !ok && len(l.rest) < bufio.MaxScanTokenSize {
+			return len(b), nil
+		}
+		if !ok {
+			line, rest = l.rest, nil
+		}
+		l.line(string(line))
+		l.rest = append(l.rest[:0], rest...)
+	}
+}
+
+func (l *programLog) line(line string) {
+	if strings.HasPrefix(line, "pg_") || strings.HasPrefix(line, "vacuumdb: ") {
+		l.quiet = false
+	}
+	if strings.HasPrefix(line, "Command was:") || strings.HasPrefix(line, "pg_dump: detail: Command was:") {
+		l.quiet = true
+	}
+	if l.quiet {
+		return
+	}
+	l.meter.Log(line)
+	if m := programError.FindStringSubmatch(line); m != nil && l.first == "" {
+		l.first = wrapping.ReplaceAllString(m[1], "")
+	}
+	if l.counts == nil {
+		return
+	}
+	if m := l.counts.FindStringSubmatch(line); m != nil {
+		l.meter.Add(1)
+		l.meter.Note(m[1])
+	}
+}

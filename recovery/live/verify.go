@@ -1,0 +1,149 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"comeback/recovery"
+	"comeback/recovery/postgres"
+)
+
+// table is one that holds rows.
+type table struct{ Schema, Name string }
+
+func (t table) String() string { return ident(t.Schema) + "." + ident(t.Name) }
+
+// notOurs are the relations that pg_dump does not dump: PostgreSQL's own and those
+// that belong to extensions.
+const notOurs = `(n.nspname like 'pg\_%' or n.nspname = 'information_schema' or exists (
+	select from pg_depend x where x.classid = 'pg_class'::regclass and x.objid = c.oid and x.deptype = 'e'))`
+
+// tables lists the tables and materialized views.
+func tables(ctx context.Context, conn *pgx.Conn) ([]table, error) {
+	found, err := conn.Query(ctx, `select n.nspname::text, c.relname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
+		where (c.relkind = 'r' or c.relkind = 'm' and c.relispopulated) and c.relpersistence <> 't' and not `+notOurs+` order by 1, 2`)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(found, pgx.RowToStructByPos[table])
+}
+
+// objects counts what else a database consists of, by kind.
+const objects = `
+select case c.relkind when 'i' then 'indexes' when 'I' then 'partitioned indexes' when 'S' then 'sequences' when 'v' then 'views' when 'p' then 'partitioned tables'
+            when 'f' then 'foreign tables' when 'c' then 'types' else c.relkind::text end, count(*)
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind not in ('r', 'm', 't') and c.relpersistence <> 't' and not ` + notOurs + ` group by 1
+union all
+select 'constraints', count(*) from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace where not ` + notOurs + `
+union all
+select 'triggers', count(*) from pg_trigger g join pg_class c on c.oid = g.tgrelid join pg_namespace n on n.oid = c.relnamespace where not g.tgisinternal and not ` + notOurs + `
+order by 1`
+
+type count struct {
+	Kind string
+	N    int64
+}
+
+// verify holds the new database against the restored one: every table has the same
+// number of rows, and there are as many objects of each kind.
+func (l *load) verify(ctx context.Context) error {
+	made, err := l.within(ctx)
+	if err != nil {
+		return err
+	}
+	defer made.Close(context.WithoutCancel(ctx))
+	want, err := tables(ctx, l.scratch)
+	if err != nil {
+		return fmt.Errorf("list the tables of the restored database: %w", err)
+	}
+	have, err := tables(ctx, made)
+	if err != nil {
+		return fmt.Errorf("list the tables of database %s: %w", l.beside, err)
+	}
+	if !slices.Equal(want, have) {
+		return l.differs("the restored database has %d tables and %s has %d", len(want), l.beside, len(have))
+	}
+	if err := l.sameObjects(ctx, made); err != nil {
+		return err
+	}
+	meter := l.env.Meter()
+	meter.Phase("count the rows of database "+l.beside, int64(len(want)), recovery.InTables)
+	l.result.Tables, l.result.Rows = len(want), 0
+	for _, t := range want {
+		meter.Note(t.String())
+		restored, err := rowsOf(ctx, l.scratch, t)
+		if err != nil {
+			return fmt.Errorf("count the rows of %s in the restored database: %w", t, err)
+		}
+		loaded, err := rowsOf(ctx, made, t)
+		if err != nil {
+			return fmt.Errorf("count the rows of %s in database %s: %w", t, l.beside, err)
+		}
+		if restored != loaded {
+			return l.differs("%s has %d rows in the restored database and %d in %s", t, restored, loaded, l.beside)
+		}
+		l.result.Rows += loaded
+		meter.Add(1)
+	}
+	return nil
+}
+
+// within is a session with the new database.
+func (l *load) within(ctx context.Context) (*pgx.Conn, error) {
+	config := l.conn.Config().Copy()
+	config.Database = l.beside
+	conn, err := postgres.DialLive(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	// Rows that a policy hides are an error then, instead of missing.
+	if _, err := conn.Exec(ctx, "set row_security = off"); err != nil {
+		conn.Close(context.WithoutCancel(ctx))
+		return nil, fmt.Errorf("look into database %s: %w", l.beside, err)
+	}
+	return conn, nil
+}
+
+func rowsOf(ctx context.Context, conn *pgx.Conn, t table) (n int64, err error) {
+	err = conn.QueryRow(ctx, "select count(*) from only "+t.String()).Scan(&n)
+	return n, err
+}
+
+func (l *load) sameObjects(ctx context.Context, made *pgx.Conn) error {
+	var sides [2][]count
+	for i, conn := range []*pgx.Conn{l.scratch, made} {
+		found, err := conn.Query(ctx, objects)
+		if err == nil {
+			sides[i], err = pgx.CollectRows(found, pgx.RowToStructByPos[count])
+		}
+		if err != nil {
+			return fmt.Errorf("count the objects of database %s: %w", conn.Config().Database, err)
+		}
+	}
+	if slices.Equal(sides[0], sides[1]) {
+		return nil
+	}
+	return l.differs("the restored database has %s, and %s has %s", counted(sides[0]), l.beside, counted(sides[1]))
+}
+
+func counted(all []count) string {
+	var parts []string
+	for _, c := range all {
+		parts = append(parts, fmt.Sprintf("%d %s", c.N, c.Kind))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// errDiffers: what was loaded is not what was restored.
+var errDiffers = errors.New("loaded and restored differ")
+
+func (l *load) differs(format string, args ...any) error {
+	err := recovery.Errorf("retry: it is then removed and loaded anew; live was not touched", "the loaded database is not what was restored: "+format, args...)
+	err.Err = errDiffers
+	return err
+}
