@@ -70,7 +70,7 @@ func TestAttached_Live(t *testing.T) {
 		want string
 	}{
 		{"scratch only", folded(shopPlan(), copied), "LIVE: untouched, writes go to scratch only"},
-		{"before the first write", folded(live, ticked), "LIVE: untouched so far"},
+		{"before the first write", folded(live, ticked), "LIVE: untouched"},
 		{"after the first write", folded(live, copied), "LIVE: CHANGED since 10:01:15"},
 		{"a target that the plan does not list", folded(unlisted, copied), "LIVE: CHANGED since 10:01:15"},
 	} {

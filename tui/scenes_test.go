@@ -43,7 +43,7 @@ func toRun(d *driver, f *fakeDesk) {
 
 // started writes the first events of the run.
 func started(f *fakeDesk) {
-	f.session.add(0, recovery.RunStarted{Run: "7c31", System: "shop", Mode: recovery.Rehearsal, Number: 12, Operator: "ops1", Host: "bastion", PlanSHA256: planDigest},
+	f.session.add(0, recovery.RunStarted{Run: "7c31", System: "shop", Mode: f.session.plan.Mode, Number: 12, Operator: "ops1", Host: "bastion", PlanSHA256: planDigest},
 		recovery.StepStarted{Step: "stop/ticks", Attempt: 1}, recovery.Waiting{Step: "stop/ticks", For: "ticks"})
 }
 
