@@ -79,6 +79,10 @@ func zombie(pid int) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
+// Processes lists the processes of a data directory's server, orphans included,
+// whoever started it. Whoever is neither root nor the server's user sees none.
+func Processes(data string) ([]int, error) { return serverProcesses(data) }
+
 // serverProcesses lists every process of a data directory's server, orphans
 // included.
 func serverProcesses(data string) ([]int, error) {

@@ -1,0 +1,120 @@
+package live
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"comeback/recovery"
+	"comeback/recovery/postgres"
+)
+
+// setAside removes what the restored cluster has no use for: slots of the source,
+// which would keep its log for ever.
+func (p *preparation) setAside(context.Context) error {
+	dir := filepath.Join(p.Pair.Beside, "pg_replslot")
+	slots, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("look for replication slots: %w", err)
+	}
+	for _, s := range slots {
+		if err := os.RemoveAll(filepath.Join(dir, s.Name())); err != nil {
+			return fmt.Errorf("remove the replication slot %s: %w", s.Name(), err)
+		}
+		p.Remarks = append(p.Remarks, fmt.Sprintf("replication slot %s came with the backup and was removed: make it anew for its standby", s.Name()))
+	}
+	return nil
+}
+
+// archivable makes sure that the live server's archiver takes everything of the new
+// timeline: its history, and each segment since it branched off. A server that was
+// promoted with archive_mode = on has marked them itself (.ready); what is not
+// marked, is. A segment that is gone is a refusal: a later recovery would end there.
+func (p *preparation) archivable(ctx context.Context) error {
+	control, err := postgres.ReadControl(ctx, p.Tools, p.Pair.Beside)
+	if err != nil {
+		return err
+	}
+	history := fmt.Sprintf("%08X.history", control.Timeline)
+	text, err := os.ReadFile(filepath.Join(p.Pair.Beside, "pg_wal", history))
+	if errors.Is(err, fs.ErrNotExist) {
+		return recovery.Errorf("restore it again", "refused: the restored cluster is on timeline %d and has no %s, so nobody could follow it", control.Timeline, history).WithExit(recovery.Refused)
+	}
+	if err != nil {
+		return fmt.Errorf("read the history of the new timeline: %w", err)
+	}
+	fork, err := forkOf(text)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", history, err)
+	}
+	p.Archivable = []string{history}
+	size := uint64(control.WALSegmentSize)
+	last := uint64(control.CheckpointLSN) / size // it is not full, and is archived when it is
+	for n := uint64(fork) / size; n < last; n++ {
+		p.Archivable = append(p.Archivable, segmentName(control.Timeline, n, size))
+	}
+	for _, name := range p.Archivable {
+		if err := p.ready(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forkOf is where a timeline branches off: in the last line of its history.
+func forkOf(history []byte) (recovery.LSN, error) {
+	var at recovery.LSN
+	found := false
+	for line := range bytes.Lines(history) {
+		fields := strings.Fields(string(line))
+		if len(fields) < 2 || strings.HasPrefix(fields[0], "#") {
+			continue
+		}
+		lsn, err := recovery.ParseLSN(fields[1])
+		if err != nil {
+			return 0, err
+		}
+		at, found = lsn, true
+	}
+	if !found {
+		return 0, errors.New("it does not say where the timeline branches off")
+	}
+	return at, nil
+}
+
+// segmentName is PostgreSQL's name of a segment.
+func segmentName(timeline uint32, n, size uint64) string {
+	perLog := uint64(1<<32) / size
+	return fmt.Sprintf("%08X%08X%08X", timeline, n/perLog, n%perLog)
+}
+
+// ready marks a file of the log for the archiver, where it is not marked yet.
+func (p *preparation) ready(name string) error {
+	if _, err := os.Lstat(filepath.Join(p.Pair.Beside, "pg_wal", name)); errors.Is(err, fs.ErrNotExist) {
+		return recovery.Errorf("restore it again, and promote it with archive_mode = on and an empty archive_command, so that its log is kept",
+			"refused: the restored cluster has removed %s of its log before it was archived", name).WithExit(recovery.Refused)
+	} else if err != nil {
+		return fmt.Errorf("look at the new timeline's log: %w", err)
+	}
+	status := filepath.Join(p.Pair.Beside, "pg_wal", "archive_status", name)
+	for _, mark := range []string{".ready", ".done"} {
+		if _, err := os.Lstat(status + mark); err == nil {
+			return nil
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("look at the new timeline's log: %w", err)
+		}
+	}
+	f, err := os.OpenFile(status+".ready", os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("mark %s for the archiver: %w", name, err)
+	}
+	if err := errors.Join(f.Close(), p.give(status+".ready")); err != nil {
+		return fmt.Errorf("mark %s for the archiver: %w", name, err)
+	}
+	return nil
+}

@@ -1,0 +1,294 @@
+package live
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+
+	"comeback/recovery"
+)
+
+// ofScratch are the files that a scratch server or a recovery has left in a data
+// directory, and that a live server must not find: configuration of scratch, and
+// what would begin a recovery again.
+var ofScratch = []string{"postgresql.conf", "postgresql.auto.conf", "postgresql.auto.conf.source", "pg_hba.conf", "pg_ident.conf", "recovery.conf", "recovery.conf.source",
+	"recovery.done", "standby.signal", "recovery.signal", "postmaster.opts", "postmaster.pid", "backup_label.old", "tablespace_map.old", "current_logfiles"}
+
+// ofPostgres reports whether PostgreSQL itself keeps something of that name at the
+// top of a data directory, so that it is not of anybody's configuration.
+func ofPostgres(name string) bool {
+	switch name {
+	case "pg_hba.conf", "pg_ident.conf":
+		return false
+	case "base", "global", "PG_VERSION", "log", "backup_label", "backup_manifest", "tablespace_map", "postgresql.auto.conf", "postgresql.auto.conf.tmp", startLog:
+		return true
+	}
+	return strings.HasPrefix(name, "pg_") || slices.Contains(ofScratch, name) && !strings.HasPrefix(name, "postgresql.conf")
+}
+
+const (
+	// mostConfiguration bounds what is taken for configuration: a file or
+	// directory that is larger is somebody's data.
+	mostConfiguration = 16 << 20
+	mostFiles         = 1000
+)
+
+// configure replaces scratch's configuration by live's. What Debian keeps in /etc
+// stays there, and counts as soon as the directory is live.
+func (p *preparation) configure(context.Context) error {
+	for _, name := range ofScratch {
+		if err := os.RemoveAll(filepath.Join(p.Pair.Beside, name)); err != nil {
+			return fmt.Errorf("take scratch's configuration away: %w", err)
+		}
+	}
+	from := p.Conf
+	if from == "" {
+		from = p.Pair.Live
+	}
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		return recovery.Errorf("name the directory with postgresql.conf and pg_hba.conf", "take over the configuration: %w", err)
+	}
+	p.Taken, p.Dropped = nil, nil
+	for _, e := range entries {
+		if ofPostgres(e.Name()) {
+			continue
+		}
+		if err := p.take(filepath.Join(from, e.Name()), filepath.Join(p.Pair.Beside, e.Name())); err != nil {
+			return fmt.Errorf("take over the configuration: %w", err)
+		}
+	}
+	if err := p.override(from); err != nil {
+		return fmt.Errorf("take over the configuration: %w", err)
+	}
+	return p.inUse()
+}
+
+// take copies one file, link or small directory of the configuration, with its
+// owner and permissions.
+func (p *preparation) take(from, to string) error {
+	size, files := int64(0), 0
+	err := filepath.WalkDir(from, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		if size, files = size+info.Size(), files+1; size > mostConfiguration || files > mostFiles {
+			return fs.SkipAll
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if size > mostConfiguration || files > mostFiles {
+		p.Remarks = append(p.Remarks, fmt.Sprintf("%s is too large to be configuration and stays in the old data directory", from))
+		return nil
+	}
+	if err := os.RemoveAll(to); err != nil {
+		return err
+	}
+	err = filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		return copyOne(path, filepath.Join(to, rel), e)
+	})
+	p.Taken = append(p.Taken, filepath.Base(to))
+	return err
+}
+
+// copyOne copies a file, a link or a directory without what is in it.
+func copyOne(from, to string, e fs.DirEntry) error {
+	info, err := e.Info()
+	if err != nil {
+		return err
+	}
+	switch e.Type() {
+	case fs.ModeDir:
+		err = os.Mkdir(to, 0o700)
+	case fs.ModeSymlink:
+		var target string
+		if target, err = os.Readlink(from); err == nil {
+			err = os.Symlink(target, to)
+		}
+	case 0:
+		err = copyFile(from, to)
+	default:
+		return nil // a socket or a pipe is made anew by whoever needs it
+	}
+	if err != nil {
+		return err
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
+		if err := os.Lchown(to, int(st.Uid), int(st.Gid)); err != nil {
+			return err
+		}
+	}
+	if e.Type() == fs.ModeSymlink {
+		return nil
+	}
+	return os.Chmod(to, info.Mode().Perm())
+}
+
+func copyFile(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}
+
+// notLive are the settings that a recovered server must not be given, and why.
+var notLive = map[string]string{
+	"restore_command":               "it feeds a recovery; the recovery has ended",
+	"recovery_end_command":          "it belongs to a recovery; the recovery has ended",
+	"archive_cleanup_command":       "it belongs to a standby",
+	"recovery_min_apply_delay":      "it belongs to a standby",
+	"promote_trigger_file":          "it belongs to a standby",
+	"primary_conninfo":              "it belongs to a standby",
+	"primary_slot_name":             "it belongs to a standby",
+	"synchronous_standby_names":     "commits would wait for standbys that must be rebuilt first; set it again afterwards",
+	"synchronized_standby_slots":    "it names slots that must be made anew; set it again afterwards",
+	"data_directory":                "the server is told where its data are",
+	"log_startup_progress_interval": "it belongs to a recovery; the recovery has ended",
+}
+
+// unwanted says why a setting is not taken over; "" where it is.
+func unwanted(name string) string {
+	name = strings.ToLower(name)
+	if strings.HasPrefix(name, "recovery_target") {
+		return "it names the target of a recovery, and two of them keep a server from starting"
+	}
+	return notLive[name]
+}
+
+var assignment = regexp.MustCompile(`^\s*([A-Za-z_][A-Za-z0-9_.$]*)\s*(?:=|\s)`)
+
+// override writes postgresql.auto.conf, which wins over everything else, from
+// live's own: what ALTER SYSTEM has set there, but for what is unwanted.
+func (p *preparation) override(from string) error {
+	text, err := os.ReadFile(filepath.Join(from, "postgresql.auto.conf"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	var out bytes.Buffer
+	out.WriteString("# Do not edit this file manually!\n# It will be overwritten by the ALTER SYSTEM command.\n")
+	synchronous := p.Synchronous != ""
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(strings.TrimSpace(line), "#") || strings.TrimSpace(line) == "" {
+			continue
+		}
+		if m := assignment.FindStringSubmatch(line); m != nil {
+			if why := unwanted(m[1]); why != "" {
+				p.Dropped = append(p.Dropped, Dropped{Name: m[1], Why: why})
+				synchronous = synchronous || strings.EqualFold(m[1], "synchronous_standby_names")
+				continue
+			}
+		}
+		out.WriteString(strings.TrimRight(line, "\n") + "\n")
+	}
+	if synchronous {
+		// Wherever else it is set.
+		out.WriteString("synchronous_standby_names = ''\n")
+		if !slices.ContainsFunc(p.Dropped, func(d Dropped) bool { return strings.EqualFold(d.Name, "synchronous_standby_names") }) {
+			p.Dropped = append(p.Dropped, Dropped{Name: "synchronous_standby_names", Why: notLive["synchronous_standby_names"]})
+		}
+	}
+	return p.write("postgresql.auto.conf", out.Bytes())
+}
+
+// inUse tells of unwanted settings in files that are people's own: without
+// recovery.signal they begin nothing, and stay as they are.
+func (p *preparation) inUse() error {
+	for _, name := range p.Taken {
+		if !strings.HasSuffix(name, ".conf") {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(p.Pair.Beside, name))
+		if err != nil {
+			return fmt.Errorf("look into %s: %w", name, err)
+		}
+		n := 0
+		for line := range strings.Lines(string(text)) {
+			n++
+			m := assignment.FindStringSubmatch(line)
+			if m == nil || unwanted(m[1]) == "" || strings.EqualFold(m[1], "data_directory") {
+				continue
+			}
+			p.Remarks = append(p.Remarks, fmt.Sprintf("%s, line %d, sets %s, which has no effect on a primary", name, n, m[1]))
+		}
+	}
+	return nil
+}
+
+// write replaces a file of the restored directory.
+func (p *preparation) write(name string, text []byte) error {
+	path := filepath.Join(p.Pair.Beside, name)
+	temp := path + ".new"
+	if err := os.WriteFile(temp, text, 0o600); err != nil {
+		return err
+	}
+	if err := p.give(temp); err != nil {
+		return err
+	}
+	return os.Rename(temp, path)
+}
+
+// give gives a file to the owner.
+func (p *preparation) give(path string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	return os.Lchown(path, p.owner.UID, p.owner.GID)
+}
+
+// ownOne gives one file or directory the owner and permissions where it has others.
+func (p *preparation) ownOne(path string, e fs.DirEntry, dirs, files fs.FileMode) error {
+	info, err := e.Info()
+	if err != nil {
+		return fmt.Errorf("give %s its owner: %w", path, err)
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && (int(st.Uid) != p.owner.UID || int(st.Gid) != p.owner.GID) {
+		if err := os.Lchown(path, p.owner.UID, p.owner.GID); err != nil {
+			return fmt.Errorf("give %s its owner: %w", path, err)
+		}
+	}
+	want := files
+	switch e.Type() {
+	case fs.ModeDir:
+		want = dirs
+	case 0:
+	default:
+		return nil
+	}
+	if info.Mode().Perm() == want {
+		return nil
+	}
+	if err := os.Chmod(path, want); err != nil {
+		return fmt.Errorf("give %s its permissions: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,238 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"comeback/recovery"
+	"comeback/recovery/exchange"
+	"comeback/recovery/ledger"
+	"comeback/recovery/postgres"
+)
+
+// Restored is a data directory that was restored beside the live one, promoted and
+// shut down.
+type Restored struct {
+	// Live and Data are the two data directories.
+	Live, Data string
+	Tools      postgres.Tools
+	// System is the system identifier that both must have; Timeline the one that
+	// live was on, which the restored must be beyond.
+	System   string
+	Timeline uint32
+	// Conf is where the configuration is taken from; where it is empty, from
+	// Live. On a fresh host there is no other.
+	Conf string
+	// Synchronous is live's synchronous_standby_names.
+	Synchronous string
+	// Boot is the boot in which it was restored, where that was without fsync;
+	// another one since is a refusal.
+	Boot string
+}
+
+// Preparation is what Prepare has found and done.
+type Preparation struct {
+	Pair exchange.Pair `json:"pair"`
+	// System and Timeline are the restored cluster's.
+	System   string `json:"system"`
+	Timeline uint32 `json:"timeline"`
+	// Taken are the files of the configuration that are live's.
+	Taken []string `json:"taken,omitempty"`
+	// Dropped are settings that were left out, and why.
+	Dropped []Dropped `json:"dropped,omitempty"`
+	// Archivable are the files of the log that the live server will archive when
+	// it starts: the new timeline's history first.
+	Archivable []string `json:"archivable,omitempty"`
+	Remarks    []string `json:"remarks,omitempty"`
+}
+
+// Dropped is a setting of live's that the restored server does not get.
+type Dropped struct {
+	Name string `json:"name"`
+	Why  string `json:"why"`
+}
+
+// Prepare makes a live server's data directory of a restored one, where it lies:
+// live's configuration instead of scratch's, without what belongs to a recovery or
+// a standby; live's owner and permissions; the new timeline's log ready to be
+// archived. It only reads live, and refuses what could not be exchanged. When it
+// returns everything is on disk.
+//
+// It may be repeated until the exchange. Of what it returns the Pair must be kept:
+// after the exchange it tells which is which.
+func Prepare(ctx context.Context, env recovery.Env, r Restored) (Preparation, error) {
+	if err := r.Tools.Need("initdb", "pg_controldata"); err != nil {
+		return Preparation{}, err
+	}
+	if r.Boot != "" && r.Boot != ledger.Boot() {
+		return Preparation{}, recovery.Errorf("restore it again", "refused: the machine was started again since %s was restored without fsync", r.Data).WithExit(recovery.Refused)
+	}
+	p := &preparation{env: env, Restored: r}
+	if err := p.admissible(ctx); err != nil {
+		return Preparation{}, err
+	}
+	for _, step := range []func(context.Context) error{p.own, p.configure, p.loadable, p.setAside, p.archivable, p.sync} {
+		if err := step(ctx); err != nil {
+			return Preparation{}, err
+		}
+	}
+	return p.Preparation, nil
+}
+
+// preparation is one Prepare.
+type preparation struct {
+	Preparation
+	Restored
+	env   recovery.Env
+	owner recovery.User
+	mode  fs.FileMode
+	fresh bool // there is no live directory yet
+}
+
+// admissible refuses what must not become live.
+func (p *preparation) admissible(ctx context.Context) (err error) {
+	if p.Pair, err = exchange.Look(p.Live, p.Data); err != nil {
+		return err
+	}
+	p.fresh = p.Pair.Old == (exchange.Identity{})
+	if p.owner, p.mode, err = p.whose(); err != nil {
+		return err
+	}
+	if err := mayServe(p.owner, p.Live); err != nil {
+		return err
+	}
+	if err := unusedBy(p.Pair.Beside); err != nil {
+		return err
+	}
+	if err := self(p.Pair.Beside); err != nil {
+		return err
+	}
+	if !p.fresh {
+		if err := self(p.Pair.Live); err != nil {
+			return err
+		}
+		if err := p.sameMajor(); err != nil {
+			return err
+		}
+	}
+	control, err := postgres.ReadControl(ctx, p.Tools, p.Pair.Beside)
+	if err != nil {
+		return err
+	}
+	return p.judge(ctx, control)
+}
+
+// whose are the owner and the permissions that it gets: those of what is live, or
+// on a fresh host those that it has.
+func (p *preparation) whose() (recovery.User, fs.FileMode, error) {
+	if p.fresh {
+		return ownerOf(p.Pair.Beside)
+	}
+	return ownerOf(p.Pair.Live)
+}
+
+func (p *preparation) sameMajor() error {
+	live, err := os.ReadFile(filepath.Join(p.Pair.Live, "PG_VERSION"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return recovery.Errorf("name the live server's data directory", "refused: %s is not a data directory", p.Pair.Live).WithExit(recovery.Refused)
+	}
+	if err != nil {
+		return fmt.Errorf("look at the live data directory: %w", err)
+	}
+	restored, err := os.ReadFile(filepath.Join(p.Pair.Beside, "PG_VERSION"))
+	if err != nil {
+		return fmt.Errorf("look at the restored data directory: %w", err)
+	}
+	if string(live) != string(restored) {
+		return recovery.Errorf("restore single databases into the running server instead", "refused: the live server is of PostgreSQL %s and the restored one of %s",
+			firstLine(live), firstLine(restored)).WithExit(recovery.Refused)
+	}
+	return nil
+}
+
+// judge refuses a restored cluster by its control data.
+func (p *preparation) judge(ctx context.Context, c postgres.Control) error {
+	p.Preparation.System, p.Preparation.Timeline = c.SystemIdentifier, c.Timeline
+	refuse := func(hint, format string, args ...any) error {
+		return recovery.Errorf(hint, "refused: "+format, args...).WithExit(recovery.Refused)
+	}
+	switch {
+	case c.State != "shut down":
+		return refuse("stop its server cleanly, then retry", "the restored cluster is not promoted and shut down: it is %q", c.State)
+	case c.SystemIdentifier != p.Restored.System:
+		return refuse("find out whose backup that is", "the restored cluster has the system identifier %s, and live has %s", c.SystemIdentifier, p.Restored.System)
+	case c.Timeline <= p.Restored.Timeline:
+		return refuse("restore it again with all .history files of the archive at hand", "the restored cluster is on timeline %d, and live on %d: its log would be taken for live's", c.Timeline, p.Restored.Timeline)
+	case c.WALLevel == "minimal":
+		return refuse("restore it again with wal_level = replica", "the restored cluster has written its log with wal_level = minimal, which no standby and no archive can follow")
+	}
+	if p.fresh {
+		return nil
+	}
+	live, err := postgres.ReadControl(ctx, p.Tools, p.Pair.Live)
+	if err != nil {
+		p.Remarks = append(p.Remarks, fmt.Sprintf("the live data directory does not say which cluster it is: %v", err))
+		return nil
+	}
+	if live.SystemIdentifier != c.SystemIdentifier {
+		return refuse("find out what lies there", "%s is another cluster: its system identifier is %s and not %s", p.Pair.Live, live.SystemIdentifier, c.SystemIdentifier)
+	}
+	return nil
+}
+
+// loadable lets the server read its configuration, without starting it: what it
+// would refuse is refused while live still runs. Where the configuration lies
+// outside of the data directory it is live's own, and nothing changes.
+func (p *preparation) loadable(ctx context.Context) error {
+	if _, err := os.Lstat(filepath.Join(p.Pair.Beside, "postgresql.conf")); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	cmd := recovery.Cmd{Path: p.Tools.Program("postgres"), Args: []string{"-D", p.Pair.Beside, "-C", "archive_mode"}, Dir: "/", Env: serviceEnv, User: asUser(p.owner)}
+	if err := p.env.Command(ctx, cmd); err != nil {
+		return recovery.Errorf("correct the configuration in "+p.Live+": it would not let the live server start again either", "refused: the restored server would not start with live's configuration: %w", err).WithExit(recovery.Refused)
+	}
+	return nil
+}
+
+// sync makes everything durable, as the owner: what was restored without fsync is
+// then on disk too.
+func (p *preparation) sync(ctx context.Context) error {
+	p.env.Meter().Phase("put everything on disk", 0, recovery.NoUnit)
+	cmd := recovery.Cmd{Path: p.Tools.Program("initdb"), Args: []string{"--sync-only", "--pgdata", p.Pair.Beside}, Dir: "/",
+		Env: []string{"PATH=/usr/bin:/bin", "LC_ALL=C", "HOME=/"}, User: asUser(p.owner)}
+	if err := p.env.Command(ctx, cmd); err != nil {
+		return recovery.Errorf("look at the disk, then retry", "put %s on disk: %w", p.Pair.Beside, err)
+	}
+	return nil
+}
+
+// own gives everything the owner and the permissions of the live directory.
+func (p *preparation) own(ctx context.Context) error {
+	p.env.Meter().Phase("give the restored directory its owner", 0, recovery.NoUnit)
+	dirs, files := fs.FileMode(0o700), fs.FileMode(0o600)
+	if p.mode&0o050 == 0o050 {
+		dirs, files = 0o750, 0o640
+	}
+	return filepath.WalkDir(p.Pair.Beside, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return fmt.Errorf("give %s its owner: %w", path, err)
+		}
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		return p.ownOne(path, e, dirs, files)
+	})
+}
+
+func firstLine(b []byte) string {
+	for i, c := range b {
+		if c == '\n' {
+			return string(b[:i])
+		}
+	}
+	return string(b)
+}

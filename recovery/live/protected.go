@@ -1,0 +1,210 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/postgres"
+	"comeback/storage"
+)
+
+// Archive is a copy that must hold the live server's log.
+type Archive interface {
+	Name() string
+	// Has reports whether a file of the log is there, by PostgreSQL's name, be it
+	// compressed or not. It must not say so of one that is empty.
+	Has(ctx context.Context, file string) (bool, error)
+}
+
+// Protection says whether what is live now is backed up again.
+type Protection struct {
+	Timeline uint32 `json:"timeline"`
+	// History is the timeline's history, "" on timeline 1; Segment the one that
+	// was closed now, with everything that had been written.
+	History string `json:"history,omitempty"`
+	Segment string `json:"segment,omitempty"`
+	Copies  []Held `json:"copies,omitempty"`
+	// Missing is what is not protected, one sentence each; Next is what to do.
+	Missing []string `json:"missing,omitempty"`
+	Next    string   `json:"next,omitempty"`
+}
+
+// Held is what one copy holds.
+type Held struct {
+	Copy    string `json:"copy"`
+	History bool   `json:"history"`
+	Segment bool   `json:"segment"`
+	// Why says why it could not be asked.
+	Why string `json:"why,omitempty"`
+}
+
+// Protected closes the segment that the live server writes, and waits until it and
+// the timeline's history are in every copy, or ctx ends, or the archive_command
+// fails. What is not protected is in the result, which is no error: the system came
+// back all the same. An error says that the server could not be asked.
+func Protected(ctx context.Context, address string, copies []Archive) (Protection, error) {
+	conn, _, err := dial(ctx, address)
+	if err != nil {
+		return Protection{}, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	before, err := postgres.ReadArchiver(ctx, conn)
+	if err != nil {
+		return Protection{}, err
+	}
+	p := Protection{Timeline: before.Timeline}
+	if before.Timeline > 1 {
+		p.History = fmt.Sprintf("%08X.history", before.Timeline)
+	}
+	if p.off(before, copies) {
+		return p, nil
+	}
+	// Something must be in the segment, else none is closed; the message is
+	// nobody's transaction.
+	if _, err := conn.Exec(ctx, "select pg_logical_emit_message(false, 'comeback', 'protected')"); err != nil && codeOf(err) != insufficientPrivilege {
+		return p, fmt.Errorf("write to the log: %w", err)
+	}
+	if p.Segment, err = postgres.SwitchWAL(ctx, conn); err != nil {
+		p.miss(recovery.HintOf(err), "the segment that is written could not be closed: %v", err)
+		return p, nil
+	}
+	tick := time.NewTicker(protectedPoll)
+	defer tick.Stop()
+	for {
+		p.look(ctx, copies)
+		if p.held() {
+			return p, nil
+		}
+		now := before
+		if ctx.Err() == nil {
+			if now, err = postgres.ReadArchiver(ctx, conn); err != nil && ctx.Err() == nil {
+				return p, err
+			}
+		}
+		if now.Failures > before.Failures {
+			p.lacking()
+			p.miss("read the server's log: it has the words of the archive_command; mend it, then look again", "the archive_command failed for %s at %s", now.Failed, now.FailedAt.UTC().Format(time.RFC3339))
+			return p, nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			p.lacking()
+			p.Next = "wait for the archiver and look again; if nothing comes, read the server's log"
+			return p, nil
+		}
+	}
+}
+
+// protectedPoll is how often the copies are asked.
+const protectedPoll = 250 * time.Millisecond
+
+// miss notes what is not protected, with what to do first.
+func (p *Protection) miss(next, format string, args ...any) {
+	p.Missing = append(p.Missing, fmt.Sprintf(format, args...))
+	if p.Next == "" {
+		p.Next = next
+	}
+}
+
+// off notes why nothing can come into any copy.
+func (p *Protection) off(a postgres.Archiver, copies []Archive) bool {
+	switch {
+	case a.InRecovery:
+		p.miss("give the address of the primary", "the live server is a standby, and archives nothing of its own")
+	case a.Mode == "off":
+		p.miss("set archive_mode = on and an archive_command, and restart the server", "archive_mode is off: nothing of the log gets into a copy")
+	case len(copies) == 0:
+		p.miss("name a copy that must hold the log", "no copy must hold the log")
+	}
+	return len(p.Missing) > 0
+}
+
+// look asks every copy for what it does not hold yet.
+func (p *Protection) look(ctx context.Context, copies []Archive) {
+	if p.Copies == nil {
+		for _, c := range copies {
+			p.Copies = append(p.Copies, Held{Copy: c.Name(), History: p.History == ""})
+		}
+	}
+	for i, c := range copies {
+		h := &p.Copies[i]
+		h.Why = ""
+		for _, want := range []struct {
+			file string
+			has  *bool
+		}{{p.History, &h.History}, {p.Segment, &h.Segment}} {
+			if *want.has {
+				continue
+			}
+			there, err := c.Has(ctx, want.file)
+			if err != nil {
+				h.Why = err.Error()
+			}
+			*want.has = there && err == nil
+		}
+	}
+}
+
+func (p *Protection) held() bool {
+	for _, h := range p.Copies {
+		if !h.History || !h.Segment {
+			return false
+		}
+	}
+	return true
+}
+
+// lacking notes what each copy does not hold.
+func (p *Protection) lacking() {
+	for _, h := range p.Copies {
+		var files []string
+		if !h.History {
+			files = append(files, p.History)
+		}
+		if !h.Segment {
+			files = append(files, p.Segment)
+		}
+		if len(files) == 0 {
+			continue
+		}
+		says := fmt.Sprintf("copy %s has no %s", h.Copy, strings.Join(files, " and no "))
+		if h.Why != "" {
+			says = fmt.Sprintf("copy %s could not be asked for %s: %s", h.Copy, strings.Join(files, " and "), h.Why)
+		}
+		p.Missing = append(p.Missing, says)
+	}
+}
+
+// StoreArchive is the archive in a store: the log's files under a prefix, as they
+// are or compressed by one of the usual tools.
+type StoreArchive struct {
+	Copy   string
+	Store  storage.Store
+	Prefix string
+}
+
+// Name is the copy's.
+func (a StoreArchive) Name() string { return a.Copy }
+
+// packings are how archives compress.
+var packings = []string{"", ".gz", ".zst", ".lz4", ".bz2", ".xz"}
+
+// Has asks for the file and for each way to compress it.
+func (a StoreArchive) Has(ctx context.Context, file string) (bool, error) {
+	for _, suffix := range packings {
+		o, err := a.Store.Stat(ctx, a.Prefix+file+suffix)
+		if errors.Is(err, storage.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		return o.Size > 0, nil
+	}
+	return false, nil
+}
