@@ -17,6 +17,8 @@ type Options struct {
 	// SyncEvery is about how many bytes are restored before they are made
 	// durable and the journal is told; zero means a gigabyte.
 	SyncEvery int64
+	// Jobs is how many packs are restored side by side; zero means four.
+	Jobs int
 }
 
 const defaultSyncEvery = 1 << 30
@@ -28,6 +30,9 @@ func New(o Options) recovery.Engine {
 	}
 	if o.SyncEvery == 0 {
 		o.SyncEvery = defaultSyncEvery
+	}
+	if o.Jobs == 0 {
+		o.Jobs = 4
 	}
 	return engine{o}
 }

@@ -11,7 +11,10 @@ import (
 // form is what a backup of a tree is.
 type form string
 
-const archiveForm form = "archive"
+const (
+	archiveForm  form = "archive"
+	snapshotForm form = "snapshot"
+)
 
 // facts are what a survey keeps of a backup.
 type facts struct {
@@ -21,9 +24,20 @@ type facts struct {
 	Root string `json:"root,omitempty"`
 	// ByName says that it was not opened: newer ones of its pattern were.
 	ByName bool `json:"by_name,omitempty"`
+
+	// Of a snapshot: where its objects lie, how much is in it, and, once it is
+	// chosen, its parts.
+	Prefix   string `json:"prefix,omitempty"`
+	Files    int64  `json:"files,string,omitempty"`
+	Bytes    int64  `json:"bytes,string,omitempty"`
+	Manifest part   `json:"manifest,omitzero"`
+	Packs    []part `json:"packs,omitempty"`
 }
 
 func (f facts) says() string {
+	if f.Form == snapshotForm {
+		return "snapshot"
+	}
 	if f.Packing == plain {
 		return "tar archive"
 	}
@@ -73,6 +87,9 @@ func (e engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target) 
 // roomFor is how many bytes must be free. What is uploaded is compressed mostly,
 // and packs little further.
 func roomFor(f facts, size int64) int64 {
+	if f.Form == snapshotForm {
+		return f.Bytes + f.Files*hole
+	}
 	if f.Packing == plain {
 		return size
 	}

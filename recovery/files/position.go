@@ -56,7 +56,7 @@ func (a args) ledgerOf() (string, error) {
 // openPosition opens the ledger. Where nothing of an earlier attempt is believed
 // its tree is removed.
 func (s *scratch) openPosition() (*position, error) {
-	l, past, err := s.openLedger()
+	l, past, err := openLedger[passed](s)
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ const (
 
 // Record is one name of a tree. Its text is one line of a manifest:
 //
-//	TYPE PACK AT SHA256 SIZE MODE UID GID MODIFIED PATH
+//	TYPE PACK AT SHA256 SIZE MODE UID GID MODIFIED CHANGED PATH
 //
 // ended by a NUL byte, so that a path may hold any other; fields that mean
 // nothing are "-". Links are followed by where they lead and another NUL byte.
@@ -41,7 +41,9 @@ type Record struct {
 	Mode     uint32
 	UID, GID int
 	Modified time.Time
-	Size     int64
+	// Changed is when the file system last saw the name or its content change.
+	Changed time.Time
+	Size    int64
 	// SHA256 is of a file's bytes, in hex; "" where it is not known.
 	SHA256 string
 	// Pack is the number of the pack that holds a file's bytes, At where in it
@@ -73,7 +75,13 @@ func (r Record) appendTo(b []byte) []byte {
 	b = strconv.AppendInt(b, int64(r.UID), 10)
 	b = append(b, ' ')
 	b = strconv.AppendInt(b, int64(r.GID), 10)
-	b = fmt.Appendf(b, " %d.%09d ", r.Modified.Unix(), r.Modified.Nanosecond())
+	for _, t := range []time.Time{r.Modified, r.Changed} {
+		if t.IsZero() {
+			t = time.Unix(0, 0)
+		}
+		b = fmt.Appendf(b, " %d.%09d", t.Unix(), t.Nanosecond())
+	}
+	b = append(b, ' ')
 	b = append(append(b, r.Path...), 0)
 	if r.Type == Symlink || r.Type == HardLink {
 		b = append(append(b, r.Link...), 0)
@@ -114,11 +122,11 @@ func readRecord(text string, r *bufio.Reader) (Record, error) {
 	bad := func(what string) (Record, error) {
 		return Record{}, fmt.Errorf("%w: a record has no %s: %.80q", storage.ErrCorrupt, what, text)
 	}
-	f := strings.SplitN(text, " ", 10)
-	if len(f) != 10 || len(f[0]) != 1 {
-		return bad("ten fields")
+	f := strings.SplitN(text, " ", 11)
+	if len(f) != 11 || len(f[0]) != 1 {
+		return bad("eleven fields")
 	}
-	e := Record{Type: Type(f[0][0]), Path: f[9]}
+	e := Record{Type: Type(f[0][0]), Path: f[10]}
 	if !sound(e.Path) {
 		return bad("path inside of its tree")
 	}
@@ -135,6 +143,9 @@ func readRecord(text string, r *bufio.Reader) (Record, error) {
 	}
 	if e.Modified, err = parseTime(f[8]); err != nil {
 		return bad("time")
+	}
+	if e.Changed, err = parseTime(f[9]); err != nil {
+		return bad("time of its last change")
 	}
 	switch e.Type {
 	case File:

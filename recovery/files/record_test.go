@@ -11,14 +11,14 @@ import (
 func FuzzReadRecords(f *testing.F) {
 	at := time.Unix(1550000000, 7).UTC()
 	for _, r := range []Record{
-		{Type: File, Path: "a/b\n c", Mode: 0o4755, UID: 1, GID: 2, Modified: at, Size: 5, SHA256: strings.Repeat("ab", 32), Pack: 3, At: 9},
-		{Type: Directory, Path: ".", Mode: 0o700, Modified: at},
-		{Type: Symlink, Path: "\xff", Link: "../x", Modified: at},
-		{Type: HardLink, Path: "b", Link: "a", Modified: at},
+		{Type: File, Path: "a/b\n c", Mode: 0o4755, UID: 1, GID: 2, Modified: at, Changed: at, Size: 5, SHA256: strings.Repeat("ab", 32), Pack: 3, At: 9},
+		{Type: Directory, Path: ".", Mode: 0o700, Modified: at, Changed: at},
+		{Type: Symlink, Path: "\xff", Link: "../x", Modified: at, Changed: at},
+		{Type: HardLink, Path: "b", Link: "a", Modified: at, Changed: at},
 	} {
 		f.Add(r.appendTo(nil))
 	}
-	f.Add([]byte("d - - - - 755 0 0 1.000000000 ../x\x00"))
+	f.Add([]byte("d - - - - 755 0 0 1.000000000 0.000000000 ../x\x00"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		for r, err := range readRecords(bytes.NewReader(text)) {
 			if err != nil {
@@ -36,6 +36,24 @@ func FuzzReadRecords(f *testing.F) {
 			if again != 1 {
 				t.Fatalf("%+v becomes %d records", r, again)
 			}
+		}
+	})
+}
+
+func FuzzParseSnapshot(f *testing.F) {
+	sum := strings.Repeat("ab", 32)
+	f.Add(snapshot{Begun: time.Unix(1, 5), Ended: time.Unix(2, 0), Files: 1, Bytes: 2,
+		Manifest: part{Name: "snapshots/20261128T030405.000006Z.manifest.zst", Size: 1, SHA256: sum},
+		Packs:    []part{{Name: "packs/20261128T030405.000006Z-0001.tar.zst", Size: 2, SHA256: sum, Files: 1}}}.text())
+	f.Add([]byte("comeback-snapshot 1\nend\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		s, err := parseSnapshot(bytes.NewReader(text))
+		if err != nil {
+			return
+		}
+		again, err := parseSnapshot(bytes.NewReader(s.text()))
+		if err != nil || !reflect.DeepEqual(s, again) {
+			t.Fatalf("%+v becomes %+v, %v", s, again, err)
 		}
 	})
 }

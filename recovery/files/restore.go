@@ -45,6 +45,13 @@ func (k restoreKind) Do(ctx context.Context, env recovery.Env, step recovery.Ste
 		return recovery.Outcome{}, err
 	}
 	defer t.Close()
+	if s.args.Facts.Form == snapshotForm {
+		r, err := restoreSnapshot(ctx, env, s, t, nil)
+		if err != nil {
+			return recovery.Outcome{}, s.failed(ctx, err)
+		}
+		return r.outcome(), nil
+	}
 	a, err := restoreArchive(ctx, env, s, t)
 	if err != nil {
 		return recovery.Outcome{}, s.failed(ctx, err)
@@ -66,7 +73,7 @@ func (k restoreKind) Revive(ctx context.Context, env recovery.Env, step recovery
 	if rebooted {
 		boot = ""
 	}
-	past, err := ledger.Read[passed](s.path(ledgerFile), of, boot)
+	past, err := ledger.Read[ended](s.path(ledgerFile), of, boot)
 	if err != nil {
 		return err
 	}
@@ -77,16 +84,23 @@ func (k restoreKind) Revive(ctx context.Context, env recovery.Env, step recovery
 	return nil
 }
 
+// ended is what entries of every ledger of this package have: the last says that
+// the tree is whole.
+type ended struct {
+	Whole bool `json:"whole"`
+}
+
 // scratch is a step's place.
 type scratch struct {
 	args      args
 	dir       string
 	scratch   bool
 	syncEvery int64
+	jobs      int
 }
 
 func (k restoreKind) open(ctx context.Context, env recovery.Env, step recovery.Step) (*scratch, error) {
-	s := &scratch{syncEvery: k.SyncEvery}
+	s := &scratch{syncEvery: k.SyncEvery, jobs: k.Jobs}
 	if err := step.Decode(&s.args); err != nil {
 		return nil, err
 	}
@@ -112,12 +126,12 @@ func (s *scratch) begin() error {
 
 // openLedger opens the ledger of a restore, and removes what stands there where
 // nothing of it is believed.
-func (s *scratch) openLedger() (*ledger.Ledger[passed], []passed, error) {
+func openLedger[E any](s *scratch) (*ledger.Ledger[E], []E, error) {
 	of, err := s.args.ledgerOf()
 	if err != nil {
 		return nil, nil, err
 	}
-	l, past, err := ledger.Open[passed](s.path(ledgerFile), of, ledger.Boot())
+	l, past, err := ledger.Open[E](s.path(ledgerFile), of, ledger.Boot())
 	if err != nil || len(past) > 0 {
 		return l, past, err
 	}

@@ -254,7 +254,11 @@ func TestEngine(t *testing.T) {
 
 func crashing(t *testing.T, e recovery.Engine, c recovery.Component, objects map[string][]byte) enginetest.Crash {
 	t.Helper()
-	store := directory(t, objects)
+	return crashingIn(t, e, c, directory(t, objects))
+}
+
+func crashingIn(t *testing.T, e recovery.Engine, c recovery.Component, store storage.Store) enginetest.Crash {
+	t.Helper()
 	return enginetest.Crash{Options: options(t, e, c, store),
 		Copies: map[string]string{"nearby": strings.TrimPrefix(store.URL(), "file://")},
 		Digest: func(_ context.Context, env recovery.Env) (string, error) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -40,17 +39,25 @@ var (
 func (e engine) Survey(ctx context.Context, c recovery.Component, copy recovery.Copy, store storage.Store) (recovery.Survey, error) {
 	s := recovery.Survey{Component: c.Name, Copy: copy.Name, Engine: Name, At: e.Now()}
 	patterns := map[string][]storage.Object{}
+	var snapshots []storage.Object
 	for o, err := range store.List(ctx, c.Settings.Text("prefix")) {
 		if err != nil {
 			return s, fmt.Errorf("survey copy %s: %w", copy.Name, err)
 		}
-		if name := path.Base(o.Key); archiveName.MatchString(name) && !serverName.MatchString(name) {
+		if m := snapshotKey.FindStringSubmatch(o.Key); m != nil {
+			snapshots = append(snapshots, o)
+			continue
+		}
+		if name := path.Base(o.Key); !packKey.MatchString(o.Key) && archiveName.MatchString(name) && !serverName.MatchString(name) {
 			p := digits.ReplaceAllString(o.Key, "#")
 			patterns[p] = append(patterns[p], o)
 		}
 	}
 	found, err := look(ctx, store, c, patterns)
 	if err != nil {
+		return s, fmt.Errorf("survey copy %s: %w", copy.Name, err)
+	}
+	if err := surveySnapshots(ctx, store, snapshots, &s); err != nil {
 		return s, fmt.Errorf("survey copy %s: %w", copy.Name, err)
 	}
 	for _, f := range found {
@@ -83,12 +90,8 @@ type found struct {
 }
 
 func (f found) backup(s recovery.Survey) recovery.Backup {
-	text, err := json.Marshal(f.facts)
-	if err != nil {
-		panic("files: marshal what an archive tells: " + err.Error()) // strings only
-	}
 	b := recovery.Backup{ID: f.object.Key, Component: s.Component, Copy: s.Copy, Engine: s.Engine, Form: f.facts.says(),
-		Objects: []storage.Object{f.object}, Problem: f.problem, Facts: text, Details: map[string]string{},
+		Objects: []storage.Object{f.object}, Problem: f.problem, Facts: encode(f.facts), Details: map[string]string{},
 		Taken: recovery.Span{To: f.object.Modified.UTC()}.NarrowedByName(path.Base(f.object.Key))}
 	// A name tells when an archive was begun; its files are read until it ends.
 	b.Taken.To = f.object.Modified.UTC()
@@ -147,7 +150,9 @@ func look(ctx context.Context, store storage.Store, c recovery.Component, patter
 func byName(opened []found, objects []storage.Object) []found {
 	like := opened[0]
 	if len(opened) == len(objects) || like.finding != "" || like.foreign ||
-		slices.ContainsFunc(opened, func(f found) bool { return f.problem == "" && f.facts != like.facts || f.finding != "" }) {
+		slices.ContainsFunc(opened, func(f found) bool {
+			return f.problem == "" && (f.facts.Packing != like.facts.Packing || f.facts.Root != like.facts.Root) || f.finding != ""
+		}) {
 		return nil
 	}
 	var all []found
@@ -165,8 +170,14 @@ func byName(opened []found, objects []storage.Object) []found {
 // opened looks into an archive that the survey has judged by its name.
 func opened(ctx context.Context, b recovery.Backup, store storage.Store) (recovery.Backup, error) {
 	f, err := factsOf(b)
-	if err != nil || !f.ByName || b.Problem != "" {
+	if err != nil || b.Problem != "" {
 		return b, err
+	}
+	if f.Form == snapshotForm {
+		return openedSnapshot(ctx, b, store)
+	}
+	if !f.ByName {
+		return b, nil
 	}
 	l, err := lookAt(ctx, store, recovery.Component{Settings: recovery.Settings{"root": {f.Root}}}, b.Objects[0])
 	switch {

@@ -1,0 +1,322 @@
+package files
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"comeback/recovery"
+	"comeback/storage"
+)
+
+// CaptureOptions say what is to be kept, and where.
+type CaptureOptions struct {
+	// Dir is the tree; Store and Prefix are where its snapshots lie, "uploads/".
+	Dir    string
+	Store  storage.Store
+	Prefix string
+	// Temp is a directory for the manifest until it is stored; "" is the
+	// system's.
+	Temp string
+	// Now is the clock.
+	Now func() time.Time
+	// PackSize is about how large a pack becomes, Large from which size on a
+	// file has one of its own; zero means 32 and 16 MB.
+	PackSize, Large int64
+	// Seal encrypts what is stored; nil stores it in clear. With it every
+	// snapshot has all of its content anew, because the manifests before
+	// cannot be read.
+	Seal func(w io.Writer) (io.WriteCloser, error)
+	// Meter may be nil.
+	Meter recovery.Meter
+}
+
+// Captured is what a snapshot holds.
+type Captured struct {
+	// Key is that of its .snapshot, and so the backup's id.
+	Key          string
+	Begun, Ended time.Time
+	Files, Bytes int64
+	// New is how much of the content was stored by this snapshot.
+	New int64
+	// LeftOut are names that are no files, and files that vanished meanwhile.
+	LeftOut []string
+}
+
+// Capture stores a snapshot of a tree: content that the newest snapshot before
+// does not have, then the manifest, and last what makes it a snapshot. An
+// interruption leaves packs that no snapshot names. Files that change while they
+// are read are read again; the tree is not frozen, so a snapshot is of a stretch
+// of time.
+func Capture(ctx context.Context, o CaptureOptions) (Captured, error) {
+	c, err := newCapture(ctx, o)
+	if err != nil {
+		return Captured{}, fmt.Errorf("snapshot %s: %w", o.Dir, err)
+	}
+	defer c.close()
+	if err := c.run(ctx); err != nil {
+		return Captured{}, fmt.Errorf("snapshot %s: %w", o.Dir, err)
+	}
+	return c.done, nil
+}
+
+// capture is one snapshot under way.
+type capture struct {
+	CaptureOptions
+	id       string
+	root     *os.Root
+	manifest *os.File
+	records  *bufio.Writer
+	zip      *zstd.Encoder
+	count    int64
+	packs    *packer
+	before   *earlier
+	links    map[[2]uint64]string // first names of files with several
+	done     Captured
+}
+
+func newCapture(ctx context.Context, o CaptureOptions) (*capture, error) {
+	if o.PackSize == 0 {
+		o.PackSize = 32 << 20
+	}
+	if o.Large == 0 {
+		o.Large = o.PackSize / 2
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	c := &capture{CaptureOptions: o, links: map[[2]uint64]string{}}
+	c.done.Begun = o.Now().UTC().Truncate(time.Microsecond)
+	c.id = c.done.Begun.Format(idLayout)
+	var err error
+	if c.root, err = os.OpenRoot(o.Dir); err != nil {
+		return nil, err
+	}
+	if c.manifest, err = os.CreateTemp(o.Temp, "comeback-manifest-"); err != nil {
+		return nil, errors.Join(err, c.root.Close())
+	}
+	// It has no name, so that nothing of it is left whatever happens.
+	if err = os.Remove(c.manifest.Name()); err == nil {
+		c.zip, err = zstd.NewWriter(c.manifest)
+	}
+	if err == nil {
+		c.records = bufio.NewWriterSize(c.zip, 64<<10)
+		c.packs, err = newPacker(ctx, c)
+	}
+	if err == nil && o.Seal == nil {
+		c.before, err = newestBefore(ctx, o.Store, o.Prefix)
+	}
+	if err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *capture) close() {
+	if c.before != nil {
+		c.before.close()
+	}
+	c.manifest.Close() // it has no name any more
+	c.root.Close()
+}
+
+func (c *capture) run(ctx context.Context) error {
+	err := c.directory(ctx, ".")
+	parts, errPacks := c.packs.finish(err == nil)
+	if err == nil || errPacks != nil && errors.Is(err, context.Canceled) {
+		err = errPacks
+	}
+	if err != nil {
+		return err
+	}
+	end := fmt.Sprintf("end %d\x00", c.count)
+	_, err = c.records.WriteString(end)
+	if err := errors.Join(err, c.records.Flush(), c.zip.Close()); err != nil {
+		return fmt.Errorf("write the manifest: %w", err)
+	}
+	s := snapshot{ID: c.id, Begun: c.done.Begun, Files: c.done.Files, Bytes: c.done.Bytes, Packs: parts}
+	if s.Manifest, err = c.storeManifest(ctx); err != nil {
+		return err
+	}
+	s.Ended = c.Now().UTC()
+	c.done.Ended = s.Ended
+	c.done.Key = inPrefix(c.Prefix, "snapshots/"+c.id+".snapshot")
+	text := s.text()
+	_, err = c.Store.Put(ctx, c.done.Key, strings.NewReader(string(text)), storage.PutOptions{IfAbsent: true, Size: int64(len(text))})
+	return err
+}
+
+func (c *capture) storeManifest(ctx context.Context) (part, error) {
+	if _, err := c.manifest.Seek(0, io.SeekStart); err != nil {
+		return part{}, err
+	}
+	return c.packs.store(ctx, "snapshots/"+c.id+".manifest.zst", func(w io.Writer) error {
+		_, err := io.Copy(w, c.manifest)
+		return err
+	})
+}
+
+// directory takes a directory's record and what is in it, in the order of names.
+func (c *capture) directory(ctx context.Context, name string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	info, err := c.root.Lstat(name)
+	if err != nil {
+		return c.vanished(name, err)
+	}
+	if err := c.add(recordOf(name, info, Directory)); err != nil {
+		return err
+	}
+	f, err := c.root.Open(name)
+	if err != nil {
+		return c.vanished(name, err)
+	}
+	entries, err := f.ReadDir(-1)
+	f.Close()
+	if err != nil {
+		return c.vanished(name, err)
+	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	for _, e := range entries {
+		if err := c.entry(ctx, path.Join(name, e.Name()), e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *capture) entry(ctx context.Context, name string, e fs.DirEntry) error {
+	switch e.Type() {
+	case fs.ModeDir:
+		return c.directory(ctx, name)
+	case fs.ModeSymlink:
+		info, err := c.root.Lstat(name)
+		if err != nil {
+			return c.vanished(name, err)
+		}
+		r := recordOf(name, info, Symlink)
+		if r.Link, err = c.root.Readlink(name); err != nil {
+			return c.vanished(name, err)
+		}
+		return c.add(r)
+	case 0:
+		return c.file(ctx, name)
+	}
+	c.done.LeftOut = append(c.done.LeftOut, fmt.Sprintf("%s is no file", show(name)))
+	return nil
+}
+
+// vanished lists a name that is gone since it was seen; everything else is a
+// failure, because a snapshot that silently lacks files is worse than none.
+func (c *capture) vanished(name string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) && name != "." {
+		c.done.LeftOut = append(c.done.LeftOut, fmt.Sprintf("%s vanished meanwhile", show(name)))
+		return nil
+	}
+	return err
+}
+
+// readings is how often a file that changes meanwhile is read.
+const readings = 3
+
+// file takes a file: from the snapshot before where it is unchanged, else into
+// a pack.
+func (c *capture) file(ctx context.Context, name string) error {
+	for attempt := 1; ; attempt++ {
+		again, err := c.readFile(ctx, name, attempt == readings)
+		if !again || err != nil {
+			return err
+		}
+	}
+}
+
+// readFile reports that the file has changed while it was read.
+func (c *capture) readFile(ctx context.Context, name string, last bool) (again bool, err error) {
+	f, err := c.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return false, c.vanished(name, err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	if !info.Mode().IsRegular() {
+		return false, c.vanished(name, fs.ErrNotExist)
+	}
+	r := recordOf(name, info, File)
+	st := info.Sys().(*syscall.Stat_t)
+	inode := [2]uint64{uint64(st.Dev), st.Ino}
+	if first, ok := c.links[inode]; ok && st.Nlink > 1 {
+		r.Type, r.Link = HardLink, first
+		return false, c.add(r)
+	}
+	old, ok, err := c.before.same(r)
+	if err != nil {
+		return false, err
+	}
+	if ok {
+		r.SHA256, r.At = old.SHA256, old.At
+		r.Pack = c.packs.known(c.before.Packs[old.Pack])
+	} else {
+		again, err = c.packs.add(ctx, &r, f)
+		switch {
+		case err != nil:
+			return false, err
+		case again && !last:
+			return true, nil
+		case again:
+			return false, fmt.Errorf("%s changed each of the %d times that it was read", show(name), readings)
+		}
+		c.done.New += r.Size
+	}
+	if st.Nlink > 1 {
+		c.links[inode] = name
+	}
+	if c.Meter != nil {
+		c.Meter.Add(r.Size)
+	}
+	c.done.Files++
+	c.done.Bytes += r.Size
+	return false, c.add(r)
+}
+
+// add writes a record, and what is no file into the tree's pack as well.
+func (c *capture) add(r Record) error {
+	if r.Type != File {
+		if err := c.packs.link(r); err != nil {
+			return err
+		}
+	}
+	c.count++
+	if _, err := c.records.Write(r.appendTo(nil)); err != nil {
+		return fmt.Errorf("write the manifest: %w", err)
+	}
+	return nil
+}
+
+func recordOf(name string, info fs.FileInfo, t Type) Record {
+	st := info.Sys().(*syscall.Stat_t)
+	return Record{Type: t, Path: name, Mode: st.Mode & 0o7777, UID: int(st.Uid), GID: int(st.Gid), Modified: info.ModTime().UTC(),
+		Changed: time.Unix(st.Ctim.Unix()).UTC(), Size: fileSize(info, t)}
+}
+
+func fileSize(info fs.FileInfo, t Type) int64 {
+	if t != File {
+		return 0
+	}
+	return info.Size()
+}

@@ -1,0 +1,150 @@
+package files
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"comeback/storage"
+)
+
+// A snapshot of a tree is three kinds of objects under one prefix:
+//
+//	packs/ID-0001.tar.zst        new content, tens of megabytes each
+//	packs/ID-tree.tar.zst        every directory and link, as tar
+//	snapshots/ID.manifest.zst    a record for each name: what it is, where its bytes are
+//	snapshots/ID.snapshot        text: when, how much, which packs; written last
+//
+// ID is the moment at which it was begun. A pack is what `zstd -dc | tar -x`
+// takes. It consists of zstd frames that each begin with a member's header, so
+// that a part of it can be read by itself; files that have not changed stay in
+// the packs of earlier snapshots. Sealed snapshots have every object but the
+// .snapshot encrypted with age, and `.age` after its name.
+//
+// By hand, with GNU grep and cut, M being the manifest, PACK a pack's name and N
+// its number in the .snapshot:
+//
+//	zstd -dc M | LC_ALL=C grep -az "^f N " | LC_ALL=C cut -z -d' ' -f11- > names
+//	zstd -dc PACK | tar -xp --numeric-owner --null --verbatim-files-from -T names
+//
+// for each pack, and at the end
+//
+//	zstd -dc packs/ID-tree.tar.zst | tar -xp --numeric-owner
+//
+// (and packs/ID-tree2.tar.zst and so on, where a tree has that many directories).
+
+// SnapshotFormat is the version of snapshots that this package writes.
+const SnapshotFormat = 1
+
+// snapshot is what a .snapshot tells.
+type snapshot struct {
+	ID           string
+	Begun, Ended time.Time
+	Files, Bytes int64
+	Manifest     part
+	Packs        []part
+}
+
+// part is an object of a snapshot; its name is relative to the prefix.
+type part struct {
+	Name   string `json:"name"`
+	Size   int64  `json:"size,string"`
+	SHA256 string `json:"sha256"`
+	// Files is how many of the snapshot's files a pack holds.
+	Files int64 `json:"files,string,omitempty"`
+}
+
+// idLayout gives ids that sort by time and tell it to the microsecond.
+const idLayout = "20060102T150405.000000Z"
+
+var (
+	snapshotKey = regexp.MustCompile(`^(.*/)?snapshots/(\d{8}T\d{6}\.\d{6}Z)\.snapshot$`)
+	packKey     = regexp.MustCompile(`(^|/)packs/\d{8}T\d{6}\.\d{6}Z-(tree\d*|\d+)\.tar\.zst(\.age)?$`)
+	partName    = regexp.MustCompile(`^(packs/\d{8}T\d{6}\.\d{6}Z-(tree\d*|\d+)\.tar\.zst|snapshots/\d{8}T\d{6}\.\d{6}Z\.manifest\.zst)(\.age)?$`)
+)
+
+// text is the .snapshot.
+func (s snapshot) text() []byte {
+	var b strings.Builder
+	fmt.Fprintf(&b, "comeback-snapshot %d\nbegun %s\nended %s\nfiles %d\nbytes %d\nmanifest %s %d %s\n", SnapshotFormat,
+		s.Begun.UTC().Format(time.RFC3339Nano), s.Ended.UTC().Format(time.RFC3339Nano), s.Files, s.Bytes,
+		s.Manifest.Name, s.Manifest.Size, s.Manifest.SHA256)
+	for i, p := range s.Packs {
+		fmt.Fprintf(&b, "pack %d %s %d %s %d\n", i, p.Name, p.Size, p.SHA256, p.Files)
+	}
+	b.WriteString("end\n")
+	return []byte(b.String())
+}
+
+// parseSnapshot reads a .snapshot.
+func parseSnapshot(in io.Reader) (s snapshot, err error) {
+	lines := bufio.NewScanner(in)
+	ended := false
+	for n := 0; lines.Scan(); n++ {
+		f := strings.Fields(lines.Text())
+		bad := fmt.Errorf("%w: line %d is not one of a snapshot: %.80q", storage.ErrCorrupt, n+1, lines.Text())
+		switch {
+		case ended || len(f) == 0 || (n == 0) != (f[0] == "comeback-snapshot"):
+			return s, bad
+		case n == 0 && (len(f) != 2 || f[1] != strconv.Itoa(SnapshotFormat)):
+			return s, fmt.Errorf("the snapshot has the format %q, and this version reads %d", strings.Join(f[1:], " "), SnapshotFormat)
+		case n == 0:
+		case f[0] == "end" && len(f) == 1:
+			ended = true
+		case len(f) == 2 && f[0] == "begun":
+			s.Begun, err = time.Parse(time.RFC3339Nano, f[1])
+		case len(f) == 2 && f[0] == "ended":
+			s.Ended, err = time.Parse(time.RFC3339Nano, f[1])
+		case len(f) == 2 && f[0] == "files":
+			s.Files, err = strconv.ParseInt(f[1], 10, 64)
+		case len(f) == 2 && f[0] == "bytes":
+			s.Bytes, err = strconv.ParseInt(f[1], 10, 64)
+		case len(f) == 4 && f[0] == "manifest":
+			s.Manifest, err = parsePart(f[1:], "0")
+		case len(f) == 6 && f[0] == "pack" && f[1] == strconv.Itoa(len(s.Packs)):
+			var p part
+			p, err = parsePart(f[2:5], f[5])
+			s.Packs = append(s.Packs, p)
+		default:
+			return s, bad
+		}
+		if err != nil {
+			return s, fmt.Errorf("%w: %w", bad, err)
+		}
+	}
+	switch {
+	case lines.Err() != nil:
+		return s, lines.Err()
+	case !ended:
+		return s, fmt.Errorf("%w: the snapshot has no end", storage.ErrCorrupt)
+	case s.Begun.IsZero() || s.Ended.Before(s.Begun) || s.Manifest.Name == "" || s.Files < 0 || s.Bytes < 0:
+		return s, fmt.Errorf("%w: the snapshot does not say when it was taken and of what", storage.ErrCorrupt)
+	}
+	return s, nil
+}
+
+func parsePart(f []string, files string) (p part, err error) {
+	p = part{Name: f[0], SHA256: f[2]}
+	p.Size, err = strconv.ParseInt(f[1], 10, 64)
+	if err == nil {
+		p.Files, err = strconv.ParseInt(files, 10, 64)
+	}
+	if err == nil && (p.Size < 0 || p.Files < 0 || !isSHA256(p.SHA256) || !partName.MatchString(p.Name)) {
+		err = errors.New("it names no object of a snapshot")
+	}
+	return p, err
+}
+
+// inPrefix is the key of a part in a copy.
+func inPrefix(prefix, name string) string { return prefix + name }
+
+// prefixOf is where a snapshot's objects lie.
+func prefixOf(key string) string {
+	return strings.TrimSuffix(key, path.Join("snapshots", path.Base(key)))
+}

@@ -1,0 +1,304 @@
+package files_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"comeback/enginetest"
+	"comeback/recovery"
+	"comeback/recovery/files"
+	"comeback/storage"
+	"comeback/storage/s3"
+	"comeback/storagetest"
+)
+
+// capture stores a snapshot with packs so small that there are several.
+func capture(t testing.TB, dir string, store storage.Store, now time.Time) files.Captured {
+	t.Helper()
+	c, err := files.Capture(t.Context(), files.CaptureOptions{Dir: dir, Store: store, Prefix: "uploads/", Temp: t.TempDir(),
+		PackSize: 200 << 10, Large: 60 << 10, Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// later is a time at which everything that was changed until now is settled.
+func later(n int) time.Time {
+	return time.Now().Add(time.Duration(n) * time.Minute).Truncate(time.Microsecond)
+}
+
+func TestSnapshot(t *testing.T) {
+	dir := oddTree(t)
+	want := describe(t, dir)
+	store := directory(t, nil)
+	first := capture(t, dir, store, later(1))
+	if first.New != first.Bytes || first.Files < 10 {
+		t.Errorf("the first snapshot is %+v", first)
+	}
+	end, restored := restore(t, options(t, engine(), component, store))
+	passed(t, end)
+	if diff := cmp.Diff(want, restored); diff != "" {
+		t.Error(diff)
+	}
+	// Nothing has changed: nothing is stored anew.
+	if second := capture(t, dir, store, later(2)); second.New != 0 || second.Bytes != first.Bytes {
+		t.Errorf("the second snapshot is %+v", second)
+	}
+	// What has changed is; each snapshot stays what it was.
+	harm(t, dir)
+	changed := describe(t, dir)
+	third := capture(t, dir, store, later(3))
+	if third.New == 0 || third.New > first.Bytes/10 {
+		t.Errorf("the third snapshot is %+v", third)
+	}
+	s := survey(t, engine(), component, store)
+	if len(s.Backups) != 3 {
+		t.Fatalf("the survey has %+v", s.Backups)
+	}
+	for at, want := range map[time.Time]string{later(1).Add(30 * time.Second): want, later(2).Add(30 * time.Second): want, later(3).Add(30 * time.Second): changed} {
+		p, err := engine().Resolve(t.Context(), s, recovery.Want{Kind: recovery.WantTime, Time: at, Text: "then"}, store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := options(t, engine(), component, store)
+		o.Point = p
+		end, restored := restore(t, o)
+		passed(t, end)
+		if diff := cmp.Diff(want, restored); diff != "" {
+			t.Errorf("%s: %s", p.Says, diff)
+		}
+		if out := end.Steps[0].Outcome; out.Reached == nil || !strings.Contains(out.Says, "every SHA-256 holds") {
+			t.Errorf("the outcome is %+v", out)
+		}
+	}
+}
+
+// harm changes, removes, renames and adds.
+func harm(t testing.TB, dir string) {
+	t.Helper()
+	photo := filepath.Join(dir, "2026/01/photo-1.jpg")
+	info, err := os.Stat(photo)
+	if err == nil {
+		err = os.WriteFile(photo, bytes.Repeat([]byte{9}, int(info.Size())), 0o644)
+	}
+	for _, err := range []error{err,
+		os.Chtimes(photo, info.ModTime(), info.ModTime()), // as if nothing had happened
+		os.Remove(filepath.Join(dir, "a")),
+		os.Rename(filepath.Join(dir, "a.b"), filepath.Join(dir, "moved")),
+		os.WriteFile(filepath.Join(dir, "new"), []byte("new"), 0o600),
+		os.Remove(filepath.Join(dir, "dangling")),
+		os.Chmod(filepath.Join(dir, "2026/02/empty"), 0o600),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Anyone can restore a snapshot with zstd and tar, as the package says.
+func TestSnapshot_byHand(t *testing.T) {
+	dir := oddTree(t)
+	store := directory(t, nil)
+	capture(t, dir, store, later(1))
+	harm(t, dir)
+	c := capture(t, dir, store, later(2))
+	copy := filepath.Join(strings.TrimPrefix(store.URL(), "file://"), "uploads")
+	id := strings.TrimSuffix(filepath.Base(c.Key), ".snapshot")
+	tree := filepath.Join(t.TempDir(), "tree")
+	if err := os.Mkdir(tree, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	// The commands of the package's documentation.
+	const script = `set -eu
+M=$1/snapshots/$2.manifest.zst
+grep '^pack ' "$1/snapshots/$2.snapshot" | while read -r _ N PACK _ _ FILES; do
+	case $PACK in *-tree*) continue ;; esac
+	zstd -dc "$M" | LC_ALL=C grep -az "^f $N " | LC_ALL=C cut -z -d' ' -f11- > "$3/names"
+	zstd -dc "$1/$PACK" | tar -C "$4" -xp --numeric-owner --null --verbatim-files-from -T "$3/names"
+done
+zstd -dc "$1/packs/$2-tree.tar.zst" | tar -C "$4" -xp --numeric-owner
+`
+	out, err := exec.Command("sh", "-c", script, "-", copy, id, t.TempDir(), tree).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if diff := cmp.Diff(describe(t, dir), describe(t, tree)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestSnapshot_survive(t *testing.T) {
+	dir := oddTree(t)
+	store := directory(t, nil)
+	capture(t, dir, store, later(1))
+	harm(t, dir)
+	capture(t, dir, store, later(2))
+	enginetest.Survive(t, crashingIn(t, engine(), component, store))
+}
+
+// What is in the tree is not fetched again.
+func TestSnapshot_goesOn(t *testing.T) {
+	dir := manyFiles(t, 600, 4000)
+	store := directory(t, nil)
+	c := capture(t, dir, store, later(1))
+	crash := crashingIn(t, engine(), component, store)
+	want := crash.Run(t)
+	crash.Cuts = []enginetest.Cut{{Bytes: want.Read / 2}, {Bytes: want.Read / 4}}
+	end := crash.Whole(t, want.Restored)
+	// Each of four packs may lose the frame that it was in, twice.
+	if most := want.Read/4 + 8*(300<<10); end.Read > most {
+		t.Errorf("%d of %d bytes were read again", end.Read, c.Bytes)
+	}
+}
+
+// manyFiles makes a tree of small files that cannot be compressed.
+func manyFiles(t testing.TB, n, size int) string {
+	t.Helper()
+	dir := t.TempDir()
+	random := rand.NewChaCha8([32]byte{1})
+	b := make([]byte, size)
+	for i := range n {
+		_, _ = random.Read(b) // never fails
+		path := filepath.Join(dir, fmt.Sprintf("%02d", i%37), fmt.Sprintf("file-%d", i))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, b, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// Out of a bucket, over connections that break.
+func TestSnapshot_S3(t *testing.T) {
+	server := storagetest.StartS3(t)
+	server.Setenv(t)
+	server.CreateBucket("backups")
+	store, err := s3.Open(t.Context(), server.Options("backups", "shop"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := oddTree(t)
+	capture(t, dir, store, later(1))
+	harm(t, dir)
+	capture(t, dir, store, later(2))
+	o := options(t, engine(), component, store)
+	server.Proxy.CutEvery(50_000)
+	end, restored := restore(t, o)
+	passed(t, end)
+	if diff := cmp.Diff(describe(t, dir), restored); diff != "" || server.Proxy.Cuts() == 0 {
+		t.Errorf("after %d cuts: %s", server.Proxy.Cuts(), diff)
+	}
+}
+
+// A snapshot whose parts are not all there is passed over, and one whose bytes
+// are not what was recorded is refused.
+func TestSnapshot_damaged(t *testing.T) {
+	dir := oddTree(t)
+	for name, test := range map[string]struct {
+		harm func(path string, content []byte) error
+		of   string // a part of the names of what is harmed
+		// says is in the refusal or, where seen is not set, in the failure.
+		says string
+		seen bool
+	}{
+		"a pack is missing": {func(path string, _ []byte) error { return os.Remove(path) }, "-0001.tar", "-0001.tar.zst is missing", true},
+		"a pack is cut off": {func(path string, b []byte) error { return os.WriteFile(path, b[:len(b)-1], 0o600) }, "-0001.tar", "bytes instead of", true},
+		"a bit of a pack": {func(path string, b []byte) error {
+			b[len(b)/2] ^= 1
+			return os.WriteFile(path, b, 0o600)
+		}, "-0001.tar", "damaged", false},
+		"the manifest is missing": {func(path string, _ []byte) error { return os.Remove(path) }, ".manifest", "its manifest cannot be read", true},
+		"a bit of the manifest": {func(path string, b []byte) error {
+			b[len(b)/2] ^= 1
+			return os.WriteFile(path, b, 0o600)
+		}, ".manifest", "manifest's SHA-256", false},
+		"a torn .snapshot": {func(path string, b []byte) error { return os.WriteFile(path, b[:len(b)/2], 0o600) }, ".snapshot", "is damaged", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := directory(t, nil)
+			capture(t, dir, store, later(1))
+			err := filepath.WalkDir(strings.TrimPrefix(store.URL(), "file://"), func(path string, e fs.DirEntry, err error) error {
+				if err != nil || e.IsDir() || !strings.Contains(e.Name(), test.of) {
+					return err
+				}
+				b, err := os.ReadFile(path)
+				if err != nil {
+					return err
+				}
+				return test.harm(path, b)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := survey(t, engine(), component, store)
+			p, err := engine().Resolve(t.Context(), s, latest, store)
+			if test.seen {
+				if err == nil || !strings.Contains(err.Error(), test.says) || recovery.HintOf(err) == "" {
+					t.Errorf("%v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			end, _ := restore(t, enginetest.Options{Engine: engine(), Component: component, Point: p, Owner: recovery.User{UID: -1},
+				Stores: map[string]storage.Store{"nearby": store}})
+			if says, hint := enginetest.Failure(end); end.Result != recovery.ResultFailed || !strings.Contains(says, test.says) || hint == "" {
+				t.Errorf("the run ended as %s: %s (%s)", end.Result, says, hint)
+			}
+		})
+	}
+}
+
+// A store that fails leaves no snapshot, and packs that are lost are not built
+// upon.
+func TestCapture_faults(t *testing.T) {
+	dir := oddTree(t)
+	store := directory(t, nil)
+	for n := 1; ; n++ {
+		faulty := storagetest.NewFaulty(store)
+		faulty.Inject(storagetest.Fault{Op: storagetest.OnPut, After: n - 1, Err: storagetest.Expired})
+		_, err := files.Capture(t.Context(), files.CaptureOptions{Dir: dir, Store: faulty, Prefix: "uploads/", Temp: t.TempDir(),
+			PackSize: 200 << 10, Large: 60 << 10, Now: func() time.Time { return later(n) }})
+		if err == nil {
+			if n < 5 {
+				t.Errorf("only %d objects were stored", n-1)
+			}
+			break
+		}
+		if !errors.Is(err, storage.ErrExpired) {
+			t.Fatalf("at put %d: %v", n, err)
+		}
+		if s := survey(t, engine(), component, store); len(s.Backups) != 0 {
+			t.Fatalf("after a failure at put %d there is %+v", n, s.Backups)
+		}
+	}
+	packs, err := filepath.Glob(filepath.Join(strings.TrimPrefix(store.URL(), "file://"), "uploads/packs/*-0*.tar.zst"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range packs {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c := capture(t, dir, store, later(100)); c.New != c.Bytes {
+		t.Errorf("it builds on packs that are gone: %+v", c)
+	}
+	end, restored := restore(t, options(t, engine(), component, store))
+	passed(t, end)
+	if diff := cmp.Diff(describe(t, dir), restored); diff != "" {
+		t.Error(diff)
+	}
+}
