@@ -126,6 +126,10 @@ const (
 	Directory ResourceKind = "directory" // ID is an absolute path
 	Cluster   ResourceKind = "cluster"   // ID is a PostgreSQL data directory
 	Process   ResourceKind = "process"   // ID is a pid
+	// Exchanged is what a switch has exchanged and not opened yet, whatever its
+	// kind: giving it back undoes the exchange. The first step that opens adopts
+	// all of them, so that a system is old as a whole, or new.
+	Exchanged ResourceKind = "exchange"
 )
 
 // Resource is something that a run makes or holds, and must give back.

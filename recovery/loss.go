@@ -61,6 +61,27 @@ func (t TableLoss) Rows() int64 { return t.Inserted + t.Updated + t.Deleted }
 type DatabaseLoss struct {
 	Name    string `json:"name"`
 	Commits int64  `json:"commits,string"`
+	// From and To are the first and the last of them.
+	From Commit `json:"from,omitzero"`
+	To   Commit `json:"to,omitzero"`
+}
+
+// Only is what one database loses where the others stay: what goes back is that
+// database alone.
+func (l Loss) Only(database string) Loss {
+	own := l
+	own.Commits, own.From, own.To, own.Tables, own.Databases = 0, Commit{}, Commit{}, nil, nil
+	for _, d := range l.Databases {
+		if d.Name == database {
+			own.Commits, own.From, own.To, own.Databases = d.Commits, d.From, d.To, []DatabaseLoss{d}
+		}
+	}
+	for _, t := range l.Tables {
+		if t.Database == database {
+			own.Tables = append(own.Tables, t)
+		}
+	}
+	return own
 }
 
 // Besides are the databases that go back too, beside the component's own.

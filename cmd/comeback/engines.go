@@ -9,6 +9,7 @@ import (
 	"comeback/recovery/files"
 	"comeback/recovery/pitr"
 	"comeback/recovery/postgres"
+	"comeback/recovery/switchover"
 	"comeback/recovery/verify"
 	"comeback/runbooks"
 )
@@ -23,7 +24,9 @@ func engines() []recovery.Engine {
 }
 
 // switchers lists what brings restored components live, one for a kind.
-func switchers() []recovery.Switcher { return nil }
+func switchers() []recovery.Switcher {
+	return []recovery.Switcher{switchover.New(switchover.Options{Engines: engines, SaveNames: saveNames, LoadNames: loadNames})}
+}
 
 // executable is this program, which restored servers ask for WAL.
 func executable() string {

@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/scan"
 	"comeback/recovery/plan"
+	"comeback/recovery/postgres"
 )
 
 // lookLive reads the live targets of a recovery, side by side with nothing: each
@@ -50,3 +53,20 @@ func switcher(kind recovery.ComponentKind) (recovery.Switcher, bool) {
 	}
 	return all[i], true
 }
+
+// saveNames writes the names of a live server's relations.
+func saveNames(ctx context.Context, address string, w io.Writer) error {
+	conn, err := postgres.ConnectLive(ctx, address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	names, err := scan.ReadNames(ctx, conn)
+	if err != nil {
+		return err
+	}
+	return scan.EncodeNames(w, names)
+}
+
+// loadNames reads what saveNames has written.
+func loadNames(r io.Reader) (recovery.Names, error) { return scan.DecodeNames(r) }

@@ -21,7 +21,7 @@ func (e *engine) Loss(ctx context.Context, o recovery.ScanOptions, p recovery.Po
 		return l, recovery.Errorf("choose the moment again with this version of comeback", "read the facts of the point of %s: %w", p.Component, err)
 	}
 	o.Span = recovery.Span{}
-	c := lossCounter{names: o.Names, tables: map[lossKey]*recovery.TableLoss{}, databases: map[string]int64{}, loss: &l}
+	c := lossCounter{names: o.Names, tables: map[lossKey]*recovery.TableLoss{}, databases: map[string]*recovery.DatabaseLoss{}, loss: &l}
 	a := newAround(e, o, func(t recovery.Transaction, _ error) bool { c.add(t); return true })
 	a.point, a.after = &f, p.Stop
 	if p.Inclusive {
@@ -47,7 +47,7 @@ type lossKey struct {
 type lossCounter struct {
 	names     recovery.Names
 	tables    map[lossKey]*recovery.TableLoss
-	databases map[string]int64
+	databases map[string]*recovery.DatabaseLoss
 	loss      *recovery.Loss
 }
 
@@ -64,7 +64,13 @@ func (c *lossCounter) add(t recovery.Transaction) {
 		database := c.database(table.Database)
 		if database != "" && !slices.Contains(touched, database) {
 			touched = append(touched, database)
-			c.databases[database]++
+			d := c.databases[database]
+			if d == nil {
+				d = &recovery.DatabaseLoss{Name: database, To: t.Commit}
+				c.databases[database] = d
+			}
+			d.Commits++
+			d.From = t.Commit
 		}
 		key := lossKey{database: table.Database, name: table.Name}
 		if table.Name == "" {
@@ -104,8 +110,8 @@ func (c *lossCounter) finish() {
 	slices.SortFunc(c.loss.Tables, func(a, b recovery.TableLoss) int {
 		return cmp.Or(cmp.Compare(b.Rows(), a.Rows()), cmp.Compare(a.Database, b.Database), cmp.Compare(a.Table, b.Table))
 	})
-	for name, n := range c.databases {
-		c.loss.Databases = append(c.loss.Databases, recovery.DatabaseLoss{Name: name, Commits: n})
+	for _, d := range c.databases {
+		c.loss.Databases = append(c.loss.Databases, *d)
 	}
 	slices.SortFunc(c.loss.Databases, func(a, b recovery.DatabaseLoss) int {
 		return cmp.Or(cmp.Compare(b.Commits, a.Commits), cmp.Compare(a.Name, b.Name))

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"comeback/recovery"
 )
 
@@ -121,8 +119,14 @@ func TestLoss_PerTable(t *testing.T) {
 	if got.Tables[0].Inserted != 3000 || !slices.Contains(got.Tables, want) {
 		t.Errorf("%+v", got.Tables)
 	}
-	if diff := cmp.Diff([]recovery.DatabaseLoss{{Name: "shop", Commits: 11}}, got.Databases); diff != "" {
-		t.Errorf("databases (-want +got):\n%s", diff)
+	if len(got.Databases) != 1 || got.Databases[0].Name != "shop" || got.Databases[0].Commits != 11 || got.Databases[0].From.XID < got.From.XID || got.Databases[0].To.XID > got.To.XID {
+		t.Errorf("databases %+v of %+v .. %+v", got.Databases, got.From, got.To)
+	}
+	if own := got.Only("shop"); own.Commits != 11 || own.From != got.Databases[0].From || len(own.Tables) != len(got.Tables) {
+		t.Errorf("only of shop: %+v", own)
+	}
+	if none := got.Only("other"); none.Commits != 0 || none.Tables != nil || none.To != (recovery.Commit{}) {
+		t.Errorf("only of another: %+v", none)
 	}
 	if got.Besides("shop") != nil || len(got.Besides("other")) != 1 {
 		t.Errorf("besides: %v, %v", got.Besides("shop"), got.Besides("other"))

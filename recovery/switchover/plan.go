@@ -1,0 +1,132 @@
+package switchover
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/live"
+)
+
+// args are what every step of a switch is told.
+type args struct {
+	Component string `json:"component"`
+	// Live, Beside and Scratch are the targets; Address is the live database's, a
+	// reference.
+	Live    recovery.TargetID `json:"live"`
+	Beside  recovery.TargetID `json:"beside,omitempty"`
+	Scratch recovery.TargetID `json:"scratch,omitempty"`
+	Address string            `json:"address"`
+	// Run is the run that switches, Was the OID of the database that is live
+	// when it is planned, Database its name.
+	Run      string    `json:"run"`
+	Was      uint32    `json:"was"`
+	New      uint32    `json:"new,omitempty"`
+	Database string    `json:"database"`
+	Keep     time.Time `json:"keep_until,omitzero"`
+	// Back says that the old database takes its place again.
+	Back bool `json:"back,omitempty"`
+}
+
+// countArgs are those of the step that counts what is lost, and of the one that
+// pushes the log out.
+type countArgs struct {
+	args
+	Of    recovery.Component `json:"of"`
+	Copy  recovery.Copy      `json:"copy"`
+	Point recovery.Point     `json:"point"`
+}
+
+// server reads what Look has kept.
+func server(l recovery.Live) (live.Server, error) {
+	var s live.Server
+	if err := json.Unmarshal(l.Facts, &s); err != nil {
+		return s, recovery.Errorf("make a new plan with this version of comeback", "read what was seen of the live %s: %w", l.Component, err)
+	}
+	return s, nil
+}
+
+func newArgs(c recovery.SwitchContext) (args, error) {
+	s, err := server(c.Live)
+	return args{Component: c.Component.Name, Live: c.Live.Target.ID, Beside: c.Beside.ID, Scratch: c.Scratch.ID,
+		Address: c.Live.Target.Address, Run: c.Run, Was: s.OID, Database: s.Database, Keep: c.KeepUntil}, err
+}
+
+// Plan lists the steps of a switch of one database.
+func (s switcher) Plan(c recovery.SwitchContext) (recovery.Switch, error) {
+	a, err := newArgs(c)
+	if err != nil {
+		return recovery.Switch{}, err
+	}
+	step := func(id, kind, says string, args any, writes ...recovery.TargetID) recovery.Step {
+		step := recovery.NewStep(id, kind, says, args)
+		step.Writes = writes
+		return step
+	}
+	p := recovery.Switch{
+		Prepare:  []recovery.Step{step("load", loadName, "load "+a.Database+" beside the live one", a, a.Scratch, a.Beside)},
+		Fence:    []recovery.Step{step("fence", fenceName, "let nobody into "+c.Live.Target.Name, a, a.Live, a.Scratch)},
+		Exchange: []recovery.Step{step("swap", swapName, "make the restored "+a.Database+" live", a, a.Live)},
+		Open:     []recovery.Step{step("open-live", openName, "let users into "+c.Live.Target.Name, a, a.Live)},
+	}
+	logged := s.logged(c.Point)
+	of := c.Component
+	of.Settings = withoutSecrets(of.Settings)
+	with := countArgs{args: a, Of: of, Point: c.Point}
+	for _, cp := range c.Copies {
+		if cp.Name == c.Point.Copy {
+			with.Copy = cp
+		}
+	}
+	if logged {
+		out := step("push", pushName, "push the rest of the log into "+c.Point.Copy, with)
+		out.MayPass = true
+		lost := step("loss", countName, "count what is lost", with)
+		lost.MayPass, lost.After, lost.Writes = true, []string{out.ID}, []recovery.TargetID{a.Scratch}
+		p.Settle = []recovery.Step{out, lost}
+	}
+	p.Protect = []recovery.Step{step("protect", protectName, "prove that "+a.Database+" is backed up again", protectArgs{countArgs: with, Logged: logged})}
+	return p, nil
+}
+
+// logged reports whether what came after the point can be read from a log.
+func (s switcher) logged(p recovery.Point) bool {
+	e, err := s.engine(p.Engine)
+	if err != nil {
+		return false
+	}
+	_, ok := e.(recovery.Loser)
+	return ok && p.Timeline != 0
+}
+
+// withoutSecrets keeps what an engine needs to read a copy.
+func withoutSecrets(all recovery.Settings) recovery.Settings {
+	kept := recovery.Settings{}
+	for name, v := range all {
+		if name != "url" {
+			kept[name] = v
+		}
+	}
+	return kept
+}
+
+// Back lists the steps that give the old database its name again.
+func (s switcher) Back(c recovery.SwitchContext, old recovery.Old) (recovery.Switch, error) {
+	a, err := newArgs(c)
+	if err != nil {
+		return recovery.Switch{}, err
+	}
+	var was, now uint32
+	if _, err := fmt.Sscan(old.Identity["database oid"], &was); err != nil {
+		return recovery.Switch{}, recovery.Errorf("switch back by hand: rename the databases", "it is not recorded which database %s was", old.Place)
+	}
+	now = a.Was
+	a.Was, a.New, a.Back = was, now, true
+	live := []recovery.TargetID{a.Live}
+	fence := recovery.NewStep("fence", fenceName, "let nobody into "+c.Live.Target.Name, a)
+	swap := recovery.NewStep("swap-back", swapName, "make "+old.Place+" live again", a)
+	open := recovery.NewStep("open-live", openName, "let users into "+c.Live.Target.Name, a)
+	fence.Writes, swap.Writes, open.Writes = live, live, live
+	return recovery.Switch{Fence: []recovery.Step{fence}, Exchange: []recovery.Step{swap}, Open: []recovery.Step{open}}, nil
+}

@@ -1,0 +1,90 @@
+package switchover
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"comeback/recovery"
+	"comeback/recovery/live"
+)
+
+// A run that ends before its switch is open gives the old system back, from the
+// records of its claims alone, the newest first: the exchange is undone, then the
+// database is opened, then what was loaded beside is removed. Each may be repeated.
+
+// ofRecord reads the switch that a claim belongs to.
+func ofRecord(ctx context.Context, r recovery.Resource, expand func(string) (string, error)) (live.Database, error) {
+	address, err := expand(r.Details["address"])
+	if err != nil {
+		return live.Database{}, err
+	}
+	was, err := strconv.ParseUint(r.Details["was"], 10, 32)
+	if err != nil || r.Details["run"] == "" {
+		return live.Database{}, fmt.Errorf("give back %s %s: %w", r.Kind, r.ID, errNotRecorded)
+	}
+	d := live.Database{Address: address, Run: r.Details["run"], Was: uint32(was)}
+	if text := r.Details["new"]; text != "" {
+		n, err := strconv.ParseUint(text, 10, 32)
+		if err != nil {
+			return d, fmt.Errorf("give back %s %s: %w", r.Kind, r.ID, errNotRecorded)
+		}
+		d.New = uint32(n)
+	}
+	return d.Complete(ctx)
+}
+
+// dropLoaded removes a database that was loaded beside and did not become live.
+type dropLoaded struct {
+	expand func(string) (string, error)
+}
+
+func (dropLoaded) Resource() recovery.ResourceKind { return loadedDatabase }
+
+func (k dropLoaded) Release(ctx context.Context, r recovery.Resource) error {
+	d, err := ofRecord(ctx, r, k.expand)
+	if err != nil {
+		return err
+	}
+	return d.Drop(ctx)
+}
+
+// liftFence lets users into whatever is live.
+type liftFence struct {
+	expand func(string) (string, error)
+}
+
+func (liftFence) Resource() recovery.ResourceKind { return fenced }
+
+func (k liftFence) Release(ctx context.Context, r recovery.Resource) error {
+	d, err := ofRecord(ctx, r, k.expand)
+	if err != nil {
+		return err
+	}
+	return d.Unfence(ctx)
+}
+
+// undoSwap makes live again what was before the run.
+type undoSwap struct {
+	expand func(string) (string, error)
+}
+
+func (undoSwap) Resource() recovery.ResourceKind { return recovery.Exchanged }
+
+func (k undoSwap) Release(ctx context.Context, r recovery.Resource) error {
+	d, err := ofRecord(ctx, r, k.expand)
+	if err != nil {
+		return err
+	}
+	if r.Details["back"] == "" {
+		return d.Undo(ctx)
+	}
+	// Of a switch back: what had been switched to is live again.
+	if _, err := d.Fence(ctx); err != nil {
+		return err
+	}
+	if _, err := d.Swap(ctx); err != nil {
+		return err
+	}
+	return d.Unfence(ctx)
+}

@@ -1,0 +1,74 @@
+package switchover
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"comeback/recovery"
+)
+
+// The ways in which a component comes back into a live server.
+const (
+	intoDatabase = "database"
+)
+
+// Options are what the switches need from outside.
+type Options struct {
+	// Engines are those that have restored; one that is a recovery.Loser counts
+	// what is lost.
+	Engines func() []recovery.Engine
+	// SaveNames writes the names of a live server's relations, LoadNames reads
+	// what it wrote: a database that lets nobody in tells none. They may be nil;
+	// then what is lost is counted by numbers.
+	SaveNames func(ctx context.Context, address string, w io.Writer) error
+	LoadNames func(r io.Reader) (recovery.Names, error)
+}
+
+type switcher struct{ Options }
+
+// New makes the switcher of postgres components.
+func New(o Options) recovery.Switcher { return switcher{o} }
+
+// Kind is recovery.Postgres.
+func (switcher) Kind() recovery.ComponentKind { return recovery.Postgres }
+
+// Keys are what a component says about its live target.
+func (switcher) Keys() []recovery.Key {
+	return []recovery.Key{
+		{Name: "into", Doc: "how it comes back live: database (it takes the place of the database that url names)", Example: intoDatabase},
+		{Name: "keep", Doc: "how long what was live stays beside after a switch; 7d if not set", Example: "7d"},
+	}
+}
+
+// into reads the setting into.
+func into(c recovery.Component) (string, error) {
+	switch text := c.Settings.Text("into"); text {
+	case "", intoDatabase:
+		return intoDatabase, nil
+	default:
+		return "", recovery.Errorf("write `into: "+intoDatabase+"`", "component %s comes back into %q, which is no live target", c.Name, text).WithExit(recovery.Usage)
+	}
+}
+
+// Kinds are the steps of a switch.
+func (s switcher) Kinds() []recovery.Kind {
+	return []recovery.Kind{load{}, fence{s.Options}, push{s.Options}, count{s.Options}, swap{}, open{}, protect{s.Options}}
+}
+
+// Releasers give back what a switch has not finished.
+func (switcher) Releasers(expand func(string) (string, error)) []recovery.Releaser {
+	return []recovery.Releaser{dropLoaded{expand}, liftFence{expand}, undoSwap{expand}}
+}
+
+// engine finds the engine that has restored a point.
+func (o Options) engine(name string) (recovery.Engine, error) {
+	if o.Engines != nil {
+		for _, e := range o.Engines() {
+			if e.Schema().Engine == name {
+				return e, nil
+			}
+		}
+	}
+	return nil, fmt.Errorf("no engine %q here", name)
+}
