@@ -148,7 +148,7 @@ func (k protect) Do(ctx context.Context, env recovery.Env, s recovery.Step) (rec
 		what := fmt.Sprintf("%s: the newest backup in %s is of before the switch; take a new one", a.Component, a.Point.Copy)
 		return recovery.Outcome{Says: "not protected yet", Unprotected: []string{what}, ToDo: []string{"take a new backup of " + a.Component}}, nil
 	}
-	segment, err := push{k.Options}.push(ctx, env, a.countArgs)
+	segment, err := push(k).push(ctx, env, a.countArgs)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}

@@ -53,7 +53,7 @@ func into(c recovery.Component) (string, error) {
 
 // Kinds are the steps of a switch.
 func (s switcher) Kinds() []recovery.Kind {
-	return []recovery.Kind{load{}, fence{s.Options}, push{s.Options}, count{s.Options}, swap{}, open{}, protect{s.Options}}
+	return []recovery.Kind{load{}, fence(s), push(s), count(s), swap{}, open{}, protect(s)}
 }
 
 // Releasers give back what a switch has not finished.
