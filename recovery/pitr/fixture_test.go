@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,6 +36,8 @@ type live struct {
 	special map[string]recovery.XID
 	aborted recovery.XID
 	sub     recovery.XID // a subtransaction of the mark "subtransactions"
+	// settings are those of a server that is not like the others.
+	settings map[string]string
 }
 
 // mark is one commit.
@@ -151,11 +154,13 @@ func (m *maker) start(maxConnections string) {
 	if m.err != nil {
 		return
 	}
-	m.fail(m.cluster.Configure(map[string]string{
+	settings := map[string]string{
 		"archive_mode": "on", "archive_command": "test ! -f " + m.archive + "/%f && cp %p " + m.archive + "/%f.new && mv " + m.archive + "/%f.new " + m.archive + "/%f",
 		"wal_level": "replica", "max_connections": maxConnections, "max_wal_senders": "4", "max_prepared_transactions": "4",
 		"track_commit_timestamp": "on", "fsync": "off", "shared_buffers": "16MB", "autovacuum": "off",
-	}))
+	}
+	maps.Copy(settings, m.settings)
+	m.fail(m.cluster.Configure(settings))
 	if m.err != nil {
 		return
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/pitrtest"
 )
 
 // story is a little history with what is hard about reading it.
@@ -96,7 +97,7 @@ func TestReader_Edges(t *testing.T) {
 			all := read(t, reader(t, chunk), s.whole(t))
 			for name, want := range map[string]string{"long": "t +10 -5", "short": "t +1", "many": "t +70000", "huge": "t +1", "after": "t +1"} {
 				tx := by(t, all, s.xids[name])
-				if got := strings.Join(show(tx.Tables), "; "); got != want || tx.AtLeast || tx.First == 0 || tx.First >= tx.LSN {
+				if got := strings.Join(pitrtest.Show(tx.Tables), "; "); got != want || tx.AtLeast || tx.First == 0 || tx.First >= tx.LSN {
 					t.Errorf("%s: %s, at least: %v, from %s; want %s", name, got, tx.AtLeast, tx.First, want)
 				}
 				if tx.Stop != tx.LSN || tx.Inclusive {
@@ -128,7 +129,7 @@ func TestReader_Edges(t *testing.T) {
 		r.LookBack = 2 * segment
 		all := read(t, r, s.whole(t))
 		tx := by(t, all, s.xids["long"])
-		if got := strings.Join(show(tx.Tables), "; "); got != "t -5" || !tx.AtLeast || tx.First != 0 {
+		if got := strings.Join(pitrtest.Show(tx.Tables), "; "); got != "t -5" || !tx.AtLeast || tx.First != 0 {
 			t.Errorf("long: %s, at least: %v; want t -5 at least", got, tx.AtLeast)
 		}
 		if tx := by(t, all, s.xids["after"]); tx.AtLeast {
@@ -165,8 +166,8 @@ func TestReader_Edges(t *testing.T) {
 		all := read(t, reader(t, 1), s.whole(t))
 		from := by(t, all, s.xids["short"]).LSN
 		got := read(t, reader(t, 2), Stretch{First: from / segment * segment, From: from, To: s.end})
-		if tx := by(t, got, s.xids["long"]); !tx.AtLeast || strings.Join(show(tx.Tables), "; ") != "t -5" {
-			t.Errorf("long: %v, at least: %v; want t -5 at least", show(tx.Tables), tx.AtLeast)
+		if tx := by(t, got, s.xids["long"]); !tx.AtLeast || strings.Join(pitrtest.Show(tx.Tables), "; ") != "t -5" {
+			t.Errorf("long: %v, at least: %v; want t -5 at least", pitrtest.Show(tx.Tables), tx.AtLeast)
 		}
 		if tx := by(t, got, s.xids["many"]); tx.AtLeast {
 			t.Error("many is said to have begun before the log")

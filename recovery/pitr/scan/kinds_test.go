@@ -10,47 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/pitrtest"
 )
-
-// truth is what a transaction is known to have done.
-type truth struct {
-	name string
-	xid  recovery.XID
-	how  recovery.TransactionEnd
-	// tables are lines as show writes them, sorted.
-	tables []string
-}
-
-// show writes what was done to each table as the tests write it down:
-// "orders +3 ~1 -2", "carts truncated".
-func show(tables []recovery.TableChange) []string {
-	var lines []string
-	for _, c := range tables {
-		line := c.Name
-		if line == "" {
-			line = fmt.Sprintf("(%d)", c.Filenode)
-		}
-		for _, n := range []struct {
-			sign string
-			n    int64
-		}{{"+", c.Inserted}, {"~", c.Updated}, {"-", c.Deleted}} {
-			if n.n != 0 {
-				line += fmt.Sprintf(" %s%d", n.sign, n.n)
-			}
-		}
-		for _, f := range []struct {
-			word string
-			is   bool
-		}{{"created", c.Created}, {"dropped", c.Dropped}, {"truncated", c.Truncated}, {"rewritten", c.Rewritten}} {
-			if f.is {
-				line += " " + f.word
-			}
-		}
-		lines = append(lines, line)
-	}
-	slices.Sort(lines)
-	return lines
-}
 
 // kinds are the things that a transaction can do, one transaction each, and what
 // the listing has to say. A line of two words starts and ends it in its own way.
@@ -129,7 +90,7 @@ func TestReader_Kinds(t *testing.T) {
 	c := newCluster(t, nil)
 	conn := c.connect(t, "postgres")
 	conn.do("create tablespace fast location '"+c.spaces()+"'", "create table other (id int)")
-	var want []truth
+	var want []pitrtest.Truth
 	var saved []recovery.Names
 	save := func() {
 		m, err := ReadNames(t.Context(), conn.Conn)
@@ -147,16 +108,16 @@ func TestReader_Kinds(t *testing.T) {
 	}
 	from := conn.lsn()
 	for _, k := range kinds {
-		known := truth{name: k.name, how: recovery.Committed}
+		known := pitrtest.Truth{Name: k.name, How: recovery.Committed}
 		if k.want != "" {
-			known.tables = strings.Split(k.want, "; ")
+			known.Tables = strings.Split(k.want, "; ")
 		}
 		if k.alone {
-			known.xid = recovery.XID(conn.number("select pg_snapshot_xmax(pg_current_snapshot())::text::int8"))
+			known.XID = recovery.XID(conn.number("select pg_snapshot_xmax(pg_current_snapshot())::text::int8"))
 			conn.do(k.sql)
 		} else {
 			conn.do("begin", k.sql)
-			known.xid = recovery.XID(conn.number("select pg_current_xact_id()::text::int8"))
+			known.XID = recovery.XID(conn.number("select pg_current_xact_id()::text::int8"))
 			conn.do("commit")
 		}
 		want = append(want, known)
@@ -173,7 +134,7 @@ func TestReader_Kinds(t *testing.T) {
 		t.Run(fmt.Sprintf("chunks of %d", chunk), func(t *testing.T) {
 			r := c.reader(t, Merge(append([]recovery.Names{live}, saved...)...))
 			r.Chunk = chunk
-			compare(t, read(t, r, stretch), want)
+			pitrtest.Compare(t, read(t, r, stretch), want)
 		})
 	}
 	t.Run("without names", func(t *testing.T) {
@@ -183,8 +144,8 @@ func TestReader_Kinds(t *testing.T) {
 			got[tx.XID] = tx
 		}
 		for _, w := range want {
-			if diff := cmp.Diff(withoutNames(w.tables), totals(got[w.xid])); diff != "" && !slices.Contains(blurred, w.name) {
-				t.Errorf("%s (-want +got):\n%s%v", w.name, diff, show(got[w.xid].Tables))
+			if diff := cmp.Diff(withoutNames(w.Tables), totals(got[w.XID])); diff != "" && !slices.Contains(blurred, w.Name) {
+				t.Errorf("%s (-want +got):\n%s%v", w.Name, diff, pitrtest.Show(got[w.XID].Tables))
 			}
 		}
 	})
@@ -196,39 +157,6 @@ func TestReader_Kinds(t *testing.T) {
 var blurred = []string{"long line of values", "update of a long value", "delete of a long value", "truncate", "truncate and insert",
 	"truncate two", "between partitions with a long value", "truncate unlogged", "much at once", "drop in a savepoint",
 	"vacuum full", "cluster", "update to another page", "other tablespace"}
-
-// compare holds a listing to what is known.
-func compare(t *testing.T, got []recovery.Transaction, want []truth) {
-	t.Helper()
-	at := map[string]recovery.Transaction{}
-	for _, tx := range got {
-		at[fmt.Sprint(tx.XID, tx.How)] = tx
-		if tx.AtLeast {
-			t.Errorf("%d is said to have begun before the log", tx.XID)
-		}
-	}
-	missing, wrong := 0, 0
-	for _, w := range want {
-		tx, ok := at[fmt.Sprint(w.xid, w.how)]
-		if !ok {
-			if missing++; missing <= 10 {
-				t.Errorf("%s: transaction %d is not listed as %s", w.name, w.xid, w.how)
-			}
-			continue
-		}
-		if w.how == recovery.Aborted || w.how == recovery.AbortedPrepared {
-			continue // its savepoints abort on their own, and nothing came of it
-		}
-		if diff := cmp.Diff(slices.Sorted(slices.Values(w.tables)), show(tx.Tables)); diff != "" {
-			if wrong++; wrong <= 10 {
-				t.Errorf("%s: transaction %d at %s (-want +got):\n%s", w.name, w.xid, tx.LSN, diff)
-			}
-		}
-	}
-	if missing+wrong > 0 {
-		t.Errorf("of %d transactions %d are missing and %d wrong", len(want), missing, wrong)
-	}
-}
 
 // totals are the sums over all tables.
 func totals(tx recovery.Transaction) recovery.TableChange {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/pitrtest"
 )
 
 // TestReadNames reads the names of a server with several databases, one of which
@@ -73,7 +74,7 @@ func TestReadNames(t *testing.T) {
 	c.finish(t)
 	var lines []string
 	for _, tx := range read(t, c.reader(t, m), Stretch{First: c.start, From: from, To: c.end}) {
-		if l := strings.Join(show(tx.Tables), "; "); l != "" {
+		if l := strings.Join(pitrtest.Show(tx.Tables), "; "); l != "" {
 			lines = append([]string{l}, lines...)
 		}
 	}
