@@ -45,6 +45,10 @@ type around struct {
 	line lineage
 	// runs are the parts of the log that have no gap, the newest last.
 	runs []chain
+	// saved are the names that the copy has beside its backups.
+	saved *savedNames
+	// using are the names for the part that is read now.
+	using recovery.Names
 	// unread says what could not be read.
 	unread []string
 	yield  func(recovery.Transaction, error) bool
@@ -100,6 +104,10 @@ func (a *around) list(ctx context.Context) error {
 	if a.repo, err = openRepository(layout, a.options.Store, a.Read); err != nil {
 		return err
 	}
+	if a.saved, err = openNames(ctx, a.options, a.line, a.Read); err != nil {
+		return err
+	}
+	a.sizes.saved = a.saved
 	first := segmentOf(start, a.line.SegmentSize)
 	log, err := listLog(ctx, a.repo, r.branch, a.line, first, r.bases[0].Archived)
 	if err != nil {
@@ -227,7 +235,12 @@ func (a *around) scan(ctx context.Context, c chain, s scan.Stretch) error {
 	if err != nil {
 		return fmt.Errorf("read the log: %w", err)
 	}
-	r := scan.Reader{Tools: tools, SegmentSize: a.line.SegmentSize, PageSize: a.line.PageSize, Dir: a.Temp, Names: a.options.Names,
+	names, err := a.saved.forStretch(ctx, a.options.Names, s.From, s.To)
+	if err != nil {
+		return err
+	}
+	a.using = names
+	r := scan.Reader{Tools: tools, SegmentSize: a.line.SegmentSize, PageSize: a.line.PageSize, Dir: a.Temp, Names: names,
 		Fetch: func(ctx context.Context, name, path string) error { return a.fetch(ctx, c, name, path) }}
 	for _, s := range c.branch {
 		r.Timelines = append(r.Timelines, scan.Timeline{ID: s.Timeline, From: s.From})
@@ -256,6 +269,9 @@ func (a *around) scan(ctx context.Context, c chain, s scan.Stretch) error {
 	}
 	return nil
 }
+
+// names are those of the part of the log that is read now.
+func (a *around) names() recovery.Names { return a.using }
 
 // fetch unpacks a segment of a run.
 func (a *around) fetch(ctx context.Context, c chain, name, path string) error {

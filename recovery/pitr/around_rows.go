@@ -10,6 +10,8 @@ type sizes struct {
 	// lost are tables whose rows cannot be told from now on.
 	since map[sizeKey]int64
 	lost  map[sizeKey]bool
+	// saved are names with numbers of rows of other times.
+	saved *savedNames
 	// unknown says that a part of the log is missing between now and here.
 	unknown bool
 }
@@ -34,6 +36,9 @@ func (s *sizes) before(t *recovery.Transaction) {
 			continue
 		}
 		key := sizeKey{c.Database, c.Name}
+		if s.saved.has(key) {
+			continue
+		}
 		if decided {
 			if c.Created || c.Dropped || c.Truncated {
 				// A table of that name has other rows from here on back.

@@ -72,17 +72,20 @@ func (e *engine) Kinds() []recovery.Kind {
 
 // native opens a copy in the native form as the component's settings say.
 func (e *engine) native(c recovery.Component, store storage.Store) *native {
-	under := func(key string) string {
-		p := c.Settings.Text(key)
-		if p == "" {
-			p = c.Settings.Text("prefix")
-		}
-		if p = strings.Trim(p, "/"); p != "" {
-			p += "/"
-		}
-		return p
+	return &native{store: store, backups: prefixOf(c, "backups"), wal: prefixOf(c, "wal"), read: e.Read}
+}
+
+// prefixOf is the prefix that a setting names, or the setting prefix; it ends with a
+// slash, or is empty.
+func prefixOf(c recovery.Component, key string) string {
+	p := c.Settings.Text(key)
+	if p == "" {
+		p = c.Settings.Text("prefix")
 	}
-	return &native{store: store, backups: under("backups"), wal: under("wal"), read: e.Read}
+	if p = strings.Trim(p, "/"); p != "" {
+		p += "/"
+	}
+	return p
 }
 
 // wantedTimeline reads the setting timeline; 0 is the newest.

@@ -21,8 +21,9 @@ func (e *engine) Loss(ctx context.Context, o recovery.ScanOptions, p recovery.Po
 		return l, recovery.Errorf("choose the moment again with this version of comeback", "read the facts of the point of %s: %w", p.Component, err)
 	}
 	o.Span = recovery.Span{}
-	c := lossCounter{names: o.Names, tables: map[lossKey]*recovery.TableLoss{}, databases: map[string]*recovery.DatabaseLoss{}, loss: &l}
+	c := lossCounter{tables: map[lossKey]*recovery.TableLoss{}, databases: map[string]*recovery.DatabaseLoss{}, loss: &l}
 	a := newAround(e, o, func(t recovery.Transaction, _ error) bool { c.add(t); return true })
+	c.names = a.names
 	a.point, a.after = &f, p.Stop
 	if p.Inclusive {
 		a.after++ // what begins at Stop is kept
@@ -45,7 +46,7 @@ type lossKey struct {
 
 // lossCounter adds up transactions, the newest first.
 type lossCounter struct {
-	names     recovery.Names
+	names     func() recovery.Names
 	tables    map[lossKey]*recovery.TableLoss
 	databases map[string]*recovery.DatabaseLoss
 	loss      *recovery.Loss
@@ -92,10 +93,8 @@ func (c *lossCounter) database(oid uint32) string {
 	if oid == 0 {
 		return ""
 	}
-	if c.names != nil {
-		if name, ok := c.names.Database(oid); ok {
-			return name
-		}
+	if name, ok := c.names().Database(oid); ok {
+		return name
 	}
 	return fmt.Sprint(oid)
 }

@@ -12,11 +12,20 @@ import (
 // lossOf is what going back to a moment of a copy loses.
 func lossOf(t testing.TB, c *copyOf, to string, names recovery.Names) (recovery.Loss, error) {
 	t.Helper()
-	s := survey(t, c.store, database)
+	return loss(t, c, to, recovery.ScanOptions{Component: database, Names: names})
+}
+
+func lossOfComponent(t testing.TB, c *copyOf, component recovery.Component, to string) (recovery.Loss, error) {
+	t.Helper()
+	return loss(t, c, to, recovery.ScanOptions{Component: component})
+}
+
+func loss(t testing.TB, c *copyOf, to string, o recovery.ScanOptions) (recovery.Loss, error) {
+	t.Helper()
+	o.Survey, o.Store = survey(t, c.store, o.Component), c.store
 	temp := t.TempDir()
 	e := New(Options{Temp: temp})
-	l, err := e.(recovery.Loser).Loss(t.Context(), recovery.ScanOptions{Component: database, Survey: s, Store: c.store, Names: names},
-		mustResolve(t, c.store, s, to))
+	l, err := e.(recovery.Loser).Loss(t.Context(), o, mustResolve(t, c.store, o.Survey, to))
 	leavesNothing(t, temp)
 	return l, err
 }

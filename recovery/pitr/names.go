@@ -1,0 +1,258 @@
+package pitr
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"comeback/recovery"
+	"comeback/recovery/pitr/scan"
+	"comeback/storage"
+)
+
+// NamesOptions say whose names to save, and where.
+type NamesOptions struct {
+	Component recovery.Component
+	Store     storage.Store
+	// Conn is a session of the live server, which is only read.
+	Conn *pgx.Conn
+	// System is the server's system identifier, for where the role may not ask
+	// for it.
+	System string
+	// Every is how old the newest map must be before another is saved; zero
+	// saves one in any case.
+	Every time.Duration
+	// Now is the clock; nil is the system's.
+	Now func() time.Time
+}
+
+// SaveNames saves the names of all relations of a live server beside the backups
+// in a copy, so that the log can be read when the server is gone, or the table is.
+// It is for whoever makes a base backup, and now and then for whoever archives the
+// log. The key is empty where the newest map is young enough.
+//
+// A map is an object of its own, names/SYSTEM/TIMELINE-LSN.json below the place of
+// the log. Nothing is replaced.
+func SaveNames(ctx context.Context, o NamesOptions) (key string, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("save the names of relations: %w", err)
+		}
+	}()
+	now := time.Now
+	if o.Now != nil {
+		now = o.Now
+	}
+	prefix := namesPrefix(o.Component)
+	if o.Every > 0 && o.System != "" {
+		saved, err := listNames(ctx, o.Store, prefix+o.System+"/")
+		if err != nil {
+			return "", err
+		}
+		if slices.ContainsFunc(saved, func(s savedMap) bool { return now().Sub(s.object.Modified) < o.Every }) {
+			return "", nil
+		}
+	}
+	// The position comes first: what is in the map was there then or came later.
+	var at string
+	var timeline uint32
+	err = o.Conn.QueryRow(ctx, `select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end::text, timeline_id
+		from pg_control_checkpoint()`).Scan(&at, &timeline)
+	if err != nil {
+		return "", err
+	}
+	lsn, err := recovery.ParseLSN(at)
+	if err != nil {
+		return "", err
+	}
+	m, err := scan.ReadNames(ctx, o.Conn)
+	if err != nil {
+		return "", err
+	}
+	if m.System == "" {
+		m.System = o.System
+	}
+	if m.System == "" {
+		return "", recovery.Errorf("let a role save them that may call pg_control_system()", "the role may not ask for the system identifier")
+	}
+	var b bytes.Buffer
+	if err := scan.EncodeNames(&b, m); err != nil {
+		return "", err
+	}
+	key = fmt.Sprintf("%s%s/%08X-%016X.json", prefix, m.System, timeline, uint64(lsn))
+	_, err = o.Store.Put(ctx, key, &b, storage.PutOptions{IfAbsent: true, Size: int64(b.Len())})
+	if errors.Is(err, storage.ErrExist) { // of the same position: nothing happened since
+		err = nil
+	}
+	return key, err
+}
+
+// namesPrefix is where maps lie in a copy.
+func namesPrefix(c recovery.Component) string {
+	return prefixOf(c, "wal") + "names/"
+}
+
+// savedMap is a map in a copy.
+type savedMap struct {
+	object   storage.Object
+	timeline uint32
+	at       recovery.LSN
+}
+
+// listNames lists the maps of one cluster, the oldest first.
+func listNames(ctx context.Context, store storage.Store, prefix string) ([]savedMap, error) {
+	var all []savedMap
+	for o, err := range store.List(ctx, prefix) {
+		if err != nil {
+			return nil, fmt.Errorf("list the names of relations in %s: %w", store.URL(), err)
+		}
+		if m, ok := parseMapName(path.Base(o.Key)); ok {
+			m.object = o
+			all = append(all, m)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b savedMap) int {
+		switch {
+		case a.at < b.at:
+			return -1
+		case a.at > b.at:
+			return 1
+		}
+		return 0
+	})
+	return all, nil
+}
+
+// parseMapName reads "00000001-000000000A1B2C3D.json".
+func parseMapName(name string) (m savedMap, ok bool) {
+	base, ok := strings.CutSuffix(name, ".json")
+	first, second, found := strings.Cut(base, "-")
+	if !ok || !found || len(second) != 16 {
+		return savedMap{}, false
+	}
+	if m.timeline, ok = hex8(first); !ok {
+		return savedMap{}, false
+	}
+	n, err := strconv.ParseUint(second, 16, 64)
+	m.at = recovery.LSN(n)
+	return m, err == nil
+}
+
+const (
+	// maxMaps is how many maps are read for a stretch of the log.
+	maxMaps = 12
+	// maxMapSize bounds one: a million relations take less.
+	maxMapSize = 256 << 20
+)
+
+// savedNames are the names that a copy has, for a stretch of its log.
+type savedNames struct {
+	store  storage.Store
+	line   lineage
+	read   storage.ReadOptions
+	listed []savedMap
+	loaded map[string]*scan.Map
+
+	mu sync.Mutex
+	// told are the tables that it has named, because nothing newer did.
+	told map[sizeKey]bool
+}
+
+// openNames lists the maps of a cluster in a copy.
+func openNames(ctx context.Context, o recovery.ScanOptions, l lineage, read storage.ReadOptions) (*savedNames, error) {
+	n := &savedNames{store: o.Store, line: l, read: read, loaded: map[string]*scan.Map{}, told: map[sizeKey]bool{}}
+	var err error
+	n.listed, err = listNames(ctx, o.Store, namesPrefix(o.Component)+l.System+"/")
+	return n, err
+}
+
+// forStretch are the names that a stretch of the log needs, behind those that are
+// known anyway: of the maps that were made within it, of the first after it, and
+// of the last before, the newest first. One that cannot be read names nothing.
+func (n *savedNames) forStretch(ctx context.Context, known recovery.Names, from, to recovery.LSN) (recovery.Names, error) {
+	after := slices.IndexFunc(n.listed, func(m savedMap) bool { return m.at > to })
+	if after < 0 {
+		after = len(n.listed) - 1
+	}
+	sources := []recovery.Names{known}
+	for i := after; i >= 0 && len(sources) <= maxMaps; i-- {
+		m, err := n.load(ctx, n.listed[i])
+		if err != nil {
+			return nil, err
+		}
+		if m != nil {
+			sources = append(sources, &tellingMap{m, n})
+		}
+		if n.listed[i].at <= from {
+			break
+		}
+	}
+	return scan.Merge(sources...), nil
+}
+
+// load reads a map, once; nil where it is damaged or of another cluster.
+func (n *savedNames) load(ctx context.Context, s savedMap) (*scan.Map, error) {
+	if m, ok := n.loaded[s.object.Key]; ok {
+		return m, nil
+	}
+	var m *scan.Map
+	if s.object.Size <= maxMapSize {
+		in := storage.NewReader(ctx, n.store, s.object, n.read)
+		defer in.Close()
+		var err error
+		m, err = scan.DecodeNames(in)
+		if err != nil && broken(ctx, err) {
+			return nil, fmt.Errorf("read %s: %w", s.object.Key, err)
+		}
+		if err != nil || m.System != n.line.System {
+			m = nil
+		}
+	}
+	n.loaded[s.object.Key] = m
+	return m, nil
+}
+
+// tellingMap is a map that notes what it was asked for.
+type tellingMap struct {
+	*scan.Map
+	names *savedNames
+}
+
+func (m *tellingMap) Relation(database, filenode uint32) (recovery.Relation, bool) {
+	r, ok := m.Map.Relation(database, filenode)
+	return m.tell(database, r, ok)
+}
+
+func (m *tellingMap) RelationByOID(database, oid uint32) (recovery.Relation, bool) {
+	r, ok := m.Map.RelationByOID(database, oid)
+	return m.tell(database, r, ok)
+}
+
+func (m *tellingMap) tell(database uint32, r recovery.Relation, ok bool) (recovery.Relation, bool) {
+	if ok && r.Of == "table" {
+		m.names.mu.Lock()
+		defer m.names.mu.Unlock()
+		m.names.told[sizeKey{database, r.Name}] = true
+	}
+	return r, ok
+}
+
+// has reports whether a table's number of rows is that of a map, which is of some
+// other time and cannot be reckoned with.
+func (n *savedNames) has(k sizeKey) bool {
+	if n == nil {
+		return false
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.told[k]
+}
