@@ -35,6 +35,9 @@ type Shelf interface {
 	// Attach is a hold on an earlier or current run. Of a run that has ended,
 	// or whose runner died, its session replays the journal and then ends.
 	Attach(ctx context.Context, run KnownRun) (recovery.Session, error)
+	// Files lists what lies in a run's directory: its plan, journal, runbook,
+	// report, and the logs and scripts of its steps.
+	Files(ctx context.Context, runDir string) ([]File, error)
 	// Text is a document to read: a runbook, a report, a plan, a log.
 	Text(ctx context.Context, path string) (string, error)
 	// Check looks into every copy of a runbook and returns it as Systems will
@@ -226,6 +229,15 @@ type KnownRun struct {
 	Ended time.Time
 	// Dir is its directory.
 	Dir string
+}
+
+// File is a document of a run.
+type File struct {
+	// Name is its path below the run's directory.
+	Name, Path string
+	Size       int64
+	// Modified is when it was written last.
+	Modified time.Time
 }
 
 // Opened is a runbook that was read.

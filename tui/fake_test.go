@@ -41,12 +41,13 @@ type fakeDesk struct {
 	aroundErr    error
 	// stuck is how far a reading comes that goes no further; nil for one that
 	// ends.
-	stuck   *recovery.ScanProgress
-	live    Live
-	liveErr error
-	pushes  int
-	ready   Ready
-	checked System
+	stuck    *recovery.ScanProgress
+	live     Live
+	liveErr  error
+	pushes   int
+	ready    Ready
+	checked  System
+	filesErr error
 	// attachErr, amendErr and resumeErr are refusals.
 	attachErr, amendErr, resumeErr error
 
@@ -80,6 +81,16 @@ func (d *fakeDesk) Attach(context.Context, KnownRun) (recovery.Session, error) {
 		return nil, d.attachErr
 	}
 	return d.session, nil
+}
+
+func (d *fakeDesk) Files(_ context.Context, dir string) ([]File, error) {
+	if d.filesErr != nil {
+		return nil, d.filesErr
+	}
+	return []File{
+		{Name: "plan.json", Path: dir + "/plan.json", Size: 12_300, Modified: ten}, {Name: "report.md", Path: dir + "/report.md", Size: 4_100, Modified: ten.Add(9 * time.Minute)},
+		{Name: "artifacts/database-replay-1.log", Path: dir + "/artifacts/database-replay-1.log", Size: 1_200_000, Modified: ten.Add(8 * time.Minute)},
+	}, nil
 }
 
 func (d *fakeDesk) Text(_ context.Context, path string) (string, error) {
@@ -409,7 +420,7 @@ func shopDesk() *fakeDesk {
 			{Name: "ops1@bastion", Type: "ssh-ed25519", Fingerprint: "SHA256:x1fQ8vZk2", From: "ssh-agent"},
 			{Name: "id_rsa", Type: "ssh-rsa", Fingerprint: "SHA256:Zm9vYmFy", From: "/home/ops1/.ssh/id_rsa", Locked: true},
 		},
-		texts: map[string]string{session.Dir() + "/report.md": "# Rehearsal 12 of shop\n\n" + strings.Repeat("| orders came back | >= 40000 | 48211 | held |\n", 40)},
+		texts: map[string]string{session.Dir() + "/report.md": "# Rehearsal 12 of shop\n\n| check | expected | found | |\n|---|---|---|---|\n" + strings.Repeat("| orders came back | >= 40000 | 48211 | held |\n", 40)},
 	}
 }
 

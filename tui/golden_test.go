@@ -290,6 +290,19 @@ var scenes = []scene{
 		d.press("3", "enter", "=09:30", "enter")
 		d.sees("REFUSED")
 	}},
+	{name: "files", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) {
+		toRun(d, f)
+		running(d, f)
+		d.press("f")
+		d.sees("database-replay-1.log")
+		d.press("down")
+	}},
+	{name: "files-refused", start: Start{Runbook: shopMD}, desk: func(f *fakeDesk) {
+		f.filesErr = recovery.Errorf("ask ops2", "list the files of the run: permission denied")
+	},
+		play: func(d *driver, f *fakeDesk) { toRun(d, f); running(d, f); d.press("f"); d.sees("permission denied") }},
+	{name: "people", play: func(d *driver, f *fakeDesk) { atHome(d, f); d.press("c") }},
+	{name: "status", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) { toRun(d, f); running(d, f); d.press("s") }},
 	{name: "help", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) { toRun(d, f); running(d, f); d.press("?") }},
 }
 

@@ -148,6 +148,11 @@ func (s *homeScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 			return s.m.push(newDocument(s.m, "report of run "+run.ID, run.Dir+"/report.md")), true
 		}
 		return nil, true
+	case "f":
+		if run != nil {
+			return s.m.push(newFiles(s.m, "run "+run.ID, run.Dir)), true
+		}
+		return nil, true
 	case "k":
 		if system != nil {
 			return s.check(*system), true
@@ -217,7 +222,7 @@ func (s *homeScreen) page(w, h int) page {
 	case run.Ended.IsZero():
 		p.keys = []binding{{"a", "attach"}, {"g", "again"}}
 	default:
-		p.keys = []binding{{keyEnter, "open"}, {"r", "report"}, {"g", "again"}}
+		p.keys = []binding{{keyEnter, "open"}, {"r", "report"}, {"f", "files"}, {"g", "again"}}
 	}
 	p.keys = append(p.keys, binding{"c", "people"}, binding{"s", "status"})
 	if s.attaching {

@@ -36,6 +36,10 @@ type pagerScreen struct {
 	// folded are the lines as they are shown, for width and length.
 	folded        []string
 	width, length int
+	// markdown is a document that is shown as people read it, unless raw; styled
+	// are its lines with their looks, beside folded.
+	markdown string
+	styled   []line
 }
 
 // newPager shows a text that is at hand.
@@ -84,6 +88,9 @@ func (s *pagerScreen) open() tea.Cmd {
 	}, func(text string, err error) tea.Cmd {
 		s.reading, s.err = false, err
 		s.set(text)
+		if strings.HasSuffix(s.path, ".md") {
+			s.markdown = text
+		}
 		return nil
 	})
 }
@@ -95,7 +102,16 @@ func (s *pagerScreen) lines(w int) []string {
 		return source
 	}
 	if s.folded == nil || s.width != w || s.length != len(source) {
-		s.folded, s.width, s.length = fold(source, w), w, len(source)
+		s.width, s.length = w, len(source)
+		if s.markdown == "" {
+			s.folded = fold(source, w)
+		} else {
+			s.styled = renderMarkdown(s.markdown, w)
+			s.folded = make([]string, len(s.styled))
+			for i, l := range s.styled {
+				s.folded[i] = clean(l.words())
+			}
+		}
 	}
 	return s.folded
 }
@@ -236,11 +252,22 @@ func (s *pagerScreen) search(by int, here bool) {
 	s.miss = true
 }
 
+// unwraps is what w does.
+func (s *pagerScreen) unwraps() string {
+	switch {
+	case s.markdown == "":
+		return "wrap"
+	case s.raw:
+		return "as people read it"
+	}
+	return "as it is written"
+}
+
 func (s *pagerScreen) page(w, h int) page {
 	under := s.over.page(w, h)
 	p := page{
 		system: under.system, aside: under.aside, mode: under.mode, focus: -1, live: under.live, liveLook: under.liveLook,
-		keys:  []binding{{"/", "find"}, {"n", "next"}, {"pgup/pgdn", "page"}, {"w", "wrap"}},
+		keys:  []binding{{"/", "find"}, {"n", "next"}, {"pgup/pgdn", "page"}, {"w", s.unwraps()}, {"y", "copy"}},
 		leave: escBack,
 	}
 	switch {
@@ -260,8 +287,12 @@ func (s *pagerScreen) page(w, h int) page {
 		where += ", follows"
 	}
 	p.body = append(p.body, spread(as(strong, s.title), say(where), w))
-	for _, text := range lines[first:last] {
-		p.body = append(p.body, s.show(text, w))
+	for i, text := range lines[first:last] {
+		l := s.show(text)
+		if s.styled != nil && !s.raw && len(l) <= 1 { // nothing of it is what is looked for
+			l = s.styled[first+i]
+		}
+		p.body = append(p.body, l)
 	}
 	switch {
 	case s.find != nil:
@@ -280,7 +311,7 @@ func (s *pagerScreen) page(w, h int) page {
 }
 
 // show is one line of the text, with what is looked for marked.
-func (s *pagerScreen) show(text string, w int) line {
+func (s *pagerScreen) show(text string) line {
 	text = clean(text)
 	if s.left > 0 {
 		skipped := head(text, s.left)

@@ -117,7 +117,7 @@ func randomEvent(r *rand.Rand, session *fakeSession) recovery.Payload {
 // size, while a run does things at random.
 func TestView_AnyKeyAnySizeAnyState(t *testing.T) {
 	keys := []string{"enter", "enter", "enter", "esc", "up", "down", "down", "left", "right", "home", "end", "pgup", "pgdown", "space", "backspace",
-		"ctrl+u", "ctrl+w", "=a", "=latest", "1", "2", "3", "n", "t", "l", "/", "w", "S", "k", "v", "r", "g", "?", "N", "q", "ctrl+c", "d", "h", "T", "a", "-", "ctrl+z", "4", "5", "6", "o", "s", "c", "y"}
+		"ctrl+u", "ctrl+w", "=a", "=latest", "1", "2", "3", "n", "t", "l", "/", "w", "S", "k", "v", "r", "g", "?", "N", "q", "ctrl+c", "d", "h", "T", "a", "-", "ctrl+z", "4", "5", "6", "o", "s", "c", "y", "f"}
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()

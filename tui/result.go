@@ -57,6 +57,8 @@ func (s *resultScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 		return s.m.push(newPager(s.m, "how anyone can check this report", s.m.desk.VerifyCommands(dir))), true
 	case "l":
 		return s.m.push(newLog(s.m, s.run)), true
+	case "f":
+		return s.m.push(newFiles(s.m, "run "+s.run.plan.Run, dir)), true
 	case keyEscape:
 		return s.m.home(), true
 	}
@@ -67,7 +69,7 @@ func (s *resultScreen) page(w, h int) page {
 	a, now := s.run, s.m.now()
 	p := page{
 		system: a.plan.System, aside: a.timing(now), mode: a.mode(), focus: -1,
-		keys:  []binding{{"r", "report"}, {"k", "sign..."}, {"v", "verify"}, {"l", "log"}, {keyEscape, "all systems"}},
+		keys:  []binding{{"r", "report"}, {"k", "sign..."}, {"v", "verify"}, {"l", "log"}, {"f", "files"}, {keyEscape, "all systems"}},
 		leave: qQuit,
 	}
 	p.live, p.liveLook = a.live(now.Location())

@@ -16,6 +16,8 @@ func (a *attached) key(m *model, on screen, asks *asker, k tea.KeyPressMsg) (tea
 			log.find = &field{}
 		}
 		return m.push(log), true
+	case "f":
+		return m.push(newFiles(m, "run "+a.plan.Run, a.session.Dir())), true
 	case "o":
 		if a.over || a.plan.Mode != recovery.Recovery {
 			return nil, false
@@ -79,14 +81,14 @@ func (a *attached) keys(m *model) []binding {
 		return []binding{{"l", "log"}}
 	}
 	if !a.mine(m) {
-		return []binding{{"n", "note"}, {"l", "log"}, {"d", "detach"}, {"T", "take over..."}, {"s", "status"}}
+		return []binding{{"n", "note"}, {"l", "log"}, {"d", "detach"}, {"T", "take over..."}, {"s", "status"}, {"f", "files"}}
 	}
 	stop := binding{"S", "stop..."}
 	if a.state.Stop != nil {
 		stop.does = "what is left"
 	}
 	if a.plan.Mode == recovery.Recovery {
-		return []binding{{"n", "note"}, {"l", "log"}, {"d", "detach"}, stop, {"h", "hand over..."}, {"o", "outage"}, {"s", "status"}}
+		return []binding{{"n", "note"}, {"l", "log"}, {"d", "detach"}, stop, {"h", "hand over..."}, {"o", "outage"}, {"s", "status"}, {"f", "files"}}
 	}
-	return []binding{{"n", "note"}, {"l", "log"}, {"d", "detach"}, stop, {"h", "hand over..."}, {"s", "status"}}
+	return []binding{{"n", "note"}, {"l", "log"}, {"d", "detach"}, stop, {"h", "hand over..."}, {"s", "status"}, {"f", "files"}}
 }
