@@ -20,6 +20,7 @@ func engines() []recovery.Engine {
 		dump.New(dump.Options{}),
 		pitr.New(pitr.Options{Exe: executable()}),
 		files.New(files.Options{}),
+		files.NewConfig(files.Options{}),
 	}
 }
 

@@ -2,6 +2,7 @@ package files
 
 import (
 	"archive/tar"
+	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -68,7 +69,7 @@ func (a *archive) read(ctx context.Context) error {
 	}
 	meter.Phase("restore "+path.Base(o.Key), o.Size, recovery.InBytes)
 	options := storage.ReadOptions{Progress: func(n int) { meter.Add(int64(n)) }}
-	if a.args.Facts.Packing == plain {
+	if a.takeUp() {
 		options.From = past.Offset
 		meter.Add(past.Offset)
 	} else if past.Entries > 0 {
@@ -84,7 +85,13 @@ func (a *archive) read(ctx context.Context) error {
 		a.entries = past.Entries
 		meter.Log(fmt.Sprintf("comeback: goes on after %d entries, at byte %d", past.Entries, past.Offset))
 	}
-	unpacked, err := unpack(a.args.Facts.Packing, in)
+	packing, content := a.args.Facts.Packing, in
+	if a.unseal != nil {
+		if packing, content, err = unsealed(a.unseal, in); err != nil {
+			return err
+		}
+	}
+	unpacked, err := unpack(packing, content)
 	if err != nil {
 		return err
 	}
@@ -97,6 +104,23 @@ func (a *archive) read(ctx context.Context) error {
 		return err
 	}
 	return a.log.all(ctx, a)
+}
+
+// takeUp reports whether the archive can be read from its middle.
+func (a *archive) takeUp() bool { return a.args.Facts.Packing == plain && !a.args.Facts.Sealed }
+
+// unsealed decrypts an archive and sees how it is packed.
+func unsealed(unseal func(io.Reader) (io.Reader, error), in io.Reader) (packing, io.Reader, error) {
+	clear, err := unseal(in)
+	if err != nil {
+		return plain, nil, err
+	}
+	b := bufio.NewReaderSize(clear, 64<<10)
+	head, err := b.Peek(4)
+	if err != nil && err != io.EOF {
+		return plain, nil, err
+	}
+	return packingOf(head), b, nil
 }
 
 // unpack writes the entries that are not there yet.

@@ -23,7 +23,10 @@ import (
 // CaptureOptions say what is to be kept, and where.
 type CaptureOptions struct {
 	// Dir is the tree; Store and Prefix are where its snapshots lie, "uploads/".
-	Dir    string
+	Dir string
+	// Paths are those below Dir that are kept, with the directories that lead
+	// to them; empty is all.
+	Paths  []string
 	Store  storage.Store
 	Prefix string
 	// Temp is a directory for the manifest until it is stored; "" is the
@@ -133,7 +136,7 @@ func (c *capture) close() {
 }
 
 func (c *capture) run(ctx context.Context) error {
-	err := c.directory(ctx, ".")
+	err := c.walk(ctx)
 	parts, errPacks := c.packs.finish(err == nil)
 	if err == nil || errPacks != nil && errors.Is(err, context.Canceled) {
 		err = errPacks
@@ -156,6 +159,53 @@ func (c *capture) run(ctx context.Context) error {
 	text := s.text()
 	_, err = c.Store.Put(ctx, c.done.Key, strings.NewReader(string(text)), storage.PutOptions{IfAbsent: true, Size: int64(len(text))})
 	return err
+}
+
+// walk goes through the tree, or through the paths of it that are asked for.
+func (c *capture) walk(ctx context.Context) error {
+	if len(c.Paths) == 0 {
+		return c.directory(ctx, ".")
+	}
+	paths := make([]string, len(c.Paths))
+	for i, p := range c.Paths {
+		paths[i] = strings.Trim(path.Clean("/"+p), "/")
+	}
+	slices.SortFunc(paths, func(a, b string) int { return strings.Compare(walkOrder(a), walkOrder(b)) })
+	led := map[string]bool{}
+	for i, p := range paths {
+		if i > 0 && (p == paths[i-1] || strings.HasPrefix(p, paths[i-1]+"/")) {
+			return fmt.Errorf("%s lies in another path that is kept", show(p))
+		}
+		if err := c.lead(path.Dir(p), led); err != nil {
+			return err
+		}
+		info, err := c.root.Lstat(p)
+		if err != nil {
+			return err
+		}
+		if err := c.entry(ctx, p, fs.FileInfoToDirEntry(info)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lead records the directories that lead to a path.
+func (c *capture) lead(dir string, led map[string]bool) error {
+	if led[dir] {
+		return nil
+	}
+	led[dir] = true
+	if dir != "." {
+		if err := c.lead(path.Dir(dir), led); err != nil {
+			return err
+		}
+	}
+	info, err := c.root.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	return c.add(recordOf(dir, info, Directory))
 }
 
 func (c *capture) storeManifest(ctx context.Context) (part, error) {

@@ -40,7 +40,7 @@ func newestBefore(ctx context.Context, store storage.Store, prefix string) (*ear
 		return nil, nil
 	}
 	s, err := readSnapshot(ctx, store, newest)
-	if err != nil || strings.HasSuffix(s.Manifest.Name, sealedSuffix) {
+	if err != nil || s.sealed() {
 		return nil, err
 	}
 	e := &earlier{snapshot: s}

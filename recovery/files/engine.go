@@ -6,8 +6,12 @@ import (
 	"comeback/recovery"
 )
 
-// Name is the engine's name in a runbook.
-const Name = "files"
+// Name is the engine's name in a runbook, Config that of the engine for
+// encrypted trees.
+const (
+	Name   = "files"
+	Config = "config"
+)
 
 // Options are what the engine takes from its surroundings; the zero value is
 // this machine.
@@ -23,8 +27,14 @@ type Options struct {
 
 const defaultSyncEvery = 1 << 30
 
-// New makes the engine.
-func New(o Options) recovery.Engine {
+// New makes the engine for trees in clear.
+func New(o Options) recovery.Engine { return engine{o.filled(), Name, recovery.Files} }
+
+// NewConfig makes the engine for trees that are encrypted with age:
+// configuration and its secrets.
+func NewConfig(o Options) recovery.Engine { return engine{o.filled(), Config, recovery.Config} }
+
+func (o Options) filled() Options {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -34,17 +44,31 @@ func New(o Options) recovery.Engine {
 	if o.Jobs == 0 {
 		o.Jobs = 4
 	}
-	return engine{o}
+	return o
 }
 
-type engine struct{ Options }
+type engine struct {
+	Options
+	name string
+	kind recovery.ComponentKind
+}
 
-// Schema is what a files component may say.
-func (engine) Schema() recovery.Schema {
-	return recovery.Schema{Engine: Name, Kind: recovery.Files, Keys: []recovery.Key{
-		{Name: "path", Doc: "the live directory", Example: "/srv/shop/uploads"},
-		{Name: "prefix", Doc: "how the keys of this component's backups begin in a copy; everywhere if it is missing", Example: "uploads/"},
-		{Name: "root", Doc: "the directory in an archive that is the tree; found by path if it is missing", Example: "srv/shop/uploads"},
+// sealed reports whether the engine's trees are encrypted.
+func (e engine) sealed() bool { return e.kind == recovery.Config }
+
+// Schema is what a component may say.
+func (e engine) Schema() recovery.Schema {
+	prefix := recovery.Key{Name: "prefix", Doc: "how the keys of this component's backups begin in a copy; everywhere if it is missing", Example: e.name + "/"}
+	root := recovery.Key{Name: "root", Doc: "the directory in an archive that is the tree; found by path if it is missing", Example: "srv/shop/uploads"}
+	if !e.sealed() {
+		return recovery.Schema{Engine: e.name, Kind: e.kind, Keys: []recovery.Key{
+			{Name: "path", Doc: "the live directory", Example: "/srv/shop/uploads"}, prefix, root}}
+	}
+	return recovery.Schema{Engine: e.name, Kind: e.kind, Keys: []recovery.Key{
+		{Name: "paths", Doc: "the live files and directories", Example: "/etc/shop", List: true}, prefix, root,
+		{Name: "identity", Doc: "what decrypts: a file with an age identity or an SSH key, or a reference to one or to its text", Example: "${CONFIG_IDENTITY}"},
+		{Name: "passphrase", Doc: "a reference to the passphrase that decrypts, or that of the SSH key", Example: "${CONFIG_PASSPHRASE}"},
+		{Name: "recipients", Doc: "who can decrypt the backups that are made: age or SSH public keys", Example: "age1…", List: true},
 	}}
 }
 

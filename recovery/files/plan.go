@@ -20,6 +20,8 @@ const (
 type facts struct {
 	Form    form    `json:"form"`
 	Packing packing `json:"packing,omitempty"`
+	// Sealed says that it is encrypted with age; how it is packed shows then.
+	Sealed bool `json:"sealed,omitempty"`
 	// Root is the directory of an archive that is the tree; "" is all of it.
 	Root string `json:"root,omitempty"`
 	// ByName says that it was not opened: newer ones of its pattern were.
@@ -35,13 +37,14 @@ type facts struct {
 }
 
 func (f facts) says() string {
-	if f.Form == snapshotForm {
-		return "snapshot"
+	says := map[form]string{archiveForm: "tar archive", snapshotForm: "snapshot"}[f.Form]
+	if f.Packing != plain {
+		says += ", " + string(f.Packing)
 	}
-	if f.Packing == plain {
-		return "tar archive"
+	if f.Sealed {
+		says += ", encrypted with age"
 	}
-	return "tar archive, " + string(f.Packing)
+	return says
 }
 
 func factsOf(b recovery.Backup) (facts, error) {
@@ -61,6 +64,11 @@ type args struct {
 	Facts     facts             `json:"facts"`
 	Objects   []storage.Object  `json:"objects"`
 	Taken     recovery.Span     `json:"taken"`
+	// Identity and Passphrase are references, or the name of a file; Live are the
+	// paths that an encrypted tree is held against.
+	Identity   string   `json:"identity,omitempty"`
+	Passphrase string   `json:"passphrase,omitempty"`
+	Live       []string `json:"live,omitempty"`
 }
 
 // Plan is one step.
@@ -72,10 +80,15 @@ func (e engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target) 
 	if err != nil {
 		return nil, err
 	}
+	if f.Sealed && c.Settings.Text("identity") == "" && c.Settings.Text("passphrase") == "" {
+		return nil, recovery.Errorf("give the component an `identity` or a `passphrase` in the runbook",
+			"%s is encrypted, and the runbook does not say what decrypts it", p.Backup.ID).WithExit(recovery.Usage)
+	}
 	size := p.Backup.Size()
-	s := recovery.NewStep("restore", restoreKind{}.Name(),
+	s := recovery.NewStep("restore", restoreKind{e}.Name(),
 		fmt.Sprintf("restore %s (%s, %s)", p.Backup.ID, f.says(), recovery.FormatBytes(size)),
-		args{Component: c.Name, Copy: p.Copy, Backup: p.Backup.ID, Target: t.ID, Facts: f, Objects: p.Backup.Objects, Taken: p.Backup.Taken})
+		args{Component: c.Name, Copy: p.Copy, Backup: p.Backup.ID, Target: t.ID, Facts: f, Objects: p.Backup.Objects, Taken: p.Backup.Taken,
+			Identity: c.Settings.Text("identity"), Passphrase: c.Settings.Text("passphrase"), Live: c.Settings["paths"]})
 	for _, o := range p.Backup.Objects {
 		s.Reads = append(s.Reads, recovery.Ref{Copy: p.Copy, Key: o.Key, Size: o.Size})
 	}

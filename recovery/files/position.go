@@ -83,7 +83,7 @@ func (p *position) passed(ctx context.Context, a *archive, next, size int64) err
 	}
 	p.noted, p.entriesSinceNoted = 0, 0
 	p.now.Entries, p.now.Late = a.entries, a.late.size
-	if a.args.Facts.Packing == plain {
+	if a.takeUp() {
 		p.now.Offset = next
 	}
 	p.now.Files, p.now.Bytes = p.past.Files+a.tree.files.Load(), p.past.Bytes+a.tree.bytes.Load()

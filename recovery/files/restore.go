@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -27,7 +28,8 @@ const (
 // attempt goes on with.
 type restoreKind struct{ engine }
 
-func (restoreKind) Name() string { return "files.restore" }
+// Name is files.restore or config.restore.
+func (k restoreKind) Name() string { return k.name + ".restore" }
 
 func (restoreKind) Restart() recovery.Restart { return recovery.Continue }
 
@@ -45,18 +47,30 @@ func (k restoreKind) Do(ctx context.Context, env recovery.Env, step recovery.Ste
 		return recovery.Outcome{}, err
 	}
 	defer t.Close()
-	if s.args.Facts.Form == snapshotForm {
-		r, err := restoreSnapshot(ctx, env, s, t, nil)
-		if err != nil {
-			return recovery.Outcome{}, s.failed(ctx, err)
+	var o recovery.Outcome
+	if s.args.Facts.Sealed {
+		if s.unseal, err = unsealer(env, s.args); err != nil {
+			return recovery.Outcome{}, err
 		}
-		return r.outcome(), nil
 	}
-	a, err := restoreArchive(ctx, env, s, t)
+	if s.args.Facts.Form == snapshotForm {
+		var r *restoring
+		if r, err = restoreSnapshot(ctx, env, s, t); err == nil {
+			o = r.outcome()
+		}
+	} else {
+		var a *archive
+		if a, err = restoreArchive(ctx, env, s, t); err == nil {
+			o = a.outcome()
+		}
+	}
+	if err == nil && k.sealed() {
+		err = s.compare(env, &o)
+	}
 	if err != nil {
 		return recovery.Outcome{}, s.failed(ctx, err)
 	}
-	return a.outcome(), nil
+	return o, nil
 }
 
 // Revive proves by the ledger that the tree is still there and whole.
@@ -97,6 +111,8 @@ type scratch struct {
 	scratch   bool
 	syncEvery int64
 	jobs      int
+	// unseal decrypts; nil where nothing is encrypted.
+	unseal func(io.Reader) (io.Reader, error)
 }
 
 func (k restoreKind) open(ctx context.Context, env recovery.Env, step recovery.Step) (*scratch, error) {

@@ -53,7 +53,6 @@ type restoring struct {
 	past   map[int]written
 	// objects are the packs by their keys.
 	objects map[string]storage.Object
-	open    func(io.Reader) (io.Reader, error) // unseals; nil where nothing is sealed
 
 	mu       sync.Mutex
 	unsynced int64
@@ -62,8 +61,8 @@ type restoring struct {
 }
 
 // restoreSnapshot brings the files, then the links and directories.
-func restoreSnapshot(ctx context.Context, env recovery.Env, s *scratch, t *tree, open func(io.Reader) (io.Reader, error)) (*restoring, error) {
-	r := &restoring{scratch: s, env: env, tree: t, open: open, past: map[int]written{}, objects: map[string]storage.Object{}}
+func restoreSnapshot(ctx context.Context, env recovery.Env, s *scratch, t *tree) (*restoring, error) {
+	r := &restoring{scratch: s, env: env, tree: t, past: map[int]written{}, objects: map[string]storage.Object{}}
 	for _, o := range s.args.Objects[1:] {
 		r.objects[o.Key] = o
 	}
@@ -155,9 +154,9 @@ func notFiles(e Record) bool { return e.Type != File }
 
 // unsealed decrypts where that is asked for, and decompresses.
 func (r *restoring) unsealed(in io.Reader) (io.ReadCloser, error) {
-	if r.open != nil {
+	if r.unseal != nil {
 		var err error
-		if in, err = r.open(in); err != nil {
+		if in, err = r.unseal(in); err != nil {
 			return nil, err
 		}
 	}
@@ -233,17 +232,17 @@ func (r *restoring) object(p part) (storage.Object, error) {
 // stretch restores files that lie close together, by one reading of the pack,
 // and gives how many.
 func (r *restoring) stretch(ctx context.Context, o storage.Object, n int, list []Record, done *written) (k int, err error) {
-	for k = 1; k < len(list) && (r.open != nil || list[k].At-list[k-1].At <= skip); k++ {
+	for k = 1; k < len(list) && (r.unseal != nil || list[k].At-list[k-1].At <= skip); k++ {
 	}
 	var from int64
-	if r.open == nil {
+	if r.unseal == nil {
 		from = list[0].At
 	}
 	object := storage.NewReader(ctx, r.store, o, storage.ReadOptions{From: from})
 	defer object.Close()
 	var in io.Reader = object
-	if r.open != nil {
-		if in, err = r.open(in); err != nil {
+	if r.unseal != nil {
+		if in, err = r.unseal(in); err != nil {
 			return 0, err
 		}
 	}

@@ -69,6 +69,9 @@ var (
 	partName    = regexp.MustCompile(`^(packs/\d{8}T\d{6}\.\d{6}Z-(tree\d*|\d+)\.tar\.zst|snapshots/\d{8}T\d{6}\.\d{6}Z\.manifest\.zst)(\.age)?$`)
 )
 
+// sealed reports whether the snapshot is encrypted.
+func (s snapshot) sealed() bool { return strings.HasSuffix(s.Manifest.Name, sealedSuffix) }
+
 // text is the .snapshot.
 func (s snapshot) text() []byte {
 	var b strings.Builder

@@ -28,6 +28,7 @@ const (
 
 var (
 	archiveName = regexp.MustCompile(`\.(tar|tgz|tzst|tbz2?|txz|tar\.(gz|gzip|zst|zstd|bz2|xz|lz4|age|gpg))$`)
+	sealedName  = regexp.MustCompile(`\.(tar|tgz|tzst|tar\.(gz|zst|bz2))\.age$`)
 	digits      = regexp.MustCompile(`\d+`)
 	// serverName is a file of a base backup.
 	serverName = regexp.MustCompile(`^(base|pg_wal|\d+)\.tar(\.|$)`)
@@ -37,7 +38,7 @@ var (
 // newest of each pattern of names and reads their beginnings; what turns out to
 // be of a database, or broken, is left out or named.
 func (e engine) Survey(ctx context.Context, c recovery.Component, copy recovery.Copy, store storage.Store) (recovery.Survey, error) {
-	s := recovery.Survey{Component: c.Name, Copy: copy.Name, Engine: Name, At: e.Now()}
+	s := recovery.Survey{Component: c.Name, Copy: copy.Name, Engine: e.name, At: e.Now()}
 	patterns := map[string][]storage.Object{}
 	var snapshots []storage.Object
 	for o, err := range store.List(ctx, c.Settings.Text("prefix")) {
@@ -46,6 +47,12 @@ func (e engine) Survey(ctx context.Context, c recovery.Component, copy recovery.
 		}
 		if m := snapshotKey.FindStringSubmatch(o.Key); m != nil {
 			snapshots = append(snapshots, o)
+			continue
+		}
+		if e.sealed() {
+			if sealedName.MatchString(path.Base(o.Key)) && !packKey.MatchString(o.Key) {
+				s.Backups = append(s.Backups, sealedArchive(c, o).backup(s))
+			}
 			continue
 		}
 		if name := path.Base(o.Key); !packKey.MatchString(o.Key) && archiveName.MatchString(name) && !serverName.MatchString(name) {
@@ -57,7 +64,7 @@ func (e engine) Survey(ctx context.Context, c recovery.Component, copy recovery.
 	if err != nil {
 		return s, fmt.Errorf("survey copy %s: %w", copy.Name, err)
 	}
-	if err := surveySnapshots(ctx, store, snapshots, &s); err != nil {
+	if err := surveySnapshots(ctx, store, snapshots, &s, e.sealed()); err != nil {
 		return s, fmt.Errorf("survey copy %s: %w", copy.Name, err)
 	}
 	for _, f := range found {
@@ -76,6 +83,18 @@ func (e engine) Survey(ctx context.Context, c recovery.Component, copy recovery.
 // older orders backups by the latest that their moments can be.
 func older(a, b recovery.Backup) int {
 	return cmp.Or(a.Taken.To.Compare(b.Taken.To), a.Taken.From.Compare(b.Taken.From), cmp.Compare(a.ID, b.ID))
+}
+
+// sealedArchive is an archive that cannot be looked into.
+func sealedArchive(c recovery.Component, o storage.Object) found {
+	f := found{object: o, facts: facts{Form: archiveForm, Sealed: true}}
+	if root := c.Settings.Text("root"); root != "" {
+		f.facts.Root = rootOf(c, "")
+	}
+	if o.Size == 0 {
+		f.problem = empty
+	}
+	return f
 }
 
 // found is what a survey says about an archive.

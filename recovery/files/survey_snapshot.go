@@ -18,8 +18,8 @@ import (
 // the name tells when they were begun.
 const readSnapshots = 200
 
-// surveySnapshots lists snapshots, in the order of their keys.
-func surveySnapshots(ctx context.Context, store storage.Store, objects []storage.Object, s *recovery.Survey) error {
+// surveySnapshots lists the snapshots that are sealed, or those that are not.
+func surveySnapshots(ctx context.Context, store storage.Store, objects []storage.Object, s *recovery.Survey, sealed bool) error {
 	backups := make([]recovery.Backup, len(objects))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(looksAtOnce)
@@ -36,7 +36,11 @@ func surveySnapshots(ctx context.Context, store storage.Store, objects []storage
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	s.Backups = append(s.Backups, backups...)
+	for _, b := range backups {
+		if f, err := factsOf(b); err == nil && (f.Sealed == sealed || f.ByName) {
+			s.Backups = append(s.Backups, b)
+		}
+	}
 	return nil
 }
 
@@ -68,8 +72,8 @@ func lookAtSnapshot(ctx context.Context, store storage.Store, of *recovery.Surve
 		return b, nil
 	}
 	b.Taken = recovery.Span{From: s.Begun.UTC(), To: s.Ended.UTC()}
-	f := facts{Form: snapshotForm, Prefix: prefixOf(o.Key), Files: s.Files, Bytes: s.Bytes}
-	b.Facts = encode(f)
+	f := facts{Form: snapshotForm, Prefix: prefixOf(o.Key), Sealed: s.sealed(), Files: s.Files, Bytes: s.Bytes}
+	b.Facts, b.Form = encode(f), f.says()
 	b.Details["files"], b.Details["bytes"] = fmt.Sprint(s.Files), fmt.Sprint(s.Bytes)
 	return b, nil
 }
@@ -131,6 +135,6 @@ func openedSnapshot(ctx context.Context, b recovery.Backup, store storage.Store)
 	}
 	b.Objects = objects
 	b.Taken = recovery.Span{From: s.Begun.UTC(), To: s.Ended.UTC()}
-	b.Facts = encode(facts{Form: snapshotForm, Prefix: prefix, Files: s.Files, Bytes: s.Bytes, Manifest: s.Manifest, Packs: s.Packs})
+	b.Facts = encode(facts{Form: snapshotForm, Prefix: prefix, Sealed: s.sealed(), Files: s.Files, Bytes: s.Bytes, Manifest: s.Manifest, Packs: s.Packs})
 	return b, nil
 }

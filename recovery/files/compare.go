@@ -1,0 +1,150 @@
+package files
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+
+	"comeback/recovery"
+)
+
+// compare tells what a restored configuration holds and how it differs from what
+// is live on this host: names, sizes, modes and digests, never values.
+func (s *scratch) compare(env recovery.Env, o *recovery.Outcome) error {
+	out, err := newArtifact(env, s.args.Component+".files", ".txt")
+	if err != nil {
+		return err
+	}
+	count := map[string]int{}
+	first := ""
+	note := func(says, name, about string) error {
+		if count[says]++; says != same && first == "" {
+			first = says + ": /" + name
+		}
+		_, err := fmt.Fprintf(out, "%s\t%q\t%s\n", says, name, about)
+		return err
+	}
+	restored := map[string]bool{}
+	err = filepath.WalkDir(s.path(treeDir), func(p string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(s.path(treeDir), p)
+		if err != nil {
+			return err
+		}
+		restored[name] = true
+		mine, err := aboutOf(p)
+		if err != nil {
+			return err
+		}
+		live, err := aboutOf("/" + name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return note(onlyHere, name, mine)
+		case err != nil:
+			return note(notLooked, name, mine)
+		case live == mine:
+			return note(same, name, mine)
+		}
+		return note(differs, name, mine+", live "+live)
+	})
+	if err == nil {
+		err = s.onlyLive(restored, note)
+	}
+	if err = errors.Join(err, out.Close()); err != nil {
+		return fmt.Errorf("compare with live: %w", err)
+	}
+	for says, n := range count {
+		o.Facts["files "+says] = strconv.Itoa(n)
+	}
+	if first != "" {
+		o.Remarks = append(o.Remarks, fmt.Sprintf("%d of %d files are not as they are live on this host; %s", total(count)-count[same], total(count), first))
+	}
+	return nil
+}
+
+// How a file of a restored configuration stands to the live one.
+const (
+	same      = "as live"
+	differs   = "differs from live"
+	onlyHere  = "not live"
+	onlyLive  = "only live"
+	notLooked = "live may not be read"
+)
+
+func total(count map[string]int) (n int) {
+	for _, k := range count {
+		n += k
+	}
+	return n
+}
+
+// onlyLive notes the files that are live and not restored.
+func (s *scratch) onlyLive(restored map[string]bool, note func(says, name, about string) error) error {
+	for _, p := range s.args.Live {
+		if !path.IsAbs(p) {
+			continue // a reference: nobody knows where it leads on this host
+		}
+		err := filepath.WalkDir(p, func(p string, e fs.DirEntry, err error) error {
+			name := path.Clean(p)[1:]
+			if err != nil || e.IsDir() || restored[name] {
+				return nil // what cannot be read was noted above
+			}
+			about, err := aboutOf(p)
+			if err != nil {
+				about = ""
+			}
+			return note(onlyLive, name, about)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// aboutOf describes a file without its content.
+func aboutOf(p string) (string, error) {
+	info, err := os.Lstat(p)
+	if err != nil {
+		return "", err
+	}
+	switch {
+	case info.Mode()&fs.ModeSymlink != 0:
+		return "a link", nil
+	case !info.Mode().IsRegular():
+		return "no file", nil
+	}
+	f, err := os.Open(p)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s, %d bytes, sha256 %s", info.Mode(), info.Size(), hex.EncodeToString(sum.Sum(nil))), nil
+}
+
+// newArtifact creates an artifact, under another name for each attempt.
+func newArtifact(env recovery.Env, name, ending string) (io.WriteCloser, error) {
+	for n := 1; ; n++ {
+		at := name + ending
+		if n > 1 {
+			at = fmt.Sprintf("%s.%d%s", name, n, ending)
+		}
+		w, err := env.Artifact(at)
+		if !errors.Is(err, fs.ErrExist) {
+			return w, err
+		}
+	}
+}

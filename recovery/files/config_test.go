@@ -1,0 +1,263 @@
+package files_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+	"github.com/google/go-cmp/cmp"
+
+	"comeback/enginetest"
+	"comeback/recovery"
+	"comeback/recovery/files"
+)
+
+// settings is a directory of configuration with a secret in it.
+func settings(t testing.TB) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "etc")
+	for name, text := range map[string]string{"shop/shop.conf": "colour = green\n", "shop/secrets/db": theSecret + "\n", "other/not-this": "x"} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(filepath.Join(dir, "shop/secrets/db"), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+const theSecret = "hunter2-the-password-of-the-database"
+
+func configEngine() recovery.Engine { return files.NewConfig(files.Options{}) }
+
+// sshKey makes a key pair with ssh-keygen.
+func sshKey(t testing.TB, passphrase string) (private, public string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "key")
+	if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", path).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	b, err := os.ReadFile(path + ".pub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path, strings.TrimSpace(string(b))
+}
+
+// Configuration comes back for an age identity, an SSH key and a passphrase,
+// with its modes, and its values are nowhere but in the tree.
+func TestConfig(t *testing.T) {
+	etc := settings(t)
+	shop := filepath.Join(etc, "shop")
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	identityFile := filepath.Join(t.TempDir(), "identity")
+	if err := os.WriteFile(identityFile, []byte("# a comment\n"+identity.String()+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	open, openPublic := sshKey(t, "")
+	locked, lockedPublic := sshKey(t, "its passphrase")
+	for name, test := range map[string]struct {
+		recipients   []string
+		passphrase   string
+		settings     recovery.Settings
+		environ      map[string]string
+		says, secret string // of the refusal
+	}{
+		"an identity in a file":       {recipients: []string{identity.Recipient().String()}, settings: recovery.Settings{"identity": {identityFile}}},
+		"an identity in a reference":  {recipients: []string{identity.Recipient().String(), openPublic}, settings: recovery.Settings{"identity": {"${KEY}"}}, environ: map[string]string{"KEY": identity.String()}},
+		"a file in a reference":       {recipients: []string{identity.Recipient().String()}, settings: recovery.Settings{"identity": {"${KEY}"}}, environ: map[string]string{"KEY": identityFile}},
+		"an SSH key":                  {recipients: []string{openPublic}, settings: recovery.Settings{"identity": {open}}},
+		"an SSH key with passphrase":  {recipients: []string{lockedPublic}, settings: recovery.Settings{"identity": {locked}, "passphrase": {"${PASS}"}}, environ: map[string]string{"PASS": "its passphrase"}},
+		"a passphrase":                {passphrase: "correct horse", settings: recovery.Settings{"passphrase": {"${PASS}"}}, environ: map[string]string{"PASS": "correct horse"}},
+		"a wrong passphrase":          {passphrase: "correct horse", settings: recovery.Settings{"passphrase": {"${PASS}"}}, environ: map[string]string{"PASS": "wrong-horse"}, says: "cannot be decrypted", secret: "wrong-horse"},
+		"another key":                 {recipients: []string{openPublic}, settings: recovery.Settings{"identity": {identityFile}}, says: "not encrypted for this identity"},
+		"an SSH key without its word": {recipients: []string{lockedPublic}, settings: recovery.Settings{"identity": {locked}}, says: "has a passphrase"},
+		"no key at all":               {recipients: []string{openPublic}, settings: recovery.Settings{"identity": {"${KEY}"}}, environ: map[string]string{"KEY": "rubbish-that-is-secret"}, says: "no age identity", secret: "rubbish-that-is-secret"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			seal, err := files.Sealer(test.recipients, test.passphrase)
+			if err != nil {
+				t.Fatal(err)
+			}
+			store := directory(t, nil)
+			_, err = files.Capture(t.Context(), files.CaptureOptions{Dir: "/", Paths: []string{shop}, Store: store, Prefix: "config/", Seal: seal, Temp: t.TempDir(), Now: func() time.Time { return later(1) }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			clear(t, strings.TrimPrefix(store.URL(), "file://"), "secrets", theSecret, "colour")
+			c := recovery.Component{Name: "config", Kind: recovery.Config, Settings: test.settings}
+			c.Settings["paths"] = []string{shop}
+			o := options(t, configEngine(), c, store)
+			o.Environ = test.environ
+			var restored string
+			var journal bytes.Buffer
+			o.Event = func(e recovery.Event) { journal.Write(e.Data) }
+			o.Probe = func(_ context.Context, env recovery.Env) error {
+				dir, err := treeOf(env, "config")
+				if err == nil {
+					restored = describe(t, filepath.Join(dir, shop))
+				}
+				return err
+			}
+			end := enginetest.Restore(t, o)
+			for _, secret := range []string{theSecret, "colour", test.secret} {
+				if secret != "" && strings.Contains(journal.String(), secret) {
+					t.Errorf("the journal holds %q", secret)
+				}
+			}
+			if test.says != "" {
+				if says, hint := enginetest.Failure(end); end.Result == recovery.ResultPassed || !strings.Contains(says, test.says) || hint == "" {
+					t.Errorf("the run ended as %s: %s (%s)", end.Result, says, hint)
+				}
+				return
+			}
+			passed(t, end)
+			if diff := cmp.Diff(describe(t, shop), restored); diff != "" {
+				t.Error(diff)
+			}
+			if out := end.Steps[0].Outcome; out.Facts["files as live"] != "2" || len(out.Artifacts) == 0 {
+				t.Errorf("the outcome is %+v", out)
+			}
+		})
+	}
+}
+
+// clear fails where a text is in a directory's files or names.
+func clear(t testing.TB, dir string, texts ...string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		for _, text := range texts {
+			if bytes.Contains(b, []byte(text)) || strings.Contains(strings.TrimPrefix(path, dir), text) {
+				t.Errorf("%s holds %q in clear", path, text)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// What differs from live is named, and its values are not.
+func TestConfig_differs(t *testing.T) {
+	shop := filepath.Join(settings(t), "shop")
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seal, err := files.Sealer([]string{identity.Recipient().String()}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := directory(t, nil)
+	if _, err := files.Capture(t.Context(), files.CaptureOptions{Dir: "/", Paths: []string{shop}, Store: store, Seal: seal, Now: func() time.Time { return later(1) }}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(shop, "shop.conf"), []byte("colour = red\n"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(shop, "stray"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := recovery.Component{Name: "config", Kind: recovery.Config, Settings: recovery.Settings{"identity": {"${KEY}"}, "paths": {shop}}}
+	o := options(t, configEngine(), c, store)
+	o.Environ = map[string]string{"KEY": identity.String()}
+	end, _ := restore(t, o)
+	passed(t, end)
+	out := end.Steps[0].Outcome
+	want := map[string]string{"files as live": "1", "files differs from live": "1", "files only live": "1"}
+	for name, n := range want {
+		if out.Facts[name] != n {
+			t.Errorf("%s: %q, want %s", name, out.Facts[name], n)
+		}
+	}
+	if remarks := strings.Join(out.Remarks, "; "); !strings.Contains(remarks, "shop.conf") || strings.Contains(remarks, "red") || strings.Contains(remarks, "green") {
+		t.Errorf("the remarks are %q", remarks)
+	}
+}
+
+// An archive that somebody has encrypted with age restores as well; one that is
+// damaged is refused.
+func TestConfig_archive(t *testing.T) {
+	shop := settings(t)
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sealed bytes.Buffer
+	w, err := age.Encrypt(&sealed, identity.Recipient())
+	if err == nil {
+		_, err = w.Write(packed(t, archived(t, shop, "."), "gzip", "-c"))
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := recovery.Component{Name: "config", Kind: recovery.Config, Settings: recovery.Settings{"identity": {"${KEY}"}}}
+	run := func(content []byte) (recovery.State, string) {
+		o := options(t, configEngine(), c, directory(t, map[string][]byte{"etc-2026-11-22.tar.gz.age": content}))
+		o.Environ = map[string]string{"KEY": identity.String()}
+		return restore(t, o)
+	}
+	end, restored := run(sealed.Bytes())
+	passed(t, end)
+	if diff := cmp.Diff(describe(t, shop), restored); diff != "" {
+		t.Error(diff)
+	}
+	for name, harm := range map[string]func([]byte) []byte{
+		"cut off": func(b []byte) []byte { return b[:len(b)-7] },
+		"a bit":   func(b []byte) []byte { b[len(b)-20] ^= 1; return b },
+	} {
+		t.Run(name, func(t *testing.T) {
+			end, _ := run(harm(bytes.Clone(sealed.Bytes())))
+			if says, hint := enginetest.Failure(end); end.Result != recovery.ResultFailed || !strings.Contains(says, "damaged") || hint == "" {
+				t.Errorf("the run ended as %s: %s (%s)", end.Result, says, hint)
+			}
+		})
+	}
+}
+
+func TestConfig_engine(t *testing.T) {
+	enginetest.Suite(t, configEngine(), directory(t, nil))
+	// Neither engine takes the other's backups.
+	store := directory(t, map[string][]byte{"a.tar": tarOf(t), "b.tar.age": []byte("age-encryption.org/v1\n")})
+	seal, err := files.Sealer(nil, "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for prefix, seal := range map[string]func(io.Writer) (io.WriteCloser, error){"open/": nil, "sealed/": seal} {
+		if _, err := files.Capture(t.Context(), files.CaptureOptions{Dir: dir, Store: store, Prefix: prefix, Seal: seal, Now: func() time.Time { return later(1) }}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, e := range []recovery.Engine{engine(), configEngine()} {
+		for _, b := range survey(t, e, recovery.Component{Name: "x", Kind: e.Schema().Kind}, store).Backups {
+			if sealed := strings.Contains(b.Form, "encrypted"); sealed != (e.Schema().Engine == files.Config) {
+				t.Errorf("%s lists %s, %s", e.Schema().Engine, b.ID, b.Form)
+			}
+		}
+	}
+}

@@ -1,0 +1,134 @@
+package files
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"filippo.io/age"
+	"filippo.io/age/agessh"
+
+	"comeback/recovery"
+	"comeback/storage"
+)
+
+// Sealer encrypts to recipients: age and SSH public keys, as a runbook names
+// them, or to a passphrase alone.
+func Sealer(recipients []string, passphrase string) (func(io.Writer) (io.WriteCloser, error), error) {
+	var to []age.Recipient
+	for _, text := range recipients {
+		var r age.Recipient
+		var err error
+		if strings.HasPrefix(text, "ssh-") {
+			r, err = agessh.ParseRecipient(text)
+		} else {
+			r, err = age.ParseX25519Recipient(text)
+		}
+		if err != nil {
+			return nil, recovery.Errorf("write an age public key (age1…) or an SSH public key", "read the recipient %.40q: %w", text, err).WithExit(recovery.Usage)
+		}
+		to = append(to, r)
+	}
+	if passphrase != "" {
+		r, err := age.NewScryptRecipient(passphrase)
+		if err != nil {
+			return nil, fmt.Errorf("encrypt with a passphrase: %w", err)
+		}
+		to = append(to, r)
+	}
+	if len(to) == 0 || passphrase != "" && len(recipients) > 0 {
+		return nil, recovery.Errorf("give the component recipients, or a passphrase alone", "it is not said for whom to encrypt").WithExit(recovery.Usage)
+	}
+	return func(w io.Writer) (io.WriteCloser, error) { return age.Encrypt(w, to...) }, nil
+}
+
+// unsealer makes what decrypts from the references of the plan, which are
+// resolved now and no earlier.
+func unsealer(env recovery.Env, a args) (func(io.Reader) (io.Reader, error), error) {
+	identity, err := env.Secret(a.Identity)
+	if err != nil {
+		return nil, err
+	}
+	passphrase, err := env.Secret(a.Passphrase)
+	if err != nil {
+		return nil, err
+	}
+	identities, err := identitiesOf(identity, passphrase)
+	if err != nil {
+		return nil, recovery.Errorf("let `identity` be a file with an age identity or an SSH private key, or a reference to one or to its text",
+			"read what decrypts %s: %w", a.Backup, err).WithExit(recovery.Usage)
+	}
+	return func(in io.Reader) (io.Reader, error) {
+		clear, err := age.Decrypt(in, identities...)
+		if none := (*age.NoIdentityMatchError)(nil); errors.As(err, &none) {
+			return nil, recovery.Errorf("give the identity of one of those whom it was encrypted for, or the right passphrase",
+				"%s cannot be decrypted: it was not encrypted for this identity", a.Backup).WithExit(recovery.Refused)
+		}
+		if err != nil {
+			return nil, undecrypted(err)
+		}
+		return unsealing{clear}, nil
+	}, nil
+}
+
+// identitiesOf reads identities: a file's name or its text, or a passphrase.
+func identitiesOf(identity, passphrase string) ([]age.Identity, error) {
+	text := []byte(identity)
+	if strings.HasPrefix(identity, "/") {
+		var err error
+		if text, err = os.ReadFile(identity); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case len(text) == 0 && passphrase == "":
+		return nil, errors.New("there is neither an identity nor a passphrase")
+	case len(text) == 0:
+		i, err := age.NewScryptIdentity(passphrase)
+		return []age.Identity{i}, err
+	case bytes.Contains(text, []byte("PRIVATE KEY-----")):
+		i, err := sshIdentity(text, passphrase)
+		return []age.Identity{i}, err
+	}
+	found, err := age.ParseIdentities(bytes.NewReader(text))
+	if err != nil {
+		return nil, errors.New("it holds no age identity") // the library's words repeat the line
+	}
+	return found, nil
+}
+
+// sshIdentity reads an SSH private key, and decrypts it where it is encrypted.
+func sshIdentity(pem []byte, passphrase string) (age.Identity, error) {
+	i, err := agessh.ParseIdentity(pem)
+	if err == nil {
+		return i, nil
+	}
+	key, err := decryptedKey(pem, passphrase)
+	if err != nil {
+		return nil, err
+	}
+	return key, nil
+}
+
+// undecrypted is a failure of decryption: damage, unless the store has failed.
+func undecrypted(err error) error {
+	var stored *storage.Error
+	if errors.As(err, &stored) || errors.Is(err, storage.ErrCorrupt) {
+		return err
+	}
+	return fmt.Errorf("%w: it cannot be decrypted: %w", storage.ErrCorrupt, err)
+}
+
+// unsealing marks what the decryption says.
+type unsealing struct{ in io.Reader }
+
+func (u unsealing) Read(b []byte) (int, error) {
+	n, err := u.in.Read(b)
+	if err != nil && err != io.EOF {
+		err = undecrypted(err)
+	}
+	return n, err
+}
