@@ -52,11 +52,19 @@ func (p *preparation) archivable(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", history, err)
 	}
+	// One that was live before has archived its history, and may have removed
+	// what it has archived since.
+	_, err = os.Lstat(filepath.Join(p.Pair.Beside, "pg_wal", "archive_status", history+".done"))
+	wasLive := err == nil
 	p.Archivable = []string{history}
 	size := uint64(control.WALSegmentSize)
 	last := uint64(control.CheckpointLSN) / size // it is not full, and is archived when it is
 	for n := uint64(fork) / size; n < last; n++ {
-		p.Archivable = append(p.Archivable, segmentName(control.Timeline, n, size))
+		name := segmentName(control.Timeline, n, size)
+		if _, err := os.Lstat(filepath.Join(p.Pair.Beside, "pg_wal", name)); wasLive && errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		p.Archivable = append(p.Archivable, name)
 	}
 	for _, name := range p.Archivable {
 		if err := p.ready(name); err != nil {

@@ -105,7 +105,8 @@ func (b *beside) promote(t *testing.T, to shop.Commit) {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	run(t, conn, "checkpoint")
+	// A segment of its own that is full before anybody archives.
+	run(t, conn, "select pg_logical_emit_message(false, 'test', 'x')", "select pg_switch_wal()", "checkpoint")
 	conn.Close(ctx)
 	if err := s.Stop(ctx); err != nil {
 		t.Fatal(err)

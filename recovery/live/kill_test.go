@@ -26,6 +26,7 @@ type doomed struct {
 	At       int
 	Database live.Database
 	Source   live.Source
+	Cluster  switching
 }
 
 // dieWhereTold is the process that dies. Where it comes to its end it says so.
@@ -93,6 +94,9 @@ func doomedDo(d doomed) (err error) {
 		err = d.Database.Undo(ctx)
 	case "unfence":
 		err = d.Database.Unfence(ctx)
+	case "cluster":
+		e := &dyingEnv{env: &env{}, at: d.At}
+		err = d.Cluster.do(ctx, e, func(_ context.Context, what string) error { e.act(what); return nil })
 	default:
 		err = fmt.Errorf("%s: do what?", d.Do)
 	}
