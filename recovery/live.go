@@ -60,6 +60,9 @@ type Live struct {
 	// live one's place, on the same file system; empty where any will do.
 	Beside  string  `json:"beside,omitempty"`
 	Effects Effects `json:"effects,omitzero"`
+	// Only is the database that alone goes back; empty where its whole cluster,
+	// or whatever the component is, does.
+	Only string `json:"only,omitempty"`
 	// Loss is what going back to the plan's moment loses, as it stood then; nil
 	// where nothing could count it.
 	Loss *Loss     `json:"loss,omitempty"`

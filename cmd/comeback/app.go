@@ -193,7 +193,11 @@ func (a *app) plan(ctx context.Context, b *book, cat catalogue.Catalogue, c choi
 	if err != nil {
 		return nil, err
 	}
-	p, err := plan.Make(plan.Options{Runbook: b.Runbook, Source: b.source, Engines: engines(), Mode: c.mode, Moment: m, Switchers: switchers(), Live: live,
+	losses, err := a.countLosses(ctx, b, cat, m, live)
+	if err != nil {
+		return nil, err
+	}
+	p, err := plan.Make(plan.Options{Losses: losses, Runbook: b.Runbook, Source: b.source, Engines: engines(), Mode: c.mode, Moment: m, Switchers: switchers(), Live: live,
 		Run: id, Number: history.Number, Previous: history.Previous, Scratch: scratch, Created: a.now(), Expected: history.Expected, Keep: c.keep})
 	if err != nil {
 		return nil, err

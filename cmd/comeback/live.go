@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"comeback/recovery"
+	"comeback/recovery/catalogue"
 	"comeback/recovery/pitr/scan"
 	"comeback/recovery/plan"
 	"comeback/recovery/postgres"
@@ -31,6 +32,63 @@ func (a *app) lookLive(ctx context.Context, b *book, mode recovery.Mode) ([]reco
 		all = append(all, l)
 	}
 	return all, nil
+}
+
+// countLosses reads from the log of the copies what going back to the moment loses
+// so far. What cannot be counted is left out; the plan says so.
+func (a *app) countLosses(ctx context.Context, b *book, cat catalogue.Catalogue, m recovery.Moment, targets []recovery.Live) ([]recovery.Loss, error) {
+	var all []recovery.Loss
+	for _, l := range targets {
+		p, ok := m.Point(l.Component)
+		if !ok {
+			continue
+		}
+		i := slices.IndexFunc(cat.Surveys, func(s recovery.Survey) bool {
+			return s.Component == p.Component && s.Copy == p.Copy && s.Engine == p.Engine
+		})
+		if i < 0 {
+			continue
+		}
+		engine, store, err := a.openSurvey(ctx, b, cat.Surveys[i])
+		if err != nil {
+			return nil, err
+		}
+		loser, ok := engine.(recovery.Loser)
+		if !ok || p.Timeline == 0 {
+			continue
+		}
+		c, _ := b.Component(l.Component)
+		o := recovery.ScanOptions{Component: plan.Component(c), Survey: cat.Surveys[i], Store: store}
+		if address, err := b.secrets.Expand(l.Target.Address); err == nil {
+			o.Names = namesOf(ctx, address)
+		}
+		loss, err := loser.Loss(ctx, o, p)
+		if err != nil && !loss.AtLeast {
+			return nil, catalogue.Explain(err, p.Copy)
+		}
+		if l.Only != "" {
+			loss = loss.Only(l.Only)
+		}
+		all = append(all, loss)
+	}
+	return all, nil
+}
+
+// namesOf are the names of a live server's relations; nil where it gives none, and
+// what is counted is then counted by numbers.
+func namesOf(ctx context.Context, address string) recovery.Names {
+	ctx, cancel := context.WithTimeout(ctx, namesTimeout)
+	defer cancel()
+	conn, err := postgres.ConnectLive(ctx, address)
+	if err != nil {
+		return nil
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	names, err := scan.ReadNames(ctx, conn)
+	if err != nil {
+		return nil
+	}
+	return names
 }
 
 // identifier reads the identity of a live target anew.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -78,11 +80,17 @@ func TestRecover_database(t *testing.T) {
 	l := ownShop(t)
 	r := newRig(t).live(l)
 	path := liveRunbook(t, l, l.before)
+	harmed, err := digests(t.Context(), l.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
 	got := r.run(t.Context(), "recover", path, "--plain", "--to", fmt.Sprintf("before-xid:%d", l.incident.Harm.XID), "--confirm", target(t), "--outage", "1 minute ago")
 	if got.code != recovery.CameBack {
 		t.Fatalf("exit %d\n%s\n%s", got.code, got.out, got.err)
 	}
-	t.Log(got.out)
+	if said := fmt.Sprintf("gone from live: database: all from %s on: %d commits", l.incident.Harm.Time.UTC().Format("2006-01-02 15:04:05Z"), l.lostCommits(t)); !strings.Contains(got.out, said) {
+		t.Errorf("it does not say %q\n%s", said, got.out)
+	}
 	now, err := digests(t.Context(), l.URL())
 	if err != nil {
 		t.Fatal(err)
@@ -117,6 +125,33 @@ func TestRecover_database(t *testing.T) {
 	if strings.Join(names, " ") != "shop "+rep.Live.Old[0].Place {
 		t.Errorf("databases: %v, old data by the report in %s", names, rep.Live.Old[0].Place)
 	}
+
+	// And back: live is what it was before the recovery, and what had come back
+	// stays beside. It happens once.
+	broken, err := digests(t.Context(), l.Layout.URL("postgres", rep.Live.Old[0].Place))
+	if err == nil {
+		t.Errorf("the old database lets people in: %v", broken)
+	}
+	run := filepath.Base(r.only(t))
+	refuses := func(hint string, args ...string) {
+		t.Helper()
+		if got := r.run(t.Context(), args...); got.code != recovery.Refused || !strings.Contains(got.err, hint) {
+			t.Errorf("%v: exit %d: %s", args, got.code, got.err)
+		}
+	}
+	refuses("--confirm "+target(t), "switch-back", run, "--plain")
+	refuses("is not the name of the target", "switch-back", run, "--plain", "--confirm", "db2/shop")
+	if got := r.run(t.Context(), "switch-back", run, "--plain", "--confirm", target(t)); got.code != recovery.CameBack {
+		t.Fatalf("switch back: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	after, err := digests(t.Context(), l.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(after, harmed) {
+		t.Error("live is not what it was before the recovery")
+	}
+	refuses("was switched back already", "switch-back", run, "--plain", "--confirm", target(t))
 }
 
 // lostCommits is how many commits of the shop came from the harm on.

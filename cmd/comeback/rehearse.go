@@ -146,7 +146,13 @@ func (a *app) carryOut(ctx context.Context, path string, o request) error {
 	if o.dryRun {
 		return a.printPlan(p)
 	}
-	if o.mode == recovery.Recovery {
+	return a.runPlanned(ctx, b, p, o, say)
+}
+
+// runPlanned carries out a plan where nobody can be asked, in plain lines or
+// events.
+func (a *app) runPlanned(ctx context.Context, b *book, p *recovery.Plan, o request, say *plainWriter) error {
+	if p.Mode == recovery.Recovery {
 		if err := checkConfirmed(p, o.confirm); err != nil {
 			return err
 		}
@@ -175,7 +181,7 @@ func (a *app) carryOut(ctx context.Context, path string, o request) error {
 		}
 	}
 	if o.json {
-		return a.follow(ctx, run, &plainWriter{out: a.err, now: a.now, redact: a.redact, json: a.out}, key, true)
+		say = &plainWriter{out: a.err, now: a.now, redact: a.redact, json: a.out}
 	}
 	return a.follow(ctx, run, say, key, true)
 }

@@ -34,7 +34,7 @@ func Restored(rb *runbooks.Runbook) []recovery.Component {
 			for _, name := range r.Components {
 				seen := slices.ContainsFunc(restored, func(c recovery.Component) bool { return c.Name == name })
 				if c, ok := rb.Component(name); ok && !seen {
-					restored = append(restored, component(c))
+					restored = append(restored, Component(c))
 				}
 			}
 		}
@@ -46,12 +46,13 @@ func Restored(rb *runbooks.Runbook) []recovery.Component {
 func Components(rb *runbooks.Runbook) []recovery.Component {
 	var all []recovery.Component
 	for _, c := range rb.Components {
-		all = append(all, component(c))
+		all = append(all, Component(c))
 	}
 	return all
 }
 
-func component(c runbooks.Component) recovery.Component {
+// Component is a component of the runbook as runs know it.
+func Component(c runbooks.Component) recovery.Component {
 	return recovery.Component{Name: c.Name, Kind: recovery.ComponentKind(c.Kind), With: c.With, Settings: c.Settings}
 }
 

@@ -72,20 +72,12 @@ func (b *builder) switched(stage, line int, section runbooks.Stage, block runboo
 		if err != nil {
 			return fmt.Errorf("plan the switch of %s: %w", name, err)
 		}
-		b.plan.Targets = append(b.plan.Targets, l.Target)
 		if slices.ContainsFunc(s.Prepare, func(p recovery.Step) bool { return slices.Contains(p.Writes, c.Beside.ID) }) {
 			b.plan.Targets = append(b.plan.Targets, c.Beside)
 		}
-		for _, loss := range b.Losses {
-			if loss.Component == name {
-				l.Loss = &loss
-				l.Effects.Gone = append(loss.Says(), l.Effects.Gone...)
-			}
-		}
-		b.plan.Live = append(b.plan.Live, l)
-		if b.plan.Confirm == "" || name == b.Moment.Anchor {
-			b.plan.Confirm = l.Target.Name
-		}
+		l.Effects.Undo = append(l.Effects.Undo, fmt.Sprintf("%s: until %s, with comeback switch-back %s; loses what is written after the switch",
+			name, c.KeepUntil.Format("2 Jan 2006 15:04Z"), b.Run))
+		b.goesLive(l, name)
 		restore, _ := b.plan.Step(last)
 		after := []string{last}
 		for _, step := range b.named(name, s.Prepare) {
@@ -100,22 +92,49 @@ func (b *builder) switched(stage, line int, section runbooks.Stage, block runboo
 		b.protect = append(b.protect, b.named(name, s.Protect)...)
 		b.opened[name] = true
 	}
+	b.barrier = append(b.barrier, b.inPhases(stage, line, section.Budget, phases, before)...)
+	return nil
+}
+
+// goesLive adds a live target to the plan, with what going back costs there.
+func (b *builder) goesLive(l recovery.Live, component string) {
+	b.plan.Targets = append(b.plan.Targets, l.Target)
+	if l.Loss == nil {
+		for _, loss := range b.Losses {
+			if loss.Component == component {
+				l.Loss = &loss
+				l.Effects.Gone = append(loss.Says(), l.Effects.Gone...)
+			}
+		}
+	}
+	if point, ok := b.Moment.Point(component); ok && l.Loss == nil && len(l.Effects.Gone) == 0 {
+		l.Effects.Gone = []string{fmt.Sprintf("%s: all since %s; nothing here counts it", component, point.Time.UTC().Format("2006-01-02 15:04:05Z"))}
+	}
+	b.plan.Live = append(b.plan.Live, l)
+	if b.plan.Confirm == "" || component == b.Moment.Anchor {
+		b.plan.Confirm = l.Target.Name
+	}
+}
+
+// inPhases adds the steps of a switch, each phase after the one before, and gives
+// their ids.
+func (b *builder) inPhases(stage, line int, budget time.Duration, phases [][]recovery.Step, before []string) []string {
 	names := []recovery.Phase{recovery.Fence, recovery.Settle, recovery.Exchange, recovery.Open}
+	var all []string
 	for n, steps := range phases {
 		var ids []string
 		for _, step := range steps {
-			step.Stage, step.Line, step.Budget = stage, line, recovery.Duration(section.Budget)
-			step.Phase = names[n]
+			step.Stage, step.Line, step.Budget, step.Phase = stage, line, recovery.Duration(budget), names[n]
 			step.After = append(step.After, before...)
 			b.add(step)
 			ids = append(ids, step.ID)
 		}
 		if len(ids) > 0 {
 			before = ids
-			b.barrier = append(b.barrier, ids...)
+			all = append(all, ids...)
 		}
 	}
-	return nil
+	return all
 }
 
 // named gives the steps of a component their names within the plan.
@@ -181,7 +200,7 @@ func Switched(rb *runbooks.Runbook) []recovery.Component {
 	var all []recovery.Component
 	for _, name := range switches(rb) {
 		if c, ok := rb.Component(name); ok {
-			all = append(all, component(c))
+			all = append(all, Component(c))
 		}
 	}
 	return all

@@ -38,7 +38,7 @@ func (switcher) Look(ctx context.Context, c recovery.Component, expand func(stri
 	}
 	host := hostOf(server, address)
 	return recovery.Live{
-		Component: c.Name, At: server.At, Facts: facts, Effects: effects(c, host, server),
+		Component: c.Name, At: server.At, Only: server.Database, Facts: facts, Effects: effects(c, host, server),
 		Target: recovery.Target{
 			ID: recovery.TargetID("live/" + c.Name), Component: c.Name, Switches: recovery.Postgres, Address: reference,
 			// Two runs on the same database of the same server must not meet,

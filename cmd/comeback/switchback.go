@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"comeback/recovery"
+	"comeback/recovery/plan"
+	"comeback/recovery/runner"
+	"comeback/tui"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) switchBackCommand() *cobra.Command {
+	o := request{choices: choices{mode: recovery.Recovery}}
+	cmd := &cobra.Command{
+		Use: "switch-back RUN", Short: "Bring back what a recovery has replaced", Args: oneArgument("RUN"), ValidArgsFunction: a.runArgument,
+		Long: `Gives what a run has put aside its place again. It is a run of its own, a child
+of RUN: it asks for the name of the target, closes what is live, exchanges the
+two and opens it. What was written since the switch is then lost to users; it
+stays beside, and a rescue can read it there.
+` + exitCodes,
+		Example: `  comeback switch-back 7c31
+  comeback switch-back 7c31 --dry-run
+  comeback switch-back 7c31 --plain --confirm db1/shop`,
+		RunE: func(cmd *cobra.Command, args []string) error { return a.switchBack(cmd.Context(), args[0], o) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.confirm, "confirm", "", "the `NAME` of the live target, instead of typing it when it is asked for")
+	f.StringVar(&o.key, "key", "", "sign the report with this SSH private key `FILE`, or \"agent\"")
+	f.BoolVar(&o.plain, "plain", false, "one line per transition instead of the console")
+	f.BoolVar(&o.json, "json", false, "print the events as they stand in the journal")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan as JSON and do nothing")
+	return cmd
+}
+
+func (a *app) switchBack(ctx context.Context, id string, o request) error {
+	p, b, err := a.planBack(ctx, id)
+	if err != nil {
+		return err
+	}
+	if o.dryRun {
+		return a.printPlan(p)
+	}
+	if !o.plain && !o.json && a.interactive() && o.confirm == "" {
+		return a.consoleBack(ctx, b, p)
+	}
+	say := &plainWriter{out: a.out, now: a.now, redact: a.redact}
+	if o.json {
+		say.out = a.err
+	}
+	return a.runPlanned(ctx, b, p, o, say)
+}
+
+// consoleBack starts a switch back and opens the console on it, which asks for the
+// name of the target.
+func (a *app) consoleBack(ctx context.Context, b *book, p *recovery.Plan) error {
+	run, err := a.start(ctx, b, p, false, "console")
+	if err != nil {
+		return err
+	}
+	return a.show(ctx, tui.Start{Session: run}, choices{mode: p.Mode})
+}
+
+// planBack plans the switch back of a run. It leaves nothing behind.
+func (a *app) planBack(ctx context.Context, id string) (*recovery.Plan, *book, error) {
+	parent, err := a.load(id)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case parent.State.Result == "":
+		return nil, nil, recovery.Errorf("stop it, or wait for its end; a run that is stopped before its switch is open gives live back by itself",
+			"refused: run %s has not ended", id).WithExit(recovery.Refused)
+	case len(parent.State.Old) == 0:
+		return nil, nil, recovery.Errorf("choose one that `comeback runs` lists as a recovery that came back", "refused: run %s has put nothing aside", id).WithExit(recovery.Refused)
+	}
+	home, err := a.home()
+	if err != nil {
+		return nil, nil, err
+	}
+	if child, ok, err := switchedBack(home, id); err != nil || ok {
+		if err == nil {
+			err = recovery.Errorf("to switch again, switch back that one: comeback switch-back "+child, "refused: run %s was switched back already, by run %s", id, child).WithExit(recovery.Refused)
+		}
+		return nil, nil, err
+	}
+	b, err := a.bookOf(parent)
+	if err != nil {
+		return nil, nil, err
+	}
+	var live []recovery.Live
+	for _, old := range parent.State.Old {
+		l, err := a.lookAgain(ctx, b, parent, old)
+		if err != nil {
+			return nil, nil, err
+		}
+		live = append(live, l)
+	}
+	history, err := home.History(parent.Plan.System)
+	if err != nil {
+		return nil, nil, err
+	}
+	next, err := home.NewID()
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := plan.Back(plan.BackOptions{Parent: parent.Plan, Old: parent.State.Old, Options: plan.Options{
+		Source: b.source, Run: next, Number: history.Number, Previous: history.Previous, Created: a.now(), Mode: recovery.Recovery,
+		Switchers: switchers(), Live: live, Expected: history.Expected}})
+	return p, b, err
+}
+
+// switchedBack finds the child run that has switched a run back.
+func switchedBack(home runner.Home, id string) (string, bool, error) {
+	runs, err := home.List()
+	if err != nil {
+		return "", false, err
+	}
+	i := slices.IndexFunc(runs, func(r runner.Past) bool {
+		return r.Problem == nil && r.Plan.Parent == id && len(r.State.Old) > 0
+	})
+	if i < 0 {
+		return "", false, nil
+	}
+	return runs[i].ID, true, nil
+}
+
+// bookOf is the runbook that a run was made from, as the run has kept it.
+func (a *app) bookOf(r runner.Past) (*book, error) {
+	bytes, err := os.ReadFile(filepath.Join(r.Dir, "runbook.md"))
+	if err != nil {
+		return nil, fmt.Errorf("read the runbook of run %s: %w", r.ID, err)
+	}
+	sum := sha256.Sum256(bytes)
+	if hex.EncodeToString(sum[:]) != r.Plan.Runbook.SHA256 {
+		return nil, recovery.Errorf("find out who changed it", "refused: the runbook of run %s is not the one that it was made from", r.ID).WithExit(recovery.Refused)
+	}
+	rb, _ := parse(r.Plan.Runbook.Path, bytes)
+	return &book{Runbook: rb, path: r.Plan.Runbook.Path, bytes: bytes, source: r.Plan.Runbook, secrets: a.secrets.For(rb.Needs)}, nil
+}
+
+// lookAgain reads a target that a run has switched, and refuses one that is not
+// what the run has made of it.
+func (a *app) lookAgain(ctx context.Context, b *book, parent runner.Past, old recovery.Old) (recovery.Live, error) {
+	i := slices.IndexFunc(parent.Plan.Components, func(c recovery.Component) bool { return c.Name == old.Component })
+	if i < 0 {
+		return recovery.Live{}, fmt.Errorf("switch back: the plan of run %s has no component %s", parent.ID, old.Component)
+	}
+	c := parent.Plan.Components[i]
+	s, ok := switcher(c.Kind)
+	if !ok {
+		return recovery.Live{}, recovery.Errorf("bring it back by hand", "switch back: this version cannot switch a component of the kind %s", c.Kind).WithExit(recovery.Refused)
+	}
+	l, err := s.Look(ctx, c, b.secrets.Expand)
+	if err != nil {
+		return recovery.Live{}, fmt.Errorf("look at the live %s: %w", c.Name, err)
+	}
+	if differs := parent.State.Identities[old.Target].Differences(l.Target.Identity); len(differs) > 0 {
+		return recovery.Live{}, recovery.Errorf("find out what happened to it since; what was put aside is "+old.Place,
+			"refused: the live %s is not what run %s has made of it: %s", c.Name, parent.ID, strings.Join(differs, "; ")).WithExit(recovery.Refused)
+	}
+	l.Effects.Gone = []string{fmt.Sprintf("%s: all since the switch of run %s; it stays beside until it is removed", c.Name, parent.ID)}
+	l.Effects.Undo = nil
+	return l, nil
+}

@@ -1,0 +1,63 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	"comeback/recovery"
+)
+
+// BackOptions are what the plan of a switch back is made from: old data, which an
+// earlier run has put aside, takes the place of what is live again.
+type BackOptions struct {
+	// Parent is the plan of the run that has switched, Old what it put aside.
+	Parent *recovery.Plan
+	Old    []recovery.Old
+	// Options are those of the new run: Run, Number, Previous, Created, Source,
+	// Switchers, Live, Losses, Expected and Mode.
+	Options
+}
+
+// Back makes the plan of a switch back, a child of the run that has switched. It is
+// pure.
+func Back(o BackOptions) (*recovery.Plan, error) {
+	parent := o.Parent
+	says := "switch back of run " + parent.Run
+	p := &recovery.Plan{
+		Format: Format, Run: o.Run, System: parent.System, Mode: recovery.Recovery, Number: o.Number, Previous: o.Previous, Parent: parent.Run,
+		Created: o.Created.UTC(), Runbook: o.Source, RPO: parent.RPO, RTO: parent.RTO, RehearseEvery: parent.RehearseEvery,
+		Moment:     recovery.Moment{Want: recovery.Want{Kind: recovery.WantBackup, Text: says}, Anchor: parent.Moment.Anchor},
+		Components: parent.Components, Copies: parent.Copies, Needs: parent.Needs, Production: parent.Production, Notify: parent.Notify, People: parent.People,
+		Stages: []recovery.Stage{{Name: "Switch back"}},
+	}
+	b := builder{Options: o.Options, plan: p, restored: map[string]string{}, opened: map[string]bool{}}
+	b.Moment = p.Moment
+	phases := make([][]recovery.Step, 4)
+	for _, old := range o.Old {
+		l, switcher, ok := b.live(old.Component)
+		i := slices.IndexFunc(p.Components, func(c recovery.Component) bool { return c.Name == old.Component })
+		if !ok || i < 0 {
+			return nil, recovery.Errorf("bring it back by hand", "plan the switch back of %s: this version cannot switch it", old.Component).WithExit(recovery.Refused)
+		}
+		s, err := switcher.Back(recovery.SwitchContext{Component: p.Components[i], Live: l, Run: parent.Run, Copies: p.Copies, KeepUntil: o.Created.Add(KeepOld)}, old)
+		if err != nil {
+			return nil, fmt.Errorf("plan the switch back of %s: %w", old.Component, err)
+		}
+		b.goesLive(l, old.Component)
+		for n, steps := range [][]recovery.Step{s.Fence, s.Settle, s.Exchange, s.Open} {
+			phases[n] = append(phases[n], b.named(old.Component, steps)...)
+		}
+		b.protect = append(b.protect, b.named(old.Component, s.Protect)...)
+	}
+	b.inPhases(0, 0, 0, phases, nil)
+	for _, s := range p.Steps {
+		b.before = append(b.before, s.ID)
+	}
+	b.protectAll()
+	if o.Expected != nil {
+		for i := range p.Steps {
+			p.Steps[i].Expected = recovery.Duration(o.Expected(p.Steps[i]))
+		}
+	}
+	return p, nil
+}
