@@ -133,6 +133,9 @@ const (
 	Exchange Phase = "exchange"
 	Open     Phase = "open"
 	Protect  Phase = "protect"
+	// Rescuing is no part of a switch: rows are brought back, or taken back, in one
+	// transaction.
+	Rescuing Phase = "rescue"
 )
 
 // SwitchContext is what a switch is planned from.
@@ -211,6 +214,12 @@ func (s *State) LiveSays(loc *time.Location) string {
 		}
 	}
 	clock := func(p Phase) string { return ended[p].In(loc).Format(time.TimeOnly) }
+	switch {
+	case !ended[Rescuing].IsZero():
+		return "rows changed " + clock(Rescuing) + ", all else as it was"
+	case begun[Rescuing]:
+		return "rows are being brought back, none is committed"
+	}
 	undone := s.Result != "" && len(s.Old) == 0
 	switch {
 	case undone && begun[Fence]:

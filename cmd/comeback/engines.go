@@ -9,6 +9,7 @@ import (
 	"comeback/recovery/files"
 	"comeback/recovery/pitr"
 	"comeback/recovery/postgres"
+	"comeback/recovery/rescue"
 	"comeback/recovery/switchover"
 	"comeback/recovery/verify"
 	"comeback/runbooks"
@@ -47,7 +48,7 @@ func kinds() []recovery.Kind {
 	for _, s := range switchers() {
 		all = append(all, s.Kinds()...)
 	}
-	return all
+	return append(all, rescue.Kinds()...)
 }
 
 // releasers give back what steps claim.

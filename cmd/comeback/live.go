@@ -11,6 +11,7 @@ import (
 	"comeback/recovery/pitr/scan"
 	"comeback/recovery/plan"
 	"comeback/recovery/postgres"
+	"comeback/recovery/rescue"
 )
 
 // lookLive reads the live targets of a recovery, side by side with nothing: each
@@ -94,6 +95,9 @@ func namesOf(ctx context.Context, address string) recovery.Names {
 // identifier reads the identity of a live target anew.
 func identifier(expand func(string) (string, error)) func(context.Context, recovery.Target) (recovery.Identity, error) {
 	return func(ctx context.Context, t recovery.Target) (recovery.Identity, error) {
+		if t.Switches == rescue.Into {
+			return rescue.Identify(ctx, t, expand)
+		}
 		s, ok := switcher(t.Switches)
 		if !ok {
 			return nil, recovery.Errorf("use the version of comeback that made the plan",

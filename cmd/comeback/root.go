@@ -40,7 +40,7 @@ report. Without a command it opens the console.`,
 		return recovery.Errorf("see "+cmd.CommandPath()+" --help", "%w", err).WithExit(recovery.Usage)
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(a.rehearseCommand(), a.recoverCommand(), a.switchBackCommand(), a.momentsCommand(), a.runsCommand(), a.statusCommand(), a.lookCommand(),
+	root.AddCommand(a.rehearseCommand(), a.recoverCommand(), a.rescueCommand(), a.switchBackCommand(), a.momentsCommand(), a.runsCommand(), a.statusCommand(), a.lookCommand(),
 		a.attachCommand(), a.resumeCommand(), a.approveCommand(), a.terminalCommand(), a.stopCommand(), a.runnerCommand(),
 		a.reportCommand(), a.runbookCommand(), a.walCommand(), a.demoCommand(), a.versionCommand())
 	return root

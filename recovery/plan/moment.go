@@ -111,6 +111,13 @@ func Resolve(ctx context.Context, cat catalogue.Catalogue, open catalogue.OpenSt
 	return m, nil
 }
 
+// ResolvePoint is Resolve for one component alone, whatever the runbook's stages
+// bring back besides.
+func ResolvePoint(ctx context.Context, cat catalogue.Catalogue, open catalogue.OpenStore, rb *runbooks.Runbook, engines []recovery.Engine, c recovery.Component, w Wanted) (recovery.Point, error) {
+	r := resolver{ctx: ctx, cat: cat, open: open, copies: Copies(rb), engines: engines}
+	return r.point(c, w)
+}
+
 type resolver struct {
 	ctx     context.Context
 	cat     catalogue.Catalogue

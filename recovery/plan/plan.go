@@ -61,6 +61,24 @@ func Make(o Options) (*recovery.Plan, error) {
 		return nil, recovery.Errorf("rehearse it, or bring single tables back with: comeback rescue "+rb.Name,
 			"a recovery brings back the whole of a component, not only %s", o.Moment.Want.Table).WithExit(recovery.Refused)
 	}
+	p := begin(o)
+	b := builder{Options: o, plan: p, restored: map[string]string{}, opened: map[string]bool{}}
+	for i, stage := range rb.Stages {
+		p.Stages = append(p.Stages, recovery.Stage{Name: stage.Name, Owner: stage.Owner, Budget: recovery.Duration(stage.Budget), Line: stage.Line, Prose: stage.Prose})
+		if err := b.stage(i, stage); err != nil {
+			return nil, err
+		}
+	}
+	b.protectAll()
+	if len(p.Steps) == 0 {
+		return nil, recovery.Errorf("give a stage a block with `restore: COMPONENT`", "nothing in the runbook runs in a %s", o.Mode).WithExit(recovery.Usage)
+	}
+	return b.timed(), nil
+}
+
+// begin is a plan without its stages and steps.
+func begin(o Options) *recovery.Plan {
+	rb := o.Runbook
 	p := &recovery.Plan{
 		Format: Format, Run: o.Run, System: rb.System, Mode: o.Mode, Number: o.Number, Previous: o.Previous,
 		Created: o.Created.UTC(), Runbook: o.Source, RPO: recovery.Duration(rb.RPO), RTO: recovery.Duration(rb.RTO),
@@ -75,23 +93,7 @@ func Make(o Options) (*recovery.Plan, error) {
 			p.Warnings = append(p.Warnings, point.Component+": "+w)
 		}
 	}
-	b := builder{Options: o, plan: p, restored: map[string]string{}, opened: map[string]bool{}}
-	for i, stage := range rb.Stages {
-		p.Stages = append(p.Stages, recovery.Stage{Name: stage.Name, Owner: stage.Owner, Budget: recovery.Duration(stage.Budget), Line: stage.Line, Prose: stage.Prose})
-		if err := b.stage(i, stage); err != nil {
-			return nil, err
-		}
-	}
-	b.protectAll()
-	if len(p.Steps) == 0 {
-		return nil, recovery.Errorf("give a stage a block with `restore: COMPONENT`", "nothing in the runbook runs in a %s", o.Mode).WithExit(recovery.Usage)
-	}
-	if o.Expected != nil {
-		for i := range p.Steps {
-			p.Steps[i].Expected = recovery.Duration(o.Expected(p.Steps[i]))
-		}
-	}
-	return p, nil
+	return p
 }
 
 // builder collects steps stage by stage.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"hash"
 	"io"
 	"os"
 	"time"
@@ -65,18 +66,23 @@ func (applyKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (rec
 		return recovery.Outcome{}, err
 	}
 	var undo string
+	sum := sha256.New()
 	o := ApplyOptions{Live: live, Preview: p, Dir: scratch.Dir, Definitions: definitions, Progress: func(says string) { env.Meter().Phase(says, 0, recovery.NoUnit) }}
 	o.Undo = func(xid uint64) (io.WriteCloser, error) {
 		undo = fmt.Sprintf("undo-%d.sql", xid)
-		return env.Artifact(undo)
+		file, err := env.Artifact(undo)
+		return summed{file, sum}, err
+	}
+	outcome := func(done Applied) recovery.Outcome {
+		outcome := done.outcome(&p)
+		outcome.Facts[FactUndo], outcome.Facts[FactUndoSHA256] = undo, hex.EncodeToString(sum.Sum(nil))
+		return outcome
 	}
 	o.Committing = func(ctx context.Context, done Applied) error {
 		if _, err := env.Target(ctx, a.Live); err != nil {
 			return err
 		}
-		outcome := done.outcome(&p)
-		outcome.Facts["undo"] = undo
-		if err := keep(scratch.Dir, appliedFile, committing{done.XID, outcome}); err != nil {
+		if err := keep(scratch.Dir, appliedFile, committing{done.XID, outcome(done)}); err != nil {
 			return err
 		}
 		return env.Meter().Checkpoint(ctx, fmt.Sprintf("about to commit transaction %d; its undo is %s", done.XID, undo))
@@ -85,9 +91,26 @@ func (applyKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (rec
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	outcome := done.outcome(&p)
-	outcome.Facts["undo"] = undo
-	return outcome, nil
+	return outcome(done), nil
+}
+
+// The facts of a rescue by which it is taken back: the name of the artifact that
+// holds the script, and its digest.
+const (
+	FactUndo       = "undo"
+	FactUndoSHA256 = "undo, sha256"
+)
+
+// summed is a file whose digest is known in the end.
+type summed struct {
+	io.WriteCloser
+	sum hash.Hash
+}
+
+func (s summed) Write(b []byte) (int, error) {
+	n, err := s.WriteCloser.Write(b)
+	s.sum.Write(b[:n])
+	return n, err
 }
 
 // statusTries and statusEvery bound the wait for the end of a transaction whose

@@ -3,7 +3,6 @@ package rescue
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -60,27 +59,38 @@ type Chosen struct {
 	Disable   []string `json:"disable,omitempty"`
 }
 
+// The stages of a rescue, once both copies are there: the numbers in Step.Stage.
+const (
+	Comparing = iota
+	Bringing
+	Checking
+)
+
 // Steps are the steps of a rescue once both copies are there: compare, preview,
-// look, apply, check. Their ids are unique within the component; those of the
-// first come after nothing. Without apply they end with the preview.
-func Steps(a Args, apply bool) []recovery.Step {
+// look (where a person is there to), apply, check. Their ids are unique within
+// the component; the first comes after nothing. Without apply they end with the
+// preview.
+func Steps(a Args, apply, look bool) []recovery.Step {
 	scratch := []recovery.TargetID{a.Scratch}
 	diff := recovery.NewStep("diff", KindDiff, "compare the copies", a)
-	diff.Writes = scratch
+	diff.Stage, diff.Writes = Comparing, scratch
 	preview := recovery.NewStep("preview", KindPreview, "look what live has of each row", a)
-	preview.After, preview.Writes = []string{diff.ID}, scratch
+	preview.Stage, preview.Writes, preview.After = Comparing, scratch, []string{diff.ID}
 	steps := []recovery.Step{diff, preview}
 	if !apply {
 		return steps
 	}
-	look := recovery.NewStep("look", recovery.KindTicks, "look at the preview",
-		recovery.TicksArgs{Items: []string{"Looked at the preview: these rows are to come back"}})
-	look.After, look.MayPass = []string{preview.ID}, true
+	if look {
+		ticks := recovery.NewStep("look", recovery.KindTicks, "look at the preview",
+			recovery.TicksArgs{Items: []string{"Looked at the preview (comeback rescue show RUN): these rows are to come back"}})
+		ticks.Stage, ticks.After, ticks.MayPass = Bringing, []string{preview.ID}, true
+		steps = append(steps, ticks)
+	}
 	do := recovery.NewStep("apply", KindApply, "bring the rows back", a)
-	do.After, do.Writes = []string{look.ID}, append(scratch, a.Live)
+	do.Stage, do.Phase, do.After, do.Writes = Bringing, recovery.Rescuing, []string{steps[len(steps)-1].ID}, []recovery.TargetID{a.Scratch, a.Live}
 	check := recovery.NewStep("check", KindCheck, "check: the rows are back", a)
-	check.After, check.Writes, check.MayPass = []string{do.ID}, scratch, true
-	return append(steps, look, do, check)
+	check.Stage, check.After, check.Writes, check.MayPass = Checking, []string{do.ID}, scratch, true
+	return append(steps, do, check)
 }
 
 // UndoArgs are the arguments of a rescue.undo step.
@@ -99,7 +109,7 @@ type UndoArgs struct {
 // UndoStep takes a rescue back.
 func UndoStep(a UndoArgs) recovery.Step {
 	s := recovery.NewStep("undo", KindUndo, "take the rescue back", a)
-	s.Writes = []recovery.TargetID{a.Scratch, a.Live}
+	s.Phase, s.Writes = recovery.Rescuing, []recovery.TargetID{a.Scratch, a.Live}
 	return s
 }
 
@@ -363,10 +373,4 @@ func LoadPreview(dir string) (p Preview, ok bool, err error) {
 		p.Tables[i].Samples = samples[p.Tables[i].Table.String()]
 	}
 	return p, true, nil
-}
-
-// ScratchOf is the scratch target of a rescue, below the directory of a run.
-func ScratchOf(component, root string) recovery.Target {
-	return recovery.Target{ID: recovery.TargetID("scratch/" + component + ".rescue"), Scratch: true, Component: component,
-		Place: filepath.Join(root, component+".rescue")}
 }

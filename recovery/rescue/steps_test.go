@@ -72,7 +72,7 @@ func args(tables ...string) rescue.Args {
 // step does one step of a rescue.
 func (s *stage) step(a rescue.Args, kind string) (recovery.Outcome, error) {
 	s.Helper()
-	for _, step := range rescue.Steps(a, true) {
+	for _, step := range rescue.Steps(a, true, false) {
 		for _, k := range rescue.Kinds() {
 			if step.Kind == kind && k.Name() == kind {
 				return k.Do(within(s.T), s, step)

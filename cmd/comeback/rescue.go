@@ -1,0 +1,282 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"comeback/recovery"
+	"comeback/recovery/plan"
+	"comeback/recovery/rescue"
+	"comeback/recovery/runner"
+	"comeback/tui"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// rescuing is what `comeback rescue` was asked for.
+type rescuing struct {
+	request
+	component string
+	xid       uint32
+	tables    []string
+	preview   bool
+	// What a person wants beyond what is done by itself: names of tables, of
+	// triggers as TABLE.TRIGGER, and TABLE=NAME.
+	into, remove, overwrite, disable []string
+}
+
+func (a *app) rescueCommand() *cobra.Command {
+	var o rescuing
+	cmd := &cobra.Command{
+		Use:   "rescue RUNBOOK",
+		Short: "Bring some rows or tables back into the live database",
+		Long: `Brings back the rows that one transaction removed or changed, and leaves everything
+else in the live database as it is. The component is restored twice into scratch,
+to just before the transaction and to just after it; what differs is what the
+transaction did. With --preview it ends there, after it has looked what live has
+of each row. Otherwise it waits until somebody has looked at the preview (comeback
+rescue show RUN) and typed the name of the database, and brings the rows back in
+one transaction, whose undo was written and tried before.
+
+Rows that live misses are inserted; rows that it has as the transaction left them
+get their values from before. Rows that were changed since are in conflict and
+left alone, as are rows without what they refer to.
+
+Without --xid whole tables come back from --to MOMENT: one that live does not have
+as it was, any other under another name with --into TABLE=NAME.
+` + exitCodes,
+		Example: `  comeback rescue shop.md --xid 81214 --preview
+  comeback rescue shop.md --xid 81214 --table orders --table order_items
+  comeback rescue shop.md --xid 81214 --plain --confirm db1/shop
+  comeback rescue shop.md --xid 81214 --remove-added orders --without-trigger orders.audit
+  comeback rescue shop.md --to "1 hour ago" --table carts --into carts=carts_rescued
+  comeback rescue show 7c31
+  comeback rescue undo 7c31`,
+		Args: oneArgument("RUNBOOK"), ValidArgsFunction: runbookArgument,
+		RunE: func(cmd *cobra.Command, args []string) error { return a.rescue(cmd.Context(), args[0], o) },
+	}
+	f := cmd.Flags()
+	f.Uint32Var(&o.xid, "xid", 0, "bring back what the transaction `N` removed or changed; comeback moments --around lists them")
+	f.StringVar(&o.to, "to", "", "bring whole tables back as they were at a `MOMENT`")
+	f.StringArrayVar(&o.tables, "table", nil, "only this `TABLE`; again for more (default all that the transaction changed)")
+	f.StringArrayVar(&o.into, "into", nil, "bring a table back into another one: `TABLE=NAME`, which is made if it is not there")
+	f.StringArrayVar(&o.remove, "remove-added", nil, "remove what the transaction added to this `TABLE`")
+	f.StringArrayVar(&o.overwrite, "overwrite", nil, "bring back rows of this `TABLE` that were changed since, too")
+	f.StringArrayVar(&o.disable, "without-trigger", nil, "disable a trigger meanwhile: `TABLE.TRIGGER`; nobody else writes to the table then")
+	f.BoolVar(&o.preview, "preview", false, "change nothing: end when it is known what would be done")
+	f.StringVar(&o.component, "component", "", "rescue this `COMPONENT` (default the database that the runbook restores first)")
+	f.StringVar(&o.confirm, "confirm", "", "the `NAME` of the live database, instead of typing it when it is asked for")
+	o.rescueFlags(f)
+	cmd.AddCommand(a.rescueShowCommand(), a.rescueUndoCommand())
+	return cmd
+}
+
+// rescueFlags are those of a request that a rescue has, too.
+func (o *rescuing) rescueFlags(f *pflag.FlagSet) {
+	var all pflag.FlagSet
+	o.flags(&all)
+	for _, name := range []string{"copy", "scratch", "key", "plain", "json", "dry-run"} {
+		f.AddFlag(all.Lookup(name))
+	}
+}
+
+func (a *app) rescue(ctx context.Context, path string, o rescuing) error {
+	if (o.xid == 0) == (o.to == "") {
+		return usage("say --xid N for the rows that a transaction removed or changed, or --to MOMENT with --table for whole tables",
+			"it is not said what is to be brought back")
+	}
+	if o.to != "" && len(o.tables) == 0 {
+		return usage("name it with --table", "it is not said which table is to be brought back from %s", o.to)
+	}
+	console := !o.plain && !o.json && !o.dryRun && a.interactive()
+	b, problems, err := a.open(path)
+	if err != nil {
+		return err
+	}
+	// With --json standard output holds events and nothing else.
+	say := &plainWriter{out: a.out, now: a.now, redact: a.redact}
+	if o.json || o.dryRun {
+		say.out = a.err
+	}
+	for _, p := range problems {
+		say.line("", "%s, line %d: warning: %s; %s", path, p.Line, p.Says, p.Do)
+	}
+	p, err := a.rescuePlan(ctx, b, o, console, say)
+	if err != nil {
+		return err
+	}
+	if o.dryRun {
+		return a.printPlan(p)
+	}
+	if !console {
+		if err := checkConfirmed(p, o.confirm); err != nil {
+			return err
+		}
+		tellEffects(say, p)
+	}
+	return a.carryRescue(ctx, b, p, o.request, console, say)
+}
+
+// carryRescue starts a run and shows it.
+func (a *app) carryRescue(ctx context.Context, b *book, p *recovery.Plan, o request, console bool, say *plainWriter) error {
+	if console {
+		s, err := a.startConfirmed(ctx, b, p, false, "console", o.confirm)
+		if err != nil {
+			return err
+		}
+		return a.show(ctx, tui.Start{Session: s}, choices{mode: p.Mode})
+	}
+	key, err := a.keyFor(o.key)
+	if err != nil {
+		return err
+	}
+	if warning := runner.LogoutWarning(a.environ); warning != "" {
+		say.line("", "warning: %s", warning)
+	}
+	run, err := a.startConfirmed(ctx, b, p, true, "plain", o.confirm)
+	if err != nil {
+		return err
+	}
+	defer run.Close()
+	if o.json {
+		say = &plainWriter{out: a.err, now: a.now, redact: a.redact, json: a.out}
+	}
+	return a.follow(ctx, run, say, key, true)
+}
+
+// rescuePlan finds what the transaction did, resolves both copies and looks at
+// live.
+func (a *app) rescuePlan(ctx context.Context, b *book, o rescuing, look bool, say *plainWriter) (*recovery.Plan, error) {
+	c, err := rescued(b, o.component)
+	if err != nil {
+		return nil, err
+	}
+	cat, err := a.survey(ctx, b, nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range cat.Refusals {
+		say.line("", "copy %s could not be judged for %s: %v", r.Copy, r.Component, r.Err)
+	}
+	args := rescue.Args{Component: c.Name, Address: c.Settings.Text("url"), Tables: o.tables, XID: recovery.XID(o.xid)}
+	if args.Choices, err = o.chosen(); err != nil {
+		return nil, err
+	}
+	want := o.to
+	var after *recovery.Point
+	if o.xid != 0 {
+		want = fmt.Sprintf("before-xid:%d", o.xid)
+		then, err := a.rescuePoint(ctx, b, cat, c, fmt.Sprintf("after-xid:%d", o.xid), o.copy)
+		if err != nil {
+			return nil, err
+		}
+		after = &then
+		if args.Changes, err = a.changes(ctx, b, cat, c, then, recovery.XID(o.xid)); err != nil {
+			return nil, err
+		}
+	}
+	before, err := a.rescuePoint(ctx, b, cat, c, want, o.copy)
+	if err != nil {
+		return nil, err
+	}
+	target, err := rescue.Look(ctx, c, b.secrets.Expand)
+	if err != nil {
+		return nil, err
+	}
+	args.Live = target.ID
+	args.SameCluster = before.Backup.Details["system identifier"] == target.Identity["system identifier"]
+	return a.planRescue(b, o, plan.RescueOptions{Component: c.Name, Before: before, After: after, Target: target,
+		Steps: func(before, after string, scratch recovery.Target) []recovery.Step {
+			args.Before, args.After, args.Scratch = before, after, scratch.ID
+			return rescue.Steps(args, !o.preview, look)
+		}})
+}
+
+// planRescue completes a rescue's plan with what every new run has.
+func (a *app) planRescue(b *book, o rescuing, r plan.RescueOptions) (*recovery.Plan, error) {
+	common, err := a.newRun(b, o.scratch)
+	if err != nil {
+		return nil, err
+	}
+	r.Options = common
+	r.Moment.Want = recovery.Want{Text: o.to}
+	if o.xid != 0 {
+		r.Moment.Want = recovery.Want{Kind: recovery.WantBeforeXID, XID: recovery.XID(o.xid), Text: fmt.Sprintf("before-xid:%d", o.xid)}
+	}
+	p, err := plan.Rescue(r)
+	if err != nil {
+		return nil, err
+	}
+	return p, checkRoom(p)
+}
+
+// newRun is what the plan of every new run has.
+func (a *app) newRun(b *book, asked string) (plan.Options, error) {
+	home, err := a.home()
+	if err != nil {
+		return plan.Options{}, err
+	}
+	history, err := home.History(b.System)
+	if err != nil {
+		return plan.Options{}, err
+	}
+	scratch, err := a.scratch(asked)
+	if err != nil {
+		return plan.Options{}, err
+	}
+	id, err := home.NewID()
+	return plan.Options{Runbook: b.Runbook, Source: b.source, Engines: engines(), Run: id, Number: history.Number, Previous: history.Previous,
+		Scratch: scratch, Created: a.now(), Expected: history.Expected}, err
+}
+
+// rescued is the database of the runbook whose rows come back.
+func rescued(b *book, name string) (recovery.Component, error) {
+	all := postgresOf(b)
+	if len(all) == 0 {
+		return recovery.Component{}, usage("give a stage a block with `restore: COMPONENT`", "the runbook restores no database")
+	}
+	if name == "" {
+		return all[0], nil
+	}
+	i := slices.IndexFunc(all, func(c recovery.Component) bool { return c.Name == name })
+	if i < 0 {
+		return recovery.Component{}, usage("choose a database that the runbook restores", "the runbook restores no database %q", name)
+	}
+	return all[i], nil
+}
+
+// chosen are the choices by their tables.
+func (o *rescuing) chosen() ([]rescue.Chosen, error) {
+	var all []rescue.Chosen
+	of := func(table string) *rescue.Chosen {
+		i := slices.IndexFunc(all, func(c rescue.Chosen) bool { return c.Table == table })
+		if i < 0 {
+			all, i = append(all, rescue.Chosen{Table: table}), len(all)
+		}
+		return &all[i]
+	}
+	for _, text := range o.into {
+		table, name, ok := strings.Cut(text, "=")
+		if !ok || table == "" || name == "" {
+			return nil, usage("write it like --into carts=carts_rescued", "--into %q is not TABLE=NAME", text)
+		}
+		of(table).Into = name
+	}
+	for _, table := range o.remove {
+		of(table).Remove = true
+	}
+	for _, table := range o.overwrite {
+		of(table).Overwrite = true
+	}
+	for _, text := range o.disable {
+		i := strings.LastIndex(text, ".")
+		if i <= 0 || i == len(text)-1 {
+			return nil, usage("write it like --without-trigger orders.audit", "--without-trigger %q is not TABLE.TRIGGER", text)
+		}
+		of(text[:i]).Disable = append(of(text[:i]).Disable, text[i+1:])
+	}
+	return all, nil
+}

@@ -1,0 +1,253 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/plan"
+	"comeback/recovery/rescue"
+	"comeback/shop"
+	"comeback/shop/shoptest"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// harmedShop is a shop of a test's own, with a base backup and an incident: every
+// order was deleted by one transaction, and the carts dropped by another.
+func harmedShop(t *testing.T) *lost {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	s := shoptest.Open(t, shop.Options{Scale: 300, Seed: 3})
+	l := &lost{Shop: s}
+	for _, step := range []func() error{
+		func() error { return s.Write(ctx, 20) },
+		func() (err error) { l.base, err = s.Backup(ctx, shop.BackupOptions{}); return },
+		func() error { return s.Write(ctx, 50) },
+		func() (err error) { l.before, err = digests(ctx, s.URL()); return },
+		func() (err error) { l.incident, err = s.Incident(ctx); return },
+		func() error { return s.Write(ctx, 10) },
+		func() error { return s.Archived(ctx) },
+	} {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return l
+}
+
+// ask asks the shop one question.
+func (l *lost) ask(t *testing.T, sql string) string {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), l.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	var answer string
+	if err := conn.QueryRow(t.Context(), "select ("+sql+")::text").Scan(&answer); err != nil {
+		t.Fatalf("%v: %s", err, sql)
+	}
+	return answer
+}
+
+// digestOf asks for one digest of some rows.
+func digestOf(rows string) string {
+	return `select md5(coalesce(string_agg(r::text, E'\n' order by r::text collate "C"), '')) from ` + rows
+}
+
+// planned is what --dry-run prints.
+func (r *rig) planned(t *testing.T, args ...string) *recovery.Plan {
+	t.Helper()
+	got := r.run(t.Context(), append(args, "--dry-run")...)
+	if got.code != recovery.CameBack {
+		t.Fatalf("exit %d\n%s", got.code, got.err)
+	}
+	p, err := plan.Decode([]byte(got.out))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// newest is the directory of the run of the rig that a function begins.
+func (r *rig) begun(t *testing.T, begin func()) string {
+	t.Helper()
+	list := func() map[string]bool {
+		runs, err := filepath.Glob(filepath.Join(r.state, "runs", "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := map[string]bool{}
+		for _, dir := range runs {
+			all[dir] = true
+		}
+		return all
+	}
+	before := list()
+	begin()
+	for dir := range list() {
+		if !before[dir] {
+			return dir
+		}
+	}
+	t.Fatal("no run was begun")
+	return ""
+}
+
+// The rows of one bad DELETE come back while the shop goes on writing: every
+// other row is untouched, nobody but who names the database can do it, no value
+// of a row stands in the journal or the report, and the undo leaves the state
+// from before the rescue.
+func TestRescue(t *testing.T) {
+	l, r := harmedShop(t), newRig(t)
+	r.environ["DATABASE_URL"] = l.URL()
+	book := runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), nil, "")
+	asked := []string{"rescue", book, "--xid", fmt.Sprint(l.incident.Harm.XID), "--plain"}
+	p := r.planned(t, asked...)
+	if host, err := os.Hostname(); err != nil || p.Confirm != host+"/shop" {
+		t.Fatalf("the name to type is %q, %v", p.Confirm, err)
+	}
+	for _, refused := range [][]string{{}, {"--confirm", "shop"}, {"--confirm", p.Confirm + "_old"}} {
+		if got := r.run(t.Context(), append(asked, refused...)...); got.code != recovery.Refused {
+			t.Errorf("with %q: exit %d, %s", refused, got.code, got.err)
+		}
+	}
+	r.noRun(t)
+
+	// Rows from before the harm have the numbers up to this one.
+	last := l.incident.Before.After.Counts["orders"]
+	old, others := fmt.Sprintf("orders r where id <= %d", last), []string{"customers r", "products r", "sessions r", "search_cache r"}
+	if got := l.ask(t, "select count(*) from "+old); got != "0" {
+		t.Fatalf("%s orders of before are left after the harm", got)
+	}
+	newest := l.ask(t, "select max(id) from orders")
+	others = append(others, fmt.Sprintf("orders r where id > %d and id <= %s", last, newest), fmt.Sprintf("order_items r where order_id > %d and order_id <= %s", last, newest))
+	var untouched []string
+	for _, rows := range others {
+		untouched = append(untouched, l.ask(t, digestOf(rows)))
+	}
+	if err := l.StartWrites(20); err != nil {
+		t.Fatal(err)
+	}
+	var got output
+	dir := r.begun(t, func() { got = r.run(t.Context(), append(asked, "--confirm", p.Confirm)...) })
+	if err := l.StopWrites(); err != nil {
+		t.Errorf("the shop could not write meanwhile: %v", err)
+	}
+	if got.code != recovery.CameBack {
+		t.Fatalf("exit %d\n%s%s", got.code, got.out, got.err)
+	}
+	check := func(when, count string) {
+		t.Helper()
+		if n := l.ask(t, "select count(*) from "+old); n != count {
+			t.Errorf("%s: %s orders of before, want %s", when, n, count)
+		}
+		for i, rows := range others {
+			if l.ask(t, digestOf(rows)) != untouched[i] {
+				t.Errorf("%s: %s was touched", when, rows)
+			}
+		}
+	}
+	check("after the rescue", fmt.Sprint(last))
+	for _, table := range []struct{ name, key string }{{"orders", "id"}, {"order_items", "order_id"}} {
+		for _, d := range l.before {
+			if d.table == table.name && l.ask(t, digestOf(fmt.Sprintf("%s r where %s <= %d", table.name, table.key, last))) != d.value {
+				t.Errorf("%s is not what it was", table.name)
+			}
+		}
+	}
+	if items := l.ask(t, "select count(distinct order_id) from order_items where order_id > "+newest); items == "0" {
+		t.Error("the shop has written nothing meanwhile")
+	}
+	undo, err := filepath.Glob(filepath.Join(dir, "artifacts", "undo-*.sql"))
+	if err != nil || len(undo) != 1 {
+		t.Fatalf("undo scripts: %q, %v", undo, err)
+	}
+	if info, err := os.Stat(undo[0]); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the undo script: %v, %v", info, err)
+	}
+	// Nothing of a row is told.
+	placed := l.ask(t, fmt.Sprintf("select placed_at from orders where id = %d", last))
+	for _, name := range []string{"journal.jsonl", "report.json", "report.md", "plan.json", "artifacts/database.preview.log"} {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(b, []byte(strings.TrimSuffix(placed, "+00"))) {
+			t.Errorf("%s holds a value of a row", name)
+		}
+	}
+
+	run := filepath.Base(dir)
+	if got := r.run(t.Context(), "rescue", "show", run); got.code != recovery.Refused || !strings.Contains(got.err, "its rows are gone") {
+		t.Errorf("the rows of a run that has ended: exit %d, %s", got.code, got.err)
+	}
+	if got := r.run(t.Context(), "rescue", "undo", run, "--plain", "--confirm", "shop"); got.code != recovery.Refused {
+		t.Errorf("an undo with another name: exit %d, %s", got.code, got.err)
+	}
+	got = r.run(t.Context(), "rescue", "undo", run, "--plain", "--confirm", p.Confirm)
+	if got.code != recovery.CameBack {
+		t.Fatalf("undo: exit %d\n%s%s", got.code, got.out, got.err)
+	}
+	check("after the undo", "0")
+}
+
+// A person looks at the rows before they come back, a dropped table is made
+// again, and a kill right before and right after the commit loses nothing and
+// does nothing twice.
+func TestRescue_droppedTable(t *testing.T) {
+	l, r := harmedShop(t), newRig(t)
+	r.environ["DATABASE_URL"] = l.URL()
+	a := r.app(nil, nil)
+	b, _, err := a.open(runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), nil, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := rescuing{xid: uint32(l.incident.Drop.XID)}
+	p, err := a.rescuePlan(t.Context(), b, o, true, &plainWriter{out: os.Stderr, now: a.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := a.startConfirmed(t.Context(), b, p, false, "test", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	untilState(t, s, waitsFor("database.look", recovery.WaitTicks))
+	carts := l.incident.Before.After.Counts["carts"]
+	got := r.run(t.Context(), "rescue", "show", p.Run)
+	for _, want := range []string{fmt.Sprintf("carts: %d to insert; the table is made, as the copy defines it", carts), "carts, insert:", "touched_at", "(no such row)"} {
+		if got.code != recovery.CameBack || !strings.Contains(got.out, want) {
+			t.Errorf("exit %d, want %q in\n%s%s", got.code, want, got.out, got.err)
+		}
+	}
+	var shown struct{ Preview rescue.Preview }
+	if got := r.run(t.Context(), "rescue", "show", p.Run, "--json"); json.Unmarshal([]byte(got.out), &shown) != nil || !shown.Preview.Sealed() {
+		t.Errorf("as JSON: exit %d, %s", got.code, got.out)
+	}
+	do(t, s, recovery.Command{Kind: recovery.DoTick, By: "ops1", Step: "database.look", Item: 0, How: recovery.TickDone})
+	// Nobody has typed the name: it is asked for.
+	untilState(t, s, waitsFor("database.apply", recovery.WaitName))
+	if there := l.ask(t, "select to_regclass('carts') is not null"); there != "false" {
+		t.Error("live was changed before its name was typed")
+	}
+	do(t, s, recovery.Command{Kind: recovery.DoConfirm, By: "ops1", Text: p.Confirm})
+	state := untilState(t, s, func(s *recovery.State) bool { return s.Result != "" })
+	if state.Result != recovery.ResultPassed {
+		t.Errorf("%s: %s", state.Result, state.Says)
+	}
+	for _, d := range l.before {
+		if d.table == "carts" && l.ask(t, d.query) != d.value {
+			t.Error("the carts are not what they were")
+		}
+	}
+}

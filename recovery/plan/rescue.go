@@ -1,0 +1,152 @@
+package plan
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"comeback/recovery"
+)
+
+// A rescue restores one component twice into scratch, to just before a
+// transaction and to just after it, and brings the difference into live. Each of
+// the copies is a component of the run, "database.before" and "database.after",
+// so that steps, targets and bindings tell them apart.
+
+// RescueOptions are what a rescue is planned from.
+type RescueOptions struct {
+	Options
+	// Component is whose rows come back.
+	Component string
+	// Before is the copy that has the rows; After the one that is without them,
+	// nil where whole tables come back.
+	Before recovery.Point
+	After  *recovery.Point
+	// Target is the live database, as it was read just now.
+	Target recovery.Target
+	// Steps are those after both copies are there, given the components by
+	// which the copies are reached (the second may be empty) and the target for
+	// what lies between the steps. Their Stage counts from 0: compare, bring
+	// back, check.
+	Steps func(before, after string, scratch recovery.Target) []recovery.Step
+}
+
+// Rescue plans a rescue. It is pure.
+func Rescue(o RescueOptions) (*recovery.Plan, error) {
+	o.Mode = recovery.Recovery
+	p := begin(o.Options)
+	for _, name := range []string{"Restore the copies", "Compare", "Bring back", "Check"} {
+		p.Stages = append(p.Stages, recovery.Stage{Name: name})
+	}
+	b := builder{Options: o.Options, plan: p, restored: map[string]string{}}
+	before, last, err := b.copyFor(o.Component, "before", o.Before)
+	if err != nil {
+		return nil, err
+	}
+	p.Moment.Anchor = before
+	ready, after := []string{last}, ""
+	if o.After != nil {
+		if after, last, err = b.copyFor(o.Component, "after", *o.After); err != nil {
+			return nil, err
+		}
+		ready = append(ready, last)
+	}
+	scratch := b.between(o.Component)
+	b.into(o.Component, o.Target, o.Steps(before, after, scratch), 1, ready)
+	for i := range p.Live {
+		p.Live[i].Effects.Undo = []string{"as long as the rows are as the rescue leaves them: comeback rescue undo " + p.Run}
+		p.Live[i].Effects.NotUndone = []string{"what triggers do outside of the database"}
+	}
+	b.apart()
+	return b.timed(), nil
+}
+
+// RescueUndo plans to take an earlier rescue back.
+func RescueUndo(o Options, component string, target recovery.Target, step func(scratch recovery.Target) recovery.Step) *recovery.Plan {
+	o.Mode = recovery.Recovery
+	p := begin(o)
+	p.Stages = []recovery.Stage{{Name: "Take the rescue back"}}
+	b := builder{Options: o, plan: p}
+	b.into(component, target, []recovery.Step{step(b.between(component))}, 0, nil)
+	b.apart()
+	return b.timed()
+}
+
+// apart says that the runbook's own stages are of another run: what it owes, RPO
+// and RTO, is of a recovery.
+func (b *builder) apart() {
+	b.plan.RPO, b.plan.RTO = 0, 0
+	b.plan.NotExecuted = append(b.plan.NotExecuted, recovery.NotExecuted{Stage: b.plan.Stages[0].Name, What: "the stages and checks of the runbook",
+		Why: "only some rows of the database that lives are changed"})
+}
+
+// between is the target for what lies between the steps of a rescue.
+func (b *builder) between(component string) recovery.Target {
+	t := recovery.Target{ID: recovery.TargetID("scratch/" + component + ".rescue"), Scratch: true, Component: component,
+		Place: filepath.Join(b.Scratch, "comeback-"+b.Run, component+".rescue")}
+	b.plan.Targets = append(b.plan.Targets, t)
+	return t
+}
+
+// copyFor adds the steps that restore a component into scratch as another one,
+// and gives its name and the last step.
+func (b *builder) copyFor(component, which string, point recovery.Point) (name, last string, err error) {
+	i := slices.IndexFunc(b.plan.Components, func(c recovery.Component) bool { return c.Name == component })
+	j := slices.IndexFunc(b.Engines, func(e recovery.Engine) bool { return e.Schema().Engine == point.Engine })
+	if i < 0 || j < 0 {
+		return "", "", recovery.Errorf("choose the moment again", "plan the rescue of %s: no engine %q", component, point.Engine)
+	}
+	c := b.plan.Components[i]
+	c.Name = component + "." + which
+	point.Component = c.Name
+	t := recovery.Target{ID: recovery.TargetID("scratch/" + c.Name), Scratch: true, Component: c.Name,
+		Place: filepath.Join(b.Scratch, "comeback-"+b.Run, c.Name)}
+	steps, err := b.Engines[j].Plan(c, point, t)
+	if err != nil {
+		return "", "", fmt.Errorf("plan the restore of %s: %w", c.Name, err)
+	}
+	for _, w := range point.Warnings {
+		b.plan.Warnings = append(b.plan.Warnings, c.Name+": "+w)
+	}
+	// Nothing is lost by a copy that is only looked at.
+	point.Lost = recovery.Commit{}
+	b.plan.Components = append(b.plan.Components, c)
+	b.plan.Targets = append(b.plan.Targets, t)
+	b.plan.Moment.Points = append(b.plan.Moment.Points, point)
+	for _, s := range b.named(c.Name, steps) {
+		s.Says = which + ": " + s.Says
+		b.add(s)
+		last = s.ID
+	}
+	return c.Name, last, nil
+}
+
+// into adds steps of which some may write to a live target.
+func (b *builder) into(component string, target recovery.Target, steps []recovery.Step, stage int, after []string) {
+	for _, s := range b.named(component, steps) {
+		s.Stage += stage
+		if len(s.After) == 0 {
+			s.After = after
+		}
+		if slices.Contains(s.Writes, target.ID) {
+			b.plan.Confirm = target.Name
+		}
+		b.add(s)
+	}
+	if b.plan.Confirm == "" {
+		return
+	}
+	b.plan.Targets = append(b.plan.Targets, target)
+	b.plan.Live = []recovery.Live{{Component: component, Target: target, At: b.Created.UTC(),
+		Effects: recovery.Effects{Target: []string{target.Name + ", " + target.Identity.String()}}}}
+}
+
+// timed gives the steps the times that they took in earlier runs.
+func (b *builder) timed() *recovery.Plan {
+	if b.Expected != nil {
+		for i := range b.plan.Steps {
+			b.plan.Steps[i].Expected = recovery.Duration(b.Expected(b.plan.Steps[i]))
+		}
+	}
+	return b.plan
+}
