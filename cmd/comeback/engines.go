@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/code"
 	"comeback/recovery/dump"
 	"comeback/recovery/files"
 	"comeback/recovery/pitr"
@@ -22,6 +23,7 @@ func engines() []recovery.Engine {
 		pitr.New(pitr.Options{Exe: executable()}),
 		files.New(files.Options{}),
 		files.NewConfig(files.Options{}),
+		code.New(code.Options{}),
 	}
 }
 

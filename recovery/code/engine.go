@@ -1,0 +1,39 @@
+package code
+
+import (
+	"time"
+
+	"comeback/recovery"
+)
+
+// Name is the engine's name in a runbook.
+const Name = "code"
+
+// Options are what the engine takes from its surroundings; the zero value is
+// this machine.
+type Options struct {
+	// Now is the time of surveys.
+	Now func() time.Time
+}
+
+// New makes the engine.
+func New(o Options) recovery.Engine {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return engine{o}
+}
+
+type engine struct{ Options }
+
+// Schema is what a code component may say.
+func (engine) Schema() recovery.Schema {
+	return recovery.Schema{Engine: Name, Kind: recovery.Code, Keys: []recovery.Key{
+		{Name: "path", Doc: "the live checkout, which is never touched", Example: "/srv/shop/app"},
+		{Name: "prefix", Doc: "how the keys of this component's bundles and deploy record begin in a copy; everywhere if it is missing", Example: "code/"},
+		{Name: "signers", Doc: "a file of allowed signers on this host, for the signatures of commits", Example: "/etc/shop/allowed_signers"},
+	}}
+}
+
+// Kinds are the steps of a restore.
+func (e engine) Kinds() []recovery.Kind { return []recovery.Kind{checkoutKind{}} }

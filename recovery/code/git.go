@@ -1,0 +1,82 @@
+package code
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+
+	"comeback/recovery"
+)
+
+// git runs git on the repository of a checkout. Nothing of the host's
+// configuration has a say, no hook runs, nobody is asked for anything.
+type git struct {
+	env     recovery.Env
+	program string
+	dir     string
+	signers string
+}
+
+func newGit(env recovery.Env, dir, signers string) (*git, error) {
+	program, err := exec.LookPath("git")
+	if err != nil {
+		return nil, recovery.Errorf("install it, for example with: apt-get install git", "git is not installed here").WithExit(recovery.Usage)
+	}
+	return &git{env: env, program: program, dir: dir, signers: signers}, nil
+}
+
+// run runs a command of git and gives what it prints.
+func (g *git) run(ctx context.Context, args ...string) (string, error) {
+	config := []string{"-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "protocol.allow=never", "-c", "protocol.file.allow=always",
+		"-c", "transfer.fsckObjects=true", "-c", "advice.detachedHead=false", "-c", "core.autocrlf=false", "-c", "gc.auto=0"}
+	if g.signers != "" {
+		config = append(config, "-c", "gpg.ssh.allowedSignersFile="+g.signers)
+	}
+	var out bytes.Buffer
+	err := g.env.Command(ctx, recovery.Cmd{Path: g.program, Args: append(config, args...), Dir: g.dir, Stdout: &out,
+		Env: []string{"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/nonexistent", "LC_ALL=C.UTF-8", "TZ=UTC", "GIT_CONFIG_NOSYSTEM=1",
+			"GIT_CONFIG_GLOBAL=/dev/null", "GIT_TERMINAL_PROMPT=0", "GIT_CEILING_DIRECTORIES=" + g.dir, "GIT_ATTR_NOSYSTEM=1"}})
+	return strings.TrimSpace(out.String()), err
+}
+
+// has reports whether the repository holds a commit.
+func (g *git) has(ctx context.Context, commit string) (bool, error) {
+	_, err := g.run(ctx, "cat-file", "-e", commit+"^{commit}")
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && ctx.Err() == nil {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// signature says in words what git finds about a commit's signature.
+func (g *git) signature(ctx context.Context, commit string) (says string, bad bool, err error) {
+	out, err := g.run(ctx, "log", "-1", "--format=%G?%x00%GS%x00%GK", commit, "--")
+	if err != nil {
+		return "", false, err
+	}
+	f := append(strings.Split(out, "\x00"), "", "")
+	by := strings.TrimSpace(strings.Join(f[1:3], " "))
+	switch f[0] {
+	case "G":
+		return "good, by " + by, false, nil
+	case "N":
+		raw, err := g.run(ctx, "cat-file", "commit", commit)
+		if head, _, _ := strings.Cut(raw, "\n\n"); err == nil && strings.Contains("\n"+head, "\ngpgsig") {
+			return "signed, and no list of signers was given to hold it against", false, nil
+		}
+		return "not signed", false, err
+	case "B":
+		return "BAD: the commit is not what was signed", true, nil
+	case "U", "E":
+		return strings.TrimSpace("signed, signer not known " + by), false, nil
+	case "X", "Y":
+		return "good, but it or its key has expired, by " + by, false, nil
+	case "R":
+		return "by a key that was revoked, " + by, true, nil
+	}
+	return fmt.Sprintf("git says %.40q", f[0]), false, nil
+}
