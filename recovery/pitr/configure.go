@@ -43,7 +43,10 @@ func (a atLeast) raise(lacking map[string]int) bool {
 }
 
 // serveSettings are those of the restored server, while it recovers and after.
-func serveSettings(c postgres.Cluster, sizes atLeast) (map[string]string, error) {
+// What becomes a live server keeps its log for the archive from its promotion on,
+// the new timeline's history with it: an empty archive_command leaves it waiting
+// for the live server's own.
+func serveSettings(c postgres.Cluster, sizes atLeast, becomesLive bool) (map[string]string, error) {
 	s := map[string]string{
 		"wal_level":          "replica",
 		"hot_standby":        "on",
@@ -55,6 +58,9 @@ func serveSettings(c postgres.Cluster, sizes atLeast) (map[string]string, error)
 		"fsync":              "off",
 		"synchronous_commit": "off",
 	}
+	if becomesLive {
+		s["archive_mode"], s["archive_command"] = "on", ""
+	}
 	for name, n := range sizes {
 		s[name] = strconv.Itoa(n)
 	}
@@ -64,8 +70,8 @@ func serveSettings(c postgres.Cluster, sizes atLeast) (map[string]string, error)
 }
 
 // configureServing writes the configuration of a server that is open.
-func configureServing(c postgres.Cluster, sizes atLeast) error {
-	settings, err := serveSettings(c, sizes)
+func configureServing(c postgres.Cluster, sizes atLeast, becomesLive bool) error {
+	settings, err := serveSettings(c, sizes, becomesLive)
 	if err != nil {
 		return err
 	}
@@ -90,7 +96,7 @@ func recoverySettings(args replayArgs, major int) map[string]string {
 // configureRecovery writes the configuration of a recovery. Nothing of the
 // source's configuration is left in force.
 func configureRecovery(c postgres.Cluster, args replayArgs, sizes atLeast) error {
-	settings, err := serveSettings(c, sizes)
+	settings, err := serveSettings(c, sizes, args.BecomesLive)
 	if err != nil {
 		return err
 	}

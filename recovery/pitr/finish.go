@@ -15,7 +15,7 @@ import (
 // finish gives the opened cluster a configuration without the recovery, looks
 // at what a person should know about it, and binds its database.
 func (r *replay) finish(ctx context.Context) (recovery.Outcome, error) {
-	if err := configureServing(r.cluster, r.sizes); err != nil {
+	if err := configureServing(r.cluster, r.sizes, r.args.BecomesLive); err != nil {
 		return recovery.Outcome{}, err
 	}
 	databases, err := r.names(ctx, databasesQuery)

@@ -35,6 +35,8 @@ type replayArgs struct {
 	URL       string `json:"url,omitempty"`
 	Database  string `json:"database,omitempty"`
 	Superuser string `json:"superuser,omitempty"`
+	// BecomesLive says that the cluster will take the place of a live one.
+	BecomesLive bool `json:"becomes_live,omitempty"`
 	// Look leaves the server paused at Stop, for people to look at.
 	Look *lookArgs `json:"look,omitempty"`
 }
@@ -75,7 +77,8 @@ func (e *engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target)
 	replay := recovery.NewStep("replay", replayName, "replay the log", replayArgs{
 		Component: c.Name, Copy: p.Copy, Target: t.ID, Stop: p.Stop, Inclusive: p.Inclusive, Timeline: p.Timeline,
 		Kept: p.Kept, Lost: p.Lost, Facts: f,
-		URL: c.Settings.Text("url"), Database: c.Settings.Text("database"), Superuser: c.Settings.Text("superuser")})
+		URL: c.Settings.Text("url"), Database: c.Settings.Text("database"), Superuser: c.Settings.Text("superuser"),
+		BecomesLive: t.BecomesLive})
 	replay.Component, replay.After, replay.Writes = c.Name, []string{load.ID}, []recovery.TargetID{t.ID}
 	if size := f.Line.SegmentSize; size > 0 {
 		first := SegmentName(f.Branch.on(segmentOf(f.Base.Start, size), size), segmentOf(f.Base.Start, size), size)

@@ -369,7 +369,7 @@ func (r *replay) open(ctx context.Context, feed *feeder) error {
 
 // again proves the point of a cluster that an earlier attempt has opened.
 func (r *replay) again(ctx context.Context) (o recovery.Outcome, err error) {
-	if err := configureServing(r.cluster, r.sizes); err != nil {
+	if err := configureServing(r.cluster, r.sizes, r.args.BecomesLive); err != nil {
 		return o, err
 	}
 	r.says = &serverSays{}
