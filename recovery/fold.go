@@ -177,7 +177,10 @@ func (s *State) foldStep(e Event, payload Payload) {
 
 // foldLive folds what a step has made of live.
 func (s *State) foldLive(at time.Time, o Outcome) {
-	s.Old = append(slices.Clip(s.Old), o.Old...)
+	for _, old := range o.Old { // a step that is done again tells of the same
+		s.Old = slices.DeleteFunc(slices.Clone(s.Old), func(o Old) bool { return o.Component == old.Component && o.Place == old.Place })
+		s.Old = append(s.Old, old)
+	}
 	if o.Loss != nil {
 		s.Losses = slices.DeleteFunc(slices.Clone(s.Losses), func(l LossState) bool { return l.Component == o.Loss.Component })
 		s.Losses = append(s.Losses, LossState{At: at, Loss: *o.Loss})

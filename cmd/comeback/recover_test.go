@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/journal"
+	"comeback/recovery/plan"
 	"comeback/recovery/report"
 	"comeback/shop"
 	"comeback/shop/shoptest"
@@ -165,3 +168,101 @@ func (l *lost) lostCommits(t *testing.T) int64 {
 	}
 	return n
 }
+
+// A recovery whose runner is killed at any journal entry is either resumed, and
+// then live is the restored system, whole; or stopped, and then it is the old one,
+// whole. make test takes a few entries of the switch, make soak all.
+func TestRecover_afterKillAtEveryEntry(t *testing.T) {
+	l := ownShop(t)
+	path := liveRunbook(t, l, l.before)
+	harmed, err := digests(t.Context(), l.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := fmt.Sprintf("before-xid:%d", l.incident.Harm.XID)
+	args := []string{"recover", path, "--plain", "--to", to, "--confirm", target(t)}
+	back := func(r *rig, run string) {
+		t.Helper()
+		if got := r.run(t.Context(), "switch-back", run, "--plain", "--confirm", target(t)); got.code != recovery.CameBack {
+			t.Fatalf("switch back: exit %d\n%s\n%s", got.code, got.out, got.err)
+		}
+	}
+	first := newRig(t).live(l)
+	if got := first.run(t.Context(), args...); got.code != recovery.CameBack {
+		t.Fatalf("undisturbed: exit %d\n%s%s", got.code, got.out, got.err)
+	}
+	run := filepath.Base(first.only(t))
+	switching, entries := switchEntries(t, first.stateDir(run))
+	back(first, run)
+	var points []string
+	for n := 1; n <= entries; n++ {
+		points = append(points, fmt.Sprintf("before:%d", n), fmt.Sprintf("after:%d", n))
+	}
+	if !soaking() {
+		points = nil
+		sample := rand.New(rand.NewPCG(5, uint64(entries)))
+		for range 3 {
+			points = append(points, fmt.Sprintf("%s:%d", []string{"before", "after"}[sample.IntN(2)], switching+sample.IntN(entries-switching)))
+		}
+	}
+	for i, at := range points {
+		t.Run(at, func(t *testing.T) {
+			r := newRig(t).live(l)
+			r.environ["COMEBACK_TEST_KILL"] = at
+			r.run(t.Context(), args...)
+			delete(r.environ, "COMEBACK_TEST_KILL")
+			run := filepath.Base(r.only(t))
+			resume := soaking() || i%2 == 0
+			if resume {
+				r.run(t.Context(), "resume", run, "--plain", "--unattended")
+			} else {
+				r.run(t.Context(), "stop", run)
+			}
+			now, err := digests(t.Context(), l.URL())
+			if err != nil {
+				t.Fatalf("live is neither the old nor the new system: %v", err)
+			}
+			state := r.stateOf(t, run)
+			switch switched := len(state.Old) > 0 && state.Result == recovery.ResultPassed; {
+			case slices.Equal(now, l.before) && (switched || len(state.Old) > 0):
+				back(r, run)
+			case slices.Equal(now, harmed) && !switched:
+			default:
+				t.Fatalf("ended as %s: %s; live is neither the old nor the new system, or the journal does not know which", state.Result, state.Says)
+			}
+			if resume && state.Result != recovery.ResultPassed {
+				t.Errorf("resumed, it ended as %s: %s", state.Result, state.Says)
+			}
+			if len(state.Held()) > 0 {
+				t.Errorf("it holds %v", state.Held())
+			}
+		})
+	}
+}
+
+// switchEntries finds the journal entry with which the switch began, and the last.
+func switchEntries(t *testing.T, dir string) (switching, entries int) {
+	t.Helper()
+	p, err := os.ReadFile(filepath.Join(dir, "plan.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := plan.Decode(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	events, err := journal.Read(filepath.Join(dir, journal.Name), plan.Runbook.SHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, e := range events {
+		if payload, ok := e.Payload(); ok && switching == 0 {
+			if s, ok := payload.(recovery.StepStarted); ok && s.Step == "database.fence" {
+				switching = i + 1
+			}
+		}
+	}
+	return switching, len(events)
+}
+
+func (r *rig) stateDir(run string) string { return filepath.Join(r.state, "runs", run) }

@@ -134,7 +134,7 @@ func (x *Executor) revive(ctx context.Context, only map[string]bool) {
 		now := x.State()
 		done := now.Step(st.ID)
 		k, ok := x.kinds[st.Kind].(recovery.Reviver)
-		if !ok || done.State != recovery.Done || only != nil && !only[st.ID] {
+		if !ok || done.State != recovery.Done || only != nil && !only[st.ID] || served(&now, st.Component) {
 			continue
 		}
 		r := &running{cancel: func() {}, meter: x.newMeter(st.Step)}
@@ -155,6 +155,14 @@ func (x *Executor) revive(ctx context.Context, only map[string]bool) {
 		}
 		x.mu.Unlock()
 	}
+}
+
+// served reports whether what was restored of a component is live already: what is
+// left of it in scratch is of no use any more, and is not brought back.
+func served(s *recovery.State, component string) bool {
+	return slices.ContainsFunc(s.Steps, func(st recovery.StepState) bool {
+		return st.Component == component && st.Phase == recovery.Exchange && st.State == recovery.Done
+	})
 }
 
 // reviveStep is one call; a panic in a kind counts as its error.
