@@ -103,12 +103,19 @@ func (r *rig) begun(t *testing.T, begin func()) string {
 	return ""
 }
 
+func TestRescue(t *testing.T) {
+	l := harmedShop(t)
+	t.Run("rows under load", func(t *testing.T) { rescueRows(t, l) })
+	t.Run("a dropped table", func(t *testing.T) { rescueTable(t, l) })
+	t.Run("killed", func(t *testing.T) { rescueKilled(t, l) })
+}
+
 // The rows of one bad DELETE come back while the shop goes on writing: every
 // other row is untouched, nobody but who names the database can do it, no value
 // of a row stands in the journal or the report, and the undo leaves the state
 // from before the rescue.
-func TestRescue(t *testing.T) {
-	l, r := harmedShop(t), newRig(t)
+func rescueRows(t *testing.T, l *lost) {
+	r := newRig(t)
 	r.environ["DATABASE_URL"] = l.URL()
 	book := runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), nil, "")
 	asked := []string{"rescue", book, "--xid", fmt.Sprint(l.incident.Harm.XID), "--plain"}
@@ -201,11 +208,10 @@ func TestRescue(t *testing.T) {
 	check("after the undo", "0")
 }
 
-// A person looks at the rows before they come back, a dropped table is made
-// again, and a kill right before and right after the commit loses nothing and
-// does nothing twice.
-func TestRescue_droppedTable(t *testing.T) {
-	l, r := harmedShop(t), newRig(t)
+// A person looks at the rows before they come back and types the name of the
+// database; a dropped table is made again.
+func rescueTable(t *testing.T, l *lost) {
+	r := newRig(t)
 	r.environ["DATABASE_URL"] = l.URL()
 	a := r.app(nil, nil)
 	b, _, err := a.open(runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), nil, ""))
@@ -250,4 +256,51 @@ func TestRescue_droppedTable(t *testing.T) {
 			t.Error("the carts are not what they were")
 		}
 	}
+}
+
+// A runner that is killed right before the commit has changed nothing; one that is
+// killed right after it has brought everything back, and the next does nothing
+// twice.
+func rescueKilled(t *testing.T, l *lost) {
+	r := newRig(t)
+	r.environ["DATABASE_URL"] = l.URL()
+	asked := []string{"rescue", runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), nil, ""), "--xid", fmt.Sprint(l.incident.Harm.XID), "--plain"}
+	p := r.planned(t, asked...)
+	old := fmt.Sprintf("select count(*) from orders where id <= %d", l.incident.Before.After.Counts["orders"])
+	orders := func(when, want string) {
+		t.Helper()
+		if got := l.ask(t, old); got != want {
+			t.Errorf("%s: %s orders of before, want %s", when, got, want)
+		}
+	}
+	r.environ["COMEBACK_TEST_KILL"] = "after:step.checkpoint/1 database.apply"
+	dir := r.begun(t, func() {
+		if got := r.run(t.Context(), append(asked, "--confirm", p.Confirm)...); got.code != recovery.NotEnded {
+			t.Fatalf("killed: exit %d\n%s%s", got.code, got.out, got.err)
+		}
+	})
+	run := filepath.Base(dir)
+	orders("killed before the commit", "0")
+	r.environ["COMEBACK_TEST_KILL"] = "before:step.finished/1 database.apply"
+	if got := r.run(t.Context(), "resume", run, "--plain", "--unattended"); got.code != recovery.NotEnded {
+		t.Fatalf("killed again: exit %d\n%s%s", got.code, got.out, got.err)
+	}
+	all := fmt.Sprint(l.incident.Before.After.Counts["orders"])
+	orders("killed after the commit", all)
+	delete(r.environ, "COMEBACK_TEST_KILL")
+	if got := r.run(t.Context(), "resume", run, "--plain", "--unattended"); got.code != recovery.CameBack {
+		t.Fatalf("resumed: exit %d\n%s%s", got.code, got.out, got.err)
+	}
+	orders("in the end", all)
+	state := r.stateOf(t, run)
+	if o := state.Step("database.apply").Outcome; len(o.Remarks) != 1 || !strings.Contains(o.Remarks[0], "committed as transaction "+o.Facts["transaction"]+" by an earlier attempt") {
+		t.Errorf("the last attempt says %+v", o)
+	}
+	if undo, err := filepath.Glob(filepath.Join(dir, "artifacts", "undo-*.sql")); err != nil || len(undo) != 2 {
+		t.Errorf("undo scripts: %q, %v", undo, err)
+	}
+	if got := r.run(t.Context(), "rescue", "undo", run, "--plain", "--confirm", p.Confirm); got.code != recovery.CameBack {
+		t.Fatalf("undo: exit %d\n%s%s", got.code, got.out, got.err)
+	}
+	orders("after the undo", "0")
 }

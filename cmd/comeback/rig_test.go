@@ -69,12 +69,16 @@ func asComeback() {
 }
 
 // killer kills this process with SIGKILL at one event, "before:17" or
-// "after:17", counted in this process.
+// "after:17", counted in this process; or "before:step.finished/1 database.copy",
+// of one type and step.
 func killer(at string) (intent func(recovery.Payload), event func(recovery.Event)) {
 	when, number, ok := strings.Cut(at, ":")
 	n, err := strconv.Atoi(number)
-	if !ok || err != nil {
+	if !ok {
 		return nil, nil
+	}
+	if err != nil {
+		return killerOf(when, number)
 	}
 	left := n
 	die := func() {
@@ -87,6 +91,25 @@ func killer(at string) (intent func(recovery.Payload), event func(recovery.Event
 		return func(recovery.Payload) { die() }, nil
 	}
 	return nil, func(recovery.Event) { die() }
+}
+
+// killerOf kills this process at an event of a type and a step.
+func killerOf(when, which string) (intent func(recovery.Payload), event func(recovery.Event)) {
+	kind, step, _ := strings.Cut(which, " ")
+	dieIf := func(typ string, data []byte) {
+		if typ == kind && bytes.Contains(data, []byte(`"step":"`+step+`"`)) {
+			syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {}
+		}
+	}
+	if when == "before" {
+		return func(p recovery.Payload) {
+			if e, err := recovery.NewEvent(time.Time{}, p); err == nil {
+				dieIf(e.Type, e.Data)
+			}
+		}, nil
+	}
+	return nil, func(e recovery.Event) { dieIf(e.Type, e.Data) }
 }
 
 // closing closes what the tests share when all of them have ended.

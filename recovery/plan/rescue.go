@@ -61,10 +61,11 @@ func Rescue(o RescueOptions) (*recovery.Plan, error) {
 	return b.timed(), nil
 }
 
-// RescueUndo plans to take an earlier rescue back.
-func RescueUndo(o Options, component string, target recovery.Target, step func(scratch recovery.Target) recovery.Step) *recovery.Plan {
+// RescueUndo plans to take back the rescue of an earlier run.
+func RescueUndo(o Options, parent, component string, target recovery.Target, step func(scratch recovery.Target) recovery.Step) *recovery.Plan {
 	o.Mode = recovery.Recovery
 	p := begin(o)
+	p.Parent = parent
 	p.Stages = []recovery.Stage{{Name: "Take the rescue back"}}
 	b := builder{Options: o, plan: p}
 	b.into(component, target, []recovery.Step{step(b.between(component))}, 0, nil)
