@@ -43,6 +43,8 @@ func TestShop_Runbook(t *testing.T) {
 						}
 					case runbooks.Restore:
 						kinds["restore"]++
+					case runbooks.Switch:
+						kinds["switch"]++
 					default:
 						t.Errorf("a %T", b)
 					}
@@ -55,7 +57,7 @@ func TestShop_Runbook(t *testing.T) {
 			if o.NoShell {
 				shells = 0
 			}
-			if kinds["ticks"] != 4 || kinds["check"] != 5 || kinds["restore"] != 1 || kinds["shell in recovery"] != 1 || kinds["shell in both"] != shells {
+			if kinds["ticks"] != 4 || kinds["check"] != 5 || kinds["restore"] != 1 || kinds["switch"] != 1 || kinds["shell in recovery"] != 1 || kinds["shell in both"] != shells {
 				t.Errorf("blocks %v", kinds)
 			}
 		})
