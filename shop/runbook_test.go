@@ -11,7 +11,7 @@ import (
 
 func TestShop_Runbook(t *testing.T) {
 	s := shoptest.Open(t, shop.Options{Scale: small})
-	vocabulary := runbooks.Vocabulary{Engines: []runbooks.Schema{{Engine: "any", Kind: "postgres", Keys: []runbooks.Key{{Name: "url"}}}}}
+	vocabulary := runbooks.Vocabulary{Engines: []runbooks.Schema{{Engine: "any", Kind: "postgres", Keys: []runbooks.Key{{Name: "url"}, {Name: "admin"}}}}}
 	for name, o := range map[string]shop.RunbookOptions{"whole": {}, "without a shell": {NoShell: true, From: `a "quoted" place`}} {
 		t.Run(name, func(t *testing.T) {
 			text, err := s.Runbook(o)

@@ -110,7 +110,7 @@ func (a *app) demo(ctx context.Context, o demoOptions) error {
 func (a *app) within(place *demoPlace) *app {
 	own := map[string]string{
 		"COMEBACK_STATE": place.state(), "COMEBACK_SCRATCH": place.scratch(), "HOME": place.home(),
-		"DATABASE_URL": shop.Layout{Dir: place.shop}.URL("shop", "shop"), "SSH_AUTH_SOCK": "",
+		"DATABASE_URL": shop.Layout{Dir: place.shop}.URL("shop", "shop"), "ADMIN_URL": shop.Layout{Dir: place.shop}.URL("postgres", "shop"), "SSH_AUTH_SOCK": "",
 	}
 	d := *a
 	d.lookup = func(name string) (string, bool) {

@@ -184,6 +184,7 @@ func (p *demoPlace) exports() []byte {
 	b.WriteString("# What " + p.runbook() + " needs. Read it with: . " + shellWord(p.env()) + "\n")
 	for _, kv := range [][2]string{
 		{"DATABASE_URL", shop.Layout{Dir: p.shop}.URL("shop", "shop")},
+		{"ADMIN_URL", shop.Layout{Dir: p.shop}.URL("postgres", "shop")},
 		{"COMEBACK_STATE", p.state()},
 		{"COMEBACK_SCRATCH", p.scratch()},
 	} {

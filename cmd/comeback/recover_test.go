@@ -266,3 +266,15 @@ func switchEntries(t *testing.T, dir string) (switching, entries int) {
 }
 
 func (r *rig) stateDir(run string) string { return filepath.Join(r.state, "runs", run) }
+
+// A role that may not switch is refused before anything runs, with what would
+// entitle it, or the address of one that may.
+func TestRecover_notEntitled(t *testing.T) {
+	l, r := theShop(t), newRig(t)
+	r.environ["DATABASE_URL"] = l.Layout.URL("shop", "shop")
+	got := r.run(t.Context(), "recover", liveRunbook(t, l, l.before), "--plain", "--to", "latest", "--confirm", target(t))
+	if got.code != recovery.Refused || !strings.Contains(got.err, "role shop may not switch database shop") || !strings.Contains(got.err, `alter role "shop" createdb; grant pg_signal_backend to "shop"`) {
+		t.Errorf("exit %d: %s", got.code, got.err)
+	}
+	r.noRun(t)
+}

@@ -70,12 +70,13 @@ func (s *source) live() *Live {
 	for _, loss := range s.state.Losses {
 		l.Losses = append(l.Losses, Loss{At: loss.At.UTC(), Loss: loss.Loss})
 	}
+	opened := slices.ContainsFunc(s.state.Steps, func(st recovery.StepState) bool { return st.Phase == recovery.Open && st.State == recovery.Done })
 	for i := range s.state.Steps {
 		st := &s.state.Steps[i]
 		l.ToDo = append(l.ToDo, st.Outcome.ToDo...)
 		if st.State == recovery.Done {
 			l.Unprotected = append(l.Unprotected, st.Outcome.Unprotected...)
-		} else if st.Phase == recovery.Protect {
+		} else if st.Phase == recovery.Protect && opened {
 			l.Unprotected = append(l.Unprotected, st.Says+": "+string(st.State))
 		}
 	}

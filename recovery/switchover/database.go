@@ -1,6 +1,7 @@
 package switchover
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -251,7 +252,7 @@ func (open) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery
 		return recovery.Outcome{}, err
 	}
 	o := recovery.Outcome{Says: p.target.Name + " is open",
-		Bindings: []recovery.Binding{{Component: p.Component, URL: p.Address}}}
+		Bindings: []recovery.Binding{{Component: p.Component, URL: cmp.Or(p.URL, p.Address)}}}
 	for _, r := range env.Held() {
 		own := r.Details["address"] == p.Address && r.Details["run"] == p.Run && (r.Kind == loadedDatabase || r.Kind == fenced)
 		if own || r.Kind == recovery.Exchanged {

@@ -1,6 +1,7 @@
 package switchover
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,7 +18,7 @@ func (switcher) Look(ctx context.Context, c recovery.Component, expand func(stri
 	if _, err := into(c); err != nil {
 		return recovery.Live{}, err
 	}
-	reference := c.Settings.Text("url")
+	reference := cmp.Or(c.Settings.Text("admin"), c.Settings.Text("url"))
 	if reference == "" {
 		return recovery.Live{}, recovery.Errorf("give the component its url in the runbook", "the runbook does not tell where the live %s is", c.Name).WithExit(recovery.Usage)
 	}
@@ -30,6 +31,9 @@ func (switcher) Look(ctx context.Context, c recovery.Component, expand func(stri
 		return recovery.Live{}, err
 	}
 	if err := admissible(c, server); err != nil {
+		return recovery.Live{}, err
+	}
+	if err := live.Entitled(ctx, address); err != nil {
 		return recovery.Live{}, err
 	}
 	facts, err := json.Marshal(server)

@@ -18,6 +18,8 @@ type args struct {
 	Beside  recovery.TargetID `json:"beside,omitempty"`
 	Scratch recovery.TargetID `json:"scratch,omitempty"`
 	Address string            `json:"address"`
+	// URL is how the system itself reaches it, a reference too.
+	URL string `json:"url,omitempty"`
 	// Run is the run that switches, Was the OID of the database that is live
 	// when it is planned, Database its name.
 	Run      string    `json:"run"`
@@ -50,7 +52,7 @@ func server(l recovery.Live) (live.Server, error) {
 func newArgs(c recovery.SwitchContext) (args, error) {
 	s, err := server(c.Live)
 	return args{Component: c.Component.Name, Live: c.Live.Target.ID, Beside: c.Beside.ID, Scratch: c.Scratch.ID,
-		Address: c.Live.Target.Address, Run: c.Run, Was: s.OID, Database: s.Database, Keep: c.KeepUntil}, err
+		Address: c.Live.Target.Address, URL: c.Component.Settings.Text("url"), Run: c.Run, Was: s.OID, Database: s.Database, Keep: c.KeepUntil}, err
 }
 
 // Plan lists the steps of a switch of one database.
@@ -104,7 +106,7 @@ func (s switcher) logged(p recovery.Point) bool {
 func withoutSecrets(all recovery.Settings) recovery.Settings {
 	kept := recovery.Settings{}
 	for name, v := range all {
-		if name != "url" {
+		if name != "url" && name != "admin" {
 			kept[name] = v
 		}
 	}

@@ -37,6 +37,7 @@ func (switcher) Kind() recovery.ComponentKind { return recovery.Postgres }
 func (switcher) Keys() []recovery.Key {
 	return []recovery.Key{
 		{Name: "into", Doc: "how it comes back live: database (it takes the place of the database that url names)", Example: intoDatabase},
+		{Name: "admin", Doc: "how a recovery reaches the live server, where url's role may not create and rename databases", Example: "${ADMIN_URL}"},
 		{Name: "keep", Doc: "how long what was live stays beside after a switch; 7d if not set", Example: "7d"},
 	}
 }
