@@ -53,7 +53,11 @@ func (c TableChange) harms() []Harm {
 		}
 		says := fmt.Sprintf("%s %s %s", m.kind, name, groups(m.rows))
 		if share >= 0 {
-			says += fmt.Sprintf(" (%s)", percent(share))
+			about := ""
+			if c.Dated {
+				about = "about "
+			}
+			says += fmt.Sprintf(" (%s%s)", about, percent(share))
 		}
 		harms = append(harms, Harm{Says: says, Kind: m.kind, Share: share})
 	}

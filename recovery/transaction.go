@@ -59,6 +59,8 @@ type Relation struct {
 	// Rows is about how many the table had when the name was read; -1 where
 	// that is not known.
 	Rows int64 `json:"rows,string"`
+	// Dated says that Rows is of another time: of when the names were saved.
+	Dated bool `json:"dated,omitempty"`
 }
 
 // Transaction is what one transaction did, as the log tells it, savepoints that

@@ -52,3 +52,17 @@ func (s *Shop) Archived(ctx context.Context) error {
 		}
 	}
 }
+
+// LetSwitch lets the shop's own role close the segment that is being written, which
+// only superusers may of themselves.
+func (s *Shop) LetSwitch(ctx context.Context) error {
+	conn, err := connect(ctx, s.Layout.URL("postgres", "shop"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, "grant execute on function pg_switch_wal() to shop"); err != nil {
+		return fmt.Errorf("let the shop's role switch the log: %w", err)
+	}
+	return nil
+}

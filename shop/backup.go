@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr"
+	"comeback/storage"
 )
 
 // Dump makes the nightly dump as most people make it, `pg_dump | gzip` without
@@ -50,7 +52,8 @@ type BackupOptions struct {
 }
 
 // Backup makes a base backup and gives its key in the copy,
-// "base/20261122T010000Z".
+// "base/20261122T010000Z". The names of all relations are saved beside it, as
+// comeback saves them.
 func (s *Shop) Backup(ctx context.Context, o BackupOptions) (key string, err error) {
 	key, err = s.backupKey()
 	if err != nil {
@@ -75,7 +78,23 @@ func (s *Shop) Backup(ctx context.Context, o BackupOptions) (key string, err err
 	if err := s.run(ctx, program{path: s.Tools.Program("pg_basebackup"), args: args}); err != nil {
 		return "", fmt.Errorf("back the shop up: %w", err)
 	}
-	return key, nil
+	return key, s.SaveNames(ctx)
+}
+
+// SaveNames saves the names of all relations in the copy, as whoever archives the
+// log does now and then: a table that is dropped later still has its name.
+func (s *Shop) SaveNames(ctx context.Context) error {
+	conn, err := connect(ctx, s.Layout.URL("postgres", "shop"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	store, err := storage.OpenDir(s.Copy())
+	if err != nil {
+		return fmt.Errorf("save the shop's names: %w", err)
+	}
+	_, err = pitr.SaveNames(ctx, pitr.NamesOptions{Store: store, Conn: conn})
+	return err
 }
 
 // backupKey chooses a name that no other backup has.

@@ -23,6 +23,10 @@ const oneHarm = time.Minute
 type happened struct {
 	recovery.Transaction
 	harms []recovery.Harm
+	// usual is how often the like happened on earlier days, judged that it was
+	// asked for.
+	usual  recovery.Usual
+	judged bool
 	// seq counts what was read before it, and thus what ended behind it;
 	// commits and rows are the commits among that, and the rows that they
 	// inserted or updated.
@@ -71,7 +75,8 @@ type commits struct {
 	// seq, n and rows count all that was read: lines, commits, and the rows
 	// that these inserted or updated.
 	seq, n, rows int64
-	harmful      int
+	// harmful of them stand out, usual ones do only by what they did.
+	harmful, usual int
 	// lowest is where the oldest line begins to end, oldest the earliest time
 	// that was read, newest the time of the newest commit.
 	lowest         recovery.LSN
@@ -209,7 +214,35 @@ func (c *commits) find(from int, older bool, fits func(*happened) bool) int {
 	return -1
 }
 
-func isHarm(h *happened) bool { return len(h.harms) > 0 }
+func isHarm(h *happened) bool { return len(h.harms) > 0 && !h.usual.Holds() }
+
+// unjudged are harmful transactions of which it was not asked whether they are
+// usual; they count as asked for now.
+func (c *commits) unjudged() []recovery.Transaction {
+	var all []recovery.Transaction
+	for i := range c.list {
+		if h := &c.list[i]; isHarm(h) && !h.judged && len(all) < harmsJudged {
+			h.judged = true
+			all = append(all, h.Transaction)
+		}
+	}
+	return all
+}
+
+// harmsJudged is how many harms are held against earlier days at once.
+const harmsJudged = 32
+
+// judge takes in what is usual.
+func (c *commits) judge(h *recovery.Habits) {
+	for i := range c.list {
+		l := &c.list[i]
+		if was := isHarm(l); was {
+			if l.usual = h.Of(l.LSN); !isHarm(l) {
+				c.harmful, c.usual = c.harmful-1, c.usual+1
+			}
+		}
+	}
+}
 
 // began is the oldest of the harmful commits that belong together with line i.
 func (c *commits) began(i int) int {

@@ -78,6 +78,10 @@ type Historian interface {
 	// The window is that of the choice's component and copy. Progress may be
 	// called from any goroutine.
 	Around(ctx context.Context, runbook string, window Choice, span recovery.Span, progress func(recovery.ScanProgress)) iter.Seq2[recovery.Transaction, error]
+	// Usual reads what was done on earlier days at the times of some harmful
+	// transactions of a window's log, to tell harm from what happens every
+	// night.
+	Usual(ctx context.Context, runbook string, window Choice, harms []recovery.Transaction) (*recovery.Habits, error)
 	// Live says how far the live server of a component is, and what of its
 	// log no copy has yet.
 	Live(ctx context.Context, runbook, component string) (Live, error)
@@ -295,6 +299,8 @@ type Choice struct {
 	// the command line, the planner decides. Backup is the backup itself or
 	// the one that the window starts from.
 	Component, Copy, Engine, Backup string
+	// Look asks to stop before the copy is opened, so that a person looks at it.
+	Look bool
 }
 
 // Prepared is a plan that can be started.

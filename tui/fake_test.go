@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"iter"
 	"maps"
 	"strings"
@@ -41,7 +42,9 @@ type fakeDesk struct {
 	aroundErr    error
 	// stuck is how far a reading comes that goes no further; nil for one that
 	// ends.
-	stuck    *recovery.ScanProgress
+	stuck *recovery.ScanProgress
+	// usual judges harms; nil where nobody can.
+	usual    func([]recovery.Transaction) *recovery.Habits
 	live     Live
 	liveErr  error
 	pushes   int
@@ -163,6 +166,13 @@ func (d *fakeDesk) Around(ctx context.Context, _ string, _ Choice, span recovery
 			yield(recovery.Transaction{}, d.aroundErr)
 		}
 	}
+}
+
+func (d *fakeDesk) Usual(_ context.Context, _ string, _ Choice, harms []recovery.Transaction) (*recovery.Habits, error) {
+	if d.usual == nil {
+		return nil, errors.New("nobody looked")
+	}
+	return d.usual(harms), nil
 }
 
 func (d *fakeDesk) Live(context.Context, string, string) (Live, error) { return d.live, d.liveErr }

@@ -18,6 +18,7 @@ const (
 	keyEnter    = "enter"
 	keyEscape   = "esc"
 	keySpace    = "space"
+	keyTab      = "tab"
 	keyPageUp   = "pgup"
 	keyPageDown = "pgdown"
 	keyHome     = "home"

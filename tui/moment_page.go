@@ -139,6 +139,9 @@ func (s *commitsScreen) head(w int) line {
 	if n := s.harmful; n > 0 {
 		right = as(bad, fmt.Sprintf("%d HARM", n)).say(", ")
 	}
+	if s.usual > 0 {
+		right = right.say(fmt.Sprintf("%d usual, ", s.usual))
+	}
 	if s.cut != 0 {
 		right = right.say(grouped(s.means().commits) + " lost of ")
 	}

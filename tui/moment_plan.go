@@ -43,7 +43,7 @@ func (c *chooser) plan(asks screen, list *momentScreen, choice Choice) tea.Cmd {
 			return nil
 		}
 		c.tried = nil
-		return c.m.push(newPlan(c.m, list, p))
+		return c.m.push(newPlan(c.m, list, choice, p))
 	})
 }
 

@@ -182,7 +182,12 @@ func (s *commitsScreen) take(r *reading, g glimpse) tea.Cmd {
 		s.back = s.from0
 	}
 	s.placeTyped()
-	if s.settleHarm(); g.err != nil {
+	return tea.Batch(s.onward(g.err), s.askUsual())
+}
+
+// onward reads on where it must, after a reading that is over.
+func (s *commitsScreen) onward(failed error) tea.Cmd {
+	if s.settleHarm(); failed != nil {
 		s.seeking, s.until = false, time.Time{}
 		return nil
 	}
@@ -199,6 +204,25 @@ func (s *commitsScreen) take(r *reading, g glimpse) tea.Cmd {
 	}
 	s.until = time.Time{}
 	return nil
+}
+
+// askUsual asks whether what stands out happens every night. Meanwhile it stands
+// out.
+func (s *commitsScreen) askUsual() tea.Cmd {
+	harms := s.unjudged()
+	if len(harms) == 0 {
+		return nil
+	}
+	w := s.log.window
+	choice := Choice{Component: w.Component, Copy: w.Copy, Engine: w.Engine, Backup: w.Backup}
+	return ask(s.from.ctx, s, func(ctx context.Context) (*recovery.Habits, error) {
+		return s.m.desk.Usual(ctx, s.from.path, choice, harms)
+	}, func(h *recovery.Habits, err error) tea.Cmd {
+		if err == nil { // else it stands out, which is as good as not knowing
+			s.judge(h)
+		}
+		return nil
+	})
 }
 
 // readBack says how far back the log was read.

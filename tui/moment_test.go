@@ -438,3 +438,65 @@ func TestJourney_EveryMomentIsReached(t *testing.T) {
 		t.Errorf("the places are %v, not %v", got, want)
 	}
 }
+
+// What happened at that time on most days is usual: it does not stand out, and the
+// search for harm passes it over.
+func TestMoment_Usual(t *testing.T) {
+	desk := shopDesk()
+	withLog(desk)
+	desk.usual = func(harms []recovery.Transaction) *recovery.Habits {
+		h := recovery.NewHabits(harms, zone, ten.AddDate(0, 0, -30))
+		for _, s := range h.Spans() {
+			if err := h.Read(s, func(yield func(recovery.Transaction, error) bool) {
+				for _, t := range harms { // the sessions are emptied every day
+					if len(t.Tables) == 1 && t.Tables[0].Name == "sessions" {
+						for d := 1; d <= 7; d++ {
+							e := t
+							if e.Time = t.Time.AddDate(0, 0, -d); !yield(e, nil) {
+								return
+							}
+						}
+					}
+				}
+			}); err != nil {
+				t.Error(err)
+			}
+		}
+		return h
+	}
+	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	toLog(d, desk)
+	d.sees("1 HARM, 1 usual")
+	d.press("/")
+	d.sees("FIND")
+	d.press(strings.Split("truncate", "")...)
+	d.press("enter")
+	d.sees("usual (seen on 7 of 7 days)  truncate sessions")
+	d.press("end", "h")
+	d.sees("KEPT   to 09:19:25.000, xid 83398.")
+	d.sees("The log does not say who did 83400.") // and nobody speaks of several
+}
+
+// A key on the plan's screen asks for a look, and takes it out again; the plan is
+// made anew each time.
+func TestPlan_Look(t *testing.T) {
+	desk := shopDesk()
+	withLog(desk)
+	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	toLog(d, desk)
+	d.press("h")
+	d.sees("-- moment: go back to here")
+	d.press("enter")
+	d.sees("tab look first")
+	d.press("tab")
+	d.sees("tab no look")
+	d.press("tab")
+	d.sees("tab look first")
+	var looks []bool
+	for _, c := range desk.choices {
+		looks = append(looks, c.Look)
+	}
+	if !slices.Equal(looks, []bool{false, true, false}) {
+		t.Errorf("plans were made with a look: %v", looks)
+	}
+}

@@ -88,6 +88,9 @@ func (h *happened) words() string {
 	text := h.did(nil)
 	if len(h.harms) > 0 {
 		text = "HARM  " + h.harm()
+		if h.usual.Holds() {
+			text = fmt.Sprintf("usual (%s)  %s", h.usual, h.harm())
+		}
 		harmed := func(t recovery.TableChange) bool {
 			alone := recovery.Transaction{How: recovery.Committed, Tables: []recovery.TableChange{t}}
 			return len(alone.Harms()) > 0

@@ -18,7 +18,9 @@ type planScreen struct {
 	m        *model
 	from     *momentScreen
 	prepared *Prepared
-	starting bool
+	// choice is what it was made of; changing that it is made anew.
+	choice             Choice
+	starting, changing bool
 	// refused is why it did not begin.
 	refused error
 	asker
@@ -27,8 +29,8 @@ type planScreen struct {
 // confirms is the name that must be typed, "" where nothing live is changed.
 func (s *planScreen) confirms() string { return s.prepared.Plan.Confirm }
 
-func newPlan(m *model, from *momentScreen, prepared *Prepared) *planScreen {
-	s := &planScreen{m: m, from: from, prepared: prepared}
+func newPlan(m *model, from *momentScreen, choice Choice, prepared *Prepared) *planScreen {
+	s := &planScreen{m: m, from: from, choice: choice, prepared: prepared}
 	s.asksName()
 	return s
 }
@@ -43,6 +45,9 @@ func (s *planScreen) asksName() {
 func (s *planScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 	if s.starting {
 		return nil, k.String() == keyEscape // too late to go back: the run is being created
+	}
+	if k.String() == keyTab {
+		return s.toggleLook(), true
 	}
 	if s.prompt != nil {
 		if k.String() == keyEscape && s.edit() == "" {
@@ -68,7 +73,7 @@ func (s *planScreen) edit() string { return s.prompt.edit.text() }
 
 // start begins the run, with the name that was typed where there is one.
 func (s *planScreen) start(typed string) tea.Cmd {
-	if s.starting || typed != s.confirms() {
+	if s.starting || s.changing || typed != s.confirms() {
 		return nil
 	}
 	s.starting, s.refused = true, nil
@@ -107,7 +112,7 @@ func (s *planScreen) page(w, h int) page {
 	p := page{
 		system: plan.System, mode: modeOf(plan.Mode), focus: -1, aside: "RTO " + budget(time.Duration(plan.RTO), "not set"),
 		live: "LIVE: untouched", note: "nothing has run yet",
-		keys: []binding{{keyEnter, "start the rehearsal"}, {"v", "plan.json"}}, leave: escBack,
+		keys: []binding{{keyEnter, "start the rehearsal"}, {"v", "plan.json"}, s.lookKey()}, leave: escBack,
 	}
 	if plan.Mode == recovery.Recovery {
 		p.aside = s.from.from.aside()
@@ -120,6 +125,9 @@ func (s *planScreen) page(w, h int) page {
 	}
 	if s.starting {
 		p.note, p.keys, p.leave = "starting ..", nil, binding{}
+	}
+	if s.changing {
+		p.note = "making the plan anew .."
 	}
 	title := spread(as(strong, "PLAN "+plan.Run).say("   "+plan.Moment.Want.Text), say("digest "+digest(s.prepared.Digest)), w)
 	p.body = []line{title}
@@ -145,7 +153,7 @@ func (s *planScreen) page(w, h int) page {
 	if s.prompt != nil && !s.starting {
 		p.body = append(p.body, s.foot(w)...)
 		p.focus = len(p.body) - 1
-		p.keys = []binding{{keyEnter, s.prompt.does}, {"pgup/pgdn", "whole plan"}}
+		p.keys = []binding{{keyEnter, s.prompt.does}, {"pgup/pgdn", "whole plan"}, s.lookKey()}
 		if s.edit() != "" {
 			p.leave.does = "drop, nothing changes"
 		}

@@ -28,6 +28,9 @@ func (d *demo) build(ctx context.Context, scale int) error {
 	if err != nil {
 		return err
 	}
+	if err := d.shop.LetSwitch(ctx); err != nil { // so that it can be tried
+		return err
+	}
 	if err := d.shop.StartWrites(demoRate); err != nil {
 		return err
 	}

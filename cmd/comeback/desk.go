@@ -273,6 +273,7 @@ func (d *desk) Plan(ctx context.Context, path string, mode recovery.Mode, choice
 	}
 	c := d.choices
 	c.mode, c.to = mode, choice.Want
+	c.look = c.look || choice.Look
 	if choice.Copy != "" {
 		c.copy, c.engine = choice.Copy, choice.Engine
 	}

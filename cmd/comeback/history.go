@@ -49,25 +49,12 @@ func (d *desk) history(ctx context.Context, path string, window tui.Choice) (his
 // Around reads what each transaction did.
 func (d *desk) Around(ctx context.Context, path string, window tui.Choice, span recovery.Span, progress func(recovery.ScanProgress)) iter.Seq2[recovery.Transaction, error] {
 	return func(yield func(recovery.Transaction, error) bool) {
-		h, servers, err := d.history(ctx, path, window)
+		h, scanner, o, err := d.scanner(ctx, path, window)
 		if err != nil {
 			yield(recovery.Transaction{}, err)
 			return
 		}
-		defer servers.close()
-		engine, store, err := d.app.openSurvey(ctx, h.book, h.survey)
-		if err != nil {
-			yield(recovery.Transaction{}, err)
-			return
-		}
-		scanner, ok := engine.(recovery.Scanner)
-		if !ok {
-			yield(recovery.Transaction{}, fmt.Errorf("the engine %s reads no log", h.survey.Engine))
-			return
-		}
-		// Without the live server relations have numbers for names.
-		names, _ := h.live.names(ctx, h.survey)
-		o := recovery.ScanOptions{Component: h.component, Survey: h.survey, Store: store, Span: span, Names: names, Progress: progress}
+		o.Span, o.Progress = span, progress
 		for t, err := range scanner.Scan(ctx, o) {
 			if err != nil {
 				err = catalogue.Explain(err, h.survey.Copy)
@@ -77,6 +64,36 @@ func (d *desk) Around(ctx context.Context, path string, window tui.Choice, span 
 			}
 		}
 	}
+}
+
+// scanner opens what reads a component's log.
+func (d *desk) scanner(ctx context.Context, path string, window tui.Choice) (history, recovery.Scanner, recovery.ScanOptions, error) {
+	var o recovery.ScanOptions
+	h, servers, err := d.history(ctx, path, window)
+	if err != nil {
+		return h, nil, o, err
+	}
+	defer servers.close()
+	engine, store, err := d.app.openSurvey(ctx, h.book, h.survey)
+	if err != nil {
+		return h, nil, o, err
+	}
+	scanner, ok := engine.(recovery.Scanner)
+	if !ok {
+		return h, nil, o, fmt.Errorf("the engine %s reads no log", h.survey.Engine)
+	}
+	// Without the live server relations have the names that the copy has.
+	names, _ := h.live.names(ctx, h.survey)
+	return h, scanner, recovery.ScanOptions{Component: h.component, Survey: h.survey, Store: store, Names: names}, nil
+}
+
+// Usual reads what was done on earlier days at the times of some harms.
+func (d *desk) Usual(ctx context.Context, path string, window tui.Choice, harms []recovery.Transaction) (*recovery.Habits, error) {
+	h, scanner, o, err := d.scanner(ctx, path, window)
+	if err != nil {
+		return nil, catalogue.Explain(err, h.survey.Copy)
+	}
+	return learnHabits(ctx, scanner, o, harms, d.app.now().Location()), nil
 }
 
 // Live says how far the live server of a component is.

@@ -29,6 +29,10 @@ type looked struct {
 	Paused    bool          `json:"paused"`
 	Moment    string        `json:"moment"`
 	Tables    []lookedTable `json:"tables"`
+	// Lost is the first transaction that the moment does not keep; LostError
+	// says why it could not be read.
+	Lost      *lookedLost `json:"lost,omitempty"`
+	LostError string      `json:"lost_error,omitempty"`
 	// LiveError says why the live database could not be asked.
 	LiveError string `json:"live_error,omitempty"`
 }
@@ -61,6 +65,9 @@ func (a *app) lookAtTables(ctx context.Context, r runner.Past, url string, o loo
 		if theirs, err = a.liveRows(ctx, r.Plan, o); err != nil {
 			l.LiveError = a.redact(err.Error())
 		}
+	}
+	if l.Lost, err = a.firstLost(ctx, r, o.component, conn, ours); err != nil {
+		l.LostError = a.redact(err.Error())
 	}
 	l.Tables = append(l.Tables, beside(ours, theirs, o.live && l.LiveError == "")...)
 	if o.json {
@@ -148,6 +155,12 @@ func (a *app) printTables(l looked, live bool) {
 	}
 	if len(l.Tables) == 0 {
 		fmt.Fprintln(a.out, "there are no tables")
+	}
+	switch {
+	case l.Lost != nil:
+		fmt.Fprintln(a.out, clean(a.redact(l.Lost.Says)))
+	case l.LostError != "":
+		fmt.Fprintln(a.out, clean("what is lost first was not read: "+l.LostError))
 	}
 }
 

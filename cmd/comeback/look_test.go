@@ -78,6 +78,10 @@ func TestLook(t *testing.T) {
 	if got := r.run(t.Context(), "look", p.Run, "--json"); json.Unmarshal([]byte(got.out), &seen) != nil || !seen.Paused {
 		t.Fatalf("exit %d: %s%s", got.code, got.out, got.err)
 	}
+	// What is lost first is told with the names that the copy still has.
+	if lost := seen.Lost; lost == nil || lost.XID != l.incident.Harm.XID || !strings.Contains(lost.Says, fmt.Sprintf("delete orders %s (100 %%)", thousands(l.incident.Before.After.Counts["orders"]))) {
+		t.Errorf("the first that is lost: %+v, %s", lost, seen.LostError)
+	}
 	var digested bool
 	for _, d := range l.before {
 		if d.table == "orders" {

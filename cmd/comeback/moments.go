@@ -45,7 +45,8 @@ With --around it reads the archived log and lists what each transaction did, mar
 what did harm, and says how to go to just before it. TIME is an RFC 3339 time with
 its offset, a time of today in the zone that is shown ("14:30"), "10 minutes ago",
 "latest", or xid:N. The log does not tell who did it. Names of tables come from the
-live server; what it cannot name is a number.
+live server and from the maps that are saved beside the backups; what none of them
+has is a number. What happens on most days at that time is usual, and no harm.
 
 Exit codes:
   0    listed

@@ -122,6 +122,9 @@ func (h *happening) list(ctx context.Context, center around) error {
 			break
 		}
 	}
+	if !h.asked.json && err == nil {
+		h.usual(ctx, scanner, o)
+	}
 	show.end()
 	if errors.Is(err, errTooMuch) {
 		err = recovery.Errorf("ask for less with --span", "that is more than %s of log, and was not read to its end", recovery.FormatBytes(maxLog)).WithExit(recovery.Refused)
@@ -133,6 +136,15 @@ func (h *happening) list(ctx context.Context, center around) error {
 }
 
 var errTooMuch = errors.New("too much log")
+
+// usual tells what did harm from what happens at that time on most days.
+func (h *happening) usual(ctx context.Context, scanner recovery.Scanner, o recovery.ScanOptions) {
+	var harms []recovery.Transaction
+	for _, harm := range h.found.harms {
+		harms = append(harms, harm.Transaction)
+	}
+	h.found.habits = learnHabits(ctx, scanner, o, harms, h.zone.at)
+}
 
 // aim finds the span to look at.
 func (h *happening) aim(ctx context.Context, center around) error {

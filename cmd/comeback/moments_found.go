@@ -19,6 +19,8 @@ type found struct {
 	// harms are the newest first. Each knows what came after it.
 	harms     []harmed
 	moreHarms int64
+	// habits are what happens on other days; nil where nobody has looked.
+	habits *recovery.Habits
 	// commits, rolledBack and prepared count all that was read.
 	commits, rolledBack, prepared int64
 	// newest and oldest are the times of the commits that were read.
@@ -87,6 +89,29 @@ func (f *found) keep(t recovery.Transaction) {
 		return
 	}
 	f.list = f.list[:len(f.list)-1]
+}
+
+// usual reports how usual a transaction is; not at all where nothing about it is.
+func (f *found) usual(t recovery.Transaction) (recovery.Usual, bool) {
+	u := f.habits.Of(t.LSN)
+	return u, u.Holds()
+}
+
+// harmful counts what did harm and what is only usual, and says of the latter how
+// often at least it was seen.
+func (f *found) harmful() (harms, usual int64, seen recovery.Usual) {
+	harms = f.moreHarms
+	for _, h := range f.harms {
+		u, is := f.usual(h.Transaction)
+		if !is {
+			harms++
+			continue
+		}
+		if usual++; usual == 1 || u.Seen < seen.Seen {
+			seen = u
+		}
+	}
+	return harms, usual, seen
 }
 
 // inOrder is the list, the oldest first.

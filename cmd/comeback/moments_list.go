@@ -50,7 +50,10 @@ func (h *happening) table() {
 			fmt.Fprintf(h.out, "  -- %s --\n", d)
 		}
 		mark, xid, when := " ", "-", at.Format(inTheDay)
-		if len(t.Harms()) > 0 {
+		does := h.namer.line(t)
+		if u, is := h.found.usual(t); is {
+			does = strings.Replace(does, "HARM  ", "USUAL  ", 1) + " (" + u.String() + ")"
+		} else if len(t.Harms()) > 0 {
 			mark = "!"
 		}
 		if t.XID != 0 {
@@ -59,7 +62,7 @@ func (h *happening) table() {
 		if t.Time.IsZero() {
 			when = ""
 		}
-		fmt.Fprintf(h.out, "%s %-12s  %-*s  %s\n", mark, when, width, xid, h.namer.line(t))
+		fmt.Fprintf(h.out, "%s %-12s  %-*s  %s\n", mark, when, width, xid, does)
 	}
 }
 
@@ -73,10 +76,14 @@ func (h *happening) summary() string {
 	if !f.oldest.IsZero() {
 		text += fmt.Sprintf(" from %s to %s", f.oldest.In(h.zone.at).Format(inTheDay), f.newest.In(h.zone.at).Format(inTheDay))
 	}
-	if n := int64(len(f.harms)) + f.moreHarms; n > 0 {
-		text += fmt.Sprintf(", %s harmful", thousands(n))
+	harms, usual, seen := f.harmful()
+	if harms > 0 {
+		text += fmt.Sprintf(", %s harmful", thousands(harms))
 	} else {
 		text += ", none harmful"
+	}
+	if usual > 0 {
+		text += fmt.Sprintf(", %s usual (%s)", thousands(usual), seen)
 	}
 	if f.rolledBack > 0 {
 		text += fmt.Sprintf(", %s rolled back", thousands(f.rolledBack))
@@ -137,6 +144,9 @@ func (h *happening) harms() {
 	told := 0
 	for _, harm := range slices.Backward(f.harms) {
 		if h.asked.table != "" && !touches(harm.Transaction, h.asked.table) {
+			continue
+		}
+		if _, is := f.usual(harm.Transaction); is {
 			continue
 		}
 		if told++; told > maxTold {
@@ -236,5 +246,5 @@ func (h *happening) numbers() {
 		fmt.Fprintf(h.out, "       for names, let the live server answer%s\n", prefixed(": ", clean(h.redact(recovery.HintOf(h.unnamed)))))
 		return
 	}
-	fmt.Fprintf(h.out, "       for a name, rehearse to before it with --keep, and ask there: select pg_filenode_relation(0, %s)\n", all[0])
+	fmt.Fprintf(h.out, "       for a name, rehearse to before it with --look: comeback look RUN then names what is lost, from the paused copy\n")
 }

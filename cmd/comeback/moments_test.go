@@ -222,8 +222,16 @@ func TestHappening_unreachable(t *testing.T) {
 
 // Without the live server there are numbers, and the way to names.
 func TestMoments_numbers(t *testing.T) {
-	l, r, book := momentsRig(t)
+	l, r, _ := momentsRig(t)
 	delete(r.environ, "DATABASE_URL")
+	dir := t.TempDir()
+	if out, err := exec.CommandContext(t.Context(), "cp", "-a", l.Copy()+"/.", dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "names")); err != nil {
+		t.Fatal(err)
+	}
+	book := runbook(t, fmt.Sprintf("{url: %q}", "file://"+dir), nil, "")
 	got := r.run(t.Context(), "moments", book, "--around", fmt.Sprintf("xid:%d", l.incident.Harm.XID))
 	got.has(t, recovery.CameBack, "HARM  delete table ", "NUMBERS ", "let the live server answer: export DATABASE_URL", thousands(l.incident.Before.After.Counts["orders"]))
 	number := regexp.MustCompile(`HARM  delete table (\d+)`).FindStringSubmatch(got.out)
@@ -234,6 +242,18 @@ func TestMoments_numbers(t *testing.T) {
 	r.run(t.Context(), "moments", book, "--around", "latest", "--table", "1").has(t, recovery.CameBack, "touched 1")
 	// A table that nobody can name any more may be the one.
 	r.run(t.Context(), "moments", book, "--around", "latest", "--table", "carts").has(t, recovery.CameBack, "HARM  drop table ", "1 table without a name")
+}
+
+// What was saved beside the backup names the tables, those that were dropped too,
+// although no live server is asked.
+func TestMoments_savedNames(t *testing.T) {
+	l, r, book := momentsRig(t)
+	delete(r.environ, "DATABASE_URL")
+	got := r.run(t.Context(), "moments", book, "--around", fmt.Sprintf("xid:%d", l.incident.Harm.XID))
+	got.has(t, recovery.CameBack, "delete orders "+thousands(l.incident.Before.After.Counts["orders"])+" (about ", "HARM  drop carts", "2 harmful")
+	if strings.Contains(got.out, "NUMBERS") || strings.Contains(got.out, "usual") {
+		t.Errorf("it says:\n%s", got.out)
+	}
 }
 
 // A limit keeps what is nearest to the time that was asked for.

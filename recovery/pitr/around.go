@@ -107,7 +107,6 @@ func (a *around) list(ctx context.Context) error {
 	if a.saved, err = openNames(ctx, a.options, a.line, a.Read); err != nil {
 		return err
 	}
-	a.sizes.saved = a.saved
 	first := segmentOf(start, a.line.SegmentSize)
 	log, err := listLog(ctx, a.repo, r.branch, a.line, first, r.bases[0].Archived)
 	if err != nil {

@@ -10,8 +10,6 @@ type sizes struct {
 	// lost are tables whose rows cannot be told from now on.
 	since map[sizeKey]int64
 	lost  map[sizeKey]bool
-	// saved are names with numbers of rows of other times.
-	saved *savedNames
 	// unknown says that a part of the log is missing between now and here.
 	unknown bool
 }
@@ -32,13 +30,10 @@ func (s *sizes) before(t *recovery.Transaction) {
 	decided := t.How == recovery.Committed || t.How == recovery.CommittedPrepared
 	for i := range t.Tables {
 		c := &t.Tables[i]
-		if c.Name == "" || c.Rows < 0 {
-			continue
+		if c.Name == "" || c.Rows < 0 || c.Dated {
+			continue // a number of another time cannot be reckoned with
 		}
 		key := sizeKey{c.Database, c.Name}
-		if s.saved.has(key) {
-			continue
-		}
 		if decided {
 			if c.Created || c.Dropped || c.Truncated {
 				// A table of that name has other rows from here on back.

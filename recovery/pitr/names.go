@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -161,15 +160,11 @@ type savedNames struct {
 	read   storage.ReadOptions
 	listed []savedMap
 	loaded map[string]*scan.Map
-
-	mu sync.Mutex
-	// told are the tables that it has named, because nothing newer did.
-	told map[sizeKey]bool
 }
 
 // openNames lists the maps of a cluster in a copy.
 func openNames(ctx context.Context, o recovery.ScanOptions, l lineage, read storage.ReadOptions) (*savedNames, error) {
-	n := &savedNames{store: o.Store, line: l, read: read, loaded: map[string]*scan.Map{}, told: map[sizeKey]bool{}}
+	n := &savedNames{store: o.Store, line: l, read: read, loaded: map[string]*scan.Map{}}
 	var err error
 	n.listed, err = listNames(ctx, o.Store, namesPrefix(o.Component)+l.System+"/")
 	return n, err
@@ -190,7 +185,7 @@ func (n *savedNames) forStretch(ctx context.Context, known recovery.Names, from,
 			return nil, err
 		}
 		if m != nil {
-			sources = append(sources, &tellingMap{m, n})
+			sources = append(sources, datedMap{m})
 		}
 		if n.listed[i].at <= from {
 			break
@@ -221,38 +216,17 @@ func (n *savedNames) load(ctx context.Context, s savedMap) (*scan.Map, error) {
 	return m, nil
 }
 
-// tellingMap is a map that notes what it was asked for.
-type tellingMap struct {
-	*scan.Map
-	names *savedNames
-}
+// datedMap is a map whose numbers of rows are of another time than now.
+type datedMap struct{ *scan.Map }
 
-func (m *tellingMap) Relation(database, filenode uint32) (recovery.Relation, bool) {
+func (m datedMap) Relation(database, filenode uint32) (recovery.Relation, bool) {
 	r, ok := m.Map.Relation(database, filenode)
-	return m.tell(database, r, ok)
-}
-
-func (m *tellingMap) RelationByOID(database, oid uint32) (recovery.Relation, bool) {
-	r, ok := m.Map.RelationByOID(database, oid)
-	return m.tell(database, r, ok)
-}
-
-func (m *tellingMap) tell(database uint32, r recovery.Relation, ok bool) (recovery.Relation, bool) {
-	if ok && r.Of == "table" {
-		m.names.mu.Lock()
-		defer m.names.mu.Unlock()
-		m.names.told[sizeKey{database, r.Name}] = true
-	}
+	r.Dated = ok
 	return r, ok
 }
 
-// has reports whether a table's number of rows is that of a map, which is of some
-// other time and cannot be reckoned with.
-func (n *savedNames) has(k sizeKey) bool {
-	if n == nil {
-		return false
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.told[k]
+func (m datedMap) RelationByOID(database, oid uint32) (recovery.Relation, bool) {
+	r, ok := m.Map.RelationByOID(database, oid)
+	r.Dated = ok
+	return r, ok
 }

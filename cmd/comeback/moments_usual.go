@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"comeback/recovery"
+)
+
+// maxHabitLog bounds how much log of an earlier day is read.
+const maxHabitLog = 2 << 30
+
+// learnHabits reads the same time on earlier days, to tell harm from what happens
+// every night. A day that cannot be read, or has very much log, is not known.
+func learnHabits(ctx context.Context, scanner recovery.Scanner, o recovery.ScanOptions, harms []recovery.Transaction, at *time.Location) *recovery.Habits {
+	var since time.Time
+	for _, w := range o.Survey.Windows {
+		if since.IsZero() || w.From.Time.Before(since) {
+			since = w.From.Time
+		}
+	}
+	habits := recovery.NewHabits(harms, at, since)
+	progress := o.Progress
+	for _, s := range habits.Spans() {
+		reading, stop := context.WithCancelCause(ctx)
+		o.Span = s
+		o.Progress = func(p recovery.ScanProgress) {
+			if p.Total > maxHabitLog {
+				stop(errTooMuch)
+			}
+			if progress != nil {
+				progress(p)
+			}
+		}
+		err := habits.Read(s, scanner.Scan(reading, o))
+		stop(nil)
+		if ctx.Err() != nil || errors.Is(err, errTooMuch) {
+			break // days before that have as much
+		}
+	}
+	return habits
+}
