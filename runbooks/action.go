@@ -111,7 +111,7 @@ func (p *parser) readFilesCheck(e *excerpt, at Pos, root *yaml.Node) Block {
 			p.checkQuery(c.Rows, f.valueAt(), header{Pos: f.Pos, Key: "check"})
 		case "files":
 			c.Files = p.component(f.valueAt(), s)
-			if kind, _ := p.rb.Component(c.Files); kind.Kind == "postgres" || kind.Kind == "code" {
+			if kind, _ := p.rb.Component(c.Files); kind.Kind == "postgres" {
 				p.fail(f.valueAt(), fmt.Sprintf("`%s` is of kind %s and holds no files that rows list", c.Files, kind.Kind), "write a component of kind files")
 			}
 			p.asked = append(p.asked, use{c.Files, f.valueAt()})

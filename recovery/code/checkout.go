@@ -23,6 +23,7 @@ import (
 // everything is on disk.
 const (
 	treeDir   = "tree"
+	repoDir   = "repository"
 	wholeFile = "commit"
 )
 
@@ -77,7 +78,7 @@ func (checkoutKind) Revive(ctx context.Context, env recovery.Env, step recovery.
 	if err != nil || strings.TrimSpace(string(whole)) != a.Deploy.Commit {
 		return fmt.Errorf("the checkout of %.12s is not whole on disk: %w", a.Deploy.Commit, recovery.ErrGone)
 	}
-	g, err := newGit(env, filepath.Join(h.Dir, treeDir), "")
+	g, err := newGit(env, h.Dir, "")
 	if err == nil {
 		_, err = g.proof(ctx, a.Deploy.Commit)
 	}
@@ -98,7 +99,7 @@ type checkout struct {
 func (c *checkout) path(name string) string { return filepath.Join(c.dir, name) }
 
 func (c *checkout) run(ctx context.Context) (recovery.Outcome, error) {
-	for _, name := range []string{wholeFile, treeDir} {
+	for _, name := range []string{wholeFile, treeDir, repoDir} {
 		if err := os.RemoveAll(c.path(name)); err != nil {
 			return recovery.Outcome{}, fmt.Errorf("remove what an earlier attempt left: %w", err)
 		}
@@ -108,7 +109,7 @@ func (c *checkout) run(ctx context.Context) (recovery.Outcome, error) {
 	if err != nil {
 		return recovery.Outcome{}, fmt.Errorf("make a place for the checkout: %w", err)
 	}
-	g, err := newGit(c.env, c.path(treeDir), c.Signers)
+	g, err := newGit(c.env, c.dir, c.Signers)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
@@ -116,7 +117,7 @@ func (c *checkout) run(ctx context.Context) (recovery.Outcome, error) {
 	if len(c.Deploy.Commit) == 64 {
 		format = "sha256"
 	}
-	if _, err := g.run(ctx, "init", "--quiet", "--template=", "--initial-branch=restored", "--object-format="+format, "."); err != nil {
+	if _, err := g.run(ctx, "init", "--quiet", "--template=", "--initial-branch=restored", "--object-format="+format); err != nil {
 		return recovery.Outcome{}, err
 	}
 	bundle, sum, err := c.fetch(ctx, g)

@@ -6,26 +6,29 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"strings"
 
 	"comeback/recovery"
 )
 
-// git runs git on the repository of a checkout. Nothing of the host's
+// git runs git on the repository of a checkout, which lies beside the tree: in
+// the tree is what the commit holds and nothing else. Nothing of the host's
 // configuration has a say, no hook runs, nobody is asked for anything.
 type git struct {
 	env     recovery.Env
 	program string
-	dir     string
+	dir     string // of the tree
+	repo    string
 	signers string
 }
 
-func newGit(env recovery.Env, dir, signers string) (*git, error) {
+func newGit(env recovery.Env, place, signers string) (*git, error) {
 	program, err := exec.LookPath("git")
 	if err != nil {
 		return nil, recovery.Errorf("install it, for example with: apt-get install git", "git is not installed here").WithExit(recovery.Usage)
 	}
-	return &git{env: env, program: program, dir: dir, signers: signers}, nil
+	return &git{env: env, program: program, dir: filepath.Join(place, treeDir), repo: filepath.Join(place, repoDir), signers: signers}, nil
 }
 
 // run runs a command of git and gives what it prints.
@@ -38,7 +41,7 @@ func (g *git) run(ctx context.Context, args ...string) (string, error) {
 	var out bytes.Buffer
 	err := g.env.Command(ctx, recovery.Cmd{Path: g.program, Args: append(config, args...), Dir: g.dir, Stdout: &out,
 		Env: []string{"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/nonexistent", "LC_ALL=C.UTF-8", "TZ=UTC", "GIT_CONFIG_NOSYSTEM=1",
-			"GIT_CONFIG_GLOBAL=/dev/null", "GIT_TERMINAL_PROMPT=0", "GIT_CEILING_DIRECTORIES=" + g.dir, "GIT_ATTR_NOSYSTEM=1"}})
+			"GIT_CONFIG_GLOBAL=/dev/null", "GIT_TERMINAL_PROMPT=0", "GIT_DIR=" + g.repo, "GIT_WORK_TREE=" + g.dir, "GIT_ATTR_NOSYSTEM=1"}})
 	return strings.TrimSpace(out.String()), err
 }
 

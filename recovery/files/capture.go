@@ -149,7 +149,7 @@ func (c *capture) run(ctx context.Context) error {
 	if err := errors.Join(err, c.records.Flush(), c.zip.Close()); err != nil {
 		return fmt.Errorf("write the manifest: %w", err)
 	}
-	s := snapshot{ID: c.id, Begun: c.done.Begun, Files: c.done.Files, Bytes: c.done.Bytes, Packs: parts}
+	s := snapshot{ID: c.id, Dir: c.Dir, Begun: c.done.Begun, Files: c.done.Files, Bytes: c.done.Bytes, Packs: parts}
 	if s.Manifest, err = c.storeManifest(ctx); err != nil {
 		return err
 	}

@@ -26,12 +26,12 @@ func (s *scratch) compare(env recovery.Env, o *recovery.Outcome) error {
 	first := ""
 	note := func(says, name, about string) error {
 		if count[says]++; says != same && first == "" {
-			first = says + ": /" + name
+			first = says + ": " + show(name)
 		}
 		_, err := fmt.Fprintf(out, "%s\t%q\t%s\n", says, name, about)
 		return err
 	}
-	restored := map[string]bool{}
+	restored, base := map[string]bool{}, s.liveBase()
 	err = filepath.WalkDir(s.path(treeDir), func(p string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
@@ -40,12 +40,12 @@ func (s *scratch) compare(env recovery.Env, o *recovery.Outcome) error {
 		if err != nil {
 			return err
 		}
-		restored[name] = true
+		restored[filepath.Join(base, name)] = true
 		mine, err := aboutOf(p)
 		if err != nil {
 			return err
 		}
-		live, err := aboutOf("/" + name)
+		live, err := aboutOf(filepath.Join(base, name))
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return note(onlyHere, name, mine)
@@ -71,6 +71,17 @@ func (s *scratch) compare(env recovery.Env, o *recovery.Outcome) error {
 	return nil
 }
 
+// liveBase is the live directory of the tree.
+func (s *scratch) liveBase() string {
+	switch {
+	case s.args.Facts.Dir != "":
+		return s.args.Facts.Dir
+	case len(s.args.Live) == 1:
+		return s.args.Live[0]
+	}
+	return "/"
+}
+
 // How a file of a restored configuration stands to the live one.
 const (
 	same      = "as live"
@@ -93,16 +104,15 @@ func (s *scratch) onlyLive(restored map[string]bool, note func(says, name, about
 		if !path.IsAbs(p) {
 			continue // a reference: nobody knows where it leads on this host
 		}
-		err := filepath.WalkDir(p, func(p string, e fs.DirEntry, err error) error {
-			name := path.Clean(p)[1:]
-			if err != nil || e.IsDir() || restored[name] {
+		err := filepath.WalkDir(path.Clean(p), func(p string, e fs.DirEntry, err error) error {
+			if err != nil || e.IsDir() || restored[p] {
 				return nil // what cannot be read was noted above
 			}
 			about, err := aboutOf(p)
 			if err != nil {
 				about = ""
 			}
-			return note(onlyLive, name, about)
+			return note(onlyLive, p, about)
 		})
 		if err != nil {
 			return err

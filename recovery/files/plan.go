@@ -30,6 +30,7 @@ type facts struct {
 	// Of a snapshot: where its objects lie, how much is in it, and, once it is
 	// chosen, its parts.
 	Prefix   string `json:"prefix,omitempty"`
+	Dir      string `json:"dir,omitempty"`
 	Files    int64  `json:"files,string,omitempty"`
 	Bytes    int64  `json:"bytes,string,omitempty"`
 	Manifest part   `json:"manifest,omitzero"`

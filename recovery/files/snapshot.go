@@ -44,7 +44,9 @@ const SnapshotFormat = 1
 
 // snapshot is what a .snapshot tells.
 type snapshot struct {
-	ID           string
+	ID string
+	// Dir is the tree's live directory.
+	Dir          string
 	Begun, Ended time.Time
 	Files, Bytes int64
 	Manifest     part
@@ -75,7 +77,7 @@ func (s snapshot) sealed() bool { return strings.HasSuffix(s.Manifest.Name, seal
 // text is the .snapshot.
 func (s snapshot) text() []byte {
 	var b strings.Builder
-	fmt.Fprintf(&b, "comeback-snapshot %d\nbegun %s\nended %s\nfiles %d\nbytes %d\nmanifest %s %d %s\n", SnapshotFormat,
+	fmt.Fprintf(&b, "comeback-snapshot %d\nof %q\nbegun %s\nended %s\nfiles %d\nbytes %d\nmanifest %s %d %s\n", SnapshotFormat, s.Dir,
 		s.Begun.UTC().Format(time.RFC3339Nano), s.Ended.UTC().Format(time.RFC3339Nano), s.Files, s.Bytes,
 		s.Manifest.Name, s.Manifest.Size, s.Manifest.SHA256)
 	for i, p := range s.Packs {
@@ -100,6 +102,8 @@ func parseSnapshot(in io.Reader) (s snapshot, err error) {
 		case n == 0:
 		case f[0] == "end" && len(f) == 1:
 			ended = true
+		case f[0] == "of":
+			s.Dir, err = strconv.Unquote(strings.TrimPrefix(lines.Text(), "of "))
 		case len(f) == 2 && f[0] == "begun":
 			s.Begun, err = time.Parse(time.RFC3339Nano, f[1])
 		case len(f) == 2 && f[0] == "ended":

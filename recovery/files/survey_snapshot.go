@@ -135,6 +135,6 @@ func openedSnapshot(ctx context.Context, b recovery.Backup, store storage.Store)
 	}
 	b.Objects = objects
 	b.Taken = recovery.Span{From: s.Begun.UTC(), To: s.Ended.UTC()}
-	b.Facts = encode(facts{Form: snapshotForm, Prefix: prefix, Sealed: s.sealed(), Files: s.Files, Bytes: s.Bytes, Manifest: s.Manifest, Packs: s.Packs})
+	b.Facts = encode(facts{Form: snapshotForm, Prefix: prefix, Sealed: s.sealed(), Dir: s.Dir, Files: s.Files, Bytes: s.Bytes, Manifest: s.Manifest, Packs: s.Packs})
 	return b, nil
 }

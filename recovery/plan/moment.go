@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/catalogue"
@@ -81,8 +82,8 @@ func Anchor(restored []recovery.Component) (recovery.Component, bool) {
 }
 
 // Resolve turns what was chosen into one point per component, before anything
-// is copied: the anchor's as wanted, the others' at or before the anchor's
-// time. Where several copies or engines can, the point nearest to what was
+// is copied: the anchor's as wanted, the others' before the
+// first of its commits that is lost. Where several copies or engines can, the point nearest to what was
 // wanted wins, then the more exact one, then the runbook's order of copies.
 func Resolve(ctx context.Context, cat catalogue.Catalogue, open catalogue.OpenStore, rb *runbooks.Runbook, engines []recovery.Engine, w Wanted) (recovery.Moment, error) {
 	restored := Restored(rb)
@@ -100,8 +101,9 @@ func Resolve(ctx context.Context, cat catalogue.Catalogue, open catalogue.OpenSt
 		if c.Name == anchor.Name || w.Want.Table != "" {
 			continue
 		}
-		then := recovery.Want{Kind: recovery.WantTime, Time: point.Time, Look: w.Want.Look,
-			Text: point.Time.Format("2006-01-02T15:04:05.999999Z07:00")}
+		until := lastMoment(point)
+		then := recovery.Want{Kind: recovery.WantTime, Time: until, Look: w.Want.Look,
+			Text: until.Format("2006-01-02T15:04:05.999999Z07:00")}
 		p, err := r.point(c, Wanted{Want: then, Copy: w.Copy})
 		if err != nil {
 			return recovery.Moment{}, err
@@ -116,6 +118,15 @@ func Resolve(ctx context.Context, cat catalogue.Catalogue, open catalogue.OpenSt
 func ResolvePoint(ctx context.Context, cat catalogue.Catalogue, open catalogue.OpenStore, rb *runbooks.Runbook, engines []recovery.Engine, c recovery.Component, w Wanted) (recovery.Point, error) {
 	r := resolver{ctx: ctx, cat: cat, open: open, copies: Copies(rb), engines: engines}
 	return r.point(c, w)
+}
+
+// lastMoment is the latest time at which the anchor still was as it is at its
+// point: nothing changed between its last commit and the first that is lost.
+func lastMoment(p recovery.Point) time.Time {
+	if before := p.Lost.Time.Add(-time.Microsecond); !p.Lost.Time.IsZero() && before.After(p.Time) {
+		return before
+	}
+	return p.Time
 }
 
 type resolver struct {
