@@ -12,8 +12,13 @@
 // against what was there; with the same seed, scale and clock a shop is the
 // same shop, but for the times of its writes.
 //
+// [Shop.Furnish] sets configuration and a deployed application beside the
+// database, [Shop.BackupFiles] backs the files up, and [Shop.Vandalize] ruins
+// what the migration has left.
+//
 // Everything of a shop lies in one directory: cluster/ (the server's data),
-// uploads/ and copies/nearby/ (db/, base/ and wal/). The server listens on a
+// uploads/, etc/, app/ and copies/nearby/ (db/, base/, wal/, uploads/, config/ and
+// code/). The server listens on a
 // Unix socket in a private directory and on no port. It ends with the process
 // that opened the shop, however that ends, unless [Shop.Detach] was asked for.
 package shop

@@ -13,6 +13,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/postgres"
+	"comeback/storage"
 )
 
 // Layout is where the parts of a shop lie below its directory.
@@ -32,6 +33,14 @@ func (l Layout) Archive() string { return filepath.Join(l.Copy(), "wal") }
 
 // Uploads is the tree of files that the table uploads lists.
 func (l Layout) Uploads() string { return filepath.Join(l.Dir, "uploads") }
+
+// Settings is the tree of the configuration, App the application's repository;
+// a shop has them once it is furnished.
+func (l Layout) Settings() string { return filepath.Join(l.Dir, "etc") }
+func (l Layout) App() string      { return filepath.Join(l.Dir, "app") }
+
+// store is the copy as a store.
+func (l Layout) store() (storage.Store, error) { return storage.OpenDir(l.Copy()) }
 
 // outbox is where a segment is copied to before it appears in the archive.
 func (l Layout) outbox() string { return filepath.Join(l.Dir, "outbox") }
@@ -122,7 +131,7 @@ func Remove(ctx context.Context, dir string) error {
 	if err != nil {
 		return fmt.Errorf("remove the shop: %w", err)
 	}
-	for _, path := range []string{filepath.Dir(l.Copy()), l.Uploads(), l.outbox(), l.log()} {
+	for _, path := range []string{filepath.Dir(l.Copy()), l.Uploads(), l.Settings(), l.App(), l.outbox(), l.log()} {
 		err = errors.Join(err, os.RemoveAll(path))
 	}
 	if err != nil {

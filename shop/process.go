@@ -25,6 +25,7 @@ type program struct {
 	asOwner bool // as the server's user, who owns the cluster
 	stdin   io.Reader
 	stdout  io.Writer
+	env     []string // besides environ
 }
 
 // run runs a program in a process group of its own, so that ctrl-c on the
@@ -36,7 +37,7 @@ func (s *Shop) run(ctx context.Context, p program) error {
 	defer runtime.UnlockOSThread()
 	cmd := exec.CommandContext(ctx, p.path, p.args...)
 	var stderr bytes.Buffer
-	cmd.Dir, cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = "/", environ, p.stdin, p.stdout, &stderr
+	cmd.Dir, cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = "/", append(environ[:len(environ):len(environ)], p.env...), p.stdin, p.stdout, &stderr
 	cmd.WaitDelay = 5 * time.Second
 	cmd.SysProcAttr = s.attributes(p.asOwner, syscall.SIGKILL)
 	if err := cmd.Run(); err != nil {

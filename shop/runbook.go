@@ -20,6 +20,9 @@ type RunbookOptions struct {
 	// NoShell leaves out what a rehearsal would have to run in a shell: not
 	// every host can isolate it.
 	NoShell bool
+	// Whole says that everything beside the database comes back as well; the
+	// shop must be furnished.
+	Whole bool
 }
 
 // Runbook is the shop's runbook, as the shop is now: its checks ask for the
@@ -31,7 +34,8 @@ func (s *Shop) Runbook(o RunbookOptions) ([]byte, error) {
 	counts := s.Counts()
 	var b bytes.Buffer
 	err := runbookTemplate.Execute(&b, map[string]any{
-		"Cluster": s.Cluster(), "Copy": s.CopyURL(), "From": o.From, "Shell": !o.NoShell,
+		"Cluster": s.Cluster(), "Copy": s.CopyURL(), "From": o.From, "Shell": !o.NoShell, "Whole": o.Whole,
+		"Uploads": s.Uploads(), "Settings": s.Settings(), "App": s.App(),
 		"Orders": counts["orders"], "Carts": counts["carts"],
 	})
 	if err != nil {

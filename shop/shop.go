@@ -51,6 +51,7 @@ type Shop struct {
 	counts  Counts
 	history []Commit
 	uploads int // files made so far
+	deploys int
 	steady  *steady
 }
 

@@ -28,9 +28,10 @@ func (a *app) demoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "A shop with real data, backups and an incident, to try all this on",
-		Long: `Builds a real shop in one directory: a PostgreSQL server under steady writes, a
-nightly dump, a base backup and an archived log. Then a migration deletes every
-order and drops the carts. On a terminal it opens the console on the rehearsal;
+		Long: `Builds a real shop in one directory: a PostgreSQL server under steady writes,
+uploads, configuration, a deployed application, and the backups of them all. Then
+a migration deletes every order and drops the carts, a clean-up job deletes
+uploads, somebody changes a setting and deploys a fix in a hurry. On a terminal it opens the console on the rehearsal;
 otherwise, or with --plain, it rehearses by itself to just before the incident.
 
 It changes nothing outside its directory, and removes everything but the signed
@@ -75,7 +76,9 @@ type demo struct {
 	place *demoPlace
 	shop  *shop.Shop
 	key   report.Key
-	tell  *demoTeller
+	// recipient is whom the configuration is encrypted for.
+	recipient string
+	tell      *demoTeller
 	// moment is the one just before the harm, as --to takes it.
 	moment string
 }
@@ -111,6 +114,7 @@ func (a *app) within(place *demoPlace) *app {
 	own := map[string]string{
 		"COMEBACK_STATE": place.state(), "COMEBACK_SCRATCH": place.scratch(), "HOME": place.home(),
 		"DATABASE_URL": shop.Layout{Dir: place.shop}.URL("shop", "shop"), "ADMIN_URL": shop.Layout{Dir: place.shop}.URL("postgres", "shop"), "SSH_AUTH_SOCK": "",
+		"CONFIG_IDENTITY": place.identity(),
 	}
 	d := *a
 	d.lookup = func(name string) (string, bool) {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"filippo.io/age"
+
 	"comeback/recovery"
 	"comeback/recovery/isolation"
 	"comeback/recovery/report"
@@ -31,6 +33,10 @@ func (d *demo) build(ctx context.Context, scale int) error {
 	if err := d.shop.LetSwitch(ctx); err != nil { // so that it can be tried
 		return err
 	}
+	if err := d.shop.Furnish(ctx); err != nil {
+		return err
+	}
+	d.tell.done("uploads, configuration with secrets, and an application that is deployed")
 	if err := d.shop.StartWrites(demoRate); err != nil {
 		return err
 	}
@@ -48,16 +54,53 @@ func (d *demo) build(ctx context.Context, scale int) error {
 	}
 	d.tell.made("base", base, filepath.Join(d.shop.Copy(), base), "pg_basebackup")
 	d.tell.done("log    wal/, every segment as soon as it is full")
+	if err := d.makeIdentity(); err != nil {
+		return err
+	}
+	if err := d.backupFiles(ctx); err != nil {
+		return err
+	}
+	d.tell.done("code   code/, a git bundle and a line for each deploy")
+	if err := d.shop.Write(ctx, 200); err != nil {
+		return err
+	}
+	if _, err := d.shop.Deploy(ctx, "the second version"); err != nil {
+		return err
+	}
 	if err := d.writeDocuments(); err != nil {
 		return err
 	}
-	return d.shop.Write(ctx, 200)
+	return d.shop.Write(ctx, 20)
+}
+
+// makeIdentity makes what decrypts the configuration's backups.
+func (d *demo) makeIdentity() error {
+	identity, err := age.GenerateX25519Identity()
+	if err == nil {
+		err = os.WriteFile(d.place.identity(), []byte(identity.String()+"\n"), 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("make a key for the configuration: %w", err)
+	}
+	d.recipient = identity.Recipient().String()
+	return nil
+}
+
+// backupFiles makes snapshots and tells of them.
+func (d *demo) backupFiles(ctx context.Context) error {
+	uploads, config, err := d.shop.BackupFiles(ctx, d.recipient)
+	if err != nil {
+		return err
+	}
+	d.tell.done(fmt.Sprintf("files  uploads/, a snapshot of %d files, %s", uploads.Files, recovery.FormatBytes(uploads.Bytes)))
+	d.tell.done(fmt.Sprintf("config config/, a snapshot of %d files, encrypted with age", config.Files))
+	return nil
 }
 
 // writeDocuments writes the runbook, and what it needs.
 func (d *demo) writeDocuments() error {
 	noNetwork := isolation.Available()
-	text, err := d.shop.Runbook(shop.RunbookOptions{NoShell: noNetwork != nil})
+	text, err := d.shop.Runbook(shop.RunbookOptions{NoShell: noNetwork != nil, Whole: true})
 	if err != nil {
 		return err
 	}
@@ -76,8 +119,26 @@ func (d *demo) writeDocuments() error {
 // incident ruins the shop, lets it go on for a while, and sees to it that the
 // log of it all is in the copy.
 func (d *demo) incident(ctx context.Context) (shop.Incident, error) {
+	// The hourly snapshot is made, and nobody writes until it happens.
+	if err := d.shop.StopWrites(); err != nil {
+		return shop.Incident{}, err
+	}
+	if _, _, err := d.shop.BackupFiles(ctx, d.recipient); err != nil {
+		return shop.Incident{}, err
+	}
 	i, err := d.shop.Incident(ctx)
 	if err != nil {
+		return shop.Incident{}, err
+	}
+	damage, err := d.shop.Vandalize(ctx)
+	if err != nil {
+		return shop.Incident{}, err
+	}
+	// What the next snapshot holds is ruined already.
+	if _, _, err := d.shop.BackupFiles(ctx, d.recipient); err != nil {
+		return shop.Incident{}, err
+	}
+	if err := d.shop.StartWrites(demoRate); err != nil {
 		return shop.Incident{}, err
 	}
 	if err := d.shop.Write(ctx, 30); err != nil {
@@ -86,7 +147,7 @@ func (d *demo) incident(ctx context.Context) (shop.Incident, error) {
 	if err := d.shop.Archived(ctx); err != nil {
 		return shop.Incident{}, err
 	}
-	d.tell.incident(i, d.shop.Counts()["orders"])
+	d.tell.incident(i, damage, d.shop.Counts()["orders"])
 	return i, nil
 }
 

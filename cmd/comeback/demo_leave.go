@@ -69,7 +69,7 @@ func (a *app) remove(ctx context.Context, p *demoPlace) error {
 	if p.shop != "" && p.shop != p.dir {
 		err = os.RemoveAll(p.shop)
 	}
-	for _, path := range []string{p.state(), p.home(), p.runbook(), p.env(), filepath.Join(p.dir, markerName)} {
+	for _, path := range []string{p.state(), p.home(), p.runbook(), p.env(), p.identity(), filepath.Join(p.dir, markerName)} {
 		err = errors.Join(err, os.RemoveAll(path))
 	}
 	if _, none := os.Lstat(p.report()); p.made && none != nil {

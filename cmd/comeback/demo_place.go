@@ -36,6 +36,9 @@ func (p *demoPlace) env() string     { return filepath.Join(p.dir, "env") }
 func (p *demoPlace) report() string  { return filepath.Join(p.dir, "report") }
 func (p *demoPlace) state() string   { return filepath.Join(p.dir, "state") }
 func (p *demoPlace) home() string    { return filepath.Join(p.dir, "home") }
+func (p *demoPlace) identity() string {
+	return filepath.Join(p.dir, "config.key")
+}
 func (p *demoPlace) scratch() string { return filepath.Join(p.shop, "scratch") }
 
 // markerName is the file by which a later demo knows an earlier one's directory.
@@ -185,6 +188,7 @@ func (p *demoPlace) exports() []byte {
 	for _, kv := range [][2]string{
 		{"DATABASE_URL", shop.Layout{Dir: p.shop}.URL("shop", "shop")},
 		{"ADMIN_URL", shop.Layout{Dir: p.shop}.URL("postgres", "shop")},
+		{"CONFIG_IDENTITY", p.identity()},
 		{"COMEBACK_STATE", p.state()},
 		{"COMEBACK_SCRATCH", p.scratch()},
 	} {

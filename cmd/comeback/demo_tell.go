@@ -68,8 +68,8 @@ func (t *demoTeller) made(kind, key, path, how string) {
 	t.done(text)
 }
 
-// incident tells what happened, in three lines.
-func (t *demoTeller) incident(i shop.Incident, since int64) {
+// incident tells what happened, a line for each harm.
+func (t *demoTeller) incident(i shop.Incident, d shop.Damage, since int64) {
 	const clock = "15:04:05.000"
 	t.heading("THE INCIDENT", "a migration that nobody had tried on a copy")
 	kept := i.Before.After
@@ -77,13 +77,16 @@ func (t *demoTeller) incident(i shop.Incident, since int64) {
 	t.line("  %s  xid %-6d a customer orders: the shop has %s orders", kept.Time.Local().Format(clock), kept.XID, orders)
 	t.line("! %s  xid %-6d the migration deletes all %s", i.Harm.Time.Local().Format(clock), i.Harm.XID, orders)
 	t.line("! %s  xid %-6d it drops the table carts; %d orders have come in since", i.Drop.Time.Local().Format(clock), i.Drop.XID, since)
+	t.line("! %s  a clean-up job deletes %d uploads and overwrites %d", d.UploadsAt.Local().Format(clock), d.Deleted, d.Overwritten)
+	t.line("! %s  somebody changes %s", d.SettingsAt.Local().Format(clock), d.Setting)
+	t.line("! %s  commit %.12s is deployed in a hurry", d.CommitAt.Local().Format(clock), d.Commit)
 	t.since = t.now()
 }
 
 // ending tells how it came out and how anyone can check that.
 func (t *demoTeller) ending(p *demoPlace, s recovery.State, writes int) {
 	held, total := s.Checks()
-	t.line("\n%s in %s: %d of %d SQL checks held.", ending(s.Result, s.Mode), took(s.Ended.Sub(s.Started)), held, total)
+	t.line("\n%s in %s: %d of %d checks held.", ending(s.Result, s.Mode), took(s.Ended.Sub(s.Started)), held, total)
 	t.line("The live shop was not touched; it took %d orders meanwhile.", writes)
 	t.line("\nTHE REPORT: signed, for people and for machines")
 	t.line("  %s", filepath.Join(p.report(), report.MarkdownFile))

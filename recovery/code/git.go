@@ -24,11 +24,25 @@ type git struct {
 }
 
 func newGit(env recovery.Env, place, signers string) (*git, error) {
-	program, err := exec.LookPath("git")
-	if err != nil {
+	program := findGit()
+	if program == "" {
 		return nil, recovery.Errorf("install it, for example with: apt-get install git", "git is not installed here").WithExit(recovery.Usage)
 	}
 	return &git{env: env, program: program, dir: filepath.Join(place, treeDir), repo: filepath.Join(place, repoDir), signers: signers}, nil
+}
+
+// findGit finds git on the path, or where it usually is: a runner has hardly any
+// environment.
+func findGit() string {
+	if program, err := exec.LookPath("git"); err == nil {
+		return program
+	}
+	for _, program := range []string{"/usr/local/bin/git", "/usr/bin/git", "/bin/git"} {
+		if _, err := exec.LookPath(program); err == nil {
+			return program
+		}
+	}
+	return ""
 }
 
 // run runs a command of git and gives what it prints.
