@@ -11,13 +11,14 @@
 //	catalog.go  what a database says of its tables
 //	diff.go     two copies side by side, in the order of the key: removed, changed, added
 //	match.go    which table and columns of live they belong to
-//	preview.go  what live has of each row, and what would be done; live is only read
+//	preview.go  what live has of each row (classify.go), and what would be done; live is only read
+//	parents.go  what refers to rows that live does not have is left out
 //	apply.go    in one transaction: tried, undone, compared, taken back, then done
 //	undo.go     the script that takes it back, on disk before anything is committed
 //
 // Between the steps rows lie in files of a private directory, in the format of
-// COPY; in memory there is a batch of them. Where rows are inserted into a table
-// that others refer to, eight bytes of each row are kept besides.
+// COPY; in memory there is a batch of them, and where rows refer to others that
+// come back with them a hash of each of those.
 //
 // It promises to do what the preview lists and nothing more: a row that live has
 // changed since then is left alone. Foreign keys are PostgreSQL's own all the

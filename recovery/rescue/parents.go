@@ -13,17 +13,30 @@ import (
 )
 
 // sort puts tables that are referred to before those that refer to them. Where
-// they refer to each other in a circle, the order is theirs.
+// they refer to each other in a circle, it is cut where it is checked in the end.
 func (p *Preview) sort() error {
 	var sorted []TablePreview
 	rest := p.Tables
-	for len(rest) > 0 {
-		i := slices.IndexFunc(rest, func(t TablePreview) bool {
-			return !slices.ContainsFunc(t.references, func(f ForeignKey) bool {
-				return f.Parent != t.Live.Name && slices.ContainsFunc(rest, func(other TablePreview) bool { return other.Live.Name == f.Parent })
-			})
+	waits := func(t TablePreview, counts func(ForeignKey) bool) bool {
+		return slices.ContainsFunc(t.references, func(f ForeignKey) bool {
+			return f.Parent != t.Live.Name && counts(f) && slices.ContainsFunc(rest, func(other TablePreview) bool { return other.Live.Name == f.Parent })
 		})
-		i = max(i, 0)
+	}
+	needed := func(t TablePreview) bool {
+		return slices.ContainsFunc(rest, func(other TablePreview) bool {
+			return slices.ContainsFunc(other.references, func(f ForeignKey) bool { return f.Parent == t.Live.Name && other.Live.Name != t.Live.Name })
+		})
+	}
+	for len(rest) > 0 {
+		i := slices.IndexFunc(rest, func(t TablePreview) bool { return !waits(t, func(ForeignKey) bool { return true }) })
+		if i < 0 {
+			i = slices.IndexFunc(rest, func(t TablePreview) bool {
+				return needed(t) && !waits(t, func(f ForeignKey) bool { return !f.Deferrable })
+			})
+		}
+		if i < 0 {
+			i = max(0, slices.IndexFunc(rest, needed))
+		}
 		sorted = append(sorted, rest[i])
 		rest = slices.Delete(slices.Clone(rest), i, i+1)
 	}
@@ -252,9 +265,11 @@ func (o *orphans) coming(f ForeignKey) (map[uint64]bool, error) {
 	})
 }
 
-func (o *orphans) hash(value [][]byte) uint64 {
+func (o *orphans) hash(value [][]byte) uint64 { return hashOf(o.seed, value) }
+
+func hashOf(seed maphash.Seed, value [][]byte) uint64 {
 	var h maphash.Hash
-	h.SetSeed(o.seed)
+	h.SetSeed(seed)
 	for _, v := range value {
 		h.WriteString(strconv.Itoa(len(v)))
 		h.WriteByte(':')

@@ -101,12 +101,13 @@ func (w *work) remember() string {
 // nothing refers to it.
 func (w *work) removeRows() string {
 	return fmt.Sprintf("with d as (delete from %s using %s s where s.act operator(pg_catalog.=) 'd' and %s and %s%s%s%s returning s.n) insert into %s select d.n, 'd' from d",
-		w.only(), w.staged(), w.byKey("b"), w.paired(), equal, w.numbered("e"), w.notReferred(), w.done())
+		w.only(), w.staged(), w.byKey("b"), w.paired(), equal, w.numbered("e"), w.notReferred(nil), w.done())
 }
 
 // notReferred holds for a row of live that nothing refers to, but rows of its
-// own table, which PostgreSQL looks after.
-func (w *work) notReferred() string {
+// own table, which PostgreSQL looks after. In an undo those do not count either
+// that are taken back after it.
+func (w *work) notReferred(later []*work) string {
 	var b strings.Builder
 	for _, f := range w.referring {
 		if f.Table == w.Live.Name {
@@ -115,6 +116,11 @@ func (w *work) notReferred() string {
 		var on []string
 		for i, k := range f.Keys {
 			on = append(on, fmt.Sprintf("t.%s %s c.%s", quote(k.Name), k.Operator, quote(f.Columns[i])))
+		}
+		for _, other := range later {
+			if other.Live.Name == f.Table && other.Create == "" {
+				on = append(on, "not exists (select from "+other.undo()+" v where "+other.undoneBy("c", "v")+")")
+			}
 		}
 		fmt.Fprintf(&b, " and not exists (select from %s c where %s)", f.Table.sql(), strings.Join(on, " and "))
 	}

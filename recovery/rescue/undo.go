@@ -2,18 +2,10 @@ package rescue
 
 import (
 	"bufio"
-	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/jackc/pgx/v5"
-
-	"comeback/recovery/dump/script"
 )
 
 // The undo is a script for psql, which needs nothing else: it takes back what
@@ -46,14 +38,19 @@ create temp table comeback_undone (what pg_catalog.text, wanted pg_catalog.int8,
 	for _, w := range a.tables {
 		b.WriteString(w.triggers(true))
 	}
-	b.WriteString("set local search_path to default;\n")
-	for _, w := range slices.Backward(a.tables) {
+	b.WriteString("set constraints all deferred;\nset local search_path to default;\n")
+	for _, w := range a.tables {
+		if w.Remove > 0 {
+			b.WriteString(w.undoRemove())
+		}
+	}
+	for n, w := range slices.Backward(a.tables) {
 		switch {
 		case w.Create != "":
 			b.WriteString(w.undoCreate())
 		default:
 			if w.Insert > 0 {
-				b.WriteString(w.undoInsert())
+				b.WriteString(w.undoInsert(a.tables[:n]))
 			}
 			if w.Update > 0 {
 				b.WriteString(w.undoUpdate())
@@ -62,7 +59,7 @@ create temp table comeback_undone (what pg_catalog.text, wanted pg_catalog.int8,
 	}
 	for _, w := range a.tables {
 		if w.Remove > 0 {
-			b.WriteString(w.undoRemove())
+			b.WriteString(w.undoRemove() + w.removed())
 		}
 	}
 	b.WriteString("set constraints all immediate;\nset local search_path = pg_catalog, pg_temp;\n")
@@ -141,10 +138,13 @@ func (a *applying) writeRows(out io.Writer, w *work) error {
 }
 
 // undoKey finds the row of live that belongs to one of u.
-func (w *work) undoKey() string {
+func (w *work) undoKey() string { return w.undoneBy("t", "u") }
+
+// undoneBy is the same by other names.
+func (w *work) undoneBy(row, undo string) string {
 	var all []string
 	for i, k := range w.Key {
-		all = append(all, fmt.Sprintf("t.%s %s u.k%d", quote(k.Name), k.Operator, i))
+		all = append(all, fmt.Sprintf("%s.%s %s %s.k%d", row, quote(k.Name), k.Operator, undo, i))
 	}
 	return strings.Join(all, " and ")
 }
@@ -158,10 +158,12 @@ func (w *work) undone(what, act, statement string, strict bool) string {
 // undoInsert deletes rows that were inserted, where nothing refers to them. Rows
 // of the table itself may, if they go, too; what PostgreSQL does about others is
 // not to be left to it.
-func (w *work) undoInsert() string {
-	itself := slices.ContainsFunc(w.referring, func(f ForeignKey) bool { return f.Table == w.Live.Name })
+func (w *work) undoInsert(later []*work) string {
+	strict := slices.ContainsFunc(w.referring, func(f ForeignKey) bool {
+		return f.Table == w.Live.Name || slices.ContainsFunc(later, func(other *work) bool { return other.Live.Name == f.Table })
+	})
 	return w.undone("inserted rows stay", insert, fmt.Sprintf("delete from %s using %s u where u.act operator(pg_catalog.=) 'i' and %s and %s%su.was%s",
-		w.only(), w.undo(), w.undoKey(), w.digest(), equal, w.notReferred()), itself)
+		w.only(), w.undo(), w.undoKey(), w.digest(), equal, w.notReferred(later)), strict)
 }
 
 // undoUpdate gives updated rows back what they had.
@@ -176,15 +178,27 @@ func (w *work) undoUpdate() string {
 		w.only(), strings.Join(sets, ", "), w.undo(), w.undoKey(), w.digest(), equal), false)
 }
 
-// undoRemove inserts rows again that were removed.
+// undoRemove inserts rows again that were removed. It is done first, for rows that
+// refer to them, and once more in the end, when their place is free.
 func (w *work) undoRemove() string {
 	unless := " on conflict do nothing"
 	if w.deferrable {
 		unless = ""
 	}
-	return w.undone("removed rows stay away", remove, fmt.Sprintf("insert into %s (%s) overriding system value select %s from %s u where u.act operator(pg_catalog.=) 'd' and not exists (select from %s where %s)%s",
-		w.Live.sql(), list(w.columns, func(_ int, c Column) string { return quote(c.Name) }),
-		list(w.columns, func(i int, _ Column) string { return fmt.Sprintf("u.c%d", i) }), w.undo(), w.live(), w.undoKey(), unless), false)
+	return fmt.Sprintf("insert into %s (%s) overriding system value select %s from %s u where u.act operator(pg_catalog.=) 'd' and not exists (select from %s where %s)%s;\n",
+		w.Live.sql(), list(w.columns, func(_ int, c Column) string { return quote(c.Name) }), w.had("u"), w.undo(), w.live(), w.undoKey(), unless)
+}
+
+// had are the columns that live had, of a row of the undo's table.
+func (w *work) had(undo string) string {
+	return list(w.columns, func(i int, _ Column) string { return fmt.Sprintf("%s.c%d", undo, i) })
+}
+
+// removed writes down how many of the rows that were removed are there again.
+func (w *work) removed() string {
+	return fmt.Sprintf("insert into pg_temp.comeback_undone select %s, pg_catalog.count(*), pg_catalog.count(*) filter (where exists (select from %s where %s and %s%s%s)), false from %s u where u.act operator(pg_catalog.=) 'd';\n",
+		quoteText(w.Live.Name.String()+": removed rows stay away"), w.live(), w.undoKey(),
+		text(list(w.columns, func(_ int, c Column) string { return "t." + quote(c.Name) })), equal, text(w.had("u")), w.undo())
 }
 
 // undoCreate drops a table that was made, if it holds what it was given and
@@ -207,150 +221,4 @@ end `, now, was, quoteText(w.Live.Name.String()+": the table that was made stays
 		tag = fmt.Sprintf("$comeback%d$", n)
 	}
 	return "do " + tag + body + tag + ";\n"
-}
-
-// try takes back what was done, by the script, and compares what is left with
-// what was there.
-func (a *applying) try() (err error) {
-	path := filepath.Join(a.Dir, "undo.sql")
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return fmt.Errorf("write the undo script: %w", err)
-	}
-	defer func() { err = errors.Join(err, file.Close(), os.Remove(path)) }()
-	if err := a.writeUndo(file); err != nil {
-		return fmt.Errorf("write the undo script: %w", err)
-	}
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return fmt.Errorf("read the undo script: %w", err)
-	}
-	const hint = "nothing was changed; disable the table's triggers for the rescue, or bring the rows back into a table of their own"
-	if err := runScript(a.ctx, a.tx, file); err != nil {
-		return failed(hint, err, "try the undo script")
-	}
-	for _, w := range a.tables {
-		if w.Create != "" {
-			_, there, err := readTable(a.ctx, a.tx, w.Live.Name)
-			if err != nil {
-				return err
-			}
-			if there {
-				return refusedf(hint, "the undo script does not work: the table %s stays", w.Live.Name)
-			}
-			continue
-		}
-		n, err := value(a.ctx, a.tx, w.unlike())
-		if err != nil {
-			return a.failed(w, err, "compare what the undo script left of")
-		}
-		if n != 0 {
-			return refusedf(hint, "the undo script does not work: %d rows of %s are not as they were", n, w.Live.Name)
-		}
-	}
-	if err := run(a.ctx, a.tx, "rollback to savepoint comeback_rescue"); err != nil {
-		return fmt.Errorf("take the trial back: %w", err)
-	}
-	return nil
-}
-
-// runScript executes what writeUndo wrote, but for its transaction.
-func runScript(ctx context.Context, tx pgx.Tx, in io.Reader) error {
-	r := script.NewReader(in)
-	for {
-		p, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if p.Kind == script.Command {
-			return fmt.Errorf("line %d: a command of psql is none of it", p.Line)
-		}
-		if p.Kind != script.Statement {
-			continue
-		}
-		if t := p.Tokens(); len(t) == 1 && (t[0].Is("begin") || t[0].Is("commit")) {
-			continue
-		}
-		if p.Copies {
-			if _, err := tx.Conn().PgConn().CopyFrom(ctx, r.Data(), string(p.Text)); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := run(ctx, tx, string(p.Text)); err != nil {
-			return err
-		}
-	}
-}
-
-// UndoOptions say what to take back.
-type UndoOptions struct {
-	Live *pgx.Conn
-	// Script is what Apply wrote.
-	Script io.Reader
-	// Leave leaves rows alone that were changed since the rescue, and does the
-	// rest; without it nothing is done then.
-	Leave bool
-	// Committing is called before the commit, as in [ApplyOptions].
-	Committing func(ctx context.Context, xid uint64, done []Undone) error
-}
-
-// Undone is what was taken back of one kind of row.
-type Undone struct {
-	// What is the table and what stays where Done is less than Wanted.
-	What   string `json:"what"`
-	Wanted int64  `json:"wanted,string"`
-	Done   int64  `json:"done,string"`
-}
-
-// Undo takes back what a rescue did, in one transaction.
-func Undo(ctx context.Context, o UndoOptions) ([]Undone, error) {
-	tx, _, err := begin(ctx, o.Live, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadWrite})
-	if err != nil {
-		return nil, err
-	}
-	defer tx.Rollback(context.WithoutCancel(ctx)) // after the commit it does nothing
-	how := "off"
-	if o.Leave {
-		how = "on"
-	}
-	if err := run(ctx, tx, "set local "+leave+" = "+how); err != nil {
-		return nil, fmt.Errorf("begin the undo: %w", err)
-	}
-	if err := runScript(ctx, tx, o.Script); err != nil {
-		if pg := pgError(err); pg != nil && pg.Code == changedSince {
-			return nil, refusedf("look at them; to leave them alone and take the rest back, undo with --leave-changed", "take the rescue back: %s", pg.Message)
-		}
-		return nil, failed("nothing was changed; look at it, then try again", err, "take the rescue back")
-	}
-	results, err := tx.Conn().PgConn().Exec(ctx, "select what, wanted, done from pg_temp.comeback_undone order by what").ReadAll()
-	if err != nil {
-		return nil, fmt.Errorf("count what was taken back: %w", err)
-	}
-	var all []Undone
-	for _, row := range results[0].Rows {
-		u := Undone{What: string(row[0])}
-		if _, err := fmt.Sscan(string(row[1])+" "+string(row[2]), &u.Wanted, &u.Done); err != nil {
-			return nil, fmt.Errorf("count what was taken back: %w", err)
-		}
-		all = append(all, u)
-	}
-	xid, err := value(ctx, tx, "select pg_catalog.pg_current_xact_id()::pg_catalog.text")
-	if err != nil {
-		return nil, fmt.Errorf("name the transaction: %w", err)
-	}
-	if o.Committing != nil {
-		if err := o.Committing(ctx, uint64(xid), all); err != nil {
-			return nil, fmt.Errorf("record the transaction before its commit: %w", err)
-		}
-	}
-	if err := tx.Commit(ctx); err != nil {
-		if pgError(err) != nil {
-			return nil, failed("nothing was changed; look at it, then try again", err, "commit the undo")
-		}
-		return nil, fmt.Errorf("commit the undo as transaction %d: %w; %w", xid, err, ErrUnknown)
-	}
-	return all, nil
 }
