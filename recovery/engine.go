@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"time"
 
 	"comeback/storage"
@@ -126,11 +127,17 @@ const (
 	Directory ResourceKind = "directory" // ID is an absolute path
 	Cluster   ResourceKind = "cluster"   // ID is a PostgreSQL data directory
 	Process   ResourceKind = "process"   // ID is a pid
-	// Exchanged is what a switch has exchanged and not opened yet, whatever its
-	// kind: giving it back undoes the exchange. The first step that opens adopts
-	// all of them, so that a system is old as a whole, or new.
+	// Exchanged is what a switch has exchanged and not opened yet; kinds of
+	// exchanges that are given back in other ways are called "exchange of …".
+	// Giving it back undoes the exchange. The first step that opens adopts all of
+	// them, so that a system is old as a whole, or new.
 	Exchanged ResourceKind = "exchange"
 )
+
+// Exchanges reports whether it is a kind of exchange.
+func (k ResourceKind) Exchanges() bool {
+	return k == Exchanged || strings.HasPrefix(string(k), string(Exchanged)+" of ")
+}
 
 // Resource is something that a run makes or holds, and must give back.
 type Resource struct {

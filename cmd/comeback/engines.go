@@ -12,6 +12,7 @@ import (
 	"comeback/recovery/postgres"
 	"comeback/recovery/rescue"
 	"comeback/recovery/switchover"
+	"comeback/recovery/trees"
 	"comeback/recovery/verify"
 	"comeback/runbooks"
 )
@@ -29,7 +30,7 @@ func engines() []recovery.Engine {
 
 // switchers lists what brings restored components live, one for a kind.
 func switchers() []recovery.Switcher {
-	return []recovery.Switcher{switchover.New(switchover.Options{Engines: engines, SaveNames: saveNames, LoadNames: loadNames})}
+	return []recovery.Switcher{trees.New(), switchover.New(switchover.Options{Engines: engines, SaveNames: saveNames, LoadNames: loadNames})}
 }
 
 // executable is this program, which restored servers ask for WAL.

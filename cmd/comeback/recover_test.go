@@ -1,8 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -18,6 +22,7 @@ import (
 	"comeback/shop"
 	"comeback/shop/shoptest"
 
+	"filippo.io/age"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -277,4 +282,110 @@ func TestRecover_notEntitled(t *testing.T) {
 		t.Errorf("exit %d: %s", got.code, got.err)
 	}
 	r.noRun(t)
+}
+
+// Database and uploads come back together, to one moment, and go back together;
+// what was uploaded after the moment is listed and stays in the old data.
+func TestRecover_wholeSystem(t *testing.T) {
+	s := shoptest.Open(t, shop.Options{Scale: 50, Seed: 4})
+	l, r := &lost{Shop: s}, newRig(t)
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.live(l)
+	r.environ["ADMIN_URL"], r.environ["CONFIG_IDENTITY"] = r.environ["DATABASE_URL"], identity.String()
+	var text []byte
+	for _, step := range []func() error{
+		func() error { return s.Furnish(t.Context()) },
+		func() error { _, err := s.Backup(t.Context(), shop.BackupOptions{}); return err },
+		func() error { return s.Write(t.Context(), 10) },
+		func() error {
+			_, _, err := s.BackupFiles(t.Context(), identity.Recipient().String())
+			return err
+		},
+		func() (err error) { l.before, err = digests(t.Context(), s.URL()); return },
+		func() (err error) {
+			text, err = s.Runbook(shop.RunbookOptions{Whole: true, NoShell: true})
+			return
+		},
+	} {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	was := treeOf(t, s.Uploads())
+	if l.incident, err = s.Incident(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Vandalize(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Write(t.Context(), 8), s.Archived(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	harmed, harmedRows := treeOf(t, s.Uploads()), rowsOf(t, s.URL())
+	// Nobody is there for ticks, and no application for the smoke test.
+	book := filepath.Join(t.TempDir(), "shop.md")
+	text, _, _ = bytes.Cut(text, []byte("## Verify and open"))
+	text = bytes.ReplaceAll(text, []byte("- [ ]"), []byte("-"))
+	if err := os.WriteFile(book, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := r.run(t.Context(), "recover", book, "--plain", "--to", fmt.Sprintf("before-xid:%d", l.incident.Harm.XID), "--confirm", target(t))
+	if got.code != recovery.CameBack {
+		t.Fatalf("exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	if now := treeOf(t, s.Uploads()); !maps.Equal(now, was) {
+		t.Error("the uploads are not what they were")
+	}
+	if now := rowsOf(t, s.URL()); !slices.Equal(now, l.before) {
+		t.Error("the database is not what it was")
+	}
+	state := r.stateOf(t, filepath.Base(r.only(t)))
+	if len(state.Old) != 2 || len(state.Held()) != 0 {
+		t.Fatalf("old data %+v, held %+v", state.Old, state.Held())
+	}
+	for _, old := range state.Old {
+		if old.Component == "uploads" && !maps.Equal(treeOf(t, old.Place), harmed) {
+			t.Errorf("the old uploads in %s are not what was live", old.Place)
+		}
+	}
+	if !strings.Contains(got.out, "were written after the moment; they stay in the old data") {
+		t.Errorf("it does not tell of what came after the moment\n%s", got.out)
+	}
+	if got := r.run(t.Context(), "switch-back", state.Run, "--plain", "--confirm", target(t)); got.code != recovery.CameBack {
+		t.Fatalf("switch back: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	if !maps.Equal(treeOf(t, s.Uploads()), harmed) || !slices.Equal(rowsOf(t, s.URL()), harmedRows) {
+		t.Error("switched back, live is not what it was")
+	}
+}
+
+func rowsOf(t *testing.T, url string) []digest {
+	t.Helper()
+	d, err := digests(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// treeOf is the content of every file below a directory.
+func treeOf(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	err := filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		b, err := os.ReadFile(p)
+		rel, _ := filepath.Rel(dir, p)
+		all[rel] = string(b)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }

@@ -255,7 +255,7 @@ func (open) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery
 		Bindings: []recovery.Binding{{Component: p.Component, URL: cmp.Or(p.URL, p.Address)}}}
 	for _, r := range env.Held() {
 		own := r.Details["address"] == p.Address && r.Details["run"] == p.Run && (r.Kind == loadedDatabase || r.Kind == fenced)
-		if own || r.Kind == recovery.Exchanged {
+		if own || r.Kind.Exchanges() {
 			o.Adopted = append(o.Adopted, r)
 		}
 	}

@@ -1,0 +1,224 @@
+package trees
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"comeback/recovery"
+	"comeback/recovery/exchange"
+)
+
+// The kinds of steps.
+const (
+	newerName = "trees.newer"
+	swapName  = "trees.swap"
+	openName  = "trees.open"
+)
+
+// exchangedTree is a claim: two directories that have, or may have, exchanged their
+// names. Its record is enough to undo that.
+const exchangedTree = recovery.Exchanged + " of trees"
+
+// record is what a claim keeps of an exchange.
+type record struct {
+	pair  exchange.Pair
+	aside string
+}
+
+func (r record) resource(path string) (recovery.Resource, error) {
+	b, err := json.Marshal(r.pair)
+	if err != nil {
+		return recovery.Resource{}, fmt.Errorf("keep which directory is which: %w", err)
+	}
+	return recovery.Resource{Kind: exchangedTree, ID: path, Details: map[string]string{"pair": string(b), "aside": r.aside}}, nil
+}
+
+func recordOf(r recovery.Resource) (record, error) {
+	rec := record{aside: r.Details["aside"]}
+	if err := json.Unmarshal([]byte(r.Details["pair"]), &rec.pair); err != nil {
+		return rec, recovery.Errorf("exchange them back by hand", "give back %s: its record does not say which directory is which: %w", r.ID, err)
+	}
+	return rec, nil
+}
+
+// exchange makes the restored tree live and calls the old one aside. Both directions
+// read how far it has come, so that they may be repeated after any interruption.
+func (r record) exchange() error {
+	if err := r.fetch(); err != nil {
+		return err
+	}
+	if err := r.pair.Exchange(); err != nil {
+		return err
+	}
+	if r.aside == "" || r.pair.Old == (exchange.Identity{}) {
+		return nil
+	}
+	return move(r.pair.Beside, r.aside)
+}
+
+// undo makes the old tree live again.
+func (r record) undo() error {
+	if err := r.fetch(); err != nil {
+		return err
+	}
+	return r.pair.Undo()
+}
+
+// fetch brings an old tree that was called aside back beside, from where it is
+// exchanged.
+func (r record) fetch() error {
+	if r.aside == "" {
+		return nil
+	}
+	id, err := exchange.Identify(r.aside)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", r.aside, err)
+	}
+	if id != r.pair.Old {
+		return recovery.Errorf("find out what it is and move it away", "refused: there is something else at %s", r.aside).WithExit(recovery.Refused)
+	}
+	return move(r.aside, r.pair.Beside)
+}
+
+// move renames a directory, over nothing, and makes that durable.
+func move(from, to string) error {
+	if err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE); err != nil {
+		return recovery.Errorf("look what stands at "+to, "call %s %s: %w", from, to, err)
+	}
+	for _, dir := range []string{filepath.Dir(from), filepath.Dir(to)} {
+		d, err := os.Open(dir)
+		if err == nil {
+			err = errors.Join(d.Sync(), d.Close())
+		}
+		if err != nil {
+			return fmt.Errorf("make the names in %s durable: %w", dir, err)
+		}
+	}
+	return nil
+}
+
+// swap exchanges the trees.
+type swap struct{}
+
+func (swap) Name() string              { return swapName }
+func (swap) Restart() recovery.Restart { return recovery.Repeat }
+
+func (swap) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery.Outcome, error) {
+	var a args
+	if err := s.Decode(&a); err != nil {
+		return recovery.Outcome{}, err
+	}
+	if _, err := env.Target(ctx, a.Live); err != nil {
+		return recovery.Outcome{}, err
+	}
+	rec, err := a.record(ctx, env)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	if err := rec.exchange(); err != nil {
+		return recovery.Outcome{}, err
+	}
+	now, err := identify(a.Path)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	o := recovery.Outcome{Says: a.Path + " is the restored tree now", Identities: map[recovery.TargetID]recovery.Identity{a.Live: now}}
+	place := a.Aside
+	if place == "" {
+		place = rec.pair.Beside
+	}
+	if rec.pair.Old != (exchange.Identity{}) {
+		was, err := identify(place)
+		if err != nil {
+			return recovery.Outcome{}, err
+		}
+		o.Says += "; the one before is " + place
+		o.Old = []recovery.Old{{Component: a.Component, Target: a.Live, Place: place, Until: a.Keep, Identity: was, Says: "a directory beside the live one"}}
+	}
+	return o, nil
+}
+
+// claimOf finds what an earlier attempt has claimed for a path.
+func claimOf(env recovery.Env, path string) (recovery.Resource, bool) {
+	for _, r := range env.Held() {
+		if r.Kind == exchangedTree && r.ID == path {
+			return r, true
+		}
+	}
+	return recovery.Resource{}, false
+}
+
+// record is which directory is which: as an earlier attempt has claimed it, or as
+// they lie now, claimed before anything is exchanged.
+func (a args) record(ctx context.Context, env recovery.Env) (record, error) {
+	if r, claimed := claimOf(env, a.Path); claimed {
+		return recordOf(r)
+	}
+	beside := a.Beside
+	if beside == "" {
+		binding, ok := env.Binding(a.Component)
+		u, err := url.Parse(binding.URL)
+		if !ok || !binding.Scratch || err != nil || u.Scheme != "file" {
+			return record{}, recovery.Errorf("retry the restore", "make %s live: it is not restored", a.Component)
+		}
+		beside = u.Path
+	}
+	pair, err := exchange.Look(a.Path, beside)
+	if err != nil {
+		return record{}, err
+	}
+	rec := record{pair: pair, aside: a.Aside}
+	r, err := rec.resource(a.Path)
+	if err != nil {
+		return record{}, err
+	}
+	return rec, env.Claim(ctx, r)
+}
+
+// open keeps what was exchanged: it adopts the claim of it.
+type open struct{}
+
+func (open) Name() string              { return openName }
+func (open) Restart() recovery.Restart { return recovery.Repeat }
+
+func (open) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery.Outcome, error) {
+	var a args
+	if err := s.Decode(&a); err != nil {
+		return recovery.Outcome{}, err
+	}
+	if _, err := env.Target(ctx, a.Live); err != nil {
+		return recovery.Outcome{}, err
+	}
+	o := recovery.Outcome{Says: a.Path + " stays what it is now",
+		Bindings: []recovery.Binding{{Component: a.Component, URL: (&url.URL{Scheme: "file", Path: a.Path}).String()}}}
+	for _, r := range env.Held() {
+		if r.Kind.Exchanges() {
+			o.Adopted = append(o.Adopted, r)
+		}
+	}
+	return o, nil
+}
+
+// undo gives the old tree its place again, from the record of the claim alone.
+type undo struct{}
+
+func (undo) Resource() recovery.ResourceKind { return exchangedTree }
+
+func (undo) Release(_ context.Context, r recovery.Resource) error {
+	rec, err := recordOf(r)
+	if err != nil {
+		return err
+	}
+	return rec.undo()
+}

@@ -1,0 +1,131 @@
+package trees
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/exchange"
+)
+
+type switcher struct{}
+
+// New makes the switcher of files components.
+func New() recovery.Switcher { return switcher{} }
+
+// Kind is recovery.Files.
+func (switcher) Kind() recovery.ComponentKind { return recovery.Files }
+
+// Keys are what a component says about its live target, beside its path.
+func (switcher) Keys() []recovery.Key {
+	return []recovery.Key{{Name: "keep", Doc: "how long what was live stays beside after a switch; 7d if not set", Example: "7d"}}
+}
+
+// Look reads which directory is live.
+func (switcher) Look(_ context.Context, c recovery.Component, expand func(string) (string, error)) (recovery.Live, error) {
+	path, err := expand(c.Settings.Text("path"))
+	if err != nil {
+		return recovery.Live{}, err
+	}
+	if !filepath.IsAbs(path) {
+		return recovery.Live{}, recovery.Errorf("give the component its `path:` in the runbook", "the runbook does not tell where the live %s is", c.Name).WithExit(recovery.Usage)
+	}
+	path = filepath.Clean(path)
+	id, err := identify(path)
+	if err != nil {
+		return recovery.Live{}, err
+	}
+	if err := exchange.Try(filepath.Dir(path)); err != nil {
+		return recovery.Live{}, err
+	}
+	return recovery.Live{
+		Component: c.Name, At: time.Now().UTC(), Beside: filepath.Dir(path),
+		Effects: recovery.Effects{Target: []string{fmt.Sprintf("%s, %s, %s", id["host"], path, id["inode"])}},
+		Target: recovery.Target{ID: recovery.TargetID("live/" + c.Name), Component: c.Name, Switches: recovery.Files,
+			Place: path, Name: id["host"] + ":" + path, Identity: id},
+	}, nil
+}
+
+// Identify reads anew which directory stands at the live path.
+func (switcher) Identify(_ context.Context, t recovery.Target, _ func(string) (string, error)) (recovery.Identity, error) {
+	return identify(t.Place)
+}
+
+// nothing is the inode of a path at which there is nothing.
+const nothing = "nothing there"
+
+func identify(path string) (recovery.Identity, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("read this machine's name: %w", err)
+	}
+	id, inode := exchange.Identity{}, nothing
+	if info, err := os.Lstat(path); err == nil && !info.IsDir() {
+		return nil, recovery.Errorf("name the directory itself", "refused: %s is not a directory", path).WithExit(recovery.Refused)
+	}
+	if id, err = exchange.Identify(path); err == nil {
+		inode = id.String()
+		if text, err := id.MarshalText(); err == nil {
+			inode = string(text)
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("look at %s: %w", path, err)
+	}
+	return recovery.Identity{"host": host, "directory": path, "inode": inode}, nil
+}
+
+// args are what every step of a switch is told.
+type args struct {
+	Component string            `json:"component"`
+	Live      recovery.TargetID `json:"live"`
+	Path      string            `json:"path"`
+	// Beside is the restored tree, or of a switch back the old one; where it is
+	// empty it is where the component is bound to.
+	Beside string `json:"beside,omitempty"`
+	// Aside is what the old tree is called afterwards; empty where it stays.
+	Aside  string    `json:"aside,omitempty"`
+	Run    string    `json:"run"`
+	Moment time.Time `json:"moment,omitzero"`
+	Keep   time.Time `json:"keep_until,omitzero"`
+}
+
+// Plan lists the steps of a switch.
+func (switcher) Plan(c recovery.SwitchContext) (recovery.Switch, error) {
+	path := c.Live.Target.Place
+	a := args{Component: c.Component.Name, Live: c.Live.Target.ID, Path: path, Aside: path + ".old-" + c.Run, Run: c.Run, Moment: c.Point.Time, Keep: c.KeepUntil}
+	list := recovery.NewStep("newer", newerName, "list what came after the moment", a)
+	list.MayPass = true
+	return recovery.Switch{
+		Settle:   []recovery.Step{list},
+		Exchange: []recovery.Step{step("swap", swapName, "make the restored "+path+" live", a, c.Scratch.ID)},
+		Open:     []recovery.Step{step("open", openName, "keep the restored "+path, a)},
+	}, nil
+}
+
+// Back lists the steps that give the old tree its place again.
+func (switcher) Back(c recovery.SwitchContext, old recovery.Old) (recovery.Switch, error) {
+	a := args{Component: c.Component.Name, Live: c.Live.Target.ID, Path: c.Live.Target.Place, Beside: old.Place, Run: c.Run, Keep: c.KeepUntil}
+	return recovery.Switch{
+		Exchange: []recovery.Step{step("swap-back", swapName, "make "+old.Place+" live again", a)},
+		Open:     []recovery.Step{step("open", openName, "keep it", a)},
+	}, nil
+}
+
+func step(id, kind, says string, a args, more ...recovery.TargetID) recovery.Step {
+	s := recovery.NewStep(id, kind, says, a)
+	s.Writes = append([]recovery.TargetID{a.Live}, more...)
+	return s
+}
+
+// Kinds are the steps of a switch.
+func (switcher) Kinds() []recovery.Kind { return []recovery.Kind{newer{}, swap{}, open{}} }
+
+// Releasers give back a tree that was exchanged and not kept.
+func (switcher) Releasers(func(string) (string, error)) []recovery.Releaser {
+	return []recovery.Releaser{undo{}}
+}
