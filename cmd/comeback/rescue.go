@@ -21,8 +21,10 @@ type rescuing struct {
 	request
 	component string
 	xid       uint32
-	tables    []string
-	preview   bool
+	// since and until are moments between which something was written.
+	since, until string
+	tables       []string
+	preview      bool
 	// What a person wants beyond what is done by itself: names of tables, of
 	// triggers as TABLE.TRIGGER, and TABLE=NAME.
 	into, remove, overwrite, disable []string
@@ -45,15 +47,22 @@ Rows that live misses are inserted; rows that it has as the transaction left the
 get their values from before. Rows that were changed since are in conflict and
 left alone, as are rows without what they refer to.
 
-Without --xid whole tables come back from --to MOMENT: one that live does not have
-as it was, any other under another name with --into TABLE=NAME.
+With --to MOMENT whole tables come back: one that live does not have as it was, any
+other under another name with --into TABLE=NAME.
+
+With --since MOMENT what was written after it, up to --until MOMENT, is merged back:
+after a recovery, what the old system had taken down that the moment had not. Every
+table that differs is listed; what was deleted since is deleted only where
+--remove-added says so.
 ` + exitCodes,
 		Example: `  comeback rescue shop.md --xid 81214 --preview
   comeback rescue shop.md --xid 81214 --table orders --table order_items
   comeback rescue shop.md --xid 81214 --plain --confirm db1/shop
   comeback rescue shop.md --xid 81214 --remove-added orders --without-trigger orders.audit
   comeback rescue shop.md --to "1 hour ago" --table carts --into carts=carts_rescued
+  comeback rescue shop.md --since before-xid:81214 --until lsn:3/7A21F0C8 --preview
   comeback rescue show 7c31
+  comeback rescue choose 7c31 --overwrite orders
   comeback rescue undo 7c31`,
 		Args: oneArgument("RUNBOOK"), ValidArgsFunction: runbookArgument,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.rescue(cmd.Context(), args[0], o) },
@@ -61,16 +70,15 @@ as it was, any other under another name with --into TABLE=NAME.
 	f := cmd.Flags()
 	f.Uint32Var(&o.xid, "xid", 0, "bring back what the transaction `N` removed or changed; comeback moments --around lists them")
 	f.StringVar(&o.to, "to", "", "bring whole tables back as they were at a `MOMENT`")
+	f.StringVar(&o.since, "since", "", "bring back what was written after a `MOMENT`")
+	f.StringVar(&o.until, "until", "", "with --since: and before this `MOMENT` (default latest)")
 	f.StringArrayVar(&o.tables, "table", nil, "only this `TABLE`; again for more (default all that the transaction changed)")
-	f.StringArrayVar(&o.into, "into", nil, "bring a table back into another one: `TABLE=NAME`, which is made if it is not there")
-	f.StringArrayVar(&o.remove, "remove-added", nil, "remove what the transaction added to this `TABLE`")
-	f.StringArrayVar(&o.overwrite, "overwrite", nil, "bring back rows of this `TABLE` that were changed since, too")
-	f.StringArrayVar(&o.disable, "without-trigger", nil, "disable a trigger meanwhile: `TABLE.TRIGGER`; nobody else writes to the table then")
+	o.chooseFlags(f)
 	f.BoolVar(&o.preview, "preview", false, "change nothing: end when it is known what would be done")
 	f.StringVar(&o.component, "component", "", "rescue this `COMPONENT` (default the database that the runbook restores first)")
 	f.StringVar(&o.confirm, "confirm", "", "the `NAME` of the live database, instead of typing it when it is asked for")
 	o.rescueFlags(f)
-	cmd.AddCommand(a.rescueShowCommand(), a.rescueUndoCommand())
+	cmd.AddCommand(a.rescueShowCommand(), a.rescueChooseCommand(), a.rescueUndoCommand())
 	return cmd
 }
 
@@ -84,12 +92,8 @@ func (o *rescuing) rescueFlags(f *pflag.FlagSet) {
 }
 
 func (a *app) rescue(ctx context.Context, path string, o rescuing) error {
-	if (o.xid == 0) == (o.to == "") {
-		return usage("say --xid N for the rows that a transaction removed or changed, or --to MOMENT with --table for whole tables",
-			"it is not said what is to be brought back")
-	}
-	if o.to != "" && len(o.tables) == 0 {
-		return usage("name it with --table", "it is not said which table is to be brought back from %s", o.to)
+	if err := o.check(); err != nil {
+		return err
 	}
 	console := !o.plain && !o.json && !o.dryRun && a.interactive()
 	b, problems, err := a.open(path)
@@ -118,6 +122,29 @@ func (a *app) rescue(ctx context.Context, path string, o rescuing) error {
 		tellEffects(say, p)
 	}
 	return a.carryRescue(ctx, b, p, o.request, console, say)
+}
+
+// check refuses a request that does not say what is to be brought back.
+func (o *rescuing) check() error {
+	asked := 0
+	for _, given := range []bool{o.xid != 0, o.to != "", o.since != ""} {
+		if given {
+			asked++
+		}
+	}
+	switch {
+	case asked != 1:
+		return usage("say one of: --xid N for the rows that a transaction removed or changed, --to MOMENT with --table for whole tables, --since MOMENT for what was written after it",
+			"it is not said what is to be brought back")
+	case o.to != "" && len(o.tables) == 0:
+		return usage("name it with --table", "it is not said which table is to be brought back from %s", o.to)
+	case o.until != "" && o.since == "":
+		return usage("give --since, too", "--until alone is no span")
+	}
+	if o.since != "" && o.until == "" {
+		o.until = string(recovery.WantLatest)
+	}
+	return nil
 }
 
 // carryRescue starts a run and shows it.
@@ -165,20 +192,21 @@ func (a *app) rescuePlan(ctx context.Context, b *book, o rescuing, look bool, sa
 	if args.Choices, err = o.chosen(); err != nil {
 		return nil, err
 	}
-	want := o.to
 	var after *recovery.Point
-	if o.xid != 0 {
-		want = fmt.Sprintf("before-xid:%d", o.xid)
-		then, err := a.rescuePoint(ctx, b, cat, c, fmt.Sprintf("after-xid:%d", o.xid), o.copy)
+	if text := o.without(); text != "" {
+		then, err := a.rescuePoint(ctx, b, cat, c, text, o.copy)
 		if err != nil {
 			return nil, err
 		}
 		after = &then
-		if args.Changes, err = a.changes(ctx, b, cat, c, then, recovery.XID(o.xid)); err != nil {
+	}
+	if o.xid != 0 {
+		if args.Changes, err = a.changes(ctx, b, cat, c, *after, recovery.XID(o.xid)); err != nil {
 			return nil, err
 		}
 	}
-	before, err := a.rescuePoint(ctx, b, cat, c, want, o.copy)
+	args.All = o.since != "" && len(o.tables) == 0
+	before, err := a.rescuePoint(ctx, b, cat, c, o.with(), o.copy)
 	if err != nil {
 		return nil, err
 	}
@@ -195,6 +223,25 @@ func (a *app) rescuePlan(ctx context.Context, b *book, o rescuing, look bool, sa
 		}})
 }
 
+// with is the moment that has what is to be brought back, without the one that has
+// not; the second is empty where whole tables come back.
+func (o *rescuing) with() string {
+	switch {
+	case o.xid != 0:
+		return fmt.Sprintf("before-xid:%d", o.xid)
+	case o.since != "":
+		return o.until
+	}
+	return o.to
+}
+
+func (o *rescuing) without() string {
+	if o.xid != 0 {
+		return fmt.Sprintf("after-xid:%d", o.xid)
+	}
+	return o.since
+}
+
 // planRescue completes a rescue's plan with what every new run has.
 func (a *app) planRescue(b *book, o rescuing, r plan.RescueOptions) (*recovery.Plan, error) {
 	common, err := a.newRun(b, o.scratch)
@@ -202,9 +249,8 @@ func (a *app) planRescue(b *book, o rescuing, r plan.RescueOptions) (*recovery.P
 		return nil, err
 	}
 	r.Options = common
-	r.Moment.Want = recovery.Want{Text: o.to}
-	if o.xid != 0 {
-		r.Moment.Want = recovery.Want{Kind: recovery.WantBeforeXID, XID: recovery.XID(o.xid), Text: fmt.Sprintf("before-xid:%d", o.xid)}
+	if r.Moment.Want, err = recovery.ParseWant(o.with(), a.now()); err != nil {
+		return nil, err
 	}
 	p, err := plan.Rescue(r)
 	if err != nil {

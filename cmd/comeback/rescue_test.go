@@ -22,7 +22,8 @@ import (
 
 // harmedShop is a shop of a test's own, with a base backup and an incident: every
 // order was deleted by one transaction, and the carts dropped by another.
-func harmedShop(t *testing.T) *lost {
+// The last commit that is in the copy is the shop's last then.
+func harmedShop(t *testing.T) (*lost, recovery.XID) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
@@ -41,7 +42,8 @@ func harmedShop(t *testing.T) *lost {
 			t.Fatal(err)
 		}
 	}
-	return l
+	commits := s.Commits()
+	return l, commits[len(commits)-1].XID
 }
 
 // ask asks the shop one question.
@@ -57,6 +59,19 @@ func (l *lost) ask(t *testing.T, sql string) string {
 		t.Fatalf("%v: %s", err, sql)
 	}
 	return answer
+}
+
+// do changes the shop.
+func (l *lost) do(t *testing.T, sql string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), l.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	if _, err := conn.Exec(t.Context(), sql); err != nil {
+		t.Fatalf("%v: %s", err, sql)
+	}
 }
 
 // digestOf asks for one digest of some rows.
@@ -104,10 +119,11 @@ func (r *rig) begun(t *testing.T, begin func()) string {
 }
 
 func TestRescue(t *testing.T) {
-	l := harmedShop(t)
+	l, last := harmedShop(t)
 	t.Run("rows under load", func(t *testing.T) { rescueRows(t, l) })
 	t.Run("a dropped table", func(t *testing.T) { rescueTable(t, l) })
 	t.Run("killed", func(t *testing.T) { rescueKilled(t, l) })
+	t.Run("what was written since", func(t *testing.T) { rescueSince(t, l, last) })
 }
 
 // The rows of one bad DELETE come back while the shop goes on writing: every
@@ -240,6 +256,25 @@ func rescueTable(t *testing.T, l *lost) {
 	if got := r.run(t.Context(), "rescue", "show", p.Run, "--json"); json.Unmarshal([]byte(got.out), &shown) != nil || !shown.Preview.Sealed() {
 		t.Errorf("as JSON: exit %d, %s", got.code, got.out)
 	}
+	// It is chosen otherwise, and then as before: each time live is looked at
+	// again, and the item is to be ticked again.
+	do(t, s, recovery.Command{Kind: recovery.DoTick, By: "ops1", Step: "database.look", Item: 0, How: recovery.TickDone})
+	untilState(t, s, waitsFor("database.apply", recovery.WaitName))
+	for n, choose := range [][]string{{"--into", "carts=carts_rescued"}, {}} {
+		if got := r.run(t.Context(), append([]string{"rescue", "choose", p.Run}, choose...)...); got.code != recovery.CameBack {
+			t.Fatalf("choose %q: exit %d, %s", choose, got.code, got.err)
+		}
+		untilState(t, s, func(s *recovery.State) bool {
+			return len(s.Amendments) == n+1 && waitsFor("database.look", recovery.WaitTicks)(s)
+		})
+		want := "carts into carts_rescued: "
+		if n == 1 {
+			want = "carts: "
+		}
+		if got := r.run(t.Context(), "rescue", "show", p.Run); !strings.Contains(got.out, "\n"+want) {
+			t.Errorf("after %q: %s%s", choose, got.out, got.err)
+		}
+	}
 	do(t, s, recovery.Command{Kind: recovery.DoTick, By: "ops1", Step: "database.look", Item: 0, How: recovery.TickDone})
 	// Nobody has typed the name: it is asked for.
 	untilState(t, s, waitsFor("database.apply", recovery.WaitName))
@@ -250,6 +285,9 @@ func rescueTable(t *testing.T, l *lost) {
 	state := untilState(t, s, func(s *recovery.State) bool { return s.Result != "" })
 	if state.Result != recovery.ResultPassed {
 		t.Errorf("%s: %s", state.Result, state.Says)
+	}
+	if got := r.run(t.Context(), "rescue", "choose", p.Run); got.code == recovery.CameBack {
+		t.Error("a rescue that has ended was changed")
 	}
 	for _, d := range l.before {
 		if d.table == "carts" && l.ask(t, d.query) != d.value {
@@ -303,4 +341,36 @@ func rescueKilled(t *testing.T, l *lost) {
 		t.Fatalf("undo: exit %d\n%s%s", got.code, got.out, got.err)
 	}
 	orders("after the undo", "0")
+}
+
+// What was written after a moment, and is not in live, is listed by table.
+func rescueSince(t *testing.T, l *lost, last recovery.XID) {
+	r := newRig(t)
+	r.environ["DATABASE_URL"] = l.URL()
+	book := runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), nil, "")
+	for _, wrong := range [][]string{{}, {"--xid", "800", "--since", "latest"}, {"--to", "latest"}, {"--xid", "800", "--until", "latest"},
+		{"--xid", "800", "--into", "carts"}, {"--xid", "800", "--without-trigger", "carts"}} {
+		if got := r.run(t.Context(), append([]string{"rescue", book, "--plain"}, wrong...)...); got.code != recovery.Usage {
+			t.Errorf("with %q: exit %d, %s", wrong, got.code, got.err)
+		}
+	}
+	r.noRun(t)
+	first := l.incident.Before.After.Counts["orders"] + 1
+	l.do(t, fmt.Sprintf("delete from order_items where order_id = %d", first))
+	l.do(t, fmt.Sprintf("delete from orders where id = %d", first))
+	var got output
+	dir := r.begun(t, func() {
+		got = r.run(t.Context(), "rescue", book, "--plain", "--preview", "--since", fmt.Sprintf("after-xid:%d", l.incident.Drop.XID), "--until", fmt.Sprintf("after-xid:%d", last))
+	})
+	if got.code != recovery.CameBack {
+		t.Fatalf("exit %d\n%s%s", got.code, got.out, got.err)
+	}
+	state := r.stateOf(t, filepath.Base(dir))
+	facts := state.Step("database.preview").Outcome.Facts
+	if orders := facts["rescue of orders"]; orders != "1 to insert, 9 already as before" || facts["rescue of customers"] != "nothing to do" || facts["rescue of search_cache"] != "" {
+		t.Errorf("what would be merged: %v", facts)
+	}
+	if len(state.Confirmations) != 0 || state.LiveSays(time.UTC) != "untouched" {
+		t.Errorf("live is %s", state.LiveSays(time.UTC))
+	}
 }

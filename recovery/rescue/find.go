@@ -73,6 +73,7 @@ type Selected struct {
 type relation struct {
 	Name
 	kind     string
+	unlogged bool
 	filenode uint32
 	// root is the partitioned table that it belongs to in the end.
 	root Name
@@ -112,7 +113,7 @@ func byName(all relations, name string) (relation, error) {
 
 func listRelations(ctx context.Context, tx pgx.Tx) (relations, error) {
 	rows, err := tx.Query(ctx, `
-		select n.nspname::text, c.relname::text, c.relkind::text, coalesce(pg_relation_filenode(c.oid), 0)::oid,
+		select n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence = 'u', coalesce(pg_relation_filenode(c.oid), 0)::oid,
 			case when c.relispartition then rn.nspname end::text, case when c.relispartition then r.relname end::text
 		from pg_class c join pg_namespace n on n.oid = c.relnamespace
 		left join pg_class r on r.oid = pg_partition_root(c.oid) left join pg_namespace rn on rn.oid = r.relnamespace
@@ -123,7 +124,7 @@ func listRelations(ctx context.Context, tx pgx.Tx) (relations, error) {
 	}
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r relation, err error) {
 		var schema, table *string
-		err = row.Scan(&r.Schema, &r.Table, &r.kind, &r.filenode, &schema, &table)
+		err = row.Scan(&r.Schema, &r.Table, &r.kind, &r.unlogged, &r.filenode, &schema, &table)
 		if schema != nil && table != nil {
 			r.root = Name{*schema, *table}
 		}
@@ -135,7 +136,8 @@ func listRelations(ctx context.Context, tx pgx.Tx) (relations, error) {
 	return all, nil
 }
 
-// All lists every table of a copy that holds rows, partitioned ones whole.
+// All lists every table of a copy that holds rows, partitioned ones whole. Unlogged
+// ones hold none in a copy.
 func All(ctx context.Context, copy *pgx.Conn) ([]Selected, error) {
 	tx, _, err := begin(ctx, copy, readOnly)
 	if err != nil {
@@ -148,7 +150,7 @@ func All(ctx context.Context, copy *pgx.Conn) ([]Selected, error) {
 	}
 	var all []Selected
 	for _, r := range relations {
-		if r.root.Table == "" && (r.kind == "r" || r.kind == "p") {
+		if r.root.Table == "" && !r.unlogged && (r.kind == "r" || r.kind == "p") {
 			all = append(all, Selected{Name: r.Name})
 		}
 	}

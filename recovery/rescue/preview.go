@@ -185,7 +185,7 @@ func (o PreviewOptions) table(ctx context.Context, tx pgx.Tx, d *TableDifference
 	c := classifier{ctx: ctx, tx: tx, t: &t, d: d, w: w, o: o}
 	err = c.all()
 	if err == nil && !d.Differs() {
-		t.Notes = append(t.Notes, "the transaction changed none of its rows in the end")
+		t.Notes = append(t.Notes, "the copies do not differ in it")
 	}
 	if t.File, err = w.finish(err); err == nil {
 		err = t.describe(ctx, tx)

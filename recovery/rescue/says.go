@@ -15,7 +15,7 @@ func (t *TablePreview) counts() string {
 		says string
 	}{
 		{t.Insert, "to insert"}, {t.Update, "to update"}, {t.Remove, "to remove"}, {t.Already, "already as before"}, {t.Conflict, "in conflict, left alone"},
-		{t.Orphans, "without what they refer to, left out"}, {t.Left, "added by the transaction, left there"}, {t.Overwritten, "changed since and overwritten, as chosen"},
+		{t.Orphans, "without what they refer to, left out"}, {t.Left, "added since, left there"}, {t.Overwritten, "changed since and overwritten, as chosen"},
 	} {
 		if c.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", c.n, c.says))

@@ -244,7 +244,7 @@ func TestSteps_mergeBack(t *testing.T) {
 	if o := s.must(a, rescue.KindDiff); o.Facts["difference of t"] != "2 removed, 2 changed, 1 added" || o.Facts["difference of u"] != "1 removed, 0 changed, 0 added" {
 		t.Errorf("what was written after the moment: %v", o.Facts)
 	}
-	if o := s.must(a, rescue.KindPreview); o.Facts["rescue of t"] != "2 to insert, 1 to update, 1 in conflict, left alone, 1 added by the transaction, left there" {
+	if o := s.must(a, rescue.KindPreview); o.Facts["rescue of t"] != "2 to insert, 1 to update, 1 in conflict, left alone, 1 added since, left there" {
 		t.Errorf("what would be merged: %v", o.Facts)
 	}
 	s.must(a, rescue.KindApply)
