@@ -123,7 +123,7 @@ func newModel(ctx context.Context, o Options) *model {
 	m := &model{
 		ctx: ctx, desk: o.Desk, now: o.Now, operator: o.Operator,
 		theme: newTheme(o.Environ), titles: titled(o.Environ), width: 80, height: 24,
-		outages: map[string]recovery.OutageNoted{}, canSuspend: canSuspend, everySecond: func() tea.Cmd { return tea.Every(time.Second, func(time.Time) tea.Msg { return secondMsg{} }) },
+		outages: map[string]recovery.OutageNoted{}, exec: tea.Exec, canSuspend: canSuspend, everySecond: func() tea.Cmd { return tea.Every(time.Second, func(time.Time) tea.Msg { return secondMsg{} }) },
 	}
 	m.hung, m.hangUp = context.WithCancel(ctx)
 	m.terminal = variable(o.Environ, "TERM")

@@ -86,7 +86,7 @@ func (s *filesScreen) page(w, h int) page {
 		if i == s.cursor {
 			k, p.focus = strong, len(p.body)
 		}
-		p.pick(len(p.body), func() tea.Cmd { return s.read(i) })
+		p.pick(len(p.body), func() { s.cursor = i })
 		p.body = append(p.body, t.row(mark(i == s.cursor), span{f.Name, k}, span{recovery.FormatBytes(f.Size), plain}, span{stamp(f.Modified, s.m.now()), plain}))
 	}
 	return p

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"time"
 
-	tea "charm.land/bubbletea/v2"
-
 	"comeback/recovery"
 )
 
@@ -54,19 +52,29 @@ type page struct {
 	leave binding
 	// typing says that a person types: then the help has no key.
 	typing bool
-	// picks are the lines of the body that can be chosen, and what that does.
+	// picks are the lines of the body that the cursor can be put on.
 	picks []pick
 }
 
-// pick is a line of a page's body that a person can choose: with the mouse, or
-// by its number where the screen is told line by line.
+// pick is a line of a page's body that a person can put the cursor on: with the
+// mouse, or by its number where the screen is told line by line. It chooses
+// nothing by itself.
 type pick struct {
 	line int
-	do   func() tea.Cmd
+	to   func()
 }
 
-// pick makes a line of the body one that can be chosen.
-func (p *page) pick(line int, do func() tea.Cmd) { p.picks = append(p.picks, pick{line, do}) }
+// pick makes a line of the body one that the cursor can be put on.
+func (p *page) pick(line int, to func()) { p.picks = append(p.picks, pick{line, to}) }
+
+// pickRows makes rows of a list, of which a window is shown from a line of the
+// body on, lines that the cursor can be put on.
+func (p *page) pickRows(first, n, cursor, h int, to func(i int)) {
+	from, until := windowed(n, cursor, h)
+	for i := from; i < until; i++ {
+		p.pick(first+i-from, func() { to(i) })
+	}
+}
 
 // The frame takes five lines, and fewer where there is not even room for that.
 const (

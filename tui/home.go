@@ -230,11 +230,11 @@ func (s *homeScreen) page(w, h int) page {
 	}
 	if w >= wide {
 		lw := (w - 2) * 62 / 100
-		lists, focus := s.lists(lw, h-3)
+		lists, focus := s.lists(&p, lw, h-3)
 		p.body, p.focus = beside(lists, s.details(w-lw-2), lw, w), focus
 	} else {
 		details := s.details(w)
-		p.body, p.focus = s.lists(w, max(8, h-len(details)-3))
+		p.body, p.focus = s.lists(&p, w, max(8, h-len(details)-3))
 		p.body = append(append(p.body, nil), details...)
 	}
 	for len(p.body) < h-2 && len(p.body) > 0 {

@@ -10,9 +10,17 @@ import (
 
 // lists are the systems and the runs in about h lines, and the line that the
 // cursor is on.
-func (s *homeScreen) lists(w, h int) ([]line, int) {
-	systems := s.systemLines(w, min(len(s.systems)+1, max(4, h/2)))
-	runs := s.runLines(w, max(4, h-len(systems)-1))
+func (s *homeScreen) lists(p *page, w, h int) ([]line, int) {
+	high := min(len(s.systems)+1, max(4, h/2))
+	systems := s.systemLines(w, high)
+	if s.haveList && s.err == nil {
+		p.pickRows(1, len(s.systems), s.cursor, max(1, high-1), func(i int) { s.cursor = i; s.at = s.name() })
+	}
+	high = max(4, h-len(systems)-1)
+	runs := s.runLines(w, high)
+	if s.haveRuns && s.runsErr == nil {
+		p.pickRows(len(systems)+2, len(s.runs), max(0, s.cursor-len(s.systems)), max(1, high-1), func(i int) { s.cursor = len(s.systems) + i; s.at = s.name() })
+	}
 	focus := -1
 	if s.cursor < len(s.systems) {
 		focus = min(s.cursor+1, len(systems)-1)

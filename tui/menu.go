@@ -46,6 +46,7 @@ func (m *menu) show(p *page, list []choice, w int) {
 		if i == m.cursor {
 			k, p.focus = strong, len(p.body)
 		}
+		p.pick(len(p.body), func() { m.cursor = i })
 		p.body = append(p.body, as(k, mark(i == m.cursor)+fmt.Sprint(i+1, " ")+pad(c.name, min(width, 24))).say(" "+c.leaves).fit(w))
 	}
 }

@@ -56,6 +56,10 @@ type model struct {
 	stack         []shown
 	run           *attached
 	ending        Ending
+	// byLines says that the screens are told line by line, and not drawn;
+	// exec takes the terminal for a program.
+	byLines bool
+	exec    func(tea.ExecCommand, tea.ExecCallback) tea.Cmd
 	// said is what came of a key that the screen does not show, until the
 	// next one.
 	said string
@@ -126,6 +130,10 @@ func (m *model) handle(msg tea.Msg) tea.Cmd {
 		}
 	case tea.KeyPressMsg:
 		return m.press(msg)
+	case tea.MouseWheelMsg:
+		m.wheel(msg.Button)
+	case tea.MouseClickMsg:
+		m.click(msg)
 	}
 	return nil
 }
@@ -315,7 +323,7 @@ func (m *model) settle() tea.Cmd {
 func (m *model) View() tea.View {
 	d := m.draw()
 	v := tea.NewView(d.text)
-	v.AltScreen, v.WindowTitle = true, m.title()
+	v.AltScreen, v.WindowTitle, v.MouseMode = true, m.title(), tea.MouseModeCellMotion
 	if d.x >= 0 {
 		v.Cursor = tea.NewCursor(d.x, d.y)
 		v.Cursor.Blink = false

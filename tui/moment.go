@@ -118,6 +118,7 @@ func (s *momentScreen) page(w, h int) page {
 	}
 	unread := s.unread(w)
 	room := max(3, h-len(below)-len(unread)-3)
+	p.pickRows(len(p.body), len(rows), cursor, room, func(i int) { s.at, s.err = list[i].name(), nil })
 	p.body = append(p.body, window(rows, cursor, room)...)
 	p.body = append(p.body, unread...)
 	p.body = append(append(p.body, nil), below...)

@@ -82,3 +82,23 @@ func interruption(i recovery.Interruption, clock func(time.Time) string) string 
 	}
 	return text
 }
+
+// newsMost is how many notes stand on a screen that waits.
+const newsMost = 2
+
+// news are the newest notes, and who commands the run if it is not who began
+// it: what a person who waits must not miss.
+func (a *attached) news(zone *time.Location, w int) []line {
+	var lines []line
+	notes := a.state.Notes
+	for _, n := range notes[max(0, len(notes)-newsMost):] {
+		lines = append(lines, paragraph("NOTE", 10, plain, fmt.Sprintf("%s %s: %s", n.At.In(zone).Format("15:04:05"), n.By, n.Text), w, 2)...)
+	}
+	if a.state.Lease != "" && a.state.Lease != a.state.Operator {
+		lines = append(lines, paragraph("COMMAND", 10, plain, fmt.Sprintf("%s since %s; %s began the run", a.state.Lease, a.state.LeaseSince.In(zone).Format("15:04:05"), a.state.Operator), w, 2)...)
+	}
+	if len(lines) > 0 {
+		lines = append([]line{nil}, lines...)
+	}
+	return lines
+}

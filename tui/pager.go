@@ -231,6 +231,14 @@ func (s *pagerScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 	return nil, true
 }
 
+// turn scrolls by some lines.
+func (s *pagerScreen) turn(by int) {
+	w, h := s.room()
+	n := len(s.lines(w))
+	s.first = min(max(0, s.at(n, h)+by), max(0, n-h))
+	s.follow = s.follow && s.first >= n-h
+}
+
 // search goes to the next line that holds what is looked for.
 func (s *pagerScreen) search(by int, here bool) {
 	w, h := s.room()

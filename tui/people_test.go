@@ -268,3 +268,12 @@ func TestPeople_TheTitleSaysWhatIsWaitedFor(t *testing.T) {
 		}
 	}
 }
+
+func TestJourney_NewsOfOthersStandWhereAPersonWaits(t *testing.T) {
+	d, desk := atRun(t)
+	failing(d, desk)
+	desk.session.add(9*time.Minute, recovery.Noted{Text: "support has seen the carts", By: "ops2"})
+	d.sees("10:09:00 ops2: support has seen the carts")
+	desk.session.add(9*time.Minute+10*time.Second, recovery.LeaseTaken{By: "lead", From: "ops1", Reason: "ops1 is on a train"})
+	d.sees("COMMAND   lead since 10:09:10; ops1 began the run")
+}

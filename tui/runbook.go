@@ -185,7 +185,7 @@ func (s *runbookScreen) menu(p *page, w int) []line {
 		if i == s.cursor {
 			k = strong
 		}
-		p.pick(len(lines), func() tea.Cmd { return s.choose(i) })
+		p.pick(len(lines), func() { s.cursor = i })
 		lines = append(lines, as(k, mark(i == s.cursor)+fmt.Sprint(i+1, " ")+pad(r.name, 30)).and(faint, " "+r.says).fit(w))
 	}
 	if s.opened.OnlyScratch != "" {

@@ -177,6 +177,7 @@ func (s *signScreen) page(w, h int) page {
 		if s.wanted != "" && key.Fingerprint == s.wanted {
 			from = "WANTED, " + from
 		}
+		p.pick(len(p.body), func() { s.cursor = i })
 		p.body = append(p.body, t.row(mark(i == s.cursor), span{key.Name, k}, span{key.Type, plain}, span{key.Fingerprint, plain}, span{from, plain}))
 	}
 	if s.creates {
@@ -185,6 +186,7 @@ func (s *signScreen) page(w, h int) page {
 			k, p.focus = strong, len(p.body)
 			p.keys[0].does = "create a key"
 		}
+		p.pick(len(p.body), func() { s.cursor = len(s.keys) })
 		p.body = append(p.body, as(k, mark(s.cursor == len(s.keys))+"create a key"))
 	}
 	p.body = append(p.body, nil)

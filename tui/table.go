@@ -110,7 +110,7 @@ func window(lines []line, cursor, h int) []line {
 	if len(lines) <= h {
 		return lines
 	}
-	from := min(max(0, cursor-h/2), len(lines)-h)
+	from, _ := windowed(len(lines), cursor, h)
 	out := append([]line(nil), lines[from:from+h]...)
 	if h < 3 {
 		return out
@@ -122,4 +122,13 @@ func window(lines []line, cursor, h int) []line {
 		out[h-1] = as(faint, fmt.Sprintf("  %s %d more below", cutMark, rest+1))
 	}
 	return out
+}
+
+// windowed is which of n lines window shows.
+func windowed(n, cursor, h int) (from, until int) {
+	if n <= h {
+		return 0, n
+	}
+	from = min(max(0, cursor-h/2), n-max(0, h))
+	return from, from + max(0, h)
 }

@@ -59,7 +59,7 @@ func (m *model) talk(a *attached, st *recovery.StepState) tea.Cmd {
 			return told(err)
 		}
 		context.AfterFunc(m.hung, func() { other.Close() })
-		return tea.Exec(&talk{about: about, back: "comes back to the console", other: other}, func(err error) tea.Msg {
+		return m.exec(&talk{about: about, back: "comes back to the console", other: other}, func(err error) tea.Msg {
 			return answer{home, func() tea.Cmd { return told(err) }}
 		})
 	})

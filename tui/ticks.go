@@ -92,6 +92,7 @@ func (s *waitingScreen) ticks(p *page, st *recovery.StepState, head line, w int)
 		if i == s.menu.cursor {
 			k, p.focus = strong, len(p.body)
 		}
+		p.pick(len(p.body), func() { s.menu.cursor = i })
 		p.body = append(p.body, spread(as(k, mark(i == s.menu.cursor)+box+clean(tick.Text)), as(faint, by), w))
 		if tick.Note != "" {
 			p.body = append(p.body, paragraph("", 6, warn, "because "+tick.Note, w, 2)...)

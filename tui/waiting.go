@@ -165,7 +165,8 @@ func (s *waitingScreen) page(w, h int) page {
 	if s.asking {
 		p.note = "asking .."
 	}
-	if others := a.progress(now, w, 2); len(others) > 0 && s.prompt == nil && s.err == nil {
+	p.body = append(p.body, a.news(now.Location(), w)...)
+	if others := a.progress(now, w, 2); len(others) > 0 && s.prompt == nil && s.err == nil && !s.m.byLines {
 		p.body = append(append(p.body, nil, as(strong, "MEANWHILE")), others...)
 	}
 	s.show(&p, w)

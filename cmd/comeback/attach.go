@@ -18,7 +18,7 @@ import (
 )
 
 func (a *app) attachCommand() *cobra.Command {
-	var plain bool
+	var plain, ask bool
 	var takeOver string
 	cmd := &cobra.Command{
 		Use: "attach [RUN]", Short: "Return to a run: its screen, as it was", ValidArgsFunction: a.runArgument,
@@ -44,10 +44,11 @@ Leaving the console leaves the run as it is.
 			if err != nil {
 				return err
 			}
-			return a.attach(cmd.Context(), id, plain, takeOver)
+			return a.attach(cmd.Context(), id, plain, ask, takeOver)
 		},
 	}
-	cmd.Flags().BoolVar(&plain, "plain", false, "one line per transition instead of the console")
+	cmd.Flags().BoolVar(&plain, "plain", false, "lines instead of the console: on a terminal with questions, elsewhere one line per transition")
+	cmd.Flags().BoolVar(&ask, "ask", false, "with questions, line by line, also where the input is not a terminal")
 	cmd.Flags().StringVar(&takeOver, "take-over", "", "command the run from now on, for this `REASON`")
 	return cmd
 }
@@ -80,8 +81,9 @@ func (a *app) chosen(args []string) (string, error) {
 	return "", usage(fmt.Sprintf("name one: comeback attach %s", living[0]), "%d runs go on: %v", len(living), living)
 }
 
-func (a *app) attach(ctx context.Context, id string, plain bool, takeOver string) error {
-	console := !plain && a.interactive()
+func (a *app) attach(ctx context.Context, id string, plain, ask bool, takeOver string) error {
+	console := !plain && !ask && a.interactive()
+	byLines := ask || plain && a.asks(false)
 	terminal := "plain"
 	if console {
 		terminal = "console"
@@ -102,8 +104,11 @@ func (a *app) attach(ctx context.Context, id string, plain bool, takeOver string
 	if err := a.take(ctx, s, takeOver); err != nil {
 		return err
 	}
-	if console {
-		return a.show(ctx, tui.Start{Session: s}, choices{mode: s.Plan().Mode})
+	switch c := (choices{mode: s.Plan().Mode}); {
+	case console:
+		return a.show(ctx, tui.Start{Session: s}, c)
+	case byLines:
+		return a.byLines(ctx, tui.Start{Session: s}, c)
 	}
 	return a.follow(ctx, s, &plainWriter{out: a.out, now: a.now, redact: a.redact}, nil, false)
 }
@@ -163,8 +168,11 @@ func (a *app) resume(ctx context.Context, id string, plain, unattended bool) err
 	if err != nil {
 		return err
 	}
-	if console {
-		return a.show(ctx, tui.Start{Session: s}, choices{mode: r.Plan.Mode})
+	switch c := (choices{mode: r.Plan.Mode}); {
+	case console:
+		return a.show(ctx, tui.Start{Session: s}, c)
+	case plain && !unattended && a.asks(false):
+		return a.byLines(ctx, tui.Start{Session: s}, c)
 	}
 	return a.follow(ctx, s, &plainWriter{out: a.out, now: a.now, redact: a.redact}, nil, true)
 }

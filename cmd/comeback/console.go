@@ -19,26 +19,53 @@ func (a *app) interactive() bool {
 	return ok
 }
 
+// asks reports whether the plain output asks for answers, line by line: where a
+// person may be at the other end of the input, or where it was asked for.
+func (a *app) asks(asked bool) bool {
+	f, ok := a.in.(*os.File)
+	return asked || ok && term.IsTerminal(int(f.Fd()))
+}
+
+// byLines shows the console line by line, with questions.
+func (a *app) byLines(ctx context.Context, start tui.Start, c choices) error {
+	return a.shown(ctx, tui.Lines, start, c)
+}
+
 // console opens the console on its first screen, or on a runbook.
-func (a *app) console(ctx context.Context, runbook string) error {
+func (a *app) console(ctx context.Context, runbook string, plain, ask bool) error {
+	if plain || ask {
+		if !a.asks(ask) {
+			return usage("use a command: comeback rehearse RUNBOOK --plain, comeback runs, comeback --help, or give --ask", "there is nobody to ask: the input is not a terminal")
+		}
+		return a.byLines(ctx, tui.Start{Runbook: runbook}, choices{mode: recovery.Rehearsal})
+	}
 	if ok, why := tui.Usable(a.environ, a.in, a.out); !ok {
-		return usage("use a command: comeback rehearse RUNBOOK --plain, comeback runs, comeback --help", "the console cannot open: %s", why)
+		return usage("use a command: comeback rehearse RUNBOOK --plain, comeback --plain, comeback --help", "the console cannot open: %s", why)
 	}
 	return a.show(ctx, tui.Start{Runbook: runbook}, choices{mode: recovery.Rehearsal})
 }
 
 // consoleRehearse opens the console on the rehearsal of a runbook.
-func (a *app) consoleRehearse(ctx context.Context, path string, c choices) error {
+func (a *app) consoleRehearse(ctx context.Context, path string, c choices, plain bool) error {
 	// What is wrong with the runbook is said before the screen is taken over.
 	if _, _, err := a.open(path); err != nil {
 		return err
 	}
-	return a.show(ctx, tui.Start{Runbook: path, Want: c.to, Mode: c.mode}, c)
+	start := tui.Start{Runbook: path, Want: c.to, Mode: c.mode}
+	if plain {
+		return a.byLines(ctx, start, c)
+	}
+	return a.show(ctx, start, c)
 }
 
 // show runs the console. A run that it shows lives in a process of its own, and
 // goes on when the console is left.
 func (a *app) show(ctx context.Context, start tui.Start, c choices) error {
+	return a.shown(ctx, tui.Run, start, c)
+}
+
+// shown is show by one of the ways to show it.
+func (a *app) shown(ctx context.Context, run func(context.Context, tui.Options) (tui.Ending, error), start tui.Start, c choices) error {
 	d := &desk{app: a, choices: c, named: start.Runbook}
 	width, height := 80, 24
 	if f, ok := a.out.(*os.File); ok {
@@ -49,7 +76,7 @@ func (a *app) show(ctx context.Context, start tui.Start, c choices) error {
 	if warning := runner.LogoutWarning(a.environ); warning != "" {
 		fmt.Fprintf(a.err, "comeback: %s\n", warning)
 	}
-	ending, err := tui.Run(ctx, tui.Options{Desk: d, In: a.in, Out: a.out, Width: width, Height: height,
+	ending, err := run(ctx, tui.Options{Desk: d, In: a.in, Out: a.out, Width: width, Height: height,
 		Environ: a.environ, Now: a.now, Operator: a.operator(), Start: start})
 	if err != nil {
 		return err

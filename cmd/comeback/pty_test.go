@@ -146,13 +146,19 @@ const (
 func consoleShop(t *testing.T) (*rig, string) {
 	l, r := theShop(t), newRig(t)
 	book := runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), l.before, "\n## Open\nOwner: on-call.\n\n- [ ] Somebody has looked\n")
+	withKey(t, r)
+	return r, filepath.Dir(book)
+}
+
+// withKey gives the operator a key that signs.
+func withKey(t *testing.T, r *rig) {
+	t.Helper()
 	if err := os.MkdirAll(filepath.Join(r.environ["HOME"], ".ssh"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := report.CreateKey(filepath.Join(r.environ["HOME"], ".ssh", "id_ed25519"), "ops1"); err != nil {
 		t.Fatal(err)
 	}
-	return r, filepath.Dir(book)
 }
 
 // From the first screen to the signed report, at both sizes.

@@ -19,7 +19,9 @@ import (
 type request struct {
 	choices
 	plain, json, dryRun bool
-	key                 string
+	// ask asks for answers line by line, also where no terminal is there.
+	ask bool
+	key string
 	// confirm is the name of the live target, as a person has typed it; outage
 	// when it began.
 	confirm string
@@ -63,7 +65,8 @@ func (o *request) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.engine, "engine", "", "use this `ENGINE` only: dump or pitr")
 	f.StringVar(&o.scratch, "scratch", "", "make the scratch directory in `DIR` (default $COMEBACK_SCRATCH or /var/tmp)")
 	f.StringVar(&o.key, "key", "", "sign the report with this SSH private key `FILE`, or \"agent\"")
-	f.BoolVar(&o.plain, "plain", false, "one line per transition instead of the console")
+	f.BoolVar(&o.plain, "plain", false, "lines instead of the console: on a terminal with questions, elsewhere one line per transition")
+	f.BoolVar(&o.ask, "ask", false, "with questions, line by line, also where the input is not a terminal")
 	f.BoolVar(&o.json, "json", false, "print the events as they stand in the journal")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan as JSON and do nothing")
 	f.BoolVar(&o.look, "look", false, "stop before the copy is opened, so that you can look (comeback look RUN) and still choose another moment")
@@ -73,7 +76,7 @@ func (o *request) flags(f *pflag.FlagSet) {
 // unsigned.
 func (a *app) consoleKeyed(ctx context.Context, path string, o request) error {
 	if o.key == "" {
-		return a.consoleRehearse(ctx, path, o.choices)
+		return a.consoleRehearse(ctx, path, o.choices, o.plain)
 	}
 	key, err := a.findKey(o.key)
 	if err != nil {
@@ -83,7 +86,7 @@ func (a *app) consoleKeyed(ctx context.Context, path string, o request) error {
 	if err != nil {
 		return err
 	}
-	ended := a.consoleRehearse(ctx, path, o.choices)
+	ended := a.consoleRehearse(ctx, path, o.choices, o.plain)
 	after, err := a.newest()
 	if err != nil || after.ID == before.ID || after.ReportSHA256 == "" || after.Signed {
 		return errors.Join(ended, err)
@@ -111,7 +114,9 @@ func (a *app) newest() (runner.Past, error) {
 
 // carryOut runs a runbook in the mode that was asked for.
 func (a *app) carryOut(ctx context.Context, path string, o request) error {
-	if !o.plain && !o.json && !o.dryRun && a.interactive() {
+	byLines := o.ask || o.plain && a.asks(false)
+	if !o.json && !o.dryRun && (byLines || !o.plain && a.interactive()) {
+		o.plain = byLines
 		return a.consoleKeyed(ctx, path, o)
 	}
 	if o.look && !o.dryRun {

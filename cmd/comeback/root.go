@@ -21,6 +21,7 @@ Exit codes of runs:
 
 // root is the whole command line.
 func (a *app) root() *cobra.Command {
+	var plain, ask bool
 	root := &cobra.Command{
 		Use:   "comeback",
 		Short: "Bring a system back from its backups, and prove that you can",
@@ -34,8 +35,10 @@ report. Without a command it opens the console.`,
 		Args:          noArguments,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return a.console(cmd.Context(), "") },
+		RunE:          func(cmd *cobra.Command, _ []string) error { return a.console(cmd.Context(), "", plain, ask) },
 	}
+	root.Flags().BoolVar(&plain, "plain", false, "the console as text, line by line, with questions: for screen readers and simple terminals")
+	root.Flags().BoolVar(&ask, "ask", false, "like --plain, also where the input is not a terminal")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return recovery.Errorf("see "+cmd.CommandPath()+" --help", "%w", err).WithExit(recovery.Usage)
 	})
