@@ -1,0 +1,131 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"comeback/recovery"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Whatever a tired person confuses is refused before anything runs, with exit code
+// 3 and what to do next, and live is what it was.
+func TestRecover_refused(t *testing.T) {
+	l := theShop(t)
+	before := rowsOf(t, l.URL())
+	admin := l.Layout.URL("postgres", "shop")
+	to := fmt.Sprintf("before-xid:%d", l.incident.Harm.XID)
+	for name, c := range map[string]struct {
+		url  string
+		args []string
+		says string
+	}{
+		"nobody named the target":         {args: []string{"--to", to}, says: "nobody has named it"},
+		"the name of another host":        {args: []string{"--to", to, "--confirm", "db2/shop"}, says: "is not the name of the target"},
+		"the name of another database":    {args: []string{"--to", to, "--confirm", strings.Replace(target(t), "/shop", "/coupons", 1)}, says: "is not the name of the target"},
+		"the name in other letters":       {args: []string{"--to", to, "--confirm", strings.ToUpper(target(t))}, says: "is not the name of the target"},
+		"only the host":                   {args: []string{"--to", to, "--confirm", strings.TrimSuffix(target(t), "/shop")}, says: "is not the name of the target"},
+		"the environment leads elsewhere": {url: l.Layout.URL("postgres", "elsewhere"), args: []string{"--to", to, "--confirm", target(t)}, says: "no database"},
+		"the server's own database":       {url: l.Layout.URL("postgres", "postgres"), args: []string{"--to", to, "--confirm", target(t)}, says: "is the server's own"},
+		"a template":                      {url: l.Layout.URL("postgres", "template1"), args: []string{"--to", to, "--confirm", target(t)}, says: "template"},
+		"an address of several servers":   {url: "postgres://postgres@127.0.0.1:1,127.0.0.2:1/shop", args: []string{"--to", to, "--confirm", target(t)}, says: "several"},
+		"a role that may not":             {url: l.Layout.URL("shop", "shop"), args: []string{"--to", to, "--confirm", target(t)}, says: "may not switch"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.environ["DATABASE_URL"] = admin
+			if c.url != "" {
+				r.environ["DATABASE_URL"] = c.url
+			}
+			got := r.run(t.Context(), append([]string{"recover", liveRunbook(t, l, l.before), "--plain"}, c.args...)...)
+			if got.code != recovery.Refused && got.code != recovery.Usage || !strings.Contains(got.err, c.says) {
+				t.Errorf("exit %d, want 3 and %q\n%s%s", got.code, c.says, got.out, got.err)
+			}
+			r.noRun(t)
+		})
+	}
+	if !slices.Equal(rowsOf(t, l.URL()), before) {
+		t.Error("live was changed")
+	}
+}
+
+// While a run waits for its people, somebody makes the database anew under its
+// name, another operator starts a second run, and somebody types the name of the
+// first plan for a changed one: nothing of it reaches live.
+func TestRecover_meanwhile(t *testing.T) {
+	l := ownShop(t)
+	r := newRig(t).live(l)
+	path := liveRunbook(t, l, l.before)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(strings.Replace(string(b), "## Switch\nBudget: 2m.\n", "## Switch\nBudget: 2m.\n\n- [ ] Everybody agrees\n", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := r.app(nil, nil)
+	opened, _, err := a.open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cat, err := a.survey(t.Context(), opened, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := a.plan(t.Context(), opened, cat, choices{mode: recovery.Recovery, to: fmt.Sprintf("before-xid:%d", l.incident.Harm.XID)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := a.startConfirmed(t.Context(), opened, p, false, "test", target(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(run.Close)
+	ticks := "3.1.ticks"
+	untilState(t, run, func(s *recovery.State) bool {
+		return waitsFor(ticks, recovery.WaitTicks)(s) && s.Step("database.load").State == recovery.Done
+	})
+	second := r.run(t.Context(), "recover", path, "--plain", "--to", l.dump, "--confirm", target(t))
+	if second.code != recovery.Refused || !strings.Contains(second.err, "run "+p.Run) {
+		t.Errorf("a second run: exit %d: %s", second.code, second.err)
+	}
+	conn, err := pgx.Connect(t.Context(), l.Layout.URL("postgres", "postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	for _, sql := range []string{"alter database shop rename to shop_aside", "create database shop"} {
+		if _, err := conn.Exec(t.Context(), "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'shop'"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	aside := l.Layout.URL("postgres", "shop_aside")
+	harmed := rowsOf(t, aside)
+	do(t, run, recovery.Command{Kind: recovery.DoTick, Step: ticks, How: recovery.TickDone})
+	state := untilState(t, run, waitsFor("database.fence", recovery.WaitDecision))
+	if st := state.Step("database.fence"); st.ExitCode != recovery.Refused || !strings.Contains(st.Error, "database oid was") {
+		t.Errorf("the fence says %q (exit %d)", st.Error, st.ExitCode)
+	}
+	do(t, run, recovery.Command{Kind: recovery.DoStop, Text: "enough"})
+	if state = untilEnd(t, run); state.Result != recovery.ResultInterrupted || len(state.Old) > 0 {
+		t.Errorf("ended as %s: %s", state.Result, state.Says)
+	}
+	if !slices.Equal(rowsOf(t, aside), harmed) {
+		t.Error("the database that was live was changed")
+	}
+	var n int
+	if err := conn.QueryRow(t.Context(), "select count(*) from pg_database where datname like 'shop\\_%' and datname <> 'shop_aside'").Scan(&n); err != nil || n != 0 {
+		t.Errorf("%d databases of the run are left, %v", n, err)
+	}
+	if got := r.run(t.Context(), "switch-back", filepath.Base(run.Dir()), "--plain", "--confirm", target(t)); got.code != recovery.Refused || !strings.Contains(got.err, "has put nothing aside") {
+		t.Errorf("switched back: exit %d: %s", got.code, got.err)
+	}
+}
