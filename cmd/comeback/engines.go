@@ -24,6 +24,7 @@ func engines() []recovery.Engine {
 		pitr.New(pitr.Options{Exe: executable()}),
 		files.New(files.Options{}),
 		files.NewConfig(files.Options{}),
+		files.NewBucket(files.Options{}),
 		code.New(code.Options{}),
 	}
 }

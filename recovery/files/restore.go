@@ -83,6 +83,11 @@ func (k restoreKind) Revive(ctx context.Context, env recovery.Env, step recovery
 	if err != nil {
 		return err
 	}
+	return s.standing(of, rebooted)
+}
+
+// standing proves by a ledger that the tree is there and whole.
+func (s *scratch) standing(of string, rebooted bool) error {
 	boot := ledger.Boot()
 	if rebooted {
 		boot = ""

@@ -1,0 +1,183 @@
+package files
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"comeback/recovery"
+	"comeback/storage"
+)
+
+// Bucket is the name of the engine for buckets that keep versions.
+const Bucket = "bucket"
+
+// NewBucket makes the engine that restores a bucket to a moment by the versions
+// of its objects: for each key the one that was current then. It is asked for by
+// name, `with: bucket`, because nothing in a bucket tells that it is the
+// uploads themselves and not a place for backups of them.
+func NewBucket(o Options) recovery.Engine { return bucketEngine{o.filled()} }
+
+type bucketEngine struct{ Options }
+
+// Schema is what a component in a bucket may say.
+func (bucketEngine) Schema() recovery.Schema {
+	return recovery.Schema{Engine: Bucket, Kind: recovery.Files, Keys: []recovery.Key{
+		{Name: "prefix", Doc: "how the component's keys begin in the bucket; all of it if it is missing", Example: "uploads/"},
+		{Name: "versioned_since", Doc: "since when the bucket keeps versions; from its oldest version on if it is missing", Example: "2026-01-31T00:00:00Z"},
+	}}
+}
+
+// Kinds are the steps of a restore.
+func (e bucketEngine) Kinds() []recovery.Kind { return []recovery.Kind{bucketKind{e}} }
+
+// bucketFacts are what is known of a bucket's past.
+type bucketFacts struct {
+	Prefix string `json:"prefix"`
+	// Since is from when on absence is known, Until the bucket's own time of the
+	// survey; Moment is the one that was chosen.
+	Since  time.Time `json:"since,omitzero"`
+	Moment time.Time `json:"moment,omitzero"`
+	Files  int64     `json:"files,string,omitempty"`
+	Bytes  int64     `json:"bytes,string,omitempty"`
+}
+
+// Survey tells whether a copy keeps versions. The one backup of it is its past.
+func (e bucketEngine) Survey(ctx context.Context, c recovery.Component, copy recovery.Copy, store storage.Store) (recovery.Survey, error) {
+	s := recovery.Survey{Component: c.Name, Copy: copy.Name, Engine: Bucket, At: e.Now()}
+	versions, ok := storage.As[storage.Versioner](store)
+	if c.With != Bucket || !ok {
+		return s, nil
+	}
+	v, err := versions.Versioning(ctx)
+	if err != nil {
+		return s, fmt.Errorf("survey copy %s: %w", copy.Name, err)
+	}
+	f := bucketFacts{Prefix: c.Settings.Text("prefix")}
+	b := recovery.Backup{ID: "versions", Component: c.Name, Copy: copy.Name, Engine: Bucket, Form: "versions of a bucket",
+		Taken: recovery.Span{To: e.Now().UTC()}, Details: map[string]string{"prefix": f.Prefix}}
+	if text := c.Settings.Text("versioned_since"); text != "" {
+		if f.Since, err = time.Parse(time.RFC3339, text); err != nil {
+			return s, recovery.Errorf("write it with its offset, like 2026-01-31T00:00:00Z", "survey copy %s: versioned_since is not a time: %.40q", copy.Name, text).WithExit(recovery.Usage)
+		}
+	}
+	if v.Expires > 0 {
+		b.Details["versions expire"] = recovery.FormatSpan(v.Expires) + " after they were replaced"
+		if oldest := e.Now().Add(-v.Expires).UTC(); oldest.After(f.Since) {
+			f.Since = oldest
+		}
+	}
+	if !f.Since.IsZero() {
+		b.Taken.From = f.Since
+	}
+	if !v.On {
+		b.Problem = "the bucket keeps no versions: what was overwritten or deleted is gone"
+	}
+	if b.Facts, err = json.Marshal(f); err != nil {
+		return s, err
+	}
+	s.Backups = []recovery.Backup{b}
+	return s, nil
+}
+
+// Resolve goes through the versions, and refuses a moment before the start of
+// versioning: what is not there then may have been.
+func (e bucketEngine) Resolve(ctx context.Context, s recovery.Survey, want recovery.Want, store storage.Store) (recovery.Point, error) {
+	versions, ok := storage.As[storage.Versioner](store)
+	if len(s.Backups) == 0 || !ok {
+		return recovery.Point{}, refusal("choose a copy in a bucket that keeps versions, and write `with: bucket`", "%s is no bucket that keeps versions of %s", s.Copy, s.Component)
+	}
+	b := s.Backups[0]
+	if b.Problem != "" {
+		return recovery.Point{}, refusal("turn versioning on, and restore from another copy", "%s in %s cannot be restored: %s", s.Component, s.Copy, b.Problem)
+	}
+	var f bucketFacts
+	if err := json.Unmarshal(b.Facts, &f); err != nil {
+		return recovery.Point{}, recovery.Errorf("survey the copy again", "read what the survey says of %s: %w", b.ID, err)
+	}
+	switch want.Kind {
+	case recovery.WantTime:
+		f.Moment = want.Time.UTC()
+	case recovery.WantLatest, recovery.WantBackup:
+		f.Moment = e.Now().UTC()
+	default:
+		return recovery.Point{}, refusal(`use "latest" or a time with its offset`, "a bucket has no positions in a log, so %s cannot be reached", want.Text)
+	}
+	oldest := time.Time{} // since when versions are surely kept
+	declared := !f.Since.IsZero()
+	var clock versionClock
+	for v, err := range atMoment(versions.Versions(ctx, f.Prefix), f.Moment, func(v storage.Version) {
+		clock.see(v)
+		if !v.Unversioned && (oldest.IsZero() || v.Modified.Before(oldest)) {
+			oldest = v.Modified
+		}
+	}) {
+		if err != nil {
+			return recovery.Point{}, fmt.Errorf("list the versions of %s: %w", s.Copy, err)
+		}
+		f.Files++
+		f.Bytes += v.Size
+	}
+	if !declared {
+		f.Since = oldest
+	}
+	switch {
+	case clock.wrong():
+		return recovery.Point{}, refusal("restore from a backup of the bucket, or from a service that keeps the times of versions",
+			"%s gives versions that were overwritten the time of that and not their own: which was current when is not known", store.URL())
+	case f.Since.IsZero():
+		return recovery.Point{}, refusal("choose another copy, or say with versioned_since since when the bucket keeps versions", "no object of %s in %s has a version", s.Component, s.Copy)
+	case f.Moment.Before(f.Since):
+		return recovery.Point{}, refusal("choose a moment after it, or another copy; if the bucket has kept versions for longer, say so with versioned_since",
+			"%s in %s is known from %s on: whether what is missing at %s was there is not known", s.Component, s.Copy, f.Since.Format(time.RFC3339), want.Text)
+	}
+	p := recovery.Point{Component: s.Component, Copy: s.Copy, Engine: Bucket, Exactness: recovery.ToSecond, Time: f.Moment, Bytes: f.Bytes,
+		Says: fmt.Sprintf("%s, %s, by the versions of %s at %s", count(f.Files, "object"), recovery.FormatBytes(f.Bytes), store.URL(), f.Moment.Format("2006-01-02 15:04:05 MST"))}
+	b.Details["objects"] = strconv.FormatInt(f.Files, 10)
+	var err error
+	if b.Facts, err = json.Marshal(f); err != nil {
+		return p, err
+	}
+	p.Backup = b
+	return p, nil
+}
+
+// versionClock watches for services that give a version, when it is overwritten,
+// the time of that in place of its own: then times say nothing.
+type versionClock struct {
+	newer       storage.Version
+	pairs, late int
+}
+
+func (c *versionClock) see(older storage.Version) {
+	if older.Key == c.newer.Key {
+		c.pairs++
+		if !older.Modified.Before(c.newer.Modified) {
+			c.late++
+		}
+	}
+	c.newer = older
+}
+
+// wrong reports whether most versions are as late as those that replaced them. A
+// few may be: an object can be written twice in a second.
+func (c *versionClock) wrong() bool { return c.pairs > 2 && c.late > c.pairs/2 }
+
+// Plan is one step.
+func (e bucketEngine) Plan(c recovery.Component, p recovery.Point, t recovery.Target) ([]recovery.Step, error) {
+	if !t.Scratch {
+		return nil, recovery.Errorf("restore into scratch", "a bucket is restored into scratch only, and %s is live", t.ID).WithExit(recovery.Refused)
+	}
+	var f bucketFacts
+	if err := json.Unmarshal(p.Backup.Facts, &f); err != nil {
+		return nil, recovery.Errorf("survey the copy again", "read what the survey says of %s: %w", p.Backup.ID, err)
+	}
+	s := recovery.NewStep("restore", bucketKind{}.Name(), fmt.Sprintf("restore %s by their versions (%s)", count(f.Files, "object"), recovery.FormatBytes(f.Bytes)),
+		bucketArgs{Component: c.Name, Copy: p.Copy, Target: t.ID, Facts: f})
+	s.Component, s.Writes = c.Name, []recovery.TargetID{t.ID}
+	s.Reads = []recovery.Ref{{Copy: p.Copy, Key: f.Prefix, Size: f.Bytes}}
+	s.Guards = []recovery.Guard{{Kind: recovery.GuardRoom, Target: t.ID, Bytes: f.Bytes + f.Files*hole}}
+	return []recovery.Step{s}, nil
+}

@@ -1,0 +1,235 @@
+package files
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"comeback/recovery"
+	"comeback/recovery/ledger"
+	"comeback/storage"
+)
+
+type bucketArgs struct {
+	Component string            `json:"component"`
+	Copy      string            `json:"copy"`
+	Target    recovery.TargetID `json:"target"`
+	Facts     bucketFacts       `json:"facts"`
+}
+
+// atMoment picks of each key the version that was current at a moment. Every
+// version is shown to see first.
+func atMoment(versions iter.Seq2[storage.Version, error], moment time.Time, see func(storage.Version)) iter.Seq2[storage.Version, error] {
+	return func(yield func(storage.Version, error) bool) {
+		decided := "" // the key that has its version; keys are never empty
+		for v, err := range versions {
+			if err != nil {
+				yield(v, err)
+				return
+			}
+			see(v)
+			if v.Key == decided || v.Modified.After(moment) {
+				continue
+			}
+			decided = v.Key
+			if !v.Deleted && !yield(v, nil) {
+				return
+			}
+		}
+	}
+}
+
+// bucketKind writes the objects of a moment as files. An interruption leaves a
+// part of them, which the next attempt goes on with.
+type bucketKind struct{ bucketEngine }
+
+func (bucketKind) Name() string { return "bucket.restore" }
+
+func (bucketKind) Restart() recovery.Restart { return recovery.Continue }
+
+// through is an entry of a bucket's ledger: everything up to a key is there.
+type through struct {
+	Key   string `json:"key,omitempty"`
+	Files int64  `json:"files,string,omitempty"`
+	Bytes int64  `json:"bytes,string,omitempty"`
+	Whole bool   `json:"whole,omitempty"`
+}
+
+// together is how many objects are fetched between two notes, sideBySide how many
+// at a time.
+const (
+	together   = 64
+	sideBySide = 8
+)
+
+func (k bucketKind) open(ctx context.Context, env recovery.Env, step recovery.Step) (*scratch, bucketArgs, string, error) {
+	var a bucketArgs
+	if err := step.Decode(&a); err != nil {
+		return nil, a, "", err
+	}
+	h, err := env.Target(ctx, a.Target)
+	if err != nil {
+		return nil, a, "", err
+	}
+	text, err := json.Marshal(a)
+	if err != nil {
+		return nil, a, "", err
+	}
+	of := sha256.Sum256(text)
+	s := &scratch{args: args{Component: a.Component, Copy: a.Copy, Backup: "the objects of " + a.Facts.Moment.Format(time.RFC3339)}, dir: h.Dir, scratch: h.Scratch, syncEvery: k.SyncEvery}
+	return s, a, hex.EncodeToString(of[:]), nil
+}
+
+// Do restores the objects and binds the component to the tree.
+func (k bucketKind) Do(ctx context.Context, env recovery.Env, step recovery.Step) (recovery.Outcome, error) {
+	s, a, of, err := k.open(ctx, env, step)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	if err := s.begin(); err != nil {
+		return recovery.Outcome{}, err
+	}
+	l, past, err := ledger.Open[through](s.path(ledgerFile), of, ledger.Boot())
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	defer l.Close()
+	if len(past) == 0 {
+		if err := os.RemoveAll(s.path(treeDir)); err != nil {
+			return recovery.Outcome{}, fmt.Errorf("remove what an earlier attempt left: %w", err)
+		}
+	}
+	t, err := openTree(s.path(treeDir))
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	defer t.Close()
+	r := &bucketRestore{scratch: s, args: a, env: env, tree: t, ledger: l}
+	if len(past) > 0 {
+		r.done = past[len(past)-1]
+	}
+	if err := r.run(ctx); err != nil {
+		return recovery.Outcome{}, s.failed(ctx, err)
+	}
+	return r.outcome(), nil
+}
+
+// Revive proves by the ledger that the tree is still there and whole.
+func (k bucketKind) Revive(ctx context.Context, env recovery.Env, step recovery.Step, _ recovery.Outcome, rebooted bool) error {
+	s, _, of, err := k.open(ctx, env, step)
+	if err != nil {
+		return err
+	}
+	return s.standing(of, rebooted)
+}
+
+type bucketRestore struct {
+	*scratch
+	args   bucketArgs
+	env    recovery.Env
+	tree   *tree
+	ledger *ledger.Ledger[through]
+	done   through
+	odd    []string // keys that no file can have
+}
+
+func (r *bucketRestore) run(ctx context.Context) error {
+	store, err := r.env.Store(ctx, r.args.Copy)
+	if err != nil {
+		return err
+	}
+	versions, ok := storage.As[storage.Versioner](store)
+	if !ok {
+		return fmt.Errorf("%s keeps no versions", store.URL())
+	}
+	meter := r.env.Meter()
+	meter.Phase("restore "+r.args.Copy+" by its versions", r.args.Facts.Bytes, recovery.InBytes)
+	meter.Add(r.done.Bytes)
+	var batch []storage.Version
+	var synced int64
+	fetch := func() error {
+		if len(batch) == 0 {
+			return nil
+		}
+		if err := r.fetch(ctx, store, batch); err != nil {
+			return err
+		}
+		for _, v := range batch {
+			r.done.Files++
+			r.done.Bytes += v.Size
+			synced += v.Size
+		}
+		r.done.Key = batch[len(batch)-1].Key
+		batch = nil
+		if err := r.ledger.Add(r.done); err != nil || synced < r.syncEvery {
+			return err
+		}
+		synced = 0
+		if err := r.ledger.Sync(); err != nil {
+			return err
+		}
+		return meter.Checkpoint(ctx, fmt.Sprintf("%s, %s, are restored and on disk", count(r.done.Files, "object"), recovery.FormatBytes(r.done.Bytes)))
+	}
+	for v, err := range atMoment(versions.Versions(ctx, r.args.Facts.Prefix), r.args.Facts.Moment, func(storage.Version) {}) {
+		switch {
+		case err != nil:
+			return err
+		case v.Key <= r.done.Key:
+			continue // an earlier attempt has it
+		case storage.CheckKey(v.Key) != nil || !sound(r.name(v)):
+			r.odd = append(r.odd, fmt.Sprintf("left out: the key %s can be no file's name", show(v.Key)))
+			continue
+		}
+		if batch = append(batch, v); len(batch) == together {
+			if err := fetch(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := fetch(); err != nil {
+		return err
+	}
+	r.done.Whole = true
+	return errors.Join(r.ledger.Sync(), r.ledger.Add(r.done), r.ledger.Sync())
+}
+
+// name is the path in the tree, which is what lies below the prefix.
+func (r *bucketRestore) name(v storage.Version) string {
+	return strings.TrimPrefix(v.Key, r.args.Facts.Prefix[:strings.LastIndex(r.args.Facts.Prefix, "/")+1])
+}
+
+func (r *bucketRestore) fetch(ctx context.Context, store storage.Store, batch []storage.Version) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(sideBySide)
+	for _, v := range batch {
+		g.Go(func() error {
+			in := storage.NewReader(ctx, store, v.Object, storage.ReadOptions{Progress: func(n int) { r.env.Meter().Add(int64(n)) }})
+			defer in.Close()
+			return r.tree.put(Record{Type: File, Path: r.name(v), Mode: 0o644, UID: os.Geteuid(), GID: os.Getegid(), Modified: v.Modified, Size: v.Size}, in)
+		})
+	}
+	return g.Wait()
+}
+
+func (r *bucketRestore) outcome() recovery.Outcome {
+	f := r.args.Facts
+	return recovery.Outcome{
+		Says: fmt.Sprintf("%s of %s are restored, %s", count(r.done.Files, "object"), f.Moment.Format("2006-01-02 15:04:05 MST"), recovery.FormatBytes(r.done.Bytes)),
+		Facts: map[string]string{"form": "versions of a bucket", "files": strconv.FormatInt(r.done.Files, 10), "bytes": strconv.FormatInt(r.done.Bytes, 10),
+			"known since": f.Since.Format(time.RFC3339)},
+		Bindings: []recovery.Binding{r.binding()},
+		Reached: &recovery.Reached{Component: r.args.Component, Time: f.Moment, Evidence: []string{
+			"of each key the version that was current by the bucket's own clock, to the second, was read by its id"}},
+		Exceptions: r.odd,
+	}
+}

@@ -1,0 +1,253 @@
+package files_test
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/google/go-cmp/cmp"
+
+	"comeback/enginetest"
+	"comeback/recovery"
+	"comeback/recovery/files"
+	"comeback/storage"
+	"comeback/storage/s3"
+	"comeback/storagetest"
+)
+
+func bucketEngine() recovery.Engine { return files.NewBucket(files.Options{SyncEvery: 4 << 10}) }
+
+var inBucket = recovery.Component{Name: "uploads", Kind: recovery.Files, With: "bucket", Settings: recovery.Settings{"prefix": {"uploads/"}}}
+
+// versioned is a bucket that keeps versions.
+func versioned(t *testing.T) (*storagetest.S3, dated) {
+	t.Helper()
+	server := storagetest.StartS3(t)
+	server.Setenv(t)
+	server.CreateBucket("shop")
+	server.SetVersioning("shop", true)
+	store, err := s3.Open(t.Context(), server.Options("shop", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, ok := storage.As[storage.Versioner](store)
+	if !ok {
+		t.Fatal("the store has no versions")
+	}
+	return server, dated{store, v, map[string]time.Time{}}
+}
+
+// dated is a bucket whose versions have the times at which they were stored, as
+// AWS tells them: the test server gives an overwritten version the time of that.
+type dated struct {
+	storage.Store
+	versions storage.Versioner
+	at       map[string]time.Time // by version
+}
+
+func (d dated) Versioning(ctx context.Context) (storage.Versioning, error) {
+	return d.versions.Versioning(ctx)
+}
+
+func (d dated) Versions(ctx context.Context, prefix string) iter.Seq2[storage.Version, error] {
+	return func(yield func(storage.Version, error) bool) {
+		var same []storage.Version
+		flush := func() bool {
+			slices.SortStableFunc(same, func(a, b storage.Version) int { return b.Modified.Compare(a.Modified) })
+			for _, v := range same {
+				if !yield(v, nil) {
+					return false
+				}
+			}
+			same = nil
+			return true
+		}
+		for v, err := range d.versions.Versions(ctx, prefix) {
+			if err != nil {
+				yield(v, err)
+				return
+			}
+			if len(same) > 0 && same[0].Key != v.Key && !flush() {
+				return
+			}
+			v.Modified = d.at[v.Version]
+			same = append(same, v)
+		}
+		flush()
+	}
+}
+
+func (d dated) put(t testing.TB, key, content string) {
+	t.Helper()
+	o, err := d.Put(t.Context(), key, strings.NewReader(content), storage.PutOptions{Size: int64(len(content))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.at[o.Version] = time.Now().UTC()
+}
+
+func (d dated) remove(t testing.TB, server *storagetest.S3, key string) {
+	t.Helper()
+	bucket := "shop"
+	out, err := server.Client().DeleteObject(t.Context(), &awss3.DeleteObjectInput{Bucket: &bucket, Key: &key})
+	if err != nil || out.VersionId == nil {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	d.at[*out.VersionId] = time.Now().UTC()
+}
+
+// contents are the files of a tree by their names.
+func contents(t testing.TB, dir string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	err := filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(p)
+		name, _ := filepath.Rel(dir, p)
+		all[name] = string(b)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// versions counts what a bucket keeps.
+func versions(t testing.TB, store storage.Store) (n int) {
+	t.Helper()
+	v, ok := storage.As[storage.Versioner](store)
+	if !ok {
+		t.Fatal("the store has no versions")
+	}
+	for _, err := range v.Versions(t.Context(), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	return n
+}
+
+// Every object is overwritten, and half of them are deleted: what comes back is
+// exactly the bytes of each moment, and no version is lost.
+func TestBucket_ransomware(t *testing.T) {
+	server, store := versioned(t)
+	at := map[string]map[string]string{} // by moments
+	var moments []time.Time
+	now := map[string]string{}
+	keep := func() {
+		m := time.Now().UTC()
+		moments = append(moments, m)
+		at[m.String()] = map[string]string{}
+		for name, text := range now {
+			at[m.String()][name] = text
+		}
+	}
+	write := func(name, text string) {
+		store.put(t, "uploads/"+name, text)
+		now[name] = text
+	}
+	store.put(t, "elsewhere/a", "not asked for")
+	for i := range 150 {
+		write(fmt.Sprintf("%d/photo %d.jpg", i%7, i), strings.Repeat(fmt.Sprint(i, " "), i))
+	}
+	keep()
+	store.remove(t, server, "uploads/0/photo 0.jpg")
+	delete(now, "0/photo 0.jpg")
+	write("1/photo 1.jpg", "another picture")
+	write("new", "new")
+	keep()
+	write("0/photo 0.jpg", "it is back")
+	keep()
+	for i := range 150 { // the ransomware
+		name := fmt.Sprintf("%d/photo %d.jpg", i%7, i)
+		write(name, "encrypted; send one bitcoin")
+		if i%2 == 0 {
+			store.remove(t, server, "uploads/"+name)
+			delete(now, name)
+		}
+	}
+	keep()
+	kept := versions(t, store)
+	for _, m := range moments {
+		s := survey(t, bucketEngine(), inBucket, store)
+		p, err := bucketEngine().Resolve(t.Context(), s, recovery.Want{Kind: recovery.WantTime, Time: m, Text: "then"}, store)
+		if err != nil {
+			t.Fatalf("%v (%s)", err, recovery.HintOf(err))
+		}
+		var restored map[string]string
+		end := enginetest.Restore(t, enginetest.Options{Engine: bucketEngine(), Component: inBucket, Point: p, Owner: recovery.User{UID: -1, GID: -1},
+			Stores: map[string]storage.Store{"nearby": store}, Probe: func(_ context.Context, env recovery.Env) error {
+				dir, err := treeOf(env, "uploads")
+				if err == nil {
+					restored = contents(t, dir)
+				}
+				return err
+			}})
+		passed(t, end)
+		if diff := cmp.Diff(at[m.String()], restored); diff != "" {
+			t.Errorf("at %s: %s", m, diff)
+		}
+		if p.Exactness != recovery.ToSecond || end.Steps[0].Outcome.Facts["files"] != fmt.Sprint(len(restored)) {
+			t.Errorf("%+v, %+v", p, end.Steps[0].Outcome)
+		}
+	}
+	// By the times that the test server itself tells nothing would be right.
+	raw := store.Store
+	_, err := bucketEngine().Resolve(t.Context(), survey(t, bucketEngine(), inBucket, raw), latest, raw)
+	if err == nil || !strings.Contains(err.Error(), "not their own") || recovery.HintOf(err) == "" {
+		t.Error(err)
+	}
+	if n := versions(t, store); n != kept {
+		t.Errorf("of %d versions %d are left", kept, n)
+	}
+	// Before the first version nothing is known, and so nothing is promised.
+	_, err = bucketEngine().Resolve(t.Context(), survey(t, bucketEngine(), inBucket, store),
+		recovery.Want{Kind: recovery.WantTime, Time: moments[0].Add(-time.Hour), Text: "an hour before"}, store)
+	if err == nil || !strings.Contains(err.Error(), "is not known") || recovery.HintOf(err) == "" || recovery.ExitOf(err) != recovery.Refused {
+		t.Error(err)
+	}
+	// A failure midway is gone on from, without the same objects again.
+	faulty := storagetest.NewFaulty(store)
+	o := options(t, bucketEngine(), inBucket, store)
+	o.Stores["nearby"] = faulty
+	faulty.Inject(storagetest.Fault{Op: storagetest.OnOpen, After: 70, Times: 1000, Err: storagetest.Expired})
+	o.Answer = func(recovery.StepState) recovery.Choice {
+		faulty.Heal()
+		return recovery.ChooseRetry
+	}
+	end, _ := restore(t, o)
+	passed(t, end)
+	if end.Steps[0].Attempts != 2 {
+		t.Errorf("%d attempts", end.Steps[0].Attempts)
+	}
+}
+
+// A bucket that keeps no versions, and a copy that is none, are refused with
+// what to do; nobody takes a bucket for the uploads who was not told so.
+func TestBucket_refuses(t *testing.T) {
+	server, store := versioned(t)
+	store.put(t, "uploads/a", "a")
+	server.SetVersioning("shop", false)
+	_, err := bucketEngine().Resolve(t.Context(), survey(t, bucketEngine(), inBucket, store), latest, store)
+	if err == nil || !strings.Contains(err.Error(), "keeps no versions") || recovery.HintOf(err) == "" {
+		t.Error(err)
+	}
+	other := inBucket
+	other.With = ""
+	if s := survey(t, bucketEngine(), other, store); len(s.Backups) > 0 {
+		t.Errorf("%+v", s.Backups)
+	}
+	enginetest.Suite(t, bucketEngine(), directory(t, nil))
+}

@@ -1,0 +1,133 @@
+package s3
+
+import (
+	"cmp"
+	"context"
+	"iter"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"comeback/storage"
+)
+
+var _ storage.Versioner = (*store)(nil)
+
+// Versioning asks for the bucket's state and for the shortest time after which
+// a rule removes versions. A service without rules, or one that does not show
+// them to the caller, tells of none.
+func (s *store) Versioning(ctx context.Context) (storage.Versioning, error) {
+	state, err := s.client.GetBucketVersioning(ctx, &s3.GetBucketVersioningInput{Bucket: &s.bucket})
+	if err != nil {
+		return storage.Versioning{}, s.refusal(ctx, "list", "", err)
+	}
+	v := storage.Versioning{On: state.Status == types.BucketVersioningStatusEnabled}
+	rules, err := s.client.GetBucketLifecycleConfiguration(ctx, &s3.GetBucketLifecycleConfigurationInput{Bucket: &s.bucket})
+	if err != nil {
+		switch code(err) {
+		case "NoSuchLifecycleConfiguration", "NotImplemented", "MethodNotAllowed", "AccessDenied":
+			return v, nil
+		}
+		return v, s.refusal(ctx, "list", "", err)
+	}
+	for _, r := range rules.Rules {
+		if r.Status != types.ExpirationStatusEnabled || r.NoncurrentVersionExpiration == nil {
+			continue
+		}
+		expires := time.Duration(aws.ToInt32(r.NoncurrentVersionExpiration.NoncurrentDays)) * 24 * time.Hour
+		if v.Expires == 0 || expires < v.Expires {
+			v.Expires = expires
+		}
+	}
+	return v, nil
+}
+
+// Versions asks for a page when the one before it was consumed. The service
+// gives versions and marks of deletion apart; of one key they are put together
+// by their times, and a version that a service repeats comes once.
+func (s *store) Versions(ctx context.Context, prefix string) iter.Seq2[storage.Version, error] {
+	return func(yield func(storage.Version, error) bool) {
+		pages := s3.NewListObjectVersionsPaginator(s.client, &s3.ListObjectVersionsInput{
+			Bucket: &s.bucket, Prefix: s.key(prefix), MaxKeys: aws.Int32(pageSize), EncodingType: types.EncodingTypeUrl})
+		var same []storage.Version // of the key whose versions may go on on the next page
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if err == nil && page.Name == nil {
+				err = &storage.Error{Op: "list", Object: s.URL(), Kind: storage.ErrConfig, Says: "the answer is not that of an S3 service"}
+			}
+			var found []storage.Version
+			if err == nil {
+				found, err = s.versionsOf(page)
+			}
+			if err != nil {
+				yield(storage.Version{}, s.refusal(ctx, "list", "", err))
+				return
+			}
+			for _, v := range found {
+				if len(same) > 0 && same[0].Key != v.Key {
+					if !yieldKey(same, yield) {
+						return
+					}
+					same = nil
+				}
+				same = append(same, v)
+			}
+		}
+		yieldKey(same, yield)
+	}
+}
+
+// versionsOf gathers a page, in the order of the keys.
+func (s *store) versionsOf(page *s3.ListObjectVersionsOutput) ([]storage.Version, error) {
+	var all []storage.Version
+	add := func(key, etag, id *string, size *int64, modified *time.Time, deleted bool) error {
+		name := aws.ToString(key)
+		if page.EncodingType == types.EncodingTypeUrl {
+			var err error
+			if name, err = url.QueryUnescape(name); err != nil {
+				return err
+			}
+		}
+		name = strings.TrimPrefix(name, *s.key(""))
+		if name == "" || strings.HasSuffix(name, "/") && aws.ToInt64(size) == 0 {
+			return nil
+		}
+		all = append(all, storage.Version{Deleted: deleted, Unversioned: aws.ToString(id) == "null", Object: storage.Object{
+			Key: name, Size: aws.ToInt64(size), Modified: aws.ToTime(modified).UTC(), Revision: revision(etag), Version: aws.ToString(id)}})
+		return nil
+	}
+	for _, v := range page.Versions {
+		if err := add(v.Key, v.ETag, v.VersionId, v.Size, v.LastModified, false); err != nil {
+			return nil, err
+		}
+	}
+	for _, m := range page.DeleteMarkers {
+		if err := add(m.Key, nil, m.VersionId, nil, m.LastModified, true); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortStableFunc(all, func(a, b storage.Version) int { return cmp.Compare(a.Key, b.Key) })
+	return all, nil
+}
+
+// yieldKey yields the versions of one key, the newest first. Where times are the
+// same the service's order stands.
+func yieldKey(same []storage.Version, yield func(storage.Version, error) bool) bool {
+	slices.SortStableFunc(same, func(a, b storage.Version) int { return b.Modified.Compare(a.Modified) })
+	seen := map[string]bool{}
+	for _, v := range same {
+		if seen[v.Version] {
+			continue
+		}
+		seen[v.Version] = true
+		if !yield(v, nil) {
+			return false
+		}
+	}
+	return true
+}
