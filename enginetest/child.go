@@ -17,6 +17,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/storage"
+	"comeback/storage/s3"
 )
 
 // Cut is where a runner dies, as if by kill -9. One of its fields is set.
@@ -49,7 +50,7 @@ type crash struct {
 	Point     recovery.Point
 	Owner     recovery.User
 	Environ   map[string]string
-	// Copies are directories by the names of the copies.
+	// Copies are directories, or s3:// addresses, by the names of the copies.
 	Copies map[string]string
 	Cut    Cut
 	First  recovery.RunResumed
@@ -80,7 +81,7 @@ func runUntilCut(path string, engine recovery.Engine, releasers []recovery.Relea
 		Environ: c.Environ, Stores: map[string]storage.Store{},
 		Probe: func(context.Context, recovery.Env) error { return errOutlived }}
 	for name, dir := range c.Copies {
-		if o.Stores[name], err = storage.OpenDir(dir); err != nil {
+		if o.Stores[name], err = openCopy(dir); err != nil {
 			return err
 		}
 	}
@@ -103,6 +104,15 @@ func runUntilCut(path string, engine recovery.Engine, releasers []recovery.Relea
 		store: func(s storage.Store) storage.Store { return counted{s, &read, c.Cut.Bytes, die} },
 	})
 	return errors.Join(err, errOutlived)
+}
+
+// openCopy opens a directory, or a bucket of the server that the environment
+// names.
+func openCopy(place string) (storage.Store, error) {
+	if strings.HasPrefix(place, "s3://") {
+		return s3.Open(context.Background(), s3.Options{URL: place, PathStyle: true})
+	}
+	return storage.OpenDir(place)
 }
 
 // die is kill -9 by the process itself.

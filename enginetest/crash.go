@@ -18,7 +18,8 @@ type Crash struct {
 	// Options are the restore's. Its stores are opened from Copies, because
 	// another process cannot be handed them, and its probe is Digest.
 	Options
-	// Copies are directories by the names of the copies.
+	// Copies are directories, or s3:// addresses of the server that the
+	// environment names, by the names of the copies.
 	Copies map[string]string
 	// Digest is what was restored, as a text that is the same for the same
 	// data.
@@ -48,7 +49,7 @@ func (c Crash) Run(t testing.TB) (end Survived) {
 	o := c.Options
 	o.Stores = map[string]storage.Store{}
 	for name, dir := range c.Copies {
-		store, err := storage.OpenDir(dir)
+		store, err := openCopy(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
