@@ -76,7 +76,7 @@ func (s *Shop) deploy(ctx context.Context, what string) (string, error) {
 	s.deploys++
 	for name, text := range map[string]string{
 		"VERSION":    fmt.Sprintf("%d: %s\n", s.deploys, what),
-		"bin/health": "#!/bin/sh\n# Answers whether the application could serve its customers.\ncd \"$(dirname \"$0\")/..\"\necho \"version $(cat VERSION)\"\n",
+		"bin/health": "#!/bin/sh -eu\n# Answers whether the application could serve its customers.\necho \"version $(cat \"$(dirname \"$0\")/../VERSION\")\"\n",
 	} {
 		if err := writeFile(filepath.Join(s.App(), name), text, 0o755); err != nil {
 			return "", fmt.Errorf("deploy: %w", err)

@@ -114,7 +114,7 @@ func (a *app) within(place *demoPlace) *app {
 	own := map[string]string{
 		"COMEBACK_STATE": place.state(), "COMEBACK_SCRATCH": place.scratch(), "HOME": place.home(),
 		"DATABASE_URL": shop.Layout{Dir: place.shop}.URL("shop", "shop"), "ADMIN_URL": shop.Layout{Dir: place.shop}.URL("postgres", "shop"), "SSH_AUTH_SOCK": "",
-		"CONFIG_IDENTITY": place.identity(),
+		"CONFIG_IDENTITY": place.identity(), "APP_DIR": shop.Layout{Dir: place.shop}.App(),
 	}
 	d := *a
 	d.lookup = func(name string) (string, bool) {

@@ -189,6 +189,7 @@ func (p *demoPlace) exports() []byte {
 		{"DATABASE_URL", shop.Layout{Dir: p.shop}.URL("shop", "shop")},
 		{"ADMIN_URL", shop.Layout{Dir: p.shop}.URL("postgres", "shop")},
 		{"CONFIG_IDENTITY", p.identity()},
+		{"APP_DIR", shop.Layout{Dir: p.shop}.App()},
 		{"COMEBACK_STATE", p.state()},
 		{"COMEBACK_SCRATCH", p.scratch()},
 	} {

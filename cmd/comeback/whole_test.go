@@ -28,6 +28,7 @@ func TestRehearse_whole(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.environ["DATABASE_URL"], r.environ["CONFIG_IDENTITY"] = s.URL(), identity.String()
+	r.environ["APP_DIR"] = s.App()
 	conn, err := pgx.Connect(t.Context(), s.URL())
 	if err != nil {
 		t.Fatal(err)

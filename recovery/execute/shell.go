@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"slices"
 	"time"
@@ -150,7 +151,7 @@ func (x *Executor) blockEnviron(e recovery.Env, args recovery.ShellArgs) ([]stri
 			return nil, recovery.Errorf("restore the component in a stage before this one",
 				"not checked: %s has no address for %s yet", component, name)
 		}
-		vars[name] = b.URL
+		vars[name] = address(b)
 		if !b.Scratch { // a reference, as in the runbook
 			v, err := e.Secret(b.URL)
 			if err != nil {
@@ -165,4 +166,12 @@ func (x *Executor) blockEnviron(e recovery.Env, args recovery.ShellArgs) ([]stri
 	}
 	slices.Sort(environ)
 	return environ, nil
+}
+
+// address is a binding as a block uses it: a directory by its path.
+func address(b recovery.Binding) string {
+	if u, err := url.Parse(b.URL); err == nil && u.Scheme == "file" {
+		return u.Path
+	}
+	return b.URL
 }

@@ -87,10 +87,12 @@ func (b *builder) script(stage int, what string, block runbooks.Shell) (recovery
 	return args, true
 }
 
-// boundTo finds the restored component whose url is exactly a reference to name.
+// boundTo finds the restored component whose url or path is exactly a reference
+// to name.
 func (b *builder) boundTo(name string) (string, bool) {
 	for _, c := range b.plan.Components {
-		if _, ok := b.restored[c.Name]; ok && c.Settings.Text("url") == "${"+name+"}" {
+		_, ok := b.restored[c.Name]
+		if reference := "${" + name + "}"; ok && (c.Settings.Text("url") == reference || c.Settings.Text("path") == reference) {
 			return c.Name, true
 		}
 	}
