@@ -39,12 +39,12 @@ func (e *engine) Locate(ctx context.Context, o recovery.ScanOptions, xid recover
 	return found, recovery.Errorf("look into another copy with --copy", "transaction %d ended before the log that %s holds", xid, o.Survey.Copy).WithExit(recovery.Refused)
 }
 
-// Holds reports whether the archive that a survey found has a segment by now, by
-// PostgreSQL's name of it. It lists anew.
+// Holds reports whether the archive that a survey found has a segment, or a
+// timeline's history, by now, by PostgreSQL's name of it. It lists anew.
 func (e *engine) Holds(ctx context.Context, survey recovery.Survey, store storage.Store, segment string) (bool, error) {
 	wanted, ok := ParseFileName(segment)
-	if !ok || wanted.Kind != Segment {
-		return false, fmt.Errorf("%q is not a segment", segment)
+	if !ok || wanted.Kind != Segment && wanted.Kind != History {
+		return false, fmt.Errorf("%q is neither a segment nor a history", segment)
 	}
 	var asked [][]Place
 	for _, b := range survey.Backups {
@@ -68,7 +68,7 @@ func (e *engine) Holds(ctx context.Context, survey recovery.Survey, store storag
 			return false, err
 		}
 		if slices.ContainsFunc(files, func(file File) bool {
-			return file.Kind == Segment && file.Name() == segment && fault(file, f.Line.SegmentSize) == ""
+			return file.Kind == wanted.Kind && file.Name() == segment && (file.Kind == History && file.Object.Size > 0 || file.Kind == Segment && fault(file, f.Line.SegmentSize) == "")
 		}) {
 			return true, nil
 		}

@@ -284,8 +284,18 @@ func TestHolds(t *testing.T) {
 	if got, err := e.Holds(t.Context(), s, c.store, last); got || err != nil {
 		t.Errorf("an empty segment: %v, %v", got, err)
 	}
-	if _, err := e.Holds(t.Context(), s, c.store, fmt.Sprintf("%08X.history", 2)); err == nil {
-		t.Error("a history is taken for a segment")
+	history := fmt.Sprintf("%08X.history", 2)
+	if got, err := e.Holds(t.Context(), s, c.store, history); got || err != nil {
+		t.Errorf("a history that is not there: %v, %v", got, err)
+	}
+	if err := os.WriteFile(c.path("wal/"+history), []byte("1\t0/3000000\tno recovery target specified\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := e.Holds(t.Context(), s, c.store, history); !got || err != nil {
+		t.Errorf("a history: %v, %v", got, err)
+	}
+	if _, err := e.Holds(t.Context(), s, c.store, "backup_label"); err == nil {
+		t.Error("a label is taken for a segment")
 	}
 }
 

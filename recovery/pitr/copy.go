@@ -91,6 +91,9 @@ func (k copyKind) Revive(ctx context.Context, env recovery.Env, s recovery.Step,
 	if err != nil {
 		return err
 	}
+	if handed, err := postgres.HandedOver(handle.Dir, rebooted); handed || err != nil {
+		return err
+	}
 	begun, err := replaying(handle.Dir, rebooted)
 	if err == nil && !begun {
 		err = wholeCopy(handle.Dir, args, rebooted)

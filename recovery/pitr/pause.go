@@ -146,6 +146,9 @@ func (r *replay) revivePaused(ctx context.Context, o recovery.Outcome, rebooted 
 	if r.handle, err = r.env.Target(ctx, r.args.Target); err != nil {
 		return err
 	}
+	if handed, err := postgres.HandedOver(r.handle.Dir, rebooted); handed || err != nil {
+		return err
+	}
 	begun, err := replaying(r.handle.Dir, rebooted)
 	if err == nil && (!begun || len(o.Bindings) != 1) {
 		err = fmt.Errorf("the paused server in %s was replaced by another attempt: %w", r.handle.Dir, recovery.ErrGone)

@@ -37,6 +37,9 @@ func (r *replay) reviveOpened(ctx context.Context, o recovery.Outcome, rebooted 
 	if r.handle, err = env.Target(ctx, r.args.Target); err != nil {
 		return err
 	}
+	if handed, err := postgres.HandedOver(r.handle.Dir, rebooted); handed || err != nil {
+		return err
+	}
 	r.cluster = clusterIn(r.handle, tools)
 	begun, err := replaying(r.handle.Dir, rebooted)
 	if err == nil && (!begun || len(o.Bindings) != 1) {
