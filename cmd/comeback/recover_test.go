@@ -179,26 +179,31 @@ func (l *lost) lostCommits(t *testing.T) int64 {
 // whole. make test takes a few entries of the switch, make soak all.
 func TestRecover_afterKillAtEveryEntry(t *testing.T) {
 	l := ownShop(t)
-	path := liveRunbook(t, l, l.before)
+	killAnywhere(t, l, liveRunbook(t, l, l.before), target(t), "database.fence")
+}
+
+// killAnywhere recovers a shop again and again, killed at entries of the journal
+// from the first step of its switch on.
+func killAnywhere(t *testing.T, l *lost, path, name, first string) {
 	harmed, err := digests(t.Context(), l.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
 	to := fmt.Sprintf("before-xid:%d", l.incident.Harm.XID)
-	args := []string{"recover", path, "--plain", "--to", to, "--confirm", target(t)}
+	args := []string{"recover", path, "--plain", "--to", to, "--confirm", name}
 	back := func(r *rig, run string) {
 		t.Helper()
-		if got := r.run(t.Context(), "switch-back", run, "--plain", "--confirm", target(t)); got.code != recovery.CameBack {
+		if got := r.run(t.Context(), "switch-back", run, "--plain", "--confirm", name); got.code != recovery.CameBack {
 			t.Fatalf("switch back: exit %d\n%s\n%s", got.code, got.out, got.err)
 		}
 	}
-	first := newRig(t).live(l)
-	if got := first.run(t.Context(), args...); got.code != recovery.CameBack {
+	undisturbed := newRig(t).live(l)
+	if got := undisturbed.run(t.Context(), args...); got.code != recovery.CameBack {
 		t.Fatalf("undisturbed: exit %d\n%s%s", got.code, got.out, got.err)
 	}
-	run := filepath.Base(first.only(t))
-	switching, entries := switchEntries(t, first.stateDir(run))
-	back(first, run)
+	run := filepath.Base(undisturbed.only(t))
+	switching, entries := switchEntries(t, undisturbed.stateDir(run), first)
+	back(undisturbed, run)
 	var points []string
 	for n := 1; n <= entries; n++ {
 		points = append(points, fmt.Sprintf("before:%d", n), fmt.Sprintf("after:%d", n))
@@ -214,8 +219,11 @@ func TestRecover_afterKillAtEveryEntry(t *testing.T) {
 		t.Run(at, func(t *testing.T) {
 			r := newRig(t).live(l)
 			r.environ["COMEBACK_TEST_KILL"] = at
-			r.run(t.Context(), args...)
+			killed := r.run(t.Context(), args...)
 			delete(r.environ, "COMEBACK_TEST_KILL")
+			if runs, err := filepath.Glob(filepath.Join(r.state, "runs", "*")); err != nil || len(runs) != 1 {
+				t.Fatalf("it did not begin: exit %d\n%s\n%s", killed.code, killed.out, killed.err)
+			}
 			run := filepath.Base(r.only(t))
 			resume := soaking() || i%2 == 0
 			if resume {
@@ -246,7 +254,7 @@ func TestRecover_afterKillAtEveryEntry(t *testing.T) {
 }
 
 // switchEntries finds the journal entry with which the switch began, and the last.
-func switchEntries(t *testing.T, dir string) (switching, entries int) {
+func switchEntries(t *testing.T, dir, first string) (switching, entries int) {
 	t.Helper()
 	p, err := os.ReadFile(filepath.Join(dir, "plan.json"))
 	if err != nil {
@@ -262,7 +270,7 @@ func switchEntries(t *testing.T, dir string) (switching, entries int) {
 	}
 	for i, e := range events {
 		if payload, ok := e.Payload(); ok && switching == 0 {
-			if s, ok := payload.(recovery.StepStarted); ok && s.Step == "database.fence" {
+			if s, ok := payload.(recovery.StepStarted); ok && s.Step == first {
 				switching = i + 1
 			}
 		}

@@ -126,3 +126,15 @@ func (p *preparation) ready(name string) error {
 	}
 	return nil
 }
+
+// LastSegment is PostgreSQL's name of the last segment with anything in it of a
+// server that was shut down: one that archives closes it, and writes nothing but
+// the shutdown's own checkpoint behind it.
+func LastSegment(c postgres.Control) (string, error) {
+	size := uint64(c.WALSegmentSize)
+	n := uint64(c.CheckpointLSN) / max(size, 1)
+	if size == 0 || n == 0 {
+		return "", errors.New("the control data do not say where the log ends")
+	}
+	return segmentName(c.Timeline, n-1, size), nil
+}

@@ -15,7 +15,8 @@ import (
 
 // Look reads the live database that the component's url names.
 func (switcher) Look(ctx context.Context, c recovery.Component, expand func(string) (string, error)) (recovery.Live, error) {
-	if _, err := into(c); err != nil {
+	how, err := into(c)
+	if err != nil {
 		return recovery.Live{}, err
 	}
 	reference := cmp.Or(c.Settings.Text("admin"), c.Settings.Text("url"))
@@ -30,18 +31,20 @@ func (switcher) Look(ctx context.Context, c recovery.Component, expand func(stri
 	if err != nil {
 		return recovery.Live{}, err
 	}
-	if err := admissible(c, server); err != nil {
+	if err := admissible(c, server, how); err != nil {
 		return recovery.Live{}, err
 	}
-	if err := live.Entitled(ctx, address); err != nil {
-		return recovery.Live{}, err
+	if how == intoDatabase {
+		if err := live.Entitled(ctx, address); err != nil {
+			return recovery.Live{}, err
+		}
 	}
 	facts, err := json.Marshal(server)
 	if err != nil {
 		return recovery.Live{}, fmt.Errorf("keep what the live server says: %w", err)
 	}
 	host := hostOf(server, address)
-	return recovery.Live{
+	l := recovery.Live{
 		Component: c.Name, At: server.At, Only: server.Database, Facts: facts, Effects: effects(c, host, server),
 		Target: recovery.Target{
 			ID: recovery.TargetID("live/" + c.Name), Component: c.Name, Switches: recovery.Postgres, Address: reference,
@@ -50,15 +53,21 @@ func (switcher) Look(ctx context.Context, c recovery.Component, expand func(stri
 			Place: fmt.Sprintf("%s, database %s, system %s", host, server.Database, server.SystemIdentifier),
 			Name:  host + "/" + server.Database, Identity: server.OfDatabase(),
 		},
-	}, nil
+	}
+	if how == intoCluster {
+		return lookCluster(c, server, l)
+	}
+	return l, nil
 }
 
 // admissible refuses a target that cannot be switched, before anything runs.
-func admissible(c recovery.Component, s live.Server) error {
+func admissible(c recovery.Component, s live.Server, how string) error {
 	switch {
 	case s.Standby:
 		return recovery.Errorf("give the address of the primary as the url of "+c.Name,
 			"refused: %s is a standby, and what comes back there would be overwritten by its primary", s.Address).WithExit(recovery.Refused)
+	case how == intoCluster:
+		return nil
 	case s.Target.Template:
 		return recovery.Errorf("name the system's own database", "refused: %s is a template database", s.Database).WithExit(recovery.Refused)
 	case slices.Contains([]string{"postgres", "template0", "template1"}, s.Database):
@@ -85,6 +94,9 @@ func (switcher) Identify(ctx context.Context, t recovery.Target, expand func(str
 	address, err := expand(t.Address)
 	if err != nil {
 		return nil, err
+	}
+	if c, ok := isCluster(t); ok {
+		return identifyCluster(ctx, c, address)
 	}
 	return identify(ctx, address)
 }

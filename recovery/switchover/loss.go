@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/live"
 	"comeback/recovery/postgres"
 	"comeback/storage"
 )
@@ -118,7 +119,9 @@ func (k count) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recov
 	if err != nil {
 		outcome.Exceptions = append(outcome.Exceptions, "not all that is lost could be counted: "+err.Error())
 	}
-	loss = loss.Only(a.Database)
+	if !a.Whole {
+		loss = loss.Only(a.Database)
+	}
 	loss.Final = err == nil
 	outcome.Loss, outcome.Says = &loss, strings.Join(loss.Says(), "; ")
 	return outcome, nil
@@ -129,6 +132,8 @@ type protectArgs struct {
 	countArgs
 	// Logged says that the copy holds a log.
 	Logged bool `json:"logged,omitempty"`
+	// History says that the new timeline's history must be in the copy too.
+	History bool `json:"history,omitempty"`
 }
 
 // protect proves that what is live now can be restored again: the log of the
@@ -148,9 +153,60 @@ func (k protect) Do(ctx context.Context, env recovery.Env, s recovery.Step) (rec
 		what := fmt.Sprintf("%s: the newest backup in %s is of before the switch; take a new one", a.Component, a.Point.Copy)
 		return recovery.Outcome{Says: "not protected yet", Unprotected: []string{what}, ToDo: []string{"take a new backup of " + a.Component}}, nil
 	}
+	if a.History {
+		return k.newTimeline(ctx, env, a)
+	}
 	segment, err := push(k).push(ctx, env, a.countArgs)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
 	return recovery.Outcome{Says: fmt.Sprintf("the log of the switch, up to segment %s, is in %s", segment, a.Point.Copy)}, nil
+}
+
+// newTimeline proves that the timeline on which the server writes now is in the
+// copy: its history, and a segment of it.
+func (k protect) newTimeline(ctx context.Context, env recovery.Env, a protectArgs) (recovery.Outcome, error) {
+	address, err := env.Secret(a.Address)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	engine, store, survey, err := k.surveyed(ctx, env, a.countArgs)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	h, ok := engine.(holder)
+	if !ok {
+		return recovery.Outcome{}, fmt.Errorf("wait for the log: the engine %s reads no archive", a.Point.Engine)
+	}
+	env.Meter().Phase("wait for the new timeline", 0, recovery.NoUnit)
+	ctx, cancel := context.WithTimeout(ctx, pushFor)
+	defer cancel()
+	p, err := live.Protected(ctx, address, []live.Archive{heldBy{a.Point.Copy, h, survey, store}})
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	o := recovery.Outcome{Says: fmt.Sprintf("timeline %d is in %s: %s and segment %s", p.Timeline, a.Point.Copy, p.History, p.Segment),
+		Facts: map[string]string{"history": p.History, "first segment": p.Segment}}
+	if len(p.Missing) > 0 {
+		o.Says = "not protected yet: " + p.Next
+		for _, missing := range p.Missing {
+			o.Unprotected = append(o.Unprotected, a.Component+": "+missing)
+		}
+		o.ToDo = []string{a.Component + ": " + p.Next}
+	}
+	return o, nil
+}
+
+// heldBy is the archive of a copy as an engine reads it.
+type heldBy struct {
+	copy   string
+	engine holder
+	survey recovery.Survey
+	store  storage.Store
+}
+
+func (h heldBy) Name() string { return h.copy }
+
+func (h heldBy) Has(ctx context.Context, file string) (bool, error) {
+	return h.engine.Holds(ctx, h.survey, h.store, file)
 }

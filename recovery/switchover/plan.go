@@ -38,6 +38,8 @@ type countArgs struct {
 	Of    recovery.Component `json:"of"`
 	Copy  recovery.Copy      `json:"copy"`
 	Point recovery.Point     `json:"point"`
+	// Whole says that all databases of the server go back.
+	Whole bool `json:"whole,omitempty"`
 }
 
 // server reads what Look has kept.
@@ -57,6 +59,9 @@ func newArgs(c recovery.SwitchContext) (args, error) {
 
 // Plan lists the steps of a switch of one database.
 func (s switcher) Plan(c recovery.SwitchContext) (recovery.Switch, error) {
+	if t, ok := isCluster(c.Live.Target); ok {
+		return s.planCluster(c, t)
+	}
 	a, err := newArgs(c)
 	if err != nil {
 		return recovery.Switch{}, err
@@ -115,6 +120,9 @@ func withoutSecrets(all recovery.Settings) recovery.Settings {
 
 // Back lists the steps that give the old database its name again.
 func (s switcher) Back(c recovery.SwitchContext, old recovery.Old) (recovery.Switch, error) {
+	if t, ok := isCluster(c.Live.Target); ok {
+		return s.backCluster(c, t, old)
+	}
 	a, err := newArgs(c)
 	if err != nil {
 		return recovery.Switch{}, err

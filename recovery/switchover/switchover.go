@@ -11,6 +11,7 @@ import (
 // The ways in which a component comes back into a live server.
 const (
 	intoDatabase = "database"
+	intoCluster  = "cluster"
 )
 
 // Options are what the switches need from outside.
@@ -36,8 +37,10 @@ func (switcher) Kind() recovery.ComponentKind { return recovery.Postgres }
 // Keys are what a component says about its live target.
 func (switcher) Keys() []recovery.Key {
 	return []recovery.Key{
-		{Name: "into", Doc: "how it comes back live: database (it takes the place of the database that url names)", Example: intoDatabase},
+		{Name: "into", Doc: "how it comes back live: database (it takes the place of the database that url names), or cluster (the whole data directory is exchanged)", Example: intoDatabase},
 		{Name: "admin", Doc: "how a recovery reaches the live server, where url's role may not create and rename databases", Example: "${ADMIN_URL}"},
+		{Name: "stop", Doc: "the command that stops the live server, for into: cluster; pg_ctl if not set", Example: "[systemctl, stop, postgresql@15-main]", List: true},
+		{Name: "start", Doc: "the command that starts it", Example: "[systemctl, start, postgresql@15-main]", List: true},
 		{Name: "keep", Doc: "how long what was live stays beside after a switch; 7d if not set", Example: "7d"},
 	}
 }
@@ -47,19 +50,22 @@ func into(c recovery.Component) (string, error) {
 	switch text := c.Settings.Text("into"); text {
 	case "", intoDatabase:
 		return intoDatabase, nil
+	case intoCluster:
+		return intoCluster, nil
 	default:
-		return "", recovery.Errorf("write `into: "+intoDatabase+"`", "component %s comes back into %q, which is no live target", c.Name, text).WithExit(recovery.Usage)
+		return "", recovery.Errorf("write `into: "+intoDatabase+"` or `into: "+intoCluster+"`", "component %s comes back into %q, which is no live target", c.Name, text).WithExit(recovery.Usage)
 	}
 }
 
 // Kinds are the steps of a switch.
 func (s switcher) Kinds() []recovery.Kind {
-	return []recovery.Kind{load{}, fence(s), push(s), count(s), swap{}, open{}, protect(s)}
+	return []recovery.Kind{load{}, fence(s), push(s), count(s), swap{}, open{}, protect(s),
+		prepareKind{}, stopKind(s), tailKind(s), exchangeKind{}, startKind{}}
 }
 
 // Releasers give back what a switch has not finished.
 func (switcher) Releasers(expand func(string) (string, error)) []recovery.Releaser {
-	return []recovery.Releaser{dropLoaded{expand}, liftFence{expand}, undoSwap{expand}}
+	return []recovery.Releaser{dropLoaded{expand}, liftFence{expand}, undoSwap{expand}, undoExchange{expand}, startAgain{expand}, removeRestored{expand}}
 }
 
 // engine finds the engine that has restored a point.

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"comeback/recovery"
+	"comeback/recovery/postgres"
+	"comeback/recovery/report"
+)
+
+// clusterRunbook is liveRunbook for a whole cluster.
+func clusterRunbook(t *testing.T, l *lost, want []digest, more string) string {
+	t.Helper()
+	path := liveRunbook(t, l, want)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := strings.Replace(string(text), `url: "${DATABASE_URL}"}`, `url: "${DATABASE_URL}", into: cluster`+more+`}`, 1)
+	if whole == string(text) {
+		t.Fatalf("the runbook has no component to change:\n%s", text)
+	}
+	if err := os.WriteFile(path, []byte(whole), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// A whole cluster goes back to just before the harm: the restored data directory
+// takes the place of the live one, which stays beside; the new timeline is archived;
+// and the old one gets its place again.
+func TestRecover_cluster(t *testing.T) {
+	l := ownShop(t)
+	t.Cleanup(func() { halt(t, l) })
+	after, err := digests(t.Context(), l.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t).live(l)
+	path := clusterRunbook(t, l, l.before, "")
+	name := clusterTarget(t, l)
+	same := func(want []digest) {
+		t.Helper()
+		now, err := digests(t.Context(), l.URL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, d := range want {
+			if now[i] != d {
+				t.Errorf("live %s is %s, want %s", d.table, now[i].value, d.value)
+			}
+		}
+	}
+	to := fmt.Sprintf("before-xid:%d", l.incident.Harm.XID)
+	got := r.run(t.Context(), "recover", path, "--plain", "--to", to, "--confirm", target(t))
+	if got.code != recovery.Refused && got.code != recovery.Usage {
+		t.Errorf("the name of a database is taken for that of the cluster: exit %d\n%s", got.code, got.err)
+	}
+	same(after)
+	got = r.run(t.Context(), "recover", path, "--plain", "--to", to, "--confirm", name, "--outage", "1 minute ago")
+	if got.code != recovery.CameBack {
+		t.Fatalf("exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	same(l.before)
+	rep, err := report.Make(r.only(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rep.Live == nil || len(rep.Live.Losses) != 1 || len(rep.Live.Old) != 1 {
+		t.Fatalf("live in the report: %+v", rep.Live)
+	}
+	// All databases go back; what the server did for itself in others is counted too.
+	if loss := rep.Live.Losses[0].Loss; loss.Only("shop").Commits != l.lostCommits(t) || !loss.Final {
+		t.Errorf("lost by the report %d commits, final %v; in truth %d", loss.Only("shop").Commits, loss.Final, l.lostCommits(t))
+	}
+	if _, err := os.Stat(filepath.Join(rep.Live.Old[0].Place, "PG_VERSION")); err != nil {
+		t.Errorf("what was live: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(l.Archive(), "00000002.history")); err != nil {
+		t.Errorf("the new timeline: %v", err)
+	}
+	if left, err := filepath.Glob(filepath.Join(l.Dir, "comeback-*")); err != nil || len(left) > 0 {
+		t.Errorf("left beside live: %v, %v", left, err)
+	}
+	// And back.
+	if got := r.run(t.Context(), "switch-back", filepath.Base(r.only(t)), "--plain", "--confirm", name); got.code != recovery.CameBack {
+		t.Fatalf("switch back: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	same(after)
+}
+
+// A recovery of a cluster whose runner is killed anywhere ends as that of a database
+// does.
+func TestRecover_clusterAfterKill(t *testing.T) {
+	l := ownShop(t)
+	t.Cleanup(func() { halt(t, l) })
+	// Each recovery leaves a timeline in the archive on which nobody goes on.
+	killAnywhere(t, l, clusterRunbook(t, l, l.before, ", timeline: 1"), clusterTarget(t, l), "database.prepare")
+}
+
+// halt ends the server of a shop, whoever has started it.
+func halt(t *testing.T, l *lost) {
+	t.Helper()
+	c := postgres.Cluster{Data: l.Cluster(), Socket: l.Socket(), Owner: l.Owner, Tools: l.Tools}
+	if err := c.Halt(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+// clusterTarget is what a person types for the shop's whole cluster.
+func clusterTarget(t *testing.T, l *lost) string {
+	t.Helper()
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return host + ":" + l.Cluster()
+}

@@ -1,0 +1,388 @@
+package switchover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/exchange"
+	"comeback/recovery/ledger"
+	"comeback/recovery/live"
+	"comeback/recovery/postgres"
+)
+
+// The resources that a switch of a cluster claims.
+const (
+	// restoredDirectory is a restored data directory beside the live one.
+	restoredDirectory recovery.ResourceKind = "restored data directory"
+	// stopped is a live server that was stopped.
+	stopped recovery.ResourceKind = "stopped server"
+	// exchangedCluster is a data directory that has taken the live one's place and
+	// is not served yet.
+	exchangedCluster = recovery.Exchanged + " of clusters"
+)
+
+// resource is a claim that can be given back from its record alone.
+func (a clusterArgs) resource(kind recovery.ResourceKind, id string, next exchange.Identity) (recovery.Resource, error) {
+	inode, err := next.MarshalText()
+	if err != nil {
+		return recovery.Resource{}, err
+	}
+	r := recovery.Resource{Kind: kind, ID: id, Details: map[string]string{"into": intoCluster, "address": a.Address, "run": a.Run, "data": a.Data, "aside": a.Aside,
+		"old": a.Old, "new": string(inode), "major": strconv.Itoa(a.Major), "stop": strings.Join(a.Stop, "\x00"), "start": strings.Join(a.Start, "\x00")}}
+	if a.Back {
+		r.Details["back"] = "yes"
+	}
+	return r, nil
+}
+
+// clusterStepOf is what every step of a switch of a cluster begins with.
+type clusterStepOf struct {
+	clusterArgs
+	address string
+	tools   postgres.Tools
+	service live.Service
+}
+
+func prepareCluster(ctx context.Context, env recovery.Env, s recovery.Step, target func(clusterArgs) recovery.TargetID) (c clusterStepOf, h recovery.Handle, err error) {
+	if err := s.Decode(&c.clusterArgs); err != nil {
+		return c, h, err
+	}
+	if h, err = env.Target(ctx, target(c.clusterArgs)); err != nil {
+		return c, h, err
+	}
+	if c.address, err = env.Secret(c.Address); err != nil {
+		return c, h, err
+	}
+	if c.tools, err = postgres.FindTools(c.Major); err != nil {
+		return c, h, err
+	}
+	c.service = live.Service{Data: c.Data, Tools: c.tools, StopCommand: c.Stop, StartCommand: c.Start}
+	return c, h, nil
+}
+
+// pair is the two directories; which is the new one the run's claim tells.
+func (c clusterStepOf) pair(env recovery.Env) (exchange.Pair, error) {
+	p := exchange.Pair{Live: c.Data, Beside: c.Aside}
+	next := c.New
+	for _, r := range env.Held() {
+		if r.Kind == restoredDirectory && r.Details["data"] == c.Data && next == "" {
+			next = r.Details["new"]
+		}
+	}
+	return p, errors.Join(p.Old.UnmarshalText([]byte(c.Old)), p.New.UnmarshalText([]byte(next)))
+}
+
+// prepareKind makes a directory that can be live of the restored one: its server is
+// shut down, it is moved beside the live one, and gets live's configuration. An
+// interruption leaves it where the next attempt finds it.
+type prepareKind struct{}
+
+func (prepareKind) Name() string              { return prepareName }
+func (prepareKind) Restart() recovery.Restart { return recovery.Continue }
+
+func (prepareKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery.Outcome, error) {
+	c, handle, err := prepareCluster(ctx, env, s, func(a clusterArgs) recovery.TargetID { return a.Scratch })
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	h, err := c.handOver(ctx, env, handle)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	if err := c.move(ctx, env, *h); err != nil {
+		return recovery.Outcome{}, err
+	}
+	p, err := live.Prepare(ctx, env, live.Restored{Live: c.Data, Data: c.Aside, Tools: c.tools, System: c.System, Timeline: c.Timeline, Synchronous: c.Synchronous, Boot: h.Boot})
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	h.Durable = true
+	if err := h.Write(handle.Dir); err != nil {
+		return recovery.Outcome{}, err
+	}
+	o := recovery.Outcome{Says: fmt.Sprintf("%s is on disk with live's configuration (%s), on timeline %d", c.Aside, strings.Join(p.Taken, ", "), p.Timeline),
+		Facts: map[string]string{"timeline": strconv.FormatUint(uint64(p.Timeline), 10), "to be archived": strings.Join(p.Archivable, ", ")}, Remarks: p.Remarks}
+	for _, d := range p.Dropped {
+		o.Remarks = append(o.Remarks, fmt.Sprintf("live's setting %s is left out: %s", d.Name, d.Why))
+		if strings.HasPrefix(d.Name, "synchron") {
+			o.ToDo = append(o.ToDo, fmt.Sprintf("set %s of %s again when its standbys are made anew", d.Name, c.Component))
+		}
+	}
+	return o, nil
+}
+
+// handOver marks the scratch target, so that nobody revives what leaves it.
+func (c clusterStepOf) handOver(ctx context.Context, env recovery.Env, handle recovery.Handle) (*postgres.HandOver, error) {
+	h, err := postgres.ReadHandOver(handle.Dir)
+	if err != nil || h != nil {
+		return h, err
+	}
+	binding, ok := env.Binding(c.Component)
+	if !ok || !binding.Scratch {
+		return nil, recovery.Errorf("retry the restore", "prepare %s: it is not restored", c.Component)
+	}
+	config, err := postgres.ParseAddress(binding.URL)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := postgres.DialLive(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("ask the restored server where its data are: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	id, err := postgres.ReadIdentity(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	h = &postgres.HandOver{Data: id.DataDirectory, Boot: ledger.Boot()}
+	return h, h.Write(handle.Dir)
+}
+
+// move shuts the scratch server down and moves its directory beside the live one.
+func (c clusterStepOf) move(ctx context.Context, env recovery.Env, h postgres.HandOver) error {
+	inode, err := exchange.Identify(h.Data)
+	if errors.Is(err, fs.ErrNotExist) {
+		inode, err = exchange.Identify(c.Aside) // moved by an earlier attempt
+		if err == nil && !c.claimed(env, inode) {
+			err = recovery.Errorf("find out who made it, and move it away", "refused: %s is there, and this run has not made it", c.Aside).WithExit(recovery.Refused)
+		}
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	r, err := c.resource(restoredDirectory, c.Aside, inode)
+	if err != nil {
+		return err
+	}
+	if err := env.Claim(ctx, r); err != nil {
+		return err
+	}
+	if err := (postgres.Cluster{Data: h.Data}).Halt(ctx); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(c.Aside); err == nil {
+		return recovery.Errorf("find out who made it, and move it away", "refused: %s is there already", c.Aside).WithExit(recovery.Refused)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("look at %s: %w", c.Aside, err)
+	}
+	// Moved as a fresh directory is: a pair whose old one is nothing.
+	pair, err := exchange.Look(c.Aside, h.Data)
+	if err != nil {
+		return err
+	}
+	return pair.Exchange()
+}
+
+func (c clusterStepOf) claimed(env recovery.Env, inode exchange.Identity) bool {
+	text, err := inode.MarshalText()
+	for _, r := range env.Held() {
+		if err == nil && r.Kind == restoredDirectory && r.Details["new"] == string(text) {
+			return true
+		}
+	}
+	return false
+}
+
+// stopKind stops the live server: what is lost does not grow from then on.
+type stopKind struct{ Options }
+
+func (stopKind) Name() string              { return stopName }
+func (stopKind) Restart() recovery.Restart { return recovery.Repeat }
+
+func (k stopKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery.Outcome, error) {
+	c, _, err := prepareCluster(ctx, env, s, func(a clusterArgs) recovery.TargetID { return a.Live })
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	var o recovery.Outcome
+	down, _, err := c.service.Stopped(ctx)
+	if err != nil {
+		return o, err
+	}
+	if !down {
+		if err := k.watch(ctx, env, c, &o); err != nil {
+			return o, err
+		}
+	}
+	r, err := c.resource(stopped, c.Data, exchange.Identity{})
+	if err != nil {
+		return o, err
+	}
+	if err := env.Claim(ctx, r); err != nil {
+		return o, err
+	}
+	state, err := c.service.Stop(ctx, env)
+	if err != nil {
+		return o, err
+	}
+	control, err := postgres.ReadControl(ctx, c.tools, c.Data)
+	if err != nil {
+		return o, err
+	}
+	o.Says = fmt.Sprintf("the live server is stopped (%s)", state)
+	o.Facts = map[string]string{"writes stopped at": env.Now().UTC().Format(time.RFC3339Nano), "log then at": control.CheckpointLSN.String(), "state": state}
+	if state != "shut down" {
+		o.Remarks = append(o.Remarks, "the live server had crashed: "+state+"; the end of its log may not be in the copy")
+	}
+	return o, nil
+}
+
+// watch observes the writes once more before they are ended.
+func (k stopKind) watch(ctx context.Context, env recovery.Env, c clusterStepOf, o *recovery.Outcome) error {
+	env.Meter().Phase("observe the writes", 0, recovery.NoUnit)
+	quiet, err := observe(ctx, c.address)
+	if err != nil {
+		return err
+	}
+	if !quiet.Quiet {
+		o.Remarks = append(o.Remarks, fmt.Sprintf("the writes had not stopped: %d transactions began in the last moments before", quiet.Transactions))
+	}
+	for _, session := range append(quiet.Writers, quiet.Connected...) {
+		o.Remarks = append(o.Remarks, "ended: "+session.String())
+	}
+	if !c.Back {
+		if err := k.saveNames(ctx, env, prepared{args: c.args, db: live.Database{Address: c.address}}); err != nil {
+			o.Remarks = append(o.Remarks, "what is lost is counted by numbers of tables: "+err.Error())
+		}
+	}
+	return nil
+}
+
+// tailKind proves that the log up to the stop is in the copy: a server that archives
+// closes its last segment when it is shut down, and hands it over.
+type tailKind struct{ Options }
+
+func (tailKind) Name() string              { return tailName }
+func (tailKind) Restart() recovery.Restart { return recovery.Repeat }
+
+func (k tailKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery.Outcome, error) {
+	var a clusterArgs
+	if err := s.Decode(&a); err != nil {
+		return recovery.Outcome{}, err
+	}
+	tools, err := postgres.FindTools(a.Major)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	control, err := postgres.ReadControl(ctx, tools, a.Data)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	segment, err := live.LastSegment(control)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	engine, store, survey, err := k.surveyed(ctx, env, a.countArgs)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	h, ok := engine.(holder)
+	if !ok {
+		return recovery.Outcome{}, fmt.Errorf("look for the end of the log: the engine %s reads no archive", a.Point.Engine)
+	}
+	there, err := h.Holds(ctx, survey, store, segment)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	if !there {
+		return recovery.Outcome{}, recovery.Errorf(fmt.Sprintf("copy it there from %s, then retry; or go on, and what it holds is not counted", filepath.Join(a.Data, "pg_wal")),
+			"the last segment of the live log, %s, is not in %s", segment, a.Point.Copy)
+	}
+	return recovery.Outcome{Says: fmt.Sprintf("the log up to segment %s is in %s", segment, a.Point.Copy), Facts: map[string]string{"last segment": segment}}, nil
+}
+
+// exchangeKind exchanges the two directories.
+type exchangeKind struct{}
+
+func (exchangeKind) Name() string              { return exchangeName }
+func (exchangeKind) Restart() recovery.Restart { return recovery.Repeat }
+
+func (exchangeKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery.Outcome, error) {
+	c, _, err := prepareCluster(ctx, env, s, func(a clusterArgs) recovery.TargetID { return a.Live })
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	pair, err := c.pair(env)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	r, err := c.resource(exchangedCluster, c.Data, pair.New)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	if err := env.Claim(ctx, r); err != nil {
+		return recovery.Outcome{}, err
+	}
+	cluster := live.Cluster{Pair: pair, Tools: c.tools}
+	act, aside := cluster.Exchange, pair.Old
+	if c.Back {
+		act, aside = cluster.Undo, pair.New
+	}
+	if err := act(ctx); err != nil {
+		return recovery.Outcome{}, err
+	}
+	now, err := identifyCluster(ctx, clusterTarget{Data: c.Data, Major: c.Major}, c.address)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	inode, err := aside.MarshalText()
+	return recovery.Outcome{
+		Says:       fmt.Sprintf("%s is the directory %s now; the one before is %s", c.Data, now["inode"], c.Aside),
+		Identities: map[recovery.TargetID]recovery.Identity{c.Live: now},
+		Old: []recovery.Old{{Component: c.Component, Target: c.Live, Place: c.Aside, Until: c.Keep,
+			Identity: recovery.Identity{"inode": string(inode), "data directory": c.Aside, "run": c.Run}, Says: "a data directory that no server uses"}},
+	}, err
+}
+
+// startKind starts the server of what is live now, and proves that it is the right
+// one. From then on the switch is not given back when the run ends.
+type startKind struct{}
+
+func (startKind) Name() string              { return startName }
+func (startKind) Restart() recovery.Restart { return recovery.Repeat }
+
+func (startKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery.Outcome, error) {
+	c, _, err := prepareCluster(ctx, env, s, func(a clusterArgs) recovery.TargetID { return a.Live })
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	pair, err := c.pair(env)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	control, err := postgres.ReadControl(ctx, c.tools, c.Data)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	if err := c.service.Start(ctx, env, c.address); err != nil {
+		return recovery.Outcome{}, err
+	}
+	if c.Back {
+		pair.Old, pair.New = pair.New, pair.Old
+	}
+	id, err := live.Cluster{Pair: pair, Tools: c.tools}.Serves(ctx, c.address, live.Preparation{System: c.System, Timeline: control.Timeline})
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	o := recovery.Outcome{Says: fmt.Sprintf("%s is served, on timeline %d", c.Data, id.Timeline), Bindings: []recovery.Binding{{Component: c.Component, URL: c.Address}},
+		Facts: map[string]string{"timeline": strconv.FormatUint(uint64(id.Timeline), 10)}}
+	for _, r := range env.Held() {
+		own := r.Details["data"] == c.Data && (r.Kind == restoredDirectory || r.Kind == stopped)
+		if own || r.Kind.Exchanges() {
+			o.Adopted = append(o.Adopted, r)
+		}
+	}
+	if !c.Back {
+		o.ToDo = []string{"take a new base backup of " + c.Component + ": older ones need the log of two timelines"}
+	}
+	return o, nil
+}

@@ -1,0 +1,125 @@
+package switchover
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"comeback/recovery"
+)
+
+// The kinds of steps of a switch of a cluster.
+const (
+	prepareName  = "live.prepare"
+	stopName     = "live.stop"
+	tailName     = "live.tail"
+	exchangeName = "live.exchange"
+	startName    = "live.start"
+)
+
+// clusterArgs are what every step of a switch of a cluster is told.
+type clusterArgs struct {
+	countArgs
+	Data string `json:"data"`
+	// Aside is where the restored directory waits and the old one stays.
+	Aside    string `json:"aside"`
+	Major    int    `json:"major"`
+	System   string `json:"system"`
+	Timeline uint32 `json:"timeline"`
+	// Old is the live directory's inode; New, known only of a switch back, that
+	// of the one that takes its place.
+	Old string `json:"old"`
+	New string `json:"new,omitempty"`
+	// Synchronous is live's synchronous_standby_names.
+	Synchronous string   `json:"synchronous,omitempty"`
+	Stop        []string `json:"stop,omitempty"`
+	Start       []string `json:"start,omitempty"`
+	Logged      bool     `json:"logged,omitempty"`
+}
+
+func isCluster(t recovery.Target) (clusterTarget, bool) {
+	var c clusterTarget
+	err := json.Unmarshal(t.Facts, &c)
+	return c, err == nil && c.Into == intoCluster
+}
+
+func (s switcher) clusterArgs(c recovery.SwitchContext, t clusterTarget) (clusterArgs, error) {
+	a, err := newArgs(c)
+	if err != nil {
+		return clusterArgs{}, err
+	}
+	l, err := server(c.Live)
+	if err != nil {
+		return clusterArgs{}, err
+	}
+	of := c.Component
+	of.Settings = withoutSecrets(of.Settings)
+	all := clusterArgs{countArgs: countArgs{args: a, Of: of, Point: c.Point}, Data: t.Data, Aside: besideData(t.Data, c.Run), Major: t.Major,
+		System: l.SystemIdentifier, Timeline: l.Timeline, Old: c.Live.Target.Identity["inode"], Synchronous: l.Synchronous,
+		Stop: c.Component.Settings["stop"], Start: c.Component.Settings["start"], Logged: s.logged(c.Point)}
+	for _, cp := range c.Copies {
+		if cp.Name == c.Point.Copy {
+			all.Copy = cp
+		}
+	}
+	if all.Old == "" {
+		return all, recovery.Errorf("run comeback as root or as the server's user, then make a new plan", "plan the switch of %s: it is not known which directory is live", c.Component.Name).WithExit(recovery.Refused)
+	}
+	return all, nil
+}
+
+func clusterStep(id, kind, says string, args any, writes ...recovery.TargetID) recovery.Step {
+	step := recovery.NewStep(id, kind, says, args)
+	step.Writes = writes
+	return step
+}
+
+// planCluster lists the steps of a switch of a whole data directory. The scratch
+// server serves the checks until the switch begins; then it is shut down, and its
+// directory is made one of live's, before live is stopped.
+func (s switcher) planCluster(c recovery.SwitchContext, t clusterTarget) (recovery.Switch, error) {
+	if c.Point.Timeline == 0 {
+		return recovery.Switch{}, recovery.Errorf("choose a base backup, or write `into: "+intoDatabase+"`",
+			"plan the switch of %s: a dump holds a database, not the cluster that comes back into %s", c.Component.Name, t.Data).WithExit(recovery.Refused)
+	}
+	a, err := s.clusterArgs(c, t)
+	if err != nil {
+		return recovery.Switch{}, err
+	}
+	name := c.Live.Target.Name
+	prepare := clusterStep("prepare", prepareName, "make the restored directory one that can be live", a, a.Scratch)
+	stop := clusterStep("stop", stopName, "stop the live server "+name, a, a.Live, a.Scratch)
+	stop.After = []string{prepare.ID}
+	p := recovery.Switch{
+		Fence:    []recovery.Step{prepare, stop},
+		Exchange: []recovery.Step{clusterStep("exchange", exchangeName, "make the restored directory live", a, a.Live)},
+		Open:     []recovery.Step{clusterStep("start", startName, "start the restored server", a, a.Live)},
+		Protect:  []recovery.Step{clusterStep("protect", protectName, "prove that "+name+" is backed up again", protectArgs{countArgs: a.countArgs, Logged: a.Logged, History: true})},
+	}
+	if a.Logged {
+		tail := clusterStep("tail", tailName, "prove that the rest of the log is in "+c.Point.Copy, a)
+		tail.MayPass = true
+		lost := clusterStep("loss", countName, "count what is lost", func() countArgs { w := a.countArgs; w.Whole = true; return w }(), a.Scratch)
+		lost.MayPass, lost.After = true, []string{tail.ID}
+		p.Settle = []recovery.Step{tail, lost}
+	}
+	return p, nil
+}
+
+// backCluster lists the steps that give the old data directory its place again.
+func (s switcher) backCluster(c recovery.SwitchContext, t clusterTarget, old recovery.Old) (recovery.Switch, error) {
+	a, err := s.clusterArgs(c, t)
+	if err != nil {
+		return recovery.Switch{}, err
+	}
+	// What is live now is what the earlier run has restored.
+	a.Back, a.Logged, a.New, a.Old, a.Aside = true, false, a.Old, old.Identity["inode"], old.Place
+	if a.Old == "" || old.Place == "" {
+		return recovery.Switch{}, recovery.Errorf("switch back by hand: stop the server, and rename the two directories", "it is not recorded which directory %s was", old.Place)
+	}
+	name := c.Live.Target.Name
+	return recovery.Switch{
+		Fence:    []recovery.Step{clusterStep("stop", stopName, "stop the live server "+name, a, a.Live)},
+		Exchange: []recovery.Step{clusterStep("exchange", exchangeName, fmt.Sprintf("make %s live again", old.Place), a, a.Live)},
+		Open:     []recovery.Step{clusterStep("start", startName, "start the old server", a, a.Live)},
+	}, nil
+}

@@ -1,0 +1,164 @@
+package switchover
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"comeback/recovery"
+	"comeback/recovery/exchange"
+	"comeback/recovery/live"
+	"comeback/recovery/postgres"
+)
+
+// recorded is a switch of a cluster as its claims tell of it.
+type recorded struct {
+	address string
+	cluster live.Cluster
+	service live.Service
+	back    bool
+}
+
+func clusterOfRecord(r recovery.Resource, expand func(string) (string, error)) (c recorded, err error) {
+	if c.address, err = expand(r.Details["address"]); err != nil {
+		return c, err
+	}
+	major, err := strconv.Atoi(r.Details["major"])
+	if err != nil || !filepath.IsAbs(r.Details["data"]) || !filepath.IsAbs(r.Details["aside"]) {
+		return c, fmt.Errorf("give back %s %s: %w", r.Kind, r.ID, errNotRecorded)
+	}
+	tools, err := postgres.FindTools(major)
+	if err != nil {
+		return c, err
+	}
+	pair := exchange.Pair{Live: r.Details["data"], Beside: r.Details["aside"]}
+	if err := errors.Join(pair.Old.UnmarshalText([]byte(r.Details["old"])), pair.New.UnmarshalText([]byte(r.Details["new"]))); err != nil {
+		return c, fmt.Errorf("give back %s %s: %w", r.Kind, r.ID, err)
+	}
+	c.cluster = live.Cluster{Pair: pair, Tools: tools}
+	c.service = live.Service{Data: pair.Live, Tools: tools, StopCommand: words(r.Details["stop"]), StartCommand: words(r.Details["start"])}
+	c.back = r.Details["back"] != ""
+	return c, nil
+}
+
+func words(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, "\x00")
+}
+
+// undoExchange makes live again what was before the run. The server of what had been
+// made live may run already.
+type undoExchange struct {
+	expand func(string) (string, error)
+}
+
+func (undoExchange) Resource() recovery.ResourceKind { return exchangedCluster }
+
+func (k undoExchange) Release(ctx context.Context, r recovery.Resource) error {
+	c, err := clusterOfRecord(r, k.expand)
+	if err != nil {
+		return err
+	}
+	at, err := c.cluster.Pair.Side()
+	if err != nil {
+		return err
+	}
+	act, done := c.cluster.Undo, exchange.Before
+	if c.back {
+		act, done = c.cluster.Exchange, exchange.After
+	}
+	if at == done {
+		return nil
+	}
+	if _, err := c.service.Stop(ctx, releaseEnv{}); err != nil {
+		return err
+	}
+	return act(ctx)
+}
+
+// startAgain starts whatever is live.
+type startAgain struct {
+	expand func(string) (string, error)
+}
+
+func (startAgain) Resource() recovery.ResourceKind { return stopped }
+
+func (k startAgain) Release(ctx context.Context, r recovery.Resource) error {
+	c, err := clusterOfRecord(r, k.expand)
+	if err != nil {
+		return err
+	}
+	return c.service.Start(ctx, releaseEnv{}, c.address)
+}
+
+// removeRestored removes a restored data directory that did not become live: that
+// one, and no other that stands at its place. Old data are not touched.
+type removeRestored struct {
+	expand func(string) (string, error)
+}
+
+func (removeRestored) Resource() recovery.ResourceKind { return restoredDirectory }
+
+func (k removeRestored) Release(_ context.Context, r recovery.Resource) error {
+	c, err := clusterOfRecord(r, k.expand)
+	if err != nil {
+		return err
+	}
+	place := c.cluster.Pair.Beside
+	found, err := exchange.Identify(place)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if found != c.cluster.Pair.New || found == (exchange.Identity{}) {
+		return recovery.Errorf("look at it; it is not what this run has restored", "%s is another directory now, and is left alone", place)
+	}
+	pids, err := postgres.Processes(place)
+	if err != nil {
+		return err
+	}
+	if len(pids) > 0 {
+		return recovery.Errorf("stop it, then remove the directory by hand", "a server uses %s (process %d)", place, pids[0])
+	}
+	if err := os.RemoveAll(place); err != nil {
+		return fmt.Errorf("remove the restored directory: %w", err)
+	}
+	return nil
+}
+
+// releaseEnv is all that giving back a claim has of a run: programs.
+type releaseEnv struct{ recovery.Env }
+
+func (releaseEnv) Meter() recovery.Meter { return silent{} }
+
+// Command runs a program in a process group of its own, which ends with ctx.
+func (releaseEnv) Command(ctx context.Context, c recovery.Cmd) error {
+	var says bytes.Buffer
+	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
+	cmd.Dir, cmd.Env, cmd.Stderr = c.Dir, c.Env, &says
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if c.User != nil {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(c.User.UID), Gid: uint32(c.User.GID)}
+	}
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w: %s", filepath.Base(c.Path), err, bytes.TrimSpace(says.Bytes()))
+	}
+	return nil
+}
+
+// silent is a meter that nobody looks at.
+type silent struct{ recovery.Meter }
+
+func (silent) Phase(string, int64, recovery.Unit) {}

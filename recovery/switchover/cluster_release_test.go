@@ -1,0 +1,89 @@
+package switchover
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"comeback/recovery"
+	"comeback/recovery/exchange"
+)
+
+func plainly(text string) (string, error) { return text, nil }
+
+// A restored directory that did not become live is removed; what was live, or
+// anything else that stands at its place, is not.
+func TestRemoveRestored(t *testing.T) {
+	parent := t.TempDir()
+	data, aside := filepath.Join(parent, "data"), filepath.Join(parent, "data.comeback-7c31")
+	for _, dir := range []string{data, aside} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pair, err := exchange.Look(data, aside)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := pair.Old.MarshalText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := clusterArgs{Data: data, Aside: aside, Major: 15, Old: string(old)}
+	a.Address, a.Run = "postgres:///shop", "7c31"
+	r, err := a.resource(restoredDirectory, aside, pair.New)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release := removeRestored{plainly}
+	there := func(dir string, want exchange.Identity) {
+		t.Helper()
+		if got, err := exchange.Identify(dir); got != want || err != nil {
+			t.Errorf("%s is %s, %v, want %s", dir, got, err, want)
+		}
+	}
+	// Live: the old one stands at the place.
+	if err := pair.Exchange(); err != nil {
+		t.Fatal(err)
+	}
+	if err := release.Release(t.Context(), r); err == nil || !strings.Contains(err.Error(), "left alone") || recovery.HintOf(err) == "" {
+		t.Errorf("error %v", err)
+	}
+	there(data, pair.New)
+	there(aside, pair.Old)
+	// Given back: it is removed, and stays so.
+	if err := pair.Undo(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := release.Release(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	there(data, pair.Old)
+	if _, err := os.Lstat(aside); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it is there: %v", err)
+	}
+	// A stranger.
+	if err := os.Mkdir(aside, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := release.Release(t.Context(), r); err == nil {
+		t.Error("a stranger's directory was removed")
+	}
+	// A record that says too little.
+	for _, name := range []string{"data", "aside", "major", "new"} {
+		broken := recovery.Resource{Kind: r.Kind, ID: r.ID, Details: map[string]string{}}
+		for k, v := range r.Details {
+			if k != name {
+				broken.Details[k] = v
+			}
+		}
+		if err := release.Release(t.Context(), broken); err == nil {
+			t.Errorf("released without %s", name)
+		}
+	}
+	there(data, pair.Old)
+}
