@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"comeback/recovery"
 	"comeback/recovery/rescue"
 )
 
@@ -77,5 +79,34 @@ func TestApply_bringsRowsBackAndUndoesIt(t *testing.T) {
 		if u.Wanted != u.Done {
 			t.Errorf("undone: %+v", u)
 		}
+	}
+}
+
+// Who has nothing but psql can take a rescue back, and learns why not.
+func TestUndo_byPsql(t *testing.T) {
+	w := newWorld(t, `create table t (id int primary key, ":v" text, "a\b" bytea); insert into t select n, 'v', '\x00' from generate_series(1, 10) n`)
+	w.harm(`delete from t where id < 5; update t set ":v" = E'bad\t\\' where id = 7`)
+	harmed := w.digest()
+	p, dir := w.preview([]string{"t"})
+	_, undo, err := w.apply(p, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "undo.sql")
+	write(t, path, undo.Bytes())
+	psql := func() error {
+		return place{}.Command(within(t), recovery.Cmd{Path: server.Cluster().Tools.Program("psql"), Dir: "/",
+			Args: []string{"-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", path, server.URL(w.live)}, Env: []string{"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8"}})
+	}
+	w.exec(`update t set ":v" = 'mine' where id = 2`)
+	if err := psql(); err == nil || !strings.Contains(err.Error(), "changed since the rescue, so that nothing is taken back: t: inserted rows stay: 1 of 4") {
+		t.Errorf("over a row that was changed: %v", err)
+	}
+	w.exec(`update t set ":v" = 'v' where id = 2`)
+	if err := psql(); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.digest(); got != harmed {
+		t.Errorf("after the undo\n%s\nand before the rescue\n%s", got, harmed)
 	}
 }
