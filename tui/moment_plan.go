@@ -4,8 +4,6 @@ import (
 	"context"
 
 	tea "charm.land/bubbletea/v2"
-
-	"comeback/recovery"
 )
 
 // chooser is the part of a screen that has a moment planned once it is chosen,
@@ -24,7 +22,7 @@ type chooser struct {
 // that asked.
 func (c *chooser) plan(asks screen, list *momentScreen, choice Choice) tea.Cmd {
 	if c.from.route().looks {
-		c.tried, c.err = nil, recovery.Errorf("esc, and choose what happened: 1 leads to a moment, 6 rehearses", "this way only looks, nothing is restored on it")
+		c.tried, c.err = nil, c.from.onlyLooks(choice.Want)
 		return nil
 	}
 	ctx, cancel := context.WithCancel(c.from.ctx)

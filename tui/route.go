@@ -19,8 +19,9 @@ type route struct {
 	want string
 	// apart leaves out copies that whoever broke in may have changed.
 	apart bool
-	// looks says that nothing is restored on this way.
-	looks bool
+	// looks says that nothing is restored on this way, rescues that what it
+	// leads to is a rescue.
+	looks, rescues bool
 	// tells is what a person should know before going on, most important
 	// first; without it the way goes on at once.
 	tells []tellOf
@@ -36,9 +37,9 @@ var routes = [...]route{
 		{"ANOTHER", "host: run comeback there, with this runbook. What died must not start again beside what comes back: take it off the network, or pull its plug."},
 		{"MOMENT", "the latest that a copy has. What the dead server wrote after that is on its disk only: keep the disk, do not repair it in place."},
 	}},
-	{name: "Only one table or some rows", says: "rescue them, leave everything else as it is", mode: recovery.Rehearsal, outage: true, tells: []tellOf{
-		{"NOT YET", "this version cannot put rows back into a live database (comeback rescue is missing)."},
-		{"MEANWHILE", "enter goes to the moment, into scratch: choose just before the harm and hold before the end (comeback rehearse --look, or a runbook with an item to tick). Then comeback look RUN \"select ...\" shows the rows as they were, and pg_dump --data-only --table from there brings them over. Stop first what still deletes."},
+	{name: "Only one table or some rows", says: "rescue them, leave everything else as it is", mode: recovery.Rehearsal, outage: true, looks: true, rescues: true, tells: []tellOf{
+		{"FIND", "enter reads the log: h goes to the newest harm, / finds a table. Enter there names the command that brings the rows back, and y copies it."},
+		{"THEN", "comeback rescue RUNBOOK --xid N --preview shows row by row what it would do, and changes nothing; without --preview it asks for the name of the database first. Stop whatever still deletes before that."},
 	}},
 	{name: "Someone broke in", says: "clean host, from the other account", mode: recovery.Recovery, outage: true, apart: true, tells: []tellOf{
 		{"CLEAN HOST", "run comeback on a host that was not theirs, with keys that were not on the old one. Keep the old host as it is, off the network: it is evidence."},
@@ -48,7 +49,7 @@ var routes = [...]route{
 	{name: "Nothing: this is a rehearsal", says: "the same stages, into scratch", mode: recovery.Rehearsal},
 }
 
-// rehearsing is the route of a rehearsal.
+// rehearsalRoute is the route of a rehearsal.
 const rehearsalRoute = len(routes) - 1
 
 // apart reports whether a copy lies out of the reach of whoever holds this
@@ -70,6 +71,24 @@ func (s *runbookScreen) leftOut() (names []string) {
 
 // route is the one that was chosen last.
 func (s *runbookScreen) route() route { return routes[s.cursor] }
+
+// rescueCommand is the command that brings back what a transaction did, as far
+// as it is known.
+func (s *runbookScreen) rescueCommand(want string) string {
+	number, ok := strings.CutPrefix(want, "before-xid:")
+	if !ok {
+		number = "N"
+	}
+	return "comeback rescue " + s.path + " --xid " + number + " --preview"
+}
+
+// onlyLooks is why a way that only looks plans nothing.
+func (s *runbookScreen) onlyLooks(want string) error {
+	if s.route().rescues {
+		return recovery.Errorf("leave with q, then: "+s.rescueCommand(want), "a rescue is a command of its own, it begins with a preview and changes nothing by that")
+	}
+	return recovery.Errorf("esc, and choose what happened: 1 leads to a moment, 6 rehearses", "this way only looks, nothing is restored on it")
+}
 
 // mode is what a run on the chosen route is for.
 func (s *runbookScreen) mode() recovery.Mode {

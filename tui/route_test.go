@@ -21,7 +21,7 @@ func TestJourney_Routes(t *testing.T) {
 	}{
 		{key: "1", before: []string{"find the commit", "OUTAGE BEGAN"}, moment: []string{"FOR REAL", "down ~10m00 RTO 30m left 20m00"}, mode: recovery.Recovery},
 		{key: "2", before: []string{"ANOTHER     host", "OUTAGE BEGAN"}, moment: []string{"FOR REAL"}, mode: recovery.Recovery},
-		{key: "3", before: []string{"NOT YET", "MEANWHILE", "OUTAGE BEGAN"}, moment: []string{"REHEARSAL: SCRATCH"}, mode: recovery.Rehearsal},
+		{key: "3", before: []string{"FIND", "comeback rescue RUNBOOK", "OUTAGE BEGAN"}, moment: []string{"LOOKING: READ ONLY"}},
 		{key: "4", before: []string{"CLEAN HOST", "left out: nearby", "OUTAGE BEGAN"}, moment: []string{"FOR REAL", "LEFT OUT: nearby"}},
 		{key: "5", moment: []string{"LOOKING: READ ONLY"}},
 		{key: "6", moment: []string{"REHEARSAL: SCRATCH"}, mode: recovery.Rehearsal},
@@ -108,6 +108,23 @@ func TestJourney_LookingRestoresNothing(t *testing.T) {
 	d.sees("this way only looks")
 	if len(desk.choices) > 0 || !strings.Contains(d.screen(), "LOOKING: READ ONLY") {
 		t.Errorf("a plan was made: %+v\n%s", desk.choices, d.screen())
+	}
+}
+
+// The rescue of some rows is a command, which is named with its transaction.
+func TestJourney_RescueIsNamed(t *testing.T) {
+	desk := shopDesk()
+	withLog(desk)
+	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	d.size(120, 40)
+	atRunbook(d, desk)
+	d.press("3", "enter", "home", "enter")
+	d.sees("read back to")
+	d.press("h", "enter")
+	d.sees("a rescue is a command of its own")
+	d.press("y")
+	if got := d.clipboard(); !strings.HasPrefix(got, "comeback rescue "+shopMD+" --xid 8") || !strings.HasSuffix(got, " --preview") {
+		t.Errorf("copied %q", got)
 	}
 }
 

@@ -31,6 +31,8 @@ type wire struct {
 	screen *vt.SafeEmulator
 	more   chan struct{}
 	desk   *fakeDesk
+	// keys is where a person types.
+	keys io.Writer
 }
 
 func openWire(tb testing.TB, play func(*fakeDesk)) *wire {
@@ -51,7 +53,7 @@ func openWire(tb testing.TB, play func(*fakeDesk)) *wire {
 		tb.Fatal(err)
 	}
 	master = os.NewFile(uintptr(fd), "ptmx")
-	w := &wire{tb: tb, beats: make(chan struct{}), screen: vt.NewSafeEmulator(80, 24), more: make(chan struct{}, 1), desk: shopDesk()}
+	w := &wire{tb: tb, beats: make(chan struct{}), screen: vt.NewSafeEmulator(80, 24), more: make(chan struct{}, 1), desk: shopDesk(), keys: master}
 	play(w.desk)
 	w.clock.Store(int64(6 * time.Minute))
 	ctx, cancel := context.WithCancel(tb.Context())
