@@ -28,7 +28,7 @@ func (d *desk) history(ctx context.Context, path string, window tui.Choice) (his
 		return history{}, nil, err
 	}
 	d.mu.Lock()
-	cat, ok := d.surveys[path]
+	cat, ok := d.surveys[b.path]
 	d.mu.Unlock()
 	if !ok {
 		if cat, err = d.app.survey(ctx, b, nil); err != nil {
@@ -144,7 +144,14 @@ func (d *desk) PushOut(ctx context.Context, path, component string) error {
 	if err != nil {
 		return err
 	}
-	return d.app.arrived(ctx, h.book, h.live, h.survey, segment, pushTime)
+	if err := d.app.arrived(ctx, h.book, h.live, h.survey, segment, pushTime); err != nil {
+		return err
+	}
+	cat, err := d.app.survey(ctx, h.book, nil) // what is in the copies has just changed
+	if err != nil {
+		return err
+	}
+	return d.checked(h.book, cat)
 }
 
 // pushTime is how long a segment that was pushed out may take to come into a
