@@ -116,3 +116,15 @@ func TestHabits_Unread(t *testing.T) {
 		t.Errorf("of nothing: %s", got)
 	}
 }
+
+// The words are the same wherever they are read: usual stands before what it was,
+// because lines are cut at their end.
+func TestWording_Usual(t *testing.T) {
+	tx := night(time.Date(2026, 11, 23, 3, 0, 0, 0, time.UTC), 48_211)
+	if got := (Wording{}).Line(tx, Usual{6, 7}); got != "USUAL, seen on 6 of 7 days  delete sessions 48 211 (48 %)" {
+		t.Errorf("%q", got)
+	}
+	if got := (Wording{}).Line(tx, Usual{1, 7}); got != "HARM  delete sessions 48 211 (48 %)" {
+		t.Errorf("%q", got)
+	}
+}

@@ -471,7 +471,7 @@ func TestMoment_Usual(t *testing.T) {
 	d.sees("FIND")
 	d.press(strings.Split("truncate", "")...)
 	d.press("enter")
-	d.sees("usual (seen on 7 of 7 days)  truncate sessions")
+	d.sees("USUAL, seen on 7 of 7 days  truncate sessions")
 	d.press("end", "h")
 	d.sees("KEPT   to 09:19:25.000, xid 83398.")
 	d.sees("The log does not say who did 83400.") // and nobody speaks of several

@@ -70,7 +70,7 @@ func (a *app) firstLost(ctx context.Context, r runner.Past, component string, co
 				}
 			}
 			n := namer{names: names, home: conn.Config().Database, unnamed: map[uint32]bool{}}
-			return &lookedLost{t, fmt.Sprintf("first lost  xid %d of %s: %s", t.XID, t.Time.In(a.now().Location()).Format(time.RFC3339Nano), n.line(t))}, nil
+			return &lookedLost{t, fmt.Sprintf("first lost  xid %d of %s: %s", t.XID, t.Time.In(a.now().Location()).Format(time.RFC3339Nano), n.line(t, recovery.Usual{}))}, nil
 		}
 	}
 	return nil, nil

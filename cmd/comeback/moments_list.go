@@ -50,10 +50,8 @@ func (h *happening) table() {
 			fmt.Fprintf(h.out, "  -- %s --\n", d)
 		}
 		mark, xid, when := " ", "-", at.Format(inTheDay)
-		does := h.namer.line(t)
-		if u, is := h.found.usual(t); is {
-			does = strings.Replace(does, "HARM  ", "USUAL  ", 1) + " (" + u.String() + ")"
-		} else if len(t.Harms()) > 0 {
+		u, usual := h.found.usual(t)
+		if len(t.Harms()) > 0 && !usual {
 			mark = "!"
 		}
 		if t.XID != 0 {
@@ -62,7 +60,7 @@ func (h *happening) table() {
 		if t.Time.IsZero() {
 			when = ""
 		}
-		fmt.Fprintf(h.out, "%s %-12s  %-*s  %s\n", mark, when, width, xid, does)
+		fmt.Fprintf(h.out, "%s %-12s  %-*s  %s\n", mark, when, width, xid, h.namer.line(t, u))
 	}
 }
 

@@ -52,7 +52,7 @@ func TestNamer_line(t *testing.T) {
 			change("evil \x1b[2Jname", 5, func(c *recovery.TableChange) { c.Inserted = 1 })}},
 	} {
 		n := namer{names: somebody{}, home: "shop", unnamed: map[uint32]bool{}}
-		if got := n.line(tx); got != want {
+		if got := n.line(tx, recovery.Usual{}); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}

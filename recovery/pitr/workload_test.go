@@ -59,6 +59,10 @@ func makeBusy(t *testing.T, transactions int, seed uint64) busy {
 	if b.Known, err = pitrtest.Write(ctx, pitrtest.Options{Transactions: transactions, Seed: seed, Connect: m.server.Connect, Names: known.look, States: true}); err != nil {
 		t.Fatal(err)
 	}
+	now, err := scan.ReadNames(ctx, m.conn)
+	if err != nil {
+		t.Fatal(err)
+	}
 	m.switchSegment()
 	m.archived()
 	m.conn.Close(ctx)
@@ -66,7 +70,7 @@ func makeBusy(t *testing.T, transactions int, seed uint64) busy {
 	if m.err != nil {
 		t.Fatal(m.err)
 	}
-	b.names = known.names(t)
+	b.names = scan.Merge(now, known.names(t))
 	return b
 }
 
