@@ -248,6 +248,8 @@ const (
 	KindSQLCheck = "check.sql" // a query whose result must be as expected
 	// Rows and files must belong together; FilesCheckArgs.
 	KindFilesCheck = "check.files"
+	// Nothing must be wrong with a database; SoundCheckArgs.
+	KindSoundCheck = "check.sound"
 	// A wait ends when its condition holds, or fails after its timeout.
 	KindSQLWait   = "wait.sql"   // a query; SQLCheckArgs
 	KindShellWait = "wait.shell" // a block that exits with 0; ShellArgs
@@ -311,4 +313,12 @@ type FilesCheckArgs struct {
 	Missing   string `json:"missing,omitempty"`
 	Different string `json:"different,omitempty"`
 	Unknown   string `json:"unknown,omitempty"`
+}
+
+// SoundCheckArgs are the arguments of a KindSoundCheck step.
+type SoundCheckArgs struct {
+	Name string `json:"name"`
+	On   string `json:"on"`
+	// Sound is what is looked at, as verify.Sounds lists it.
+	Sound []string `json:"sound"`
 }

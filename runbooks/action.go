@@ -19,6 +19,9 @@ func (p *parser) readAction(e *excerpt, at Pos) Block {
 		p.unclear = true
 		return doc
 	case root.Kind == yaml.MappingNode && root.Content[0].Value == "check":
+		if has(root, "sound") {
+			return p.readSoundCheck(e, at, root)
+		}
 		return p.readFilesCheck(e, at, root)
 	}
 	entries := p.entries(e, root, "a block", nil)
@@ -132,6 +135,45 @@ func (p *parser) readFilesCheck(e *excerpt, at Pos, root *yaml.Node) Block {
 	}
 	if !has["on"] && p.frontOK {
 		c.On = p.onlyDatabase(marker)
+	}
+	return c
+}
+
+// soundWords are what a database can be looked at for.
+var soundWords = []string{"indexes", "foreign keys", "sequences", "collations", "checksums", "amcheck"}
+
+func (p *parser) readSoundCheck(e *excerpt, at Pos, root *yaml.Node) Block {
+	c := SoundCheck{Pos: at}
+	on := false
+	for _, f := range p.entries(e, root, "a check of soundness", []string{"check", "on", "sound"}) {
+		if f.key == "sound" {
+			for _, n := range p.items(f) {
+				if !slices.Contains(soundWords, n.Value) {
+					do := "write one of " + strings.Join(soundWords, ", ")
+					if near, ok := nearest(n.Value, soundWords); ok {
+						do = fmt.Sprintf("write `%s`", near)
+					}
+					p.fail(f.from.at(n.Line, n.Column), fmt.Sprintf("a database cannot be looked at for `%s`", n.Value), do)
+					continue
+				}
+				c.Sound = append(c.Sound, n.Value)
+			}
+			continue
+		}
+		s, ok := p.text(f)
+		if !ok {
+			continue
+		}
+		if f.key == "on" {
+			on = true
+			c.On = p.database(f.valueAt(), s)
+			continue
+		}
+		c.Name = s
+		p.uniqueName(f.valueAt(), s)
+	}
+	if !on && p.frontOK {
+		c.On = p.onlyDatabase(e.at(root.Line, root.Column))
 	}
 	return c
 }

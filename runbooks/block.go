@@ -3,7 +3,7 @@ package runbooks
 import "time"
 
 // Block is one thing in a stage: [Ticks], [Approval], [Restore], [SQLCheck],
-// [SQLWait], [FilesCheck], [Switch], [Shell], [ShellWait] or [Doc]. A fenced
+// [SQLWait], [FilesCheck], [SoundCheck], [Switch], [Shell], [ShellWait] or [Doc]. A fenced
 // block stands where its fence opens.
 type Block interface {
 	Position() Pos
@@ -84,6 +84,15 @@ type FilesCheck struct {
 	Missing, Different, Unknown string
 }
 
+// SoundCheck looks for what is wrong with a database.
+type SoundCheck struct {
+	Pos
+	Name string
+	On   string
+	// Sound is what it looks at, in the words of the block.
+	Sound []string
+}
+
 // Switch puts what was restored in the place of what is live.
 type Switch struct {
 	Pos
@@ -139,6 +148,7 @@ func (Approval) block()   {}
 func (Restore) block()    {}
 func (SQLCheck) block()   {}
 func (FilesCheck) block() {}
+func (SoundCheck) block() {}
 func (Switch) block()     {}
 func (Shell) block()      {}
 func (Doc) block()        {}

@@ -259,6 +259,10 @@ func TestParse_checks(t *testing.T) {
 			add: "\n" + fence("yaml", "restore: uploads") + "\n" + fence("yaml", "check: f", "rows: select 1", "files: uploads", "missing: few", "unknown: any", "different: 0.5%"), want: []string{
 				"40:10: error: `few` does not say how many may be missing; write `missing: 3`, `missing: 0.1%` or `missing: any`",
 			}},
+		{name: "soundness", add: "\n" + fence("yaml", "check: f", "sound: [indexes, foreign key, colour]"), want: []string{
+			"33:18: error: a database cannot be looked at for `foreign key`; write `foreign keys`",
+			"33:31: error: a database cannot be looked at for `colour`; write one of indexes, foreign keys, sequences, collations, checksums, amcheck",
+		}},
 		{name: "files with a misspelt key", add: "\n" + fence("yaml", "check: f", "row: select 1", "files: database"), want: []string{
 			"33:1: error: `row` is not a key of a check of files; write `rows`",
 			"34:8: error: `database` is of kind postgres and holds no files that rows list; write a component of kind files",

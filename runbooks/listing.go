@@ -55,6 +55,8 @@ func entryOf(stage string, b Block) Entry {
 		e.What = fmt.Sprintf("wait %q on %s: %s, %s", b.Name, b.On, b.Expect, b.Patience)
 	case FilesCheck:
 		e.What = fmt.Sprintf("check %q: rows of %s against files of %s", b.Name, b.On, b.Files)
+	case SoundCheck:
+		e.What = fmt.Sprintf("check %q on %s: %s", b.Name, b.On, strings.Join(b.Sound, ", "))
 	case Switch:
 		e.What, e.Where = "switch "+strings.Join(b.Components, ", "), InRecovery
 	case Shell:

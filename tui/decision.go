@@ -28,7 +28,7 @@ func (s *waitingScreen) again(_ *recovery.StepState, leaves string) choice {
 func repeats(st *recovery.StepState) string {
 	what := "runs this step again; what it left is replaced"
 	switch st.Kind {
-	case recovery.KindSQLCheck, recovery.KindFilesCheck:
+	case recovery.KindSQLCheck, recovery.KindFilesCheck, recovery.KindSoundCheck:
 		what = "repeats this check; it changes nothing"
 	case recovery.KindShell:
 		what = "runs this block again, from its first line"

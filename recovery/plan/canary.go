@@ -26,6 +26,8 @@ func (b *builder) beside(stage, line int, block runbooks.Block) bool {
 		b.skip(stage, line, fmt.Sprintf("restore %v", block.Components), why)
 	case runbooks.SQLCheck:
 		b.unchecked(stage, line, "check: "+block.Name, why)
+	case runbooks.SoundCheck:
+		b.unchecked(stage, line, "check: "+block.Name, why)
 	case runbooks.FilesCheck:
 		b.unchecked(stage, line, "check: "+block.Name, why)
 	case runbooks.SQLWait:

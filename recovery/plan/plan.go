@@ -146,6 +146,8 @@ func (b *builder) stage(index int, stage runbooks.Stage) error {
 			b.shellWait(id, index, block)
 		case runbooks.FilesCheck:
 			b.filesCheck(id, index, block)
+		case runbooks.SoundCheck:
+			b.soundCheck(id, index, block)
 		case runbooks.Switch:
 			if b.Mode == recovery.Recovery {
 				err = b.switched(index, line, stage, block)
@@ -260,6 +262,17 @@ func (b *builder) filesCheck(id string, stage int, block runbooks.FilesCheck) {
 		Name: block.Name, On: block.On, Query: block.Rows, Files: block.Files,
 		Missing: block.Missing, Different: block.Different, Unknown: block.Unknown})
 	s.Stage, s.Component, s.After, s.Line, s.MayPass = stage, block.Files, b.after(), block.Line, true
+	b.add(s)
+}
+
+// soundCheck looks for what is wrong with a restored database.
+func (b *builder) soundCheck(id string, stage int, block runbooks.SoundCheck) {
+	if _, ok := b.restored[block.On]; !ok {
+		b.unchecked(stage, block.Line, "check: "+block.Name, fmt.Sprintf("no stage before it restores %s", block.On))
+		return
+	}
+	s := recovery.NewStep(id+".check", recovery.KindSoundCheck, short("check: "+block.Name), recovery.SoundCheckArgs{Name: block.Name, On: block.On, Sound: block.Sound})
+	s.Stage, s.Component, s.After, s.Line, s.MayPass = stage, block.On, b.after(), block.Line, true
 	b.add(s)
 }
 

@@ -63,6 +63,12 @@ func (s *source) check(st *recovery.StepState) Check {
 			c.Name, c.Component, c.Query = args.Name, args.Files, args.Query
 		}
 	}
+	if st.Kind == recovery.KindSoundCheck {
+		var args recovery.SoundCheckArgs
+		if st.Decode(&args) == nil {
+			c.Name, c.Component = args.Name, args.On
+		}
+	}
 	found := st.Outcome.Check
 	if found != nil {
 		c.Name, c.Expected, c.Found = found.Name, found.Expected, found.Found

@@ -1,0 +1,126 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"comeback/recovery"
+)
+
+// SoundCheck is the kind of step that asks a restored database for what nobody
+// should have to write down: indexes that are valid, foreign keys that hold,
+// sequences that are ahead of their columns, collations of this host, pages and
+// B-trees that amcheck finds whole, checksums.
+type SoundCheck struct{}
+
+var _ recovery.Kind = SoundCheck{}
+
+// Name is recovery.KindSoundCheck.
+func (SoundCheck) Name() string { return recovery.KindSoundCheck }
+
+// Restart says that a check may be made again.
+func (SoundCheck) Restart() recovery.Restart { return recovery.Repeat }
+
+// Sounds are what can be asked for, in the order in which they are looked at.
+func Sounds() []string {
+	var names []string
+	for _, s := range sounds {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+// sound is one thing to look at; ask lists what is wrong and counts what was
+// looked at.
+type sound struct {
+	name string
+	ask  func(context.Context, pgx.Tx) (wrong []string, looked int, err error)
+}
+
+var sounds = []sound{
+	{"indexes", invalidIndexes}, {"foreign keys", brokenKeys}, {"sequences", lateSequences},
+	{"collations", otherCollations}, {"checksums", badChecksums}, {"amcheck", brokenTrees},
+}
+
+// Do looks at everything that the step asks for, and tells of all that is wrong.
+// The transaction is rolled back, whatever it has done.
+func (SoundCheck) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery.Outcome, error) {
+	var args recovery.SoundCheckArgs
+	if err := s.Decode(&args); err != nil {
+		return recovery.Outcome{}, err
+	}
+	result := recovery.CheckResult{Name: args.Name, Query: "looks at " + strings.Join(args.Sound, ", "), Expected: "nothing wrong"}
+	o := recovery.Outcome{Check: &result, Facts: map[string]string{}}
+	limit := time.Duration(s.Budget)
+	if limit <= 0 {
+		limit = queryTimeout
+	}
+	wrong, err := look(ctx, env, args, limit, o.Facts)
+	if err != nil {
+		err = notRunning(err, args.On)
+		result.Found = "an error: " + shorten(err.Error(), maxFound)
+		hint := recovery.HintOf(err)
+		if hint == "" {
+			hint = hintFor(err)
+		}
+		return o, recovery.Errorf(hint, "check %q: %w", args.Name, err)
+	}
+	result.Held, result.Found = len(wrong) == 0, "nothing wrong"
+	if !result.Held {
+		result.Found = shorten(strings.Join(wrong, "; "), maxFound)
+	}
+	o.Says = fmt.Sprintf("expected nothing wrong with %s, found %s", strings.Join(args.Sound, ", "), result.Found)
+	if !result.Held {
+		return o, recovery.Errorf("look at the restored data; what is wrong in the backup was wrong before, or came with this host", "check %q: %s", args.Name, result.Found)
+	}
+	return o, nil
+}
+
+func look(ctx context.Context, env recovery.Env, args recovery.SoundCheckArgs, limit time.Duration, facts map[string]string) (wrong []string, err error) {
+	b, ok := env.Binding(args.On)
+	if !ok {
+		return nil, recovery.Errorf("restore it in a stage before the check", "not checked: %s has no address", args.On)
+	}
+	url := b.URL
+	if !b.Scratch { // a reference, as in the runbook
+		if url, err = env.Secret(b.URL); err != nil {
+			return nil, err
+		}
+	}
+	config, err := connection(url, !b.Scratch, limit)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	if b.Scratch {
+		// amcheck is made for the while, and rolled back.
+		config.RuntimeParams["default_transaction_read_only"] = "off"
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("begin: %w", err)
+	}
+	defer tx.Rollback(context.WithoutCancel(ctx)) // nothing is to stay
+	for _, s := range sounds {
+		if !slices.Contains(args.Sound, s.name) {
+			continue
+		}
+		env.Meter().Phase("look at "+s.name+" of "+args.On, 0, recovery.NoUnit)
+		found, looked, err := s.ask(ctx, tx)
+		if err != nil {
+			return nil, fmt.Errorf("look at %s: %w", s.name, explain(err, "", limit))
+		}
+		facts[s.name] = fmt.Sprintf("%d looked at, %d wrong", looked, len(found))
+		wrong = append(wrong, found...)
+	}
+	return wrong, nil
+}

@@ -1,0 +1,182 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// own leaves out what is PostgreSQL's own.
+const own = `n.nspname not in ('pg_catalog', 'information_schema') and n.nspname !~ '^pg_(toast|temp)'`
+
+func lines(ctx context.Context, tx pgx.Tx, sql string) ([]string, error) {
+	rows, err := tx.Query(ctx, sql)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+// invalidIndexes are those that no query uses and no constraint is held by.
+func invalidIndexes(ctx context.Context, tx pgx.Tx) (wrong []string, looked int, err error) {
+	if err := tx.QueryRow(ctx, "select count(*) from pg_index").Scan(&looked); err != nil {
+		return nil, 0, err
+	}
+	wrong, err = lines(ctx, tx, `select format('index %s is invalid', indexrelid::regclass) from pg_index where not (indisvalid and indisready) order by 1`)
+	return wrong, looked, err
+}
+
+// brokenKeys are foreign keys with rows that lead nowhere.
+func brokenKeys(ctx context.Context, tx pgx.Tx) (wrong []string, looked int, err error) {
+	rows, err := tx.Query(ctx, `select k.conname::text, k.conrelid::regclass::text,
+		format('select count(*) from %s a where %s and not exists (select from %s b where %s)', k.conrelid::regclass,
+			(select string_agg(format('a.%I is not null', x.attname), ' and ' order by o) from unnest(k.conkey) with ordinality c(n, o) join pg_attribute x on x.attrelid = k.conrelid and x.attnum = c.n),
+			k.confrelid::regclass,
+			(select string_agg(format('a.%I = b.%I', x.attname, y.attname), ' and ' order by c.o) from unnest(k.conkey, k.confkey) with ordinality c(n, m, o)
+				join pg_attribute x on x.attrelid = k.conrelid and x.attnum = c.n join pg_attribute y on y.attrelid = k.confrelid and y.attnum = c.m))
+		from pg_constraint k where k.contype = 'f' and k.conparentid = 0 order by 1, 2`)
+	if err != nil {
+		return nil, 0, err
+	}
+	type key struct{ Name, Table, Query string }
+	keys, err := pgx.CollectRows(rows, pgx.RowToStructByPos[key])
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, k := range keys {
+		var n int64
+		if err := tx.QueryRow(ctx, k.Query).Scan(&n); err != nil {
+			return nil, 0, err
+		}
+		if n > 0 {
+			wrong = append(wrong, fmt.Sprintf("foreign key %s does not hold: %s of %s", k.Name, counted(n, "row"), k.Table))
+		}
+	}
+	return wrong, len(keys), nil
+}
+
+// lateSequences are behind the columns that they number.
+func lateSequences(ctx context.Context, tx pgx.Tx) (wrong []string, looked int, err error) {
+	rows, err := tx.Query(ctx, `select s.oid::regclass::text, d.refobjid::regclass::text || '.' || a.attname,
+		format('select coalesce((select max(%I) from %s), s.last_value) - s.last_value from %s s', a.attname, d.refobjid::regclass, s.oid::regclass)
+		from pg_class s join pg_depend d on d.classid = 'pg_class'::regclass and d.objid = s.oid and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i') and d.refobjsubid > 0
+		join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid join pg_sequence q on q.seqrelid = s.oid
+		where s.relkind = 'S' and q.seqincrement > 0 and a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) order by 1`)
+	if err != nil {
+		return nil, 0, err
+	}
+	type sequence struct{ Name, Column, Query string }
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[sequence])
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, s := range all {
+		var behind int64
+		if err := tx.QueryRow(ctx, s.Query).Scan(&behind); err != nil {
+			return nil, 0, err
+		}
+		if behind > 0 {
+			wrong = append(wrong, fmt.Sprintf("sequence %s is %d behind %s", s.Name, behind, s.Column))
+		}
+	}
+	return wrong, len(all), nil
+}
+
+// otherCollations sort otherwise here than where their indexes were built.
+func otherCollations(ctx context.Context, tx pgx.Tx) (wrong []string, looked int, err error) {
+	if err := tx.QueryRow(ctx, "select count(*) from pg_collation where collversion is not null").Scan(&looked); err != nil {
+		return nil, 0, err
+	}
+	wrong, err = lines(ctx, tx, `select format('collation %I has the version %s here, and %s in the database', collname, pg_collation_actual_version(oid), collversion)
+		from pg_collation where collversion is distinct from pg_collation_actual_version(oid) and collversion is not null order by 1`)
+	if err != nil {
+		return nil, 0, err
+	}
+	var version int
+	if err := tx.QueryRow(ctx, "select current_setting('server_version_num')::int").Scan(&version); err != nil || version < 150000 {
+		return wrong, looked, err
+	}
+	of, err := lines(ctx, tx, `select format('the database''s collation has the version %s here, and %s in the database', pg_database_collation_actual_version(oid), datcollversion)
+		from pg_database where datname = current_database() and datcollversion is not null and datcollversion is distinct from pg_database_collation_actual_version(oid)`)
+	return append(wrong, of...), looked + 1, err
+}
+
+// badChecksums tells of pages that were read and are not what was written, and of
+// a cluster that could not tell.
+func badChecksums(ctx context.Context, tx pgx.Tx) (wrong []string, looked int, err error) {
+	wrong, err = lines(ctx, tx, `select format('%s pages of %s are not what was written', checksum_failures, coalesce(datname, 'the shared tables'))
+		from pg_stat_database where checksum_failures > 0 order by 1`)
+	if err != nil {
+		return nil, 0, err
+	}
+	var on string
+	if err := tx.QueryRow(ctx, "select current_setting('data_checksums')").Scan(&on); err != nil {
+		return nil, 0, err
+	}
+	if on != "on" {
+		wrong = append(wrong, "the cluster keeps no data checksums")
+	}
+	return wrong, 1, nil
+}
+
+// brokenTrees are tables and B-trees that amcheck finds damaged. The extension is
+// made for the while where the database does not have it.
+func brokenTrees(ctx context.Context, tx pgx.Tx) (wrong []string, looked int, err error) {
+	var schema *string
+	err = tx.QueryRow(ctx, "select (select extnamespace::regnamespace::text from pg_extension where extname = 'amcheck')").Scan(&schema)
+	if err == nil && schema == nil {
+		made := "comeback_amcheck"
+		schema = &made
+		_, err = tx.Exec(ctx, "create schema comeback_amcheck; create extension amcheck schema comeback_amcheck", pgx.QueryExecModeSimpleProtocol)
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	rows, err := tx.Query(ctx, `select c.oid::regclass::text, c.relkind::text, c.oid::int8 from pg_class c join pg_namespace n on n.oid = c.relnamespace
+		left join pg_am m on m.oid = c.relam where `+own+` and n.nspname <> 'comeback_amcheck' and c.relpersistence <> 't' and
+		(c.relkind in ('r', 'm') or c.relkind = 'i' and m.amname = 'btree' and exists (select from pg_index i where i.indexrelid = c.oid and i.indisvalid)) order by 2, 1`)
+	if err != nil {
+		return nil, 0, err
+	}
+	type relation struct {
+		Name, Kind string
+		OID        int64
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[relation])
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, r := range all {
+		says, err := broken(ctx, tx, *schema, r.Name, r.Kind == "i", r.OID)
+		if err != nil {
+			return nil, 0, err
+		}
+		if says != "" {
+			wrong = append(wrong, fmt.Sprintf("%s is damaged: %s", r.Name, says))
+		}
+	}
+	return wrong, len(all), nil
+}
+
+// broken asks amcheck about one relation, in a savepoint: it raises what it finds
+// in an index.
+func broken(ctx context.Context, tx pgx.Tx, schema, name string, index bool, oid int64) (says string, err error) {
+	inner, err := tx.Begin(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer inner.Rollback(context.WithoutCancel(ctx)) // a check leaves nothing
+	if index {
+		_, err = inner.Exec(ctx, "select "+schema+".bt_index_check($1::int8::oid::regclass, true)", oid)
+		if err != nil && ctx.Err() == nil {
+			return err.Error(), nil
+		}
+		return "", err
+	}
+	err = inner.QueryRow(ctx, "select coalesce((select msg from "+schema+".verify_heapam($1::int8::oid::regclass) limit 1), '')", oid).Scan(&says)
+	if err != nil && ctx.Err() == nil {
+		return err.Error(), nil
+	}
+	return says, err
+}
