@@ -152,11 +152,28 @@ func (removeDirectory) Release(_ context.Context, r recovery.Resource) error {
 	if info, err := os.Lstat(r.ID); err == nil && !info.IsDir() {
 		return fmt.Errorf("remove directory %s: it is not a directory any more", r.ID)
 	}
-	if err := os.RemoveAll(r.ID); err != nil {
+	err := os.RemoveAll(r.ID)
+	if errors.Is(err, fs.ErrPermission) {
+		// A restored tree may hold directories that their owner may not write to.
+		err = errors.Join(openDirectories(r.ID), os.RemoveAll(r.ID))
+	}
+	if err != nil {
 		return fmt.Errorf("remove directory: %w", err)
 	}
 	if _, err := os.Lstat(r.ID); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove directory %s: it is still there", r.ID)
 	}
 	return nil
+}
+
+// openDirectories lets the owner of a tree remove what is in it. Links are not
+// followed.
+func openDirectories(dir string) error {
+	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		// A directory is told of before it is read.
+		if e == nil || !e.IsDir() || err != nil {
+			return err
+		}
+		return os.Chmod(path, 0o700)
+	})
 }
