@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -40,7 +41,7 @@ func TestApply_underLoad(t *testing.T) {
 				id := (random.IntN(300)*3+n)*3 + 1
 				sql := "update accounts set balance = $2 where id = $1"
 				if i%5 == 0 {
-					id, sql = 10000*(n+1)+i, "insert into accounts values ($1, $2, 'new')"
+					id, sql = 10_000_000*(n+1)+i, "insert into accounts values ($1, $2, 'new')"
 				}
 				tag, err := conn.Exec(context.WithoutCancel(ctx), sql, id, int64(i))
 				if err != nil || tag.RowsAffected() != 1 {
@@ -297,4 +298,33 @@ func TestApply_removesWhatIsReferredTo(t *testing.T) {
 	was := w.digest()
 	w.harm(`insert into team values (9, 'wrong'); update people set team = 9 where id < 5; update people set team = 1 where team = 2; delete from team where id = 2; insert into team values (10, 'b')`)
 	w.rescued(was, []string{"people", "team"}, rescue.Choice{Table: name("team"), Remove: true})
+}
+
+// A database of the same name that was made anew is another target.
+func TestLook_databaseMadeAnew(t *testing.T) {
+	w := newWorld(t, `create table t (id int)`)
+	expand := func(text string) (string, error) {
+		return os.Expand(text, func(string) string { return server.URL(w.live) }), nil
+	}
+	c := recovery.Component{Name: "database", Settings: recovery.Settings{"url": {"${DATABASE_URL}"}}}
+	target, err := rescue.Look(within(t), c, expand)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasSuffix(target.Name, "/"+w.live) || target.Address != "${DATABASE_URL}" || target.Identity["role"] != "primary" || target.Identity["timeline"] != "1" {
+		t.Errorf("the target: %+v", target)
+	}
+	same, err := rescue.Identify(within(t), target, expand)
+	if err != nil || len(target.Identity.Differences(same)) != 0 {
+		t.Errorf("looked at again: %v, %v", target.Identity.Differences(same), err)
+	}
+	w.admin(`alter database "` + w.live + `" rename to "` + w.live + ` old"`)
+	w.admin(`create database "` + w.live + `"`)
+	other, err := rescue.Identify(within(t), target, expand)
+	if differs := target.Identity.Differences(other); err != nil || len(differs) != 1 || !strings.HasPrefix(differs[0], "database oid was ") {
+		t.Errorf("made anew: %q, %v", differs, err)
+	}
+	if _, err := rescue.Look(within(t), recovery.Component{Name: "database"}, expand); recovery.ExitOf(err) != recovery.Refused {
+		t.Errorf("without an address: %v", err)
+	}
 }

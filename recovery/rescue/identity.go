@@ -60,7 +60,22 @@ func identify(ctx context.Context, t recovery.Target, expand func(string) (strin
 		return postgres.Identity{}, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx)) // it only read
-	return postgres.ReadIdentity(ctx, conn)
+	id, err := postgres.ReadIdentity(ctx, conn)
+	if err != nil || id.InRecovery {
+		return id, err
+	}
+	// A server that was promoted a moment ago may not have made a checkpoint
+	// since: the name of its segment says on which timeline it writes.
+	var segment string
+	if err := conn.QueryRow(ctx, "select pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn())").Scan(&segment); err != nil {
+		return id, fmt.Errorf("read the identity of the server: %w", err)
+	}
+	n, err := strconv.ParseUint(segment[:min(8, len(segment))], 16, 32)
+	if err != nil {
+		return id, fmt.Errorf("read the identity of the server: it calls its segment %q", segment)
+	}
+	id.Timeline = uint32(n)
+	return id, nil
 }
 
 // connect opens a session with live.
@@ -72,8 +87,8 @@ func connect(ctx context.Context, address string, expand func(string) (string, e
 	return postgres.ConnectLive(ctx, address)
 }
 
-// parts are the identity in named parts. The timeline of a running server is as
-// of its last checkpoint; the database's own number tells a restored one apart.
+// parts are the identity in named parts: the database's own number tells one that
+// was restored beside it apart, the timeline a server that was.
 func parts(id postgres.Identity) recovery.Identity {
 	role := "primary"
 	if id.InRecovery {
