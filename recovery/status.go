@@ -9,8 +9,9 @@ import (
 
 // Left is how long a run should still take if nobody is waited for: the longest
 // way through the steps that are not done. It is not known where such a step
-// was never timed.
-func (s *State) Left(now time.Time) (left time.Duration, known bool) {
+// was never timed. Heard is what the newest sample of a running step says that it
+// still takes; nil where nobody listens.
+func (s *State) Left(now time.Time, heard func(step string) time.Duration) (left time.Duration, known bool) {
 	ends := map[string]time.Duration{}
 	for i := range s.Steps { // steps come after those that they wait for
 		st := &s.Steps[i]
@@ -27,6 +28,9 @@ func (s *State) Left(now time.Time) (left time.Duration, known bool) {
 				return 0, false
 			}
 			takes = max(0, takes-now.Sub(st.Started))
+			if heard != nil {
+				takes = max(takes, heard(st.ID))
+			}
 		default:
 			if takes == 0 && st.Kind != KindTicks && st.Kind != KindApproval {
 				return 0, false
@@ -65,7 +69,7 @@ func Status(p *Plan, s *State, alive bool, now time.Time) string {
 	if s.Lease != s.Operator {
 		line("BY", "%s commands it since %s", s.Lease, at(s.LeaseSince))
 	}
-	switch left, known := s.Left(now); {
+	switch left, known := s.Left(now, nil); {
 	case s.Result != "":
 		line("ENDED", "%s after %s", at(s.Ended), FormatSpan(s.Ended.Sub(s.Started)))
 	case !alive:
@@ -126,7 +130,7 @@ func Status(p *Plan, s *State, alive bool, now time.Time) string {
 	line("LIVE", "%s", s.LiveSays(now.Location()))
 	if s.Result == "" {
 		next := now.Add(updateEvery)
-		if left, known := s.Left(now); known && alive && len(s.Waits()) == 0 && left < updateEvery {
+		if left, known := s.Left(now, nil); known && alive && len(s.Waits()) == 0 && left < updateEvery {
 			next = now.Add(left)
 		}
 		line("NEXT", "update at %s, or when this changes", next.Format("15:04Z07:00"))

@@ -158,34 +158,9 @@ func (a *attached) progress(now time.Time, w, n int) []line {
 	return lines
 }
 
-// left is how long the run should still take if nobody is waited for: the
-// longest way through the steps that are not done. It is not known where such a
-// step has never been timed.
+// left is how long the run should still take if nobody is waited for.
 func (a *attached) left(now time.Time) (left time.Duration, known bool) {
-	ends := map[string]time.Duration{}
-	for i := range a.state.Steps { // steps come after those that they wait for
-		st := &a.state.Steps[i]
-		var start, takes time.Duration
-		for _, id := range st.After {
-			start = max(start, ends[id])
-		}
-		switch st.State {
-		case recovery.Done, recovery.Passed, recovery.Skipped:
-			continue
-		case recovery.Running:
-			takes = max(0, time.Duration(st.Expected)-now.Sub(st.Started), time.Duration(a.samples[st.ID].Left))
-			if st.Expected == 0 {
-				return 0, false
-			}
-		default:
-			if takes = time.Duration(st.Expected); takes == 0 {
-				return 0, false
-			}
-		}
-		ends[st.ID] = start + takes
-		left = max(left, ends[st.ID])
-	}
-	return left, true
+	return a.state.Left(now, func(step string) time.Duration { return time.Duration(a.samples[step].Left) })
 }
 
 // waitKey names a wait, so that a new one can be told from one already seen.

@@ -8,6 +8,9 @@ func newHelp(m *model) *pagerScreen {
 	w, h := m.width, bodyHeight(m.height)
 	p := m.top().page(w, h)
 	var b strings.Builder
+	if text := words(m.top().screen); text != "" {
+		b.WriteString("THIS SCREEN\n  " + strings.ReplaceAll(text, "\n", "\n  ") + "\n\n")
+	}
 	b.WriteString("KEYS HERE\n")
 	for _, k := range append(p.keys, p.leave) {
 		if k.key == "" {
@@ -26,6 +29,9 @@ KEYS EVERYWHERE
   esc         back; it never changes anything
   q           quit, while only looking; during a run it asks how to leave
   ctrl+c      like q, also while typing; ctrl+z suspends
+  s c y       status to paste, people to call, copy what the screen is about
+  mouse       a click puts the cursor on a row and chooses nothing, the wheel
+              scrolls; hold shift to mark text
   Leaving is not stopping: a run goes on without its console.
   In texts: / finds, n and N go on, w wraps, left and right move sideways.
 

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	tea "charm.land/bubbletea/v2"
+
 	"comeback/recovery"
 )
 
@@ -100,4 +102,32 @@ func TestCopy(t *testing.T) {
 	if strings.Contains(d.screen(), "copied") {
 		t.Errorf("it is still said\n%s", d.screen())
 	}
+}
+
+// Each screen that asks for something says in its own words what it is for.
+func TestHelp_SaysWhatTheScreenIsFor(t *testing.T) {
+	for name, want := range map[string]string{"home": "Here are the systems", "runbook": "Say what happened", "moment-harm": "Find the moment", "plan": "Everything that the run will do",
+		"run": "The run goes on by itself", "waiting-decision": "stands still until somebody answers", "result-passed": "How the run ended", "files": "Every document of the run"} {
+		for _, s := range scenes {
+			if s.name == name {
+				d, _ := s.show(t, Options{})
+				d.press("?")
+				d.sees(want)
+				d.sees("For example:")
+			}
+		}
+	}
+}
+
+func TestMouse(t *testing.T) {
+	desk := shopDesk()
+	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	atRunbook(d, desk)
+	d.update(tea.MouseClickMsg{X: 5, Y: 6, Button: tea.MouseLeft}) // the fourth route
+	d.sees("> 4 Someone broke in")
+	if len(desk.choices) > 0 || !strings.Contains(d.screen(), "WHAT HAPPENED?") {
+		t.Errorf("a click has chosen\n%s", d.screen())
+	}
+	d.update(tea.MouseWheelMsg{Button: tea.MouseWheelDown})
+	d.sees("lines above: pgup")
 }

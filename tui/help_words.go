@@ -1,0 +1,48 @@
+package tui
+
+// words says what a screen is for, in its own words, with an example. Screens
+// that say it themselves have none.
+func words(s screen) string {
+	switch s.(type) {
+	case *homeScreen:
+		return `Here are the systems that this host knows and the runs that it has. "Would it
+save us?" answers from the last look into the copies; k looks again. An answer
+older than a day is no answer about tonight.
+For example: down to the system that is broken, enter.`
+	case *runbookScreen:
+		return `Say what happened: the answer leads to what helps. Below stands whether a run
+could begin now: each copy with what it holds and who you are there, the room,
+the key that signs. Choosing changes nothing.
+For example: 1, then ~02:43 (when the outage began, about), enter.`
+	case *routeScreen:
+		return `This says where your answer leads, before anything is looked for. The start of
+the outage counts for the RTO; it can be corrected later.
+For example: ~02:43 and enter.`
+	case *momentScreen, *commitsScreen:
+		return `Find the moment to go back to. It lies between two commits, and none is chosen
+for you. What is kept and what is lost stands below the list.
+For example: h goes to just before the newest harm, enter uses that moment.`
+	case *planScreen:
+		return `Everything that the run will do, before it does any of it. A rehearsal starts
+with enter. What changes a live system starts only with its name, typed.
+For example: read down with pgdn, then type the name or press esc.`
+	case *runScreen:
+		return `The run goes on by itself, also without this console. It asks when it needs
+somebody: then its question takes the place of this screen.
+For example: n writes a note that all who look can read.`
+	case *waitingScreen:
+		return `The run stands still until somebody answers. Nothing is chosen beforehand, and
+every answer says what it leaves behind. A number moves the cursor, enter chooses.
+For example: 2, enter, and the reason.`
+	case *resultScreen:
+		return `How the run ended, the word first. The report is a proof only once it is signed.
+For example: k, down, enter signs it with a key; v says how anybody can check it.`
+	case *signScreen:
+		return `Choose the key that vouches for these bytes; nothing is signed before enter.
+For example: down, enter.`
+	case *filesScreen:
+		return `Every document of the run: what it would do, what it did, and each log.
+For example: down to the log of a step, enter, then / and a word to find.`
+	}
+	return ""
+}
