@@ -397,3 +397,47 @@ func treeOf(t *testing.T, dir string) map[string]string {
 	}
 	return all
 }
+
+// While people go on ordering, the recovery ends their sessions, and the report's
+// loss is what they were told had been committed: not one commit less, and at most
+// the one that was under way when its session was ended.
+func TestRecover_underLoad(t *testing.T) {
+	l := ownShop(t)
+	r := newRig(t).live(l)
+	if err := l.StartWrites(25); err != nil {
+		t.Fatal(err)
+	}
+	got := r.run(t.Context(), "recover", liveRunbook(t, l, l.before), "--plain", "--to", fmt.Sprintf("before-xid:%d", l.incident.Harm.XID), "--confirm", target(t))
+	cut := l.StopWrites()
+	if got.code != recovery.CameBack {
+		t.Fatalf("exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	state := r.stateOf(t, filepath.Base(r.only(t)))
+	truth := l.lostCommits(t)
+	if len(state.Losses) != 1 || !state.Losses[0].Final {
+		t.Fatalf("losses %+v", state.Losses)
+	}
+	switch told := state.Losses[0].Commits; {
+	case told == truth, told == truth+1 && cut != nil:
+	default:
+		t.Errorf("the report tells of %d lost commits, %d were made (the writes ended with: %v)", told, truth, cut)
+	}
+	if !slices.Equal(rowsOf(t, l.URL()), l.before) {
+		t.Error("live is not what it was before the harm")
+	}
+	if got := r.run(t.Context(), "switch-back", state.Run, "--plain", "--confirm", target(t)); got.code != recovery.CameBack {
+		t.Fatalf("switch back: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	conn, err := pgx.Connect(t.Context(), l.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	var orders int64
+	if err := conn.QueryRow(t.Context(), "select count(*) from orders").Scan(&orders); err != nil {
+		t.Fatal(err)
+	}
+	if want := l.Counts()["orders"]; orders != want && (orders != want+1 || cut == nil) {
+		t.Errorf("switched back, there are %d orders, and %d were placed", orders, want)
+	}
+}
