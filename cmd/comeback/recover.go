@@ -104,3 +104,23 @@ func tellEffects(say *plainWriter, p *recovery.Plan) {
 }
 
 const handedOver = "the runbook switches nothing: what comes back is left running beside what is live"
+
+// checkNeeds refuses a recovery that nobody can be asked about if one of its shell
+// blocks would miss a value: after the switch that would be late.
+func (a *app) checkNeeds(p *recovery.Plan, secrets *execute.Secrets) error {
+	for _, s := range p.Steps {
+		if s.Kind != recovery.KindShell && s.Kind != recovery.KindShellWait {
+			continue
+		}
+		var args recovery.ShellArgs
+		if err := s.Decode(&args); err != nil {
+			return err
+		}
+		for _, name := range args.Env {
+			if _, err := secrets.Expand("${" + name + "}"); err != nil {
+				return recovery.Errorf(recovery.HintOf(err), "refused: %q needs %s, which is not set", args.Name, name).WithExit(recovery.Usage)
+			}
+		}
+	}
+	return nil
+}

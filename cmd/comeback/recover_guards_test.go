@@ -129,3 +129,22 @@ func TestRecover_meanwhile(t *testing.T) {
 		t.Errorf("switched back: exit %d: %s", got.code, got.err)
 	}
 }
+
+// What a shell block needs is missed before anything runs, not after the switch.
+func TestRecover_needs(t *testing.T) {
+	l := theShop(t)
+	r := newRig(t).live(l)
+	path := liveRunbook(t, l, l.before)
+	b, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, append(b, "\n```sh\n# run: smoke test\n# in: recovery\ncurl -fsS \"$APP_URL/health\"\n```\n"...), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := r.run(t.Context(), "recover", path, "--plain", "--to", fmt.Sprintf("before-xid:%d", l.incident.Harm.XID), "--confirm", target(t))
+	if got.code != recovery.Usage || !strings.Contains(got.err, `"smoke test" needs APP_URL`) {
+		t.Errorf("exit %d: %s", got.code, got.err)
+	}
+	r.noRun(t)
+}

@@ -161,6 +161,9 @@ func (a *app) runPlanned(ctx context.Context, b *book, p *recovery.Plan, o reque
 		if err := checkConfirmed(p, o.confirm); err != nil {
 			return err
 		}
+		if err := a.checkNeeds(p, b.secrets); err != nil {
+			return err
+		}
 		tellEffects(say, p)
 	}
 	// A key that is not there is better noticed now than after the restore.
