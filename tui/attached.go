@@ -104,6 +104,8 @@ func (a *attached) timing(now time.Time) string {
 		return against(word, spent, rto)
 	case a.plan.Mode == recovery.Rehearsal:
 		return against(word, spent, 0) + " RTO " + took(rto)
+	case a.state.Result != recovery.ResultPassed && a.state.Result != recovery.ResultExceptions:
+		return against(word, spent, 0) + " RTO " + took(rto) + " not reached"
 	case spent.Truncate(time.Second) <= rto:
 		return against(word, spent, 0) + " RTO " + took(rto) + " met"
 	default:

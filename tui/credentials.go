@@ -23,7 +23,7 @@ func (s *waitingScreen) credentialChoices(st *recovery.StepState) []choice {
 			return nil
 		}})
 	}
-	return append(append(list, s.otherCopy(st)...), s.stopHere())
+	return slices.Concat(list, s.otherCopy(st), s.without(st), []choice{s.stopHere()})
 }
 
 var (

@@ -68,6 +68,9 @@ func (s *momentScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 		if cursor >= 0 {
 			return s.choose(list[cursor]), true
 		}
+		if len(list) > 0 {
+			s.err = recovery.Errorf("go to one with up and down, then enter", "no moment is chosen yet")
+		}
 		return nil, true
 	case "g":
 		return s.from.survey(), true

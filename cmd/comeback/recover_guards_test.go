@@ -148,3 +148,41 @@ func TestRecover_needs(t *testing.T) {
 	}
 	r.noRun(t)
 }
+
+// Somebody lets users in again between the fence and the exchange, while no runner
+// lives: the run that is taken up shuts them out anew, and counts what they wrote.
+func TestRecover_openedMeanwhile(t *testing.T) {
+	l := ownShop(t)
+	r := newRig(t).live(l)
+	r.environ["COMEBACK_TEST_KILL"] = "before:step.started/1 database.swap"
+	r.run(t.Context(), "recover", liveRunbook(t, l, l.before), "--plain", "--to", fmt.Sprintf("before-xid:%d", l.incident.Harm.XID), "--confirm", target(t))
+	delete(r.environ, "COMEBACK_TEST_KILL")
+	run := filepath.Base(r.only(t))
+	if state := r.stateOf(t, run); state.Step("database.loss").State != recovery.Done || len(state.Old) > 0 {
+		t.Fatalf("it was not killed between the count and the exchange: %v", state.Step("database.swap").State)
+	}
+	conn, err := pgx.Connect(t.Context(), l.Layout.URL("postgres", "postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if _, err := conn.Exec(t.Context(), "alter database shop allow_connections true"); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Write(t.Context(), 1); err == nil {
+		t.Error("the session that the fence ended goes on")
+	}
+	if err := l.Write(t.Context(), 3); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.run(t.Context(), "resume", run, "--plain", "--unattended"); got.code != recovery.CameBack {
+		t.Fatalf("resumed: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	state := r.stateOf(t, run)
+	if len(state.Losses) != 1 || state.Losses[0].Commits != l.lostCommits(t) {
+		t.Errorf("lost by the journal: %+v; in truth %d commits", state.Losses, l.lostCommits(t))
+	}
+	if !slices.Equal(rowsOf(t, l.URL()), l.before) {
+		t.Error("live is not what it was before the harm")
+	}
+}

@@ -32,3 +32,20 @@ func (d Database) Complete(ctx context.Context) (Database, error) {
 	}
 	return d, err
 }
+
+// Closed reports whether the database that is live now lets nobody in.
+func (d Database) Closed(ctx context.Context) (bool, error) {
+	s, err := d.open(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer s.close(ctx)
+	at, was, next, err := s.side(ctx)
+	if err != nil {
+		return false, err
+	}
+	if at == After {
+		was = next
+	}
+	return !was.Open, nil
+}

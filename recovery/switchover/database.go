@@ -190,6 +190,29 @@ func (k fence) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recov
 	return o, nil
 }
 
+// Revive proves that nobody was let in since: else the fence is to do again, and
+// with it the count of what is lost. It does not go by the target's identity: a
+// switch that was cut off may have made another one of it.
+func (fence) Revive(ctx context.Context, env recovery.Env, s recovery.Step, _ recovery.Outcome, _ bool) error {
+	var a args
+	if err := s.Decode(&a); err != nil {
+		return err
+	}
+	address, err := env.Secret(a.Address)
+	if err != nil {
+		return err
+	}
+	d, err := a.database(address).Complete(ctx)
+	if err != nil {
+		return err
+	}
+	closed, err := d.Closed(ctx)
+	if err == nil && !closed {
+		err = fmt.Errorf("database %s was opened again: %w", a.Database, recovery.ErrGone)
+	}
+	return err
+}
+
 // observeFor bounds how long writes are observed before they are ended anyway.
 const observeFor = 5 * time.Second
 
