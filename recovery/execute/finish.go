@@ -49,13 +49,19 @@ func (x *Executor) whySkipped(st recovery.StepState) string {
 }
 
 // release gives back every claim, the newest first. What cannot be removed is
-// recorded as kept; the others are still removed.
+// recorded as kept; the others are still removed, unless it is an exchange: what was
+// live may then lie in any of those that are older, and none of them is touched.
 func (x *Executor) release(ctx context.Context) {
 	s := x.State()
 	keep := x.Plan.Keep && !slices.ContainsFunc(s.Steps, func(st recovery.StepState) bool { return st.State == recovery.FailedAt })
+	stuck := ""
 	for _, c := range slices.Backward(s.Held()) {
 		if x.journalError() != nil {
 			return
+		}
+		if stuck != "" {
+			x.note(recovery.ClaimKept{Resource: c.Resource, Why: "what was live may lie in it: " + stuck + " could not be given back"})
+			continue
 		}
 		if keep {
 			x.note(recovery.ClaimKept{Resource: c.Resource, Why: "kept as asked", OnPurpose: true})
@@ -70,6 +76,9 @@ func (x *Executor) release(ctx context.Context) {
 		}
 		if err != nil {
 			x.note(recovery.ClaimKept{Resource: c.Resource, Why: x.Secrets.Redact(err.Error())})
+			if c.Kind.Exchanges() {
+				stuck = fmt.Sprintf("the %s %s", c.Kind, c.ID)
+			}
 			continue
 		}
 		x.note(recovery.ClaimReleased{Resource: c.Resource})

@@ -191,3 +191,35 @@ func TestLive_typed(t *testing.T) {
 		t.Error("its claim is not adopted")
 	}
 }
+
+// exchanges cannot be given back.
+type exchanges struct{ kind recovery.ResourceKind }
+
+func (e exchanges) Resource() recovery.ResourceKind { return e.kind }
+
+func (exchanges) Release(context.Context, recovery.Resource) error {
+	return errors.New("the server does not answer")
+}
+
+// Where an exchange cannot be given back, nothing older is removed: the old data may
+// lie in it.
+func TestLive_exchangeStuck(t *testing.T) {
+	for _, kind := range []recovery.ResourceKind{recovery.Exchanged, recovery.Exchanged + " of trees", "other"} {
+		th := &things{}
+		claims := claiming(kind)
+		s := newRig(t, []recovery.Kind{claims}, func(_ *recovery.Plan, o *execute.Options) {
+			o.Unattended, o.Releasers = true, []recovery.Releaser{th, exchanges{kind}}
+		}, step("1", "claims")).run(t)
+		removed := th.said() == "released a"
+		if removed != (kind == "other") || len(s.Held()) == 0 {
+			t.Errorf("%s: %s; holds %v", kind, th.said(), s.Held())
+		}
+	}
+}
+
+// claiming claims a thing, then an exchange.
+func claiming(of recovery.ResourceKind) kind {
+	return kind{"claims", func(ctx context.Context, e recovery.Env, _ recovery.Step) (recovery.Outcome, error) {
+		return recovery.Outcome{}, errors.Join(e.Claim(ctx, thing("a")), e.Claim(ctx, recovery.Resource{Kind: of, ID: "live"}))
+	}}
+}
