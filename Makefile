@@ -18,7 +18,7 @@ demo: needs build ## a shop, its backups, an incident and a signed rehearsal, in
 	./comeback demo --dir demo
 
 test: needs tools ## all tests, with the race detector
-	COMEBACK_TOOLS=$(TOOLS) $(GO) test -race -timeout 25m ./...
+	COMEBACK_TOOLS=$(TOOLS) $(GO) test -race -timeout 60m ./...
 
 soak: needs tools ## the exhaustive suites: a kill at every entry of a run, long fuzzing
 	COMEBACK_SOAK=1 COMEBACK_TOOLS=$(TOOLS) $(GO) test -timeout 4h -run 'TestResume|anyCommit' ./cmd/comeback

@@ -62,7 +62,7 @@ func TestResume_afterKillAtEveryEntry(t *testing.T) {
 			if !soaking() {
 				sample := rand.New(rand.NewPCG(3, uint64(entries)))
 				sample.Shuffle(len(points), func(i, j int) { points[i], points[j] = points[j], points[i] })
-				points = points[:6]
+				points = points[:4]
 			}
 			for _, at := range points {
 				t.Run(at, func(t *testing.T) { killAndResume(t, book, way.to, at) })

@@ -211,7 +211,7 @@ func killAnywhere(t *testing.T, l *lost, path, name, first string) {
 	if !soaking() {
 		points = nil
 		sample := rand.New(rand.NewPCG(5, uint64(entries)))
-		for range 3 {
+		for range 2 {
 			points = append(points, fmt.Sprintf("%s:%d", []string{"before", "after"}[sample.IntN(2)], switching+sample.IntN(entries-switching)))
 		}
 	}
