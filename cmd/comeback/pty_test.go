@@ -242,7 +242,8 @@ func TestConsole_terminals(t *testing.T) {
 		<-s.ended
 		for _, colour := range []string{"\x1b[3", "\x1b[4", "\x1b[9", ";38;", ";48;"} {
 			for _, part := range strings.Split(s.raw.String(), colour)[1:] {
-				if n := strings.IndexAny(part, "mABCDHJKhlr"); n >= 0 && part[n] == 'm' && colour != "\x1b[4" {
+				final := func(r rune) bool { return r >= '@' && r <= '~' } // ends a control sequence
+				if n := strings.IndexFunc(part, final); n >= 0 && part[n] == 'm' && colour != "\x1b[4" {
 					t.Errorf("colour %q in the output", colour+part[:n+1])
 				}
 			}
