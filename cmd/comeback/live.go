@@ -80,16 +80,21 @@ func (a *app) countLosses(ctx context.Context, b *book, cat catalogue.Catalogue,
 func namesOf(ctx context.Context, address string) recovery.Names {
 	ctx, cancel := context.WithTimeout(ctx, namesTimeout)
 	defer cancel()
-	conn, err := postgres.ConnectLive(ctx, address)
-	if err != nil {
-		return nil
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	names, err := scan.ReadNames(ctx, conn)
+	names, err := readNames(ctx, address)
 	if err != nil {
 		return nil
 	}
 	return names
+}
+
+// readNames asks a live server for the names of its relations.
+func readNames(ctx context.Context, address string) (*scan.Map, error) {
+	conn, err := postgres.ConnectLive(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return scan.ReadNames(ctx, conn)
 }
 
 // identifier reads the identity of a live target anew.
@@ -118,12 +123,7 @@ func switcher(kind recovery.ComponentKind) (recovery.Switcher, bool) {
 
 // saveNames writes the names of a live server's relations.
 func saveNames(ctx context.Context, address string, w io.Writer) error {
-	conn, err := postgres.ConnectLive(ctx, address)
-	if err != nil {
-		return err
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	names, err := scan.ReadNames(ctx, conn)
+	names, err := readNames(ctx, address)
 	if err != nil {
 		return err
 	}

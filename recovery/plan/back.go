@@ -30,7 +30,7 @@ func Back(o BackOptions) (*recovery.Plan, error) {
 		Components: parent.Components, Copies: parent.Copies, Needs: parent.Needs, Production: parent.Production, Notify: parent.Notify, People: parent.People,
 		Stages: []recovery.Stage{{Name: "Switch back"}},
 	}
-	b := builder{Options: o.Options, plan: p, restored: map[string]string{}, opened: map[string]bool{}}
+	b := builder{Options: o.Options, plan: p, restored: map[string]string{}}
 	b.Moment = p.Moment
 	phases := make([][]recovery.Step, 4)
 	for _, old := range o.Old {

@@ -62,7 +62,7 @@ func Make(o Options) (*recovery.Plan, error) {
 			"a recovery brings back the whole of a component, not only %s", o.Moment.Want.Table).WithExit(recovery.Refused)
 	}
 	p := begin(o)
-	b := builder{Options: o, plan: p, restored: map[string]string{}, opened: map[string]bool{}}
+	b := builder{Options: o, plan: p, restored: map[string]string{}}
 	for i, stage := range rb.Stages {
 		p.Stages = append(p.Stages, recovery.Stage{Name: stage.Name, Owner: stage.Owner, Budget: recovery.Duration(stage.Budget), Line: stage.Line, Prose: stage.Prose})
 		if err := b.stage(i, stage); err != nil {
@@ -103,10 +103,8 @@ type builder struct {
 	// before are the steps of all earlier stages, barrier those of this stage
 	// that later blocks of it must wait for.
 	before, barrier []string
-	// restored maps a component to the last step that restores it; opened are
-	// those that are live from an earlier switch on.
+	// restored maps a component to the last step that restores it.
 	restored map[string]string
-	opened   map[string]bool
 	// protect are the steps that end the plan.
 	protect []recovery.Step
 }

@@ -90,7 +90,6 @@ func (b *builder) switched(stage, line int, section runbooks.Stage, block runboo
 			phases[n] = append(phases[n], b.named(name, steps)...)
 		}
 		b.protect = append(b.protect, b.named(name, s.Protect)...)
-		b.opened[name] = true
 	}
 	b.barrier = append(b.barrier, b.inPhases(stage, line, section.Budget, phases, before)...)
 	return nil
