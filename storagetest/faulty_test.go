@@ -30,8 +30,11 @@ func TestFaulty_As(t *testing.T) {
 	if _, ok := storage.As[storage.Wrapper](outer); !ok {
 		t.Error("a wrapper is not found")
 	}
-	if _, ok := storage.As[storage.Identifier](outer); ok {
-		t.Error("a directory has no identity")
+	if _, ok := storage.As[storage.Identifier](outer); !ok {
+		t.Error("what the wrapped store can do is not found")
+	}
+	if _, ok := storage.As[storage.Expirer](outer); ok {
+		t.Error("a directory has no credentials that end")
 	}
 }
 
