@@ -145,10 +145,9 @@ func (s *Shop) StartWrites(perSecond float64) error {
 		tick := time.NewTicker(time.Duration(float64(time.Second) / perSecond))
 		defer tick.Stop()
 		for {
-			if err := s.Write(ctx, 1); err != nil {
-				if ctx.Err() == nil {
-					w.err = err
-				}
+			// A write that has begun is not cut off: its file would stay
+			// without a row.
+			if w.err = s.Write(context.WithoutCancel(ctx), 1); w.err != nil {
 				return
 			}
 			select {
