@@ -3,10 +3,11 @@ package recovery
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"comeback/pattern"
 )
 
 // WantKind is the way in which a moment was asked for.
@@ -41,7 +42,7 @@ type Want struct {
 
 func (w Want) String() string { return w.Text }
 
-var ago = regexp.MustCompile(`^(\d+)\s*(s|sec|secs|seconds?|m|min|mins|minutes?|h|hours?|d|days?)\s+ago$`)
+var ago = pattern.New(`^(\d+)\s*(s|sec|secs|seconds?|m|min|mins|minutes?|h|hours?|d|days?)\s+ago$`)
 
 // ParseWant reads the value of --to: "latest", an RFC 3339 time with offset,
 // "10 minutes ago", "lsn:3/7A21F0C8", "before-xid:81214", "after-xid:81213", or
@@ -95,7 +96,7 @@ func ParseWant(text string, now time.Time) (Want, error) {
 	return w, nil
 }
 
-var looksLikeTime = regexp.MustCompile(`^(\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}.*)?|\d{1,2}:\d{2}(:\d{2})?.*|now|yesterday|today)$`)
+var looksLikeTime = pattern.New(`^(\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}.*)?|\d{1,2}:\d{2}(:\d{2})?.*|now|yesterday|today)$`)
 
 // Exactness says how exactly a point can be reached.
 type Exactness string

@@ -1,9 +1,10 @@
 package recovery
 
 import (
-	"regexp"
 	"strconv"
 	"time"
+
+	"comeback/pattern"
 )
 
 // The furthest that a clock on a wall can be from UTC.
@@ -26,8 +27,8 @@ func (s Span) Narrowed(from, to time.Time) Span {
 }
 
 var (
-	nameDate = regexp.MustCompile(`(?:^|\D)(20\d\d)[-_.]?(0[1-9]|1[0-2])[-_.]?(0[1-9]|[12]\d|3[01])(?:\D|$)`)
-	nameTime = regexp.MustCompile(`^[-_.T ]{0,3}([01]\d|2[0-3])[-_.:h]?([0-5]\d)(?:[-_.:m]?([0-5]\d))?(Z)?(?:\D|$)`)
+	nameDate = pattern.New(`(?:^|\D)(20\d\d)[-_.]?(0[1-9]|1[0-2])[-_.]?(0[1-9]|[12]\d|3[01])(?:\D|$)`)
+	nameTime = pattern.New(`^[-_.T ]{0,3}([01]\d|2[0-3])[-_.:h]?([0-5]\d)(?:[-_.:m]?([0-5]\d))?(Z)?(?:\D|$)`)
 )
 
 // NarrowedByName reads the date in the name of a backup, such as

@@ -2,9 +2,10 @@ package runbooks
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
+
+	"comeback/pattern"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -178,7 +179,7 @@ func (p *parser) readSoundCheck(e *excerpt, at Pos, root *yaml.Node) Block {
 	return c
 }
 
-var tolerated = regexp.MustCompile(`^(any|\d{1,15}|\d{1,3}(\.\d{1,6})?%)$`)
+var tolerated = pattern.New(`^(any|\d{1,15}|\d{1,3}(\.\d{1,6})?%)$`)
 
 // tolerance is how much may differ.
 func (p *parser) tolerance(e entry, text string) string {

@@ -2,8 +2,9 @@ package runbooks
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
+
+	"comeback/pattern"
 )
 
 // almostRuns reports a block that does not run, though its author seems to have
@@ -40,7 +41,7 @@ func (p *parser) almostRuns(e *excerpt, language string, hash, dash []header) {
 	}
 }
 
-var lateMarker = regexp.MustCompile(`^[ \t]*(# (?:run|wait):|-- (?:check|wait):)`)
+var lateMarker = pattern.New(`^[ \t]*(# (?:run|wait):|-- (?:check|wait):)`)
 
 // almostMarked reports headers of which one is nearly a marker, or which belong
 // to a block that has one.

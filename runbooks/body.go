@@ -3,9 +3,10 @@ package runbooks
 import (
 	"bytes"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
+
+	"comeback/pattern"
 
 	"github.com/yuin/goldmark/ast"
 	md "github.com/yuin/goldmark/parser"
@@ -138,9 +139,9 @@ func (b *body) node(n, top ast.Node) {
 }
 
 var (
-	tick       = regexp.MustCompile(`^\[([ xX])\][ \t\n]`)
-	almostTick = regexp.MustCompile(`^(\[\]|\[[ xX]\][^ \t\n(\[:])`)
-	glued      = regexp.MustCompile(`^[-*+]\[[ xX]?\] `)
+	tick       = pattern.New(`^\[([ xX])\][ \t\n]`)
+	almostTick = pattern.New(`^(\[\]|\[[ xX]\][^ \t\n(\[:])`)
+	glued      = pattern.New(`^[-*+]\[[ xX]?\] `)
 )
 
 // item reads a list item that may have a box to tick.
@@ -186,8 +187,8 @@ func (b *body) item(n *ast.ListItem, top ast.Node) {
 }
 
 var (
-	ownerLine = regexp.MustCompile(`(?i)\b(owner|budget)[ \t]*:`)
-	firstWord = regexp.MustCompile(`^[*_ \t]*([A-Za-z]+)[*_ \t]*:`)
+	ownerLine = pattern.New(`(?i)\b(owner|budget)[ \t]*:`)
+	firstWord = pattern.New(`^[*_ \t]*([A-Za-z]+)[*_ \t]*:`)
 )
 
 // paragraph finds the line "Owner: …. Budget: …." in a stage.

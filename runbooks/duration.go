@@ -3,13 +3,14 @@ package runbooks
 import (
 	"errors"
 	"math"
-	"regexp"
 	"strconv"
 	"time"
+
+	"comeback/pattern"
 )
 
 var (
-	durationPart  = regexp.MustCompile(`^(\d+)([a-z]+)`)
+	durationPart  = pattern.New(`^(\d+)([a-z]+)`)
 	durationUnits = map[string]time.Duration{
 		"s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour, "w": 7 * 24 * time.Hour,
 	}

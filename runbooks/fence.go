@@ -3,9 +3,10 @@ package runbooks
 import (
 	"bytes"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
+
+	"comeback/pattern"
 
 	"github.com/yuin/goldmark/ast"
 )
@@ -82,7 +83,7 @@ type header struct {
 	Key, Value string
 }
 
-var headerLine = regexp.MustCompile(`^([ \t]*(#|--)[ \t]*)([A-Za-z][A-Za-z_-]*)([ \t]*:[ \t]*)(.*?)[ \t]*$`)
+var headerLine = pattern.New(`^([ \t]*(#|--)[ \t]*)([A-Za-z][A-Za-z_-]*)([ \t]*:[ \t]*)(.*?)[ \t]*$`)
 
 // headers reads the lines of the kind "# key: value" that a block begins with,
 // and says at which line of the block, from 0, the rest begins.
@@ -118,8 +119,8 @@ var (
 	sqlAction   = action{"-- ", []string{"check", "wait"}, "a query", []string{"sql", "pgsql", "postgresql", "postgres", ""}}
 	yamlAction  = action{"", []string{"restore", "check", "switch", "approve"}, "YAML", []string{"yaml", "yml", ""}}
 
-	actionKey = regexp.MustCompile(`^(restore|check|switch|approve)[ \t]*:`)
-	topKey    = regexp.MustCompile(`^([A-Za-z_-]+)[ \t]*:(?:[ \t]|$)`)
+	actionKey = pattern.New(`^(restore|check|switch|approve)[ \t]*:`)
+	topKey    = pattern.New(`^([A-Za-z_-]+)[ \t]*:(?:[ \t]|$)`)
 )
 
 // readFence reads a block and says whether a marker makes it run. A block with

@@ -3,9 +3,10 @@ package runbooks
 import (
 	"bytes"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
+
+	"comeback/pattern"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -14,7 +15,7 @@ var frontKeys = []string{"comeback", "system", "rpo", "rto", "rehearse", "people
 
 // name is what systems, copies and components can be called: names become parts
 // of file names and of step ids.
-var name = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`)
+var name = pattern.New(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`)
 
 const frontExample = "begin the file with a line `---`, then `comeback: 1`, `system: NAME` and so on, then a line `---`"
 

@@ -3,8 +3,9 @@ package runbooks
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"strings"
+
+	"comeback/pattern"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -38,12 +39,12 @@ func (p *parser) lastWord() string { return p.rb.Notify[len(p.rb.Notify)-1] }
 const readFromFile = "let the program read it from a file of its own, or name a script that does"
 
 var (
-	shellWord  = regexp.MustCompile(`^([|&;<>]+|[0-9]?>>?(&[0-9]|.*)|.*[;&|])$`)
-	secretFlag = regexp.MustCompile(`(?i)^--?(password|passwd|passphrase|token|secret|api[-_]?key|credentials?)$`)
-	secretWord = regexp.MustCompile(`(?i)^--?(password|passwd|passphrase|token|secret|api[-_]?key|credentials?)=[^$]` +
+	shellWord  = pattern.New(`^([|&;<>]+|[0-9]?>>?(&[0-9]|.*)|.*[;&|])$`)
+	secretFlag = pattern.New(`(?i)^--?(password|passwd|passphrase|token|secret|api[-_]?key|credentials?)$`)
+	secretWord = pattern.New(`(?i)^--?(password|passwd|passphrase|token|secret|api[-_]?key|credentials?)=[^$]` +
 		`|^(authorization|private-token|x-[a-z-]*(key|token)):` +
 		`|[?&](password|token|secret|api_?key)=[^$]|//hooks\.slack\.com/services/`)
-	secretName = regexp.MustCompile(`(?i)(^|_)(pass(word|wd|phrase)?|pwd|secret|token|(api_?)?key|credentials?|webhook)(_|[0-9]|$)`)
+	secretName = pattern.New(`(?i)(^|_)(pass(word|wd|phrase)?|pwd|secret|token|(api_?)?key|credentials?|webhook)(_|[0-9]|$)`)
 )
 
 // program checks the command's first word.

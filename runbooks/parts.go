@@ -3,9 +3,10 @@ package runbooks
 import (
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
+
+	"comeback/pattern"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -13,7 +14,7 @@ import (
 var (
 	copyKeys       = []string{"url", "region", "profile", "endpoint", "path_style", "role", "account"}
 	componentKinds = []string{"postgres", "files", "config", "code"}
-	accountNumber  = regexp.MustCompile(`^[0-9]{12}$`)
+	accountNumber  = pattern.New(`^[0-9]{12}$`)
 )
 
 func (p *parser) readCopies(e entry) {

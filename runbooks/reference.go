@@ -3,16 +3,17 @@ package runbooks
 import (
 	"bytes"
 	"fmt"
-	"regexp"
 	"strings"
+
+	"comeback/pattern"
 
 	"go.yaml.in/yaml/v4"
 )
 
 var (
-	variable      = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	referenceLike = regexp.MustCompile(`\$\{[^}]*\}?|\$[A-Za-z_][A-Za-z0-9_]*`)
-	variableStart = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*`)
+	variable      = pattern.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	referenceLike = pattern.New(`\$\{[^}]*\}?|\$[A-Za-z_][A-Za-z0-9_]*`)
+	variableStart = pattern.New(`^[A-Za-z_][A-Za-z0-9_]*`)
 )
 
 // refer notes the references of a value and reports those that are not written

@@ -2,23 +2,24 @@ package runbooks
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
+
+	"comeback/pattern"
 )
 
 // secretLike are the forms of secrets that people leave in files. The first
 // group is the secret itself.
 var secretLike = []struct {
-	form *regexp.Regexp
+	form *pattern.Pattern
 	what string
 }{
-	{regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@"'<>]*:([^\s/@"'<>]+)@`), "a password in a url"},
-	{regexp.MustCompile(`(?i)\bPGPASSWORD[ \t]*=[ \t]*["']?([^\s"']+)`), "a password"},
-	{regexp.MustCompile(`(?i)[?&]password=([^\s"'&]+)`), "a password in a url"},
-	{regexp.MustCompile(`(?i)\b(?:host|dbname|user)=\S+.*\bpassword=["']?([^\s"']+)`), "a password"},
-	{regexp.MustCompile(`(?i)\baws_secret_access_key["']?[ \t]*[:=][ \t]*["']?([^\s"']+)`), "a secret access key"},
-	{regexp.MustCompile(`(-----BEGIN [A-Z ]*PRIVATE KEY-----)`), "a private key"},
-	{regexp.MustCompile(`(AGE-SECRET-KEY-1[A-Z0-9]+)`), "a private key"},
+	{pattern.New(`[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@"'<>]*:([^\s/@"'<>]+)@`), "a password in a url"},
+	{pattern.New(`(?i)\bPGPASSWORD[ \t]*=[ \t]*["']?([^\s"']+)`), "a password"},
+	{pattern.New(`(?i)[?&]password=([^\s"'&]+)`), "a password in a url"},
+	{pattern.New(`(?i)\b(?:host|dbname|user)=\S+.*\bpassword=["']?([^\s"']+)`), "a password"},
+	{pattern.New(`(?i)\baws_secret_access_key["']?[ \t]*[:=][ \t]*["']?([^\s"']+)`), "a secret access key"},
+	{pattern.New(`(-----BEGIN [A-Z ]*PRIVATE KEY-----)`), "a private key"},
+	{pattern.New(`(AGE-SECRET-KEY-1[A-Z0-9]+)`), "a private key"},
 }
 
 // findSecrets reports literal secrets: they would end up in plans and reports.

@@ -2,10 +2,11 @@ package runbooks
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"comeback/pattern"
 )
 
 // withheld are variables that a block never gets: they would lend it the
@@ -103,8 +104,8 @@ func (p *parser) variables(h header) []string {
 }
 
 var (
-	mention = regexp.MustCompile(`(\\?)\$\{?#?([A-Za-z_][A-Za-z0-9_]*)`)
-	sets    = regexp.MustCompile(`(?m)(?:^|[;&|(\s])(?:for[ \t]+([A-Za-z_]\w*)\b|read[ \t]+(?:-\w+[ \t]+)*([A-Za-z_]\w*)|([A-Za-z_]\w*)\+?=)`)
+	mention = pattern.New(`(\\?)\$\{?#?([A-Za-z_][A-Za-z0-9_]*)`)
+	sets    = pattern.New(`(?m)(?:^|[;&|(\s])(?:for[ \t]+([A-Za-z_]\w*)\b|read[ \t]+(?:-\w+[ \t]+)*([A-Za-z_]\w*)|([A-Za-z_]\w*)\+?=)`)
 )
 
 // mentioned lists the variables that a script reads and does not set itself, in

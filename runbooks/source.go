@@ -3,11 +3,12 @@ package runbooks
 import (
 	"bytes"
 	"fmt"
-	"regexp"
 	"sort"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"comeback/pattern"
 )
 
 // MaxSize is the size of the largest file that Parse reads, in bytes.
@@ -101,7 +102,7 @@ func invisible(r rune) bool {
 	return r == '\uFEFF' || r == '\u200B' || r == '\u2060'
 }
 
-var nesting = regexp.MustCompile(`^(?:[ \t]*(?:>|[-*+][ \t]|[0-9]{1,9}[.)][ \t])){51,}`)
+var nesting = pattern.New(`^(?:[ \t]*(?:>|[-*+][ \t]|[0-9]{1,9}[.)][ \t])){51,}`)
 
 // beyondBounds lists the lines that are too long or too deep.
 func (s *source) beyondBounds() Problems {

@@ -1,12 +1,13 @@
 package runbooks
 
 import (
-	"regexp"
 	"strings"
 	"unicode"
+
+	"comeback/pattern"
 )
 
-var dollarQuote = regexp.MustCompile(`^\$(?:[A-Za-z_\x80-\x{10FFFF}][A-Za-z0-9_\x80-\x{10FFFF}]*)?\$`)
+var dollarQuote = pattern.New(`^\$(?:[A-Za-z_\x80-\x{10FFFF}][A-Za-z0-9_\x80-\x{10FFFF}]*)?\$`)
 
 // statements counts the statements of a piece of SQL the way PostgreSQL's
 // scanner would: strings, quoted names, dollar quotes and comments may hold

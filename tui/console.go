@@ -18,7 +18,7 @@ import (
 
 // framesPerSecond bounds how often the terminal is written to; it is also how
 // long a key may wait for its echo.
-const framesPerSecond = 60
+const framesPerSecond = 120
 
 // Options are what the console needs.
 type Options struct {

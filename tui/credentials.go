@@ -2,12 +2,12 @@ package tui
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
 
+	"comeback/pattern"
 	"comeback/recovery"
 )
 
@@ -29,10 +29,10 @@ func (s *waitingScreen) credentialChoices(st *recovery.StepState) []choice {
 var (
 	// asVariable is a name that is written as a shell would read it, notSet one
 	// that is missing.
-	asVariable = regexp.MustCompile(`(?:\$\{?|\bexport )([A-Z][A-Z0-9_]+)`)
-	notSet     = regexp.MustCompile(`\b([A-Z][A-Z0-9_]+) is not set\b`)
+	asVariable = pattern.New(`(?:\$\{?|\bexport )([A-Z][A-Z0-9_]+)`)
+	notSet     = pattern.New(`\b([A-Z][A-Z0-9_]+) is not set\b`)
 	// byItsShape is a name that is an environment variable by its looks.
-	byItsShape = regexp.MustCompile(`\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b`)
+	byItsShape = pattern.New(`\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b`)
 )
 
 // mostVariables is how many secrets are offered to be typed.

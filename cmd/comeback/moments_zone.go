@@ -3,11 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"comeback/pattern"
 	"comeback/recovery"
 	"comeback/recovery/postgres"
 )
@@ -77,7 +77,7 @@ type around struct {
 	latest bool
 }
 
-var clockOnly = regexp.MustCompile(`^\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?$`)
+var clockOnly = pattern.New(`^\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?$`)
 
 // parseAround reads the value of --around.
 func parseAround(text string, now time.Time, z zone) (around, error) {

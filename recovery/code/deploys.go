@@ -5,10 +5,11 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"comeback/pattern"
 )
 
 // Deploy is one commit that went live.
@@ -20,7 +21,7 @@ type Deploy struct {
 }
 
 // hash is the full name of a commit, in SHA-1 or SHA-256.
-var hash = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+var hash = pattern.New(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 
 // maxLine bounds a line of a deploy record.
 const maxLine = 64 << 10
@@ -58,7 +59,7 @@ func readDeploys(in io.Reader, name string) ([]Deploy, error) {
 	return all, nil
 }
 
-var tagTime = regexp.MustCompile(`(\d{4})-?(\d{2})-?(\d{2})T(\d{2})[-:]?(\d{2})[-:]?(\d{2})Z$`)
+var tagTime = pattern.New(`(\d{4})-?(\d{2})-?(\d{2})T(\d{2})[-:]?(\d{2})[-:]?(\d{2})Z$`)
 
 // taggedDeploys are the tags of a bundle that tell when they were deployed.
 func taggedDeploys(refs []ref, bundle string) []Deploy {

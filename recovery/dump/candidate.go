@@ -2,10 +2,10 @@ package dump
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
+	"comeback/pattern"
 	"comeback/storage"
 )
 
@@ -30,12 +30,12 @@ var wrappings = []string{".gz", ".gzip", ".tgz", ".zst", ".zstd", ".bz2", ".xz",
 
 var (
 	// walName is a WAL segment, a part of one, or what belongs to it.
-	walName = regexp.MustCompile(`^([0-9A-F]{24}|[0-9A-F]{8}\.history)`)
+	walName = pattern.New(`^([0-9A-F]{24}|[0-9A-F]{8}\.history)`)
 	// serverFile is a file of a data directory or of a base backup.
-	serverFile = regexp.MustCompile(`^(\d+(_(fsm|vm|init))?(\.\d+)?|pg_[a-z_]+|PG_VERSION|backup_label|backup_manifest|tablespace_map|base|postgresql\.auto\.conf.*|\d+\.tar|base\.tar|pg_wal\.tar|toc\.dat|[0-9]+\.dat|blobs.*\.toc|blob_\d+\.dat)$`)
+	serverFile = pattern.New(`^(\d+(_(fsm|vm|init))?(\.\d+)?|pg_[a-z_]+|PG_VERSION|backup_label|backup_manifest|tablespace_map|base|postgresql\.auto\.conf.*|\d+\.tar|base\.tar|pg_wal\.tar|toc\.dat|[0-9]+\.dat|blobs.*\.toc|blob_\d+\.dat)$`)
 	// dateName is a number that is a date, and so no file of a server.
-	dateName = regexp.MustCompile(`^20\d\d(0[1-9]|1[0-2])([0-2]\d|3[01])(\d{4}|\d{6})?$`)
-	digits   = regexp.MustCompile(`\d+`)
+	dateName = pattern.New(`^20\d\d(0[1-9]|1[0-2])([0-2]\d|3[01])(\d{4}|\d{6})?$`)
+	digits   = pattern.New(`\d+`)
 )
 
 // likeDump judges a name.
@@ -72,7 +72,7 @@ func patternOf(key string) string { return digits.ReplaceAllString(key, "#") }
 
 var (
 	tocFile  = "toc.dat"
-	dataFile = regexp.MustCompile(`^(\d+\.dat|blob_\d+\.dat|blobs\.toc|blobs_\d+\.toc)(\.gz|\.lz4|\.zst)?$`)
+	dataFile = pattern.New(`^(\d+\.dat|blob_\d+\.dat|blobs\.toc|blobs_\d+\.toc)(\.gz|\.lz4|\.zst)?$`)
 )
 
 // listing is what the keys of a copy say, before anything is opened.

@@ -3,9 +3,9 @@ package dump
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"strings"
 
+	"comeback/pattern"
 	"comeback/recovery"
 	"comeback/recovery/dump/script"
 )
@@ -67,7 +67,7 @@ func (s *session) create(ctx context.Context, name, sql, encoding string) error 
 	return nil
 }
 
-var namesLocale = regexp.MustCompile(`(?i)locale|lc_collate|lc_ctype`)
+var namesLocale = pattern.New(`(?i)locale|lc_collate|lc_ctype`)
 
 // encodingOf is the encoding that a CREATE DATABASE names, or "".
 func encodingOf(p script.Part) string {

@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"comeback/pattern"
 	"comeback/recovery/dump/script"
 )
 
@@ -157,9 +157,9 @@ func tarTOC(text []byte) []byte {
 }
 
 var (
-	serverLine  = regexp.MustCompile(`^-- Dumped from database version (.+)$`)
-	dumperLine  = regexp.MustCompile(`^-- Dumped by pg_dump(?:all)? version (.+)$`)
-	startedLine = regexp.MustCompile(`^-- Started on (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?: (\S+))?`)
+	serverLine  = pattern.New(`^-- Dumped from database version (.+)$`)
+	dumperLine  = pattern.New(`^-- Dumped by pg_dump(?:all)? version (.+)$`)
+	startedLine = pattern.New(`^-- Started on (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?: (\S+))?`)
 )
 
 // The comments with which dumps begin and end.

@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 
+	"comeback/pattern"
 	"comeback/recovery"
 	"comeback/recovery/dump/script"
 )
@@ -165,7 +165,7 @@ func (c *contents) scan(r *script.Reader) error {
 }
 
 // aboutDatabase are the statements that pg_restore gives only with --create.
-var aboutDatabase = regexp.MustCompile(`^(ALTER DATABASE |COMMENT ON DATABASE |SECURITY LABEL .*ON DATABASE |(GRANT|REVOKE) .* ON DATABASE |ALTER ROLE .* IN DATABASE )`)
+var aboutDatabase = pattern.New(`^(ALTER DATABASE |COMMENT ON DATABASE |SECURITY LABEL .*ON DATABASE |(GRANT|REVOKE) .* ON DATABASE |ALTER ROLE .* IN DATABASE )`)
 
 // prepare creates roles and the database, and refuses an archive whose
 // extensions are not installed before its data are loaded.
@@ -274,9 +274,9 @@ type restoreLog struct {
 }
 
 var (
-	restoreError = regexp.MustCompile(`^pg_restore: (?:\[.*?\] )?error: (.*)$`)
-	restoreItem  = regexp.MustCompile(`^pg_restore: (creating|processing data for|executing|restoring) (.*)$`)
-	wrapping     = regexp.MustCompile(`^could not execute query: ERROR:  `)
+	restoreError = pattern.New(`^pg_restore: (?:\[.*?\] )?error: (.*)$`)
+	restoreItem  = pattern.New(`^pg_restore: (creating|processing data for|executing|restoring) (.*)$`)
+	wrapping     = pattern.New(`^could not execute query: ERROR:  `)
 )
 
 func (l *restoreLog) Write(b []byte) (int, error) {

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"comeback/pattern"
 	"comeback/recovery"
 	"comeback/recovery/dump/script"
 	"comeback/recovery/postgres"
@@ -88,7 +88,7 @@ func (s *session) execute(ctx context.Context, sql string, data io.Reader) error
 }
 
 // namesRoles are the beginnings of statements that can name a role.
-var namesRoles = regexp.MustCompile(`(?i)^\s*(alter|grant|revoke|create|set|reassign|comment|security)\s`)
+var namesRoles = pattern.New(`(?i)^\s*(alter|grant|revoke|create|set|reassign|comment|security)\s`)
 
 // run sends one statement, with COPY data where there are some.
 func (s *session) run(ctx context.Context, sql string, data io.Reader) error {
@@ -155,7 +155,7 @@ func (s *session) createRole(ctx context.Context, role string) error {
 	return nil
 }
 
-var noRole = regexp.MustCompile(`(?s)^role "(.*)" does not exist$`)
+var noRole = pattern.New(`(?s)^role "(.*)" does not exist$`)
 
 // missingRole is the role whose absence is the error, or "".
 func missingRole(err error) string {
@@ -239,7 +239,7 @@ func (r *restore) leave(p script.Part, why string) {
 	}
 }
 
-var copyLine = regexp.MustCompile(`^COPY .*, line (\d+)`)
+var copyLine = pattern.New(`^COPY .*, line (\d+)`)
 
 // failed is a statement's failure for people, in PostgreSQL's own words. Its
 // details, which may hold people's data, are left to the step's log.

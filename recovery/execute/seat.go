@@ -2,8 +2,9 @@ package execute
 
 import (
 	"os"
-	"regexp"
 	"sync"
+
+	"comeback/pattern"
 
 	"golang.org/x/sys/unix"
 )
@@ -86,7 +87,7 @@ func (s *seat) taken() bool {
 }
 
 // termName is what a terminal's name may be.
-var termName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$`)
+var termName = pattern.New(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$`)
 
 // begin gives the seat the program's terminal and says what it is called.
 func (s *seat) begin(p *os.File) string {

@@ -2,11 +2,11 @@ package execute
 
 import (
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 
+	"comeback/pattern"
 	"comeback/recovery"
 )
 
@@ -92,7 +92,7 @@ func (s *Secrets) Missing(text string) []string {
 	return names
 }
 
-var reference = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
+var reference = pattern.New(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
 
 // Expand resolves the references in text. One that has no value is an error
 // that says where to find it.

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"comeback/pattern"
 	"comeback/storage"
 )
 
@@ -66,9 +66,9 @@ type part struct {
 const idLayout = "20060102T150405.000000Z"
 
 var (
-	snapshotKey = regexp.MustCompile(`^(.*/)?snapshots/(\d{8}T\d{6}\.\d{6}Z)\.snapshot$`)
-	packKey     = regexp.MustCompile(`(^|/)packs/\d{8}T\d{6}\.\d{6}Z-(tree\d*|\d+)\.tar\.zst(\.age)?$`)
-	partName    = regexp.MustCompile(`^(packs/\d{8}T\d{6}\.\d{6}Z-(tree\d*|\d+)\.tar\.zst|snapshots/\d{8}T\d{6}\.\d{6}Z\.manifest\.zst)(\.age)?$`)
+	snapshotKey = pattern.New(`^(.*/)?snapshots/(\d{8}T\d{6}\.\d{6}Z)\.snapshot$`)
+	packKey     = pattern.New(`(^|/)packs/\d{8}T\d{6}\.\d{6}Z-(tree\d*|\d+)\.tar\.zst(\.age)?$`)
+	partName    = pattern.New(`^(packs/\d{8}T\d{6}\.\d{6}Z-(tree\d*|\d+)\.tar\.zst|snapshots/\d{8}T\d{6}\.\d{6}Z\.manifest\.zst)(\.age)?$`)
 )
 
 // sealed reports whether the snapshot is encrypted.

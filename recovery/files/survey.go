@@ -7,12 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
 
+	"comeback/pattern"
 	"comeback/recovery"
 	"comeback/storage"
 )
@@ -27,11 +27,11 @@ const (
 )
 
 var (
-	archiveName = regexp.MustCompile(`\.(tar|tgz|tzst|tbz2?|txz|tar\.(gz|gzip|zst|zstd|bz2|xz|lz4|age|gpg))$`)
-	sealedName  = regexp.MustCompile(`\.(tar|tgz|tzst|tar\.(gz|zst|bz2))\.age$`)
-	digits      = regexp.MustCompile(`\d+`)
+	archiveName = pattern.New(`\.(tar|tgz|tzst|tbz2?|txz|tar\.(gz|gzip|zst|zstd|bz2|xz|lz4|age|gpg))$`)
+	sealedName  = pattern.New(`\.(tar|tgz|tzst|tar\.(gz|zst|bz2))\.age$`)
+	digits      = pattern.New(`\d+`)
 	// serverName is a file of a base backup.
-	serverName = regexp.MustCompile(`^(base|pg_wal|\d+)\.tar(\.|$)`)
+	serverName = pattern.New(`^(base|pg_wal|\d+)\.tar(\.|$)`)
 )
 
 // Survey lists the archives that a copy holds for a component. It opens the

@@ -9,11 +9,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
 
+	"comeback/pattern"
 	"comeback/recovery"
 )
 
@@ -185,7 +185,7 @@ func unwanted(name string) string {
 	return notLive[name]
 }
 
-var assignment = regexp.MustCompile(`^\s*([A-Za-z_][A-Za-z0-9_.$]*)\s*(?:=|\s)`)
+var assignment = pattern.New(`^\s*([A-Za-z_][A-Za-z0-9_.$]*)\s*(?:=|\s)`)
 
 // override writes postgresql.auto.conf, which wins over everything else, from
 // live's own: what ALTER SYSTEM has set there, but for what is unwanted.

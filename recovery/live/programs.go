@@ -4,10 +4,11 @@ import (
 	"errors"
 	"net/url"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"comeback/pattern"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -57,7 +58,10 @@ func quoteConninfo(value string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value) + "'"
 }
 
-var pair = regexp.MustCompile(`^\s*([a-z_]+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)*)\s*`)
+var (
+	pair    = pattern.New(`^\s*([a-z_]+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)*)\s*`)
+	escaped = pattern.New(`\\(.)`)
+)
 
 // settingsOf reads the settings of an address: those after the question mark of a
 // URL, or the pairs of a connection string.
@@ -73,7 +77,6 @@ func settingsOf(address string) (map[string]string, error) {
 		}
 		return all, nil
 	}
-	unescape := regexp.MustCompile(`\\(.)`)
 	for rest := address; strings.TrimSpace(rest) != ""; {
 		m := pair.FindStringSubmatch(rest)
 		if m == nil {
@@ -83,7 +86,7 @@ func settingsOf(address string) (map[string]string, error) {
 		if strings.HasPrefix(value, "'") {
 			value = value[1 : len(value)-1]
 		}
-		all[m[1]] = unescape.ReplaceAllString(value, "$1")
+		all[m[1]] = escaped.ReplaceAllString(value, "$1")
 		rest = rest[len(m[0]):]
 	}
 	return all, nil

@@ -7,10 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
 
+	"comeback/pattern"
 	"comeback/recovery"
 	"comeback/recovery/postgres"
 )
@@ -78,7 +78,7 @@ func (s Service) Check() error {
 	return nil
 }
 
-var option = regexp.MustCompile(`"((?:[^"\\]|\\.)*)"`)
+var option = pattern.New(`"((?:[^"\\]|\\.)*)"`)
 
 // extraOptions are the options in postmaster.opts beside the data directory.
 func extraOptions(opts string) string {

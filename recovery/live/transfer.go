@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
+	"comeback/pattern"
 	"comeback/recovery"
 )
 
@@ -123,7 +123,7 @@ func (l *load) explainProgram(ctx context.Context, doing string, err error, says
 // programLog follows what pg_dump and pg_restore write to their standard error.
 type programLog struct {
 	meter  recovery.Meter
-	counts *regexp.Regexp
+	counts *pattern.Pattern
 	rest   []byte
 	// first is the first error, in PostgreSQL's words.
 	first string
@@ -133,10 +133,10 @@ type programLog struct {
 }
 
 var (
-	programError = regexp.MustCompile(`^(?:pg_dump|pg_restore|vacuumdb): (?:\[.*?\] )?(?:error|fatal): (.*)$`)
-	dumped       = regexp.MustCompile(`^pg_dump: (dumping contents of table .*)$`)
-	restored     = regexp.MustCompile(`^pg_restore: ((?:creating|processing data for|executing|restoring) .*)$`)
-	wrapping     = regexp.MustCompile(`^could not execute query: ERROR:  `)
+	programError = pattern.New(`^(?:pg_dump|pg_restore|vacuumdb): (?:\[.*?\] )?(?:error|fatal): (.*)$`)
+	dumped       = pattern.New(`^pg_dump: (dumping contents of table .*)$`)
+	restored     = pattern.New(`^pg_restore: ((?:creating|processing data for|executing|restoring) .*)$`)
+	wrapping     = pattern.New(`^could not execute query: ERROR:  `)
 )
 
 func (l *programLog) Write(b []byte) (int, error) {

@@ -2,11 +2,11 @@ package pitr
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"comeback/pattern"
 	"comeback/recovery"
 )
 
@@ -69,7 +69,7 @@ func parseLabel(text string) (label, error) {
 	return l, nil
 }
 
-var labelTime = regexp.MustCompile(`^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (\S+)$`)
+var labelTime = pattern.New(`^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (\S+)$`)
 
 // splitTime separates the clock's reading from the zone's name.
 func splitTime(text string) (wall time.Time, zone string, ok bool) {

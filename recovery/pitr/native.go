@@ -8,10 +8,10 @@ import (
 	"io"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
+	"comeback/pattern"
 	"comeback/recovery"
 	"comeback/storage"
 )
@@ -93,7 +93,7 @@ type tarParts struct {
 // treeParts are the objects that tell a data directory from others.
 type treeParts struct{ label, version, control, manifest storage.Object }
 
-var tarName = regexp.MustCompile(`^(base|pg_wal|\d+)\.tar$`)
+var tarName = pattern.New(`^(base|pg_wal|\d+)\.tar$`)
 
 // list goes through the copy once.
 func (n *native) list(ctx context.Context) (*listing, error) {

@@ -1,11 +1,11 @@
 package pitr
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 
+	"comeback/pattern"
 	"comeback/recovery"
 	"comeback/recovery/postgres"
 )
@@ -29,10 +29,10 @@ type serverSays struct {
 }
 
 var (
-	stoppingLine = regexp.MustCompile(`^recovery stopping (before|after) WAL location \(LSN\) "([0-9A-F]+/[0-9A-F]+)"`)
-	redoLine     = regexp.MustCompile(`^redo (?:in progress.*current LSN: |starts at )([0-9A-F]+/[0-9A-F]+)`)
-	lackingLine  = regexp.MustCompile(`^(max_connections|max_worker_processes|max_wal_senders|max_prepared_transactions|max_locks_per_transaction) = \d+ is a lower setting than on the primary server, where its value was (\d+)`)
-	brokenLine   = regexp.MustCompile(`checksum in record at|magic number|invalid record length|record length \d+|unexpected pageaddr|incorrect prev-link|contrecord|invalid info bits|out-of-sequence|different database system|incorrect XLOG|resource manager ID`)
+	stoppingLine = pattern.New(`^recovery stopping (before|after) WAL location \(LSN\) "([0-9A-F]+/[0-9A-F]+)"`)
+	redoLine     = pattern.New(`^redo (?:in progress.*current LSN: |starts at )([0-9A-F]+/[0-9A-F]+)`)
+	lackingLine  = pattern.New(`^(max_connections|max_worker_processes|max_wal_senders|max_prepared_transactions|max_locks_per_transaction) = \d+ is a lower setting than on the primary server, where its value was (\d+)`)
+	brokenLine   = pattern.New(`checksum in record at|magic number|invalid record length|record length \d+|unexpected pageaddr|incorrect prev-link|contrecord|invalid info bits|out-of-sequence|different database system|incorrect XLOG|resource manager ID`)
 )
 
 // add reads one line.

@@ -1,30 +1,31 @@
 package postgres
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
+
+	"comeback/pattern"
 )
 
 // noSpace is how every program here says ENOSPC.
 const noSpace = "No space left on device"
 
 var hints = []struct {
-	says *regexp.Regexp
+	says *pattern.Pattern
 	do   string
 }{
-	{regexp.MustCompile(`(?i)` + noSpace), "make room on the disk that holds scratch, or give scratch another place, then retry"},
-	{regexp.MustCompile(`Disk quota exceeded`), "raise the quota of the user that the server runs as, or give scratch another place, then retry"},
-	{regexp.MustCompile(`database files are incompatible with server`), "install the PostgreSQL major that made the backup"},
-	{regexp.MustCompile(`could not (create|map|resize) .*shared memory`), "free some memory (or enlarge /dev/shm), then retry"},
-	{regexp.MustCompile(`could not create semaphores`), "raise the kernel's limit of semaphores (sysctl kernel.sem), then retry"},
-	{regexp.MustCompile(`[Pp]ermission denied`), "let the user that the server runs as read and write there"},
-	{regexp.MustCompile(`invalid locale name|locale .* does not exist|could not create locale`), "install the locale that the error names (locale-gen), then retry"},
-	{regexp.MustCompile(`terminated by signal 9|signal: killed`), "find out who killed it (dmesg tells whether the kernel did, for want of memory), then retry"},
-	{regexp.MustCompile(`too many clients`), "close other sessions on this server, then retry"},
+	{pattern.New(`(?i)` + noSpace), "make room on the disk that holds scratch, or give scratch another place, then retry"},
+	{pattern.New(`Disk quota exceeded`), "raise the quota of the user that the server runs as, or give scratch another place, then retry"},
+	{pattern.New(`database files are incompatible with server`), "install the PostgreSQL major that made the backup"},
+	{pattern.New(`could not (create|map|resize) .*shared memory`), "free some memory (or enlarge /dev/shm), then retry"},
+	{pattern.New(`could not create semaphores`), "raise the kernel's limit of semaphores (sysctl kernel.sem), then retry"},
+	{pattern.New(`[Pp]ermission denied`), "let the user that the server runs as read and write there"},
+	{pattern.New(`invalid locale name|locale .* does not exist|could not create locale`), "install the locale that the error names (locale-gen), then retry"},
+	{pattern.New(`terminated by signal 9|signal: killed`), "find out who killed it (dmesg tells whether the kernel did, for want of memory), then retry"},
+	{pattern.New(`too many clients`), "close other sessions on this server, then retry"},
 }
 
-var noExtension = regexp.MustCompile(`extension "([^"]+)" is not available|could not open extension control file ".*/([^/"]+)\.control"`)
+var noExtension = pattern.New(`extension "([^"]+)" is not available|could not open extension control file ".*/([^/"]+)\.control"`)
 
 // HintFor says what to do about a failure in PostgreSQL's own words, or ""
 // where nothing better than reading them is known.

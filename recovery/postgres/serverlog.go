@@ -1,9 +1,10 @@
 package postgres
 
 import (
-	"regexp"
 	"strings"
 	"sync"
+
+	"comeback/pattern"
 )
 
 // LogLine is one line of a server's log.
@@ -18,10 +19,10 @@ type LogLine struct {
 
 // logPrefix is log_line_prefix '%m [%p] ', which is also PostgreSQL's default
 // and so holds before the configuration is read.
-var logPrefix = regexp.MustCompile(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \S+ \[\d+\] (?:\S+ )??([A-Z]+\d?):  (.*)$`)
+var logPrefix = pattern.New(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \S+ \[\d+\] (?:\S+ )??([A-Z]+\d?):  (.*)$`)
 
 // early are complaints from before the log is set up.
-var early = regexp.MustCompile(`^(?:\S*/)?postgres: (.*)$`)
+var early = pattern.New(`^(?:\S*/)?postgres: (.*)$`)
 
 // ParseLogLine reads a line of a server's log.
 func ParseLogLine(line string) LogLine {
@@ -88,7 +89,7 @@ func (l *serverLog) add(raw string) LogLine {
 }
 
 // crash is how the postmaster tells of a process that died, as a LOG line.
-var crash = regexp.MustCompile(`^[a-z ]+ \(PID \d+\) was terminated by signal`)
+var crash = pattern.New(`^[a-z ]+ \(PID \d+\) was terminated by signal`)
 
 // echo reports whether a FATAL line is a session's, not the server's.
 func echo(text string) bool {

@@ -6,11 +6,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"comeback/pattern"
 	"comeback/recovery"
 )
 
@@ -136,7 +136,7 @@ func (f Finder) Installed() []Tools {
 	return slices.CompactFunc(all, func(a, b Tools) bool { return a.Major == b.Major })
 }
 
-var versionLine = regexp.MustCompile(`\(PostgreSQL\) (\d+)(\S*)`)
+var versionLine = pattern.New(`\(PostgreSQL\) (\d+)(\S*)`)
 
 // readTools judges a directory: it must hold a server and what makes and reads
 // its data directory.

@@ -2,12 +2,12 @@ package report
 
 import (
 	"context"
-	"regexp"
 	"strings"
 
 	"github.com/hiddeco/sshsig"
 	"golang.org/x/crypto/ssh"
 
+	"comeback/pattern"
 	"comeback/recovery"
 )
 
@@ -66,7 +66,7 @@ func VerifyApproval(authorizedKey, planSHA256, armored string) (fingerprint stri
 	return by.Fingerprint, nil
 }
 
-var hexDigest = regexp.MustCompile(`^[0-9a-f]{64}$`)
+var hexDigest = pattern.New(`^[0-9a-f]{64}$`)
 
 // approvalMessage is what an approver signs: a line that people can read aloud.
 func approvalMessage(planSHA256 string) ([]byte, error) {

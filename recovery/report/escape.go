@@ -1,9 +1,10 @@
 package report
 
 import (
-	"regexp"
 	"strings"
 	"unicode"
+
+	"comeback/pattern"
 )
 
 // Everything that comes from a database, a copy or a person is data in the
@@ -24,7 +25,7 @@ func text(s string) string {
 }
 
 // blockStart is what would begin a list, a quotation or a heading.
-var blockStart = regexp.MustCompile(`^()([-+=>#])|^([0-9]+)([.)])`)
+var blockStart = pattern.New(`^()([-+=>#])|^([0-9]+)([.)])`)
 
 // code shows data as code, on one line. What a code span in a table cannot hold
 // is shown as text.

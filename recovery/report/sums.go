@@ -7,10 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
+	"comeback/pattern"
 	"comeback/recovery"
 )
 
@@ -85,7 +85,7 @@ func plainName(name string) bool {
 // beside matches what may lie in a run's directory without being signed over:
 // the signatures themselves, and what helps a reader to check them, which
 // proves nothing.
-var beside = regexp.MustCompile(`^(SHA256SUMS|SHA256SUMS\.sig|SHA256SUMS\.review-[0-9]+\.sig|allowed_signers|identity)$`)
+var beside = pattern.New(`^(SHA256SUMS|SHA256SUMS\.sig|SHA256SUMS\.review-[0-9]+\.sig|allowed_signers|identity)$`)
 
 // artifacts lists the files below artifacts/ in the order of their names.
 func artifacts(dir string) ([]string, error) {

@@ -9,10 +9,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"time"
 
+	"comeback/pattern"
 	"comeback/recovery"
 	"comeback/recovery/journal"
 	"comeback/recovery/plan"
@@ -121,7 +121,7 @@ func (h Home) WriteFile(path string, b []byte) error {
 	return nil
 }
 
-var runID = regexp.MustCompile(`^[0-9a-f]{4,16}$`)
+var runID = pattern.New(`^[0-9a-f]{4,16}$`)
 
 // NewID chooses the id of a new run that no other run has. Ids are short,
 // because people say them over the phone. Nothing is created.

@@ -9,10 +9,10 @@ package verify
 
 import (
 	"math/big"
-	"regexp"
 	"strings"
 	"time"
 
+	"comeback/pattern"
 	"comeback/recovery"
 )
 
@@ -57,12 +57,12 @@ const (
 func (e Expectation) String() string { return e.text }
 
 var (
-	comparison = regexp.MustCompile(`^(=|!=|<>|<=|>=|<|>)\s*(.+)$`)
-	number     = regexp.MustCompile(`^[+-]?(\d+(\.\d*)?|\.\d+)$`)
-	range2     = regexp.MustCompile(`^between\s+(\S+)\s+and\s+(\S+)$`)
-	span       = regexp.MustCompile(`^within\s+(\d+)\s*(s|m|h|d)$`)
-	quoted     = regexp.MustCompile(`^'((?:[^']|'')*)'$`)
-	braces     = regexp.MustCompile(`^(in|set)\s*\{(.*)\}$`)
+	comparison = pattern.New(`^(=|!=|<>|<=|>=|<|>)\s*(.+)$`)
+	number     = pattern.New(`^[+-]?(\d+(\.\d*)?|\.\d+)$`)
+	range2     = pattern.New(`^between\s+(\S+)\s+and\s+(\S+)$`)
+	span       = pattern.New(`^within\s+(\d+)\s*(s|m|h|d)$`)
+	quoted     = pattern.New(`^'((?:[^']|'')*)'$`)
+	braces     = pattern.New(`^(in|set)\s*\{(.*)\}$`)
 )
 
 const understood = "write one of: = 42, >= 1, between 1 and 9, = 'text', within 10m, no rows, rows, in {a, b}, set {a, b}"

@@ -2,16 +2,16 @@ package verify
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"comeback/pattern"
 	"comeback/recovery"
 )
 
 // measured is a number as PostgreSQL writes it; double precision has exponents.
-var measured = regexp.MustCompile(`^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?$`)
+var measured = pattern.New(`^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?$`)
 
 // Result is what a query gave: its columns' number and the text of its values;
 // a nil value is NULL.

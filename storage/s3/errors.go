@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
@@ -17,6 +16,7 @@ import (
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
+	"comeback/pattern"
 	"comeback/storage"
 )
 
@@ -130,7 +130,7 @@ func byStatus(op string, status int) error {
 	return storage.ErrConfig
 }
 
-var expecting = regexp.MustCompile(`expecting ['"]([a-z0-9-]+)['"]`)
+var expecting = pattern.New(`expecting ['"]([a-z0-9-]+)['"]`)
 
 // region is the bucket's region where the service names it.
 func region(api smithy.APIError, err error) string {

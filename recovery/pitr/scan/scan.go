@@ -3,8 +3,8 @@ package scan
 import (
 	"context"
 	"errors"
-	"regexp"
 
+	"comeback/pattern"
 	"comeback/recovery"
 )
 
@@ -94,7 +94,7 @@ func damagedChunk(err error) (chunk, error) {
 	return chunk{}, err
 }
 
-var lastGood = regexp.MustCompile(`after ([0-9A-F]+/[0-9A-F]+)|record at ([0-9A-F]+/[0-9A-F]+)`)
+var lastGood = pattern.New(`after ([0-9A-F]+/[0-9A-F]+)|record at ([0-9A-F]+/[0-9A-F]+)`)
 
 // damage tells damage from the end of a log that may end in the middle: nil for
 // the latter.
