@@ -111,8 +111,7 @@ Owner: on-call.
 // A colleague attaches line by line, notes, is handed the command in the
 // console, decides, and the first one goes on watching.
 func TestLines_handOver(t *testing.T) {
-	r, dir := consoleShop(t)
-	first := waiting(t, r, dir)
+	r, dir, first := waiting(t)
 	theirs := &rig{state: r.state, scratch: r.scratch, environ: map[string]string{}}
 	for k, v := range r.environ {
 		theirs.environ[k] = v
@@ -133,8 +132,8 @@ func TestLines_handOver(t *testing.T) {
 	c.hears("ops1 handed the command over to ops2", "WAITS FOR YOU", "ANSWER")
 	first.shows("WAITS FOR ops2")
 	c.answers("1 done")
-	c.hears("EVERY CHECK HELD")
-	first.shows("EVERY CHECK HELD")
+	c.hears("NOTHING WAS CHECKED")
+	first.shows("NOTHING WAS CHECKED")
 	c.answers("quit")
 	if code := c.ends(); code != int(recovery.CameBack) {
 		t.Errorf("exit %d", code)

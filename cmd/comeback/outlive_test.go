@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -19,8 +18,7 @@ func TestConsole_outlived(t *testing.T) {
 		"SIGTERM": func(s *terminal) { s.cmd.Process.Signal(syscall.SIGTERM) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, dir := consoleShop(t)
-			s := waiting(t, r, dir)
+			r, dir, s := waiting(t)
 			id := filepath.Base(r.only(t))
 			pid := r.stateOf(t, id).PID
 			before := s.text()
@@ -37,7 +35,7 @@ func TestConsole_outlived(t *testing.T) {
 				t.Errorf("the screen was\n%s\nand is\n%s", a, b)
 			}
 			s.press(" ")
-			s.shows("REHEARSED, EVERY CHECK HELD")
+			s.shows("REHEARSED, BUT NOTHING WAS CHECKED")
 			s.press("q")
 			if code := s.ends(); code != int(recovery.CameBack) {
 				t.Errorf("exit %d\n%s", code, s.text())
@@ -64,22 +62,20 @@ func still(screen string) string {
 // A front end without a terminal is only a viewer too: killed, it leaves the
 // run; asked to end, it asks the run to.
 func TestRehearse_frontEnds(t *testing.T) {
-	l := theShop(t)
-	more := "\n## Wait\n\n```sh\n# run: take long\n# in: both\n# timeout: 5m\nsleep 300\n```\n"
-	book := runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), nil, more)
+	book := filesBook(t, "\n## Wait\n\n```sh\n# run: take long\n# in: both\n# timeout: 5m\nsleep 300\n```\n")
 	t.Run("killed", func(t *testing.T) {
 		r := newRig(t)
-		front := r.process(t, "rehearse", book, "--json", "--to", l.dump)
-		front.until(`"step":"3.1.run"`)
+		front := r.process(t, "rehearse", book, "--json", "--to", "pages.tar")
+		front.until(`"step":"2.1.run"`)
 		front.signal(syscall.SIGKILL)
 		front.ends()
 		id := filepath.Base(r.only(t))
-		if got := r.run(t.Context(), "runs"); !strings.Contains(got.out, "running, stage 3 of 3") {
+		if got := r.run(t.Context(), "runs"); !strings.Contains(got.out, "running, stage 2 of 2") {
 			t.Errorf("runs: %s", got.out)
 		}
 		again := r.process(t, "attach", id, "--plain")
 		again.until("take long")
-		if got := r.run(t.Context(), "stop", id, "--reason", "enough"); got.code != recovery.CameBack || !strings.Contains(got.out, "gone: cluster") {
+		if got := r.run(t.Context(), "stop", id, "--reason", "enough"); got.code != recovery.CameBack || !strings.Contains(got.out, "gone: directory") {
 			t.Errorf("stop: exit %d %s%s", got.code, got.out, got.err)
 		}
 		if got := r.run(t.Context(), "runs"); !strings.Contains(got.out, "interrupted, unsigned") {
@@ -92,8 +88,8 @@ func TestRehearse_frontEnds(t *testing.T) {
 	for name, s := range map[string]syscall.Signal{"ctrl-c": syscall.SIGINT, "SIGTERM": syscall.SIGTERM} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
-			front := r.process(t, "rehearse", book, "--plain", "--to", l.dump)
-			front.until("[3 Wait] run: take long")
+			front := r.process(t, "rehearse", book, "--plain", "--to", "pages.tar")
+			front.until("[2 Wait] run: take long")
 			front.signal(s)
 			if code, said := front.ends(); code != int(recovery.Interrupted) || !strings.Contains(said, "interrupted by "+name) {
 				t.Errorf("exit %d, %s", code, said)
@@ -102,8 +98,8 @@ func TestRehearse_frontEnds(t *testing.T) {
 	}
 	t.Run("hang-up", func(t *testing.T) {
 		r := newRig(t)
-		front := r.process(t, "rehearse", book, "--plain", "--to", l.dump)
-		front.until("[3 Wait] run: take long")
+		front := r.process(t, "rehearse", book, "--plain", "--to", "pages.tar")
+		front.until("[2 Wait] run: take long")
 		front.signal(syscall.SIGHUP)
 		id := filepath.Base(r.only(t))
 		if code, said := front.ends(); code != int(recovery.NotEnded) || !strings.Contains(said, "comeback attach "+id) {
@@ -118,8 +114,7 @@ func TestRehearse_frontEnds(t *testing.T) {
 // Only who holds the lease commands; everybody may note; it can be taken over
 // with a reason, and all of it is told.
 func TestRun_lease(t *testing.T) {
-	r, dir := consoleShop(t)
-	waiting(t, r, dir)
+	r, dir, _ := waiting(t)
 	id := filepath.Base(r.only(t))
 	r.environ["USER"] = "ops2"
 	if got := r.run(t.Context(), "stop", id); got.code != recovery.Refused || !strings.Contains(got.err, "ops1 commands run "+id) || !strings.Contains(got.err, "--reason") {
@@ -128,7 +123,7 @@ func TestRun_lease(t *testing.T) {
 	s := openTerminal(t, r, dir, 80, 24, "attach", id, "--take-over", "ops1 is on the train")
 	s.shows("WAITS FOR YOU", "Somebody has looked")
 	s.press(" ")
-	s.shows("REHEARSED, EVERY CHECK HELD")
+	s.shows("REHEARSED, BUT NOTHING WAS CHECKED")
 	s.press("q")
 	s.ends()
 	got := r.run(t.Context(), "report", "show", id)
@@ -138,7 +133,7 @@ func TestRun_lease(t *testing.T) {
 		}
 	}
 	state := r.stateOf(t, id)
-	if state.Operator != "ops1" || state.Lease != "ops2" || state.Step("3.1.ticks").Ticks[0].By != "ops2" {
+	if state.Operator != "ops1" || state.Lease != "ops2" || state.Step("2.1.ticks").Ticks[0].By != "ops2" {
 		t.Errorf("operator %s, lease %s", state.Operator, state.Lease)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"comeback/recovery"
-	"comeback/recovery/journal"
 
 	"golang.org/x/sys/unix"
 )
@@ -57,24 +56,6 @@ func namespaces() *syscall.SysProcAttr {
 	return a
 }
 
-// entryOf is the number of the first entry of a kind about a step in a run's
-// journal.
-func (r *rig) entryOf(t *testing.T, id, kind, step string) int {
-	t.Helper()
-	dir := filepath.Join(r.state, "runs", id)
-	events, err := journal.Read(filepath.Join(dir, journal.Name), r.stateOf(t, id).RunbookSHA256)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range events {
-		if e.Type == kind && strings.Contains(string(e.Data), fmt.Sprintf(`"step":%q`, step)) {
-			return int(e.Seq)
-		}
-	}
-	t.Fatalf("no %s of %s in the journal", kind, step)
-	return 0
-}
-
 // After a reboot what was built without fsync is discarded and built again, and
 // what was made durable is kept.
 func TestResume_afterReboot(t *testing.T) {
@@ -93,12 +74,7 @@ func TestResume_afterReboot(t *testing.T) {
 			way := ways(l)[test.way]
 			r := newRig(t)
 			book := runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), way.want, "")
-			if got := r.run(t.Context(), "rehearse", book, "--plain", "--to", way.to); got.code != recovery.CameBack {
-				t.Fatalf("undisturbed: exit %d\n%s%s", got.code, got.out, got.err)
-			}
-			at := r.entryOf(t, filepath.Base(r.only(t)), "step.finished/1", test.killedAfter)
-			r = newRig(t)
-			r.environ["COMEBACK_TEST_KILL"] = fmt.Sprintf("after:%d", at)
+			r.environ["COMEBACK_TEST_KILL"] = "after:step.finished/1 " + test.killedAfter
 			if got := r.run(t.Context(), "rehearse", book, "--plain", "--to", way.to); got.code != recovery.NotEnded {
 				t.Fatalf("killed: exit %d\n%s%s", got.code, got.out, got.err)
 			}

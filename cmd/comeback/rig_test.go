@@ -18,6 +18,7 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/execute"
 	"comeback/recovery/isolation"
+	"comeback/recovery/runner"
 	"comeback/shop"
 	"comeback/shop/shoptest"
 
@@ -263,11 +264,37 @@ func newRig(t testing.TB) *rig {
 	r.environ["HOME"], r.environ["USER"] = t.TempDir(), "ops1"
 	r.environ["COMEBACK_TEST_PARENT"] = strconv.Itoa(os.Getpid())
 	t.Cleanup(func() {
+		r.runnersEnd(t)
 		if left, err := os.ReadDir(r.scratch); err != nil || len(left) > 0 {
 			t.Errorf("left in the scratch directory: %v, %v", left, err)
 		}
 	})
 	return r
+}
+
+// runnersEnd waits for the processes of runs that have ended: the last that they
+// write comes after what a front end waits for.
+func (r *rig) runnersEnd(t testing.TB) {
+	t.Helper()
+	runs, err := (runner.Home{Dir: r.state}).List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, run := range runs {
+		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", run.State.PID))
+		if err != nil || run.State.Result == "" || !bytes.Contains(line, []byte("\x00runner\x00")) || !bytes.Contains(line, []byte(run.ID)) {
+			continue
+		}
+		ended, err := afterProcess(run.State.PID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-ended:
+		case <-time.After(time.Minute):
+			t.Errorf("the runner of run %s does not end", run.ID)
+		}
+	}
 }
 
 // env is the environment of a process of the rig: the credentials of the test's

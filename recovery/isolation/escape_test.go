@@ -2,6 +2,7 @@ package isolation_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -174,6 +175,29 @@ func TestBox_Ends(t *testing.T) {
 			errors.Is(err, recovery.ErrNoIsolation) || !strings.Contains(err.Error(), "/nonexistent/program: no such file") {
 			t.Errorf("a program that is not there: %v", err)
 		}
+	}
+}
+
+type readFunc func()
+
+func (f readFunc) Read([]byte) (int, error) { f(); return 0, io.EOF }
+
+// A program that is stopped as soon as it is started ends by the signal, not
+// only when its grace is over.
+func TestBox_StoppedAtOnce(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	cmd := exec.CommandContext(ctx, "sleep", "600")
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.Stdin = readFunc(func() { stop() }) // read from when the process is made
+	var err error
+	isolation.OnThread(func() {
+		b := isolation.Box{Processes: true}
+		if err = b.Start(cmd); err == nil {
+			err = cmd.Wait()
+		}
+	})
+	if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != 128+int(syscall.SIGTERM) {
+		t.Errorf("ended with %v", err)
 	}
 }
 

@@ -84,6 +84,13 @@ func (b Box) Start(cmd *exec.Cmd) error {
 	cmd.Path, cmd.Dir = "/proc/self/exe", "/"
 	cmd.ExtraFiles = append(cmd.ExtraFiles, tell)
 	b.namespaces(cmd.SysProcAttr)
+	began := make(chan struct{})
+	defer close(began)
+	if cancel := cmd.Cancel; cancel != nil {
+		// The kernel drops a signal for the first process of a namespace until
+		// that has asked for it.
+		cmd.Cancel = func() error { <-began; return cancel() }
+	}
 	err = cmd.Start()
 	tell.Close()
 	if err != nil {
