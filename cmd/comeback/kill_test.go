@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -35,6 +36,10 @@ func ways(l *lost) map[string]struct {
 
 // soaking reports whether the exhaustive suites are asked for; make soak does.
 func soaking() bool { return os.Getenv("COMEBACK_SOAK") != "" }
+
+// sampled reports whether a case of a table is to run: make test takes those
+// that are named, make soak all of them.
+func sampled(name string, names ...string) bool { return soaking() || slices.Contains(names, name) }
 
 // everyKind is a stage of every kind of step beside restores and checks.
 const everyKind = "\n## Every kind\n\n- [ ] Somebody has looked\n\n```sh\n# run: a block\n# in: both\necho here\n```\n\n" +

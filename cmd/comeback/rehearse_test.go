@@ -47,6 +47,9 @@ func TestRehearse_bringsBackWhatWasThere(t *testing.T) {
 			"just before the harm":         {fmt.Sprintf("before-xid:%d", l.incident.Harm.XID), l.before},
 			"just after the commit before": {fmt.Sprintf("after-xid:%d", l.incident.Before.After.XID), l.before},
 		} {
+			if place == "s3" && !sampled(name, "just before the harm") {
+				continue
+			}
 			t.Run(place+"/"+name, func(t *testing.T) {
 				r := newRig(t)
 				key := filepath.Join(r.environ["HOME"], "key")
@@ -149,8 +152,8 @@ func TestRehearse_failedCheck(t *testing.T) {
 }
 
 func TestRehearse_json(t *testing.T) {
-	l, r := theShop(t), newRig(t)
-	got := r.run(t.Context(), "rehearse", runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), l.atDump, ""), "--json", "--to", l.dump)
+	r := newRig(t)
+	got := r.run(t.Context(), "rehearse", filesBook(t, ""), "--json", "--to", "pages.tar")
 	if got.code != recovery.CameBack {
 		t.Fatalf("exit %d\n%s", got.code, got.err)
 	}
@@ -178,19 +181,18 @@ func TestRehearse_dryRun(t *testing.T) {
 
 // An interruption in the middle of a restore gives everything back.
 func TestRehearse_interrupted(t *testing.T) {
-	l, r := theShop(t), newRig(t)
+	r := newRig(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
-	more := "\n## Wait\n\n```sh\n# run: take long\n# in: both\n# timeout: 5m\nsleep 300\n```\n"
-	book := runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), nil, more)
+	book := filesBook(t, "\n## Wait\n\n```sh\n# run: take long\n# in: both\n# timeout: 5m\nsleep 300\n```\n")
 	go func() {
 		// The script is kept as an artifact before it runs.
-		for ctx.Err() == nil {
+		for tick := time.NewTicker(20 * time.Millisecond); ctx.Err() == nil; <-tick.C {
 			if found, err := filepath.Glob(filepath.Join(r.state, "runs", "*", "artifacts", "*.sh")); err == nil && len(found) > 0 {
 				cancel(errors.New("interrupted by ctrl-c"))
 			}
 		}
 	}()
-	got := r.run(ctx, "rehearse", book, "--plain", "--to", l.dump)
+	got := r.run(ctx, "rehearse", book, "--plain", "--to", "pages.tar")
 	if got.code != recovery.Interrupted || !strings.Contains(got.out, "stopping: interrupted by ctrl-c") {
 		t.Errorf("exit %d\n%s%s", got.code, got.out, got.err)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -11,12 +10,12 @@ import (
 // A program that talks with a person gets the person's real terminal, can be
 // left and returned to, and what it showed is recorded.
 func TestTerminal(t *testing.T) {
-	l, r := theShop(t), newRig(t)
+	r := newRig(t)
 	more := "\n## Ask\n\n```sh\n# run: ask\n# in: both\n# terminal: yes\n# timeout: 2m\ntest -t 0 && test -t 1\nprintf 'your name? '; read name\nprintf 'hello %s, sure? ' \"$name\"; read sure\ntest \"$sure\" = yes\n```\n"
-	book := runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), nil, more)
-	s := r.attended(t, book, l.dump)
+	book := filesBook(t, more)
+	s := r.attended(t, book, "pages.tar")
 	id := s.Plan().Run
-	untilState(t, s, waitsFor("3.1.run", recovery.WaitTerminal))
+	untilState(t, s, waitsFor("2.1.run", recovery.WaitTerminal))
 	if got := r.run(t.Context(), "terminal", id); got.code != recovery.Usage || !strings.Contains(got.err, "no terminal") {
 		t.Errorf("without a terminal: exit %d, %s", got.code, got.err)
 	}
