@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/xlog"
 )
 
 // index is the archived WAL of one cluster, sorted.
@@ -65,7 +66,7 @@ func (x *index) learnSize() {
 	}
 	counts := map[int64]int{}
 	for _, f := range x.Files {
-		if f.Kind == Segment && f.Packing == Plain && validSegmentSize(f.Object.Size) {
+		if f.Kind == Segment && f.Packing == Plain && xlog.ValidSegmentSize(f.Object.Size) {
 			counts[f.Object.Size]++
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/xlog"
 	"comeback/storage"
 )
 
@@ -72,7 +73,7 @@ func fetchSmall(ctx context.Context, r Repository, f File, path string) error {
 
 // judge compares a segment with what it must be.
 func judge(f File, l lineage, head []byte, size int64) error {
-	h, err := parseLongHeader(head)
+	h, err := xlog.ParseHeader(head)
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w: it %w", storage.ErrCorrupt, err)
@@ -93,7 +94,7 @@ func judge(f File, l lineage, head []byte, size int64) error {
 type headKeeper struct{ bytes []byte }
 
 func (k *headKeeper) Write(b []byte) (int, error) {
-	if n := longHeaderSize - len(k.bytes); n > 0 {
+	if n := xlog.LongHeaderSize - len(k.bytes); n > 0 {
 		k.bytes = append(k.bytes, b[:min(n, len(b))]...)
 	}
 	return len(b), nil

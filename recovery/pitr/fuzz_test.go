@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"comeback/recovery/pitr/xlog"
 )
 
 // What lies in a copy, and what pg_waldump prints, may be anything: it is read
@@ -69,7 +71,7 @@ func FuzzParseText(f *testing.F) {
 		}
 		_, _ = parseLabel(text)
 		_, _ = parseManifest(strings.NewReader(text), func(string, manifestFile) {})
-		_, _ = parseLongHeader([]byte(text))
+		_, _ = xlog.ParseHeader([]byte(text))
 		_, _ = parseSpace([]byte(text))
 	})
 }

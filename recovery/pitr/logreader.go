@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/xlog"
 	"comeback/storage"
 )
 
@@ -203,7 +204,7 @@ func (l *logReader) filled(from, end uint64) bool {
 	}
 	defer in.Close()
 	h, err := headerOf(in)
-	return err == nil && recordEnd(h.Address+longHeaderSize, h.Rest, h.SegmentSize, h.PageSize) >= startOf(end, h.SegmentSize)
+	return err == nil && xlog.RecordEnd(h.Address+xlog.LongHeaderSize, h.Rest, h.SegmentSize, h.PageSize) >= startOf(end, h.SegmentSize)
 }
 
 // damaged finds the first segment of a piece that cannot be read by itself.

@@ -13,6 +13,7 @@ import (
 
 	"comeback/pattern"
 	"comeback/recovery"
+	"comeback/recovery/pitr/xlog"
 	"comeback/storage"
 )
 
@@ -258,7 +259,7 @@ const headerTries = 5
 
 // anyHeader reads the header of the first segment that has one. A zero header
 // means that none has; an error that the store could not be read.
-func (n *native) anyHeader(ctx context.Context, files []File) (longHeader, error) {
+func (n *native) anyHeader(ctx context.Context, files []File) (xlog.Header, error) {
 	tries := 0
 	for _, f := range files {
 		if f.Kind != Segment || f.Object.Size == 0 {
@@ -272,29 +273,29 @@ func (n *native) anyHeader(ctx context.Context, files []File) (longHeader, error
 			return h, nil
 		}
 		if broken(ctx, err) {
-			return longHeader{}, fmt.Errorf("look into %s: %w", f.Object.Key, err)
+			return xlog.Header{}, fmt.Errorf("look into %s: %w", f.Object.Key, err)
 		}
 	}
-	return longHeader{}, nil
+	return xlog.Header{}, nil
 }
 
 // readHeader reads the first bytes of a segment.
-func readHeader(ctx context.Context, r Repository, f File) (longHeader, error) {
+func readHeader(ctx context.Context, r Repository, f File) (xlog.Header, error) {
 	in, err := r.Open(ctx, f)
 	if err != nil {
-		return longHeader{}, err
+		return xlog.Header{}, err
 	}
 	defer in.Close()
 	return headerOf(in)
 }
 
-func headerOf(in io.Reader) (longHeader, error) {
-	var b [longHeaderSize]byte
+func headerOf(in io.Reader) (xlog.Header, error) {
+	var b [xlog.LongHeaderSize]byte
 	n, err := io.ReadFull(in, b[:])
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return longHeader{}, err
+		return xlog.Header{}, err
 	}
-	return parseLongHeader(b[:n])
+	return xlog.ParseHeader(b[:n])
 }
 
 // broken reports whether an error says nothing about the object itself: the

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"comeback/recovery/pitr/xlog"
 	"comeback/storage"
 )
 
@@ -126,7 +127,7 @@ func (n *native) otherBase(ctx context.Context, o storage.Object) (*Base, error)
 }
 
 // learn takes over what a header of the backup's own log says.
-func (b *Base) learn(h longHeader) {
+func (b *Base) learn(h xlog.Header) {
 	b.System, b.Major, b.SegmentSize, b.PageSize = h.System, h.Major, h.SegmentSize, h.PageSize
 }
 
@@ -212,11 +213,11 @@ func (b *Base) fromLabel(l label, written time.Time) {
 }
 
 // tarWALHeader reads the header of the first segment in pg_wal.tar.
-func (n *native) tarWALHeader(ctx context.Context, o storage.Object) (longHeader, error) {
+func (n *native) tarWALHeader(ctx context.Context, o storage.Object) (xlog.Header, error) {
 	_, p := cutPacking(o.Key)
 	in, err := n.open(ctx, o, p, nil)
 	if err != nil {
-		return longHeader{}, err
+		return xlog.Header{}, err
 	}
 	defer in.Close()
 	t := tar.NewReader(in)
@@ -226,13 +227,13 @@ func (n *native) tarWALHeader(ctx context.Context, o storage.Object) (longHeader
 			break
 		}
 		if err != nil {
-			return longHeader{}, err
+			return xlog.Header{}, err
 		}
-		if f, ok := ParseFileName(path.Base(h.Name)); ok && f.Kind == Segment && h.Typeflag == tar.TypeReg && h.Size >= longHeaderSize {
+		if f, ok := ParseFileName(path.Base(h.Name)); ok && f.Kind == Segment && h.Typeflag == tar.TypeReg && h.Size >= xlog.LongHeaderSize {
 			return headerOf(t)
 		}
 	}
-	return longHeader{}, errors.New("there is no segment in it")
+	return xlog.Header{}, errors.New("there is no segment in it")
 }
 
 // readManifestEnds reads the first and the last bytes of a manifest: where the

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/xlog"
 )
 
 func TestParseFileName(t *testing.T) {
@@ -136,12 +137,12 @@ func TestRecordEnd(t *testing.T) {
 		{0x101FF8, 8 + 8168 + 16, 0x104028},   // over a whole page
 		{0x1FFFF8, 8 + 8152 + 8168, 0x204000}, // over the first pages of a segment
 	} {
-		if got := recordEnd(test.start, test.total, size, page); got != test.want {
+		if got := xlog.RecordEnd(test.start, test.total, size, page); got != test.want {
 			t.Errorf("%d bytes from %s end at %s, want %s", test.total, test.start, got, test.want)
 		}
 	}
 	for end, want := range map[recovery.LSN]recovery.LSN{0x102000: 0x102018, 0x200000: 0x200028, 0x102008: 0x102008} {
-		if got := nextStart(end, size, page); got != want {
+		if got := xlog.NextStart(end, size, page); got != want {
 			t.Errorf("behind %s the next record begins at %s, want %s", end, got, want)
 		}
 	}
@@ -178,10 +179,10 @@ func segmentWith(size, page int64, records ...[]byte) [][]byte {
 			s, at := current(), pos%size
 			if at%page == 0 {
 				if !first {
-					binary.LittleEndian.PutUint16(s[at+2:], pageContinues)
+					binary.LittleEndian.PutUint16(s[at+2:], xlog.Continues)
 					binary.LittleEndian.PutUint32(s[at+16:], uint32(len(r)))
 				}
-				pos += int64(headerAt(uint64(at), size))
+				pos += int64(xlog.HeaderAt(uint64(at), size))
 				at = pos % size
 			}
 			n := min(int64(len(r)), page-at%page)

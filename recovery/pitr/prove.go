@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/xlog"
 )
 
 // notProven is the error for every observation that contradicts the point.
@@ -51,7 +52,7 @@ func (r *replay) reaches(end recovery.LSN) bool {
 	if r.args.Inclusive {
 		return end == r.args.Facts.Needs
 	}
-	return nextStart(end, r.args.Facts.Line.SegmentSize, r.args.Facts.Line.PageSize) == r.args.Stop
+	return xlog.NextStart(end, r.args.Facts.Line.SegmentSize, r.args.Facts.Line.PageSize) == r.args.Stop
 }
 
 // provePaused looks at the server while it stands at its target.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/xlog"
 )
 
 // recordKind is what a log record means for a moment.
@@ -61,7 +62,7 @@ type tableLock struct {
 
 // commit is the record as the end of a transaction.
 func (r record) commit(segmentSize, pageSize int64) recovery.Commit {
-	return recovery.Commit{XID: r.XID, Time: r.Time, LSN: r.LSN, End: recordEnd(r.LSN, r.Total, segmentSize, pageSize)}
+	return recovery.Commit{XID: r.XID, Time: r.Time, LSN: r.LSN, End: xlog.RecordEnd(r.LSN, r.Total, segmentSize, pageSize)}
 }
 
 // parseRecord reads a line of pg_waldump's output, written with TZ=UTC. Lines

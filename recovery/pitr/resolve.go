@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/xlog"
 	"comeback/storage"
 )
 
@@ -265,7 +266,7 @@ func (l *logReader) commit(r record) recovery.Commit {
 
 // end is where a record ends.
 func (l *logReader) end(r record) recovery.LSN {
-	return recordEnd(r.LSN, r.Total, l.line.SegmentSize, l.line.PageSize)
+	return xlog.RecordEnd(r.LSN, r.Total, l.line.SegmentSize, l.line.PageSize)
 }
 
 // try resolves the want within the chain of one backup.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/xlog"
 )
 
 // Every commit can be asked for in every way, and each way gives the two
@@ -282,8 +283,8 @@ func TestLogReader_AllRecords(t *testing.T) {
 			}
 			if i > 0 {
 				// After a switch of segments the next record is elsewhere.
-				next := nextStart(l.end(pieces[i-1]), l.line.SegmentSize, l.line.PageSize)
-				if next != r.LSN && uint64(r.LSN)%uint64(l.line.SegmentSize) != longHeaderSize {
+				next := xlog.NextStart(l.end(pieces[i-1]), l.line.SegmentSize, l.line.PageSize)
+				if next != r.LSN && uint64(r.LSN)%uint64(l.line.SegmentSize) != xlog.LongHeaderSize {
 					return fmt.Errorf("the record at %s ends at %s by its length, and the next begins at %s", pieces[i-1].LSN, next, r.LSN)
 				}
 			}

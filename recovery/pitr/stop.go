@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/xlog"
 )
 
 // cut is where the log is cut: commits that begin before at are kept, the
@@ -115,7 +116,7 @@ func (r *resolver) cutAtLSN(ctx context.Context, l *logReader) (cut, error) {
 	if err != nil {
 		return cut{}, err
 	}
-	if !ok || nextStart(l.end(last), l.line.SegmentSize, l.line.PageSize) < at {
+	if !ok || xlog.NextStart(l.end(last), l.line.SegmentSize, l.line.PageSize) < at {
 		return cut{}, r.beyond(ctx, l)
 	}
 	return cut{nothingFrom, at}, nil

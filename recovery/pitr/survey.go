@@ -174,6 +174,10 @@ func (v *surveyor) finish(ctx context.Context, b *Base, x *index) error {
 	return nil
 }
 
+// oldest is the first major that is restored: before it recovery was
+// configured in recovery.conf.
+const oldest = 13
+
 // unusable says why a backup cannot be restored; "" if it can.
 func unusable(b Base, l lineage, chains []chain, noArchive string) string {
 	switch {

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/xlog"
 )
 
 // Replaying CREATE TABLESPACE makes directories at an absolute path, which is
@@ -152,7 +153,7 @@ type walker struct {
 
 func (w *walker) lsn() recovery.LSN {
 	if w.pos%w.page == 0 && w.pos < w.size {
-		return w.start + recovery.LSN(uint64(w.pos)+headerAt(uint64(w.pos), w.size))
+		return w.start + recovery.LSN(uint64(w.pos)+xlog.HeaderAt(uint64(w.pos), w.size))
 	}
 	return w.start + recovery.LSN(w.pos)
 }
@@ -174,14 +175,14 @@ func (w *walker) load() {
 		w.loaded = page + 1
 	}
 	if w.pos%w.page == 0 {
-		w.pos += int64(headerAt(uint64(w.pos), w.size))
+		w.pos += int64(xlog.HeaderAt(uint64(w.pos), w.size))
 	}
 }
 
 // continues is how many bytes of a record from before the segment begins with.
 func (w *walker) continues() uint32 {
 	w.load()
-	if w.err != nil || binary.LittleEndian.Uint16(w.buf[2:])&pageContinues == 0 {
+	if w.err != nil || binary.LittleEndian.Uint16(w.buf[2:])&xlog.Continues == 0 {
 		return 0
 	}
 	return binary.LittleEndian.Uint32(w.buf[16:])
@@ -211,7 +212,7 @@ func (w *walker) skip(n int64) {
 			return
 		}
 		if w.pos%w.page == 0 {
-			w.pos += int64(headerAt(uint64(w.pos), w.size))
+			w.pos += int64(xlog.HeaderAt(uint64(w.pos), w.size))
 		}
 		k := min(n, w.page-w.pos%w.page)
 		w.pos, n = w.pos+k, n-k

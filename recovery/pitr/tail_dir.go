@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/xlog"
 	"comeback/recovery/postgres"
 	"comeback/storage"
 )
@@ -58,7 +59,7 @@ func (d *tailDir) add(f File, path string) error {
 	}
 	defer in.Close()
 	h, err := headerOf(in)
-	if errors.Is(err, errNotWAL) || err == nil && (h.SegmentSize != info.Size() || h.Address != startOf(f.Seg(h.SegmentSize), h.SegmentSize)) {
+	if errors.Is(err, xlog.ErrNotWAL) || err == nil && (h.SegmentSize != info.Size() || h.Address != startOf(f.Seg(h.SegmentSize), h.SegmentSize)) {
 		return nil // made for later, or recycled
 	}
 	if err != nil {
@@ -191,7 +192,7 @@ func (j *tailJudge) read(ctx context.Context, r tailRun, first int, from, to rec
 		if err != nil {
 			return false, fmt.Errorf("read the log: %w", err)
 		}
-		if j.end = recordEnd(rec.LSN, rec.Total, j.line.SegmentSize, j.line.PageSize); rec.Kind == switchRecord {
+		if j.end = xlog.RecordEnd(rec.LSN, rec.Total, j.line.SegmentSize, j.line.PageSize); rec.Kind == switchRecord {
 			j.end = startOf(segmentOf(rec.LSN, j.line.SegmentSize)+1, j.line.SegmentSize)
 		}
 	}

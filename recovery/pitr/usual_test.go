@@ -13,6 +13,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/pitr/scan"
+	"comeback/recovery/pitr/xlog"
 	"comeback/recovery/postgres"
 )
 
@@ -145,7 +146,7 @@ func shift(image []byte, at int64, total int, by time.Duration) error {
 	var places []int64 // of the record's bytes
 	for pos := at; len(places) < total; pos++ {
 		if pos%8192 == 0 {
-			pos += int64(headerAt(uint64(pos), 1<<20))
+			pos += int64(xlog.HeaderAt(uint64(pos), 1<<20))
 		}
 		places = append(places, pos)
 	}

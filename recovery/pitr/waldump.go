@@ -1,13 +1,10 @@
 package pitr
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"slices"
 	"strings"
@@ -33,10 +30,6 @@ type unreadableLog struct {
 }
 
 func (e *unreadableLog) Error() string { return e.says }
-
-// maxLine bounds what is kept of a line: a commit that dropped very many
-// tables has a long one.
-const maxLine = 64 << 20
 
 // records yields the records of some resource managers (all of them, where
 // none is named) that begin in from ≤ LSN < to, in order. A record that goes on
@@ -78,24 +71,12 @@ func (w waldump) run(ctx context.Context, from, to recovery.LSN, rmgrs []string)
 	}
 	return func(yield func(record, error) bool) {
 		enough := errors.New("enough")
-		err := scan.ReadOutput(ctx, w.tools.Program("pg_waldump"), args, func(out io.Reader) error {
-			in := bufio.NewReaderSize(out, 256<<10)
-			for {
-				line, err := readLine(in)
-				if errors.Is(err, io.EOF) {
-					return nil
-				}
-				if err != nil {
-					return err
-				}
-				r, ok, err := parseRecord(line)
-				if err != nil {
-					return err
-				}
-				if ok && r.LSN >= from && !yield(r, nil) {
-					return enough
-				}
+		err := scan.ReadLines(ctx, w.tools.Program("pg_waldump"), args, func(line []byte) error {
+			r, ok, err := parseRecord(line)
+			if err == nil && ok && r.LSN >= from && !yield(r, nil) {
+				return enough
 			}
+			return err
 		})
 		var broken *scan.Unreadable
 		if errors.As(err, &broken) {
@@ -105,24 +86,4 @@ func (w waldump) run(ctx context.Context, from, to recovery.LSN, rmgrs []string)
 			yield(record{}, err)
 		}
 	}
-}
-
-// readLine reads a line of any length and keeps maxLine of it.
-func readLine(in *bufio.Reader) ([]byte, error) {
-	line, err := in.ReadSlice('\n')
-	if !errors.Is(err, bufio.ErrBufferFull) {
-		if errors.Is(err, io.EOF) && len(line) > 0 {
-			err = nil
-		}
-		return bytes.TrimSuffix(line, []byte("\n")), err
-	}
-	long := bytes.Clone(line)
-	for errors.Is(err, bufio.ErrBufferFull) {
-		line, err = in.ReadSlice('\n')
-		long = append(long, line[:min(len(line), maxLine-len(long))]...)
-	}
-	if errors.Is(err, io.EOF) {
-		err = nil
-	}
-	return bytes.TrimSuffix(long, []byte("\n")), err
 }

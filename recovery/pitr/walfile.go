@@ -69,10 +69,6 @@ func segmentOf(l recovery.LSN, size int64) uint64 { return uint64(l) / uint64(si
 // startOf is where a segment begins.
 func startOf(seg uint64, size int64) recovery.LSN { return recovery.LSN(seg * uint64(size)) }
 
-// validSegmentSize reports whether PostgreSQL can have segments of that size: a
-// power of two from 1 MB to 1 GB.
-func validSegmentSize(n int64) bool { return n >= 1<<20 && n <= 1<<30 && n&(n-1) == 0 }
-
 // ParseFileName judges the last element of an object's key. Other names, which
 // archives hold too, are not ok.
 func ParseFileName(name string) (f File, ok bool) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/xlog"
 )
 
 // finished is the end of a transaction, or a restore point, with what is known of
@@ -315,4 +316,6 @@ func (g *gatherer) keep(rows []rowCount) []rowCount {
 	return g.arena[start:len(g.arena):len(g.arena)]
 }
 
-func (g *gatherer) endOf(r *record) recovery.LSN { return recordEnd(r.lsn, r.total, g.size, g.page) }
+func (g *gatherer) endOf(r *record) recovery.LSN {
+	return xlog.RecordEnd(r.lsn, r.total, g.size, g.page)
+}

@@ -30,6 +30,12 @@ type end struct {
 // 2026-…". What ends no transaction is not ok. The time is zero where the
 // record does not show it.
 func parseEnd(r *record) (e end, ok bool, err error) {
+	if r.native {
+		if r.ended == nil {
+			return end{}, false, nil
+		}
+		return *r.ended, true, nil
+	}
 	verb, rest, _ := bytes.Cut(r.desc, []byte(" "))
 	e.xid = r.xid
 	switch string(verb) {

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"os"
 	"runtime"
+	"sync/atomic"
 
 	"comeback/recovery"
 	"comeback/recovery/postgres"
@@ -47,6 +48,11 @@ type Reader struct {
 	// Progress is told how far has been read, from the goroutine that
 	// iterates. It may be nil.
 	Progress func(recovery.ScanProgress)
+
+	// byText has all read by the text of pg_waldump; doubts counts the chunks
+	// for which that was needed. Both are for tests.
+	byText bool
+	doubts *atomic.Int64
 }
 
 // Timeline is a part of a line of history.
@@ -113,6 +119,9 @@ func (r Reader) withDefaults() Reader {
 	}
 	if r.LookBack <= 0 {
 		r.LookBack = lookBack
+	}
+	if r.doubts == nil {
+		r.doubts = &atomic.Int64{}
 	}
 	if len(r.Timelines) == 0 {
 		r.Timelines = []Timeline{{ID: 1}}

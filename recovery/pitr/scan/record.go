@@ -61,6 +61,13 @@ type record struct {
 	init  bool // opCreateFile, opImage: of an unlogged relation
 	next  uint32
 	desc  []byte
+	// native says that it was read without a text: then the row that was
+	// changed lies in oldBlock at oldOffset, the new one at newOffset, and ended
+	// is what an opTransaction tells, if it ends one.
+	native               bool
+	oldBlock             uint32
+	oldOffset, newOffset uint16
+	ended                *end
 }
 
 var descLabel = []byte(", desc: ")

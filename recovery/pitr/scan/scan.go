@@ -6,6 +6,7 @@ import (
 
 	"comeback/pattern"
 	"comeback/recovery"
+	"comeback/recovery/pitr/xlog"
 )
 
 // piece is a chunk to read: the records that begin in its segments, lo ≤ seg < hi.
@@ -40,18 +41,35 @@ func (s *spool) scan(ctx context.Context, p piece) (c chunk, err error) {
 	if err != nil {
 		return damagedChunk(err)
 	}
-	from := recovery.LSN(p.lo * uint64(r.SegmentSize))
-	g := newGatherer(r.SegmentSize, r.PageSize, s.catalogs, r.toast)
 	begin, err := continued(dir.path(p.lo), p.lo, r.SegmentSize, r.PageSize)
 	if err != nil {
 		return chunk{}, err
 	}
 	if begin >= min(to, recovery.LSN(p.hi*uint64(r.SegmentSize))) {
-		return g.chunk, nil // one record goes through all of it
+		return s.gatherer().chunk, nil // one record goes through all of it
 	}
-	good := from
 	d := dumper{tools: r.Tools, dir: dir.dir, timeline: r.newest()}
-	err = d.each(ctx, from, to, func(rec *record) error {
+	if !r.byText && xlog.Magic(r.Tools.Major) != 0 {
+		n := native{dumper: d, log: xlog.Stretch{From: begin, To: to, Major: r.Tools.Major, SegmentSize: r.SegmentSize,
+			PageSize: r.PageSize, Path: dir.path}}
+		g := s.gatherer()
+		if err := n.each(ctx, g.add); err == nil {
+			return g.chunk, nil
+		}
+		if ctx.Err() != nil {
+			return chunk{}, context.Cause(ctx)
+		}
+		r.doubts.Add(1)
+	}
+	return s.text(ctx, p, d, to)
+}
+
+// text reads a chunk by the text of pg_waldump, which decides where the log ends
+// and what is damaged.
+func (s *spool) text(ctx context.Context, p piece, d dumper, to recovery.LSN) (chunk, error) {
+	from := recovery.LSN(p.lo * uint64(s.reader.SegmentSize))
+	g, good := s.gatherer(), from
+	err := d.each(ctx, from, to, func(rec *record) error {
 		good = rec.lsn
 		return g.add(rec)
 	})
@@ -60,6 +78,11 @@ func (s *spool) scan(ctx context.Context, p piece) (c chunk, err error) {
 		g.broken, err = s.damage(p, good, broken.Says), nil
 	}
 	return g.chunk, err
+}
+
+func (s *spool) gatherer() *gatherer {
+	r := s.reader
+	return newGatherer(r.SegmentSize, r.PageSize, s.catalogs, r.toast)
 }
 
 // reach is how far to read: to the end of the record that goes on behind the

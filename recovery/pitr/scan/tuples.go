@@ -5,6 +5,9 @@ import "bytes"
 // tuples reads the offsets of an opInsert, opUpdate or opDelete within their
 // blocks: the old tuple's block and offset, and the new one's offset.
 func (r *record) tuples() (oldBlock uint32, old, new uint16, ok bool) {
+	if r.native {
+		return r.oldBlock, r.oldOffset, r.newOffset, true
+	}
 	oldBlock = r.block
 	if i := bytes.Index(r.desc, []byte("blkref #1: rel ")); i >= 0 && r.op == opUpdate {
 		again := record{desc: append([]byte(firstBlock), r.desc[i+len("blkref #1: rel "):]...)}

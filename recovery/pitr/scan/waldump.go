@@ -45,33 +45,26 @@ type dumper struct {
 // in order, to visit, which must not keep them. Where the log cannot be read on,
 // the error is an *Unreadable; what was visited before is true.
 func (d dumper) each(ctx context.Context, from, to recovery.LSN, visit func(*record) error) error {
-	args := []string{"-p", d.dir, "-t", fmt.Sprint(d.timeline), "-s", from.String(), "-e", to.String()}
-	if d.tools.Major >= 15 {
-		for _, name := range resourceManagers {
-			args = append(args, "--rmgr="+name)
-		}
+	if d.tools.Major < 15 { // they take one --rmgr only
+		return d.lines(ctx, from, to, nil, visit)
 	}
-	return ReadOutput(ctx, d.tools.Program("pg_waldump"), args, func(out io.Reader) error {
-		in := bufio.NewReaderSize(out, 512<<10)
-		var r record
-		for {
-			line, err := readLine(in)
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			if err != nil {
-				return fmt.Errorf("read what pg_waldump writes: %w", err)
-			}
-			ok, err := r.parse(line)
-			if err != nil {
-				return err
-			}
-			if ok && r.lsn >= from {
-				if err := visit(&r); err != nil {
-					return err
-				}
-			}
+	return d.lines(ctx, from, to, resourceManagers, visit)
+}
+
+// lines is each for the records of some resource managers; all of them, where none
+// is named.
+func (d dumper) lines(ctx context.Context, from, to recovery.LSN, managers []string, visit func(*record) error) error {
+	args := []string{"-p", d.dir, "-t", fmt.Sprint(d.timeline), "-s", from.String(), "-e", to.String()}
+	for _, name := range managers {
+		args = append(args, "--rmgr="+name)
+	}
+	var r record
+	return ReadLines(ctx, d.tools.Program("pg_waldump"), args, func(line []byte) error {
+		ok, err := r.parse(line)
+		if err != nil || !ok || r.lsn < from {
+			return err
 		}
+		return visit(&r)
 	})
 }
 
@@ -102,10 +95,30 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 	return bytes.TrimSuffix(long, []byte("\n")), nil
 }
 
-// ReadOutput runs pg_waldump, or a program like it, and gives what it writes to
-// read. When read fails or ctx ends, the program is ended; it has ended when
-// ReadOutput returns. Its complaint is an *Unreadable.
-func ReadOutput(ctx context.Context, path string, args []string, read func(io.Reader) error) error {
+// ReadLines runs pg_waldump, or a program like it, and gives the lines that it
+// writes to visit, which must not keep them. When visit fails or ctx ends, the
+// program is ended; it has ended when ReadLines returns. Its complaint is an
+// *Unreadable; a line of more than 256 MB is an error.
+func ReadLines(ctx context.Context, path string, args []string, visit func(line []byte) error) error {
+	return readOutput(ctx, path, args, func(out io.Reader) error {
+		in := bufio.NewReaderSize(out, 256<<10)
+		for {
+			line, err := readLine(in)
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			if err != nil {
+				return fmt.Errorf("read what pg_waldump writes: %w", err)
+			}
+			if err := visit(line); err != nil {
+				return err
+			}
+		}
+	})
+}
+
+// readOutput runs a program and gives what it writes to read.
+func readOutput(ctx context.Context, path string, args []string, read func(io.Reader) error) error {
 	runs, end := context.WithCancel(ctx)
 	defer end()
 	out, in, err := os.Pipe()

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -87,17 +88,25 @@ func TestReader_Workload(t *testing.T) {
 	long := c.connect(t, "postgres")
 	long.do("create table never (id int)", "begin", "insert into never select generate_series(1, 100)")
 	want, names, from := workload(t, c, transactions, seed)
+	compressed(t, c)
 	stretch := c.whole(t)
 	stretch.From = from
 	plain := plainEnds(t, c, stretch)
 	t.Logf("%d segments", (stretch.To-stretch.First)/segment)
+	t.Run("record by record", func(t *testing.T) { sameRecords(t, c, stretch) })
 	var first []recovery.Transaction
-	for _, cut := range []struct{ chunk, jobs int }{{1 << 20, 1}, {1, 2}, {2, 1}, {3, 3}, {7, 2}} {
-		t.Run(fmt.Sprintf("chunks of %d, %d jobs", cut.chunk, cut.jobs), func(t *testing.T) {
+	for _, cut := range []struct {
+		chunk, jobs int
+		byText      bool
+	}{{1 << 20, 1, true}, {1 << 20, 1, false}, {1, 2, false}, {2, 1, false}, {3, 3, false}, {7, 2, true}} {
+		t.Run(fmt.Sprintf("chunks of %d, %d jobs, by text: %t", cut.chunk, cut.jobs, cut.byText), func(t *testing.T) {
 			r := c.reader(t, Merge(names...))
-			r.Chunk, r.Jobs = cut.chunk, cut.jobs
+			r.Chunk, r.Jobs, r.byText, r.doubts = cut.chunk, cut.jobs, cut.byText, &atomic.Int64{}
 			got := read(t, r, stretch)
 			pitrtest.Compare(t, got, want)
+			if n := r.doubts.Load(); n > 0 {
+				t.Errorf("%d chunks were in doubt", n)
+			}
 			var ends []string
 			for _, tx := range got {
 				ends = append(ends, fmt.Sprintf("%s %d", tx.LSN, tx.XID))
