@@ -2,12 +2,14 @@ package scan
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -86,23 +88,66 @@ func newBenchCluster(b *testing.B) *cluster {
 	return newClusterOf(b, 16, map[string]string{"synchronous_commit": "off", "max_wal_size": "100GB"})
 }
 
+// archived is the log that COMEBACK_WAL_DIR holds: consecutive segments of 16 MB, as
+// an archive_command copies them, of one timeline.
+func archived(b *testing.B, dir string) (Reader, Stretch) {
+	b.Helper()
+	tools, err := postgres.FindTools(0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, strings.Repeat("[0-9A-F]", 24)))
+	if err != nil || len(files) == 0 {
+		b.Fatalf("no segment is in %s: %v", dir, err)
+	}
+	var timeline, log, low uint64
+	position := func(file string) recovery.LSN {
+		if n, err := fmt.Sscanf(filepath.Base(file), "%8X%8X%8X", &timeline, &log, &low); n != 3 {
+			b.Fatal(err)
+		}
+		return recovery.LSN(log<<32 | low<<24)
+	}
+	s := Stretch{First: position(files[0]), To: position(files[len(files)-1]) + 16<<20}
+	return Reader{Tools: tools, SegmentSize: 16 << 20, Timelines: []Timeline{{ID: uint32(timeline)}}, Fetch: func(_ context.Context, name, path string) error {
+		return copyFile(filepath.Join(dir, name), path)
+	}}, s
+}
+
 // BenchmarkReader compares reading a log with one pg_waldump over the same
-// segments whose lines awk counts, and measures the memory that reading takes.
+// segments whose lines awk counts, and measures the processor time that it takes
+// and the memory: the most that this process and the programs that it runs held
+// at a time.
+//
+// Without more it writes a log like pgbench's and reads that; COMEBACK_WAL_MB says
+// how much. COMEBACK_WAL_DIR has it read an archive that is there, such as one of
+// 10 GB, which some sessions write in a few minutes:
+//
+//	archive_mode = on, archive_command = 'cp %p DIR/%f'
+//	insert into t select i, repeat(md5(i::text), 12) from generate_series(1, 400000) i; truncate t; …
+//	pgbench -n -c 8 -j 2 -t 100000
+//	COMEBACK_WAL_DIR=DIR go test -run '^$' -bench Reader -benchtime 1x ./recovery/pitr/scan
 func BenchmarkReader(b *testing.B) {
 	megabytes := 192
 	if v := os.Getenv("COMEBACK_WAL_MB"); v != "" {
 		fmt.Sscan(v, &megabytes)
 	}
-	r, s := benchLog(b, megabytes)
+	var r Reader
+	var s Stretch
+	if dir := os.Getenv("COMEBACK_WAL_DIR"); dir != "" {
+		r, s = archived(b, dir)
+	} else {
+		r, s = benchLog(b, megabytes)
+	}
 	size := int64(s.To - s.First)
+	dir := b.TempDir()
+	for seg := uint64(s.First) / (16 << 20); seg <= uint64(s.To-1)/(16<<20); seg++ {
+		name := segmentName(r.withDefaults().newest(), seg, 16<<20)
+		if err := r.Fetch(b.Context(), name, filepath.Join(dir, name)); err != nil {
+			b.Fatal(err)
+		}
+	}
 	b.Run("pg_waldump and awk", func(b *testing.B) {
 		b.SetBytes(size)
-		dir := b.TempDir()
-		for seg := uint64(s.First) / (16 << 20); seg <= uint64(s.To)/(16<<20); seg++ {
-			if err := r.Fetch(b.Context(), segmentName(1, seg, 16<<20), filepath.Join(dir, segmentName(1, seg, 16<<20))); err != nil {
-				b.Fatal(err)
-			}
-		}
 		before, n := processorTime(b), 0
 		for b.Loop() {
 			plain(b, r.Tools, dir, s)
@@ -110,11 +155,15 @@ func BenchmarkReader(b *testing.B) {
 		}
 		b.ReportMetric((processorTime(b)-before).Seconds()/float64(n), "cpu-s/op")
 	})
-	for _, jobs := range []int{1, 2} {
-		b.Run(fmt.Sprintf("Read, %d jobs", jobs), func(b *testing.B) {
+	for _, by := range []struct {
+		name   string
+		jobs   int
+		byText bool
+	}{{"by text, 2 jobs", 2, true}, {"1 job", 1, false}, {"2 jobs", 2, false}} {
+		b.Run("Read, "+by.name, func(b *testing.B) {
 			b.SetBytes(size)
 			r := r
-			r.Jobs, r.Dir = jobs, b.TempDir()
+			r.Jobs, r.byText, r.doubts, r.Dir = by.jobs, by.byText, &atomic.Int64{}, b.TempDir()
 			peak := watchMemory()
 			before, loops, n := processorTime(b), 0, 0
 			for b.Loop() {
@@ -130,6 +179,7 @@ func BenchmarkReader(b *testing.B) {
 			b.ReportMetric(float64(peak())/1e6, "peakMB")
 			b.ReportMetric((processorTime(b)-before).Seconds()/float64(loops), "cpu-s/op")
 			b.ReportMetric(float64(n), "transactions")
+			b.ReportMetric(float64(r.doubts.Load())/float64(loops), "doubts")
 		})
 	}
 }
@@ -170,18 +220,19 @@ func processorTime(b *testing.B) (d time.Duration) {
 	return d
 }
 
-// watchMemory gives the most memory that this process had from the system.
+// watchMemory gives the most memory that this process and its children held
+// together, as the kernel counts resident pages.
 func watchMemory() func() uint64 {
-	var most atomic.Uint64
+	runtime.GC()
+	debug.FreeOSMemory() // what writing the log took
+	var most uint64
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		tick := time.NewTicker(20 * time.Millisecond)
+		tick := time.NewTicker(200 * time.Millisecond)
 		defer tick.Stop()
 		for {
-			var m runtime.MemStats
-			runtime.ReadMemStats(&m)
-			most.Store(max(most.Load(), m.HeapSys-m.HeapReleased+m.StackSys))
+			most = max(most, resident())
 			select {
 			case <-tick.C:
 			case <-done:
@@ -192,6 +243,25 @@ func watchMemory() func() uint64 {
 	return func() uint64 {
 		close(done)
 		<-ended
-		return most.Load()
+		return most
 	}
+}
+
+// resident is what this process and its children hold in memory, in bytes.
+func resident() (sum uint64) {
+	pids := []string{"self"}
+	tasks, _ := filepath.Glob("/proc/self/task/*/children")
+	for _, file := range tasks {
+		b, _ := os.ReadFile(file)
+		pids = append(pids, strings.Fields(string(b))...)
+	}
+	for _, pid := range pids {
+		// A child that has ended meanwhile holds nothing.
+		b, _ := os.ReadFile("/proc/" + pid + "/statm")
+		var size, pages uint64
+		if n, _ := fmt.Sscan(string(b), &size, &pages); n == 2 {
+			sum += pages * uint64(os.Getpagesize())
+		}
+	}
+	return sum
 }

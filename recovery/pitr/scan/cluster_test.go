@@ -169,7 +169,11 @@ func (c *cluster) finish(t testing.TB) {
 
 // fetch copies a segment of pg_wal.
 func (c *cluster) fetch(_ context.Context, name, path string) error {
-	in, err := os.Open(filepath.Join(c.Data, "pg_wal", name))
+	return copyFile(filepath.Join(c.Data, "pg_wal", name), path)
+}
+
+func copyFile(from, path string) error {
+	in, err := os.Open(from)
 	if err != nil {
 		return err
 	}

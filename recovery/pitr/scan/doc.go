@@ -4,11 +4,15 @@
 // where to stop to go to just before it. The log does not tell who.
 //
 // A Reader goes through a stretch of the log, the newest part first. It cuts
-// the stretch into chunks of a few segments and reads several at a time, each
-// with the pg_waldump of the server's own major:
+// the stretch into chunks of a few segments and reads several at a time:
 //
-//	Fetch ─▶ segments ─pg_waldump─▶ lines ─parse─▶ records ─gather─▶ work per xid
+//	Fetch ─▶ segments ─read, pg_waldump─▶ records ─gather─▶ work per xid
 //	      ─join─▶ whole transactions, in descending order ─name─▶ recovery.Transaction
+//
+// Nearly all records are of a few kinds: these it reads itself. Of the others it
+// asks the pg_waldump of the server's own major, and where anything in a chunk is
+// not as it expects, it has pg_waldump tell all of that chunk, so that what the log
+// says, and where it ends, is always what pg_waldump says.
 //
 // A transaction that began in an older chunk is held back until that chunk was
 // read. Memory holds counters, never records; the directory holds the segments
