@@ -38,6 +38,9 @@ type Loss struct {
 	End LSN `json:"end,omitempty"`
 	// AtLeast says that a part of the log could not be read.
 	AtLeast bool `json:"at_least,omitempty"`
+	// Unnamed says why tables have numbers instead of names; empty where
+	// they were asked for and given.
+	Unnamed string `json:"unnamed,omitempty"`
 	// Final says that nothing can come any more. An engine does not know
 	// that; whoever stopped the writes and saved the rest of the log does.
 	Final bool `json:"final"`
@@ -123,6 +126,9 @@ func (l Loss) Says() []string {
 	}
 	if !l.Final {
 		first += "; MORE EACH SECOND until the writes stop"
+	}
+	if l.Unnamed != "" && len(l.Tables) > 0 {
+		return []string{first, l.Component + ": tables may have numbers for names here: the live server gave none: " + l.Unnamed}
 	}
 	return []string{first}
 }

@@ -80,8 +80,9 @@ type Historian interface {
 	Around(ctx context.Context, runbook string, window Choice, span recovery.Span, progress func(recovery.ScanProgress)) iter.Seq2[recovery.Transaction, error]
 	// Usual reads what was done on earlier days at the times of some harmful
 	// transactions of a window's log, to tell harm from what happens every
-	// night.
-	Usual(ctx context.Context, runbook string, window Choice, harms []recovery.Transaction) (*recovery.Habits, error)
+	// night. Progress is told which share was read, from any goroutine, as long
+	// as the call goes on.
+	Usual(ctx context.Context, runbook string, window Choice, harms []recovery.Transaction, progress func(share float64)) (*recovery.Habits, error)
 	// Live says how far the live server of a component is, and what of its
 	// log no copy has yet.
 	Live(ctx context.Context, runbook, component string) (Live, error)

@@ -44,13 +44,17 @@ type fakeDesk struct {
 	// ends.
 	stuck *recovery.ScanProgress
 	// usual judges harms; nil where nobody can.
-	usual    func([]recovery.Transaction) *recovery.Habits
-	live     Live
-	liveErr  error
-	pushes   int
-	ready    Ready
-	checked  System
-	filesErr error
+	usual func([]recovery.Transaction) *recovery.Habits
+	// usualAt is how much of the earlier days was read when the judge waits
+	// for usualGoes.
+	usualAt   float64
+	usualGoes chan struct{}
+	live      Live
+	liveErr   error
+	pushes    int
+	ready     Ready
+	checked   System
+	filesErr  error
 	// attachErr, amendErr and resumeErr are refusals.
 	attachErr, amendErr, resumeErr error
 
@@ -168,7 +172,11 @@ func (d *fakeDesk) Around(ctx context.Context, _ string, _ Choice, span recovery
 	}
 }
 
-func (d *fakeDesk) Usual(_ context.Context, _ string, _ Choice, harms []recovery.Transaction) (*recovery.Habits, error) {
+func (d *fakeDesk) Usual(_ context.Context, _ string, _ Choice, harms []recovery.Transaction, progress func(float64)) (*recovery.Habits, error) {
+	if d.usualAt > 0 {
+		progress(d.usualAt)
+		<-d.usualGoes
+	}
 	if d.usual == nil {
 		return nil, errors.New("nobody looked")
 	}

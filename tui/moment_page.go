@@ -137,7 +137,11 @@ func (s *commitsScreen) head(w int) line {
 	text := as(strong, "  TIME          XID        WHAT IT DID")
 	var right line
 	if n := s.harmful; n > 0 {
-		right = as(bad, fmt.Sprintf("%d HARM", n)).say(", ")
+		right = as(bad, fmt.Sprintf("%d HARM", n))
+		if s.judging > 0 {
+			right = right.and(busy, fmt.Sprintf(" (usual? %d %%)", int(s.judged*100)))
+		}
+		right = right.say(", ")
 	}
 	if s.usual > 0 {
 		right = right.say(fmt.Sprintf("%d usual, ", s.usual))

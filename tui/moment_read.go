@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"iter"
+	"sync/atomic"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -34,6 +35,10 @@ type lookback struct {
 	// read whatever it takes; it is zero where nobody asked.
 	seeking bool
 	until   time.Time
+	// judging counts the questions under way whether harm is usual, judged is
+	// which share of the earlier days the last of them has read.
+	judging int
+	judged  float64
 	// readErr is why a part of the log was not read. What was read stays.
 	readErr error
 	stopped bool
@@ -215,14 +220,42 @@ func (s *commitsScreen) askUsual() tea.Cmd {
 	}
 	w := s.log.window
 	choice := Choice{Component: w.Component, Copy: w.Copy, Engine: w.Engine, Backup: w.Backup}
-	return ask(s.from.ctx, s, func(ctx context.Context) (*recovery.Habits, error) {
-		return s.m.desk.Usual(ctx, s.from.path, choice, harms)
+	shares := make(chan float64, 1)
+	s.judging, s.judged = s.judging+1, 0
+	asked := ask(s.from.ctx, s, func(ctx context.Context) (*recovery.Habits, error) {
+		defer close(shares)
+		var told atomic.Int64
+		return s.m.desk.Usual(ctx, s.from.path, choice, harms, func(share float64) {
+			// Each per cent once, and only while somebody listens.
+			if now := int64(share * 100); told.Swap(now) != now {
+				select {
+				case shares <- share:
+				default:
+				}
+			}
+		})
 	}, func(h *recovery.Habits, err error) tea.Cmd {
-		if err == nil { // else it stands out, which is as good as not knowing
+		s.judging = max(0, s.judging-1) // none, where the log is read anew meanwhile
+		if err == nil {                 // else it stands out, which is as good as not knowing
 			s.judge(h)
 		}
 		return nil
 	})
+	return tea.Batch(asked, s.hearJudge(shares))
+}
+
+// hearJudge waits until more of the earlier days was read.
+func (s *commitsScreen) hearJudge(shares <-chan float64) tea.Cmd {
+	return func() tea.Msg {
+		share, ok := <-shares
+		if !ok {
+			return nil
+		}
+		return answer{s, func() tea.Cmd {
+			s.judged = share
+			return s.hearJudge(shares)
+		}}
+	}
 }
 
 // readBack says how far back the log was read.

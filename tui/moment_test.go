@@ -465,7 +465,10 @@ func TestMoment_Usual(t *testing.T) {
 		return h
 	}
 	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	desk.usualAt, desk.usualGoes = 0.42, make(chan struct{})
 	toLog(d, desk)
+	d.sees("2 HARM (usual? 42 %)") // until it is known, both stand out
+	close(desk.usualGoes)
 	d.sees("1 HARM, 1 usual")
 	d.press("/")
 	d.sees("FIND")

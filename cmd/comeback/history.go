@@ -82,18 +82,19 @@ func (d *desk) scanner(ctx context.Context, path string, window tui.Choice) (his
 	if !ok {
 		return h, nil, o, fmt.Errorf("the engine %s reads no log", h.survey.Engine)
 	}
-	// Without the live server relations have the names that the copy has.
-	names, _ := h.live.names(ctx, h.survey)
+	// Why the live server gives none the console says beside what it asks of it;
+	// relations have the names that copies have.
+	names, _ := d.app.namesFor(ctx, h.book, h.component.Name, h.live, h.survey)
 	return h, scanner, recovery.ScanOptions{Component: h.component, Survey: h.survey, Store: store, Names: names}, nil
 }
 
 // Usual reads what was done on earlier days at the times of some harms.
-func (d *desk) Usual(ctx context.Context, path string, window tui.Choice, harms []recovery.Transaction) (*recovery.Habits, error) {
+func (d *desk) Usual(ctx context.Context, path string, window tui.Choice, harms []recovery.Transaction, progress func(share float64)) (*recovery.Habits, error) {
 	h, scanner, o, err := d.scanner(ctx, path, window)
 	if err != nil {
 		return nil, catalogue.Explain(err, h.survey.Copy)
 	}
-	return learnHabits(ctx, scanner, o, harms, d.app.now().Location()), nil
+	return learnHabits(ctx, scanner, o, harms, d.app.now().Location(), progress), nil
 }
 
 // Live says how far the live server of a component is.

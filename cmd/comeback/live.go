@@ -60,8 +60,12 @@ func (a *app) countLosses(ctx context.Context, b *book, cat catalogue.Catalogue,
 		}
 		c, _ := b.Component(l.Component)
 		o := recovery.ScanOptions{Component: plan.Component(c), Survey: cat.Surveys[i], Store: store}
+		var unnamed string
 		if address, err := b.secrets.Expand(l.Target.Address); err == nil {
-			o.Names = namesOf(ctx, address)
+			var why error
+			if o.Names, why = namesOf(ctx, address); why != nil {
+				unnamed = a.redact(why.Error())
+			}
 		}
 		loss, err := loser.Loss(ctx, o, p)
 		if err != nil && !loss.AtLeast {
@@ -70,21 +74,22 @@ func (a *app) countLosses(ctx context.Context, b *book, cat catalogue.Catalogue,
 		if l.Only != "" {
 			loss = loss.Only(l.Only)
 		}
+		loss.Unnamed = unnamed
 		all = append(all, loss)
 	}
 	return all, nil
 }
 
-// namesOf are the names of a live server's relations; nil where it gives none, and
-// what is counted is then counted by numbers.
-func namesOf(ctx context.Context, address string) recovery.Names {
+// namesOf are the names of a live server's relations; nil, and why, where it gives
+// none: what is counted is then counted by numbers.
+func namesOf(ctx context.Context, address string) (recovery.Names, error) {
 	ctx, cancel := context.WithTimeout(ctx, namesTimeout)
 	defer cancel()
 	names, err := readNames(ctx, address)
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	return names
+	return names, nil
 }
 
 // readNames asks a live server for the names of its relations.

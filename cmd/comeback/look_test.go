@@ -2,12 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
 
 	"comeback/recovery"
+	"comeback/recovery/catalogue"
 	"comeback/recovery/verify"
 	"comeback/tui"
 )
@@ -62,6 +64,8 @@ func TestLook(t *testing.T) {
 	if got := r.run(t.Context(), "look", p.Run, "delete from carts"); got.code == recovery.CameBack || !strings.Contains(got.err, "only reads") {
 		t.Errorf("a write: exit %d, %s", got.code, got.err)
 	}
+
+	namesOfPaused(t, a, b, cat, r.run(t.Context(), "look", p.Run, "select pg_relation_filenode('carts') as carts, oid from pg_database where datname = current_database()").out)
 
 	change, err := a.amendment(t.Context(), s, state, tui.Choice{Want: fmt.Sprintf("before-xid:%d", l.incident.Harm.XID), Engine: "pitr"})
 	if err != nil {
@@ -130,5 +134,44 @@ func TestBeside(t *testing.T) {
 		if got := [3]string{rowsSay(row.Copy), rowsSay(row.Live), remarks(row)}; got != want[row.Table] {
 			t.Errorf("%s: %q, want %q", row.Table, got, want[row.Table])
 		}
+	}
+}
+
+// namesOfPaused checks that what was dropped from live has its name while a copy
+// from before stands, for the list and for the console. Numbers are those of carts
+// and of its database, as look prints them.
+func namesOfPaused(t *testing.T, a *app, b *book, cat catalogue.Catalogue, numbers string) {
+	t.Helper()
+	var carts, database uint32
+	if _, err := fmt.Sscanf(strings.SplitN(numbers, "\n", 2)[1], "%d %d", &carts, &database); err != nil {
+		t.Fatalf("%q: %v", numbers, err)
+	}
+	survey, ok := newestLog(cat, "database")
+	if !ok {
+		t.Fatal("there is no log")
+	}
+	server := a.askLive(t.Context(), b)["database"]
+	defer server.conn.Close(t.Context())
+	live, err := server.names(t.Context(), survey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := a.namesFor(t.Context(), b, "database", server, survey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, ok := live.Relation(database, carts); ok {
+		t.Errorf("live knows %d as %q", carts, r.Name)
+	}
+	if r, ok := names.Relation(database, carts); !ok || r.Name != "carts" || !r.Dated {
+		t.Errorf("%d is %+v, want carts, of another time", carts, r)
+	}
+	gone := &liveServer{err: errors.New("nobody answers")}
+	names, why := a.namesFor(t.Context(), b, "database", gone, survey)
+	if why == nil || why.Error() != "nobody answers" {
+		t.Errorf("without the live server: %v", why)
+	}
+	if r, ok := names.Relation(database, carts); !ok || r.Name != "carts" {
+		t.Errorf("without the live server %d is %+v", carts, r)
 	}
 }

@@ -97,7 +97,7 @@ func (h *happening) list(ctx context.Context, center around) error {
 		return catalogue.Explain(err, h.survey.Copy)
 	}
 	h.namer = namer{home: h.live.Database, unnamed: map[uint32]bool{}}
-	h.namer.names, h.unnamed = h.live.names(ctx, h.survey)
+	h.namer.names, h.unnamed = h.namesFor(ctx, h.book, h.component.Name, h.live, h.survey)
 	h.found = found{center: h.center, limit: h.asked.limit}
 	reading, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -143,7 +143,7 @@ func (h *happening) usual(ctx context.Context, scanner recovery.Scanner, o recov
 	for _, harm := range h.found.harms {
 		harms = append(harms, harm.Transaction)
 	}
-	h.found.habits = learnHabits(ctx, scanner, o, harms, h.zone.at)
+	h.found.habits = learnHabits(ctx, scanner, o, harms, h.zone.at, nil)
 }
 
 // aim finds the span to look at.

@@ -244,5 +244,5 @@ func (h *happening) numbers() {
 		fmt.Fprintf(h.out, "       for names, let the live server answer%s\n", prefixed(": ", clean(h.redact(recovery.HintOf(h.unnamed)))))
 		return
 	}
-	fmt.Fprintf(h.out, "       for a name, rehearse to before it with --look: comeback look RUN then names what is lost, from the paused copy\n")
+	fmt.Fprintf(h.out, "       for a name, rehearse to before it with --look, and ask again while the copy is paused: it has the name\n")
 }

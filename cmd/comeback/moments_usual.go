@@ -13,7 +13,8 @@ const maxHabitLog = 2 << 30
 
 // learnHabits reads the same time on earlier days, to tell harm from what happens
 // every night. A day that cannot be read, or has very much log, is not known.
-func learnHabits(ctx context.Context, scanner recovery.Scanner, o recovery.ScanOptions, harms []recovery.Transaction, at *time.Location) *recovery.Habits {
+// Progress, which may be nil, is told which share of all days was read.
+func learnHabits(ctx context.Context, scanner recovery.Scanner, o recovery.ScanOptions, harms []recovery.Transaction, at *time.Location, progress func(share float64)) *recovery.Habits {
 	var since time.Time
 	for _, w := range o.Survey.Windows {
 		if since.IsZero() || w.From.Time.Before(since) {
@@ -21,16 +22,20 @@ func learnHabits(ctx context.Context, scanner recovery.Scanner, o recovery.ScanO
 		}
 	}
 	habits := recovery.NewHabits(harms, at, since)
-	progress := o.Progress
-	for _, s := range habits.Spans() {
+	show := o.Progress
+	spans := habits.Spans()
+	for i, s := range spans {
 		reading, stop := context.WithCancelCause(ctx)
 		o.Span = s
 		o.Progress = func(p recovery.ScanProgress) {
 			if p.Total > maxHabitLog {
 				stop(errTooMuch)
 			}
+			if show != nil {
+				show(p)
+			}
 			if progress != nil {
-				progress(p)
+				progress((float64(i) + float64(p.Done)/float64(max(1, p.Total))) / float64(len(spans)))
 			}
 		}
 		err := habits.Read(s, scanner.Scan(reading, o))

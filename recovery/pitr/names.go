@@ -185,7 +185,7 @@ func (n *savedNames) forStretch(ctx context.Context, known recovery.Names, from,
 			return nil, err
 		}
 		if m != nil {
-			sources = append(sources, datedMap{m})
+			sources = append(sources, scan.Dated(m))
 		}
 		if n.listed[i].at <= from {
 			break
@@ -214,19 +214,4 @@ func (n *savedNames) load(ctx context.Context, s savedMap) (*scan.Map, error) {
 	}
 	n.loaded[s.object.Key] = m
 	return m, nil
-}
-
-// datedMap is a map whose numbers of rows are of another time than now.
-type datedMap struct{ *scan.Map }
-
-func (m datedMap) Relation(database, filenode uint32) (recovery.Relation, bool) {
-	r, ok := m.Map.Relation(database, filenode)
-	r.Dated = ok
-	return r, ok
-}
-
-func (m datedMap) RelationByOID(database, oid uint32) (recovery.Relation, bool) {
-	r, ok := m.Map.RelationByOID(database, oid)
-	r.Dated = ok
-	return r, ok
 }

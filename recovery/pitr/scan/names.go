@@ -180,6 +180,24 @@ func (m merged) catalogs() map[file]uint32 {
 	return all
 }
 
+// datedNames are a map whose numbers of rows are of another time than now.
+type datedNames struct{ *Map }
+
+// Dated are the names of a map of another time: they say so of its numbers of rows.
+func Dated(m *Map) recovery.Names { return datedNames{m} }
+
+func (m datedNames) Relation(database, filenode uint32) (recovery.Relation, bool) {
+	r, ok := m.Map.Relation(database, filenode)
+	r.Dated = ok
+	return r, ok
+}
+
+func (m datedNames) RelationByOID(database, oid uint32) (recovery.Relation, bool) {
+	r, ok := m.Map.RelationByOID(database, oid)
+	r.Dated = ok
+	return r, ok
+}
+
 // byOID is what names may know beyond recovery.Names.
 type byOID interface {
 	RelationByOID(database, oid uint32) (recovery.Relation, bool)
