@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/url"
 	"strings"
 	"time"
 
@@ -85,7 +86,7 @@ type Env interface {
 	// Binding is where a restored component can be reached.
 	Binding(component string) (Binding, bool)
 	// Artifact creates a file that is kept with the report; Close makes it
-	// durable.
+	// durable. The writer is Placed where the file has a name on this host.
 	Artifact(name string) (io.WriteCloser, error)
 	// Now is the run's clock.
 	Now() time.Time
@@ -96,6 +97,9 @@ type Env interface {
 	// has claimed, with its details.
 	Held() []Resource
 }
+
+// Placed is an artifact's writer that knows the path of its file.
+type Placed interface{ Path() string }
 
 // ErrNoIsolation says that the host gives no network namespace.
 var ErrNoIsolation = errors.New("this host gives no network namespace")
@@ -247,10 +251,25 @@ type Outcome struct {
 // Binding is where a restored component can be reached.
 type Binding struct {
 	Component string `json:"component"`
-	// URL is a PostgreSQL connection string or a directory as file://; it
+	// URL is a PostgreSQL connection string, a directory as file://, or what
+	// BucketURL gives of a bucket; it
 	// holds no secret: that of a live one is a reference, "${DATABASE_URL}".
 	URL     string `json:"url"`
 	Scratch bool   `json:"scratch"`
+}
+
+// BucketURL is the address of the objects of a copy whose keys begin with prefix.
+func BucketURL(copy, prefix string) string {
+	return (&url.URL{Scheme: "bucket", Host: copy, Path: "/" + prefix}).String()
+}
+
+// Bucket is what BucketURL was made of.
+func (b Binding) Bucket() (copy, prefix string, ok bool) {
+	u, err := url.Parse(b.URL)
+	if err != nil || u.Scheme != "bucket" {
+		return "", "", false
+	}
+	return u.Host, strings.TrimPrefix(u.Path, "/"), true
 }
 
 // Reached is the proof that a component stands at its point.

@@ -120,6 +120,8 @@ type Switch struct {
 	Open []Step
 	// Protect makes sure that what is live now is backed up again.
 	Protect []Step
+	// Effects are what only the plan can tell of the switch, beside those of Live.
+	Effects Effects
 }
 
 // Phase is a part of a switch.
@@ -155,17 +157,19 @@ type SwitchContext struct {
 }
 
 // Switcher brings what an engine has restored into scratch to a live target of
-// one kind of component. It is chosen by the component's kind, never by the
-// engine that restores it.
+// one kind: a server, a directory, a bucket. It is chosen by what is live, not by
+// the engine that restores it.
 type Switcher interface {
-	// Kind is the kind of component that it switches.
+	// Kind is the kind of target that it switches, which is that of the component
+	// but for files that live in a bucket.
 	Kind() ComponentKind
 	// Keys are its keys in a runbook, beside the engine's.
 	Keys() []Key
-	// Look reads the live target of a component; it only reads. Expand resolves
+	// Look reads the live target of a component; it only reads. Copies are the
+	// runbook's, one of which may be the live place itself. Expand resolves
 	// references such as ${DATABASE_URL}. A target that cannot be switched is a
 	// refusal, with what to do instead.
-	Look(ctx context.Context, c Component, expand func(string) (string, error)) (Live, error)
+	Look(ctx context.Context, c Component, copies []Copy, expand func(string) (string, error)) (Live, error)
 	// Identify reads the identity of a target anew.
 	Identify(ctx context.Context, t Target, expand func(string) (string, error)) (Identity, error)
 	// Plan lists the steps. It is pure.

@@ -31,7 +31,26 @@ type Version struct {
 	Object
 	// Deleted says that the object was deleted at Modified; it has no bytes.
 	Deleted bool
+	// Latest says that it is what the store gives, or does not give, to who asks for
+	// the key alone. Of versions of the same second nothing else tells.
+	Latest bool
 	// Unversioned says that it is from a time in which the store kept no
 	// versions: whatever was before it is not known.
 	Unversioned bool
+}
+
+// Reverter is a Versioner that goes back: what it does adds versions, and removes
+// none. The bytes do not travel through here.
+type Reverter interface {
+	// Revert makes a version the current one of its key again, by a copy of it,
+	// with all that the store keeps beside the bytes. It returns when the copy is
+	// durable.
+	Revert(ctx context.Context, v Object) (Object, error)
+	// Hide marks a key as deleted. Its versions stay, and what is hidden already
+	// may be hidden again. It must give ErrConfig, and leave the object, where
+	// the store keeps no versions now.
+	Hide(ctx context.Context, key string) error
+	// Alike reports whether two versions are proven to hold the same bytes: by
+	// their revisions, or by checksums that the store keeps of both.
+	Alike(ctx context.Context, a, b Object) (bool, error)
 }

@@ -7,6 +7,7 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/code"
 	"comeback/recovery/dump"
+	"comeback/recovery/execute"
 	"comeback/recovery/files"
 	"comeback/recovery/pitr"
 	"comeback/recovery/postgres"
@@ -24,14 +25,24 @@ func engines() []recovery.Engine {
 		pitr.New(pitr.Options{Exe: executable()}),
 		files.New(files.Options{}),
 		files.NewConfig(files.Options{}),
-		files.NewBucket(files.Options{}),
+		files.NewBucket(files.Options{Rows: verify.Rows}),
+		files.NewRestic(files.Options{Expand: execute.NewSecrets(os.LookupEnv, nil).Expand}),
 		code.New(code.Options{}),
 	}
 }
 
-// switchers lists what brings restored components live, one for a kind.
+// switchers lists what brings restored components live, one for a kind of target.
 func switchers() []recovery.Switcher {
-	return []recovery.Switcher{trees.New(), switchover.New(switchover.Options{Engines: engines, SaveNames: saveNames, LoadNames: loadNames})}
+	return []recovery.Switcher{trees.New(), files.NewInPlace(openCopy), switchover.New(switchover.Options{Engines: engines, SaveNames: saveNames, LoadNames: loadNames})}
+}
+
+// switched is the kind of target that a component is live in: that of the component,
+// but a bucket for what an engine of buckets brings back.
+func switched(kind recovery.ComponentKind, engine string) recovery.ComponentKind {
+	if engine == files.Bucket {
+		return files.InPlace
+	}
+	return kind
 }
 
 // executable is this program, which restored servers ask for WAL.
@@ -77,7 +88,7 @@ func vocabulary() runbooks.Vocabulary {
 			schema.Keys = append(schema.Keys, runbooks.Key(k))
 		}
 		for _, s := range switchers() {
-			if string(s.Kind()) != schema.Kind {
+			if s.Kind() != switched(recovery.ComponentKind(schema.Kind), schema.Engine) {
 				continue
 			}
 			for _, k := range s.Keys() {

@@ -22,11 +22,11 @@ func (a *app) lookLive(ctx context.Context, b *book, mode recovery.Mode) ([]reco
 	}
 	var all []recovery.Live
 	for _, c := range plan.Switched(b.Runbook) {
-		s, ok := switcher(c.Kind)
+		s, ok := switcher(switched(c.Kind, c.With))
 		if !ok {
 			continue // the planner refuses it in its own words
 		}
-		l, err := s.Look(ctx, c, b.secrets.Expand)
+		l, err := s.Look(ctx, c, plan.Copies(b.Runbook), b.secrets.Expand)
 		if err != nil {
 			return nil, fmt.Errorf("look at the live %s: %w", c.Name, err)
 		}

@@ -16,30 +16,35 @@ import (
 // earlier.
 func opener(secrets *execute.Secrets) func(context.Context, recovery.Copy) (storage.Store, error) {
 	return func(ctx context.Context, c recovery.Copy) (storage.Store, error) {
-		for _, field := range []*string{&c.URL, &c.Region, &c.Profile, &c.Endpoint, &c.Role, &c.Account} {
-			v, err := secrets.Expand(*field)
-			if err != nil {
-				return nil, err
-			}
-			*field = v
-		}
-		u, err := url.Parse(c.URL)
-		if err != nil {
-			return nil, recovery.Errorf("correct the copy's url in the runbook", "open the copy %s: its url cannot be read", c.Name).WithExit(recovery.Usage)
-		}
-		var store storage.Store
-		switch {
-		case u.Scheme == "file" && u.Host == "" && filepath.IsAbs(u.Path):
-			store, err = storage.OpenDir(u.Path)
-		case u.Scheme == "s3" && u.Host != "":
-			store, err = s3.Open(ctx, s3.Options{URL: c.URL, Region: c.Region, Profile: c.Profile, Endpoint: c.Endpoint,
-				PathStyle: c.PathStyle, Role: c.Role, Account: c.Account})
-		default:
-			return nil, recovery.Errorf("write file:///directory or s3://bucket/prefix", "open the copy %s: its url is neither a file:// nor an s3:// address", c.Name).WithExit(recovery.Usage)
-		}
-		if err != nil {
-			return nil, catalogue.Explain(err, c.Name)
-		}
-		return store, nil
+		return openCopy(ctx, c, secrets.Expand)
 	}
+}
+
+// openCopy opens a copy; expand resolves its references.
+func openCopy(ctx context.Context, c recovery.Copy, expand func(string) (string, error)) (storage.Store, error) {
+	for _, field := range []*string{&c.URL, &c.Region, &c.Profile, &c.Endpoint, &c.Role, &c.Account} {
+		v, err := expand(*field)
+		if err != nil {
+			return nil, err
+		}
+		*field = v
+	}
+	u, err := url.Parse(c.URL)
+	if err != nil {
+		return nil, recovery.Errorf("correct the copy's url in the runbook", "open the copy %s: its url cannot be read", c.Name).WithExit(recovery.Usage)
+	}
+	var store storage.Store
+	switch {
+	case u.Scheme == "file" && u.Host == "" && filepath.IsAbs(u.Path):
+		store, err = storage.OpenDir(u.Path)
+	case u.Scheme == "s3" && u.Host != "":
+		store, err = s3.Open(ctx, s3.Options{URL: c.URL, Region: c.Region, Profile: c.Profile, Endpoint: c.Endpoint,
+			PathStyle: c.PathStyle, Role: c.Role, Account: c.Account})
+	default:
+		return nil, recovery.Errorf("write file:///directory or s3://bucket/prefix", "open the copy %s: its url is neither a file:// nor an s3:// address", c.Name).WithExit(recovery.Usage)
+	}
+	if err != nil {
+		return nil, catalogue.Explain(err, c.Name)
+	}
+	return store, nil
 }

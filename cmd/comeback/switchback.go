@@ -154,11 +154,11 @@ func (a *app) lookAgain(ctx context.Context, b *book, parent runner.Past, old re
 		return recovery.Live{}, fmt.Errorf("switch back: the plan of run %s has no component %s", parent.ID, old.Component)
 	}
 	c := parent.Plan.Components[i]
-	s, ok := switcher(c.Kind)
+	s, ok := switcher(switched(c.Kind, c.With))
 	if !ok {
 		return recovery.Live{}, recovery.Errorf("bring it back by hand", "switch back: this version cannot switch a component of the kind %s", c.Kind).WithExit(recovery.Refused)
 	}
-	l, err := s.Look(ctx, c, b.secrets.Expand)
+	l, err := s.Look(ctx, c, parent.Plan.Copies, b.secrets.Expand)
 	if err != nil {
 		return recovery.Live{}, fmt.Errorf("look at the live %s: %w", c.Name, err)
 	}

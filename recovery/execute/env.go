@@ -148,6 +148,9 @@ func (a *artifact) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// Path is where the file lies.
+func (a *artifact) Path() string { return a.file.Name() }
+
 // Close makes the file durable and reports its digest.
 func (a *artifact) Close() error {
 	err := errors.Join(a.file.Sync(), a.file.Close())

@@ -30,8 +30,8 @@ func (bucketEngine) Schema() recovery.Schema {
 	}}
 }
 
-// Kinds are the steps of a restore.
-func (e bucketEngine) Kinds() []recovery.Kind { return []recovery.Kind{bucketKind{e}} }
+// Kinds are the steps of a restore, and of putting it right by rows.
+func (e bucketEngine) Kinds() []recovery.Kind { return []recovery.Kind{bucketKind{e}, rowsKind{e}} }
 
 // bucketFacts are what is known of a bucket's past.
 type bucketFacts struct {
@@ -42,6 +42,28 @@ type bucketFacts struct {
 	Moment time.Time `json:"moment,omitzero"`
 	Files  int64     `json:"files,string,omitempty"`
 	Bytes  int64     `json:"bytes,string,omitempty"`
+	// What has happened since the moment to what is current now: keys that were
+	// overwritten, that were deleted, and that are new.
+	Overwritten int64 `json:"overwritten,string,omitempty"`
+	Removed     int64 `json:"removed,string,omitempty"`
+	Added       int64 `json:"added,string,omitempty"`
+}
+
+// count adds a key to what is known of the moment and since.
+func (f *bucketFacts) count(h history) {
+	then, now := h.at(f.Moment), h.now()
+	if then != nil {
+		f.Files++
+		f.Bytes += then.Size
+	}
+	switch {
+	case then != nil && now == nil:
+		f.Removed++
+	case then == nil && now != nil:
+		f.Added++
+	case then != nil && then.Version != now.Version:
+		f.Overwritten++
+	}
 }
 
 // Survey tells whether a copy keeps versions. The one backup of it is its past.
@@ -108,17 +130,17 @@ func (e bucketEngine) Resolve(ctx context.Context, s recovery.Survey, want recov
 	oldest := time.Time{} // since when versions are surely kept
 	declared := !f.Since.IsZero()
 	var clock versionClock
-	for v, err := range atMoment(versions.Versions(ctx, f.Prefix), f.Moment, func(v storage.Version) {
-		clock.see(v)
-		if !v.Unversioned && (oldest.IsZero() || v.Modified.Before(oldest)) {
-			oldest = v.Modified
-		}
-	}) {
+	for h, err := range byKey(versions.Versions(ctx, f.Prefix)) {
 		if err != nil {
 			return recovery.Point{}, fmt.Errorf("list the versions of %s: %w", s.Copy, err)
 		}
-		f.Files++
-		f.Bytes += v.Size
+		for _, v := range h {
+			clock.see(v)
+			if !v.Unversioned && (oldest.IsZero() || v.Modified.Before(oldest)) {
+				oldest = v.Modified
+			}
+		}
+		f.count(h)
 	}
 	if !declared {
 		f.Since = oldest

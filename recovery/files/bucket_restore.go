@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"os"
 	"strconv"
 	"strings"
@@ -25,28 +24,6 @@ type bucketArgs struct {
 	Copy      string            `json:"copy"`
 	Target    recovery.TargetID `json:"target"`
 	Facts     bucketFacts       `json:"facts"`
-}
-
-// atMoment picks of each key the version that was current at a moment. Every
-// version is shown to see first.
-func atMoment(versions iter.Seq2[storage.Version, error], moment time.Time, see func(storage.Version)) iter.Seq2[storage.Version, error] {
-	return func(yield func(storage.Version, error) bool) {
-		decided := "" // the key that has its version; keys are never empty
-		for v, err := range versions {
-			if err != nil {
-				yield(v, err)
-				return
-			}
-			see(v)
-			if v.Key == decided || v.Modified.After(moment) {
-				continue
-			}
-			decided = v.Key
-			if !v.Deleted && !yield(v, nil) {
-				return
-			}
-		}
-	}
 }
 
 // bucketKind writes the objects of a moment as files. An interruption leaves a
@@ -155,7 +132,7 @@ func (r *bucketRestore) run(ctx context.Context) error {
 	meter := r.env.Meter()
 	meter.Phase("restore "+r.args.Copy+" by its versions", r.args.Facts.Bytes, recovery.InBytes)
 	meter.Add(r.done.Bytes)
-	var batch []storage.Version
+	var batch []storage.Object
 	var synced int64
 	fetch := func() error {
 		if len(batch) == 0 {
@@ -180,17 +157,27 @@ func (r *bucketRestore) run(ctx context.Context) error {
 		}
 		return meter.Checkpoint(ctx, fmt.Sprintf("%s, %s, are restored and on disk", count(r.done.Files, "object"), recovery.FormatBytes(r.done.Bytes)))
 	}
-	for v, err := range atMoment(versions.Versions(ctx, r.args.Facts.Prefix), r.args.Facts.Moment, func(storage.Version) {}) {
-		switch {
-		case err != nil:
+	var nested nested
+	for h, err := range byKey(versions.Versions(ctx, r.args.Facts.Prefix)) {
+		if err != nil {
 			return err
-		case v.Key <= r.done.Key:
-			continue // an earlier attempt has it
-		case storage.CheckKey(v.Key) != nil || !sound(r.name(v)):
+		}
+		v := h.at(r.args.Facts.Moment)
+		if v == nil {
+			continue
+		}
+		if storage.CheckKey(v.Key) != nil || !sound(r.args.name(v.Key)) {
 			r.odd = append(r.odd, fmt.Sprintf("left out: the key %s can be no file's name", show(v.Key)))
 			continue
 		}
-		if batch = append(batch, v); len(batch) == together {
+		if file, ok := nested.below(v.Key); ok {
+			r.odd = append(r.odd, fmt.Sprintf("left out: the key %s lies below %s, which is an object too: a directory cannot hold both, and a bucket can (`live` in the runbook brings them back in place)", show(v.Key), show(file)))
+			continue
+		}
+		if v.Key <= r.done.Key {
+			continue // an earlier attempt has it
+		}
+		if batch = append(batch, *v); len(batch) == together {
 			if err := fetch(); err != nil {
 				return err
 			}
@@ -203,22 +190,27 @@ func (r *bucketRestore) run(ctx context.Context) error {
 	return errors.Join(r.ledger.Sync(), r.ledger.Add(r.done), r.ledger.Sync())
 }
 
-// name is the path in the tree, which is what lies below the prefix.
-func (r *bucketRestore) name(v storage.Version) string {
-	return strings.TrimPrefix(v.Key, r.args.Facts.Prefix[:strings.LastIndex(r.args.Facts.Prefix, "/")+1])
+// name is a key's path in the tree, which is what lies below the prefix.
+func (a bucketArgs) name(key string) string {
+	return strings.TrimPrefix(key, a.Facts.Prefix[:strings.LastIndex(a.Facts.Prefix, "/")+1])
 }
 
-func (r *bucketRestore) fetch(ctx context.Context, store storage.Store, batch []storage.Version) error {
+func (r *bucketRestore) fetch(ctx context.Context, store storage.Store, batch []storage.Object) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(sideBySide)
 	for _, v := range batch {
 		g.Go(func() error {
-			in := storage.NewReader(ctx, store, v.Object, storage.ReadOptions{Progress: func(n int) { r.env.Meter().Add(int64(n)) }})
+			in := storage.NewReader(ctx, store, v, storage.ReadOptions{Progress: func(n int) { r.env.Meter().Add(int64(n)) }})
 			defer in.Close()
-			return r.tree.put(Record{Type: File, Path: r.name(v), Mode: 0o644, UID: os.Geteuid(), GID: os.Getegid(), Modified: v.Modified, Size: v.Size}, in)
+			return r.tree.put(r.args.record(v), in)
 		})
 	}
 	return g.Wait()
+}
+
+// record is an object as a file of the run's own user.
+func (a bucketArgs) record(v storage.Object) Record {
+	return Record{Type: File, Path: a.name(v.Key), Mode: 0o644, UID: os.Geteuid(), GID: os.Getegid(), Modified: v.Modified, Size: v.Size}
 }
 
 func (r *bucketRestore) outcome() recovery.Outcome {

@@ -60,8 +60,14 @@ func (d dated) Versioning(ctx context.Context) (storage.Versioning, error) {
 func (d dated) Versions(ctx context.Context, prefix string) iter.Seq2[storage.Version, error] {
 	return func(yield func(storage.Version, error) bool) {
 		var same []storage.Version
+		unknown := time.Now().UTC()
 		flush := func() bool {
-			slices.SortStableFunc(same, func(a, b storage.Version) int { return b.Modified.Compare(a.Modified) })
+			slices.SortStableFunc(same, func(a, b storage.Version) int {
+				if a.Latest != b.Latest {
+					return map[bool]int{true: -1, false: 1}[a.Latest]
+				}
+				return b.Modified.Compare(a.Modified)
+			})
 			for _, v := range same {
 				if !yield(v, nil) {
 					return false
@@ -78,7 +84,11 @@ func (d dated) Versions(ctx context.Context, prefix string) iter.Seq2[storage.Ve
 			if len(same) > 0 && same[0].Key != v.Key && !flush() {
 				return
 			}
-			v.Modified = d.at[v.Version]
+			if at, ok := d.at[v.Version]; ok {
+				v.Modified = at
+			} else {
+				v.Modified = unknown // made by a recovery, after all of them
+			}
 			same = append(same, v)
 		}
 		flush()

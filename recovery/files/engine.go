@@ -1,6 +1,7 @@
 package files
 
 import (
+	"strings"
 	"time"
 
 	"comeback/recovery"
@@ -23,6 +24,12 @@ type Options struct {
 	SyncEvery int64
 	// Jobs is how many packs are restored side by side; zero means four.
 	Jobs int
+	// Expand resolves a reference when a copy is surveyed that cannot be looked into
+	// without a secret; without it such a copy is a finding.
+	Expand func(string) (string, error)
+	// Rows reads which files the rows of a restored database name; without it no
+	// hash of a row decides between the versions of a bucket.
+	Rows recovery.RowsOf
 }
 
 const defaultSyncEvery = 1 << 30
@@ -45,6 +52,17 @@ func (o Options) filled() Options {
 		o.Jobs = 4
 	}
 	return o
+}
+
+// expand resolves a reference at a survey.
+func (o Options) expand(text string) (string, error) {
+	if o.Expand == nil && strings.Contains(text, "${") {
+		return "", recovery.Errorf("set it in the environment", "%s is not resolved at a survey", text)
+	}
+	if o.Expand == nil {
+		return text, nil
+	}
+	return o.Expand(text)
 }
 
 type engine struct {

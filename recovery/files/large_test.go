@@ -26,6 +26,7 @@ func TestSnapshot_many(t *testing.T) {
 	if enginetest.Soak() {
 		n, kills = 100_000, 10
 	}
+	t.Setenv(syncEveryEnv, fmt.Sprint(2<<20))
 	random := rand.New(rand.NewPCG(11, 7))
 	dir := t.TempDir()
 	var size int64

@@ -15,6 +15,10 @@ import (
 	"comeback/storage"
 )
 
+// workFactor is how much work it is to try a passphrase, as age counts it; zero
+// leaves that to age, which wants a second for each object. Tests want less.
+var workFactor int
+
 // Sealer encrypts to recipients: age and SSH public keys, as a runbook names
 // them, or to a passphrase alone.
 func Sealer(recipients []string, passphrase string) (func(io.Writer) (io.WriteCloser, error), error) {
@@ -36,6 +40,9 @@ func Sealer(recipients []string, passphrase string) (func(io.Writer) (io.WriteCl
 		r, err := age.NewScryptRecipient(passphrase)
 		if err != nil {
 			return nil, fmt.Errorf("encrypt with a passphrase: %w", err)
+		}
+		if workFactor > 0 {
+			r.SetWorkFactor(workFactor)
 		}
 		to = append(to, r)
 	}

@@ -256,11 +256,33 @@ func (b *builder) filesCheck(id string, stage int, block runbooks.FilesCheck) {
 			return
 		}
 	}
-	s := recovery.NewStep(id+".check", recovery.KindFilesCheck, short("check: "+block.Name), recovery.FilesCheckArgs{
-		Name: block.Name, On: block.On, Query: block.Rows, Files: block.Files,
-		Missing: block.Missing, Different: block.Different, Unknown: block.Unknown})
+	args := recovery.FilesCheckArgs{Name: block.Name, On: block.On, Query: block.Rows, Files: block.Files,
+		Missing: block.Missing, Different: block.Different, Unknown: block.Unknown}
+	b.byRows(id, stage, block, args)
+	s := recovery.NewStep(id+".check", recovery.KindFilesCheck, short("check: "+block.Name), args)
 	s.Stage, s.Component, s.After, s.Line, s.MayPass = stage, block.Files, b.after(), block.Line, true
 	b.add(s)
+}
+
+// byRows lets the engine of the files put right by the rows what it has chosen by a
+// clock, before they are held against each other.
+func (b *builder) byRows(id string, stage int, block runbooks.FilesCheck, args recovery.FilesCheckArgs) {
+	name := block.Files
+	point, ok := b.Moment.Point(name)
+	i := slices.IndexFunc(b.plan.Components, func(c recovery.Component) bool { return c.Name == name })
+	j := slices.IndexFunc(b.Engines, func(e recovery.Engine) bool { return e.Schema().Engine == point.Engine })
+	if !ok || i < 0 || j < 0 {
+		return
+	}
+	reader, ok := b.Engines[j].(recovery.RowReader)
+	if !ok {
+		return
+	}
+	s := reader.PlanRows(b.plan.Components[i], point, b.scratch(name), args)
+	s.ID, s.Stage, s.Component, s.Line, s.After = id+"."+s.ID, stage, name, block.Line, b.after()
+	b.add(s)
+	b.restored[name] = s.ID
+	b.barrier = append(b.barrier, s.ID)
 }
 
 // soundCheck looks for what is wrong with a restored database.

@@ -75,6 +75,7 @@ func (b *builder) switched(stage, line int, section runbooks.Stage, block runboo
 		if slices.ContainsFunc(s.Prepare, func(p recovery.Step) bool { return slices.Contains(p.Writes, c.Beside.ID) }) {
 			b.plan.Targets = append(b.plan.Targets, c.Beside)
 		}
+		l.Effects.Add(s.Effects)
 		l.Effects.Undo = append(l.Effects.Undo, fmt.Sprintf("%s: until %s, with comeback switch-back %s; loses what is written after the switch",
 			name, c.KeepUntil.Format("2 Jan 2006 15:04Z"), b.Run))
 		b.goesLive(l, name)

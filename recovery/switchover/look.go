@@ -14,7 +14,7 @@ import (
 )
 
 // Look reads the live database that the component's url names.
-func (switcher) Look(ctx context.Context, c recovery.Component, expand func(string) (string, error)) (recovery.Live, error) {
+func (switcher) Look(ctx context.Context, c recovery.Component, _ []recovery.Copy, expand func(string) (string, error)) (recovery.Live, error) {
 	how, err := into(c)
 	if err != nil {
 		return recovery.Live{}, err

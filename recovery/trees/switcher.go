@@ -27,7 +27,7 @@ func (switcher) Keys() []recovery.Key {
 }
 
 // Look reads which directory is live.
-func (switcher) Look(_ context.Context, c recovery.Component, expand func(string) (string, error)) (recovery.Live, error) {
+func (switcher) Look(_ context.Context, c recovery.Component, _ []recovery.Copy, expand func(string) (string, error)) (recovery.Live, error) {
 	path, err := expand(c.Settings.Text("path"))
 	if err != nil {
 		return recovery.Live{}, err

@@ -97,7 +97,7 @@ func TestSwitcher_Look(t *testing.T) {
 	}
 	plain := func(s string) (string, error) { return s, nil }
 	look := func(path string) (recovery.Live, error) {
-		return New().Look(t.Context(), recovery.Component{Name: "uploads", Kind: recovery.Files, Settings: recovery.Settings{"path": {path}}}, plain)
+		return New().Look(t.Context(), recovery.Component{Name: "uploads", Kind: recovery.Files, Settings: recovery.Settings{"path": {path}}}, nil, plain)
 	}
 	l, err := look(live)
 	if err != nil || l.Beside != dir || l.Target.Place != live || l.Target.Identity["inode"] == nothing || !l.Target.Changes() {

@@ -3,6 +3,8 @@ package verify
 import (
 	"context"
 	"fmt"
+	"io"
+	"iter"
 	"net/url"
 	"runtime"
 	"strings"
@@ -42,7 +44,7 @@ func (k FilesCheck) Do(ctx context.Context, env recovery.Env, s recovery.Step) (
 	}
 	result := recovery.CheckResult{Name: args.Name, Query: args.Query, Expected: expectedOf(args)}
 	o := recovery.Outcome{Check: &result}
-	database, tree, err := c.places()
+	database, tree, err := c.places(ctx)
 	if err == nil {
 		env.Meter().Phase("compare rows of "+args.On+" with files of "+args.Files, 0, recovery.InItems)
 		err = c.run(ctx, database, tree)
@@ -70,27 +72,48 @@ func (k FilesCheck) Do(ctx context.Context, env recovery.Env, s recovery.Step) (
 }
 
 // places finds the database and the tree.
-func (c *crossCheck) places() (database string, tree storage.Store, err error) {
-	rows, ok := c.env.Binding(c.args.On)
-	if !ok {
-		return "", nil, recovery.Errorf("restore it in a stage before the check", "not checked: %s has no address", c.args.On)
+func (c *crossCheck) places(ctx context.Context) (database string, files tree, err error) {
+	if database, c.live, err = addressOf(c.env, c.args.On); err != nil {
+		return "", tree{}, err
 	}
-	files, ok := c.env.Binding(c.args.Files)
+	b, ok := c.env.Binding(c.args.Files)
 	if !ok {
-		return "", nil, recovery.Errorf("restore it in a stage before the check", "not checked: %s has no address", c.args.Files)
+		return "", tree{}, recovery.Errorf("restore it in a stage before the check", "not checked: %s has no address", c.args.Files)
 	}
-	c.live = !rows.Scratch
-	if database = rows.URL; c.live { // a reference, as in the runbook
-		if database, err = c.env.Secret(rows.URL); err != nil {
-			return "", nil, err
+	if copy, prefix, ok := b.Bucket(); ok {
+		files.prefix, files.cut = prefix, prefix[:strings.LastIndex(prefix, "/")+1]
+		files.store, err = c.env.Store(ctx, copy)
+		return database, files, err
+	}
+	u, err := url.Parse(b.URL)
+	if err != nil || u.Scheme != "file" {
+		return "", tree{}, fmt.Errorf("not checked: the files of %s are neither in a directory nor in a bucket", c.args.Files)
+	}
+	files.store, err = storage.OpenDir(u.Path)
+	return database, files, err
+}
+
+// tree is a restored directory, or the objects of a bucket below a prefix.
+type tree struct {
+	store       storage.Store
+	prefix, cut string
+}
+
+// list yields the files, by their paths in the tree.
+func (t tree) list(ctx context.Context) iter.Seq2[storage.Object, error] {
+	return func(yield func(storage.Object, error) bool) {
+		for o, err := range t.store.List(ctx, t.prefix) {
+			o.Key = strings.TrimPrefix(o.Key, t.cut)
+			if !yield(o, err) {
+				return
+			}
 		}
 	}
-	u, err := url.Parse(files.URL)
-	if err != nil || u.Scheme != "file" {
-		return "", nil, fmt.Errorf("not checked: the files of %s are not in a directory", c.args.Files)
-	}
-	tree, err = storage.OpenDir(u.Path)
-	return database, tree, err
+}
+
+func (t tree) open(ctx context.Context, o storage.Object) (io.ReadCloser, error) {
+	o.Key = t.cut + o.Key
+	return t.store.Open(ctx, o, 0)
 }
 
 // expectedOf says what the check asks for.

@@ -57,7 +57,7 @@ type tally struct {
 const samples = 3
 
 // run goes through both streams, side by side.
-func (c *crossCheck) run(ctx context.Context, database string, tree storage.Store) (err error) {
+func (c *crossCheck) run(ctx context.Context, database string, tree tree) (err error) {
 	defer func() {
 		if c.list != nil {
 			err = errors.Join(err, c.list.Close())
@@ -73,8 +73,8 @@ func (c *crossCheck) run(ctx context.Context, database string, tree storage.Stor
 	return errors.Join(err, c.listErr)
 }
 
-func (c *crossCheck) merge(ctx context.Context, g *errgroup.Group, database string, tree storage.Store) error {
-	next, stop := iter.Pull2(tree.List(ctx, ""))
+func (c *crossCheck) merge(ctx context.Context, g *errgroup.Group, database string, tree tree) error {
+	next, stop := iter.Pull2(tree.list(ctx))
 	defer stop()
 	var file storage.Object
 	var here, known bool // a file is at hand; a row knows it
@@ -100,22 +100,22 @@ func (c *crossCheck) merge(ctx context.Context, g *errgroup.Group, database stri
 			return err
 		}
 		c.rows++
-		for here && file.Key < row.path && !row.null {
+		for here && file.Key < row.Path && !row.Null {
 			if err := advance(); err != nil {
 				return err
 			}
 		}
-		if !here || row.null || file.Key != row.path {
-			c.differs(missing, row.path, "")
+		if !here || row.Null || file.Key != row.Path {
+			c.differs(missing, row.Path, "")
 			continue
 		}
 		known = true
 		o := file
 		switch {
-		case row.bytes >= 0 && row.bytes != o.Size:
-			c.differs(wrongSize, o.Key, fmt.Sprintf("%d bytes, and %d by its row", o.Size, row.bytes))
-		case row.sha256 != "":
-			g.Go(func() error { return c.digest(ctx, tree, o, row.sha256) })
+		case row.Bytes >= 0 && row.Bytes != o.Size:
+			c.differs(wrongSize, o.Key, fmt.Sprintf("%d bytes, and %d by its row", o.Size, row.Bytes))
+		case row.SHA256 != "":
+			g.Go(func() error { return c.digest(ctx, tree, o, row.SHA256) })
 		}
 	}
 	for here {
@@ -127,8 +127,8 @@ func (c *crossCheck) merge(ctx context.Context, g *errgroup.Group, database stri
 }
 
 // digest compares a file's content with what its row says.
-func (c *crossCheck) digest(ctx context.Context, tree storage.Store, o storage.Object, want string) error {
-	in, err := tree.Open(ctx, o, 0)
+func (c *crossCheck) digest(ctx context.Context, tree tree, o storage.Object, want string) error {
+	in, err := tree.open(ctx, o)
 	if err != nil {
 		return err
 	}

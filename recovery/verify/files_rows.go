@@ -15,26 +15,49 @@ import (
 	"comeback/recovery"
 )
 
-// listedFile is a file as a row lists it.
-type listedFile struct {
-	path string
-	// null says that the row has no path.
-	null   bool
-	sha256 string // lower-case hex; "" where the row does not say
-	bytes  int64  // -1 where the row does not say
-}
-
-// listed streams what a query lists, in the byte order of the paths. The server
-// sorts, on its own disk; a failure is yielded once, last.
-func listed(ctx context.Context, url string, live bool, query string) iter.Seq2[listedFile, error] {
-	return func(yield func(listedFile, error) bool) {
-		if err := list(ctx, url, live, query, func(f listedFile) bool { return yield(f, nil) }); err != nil {
-			yield(listedFile{}, err)
+// Rows streams the files that a query of a restored component names.
+func Rows(ctx context.Context, env recovery.Env, component, query string) iter.Seq2[recovery.NamedFile, error] {
+	return func(yield func(recovery.NamedFile, error) bool) {
+		url, live, err := addressOf(env, component)
+		if err != nil {
+			yield(recovery.NamedFile{}, err)
+			return
+		}
+		for f, err := range listed(ctx, url, live, query) {
+			if err != nil {
+				err = notRunning(err, component)
+			}
+			if !yield(f, err) {
+				return
+			}
 		}
 	}
 }
 
-func list(ctx context.Context, url string, live bool, query string, yield func(listedFile) bool) error {
+// addressOf finds a database.
+func addressOf(env recovery.Env, component string) (url string, live bool, err error) {
+	b, ok := env.Binding(component)
+	if !ok {
+		return "", false, recovery.Errorf("restore it in a stage before the check", "not checked: %s has no address", component)
+	}
+	if b.Scratch {
+		return b.URL, false, nil
+	}
+	url, err = env.Secret(b.URL) // a reference, as in the runbook
+	return url, true, err
+}
+
+// listed streams what a query lists, in the byte order of the paths. The server
+// sorts, on its own disk; a failure is yielded once, last.
+func listed(ctx context.Context, url string, live bool, query string) iter.Seq2[recovery.NamedFile, error] {
+	return func(yield func(recovery.NamedFile, error) bool) {
+		if err := list(ctx, url, live, query, func(f recovery.NamedFile) bool { return yield(f, nil) }); err != nil {
+			yield(recovery.NamedFile{}, err)
+		}
+	}
+}
+
+func list(ctx context.Context, url string, live bool, query string, yield func(recovery.NamedFile) bool) error {
 	config, err := connection(url, live, 0) // the tree is read meanwhile: only the run's end bounds it
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
@@ -63,15 +86,15 @@ func list(ctx context.Context, url string, live bool, query string, yield func(l
 	reader := conn.PgConn().ExecParams(reading, sorted, nil, nil, nil, []int16{pgx.BinaryFormatCode, pgx.TextFormatCode, pgx.TextFormatCode})
 	for reader.NextRow() {
 		v := reader.Values()
-		f := listedFile{path: string(v[0]), null: v[0] == nil, sha256: string(v[1]), bytes: -1}
+		f := recovery.NamedFile{Path: string(v[0]), Null: v[0] == nil, SHA256: string(v[1]), Bytes: -1}
 		if v[2] != nil {
-			if f.bytes, err = strconv.ParseInt(string(v[2]), 10, 64); err != nil {
-				return fmt.Errorf("read the size of %q: %w", f.path, err)
+			if f.Bytes, err = strconv.ParseInt(string(v[2]), 10, 64); err != nil {
+				return fmt.Errorf("read the size of %q: %w", f.Path, err)
 			}
 		}
-		if f.sha256 != "" && !isDigest(f.sha256) {
+		if f.SHA256 != "" && !isDigest(f.SHA256) {
 			return recovery.Errorf("let the query give a SHA-256 in hex, or leave the column out",
-				"the digest of %q is %q, which is no SHA-256", f.path, shorten(f.sha256, maxWord))
+				"the digest of %q is %q, which is no SHA-256", f.Path, shorten(f.SHA256, maxWord))
 		}
 		if !yield(f) {
 			stop() // the rest decides nothing

@@ -144,6 +144,26 @@ func (p *parts) complete(ctx context.Context, size int64) (*s3.CompleteMultipart
 	})
 }
 
+// copyOne lets the service copy one part.
+func (p *parts) copyOne(ctx context.Context, number int32, source *string, bytes string) error {
+	out, err := p.store.client.UploadPartCopy(ctx, &s3.UploadPartCopyInput{Bucket: &p.store.bucket, Key: p.store.key(p.key), UploadId: p.id,
+		PartNumber: &number, CopySource: source, CopySourceRange: &bytes})
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.done = append(p.done, types.CompletedPart{PartNumber: &number, ETag: out.CopyPartResult.ETag})
+	return nil
+}
+
+// completeCopies makes copied parts the object.
+func (p *parts) completeCopies(ctx context.Context) (*s3.CompleteMultipartUploadOutput, error) {
+	slices.SortFunc(p.done, func(a, b types.CompletedPart) int { return int(*a.PartNumber - *b.PartNumber) })
+	return p.store.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{Bucket: &p.store.bucket, Key: p.store.key(p.key), UploadId: p.id,
+		MultipartUpload: &types.CompletedMultipartUpload{Parts: p.done}})
+}
+
 // abort removes the parts after a failure, even one that is the end of ctx.
 func (p *parts) abort(ctx context.Context, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)

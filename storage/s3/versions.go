@@ -85,7 +85,7 @@ func (s *store) Versions(ctx context.Context, prefix string) iter.Seq2[storage.V
 // versionsOf gathers a page, in the order of the keys.
 func (s *store) versionsOf(page *s3.ListObjectVersionsOutput) ([]storage.Version, error) {
 	var all []storage.Version
-	add := func(key, etag, id *string, size *int64, modified *time.Time, deleted bool) error {
+	add := func(key, etag, id *string, size *int64, modified *time.Time, latest *bool, deleted bool) error {
 		name := aws.ToString(key)
 		if page.EncodingType == types.EncodingTypeUrl {
 			var err error
@@ -97,17 +97,17 @@ func (s *store) versionsOf(page *s3.ListObjectVersionsOutput) ([]storage.Version
 		if name == "" || strings.HasSuffix(name, "/") && aws.ToInt64(size) == 0 {
 			return nil
 		}
-		all = append(all, storage.Version{Deleted: deleted, Unversioned: aws.ToString(id) == "null", Object: storage.Object{
+		all = append(all, storage.Version{Deleted: deleted, Latest: aws.ToBool(latest), Unversioned: aws.ToString(id) == "null", Object: storage.Object{
 			Key: name, Size: aws.ToInt64(size), Modified: aws.ToTime(modified).UTC(), Revision: revision(etag), Version: aws.ToString(id)}})
 		return nil
 	}
 	for _, v := range page.Versions {
-		if err := add(v.Key, v.ETag, v.VersionId, v.Size, v.LastModified, false); err != nil {
+		if err := add(v.Key, v.ETag, v.VersionId, v.Size, v.LastModified, v.IsLatest, false); err != nil {
 			return nil, err
 		}
 	}
 	for _, m := range page.DeleteMarkers {
-		if err := add(m.Key, nil, m.VersionId, nil, m.LastModified, true); err != nil {
+		if err := add(m.Key, nil, m.VersionId, nil, m.LastModified, m.IsLatest, true); err != nil {
 			return nil, err
 		}
 	}
@@ -115,10 +115,18 @@ func (s *store) versionsOf(page *s3.ListObjectVersionsOutput) ([]storage.Version
 	return all, nil
 }
 
-// yieldKey yields the versions of one key, the newest first. Where times are the
-// same the service's order stands.
+// yieldKey yields the versions of one key, the newest first, which the service names.
+// Where times are the same its order stands.
 func yieldKey(same []storage.Version, yield func(storage.Version, error) bool) bool {
-	slices.SortStableFunc(same, func(a, b storage.Version) int { return b.Modified.Compare(a.Modified) })
+	slices.SortStableFunc(same, func(a, b storage.Version) int {
+		if a.Latest != b.Latest {
+			if a.Latest {
+				return -1
+			}
+			return 1
+		}
+		return b.Modified.Compare(a.Modified)
+	})
 	seen := map[string]bool{}
 	for _, v := range same {
 		if seen[v.Version] {

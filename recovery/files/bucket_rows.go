@@ -1,0 +1,241 @@
+package files
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+
+	"comeback/recovery"
+	"comeback/storage"
+)
+
+var _ recovery.RowReader = bucketEngine{}
+
+// rowsArgs are what a restore is told and which rows name its files.
+type rowsArgs struct {
+	bucketArgs
+	On    string `json:"on"`
+	Query string `json:"query"`
+}
+
+// PlanRows is one step.
+func (e bucketEngine) PlanRows(c recovery.Component, p recovery.Point, t recovery.Target, check recovery.FilesCheckArgs) recovery.Step {
+	var f bucketFacts
+	_ = json.Unmarshal(p.Backup.Facts, &f) // Plan has read them
+	s := recovery.NewStep("by-rows", rowsKind{}.Name(), "take the versions that the rows of "+check.On+" name by their hashes",
+		rowsArgs{bucketArgs{Component: c.Name, Copy: p.Copy, Target: t.ID, Facts: f}, check.On, check.Query})
+	s.Writes = []recovery.TargetID{t.ID}
+	return s
+}
+
+// rowsKind holds the rows that name a hash against what the clock has chosen, and
+// where they differ takes the version that has the hash. It is done again as a whole
+// after an interruption: what is right is not touched.
+type rowsKind struct{ bucketEngine }
+
+func (rowsKind) Name() string              { return "bucket.rows" }
+func (rowsKind) Restart() recovery.Restart { return recovery.Repeat }
+
+func (k rowsKind) Do(ctx context.Context, env recovery.Env, step recovery.Step) (recovery.Outcome, error) {
+	var a rowsArgs
+	if err := step.Decode(&a); err != nil {
+		return recovery.Outcome{}, err
+	}
+	if k.Rows == nil {
+		return recovery.Outcome{}, errors.New("take versions by the hashes of rows: nothing here reads rows")
+	}
+	h, err := env.Target(ctx, a.Target)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	s := &scratch{args: args{Component: a.Component, Copy: a.Copy, Backup: "what rows name by their hashes"}, dir: h.Dir, scratch: h.Scratch}
+	t, err := openTree(s.path(treeDir))
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	defer t.Close()
+	r := &byRows{scratch: s, args: a, env: env, tree: t}
+	if err := r.run(ctx, k.Rows(ctx, env, a.On, a.Query)); err != nil {
+		return recovery.Outcome{}, s.failed(ctx, err)
+	}
+	return r.outcome(), nil
+}
+
+type byRows struct {
+	*scratch
+	args rowsArgs
+	env  recovery.Env
+	tree *tree
+
+	store storage.Store
+	rows  int64 // that name a hash
+	taken []string
+	// chosen are the lines of byHashFile.
+	chosen []chosenVersion
+	none   []string // rows whose hash no version has
+}
+
+// run goes through the rows and the versions, side by side.
+func (r *byRows) run(ctx context.Context, rows iter.Seq2[recovery.NamedFile, error]) (err error) {
+	if r.store, err = r.env.Store(ctx, r.args.Copy); err != nil {
+		return err
+	}
+	versions, ok := storage.As[storage.Versioner](r.store)
+	if !ok {
+		return fmt.Errorf("%s keeps no versions", r.store.URL())
+	}
+	r.env.Meter().Phase("hold rows against versions", 0, recovery.InItems)
+	next, stop := iter.Pull2(byKey(versions.Versions(ctx, r.args.Facts.Prefix)))
+	defer stop()
+	h, err, here := next()
+	for row, errRow := range rows {
+		if errRow != nil {
+			return errRow
+		}
+		r.env.Meter().Add(1)
+		if row.Null || row.SHA256 == "" {
+			continue
+		}
+		for here && err == nil && r.args.name(h[0].Key) < row.Path {
+			h, err, here = next()
+		}
+		if err != nil {
+			return err
+		}
+		var found history
+		if here && r.args.name(h[0].Key) == row.Path {
+			found = h
+		}
+		r.rows++
+		if err := r.row(ctx, row, found); err != nil {
+			return err
+		}
+	}
+	return r.keep()
+}
+
+// row takes the version that has a row's hash, where the tree's file has not.
+func (r *byRows) row(ctx context.Context, row recovery.NamedFile, h history) error {
+	has, err := r.has(row)
+	if has || err != nil {
+		return err
+	}
+	candidates := slices.Clone(h)
+	candidates = slices.DeleteFunc(candidates, func(v storage.Version) bool { return v.Deleted || row.Bytes >= 0 && v.Size != row.Bytes })
+	moment := r.args.Facts.Moment
+	slices.SortStableFunc(candidates, func(a, b storage.Version) int { // the nearest in time first
+		return cmp.Compare(a.Modified.Sub(moment).Abs(), b.Modified.Sub(moment).Abs())
+	})
+	for _, v := range candidates {
+		ok, err := r.hashes(ctx, v.Object, row.SHA256)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		if !sound(row.Path) {
+			break
+		}
+		rec := r.args.record(v.Object)
+		rec.SHA256 = row.SHA256
+		in := storage.NewReader(ctx, r.store, v.Object, storage.ReadOptions{})
+		err = r.tree.put(rec, in)
+		if err = errors.Join(err, in.Close()); err != nil {
+			return err
+		}
+		r.chosen = append(r.chosen, chosenVersion{Key: v.Key, Version: v.Version})
+		r.taken = append(r.taken, fmt.Sprintf("%s: the version of %s, whose hash its row names", show(row.Path), v.Modified.UTC().Format(time.RFC3339)))
+		return nil
+	}
+	r.none = append(r.none, show(row.Path))
+	return nil
+}
+
+// has reports whether the tree's file is what its row says.
+func (r *byRows) has(row recovery.NamedFile) (bool, error) {
+	if !sound(row.Path) {
+		return false, nil
+	}
+	f, err := r.tree.root.Open(row.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || row.Bytes >= 0 && info.Size() != row.Bytes {
+		return false, err
+	}
+	return hashed(f, row.SHA256)
+}
+
+func (r *byRows) hashes(ctx context.Context, v storage.Object, want string) (bool, error) {
+	in := storage.NewReader(ctx, r.store, v, storage.ReadOptions{})
+	defer in.Close()
+	return hashed(in, want)
+}
+
+func hashed(in io.Reader, want string) (bool, error) {
+	sum := sha256.New()
+	if _, err := io.Copy(sum, in); err != nil {
+		return false, err
+	}
+	return hex.EncodeToString(sum.Sum(nil)) == want, nil
+}
+
+// keep writes which versions were chosen, for a switch in place. What an earlier
+// attempt has put right is right now and not chosen again, so its lines stay.
+func (r *byRows) keep() error {
+	if len(r.chosen) == 0 {
+		return nil
+	}
+	f, err := os.OpenFile(r.path(byHashFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	e := json.NewEncoder(f)
+	for _, c := range r.chosen {
+		err = errors.Join(err, e.Encode(c))
+	}
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+func (r *byRows) outcome() recovery.Outcome {
+	o := recovery.Outcome{Facts: map[string]string{"rows with a hash": strconv.FormatInt(r.rows, 10), "versions by their hash": strconv.Itoa(len(r.taken)),
+		"hashes that no version has": strconv.Itoa(len(r.none))}}
+	switch {
+	case r.rows == 0:
+		o.Says = "no row names a hash: the versions are those of the moment by the bucket's clock"
+	case len(r.taken) == 0:
+		o.Says = fmt.Sprintf("%s held against their hashes: the bucket's clock was right", count(r.rows, "file"))
+	default:
+		o.Says = fmt.Sprintf("%s held against their hashes; %s taken by the hash and not by the clock", count(r.rows, "file"), count(int64(len(r.taken)), "version"))
+	}
+	o.Remarks = firstFew(r.taken, "more versions were taken by their hashes")
+	if len(r.none) > 0 {
+		o.Remarks = append(o.Remarks, fmt.Sprintf("no version in the bucket has the hash that the row names, of %s and %d more", r.none[0], len(r.none)-1))
+	}
+	return o
+}
+
+// firstFew are the first of many sentences, and how many more there are.
+func firstFew(all []string, more string) []string {
+	const few = 5
+	if len(all) <= few {
+		return all
+	}
+	return append(slices.Clone(all[:few]), fmt.Sprintf("%d %s", len(all)-few, more))
+}

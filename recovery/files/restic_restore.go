@@ -1,0 +1,194 @@
+package files
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/ledger"
+)
+
+// resticKind restores a snapshot with restic, which holds what it has written against
+// its own digests. An interruption leaves a part, which is removed and restored anew.
+type resticKind struct{ resticEngine }
+
+func (resticKind) Name() string              { return "restic.restore" }
+func (resticKind) Restart() recovery.Restart { return recovery.Repeat }
+
+func (k resticKind) open(ctx context.Context, env recovery.Env, step recovery.Step) (*scratch, resticArgs, error) {
+	var a resticArgs
+	if err := step.Decode(&a); err != nil {
+		return nil, a, err
+	}
+	h, err := env.Target(ctx, a.Target)
+	s := &scratch{args: args{Component: a.Component, Copy: a.Copy, Backup: "the snapshot " + a.Facts.Snapshot, Taken: a.Taken}, dir: h.Dir, scratch: h.Scratch}
+	return s, a, err
+}
+
+// Do restores the tree and binds the component to it.
+func (k resticKind) Do(ctx context.Context, env recovery.Env, step recovery.Step) (recovery.Outcome, error) {
+	s, a, err := k.open(ctx, env, step)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	if err := s.begin(); err != nil {
+		return recovery.Outcome{}, err
+	}
+	r, err := k.repository(a.Facts.Repository, a.Facts.Prefix, a.Password, env.Secret)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	for _, dir := range []string{treeDir, "cache"} {
+		if err := os.RemoveAll(s.path(dir)); err != nil {
+			return recovery.Outcome{}, fmt.Errorf("remove what an earlier attempt left: %w", err)
+		}
+	}
+	l, _, err := ledger.Open[through](s.path(ledgerFile), "begun", ledger.Boot())
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	if err := l.Close(); err != nil {
+		return recovery.Outcome{}, err
+	}
+	o, err := k.restore(ctx, env, s, a, r)
+	if err != nil {
+		return recovery.Outcome{}, s.failed(ctx, err)
+	}
+	if l, _, err = ledger.Open[through](s.path(ledgerFile), a.Facts.Snapshot, ledger.Boot()); err != nil {
+		return recovery.Outcome{}, err
+	}
+	return o, errors.Join(l.Sync(), l.Add(through{Whole: true}), l.Sync(), l.Close(), os.RemoveAll(s.path("cache")))
+}
+
+// Revive proves by the ledger that the tree is still there and whole.
+func (k resticKind) Revive(ctx context.Context, env recovery.Env, step recovery.Step, _ recovery.Outcome, rebooted bool) error {
+	s, a, err := k.open(ctx, env, step)
+	if err != nil {
+		return err
+	}
+	return s.standing(a.Facts.Snapshot, rebooted)
+}
+
+func (k resticKind) restore(ctx context.Context, env recovery.Env, s *scratch, a resticArgs, r resticRepo) (recovery.Outcome, error) {
+	ask := func(out *bytes.Buffer, args ...string) error {
+		c := recovery.Cmd{Path: r.program, Args: append(append(r.options[:len(r.options):len(r.options)], "--cache-dir", s.path("cache")), args...), Dir: s.dir, Env: r.environ}
+		if out != nil {
+			c.Stdout = out
+		}
+		return env.Command(ctx, c)
+	}
+	env.Meter().Phase("ask restic how much it is", 0, recovery.NoUnit)
+	var out bytes.Buffer
+	var size struct {
+		Bytes int64 `json:"total_size"`
+		Files int64 `json:"total_file_count"`
+	}
+	if err := ask(&out, "stats", "--json", "--mode", "restore-size", a.Facts.Snapshot); err != nil {
+		return recovery.Outcome{}, fmt.Errorf("ask restic how much %.8s is: %w", a.Facts.Snapshot, err)
+	}
+	if err := json.Unmarshal(out.Bytes(), &size); err != nil {
+		return recovery.Outcome{}, fmt.Errorf("read how much %.8s is: %w", a.Facts.Snapshot, err)
+	}
+	env.Meter().Phase("restore with restic", size.Bytes, recovery.InBytes)
+	watching, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		watch(watching, s.path(treeDir), env.Meter())
+	}()
+	args := []string{"restore", a.Facts.Snapshot, "--target", s.path(treeDir), "--verify"}
+	if a.Facts.Path != "/" {
+		args = append(args, "--include", resticPattern(a.Facts.Path))
+	}
+	err := ask(nil, args...)
+	stop()
+	<-ended
+	if err != nil {
+		return recovery.Outcome{}, fmt.Errorf("restore %.8s with restic: %w", a.Facts.Snapshot, err)
+	}
+	tree := filepath.Join(s.path(treeDir), a.Facts.Path)
+	if info, err := os.Lstat(tree); err != nil || !info.IsDir() {
+		return recovery.Outcome{}, recovery.Errorf("write the path as the snapshot has it", "the snapshot %.8s has no directory %s", a.Facts.Snapshot, show(a.Facts.Path))
+	}
+	files, bytes, err := inTree(tree)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	return recovery.Outcome{
+		Says: fmt.Sprintf("the snapshot %.8s of restic is restored: %s, %s", a.Facts.Snapshot, count(files, "file"), recovery.FormatBytes(bytes)),
+		Facts: map[string]string{"backup": a.Facts.Snapshot, "form": "snapshot of restic", "taken": a.Taken.Says(),
+			"files": strconv.FormatInt(files, 10), "bytes": strconv.FormatInt(bytes, 10)},
+		Bindings: []recovery.Binding{{Component: a.Component, URL: (&url.URL{Scheme: "file", Path: tree}).String(), Scratch: s.scratch}},
+		Reached: &recovery.Reached{Component: a.Component, Time: a.Taken.To, Evidence: []string{
+			"restic has held each restored file against the digests in its repository"}},
+	}, nil
+}
+
+// resticPattern is a path as one of restic's patterns that matches nothing else.
+func resticPattern(p string) string {
+	var out []byte
+	for i := range len(p) {
+		switch p[i] {
+		case '*', '?', '[', '\\', '$':
+			out = append(out, '\\')
+		}
+		out = append(out, p[i])
+	}
+	return string(out)
+}
+
+// watch shows how much of a tree is written: restic before 0.16 does not tell. It
+// looks less often the longer a look takes.
+func watch(ctx context.Context, tree string, meter recovery.Meter) {
+	pause := time.Second
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		begun := time.Now()
+		if _, bytes, err := inTree(tree); err == nil {
+			meter.Set(bytes)
+		}
+		pause = max(time.Second, 20*time.Since(begun))
+	}
+}
+
+// inTree counts the files of a tree, hard links once.
+func inTree(tree string) (files, bytes int64, err error) {
+	seen := map[[2]uint64]bool{}
+	err = filepath.WalkDir(tree, func(_ string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return nil // it was renamed meanwhile
+		}
+		if st := info.Sys().(*syscall.Stat_t); st.Nlink > 1 {
+			inode := [2]uint64{uint64(st.Dev), st.Ino}
+			if seen[inode] {
+				return nil
+			}
+			seen[inode] = true
+		}
+		files++
+		bytes += info.Size()
+		return nil
+	})
+	return files, bytes, err
+}

@@ -1,0 +1,114 @@
+package files_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"comeback/enginetest"
+	"comeback/recovery"
+	"comeback/recovery/files"
+	"comeback/storage"
+	"comeback/storage/s3"
+	"comeback/storagetest"
+)
+
+const resticPassword = "correct horse battery"
+
+// restic runs the real program on a repository, in a directory.
+func restic(t testing.TB, repository, dir string, args ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "restic", append([]string{"--quiet", "--no-cache"}, args...)...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "RESTIC_REPOSITORY="+repository, "RESTIC_PASSWORD="+resticPassword)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("restic %s: %v: %s", strings.Join(args, " "), err, out)
+	}
+}
+
+func resticEngine(password string) recovery.Engine {
+	return files.NewRestic(files.Options{Expand: func(text string) (string, error) { return strings.ReplaceAll(text, "${PASS}", password), nil }})
+}
+
+// A repository that restic has made is a source: its snapshots are moments, a tree
+// comes back as it was, from a directory and from a bucket, and nothing is written to
+// the repository.
+func TestRestic(t *testing.T) {
+	dir := oddTree(t)
+	server := storagetest.StartS3(t)
+	server.Setenv(t)
+	server.CreateBucket("backups")
+	bucket, err := s3.Open(t.Context(), server.Options("backups", "shop"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_ACCESS_KEY_ID", storagetest.Root.AccessKey)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", storagetest.Root.SecretKey)
+	at := t.TempDir()
+	local, err := storage.OpenDir(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		store      storage.Store
+		copy       recovery.Copy
+		repository string
+	}{
+		"a directory": {local, recovery.Copy{Name: "nearby", URL: "file://" + at}, filepath.Join(at, "restic")},
+		"a bucket": {bucket, recovery.Copy{Name: "nearby", URL: "s3://backups/shop", Endpoint: server.Endpoint(), PathStyle: true, Region: storagetest.Region},
+			"s3:" + server.Endpoint() + "/backups/shop/restic"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := describe(t, dir)
+			restic(t, c.repository, dir, "init")
+			restic(t, c.repository, "/", "backup", dir)
+			extra := filepath.Join(dir, "written later")
+			if err := os.WriteFile(extra, []byte("later"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			restic(t, c.repository, "/", "backup", dir)
+			restic(t, c.repository, "/", "backup", at) // another tree
+			if err := os.Remove(extra); err != nil {
+				t.Fatal(err)
+			}
+			kept := storagetest.Keys(t, c.store, "")
+			tree := recovery.Component{Name: "uploads", Kind: recovery.Files, With: files.Restic, Settings: recovery.Settings{
+				"path": {dir}, "prefix": {"restic/"}, "password": {"${PASS}"}}}
+			e := resticEngine(resticPassword)
+			s, err := e.Survey(t.Context(), tree, c.copy, c.store)
+			if err != nil || len(s.Backups) != 2 {
+				t.Fatalf("%+v, %v", s, err)
+			}
+			p, err := e.Resolve(t.Context(), s, recovery.Want{Kind: recovery.WantTime, Time: s.Backups[1].Taken.From.Add(-1), Text: "then"}, c.store)
+			if err != nil {
+				t.Fatalf("%v (%s)", err, recovery.HintOf(err))
+			}
+			var restored string
+			o := enginetest.Options{Engine: e, Component: tree, Point: p, Owner: recovery.User{UID: -1, GID: -1}, Environ: map[string]string{"PASS": resticPassword},
+				Stores: map[string]storage.Store{"nearby": c.store}, Probe: func(_ context.Context, env recovery.Env) error {
+					at, err := treeOf(env, "uploads")
+					if err == nil {
+						restored = describe(t, at)
+					}
+					return err
+				}}
+			passed(t, enginetest.Restore(t, o))
+			if diff := cmp.Diff(want, restored); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff(kept, storagetest.Keys(t, c.store, "")); diff != "" {
+				t.Errorf("the repository is not what it was: %s", diff)
+			}
+			// Without the right password it is a finding, and nothing is chosen.
+			s, err = resticEngine("wrong").Survey(t.Context(), tree, c.copy, c.store)
+			if err != nil || len(s.Backups) > 0 || len(s.Findings) != 1 || !strings.Contains(s.Findings[0].Says, "wrong password") || s.Findings[0].Do == "" {
+				t.Errorf("%+v, %v", s, err)
+			}
+		})
+	}
+	enginetest.Suite(t, resticEngine("x"), directory(t, nil))
+}

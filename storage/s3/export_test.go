@@ -1,0 +1,9 @@
+package s3
+
+// CopyInParts sets what is copied with one request and the size of parts, and gives
+// what sets them back.
+func CopyInParts(most, part int64) func() {
+	m, p := mostCopied, copiedPart
+	mostCopied, copiedPart = most, part
+	return func() { mostCopied, copiedPart = m, p }
+}

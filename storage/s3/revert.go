@@ -1,0 +1,165 @@
+package s3
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"golang.org/x/sync/errgroup"
+
+	"comeback/storage"
+)
+
+var _ storage.Reverter = (*store)(nil)
+
+// What a service copies with one request, and the parts in which it copies what is
+// larger. Variables, so that a test need not store gigabytes.
+var (
+	mostCopied int64 = 5 << 30
+	copiedPart int64 = 512 << 20
+)
+
+// Revert lets the service copy. Content type, metadata and tags are the version's.
+func (s *store) Revert(ctx context.Context, v storage.Object) (storage.Object, error) {
+	if err := s.revertible(v); err != nil {
+		return storage.Object{}, err
+	}
+	if v.Size > mostCopied {
+		o, err := s.revertInParts(ctx, v)
+		if err != nil {
+			return storage.Object{}, s.refusal(ctx, "revert", v.Key, err)
+		}
+		return o, nil
+	}
+	out, err := s.client.CopyObject(ctx, &s3.CopyObjectInput{Bucket: &s.bucket, Key: s.key(v.Key), CopySource: s.source(v),
+		MetadataDirective: types.MetadataDirectiveCopy, TaggingDirective: types.TaggingDirectiveCopy})
+	if err != nil {
+		return storage.Object{}, s.refusal(ctx, "revert", v.Key, err)
+	}
+	o := storage.Object{Key: v.Key, Size: v.Size, Version: version(out.VersionId), Modified: serverTime(out.ResultMetadata)}
+	if out.CopyObjectResult != nil {
+		o.Revision = revision(out.CopyObjectResult.ETag)
+	}
+	return o, nil
+}
+
+func (s *store) revertible(v storage.Object) error {
+	if err := storage.CheckKey(v.Key); err != nil {
+		return &storage.Error{Op: "revert", Object: s.URL(), Says: err.Error(), Err: err}
+	}
+	if v.Version == "" {
+		return &storage.Error{Op: "revert", Object: s.name(v.Key), Kind: storage.ErrConfig, Says: "which version is meant is not known"}
+	}
+	return nil
+}
+
+// source names a version as a copy's source.
+func (s *store) source(v storage.Object) *string {
+	words := strings.Split(s.bucket+"/"+*s.key(v.Key), "/")
+	for i, w := range words {
+		words[i] = strings.ReplaceAll(url.QueryEscape(w), "+", "%20")
+	}
+	return aws.String(strings.Join(words, "/") + "?versionId=" + url.QueryEscape(v.Version))
+}
+
+// revertInParts copies what is too large for one request. A copy in parts has the
+// metadata that it is given, and no tags.
+func (s *store) revertInParts(ctx context.Context, v storage.Object) (storage.Object, error) {
+	head, err := s.head(ctx, v)
+	if err != nil {
+		return storage.Object{}, err
+	}
+	tags, err := s.tags(ctx, v)
+	if err != nil {
+		return storage.Object{}, err
+	}
+	created, err := s.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &s.bucket, Key: s.key(v.Key), Tagging: tags,
+		Metadata: head.Metadata, ContentType: head.ContentType, ContentEncoding: head.ContentEncoding, ContentDisposition: head.ContentDisposition,
+		ContentLanguage: head.ContentLanguage, CacheControl: head.CacheControl, StorageClass: head.StorageClass})
+	if err != nil {
+		return storage.Object{}, err
+	}
+	p := &parts{upload: &upload{store: s, key: v.Key}, id: created.UploadId}
+	g, copying := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
+	number := int32(0)
+	for from := int64(0); from < v.Size; from += copiedPart {
+		number++
+		n, to := number, min(from+copiedPart, v.Size)-1
+		g.Go(func() error { return p.copyOne(copying, n, s.source(v), fmt.Sprintf("bytes=%d-%d", from, to)) })
+	}
+	if err := g.Wait(); err != nil {
+		return storage.Object{}, p.abort(ctx, err)
+	}
+	out, err := p.completeCopies(ctx)
+	if err != nil {
+		return storage.Object{}, p.abort(ctx, err)
+	}
+	return storage.Object{Key: v.Key, Size: v.Size, Version: version(out.VersionId), Revision: revision(out.ETag), Modified: serverTime(created.ResultMetadata)}, nil
+}
+
+// tags are a version's, as a new upload takes them; nil where it has none.
+func (s *store) tags(ctx context.Context, v storage.Object) (*string, error) {
+	out, err := s.client.GetObjectTagging(ctx, &s3.GetObjectTaggingInput{Bucket: &s.bucket, Key: s.key(v.Key), VersionId: optional(v.Version)})
+	if err != nil {
+		switch code(err) {
+		case "NoSuchTagSet", "NotImplemented", "MethodNotAllowed":
+			return nil, nil
+		}
+		return nil, err
+	}
+	set := url.Values{}
+	for _, t := range out.TagSet {
+		set.Set(aws.ToString(t.Key), aws.ToString(t.Value))
+	}
+	return optional(set.Encode()), nil
+}
+
+// Hide deletes without a version, which leaves a marker where the bucket keeps
+// versions. Where it keeps none the object would be lost, so that is asked first.
+func (s *store) Hide(ctx context.Context, key string) error {
+	if err := storage.CheckKey(key); err != nil {
+		return &storage.Error{Op: "hide", Object: s.URL(), Says: err.Error(), Err: err}
+	}
+	v, err := s.client.GetBucketVersioning(ctx, &s3.GetBucketVersioningInput{Bucket: &s.bucket})
+	if err != nil {
+		return s.refusal(ctx, "hide", key, err)
+	}
+	if v.Status != types.BucketVersioningStatusEnabled {
+		return &storage.Error{Op: "hide", Object: s.name(key), Kind: storage.ErrConfig, Says: "the bucket keeps no versions, so it would be gone"}
+	}
+	out, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.bucket, Key: s.key(key)})
+	if err != nil {
+		return s.refusal(ctx, "hide", key, err)
+	}
+	if aws.ToString(out.VersionId) == "" {
+		return &storage.Error{Op: "hide", Object: s.name(key), Kind: storage.ErrConfig, Says: "the service left no marker: it keeps no versions"}
+	}
+	return nil
+}
+
+// Alike asks for checksums only where the revisions, which of copies and of objects
+// in parts are not the same, do not tell.
+func (s *store) Alike(ctx context.Context, a, b storage.Object) (bool, error) {
+	switch {
+	case a.Size != b.Size:
+		return false, nil
+	case a.Version != "" && a.Version == b.Version, a.Revision != "" && a.Revision == b.Revision:
+		return true, nil
+	}
+	var sums [2]string
+	for i, o := range []storage.Object{a, b} {
+		out, err := s.head(ctx, o)
+		if err != nil {
+			return false, s.refusal(ctx, "stat", o.Key, err)
+		}
+		if sums[i] = checksum(out.ChecksumType, checksums{out.ChecksumCRC64NVME, out.ChecksumSHA256, out.ChecksumCRC32C, out.ChecksumSHA1, out.ChecksumCRC32}); sums[i] == "" {
+			return false, nil
+		}
+	}
+	return sums[0] == sums[1], nil
+}
