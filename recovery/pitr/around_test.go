@@ -82,6 +82,7 @@ func (s scanned) holds(t testing.TB, marks ...mark) {
 // Every commit after the oldest base backup is found, whatever segments are
 // packed with, and what is told to stop at is what resolving stops at.
 func TestScan_EveryCommit(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	for name, pack := range map[string]func(*copyOf){
 		"raw":  func(*copyOf) {},
@@ -109,6 +110,7 @@ func TestScan_EveryCommit(t *testing.T) {
 // What is told to stop at, to go to just before a transaction, is what resolving
 // stops at.
 func TestScan_Stop(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	c := l.copy(t, "early", "plain")
 	got := scanCopy(t, c, database, recovery.Span{})
@@ -129,6 +131,7 @@ func TestScan_Stop(t *testing.T) {
 
 // A span holds what ended in it, both ends included, and nothing else.
 func TestScan_Span(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	c := l.copy(t, "early", "zstd")
 	from, to := l.mark(t, "order 8"), l.mark(t, "order 14")
@@ -156,6 +159,7 @@ func TestScan_Span(t *testing.T) {
 
 // What cannot be read is told, and what is on both sides of it is found.
 func TestScan_Gap(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	hole := segmentOf(l.mark(t, "third bulk").before, 1<<20) + 1
 	segment := SegmentName(1, hole, 1<<20)
@@ -194,6 +198,7 @@ func TestScan_Gap(t *testing.T) {
 // The history that is followed is that of resolving: the newest timeline, with
 // its ancestors up to where they were left.
 func TestScan_Fork(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	c, marks := copyFork(t, "plain")
 	got := scanCopy(t, c, database, recovery.Span{})
@@ -250,6 +255,7 @@ func TestScan_Interrupted(t *testing.T) {
 }
 
 func TestLocate(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	c := l.copy(t, "early", "zstd")
 	s := survey(t, c.store, database)
@@ -270,6 +276,7 @@ func TestLocate(t *testing.T) {
 }
 
 func TestHolds(t *testing.T) {
+	t.Parallel()
 	c := source.get(t).copy(t, "early", "zstd")
 	s := survey(t, c.store, database)
 	e := testEngine(t).(*engine)
@@ -302,6 +309,7 @@ func TestHolds(t *testing.T) {
 // Where the whole log to its end is read, the rows that a table had are told
 // from those that it has; where not, they are as they were read.
 func TestSizes(t *testing.T) {
+	t.Parallel()
 	table := func(rows, inserted, deleted int64) recovery.Transaction {
 		return recovery.Transaction{How: recovery.Committed, Tables: []recovery.TableChange{
 			{Relation: recovery.Relation{Name: "orders", Rows: rows}, Inserted: inserted, Deleted: deleted}}}
@@ -342,6 +350,7 @@ func TestSizes(t *testing.T) {
 
 // A recent span does not cost the listing of the whole archive.
 func TestScan_Oldest(t *testing.T) {
+	t.Parallel()
 	at := func(hour int) time.Time { return time.Date(2026, 11, 23, hour, 0, 0, 0, time.UTC) }
 	var r resolver
 	for _, hour := range []int{20, 15, 10, 5} {

@@ -155,6 +155,7 @@ func inTimeline(timeline string) recovery.Component {
 // A base backup of timeline 1 leads into timeline 2, the newest, which goes on
 // later than what timeline 1 archived after the fork.
 func TestFork_Newest(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	c, marks := copyFork(t, "plain", "gzip", "zstd")
 	s := survey(t, c.store, database)
@@ -190,6 +191,7 @@ func TestFork_Newest(t *testing.T) {
 
 // The setting chooses the other history.
 func TestFork_Chosen(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	c, _ := copyFork(t, "plain", "zstd")
 	s := survey(t, c.store, inTimeline("1"))
@@ -206,6 +208,7 @@ func TestFork_Chosen(t *testing.T) {
 // A newer timeline that ends earlier than the older one: a copy was promoted
 // somewhere and archived into the same place. Nobody can know which is meant.
 func TestFork_TwoHistories(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	c := l.copy(t, "zstd")
 	at := l.mark(t, "order 16").before
@@ -230,6 +233,7 @@ func TestFork_TwoHistories(t *testing.T) {
 
 // Segments of a timeline whose history is not there lead nowhere.
 func TestFork_NoHistory(t *testing.T) {
+	t.Parallel()
 	c, _ := copyFork(t, "plain")
 	c.remove(t, "wal/00000002.history")
 	s := survey(t, c.store, database)

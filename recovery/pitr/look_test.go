@@ -174,6 +174,7 @@ func TestLook_Later(t *testing.T) {
 // A runner that dies while people look, or while the copy is opened after it,
 // comes back to exactly there.
 func TestLook_Survive(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	c := l.copy(t, "tar")
 	p := resolveLook(t, c, fmt.Sprintf("before-xid:%d", l.special["drop table"]))
@@ -205,6 +206,7 @@ func TestLook_Survive(t *testing.T) {
 
 // Whatever a LOCK record says, it is read whole or not at all.
 func TestRecord_Locks(t *testing.T) {
+	t.Parallel()
 	var r record
 	if err := r.locks("xid 812 db 16385 rel 16391 xid 813 db 5 rel 16402 "); err != nil || len(r.Locks) != 2 || r.Locks[1] != (tableLock{813, 5, 16402}) || r.Kind != lockRecord {
 		t.Errorf("%+v, %v", r, err)

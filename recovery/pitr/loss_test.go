@@ -33,6 +33,7 @@ func loss(t testing.TB, c *copyOf, to string, o recovery.ScanOptions) (recovery.
 // What is lost is exactly what was committed after the point, however the point
 // was asked for: nothing before it, and all up to the end.
 func TestLoss_Exactly(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	c := l.copy(t, "early", "gzip", "zstd")
 	all := scanCopy(t, c, database, recovery.Span{}).all
@@ -82,6 +83,7 @@ func TestLoss_Exactly(t *testing.T) {
 
 // Nothing is lost behind the last commit.
 func TestLoss_Nothing(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	got, err := lossOf(t, l.copy(t, "zstd"), "latest", nil)
 	if err != nil || got.Commits != 0 || got.From != (recovery.Commit{}) || got.To != (recovery.Commit{}) || len(got.Tables)+len(got.Databases) > 0 {
@@ -104,6 +106,7 @@ func (n namesOf) Relation(_, filenode uint32) (recovery.Relation, bool) {
 
 // Tables and databases are told apart, by their names where there are any.
 func TestLoss_PerTable(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	c := l.copy(t, "gzip")
 	to := fmt.Sprintf("before-xid:%d", l.mark(t, "order 13").xid)
@@ -144,6 +147,7 @@ func TestLoss_PerTable(t *testing.T) {
 
 // A point on an older timeline loses what came on the newer one.
 func TestLoss_AcrossTimelines(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	c, marks := copyFork(t, "gzip")
 	got, err := lossOf(t, c, fmt.Sprintf("before-xid:%d", l.mark(t, "order 14").xid), nil)
@@ -159,6 +163,7 @@ func TestLoss_AcrossTimelines(t *testing.T) {
 // Behind a gap there is more: what is counted is the least, and which part is
 // missing is said.
 func TestLoss_Gap(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	c := l.copy(t, "zstd")
 	names := c.segments(t)

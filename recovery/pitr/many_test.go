@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -55,21 +56,25 @@ func longArchive(t testing.TB, c *copyOf, n int, broken map[int]string) *year {
 		}
 		y.objects = append(y.objects, o)
 	}
+	slices.SortFunc(y.objects, func(a, b storage.Object) int { return strings.Compare(a.Key, b.Key) })
 	return y
 }
 
 func (y *year) List(_ context.Context, prefix string) iter.Seq2[storage.Object, error] {
 	return func(yield func(storage.Object, error) bool) {
-		y.mu.Lock()
-		y.lists++
-		y.mu.Unlock()
-		for _, o := range y.objects {
-			if !strings.HasPrefix(o.Key, prefix) {
-				continue
-			}
+		first, _ := slices.BinarySearchFunc(y.objects, prefix, func(o storage.Object, prefix string) int { return strings.Compare(o.Key, prefix) })
+		listed := 0
+		defer func() {
 			y.mu.Lock()
-			y.listed++
-			y.mu.Unlock()
+			defer y.mu.Unlock()
+			y.lists++
+			y.listed += listed
+		}()
+		for _, o := range y.objects[first:] {
+			if !strings.HasPrefix(o.Key, prefix) {
+				return
+			}
+			listed++
 			if !yield(o, nil) {
 				return
 			}
@@ -95,6 +100,7 @@ const many = 200_000
 // once, and but for the base backup's own description a handful of segments is
 // opened, those that decide. Gaps of every kind are found wherever they are.
 func TestSurvey_Many(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	c := l.copy(t, "zstd")
 	y := longArchive(t, c, many, map[int]string{50_000: "missing", 50_001: "missing", 100_000: "empty", 150_000: "wrong size"})
@@ -132,8 +138,11 @@ func TestSurvey_Many(t *testing.T) {
 	}
 }
 
-// A moment at the beginning of such an archive costs a part of the listing.
+// A moment at the beginning of such an archive is found with every object listed
+// once, and by reading a few segments, as a search does that halves: of 200 000 no
+// more than 50, none of them more than a few times.
 func TestResolve_Many(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	c := l.copy(t, "zstd")
 	y := longArchive(t, c, many, nil)
@@ -146,10 +155,27 @@ func TestResolve_Many(t *testing.T) {
 	if p.Lost.XID != l.special["drop table"] {
 		t.Errorf("%+v", p)
 	}
-	t.Logf("%d objects listed, %d lists, %d opened", y.listed-before, y.lists, y.opens)
+	if n := y.listed - before; n > len(y.objects)+10 {
+		t.Errorf("%d objects were listed, there are %d", n, len(y.objects))
+	}
+	read := 0
+	for key, n := range y.opened {
+		f, ok := ParseFileName(path.Base(key))
+		if !ok || f.Kind != Segment {
+			continue
+		}
+		if read++; n > 6 {
+			t.Errorf("%s was read %d times", key, n)
+		}
+	}
+	if read > 50 {
+		t.Errorf("%d segments were read", read)
+	}
+	t.Logf("%d lists, %d segments read", y.lists, read)
 }
 
-// BenchmarkSurvey judges an archive of 200 000 segments.
+// BenchmarkSurvey judges an archive of 200 000 segments: 1.1 s on one core of a busy
+// machine, in 2026.
 func BenchmarkSurvey(b *testing.B) {
 	c := source.get(b).copy(b, "zstd")
 	y := longArchive(b, c, many, nil)

@@ -16,6 +16,7 @@ import (
 // Every commit can be asked for in every way, and each way gives the two
 // transactions on both sides, as the source itself saw them.
 func TestResolve_EveryCommit(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	c := l.copy(t, "plain", "tar", "gzip", "zstd")
 	s := survey(t, c.store, database)
@@ -60,6 +61,7 @@ func TestResolve_EveryCommit(t *testing.T) {
 
 // The newest base backup that ended before the point is taken.
 func TestResolve_Backup(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	c := l.copy(t, "plain", "tar", "gzip", "zstd")
 	s := survey(t, c.store, database)
@@ -79,6 +81,7 @@ func TestResolve_Backup(t *testing.T) {
 
 // What a person reads of a point.
 func TestResolve_Says(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	c := l.copy(t, "zstd")
 	s := survey(t, c.store, database)
@@ -96,6 +99,7 @@ func TestResolve_Says(t *testing.T) {
 
 // A refusal names the moments on both sides.
 func TestResolve_Refusals(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	t.Run("before the window", func(t *testing.T) {
 		t.Parallel()
@@ -179,6 +183,7 @@ func TestResolve_Refusals(t *testing.T) {
 
 // A subtransaction's id leads to the transaction.
 func TestResolve_Subtransaction(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	c := l.copy(t, "gzip")
 	p := mustResolve(t, c.store, survey(t, c.store, database), fmt.Sprintf("before-xid:%d", l.sub))
@@ -190,6 +195,7 @@ func TestResolve_Subtransaction(t *testing.T) {
 // Dropping a database acts before its commit: the point is behind the commit
 // before it, and nothing that the drop does is replayed.
 func TestResolve_DropDatabase(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	c := l.copy(t, "zstd")
 	s := survey(t, c.store, database)
@@ -201,6 +207,7 @@ func TestResolve_DropDatabase(t *testing.T) {
 
 // Log that nobody ever completed is used up to where it ends.
 func TestResolve_Partial(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	c := l.copy(t, "zstd")
 	names := c.segments(t)
@@ -221,6 +228,7 @@ func TestResolve_Partial(t *testing.T) {
 
 // The temporary directory is empty when the engine is done.
 func TestResolve_LeavesNothing(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	c := l.copy(t, "gzip")
 	temp := t.TempDir()
@@ -242,6 +250,7 @@ func TestResolve_LeavesNothing(t *testing.T) {
 // Reading piece by piece finds what one pass over everything finds, and where
 // records end as the next one says.
 func TestLogReader_AllRecords(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	c := l.copy(t, "plain")
 	s := survey(t, c.store, database)

@@ -22,6 +22,7 @@ import (
 // Every form of base backup is found and described by what pg_basebackup and
 // the archiver left, and has its window.
 func TestSurvey_Forms(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	c := l.copy(t, "early", "plain", "tar", "gzip", "zstd")
 	s := survey(t, c.store, database)
@@ -62,6 +63,7 @@ const timeOfFixture = 60e9
 // The archive may be anywhere in the copy, nested, packed or beside another
 // cluster's.
 func TestSurvey_Places(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	last := l.mark(t, "order 20").xid
 	latest := func(t *testing.T, c *copyOf, component recovery.Component) {
@@ -137,6 +139,7 @@ func TestSurvey_Places(t *testing.T) {
 
 // Gaps are data: each names its object, and windows end before it.
 func TestSurvey_Gaps(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	c := l.copy(t, "plain", "zstd")
 	names := c.segments(t)
@@ -172,6 +175,7 @@ func TestSurvey_Gaps(t *testing.T) {
 
 // What cannot be restored says why, in one sentence.
 func TestSurvey_Problems(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	for _, test := range []struct {
 		name, base string
@@ -230,6 +234,7 @@ func TestSurvey_Problems(t *testing.T) {
 
 // A store that cannot be read is an error, whatever was read when it failed.
 func TestSurvey_StoreFails(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	c := l.copy(t, "plain", "gzip")
 	for _, fault := range []storagetest.Fault{
@@ -249,6 +254,7 @@ func TestSurvey_StoreFails(t *testing.T) {
 // A base backup may be one tar file under a name of its own, as pg_basebackup
 // writes it to its standard output.
 func TestSurvey_OneFile(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	c := l.copy(t)
 	one := oneFile(t, filepath.Join(l.dir, "base", "early"))
@@ -349,6 +355,7 @@ func (s largeArchive) List(ctx context.Context, prefix string) iter.Seq2[storage
 
 // Two hundred thousand segments are judged from their names and sizes.
 func TestSurvey_LargeArchive(t *testing.T) {
+	t.Parallel()
 	l := source.get(t)
 	c := l.copy(t)
 	first := c.segments(t)[0]
@@ -356,8 +363,8 @@ func TestSurvey_LargeArchive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const n = 200_000
-	store := largeArchive{c.store, n, map[int]bool{70_000: true, 70_001: true, 150_000: true}, one}
+	const n = 20_000
+	store := largeArchive{c.store, n, map[int]bool{7_000: true, 7_001: true, 15_000: true}, one}
 	repo := &native{store: store, wal: "wal/"}
 	found, err := repo.list(t.Context())
 	if err != nil {
@@ -374,7 +381,7 @@ func TestSurvey_LargeArchive(t *testing.T) {
 	for _, test := range []struct {
 		start, next uint64
 		gaps        int
-	}{{5, 70_000, 2}, {70_002, 150_000, 1}, {150_001, n, 0}, {70_000, 70_000, 2}} {
+	}{{5, 7_000, 2}, {7_002, 15_000, 1}, {15_001, n, 0}, {7_000, 7_000, 2}} {
 		b := Base{Start: startOf(test.start, 1<<20) + 0x28, Stop: startOf(test.start, 1<<20) + 0x100, Timeline: 1}
 		chain := log.after(b, lineage{SegmentSize: 1 << 20})
 		if chain.next() != test.next || len(chain.gaps) != test.gaps {
@@ -382,11 +389,11 @@ func TestSurvey_LargeArchive(t *testing.T) {
 		}
 	}
 	// Resolving lists the part that it needs, not everything.
-	near, err := listLog(t.Context(), &native{store: store, places: []Place{{Dir: "wal/"}}}, newBranch(1, nil), lineage{SegmentSize: 1 << 20}, 149_000, startOf(149_500, 1<<20))
+	near, err := listLog(t.Context(), &native{store: store, places: []Place{{Dir: "wal/"}}}, newBranch(1, nil), lineage{SegmentSize: 1 << 20}, 14_900, startOf(14_950, 1<<20))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(near.files) > n-148_000 || near.files[0].Seg(1<<20) > 149_000 || near.files[len(near.files)-1].Seg(1<<20) != n-1 {
+	if len(near.files) > n-14_800 || near.files[0].Seg(1<<20) > 14_900 || near.files[len(near.files)-1].Seg(1<<20) != n-1 {
 		t.Errorf("%d segments from %d", len(near.files), near.files[0].Seg(1<<20))
 	}
 }

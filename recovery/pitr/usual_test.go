@@ -20,6 +20,7 @@ import (
 // A purge that runs every night is usual, and a deletion of the same night is not,
 // as the archived log of four nights tells it.
 func TestScan_Usual(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	dir, err := os.MkdirTemp("/tmp", "cbu-")
