@@ -14,8 +14,8 @@ import (
 
 // SoundCheck is the kind of step that asks a restored database for what nobody
 // should have to write down: indexes that are valid, foreign keys that hold,
-// sequences that are ahead of their columns, collations of this host, pages and
-// B-trees that amcheck finds whole, checksums.
+// sequences that are ahead of their columns, collations and extensions of this host,
+// pages and B-trees that amcheck finds whole, checksums.
 type SoundCheck struct{}
 
 var _ recovery.Kind = SoundCheck{}
@@ -44,7 +44,7 @@ type sound struct {
 
 var sounds = []sound{
 	{"indexes", invalidIndexes}, {"foreign keys", brokenKeys}, {"sequences", lateSequences},
-	{"collations", otherCollations}, {"checksums", badChecksums}, {"amcheck", brokenTrees},
+	{"collations", otherCollations}, {"extensions", otherExtensions}, {"checksums", badChecksums}, {"amcheck", brokenTrees},
 }
 
 // Do looks at everything that the step asks for, and tells of all that is wrong.

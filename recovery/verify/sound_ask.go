@@ -102,6 +102,20 @@ func otherCollations(ctx context.Context, tx pgx.Tx) (wrong []string, looked int
 	return append(wrong, of...), looked + 1, err
 }
 
+// otherExtensions are those whose version this host does not have: what their
+// functions call is another library's, or none.
+func otherExtensions(ctx context.Context, tx pgx.Tx) (wrong []string, looked int, err error) {
+	if err := tx.QueryRow(ctx, "select count(*) from pg_extension").Scan(&looked); err != nil {
+		return nil, 0, err
+	}
+	wrong, err = lines(ctx, tx, `select case when not exists (select from pg_available_extensions a where a.name = e.extname)
+			then format('extension %I %s is not installed on this host', extname, extversion)
+			else format('extension %I has the version %s in the database, which this host does not have; its own is %s', extname, extversion,
+				(select default_version from pg_available_extensions a where a.name = e.extname)) end
+		from pg_extension e where not exists (select from pg_available_extension_versions v where v.name = e.extname and v.version = e.extversion) order by 1`)
+	return wrong, looked, err
+}
+
 // badChecksums tells of pages that were read and are not what was written, and of
 // a cluster that could not tell.
 func badChecksums(ctx context.Context, tx pgx.Tx) (wrong []string, looked int, err error) {

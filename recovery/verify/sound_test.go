@@ -54,6 +54,7 @@ func TestSoundCheck(t *testing.T) {
 		{"sequences", "select setval(pg_get_serial_sequence('orders', 'id'), 3)", "sequence orders_id_seq is "},
 		{"indexes", "update pg_index set indisvalid = false where indexrelid = 'orders_pkey'::regclass", "index orders_pkey is invalid"},
 		{"amcheck", "create function f(i bigint) returns bigint immutable language sql as 'select i'; create table t as select i::bigint from generate_series(1, 50) i; create index t_f on t (f(i)); create or replace function f(i bigint) returns bigint immutable language sql as 'select i + 1000'", "t_f is damaged"},
+		{"extensions", "update pg_extension set extversion = '0.0' where extname = 'plpgsql'", "version 0.0 in the database"},
 		{"collations", "update pg_collation set collversion = '0.0' where oid = (select min(oid) from pg_collation where pg_collation_actual_version(oid) is not null)", "has the version"},
 	} {
 		t.Run(c.sound, func(t *testing.T) {
