@@ -29,7 +29,7 @@ soak: needs tools ## the exhaustive suites: a kill at every entry of a run, long
 
 bench: needs ## attach, terminal traffic, reading the log against one pg_waldump
 	$(GO) test -run '^$$' -bench 'Attach|attach|Reader|Parse|FirstFrame|FirstScreen|KeyEcho|Lines100000' ./recovery/runner ./tui ./recovery/pitr/scan ./cmd/comeback
-	$(GO) test -run '^$$$$' -bench Survey ./recovery/pitr
+	$(GO) test -run '^$$' -bench Survey ./recovery/pitr
 	$(GO) test -run 'TestTraffic' -v ./tui
 
 check: tools ## gofmt, vet, staticcheck, the layers, go mod tidy
