@@ -20,6 +20,7 @@ import (
 	"comeback/recovery/verify"
 	"comeback/shop"
 	"comeback/shop/shoptest"
+	"comeback/storage"
 )
 
 // beside is an environment with a database and a tree.
@@ -54,6 +55,21 @@ func (counting) Add(int64) {}
 type closing struct{ io.Writer }
 
 func (closing) Close() error { return nil }
+
+// besideBucket has its tree in a bucket, which a directory stands for.
+type besideBucket struct{ beside }
+
+func (b besideBucket) Binding(component string) (recovery.Binding, bool) {
+	binding, ok := b.beside.Binding(component)
+	if component == "uploads" {
+		binding.URL, binding.Scratch = recovery.BucketURL("live", filepath.Base(b.tree)+"/"), false
+	}
+	return binding, ok
+}
+
+func (b besideBucket) Store(context.Context, string) (storage.Store, error) {
+	return storage.OpenDir(filepath.Dir(b.tree))
+}
 
 func checkFiles(ctx context.Context, env recovery.Env, args recovery.FilesCheckArgs) (recovery.Outcome, error) {
 	if args.On == "" {
@@ -101,6 +117,17 @@ func TestFilesCheck(t *testing.T) {
 	changed[len(changed)/2] ^= 1
 	back := write(file, content)
 	extra := filepath.Join(s.Uploads(), "2026", "nobody's\nfile")
+	t.Run("in a bucket", func(t *testing.T) {
+		live := besideBucket{beside{database: s.URL(), tree: s.Uploads(), artifacts: map[string]*bytes.Buffer{}}}
+		if o, err := checkFiles(t.Context(), live, recovery.FilesCheckArgs{Query: uploads}); err != nil || !o.Check.Held {
+			t.Errorf("%+v, %v", o.Check, err)
+		}
+		write(file, changed)()
+		defer back()
+		if o, err := checkFiles(t.Context(), live, recovery.FilesCheckArgs{Query: uploads}); err == nil || !strings.Contains(o.Check.Found, "1 different: "+fmt.Sprintf("%q", path)) {
+			t.Errorf("%+v, %v", o.Check, err)
+		}
+	})
 	for _, c := range []struct {
 		name       string
 		args       recovery.FilesCheckArgs
