@@ -241,6 +241,8 @@ type Outcome struct {
 	// Old is what was put aside, and ToDo what people have to do afterwards.
 	Old  []Old    `json:"old,omitempty"`
 	ToDo []string `json:"to_do,omitempty"`
+	// HandedOver is what is left running when the run ends.
+	HandedOver []HandedOver `json:"handed_over,omitempty"`
 	// Loss is what going back loses, as it stands now.
 	Loss *Loss `json:"loss,omitempty"`
 	// Unprotected says what is not backed up again yet; with any of it the

@@ -181,6 +181,10 @@ func (s *State) foldLive(at time.Time, o Outcome) {
 		s.Old = slices.DeleteFunc(slices.Clone(s.Old), func(o Old) bool { return o.Component == old.Component && o.Place == old.Place })
 		s.Old = append(s.Old, old)
 	}
+	for _, h := range o.HandedOver {
+		s.HandedOver = slices.DeleteFunc(slices.Clone(s.HandedOver), func(o HandedOver) bool { return o.Place == h.Place })
+		s.HandedOver = append(s.HandedOver, h)
+	}
 	if o.Loss != nil {
 		s.Losses = slices.DeleteFunc(slices.Clone(s.Losses), func(l LossState) bool { return l.Component == o.Loss.Component })
 		s.Losses = append(s.Losses, LossState{At: at, Loss: *o.Loss})

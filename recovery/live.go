@@ -60,6 +60,9 @@ type Live struct {
 	// live one's place, on the same file system; empty where any will do.
 	Beside  string  `json:"beside,omitempty"`
 	Effects Effects `json:"effects,omitzero"`
+	// Fresh says that there is nothing in its place yet: nothing is replaced, and
+	// nothing stays to be switched back to.
+	Fresh bool `json:"fresh,omitempty"`
 	// Only is the database that alone goes back; empty where its whole cluster,
 	// or whatever the component is, does.
 	Only string `json:"only,omitempty"`
@@ -154,6 +157,10 @@ type SwitchContext struct {
 	Run       string
 	Copies    []Copy
 	KeepUntil time.Time
+	// By and At are the run that is planned and when; of a switch back Run is the
+	// one that has switched.
+	By string
+	At time.Time
 }
 
 // Switcher brings what an engine has restored into scratch to a live target of
@@ -181,14 +188,42 @@ type Switcher interface {
 	Releasers(expand func(string) (string, error)) []Releaser
 }
 
+// Expirer is a Switcher whose old data are somewhere, and can be removed: those of a
+// bucket are versions, which its own rules remove.
+type Expirer interface {
+	// Expire lists the steps that remove old data for good, and the target that
+	// they write to, whose identity is the old data's. It is pure.
+	Expire(c SwitchContext, old Old) (Target, []Step, error)
+}
+
+// Switches is the kind of live target that old data of a run's plan are of.
+func (p *Plan) Switches(old Old) ComponentKind {
+	for _, t := range p.Targets {
+		if t.ID == old.Target && t.Switches != "" {
+			return t.Switches
+		}
+	}
+	for _, c := range p.Components {
+		if c.Name == old.Component {
+			return c.Kind
+		}
+	}
+	return ""
+}
+
 // Old is what a switch has put aside: it stays until its expiry, and longer
 // while its run has open to-dos.
 type Old struct {
 	Component string   `json:"component"`
 	Target    TargetID `json:"target"`
 	// Place is where it lies: "/srv/pg/shop.old-7c31", or a database's name.
-	Place string    `json:"place"`
-	Until time.Time `json:"until"`
+	Place string `json:"place"`
+	// Until is when it may go; zero where only people decide that.
+	Until time.Time `json:"until,omitzero"`
+	// Served says that a server uses it, which is stopped before it goes.
+	Served bool `json:"served,omitempty"`
+	// Address is how the server's own user reaches it then.
+	Address string `json:"address,omitempty"`
 	// Identity tells the old data from anything else in that place.
 	Identity Identity `json:"identity,omitempty"`
 	// Says is how it is brought back.
@@ -228,6 +263,8 @@ func (s *State) LiveSays(loc *time.Location) string {
 	switch {
 	case undone && begun[Fence]:
 		return "given back as it was: nothing was switched"
+	case !begun[Fence] && !begun[Exchange] && len(s.HandedOver) > 0:
+		return "untouched; what came back runs beside it"
 	case !begun[Fence] && !begun[Exchange]:
 		return "untouched"
 	case open[Fence] > 0:

@@ -70,6 +70,11 @@ type Plan struct {
 	Confirm string `json:"confirm,omitempty"`
 	// Live are the live targets as they were read when the plan was made.
 	Live []Live `json:"live,omitempty"`
+	// Expires is what the run removes for good: what its parent has put aside, or
+	// left running.
+	Expires []Old `json:"expires,omitempty"`
+	// Settled are the parent's to-dos that whoever asked for the run says are done.
+	Settled []string `json:"settled,omitempty"`
 	// Parent is the run that this one follows: a switch back, a rescue, an
 	// expiry.
 	Parent string `json:"parent,omitempty"`
@@ -127,6 +132,9 @@ type Target struct {
 	// types, "db1/shop".
 	Switches ComponentKind `json:"switches,omitempty"`
 	Name     string        `json:"name,omitempty"`
+	// Within is what the target is a part of, and what no other run may work on
+	// meanwhile, in whichever part: a server.
+	Within string `json:"within,omitempty"`
 	// Address is how a server is reached; a reference, never a secret.
 	Address string `json:"address,omitempty"`
 	// Identity is what was read when the plan was made.
@@ -196,7 +204,10 @@ type Guard struct {
 	// Kind is "room": at least Bytes must be free where Target lies.
 	Kind   string   `json:"kind"`
 	Target TargetID `json:"target,omitempty"`
-	Bytes  int64    `json:"bytes,string,omitempty"`
+	// Dir is where to look, where the target is not a directory itself: that of
+	// the server that a database is made on.
+	Dir   string `json:"dir,omitempty"`
+	Bytes int64  `json:"bytes,string,omitempty"`
 }
 
 // GuardRoom is the kind of guard that asks for free space.

@@ -58,6 +58,8 @@ type State struct {
 	Losses []LossState
 	// Old is what was put aside by this run.
 	Old []Old
+	// HandedOver is what this run has left running.
+	HandedOver []HandedOver
 	// Moment is what the run goes to, amendments included.
 	Moment   Moment
 	Stop     *StopAsked
@@ -284,4 +286,31 @@ func (s *State) Ready(step *StepState) bool {
 		}
 	}
 	return true
+}
+
+// ToDos are what people have to do after the run.
+func (s *State) ToDos() []string {
+	var all []string
+	for i := range s.Steps {
+		all = append(all, s.Steps[i].Outcome.ToDo...)
+	}
+	return all
+}
+
+// Unprotected says what is live and not backed up again, one sentence each.
+func (s *State) Unprotected() []string {
+	opened := false
+	for i := range s.Steps {
+		opened = opened || s.Steps[i].Phase == Open && s.Steps[i].State == Done
+	}
+	var all []string
+	for i := range s.Steps {
+		st := &s.Steps[i]
+		if st.State == Done {
+			all = append(all, st.Outcome.Unprotected...)
+		} else if st.Phase == Protect && opened {
+			all = append(all, st.Says+": "+string(st.State))
+		}
+	}
+	return all
 }

@@ -128,6 +128,12 @@ func Status(p *Plan, s *State, alive bool, now time.Time) string {
 		line("RESULT", "%s: %s", s.Result, s.Says)
 	}
 	line("LIVE", "%s", s.LiveSays(now.Location()))
+	for _, h := range s.HandedOver {
+		line("RUNS", "%s answers at %s, until it is removed: comeback expire %s", h.Component, h.Address, s.Run)
+	}
+	for _, old := range s.Old {
+		line("OLD", "%s, until %s", old.Place, old.Until.In(now.Location()).Format("2 Jan 2006 15:04Z07:00"))
+	}
 	if s.Result == "" {
 		next := now.Add(updateEvery)
 		if left, known := s.Left(now, nil); known && alive && len(s.Waits()) == 0 && left < updateEvery {

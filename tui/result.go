@@ -173,9 +173,15 @@ func (s *resultScreen) findings(w int) []line {
 		}
 		add(name, plain, strings.TrimSuffix(fmt.Sprintf("%s until %s; %s", old.Place, stamp(old.Until, s.m.now()), old.Says), "; "), 3)
 	}
-	todo, open := a.leftToDo()
-	list("TO DO", warn, todo)
-	list("UNPROTECTED", warn, open)
+	for i, h := range a.state.HandedOver {
+		name := "RUNS ON"
+		if i > 0 {
+			name = ""
+		}
+		add(name, plain, h.Component+" at "+h.Address+"; "+h.Says, 4)
+	}
+	list("TO DO", warn, a.state.ToDos())
+	list("UNPROTECTED", warn, a.state.Unprotected())
 	held, total := a.state.Checks()
 	switch {
 	case total == 0:
@@ -196,20 +202,6 @@ func (s *resultScreen) findings(w int) []line {
 	text, k := cleanup(a, zone)
 	add("CLEAN-UP", k, text, 3)
 	return lines
-}
-
-// leftToDo is what people have to do now, and what is not backed up again.
-func (a *attached) leftToDo() (todo, unprotected []string) {
-	for i := range a.state.Steps {
-		st := &a.state.Steps[i]
-		todo = append(todo, st.Outcome.ToDo...)
-		if st.State == recovery.Done {
-			unprotected = append(unprotected, st.Outcome.Unprotected...)
-		} else if st.Phase == recovery.Protect {
-			unprotected = append(unprotected, st.Says+": "+string(st.State))
-		}
-	}
-	return todo, unprotected
 }
 
 // evidence is why the moment counts as reached.

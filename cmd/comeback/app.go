@@ -202,7 +202,7 @@ func (a *app) plan(ctx context.Context, b *book, cat catalogue.Catalogue, c choi
 	if err != nil {
 		return nil, err
 	}
-	return p, checkRoom(p)
+	return p, execute.CheckPlan(p)
 }
 
 // knownEngine refuses an engine that this version does not have.
@@ -228,22 +228,6 @@ func (a *app) resolve(ctx context.Context, b *book, cat catalogue.Catalogue, wan
 		}
 	}
 	return plan.Resolve(ctx, cat, opener(b.secrets), b.Runbook, engines(), plan.Wanted{Want: want, Copy: c.copy, Engine: c.engine})
-}
-
-// checkRoom refuses a plan beforehand whose steps would find too little room.
-func checkRoom(p *recovery.Plan) error {
-	for _, s := range p.Steps {
-		for _, g := range s.Guards {
-			for _, t := range p.Targets {
-				if g.Kind == recovery.GuardRoom && t.ID == g.Target {
-					if err := execute.CheckRoom(t.Place, g.Bytes); err != nil {
-						return err
-					}
-				}
-			}
-		}
-	}
-	return nil
 }
 
 // requirePostgres refuses early where no server can be started at all.

@@ -123,6 +123,7 @@ func (a *app) take(ctx context.Context, s recovery.Session, why string) error {
 
 func (a *app) resumeCommand() *cobra.Command {
 	var plain, unattended bool
+	var confirm string
 	cmd := &cobra.Command{
 		Use: "resume RUN", Short: "Go on with a run whose runner died", Args: oneArgument("RUN"), ValidArgsFunction: a.runArgument,
 		Long: `Takes a run up where its journal ends: after kill -9, a full disk, a reboot. What
@@ -130,19 +131,22 @@ has ended well is not repeated unless it is gone; what was under way is begun
 again or gone on with. Secrets that are not in the environment are asked for.
 
 An attended run still waits for its people, also with --plain or without a
-terminal: answer it with comeback attach, or give --unattended.
+terminal: answer it with comeback attach, or give --unattended. A name that was
+typed before its runner died counts as before; if it was not recorded yet, give
+it again with --confirm.
 ` + exitCodes,
-		Example: "  comeback resume 7c31",
+		Example: "  comeback resume 7c31\n  comeback resume 7c31 --plain --unattended --confirm db1/shop",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.resume(cmd.Context(), args[0], plain, unattended)
+			return a.resume(cmd.Context(), args[0], plain, unattended, confirm)
 		},
 	}
+	cmd.Flags().StringVar(&confirm, "confirm", "", "the `NAME` of the live target, instead of typing it when it is asked for")
 	cmd.Flags().BoolVar(&plain, "plain", false, "one line per transition instead of the console")
 	cmd.Flags().BoolVar(&unattended, "unattended", false, "nobody can be asked: what waits for a person is talked through, a failure stops the run")
 	return cmd
 }
 
-func (a *app) resume(ctx context.Context, id string, plain, unattended bool) error {
+func (a *app) resume(ctx context.Context, id string, plain, unattended bool, confirm string) error {
 	r, err := a.resumable(id)
 	if err != nil {
 		return err
@@ -164,7 +168,7 @@ func (a *app) resume(ctx context.Context, id string, plain, unattended bool) err
 	if err != nil {
 		return err
 	}
-	s, err := a.launch(ctx, runner.Launch{Home: home, Run: id, Act: runner.ActResume, Unattended: unattended}, terminal, values)
+	s, err := a.launch(ctx, runner.Launch{Home: home, Run: id, Act: runner.ActResume, Unattended: unattended, Confirm: confirm}, terminal, values)
 	if err != nil {
 		return err
 	}

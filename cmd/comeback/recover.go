@@ -99,11 +99,9 @@ func tellEffects(say *plainWriter, p *recovery.Plan) {
 		}
 	}
 	if p.Confirm == "" {
-		say.line("", "live: %s", handedOver)
+		say.line("", "live: untouched; a database that comes back is left running beside it")
 	}
 }
-
-const handedOver = "the runbook switches nothing: what comes back is left running beside what is live"
 
 // checkNeeds refuses a recovery that nobody can be asked about if one of its shell
 // blocks would miss a value: after the switch that would be late.

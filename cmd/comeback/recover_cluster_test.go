@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"comeback/recovery"
+	"comeback/recovery/plan"
 	"comeback/recovery/postgres"
 	"comeback/recovery/report"
 )
@@ -92,6 +93,18 @@ func TestRecover_cluster(t *testing.T) {
 		t.Fatalf("switch back: exit %d\n%s\n%s", got.code, got.out, got.err)
 	}
 	same(after)
+	// The timeline that was left is dead: the latest moment is one of the old system.
+	if got := r.run(t.Context(), "moments", path); !strings.Contains(got.out+got.err, "timeline 2 was left with run") {
+		t.Errorf("the moments do not say that timeline 2 is dead\n%s\n%s", got.out, got.err)
+	}
+	dry := r.run(t.Context(), "rehearse", path, "--plain", "--to", "latest", "--dry-run")
+	p, err := plan.Decode([]byte(dry.out))
+	if err != nil {
+		t.Fatalf("%v\n%s\n%s", err, dry.out, dry.err)
+	}
+	if point, _ := p.Moment.Point("database"); point.Timeline != 1 {
+		t.Errorf("the latest moment is on timeline %d\n%s", point.Timeline, dry.err)
+	}
 }
 
 // A recovery of a cluster whose runner is killed anywhere ends as that of a database
@@ -99,7 +112,8 @@ func TestRecover_cluster(t *testing.T) {
 func TestRecover_clusterAfterKill(t *testing.T) {
 	l := ownShop(t)
 	t.Cleanup(func() { halt(t, l) })
-	// Each recovery leaves a timeline in the archive on which nobody goes on.
+	// One that is stopped between start and open may leave a timeline in the archive
+	// that no switch back marks.
 	killAnywhere(t, l, clusterRunbook(t, l, l.before, ", timeline: 1"), clusterTarget(t, l), "database.prepare")
 }
 

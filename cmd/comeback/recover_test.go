@@ -227,7 +227,7 @@ func killAnywhere(t *testing.T, l *lost, path, name, first string) {
 			run := filepath.Base(r.only(t))
 			resume := soaking() || i%2 == 0
 			if resume {
-				r.run(t.Context(), "resume", run, "--plain", "--unattended")
+				r.run(t.Context(), "resume", run, "--plain", "--unattended", "--confirm", name)
 			} else {
 				r.run(t.Context(), "stop", run)
 			}

@@ -166,6 +166,9 @@ func (a *app) runPlanned(ctx context.Context, b *book, p *recovery.Plan, o reque
 		}
 		tellEffects(say, p)
 	}
+	if err := a.tellExpired(say, p); err != nil {
+		return err
+	}
 	// A key that is not there is better noticed now than after the restore.
 	var key *report.Key
 	if o.key != "" {

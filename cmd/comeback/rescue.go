@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"comeback/recovery"
+	"comeback/recovery/execute"
 	"comeback/recovery/plan"
 	"comeback/recovery/rescue"
 	"comeback/recovery/runner"
@@ -256,7 +257,7 @@ func (a *app) planRescue(b *book, o rescuing, r plan.RescueOptions) (*recovery.P
 	if err != nil {
 		return nil, err
 	}
-	return p, checkRoom(p)
+	return p, execute.CheckPlan(p)
 }
 
 // newRun is what the plan of every new run has.

@@ -43,7 +43,7 @@ report. Without a command it opens the console.`,
 		return recovery.Errorf("see "+cmd.CommandPath()+" --help", "%w", err).WithExit(recovery.Usage)
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(a.rehearseCommand(), a.recoverCommand(), a.rescueCommand(), a.switchBackCommand(), a.momentsCommand(), a.runsCommand(), a.statusCommand(), a.lookCommand(),
+	root.AddCommand(a.rehearseCommand(), a.recoverCommand(), a.rescueCommand(), a.switchBackCommand(), a.expireCommand(), a.momentsCommand(), a.runsCommand(), a.statusCommand(), a.lookCommand(),
 		a.attachCommand(), a.resumeCommand(), a.approveCommand(), a.terminalCommand(), a.stopCommand(), a.runnerCommand(),
 		a.reportCommand(), a.runbookCommand(), a.walCommand(), a.demoCommand(), a.versionCommand())
 	return root
@@ -66,6 +66,16 @@ func noArguments(cmd *cobra.Command, args []string) error {
 		return usage("see "+cmd.CommandPath()+" --help", "there is no command %q", args[0])
 	}
 	return usage("see "+cmd.CommandPath()+" --help", "%s takes no argument, but there is %q", cmd.CommandPath(), args[0])
+}
+
+// atMostOneArgument takes one, by its name, or none.
+func atMostOneArgument(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		return oneArgument(what)(cmd, args)
+	}
 }
 
 // oneArgument asks for exactly one, by its name.

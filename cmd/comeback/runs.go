@@ -136,6 +136,8 @@ func (a *app) stop(ctx context.Context, id, why string) error {
 	}
 	say := &plainWriter{out: a.out, now: a.now, redact: a.redact}
 	switch {
+	case r.State.Result != "" && r.ReportSHA256 != "" && len(r.State.HandedOver) > 0:
+		return usage("to remove what it has left running: comeback expire "+id, "run %s has ended already", id)
 	case r.State.Result != "" && r.ReportSHA256 != "":
 		return usage("read its report: comeback report show "+id, "run %s has ended already", id)
 	case r.Alive:

@@ -56,8 +56,9 @@ type Hold struct {
 	loseOnce sync.Once
 }
 
-// Targets are the identities of a plan's live targets. A place that is a path
-// is one of this host.
+// Targets are the identities of a plan's live targets, and of what they are parts
+// of: a database and the whole of its server are not worked on by two runs at once.
+// A place that is a path is one of this host.
 func Targets(p *recovery.Plan, host string) []string {
 	var targets []string
 	for _, t := range p.Targets {
@@ -65,8 +66,13 @@ func Targets(p *recovery.Plan, host string) []string {
 		if filepath.IsAbs(place) {
 			place = host + ":" + filepath.Clean(place)
 		}
-		if !t.Scratch && !slices.Contains(targets, place) {
-			targets = append(targets, place)
+		if t.Scratch {
+			continue
+		}
+		for _, held := range []string{place, t.Within} {
+			if held != "" && !slices.Contains(targets, held) {
+				targets = append(targets, held)
+			}
 		}
 	}
 	slices.Sort(targets)

@@ -28,6 +28,31 @@ func TestTargets(t *testing.T) {
 	}
 }
 
+// A database of a server and the whole of it are not worked on by two runs at once.
+func TestTargets_ofOneServer(t *testing.T) {
+	of := func(place string) *recovery.Plan {
+		return &recovery.Plan{Targets: []recovery.Target{{ID: "live/database", Place: place, Within: "postgres system 7301448812"}}}
+	}
+	o := Options{Dir: filepath.Join(t.TempDir(), "locks"), Now: time.Now, Holder: Holder{Run: "7c31", Operator: "ops", Host: "db1", PID: os.Getpid()}}
+	held, err := Take(t.Context(), Targets(of("db1, database shop, system 7301448812"), "db1"), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Take(t.Context(), Targets(of("/srv/pg/shop"), "db1"), o); recovery.ExitOf(err) != recovery.Refused || !strings.Contains(err.Error(), "7c31") {
+		t.Errorf("the whole server beside one of its databases: %v", err)
+	}
+	if err := held.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := Take(t.Context(), Targets(of("/srv/pg/shop"), "db1"), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := whole.Release(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestTake_nothing(t *testing.T) {
 	h := newHost(t, "bastion", "7c31")
 	held, err := Take(t.Context(), nil, h.Options)

@@ -142,7 +142,10 @@ func Ending(s *recovery.State, p *recovery.Plan) recovery.RunEnded {
 	}
 	held, total := s.Checks()
 	says := fmt.Sprintf("every step done, %d of %d checks held, everything cleaned up", held, total)
-	if p.Mode == recovery.Recovery {
+	switch {
+	case p.Expires != nil:
+		says = "everything that was to go is gone"
+	case p.Mode == recovery.Recovery:
 		says = fmt.Sprintf("came back, %d of %d checks held", held, total)
 	}
 	return recovery.RunEnded{Result: recovery.ResultPassed, Exit: recovery.CameBack, Says: says}

@@ -21,14 +21,84 @@ func (x *Executor) guard(g recovery.Guard, attempt int) error {
 		return err
 	}
 	need := g.Bytes
-	if attempt > 1 { // what an earlier one has left is gone on with or replaced
+	if attempt > 1 && g.Dir == "" { // what an earlier one has left is gone on with or replaced
 		left, err := size(t.Place)
 		if err != nil {
 			return err
 		}
 		need = max(0, need-left)
 	}
-	return CheckRoom(t.Place, need)
+	return checkRoom(guarded{t, g.Dir, need})
+}
+
+// guarded is a place that a plan needs room in.
+type guarded struct {
+	recovery.Target
+	dir  string
+	need int64
+}
+
+func (g guarded) where() string {
+	if g.dir != "" {
+		return g.dir
+	}
+	return g.Place
+}
+
+// CheckPlan refuses a plan beforehand whose steps would find too little room: what
+// they need on one file system together must be free there.
+func CheckPlan(p *recovery.Plan) error {
+	type disk struct {
+		free, need int64
+		all        []guarded
+	}
+	disks := map[uint64]*disk{}
+	var order []uint64
+	for _, s := range p.Steps {
+		for _, g := range s.Guards {
+			for _, t := range p.Targets {
+				if g.Kind != recovery.GuardRoom || t.ID != g.Target {
+					continue
+				}
+				at := guarded{t, g.Dir, g.Bytes}
+				free, device, err := room(at.where())
+				if err != nil {
+					return err
+				}
+				if disks[device] == nil {
+					disks[device] = &disk{free: free}
+					order = append(order, device)
+				}
+				d := disks[device]
+				d.need, d.all = d.need+g.Bytes, append(d.all, at)
+			}
+		}
+	}
+	for _, device := range order {
+		if d := disks[device]; d.free < d.need {
+			return tooSmall(d.all, d.need, d.free)
+		}
+	}
+	return nil
+}
+
+// tooSmall says which places lack room, and what can be done instead.
+func tooSmall(all []guarded, need, free int64) error {
+	hint, where := "make room, or choose another place with --scratch", ""
+	for i, g := range all {
+		if i > 0 {
+			where += " and "
+		}
+		where += g.where()
+		if g.Beside || g.BecomesLive {
+			hint = "make room on that disk; or write `into: hand-over` and restore into another directory with --scratch, or on another host; or bring only some tables or rows back: comeback rescue RUNBOOK"
+		}
+	}
+	verb := "needs"
+	if len(all) > 1 {
+		verb = "together need"
+	}
+	return recovery.Errorf(hint, "refused: %s %s %s and there is %s free", where, verb, recovery.FormatBytes(need), recovery.FormatBytes(free)).WithExit(recovery.Refused)
 }
 
 // size is how many bytes of disk lie in a directory; none if it is not there.
@@ -55,31 +125,40 @@ func size(dir string) (int64, error) {
 	return n, nil
 }
 
-// CheckRoom refuses where fewer than need bytes are free for this user on the
-// file system that dir lies on, or will lie on once it is created.
-func CheckRoom(dir string, need int64) error {
-	free, err := Room(dir)
+// checkRoom refuses where too little is free for this user on the file system that
+// a place lies on, or will lie on once it is created.
+func checkRoom(g guarded) error {
+	free, _, err := room(g.where())
 	if err != nil {
 		return err
 	}
-	if free < need {
-		return recovery.Errorf("make room, or choose another place with --scratch",
-			"refused: %s needs %s and has %s free", dir, recovery.FormatBytes(need), recovery.FormatBytes(free)).WithExit(recovery.Refused)
+	if free < g.need {
+		return tooSmall([]guarded{g}, g.need, free)
 	}
 	return nil
 }
 
 // Room is the number of bytes free for this user where dir lies.
 func Room(dir string) (int64, error) {
+	free, _, err := room(dir)
+	return free, err
+}
+
+// room also says on which device dir lies, or will lie.
+func room(dir string) (free int64, device uint64, err error) {
 	for {
 		var s syscall.Statfs_t
+		var st syscall.Stat_t
 		err := syscall.Statfs(dir, &s)
 		if err == nil {
-			return int64(s.Bavail) * s.Bsize, nil
+			err = syscall.Stat(dir, &st)
+		}
+		if err == nil {
+			return int64(s.Bavail) * s.Bsize, st.Dev, nil
 		}
 		parent := filepath.Dir(dir)
 		if !errors.Is(err, fs.ErrNotExist) || parent == dir {
-			return 0, fmt.Errorf("look for room in %s: %w", dir, err)
+			return 0, 0, fmt.Errorf("look for room in %s: %w", dir, err)
 		}
 		dir = parent
 	}

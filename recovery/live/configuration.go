@@ -15,12 +15,13 @@ import (
 
 	"comeback/pattern"
 	"comeback/recovery"
+	"comeback/recovery/postgres"
 )
 
 // ofScratch are the files that a scratch server or a recovery has left in a data
 // directory, and that a live server must not find: configuration of scratch, and
 // what would begin a recovery again.
-var ofScratch = []string{"postgresql.conf", "postgresql.auto.conf", "postgresql.auto.conf.source", "pg_hba.conf", "pg_ident.conf", "recovery.conf", "recovery.conf.source",
+var ofScratch = []string{"postgresql.conf", "postgresql.conf.source", "postgresql.auto.conf", "postgresql.auto.conf.source", "pg_hba.conf", "pg_hba.conf.source", "pg_ident.conf", "pg_ident.conf.source", "recovery.conf", "recovery.conf.source",
 	"recovery.done", "standby.signal", "recovery.signal", "postmaster.opts", "postmaster.pid", "backup_label.old", "tablespace_map.old", "current_logfiles"}
 
 // ofPostgres reports whether PostgreSQL itself keeps something of that name at the
@@ -45,6 +46,9 @@ const (
 // configure replaces scratch's configuration by live's. What Debian keeps in /etc
 // stays there, and counts as soon as the directory is live.
 func (p *preparation) configure(context.Context) error {
+	if p.fresh && p.Conf == "" {
+		return p.reinstate()
+	}
 	for _, name := range ofScratch {
 		if err := os.RemoveAll(filepath.Join(p.Pair.Beside, name)); err != nil {
 			return fmt.Errorf("take scratch's configuration away: %w", err)
@@ -67,7 +71,7 @@ func (p *preparation) configure(context.Context) error {
 			return fmt.Errorf("take over the configuration: %w", err)
 		}
 	}
-	if err := p.override(from); err != nil {
+	if err := p.override(filepath.Join(from, autoConf)); err != nil {
 		return fmt.Errorf("take over the configuration: %w", err)
 	}
 	return p.inUse()
@@ -190,7 +194,7 @@ var assignment = pattern.New(`^\s*([A-Za-z_][A-Za-z0-9_.$]*)\s*(?:=|\s)`)
 // override writes postgresql.auto.conf, which wins over everything else, from
 // live's own: what ALTER SYSTEM has set there, but for what is unwanted.
 func (p *preparation) override(from string) error {
-	text, err := os.ReadFile(filepath.Join(from, "postgresql.auto.conf"))
+	text, err := os.ReadFile(from)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -217,7 +221,47 @@ func (p *preparation) override(from string) error {
 			p.Dropped = append(p.Dropped, Dropped{Name: "synchronous_standby_names", Why: notLive["synchronous_standby_names"]})
 		}
 	}
-	return p.write("postgresql.auto.conf", out.Bytes())
+	return p.write(autoConf, out.Bytes())
+}
+
+const autoConf = "postgresql.auto.conf"
+
+// reinstate puts back the configuration that came with the backup, on a host where
+// there is no other. It may be repeated: what is back already stays.
+func (p *preparation) reinstate() error {
+	p.Taken, p.Dropped = nil, nil
+	if _, err := os.Lstat(filepath.Join(p.Pair.Beside, autoConf+postgres.Aside)); err == nil {
+		if err := p.override(filepath.Join(p.Pair.Beside, autoConf+postgres.Aside)); err != nil {
+			return fmt.Errorf("put the configuration of the backup back: %w", err)
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("look for the configuration of the backup: %w", err)
+	}
+	for _, name := range postgres.Configuration {
+		path := filepath.Join(p.Pair.Beside, name)
+		written, err := postgres.Written(path)
+		if err == nil && written {
+			err = os.Remove(path)
+		}
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			err = os.Rename(path+postgres.Aside, path)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("put the configuration of the backup back: %w", err)
+		}
+		if _, err := os.Lstat(path); err == nil {
+			p.Taken = append(p.Taken, name)
+		}
+	}
+	for _, name := range ofScratch {
+		if name == autoConf || slices.Contains(postgres.Configuration, name) {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(p.Pair.Beside, name)); err != nil {
+			return fmt.Errorf("take scratch's configuration away: %w", err)
+		}
+	}
+	return p.inUse()
 }
 
 // inUse tells of unwanted settings in files that are people's own: without

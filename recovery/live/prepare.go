@@ -25,7 +25,7 @@ type Restored struct {
 	System   string
 	Timeline uint32
 	// Conf is where the configuration is taken from; where it is empty, from
-	// Live. On a fresh host there is no other.
+	// Live, and on a fresh host from the backup itself.
 	Conf string
 	// Synchronous is live's synchronous_standby_names.
 	Synchronous string
@@ -90,7 +90,7 @@ type preparation struct {
 	env   recovery.Env
 	owner recovery.User
 	mode  fs.FileMode
-	fresh bool // there is no live directory yet
+	fresh bool // there is no live directory yet, or an empty one
 }
 
 // admissible refuses what must not become live.
@@ -98,7 +98,9 @@ func (p *preparation) admissible(ctx context.Context) (err error) {
 	if p.Pair, err = exchange.Look(p.Live, p.Data); err != nil {
 		return err
 	}
-	p.fresh = p.Pair.Old == (exchange.Identity{})
+	if p.fresh, err = fresh(p.Pair.Live); err != nil {
+		return err
+	}
 	if p.owner, p.mode, err = p.whose(); err != nil {
 		return err
 	}

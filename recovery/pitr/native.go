@@ -76,6 +76,8 @@ type listing struct {
 	trees map[string]*treeParts
 	// others are tar files under names of their own.
 	others []storage.Object
+	// marks are notes about timelines, by the directory that they are of.
+	marks map[string][]storage.Object
 	// odd counts WAL files by a packing that is not read, with an example.
 	odd map[Packing]oddFiles
 }
@@ -98,7 +100,7 @@ var tarName = pattern.New(`^(base|pg_wal|\d+)\.tar$`)
 
 // list goes through the copy once.
 func (n *native) list(ctx context.Context) (*listing, error) {
-	l := &listing{wal: map[Place][]File{}, tars: map[string]*tarParts{}, trees: map[string]*treeParts{}, odd: map[Packing]oddFiles{}}
+	l := &listing{wal: map[Place][]File{}, tars: map[string]*tarParts{}, trees: map[string]*treeParts{}, marks: map[string][]storage.Object{}, odd: map[Packing]oddFiles{}}
 	for _, prefix := range prefixes(n.backups, n.wal) {
 		for o, err := range n.store.List(ctx, prefix) {
 			if err != nil {
@@ -136,6 +138,10 @@ func prefixes(a, b string) []string {
 
 func (l *listing) add(o storage.Object, backup, wal bool) {
 	dir, name := path.Split(o.Key)
+	if wal && markName.MatchString(name) {
+		l.marks[dir] = append(l.marks[dir], o)
+		return
+	}
 	if wal {
 		if f, ok := ParseFileName(name); ok {
 			f.Object = o
@@ -240,6 +246,15 @@ func (n *native) archives(ctx context.Context, l *listing, c *Contents) ([]Archi
 		c.Findings = append(c.Findings, recovery.Finding{Object: odd.example,
 			Says: fmt.Sprintf("%d files of the WAL archive are compressed with %s, which is not read", odd.count, p),
 			Do:   "compress with gzip or zstd, or keep segments as they are"})
+	}
+	for i := range all {
+		var objects []storage.Object
+		for _, p := range all[i].Places {
+			objects = append(objects, l.marks[p.Dir]...)
+		}
+		if err := n.readMarks(ctx, objects, &all[i], c); err != nil {
+			return nil, err
+		}
 	}
 	return all, nil
 }

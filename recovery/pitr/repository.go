@@ -73,6 +73,8 @@ type Archive struct {
 	Major       int
 	SegmentSize int64
 	PageSize    int64
+	// dead are the timelines that nobody goes on with.
+	dead map[uint32]timelineMark
 }
 
 // Base is one base backup.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -70,7 +71,10 @@ func (v *surveyor) base(ctx context.Context, b Base) error {
 		branches := []branch{newBranch(b.Timeline, nil)}
 		if x != nil {
 			f.Layout.Places = x.Places
-			branches = x.branches(b.Timeline)
+			branches = x.alive(x.branches(b.Timeline), v.timeline)
+			if x.dead[b.Timeline].Dead && !goesOn(branches, b) {
+				b.Problem = x.dead[b.Timeline].says() + "; set the component's timeline to use it"
+			}
 		}
 		for _, history := range branches {
 			if !history.holds(b.Timeline, b.Stop) {
@@ -89,7 +93,9 @@ func (v *surveyor) base(ctx context.Context, b Base) error {
 				f.Archived = max(f.Archived, startOf(log.files[n-1].Seg(log.size)+1, log.size))
 			}
 		}
-		b.Problem = unusable(b, f.Line, chains, why)
+		if b.Problem == "" {
+			b.Problem = unusable(b, f.Line, chains, why)
+		}
 	}
 	backup := recovery.Backup{ID: b.ID, Component: v.survey.Component, Copy: v.survey.Copy, Engine: name,
 		Form: b.form(), Objects: b.Objects, Stop: b.Stop, Timeline: b.Timeline, Problem: b.Problem,
@@ -105,6 +111,11 @@ func (v *surveyor) base(ctx context.Context, b Base) error {
 		v.windows(b, chains)
 	}
 	return nil
+}
+
+// goesOn reports whether one of the histories has a backup in it.
+func goesOn(all []branch, b Base) bool {
+	return slices.ContainsFunc(all, func(h branch) bool { return h.holds(b.Timeline, b.Stop) })
 }
 
 // archiveOf finds the archive that holds a backup's log; why says why there is
@@ -251,6 +262,10 @@ const maxNamed = 5
 // archives adds what is wrong with the archives as such.
 func (v *surveyor) archives(bases int) {
 	for _, x := range v.indexes {
+		for _, timeline := range slices.Sorted(maps.Keys(x.dead)) {
+			v.survey.Findings = append(v.survey.Findings, recovery.Finding{Object: fmt.Sprintf("%s%08X.history", x.newestPlace().Dir, timeline),
+				Says: x.dead[timeline].says() + ": what came after the fork is not offered", Do: fmt.Sprintf("set `timeline: %d` of the component to go there all the same", timeline)})
+		}
 		if bases == 0 && len(x.segments) > 0 {
 			v.survey.Findings = append(v.survey.Findings, recovery.Finding{Object: x.Places[0].Dir,
 				Says: "there is a WAL archive but no base backup, so nothing can be restored from it",

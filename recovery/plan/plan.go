@@ -69,6 +69,9 @@ func Make(o Options) (*recovery.Plan, error) {
 			return nil, err
 		}
 	}
+	if err := b.handOverRest(); err != nil {
+		return nil, err
+	}
 	b.protectAll()
 	if len(p.Steps) == 0 {
 		return nil, recovery.Errorf("give a stage a block with `restore: COMPONENT`", "nothing in the runbook runs in a %s", o.Mode).WithExit(recovery.Usage)
@@ -105,6 +108,8 @@ type builder struct {
 	before, barrier []string
 	// restored maps a component to the last step that restores it.
 	restored map[string]string
+	// handed are the components that are left running.
+	handed map[string]bool
 	// protect are the steps that end the plan.
 	protect []recovery.Step
 }

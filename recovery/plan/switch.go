@@ -57,6 +57,12 @@ func (b *builder) switched(stage, line int, section runbooks.Stage, block runboo
 		if !ok {
 			return recovery.Errorf("put the switch below its restore", "plan the switch of %s: no stage before it restores it", name).WithExit(recovery.Usage)
 		}
+		if handsOver(b.plan.Components, name) {
+			if err := b.handOver(stage, line, name, append(b.after(), last)); err != nil {
+				return err
+			}
+			continue
+		}
 		l, switcher, ok := b.live(name)
 		if !ok {
 			return recovery.Errorf("leave it out of the switch, and bring it back by hand",
@@ -76,8 +82,10 @@ func (b *builder) switched(stage, line int, section runbooks.Stage, block runboo
 			b.plan.Targets = append(b.plan.Targets, c.Beside)
 		}
 		l.Effects.Add(s.Effects)
-		l.Effects.Undo = append(l.Effects.Undo, fmt.Sprintf("%s: until %s, with comeback switch-back %s; loses what is written after the switch",
-			name, c.KeepUntil.Format("2 Jan 2006 15:04Z"), b.Run))
+		if !l.Fresh {
+			l.Effects.Undo = append(l.Effects.Undo, fmt.Sprintf("%s: until %s, with comeback switch-back %s; loses what is written after the switch",
+				name, c.KeepUntil.Format("2 Jan 2006 15:04Z"), b.Run))
+		}
 		b.goesLive(l, name)
 		restore, _ := b.plan.Step(last)
 		after := []string{last}
@@ -199,7 +207,7 @@ func switches(rb *runbooks.Runbook) []string {
 func Switched(rb *runbooks.Runbook) []recovery.Component {
 	var all []recovery.Component
 	for _, name := range switches(rb) {
-		if c, ok := rb.Component(name); ok {
+		if c, ok := rb.Component(name); ok && Component(c).Settings.Text("into") != recovery.IntoHandOver {
 			all = append(all, Component(c))
 		}
 	}

@@ -43,8 +43,8 @@ type InitOptions struct {
 // socketPort is the number in the socket's name; nothing listens on it.
 const socketPort = 5432
 
-// maxSocketPath is the longest path that a Unix socket may have.
-const maxSocketPath = 107
+// MaxSocketPath is the longest path that a Unix socket may have.
+const MaxSocketPath = 107
 
 // SocketDir is the directory of the socket of a data directory's server. It is
 // short enough for the kernel and the same in every process, so that a run
@@ -53,7 +53,7 @@ func SocketDir(data string) string {
 	sum := sha256.Sum256([]byte(filepath.Clean(data)))
 	name := "cb-" + hex.EncodeToString(sum[:6])
 	dir := filepath.Join(os.TempDir(), name)
-	if len(dir)+len("/.s.PGSQL.5432.lock") > maxSocketPath {
+	if len(dir)+len("/.s.PGSQL.5432.lock") > MaxSocketPath {
 		dir = filepath.Join("/tmp", name)
 	}
 	return dir
@@ -169,9 +169,9 @@ func (c Cluster) prepareData() error {
 // prepareSocket makes the socket directory, or proves that the one that is
 // there is the server user's and private: its name can be guessed.
 func (c Cluster) prepareSocket() error {
-	if n := len(c.Socket) + len("/.s.PGSQL.5432"); n > maxSocketPath {
+	if n := len(c.Socket) + len("/.s.PGSQL.5432"); n > MaxSocketPath {
 		return recovery.Errorf("set TMPDIR to a shorter path, for example /tmp",
-			"the path of the socket in %s would have %d bytes, and %d is the limit", c.Socket, n, maxSocketPath).WithExit(recovery.Usage)
+			"the path of the socket in %s would have %d bytes, and %d is the limit", c.Socket, n, MaxSocketPath).WithExit(recovery.Usage)
 	}
 	err := os.Mkdir(c.Socket, 0o700)
 	if err == nil {

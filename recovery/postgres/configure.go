@@ -3,6 +3,7 @@ package postgres
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -20,11 +21,15 @@ local replication all trust
 
 // Configure writes the cluster's configuration, whole: postgresql.conf with
 // ScratchSettings under the given settings, pg_hba.conf, pg_ident.conf. What a
-// restored data directory brought along is set aside: postgresql.auto.conf
-// becomes postgresql.auto.conf.source, and standby.signal and recovery.signal
+// restored data directory brought along is set aside, once: postgresql.conf
+// becomes postgresql.conf.source and so on; standby.signal and recovery.signal
 // are removed; whoever wants one of them writes it afterwards. An interruption
 // leaves a file whole, old or new.
-func (c Cluster) Configure(settings map[string]string) error {
+func (c Cluster) Configure(settings map[string]string) error { return c.ConfigureFor(settings, hba) }
+
+// ConfigureFor is Configure with another pg_hba.conf: for a server that is not
+// scratch any more.
+func (c Cluster) ConfigureFor(settings map[string]string, hba string) error {
 	c = c.withDefaults()
 	all := ScratchSettings()
 	all["unix_socket_directories"] = c.Socket
@@ -63,12 +68,57 @@ func (c Cluster) setAside() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	for _, name := range Configuration {
+		if err := c.setOneAside(name); err != nil {
+			return err
+		}
+	}
 	for _, name := range []string{"standby.signal", "recovery.signal"} {
 		if err := os.Remove(filepath.Join(c.Data, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	return nil
+}
+
+// Configuration are the files that Configure replaces.
+var Configuration = []string{"postgresql.conf", "pg_hba.conf", "pg_ident.conf"}
+
+// ours begins every file of a configuration that this package has written.
+const ours = "# written by comeback"
+
+// setOneAside keeps a file of the configuration that came with the data directory.
+func (c Cluster) setOneAside(name string) error {
+	path := filepath.Join(c.Data, name)
+	if _, err := os.Lstat(path + Aside); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	written, err := Written(path)
+	if errors.Is(err, fs.ErrNotExist) || written {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(path, path+Aside)
+}
+
+// Aside ends the names of what came with a data directory and is not in force.
+const Aside = ".source"
+
+// Written reports whether Configure has written a file.
+func Written(path string) (bool, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	begin := make([]byte, len(ours))
+	n, err := io.ReadFull(f, begin)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil
+	}
+	return string(begin[:n]) == ours, err
 }
 
 // formatSettings writes settings as postgresql.conf does, in the order of

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -126,4 +128,17 @@ func (r *controlReader) lsn(key string) recovery.LSN {
 		r.err = fmt.Errorf("%s: %w", key, err)
 	}
 	return l
+}
+
+// MajorOf reads which major has made a data directory.
+func MajorOf(data string) (int, error) {
+	text, err := os.ReadFile(filepath.Join(data, "PG_VERSION"))
+	if err != nil {
+		return 0, fmt.Errorf("read the version of the data directory: %w", err)
+	}
+	major, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return 0, recovery.Errorf("check that it is a data directory of PostgreSQL 13 or newer", "read the version of %s: %q", data, strings.TrimSpace(string(text)))
+	}
+	return major, nil
 }

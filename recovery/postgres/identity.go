@@ -46,3 +46,8 @@ where d.datname = current_database()`
 	id.Timeline = uint32(timeline)
 	return id, nil
 }
+
+// Lineage names a server with all of its databases, and every physical copy of it,
+// for runs that must not meet there: two of them are kept apart, however each of
+// them reaches it.
+func Lineage(systemIdentifier string) string { return "postgres system " + systemIdentifier }

@@ -22,6 +22,12 @@ type Live struct {
 	Losses []Loss `json:"losses"`
 	// Old is what was replaced, and until when it stays.
 	Old []recovery.Old `json:"old_data"`
+	// HandedOver is what was restored and left running.
+	HandedOver []recovery.HandedOver `json:"handed_over,omitempty"`
+	// Expired is what was removed for good, Settled what to-dos of the parent
+	// were said to be done.
+	Expired []recovery.Old `json:"expired,omitempty"`
+	Settled []string       `json:"settled,omitempty"`
 	// ToDo is what people have to do now.
 	ToDo []string `json:"to_do"`
 	// Unprotected is what is not backed up again.
@@ -54,10 +60,10 @@ type Loss struct {
 
 // live is nil where the plan writes to nothing live.
 func (s *source) live() *Live {
-	if len(s.plan.Live) == 0 {
+	if len(s.plan.Live) == 0 && len(s.state.HandedOver) == 0 {
 		return nil
 	}
-	l := &Live{Confirm: s.plan.Confirm, Confirmed: []Confirmation{}, Effects: s.plan.Effects(), Targets: []LiveTarget{},
+	l := &Live{HandedOver: s.state.HandedOver, Expired: s.plan.Expires, Settled: s.plan.Settled, Confirm: s.plan.Confirm, Confirmed: []Confirmation{}, Effects: s.plan.Effects(), Targets: []LiveTarget{},
 		Losses: []Loss{}, Old: list(s.state.Old), ToDo: []string{}, Unprotected: []string{}}
 	for _, c := range s.state.Confirmations {
 		l.Confirmed = append(l.Confirmed, Confirmation{At: c.At.UTC(), By: c.By, Plan: c.PlanSHA256, Told: c.Loss})
@@ -70,16 +76,8 @@ func (s *source) live() *Live {
 	for _, loss := range s.state.Losses {
 		l.Losses = append(l.Losses, Loss{At: loss.At.UTC(), Loss: loss.Loss})
 	}
-	opened := slices.ContainsFunc(s.state.Steps, func(st recovery.StepState) bool { return st.Phase == recovery.Open && st.State == recovery.Done })
-	for i := range s.state.Steps {
-		st := &s.state.Steps[i]
-		l.ToDo = append(l.ToDo, st.Outcome.ToDo...)
-		if st.State == recovery.Done {
-			l.Unprotected = append(l.Unprotected, st.Outcome.Unprotected...)
-		} else if st.Phase == recovery.Protect && opened {
-			l.Unprotected = append(l.Unprotected, st.Says+": "+string(st.State))
-		}
-	}
+	l.ToDo = append(l.ToDo, s.state.ToDos()...)
+	l.Unprotected = append(l.Unprotected, s.state.Unprotected()...)
 	return l
 }
 
@@ -164,6 +162,16 @@ func (d *document) live(r *Report) {
 	}
 	for _, old := range l.Old {
 		d.printf("- old data of %s: %s, until %s. %s\n", code(old.Component), code(old.Place), at(old.Until), short(old.Says))
+	}
+	for _, h := range l.HandedOver {
+		d.printf("- handed over: %s answers at %s. %s\n", code(h.Component), code(h.Address), short(h.Says))
+		d.printf("- it lies in %s, and is removed with %s\n", code(h.Place), code("comeback expire "+r.Run))
+	}
+	for _, old := range l.Expired {
+		d.printf("- to be removed for good: %s, %s\n", code(old.Place), short(old.Says))
+	}
+	for _, text := range l.Settled {
+		d.printf("- said to be done: %s\n", short(text))
 	}
 	if len(l.Old) > 0 {
 		d.printf("- it comes back with %s; what was written since is then lost\n", code(fmt.Sprintf("comeback switch-back %s", r.Run)))

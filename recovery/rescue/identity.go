@@ -41,6 +41,7 @@ func Look(ctx context.Context, c recovery.Component, expand func(string) (string
 	t.Name = host + "/" + id.Database
 	// The lock is on the database, by what stays the same however it is reached.
 	t.Place = fmt.Sprintf("postgres database %s of %s", id.Database, id.SystemIdentifier)
+	t.Within = postgres.Lineage(id.SystemIdentifier)
 	t.Identity = parts(id)
 	return t, nil
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"comeback/recovery"
+	"comeback/recovery/execute"
 	"comeback/recovery/journal"
 )
 
@@ -18,6 +19,11 @@ import (
 // while a runner lives. With a stop reason the run is not gone on with: all that
 // it claimed is given back and its report is written.
 func Resume(ctx context.Context, o Options, stop string) (*Run, error) {
+	if o.Confirmed != "" {
+		if err := execute.CheckName(o.Plan, o.Confirmed); err != nil {
+			return nil, err
+		}
+	}
 	dir := o.Home.RunDir(o.Plan.Run)
 	path := filepath.Join(dir, journal.Name)
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) { // it died before it began
@@ -71,6 +77,9 @@ func Resume(ctx context.Context, o Options, stop string) (*Run, error) {
 		}
 		first = append(first, recovery.RunResumed{PID: os.Getpid(), BootID: bootID(), Reason: why, Version: o.Version, By: o.Operator,
 			Unattended: o.Unattended, Artifacts: left})
+		if o.Confirmed != "" {
+			first = append(first, recovery.Confirmed{Name: o.Confirmed, PlanSHA256: s.PlanSHA256, By: o.Operator, Loss: o.Plan.Effects().Gone})
+		}
 	}
 	if stop != "" {
 		first = append(first, recovery.StopAsked{By: o.Operator, Reason: stop})

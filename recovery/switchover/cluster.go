@@ -13,7 +13,6 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/exchange"
-	"comeback/recovery/ledger"
 	"comeback/recovery/live"
 	"comeback/recovery/postgres"
 )
@@ -61,11 +60,34 @@ func prepareCluster(ctx context.Context, env recovery.Env, s recovery.Step, targ
 	if c.address, err = env.Secret(c.Address); err != nil {
 		return c, h, err
 	}
+	if c.Fresh && h.Scratch {
+		return c, h, nil // prepareKind finds out
+	}
+	return c, h, c.useTools(c.Data, c.Aside)
+}
+
+// useTools finds the programs of the cluster's major; where there was no cluster,
+// that of the restored one, in whichever of its places it is.
+func (c *clusterStepOf) useTools(dirs ...string) (err error) {
+	if c.Fresh {
+		if c.Major, err = firstMajor(dirs); err != nil {
+			return err
+		}
+	}
 	if c.tools, err = postgres.FindTools(c.Major); err != nil {
-		return c, h, err
+		return err
 	}
 	c.service = live.Service{Data: c.Data, Tools: c.tools, StopCommand: c.Stop, StartCommand: c.Start}
-	return c, h, nil
+	return nil
+}
+
+func firstMajor(dirs []string) (int, error) {
+	for _, dir := range dirs {
+		if major, err := postgres.MajorOf(dir); !errors.Is(err, fs.ErrNotExist) {
+			return major, err
+		}
+	}
+	return 0, recovery.Errorf("retry the restore", "the restored data directory is not to be found in any of %s", strings.Join(dirs, ", "))
 }
 
 // pair is the two directories; which is the new one the run's claim tells.
@@ -95,6 +117,9 @@ func (prepareKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (r
 	}
 	h, err := c.handOver(ctx, env, handle)
 	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	if err := c.useTools(h.Data, c.Aside); err != nil {
 		return recovery.Outcome{}, err
 	}
 	if err := c.move(ctx, env, *h); err != nil {
@@ -129,21 +154,7 @@ func (c clusterStepOf) handOver(ctx context.Context, env recovery.Env, handle re
 	if !ok || !binding.Scratch {
 		return nil, recovery.Errorf("retry the restore", "prepare %s: it is not restored", c.Component)
 	}
-	config, err := postgres.ParseAddress(binding.URL)
-	if err != nil {
-		return nil, err
-	}
-	conn, err := postgres.DialLive(ctx, config)
-	if err != nil {
-		return nil, fmt.Errorf("ask the restored server where its data are: %w", err)
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	id, err := postgres.ReadIdentity(ctx, conn)
-	if err != nil {
-		return nil, err
-	}
-	h = &postgres.HandOver{Data: id.DataDirectory, Boot: ledger.Boot()}
-	return h, h.Write(handle.Dir)
+	return leaveScratch(ctx, handle, binding.URL)
 }
 
 // move shuts the scratch server down and moves its directory beside the live one.
@@ -209,16 +220,17 @@ func (k stopKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (re
 		return o, err
 	}
 	if !down {
+		// One that was down stays down if the run ends before the switch.
 		if err := k.watch(ctx, env, c, &o); err != nil {
 			return o, err
 		}
-	}
-	r, err := c.resource(stopped, c.Data, exchange.Identity{})
-	if err != nil {
-		return o, err
-	}
-	if err := env.Claim(ctx, r); err != nil {
-		return o, err
+		r, err := c.resource(stopped, c.Data, exchange.Identity{})
+		if err != nil {
+			return o, err
+		}
+		if err := env.Claim(ctx, r); err != nil {
+			return o, err
+		}
 	}
 	state, err := c.service.Stop(ctx, env)
 	if err != nil {
@@ -334,13 +346,28 @@ func (exchangeKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
+	if aside == (exchange.Identity{}) {
+		return recovery.Outcome{Says: fmt.Sprintf("%s is the directory %s now; there was none before", c.Data, now["inode"]),
+			Identities: map[recovery.TargetID]recovery.Identity{c.Live: now}}, nil
+	}
 	inode, err := aside.MarshalText()
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	old := recovery.Identity{"inode": string(inode), "data directory": c.Aside, "run": c.Run}
+	if !c.Fresh { // an empty directory was on no timeline
+		control, err := postgres.ReadControl(ctx, c.tools, c.Aside)
+		if err != nil {
+			return recovery.Outcome{}, err
+		}
+		old["timeline"] = strconv.FormatUint(uint64(control.Timeline), 10)
+	}
 	return recovery.Outcome{
 		Says:       fmt.Sprintf("%s is the directory %s now; the one before is %s", c.Data, now["inode"], c.Aside),
 		Identities: map[recovery.TargetID]recovery.Identity{c.Live: now},
 		Old: []recovery.Old{{Component: c.Component, Target: c.Live, Place: c.Aside, Until: c.Keep,
-			Identity: recovery.Identity{"inode": string(inode), "data directory": c.Aside, "run": c.Run}, Says: "a data directory that no server uses"}},
-	}, err
+			Identity: old, Says: "a data directory that no server uses"}},
+	}, nil
 }
 
 // startKind starts the server of what is live now, and proves that it is the right

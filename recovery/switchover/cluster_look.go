@@ -3,8 +3,11 @@ package switchover
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
+	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/live"
@@ -13,9 +16,14 @@ import (
 
 // clusterTarget is what a live target says that is a whole data directory.
 type clusterTarget struct {
-	Into  string `json:"into"`
-	Data  string `json:"data"`
-	Major int    `json:"major"`
+	Into string `json:"into"`
+	Data string `json:"data"`
+	// Major is zero where there is nothing yet.
+	Major int `json:"major,omitempty"`
+	// Down says that the server did not run when it was looked at, Fresh that
+	// there was none.
+	Down  bool `json:"down,omitempty"`
+	Fresh bool `json:"fresh,omitempty"`
 }
 
 // lookCluster completes what was read of a live server whose data directory is to
@@ -25,6 +33,12 @@ func lookCluster(c recovery.Component, s live.Server, l recovery.Live) (recovery
 	if s.Host == "" || s.Data == "" {
 		return l, recovery.Errorf("run comeback on the server's own machine, as root or as the server's user; or write `into: "+intoDatabase+"`",
 			"refused: the data directory of %s cannot be seen from here, and so not be exchanged", s.Address).WithExit(recovery.Refused)
+	}
+	if data := c.Settings.Text("data"); data != "" {
+		named, err := filepath.EvalSymlinks(data)
+		if err != nil || named != s.Data {
+			return l, recovery.Errorf("correct one of them: url or data", "refused: the server at the component's url serves %s, and the runbook names %s", s.Data, data).WithExit(recovery.Refused)
+		}
 	}
 	tools, err := postgres.FindTools(s.Major)
 	if err != nil {
@@ -44,6 +58,63 @@ func lookCluster(c recovery.Component, s live.Server, l recovery.Live) (recovery
 	l.Target.Place, l.Target.Name, l.Target.Identity, l.Target.Facts = s.Data, s.Host+":"+s.Data, s.OfCluster(), facts
 	l.Effects = clusterEffects(c, s)
 	return l, nil
+}
+
+// lookDown reads a live target whose server does not answer, from its data
+// directory, or where there is nothing yet.
+func lookDown(ctx context.Context, c recovery.Component, reference string, why error) (recovery.Live, error) {
+	data := c.Settings.Text("data")
+	if data == "" {
+		return recovery.Live{}, recovery.Errorf("start the server; or where it is dead, or the host is fresh, give the component its data directory: data: /var/lib/postgresql/15/main",
+			"%w", why).WithExit(recovery.ExitOf(why))
+	}
+	d, err := live.LookDown(ctx, data, time.Now())
+	if err != nil {
+		return recovery.Live{}, err
+	}
+	t := clusterTarget{Into: intoCluster, Data: d.Data, Major: d.Major, Down: true, Fresh: d.Fresh}
+	l := recovery.Live{Component: c.Name, At: d.At, Fresh: d.Fresh, Target: recovery.Target{ID: recovery.TargetID("live/" + c.Name), Component: c.Name,
+		Switches: recovery.Postgres, Address: reference, Place: d.Data, Name: d.Host + ":" + d.Data}}
+	if d.Fresh {
+		if l.Beside, err = live.Placeable(d.Data); err != nil {
+			return l, err
+		}
+		if l.Target.Identity, err = live.IdentifyPlace(d.Data); err != nil {
+			return l, err
+		}
+		l.Effects = recovery.Effects{Target: []string{fmt.Sprintf("%s, %s: nothing is there yet, so nothing is exchanged", d.Host, d.Data)},
+			NotUndone: []string{c.Name + ": what the system has done outside of it: e-mails sent, cards charged"}}
+	} else if err := downCluster(c, d, &l); err != nil {
+		return l, err
+	}
+	if l.Facts, err = json.Marshal(d.Server); err == nil {
+		l.Target.Facts, err = json.Marshal(t)
+	}
+	if err != nil {
+		return l, fmt.Errorf("keep what the data directory says: %w", err)
+	}
+	return l, nil
+}
+
+// downCluster completes what was read of a dead server's data directory.
+func downCluster(c recovery.Component, d live.Down, l *recovery.Live) error {
+	if d.Standby {
+		return recovery.Errorf("give the data directory of the primary", "refused: %s is that of a standby", d.Data).WithExit(recovery.Refused)
+	}
+	tools, err := postgres.FindTools(d.Major)
+	if err != nil {
+		return err
+	}
+	if l.Beside, err = live.Exchangeable(d.Data); err != nil {
+		return err
+	}
+	if err := service(c, d.Data, tools).Check(); err != nil {
+		return err
+	}
+	l.Target.Identity, l.Target.Within = d.OfCluster(), postgres.Lineage(d.SystemIdentifier)
+	l.Effects = clusterEffects(c, d.Server)
+	l.Effects.Target = []string{fmt.Sprintf("%s, %s, the server is down (%s), system %s, timeline %d", d.Host, d.Data, d.State, d.SystemIdentifier, d.Timeline)}
+	return nil
 }
 
 // service is how the runbook, or pg_ctl, stops and starts the live server.
@@ -96,6 +167,16 @@ func clusterEffects(c recovery.Component, s live.Server) recovery.Effects {
 // identifyCluster reads the identity of a data directory's server: from the server,
 // or while it is shut down from the directory.
 func identifyCluster(ctx context.Context, t clusterTarget, address string) (recovery.Identity, error) {
+	if t.Fresh {
+		switch major, err := postgres.MajorOf(t.Data); {
+		case errors.Is(err, fs.ErrNotExist):
+			return live.IdentifyPlace(t.Data)
+		case err != nil:
+			return nil, err
+		default:
+			t.Major = major
+		}
+	}
 	pids, err := postgres.Processes(t.Data)
 	if err != nil {
 		return nil, err

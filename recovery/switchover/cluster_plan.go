@@ -3,6 +3,8 @@ package switchover
 import (
 	"encoding/json"
 	"fmt"
+	"path/filepath"
+	"strconv"
 
 	"comeback/recovery"
 )
@@ -34,6 +36,8 @@ type clusterArgs struct {
 	Stop        []string `json:"stop,omitempty"`
 	Start       []string `json:"start,omitempty"`
 	Logged      bool     `json:"logged,omitempty"`
+	// Fresh says that there is nothing in its place yet.
+	Fresh bool `json:"fresh,omitempty"`
 }
 
 func isCluster(t recovery.Target) (clusterTarget, bool) {
@@ -61,11 +65,22 @@ func (s switcher) clusterArgs(c recovery.SwitchContext, t clusterTarget) (cluste
 			all.Copy = cp
 		}
 	}
+	if t.Fresh {
+		// The backup tells whose cluster it is; an empty directory has an inode.
+		all.Fresh, all.System = true, c.Point.Backup.Details["system identifier"]
+		if all.Old == nothingThere {
+			all.Old = ""
+		}
+		return all, nil
+	}
 	if all.Old == "" {
 		return all, recovery.Errorf("run comeback as root or as the server's user, then make a new plan", "plan the switch of %s: it is not known which directory is live", c.Component.Name).WithExit(recovery.Refused)
 	}
 	return all, nil
 }
+
+// nothingThere is the inode of a place at which there is nothing.
+const nothingThere = "nothing there"
 
 func clusterStep(id, kind, says string, args any, writes ...recovery.TargetID) recovery.Step {
 	step := recovery.NewStep(id, kind, says, args)
@@ -93,7 +108,10 @@ func (s switcher) planCluster(c recovery.SwitchContext, t clusterTarget) (recove
 		Fence:    []recovery.Step{prepare, stop},
 		Exchange: []recovery.Step{clusterStep("exchange", exchangeName, "make the restored directory live", a, a.Live)},
 		Open:     []recovery.Step{clusterStep("start", startName, "start the restored server", a, a.Live)},
-		Protect:  []recovery.Step{clusterStep("protect", protectName, "prove that "+name+" is backed up again", protectArgs{countArgs: a.countArgs, Logged: a.Logged, History: true})},
+		Protect:  []recovery.Step{clusterStep("protect", protectName, "prove that "+name+" is backed up again", protectArgs{countArgs: a.countArgs, Logged: a.Logged, Copies: c.Copies})},
+	}
+	if t.Fresh {
+		p.Fence = []recovery.Step{prepare}
 	}
 	if a.Logged {
 		tail := clusterStep("tail", tailName, "prove that the rest of the log is in "+c.Point.Copy, a)
@@ -101,8 +119,33 @@ func (s switcher) planCluster(c recovery.SwitchContext, t clusterTarget) (recove
 		lost := clusterStep("loss", countName, "count what is lost", func() countArgs { w := a.countArgs; w.Whole = true; return w }(), a.Scratch)
 		lost.MayPass, lost.After = true, []string{tail.ID}
 		p.Settle = []recovery.Step{tail, lost}
+		switch {
+		case t.Fresh:
+			lost.After = nil
+			p.Settle = []recovery.Step{lost}
+		case t.Down:
+			save, err := s.saveTail(c, t)
+			if err != nil {
+				return p, err
+			}
+			save.MayPass, lost.After = true, []string{save.ID}
+			p.Settle = []recovery.Step{save, lost}
+		}
 	}
 	return p, nil
+}
+
+// saveTail is the step that saves what a dead server had not archived.
+func (s switcher) saveTail(c recovery.SwitchContext, t clusterTarget) (recovery.Step, error) {
+	engine, err := s.engine(c.Point.Engine)
+	if err != nil {
+		return recovery.Step{}, err
+	}
+	saver, ok := engine.(recovery.TailSaver)
+	if !ok {
+		return recovery.Step{}, fmt.Errorf("save the rest of the log: the engine %s cannot", c.Point.Engine)
+	}
+	return saver.PlanTail(c.Component, c.Point.Copy, filepath.Join(t.Data, "pg_wal"))
 }
 
 // backCluster lists the steps that give the old data directory its place again.
@@ -117,9 +160,17 @@ func (s switcher) backCluster(c recovery.SwitchContext, t clusterTarget, old rec
 		return recovery.Switch{}, recovery.Errorf("switch back by hand: stop the server, and rename the two directories", "it is not recorded which directory %s was", old.Place)
 	}
 	name := c.Live.Target.Name
-	return recovery.Switch{
+	back := recovery.Switch{
 		Fence:    []recovery.Step{clusterStep("stop", stopName, "stop the live server "+name, a, a.Live)},
 		Exchange: []recovery.Step{clusterStep("exchange", exchangeName, fmt.Sprintf("make %s live again", old.Place), a, a.Live)},
 		Open:     []recovery.Step{clusterStep("start", startName, "start the old server", a, a.Live)},
-	}, nil
+	}
+	alive, err := strconv.ParseUint(old.Identity["timeline"], 10, 32)
+	if err != nil || s.Engines == nil {
+		return back, nil // put aside by an earlier version, which did not note its timeline
+	}
+	mark := clusterStep("mark", markName, fmt.Sprintf("mark timeline %d dead in the copies", a.Timeline), markArgs{Of: a.Of, Copies: c.Copies, System: a.System,
+		Dead: a.Timeline, Alive: uint32(alive), Run: c.By, At: c.At})
+	back.Protect = []recovery.Step{mark}
+	return back, nil
 }

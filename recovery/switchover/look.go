@@ -11,6 +11,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/live"
+	"comeback/recovery/postgres"
 )
 
 // Look reads the live database that the component's url names.
@@ -29,6 +30,9 @@ func (switcher) Look(ctx context.Context, c recovery.Component, _ []recovery.Cop
 	}
 	server, err := live.Look(ctx, address)
 	if err != nil {
+		if how == intoCluster {
+			return lookDown(ctx, c, reference, err)
+		}
 		return recovery.Live{}, err
 	}
 	if err := admissible(c, server, how); err != nil {
@@ -51,7 +55,7 @@ func (switcher) Look(ctx context.Context, c recovery.Component, _ []recovery.Cop
 			// Two runs on the same database of the same server must not meet,
 			// however each of them came to it.
 			Place: fmt.Sprintf("%s, database %s, system %s", host, server.Database, server.SystemIdentifier),
-			Name:  host + "/" + server.Database, Identity: server.OfDatabase(),
+			Name:  host + "/" + server.Database, Identity: server.OfDatabase(), Within: postgres.Lineage(server.SystemIdentifier),
 		},
 	}
 	if how == intoCluster {
@@ -94,6 +98,9 @@ func (switcher) Identify(ctx context.Context, t recovery.Target, expand func(str
 	address, err := expand(t.Address)
 	if err != nil {
 		return nil, err
+	}
+	if old, ok := isOld(t); ok {
+		return identifyOld(ctx, old, address)
 	}
 	if c, ok := isCluster(t); ok {
 		return identifyCluster(ctx, c, address)

@@ -15,6 +15,8 @@ import (
 // holder is an engine that can tell whether a segment has come into a copy.
 type holder interface {
 	Holds(ctx context.Context, s recovery.Survey, store storage.Store, segment string) (bool, error)
+	// End is where the archive ended that a survey found; zero where there is none.
+	End(s recovery.Survey) recovery.LSN
 }
 
 // surveyed opens a copy and surveys it with the engine that has restored the
@@ -130,10 +132,9 @@ func (k count) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recov
 // protectArgs are those of the step that proves that the system is backed up.
 type protectArgs struct {
 	countArgs
-	// Logged says that the copy holds a log.
-	Logged bool `json:"logged,omitempty"`
-	// History says that the new timeline's history must be in the copy too.
-	History bool `json:"history,omitempty"`
+	// Logged says that the copy holds a log; Copies are those to look into.
+	Logged bool            `json:"logged,omitempty"`
+	Copies []recovery.Copy `json:"copies,omitempty"`
 }
 
 // protect proves that what is live now can be restored again: the log of the
@@ -153,40 +154,35 @@ func (k protect) Do(ctx context.Context, env recovery.Env, s recovery.Step) (rec
 		what := fmt.Sprintf("%s: the newest backup in %s is of before the switch; take a new one", a.Component, a.Point.Copy)
 		return recovery.Outcome{Says: "not protected yet", Unprotected: []string{what}, ToDo: []string{"take a new backup of " + a.Component}}, nil
 	}
-	if a.History {
-		return k.newTimeline(ctx, env, a)
-	}
-	segment, err := push(k).push(ctx, env, a.countArgs)
-	if err != nil {
-		return recovery.Outcome{}, err
-	}
-	return recovery.Outcome{Says: fmt.Sprintf("the log of the switch, up to segment %s, is in %s", segment, a.Point.Copy)}, nil
+	// The server goes on with the log that the copies hold: the same proof, without
+	// a history to be archived anew.
+	return k.newTimeline(ctx, env, a)
 }
 
-// newTimeline proves that the timeline on which the server writes now is in the
-// copy: its history, and a segment of it.
+// newTimeline proves that the timeline on which the server writes now is in every
+// copy that holds its log: its history, and a segment of it.
 func (k protect) newTimeline(ctx context.Context, env recovery.Env, a protectArgs) (recovery.Outcome, error) {
 	address, err := env.Secret(a.Address)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	engine, store, survey, err := k.surveyed(ctx, env, a.countArgs)
+	copies, err := k.archives(ctx, env, a)
 	if err != nil {
 		return recovery.Outcome{}, err
-	}
-	h, ok := engine.(holder)
-	if !ok {
-		return recovery.Outcome{}, fmt.Errorf("wait for the log: the engine %s reads no archive", a.Point.Engine)
 	}
 	env.Meter().Phase("wait for the new timeline", 0, recovery.NoUnit)
 	ctx, cancel := context.WithTimeout(ctx, pushFor)
 	defer cancel()
-	p, err := live.Protected(ctx, address, []live.Archive{heldBy{a.Point.Copy, h, survey, store}})
+	p, err := live.Protected(ctx, address, copies)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	o := recovery.Outcome{Says: fmt.Sprintf("timeline %d is in %s: %s and segment %s", p.Timeline, a.Point.Copy, p.History, p.Segment),
-		Facts: map[string]string{"history": p.History, "first segment": p.Segment}}
+	what := "segment " + p.Segment
+	if p.History != "" {
+		what = p.History + " and " + what
+	}
+	o := recovery.Outcome{Says: fmt.Sprintf("timeline %d is in %s: %s", p.Timeline, namesOf(copies), what),
+		Facts: map[string]string{"history": p.History, "first segment": p.Segment, "copies": namesOf(copies)}}
 	if len(p.Missing) > 0 {
 		o.Says = "not protected yet: " + p.Next
 		for _, missing := range p.Missing {
@@ -196,6 +192,55 @@ func (k protect) newTimeline(ctx context.Context, env recovery.Env, a protectArg
 	}
 	return o, nil
 }
+
+// archives are the copies that must hold the log: the one that was restored from,
+// and each that holds an archive of the component's log. One that does not answer must,
+// too, because it may.
+func (k protect) archives(ctx context.Context, env recovery.Env, a protectArgs) ([]live.Archive, error) {
+	engine, err := k.engine(a.Point.Engine)
+	if err != nil {
+		return nil, err
+	}
+	h, ok := engine.(holder)
+	if !ok {
+		return nil, fmt.Errorf("wait for the log: the engine %s reads no archive", a.Point.Engine)
+	}
+	var all []live.Archive
+	for _, c := range a.Copies {
+		store, err := env.Store(ctx, c.Name)
+		var survey recovery.Survey
+		if err == nil {
+			survey, err = engine.Survey(ctx, a.Of, c, store)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case err != nil:
+			all = append(all, silentCopy{c.Name, err})
+		case c.Name == a.Point.Copy || h.End(survey) > 0:
+			all = append(all, heldBy{c.Name, h, survey, store})
+		}
+	}
+	return all, nil
+}
+
+func namesOf(copies []live.Archive) string {
+	var names []string
+	for _, c := range copies {
+		names = append(names, c.Name())
+	}
+	return strings.Join(names, ", ")
+}
+
+// silentCopy is a copy that could not be asked.
+type silentCopy struct {
+	copy string
+	err  error
+}
+
+func (s silentCopy) Name() string { return s.copy }
+
+func (s silentCopy) Has(context.Context, string) (bool, error) { return false, s.err }
 
 // heldBy is the archive of a copy as an engine reads it.
 type heldBy struct {

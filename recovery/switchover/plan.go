@@ -71,11 +71,19 @@ func (s switcher) Plan(c recovery.SwitchContext) (recovery.Switch, error) {
 		step.Writes = writes
 		return step
 	}
+	seen, err := server(c.Live)
+	if err != nil {
+		return recovery.Switch{}, err
+	}
 	p := recovery.Switch{
 		Prepare:  []recovery.Step{step("load", loadName, "load "+a.Database+" beside the live one", a, a.Scratch, a.Beside)},
 		Fence:    []recovery.Step{step("fence", fenceName, "let nobody into "+c.Live.Target.Name, a, a.Live, a.Scratch)},
 		Exchange: []recovery.Step{step("swap", swapName, "make the restored "+a.Database+" live", a, a.Live)},
 		Open:     []recovery.Step{step("open-live", openName, "let users into "+c.Live.Target.Name, a, a.Live)},
+	}
+	if seen.Host != "" && seen.Data != "" {
+		// What comes back is about as large as what is live, and both are there.
+		p.Prepare[0].Guards = []recovery.Guard{{Kind: recovery.GuardRoom, Target: a.Beside, Dir: seen.Data, Bytes: seen.Target.Size}}
 	}
 	logged := s.logged(c.Point)
 	of := c.Component
@@ -93,7 +101,7 @@ func (s switcher) Plan(c recovery.SwitchContext) (recovery.Switch, error) {
 		lost.MayPass, lost.After, lost.Writes = true, []string{out.ID}, []recovery.TargetID{a.Scratch}
 		p.Settle = []recovery.Step{out, lost}
 	}
-	p.Protect = []recovery.Step{step("protect", protectName, "prove that "+a.Database+" is backed up again", protectArgs{countArgs: with, Logged: logged})}
+	p.Protect = []recovery.Step{step("protect", protectName, "prove that "+a.Database+" is backed up again", protectArgs{countArgs: with, Logged: logged, Copies: c.Copies})}
 	return p, nil
 }
 

@@ -37,10 +37,12 @@ func (switcher) Kind() recovery.ComponentKind { return recovery.Postgres }
 // Keys are what a component says about its live target.
 func (switcher) Keys() []recovery.Key {
 	return []recovery.Key{
-		{Name: "into", Doc: "how it comes back live: database (it takes the place of the database that url names), or cluster (the whole data directory is exchanged)", Example: intoDatabase},
+		{Name: "into", Doc: "how it comes back live: database (it takes the place of the database that url names), cluster (the whole data directory is exchanged), or hand-over (it is restored and left running beside)", Example: intoDatabase},
 		{Name: "admin", Doc: "how a recovery reaches the live server, where url's role may not create and rename databases", Example: "${ADMIN_URL}"},
+		{Name: "data", Doc: "the live server's data directory, for into: cluster where the server is down, or the host is fresh and there is nothing yet", Example: "/var/lib/postgresql/15/main"},
 		{Name: "stop", Doc: "the command that stops the live server, for into: cluster; pg_ctl if not set", Example: "[systemctl, stop, postgresql@15-main]", List: true},
 		{Name: "start", Doc: "the command that starts it", Example: "[systemctl, start, postgresql@15-main]", List: true},
+		{Name: "listen", Doc: "where a server that is handed over listens; 127.0.0.1 and a free port if not set", Example: "10.0.0.7:5433"},
 		{Name: "keep", Doc: "how long what was live stays beside after a switch; 7d if not set", Example: "7d"},
 	}
 }
@@ -60,12 +62,12 @@ func into(c recovery.Component) (string, error) {
 // Kinds are the steps of a switch.
 func (s switcher) Kinds() []recovery.Kind {
 	return []recovery.Kind{load{}, fence(s), push(s), count(s), swap{}, open{}, protect(s),
-		prepareKind{}, stopKind(s), tailKind(s), exchangeKind{}, startKind{}}
+		prepareKind{}, stopKind(s), tailKind(s), exchangeKind{}, startKind{}, handOver{}, expire{}, markTimeline(s)}
 }
 
 // Releasers give back what a switch has not finished.
 func (switcher) Releasers(expand func(string) (string, error)) []recovery.Releaser {
-	return []recovery.Releaser{dropLoaded{expand}, liftFence{expand}, undoSwap{expand}, undoExchange{expand}, startAgain{expand}, removeRestored{expand}}
+	return []recovery.Releaser{dropLoaded{expand}, liftFence{expand}, undoSwap{expand}, undoExchange{expand}, startAgain{expand}, removeRestored{expand}, removeHanded{}}
 }
 
 // engine finds the engine that has restored a point.

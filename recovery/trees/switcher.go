@@ -2,9 +2,7 @@ package trees
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -68,12 +66,12 @@ func identify(path string) (recovery.Identity, error) {
 	if info, err := os.Lstat(path); err == nil && !info.IsDir() {
 		return nil, recovery.Errorf("name the directory itself", "refused: %s is not a directory", path).WithExit(recovery.Refused)
 	}
-	if id, err = exchange.Identify(path); err == nil {
+	if id, err = exchange.Standing(path); err == nil && id != (exchange.Identity{}) {
 		inode = id.String()
 		if text, err := id.MarshalText(); err == nil {
 			inode = string(text)
 		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	} else if err != nil {
 		return nil, fmt.Errorf("look at %s: %w", path, err)
 	}
 	return recovery.Identity{"host": host, "directory": path, "inode": inode}, nil
@@ -123,7 +121,7 @@ func step(id, kind, says string, a args, more ...recovery.TargetID) recovery.Ste
 }
 
 // Kinds are the steps of a switch.
-func (switcher) Kinds() []recovery.Kind { return []recovery.Kind{newer{}, swap{}, open{}} }
+func (switcher) Kinds() []recovery.Kind { return []recovery.Kind{newer{}, swap{}, open{}, expire{}} }
 
 // Releasers give back a tree that was exchanged and not kept.
 func (switcher) Releasers(func(string) (string, error)) []recovery.Releaser {

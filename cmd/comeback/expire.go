@@ -1,0 +1,339 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/plan"
+	"comeback/recovery/runner"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) expireCommand() *cobra.Command {
+	o := request{choices: choices{mode: recovery.Recovery}}
+	var done string
+	cmd := &cobra.Command{
+		Use: "expire [RUN]", Short: "Remove what a recovery has put aside, when its time has come", Args: atMostOneArgument("RUN"), ValidArgsFunction: a.runArgument,
+		Long: `Without RUN it lists what recoveries on this host have put aside or left running,
+and what keeps it. With RUN it removes that for good: old data only after its
+date and only when no to-do of the run is open, a server that was handed over
+only while nobody is connected to it. Nothing else is touched. It is a run of its
+own, a child of RUN, and asks for the name of what it removes.
+` + exitCodes,
+		Example: `  comeback expire
+  comeback expire 7c31
+  comeback expire 7c31 --plain --done all --confirm shop_old_7c31`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return a.listOld(cmd.Context())
+			}
+			return a.expire(cmd.Context(), args[0], done, o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.confirm, "confirm", "", "the `NAME` of what is removed, instead of typing it when it is asked for")
+	f.StringVar(&done, "done", "", "the `NUMBERS` of the run's to-dos that are done, like 1,3, or all")
+	f.StringVar(&o.key, "key", "", "sign the report with this SSH private key `FILE`, or \"agent\"")
+	f.BoolVar(&o.plain, "plain", false, "one line per transition instead of the console")
+	f.BoolVar(&o.json, "json", false, "print the events as they stand in the journal")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan as JSON and do nothing")
+	return cmd
+}
+
+// leftOver is something that a run has put aside or left running.
+type leftOver struct {
+	recovery.Old
+	// there reports whether it is still what the run has left; keeps says what
+	// keeps it, empty where it may go.
+	there bool
+	keeps string
+}
+
+// leftOvers are what a run has left, each with what keeps it. Open are the run's
+// to-dos that nobody has said to be done.
+func (a *app) leftOvers(ctx context.Context, r runner.Past, open []string) ([]leftOver, error) {
+	b, err := a.bookOf(r)
+	if err != nil {
+		return nil, err
+	}
+	all := slices.Clone(r.State.Old)
+	for _, h := range r.State.HandedOver {
+		all = append(all, h.Old())
+	}
+	var left []leftOver
+	for _, old := range all {
+		l := leftOver{Old: old}
+		if _, ok := expirerOf(r, old); !ok {
+			l.there, l.keeps = true, "its versions stay in place, and go by the rules of their bucket"
+			left = append(left, l)
+			continue
+		}
+		if l.there, err = a.stillThere(ctx, b, r, old); err != nil {
+			return nil, err
+		}
+		switch {
+		case !l.there:
+			l.keeps = "gone, or live again"
+		case old.Until.After(a.now()):
+			l.keeps = "kept until " + old.Until.UTC().Format("2 Jan 2006 15:04Z")
+		case !old.Served && len(open) == 1:
+			l.keeps = "kept: 1 to-do of the run is open"
+		case !old.Served && len(open) > 1:
+			l.keeps = fmt.Sprintf("kept: %d to-dos of the run are open", len(open))
+		}
+		left = append(left, l)
+	}
+	return left, nil
+}
+
+// stillThere reports whether old data are what the run has put aside.
+func (a *app) stillThere(ctx context.Context, b *book, r runner.Past, old recovery.Old) (bool, error) {
+	i := slices.IndexFunc(r.Plan.Components, func(c recovery.Component) bool { return c.Name == old.Component })
+	if i < 0 {
+		return false, fmt.Errorf("look at %s: the plan of run %s has no component %s", old.Place, r.ID, old.Component)
+	}
+	s, ok := expirerOf(r, old)
+	if !ok {
+		return false, fmt.Errorf("look at %s: this version knows nothing of its kind", old.Place)
+	}
+	t, _, err := s.Expire(recovery.SwitchContext{Component: r.Plan.Components[i], Run: r.ID}, old)
+	if err != nil {
+		return false, err
+	}
+	now, err := identifier(b.secrets.Expand)(ctx, t)
+	if err != nil {
+		return false, fmt.Errorf("look at %s: %w", old.Place, err)
+	}
+	return len(old.Identity.Differences(now)) == 0, nil
+}
+
+// expirerOf removes old data of a run, where something can.
+func expirerOf(r runner.Past, old recovery.Old) (recovery.Expirer, bool) {
+	s, ok := switcher(r.Plan.Switches(old))
+	if !ok {
+		return nil, false
+	}
+	e, ok := s.(recovery.Expirer)
+	return e, ok
+}
+
+// toDos are what a run has left to do, and openToDos those of them that no expiry
+// has been told to be done.
+func toDos(r runner.Past) []string { return append(r.State.ToDos(), r.State.Unprotected()...) }
+
+func (a *app) openToDos(home runner.Home, r runner.Past) ([]string, error) {
+	runs, err := home.List()
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(toDos(r), func(text string) bool {
+		return slices.ContainsFunc(runs, func(child runner.Past) bool {
+			return child.Problem == nil && child.Plan.Parent == r.ID && slices.Contains(child.Plan.Settled, text)
+		})
+	}), nil
+}
+
+// listOld lists what the runs of this host have left.
+func (a *app) listOld(ctx context.Context) error {
+	home, err := a.home()
+	if err != nil {
+		return err
+	}
+	runs, err := home.List()
+	if err != nil {
+		return err
+	}
+	none := true
+	for _, r := range runs {
+		if r.Problem != nil || r.State.Result == "" || len(r.State.Old)+len(r.State.HandedOver) == 0 {
+			continue
+		}
+		none = false
+		open, err := a.openToDos(home, r)
+		if err != nil {
+			return err
+		}
+		left, err := a.leftOvers(ctx, r, open)
+		if err != nil {
+			fmt.Fprintf(a.out, "%s: %s\n", r.ID, a.redact(clean(err.Error())))
+			continue
+		}
+		for _, l := range left {
+			keeps := l.keeps
+			if keeps == "" {
+				keeps = "may go: comeback expire " + r.ID
+			}
+			fmt.Fprintf(a.out, "%s  %s, %s: %s\n", r.ID, clean(l.Place), clean(l.Says), keeps)
+		}
+		for i, text := range open {
+			fmt.Fprintf(a.out, "%s  to do %d: %s\n", r.ID, i+1, a.redact(clean(text)))
+		}
+	}
+	if none {
+		fmt.Fprintln(a.out, "no recovery on this host has put anything aside, or left anything running")
+	}
+	return nil
+}
+
+func (a *app) expire(ctx context.Context, id, done string, o request) error {
+	p, b, err := a.planExpiry(ctx, id, done)
+	if err != nil {
+		return err
+	}
+	if o.dryRun {
+		return a.printPlan(p)
+	}
+	if !o.plain && !o.json && a.interactive() && o.confirm == "" {
+		return a.consoleBack(ctx, b, p)
+	}
+	say := &plainWriter{out: a.out, now: a.now, redact: a.redact}
+	if o.json {
+		say.out = a.err
+	}
+	return a.runPlanned(ctx, b, p, o, say)
+}
+
+// planExpiry plans to remove what a run has left and nothing keeps. It leaves
+// nothing behind.
+func (a *app) planExpiry(ctx context.Context, id, done string) (*recovery.Plan, *book, error) {
+	parent, err := a.load(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if parent.State.Result == "" {
+		return nil, nil, recovery.Errorf("wait for its end, or stop it", "refused: run %s has not ended", id).WithExit(recovery.Refused)
+	}
+	home, err := a.home()
+	if err != nil {
+		return nil, nil, err
+	}
+	open, err := a.openToDos(home, parent)
+	if err != nil {
+		return nil, nil, err
+	}
+	settled, err := settle(open, done)
+	if err != nil {
+		return nil, nil, err
+	}
+	still := slices.DeleteFunc(slices.Clone(open), func(text string) bool { return slices.Contains(settled, text) })
+	left, err := a.leftOvers(ctx, parent, still)
+	if err != nil {
+		return nil, nil, err
+	}
+	var goes []recovery.Old
+	var keeps []string
+	for _, l := range left {
+		if l.keeps == "" {
+			goes = append(goes, l.Old)
+		} else {
+			keeps = append(keeps, l.Place+": "+l.keeps)
+		}
+	}
+	if len(goes) == 0 {
+		return nil, nil, nothingExpires(id, keeps, open, still)
+	}
+	b, err := a.bookOf(parent)
+	if err != nil {
+		return nil, nil, err
+	}
+	history, err := home.History(parent.Plan.System)
+	if err != nil {
+		return nil, nil, err
+	}
+	next, err := home.NewID()
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := plan.Expire(plan.ExpireOptions{Parent: parent.Plan, Old: goes, Options: plan.Options{
+		Source: b.source, Run: next, Number: history.Number, Previous: history.Previous, Created: a.now(), Mode: recovery.Recovery,
+		Switchers: switchers(), Expected: history.Expected}})
+	if err != nil {
+		return nil, nil, err
+	}
+	p.Settled = settled
+	return p, b, nil
+}
+
+// nothingExpires is the refusal where all that a run has left is kept.
+func nothingExpires(id string, keeps, open, still []string) error {
+	if len(keeps) == 0 {
+		return recovery.Errorf("list what there is with: comeback expire", "refused: run %s has put nothing aside, and left nothing running", id).WithExit(recovery.Refused)
+	}
+	hint := "look again then, or list all with: comeback expire"
+	if len(still) > 0 {
+		var lines []string
+		for i, text := range open {
+			if slices.Contains(still, text) {
+				lines = append(lines, fmt.Sprintf("%d: %s", i+1, text))
+			}
+		}
+		hint = "when they are done, say so with --done NUMBERS; " + strings.Join(lines, "; ")
+	}
+	return recovery.Errorf(hint, "refused: nothing that run %s has left may go: %s", id, strings.Join(keeps, "; ")).WithExit(recovery.Refused)
+}
+
+// settle picks the to-dos that a person says are done.
+func settle(open []string, done string) ([]string, error) {
+	if done == "" {
+		return nil, nil
+	}
+	if done == "all" {
+		return open, nil
+	}
+	var settled []string
+	for text := range strings.SplitSeq(done, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(text))
+		if err != nil || n < 1 || n > len(open) {
+			return nil, usage("give the numbers that `comeback expire` lists, or all", "--done %s: there is no open to-do %q", done, strings.TrimSpace(text))
+		}
+		settled = append(settled, open[n-1])
+	}
+	return settled, nil
+}
+
+// tellExpired says what may go of what earlier runs of the system have put aside.
+func (a *app) tellExpired(say *plainWriter, p *recovery.Plan) error {
+	if p.Expires != nil {
+		return nil
+	}
+	home, err := a.home()
+	if err != nil {
+		return err
+	}
+	runs, err := home.List()
+	if err != nil {
+		return err
+	}
+	for _, text := range expired(runs, p.System, a.now()) {
+		say.line("", "%s", text)
+	}
+	return nil
+}
+
+// expired lists which old data of a system may go now, for whoever runs it next.
+func expired(runs []runner.Past, system string, now time.Time) []string {
+	var says []string
+	for _, r := range runs {
+		if r.Problem != nil || r.State.System != system || r.State.Result == "" {
+			continue
+		}
+		removed := func(place string) bool {
+			return slices.ContainsFunc(runs, func(c runner.Past) bool {
+				return c.Problem == nil && c.Plan.Parent == r.ID && (len(c.State.Old) > 0 || c.State.Result == recovery.ResultPassed &&
+					slices.ContainsFunc(c.Plan.Expires, func(o recovery.Old) bool { return o.Place == place }))
+			})
+		}
+		for _, old := range r.State.Old {
+			if !old.Until.After(now) && !removed(old.Place) {
+				says = append(says, fmt.Sprintf("the time of %s, which run %s has put aside, has come: comeback expire %s", old.Place, r.ID, r.ID))
+			}
+		}
+	}
+	return says
+}

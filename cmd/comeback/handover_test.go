@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"comeback/recovery"
+	"comeback/recovery/postgres"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// A database that is handed over is restored, checked and left running on its own,
+// with its address in the report; live is untouched. It stays until it is removed
+// by name, and not while somebody uses it.
+func TestRecover_handOver(t *testing.T) {
+	l := theShop(t)
+	r := newRig(t).live(l)
+	path := liveRunbook(t, l, l.before)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = []byte(strings.Replace(string(text), `url: "${DATABASE_URL}"}`, `url: "${DATABASE_URL}", into: hand-over}`, 1))
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	untouched := rowsOf(t, l.URL())
+	got := r.run(t.Context(), "recover", path, "--plain", "--to", fmt.Sprintf("before-xid:%d", l.incident.Harm.XID))
+	if got.code != recovery.CameBack {
+		t.Fatalf("exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	run := filepath.Base(r.only(t))
+	state := r.stateOf(t, run)
+	if len(state.HandedOver) != 1 || len(state.Held()) != 0 {
+		t.Fatalf("handed over %+v, held %+v", state.HandedOver, state.Held())
+	}
+	h := state.HandedOver[0]
+	t.Cleanup(func() {
+		if err := (postgres.Cluster{Data: filepath.Join(h.Place, "data")}).Halt(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	if now := rowsOf(t, h.Local); !slices.Equal(now, l.before) {
+		t.Errorf("handed over: %v, before the harm: %v", now, l.before)
+	}
+	if now := rowsOf(t, l.URL()); !slices.Equal(now, untouched) {
+		t.Error("live was changed")
+	}
+	for _, what := range [][]string{{"report", "show", run}, {"status", run}} {
+		if got := r.run(t.Context(), what...); !strings.Contains(got.out, h.Address) {
+			t.Errorf("%v does not tell of %s\n%s", what, h.Address, got.out)
+		}
+	}
+	// Over the network nobody gets in without a password.
+	if conn, err := pgx.Connect(t.Context(), strings.Replace(h.Address, "//", "//postgres@", 1)); err == nil {
+		conn.Close(t.Context())
+		t.Error("it lets anybody in")
+	}
+	conn, err := pgx.Connect(t.Context(), h.Local)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refuses := func(hint string, args ...string) {
+		t.Helper()
+		if got := r.run(t.Context(), args...); got.code != recovery.Refused || !strings.Contains(got.err, hint) {
+			t.Errorf("%v: exit %d: %s", args, got.code, got.err)
+		}
+	}
+	refuses("--confirm "+h.Place, "expire", run, "--plain")
+	if got := r.run(t.Context(), "expire", run, "--plain", "--confirm", h.Place); got.code != recovery.Refused || !strings.Contains(got.out, "1 sessions use the server") {
+		t.Errorf("while somebody uses it: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	if err := conn.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if got := r.run(t.Context(), "expire"); !strings.Contains(got.out, h.Place) || !strings.Contains(got.out, "comeback expire "+run) {
+		t.Errorf("it is not listed\n%s\n%s", got.out, got.err)
+	}
+	if got := r.run(t.Context(), "expire", run, "--plain", "--confirm", h.Place); got.code != recovery.CameBack {
+		t.Errorf("removed: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	if pids, err := postgres.Processes(filepath.Join(h.Place, "data")); err != nil || len(pids) > 0 {
+		t.Errorf("its server: %v, %v", pids, err)
+	}
+	refuses("comeback expire", "expire", run, "--plain", "--confirm", h.Place)
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/postgres"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// The server died: what it had not archived is saved first, a recovery without a
+// session takes the place of its data directory, and nothing that was committed is
+// lost. Then the whole directory is gone, as on a fresh host: the next recovery
+// gives the restored one its name, with the configuration of the backup.
+func TestRecover_serverDied(t *testing.T) {
+	l := ownShop(t)
+	t.Cleanup(func() { halt(t, l) })
+	ctx := t.Context()
+	conn, err := pgx.Connect(ctx, l.Layout.URL("postgres", "postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sql := range []string{"alter system set archive_timeout = 0", "select pg_reload_conf()"} {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conn.Close(ctx)
+	if err := l.Write(ctx, 7); err != nil {
+		t.Fatal(err)
+	}
+	truth := rowsOf(t, l.URL())
+	r := newRig(t).live(l)
+	path := clusterRunbook(t, l, truth, fmt.Sprintf(", data: %q", l.Cluster()))
+	name := clusterTarget(t, l)
+	recovers := func(code recovery.Exit) output {
+		t.Helper()
+		got := r.run(ctx, "recover", path, "--plain", "--to", "latest", "--confirm", name, "--outage", "1 minute ago")
+		if got.code != code {
+			t.Fatalf("exit %d\n%s\n%s", got.code, got.out, got.err)
+		}
+		return got
+	}
+	kill(t, l.Cluster())
+	if got := r.run(ctx, "wal", "save", path, "--from", filepath.Join(l.Cluster(), "pg_wal")); got.code != 0 {
+		t.Fatalf("save the rest of the log: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	got := recovers(recovery.CameBack)
+	if !strings.Contains(got.out, "the server is down (in production)") {
+		t.Errorf("it does not say that the server is down\n%s", got.out)
+	}
+	if !slices.Equal(rowsOf(t, l.URL()), truth) {
+		t.Error("what was committed is not there")
+	}
+	first := r.lastState(t)
+	if len(first.Old) != 1 || len(first.Losses) != 1 || first.Losses[0].Commits != 0 || !first.Losses[0].Final {
+		t.Errorf("old data %+v, losses %+v", first.Old, first.Losses)
+	}
+
+	halt(t, l)
+	if err := os.Rename(l.Cluster(), l.Cluster()+".lost"); err != nil {
+		t.Fatal(err)
+	}
+	got = recovers(recovery.CameBack)
+	if !strings.Contains(got.out, "nothing is there yet") {
+		t.Errorf("it does not say that there is nothing\n%s", got.out)
+	}
+	if !slices.Equal(rowsOf(t, l.URL()), truth) {
+		t.Error("on a fresh host, what was committed is not there")
+	}
+	if s := r.lastState(t); len(s.Old) != 0 || len(s.Held()) != 0 {
+		t.Errorf("old data %+v, held %+v", s.Old, s.Held())
+	}
+}
+
+// lastState is how the newest run stands.
+func (r *rig) lastState(t *testing.T) recovery.State {
+	t.Helper()
+	runs, err := os.ReadDir(filepath.Join(r.state, "runs"))
+	if err != nil || len(runs) == 0 {
+		t.Fatalf("runs: %v, %v", runs, err)
+	}
+	var newest recovery.State
+	for _, run := range runs {
+		if s := r.stateOf(t, run.Name()); s.Started.After(newest.Started) {
+			newest = s
+		}
+	}
+	return newest
+}
+
+// kill ends a server at once, as a power failure does.
+func kill(t *testing.T, data string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(data, "postmaster.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _, _ := strings.Cut(string(text), "\n")
+	pid, err := strconv.Atoi(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for ctx.Err() == nil { // its children notice
+		if pids, err := postgres.Processes(data); err != nil || len(pids) == 0 {
+			return
+		}
+	}
+	t.Fatal("the server does not end")
+}
