@@ -12,8 +12,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"comeback/recovery"
 	"comeback/recovery/isolation"
 )
@@ -90,44 +88,14 @@ func (e *env) explain(ctx context.Context, c recovery.Cmd, err error, last *tail
 	return fmt.Errorf("%s: %w", name, err)
 }
 
-// run starts cmd, in a box where it is isolated, and waits for it. It does both
-// on a thread that lives as long as the program: the kernel sends the
-// parent-death signal when the *thread* that started the child ends.
-func (e *env) run(cmd *exec.Cmd, isolated, terminal bool) (err error) {
-	start := cmd.Start
-	if isolated {
-		box := e.Box()
-		box.Processes, box.Terminal = true, terminal
-		start = func() error { return box.Start(cmd) }
+// run starts cmd, in a box where it is isolated, and waits for it.
+func (e *env) run(cmd *exec.Cmd, isolated, terminal bool) error {
+	if !isolated {
+		return isolation.RunGroup(cmd, nil)
 	}
-	isolation.OnThread(func() {
-		if err = start(); err != nil {
-			return
-		}
-		err = endGroup(cmd.Process.Pid)
-		err = errors.Join(cmd.Wait(), err)
-	})
-	return err
-}
-
-// endGroup waits until the leader of a process group has ended and kills the
-// rest of the group. The leader is not taken off the list before, so that the
-// number cannot be another group's.
-func endGroup(leader int) error {
-	for {
-		err := unix.Waitid(unix.P_PID, leader, nil, unix.WEXITED|unix.WNOWAIT, nil)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("wait for process %d: %w", leader, err)
-		}
-		break
-	}
-	if err := syscall.Kill(-leader, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-		return fmt.Errorf("end what process %d left: %w", leader, err)
-	}
-	return nil
+	box := e.Box()
+	box.Processes, box.Terminal = true, terminal
+	return isolation.RunGroup(cmd, func() error { return box.Start(cmd) })
 }
 
 // maxSaid bounds, in bytes, what an error repeats of a program's own words.

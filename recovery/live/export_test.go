@@ -1,6 +1,10 @@
 package live
 
-import "time"
+import (
+	"time"
+
+	"comeback/recovery/postgres"
+)
 
 // SetLockWait shortens the wait for another session of ours.
 func SetLockWait(d time.Duration) { lockWait = d }
@@ -8,7 +12,7 @@ func SetLockWait(d time.Duration) { lockWait = d }
 // SplitNames, Program and Derived are what is fuzzed.
 var (
 	SplitNames = splitNames
-	Settings   = settingsOf
-	Quote      = quoteConninfo
+	Settings   = postgres.AddressSettings
+	Quote      = postgres.QuoteConninfo
 	Derived    = derived
 )
