@@ -1,0 +1,150 @@
+package storage_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"comeback/storage"
+	"comeback/storagetest"
+)
+
+func openDirs(t *testing.T, names ...string) []storage.Arm {
+	t.Helper()
+	var arms []storage.Arm
+	for _, name := range names {
+		s, err := storage.OpenDir(memoryDir(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		arms = append(arms, storage.Arm{Name: name, Store: s})
+	}
+	return arms
+}
+
+// memoryDir is a directory in memory, where the host has such: what is durable is
+// the directory's business, and not the fan's.
+func memoryDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "fan-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// refusing is a store that takes some bytes and then fails.
+type refusing struct {
+	storage.Store
+	err error
+}
+
+func (r refusing) Put(_ context.Context, _ string, in io.Reader, _ storage.PutOptions) (storage.Object, error) {
+	_, err := io.CopyN(io.Discard, in, 10)
+	return storage.Object{}, errors.Join(err, r.err)
+}
+
+// A fan keeps the promises of a store.
+func TestFan_store(t *testing.T) {
+	storagetest.Run(t, func(t *testing.T) storage.Store { return storage.NewFan(openDirs(t, "nearby", "offsite")...) })
+}
+
+// What is read once is in each store; one that fails keeps the others from
+// nothing.
+func TestFan_Put(t *testing.T) {
+	arms := openDirs(t, "nearby", "offsite", "third")
+	broken := &storage.Error{Op: "put", Object: "there", Kind: storage.ErrDenied}
+	arms[1].Store = refusing{arms[1].Store, broken}
+	f := storage.NewFan(arms...)
+	content := strings.Repeat("one night's dump ", 200_000)
+	reads := 0
+	source := readerFunc(func(b []byte) (int, error) {
+		n := min(len(b), len(content)-reads)
+		copy(b, content[reads:reads+n])
+		if reads += n; reads == len(content) {
+			return n, io.EOF
+		}
+		return n, nil
+	})
+	if _, err := f.Put(t.Context(), "db/one.dump", source, storage.PutOptions{IfAbsent: true, Size: int64(len(content))}); err != nil {
+		t.Fatal(err)
+	}
+	if reads != len(content) {
+		t.Errorf("%d bytes were read of %d", reads, len(content))
+	}
+	for _, i := range []int{0, 2} {
+		if got := storagetest.Read(t, arms[i].Store, "db/one.dump"); got != content {
+			t.Errorf("%s holds %d bytes, want %d", arms[i].Name, len(got), len(content))
+		}
+	}
+	if failed := f.Failed(); len(failed) != 1 || !errors.Is(failed["offsite"], storage.ErrDenied) {
+		t.Errorf("failed: %v", failed)
+	}
+	if _, err := f.Put(t.Context(), "db/one.dump", strings.NewReader("other"), storage.PutOptions{IfAbsent: true, Size: -1}); !errors.Is(err, storage.ErrExist) {
+		t.Errorf("a key that all have: %v", err)
+	}
+	if len(f.Left()) != 2 {
+		t.Errorf("left: %v", f.Left())
+	}
+}
+
+// A source that breaks off leaves no object, and no store is blamed for it.
+func TestFan_Put_brokenSource(t *testing.T) {
+	arms := openDirs(t, "nearby", "offsite")
+	f := storage.NewFan(arms...)
+	died := errors.New("pg_dump: error: the server has gone")
+	source := io.MultiReader(bytes.NewReader(make([]byte, 1<<20)), iotest.ErrReader(died))
+	if _, err := f.Put(t.Context(), "db/one.dump", source, storage.PutOptions{Size: -1}); !errors.Is(err, died) {
+		t.Errorf("err = %v", err)
+	}
+	for _, a := range arms {
+		if keys := storagetest.Keys(t, a.Store, ""); len(keys) > 0 {
+			t.Errorf("%s holds %v", a.Name, keys)
+		}
+	}
+	if failed := f.Failed(); len(failed) > 0 {
+		t.Errorf("failed: %v", failed)
+	}
+}
+
+// When the last store fails the fan does, with the words of each.
+func TestFan_Put_nobodyLeft(t *testing.T) {
+	arms := openDirs(t, "nearby", "offsite")
+	for i := range arms {
+		arms[i].Store = refusing{arms[i].Store, &storage.Error{Op: "put", Object: arms[i].Name + "'s place", Kind: storage.ErrUnavailable}}
+	}
+	_, err := storage.NewFan(arms...).Put(t.Context(), "a", bytes.NewReader(make([]byte, 4<<20)), storage.PutOptions{Size: -1})
+	if !errors.Is(err, storage.ErrUnavailable) || !strings.Contains(err.Error(), "nearby's") || !strings.Contains(err.Error(), "offsite's") {
+		t.Errorf("err = %v", err)
+	}
+}
+
+// A listing shows what is in each store.
+func TestFan_List(t *testing.T) {
+	arms := openDirs(t, "nearby", "offsite")
+	for _, key := range []string{"a", "c", "d", "f"} {
+		storagetest.Put(t, arms[0].Store, key, "same")
+	}
+	for _, key := range []string{"b", "c", "f", "g"} {
+		storagetest.Put(t, arms[1].Store, key, "same")
+	}
+	storagetest.Put(t, arms[0].Store, "e", "one")
+	storagetest.Put(t, arms[1].Store, "e", "another")
+	f := storage.NewFan(arms...)
+	if got := strings.Join(storagetest.Keys(t, f, ""), " "); got != "c f" {
+		t.Errorf("listed %q", got)
+	}
+	if _, err := f.Stat(t.Context(), "a"); !errors.Is(err, storage.ErrNotExist) {
+		t.Errorf("a is in one store only: %v", err)
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
