@@ -31,6 +31,7 @@ func (engine) Schema() recovery.Schema {
 	return recovery.Schema{Engine: Name, Kind: recovery.Code, Keys: []recovery.Key{
 		{Name: "path", Doc: "the live checkout, which is never touched", Example: "/srv/shop/app"},
 		{Name: "prefix", Doc: "how the keys of this component's bundles and deploy record begin in a copy; everywhere if it is missing", Example: "code/"},
+		{Name: "backup", Doc: "what comeback backup takes: bundle; all that fits if it is missing, none for nothing", Example: "bundle", List: true},
 		{Name: "signers", Doc: "a file of allowed signers on this host, for the signatures of commits", Example: "/etc/shop/allowed_signers"},
 	}}
 }

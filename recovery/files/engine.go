@@ -78,12 +78,13 @@ func (e engine) sealed() bool { return e.kind == recovery.Config }
 func (e engine) Schema() recovery.Schema {
 	prefix := recovery.Key{Name: "prefix", Doc: "how the keys of this component's backups begin in a copy; everywhere if it is missing", Example: e.name + "/"}
 	root := recovery.Key{Name: "root", Doc: "the directory in an archive that is the tree; found by path if it is missing", Example: "srv/shop/uploads"}
+	backup := recovery.Key{Name: "backup", Doc: "what comeback backup takes: snapshot; all that fits if it is missing, none for nothing", Example: "snapshot", List: true}
 	if !e.sealed() {
 		return recovery.Schema{Engine: e.name, Kind: e.kind, Keys: []recovery.Key{
-			{Name: "path", Doc: "the live directory", Example: "/srv/shop/uploads"}, prefix, root}}
+			{Name: "path", Doc: "the live directory", Example: "/srv/shop/uploads"}, prefix, root, backup}}
 	}
 	return recovery.Schema{Engine: e.name, Kind: e.kind, Keys: []recovery.Key{
-		{Name: "paths", Doc: "the live files and directories", Example: "/etc/shop", List: true}, prefix, root,
+		{Name: "paths", Doc: "the live files and directories", Example: "/etc/shop", List: true}, prefix, root, backup,
 		{Name: "identity", Doc: "what decrypts: a file with an age identity or an SSH key, or a reference to one or to its text", Example: "${CONFIG_IDENTITY}"},
 		{Name: "passphrase", Doc: "a reference to the passphrase that decrypts, or that of the SSH key", Example: "${CONFIG_PASSPHRASE}"},
 		{Name: "recipients", Doc: "who can decrypt the backups that are made: age or SSH public keys", Example: "age1…", List: true},

@@ -1,0 +1,18 @@
+// Package backup takes backups and ships them: what a runbook asks for, in the
+// formats of the tools that own them, into every copy that the runbook names.
+//
+// It promises that the source is read once for all copies, that what is stored
+// half is never listed, and that one copy's failure keeps the others from
+// nothing. Engines that are a [recovery.Capturer] do the reading; this package
+// opens the copies, keeps digests of every object, and puts beside each backup
+// what is known of it.
+//
+// In a copy it keeps, beside the backups themselves:
+//
+//	comeback/backups/COMPONENT/STAMP-SORT.json    a recovery.Manifest
+//	comeback/runbooks/SYSTEM/STAMP-DIGEST.md      the runbook that asked for it
+//	comeback/unfinished/COMPONENT/STAMP-SORT.json what an interruption has left
+//
+// None of them is needed to restore. It never replaces an object, and removes none
+// but those of a backup that did not come to its end.
+package backup

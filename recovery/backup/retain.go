@@ -1,0 +1,105 @@
+package backup
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"comeback/recovery"
+)
+
+// Keep says how many backups of each component, copy and engine are kept: the
+// newest of each of so many days, ISO weeks and months that have one. Zero keeps
+// none of that sort; a Keep of zeros keeps everything.
+type Keep struct{ Daily, Weekly, Monthly int }
+
+// Kept says why a backup stays, or that it may go.
+type Kept struct {
+	recovery.Backup
+	// Why is empty for what may be removed.
+	Why []string
+}
+
+// Retain decides which backups of one survey stay. It is pure. The newest that can
+// be restored always stays, and so does the newest that was proven (proven reports
+// that of a backup). What cannot be restored goes when a newer one can be. Times are
+// those of zone.
+func Retain(s recovery.Survey, keep Keep, zone *time.Location, proven func(recovery.Backup) bool) []Kept {
+	all := make([]Kept, len(s.Backups))
+	for i, b := range s.Backups {
+		all[i].Backup = b
+	}
+	slices.SortStableFunc(all, func(a, b Kept) int { return cmp.Or(when(a.Backup).Compare(when(b.Backup)), cmp.Compare(a.ID, b.ID)) })
+	newest, newestProven := -1, -1
+	for i, k := range all {
+		if k.Problem == "" {
+			newest = i
+			if proven != nil && proven(k.Backup) {
+				newestProven = i
+			}
+		}
+	}
+	stay := func(i int, format string, args ...any) {
+		if i >= 0 {
+			all[i].Why = append(all[i].Why, fmt.Sprintf(format, args...))
+		}
+	}
+	stay(newest, "the newest")
+	stay(newestProven, "the newest that was proven")
+	if keep == (Keep{}) {
+		for i := range all {
+			stay(i, "nothing is to go")
+		}
+		return all
+	}
+	for _, rule := range []struct {
+		n    int
+		name string
+		of   func(time.Time) string
+	}{
+		{keep.Daily, "day", func(t time.Time) string { return t.Format(time.DateOnly) }},
+		{keep.Weekly, "week", func(t time.Time) string { y, w := t.ISOWeek(); return fmt.Sprintf("%d-W%02d", y, w) }},
+		{keep.Monthly, "month", func(t time.Time) string { return t.Format("2006-01") }},
+	} {
+		seen := map[string]bool{}
+		for i := len(all) - 1; i >= 0 && len(seen) < rule.n; i-- {
+			if all[i].Problem != "" {
+				continue
+			}
+			if period := rule.of(when(all[i].Backup).In(zone)); !seen[period] {
+				seen[period] = true
+				stay(i, "the newest of the %s %s", rule.name, period)
+			}
+		}
+	}
+	for i := range all {
+		if all[i].Problem != "" && i > newest {
+			stay(i, "it cannot be restored, and nothing newer can")
+		}
+	}
+	return all
+}
+
+// when is the moment that a backup is ordered by.
+func when(b recovery.Backup) time.Time {
+	if b.Taken.To.IsZero() {
+		return b.Taken.From
+	}
+	return b.Taken.To
+}
+
+// LogFrom is where the log must be kept from that the kept base backups need, by
+// timeline; backups without a position need none.
+func LogFrom(kept []Kept) (from recovery.LSN, ok bool) {
+	for _, k := range kept {
+		start, err := recovery.ParseLSN(k.Details["start"])
+		if len(k.Why) == 0 || err != nil || start == 0 {
+			continue
+		}
+		if !ok || start < from {
+			from, ok = start, true
+		}
+	}
+	return from, ok
+}

@@ -1,0 +1,51 @@
+package backup_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/backup"
+)
+
+// A year of nightly backups leaves what is asked for, the newest of each period,
+// and never loses the newest nor the newest that was proven.
+func TestRetain(t *testing.T) {
+	end := time.Date(2026, 11, 28, 2, 0, 0, 0, time.UTC)
+	var s recovery.Survey
+	for day := 365; day >= 0; day-- {
+		taken := end.AddDate(0, 0, -day)
+		b := recovery.Backup{ID: "base/" + taken.Format("20060102"), Taken: recovery.Span{From: taken, To: taken}, Details: map[string]string{"start": fmt.Sprintf("0/%X", 0x10000*(366-day))}}
+		s.Backups = append(s.Backups, b)
+	}
+	s.Backups[365].Problem = "it is cut off" // last night's
+	proven := func(b recovery.Backup) bool { return b.ID == "base/20260303" }
+	kept := backup.Retain(s, backup.Keep{Daily: 7, Weekly: 4, Monthly: 12}, time.UTC, proven)
+	var ids []string
+	for _, k := range kept {
+		if len(k.Why) > 0 {
+			ids = append(ids, strings.TrimPrefix(k.ID, "base/"))
+		}
+	}
+	want := "20251231 20260131 20260228 20260303 20260331 20260430 20260531 20260630 20260731 20260831 20260930 20261031 20261108 20261115 20261121 20261122 20261123 20261124 20261125 20261126 20261127 20261128"
+	if got := strings.Join(ids, " "); got != want {
+		t.Errorf("kept\n%s, want\n%s", got, want)
+	}
+	from, ok := backup.LogFrom(kept)
+	for _, k := range kept {
+		if start, err := recovery.ParseLSN(k.Details["start"]); k.ID == "base/20251231" && (err != nil || !ok || from != start) {
+			t.Errorf("the log is kept from %s, %v, and the oldest that stays begins at %s", from, ok, start)
+		}
+	}
+	for _, k := range backup.Retain(s, backup.Keep{}, time.UTC, nil) {
+		if len(k.Why) == 0 {
+			t.Errorf("%s would go although nothing is to go", k.ID)
+		}
+	}
+	one := recovery.Survey{Backups: s.Backups[:1]}
+	if k := backup.Retain(one, backup.Keep{Daily: 1}, time.UTC, nil); strings.Join(k[0].Why, ", ") != "the newest, the newest of the day 2025-11-28" {
+		t.Errorf("the only one: %v", k[0].Why)
+	}
+}

@@ -1,0 +1,212 @@
+package backup
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"comeback/recovery"
+	"comeback/storage"
+)
+
+// Options say what is to be backed up, from where and whereto.
+type Options struct {
+	System     string
+	Components []recovery.Component
+	Engines    []recovery.Engine
+	Copies     []recovery.Copy
+	// OpenStore opens a copy, its references resolved.
+	OpenStore func(context.Context, recovery.Copy) (storage.Store, error)
+	// Runbook is the text of the runbook, which goes into the copies, too.
+	Runbook []byte
+	// Secret resolves references, Redact takes what they are out of a text.
+	Secret func(string) (string, error)
+	Redact func(string) string
+	// Temp is a directory in which each backup gets one of its own, for what
+	// must lie somewhere before it is stored.
+	Temp string
+	// Host and By are where and by which program backups are taken.
+	Host, By string
+	Now      func() time.Time
+	// Watch gives the meter of the next backup; last is the manifest of the one
+	// before it, nil where none is known.
+	Watch func(component, sort string, last *recovery.Manifest) recovery.Meter
+}
+
+// Taken is how one backup went.
+type Taken struct {
+	Component string
+	// Sort is the engine's: "dump", "base", "snapshot", "bundle".
+	Sort     string
+	Manifest recovery.Manifest
+	// Copies are those that hold it, Failed those that do not, and why.
+	Copies []string
+	Failed map[string]error
+	// Err is why there is no backup at all.
+	Err error
+}
+
+// Take takes one backup of each sort that the components ask for, one after the
+// other. How each of them went is in the list; the error is ctx's, or says that
+// the components ask for what nobody takes.
+func Take(ctx context.Context, o Options) ([]Taken, error) {
+	jobs, err := jobsOf(o.Components, o.Engines)
+	if err != nil {
+		return nil, err
+	}
+	stores, closed := openAll(ctx, o)
+	var all []Taken
+	for _, j := range jobs {
+		t := take(ctx, o, j, stores)
+		if t.Failed == nil {
+			t.Failed = map[string]error{}
+		}
+		maps.Copy(t.Failed, closed)
+		all = append(all, t)
+		if ctx.Err() != nil {
+			return all, context.Cause(ctx)
+		}
+	}
+	return all, nil
+}
+
+// job is one sort of backup of a component.
+type job struct {
+	component recovery.Component
+	engine    recovery.Capturer
+	sort      string
+}
+
+// jobsOf lists what the components ask for: the sorts that the setting `backup`
+// names, or all that engines of the component take.
+func jobsOf(components []recovery.Component, engines []recovery.Engine) ([]job, error) {
+	var jobs []job
+	for _, c := range components {
+		wanted := c.Settings["backup"]
+		var has []string
+		for _, e := range engines {
+			s := e.Schema()
+			capturer, ok := e.(recovery.Capturer)
+			if !ok || s.Kind != c.Kind || c.With != "" && c.With != s.Engine {
+				continue
+			}
+			for _, sort := range capturer.Takes() {
+				has = append(has, sort)
+				if len(wanted) == 0 || slices.Contains(wanted, sort) {
+					jobs = append(jobs, job{c, capturer, sort})
+				}
+			}
+		}
+		for _, w := range wanted {
+			if w != "none" && !slices.Contains(has, w) {
+				return nil, recovery.Errorf("write one of: "+strings.Join(append(has, "none"), ", "), "`backup` of %s is %q, and nothing here takes that", c.Name, w).WithExit(recovery.Usage)
+			}
+		}
+	}
+	return jobs, nil
+}
+
+// openAll opens the copies side by side; those that cannot be opened come with
+// their reasons.
+func openAll(ctx context.Context, o Options) (arms []storage.Arm, closed map[string]error) {
+	type result struct {
+		store storage.Store
+		err   error
+	}
+	found := make([]chan result, len(o.Copies))
+	for i, c := range o.Copies {
+		found[i] = make(chan result, 1)
+		go func() {
+			s, err := o.OpenStore(ctx, c)
+			found[i] <- result{s, err}
+		}()
+	}
+	closed = map[string]error{}
+	for i, c := range o.Copies {
+		r := <-found[i]
+		if r.err != nil {
+			closed[c.Name] = r.err
+			continue
+		}
+		arms = append(arms, storage.Arm{Name: c.Name, Store: r.store})
+	}
+	return arms, closed
+}
+
+// stampLayout gives stamps that sort by time.
+const stampLayout = "20060102T150405Z"
+
+// take takes one backup.
+func take(ctx context.Context, o Options, j job, stores []storage.Arm) Taken {
+	t := Taken{Component: j.component.Name, Sort: j.sort}
+	if len(stores) == 0 {
+		t.Err = recovery.Errorf("open one of them: see comeback check", "back up %s: no copy can be opened", j.component.Name)
+		return t
+	}
+	fan := storage.NewFan(stores...)
+	t.Manifest, t.Err = capture(ctx, o, j, fan)
+	t.Failed = fan.Failed()
+	if t.Err != nil {
+		return t
+	}
+	for _, a := range fan.Left() {
+		t.Copies = append(t.Copies, a.Name)
+	}
+	return t
+}
+
+// capture lets the engine read and the fan store, and puts the manifest and the
+// runbook beside the backup.
+func capture(ctx context.Context, o Options, j job, fan *storage.Fan) (m recovery.Manifest, err error) {
+	temp, err := os.MkdirTemp(o.Temp, "comeback-backup-")
+	if err != nil {
+		return m, recovery.Errorf("give a directory with room with --temp", "back up %s: %w", j.component.Name, err).WithExit(recovery.Usage)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
+	clearUnfinished(ctx, fan, j, o.Host, o.Now())
+	begun := o.Now().UTC()
+	stamp := begun.Format(stampLayout)
+	recorded := &recorder{Store: fan}
+	meter := o.Watch(j.component.Name, j.sort, newest(ctx, fan, j.component.Name, j.sort))
+	mark := unfinished{Component: j.component.Name, Sort: j.sort, Host: o.Host, Begun: begun}
+	m, err = j.engine.Capture(ctx, recovery.Capture{System: o.System, Component: j.component, Stamp: stamp, Store: recorded, Secret: o.Secret,
+		Command: commander{o.Redact}.run, Meter: meter, Temp: temp, Now: o.Now,
+		Begin: func(ctx context.Context, prefix, last string) error { return mark.begin(ctx, fan, stamp, prefix, last) }})
+	if err != nil {
+		return m, err
+	}
+	m.System, m.Component, m.Kind = o.System, j.component.Name, j.component.Kind
+	m.Begun, m.Ended, m.Objects, m.Host, m.By = begun, o.Now().UTC(), recorded.objects, o.Host, o.By
+	sum := sha256.Sum256(o.Runbook)
+	m.Runbook = hex.EncodeToString(sum[:])
+	// From here on the backup is whole, whatever happens.
+	if err := putManifest(ctx, fan, stamp, j.sort, m); err != nil {
+		return m, err
+	}
+	if err := putRunbook(ctx, fan, o, stamp, m.Runbook); err != nil {
+		return m, err
+	}
+	return m, mark.end(ctx, fan)
+}
+
+// recorder keeps the digests of what is stored through it.
+type recorder struct {
+	storage.Store
+	objects []recovery.StoredObject
+}
+
+// Missing is what of a backup is in no copy, in words; empty where each has it.
+func (t Taken) Missing() []string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(t.Failed)) {
+		all = append(all, fmt.Sprintf("%s: %v", name, t.Failed[name]))
+	}
+	return all
+}

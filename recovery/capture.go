@@ -1,0 +1,47 @@
+package recovery
+
+import (
+	"context"
+	"time"
+
+	"comeback/storage"
+)
+
+// Capturer is an engine that takes backups, too.
+type Capturer interface {
+	Engine
+	// Takes names the sorts of backups that it takes: "dump", "base".
+	Takes() []string
+	// Capture takes one backup of a component into source.Store, which is
+	// several copies at once. Nothing may be listed as a backup before all of
+	// it is stored: what makes it one is stored last.
+	Capture(ctx context.Context, source Capture) (Manifest, error)
+	// Fingerprint is that of the source as it is now, compared with the one
+	// that Capture has recorded; empty where the source has none.
+	Fingerprint(ctx context.Context, source Capture) (string, error)
+}
+
+// Capture is what an engine takes a backup of, and with.
+type Capture struct {
+	System    string
+	Component Component
+	// Stamp is when the backup was asked for, as a part of its key that sorts by
+	// time: "20261122T010000Z".
+	Stamp string
+	Store storage.Store
+	// Begin records that the backup is about to store objects whose keys begin
+	// with prefix, and that it is whole once last is stored, so that what an
+	// interruption leaves can be cleared away. It must be called before the first
+	// object is stored, and is durable when it returns. An engine whose keys are
+	// shared with other backups does not call it.
+	Begin func(ctx context.Context, prefix, last string) error
+	// Secret resolves a reference; what it returns is never recorded.
+	Secret func(text string) (string, error)
+	// Command runs a program to its end, as Env.Command does.
+	Command func(ctx context.Context, c Cmd) error
+	Meter   Meter
+	// Temp is a directory, of the backup alone, for what must lie somewhere
+	// before it is stored.
+	Temp string
+	Now  func() time.Time
+}

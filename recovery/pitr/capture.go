@@ -1,0 +1,217 @@
+package pitr
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"comeback/recovery"
+	"comeback/recovery/postgres"
+	"comeback/storage"
+)
+
+var _ recovery.Capturer = (*engine)(nil)
+
+// Takes names the sorts of backups.
+func (*engine) Takes() []string { return []string{"base"} }
+
+// Fingerprint is empty: nothing cheap tells that no row of a cluster has changed.
+func (*engine) Fingerprint(context.Context, recovery.Capture) (string, error) { return "", nil }
+
+// Capture makes a base backup with pg_basebackup: tar files compressed with zstd
+// (with gzip, where the program is older than 15), the log that the backup needs,
+// and the manifest. They lie in Temp until they are stored; base.tar goes last,
+// because without it nothing is a base backup. The names of all relations are
+// saved with it.
+func (e *engine) Capture(ctx context.Context, src recovery.Capture) (m recovery.Manifest, err error) {
+	t := basing{engine: e, Capture: src}
+	if m, err = t.take(ctx); err != nil {
+		return m, fmt.Errorf("back up the cluster of %s: %w", src.Component.Name, err)
+	}
+	return m, nil
+}
+
+// basing is a base backup that is being made.
+type basing struct {
+	*engine
+	recovery.Capture
+	server postgres.Archiver
+	tools  postgres.Tools
+}
+
+// address is how a role that may replicate reaches the server.
+func (t *basing) address() (string, error) {
+	for _, key := range []string{"admin", "url"} {
+		if text := t.Component.Settings.Text(key); text != "" {
+			return t.Secret(text)
+		}
+	}
+	return "", recovery.Errorf("give the component its url in the runbook", "the runbook does not tell where the live server is").WithExit(recovery.Usage)
+}
+
+func (t *basing) take(ctx context.Context) (m recovery.Manifest, err error) {
+	address, err := t.address()
+	if err != nil {
+		return m, err
+	}
+	conn, err := postgres.ConnectLive(ctx, address)
+	if err != nil {
+		return m, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if t.server, err = postgres.ReadArchiver(ctx, conn); err != nil {
+		return m, err
+	}
+	if err := t.findTools(); err != nil {
+		return m, err
+	}
+	m = recovery.Manifest{Engine: name, SourceBytes: clusterBytes(ctx, conn), Timeline: t.server.Timeline,
+		Source: map[string]string{"system identifier": t.server.SystemIdentifier, "server version": t.server.Version, "database": t.server.Database},
+		Tools:  map[string]string{"pg_basebackup": t.tools.Version}}
+	m.ID = t.prefix() + t.Stamp
+	if err := t.Begin(ctx, m.ID+"/", m.ID+"/base.tar"+t.suffix()); err != nil {
+		return m, err
+	}
+	dir := filepath.Join(t.Temp, "base")
+	begun := t.Now()
+	if err := t.basebackup(ctx, address, conn, dir, &m); err != nil {
+		return m, err
+	}
+	if err := manifestEnds(dir, &m); err != nil {
+		return m, err
+	}
+	// By the server's own clock, as far as its answer tells.
+	started := t.server.Now.UTC()
+	m.Moment = recovery.Span{From: started, To: started.Add(t.Now().Sub(begun))}
+	t.Meter.Phase("store", 0, recovery.InBytes)
+	if err := storage.PutFiles(ctx, t.Store, dir, m.ID+"/", isBase, t.Meter.Add); err != nil {
+		return m, err
+	}
+	m.Names, err = SaveNames(ctx, NamesOptions{Component: t.walComponent(), Store: t.Store, Conn: conn, System: t.server.SystemIdentifier, Now: t.Now})
+	if err != nil { // the backup is stored, and restores without them
+		m.Remarks = append(m.Remarks, err.Error())
+	}
+	return m, nil
+}
+
+// suffix is that of the compression.
+func (t *basing) suffix() string {
+	if t.tools.Major >= 15 {
+		return ".zst"
+	}
+	return ".gz"
+}
+
+// isBase tells the file that makes a base backup of the others.
+func isBase(name string) bool { return strings.HasPrefix(name, "base.tar") }
+
+// prefix is where base backups are made in a copy.
+func (t *basing) prefix() string {
+	if p := prefixOf(t.Component, "backups"); p != "" {
+		return p
+	}
+	return "base/"
+}
+
+// walComponent is the component with the place in which its log lies.
+func (t *basing) walComponent() recovery.Component {
+	c := t.Component
+	c.Settings = recovery.Settings{"wal": {WALPrefix(c)}}
+	return c
+}
+
+// WALPrefix is where the log of a component is archived in a copy, with a slash at
+// its end.
+func WALPrefix(c recovery.Component) string {
+	if p := prefixOf(c, "wal"); p != "" {
+		return p
+	}
+	return "wal/"
+}
+
+// findTools finds pg_basebackup of the server's major, or of the next newer one
+// that can be had; those of a newer major back up older servers.
+func (t *basing) findTools() error {
+	major := majorOfVersion(t.server.Version)
+	tools, err := t.Tools(major)
+	if err != nil {
+		newest, errNewest := t.Tools(0)
+		if errNewest != nil || newest.Major < major {
+			return err
+		}
+		tools = newest
+	}
+	t.tools = tools
+	return tools.Need("pg_basebackup")
+}
+
+func majorOfVersion(version string) int {
+	digits, _, _ := strings.Cut(version, ".")
+	n, err := strconv.Atoi(strings.TrimRightFunc(digits, func(r rune) bool { return r < '0' || r > '9' }))
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// clusterBytes is how large the cluster's databases are; 0 where the role may not
+// ask.
+func clusterBytes(ctx context.Context, conn *pgx.Conn) int64 {
+	var n int64
+	if err := conn.QueryRow(ctx, "select coalesce(sum(pg_database_size(oid)), 0)::int8 from pg_database where has_database_privilege(oid, 'connect')").Scan(&n); err != nil {
+		return 0
+	}
+	return n
+}
+
+// basebackup runs pg_basebackup into a directory.
+func (t *basing) basebackup(ctx context.Context, address string, conn *pgx.Conn, dir string, m *recovery.Manifest) error {
+	conninfo, env, err := postgres.ProgramAddress(address, conn.Config(), t.server.Database)
+	if err != nil {
+		return err
+	}
+	args := []string{"--dbname", conninfo, "--no-password", "--pgdata", dir, "--format=tar", "--wal-method=stream", "--checkpoint=fast", "--no-sync",
+		"--label", "comeback " + t.Stamp}
+	if m.Form = "base backup, tar, zstd"; t.tools.Major >= 15 {
+		args = append(args, "--compress=client-zstd:3")
+	} else {
+		m.Form, args = "base backup, tar, gzip", append(args, "--gzip")
+	}
+	t.Meter.Phase("copy the cluster, "+recovery.FormatBytes(m.SourceBytes), 0, recovery.NoUnit)
+	err = t.Command(ctx, recovery.Cmd{Path: t.tools.Program("pg_basebackup"), Args: args, Dir: "/", Env: env})
+	if err == nil {
+		return nil
+	}
+	hint := t.tools.HintFor(err.Error())
+	switch {
+	case strings.Contains(err.Error(), "must be superuser or replication role"), strings.Contains(err.Error(), "permission denied"):
+		hint = "let `admin:` of the component be a role that may replicate: alter role … replication"
+	case strings.Contains(err.Error(), "no pg_hba.conf entry for replication"):
+		hint = "allow this role in the server's pg_hba.conf, for the database \"replication\""
+	}
+	return &recovery.Error{What: err.Error(), Hint: hint, Err: err}
+}
+
+// manifestEnds reads where the backup's log begins and ends.
+func manifestEnds(dir string, m *recovery.Manifest) error {
+	b, err := os.ReadFile(filepath.Join(dir, manifestName))
+	if err != nil {
+		return fmt.Errorf("read what pg_basebackup has written: %w", err)
+	}
+	i := strings.LastIndex(string(b), `"WAL-Ranges":`)
+	if i < 0 {
+		return fmt.Errorf("read what pg_basebackup has written: its manifest does not say which log it needs")
+	}
+	r, err := decodeRanges(json.NewDecoder(strings.NewReader(string(b[i+len(`"WAL-Ranges":`):]))))
+	if err != nil {
+		return fmt.Errorf("read what pg_basebackup has written: %w", err)
+	}
+	m.Start, m.Stop, m.Timeline = r.Start, r.Stop, r.Timeline
+	return nil
+}
