@@ -13,24 +13,28 @@ import (
 const fetchFailed recovery.Exit = 200
 
 func (a *app) walCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "wal", Short: "Save the log of a dead server, and what PostgreSQL calls", Args: noArguments,
+	cmd := &cobra.Command{Use: "wal", Short: "Archive the log of a live server, save that of a dead one", Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	component := ""
 	fetch := &cobra.Command{
-		Use: "fetch NAME PATH", Hidden: true, Short: "Fetch a WAL segment from the running step; for restore_command only",
-		Long: `Asks the restoring step, through the socket that COMEBACK_WAL_SOCKET names, for a
-file of the WAL archive.
+		Use: "fetch [RUNBOOK] NAME PATH", Short: "Fetch a segment of the log from the copies: for restore_command",
+		Long: `Brings a file of the archived log from the first copy of the runbook that has it to
+PATH, whole or not at all: for a standby, or for a server that is restored by hand.
+Without a RUNBOOK it asks the step of a run that restores right now, through the
+socket that COMEBACK_WAL_SOCKET names.
 
 Exit codes:
   0        the file is at PATH
   1        proven to be absent from the archive
   126..255 anything else; PostgreSQL must not take it for the archive's end`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 2 {
-				return recovery.Errorf("see comeback wal fetch --help", "wal fetch needs NAME and PATH").WithExit(fetchFailed)
+			if len(args) != 2 && len(args) != 3 {
+				return recovery.Errorf("see comeback wal fetch --help", "wal fetch needs RUNBOOK, NAME and PATH").WithExit(fetchFailed)
 			}
 			return nil
 		},
-		Example: `  restore_command = '"$COMEBACK_EXE" wal fetch "%f" "%p" || case $? in 1) exit 1;; *) exit 200;; esac'`,
+		Example: `  restore_command = 'comeback wal fetch /etc/comeback/shop.md %f %p || case $? in 1) exit 1;; *) exit 200;; esac'
+  restore_command = '"$COMEBACK_EXE" wal fetch "%f" "%p" || case $? in 1) exit 1;; *) exit 200;; esac'`,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			// A panic ends a Go program with 2, which PostgreSQL would take for
 			// the end of the archive.
@@ -39,6 +43,9 @@ Exit codes:
 					err = recovery.Errorf("report this as a bug", "wal fetch: internal error: %v", p).WithExit(fetchFailed)
 				}
 			}()
+			if len(args) == 3 {
+				return a.walFetch(cmd.Context(), walPushed{runbook: args[0], component: component}, args[1], args[2])
+			}
 			socket, ok := a.lookup("COMEBACK_WAL_SOCKET")
 			if !ok || socket == "" {
 				return recovery.Errorf("it is for restore_command only", "wal fetch: COMEBACK_WAL_SOCKET is not set").WithExit(fetchFailed)
@@ -49,9 +56,10 @@ Exit codes:
 			return nil
 		},
 	}
+	fetch.Flags().StringVar(&component, "component", "", "the database whose log it is, where the runbook has several")
 	fetch.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return recovery.Errorf("see comeback wal fetch --help", "%w", fmt.Errorf("wal fetch: %w", err)).WithExit(fetchFailed)
 	})
-	cmd.AddCommand(a.walSaveCommand(), fetch)
+	cmd.AddCommand(a.walPushCommand(), a.walSaveCommand(), fetch)
 	return cmd
 }

@@ -108,3 +108,8 @@ func damaged(p Packing, err error) error {
 	}
 	return fmt.Errorf("%w: %s: %w", storage.ErrCorrupt, p, err)
 }
+
+// Unpacked streams what an archived object holds, decompressed. Closing it closes
+// r. A stream that ends early, or does not match its own checksum, is
+// storage.ErrCorrupt.
+func Unpacked(r io.ReadCloser, p Packing) (io.ReadCloser, error) { return unpacked(r, p) }

@@ -1,0 +1,266 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"filippo.io/age"
+	"github.com/jackc/pgx/v5"
+
+	"comeback/recovery"
+	"comeback/recovery/backup"
+	"comeback/shop"
+	"comeback/shop/shoptest"
+	"comeback/storage"
+)
+
+// backedUp is a furnished shop whose runbook names two empty copies, and whose
+// server archives into them with this program.
+type backedUp struct {
+	*shop.Shop
+	*rig
+	book   string
+	copies map[string]string // directories by name
+	spool  string
+}
+
+// openBackedUp opens it; more goes into the database's component.
+func openBackedUp(t *testing.T, more string) *backedUp {
+	t.Helper()
+	ctx := t.Context()
+	b := &backedUp{Shop: shoptest.Open(t, shop.Options{Scale: 50, Seed: 8}), rig: newRig(t), copies: map[string]string{}}
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.environ["DATABASE_URL"], b.environ["ADMIN_URL"], b.environ["CONFIG_IDENTITY"] = b.URL(), b.Layout.URL("postgres", "postgres"), identity.String()
+	if err := b.Furnish(ctx); err != nil {
+		t.Fatal(err)
+	}
+	// The server's user stores there, too.
+	place := shoptest.Dir(t)
+	for _, name := range []string{"nearby", "offsite", "spool"} {
+		dir := filepath.Join(place, name)
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		b.own(t, dir)
+		b.copies[name] = dir
+	}
+	b.spool = b.copies["spool"]
+	delete(b.copies, "spool")
+	b.book = filepath.Join(place, "shop.md")
+	text := fmt.Sprintf("---\ncomeback: 1\nsystem: shop\nrpo: 5m\nrto: 30m\nrehearse: 90d\nneeds: {DATABASE_URL: \"from the vault\", ADMIN_URL: \"from the vault\", CONFIG_IDENTITY: \"from the vault\"}\n"+
+		"people: [{role: platform on-call, reach: \"#incidents\"}]\ncopies:\n  nearby: {url: %q}\n  offsite: {url: %q}\ncomponents:\n"+
+		"  database: {kind: postgres, url: \"${DATABASE_URL}\", admin: \"${ADMIN_URL}\"%s}\n  uploads: {kind: files, path: %q, prefix: uploads/}\n"+
+		"  config: {kind: config, paths: [%q], prefix: config/, recipients: [%s], identity: \"${CONFIG_IDENTITY}\"}\n  code: {kind: code, path: %q, prefix: code/}\n---\n# Shop\n\n## Restore\nBudget: 5m.\n\n```yaml\nrestore: [database, uploads, config, code]\n```\n\n## Check\n\n"+
+		"```yaml\ncheck: every upload has its file\nrows: select path, sha256 from uploads\nfiles: uploads\n```\n\n"+
+		"```yaml\ncheck: the configuration belongs to it\nrows: select path, sha256 from deployed where part = 'config'\nfiles: config\n```\n\n"+
+		"```yaml\ncheck: the code belongs to it\nrows: select path, sha256 from deployed where part = 'code'\nfiles: code\n```\n",
+		"file://"+b.copies["nearby"], "file://"+b.copies["offsite"], more, b.Uploads(), b.Settings(), identity.Recipient(), b.App())
+	if err := os.WriteFile(b.book, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b.archive(t, place)
+	return b
+}
+
+func (b *backedUp) own(t *testing.T, path string) {
+	t.Helper()
+	if b.Owner.UID >= 0 {
+		if err := os.Chown(path, b.Owner.UID, b.Owner.GID); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// archive lets the server archive with this program, which its user can run.
+func (b *backedUp) archive(t *testing.T, place string) {
+	t.Helper()
+	exe := filepath.Join(place, "comeback")
+	in, err := os.Open(executable())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	out, err := os.OpenFile(exe, os.O_CREATE|os.O_WRONLY, 0o755)
+	if err == nil {
+		_, err = io.Copy(out, in)
+	}
+	if err == nil {
+		err = out.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := fmt.Sprintf("%q wal push %q %%p --spool %q", exe, b.book, b.spool)
+	conn, err := pgx.Connect(t.Context(), b.Layout.URL("postgres", "postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	for _, sql := range []string{"alter system set archive_timeout = 0", "alter system set archive_command = '" + command + "'", "select pg_reload_conf()"} {
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Archived(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Backups that comeback takes into two copies are restored from either of them:
+// the whole system at its latest moment by base backup and log, and by dump.
+func TestBackup(t *testing.T) {
+	b, ctx := openBackedUp(t, ""), t.Context()
+	got := b.run(ctx, "backup", b.book)
+	got.has(t, recovery.CameBack, "database   dump     database/shop-", "database   base     base/", "uploads    snapshot uploads/snapshots/", "config     snapshot config/snapshots/",
+		"code       bundle   code/code-", "in nearby, offsite", "each with its digest")
+	if strings.Contains(got.out+got.err, "FAILED") || strings.Contains(got.out, "NOT in") {
+		t.Fatalf("%s%s", got.out, got.err)
+	}
+	// The latest moment is a commit after the backup that no file belongs to.
+	conn, err := pgx.Connect(ctx, b.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, "create table since_the_backup (n int)"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Archived(ctx); err != nil {
+		t.Fatal(err)
+	}
+	b.run(ctx, "rehearse", b.book, "--to", "latest", "--copy", "offsite", "--plain").has(t, recovery.CameBack, "EVERY CHECK HELD", "base backup base/")
+	manifests := b.manifests(t, "nearby")
+	var dump *recovery.Manifest
+	for i, m := range manifests {
+		if m.Engine == "dump" {
+			dump = &manifests[i]
+		}
+		if m.System != "shop" || m.Runbook == "" || m.Ended.Before(m.Begun) || len(m.Objects) == 0 {
+			t.Errorf("the manifest of %s: %+v", m.ID, m)
+		}
+	}
+	if len(manifests) != 5 || dump == nil {
+		t.Fatalf("%d manifests are in nearby", len(manifests))
+	}
+	// What the manifest says of the tables holds in what is restored.
+	if len(dump.Tables) < 7 || dump.Source["system identifier"] == "" && dump.Source["role"] == "" {
+		t.Errorf("the manifest of the dump: %+v", dump)
+	}
+	b.run(ctx, "rehearse", b.holding(t, dump.Tables), "--to", dump.ID, "--copy", "nearby", "--plain").has(t, recovery.CameBack, "EVERY CHECK HELD", dump.ID)
+	for name, dir := range b.copies {
+		found, err := filepath.Glob(filepath.Join(dir, "comeback", "*", "*", "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		books := 0
+		for _, file := range found {
+			if strings.Contains(file, "/unfinished/") {
+				t.Errorf("%s holds %s", name, file)
+			}
+			if strings.HasSuffix(file, ".md") {
+				books++
+			}
+		}
+		if books != 1 {
+			t.Errorf("%s holds %d runbooks", name, books)
+		}
+	}
+}
+
+// holding is a runbook that restores the database alone, and holds its tables
+// against what a manifest says of them.
+func (b *backedUp) holding(t *testing.T, tables []recovery.TableRecord) string {
+	t.Helper()
+	text, err := os.ReadFile(b.book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, _, ok := strings.Cut(string(text), "## Check")
+	if !ok {
+		t.Fatal("the runbook has no checks")
+	}
+	head = strings.Replace(head, "[database, uploads, config, code]\n```", "database\n```", 1) + "## Check\n"
+	for _, table := range tables {
+		head += fmt.Sprintf("\n```sql\n-- check: %s has its rows\n-- on: database\n-- expect: = %d\nselect count(*) from %s;\n```\n", table.Name, table.Rows, table.Name)
+	}
+	path := filepath.Join(filepath.Dir(b.book), "database.md")
+	if err := os.WriteFile(path, []byte(head), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func (b *backedUp) manifests(t *testing.T, copy string) []recovery.Manifest {
+	t.Helper()
+	store, err := storage.OpenDir(b.copies[copy])
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := backup.Manifests(t.Context(), store, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// A copy that is not there keeps the other from nothing, and is told of.
+func TestBackup_copyMissing(t *testing.T) {
+	b, ctx := openBackedUp(t, ", backup: dump, dump_format: directory"), t.Context()
+	if err := os.Rename(b.copies["offsite"], b.copies["offsite"]+".gone"); err != nil {
+		t.Fatal(err)
+	}
+	got := b.run(ctx, "backup", b.book, "database")
+	got.has(t, recovery.WithExceptions, "database   dump", "in nearby", "NOT in offsite", "does not exist")
+	// The server goes on archiving, and the copy that comes back gets what it lacks.
+	if err := b.Write(ctx, 5); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Archived(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(b.copies["offsite"]+".gone", b.copies["offsite"]); err != nil {
+		t.Fatal(err)
+	}
+	b.run(ctx, "wal", "push", b.book, "--catch-up", "--spool", b.spool).has(t, recovery.CameBack, "brought")
+	near, off := segments(t, b.copies["nearby"]), segments(t, b.copies["offsite"])
+	if near != off {
+		t.Errorf("nearby has %s and offsite %s", near, off)
+	}
+	for _, test := range []struct {
+		args []string
+		exit recovery.Exit
+		says string
+	}{
+		{[]string{"backup"}, recovery.Usage, "needs RUNBOOK"},
+		{[]string{"backup", b.book, "none"}, recovery.Usage, `no component "none"`},
+		{[]string{"backup", b.book, "--copy", "other"}, recovery.Usage, `no copy "other"`},
+		{[]string{"wal", "push", b.book}, recovery.Usage, "needs RUNBOOK and PATH"},
+		{[]string{"wal", "push", b.book, "/etc/passwd", "--spool", b.spool}, recovery.Usage, "is not a file of a server's log"},
+	} {
+		b.run(ctx, test.args...).has(t, test.exit, test.says, "next:")
+	}
+}
+
+// segments lists the log in a copy.
+func segments(t *testing.T, dir string) string {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join(dir, "wal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		if !e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return strings.Join(names, " ")
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"comeback/recovery"
+	"comeback/recovery/plan"
+	"comeback/recovery/push"
+	"comeback/storage"
+
+	"github.com/spf13/cobra"
+)
+
+// walPushed is what `comeback wal push` was asked for.
+type walPushed struct {
+	runbook, path    string
+	component, spool string
+	catchUp          bool
+}
+
+func (a *app) walPushCommand() *cobra.Command {
+	var o walPushed
+	cmd := &cobra.Command{
+		Use: "push RUNBOOK PATH", Short: "Archive a segment of the log: for archive_command",
+		Long: `Brings a file of a server's pg_wal into the copies of the runbook, compressed, as
+archive_command asks for it. Success means that it is durable in as many copies as
+the component's ` + "`quorum`" + ` says (1 if it says nothing), and in a spool on this host for
+the others; later pushes, or --catch-up, bring it to them. What the server has ready
+behind it goes along.
+
+A copy that has the file with the same content is as good as one that was given it;
+with other content it is an error. Nothing is overwritten. It writes nothing but
+errors, which PostgreSQL puts into its log.
+
+Exit codes:
+  0    durable in the quorum of copies
+  1    not yet: the server asks again by itself
+  2    the command, the runbook or its environment is wrong
+  3    a copy holds other content under the name`,
+		Example: `  archive_command = 'comeback wal push /etc/comeback/shop.md %p'
+  comeback wal push shop.md --catch-up`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 2 && !o.catchUp || len(args) == 1 && o.catchUp {
+				return nil
+			}
+			return usage("write: comeback wal push RUNBOOK %p, or comeback wal push RUNBOOK --catch-up", "comeback wal push needs RUNBOOK and PATH, or --catch-up")
+		},
+		ValidArgsFunction: runbookArgument,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.runbook = args[0]; len(args) == 2 {
+				o.path = args[1]
+			}
+			return a.walPush(cmd.Context(), o)
+		},
+	}
+	cmd.Flags().StringVar(&o.component, "component", "", "the database whose log it is, where the runbook has several")
+	cmd.Flags().StringVar(&o.spool, "spool", "", "the `DIRECTORY` of what copies still lack (default in the state directory)")
+	cmd.Flags().BoolVar(&o.catchUp, "catch-up", false, "bring what is in the spool to the copies that lack it, and nothing else")
+	return cmd
+}
+
+func (a *app) walPush(ctx context.Context, o walPushed) error {
+	b, _, err := a.open(o.runbook)
+	if err != nil {
+		return err
+	}
+	options, err := a.pushOptions(b, o)
+	if err != nil {
+		return err
+	}
+	if options.Spool, err = a.spoolOf(b, options.Component, o.spool); err != nil {
+		return err
+	}
+	if o.catchUp {
+		n, err := push.CatchUp(ctx, options)
+		if n > 0 || err == nil {
+			fmt.Fprintf(a.out, "brought %s to copies that lacked them\n", count(int64(n), "file"))
+		}
+		return err
+	}
+	_, err = push.Push(ctx, options, o.path)
+	return err
+}
+
+// pushOptions are what every push and fetch of a runbook's log is given.
+func (a *app) pushOptions(b *book, o walPushed) (push.Options, error) {
+	c, err := theDatabase(b, o.component)
+	if err != nil {
+		return push.Options{}, err
+	}
+	options := push.Options{Component: c, Now: a.now, Quorum: 1}
+	if text := c.Settings.Text("quorum"); text != "" {
+		if options.Quorum, err = strconv.Atoi(text); err != nil {
+			return options, usage("write a number, like 2", "the quorum of %s is %q", c.Name, text)
+		}
+	}
+	open := opener(b.secrets)
+	for _, cp := range plan.Copies(b.Runbook) {
+		options.Copies = append(options.Copies, push.Copy{Name: cp.Name, Open: func(ctx context.Context) (storage.Store, error) { return open(ctx, cp) }})
+	}
+	return options, nil
+}
+
+// spoolOf is the spool of a component's log on this host.
+func (a *app) spoolOf(b *book, c recovery.Component, asked string) (string, error) {
+	if asked != "" {
+		return filepath.Abs(asked)
+	}
+	home, err := a.home()
+	if err != nil {
+		return "", recovery.Errorf("give --spool, or set COMEBACK_STATE", "find the spool: %w", err).WithExit(recovery.Usage)
+	}
+	return filepath.Join(home.Dir, "spool", strings.Join([]string{b.System, c.Name}, "-")), nil
+}
+
+// walFetch is restore_command over a runbook's copies. Only what is proven to be
+// absent ends with 1, which PostgreSQL takes for the end of the log.
+func (a *app) walFetch(ctx context.Context, o walPushed, name, path string) error {
+	failed := func(err error) error {
+		return &recovery.Error{What: err.Error(), Hint: recovery.HintOf(err), Exit: fetchFailed, Err: err}
+	}
+	b, _, err := a.open(o.runbook)
+	if err != nil {
+		return failed(err)
+	}
+	options, err := a.pushOptions(b, o)
+	if err != nil {
+		return failed(err)
+	}
+	found, err := push.Fetch(ctx, options, name, path)
+	switch {
+	case err != nil:
+		return failed(fmt.Errorf("fetch %s: %w", name, err))
+	case !found:
+		return &exitError{1}
+	}
+	return nil
+}

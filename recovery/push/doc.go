@@ -1,0 +1,19 @@
+// Package push is the archive_command: it brings segments of a live server's log
+// into the copies of a runbook.
+//
+// It promises that success means durable: in as many copies as the component's
+// quorum asks for, and in the spool for those that have not got it yet. A segment
+// that is there with the same content is as good; with other content it is an
+// error, and nothing is ever overwritten. An interruption at any point loses
+// nothing that was acknowledged: what the server was not told of it asks for
+// again.
+//
+// The spool is a directory of the server's host:
+//
+//	out/NAME.zst        a segment that a copy still lacks, compressed
+//	out/NAME.json       which copies lack it, and its digest
+//	done/NAME           a segment that was pushed along with an earlier one
+//	down/COPY           a copy that did not answer a moment ago
+//
+// It never deletes from a copy.
+package push

@@ -1,0 +1,294 @@
+package push_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/pitr"
+	"comeback/recovery/push"
+)
+
+// host is a server's pg_wal, and two copies, in directories.
+type host struct {
+	dir   string
+	names []string
+}
+
+// newHost makes a pg_wal of so many segments, all of them ready.
+func newHost(t *testing.T, segments int) host {
+	t.Helper()
+	h := host{dir: t.TempDir()}
+	for _, d := range []string{"nearby", "offsite", "pg_wal/archive_status"} {
+		if err := os.MkdirAll(filepath.Join(h.dir, d), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range segments {
+		name := pitr.SegmentName(1, uint64(i+1), 16<<20)
+		content := bytes.Repeat(fmt.Appendf(nil, "segment %d ", i), 20_000)
+		if err := errors.Join(os.WriteFile(h.wal(name), content, 0o600), os.WriteFile(h.wal("archive_status/"+name+".ready"), nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		h.names = append(h.names, name)
+	}
+	return h
+}
+
+func (h host) wal(name string) string { return filepath.Join(h.dir, "pg_wal", name) }
+
+// has fails the test unless a copy holds a segment as it is in pg_wal.
+func (h host) has(t *testing.T, copy, name string) {
+	t.Helper()
+	want, err := os.ReadFile(h.wal(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(filepath.Join(h.dir, copy, "wal", name+".zst"))
+	if err != nil {
+		t.Errorf("%s lacks %s: %v", copy, name, err)
+		return
+	}
+	in, err := pitr.Unpacked(f, pitr.Zstd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	if got, err := io.ReadAll(in); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%s in %s is not what was pushed: %v", name, copy, err)
+	}
+}
+
+// lacks fails the test if a copy holds anything of a segment.
+func (h host) lacks(t *testing.T, copy, name string) {
+	t.Helper()
+	if found, _ := filepath.Glob(filepath.Join(h.dir, copy, "wal", name+"*")); len(found) > 0 {
+		t.Errorf("%s holds %v", copy, found)
+	}
+}
+
+// What the server has ready goes along, both copies get it, and asking again is
+// as good as asking once.
+func TestPush(t *testing.T) {
+	h := newHost(t, 12)
+	o := dirOptions(h.dir)
+	o.Wait = time.Hour // both copies answer
+	p, err := push.Push(t.Context(), o, h.wal(h.names[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Copies) != 2 || len(p.Ahead) != 7 {
+		t.Errorf("pushed %+v", p)
+	}
+	for _, name := range h.names[:8] {
+		h.has(t, "nearby", name)
+		h.has(t, "offsite", name)
+	}
+	h.lacks(t, "nearby", h.names[8])
+	for _, name := range h.names { // eight of them are there already
+		for range 2 {
+			if _, err := push.Push(t.Context(), o, h.wal(name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h.has(t, "offsite", name)
+	}
+	left, err := push.Backlogs(o.Spool)
+	if err != nil || len(left) > 0 {
+		t.Errorf("left in the spool: %v, %v", left, err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(o.Spool, "out", "*")); len(left) > 0 {
+		t.Errorf("left in the spool: %v", left)
+	}
+	label := h.names[3] + ".00000028.backup"
+	if err := os.WriteFile(h.wal(label), []byte("START WAL LOCATION: 0/4000028 (file x)\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := push.Push(t.Context(), o, h.wal(label)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(h.dir, "offsite", "wal", label)); err != nil {
+		t.Error(err)
+	}
+}
+
+// The same content under another packing is as good; other content is an error,
+// in whichever copy, and stays what it is.
+func TestPush_other(t *testing.T) {
+	h := newHost(t, 2)
+	o := dirOptions(h.dir)
+	o.Ahead = -1
+	content, err := os.ReadFile(h.wal(h.names[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	place := filepath.Join(h.dir, "offsite", "wal")
+	if err := errors.Join(os.MkdirAll(place, 0o700), os.WriteFile(filepath.Join(place, h.names[0]), content, 0o600),
+		os.WriteFile(filepath.Join(place, h.names[1]), content, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := push.Push(t.Context(), o, h.wal(h.names[0])); err != nil {
+		t.Errorf("the same content: %v", err)
+	}
+	h.lacks(t, "offsite", h.names[0]+".zst")
+	o.Wait = time.Hour
+	_, err = push.Push(t.Context(), o, h.wal(h.names[1]))
+	if !errors.Is(err, push.ErrOther) || recovery.ExitOf(err) != recovery.Refused {
+		t.Errorf("other content: %v", err)
+	}
+	if now, err := os.ReadFile(filepath.Join(place, h.names[1])); err != nil || !bytes.Equal(now, content) {
+		t.Errorf("it was overwritten: %v", err)
+	}
+}
+
+// A copy that is not there is given what it lacks from the spool when it comes
+// back; where the quorum needs it nothing is acknowledged.
+func TestPush_copyAway(t *testing.T) {
+	h := newHost(t, 3)
+	o := dirOptions(h.dir)
+	o.Ahead = -1
+	away := filepath.Join(h.dir, "away")
+	if err := os.Rename(filepath.Join(h.dir, "offsite"), away); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range h.names {
+		p, err := push.Push(t.Context(), o, h.wal(name))
+		if err != nil || strings.Join(p.Spooled, " ") != "offsite" {
+			t.Fatalf("%+v, %v", p, err)
+		}
+		if err := os.Remove(h.wal("archive_status/" + name + ".ready")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left, err := push.Backlogs(o.Spool)
+	if err != nil || len(left) != 1 || left[0].Copy != "offsite" || left[0].Files != 3 || left[0].Oldest != h.names[0] {
+		t.Errorf("backlogs: %+v, %v", left, err)
+	}
+	if n, err := push.CatchUp(t.Context(), o); n != 0 || err == nil || !strings.Contains(err.Error(), "offsite lacks "+h.names[0]) {
+		t.Errorf("caught up %d, %v", n, err)
+	}
+	both := o
+	both.Quorum = 2
+	if _, err := push.Push(t.Context(), both, h.wal(h.names[0])); err == nil || !strings.Contains(err.Error(), "1 of 2 copies have it, and the quorum is 2") {
+		t.Errorf("without a quorum: %v", err)
+	}
+	if err := os.Rename(away, filepath.Join(h.dir, "offsite")); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := push.CatchUp(t.Context(), o); n != 3 || err != nil {
+		t.Errorf("caught up %d, %v", n, err)
+	}
+	for _, name := range h.names {
+		h.has(t, "offsite", name)
+	}
+}
+
+// Pushers are killed at random. Whatever was acknowledged is in the copy that the
+// quorum needs, and comes into the other.
+func TestPush_killed(t *testing.T) {
+	rounds := 12
+	if os.Getenv("COMEBACK_SOAK") != "" {
+		rounds = 400
+	}
+	random := rand.New(rand.NewPCG(8, 8))
+	h := newHost(t, 24)
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	acknowledged := map[string]bool{}
+	next := 0
+	for range rounds {
+		if random.IntN(2) == 0 { // the other copy comes and goes
+			from, to := "offsite", "away"
+			if _, err := os.Stat(filepath.Join(h.dir, to)); err == nil {
+				from, to = to, from
+			}
+			if err := os.Rename(filepath.Join(h.dir, from), filepath.Join(h.dir, to)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cmd := exec.Command(exe)
+		cmd.Env = append(os.Environ(), "PUSH_TEST_DIR="+h.dir, "PUSH_TEST_NAMES="+strings.Join(h.names[next:], " "))
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		// It dies somewhere after one of its acknowledgements.
+		lines, die := bufio.NewScanner(out), random.IntN(4)
+		for n := 0; lines.Scan(); n++ {
+			acknowledged[lines.Text()] = true
+			if n == die {
+				time.Sleep(time.Duration(random.IntN(4000)) * time.Microsecond) // where it dies, not whether the test holds
+				cmd.Process.Signal(syscall.SIGKILL)
+			}
+		}
+		cmd.Wait() // it was killed, or has ended
+		for next < len(h.names) && acknowledged[h.names[next]] {
+			next++
+		}
+		for name := range acknowledged {
+			h.has(t, "nearby", name)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(h.dir, "away")); err == nil {
+		if err := os.Rename(filepath.Join(h.dir, "away"), filepath.Join(h.dir, "offsite")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := push.CatchUp(context.Background(), dirOptions(h.dir)); err != nil {
+		t.Fatal(err)
+	}
+	if len(acknowledged) == 0 {
+		t.Error("nothing was ever acknowledged")
+	}
+	for name := range acknowledged {
+		h.has(t, "offsite", name)
+	}
+}
+
+// What was pushed is fetched as it was; absence is proven by every copy, or not at
+// all.
+func TestFetch(t *testing.T) {
+	h := newHost(t, 2)
+	o := dirOptions(h.dir)
+	o.Ahead = -1
+	if _, err := push.Push(t.Context(), o, h.wal(h.names[0])); err != nil {
+		t.Fatal(err)
+	}
+	to := filepath.Join(t.TempDir(), "RECOVERYXLOG")
+	if found, err := push.Fetch(t.Context(), o, h.names[0], to); !found || err != nil {
+		t.Fatalf("%v, %v", found, err)
+	}
+	want, err := os.ReadFile(h.wal(h.names[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(to); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("it is not what was pushed: %v", err)
+	}
+	if found, err := push.Fetch(t.Context(), o, h.names[1], to); found || err != nil {
+		t.Errorf("what is nowhere: %v, %v", found, err)
+	}
+	if err := os.RemoveAll(filepath.Join(h.dir, "offsite")); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := push.Fetch(t.Context(), o, h.names[1], to); found || err == nil {
+		t.Errorf("a copy that is not there proves nothing: %v, %v", found, err)
+	}
+}

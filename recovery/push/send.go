@@ -1,0 +1,82 @@
+package push
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+
+	"comeback/recovery/pitr"
+	"comeback/storage"
+)
+
+// send stores a file in one copy, unless it is there.
+func (p *pusher) send(ctx context.Context, c Copy, e *entry) error {
+	store, err := p.store(ctx, c)
+	if err != nil {
+		return err
+	}
+	there, err := p.there(ctx, store, e)
+	if there || err != nil {
+		return err
+	}
+	f, err := os.Open(e.file)
+	if err != nil {
+		return fmt.Errorf("read what is to be pushed: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("read what is to be pushed: %w", err)
+	}
+	_, err = store.Put(ctx, p.prefix+e.object(), f, storage.PutOptions{IfAbsent: true, Size: info.Size()})
+	if errors.Is(err, storage.ErrExist) {
+		// Somebody was faster, or an answer was lost.
+		there, err = p.there(ctx, store, e)
+		if err == nil && !there {
+			err = fmt.Errorf("%s%s: %w", p.prefix, e.object(), storage.ErrExist)
+		}
+	}
+	return err
+}
+
+// there reports whether a copy has the file already, under its name or compressed
+// in any way that is read; with other content that is ErrOther.
+func (p *pusher) there(ctx context.Context, store storage.Store, e *entry) (bool, error) {
+	for o, err := range store.List(ctx, p.prefix+e.Name) {
+		if err != nil {
+			return false, err
+		}
+		f, ok := pitr.ParseFileName(path.Base(o.Key))
+		if !ok || f.Name() != e.Name || path.Dir(o.Key)+"/" != p.prefix && p.prefix != "" {
+			continue
+		}
+		digest, err := contentDigest(ctx, store, o, f.Packing)
+		if err != nil {
+			return false, fmt.Errorf("compare %s: %w", o.Key, err)
+		}
+		if digest != e.SHA256 {
+			return false, fmt.Errorf("%s in %s %w", o.Key, store.URL(), ErrOther)
+		}
+		return true, nil
+	}
+	return false, nil
+}
+
+// contentDigest is the digest of an object's content, decompressed.
+func contentDigest(ctx context.Context, store storage.Store, o storage.Object, packing pitr.Packing) (string, error) {
+	in, err := pitr.Unpacked(storage.NewReader(ctx, store, o, storage.ReadOptions{Attempts: 3}), packing)
+	if err != nil {
+		return "", err
+	}
+	defer in.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, in); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}

@@ -1,0 +1,338 @@
+package push
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"comeback/recovery"
+	"comeback/recovery/pitr"
+)
+
+// spool is the directory of what copies still lack, locked.
+type spool struct {
+	lock            *os.File
+	out, done, down string
+}
+
+// lockPoll is how often the lock of another push is tried.
+const lockPoll = 20 * time.Millisecond
+
+// tempPrefix begins the names of files in the making; whoever has the lock
+// removes those that are left.
+const tempPrefix = ".packing-"
+
+func openSpool(ctx context.Context, dir string) (*spool, error) {
+	s := &spool{out: filepath.Join(dir, "out"), done: filepath.Join(dir, "done"), down: filepath.Join(dir, "down")}
+	for _, d := range []string{s.out, s.done, s.down} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return nil, recovery.Errorf("let --spool be a directory that the server's user may write to", "open the spool: %w", err).WithExit(recovery.Usage)
+		}
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, recovery.Errorf("let --spool be a directory that the server's user may write to", "open the spool: %w", err).WithExit(recovery.Usage)
+	}
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+			return nil, errors.Join(fmt.Errorf("lock the spool: %w", err), f.Close())
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(fmt.Errorf("lock the spool, on which another push is at work: %w", context.Cause(ctx)), f.Close())
+		case <-time.After(lockPoll):
+		}
+	}
+	s.lock = f
+	for _, dir := range []string{s.out, s.done} {
+		left, err := filepath.Glob(filepath.Join(dir, tempPrefix+"*"))
+		for _, file := range left {
+			err = errors.Join(err, os.Remove(file))
+		}
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("clear the spool: %w", err), f.Close())
+		}
+	}
+	return s, nil
+}
+
+func (s *spool) close() { s.lock.Close() }
+
+// entry is a file that is being pushed, or that a copy lacks.
+type entry struct {
+	Name string `json:"name"`
+	// SHA256 is that of the content before it was compressed.
+	SHA256  string   `json:"sha256"`
+	Lacking []string `json:"lacking"`
+
+	spool *spool
+	file  string // where its bytes lie, as they are stored
+	temp  bool
+}
+
+// object is the file's name in a copy: segments are compressed, the small files
+// are as people read them.
+func (e *entry) object() string {
+	if f, ok := pitr.ParseFileName(e.Name); ok && (f.Kind == pitr.Segment || f.Kind == pitr.Partial) {
+		return e.Name + ".zst"
+	}
+	return e.Name
+}
+
+// pack makes what is stored of a file of the server. It is not durable.
+func (s *spool) pack(name, path string) (e *entry, err error) {
+	in, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the log: %w", err)
+	}
+	defer in.Close()
+	out, err := os.CreateTemp(s.out, tempPrefix)
+	if err != nil {
+		return nil, fmt.Errorf("write to the spool: %w", err)
+	}
+	e = &entry{Name: name, spool: s, file: out.Name(), temp: true}
+	defer func() {
+		if err != nil {
+			e.drop()
+		}
+	}()
+	buffered := bufio.NewWriterSize(out, 256<<10)
+	var to io.Writer = buffered
+	var z *zstd.Encoder
+	if e.object() != name {
+		if z, err = zstd.NewWriter(buffered, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2)); err != nil {
+			return nil, errors.Join(fmt.Errorf("write to the spool: %w", err), out.Close())
+		}
+		to = z
+	}
+	sum := sha256.New()
+	_, err = io.Copy(io.MultiWriter(to, sum), in)
+	if z != nil {
+		err = errors.Join(err, z.Close())
+	}
+	if err = errors.Join(err, buffered.Flush(), out.Close()); err != nil {
+		return nil, recovery.Errorf("make room on the disk that holds the spool", "write to the spool: %w", err)
+	}
+	e.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	return e, nil
+}
+
+// drop removes what was packed and nobody needs.
+func (e *entry) drop() {
+	if e.temp {
+		os.Remove(e.file) // the next push removes it, if this cannot
+	}
+}
+
+// keep makes the file durable in the spool for the copies that lack it.
+func (e *entry) keep() error {
+	final := filepath.Join(e.spool.out, e.object())
+	f, err := os.Open(e.file)
+	if err == nil {
+		err = errors.Join(f.Sync(), f.Close())
+	}
+	if err == nil {
+		err = os.Rename(e.file, final)
+	}
+	if err != nil {
+		return fmt.Errorf("keep it in the spool: %w", err)
+	}
+	e.file, e.temp = final, false
+	// The record goes last: without it the file is none that anybody lacks, and
+	// nobody was told that it was pushed.
+	return e.write()
+}
+
+func (e *entry) record() string { return filepath.Join(e.spool.out, e.Name+".json") }
+
+func (e *entry) write() error {
+	b, err := json.Marshal(e)
+	if err == nil {
+		err = writeDurably(e.record(), b)
+	}
+	if err != nil {
+		return fmt.Errorf("keep it in the spool: %w", err)
+	}
+	return nil
+}
+
+// got notes that a copy has it; when the last one has, it leaves the spool.
+func (e *entry) got(copy string) error {
+	e.Lacking = slices.DeleteFunc(e.Lacking, func(c string) bool { return c == copy })
+	if len(e.Lacking) > 0 {
+		return e.write()
+	}
+	// The record first: a file without one is nobody's.
+	for _, file := range []string{e.record(), e.file} {
+		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("clear the spool: %w", err)
+		}
+	}
+	return nil
+}
+
+// entries lists what copies lack, the oldest first.
+func (s *spool) entries() ([]*entry, error) { return readEntries(s.out, s) }
+
+func readEntries(out string, s *spool) ([]*entry, error) {
+	files, err := filepath.Glob(filepath.Join(out, "*.json"))
+	if err != nil {
+		return nil, fmt.Errorf("read the spool: %w", err)
+	}
+	var all []*entry
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		e := &entry{spool: s}
+		if err == nil {
+			err = json.Unmarshal(b, e)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the spool: %s: %w", file, err)
+		}
+		e.file = filepath.Join(out, e.object())
+		all = append(all, e)
+	}
+	slices.SortFunc(all, func(a, b *entry) int { return cmp.Compare(a.Name, b.Name) })
+	return all, nil
+}
+
+// doneAlready reports whether a file was pushed along with an earlier one, with
+// the content that it has now.
+func (s *spool) doneAlready(name, path string) (bool, error) {
+	// What lies before was asked for already, or never will be.
+	entries, err := os.ReadDir(s.done)
+	if err != nil {
+		return false, fmt.Errorf("read the spool: %w", err)
+	}
+	for _, e := range entries {
+		if e.Name() < name && strings.HasPrefix(e.Name(), name[:8]) {
+			os.Remove(filepath.Join(s.done, e.Name())) // it is pushed again otherwise, which is harmless
+		}
+	}
+	want, err := os.ReadFile(filepath.Join(s.done, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read the spool: %w", err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false, fmt.Errorf("read the log: %w", err)
+	}
+	defer f.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return false, fmt.Errorf("read the log: %w", err)
+	}
+	return hex.EncodeToString(sum.Sum(nil)) == strings.TrimSpace(string(want)), nil
+}
+
+func (s *spool) setDone(name, digest string) error {
+	if err := writeDurably(filepath.Join(s.done, name), []byte(digest+"\n")); err != nil {
+		return fmt.Errorf("note what was pushed ahead: %w", err)
+	}
+	return nil
+}
+
+// isDown reports whether a copy did not answer a moment ago. These marks are
+// hints: they need not be durable, and may be lost.
+func (s *spool) isDown(copy string, now time.Time) bool {
+	info, err := os.Stat(filepath.Join(s.down, copy))
+	age := time.Duration(0)
+	if err == nil {
+		age = now.Sub(info.ModTime())
+	}
+	return err == nil && age >= 0 && age < leaveAlone
+}
+
+func (s *spool) setDown(copy string, now time.Time) {
+	file := filepath.Join(s.down, copy)
+	if os.WriteFile(file, nil, 0o600) == nil {
+		_ = os.Chtimes(file, now, now)
+	}
+}
+
+func (s *spool) setUp(copy string) { _ = os.Remove(filepath.Join(s.down, copy)) }
+
+// writeDurably replaces a file, whole or not at all.
+func writeDurably(file string, b []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(file), tempPrefix)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), file)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return err
+	}
+	d, err := os.Open(filepath.Dir(file))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Backlog is what a spool holds for one copy.
+type Backlog struct {
+	Copy  string
+	Files int
+	Bytes int64
+	// Oldest is the first file that the copy lacks, and since when.
+	Oldest string
+	Since  time.Time
+}
+
+// Backlogs reads a spool without locking it. One that is not there is empty.
+func Backlogs(dir string) ([]Backlog, error) {
+	entries, err := readEntries(filepath.Join(dir, "out"), nil)
+	if err != nil {
+		return nil, err
+	}
+	var all []Backlog
+	for _, e := range entries {
+		info, err := os.Stat(e.file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it has just left
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the spool: %w", err)
+		}
+		for _, copy := range e.Lacking {
+			i := slices.IndexFunc(all, func(b Backlog) bool { return b.Copy == copy })
+			if i < 0 {
+				all = append(all, Backlog{Copy: copy, Oldest: e.Name, Since: info.ModTime()})
+				i = len(all) - 1
+			}
+			all[i].Files++
+			all[i].Bytes += info.Size()
+		}
+	}
+	return all, nil
+}
