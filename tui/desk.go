@@ -40,9 +40,10 @@ type Shelf interface {
 	Files(ctx context.Context, runDir string) ([]File, error)
 	// Text is a document to read: a runbook, a report, a plan, a log.
 	Text(ctx context.Context, path string) (string, error)
-	// Check looks into every copy of a runbook and returns it as Systems will
-	// list it from then on, with what was found.
-	Check(ctx context.Context, runbook string) (System, error)
+	// Check looks into every copy of a runbook, at its live servers and at
+	// earlier runs, and judges whether the copies would save the system. Systems
+	// tells from then on what was found. It stores nothing in a copy.
+	Check(ctx context.Context, runbook string) (recovery.Assessment, error)
 }
 
 // Planner leads from a runbook to a run.

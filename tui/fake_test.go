@@ -54,6 +54,7 @@ type fakeDesk struct {
 	pushes    int
 	ready     Ready
 	checked   System
+	assessed  recovery.Assessment
 	filesErr  error
 	// attachErr, amendErr and resumeErr are refusals.
 	attachErr, amendErr, resumeErr error
@@ -118,7 +119,12 @@ func (d *fakeDesk) Survey(_ context.Context, _ string, progress func(Access)) ([
 
 func (d *fakeDesk) Ready(context.Context, string) (Ready, error) { return d.ready, nil }
 
-func (d *fakeDesk) Check(context.Context, string) (System, error) { return d.checked, d.openErr }
+func (d *fakeDesk) Check(context.Context, string) (recovery.Assessment, error) {
+	if d.openErr == nil && d.checked.Name != "" {
+		d.systems[0] = d.checked
+	}
+	return d.assessed, d.openErr
+}
 
 func (d *fakeDesk) Plan(_ context.Context, _ string, mode recovery.Mode, c Choice) (*Prepared, error) {
 	d.mu.Lock()

@@ -50,6 +50,14 @@ var scenes = []scene{
 	{name: "home-problems", play: func(d *driver, f *fakeDesk) { atHome(d, f); d.press("down"); d.sees("rpoo") }},
 	{name: "home-run", play: func(d *driver, f *fakeDesk) { atHome(d, f); d.press("end"); d.sees("run 7c31") }},
 	{name: "home-empty", desk: func(f *fakeDesk) { f.systems, f.runs = nil, nil }, play: func(d *driver, _ *fakeDesk) { d.sees("none yet"); d.sees("no runbook is known") }},
+	{name: "check", desk: func(f *fakeDesk) { f.assessed = shopAssessed() }, play: func(d *driver, f *fakeDesk) {
+		atHome(d, f)
+		d.press("k")
+		d.sees("3-2-1-1-0")
+	}},
+	{name: "check-refused", desk: func(f *fakeDesk) {
+		f.openErr = recovery.Errorf("check the path", "read the runbook: permission denied")
+	}, play: func(d *driver, f *fakeDesk) { atHome(d, f); d.press("k"); d.sees("permission denied") }},
 	{name: "runbook", start: Start{Runbook: shopMD}, play: atRunbook},
 	{name: "runbook-down", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) {
 		atRunbook(d, f)

@@ -9,6 +9,10 @@ func words(s screen) string {
 save us?" answers from the last look into the copies; k looks again. An answer
 older than a day is no answer about tonight.
 For example: down to the system that is broken, enter.`
+	case *checkScreen:
+		return `Would the copies save this system tonight? Each component in each copy, how long
+it would take, and 3-2-1-1-0, digit by digit. What was not seen is unknown, never met.
+For example: down to a finding, enter shows what to do about it; e rehearses.`
 	case *runbookScreen:
 		return `Say what happened: the answer leads to what helps. Below stands whether a run
 could begin now: each copy with what it holds and who you are there, the room,

@@ -32,14 +32,10 @@ type homeScreen struct {
 	// so that it stays there when the lists change.
 	cursor int
 	at     string
-	// checking are the runbooks whose copies are being looked into, checkErr
-	// why that failed last.
-	checking map[string]bool
-	checkErr map[string]error
 }
 
 func newHome(m *model) *homeScreen {
-	return &homeScreen{m: m, checking: map[string]bool{}, checkErr: map[string]error{}}
+	return &homeScreen{m: m}
 }
 
 func (s *homeScreen) field() *field { return nil }
@@ -154,35 +150,14 @@ func (s *homeScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 		}
 		return nil, true
 	case "k":
-		if system != nil {
-			return s.check(*system), true
+		if system != nil && len(system.Problems) == 0 {
+			return s.m.push(newCheck(s.m, *system)), true
 		}
 		return nil, true
 	case "g":
 		return s.open(), true
 	}
 	return nil, false
-}
-
-// check looks into the copies of a system.
-func (s *homeScreen) check(system System) tea.Cmd {
-	path := system.Runbook
-	if s.checking[path] || len(system.Problems) > 0 {
-		return nil
-	}
-	s.checking[path] = true
-	return ask(s.m.ctx, s, func(ctx context.Context) (System, error) {
-		return s.m.desk.Check(ctx, path)
-	}, func(found System, err error) tea.Cmd {
-		delete(s.checking, path)
-		s.checkErr[path] = err
-		for i := range s.systems {
-			if err == nil && s.systems[i].Runbook == path {
-				s.systems[i] = found
-			}
-		}
-		return nil
-	})
 }
 
 // attach opens a run: its result, or what it does now, or what can be done about

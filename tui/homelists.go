@@ -52,9 +52,6 @@ func (s *homeScreen) systemLines(w, h int) []line {
 			k = strong
 		}
 		saves := savesOf(system, s.m.now())
-		if s.checking[system.Runbook] {
-			saves = span{"looking ..", busy}
-		}
 		rows = append(rows, t.row(mark(chosen), span{system.Name, k}, saves, reachOf(system, s.m.now()), proofOf(system)))
 	}
 	return append(lines, window(rows, s.cursor, max(1, h-1))...)
@@ -180,9 +177,6 @@ func (s *homeScreen) details(w int) []line {
 			text += ", a rehearsal every " + took(system.RehearseEvery)
 		}
 		add("owes", plain, text)
-		if err := s.checkErr[system.Runbook]; err != nil {
-			lines = append(lines, trouble("  REFUSED", err, w)...)
-		}
 		answer := savesOf(*system, s.m.now())
 		text = answer.text
 		if system.Saves.Why != "" && !system.Saves.Checked.IsZero() {

@@ -18,7 +18,12 @@ func TestHome_WouldItSaveUs(t *testing.T) {
 	d := drive(t, desk, Options{})
 	atHome(d, desk)
 	d.sees("unknown: not looked")
+	desk.assessed = shopAssessed()
 	d.press("k")
+	d.sees("YES, BUT: 2 findings, 1 unknown")
+	d.press("down", "enter")
+	d.sees("OWNER   platform on-call")
+	d.press("esc", "esc")
 	d.sees("database: no copy holds")
 	d.sees("NOTHING")
 	d.clock = ten.Add(25 * time.Hour) // tonight is another night

@@ -51,6 +51,8 @@ func (m *model) people() (system string, list []recovery.Person) {
 			if s.opened != nil {
 				return s.opened.Name, s.opened.People
 			}
+		case *checkScreen:
+			return s.system.Name, s.system.People
 		case *homeScreen:
 			if system, _ := s.chosen(); system != nil {
 				return system.Name, system.People

@@ -26,6 +26,10 @@ func (m *model) status() string {
 			if s.opened != nil {
 				return s.status()
 			}
+		case *checkScreen:
+			if s.have {
+				return strings.Join(s.found.Lines(80, m.now().Location()), "\n") + "\n"
+			}
 		case *homeScreen:
 			return s.status()
 		}

@@ -12,39 +12,30 @@ import (
 	"path/filepath"
 	"time"
 
+	"comeback/recovery"
 	"comeback/recovery/catalogue"
 	"comeback/recovery/plan"
 	"comeback/recovery/runner"
 	"comeback/tui"
 )
 
-// Check looks into every copy of a runbook.
-func (d *desk) Check(ctx context.Context, path string) (tui.System, error) {
+// Check looks at everything that a check judges, and stores nothing in a copy.
+func (d *desk) Check(ctx context.Context, path string) (recovery.Assessment, error) {
 	b, _, err := d.app.open(path)
 	if err != nil {
-		return tui.System{}, err
+		return recovery.Assessment{}, err
 	}
-	cat, err := d.app.survey(ctx, b, nil)
+	found, cat, err := d.app.assess(ctx, b, false)
 	if err != nil {
-		return tui.System{}, err
+		return recovery.Assessment{}, err
 	}
-	if err := d.checked(b, cat); err != nil {
-		return tui.System{}, err
-	}
-	home, err := d.app.home()
-	if err != nil {
-		return tui.System{}, err
-	}
-	runs, err := home.List()
-	if err != nil {
-		return tui.System{}, err
-	}
-	return d.system(home, path, runs), nil
+	return found, d.checked(b, cat, found.Findings...)
 }
 
 // checked remembers what a look into the copies found, for this console and for
-// those that come later.
-func (d *desk) checked(b *book, cat catalogue.Catalogue) error {
+// those that come later; the findings of a whole check say more than the copies
+// alone do.
+func (d *desk) checked(b *book, cat catalogue.Catalogue, found ...recovery.Judgement) error {
 	d.mu.Lock()
 	if d.surveys == nil {
 		d.surveys = map[string]catalogue.Catalogue{}
@@ -56,6 +47,12 @@ func (d *desk) checked(b *book, cat catalogue.Catalogue) error {
 		return err
 	}
 	v := cat.Judge(plan.Components(b.Runbook), engines(), b.RPO, d.app.now())
+	if len(found) > 0 {
+		v.Findings = nil
+	}
+	for _, f := range found {
+		v.Findings = append(v.Findings, f.Says)
+	}
 	for i := range v.Findings {
 		v.Findings[i] = d.app.redact(v.Findings[i])
 	}

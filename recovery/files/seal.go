@@ -139,3 +139,10 @@ func (u unsealing) Read(b []byte) (int, error) {
 	}
 	return n, err
 }
+
+// Decrypts reports why nothing can be decrypted with an identity, a file's name
+// or its text, or a passphrase. It decrypts nothing.
+func Decrypts(identity, passphrase string) error {
+	_, err := identitiesOf(identity, passphrase)
+	return err
+}

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/catalogue"
+	"comeback/recovery/check"
+	"comeback/recovery/runner"
+
+	"github.com/spf13/cobra"
+)
+
+// checkAsked is what `comeback check` was asked for.
+type checkAsked struct {
+	runbook  string
+	json     bool
+	noCanary bool
+	// prometheus is a file for metrics.
+	prometheus string
+	// assign is a finding's number or id, which gets an owner and a due date.
+	assign, owner, due string
+}
+
+func (a *app) checkCommand() *cobra.Command {
+	var o checkAsked
+	cmd := &cobra.Command{
+		Use: "check RUNBOOK", Short: "Would the copies save the system tonight?",
+		Long: `Looks at every component in every copy, at the live servers and at the reports of
+earlier runs, and says what is not as the runbook owes it: missing, too old, with a
+gap, never restored, not locked, too slow. Each finding says what to do.
+
+It reads, and stores one object of its own in copies that can lock, a canary, which
+it then tries to delete with this host's credentials (--no-canary leaves that out).
+
+Exit codes, as monitoring has them:
+  0    yes, without a finding
+  1    yes, but there are findings
+  2    no: a component could not be brought back
+  3    not known, or the check itself failed`,
+		Example: `  comeback check shop.md
+  comeback check shop.md --json
+  comeback check shop.md --assign 2 --owner dba --due 2026-12-24`,
+		Args: oneArgument("RUNBOOK"), ValidArgsFunction: runbookArgument,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.runbook = args[0]
+			return checkFailed(a.check(cmd.Context(), o))
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&o.json, "json", false, "print the whole assessment as JSON")
+	f.BoolVar(&o.noCanary, "no-canary", false, "store nothing: do not try the locks of copies")
+	f.StringVar(&o.prometheus, "prometheus", "", "write metrics for Prometheus's textfile collector into this `FILE`, too")
+	f.StringVar(&o.assign, "assign", "", "give a `FINDING`, by its number or id, an --owner or a --due date")
+	f.StringVar(&o.owner, "owner", "", "who sees to the finding that --assign names")
+	f.StringVar(&o.due, "due", "", "until which `DATE`, like 2026-12-24")
+	return cmd
+}
+
+// checkFailed gives the failure of the check itself monitoring's code.
+func checkFailed(err error) error {
+	var ended *exitError
+	if err == nil || errors.As(err, &ended) {
+		return err
+	}
+	return &recovery.Error{What: err.Error(), Hint: recovery.HintOf(err), Exit: recovery.CheckUnknown, Err: err}
+}
+
+func (a *app) check(ctx context.Context, o checkAsked) error {
+	if o.assign == "" && (o.owner != "" || o.due != "") {
+		return usage("add --assign with the finding's number", "--owner and --due need a finding")
+	}
+	b, _, err := a.open(o.runbook)
+	if err != nil {
+		return err
+	}
+	assessment, cat, err := a.assess(ctx, b, !o.noCanary)
+	if err != nil {
+		return err
+	}
+	// The home screen of consoles tells what this check has found.
+	if err := (&desk{app: a}).checked(b, cat, assessment.Findings...); err != nil {
+		return err
+	}
+	if o.assign != "" {
+		if err := a.assign(b, &assessment, o); err != nil {
+			return err
+		}
+	}
+	if o.prometheus != "" {
+		if err := writeMetrics(o.prometheus, assessment); err != nil {
+			return err
+		}
+	}
+	if o.json {
+		enc := json.NewEncoder(a.out)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(assessment); err != nil {
+			return fmt.Errorf("print the assessment: %w", err)
+		}
+	} else {
+		for _, line := range assessment.Lines(checkWidth, a.now().Location()) {
+			fmt.Fprintln(a.out, clean(line))
+		}
+	}
+	if code := assessment.Exit(); code != recovery.CheckOK {
+		return &exitError{code}
+	}
+	return nil
+}
+
+// checkWidth is that of the page that check prints.
+const checkWidth = 80
+
+// assess gathers and judges, remembers what was found, and takes secrets out of
+// what is said.
+func (a *app) assess(ctx context.Context, b *book, canary bool) (recovery.Assessment, catalogue.Catalogue, error) {
+	e, err := a.gather(ctx, b, canary)
+	if err != nil {
+		return recovery.Assessment{}, e.Catalogue, err
+	}
+	home, err := a.home()
+	if err != nil {
+		return recovery.Assessment{}, e.Catalogue, err
+	}
+	known, err := readFindings(home, b.System)
+	if err != nil {
+		return recovery.Assessment{}, e.Catalogue, err
+	}
+	e.Assigned, e.First = known.Assigned, known.First
+	assessment := check.Judge(e)
+	known.First = map[string]time.Time{}
+	for i := range assessment.Findings {
+		f := &assessment.Findings[i]
+		f.Says, f.Do = a.redact(f.Says), a.redact(f.Do)
+		known.First[f.ID] = f.Since
+	}
+	for i := range assessment.Digits {
+		for k, text := range assessment.Digits[i].Evidence {
+			assessment.Digits[i].Evidence[k] = a.redact(text)
+		}
+	}
+	return assessment, e.Catalogue, known.write(home, b.System)
+}
+
+// findings is what is remembered of the findings of a system.
+type findings struct {
+	Assigned map[string]check.Assigned `json:"assigned,omitempty"`
+	// First is when a finding was first seen, of those that the last check had.
+	First map[string]time.Time `json:"first,omitempty"`
+}
+
+func findingsFile(home runner.Home, system string) string {
+	return filepath.Join(home.Dir, "findings", system+".json")
+}
+
+func readFindings(home runner.Home, system string) (findings, error) {
+	f := findings{Assigned: map[string]check.Assigned{}}
+	b, err := os.ReadFile(findingsFile(home, system))
+	if errors.Is(err, fs.ErrNotExist) {
+		return f, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &f)
+	}
+	if err != nil {
+		return f, recovery.Errorf("remove the file", "read what was found before: %s: %w", findingsFile(home, system), err)
+	}
+	if f.Assigned == nil {
+		f.Assigned = map[string]check.Assigned{}
+	}
+	return f, nil
+}
+
+func (f findings) write(home runner.Home, system string) error {
+	b, err := json.MarshalIndent(f, "", "  ")
+	if err == nil {
+		err = home.WriteFile(findingsFile(home, system), append(b, '\n'))
+	}
+	if err != nil {
+		return fmt.Errorf("keep what was found: %w", err)
+	}
+	return nil
+}
+
+// assign gives a finding its owner and its due date, and remembers them.
+func (a *app) assign(b *book, assessment *recovery.Assessment, o checkAsked) error {
+	i := slices.IndexFunc(assessment.Findings, func(f recovery.Judgement) bool { return f.ID == o.assign })
+	if i < 0 {
+		var n int
+		if _, err := fmt.Sscanf(o.assign, "%d", &n); err != nil || n < 1 || n > len(assessment.Findings) {
+			return usage("give a finding's number, or its id as --json prints it", "there is no finding %q", o.assign)
+		}
+		i = n - 1
+	}
+	f := &assessment.Findings[i]
+	if o.owner != "" {
+		f.Owner = o.owner
+	}
+	if o.due != "" {
+		due, err := time.ParseInLocation(time.DateOnly, o.due, a.now().Location())
+		if err != nil {
+			return usage("write it like 2026-12-24", "the due date is %q", o.due)
+		}
+		f.Due = due
+	}
+	home, err := a.home()
+	if err != nil {
+		return err
+	}
+	known, err := readFindings(home, b.System)
+	if err != nil {
+		return err
+	}
+	known.Assigned[f.ID] = check.Assigned{Owner: f.Owner, Due: f.Due}
+	return known.write(home, b.System)
+}

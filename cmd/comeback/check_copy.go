@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/backup"
+	"comeback/recovery/check"
+	"comeback/storage"
+)
+
+// copyWithin bounds how long a copy may take to tell of itself.
+const copyWithin = time.Minute
+
+// gatherCopy looks at a copy beside its backups.
+func (a *app) gatherCopy(ctx context.Context, b *book, c recovery.Copy, canary bool) check.Copy {
+	ctx, cancel := context.WithTimeout(ctx, copyWithin)
+	defer cancel()
+	seen := check.Copy{Copy: c}
+	for _, field := range []*string{&seen.URL, &seen.Region, &seen.Endpoint, &seen.Copy.Account} {
+		if v, err := b.secrets.Expand(*field); err == nil {
+			*field = v
+		}
+	}
+	store, err := opener(b.secrets)(ctx, c)
+	if err != nil {
+		seen.Err = err
+		return seen
+	}
+	if id, ok := storage.As[storage.Identifier](store); ok {
+		seen.Who, seen.Account, _ = id.Identity(ctx) // who it is only adds to the evidence
+	}
+	placeOf(&seen)
+	if seen.Manifests, err = backup.Manifests(ctx, store, ""); err != nil {
+		seen.Err = err
+		return seen
+	}
+	if seen.Unfinished, err = backup.Unfinished(ctx, store); err != nil {
+		seen.Err = err
+		return seen
+	}
+	if clock, ok := storage.As[storage.Clock](store); ok {
+		before := a.now()
+		if t, err := clock.Now(ctx); err == nil {
+			skew := t.Sub(before.Add(a.now().Sub(before) / 2))
+			seen.Skew = &skew
+		}
+	}
+	if v, ok := storage.As[storage.Versioner](store); ok {
+		if versioning, err := v.Versioning(ctx); err == nil {
+			seen.Versioning = &versioning
+		}
+	}
+	if l, ok := storage.As[storage.Locker](store); ok {
+		a.gatherLocks(ctx, &seen, store, l)
+		if canary {
+			seen.Canary = check.Canary(ctx, store, a.now())
+		}
+	}
+	return seen
+}
+
+// gatherLocks asks for the lock of the place, and for that of the newest backup's
+// last object.
+func (a *app) gatherLocks(ctx context.Context, seen *check.Copy, store storage.Store, l storage.Locker) {
+	locking, err := l.Locking(ctx)
+	if err != nil {
+		seen.LockErr = err
+		return
+	}
+	seen.Locking = &locking
+	if n := len(seen.Manifests); n > 0 && len(seen.Manifests[n-1].Objects) > 0 {
+		objects := seen.Manifests[n-1].Objects
+		o, err := store.Stat(ctx, objects[len(objects)-1].Key)
+		if err != nil {
+			return
+		}
+		if r, err := l.Retention(ctx, o); err == nil {
+			seen.Newest = &r
+		}
+	}
+}
+
+// The file systems that lie elsewhere, by the kernel's numbers.
+var remote = map[int64]string{0x6969: "NFS", 0xff534d42: "CIFS", 0xfe534d42: "SMB", 0x65735546: "FUSE", 0x01021997: "9P", 0x00c36400: "Ceph"}
+
+// placeOf says what kind of place a copy is, and what fails together with it.
+func placeOf(seen *check.Copy) {
+	u, err := url.Parse(seen.URL)
+	if err != nil {
+		return
+	}
+	if u.Scheme == "s3" {
+		seen.Medium = "a bucket"
+		provider := "AWS"
+		if seen.Endpoint != "" {
+			provider = seen.Endpoint
+			if e, err := url.Parse(seen.Endpoint); err == nil && e.Host != "" {
+				provider = e.Host
+			}
+			switch e, _ := url.Parse(seen.Endpoint); {
+			case e == nil:
+			case e.Hostname() == "localhost", e.Hostname() == "127.0.0.1", e.Hostname() == "::1":
+				seen.Here = true
+			}
+		}
+		switch {
+		case seen.Copy.Account != "": // the service refuses every other
+			seen.Domain = provider + ", account " + seen.Copy.Account
+		case seen.Account != "":
+			seen.Domain = provider + ", account " + seen.Account
+		default:
+			seen.Domain = provider + ", bucket " + u.Host
+		}
+		return
+	}
+	seen.Medium, seen.Here = "a directory", true
+	var fs syscall.Statfs_t
+	if syscall.Statfs(u.Path, &fs) == nil {
+		if name := remote[int64(uint32(fs.Type))]; name != "" {
+			seen.Here, seen.Domain = false, name+" at "+u.Path
+			return
+		}
+	}
+	if dev, ok := deviceOf(u.Path); ok {
+		host, err := os.Hostname()
+		if err != nil {
+			host = "this host"
+		}
+		seen.Domain = fmt.Sprintf("disk %d:%d of %s", dev>>8&0xfff, dev&0xff, host)
+	}
+}
+
+// deviceOf is the number of the disk that a path lies on, or that its nearest
+// directory does which is there.
+func deviceOf(path string) (uint64, bool) {
+	for {
+		var st syscall.Stat_t
+		if err := syscall.Stat(path, &st); err == nil {
+			return st.Dev, true
+		}
+		up := filepath.Dir(path)
+		if up == path {
+			return 0, false
+		}
+		path = up
+	}
+}
+
+// besideLive finds the copies that lie on a disk that holds live data.
+func besideLive(b *book, e *check.Evidence) {
+	live := map[uint64]bool{}
+	see := func(path string) {
+		if _, err := os.Stat(path); err != nil || !filepath.IsAbs(path) {
+			return
+		}
+		if dev, ok := deviceOf(path); ok {
+			live[dev] = true
+		}
+	}
+	for _, s := range e.Servers {
+		if s.Free >= 0 { // its directory is this host's
+			see(s.DataDirectory)
+		}
+	}
+	for _, c := range e.Components {
+		for _, key := range []string{"path", "paths"} {
+			for _, text := range c.Settings[key] {
+				if p, err := b.secrets.Expand(text); err == nil && p != "" {
+					see(p)
+				}
+			}
+		}
+	}
+	for i := range e.Copies {
+		u, err := url.Parse(e.Copies[i].URL)
+		if err != nil || u.Scheme != "file" || !e.Copies[i].Here {
+			continue
+		}
+		if dev, ok := deviceOf(u.Path); ok && live[dev] {
+			e.Copies[i].Beside = true
+		}
+	}
+}

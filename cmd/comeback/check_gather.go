@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"comeback/recovery"
+	"comeback/recovery/backup"
+	"comeback/recovery/catalogue"
+	"comeback/recovery/check"
+	"comeback/recovery/execute"
+	"comeback/recovery/files"
+	"comeback/recovery/pitr"
+	"comeback/recovery/plan"
+	"comeback/recovery/postgres"
+	"comeback/recovery/push"
+	"comeback/recovery/report"
+	"comeback/recovery/runner"
+)
+
+// gather looks at everything that a check judges, side by side. What cannot be
+// seen is evidence, too.
+func (a *app) gather(ctx context.Context, b *book, canary bool) (check.Evidence, error) {
+	e := check.Evidence{System: b.System, Runbook: b.source.SHA256, Path: b.path, At: a.now(), RPO: b.RPO, RTO: b.RTO, Rehearse: b.Rehearse,
+		Components: plan.Components(b.Runbook), Engines: engines(), Sources: map[string]check.Source{}, Identities: a.identities(b)}
+	if len(b.People) > 0 {
+		e.Owner = b.People[0].Role
+	}
+	for _, t := range postgres.Installed() {
+		e.Majors = append(e.Majors, t.Major)
+	}
+	var err error
+	if e.Proofs, err = a.proofs(b.System); err != nil {
+		return e, err
+	}
+	var wait sync.WaitGroup
+	var errSurvey error
+	copies := plan.Copies(b.Runbook)
+	e.Copies = make([]check.Copy, len(copies))
+	wait.Go(func() {
+		e.Catalogue, errSurvey = catalogue.Survey(ctx, catalogue.Options{Components: e.Components, Copies: copies, Engines: e.Engines, OpenStore: opener(b.secrets)})
+	})
+	for i, c := range copies {
+		wait.Go(func() { e.Copies[i] = a.gatherCopy(ctx, b, c, canary) })
+	}
+	wait.Go(func() { e.Servers = a.gatherServers(ctx, b) })
+	sources := make([]check.Source, len(e.Components))
+	for i, c := range e.Components {
+		if c.Kind != recovery.Postgres {
+			wait.Go(func() { sources[i] = a.gatherSource(ctx, b, c) })
+		}
+	}
+	wait.Wait()
+	if errSurvey != nil {
+		return e, errSurvey
+	}
+	for i, c := range e.Components {
+		e.Sources[c.Name] = sources[i]
+	}
+	a.lack(b, &e)
+	besideLive(b, &e)
+	e.Room = a.gatherRoom(e.Catalogue)
+	return e, ctx.Err()
+}
+
+// gatherSource looks whether a component's source has changed.
+func (a *app) gatherSource(ctx context.Context, b *book, c recovery.Component) check.Source {
+	f, err := backup.Fingerprint(ctx, backup.Options{System: b.System, Engines: engines(), Secret: b.secrets.Expand, Redact: a.redact, Now: a.now}, c)
+	return check.Source{Fingerprint: f, Err: err}
+}
+
+// identities tells what would decrypt the encrypted components.
+func (a *app) identities(b *book) map[string]error {
+	all := map[string]error{}
+	for _, c := range plan.Components(b.Runbook) {
+		if c.Kind != recovery.Config {
+			continue
+		}
+		if c.Settings.Text("identity") == "" && c.Settings.Text("passphrase") == "" {
+			all[c.Name] = recovery.Errorf("give the component an `identity` in the runbook", "the runbook does not say what decrypts it")
+			continue
+		}
+		identity, err := b.secrets.Expand(c.Settings.Text("identity"))
+		passphrase := ""
+		if err == nil {
+			passphrase, err = b.secrets.Expand(c.Settings.Text("passphrase"))
+		}
+		if err == nil {
+			err = files.Decrypts(identity, passphrase)
+		}
+		all[c.Name] = err
+	}
+	return all
+}
+
+// gatherServers asks the live servers.
+func (a *app) gatherServers(ctx context.Context, b *book) map[string]check.Server {
+	servers := a.askLive(ctx, b)
+	defer servers.close()
+	all := map[string]check.Server{}
+	for name, l := range servers {
+		s := check.Server{Err: l.err, Archiver: l.Archiver, Free: -1}
+		if s.Err == nil {
+			s.Keeping, s.Err = postgres.ReadKeeping(ctx, l.conn)
+		}
+		if f, ok := pitr.ParseFileName(s.Archived); ok && f.Kind == pitr.Segment && s.SegmentSize > 0 {
+			s.ArchivedLSN = recovery.LSN(f.Seg(s.SegmentSize) * uint64(s.SegmentSize))
+		}
+		// Only where the server's directory is this host's can its disk be seen.
+		if s.DataDirectory != "" {
+			if _, err := os.Stat(filepath.Join(s.DataDirectory, "PG_VERSION")); err == nil {
+				if free, err := execute.Room(filepath.Join(s.DataDirectory, "pg_wal")); err == nil {
+					s.Free = free
+				}
+			}
+		}
+		all[name] = s
+	}
+	return all
+}
+
+// gatherRoom is what the newest backups take, and what is free in scratch.
+func (a *app) gatherRoom(cat catalogue.Catalogue) *check.Room {
+	place, err := a.scratch("")
+	if err != nil {
+		return nil
+	}
+	r := &check.Room{Place: place}
+	if r.Free, err = execute.Room(place); err != nil {
+		return nil
+	}
+	seen := map[string]bool{}
+	for _, e := range cat.Entries("") { // the newest first
+		if b := e.Backup; b.Problem == "" && !seen[b.Component] {
+			seen[b.Component] = true
+			r.Needs += b.Size()
+		}
+	}
+	return r
+}
+
+// lack adds what the spools of this host still hold for the copies.
+func (a *app) lack(b *book, e *check.Evidence) {
+	for _, c := range postgresOf(b) {
+		spool, err := a.spoolOf(b, c, "")
+		if err != nil {
+			continue
+		}
+		backlogs, err := push.Backlogs(spool)
+		if err != nil {
+			continue // another user's: who pushes sees it
+		}
+		for _, l := range backlogs {
+			for i := range e.Copies {
+				if e.Copies[i].Name == l.Copy {
+					e.Copies[i].Lacking = check.Lacking{Files: l.Files, Bytes: l.Bytes, Since: l.Since}
+				}
+			}
+		}
+	}
+}
+
+// proofs are the runs of a system that ended, the newest first.
+func (a *app) proofs(system string) ([]check.Proof, error) {
+	home, err := a.home()
+	if err != nil {
+		return nil, err
+	}
+	runs, err := home.List()
+	if err != nil {
+		return nil, err
+	}
+	var all []check.Proof
+	for _, p := range runs {
+		if p.Problem == nil && p.Plan != nil && p.Plan.System == system && p.State.Result != "" {
+			all = append(all, proof(p))
+		}
+	}
+	return all, nil
+}
+
+// proof is a run seen from what it proves. A signature counts where it is good and
+// every file is as it was signed; whose it is the reader of the report judges.
+func proof(p runner.Past) check.Proof {
+	c := check.Proof{Run: p.ID, Mode: p.State.Mode, At: p.State.Ended, Passed: p.State.Result == recovery.ResultPassed, Points: p.State.Moment.Points,
+		Runbook: p.State.RunbookSHA256, Took: p.State.Ended.Sub(p.State.Started)}
+	if c.Passed && p.Signed {
+		_, err := report.Verify(p.Dir, report.VerifyOptions{})
+		c.Signed = err == nil
+	}
+	text, err := os.ReadFile(filepath.Join(p.Dir, "report.json"))
+	var r report.Report
+	if err != nil || json.Unmarshal(text, &r) != nil {
+		return c
+	}
+	for _, s := range r.Stages {
+		if s.Steps == 0 && s.Omitted == 0 {
+			continue // prose
+		}
+		c.Stages = append(c.Stages, check.Stage{Name: s.Name, Talked: strings.Contains(s.How, string(report.TalkedThrough)),
+			StoodIn: strings.Contains(s.How, string(report.OnStandIn)), Omitted: s.Omitted > 0 || strings.Contains(s.How, string(report.NotExecuted))})
+	}
+	return c
+}

@@ -1,0 +1,266 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/catalogue"
+)
+
+// known reports whether any engine looks for a component.
+func (j *judge) known(c recovery.Component) bool { return len(catalogue.For(c, j.Engines)) > 0 }
+
+// refusal is why a copy could not be judged for a component; nil where it could.
+func (j *judge) refusal(component string, cp Copy) error {
+	if cp.Err != nil {
+		return cp.Err
+	}
+	for _, r := range j.Catalogue.Refusals {
+		if r.Copy == cp.Name && r.Component == component {
+			return r.Err
+		}
+	}
+	return nil
+}
+
+// inCopy judges a component in one copy.
+func (j *judge) inCopy(c recovery.Component, cp Copy) recovery.CopyStanding {
+	in := recovery.CopyStanding{Copy: cp.Name, Mark: recovery.NotMet, Says: "NONE", Proof: j.proofOf(c.Name, cp.Name)}
+	if j.refusal(c.Name, cp) != nil {
+		in.Mark, in.Says = recovery.Unknown, "REFUSED"
+	}
+	windows, gap := false, false
+	for _, s := range j.Catalogue.Surveys {
+		if s.Copy != cp.Name || s.Component != c.Name {
+			continue
+		}
+		to, usable := j.reach(cp, s)
+		if usable {
+			in.Mark = recovery.Met
+		} else if len(s.Backups) > 0 && in.Mark == recovery.NotMet {
+			in.Says = "BROKEN"
+		}
+		if to.After(in.Newest) {
+			in.Newest = to
+		}
+		if w := newestWindow(s); w != nil {
+			windows = true
+			gap = gap || len(w.Gaps) > 0
+			j.gaps(c, cp, w)
+		}
+		j.broken(c, cp, s)
+		j.stopped(c, cp, s)
+	}
+	switch {
+	case in.Mark != recovery.Met:
+	case gap:
+		in.Says = "ok, GAP"
+	case windows:
+		in.Says = "ok, no gap"
+	default:
+		in.Says = "ok"
+	}
+	return in
+}
+
+// reach is the newest moment that a survey's usable backups lead to.
+func (j *judge) reach(cp Copy, s recovery.Survey) (to time.Time, usable bool) {
+	ok := map[string]bool{}
+	for _, b := range s.Backups {
+		if b.Problem != "" {
+			continue
+		}
+		usable, ok[b.ID] = true, true
+		if t := taken(cp, b); t.After(to) {
+			to = t
+		}
+	}
+	for _, w := range s.Windows {
+		if ok[w.Backup] && w.To.Time.After(to) {
+			to = w.To.Time
+		}
+	}
+	return to, usable
+}
+
+// taken is the moment of a backup's content: what its manifest says, which is
+// exact, or what the survey knows.
+func taken(cp Copy, b recovery.Backup) time.Time {
+	for _, m := range cp.Manifests {
+		if m.ID == b.ID && m.Component == b.Component && !m.Moment.From.IsZero() {
+			if m.Engine == "dump" {
+				return m.Moment.From // a dump is of its start
+			}
+			// Of a tree that was read while it changed only what was read first is
+			// surely of its beginning; a base backup is of its end.
+			if m.Kind != recovery.Postgres {
+				return m.Moment.From
+			}
+			return m.Moment.To
+		}
+	}
+	if b.Taken.Known() || b.Taken.From.IsZero() {
+		return b.Taken.To
+	}
+	if b.Taken.To.IsZero() {
+		return b.Taken.From
+	}
+	return b.Taken.To
+}
+
+// newestWindow is that of the newest backup, along the newest timeline.
+func newestWindow(s recovery.Survey) *recovery.Window {
+	for i := len(s.Backups) - 1; i >= 0; i-- {
+		for k := len(s.Windows) - 1; k >= 0; k-- {
+			if s.Windows[k].Backup == s.Backups[i].ID && s.Backups[i].Problem == "" {
+				return &s.Windows[k]
+			}
+		}
+	}
+	return nil
+}
+
+// gaps finds what is missing in the log after the newest base backup.
+func (j *judge) gaps(c recovery.Component, cp Copy, w *recovery.Window) {
+	if len(w.Gaps) == 0 {
+		return
+	}
+	g := w.Gaps[0]
+	more := ""
+	if n := len(w.Gaps); n > 1 {
+		more = fmt.Sprintf(" (the first of %d gaps)", n)
+	}
+	j.find("gap/"+c.Name+"/"+cp.Name, recovery.NotMet, fmt.Sprintf("look for it in the other copies and on the server; else back up anew: comeback backup %s %s", j.Path, c.Name),
+		"%s: the log of %s has a gap: %s is %s%s; nothing after it can be reached", cp.Name, c.Name, g.Object, g.Why, more)
+}
+
+// broken finds backups that are newer than any that can be restored.
+func (j *judge) broken(c recovery.Component, cp Copy, s recovery.Survey) {
+	for i := len(s.Backups) - 1; i >= 0; i-- {
+		b := s.Backups[i]
+		if b.Problem == "" {
+			return
+		}
+		if slices.ContainsFunc(cp.Unfinished, func(prefix string) bool { return strings.HasPrefix(b.ID+"/", prefix) }) {
+			continue // it is being made
+		}
+		j.find("broken/"+c.Name+"/"+cp.Name+"/"+s.Engine, recovery.NotMet, fmt.Sprintf("see what makes it, and take another: comeback backup %s %s", j.Path, c.Name),
+			"%s: the newest backup of %s, %s, cannot be restored: %s", cp.Name, c.Name, b.ID, b.Problem)
+		return
+	}
+}
+
+// fewBackups is from how many on backups have a habit.
+const fewBackups = 4
+
+// interval is how long usually lies between a survey's backups; 0 where there are
+// too few to tell.
+func interval(s recovery.Survey) time.Duration {
+	var times []time.Time
+	for _, b := range s.Backups {
+		if !b.Taken.To.IsZero() {
+			times = append(times, b.Taken.To)
+		} else if !b.Taken.From.IsZero() {
+			times = append(times, b.Taken.From)
+		}
+	}
+	if len(times) < fewBackups {
+		return 0
+	}
+	slices.SortFunc(times, time.Time.Compare)
+	times = times[max(0, len(times)-9):]
+	var gaps []time.Duration
+	for i := 1; i < len(times); i++ {
+		gaps = append(gaps, times[i].Sub(times[i-1]))
+	}
+	slices.Sort(gaps)
+	return gaps[len(gaps)/2]
+}
+
+// every is the interval of a component's backups in a copy, or in any.
+func (j *judge) every(component, copy string) time.Duration {
+	var shortest time.Duration
+	for _, s := range j.Catalogue.Surveys {
+		if s.Component == component && (copy == "" || s.Copy == copy) {
+			if d := interval(s); d > 0 && (shortest == 0 || d < shortest) {
+				shortest = d
+			}
+		}
+	}
+	return shortest
+}
+
+// stopped finds a job that has done its work for a while, and does no more.
+func (j *judge) stopped(c recovery.Component, cp Copy, s recovery.Survey) {
+	usual := interval(s)
+	if usual < time.Minute { // made by hand, one after the other
+		return
+	}
+	var last time.Time
+	for _, b := range s.Backups {
+		if b.Taken.To.After(last) {
+			last = b.Taken.To
+		} else if b.Taken.From.After(last) {
+			last = b.Taken.From
+		}
+	}
+	age := j.At.Sub(last)
+	if age <= usual+usual/2 || j.unchanged(c, last) && c.Kind != recovery.Postgres {
+		return
+	}
+	j.find("stopped/"+c.Name+"/"+cp.Name+"/"+s.Engine, recovery.NotMet, "look at the job that takes them: systemctl list-timers, comeback schedule "+j.Path,
+		"%s: backups of %s (%s) came each %s; the last is %s old", cp.Name, c.Name, s.Engine, recovery.FormatSpan(usual), recovery.FormatSpan(age))
+}
+
+// The skew of a clock that matters, and how long a copy may lack a part of the log.
+const (
+	badSkew   = 10 * time.Second
+	lateSpool = 5 * time.Minute
+)
+
+// copies judges the copies themselves.
+func (j *judge) copies() {
+	for _, cp := range j.Copies {
+		if err := j.refused(cp); err != nil {
+			do := recovery.HintOf(err)
+			if do == "" {
+				do = "check the copy's url and credentials"
+			}
+			j.find("refused/"+cp.Name, recovery.Unknown, do, "%s could not be judged: %v", cp.Name, err)
+			continue
+		}
+		if cp.Skew != nil && cp.Skew.Abs() > badSkew {
+			j.find("clock/"+cp.Name, recovery.NotMet, "set the clock of this host: chronyc tracking", "the clock of %s and of this host differ by %s", cp.Name, recovery.FormatSpan(cp.Skew.Abs()))
+		}
+		if cp.Lacking.Files > 0 && j.At.Sub(cp.Lacking.Since) > lateSpool {
+			j.find("lacks/"+cp.Name, recovery.NotMet, "comeback wal push "+j.Path+" --catch-up tells why",
+				"%s lacks %d files of the log (%s), the first since %s; they lie in this host's spool alone", cp.Name, cp.Lacking.Files,
+				recovery.FormatBytes(cp.Lacking.Bytes), cp.Lacking.Since.Format("2 Jan 15:04"))
+		}
+	}
+	for _, r := range j.Catalogue.Surveys {
+		for _, f := range r.Findings {
+			if f.Do == "" {
+				continue // a remark, not something to mend
+			}
+			says := f.Says
+			if f.Object != "" {
+				says = f.Object + " " + says
+			}
+			j.find("survey/"+r.Copy+"/"+r.Component+"/"+f.Object, recovery.NotMet, f.Do, "%s: %s", r.Copy, says)
+		}
+	}
+}
+
+// refused is why a copy could not be judged at all, or for one component.
+func (j *judge) refused(cp Copy) error {
+	for _, c := range j.Components {
+		if err := j.refusal(c.Name, cp); err != nil {
+			return err
+		}
+	}
+	return cp.Err
+}

@@ -1,0 +1,246 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"comeback/recovery"
+)
+
+// digits judges 3-2-1-1-0, each by its evidence.
+func (j *judge) digits() {
+	j.a.Digits = []recovery.Digit{j.three(), j.two(), j.elsewhere(), j.locked(), j.zero()}
+	do := map[string]string{
+		"3 copies":    "name another copy in the runbook, on another disk, host or account",
+		"2 kinds":     "let one copy be of another kind: a bucket beside a directory, another provider or account",
+		"1 elsewhere": "let one copy be in another place: another region, another provider",
+		"1 locked":    "create the bucket with object lock, and: aws s3api put-object-lock-configuration --bucket BUCKET --object-lock-configuration 'ObjectLockEnabled=Enabled,Rule={DefaultRetention={Mode=COMPLIANCE,Days=30}}'",
+		"0 errors":    "comeback rehearse " + j.Path,
+	}
+	for _, d := range j.a.Digits {
+		if d.Mark != recovery.Met && d.Name != "0 errors" { // which the proofs have told
+			j.find("3-2-1-1-0/"+d.Name, d.Mark, do[d.Name], "%s: %s", d.Name, strings.Join(d.Evidence, "; "))
+		}
+	}
+}
+
+// whole reports whether every component can be restored from a copy.
+func (j *judge) whole(copy string) recovery.Mark {
+	mark := recovery.Met
+	for _, s := range j.a.Components {
+		i := slices.IndexFunc(s.Copies, func(in recovery.CopyStanding) bool { return in.Copy == copy })
+		switch {
+		case i < 0 || s.Copies[i].Mark == recovery.NotMet:
+			return recovery.NotMet
+		case s.Copies[i].Mark == recovery.Unknown:
+			mark = recovery.Unknown
+		}
+	}
+	return mark
+}
+
+// three: production counts, and every whole copy that does not fail together with
+// it or with another.
+func (j *judge) three() recovery.Digit {
+	d := recovery.Digit{Name: "3 copies", Mark: recovery.NotMet, Evidence: []string{"production is one"}}
+	sure, maybe := 1, 1
+	seen := map[string]string{}
+	for _, cp := range j.Copies {
+		whole := j.whole(cp.Name)
+		other := seen[cp.Domain]
+		switch {
+		case cp.Beside:
+			d.Evidence = append(d.Evidence, cp.Name+" is on the same disk as production: none of its own")
+			continue
+		case cp.Domain != "" && other != "":
+			d.Evidence = append(d.Evidence, fmt.Sprintf("%s fails together with %s (%s)", cp.Name, other, cp.Domain))
+			continue
+		case whole == recovery.NotMet:
+			d.Evidence = append(d.Evidence, cp.Name+" does not hold every component")
+			continue
+		}
+		maybe++
+		seen[cp.Domain] = cp.Name
+		if whole == recovery.Unknown || cp.Domain == "" {
+			d.Evidence = append(d.Evidence, cp.Name+" could not be seen whole")
+			continue
+		}
+		sure++
+		d.Evidence = append(d.Evidence, fmt.Sprintf("%s is another (%s)", cp.Name, cp.Domain))
+	}
+	d.Mark = reached(sure, maybe, 3)
+	return d
+}
+
+// reached says whether there are enough, for sure or maybe.
+func reached(sure, maybe, enough int) recovery.Mark {
+	switch {
+	case sure >= enough:
+		return recovery.Met
+	case maybe >= enough:
+		return recovery.Unknown
+	}
+	return recovery.NotMet
+}
+
+// two kinds of storage, or two providers or accounts.
+func (j *judge) two() recovery.Digit {
+	d := recovery.Digit{Name: "2 kinds", Evidence: []string{"production is on disks of a host"}}
+	sure, maybe := map[string]bool{"disks": true}, map[string]bool{"disks": true}
+	for _, cp := range j.Copies {
+		if j.whole(cp.Name) == recovery.NotMet {
+			continue
+		}
+		kind, says := "disks", cp.Name+" is a directory"
+		if cp.Medium == "a bucket" {
+			kind, says = cp.Domain, fmt.Sprintf("%s is a bucket (%s)", cp.Name, cp.Domain)
+		}
+		d.Evidence = append(d.Evidence, says)
+		maybe[kind] = true
+		if j.whole(cp.Name) == recovery.Met {
+			sure[kind] = true
+		}
+	}
+	d.Mark = reached(len(sure), len(maybe), 2)
+	return d
+}
+
+// elsewhere: one whole copy in another place.
+func (j *judge) elsewhere() recovery.Digit {
+	d := recovery.Digit{Name: "1 elsewhere"}
+	sure, maybe := 0, 0
+	for _, cp := range j.Copies {
+		whole := j.whole(cp.Name)
+		switch {
+		case whole == recovery.NotMet:
+		case cp.Here:
+			d.Evidence = append(d.Evidence, cp.Name+" is on this host")
+		case cp.Medium == "a bucket":
+			where := "where its service is, which nothing tells"
+			if cp.Region != "" {
+				where = "in " + cp.Region + ", as the runbook says"
+			}
+			d.Evidence = append(d.Evidence, cp.Name+" is "+where)
+			maybe++
+			if cp.Region != "" && whole == recovery.Met {
+				sure++
+			}
+		default:
+			d.Evidence = append(d.Evidence, cp.Name+" is a directory that is mounted here; where it lies is not seen")
+			maybe++
+		}
+	}
+	if len(d.Evidence) == 0 {
+		d.Evidence = []string{"no copy holds every component"}
+	}
+	d.Mark = reached(sure, maybe, 1)
+	return d
+}
+
+// locked: one whole copy that nobody here can delete from.
+func (j *judge) locked() recovery.Digit {
+	d := recovery.Digit{Name: "1 locked"}
+	sure, maybe := 0, 0
+	for _, cp := range j.Copies {
+		if j.whole(cp.Name) == recovery.NotMet {
+			continue
+		}
+		mark, says := j.lock(cp)
+		if mark == recovery.Met && j.whole(cp.Name) == recovery.Unknown {
+			mark, says = recovery.Unknown, says+", and what it holds could not be seen whole"
+		}
+		d.Evidence = append(d.Evidence, cp.Name+": "+says)
+		switch mark {
+		case recovery.Met:
+			sure, maybe = sure+1, maybe+1
+		case recovery.Unknown:
+			maybe++
+		}
+	}
+	if len(d.Evidence) == 0 {
+		d.Evidence = []string{"no copy holds every component"}
+	}
+	d.Mark = reached(sure, maybe, 1)
+	return d
+}
+
+// lock judges the lock of one copy. What was tried says more than what is
+// configured.
+func (j *judge) lock(cp Copy) (recovery.Mark, string) {
+	day := func(r Tried) string { return r.Until.In(j.At.Location()).Format("2 Jan 2006") }
+	c := cp.Canary
+	switch {
+	case c.Deleted:
+		return recovery.NotMet, fmt.Sprintf("no object lock: %s deleted our canary", by(c.By))
+	case cp.Medium != "a bucket":
+		return recovery.NotMet, "a directory: whoever may write to it may delete"
+	case c.Refused && c.Until.After(j.At) && c.Mode == "GOVERNANCE":
+		return recovery.Met, fmt.Sprintf("%s could not delete our canary, locked until %s in governance mode, which some may lift", by(c.By), day(c))
+	case c.Refused && c.Until.After(j.At):
+		return recovery.Met, fmt.Sprintf("%s could not delete our canary, locked until %s in compliance mode", by(c.By), day(c))
+	case cp.Locking == nil:
+		return recovery.Unknown, "whether it locks is not known" + why(cp.LockErr)
+	case !cp.Locking.Able:
+		return recovery.NotMet, "no object lock"
+	case cp.Newest != nil && (cp.Newest.Hold || cp.Newest.Until.After(j.At)):
+		return recovery.Met, fmt.Sprintf("the newest backup is locked until %s (%s)", cp.Newest.Until.In(j.At.Location()).Format("2 Jan 2006"), strings.ToLower(cp.Newest.Mode))
+	case cp.Newest != nil && !cp.Newest.Until.IsZero():
+		return recovery.NotMet, fmt.Sprintf("the lock of the newest backup ended on %s", cp.Newest.Until.In(j.At.Location()).Format("2 Jan 2006"))
+	case cp.Newest != nil:
+		return recovery.NotMet, "objects can be locked, and the newest backup is not"
+	case c.Refused:
+		return recovery.Unknown, by(c.By) + " could not delete our canary, and no lock shows: it may lack the right alone"
+	}
+	return recovery.Unknown, "a lock is configured, and was not tried" + why(c.Err)
+}
+
+func by(who string) string {
+	if who == "" {
+		return "this host's key"
+	}
+	return who
+}
+
+func why(err error) string {
+	if err == nil {
+		return ""
+	}
+	return ": " + err.Error()
+}
+
+// zero errors in the newest restore from each copy.
+func (j *judge) zero() recovery.Digit {
+	d := recovery.Digit{Name: "0 errors", Mark: recovery.Unknown}
+	var proven, failed []string
+	for _, cp := range j.Copies {
+		for _, p := range j.Proofs {
+			if !slices.ContainsFunc(p.Points, func(pt recovery.Point) bool { return pt.Copy == cp.Name }) {
+				continue
+			}
+			on := p.At.In(j.At.Location()).Format("2 Jan")
+			switch {
+			case p.proves():
+				proven = append(proven, cp.Name)
+				d.Evidence = append(d.Evidence, fmt.Sprintf("%s was restored on %s without an error, report %s", cp.Name, on, p.Run))
+			case !p.Passed:
+				failed = append(failed, cp.Name)
+				d.Evidence = append(d.Evidence, fmt.Sprintf("the restore from %s on %s did not pass, run %s", cp.Name, on, p.Run))
+			default:
+				d.Evidence = append(d.Evidence, fmt.Sprintf("the report of run %s, from %s, is not signed", p.Run, cp.Name))
+			}
+			break
+		}
+	}
+	switch {
+	case len(failed) > 0:
+		d.Mark = recovery.NotMet
+		j.find("errors/"+failed[0], recovery.NotMet, "comeback report show tells why; mend it and rehearse again", "the newest restore from %s had errors", strings.Join(failed, ", "))
+	case len(proven) > 0:
+		d.Mark = recovery.Met
+	}
+	if len(d.Evidence) == 0 {
+		d.Evidence = []string{"nothing was ever restored"}
+	}
+	return d
+}

@@ -1,0 +1,138 @@
+package check
+
+import (
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/catalogue"
+	"comeback/recovery/postgres"
+	"comeback/storage"
+)
+
+// Evidence is what was seen of a system, its copies, its servers and its runs.
+type Evidence struct {
+	System string
+	// Runbook is the SHA-256 of the runbook's bytes, Path what to call it in a
+	// command line.
+	Runbook, Path string
+	At            time.Time
+	RPO, RTO      time.Duration
+	// Rehearse is the longest time between two rehearsals; zero where nobody
+	// says.
+	Rehearse   time.Duration
+	Components []recovery.Component
+	// Engines tell which components anybody looks for.
+	Engines   []recovery.Engine
+	Copies    []Copy
+	Catalogue catalogue.Catalogue
+	// Sources are the live files and repositories, Servers the live databases, by
+	// the names of their components.
+	Sources map[string]Source
+	Servers map[string]Server
+	// Proofs are the runs that ended, the newest first.
+	Proofs []Proof
+	// Room is that for a recovery on this host; nil where it was not looked at.
+	Room *Room
+	// Identities say why what decrypts a component is not at hand; nil where it
+	// is.
+	Identities map[string]error
+	// Majors are those of PostgreSQL that are installed here.
+	Majors []int
+	// Owner sees to findings that nobody else is named for.
+	Owner string
+	// Assigned are owners and due dates that people have set, by the findings'
+	// ids; First is when a finding was first seen.
+	Assigned map[string]Assigned
+	First    map[string]time.Time
+}
+
+// Assigned is who sees to a finding, and until when.
+type Assigned struct {
+	Owner string    `json:"owner,omitempty"`
+	Due   time.Time `json:"due,omitzero"`
+}
+
+// Copy is what was seen of a copy beside its backups.
+type Copy struct {
+	recovery.Copy
+	// Err is why nothing was seen.
+	Err error
+	// Who asks, and the account that is seen to be the caller's.
+	Who, Account string
+	// Skew is how far the copy's clock is ahead of ours; nil where it tells none.
+	Skew *time.Duration
+	// Versioning and Locking are nil where the store has no such thing, or does not
+	// tell.
+	Versioning *storage.Versioning
+	Locking    *storage.Locking
+	LockErr    error
+	// Newest is the lock of the newest backup's last object.
+	Newest *storage.Retention
+	Canary Tried
+	// Medium is "a directory" or "a bucket"; Domain is what fails as one: a disk
+	// of a host, an account of a provider.
+	Medium, Domain string
+	// Here says that it lies on this host; Beside that it lies on the disk that
+	// holds live data, and falls with it.
+	Here, Beside bool
+	// Manifests are what the copy knows of its backups.
+	Manifests []recovery.Manifest
+	// Unfinished are the prefixes of backups that are under way, or were cut off.
+	Unfinished []string
+	// Lacking is what the spool of this host still has for it.
+	Lacking Lacking
+}
+
+// Lacking is what a copy has not got yet of the log.
+type Lacking struct {
+	Files int
+	Bytes int64
+	Since time.Time
+}
+
+// Source is what is backed up, as it is now.
+type Source struct {
+	// Fingerprint is compared with that of a manifest; empty where the source has
+	// none, or Err says why it could not be looked at.
+	Fingerprint string
+	Err         error
+}
+
+// Server is what a live server says of its log.
+type Server struct {
+	Err error
+	postgres.Archiver
+	postgres.Keeping
+	// ArchivedLSN is where the last archived segment begins; 0 where none was.
+	ArchivedLSN recovery.LSN
+	// Free is the room on the disk of the log; -1 where that is not seen from here.
+	Free int64
+}
+
+// Proof is a run that has ended, seen from what it proves.
+type Proof struct {
+	Run  string
+	Mode recovery.Mode
+	At   time.Time
+	// Passed says that every check held, Signed that somebody stands behind the
+	// report and that it is intact. Only both together prove anything.
+	Passed, Signed bool
+	Points         []recovery.Point
+	Runbook        string
+	Took           time.Duration
+	Stages         []Stage
+}
+
+// Stage is a stage of a run.
+type Stage struct {
+	Name string
+	// Exercised says that all of it was done for real; otherwise it was Talked
+	// through, done on a stand-in, or not executed.
+	Talked, StoodIn, Omitted bool
+}
+
+// Room is what a recovery needs on this host.
+type Room struct {
+	Place       string
+	Needs, Free int64
+}

@@ -1,0 +1,217 @@
+package check
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"comeback/recovery"
+)
+
+// Judge is the assessment that follows from the evidence.
+func Judge(e Evidence) recovery.Assessment {
+	j := judge{Evidence: e, a: recovery.Assessment{Format: 1, System: e.System, At: e.At, Runbook: e.Runbook,
+		RPO: recovery.Duration(e.RPO), RTO: recovery.Duration(e.RTO)}}
+	for _, c := range e.Copies {
+		j.a.Copies = append(j.a.Copies, c.Name)
+	}
+	for _, c := range e.Components {
+		j.component(c)
+	}
+	j.copies()
+	j.servers()
+	j.time()
+	j.proofs()
+	j.digits()
+	j.host()
+	j.finish()
+	return j.a
+}
+
+// judge is a judgement under way.
+type judge struct {
+	Evidence
+	a recovery.Assessment
+	// lost says that a component surely cannot be brought back, doubt that this is
+	// not known of one.
+	lost, doubt bool
+}
+
+// find adds a finding.
+func (j *judge) find(id string, mark recovery.Mark, does, format string, args ...any) {
+	j.a.Findings = append(j.a.Findings, recovery.Judgement{ID: id, Mark: mark, Says: fmt.Sprintf(format, args...), Do: does})
+}
+
+// fatal adds a finding about something that cannot be brought back.
+func (j *judge) fatal(id, does, format string, args ...any) {
+	j.find(id, recovery.NotMet, does, format, args...)
+	j.a.Findings[len(j.a.Findings)-1].Fatal = true
+	j.lost = true
+}
+
+// finish orders the findings, the worst first, says whose they are, and answers.
+func (j *judge) finish() {
+	rank := func(f recovery.Judgement) int {
+		switch {
+		case f.Fatal:
+			return 0
+		case f.Mark == recovery.NotMet:
+			return 1
+		}
+		return 2
+	}
+	slices.SortStableFunc(j.a.Findings, func(a, b recovery.Judgement) int { return cmp.Compare(rank(a), rank(b)) })
+	for i := range j.a.Findings {
+		f := &j.a.Findings[i]
+		given := j.Assigned[f.ID]
+		f.Owner, f.Due, f.Since = cmp.Or(given.Owner, j.Owner), given.Due, j.First[f.ID]
+		if f.Since.IsZero() {
+			f.Since = j.At
+		}
+	}
+	switch {
+	case j.lost:
+		j.a.Answer = recovery.WouldNot
+	case j.doubt:
+		j.a.Answer = recovery.NotKnown
+	case len(j.a.Findings) > 0:
+		j.a.Answer = recovery.WouldBut
+	default:
+		j.a.Answer = recovery.WouldSave
+	}
+}
+
+// component judges one component in all copies.
+func (j *judge) component(c recovery.Component) {
+	s := recovery.ComponentStanding{Component: c.Name, Kind: c.Kind, RPO: recovery.Unknown}
+	refused, there := 0, 0
+	for _, cp := range j.Copies {
+		in := j.inCopy(c, cp)
+		s.Copies = append(s.Copies, in)
+		switch in.Mark {
+		case recovery.Unknown:
+			refused++
+		case recovery.Met:
+			there++
+		}
+		if in.Newest.After(s.Newest) {
+			s.Newest = in.Newest
+		}
+	}
+	s.Named = j.named(c)
+	switch {
+	case there > 0:
+		j.rpo(c, &s)
+	case !j.known(c):
+		j.doubt = true
+		j.find("engine/"+c.Name, recovery.Unknown, "use a version of comeback that has one, or another `with:`", "%s: no engine of this version looks for %s", c.Name, c.Kind)
+	case refused > 0:
+		j.doubt = true
+	default:
+		s.RPO = recovery.NotMet
+		j.fatal("none/"+c.Name, fmt.Sprintf("take one: comeback backup %s %s", j.Path, c.Name), "%s: no copy holds a backup that can be restored", c.Name)
+	}
+	j.a.Components = append(j.a.Components, s)
+}
+
+// rpo holds the newest moment against the RPO.
+func (j *judge) rpo(c recovery.Component, s *recovery.ComponentStanding) {
+	s.Unchanged = j.unchanged(c, s.Newest)
+	switch age := j.At.Sub(s.Newest); {
+	case s.Newest.IsZero():
+		j.find("rpo/"+c.Name, recovery.Unknown, "see comeback moments "+j.Path, "%s: what can be restored ends at a moment that is not known", c.Name)
+	case j.RPO == 0:
+	case s.Unchanged, age <= j.RPO:
+		s.RPO = recovery.Met
+	default:
+		s.RPO = recovery.NotMet
+		j.find("rpo/"+c.Name, recovery.NotMet, j.oftener(c), "%s: its newest moment is %s old, the RPO is %s", c.Name, recovery.FormatSpan(age), recovery.FormatSpan(j.RPO))
+	}
+	if j.RPO == 0 || s.RPO == recovery.NotMet || s.Newest.IsZero() {
+		return
+	}
+	// One copy is fresh; those that are far behind it are no copies of today.
+	for _, in := range s.Copies {
+		behind := s.Newest.Sub(in.Newest)
+		if in.Mark == recovery.Met && !in.Newest.IsZero() && behind > max(2*j.RPO, 2*j.every(c.Name, in.Copy)) {
+			j.find("behind/"+c.Name+"/"+in.Copy, recovery.NotMet, "see what brings backups there; comeback backup and comeback wal push name the copies that they miss",
+				"%s: %s is %s behind the other copies", in.Copy, c.Name, recovery.FormatSpan(behind))
+		}
+	}
+}
+
+// oftener says how a component gets fresher backups.
+func (j *judge) oftener(c recovery.Component) string {
+	if c.Kind == recovery.Postgres {
+		if j.archives(c.Name) {
+			return "see why the log does not come: comeback moments " + j.Path
+		}
+		return "archive the log: archive_command = 'comeback wal push " + j.Path + " %p'"
+	}
+	if every := j.every(c.Name, ""); every > j.RPO {
+		return fmt.Sprintf("back it up each %s, not each %s, or set an RPO for it and have it signed", recovery.FormatSpan(j.RPO), recovery.FormatSpan(every))
+	}
+	return fmt.Sprintf("back it up: comeback backup %s %s, and see why its job did not", j.Path, c.Name)
+}
+
+// archives reports whether any copy has a window of a component.
+func (j *judge) archives(component string) bool {
+	for _, s := range j.Catalogue.Surveys {
+		if s.Component == component && len(s.Windows) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// unchanged reports whether nothing has changed at the source since a moment.
+func (j *judge) unchanged(c recovery.Component, newest time.Time) bool {
+	if s, ok := j.Servers[c.Name]; ok && s.Err == nil {
+		return !s.Commit.IsZero() && !s.Commit.After(newest)
+	}
+	source := j.Sources[c.Name]
+	if source.Fingerprint == "" {
+		return false
+	}
+	for _, cp := range j.Copies {
+		if m := j.newestManifest(cp, c.Name); m != nil && m.Fingerprint == source.Fingerprint {
+			return true
+		}
+	}
+	return false
+}
+
+// newestManifest is that of the newest backup of a component that a copy still
+// holds.
+func (j *judge) newestManifest(cp Copy, component string) *recovery.Manifest {
+	for i := len(cp.Manifests) - 1; i >= 0; i-- {
+		m := &cp.Manifests[i]
+		if m.Component == component && j.holds(cp.Name, component, m.ID) {
+			return m
+		}
+	}
+	return nil
+}
+
+func (j *judge) holds(copy, component, id string) bool {
+	for _, s := range j.Catalogue.Surveys {
+		if s.Copy != copy || s.Component != component {
+			continue
+		}
+		if slices.ContainsFunc(s.Backups, func(b recovery.Backup) bool { return b.ID == id && b.Problem == "" }) {
+			return true
+		}
+	}
+	return false
+}
+
+// named is the commit that the newest bundle of a component holds, if it is code.
+func (j *judge) named(c recovery.Component) string {
+	for _, cp := range j.Copies {
+		if m := j.newestManifest(cp, c.Name); m != nil && len(m.Source["HEAD"]) >= 7 {
+			return m.Source["HEAD"][:7]
+		}
+	}
+	return ""
+}

@@ -1,0 +1,292 @@
+package check_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/catalogue"
+	"comeback/recovery/check"
+	"comeback/recovery/postgres"
+	"comeback/storage"
+)
+
+// engine is one by its schema alone.
+type engine struct{ schema recovery.Schema }
+
+func (e engine) Schema() recovery.Schema { return e.schema }
+func (engine) Survey(context.Context, recovery.Component, recovery.Copy, storage.Store) (recovery.Survey, error) {
+	return recovery.Survey{}, nil
+}
+func (engine) Resolve(context.Context, recovery.Survey, recovery.Want, storage.Store) (recovery.Point, error) {
+	return recovery.Point{}, nil
+}
+func (engine) Plan(recovery.Component, recovery.Point, recovery.Target) ([]recovery.Step, error) {
+	return nil, nil
+}
+func (engine) Kinds() []recovery.Kind { return nil }
+
+var now = at("2026-11-23 09:13:40")
+
+func at(text string) time.Time {
+	t, err := time.ParseInLocation("2006-01-02 15:04:05", text, time.FixedZone("", 3600))
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+// survey is a daily habit of backups up to a last one.
+func survey(copy, component, engine string, last time.Time, size int64) recovery.Survey {
+	s := recovery.Survey{Component: component, Copy: copy, Engine: engine}
+	for day := 5; day >= 0; day-- {
+		taken := last.AddDate(0, 0, -day)
+		s.Backups = append(s.Backups, recovery.Backup{ID: fmt.Sprintf("%s/%s", component, taken.Format("20060102")), Component: component, Copy: copy, Engine: engine,
+			Objects: []storage.Object{{Key: "x", Size: size}}, Taken: recovery.Span{From: taken, To: taken}})
+	}
+	return s
+}
+
+// healthy is the evidence of a shop in which nothing is wrong. The tests change it.
+func healthy() *check.Evidence {
+	e := &check.Evidence{System: "shop", Runbook: "r1", Path: "shop.md", At: now, RPO: 5 * time.Minute, RTO: 30 * time.Minute, Rehearse: 90 * 24 * time.Hour, Owner: "platform on-call",
+		Components: []recovery.Component{{Name: "database", Kind: recovery.Postgres}, {Name: "uploads", Kind: recovery.Files}, {Name: "config", Kind: recovery.Config}, {Name: "code", Kind: recovery.Code}},
+		Sources:    map[string]check.Source{}, Servers: map[string]check.Server{}, Identities: map[string]error{}, Majors: []int{17, 15}}
+	for _, s := range []recovery.Schema{{Engine: "pitr", Kind: recovery.Postgres}, {Engine: "files", Kind: recovery.Files}, {Engine: "config", Kind: recovery.Config}, {Engine: "code", Kind: recovery.Code}} {
+		e.Engines = append(e.Engines, engine{s})
+	}
+	p := check.Proof{Run: "4f2a", Mode: recovery.Rehearsal, At: at("2026-10-12 10:00:00"), Passed: true, Signed: true, Runbook: "r1", Took: 13*time.Minute + 12*time.Second,
+		Stages: []check.Stage{{Name: "Stop the writes"}, {Name: "Restore"}, {Name: "Check"}}}
+	older := p
+	older.Run, older.At, older.Points = "3b1c", at("2026-10-05 10:00:00"), nil
+	for _, name := range []string{"nearby", "offsite"} {
+		db := survey(name, "database", "pitr", at("2026-11-23 01:00:41"), 13_100_000_000)
+		for _, b := range db.Backups {
+			db.Windows = append(db.Windows, recovery.Window{Component: "database", Copy: name, Engine: "pitr", Backup: b.ID, To: recovery.Instant{Time: at("2026-11-23 09:13:02")}})
+		}
+		e.Catalogue.Surveys = append(e.Catalogue.Surveys, db)
+		c := check.Copy{Copy: recovery.Copy{Name: name}, Medium: "a directory", Domain: "disk 8:1 of backup1"}
+		if name == "offsite" {
+			c.Medium, c.Domain, c.Region = "a bucket", "AWS, account 210987654321", "eu-central-1"
+			c.Locking = &storage.Locking{Able: true, On: true, Mode: "COMPLIANCE", For: 30 * 24 * time.Hour}
+			c.Canary = check.Tried{Refused: true, By: "user/backup-writer", Mode: "COMPLIANCE", Until: at("2026-12-20 00:00:00")}
+		}
+		for _, component := range e.Components[1:] {
+			s := survey(name, component.Name, component.Name, at("2026-11-23 09:12:00"), 10_000_000)
+			e.Catalogue.Surveys = append(e.Catalogue.Surveys, s)
+		}
+		e.Copies = append(e.Copies, c)
+		for _, component := range e.Components {
+			pt := recovery.Point{Component: component.Name, Copy: name, Backup: recovery.Backup{Objects: []storage.Object{{Size: 13_000_000_000}}}}
+			if name == "nearby" {
+				p.Points = append(p.Points, pt)
+			} else {
+				older.Points = append(older.Points, pt)
+			}
+		}
+	}
+	e.Proofs = []check.Proof{p, older}
+	e.Servers["database"] = check.Server{Free: 40_000_000_000, Archiver: postgres.Archiver{Version: "15.18", Mode: "on", Now: now, ArchivedAt: at("2026-11-23 09:13:10"),
+		Archived: "00000001000000030000007A", SegmentSize: 16 << 20, LSN: 0x37A21F0C8, Commit: at("2026-11-23 09:13:30")},
+		Keeping: postgres.Keeping{ArchiveTimeout: time.Minute, MaxSlotKeep: -1}, ArchivedLSN: 0x37A000000}
+	return e
+}
+
+// edit changes the surveys of a component in a copy ("" is all).
+func edit(e *check.Evidence, copy, component string, change func(*recovery.Survey)) {
+	for i := range e.Catalogue.Surveys {
+		if s := &e.Catalogue.Surveys[i]; (copy == "" || s.Copy == copy) && s.Component == component {
+			change(s)
+		}
+	}
+}
+
+func TestJudge_healthy(t *testing.T) {
+	a := check.Judge(*healthy())
+	if a.Answer != recovery.WouldSave || len(a.Findings) != 0 || a.Exit() != recovery.CheckOK {
+		t.Errorf("%s: %+v", a.Answer, a.Findings)
+	}
+	for _, d := range a.Digits {
+		if d.Mark != recovery.Met {
+			t.Errorf("%s is %s: %v", d.Name, d.Mark, d.Evidence)
+		}
+	}
+}
+
+// Each thing that goes wrong is found as that, and nothing else is.
+func TestJudge(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(*check.Evidence)
+		// ids are those of the findings, answer what they come to, says what one of
+		// them says, does what one of them says to do.
+		ids        []string
+		answer     recovery.Answer
+		says, does string
+	}{
+		{"uploads are too old", func(e *check.Evidence) {
+			edit(e, "", "uploads", func(s *recovery.Survey) { *s = survey(s.Copy, "uploads", "files", at("2026-11-23 09:00:00"), 1) })
+		}, []string{"rpo/uploads"}, recovery.WouldBut, "uploads: its newest moment is 13m40 old, the RPO is 5m00", "back it up each 5m00, not each 24h00m"},
+		{"uploads are old and unchanged", func(e *check.Evidence) {
+			edit(e, "", "uploads", func(s *recovery.Survey) { *s = survey(s.Copy, "uploads", "files", at("2026-11-22 12:00:00"), 1) })
+			e.Sources["uploads"] = check.Source{Fingerprint: "f"}
+			e.Copies[0].Manifests = []recovery.Manifest{{ID: "uploads/20261122", Component: "uploads", Fingerprint: "f"}}
+		}, nil, recovery.WouldSave, "", ""},
+		{"no copy holds the configuration", func(e *check.Evidence) {
+			edit(e, "", "config", func(s *recovery.Survey) { s.Backups = nil })
+		}, []string{"none/config", "3-2-1-1-0/3 copies", "3-2-1-1-0/2 kinds", "3-2-1-1-0/1 elsewhere", "3-2-1-1-0/1 locked"}, recovery.WouldNot, "config: no copy holds a backup", "comeback backup shop.md config"},
+		{"one copy lacks the code", func(e *check.Evidence) {
+			edit(e, "offsite", "code", func(s *recovery.Survey) { s.Backups = nil })
+		}, []string{"3-2-1-1-0/3 copies", "3-2-1-1-0/2 kinds", "3-2-1-1-0/1 elsewhere", "3-2-1-1-0/1 locked"}, recovery.WouldBut, "offsite does not hold every component", ""},
+		{"a copy refuses", func(e *check.Evidence) {
+			e.Copies[1].Err = errors.New("list s3://b: access denied")
+			edit(e, "offsite", "database", func(s *recovery.Survey) { *s = recovery.Survey{} })
+			edit(e, "offsite", "uploads", func(s *recovery.Survey) { *s = recovery.Survey{} })
+			edit(e, "offsite", "config", func(s *recovery.Survey) { *s = recovery.Survey{} })
+			edit(e, "offsite", "code", func(s *recovery.Survey) { *s = recovery.Survey{} })
+		}, []string{"refused/offsite", "3-2-1-1-0/3 copies", "3-2-1-1-0/2 kinds", "3-2-1-1-0/1 elsewhere", "3-2-1-1-0/1 locked"}, recovery.WouldBut, "offsite could not be judged: list s3://b: access denied", ""},
+		{"the log has a gap", func(e *check.Evidence) {
+			edit(e, "nearby", "database", func(s *recovery.Survey) {
+				s.Windows[len(s.Windows)-1].Gaps = []recovery.Gap{{Object: "wal/0000000100000003000000AA", Why: "missing"}}
+			})
+		}, []string{"gap/database/nearby"}, recovery.WouldBut, "the log of database has a gap: wal/0000000100000003000000AA is missing", "look for it in the other copies"},
+		{"the newest backup is broken", func(e *check.Evidence) {
+			edit(e, "nearby", "code", func(s *recovery.Survey) { s.Backups[5].Problem = "it ends in its head" })
+		}, []string{"broken/code/nearby/code"}, recovery.WouldBut, "the newest backup of code, code/20261123, cannot be restored: it ends in its head", ""},
+		{"one that is being made is no finding", func(e *check.Evidence) {
+			edit(e, "nearby", "database", func(s *recovery.Survey) {
+				s.Backups = append(s.Backups, recovery.Backup{ID: "base/20261123T091200Z", Problem: "base.tar is missing"})
+			})
+			e.Copies[0].Unfinished = []string{"base/20261123T091200Z/"}
+		}, nil, recovery.WouldSave, "", ""},
+		{"a job has stopped", func(e *check.Evidence) {
+			edit(e, "nearby", "database", func(s *recovery.Survey) {
+				windows := s.Windows
+				*s = survey("nearby", "database", "pitr", at("2026-11-20 01:00:00"), 13_100_000_000)
+				s.Windows = windows
+				for i := range s.Windows {
+					s.Windows[i].Backup = s.Backups[i].ID
+				}
+			})
+		}, []string{"stopped/database/nearby/pitr"}, recovery.WouldBut, "backups of database (pitr) came each 24h00m; the last is 3d 8h old", "systemctl list-timers"},
+		{"the archive_command fails", func(e *check.Evidence) {
+			s := e.Servers["database"]
+			s.ArchivedAt, s.FailedAt, s.Failed, s.Failures = at("2026-11-23 08:13:40"), now, "00000001000000030000007B", 60
+			s.LSN, s.ArchivedLSN, s.Free, s.WALBytes = 0x3BA000000, 0x37A000000, 4<<30, 1<<30
+			e.Servers["database"] = s
+		}, []string{"archive/database"}, recovery.WouldBut, "the archive_command fails since 23 Nov 09:13, for 00000001000000030000007B, 60 times so far; 1.07 GB lie in pg_wal, 4.29 GB are free: full in about 4h00m", "the server's log"},
+		{"archive_timeout is too long", func(e *check.Evidence) {
+			s := e.Servers["database"]
+			s.ArchiveTimeout = time.Hour
+			e.Servers["database"] = s
+		}, []string{"timeout/database"}, recovery.WouldBut, "archive_timeout is 1h00m", "alter system set archive_timeout = '150s'"},
+		{"a slot has gone wild", func(e *check.Evidence) {
+			s := e.Servers["database"]
+			s.Slots = []postgres.Slot{{Name: "fine", Active: true, Bytes: 30 << 30}, {Name: "search_cdc", Bytes: 20 << 30, Status: "extended"}}
+			e.Servers["database"] = s
+		}, []string{"slot/database/search_cdc"}, recovery.WouldBut, "the slot search_cdc holds 21.5 GB of log, and nothing reads it; no max_slot_wal_keep_size limits it; 40.0 GB are free", "pg_drop_replication_slot('search_cdc')"},
+		{"the server is newer than the tools", func(e *check.Evidence) { e.Majors = []int{14} }, []string{"tools/database"}, recovery.WouldBut, "the server is PostgreSQL 15, and the newest that is installed here is 14", "apt-get install postgresql-15"},
+		{"the server does not answer", func(e *check.Evidence) { e.Servers["database"] = check.Server{Err: errors.New("connection refused")} }, []string{"server/database"}, recovery.WouldBut, "could not be asked: connection refused", ""},
+		{"the clocks differ", func(e *check.Evidence) { skew := -3 * time.Minute; e.Copies[1].Skew = &skew }, []string{"clock/offsite"}, recovery.WouldBut, "differ by 3m00", "chronyc"},
+		{"a copy lacks log", func(e *check.Evidence) {
+			e.Copies[1].Lacking = check.Lacking{Files: 12, Bytes: 40 << 20, Since: at("2026-11-23 08:00:00")}
+		}, []string{"lacks/offsite"}, recovery.WouldBut, "offsite lacks 12 files of the log", "--catch-up"},
+		{"the canary was deleted", func(e *check.Evidence) { e.Copies[1].Canary = check.Tried{Deleted: true, By: "user/prod"} }, []string{"3-2-1-1-0/1 locked"}, recovery.WouldBut,
+			"offsite: no object lock: user/prod deleted our canary", "object-lock"},
+		{"a lock has expired", func(e *check.Evidence) {
+			e.Copies[1].Canary = check.Tried{}
+			e.Copies[1].Newest = &storage.Retention{Mode: "COMPLIANCE", Until: at("2026-11-22 00:00:00")}
+		}, []string{"3-2-1-1-0/1 locked"}, recovery.WouldBut, "the lock of the newest backup ended on 22 Nov 2026", ""},
+		{"a lock was not tried", func(e *check.Evidence) { e.Copies[1].Canary = check.Tried{} }, []string{"3-2-1-1-0/1 locked"}, recovery.WouldBut, "a lock is configured, and was not tried", ""},
+		{"refused and no lock shows", func(e *check.Evidence) {
+			e.Copies[1].Canary = check.Tried{Refused: true, By: "user/ro"}
+		}, []string{"3-2-1-1-0/1 locked"}, recovery.WouldBut, "it may lack the right alone", ""},
+		{"both copies fail together", func(e *check.Evidence) {
+			e.Copies[0].Domain, e.Copies[0].Medium, e.Copies[0].Region = e.Copies[1].Domain, "a bucket", "eu-central-1"
+		}, []string{"3-2-1-1-0/3 copies"}, recovery.WouldBut, "offsite fails together with nearby (AWS, account 210987654321)", ""},
+		{"a copy is on production's disk", func(e *check.Evidence) { e.Copies[0].Beside = true }, []string{"3-2-1-1-0/3 copies"}, recovery.WouldBut, "nearby is on the same disk as production", ""},
+		{"the bucket is on this host", func(e *check.Evidence) { e.Copies[1].Here, e.Copies[0].Here = true, true }, []string{"3-2-1-1-0/1 elsewhere"}, recovery.WouldBut, "offsite is on this host", ""},
+		{"nothing was ever restored", func(e *check.Evidence) { e.Proofs = nil }, []string{"rto", "proof"}, recovery.WouldBut, "these backups are a hope", "comeback rehearse shop.md"},
+		{"an unsigned report proves nothing", func(e *check.Evidence) {
+			for i := range e.Proofs {
+				e.Proofs[i].Signed = false
+			}
+		}, []string{"rto", "proof"}, recovery.WouldBut, "never measured", ""},
+		{"a copy was never restored from", func(e *check.Evidence) { e.Proofs = e.Proofs[:1] }, []string{"proof/copy/offsite"}, recovery.WouldBut, "offsite was never restored from: a hope", "--copy offsite"},
+		{"the newest restore failed", func(e *check.Evidence) {
+			failed := e.Proofs[0]
+			failed.Run, failed.Passed, failed.At = "5d0e", false, at("2026-11-20 10:00:00")
+			e.Proofs = append([]check.Proof{failed}, e.Proofs...)
+		}, []string{"errors/nearby"}, recovery.WouldBut, "the newest restore from nearby had errors", ""},
+		{"the runbook was changed", func(e *check.Evidence) { e.Runbook = "r2" }, []string{"changed/database", "changed/uploads", "changed/config", "changed/code"}, recovery.WouldBut, "changed since: the runbook", ""},
+		{"a rehearsal is overdue", func(e *check.Evidence) { e.Rehearse = 30 * 24 * time.Hour }, []string{"rehearsal"}, recovery.WouldBut, "a rehearsal is due since 11 Nov 2026", ""},
+		{"a stage was only talked through", func(e *check.Evidence) {
+			for i := range e.Proofs {
+				e.Proofs[i].Stages = []check.Stage{{Name: "Stop the writes", Talked: true}, {Name: "Restore"}}
+			}
+		}, []string{"stages"}, recovery.WouldBut, `left out: "Stop the writes"`, ""},
+		{"it takes too long", func(e *check.Evidence) { e.Proofs[0].Took = time.Hour }, []string{"rto"}, recovery.WouldBut, "to come back takes about 1h00m, the RTO is 30m00", ""},
+		{"there is no room", func(e *check.Evidence) { e.Room = &check.Room{Place: "/var/tmp", Needs: 31e9, Free: 8e9} }, []string{"room"}, recovery.WouldBut, "needs about 31.0 GB in /var/tmp, and 8.00 GB are free", "--scratch"},
+		{"the identity is missing", func(e *check.Evidence) { e.Identities["config"] = errors.New("CONFIG_IDENTITY is not set") }, []string{"identity/config"}, recovery.WouldBut, "CONFIG_IDENTITY is not set", ""},
+		{"no engine knows it", func(e *check.Evidence) {
+			edit(e, "", "code", func(s *recovery.Survey) { *s = recovery.Survey{} })
+			e.Engines = e.Engines[:3]
+			e.Components = e.Components[:3]
+			e.Components = append(e.Components, recovery.Component{Name: "other", Kind: "oracle"})
+		}, []string{"engine/other", "proof/other", "3-2-1-1-0/3 copies", "3-2-1-1-0/2 kinds", "3-2-1-1-0/1 elsewhere", "3-2-1-1-0/1 locked"}, recovery.NotKnown, "no engine of this version looks for oracle", ""},
+		{"only the nightly pipe of a small team", func(e *check.Evidence) {
+			e.Components = e.Components[:1]
+			e.Catalogue = catalogue.Catalogue{Surveys: []recovery.Survey{survey("offsite", "database", "dump", at("2026-11-23 01:00:00"), 1_000_000)}}
+			e.Copies = e.Copies[1:]
+			e.Copies[0].Canary, e.Copies[0].Locking = check.Tried{Deleted: true, By: "user/prod"}, &storage.Locking{}
+			e.Proofs = nil
+			s := e.Servers["database"]
+			s.Mode = "off"
+			e.Servers["database"] = s
+		}, []string{"rpo/database", "archive/database", "rto", "proof", "3-2-1-1-0/3 copies", "3-2-1-1-0/1 locked"}, recovery.WouldBut, "only whole backups can be restored, nothing between them", "archive_command = 'comeback wal push shop.md %p'"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e := healthy()
+			test.change(e)
+			a := check.Judge(*e)
+			var ids []string
+			says, does := test.says == "", test.does == ""
+			for _, f := range a.Findings {
+				ids = append(ids, f.ID)
+				says, does = says || strings.Contains(f.Says, test.says), does || strings.Contains(f.Do, test.does)
+				if f.Do == "" || f.Owner == "" {
+					t.Errorf("%s has nothing to do, or nobody to do it", f.ID)
+				}
+			}
+			want := slices.Clone(test.ids)
+			slices.Sort(want)
+			slices.Sort(ids)
+			if !slices.Equal(ids, want) {
+				t.Errorf("found %q, want %q\n%s", ids, want, strings.Join(a.Lines(100, now.Location()), "\n"))
+			}
+			if a.Answer != test.answer || !says || !does {
+				t.Errorf("the answer is %s, want %s; says %v, does %v\n%s", a.Answer, test.answer, says, does, strings.Join(a.Lines(100, now.Location()), "\n"))
+			}
+		})
+	}
+}
+
+// Owners, due dates and first sights stay with a finding.
+func TestJudge_assigned(t *testing.T) {
+	e := healthy()
+	e.Rehearse = 30 * 24 * time.Hour
+	e.Assigned = map[string]check.Assigned{"rehearsal": {Owner: "dba", Due: at("2026-12-01 00:00:00")}}
+	e.First = map[string]time.Time{"rehearsal": at("2026-11-12 02:00:00")}
+	a := check.Judge(*e)
+	if f := a.Findings[0]; f.Owner != "dba" || !f.Due.Equal(at("2026-12-01 00:00:00")) || !f.Since.Equal(at("2026-11-12 02:00:00")) {
+		t.Errorf("%+v", f)
+	}
+	if text := strings.Join(a.Lines(80, now.Location()), "\n"); !strings.Contains(text, "dba, by 1 Dec 2026.") {
+		t.Error(text)
+	}
+}

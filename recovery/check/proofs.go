@@ -1,0 +1,188 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"comeback/recovery"
+)
+
+// grown is from which factor on more data is another thing to restore.
+const grown = 1.5
+
+// proves reports whether a run proves anything.
+func (p Proof) proves() bool { return p.Passed && p.Signed }
+
+// point is what a run restored of a component, from a copy ("" is any).
+func (p Proof) point(component, copy string) (recovery.Point, bool) {
+	for _, pt := range p.Points {
+		if pt.Component == component && (copy == "" || pt.Copy == copy) {
+			return pt, true
+		}
+	}
+	return recovery.Point{}, false
+}
+
+// proofOf is the newest proof of a component, from a copy ("" is any).
+func (j *judge) proofOf(component, copy string) recovery.ProofStanding {
+	for _, p := range j.Proofs {
+		pt, ok := p.point(component, copy)
+		if !ok || !p.proves() {
+			continue
+		}
+		s := recovery.ProofStanding{At: p.At, Run: p.Run}
+		if p.Runbook != j.Runbook {
+			s.Changed = append(s.Changed, "the runbook")
+		}
+		if then, now := pt.Backup.Size(), j.size(component); then > 0 && float64(now) > grown*float64(then) {
+			s.Changed = append(s.Changed, fmt.Sprintf("its size: %s then, %s now", recovery.FormatBytes(then), recovery.FormatBytes(now)))
+		}
+		if server, ok := j.Servers[component]; ok && server.Err == nil {
+			then := pt.Backup.Details["server version"]
+			if then != "" && major(then) != major(server.Version) {
+				s.Changed = append(s.Changed, fmt.Sprintf("the server: PostgreSQL %s then, %s now", major(then), major(server.Version)))
+			}
+		}
+		return s
+	}
+	return recovery.ProofStanding{}
+}
+
+func major(version string) string {
+	m, _, _ := strings.Cut(version, ".")
+	return m
+}
+
+// size is what the newest backup of a component takes that can be restored.
+func (j *judge) size(component string) int64 {
+	var size int64
+	var newest time.Time
+	for _, s := range j.Catalogue.Surveys {
+		for _, b := range s.Backups {
+			if at := b.Taken.To; s.Component == component && b.Problem == "" && (size == 0 || at.After(newest)) {
+				newest, size = at, b.Size()
+			}
+		}
+	}
+	return size
+}
+
+// proofs judges what was restored, and when that is due again.
+func (j *judge) proofs() {
+	for i := range j.a.Components {
+		j.a.Components[i].Proof = j.proofOf(j.a.Components[i].Component, "")
+	}
+	var last time.Time
+	for _, p := range j.Proofs {
+		if p.proves() {
+			last = p.At
+			break
+		}
+	}
+	j.a.Rehearsal.Last = last
+	if last.IsZero() {
+		j.find("proof", recovery.Unknown, "comeback rehearse "+j.Path, "nothing was ever restored with a signed report: these backups are a hope")
+		return
+	}
+	for _, s := range j.a.Components {
+		if s.Proof.At.IsZero() {
+			j.find("proof/"+s.Component, recovery.Unknown, "comeback rehearse "+j.Path, "%s was never restored: a hope", s.Component)
+		} else if len(s.Proof.Changed) > 0 {
+			j.find("changed/"+s.Component, recovery.Unknown, "comeback rehearse "+j.Path, "%s was proven on %s by %s; changed since: %s", s.Component,
+				s.Proof.At.In(j.At.Location()).Format("2 Jan"), s.Proof.Run, strings.Join(s.Proof.Changed, ", "))
+		}
+	}
+	for _, cp := range j.Copies {
+		proven := slices.ContainsFunc(j.Proofs, func(p Proof) bool {
+			return p.proves() && slices.ContainsFunc(p.Points, func(pt recovery.Point) bool { return pt.Copy == cp.Name })
+		})
+		if !proven {
+			j.find("proof/copy/"+cp.Name, recovery.Unknown, "comeback rehearse "+j.Path+" --copy "+cp.Name, "%s was never restored from: a hope", cp.Name)
+		}
+	}
+	if j.Rehearse > 0 {
+		j.a.Rehearsal.Due = last.Add(j.Rehearse)
+		if late := j.At.Sub(j.a.Rehearsal.Due); late > 0 {
+			j.find("rehearsal", recovery.NotMet, "comeback rehearse "+j.Path, "a rehearsal is due since %s: the last that passed was on %s",
+				j.a.Rehearsal.Due.In(j.At.Location()).Format("2 Jan 2006"), last.In(j.At.Location()).Format("2 Jan 2006"))
+		}
+	}
+	j.stages()
+}
+
+// stages finds those that no run has ever exercised.
+func (j *judge) stages() {
+	real := map[string]bool{}
+	for _, p := range j.Proofs {
+		for _, s := range p.Stages {
+			if !s.Talked && !s.StoodIn && !s.Omitted {
+				real[s.Name] = true
+			}
+		}
+	}
+	for _, p := range j.Proofs {
+		if !p.proves() {
+			continue
+		}
+		var never []string
+		for _, s := range p.Stages {
+			if !real[s.Name] {
+				never = append(never, fmt.Sprintf("%q", s.Name))
+			}
+		}
+		if len(never) > 0 {
+			j.find("stages", recovery.Unknown, "exercise them on a day of your choice, and tick them as done", "never exercised, only talked through, done on a stand-in or left out: %s", strings.Join(never, ", "))
+		}
+		return
+	}
+}
+
+// time holds what a recovery takes against the RTO.
+func (j *judge) time() {
+	t := &j.a.Time
+	t.Mark = recovery.Unknown
+	for _, c := range j.Components {
+		t.Now += j.size(c.Name)
+	}
+	for _, p := range j.Proofs {
+		if !p.proves() || p.Took <= 0 {
+			continue
+		}
+		t.Measured, t.Measures, t.Stages = recovery.Duration(p.Took), p.At, len(p.Stages)
+		for _, pt := range p.Points {
+			t.Bytes += pt.Backup.Size()
+		}
+		for _, s := range p.Stages {
+			switch {
+			case s.Omitted:
+				t.Untested++
+			case s.Talked:
+				t.Talked++
+			case s.StoodIn:
+				t.StoodIn++
+			}
+		}
+		break
+	}
+	if t.Measured == 0 {
+		if j.RTO > 0 {
+			j.find("rto", recovery.Unknown, "comeback rehearse "+j.Path, "how long it takes to come back was never measured; the RTO is %s", recovery.FormatSpan(j.RTO))
+		}
+		return
+	}
+	t.About = t.Measured
+	if t.Bytes > 0 && t.Now > t.Bytes {
+		t.About = recovery.Duration(float64(t.Measured) * float64(t.Now) / float64(t.Bytes))
+	}
+	switch {
+	case j.RTO == 0:
+	case time.Duration(t.About) <= j.RTO:
+		t.Mark = recovery.Met
+	default:
+		t.Mark = recovery.NotMet
+		j.find("rto", recovery.NotMet, "see which stage takes how long: comeback report show "+j.Proofs[0].Run, "to come back takes about %s, the RTO is %s",
+			recovery.FormatSpan(time.Duration(t.About)), recovery.FormatSpan(j.RTO))
+	}
+}

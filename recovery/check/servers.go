@@ -1,0 +1,162 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"comeback/recovery"
+)
+
+// What counts as much of a disk, and how soon a full one must be known of.
+const (
+	soonFull  = 24 * time.Hour
+	largeSlot = 1 << 30
+)
+
+// servers judges the live databases: whether their log comes, and what keeps it.
+func (j *judge) servers() {
+	for _, c := range j.Components {
+		if c.Kind != recovery.Postgres {
+			continue
+		}
+		s, asked := j.Servers[c.Name]
+		switch {
+		case !asked:
+		case s.Err != nil:
+			do := recovery.HintOf(s.Err)
+			if do == "" {
+				do = "correct the component's url, or grant pg_monitor to its role"
+			}
+			j.find("server/"+c.Name, recovery.Unknown, do, "%s: the live server could not be asked: %v", c.Name, s.Err)
+		default:
+			j.archiver(c, s)
+			j.slots(c, s)
+			j.tools(c, s)
+			if skew := s.Now.Sub(j.At); !s.Now.IsZero() && skew.Abs() > badSkew {
+				j.find("clock/server/"+c.Name, recovery.NotMet, "set both clocks: chronyc tracking", "the clocks of the server of %s and of this host differ by %s", c.Name, recovery.FormatSpan(skew.Abs()))
+			}
+		}
+	}
+}
+
+// archiver judges how the log leaves a server.
+func (j *judge) archiver(c recovery.Component, s Server) {
+	windows := j.archives(c.Name)
+	switch {
+	case s.Mode == "off" && !windows:
+		if j.RPO > 0 {
+			j.find("archive/"+c.Name, recovery.NotMet, "archive_mode = on, archive_command = 'comeback wal push "+j.Path+" %p', then restart the server",
+				"%s: archive_mode is off; only whole backups can be restored, nothing between them", c.Name)
+		}
+		return
+	case s.Mode == "off" || s.InRecovery:
+		return // somebody else brings the log: a receiver, or the primary
+	case s.Failing():
+		j.find("archive/"+c.Name, recovery.NotMet, "read its words in the server's log, and mend it; then look again",
+			"%s: the archive_command fails since %s, for %s, %d times so far%s", c.Name, s.FailedAt.In(j.At.Location()).Format("2 Jan 15:04"), s.Failed, s.Failures, j.untilFull(s))
+	case s.Archived == "" && s.ArchivedAt.IsZero() && s.ReadyFiles() > 1:
+		j.find("archive/"+c.Name, recovery.NotMet, "look at the server's log, and at whether an archive_command is set", "%s: nothing was ever archived%s", c.Name, j.untilFull(s))
+	}
+	if j.RPO > 0 && s.Mode != "off" && (s.ArchiveTimeout == 0 || s.ArchiveTimeout > j.RPO) {
+		has := "archive_timeout is not set"
+		if s.ArchiveTimeout > 0 {
+			has = "archive_timeout is " + recovery.FormatSpan(s.ArchiveTimeout)
+		}
+		j.find("timeout/"+c.Name, recovery.NotMet, fmt.Sprintf("alter system set archive_timeout = '%ds'; select pg_reload_conf()", int(j.RPO.Seconds()/2)),
+			"%s: %s: in a quiet hour the last commits wait for their segment to fill, longer than the RPO", c.Name, has)
+	}
+}
+
+// ReadyFiles is about how many segments the server keeps that are not archived.
+func (s Server) ReadyFiles() int64 {
+	if s.SegmentSize == 0 {
+		return 0
+	}
+	return s.WALBytes / s.SegmentSize
+}
+
+// untilFull says when the disk of the log is full, at the pace of the log since it
+// was last archived.
+func (j *judge) untilFull(s Server) string {
+	if s.Free < 0 {
+		return fmt.Sprintf("; %s lie in pg_wal, and how much room there is is not seen from here", recovery.FormatBytes(s.WALBytes))
+	}
+	left, ok := j.fullIn(s)
+	if !ok {
+		return fmt.Sprintf("; %s lie in pg_wal, %s are free", recovery.FormatBytes(s.WALBytes), recovery.FormatBytes(s.Free))
+	}
+	return fmt.Sprintf("; %s lie in pg_wal, %s are free: full in about %s", recovery.FormatBytes(s.WALBytes), recovery.FormatBytes(s.Free), recovery.FormatSpan(left))
+}
+
+// fullIn is how long the free room lasts, at the pace at which log was written
+// since the last segment was archived.
+func (j *judge) fullIn(s Server) (time.Duration, bool) {
+	since := j.At.Sub(s.ArchivedAt)
+	if s.ArchivedAt.IsZero() || since < time.Minute || s.Archived == "" || s.SegmentSize == 0 {
+		return 0, false
+	}
+	written := int64(s.LSN) - int64(s.ArchivedLSN)
+	if s.ArchivedLSN == 0 || written <= 0 {
+		return 0, false
+	}
+	return time.Duration(float64(s.Free) / float64(written) * float64(since)), true
+}
+
+// slots finds those that keep the log from being removed.
+func (j *judge) slots(c recovery.Component, s Server) {
+	for _, slot := range s.Slots {
+		much := slot.Bytes > largeSlot || s.Free >= 0 && slot.Bytes > s.Free/4
+		switch {
+		case slot.Status == "lost":
+			j.find("slot/"+c.Name+"/"+slot.Name, recovery.NotMet, "set up anew what reads it, then: select pg_drop_replication_slot('"+slot.Name+"')",
+				"%s: the slot %s has lost log that its reader needs", c.Name, slot.Name)
+		case !slot.Active && much:
+			limit := ""
+			if s.MaxSlotKeep < 0 {
+				limit = "; no max_slot_wal_keep_size limits it"
+			}
+			j.find("slot/"+c.Name+"/"+slot.Name, recovery.NotMet, "start what reads it, or: select pg_drop_replication_slot('"+slot.Name+"')",
+				"%s: the slot %s holds %s of log, and nothing reads it%s%s", c.Name, slot.Name, recovery.FormatBytes(slot.Bytes), limit, room(s))
+		}
+	}
+}
+
+func room(s Server) string {
+	if s.Free < 0 {
+		return ""
+	}
+	return "; " + recovery.FormatBytes(s.Free) + " are free"
+}
+
+// tools finds servers that nothing here can restore.
+func (j *judge) tools(c recovery.Component, s Server) {
+	major := 0
+	if _, err := fmt.Sscanf(s.Version, "%d", &major); err != nil || len(j.Majors) == 0 {
+		return
+	}
+	if newest := slices.Max(j.Majors); newest < major {
+		j.find("tools/"+c.Name, recovery.NotMet, fmt.Sprintf("install it here, for example with: apt-get install postgresql-%d", major),
+			"%s: the server is PostgreSQL %d, and the newest that is installed here is %d: nothing of it can be restored on this host", c.Name, major, newest)
+	} else if j.archives(c.Name) && !slices.Contains(j.Majors, major) {
+		j.find("tools/"+c.Name, recovery.NotMet, fmt.Sprintf("install it here, for example with: apt-get install postgresql-%d", major),
+			"%s: the server is PostgreSQL %d, which is not installed here: its base backups cannot be restored on this host", c.Name, major)
+	}
+}
+
+// host judges what a recovery needs of this host.
+func (j *judge) host() {
+	if j.Room != nil && j.Room.Needs > j.Room.Free {
+		j.find("room", recovery.NotMet, "make room, or name another place with --scratch or COMEBACK_SCRATCH", "a recovery needs about %s in %s, and %s are free",
+			recovery.FormatBytes(j.Room.Needs), j.Room.Place, recovery.FormatBytes(j.Room.Free))
+	}
+	for _, c := range j.Components {
+		if err := j.Identities[c.Name]; err != nil {
+			do := recovery.HintOf(err)
+			if do == "" {
+				do = "bring it to where the runbook says that it is, and keep a copy away from here"
+			}
+			j.find("identity/"+c.Name, recovery.NotMet, do, "%s: what decrypts its backups is not at hand: %v", c.Name, err)
+		}
+	}
+}

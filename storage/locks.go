@@ -1,0 +1,39 @@
+package storage
+
+import (
+	"context"
+	"time"
+)
+
+// Locker is a store that can keep objects from being deleted by anybody, until a
+// time.
+type Locker interface {
+	// Locking says whether the place locks new objects by itself.
+	Locking(ctx context.Context) (Locking, error)
+	// Retention says until when this version of an object is locked; zero where it
+	// is not.
+	Retention(ctx context.Context, o Object) (Retention, error)
+	// Destroy deletes this version of an object for good, as far as the caller
+	// may: it is how a lock is tried, on an object of one's own. ErrDenied means
+	// that it is still there.
+	Destroy(ctx context.Context, o Object) error
+}
+
+// Locking is how a place locks new objects.
+type Locking struct {
+	// Able says that objects can be locked, On that new ones are.
+	Able, On bool
+	// Mode is "COMPLIANCE", which nobody can lift, or "GOVERNANCE", which some
+	// may.
+	Mode string
+	// For is how long a new object is locked.
+	For time.Duration
+}
+
+// Retention is the lock of one version of an object.
+type Retention struct {
+	Mode  string
+	Until time.Time
+	// Hold is a legal hold, which has no end of its own.
+	Hold bool
+}

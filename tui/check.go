@@ -1,0 +1,161 @@
+package tui
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+
+	"comeback/recovery"
+)
+
+// checkScreen says whether the copies would save a system tonight.
+type checkScreen struct {
+	m       *model
+	system  System
+	looking bool
+	have    bool
+	err     error
+	found   recovery.Assessment
+	cursor  int // of the findings
+}
+
+func newCheck(m *model, system System) *checkScreen { return &checkScreen{m: m, system: system} }
+
+func (s *checkScreen) field() *field { return nil }
+
+// open looks the first time; coming back from a detail shows what was found.
+func (s *checkScreen) open() tea.Cmd {
+	if s.have || s.err != nil {
+		return nil
+	}
+	return s.look()
+}
+
+// look asks for a new assessment; until it is there the one before stands.
+func (s *checkScreen) look() tea.Cmd {
+	if s.looking {
+		return nil
+	}
+	s.looking = true
+	return ask(s.m.ctx, s, func(ctx context.Context) (recovery.Assessment, error) {
+		return s.m.desk.Check(ctx, s.system.Runbook)
+	}, func(found recovery.Assessment, err error) tea.Cmd {
+		s.looking, s.err = false, err
+		if err == nil {
+			s.found, s.have = found, true
+			s.cursor = max(0, min(s.cursor, len(found.Findings)-1))
+		}
+		return nil
+	})
+}
+
+func (s *checkScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
+	if cursor, ok := move(k.String(), s.cursor, len(s.found.Findings), 10); ok {
+		s.cursor = cursor
+		return nil, true
+	}
+	switch k.String() {
+	case keyEnter:
+		if s.cursor < len(s.found.Findings) {
+			return s.m.push(newPager(s.m, "finding "+s.found.Findings[s.cursor].ID, s.details(s.found.Findings[s.cursor]))), true
+		}
+		return nil, true
+	case "e":
+		return s.m.push(newRunbook(s.m, s.system.Runbook, "")), true
+	case "g":
+		return s.look(), true
+	}
+	return nil, false
+}
+
+func (s *checkScreen) page(w, _ int) page {
+	p := page{
+		system: s.system.Name, aside: "no run", mode: looking, focus: -1,
+		live: "LIVE: untouched", note: "looking ..",
+		keys:  []binding{{keyEnter, "details"}, {"e", "rehearse"}, {"g", "again"}, {"c", "people"}, {"s", "status"}},
+		leave: escBack,
+	}
+	if !s.looking && s.have {
+		p.note = fmt.Sprintf("same as: comeback check %s, exit %d", s.system.Name, s.found.Exit())
+	}
+	if s.err != nil {
+		p.body, p.note = append(p.body, trouble("REFUSED", s.err, w)...), "nothing was found out"
+	}
+	if !s.have {
+		if s.err == nil {
+			p.body = append(p.body, as(faint, "looking into every copy, at the live servers and at earlier runs .."))
+		}
+		return p
+	}
+	zone := s.m.now().Location()
+	p.body = append(p.body, as(answerLook(s.found.Answer), s.found.Headline(w, zone)), nil)
+	for i, text := range s.found.Table(w, zone) {
+		if i == 0 {
+			p.body = append(p.body, as(faint, text).fit(w))
+		} else {
+			p.body = append(p.body, say(text).fit(w))
+		}
+	}
+	for _, text := range append(s.found.TimeLines(zone), s.found.DigitLines()...) {
+		p.body = append(p.body, say(text).fit(w))
+	}
+	p.body = append(p.body, nil)
+	for i := range s.found.Findings {
+		for k, text := range s.found.FindingLines(i, w-2, zone) {
+			l := say("  " + text)
+			if k == 0 {
+				if i == s.cursor {
+					p.focus = len(p.body)
+				}
+				p.pick(len(p.body), func() { s.cursor = i })
+				l = say(mark(i == s.cursor) + text)
+			}
+			p.body = append(p.body, l.fit(w))
+		}
+	}
+	p.body = append(p.body, say(s.found.NextLine(zone)).fit(w))
+	return p
+}
+
+// answerLook is the colour beside the word.
+func answerLook(a recovery.Answer) look {
+	switch a {
+	case recovery.WouldSave:
+		return good
+	case recovery.WouldNot:
+		return bad
+	}
+	return warn
+}
+
+// details are one finding with all that is known of it.
+func (s *checkScreen) details(f recovery.Judgement) string {
+	var b strings.Builder
+	line := func(word, format string, args ...any) {
+		fmt.Fprintf(&b, "%-7s %s\n", word, clean(fmt.Sprintf(format, args...)))
+	}
+	line("FOUND", "%s: %s", f.Mark, f.Says)
+	line("DO", "%s", f.Do)
+	owner := f.Owner
+	if owner == "" {
+		owner = "nobody: the runbook names no people"
+	}
+	line("OWNER", "%s", owner)
+	if f.Due.IsZero() {
+		line("DUE", "not said; comeback check %s --assign %s --due DATE", s.system.Runbook, f.ID)
+	} else {
+		line("DUE", "%s", f.Due.In(s.m.now().Location()).Format("2 Jan 2006"))
+	}
+	line("SINCE", "%s", stamp(f.Since, s.m.now()))
+	for _, d := range s.found.Digits {
+		if strings.HasSuffix(f.ID, "/"+d.Name) {
+			b.WriteByte('\n')
+			for _, e := range d.Evidence {
+				line("SEEN", "%s", e)
+			}
+		}
+	}
+	return b.String()
+}

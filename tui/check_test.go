@@ -1,0 +1,37 @@
+package tui
+
+import (
+	"time"
+
+	"comeback/recovery"
+)
+
+// shopAssessed is the shop on a morning on which nothing burns, as far as is seen.
+func shopAssessed() recovery.Assessment {
+	proof := recovery.ProofStanding{At: ten.AddDate(0, 0, -42), Run: "4f2a"}
+	changed := proof
+	changed.Changed = []string{"the runbook"}
+	in := func(says string) []recovery.CopyStanding {
+		return []recovery.CopyStanding{{Copy: "nearby", Mark: recovery.Met, Says: says}, {Copy: "offsite", Mark: recovery.Met, Says: says}}
+	}
+	return recovery.Assessment{System: "shop", At: ten, Answer: recovery.WouldBut, RPO: recovery.Duration(5 * time.Minute), RTO: recovery.Duration(30 * time.Minute),
+		Copies: []string{"nearby", "offsite"},
+		Components: []recovery.ComponentStanding{
+			{Component: "database", Newest: ten.Add(-38 * time.Second), RPO: recovery.Met, Copies: in("ok, no gap"), Proof: proof},
+			{Component: "uploads", Newest: ten.Add(-14 * time.Minute), RPO: recovery.NotMet, Copies: in("ok"), Proof: proof},
+			{Component: "config", Newest: ten.Add(-24 * time.Hour), RPO: recovery.Met, Unchanged: true, Copies: in("ok"), Proof: proof},
+			{Component: "code", Newest: ten.Add(-48 * time.Hour), Named: "9c1e2d7", RPO: recovery.Met, Unchanged: true, Copies: in("ok"), Proof: changed},
+		},
+		Time: recovery.TimeStanding{Mark: recovery.Met, Measured: recovery.Duration(13*time.Minute + 12*time.Second), Measures: proof.At, Bytes: 13_100_000_000,
+			Now: 14_200_000_000, About: recovery.Duration(14*time.Minute + 18*time.Second), Stages: 7, Talked: 1, StoodIn: 5},
+		Digits: []recovery.Digit{{Name: "3 copies", Mark: recovery.Met}, {Name: "2 kinds", Mark: recovery.Met}, {Name: "1 elsewhere", Mark: recovery.Met},
+			{Name: "1 locked", Mark: recovery.NotMet, Evidence: []string{"nearby: a directory: whoever may write to it may delete", "offsite: no object lock: user/prod deleted our canary"}},
+			{Name: "0 errors", Mark: recovery.Met}},
+		Findings: []recovery.Judgement{
+			{ID: "3-2-1-1-0/1 locked", Mark: recovery.NotMet, Says: "1 locked: offsite: no object lock: user/prod deleted our canary", Do: "turn on compliance lock, 30 days", Owner: "platform on-call", Since: ten},
+			{ID: "rpo/uploads", Mark: recovery.NotMet, Says: "uploads: its newest moment is 14m00 old, the RPO is 5m00", Do: "back it up each 5m00, or set an RPO for it and have it signed", Owner: "platform on-call", Since: ten.Add(-time.Hour)},
+			{ID: "proof/copy/offsite", Mark: recovery.Unknown, Says: "offsite was never restored from: a hope", Do: "comeback rehearse shop.md --copy offsite", Owner: "platform on-call", Since: ten},
+		},
+		Rehearsal: recovery.RehearsalStanding{Last: proof.At, Due: ten.AddDate(0, 0, 48)},
+	}
+}
