@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"comeback/recovery"
+	"comeback/recovery/plan"
+	"comeback/recovery/schedule"
+
+	"github.com/spf13/cobra"
+)
+
+// scheduleAsked is what `comeback schedule` was asked for.
+type scheduleAsked struct {
+	runbook, dir, user, environment, metrics string
+	success, failure                         []string
+	cron, install, remove                    bool
+}
+
+// Where units and crontabs belong.
+const (
+	unitDir = "/etc/systemd/system"
+	cronDir = "/etc/cron.d"
+)
+
+func (a *app) scheduleCommand() *cobra.Command {
+	var o scheduleAsked
+	cmd := &cobra.Command{
+		Use: "schedule RUNBOOK", Short: "Timers for the backups, checks and rehearsals of a runbook",
+		Long: `Writes what this host has to do by itself: backups of every component (each night;
+files as often as the RPO asks for), the log for copies that lack it, checks each
+hour, and rehearsals as often as the runbook asks for. They are systemd services
+with timers, each as a user of its own that may write where its job must and nowhere
+else, or, with --cron, lines for /etc/cron.d.
+
+Without --install nothing is written but to the screen. --on-success and --on-failure
+are commands, told {job}: let --on-success ping a dead man's switch, so that a job
+which did not run is noticed by somebody else.`,
+		Example: `  comeback schedule shop.md
+  sudo comeback schedule shop.md --install --user postgres \
+      --on-success "curl -fsS https://hc.example.com/shop-{job}"
+  comeback schedule shop.md --cron
+  sudo comeback schedule shop.md --remove`,
+		Args: oneArgument("RUNBOOK"), ValidArgsFunction: runbookArgument,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.runbook = args[0]
+			return a.schedule(cmd.Context(), o)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&o.cron, "cron", false, "lines for cron instead of systemd's units")
+	f.BoolVar(&o.install, "install", false, "write them where they belong, and start the timers")
+	f.BoolVar(&o.remove, "remove", false, "stop the timers and remove what --install has written")
+	f.StringVar(&o.dir, "dir", "", "another `DIRECTORY` than "+unitDir+" or "+cronDir+"; nothing is started then")
+	f.StringVar(&o.user, "user", "postgres", "the `USER` that runs the jobs: the one who archives the log")
+	f.StringVar(&o.environment, "environment", "", "a `FILE` with the variables that the runbook needs (default /etc/comeback/SYSTEM.env)")
+	f.StringVar(&o.metrics, "prometheus", "", "let checks write metrics into this `FILE`")
+	f.StringSliceVar(&o.success, "on-success", nil, "a `COMMAND` for when a job has ended well")
+	f.StringSliceVar(&o.failure, "on-failure", nil, "a `COMMAND` for when a job has failed")
+	return cmd
+}
+
+func (a *app) schedule(ctx context.Context, o scheduleAsked) error {
+	b, _, err := a.open(o.runbook)
+	if err != nil {
+		return err
+	}
+	if o.install && o.remove {
+		return usage("give one of them", "--install and --remove exclude each other")
+	}
+	s, err := a.scheduleOptions(b, o)
+	if err != nil {
+		return err
+	}
+	files := schedule.Systemd(s)
+	dir := unitDir
+	if o.cron {
+		files, dir = []schedule.File{{Name: strings.TrimSuffix(schedule.Prefix(b.System), "-"), Text: schedule.Cron(s)}}, cronDir
+	}
+	start := o.dir == "" && !o.cron
+	if o.dir != "" {
+		dir = o.dir
+	}
+	switch {
+	case o.install:
+		return a.installUnits(ctx, dir, b.System, files, start)
+	case o.remove:
+		return a.removeUnits(ctx, dir, b.System, start)
+	}
+	for i, f := range files {
+		if i > 0 {
+			fmt.Fprintln(a.out)
+		}
+		fmt.Fprintf(a.out, "# %s\n%s", filepath.Join(dir, f.Name), f.Text)
+	}
+	return nil
+}
+
+// scheduleOptions are what the runbook and the command line say.
+func (a *app) scheduleOptions(b *book, o scheduleAsked) (schedule.Options, error) {
+	home, err := a.home()
+	if err != nil {
+		return schedule.Options{}, err
+	}
+	s := schedule.Options{System: b.System, Runbook: b.path, Program: executable(), Components: plan.Components(b.Runbook), RPO: b.RPO, Rehearse: b.Rehearse,
+		User: o.user, State: home.Dir, Environment: o.environment, Metrics: o.metrics, Success: commandWords(o.success), Failure: commandWords(o.failure)}
+	if s.Environment == "" {
+		s.Environment = "/etc/comeback/" + b.System + ".env"
+	}
+	scratch, err := a.scratch("")
+	if err != nil {
+		return s, err
+	}
+	s.Writes = append(s.Writes, scratch)
+	for _, c := range plan.Copies(b.Runbook) {
+		if u, err := url.Parse(c.URL); err == nil && u.Scheme == "file" && filepath.IsAbs(u.Path) {
+			s.Writes = append(s.Writes, u.Path)
+		}
+	}
+	return s, nil
+}
+
+// commandWords is a command by its words: as they were given one by one, or a line
+// that is split at its spaces.
+func commandWords(words []string) []string {
+	if len(words) == 1 {
+		return strings.Fields(words[0])
+	}
+	return words
+}
+
+// installUnits writes the files, and starts the timers where they belong.
+func (a *app) installUnits(ctx context.Context, dir, system string, files []schedule.File, start bool) error {
+	var timers []string
+	for _, f := range files {
+		path := filepath.Join(dir, f.Name)
+		if err := writeUnit(path, f.Text, system); err != nil {
+			return recovery.Errorf("run it as root, or give a --dir that you may write to", "write %s: %w", path, err)
+		}
+		fmt.Fprintf(a.out, "wrote  %s\n", path)
+		if strings.HasSuffix(f.Name, ".timer") {
+			timers = append(timers, f.Name)
+		}
+	}
+	if !start {
+		return nil
+	}
+	if err := systemctl(ctx, "daemon-reload"); err != nil {
+		return err
+	}
+	return systemctl(ctx, append([]string{"enable", "--now"}, timers...)...)
+}
+
+// writeUnit replaces a file that this program has written, and no other one.
+func writeUnit(path, text, system string) error {
+	old, err := os.ReadFile(path)
+	if err == nil && !strings.Contains(string(old), schedule.Mark(system)) {
+		return errors.New("there is a file of that name that comeback has not written for this system")
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
+	if err := os.WriteFile(temp, []byte(text), 0o644); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, path); err != nil {
+		return errors.Join(err, os.Remove(temp))
+	}
+	return nil
+}
+
+// removeUnits removes the files of a system that this program has written.
+func (a *app) removeUnits(ctx context.Context, dir, system string, stop bool) error {
+	prefix := schedule.Prefix(system)
+	paths, err := filepath.Glob(filepath.Join(dir, prefix+"*"))
+	if err != nil {
+		return fmt.Errorf("list the units: %w", err)
+	}
+	paths = append(paths, filepath.Join(dir, strings.TrimSuffix(prefix, "-")))
+	var timers []string
+	paths = slices.DeleteFunc(paths, func(path string) bool {
+		text, err := os.ReadFile(path)
+		ours := err == nil && strings.Contains(string(text), schedule.Mark(system))
+		if ours && strings.HasSuffix(path, ".timer") {
+			timers = append(timers, filepath.Base(path))
+		}
+		return !ours
+	})
+	if stop && len(timers) > 0 {
+		if err := systemctl(ctx, append([]string{"disable", "--now"}, timers...)...); err != nil {
+			return err
+		}
+	}
+	for _, path := range paths {
+		if err := os.Remove(path); err != nil {
+			return recovery.Errorf("run it as root", "remove %s: %w", path, err)
+		}
+		fmt.Fprintf(a.out, "removed  %s\n", path)
+	}
+	if stop && len(paths) > 0 {
+		return systemctl(ctx, "daemon-reload")
+	}
+	return nil
+}
+
+// systemctl asks systemd; an error has its words.
+func systemctl(ctx context.Context, args ...string) error {
+	out, err := exec.CommandContext(ctx, "systemctl", args...).CombinedOutput()
+	if err != nil {
+		return recovery.Errorf("the files are written; start the timers by hand, or use --cron where no systemd runs", "systemctl %s: %s (%w)",
+			args[0], strings.TrimSpace(string(out)), err)
+	}
+	return nil
+}

@@ -1,0 +1,42 @@
+package schedule
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Cron writes the jobs as a file for /etc/cron.d, for hosts without systemd.
+func Cron(o Options) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\nSHELL=/bin/sh\nPATH=/usr/local/bin:/usr/bin:/bin\nCOMEBACK_STATE=%s\n", Mark(o.System), o.State)
+	for _, j := range Jobs(o) {
+		_, cron := j.calendar()
+		command := shell(append([]string{o.Program}, j.Args...))
+		if o.Environment != "" {
+			command = "set -a; test ! -e " + quote(o.Environment) + " || . " + quote(o.Environment) + "; set +a; " + command
+		}
+		if j.Findings {
+			command = "{ " + command + " || test $? -eq 1; }"
+		}
+		if len(o.Success) > 0 {
+			command += " && " + shell(replaced(o.Success, j.Name))
+		}
+		if len(o.Failure) > 0 {
+			command += " || " + shell(replaced(o.Failure, j.Name))
+		}
+		// A per cent sign is a line's end in a crontab.
+		fmt.Fprintf(&b, "# %s: %s\n%s %s %s\n", o.System, j.Says, cron, o.User, strings.ReplaceAll(command, "%", `\%`))
+	}
+	return b.String()
+}
+
+// shell quotes a command's words for sh.
+func shell(command []string) string {
+	var out []string
+	for _, w := range command {
+		out = append(out, quote(w))
+	}
+	return strings.Join(out, " ")
+}
+
+func quote(w string) string { return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'" }

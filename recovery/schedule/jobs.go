@@ -1,0 +1,104 @@
+package schedule
+
+import (
+	"fmt"
+	"time"
+
+	"comeback/recovery"
+)
+
+// Options say what is scheduled, for whom.
+type Options struct {
+	System string
+	// Runbook is the absolute path of the runbook, Program that of comeback.
+	Runbook, Program string
+	Components       []recovery.Component
+	RPO, Rehearse    time.Duration
+	// User runs the jobs.
+	User string
+	// State is where comeback keeps its state; Writes are other directories that
+	// jobs write to: copies on this host, scratch.
+	State  string
+	Writes []string
+	// Environment is a file with the variables that the runbook needs.
+	Environment string
+	// Metrics is a file for Prometheus; empty writes none.
+	Metrics string
+	// Success and Failure are commands, by their words, that are run when a job
+	// has ended; in them {job} stands for its name.
+	Success, Failure []string
+}
+
+// Job is one thing that is done again and again.
+type Job struct {
+	// Name is "backup-database", "check", "catch-up" or "rehearse".
+	Name string
+	// Says is what it does.
+	Says string
+	// Args are those of comeback.
+	Args []string
+	// Each is how often.
+	Each time.Duration
+	// Restores says that it starts servers of its own, shut in boxes.
+	Restores bool
+	// Findings says that exit code 1 is a result, not a failure.
+	Findings bool
+}
+
+// The pace of jobs that the runbook says nothing about.
+const (
+	nightly     = 24 * time.Hour
+	checkEach   = time.Hour
+	catchUpEach = 5 * time.Minute
+	leastEach   = 5 * time.Minute
+)
+
+// Jobs lists what the runbook asks for: databases and configuration are backed up
+// each night, files as often as the RPO asks for.
+func Jobs(o Options) []Job {
+	var jobs []Job
+	database := false
+	for _, c := range o.Components {
+		each := nightly
+		if c.Kind == recovery.Files && o.RPO > 0 {
+			each = min(nightly, max(leastEach, o.RPO))
+		}
+		if w := c.Settings["backup"]; len(w) == 1 && w[0] == "none" || c.With == "bucket" {
+			continue
+		}
+		database = database || c.Kind == recovery.Postgres
+		jobs = append(jobs, Job{Name: "backup-" + c.Name, Says: "back up " + c.Name, Each: each, Args: []string{"backup", o.Runbook, c.Name}})
+	}
+	if database {
+		jobs = append(jobs, Job{Name: "catch-up", Says: "bring the log to copies that lack it", Each: catchUpEach, Args: []string{"wal", "push", o.Runbook, "--catch-up"}})
+	}
+	check := []string{"check", o.Runbook}
+	if o.Metrics != "" {
+		check = append(check, "--prometheus", o.Metrics)
+	}
+	jobs = append(jobs, Job{Name: "check", Says: "check whether the copies would save it", Each: checkEach, Args: check, Findings: true})
+	if o.Rehearse > 0 {
+		jobs = append(jobs, Job{Name: "rehearse", Says: "rehearse the recovery", Each: o.Rehearse, Args: []string{"rehearse", o.Runbook, "--plain"}, Restores: true})
+	}
+	return jobs
+}
+
+// calendar is when a job runs, for systemd and for cron. Jobs of days and more run
+// at night, half as far apart as they are owed, so that one may fail.
+func (j Job) calendar() (systemd, cron string) {
+	switch d := j.Each; {
+	case d < time.Hour:
+		n := max(1, int(d/time.Minute))
+		return fmt.Sprintf("*:0/%d", n), fmt.Sprintf("*/%d * * * *", n)
+	case d < 24*time.Hour:
+		n := int(d / time.Hour)
+		return fmt.Sprintf("0/%d:10", n), fmt.Sprintf("10 */%d * * *", n)
+	case d < 14*24*time.Hour:
+		return "*-*-* 01:05", "5 1 * * *"
+	case d < 60*24*time.Hour:
+		return "Sun 03:05", "5 3 * * 0"
+	case d < 180*24*time.Hour:
+		return "*-*-01 03:05", "5 3 1 * *"
+	}
+	return "*-1/3-01 03:05", "5 3 1 */3 *"
+}

@@ -1,0 +1,101 @@
+package schedule_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/schedule"
+)
+
+func shop() schedule.Options {
+	return schedule.Options{System: "shop", Runbook: "/etc/comeback/the shop's 100 %.md", Program: "/bin/true", RPO: 5 * time.Minute, Rehearse: 90 * 24 * time.Hour,
+		Components: []recovery.Component{{Name: "database", Kind: recovery.Postgres}, {Name: "uploads", Kind: recovery.Files}, {Name: "config", Kind: recovery.Config},
+			{Name: "old", Kind: recovery.Files, Settings: recovery.Settings{"backup": {"none"}}}},
+		User: "daemon", State: "/var/lib/comeback", Writes: []string{"/var/backups/shop", "/var/tmp"}, Environment: "/etc/comeback/shop.env", Metrics: "/var/lib/node_exporter/comeback.prom",
+		Success: []string{"/bin/echo", "https://hc.example.com/shop-{job}", "$HOME"}, Failure: []string{"/bin/echo", "{job} failed"}}
+}
+
+// systemd finds nothing wrong with the units, and knows every key in them.
+func TestSystemd(t *testing.T) {
+	dir := t.TempDir()
+	var paths []string
+	for _, f := range schedule.Systemd(shop()) {
+		path := filepath.Join(dir, f.Name)
+		if err := os.WriteFile(path, []byte(f.Text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(f.Text, schedule.Mark("shop")+"\n") {
+			t.Errorf("%s does not say who wrote it", f.Name)
+		}
+		if !strings.Contains(f.Name, "@") {
+			paths = append(paths, path)
+		}
+	}
+	if len(paths) != 12 {
+		t.Errorf("%d units: %v", len(paths), paths)
+	}
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Log("systemd-analyze is not installed here: the units were written, and nobody has verified them")
+		return
+	}
+	cmd := exec.Command(analyze, append([]string{"verify", "--man=no"}, paths...)...)
+	out, err := cmd.CombinedOutput()
+	for line := range strings.Lines(string(out)) {
+		if strings.Contains(line, "comeback-shop") {
+			t.Errorf("systemd-analyze: %s", line)
+		}
+	}
+	if err != nil && strings.Contains(string(out), "comeback-shop") {
+		t.Errorf("systemd-analyze: %v", err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "comeback-shop-backup-uploads.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{`ExecStart="/bin/true" "backup" "/etc/comeback/the shop's 100 %%.md" "uploads"`, `ExecStartPost="/bin/echo" "https://hc.example.com/shop-backup-uploads" "$$HOME"`,
+		"OnFailure=comeback-shop-failed@backup-uploads.service", "User=daemon", "ProtectSystem=strict", "ReadWritePaths=-/var/backups/shop", "RestrictNamespaces=yes"} {
+		if !strings.Contains(string(text), line+"\n") {
+			t.Errorf("the service lacks %s:\n%s", line, text)
+		}
+	}
+}
+
+// cron's lines are what sh understands: the job runs, and its end is told of.
+func TestCron(t *testing.T) {
+	o := shop()
+	o.Environment = filepath.Join(t.TempDir(), "env file")
+	if err := os.WriteFile(o.Environment, []byte("GREETING=hello\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o.Program = "/bin/false"
+	text := schedule.Cron(o)
+	n := 0
+	for line := range strings.Lines(text) {
+		fields := strings.SplitN(strings.TrimSpace(line), " ", 7)
+		if len(fields) < 7 || strings.HasPrefix(line, "#") {
+			continue
+		}
+		n++
+		if fields[5] != "daemon" {
+			t.Errorf("it runs as %s: %s", fields[5], line)
+		}
+		out, err := exec.Command("/bin/sh", "-c", strings.ReplaceAll(fields[6], `\%`, "%")).CombinedOutput()
+		// The check's exit code 1 is a result: it counts as success.
+		want := " failed\n"
+		if strings.Contains(line, "'check'") {
+			want = "shop-check $HOME\n"
+		}
+		if err != nil || !strings.HasSuffix(string(out), want) {
+			t.Errorf("%s: %v, %q", line, err, out)
+		}
+	}
+	if n != 6 {
+		t.Errorf("%d jobs:\n%s", n, text)
+	}
+}

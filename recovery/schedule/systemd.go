@@ -1,0 +1,122 @@
+package schedule
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// File is a unit, by its name in the directory of units.
+type File struct{ Name, Text string }
+
+// Mark stands in every file that this package writes for a system; whoever removes
+// them looks for it.
+func Mark(system string) string {
+	return "# Written by comeback schedule for the system " + system + "; --remove takes it away."
+}
+
+// Prefix is what the names of a system's units begin with.
+func Prefix(system string) string { return "comeback-" + system + "-" }
+
+// Systemd writes a service and a timer for each job, and one service that tells of
+// failures.
+func Systemd(o Options) []File {
+	var files []File
+	for _, j := range Jobs(o) {
+		name := Prefix(o.System) + j.Name
+		systemd, _ := j.calendar()
+		files = append(files, File{name + ".service", o.service(j)}, File{name + ".timer", fmt.Sprintf(`%s
+[Unit]
+Description=%s: %s
+
+[Timer]
+OnCalendar=%s
+RandomizedDelaySec=%d
+Persistent=true
+
+[Install]
+WantedBy=timers.target
+`, Mark(o.System), o.System, j.Says, systemd, int(min(j.Each/10, 10*60*1e9).Seconds()))})
+	}
+	if len(o.Failure) > 0 {
+		files = append(files, File{Prefix(o.System) + "failed@.service", fmt.Sprintf(`%s
+[Unit]
+Description=%s: tell that %%i failed
+
+[Service]
+Type=oneshot
+User=%s
+ExecStart=%s
+`, Mark(o.System), o.System, o.User, words(replaced(o.Failure, "%i"), "%i"))})
+	}
+	return files
+}
+
+// service is a job, hardened: it reads the system, and writes where its job must.
+func (o Options) service(j Job) string {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line("%s", Mark(o.System))
+	line("[Unit]\nDescription=%s: %s", o.System, j.Says)
+	line("Wants=network-online.target\nAfter=network-online.target")
+	if len(o.Failure) > 0 {
+		line("OnFailure=%sfailed@%s.service", Prefix(o.System), j.Name)
+	}
+	line("\n[Service]\nType=oneshot\nUser=%s", o.User)
+	line("ExecStart=%s", words(append([]string{o.Program}, j.Args...), ""))
+	if len(o.Success) > 0 {
+		line("ExecStartPost=%s", words(replaced(o.Success, j.Name), ""))
+	}
+	if j.Findings {
+		line("SuccessExitStatus=1")
+	}
+	line("Environment=COMEBACK_STATE=%s", escape(o.State))
+	if o.Environment != "" {
+		line("EnvironmentFile=-%s", escape(o.Environment))
+	}
+	line("Nice=10\nIOSchedulingClass=best-effort\nIOSchedulingPriority=7\nUMask=0077\nTimeoutStartSec=infinity")
+	line("NoNewPrivileges=yes\nProtectSystem=strict\nProtectHome=read-only\nProtectControlGroups=yes\nProtectKernelModules=yes\nProtectKernelLogs=yes\nProtectClock=yes")
+	line("RestrictSUIDSGID=yes\nRestrictRealtime=yes\nLockPersonality=yes\nCapabilityBoundingSet=\nAmbientCapabilities=")
+	line("RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK")
+	writes := append([]string{o.State}, o.Writes...)
+	if o.Metrics != "" {
+		writes = append(writes, filepath.Dir(o.Metrics))
+	}
+	if j.Restores {
+		// Scratch servers are shut in namespaces, and their sockets lie in /tmp.
+		writes = append(writes, "/tmp")
+	} else {
+		line("RestrictNamespaces=yes\nPrivateTmp=yes\nPrivateDevices=yes\nProtectKernelTunables=yes\nSystemCallArchitectures=native")
+	}
+	slices.Sort(writes)
+	for _, dir := range slices.Compact(writes) {
+		line("ReadWritePaths=-%s", escape(dir))
+	}
+	return b.String()
+}
+
+// replaced puts a job's name into a command.
+func replaced(command []string, job string) []string {
+	out := slices.Clone(command)
+	for i := range out {
+		out[i] = strings.ReplaceAll(out[i], "{job}", job)
+	}
+	return out
+}
+
+// words writes a command as systemd reads it; a specifier that is meant stays.
+func words(command []string, specifier string) string {
+	var out []string
+	for _, w := range command {
+		quoted := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", "$$", "%", "%%", "\n", `\n`).Replace(w)
+		if specifier != "" {
+			quoted = strings.ReplaceAll(quoted, "%"+specifier, specifier)
+		}
+		out = append(out, `"`+quoted+`"`)
+	}
+	return strings.Join(out, " ")
+}
+
+// escape writes a path or a value that stands alone on its line.
+func escape(text string) string { return strings.ReplaceAll(text, "%", "%%") }
