@@ -51,7 +51,7 @@ config      22 Nov     met (1)  ok            ok            12 Oct, 4f2a
 code        9c1e2d7    met (1)  ok            ok            12 Oct, changed
             (1) nothing changed at the source since that backup
 TIME    RTO 30m: met, 13m12 on 12 Oct with 13.1 GB; now 14.2 GB, about 14m
-        of its 7 stages 1 was talked through, 5 done on a stand-in: real time unknown
+        of it 1 was talked through, 5 done on a stand-in: real time unknown
 3-2-1-1-0   3 copies  met        2 kinds  met         1 elsewhere  met
             1 locked  NOT MET    0 errors  met
 

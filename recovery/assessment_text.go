@@ -204,16 +204,31 @@ func shortSpan(d time.Duration) string {
 }
 
 // TimeLines hold how long it would take against the RTO.
-func (a Assessment) TimeLines(zone *time.Location) []string {
+func (a Assessment) TimeLines(width int, zone *time.Location) []string {
+	const lead = 8
+	var lines []string
+	for _, text := range a.timeTexts(zone) {
+		for i, line := range wrapWords(text, width-lead) {
+			word := strings.Repeat(" ", lead)
+			if i == 0 && len(lines) == 0 {
+				word = cell("TIME", lead)
+			}
+			lines = append(lines, word+line)
+		}
+	}
+	return lines
+}
+
+func (a Assessment) timeTexts(zone *time.Location) []string {
 	t := a.Time
 	rto := "no RTO"
 	if a.RTO > 0 {
 		rto = "RTO " + shortSpan(time.Duration(a.RTO))
 	}
 	if t.Measured == 0 {
-		return []string{fmt.Sprintf("TIME    %s: %s, never measured", rto, t.Mark)}
+		return []string{fmt.Sprintf("%s: %s, never measured", rto, t.Mark)}
 	}
-	line := fmt.Sprintf("TIME    %s: %s, %s on %s with %s", rto, t.Mark, FormatSpan(time.Duration(t.Measured)), dayOrDate(t.Measures, a.At, zone), FormatBytes(t.Bytes))
+	line := fmt.Sprintf("%s: %s, %s on %s with %s", rto, t.Mark, FormatSpan(time.Duration(t.Measured)), dayOrDate(t.Measures, a.At, zone), FormatBytes(t.Bytes))
 	if t.Now != t.Bytes {
 		line += fmt.Sprintf("; now %s, about %s", FormatBytes(t.Now), FormatMinutes(time.Duration(t.About)))
 	}
@@ -235,18 +250,19 @@ func (a Assessment) TimeLines(zone *time.Location) []string {
 		}
 	}
 	if len(unreal) > 0 {
-		lines = append(lines, fmt.Sprintf("        of its %s %s: real time unknown", plural(t.Stages, "stage"), strings.Join(unreal, ", ")))
+		lines = append(lines, fmt.Sprintf("of it %s: real time unknown", strings.Join(unreal, ", ")))
 	}
 	return lines
 }
 
 // DigitLines are 3-2-1-1-0.
-func (a Assessment) DigitLines() []string {
+func (a Assessment) DigitLines(width int) []string {
 	const column = 21
+	row := max(1, min(3, (width-componentColumn+1)/column))
 	var lines []string
 	for i, d := range a.Digits {
 		text := d.Name + "  " + string(d.Mark)
-		if i%3 == 0 {
+		if i%row == 0 {
 			lead := strings.Repeat(" ", componentColumn)
 			if i == 0 {
 				lead = cell("3-2-1-1-0", componentColumn)
@@ -332,8 +348,8 @@ func (a Assessment) NextLine(zone *time.Location) string {
 func (a Assessment) Lines(width int, zone *time.Location) []string {
 	lines := []string{a.Headline(width, zone), ""}
 	lines = append(lines, a.Table(width, zone)...)
-	lines = append(lines, a.TimeLines(zone)...)
-	lines = append(lines, a.DigitLines()...)
+	lines = append(lines, a.TimeLines(width, zone)...)
+	lines = append(lines, a.DigitLines(width)...)
 	lines = append(lines, "")
 	for i := range a.Findings {
 		for _, line := range a.FindingLines(i, width-2, zone) {

@@ -98,7 +98,7 @@ func (s *checkScreen) page(w, _ int) page {
 			p.body = append(p.body, say(text).fit(w))
 		}
 	}
-	for _, text := range append(s.found.TimeLines(zone), s.found.DigitLines()...) {
+	for _, text := range append(s.found.TimeLines(w, zone), s.found.DigitLines(w)...) {
 		p.body = append(p.body, say(text).fit(w))
 	}
 	p.body = append(p.body, nil)

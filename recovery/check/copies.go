@@ -208,7 +208,7 @@ func (j *judge) stopped(c recovery.Component, cp Copy, s recovery.Survey) {
 		}
 	}
 	age := j.At.Sub(last)
-	if age <= usual+usual/2 || j.unchanged(c, last) && c.Kind != recovery.Postgres {
+	if age <= usual+usual/4 || j.unchanged(c, last) && c.Kind != recovery.Postgres {
 		return
 	}
 	j.find("stopped/"+c.Name+"/"+cp.Name+"/"+s.Engine, recovery.NotMet, "look at the job that takes them: systemctl list-timers, comeback schedule "+j.Path,
