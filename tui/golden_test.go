@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,6 +40,7 @@ func (s scene) show(t *testing.T, o Options) (*driver, *fakeDesk) {
 	d := drive(t, desk, o)
 	s.play(d, desk)
 	d.hears(desk.session)
+	d.until("the judgement of what is usual", func() bool { return !strings.Contains(d.screen(), "(usual?") })
 	return d, desk
 }
 

@@ -52,7 +52,7 @@ func newestBefore(ctx context.Context, store storage.Store, prefix string) (*ear
 		return nil, fmt.Errorf("read the snapshot before: %w", err)
 	}
 	in := storage.NewReader(ctx, store, o, storage.ReadOptions{})
-	z, err := zstd.NewReader(in)
+	z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1)) // reads nothing by itself, which close relies on
 	if err != nil {
 		in.Close()
 		return nil, fmt.Errorf("read the snapshot before: %w", err)
