@@ -16,6 +16,7 @@ import (
 type Desk interface {
 	Shelf
 	Planner
+	Follower
 	Historian
 	Resumer
 	Signer
@@ -64,13 +65,44 @@ type Planner interface {
 	// start only: the run lives until it ends or is stopped, and its session's
 	// Events must not end before the report has been written to its directory.
 	// Typed is the name of the plan's target as a person has typed it; empty
-	// where the plan changes nothing live.
+	// where the plan changes nothing live, or asks for it later.
 	Start(ctx context.Context, p *Prepared, typed string) (recovery.Session, error)
 	// Amend makes the amendment of a run under way that a choice asks for:
 	// another moment, or another copy to restore from, where an empty Want
 	// keeps the moment. It only reads; the session is then asked to take it.
 	Amend(ctx context.Context, s recovery.Session, state recovery.State, choice Choice) (recovery.Amended, error)
 }
+
+// Follower plans the runs that follow from another one, or from a transaction.
+type Follower interface {
+	// Follow makes the complete plan of a follow-up. It only reads, and leaves
+	// nothing behind.
+	Follow(ctx context.Context, next FollowUp) (*Prepared, error)
+}
+
+// FollowUp is a run that follows from what a screen shows.
+type FollowUp struct {
+	Kind FollowKind
+	// Run is the run that is followed, for SwitchBack and MergeBack.
+	Run string
+	// Runbook and XID are whose transaction is taken back, for RescueRows.
+	Runbook string
+	XID     recovery.XID
+}
+
+// FollowKind is what a follow-up is for.
+type FollowKind string
+
+// The kinds of follow-ups.
+const (
+	// SwitchBack gives what a recovery has put aside its place again.
+	SwitchBack FollowKind = "switch back"
+	// MergeBack brings what people wrote after the moment of a recovery, into
+	// the system that it replaced, to the one that came back.
+	MergeBack FollowKind = "merge back"
+	// RescueRows brings the rows back that one transaction removed or changed.
+	RescueRows FollowKind = "rescue"
+)
 
 // Historian tells from a copy's log what each transaction did.
 type Historian interface {
@@ -312,6 +344,9 @@ type Prepared struct {
 	// in hex.
 	Bytes  []byte
 	Digest string
+	// NameLater says that the run asks for the name of its target by itself,
+	// once it can show what it would change; it begins without.
+	NameLater bool
 }
 
 // Key is something that can sign.

@@ -66,6 +66,7 @@ type fakeDesk struct {
 	mode       recovery.Mode
 	typed      string
 	passphrase string
+	followed   []FollowUp
 }
 
 func (d *fakeDesk) Systems(context.Context) ([]System, error) { return d.systems, nil }
@@ -212,6 +213,18 @@ func (d *fakeDesk) Approve(_ context.Context, digest string, key Key, _ []byte) 
 		return "", d.signErr
 	}
 	return "signature of " + digest + " by " + key.Fingerprint, nil
+}
+
+func (d *fakeDesk) Follow(_ context.Context, next FollowUp) (*Prepared, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.followed = append(d.followed, next)
+	if d.planErr != nil {
+		return nil, d.planErr
+	}
+	p := *d.prepared
+	p.NameLater = next.Kind != SwitchBack
+	return &p, nil
 }
 
 func (d *fakeDesk) Keys(context.Context) ([]Key, error) { return d.keys, nil }

@@ -40,7 +40,9 @@ every answer says what it leaves behind. A number moves the cursor, enter choose
 For example: 2, enter, and the reason.`
 	case *resultScreen:
 		return `How the run ended, the word first. The report is a proof only once it is signed.
-For example: k, down, enter signs it with a key; v says how anybody can check it.`
+For example: k, down, enter signs it with a key; v says how anybody can check it.
+After a recovery, b plans to give what was replaced its place again, x to bring
+back what people wrote since the moment. Both are plans to read first.`
 	case *signScreen:
 		return `Choose the key that vouches for these bytes; nothing is signed before enter.
 For example: down, enter.`

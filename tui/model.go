@@ -307,7 +307,7 @@ func (m *model) settle() tea.Cmd {
 		}
 		if a.over && a.ended() {
 			m.pop()
-			return m.push(&resultScreen{m: m, run: a})
+			return m.push(&resultScreen{m: m, run: a, next: follower{m: m}})
 		}
 		if s.field() != nil {
 			return nil

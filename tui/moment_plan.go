@@ -21,8 +21,13 @@ type chooser struct {
 // plan asks for the plan to a choice and shows it; a refusal stays on the screen
 // that asked.
 func (c *chooser) plan(asks screen, list *momentScreen, choice Choice) tea.Cmd {
-	if c.from.route().looks {
-		c.tried, c.err = nil, c.from.onlyLooks(choice.Want)
+	r := c.from.route()
+	xid, transaction := rescued(choice.Want, c.m.now())
+	switch {
+	case !r.looks:
+	case r.rescues && transaction:
+	default:
+		c.tried, c.err = nil, c.from.onlyLooks()
 		return nil
 	}
 	ctx, cancel := context.WithCancel(c.from.ctx)
@@ -31,6 +36,9 @@ func (c *chooser) plan(asks screen, list *momentScreen, choice Choice) tea.Cmd {
 	}
 	c.tried, c.planning, c.err, c.cancel = &choice, true, nil, cancel
 	return ask(ctx, asks, func(ctx context.Context) (*Prepared, error) {
+		if r.rescues {
+			return c.m.desk.Follow(ctx, FollowUp{Kind: RescueRows, Runbook: c.from.path, XID: xid})
+		}
 		return c.m.desk.Plan(ctx, c.from.path, c.from.mode(), choice)
 	}, func(p *Prepared, err error) tea.Cmd {
 		if ctx.Err() != nil {
@@ -41,6 +49,9 @@ func (c *chooser) plan(asks screen, list *momentScreen, choice Choice) tea.Cmd {
 			return nil
 		}
 		c.tried = nil
+		if r.rescues {
+			return c.m.push(newFollowUp(c.m, RescueRows, c.from.aside, p))
+		}
 		return c.m.push(newPlan(c.m, list, choice, p))
 	})
 }

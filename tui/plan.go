@@ -15,22 +15,32 @@ import (
 // planScreen shows everything that a run will do, before it does any of it. What
 // changes a live system begins only when its name has been typed.
 type planScreen struct {
-	m        *model
-	from     *momentScreen
+	m *model
+	// path is the runbook, aside what line 1 says of the outage.
+	path     string
+	aside    func() string
 	prepared *Prepared
-	// choice is what it was made of; changing that it is made anew.
-	choice             Choice
+	// choice is what it was made of, nil for what follows from another run,
+	// as follows says; changing that it is made anew.
+	choice             *Choice
+	follows            FollowKind
 	starting, changing bool
 	// refused is why it did not begin.
 	refused error
 	asker
 }
 
-// confirms is the name that must be typed, "" where nothing live is changed.
-func (s *planScreen) confirms() string { return s.prepared.Plan.Confirm }
+// confirms is the name that must be typed before it begins, "" where nothing live
+// is changed or the run asks for it later.
+func (s *planScreen) confirms() string {
+	if s.prepared.NameLater {
+		return ""
+	}
+	return s.prepared.Plan.Confirm
+}
 
 func newPlan(m *model, from *momentScreen, choice Choice, prepared *Prepared) *planScreen {
-	s := &planScreen{m: m, from: from, choice: choice, prepared: prepared}
+	s := &planScreen{m: m, path: from.from.path, aside: from.from.aside, choice: &choice, prepared: prepared}
 	s.asksName()
 	return s
 }
@@ -46,7 +56,7 @@ func (s *planScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 	if s.starting {
 		return nil, k.String() == keyEscape // too late to go back: the run is being created
 	}
-	if k.String() == keyTab {
+	if k.String() == keyTab && s.choice != nil {
 		return s.toggleLook(), true
 	}
 	if s.prompt != nil {
@@ -92,7 +102,7 @@ func (s *planScreen) start(typed string) tea.Cmd {
 // tellOutage tells a recovery since when its system has been down, as a person
 // said before it began.
 func (s *planScreen) tellOutage(session recovery.Session) tea.Cmd {
-	o, told := s.m.outage(s.from.from.path)
+	o, told := s.m.outage(s.path)
 	if !told || s.prepared.Plan.Mode != recovery.Recovery {
 		return nil
 	}
@@ -112,12 +122,18 @@ func (s *planScreen) page(w, h int) page {
 	p := page{
 		system: plan.System, mode: modeOf(plan.Mode), focus: -1, aside: "RTO " + budget(time.Duration(plan.RTO), "not set"),
 		live: "LIVE: untouched", note: "nothing has run yet",
-		keys: []binding{{keyEnter, "start the rehearsal"}, {"v", "plan.json"}, s.lookKey()}, leave: escBack,
+		keys: append([]binding{{keyEnter, "start the rehearsal"}, {"v", "plan.json"}}, s.lookKey()...), leave: escBack,
 	}
 	if plan.Mode == recovery.Recovery {
-		p.aside = s.from.from.aside()
+		p.aside = s.aside()
 		p.keys[0].does = "begin: copies beside live, changes nothing of it"
 		p.leave.does = "back, nothing changes"
+	}
+	if s.follows != "" {
+		p.keys[0].does = s.follows.begins()
+	}
+	if s.prepared.NameLater {
+		p.note = "asks for the name before it changes live"
 	}
 	if s.confirms() != "" {
 		p.keys[0].does = "type the name..."
@@ -144,16 +160,20 @@ func (s *planScreen) page(w, h int) page {
 	}
 	if plan.Mode == recovery.Recovery {
 		p.body = append(append(p.body, nil), effects(plan.Effects(), nil, w)...)
-		if s.confirms() == "" {
+		switch {
+		case s.prepared.NameLater:
+			p.body = append(p.body, paragraph("LIVE", 15, plain, "the run shows what it would change of "+plan.Confirm+" row by row, and asks for that name then; until it is typed nothing is changed", w, 2)...)
+		case s.confirms() == "":
 			p.body = append(p.body, paragraph("LIVE", 15, plain, "the runbook switches nothing: what comes back is left running beside what is live", w, 2)...)
-		} else {
+		default:
 			p.body = append(append(p.body, nil), changesLive(s.confirms()).fit(w))
 		}
 	}
 	if s.prompt != nil && !s.starting {
 		p.body = append(p.body, s.foot(w)...)
 		p.focus = len(p.body) - 1
-		p.keys = []binding{{keyEnter, s.prompt.does}, {"pgup/pgdn", "whole plan"}, s.lookKey()}
+		p.keys = []binding{{keyEnter, s.prompt.does}, {"pgup/pgdn", "whole plan"}}
+		p.keys = append(p.keys, s.lookKey()...)
 		if s.edit() != "" {
 			p.leave.does = "drop, nothing changes"
 		}

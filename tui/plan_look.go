@@ -10,28 +10,32 @@ import (
 // person looks at it and may still choose another moment; or without one. Nothing
 // begins meanwhile.
 func (s *planScreen) toggleLook() tea.Cmd {
-	if s.changing || s.starting {
+	if s.choice == nil || s.changing || s.starting {
 		return nil
 	}
-	choice := s.choice
+	choice := *s.choice
 	choice.Look = !choice.Look
 	s.changing, s.refused = true, nil
 	mode := s.prepared.Plan.Mode
 	return ask(s.m.ctx, s, func(ctx context.Context) (*Prepared, error) {
-		return s.m.desk.Plan(ctx, s.from.from.path, mode, choice)
+		return s.m.desk.Plan(ctx, s.path, mode, choice)
 	}, func(p *Prepared, err error) tea.Cmd {
 		s.changing, s.refused = false, err
 		if err == nil {
-			s.prepared, s.choice = p, choice
+			s.prepared, s.choice = p, &choice
 		}
 		return nil
 	})
 }
 
-// lookKey is the key that asks for a look, or takes it out again.
-func (s *planScreen) lookKey() binding {
-	if s.choice.Look {
-		return binding{keyTab, "no look"}
+// lookKey is the key that asks for a look, or takes it out again; none where
+// nothing can be made anew.
+func (s *planScreen) lookKey() []binding {
+	switch {
+	case s.choice == nil:
+		return nil
+	case s.choice.Look:
+		return []binding{{keyTab, "no look"}}
 	}
-	return binding{keyTab, "look first"}
+	return []binding{{keyTab, "look first"}}
 }

@@ -18,6 +18,8 @@ type resultScreen struct {
 	m   *model
 	run *attached
 	err error
+	// next plans what follows from the run.
+	next follower
 }
 
 func (s *resultScreen) field() *field { return nil }
@@ -59,10 +61,31 @@ func (s *resultScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 		return s.m.push(newLog(s.m, s.run)), true
 	case "f":
 		return s.m.push(newFiles(s.m, "run "+s.run.plan.Run, dir)), true
+	case "b", "x":
+		kind, why := map[string]FollowKind{"b": SwitchBack, "x": MergeBack}[k.String()], s.follows()
+		if why[kind] == "" {
+			return nil, true
+		}
+		return s.next.plan(s, FollowUp{Kind: kind, Run: s.run.plan.Run}, func() string { return s.run.timing(s.m.now()) }), true
 	case keyEscape:
 		return s.m.home(), true
 	}
 	return nil, false
+}
+
+// follows is what can follow from the run, in the words of the key bar.
+func (s *resultScreen) follows() map[FollowKind]string {
+	a, can := s.run, map[FollowKind]string{}
+	if a.plan.Mode != recovery.Recovery || len(a.state.Old) == 0 {
+		return can
+	}
+	can[SwitchBack] = "switch back..."
+	for _, l := range a.state.Losses {
+		if l.Commits > 1 {
+			can[MergeBack] = "merge..."
+		}
+	}
+	return can
 }
 
 func (s *resultScreen) page(w, h int) page {
@@ -78,8 +101,23 @@ func (s *resultScreen) page(w, h int) page {
 	} else {
 		p.note = "ended, unsigned"
 	}
+	for _, f := range []struct {
+		key  string
+		kind FollowKind
+	}{{"x", MergeBack}, {"b", SwitchBack}} {
+		if does := s.follows()[f.kind]; does != "" {
+			at := slices.IndexFunc(p.keys, func(b binding) bool { return b.key == "l" })
+			p.keys = slices.Insert(p.keys, at, binding{f.key, does})
+		}
+	}
+	if s.next.planning {
+		p.note = "making the plan .."
+	}
 	word, k := verdict(a)
 	p.body = []line{spread(as(k, word).say("   run "+a.plan.Run), say(fmt.Sprint("exit ", int(a.state.Exit))), w)}
+	if s.next.err != nil {
+		p.body = append(p.body, trouble("REFUSED", s.next.err, w)...)
+	}
 	if a.state.Says != "" && a.state.Result != recovery.ResultPassed {
 		p.body = append(p.body, paragraph("", 0, plain, a.state.Says, w, 3)...)
 	}

@@ -38,8 +38,8 @@ var routes = [...]route{
 		{"MOMENT", "the latest that a copy has. What the dead server wrote after that is on its disk only: keep the disk, do not repair it in place."},
 	}},
 	{name: "Only one table or some rows", says: "rescue them, leave everything else as it is", mode: recovery.Rehearsal, outage: true, looks: true, rescues: true, tells: []tellOf{
-		{"FIND", "enter reads the log: h goes to the newest harm, / finds a table. Enter there names the command that brings the rows back, and y copies it."},
-		{"THEN", "comeback rescue RUNBOOK --xid N --preview shows row by row what it would do, and changes nothing; without --preview it asks for the name of the database first. Stop whatever still deletes before that."},
+		{"FIND", "enter reads the log: h goes to the newest harm, / finds a table. Enter there plans the rescue of that transaction; y copies the same as a command."},
+		{"THEN", "it shows what it would do to each table, and changes nothing before you have looked and typed the name of the database. Stop whatever still deletes before that."},
 	}},
 	{name: "Someone broke in", says: "clean host, from the other account", mode: recovery.Recovery, outage: true, apart: true, tells: []tellOf{
 		{"CLEAN HOST", "run comeback on a host that was not theirs, with keys that were not on the old one. Keep the old host as it is, off the network: it is evidence."},
@@ -83,9 +83,10 @@ func (s *runbookScreen) rescueCommand(want string) string {
 }
 
 // onlyLooks is why a way that only looks plans nothing.
-func (s *runbookScreen) onlyLooks(want string) error {
+func (s *runbookScreen) onlyLooks() error {
 	if s.route().rescues {
-		return recovery.Errorf("leave with q, then: "+s.rescueCommand(want), "a rescue is a command of its own, it begins with a preview and changes nothing by that")
+		return recovery.Errorf("open a window (not a single backup), then h goes to the newest harm and / finds a table; enter there",
+			"a rescue takes back one transaction, and none was chosen")
 	}
 	return recovery.Errorf("esc, and choose what happened: 1 leads to a moment, 6 rehearses", "this way only looks, nothing is restored on it")
 }

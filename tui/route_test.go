@@ -21,7 +21,7 @@ func TestJourney_Routes(t *testing.T) {
 	}{
 		{key: "1", before: []string{"find the commit", "OUTAGE BEGAN"}, moment: []string{"FOR REAL", "down ~10m00 RTO 30m left 20m00"}, mode: recovery.Recovery},
 		{key: "2", before: []string{"ANOTHER     host", "OUTAGE BEGAN"}, moment: []string{"FOR REAL"}, mode: recovery.Recovery},
-		{key: "3", before: []string{"FIND", "comeback rescue RUNBOOK", "OUTAGE BEGAN"}, moment: []string{"LOOKING: READ ONLY"}},
+		{key: "3", before: []string{"FIND", "plans the rescue of that transaction", "OUTAGE BEGAN"}, moment: []string{"LOOKING: READ ONLY"}},
 		{key: "4", before: []string{"CLEAN HOST", "left out: nearby", "OUTAGE BEGAN"}, moment: []string{"FOR REAL", "LEFT OUT: nearby"}},
 		{key: "5", moment: []string{"LOOKING: READ ONLY"}},
 		{key: "6", moment: []string{"REHEARSAL: SCRATCH"}, mode: recovery.Rehearsal},
@@ -111,8 +111,9 @@ func TestJourney_LookingRestoresNothing(t *testing.T) {
 	}
 }
 
-// The rescue of some rows is a command, which is named with its transaction.
-func TestJourney_RescueIsNamed(t *testing.T) {
+// The rescue of some rows is planned for the transaction that was found, and can be
+// copied as a command.
+func TestJourney_Rescue(t *testing.T) {
 	desk := shopDesk()
 	withLog(desk)
 	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
@@ -121,8 +122,12 @@ func TestJourney_RescueIsNamed(t *testing.T) {
 	d.press("3", "enter", "home", "enter")
 	d.sees("read back to")
 	d.press("h", "enter")
-	d.sees("a rescue is a command of its own")
-	d.press("y")
+	d.sees("PLAN 7c31")
+	if len(desk.followed) != 1 || desk.followed[0].Kind != RescueRows || desk.followed[0].Runbook != shopMD || desk.followed[0].XID < 800 || len(desk.choices) > 0 {
+		t.Fatalf("planned %+v and %+v", desk.followed, desk.choices)
+	}
+	d.sees("enter begin into scratch")
+	d.press("esc", "y")
 	if got := d.clipboard(); !strings.HasPrefix(got, "comeback rescue "+shopMD+" --xid 8") || !strings.HasSuffix(got, " --preview") {
 		t.Errorf("copied %q", got)
 	}

@@ -70,6 +70,9 @@ func (s *waitingScreen) naming(p *page, st *recovery.StepState, head line, w int
 	p.body = []line{head, nil}
 	p.about("NEXT", danger, named(st)+", which changes LIVE "+s.run.plan.Confirm, w, 2)
 	p.about("CAUSE", plain, st.Error, w, 3)
+	if preview := s.run.preview(w); len(preview) > 0 {
+		p.body = append(append(p.body, nil), preview...)
+	}
 	p.body = append(append(p.body, nil), effects(s.run.plan.Effects(), s.run.losses(), w)...)
 	p.body = append(append(p.body, nil), changesLive(s.run.plan.Confirm).fit(w))
 }

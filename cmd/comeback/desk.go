@@ -29,6 +29,7 @@ type desk struct {
 
 	mu      sync.Mutex
 	surveys map[string]catalogue.Catalogue // by runbook
+	books   map[string]*book               // of planned follow-ups, by run
 }
 
 // Systems lists the runbooks that are known.
@@ -281,6 +282,11 @@ func (d *desk) Plan(ctx context.Context, path string, mode recovery.Mode, choice
 	if err != nil {
 		return nil, err
 	}
+	return prepare(p)
+}
+
+// prepare is a plan as the console reviews it.
+func prepare(p *recovery.Plan) (*tui.Prepared, error) {
 	bytes, err := plan.Encode(p)
 	if err != nil {
 		return nil, err
@@ -291,12 +297,19 @@ func (d *desk) Plan(ctx context.Context, path string, mode recovery.Mode, choice
 
 // Start executes a plan, in a process of its own.
 func (d *desk) Start(ctx context.Context, p *tui.Prepared, typed string) (recovery.Session, error) {
-	if err := checkConfirmed(p.Plan, typed); err != nil {
-		return nil, err
+	if !p.NameLater || typed != "" {
+		if err := checkConfirmed(p.Plan, typed); err != nil {
+			return nil, err
+		}
 	}
-	b, _, err := d.app.open(p.Plan.Runbook.Path)
-	if err != nil {
-		return nil, err
+	d.mu.Lock()
+	b := d.books[p.Plan.Run]
+	d.mu.Unlock()
+	if b == nil {
+		var err error
+		if b, _, err = d.app.open(p.Plan.Runbook.Path); err != nil {
+			return nil, err
+		}
 	}
 	if b.source.SHA256 != p.Plan.Runbook.SHA256 {
 		return nil, recovery.Errorf("prepare the plan again", "the runbook was changed after the plan was made").WithExit(recovery.Refused)

@@ -1,0 +1,77 @@
+package tui
+
+import (
+	"strings"
+	"testing"
+
+	"comeback/recovery"
+)
+
+// From the result of a recovery lead two plans, each to be read before anything
+// begins: the switch back with the name typed, the merge without.
+func TestJourney_WhatFollowsARecovery(t *testing.T) {
+	desk := shopDesk()
+	forReal(desk)
+	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	startReal(d, desk)
+	switchedBack(d, desk)
+	d.sees("x merge...")
+	d.sees("b switch back...")
+	desk.typed = ""
+	desk.planErr = recovery.Errorf("wait for its end", "refused: run 7c31 was switched back already")
+	d.press("b")
+	d.sees("was switched back already")
+	desk.planErr = nil
+	d.press("x")
+	d.sees("asks for the name before it changes live")
+	d.sees("enter begin into scratch")
+	if strings.Contains(d.screen(), "look first") {
+		t.Errorf("a follow-up cannot be planned anew\n%s", d.screen())
+	}
+	d.press("tab", "esc", "b")
+	d.sees("To change LIVE, type the target, db1/shop")
+	d.press("enter", "=db1", "enter")
+	d.sees("is not the name of the target")
+	if desk.typed != "" {
+		t.Errorf("it began with the name %q", desk.typed)
+	}
+	d.press("ctrl+u", "=db1/shop", "enter")
+	d.until("the start", func() bool { desk.mu.Lock(); defer desk.mu.Unlock(); return desk.typed == "db1/shop" })
+	kinds := []FollowKind{}
+	for _, f := range desk.followed {
+		if kinds = append(kinds, f.Kind); f.Run != "7c31" {
+			t.Errorf("it follows %+v", f)
+		}
+	}
+	if len(kinds) != 3 || kinds[1] != MergeBack || kinds[2] != SwitchBack {
+		t.Errorf("planned %v", kinds)
+	}
+}
+
+// Nothing follows from a rehearsal, and its keys do nothing harmful.
+func TestResult_NothingFollowsARehearsal(t *testing.T) {
+	desk := shopDesk()
+	d := drive(t, desk, Options{Start: Start{Session: desk.session}})
+	passed(d, desk)
+	d.press("b", "x")
+	if len(desk.followed) > 0 || strings.Contains(d.screen(), "switch back") {
+		t.Errorf("planned %+v\n%s", desk.followed, d.screen())
+	}
+}
+
+// Who is to look at the preview of a rescue sees it where it is asked for.
+func TestWaiting_ShowsThePreviewOfARescue(t *testing.T) {
+	desk := shopDesk()
+	ticks := recovery.NewStep("database.look", recovery.KindTicks, "look at the preview", recovery.TicksArgs{Items: []string{"Looked at the preview"}})
+	ticks.Stage, ticks.After = 4, []string{"check/carts"}
+	desk.session.plan.Steps = append(desk.session.plan.Steps, ticks)
+	desk.session.state = recovery.NewState(desk.session.plan)
+	d := drive(t, desk, Options{Start: Start{Session: desk.session}})
+	started(desk)
+	desk.session.add(0, recovery.StepFinished{Step: "check/carts", Outcome: recovery.Outcome{Says: "2 tables", Facts: map[string]string{
+		"rescue of orders": "48 to insert", "rescue of carts": "nothing to do", "preview": "5e0b"}}},
+		recovery.StepStarted{Step: "database.look", Attempt: 1}, recovery.Waiting{Step: "database.look", For: recovery.WaitTicks})
+	for _, text := range []string{"PREVIEW   carts: nothing to do", "orders: 48 to insert", "comeback rescue show 7c31"} {
+		d.sees(text)
+	}
+}
