@@ -37,8 +37,10 @@ func TestPrepare_refuses(t *testing.T) {
 			change: func(r *live.Restored) { r.Data = filepath.Join(elsewhere, "shop", "cluster") }, says: "are the same"},
 		{name: "live is a link", spoil: link(b.Cluster(), filepath.Join(b.Dir, "link")), mend: remove(filepath.Join(b.Dir, "link")),
 			change: func(r *live.Restored) { r.Live = filepath.Join(b.Dir, "link") }, says: "is a symbolic link to"},
-		{name: "live is no data directory", spoil: func() error { return os.Mkdir(filepath.Join(b.Dir, "empty"), 0o700) }, mend: remove(filepath.Join(b.Dir, "empty")),
-			change: func(r *live.Restored) { r.Live = filepath.Join(b.Dir, "empty") }, says: "is not a data directory"},
+		{name: "live is no data directory", spoil: func() error {
+			return errors.Join(os.Mkdir(filepath.Join(b.Dir, "other"), 0o700), os.WriteFile(filepath.Join(b.Dir, "other", "notes"), []byte("mine\n"), 0o600))
+		}, mend: func() error { return os.RemoveAll(filepath.Join(b.Dir, "other")) },
+			change: func(r *live.Restored) { r.Live = filepath.Join(b.Dir, "other") }, says: "is not a data directory"},
 		{name: "another cluster's backup", change: func(r *live.Restored) { r.System = "7301448812" }, says: "has the system identifier"},
 		{name: "a timeline that live has been on", change: func(r *live.Restored) { r.Timeline = 2 }, says: "is on timeline 2, and live on 2"},
 		{name: "the machine was started again", change: func(r *live.Restored) { r.Boot = "another" }, says: "was started again"},

@@ -7,14 +7,15 @@ import (
 	"comeback/pattern"
 )
 
-// noSpace is how every program here says ENOSPC.
-const noSpace = "No space left on device"
+// noSpace is how every program here says ENOSPC, and how a server says that a
+// write was cut short by it.
+var noSpace = pattern.New(`(?i)no space left on device|wrote only \d+ of \d+ bytes`)
 
 var hints = []struct {
 	says *pattern.Pattern
 	do   string
 }{
-	{pattern.New(`(?i)` + noSpace), "make room on the disk that holds scratch, or give scratch another place, then retry"},
+	{noSpace, "make room on the disk that holds scratch, or give scratch another place, then retry"},
 	{pattern.New(`Disk quota exceeded`), "raise the quota of the user that the server runs as, or give scratch another place, then retry"},
 	{pattern.New(`database files are incompatible with server`), "install the PostgreSQL major that made the backup"},
 	{pattern.New(`could not (create|map|resize) .*shared memory`), "free some memory (or enlarge /dev/shm), then retry"},

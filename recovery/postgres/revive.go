@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -89,7 +88,7 @@ func lost(err error) bool {
 	}
 	switch class := refused.Code[:min(2, len(refused.Code))]; class {
 	case "58", "XX", "3D": // a file, a page, the database
-		return !strings.Contains(refused.Message, noSpace)
+		return !noSpace.MatchString(refused.Message)
 	}
 	return false
 }

@@ -59,7 +59,7 @@ func (l *serverLog) add(raw string) LogLine {
 	line := ParseLogLine(raw)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.full == "" && strings.Contains(line.Text, noSpace) {
+	if l.full == "" && noSpace.MatchString(line.Text) {
 		l.full = line.Text
 	}
 	level := levels[line.Severity]
