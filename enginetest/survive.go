@@ -19,7 +19,7 @@ import (
 func Soak() bool { return os.Getenv("COMEBACK_SOAK") != "" }
 
 // sample is how many cuts Survive makes otherwise.
-const sample = 3
+const sample = 2
 
 // Survive holds an engine to its promises about interruptions: whatever is cut
 // off, wherever, the run goes on in another process and ends as one that was not

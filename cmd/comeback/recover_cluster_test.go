@@ -114,7 +114,7 @@ func TestRecover_clusterAfterKill(t *testing.T) {
 	t.Cleanup(func() { halt(t, l) })
 	// One that is stopped between start and open may leave a timeline in the archive
 	// that no switch back marks.
-	killAnywhere(t, l, clusterRunbook(t, l, l.before, ", timeline: 1"), clusterTarget(t, l), "database.prepare")
+	killAnywhere(t, l, clusterRunbook(t, l, l.before, ", timeline: 1"), clusterTarget(t, l), "database.prepare", 1)
 }
 
 // halt ends the server of a shop, whoever has started it.
