@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"comeback/pattern"
 	"comeback/recovery"
@@ -151,16 +152,43 @@ func readTools(dir string) (Tools, bool) {
 			return Tools{}, false
 		}
 	}
-	cmd := exec.Command(t.Program("postgres"), "--version")
-	cmd.Env = []string{"LC_ALL=C"}
-	out, err := cmd.Output()
-	m := versionLine.FindStringSubmatch(string(out))
+	out, err := versionOf(t.Program("postgres"))
+	m := versionLine.FindStringSubmatch(out)
 	if err != nil || m == nil {
 		return Tools{}, false
 	}
 	t.Major, err = strconv.Atoi(m[1])
 	t.Version = m[1] + m[2]
 	return t, err == nil
+}
+
+// binary is one state of a program's file.
+type binary struct {
+	path    string
+	size    int64
+	changed int64 // nanoseconds since 1970
+}
+
+// versions are what programs said of themselves, by binary: a server links dozens
+// of libraries each time that it is asked.
+var versions sync.Map
+
+func versionOf(program string) (string, error) {
+	info, err := os.Stat(program)
+	if err != nil {
+		return "", err
+	}
+	b := binary{program, info.Size(), info.ModTime().UnixNano()}
+	if said, ok := versions.Load(b); ok {
+		return said.(string), nil
+	}
+	cmd := exec.Command(program, "--version")
+	cmd.Env = []string{"LC_ALL=C"}
+	out, err := cmd.Output()
+	if err == nil {
+		versions.Store(b, string(out))
+	}
+	return string(out), err
 }
 
 func executable(path string) bool {
