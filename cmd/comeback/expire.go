@@ -123,20 +123,16 @@ func expirerOf(r runner.Past, old recovery.Old) (recovery.Expirer, bool) {
 	return e, ok
 }
 
-// toDos are what a run has left to do, and openToDos those of them that no expiry
-// has been told to be done.
+// toDos are what a run has left to do, and openToDos those of them of which none of
+// the runs, an expiry, was told that they are done.
 func toDos(r runner.Past) []string { return append(r.State.ToDos(), r.State.Unprotected()...) }
 
-func (a *app) openToDos(home runner.Home, r runner.Past) ([]string, error) {
-	runs, err := home.List()
-	if err != nil {
-		return nil, err
-	}
+func openToDos(r runner.Past, runs []runner.Past) []string {
 	return slices.DeleteFunc(toDos(r), func(text string) bool {
 		return slices.ContainsFunc(runs, func(child runner.Past) bool {
 			return child.Problem == nil && child.Plan.Parent == r.ID && slices.Contains(child.Plan.Settled, text)
 		})
-	}), nil
+	})
 }
 
 // listOld lists what the runs of this host have left.
@@ -155,10 +151,7 @@ func (a *app) listOld(ctx context.Context) error {
 			continue
 		}
 		none = false
-		open, err := a.openToDos(home, r)
-		if err != nil {
-			return err
-		}
+		open := openToDos(r, runs)
 		left, err := a.leftOvers(ctx, r, open)
 		if err != nil {
 			fmt.Fprintf(a.out, "%s: %s\n", r.ID, a.redact(clean(err.Error())))
@@ -186,17 +179,7 @@ func (a *app) expire(ctx context.Context, id, done string, o request) error {
 	if err != nil {
 		return err
 	}
-	if o.dryRun {
-		return a.printPlan(p)
-	}
-	if !o.plain && !o.json && a.interactive() && o.confirm == "" {
-		return a.consoleBack(ctx, b, p)
-	}
-	say := &plainWriter{out: a.out, now: a.now, redact: a.redact}
-	if o.json {
-		say.out = a.err
-	}
-	return a.runPlanned(ctx, b, p, o, say)
+	return a.runChild(ctx, b, p, o)
 }
 
 // planExpiry plans to remove what a run has left and nothing keeps. It leaves
@@ -213,10 +196,11 @@ func (a *app) planExpiry(ctx context.Context, id, done string) (*recovery.Plan, 
 	if err != nil {
 		return nil, nil, err
 	}
-	open, err := a.openToDos(home, parent)
+	runs, err := home.List()
 	if err != nil {
 		return nil, nil, err
 	}
+	open := openToDos(parent, runs)
 	settled, err := settle(open, done)
 	if err != nil {
 		return nil, nil, err

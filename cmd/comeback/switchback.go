@@ -46,11 +46,17 @@ func (a *app) switchBack(ctx context.Context, id string, o request) error {
 	if err != nil {
 		return err
 	}
+	return a.runChild(ctx, b, p, o)
+}
+
+// runChild runs what was planned to follow an earlier run, as it is asked for: in
+// the console, line by line, or not at all.
+func (a *app) runChild(ctx context.Context, b *book, p *recovery.Plan, o request) error {
 	if o.dryRun {
 		return a.printPlan(p)
 	}
 	if !o.plain && !o.json && a.interactive() && o.confirm == "" {
-		return a.consoleBack(ctx, b, p)
+		return a.consoleChild(ctx, b, p)
 	}
 	say := &plainWriter{out: a.out, now: a.now, redact: a.redact}
 	if o.json {
@@ -59,9 +65,9 @@ func (a *app) switchBack(ctx context.Context, id string, o request) error {
 	return a.runPlanned(ctx, b, p, o, say)
 }
 
-// consoleBack starts a switch back and opens the console on it, which asks for the
+// consoleChild starts such a run and opens the console on it, which asks for the
 // name of the target.
-func (a *app) consoleBack(ctx context.Context, b *book, p *recovery.Plan) error {
+func (a *app) consoleChild(ctx context.Context, b *book, p *recovery.Plan) error {
 	run, err := a.start(ctx, b, p, false, "console")
 	if err != nil {
 		return err

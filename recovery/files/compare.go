@@ -1,8 +1,6 @@
 package files
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -133,16 +131,11 @@ func aboutOf(p string) (string, error) {
 	case !info.Mode().IsRegular():
 		return "no file", nil
 	}
-	f, err := os.Open(p)
+	sum, err := digestOf(p)
 	if err != nil {
 		return "", err
 	}
-	defer f.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, f); err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("%s, %d bytes, sha256 %s", info.Mode(), info.Size(), hex.EncodeToString(sum.Sum(nil))), nil
+	return fmt.Sprintf("%s, %d bytes, sha256 %s", info.Mode(), info.Size(), sum), nil
 }
 
 // newArtifact creates an artifact, under another name for each attempt.

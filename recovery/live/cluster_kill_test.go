@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"comeback/enginetest"
 	"comeback/recovery"
 	"comeback/recovery/exchange"
 	"comeback/recovery/live"
@@ -129,7 +130,7 @@ func TestCluster_killed(t *testing.T) {
 		return b.digest(t)
 	}
 	places, stride := 0, 3
-	if os.Getenv("COMEBACK_SOAK") != "" {
+	if enginetest.Soak() {
 		stride = 1
 	}
 	for at := 1; ; at += stride {

@@ -31,8 +31,6 @@ type busy struct {
 	names recovery.Names
 }
 
-func soak() bool { return os.Getenv("COMEBACK_SOAK") != "" }
-
 func makeBusy(t *testing.T, transactions int, seed uint64) busy {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
@@ -124,7 +122,7 @@ func (k *knownNames) names(t *testing.T) *scan.Map {
 // is to the last row and table what was there after it, in both databases.
 func TestRestore_Workload(t *testing.T) {
 	transactions, chosen, seed := 160, 3, uint64(12)
-	if soak() {
+	if enginetest.Soak() {
 		transactions, chosen = 10_000, 50
 	}
 	t.Logf("%d transactions, %d of them gone to, seed %d", transactions, chosen, seed)
