@@ -98,6 +98,10 @@ type Env interface {
 	Held() []Resource
 }
 
+// ErrNotStarted says that an application was not started, because it could not be
+// shut off from production.
+var ErrNotStarted = errors.New("it was not started: it could not be shut off from production")
+
 // Placed is an artifact's writer that knows the path of its file.
 type Placed interface{ Path() string }
 
@@ -131,6 +135,9 @@ const (
 	Directory ResourceKind = "directory" // ID is an absolute path
 	Cluster   ResourceKind = "cluster"   // ID is a PostgreSQL data directory
 	Process   ResourceKind = "process"   // ID is a pid
+	// Application is what runs in a box from one step to another; ID is the path
+	// of a file that is locked for as long as anything of it lives.
+	Application ResourceKind = "application"
 	// Exchanged is what a switch has exchanged and not opened yet; kinds of
 	// exchanges that are given back in other ways are called "exchange of …".
 	// Giving it back undoes the exchange. The first step that opens adopts all of

@@ -261,10 +261,16 @@ const (
 	KindFilesCheck = "check.files"
 	// Nothing must be wrong with a database; SoundCheckArgs.
 	KindSoundCheck = "check.sound"
+	// An answer over HTTP must be as expected; HTTPCheckArgs.
+	KindHTTPCheck = "check.http"
 	// A wait ends when its condition holds, or fails after its timeout.
 	KindSQLWait   = "wait.sql"   // a query; SQLCheckArgs
 	KindShellWait = "wait.shell" // a block that exits with 0; ShellArgs
 	KindApproval  = "approval"   // a second person's signature over the plan's digest
+	// An application runs on what was restored from its start to its stop, in a
+	// box of its own; StartArgs and StopArgs.
+	KindStart = "start"
+	KindStop  = "stop"
 )
 
 // ApprovalArgs are the arguments of a KindApproval step.
@@ -297,6 +303,39 @@ type ShellArgs struct {
 	Env []string `json:"env,omitempty"`
 	// Bind maps variables to the components whose binding is their value.
 	Bind map[string]string `json:"bind,omitempty"`
+	// Set are variables with values of their own, no secrets.
+	Set map[string]string `json:"set,omitempty"`
+}
+
+// StartArgs are the arguments of a KindStart step. Its script runs until the
+// KindStop step of the same name, or until the run ends.
+type StartArgs struct {
+	ShellArgs
+	// URL is where it answers on its own loopback: "http://127.0.0.1:8080".
+	URL string `json:"url,omitempty"`
+	// Ready is when it has started: a path, "/health", that is answered with a
+	// status below 400, or a text that stands in a line of its output.
+	Ready string `json:"ready"`
+}
+
+// StopArgs are the arguments of a KindStop step.
+type StopArgs struct {
+	Name string `json:"name"`
+	// Start is the step that starts it.
+	Start string `json:"start"`
+}
+
+// HTTPCheckArgs are the arguments of a KindHTTPCheck step.
+type HTTPCheckArgs struct {
+	Name string `json:"name"`
+	// URL is asked with GET. Where Application is empty it may hold references,
+	// and is asked from where the run is; else it is on the loopback of the
+	// application of that name.
+	URL         string `json:"url"`
+	Application string `json:"application,omitempty"`
+	Status      int    `json:"status"`
+	// Body is what the answer must contain; empty is anything.
+	Body string `json:"body,omitempty"`
 }
 
 // SQLCheckArgs are the arguments of a KindSQLCheck step.

@@ -263,7 +263,7 @@ func (s *State) Held() []ClaimState {
 func (s *State) Checks() (held, total int) {
 	for i := range s.Steps {
 		st := &s.Steps[i]
-		if st.Kind == KindTicks || st.Kind == KindShell || st.Outcome.Check == nil && st.Kind != KindSQLCheck && st.Kind != KindFilesCheck && st.Kind != KindSoundCheck && st.Kind != KindSQLWait {
+		if st.Kind == KindTicks || st.Kind == KindShell || st.Outcome.Check == nil && st.Kind != KindSQLCheck && st.Kind != KindFilesCheck && st.Kind != KindSoundCheck && st.Kind != KindHTTPCheck && st.Kind != KindSQLWait {
 			continue
 		}
 		total++

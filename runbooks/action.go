@@ -23,6 +23,9 @@ func (p *parser) readAction(e *excerpt, at Pos) Block {
 		if has(root, "sound") {
 			return p.readSoundCheck(e, at, root)
 		}
+		if has(root, "http") {
+			return p.readHTTPCheck(e, at, root)
+		}
 		return p.readFilesCheck(e, at, root)
 	}
 	entries := p.entries(e, root, "a block", nil)

@@ -32,6 +32,11 @@ func (p *parser) agree() {
 				"put the switch below its restore")
 		}
 	}
+	for _, at := range p.visited {
+		if len(p.switched) > 0 && p.switched[0].at.Line > at.Line {
+			p.warn(at, "in a recovery this asks what is live before the switch", "put it, and the start above it, below the switch")
+		}
+	}
 	seen := map[string]bool{}
 	for _, r := range p.rb.references {
 		if p.argued[r.Pos] {

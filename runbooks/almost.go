@@ -15,7 +15,7 @@ func (p *parser) almostRuns(e *excerpt, language string, hash, dash []header) {
 		headers []header
 		others  []string
 	}{
-		{shellAction, hash, []string{"in", "timeout", "every", "terminal"}},
+		{shellAction, hash, []string{"in", "timeout", "every", "ready", "terminal"}},
 		{sqlAction, dash, []string{"on", "expect", "every"}},
 	} {
 		if slices.Contains(style.languages, language) && p.almostMarked(style.action, style.headers, style.others) {
@@ -41,14 +41,17 @@ func (p *parser) almostRuns(e *excerpt, language string, hash, dash []header) {
 	}
 }
 
-var lateMarker = pattern.New(`^[ \t]*(# (?:run|wait):|-- (?:check|wait):)`)
+var lateMarker = pattern.New(`^[ \t]*(# (?:run|wait|start):|-- (?:check|wait):)`)
 
 // almostMarked reports headers of which one is nearly a marker, or which belong
 // to a block that has one.
 func (p *parser) almostMarked(a action, headers []header, others []string) bool {
 	marker := a.markers[0]
-	if find(headers, "every") != nil {
+	switch {
+	case find(headers, "every") != nil:
 		marker = "wait"
+	case find(headers, "ready") != nil:
+		marker = "start"
 	}
 	for _, h := range headers {
 		for _, m := range a.markers {

@@ -1,10 +1,13 @@
 package runbooks
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Block is one thing in a stage: [Ticks], [Approval], [Restore], [SQLCheck],
-// [SQLWait], [FilesCheck], [SoundCheck], [Switch], [Shell], [ShellWait] or [Doc]. A fenced
-// block stands where its fence opens.
+// [SQLWait], [FilesCheck], [SoundCheck], [HTTPCheck], [Switch], [Shell], [ShellWait], [Start]
+// or [Doc]. A fenced block stands where its fence opens.
 type Block interface {
 	Position() Pos
 	block()
@@ -93,6 +96,26 @@ type SoundCheck struct {
 	Sound []string
 }
 
+// HTTPCheck asks an address, and holds the answer against a status and a text.
+type HTTPCheck struct {
+	Pos
+	Name string
+	// URL may hold references, "${APP_URL}/health".
+	URL    string
+	Status int
+	// Body is what the answer must contain; empty is anything.
+	Body string
+}
+
+// References are the names that the URL refers to.
+func (c HTTPCheck) References() []string {
+	var names []string
+	for _, text := range referenceLike.FindAllString(c.URL, -1) {
+		names = append(names, strings.Trim(text, "${}"))
+	}
+	return names
+}
+
 // Switch puts what was restored in the place of what is live.
 type Switch struct {
 	Pos
@@ -135,6 +158,19 @@ type ShellWait struct {
 	Patience Patience
 }
 
+// Start is a script that runs an application on what a rehearsal has restored,
+// until every check of it has been made. Its Shell has neither a place nor a
+// Terminal of its own; its Timeout is how long the start may take.
+type Start struct {
+	Shell
+	// Variable is what checks call the application's address by, URL the address,
+	// on the application's own loopback; both are empty where it has none.
+	Variable, URL string
+	// Ready is a path that is answered once it has started, "/health", or a text
+	// in a line of what it writes.
+	Ready string
+}
+
 // Doc is a fenced block without a marker: it never runs.
 type Doc struct {
 	Pos
@@ -149,6 +185,7 @@ func (Restore) block()    {}
 func (SQLCheck) block()   {}
 func (FilesCheck) block() {}
 func (SoundCheck) block() {}
+func (HTTPCheck) block()  {}
 func (Switch) block()     {}
 func (Shell) block()      {}
 func (Doc) block()        {}

@@ -115,7 +115,7 @@ type action struct {
 }
 
 var (
-	shellAction = action{"# ", []string{"run", "wait"}, "a shell script", []string{"sh", "bash", "shell", ""}}
+	shellAction = action{"# ", []string{"run", "wait", "start"}, "a shell script", []string{"sh", "bash", "shell", ""}}
 	sqlAction   = action{"-- ", []string{"check", "wait"}, "a query", []string{"sql", "pgsql", "postgresql", "postgres", ""}}
 	yamlAction  = action{"", []string{"restore", "check", "switch", "approve"}, "YAML", []string{"yaml", "yml", ""}}
 

@@ -21,6 +21,9 @@ var (
 		owner: "a shell block", keys: []string{"run", "in", "timeout", "env", "terminal"},
 		instead: map[string]string{
 			"wait":  "keep one of `# run:` and `# wait:`",
+			"start": "keep one of `# run:` and `# start:`",
+			"ready": "write `# start:` in place of `# run:`, or remove it",
+			"url":   "write `# start:` in place of `# run:`, or remove it",
 			"every": "write `# wait:` in place of `# run:`, or remove it",
 		},
 		example: "# run: smoke test",
@@ -32,6 +35,16 @@ var (
 			"terminal": "remove it: what is run again and again cannot talk with a person",
 		},
 		example: "# wait: the application answers",
+	}
+	startForm = form{
+		owner: "a start", keys: []string{"start", "url", "ready", "timeout", "env"},
+		instead: map[string]string{
+			"run":      "keep one of `# run:` and `# start:`",
+			"wait":     "keep one of `# wait:` and `# start:`",
+			"in":       "remove it: an application is started in a rehearsal only",
+			"terminal": "remove it: what runs beside the checks cannot talk with a person",
+		},
+		example: "# start: the shop",
 	}
 	checkForm = form{
 		owner: "a check", keys: []string{"check", "on", "expect"},

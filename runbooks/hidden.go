@@ -10,7 +10,7 @@ import (
 )
 
 // anyMarker is what a block that runs begins with, in whatever language.
-var anyMarker = pattern.New(`(?mi)^[ \t]*(#[ \t]*(?:run|wait)|--[ \t]*(?:check|wait)|restore|check|switch|approve)[ \t]*:`)
+var anyMarker = pattern.New(`(?mi)^[ \t]*(#[ \t]*(?:run|wait|start)|--[ \t]*(?:check|wait)|restore|check|switch|approve)[ \t]*:`)
 
 // indented warns of a block that looks like one that runs but has no fence.
 func (b *body) indented(n *ast.CodeBlock) {

@@ -57,6 +57,13 @@ func entryOf(stage string, b Block) Entry {
 		e.What = fmt.Sprintf("check %q: rows of %s against files of %s", b.Name, b.On, b.Files)
 	case SoundCheck:
 		e.What = fmt.Sprintf("check %q on %s: %s", b.Name, b.On, strings.Join(b.Sound, ", "))
+	case HTTPCheck:
+		e.What = fmt.Sprintf("check %q: GET %s: status %d", b.Name, b.URL, b.Status)
+		if b.Body != "" {
+			e.What += fmt.Sprintf(" and %q", b.Body)
+		}
+	case Start:
+		e.What, e.Where = fmt.Sprintf("start %q with %s, ready: %s", b.Name, b.Interpreter, b.Ready), InRehearsal
 	case Switch:
 		e.What, e.Where = "switch "+strings.Join(b.Components, ", "), InRecovery
 	case Shell:

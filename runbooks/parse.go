@@ -7,6 +7,7 @@ func Parse(name string, file []byte) (*Runbook, Problems) {
 	p := &parser{
 		rb:   &Runbook{Name: name},
 		runs: map[int]bool{}, argued: map[Pos]bool{}, names: map[string]Pos{}, restored: map[string]Pos{},
+		applications: map[string]Pos{},
 	}
 	if problem, ok := readable(file); !ok {
 		return p.rb, Problems{problem}
@@ -50,6 +51,10 @@ type parser struct {
 	// restored, switched and asked are the components that blocks name.
 	restored        map[string]Pos
 	switched, asked []use
+	// applications are the variables of the applications that are started, visited
+	// is where an address is asked by a variable.
+	applications map[string]Pos
+	visited      []Pos
 }
 
 func (p *parser) fail(at Pos, says, do string) { p.problems.add(Error, at, says, do) }

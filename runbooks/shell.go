@@ -23,13 +23,13 @@ var shellsOwn = []string{
 // until it exits with 0.
 func (p *parser) readShell(e *excerpt, at Pos, language string, marker header, headers []header, rest int) Block {
 	f := shellForm
-	if marker.Key == "wait" {
+	switch marker.Key {
+	case "wait":
 		f = shellWaitForm
+	case "start":
+		return p.readStart(e, at, language, marker, headers, rest)
 	}
-	s := Shell{Pos: at, Name: marker.Value, In: InRecovery, Interpreter: "sh", Script: e.text}
-	if language == "bash" || strings.HasPrefix(e.text, "#!") && strings.Contains(e.lines()[0], "bash") {
-		s.Interpreter = "bash"
-	}
+	s := newShell(e, at, language, marker)
 	named := false
 	kept := p.known(headers, f)
 	p.blockName(marker, f)
@@ -48,22 +48,36 @@ func (p *parser) readShell(e *excerpt, at Pos, language string, marker header, h
 			s.Env = p.variables(h)
 		}
 	}
+	p.commands(e, &s, marker, rest, named)
+	if marker.Key == "wait" {
+		return ShellWait{Shell: s, Patience: p.patience(kept)}
+	}
+	return s
+}
+
+func newShell(e *excerpt, at Pos, language string, marker header) Shell {
+	s := Shell{Pos: at, Name: marker.Value, In: InRecovery, Interpreter: "sh", Script: e.text}
+	if language == "bash" || strings.HasPrefix(e.text, "#!") && strings.Contains(e.lines()[0], "bash") {
+		s.Interpreter = "bash"
+	}
+	return s
+}
+
+// commands checks what a block runs, and finds the variables that it reads where
+// they are not named.
+func (p *parser) commands(e *excerpt, s *Shell, marker header, rest int, named bool) {
 	code := stripComments(strings.Join(e.lines()[rest:], "\n"))
 	if strings.TrimSpace(code) == "" {
-		p.fail(at, "this block has nothing to run", fmt.Sprintf("write the commands below its `# %s:` line", marker.Key))
+		p.fail(s.Pos, "this block has nothing to run", fmt.Sprintf("write the commands below its `# %s:` line", marker.Key))
 	}
 	if !named {
 		s.Env = mentioned(code)
 	}
 	for _, v := range withheld {
 		if slices.Contains(s.Env, v) {
-			p.fail(at, fmt.Sprintf("a block never gets %s, which would lend it the operator's keys", v), "use a key of its own")
+			p.fail(s.Pos, fmt.Sprintf("a block never gets %s, which would lend it the operator's keys", v), "use a key of its own")
 		}
 	}
-	if marker.Key == "wait" {
-		return ShellWait{Shell: s, Patience: p.patience(kept)}
-	}
-	return s
 }
 
 // terminal reads whether a script talks with a person.

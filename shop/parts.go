@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	_ "embed" // the application
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -19,6 +20,12 @@ import (
 
 	"comeback/recovery/files"
 )
+
+// server is the application: a web server that answers from the database, the
+// uploads and the configuration.
+//
+//go:embed serve.pl
+var server string
 
 // Furnish gives the shop what stands beside its database: configuration with a
 // secret in it, and an application in a git repository, deployed once. The table
@@ -75,8 +82,8 @@ func (s *Shop) Deploy(ctx context.Context, what string) (commit string, err erro
 func (s *Shop) deploy(ctx context.Context, what string) (string, error) {
 	s.deploys++
 	for name, text := range map[string]string{
-		"VERSION":    fmt.Sprintf("%d: %s\n", s.deploys, what),
-		"bin/health": "#!/bin/sh -eu\n# Answers whether the application could serve its customers.\necho \"version $(cat \"$(dirname \"$0\")/../VERSION\")\"\n",
+		"VERSION":   fmt.Sprintf("%d: %s\n", s.deploys, what),
+		"bin/serve": server,
 	} {
 		if err := writeFile(filepath.Join(s.App(), name), text, 0o755); err != nil {
 			return "", fmt.Errorf("deploy: %w", err)

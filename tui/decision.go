@@ -28,10 +28,12 @@ func (s *waitingScreen) again(_ *recovery.StepState, leaves string) choice {
 func repeats(st *recovery.StepState) string {
 	what := "runs this step again; what it left is replaced"
 	switch st.Kind {
-	case recovery.KindSQLCheck, recovery.KindFilesCheck, recovery.KindSoundCheck:
+	case recovery.KindSQLCheck, recovery.KindFilesCheck, recovery.KindSoundCheck, recovery.KindHTTPCheck:
 		what = "repeats this check; it changes nothing"
 	case recovery.KindShell:
 		what = "runs this block again, from its first line"
+	case recovery.KindStart:
+		what = "starts the application again"
 	case recovery.KindSQLWait, recovery.KindShellWait:
 		what = "waits again, as long as the runbook says"
 	}

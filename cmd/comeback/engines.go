@@ -56,7 +56,7 @@ func executable() string {
 
 // kinds are the kinds of steps that runs may use.
 func kinds() []recovery.Kind {
-	all := []recovery.Kind{verify.SQLCheck{}, verify.SQLWait{}, verify.FilesCheck{}, verify.SoundCheck{}}
+	all := []recovery.Kind{verify.SQLCheck{}, verify.SQLWait{}, verify.FilesCheck{}, verify.SoundCheck{}, verify.HTTPCheck{}}
 	for _, e := range engines() {
 		all = append(all, e.Kinds()...)
 	}

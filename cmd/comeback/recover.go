@@ -107,6 +107,16 @@ func tellEffects(say *plainWriter, p *recovery.Plan) {
 // blocks would miss a value: after the switch that would be late.
 func (a *app) checkNeeds(p *recovery.Plan, secrets *execute.Secrets) error {
 	for _, s := range p.Steps {
+		if s.Kind == recovery.KindHTTPCheck {
+			var args recovery.HTTPCheckArgs
+			if err := s.Decode(&args); err != nil {
+				return err
+			}
+			if _, err := secrets.Expand(args.URL); err != nil {
+				return recovery.Errorf(recovery.HintOf(err), "refused: %q needs %s, which is not set", args.Name, args.URL).WithExit(recovery.Usage)
+			}
+			continue
+		}
 		if s.Kind != recovery.KindShell && s.Kind != recovery.KindShellWait {
 			continue
 		}

@@ -48,7 +48,7 @@ func TestRehearse_whole(t *testing.T) {
 	_, err = s.Deploy(t.Context(), "the second version")
 	must(err)
 	must(s.Write(t.Context(), 20))
-	text, err := s.Runbook(shop.RunbookOptions{Whole: true, NoShell: true})
+	text, err := s.Runbook(shop.RunbookOptions{Whole: true})
 	must(err)
 	book := filepath.Join(t.TempDir(), "shop.md")
 	must(os.WriteFile(book, text, 0o600))

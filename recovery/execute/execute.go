@@ -76,6 +76,7 @@ type Executor struct {
 
 	reviving sync.Mutex // one at a time looks what is still there
 	calls    calls
+	started  applications
 	seats    seats // at the terminals of steps that talk with a person
 }
 
@@ -95,14 +96,16 @@ func New(o Options) (*Executor, error) {
 		Options: o, state: o.State,
 		kinds:     map[string]recovery.Kind{},
 		releasers: map[recovery.ResourceKind]recovery.Releaser{recovery.Directory: removeDirectory{}},
+		started:   applications{},
 		changed:   make(chan struct{}, 1),
 		stores:    map[string]storage.Store{},
 		running:   map[string]*running{},
 		calls:     newCalls(),
 	}
-	for _, k := range append([]recovery.Kind{shell{x}, shellWait{x}}, o.Kinds...) {
+	for _, k := range append([]recovery.Kind{shell{x}, shellWait{x}, start{x}, stop{x}}, o.Kinds...) {
 		x.kinds[k.Name()] = k
 	}
+	x.releasers[recovery.Application] = endApplication{x}
 	for _, r := range o.Releasers {
 		x.releasers[r.Resource()] = r
 	}

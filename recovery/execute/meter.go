@@ -93,6 +93,16 @@ func (m *meter) Log(line string) {
 	m.dirty = true
 }
 
+// show shows a line that is kept elsewhere.
+func (m *meter) show(line string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.sample.Lines) < maxPendingLines {
+		m.sample.Lines = append(m.sample.Lines, line)
+	}
+	m.dirty = true
+}
+
 func logName(step string, attempt int) string {
 	name := strings.Map(func(r rune) rune {
 		if r == '.' || r == '-' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' {

@@ -12,6 +12,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/isolation"
+	"comeback/recovery/verify"
 )
 
 // noIsolationEnv marks a process of this test that may make no namespaces.
@@ -79,6 +80,14 @@ func withoutIsolation(t *testing.T) {
 		if st.State != recovery.Done || len(st.Outcome.Exceptions) != 1 || !strings.Contains(st.Outcome.Exceptions[0], "not executed: ") {
 			t.Errorf("step %s: %s, %+v", id, st.State, st.Outcome)
 		}
+	}
+	// An application is not started either, and what would ask it is not checked.
+	s = newRig(t, []recovery.Kind{verify.HTTPCheck{}}, unattended, startStep("touch "+touched+"\n", nil), askStep(), stopStep()).run(t)
+	if _, err := os.Lstat(touched); err == nil || s.Result != recovery.ResultExceptions || len(s.Held()) > 0 {
+		t.Errorf("an application: %s: %s, held %v", s.Result, s.Says, s.Held())
+	}
+	if o := s.Step("ask").Outcome; o.Check != nil || len(o.Exceptions) != 1 || !strings.Contains(o.Exceptions[0], "not checked: it answers") {
+		t.Errorf("the check: %+v", o)
 	}
 	// In a recovery it runs: there it is meant to reach production.
 	if s := newRig(t, nil, recovering, block).run(t); s.Result != recovery.ResultPassed {

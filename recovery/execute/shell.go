@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"slices"
@@ -116,14 +117,18 @@ func (x *Executor) block(e recovery.Env, s recovery.Step, args recovery.ShellArg
 // what leaves its process group on purpose, as daemons do, outlives it in a
 // recovery, and nothing does in a rehearsal.
 func (b block) run(ctx context.Context, run func(context.Context, recovery.Cmd) error) error {
-	interpreter := "/bin/sh"
-	if b.args.Interpreter == "bash" {
-		interpreter = "/bin/bash"
-	}
 	if err := b.script.verify(); err != nil {
 		return err
 	}
-	return run(ctx, recovery.Cmd{Path: interpreter, Args: []string{"-eu", b.script.path}, Dir: "/", Env: b.environ, Isolated: b.boxed})
+	return run(ctx, recovery.Cmd{Path: b.interpreter(), Args: []string{"-eu", b.script.path}, Dir: "/", Env: b.environ, Isolated: b.boxed})
+}
+
+// interpreter is the program that runs the script.
+func (b block) interpreter() string {
+	if b.args.Interpreter == "bash" {
+		return "/bin/bash"
+	}
+	return "/bin/sh"
 }
 
 // blockEnviron is the whole environment of a block.
@@ -160,6 +165,7 @@ func (x *Executor) blockEnviron(e recovery.Env, args recovery.ShellArgs) ([]stri
 			vars[name] = v
 		}
 	}
+	maps.Copy(vars, args.Set)
 	var environ []string
 	for name, v := range vars {
 		environ = append(environ, name+"="+v)

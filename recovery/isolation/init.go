@@ -24,12 +24,15 @@ var ready bool
 
 // orders are what an init is to do, all decided outside.
 type orders struct {
-	Hide      []string       `json:"hide,omitempty"`
-	Keep      []string       `json:"keep,omitempty"`
-	Processes bool           `json:"processes,omitempty"`
-	Terminal  bool           `json:"terminal,omitempty"`
-	Dir       string         `json:"dir,omitempty"`
-	Death     syscall.Signal `json:"death,omitempty"`
+	Hide      []string `json:"hide,omitempty"`
+	Keep      []string `json:"keep,omitempty"`
+	Processes bool     `json:"processes,omitempty"`
+	Terminal  bool     `json:"terminal,omitempty"`
+	// Door and Alive are numbers of files that are only init's; 0 is none.
+	Door  int            `json:"door,omitempty"`
+	Alive int            `json:"alive,omitempty"`
+	Dir   string         `json:"dir,omitempty"`
+	Death syscall.Signal `json:"death,omitempty"`
 	// UID and GID are who the program runs as; -1 is who init is.
 	UID int `json:"uid"`
 	GID int `json:"gid"`
@@ -90,6 +93,11 @@ func run(report *os.File) error {
 		return fmt.Errorf("read the orders: %w", err)
 	}
 	path, args := os.Args[3], os.Args[4:]
+	for _, own := range []int{o.Door, o.Alive} {
+		if own > 0 {
+			unix.CloseOnExec(own)
+		}
+	}
 	if err := raiseLoopback(); err != nil {
 		return fmt.Errorf("raise loopback: %w", err)
 	}

@@ -49,6 +49,13 @@ type Box struct {
 	// Terminal makes the program's standard input its controlling terminal,
 	// in a session of its own. It needs Processes.
 	Terminal bool
+	// Door, where it is not nil, leads to the box's loopback from outside. It
+	// needs Processes.
+	Door *Door
+	// Alive, where it is not nil, stays open in the box's init for as long as
+	// anything in the box lives: who can lock it knows that nothing does. It
+	// needs Processes.
+	Alive *os.File
 }
 
 // Start starts cmd inside the box, instead of cmd.Start; cmd.Wait follows. The
@@ -60,7 +67,7 @@ type Box struct {
 // runs as; it belongs to the calling thread, which must be one of [OnThread].
 // With Processes, the signals that ask a program to end are passed on to its
 // process group, and one that died of a signal exits with 128 and its number.
-func (b Box) Start(cmd *exec.Cmd) error {
+func (b Box) Start(cmd *exec.Cmd) (err error) {
 	if !ready {
 		return fmt.Errorf("%w: this program does not call isolation.Init", recovery.ErrNoIsolation)
 	}
@@ -70,6 +77,15 @@ func (b Box) Start(cmd *exec.Cmd) error {
 	o, err := b.orders(cmd)
 	if err != nil {
 		return err
+	}
+	if b.Alive != nil {
+		cmd.ExtraFiles = append(cmd.ExtraFiles, b.Alive)
+		o.Alive = 2 + len(cmd.ExtraFiles)
+	}
+	if b.Door != nil {
+		cmd.ExtraFiles = append(cmd.ExtraFiles, b.Door.inside)
+		o.Door = 2 + len(cmd.ExtraFiles)
+		defer func() { err = errors.Join(err, b.Door.shutInside()) }()
 	}
 	text, err := json.Marshal(o)
 	if err != nil {

@@ -32,6 +32,9 @@ func TestMain(m *testing.M) {
 		}
 		syscall.Exit(0)
 	}
+	if len(os.Args) == 3 && os.Args[1] == "serve" {
+		serveProgram(os.Args[2])
+	}
 	if len(os.Args) == 3 && os.Args[1] == "hold" {
 		holdProgram(os.Args[2])
 	}

@@ -33,6 +33,9 @@ func (o orders) supervise(path string, args []string, report *os.File) error {
 		return fmt.Errorf("%w: %w", errProgram, &os.PathError{Op: "exec", Path: path, Err: err})
 	}
 	report.Close()
+	if o.Door > 0 {
+		go serveDoor(o.Door)
+	}
 	go func() {
 		for s := range signals {
 			// It may be gone already, which is what was asked for.

@@ -28,6 +28,10 @@ func (b *builder) beside(stage, line int, block runbooks.Block) bool {
 		b.unchecked(stage, line, "check: "+block.Name, why)
 	case runbooks.SoundCheck:
 		b.unchecked(stage, line, "check: "+block.Name, why)
+	case runbooks.HTTPCheck:
+		b.unchecked(stage, line, "check: "+block.Name, why)
+	case runbooks.Start:
+		b.skip(stage, line, "start: "+block.Name, why)
 	case runbooks.FilesCheck:
 		b.unchecked(stage, line, "check: "+block.Name, why)
 	case runbooks.SQLWait:

@@ -110,6 +110,8 @@ type builder struct {
 	restored map[string]string
 	// handed are the components that are left running.
 	handed map[string]bool
+	// started are the applications that run, in the order of their starts.
+	started []started
 	// protect are the steps that end the plan.
 	protect []recovery.Step
 }
@@ -151,6 +153,10 @@ func (b *builder) stage(index int, stage runbooks.Stage) error {
 			b.filesCheck(id, index, block)
 		case runbooks.SoundCheck:
 			b.soundCheck(id, index, block)
+		case runbooks.Start:
+			b.start(id, index, block)
+		case runbooks.HTTPCheck:
+			b.httpCheck(id, index, block)
 		case runbooks.Switch:
 			if b.Mode == recovery.Recovery {
 				err = b.switched(index, line, stage, block)
@@ -165,6 +171,7 @@ func (b *builder) stage(index int, stage runbooks.Stage) error {
 			return err
 		}
 	}
+	b.stopAfter(index, first)
 	for _, s := range b.plan.Steps[first:] {
 		b.before = append(b.before, s.ID)
 	}

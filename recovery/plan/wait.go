@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 
 	"comeback/recovery"
 	"comeback/runbooks"
@@ -88,10 +89,13 @@ func (b *builder) script(stage int, what string, block runbooks.Shell) (recovery
 }
 
 // boundTo finds the restored component whose url or path is exactly a reference
-// to name.
+// to name, or whose own name it is: COMEBACK_UPLOADS is the address of uploads.
 func (b *builder) boundTo(name string) (string, bool) {
 	for _, c := range b.plan.Components {
 		_, ok := b.restored[c.Name]
+		if ok && name == "COMEBACK_"+strings.ToUpper(strings.ReplaceAll(c.Name, "-", "_")) {
+			return c.Name, true
+		}
 		if reference := "${" + name + "}"; ok && (c.Settings.Text("url") == reference || c.Settings.Text("path") == reference) {
 			return c.Name, true
 		}

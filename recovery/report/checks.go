@@ -69,6 +69,12 @@ func (s *source) check(st *recovery.StepState) Check {
 			c.Name, c.Component = args.Name, args.On
 		}
 	}
+	if st.Kind == recovery.KindHTTPCheck {
+		var args recovery.HTTPCheckArgs
+		if st.Decode(&args) == nil {
+			c.Name, c.Query = args.Name, "GET "+args.URL
+		}
+	}
 	found := st.Outcome.Check
 	if found != nil {
 		c.Name, c.Expected, c.Found = found.Name, found.Expected, found.Found

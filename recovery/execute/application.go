@@ -1,0 +1,197 @@
+package execute
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"comeback/recovery"
+	"comeback/recovery/isolation"
+)
+
+// applications are those that run, by their names; nil is one that could not be
+// shut off from production, and so was not started. The executor's mutex guards
+// them.
+type applications map[string]*application
+
+// application is a program that runs beside the steps.
+type application struct {
+	name   string
+	cancel context.CancelFunc
+	door   *isolation.Door
+	log    *artifact
+	last   *tailWriter
+	// said is closed when a line has the text that was waited for, done when the
+	// program and all that it started have ended; err is how.
+	said, done chan struct{}
+	err        error
+	logged     error
+}
+
+func (x *Executor) application(name string) (*application, bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	a, ok := x.started[name]
+	return a, ok
+}
+
+func (x *Executor) keepApplication(name string, a *application) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.started[name] = a
+}
+
+// launch starts a block and returns when it runs. What it writes goes to an
+// artifact of its own; until the step has ended it is shown, too.
+func (x *Executor) launch(e *env, b block, s recovery.Step, lock, text string) (*application, error) {
+	if err := b.script.verify(); err != nil {
+		return nil, err
+	}
+	alive, err := lockFile(lock)
+	if err != nil {
+		return nil, err
+	}
+	defer alive.Close() // init has it
+	a := &application{name: b.args.Name, last: &tailWriter{}, said: make(chan struct{}), done: make(chan struct{})}
+	if a.door, err = isolation.NewDoor(); err != nil {
+		return nil, err
+	}
+	if a.log, err = createArtifact(x.Dir, strings.TrimSuffix(logName(s.ID, e.meter.attempt), ".log")+".output.log"); err != nil {
+		return nil, errors.Join(err, a.door.Close())
+	}
+	var once sync.Once
+	out := newScreen(func(line string) {
+		line = x.Secrets.Redact(line)
+		a.last.add(line)
+		e.meter.show(line)
+		if _, err := fmt.Fprintf(a.log, "%s %s\n", x.Now().UTC().Format("15:04:05.000"), line); err != nil && a.logged == nil {
+			a.logged = err
+		}
+		if strings.Contains(line, text) {
+			once.Do(func() { close(a.said) })
+		}
+	}, nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	a.cancel = cancel
+	cmd := e.prepare(ctx, recovery.Cmd{Path: b.interpreter(), Args: []string{"-eu", b.script.path}, Dir: "/", Env: b.environ})
+	cmd.Stdout, cmd.Stderr = out, out
+	box := e.Box()
+	box.Processes, box.Door, box.Alive = true, a.door, alive
+	runs := make(chan error, 1)
+	go func() {
+		defer close(a.done)
+		a.err = isolation.RunGroup(cmd, func() error {
+			err := box.Start(cmd)
+			runs <- err
+			return err
+		})
+		out.flush()
+		a.logged = errors.Join(a.logged, a.log.Close(), a.door.Close())
+	}()
+	if err := <-runs; err != nil {
+		cancel()
+		<-a.done
+		return nil, errors.Join(err, os.Remove(filepath.Join(x.Dir, "artifacts", a.log.name)))
+	}
+	return a, nil
+}
+
+// over reports whether the application has ended.
+func (a *application) over() bool {
+	select {
+	case <-a.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// how says how it ended, with its last words.
+func (a *application) how() string {
+	how := "exit status 0"
+	if a.err != nil {
+		how = a.err.Error()
+	}
+	if said := shorten(a.last.String()); said != "" {
+		how += ": " + said
+	}
+	return how
+}
+
+// kept is the record of what it has written, once it has ended.
+func (a *application) kept() []recovery.Artifact { return []recovery.Artifact{a.log.record()} }
+
+// end ends an application that runs in this process, in order and then by force,
+// and returns when nothing of it is left.
+func (x *Executor) end(name string) (*application, error) {
+	a, ok := x.application(name)
+	if !ok || a == nil {
+		return nil, nil
+	}
+	a.cancel()
+	<-a.done
+	x.mu.Lock()
+	delete(x.started, name)
+	x.mu.Unlock()
+	if a.logged != nil {
+		return a, fmt.Errorf("keep what %s has written: %w", name, a.logged)
+	}
+	return a, nil
+}
+
+// endApplication gives back applications. One of this process is stopped; one of a
+// runner that died has ended with it, which the lock on its file proves.
+type endApplication struct{ x *Executor }
+
+func (endApplication) Resource() recovery.ResourceKind { return recovery.Application }
+
+func (k endApplication) Release(ctx context.Context, r recovery.Resource) error {
+	_, err := k.x.end(r.Details["name"])
+	if err != nil {
+		return err
+	}
+	return provenEnded(ctx, r.ID)
+}
+
+// endings is how long the kernel may take to end what a dead runner had started.
+const endings = 10 * time.Second
+
+// provenEnded removes an application's file when nobody holds it any more.
+func provenEnded(ctx context.Context, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, endings)
+	defer cancel()
+	for {
+		f, err := lockFile(path)
+		if err == nil {
+			return errors.Join(os.Remove(path), f.Close())
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return recovery.Errorf("look for it with: fuser "+path, "it still runs: %s is locked", path)
+		case <-time.After(knocks):
+		}
+	}
+}
+
+// lockFile opens and locks an application's file.
+func lockFile(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, fs.FileMode(0o600))
+	if err != nil {
+		return nil, fmt.Errorf("lock an application's file: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock an application's file: %w", err), f.Close())
+	}
+	return f, nil
+}
