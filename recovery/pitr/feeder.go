@@ -24,6 +24,7 @@ type feeder struct {
 	files map[uint64]File // the log that the point needs, by segment
 	data  string          // the data directory
 	dir   string          // where segments wait
+	ready *shelf          // from where the server takes them by itself
 	owner recovery.User
 	log   func(string)
 
@@ -31,11 +32,13 @@ type feeder struct {
 	end  context.CancelFunc
 	work sync.WaitGroup
 	gate chan struct{}
+	most uint64 // how many segments wait for the server, about
 
 	mu     sync.Mutex
 	tasks  map[uint64]*task
 	before looked // what the segment given last showed
 	given  uint64 // its number, plus one
+	taken  uint64 // that of the last one which the server has, plus one
 	err    error
 	failed chan struct{}
 }
@@ -44,6 +47,7 @@ type feeder struct {
 type task struct {
 	done   chan struct{}
 	path   string
+	asked  bool // the server waits for it
 	looked looked
 	err    error
 }
@@ -55,10 +59,11 @@ const (
 	maxFetches = 4
 )
 
-// newFeeder lists the log that the point needs. dir is emptied.
+// newFeeder lists the log that the point needs. dir is emptied, and so is the
+// shelf beside it.
 func newFeeder(ctx context.Context, repo Repository, args replayArgs, data, dir string, owner recovery.User, log func(string)) (*feeder, error) {
 	f := &feeder{repo: repo, args: args, line: args.Facts.Line, files: map[uint64]File{}, data: data, dir: dir, owner: owner, log: log,
-		gate: make(chan struct{}, maxFetches), tasks: map[uint64]*task{}, failed: make(chan struct{})}
+		gate: make(chan struct{}, maxFetches), most: uint64(max(1, min(16, aheadBytes/args.Facts.Line.SegmentSize))), tasks: map[uint64]*task{}, failed: make(chan struct{})}
 	if err := os.RemoveAll(dir); err != nil {
 		return nil, fmt.Errorf("empty the directory for the log: %w", err)
 	}
@@ -75,15 +80,22 @@ func newFeeder(ctx context.Context, repo Repository, args replayArgs, data, dir 
 			f.files[file.Seg(f.line.SegmentSize)] = file
 		}
 	}
+	shelf, err := newShelf(filepath.Join(filepath.Dir(dir), shelfDir), owner)
+	if err != nil {
+		return nil, err
+	}
+	f.ready = shelf
 	f.ctx, f.end = context.WithCancel(ctx)
+	f.work.Go(f.refill)
 	return f, nil
 }
 
 // close ends everything under way and removes what waits.
 func (f *feeder) close() error {
 	f.end()
+	err := f.ready.close()
 	f.work.Wait()
-	if err := os.RemoveAll(f.dir); err != nil {
+	if err = errors.Join(err, f.ready.remove(), os.RemoveAll(f.dir)); err != nil {
 		return fmt.Errorf("remove the directory for the log: %w", err)
 	}
 	return nil
@@ -108,14 +120,15 @@ func (f *feeder) failure() error {
 	return f.err
 }
 
-// position is about how far the server has asked.
+// position is about how far the server has come: where the segment begins that
+// it has taken last.
 func (f *feeder) position() recovery.LSN {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.given == 0 {
+	if f.taken == 0 {
 		return 0
 	}
-	return startOf(f.given-1, f.line.SegmentSize)
+	return startOf(f.taken-1, f.line.SegmentSize)
 }
 
 // fetch answers one request of the server.
@@ -159,7 +172,15 @@ func (f *feeder) segment(asked File, target string) int {
 			return f.fail(gapError(recovery.Gap{From: startOf(seg, size), To: startOf(seg+1, size), Object: known.Object.Key, Why: why}))
 		}
 	}
+	if path, ok, err := f.unshelve(seg); err != nil {
+		return f.fail(err)
+	} else if ok {
+		return f.give(path, target)
+	}
+	f.mu.Lock()
 	t := f.start(seg, known)
+	t.asked = true
+	f.mu.Unlock()
 	f.ahead(seg)
 	select {
 	case <-t.done:
@@ -180,20 +201,30 @@ func (f *feeder) segment(asked File, target string) int {
 	if err := f.harmless(seg, t.looked); err != nil {
 		return f.fail(err)
 	}
-	return f.give(t.path, target)
+	if code := f.give(t.path, target); code != fetched {
+		return code
+	}
+	f.offer()
+	return fetched
 }
 
 // give puts a file where the server wants it.
 func (f *feeder) give(from, target string) int {
-	if f.owner.UID >= 0 {
-		if err := os.Lchown(from, f.owner.UID, f.owner.GID); err != nil {
-			return f.fail(fmt.Errorf("give a segment to %s: %w", f.owner.Name, err))
-		}
-	}
-	if err := os.Rename(from, target); err != nil {
-		return f.fail(fmt.Errorf("put a segment in place: %w", err))
+	if err := handOver(from, target, f.owner); err != nil {
+		return f.fail(err)
 	}
 	return fetched
+}
+
+// handOver makes a file the server's, at a path of its own.
+func handOver(from, to string, owner recovery.User) error {
+	if err := ownFile(from, owner); err != nil {
+		return err
+	}
+	if err := os.Rename(from, to); err != nil {
+		return fmt.Errorf("put a segment in place: %w", err)
+	}
+	return nil
 }
 
 // unlisted answers for a segment that was not there when the step began: it
@@ -278,16 +309,15 @@ func (f *feeder) other(name, target string) int {
 	return f.absent(name)
 }
 
-// start begins to fetch a segment, or finds it under way.
+// start begins to fetch a segment, or finds it under way. mu is held.
 func (f *feeder) start(seg uint64, file File) *task {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	if t, ok := f.tasks[seg]; ok {
 		return t
 	}
 	t := &task{done: make(chan struct{}), path: filepath.Join(f.dir, file.Name())}
 	f.tasks[seg] = t
 	f.work.Go(func() {
+		defer f.offer()
 		defer close(t.done)
 		select {
 		case f.gate <- struct{}{}:
@@ -305,13 +335,17 @@ func (f *feeder) start(seg uint64, file File) *task {
 
 // ahead begins to fetch the segments that the server will want next.
 func (f *feeder) ahead(seg uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	size := f.line.SegmentSize
-	for next := seg + 1; next <= seg+uint64(max(1, min(16, aheadBytes/size))); next++ {
+	for next := seg + 1; next <= seg+f.most; next++ {
 		file, ok := f.files[next]
 		if !ok || startOf(next, size) >= f.args.Facts.Needs || fault(file, size) != "" {
 			return
 		}
-		f.start(next, file)
+		if !f.ready.holds(next) {
+			f.start(next, file)
+		}
 	}
 }
 
@@ -326,17 +360,26 @@ func (f *feeder) look(path string, seg uint64) (looked, error) {
 }
 
 // harmless refuses a segment that would make the server write outside of
-// scratch.
+// scratch. What it lets pass counts as given.
 func (f *feeder) harmless(seg uint64, seen looked) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if err := f.harms(seg, seen); err != nil {
+		return err
+	}
+	f.before, f.given, f.taken = seen, seg+1, seg+1
+	return nil
+}
+
+// harms says what of a segment, and of the record that reaches into it from the
+// one given last, would be written outside of scratch. mu is held.
+func (f *feeder) harms(seg uint64, seen looked) error {
 	spaces := seen.spaces
 	if f.given == seg { // the one before was given last
 		if s, ok := seen.joined(f.before); ok {
 			spaces = append(spaces, s)
 		}
 	}
-	f.before, f.given = seen, seg+1
 	for _, s := range spaces {
 		if s.Path != "" && s.LSN < f.args.Facts.Needs {
 			return recovery.Errorf("choose a base backup that was taken after the tablespace was made, or an earlier moment",

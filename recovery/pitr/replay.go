@@ -183,7 +183,7 @@ func (r *replay) attempt(ctx context.Context) (o recovery.Outcome, err error) {
 	}()
 	r.says = &serverSays{}
 	r.server, err = postgres.Start(ctx, r.env, r.cluster, postgres.StartOptions{
-		Env: []string{exeEnv + "=" + exe, SocketEnv + "=" + socket.Addr().String()},
+		Env: []string{exeEnv + "=" + exe, SocketEnv + "=" + socket.Addr().String(), shelfEnv + "=" + feed.ready.dir},
 		Log: r.says.add,
 	})
 	if err != nil {
