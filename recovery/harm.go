@@ -43,13 +43,17 @@ func (c TableChange) harms() []Harm {
 		return []Harm{{Says: "truncate " + name + c.had(), Kind: "truncate", Share: 1}}
 	}
 	var harms []Harm
+	least := int64(2) // one row is no mass, be the table as small as it may
+	if c.Inserted >= c.Deleted {
+		least = handful // replaced
+	}
 	for _, m := range []struct {
-		kind string
-		rows int64
-	}{{"delete", c.Deleted}, {"update", c.Updated}} {
+		kind        string
+		rows, least int64
+	}{{"delete", c.Deleted, least}, {"update", c.Updated, handful}} {
 		share := c.share(m.rows)
-		if m.rows < MassRows && (share < MassShare || m.rows == 1) {
-			continue // one row is no mass, be the table as small as it may
+		if m.rows < MassRows && (share < MassShare || m.rows < m.least) {
+			continue
 		}
 		says := fmt.Sprintf("%s %s %s", m.kind, name, groups(m.rows))
 		if share >= 0 {

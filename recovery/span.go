@@ -75,5 +75,9 @@ func (s Span) Says() string {
 	case s.From.IsZero():
 		return "before " + s.To.UTC().Format(layout)
 	}
-	return "between " + s.From.UTC().Format(layout) + " and " + s.To.UTC().Format(layout)
+	from, to := s.From.UTC().Format(layout), s.To.UTC().Format(layout)
+	if from == to { // known to the second
+		return to
+	}
+	return "between " + from + " and " + to
 }

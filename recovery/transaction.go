@@ -144,8 +144,11 @@ type Harm struct {
 	Share float64 `json:"share"`
 }
 
-// What counts as mass: so many rows of a table, or so large a part of it.
+// What counts as mass: so many rows of a table, or so large a part of it. A
+// handful that was changed, or deleted and put back in the same transaction, as
+// a table of settings is on each deploy, is none, be the table as small as it may.
 const (
 	MassRows  = 1000
 	MassShare = 0.2
+	handful   = 10
 )

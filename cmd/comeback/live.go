@@ -67,6 +67,7 @@ func (a *app) countLosses(ctx context.Context, b *book, cat catalogue.Catalogue,
 				unnamed = a.redact(why.Error())
 			}
 		}
+		o.Names = a.besideRestored(ctx, b, l.Component, cat.Surveys[i], o.Names)
 		loss, err := loser.Loss(ctx, o, p)
 		if err != nil && !loss.AtLeast {
 			return nil, catalogue.Explain(err, p.Copy)

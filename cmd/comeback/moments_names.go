@@ -16,14 +16,20 @@ import (
 // those of the copies then, if any.
 func (a *app) namesFor(ctx context.Context, b *book, component string, live *liveServer, s recovery.Survey) (recovery.Names, error) {
 	names, why := live.names(ctx, s)
+	return a.besideRestored(ctx, b, component, s, names), why
+}
+
+// besideRestored puts the names of restored copies behind those of the live
+// server, which may be nil.
+func (a *app) besideRestored(ctx context.Context, b *book, component string, s recovery.Survey, names recovery.Names) recovery.Names {
 	sources := []recovery.Names{names}
 	for _, m := range a.restoredNames(ctx, b, component, s) {
 		sources = append(sources, scan.Dated(m))
 	}
 	if len(sources) == 1 {
-		return names, why
+		return names
 	}
-	return scan.Merge(sources...), why
+	return scan.Merge(sources...)
 }
 
 // restoredNames asks the copies that runs have restored, those of the newest run
