@@ -67,7 +67,7 @@ func (h Handed) Serve(ctx context.Context, env recovery.Env, database string) (a
 	settings := postgres.SafeSettings()
 	maps.Copy(settings, map[string]string{
 		"listen_addresses": host, "port": port, "unix_socket_directories": socket, "wal_level": "replica", "shared_buffers": "256MB",
-		"restart_after_crash": "on", "cluster_name": h.Name,
+		"restart_after_crash": "on", "dynamic_shared_memory_type": "posix", "cluster_name": h.Name,
 		"max_connections":           strconv.Itoa(max(control.MaxConnections, 100)),
 		"max_prepared_transactions": strconv.Itoa(control.MaxPreparedXacts),
 		"max_locks_per_transaction": strconv.Itoa(max(control.MaxLocksPerXact, 64)),

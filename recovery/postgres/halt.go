@@ -25,6 +25,9 @@ func (c Cluster) Halt(ctx context.Context) error {
 	if err := stopServer(ctx, c.Data, time.Now); err != nil {
 		return fmt.Errorf("stop the server of %s: %w", c.Data, err)
 	}
+	if err := removeMemory(c.Data); err != nil {
+		return fmt.Errorf("remove what the server of %s left: %w", c.Data, err)
+	}
 	socket := filepath.Join(c.Socket, ".s.PGSQL."+strconv.Itoa(socketPort))
 	for _, path := range []string{filepath.Join(c.Data, "postmaster.pid"), socket + ".lock", socket} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {

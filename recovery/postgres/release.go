@@ -44,6 +44,9 @@ func (c ReleaseCluster) Release(ctx context.Context, r recovery.Resource) error 
 	if err := stopServer(ctx, data, now); err != nil {
 		return recovery.Errorf("end the processes by hand, then release again", "release cluster %s: %w", data, err)
 	}
+	if err := removeMemory(data); err != nil {
+		return recovery.Errorf("remove it with ipcrm", "release cluster %s: %w", data, err)
+	}
 	if socket := r.Details["socket"]; socket != "" {
 		if err := removeSocket(socket); err != nil {
 			return fmt.Errorf("release cluster %s: remove the socket directory: %w", data, err)

@@ -7,8 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"comeback/recovery"
 	"comeback/recovery/postgres"
@@ -50,8 +53,9 @@ func TestReleaseCluster(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, s := running(t, nil)
-			before(t, s)
 			c := s.Cluster()
+			memory := sharedMemory(t, c.Data)
+			before(t, s)
 			for range 2 { // the second time nothing is there
 				if err := (postgres.ReleaseCluster{}).Release(within(t), c.Resource()); err != nil {
 					t.Fatal(err)
@@ -66,8 +70,31 @@ func TestReleaseCluster(t *testing.T) {
 			if err := syscall.Kill(s.PID(), 0); err == nil {
 				t.Errorf("process %d is still there", s.PID())
 			}
+			var info unix.SysvShmDesc
+			if _, err := unix.SysvShmCtl(memory, unix.IPC_STAT, &info); !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EIDRM) {
+				t.Errorf("its shared memory %d is still there: %v", memory, err)
+			}
 		})
 	}
+}
+
+// sharedMemory is the identifier of a running server's System V shared memory.
+func sharedMemory(t *testing.T, data string) int {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(data, "postmaster.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(b), "\n")
+	var key, id int
+	if n, err := fmt.Sscan(lines[6], &key, &id); n != 2 {
+		t.Fatalf("postmaster.pid says %q: %v", lines, err)
+	}
+	var info unix.SysvShmDesc
+	if _, err := unix.SysvShmCtl(id, unix.IPC_STAT, &info); err != nil {
+		t.Fatalf("look at shared memory %d: %v", id, err)
+	}
+	return id
 }
 
 func TestReleaseCluster_SparesOtherProcesses(t *testing.T) {

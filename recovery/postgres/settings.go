@@ -27,6 +27,9 @@ func ScratchSettings() map[string]string {
 		// A server that crashes says so once and ends, instead of going on
 		// with a database that nobody knows the state of.
 		"restart_after_crash": "off",
+		// What it shares with parallel workers goes with its directory, also
+		// when it is killed.
+		"dynamic_shared_memory_type": "mmap",
 		// What the log says is read by a program.
 		"log_destination":   "stderr",
 		"logging_collector": "off",
