@@ -20,7 +20,7 @@ demo: needs build ## a shop, its backups, an incident and a signed rehearsal, in
 # The race detector makes every process wait for a second when it ends, so that
 # its last goroutines may be seen to race; these tests start hundreds.
 test: needs tools ## all tests, with the race detector
-	GORACE=atexit_sleep_ms=0 COMEBACK_TOOLS=$(TOOLS) $(GO) test -race -timeout 60m ./...
+	GORACE=atexit_sleep_ms=0 COMEBACK_TOOLS=$(TOOLS) .ci/in-memory $(GO) test -race -timeout 60m ./...
 
 soak: needs tools ## the exhaustive suites: a kill at every entry of a run, long fuzzing
 	COMEBACK_SOAK=1 COMEBACK_TOOLS=$(TOOLS) $(GO) test -timeout 4h -run 'TestResume|anyCommit' ./cmd/comeback

@@ -67,7 +67,7 @@ func Failure(s recovery.State) (says, hint string) {
 // scratchDir is a directory with a short path that servers can reach.
 func scratchDir(t testing.TB, owner recovery.User) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "cbt-")
+	dir, err := os.MkdirTemp("", "cbt-")
 	if err != nil {
 		t.Fatal(err)
 	}

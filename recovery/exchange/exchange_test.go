@@ -194,6 +194,35 @@ func listing(t *testing.T, dir string) string {
 	return strings.Join(all, ", ")
 }
 
+// otherFileSystem is a directory on another file system than dir's.
+func otherFileSystem(t *testing.T, dir string) string {
+	t.Helper()
+	device := func(path string) uint64 {
+		var st syscall.Stat_t
+		if err := syscall.Stat(path, &st); err != nil {
+			t.Fatal(err)
+		}
+		return st.Dev
+	}
+	for _, place := range []string{"/dev/shm", "/var/tmp"} {
+		if device(place) == device(dir) {
+			continue
+		}
+		other, err := os.MkdirTemp(place, "comeback-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := os.RemoveAll(other); err != nil {
+				t.Error(err)
+			}
+		})
+		return other
+	}
+	t.Fatal("/dev/shm and /var/tmp lie on the file system of " + dir)
+	return ""
+}
+
 func TestLook_refuses(t *testing.T) {
 	dir := t.TempDir()
 	live := tree(t, filepath.Join(dir, "live"), "old")
@@ -205,15 +234,7 @@ func TestLook_refuses(t *testing.T) {
 	if err := errors.Join(os.Symlink(live, link), os.Symlink(dir, above), syscall.Mkfifo(pipe, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	elsewhere, err := os.MkdirTemp("/dev/shm", "comeback-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(elsewhere); err != nil {
-			t.Error(err)
-		}
-	})
+	elsewhere := otherFileSystem(t, dir)
 	for name, c := range map[string]struct{ live, beside, says string }{
 		"the same":                      {live, live, "are the same"},
 		"the same through a link":       {live, filepath.Join(above, "live"), "are the same"},

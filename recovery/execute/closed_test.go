@@ -24,7 +24,7 @@ func TestRemoveDirectory_closed(t *testing.T) {
 		}
 		return
 	}
-	place, err := os.MkdirTemp("/tmp", "cbt-")
+	place, err := os.MkdirTemp("", "cbt-")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -72,7 +72,7 @@ func openPlace(t *testing.T) *place {
 // scratchDir is a directory that servers can reach.
 func scratchDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "cbl-")
+	dir, err := os.MkdirTemp("", "cbl-")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -89,7 +89,7 @@ type maker struct {
 func makeLive() (*live, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	dir, err := os.MkdirTemp("/tmp", "cbp-")
+	dir, err := os.MkdirTemp("", "cbp-")
 	if err != nil {
 		return nil, err
 	}

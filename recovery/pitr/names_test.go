@@ -24,7 +24,7 @@ func named(t *testing.T) (*live, *copyOf) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	dir, err := os.MkdirTemp("/tmp", "cbn-")
+	dir, err := os.MkdirTemp("", "cbn-")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func TestSaveNames_Every(t *testing.T) {
 func serve(t *testing.T, l *live) *pgx.Conn {
 	t.Helper()
 	m := &maker{live: &live{cluster: l.cluster}, ctx: t.Context()}
-	dir, err := os.MkdirTemp("/tmp", "cbn-")
+	dir, err := os.MkdirTemp("", "cbn-")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ func TestScan_Usual(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	dir, err := os.MkdirTemp("/tmp", "cbu-")
+	dir, err := os.MkdirTemp("", "cbu-")
 	if err != nil {
 		t.Fatal(err)
 	}

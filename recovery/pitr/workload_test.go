@@ -35,7 +35,7 @@ func makeBusy(t *testing.T, transactions int, seed uint64) busy {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 	defer cancel()
-	dir, err := os.MkdirTemp("/tmp", "cbw-")
+	dir, err := os.MkdirTemp("", "cbw-")
 	if err != nil {
 		t.Fatal(err)
 	}

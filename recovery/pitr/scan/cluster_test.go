@@ -49,7 +49,7 @@ func newClusterOf(t testing.TB, megabytes int, settings map[string]string) *clus
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := os.MkdirTemp("/tmp", "cbs-")
+	dir, err := os.MkdirTemp("", "cbs-")
 	if err != nil {
 		t.Fatal(err)
 	}
