@@ -145,6 +145,9 @@ const (
 
 // SwitchContext is what a switch is planned from.
 type SwitchContext struct {
+	// System is the system's name, Runbook the digest of its runbook.
+	System    string
+	Runbook   string
 	Component Component
 	Point     Point
 	Live      Live

@@ -1,6 +1,9 @@
 package recovery
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Progress is where a step or a stage stands. Its text is what screens show.
 type Progress string
@@ -297,12 +300,14 @@ func (s *State) ToDos() []string {
 	return all
 }
 
+// Opened reports whether what was restored is live and open to its users.
+func (s *State) Opened() bool {
+	return slices.ContainsFunc(s.Steps, func(st StepState) bool { return st.Phase == Open && st.State == Done })
+}
+
 // Unprotected says what is live and not backed up again, one sentence each.
 func (s *State) Unprotected() []string {
-	opened := false
-	for i := range s.Steps {
-		opened = opened || s.Steps[i].Phase == Open && s.Steps[i].State == Done
-	}
+	opened := s.Opened()
 	var all []string
 	for i := range s.Steps {
 		st := &s.Steps[i]

@@ -17,6 +17,7 @@ import (
 	"unicode"
 
 	"comeback/recovery"
+	"comeback/recovery/backup"
 	"comeback/recovery/catalogue"
 	"comeback/recovery/execute"
 	"comeback/recovery/plan"
@@ -275,8 +276,10 @@ func (a *app) runnerOptions(p *recovery.Plan, secrets *execute.Secrets) (runner.
 		return runner.Options{}, fmt.Errorf("name this host: %w", err)
 	}
 	v, c := build()
+	taking := backup.Taking(backup.StepOptions{Engines: engines, Hold: a.holdBackup, By: "comeback " + v})
 	return runner.Options{
-		Home: home, Plan: p, Kinds: kinds(), Releasers: releasers(a.now, secrets.Expand), OpenStore: opener(secrets), Secrets: secrets,
+		Kinds: append(kinds(), taking),
+		Home:  home, Plan: p, Releasers: releasers(a.now, secrets.Expand), OpenStore: opener(secrets), Secrets: secrets,
 		Owner: owner, Now: a.now, Operator: a.operator(), Host: host, Asserted: a.asserted(), Version: v + " " + c,
 		Identify: identifier(secrets.Expand), VerifyApproval: report.VerifyApproval, Intent: a.intent, Event: a.event,
 		Finish: func(dir string) error {

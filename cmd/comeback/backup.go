@@ -146,16 +146,33 @@ func (a *app) backup(ctx context.Context, o backupAsked) error {
 
 // holdBackups keeps two backups of one component from each other on this host.
 func (a *app) holdBackups(ctx context.Context, o backup.Options) (release func() error, err error) {
+	var names []string
+	for _, c := range o.Components {
+		names = append(names, c.Name)
+	}
+	return a.holdBackupsOf(ctx, o.System, "backup", names...)
+}
+
+// holdBackup is holdBackups for a step of a run.
+func (a *app) holdBackup(ctx context.Context, system, component, run string) (release func() error, err error) {
+	return a.holdBackupsOf(ctx, system, run, component)
+}
+
+func (a *app) holdBackupsOf(ctx context.Context, system, run string, components ...string) (release func() error, err error) {
 	home, err := a.home()
 	if err != nil {
 		return nil, err
 	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("name this host: %w", err)
+	}
 	var targets []string
-	for _, c := range o.Components {
-		targets = append(targets, "backup of "+o.System+"/"+c.Name)
+	for _, name := range components {
+		targets = append(targets, "backup of "+system+"/"+name)
 	}
 	hold, err := exclusive.Take(ctx, targets, exclusive.Options{Dir: filepath.Join(home.Dir, "locks"), Now: a.now,
-		Holder: exclusive.Holder{Run: "backup", Operator: a.operator(), Host: o.Host, PID: os.Getpid()}})
+		Holder: exclusive.Holder{Run: run, Operator: a.operator(), Host: host, PID: os.Getpid()}})
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/backup"
 	"comeback/recovery/code"
 	"comeback/recovery/dump"
 	"comeback/recovery/execute"
@@ -68,7 +69,7 @@ func kinds() []recovery.Kind {
 
 // releasers give back what steps claim.
 func releasers(now func() time.Time, expand func(string) (string, error)) []recovery.Releaser {
-	all := []recovery.Releaser{postgres.ReleaseCluster{Now: now}}
+	all := []recovery.Releaser{postgres.ReleaseCluster{Now: now}, backup.NewReleaser(openCopy, expand)}
 	for _, s := range switchers() {
 		all = append(all, s.Releasers(expand)...)
 	}

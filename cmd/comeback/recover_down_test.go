@@ -71,15 +71,31 @@ func TestRecover_serverDied(t *testing.T) {
 	if err := os.Rename(l.Cluster(), l.Cluster()+".lost"); err != nil {
 		t.Fatal(err)
 	}
-	got = recovers(recovery.CameBack)
+	// Another copy has gone away meanwhile: came back, not protected.
+	b, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, []byte(strings.Replace(string(b), "copies:\n", "copies:\n  offsite: {url: \"file:///nowhere/offsite\"}\n", 1)), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = recovers(recovery.WithExceptions)
 	if !strings.Contains(got.out, "nothing is there yet") {
 		t.Errorf("it does not say that there is nothing\n%s", got.out)
 	}
 	if !slices.Equal(rowsOf(t, l.URL()), truth) {
 		t.Error("on a fresh host, what was committed is not there")
 	}
-	if s := r.lastState(t); len(s.Old) != 0 || len(s.Held()) != 0 {
+	s := r.lastState(t)
+	if len(s.Old) != 0 || len(s.Held()) != 0 {
 		t.Errorf("old data %+v, held %+v", s.Old, s.Held())
+	}
+	lacks := s.Unprotected()
+	if len(lacks) != 2 || !strings.Contains(lacks[0], "copy offsite could not be asked") || !strings.Contains(lacks[1], "the new base backup is not in the copy offsite") {
+		t.Errorf("not protected: %q", lacks)
+	}
+	if base := s.Step("database.base"); base.Outcome.Facts["copies"] != "nearby" {
+		t.Errorf("the new base backup: %s", base.Outcome.Says)
 	}
 }
 

@@ -164,13 +164,17 @@ func (u *unfinished) begin(ctx context.Context, s storage.Store, stamp, prefix, 
 	u.Prefix, u.Last = prefix, last
 	b, err := json.Marshal(u)
 	if err == nil {
-		u.key = unfinisheds + u.Component + "/" + stamp + "-" + u.Sort + ".json"
+		u.key = u.keyOf(stamp)
 		err = putBytes(ctx, s, u.key, append(b, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("begin the backup: %w", err)
 	}
 	return nil
+}
+
+func (u unfinished) keyOf(stamp string) string {
+	return unfinisheds + u.Component + "/" + stamp + "-" + u.Sort + ".json"
 }
 
 // end takes the mark away again.

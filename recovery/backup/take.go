@@ -24,8 +24,10 @@ type Options struct {
 	Copies     []recovery.Copy
 	// OpenStore opens a copy, its references resolved.
 	OpenStore func(context.Context, recovery.Copy) (storage.Store, error)
-	// Runbook is the text of the runbook, which goes into the copies, too.
-	Runbook []byte
+	// Runbook is the text of the runbook, which goes into the copies, too; where
+	// only its digest is known, RunbookSHA256 is that.
+	Runbook       []byte
+	RunbookSHA256 string
 	// Secret resolves references, Redact takes what they are out of a text.
 	Secret func(string) (string, error)
 	Redact func(string) string
@@ -38,6 +40,21 @@ type Options struct {
 	// Watch gives the meter of the next backup; last is the manifest of the one
 	// before it, nil where none is known.
 	Watch func(component, sort string, last *recovery.Manifest) recovery.Meter
+	// Command runs the programs that read a source; nil runs them in a process
+	// group of their own.
+	Command func(context.Context, recovery.Cmd) error
+	// Claim, where it is not nil, records what the backup is about to store before
+	// it stores anything, so that what an interruption leaves can be removed even
+	// if no other backup follows. It is durable when it returns.
+	Claim func(context.Context, recovery.Resource) error
+}
+
+// command is what runs programs.
+func (o Options) command() func(context.Context, recovery.Cmd) error {
+	if o.Command != nil {
+		return o.Command
+	}
+	return commander{o.Redact}.run
 }
 
 // Taken is how one backup went.
@@ -177,23 +194,51 @@ func capture(ctx context.Context, o Options, j job, fan *storage.Fan) (m recover
 	meter := o.Watch(j.component.Name, j.sort, newest(ctx, fan, j.component.Name, j.sort))
 	mark := unfinished{Component: j.component.Name, Sort: j.sort, Host: o.Host, Begun: begun}
 	m, err = j.engine.Capture(ctx, recovery.Capture{System: o.System, Component: j.component, Stamp: stamp, Store: recorded, Secret: o.Secret,
-		Command: commander{o.Redact}.run, Meter: meter, Temp: temp, Now: o.Now,
-		Begin: func(ctx context.Context, prefix, last string) error { return mark.begin(ctx, fan, stamp, prefix, last) }})
+		Command: o.command(), Meter: meter, Temp: temp, Now: o.Now,
+		Begin: func(ctx context.Context, prefix, last string) error {
+			if o.Claim != nil {
+				r, err := mark.resource(o.left(fan), stamp, prefix, last)
+				if err == nil {
+					err = o.Claim(ctx, r)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return mark.begin(ctx, fan, stamp, prefix, last)
+		}})
 	if err != nil {
 		return m, err
 	}
 	m.System, m.Component, m.Kind = o.System, j.component.Name, j.component.Kind
 	m.Begun, m.Ended, m.Objects, m.Host, m.By = begun, o.Now().UTC(), recorded.objects, o.Host, o.By
-	sum := sha256.Sum256(o.Runbook)
-	m.Runbook = hex.EncodeToString(sum[:])
+	m.Runbook = o.digest()
 	// From here on the backup is whole, whatever happens.
 	if err := putManifest(ctx, fan, stamp, j.sort, m); err != nil {
 		return m, err
 	}
-	if err := putRunbook(ctx, fan, o, stamp, m.Runbook); err != nil {
-		return m, err
+	if len(o.Runbook) > 0 {
+		if err := putRunbook(ctx, fan, o, stamp, m.Runbook); err != nil {
+			return m, err
+		}
 	}
 	return m, mark.end(ctx, fan)
+}
+
+// left are the copies that the backup goes into.
+func (o Options) left(fan *storage.Fan) []recovery.Copy {
+	return slices.DeleteFunc(slices.Clone(o.Copies), func(c recovery.Copy) bool {
+		return !slices.ContainsFunc(fan.Left(), func(a storage.Arm) bool { return a.Name == c.Name })
+	})
+}
+
+// digest is that of the runbook that asks for the backup.
+func (o Options) digest() string {
+	if o.RunbookSHA256 != "" {
+		return o.RunbookSHA256
+	}
+	sum := sha256.Sum256(o.Runbook)
+	return hex.EncodeToString(sum[:])
 }
 
 // recorder keeps the digests of what is stored through it.

@@ -87,21 +87,25 @@ func (x *Executor) release(ctx context.Context) {
 
 // Ending judges a run whose steps have ended and whose claims were given back.
 // Passed means that every step was done, every check held and everything the
-// run made is gone; it is never the default.
+// run made is gone; it is never the default. A system that is open and could not be
+// backed up again came back all the same, with that exception.
 func Ending(s *recovery.State, p *recovery.Plan) recovery.RunEnded {
 	var failed, exceptions []string
 	exit := recovery.Failed
 	for i := range s.Steps {
 		st := &s.Steps[i]
-		switch st.State {
-		case recovery.Done:
+		unprotected := st.Phase == recovery.Protect && st.State == recovery.FailedAt && s.Opened()
+		switch {
+		case unprotected:
+			exceptions = append(exceptions, "not protected: "+st.Says+": "+st.Error)
+		case st.State == recovery.Done:
 			exceptions = append(exceptions, st.Outcome.Exceptions...)
 			for _, what := range st.Outcome.Unprotected {
 				exceptions = append(exceptions, "not protected: "+what)
 			}
-		case recovery.Passed:
+		case st.State == recovery.Passed:
 			exceptions = append(exceptions, st.Says+": passed over, "+st.Why)
-		case recovery.Skipped:
+		case st.State == recovery.Skipped:
 			exceptions = append(exceptions, st.Says+": "+st.Why)
 		default:
 			failed = append(failed, st.Says+": "+st.Error)

@@ -74,6 +74,33 @@ func (p *preparation) archivable(ctx context.Context) error {
 	return nil
 }
 
+// FirstSegment is PostgreSQL's name of the segment with which the timeline of a live
+// data directory begins; "" on timeline 1.
+func FirstSegment(ctx context.Context, data string) (string, error) {
+	major, err := postgres.MajorOf(data)
+	if err != nil {
+		return "", err
+	}
+	tools, err := postgres.FindTools(major)
+	if err != nil {
+		return "", err
+	}
+	control, err := postgres.ReadControl(ctx, tools, data)
+	if err != nil || control.Timeline == 1 {
+		return "", err
+	}
+	text, err := os.ReadFile(filepath.Join(data, "pg_wal", fmt.Sprintf("%08X.history", control.Timeline)))
+	if err != nil {
+		return "", fmt.Errorf("read the history of the new timeline: %w", err)
+	}
+	fork, err := forkOf(text)
+	size := uint64(control.WALSegmentSize)
+	if err != nil || size == 0 {
+		return "", fmt.Errorf("read the history of the new timeline: %w", errors.Join(err, errors.New("it does not say where it begins")))
+	}
+	return segmentName(control.Timeline, uint64(fork)/size, size), nil
+}
+
 // forkOf is where a timeline branches off: in the last line of its history.
 func forkOf(history []byte) (recovery.LSN, error) {
 	var at recovery.LSN

@@ -259,11 +259,15 @@ func TestCluster(t *testing.T) {
 		}
 	}
 	t.Run("is archived again", func(t *testing.T) {
-		p, err := live.Protected(ctx, b.address(), b.archive(t))
+		first, err := live.FirstSegment(ctx, c.Pair.Live)
+		if err != nil || !strings.HasPrefix(first, "00000002") {
+			t.Fatalf("the timeline begins with %q, %v", first, err)
+		}
+		p, err := live.Protected(ctx, b.address(), b.archive(t), first)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(p.Missing) > 0 || p.History != "00000002.history" || !strings.HasPrefix(p.Segment, "00000002") || len(p.Copies) != 1 || !p.Copies[0].History || !p.Copies[0].Segment {
+		if len(p.Missing) > 0 || p.History != "00000002.history" || !strings.HasPrefix(p.Segment, "00000002") || p.First != first || len(p.Copies) != 1 || len(p.Copies[0].Lacks) > 0 {
 			t.Errorf("%+v", p)
 		}
 		if history := read(t, filepath.Join(b.Archive(), "00000002.history")); !strings.HasPrefix(history, "1\t") {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,9 +24,11 @@ type Archive interface {
 // Protection says whether what is live now is backed up again.
 type Protection struct {
 	Timeline uint32 `json:"timeline"`
-	// History is the timeline's history, "" on timeline 1; Segment the one that
-	// was closed now, with everything that had been written.
+	// History is the timeline's history, "" on timeline 1; First the segment that
+	// had to be there, too, Segment the one that was closed now, with everything
+	// that had been written.
 	History string `json:"history,omitempty"`
+	First   string `json:"first,omitempty"`
 	Segment string `json:"segment,omitempty"`
 	Copies  []Held `json:"copies,omitempty"`
 	// Missing is what is not protected, one sentence each; Next is what to do.
@@ -35,18 +38,23 @@ type Protection struct {
 
 // Held is what one copy holds.
 type Held struct {
-	Copy    string `json:"copy"`
-	History bool   `json:"history"`
-	Segment bool   `json:"segment"`
+	Copy string `json:"copy"`
+	// Lacks are the files that it does not hold.
+	Lacks []string `json:"lacks,omitempty"`
 	// Why says why it could not be asked.
 	Why string `json:"why,omitempty"`
 }
 
+// Files are what every copy must hold.
+func (p Protection) Files() []string {
+	return slices.DeleteFunc(slices.Compact([]string{p.History, p.First, p.Segment}), func(name string) bool { return name == "" })
+}
+
 // Protected closes the segment that the live server writes, and waits until it and
-// the timeline's history are in every copy, or ctx ends, or the archive_command
-// fails. What is not protected is in the result, which is no error: the system came
+// the timeline's history are in every copy, and first, where it is not empty, a segment
+// that was closed before; or ctx ends, or the archive_command fails. What is not protected is in the result, which is no error: the system came
 // back all the same. An error says that the server could not be asked.
-func Protected(ctx context.Context, address string, copies []Archive) (Protection, error) {
+func Protected(ctx context.Context, address string, copies []Archive, first string) (Protection, error) {
 	conn, _, err := dial(ctx, address)
 	if err != nil {
 		return Protection{}, err
@@ -56,7 +64,7 @@ func Protected(ctx context.Context, address string, copies []Archive) (Protectio
 	if err != nil {
 		return Protection{}, err
 	}
-	p := Protection{Timeline: before.Timeline}
+	p := Protection{Timeline: before.Timeline, First: first}
 	if before.Timeline > 1 {
 		p.History = fmt.Sprintf("%08X.history", before.Timeline)
 	}
@@ -128,53 +136,35 @@ func (p *Protection) off(a postgres.Archiver, copies []Archive) bool {
 func (p *Protection) look(ctx context.Context, copies []Archive) {
 	if p.Copies == nil {
 		for _, c := range copies {
-			p.Copies = append(p.Copies, Held{Copy: c.Name(), History: p.History == ""})
+			p.Copies = append(p.Copies, Held{Copy: c.Name(), Lacks: p.Files()})
 		}
 	}
 	for i, c := range copies {
 		h := &p.Copies[i]
 		h.Why = ""
-		for _, want := range []struct {
-			file string
-			has  *bool
-		}{{p.History, &h.History}, {p.Segment, &h.Segment}} {
-			if *want.has {
-				continue
-			}
-			there, err := c.Has(ctx, want.file)
+		h.Lacks = slices.DeleteFunc(h.Lacks, func(file string) bool {
+			there, err := c.Has(ctx, file)
 			if err != nil {
 				h.Why = err.Error()
 			}
-			*want.has = there && err == nil
-		}
+			return there && err == nil
+		})
 	}
 }
 
 func (p *Protection) held() bool {
-	for _, h := range p.Copies {
-		if !h.History || !h.Segment {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(p.Copies, func(h Held) bool { return len(h.Lacks) > 0 })
 }
 
 // lacking notes what each copy does not hold.
 func (p *Protection) lacking() {
 	for _, h := range p.Copies {
-		var files []string
-		if !h.History {
-			files = append(files, p.History)
-		}
-		if !h.Segment {
-			files = append(files, p.Segment)
-		}
-		if len(files) == 0 {
+		if len(h.Lacks) == 0 {
 			continue
 		}
-		says := fmt.Sprintf("copy %s has no %s", h.Copy, strings.Join(files, " and no "))
+		says := fmt.Sprintf("copy %s has no %s", h.Copy, strings.Join(h.Lacks, " and no "))
 		if h.Why != "" {
-			says = fmt.Sprintf("copy %s could not be asked for %s: %s", h.Copy, strings.Join(files, " and "), h.Why)
+			says = fmt.Sprintf("copy %s could not be asked for %s: %s", h.Copy, strings.Join(h.Lacks, " and "), h.Why)
 		}
 		p.Missing = append(p.Missing, says)
 	}

@@ -23,7 +23,7 @@ func TestProtected(t *testing.T) {
 		t.Helper()
 		late, cancel := context.WithTimeout(ctx, within)
 		defer cancel()
-		p, err := live.Protected(late, s.Layout.URL("postgres", "shop"), copies)
+		p, err := live.Protected(late, s.Layout.URL("postgres", "shop"), copies, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -34,7 +34,7 @@ func TestProtected(t *testing.T) {
 	}
 	t.Run("in every copy", func(t *testing.T) {
 		p := look(t, time.Minute, nearby)
-		if len(p.Missing) > 0 || p.History != "" || !p.Copies[0].Segment || !p.Copies[0].History {
+		if len(p.Missing) > 0 || p.History != "" || len(p.Copies[0].Lacks) > 0 {
 			t.Errorf("%+v", p)
 		}
 		// Nothing was written since, and still one is closed.
@@ -86,7 +86,7 @@ func TestProtected(t *testing.T) {
 	})
 	t.Run("archiving is off", func(t *testing.T) {
 		w := startServer(t, filepath.Join(scratchDir(t), "off"), map[string]string{"fsync": "off"})
-		p, err := live.Protected(ctx, w.URL("postgres"), []live.Archive{nearby})
+		p, err := live.Protected(ctx, w.URL("postgres"), []live.Archive{nearby}, "")
 		if err != nil || len(p.Missing) != 1 || !strings.Contains(p.Missing[0], "archive_mode is off") || !strings.Contains(p.Next, "archive_mode = on") {
 			t.Errorf("%+v, %v", p, err)
 		}

@@ -126,7 +126,7 @@ func (r *resolver) oneLineage(ctx context.Context) error {
 	if r.bases[0].Timeline != 0 { // the runbook chose
 		return nil
 	}
-	var ours recovery.Commit
+	var ours time.Time
 	judged := []uint32{r.branch.timeline()}
 	for _, w := range slices.Backward(r.survey.Windows) {
 		if slices.Contains(judged, w.Timeline) {
@@ -149,18 +149,46 @@ func (r *resolver) oneLineage(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if ours.LSN == 0 {
-			if ours, err = r.lastOf(ctx, r.bases[0], r.branch); err != nil {
+		if ours.IsZero() {
+			if ours, err = r.inService(ctx); err != nil {
 				return err
 			}
 		}
-		if theirs.Time.After(ours.Time) {
+		if theirs.Time.After(ours) {
 			return recovery.Errorf(fmt.Sprintf("find out which one was in service, and set timeline: %d or timeline: %d of the component", w.Timeline, r.branch.timeline()),
 				"the archive holds two histories: timeline %d goes on to %s, and timeline %d, which is newer, to %s",
-				w.Timeline, clock(theirs.Time), r.branch.timeline(), clock(ours.Time)).WithExit(recovery.Refused)
+				w.Timeline, clock(theirs.Time), r.branch.timeline(), clock(ours)).WithExit(recovery.Refused)
 		}
 	}
 	return nil
+}
+
+// inService is the last sign of life on the history that is followed: its last commit,
+// or the newest base backup that was taken on its own timeline. A recovery ends with
+// one, before anybody may have written anything.
+func (r *resolver) inService(ctx context.Context) (at time.Time, err error) {
+	for _, f := range r.bases {
+		last, err := r.lastOf(ctx, f, r.branch)
+		if err != nil {
+			return at, err
+		}
+		taken := f.Base.Ended
+		if taken.IsZero() {
+			taken = f.Base.Started
+		}
+		if f.Base.Timeline != r.branch.timeline() {
+			taken = time.Time{}
+		}
+		for _, t := range []time.Time{last.Time, taken} {
+			if t.After(at) {
+				at = t
+			}
+		}
+		if !at.IsZero() {
+			break // older ones tell of what was before
+		}
+	}
+	return at, nil
 }
 
 // parting is where two histories of the same cluster part.

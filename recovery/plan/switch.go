@@ -70,7 +70,7 @@ func (b *builder) switched(stage, line int, section runbooks.Stage, block runboo
 		}
 		point, _ := b.Moment.Point(name)
 		i := slices.IndexFunc(b.plan.Components, func(c recovery.Component) bool { return c.Name == name })
-		c := recovery.SwitchContext{Component: b.plan.Components[i], Point: point, Live: l, Scratch: b.scratch(name), Run: b.Run,
+		c := recovery.SwitchContext{System: b.plan.System, Runbook: b.plan.Runbook.SHA256, Component: b.plan.Components[i], Point: point, Live: l, Scratch: b.scratch(name), Run: b.Run,
 			Copies: b.plan.Copies, KeepUntil: b.Created.Add(b.keepOld(name)).UTC().Truncate(time.Second)}
 		c.Beside = l.Target
 		c.Beside.ID, c.Beside.Beside = recovery.TargetID("beside/"+name), true

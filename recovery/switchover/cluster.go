@@ -408,8 +408,5 @@ func (startKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (rec
 			o.Adopted = append(o.Adopted, r)
 		}
 	}
-	if !c.Back {
-		o.ToDo = []string{"take a new base backup of " + c.Component + ": older ones need the log of two timelines"}
-	}
 	return o, nil
 }

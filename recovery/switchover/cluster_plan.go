@@ -108,7 +108,7 @@ func (s switcher) planCluster(c recovery.SwitchContext, t clusterTarget) (recove
 		Fence:    []recovery.Step{prepare, stop},
 		Exchange: []recovery.Step{clusterStep("exchange", exchangeName, "make the restored directory live", a, a.Live)},
 		Open:     []recovery.Step{clusterStep("start", startName, "start the restored server", a, a.Live)},
-		Protect:  []recovery.Step{clusterStep("protect", protectName, "prove that "+name+" is backed up again", protectArgs{countArgs: a.countArgs, Logged: a.Logged, Copies: c.Copies})},
+		Protect:  s.protectSteps(c, protectArgs{countArgs: a.countArgs, Logged: a.Logged, Copies: c.Copies, Data: t.Data}),
 	}
 	if t.Fresh {
 		p.Fence = []recovery.Step{prepare}

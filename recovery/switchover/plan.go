@@ -101,7 +101,7 @@ func (s switcher) Plan(c recovery.SwitchContext) (recovery.Switch, error) {
 		lost.MayPass, lost.After, lost.Writes = true, []string{out.ID}, []recovery.TargetID{a.Scratch}
 		p.Settle = []recovery.Step{out, lost}
 	}
-	p.Protect = []recovery.Step{step("protect", protectName, "prove that "+a.Database+" is backed up again", protectArgs{countArgs: with, Logged: logged, Copies: c.Copies})}
+	p.Protect = s.protectSteps(c, protectArgs{countArgs: with, Logged: logged, Copies: c.Copies})
 	return p, nil
 }
 

@@ -70,7 +70,7 @@ func Processes(t testing.TB, dir string) []string {
 		}
 		if cwd = strings.TrimSuffix(cwd, " (deleted)"); cwd == dir || strings.HasPrefix(cwd, dir+"/") {
 			line, err := os.ReadFile(filepath.Join(filepath.Dir(link), "cmdline"))
-			if err == nil {
+			if err == nil && len(line) > 0 { // one that has just ended has none
 				found = append(found, strings.ReplaceAll(string(line), "\x00", " "))
 			}
 		}

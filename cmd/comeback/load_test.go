@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/report"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// pgbench is a load of PostgreSQL's own on a live shop: each of its transactions
+// leaves a row with the time at which it was made.
+type pgbench struct {
+	cmd   *exec.Cmd
+	ended chan error
+	says  *bytes.Buffer
+}
+
+// benched is what a load has committed, as the system that it wrote to tells.
+type benched struct {
+	rows int64
+	last time.Time // commit
+}
+
+// startBench lets several clients write until their server goes away, and returns
+// when they do.
+func startBench(t *testing.T, l *lost) *pgbench {
+	t.Helper()
+	ctx := t.Context()
+	conn, err := pgx.Connect(ctx, l.Layout.URL("postgres", "shop"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	// One transaction that is lost, too.
+	if _, err := conn.Exec(ctx, "create schema bench; create table bench.load (id bigserial primary key, says text)"); err != nil {
+		t.Fatal(err)
+	}
+	script := filepath.Join(t.TempDir(), "load.sql")
+	if err := os.WriteFile(script, []byte("\\set n random(1, 1000)\nbegin;\ninsert into bench.load (says) values ('row :n');\nupdate bench.load set says = says || '!' where id = currval('bench.load_id_seq');\ncommit;\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := &pgbench{ended: make(chan error, 1), says: &bytes.Buffer{}}
+	b.cmd = exec.CommandContext(ctx, l.Tools.Program("pgbench"), "--no-vacuum", "--client", "3", "--rate", "60", "--time", "600", "--file", script,
+		"--host", l.Socket(), "--username", "postgres", "shop")
+	b.cmd.Stdout, b.cmd.Stderr = b.says, b.says
+	if err := b.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { b.ended <- b.cmd.Wait() }()
+	t.Cleanup(func() { b.cmd.Process.Kill() })
+	for n := 0; n < 20; {
+		if err := conn.QueryRow(ctx, "select count(*) from bench.load").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-b.ended:
+			t.Fatalf("the load has ended: %v\n%s", err, b.says)
+		default:
+		}
+	}
+	// What is lost is counted from the copies when the plan is made: a table that came
+	// up only later would not have been agreed to.
+	if err := l.Archived(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// cutOff waits for the end of a load whose server was taken away.
+func (b *pgbench) cutOff(t *testing.T) {
+	t.Helper()
+	select {
+	case err := <-b.ended:
+		if err == nil {
+			t.Errorf("nobody ended the load's sessions\n%s", b.says)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("the load goes on")
+	}
+}
+
+// benchedIn asks the system that was live, and is again, what a load left there.
+func benchedIn(t *testing.T, l *lost) (b benched) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), l.Layout.URL("postgres", "shop"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	if err := conn.QueryRow(t.Context(), "select count(*), max(pg_xact_commit_timestamp(xmin)) from bench.load").Scan(&b.rows, &b.last); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// loses holds what a report says was lost to the truth: the shop's own commits from
+// the harm on, what the load had committed, and the transaction that made its table.
+func (b benched) loses(t *testing.T, l *lost, rep *report.Report) {
+	t.Helper()
+	if len(rep.Live.Losses) != 1 || !rep.Live.Losses[0].Final {
+		t.Fatalf("losses by the report: %+v", rep.Live.Losses)
+	}
+	loss := rep.Live.Losses[0].Only("shop")
+	if want := l.lostCommits(t) + b.rows + 1; loss.Commits != want {
+		t.Errorf("lost by the report %d commits, in truth %d, of which %d of the load", loss.Commits, want, b.rows)
+	}
+	var of recovery.TableLoss
+	for _, table := range loss.Tables {
+		if table.Table == "bench.load" {
+			of = table
+		}
+	}
+	if of.Inserted != b.rows || of.Updated != b.rows || of.Deleted != 0 {
+		t.Errorf("lost by the report of the load's table %+v, in truth %d rows", of, b.rows)
+	}
+	if !loss.To.Time.Equal(b.last) {
+		t.Errorf("the last commit was at %s by the report, in truth at %s", loss.To.Time, b.last)
+	}
+	// The moment is just before the harm. Where a cluster goes back, what the server
+	// did by itself counts, too.
+	last := rep.Live.Losses[0].To.Time
+	if last.Before(b.last) || rep.Live.Losses[0].Commits == loss.Commits && !last.Equal(b.last) {
+		t.Errorf("the last commit of all was at %s by the report, and the load's at %s", last, b.last)
+	}
+	want := last.Sub(l.incident.Harm.Time)
+	if rpo := rep.Objectives.RPO.Achieved; rpo == nil || time.Duration(*rpo) != want {
+		t.Errorf("achieved RPO %v, in truth %s from the harm (%s) to the last commit", rep.Objectives.RPO, want, l.incident.Harm.Time)
+	}
+}
