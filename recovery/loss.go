@@ -106,7 +106,7 @@ func (l Loss) Says() []string {
 		}
 		return []string{l.Component + ": nothing so far"}
 	}
-	count := fmt.Sprintf("%d commits", l.Commits)
+	count := groups(l.Commits) + " commits"
 	if l.Commits == 1 {
 		count = "1 commit"
 	}
@@ -116,7 +116,7 @@ func (l Loss) Says() []string {
 	first := fmt.Sprintf("%s: all from %s on: %s", l.Component, l.From.Time.UTC().Format("2006-01-02 15:04:05Z"), count)
 	var rows []string
 	for _, t := range l.Tables[:min(len(l.Tables), lossTables)] {
-		rows = append(rows, fmt.Sprintf("%s %d", t.Table, t.Rows()))
+		rows = append(rows, t.Table+" "+groups(t.Rows()))
 	}
 	if len(rows) > 0 {
 		first += "; rows of " + strings.Join(rows, ", ")

@@ -177,6 +177,9 @@ func taken(s recovery.Span, now time.Time) string {
 	case s.To.IsZero():
 		return stamp(s.From, now) + " or later"
 	}
+	if s.To.Sub(s.From) < time.Minute {
+		return "? " + s.From.In(now.Location()).Format("_2 Jan 15:04:05") + " .. " + s.To.In(now.Location()).Format("15:04:05")
+	}
 	const short = "_2 Jan 15:04"
 	return "? " + s.From.In(now.Location()).Format(short) + " .. " + s.To.In(now.Location()).Format(short)
 }
