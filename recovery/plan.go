@@ -365,10 +365,22 @@ type FilesCheckArgs struct {
 	Unknown   string `json:"unknown,omitempty"`
 }
 
+// SoundRecord asks that a restored database has the tables, and in each of them
+// the rows, that were recorded when its backup was made.
+const SoundRecord = "record"
+
+// BackupRef is a backup in a copy.
+type BackupRef struct {
+	Copy   string `json:"copy"`
+	Backup string `json:"backup"`
+}
+
 // SoundCheckArgs are the arguments of a KindSoundCheck step.
 type SoundCheckArgs struct {
 	Name string `json:"name"`
 	On   string `json:"on"`
 	// Sound is what is looked at, as verify.Sounds lists it.
 	Sound []string `json:"sound"`
+	// Record is the backup whose record the tables are held against.
+	Record *BackupRef `json:"record,omitempty"`
 }

@@ -144,7 +144,7 @@ func (p *parser) readFilesCheck(e *excerpt, at Pos, root *yaml.Node) Block {
 }
 
 // soundWords are what a database can be looked at for.
-var soundWords = []string{"indexes", "foreign keys", "sequences", "collations", "extensions", "checksums", "amcheck"}
+var soundWords = []string{"indexes", "foreign keys", "sequences", "collations", "extensions", "checksums", "amcheck", "record"}
 
 func (p *parser) readSoundCheck(e *excerpt, at Pos, root *yaml.Node) Block {
 	c := SoundCheck{Pos: at}

@@ -303,7 +303,19 @@ func (b *builder) soundCheck(id string, stage int, block runbooks.SoundCheck) {
 		b.unchecked(stage, block.Line, "check: "+block.Name, fmt.Sprintf("no stage before it restores %s", block.On))
 		return
 	}
-	s := recovery.NewStep(id+".check", recovery.KindSoundCheck, short("check: "+block.Name), recovery.SoundCheckArgs{Name: block.Name, On: block.On, Sound: block.Sound})
+	args := recovery.SoundCheckArgs{Name: block.Name, On: block.On, Sound: block.Sound}
+	if i := slices.Index(args.Sound, recovery.SoundRecord); i >= 0 {
+		if point, _ := b.Moment.Point(block.On); point.Exactness == recovery.ToBackup {
+			args.Record = &recovery.BackupRef{Copy: point.Copy, Backup: point.Backup.ID}
+		} else {
+			b.skip(stage, block.Line, "check: "+block.Name+": record", "a backup's record says nothing of a moment in the log after it")
+			args.Sound = slices.Delete(slices.Clone(args.Sound), i, i+1)
+		}
+		if len(args.Sound) == 0 {
+			return
+		}
+	}
+	s := recovery.NewStep(id+".check", recovery.KindSoundCheck, short("check: "+block.Name), args)
 	s.Stage, s.Component, s.After, s.Line, s.MayPass = stage, block.On, b.after(), block.Line, true
 	b.add(s)
 }

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,7 +16,8 @@ import (
 // SoundCheck is the kind of step that asks a restored database for what nobody
 // should have to write down: indexes that are valid, foreign keys that hold,
 // sequences that are ahead of their columns, collations and extensions of this host,
-// pages and B-trees that amcheck finds whole, checksums.
+// pages and B-trees that amcheck finds whole, checksums; and that each table has the
+// rows that were recorded with the backup.
 type SoundCheck struct{}
 
 var _ recovery.Kind = SoundCheck{}
@@ -61,6 +63,11 @@ func (SoundCheck) Do(ctx context.Context, env recovery.Env, s recovery.Step) (re
 		limit = queryTimeout
 	}
 	wrong, err := look(ctx, env, args, limit, o.Facts)
+	if errors.Is(err, errNoRecord) {
+		o.Check, o.Says = nil, fmt.Sprintf("not checked: %s: %s", args.Name, err)
+		o.Exceptions = []string{o.Says}
+		return o, nil
+	}
 	if err != nil {
 		err = notRunning(err, args.On)
 		result.Found = "an error: " + shorten(err.Error(), maxFound)
@@ -120,6 +127,15 @@ func look(ctx context.Context, env recovery.Env, args recovery.SoundCheckArgs, l
 			return nil, fmt.Errorf("look at %s: %w", s.name, explain(err, "", limit))
 		}
 		facts[s.name] = fmt.Sprintf("%d looked at, %d wrong", looked, len(found))
+		wrong = append(wrong, found...)
+	}
+	if args.Record != nil {
+		env.Meter().Phase("hold "+args.On+" against the record of its backup", 0, recovery.NoUnit)
+		found, looked, err := otherTables(ctx, env, tx, args)
+		if err != nil {
+			return nil, err
+		}
+		facts[recovery.SoundRecord] = fmt.Sprintf("%d looked at, %d wrong", looked, len(found))
 		wrong = append(wrong, found...)
 	}
 	return wrong, nil
