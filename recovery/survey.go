@@ -44,6 +44,9 @@ type Backup struct {
 	Details map[string]string `json:"details,omitempty"`
 	// Problem says why it cannot be restored; empty if it can.
 	Problem string `json:"problem,omitempty"`
+	// Elsewhere says that it is not in the copy, but in what the runbook names
+	// beside it: it can be restored, and is no copy.
+	Elsewhere bool `json:"elsewhere,omitempty"`
 	// Facts are the engine's own, opaque to everyone else.
 	Facts json.RawMessage `json:"facts,omitempty"`
 }

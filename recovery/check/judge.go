@@ -11,6 +11,7 @@ import (
 
 // Judge is the assessment that follows from the evidence.
 func Judge(e Evidence) recovery.Assessment {
+	e.Catalogue.Surveys = inCopies(e.Catalogue.Surveys)
 	j := judge{Evidence: e, a: recovery.Assessment{Format: 1, System: e.System, At: e.At, Runbook: e.Runbook,
 		RPO: recovery.Duration(e.RPO), RTO: recovery.Duration(e.RTO)}}
 	for _, c := range e.Copies {
@@ -27,6 +28,15 @@ func Judge(e Evidence) recovery.Assessment {
 	j.host()
 	j.finish()
 	return j.a
+}
+
+// inCopies are the surveys without what is not in the copies themselves.
+func inCopies(surveys []recovery.Survey) []recovery.Survey {
+	all := slices.Clone(surveys)
+	for i := range all {
+		all[i].Backups = slices.DeleteFunc(slices.Clone(all[i].Backups), func(b recovery.Backup) bool { return b.Elsewhere })
+	}
+	return all
 }
 
 // judge is a judgement under way.

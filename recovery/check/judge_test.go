@@ -290,3 +290,17 @@ func TestJudge_assigned(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+// A git remote can give the code back, and is no copy of it.
+func TestJudge_elsewhere(t *testing.T) {
+	e := healthy()
+	edit(e, "offsite", "code", func(s *recovery.Survey) {
+		s.Backups = s.Backups[:1]
+		s.Backups[0].Elsewhere, s.Backups[0].Objects = true, nil
+	})
+	a := check.Judge(*e)
+	i := slices.IndexFunc(a.Components, func(c recovery.ComponentStanding) bool { return c.Component == "code" })
+	if in := a.Components[i].Copies[1]; in.Mark != recovery.NotMet || in.Says != "NONE" {
+		t.Errorf("code in offsite: %+v", in)
+	}
+}

@@ -156,8 +156,36 @@ func (c *checkout) fetch(ctx context.Context, g *git) (bundle, sum string, err e
 		}
 		c.env.Meter().Log(fmt.Sprintf("comeback: %s does not hold %s", o.Key, c.Deploy.Commit))
 	}
+	if c.Remote != "" {
+		return c.fromRemote(ctx, g)
+	}
 	return "", "", recovery.Errorf("write bundles with --all, and before a branch is deleted or rewritten; look in another copy",
 		"none of the %d bundles holds %s, which %s names", len(c.Bundles), c.Deploy.Commit, c.Deploy.By).WithExit(recovery.Refused)
+}
+
+// fromRemote asks the remote for the commit, and for all that it has where it gives
+// no commit by its name.
+func (c *checkout) fromRemote(ctx context.Context, g *git) (bundle, sum string, err error) {
+	address, err := c.env.Secret(c.Remote)
+	if err != nil {
+		return "", "", err
+	}
+	g.remote = address
+	defer func() { g.remote = "" }()
+	c.env.Meter().Phase("fetch "+c.Deploy.Commit+" from the remote", 0, recovery.NoUnit)
+	_, err = g.run(ctx, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", remoteName, "+"+c.Deploy.Commit+":refs/remote/deployed")
+	if err != nil && ctx.Err() == nil {
+		_, err = g.run(ctx, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", remoteName, "+refs/heads/*:refs/remote/heads/*", "+refs/tags/*:refs/remote/tags/*")
+	}
+	if err != nil {
+		return "", "", recovery.Errorf("see whether this user can read it: git ls-remote; nothing is proven to be missing", "fetch from the remote: %w", err)
+	}
+	has, err := g.has(ctx, c.Deploy.Commit)
+	if err == nil && !has {
+		err = recovery.Errorf("write bundles with --all, and before a branch is deleted or rewritten; look in another copy",
+			"neither the %d bundles nor the remote hold %s, which %s names", len(c.Bundles), c.Deploy.Commit, c.Deploy.By).WithExit(recovery.Refused)
+	}
+	return "none: the remote " + c.Remote, "", err
 }
 
 func (c *checkout) download(ctx context.Context, o storage.Object) (sum string, err error) {

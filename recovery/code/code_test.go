@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"os/exec"
@@ -216,6 +217,47 @@ func TestCheckout_looksInOtherBundles(t *testing.T) {
 	end = enginetest.Restore(t, r.options(recovery.Want{Kind: recovery.WantLatest, Text: "latest"}))
 	if says, hint := enginetest.Failure(end); end.Result != recovery.ResultRefused || !strings.Contains(says, "none of the 1 bundles holds") || hint == "" {
 		t.Errorf("the run ended as %s: %s (%s)", end.Result, says, hint)
+	}
+}
+
+// What no bundle holds comes from the remote, by the deploy record; a remote is never
+// taken for a copy.
+func TestCheckout_remote(t *testing.T) {
+	r := newRepository(t)
+	r.record()
+	with := component
+	with.Settings = maps.Clone(component.Settings)
+	with.Settings["remote"] = []string{r.dir}
+	restore := func() (recovery.Survey, recovery.State) {
+		t.Helper()
+		s, err := engine().Survey(t.Context(), with, recovery.Copy{Name: "nearby"}, r.store())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := engine().Resolve(t.Context(), s, at(r.at[1]), r.store())
+		if err != nil {
+			t.Fatalf("%v; %+v", err, s)
+		}
+		return s, enginetest.Restore(t, enginetest.Options{Engine: engine(), Component: with, Point: p, Owner: recovery.User{UID: -1, GID: -1}, Stores: map[string]storage.Store{"nearby": r.store()}})
+	}
+	s, end := restore()
+	if says, hint := enginetest.Failure(end); end.Result != recovery.ResultPassed || end.Steps[0].Outcome.Facts["commit"] != r.commits[1] {
+		t.Errorf("the run ended as %s: %s (%s)", end.Result, says, hint)
+	}
+	if len(s.Backups) != 1 || !strings.Contains(s.Backups[0].Form, "no copy") || len(s.Findings) != 1 {
+		t.Errorf("the survey is %+v", s)
+	}
+	r.git("branch", "old", r.commits[0])
+	r.bundle("old.bundle", "old")
+	if s, end = restore(); end.Result != recovery.ResultPassed || end.Steps[0].Outcome.Facts["commit"] != r.commits[1] || len(s.Backups) != 1 || s.Backups[0].ID != "code/old.bundle" {
+		says, hint := enginetest.Failure(end)
+		t.Errorf("the run ended as %s: %s (%s); %+v", end.Result, says, hint, s)
+	}
+	with.Settings["remote"] = []string{filepath.Join(r.dir, "nothing")}
+	if _, end = restore(); end.Result == recovery.ResultPassed {
+		t.Error("a remote that is not there has given the commit")
+	} else if says, hint := enginetest.Failure(end); !strings.Contains(says, "fetch from the remote") || hint == "" {
+		t.Errorf("%s (%s)", says, hint)
 	}
 }
 

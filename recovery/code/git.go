@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -21,7 +22,13 @@ type git struct {
 	dir     string // of the tree
 	repo    string
 	signers string
+	// remote is the address of the remote that is asked, "" for none. It may hold
+	// a secret, so that it goes by the environment.
+	remote string
 }
+
+// remoteName is what git calls the remote.
+const remoteName = "deployed"
 
 func newGit(env recovery.Env, place, signers string) (*git, error) {
 	program := findGit()
@@ -52,10 +59,22 @@ func (g *git) run(ctx context.Context, args ...string) (string, error) {
 	if g.signers != "" {
 		config = append(config, "-c", "gpg.ssh.allowedSignersFile="+g.signers)
 	}
+	environ := []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C.UTF-8", "TZ=UTC", "GIT_CONFIG_NOSYSTEM=1",
+		"GIT_CONFIG_GLOBAL=/dev/null", "GIT_TERMINAL_PROMPT=0", "GIT_DIR=" + g.repo, "GIT_WORK_TREE=" + g.dir, "GIT_ATTR_NOSYSTEM=1"}
+	if g.remote == "" {
+		environ = append(environ, "HOME=/nonexistent")
+	} else {
+		for _, protocol := range []string{"https", "ssh"} {
+			config = append(config, "-c", "protocol."+protocol+".allow=always")
+		}
+		// The keys and the known hosts are this user's.
+		if home, err := os.UserHomeDir(); err == nil {
+			environ = append(environ, "HOME="+home)
+		}
+		environ = append(environ, "GIT_SSH_COMMAND=ssh -o BatchMode=yes", "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=remote."+remoteName+".url", "GIT_CONFIG_VALUE_0="+g.remote)
+	}
 	var out bytes.Buffer
-	err := g.env.Command(ctx, recovery.Cmd{Path: g.program, Args: append(config, args...), Dir: g.dir, Stdout: &out,
-		Env: []string{"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/nonexistent", "LC_ALL=C.UTF-8", "TZ=UTC", "GIT_CONFIG_NOSYSTEM=1",
-			"GIT_CONFIG_GLOBAL=/dev/null", "GIT_TERMINAL_PROMPT=0", "GIT_DIR=" + g.repo, "GIT_WORK_TREE=" + g.dir, "GIT_ATTR_NOSYSTEM=1"}})
+	err := g.env.Command(ctx, recovery.Cmd{Path: g.program, Args: append(config, args...), Dir: g.dir, Stdout: &out, Env: environ})
 	return strings.TrimSpace(out.String()), err
 }
 

@@ -2,6 +2,7 @@ package code
 
 import (
 	"fmt"
+	"slices"
 
 	"comeback/recovery"
 	"comeback/storage"
@@ -16,6 +17,8 @@ type args struct {
 	// Bundles are tried in this order.
 	Bundles []storage.Object `json:"bundles"`
 	Signers string           `json:"signers,omitempty"`
+	// Remote is asked when no bundle holds the commit; it may have references.
+	Remote string `json:"remote,omitempty"`
 }
 
 // Plan is one step.
@@ -30,13 +33,14 @@ func (e engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target) 
 	if !hash.MatchString(f.Deploy.Commit) {
 		return nil, recovery.Errorf("survey the copy again", "plan the checkout of %s: %.80q is no commit", c.Name, f.Deploy.Commit)
 	}
-	a := args{Component: c.Name, Copy: p.Copy, Target: t.ID, Deploy: f.Deploy, Bundles: append(p.Backup.Objects[:1:1], f.Others...), Signers: c.Settings.Text("signers")}
+	a := args{Component: c.Name, Copy: p.Copy, Target: t.ID, Deploy: f.Deploy, Bundles: append(slices.Clone(p.Backup.Objects), f.Others...),
+		Signers: c.Settings.Text("signers"), Remote: c.Settings.Text("remote")}
 	s := recovery.NewStep("checkout", checkoutKind{}.Name(), fmt.Sprintf("check out %.12s from %s", f.Deploy.Commit, p.Backup.ID), a)
 	for _, o := range a.Bundles {
 		s.Reads = append(s.Reads, recovery.Ref{Copy: p.Copy, Key: o.Key, Size: o.Size})
 	}
 	s.Component, s.Writes = c.Name, []recovery.TargetID{t.ID}
 	// The bundle, its objects and the files, which may be some times as large.
-	s.Guards = []recovery.Guard{{Kind: recovery.GuardRoom, Target: t.ID, Bytes: p.Backup.Size() * 5}}
+	s.Guards = []recovery.Guard{{Kind: recovery.GuardRoom, Target: t.ID, Bytes: max(p.Backup.Size()*5, 1<<20)}}
 	return []recovery.Step{s}, nil
 }

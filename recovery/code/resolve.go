@@ -92,7 +92,7 @@ func point(s recovery.Survey, usable []recovery.Backup, d Deploy) (recovery.Poin
 	b := order[0]
 	f := facts{Deploy: d}
 	for _, other := range order[1:] {
-		f.Others = append(f.Others, other.Objects[0])
+		f.Others = append(f.Others, other.Objects...)
 	}
 	b.Facts = encode(f)
 	return recovery.Point{Component: s.Component, Copy: s.Copy, Engine: Name, Backup: b, Exactness: recovery.ToCommit, Time: d.At, Bytes: b.Size(),

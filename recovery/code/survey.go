@@ -26,6 +26,9 @@ type facts struct {
 	Others []storage.Object `json:"others,omitempty"`
 }
 
+// remoteID stands for the remote where a copy holds no bundle.
+const remoteID = "remote"
+
 // recordName is the base name of a deploy record.
 const recordName = "deploys"
 
@@ -67,6 +70,12 @@ func (e engine) Survey(ctx context.Context, c recovery.Component, copy recovery.
 			continue
 		}
 		s.Backups = append(s.Backups, b)
+	}
+	if c.Settings.Text("remote") != "" && len(bundles) == 0 && len(deploys) > 0 {
+		s.Backups = append(s.Backups, recovery.Backup{ID: remoteID, Component: c.Name, Copy: copy.Name, Engine: Name, Form: "git remote, which is no copy", Elsewhere: true,
+			Taken: recovery.Span{From: deploys[len(deploys)-1].At, To: deploys[len(deploys)-1].At}, Facts: encode(facts{Deploys: deploys}),
+			Details: map[string]string{"deploys": strconv.Itoa(len(deploys))}})
+		s.Findings = append(s.Findings, recovery.Finding{Object: remoteID, Says: "the commits are in the remote only", Do: "store bundles: comeback backup takes them"})
 	}
 	slices.SortFunc(s.Backups, func(a, b recovery.Backup) int {
 		return cmp.Or(a.Taken.To.Compare(b.Taken.To), cmp.Compare(a.ID, b.ID))
