@@ -21,6 +21,16 @@ type Capturer interface {
 	Fingerprint(ctx context.Context, source Capture) (string, error)
 }
 
+// Pruner is a Capturer whose backups have objects in common, or need others beside
+// their own.
+type Pruner interface {
+	// Shared looks at a copy in which only the kept backups of a component are to
+	// stay. It lists the keys that they need, whoever has stored them, and objects
+	// that were there for others alone. Where it cannot tell it must say so, and
+	// then nothing is removed.
+	Shared(ctx context.Context, c Component, kept []Backup, store storage.Store) (needed []string, spare []storage.Object, err error)
+}
+
 // Capture is what an engine takes a backup of, and with.
 type Capture struct {
 	System    string

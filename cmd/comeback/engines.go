@@ -88,6 +88,9 @@ func vocabulary() runbooks.Vocabulary {
 		for _, k := range s.Keys {
 			schema.Keys = append(schema.Keys, runbooks.Key(k))
 		}
+		if _, takes := e.(recovery.Capturer); takes {
+			schema.Keys = append(schema.Keys, runbooks.Key{Name: "retain", Doc: "how many of comeback's own backups stay in each copy; everything if it is missing", Example: "[14 daily, 8 weekly, 12 monthly]", List: true})
+		}
 		for _, s := range switchers() {
 			if s.Kind() != switched(recovery.ComponentKind(schema.Kind), schema.Engine) {
 				continue

@@ -45,7 +45,7 @@ report. Without a command it opens the console.`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(a.rehearseCommand(), a.recoverCommand(), a.rescueCommand(), a.switchBackCommand(), a.expireCommand(), a.momentsCommand(), a.runsCommand(), a.statusCommand(), a.lookCommand(),
 		a.attachCommand(), a.resumeCommand(), a.approveCommand(), a.terminalCommand(), a.stopCommand(), a.runnerCommand(),
-		a.reportCommand(), a.runbookCommand(), a.walCommand(), a.backupCommand(), a.checkCommand(), a.scheduleCommand(), a.demoCommand(), a.versionCommand())
+		a.reportCommand(), a.runbookCommand(), a.walCommand(), a.backupCommand(), a.retainCommand(), a.checkCommand(), a.scheduleCommand(), a.demoCommand(), a.versionCommand())
 	return root
 }
 

@@ -1,0 +1,253 @@
+package backup
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"comeback/recovery"
+	"comeback/storage"
+)
+
+// ParseKeep reads what a component's `retain` asks for: "14 daily", "8 weekly",
+// "12 monthly". Nothing keeps everything.
+func ParseKeep(words []string) (Keep, error) {
+	var k Keep
+	for _, w := range words {
+		f := strings.Fields(w)
+		n, err := 0, error(nil)
+		if len(f) == 2 {
+			n, err = strconv.Atoi(f[0])
+		}
+		rule := map[string]*int{"daily": &k.Daily, "weekly": &k.Weekly, "monthly": &k.Monthly}
+		if len(f) != 2 || err != nil || n < 1 || n > 10_000 || rule[f[1]] == nil || *rule[f[1]] != 0 {
+			return Keep{}, recovery.Errorf("write it like `retain: [14 daily, 8 weekly, 12 monthly]`", "%q does not say how many backups are kept", w).WithExit(recovery.Usage)
+		}
+		*rule[f[1]] = n
+	}
+	return k, nil
+}
+
+// PruneOptions say which backups of a component in a copy are looked at.
+type PruneOptions struct {
+	Component recovery.Component
+	// Engine lists them; where it is a recovery.Pruner it is asked what may go.
+	Engine recovery.Engine
+	Survey recovery.Survey
+	Store  storage.Store
+	Keep   Keep
+	Zone   *time.Location
+	// Proven reports whether a backup was restored by a run that passed and is
+	// signed.
+	Proven func(recovery.Backup) bool
+	Now    func() time.Time
+}
+
+// Pruning is what of a component's backups in a copy stays, and what may go. Only
+// what comeback has taken, which its manifest beside it tells, ever goes.
+type Pruning struct {
+	Kept []Kept
+	// Going are the backups that may be removed, with what they have stored and
+	// nobody else needs; Log is what was kept for them alone.
+	Going []Going
+	Log   []storage.Object
+	// Remarks say what stays although nothing asks for it, and why.
+	Remarks []string
+
+	store storage.Store
+}
+
+// Going is a backup that may be removed.
+type Going struct {
+	Manifest recovery.Manifest
+	// Objects are in the order in which they go: the first is the one that makes
+	// the backup whole, so that none is ever listed that is not.
+	Objects []storage.Object
+	record  storage.Object
+}
+
+// Bytes is how much goes.
+func (p Pruning) Bytes() (n int64) {
+	for _, g := range p.Going {
+		for _, o := range g.Objects {
+			n += o.Size
+		}
+	}
+	for _, o := range p.Log {
+		n += o.Size
+	}
+	return n
+}
+
+// Prune looks what may go; it removes nothing.
+func Prune(ctx context.Context, o PruneOptions) (Pruning, error) {
+	p := Pruning{store: o.Store}
+	under, err := Unfinished(ctx, o.Store)
+	if err != nil {
+		return p, err
+	}
+	own, records, err := recordsOf(ctx, o.Store, o.Component.Name, o.Survey.Engine)
+	if err != nil {
+		return p, err
+	}
+	s := o.Survey
+	s.Backups = slices.DeleteFunc(slices.Clone(o.Survey.Backups), func(b recovery.Backup) bool { _, ok := own[b.ID]; return !ok })
+	p.Kept = Retain(s, o.Keep, o.Zone, o.Proven)
+	stays := slices.DeleteFunc(slices.Clone(o.Survey.Backups), func(b recovery.Backup) bool { _, ok := own[b.ID]; return ok }) // others made them
+	var going []recovery.Manifest
+	for i := range p.Kept {
+		k := &p.Kept[i]
+		if len(k.Why) == 0 {
+			if why := locked(ctx, o, own[k.ID]); why != "" {
+				k.Why = append(k.Why, why)
+			}
+		}
+		if len(k.Why) > 0 {
+			stays = append(stays, k.Backup)
+			continue
+		}
+		going = append(going, own[k.ID])
+	}
+	// What an interrupted removal has left is no backup any more.
+	for id, m := range own {
+		listed := slices.ContainsFunc(o.Survey.Backups, func(b recovery.Backup) bool { return b.ID == id })
+		if !listed && len(m.Objects) > 0 {
+			if _, err := o.Store.Stat(ctx, lastOf(m)); errors.Is(err, storage.ErrNotExist) {
+				going = append(going, m)
+			} else if err != nil {
+				return p, err
+			}
+		}
+	}
+	slices.SortFunc(going, func(a, b recovery.Manifest) int { return cmp.Or(a.Begun.Compare(b.Begun), cmp.Compare(a.ID, b.ID)) })
+	if len(under) > 0 {
+		p.Remarks = append(p.Remarks, fmt.Sprintf("a backup is under way, or was cut off, at %s: nothing goes before it has ended", under[0]))
+		return p, nil
+	}
+	needed := map[string]bool{}
+	for _, m := range own {
+		if !slices.ContainsFunc(going, func(g recovery.Manifest) bool { return g.ID == m.ID }) {
+			for _, obj := range m.Objects {
+				needed[obj.Key] = true
+			}
+		}
+	}
+	if pruner, ok := o.Engine.(recovery.Pruner); ok {
+		shared, log, err := pruner.Shared(ctx, o.Component, stays, o.Store)
+		if err != nil {
+			p.Remarks = append(p.Remarks, fmt.Sprintf("nothing goes: %v", err))
+			return p, nil
+		}
+		for _, key := range shared {
+			needed[key] = true
+		}
+		p.Log = log
+	}
+	for _, m := range going {
+		g := Going{Manifest: m, record: records[m.ID]}
+		for _, obj := range slices.Backward(m.Objects) {
+			if needed[obj.Key] || obj.Key == m.Names {
+				continue
+			}
+			found, err := o.Store.Stat(ctx, obj.Key)
+			switch {
+			case errors.Is(err, storage.ErrNotExist):
+			case err != nil:
+				return p, err
+			default:
+				g.Objects = append(g.Objects, found)
+			}
+		}
+		p.Going = append(p.Going, g)
+	}
+	return p, nil
+}
+
+// lastOf is the object that makes a backup whole: the one that was stored last, but
+// for the map of names that comes after it.
+func lastOf(m recovery.Manifest) string {
+	for _, o := range slices.Backward(m.Objects) {
+		if o.Key != m.Names {
+			return o.Key
+		}
+	}
+	return m.ID
+}
+
+// recordsOf reads the manifests of a component's backups by an engine.
+func recordsOf(ctx context.Context, s storage.Store, component, engine string) (map[string]recovery.Manifest, map[string]storage.Object, error) {
+	own, objects := map[string]recovery.Manifest{}, map[string]storage.Object{}
+	for o, err := range s.List(ctx, manifests+component+"/") {
+		if err != nil {
+			return nil, nil, fmt.Errorf("list what is known of backups: %w", err)
+		}
+		if !strings.HasSuffix(o.Key, ".json") || o.Size > maxManifest {
+			continue
+		}
+		m, err := readManifest(ctx, s, o)
+		if err != nil && stored(err) {
+			return nil, nil, err
+		}
+		if err == nil && m.Engine == engine {
+			own[m.ID], objects[m.ID] = m, o
+		}
+	}
+	return own, objects, nil
+}
+
+// locked says why the copy would not let a backup go; empty where it would.
+func locked(ctx context.Context, o PruneOptions, m recovery.Manifest) string {
+	locker, ok := storage.As[storage.Locker](o.Store)
+	if !ok {
+		return ""
+	}
+	for _, obj := range m.Objects {
+		found, err := o.Store.Stat(ctx, obj.Key)
+		if err != nil {
+			continue
+		}
+		r, err := locker.Retention(ctx, found)
+		switch {
+		case err != nil:
+			continue // a place without locks, or one that does not tell: the removal will
+		case r.Hold:
+			return "it is held in the copy, without an end"
+		case r.Until.After(o.Now()):
+			return "it is locked in the copy until " + r.Until.UTC().Format("2006-01-02 15:04 MST")
+		}
+	}
+	return ""
+}
+
+// Remove removes what may go, the backups first and each from the object that makes
+// it whole; its manifest goes last, so that a removal that was cut off is found and
+// finished by the next one. What the copy refuses is told, and stays.
+func (p Pruning) Remove(ctx context.Context) (removed int, refused []error) {
+	for _, g := range p.Going {
+		if err := p.removeAll(ctx, append(slices.Clone(g.Objects), g.record)); err != nil {
+			refused = append(refused, fmt.Errorf("remove %s: %w", g.Manifest.ID, err))
+			continue
+		}
+		removed++
+	}
+	if len(refused) == 0 { // a backup that stays may need its log
+		if err := p.removeAll(ctx, p.Log); err != nil {
+			refused = append(refused, fmt.Errorf("remove the log before the oldest backup: %w", err))
+		}
+	}
+	return removed, refused
+}
+
+func (p Pruning) removeAll(ctx context.Context, objects []storage.Object) error {
+	for _, o := range objects {
+		if err := remove(ctx, p.store, o.Key); err != nil {
+			return err
+		}
+	}
+	return nil
+}

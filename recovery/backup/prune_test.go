@@ -1,0 +1,230 @@
+package backup_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/backup"
+	"comeback/recovery/files"
+	"comeback/storage"
+)
+
+// deaf hears nothing of a backup.
+type deaf struct{ recovery.Meter }
+
+func (deaf) Phase(string, int64, recovery.Unit) {}
+func (deaf) Add(int64)                          {}
+func (deaf) Set(int64)                          {}
+func (deaf) Note(string)                        {}
+func (deaf) Log(string)                         {}
+
+// pruned is a tree with a snapshot of each of some days.
+type pruned struct {
+	*testing.T
+	dir, copy string
+	store     storage.Store
+	engine    recovery.Engine
+	component recovery.Component
+	now       time.Time
+}
+
+func newPruned(t *testing.T, days int) *pruned {
+	t.Helper()
+	p := &pruned{T: t, dir: t.TempDir(), copy: t.TempDir(), engine: files.New(files.Options{}), now: time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC)}
+	p.component = recovery.Component{Name: "uploads", Kind: recovery.Files, Settings: recovery.Settings{"path": {p.dir}, "prefix": {"uploads/"}}}
+	var err error
+	if p.store, err = storage.OpenDir(p.copy); err != nil {
+		t.Fatal(err)
+	}
+	p.write("for ever", "for ever")
+	for day := range days {
+		p.write("today", fmt.Sprint("of day ", day))
+		p.take()
+		p.now = p.now.AddDate(0, 0, 1)
+	}
+	return p
+}
+
+func (p *pruned) write(name, text string) {
+	p.Helper()
+	if err := os.WriteFile(filepath.Join(p.dir, name), []byte(text), 0o600); err != nil {
+		p.Fatal(err)
+	}
+}
+
+func (p *pruned) take() {
+	p.Helper()
+	taken, err := backup.Take(p.Context(), backup.Options{System: "shop", Components: []recovery.Component{p.component}, Engines: []recovery.Engine{p.engine},
+		Copies: []recovery.Copy{{Name: "nearby"}}, OpenStore: func(context.Context, recovery.Copy) (storage.Store, error) { return p.store, nil }, Runbook: []byte("# x\n"),
+		Secret: func(s string) (string, error) { return s, nil }, Redact: func(s string) string { return s }, Temp: p.TempDir(), Host: "h", By: "comeback",
+		Now: func() time.Time { return p.now }, Watch: func(string, string, *recovery.Manifest) recovery.Meter { return deaf{} }})
+	if err != nil || len(taken) != 1 || taken[0].Err != nil {
+		p.Fatalf("%v, %+v", err, taken)
+	}
+}
+
+func (p *pruned) look(keep backup.Keep, proven func(recovery.Backup) bool) backup.Pruning {
+	p.Helper()
+	s, err := p.engine.Survey(p.Context(), p.component, recovery.Copy{Name: "nearby"}, p.store)
+	if err != nil {
+		p.Fatal(err)
+	}
+	pruning, err := backup.Prune(p.Context(), backup.PruneOptions{Component: p.component, Engine: p.engine, Survey: s, Store: p.store, Keep: keep, Zone: time.UTC, Proven: proven,
+		Now: func() time.Time { return p.now }})
+	if err != nil {
+		p.Fatal(err)
+	}
+	return pruning
+}
+
+// usable are the snapshots that resolve: all that they need is there.
+func (p *pruned) usable() (days []string) {
+	p.Helper()
+	s, err := p.engine.Survey(p.Context(), p.component, recovery.Copy{Name: "nearby"}, p.store)
+	if err != nil {
+		p.Fatal(err)
+	}
+	for _, b := range s.Backups {
+		if _, err := p.engine.Resolve(p.Context(), s, recovery.Want{Kind: recovery.WantBackup, Backup: b.ID, Text: b.ID}, p.store); err != nil {
+			p.Errorf("%s is listed, and cannot be restored: %v", b.ID, err)
+		}
+		days = append(days, b.Taken.To.Format("02"))
+	}
+	return days
+}
+
+// A dry run changes nothing; a removal keeps what the policy, the proof and the packs
+// that are shared ask for, and every snapshot that is still listed can be restored.
+func TestPrune(t *testing.T) {
+	p := newPruned(t, 5)
+	before := p.keys()
+	look := p.look(backup.Keep{Daily: 2}, func(b recovery.Backup) bool { return strings.Contains(b.ID, "20261102") })
+	if len(look.Going) != 2 || look.Bytes() == 0 || !slices.Equal(p.keys(), before) {
+		t.Fatalf("%+v", look)
+	}
+	if removed, refused := look.Remove(t.Context()); removed != 2 || len(refused) > 0 {
+		t.Errorf("removed %d, refused %v", removed, refused)
+	}
+	if got := p.usable(); !slices.Equal(got, []string{"02", "04", "05"}) {
+		t.Errorf("left are the days %v", got)
+	}
+	if all, err := backup.Manifests(t.Context(), p.store, "uploads"); err != nil || len(all) != 3 {
+		t.Errorf("%d manifests, %v", len(all), err)
+	}
+	if again := p.look(backup.Keep{Daily: 2}, func(b recovery.Backup) bool { return strings.Contains(b.ID, "20261102") }); len(again.Going) > 0 {
+		t.Errorf("once more: %+v", again.Going)
+	}
+}
+
+func (p *pruned) keys() (keys []string) {
+	p.Helper()
+	for o, err := range p.store.List(p.Context(), "") {
+		if err != nil {
+			p.Fatal(err)
+		}
+		keys = append(keys, o.Key)
+	}
+	return keys
+}
+
+// stopped is a store that removes so many objects and then no more.
+type stopped struct {
+	storage.Store
+	left int
+}
+
+var errStopped = errors.New("the power went out")
+
+func (s *stopped) Unwrap() storage.Store { return s.Store }
+
+func (s *stopped) Swap(ctx context.Context, old storage.Object, body []byte) (storage.Object, error) {
+	panic("nothing is swapped")
+}
+
+func (s *stopped) Remove(ctx context.Context, o storage.Object) error {
+	if s.left--; s.left < 0 {
+		return errStopped
+	}
+	swapper, _ := storage.As[storage.Swapper](s.Store)
+	return swapper.Remove(ctx, o)
+}
+
+// A removal that is cut off anywhere leaves no listed snapshot that cannot be
+// restored, and the next one finishes it.
+func TestPrune_cutOff(t *testing.T) {
+	for left := range 20 {
+		p := newPruned(t, 3)
+		whole := p.store
+		p.store = &stopped{whole, left}
+		look := p.look(backup.Keep{Daily: 1}, nil)
+		_, refused := look.Remove(t.Context())
+		p.store = whole
+		p.usable()
+		if look = p.look(backup.Keep{Daily: 1}, nil); len(refused) > 0 && len(look.Going) == 0 {
+			t.Errorf("after %d: nothing is left to do, and %v", left, refused)
+		}
+		if _, refused := look.Remove(t.Context()); len(refused) > 0 {
+			t.Errorf("after %d: %v", left, refused)
+		}
+		if got := p.usable(); !slices.Equal(got, []string{"03"}) {
+			t.Errorf("after %d: left are the days %v", left, got)
+		}
+		if len(refused) == 0 {
+			return
+		}
+	}
+	t.Error("it was never whole")
+}
+
+// What is unfinished, what others have made and what cannot be told keep everything.
+func TestPrune_careful(t *testing.T) {
+	p := newPruned(t, 5)
+	if look := p.look(backup.Keep{}, nil); len(look.Going) > 0 {
+		t.Errorf("without a policy: %+v", look.Going)
+	}
+	put := func(key, text string) {
+		t.Helper()
+		if _, err := p.store.Put(t.Context(), key, strings.NewReader(text), storage.PutOptions{Size: int64(len(text))}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mark := "comeback/unfinished/uploads/20261105T030000Z-snapshot.json"
+	put(mark, `{"component":"uploads","sort":"snapshot","host":"other","begun":"2026-11-05T03:00:00Z","prefix":"uploads/x","last":"uploads/y"}`)
+	if look := p.look(backup.Keep{Daily: 1}, nil); len(look.Going) > 0 || len(look.Remarks) != 1 {
+		t.Errorf("while a backup is under way: %+v", look)
+	}
+	if err := os.Remove(filepath.Join(p.copy, mark)); err != nil {
+		t.Fatal(err)
+	}
+	// A snapshot whose manifest beside it is gone is nobody's to remove.
+	foreign, err := filepath.Glob(filepath.Join(p.copy, "comeback", "backups", "uploads", "20261101*"))
+	if err != nil || len(foreign) != 1 || os.Remove(foreign[0]) != nil {
+		t.Fatal(foreign, err)
+	}
+	look := p.look(backup.Keep{Daily: 1}, nil)
+	if _, refused := look.Remove(t.Context()); len(refused) > 0 || len(look.Going) != 3 {
+		t.Errorf("%+v, %v", look.Going, refused)
+	}
+	if got := p.usable(); !slices.Equal(got, []string{"01", "05"}) {
+		t.Errorf("left are the days %v", got)
+	}
+}
+
+func TestParseKeep(t *testing.T) {
+	if k, err := backup.ParseKeep([]string{"14 daily", "8 weekly", "12 monthly"}); err != nil || k != (backup.Keep{Daily: 14, Weekly: 8, Monthly: 12}) {
+		t.Errorf("%+v, %v", k, err)
+	}
+	for _, bad := range [][]string{{"daily"}, {"0 daily"}, {"3 yearly"}, {"3 daily", "4 daily"}, {"-1 weekly"}, {"x daily"}} {
+		if k, err := backup.ParseKeep(bad); err == nil || recovery.HintOf(err) == "" {
+			t.Errorf("%q: %+v, %v", bad, k, err)
+		}
+	}
+}

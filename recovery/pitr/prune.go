@@ -1,0 +1,57 @@
+package pitr
+
+import (
+	"context"
+	"fmt"
+	"path"
+
+	"comeback/recovery"
+	"comeback/storage"
+)
+
+var _ recovery.Pruner = (*engine)(nil)
+
+// Shared lists the log that lies before the start of the oldest kept base backup:
+// no recovery reads it. Histories stay. Where a kept backup does not tell where it
+// starts, or is of another server, no log goes.
+func (e *engine) Shared(ctx context.Context, c recovery.Component, kept []recovery.Backup, store storage.Store) (needed []string, spare []storage.Object, err error) {
+	var from recovery.LSN
+	var line lineage
+	for i, b := range kept {
+		for _, o := range b.Objects {
+			needed = append(needed, o.Key)
+		}
+		f, err := decodeFacts(b)
+		if err != nil {
+			return nil, nil, err
+		}
+		switch {
+		case i == 0:
+			from, line = f.Base.Start, f.Line
+		case f.Line.System != line.System || f.Line.SegmentSize != line.SegmentSize:
+			from = 0
+		case f.Base.Start == 0 || from == 0:
+			from = 0
+		default:
+			from = min(from, f.Base.Start)
+		}
+		if from == 0 {
+			return needed, nil, nil
+		}
+	}
+	if from == 0 || line.SegmentSize == 0 || line.System == "" {
+		return needed, nil, nil
+	}
+	prefix, first := WALPrefix(c), segmentOf(from, line.SegmentSize)
+	for o, err := range store.List(ctx, prefix) {
+		if err != nil {
+			return nil, nil, fmt.Errorf("list the log: %w", err)
+		}
+		f, ok := ParseFileName(path.Base(o.Key))
+		if !ok || path.Dir(o.Key)+"/" != prefix || f.Kind == History || f.Seg(line.SegmentSize) >= first {
+			continue
+		}
+		spare = append(spare, o)
+	}
+	return needed, spare, nil
+}

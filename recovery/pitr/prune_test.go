@@ -1,0 +1,48 @@
+package pitr
+
+import (
+	"strings"
+	"testing"
+
+	"comeback/recovery"
+	"comeback/storage"
+)
+
+// The log before the oldest kept base backup goes; histories, foreign files and all
+// that is needed stay. Where a kept backup does not tell where it starts, no log goes.
+func TestEngine_Shared(t *testing.T) {
+	store, err := storage.OpenDir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"wal/000000010000000000000003.zst", "wal/000000010000000000000004", "wal/000000010000000000000004.00000028.backup", "wal/000000010000000000000005.zst",
+		"wal/000000020000000000000004.partial", "wal/000000020000000000000006.zst", "wal/00000002.history", "wal/notes.txt", "wal/old/000000010000000000000001"} {
+		if _, err := store.Put(t.Context(), key, strings.NewReader("x"), storage.PutOptions{Size: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	base := func(id string, start recovery.LSN, system string) recovery.Backup {
+		return recovery.Backup{ID: id, Objects: []storage.Object{{Key: id + "/base.tar.zst"}},
+			Facts: facts{Base: Base{Start: start}, Line: lineage{System: system, SegmentSize: 16 << 20}}.encode()}
+	}
+	e := New(Options{}).(*engine)
+	c := recovery.Component{Name: "database"}
+	for name, w := range map[string]struct {
+		kept []recovery.Backup
+		want string
+	}{
+		"two":            {[]recovery.Backup{base("b", 0x7000028, "1"), base("a", 0x5000028, "1")}, "wal/000000010000000000000003.zst wal/000000010000000000000004 wal/000000010000000000000004.00000028.backup wal/000000020000000000000004.partial"},
+		"none":           {nil, ""},
+		"of two servers": {[]recovery.Backup{base("b", 0x7000028, "1"), base("a", 0x7000028, "2")}, ""},
+		"one unknown":    {[]recovery.Backup{base("b", 0x7000028, "1"), base("a", 0, "1")}, ""},
+	} {
+		needed, spare, err := e.Shared(t.Context(), c, w.kept, store)
+		var keys []string
+		for _, o := range spare {
+			keys = append(keys, o.Key)
+		}
+		if got := strings.Join(keys, " "); err != nil || got != w.want || len(w.kept) > 0 && len(needed) == 0 {
+			t.Errorf("%s: %q, %v, %v", name, got, needed, err)
+		}
+	}
+}
