@@ -21,6 +21,8 @@ type Amended struct {
 	By  string `json:"by"`
 	// Moment is the new one; nil where it stays.
 	Moment *Moment `json:"moment,omitempty"`
+	// Loses is what going back to the new one loses.
+	Loses []LiveLoss `json:"loses,omitempty"`
 	// Steps replace those of the same id, or are new; what they replace is
 	// to do again.
 	Steps []Step `json:"steps,omitempty"`
@@ -61,6 +63,10 @@ func (s *State) amend(at time.Time, a Amended) {
 	s.Amendments = append(slices.Clip(s.Amendments), AmendmentState{At: at, Amended: a})
 	if a.Moment != nil {
 		s.Moment = *a.Moment
+		s.Losses = nil // they were counted for the other one
+		if a.Loses != nil {
+			s.Loses = a.Loses
+		}
 	}
 	s.Steps = slices.Clone(s.Steps)
 	for _, step := range a.Steps {

@@ -57,7 +57,9 @@ type State struct {
 	// Identities are what the switched targets are now, where that is not what
 	// the plan says.
 	Identities map[TargetID]Identity
-	// Losses are what going back loses, the newest count of each component.
+	// Loses is what the plan says that going back loses, amendments included, and
+	// Losses what the run has counted since, the newest count of each component.
+	Loses  []LiveLoss
 	Losses []LossState
 	// Old is what was put aside by this run.
 	Old []Old
@@ -184,7 +186,7 @@ type NotificationState struct {
 
 // NewState is the state before the first event of a plan's run.
 func NewState(p *Plan) State {
-	s := State{Run: p.Run, System: p.System, Mode: p.Mode, Number: p.Number, Moment: p.Moment}
+	s := State{Run: p.Run, System: p.System, Mode: p.Mode, Number: p.Number, Moment: p.Moment, Loses: p.Loses()}
 	for _, stage := range p.Stages {
 		s.Stages = append(s.Stages, StageState{Stage: stage, State: ToDo})
 	}

@@ -117,7 +117,9 @@ func (t *teller) loop() {
 		case <-calm.C:
 			if t.hushed {
 				t.hushed = false
-				t.tell()
+				if t.tell() { // it is told in the calm after this, too
+					calm.Reset(linesCalm)
+				}
 			}
 		case <-pace.C:
 			t.progress()

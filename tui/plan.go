@@ -159,14 +159,14 @@ func (s *planScreen) page(w, h int) page {
 		p.body = append(p.body, s.facts(w)...)
 	}
 	if plan.Mode == recovery.Recovery {
-		p.body = append(append(p.body, nil), effects(plan.Effects(), nil, w)...)
+		p.body = append(append(p.body, nil), effects(plan.Effects(), w)...)
 		switch {
 		case s.prepared.NameLater:
 			p.body = append(p.body, paragraph("LIVE", 15, plain, "the run shows what it would change of "+plan.Confirm+" row by row, and asks for that name then; until it is typed nothing is changed", w, 2)...)
 		case s.confirms() == "":
 			p.body = append(p.body, paragraph("LIVE", 15, plain, "the runbook switches nothing: what comes back is left running beside what is live", w, 2)...)
 		default:
-			p.body = append(append(p.body, nil), changesLive(s.confirms()).fit(w))
+			p.body = append(append(p.body, nil), changesLive(s.confirms(), w)...)
 		}
 	}
 	if s.prompt != nil && !s.starting {

@@ -197,7 +197,11 @@ func (s *resultScreen) findings(w int) []line {
 	for _, n := range a.noted(zone) {
 		add(n.name, n.look, n.text, 3)
 	}
-	for i, text := range a.losses() {
+	var lost []string
+	if len(a.state.Losses)+len(a.state.Old) > 0 {
+		lost = a.state.Gone()
+	}
+	for i, text := range lost {
 		name := "LOST"
 		if i > 0 {
 			name = ""

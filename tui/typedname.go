@@ -1,6 +1,8 @@
 package tui
 
 import (
+	"slices"
+
 	tea "charm.land/bubbletea/v2"
 
 	"comeback/recovery"
@@ -18,9 +20,8 @@ func namePrompt(name string, then func(typed string) tea.Cmd) *prompt {
 	return &prompt{label: "> ", does: "confirm", needs: "nothing was typed, nothing is changed", check: refused, then: then}
 }
 
-// effects are what a recovery does to live, one paragraph each; lost replaces
-// what the plan knew of the loss where it was counted anew since.
-func effects(e recovery.Effects, lost []string, w int) []line {
+// effects are what a recovery does to live, one paragraph each.
+func effects(e recovery.Effects, w int) []line {
 	const indent = 15
 	var lines []line
 	add := func(name string, k look, says []string) {
@@ -28,9 +29,6 @@ func effects(e recovery.Effects, lost []string, w int) []line {
 			lines = append(lines, paragraph(name, indent, k, text, w, 3)...)
 			name = ""
 		}
-	}
-	if len(lost) > 0 {
-		e.Gone = lost
 	}
 	add("GONE FROM LIVE", warn, e.Gone)
 	add("GOES BACK TOO", warn, e.GoesBack)
@@ -41,12 +39,12 @@ func effects(e recovery.Effects, lost []string, w int) []line {
 	return lines
 }
 
-// losses are what going back loses, as it was counted last.
-func (a *attached) losses() (says []string) {
-	for _, l := range a.state.Losses {
-		says = append(says, l.Says()...)
-	}
-	return says
+// effects are what the run does to live, with what it loses as it was counted
+// last and for the moment that it goes to now.
+func (a *attached) effects() recovery.Effects {
+	e := a.plan.Effects()
+	e.Gone = a.state.Gone()
+	return e
 }
 
 // asksName opens the prompt of a run that waits for the name of its target.
@@ -73,11 +71,20 @@ func (s *waitingScreen) naming(p *page, st *recovery.StepState, head line, w int
 	if preview := s.run.preview(w); len(preview) > 0 {
 		p.body = append(append(p.body, nil), preview...)
 	}
-	p.body = append(append(p.body, nil), effects(s.run.plan.Effects(), s.run.losses(), w)...)
-	p.body = append(append(p.body, nil), changesLive(s.run.plan.Confirm).fit(w))
+	p.body = append(append(p.body, nil), effects(s.run.effects(), w)...)
+	p.body = append(append(p.body, nil), changesLive(s.run.plan.Confirm, w)...)
 }
 
-// changesLive says what typing the name does.
-func changesLive(name string) line {
-	return say("To change LIVE, type the target, ").and(strong, name).say(". Anything else changes nothing.")
+// changesLive says what typing the name does. The name is never cut: it has to be
+// typed as it stands.
+func changesLive(name string, w int) []line {
+	l := say("To change LIVE, type the target, ").and(strong, clean(name)).say(". Anything else changes nothing.")
+	if l.cells() <= w {
+		return []line{l.fit(w)}
+	}
+	lines := []line{say("To change LIVE, type the target. Anything else changes nothing. It is:").fit(w)}
+	for part := range slices.Chunk([]rune(clean(name)), max(1, w-2)) {
+		lines = append(lines, say("  ").and(strong, string(part)).fit(w))
+	}
+	return lines
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 
 	"comeback/recovery"
@@ -46,7 +47,14 @@ func (a *app) amendment(ctx context.Context, s recovery.Session, state recovery.
 	if err != nil {
 		return recovery.Amended{}, err
 	}
-	fresh, err := plan.Make(plan.Options{Runbook: b.Runbook, Source: b.source, Engines: engines(), Mode: old.Mode, Moment: m, Switchers: switchers(), Live: old.Live,
+	live := plan.Uncounted(old)
+	losses, err := a.countLosses(ctx, b, cat, m, live)
+	if err != nil { // the run waits, with the writes stopped perhaps: it may go on
+		for i := range live {
+			live[i].Effects.Gone = append(live[i].Effects.Gone, fmt.Sprintf("%s: what it loses could not be counted: %s", live[i].Component, a.redact(err.Error())))
+		}
+	}
+	fresh, err := plan.Make(plan.Options{Losses: losses, Runbook: b.Runbook, Source: b.source, Engines: engines(), Mode: old.Mode, Moment: m, Switchers: switchers(), Live: live,
 		Run: old.Run, Number: old.Number, Previous: old.Previous, Scratch: scratchOf(old), Created: old.Created, Expected: history.Expected, Keep: old.Keep})
 	if err != nil {
 		return recovery.Amended{}, err

@@ -86,9 +86,9 @@ func (x *Executor) confirmed(s recovery.Step) error {
 func (x *Executor) losesMore(state *recovery.State, since time.Time) []string {
 	var more []string
 	for _, now := range state.Losses {
-		i := slices.IndexFunc(x.Plan.Live, func(l recovery.Live) bool { return l.Component == now.Component && l.Loss != nil })
+		i := slices.IndexFunc(state.Loses, func(l recovery.LiveLoss) bool { return l.Component == now.Component && l.Loss != nil })
 		if i >= 0 && now.At.After(since) {
-			more = append(more, now.Beyond(*x.Plan.Live[i].Loss)...)
+			more = append(more, now.Beyond(*state.Loses[i].Loss)...)
 		}
 	}
 	return more
@@ -120,7 +120,7 @@ func (x *Executor) confirm(c recovery.Command) error {
 	if err := CheckName(x.Plan, c.Text); err != nil {
 		return err
 	}
-	return x.recordLocked(recovery.Confirmed{Name: c.Text, PlanSHA256: x.state.PlanSHA256, By: c.By, Loss: x.Plan.Effects().Gone})
+	return x.recordLocked(recovery.Confirmed{Name: c.Text, PlanSHA256: x.state.PlanSHA256, By: c.By, Loss: x.state.Gone()})
 }
 
 // CheckName refuses a typed name that is not the one of the plan's target.

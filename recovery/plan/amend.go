@@ -41,7 +41,7 @@ func Amend(state recovery.State, old, fresh *recovery.Plan, who, why string) (re
 	c := compare(state, fresh)
 	a := recovery.Amended{By: who}
 	if !same(state.Moment, fresh.Moment) {
-		a.Moment = &fresh.Moment
+		a.Moment, a.Loses = &fresh.Moment, fresh.Loses()
 	}
 	for _, s := range fresh.Steps {
 		st := state.Step(s.ID)

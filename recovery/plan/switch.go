@@ -104,6 +104,20 @@ func (b *builder) switched(stage, line int, section runbooks.Stage, block runboo
 	return nil
 }
 
+// uncounted ends the sentence that stands for a loss that nothing counts.
+const uncounted = "; nothing here counts it"
+
+// Uncounted are a plan's live targets without what going back to its moment loses,
+// to be planned for another one.
+func Uncounted(p *recovery.Plan) []recovery.Live {
+	live := slices.Clone(p.Live)
+	for i, loss := range p.Loses() {
+		live[i].Loss = nil
+		live[i].Effects.Gone = slices.DeleteFunc(slices.Clone(loss.Also), func(says string) bool { return strings.HasSuffix(says, uncounted) })
+	}
+	return live
+}
+
 // goesLive adds a live target to the plan, with what going back costs there.
 func (b *builder) goesLive(l recovery.Live, component string) {
 	b.plan.Targets = append(b.plan.Targets, l.Target)
@@ -116,7 +130,7 @@ func (b *builder) goesLive(l recovery.Live, component string) {
 		}
 	}
 	if point, ok := b.Moment.Point(component); ok && l.Loss == nil && len(l.Effects.Gone) == 0 {
-		l.Effects.Gone = []string{fmt.Sprintf("%s: all since %s; nothing here counts it", component, point.Time.UTC().Format("2006-01-02 15:04:05Z"))}
+		l.Effects.Gone = []string{fmt.Sprintf("%s: all since %s%s", component, point.Time.UTC().Format("2006-01-02 15:04:05Z"), uncounted)}
 	}
 	b.plan.Live = append(b.plan.Live, l)
 	if b.plan.Confirm == "" || component == b.Moment.Anchor {

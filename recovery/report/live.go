@@ -65,6 +65,12 @@ func (s *source) live() *Live {
 	}
 	l := &Live{HandedOver: s.state.HandedOver, Expired: s.plan.Expires, Settled: s.plan.Settled, Confirm: s.plan.Confirm, Confirmed: []Confirmation{}, Effects: s.plan.Effects(), Targets: []LiveTarget{},
 		Losses: []Loss{}, Old: list(s.state.Old), ToDo: []string{}, Unprotected: []string{}}
+	if len(s.state.Amendments) > 0 { // the moment may be another one
+		l.Effects.Gone = nil
+		for _, loss := range s.state.Loses {
+			l.Effects.Gone = append(l.Effects.Gone, loss.Says()...)
+		}
+	}
 	for _, c := range s.state.Confirmations {
 		l.Confirmed = append(l.Confirmed, Confirmation{At: c.At.UTC(), By: c.By, Plan: c.PlanSHA256, Told: c.Loss})
 	}

@@ -1,0 +1,47 @@
+package recovery_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+)
+
+// What going back loses is told by the newest count of each component, and is
+// another loss once the moment is another one.
+func TestState_Gone(t *testing.T) {
+	at := time.Date(2026, 11, 23, 2, 41, 7, 0, time.UTC)
+	counted := func(commits int64, final bool) recovery.Loss {
+		return recovery.Loss{Component: "database", Commits: commits, Final: final, From: recovery.Commit{Time: at}}
+	}
+	loss := counted(214, false)
+	p := &recovery.Plan{Steps: []recovery.Step{{ID: "loss"}}, Live: []recovery.Live{
+		{Component: "database", Loss: &loss, Effects: recovery.Effects{Gone: append(loss.Says(), "database: sessions of users")}},
+		{Component: "uploads", Effects: recovery.Effects{Gone: []string{"uploads: all since 02:30; nothing here counts it"}}},
+	}}
+	s := recovery.NewState(p)
+	s.PlanSHA256 = "p1"
+	fold := func(p recovery.Payload) {
+		t.Helper()
+		e, err := recovery.NewEvent(at, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s = recovery.Fold(s, e)
+	}
+	says := func(what string, want ...string) {
+		t.Helper()
+		if got := s.Gone(); !slices.Equal(got, want) {
+			t.Errorf("%s: %q", what, got)
+		}
+	}
+	says("planned", loss.Says()[0], "database: sessions of users", "uploads: all since 02:30; nothing here counts it")
+	final := counted(389, true)
+	fold(recovery.StepFinished{Step: "loss", Outcome: recovery.Outcome{Loss: &final}})
+	says("counted in the run", final.Says()[0], "database: sessions of users", "uploads: all since 02:30; nothing here counts it")
+	earlier := counted(1000, false)
+	fold(amend(t, "p1", recovery.Amended{Says: "go earlier", By: "ops1", Moment: &recovery.Moment{},
+		Loses: []recovery.LiveLoss{{Component: "database", Loss: &earlier}, {Component: "uploads", Also: []string{"uploads: all since 01:30"}}}}))
+	says("another moment", earlier.Says()[0], "uploads: all since 01:30")
+}
