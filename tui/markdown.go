@@ -6,8 +6,6 @@ import (
 
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
-	"github.com/yuin/goldmark/extension"
-	east "github.com/yuin/goldmark/extension/ast"
 	"github.com/yuin/goldmark/text"
 )
 
@@ -18,7 +16,7 @@ func newMarkdown(m *model, title, text string) *pagerScreen {
 	return s
 }
 
-var markdownParser = goldmark.New(goldmark.WithExtensions(extension.Table, extension.TaskList, extension.Strikethrough)).Parser()
+var markdownParser = goldmark.New().Parser()
 
 // renderMarkdown lays a document out in w cells: headings stand out, lists and
 // tables are aligned, blocks of code stay as they are behind a bar, and front
@@ -101,7 +99,7 @@ func (r *markdownRenderer) block(n ast.Node, indent int) {
 		}
 		r.gap()
 	case *ast.Paragraph, *ast.TextBlock:
-		r.add(indent, wrapSpans(r.inline(n, plain), r.room(indent))...)
+		r.paragraph(n, indent)
 		if _, tight := n.(*ast.TextBlock); !tight {
 			r.gap()
 		}
@@ -126,9 +124,6 @@ func (r *markdownRenderer) block(n ast.Node, indent int) {
 			r.add(indent, append(as(faint, "> "), l...))
 		}
 		r.gap()
-	case *east.Table:
-		r.table(n, indent)
-		r.gap()
 	default:
 		r.blocks(n, indent)
 	}
@@ -149,7 +144,7 @@ func (r *markdownRenderer) list(list *ast.List, indent int) {
 		}
 		for i, l := range inner.out {
 			if i == 0 {
-				l = append(say(mark), l...)
+				l = append(say(mark), boxed(l)...)
 			} else if len(l) > 0 {
 				l = append(say(strings.Repeat(" ", len(mark))), l...)
 			}
@@ -230,12 +225,6 @@ func (r *markdownRenderer) inline(parent ast.Node, k look) line {
 				segment := n.Segments.At(i)
 				out = out.and(k, string(segment.Value(r.source)))
 			}
-		case *east.TaskCheckBox:
-			box := "[ ] "
-			if n.IsChecked {
-				box = "[x] "
-			}
-			out = out.and(strong, box)
 		default:
 			out = append(out, r.inline(n, k)...)
 		}

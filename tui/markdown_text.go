@@ -1,10 +1,8 @@
 package tui
 
 import (
-	"slices"
 	"strings"
 
-	east "github.com/yuin/goldmark/extension/ast"
 	"github.com/yuin/goldmark/util"
 )
 
@@ -102,109 +100,4 @@ func (l line) without(begin line) line {
 		n -= len(s.text)
 	}
 	return nil
-}
-
-// leastColumn is how narrow a column of a table becomes before words are broken.
-const leastColumn = 6
-
-// table lays a table out: every column as wide as its longest cell, and where
-// that is too much the widest ones are wrapped.
-func (r *markdownRenderer) table(table *east.Table, indent int) {
-	var rows [][]line
-	header := 0
-	for n := table.FirstChild(); n != nil; n = n.NextSibling() {
-		k := plain
-		if n.Kind() == east.KindTableHeader {
-			k, header = strong, len(rows)+1
-		}
-		var row []line
-		for c := n.FirstChild(); c != nil; c = c.NextSibling() {
-			row = append(row, r.inline(c, k))
-		}
-		rows = append(rows, row)
-	}
-	widths := columnWidths(rows, r.room(indent))
-	for i, row := range rows {
-		r.add(indent, tableRow(row, widths, table.Alignments)...)
-		if i+1 == header {
-			var rule line
-			for j, w := range widths {
-				if j > 0 {
-					rule = rule.say("  ")
-				}
-				rule = rule.and(faint, strings.Repeat("-", w))
-			}
-			r.add(indent, rule)
-		}
-	}
-}
-
-// columnWidths fits the columns of a table into w cells.
-func columnWidths(rows [][]line, w int) []int {
-	var widths []int
-	for _, row := range rows {
-		for i, cell := range row {
-			if i == len(widths) {
-				widths = append(widths, 1)
-			}
-			for _, part := range wrapSpans(cell, 1<<20) {
-				widths[i] = max(widths[i], part.cells())
-			}
-		}
-	}
-	if len(widths) == 0 {
-		return nil
-	}
-	room := max(len(widths), w-2*(len(widths)-1))
-	for total(widths) > room {
-		widest := slices.Index(widths, slices.Max(widths))
-		if widths[widest] <= 1 {
-			break
-		}
-		if widths[widest] > leastColumn {
-			widths[widest] = max(leastColumn, widths[widest]-max(1, (total(widths)-room)/2))
-		} else {
-			widths[widest]--
-		}
-	}
-	return widths
-}
-
-func total(n []int) (sum int) {
-	for _, v := range n {
-		sum += v
-	}
-	return sum
-}
-
-// tableRow is one row of a table, as high as its highest cell.
-func tableRow(row []line, widths []int, align []east.Alignment) []line {
-	cellLines := make([][]line, len(widths))
-	high := 1
-	for i := range widths {
-		if i < len(row) {
-			cellLines[i] = wrapSpans(row[i], widths[i])
-		}
-		high = max(high, len(cellLines[i]))
-	}
-	out := make([]line, high)
-	for y := range out {
-		var l line
-		for i, w := range widths {
-			if i > 0 {
-				l = l.say("  ")
-			}
-			var cell line
-			if y < len(cellLines[i]) {
-				cell = cellLines[i][y]
-			}
-			if i < len(align) && align[i] == east.AlignRight {
-				l = append(l.say(strings.Repeat(" ", max(0, w-cell.cells()))), cell...)
-			} else {
-				l = append(l, cell.pad(w)...)
-			}
-		}
-		out[y] = l
-	}
-	return out
 }
