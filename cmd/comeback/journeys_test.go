@@ -1,67 +1,119 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"comeback/recovery"
+
+	"github.com/jackc/pgx/v5"
 )
 
-// Some rows come back into the live shop, from the first screen over the harm, the
-// plan and the preview to the typed name.
-func TestConsole_rescue(t *testing.T) {
+// Somebody deletes all orders of a shop, again and again, and each time they come
+// back: some rows by a rescue, or the database to just before it, found by somebody
+// who did not know what had happened; in the console and line by line.
+func TestJourney_deleted(t *testing.T) {
 	l := ownShop(t)
-	r := newRig(t).live(l)
-	withKey(t, r)
-	dir := filepath.Dir(liveRunbook(t, l, l.before))
 	name := target(t)
-	now := func() []digest {
+	goes := func(t *testing.T, j func(xid string) journey, goes func(*testing.T, *rig, string, journey, ...string) int) *recovery.State {
 		t.Helper()
-		d, err := digests(t.Context(), l.URL())
-		if err != nil {
-			t.Fatal(err)
+		want, xid := l.harmed(t)
+		r := newRig(t).live(l)
+		withKey(t, r)
+		if code := goes(t, r, filepath.Dir(liveRunbook(t, l, nil)), j(xid)); code != int(recovery.CameBack) {
+			t.Errorf("exit %d", code)
 		}
-		return d
+		if n := l.ask(t, "select count(*) from orders"); len(n) < 3 || want != "" && n != want {
+			t.Errorf("%s orders came back of %s", n, want)
+		}
+		state := r.stateOf(t, filepath.Base(r.only(t)))
+		return &state
 	}
-	harmed := now()
-
-	s := openTerminal(t, r, dir, 80, 24)
-	s.toHarm("3")
-	s.press(enter)
-	s.shows("PLAN", "FOR REAL", "begin into scratch")
-	s.press(enter)
-	s.shows("WAITS FOR YOU", "Looked at the preview", "orders", "to insert")
-	if got := now(); !slices.Equal(got, harmed) {
-		t.Error("live was changed before anybody has typed its name")
+	for _, v := range voices {
+		t.Run("rows, "+v.name, func(t *testing.T) {
+			harmed := rowsOf(t, l.URL())
+			goes(t, func(xid string) journey {
+				harmed = rowsOf(t, l.URL())
+				return slices.Concat(
+					journey{{sees: []string{"WOULD IT SAVE US?", "shop", "owes"}, keys: "enter", line: "1"}},
+					toHarm("3", xid),
+					journey{
+						{sees: []string{"PLAN", "FOR REAL", "begin into scratch"}, keys: "enter", line: "enter"},
+						{sees: []string{"WAITS FOR YOU", "Looked at the preview", "orders", "to insert"}, keys: "space", line: "1 done", meanwhile: func() {
+							if !slices.Equal(rowsOf(t, l.URL()), harmed) {
+								t.Error("live was changed before anybody has typed its name")
+							}
+						}},
+						{sees: []string{"WAITS FOR YOU", "To change LIVE, type the target"}, keys: "1 enter", line: "1"},
+						{sees: []string{"WAITS FOR YOU", "To change LIVE, type the target"}, keys: "shop enter", line: "shop"},
+						{sees: []string{"is not the name of the target"}, keys: "clear " + name + " enter", line: name},
+						{sees: []string{"CAME BACK"}, keys: "q", line: "quit"},
+					})
+			}, v.goes)
+		})
 	}
-	s.press(" ")
-	s.shows("WAITS FOR YOU", "To change LIVE, type the target, "+name)
-	s.press("1", enter, "shop", enter)
-	s.shows("is not the name of the target")
-	s.press("\x15", name, enter)
-	s.shows("CAME BACK")
-	s.press("q")
-	s.ends()
-	if n := l.ask(t, "select count(*) from orders"); n == "0" {
-		t.Errorf("%s orders after the rescue", n)
+	for _, v := range voices {
+		t.Run("not known and then all, "+v.name, func(t *testing.T) {
+			state := goes(t, func(xid string) journey {
+				return slices.Concat(
+					journey{{sees: []string{"WOULD IT SAVE US?", "shop", "owes"}, keys: "enter", line: "1"}},
+					toHarm("5", ""),
+					journey{
+						{sees: []string{"this way only looks", "LIVE: untouched"}, keys: "esc", line: "back"},
+						{sees: []string{"GO BACK TO WHICH MOMENT?"}, keys: "esc", line: "back"},
+					},
+					toHarm("1", xid),
+					journey{
+						{sees: []string{"GONE FROM LIVE", "MORE EACH SECOND", "To change LIVE, type the target"}, keys: name + " enter", line: name},
+						{sees: []string{"CAME BACK"}, keys: "q", line: "quit"},
+					})
+			}, v.goes)
+			if len(state.Old) != 1 || len(state.Losses) != 1 || !state.Losses[0].Final {
+				t.Errorf("old data %+v, losses %+v", state.Old, state.Losses)
+			}
+		})
 	}
 }
 
-// toHarm goes from the first screen along a route to just before the harm.
-func (s *terminal) toHarm(route string) {
-	s.t.Helper()
-	s.shows("> shop", "owes") // its runs may be listed before it
-	s.press(enter)
-	s.shows("WHAT HAPPENED?", "nearby", "signing")
-	s.press(route)
-	s.shows("OUTAGE BEGAN")
-	s.press("~5 minutes ago", enter)
-	if route == "3" {
-		s.shows("FIND")
+// harmed deletes all orders of the shop, and says how many there were and which
+// transaction it was; "" where they are gone already.
+func (l *lost) harmed(t *testing.T) (orders, xid string) {
+	t.Helper()
+	n := l.ask(t, "select count(*) from orders")
+	if len(n) < 3 { // the shop's incident has not been undone yet
+		return "", ""
 	}
-	s.shows("GO BACK TO WHICH MOMENT?", "window, no gap")
-	s.press(down)
-	s.press(enter)
-	s.shows("NOTHING IS CHOSEN YET", "HARM", "read to its beginning")
-	s.press("h")
-	s.shows("moment: go back to here")
+	conn, err := pgx.Connect(t.Context(), l.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	err = pgx.BeginFunc(t.Context(), conn, func(tx pgx.Tx) error {
+		_, err := tx.Conn().PgConn().Exec(t.Context(), "delete from order_items; delete from orders").ReadAll()
+		return errors.Join(err, tx.QueryRow(t.Context(), "select pg_current_xact_id()::text").Scan(&xid))
+	})
+	if err := errors.Join(err, l.Archived(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	return n, xid
+}
+
+// toHarm goes from a runbook's screen along a route to just before the harm, and
+// on from there; by its number where one is given.
+func toHarm(route, xid string) journey {
+	j := journey{{sees: []string{"WHAT HAPPENED?", "nearby", "signing"}, keys: route, line: route}}
+	if route != "5" {
+		j = append(j, move{sees: []string{"OUTAGE BEGAN"}, keys: "~5_minutes_ago enter", line: "~5 minutes ago"})
+	}
+	j = append(j, move{sees: []string{"GO BACK TO WHICH MOMENT?", "window, no gap"}, keys: "down enter", line: "1"})
+	if xid == "" {
+		j = append(j, move{sees: []string{"NOTHING IS CHOSEN YET", "HARM", "read to its beginning"}, keys: "h", line: "h"})
+	} else {
+		j = append(j, move{sees: []string{"NOTHING IS CHOSEN YET", "HARM", "read to its beginning"}, keys: "t", line: "t"},
+			move{sees: []string{"GO TO"}, keys: "before-xid:" + xid + " enter", line: "before-xid:" + xid})
+	}
+	return append(j, move{sees: []string{"moment: go back to here", "KEPT", "LOST"}, keys: "enter", line: "enter"})
 }
