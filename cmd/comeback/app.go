@@ -35,6 +35,9 @@ type app struct {
 	environ  []string
 	now      func() time.Time
 	secrets  *execute.Secrets
+	// giveWay lowers the priority of this process and of what it starts; nil does
+	// nothing.
+	giveWay func() error
 	// tether is a process that runs must not outlive; 0 is none.
 	tether int
 	// intent and event are told of every event of a run in this process,
@@ -46,7 +49,7 @@ type app struct {
 // newApp is the program in the surroundings of this process.
 func newApp() *app {
 	return &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, lookup: os.LookupEnv, environ: os.Environ(), now: time.Now,
-		secrets: execute.NewSecrets(os.LookupEnv, nil, execute.KnownSecrets...)}
+		secrets: execute.NewSecrets(os.LookupEnv, nil, execute.KnownSecrets...), giveWay: giveWay}
 }
 
 // redact takes known secrets out of what is about to be said.

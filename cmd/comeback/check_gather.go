@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -34,6 +35,9 @@ func (a *app) gather(ctx context.Context, b *book, canary bool) (check.Evidence,
 		e.Majors = append(e.Majors, t.Major)
 	}
 	var err error
+	if e.Unfiled, err = a.fetchFiled(ctx, b); err != nil {
+		return e, err
+	}
 	if e.Proofs, err = a.proofs(b.System); err != nil {
 		return e, err
 	}
@@ -174,12 +178,16 @@ func (a *app) proofs(system string) ([]check.Proof, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []check.Proof
+	all, err := a.filedProofs(home, system)
+	if err != nil {
+		return nil, err
+	}
 	for _, p := range runs {
 		if p.Problem == nil && p.Plan != nil && p.Plan.System == system && p.State.Result != "" {
 			all = append(all, proof(p))
 		}
 	}
+	slices.SortStableFunc(all, func(x, y check.Proof) int { return y.At.Compare(x.At) })
 	return all, nil
 }
 

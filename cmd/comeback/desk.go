@@ -387,6 +387,8 @@ func (d *desk) Sign(ctx context.Context, dir string, key tui.Key, passphrase []b
 	if err != nil {
 		return tui.Signed{}, err
 	}
+	// Where it could not be filed, comeback check says so.
+	_, _ = d.app.fileRun(ctx, dir)
 	return tui.Signed{By: key.Name, Fingerprint: sig.Fingerprint, At: d.app.now()}, nil
 }
 

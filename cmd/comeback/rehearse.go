@@ -26,6 +26,9 @@ type request struct {
 	// when it began.
 	confirm string
 	outage  recovery.OutageNoted
+	// auto chooses what most needs a proof, within limits.
+	auto   bool
+	limits limits
 }
 
 func (a *app) rehearseCommand() *cobra.Command {
@@ -38,6 +41,12 @@ run creates and removes. Live systems are out of reach. On a terminal it opens
 the console; otherwise, or with --plain, it prints one line per transition, and
 items to tick count as talked through.
 
+With --auto it needs nobody: it takes what most needs a proof (a copy that was
+never proven, the one whose proof is the oldest, else a backup by chance), gives way
+to everything else on the host, and refuses to begin where it would take more disk
+than --max-disk or leave less memory than --min-memory. Signed (--key), its report is
+filed in the copies.
+
 MOMENT is "latest" (the default), an RFC 3339 time with offset, "10 minutes
 ago", lsn:3/7A21F0C8 (nothing at or after it), before-xid:81214,
 after-xid:81213, or a backup's id as ` + "`comeback moments`" + ` lists it.
@@ -47,11 +56,23 @@ after-xid:81213, or a backup's id as ` + "`comeback moments`" + ` lists it.
   comeback rehearse shop.md --to db/2026-11-22.sql.gz --copy offsite
   comeback rehearse shop.md --to before-xid:81214 --look
   comeback rehearse shop.md --to db/2026-11-22.sql.gz --only-table carts
+  comeback rehearse shop.md --auto --key /etc/comeback/key --max-disk 50GB
   comeback rehearse shop.md --dry-run`,
 		Args: oneArgument("RUNBOOK"), ValidArgsFunction: runbookArgument,
-		RunE: func(cmd *cobra.Command, args []string) error { return a.carryOut(cmd.Context(), args[0], o) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !o.auto {
+				return a.carryOut(cmd.Context(), args[0], o)
+			}
+			if o.to != "" || o.look || o.table != "" || o.keep || o.ask {
+				return usage("leave out one of them", "--auto chooses the moment and asks nobody: it does not go with --to, --look, --only-table, --keep or --ask")
+			}
+			return a.auto(cmd.Context(), args[0], o)
+		},
 	}
 	f := cmd.Flags()
+	f.BoolVar(&o.auto, "auto", false, "rehearse what most needs a proof, without anybody")
+	f.Var(&o.limits.disk, "max-disk", "with --auto: refuse to take more disk than this, like 50GB")
+	f.Var(&o.limits.memory, "min-memory", "with --auto: refuse to begin while less memory is free than this, like 2GB")
 	f.StringVar(&o.to, "to", "", "the `MOMENT` to go back to (default latest)")
 	o.flags(f)
 	f.StringVar(&o.table, "only-table", "", "restore only this `TABLE` of a dump, to see whether the lost rows are there; proves nothing else")
@@ -96,6 +117,7 @@ func (a *app) consoleKeyed(ctx context.Context, path string, o request) error {
 		return errors.Join(ended, fmt.Errorf("run %s ended, unsigned: %w", after.ID, err))
 	}
 	fmt.Fprintf(a.out, "signed by %s\n", signed)
+	a.tellFiled(ctx, after.Dir, func(line string) { fmt.Fprintln(a.out, line) })
 	return ended
 }
 
@@ -222,6 +244,7 @@ func (a *app) concluded(r runner.Past, key *report.Key, say *plainWriter) error 
 			return err
 		}
 		say.line("", "signed by %s", signed)
+		a.tellFiled(context.Background(), r.Dir, func(line string) { say.line("", "%s", line) })
 	} else if !r.Signed {
 		say.line("", "ended, unsigned; sign it with: comeback report sign %s", s.Run)
 	}

@@ -31,7 +31,7 @@ func (a *app) reportCommand() *cobra.Command {
 Without --key it takes the first key of the ssh-agent, then ~/.ssh. What it
 proves: that the holder of this key stands behind these very bytes.`,
 		Example: "  comeback report sign 7c31\n  comeback report sign 7c31 --key ~/.ssh/id_ed25519",
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			dir, err := a.runDir(args[0])
 			if err != nil {
 				return err
@@ -44,8 +44,34 @@ proves: that the holder of this key stands behind these very bytes.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(a.out, "signed by %s\n%s", who, a.verifyCommands(dir, "", ""))
+			fmt.Fprintf(a.out, "signed by %s\n", who)
+			a.tellFiled(cmd.Context(), dir, func(line string) { fmt.Fprintln(a.out, line) })
+			fmt.Fprint(a.out, a.verifyCommands(dir, "", ""))
 			return nil
+		},
+	}
+	file := &cobra.Command{
+		Use: "file RUN", Short: "Put a signed run into the copies, so that it survives this host", Args: oneArgument("RUN"), ValidArgsFunction: a.runArgument,
+		Long: `Puts the run's directory into every copy of its plan, as one tar archive under
+comeback/runs/. Signing does it by itself; this is for copies that could not be
+reached then. comeback check reads them back on every other host.`,
+		Example: "  comeback report file 7c31",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dir, err := a.runDir(args[0])
+			if err != nil {
+				return err
+			}
+			if _, err := report.Verify(dir, report.VerifyOptions{Now: a.now()}); err != nil {
+				return err
+			}
+			lines, err := a.fileRun(cmd.Context(), dir)
+			for _, line := range lines {
+				fmt.Fprintln(a.out, clean(a.redact(line)))
+			}
+			if err == nil && slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "NOT ") }) {
+				return &exitError{recovery.WithExceptions}
+			}
+			return err
 		},
 	}
 	sign.Flags().StringVar(&key, "key", "", "the private key `FILE`, a key's fingerprint, or \"agent\"")
@@ -62,7 +88,7 @@ signed, or by another; 5 intact, signer unknown (no list was given).`,
 	}
 	verify.Flags().StringVar(&signers, "signers", "", "the reader's own allowed_signers `FILE`")
 	verify.Flags().StringVar(&identity, "identity", "", "the `NAME` in it that must have signed")
-	cmd.AddCommand(show, sign, verify)
+	cmd.AddCommand(show, sign, file, verify)
 	return cmd
 }
 

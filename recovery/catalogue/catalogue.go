@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -78,7 +79,7 @@ func Survey(ctx context.Context, o Options) (Catalogue, error) {
 					report(o.Progress, s.what)
 					store, err := open()
 					if err == nil {
-						s.survey, err = e.Survey(ctx, c, cp, store)
+						s.survey, err = e.Survey(ctx, c, cp, backupsOf{store})
 					}
 					s.err, s.what.State = err, "ok"
 					if err != nil {
@@ -99,6 +100,28 @@ func Survey(ctx context.Context, o Options) (Catalogue, error) {
 		cat.Surveys = append(cat.Surveys, s.survey)
 	}
 	return cat, ctx.Err()
+}
+
+// own is what comeback keeps in a copy beside the backups: manifests, runbooks, runs.
+const own = "comeback/"
+
+// backupsOf is a copy without what comeback keeps in it for itself: none of it is a
+// backup, whatever its name is like.
+type backupsOf struct{ storage.Store }
+
+func (s backupsOf) Unwrap() storage.Store { return s.Store }
+
+func (s backupsOf) List(ctx context.Context, prefix string) iter.Seq2[storage.Object, error] {
+	return func(yield func(storage.Object, error) bool) {
+		for o, err := range s.Store.List(ctx, prefix) {
+			if err == nil && strings.HasPrefix(o.Key, own) {
+				continue
+			}
+			if !yield(o, err) {
+				return
+			}
+		}
+	}
 }
 
 func report(progress func(Progress), p Progress) {

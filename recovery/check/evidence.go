@@ -31,6 +31,8 @@ type Evidence struct {
 	Servers map[string]Server
 	// Proofs are the runs that ended, the newest first.
 	Proofs []Proof
+	// Unfiled are signed runs of this host that no copy holds.
+	Unfiled []string
 	// Room is that for a recovery on this host; nil where it was not looked at.
 	Room *Room
 	// Identities say why what decrypts a component is not at hand; nil where it

@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"comeback/recovery"
@@ -146,6 +147,9 @@ func (j *judge) tools(c recovery.Component, s Server) {
 
 // host judges what a recovery needs of this host.
 func (j *judge) host() {
+	if len(j.Unfiled) > 0 {
+		j.find("filed", recovery.NotMet, "file them: comeback report file "+j.Unfiled[0], "signed reports are on this host only, and would be lost with it: %s", strings.Join(j.Unfiled, ", "))
+	}
 	if j.Room != nil && j.Room.Needs > j.Room.Free {
 		j.find("room", recovery.NotMet, "make room, or name another place with --scratch or COMEBACK_SCRATCH", "a recovery needs about %s in %s, and %s are free",
 			recovery.FormatBytes(j.Room.Needs), j.Room.Place, recovery.FormatBytes(j.Room.Free))

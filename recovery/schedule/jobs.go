@@ -78,7 +78,7 @@ func Jobs(o Options) []Job {
 	}
 	jobs = append(jobs, Job{Name: "check", Says: "check whether the copies would save it", Each: checkEach, Args: check, Findings: true})
 	if o.Rehearse > 0 {
-		jobs = append(jobs, Job{Name: "rehearse", Says: "rehearse the recovery", Each: o.Rehearse, Args: []string{"rehearse", o.Runbook, "--plain"}, Restores: true})
+		jobs = append(jobs, Job{Name: "rehearse", Says: "rehearse the recovery", Each: o.Rehearse, Args: []string{"rehearse", o.Runbook, "--auto", "--plain"}, Restores: true})
 	}
 	return jobs
 }

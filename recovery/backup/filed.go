@@ -1,0 +1,162 @@
+package backup
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"comeback/pattern"
+	"comeback/recovery"
+	"comeback/storage"
+)
+
+// Signed runs are filed in the copies, each as one object: a tar archive of the run's
+// directory as it was signed, which tar, ssh-keygen and sha256sum can check without
+// comeback. Where a bucket locks new objects by itself, it locks them, too.
+const runsDir = "comeback/runs/"
+
+// maxFiled bounds a run's directory; logs are a few megabytes.
+const maxFiled = 512 << 20
+
+// FiledRun is a run that a copy holds.
+type FiledRun struct {
+	Number int
+	Run    string
+	object storage.Object
+}
+
+var filedName = pattern.New(`^([0-9]{6})-([0-9a-f]{4,16})\.tar$`)
+
+func filedKey(system string, number int, run string) string {
+	return fmt.Sprintf("%s%s/%06d-%s.tar", runsDir, system, number, run)
+}
+
+// FileRun files a run's directory in a copy; one that is there already is left as
+// it is. The object appears whole or not at all.
+func FileRun(ctx context.Context, s storage.Store, dir, system string, number int, run string) error {
+	key := filedKey(system, number, run)
+	if _, err := s.Stat(ctx, key); err == nil {
+		return nil
+	} else if !errors.Is(err, storage.ErrNotExist) {
+		return fmt.Errorf("file the report of run %s: %w", run, err)
+	}
+	_, err := storage.PutFrom(ctx, s, key, nil, func(_ context.Context, w io.Writer) error { return packRun(w, dir, run) })
+	if err != nil {
+		return fmt.Errorf("file the report of run %s: %w", run, err)
+	}
+	return nil
+}
+
+// packRun writes the regular files of a run's directory; its hidden ones are drafts.
+func packRun(w io.Writer, dir, run string) error {
+	t := tar.NewWriter(w)
+	var size int64
+	err := filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
+		if err != nil || p != dir && strings.HasPrefix(e.Name(), ".") || !e.Type().IsRegular() {
+			if err == nil && e.IsDir() && p != dir && strings.HasPrefix(e.Name(), ".") {
+				return fs.SkipDir
+			}
+			return err
+		}
+		f, err := os.Open(p)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		info, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		if size += info.Size(); size > maxFiled {
+			return recovery.Errorf("copy the run's directory by hand", "the run's files are larger than %s", recovery.FormatBytes(maxFiled))
+		}
+		name, err := filepath.Rel(dir, p)
+		if err == nil {
+			err = t.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: run + "/" + filepath.ToSlash(name), Mode: 0o600, Size: info.Size(), ModTime: info.ModTime().Truncate(time.Second)})
+		}
+		if err == nil {
+			_, err = io.CopyN(t, f, info.Size())
+		}
+		return err
+	})
+	return errors.Join(err, t.Close())
+}
+
+// Filed lists the runs of a system that a copy holds, by their numbers.
+func Filed(ctx context.Context, s storage.Store, system string) ([]FiledRun, error) {
+	var all []FiledRun
+	for o, err := range s.List(ctx, runsDir+system+"/") {
+		if err != nil {
+			return nil, fmt.Errorf("list the runs that are filed: %w", err)
+		}
+		m := filedName.FindStringSubmatch(path.Base(o.Key))
+		if m == nil || o.Size > maxFiled+maxFiled/8 {
+			continue
+		}
+		f := FiledRun{Run: m[2], object: o}
+		if _, err := fmt.Sscanf(m[1], "%d", &f.Number); err == nil {
+			all = append(all, f)
+		}
+	}
+	return all, nil
+}
+
+// Fetch brings a run that is filed into a directory that must not be there; it is
+// there whole or not at all. What it holds is for others to verify.
+func (f FiledRun) Fetch(ctx context.Context, s storage.Store, dir string) (err error) {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+		return fmt.Errorf("fetch run %s: %w", f.Run, err)
+	}
+	temp, err := os.MkdirTemp(filepath.Dir(dir), ".fetch-")
+	if err != nil {
+		return fmt.Errorf("fetch run %s: %w", f.Run, err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
+	in := storage.NewReader(ctx, s, f.object, storage.ReadOptions{Attempts: 3})
+	defer in.Close()
+	if err := f.unpack(in, temp); err != nil {
+		return fmt.Errorf("fetch run %s: %w", f.Run, err)
+	}
+	if err := os.Rename(temp, dir); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("fetch run %s: %w", f.Run, err)
+	}
+	return nil
+}
+
+func (f FiledRun) unpack(in io.Reader, dir string) error {
+	t := tar.NewReader(io.LimitReader(in, maxFiled+maxFiled/8))
+	for {
+		h, err := t.Next()
+		if err == io.EOF {
+			_, err = io.Copy(io.Discard, in) // its own check is at the end
+			return err
+		}
+		if err != nil {
+			return err
+		}
+		name, ok := strings.CutPrefix(h.Name, f.Run+"/")
+		if !ok || h.Typeflag != tar.TypeReg || !filepath.IsLocal(filepath.FromSlash(name)) {
+			return fmt.Errorf("%w: it holds %.80q", storage.ErrCorrupt, h.Name)
+		}
+		to := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+			return err
+		}
+		out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(out, t)
+		if err = errors.Join(err, out.Close()); err != nil {
+			return err
+		}
+	}
+}
