@@ -18,6 +18,44 @@
 // created without login and reported. A dump that is cut off is refused, at the
 // latest when its end is missing: then nothing counts as restored.
 //
+// # Beside each other
+//
+// pg_dump writes a script in a good order: definitions, rows, sequences, indexes
+// and keys, triggers, foreign keys, then what builds on all. The script's own
+// session executes it in that order (restore_script.go). Rows, indexes, keys and
+// foreign keys it hands to a crew of sessions (beside.go, package crew) and reads
+// on; the settings of the script's session, search_path among them, are read
+// from the server and given to whoever takes a task. Before anything else it waits
+// for the crew, so that whatever is not known in every detail is executed alone,
+// in its place, as in a plain restore. When in doubt there is no other session.
+//
+// What may be handed over is decided by the statement's own words
+// (script.Effect), which must be of a form that pg_dump writes, and by the
+// catalogue of the scratch server, asked once when the definitions are in
+// (catalogue.sql): no event trigger, no operator, cast or operator class
+// written in SQL, search_path empty; for rows an empty plain table without
+// triggers, rules and indexes, whose checks, generated columns, domains and
+// partition keys run nothing but functions of PostgreSQL's own that read no
+// table; for indexes and keys no function of the dump's. Anything inside a
+// transaction of the script's stays there, large objects too.
+//
+// Rows go over in pieces that end where a row ends (load.go). A table of up to
+// a few megabytes waits in memory, as a whole, for the next free session, which
+// copies it behind a TRUNCATE in one transaction, so that it needs no log; of a
+// larger one every session copies what it can take, a piece at a time. That
+// costs the log of it, and was still faster than one session, whose processor is
+// what a restore waits for. Nothing is held but these pieces, however long the
+// script is: when they wait, reading waits.
+//
+// A key over plain columns is built as an index, beside the other indexes of
+// its table, and made a constraint when they are done. What takes longest goes
+// first: the bytes of rows that a table got, times what its kind of index takes.
+//
+// A failure is the first one of the script, with its line, whichever session
+// came upon something first; then nothing counts as restored.
+//
+// # After an interruption
+//
 // A restore outlives its runner: what was fetched of an archive stays (a script
 // begins again), the server is started again, and what was built with fsync off
 // and not settled is given up after a reboot.

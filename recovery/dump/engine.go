@@ -1,6 +1,7 @@
 package dump
 
 import (
+	"runtime"
 	"time"
 
 	"comeback/recovery"
@@ -17,7 +18,8 @@ type Options struct {
 	Installed func() []postgres.Tools
 	// Now is the time of surveys.
 	Now func() time.Time
-	// Jobs is how many jobs pg_restore runs; zero means two.
+	// Jobs is how many sessions restore beside each other, pg_restore's or
+	// our own; zero means one for each processor, but two to eight.
 	Jobs int
 	// SyncEvery is about how many bytes of an archive are fetched before they
 	// are made durable and the journal is told; zero means a gigabyte.
@@ -35,7 +37,7 @@ func New(o Options) recovery.Engine {
 		o.Now = time.Now
 	}
 	if o.Jobs == 0 {
-		o.Jobs = 2
+		o.Jobs = min(max(runtime.NumCPU(), 2), 8)
 	}
 	if o.SyncEvery == 0 {
 		o.SyncEvery = defaultSyncEvery

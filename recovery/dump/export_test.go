@@ -27,3 +27,11 @@ func Choose(installed []postgres.Tools, b recovery.Backup) (tools postgres.Tools
 	}
 	return choose(installed, h)
 }
+
+// SetPieces has rows dealt out in smaller pieces, and tables of less than whole
+// bytes given to one session, until the function that it gives is called.
+func SetPieces(soft, whole int) (reset func()) {
+	s, w := pieceSoft, wholeTable
+	pieceSoft, wholeTable = soft, whole
+	return func() { pieceSoft, wholeTable = s, w }
+}

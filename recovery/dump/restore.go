@@ -97,7 +97,7 @@ type restore struct {
 	leftOut    []string
 	exceptions []string
 	notDropped int
-	rows       int64
+	rows       atomic.Int64
 	// only is the table that alone comes back; nil for all.
 	only *only
 }

@@ -38,12 +38,13 @@ func (r *restore) script(ctx context.Context) (err error) {
 
 	run := &scriptRun{session: session{restore: r}, key: object.Key, source: src, progress: progress, skipped: map[string]bool{}}
 	defer run.close(ctx)
+	defer func() { run.endCrew(ctx) }()
 	stop := run.watch(ctx)
 	defer stop()
 	if err := run.begin(ctx); err != nil {
 		return err
 	}
-	if err := run.all(ctx, script.NewReader(text)); err != nil {
+	if err := run.first(run.all(ctx, script.NewReader(text))); err != nil {
 		return err
 	}
 	if err := run.complete(); err != nil {
@@ -59,19 +60,24 @@ func (r *restore) script(ctx context.Context) (err error) {
 		return truncated(object.Key, src, err)
 	}
 	r.facts["sha256"], r.facts["bytes"] = sum, fmt.Sprint(object.Size)
-	r.facts["rows"] = fmt.Sprint(r.rows)
+	r.facts["statements"] = run.how()
+	r.facts["rows"] = fmt.Sprint(r.rows.Load())
 	return nil
 }
 
 // scriptRun is a script on its way into the server.
 type scriptRun struct {
 	session
+	*beside
 	key      string
 	source   *source
 	progress *feed
 	// dumps and clusters count the beginnings of dumps whose ends have not
 	// come yet; begins those that were seen at all.
 	begins, dumps, clusters int
+	// statements counts those that were executed, handed those of them that
+	// the crew did.
+	statements, handed int
 	// created are the databases that the script creates; skipped those that
 	// were not asked for, skipping is set while the script is in one of them.
 	created  []string
@@ -92,6 +98,7 @@ func (s *scriptRun) begin(ctx context.Context) error {
 		return nil
 	}
 	s.database = s.name()
+	defer s.startCrew(ctx)
 	sql := "create database " + quoteName(s.database) + " template template0 encoding 'UTF8'"
 	if err := s.run(ctx, sql, nil); err != nil {
 		return fmt.Errorf("create database %s: %w", s.database, err)
@@ -189,6 +196,9 @@ func (s *scriptRun) command(ctx context.Context, p script.Part) error {
 	if script.IsRestrict(text) {
 		return nil
 	}
+	if err := s.drain(); err != nil {
+		return err
+	}
 	database, ok := script.ParseConnect(text)
 	if !ok {
 		name, _, _ := strings.Cut(strings.TrimSpace(text), " ")
@@ -201,14 +211,15 @@ func (s *scriptRun) command(ctx context.Context, p script.Part) error {
 	if err := s.connect(ctx, database); err != nil {
 		return fmt.Errorf("restore %s: line %d: %w", s.key, p.Line, err)
 	}
+	s.startCrew(ctx)
 	return nil
 }
 
 // statement judges and executes one statement.
 func (s *scriptRun) statement(ctx context.Context, r *script.Reader, p script.Part) error {
 	j := script.Judge(p, superuser)
-	if s.skipping && j.Creates != "" {
-		s.skipping = false // pg_dumpall creates the next database from within the one before
+	if s.skipping && (j.Creates != "" || strings.HasPrefix(p.Summary(), "DROP DATABASE ")) {
+		s.skipping = false // pg_dumpall drops and creates the next database from within the one before
 	}
 	if s.skipping {
 		if strings.HasPrefix(p.Summary(), "SET standard_conforming_strings ") {
@@ -224,7 +235,18 @@ func (s *scriptRun) statement(ctx context.Context, r *script.Reader, p script.Pa
 		s.leave(p, j.Why)
 		return nil
 	case j.Creates != "":
+		if err := s.drain(); err != nil {
+			return err
+		}
 		return s.createDatabase(ctx, p, j)
+	}
+	s.statements++
+	if j.SQL == "" && j.Role == "" {
+		if handed, err := s.hand(ctx, r, p); handed || err != nil {
+			return err
+		}
+	} else if err := s.alone(); err != nil {
+		return err
 	}
 	what := itself
 	if s.only != nil {
@@ -265,6 +287,16 @@ func (s *scriptRun) statement(ctx context.Context, r *script.Reader, p script.Pa
 	}
 	return nil
 }
+
+// begins and ends are statements of the crew.
+func (f *feed) begins(p script.Part) {
+	if f.building.CompareAndSwap(false, true) {
+		f.meter.Phase("indexes and constraints", 0, recovery.InItems)
+	}
+	f.meter.Note(p.Summary())
+}
+
+func (f *feed) ends() { f.meter.Add(1) }
 
 // feed is the progress of a script: bytes of the object, and while indexes are
 // built, of which no byte tells, statements.

@@ -24,6 +24,8 @@ type session struct {
 	conn *pgconn.PgConn
 	// at is the database of the session.
 	at string
+	// has are the settings that the session was given by become.
+	has settings
 }
 
 // connect opens a session with another database, and ends the one before.
@@ -73,7 +75,7 @@ func (s *session) execute(ctx context.Context, sql string, data io.Reader) error
 			return s.run(ctx, "release savepoint comeback", nil)
 		}
 		role := missingRole(err)
-		if role == "" || s.roles[role] || !guarded && s.conn.TxStatus() != 'I' {
+		if role == "" || data != nil || s.roles[role] || !guarded && s.conn.TxStatus() != 'I' { // data are gone
 			return err
 		}
 		if guarded {
@@ -96,7 +98,7 @@ func (s *session) run(ctx context.Context, sql string, data io.Reader) error {
 		held := &heldReader{r: data}
 		tag, err := s.conn.CopyFrom(ctx, held, sql)
 		held.end()
-		s.rows += tag.RowsAffected()
+		s.rows.Add(tag.RowsAffected())
 		return lost(ctx, err)
 	}
 	results := s.conn.Exec(ctx, sql)
@@ -244,18 +246,32 @@ var copyLine = pattern.New(`^COPY .*, line (\d+)`)
 // failed is a statement's failure for people, in PostgreSQL's own words. Its
 // details, which may hold people's data, are left to the step's log.
 func (s *session) failed(p script.Part, err error) error {
-	pg, ok := errors.AsType[*pgconn.PgError](err)
-	if !ok || errors.Is(err, errLost) {
-		return fmt.Errorf("restore %s: line %d: %w", s.args.Backup, p.Line, err)
+	if !p.Copies {
+		return s.failedAt(p, p.Line, err)
 	}
-	line := p.Line
-	if p.Copies {
+	_, err = s.failedCopy(p, err, func(row int64) int64 { return p.Line + row })
+	return err
+}
+
+// failedCopy is the failure of a COPY, with the line of the row that is at fault
+// where PostgreSQL tells.
+func (s *session) failedCopy(p script.Part, err error, lineOf func(row int64) int64) (line int64, failure error) {
+	line = p.Line
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		if m := copyLine.FindStringSubmatch(pg.Where); m != nil {
 			var row int64
 			if _, scan := fmt.Sscan(m[1], &row); scan == nil {
-				line += row
+				line = max(line, lineOf(row))
 			}
 		}
+	}
+	return line, s.failedAt(p, line, err)
+}
+
+func (s *session) failedAt(p script.Part, line int64, err error) error {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || errors.Is(err, errLost) {
+		return fmt.Errorf("restore %s: line %d: %w", s.args.Backup, p.Line, err)
 	}
 	tools := s.server.Cluster().Tools
 	hint := tools.HintFor(pg.Message)

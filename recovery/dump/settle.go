@@ -6,7 +6,10 @@ import (
 	"maps"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"comeback/recovery"
+	"comeback/recovery/dump/crew"
 	"comeback/recovery/postgres"
 )
 
@@ -36,7 +39,7 @@ func (k settleKind) Do(ctx context.Context, env recovery.Env, step recovery.Step
 	if !ok {
 		return recovery.Outcome{}, recovery.Errorf("retry the restore", "%s is not restored", s.args.Component)
 	}
-	if err := s.analyze(ctx, env, server, databaseOf(binding)); err != nil {
+	if err := k.analyze(ctx, env, server, databaseOf(binding)); err != nil {
 		return recovery.Outcome{}, serverError(server, fmt.Errorf("gather statistics: %w", err))
 	}
 	env.Meter().Phase("write everything to disk", 0, recovery.NoUnit)
@@ -111,38 +114,53 @@ func heeds(ctx context.Context, server *postgres.Server) (fsync string, err erro
 	return fsync, nil
 }
 
-// analyze gathers statistics table by table, so that it can be seen to move.
-func (s scratch) analyze(ctx context.Context, env recovery.Env, server *postgres.Server, database string) error {
-	conn, err := server.Connect(ctx, database)
-	if err != nil {
-		return err
+// analyze gathers statistics, the largest table first, so that it can be seen to
+// move.
+func (k settleKind) analyze(ctx context.Context, env recovery.Env, server *postgres.Server, database string) error {
+	conns := make([]*pgx.Conn, k.Jobs)
+	defer func() {
+		for _, conn := range conns {
+			if conn != nil {
+				conn.Close(context.WithoutCancel(ctx))
+			}
+		}
+	}()
+	for i := range conns {
+		var err error
+		if conns[i], err = server.Connect(ctx, database); err != nil {
+			return err
+		}
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	rows, err := conn.Query(ctx, `select format('%I.%I', n.nspname, c.relname)
+	rows, err := conns[0].Query(ctx, `select format('%I.%I', n.nspname, c.relname), c.relpages
 		from pg_class c join pg_namespace n on n.oid = c.relnamespace
 		where c.relkind in ('r', 'm') and n.nspname <> 'information_schema' and n.nspname !~ '^pg_'
 		order by c.relpages desc, 1`)
 	if err != nil {
 		return err
 	}
-	var tables []string
-	for rows.Next() {
-		var table string
-		if err := rows.Scan(&table); err != nil {
-			return err
-		}
-		tables = append(tables, table)
+	type table struct {
+		Name  string
+		Pages int32
 	}
-	if err := rows.Err(); err != nil {
+	tables, err := pgx.CollectRows(rows, pgx.RowToStructByPos[table])
+	if err != nil {
 		return err
 	}
 	env.Meter().Phase("gather statistics", int64(len(tables)), recovery.InTables)
-	for _, table := range tables {
-		env.Meter().Note(table)
-		if _, err := conn.Exec(ctx, "analyze "+table); err != nil {
-			return fmt.Errorf("%s: %w", table, err)
-		}
-		env.Meter().Add(1)
+	c := crew.New(ctx, len(conns))
+	defer c.Close()
+	for i, t := range tables {
+		c.Add(crew.Task{Line: int64(i), Cost: int64(t.Pages), Do: func(ctx context.Context, worker int) error {
+			env.Meter().Note(t.Name)
+			if _, err := conns[worker].Exec(ctx, "analyze "+t.Name); err != nil {
+				return fmt.Errorf("%s: %w", t.Name, err)
+			}
+			env.Meter().Add(1)
+			return nil
+		}})
+	}
+	if f := c.Wait(); f != nil {
+		return f.Err
 	}
 	return nil
 }

@@ -73,6 +73,8 @@ func withServers(run func() int) (code int, err error) {
 --
 create database shop owner "shop owner"
 --
+create database another
+--
 alter database shop set statement_timeout to '1h'; alter database shop set session_preload_libraries to 'auto_explain'; comment on database shop is 'the shop'`); err != nil {
 		return 0, err
 	}

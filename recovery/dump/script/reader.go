@@ -125,6 +125,20 @@ func (r *Reader) Data() io.Reader {
 	return r.data
 }
 
+// Rows appends COPY data to buf, up to its capacity, and ends where a row ends as
+// soon as there are soft bytes; whole is false where buf was too small for that.
+// It gives io.EOF, and nothing else, where Data would end, and may be called
+// instead of reading Data.
+func (r *Reader) Rows(buf []byte, soft int) (rows []byte, whole bool, err error) {
+	if r.data == nil {
+		return nil, false, io.EOF
+	}
+	return r.data.rows(buf, soft)
+}
+
+// Line is the line of the next byte, counted from 1.
+func (r *Reader) Line() int64 { return r.line }
+
 func (r *Reader) broken(line int64, err error) error {
 	if errors.Is(err, io.EOF) {
 		return fmt.Errorf("%w in the statement that begins at line %d", ErrCutOff, line)

@@ -150,22 +150,55 @@ func FuzzReader(f *testing.F) {
 		f.Add(seed, uint8(3))
 	}
 	f.Fuzz(func(t *testing.T, script string, chunk uint8) {
-		whole, wholeErr := raw(strings.NewReader(script))
+		whole, wholeErr := raw(strings.NewReader(script), (*Reader).wholeData)
 		if wholeErr == nil && string(whole) != script {
 			t.Errorf("%q became %q", script, whole)
 		}
 		if !strings.HasPrefix(script, string(whole)) {
 			t.Errorf("%q is not the beginning of %q", whole, script)
 		}
-		pieces, piecesErr := raw(&slow{strings.NewReader(script), int(chunk%7) + 1})
+		pieces, piecesErr := raw(&slow{strings.NewReader(script), int(chunk%7) + 1}, (*Reader).wholeData)
 		if !bytes.Equal(whole, pieces) || fmt.Sprint(wholeErr) != fmt.Sprint(piecesErr) {
 			t.Errorf("in pieces of %d: %q, %v; whole: %q, %v", chunk%7+1, pieces, piecesErr, whole, wholeErr)
+		}
+		rows, rowsErr := raw(&slow{strings.NewReader(script), int(chunk%7) + 1}, rowsOf(int(chunk%5)+1, int(chunk%23)+6))
+		if !bytes.Equal(whole, rows) || fmt.Sprint(wholeErr) != fmt.Sprint(rowsErr) {
+			t.Errorf("by rows: %q, %v; whole: %q, %v", rows, rowsErr, whole, wholeErr)
 		}
 	})
 }
 
+func (r *Reader) wholeData() ([]byte, error) {
+	return io.ReadAll(r.Data())
+}
+
+// rowsOf reads COPY data by rows, and panics where a row is torn that would have
+// had room.
+func rowsOf(soft, hard int) func(*Reader) ([]byte, error) {
+	return func(r *Reader) ([]byte, error) {
+		var all []byte
+		for {
+			line := r.Line()
+			rows, whole, err := r.Rows(make([]byte, 0, hard), soft)
+			all = append(all, rows...)
+			if err == io.EOF {
+				return all, nil
+			}
+			if err != nil {
+				return all, err
+			}
+			if whole && rows[len(rows)-1] != '\n' || len(rows) == 0 || len(rows) > hard {
+				panic(fmt.Sprintf("%q is said to end with a row", rows))
+			}
+			if got := r.Line() - line; got != int64(bytes.Count(rows, []byte("\n"))) && err == nil && !bytes.HasPrefix(r.data.marker, []byte(`\.`)) {
+				panic(fmt.Sprintf("%q is %d lines", rows, got))
+			}
+		}
+	}
+}
+
 // raw puts together what a reader gives.
-func raw(in io.Reader) ([]byte, error) {
+func raw(in io.Reader, data func(*Reader) ([]byte, error)) ([]byte, error) {
 	var out bytes.Buffer
 	r := NewReader(in)
 	for {
@@ -181,9 +214,12 @@ func raw(in io.Reader) ([]byte, error) {
 			_ = p.Summary()
 			_ = Judge(p, "postgres")
 			_ = Roles(p)
+			_ = p.Effect()
 		}
 		if p.Copies {
-			if _, err := io.Copy(&out, r.Data()); err != nil {
+			rows, err := data(r)
+			out.Write(rows)
+			if err != nil {
 				return out.Bytes(), err
 			}
 		}

@@ -276,26 +276,11 @@ func (d *data) Read(p []byte) (int, error) {
 func (d *data) chunk(max int) ([]byte, error) {
 	in := d.r.in
 	if !d.midLine {
-		// The marker is short: \. and the end of the line or of the script.
-		head, _ := in.Peek(4)
-		if n := markerLen(head); n > 0 {
-			d.marker = append([]byte(nil), head[:n]...)
-			d.end = d.r.line
-			if head[n-1] == '\n' {
-				d.r.line++
-			}
-			d.r.read += int64(n)
-			_, err := in.Discard(n)
-			if err == nil {
-				err = io.EOF
-			}
+		if err := d.takeMarker(); err != nil {
 			return nil, err
 		}
 	}
-	if _, err := in.Peek(1); err != nil {
-		if err == io.EOF {
-			err = fmt.Errorf("%w in COPY data at line %d", ErrCutOff, d.r.line)
-		}
+	if err := d.more(); err != nil {
 		return nil, err
 	}
 	b, _ := in.Peek(min(max, in.Buffered()))
@@ -311,6 +296,78 @@ func (d *data) chunk(max int) ([]byte, error) {
 		return nil, err
 	}
 	return b, nil
+}
+
+// takeMarker takes the end marker where it stands; then it gives io.EOF.
+func (d *data) takeMarker() error {
+	in := d.r.in
+	head, _ := in.Peek(4) // \. and the end of the line or of the script
+	n := markerLen(head)
+	if n == 0 {
+		return nil
+	}
+	d.marker = append([]byte(nil), head[:n]...)
+	d.end = d.r.line
+	if head[n-1] == '\n' {
+		d.r.line++
+	}
+	d.r.read += int64(n)
+	if _, err := in.Discard(n); err != nil {
+		return err
+	}
+	return io.EOF
+}
+
+// more reads on, where nothing is left to look at.
+func (d *data) more() error {
+	_, err := d.r.in.Peek(1)
+	if err == io.EOF {
+		err = fmt.Errorf("%w in COPY data at line %d", ErrCutOff, d.r.line)
+	}
+	return err
+}
+
+// rows appends to buf until it holds soft bytes and a row ends there, or is full.
+// whole says that a row ends with it.
+func (d *data) rows(buf []byte, soft int) (_ []byte, whole bool, err error) {
+	in := d.r.in
+	for d.err == nil && len(buf) < cap(buf) {
+		if !d.midLine {
+			d.err = d.takeMarker()
+		}
+		if d.err == nil {
+			d.err = d.more()
+		}
+		if d.err != nil {
+			break
+		}
+		b, _ := in.Peek(min(in.Buffered(), cap(buf)-len(buf)))
+		if i := bytes.Index(b, []byte("\n\\.")); i >= 0 {
+			b = b[:i+1]
+		} else if i := bytes.LastIndexByte(b, '\n'); i >= 0 {
+			b = b[:i+1]
+		}
+		buf = append(buf, b...)
+		d.midLine = b[len(b)-1] != '\n'
+		d.r.line += int64(bytes.Count(b, []byte{'\n'}))
+		d.r.read += int64(len(b))
+		if _, err := in.Discard(len(b)); err != nil {
+			d.err = err
+		}
+		if len(buf) >= soft && d.rowEnds(buf) {
+			return buf, true, nil
+		}
+	}
+	if len(buf) == 0 {
+		return nil, false, d.err
+	}
+	return buf, d.rowEnds(buf), nil
+}
+
+// rowEnds reports whether a row ends with buf: a line feed behind a backslash is
+// the row's own.
+func (d *data) rowEnds(buf []byte) bool {
+	return !d.midLine && !bytes.HasSuffix(bytes.TrimSuffix(buf[:len(buf)-1], []byte("\r")), []byte(`\`))
 }
 
 // markerLen is the length of the end marker at the beginning of b, or 0.

@@ -1,0 +1,372 @@
+package dump
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"comeback/recovery/dump/crew"
+	"comeback/recovery/dump/script"
+)
+
+// beside is what a script's session needs to have statements done on other
+// sessions, beside each other.
+//
+// The session itself goes on in the script's order. What it does not know in
+// every detail it executes alone, when everything before has ended: that is a
+// plain restore. In between, rows, indexes, keys and foreign keys of relations that
+// the catalogue vouches for go to a crew, which keeps the order where locks
+// conflict.
+type beside struct {
+	crew    *crew.Crew
+	workers []*session
+	// slots are free places for tables that wait in memory.
+	slots chan struct{}
+	// known is what the catalogue said when it was asked last, nil when
+	// something has happened since; asked counts.
+	known *catalogue
+	asked int
+	// now are the session's settings, nil when they may have changed.
+	now settings
+	// later are cheap statements about indexes that are being built: they wait
+	// for the next statement that is neither an index nor a key.
+	later []crew.Task
+	// fed is how many bytes of rows each table got, on whose indexes tables.
+	fed map[script.Relation]int64
+	on  map[script.Relation]script.Relation
+}
+
+// how says in how many statements a script came, and how many were done beside
+// others.
+func (s *scriptRun) how() string {
+	if s.beside == nil || s.handed == 0 {
+		return fmt.Sprintf("%d, one after the other", s.statements)
+	}
+	return fmt.Sprintf("%d, of which %d by %d sessions beside each other", s.statements, s.handed, s.jobs)
+}
+
+// maxAsked is how often the catalogue is asked in one database. A script that makes
+// it necessary more often is not one of pg_dump's, and goes on in its order.
+const maxAsked = 30
+
+// startCrew begins with a new database.
+func (s *scriptRun) startCrew(ctx context.Context) {
+	s.endCrew(ctx)
+	if s.only != nil || s.jobs < 2 {
+		return
+	}
+	s.beside = &beside{crew: crew.New(ctx, s.jobs), workers: make([]*session, s.jobs), slots: make(chan struct{}, gathered),
+		fed: map[script.Relation]int64{}, on: map[script.Relation]script.Relation{}}
+}
+
+// endCrew stops what is under way and closes its sessions.
+func (s *scriptRun) endCrew(ctx context.Context) {
+	if s.beside == nil {
+		return
+	}
+	s.crew.Close()
+	for _, w := range s.workers {
+		if w != nil {
+			w.close(ctx)
+		}
+	}
+	s.beside = nil
+}
+
+// drain returns when everything that was given to the crew has ended, with the
+// failure that stands first in the script.
+func (s *scriptRun) drain() error {
+	if s.beside == nil {
+		return nil
+	}
+	s.flush()
+	if f := s.crew.Wait(); f != nil {
+		return f.Err
+	}
+	return nil
+}
+
+// flush gives the crew what was put off.
+func (s *scriptRun) flush() {
+	for _, t := range s.later {
+		s.crew.Add(t)
+	}
+	s.later = nil
+}
+
+// first is the failure that stands first in the script: err, or one before it.
+func (s *scriptRun) first(err error) error {
+	if before := s.drain(); before != nil {
+		return before
+	}
+	return err
+}
+
+// hand gives a statement to the crew, or makes ready for executing it here, which
+// is then the caller's: when it must be alone, everything before it has ended.
+func (s *scriptRun) hand(ctx context.Context, r *script.Reader, p script.Part) (handed bool, err error) {
+	if s.beside == nil {
+		return false, nil
+	}
+	e := script.Effect{}
+	if s.conn.TxStatus() == 'I' {
+		e = p.Effect()
+	} else if a := p.Effect(); a.Act == script.Aside {
+		return false, nil
+	}
+	switch e.Act {
+	case script.Aside:
+		return false, nil
+	case script.Setting:
+		if bytes.Contains(bytes.ToLower(p.Text), []byte("search_path")) {
+			s.known = nil // it says how names are to be read
+		}
+		s.now = nil
+		return false, nil
+	case script.Unknown:
+		return false, s.alone()
+	}
+	if err := s.look(ctx); err != nil {
+		return false, err
+	}
+	if !s.fit(e) {
+		return false, s.alone()
+	}
+	s.handed++
+	if e.Act == script.LoadRows {
+		return true, s.handRows(ctx, r, p, e)
+	}
+	return true, s.handStatement(p, e)
+}
+
+// alone makes ready for a statement that nothing may be beside.
+func (s *scriptRun) alone() error {
+	if s.beside == nil {
+		return nil
+	}
+	s.known, s.now = nil, nil
+	return s.drain()
+}
+
+// look asks for what decides about the next statement, where it may have changed.
+func (s *scriptRun) look(ctx context.Context) (err error) {
+	if s.known == nil && s.asked < maxAsked {
+		if err := s.drain(); err != nil {
+			return err
+		}
+		s.asked++
+		if s.known, err = s.ask(ctx); err != nil {
+			return err
+		}
+	}
+	if s.now == nil {
+		s.now, err = s.session.settings(ctx)
+	}
+	return err
+}
+
+// fit reports whether a statement may be done beside others.
+func (s *scriptRun) fit(e script.Effect) bool {
+	if s.known == nil || !s.known.safe || e.Calls || e.Casts && !s.known.domains {
+		return false
+	}
+	kind := func(r script.Relation, kinds string) bool {
+		k := s.known.relations[r].kind
+		return k != "" && strings.Contains(kinds, k)
+	}
+	switch e.Act {
+	case script.LoadRows:
+		facts := s.known.relations[e.Table]
+		return facts.loads && facts.columns == e.Columns && s.fed[e.Table] == 0
+	case script.BuildIndex:
+		return kind(e.Table, "rpm")
+	case script.AddKey:
+		return kind(e.Table, "rp")
+	case script.AddReference:
+		return kind(e.Table, "r") && kind(e.Other, "r")
+	case script.AboutIndex:
+		table, ok := e.Table, true
+		if table.Name == "" {
+			table, ok = s.on[e.Index]
+		}
+		if e.Attached.Name != "" {
+			_, known := s.on[e.Attached]
+			ok = ok && known
+		}
+		return ok && kind(table, "rpm")
+	}
+	return false
+}
+
+// handStatement gives the crew an index, a key or a foreign key.
+func (s *scriptRun) handStatement(p script.Part, e script.Effect) error {
+	p.Text = bytes.Clone(p.Text)
+	task := func(sql string, cost int64, locks ...crew.Lock) crew.Task {
+		return crew.Task{Line: p.Line, Cost: cost, Locks: locks, Do: s.do(func(ctx context.Context, w *session) error {
+			s.progress.begins(p)
+			defer s.progress.ends()
+			if err := w.run(ctx, sql, nil); err != nil {
+				return w.failed(p, err)
+			}
+			return nil
+		})}
+	}
+	size := s.fed[e.Table]
+	lock := func(m crew.Mode) crew.Lock { return crew.Lock{Relation: lockName(e.Table), Mode: m} }
+	if e.Index.Name != "" && e.Table.Name != "" {
+		s.on[e.Index] = e.Table
+	}
+	switch e.Act {
+	case script.BuildIndex:
+		s.crew.Add(task(string(p.Text), size*weight(e.Method), lock(crew.Build)))
+	case script.AddKey:
+		if e.Build == "" || s.known.relations[e.Table].kind != "r" {
+			s.crew.Add(task(string(p.Text), size*weight(e.Method), lock(crew.Alter)))
+			break
+		}
+		s.crew.Add(task(e.Build, size*weight(""), lock(crew.Build)))
+		s.later = append(s.later, task(e.Attach, 0, lock(crew.Alter)))
+	case script.AddReference:
+		s.flush()
+		s.crew.Add(task(string(p.Text), size/2, lock(crew.Refer), crew.Lock{Relation: lockName(e.Other), Mode: crew.Refer}))
+	case script.AboutIndex:
+		if e.Table.Name == "" {
+			e.Table = s.on[e.Index]
+		}
+		locks := []crew.Lock{lock(crew.Alter)}
+		if e.Attached.Name != "" {
+			locks = append(locks, crew.Lock{Relation: lockName(s.on[e.Attached]), Mode: crew.Alter})
+		}
+		s.later = append(s.later, task(string(p.Text), 0, locks...))
+	}
+	return nil
+}
+
+func lockName(r script.Relation) string { return quoteName(r.Schema) + "." + quoteName(r.Name) }
+
+// weight is about how much longer than a B-tree an index takes for the same rows.
+func weight(method string) int64 {
+	switch method {
+	case "gin":
+		return 8
+	case "gist", "spgist":
+		return 5
+	}
+	return 1
+}
+
+// do makes a task of what a session is to do, with the settings that the script has
+// here.
+func (s *scriptRun) do(what func(context.Context, *session) error) func(context.Context, int) error {
+	now, database, b := s.now, s.at, s.beside
+	return func(ctx context.Context, worker int) error {
+		w := b.workers[worker]
+		if w == nil || w.conn == nil || w.conn.IsClosed() { // one that was stopped is closed
+			w = &session{restore: s.restore}
+			if err := w.connect(ctx, database); err != nil {
+				return err
+			}
+			b.workers[worker] = w
+		}
+		if err := w.become(ctx, now); err != nil {
+			return err
+		}
+		return what(ctx, w)
+	}
+}
+
+// handRows gives the crew the rows of a COPY.
+func (s *scriptRun) handRows(ctx context.Context, r *script.Reader, p script.Part, e script.Effect) error {
+	p.Text = bytes.Clone(p.Text)
+	s.flush()
+	s.progress.data()
+	s.env.Meter().Note(strings.TrimSuffix(p.Summary(), " FROM stdin"))
+	select {
+	case s.slots <- struct{}{}:
+	case <-s.crew.Failed():
+		return errStopped
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	task := crew.Task{Line: p.Line, Locks: []crew.Lock{{Relation: lockName(e.Table), Mode: crew.Load}}}
+	var all []piece
+	var err error
+	size := 0
+	for size < wholeTable {
+		var next piece
+		if next, err = readPiece(r); err != nil {
+			break
+		}
+		all = append(all, next)
+		size += len(next.bytes)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		// What came is wrong first, if it is.
+		err = s.unreadable(err)
+	}
+	s.fed[e.Table] = int64(max(size, 1))
+	if errors.Is(err, io.EOF) {
+		task.Cost = int64(size)
+		slots := s.slots
+		task.Do = s.do(func(ctx context.Context, w *session) error {
+			defer func() { <-slots }()
+			if err := w.copyWhole(ctx, e.Table, string(p.Text), all); err != nil {
+				return w.failed(p, err)
+			}
+			for _, piece := range all {
+				pieces.Put(piece.home)
+			}
+			return nil
+		})
+		s.crew.Add(task)
+		return nil
+	}
+	<-s.slots
+	return s.deal(ctx, r, p, e, task, all, err)
+}
+
+// deal deals the rows of a large table out to all workers: those that were read,
+// and those that follow unless the script is broken behind the first.
+func (s *scriptRun) deal(ctx context.Context, r *script.Reader, p script.Part, e script.Effect, task crew.Task, all []piece, broken error) error {
+	l := newLoad(ctx)
+	task.Cost = 1 << 60 // the reader waits for it
+	task.Do = s.do(func(ctx context.Context, w *session) error {
+		lane := &lane{load: l}
+		if lane.take() != nil {
+			return nil // nothing is left; whoever broke it tells
+		}
+		err := w.run(ctx, string(p.Text), lane)
+		if err == nil || lane.ended != nil {
+			return nil
+		}
+		l.fail()
+		line, failure := w.failedCopy(p, err, lane.lineOf)
+		return &crew.Failure{Line: line, Err: failure}
+	})
+	for range s.crew.Size() {
+		s.crew.Add(task)
+	}
+	for _, next := range all {
+		if !l.give(next, s.crew.Failed()) {
+			break
+		}
+	}
+	for broken == nil {
+		next, err := readPiece(r)
+		if err != nil {
+			if !errors.Is(err, io.EOF) {
+				broken = s.unreadable(err)
+			}
+			break
+		}
+		s.fed[e.Table] += int64(len(next.bytes))
+		if !l.give(next, s.crew.Failed()) {
+			broken = errStopped
+		}
+	}
+	l.end(broken)
+	return broken
+}

@@ -1,0 +1,134 @@
+package dump_test
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"comeback/enginetest"
+	"comeback/recovery"
+	"comeback/recovery/dump"
+)
+
+//go:embed testdata/nasty.sql
+var nastySQL string
+
+// digests are the rows of each table of a database, whatever their order.
+func digests(t testing.TB, url string) string {
+	t.Helper()
+	queries := program(t, "psql", "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", `
+		select format('select %L, count(*), md5(coalesce(string_agg(r::text, chr(10) order by r::text collate "C"), '''')) from only %I.%I r;', c.oid::regclass, n.nspname, c.relname)
+		from pg_class c join pg_namespace n on n.oid = c.relnamespace
+		where c.relkind in ('r', 'm', 'p') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' order by 1`)
+	return string(program(t, "psql", "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", strings.ReplaceAll(string(queries), "from only", "from"))) +
+		ask(t, url, "select string_agg(loid || ' ' || md5(data), ',' order by loid, pageno) from pg_largeobject") +
+		ask(t, url, "select string_agg(sequencename || ' ' || coalesce(last_value, -1), ',' order by sequencename) from pg_sequences")
+}
+
+// What is restored by several sessions beside each other is what psql makes of
+// the same dump, one statement after the other: the same schema, the same rows.
+func TestRestore_AsPsqlDoes(t *testing.T) {
+	defer dump.SetPieces(500, 4_000)()
+	ctx := t.Context()
+	if err := query(ctx, "postgres", "create database nasty"); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := query(context.WithoutCancel(ctx), "postgres", "drop database nasty with (force)"); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := query(ctx, "nasty", nastySQL); err != nil {
+		t.Fatal(err)
+	}
+	dumps := map[string][]byte{"nasty": dumpOf(t, "nasty"), "shop": dumpOf(t, "shop")}
+	if enginetest.Soak() {
+		dumps["nasty, clean"] = dumpOf(t, "nasty", "--clean", "--if-exists")
+		dumps["nasty, root"] = dumpOf(t, "nasty", "--load-via-partition-root", "--quote-all-identifiers")
+		dumps["nasty, authorizations"] = dumpOf(t, "nasty", "--use-set-session-authorization")
+	}
+	for name, content := range dumps {
+		t.Run(name, func(t *testing.T) {
+			o, err := into(t, empty, recovery.Component{Name: "by " + t.Name(), Kind: recovery.Postgres}, "a.sql", content)
+			if err != nil {
+				t.Fatalf("%v (%s)", err, recovery.HintOf(err))
+			}
+			beside := 0
+			fmt.Sscanf(o.Facts["statements"][strings.Index(o.Facts["statements"], ", ")+2:], "of which %d by 2 sessions", &beside)
+			if beside < 9 {
+				t.Errorf("statements: %s", o.Facts["statements"])
+			}
+			file := t.TempDir() + "/a.sql"
+			if err := os.WriteFile(file, content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			database := fmt.Sprintf("psql %s", t.Name())
+			program(t, "psql", "-X", "-q", "-d", empty.URL("postgres"), "-c", `create database "`+database+`" template template0 encoding 'UTF8'`)
+			psql := exec.CommandContext(ctx, empty.Cluster().Tools.Program("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", empty.URL(database), "-f", file)
+			if out, err := psql.CombinedOutput(); err != nil {
+				t.Fatalf("psql: %v: %s", err, out)
+			}
+			url := o.Bindings[0].URL
+			if diff := cmp.Diff(schema(t, empty.URL(database)), schema(t, url)); diff != "" {
+				t.Errorf("the schema differs (-psql +comeback):\n%s", diff)
+			}
+			if diff := cmp.Diff(digests(t, empty.URL(database)), digests(t, url)); diff != "" {
+				t.Errorf("the rows differ (-psql +comeback):\n%s", diff)
+			}
+		})
+	}
+}
+
+func schema(t testing.TB, url string) string {
+	t.Helper()
+	return token.ReplaceAllString(string(program(t, "pg_dump", "--schema-only", "--dbname", url)), "")
+}
+
+// The failure that is told is the first one of the script, with its line, also
+// where rows are dealt out and the sessions come upon it in another order.
+func TestRestore_FirstFailure(t *testing.T) {
+	defer dump.SetPieces(100, 400)()
+	rows := func(table string, bad ...int) string {
+		var b strings.Builder
+		fmt.Fprintf(&b, "COPY public.%s (id, note) FROM stdin;\n", table)
+		for n := range 300 {
+			if slices.Contains(bad, n) {
+				fmt.Fprintf(&b, "bad%d\tx\n", n)
+			} else {
+				fmt.Fprintf(&b, "%d\tnote %d\n", n, n)
+			}
+		}
+		return b.String() + "\\.\n"
+	}
+	begin := "SELECT pg_catalog.set_config('search_path', '', false);\nCREATE TABLE public.a (id integer, note text);\nCREATE TABLE public.b (id integer NOT NULL, note text);"
+	// pg_dump's frame has nine lines before the first statement.
+	for name, test := range map[string]struct {
+		script []string
+		says   string
+	}{
+		"one row":              {[]string{begin, rows("a", 150)}, "line 164: COPY public.a"},
+		"two rows":             {[]string{begin, rows("a", 150, 40, 299)}, "line 54: COPY public.a"},
+		"two tables":           {[]string{begin, rows("a", 200), rows("b", 0)}, "line 214: COPY public.a"},
+		"a row before a key":   {[]string{begin, rows("a", 299), rows("b"), "ALTER TABLE ONLY public.b ADD CONSTRAINT k PRIMARY KEY (note, id, nothing);"}, "line 313: COPY public.a"},
+		"a key before another": {[]string{begin, rows("a"), rows("b"), "ALTER TABLE ONLY public.b\n    ADD CONSTRAINT k PRIMARY KEY (nothing);", "CREATE INDEX i ON public.a USING btree (nothing);"}, "line 619: ALTER TABLE ONLY public.b"},
+		"rows, then cut off":   {[]string{begin, rows("a", 250), strings.TrimSuffix(rows("b"), "\\.\n")}, "line 264: COPY public.a"},
+		"cut off":              {[]string{begin, rows("a"), strings.TrimSuffix(rows("b"), "\\.\n")}, "cut off in COPY data"},
+		"rows, then refused":   {[]string{begin, rows("a", 250), "COPY public.b FROM PROGRAM 'sh';"}, "line 264: COPY public.a"},
+		"refused":              {[]string{begin, rows("a"), "COPY public.b FROM PROGRAM 'sh';"}, "refused: line 316"},
+		"twice":                {[]string{begin, rows("b"), rows("b"), "CREATE UNIQUE INDEX i ON public.b USING btree (id);"}, "line 619: CREATE UNIQUE INDEX"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := into(t, empty, recovery.Component{Name: t.Name(), Kind: recovery.Postgres}, "a.sql", plainDump("15.1", test.script...))
+			if err == nil || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("it says %v, want %q", err, test.says)
+			}
+		})
+	}
+}

@@ -1,0 +1,200 @@
+package crew
+
+import (
+	"context"
+	"slices"
+	"sync"
+)
+
+// maxWaiting is how many tasks may wait: a script of any length goes through.
+const maxWaiting = 5_000
+
+// Crew is some workers and the tasks they have not done yet.
+type Crew struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	size   int
+
+	mu      sync.Mutex
+	changed *sync.Cond
+	idle    []int              // workers that do nothing
+	pending map[string][]*work // those not ended, by relation, in the order they came
+	ready   []*work
+	busy    []*work
+	waiting int
+	failure *Failure
+	failed  chan struct{}
+}
+
+// New is a crew of a size. Its tasks end with ctx.
+func New(ctx context.Context, size int) *Crew {
+	c := &Crew{size: size, pending: map[string][]*work{}, failed: make(chan struct{})}
+	c.ctx, c.cancel = context.WithCancel(ctx)
+	c.changed = sync.NewCond(&c.mu)
+	context.AfterFunc(c.ctx, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.changed.Broadcast()
+	})
+	for i := range size {
+		c.idle = append(c.idle, i)
+	}
+	return c
+}
+
+// Size is how many workers it has.
+func (c *Crew) Size() int { return c.size }
+
+// Failed is closed when a task has failed.
+func (c *Crew) Failed() <-chan struct{} { return c.failed }
+
+// Add gives the crew a task. Where very many wait it returns when there are
+// fewer. After a failure tasks that stand behind it are dropped.
+func (c *Crew) Add(t Task) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.waiting >= maxWaiting && c.failure == nil && c.ctx.Err() == nil {
+		c.changed.Wait()
+	}
+	if c.failure != nil && t.Line > c.failure.Line {
+		return
+	}
+	w := &work{Task: t, chain: t.Cost}
+	for _, l := range t.Locks {
+		for _, earlier := range c.pending[l.Relation] {
+			if earlier != w && !slices.Contains(w.needs, earlier) && follows(w, earlier) {
+				earlier.behind = append(earlier.behind, w)
+				w.needs = append(w.needs, earlier)
+				w.before++
+			}
+		}
+		if !slices.Contains(c.pending[l.Relation], w) {
+			c.pending[l.Relation] = append(c.pending[l.Relation], w)
+		}
+	}
+	for _, n := range w.needs {
+		if n.state == waiting {
+			n.lengthen(w.chain)
+		}
+	}
+	c.waiting++
+	if w.before == 0 {
+		c.ready = append(c.ready, w)
+	}
+	c.dispatch()
+}
+
+// dispatch lets idle workers begin what may begin. The caller holds mu.
+func (c *Crew) dispatch() {
+	for len(c.idle) > 0 && c.ctx.Err() == nil {
+		best := -1
+		for i, w := range c.ready {
+			if slices.ContainsFunc(c.busy, func(b *work) bool { return conflict(w, b) }) {
+				continue
+			}
+			if best < 0 || w.chain > c.ready[best].chain {
+				best = i
+			}
+		}
+		if best < 0 {
+			return
+		}
+		w := c.ready[best]
+		c.ready = slices.Delete(c.ready, best, best+1)
+		worker := c.idle[len(c.idle)-1]
+		c.idle = c.idle[:len(c.idle)-1]
+		w.state = running
+		c.waiting--
+		c.busy = append(c.busy, w)
+		var ctx context.Context
+		ctx, w.cancel = context.WithCancel(c.ctx)
+		go func() {
+			err := w.Do(ctx, worker)
+			w.cancel()
+			c.end(w, worker, err)
+		}()
+	}
+}
+
+// end takes note of a task's end.
+func (c *Crew) end(w *work, worker int, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.busy = slices.DeleteFunc(c.busy, func(b *work) bool { return b == w })
+	c.idle = append(c.idle, worker)
+	c.done(w)
+	// One that was stopped because of a failure before it adds nothing.
+	if err != nil && c.ctx.Err() == nil && (c.failure == nil || w.Line <= c.failure.Line) {
+		if c.failure == nil {
+			close(c.failed)
+		}
+		c.failure = earlier(c.failure, placed(w.Line, err))
+		c.stopBehind()
+	}
+	c.dispatch()
+	c.changed.Broadcast()
+}
+
+// done takes a task out of the way of those that wait for it.
+func (c *Crew) done(w *work) {
+	w.state = ended
+	for _, l := range w.Locks {
+		c.pending[l.Relation] = slices.DeleteFunc(c.pending[l.Relation], func(p *work) bool { return p == w })
+		if len(c.pending[l.Relation]) == 0 {
+			delete(c.pending, l.Relation)
+		}
+	}
+	for _, b := range w.behind {
+		if b.before--; b.before == 0 && b.state == waiting {
+			c.ready = append(c.ready, b)
+		}
+	}
+	w.behind, w.needs = nil, nil
+}
+
+// stopBehind ends the tasks that stand behind the failure.
+func (c *Crew) stopBehind() {
+	for _, b := range c.busy {
+		if b.Line > c.failure.Line {
+			b.cancel()
+		}
+	}
+	drop := map[*work]bool{}
+	for _, list := range c.pending {
+		for _, w := range list {
+			if w.state == waiting && w.Line > c.failure.Line {
+				drop[w] = true
+			}
+		}
+	}
+	for _, w := range c.ready {
+		if w.Line > c.failure.Line {
+			drop[w] = true
+		}
+	}
+	for w := range drop {
+		c.waiting--
+		c.done(w)
+	}
+	c.ready = slices.DeleteFunc(c.ready, func(w *work) bool { return w.state == ended })
+}
+
+// Wait returns when no task is left, with the failure that stands first in the
+// script, or with the end of the context.
+func (c *Crew) Wait() *Failure {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.busy) > 0 || c.waiting > 0 && c.ctx.Err() == nil {
+		c.changed.Wait()
+	}
+	if c.failure == nil && c.ctx.Err() != nil {
+		return &Failure{Err: context.Cause(c.ctx)}
+	}
+	return c.failure
+}
+
+// Close stops what is under way and returns when it has ended.
+func (c *Crew) Close() {
+	c.cancel()
+	c.Wait()
+}

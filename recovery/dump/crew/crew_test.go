@@ -1,0 +1,140 @@
+package crew
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+)
+
+// clock orders the beginnings and ends of tasks.
+type clock struct {
+	mu   sync.Mutex
+	now  int
+	from map[int]int
+	to   map[int]int
+}
+
+func (c *clock) mark(m *map[int]int, task int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if *m == nil {
+		*m = map[int]int{}
+	}
+	c.now++
+	(*m)[task] = c.now
+}
+
+// Tasks whose locks conflict run one after the other, in the order of the script
+// unless they are foreign keys, and all of them run.
+func TestCrew_Order(t *testing.T) {
+	for seed := range uint64(50) {
+		random := rand.New(rand.NewPCG(seed, 0))
+		c := New(t.Context(), 1+random.IntN(4))
+		var all []*work
+		var times clock
+		for line := range 60 {
+			task := Task{Line: int64(line), Cost: int64(random.IntN(100)), Do: func(context.Context, int) error {
+				times.mark(&times.from, line)
+				times.mark(&times.to, line)
+				return nil
+			}}
+			for range 1 + random.IntN(2) {
+				task.Locks = append(task.Locks, Lock{fmt.Sprint(random.IntN(5)), Mode(random.IntN(int(modes)))})
+			}
+			all = append(all, &work{Task: task})
+			c.Add(task)
+		}
+		if f := c.Wait(); f != nil {
+			t.Fatal(f)
+		}
+		for j, b := range all {
+			for i, a := range all[:j] {
+				if follows(b, a) && times.from[j] < times.to[i] {
+					t.Fatalf("seed %d: task %d began before the end of %d", seed, j, i)
+				}
+				if conflict(a, b) && times.from[j] < times.to[i] && times.from[i] < times.to[j] {
+					t.Fatalf("seed %d: tasks %d and %d were under way together", seed, i, j)
+				}
+			}
+		}
+		c.Close()
+	}
+}
+
+// The longest chain begins first, whatever the order in which it came.
+func TestCrew_LongestChainFirst(t *testing.T) {
+	c := New(t.Context(), 1)
+	defer c.Close()
+	hold := make(chan struct{})
+	var order []string
+	add := func(name string, cost int64, locks ...Lock) {
+		c.Add(Task{Cost: cost, Locks: locks, Do: func(context.Context, int) error {
+			order = append(order, name)
+			return nil
+		}})
+	}
+	c.Add(Task{Do: func(context.Context, int) error { <-hold; return nil }})
+	add("small", 5, Lock{"a", Build})
+	add("large", 20, Lock{"b", Build})
+	add("first of a chain", 10, Lock{"c", Build})
+	add("second", 30, Lock{"c", Alter})
+	close(hold)
+	if f := c.Wait(); f != nil {
+		t.Fatal(f)
+	}
+	if want := []string{"first of a chain", "second", "large", "small"}; !slices.Equal(order, want) {
+		t.Errorf("they ran as %q", order)
+	}
+}
+
+// Whatever fails first, the failure that is told is the first one of the script;
+// what stands behind it is stopped.
+func TestCrew_FirstFailure(t *testing.T) {
+	c := New(t.Context(), 3)
+	defer c.Close()
+	late, early := errors.New("late"), errors.New("early")
+	failed := make(chan struct{})
+	stopped := false
+	c.Add(Task{Line: 2, Do: func(ctx context.Context, _ int) error { <-failed; return early }})
+	c.Add(Task{Line: 9, Do: func(ctx context.Context, _ int) error {
+		<-ctx.Done()
+		stopped = true
+		close(failed)
+		return ctx.Err()
+	}})
+	c.Add(Task{Line: 5, Do: func(context.Context, int) error { return late }})
+	before := false
+	c.Add(Task{Line: 1, Do: func(context.Context, int) error { before = true; return nil }})
+	c.Add(Task{Line: 7, Do: func(context.Context, int) error { t.Error("it ran behind a failure"); return nil }})
+	if f := c.Wait(); f == nil || !errors.Is(f, early) || f.Line != 2 {
+		t.Errorf("it tells %v", f)
+	}
+	if !stopped || !before {
+		t.Errorf("stopped %v, the one before ran %v", stopped, before)
+	}
+	// A task knows its place better than by its own line.
+	d := New(t.Context(), 2)
+	defer d.Close()
+	both := make(chan struct{})
+	d.Add(Task{Line: 1, Do: func(context.Context, int) error { <-both; return &Failure{Line: 50, Err: early} }})
+	d.Add(Task{Line: 1, Do: func(context.Context, int) error { close(both); return &Failure{Line: 80, Err: late} }})
+	if f := d.Wait(); f == nil || f.Line != 50 {
+		t.Errorf("it tells %v", f)
+	}
+}
+
+// The end of the context ends everything.
+func TestCrew_Cancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	c := New(ctx, 1)
+	c.Add(Task{Do: func(ctx context.Context, _ int) error { cancel(); <-ctx.Done(); return ctx.Err() }})
+	c.Add(Task{Do: func(context.Context, int) error { t.Error("it ran"); return nil }})
+	if f := c.Wait(); f == nil || !errors.Is(f, context.Canceled) {
+		t.Errorf("it tells %v", f)
+	}
+	c.Close()
+}

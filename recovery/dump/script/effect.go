@@ -1,0 +1,288 @@
+package script
+
+import "strings"
+
+// Act is what a statement does, as far as it matters for what may be done
+// beside it.
+type Act int
+
+// The acts. What is not known in every detail is Unknown.
+const (
+	Unknown      Act = iota
+	Setting          // SET or set_config: of the session alone
+	Aside            // touches no table: a sequence's value, a large object, BEGIN and COMMIT around those
+	LoadRows         // COPY … FROM stdin, in text
+	BuildIndex       // CREATE INDEX
+	AddKey           // ADD CONSTRAINT … PRIMARY KEY, UNIQUE or EXCLUDE
+	AddReference     // ADD CONSTRAINT … FOREIGN KEY
+	AboutIndex       // CLUSTER ON, REPLICA IDENTITY, COMMENT ON INDEX and the like: cheap, after the index
+)
+
+// Relation is a name with its schema; the zero value is none.
+type Relation struct{ Schema, Name string }
+
+// Effect is what a statement does and to what.
+type Effect struct {
+	Act Act
+	// Table is what it locks, Other what a foreign key refers to. Index is an
+	// index in the schema of its table; where a statement names the index
+	// alone, Table is zero and Attached, for ATTACH PARTITION, the other one.
+	Table, Other, Index, Attached Relation
+	// Method is an index's access method, "" for a key's.
+	Method string
+	// Columns is how many columns a COPY fills.
+	Columns int
+	// Calls says that an expression may call a function that is not
+	// PostgreSQL's own, Casts that it names a type that is not.
+	Calls, Casts bool
+	// Build and Attach, where they are set, are a key in two statements: its
+	// index, which can be built beside others, and the constraint on it.
+	Build, Attach string
+}
+
+// Effect says what a statement does. It assumes that search_path is empty: a name
+// without a schema is PostgreSQL's own.
+func (p Part) Effect() Effect {
+	if len(p.Text) == 0 {
+		return Effect{}
+	}
+	t := statement{tokens: p.Tokens(), text: p.Text}
+	if len(t.tokens) >= maxTokens {
+		return Effect{}
+	}
+	switch t.word(0) {
+	case "set":
+		return t.setting()
+	case "select":
+		return t.selects()
+	case "begin", "commit":
+		if len(t.tokens) == 1 {
+			return Effect{Act: Aside}
+		}
+	case "copy":
+		return t.loads(p)
+	case "create":
+		return t.builds()
+	case "alter":
+		return t.alters()
+	case "comment":
+		return t.comments()
+	}
+	return Effect{}
+}
+
+// qualified is the schema.name at a place, and the place behind it.
+func (t statement) qualified(i int) (Relation, int) {
+	if i+2 >= len(t.tokens) || t.word(i+1) != "." {
+		return Relation{}, 0
+	}
+	r := Relation{t.name(i), t.name(i + 2)}
+	if r.Schema == "" || r.Name == "" || t.word(i+3) == "." {
+		return Relation{}, 0
+	}
+	return r, i + 3
+}
+
+// settings are those that pg_dump and pg_dumpall write. Others may be anything.
+var settings = map[string]bool{
+	"statement_timeout": true, "lock_timeout": true, "idle_in_transaction_session_timeout": true, "transaction_timeout": true,
+	"client_encoding": true, "standard_conforming_strings": true, "escape_string_warning": true, "check_function_bodies": true,
+	"xmloption": true, "client_min_messages": true, "row_security": true, "default_tablespace": true,
+	"default_table_access_method": true, "default_with_oids": true, "default_toast_compression": true, "search_path": true,
+	"datestyle": true, "intervalstyle": true, "timezone": true, "extra_float_digits": true, "bytea_output": true,
+}
+
+func (t statement) setting() Effect {
+	if settings[t.word(1)] && (t.word(2) == "=" || t.word(2) == "to") {
+		return Effect{Act: Setting}
+	}
+	return Effect{}
+}
+
+// asides are functions that neither read nor write a table.
+var asides = map[string]bool{"setval": true, "lo_create": true, "lo_open": true, "lo_close": true, "lowrite": true, "loread": true}
+
+// selects knows SELECT pg_catalog.f(literals).
+func (t statement) selects() Effect {
+	if t.name(1) != "pg_catalog" || t.word(2) != "." || t.word(4) != "(" || t.word(len(t.tokens)-1) != ")" {
+		return Effect{}
+	}
+	for i := 5; i < len(t.tokens)-1; i++ {
+		switch token := t.tokens[i]; {
+		case token.Kind == String, token.Is(","), token.Is("-"), token.Is("true"), token.Is("false"):
+		case token.Kind == Other && token.Text[0] >= '0' && token.Text[0] <= '9':
+		default:
+			return Effect{}
+		}
+	}
+	switch f := t.name(3); {
+	case asides[f]:
+		return Effect{Act: Aside}
+	case f == "set_config" && t.tokens[5].Kind == String && settings[strings.Trim(t.tokens[5].Text, "'")]:
+		return Effect{Act: Setting}
+	}
+	return Effect{}
+}
+
+// loads knows COPY schema.table (columns) FROM stdin.
+func (t statement) loads(p Part) Effect {
+	table, i := t.qualified(1)
+	if !p.Copies || i == 0 || t.word(i) != "(" {
+		return Effect{}
+	}
+	e := Effect{Act: LoadRows, Table: table}
+	for i++; ; i += 2 {
+		if t.name(i) == "" {
+			return Effect{}
+		}
+		e.Columns++
+		if t.word(i+1) == ")" {
+			break
+		}
+		if t.word(i+1) != "," {
+			return Effect{}
+		}
+	}
+	if t.word(i+2) != "from" || t.word(i+3) != "stdin" || i+4 != len(t.tokens) {
+		return Effect{}
+	}
+	return e
+}
+
+// builds knows CREATE [UNIQUE] INDEX name ON [ONLY] schema.table USING method ….
+func (t statement) builds() Effect {
+	i := 1
+	if t.word(i) == "unique" {
+		i++
+	}
+	if t.word(i) != "index" || t.name(i+1) == "" || t.word(i+2) != "on" {
+		return Effect{}
+	}
+	name := t.name(i + 1)
+	if i += 3; t.word(i) == "only" {
+		i++
+	}
+	table, i := t.qualified(i)
+	if i == 0 || t.word(i) != "using" || t.find(i, "tablespace") > 0 {
+		return Effect{}
+	}
+	e := Effect{Act: BuildIndex, Table: table, Index: Relation{table.Schema, name}, Method: t.name(i + 1)}
+	e.Calls, e.Casts = t.foreign(i)
+	return e
+}
+
+// foreign looks from a place on for functions, operators and types that are not
+// PostgreSQL's own.
+func (t statement) foreign(from int) (calls, casts bool) {
+	for i := from; i < len(t.tokens); i++ {
+		if t.word(i) == "operator" && t.word(i+1) == "(" && t.name(i+2) != "pg_catalog" {
+			calls = true
+		}
+		if t.word(i) != "." || t.name(i-1) == "pg_catalog" {
+			continue
+		}
+		calls = calls || t.word(i+2) == "("
+		casts = casts || t.word(i-2) == ":" || t.word(i-2) == "as"
+	}
+	return calls, casts
+}
+
+func (t statement) alters() Effect {
+	if t.word(1) == "index" {
+		return t.altersIndex()
+	}
+	i := 2
+	only := t.word(i) == "only"
+	if only {
+		i++
+	}
+	table, i := t.qualified(i)
+	if t.word(1) != "table" || i == 0 {
+		return Effect{}
+	}
+	e := Effect{Table: table}
+	switch {
+	case t.word(i) == "cluster" && t.word(i+1) == "on" && i+3 == len(t.tokens),
+		t.word(i) == "replica" && t.word(i+1) == "identity" && t.word(i+2) == "using" && t.word(i+3) == "index" && i+5 == len(t.tokens):
+		e.Act = AboutIndex
+		return e
+	case t.word(i) != "add" || t.word(i+1) != "constraint" || t.name(i+2) == "":
+		return Effect{}
+	}
+	e.Index = Relation{table.Schema, t.name(i + 2)}
+	constraint := i + 2
+	i += 3
+	e.Calls, e.Casts = t.foreign(i)
+	switch {
+	case t.word(i) == "primary" && t.word(i+1) == "key":
+		e.Act = AddKey
+		t.inTwo(&e, only, constraint, i, i+2)
+	case t.word(i) == "unique":
+		e.Act = AddKey
+		t.inTwo(&e, only, constraint, i, i+1)
+	case t.word(i) == "exclude" && t.word(i+1) == "using":
+		e.Act, e.Method = AddKey, t.name(i+2)
+	case t.word(i) == "foreign" && t.word(i+1) == "key":
+		r := t.find(i, "references")
+		if r < 0 {
+			return Effect{}
+		}
+		other, next := t.qualified(r + 1)
+		if next == 0 {
+			return Effect{}
+		}
+		e.Act, e.Other, e.Calls = AddReference, other, false // it holds no expression
+	default:
+		return Effect{}
+	}
+	return e
+}
+
+// inTwo writes a key over nothing but columns as an index and a constraint on it.
+func (t statement) inTwo(e *Effect, only bool, name, kind, columns int) {
+	last := len(t.tokens) - 1
+	if !only || t.word(columns) != "(" || t.word(last) != ")" {
+		return
+	}
+	for i := columns + 1; i < last; i++ {
+		if (i-columns)%2 == 1 && t.name(i) == "" || (i-columns)%2 == 0 && t.word(i) != "," {
+			return
+		}
+	}
+	text := func(i, j int) string { return string(t.text[t.tokens[i].Start:t.tokens[j].End]) }
+	e.Build = "CREATE UNIQUE INDEX " + text(name, name) + " ON ONLY " + quoted(e.Table.Schema) + "." + quoted(e.Table.Name) + " USING btree " + text(columns, last)
+	e.Attach = text(0, columns-1) + " USING INDEX " + text(name, name)
+}
+
+func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+// altersIndex knows ATTACH PARTITION and SET STATISTICS.
+func (t statement) altersIndex() Effect {
+	index, i := t.qualified(2)
+	switch {
+	case i == 0:
+	case t.word(i) == "attach" && t.word(i+1) == "partition":
+		if other, end := t.qualified(i + 2); end == len(t.tokens) {
+			return Effect{Act: AboutIndex, Index: index, Attached: other}
+		}
+	case t.word(i) == "alter" && t.word(i+1) == "column" && t.word(i+3) == "set" && t.word(i+4) == "statistics":
+		return Effect{Act: AboutIndex, Index: index}
+	}
+	return Effect{}
+}
+
+// comments knows COMMENT ON INDEX and COMMENT ON CONSTRAINT.
+func (t statement) comments() Effect {
+	switch {
+	case t.word(1) != "on":
+	case t.word(2) == "index":
+		if index, i := t.qualified(3); i > 0 && t.word(i) == "is" {
+			return Effect{Act: AboutIndex, Index: index}
+		}
+	case t.word(2) == "constraint" && t.word(4) == "on":
+		if table, i := t.qualified(5); i > 0 && t.word(i) == "is" {
+			return Effect{Act: AboutIndex, Table: table}
+		}
+	}
+	return Effect{}
+}

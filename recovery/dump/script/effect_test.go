@@ -1,0 +1,72 @@
+package script
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestPart_Effect(t *testing.T) {
+	orders := Relation{"public", "orders"}
+	for sql, want := range map[string]Effect{
+		"SET statement_timeout = 0;":                                    {Act: Setting},
+		"SET client_encoding = 'UTF8';":                                 {Act: Setting},
+		"SET role = app;":                                               {},
+		"SET SESSION AUTHORIZATION 'app';":                              {},
+		"SET LOCAL search_path = x;":                                    {},
+		"SELECT pg_catalog.set_config('search_path', '', false);":       {Act: Setting},
+		"SELECT pg_catalog.set_config('role', 'app', false);":           {},
+		"SELECT pg_catalog.setval('public.orders_id_seq', -3, true);":   {Act: Aside},
+		"SELECT pg_catalog.setval('s', (select max(id) from t), true);": {},
+		"SELECT setval('s', 3);":                                        {},
+		"SELECT pg_catalog.lowrite(0, '\\x00');":                        {Act: Aside},
+		"SELECT pg_catalog.pg_terminate_backend(7);":                    {},
+		"BEGIN;":                              {Act: Aside},
+		"BEGIN ISOLATION LEVEL SERIALIZABLE;": {},
+		"COPY public.orders (id, \"a b\") FROM stdin;\n":             {Act: LoadRows, Table: orders, Columns: 2},
+		"COPY orders (id) FROM stdin;\n":                             {},
+		"COPY public.orders FROM stdin;\n":                           {},
+		"COPY public.orders (id) FROM stdin WITH (FORMAT csv);\n":    {},
+		"CREATE INDEX i ON public.orders USING btree (lower(note));": {Act: BuildIndex, Table: orders, Index: Relation{"public", "i"}, Method: "btree"},
+		"CREATE UNIQUE INDEX \"I\" ON ONLY public.orders USING gin (n public.gin_trgm_ops);": {
+			Act: BuildIndex, Table: orders, Index: Relation{"public", "I"}, Method: "gin"},
+		"CREATE INDEX i ON public.orders USING btree (app.label(id));":                        {Act: BuildIndex, Table: orders, Index: Relation{"public", "i"}, Method: "btree", Calls: true},
+		"CREATE INDEX i ON public.orders USING btree (a) WHERE (a OPERATOR(app.=) 3);":        {Act: BuildIndex, Table: orders, Index: Relation{"public", "i"}, Method: "btree", Calls: true},
+		"CREATE INDEX i ON public.orders USING btree (a) WHERE (s = 'x'::app.status);":        {Act: BuildIndex, Table: orders, Index: Relation{"public", "i"}, Method: "btree", Casts: true},
+		"CREATE INDEX i ON public.orders USING btree (a COLLATE pg_catalog.\"C\");":           {Act: BuildIndex, Table: orders, Index: Relation{"public", "i"}, Method: "btree"},
+		"CREATE INDEX CONCURRENTLY i ON public.orders USING btree (a);":                       {},
+		"CREATE INDEX i ON public.orders USING btree (a) TABLESPACE fast;":                    {},
+		"ALTER TABLE ONLY public.orders\n    ADD CONSTRAINT k UNIQUE (a) DEFERRABLE;":         {Act: AddKey, Table: orders, Index: Relation{"public", "k"}},
+		"ALTER TABLE ONLY public.orders\n    ADD CONSTRAINT k EXCLUDE USING gist (a WITH =);": {Act: AddKey, Table: orders, Index: Relation{"public", "k"}, Method: "gist"},
+		"ALTER TABLE ONLY public.orders\n    ADD CONSTRAINT \"K\" PRIMARY KEY (id, \"a b\");": {Act: AddKey, Table: orders, Index: Relation{"public", "K"},
+			Build:  `CREATE UNIQUE INDEX "K" ON ONLY "public"."orders" USING btree (id, "a b")`,
+			Attach: "ALTER TABLE ONLY public.orders\n    ADD CONSTRAINT \"K\" PRIMARY KEY USING INDEX \"K\""},
+		"ALTER TABLE public.orders ADD CONSTRAINT k PRIMARY KEY (id);":                                    {Act: AddKey, Table: orders, Index: Relation{"public", "k"}},
+		"ALTER TABLE ONLY public.orders ADD CONSTRAINT k UNIQUE (id) INCLUDE (a);":                        {Act: AddKey, Table: orders, Index: Relation{"public", "k"}},
+		"ALTER TABLE ONLY public.orders ADD CONSTRAINT f FOREIGN KEY (c) REFERENCES app.c(id) NOT VALID;": {Act: AddReference, Table: orders, Other: Relation{"app", "c"}, Index: Relation{"public", "f"}},
+		"ALTER TABLE ONLY public.orders ADD CONSTRAINT c CHECK (a > 0);":                                  {},
+		"ALTER TABLE ONLY public.orders ADD COLUMN c integer;":                                            {},
+		"ALTER TABLE public.orders CLUSTER ON i;":                                                         {Act: AboutIndex, Table: orders},
+		"ALTER TABLE ONLY public.orders REPLICA IDENTITY USING INDEX i;":                                  {Act: AboutIndex, Table: orders},
+		"ALTER INDEX public.p ATTACH PARTITION public.q;":                                                 {Act: AboutIndex, Index: Relation{"public", "p"}, Attached: Relation{"public", "q"}},
+		"COMMENT ON INDEX public.i IS 'a; b';":                                                            {Act: AboutIndex, Index: Relation{"public", "i"}},
+		"COMMENT ON CONSTRAINT k ON public.orders IS 'x';":                                                {Act: AboutIndex, Table: orders},
+		"COMMENT ON TABLE public.orders IS 'x';":                                                          {},
+		"DO $$ begin end $$;":                                                                             {},
+		"INSERT INTO public.orders VALUES (1);":                                                           {},
+		"CREATE TRIGGER t AFTER INSERT ON public.orders;":                                                 {},
+		"REFRESH MATERIALIZED VIEW public.m;":                                                             {},
+		"ALTER TABLE public.orders DISABLE TRIGGER ALL;":                                                  {},
+		"CREATE INDEX i ON a.b.c USING btree (x);":                                                        {},
+		"SELECT pg_catalog.set_config('search_path', 'x',":                                                {},
+	} {
+		p, err := NewReader(strings.NewReader(sql)).Next()
+		if err != nil && want.Act != Unknown {
+			t.Fatalf("%q: %v", sql, err)
+		}
+		if diff := cmp.Diff(want, p.Effect()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", sql, diff)
+		}
+	}
+}
