@@ -7,6 +7,7 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/backup"
 	"comeback/recovery/code"
+	"comeback/recovery/commands"
 	"comeback/recovery/dump"
 	"comeback/recovery/execute"
 	"comeback/recovery/files"
@@ -29,6 +30,8 @@ func engines() []recovery.Engine {
 		files.NewBucket(files.Options{Rows: verify.Rows}),
 		files.NewRestic(files.Options{Expand: execute.NewSecrets(os.LookupEnv, nil).Expand}),
 		code.New(code.Options{}),
+		commands.New(recovery.Postgres, commands.Options{Expand: execute.NewSecrets(os.LookupEnv, nil).Expand}),
+		commands.New(recovery.Files, commands.Options{Expand: execute.NewSecrets(os.LookupEnv, nil).Expand}),
 	}
 }
 

@@ -27,8 +27,10 @@ type lines struct {
 	broken string
 }
 
-func (lines) Schema() recovery.Schema { return recovery.Schema{Engine: "lines", Kind: recovery.Postgres} }
-func (lines) Takes() []string         { return []string{"base"} }
+func (lines) Schema() recovery.Schema {
+	return recovery.Schema{Engine: "lines", Kind: recovery.Postgres}
+}
+func (lines) Takes() []string { return []string{"base"} }
 
 func (lines) Fingerprint(context.Context, recovery.Capture) (string, error) { return "", nil }
 
@@ -153,7 +155,9 @@ func (p *place) take(ctx context.Context, engine lines, hold error, copies ...st
 		a.Copies = append(a.Copies, recovery.Copy{Name: name, URL: "file:///" + name})
 	}
 	kind := backup.Taking(backup.StepOptions{By: "comeback test", Engines: func() []recovery.Engine { return []recovery.Engine{engine} },
-		Hold: func(context.Context, string, string, string) (func() error, error) { return func() error { return nil }, hold }})
+		Hold: func(context.Context, string, string, string) (func() error, error) {
+			return func() error { return nil }, hold
+		}})
 	return kind.Do(ctx, p, backup.Step("base", a))
 }
 

@@ -40,11 +40,8 @@ func addressOf(env recovery.Env, component string) (url string, live bool, err e
 	if !ok {
 		return "", false, recovery.Errorf("restore it in a stage before the check", "not checked: %s has no address", component)
 	}
-	if b.Scratch {
-		return b.URL, false, nil
-	}
-	url, err = env.Secret(b.URL) // a reference, as in the runbook
-	return url, true, err
+	url, err = env.Secret(b.URL) // it may be or hold a reference, as in the runbook
+	return url, !b.Scratch, err
 }
 
 // listed streams what a query lists, in the byte order of the paths. The server

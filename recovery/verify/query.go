@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	neturl "net/url"
 	"strings"
 	"time"
 
@@ -82,8 +83,8 @@ func connection(url string, live bool, limit time.Duration) (*pgx.ConnConfig, er
 	if err != nil {
 		return nil, err
 	}
-	if !live {
-		config.Password = ""
+	if u, err := neturl.Parse(url); !live && (err != nil || u.User == nil || u.User.String() == u.User.Username()) {
+		config.Password = "" // the environment's is another server's
 	}
 	config.ValidateConnect = nil // a paused copy takes no writes, and need not
 	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {

@@ -46,10 +46,7 @@ func (q question) ask(ctx context.Context, limit time.Duration) answer {
 	b, _ := q.env.Binding(q.args.On)
 	connecting, cancel := context.WithTimeout(ctx, limit+grace)
 	defer cancel()
-	url, err := b.URL, error(nil)
-	if !b.Scratch { // a reference, as in the runbook
-		url, err = q.env.Secret(b.URL)
-	}
+	url, err := q.env.Secret(b.URL) // it may be or hold a reference, as in the runbook
 	var r Result
 	if err == nil {
 		r, err = query(connecting, url, !b.Scratch, q.args.Query, limit)

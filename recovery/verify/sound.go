@@ -93,11 +93,9 @@ func look(ctx context.Context, env recovery.Env, args recovery.SoundCheckArgs, l
 	if !ok {
 		return nil, recovery.Errorf("restore it in a stage before the check", "not checked: %s has no address", args.On)
 	}
-	url := b.URL
-	if !b.Scratch { // a reference, as in the runbook
-		if url, err = env.Secret(b.URL); err != nil {
-			return nil, err
-		}
+	url, err := env.Secret(b.URL) // it may be or hold a reference, as in the runbook
+	if err != nil {
+		return nil, err
 	}
 	config, err := connection(url, !b.Scratch, limit)
 	if err != nil {

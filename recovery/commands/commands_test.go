@@ -1,0 +1,505 @@
+package commands_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"comeback/enginetest"
+	"comeback/recovery"
+	"comeback/recovery/commands"
+	"comeback/recovery/isolation"
+	"comeback/recovery/postgres"
+	"comeback/storage"
+)
+
+func TestMain(m *testing.M) {
+	isolation.Init()
+	enginetest.Main(func() recovery.Engine { return commands.New(recovery.Postgres, commands.Options{Expand: expand}) },
+		postgres.ReleaseCluster{}, commands.Releaser{Expand: expand})
+	os.Exit(m.Run())
+}
+
+// script is a program of the runbook.
+func script(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "program")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\nset -eu\n"+text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// example is one of the programs that are shipped.
+func example(t *testing.T, name string) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("..", "..", "examples", "commands", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func component(kind recovery.ComponentKind, program string, more map[string][]string) recovery.Component {
+	c := recovery.Component{Name: "part", Kind: kind, With: commands.Name, Settings: recovery.Settings{"list": {program, "list"}, "fetch": {program, "fetch"}}}
+	for k, v := range more {
+		c.Settings[k] = v
+	}
+	return c
+}
+
+func surveyed(t *testing.T, c recovery.Component, dir string) (recovery.Survey, error) {
+	t.Helper()
+	return commands.New(c.Kind, commands.Options{Expand: expand}).Survey(t.Context(), c, recovery.Copy{Name: "nightly", URL: "file://" + dir}, nil)
+}
+
+// expand knows one secret.
+func expand(text string) (string, error) { return strings.ReplaceAll(text, "${TOKEN}", secret), nil }
+
+const secret = "correct-horse"
+
+func TestSuite(t *testing.T) {
+	store, err := storage.OpenDir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []recovery.ComponentKind{recovery.Postgres, recovery.Files} {
+		enginetest.Suite(t, commands.New(kind, commands.Options{}), store)
+	}
+}
+
+// What list prints is a survey: backups, windows, and findings for what cannot be
+// understood.
+func TestSurvey(t *testing.T) {
+	program := script(t, `
+[ "$1 $COMEBACK_COPY $COMEBACK_COMPONENT $TOKEN" = "list nightly part `+secret+`" ] || { echo "asked for $*" >&2; exit 3; }
+cat <<'X'
+{"id": "b", "taken": "2026-11-28T02:00:00+01:00", "ended": "2026-11-28T01:04:00Z", "bytes": "9007199254740993", "form": "volume snapshot", "details": {"region": "eu"}}
+{"id": "a", "taken": "2026-11-27T01:00:00Z", "problem": "it is being deleted"}
+
+{"window": "automated", "from": "2026-11-21T00:00:00Z", "to": "2026-11-28T10:15:00Z"}
+{"id": "a", "taken": "2026-11-27T01:00:00Z"}
+{"id": "no time"}
+{"id": "c", "taken": "2026-11-28T02:00:00Z", "bytes": "many"}
+{"window": "w", "from": "2026-11-28T02:00:00Z", "to": "2026-11-27T02:00:00Z"}
+{"something": "else"}
+not JSON
+X`)
+	s, err := surveyed(t, component(recovery.Postgres, program, map[string][]string{"environment": {"TOKEN=${TOKEN}"}}), "/srv/nightly")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, b := range s.Backups {
+		got = append(got, fmt.Sprintf("%s %s %s %d %q %v", b.ID, b.Form, b.Taken.Says(), b.Size(), b.Problem, b.Details))
+	}
+	for _, w := range s.Windows {
+		got = append(got, fmt.Sprintf("%s: %s to %s", w.Backup, w.From.Time.Format(time.RFC3339), w.To.Time.Format(time.RFC3339)))
+	}
+	for _, f := range s.Findings {
+		got = append(got, f.Object+": "+f.Says)
+	}
+	want := []string{
+		`a backup of a command 2026-11-27 01:00:00 UTC 0 "it is being deleted" map[]`,
+		`b volume snapshot between 2026-11-28 01:00:00 UTC and 2026-11-28 01:04:00 UTC 9007199254740993 "" map[region:eu]`,
+		`automated window, to the second 2026-11-28 10:15:00 UTC 0 "" map[]`,
+		"automated: 2026-11-21T00:00:00Z to 2026-11-28T10:15:00Z",
+		`line 5 of list: backup "a" is there twice`,
+		`line 6 of list: backup "no time" does not say when it was taken: ` + "`taken` is a time with an offset",
+		`line 7 of list: backup "c" has no size: ` + "`bytes` is a number in quotes",
+		`line 8 of list: window "w" has no span: ` + "`from` and `to` are times with an offset",
+		"line 9 of list: names neither a backup (`id`) nor a window (`window`)",
+	}
+	if len(got) != len(want)+1 || !strings.HasPrefix(got[len(want)], "line 10 of list: is no JSON object") {
+		t.Errorf("the survey is\n%s", strings.Join(got, "\n"))
+	}
+	for i := range min(len(got), len(want)) {
+		if got[i] != want[i] {
+			t.Errorf("line %d is\n  %s, want\n  %s", i, got[i], want[i])
+		}
+	}
+	other, err := surveyed(t, component(recovery.Postgres, program, map[string][]string{"copy": {"elsewhere"}}), "/srv/nightly")
+	if err != nil || len(other.Backups) > 0 {
+		t.Errorf("another copy was asked about: %+v, %v", other, err)
+	}
+}
+
+func TestSurvey_refusals(t *testing.T) {
+	for name, test := range map[string]struct {
+		program string
+		more    map[string][]string
+		says    string
+	}{
+		"it fails":         {script(t, `echo "warming up" >&2; echo "token expired" >&2; exit 4`), nil, "exit status 4: token expired"},
+		"it is not there":  {"/nonexistent/program", nil, "no such file"},
+		"no absolute path": {"program", nil, "is not an absolute path"},
+		"no command":       {"", nil, "no command to list"},
+		"a name of ours":   {"/bin/true", map[string][]string{"environment": {"COMEBACK_DIR=/"}}, `cannot hold "COMEBACK_DIR"`},
+		"no name":          {"/bin/true", map[string][]string{"environment": {"x"}}, `cannot hold "x"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := surveyed(t, component(recovery.Files, test.program, test.more), "/srv")
+			if err == nil || !strings.Contains(err.Error(), test.says) || recovery.HintOf(err) == "" {
+				t.Errorf("the error is %v (hint %q), want %q in it", err, recovery.HintOf(err), test.says)
+			}
+		})
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	c := component(recovery.Files, script(t, "exec sleep 1000"), nil)
+	if _, err := commands.New(recovery.Files, commands.Options{}).Survey(ctx, c, recovery.Copy{Name: "x"}, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("with an ended context: %v", err)
+	}
+}
+
+func TestResolve(t *testing.T) {
+	program := script(t, `cat <<'X'
+{"id": "sunday", "taken": "2026-11-22T01:00:00Z"}
+{"id": "broken", "taken": "2026-11-23T01:00:00Z", "problem": "its volume is gone"}
+{"window": "automated", "from": "2026-11-25T00:00:00Z", "to": "2026-11-28T10:15:00Z"}
+X`)
+	s, err := surveyed(t, component(recovery.Postgres, program, nil), "/srv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for to, want := range map[string]string{
+		"latest":                      "second 2026-11-28T10:15:00Z automated",
+		"2026-11-29T00:00:00Z":        "second 2026-11-28T10:15:00Z automated",
+		"2026-11-26T02:41:07.5+01:00": "second 2026-11-26T01:41:07Z automated",
+		"2026-11-24T00:00:00Z":        "backup 2026-11-22T01:00:00Z sunday",
+		"sunday":                      "backup 2026-11-22T01:00:00Z sunday",
+		"2026-11-21T00:00:00Z":        "refused: nothing that is listed of part in nightly reaches 2026-11-21T00:00:00Z; the first after it is sunday of 2026-11-22 01:00:00Z",
+		"broken":                      "refused: broken cannot be restored: its volume is gone; the last before it is sunday of 2026-11-22 01:00:00Z, the first after it automated of 2026-11-25 00:00:00Z",
+		"monday":                      `refused: no backup "monday" of part is listed in nightly; the first after it is sunday of 2026-11-22 01:00:00Z`,
+		"before-xid:81214":            `refused: the commands of part know no positions of the log, so before-xid:81214 cannot be reached; use "latest", a time with its offset or the id of a backup`,
+	} {
+		t.Run(to, func(t *testing.T) {
+			w, err := recovery.ParseWant(to, time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := commands.New(recovery.Postgres, commands.Options{}).Resolve(t.Context(), s, w, nil)
+			got := fmt.Sprintf("%s %s %s", p.Exactness, p.Time.Format(time.RFC3339), p.Backup.ID)
+			if err != nil {
+				got = fmt.Sprintf("refused: %v; %s", err, recovery.HintOf(err))
+			}
+			if got != want {
+				t.Errorf("resolved to\n  %s, want\n  %s", got, want)
+			}
+		})
+	}
+}
+
+// restored executes the plan for what is newest; look sees what the component is
+// bound to.
+func restored(t *testing.T, c recovery.Component, dir string, owner recovery.User, look func(ctx context.Context, b recovery.Binding) error) recovery.State {
+	t.Helper()
+	o := newest(t, c, dir, owner)
+	store, err := storage.OpenDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Stores = map[string]storage.Store{"nightly": store}
+	if look != nil {
+		o.Probe = func(ctx context.Context, env recovery.Env) error {
+			b, ok := env.Binding("part")
+			if !ok {
+				return errors.New("it is bound to nothing")
+			}
+			return look(ctx, b)
+		}
+	}
+	return enginetest.Restore(t, o)
+}
+
+// newest are the options of a restore of what is newest.
+func newest(t *testing.T, c recovery.Component, dir string, owner recovery.User) enginetest.Options {
+	t.Helper()
+	e := commands.New(c.Kind, commands.Options{Expand: expand})
+	s, err := surveyed(t, c, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := e.Resolve(t.Context(), s, recovery.Want{Kind: recovery.WantLatest, Text: "latest"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return enginetest.Options{Engine: e, Component: c, Point: p, Owner: owner, Environ: map[string]string{"TOKEN": secret},
+		Releasers: []recovery.Releaser{postgres.ReleaseCluster{}, commands.Releaser{Expand: expand}}}
+}
+
+var nobody = recovery.User{UID: -1, GID: -1}
+
+// The shipped example for trees that rsync has made.
+func TestExample_datedTrees(t *testing.T) {
+	dir := t.TempDir()
+	for night, complete := range map[string]bool{"2026-11-27T020000Z": true, "2026-11-28T020000Z": true, "2026-11-29T020000Z": false} {
+		tree := filepath.Join(dir, night, "sub dir")
+		err := os.MkdirAll(tree, 0o750)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(tree, "bag\n17"), []byte(night), 0o640)
+		}
+		if err == nil {
+			err = os.Symlink("bag\n17", filepath.Join(tree, "link"))
+		}
+		if err == nil && complete {
+			mark := filepath.Join(dir, night, "COMPLETE")
+			begun, errTime := time.Parse("2006-01-02T150405Z", night)
+			err = errors.Join(errTime, os.WriteFile(mark, nil, 0o600), os.Chtimes(mark, begun, begun.Add(time.Hour)))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	end := restored(t, component(recovery.Files, example(t, "dated-trees"), nil), dir, nobody, func(_ context.Context, b recovery.Binding) error {
+		tree := strings.TrimPrefix(b.URL, "file://")
+		text, err := os.ReadFile(filepath.Join(tree, "sub dir", "link"))
+		info, errStat := os.Stat(filepath.Join(tree, "sub dir", "bag\n17"))
+		if err := errors.Join(err, errStat); err != nil {
+			return err
+		}
+		if _, err := os.Lstat(filepath.Join(tree, "COMPLETE")); err == nil {
+			return errors.New("the mark came along")
+		}
+		if string(text) != "2026-11-28T020000Z" || info.Mode().Perm() != 0o640 {
+			return fmt.Errorf("restored %q, mode %s", text, info.Mode())
+		}
+		return nil
+	})
+	if says, hint := enginetest.Failure(end); end.Result != recovery.ResultPassed {
+		t.Errorf("the restore ended %s: %s (%s)", end.Result, says, hint)
+	}
+}
+
+// backedUp is a directory with one base backup of a cluster with a database shop, and
+// who serves it.
+func backedUp(t *testing.T) (dir string, owner recovery.User, tools postgres.Tools) {
+	t.Helper()
+	owner, err := postgres.ServerUser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tools, err = postgres.FindTools(15)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if dir, err = os.MkdirTemp("", "cbc-"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	if owner.UID >= 0 {
+		err = os.Chown(dir, owner.UID, owner.GID)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(dir, "sunday")
+	as(t, owner, "", tools.Program("initdb"), "--pgdata", data, "--username", "postgres", "--auth", "trust", "--no-sync", "--no-instructions")
+	as(t, owner, "create database shop;\n", tools.Program("postgres"), "--single", "-F", "-D", data, "postgres")
+	as(t, owner, "create table orders (n int);\n\ninsert into orders select generate_series(1, 4711);\n", tools.Program("postgres"), "--single", "-F", "-D", data, "shop")
+	as(t, owner, "", "touch", filepath.Join(data, "backup_manifest"))
+	return dir, owner, tools
+}
+
+// as runs a program as the servers' user.
+func as(t *testing.T, owner recovery.User, in string, program string, args ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program, args...)
+	cmd.Stdin, cmd.Dir = strings.NewReader(in), "/"
+	if owner.UID >= 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(owner.UID), Gid: uint32(owner.GID)}}
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", program, err, out)
+	}
+}
+
+func counted(ctx context.Context, b recovery.Binding) error {
+	url, err := expand(b.URL)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	var n int
+	if err := conn.QueryRow(ctx, "select count(*) from orders").Scan(&n); err != nil {
+		return err
+	}
+	if n != 4711 {
+		return fmt.Errorf("%d orders came back", n)
+	}
+	return nil
+}
+
+// The shipped example for base backups brings a server back in scratch; what a command
+// has made elsewhere is used by its address and removed by the runbook's command.
+func TestRestore_postgres(t *testing.T) {
+	dir, owner, tools := backedUp(t)
+	t.Run("base backups", func(t *testing.T) {
+		end := restored(t, component(recovery.Postgres, example(t, "base-backups"), nil), dir, owner, counted)
+		if says, hint := enginetest.Failure(end); end.Result != recovery.ResultPassed {
+			t.Errorf("the restore ended %s: %s (%s)", end.Result, says, hint)
+		}
+	})
+	made := filepath.Join(dir, "made")
+	run := ""
+	if owner.UID >= 0 {
+		run = fmt.Sprintf("setpriv --reuid=%d --regid=%d --clear-groups ", owner.UID, owner.GID)
+	}
+	provider := script(t, `
+pg_ctl=`+tools.Program("pg_ctl")+` data="`+made+`/${COMEBACK_NAME-}"
+cd /
+case $1 in
+list) echo '{"id": "sunday", "taken": "2026-11-22T01:00:00Z"}' ;;
+fetch)
+	[ "$TOKEN" = "`+secret+`" ] || exit 3
+	`+run+`mkdir -p "$data"
+	`+run+`cp -a "`+dir+`/sunday/." "$data"
+	`+run+`chmod 700 "$data"
+	`+run+`$pg_ctl -D "$data" -l "$data/log" -w -o "-k $data -h '' -c fsync=off" start >&2
+	echo "{\"address\": \"postgres://postgres${PASSWORD-}@/shop?host=$data\", \"reached\": \"2026-11-22T01:00:00Z\"}"
+	;;
+remove)
+	[ ! -d "$data" ] || `+run+`$pg_ctl -D "$data" -m immediate -w stop >&2 || true
+	rm -rf "$data"
+	;;
+esac`)
+	more := map[string][]string{"remove": {provider, "remove"}, "environment": {"TOKEN=${TOKEN}", "PASSWORD=:${TOKEN}"}}
+	t.Run("a secret in an address", func(t *testing.T) {
+		end := restored(t, component(recovery.Postgres, provider, more), dir, owner, nil)
+		if says, hint := enginetest.Failure(end); !strings.Contains(says, "holds a password, which would be recorded") || hint == "" || strings.Contains(says, secret) {
+			t.Errorf("the restore ended %s: %s (%s)", end.Result, says, hint)
+		}
+	})
+	more["environment"] = more["environment"][:1]
+	t.Run("elsewhere", func(t *testing.T) {
+		end := restored(t, component(recovery.Postgres, provider, more), dir, owner, counted)
+		if says, hint := enginetest.Failure(end); end.Result != recovery.ResultPassed {
+			t.Errorf("the restore ended %s: %s (%s)", end.Result, says, hint)
+		}
+		if left, err := os.ReadDir(made); err != nil || len(left) > 0 {
+			t.Errorf("what the command has made stays: %v, %v", left, err)
+		}
+	})
+	t.Run("killed", func(t *testing.T) {
+		for name, c := range map[string]recovery.Component{"base backups": component(recovery.Postgres, example(t, "base-backups"), nil), "elsewhere": component(recovery.Postgres, provider, more)} {
+			crash := enginetest.Crash{Options: newest(t, c, dir, owner), Copies: map[string]string{"nightly": dir}, Digest: func(ctx context.Context, env recovery.Env) (string, error) {
+				b, _ := env.Binding("part")
+				return "all orders", counted(ctx, b)
+			}}
+			var finished []uint64
+			whole := crash
+			whole.Event = func(e recovery.Event) {
+				if p, _ := e.Payload(); len(finished) < 2 {
+					if _, ok := p.(recovery.StepFinished); ok {
+						finished = append(finished, e.Seq)
+					}
+				}
+			}
+			want := whole.Run(t).Restored
+			cuts := map[string]enginetest.Cut{"before fetch ends": {Before: finished[0]}, "after all": {After: finished[1]}}
+			if enginetest.Soak() {
+				for n := uint64(1); n < finished[1]; n++ {
+					cuts[fmt.Sprintf("event %d", n)] = enginetest.Cut{After: n}
+				}
+			}
+			for when, cut := range cuts {
+				t.Run(name+" "+when, func(t *testing.T) {
+					crash.Cuts = []enginetest.Cut{cut}
+					crash.Whole(t, want)
+				})
+			}
+		}
+		if left, err := os.ReadDir(made); err != nil || len(left) > 0 {
+			t.Errorf("what the command has made stays: %v, %v", left, err)
+		}
+	})
+	t.Run("the live server", func(t *testing.T) {
+		live := script(t, `
+case $1 in
+list) echo '{"id": "sunday", "taken": "2026-11-22T01:00:00Z"}' ;;
+fetch) echo '{"address": "postgres://postgres@/shop?host=`+filepath.Join(made, "live")+`"}' ;;
+esac`)
+		asProvider := func(what string) {
+			cmd := exec.CommandContext(t.Context(), provider, what)
+			cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "COMEBACK_NAME=live", "TOKEN=" + secret}
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%s: %v: %s", what, err, out)
+			}
+		}
+		asProvider("fetch")
+		defer asProvider("remove")
+		// By another way to it: its directory through a link.
+		link := filepath.Join(dir, "link")
+		if err := os.Symlink(filepath.Join(made, "live"), link); err != nil {
+			t.Fatal(err)
+		}
+		c := component(recovery.Postgres, live, map[string][]string{"remove": {"/bin/true"}, "url": {"postgres://postgres@/shop?host=" + link}})
+		end := restored(t, c, dir, owner, nil)
+		if says, hint := enginetest.Failure(end); !strings.Contains(says, "the address of the live server") || hint == "" {
+			t.Errorf("the restore ended %s: %s (%s)", end.Result, says, hint)
+		}
+	})
+	t.Run("a tablespace outside", func(t *testing.T) {
+		outside := filepath.Join(dir, "sunday", "pg_tblspc", "1")
+		if err := os.Symlink(dir, outside); err != nil {
+			t.Fatal(err)
+		}
+		end := restored(t, component(recovery.Postgres, example(t, "base-backups"), nil), dir, owner, nil)
+		if says, hint := enginetest.Failure(end); !strings.Contains(says, "lies outside of scratch: pg_tblspc/1 leads to "+dir) || hint == "" {
+			t.Errorf("the restore ended %s: %s (%s)", end.Result, says, hint)
+		}
+	})
+}
+
+// What fetch says is held to what it may say.
+func TestFetch_refusals(t *testing.T) {
+	dir := t.TempDir()
+	for name, test := range map[string]struct {
+		kind recovery.ComponentKind
+		body string
+		more map[string][]string
+		says string
+	}{
+		"it fails":                        {recovery.Files, `echo "no such snapshot" >&2; exit 1`, nil, "no such snapshot"},
+		"it says nothing":                 {recovery.Files, "true", nil, "must do so once, and did 0 times"},
+		"it says it twice":                {recovery.Files, `mkdir "$COMEBACK_DIR/x"; echo '{"tree": "x"}'; echo '{"tree": "x"}'`, nil, "did 2 times"},
+		"a tree that is not there":        {recovery.Files, `echo '{"tree": "x"}'`, nil, "which is not there"},
+		"a tree elsewhere":                {recovery.Files, `echo '{"tree": "../../../etc"}'`, nil, "not inside of the directory"},
+		"a tree through a link":           {recovery.Files, `ln -s /etc "$COMEBACK_DIR/x"; echo '{"tree": "x"}'`, nil, "lies elsewhere: /etc"},
+		"a file for a tree":               {recovery.Files, `: >"$COMEBACK_DIR/x"; echo '{"tree": "x"}'`, nil, "is no directory"},
+		"a cluster for files":             {recovery.Files, `mkdir "$COMEBACK_DIR/x"; echo '{"cluster": "x"}'`, nil, "something else than a tree"},
+		"a tree for postgres":             {recovery.Postgres, `mkdir "$COMEBACK_DIR/x"; echo '{"tree": "x"}'`, nil, "something else than one cluster or one server"},
+		"no data directory":               {recovery.Postgres, `mkdir "$COMEBACK_DIR/x"; echo '{"cluster": "x"}'`, nil, "what was fetched is no data directory"},
+		"an address and no way to remove": {recovery.Postgres, `echo '{"address": "postgres://h/d"}'`, nil, "nothing in the runbook says how that is removed"},
+		"no address":                      {recovery.Postgres, `echo '{"address": "http://h/d"}'`, map[string][]string{"remove": {"/bin/true"}}, "does not answer with the address of a server"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			program := script(t, `
+case $1 in
+list) echo '{"id": "sunday", "taken": "2026-11-22T01:00:00Z"}' ;;
+fetch) [ "$COMEBACK_BACKUP|$COMEBACK_TO" = "sunday|" ]; `+test.body+` ;;
+esac`)
+			end := restored(t, component(test.kind, program, test.more), dir, nobody, nil)
+			if says, hint := enginetest.Failure(end); end.Result == recovery.ResultPassed || !strings.Contains(says, test.says) || hint == "" {
+				t.Errorf("the restore ended %s: %s (%s), want %q", end.Result, says, hint, test.says)
+			}
+		})
+	}
+}

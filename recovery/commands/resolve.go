@@ -1,0 +1,125 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"comeback/recovery"
+	"comeback/storage"
+)
+
+// Resolve chooses a window that holds a time, to the second, else the newest backup
+// that surely is from before it; or a backup by its id. Nothing is asked: list has
+// said everything.
+func (e engine) Resolve(_ context.Context, s recovery.Survey, want recovery.Want, _ storage.Store) (recovery.Point, error) {
+	switch want.Kind {
+	case recovery.WantBackup:
+		for _, b := range s.Backups {
+			if b.ID != want.Backup {
+				continue
+			}
+			if b.Problem != "" {
+				return recovery.Point{}, refusal(around(s, b.Taken.To), "%s cannot be restored: %s", b.ID, b.Problem)
+			}
+			return point(b, b.Taken.To, want)
+		}
+		return recovery.Point{}, refusal(around(s, time.Time{}), "no backup %q of %s is listed in %s", want.Backup, s.Component, s.Copy)
+	case recovery.WantLatest, recovery.WantTime:
+		return nearest(s, want)
+	}
+	return recovery.Point{}, refusal(`use "latest", a time with its offset or the id of a backup`,
+		"the commands of %s know no positions of the log, so %s cannot be reached", s.Component, want.Text)
+}
+
+// nearest is the latest point that is not after what is wanted.
+func nearest(s recovery.Survey, want recovery.Want) (recovery.Point, error) {
+	var best *recovery.Backup
+	var at time.Time
+	for i := range s.Backups {
+		b := &s.Backups[i]
+		reach := b.Taken.To
+		if w := windowOf(s, b.ID); w != nil && want.Kind == recovery.WantTime {
+			if want.Time.Before(w.From.Time) {
+				continue
+			}
+			if want.Time.Before(reach) {
+				reach = want.Time.UTC()
+			}
+		}
+		late := want.Kind == recovery.WantTime && reach.After(want.Time)
+		if b.Problem == "" && !late && (best == nil || reach.After(at)) {
+			best, at = b, reach
+		}
+	}
+	switch {
+	case best != nil:
+		return point(*best, at, want)
+	case len(s.Backups) == 0:
+		return recovery.Point{}, refusal("run the command that lists by hand, and look into another copy", "no backup of %s is listed in %s", s.Component, s.Copy)
+	}
+	return recovery.Point{}, refusal(around(s, want.Time), "nothing that is listed of %s in %s reaches %s", s.Component, s.Copy, want.Text)
+}
+
+func windowOf(s recovery.Survey, id string) *recovery.Window {
+	i := slices.IndexFunc(s.Windows, func(w recovery.Window) bool { return w.Backup == id })
+	if i < 0 {
+		return nil
+	}
+	return &s.Windows[i]
+}
+
+// around names the neighbours of a time: what can be restored right before it and
+// right after it.
+func around(s recovery.Survey, at time.Time) string {
+	var before, after string
+	for _, b := range s.Backups {
+		if b.Problem != "" {
+			continue
+		}
+		from := b.Taken.To
+		if w := windowOf(s, b.ID); w != nil {
+			from = w.From.Time
+		}
+		if !b.Taken.To.After(at) {
+			before = b.ID + " of " + when(b.Taken.To)
+		} else if after == "" {
+			after = b.ID + " of " + when(from)
+		}
+	}
+	switch {
+	case before == "" && after == "":
+		return "choose another copy; nothing that is listed in this one can be restored"
+	case before == "":
+		return "the first after it is " + after
+	case after == "":
+		return "the last before it is " + before
+	}
+	return "the last before it is " + before + ", the first after it " + after
+}
+
+// point is a backup, or a moment of a window.
+func point(b recovery.Backup, at time.Time, want recovery.Want) (recovery.Point, error) {
+	f, err := decodeFacts(b.Facts, b.ID)
+	if err != nil {
+		return recovery.Point{}, err
+	}
+	p := recovery.Point{Component: b.Component, Copy: b.Copy, Engine: Name, Backup: b, Exactness: recovery.ToBackup, Time: at, Bytes: b.Size(),
+		Says: fmt.Sprintf("%s of %s (%s)", b.ID, when(at), b.Form)}
+	if f.Window {
+		at = at.Truncate(time.Second)
+		f.To, p.Exactness, p.Time = at, recovery.ToSecond, at
+		p.Says = fmt.Sprintf("%s, at %s, exact to the second", b.ID, when(at))
+	} else if want.Kind == recovery.WantTime {
+		p.Warnings = append(p.Warnings, fmt.Sprintf("a backup is one moment: what was written between it and %s is not in it", want.Text))
+	}
+	p.Facts = f.encode()
+	return p, nil
+}
+
+func when(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
+
+func refusal(hint, format string, args ...any) error {
+	return recovery.Errorf(hint, format, args...).WithExit(recovery.Refused)
+}
