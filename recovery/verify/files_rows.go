@@ -40,7 +40,7 @@ func addressOf(env recovery.Env, component string) (url string, live bool, err e
 	if !ok {
 		return "", false, recovery.Errorf("restore it in a stage before the check", "not checked: %s has no address", component)
 	}
-	url, err = env.Secret(b.URL) // it may be or hold a reference, as in the runbook
+	url, err = resolved(env, b)
 	return url, !b.Scratch, err
 }
 

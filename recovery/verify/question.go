@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"comeback/recovery"
@@ -46,7 +47,7 @@ func (q question) ask(ctx context.Context, limit time.Duration) answer {
 	b, _ := q.env.Binding(q.args.On)
 	connecting, cancel := context.WithTimeout(ctx, limit+grace)
 	defer cancel()
-	url, err := q.env.Secret(b.URL) // it may be or hold a reference, as in the runbook
+	url, err := resolved(q.env, b)
 	var r Result
 	if err == nil {
 		r, err = query(connecting, url, !b.Scratch, q.args.Query, limit)
@@ -63,3 +64,12 @@ func (q question) ask(ctx context.Context, limit time.Duration) answer {
 // grace is how much later than the server, which is told the limit, the client
 // gives up: the server's answer says more.
 const grace = 5 * time.Second
+
+// resolved is the address of a binding: that of a live one is a reference, as in the
+// runbook, and that of a copy which was made elsewhere may hold one.
+func resolved(env recovery.Env, b recovery.Binding) (string, error) {
+	if b.Scratch && !strings.Contains(b.URL, "${") {
+		return b.URL, nil
+	}
+	return env.Secret(b.URL)
+}

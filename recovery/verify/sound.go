@@ -93,7 +93,7 @@ func look(ctx context.Context, env recovery.Env, args recovery.SoundCheckArgs, l
 	if !ok {
 		return nil, recovery.Errorf("restore it in a stage before the check", "not checked: %s has no address", args.On)
 	}
-	url, err := env.Secret(b.URL) // it may be or hold a reference, as in the runbook
+	url, err := resolved(env, b)
 	if err != nil {
 		return nil, err
 	}
