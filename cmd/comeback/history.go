@@ -80,7 +80,7 @@ func (d *desk) scanner(ctx context.Context, path string, window tui.Choice) (his
 	}
 	scanner, ok := engine.(recovery.Scanner)
 	if !ok {
-		return h, nil, o, fmt.Errorf("the engine %s reads no log", h.survey.Engine)
+		return h, nil, o, recovery.Errorf("press t and type a time: this source goes to any second of its window", "the log of %s cannot be read here (engine %s)", h.component.Name, h.survey.Engine)
 	}
 	// Why the live server gives none the console says beside what it asks of it;
 	// relations have the names that copies have.
