@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/report"
@@ -73,6 +74,28 @@ func TestRehearse_auto(t *testing.T) {
 	if out, err := check.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
+	// An auditor's page has every run, from wherever, and the refused and the unsigned, too.
+	r.run(ctx, "rehearse", book, "--plain").has(t, recovery.CameBack)
+	page := filepath.Join(place, "page.html")
+	since := time.Now().AddDate(0, 0, -1).Format(time.DateOnly)
+	r.run(ctx, "report", "export", book, "--since", since, "--html", page).has(t, recovery.CameBack, "4 runs of shop")
+	other.run(ctx, "report", "export", book, "--since", since, "--html", page+".2").has(t, recovery.CameBack, "3 runs of shop")
+	r.run(ctx, "report", "export", book, "--since", "yesterday").has(t, recovery.Usage, "--since is not a day")
+	html, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"The numbers of the runs have no gap", "NOT SIGNED", "REHEARSED, BUT THE RUNBOOK HAS NO CHECK", "Trends over rehearsals", "intact, signer unknown", "<td>Restore</td>"} {
+		if !strings.Contains(string(html), want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	for _, foreign := range []string{"<script", "<link", "<img", "src="} {
+		if strings.Contains(string(html), foreign) {
+			t.Errorf("the page needs something else: %s", foreign)
+		}
+	}
+
 	// A report that no copy has is found.
 	for _, name := range []string{"nearby", "offsite"} {
 		if err := os.RemoveAll(filepath.Join(place, name, "comeback", "runs")); err != nil {

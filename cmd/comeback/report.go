@@ -88,7 +88,7 @@ signed, or by another; 5 intact, signer unknown (no list was given).`,
 	}
 	verify.Flags().StringVar(&signers, "signers", "", "the reader's own allowed_signers `FILE`")
 	verify.Flags().StringVar(&identity, "identity", "", "the `NAME` in it that must have signed")
-	cmd.AddCommand(show, sign, file, verify)
+	cmd.AddCommand(show, sign, file, verify, a.exportCommand())
 	return cmd
 }
 

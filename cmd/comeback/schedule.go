@@ -21,7 +21,7 @@ import (
 
 // scheduleAsked is what `comeback schedule` was asked for.
 type scheduleAsked struct {
-	runbook, dir, user, environment, metrics string
+	runbook, dir, user, environment, metrics, key string
 	success, failure                         []string
 	cron, install, remove                    bool
 }
@@ -64,6 +64,7 @@ which did not run is noticed by somebody else.`,
 	f.StringVar(&o.user, "user", "postgres", "the `USER` that runs the jobs: the one who archives the log")
 	f.StringVar(&o.environment, "environment", "", "a `FILE` with the variables that the runbook needs (default /etc/comeback/SYSTEM.env)")
 	f.StringVar(&o.metrics, "prometheus", "", "let checks write metrics into this `FILE`")
+	f.StringVar(&o.key, "key", "", "sign the reports of rehearsals with this SSH private key `FILE`; unsigned they prove nothing")
 	f.StringSliceVar(&o.success, "on-success", nil, "a `COMMAND` for when a job has ended well")
 	f.StringSliceVar(&o.failure, "on-failure", nil, "a `COMMAND` for when a job has failed")
 	return cmd
@@ -112,7 +113,7 @@ func (a *app) scheduleOptions(b *book, o scheduleAsked) (schedule.Options, error
 		return schedule.Options{}, err
 	}
 	s := schedule.Options{System: b.System, Runbook: b.path, Program: executable(), Components: plan.Components(b.Runbook), RPO: b.RPO, Rehearse: b.Rehearse,
-		User: o.user, State: home.Dir, Environment: o.environment, Metrics: o.metrics, Success: commandWords(o.success), Failure: commandWords(o.failure)}
+		User: o.user, State: home.Dir, Environment: o.environment, Metrics: o.metrics, Key: o.key, Success: commandWords(o.success), Failure: commandWords(o.failure)}
 	if s.Environment == "" {
 		s.Environment = "/etc/comeback/" + b.System + ".env"
 	}

@@ -60,12 +60,17 @@ func (p *pruned) write(name, text string) {
 	}
 }
 
-func (p *pruned) take() {
+func (p *pruned) run() ([]backup.Taken, error) {
 	p.Helper()
-	taken, err := backup.Take(p.Context(), backup.Options{System: "shop", Components: []recovery.Component{p.component}, Engines: []recovery.Engine{p.engine},
+	return backup.Take(p.Context(), backup.Options{System: "shop", Components: []recovery.Component{p.component}, Engines: []recovery.Engine{p.engine},
 		Copies: []recovery.Copy{{Name: "nearby"}}, OpenStore: func(context.Context, recovery.Copy) (storage.Store, error) { return p.store, nil }, Runbook: []byte("# x\n"),
 		Secret: func(s string) (string, error) { return s, nil }, Redact: func(s string) string { return s }, Temp: p.TempDir(), Host: "h", By: "comeback",
 		Now: func() time.Time { return p.now }, Watch: func(string, string, *recovery.Manifest) recovery.Meter { return deaf{} }})
+}
+
+func (p *pruned) take() {
+	p.Helper()
+	taken, err := p.run()
 	if err != nil || len(taken) != 1 || taken[0].Err != nil {
 		p.Fatalf("%v, %+v", err, taken)
 	}

@@ -24,6 +24,8 @@ type Options struct {
 	Environment string
 	// Metrics is a file for Prometheus; empty writes none.
 	Metrics string
+	// Key signs the reports of rehearsals; empty leaves them unsigned, and no proof.
+	Key string
 	// Success and Failure are commands, by their words, that are run when a job
 	// has ended; in them {job} stands for its name.
 	Success, Failure []string
@@ -78,7 +80,11 @@ func Jobs(o Options) []Job {
 	}
 	jobs = append(jobs, Job{Name: "check", Says: "check whether the copies would save it", Each: checkEach, Args: check, Findings: true})
 	if o.Rehearse > 0 {
-		jobs = append(jobs, Job{Name: "rehearse", Says: "rehearse the recovery", Each: o.Rehearse, Args: []string{"rehearse", o.Runbook, "--auto", "--plain"}, Restores: true})
+		args := []string{"rehearse", o.Runbook, "--auto", "--plain"}
+		if o.Key != "" {
+			args = append(args, "--key", o.Key)
+		}
+		jobs = append(jobs, Job{Name: "rehearse", Says: "rehearse what most needs a proof", Each: o.Rehearse, Args: args, Restores: true})
 	}
 	return jobs
 }

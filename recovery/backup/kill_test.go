@@ -1,0 +1,96 @@
+package backup_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"comeback/storage"
+)
+
+// mortal is a copy as a process sees it that is killed: after so many calls that
+// change something, the last of them in its middle, nothing reaches the copy any more,
+// not even what would clean up.
+type mortal struct {
+	storage.Store
+	left atomic.Int64
+}
+
+var errDead = errors.New("the process is dead")
+
+func (m *mortal) Put(ctx context.Context, key string, body io.Reader, o storage.PutOptions) (storage.Object, error) {
+	switch left := m.left.Add(-1); {
+	case left < 0:
+		return storage.Object{}, errDead
+	case left == 0: // it dies while the body is on its way
+		return m.Store.Put(ctx, key, io.MultiReader(io.LimitReader(body, 10), failing{}), o)
+	}
+	return m.Store.Put(ctx, key, body, o)
+}
+
+func (m *mortal) Swap(ctx context.Context, old storage.Object, body []byte) (storage.Object, error) {
+	if m.left.Add(-1) <= 0 {
+		return storage.Object{}, errDead
+	}
+	swapper, _ := storage.As[storage.Swapper](m.Store)
+	return swapper.Swap(ctx, old, body)
+}
+
+func (m *mortal) Remove(ctx context.Context, o storage.Object) error {
+	if m.left.Add(-1) <= 0 {
+		return errDead
+	}
+	swapper, _ := storage.As[storage.Swapper](m.Store)
+	return swapper.Remove(ctx, o)
+}
+
+type failing struct{}
+
+func (failing) Read([]byte) (int, error) { return 0, errDead }
+
+// A backup that is killed anywhere leaves nothing in the list that cannot be restored,
+// takes nothing away from what was there, and the next one is whole.
+func TestTake_killed(t *testing.T) {
+	for at := 1; ; at++ {
+		p := newPruned(t, 2)
+		whole := p.store
+		dying := &mortal{Store: whole}
+		dying.left.Store(int64(at))
+		p.store = dying
+		p.write("today", "of the day of the death")
+		err := p.try()
+		died := dying.left.Load() <= 0
+		p.store = whole
+		before := p.usable()
+		if !slices.Equal(before[:2], []string{"01", "02"}) || len(before) > 3 || err == nil && len(before) != 3 {
+			t.Errorf("killed at call %d: left are the days %v, and it said %v", at, before, err)
+		}
+		p.now = p.now.AddDate(0, 0, 1)
+		p.take()
+		if after := p.usable(); !slices.Contains(after, "04") {
+			t.Errorf("killed at call %d: after the next one there are the days %v", at, after)
+		}
+		if !died {
+			if at < 6 {
+				t.Errorf("a backup changes the copy %d times only", at)
+			}
+			return
+		}
+	}
+}
+
+// try takes a backup that may fail.
+func (p *pruned) try() error {
+	p.Helper()
+	taken, err := p.run()
+	if err == nil && len(taken) == 1 {
+		err = taken[0].Err
+		for _, why := range taken[0].Failed {
+			err = errors.Join(err, why)
+		}
+	}
+	return err
+}

@@ -1,0 +1,202 @@
+package report
+
+import (
+	"bytes"
+	_ "embed" // the page
+	"fmt"
+	"html/template"
+	"slices"
+	"time"
+
+	"comeback/recovery"
+)
+
+// Period is what an auditor is given of a system: every run that began in it, also
+// those that failed, were refused, were never signed or have not ended.
+type Period struct {
+	System             string
+	Since, Until, Made time.Time
+	// Runs are those of the period, the oldest first; Numbers those of every run
+	// that is known, whenever it began.
+	Runs    []Exported
+	Numbers []int
+	// Assessment is the newest check; nil leaves it out.
+	Assessment *recovery.Assessment
+}
+
+// Exported is a run of a period.
+type Exported struct {
+	Run string
+	// Report is nil where the run cannot be read, and Problem says why.
+	Report  *Report
+	Problem string
+	// Signature says in words who signed, and whether all is as it was signed.
+	Signature string
+	// Review says who has accepted the exceptions; empty is nobody.
+	Review                   string
+	SumsSHA256, ReportSHA256 string
+}
+
+// Export reads a run's directory. Whatever is wrong with it is data.
+func Export(run, dir string, o VerifyOptions) Exported {
+	e := Exported{Run: run, Signature: "NOT SIGNED"}
+	r, err := Make(dir)
+	if err != nil {
+		e.Problem = err.Error()
+		return e
+	}
+	e.Report = r
+	if exists(dir + "/" + SumsFile) {
+		e.SumsSHA256, _, _ = digestFile(dir, SumsFile)
+	}
+	if exists(dir + "/" + JSONFile) {
+		e.ReportSHA256, _, _ = digestFile(dir, JSONFile)
+	}
+	v, err := Verify(dir, o)
+	switch {
+	case err == nil:
+		e.Signature = v.String()
+	case v.Signature.File != "" || exists(dir+"/"+SignatureFile):
+		e.Signature = "NOT GOOD: " + err.Error()
+	}
+	return e
+}
+
+// Gaps are the numbers that no run has, between the first and the last that the
+// period has: a run that failed cannot vanish.
+func (p Period) Gaps() []int {
+	known := map[int]bool{}
+	for _, n := range p.Numbers {
+		known[n] = true
+	}
+	first, last := 0, 0
+	for _, e := range p.Runs {
+		if e.Report == nil {
+			continue
+		}
+		n := e.Report.Number
+		known[n] = true
+		if first == 0 || n < first {
+			first = n
+		}
+		last = max(last, n)
+	}
+	var gaps []int
+	for n := first; n < last; n++ {
+		if !known[n] {
+			gaps = append(gaps, n)
+		}
+	}
+	return gaps
+}
+
+// Trend is how rehearsals went over time.
+type Trend struct {
+	Runs   []TrendRun
+	Stages []TrendStage
+}
+
+// TrendRun is one rehearsal that ended: what it took, and how much was restored.
+type TrendRun struct {
+	Run   string
+	At    time.Time
+	Took  recovery.Duration
+	RTO   recovery.Duration
+	Bytes int64
+}
+
+// TrendStage is a stage in each of the rehearsals.
+type TrendStage struct {
+	Name string
+	Took []TrendTook
+}
+
+// TrendTook is what a stage took; Known is false where it was not exercised. Percent
+// is of the longest that any stage took.
+type TrendTook struct {
+	Known   bool
+	Took    recovery.Duration
+	Percent int
+}
+
+// maxTrend is how many rehearsals a trend shows, the newest.
+const maxTrend = 12
+
+// Trends compares the rehearsals among reports, which are in the order of time; nil
+// where there is nothing to compare.
+func Trends(reports []*Report) *Trend {
+	reports = slices.DeleteFunc(slices.Clone(reports), func(r *Report) bool {
+		return r == nil || r.Mode != recovery.Rehearsal || r.Objectives.Exercised == nil || !r.Ended()
+	})
+	reports = reports[max(0, len(reports)-maxTrend):]
+	if len(reports) == 0 {
+		return nil
+	}
+	t := &Trend{}
+	var longest recovery.Duration = 1
+	for _, r := range reports {
+		run := TrendRun{Run: r.Run, At: r.Times.Started, Took: r.Objectives.Exercised.Took, RTO: r.Objectives.RTO.Target}
+		for _, c := range r.Moment.Components {
+			run.Bytes += c.Backup.Size
+		}
+		t.Runs = append(t.Runs, run)
+		for _, s := range r.Stages {
+			if !slices.ContainsFunc(t.Stages, func(o TrendStage) bool { return o.Name == s.Name }) && s.Steps > 0 {
+				t.Stages = append(t.Stages, TrendStage{Name: s.Name})
+			}
+			longest = max(longest, s.Took)
+		}
+	}
+	for i := range t.Stages {
+		for _, r := range reports {
+			took := TrendTook{}
+			j := slices.IndexFunc(r.Stages, func(s Stage) bool { return s.Name == t.Stages[i].Name })
+			if j >= 0 && r.Stages[j].Steps > 0 && r.Stages[j].State == recovery.Done {
+				took = TrendTook{Known: true, Took: r.Stages[j].Took, Percent: max(1, int(100*r.Stages[j].Took/longest))}
+			}
+			t.Stages[i].Took = append(t.Stages[i].Took, took)
+		}
+	}
+	return t
+}
+
+// Trends are those of the period's rehearsals.
+func (p Period) Trends() *Trend {
+	var reports []*Report
+	for _, e := range p.Runs {
+		reports = append(reports, e.Report)
+	}
+	return Trends(reports)
+}
+
+//go:embed export.html.tmpl
+var exportText string
+
+var exportPage = template.Must(template.New("export").Funcs(template.FuncMap{
+	"day":   func(t time.Time) string { return t.UTC().Format("2 Jan 2006") },
+	"time":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") },
+	"span":  func(d any) string { return spanOf(d) },
+	"bytes": recovery.FormatBytes,
+}).Parse(exportText))
+
+func spanOf(d any) string {
+	switch d := d.(type) {
+	case recovery.Duration:
+		if d == 0 {
+			return "–"
+		}
+		return recovery.FormatSpan(time.Duration(d))
+	case *recovery.Duration:
+		return recovery.FormatSpan(time.Duration(*d))
+	}
+	return "–"
+}
+
+// HTML is one page that needs nothing else: no script, no image, no other file.
+func (p Period) HTML() ([]byte, error) {
+	var b bytes.Buffer
+	if err := exportPage.Execute(&b, p); err != nil {
+		return nil, fmt.Errorf("write the page: %w", err)
+	}
+	return b.Bytes(), nil
+}

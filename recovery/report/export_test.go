@@ -1,0 +1,45 @@
+package report_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/report"
+)
+
+// A page names the numbers that no run has, shows what cannot be read, lets nothing of
+// a run act as HTML, and tells every exception.
+func TestPeriod(t *testing.T) {
+	at := time.Date(2026, 11, 23, 2, 0, 0, 0, time.UTC)
+	run := func(number int, name string, took time.Duration) report.Exported {
+		r := &report.Report{System: "shop", Run: name, Number: number, Mode: recovery.Rehearsal, Result: recovery.ResultExceptions, Headline: "REHEARSED <b>WITH</b> EXCEPTIONS",
+			Times: report.Times{Started: at}, Exceptions: []report.Exception{{Number: 1, What: "the check <script>alert(1)</script>", Why: "it was skipped", By: "ops1"}},
+			Stages: []report.Stage{{Name: "Restore", Steps: 1, State: recovery.Done, Took: recovery.Duration(took)}, {Name: "Talk", Steps: 1, State: recovery.Skipped}}}
+		r.Objectives.Exercised = &report.ExercisedTime{Took: recovery.Duration(took)}
+		r.Objectives.RTO.Target = recovery.Duration(30 * time.Minute)
+		return report.Exported{Run: name, Report: r, Signature: "NOT SIGNED", SumsSHA256: "abc"}
+	}
+	p := report.Period{System: "shop", Since: at, Until: at, Made: at, Numbers: []int{1, 2, 4, 7},
+		Runs: []report.Exported{run(2, "aaaa", 10*time.Minute), run(4, "bbbb", 20*time.Minute), run(7, "cccc", 40*time.Minute), {Run: "dddd", Problem: "plan.json is missing"}},
+		Assessment: &recovery.Assessment{At: at, Answer: recovery.WouldBut, Findings: []recovery.Judgement{{Says: "nothing is locked", Owner: "dba", Due: at, Since: at}},
+			Components: []recovery.ComponentStanding{{Component: "database", Copies: []recovery.CopyStanding{{Copy: "offsite", Says: "ok"}}}}}}
+	html, err := p.HTML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"number 3, number 5, number 6", "cannot be read: plan.json is missing", "&lt;script&gt;alert(1)", "it was skipped", "none on record", "nothing is locked", "dba", "never restored",
+		"NOT SIGNED", "width:25%", "width:100%", "<code>abc</code>"} {
+		if !strings.Contains(string(html), want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if strings.Contains(string(html), "<script") || strings.Contains(string(html), "<b>WITH") {
+		t.Error("text of a run acts as HTML")
+	}
+	trends := p.Trends()
+	if len(trends.Runs) != 3 || len(trends.Stages) != 2 || trends.Stages[0].Took[2].Percent != 100 || trends.Stages[1].Took[0].Known {
+		t.Errorf("%+v", trends)
+	}
+}
