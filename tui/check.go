@@ -3,7 +3,9 @@ package tui
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -62,6 +64,11 @@ func (s *checkScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 			return s.m.push(newPager(s.m, "finding "+s.found.Findings[s.cursor].ID, s.details(s.found.Findings[s.cursor]))), true
 		}
 		return nil, true
+	case "i":
+		if s.cursor < len(s.found.Findings) {
+			return s.m.push(newPager(s.m, "how to mend "+s.found.Findings[s.cursor].ID, s.mends(s.cursor))), true
+		}
+		return nil, true
 	case "e":
 		return s.m.push(newRunbook(s.m, s.system.Runbook, "")), true
 	case "g":
@@ -70,12 +77,15 @@ func (s *checkScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 	return nil, false
 }
 
-func (s *checkScreen) page(w, _ int) page {
+func (s *checkScreen) page(w, h int) page {
 	p := page{
 		system: s.system.Name, aside: "no run", mode: looking, focus: -1,
 		live: "LIVE: untouched", note: "looking ..",
 		keys:  []binding{{keyEnter, "details"}, {"e", "rehearse"}, {"g", "again"}, {"c", "people"}, {"s", "status"}},
 		leave: escBack,
+	}
+	if len(s.found.Findings) > 0 {
+		p.keys = slices.Insert(p.keys, 1, binding{"i", "fix"})
 	}
 	if !s.looking && s.have {
 		p.note = fmt.Sprintf("same as: comeback check %s, exit %d", s.system.Name, s.found.Exit())
@@ -90,7 +100,10 @@ func (s *checkScreen) page(w, _ int) page {
 		return p
 	}
 	zone := s.m.now().Location()
-	p.body = append(p.body, as(answerLook(s.found.Answer), s.found.Headline(w, zone)), nil)
+	p.body = append(p.body, as(answerLook(s.found.Answer), s.found.Headline(w, zone)))
+	if h > 20 { // at 80x24 there is no line to spare
+		p.body = append(p.body, nil)
+	}
 	for i, text := range s.found.Table(w, zone) {
 		if i == 0 {
 			p.body = append(p.body, as(faint, text).fit(w))
@@ -128,6 +141,14 @@ func answerLook(a recovery.Answer) look {
 		return bad
 	}
 	return warn
+}
+
+// mends is what to do about a finding, to be read and copied.
+func (s *checkScreen) mends(i int) string {
+	f := s.found.Findings[i]
+	do, _, _ := strings.Cut(f.Do, "\n")
+	return fmt.Sprintf("%s: %s\n\nDO      %s\n\nTHEN    g on the screen before looks again, and so does\n        comeback check %s\n\nELSE    say who sees to it, and until when\n        comeback check %s \\\n          --assign %d --due %s\n",
+		f.Mark, clean(f.Says), clean(do), s.system.Runbook, s.system.Runbook, i+1, s.m.now().AddDate(0, 0, 7).Format(time.DateOnly))
 }
 
 // details are one finding with all that is known of it.

@@ -164,7 +164,7 @@ func BenchmarkCommits(b *testing.B) {
 	from.opened, from.rows = desk.opened, desk.rows
 	list := newMoment(m, from)
 	s := newCommits(list, list.offers()[0])
-	for _, t := range logOf(commitsKept, time.Second, nil) {
+	for _, t := range logOf(100_000, time.Second, nil) {
 		s.add(t)
 	}
 	m.stack = append(m.stack, shown{screen: s})

@@ -85,7 +85,7 @@ func (m *model) show(o Options) (Ending, error) {
 	})
 	p := tea.NewProgram(m,
 		tea.WithInput(in),
-		tea.WithOutput(o.Out),
+		tea.WithOutput(outputOf(o.Out, o.Environ)),
 		tea.WithEnvironment(o.Environ),
 		tea.WithColorProfile(profileOf(o.Environ)),
 		tea.WithWindowSize(m.width, m.height),

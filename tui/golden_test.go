@@ -57,6 +57,13 @@ var scenes = []scene{
 		d.press("k")
 		d.sees("3-2-1-1-0")
 	}},
+	{name: "check-fix", desk: func(f *fakeDesk) { f.assessed = shopAssessed() }, play: func(d *driver, f *fakeDesk) {
+		atHome(d, f)
+		d.press("k")
+		d.sees("3-2-1-1-0")
+		d.press("down", "i")
+		d.sees("DO      back it up each 5m00")
+	}},
 	{name: "check-refused", desk: func(f *fakeDesk) {
 		f.openErr = recovery.Errorf("check the path", "read the runbook: permission denied")
 	}, play: func(d *driver, f *fakeDesk) { atHome(d, f); d.press("k"); d.sees("permission denied") }},
@@ -316,7 +323,7 @@ var scenes = []scene{
 	{name: "help", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) { toRun(d, f); running(d, f); d.press("?") }},
 }
 
-var sizes = []struct{ w, h int }{{80, 24}, {120, 40}, {56, 16}}
+var sizes = []struct{ w, h int }{{80, 24}, {120, 40}, {200, 50}, {56, 16}}
 
 func TestScreens(t *testing.T) {
 	for _, s := range scenes {

@@ -128,30 +128,13 @@ func styledRuns(text string) []styledRun {
 	return runs
 }
 
-// Where there is much room it is used, and the looks of one screen are held to
-// the escape sequence.
-func TestScreens_Large(t *testing.T) {
-	for _, name := range []string{"home", "runbook", "moment-harm", "run", "waiting-decision", "result-passed"} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			for _, s := range scenes {
-				if s.name == name {
-					d, _ := s.show(t, Options{})
-					d.size(200, 50)
-					golden(t, name+"-200x50", d.screen()+"\n")
-					return
-				}
-			}
-		})
-	}
-	t.Run("colours", func(t *testing.T) {
-		t.Parallel()
-		for _, s := range scenes {
-			if s.name == "run-late" {
-				d, _ := s.show(t, Options{})
-				d.size(80, 24)
-				golden(t, "run-late-colours", strings.ReplaceAll(d.m.View().Content, "\x1b", "ESC")+"\n")
-			}
+// The looks of one screen are held to the escape sequence.
+func TestScreens_Colours(t *testing.T) {
+	for _, s := range scenes {
+		if s.name == "run-late" {
+			d, _ := s.show(t, Options{})
+			d.size(80, 24)
+			golden(t, "run-late-colours", strings.ReplaceAll(d.m.View().Content, "\x1b", "ESC")+"\n")
 		}
-	})
+	}
 }
