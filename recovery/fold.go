@@ -56,7 +56,12 @@ func Fold(s State, e Event) State {
 	case ClaimMade:
 		s.Claims = append(slices.Clip(s.Claims), ClaimState{Resource: p.Resource, Step: p.Step, Made: e.At})
 	case ClaimReleased:
-		s.claim(p.Resource, func(c *ClaimState) { c.Released, c.Kept = e.At, "" })
+		s.claim(p.Resource, func(c *ClaimState) {
+			c.Released, c.Kept = e.At, ""
+			if c.Kind.Exchanges() {
+				s.foldUndone(c.Step)
+			}
+		})
 	case ClaimKept:
 		s.claim(p.Resource, func(c *ClaimState) { c.Kept, c.OnPurpose = p.Why, p.OnPurpose })
 	case RunEnded:
@@ -199,6 +204,14 @@ func (s *State) foldLive(at time.Time, o Outcome) {
 	}
 	for _, r := range o.Adopted {
 		s.claim(r, func(c *ClaimState) { c.Released, c.Kept, c.Adopted = at, "", true })
+	}
+}
+
+// foldUndone forgets what an exchange had put aside that was given back: it is live
+// again.
+func (s *State) foldUndone(step string) {
+	if st := s.Step(step); st != nil {
+		s.Old = slices.DeleteFunc(slices.Clone(s.Old), func(o Old) bool { return o.Component == st.Component })
 	}
 }
 

@@ -15,21 +15,63 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// handOverRunbook is liveRunbook for a database that is left running beside.
+func handOverRunbook(t *testing.T, l *lost, want []digest) string {
+	t.Helper()
+	path := liveRunbook(t, l, want)
+	text, err := os.ReadFile(path)
+	if err == nil {
+		text = []byte(strings.Replace(string(text), `url: "${DATABASE_URL}"}`, `url: "${DATABASE_URL}", into: hand-over}`, 1))
+		err = os.WriteFile(path, text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// A hand-over whose runner is killed anywhere is resumed, and runs; or stopped, and
+// nothing of it is left. Live is not touched by either.
+func TestRecover_handOverAfterKill(t *testing.T) {
+	l := theShop(t)
+	untouched := rowsOf(t, l.URL())
+	k := killing{rig: func() *rig { return newRig(t).live(l) }, beside: true,
+		args: []string{"recover", handOverRunbook(t, l, l.atDump), "--plain", "--to", l.dump}}
+	var handed string
+	k.now = func() (string, error) {
+		now, err := digests(t.Context(), l.URL())
+		if err != nil || !slices.Equal(now, untouched) {
+			return "", fmt.Errorf("live was changed: %w", err)
+		}
+		left, err := filepath.Glob(filepath.Join(handed, "*.database"))
+		return fmt.Sprintf("%d servers", len(left)), err
+	}
+	k.old, k.new = "0 servers", "1 servers"
+	k.rig = func() *rig {
+		r := newRig(t).live(l)
+		handed = r.scratch
+		return r
+	}
+	k.back = func(t *testing.T, r *rig, run string) {
+		t.Helper()
+		h := r.stateOf(t, run).HandedOver[0]
+		if now := rowsOf(t, h.Local); !slices.Equal(now, l.atDump) {
+			t.Errorf("handed over: %v, in the dump: %v", now, l.atDump)
+		}
+		if got := r.run(t.Context(), "expire", run, "--plain", "--confirm", h.Place); got.code != recovery.CameBack {
+			t.Fatalf("removed: exit %d\n%s\n%s", got.code, got.out, got.err)
+		}
+	}
+	k.anywhere(t, "database.hand-over", 2)
+}
+
 // A database that is handed over is restored, checked and left running on its own,
 // with its address in the report; live is untouched. It stays until it is removed
 // by name, and not while somebody uses it.
 func TestRecover_handOver(t *testing.T) {
 	l := theShop(t)
 	r := newRig(t).live(l)
-	path := liveRunbook(t, l, l.before)
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text = []byte(strings.Replace(string(text), `url: "${DATABASE_URL}"}`, `url: "${DATABASE_URL}", into: hand-over}`, 1))
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	path := handOverRunbook(t, l, l.before)
 	untouched := rowsOf(t, l.URL())
 	got := r.run(t.Context(), "recover", path, "--plain", "--to", fmt.Sprintf("before-xid:%d", l.incident.Harm.XID))
 	if got.code != recovery.CameBack {

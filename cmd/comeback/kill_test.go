@@ -166,7 +166,7 @@ func killAndResume(t *testing.T, book, to string, points ...string) {
 }
 
 // attended starts a run that people are asked about, without a console.
-func (r *rig) attended(t *testing.T, book, to string) *runner.Client {
+func (r *rig) attended(t *testing.T, book, to string) attached {
 	t.Helper()
 	a := r.app(nil, nil)
 	b, _, err := a.open(book)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,6 +13,8 @@ import (
 	"comeback/recovery/plan"
 	"comeback/recovery/postgres"
 	"comeback/recovery/report"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // clusterRunbook is liveRunbook for a whole cluster.
@@ -63,6 +66,14 @@ func TestRecover_cluster(t *testing.T) {
 		t.Errorf("the name of a database is taken for that of the cluster: exit %d\n%s", got.code, got.err)
 	}
 	same(after)
+	conn, err := pgx.Connect(t.Context(), l.Layout.URL("postgres", "postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Exec(t.Context(), "select pg_create_physical_replication_slot('standby1')"); err != nil {
+		t.Fatal(err)
+	}
+	conn.Close(t.Context())
 	load := startBench(t, l)
 	got = r.run(t.Context(), "recover", path, "--plain", "--to", to, "--confirm", name, "--outage", "1 minute ago")
 	if got.code != recovery.CameBack {
@@ -117,14 +128,24 @@ func TestRecover_cluster(t *testing.T) {
 	if point := latest(); point.Timeline != 1 {
 		t.Errorf("switched back, the latest moment is on timeline %d", point.Timeline)
 	}
+	// What had come back goes when its time has come, and live stays.
+	back := r.lastState(t)
+	if len(back.Old) != 1 {
+		t.Fatalf("old data of the switch back: %+v", back.Old)
+	}
+	expires(t, r, back.Run, back.Old[0].Place, func() bool { _, err := os.Stat(back.Old[0].Place); return err == nil })
+	same(after)
 }
 
 // protected holds what a run says of protecting again to what is in the copy.
 func protected(t *testing.T, r *rig, l *lost, history string) {
 	t.Helper()
 	s := r.lastState(t)
-	if len(s.Unprotected()) > 0 || len(s.ToDos()) > 0 {
-		t.Errorf("not protected %v, to do %v", s.Unprotected(), s.ToDos())
+	if len(s.Unprotected()) > 0 {
+		t.Errorf("not protected: %v", s.Unprotected())
+	}
+	if want := "database: physical slot standby1 is not restored: its reader needs a new one"; !slices.Equal(s.ToDos(), []string{want}) {
+		t.Errorf("to do %q, want %q", s.ToDos(), want)
 	}
 	prove, base := s.Step("database.protect"), s.Step("database.base")
 	if prove == nil || base == nil || base.State != recovery.Done {
@@ -153,7 +174,7 @@ func TestRecover_clusterAfterKill(t *testing.T) {
 	t.Cleanup(func() { halt(t, l) })
 	// One that is stopped between start and open may leave a timeline in the archive
 	// that no switch back marks.
-	killAnywhere(t, l, clusterRunbook(t, l, l.before, ", timeline: 1"), clusterTarget(t, l), "database.prepare", 1)
+	l.killing(t, clusterRunbook(t, l, l.before, ", timeline: 1"), clusterTarget(t, l)).anywhere(t, "database.prepare", 1)
 }
 
 // halt ends the server of a shop, whoever has started it.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -179,78 +178,7 @@ func (l *lost) lostCommits(t *testing.T) int64 {
 // whole. make test takes a few entries of the switch, make soak all.
 func TestRecover_afterKillAtEveryEntry(t *testing.T) {
 	l := ownShop(t)
-	killAnywhere(t, l, liveRunbook(t, l, l.before), target(t), "database.fence", 2)
-}
-
-// killAnywhere recovers a shop again and again, killed at some entries of the
-// journal from the first step of its switch on.
-func killAnywhere(t *testing.T, l *lost, path, name, first string, some int) {
-	harmed, err := digests(t.Context(), l.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	to := fmt.Sprintf("before-xid:%d", l.incident.Harm.XID)
-	args := []string{"recover", path, "--plain", "--to", to, "--confirm", name}
-	back := func(r *rig, run string) {
-		t.Helper()
-		if got := r.run(t.Context(), "switch-back", run, "--plain", "--confirm", name); got.code != recovery.CameBack {
-			t.Fatalf("switch back: exit %d\n%s\n%s", got.code, got.out, got.err)
-		}
-	}
-	undisturbed := newRig(t).live(l)
-	if got := undisturbed.run(t.Context(), args...); got.code != recovery.CameBack {
-		t.Fatalf("undisturbed: exit %d\n%s%s", got.code, got.out, got.err)
-	}
-	run := filepath.Base(undisturbed.only(t))
-	switching, entries := switchEntries(t, undisturbed.stateDir(run), first)
-	back(undisturbed, run)
-	var points []string
-	for n := 1; n <= entries; n++ {
-		points = append(points, fmt.Sprintf("before:%d", n), fmt.Sprintf("after:%d", n))
-	}
-	if !soaking() {
-		points = nil
-		sample := rand.New(rand.NewPCG(5, uint64(entries)))
-		for range some {
-			points = append(points, fmt.Sprintf("%s:%d", []string{"before", "after"}[sample.IntN(2)], switching+sample.IntN(entries-switching)))
-		}
-	}
-	for i, at := range points {
-		t.Run(at, func(t *testing.T) {
-			r := newRig(t).live(l)
-			r.environ["COMEBACK_TEST_KILL"] = at
-			killed := r.run(t.Context(), args...)
-			delete(r.environ, "COMEBACK_TEST_KILL")
-			if runs, err := filepath.Glob(filepath.Join(r.state, "runs", "*")); err != nil || len(runs) != 1 {
-				t.Fatalf("it did not begin: exit %d\n%s\n%s", killed.code, killed.out, killed.err)
-			}
-			run := filepath.Base(r.only(t))
-			resume := soaking() || i%2 == 0
-			if resume {
-				r.run(t.Context(), "resume", run, "--plain", "--unattended", "--confirm", name)
-			} else {
-				r.run(t.Context(), "stop", run)
-			}
-			now, err := digests(t.Context(), l.URL())
-			if err != nil {
-				t.Fatalf("live is neither the old nor the new system: %v", err)
-			}
-			state := r.stateOf(t, run)
-			switch switched := len(state.Old) > 0 && state.Result == recovery.ResultPassed; {
-			case slices.Equal(now, l.before) && (switched || len(state.Old) > 0):
-				back(r, run)
-			case slices.Equal(now, harmed) && !switched:
-			default:
-				t.Fatalf("ended as %s: %s; live is neither the old nor the new system, or the journal does not know which", state.Result, state.Says)
-			}
-			if resume && state.Result != recovery.ResultPassed {
-				t.Errorf("resumed, it ended as %s: %s", state.Result, state.Says)
-			}
-			if len(state.Held()) > 0 {
-				t.Errorf("it holds %v", state.Held())
-			}
-		})
-	}
+	l.killing(t, liveRunbook(t, l, l.before), target(t)).anywhere(t, "database.fence", 2)
 }
 
 // switchEntries finds the journal entry with which the switch began, and the last.

@@ -250,6 +250,8 @@ func runbook(t testing.TB, copyYAML string, want []digest, more string) string {
 type rig struct {
 	state, scratch string
 	environ        map[string]string
+	// ahead is how far the clock of its command lines goes ahead.
+	ahead time.Duration
 }
 
 func newRig(t testing.TB) *rig {
@@ -326,7 +328,7 @@ func (r *rig) run(ctx context.Context, args ...string) output {
 // app is the program in this process, in the rig's surroundings.
 func (r *rig) app(stdout, stderr io.Writer) *app {
 	lookup := func(name string) (string, bool) { v, ok := r.environ[name]; return v, ok }
-	return &app{in: strings.NewReader(""), out: stdout, err: stderr, lookup: lookup, now: time.Now, environ: r.env(),
+	return &app{in: strings.NewReader(""), out: stdout, err: stderr, lookup: lookup, now: func() time.Time { return time.Now().Add(r.ahead) }, environ: r.env(),
 		secrets: execute.NewSecrets(lookup, nil, execute.KnownSecrets...)}
 }
 

@@ -165,12 +165,12 @@ func afterProcess(pid int) (<-chan struct{}, error) {
 }
 
 // start prepares a plan's run and starts a process for it.
-func (a *app) start(ctx context.Context, b *book, p *recovery.Plan, unattended bool, terminal string) (*runner.Client, error) {
+func (a *app) start(ctx context.Context, b *book, p *recovery.Plan, unattended bool, terminal string) (attached, error) {
 	return a.startConfirmed(ctx, b, p, unattended, terminal, "")
 }
 
 // startConfirmed is start with the name of the target as a person has typed it.
-func (a *app) startConfirmed(ctx context.Context, b *book, p *recovery.Plan, unattended bool, terminal, confirm string) (*runner.Client, error) {
+func (a *app) startConfirmed(ctx context.Context, b *book, p *recovery.Plan, unattended bool, terminal, confirm string) (attached, error) {
 	home, err := a.home()
 	if err != nil {
 		return nil, err
@@ -181,9 +181,21 @@ func (a *app) startConfirmed(ctx context.Context, b *book, p *recovery.Plan, una
 	return a.launch(ctx, runner.Launch{Home: home, Run: p.Run, Act: runner.ActStart, Unattended: unattended, Confirm: confirm}, terminal, nil)
 }
 
+// attached is a hold on a run that this program has started.
+type attached interface {
+	recovery.Session
+	Close()
+}
+
+// pastRun is a run that had ended before anybody could attach to it.
+type pastRun struct{ recovery.Session }
+
+func (pastRun) Close() {}
+
 // launch starts a process for a run and attaches to it. Values are secrets that
-// were typed in.
-func (a *app) launch(ctx context.Context, l runner.Launch, terminal string, values map[string]string) (*runner.Client, error) {
+// were typed in. A short run may have ended before that: then it is what it has
+// written.
+func (a *app) launch(ctx context.Context, l runner.Launch, terminal string, values map[string]string) (attached, error) {
 	env := a.with("COMEBACK_STATE", l.Home.Dir)
 	for name, v := range values {
 		env = append(env, name+"="+v)
@@ -196,7 +208,18 @@ func (a *app) launch(ctx context.Context, l runner.Launch, terminal string, valu
 	if err := l.Spawn(ctx); err != nil {
 		return nil, err
 	}
-	return l.Home.Dial(ctx, l.Run, a.viewer(terminal))
+	client, err := l.Home.Dial(ctx, l.Run, a.viewer(terminal))
+	if err == nil {
+		return client, nil
+	}
+	r, errPast := a.load(l.Run)
+	switch {
+	case errPast != nil || r.State.Result == "":
+		return nil, err
+	case r.Alive: // its report is being written
+		return pastRun{r.Follow(err)}, nil
+	}
+	return pastRun{r.Replay()}, nil
 }
 
 // with is the program's environment with one variable set.

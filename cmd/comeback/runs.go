@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -151,15 +152,19 @@ func (a *app) stop(ctx context.Context, id, why string) error {
 	if why == "" {
 		why = "stopped after its runner had died"
 	}
+	// Giving back an exchange changes live: nobody else may be at work on it.
+	hold, err := a.hold(ctx, o)
+	if err != nil {
+		return err
+	}
+	o.Hold = hold.Check
 	run, err := runner.Resume(ctx, o, why)
 	if err != nil {
-		return err
+		return errors.Join(err, hold.Release(context.WithoutCancel(ctx)))
 	}
-	if err := say.follow(context.WithoutCancel(ctx), run); err != nil {
-		return err
-	}
+	told := say.follow(context.WithoutCancel(ctx), run)
 	s, err := run.Wait()
-	if err != nil {
+	if err = errors.Join(told, err, hold.Release(context.WithoutCancel(ctx))); err != nil {
 		return err
 	}
 	say.line("", "%s: %s", ending(s.Result, s.Mode), s.Says)

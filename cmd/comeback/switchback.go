@@ -103,6 +103,13 @@ func (a *app) planBack(ctx context.Context, id string) (*recovery.Plan, *book, e
 	}
 	var live []recovery.Live
 	for _, old := range parent.State.Old {
+		if _, ok := expirerOf(parent, old); ok {
+			if there, err := a.stillThere(ctx, b, parent, old); err != nil {
+				return nil, nil, err
+			} else if !there {
+				return nil, nil, recovery.Errorf("restore it from a copy instead: comeback recover", "refused: what run %s has put aside is gone: %s", id, old.Place).WithExit(recovery.Refused)
+			}
+		}
 		l, err := a.lookAgain(ctx, b, parent, old)
 		if err != nil {
 			return nil, nil, err

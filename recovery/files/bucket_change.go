@@ -77,7 +77,7 @@ type listOfChanges struct {
 }
 
 func newListOfChanges(env recovery.Env, name string) (*listOfChanges, error) {
-	out, err := newArtifact(env, name, ".jsonl")
+	out, _, err := recovery.NewArtifact(env, name, ".jsonl")
 	if err != nil {
 		return nil, err
 	}

@@ -107,7 +107,7 @@ func (k bucketKind) Revive(ctx context.Context, env recovery.Env, step recovery.
 	if err != nil {
 		return err
 	}
-	return s.standing(of, rebooted)
+	return s.standing(env, of, rebooted)
 }
 
 type bucketRestore struct {

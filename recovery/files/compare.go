@@ -3,7 +3,6 @@ package files
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -16,7 +15,7 @@ import (
 // compare tells what a restored configuration holds and how it differs from what
 // is live on this host: names, sizes, modes and digests, never values.
 func (s *scratch) compare(env recovery.Env, o *recovery.Outcome) error {
-	out, err := newArtifact(env, s.args.Component+".files", ".txt")
+	out, _, err := recovery.NewArtifact(env, s.args.Component+".files", ".txt")
 	if err != nil {
 		return err
 	}
@@ -136,18 +135,4 @@ func aboutOf(p string) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("%s, %d bytes, sha256 %s", info.Mode(), info.Size(), sum), nil
-}
-
-// newArtifact creates an artifact, under another name for each attempt.
-func newArtifact(env recovery.Env, name, ending string) (io.WriteCloser, error) {
-	for n := 1; ; n++ {
-		at := name + ending
-		if n > 1 {
-			at = fmt.Sprintf("%s.%d%s", name, n, ending)
-		}
-		w, err := env.Artifact(at)
-		if !errors.Is(err, fs.ErrExist) {
-			return w, err
-		}
-	}
 }

@@ -76,7 +76,7 @@ func (k resticKind) Revive(ctx context.Context, env recovery.Env, step recovery.
 	if err != nil {
 		return err
 	}
-	return s.standing(a.Facts.Snapshot, rebooted)
+	return s.standing(env, a.Facts.Snapshot, rebooted)
 }
 
 func (k resticKind) restore(ctx context.Context, env recovery.Env, s *scratch, a resticArgs, r resticRepo) (recovery.Outcome, error) {

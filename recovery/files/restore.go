@@ -2,6 +2,7 @@ package files
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"syscall"
 
 	"comeback/recovery"
+	"comeback/recovery/exchange"
 	"comeback/recovery/ledger"
 	"comeback/storage"
 )
@@ -83,11 +85,15 @@ func (k restoreKind) Revive(ctx context.Context, env recovery.Env, step recovery
 	if err != nil {
 		return err
 	}
-	return s.standing(of, rebooted)
+	return s.standing(env, of, rebooted)
 }
 
-// standing proves by a ledger that the tree is there and whole.
-func (s *scratch) standing(of string, rebooted bool) error {
+// standing proves by a ledger that the tree is there and whole; or that it is live,
+// by the exchange that was cut off after it.
+func (s *scratch) standing(env recovery.Env, of string, rebooted bool) error {
+	if s.live(env) {
+		return nil
+	}
 	boot := ledger.Boot()
 	if rebooted {
 		boot = ""
@@ -101,6 +107,20 @@ func (s *scratch) standing(of string, rebooted bool) error {
 		return fmt.Errorf("the tree of %s is not whole on disk: %w", s.args.Backup, recovery.ErrGone)
 	}
 	return nil
+}
+
+// live reports whether the tree has taken a live one's place in an exchange that is
+// not finished: whoever exchanges keeps with its claim which directory is which.
+func (s *scratch) live(env recovery.Env) bool {
+	for _, r := range env.Held() {
+		var pair exchange.Pair
+		if !r.Kind.Exchanges() || json.Unmarshal([]byte(r.Details["pair"]), &pair) != nil || pair.Beside != s.path(treeDir) {
+			continue
+		}
+		at, err := exchange.Identify(pair.Live)
+		return err == nil && at == pair.New
+	}
+	return false
 }
 
 // ended is what entries of every ledger of this package have: the last says that

@@ -400,7 +400,7 @@ func (startKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (rec
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	o := recovery.Outcome{Says: fmt.Sprintf("%s is served, on timeline %d", c.Data, id.Timeline), Bindings: []recovery.Binding{{Component: c.Component, URL: c.Address}},
+	o := recovery.Outcome{Says: fmt.Sprintf("%s is served, on timeline %d", c.Data, id.Timeline), ToDo: c.Rebuild, Bindings: []recovery.Binding{{Component: c.Component, URL: c.Address}},
 		Facts: map[string]string{"timeline": strconv.FormatUint(uint64(id.Timeline), 10)}}
 	for _, r := range env.Held() {
 		own := r.Details["data"] == c.Data && (r.Kind == restoredDirectory || r.Kind == stopped)

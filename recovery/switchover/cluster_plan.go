@@ -155,6 +155,7 @@ func (s switcher) backCluster(c recovery.SwitchContext, t clusterTarget, old rec
 		return recovery.Switch{}, err
 	}
 	// What is live now is what the earlier run has restored.
+	a.Rebuild = nil // it has its own
 	a.Back, a.Logged, a.New, a.Old, a.Aside = true, false, a.Old, old.Identity["inode"], old.Place
 	if a.Old == "" || old.Place == "" {
 		return recovery.Switch{}, recovery.Errorf("switch back by hand: stop the server, and rename the two directories", "it is not recorded which directory %s was", old.Place)

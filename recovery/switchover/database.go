@@ -274,7 +274,7 @@ func (open) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery
 	if err := p.db.Unfence(ctx); err != nil {
 		return recovery.Outcome{}, err
 	}
-	o := recovery.Outcome{Says: p.target.Name + " is open",
+	o := recovery.Outcome{Says: p.target.Name + " is open", ToDo: p.Rebuild,
 		Bindings: []recovery.Binding{{Component: p.Component, URL: cmp.Or(p.URL, p.Address)}}}
 	for _, r := range env.Held() {
 		own := r.Details["address"] == p.Address && r.Details["run"] == p.Run && (r.Kind == loadedDatabase || r.Kind == fenced)

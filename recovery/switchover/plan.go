@@ -29,6 +29,8 @@ type args struct {
 	Keep     time.Time `json:"keep_until,omitzero"`
 	// Back says that the old database takes its place again.
 	Back bool `json:"back,omitempty"`
+	// Rebuild is what must be made anew when users are in again.
+	Rebuild []string `json:"rebuild,omitempty"`
 }
 
 // countArgs are those of the step that counts what is lost, and of the one that
@@ -54,7 +56,7 @@ func server(l recovery.Live) (live.Server, error) {
 func newArgs(c recovery.SwitchContext) (args, error) {
 	s, err := server(c.Live)
 	return args{Component: c.Component.Name, Live: c.Live.Target.ID, Beside: c.Beside.ID, Scratch: c.Scratch.ID,
-		Address: c.Live.Target.Address, URL: c.Component.Settings.Text("url"), Run: c.Run, Was: s.OID, Database: s.Database, Keep: c.KeepUntil}, err
+		Address: c.Live.Target.Address, URL: c.Component.Settings.Text("url"), Run: c.Run, Was: s.OID, Database: s.Database, Keep: c.KeepUntil, Rebuild: c.Live.Effects.Rebuild}, err
 }
 
 // Plan lists the steps of a switch of one database.
@@ -140,7 +142,7 @@ func (s switcher) Back(c recovery.SwitchContext, old recovery.Old) (recovery.Swi
 		return recovery.Switch{}, recovery.Errorf("switch back by hand: rename the databases", "it is not recorded which database %s was", old.Place)
 	}
 	now = a.Was
-	a.Was, a.New, a.Back = was, now, true
+	a.Was, a.New, a.Back, a.Rebuild = was, now, true, nil
 	live := []recovery.TargetID{a.Live}
 	fence := recovery.NewStep("fence", fenceName, "let nobody into "+c.Live.Target.Name, a)
 	swap := recovery.NewStep("swap-back", swapName, "make "+old.Place+" live again", a)

@@ -23,7 +23,7 @@ func (newer) Do(ctx context.Context, env recovery.Env, s recovery.Step) (o recov
 	if err := s.Decode(&a); err != nil {
 		return o, err
 	}
-	list, err := env.Artifact(a.Component + "-newer.txt")
+	list, name, err := recovery.NewArtifact(env, a.Component+"-newer", ".txt")
 	if err != nil {
 		return o, err
 	}
@@ -70,7 +70,7 @@ func (newer) Do(ctx context.Context, env recovery.Env, s recovery.Step) (o recov
 	}
 	o.Says = fmt.Sprintf("%d files in %s, %s, were written after the moment; they stay in the old data", files, a.Path, recovery.FormatBytes(size))
 	if a.Aside != "" {
-		o.ToDo = []string{fmt.Sprintf("%s: decide about %d files that were written after the moment; they are in %s, listed in artifacts/%s-newer.txt", a.Component, files, a.Aside, a.Component)}
+		o.ToDo = []string{fmt.Sprintf("%s: decide about %d files that were written after the moment; they are in %s, listed in artifacts/%s", a.Component, files, a.Aside, name)}
 	}
 	return o, nil
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"iter"
 	"sync"
 
@@ -156,7 +155,7 @@ func (c *crossCheck) differs(d difference, path, why string) {
 		t.first = append(t.first, shorten(fmt.Sprintf("%q", path), maxWord))
 	}
 	if c.list == nil && c.listErr == nil {
-		c.list, c.listErr = c.artifact()
+		c.list, _, c.listErr = recovery.NewArtifact(c.env, c.step, ".differences.txt")
 	}
 	if c.listErr != nil {
 		return
@@ -166,18 +165,4 @@ func (c *crossCheck) differs(d difference, path, why string) {
 		line += "\t" + why
 	}
 	_, c.listErr = io.WriteString(c.list, line+"\n")
-}
-
-// artifact creates the list, under another name for each attempt.
-func (c *crossCheck) artifact() (io.WriteCloser, error) {
-	for n := 1; ; n++ {
-		name := c.step + ".differences.txt"
-		if n > 1 {
-			name = fmt.Sprintf("%s.%d.differences.txt", c.step, n)
-		}
-		w, err := c.env.Artifact(name)
-		if !errors.Is(err, fs.ErrExist) {
-			return w, err
-		}
-	}
 }

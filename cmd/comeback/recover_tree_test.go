@@ -1,0 +1,149 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+	"comeback/shop/shoptest"
+)
+
+// pages is a live directory whose archive lies in a copy.
+type pages struct{ live, book string }
+
+func newPages(t *testing.T) pages {
+	t.Helper()
+	dir := shoptest.Dir(t)
+	p := pages{live: filepath.Join(dir, "pages"), book: filepath.Join(dir, "pages.md")}
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	then := time.Now().Add(-time.Hour).Truncate(time.Second)
+	for name, says := range map[string]string{"index.html": "<h1>shop</h1>", "about/us.html": "we sell"} {
+		if err := w.WriteHeader(&tar.Header{Name: "pages/" + name, Mode: 0o644, Size: int64(len(says)), ModTime: then}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte(says)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	copied := filepath.Join(dir, "copy")
+	packed := filepath.Join(copied, "pages-"+then.UTC().Format("2006-01-02T15-04-05Z")+".tar")
+	for name, b := range map[string][]byte{
+		packed:                              archive.Bytes(),
+		filepath.Join(p.live, "index.html"): []byte("DEFACED"),
+		filepath.Join(p.live, "blog", "new.html"): []byte("written since"),
+		p.book: []byte(fmt.Sprintf("---\ncomeback: 1\nsystem: pages\nrpo: 24h\nrto: 30m\ncopies:\n  nearby: {url: \"file://%s\"}\ncomponents:\n  pages: {kind: files, path: %q}\n---\n"+
+			"# Pages\n\n## Restore\n\n```yaml\nrestore: pages\n```\n\n## Switch\n\n```yaml\nswitch: pages\n```\n", copied, p.live)),
+	} {
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chtimes(packed, then, then); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func (p pages) name(t *testing.T) string {
+	t.Helper()
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return host + ":" + p.live
+}
+
+// A directory comes back and goes back; what was live stays beside until its time has
+// come and everything that the run has left to do is done.
+func TestRecover_tree(t *testing.T) {
+	p, r := newPages(t), newRig(t)
+	harmed := treeOf(t, p.live)
+	got := r.run(t.Context(), "recover", p.book, "--plain", "--to", "latest", "--confirm", p.name(t))
+	if got.code != recovery.CameBack {
+		t.Fatalf("exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	if now := treeOf(t, p.live); now["index.html"] != "<h1>shop</h1>" || now["blog/new.html"] != "" {
+		t.Errorf("live holds %v", now)
+	}
+	run := filepath.Base(r.only(t))
+	state := r.stateOf(t, run)
+	if len(state.Old) != 1 || len(state.ToDos()) != 1 {
+		t.Fatalf("old data %+v, to do %q", state.Old, state.ToDos())
+	}
+	old := state.Old[0].Place
+	there := func() bool { return maps.Equal(treeOf(t, old), harmed) }
+	refuses := func(says string, args ...string) {
+		t.Helper()
+		got := r.run(t.Context(), append([]string{"expire", run, "--plain", "--confirm", old}, args...)...)
+		if got.code != recovery.Refused || !strings.Contains(got.err, says) || !there() {
+			t.Errorf("expire %v: exit %d, old data there %v\n%s", args, got.code, there(), got.err)
+		}
+	}
+	refuses("kept until " + state.Old[0].Until.UTC().Format("2 Jan 2006 15:04Z"))
+	refuses("kept until", "--done", "all")
+	r.ahead = 8 * 24 * time.Hour
+	refuses("1 to-do of the run is open")
+	if got := r.run(t.Context(), "expire"); !strings.Contains(got.out, "to do 1: pages: decide about 2 files") || !strings.Contains(got.out, "1 to-do of the run is open") {
+		t.Errorf("the list:\n%s%s", got.out, got.err)
+	}
+	if got := r.run(t.Context(), "expire", run, "--plain", "--done", "1", "--confirm", p.name(t)); got.code != recovery.Refused || !there() {
+		t.Errorf("with the name of live: exit %d, %s", got.code, got.err)
+	}
+	expires(t, r, run, old, func() bool { _, err := os.Stat(old); return err == nil }, "--done", "1")
+	if now := treeOf(t, p.live); now["index.html"] != "<h1>shop</h1>" {
+		t.Errorf("live holds %v", now)
+	}
+	if got := r.run(t.Context(), "switch-back", run, "--plain", "--confirm", p.name(t)); got.code != recovery.Refused {
+		t.Errorf("switched back to what is gone: exit %d\n%s%s", got.code, got.out, got.err)
+	}
+}
+
+// expires removes what a run has put aside, whose time has come.
+func expires(t *testing.T, r *rig, run, place string, there func() bool, args ...string) {
+	t.Helper()
+	if !there() {
+		t.Fatalf("%s is not there", place)
+	}
+	r.ahead = 8 * 24 * time.Hour
+	got := r.run(t.Context(), append([]string{"expire", run, "--plain", "--confirm", place}, args...)...)
+	r.ahead = 0
+	if got.code != recovery.CameBack || there() {
+		t.Errorf("expire %s: exit %d, still there %v\n%s\n%s", place, got.code, there(), got.out, got.err)
+	}
+}
+
+// A recovery of a directory whose runner is killed anywhere ends as that of a database
+// does.
+func TestRecover_treeAfterKill(t *testing.T) {
+	p := newPages(t)
+	k := killing{rig: func() *rig { return newRig(t) }, name: p.name(t), now: func() (string, error) { return fmt.Sprint(treeOf(t, p.live)), nil },
+		args: []string{"recover", p.book, "--plain", "--to", "latest", "--confirm", p.name(t)}}
+	k.old, _ = k.now()
+	k.new = fmt.Sprint(map[string]string{"index.html": "<h1>shop</h1>", "about/us.html": "we sell"})
+	k.back = func(t *testing.T, r *rig, run string) {
+		t.Helper()
+		if got := r.run(t.Context(), "switch-back", run, "--plain", "--confirm", k.name); got.code != recovery.CameBack {
+			t.Fatalf("switch back: exit %d\n%s\n%s", got.code, got.out, got.err)
+		}
+		// What had come back would be in the way of nothing, but there would be many.
+		state := r.lastState(t)
+		if err := os.RemoveAll(state.Old[0].Place); err != nil {
+			t.Fatal(err)
+		}
+	}
+	k.anywhere(t, "pages.newer", 3)
+}
