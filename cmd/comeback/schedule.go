@@ -22,8 +22,8 @@ import (
 // scheduleAsked is what `comeback schedule` was asked for.
 type scheduleAsked struct {
 	runbook, dir, user, environment, metrics, key string
-	success, failure                         []string
-	cron, install, remove                    bool
+	success, failure                              []string
+	cron, install, remove                         bool
 }
 
 // Where units and crontabs belong.
@@ -148,7 +148,7 @@ func (a *app) installUnits(ctx context.Context, dir, system string, files []sche
 			return recovery.Errorf("run it as root, or give a --dir that you may write to", "write %s: %w", path, err)
 		}
 		fmt.Fprintf(a.out, "wrote  %s\n", path)
-		if strings.HasSuffix(f.Name, ".timer") {
+		if starts(f.Name, f.Text) {
 			timers = append(timers, f.Name)
 		}
 	}
@@ -159,6 +159,12 @@ func (a *app) installUnits(ctx context.Context, dir, system string, files []sche
 		return err
 	}
 	return systemctl(ctx, append([]string{"enable", "--now"}, timers...)...)
+}
+
+// starts reports whether a unit is one that is started by itself: a timer, or a
+// service that stays.
+func starts(name, text string) bool {
+	return strings.HasSuffix(name, ".timer") || strings.HasSuffix(name, ".service") && strings.Contains(text, "\n[Install]\n")
 }
 
 // writeUnit replaces a file that this program has written, and no other one.
@@ -192,7 +198,7 @@ func (a *app) removeUnits(ctx context.Context, dir, system string, stop bool) er
 	paths = slices.DeleteFunc(paths, func(path string) bool {
 		text, err := os.ReadFile(path)
 		ours := err == nil && strings.Contains(string(text), schedule.Mark(system))
-		if ours && strings.HasSuffix(path, ".timer") {
+		if ours && starts(path, string(text)) {
 			timers = append(timers, filepath.Base(path))
 		}
 		return !ours

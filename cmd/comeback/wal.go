@@ -60,6 +60,6 @@ Exit codes:
 	fetch.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return recovery.Errorf("see comeback wal fetch --help", "%w", fmt.Errorf("wal fetch: %w", err)).WithExit(fetchFailed)
 	})
-	cmd.AddCommand(a.walPushCommand(), a.walSaveCommand(), fetch)
+	cmd.AddCommand(a.walPushCommand(), a.walReceiveCommand(), a.walSaveCommand(), fetch)
 	return cmd
 }

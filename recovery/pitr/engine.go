@@ -63,6 +63,7 @@ func (e *engine) Schema() recovery.Schema {
 		{Name: "database", Doc: "the database that checks look at, where the cluster has several", Example: "shop"},
 		{Name: "superuser", Doc: "the superuser of the restored cluster, if it is not postgres", Example: "admin"},
 		{Name: "backup", Doc: "what comeback backup takes: dump, base; all that fits if it is missing, none for nothing", Example: "base", List: true},
+		{Name: "receiver", Doc: "the replication slot from which comeback wal receive takes the log, where archive_command cannot be set", Example: "comeback"},
 		{Name: "quorum", Doc: "in how many copies a segment must be durable before comeback wal push tells the server so; 1 if it is missing", Example: "2"},
 	}}
 }

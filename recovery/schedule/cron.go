@@ -18,7 +18,10 @@ func Cron(o Options) string {
 		if j.Findings {
 			command = "{ " + command + " || test $? -eq 1; }"
 		}
-		if len(o.Success) > 0 {
+		if j.Stays { // 3 is that it runs already
+			command = "{ " + command + " || test $? -eq 3; }"
+		}
+		if len(o.Success) > 0 && !j.Stays {
 			command += " && " + shell(replaced(o.Success, j.Name))
 		}
 		if len(o.Failure) > 0 {

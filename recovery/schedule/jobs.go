@@ -43,6 +43,8 @@ type Job struct {
 	Each time.Duration
 	// Restores says that it starts servers of its own, shut in boxes.
 	Restores bool
+	// Stays says that it runs all the time, and is started again when it ends.
+	Stays bool
 	// Findings says that exit code 1 is a result, not a failure.
 	Findings bool
 }
@@ -59,11 +61,15 @@ const (
 // each night, files as often as the RPO asks for.
 func Jobs(o Options) []Job {
 	var jobs []Job
-	database := false
+	database, retains := false, false
 	for _, c := range o.Components {
 		each := nightly
 		if c.Kind == recovery.Files && o.RPO > 0 {
 			each = min(nightly, max(leastEach, o.RPO))
+		}
+		retains = retains || len(c.Settings["retain"]) > 0
+		if c.Settings.Text("receiver") != "" {
+			jobs = append(jobs, Job{Name: "receive-" + c.Name, Says: "receive the log of " + c.Name, Stays: true, Each: catchUpEach, Args: []string{"wal", "receive", o.Runbook, "--component", c.Name}})
 		}
 		if w := c.Settings["backup"]; len(w) == 1 && w[0] == "none" || c.With == "bucket" {
 			continue
@@ -73,6 +79,9 @@ func Jobs(o Options) []Job {
 	}
 	if database {
 		jobs = append(jobs, Job{Name: "catch-up", Says: "bring the log to copies that lack it", Each: catchUpEach, Args: []string{"wal", "push", o.Runbook, "--catch-up"}})
+	}
+	if retains {
+		jobs = append(jobs, Job{Name: "retain", Says: "remove what need not be kept", Each: nightly, Args: []string{"retain", o.Runbook, "--remove"}})
 	}
 	check := []string{"check", o.Runbook}
 	if o.Metrics != "" {

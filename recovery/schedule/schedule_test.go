@@ -14,7 +14,7 @@ import (
 
 func shop() schedule.Options {
 	return schedule.Options{System: "shop", Runbook: "/etc/comeback/the shop's 100 %.md", Program: "/bin/true", RPO: 5 * time.Minute, Rehearse: 90 * 24 * time.Hour,
-		Components: []recovery.Component{{Name: "database", Kind: recovery.Postgres}, {Name: "uploads", Kind: recovery.Files}, {Name: "config", Kind: recovery.Config},
+		Components: []recovery.Component{{Name: "database", Kind: recovery.Postgres, Settings: recovery.Settings{"receiver": {"comeback"}, "retain": {"7 daily"}}}, {Name: "uploads", Kind: recovery.Files}, {Name: "config", Kind: recovery.Config},
 			{Name: "old", Kind: recovery.Files, Settings: recovery.Settings{"backup": {"none"}}}},
 		User: "daemon", State: "/var/lib/comeback", Writes: []string{"/var/backups/shop", "/var/tmp"}, Environment: "/etc/comeback/shop.env", Metrics: "/var/lib/node_exporter/comeback.prom",
 		Success: []string{"/bin/echo", "https://hc.example.com/shop-{job}", "$HOME"}, Failure: []string{"/bin/echo", "{job} failed"}}
@@ -36,7 +36,7 @@ func TestSystemd(t *testing.T) {
 			paths = append(paths, path)
 		}
 	}
-	if len(paths) != 12 {
+	if len(paths) != 15 {
 		t.Errorf("%d units: %v", len(paths), paths)
 	}
 	analyze, err := exec.LookPath("systemd-analyze")
@@ -91,11 +91,14 @@ func TestCron(t *testing.T) {
 		if strings.Contains(line, "'check'") {
 			want = "shop-check $HOME\n"
 		}
+		if strings.Contains(line, "'receive'") && !strings.Contains(line, "test $? -eq 3") {
+			t.Errorf("that it runs already is a failure: %s", line)
+		}
 		if err != nil || !strings.HasSuffix(string(out), want) {
 			t.Errorf("%s: %v, %q", line, err, out)
 		}
 	}
-	if n != 6 {
+	if n != 8 {
 		t.Errorf("%d jobs:\n%s", n, text)
 	}
 }

@@ -25,6 +25,10 @@ func Systemd(o Options) []File {
 	var files []File
 	for _, j := range Jobs(o) {
 		name := Prefix(o.System) + j.Name
+		if j.Stays {
+			files = append(files, File{name + ".service", o.service(j)})
+			continue
+		}
 		systemd, _ := j.calendar()
 		files = append(files, File{name + ".service", o.service(j)}, File{name + ".timer", fmt.Sprintf(`%s
 [Unit]
@@ -63,9 +67,13 @@ func (o Options) service(j Job) string {
 	if len(o.Failure) > 0 {
 		line("OnFailure=%sfailed@%s.service", Prefix(o.System), j.Name)
 	}
-	line("\n[Service]\nType=oneshot\nUser=%s", o.User)
+	if j.Stays {
+		line("StartLimitIntervalSec=0\n\n[Service]\nType=exec\nRestart=always\nRestartSec=10\nUser=%s", o.User)
+	} else {
+		line("\n[Service]\nType=oneshot\nUser=%s", o.User)
+	}
 	line("ExecStart=%s", words(append([]string{o.Program}, j.Args...), ""))
-	if len(o.Success) > 0 {
+	if len(o.Success) > 0 && !j.Stays {
 		line("ExecStartPost=%s", words(replaced(o.Success, j.Name), ""))
 	}
 	if j.Findings {
@@ -92,6 +100,9 @@ func (o Options) service(j Job) string {
 	slices.Sort(writes)
 	for _, dir := range slices.Compact(writes) {
 		line("ReadWritePaths=-%s", escape(dir))
+	}
+	if j.Stays {
+		line("\n[Install]\nWantedBy=multi-user.target")
 	}
 	return b.String()
 }

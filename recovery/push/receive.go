@@ -1,0 +1,198 @@
+package push
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"comeback/recovery"
+	"comeback/recovery/isolation"
+	"comeback/recovery/pitr"
+)
+
+// ReceiveOptions say where the log comes from, for servers whose archive_command
+// nobody may set.
+type ReceiveOptions struct {
+	Options
+	// Program is pg_receivewal, Conninfo and Env how it reaches the server, Slot
+	// the replication slot that keeps the log until it is received.
+	Program, Conninfo string
+	Env               []string
+	Slot              string
+	// Dir is where segments lie until the copies have them. What is flushed there
+	// the server may forget: it must be on a disk that lasts.
+	Dir string
+	// Log is told what goes wrong on the way, and what the program says.
+	Log func(text string)
+	// Pushed is told of every segment that the copies have; it may be nil.
+	Pushed func(name string)
+}
+
+// How often finished segments are looked for, and how long a receiver may take to
+// end when it is asked to.
+const (
+	lookEach    = 500 * time.Millisecond
+	receiveTime = 30 * time.Second
+)
+
+// Receive lets pg_receivewal follow a server through its slot, and pushes each
+// segment that it has finished into the copies, as an archive_command would, until
+// ctx ends. The newest finished segment stays in Dir, because pg_receivewal goes on
+// from there. An interruption leaves segments in Dir that the next start pushes.
+func Receive(ctx context.Context, o ReceiveOptions) error {
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return fmt.Errorf("receive the log: %w", err)
+	}
+	hold, err := holdDir(o.Dir)
+	if err != nil {
+		return err
+	}
+	defer hold.Close()
+	create := o.command(ctx, "--create-slot", "--if-not-exists", "--slot", o.Slot)
+	if err := runProgram(create, o.Log); err != nil {
+		return recovery.Errorf("let the role replicate (alter role … replication), allow it in pg_hba.conf for replication, and let max_replication_slots have room",
+			"make the slot %s: %w", o.Slot, err)
+	}
+	receiving, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- runProgram(o.command(receiving, "--directory", o.Dir, "--slot", o.Slot, "--no-loop"), o.Log)
+	}()
+	tick := time.NewTicker(lookEach)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-ended:
+			stop()
+			// What has come is pushed, also when no more does.
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), receiveTime)
+			defer cancel()
+			errPush := o.pushFinished(last)
+			if ctx.Err() != nil {
+				return errPush
+			}
+			return errors.Join(recovery.Errorf("see what it says; started again, it goes on where it was", "the receiver has ended: %w", orEnded(err)), errPush)
+		case <-tick.C:
+			if err := o.pushFinished(receiving); err != nil && ctx.Err() == nil {
+				o.Log(err.Error()) // the segment stays, and is pushed again
+			}
+		}
+	}
+}
+
+func orEnded(err error) error {
+	if err == nil {
+		return errors.New("pg_receivewal ended by itself")
+	}
+	return err
+}
+
+// command runs pg_receivewal against the server.
+func (o ReceiveOptions) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, o.Program, append([]string{"--dbname", o.Conninfo, "--no-password"}, args...)...)
+	cmd.Env, cmd.Dir = o.Env, "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	// It ends in order on this one, on every major.
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
+	cmd.WaitDelay = receiveTime
+	return cmd
+}
+
+// runProgram runs it to its end; the error has its last words.
+func runProgram(cmd *exec.Cmd, log func(string)) error {
+	r, w := io.Pipe()
+	cmd.Stdout, cmd.Stderr = w, w
+	var last string
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		b, rest := make([]byte, 4<<10), ""
+		for {
+			n, err := r.Read(b)
+			rest += string(b[:n])
+			for {
+				line, more, found := strings.Cut(rest, "\n")
+				if !found {
+					break
+				}
+				last, rest = line, more
+				log(line)
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	err := isolation.RunGroup(cmd, nil)
+	w.Close()
+	<-read
+	if err != nil && last != "" {
+		return fmt.Errorf("%s (%w)", last, err)
+	}
+	return err
+}
+
+// pushFinished pushes what pg_receivewal has finished, the oldest first, and removes
+// what the copies have, but for the newest segment.
+func (o ReceiveOptions) pushFinished(ctx context.Context) error {
+	entries, err := os.ReadDir(o.Dir)
+	if err != nil {
+		return fmt.Errorf("look for segments: %w", err)
+	}
+	var names []string
+	newest := ""
+	for _, e := range entries {
+		f, ok := pitr.ParseFileName(e.Name())
+		if ok && f.Name() == e.Name() && (f.Kind == pitr.Segment || f.Kind == pitr.History) {
+			names = append(names, e.Name())
+			if f.Kind == pitr.Segment {
+				newest = max(newest, e.Name())
+			}
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		path := filepath.Join(o.Dir, name)
+		mark := filepath.Join(o.Dir, "."+name+".pushed")
+		if _, err := os.Stat(mark); err != nil {
+			if _, err := Push(ctx, o.Options, path); err != nil {
+				return err
+			}
+			if err := os.WriteFile(mark, nil, 0o600); err != nil {
+				return fmt.Errorf("note that %s was pushed: %w", name, err)
+			}
+			if o.Pushed != nil {
+				o.Pushed(name)
+			}
+		}
+		if name != newest {
+			if err := errors.Join(os.Remove(path), os.Remove(mark)); err != nil {
+				return fmt.Errorf("remove a segment that the copies have: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// holdDir keeps two receivers from one directory.
+func holdDir(dir string) (*os.File, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("receive the log: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, errors.Join(recovery.Errorf("let that one go on", "refused: another receiver is at work in %s", dir).WithExit(recovery.Refused), f.Close())
+	}
+	return f, nil
+}
