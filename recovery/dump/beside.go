@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 
+	"comeback/pattern"
 	"comeback/recovery/dump/crew"
 	"comeback/recovery/dump/script"
 )
@@ -42,7 +43,7 @@ type beside struct {
 // how says in how many statements a script came, and how many were done beside
 // others.
 func (s *scriptRun) how() string {
-	if s.beside == nil || s.handed == 0 {
+	if s.handed == 0 {
 		return fmt.Sprintf("%d, one after the other", s.statements)
 	}
 	return fmt.Sprintf("%d, of which %d by %d sessions beside each other", s.statements, s.handed, s.jobs)
@@ -127,7 +128,12 @@ func (s *scriptRun) hand(ctx context.Context, r *script.Reader, p script.Part) (
 		s.now = nil
 		return false, nil
 	case script.Unknown:
-		return false, s.alone()
+		err := s.alone()
+		if settles.Match(p.Text) {
+			// Sessions that begin later would not be like this one.
+			s.endCrew(ctx)
+		}
+		return false, err
 	}
 	if err := s.look(ctx); err != nil {
 		return false, err
@@ -141,6 +147,9 @@ func (s *scriptRun) hand(ctx context.Context, r *script.Reader, p script.Part) (
 	}
 	return true, s.handStatement(p, e)
 }
+
+// settles are statements that give settings to sessions which begin after them.
+var settles = pattern.New(`(?i)^alter\s+(database|role|user)\s`)
 
 // alone makes ready for a statement that nothing may be beside.
 func (s *scriptRun) alone() error {
