@@ -67,6 +67,7 @@ func TuneSettings(memory int64, cpus int) map[string]string {
 		"max_wal_size":                     "4GB",
 		"checkpoint_timeout":               "1h",
 		"wal_level":                        "minimal",
+		"wal_init_zero":                    "off", // what a new segment holds is not needed after a crash: fsync is off
 		"max_wal_senders":                  "0",
 		"fsync":                            "off",
 		"full_page_writes":                 "off",
@@ -85,6 +86,7 @@ func SafeSettings() map[string]string {
 		"checkpoint_timeout": "5min",
 		"fsync":              "on",
 		"full_page_writes":   "on",
+		"wal_init_zero":      "on",
 		"synchronous_commit": "on",
 		"autovacuum":         "on",
 	}
