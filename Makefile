@@ -6,7 +6,7 @@ TOOLS   := $(CURDIR)/.tools/bin
 GO      ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check soak bench tools tidy clean needs
+.PHONY: help build demo test check soak bench bench-parts tools tidy clean needs
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,7 +30,11 @@ soak: needs tools ## the exhaustive suites: a kill at every entry of a run, long
 	COMEBACK_SOAK=1 COMEBACK_TOOLS=$(TOOLS) $(GO) test -timeout 4h ./recovery/... ./runbooks/...
 	.ci/fuzz 2m
 
-bench: needs ## attach, terminal traffic, reading the log against one pg_waldump
+bench: needs tools ## comeback against other tools, a table; ROW=plain,custom SIZE=1000 (MB) PAIRS=3 choose
+	$(GO) run ./bench -row '$(ROW)' -size $(or $(SIZE),1000) -pairs $(or $(PAIRS),3) -write
+	@test -n '$(ROW)' || $(MAKE) --no-print-directory bench-parts
+
+bench-parts: # attach, terminal traffic, reading the log against one pg_waldump
 	$(GO) test -run '^$$' -bench 'Attach|attach|Reader|Parse|FirstFrame|FirstScreen|KeyEcho|Lines100000' ./recovery/runner ./tui ./recovery/pitr/scan ./cmd/comeback
 	$(GO) test -run '^$$' -bench Survey ./recovery/pitr
 	$(GO) test -run 'TestTraffic' -v ./tui

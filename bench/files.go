@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// tree is a directory with what it holds as one digest, and the S3 server with
+// its backups.
+type tree struct {
+	dir, digest string
+	s3          *gateway
+}
+
+// treeDigest digests the names and contents of all files below the working directory.
+const treeDigest = `find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1`
+
+// fileBytes is how large a file of the tree is on the average.
+const fileBytes = 20_000
+
+// trees makes a tree of size MB in files of about 20 kB, and backs it up into S3
+// with comeback and with restic.
+func trees(ctx context.Context, b *bench) (err error) {
+	base := filepath.Join(b.dir, "trees")
+	if err := errors.Join(os.RemoveAll(base), os.MkdirAll(base, 0o711)); err != nil {
+		return err
+	}
+	t := &tree{dir: filepath.Join(base, "uploads")}
+	if err := os.Mkdir(t.dir, 0o755); err != nil {
+		return err
+	}
+	block := make([]byte, 2*fileBytes)
+	for n := range b.size * 1_000_000 / fileBytes {
+		dir := filepath.Join(t.dir, fmt.Sprintf("%03d", n%500))
+		if n < 500 {
+			if err := os.Mkdir(dir, 0o755); err != nil {
+				return err
+			}
+		}
+		// Half of it is text that shrinks, half does not.
+		seed := uint64(n)*0x9E3779B97F4A7C15 + 1
+		for i := range block {
+			seed ^= seed << 13
+			seed ^= seed >> 7
+			seed ^= seed << 17
+			block[i] = byte(seed)
+			if i%2 == 0 {
+				block[i] = 'a'
+			}
+		}
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("file-%06d.bin", n)), block[:fileBytes/2+n%fileBytes], 0o644); err != nil {
+			return err
+		}
+	}
+	if t.digest, err = digestOf(ctx, t.dir); err != nil {
+		return err
+	}
+	if t.s3, err = b.startGateway(ctx, filepath.Join(base, "s3")); err != nil {
+		return err
+	}
+	b.tree = t
+	b.stopLater(t.s3.stop)
+	if err := b.writeRunbook(filepath.Join(base, "bench.md")); err != nil {
+		return err
+	}
+	backup := exec.CommandContext(ctx, b.program(), "backup", filepath.Join(base, "bench.md"), "uploads")
+	backup.Env = append(t.s3.env(), "COMEBACK_STATE="+filepath.Join(base, "state"))
+	if out, err := backup.CombinedOutput(); err != nil {
+		return fmt.Errorf("comeback backup: %w: %s", err, out)
+	}
+	for _, args := range [][]string{{"init"}, {"backup", "--quiet", "."}} {
+		cmd := b.restic(ctx, args...)
+		cmd.Dir = t.dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("restic %s: %w: %s", args[0], err, out)
+		}
+	}
+	return nil
+}
+
+func digestOf(ctx context.Context, dir string) (string, error) {
+	cmd := exec.CommandContext(ctx, "bash", "-c", "set -o pipefail; "+treeDigest)
+	cmd.Dir = dir
+	out, err := cmd.Output()
+	return strings.TrimSpace(string(out)), err
+}
+
+// filesRunbook restores the only component and digests what came back.
+const filesRunbook = `---
+comeback: 1
+system: bench
+rpo: 1d
+rto: 1d
+copies:
+  offsite: {url: "s3://bench/ours", endpoint: "%s", path_style: true, region: eu-central-1}
+components:
+  uploads: {kind: files, path: %q}
+---
+
+# Bring the bench back
+
+## Restore the files
+Owner: nobody. Budget: 1h.
+
+` + "```yaml\nrestore: uploads\n```" + `
+
+## Check the copy
+` + "```sh\n# run: everything came back\n# in: rehearsal\ncd \"$COMEBACK_UPLOADS\" && test \"$(%s)\" = %s\n```\n"
+
+func (b *bench) writeRunbook(file string) error {
+	return os.WriteFile(file, fmt.Appendf(nil, filesRunbook, b.tree.s3.url, b.tree.dir, treeDigest, b.tree.digest), 0o600)
+}
+
+func restoreTree(ctx context.Context, b *bench) (took, error) {
+	return b.rehearseFile(ctx, filepath.Join(b.dir, "trees", "bench.md"), "restore", b.tree.s3.env()...)
+}
+
+// resticTree restores the tree with restic, synced to disk as ours is.
+func resticTree(ctx context.Context, b *bench) (took, error) {
+	to := filepath.Join(b.dir, "trees", "restic")
+	defer os.RemoveAll(to)
+	c := startClock()
+	if out, err := b.restic(ctx, "restore", "latest", "--quiet", "--target", to).CombinedOutput(); err != nil {
+		return took{}, fmt.Errorf("restic restore: %w: %s", err, out)
+	}
+	if out, err := exec.CommandContext(ctx, "sync", "--file-system", to).CombinedOutput(); err != nil {
+		return took{}, fmt.Errorf("sync: %w: %s", err, out)
+	}
+	t := c.stop()
+	digest, err := digestOf(ctx, to)
+	if err == nil && digest != b.tree.digest {
+		err = errors.New("restic brought something else back")
+	}
+	return t, err
+}
+
+func (b *bench) restic(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "restic", append([]string{"--no-cache"}, args...)...)
+	cmd.Env = append(b.tree.s3.env(), "RESTIC_REPOSITORY=s3:"+b.tree.s3.url+"/bench/restic", "RESTIC_PASSWORD=bench")
+	return cmd
+}
+
+// gateway is a real S3 server on a port of this host.
+type gateway struct {
+	cmd *exec.Cmd
+	url string
+}
+
+func (b *bench) startGateway(ctx context.Context, dir string) (*gateway, error) {
+	for _, d := range []string{"data/bench", "versions", "iam"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	address := free.Addr().String()
+	if err := free.Close(); err != nil {
+		return nil, err
+	}
+	g := &gateway{url: "http://" + address}
+	g.cmd = exec.CommandContext(ctx, filepath.Join(b.root, ".tools/bin/versitygw"), "--port", address, "--region", "eu-central-1", "--keep-alive", "--quiet",
+		"--health", "/healthz", "--iam-dir", filepath.Join(dir, "iam"), "posix", "--versioning-dir", filepath.Join(dir, "versions"), filepath.Join(dir, "data"))
+	g.cmd.Env = []string{"ROOT_ACCESS_KEY=bench", "ROOT_SECRET_KEY=bench-secret"}
+	if err := g.cmd.Start(); err != nil {
+		return nil, err
+	}
+	for range 200 {
+		if r, err := http.Get(g.url + "/healthz"); err == nil {
+			r.Body.Close()
+			return g, nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	g.stop()
+	return nil, errors.New("the S3 server does not answer")
+}
+
+func (g *gateway) stop() {
+	_ = g.cmd.Process.Kill()
+	_ = g.cmd.Wait()
+}
+
+func (g *gateway) env() []string {
+	return append(os.Environ(), "AWS_ACCESS_KEY_ID=bench", "AWS_SECRET_ACCESS_KEY=bench-secret", "AWS_REGION=eu-central-1", "AWS_DEFAULT_REGION=eu-central-1", "AWS_EC2_METADATA_DISABLED=true")
+}
