@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -150,22 +151,45 @@ func (a *app) gatherRoom(cat catalogue.Catalogue) *check.Room {
 // lack adds what the spools of this host still hold for the copies.
 func (a *app) lack(b *book, e *check.Evidence) {
 	for _, c := range postgresOf(b) {
-		spool, err := a.spoolOf(b, c, "")
-		if err != nil {
-			continue
-		}
-		backlogs, err := push.Backlogs(spool)
-		if err != nil {
-			continue // another user's: who pushes sees it
-		}
-		for _, l := range backlogs {
-			for i := range e.Copies {
-				if e.Copies[i].Name == l.Copy {
-					e.Copies[i].Lacking = check.Lacking{Files: l.Files, Bytes: l.Bytes, Since: l.Since}
+		for _, spool := range a.spoolsOf(b, c) {
+			backlogs, err := push.Backlogs(spool)
+			if err != nil {
+				continue // another user's: who pushes sees it
+			}
+			for _, l := range backlogs {
+				for i := range e.Copies {
+					if in := &e.Copies[i].Lacking; e.Copies[i].Name == l.Copy && l.Files > 0 {
+						if in.Files == 0 || l.Since.Before(in.Since) {
+							in.Since = l.Since
+						}
+						in.Files, in.Bytes = in.Files+l.Files, in.Bytes+l.Bytes
+					}
 				}
 			}
 		}
 	}
+}
+
+// spoolsOf are the places in which the log of a component may wait: the state of
+// whoever looks, the one that all share, and that of the server's user, who pushes.
+func (a *app) spoolsOf(b *book, c recovery.Component) []string {
+	var spools []string
+	own, err := a.spoolOf(b, c, "")
+	if err == nil {
+		spools = append(spools, own)
+	}
+	states := []string{runner.SharedState}
+	if owner, err := postgres.ServerUser(); err == nil {
+		if u, err := user.Lookup(owner.Name); err == nil {
+			states = append(states, filepath.Join(u.HomeDir, ".local/state/comeback"))
+		}
+	}
+	for _, state := range states {
+		if spool := filepath.Join(state, "spool", filepath.Base(own)); own != "" && !slices.Contains(spools, spool) {
+			spools = append(spools, spool)
+		}
+	}
+	return spools
 }
 
 // proofs are the runs of a system that ended, the newest first.

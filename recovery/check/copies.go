@@ -235,6 +235,7 @@ func (j *judge) copies() {
 		if cp.Skew != nil && cp.Skew.Abs() > badSkew {
 			j.find("clock/"+cp.Name, recovery.NotMet, "set the clock of this host: chronyc tracking", "the clock of %s and of this host differ by %s", cp.Name, recovery.FormatSpan(cp.Skew.Abs()))
 		}
+		j.versions(cp)
 		if cp.Lacking.Files > 0 && j.At.Sub(cp.Lacking.Since) > lateSpool {
 			j.find("lacks/"+cp.Name, recovery.NotMet, "comeback wal push "+j.Path+" --catch-up tells why",
 				"%s lacks %d files of the log (%s), the first since %s; they lie in this host's spool alone", cp.Name, cp.Lacking.Files,
@@ -252,6 +253,25 @@ func (j *judge) copies() {
 			}
 			j.find("survey/"+r.Copy+"/"+r.Component+"/"+f.Object, recovery.NotMet, f.Do, "%s: %s", r.Copy, says)
 		}
+	}
+}
+
+// shortVersions is how long an overwritten version must stay at least, so that people
+// notice in time what has overwritten it.
+const shortVersions = 7 * 24 * time.Hour
+
+// versions judges whether what is overwritten or deleted in a bucket can be brought
+// back. A place that locks every new object keeps versions by itself.
+func (j *judge) versions(cp Copy) {
+	v := cp.Versioning
+	switch {
+	case v == nil || cp.Locking != nil && cp.Locking.On:
+	case !v.On:
+		j.find("versioning/"+cp.Name, recovery.NotMet, "aws s3api put-bucket-versioning --bucket BUCKET --versioning-configuration Status=Enabled",
+			"%s keeps no versions: whoever can write there can overwrite every backup for good", cp.Name)
+	case v.Expires > 0 && v.Expires < shortVersions:
+		j.find("versioning/"+cp.Name, recovery.NotMet, "let the bucket's lifecycle keep noncurrent versions for a month",
+			"%s keeps overwritten versions for %s only", cp.Name, recovery.FormatSpan(v.Expires))
 	}
 }
 

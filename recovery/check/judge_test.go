@@ -196,6 +196,14 @@ func TestJudge(t *testing.T) {
 		{"a copy lacks log", func(e *check.Evidence) {
 			e.Copies[1].Lacking = check.Lacking{Files: 12, Bytes: 40 << 20, Since: at("2026-11-23 08:00:00")}
 		}, []string{"lacks/offsite"}, recovery.WouldBut, "offsite lacks 12 files of the log", "--catch-up"},
+		{"a bucket keeps no versions", func(e *check.Evidence) { e.Copies[0].Versioning = &storage.Versioning{} }, []string{"versioning/nearby"}, recovery.WouldBut,
+			"nearby keeps no versions: whoever can write there can overwrite every backup for good", "put-bucket-versioning"},
+		{"a bucket keeps versions for a day", func(e *check.Evidence) {
+			e.Copies[0].Versioning = &storage.Versioning{On: true, Expires: 24 * time.Hour}
+		}, []string{"versioning/nearby"}, recovery.WouldBut, "nearby keeps overwritten versions for 24h00m only", "noncurrent"},
+		{"a bucket that locks everything keeps versions", func(e *check.Evidence) { e.Copies[1].Versioning = &storage.Versioning{} }, nil, recovery.WouldSave, "", ""},
+		{"a signed report is on this host only", func(e *check.Evidence) { e.Unfiled = []string{"7c31"} }, []string{"filed"}, recovery.WouldBut,
+			"signed reports are on this host only, and would be lost with it: 7c31", "comeback report file 7c31"},
 		{"the canary was deleted", func(e *check.Evidence) { e.Copies[1].Canary = check.Tried{Deleted: true, By: "user/prod"} }, []string{"3-2-1-1-0/1 locked"}, recovery.WouldBut,
 			"offsite: no object lock: user/prod deleted our canary", "object-lock"},
 		{"a lock has expired", func(e *check.Evidence) {
