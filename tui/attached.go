@@ -54,6 +54,9 @@ func (a *attached) take(s snapshot) {
 func (a *attached) frame(m *model) page {
 	now := m.now()
 	p := page{system: a.plan.System, aside: a.timing(now), mode: a.mode(), focus: -1, note: a.crew(m), leave: escBack}
+	if n := a.nextCard(m); n > 0 {
+		p.note += fmt.Sprintf(", x: card %d of %d", n, len(m.cards))
+	}
 	p.live, p.liveLook = a.live(now.Location())
 	return p
 }

@@ -65,6 +65,8 @@ type model struct {
 	said string
 	// outages are what people have told of the outages of runbooks, by path.
 	outages map[string]recovery.OutageNoted
+	// cards are the scenario of a rehearsal.
+	cards []Card
 }
 
 // shown is a screen on the stack, scrolled to a line. Once a person scrolls, the

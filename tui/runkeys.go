@@ -22,6 +22,10 @@ func (a *attached) key(m *model, on screen, asks *asker, k tea.KeyPressMsg) (tea
 		if a.over || a.plan.Mode != recovery.Recovery {
 			return nil, false
 		}
+	case "x":
+		if a.nextCard(m) == 0 {
+			return nil, false
+		}
 	case "n", "d", "h", "T", "S":
 		if a.over {
 			return nil, true
@@ -55,6 +59,8 @@ func (a *attached) key(m *model, on screen, asks *asker, k tea.KeyPressMsg) (tea
 				return nil
 			})
 		}})
+	case "x":
+		return a.play(m, on, asks), true
 	case "d":
 		return m.detach(), true
 	case "T":
@@ -90,5 +96,5 @@ func (a *attached) keys(m *model) []binding {
 	if a.plan.Mode == recovery.Recovery {
 		return []binding{{"n", "note"}, {"l", "log"}, {"d", "detach"}, stop, {"h", "hand over..."}, {"o", "outage"}, {"s", "status"}, {"f", "files"}}
 	}
-	return []binding{{"n", "note"}, {"l", "log"}, {"d", "detach"}, stop, {"h", "hand over..."}, {"s", "status"}, {"f", "files"}}
+	return append(a.cardKey(m), binding{"n", "note"}, binding{"l", "log"}, binding{"d", "detach"}, stop, binding{"h", "hand over..."}, binding{"s", "status"}, binding{"f", "files"})
 }

@@ -152,6 +152,8 @@ type choices struct {
 	scratch      string
 	keep         bool
 	look         bool
+	// scenario is the file of a rehearsal's cards; empty for none.
+	scenario string
 	// table is the only one that comes back; empty for all.
 	table string
 }

@@ -73,11 +73,18 @@ func (a *app) shown(ctx context.Context, run func(context.Context, tui.Options) 
 			width, height = w, h
 		}
 	}
+	var cards []tui.Card
+	if c.scenario != "" {
+		var err error
+		if cards, err = readScenario(c.scenario); err != nil {
+			return err
+		}
+	}
 	if warning := runner.LogoutWarning(a.environ); warning != "" {
 		fmt.Fprintf(a.err, "comeback: %s\n", warning)
 	}
 	ending, err := run(ctx, tui.Options{Desk: d, In: a.in, Out: a.out, Width: width, Height: height,
-		Environ: a.environ, Now: a.now, Operator: a.operator(), Start: start})
+		Environ: a.environ, Now: a.now, Operator: a.operator(), Start: start, Cards: cards})
 	if err != nil {
 		return err
 	}

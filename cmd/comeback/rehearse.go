@@ -57,6 +57,7 @@ after-xid:81213, or a backup's id as ` + "`comeback moments`" + ` lists it.
   comeback rehearse shop.md --to before-xid:81214 --look
   comeback rehearse shop.md --to db/2026-11-22.sql.gz --only-table carts
   comeback rehearse shop.md --auto --key /etc/comeback/key --max-disk 50GB
+  comeback rehearse shop.md --scenario friday-evening.md
   comeback rehearse shop.md --dry-run`,
 		Args: oneArgument("RUNBOOK"), ValidArgsFunction: runbookArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -75,6 +76,7 @@ after-xid:81213, or a backup's id as ` + "`comeback moments`" + ` lists it.
 	f.Var(&o.limits.memory, "min-memory", "with --auto: refuse to begin while less memory is free than this, like 2GB")
 	f.StringVar(&o.to, "to", "", "the `MOMENT` to go back to (default latest)")
 	o.flags(f)
+	f.StringVar(&o.scenario, "scenario", "", "play the cards of this Markdown `FILE`: each ## section is one, and x shows the next while people rehearse")
 	f.StringVar(&o.table, "only-table", "", "restore only this `TABLE` of a dump, to see whether the lost rows are there; proves nothing else")
 	f.BoolVar(&o.keep, "keep", false, "leave what was restored running when the rehearsal ends well")
 	return cmd
@@ -140,6 +142,9 @@ func (a *app) carryOut(ctx context.Context, path string, o request) error {
 	if !o.json && !o.dryRun && (byLines || !o.plain && a.interactive()) {
 		o.plain = byLines
 		return a.consoleKeyed(ctx, path, o)
+	}
+	if o.scenario != "" {
+		return usage("leave out --scenario, or begin it on a terminal", "--scenario is played by people, and here is nobody to show a card to")
 	}
 	if o.look && !o.dryRun {
 		return usage("leave out --look, or begin it on a terminal without --plain", "--look waits for a person who looks, and here is none")
