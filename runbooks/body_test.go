@@ -261,7 +261,7 @@ func TestParse_checks(t *testing.T) {
 			}},
 		{name: "soundness", add: "\n" + fence("yaml", "check: f", "sound: [indexes, foreign key, colour]"), want: []string{
 			"33:18: error: a database cannot be looked at for `foreign key`; write `foreign keys`",
-			"33:31: error: a database cannot be looked at for `colour`; write one of indexes, foreign keys, sequences, collations, extensions, checksums, amcheck",
+			"33:31: error: a database cannot be looked at for `colour`; write one of indexes, foreign keys, sequences, collations, extensions, checksums, amcheck, record",
 		}},
 		{name: "files with a misspelt key", add: "\n" + fence("yaml", "check: f", "row: select 1", "files: database"), want: []string{
 			"33:1: error: `row` is not a key of a check of files; write `rows`",
