@@ -43,7 +43,7 @@ func TestRecover_refused(t *testing.T) {
 				r.environ["DATABASE_URL"] = c.url
 			}
 			got := r.run(t.Context(), append([]string{"recover", liveRunbook(t, l, l.before), "--plain"}, c.args...)...)
-			if got.code != recovery.Refused && got.code != recovery.Usage || !strings.Contains(got.err, c.says) {
+			if got.code != recovery.Refused || !strings.Contains(got.err, c.says) {
 				t.Errorf("exit %d, want 3 and %q\n%s%s", got.code, c.says, got.out, got.err)
 			}
 			r.noRun(t)

@@ -91,7 +91,8 @@ func (s *source) live() *Live {
 // last one before the writes stopped, of the worst component.
 func (s *source) recoveryPoint(o *Objective) {
 	o.Verdict = Unknown
-	if len(s.plan.Live) == 0 {
+	replaces := slices.ContainsFunc(s.plan.Steps, func(st recovery.Step) bool { return st.Phase == recovery.Exchange })
+	if !replaces {
 		o.Says = "nothing live was replaced, so nothing was lost"
 		return
 	}
