@@ -146,4 +146,10 @@ func TestRecover_treeAfterKill(t *testing.T) {
 		}
 	}
 	k.anywhere(t, "pages.newer", 3)
+	// Done, and not noted; noted, and not kept.
+	for _, at := range []string{"before:step.finished/1 pages.newer", "before:step.finished/1 pages.swap", "after:step.finished/1 pages.swap"} {
+		for _, resume := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, resumed %v", at, resume), func(t *testing.T) { k.at(t, at, resume) })
+		}
+	}
 }
