@@ -43,12 +43,14 @@ func (k settleKind) Do(ctx context.Context, env recovery.Env, step recovery.Step
 		return recovery.Outcome{}, serverError(server, fmt.Errorf("gather statistics: %w", err))
 	}
 	env.Meter().Phase("write everything to disk", 0, recovery.NoUnit)
+	// Written while files need not be synced one by one: toDisk does that for all.
+	if err := checkpoint(ctx, server); err != nil {
+		return recovery.Outcome{}, serverError(server, fmt.Errorf("write a checkpoint: %w", err))
+	}
 	if err := s.harden(ctx, server); err != nil {
 		return recovery.Outcome{}, serverError(server, err)
 	}
-	sync := recovery.Cmd{Path: c.Tools.Program("initdb"), Args: []string{"--sync-only", "--pgdata", c.Data}, Dir: "/",
-		Env: []string{"LC_ALL=C", "PATH=/usr/bin:/bin"}, User: userOf(s.handle)}
-	if err := env.Command(ctx, sync); err != nil {
+	if err := s.toDisk(ctx, env, c); err != nil {
 		return recovery.Outcome{}, recovery.Errorf("check the disk that holds scratch, then retry", "write %s to disk: %w", c.Data, err)
 	}
 	m.Settled = true
