@@ -76,6 +76,8 @@ type teller struct {
 	lines []string
 	// asked is what the line that is being waited for answers.
 	asked asking
+	// offered is what could be answered when that was told last.
+	offered string
 	// owed says that something was answered since the screen was told, standing
 	// that this asked where a run stands.
 	owed, standing bool
@@ -316,12 +318,12 @@ func (t *teller) tell() (unasked bool) {
 // prompt asks for the next line; loud says what can be answered.
 func (t *teller) prompt(p page, loud bool) {
 	now := asking{t.m.top().screen, t.m.top().field()}
-	if now != t.asked {
-		loud = true
-	}
-	t.asked, t.owed = now, false
+	// What can be answered changes with who commands, too.
+	answers := t.answers(p)
+	loud = loud || now != t.asked || answers != t.offered
+	t.asked, t.owed, t.offered = now, false, answers
 	if loud {
-		t.say(t.written(t.answers(p)))
+		t.say(t.written(answers))
 	}
 	t.asker.echo(now.field == nil || !now.field.secret)
 	t.asker.ask()

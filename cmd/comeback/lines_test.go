@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -131,6 +132,15 @@ func TestLines_handOver(t *testing.T) {
 	first.press("1", enter)
 	c.hears("ops1 handed the command over to ops2", "WAITS FOR YOU", "ANSWER")
 	first.shows("WAITS FOR ops2")
+	c.answers("hand over")
+	c.isTold("HAND THE COMMAND OVER", "ops1")
+	c.answers("1")
+	first.shows("WAITS FOR YOU")
+	c.isTold("WAITS FOR ops1")
+	first.press("h")
+	first.shows("HAND THE COMMAND OVER", "ops2")
+	first.press("1", enter)
+	c.isTold("WAITS FOR YOU", "space done")
 	c.answers("1 done")
 	c.hears("NOTHING WAS CHECKED")
 	first.shows("NOTHING WAS CHECKED")
@@ -140,6 +150,33 @@ func TestLines_handOver(t *testing.T) {
 	}
 	first.press("q")
 	first.ends()
+}
+
+// A connection that is lost ends the questions and nothing else: whoever comes back
+// is asked the same one.
+func TestLines_outlived(t *testing.T) {
+	r, dir := newRig(t), filepath.Dir(filesBook(t, somebodyLooks))
+	c := converse(t, r, dir, "rehearse", "shop.md", "--to", "pages.tar", "--plain")
+	c.isTold("PLAN", "start the rehearsal")
+	c.answers("start")
+	c.isTold("WAITS FOR YOU", "1 [ ] Somebody has looked")
+	if err := c.cmd.Process.Signal(syscall.SIGHUP); err != nil { // as the kernel does when the other end has gone
+		t.Fatal(err)
+	}
+	if code := c.ends(); code != int(recovery.NotEnded) {
+		t.Errorf("exit %d", code)
+	}
+	c = converse(t, r, dir, "attach", "--plain")
+	c.isTold("WAITS FOR YOU", "1 [ ] Somebody has looked")
+	c.answers("1 done")
+	c.hears("NOTHING WAS CHECKED")
+	c.answers("quit")
+	if code := c.ends(); code != int(recovery.CameBack) {
+		t.Errorf("exit %d", code)
+	}
+	if state := r.stateOf(t, filepath.Base(r.only(t))); len(state.Interruptions) != 0 {
+		t.Errorf("interruptions %v", state.Interruptions)
+	}
 }
 
 // Where nobody can answer, --plain asks nothing, as in a timer.

@@ -168,8 +168,12 @@ func (a *app) carryOut(ctx context.Context, path string, o request) error {
 	if err != nil {
 		return err
 	}
+	told := map[string]bool{} // several engines are refused in the same words
 	for _, r := range cat.Refusals {
-		say.line("", "copy %s could not be judged for %s: %v", r.Copy, r.Component, r.Err)
+		if says := fmt.Sprintf("copy %s could not be judged for %s: %v", r.Copy, r.Component, r.Err); !told[says] {
+			told[says] = true
+			say.line("", "%s", says)
+		}
 	}
 	p, err := a.plan(ctx, b, cat, o.choices)
 	if err != nil {
