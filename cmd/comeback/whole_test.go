@@ -48,10 +48,16 @@ func TestRehearse_whole(t *testing.T) {
 	_, err = s.Deploy(t.Context(), "the second version")
 	must(err)
 	must(s.Write(t.Context(), 20))
-	text, err := s.Runbook(shop.RunbookOptions{Whole: true})
-	must(err)
-	book := filepath.Join(t.TempDir(), "shop.md")
-	must(os.WriteFile(book, text, 0o600))
+	// The application is started where nothing is wrong; what is wrong shows before.
+	write := func(name string, noShell bool) string {
+		t.Helper()
+		text, err := s.Runbook(shop.RunbookOptions{Whole: true, NoShell: noShell})
+		must(err)
+		path := filepath.Join(t.TempDir(), name)
+		must(os.WriteFile(path, text, 0o600))
+		return path
+	}
+	started, book := write("shop.md", false), write("parts.md", true)
 
 	// change applies a change to a file and gives what takes it back.
 	change := func(path string, to func([]byte) []byte) func() {
@@ -118,7 +124,11 @@ func TestRehearse_whole(t *testing.T) {
 				must(err)
 			}
 			must(s.Archived(t.Context()))
-			got := r.run(t.Context(), "rehearse", book, "--plain", "--to", fmt.Sprintf("after-xid:%d", xid))
+			with := book
+			if c.red == "" {
+				with = started
+			}
+			got := r.run(t.Context(), "rehearse", with, "--plain", "--to", fmt.Sprintf("after-xid:%d", xid))
 			undo()
 			want := recovery.CameBack
 			if c.red != "" {
@@ -126,6 +136,9 @@ func TestRehearse_whole(t *testing.T) {
 			}
 			if got.code != want {
 				t.Fatalf("exit %d\n%s%s", got.code, got.out, got.err)
+			}
+			if c.red == "" && (!strings.Contains(got.out, "stop: the shop: done") || !strings.Contains(got.out, "check: the shop is open: done")) {
+				t.Errorf("the application was not started, asked and stopped:\n%s", got.out)
 			}
 			for _, check := range checks {
 				held := strings.Contains(got.out, "check: "+check+": done")
