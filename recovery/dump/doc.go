@@ -43,8 +43,8 @@
 // a few megabytes waits in memory, as a whole, for the next free session, which
 // copies it behind a TRUNCATE in one transaction, so that it needs no log; of a
 // larger one every session copies what it can take, a piece at a time. That
-// costs the log of it, and was still faster than one session, whose processor is
-// what a restore waits for. Nothing is held but these pieces, however long the
+// costs the log of it, in exchange for the other processors, which one session
+// would leave idle while rows come. Nothing is held but these pieces, however long the
 // script is: when they wait, reading waits.
 //
 // A key over plain columns is built as an index, beside the other indexes of
