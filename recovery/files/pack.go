@@ -198,6 +198,7 @@ type pack struct {
 	name string
 	n    int
 	part *part
+	held int64
 	raw  bytes.Buffer // of the frame that is not compressed yet
 	out  bytes.Buffer
 	tar  *tar.Writer
@@ -210,7 +211,11 @@ func (p *packer) open(name string) *pack {
 	return k
 }
 
-func (k *pack) full() bool { return int64(k.out.Len()+k.raw.Len()) >= k.PackSize }
+// full: of empty files a pack would hold without end, and a restore knows all of a
+// pack's files at a time.
+func (k *pack) full() bool {
+	return int64(k.out.Len()+k.raw.Len()) >= k.PackSize || k.held >= atOnce/2
+}
 
 // member appends one member. A frame ends where it is large enough, and never
 // in the middle of a member.
@@ -225,6 +230,7 @@ func (k *pack) member(r Record, body io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("pack %s: %w", show(r.Path), err)
 	}
+	k.held++
 	if k.raw.Len() >= frameSize {
 		k.frame()
 	}
