@@ -2,9 +2,11 @@ package verify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // own leaves out what is PostgreSQL's own.
@@ -116,53 +118,78 @@ func otherExtensions(ctx context.Context, tx pgx.Tx) (wrong []string, looked int
 	return wrong, looked, err
 }
 
-// badChecksums tells of pages that were read and are not what was written, and of
-// a cluster that could not tell.
+// badChecksums reads every page of what is stored, whose checksums the server holds
+// against it, and tells of those that are not what was written, of others that the
+// server has met before, and of a cluster that could not tell.
 func badChecksums(ctx context.Context, tx pgx.Tx) (wrong []string, looked int, err error) {
-	wrong, err = lines(ctx, tx, `select format('%s pages of %s are not what was written', checksum_failures, coalesce(datname, 'the shared tables'))
-		from pg_stat_database where checksum_failures > 0 order by 1`)
-	if err != nil {
-		return nil, 0, err
-	}
 	var on string
 	if err := tx.QueryRow(ctx, "select current_setting('data_checksums')").Scan(&on); err != nil {
 		return nil, 0, err
 	}
 	if on != "on" {
-		wrong = append(wrong, "the cluster keeps no data checksums")
+		return []string{"the cluster keeps no data checksums"}, 1, nil
 	}
-	return wrong, 1, nil
-}
-
-// brokenTrees are tables and B-trees that amcheck finds damaged. The extension is
-// made for the while where the database does not have it.
-func brokenTrees(ctx context.Context, tx pgx.Tx) (wrong []string, looked int, err error) {
-	var schema *string
-	err = tx.QueryRow(ctx, "select (select extnamespace::regnamespace::text from pg_extension where extname = 'amcheck')").Scan(&schema)
-	if err == nil && schema == nil {
-		made := "comeback_amcheck"
-		schema = &made
-		_, err = tx.Exec(ctx, "create schema comeback_amcheck; create extension amcheck schema comeback_amcheck", pgx.QueryExecModeSimpleProtocol)
+	if wrong, err = lines(ctx, tx, `select format('%s pages of %s are not what was written', checksum_failures, coalesce(datname, 'the shared tables'))
+		from pg_stat_database where checksum_failures > 0 order by 1`); err != nil {
+		return nil, 0, err
 	}
+	schema, err := extension(ctx, tx, "pg_prewarm")
 	if err != nil {
 		return nil, 0, err
 	}
-	rows, err := tx.Query(ctx, `select c.oid::regclass::text, c.relkind::text, c.oid::int8 from pg_class c join pg_namespace n on n.oid = c.relnamespace
-		left join pg_am m on m.oid = c.relam where `+own+` and n.nspname <> 'comeback_amcheck' and c.relpersistence <> 't' and
-		(c.relkind in ('r', 'm') or c.relkind = 'i' and m.amname = 'btree' and exists (select from pg_index i where i.indexrelid = c.oid and i.indisvalid)) order by 2, 1`)
-	if err != nil {
-		return nil, 0, err
-	}
-	type relation struct {
-		Name, Kind string
-		OID        int64
-	}
-	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[relation])
+	all, err := relations(ctx, tx, "c.relkind in ('r', 'm', 'i', 't', 'S')")
 	if err != nil {
 		return nil, 0, err
 	}
 	for _, r := range all {
-		says, err := broken(ctx, tx, *schema, r.Name, r.Kind == "i", r.OID)
+		says, err := unreadable(ctx, tx, schema, r.OID)
+		if err != nil {
+			return nil, 0, err
+		}
+		if says != "" {
+			wrong = append(wrong, fmt.Sprintf("%s cannot be read: %s", r.Name, says))
+		}
+	}
+	return wrong, len(all), nil
+}
+
+// unreadable reads all pages of one relation, in a savepoint: the first that is
+// damaged ends it.
+func unreadable(ctx context.Context, tx pgx.Tx, schema string, oid int64) (says string, err error) {
+	inner, err := tx.Begin(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer inner.Rollback(context.WithoutCancel(ctx)) // a check leaves nothing
+	_, err = inner.Exec(ctx, "select "+schema+".pg_prewarm($1::int8::oid::regclass, 'buffer')", oid)
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && (refused.Code == dataCorrupted || refused.Code == ioError) {
+		return refused.Message, nil
+	}
+	return "", err
+}
+
+// What a server says of a page that is not what was written, and of one that its disk
+// does not give.
+const (
+	dataCorrupted = "XX001"
+	ioError       = "58030"
+)
+
+// brokenTrees are tables and B-trees that amcheck finds damaged. The extension is
+// made for the while where the database does not have it.
+func brokenTrees(ctx context.Context, tx pgx.Tx) (wrong []string, looked int, err error) {
+	schema, err := extension(ctx, tx, "amcheck")
+	if err != nil {
+		return nil, 0, err
+	}
+	all, err := relations(ctx, tx, own+` and (c.relkind in ('r', 'm') or
+		c.relkind = 'i' and m.amname = 'btree' and exists (select from pg_index i where i.indexrelid = c.oid and i.indisvalid))`)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, r := range all {
+		says, err := broken(ctx, tx, schema, r.Name, r.Kind == "i", r.OID)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -193,4 +220,36 @@ func broken(ctx context.Context, tx pgx.Tx, schema, name string, index bool, oid
 		return err.Error(), nil
 	}
 	return says, err
+}
+
+// extension gives the schema of one of PostgreSQL's own extensions. It is made for
+// the while where the database does not have it.
+func extension(ctx context.Context, tx pgx.Tx, name string) (schema string, err error) {
+	if err := tx.QueryRow(ctx, "select coalesce((select extnamespace::regnamespace::text from pg_extension where extname = $1), '')", name).Scan(&schema); err != nil || schema != "" {
+		return schema, err
+	}
+	schema = madePrefix + name
+	_, err = tx.Exec(ctx, "create schema "+schema+"; create extension "+name+" schema "+schema, pgx.QueryExecModeSimpleProtocol)
+	return schema, err
+}
+
+// madePrefix begins the names of schemas that are made for the while.
+const madePrefix = "comeback_"
+
+// relation is what has a file of its own.
+type relation struct {
+	Name, Kind string
+	OID        int64
+}
+
+// relations lists those that a condition holds for, over pg_class c, its namespace n
+// and its access method m; none that is temporary or made for the while.
+func relations(ctx context.Context, tx pgx.Tx, condition string) ([]relation, error) {
+	rows, err := tx.Query(ctx, `select c.oid::regclass::text, c.relkind::text, c.oid::int8 from pg_class c join pg_namespace n on n.oid = c.relnamespace
+		left join pg_am m on m.oid = c.relam where n.nspname not in ('`+madePrefix+`amcheck', '`+madePrefix+`pg_prewarm') and c.relpersistence <> 't' and
+		(`+condition+`) order by 2, 1`)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[relation])
 }
