@@ -140,7 +140,7 @@ it again with --confirm.
 			return a.resume(cmd.Context(), args[0], plain, unattended, confirm)
 		},
 	}
-	cmd.Flags().StringVar(&confirm, "confirm", "", "the `NAME` of the live target, instead of typing it when it is asked for")
+	confirmFlag(cmd.Flags(), &confirm, "the live target")
 	cmd.Flags().BoolVar(&plain, "plain", false, "one line per transition instead of the console")
 	cmd.Flags().BoolVar(&unattended, "unattended", false, "nobody can be asked: what waits for a person is talked through, a failure stops the run")
 	return cmd

@@ -37,11 +37,9 @@ own, a child of RUN, and asks for the name of what it removes.
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.confirm, "confirm", "", "the `NAME` of what is removed, instead of typing it when it is asked for")
+	confirmFlag(f, &o.confirm, "what is removed")
 	f.StringVar(&done, "done", "", "the `NUMBERS` of the run's to-dos that are done, like 1,3, or all")
-	f.StringVar(&o.key, "key", "", "sign the report with this SSH private key `FILE`, or \"agent\"")
-	f.BoolVar(&o.plain, "plain", false, "one line per transition instead of the console")
-	f.BoolVar(&o.json, "json", false, "print the events as they stand in the journal")
+	runFlags(f, &o.key, &o.plain, &o.json)
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan as JSON and do nothing")
 	return cmd
 }

@@ -42,7 +42,7 @@ backup's id as ` + "`comeback moments`" + ` lists it.
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.to, "to", "", "the `MOMENT` to go back to; there is no default")
-	f.StringVar(&o.confirm, "confirm", "", "the `NAME` of the live target, instead of typing it when it is asked for")
+	confirmFlag(f, &o.confirm, "the live target")
 	f.StringVar(&since, "outage", "", "when the outage began: a `TIME` with offset, \"~\" before it where it is estimated, or unknown")
 	o.flags(f)
 	return cmd

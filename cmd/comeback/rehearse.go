@@ -87,10 +87,8 @@ func (o *request) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.copy, "copy", "", "restore from this `COPY` only")
 	f.StringVar(&o.engine, "engine", "", "use this `ENGINE` only: dump or pitr")
 	f.StringVar(&o.scratch, "scratch", "", "make the scratch directory in `DIR` (default $COMEBACK_SCRATCH or /var/tmp)")
-	f.StringVar(&o.key, "key", "", "sign the report with this SSH private key `FILE`, or \"agent\"")
-	f.BoolVar(&o.plain, "plain", false, "lines instead of the console: on a terminal with questions, elsewhere one line per transition")
+	runFlags(f, &o.key, &o.plain, &o.json)
 	f.BoolVar(&o.ask, "ask", false, "with questions, line by line, also where the input is not a terminal")
-	f.BoolVar(&o.json, "json", false, "print the events as they stand in the journal")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan as JSON and do nothing")
 	f.BoolVar(&o.look, "look", false, "stop before the copy is opened, so that you can look (comeback look RUN) and still choose another moment")
 }

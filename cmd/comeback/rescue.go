@@ -77,7 +77,7 @@ table that differs is listed; what was deleted since is deleted only where
 	o.chooseFlags(f)
 	f.BoolVar(&o.preview, "preview", false, "change nothing: end when it is known what would be done")
 	f.StringVar(&o.component, "component", "", "rescue this `COMPONENT` (default the database that the runbook restores first)")
-	f.StringVar(&o.confirm, "confirm", "", "the `NAME` of the live database, instead of typing it when it is asked for")
+	confirmFlag(f, &o.confirm, "the live database")
 	o.rescueFlags(f)
 	cmd.AddCommand(a.rescueShowCommand(), a.rescueChooseCommand(), a.rescueUndoCommand())
 	return cmd

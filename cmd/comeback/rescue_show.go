@@ -144,12 +144,10 @@ The script is an artifact of the rescue; psql can run it, too.
 		RunE: func(cmd *cobra.Command, args []string) error { return a.rescueUndo(cmd.Context(), args[0], o, leave) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.confirm, "confirm", "", "the `NAME` of the live database, instead of typing it when it is asked for")
+	confirmFlag(f, &o.confirm, "the live database")
 	f.BoolVar(&leave, "leave-changed", false, "leave rows alone that were changed since the rescue, and take the rest back")
-	f.BoolVar(&o.plain, "plain", false, "one line per transition instead of the console")
-	f.BoolVar(&o.json, "json", false, "print the events as they stand in the journal")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan as JSON and do nothing")
-	f.StringVar(&o.key, "key", "", "sign the report with this SSH private key `FILE`, or \"agent\"")
+	runFlags(f, &o.key, &o.plain, &o.json)
 	return cmd
 }
 

@@ -33,10 +33,8 @@ stays beside, and a rescue can read it there.
 		RunE: func(cmd *cobra.Command, args []string) error { return a.switchBack(cmd.Context(), args[0], o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.confirm, "confirm", "", "the `NAME` of the live target, instead of typing it when it is asked for")
-	f.StringVar(&o.key, "key", "", "sign the report with this SSH private key `FILE`, or \"agent\"")
-	f.BoolVar(&o.plain, "plain", false, "one line per transition instead of the console")
-	f.BoolVar(&o.json, "json", false, "print the events as they stand in the journal")
+	confirmFlag(f, &o.confirm, "the live target")
+	runFlags(f, &o.key, &o.plain, &o.json)
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan as JSON and do nothing")
 	return cmd
 }
