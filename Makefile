@@ -20,10 +20,11 @@ demo: needs build ## a shop, its backups, an incident and a signed rehearsal, in
 # The race detector makes every process wait for a second when it ends, so that
 # its last goroutines may be seen to race; these tests start hundreds. They often
 # wait for a server, so that one package more than there are processors is tested
-# at a time.
+# at a time. Nothing is taken from the cache: the log that go test keeps for it is
+# a file of the process, and some tests let no file grow.
 AT_ONCE := $(shell expr $$(nproc) + 1)
 test: needs tools ## all tests, with the race detector
-	GORACE=atexit_sleep_ms=0 COMEBACK_TOOLS=$(TOOLS) .ci/in-memory $(GO) test -race -p $(AT_ONCE) -timeout 60m ./...
+	GORACE=atexit_sleep_ms=0 COMEBACK_TOOLS=$(TOOLS) .ci/in-memory $(GO) test -race -count=1 -p $(AT_ONCE) -timeout 60m ./...
 
 soak: needs tools ## the exhaustive suites: a kill at every entry of a run, long fuzzing
 	COMEBACK_SOAK=1 COMEBACK_TOOLS=$(TOOLS) $(GO) test -timeout 4h -run 'TestResume|anyCommit' ./cmd/comeback

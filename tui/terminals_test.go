@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -76,7 +77,7 @@ func drawn80(t *testing.T, out string) string {
 			}
 		}
 	}()
-	defer screen.Close()
+	defer screen.InputPipe().(io.Closer).Close() // Close races with Read
 	// It knows no insert mode, which is older than what it knows instead.
 	out = regexp.MustCompile(`\x1b\[4h(.*?)\x1b\[4l`).ReplaceAllStringFunc(out, func(s string) string {
 		text := s[4 : len(s)-4]

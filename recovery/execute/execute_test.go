@@ -9,10 +9,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"comeback/recovery"
 	"comeback/recovery/execute"
@@ -461,8 +464,21 @@ func TestCommand_endsWithTheRun(t *testing.T) {
 	if err != nil || s.Exit != recovery.Interrupted {
 		t.Fatalf("ended as %s, %v", s.Result, err)
 	}
-	if b, err := os.ReadFile("/proc/" + pid + "/stat"); err == nil && !strings.Contains(string(b), ") Z ") {
-		t.Errorf("process %s is still there: %s", pid, b)
+	n, err := strconv.Atoi(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.PidfdOpen(n, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	// It was killed; the kernel may still be at it.
+	if ended, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 10_000); ended != 1 {
+		t.Errorf("process %d is still there: %v", n, err)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -95,7 +97,7 @@ func TestLook_BeforeADrop(t *testing.T) {
 	if !s.recovering || s.orders != want || s.writes == nil || !strings.Contains(s.writes.Error(), "read-only") {
 		t.Errorf("a person sees %+v, want the orders %s", s, want)
 	}
-	for _, part := range []string{"paused there and read-only", fmt.Sprintf("just before transaction %d locks carts", l.special["drop table"]), "psql -h /tmp/cb-", "-U postgres shop"} {
+	for _, part := range []string{"paused there and read-only", fmt.Sprintf("just before transaction %d locks carts", l.special["drop table"]), "psql -h " + filepath.Join(os.TempDir(), "cb-"), "-U postgres shop"} {
 		if !strings.Contains(pausedAt.Says, part) {
 			t.Errorf("it says %q, want %q in it", pausedAt.Says, part)
 		}

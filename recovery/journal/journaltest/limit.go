@@ -10,7 +10,8 @@ import (
 )
 
 // LimitFileSize lets no file of this process grow beyond n bytes while f runs,
-// which is how a write stops in the middle as it does on a full disk.
+// which is how a write stops in the middle as it does on a full disk. The log that
+// go test keeps for its cache is such a file, too; with -count=1 there is none.
 func LimitFileSize(t *testing.T, n int64, f func()) {
 	t.Helper()
 	xfsz := make(chan os.Signal, 1)
