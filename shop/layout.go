@@ -121,17 +121,25 @@ func (l Layout) removeSocket() error {
 	return nil
 }
 
-// Remove stops the server of a shop, whoever started it, proves that it is
+// Remove stops the server and the application of a shop, whoever started them, proves that they are
 // gone, and removes everything of the shop from its directory. It may be
 // repeated, and works on whatever an interruption has left.
 func Remove(ctx context.Context, dir string) error {
 	l := Layout{dir}
+	if err := l.closeApp(); err != nil {
+		return fmt.Errorf("remove the shop: %w", err)
+	}
 	release := postgres.ReleaseCluster{}
 	err := release.Release(ctx, recovery.Resource{Kind: recovery.Cluster, ID: l.Cluster(), Details: map[string]string{"socket": l.Socket()}})
 	if err != nil {
 		return fmt.Errorf("remove the shop: %w", err)
 	}
-	for _, path := range []string{filepath.Dir(l.Copy()), l.Uploads(), l.Settings(), l.App(), l.outbox(), l.log()} {
+	paths := []string{filepath.Dir(l.Copy()), l.Uploads(), l.Settings(), l.App(), l.outbox(), l.log(), l.visits(), l.serving()}
+	for _, live := range []string{l.Cluster(), l.Uploads()} {
+		old, errOld := filepath.Glob(live + ".old-*") // what recoveries have put aside
+		paths, err = append(paths, old...), errors.Join(err, errOld)
+	}
+	for _, path := range paths {
 		err = errors.Join(err, os.RemoveAll(path))
 	}
 	if err != nil {

@@ -183,6 +183,12 @@ func (d *demo) leave(ctx context.Context, keep bool) (kept bool, err error) {
 	if keep && d.shop != nil {
 		err := d.shop.Detach(ctx)
 		if err == nil {
+			d.place.app, err = d.shop.Serve(ctx)
+		}
+		if err == nil {
+			err = os.WriteFile(d.place.env(), d.place.exports(), 0o600)
+		}
+		if err == nil {
 			return true, os.RemoveAll(d.place.home())
 		}
 		return false, errors.Join(err, d.shop.Close(), d.remove(ctx, d.place))

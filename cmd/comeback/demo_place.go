@@ -29,6 +29,8 @@ type demoPlace struct {
 	// made says that the demo made dir.
 	made   bool
 	marker *os.File // locked
+	// app is where the shop is open to visitors; empty while it is not.
+	app string
 }
 
 func (p *demoPlace) runbook() string { return filepath.Join(p.dir, "shop.md") }
@@ -190,9 +192,13 @@ func (p *demoPlace) exports() []byte {
 		{"ADMIN_URL", shop.Layout{Dir: p.shop}.URL("postgres", "shop")},
 		{"CONFIG_IDENTITY", p.identity()},
 		{"APP_DIR", shop.Layout{Dir: p.shop}.App()},
+		{"APP_URL", p.app},
 		{"COMEBACK_STATE", p.state()},
 		{"COMEBACK_SCRATCH", p.scratch()},
 	} {
+		if kv[1] == "" {
+			continue // the shop is not open to visitors
+		}
 		b.WriteString("export " + kv[0] + "=" + shellWord(kv[1]) + "\n")
 	}
 	return []byte(b.String())

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -155,12 +156,22 @@ func TestDemo_kept(t *testing.T) {
 		t.Fatalf("exit %d\n%s%s", got.code, got.out, got.err)
 	}
 	t.Cleanup(func() { r.run(context.Background(), "demo", "--stop", "--dir", dir) })
-	out, err := exec.Command("/bin/sh", "-euc", `. "$1/env"; psql -X -At "$DATABASE_URL" -c "select count(*) > 0, to_regclass('carts') is null from orders"; echo "$COMEBACK_SCRATCH"`, "-", dir).CombinedOutput()
+	out, err := exec.Command("/bin/sh", "-euc", `. "$1/env"; psql -X -At "$DATABASE_URL" -c "select count(*) > 0, to_regclass('carts') is null from orders"; echo "$COMEBACK_SCRATCH"; echo "$APP_URL"`, "-", dir).CombinedOutput()
 	lines := strings.Split(string(out), "\n")
 	if err != nil || lines[0] != "t|t" {
 		t.Fatalf("the shop that was kept: %v: %s", err, out)
 	}
 	place := filepath.Dir(lines[1])
+	visits := func() error {
+		answer, err := http.Get(lines[2] + "/")
+		if err == nil {
+			err = answer.Body.Close()
+		}
+		return err
+	}
+	if err := visits(); err != nil {
+		t.Errorf("the shop is not open to visitors: %v", err)
+	}
 	if _, err := os.Stat(filepath.Join(dir, "home")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the demo's key is kept: %v", err)
 	}
@@ -174,6 +185,9 @@ func TestDemo_kept(t *testing.T) {
 		t.Errorf("exit %d\n%s%s", again.code, again.out, again.err)
 	}
 	onlyReport(t, dir)
+	if err := visits(); err == nil {
+		t.Error("the shop is still open to visitors")
+	}
 	if left := shoptest.Processes(t, place); len(left) > 0 {
 		t.Errorf("processes are left: %v", left)
 	}

@@ -1,0 +1,103 @@
+package shop
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Serve opens the application of a furnished shop to visitors of this host and gives
+// its address. It outlives this process; Remove ends it.
+func (s *Shop) Serve(ctx context.Context) (address string, err error) {
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a port for the shop: %w", err)
+	}
+	host := free.Addr().String()
+	if err := free.Close(); err != nil {
+		return "", fmt.Errorf("find a port for the shop: %w", err)
+	}
+	log, err := os.OpenFile(s.visits(), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return "", fmt.Errorf("open the shop: %w", err)
+	}
+	defer log.Close()
+	cmd := exec.Command(filepath.Join(s.App(), "bin", "serve"), "http://"+host, s.URL(), s.Uploads(), s.Settings())
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.App(), []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C.UTF-8"}, log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return "", fmt.Errorf("open the shop: %w", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	if err := os.WriteFile(s.serving(), []byte(strconv.Itoa(cmd.Process.Pid)), 0o600); err != nil {
+		return "", errors.Join(fmt.Errorf("open the shop: %w", err), cmd.Process.Kill())
+	}
+	tick := time.NewTicker(connectPoll)
+	defer tick.Stop()
+	for {
+		conn, err := net.Dial("tcp", host)
+		if err == nil {
+			return "http://" + host, conn.Close()
+		}
+		select {
+		case err := <-ended:
+			says, _ := os.ReadFile(s.visits()) // without it the reason is poorer
+			return "", fmt.Errorf("open the shop: %w: %s", err, bytes.TrimSpace(says))
+		case <-tick.C:
+		case <-ctx.Done():
+			return "", errors.Join(fmt.Errorf("open the shop: %w", context.Cause(ctx)), cmd.Process.Kill())
+		}
+	}
+}
+
+// visits is what the application says, serving its process.
+func (l Layout) visits() string  { return filepath.Join(l.Dir, "app.log") }
+func (l Layout) serving() string { return filepath.Join(l.Dir, "app.pid") }
+
+// closeApp ends the application, whoever started it, and returns when it is gone. A
+// process of its number that does not stand in its directory is another's.
+func (l Layout) closeApp() error {
+	b, err := os.ReadFile(l.serving())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil || pid <= 1 {
+		return nil // it was cut off before it was written
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("find the application: %w", err)
+	}
+	defer unix.Close(fd)
+	cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid))
+	if app, _ := filepath.EvalSymlinks(l.App()); err != nil || cwd != l.App() && cwd != app {
+		return nil
+	}
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("end the application: %w", err)
+	}
+	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 10_000); n != 1 {
+		return fmt.Errorf("end the application: it goes on (%w)", err)
+	}
+	return nil
+}
