@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -103,7 +104,7 @@ func (d *Door) Dial(ctx context.Context, address string) (net.Conn, error) {
 func (d *Door) answer() (to uint32, says string, file *os.File, err error) {
 	text, control := make([]byte, 1<<10), make([]byte, syscall.CmsgSpace(4))
 	n, c, _, _, err := d.outside.ReadMsgUnix(text, control)
-	if err == nil && n < 4 || errors.Is(err, unix.ECONNRESET) {
+	if err == nil && n < 4 || errors.Is(err, unix.ECONNRESET) || errors.Is(err, io.EOF) {
 		err = errors.New("the program has ended")
 	}
 	if err != nil {
