@@ -1,0 +1,28 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/commands"
+)
+
+// Whatever the engines and switchers may claim is given back by somebody, and by one
+// alone.
+func TestReleasers(t *testing.T) {
+	found := map[recovery.ResourceKind]int{}
+	for _, r := range releasers(time.Now, func(text string) (string, error) { return text, nil }) {
+		found[r.Resource()]++
+	}
+	for _, kind := range []recovery.ResourceKind{recovery.Cluster, commands.Instance, recovery.Exchanged} {
+		if found[kind] == 0 {
+			t.Errorf("nobody gives back a claim of the kind %q", kind)
+		}
+	}
+	for kind, n := range found {
+		if n > 1 {
+			t.Errorf("%d give back claims of the kind %q", n, kind)
+		}
+	}
+}
