@@ -64,15 +64,8 @@ Exit codes:
 }
 
 func (a *app) walPush(ctx context.Context, o walPushed) error {
-	b, _, err := a.open(o.runbook)
+	_, options, err := a.pusher(o)
 	if err != nil {
-		return err
-	}
-	options, err := a.pushOptions(b, o)
-	if err != nil {
-		return err
-	}
-	if options.Spool, err = a.spoolOf(b, options.Component, o.spool); err != nil {
 		return err
 	}
 	if o.catchUp {
@@ -84,6 +77,19 @@ func (a *app) walPush(ctx context.Context, o walPushed) error {
 	}
 	_, err = push.Push(ctx, options, o.path)
 	return err
+}
+
+// pusher opens the runbook and gives what a push of its log needs, a spool with it.
+func (a *app) pusher(o walPushed) (*book, push.Options, error) {
+	b, _, err := a.open(o.runbook)
+	if err != nil {
+		return nil, push.Options{}, err
+	}
+	options, err := a.pushOptions(b, o)
+	if err == nil {
+		options.Spool, err = a.spoolOf(b, options.Component, o.spool)
+	}
+	return b, options, err
 }
 
 // pushOptions are what every push and fetch of a runbook's log is given.

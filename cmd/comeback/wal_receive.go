@@ -44,15 +44,8 @@ Exit codes:
 }
 
 func (a *app) walReceive(ctx context.Context, o walPushed, slot, dir string) error {
-	b, _, err := a.open(o.runbook)
+	b, options, err := a.pusher(o)
 	if err != nil {
-		return err
-	}
-	options, err := a.pushOptions(b, o)
-	if err != nil {
-		return err
-	}
-	if options.Spool, err = a.spoolOf(b, options.Component, o.spool); err != nil {
 		return err
 	}
 	if dir == "" {
