@@ -3,17 +3,26 @@ package isolation
 import (
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
+// dying is how long what was killed may take to be gone. Longer takes only what
+// waits in the kernel for a disk or a file server that does not answer.
+const dying = 10 * time.Second
+
 // RunGroup starts a program that is the leader of a process group of its own, by
 // start or by itself where that is nil, and waits for it. When it has ended,
-// whatever is left of its group is killed. It does all that on a thread that lives
-// as long as the program: the kernel sends the parent-death signal when the
-// thread that started the child ends.
+// whatever is left of its group is killed and is gone before RunGroup returns. It
+// does all that on a thread that lives as long as the program: the kernel sends
+// the parent-death signal when the thread that started the child ends.
 func RunGroup(cmd *exec.Cmd, start func() error) (err error) {
 	if start == nil {
 		start = cmd.Start
@@ -28,9 +37,9 @@ func RunGroup(cmd *exec.Cmd, start func() error) (err error) {
 	return err
 }
 
-// endGroup waits until the leader of a process group has ended and kills the
-// rest of the group. The leader is not taken off the list before, so that the
-// number cannot be another group's.
+// endGroup waits until the leader of a process group has ended, kills the rest
+// of the group and waits until it is gone. The leader is not taken off the list
+// before, so that the number cannot be another group's.
 func endGroup(leader int) error {
 	for {
 		err := unix.Waitid(unix.P_PID, leader, nil, unix.WEXITED|unix.WNOWAIT, nil)
@@ -45,5 +54,93 @@ func endGroup(leader int) error {
 	if err := syscall.Kill(-leader, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("end what process %d left: %w", leader, err)
 	}
+	// From here on nobody joins the group: who is to be killed cannot fork.
+	left, err := members(leader)
+	if err != nil {
+		return fmt.Errorf("look for what process %d left: %w", leader, err)
+	}
+	deadline := time.Now().Add(dying)
+	for _, pid := range left {
+		if err := awaitEnd(pid, leader, deadline); err != nil {
+			return fmt.Errorf("end what process %d left: process %d: %w", leader, pid, err)
+		}
+	}
 	return nil
+}
+
+// members lists the processes of a group that have not ended, without its leader.
+func members(leader int) ([]int, error) {
+	proc, err := os.Open("/proc")
+	if err != nil {
+		return nil, err
+	}
+	defer proc.Close()
+	names, err := proc.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	var found []int
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err != nil || pid == leader {
+			continue
+		}
+		if isMember(pid, leader) {
+			found = append(found, pid)
+		}
+	}
+	return found, nil
+}
+
+// isMember says whether a process has not ended and is of the leader's group.
+func isMember(pid, leader int) bool {
+	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return false // it has ended
+	}
+	state, group := parseStat(string(stat))
+	return group == leader && !strings.Contains("ZX", state)
+}
+
+// parseStat gives a process's state and group of its /proc/PID/stat, as
+// proc_pid_stat(5) has them: after the program's name, which is in parentheses
+// and may hold any of them itself.
+func parseStat(stat string) (state string, group int) {
+	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 3 {
+		return "", 0
+	}
+	group, err := strconv.Atoi(fields[2])
+	if err != nil {
+		return "", 0
+	}
+	return fields[0], group
+}
+
+// awaitEnd waits until a process of the leader's group has ended.
+func awaitEnd(pid, leader int, deadline time.Time) error {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if !isMember(pid, leader) {
+		return nil // it has ended, and the number may be another's
+	}
+	for {
+		wait := max(0, time.Until(deadline))
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(wait.Milliseconds()))
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return err
+		case n > 0:
+			return nil
+		default:
+			return fmt.Errorf("it was killed %s ago and has not ended", dying)
+		}
+	}
 }

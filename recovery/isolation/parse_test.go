@@ -30,6 +30,24 @@ func TestMountPoints(t *testing.T) {
 	}
 }
 
+func TestParseStat(t *testing.T) {
+	for stat, want := range map[string]struct {
+		state string
+		group int
+	}{
+		"7 (sleep) S 1 42 42 0 -1\n":    {"S", 42},
+		"7 (a) Z (b) R 1 42 42 0 -1\n":  {"R", 42},
+		"7 (two words) D 1 5 42 0 -1\n": {"D", 5},
+		"7 (sleep) S 1\n":               {},
+		"7 (sleep) S 1 x 42\n":          {},
+		"":                              {},
+	} {
+		if state, group := parseStat(stat); state != want.state || group != want.group {
+			t.Errorf("%q: %q, %d", stat, state, group)
+		}
+	}
+}
+
 func FuzzBoundSockets(f *testing.F) {
 	f.Add(netUnix)
 	f.Add("0: 2 0 10000 1 1 1 /")
