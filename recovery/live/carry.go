@@ -13,8 +13,8 @@ import (
 )
 
 // carry gives the new database what belongs to a database and is in no dump of
-// its contents: owner, privileges, settings, connection limit, comment. It proves
-// that they are the same, and returns what could not be made the same.
+// its contents: owner, privileges, settings, connection limit, comment, security
+// labels. It proves that they are the same, and returns what could not be made the same.
 func (s *server) carry(ctx context.Context, tx pgx.Tx, was, next one) (remarks []string, err error) {
 	var owner string
 	var comment *string
@@ -40,6 +40,40 @@ func (s *server) carry(ctx context.Context, tx pgx.Tx, was, next one) (remarks [
 	}
 	if err := s.carrySettings(ctx, tx, was, next); err != nil {
 		return nil, err
+	}
+	unlabelled, err := s.carryLabels(ctx, tx, was, next)
+	return append(remarks, unlabelled...), err
+}
+
+// label is a security label of a database.
+type label struct{ Provider, Says string }
+
+// carryLabels gives the new database the security labels of the old one. A server
+// that has not loaded a label's provider does not heed the label, and cannot set it:
+// that is told.
+func (s *server) carryLabels(ctx context.Context, tx pgx.Tx, was, next one) (remarks []string, err error) {
+	found, err := tx.Query(ctx, "select provider, label from pg_shseclabel where objoid = $1::oid and classoid = 'pg_database'::regclass order by 1", was.OID)
+	if err != nil {
+		return nil, fmt.Errorf("read the security labels of database %s: %w", was.Name, err)
+	}
+	all, err := pgx.CollectRows(found, pgx.RowToStructByPos[label])
+	if err != nil {
+		return nil, fmt.Errorf("read the security labels of database %s: %w", was.Name, err)
+	}
+	for _, l := range all {
+		if err := s.before(ctx, "give the restored database its security label of %s", l.Provider); err != nil {
+			return nil, err
+		}
+		err := pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, fmt.Sprintf("security label for %s on database %s is %s", ident(l.Provider), ident(next.Name), literal(l.Says)))
+			return err
+		})
+		switch {
+		case codeOf(err) == invalidParameter:
+			remarks = append(remarks, fmt.Sprintf("the security label of %s on database %s is not set anew: the server has not loaded its provider", l.Provider, s.name))
+		case err != nil:
+			return nil, fmt.Errorf("give the restored database its security label of %s: %w", l.Provider, secretless(err))
+		}
 	}
 	return remarks, nil
 }

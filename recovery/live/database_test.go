@@ -1,8 +1,10 @@
 package live_test
 
 import (
+	"errors"
 	"maps"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -171,4 +173,88 @@ func TestDatabase(t *testing.T) {
 		}
 		p.intact(t, d, old)
 	})
+}
+
+// What the restored database is, what the live one is called and where it lies: the
+// new one has both, and what cannot be the same is told.
+func (w *two) carries(t *testing.T) {
+	ctx := within(t)
+	spaces := filepath.Join(w.dir, "fast")
+	if err := os.Mkdir(spaces, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if owner := w.live.Cluster().Owner; owner.UID >= 0 {
+		if err := os.Chown(spaces, owner.UID, owner.GID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(t, w.root, "create role app", "create tablespace fast location '"+spaces+"'", "create database catalogue tablespace fast owner app",
+		"comment on database catalogue is 'what we sell'", "alter database catalogue set search_path = shop, public",
+		// No provider is loaded: that is how a server without sepgsql has them.
+		"insert into pg_shseclabel select oid, 'pg_database'::regclass, 'selinux', 'system_u:object_r:sepgsql_db_t:s0' from pg_database where datname = 'catalogue'")
+	scratch := connect(t, w.scratch.URL("postgres"))
+	run(t, scratch, "create role app", "create database catalogue template template0 encoding 'LATIN1' locale 'C'", "create database icu template template0 locale_provider icu icu_locale 'de-AT' encoding 'UTF8'")
+	run(t, connect(t, w.scratch.URL("catalogue")), "create table goods as select 1 as id, 'M\u00fchle' as says", "create extension pg_trgm version '1.4'", "create extension hstore",
+		"create publication news for table goods", "create schema shop", "alter default privileges for role app in schema shop grant select on tables to public",
+		"select lo_from_bytea(4711, 'a picture')", "grant select on large object 4711 to app", "comment on table goods is 'what we sell'",
+		"create collation german (provider = icu, locale = 'de')", "create statistics s on id, says from goods", "create foreign data wrapper nothing", "create server elsewhere foreign data wrapper nothing")
+	of := func(t *testing.T, name, restored string) live.Database {
+		t.Helper()
+		d := w.database(t, name)
+		from := w.source()
+		from.Address = w.scratch.URL(restored)
+		l, err := d.Load(ctx, &env{}, from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if said := strings.Join(l.Remarks, "; "); restored == "catalogue" && !strings.Contains(said, "extension pg_trgm was of version 1.4 and is of ") || strings.Contains(said, "hstore") {
+			t.Errorf("it says %q", said)
+		}
+		d.New = l.Database.OID
+		if _, err := d.Fence(ctx); err != nil {
+			t.Fatal(err)
+		}
+		swapped, err := d.Swap(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if said := strings.Join(swapped.Remarks, "; "); (name == "catalogue") != strings.Contains(said, "security label of selinux") {
+			t.Errorf("it says %q", said)
+		}
+		if err := d.Unfence(ctx); err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	d := of(t, "catalogue", "catalogue")
+	inside := connect(t, w.live.URL("catalogue"))
+	for query, want := range map[string]string{
+		"select format('%s %s %s %s', pg_encoding_to_char(encoding), datcollate, datctype, datlocprovider) from pg_database where datname = current_database()":                                            "LATIN1 C C c",
+		"select format('%s %s %s', datdba::regrole, spcname, shobj_description(d.oid, 'pg_database')) from pg_database d join pg_tablespace t on t.oid = dattablespace where datname = current_database()": "app fast what we sell",
+		"show search_path":              "shop, public",
+		"select says from public.goods": "M\u00fchle",
+		"select string_agg(extname, ' ' order by extname) from pg_extension":                                           "hstore pg_trgm plpgsql",
+		"select string_agg(pubname || ' ' || tablename, ', ') from pg_publication_tables":                              "news goods",
+		"select format('%s %s %s', defaclrole::regrole, defaclnamespace::regnamespace, defaclacl) from pg_default_acl": "app shop {=r/app}",
+		"select format('%s %s', convert_from(lo_get(oid), 'UTF8'), lomacl) from pg_largeobject_metadata":               "a picture {postgres=rw/postgres,app=r/postgres}",
+		"select obj_description('public.goods'::regclass)":                                                             "what we sell",
+		"select collname::text from pg_collation where collname = 'german'":                                            "german",
+		"select stxname::text from pg_statistic_ext":                                                                   "s",
+		"select srvname::text from pg_foreign_server":                                                                  "elsewhere",
+	} {
+		if got := text(t, inside, query); got != want {
+			t.Errorf("%s\nis %q, want %q", query, got, want)
+		}
+	}
+	inside.Close(ctx)
+	if err := errors.Join(d.Undo(ctx), d.Drop(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	d = of(t, "shop", "icu")
+	if got := text(t, w.root, "select format('%s %s %s', pg_encoding_to_char(encoding), datlocprovider, daticulocale) from pg_database where datname = 'shop'"); got != "UTF8 i de-AT" {
+		t.Errorf("the restored database was of ICU and is %s", got)
+	}
+	if err := errors.Join(d.Undo(ctx), d.Drop(ctx)); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -282,6 +282,7 @@ func codeOf(err error) string {
 // PostgreSQL's codes.
 const (
 	insufficientPrivilege = "42501"
+	invalidParameter      = "22023"
 	objectInUse           = "55006"
 	lockNotAvailable      = "55P03"
 	queryCanceled         = "57014"

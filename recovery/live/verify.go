@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -41,6 +42,8 @@ select case c.relkind when 'i' then 'indexes' when 'I' then 'partitioned indexes
 union all
 select 'constraints', count(*) from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace where not ` + notOurs + `
 union all
+select 'large objects', count(*) from pg_largeobject_metadata
+union all
 select 'triggers', count(*) from pg_trigger g join pg_class c on c.oid = g.tgrelid join pg_namespace n on n.oid = c.relnamespace where not g.tgisinternal and not ` + notOurs + `
 order by 1`
 
@@ -69,6 +72,9 @@ func (l *load) verify(ctx context.Context) error {
 		return l.differs("the restored database has %d tables and %s has %d", len(want), l.beside, len(have))
 	}
 	if err := l.sameObjects(ctx, made); err != nil {
+		return err
+	}
+	if err := l.otherVersions(ctx, made); err != nil {
 		return err
 	}
 	meter := l.env.Meter()
@@ -129,6 +135,33 @@ func (l *load) sameObjects(ctx context.Context, made *pgx.Conn) error {
 		return nil
 	}
 	return l.differs("the restored database has %s, and %s has %s", counted(sides[0]), l.beside, counted(sides[1]))
+}
+
+// otherVersions tells of extensions that are of another version than they were: a
+// dump makes them in the version that the live server has installed.
+func (l *load) otherVersions(ctx context.Context, made *pgx.Conn) error {
+	var sides [2]map[string]string
+	for i, conn := range []*pgx.Conn{l.scratch, made} {
+		sides[i] = map[string]string{}
+		found, err := conn.Query(ctx, "select extname::text, extversion from pg_extension order by 1")
+		if err == nil {
+			var name, version string
+			_, err = pgx.ForEachRow(found, []any{&name, &version}, func() error { sides[i][name] = version; return nil })
+		}
+		if err != nil {
+			return fmt.Errorf("list the extensions of database %s: %w", conn.Config().Database, err)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(sides[0])) {
+		switch was, is := sides[0][name], sides[1][name]; is {
+		case was:
+		case "":
+			return l.differs("it lacks the extension %s", name)
+		default:
+			l.result.Remarks = append(l.result.Remarks, fmt.Sprintf("extension %s was of version %s and is of %s, which the live server has installed", name, was, is))
+		}
+	}
+	return nil
 }
 
 func counted(all []count) string {
