@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"comeback/pattern"
@@ -14,7 +15,7 @@ import (
 )
 
 // markdown finds blocks only: what stands inside a line is prose to us.
-var markdown = md.NewParser(md.WithBlockParsers(md.DefaultBlockParsers()...))
+var markdown = sync.OnceValue(func() md.Parser { return md.NewParser(md.WithBlockParsers(md.DefaultBlockParsers()...)) })
 
 // body goes through the Markdown and gathers the stages.
 type body struct {
@@ -36,7 +37,7 @@ type body struct {
 
 func (p *parser) readBody(offset int) {
 	b := &body{parser: p, base: offset, stages: map[string]Pos{}}
-	document := markdown.Parse(text.NewReader(p.src.text[offset:]))
+	document := markdown().Parse(text.NewReader(p.src.text[offset:]))
 	for n := document.FirstChild(); n != nil; n = n.NextSibling() {
 		if h, ok := n.(*ast.Heading); ok && h.Level <= 2 {
 			b.heading(h)

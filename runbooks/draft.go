@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"text/template"
 	"time"
 )
@@ -30,7 +31,9 @@ type Draft struct {
 //go:embed new.md.tmpl
 var newTemplate string
 
-var draft = template.Must(template.New("new.md").Funcs(template.FuncMap{"quote": quote}).Parse(newTemplate))
+var draft = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("new.md").Funcs(template.FuncMap{"quote": quote}).Parse(newTemplate))
+})
 
 // quote writes a string as YAML in double quotes, which JSON's are.
 func quote(s string) string {
@@ -67,7 +70,7 @@ func New(d Draft) ([]byte, error) {
 		copyName = "nearby"
 	}
 	var b bytes.Buffer
-	err := draft.Execute(&b, struct {
+	err := draft().Execute(&b, struct {
 		Draft
 		RPO, RTO, CopyName string
 		Restore, Rest      string // what the stages may take of the RTO

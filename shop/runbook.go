@@ -5,13 +5,16 @@ import (
 	_ "embed"
 	"fmt"
 	"strconv"
+	"sync"
 	"text/template"
 )
 
 //go:embed shop.md.tmpl
 var runbookText string
 
-var runbookTemplate = template.Must(template.New("shop.md").Funcs(template.FuncMap{"quote": quoteYAML}).Parse(runbookText))
+var runbookTemplate = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("shop.md").Funcs(template.FuncMap{"quote": quoteYAML}).Parse(runbookText))
+})
 
 // RunbookOptions say what a runbook is to hold.
 type RunbookOptions struct {
@@ -33,7 +36,7 @@ func (s *Shop) Runbook(o RunbookOptions) ([]byte, error) {
 	}
 	counts := s.Counts()
 	var b bytes.Buffer
-	err := runbookTemplate.Execute(&b, map[string]any{
+	err := runbookTemplate().Execute(&b, map[string]any{
 		"Cluster": s.Cluster(), "Copy": s.CopyURL(), "From": o.From, "Shell": !o.NoShell, "Whole": o.Whole,
 		"Uploads": s.Uploads(), "Settings": s.Settings(), "App": s.App(),
 		"Orders": counts["orders"], "Carts": counts["carts"],

@@ -16,13 +16,13 @@ import (
 type Checksummer interface{ Checksum() string }
 
 // nvme is the reflected polynomial of CRC-64/NVME.
-var nvme = crc64.MakeTable(0x9a6c9329ac4bc9b5)
+const nvme = 0x9a6c9329ac4bc9b5
 
 // hashers are the algorithms of Object.Checksum that can be verified.
 var hashers = map[string]func() hash.Hash{
 	"crc32":     func() hash.Hash { return crc32.NewIEEE() },
 	"crc32c":    func() hash.Hash { return crc32.New(crc32.MakeTable(crc32.Castagnoli)) },
-	"crc64nvme": func() hash.Hash { return crc64.New(nvme) },
+	"crc64nvme": func() hash.Hash { return crc64.New(crc64.MakeTable(nvme)) },
 	"sha1":      sha1.New,
 	"sha256":    sha256.New,
 }

@@ -3,9 +3,11 @@ package tui
 import (
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
+	"github.com/yuin/goldmark/parser"
 	"github.com/yuin/goldmark/text"
 )
 
@@ -16,7 +18,7 @@ func newMarkdown(m *model, title, text string) *pagerScreen {
 	return s
 }
 
-var markdownParser = goldmark.New().Parser()
+var markdownParser = sync.OnceValue(func() parser.Parser { return goldmark.New().Parser() })
 
 // renderMarkdown lays a document out in w cells: headings stand out, lists and
 // tables are aligned, blocks of code stay as they are behind a bar, and front
@@ -31,7 +33,7 @@ func renderMarkdown(source string, w int) []line {
 		source = rest
 	}
 	r.source = []byte(source)
-	r.blocks(markdownParser.Parse(text.NewReader(r.source)), 0)
+	r.blocks(markdownParser().Parse(text.NewReader(r.source)), 0)
 	for len(r.out) > 0 && len(r.out[len(r.out)-1]) == 0 {
 		r.out = r.out[:len(r.out)-1]
 	}

@@ -3,6 +3,7 @@ package tui
 import (
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/yuin/goldmark/ast"
 	"github.com/yuin/goldmark/parser"
@@ -16,7 +17,9 @@ import (
 // comes with those costs the program a good part of its start.
 
 // inlineParser reads what stands in a cell, which holds no blocks.
-var inlineParser = parser.NewParser(parser.WithBlockParsers(util.Prioritized(parser.NewParagraphParser(), 1)), parser.WithInlineParsers(parser.DefaultInlineParsers()...))
+var inlineParser = sync.OnceValue(func() parser.Parser {
+	return parser.NewParser(parser.WithBlockParsers(util.Prioritized(parser.NewParagraphParser(), 1)), parser.WithInlineParsers(parser.DefaultInlineParsers()...))
+})
 
 // delimiterRow is the line under the titles of a table.
 var delimiterRow = pattern.New(`^\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$`)
@@ -43,7 +46,7 @@ func (r *markdownRenderer) paragraph(n ast.Node, indent int) {
 func (r *markdownRenderer) apart(source string, k look) line {
 	inner := &markdownRenderer{source: []byte(source), w: r.w}
 	var out line
-	for n := inlineParser.Parse(text.NewReader(inner.source)).FirstChild(); n != nil; n = n.NextSibling() {
+	for n := inlineParser().Parse(text.NewReader(inner.source)).FirstChild(); n != nil; n = n.NextSibling() {
 		out = append(out, inner.inline(n, k)...)
 	}
 	return out

@@ -60,12 +60,7 @@ var errHangUp = errors.New("interrupted by the end of its terminal")
 // run executes one command line and says what went wrong: one sentence with the
 // cause, one with the next step.
 func (a *app) run(ctx context.Context, args []string) recovery.Exit {
-	root := a.root()
-	root.SetArgs(args)
-	root.SetIn(a.in)
-	root.SetOut(a.out)
-	root.SetErr(a.err)
-	err := root.ExecuteContext(ctx)
+	err := a.execute(ctx, args)
 	var ended *exitError
 	if errors.As(err, &ended) {
 		return ended.code
@@ -81,6 +76,20 @@ func (a *app) run(ctx context.Context, args []string) recovery.Exit {
 		return recovery.Interrupted
 	}
 	return recovery.ExitOf(err)
+}
+
+// execute is the command that the arguments name; without any it is the console,
+// which does not wait until all commands and their flags have been made.
+func (a *app) execute(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		return a.console(ctx, "", false, false)
+	}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	return root.ExecuteContext(ctx)
 }
 
 // exitError ends the program with a code after everything was said.

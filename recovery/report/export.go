@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"slices"
+	"sync"
 	"time"
 
 	"comeback/recovery"
@@ -172,12 +173,16 @@ func (p Period) Trends() *Trend {
 //go:embed export.html.tmpl
 var exportText string
 
-var exportPage = template.Must(template.New("export").Funcs(template.FuncMap{
-	"day":   func(t time.Time) string { return t.UTC().Format("2 Jan 2006") },
-	"time":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") },
-	"span":  func(d any) string { return spanOf(d) },
-	"bytes": recovery.FormatBytes,
-}).Parse(exportText))
+// exportPage is parsed when it is first needed: every start of the program would
+// wait for it.
+var exportPage = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("export").Funcs(template.FuncMap{
+		"day":   func(t time.Time) string { return t.UTC().Format("2 Jan 2006") },
+		"time":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") },
+		"span":  func(d any) string { return spanOf(d) },
+		"bytes": recovery.FormatBytes,
+	}).Parse(exportText))
+})
 
 func spanOf(d any) string {
 	switch d := d.(type) {
@@ -195,7 +200,7 @@ func spanOf(d any) string {
 // HTML is one page that needs nothing else: no script, no image, no other file.
 func (p Period) HTML() ([]byte, error) {
 	var b bytes.Buffer
-	if err := exportPage.Execute(&b, p); err != nil {
+	if err := exportPage().Execute(&b, p); err != nil {
 		return nil, fmt.Errorf("write the page: %w", err)
 	}
 	return b.Bytes(), nil
