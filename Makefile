@@ -27,7 +27,7 @@ test: needs tools ## all tests, with the race detector
 	GORACE=atexit_sleep_ms=0 COMEBACK_TOOLS=$(TOOLS) .ci/in-memory $(GO) test -race -count=1 -p $(AT_ONCE) -timeout 60m ./...
 
 soak: needs tools ## the exhaustive suites: a kill at every entry of a run, long fuzzing
-	COMEBACK_SOAK=1 COMEBACK_TOOLS=$(TOOLS) $(GO) test -timeout 4h -run 'TestResume|anyCommit' ./cmd/comeback
+	COMEBACK_SOAK=1 COMEBACK_TOOLS=$(TOOLS) $(GO) test -timeout 4h -run 'TestResume|anyCommit|[aA]fterKill|TestRescue' ./cmd/comeback
 	COMEBACK_SOAK=1 COMEBACK_TOOLS=$(TOOLS) $(GO) test -timeout 4h ./recovery/... ./runbooks/...
 	.ci/fuzz 2m
 

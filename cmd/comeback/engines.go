@@ -72,7 +72,8 @@ func kinds() []recovery.Kind {
 
 // releasers give back what steps claim.
 func releasers(now func() time.Time, expand func(string) (string, error)) []recovery.Releaser {
-	all := []recovery.Releaser{postgres.ReleaseCluster{Now: now}, backup.NewReleaser(openCopy, expand), commands.Releaser{Expand: expand}}
+	all := []recovery.Releaser{postgres.ReleaseCluster{Now: now}, backup.NewReleaser(openCopy, expand), commands.Releaser{Expand: expand},
+		rescue.Releaser{Expand: expand}}
 	for _, s := range switchers() {
 		all = append(all, s.Releasers(expand)...)
 	}

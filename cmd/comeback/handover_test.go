@@ -35,7 +35,7 @@ func handOverRunbook(t *testing.T, l *lost, want []digest) string {
 func TestRecover_handOverAfterKill(t *testing.T) {
 	l := theShop(t)
 	untouched := rowsOf(t, l.URL())
-	k := killing{rig: func() *rig { return newRig(t).live(l) }, beside: true,
+	k := killing{rig: func() *rig { return newRig(t).live(l) }, did: func(s recovery.State) bool { return len(s.HandedOver) > 0 },
 		args: []string{"recover", handOverRunbook(t, l, l.atDump), "--plain", "--to", l.dump}}
 	var handed string
 	k.now = func() (string, error) {

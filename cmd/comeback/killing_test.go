@@ -21,8 +21,9 @@ type killing struct {
 	old, new string
 	// back undoes a recovery; nil is a switch back.
 	back func(t *testing.T, r *rig, run string)
-	// live is what stays live where the recovery leaves live as it is.
-	beside bool
+	// did tells by a run's state whether its people use what it brought back; nil is that
+	// it has put something aside.
+	did func(recovery.State) bool
 }
 
 // killing recovers a shop to before its harm.
@@ -53,8 +54,8 @@ func (k killing) undo(t *testing.T, r *rig, run string) {
 
 // changed reports whether a run has come to where its people use what it restored.
 func (k killing) changed(s recovery.State) bool {
-	if k.beside {
-		return len(s.HandedOver) > 0
+	if k.did != nil {
+		return k.did(s)
 	}
 	return len(s.Old) > 0
 }
@@ -68,6 +69,12 @@ func (k killing) anywhere(t *testing.T, first string, some int) {
 	}
 	run := filepath.Base(undisturbed.only(t))
 	switching, entries := switchEntries(t, undisturbed.stateDir(run), first)
+	if k.new == "" {
+		var err error
+		if k.new, err = k.now(); err != nil || k.new == k.old {
+			t.Fatalf("nothing came back: %v", err)
+		}
+	}
 	k.undo(t, undisturbed, run)
 	var points []string
 	for i := range entries {

@@ -123,6 +123,7 @@ func TestRescue(t *testing.T) {
 	t.Run("rows under load", func(t *testing.T) { rescueRows(t, l) })
 	t.Run("a dropped table", func(t *testing.T) { rescueTable(t, l) })
 	t.Run("killed", func(t *testing.T) { rescueKilled(t, l) })
+	t.Run("killed anywhere", func(t *testing.T) { rescueKilledAnywhere(t, l) })
 	t.Run("what was written since", func(t *testing.T) { rescueSince(t, l, last) })
 }
 
@@ -341,6 +342,38 @@ func rescueKilled(t *testing.T, l *lost) {
 		t.Fatalf("undo: exit %d\n%s%s", got.code, got.out, got.err)
 	}
 	orders("after the undo", "0")
+}
+
+// A rescue whose runner is killed anywhere is taken up again, and then the rows are back
+// and can be taken back; or stopped, and then they are not. make test stops one that was
+// killed between its commit and the note of it, make soak takes every entry.
+func rescueKilledAnywhere(t *testing.T, l *lost) {
+	asked := []string{"rescue", runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), nil, ""), "--xid", fmt.Sprint(l.incident.Harm.XID), "--plain", "--confirm", target(t)}
+	k := killing{args: asked, name: target(t), now: func() (string, error) {
+		d, err := digests(t.Context(), l.URL())
+		return fmt.Sprint(d), err
+	}}
+	k.rig = func() *rig {
+		r := newRig(t)
+		r.environ["DATABASE_URL"] = l.URL()
+		return r
+	}
+	k.did = func(s recovery.State) bool { return s.Step("database.apply").State == recovery.Done }
+	k.back = func(t *testing.T, r *rig, run string) {
+		t.Helper()
+		if got := r.run(t.Context(), "rescue", "undo", run, "--plain", "--confirm", k.name); got.code != recovery.CameBack {
+			t.Fatalf("undo: exit %d\n%s\n%s", got.code, got.out, got.err)
+		}
+	}
+	var err error
+	if k.old, err = k.now(); err != nil {
+		t.Fatal(err)
+	}
+	if !soaking() {
+		k.at(t, "before:step.finished/1 database.apply", false)
+		return
+	}
+	k.anywhere(t, "database.apply", 0)
 }
 
 // What was written after a moment, and is not in live, is listed by table.

@@ -118,6 +118,30 @@ func (l *liveRun) plan(t testing.TB, at time.Time) *recovery.Plan {
 	return made
 }
 
+// planBack plans the switch back of a run.
+func planBack(p *recovery.Plan, s recovery.State, o plan.Options) (*recovery.Plan, error) {
+	return plan.Back(plan.BackOptions{Parent: p, Old: s.Old, Options: o})
+}
+
+// executor is what carries a plan out on a bucket, as a process sees it.
+func (l *liveRun) executor(t testing.TB, p *recovery.Plan, dir string, j *journal.Journal, s recovery.State, store storage.Store) execute.Options {
+	t.Helper()
+	switcher := l.switcher
+	if _, dies := store.(mortal); dies {
+		switcher = files.NewInPlace(func(context.Context, recovery.Copy, func(string) (string, error)) (storage.Store, error) {
+			return store, nil
+		})
+	}
+	return execute.Options{Plan: p, Dir: dir, Journal: j, State: s,
+		Kinds: append(l.engine.Kinds(), switcher.Kinds()...), Releasers: switcher.Releasers(asIs),
+		OpenStore: func(context.Context, recovery.Copy) (storage.Store, error) { return store, nil },
+		Secrets:   execute.NewSecrets(func(string) (string, bool) { return "", false }, nil),
+		Owner:     recovery.User{UID: -1, GID: -1}, Now: time.Now, Sample: func(recovery.Sample) {},
+		Identify: func(ctx context.Context, target recovery.Target) (recovery.Identity, error) {
+			return switcher.Identify(ctx, target, asIs)
+		}}
+}
+
 func (l *liveRun) run(t testing.TB, p *recovery.Plan) recovery.State {
 	t.Helper()
 	dir := t.TempDir()
@@ -134,30 +158,24 @@ func (l *liveRun) run(t testing.TB, p *recovery.Plan) recovery.State {
 		t.Fatal(err)
 	}
 	var x *execute.Executor
-	x, err = execute.New(execute.Options{Plan: p, Dir: dir, Journal: j, State: recovery.Fold(recovery.NewState(p), started),
-		Kinds: append(l.engine.Kinds(), l.switcher.Kinds()...), Releasers: l.switcher.Releasers(asIs),
-		OpenStore: func(context.Context, recovery.Copy) (storage.Store, error) { return l.store, nil },
-		Secrets:   execute.NewSecrets(func(string) (string, bool) { return "", false }, nil),
-		Owner:     recovery.User{UID: -1, GID: -1}, Now: time.Now, Sample: func(recovery.Sample) {},
-		Identify: func(ctx context.Context, target recovery.Target) (recovery.Identity, error) {
-			return l.switcher.Identify(ctx, target, asIs)
-		},
-		Event: func(e recovery.Event) {
-			payload, _ := e.Payload()
-			w, ok := payload.(recovery.Waiting)
-			if !ok {
-				return
+	o := l.executor(t, p, dir, j, recovery.Fold(recovery.NewState(p), started), l.store)
+	o.Event = func(e recovery.Event) {
+		payload, _ := e.Payload()
+		w, ok := payload.(recovery.Waiting)
+		if !ok {
+			return
+		}
+		c := recovery.Command{Kind: recovery.DoConfirm, By: "ops1", Text: p.Confirm}
+		if w.For != recovery.WaitName {
+			c = recovery.Command{Kind: recovery.DoDecide, Step: w.Step, By: "ops1", Text: "test", Choice: l.choose()}
+		}
+		go func() {
+			if err := x.Do(c); err != nil {
+				t.Error(err)
 			}
-			c := recovery.Command{Kind: recovery.DoConfirm, By: "ops1", Text: p.Confirm}
-			if w.For != recovery.WaitName {
-				c = recovery.Command{Kind: recovery.DoDecide, Step: w.Step, By: "ops1", Text: "test", Choice: l.choose()}
-			}
-			go func() {
-				if err := x.Do(c); err != nil {
-					t.Error(err)
-				}
-			}()
-		}})
+		}()
+	}
+	x, err = execute.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

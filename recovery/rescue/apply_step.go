@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"os"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -55,7 +53,7 @@ func (applyKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (rec
 	}
 	defer live.Close(context.WithoutCancel(ctx)) // what was not committed is undone by it
 	if o, ok, err := before(ctx, live, scratch.Dir); ok || err != nil {
-		return o, err
+		return adopt(env, o), err
 	}
 	if p.Rows() == 0 && !p.Makes() {
 		return recovery.Outcome{Says: "live has everything as before already: nothing was changed", Facts: map[string]string{"preview": p.SHA256}}, nil
@@ -65,12 +63,15 @@ func (applyKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (rec
 	if _, err := env.Target(ctx, a.Live); err != nil {
 		return recovery.Outcome{}, err
 	}
-	var undo string
+	var undo, script string
 	sum := sha256.New()
 	o := ApplyOptions{Live: live, Preview: p, Dir: scratch.Dir, Definitions: definitions, Progress: func(says string) { env.Meter().Phase(says, 0, recovery.NoUnit) }}
 	o.Undo = func(xid uint64) (io.WriteCloser, error) {
 		undo = fmt.Sprintf("undo-%d.sql", xid)
 		file, err := env.Artifact(undo)
+		if placed, ok := file.(recovery.Placed); ok {
+			script = placed.Path()
+		}
 		return summed{file, sum}, err
 	}
 	outcome := func(done Applied) recovery.Outcome {
@@ -85,13 +86,16 @@ func (applyKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (rec
 		if err := keep(scratch.Dir, appliedFile, committing{done.XID, outcome(done)}); err != nil {
 			return err
 		}
+		if err := env.Claim(ctx, claim(a, done.XID, script, hex.EncodeToString(sum.Sum(nil)), scratch.Dir)); err != nil {
+			return err
+		}
 		return env.Meter().Checkpoint(ctx, fmt.Sprintf("about to commit transaction %d; its undo is %s", done.XID, undo))
 	}
 	done, err := Apply(ctx, o)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	return outcome(done), nil
+	return adopt(env, outcome(done)), nil
 }
 
 // The facts of a rescue by which it is taken back: the name of the artifact that
@@ -113,13 +117,6 @@ func (s summed) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// statusTries and statusEvery bound the wait for the end of a transaction whose
-// runner is gone.
-const (
-	statusTries = 100
-	statusEvery = 100 * time.Millisecond
-)
-
 // before finds out what became of an earlier attempt. ok says that it came to
 // pass.
 func before(ctx context.Context, live *pgx.Conn, dir string) (recovery.Outcome, bool, error) {
@@ -127,30 +124,12 @@ func before(ctx context.Context, live *pgx.Conn, dir string) (recovery.Outcome, 
 	if ok, err := kept(dir, appliedFile, &c); !ok || err != nil {
 		return recovery.Outcome{}, false, err
 	}
-	tick := time.NewTicker(statusEvery)
-	defer tick.Stop()
-	for range statusTries {
-		status, err := Status(ctx, live, c.XID)
-		switch {
-		case err != nil:
-			return recovery.Outcome{}, false, err
-		case status == "committed":
-			c.Outcome.Remarks = append(c.Outcome.Remarks, fmt.Sprintf("it was committed as transaction %d by an earlier attempt, which was interrupted", c.XID))
-			return c.Outcome, true, nil
-		case status == "aborted":
-			return recovery.Outcome{}, false, nil
-		case status == "":
-			return recovery.Outcome{}, false, refusedf("look at live: the undo script of that attempt lists the rows",
-				"the server does not know any more what became of transaction %d, which an interrupted attempt was about to commit", c.XID)
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return recovery.Outcome{}, false, context.Cause(ctx)
-		}
+	there, err := cameToPass(ctx, live, c.XID)
+	if !there || err != nil {
+		return recovery.Outcome{}, false, err
 	}
-	return recovery.Outcome{}, false, recovery.Errorf("end its session on the server (pg_stat_activity, application_name comeback), then try again",
-		"transaction %d, which an interrupted attempt was about to commit, is still in progress", c.XID)
+	c.Outcome.Remarks = append(c.Outcome.Remarks, fmt.Sprintf("it was committed as transaction %d by an earlier attempt, which was interrupted", c.XID))
+	return c.Outcome, true, nil
 }
 
 // checkKind looks again, whether everything that was to come back is there.
@@ -200,21 +179,11 @@ func (undoKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (reco
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	script, err := os.Open(a.Script)
+	script, err := openScript(a.Script, a.SHA256)
 	if err != nil {
-		return recovery.Outcome{}, recovery.Errorf("find the run's directory; its artifacts hold the script", "open the undo script: %w", err)
+		return recovery.Outcome{}, err
 	}
 	defer script.Close() // it was only read
-	sum := sha256.New()
-	if _, err := io.Copy(sum, script); err != nil {
-		return recovery.Outcome{}, fmt.Errorf("read the undo script: %w", err)
-	}
-	if hex.EncodeToString(sum.Sum(nil)) != a.SHA256 {
-		return recovery.Outcome{}, refusedf("find out who changed it", "the undo script is not the one that the rescue wrote")
-	}
-	if _, err := script.Seek(0, io.SeekStart); err != nil {
-		return recovery.Outcome{}, fmt.Errorf("read the undo script: %w", err)
-	}
 	live, err := connect(ctx, a.Address, env.Secret)
 	if err != nil {
 		return recovery.Outcome{}, err

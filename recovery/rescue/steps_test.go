@@ -21,6 +21,7 @@ type stage struct {
 	*world
 	dir       string
 	artifacts map[string]*script
+	held      []recovery.Resource
 	// live is asked whenever live is resolved; checkpoint before a commit.
 	resolved   int
 	checkpoint func() error
@@ -45,7 +46,12 @@ func (s *stage) Binding(component string) (recovery.Binding, bool) {
 func (s *stage) Secret(text string) (string, error) {
 	return os.Expand(text, func(string) string { return server.URL(s.live) }), nil
 }
-func (s *stage) Meter() recovery.Meter { return meter{s} }
+func (s *stage) Claim(_ context.Context, r recovery.Resource) error {
+	s.held = append(s.held, r)
+	return nil
+}
+func (s *stage) Held() []recovery.Resource { return s.held }
+func (s *stage) Meter() recovery.Meter     { return meter{s} }
 func (s *stage) Artifact(name string) (io.WriteCloser, error) {
 	if s.artifacts[name] != nil {
 		return nil, fmt.Errorf("artifact %s is there already", name)
@@ -279,6 +285,27 @@ func TestSteps_interrupted(t *testing.T) {
 	if w.digest() != was {
 		t.Fatal("the rescue did not bring back what was there")
 	}
+	if len(s.held) != 2 || len(first.Adopted) != 2 {
+		t.Errorf("claimed %v, kept %v", s.held, first.Adopted)
+	}
+	// A run that is stopped then takes it back, of whichever attempt, once.
+	for _, r := range append(s.held, s.held...) {
+		r.Details["script"] = filepath.Join(s.dir, r.Details["xid"])
+		write(t, r.Details["script"], s.artifacts["undo-"+r.Details["xid"]+".sql"].Bytes())
+		if err := (rescue.Releaser{Expand: s.Secret}).Release(within(t), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if w.digest() != harmed {
+		t.Error("what was committed was not taken back")
+	}
+	if err := os.Remove(filepath.Join(s.dir, "taken-back.json")); err != nil {
+		t.Fatal(err)
+	}
+	if err := (rescue.Releaser{Expand: s.Secret}).Release(within(t), s.held[1]); err == nil || !strings.Contains(err.Error(), "inserted rows stay: 50 of 50") {
+		t.Errorf("over rows that somebody has changed since: %v", err)
+	}
+	w.exec(`insert into t select n, 'v' from generate_series(51, 100) n`)
 	w.exec(`delete from t where id = 99`) // a legitimate delete
 	now := w.digest()
 	again := s.must(args("t"), rescue.KindApply)
