@@ -214,6 +214,9 @@ type Cmd struct {
 	// hidden, nothing but the run's own writable. Where the host cannot give
 	// one the command is not run and ErrNoIsolation returned.
 	Isolated bool
+	// Applications lets a program that is Isolated reach the applications that
+	// steps have started, at the addresses that they listen on.
+	Applications bool
 	// Grace is how long the program may take to end when it is asked to;
 	// zero means ten seconds.
 	Grace time.Duration

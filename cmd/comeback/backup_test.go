@@ -117,6 +117,7 @@ func (b *backedUp) archive(t *testing.T, place string) {
 // Backups that comeback takes into two copies are restored from either of them:
 // the whole system at its latest moment by base backup and log, and by dump.
 func TestBackup(t *testing.T) {
+	t.Parallel()
 	b, ctx := openBackedUp(t, ""), t.Context()
 	got := b.run(ctx, "backup", b.book)
 	got.has(t, recovery.CameBack, "database   dump     database/shop-", "database   base     base/", "uploads    snapshot uploads/snapshots/", "config     snapshot config/snapshots/",

@@ -13,6 +13,7 @@ import (
 // Any commit can be gone to: what is there is what the shop held right after
 // it. make test takes a seeded few, make soak fifty.
 func TestRehearse_anyCommit(t *testing.T) {
+	t.Parallel()
 	l := theShop(t)
 	commits := l.Commits()
 	first := slices.IndexFunc(commits, func(c shop.Commit) bool { return c.LSN > l.windowFrom(t) })

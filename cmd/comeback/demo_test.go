@@ -149,6 +149,7 @@ func TestDemo_leavesAReportThatVerifies(t *testing.T) {
 }
 
 func TestDemo_kept(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	dir := t.TempDir() // closed to the server's user where that is another one
 	got := r.demo(t.Context(), demoOptions{dir: dir, keep: true}, "", nil)
@@ -197,6 +198,7 @@ func TestDemo_kept(t *testing.T) {
 }
 
 func TestDemo_stop(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	dir := filepath.Join(shoptest.Dir(t), "demo")
 	// A demo that is killed while its runbook is rehearsed.
@@ -247,6 +249,7 @@ func TestDemo_stop(t *testing.T) {
 }
 
 func TestDemo_interrupted(t *testing.T) {
+	t.Parallel()
 	for _, at := range []string{"THE SHOP", "ITS BACKUPS", "THE REHEARSAL", "[2 Restore the database]"} {
 		t.Run(at, func(t *testing.T) {
 			r := newRig(t)

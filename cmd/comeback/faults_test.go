@@ -111,6 +111,7 @@ func (r *rig) ends(t *testing.T, dir string, want []digest, args ...string) outp
 
 // Now every format of a dump brings back every table, whatever made it.
 func TestDump_formats(t *testing.T) {
+	t.Parallel()
 	l := theShop(t)
 	now, err := digests(t.Context(), l.URL())
 	if err != nil {
@@ -159,6 +160,7 @@ func TestDump_formats(t *testing.T) {
 
 // What a dump must not do, or cannot be, is one sentence with a next step.
 func TestDump_faults(t *testing.T) {
+	t.Parallel()
 	l := theShop(t)
 	text := plainDump(t)
 	custom := pgDump(t, "pg_dump", "-Fc", l.URL())

@@ -33,6 +33,7 @@ func handOverRunbook(t *testing.T, l *lost, want []digest) string {
 // A hand-over whose runner is killed anywhere is resumed, and runs; or stopped, and
 // nothing of it is left. Live is not touched by either.
 func TestRecover_handOverAfterKill(t *testing.T) {
+	t.Parallel()
 	l := theShop(t)
 	untouched := rowsOf(t, l.URL())
 	k := killing{rig: func() *rig { return newRig(t).live(l) }, did: func(s recovery.State) bool { return len(s.HandedOver) > 0 },
@@ -69,6 +70,7 @@ func TestRecover_handOverAfterKill(t *testing.T) {
 // with its address in the report; live is untouched. It stays until it is removed
 // by name, and not while somebody uses it.
 func TestRecover_handOver(t *testing.T) {
+	t.Parallel()
 	l := theShop(t)
 	r := newRig(t).live(l)
 	path := handOverRunbook(t, l, l.before)

@@ -144,6 +144,7 @@ func (p *production) subscriber(t *testing.T, alive func(*shop.Shop)) *shop.Shop
 // outside of a rehearsal, where it leads there; then a restored cluster with an
 // enabled subscription and a shell block of its runbook go them all.
 func TestRehearse_cannotReachProduction(t *testing.T) {
+	t.Parallel()
 	p := newProduction(t)
 	users := map[string]*syscall.Credential{"of our own user": nil}
 	s := p.subscriber(t, func(s *shop.Shop) {

@@ -51,6 +51,7 @@ const everyKind = "\n## Every kind\n\n- [ ] Somebody has looked\n\n```sh\n# run:
 // every check held on the same data, and tells of the interruption. make test
 // takes a seeded sample, make soak all of them.
 func TestResume_afterKillAtEveryEntry(t *testing.T) {
+	t.Parallel()
 	l := theShop(t)
 	for name, way := range ways(l) {
 		t.Run(name, func(t *testing.T) {
@@ -78,6 +79,7 @@ func TestResume_afterKillAtEveryEntry(t *testing.T) {
 
 // Killed again and again, a run still comes to its end.
 func TestResume_afterManyKills(t *testing.T) {
+	t.Parallel()
 	l := theShop(t)
 	for name, way := range ways(l) {
 		t.Run(name, func(t *testing.T) {
@@ -367,6 +369,7 @@ func TestRun_amended(t *testing.T) {
 // A runner that is killed in the middle of a step's work, not at an entry of its
 // journal, is resumed just as well.
 func TestResume_afterKillMidway(t *testing.T) {
+	t.Parallel()
 	l := theShop(t)
 	for name, way := range ways(l) {
 		t.Run(name, func(t *testing.T) {

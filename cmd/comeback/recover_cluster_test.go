@@ -39,6 +39,7 @@ func clusterRunbook(t *testing.T, l *lost, want []digest, more string) string {
 // takes the place of the live one, which stays beside; the new timeline is archived;
 // and the old one gets its place again.
 func TestRecover_cluster(t *testing.T) {
+	t.Parallel()
 	l := ownShop(t)
 	t.Cleanup(func() { halt(t, l) })
 	after, err := digests(t.Context(), l.URL())
@@ -170,6 +171,7 @@ func protected(t *testing.T, r *rig, l *lost, history string) {
 // A recovery of a cluster whose runner is killed anywhere ends as that of a database
 // does.
 func TestRecover_clusterAfterKill(t *testing.T) {
+	t.Parallel()
 	l := ownShop(t)
 	t.Cleanup(func() { halt(t, l) })
 	// One that is stopped between start and open may leave a timeline in the archive

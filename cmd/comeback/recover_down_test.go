@@ -23,6 +23,7 @@ import (
 // lost. Then the whole directory is gone, as on a fresh host: the next recovery
 // gives the restored one its name, with the configuration of the backup.
 func TestRecover_serverDied(t *testing.T) {
+	t.Parallel()
 	l := ownShop(t)
 	t.Cleanup(func() { halt(t, l) })
 	ctx := t.Context()

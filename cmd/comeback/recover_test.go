@@ -84,6 +84,7 @@ func target(t *testing.T) string {
 // one takes its name, what was live stays beside, and the report tells exactly what
 // that cost.
 func TestRecover_database(t *testing.T) {
+	t.Parallel()
 	l := ownShop(t)
 	r := newRig(t).live(l)
 	path := liveRunbook(t, l, l.before)
@@ -177,6 +178,7 @@ func (l *lost) lostCommits(t *testing.T) int64 {
 // then live is the restored system, whole; or stopped, and then it is the old one,
 // whole. make test takes a few entries of the switch, make soak all.
 func TestRecover_afterKillAtEveryEntry(t *testing.T) {
+	t.Parallel()
 	l := ownShop(t)
 	l.killing(t, liveRunbook(t, l, l.before), target(t)).anywhere(t, "database.fence", 2)
 }
@@ -223,6 +225,7 @@ func TestRecover_notEntitled(t *testing.T) {
 // Database and uploads come back together, to one moment, and go back together;
 // what was uploaded after the moment is listed and stays in the old data.
 func TestRecover_wholeSystem(t *testing.T) {
+	t.Parallel()
 	s := shoptest.Open(t, shop.Options{Scale: 50, Seed: 4})
 	l, r := &lost{Shop: s}, newRig(t)
 	identity, err := age.GenerateX25519Identity()
@@ -330,6 +333,7 @@ func treeOf(t *testing.T, dir string) map[string]string {
 // loss is what they were told had been committed: not one commit less, and at most
 // the one that was under way when its session was ended.
 func TestRecover_underLoad(t *testing.T) {
+	t.Parallel()
 	l := ownShop(t)
 	r := newRig(t).live(l)
 	if err := l.StartWrites(25); err != nil {

@@ -70,6 +70,7 @@ func (p pages) name(t *testing.T) string {
 // A directory comes back and goes back; what was live stays beside until its time has
 // come and everything that the run has left to do is done.
 func TestRecover_tree(t *testing.T) {
+	t.Parallel()
 	p, r := newPages(t), newRig(t)
 	harmed := treeOf(t, p.live)
 	got := r.run(t.Context(), "recover", p.book, "--plain", "--to", "latest", "--confirm", p.name(t))
@@ -129,6 +130,7 @@ func expires(t *testing.T, r *rig, run, place string, there func() bool, args ..
 // A recovery of a directory whose runner is killed anywhere ends as that of a database
 // does.
 func TestRecover_treeAfterKill(t *testing.T) {
+	t.Parallel()
 	p := newPages(t)
 	k := killing{rig: func() *rig { return newRig(t) }, name: p.name(t), now: func() (string, error) { return fmt.Sprint(treeOf(t, p.live)), nil },
 		args: []string{"recover", p.book, "--plain", "--to", "latest", "--confirm", p.name(t)}}

@@ -119,6 +119,7 @@ func (r *rig) begun(t *testing.T, begin func()) string {
 }
 
 func TestRescue(t *testing.T) {
+	t.Parallel()
 	l, last := harmedShop(t)
 	t.Run("rows under load", func(t *testing.T) { rescueRows(t, l) })
 	t.Run("a dropped table", func(t *testing.T) { rescueTable(t, l) })

@@ -21,6 +21,7 @@ import (
 // A system whose parts belong together is green, and it goes red when any single
 // file, row, setting or commit is off by one.
 func TestRehearse_whole(t *testing.T) {
+	t.Parallel()
 	s := shoptest.Open(t, shop.Options{Scale: 50, Seed: 3})
 	r := newRig(t)
 	identity, err := age.GenerateX25519Identity()

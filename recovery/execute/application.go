@@ -51,7 +51,7 @@ func (x *Executor) keepApplication(name string, a *application) {
 
 // launch starts a block and returns when it runs. What it writes goes to an
 // artifact of its own; until the step has ended it is shown, too.
-func (x *Executor) launch(e *env, b block, s recovery.Step, lock, text string) (*application, error) {
+func (x *Executor) launch(ctx context.Context, e *env, b block, s recovery.Step, lock, text string) (*application, error) {
 	if err := b.script.verify(); err != nil {
 		return nil, err
 	}
@@ -79,22 +79,27 @@ func (x *Executor) launch(e *env, b block, s recovery.Step, lock, text string) (
 			once.Do(func() { close(a.said) })
 		}
 	}, nil)
-	ctx, cancel := context.WithCancel(context.Background())
+	living, cancel := context.WithCancel(context.Background())
 	a.cancel = cancel
-	cmd := e.prepare(ctx, recovery.Cmd{Path: b.interpreter(), Args: []string{"-eu", b.script.path}, Dir: "/", Env: b.environ})
+	cmd := e.prepare(living, recovery.Cmd{Path: b.interpreter(), Args: []string{"-eu", b.script.path}, Dir: "/", Env: b.environ})
 	cmd.Stdout, cmd.Stderr = out, out
 	box := e.Box()
 	box.Processes, box.Door, box.Alive = true, a.door, alive
+	others, err := x.passages(ctx, &box)
+	if err != nil {
+		cancel()
+		return nil, errors.Join(err, a.log.Close(), os.Remove(filepath.Join(x.Dir, "artifacts", a.log.name)), a.door.Close())
+	}
 	runs := make(chan error, 1)
 	go func() {
 		defer close(a.done)
 		a.err = isolation.RunGroup(cmd, func() error {
-			err := box.Start(cmd)
+			err := others.start(living, box, cmd)
 			runs <- err
 			return err
 		})
 		out.flush()
-		a.logged = errors.Join(a.logged, a.log.Close(), a.door.Close())
+		a.logged = errors.Join(a.logged, others.close(), a.log.Close(), a.door.Close())
 	}()
 	if err := <-runs; err != nil {
 		cancel()

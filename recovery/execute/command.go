@@ -48,7 +48,7 @@ func (e *env) Command(ctx context.Context, c recovery.Cmd) error {
 	if c.Stderr != nil {
 		cmd.Stderr = io.MultiWriter(c.Stderr, last)
 	}
-	err := e.run(cmd, c.Isolated, false)
+	err := e.run(ctx, cmd, c, false)
 	log.flush()
 	return e.explain(ctx, c, err, last)
 }
@@ -89,13 +89,21 @@ func (e *env) explain(ctx context.Context, c recovery.Cmd, err error, last *tail
 }
 
 // run starts cmd, in a box where it is isolated, and waits for it.
-func (e *env) run(cmd *exec.Cmd, isolated, terminal bool) error {
-	if !isolated {
+func (e *env) run(ctx context.Context, cmd *exec.Cmd, c recovery.Cmd, terminal bool) error {
+	if !c.Isolated {
 		return isolation.RunGroup(cmd, nil)
 	}
 	box := e.Box()
 	box.Processes, box.Terminal = true, terminal
-	return isolation.RunGroup(cmd, func() error { return box.Start(cmd) })
+	if !c.Applications {
+		return isolation.RunGroup(cmd, func() error { return box.Start(cmd) })
+	}
+	p, err := e.x.passages(ctx, &box)
+	if err != nil {
+		return err
+	}
+	err = isolation.RunGroup(cmd, func() error { return p.start(ctx, box, cmd) })
+	return errors.Join(err, p.close())
 }
 
 // maxSaid bounds, in bytes, what an error repeats of a program's own words.

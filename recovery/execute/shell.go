@@ -120,7 +120,7 @@ func (b block) run(ctx context.Context, run func(context.Context, recovery.Cmd) 
 	if err := b.script.verify(); err != nil {
 		return err
 	}
-	return run(ctx, recovery.Cmd{Path: b.interpreter(), Args: []string{"-eu", b.script.path}, Dir: "/", Env: b.environ, Isolated: b.boxed})
+	return run(ctx, recovery.Cmd{Path: b.interpreter(), Args: []string{"-eu", b.script.path}, Dir: "/", Env: b.environ, Isolated: b.boxed, Applications: b.boxed})
 }
 
 // interpreter is the program that runs the script.

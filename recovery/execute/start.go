@@ -68,7 +68,7 @@ func (k start) start(ctx context.Context, e recovery.Env, s recovery.Step, args 
 	}
 	e.Meter().Phase("start "+args.Name, 0, recovery.NoUnit)
 	began := e.Now()
-	a, err := k.x.launch(e.(*env), b, s, lock, args.Ready)
+	a, err := k.x.launch(ctx, e.(*env), b, s, lock, args.Ready)
 	if errors.Is(err, recovery.ErrNoIsolation) {
 		k.x.keepApplication(args.Name, nil)
 		return notExecuted(args.ShellArgs, err), nil

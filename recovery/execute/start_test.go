@@ -2,8 +2,10 @@ package execute_test
 
 import (
 	"context"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,6 +39,17 @@ func askStep(after ...string) recovery.Step {
 	return s
 }
 
+// tryStep is a script that asks, and tries to get elsewhere.
+func tryStep(elsewhere string) recovery.Step {
+	s := shellStep(`get() { perl -MIO::Socket::INET -e 'my $c = IO::Socket::INET->new($ARGV[0]) or exit 1; print $c "GET / HTTP/1.0\r\n\r\n"; print <$c>; print "\n"' "$1"; }
+get 127.0.0.1:8080 | grep 'all is well'
+if get "$ELSEWHERE"; then echo out; exit 1; fi
+if get 127.0.0.1:8081; then echo out; exit 1; fi
+`, func(a *recovery.ShellArgs) { a.Set = map[string]string{"ELSEWHERE": elsewhere} })
+	s.After = []string{"start"}
+	return s
+}
+
 func stopStep(after ...string) recovery.Step {
 	s := recovery.NewStep("stop", recovery.KindStop, "stop: the shop", recovery.StopArgs{Name: "the shop", Start: "start"})
 	s.After = append([]string{"ask"}, after...)
@@ -61,6 +74,25 @@ func (r *rig) none(t *testing.T, s recovery.State) {
 			t.Errorf("still there: %s", path)
 		}
 	}
+}
+
+// A script reaches the application at its own address, and nothing of the host, also
+// not what listens at an address of the application's.
+func TestStart_tried(t *testing.T) {
+	host, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer host.Close()
+	r := newRig(t, []recovery.Kind{verify.HTTPCheck{}}, unattended, startStep(server, nil), askStep(), tryStep(host.Addr().String()), stopStep("s"))
+	s := r.run(t)
+	if s.Result != recovery.ResultPassed {
+		t.Errorf("ended as %s: %s", s.Result, s.Says)
+	}
+	if got := r.log(t, s); !slices.Contains(got, "all is well") || slices.Contains(got, "out") {
+		t.Errorf("it said %q", got)
+	}
+	r.none(t, s)
 }
 
 // An application runs from its start to its stop, is asked in between through its

@@ -117,7 +117,7 @@ func (e *env) converse(ctx context.Context, c recovery.Cmd, s *seat) error {
 			}
 		}
 	}()
-	err = e.run(cmd, c.Isolated, true)
+	err = e.run(ctx, cmd, c, true)
 	theirs.Close()
 	select {
 	case <-shown:

@@ -2,6 +2,7 @@ package isolation_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -87,6 +89,9 @@ func TestDoor(t *testing.T) {
 		}
 		conn.Close()
 	}
+	if listening, err := door.Listening(t.Context()); err != nil || !slices.Equal(listening, []string{"127.0.0.1:7000"}) {
+		t.Errorf("it listens on %q, %v", listening, err)
+	}
 	for _, address := range []string{host.Addr().String(), "192.0.2.1:80", "nonsense"} {
 		if conn, err := door.Dial(t.Context(), address); err == nil {
 			conn.Close()
@@ -116,5 +121,55 @@ func TestDoor(t *testing.T) {
 	}
 	if _, err := door.Dial(t.Context(), "127.0.0.1:7000"); err == nil || !strings.Contains(err.Error(), "has ended") {
 		t.Errorf("a door to nothing: %v", err)
+	}
+}
+
+// What connects to an address that the box listens on is met outside, from the
+// program's first moment on.
+func TestDoor_Listeners(t *testing.T) {
+	door, err := isolation.NewDoor()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer door.Close()
+	addresses := []string{"127.0.0.1:7000", "127.0.0.1:7000", "0.0.0.0:7001", "[::1]:7002"}
+	cmd := script(t, `for a in "$@"; do cat <"/dev/tcp/$a"; done`, "127.0.0.1/7000", "127.0.0.1/7001", "::1/7002")
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	ended := make(chan error, 1)
+	started := make(chan error, 1)
+	go isolation.OnThread(func() {
+		err := isolation.Box{Processes: true, Door: door, Listen: addresses}.Start(cmd)
+		started <- err
+		if err == nil {
+			err = cmd.Wait()
+		}
+		ended <- err
+	})
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+	listeners, err := door.Listeners(len(addresses))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if listeners[1] != nil {
+		t.Error("one address is listened on twice")
+	}
+	for i, l := range listeners {
+		if l == nil {
+			continue
+		}
+		defer l.Close()
+		conn, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(conn, "hello to %s\n", addresses[i])
+		conn.Close()
+	}
+	err = <-ended
+	if want := "hello to 127.0.0.1:7000\nhello to 0.0.0.0:7001\nhello to [::1]:7002\n"; out.String() != want || err != nil {
+		t.Errorf("the program was told %q, %v", out.String(), err)
 	}
 }

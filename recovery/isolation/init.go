@@ -29,10 +29,12 @@ type orders struct {
 	Processes bool     `json:"processes,omitempty"`
 	Terminal  bool     `json:"terminal,omitempty"`
 	// Door and Alive are numbers of files that are only init's; 0 is none.
-	Door  int            `json:"door,omitempty"`
-	Alive int            `json:"alive,omitempty"`
-	Dir   string         `json:"dir,omitempty"`
-	Death syscall.Signal `json:"death,omitempty"`
+	Door  int `json:"door,omitempty"`
+	Alive int `json:"alive,omitempty"`
+	// Listen are the addresses whose listeners go out through the door.
+	Listen []string       `json:"listen,omitempty"`
+	Dir    string         `json:"dir,omitempty"`
+	Death  syscall.Signal `json:"death,omitempty"`
 	// UID and GID are who the program runs as; -1 is who init is.
 	UID int `json:"uid"`
 	GID int `json:"gid"`
@@ -100,6 +102,9 @@ func run(report *os.File) error {
 	}
 	if err := raiseLoopback(); err != nil {
 		return fmt.Errorf("raise loopback: %w", err)
+	}
+	if err := handOut(o.Door, o.Listen); err != nil {
+		return fmt.Errorf("hand out listeners: %w", err)
 	}
 	if err := o.build(); err != nil {
 		return err

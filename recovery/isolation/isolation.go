@@ -52,6 +52,10 @@ type Box struct {
 	// Door, where it is not nil, leads to the box's loopback from outside. It
 	// needs Processes.
 	Door *Door
+	// Listen are addresses of the box's loopback that are listened on from
+	// outside, before the program runs: [Door.Listeners] has them. It needs a
+	// Door.
+	Listen []string
 	// Alive, where it is not nil, stays open in the box's init for as long as
 	// anything in the box lives: who can lock it knows that nothing does. It
 	// needs Processes.
@@ -84,7 +88,7 @@ func (b Box) Start(cmd *exec.Cmd) (err error) {
 	}
 	if b.Door != nil {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, b.Door.inside)
-		o.Door = 2 + len(cmd.ExtraFiles)
+		o.Door, o.Listen = 2+len(cmd.ExtraFiles), b.Listen
 		defer func() { err = errors.Join(err, b.Door.shutInside()) }()
 	}
 	text, err := json.Marshal(o)

@@ -32,27 +32,58 @@ func (b *builder) start(id string, stage int, block runbooks.Start) {
 	}
 	shell := block.Shell
 	shell.In = runbooks.InRehearsal
-	set := map[string]string{}
-	if block.Variable != "" {
-		set[block.Variable] = block.URL
-		shell.Env = slices.DeleteFunc(slices.Clone(shell.Env), func(name string) bool { return name == block.Variable })
-	}
+	shell.Env = slices.DeleteFunc(slices.Clone(shell.Env), func(name string) bool { return name == block.Variable })
 	args, ok := b.script(stage, "start: ", shell)
 	if !ok {
 		return
 	}
-	args.Set = set
+	if block.Variable != "" {
+		args.Set[block.Variable] = block.URL
+	}
 	s := recovery.NewStep(id+".start", recovery.KindStart, short(what), recovery.StartArgs{ShellArgs: args, URL: block.URL, Ready: block.Ready})
 	b.wait(s, stage, block.Line)
 	until := stage
 	for i, section := range b.Runbook.Stages {
-		for _, other := range section.Blocks {
-			if c, ok := other.(runbooks.HTTPCheck); ok && block.Variable != "" && slices.Contains(c.References(), block.Variable) {
-				until = max(until, i)
-			}
+		if slices.ContainsFunc(section.Blocks, func(other runbooks.Block) bool { return asks(other, block.Variable) }) {
+			until = max(until, i)
+		}
+	}
+	for i, other := range b.started { // what it asks runs as long as it does
+		if _, ok := args.Set[other.block.Variable]; ok {
+			b.started[i].until = max(other.until, until)
 		}
 	}
 	b.started = append(b.started, started{block, s.ID, until})
+}
+
+// asks reports whether a block of a rehearsal asks the application that is called by
+// a variable.
+func asks(block runbooks.Block, variable string) bool {
+	var names []string
+	switch block := block.(type) {
+	case runbooks.HTTPCheck:
+		names = block.References()
+	case runbooks.Shell:
+		if block.In != runbooks.InRecovery {
+			names = block.Env
+		}
+	case runbooks.ShellWait:
+		if block.In != runbooks.InRecovery {
+			names = block.Env
+		}
+	case runbooks.Start:
+		names = block.Env
+	}
+	return variable != "" && slices.Contains(names, variable)
+}
+
+// calledBy finds the application that runs and is called by a variable.
+func (b *builder) calledBy(variable string) (started, bool) {
+	i := slices.IndexFunc(b.started, func(a started) bool { return variable != "" && a.block.Variable == variable })
+	if i < 0 {
+		return started{}, false
+	}
+	return b.started[i], true
 }
 
 // stopAfter stops, at the end of a stage, what nothing below asks any more; first is
@@ -83,13 +114,12 @@ func (b *builder) httpCheck(id string, stage int, block runbooks.HTTPCheck) {
 	if b.Mode == recovery.Rehearsal {
 		args.URL = referred.ReplaceAllStringFunc(args.URL, func(reference string) string {
 			name := strings.TrimSuffix(strings.TrimPrefix(reference, "${"), "}")
-			for _, a := range b.started {
-				if a.block.Variable == name {
-					args.Application = a.block.Name
-					return a.block.URL
-				}
+			a, ok := b.calledBy(name)
+			if !ok {
+				return reference
 			}
-			return reference
+			args.Application = a.block.Name
+			return a.block.URL
 		})
 		if args.Application == "" || strings.Contains(args.URL, "${") {
 			b.unchecked(stage, block.Line, "check: "+block.Name, fmt.Sprintf("in a rehearsal %s has no value in scratch", block.URL))

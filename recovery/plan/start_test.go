@@ -17,7 +17,8 @@ var starting = text + "\n## Open\n" +
 	"```sh\n# start: the shop\n# url: APP_URL=http://127.0.0.1:8080\n# ready: /health\n# timeout: 20s\nserve \"$COMEBACK_DATABASE\" \"$APP_URL\"\n```\n" +
 	"```yaml\ncheck: it is healthy\nhttp: \"${APP_URL}/health\"\nbody: ok\n```\n" +
 	"```yaml\ncheck: it is admired\nhttp: \"https://${FAN_URL}/\"\nstatus: 204\n```\n" +
-	"## Look\n```yaml\ncheck: it sells\nhttp: \"${APP_URL}/orders\"\n```\n## Afterwards\n- [ ] all is well\n"
+	"## Look\n```yaml\ncheck: it sells\nhttp: \"${APP_URL}/orders\"\n```\n" +
+	"## Try\n```sh\n# run: smoke test\n# in: both\ncurl -fsS \"$APP_URL/smoke\"\n```\n## Afterwards\n- [ ] all is well\n"
 
 // An application is started in a rehearsal, asked through its box and stopped at the
 // end of the last stage that asks it; what has no address in scratch is not checked.
@@ -28,7 +29,7 @@ func TestMake_start(t *testing.T) {
 		t.Fatal(err)
 	}
 	last := len(p.Stages) - 2
-	var start, stop, ask recovery.Step
+	var start, stop, ask, try recovery.Step
 	for _, s := range p.Steps {
 		switch s.Kind {
 		case recovery.KindStart:
@@ -37,7 +38,14 @@ func TestMake_start(t *testing.T) {
 			stop = s
 		case recovery.KindHTTPCheck:
 			ask = s
+		case recovery.KindShell:
+			try = s
 		}
+	}
+	var tried recovery.ShellArgs
+	if err := try.Decode(&tried); err != nil || tried.Name != "smoke test" || !reflect.DeepEqual(tried.Set, map[string]string{"APP_URL": "http://127.0.0.1:8080"}) ||
+		len(tried.Bind)+len(tried.Env) > 0 {
+		t.Errorf("the script is %+v, %v", tried, err)
 	}
 	var began recovery.StartArgs
 	if err := start.Decode(&began); err != nil || began.Name != "the shop" || began.URL != "http://127.0.0.1:8080" || began.Ready != "/health" ||
@@ -49,7 +57,7 @@ func TestMake_start(t *testing.T) {
 	if err := ask.Decode(&asked); err != nil || asked != (recovery.HTTPCheckArgs{Name: "it sells", URL: "http://127.0.0.1:8080/orders", Application: "the shop", Status: 200}) {
 		t.Errorf("the check is %+v, %v", asked, err)
 	}
-	if stop.Stage != last-1 && stop.Stage != ask.Stage || !slices.Contains(stop.After, ask.ID) || !slices.Contains(stop.After, start.ID) || !slices.Contains(ask.After, start.ID) {
+	if stop.Stage != last || stop.Stage != try.Stage || !slices.Contains(stop.After, try.ID) || !slices.Contains(try.After, ask.ID) || !slices.Contains(stop.After, start.ID) || !slices.Contains(ask.After, start.ID) {
 		t.Errorf("the stop is %+v", stop)
 	}
 	if end := p.Steps[len(p.Steps)-1]; end.Kind != recovery.KindTicks || !slices.Contains(end.After, stop.ID) {

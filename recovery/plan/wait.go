@@ -59,9 +59,9 @@ func (b *builder) question(stage int, what string, block runbooks.SQLCheck) (rec
 }
 
 // script is what a shell runs. A variable that is a component's address is bound
-// to what the run restored, which in a recovery is live after the switch. In a
-// rehearsal a block that needs any other is not executed, because its value could
-// lead to production.
+// to what the run restored, which in a recovery is live after the switch; one that
+// an application which runs is called by is its address. In a rehearsal a block that
+// needs any other is not executed, because its value could lead to production.
 func (b *builder) script(stage int, what string, block runbooks.Shell) (recovery.ShellArgs, bool) {
 	switch {
 	case block.In == runbooks.InRecovery && b.Mode == recovery.Rehearsal:
@@ -72,8 +72,12 @@ func (b *builder) script(stage int, what string, block runbooks.Shell) (recovery
 		return recovery.ShellArgs{}, false
 	}
 	args := recovery.ShellArgs{Name: block.Name, Script: block.Script, Interpreter: block.Interpreter,
-		Timeout: recovery.Duration(block.Timeout), Terminal: block.Terminal, Bind: map[string]string{}}
+		Timeout: recovery.Duration(block.Timeout), Terminal: block.Terminal, Bind: map[string]string{}, Set: map[string]string{}}
 	for _, name := range block.Env {
+		if a, ok := b.calledBy(name); ok {
+			args.Set[name] = a.block.URL
+			continue
+		}
 		c, ok := b.boundTo(name)
 		if !ok && b.Mode == recovery.Recovery {
 			args.Env = append(args.Env, name)
