@@ -106,7 +106,7 @@ func (s *amendScreen) ask(c Choice) tea.Cmd {
 			s.err = err
 			return nil
 		}
-		s.amended = &a
+		s.amended, s.menu.cursor = &a, -1
 		return nil
 	})
 }
@@ -122,7 +122,15 @@ func (s *amendScreen) send() tea.Cmd {
 	})
 }
 
+// choices are the copies, and then whether the plan is changed: the enter that
+// asked what a change would do does not make it as well.
 func (s *amendScreen) choices() []choice {
+	if s.amended != nil {
+		return []choice{
+			{name: "Amend the plan", leaves: "as it stands above", do: s.send},
+			{name: "Leave it as it is", leaves: "nothing changes", do: s.m.back},
+		}
+	}
 	st := s.run.waiting(s.id, s.wait)
 	var list []choice
 	for _, name := range s.copies {
@@ -148,11 +156,6 @@ func (s *amendScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 			return s.m.back(), true
 		}
 		return s.answer(k)
-	case s.amended != nil:
-		if k.String() == keyEnter {
-			return s.send(), true
-		}
-		return nil, false
 	}
 	c, handled := s.menu.key(k, s.choices())
 	if c == nil {
@@ -191,7 +194,7 @@ func (s *amendScreen) page(w, h int) page {
 // review says what the amendment does.
 func (s *amendScreen) review(p *page, w int) {
 	a := s.amended
-	p.keys = []binding{{keyEnter, "amend the plan"}}
+	p.keys = []binding{{keyEnter, "choose"}}
 	p.body = append(p.body, nil)
 	p.about("AMENDMENT", strong, a.Says, w, 3)
 	if a.Moment != nil {
@@ -215,6 +218,8 @@ func (s *amendScreen) review(p *page, w int) {
 	if voids > 0 {
 		p.about("VOIDS", warn, count(voids, "approval", "approvals")+" of the plan as it is", w, 1)
 	}
+	p.body = append(p.body, nil)
+	s.menu.show(p, s.choices(), w)
 }
 
 // says lists steps by what they do.

@@ -151,18 +151,19 @@ func newModel(ctx context.Context, o Options) *model {
 // library takes the end of its input for nothing to read.
 func lifeline(in io.Reader, dead func()) io.Reader {
 	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		return &ttyInput{File: f, dead: dead}
+		return &ttyInput{File: f, keys: keysOf(f), dead: dead}
 	}
 	return &otherInput{in, dead}
 }
 
 type ttyInput struct {
 	*os.File
+	keys keys
 	dead func()
 }
 
 func (t *ttyInput) Read(b []byte) (int, error) {
-	n, err := t.File.Read(b)
+	n, err := t.keys.Read(b)
 	if err != nil {
 		t.dead()
 	}

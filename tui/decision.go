@@ -84,13 +84,16 @@ func (s *waitingScreen) otherCopy(st *recovery.StepState) []choice {
 	}}}
 }
 
-// stopHere ends the run.
+// stopHere ends the run. It asks for the reason, so that no key that was meant for
+// another question ends it.
 func (s *waitingScreen) stopHere() choice {
 	leaves := "removes all that the run made; the report says FAILED"
 	if s.run.plan.Mode == recovery.Recovery {
 		leaves = "leaves live as line 23 says; the report says FAILED"
 	}
-	return choice{name: "Stop here", leaves: leaves, do: func() tea.Cmd { return s.decide(recovery.ChooseStop, "") }}
+	return choice{name: "Stop here...", leaves: leaves, do: s.because("stop the run", func(reason string) tea.Cmd {
+		return s.decide(recovery.ChooseStop, reason)
+	})}
 }
 
 // decision shows what failed, and why.

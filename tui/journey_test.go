@@ -312,6 +312,8 @@ func TestJourney_StoppingARunAsks(t *testing.T) {
 			d.press("esc")
 			d.sees("LOG ")
 			d.press(keys...)
+			d.press("enter")
+			d.sees("needs a reason")
 			d.press("=wrong copy", "enter")
 			d.until("the stop", func() bool { return len(desk.session.asked()) == 1 })
 			if c := desk.session.asked()[0]; c.Kind != recovery.DoStop || c.Text != "wrong copy" {

@@ -18,9 +18,10 @@ type choice struct {
 // moves it; it takes enter to choose.
 type menu struct{ cursor int }
 
-// key moves the cursor, or says what was chosen.
+// key moves the cursor, or says what was chosen. The page keys are the screen's,
+// for a list that is shown whole.
 func (m *menu) key(k tea.KeyPressMsg, list []choice) (chosen *choice, handled bool) {
-	if cursor, ok := move(k.String(), m.cursor, len(list), 1); ok {
+	if cursor, ok := move(k.String(), m.cursor, len(list), len(list)); ok {
 		m.cursor = cursor
 		return nil, true
 	}

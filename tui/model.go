@@ -324,6 +324,9 @@ func (m *model) settle() tea.Cmd {
 // View draws the top screen.
 func (m *model) View() tea.View {
 	d := m.draw()
+	if m.theme.vt100 {
+		d.text = hold(d.text, m.width)
+	}
 	v := tea.NewView(d.text)
 	v.AltScreen, v.WindowTitle, v.MouseMode = true, m.title(), tea.MouseModeCellMotion
 	if d.x >= 0 {

@@ -106,9 +106,10 @@ func (s *planScreen) tellOutage(session recovery.Session) tea.Cmd {
 	if !told || s.prepared.Plan.Mode != recovery.Recovery {
 		return nil
 	}
+	home := s.m.stack[0].screen
 	return func() tea.Msg {
 		err := session.Do(s.m.ctx, recovery.Command{Kind: recovery.DoOutage, By: s.m.operator, Outage: o})
-		return answer{s.m.stack[0].screen, func() tea.Cmd {
+		return answer{home, func() tea.Cmd {
 			if run, ok := s.m.top().screen.(*runScreen); ok && err != nil {
 				run.err = err
 			}

@@ -12,11 +12,18 @@ import (
 var unasked = pattern.New(`\x1b\[(?:[<=>][0-9;]*[a-zA-Z]|\?u|\?[0-9]+\$p|\?5W)`)
 
 // simpleOutput is a terminal that is not asked for what it cannot do.
-type simpleOutput struct{ *os.File }
+type simpleOutput struct {
+	*os.File
+	vt100 bool
+}
 
 // Write leaves the questions out. The library writes each of them whole.
 func (o simpleOutput) Write(b []byte) (int, error) {
-	if _, err := o.File.WriteString(unasked.ReplaceAllString(string(b), "")); err != nil {
+	out := []byte(unasked.ReplaceAllString(string(b), ""))
+	if o.vt100 {
+		out = forVT100(out)
+	}
+	if _, err := o.File.Write(out); err != nil {
 		return 0, err
 	}
 	return len(b), nil
@@ -28,7 +35,7 @@ func (o simpleOutput) WriteString(s string) (int, error) { return o.Write([]byte
 // outputOf is where a terminal is written to.
 func outputOf(out io.Writer, environ []string) io.Writer {
 	if f, ok := out.(*os.File); ok && !titled(environ) {
-		return simpleOutput{f}
+		return simpleOutput{f, isVT100(environ)}
 	}
 	return out
 }

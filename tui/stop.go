@@ -30,9 +30,10 @@ func newStop(m *model, a *attached) *stopScreen {
 
 func (s *stopScreen) gone() bool { return s.run.over }
 
-// again asks for the reason; an empty one is told as such.
+// again asks for the reason. There is no stop without one: an enter that was
+// meant for something else must not end a run.
 func (s *stopScreen) again() {
-	s.prompt = &prompt{label: "REASON > ", does: "stop the run", then: s.send}
+	s.prompt = &prompt{label: "REASON > ", does: "stop the run", needs: "stopping a run needs a reason", then: s.send}
 }
 
 func (s *stopScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
@@ -51,9 +52,6 @@ func (s *stopScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 }
 
 func (s *stopScreen) send(reason string) tea.Cmd {
-	if reason == "" {
-		reason = "no reason given"
-	}
 	s.asking = true
 	return s.run.ask(s.m, s, recovery.Command{Kind: recovery.DoStop, Text: reason}, func(err error) tea.Cmd {
 		s.asking = false

@@ -27,14 +27,18 @@ type theme struct {
 	styles [looks]ansi.Style
 	// ascii says that the terminal shows nothing else.
 	ascii bool
+	// vt100 says that it is one.
+	vt100 bool
 }
 
 // newTheme decides from the environment: the sixteen colours of the terminal's
 // own palette, or with NO_COLOR, whatever its value, none at all.
 func newTheme(environ []string) theme {
-	t := theme{ascii: !speaksUTF8(environ)}
+	t := theme{ascii: !speaksUTF8(environ), vt100: isVT100(environ)}
 	t.styles[strong] = t.styles[strong].Bold()
-	t.styles[faint] = t.styles[faint].Faint()
+	if !t.vt100 {
+		t.styles[faint] = t.styles[faint].Faint()
+	}
 	t.styles[warn] = t.styles[warn].Bold()
 	t.styles[bad] = t.styles[bad].Bold()
 	t.styles[scratch] = t.styles[scratch].Bold()

@@ -31,12 +31,17 @@ type wire struct {
 	screen *vt.SafeEmulator
 	more   chan struct{}
 	desk   *fakeDesk
-	// keys is where a person types.
+	// keys is where a person types, sent what went over the line.
 	keys io.Writer
+	mu   sync.Mutex
+	sent strings.Builder
 }
 
-func openWire(tb testing.TB, play func(*fakeDesk)) *wire {
+func openWire(tb testing.TB, play func(*fakeDesk), environ ...string) *wire {
 	tb.Helper()
+	if environ == nil {
+		environ = []string{"TERM=xterm-256color", "LANG=C.UTF-8", "SSH_TTY=/dev/pts/7"}
+	}
 	master, slave, err := pty.Open()
 	if err != nil {
 		tb.Fatal(err)
@@ -59,7 +64,7 @@ func openWire(tb testing.TB, play func(*fakeDesk)) *wire {
 	ctx, cancel := context.WithCancel(tb.Context())
 	o := Options{Desk: w.desk, In: slave, Out: slave, Operator: "ops1", Start: Start{Session: w.desk.session},
 		Now:     func() time.Time { return ten.Add(time.Duration(w.clock.Load())) },
-		Environ: []string{"TERM=xterm-256color", "LANG=C.UTF-8", "SSH_TTY=/dev/pts/7"}}
+		Environ: environ}
 	m := newModel(ctx, o)
 	m.everySecond = func() tea.Cmd {
 		return func() tea.Msg {
@@ -82,6 +87,9 @@ func openWire(tb testing.TB, play func(*fakeDesk)) *wire {
 		for {
 			n, err := master.Read(buf)
 			w.bytes.Add(int64(n))
+			w.mu.Lock()
+			w.sent.Write(buf[:n])
+			w.mu.Unlock()
 			w.screen.Write(buf[:n])
 			select {
 			case w.more <- struct{}{}:

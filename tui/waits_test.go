@@ -142,7 +142,11 @@ func TestWaits_Amend(t *testing.T) {
 		if asked := desk.session.asked(); len(asked) > 0 {
 			t.Fatalf("before it was confirmed the run was asked for %+v", asked)
 		}
-		d.press("enter")
+		d.press("enter", "enter") // typed too often for the question before
+		if asked := desk.session.asked(); len(asked) > 0 {
+			t.Fatalf("an enter too many asked the run for %+v", asked)
+		}
+		d.press("1", "enter")
 		amended := d.asked(desk, 1)[0].Amend
 		if amended == nil || amended.Before != planDigest || amended.By != "ops1" {
 			t.Fatalf("the run was asked for %+v", amended)

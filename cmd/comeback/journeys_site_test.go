@@ -31,7 +31,7 @@ func TestJourney_serverDied(t *testing.T) {
 				{sees: []string{"is not the name of the target"}, keys: "clear " + name + " enter", line: name},
 				{sees: []string{"FAILED", "the pages are whole", "Try again", "Other moment..."}, keys: "5 enter", line: "5"},
 				{sees: []string{"ANOTHER MOMENT", "MOMENT  >"}, keys: "pages-1.tar enter", line: "pages-1.tar", meanwhile: func() { s.passes(t) }},
-				{sees: []string{"AMENDMENT", "becomes"}, keys: "enter", line: "enter"},
+				{sees: []string{"AMENDMENT", "becomes"}, keys: "1 enter", line: "1"},
 				{sees: []string{"WAITS FOR YOU", "after its name was typed", "all since " + older, "To change LIVE, type the target"}, keys: "1 enter", line: "1"},
 				{sees: []string{"To change LIVE, type the target"}, keys: name + " enter", line: name},
 				{sees: []string{"WAITS FOR YOU", "Somebody has looked"}, keys: "down space", line: "1 done"},
