@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Loser is an Engine that can count, from the log in a copy, what going back to
@@ -41,9 +42,93 @@ type Loss struct {
 	// Unnamed says why tables have numbers instead of names; empty where
 	// they were asked for and given.
 	Unnamed string `json:"unnamed,omitempty"`
+	// Files is what is lost of a directory or a bucket, which has no commits; nil
+	// elsewhere.
+	Files *FilesLoss `json:"files,omitempty"`
 	// Final says that nothing can come any more. An engine does not know
 	// that; whoever stopped the writes and saved the rest of the log does.
 	Final bool `json:"final"`
+}
+
+// FilesLoss is what going back loses of files.
+type FilesLoss struct {
+	// Since is the moment of what comes back, zero where it is not known; Newest when
+	// the last of what is lost was written or deleted, zero where nothing was or where
+	// nothing tells.
+	Since  time.Time `json:"since,omitzero"`
+	Newest time.Time `json:"newest,omitzero"`
+	// Changed are there before and after the moment, Added only after, Removed only
+	// before.
+	Changed int64 `json:"changed,string"`
+	Added   int64 `json:"added,string"`
+	Removed int64 `json:"removed,string"`
+	// Bytes are of those that are changed and added, as they are in live.
+	Bytes int64 `json:"bytes,string"`
+}
+
+// lost is how many files are not as they were.
+func (f *FilesLoss) lost() int64 { return f.Changed + f.Added + f.Removed }
+
+// Span is from the first that is lost to the last: of commits between them, of files
+// from the moment of what comes back to the newest change. Known is false where
+// nothing tells when what is lost was written.
+func (l Loss) Span() (span time.Duration, known bool) {
+	switch f := l.Files; {
+	case f == nil && l.Commits == 0, f != nil && f.lost() == 0:
+		return 0, !l.AtLeast
+	case f == nil:
+		return l.To.Time.Sub(l.From.Time), !l.AtLeast
+	case f.Since.IsZero() || f.Newest.IsZero():
+		return 0, false
+	default:
+		return f.Newest.Sub(f.Since), !l.AtLeast
+	}
+}
+
+// saysFiles is what is lost of files, in words.
+func (l Loss) saysFiles() string {
+	f := l.Files
+	const layout = "2006-01-02 15:04:05Z"
+	if f.Since.IsZero() {
+		return l.Component + ": not known: nothing tells of which moment the backup is"
+	}
+	if f.lost() == 0 {
+		if l.Final {
+			return l.Component + ": nothing was written after the moment"
+		}
+		return l.Component + ": nothing so far"
+	}
+	var parts []string
+	for _, part := range []struct {
+		n    int64
+		what string
+	}{{f.Changed, "changed"}, {f.Added, "new"}, {f.Removed, "deleted"}} {
+		if part.n > 0 {
+			parts = append(parts, groups(part.n)+" "+part.what)
+		}
+	}
+	least := ""
+	if l.AtLeast {
+		least = "at least "
+	}
+	says := fmt.Sprintf("%s: all since %s: files %s%s, %s", l.Component, f.Since.UTC().Format(layout), least, strings.Join(parts, ", "), FormatBytes(f.Bytes))
+	if f.Newest.IsZero() {
+		says += "; nothing tells when the last was written"
+	} else {
+		says += ", the last " + f.Newest.UTC().Format(layout)
+	}
+	if !l.Final {
+		says += "; MORE EACH SECOND until the writes stop"
+	}
+	return says
+}
+
+// LiveLoser is a Switcher that can count, from what is live itself, what going back to
+// a point loses so far.
+type LiveLoser interface {
+	// LiveLoss only reads. It bounds its own time: what it did not come to makes the
+	// count the least that is lost.
+	LiveLoss(ctx context.Context, l Live, p Point) (Loss, error)
 }
 
 // TableLoss is what is lost of one table: what the commits had inserted,
@@ -100,6 +185,9 @@ func (l Loss) Besides(own string) []DatabaseLoss {
 
 // Says is the loss in words, one sentence each.
 func (l Loss) Says() []string {
+	if l.Files != nil {
+		return []string{l.saysFiles()}
+	}
 	if l.Commits == 0 {
 		if l.Final {
 			return []string{l.Component + ": nothing was committed after the moment"}

@@ -76,13 +76,17 @@ func (a *attached) achievedRPO(zone *time.Location) (string, look) {
 			return "unknown: nothing counted what " + l.Component + " lost", warn
 		}
 		loss := a.state.Losses[i]
-		final = final && loss.Final && !loss.AtLeast
+		_, known := loss.Span()
+		final = final && loss.Final && known
 		if lostSpan(loss) >= lostSpan(worst) {
 			worst = loss
 		}
 	}
 	d := lostSpan(worst)
 	text := elapsed(d)
+	if f := worst.Files; f != nil && d > 0 {
+		text += fmt.Sprintf(", from %s to %s, %s", f.Since.In(zone).Format("15:04:05"), f.Newest.In(zone).Format("15:04:05"), count(int(f.Changed+f.Added+f.Removed), "file", "files"))
+	}
 	if worst.Commits > 0 {
 		text += fmt.Sprintf(", from %s to %s, %s", worst.From.Time.In(zone).Format("15:04:05"), worst.To.Time.In(zone).Format("15:04:05"), count(int(worst.Commits), "commit", "commits"))
 	}
@@ -99,10 +103,8 @@ func (a *attached) achievedRPO(zone *time.Location) (string, look) {
 	return text, good
 }
 
-// lostSpan is from the first commit that is lost to the last.
+// lostSpan is from the first that is lost to the last.
 func lostSpan(l recovery.LossState) time.Duration {
-	if l.Commits == 0 {
-		return 0
-	}
-	return l.To.Time.Sub(l.From.Time)
+	d, _ := l.Span()
+	return d
 }

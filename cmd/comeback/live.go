@@ -35,7 +35,7 @@ func (a *app) lookLive(ctx context.Context, b *book, mode recovery.Mode) ([]reco
 	return all, nil
 }
 
-// countLosses reads from the log of the copies what going back to the moment loses
+// countLosses reads from the log of the copies, or from live files, what going back to the moment loses
 // so far. What cannot be counted is left out; the plan says so.
 func (a *app) countLosses(ctx context.Context, b *book, cat catalogue.Catalogue, m recovery.Moment, targets []recovery.Live) ([]recovery.Loss, error) {
 	var all []recovery.Loss
@@ -43,6 +43,16 @@ func (a *app) countLosses(ctx context.Context, b *book, cat catalogue.Catalogue,
 		p, ok := m.Point(l.Component)
 		if !ok {
 			continue
+		}
+		if s, ok := switcher(l.Target.Switches); ok {
+			if loser, ok := s.(recovery.LiveLoser); ok {
+				loss, err := loser.LiveLoss(ctx, l, p)
+				if err != nil {
+					return nil, err
+				}
+				all = append(all, loss)
+				continue
+			}
 		}
 		i := slices.IndexFunc(cat.Surveys, func(s recovery.Survey) bool {
 			return s.Component == p.Component && s.Copy == p.Copy && s.Engine == p.Engine

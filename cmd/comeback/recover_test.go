@@ -282,6 +282,14 @@ func TestRecover_wholeSystem(t *testing.T) {
 		t.Error("the database is not what it was")
 	}
 	state := r.stateOf(t, filepath.Base(r.only(t)))
+	// What the files lost counts, too: the RPO of the whole system is known.
+	rep, err := report.Make(r.only(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rpo := rep.Objectives.RPO; rpo.Achieved == nil || len(rep.Live.Losses) != 2 {
+		t.Errorf("the RPO: %+v, losses %+v", rpo, rep.Live.Losses)
+	}
 	if len(state.Old) != 2 || len(state.Held()) != 0 {
 		t.Fatalf("old data %+v, held %+v", state.Old, state.Held())
 	}

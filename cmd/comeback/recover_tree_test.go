@@ -12,19 +12,23 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/report"
 	"comeback/shop/shoptest"
 )
 
 // pages is a live directory whose archive lies in a copy.
-type pages struct{ live, book string }
+type pages struct {
+	live, book string
+	taken      time.Time // the archive
+}
 
 func newPages(t *testing.T) pages {
 	t.Helper()
 	dir := shoptest.Dir(t)
-	p := pages{live: filepath.Join(dir, "pages"), book: filepath.Join(dir, "pages.md")}
+	p := pages{live: filepath.Join(dir, "pages"), book: filepath.Join(dir, "pages.md"), taken: time.Now().Add(-time.Hour).Truncate(time.Second)}
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
-	then := time.Now().Add(-time.Hour).Truncate(time.Second)
+	then := p.taken
 	for name, says := range map[string]string{"index.html": "<h1>shop</h1>", "about/us.html": "we sell"} {
 		if err := w.WriteHeader(&tar.Header{Name: "pages/" + name, Mode: 0o644, Size: int64(len(says)), ModTime: then}); err != nil {
 			t.Fatal(err)
@@ -73,9 +77,33 @@ func TestRecover_tree(t *testing.T) {
 	t.Parallel()
 	p, r := newPages(t), newRig(t)
 	harmed := treeOf(t, p.live)
+	newest := time.Time{}
+	for name := range harmed {
+		if info, err := os.Stat(filepath.Join(p.live, name)); err == nil && info.ModTime().After(newest) {
+			newest = info.ModTime()
+		}
+	}
 	got := r.run(t.Context(), "recover", p.book, "--plain", "--to", "latest", "--confirm", p.name(t))
 	if got.code != recovery.CameBack {
 		t.Fatalf("exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	if !strings.Contains(got.out, "gone from live: pages: all since ") || !strings.Contains(got.out, "files 2 changed, 20 B, the last "+newest.UTC().Format("2006-01-02 15:04:05Z")+"; MORE EACH SECOND") {
+		t.Errorf("it does not say what is lost\n%s", got.out)
+	}
+	// The report's loss is the truth: the backup is of an hour before.
+	rep, err := report.Make(r.only(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rep.Live == nil || len(rep.Live.Losses) != 1 || rep.Live.Losses[0].Files == nil {
+		t.Fatalf("live in the report: %+v", rep.Live)
+	}
+	loss := rep.Live.Losses[0]
+	if f := *loss.Files; !loss.Final || f.Changed != 1 || f.Added != 1 || f.Removed != 1 || f.Bytes != 20 || !f.Since.Equal(p.taken) || f.Newest.Before(newest) {
+		t.Errorf("lost by the report %+v (final %v), the newest is of %s", f, loss.Final, newest)
+	}
+	if rpo := rep.Objectives.RPO; rpo.Achieved == nil || time.Duration(*rpo.Achieved) != loss.Files.Newest.Sub(p.taken) || rpo.Verdict != report.Met {
+		t.Errorf("the RPO: %+v", rpo)
 	}
 	if now := treeOf(t, p.live); now["index.html"] != "<h1>shop</h1>" || now["blog/new.html"] != "" {
 		t.Errorf("live holds %v", now)

@@ -286,6 +286,11 @@ func TestBucket_inPlace(t *testing.T) {
 	if len(s.Old) != 1 || len(s.Step("uploads.since").Outcome.ToDo) == 0 {
 		t.Fatalf("old data %+v, %+v", s.Old, s.Step("uploads.since").Outcome)
 	}
+	facts := s.Step("uploads.since").Outcome.Facts
+	if loss := s.Losses[0]; !loss.Final || !loss.Files.Since.Equal(moment) || !loss.Files.Newest.After(moment) || loss.Files.Bytes == 0 ||
+		fmt.Sprint(loss.Files.Changed, loss.Files.Removed, loss.Files.Added) != facts["overwritten"]+" "+facts["deleted"]+" "+facts["new"] {
+		t.Errorf("lost %+v, and listed %v", loss.Files, facts)
+	}
 	step := s.Step("uploads.revert")
 	// The first attempt asked for the name, the second made five, at the least.
 	if n, err := strconv.Atoi(step.Outcome.Facts["versions made current"]); step.Attempts != 3 || err != nil || n > 14 {

@@ -108,8 +108,13 @@ func (since) Do(ctx context.Context, env recovery.Env, s recovery.Step) (o recov
 	}
 	defer func() { err = errors.Join(err, list.out.Close()) }()
 	env.Meter().Phase("list what came after the moment", 0, recovery.InItems)
-	var overwritten, removed, added int64
-	for c, err := range r.differing(ctx, want) {
+	var overwritten, removed, added, size int64
+	var last, newest time.Time // of a key, and of all that differ
+	seen := func(h history) (*storage.Object, bool, error) {
+		last = h[0].Modified
+		return want(h)
+	}
+	for c, err := range r.differing(ctx, seen) {
 		if err == nil {
 			err = list.add(c)
 		}
@@ -117,6 +122,12 @@ func (since) Do(ctx context.Context, env recovery.Env, s recovery.Step) (o recov
 			return o, fmt.Errorf("list what came after the moment: %w", err)
 		}
 		env.Meter().Add(1)
+		if last.After(newest) {
+			newest = last.UTC()
+		}
+		if c.Was != nil {
+			size += c.Was.Size
+		}
 		switch {
 		case c.Was == nil:
 			removed++
@@ -126,6 +137,8 @@ func (since) Do(ctx context.Context, env recovery.Env, s recovery.Step) (o recov
 			overwritten++
 		}
 	}
+	o.Loss = &recovery.Loss{Component: a.Component, Copy: a.Bucket.Copy.Name, Final: true,
+		Files: &recovery.FilesLoss{Since: a.Moment.UTC(), Newest: newest, Changed: overwritten, Added: added, Removed: removed, Bytes: size}}
 	o.Facts = map[string]string{"overwritten": fmt.Sprint(overwritten), "deleted": fmt.Sprint(removed), "new": fmt.Sprint(added)}
 	if list.n == 0 {
 		o.Says = "nothing in " + a.Bucket.Copy.Name + " differs from the moment"

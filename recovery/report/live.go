@@ -88,7 +88,8 @@ func (s *source) live() *Live {
 }
 
 // recoveryPoint is the achieved RPO: from the first commit that is lost to the
-// last one before the writes stopped, of the worst component.
+// last one before the writes stopped, or from the moment of files to their newest
+// change; of the worst component.
 func (s *source) recoveryPoint(o *Objective) {
 	o.Verdict = Unknown
 	replaces := slices.ContainsFunc(s.plan.Steps, func(st recovery.Step) bool { return st.Phase == recovery.Exchange })
@@ -108,11 +109,8 @@ func (s *source) recoveryPoint(o *Objective) {
 			says, unknown = append(says, l.Component+": what is lost was not final when it was counted"), true
 		default:
 			loss := s.state.Losses[i]
-			d := time.Duration(0)
-			if loss.Commits > 0 {
-				d = loss.To.Time.Sub(loss.From.Time)
-			}
-			unknown = unknown || loss.AtLeast
+			d, known := loss.Span()
+			unknown = unknown || !known
 			worst = max(worst, d)
 			says = append(says, strings.Join(loss.Says(), ", "))
 		}

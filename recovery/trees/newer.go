@@ -4,15 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"net/url"
+	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
+	"time"
 
 	"comeback/recovery"
 )
 
-// newer lists the files of the live tree that were written after the moment: they
-// are not in what comes back, and stay in the old data.
+// newer lists and counts what is lost of the live tree: what is not in the restored one
+// as it is, and stays in the old data. Its times tell when it was written. The count is
+// final where nothing was written while it was made; nothing ends the writes to a
+// directory, and what comes between the count and the exchange is only in the old data.
 type newer struct{}
 
 func (newer) Name() string              { return newerName }
@@ -29,19 +36,79 @@ func (newer) Do(ctx context.Context, env recovery.Env, s recovery.Step) (o recov
 	}
 	defer func() { err = errors.Join(err, list.Close()) }()
 	env.Meter().Phase("list what came after the moment", 0, recovery.InItems)
-	files, size := int64(0), int64(0)
-	err = filepath.WalkDir(a.Path, func(path string, d fs.DirEntry, err error) error {
+	c := counting{live: a.Path, restored: a.restored(env), moment: a.Moment, began: time.Now(), list: list, count: func() { env.Meter().Add(1) }}
+	if err := c.walk(ctx); err != nil {
+		return o, fmt.Errorf("list what came after the moment in %s: %w", a.Path, err)
+	}
+	loss := c.loss(a.Component)
+	o.Loss = &loss
+	f := loss.Files
+	changed := f.Changed + f.Added
+	o.Facts = map[string]string{"files after the moment": strconv.FormatInt(changed, 10), "files deleted after the moment": strconv.FormatInt(f.Removed, 10)}
+	if c.unsaved > 0 {
+		o.Remarks = append(o.Remarks, fmt.Sprintf("%d files in %s are older than the moment and not in the backup; they are lost too", c.unsaved, a.Path))
+	}
+	if c.busy {
+		o.Remarks = append(o.Remarks, "somebody still writes to "+a.Path+": what is lost is more than was counted")
+	}
+	if changed == 0 {
+		o.Says = "nothing in " + a.Path + " is newer than the moment"
+		if f.Removed > 0 {
+			o.Says += fmt.Sprintf("; %d files that were deleted since come back", f.Removed)
+		}
+		return o, nil
+	}
+	o.Says = fmt.Sprintf("%d files in %s, %s, were written after the moment; they stay in the old data", changed, a.Path, recovery.FormatBytes(f.Bytes))
+	if a.Aside != "" {
+		o.ToDo = []string{fmt.Sprintf("%s: decide about %d files that were written after the moment; they are in %s, listed in artifacts/%s", a.Component, changed, a.Aside, name)}
+	}
+	return o, nil
+}
+
+// restored is where the restored tree stands; empty where it is not known.
+func (a args) restored(env recovery.Env) string {
+	binding, ok := env.Binding(a.Component)
+	u, err := url.Parse(binding.URL)
+	if !ok || !binding.Scratch || err != nil || u.Scheme != "file" {
+		return ""
+	}
+	return u.Path
+}
+
+// counting counts what going back loses of a tree.
+type counting struct {
+	// live is counted against restored, or where that is empty by its times alone.
+	live, restored string
+	moment, began  time.Time
+	list           io.Writer // a line for each file that is lost
+	count          func()
+
+	files   recovery.FilesLoss
+	unsaved int64 // older than the moment, and not in the backup
+	busy    bool  // something was written meanwhile
+	cut     bool  // not all was looked at
+}
+
+func (c *counting) walk(ctx context.Context) error {
+	err := eachFile(ctx, c.live, c.look)
+	if err != nil || c.restored == "" {
+		return err
+	}
+	return eachFile(ctx, c.restored, c.comesBack)
+}
+
+// eachFile calls do for everything below a directory; what vanishes meanwhile, or is
+// not there, is passed over.
+func eachFile(ctx context.Context, dir string, do func(rel string, info fs.FileInfo) error) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		switch {
-		case errors.Is(err, fs.ErrNotExist): // it is still written to, or not there
+		case errors.Is(err, fs.ErrNotExist):
 			return nil
 		case err != nil:
 			return err
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case d.IsDir():
-			return nil
 		}
-		env.Meter().Add(1)
 		info, err := d.Info()
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
@@ -49,28 +116,126 @@ func (newer) Do(ctx context.Context, env recovery.Env, s recovery.Step) (o recov
 		if err != nil {
 			return err
 		}
-		if !info.ModTime().After(a.Moment) {
-			return nil
-		}
-		rel, err := filepath.Rel(a.Path, path)
+		rel, err := filepath.Rel(dir, path)
 		if err != nil {
 			return err
 		}
-		files, size = files+1, size+info.Size()
-		_, err = fmt.Fprintf(list, "%s %d %s\n", info.ModTime().UTC().Format("2006-01-02T15:04:05.000Z"), info.Size(), strconv.Quote(rel))
-		return err
+		return do(rel, info)
 	})
+}
+
+// look counts one file of the live tree.
+func (c *counting) look(rel string, info fs.FileInfo) error {
+	changed := changedAt(info)
+	c.busy = c.busy || changed.After(c.began)
+	if info.IsDir() {
+		return nil
+	}
+	c.count()
+	lost, added := changed.After(c.moment) || info.ModTime().After(c.moment), false
+	if c.restored != "" {
+		was, err := os.Lstat(filepath.Join(c.restored, rel))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
+			return err
+		}
+		added = err != nil
+		if added && !lost {
+			c.unsaved++
+			return nil
+		}
+		lost = added || !alike(was, info)
+	}
+	if !lost {
+		return nil
+	}
+	if added {
+		c.files.Added++
+	} else {
+		c.files.Changed++
+	}
+	c.files.Bytes += info.Size()
+	at := c.written(info)
+	_, err := fmt.Fprintf(c.list, "%s %d %s\n", at.UTC().Format("2006-01-02T15:04:05.000Z"), info.Size(), strconv.Quote(rel))
+	return err
+}
+
+// comesBack counts one file of the restored tree that live has not: when it went is
+// told by the directory that it was in, or by that one's.
+func (c *counting) comesBack(rel string, info fs.FileInfo) error {
+	if info.IsDir() {
+		return nil
+	}
+	_, err := os.Lstat(filepath.Join(c.live, rel))
+	if err == nil || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
+		return err
+	}
+	c.files.Removed++
+	for dir := filepath.Dir(rel); ; dir = filepath.Dir(dir) {
+		if info, err := os.Lstat(filepath.Join(c.live, dir)); err == nil {
+			c.written(info)
+			return nil
+		}
+		if dir == "." {
+			return nil
+		}
+	}
+}
+
+// written is when something was written, as far as it tells, and remembers the newest
+// of these times. A time of writing that somebody has set says nothing: then the
+// kernel's own counts.
+func (c *counting) written(info fs.FileInfo) time.Time {
+	at := info.ModTime()
+	if changed := changedAt(info); !at.After(c.moment) || at.After(changed) {
+		at = changed
+	}
+	if at.After(c.moment) && at.After(c.files.Newest) {
+		c.files.Newest = at.UTC()
+	}
+	return at
+}
+
+// loss is what was counted.
+func (c *counting) loss(component string) recovery.Loss {
+	c.files.Since = c.moment.UTC()
+	return recovery.Loss{Component: component, Files: &c.files, AtLeast: c.cut, Final: !c.busy && !c.cut && c.restored != ""}
+}
+
+// changedAt is the kernel's own time of a file's last change, which nobody can set.
+func changedAt(info fs.FileInfo) time.Time {
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		return time.Unix(s.Ctim.Unix())
+	}
+	return info.ModTime()
+}
+
+// alike reports whether a restored file is as the live one, by type, size and time of
+// writing; some archives keep that in whole seconds.
+func alike(a, b fs.FileInfo) bool {
+	if a.Mode().Type() != b.Mode().Type() || a.Mode().IsRegular() && a.Size() != b.Size() {
+		return false
+	}
+	at, bt := a.ModTime(), b.ModTime()
+	return at.Equal(bt) || at.Unix() == bt.Unix() && (at.Nanosecond() == 0 || bt.Nanosecond() == 0)
+}
+
+// countFor bounds how long a plan counts what a tree loses.
+const countFor = 10 * time.Second
+
+// LiveLoss counts what going back loses so far, by times alone: nothing is restored yet.
+func (switcher) LiveLoss(ctx context.Context, l recovery.Live, p recovery.Point) (recovery.Loss, error) {
+	if p.Time.IsZero() {
+		return recovery.Loss{Component: l.Component, Files: &recovery.FilesLoss{}, AtLeast: true}, nil
+	}
+	bounded, cancel := context.WithTimeout(ctx, countFor)
+	defer cancel()
+	c := counting{live: l.Target.Place, moment: p.Time, began: time.Now(), list: io.Discard, count: func() {}}
+	err := c.walk(bounded)
+	if err != nil && ctx.Err() == nil && bounded.Err() != nil {
+		c.cut, err = true, nil
+	}
 	if err != nil {
-		return o, fmt.Errorf("list what came after the moment in %s: %w", a.Path, err)
+		return recovery.Loss{}, recovery.Errorf("look why "+l.Target.Place+" cannot be read, then try again", "count what is lost of %s: %w", l.Component, err)
 	}
-	o.Facts = map[string]string{"files after the moment": strconv.FormatInt(files, 10)}
-	if files == 0 {
-		o.Says = "nothing in " + a.Path + " is newer than the moment"
-		return o, nil
-	}
-	o.Says = fmt.Sprintf("%d files in %s, %s, were written after the moment; they stay in the old data", files, a.Path, recovery.FormatBytes(size))
-	if a.Aside != "" {
-		o.ToDo = []string{fmt.Sprintf("%s: decide about %d files that were written after the moment; they are in %s, listed in artifacts/%s", a.Component, files, a.Aside, name)}
-	}
-	return o, nil
+	return c.loss(l.Component), nil
 }

@@ -1,10 +1,13 @@
 package trees
 
 import (
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/exchange"
@@ -115,5 +118,75 @@ func TestSwitcher_Look(t *testing.T) {
 		if _, err := look(path); err == nil || !strings.Contains(err.Error(), words) || recovery.HintOf(err) == "" {
 			t.Errorf("%q: %v", path, err)
 		}
+	}
+}
+
+// What a tree loses is counted: what is not in the restored one as it is, whatever its
+// times say; and when the newest of that was written or deleted.
+func TestCounting(t *testing.T) {
+	dir := t.TempDir()
+	live, restored := filepath.Join(dir, "live"), filepath.Join(dir, "restored")
+	// The kernel's own time of change cannot be set: this moment is before all of it.
+	began := time.Now().Add(time.Minute)
+	moment := time.Now().Add(-time.Hour).Truncate(time.Second)
+	write := func(dir, name, says string, at time.Time) {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(says), 0o600), os.Chtimes(path, at, at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := moment.Add(-time.Hour)
+	for _, d := range []string{live, restored} {
+		write(d, "same", "same", before.Add(123*time.Millisecond))
+		write(d, "rewritten", "old", before)
+		write(d, "in whole seconds", "same", before)
+	}
+	write(live, "in whole seconds", "same", before.Add(400*time.Millisecond))
+	write(live, "rewritten", "new!", moment.Add(10*time.Minute))
+	write(live, "d/new", "new", moment.Add(20*time.Minute))
+	write(restored, "gone/with its directory", "came back", before)
+	newest := moment.Add(30 * time.Minute)
+	if err := os.Chtimes(live, newest, newest); err != nil { // from where it was deleted
+		t.Fatal(err)
+	}
+	count := func(moment, began time.Time, restored string) recovery.Loss {
+		t.Helper()
+		c := counting{live: live, restored: restored, moment: moment, began: began, list: io.Discard, count: func() {}}
+		if err := c.walk(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return c.loss("uploads")
+	}
+	loss := count(moment, began, restored)
+	if want := (recovery.FilesLoss{Since: moment.UTC(), Newest: newest.UTC(), Changed: 1, Added: 1, Removed: 1, Bytes: 7}); *loss.Files != want || !loss.Final {
+		t.Errorf("lost %+v (final %v), want %+v", *loss.Files, loss.Final, want)
+	}
+	if span, known := loss.Span(); span != 30*time.Minute || !known {
+		t.Errorf("from the moment to the newest change %s, known %v", span, known)
+	}
+	if says := loss.Says()[0]; !strings.Contains(says, "files 1 changed, 1 new, 1 deleted, 7 B, the last "+newest.UTC().Format("2006-01-02 15:04:05Z")) {
+		t.Errorf("it says %q", says)
+	}
+	// Somebody gives what he writes the time of long ago, or of one to come.
+	for _, at := range []time.Time{before, time.Now().Add(1000 * time.Hour)} {
+		write(live, "d/new", "newer", at)
+		forged := count(moment, began, restored)
+		if since := time.Since(forged.Files.Newest); forged.Files.Added != 1 || since < 0 || since > time.Hour/2 || !forged.Final {
+			t.Errorf("with a time that was set: %+v, final %v", *forged.Files, forged.Final)
+		}
+	}
+	if busy := count(moment, moment, restored); busy.Final {
+		t.Error("it is written to, and the count is final")
+	}
+	if before := count(moment, began, ""); before.Final || before.Files.Changed == 0 {
+		t.Errorf("by times alone: %+v, final %v", *before.Files, before.Final)
+	}
+	unknown, err := switcher{}.LiveLoss(t.Context(), recovery.Live{Component: "uploads", Target: recovery.Target{Place: live}}, recovery.Point{})
+	if _, known := unknown.Span(); err != nil || known || !strings.Contains(unknown.Says()[0], "not known") {
+		t.Errorf("of a backup of no moment: %v, %v", unknown.Says(), err)
+	}
+	if soFar, err := (switcher{}).LiveLoss(t.Context(), recovery.Live{Component: "uploads", Target: recovery.Target{Place: live}}, recovery.Point{Time: moment}); err != nil || !strings.Contains(soFar.Says()[0], "MORE EACH SECOND") {
+		t.Errorf("so far: %v, %v", soFar.Says(), err)
 	}
 }
