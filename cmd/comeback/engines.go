@@ -12,6 +12,7 @@ import (
 	"comeback/recovery/execute"
 	"comeback/recovery/files"
 	"comeback/recovery/pitr"
+	"comeback/recovery/pitr/backrest"
 	"comeback/recovery/postgres"
 	"comeback/recovery/rescue"
 	"comeback/recovery/switchover"
@@ -25,6 +26,7 @@ func engines() []recovery.Engine {
 	return []recovery.Engine{
 		dump.New(dump.Options{}),
 		pitr.New(pitr.Options{Exe: executable()}),
+		backrest.New(backrest.Options{Options: pitr.Options{Exe: executable()}, Expand: execute.NewSecrets(os.LookupEnv, nil).Expand}),
 		files.New(files.Options{}),
 		files.NewConfig(files.Options{}),
 		files.NewBucket(files.Options{Rows: verify.Rows}),

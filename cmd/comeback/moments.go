@@ -91,7 +91,7 @@ Exit codes:
 	}
 	complete("around", "latest", "xid:", "10 minutes ago", "1 hour ago")
 	complete("span", "5m", "15m", "1h")
-	complete("engine", "pitr", "dump")
+	complete("engine", "pitr", "pgbackrest", "dump")
 	for _, name := range []string{"table", "limit", "wait"} {
 		complete(name)
 	}

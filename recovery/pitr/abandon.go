@@ -38,11 +38,11 @@ func (m timelineMark) says() string {
 
 var markName = pattern.New(`^[0-9A-F]{8}\.comeback-[0-9a-zA-Z]+$`)
 
-var _ recovery.TimelineMarker = (*engine)(nil)
+var _ recovery.TimelineMarker = nativeEngine{}
 
 // MarkTimeline notes in a copy whether a timeline goes on. A copy that holds no
 // archive of the cluster gets no mark, and marked is false.
-func (e *engine) MarkTimeline(ctx context.Context, c recovery.Component, store storage.Store, t recovery.TimelineMark) (marked bool, err error) {
+func (e nativeEngine) MarkTimeline(ctx context.Context, c recovery.Component, store storage.Store, t recovery.TimelineMark) (marked bool, err error) {
 	contents, err := e.native(c, store).Contents(ctx)
 	if err != nil {
 		return false, err

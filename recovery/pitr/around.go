@@ -101,7 +101,7 @@ func (a *around) list(ctx context.Context) error {
 		}
 	}
 	var err error
-	if a.repo, err = openRepository(layout, a.options.Store, a.Read); err != nil {
+	if a.repo, err = a.enter(layout, a.options.Store); err != nil {
 		return err
 	}
 	if a.saved, err = openNames(ctx, a.options, a.line, a.Read); err != nil {

@@ -59,7 +59,7 @@ func (e *engine) Holds(ctx context.Context, survey recovery.Survey, store storag
 			continue
 		}
 		asked = append(asked, f.Layout.Places)
-		repo, err := openRepository(f.Layout, store, e.Read)
+		repo, err := e.enter(f.Layout, store)
 		if err != nil {
 			return false, err
 		}

@@ -259,7 +259,7 @@ func TestLocate(t *testing.T) {
 	l := source.get(t)
 	c := l.copy(t, "early", "zstd")
 	s := survey(t, c.store, database)
-	e := testEngine(t).(*engine)
+	e := testEngine(t).(nativeEngine).engine
 	o := recovery.ScanOptions{Component: database, Survey: s, Store: c.store}
 	for _, name := range []string{"order 2", "long", "prepared", "order 20"} {
 		m := l.mark(t, name)
@@ -279,7 +279,7 @@ func TestHolds(t *testing.T) {
 	t.Parallel()
 	c := source.get(t).copy(t, "early", "zstd")
 	s := survey(t, c.store, database)
-	e := testEngine(t).(*engine)
+	e := testEngine(t).(nativeEngine).engine
 	segments := c.segments(t)
 	last := segments[len(segments)-1]
 	for name, want := range map[string]bool{last: true, SegmentName(1, 4000, 1<<20): false} {

@@ -16,21 +16,21 @@ import (
 	"comeback/storage"
 )
 
-var _ recovery.Capturer = (*engine)(nil)
+var _ recovery.Capturer = nativeEngine{}
 
 // Takes names the sorts of backups.
-func (*engine) Takes() []string { return []string{"base"} }
+func (nativeEngine) Takes() []string { return []string{"base"} }
 
 // Fingerprint is empty: nothing cheap tells that no row of a cluster has changed.
-func (*engine) Fingerprint(context.Context, recovery.Capture) (string, error) { return "", nil }
+func (nativeEngine) Fingerprint(context.Context, recovery.Capture) (string, error) { return "", nil }
 
 // Capture makes a base backup with pg_basebackup: tar files compressed with zstd
 // (with gzip, where the program is older than 15), the log that the backup needs,
 // and the manifest. They lie in Temp until they are stored; base.tar goes last,
 // because without it nothing is a base backup. The names of all relations are
 // saved with it.
-func (e *engine) Capture(ctx context.Context, src recovery.Capture) (m recovery.Manifest, err error) {
-	t := basing{engine: e, Capture: src}
+func (e nativeEngine) Capture(ctx context.Context, src recovery.Capture) (m recovery.Manifest, err error) {
+	t := basing{nativeEngine: e, Capture: src}
 	if m, err = t.take(ctx); err != nil {
 		return m, fmt.Errorf("back up the cluster of %s: %w", src.Component.Name, err)
 	}
@@ -39,7 +39,7 @@ func (e *engine) Capture(ctx context.Context, src recovery.Capture) (m recovery.
 
 // basing is a base backup that is being made.
 type basing struct {
-	*engine
+	nativeEngine
 	recovery.Capture
 	server postgres.Archiver
 	tools  postgres.Tools
@@ -71,7 +71,7 @@ func (t *basing) take(ctx context.Context) (m recovery.Manifest, err error) {
 	if err := t.findTools(); err != nil {
 		return m, err
 	}
-	m = recovery.Manifest{Engine: name, SourceBytes: clusterBytes(ctx, conn), Timeline: t.server.Timeline,
+	m = recovery.Manifest{Engine: t.name(), SourceBytes: clusterBytes(ctx, conn), Timeline: t.server.Timeline,
 		Source: map[string]string{"system identifier": t.server.SystemIdentifier, "server version": t.server.Version, "database": t.server.Database},
 		Tools:  map[string]string{"pg_basebackup": t.tools.Version}}
 	m.ID = t.prefix() + t.Stamp

@@ -53,6 +53,8 @@ type copies struct {
 	// a hole from its beginning, in their order.
 	files  map[string]copied
 	passed map[string][]copied
+	// begun says that an earlier attempt at this backup is believed.
+	begun bool
 }
 
 // openCopies opens the ledger. A data directory that a server has run on is not
@@ -78,7 +80,7 @@ func openCopies(dir string, args copyArgs) (*copies, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.ledger = l
+	c.ledger, c.begun = l, len(past) > 0
 	for _, e := range past {
 		if !e.Dir && !e.Passed && !e.Whole {
 			c.files[e.Path] = e
@@ -210,12 +212,12 @@ func (t *tree) finished(e Entry, place string) error {
 }
 
 // whole enters the end into the ledger: the files are durable before it is.
-func (t *tree) whole() error {
-	if err := t.past.ledger.Sync(); err != nil {
+func (c *copies) whole() error {
+	if err := c.ledger.Sync(); err != nil {
 		return err
 	}
-	if err := t.past.ledger.Add(copied{Whole: true}); err != nil {
+	if err := c.ledger.Add(copied{Whole: true}); err != nil {
 		return err
 	}
-	return t.past.ledger.Sync()
+	return c.ledger.Sync()
 }

@@ -14,15 +14,13 @@ import (
 	"comeback/storage"
 )
 
-const copyName = "pitr.copy"
-
 // copyKind copies a base backup into the scratch target and proves it against
 // its manifest. What makes the cluster startable comes last. An interruption
 // leaves a directory that cannot be started, with a ledger of the files that are
 // whole; doing the step again goes on from there.
 type copyKind struct{ *engine }
 
-func (copyKind) Name() string              { return copyName }
+func (k copyKind) Name() string            { return k.name() + ".copy" }
 func (copyKind) Restart() recovery.Restart { return recovery.Continue }
 
 func (k copyKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery.Outcome, error) {
@@ -32,11 +30,7 @@ func (k copyKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (re
 	}
 	base := args.Facts.Base
 	base.Objects = args.Objects
-	store, err := env.Store(ctx, args.Copy)
-	if err != nil {
-		return recovery.Outcome{}, err
-	}
-	repo, err := openRepository(args.Facts.Layout, store, k.Read)
+	repo, err := k.reenter(ctx, env, args.Copy, args.Facts.Layout)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
@@ -51,36 +45,61 @@ func (k copyKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (re
 		return recovery.Outcome{}, err
 	}
 	defer past.ledger.Close()
-	t, err := newTree(handle.Dir, handle.Owner, past)
+	c := copying{engine: k.engine, args: args, base: base, cluster: cluster, handle: handle, past: past, meter: env.Meter()}
+	var o recovery.Outcome
+	switch r := repo.(type) {
+	case Unpacker:
+		o, err = c.unpack(ctx, r)
+	case Restorer:
+		o, err = c.restore(ctx, r)
+	default:
+		err = unknownForm(args.Facts.Layout)
+	}
+	if err != nil {
+		return recovery.Outcome{}, copyFailed(ctx, cluster.Tools, base, err)
+	}
+	return o, checkCluster(ctx, cluster, args.Facts)
+}
+
+// copying is one execution of a copy step.
+type copying struct {
+	*engine
+	args    copyArgs
+	base    Base
+	cluster postgres.Cluster
+	handle  recovery.Handle
+	past    *copies
+	meter   recovery.Meter
+}
+
+// unpack writes the files of a base backup that is streamed.
+func (c copying) unpack(ctx context.Context, r Unpacker) (recovery.Outcome, error) {
+	t, err := newTree(c.handle.Dir, c.handle.Owner, c.past)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
 	defer t.Close()
 	var total int64
-	for _, o := range base.Objects {
+	for _, o := range c.base.Objects {
 		total += o.Size
 	}
-	t.meter, t.syncEvery = env.Meter(), k.SyncEvery
+	t.meter, t.syncEvery = c.meter, c.SyncEvery
 	t.checkpoint = func(says string) error { return t.meter.Checkpoint(ctx, says) }
-	if len(past.files) > 0 {
-		t.meter.Log(fmt.Sprintf("comeback: an earlier attempt has left %d files", len(past.files)))
-		if base.Packing != Plain {
+	if len(c.past.files) > 0 {
+		t.meter.Log(fmt.Sprintf("comeback: an earlier attempt has left %d files", len(c.past.files)))
+		if c.base.Packing != Plain {
 			t.meter.Log("comeback: the backup is read again from its beginning, because it is compressed; what is there is not written again")
 		}
 	}
 	t.meter.Phase("copy the base backup", total, recovery.InBytes)
-	err = repo.Unpack(ctx, base, t)
-	if err == nil {
-		t.meter.Phase("prove the base backup", 0, recovery.NoUnit)
-		err = t.finish()
-	}
-	if err != nil {
-		return recovery.Outcome{}, copyFailed(ctx, cluster.Tools, base, err)
-	}
-	if err := checkCluster(ctx, cluster, args.Facts); err != nil {
+	if err := r.Unpack(ctx, c.base, t); err != nil {
 		return recovery.Outcome{}, err
 	}
-	return t.outcome(base, args.Facts), nil
+	t.meter.Phase("prove the base backup", 0, recovery.NoUnit)
+	if err := t.finish(); err != nil {
+		return recovery.Outcome{}, err
+	}
+	return t.outcome(c.base, c.args.Facts), nil
 }
 
 // Revive proves that the copy is still there. Before the log is replayed the

@@ -11,9 +11,6 @@ import (
 	"comeback/storage"
 )
 
-// name is the engine's, for `with:`.
-const name = "pitr"
-
 // Options are what the engine needs from outside.
 type Options struct {
 	// Exe is the program that restore_command starts as `Exe wal fetch NAME
@@ -35,11 +32,25 @@ type Options struct {
 
 const defaultSyncEvery = 1 << 30
 
-// engine implements recovery.Engine.
-type engine struct{ Options }
+// engine implements recovery.Engine over a form.
+type engine struct {
+	Options
+	form Form
+}
 
-// New makes the engine.
+// nativeEngine also takes backups in the native form, saves log into it, and removes
+// what is not needed any more.
+type nativeEngine struct{ *engine }
+
+// New makes the engine for the native form.
 func New(o Options) recovery.Engine {
+	return nativeEngine{newEngine(nativeForm{o.Read}, o)}
+}
+
+// NewOver makes the engine for another form, which it only reads.
+func NewOver(f Form, o Options) recovery.Engine { return newEngine(f, o) }
+
+func newEngine(f Form, o Options) *engine {
 	if o.Tools == nil {
 		o.Tools = postgres.FindTools
 	}
@@ -49,34 +60,30 @@ func New(o Options) recovery.Engine {
 	if o.SyncEvery == 0 {
 		o.SyncEvery = defaultSyncEvery
 	}
-	return &engine{o}
+	return &engine{o, f}
 }
+
+// name is the engine's, for `with:`.
+func (e *engine) name() string { return e.form.Name() }
 
 // Schema lists the settings of a component.
 func (e *engine) Schema() recovery.Schema {
-	return recovery.Schema{Engine: name, Kind: recovery.Postgres, Keys: []recovery.Key{
+	keys := []recovery.Key{
 		{Name: "url", Doc: "the live database's connection string; its path names the database, its user the superuser", Example: "${DATABASE_URL}"},
-		{Name: "prefix", Doc: "where base backups and WAL lie in the copy; everywhere if not set", Example: "pg/main"},
-		{Name: "backups", Doc: "where base backups lie in the copy, instead of prefix", Example: "base"},
-		{Name: "wal", Doc: "where the WAL archive lies in the copy, instead of prefix", Example: "wal"},
-		{Name: "timeline", Doc: "the timeline to follow where the archive holds several; the newest if not set", Example: "1"},
-		{Name: "database", Doc: "the database that checks look at, where the cluster has several", Example: "shop"},
-		{Name: "superuser", Doc: "the superuser of the restored cluster, if it is not postgres", Example: "admin"},
-		{Name: "backup", Doc: "what comeback backup takes: dump, base; all that fits if it is missing, none for nothing", Example: "base", List: true},
-		{Name: "receiver", Doc: "the replication slot from which comeback wal receive takes the log, where archive_command cannot be set", Example: "comeback"},
-		{Name: "quorum", Doc: "in how many copies a segment must be durable before comeback wal push tells the server so; 1 if it is missing", Example: "2"},
-	}}
+	}
+	return recovery.Schema{Engine: e.name(), Kind: recovery.Postgres, Keys: append(append(keys, e.form.Keys()...),
+		recovery.Key{Name: "timeline", Doc: "the timeline to follow where the archive holds several; the newest if not set", Example: "1"},
+		recovery.Key{Name: "database", Doc: "the database that checks look at, where the cluster has several", Example: "shop"},
+		recovery.Key{Name: "superuser", Doc: "the superuser of the restored cluster, if it is not postgres", Example: "admin"})}
 }
 
 // Kinds are the steps that Plan uses.
 func (e *engine) Kinds() []recovery.Kind {
-	return []recovery.Kind{copyKind{e}, replayKind{e}, openKind{e}, tailKind{e}}
+	return []recovery.Kind{copyKind{e}, replayKind{e}, openKind{e}}
 }
 
-// native opens a copy in the native form as the component's settings say.
-func (e *engine) native(c recovery.Component, store storage.Store) *native {
-	return &native{store: store, backups: prefixOf(c, "backups"), wal: prefixOf(c, "wal"), read: e.Read}
-}
+// Kinds are those of the engine, and one that saves log.
+func (e nativeEngine) Kinds() []recovery.Kind { return append(e.engine.Kinds(), tailKind{e}) }
 
 // prefixOf is the prefix that a setting names, or the setting prefix; it ends with a
 // slash, or is empty.

@@ -48,9 +48,10 @@ func (r restored) failed(t testing.TB, step string, parts ...string) {
 
 // impatient is an engine that gives up on a store at once.
 func impatient(t testing.TB) recovery.Engine {
-	e := testEngine(t).(*engine)
+	e := testEngine(t).(nativeEngine).engine
 	e.Read = storage.ReadOptions{Attempts: 2, Wait: func(context.Context, time.Duration) error { return nil }}
-	return e
+	e.form = nativeForm{e.Read}
+	return nativeEngine{e}
 }
 
 // A network that fails while the log is replayed ends the step in its own

@@ -24,7 +24,7 @@ func feeding(t *testing.T, c *copyOf, wrap func(storage.Store) storage.Store) *f
 
 func feedingTo(t *testing.T, store storage.Store, p recovery.Point, wrap func(storage.Store) storage.Store) *feeder {
 	t.Helper()
-	e := impatient(t).(*engine)
+	e := impatient(t).(nativeEngine).engine
 	steps, err := e.Plan(database, p, recovery.Target{ID: "scratch/database"})
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +36,7 @@ func feedingTo(t *testing.T, store storage.Store, p recovery.Point, wrap func(st
 	if wrap != nil {
 		store = wrap(store)
 	}
-	repo, err := openRepository(args.Facts.Layout, store, e.Read)
+	repo, err := e.enter(args.Facts.Layout, store)
 	if err != nil {
 		t.Fatal(err)
 	}

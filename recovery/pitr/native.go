@@ -19,6 +19,43 @@ import (
 
 const nativeKind = "native"
 
+// nativeForm opens what pg_basebackup and archive_command leave behind.
+type nativeForm struct{ read storage.ReadOptions }
+
+func (nativeForm) Name() string { return "pitr" }
+
+func (nativeForm) Keys() []recovery.Key {
+	return []recovery.Key{
+		{Name: "prefix", Doc: "where base backups and WAL lie in the copy; everywhere if not set", Example: "pg/main"},
+		{Name: "backups", Doc: "where base backups lie in the copy, instead of prefix", Example: "base"},
+		{Name: "wal", Doc: "where the WAL archive lies in the copy, instead of prefix", Example: "wal"},
+		{Name: "backup", Doc: "what comeback backup takes: dump, base; all that fits if it is missing, none for nothing", Example: "base", List: true},
+		{Name: "receiver", Doc: "the replication slot from which comeback wal receive takes the log, where archive_command cannot be set", Example: "comeback"},
+		{Name: "quorum", Doc: "in how many copies a segment must be durable before comeback wal push tells the server so; 1 if it is missing", Example: "2"},
+	}
+}
+
+// Find opens a copy as the component's settings say.
+func (f nativeForm) Find(_ context.Context, c recovery.Component, _ recovery.Copy, a Access) (Repository, error) {
+	return f.in(c, a.Store), nil
+}
+
+func (f nativeForm) in(c recovery.Component, store storage.Store) *native {
+	return &native{store: store, backups: prefixOf(c, "backups"), wal: prefixOf(c, "wal"), read: f.read}
+}
+
+func (f nativeForm) Open(l Layout, a Access) (Repository, error) {
+	if l.Kind != nativeKind {
+		return nil, unknownForm(l)
+	}
+	return &native{store: a.Store, places: l.Places, read: f.read}, nil
+}
+
+// native opens a copy in the native form as the component's settings say.
+func (e nativeEngine) native(c recovery.Component, store storage.Store) *native {
+	return nativeForm{e.Read}.in(c, store)
+}
+
 // native is what pg_basebackup and archive_command leave behind: base backups
 // as tar files or as a tree, and segments under PostgreSQL's own names.
 type native struct {
@@ -207,7 +244,7 @@ func (n *native) archives(ctx context.Context, l *listing, c *Contents) ([]Archi
 		all[i].Files = append(all[i].Files, l.wal[p]...)
 	}
 	for _, p := range slices.SortedFunc(maps.Keys(l.wal), comparePlaces) {
-		h, err := n.anyHeader(ctx, l.wal[p])
+		h, err := anyHeader(ctx, n, l.wal[p])
 		if err != nil {
 			return nil, err
 		}
@@ -274,7 +311,7 @@ const headerTries = 5
 
 // anyHeader reads the header of the first segment that has one. A zero header
 // means that none has; an error that the store could not be read.
-func (n *native) anyHeader(ctx context.Context, files []File) (xlog.Header, error) {
+func anyHeader(ctx context.Context, r Repository, files []File) (xlog.Header, error) {
 	tries := 0
 	for _, f := range files {
 		if f.Kind != Segment || f.Object.Size == 0 {
@@ -283,7 +320,7 @@ func (n *native) anyHeader(ctx context.Context, files []File) (xlog.Header, erro
 		if tries++; tries > headerTries {
 			break
 		}
-		h, err := readHeader(ctx, n, f)
+		h, err := readHeader(ctx, r, f)
 		if err == nil {
 			return h, nil
 		}
@@ -353,7 +390,13 @@ func (n *native) Absent(ctx context.Context, name string) (bool, error) {
 		}
 	}
 	for _, p := range n.places {
-		for _, suffix := range []string{"", ".gz", ".zst"} {
+		suffixes := []string{""}
+		for _, p := range packings {
+			if p.packing.Readable() {
+				suffixes = append(suffixes, p.suffix)
+			}
+		}
+		for _, suffix := range suffixes {
 			_, err := n.store.Stat(ctx, p.key(name)+suffix)
 			if !errors.Is(err, storage.ErrNotExist) {
 				return false, err

@@ -11,15 +11,13 @@ import (
 	"comeback/recovery"
 )
 
-const openName = "pitr.open"
-
 // openKind takes a paused server, which people have looked at, to the point: it
 // is shut down where it pauses, goes on from there, and is proven and opened. An
 // interruption leaves a cluster that goes on from its last restart point when the
 // step is done again; one that was opened already is only proven.
 type openKind struct{ *engine }
 
-func (openKind) Name() string              { return openName }
+func (k openKind) Name() string            { return k.name() + ".open" }
 func (openKind) Restart() recovery.Restart { return recovery.Continue }
 
 func (k openKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery.Outcome, error) {

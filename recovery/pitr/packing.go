@@ -2,6 +2,7 @@ package pitr
 
 import (
 	"bufio"
+	"compress/bzip2"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
 
 	"comeback/storage"
 )
@@ -22,6 +24,8 @@ const (
 	Plain Packing = ""
 	Gzip  Packing = "gzip"
 	Zstd  Packing = "zstd"
+	LZ4   Packing = "lz4"
+	Bzip2 Packing = "bzip2"
 )
 
 var packings = []struct {
@@ -29,7 +33,7 @@ var packings = []struct {
 	packing Packing
 }{
 	{".gz", Gzip}, {".zst", Zstd}, {".zstd", Zstd},
-	{".lz4", "lz4"}, {".bz2", "bzip2"}, {".xz", "xz"}, {".lzo", "lzo"}, {".br", "brotli"}, {".snappy", "snappy"},
+	{".lz4", LZ4}, {".bz2", Bzip2}, {".xz", "xz"}, {".lzo", "lzo"}, {".br", "brotli"}, {".snappy", "snappy"},
 }
 
 // cutPacking takes the suffix that tells the packing off a name.
@@ -43,7 +47,13 @@ func cutPacking(name string) (string, Packing) {
 }
 
 // Readable reports whether this version can unpack it.
-func (p Packing) Readable() bool { return p == Plain || p == Gzip || p == Zstd }
+func (p Packing) Readable() bool {
+	switch p {
+	case Plain, Gzip, Zstd, LZ4, Bzip2:
+		return true
+	}
+	return false
+}
 
 func (p Packing) String() string {
 	if p == Plain {
@@ -70,6 +80,11 @@ func unpacked(r io.ReadCloser, p Packing) (io.ReadCloser, error) {
 			return nil, errors.Join(damaged(p, err), r.Close())
 		}
 		return &unpacker{Reader: z, packing: p, close: func() error { z.Close(); return r.Close() }}, nil
+	case LZ4:
+		z := lz4.NewReader(bufio.NewReaderSize(r, 256<<10))
+		return &unpacker{Reader: z, packing: p, close: r.Close}, nil
+	case Bzip2:
+		return &unpacker{Reader: bzip2.NewReader(bufio.NewReaderSize(r, 256<<10)), packing: p, close: r.Close}, nil
 	}
 	return nil, errors.Join(fmt.Errorf("objects compressed with %s cannot be read", p), r.Close())
 }

@@ -66,7 +66,7 @@ func (e *engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target)
 	f.Look = nil
 	ref := func(key string, size int64) recovery.Ref { return recovery.Ref{Copy: p.Copy, Key: key, Size: size} }
 
-	load := recovery.NewStep("copy", copyName, "copy the base backup",
+	load := recovery.NewStep("copy", copyKind{e}.Name(), "copy the base backup",
 		copyArgs{Copy: p.Copy, Target: t.ID, Backup: p.Backup.ID, Objects: p.Backup.Objects, Facts: f})
 	load.Component, load.Writes = c.Name, []recovery.TargetID{t.ID}
 	for _, o := range p.Backup.Objects {
@@ -74,7 +74,7 @@ func (e *engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target)
 	}
 	load.Guards = []recovery.Guard{{Kind: recovery.GuardRoom, Target: t.ID, Bytes: room(p, f)}}
 
-	replay := recovery.NewStep("replay", replayName, "replay the log", replayArgs{
+	replay := recovery.NewStep("replay", replayKind{e}.Name(), "replay the log", replayArgs{
 		Component: c.Name, Copy: p.Copy, Target: t.ID, Stop: p.Stop, Inclusive: p.Inclusive, Timeline: p.Timeline,
 		Kept: p.Kept, Lost: p.Lost, Facts: f,
 		URL: c.Settings.Text("url"), Database: c.Settings.Text("database"), Superuser: c.Settings.Text("superuser"),
@@ -89,7 +89,7 @@ func (e *engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target)
 		}
 	}
 	if look != nil {
-		return withLook(load, replay, p, f, look)
+		return e.withLook(load, replay, p, f, look)
 	}
 	return []recovery.Step{load, replay}, nil
 }
@@ -97,14 +97,14 @@ func (e *engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target)
 // withLook puts a look between the replay and the opening. What is copied is the
 // same for every point that the backup leads to, so that another one, later, goes
 // on from what is there.
-func withLook(load, replay recovery.Step, p recovery.Point, f pointFacts, look *lookAt) ([]recovery.Step, error) {
+func (e *engine) withLook(load, replay recovery.Step, p recovery.Point, f pointFacts, look *lookAt) ([]recovery.Step, error) {
 	var all copyArgs
 	var at replayArgs
 	if err := errors.Join(load.Decode(&all), replay.Decode(&at)); err != nil {
 		return nil, err
 	}
 	all.Facts.Branch, all.Facts.Needs = nil, 0
-	open := recovery.NewStep("open", openName, "go to the point and open", at)
+	open := recovery.NewStep("open", openKind{e}.Name(), "go to the point and open", at)
 	open.Component, open.Writes = replay.Component, replay.Writes
 	for _, r := range replay.Reads { // what the look does not need
 		r.Size = int64(f.Needs - look.Needs)

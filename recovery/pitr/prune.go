@@ -9,12 +9,12 @@ import (
 	"comeback/storage"
 )
 
-var _ recovery.Pruner = (*engine)(nil)
+var _ recovery.Pruner = nativeEngine{}
 
 // Shared lists the log that lies before the start of the oldest kept base backup:
 // no recovery reads it. Histories stay. Where a kept backup does not tell where it
 // starts, or is of another server, no log goes.
-func (e *engine) Shared(ctx context.Context, c recovery.Component, kept []recovery.Backup, store storage.Store) (needed []string, spare []storage.Object, err error) {
+func (e nativeEngine) Shared(ctx context.Context, c recovery.Component, kept []recovery.Backup, store storage.Store) (needed []string, spare []storage.Object, err error) {
 	var from recovery.LSN
 	var line lineage
 	for i, b := range kept {

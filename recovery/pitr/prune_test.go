@@ -25,7 +25,7 @@ func TestEngine_Shared(t *testing.T) {
 		return recovery.Backup{ID: id, Objects: []storage.Object{{Key: id + "/base.tar.zst"}},
 			Facts: facts{Base: Base{Start: start}, Line: lineage{System: system, SegmentSize: 16 << 20}}.encode()}
 	}
-	e := New(Options{}).(*engine)
+	e := New(Options{}).(nativeEngine)
 	c := recovery.Component{Name: "database"}
 	for name, w := range map[string]struct {
 		kept []recovery.Backup

@@ -19,8 +19,6 @@ import (
 	"comeback/recovery/postgres"
 )
 
-const replayName = "pitr.replay"
-
 // replayKind recovers the copied cluster to the point: it feeds the log, waits
 // until the server stands at the record that the point names, proves that,
 // opens the database, and proves it again. Where people want to look first, the
@@ -29,7 +27,7 @@ const replayName = "pitr.replay"
 // that was opened already is only proven.
 type replayKind struct{ *engine }
 
-func (replayKind) Name() string              { return replayName }
+func (k replayKind) Name() string            { return k.name() + ".replay" }
 func (replayKind) Restart() recovery.Restart { return recovery.Continue }
 
 func (k replayKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery.Outcome, error) {
@@ -122,11 +120,7 @@ func (r *replay) prepare(ctx context.Context) error {
 	if r.handle, err = r.env.Target(ctx, r.args.Target); err != nil {
 		return err
 	}
-	store, err := r.env.Store(ctx, r.args.Copy)
-	if err != nil {
-		return err
-	}
-	if r.repo, err = openRepository(r.args.Facts.Layout, store, r.Read); err != nil {
+	if r.repo, err = r.reenter(ctx, r.env, r.args.Copy, r.args.Facts.Layout); err != nil {
 		return err
 	}
 	r.cluster = clusterIn(r.handle, tools)

@@ -2,6 +2,7 @@ package pitr
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"time"
@@ -10,9 +11,31 @@ import (
 	"comeback/storage"
 )
 
-// Repository is the form in which base backups and archived WAL lie in a copy.
+// Form is a way in which base backups and archived WAL lie in a copy: the native one,
+// or that of a tool which keeps a repository of its own.
+type Form interface {
+	// Name is the engine's, for `with:`.
+	Name() string
+	// Keys are the form's in a runbook, beside those of every form.
+	Keys() []recovery.Key
+	// Find opens what a copy holds of a component; nil where the copy is none of
+	// this form.
+	Find(ctx context.Context, c recovery.Component, copy recovery.Copy, a Access) (Repository, error)
+	// Open opens what a survey has found. It is quick and asks nobody.
+	Open(l Layout, a Access) (Repository, error)
+}
+
+// Access is a repository's way to the world.
+type Access struct {
+	Store storage.Store
+	// Env is that of the step that reads; nil outside of a run.
+	Env recovery.Env
+}
+
+// Repository is what a copy holds in some form.
 // Implementations only read, stream what they read, and give the store's own
-// errors, so that absence, damage and a failing network stay apart.
+// errors, so that absence, damage and a failing network stay apart. One of them is
+// also an [Unpacker] or a [Restorer].
 type Repository interface {
 	// Contents lists everything once and looks into objects only as far as
 	// it takes to describe them. What is broken is data; an error means that
@@ -26,10 +49,48 @@ type Repository interface {
 	Absent(ctx context.Context, name string) (bool, error)
 	// Open streams an archived file as PostgreSQL wrote it.
 	Open(ctx context.Context, f File) (io.ReadCloser, error)
+	// Layout is what it takes to open the repository again, as data; never a secret.
+	Layout() Layout
+}
+
+// Unpacker is a Repository whose base backups are streamed and written here.
+type Unpacker interface {
 	// Unpack gives every file of a base backup to a sink, once.
 	Unpack(ctx context.Context, b Base, to Sink) error
-	// Layout is what it takes to open the repository again, as data.
-	Layout() Layout
+}
+
+// Restorer is a Repository whose base backups a program of its own restores.
+type Restorer interface {
+	// Restore makes a data directory of a base backup. Every file is proven against
+	// the repository and on disk when it returns, and what makes the cluster
+	// startable is written last. What an attempt that was cut off has left is gone
+	// on with where the program can prove it.
+	Restore(ctx context.Context, b Base, to Restoring) (Restored, error)
+}
+
+// Restoring is where a base backup is restored to.
+type Restoring struct {
+	// Data becomes the data directory, and Spaces holds the tablespaces, each in a
+	// directory of its own. Both are there, and the owner's.
+	Data, Spaces string
+	// Own is a directory for what the program needs beside, which is the owner's and
+	// is removed afterwards.
+	Own   string
+	Owner recovery.User
+	// Resumed says that an attempt at this very backup has left what is there.
+	Resumed bool
+}
+
+// Restored is what a program says that it has restored.
+type Restored struct {
+	Files int
+	Bytes int64
+	// Kept counts the files that an earlier attempt had left whole.
+	Kept int
+	// Proof says what every file was compared with: "every checksum of … holds".
+	Proof string
+	// Facts are for the report.
+	Facts map[string]string
 }
 
 // Sink takes the files of a base backup. Its methods may be called from several
@@ -50,10 +111,12 @@ type Sink interface {
 
 // Layout names a form of repository and where its parts lie.
 type Layout struct {
-	// Kind is "native".
+	// Kind is "native", or the name of another form.
 	Kind string `json:"kind"`
 	// Places are where WAL lies.
 	Places []Place `json:"places,omitempty"`
+	// Form is what another form needs to know, opaque to everyone else.
+	Form json.RawMessage `json:"form,omitempty"`
 }
 
 // Contents is what a repository holds.
@@ -109,12 +172,24 @@ type Base struct {
 	// Name is the label that was given to it, From "primary" or "standby".
 	Name string `json:"name,omitempty"`
 	From string `json:"from,omitempty"`
+	// Form is what people call it where its format and packing do not say so:
+	// "incremental backup of pgBackRest".
+	Form string `json:"form,omitempty"`
+	// Unpacked is the size of its files; 0 where only its manifest tells.
+	Unpacked int64 `json:"unpacked,string,omitempty"`
+	// Warnings are what a person should know before choosing it.
+	Warnings []string `json:"warnings,omitempty"`
+	// Details are facts of the form for people and the report.
+	Details map[string]string `json:"-"`
 	// Problem says why it cannot be restored.
 	Problem string `json:"-"`
 }
 
 // form says what a base backup is, for people.
 func (b Base) form() string {
+	if b.Form != "" {
+		return b.Form
+	}
 	if b.Packing == Plain {
 		return "base backup, " + b.Format
 	}
@@ -136,10 +211,21 @@ type Entry struct {
 	Next   int64
 }
 
-// openRepository opens what a survey has found.
-func openRepository(l Layout, store storage.Store, read storage.ReadOptions) (Repository, error) {
-	if l.Kind != nativeKind {
-		return nil, recovery.Errorf("use the version of comeback that made the survey", "a repository of the kind %q is not known", l.Kind)
+// unknownForm refuses a layout of another form, or of another version.
+func unknownForm(l Layout) error {
+	return recovery.Errorf("use the version of comeback that made the survey", "a repository of the kind %q is not known", l.Kind)
+}
+
+// enter opens what a survey has found, outside of a run.
+func (e *engine) enter(l Layout, store storage.Store) (Repository, error) {
+	return e.form.Open(l, Access{Store: store})
+}
+
+// reenter opens it for a step of a run.
+func (e *engine) reenter(ctx context.Context, env recovery.Env, copy string, l Layout) (Repository, error) {
+	store, err := env.Store(ctx, copy)
+	if err != nil {
+		return nil, err
 	}
-	return &native{store: store, places: l.Places, read: read}, nil
+	return e.form.Open(l, Access{Store: store, Env: env})
 }

@@ -221,7 +221,7 @@ func (r *resolver) lastOf(ctx context.Context, f facts, b branch) (recovery.Comm
 // segment of no use it starts again with the chain up to there: damage in the
 // archive is a gap.
 func (r *resolver) reading(ctx context.Context, f facts, b branch, do func(*logReader) error) error {
-	repo, err := openRepository(f.Layout, r.store, r.Read)
+	repo, err := r.enter(f.Layout, r.store)
 	if err != nil {
 		return err
 	}
@@ -347,7 +347,7 @@ func (r *resolver) ofBackup(ctx context.Context) (p recovery.Point, err error) {
 // point builds the point for a cut: what is kept, what is lost, and the record
 // to stop at.
 func (r *resolver) point(ctx context.Context, l *logReader, f facts, c cut) (recovery.Point, error) {
-	p := recovery.Point{Component: r.survey.Component, Copy: r.survey.Copy, Engine: name, Exactness: recovery.ToCommit}
+	p := recovery.Point{Component: r.survey.Component, Copy: r.survey.Copy, Engine: r.name(), Exactness: recovery.ToCommit}
 	i := slices.IndexFunc(r.survey.Backups, func(b recovery.Backup) bool { return b.ID == f.Base.ID })
 	p.Backup = r.survey.Backups[i]
 	s, err := r.stop(ctx, l, f, c)
@@ -374,7 +374,7 @@ func (r *resolver) point(ctx context.Context, l *logReader, f facts, c cut) (rec
 	}
 	p.Timeline = facts.Branch.timeline()
 	p.Bytes = p.Backup.Size() + l.log.bytes(s.needs)
-	p.Warnings = append(r.warnings, s.warnings...)
+	p.Warnings = slices.Concat(r.warnings, f.Base.Warnings, s.warnings)
 	p.Says = s.says(f)
 	if p.Facts, err = json.Marshal(facts); err != nil {
 		return p, fmt.Errorf("encode the facts of the point: %w", err)
@@ -405,6 +405,9 @@ func (r *resolver) follow(ctx context.Context, l *logReader, f facts, s stop) (b
 // unpackedSize reads the backup's manifest, proves its checksum and sums up
 // its files.
 func (r *resolver) unpackedSize(ctx context.Context, f facts) (int64, error) {
+	if f.Base.Unpacked > 0 {
+		return f.Base.Unpacked, nil
+	}
 	i := slices.IndexFunc(f.Base.Objects, func(o storage.Object) bool { return o.Key == f.Base.Manifest })
 	if i < 0 {
 		return 0, nil

@@ -258,7 +258,7 @@ func TestLogReader_AllRecords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &resolver{engine: testEngine(t).(*engine), survey: s, store: c.store}
+	r := &resolver{engine: testEngine(t).(nativeEngine).engine, survey: s, store: c.store}
 	err = r.reading(t.Context(), f, f.Branches[0], func(l *logReader) error {
 		l.line.SegmentSize = f.Line.SegmentSize
 		var pieces []record

@@ -17,12 +17,15 @@ import (
 // judges the archive by its listing alone; it looks into the first bytes of
 // some objects, and into the last segments, for the time of the last commit.
 func (e *engine) Survey(ctx context.Context, c recovery.Component, copy recovery.Copy, store storage.Store) (recovery.Survey, error) {
-	s := recovery.Survey{Component: c.Name, Copy: copy.Name, Engine: name, At: e.Now()}
+	s := recovery.Survey{Component: c.Name, Copy: copy.Name, Engine: e.name(), At: e.Now()}
 	timeline, err := wantedTimeline(c)
 	if err != nil {
 		return s, err
 	}
-	repo := e.native(c, store)
+	repo, err := e.form.Find(ctx, c, copy, Access{Store: store})
+	if err != nil || repo == nil {
+		return s, err
+	}
 	contents, err := repo.Contents(ctx)
 	if err != nil {
 		return s, err
@@ -30,6 +33,9 @@ func (e *engine) Survey(ctx context.Context, c recovery.Component, copy recovery
 	s.Findings = contents.Findings
 	v := surveyor{engine: e, repo: repo, survey: &s, timeline: timeline}
 	for _, a := range contents.Archives {
+		if err := a.learn(ctx, repo); err != nil {
+			return s, err
+		}
 		x, findings, err := newIndex(ctx, repo, a)
 		if err != nil {
 			return s, err
@@ -45,6 +51,22 @@ func (e *engine) Survey(ctx context.Context, c recovery.Component, copy recovery
 	}
 	v.archives(len(contents.Bases))
 	return s, v.ends(ctx)
+}
+
+// learn reads the header of a segment, where nobody has told what the archive is of.
+func (a *Archive) learn(ctx context.Context, r Repository) error {
+	if a.SegmentSize != 0 {
+		return nil
+	}
+	h, err := anyHeader(ctx, r, a.Files)
+	if err != nil || h.System == "" {
+		return err
+	}
+	if a.System == "" {
+		a.System = h.System
+	}
+	a.Major, a.SegmentSize, a.PageSize = h.Major, h.SegmentSize, h.PageSize
+	return nil
 }
 
 // surveyor fills a survey.
@@ -97,7 +119,7 @@ func (v *surveyor) base(ctx context.Context, b Base) error {
 			b.Problem = unusable(b, f.Line, chains, why)
 		}
 	}
-	backup := recovery.Backup{ID: b.ID, Component: v.survey.Component, Copy: v.survey.Copy, Engine: name,
+	backup := recovery.Backup{ID: b.ID, Component: v.survey.Component, Copy: v.survey.Copy, Engine: v.name(),
 		Form: b.form(), Objects: b.Objects, Stop: b.Stop, Timeline: b.Timeline, Problem: b.Problem,
 		Details: b.details(f.Line), Facts: f.encode()}
 	switch {
@@ -237,9 +259,10 @@ func (b Base) details(l lineage) map[string]string {
 	if len(b.Tablespaces) > 0 {
 		d["tablespaces"] = fmt.Sprint(len(b.Tablespaces))
 	}
-	if b.Manifest == "" {
+	if b.Manifest == "" && b.Form == "" {
 		d["manifest"] = "none beside it"
 	}
+	maps.Copy(d, b.Details)
 	return d
 }
 
@@ -249,7 +272,7 @@ func (v *surveyor) windows(b Base, chains []chain) {
 		if !c.whole() || !c.reaches() {
 			continue
 		}
-		v.survey.Windows = append(v.survey.Windows, recovery.Window{Component: v.survey.Component, Copy: v.survey.Copy, Engine: name,
+		v.survey.Windows = append(v.survey.Windows, recovery.Window{Component: v.survey.Component, Copy: v.survey.Copy, Engine: v.name(),
 			Backup: b.ID, Timeline: c.branch.timeline(), From: recovery.Instant{Time: b.Ended, LSN: b.Stop},
 			To: recovery.Instant{LSN: c.end()}, Gaps: c.gaps})
 		v.chains = append(v.chains, c)

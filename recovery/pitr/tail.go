@@ -69,7 +69,7 @@ func (t Tail) Says() string {
 //
 // What the server recycled, or made for later, is not saved: its first page says
 // that it holds other log. Of a server that still runs it saves what is on disk.
-func (e *engine) SaveTail(ctx context.Context, o TailOptions) (Tail, error) {
+func (e nativeEngine) SaveTail(ctx context.Context, o TailOptions) (Tail, error) {
 	wal, err := readTail(o.Dir)
 	if err != nil {
 		return Tail{}, err

@@ -17,10 +17,10 @@ type tailArgs struct {
 	Dir       string             `json:"dir"`
 }
 
-var _ recovery.TailSaver = (*engine)(nil)
+var _ recovery.TailSaver = nativeEngine{}
 
 // PlanTail makes the step that saves what a server had not archived.
-func (e *engine) PlanTail(c recovery.Component, copy, dir string) (recovery.Step, error) {
+func (e nativeEngine) PlanTail(c recovery.Component, copy, dir string) (recovery.Step, error) {
 	if !filepath.IsAbs(dir) {
 		return recovery.Step{}, recovery.Errorf("give the whole path of the server's pg_wal", "%q is not an absolute path", dir).WithExit(recovery.Usage)
 	}
@@ -32,7 +32,7 @@ func (e *engine) PlanTail(c recovery.Component, copy, dir string) (recovery.Step
 
 // tailKind saves the rest of a dead server's log into a copy. An interruption
 // leaves whole objects, which the next attempt finds there.
-type tailKind struct{ *engine }
+type tailKind struct{ nativeEngine }
 
 func (tailKind) Name() string              { return tailName }
 func (tailKind) Restart() recovery.Restart { return recovery.Repeat }

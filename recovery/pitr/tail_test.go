@@ -78,7 +78,7 @@ func (m *maker) die(l *live, name string) {
 func saveTail(t testing.TB, store storage.Store, dir string) (Tail, error) {
 	t.Helper()
 	temp := t.TempDir()
-	e := New(Options{Temp: temp}).(*engine)
+	e := New(Options{Temp: temp}).(nativeEngine)
 	tail, err := e.SaveTail(t.Context(), TailOptions{Component: database, Copy: "nearby", Store: store, Dir: dir})
 	leavesNothing(t, temp)
 	return tail, err

@@ -75,7 +75,7 @@ func (t *tree) finish() error {
 	if err := t.root.Rename(path.Join(dataDir, controlWaiting), path.Join(dataDir, control)); err != nil {
 		return fmt.Errorf("put %s in place: %w", control, err)
 	}
-	return t.whole()
+	return t.past.whole()
 }
 
 // missing names the files that the manifest lists and that did not come.

@@ -37,6 +37,8 @@ type File struct {
 	// Object holds the file; alone, or inside of a tar file.
 	Object storage.Object
 	Inside bool
+	// Sealed says that the object is encrypted: its size is not the file's.
+	Sealed bool
 }
 
 // Name is what PostgreSQL calls the file.

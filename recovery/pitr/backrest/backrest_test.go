@@ -1,0 +1,381 @@
+package backrest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"comeback/enginetest"
+	"comeback/recovery"
+	"comeback/recovery/pitr/backrest"
+	"comeback/recovery/postgres"
+	"comeback/storage"
+)
+
+func TestSuite(t *testing.T) {
+	store, err := storage.OpenDir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	enginetest.Suite(t, engine(key), store)
+}
+
+func surveyed(t testing.TB, e recovery.Engine, c recovery.Component, store storage.Store) recovery.Survey {
+	t.Helper()
+	s, err := e.Survey(t.Context(), c, recovery.Copy{Name: "nearby", URL: store.URL()}, store)
+	if err != nil {
+		t.Fatalf("survey: %v (%s)", err, recovery.HintOf(err))
+	}
+	return s
+}
+
+func resolved(t testing.TB, e recovery.Engine, s recovery.Survey, store storage.Store, to string) recovery.Point {
+	t.Helper()
+	w, err := recovery.ParseWant(to, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := e.Resolve(t.Context(), s, w, store)
+	if err != nil {
+		t.Fatalf("resolve %s: %v (%s)", to, err, recovery.HintOf(err))
+	}
+	return p
+}
+
+// outcome is what a restore has come to.
+type outcome struct {
+	recovery.State
+	data, archiving, spaces string
+}
+
+// options restore a point, and look at what came back.
+func (s *source) options(c recovery.Component, p recovery.Point, store storage.Store, got *outcome) enginetest.Options {
+	return enginetest.Options{Engine: engine(key), Component: c, Point: p, Owner: s.Owner, Environ: map[string]string{"CIPHER": key},
+		Stores: map[string]storage.Store{"nearby": store}, Releasers: []recovery.Releaser{postgres.ReleaseCluster{}},
+		Probe: func(ctx context.Context, env recovery.Env) error {
+			b, ok := env.Binding("database")
+			if !ok || !b.Scratch {
+				return fmt.Errorf("the binding is %+v", b)
+			}
+			conn, err := pgx.Connect(ctx, b.URL)
+			if err != nil {
+				return err
+			}
+			defer conn.Close(ctx)
+			err = conn.QueryRow(ctx, everything).Scan(&got.data)
+			return errors.Join(err, conn.QueryRow(ctx, "select current_setting('archive_mode') || ' ' || current_setting('archive_command')").Scan(&got.archiving),
+				conn.QueryRow(ctx, "select pg_tablespace_location(oid) from pg_tablespace where spcname = 'fast'").Scan(&got.spaces))
+		}}
+}
+
+func (s *source) restored(t *testing.T, c recovery.Component, p recovery.Point, store storage.Store) outcome {
+	t.Helper()
+	var got outcome
+	got.State = enginetest.Restore(t, s.options(c, p, store, &got))
+	if got.Result != recovery.ResultPassed {
+		says, hint := enginetest.Failure(got.State)
+		t.Fatalf("the run ended as %s: %s (%s)", got.Result, says, hint)
+	}
+	return got
+}
+
+// tree lists everything below a directory, with sizes and times.
+func tree(t *testing.T, dir string) []string {
+	t.Helper()
+	var all []string
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err == nil {
+			all = append(all, fmt.Sprint(path, info.Size(), info.ModTime()))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// An incident is undone from backups that pgBackRest made itself: to just before the
+// transaction, with the data as they were, and nothing is written to the repository, to
+// the places of the stanza's own cluster, or to where its configuration would restore.
+func TestRestore(t *testing.T) {
+	s := theShop(t)
+	for name, test := range map[string]struct {
+		repo, store string
+		forms       []string
+	}{
+		"a directory":             {"1", "plain", []string{"full backup of pgBackRest", "incremental backup of pgBackRest"}},
+		"an encrypted repository": {"2", "sealed", []string{"full backup of pgBackRest"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, store, c := engine(key), s.store(t, test.store), s.component(recovery.Settings{"repo": {test.repo}})
+			kept := [][]string{tree(t, s.Path(test.store)), tree(t, s.Path("production")), tree(t, s.Path("spaces"))}
+			survey := surveyed(t, e, c, store)
+			var forms []string
+			for _, b := range survey.Backups {
+				forms = append(forms, b.Form)
+				if b.Problem != "" || b.Size() == 0 || b.Stop == 0 || b.Timeline != 1 || !b.Taken.Known() || b.Details["stanza"] != "shop" {
+					t.Errorf("backup %+v", b)
+				}
+			}
+			if diff := cmp.Diff(test.forms, forms); diff != "" {
+				t.Error(diff)
+			}
+			if len(survey.Windows) != len(test.forms) || len(survey.Findings) > 0 {
+				t.Errorf("windows %+v, findings %+v", survey.Windows, survey.Findings)
+			}
+			for _, w := range survey.Windows {
+				if len(w.Gaps) > 0 || w.To.Time.Before(s.IncidentAt) {
+					t.Errorf("window %+v", w)
+				}
+			}
+			p := resolved(t, e, survey, store, fmt.Sprintf("before-xid:%d", s.Incident))
+			if p.Backup.ID != survey.Backups[len(survey.Backups)-1].ID || p.Lost.XID != s.Incident || p.Exactness != recovery.ToCommit {
+				t.Errorf("the point is %+v", p)
+			}
+			if again := resolved(t, e, survey, store, s.IncidentAt.Add(-time.Microsecond).Format(time.RFC3339Nano)); again.Stop != p.Stop {
+				t.Errorf("by the clock it is %s, by the transaction %s", again.Stop, p.Stop)
+			}
+			got := s.restored(t, c, p, store)
+			if got.data != s.Before {
+				t.Errorf("restored was %.80s…, want %.80s…", got.data, s.Before)
+			}
+			if got.archiving != "off " && !strings.HasPrefix(got.archiving, "off (") {
+				t.Errorf("archiving is %q", got.archiving)
+			}
+			if strings.HasPrefix(got.spaces, s.Dir) {
+				t.Errorf("the tablespace is at %s", got.spaces)
+			}
+			step := got.Step("copy")
+			if !strings.Contains(step.Outcome.Says, "every file against the checksum") || step.Outcome.Facts["repository"] != test.repo || step.Outcome.Facts["files"] == "0" {
+				t.Errorf("the copy says %+v", step.Outcome)
+			}
+			for i, dir := range []string{test.store, "production", "spaces"} {
+				if diff := cmp.Diff(kept[i], tree(t, s.Path(dir))); diff != "" {
+					t.Errorf("%s was written to:\n%s", dir, diff)
+				}
+			}
+			if p := resolved(t, e, survey, store, survey.Backups[0].ID); p.Backup.ID != survey.Backups[0].ID || p.Stop > survey.Backups[0].Stop {
+				t.Errorf("to the end of the backup it is %+v", p)
+			}
+		})
+	}
+}
+
+// What each transaction did is read from the repository's log, and what going back loses
+// is counted.
+func TestScan(t *testing.T) {
+	s := theShop(t)
+	e, store, c := engine(key), s.store(t, "sealed"), s.component(recovery.Settings{"repo": {"2"}})
+	o := recovery.ScanOptions{Component: c, Store: store, Survey: surveyed(t, e, c, store), Span: recovery.Span{From: s.IncidentAt, To: s.IncidentAt}}
+	var deleted int64
+	for tx, err := range e.(recovery.Scanner).Scan(t.Context(), o) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tx.XID == s.Incident {
+			for _, table := range tx.Tables {
+				deleted += table.Deleted
+			}
+		}
+	}
+	if deleted != 4 {
+		t.Errorf("the incident deleted %d rows, by the log", deleted)
+	}
+	loss, err := e.(recovery.Loser).Loss(t.Context(), o, resolved(t, e, o.Survey, store, fmt.Sprintf("before-xid:%d", s.Incident)))
+	if err != nil || loss.Commits < 3 {
+		t.Errorf("lost are %+v, %v", loss, err)
+	}
+}
+
+// A segment that is missing is a gap of the window, and one that is damaged is found when
+// it is read; what is before either can be gone to, what is behind not.
+func TestGaps(t *testing.T) {
+	s := theShop(t)
+	dir, c := s.damaged(t)
+	e, store := engine(key), s.store(t, dir)
+	all, err := filepath.Glob(s.Path(dir + "/archive/shop/*/*/*-*.lz4"))
+	if err != nil || len(all) < 8 {
+		t.Fatalf("%d segments, %v", len(all), err)
+	}
+	slices.Sort(all)
+	lost := all[len(all)-3]
+	if err := os.Remove(lost); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Base(lost)[:24]
+	survey := surveyed(t, e, c, store)
+	w := survey.Windows[len(survey.Windows)-1]
+	if len(w.Gaps) != 1 || w.Gaps[0].Object != name || w.Gaps[0].Why != "missing" {
+		t.Fatalf("the gaps are %+v, %s is missing", w.Gaps, name)
+	}
+	if p := resolved(t, e, survey, store, "latest"); p.Stop >= w.Gaps[0].From {
+		t.Errorf("the latest point is %s, and the log is missing from %s on", p.Stop, w.Gaps[0].From)
+	}
+	_, err = e.Resolve(t.Context(), survey, recovery.Want{Kind: recovery.WantLSN, LSN: w.Gaps[0].To + 1000, Text: "behind it"}, store)
+	if err == nil || !strings.Contains(err.Error(), name) || recovery.HintOf(err) == "" {
+		t.Errorf("behind the gap: %v (%s)", err, recovery.HintOf(err))
+	}
+
+	// Bytes that changed behind pgBackRest's back.
+	bad := all[len(all)-5]
+	b, err := os.ReadFile(bad)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/2] ^= 0xff
+	if err := os.WriteFile(bad, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if p := resolved(t, e, survey, store, "latest"); !strings.Contains(strings.Join(p.Warnings, " ")+p.Says, filepath.Base(bad)) && p.Stop >= w.Gaps[0].From {
+		t.Errorf("with a damaged segment the latest point is %s: %s %v", p.Stop, p.Says, p.Warnings)
+	}
+	for tx, err := range e.(recovery.Scanner).Scan(t.Context(), recovery.ScanOptions{Component: c, Store: store, Survey: survey}) {
+		if err != nil && !strings.Contains(err.Error(), filepath.Base(bad)[:24]) {
+			t.Errorf("after %v: %v", tx, err)
+		}
+	}
+}
+
+// A stanza that is not in order, a repository that may not be read and a key that does not
+// open it are told apart, each with what to do; none is taken for an empty one.
+func TestRefusals(t *testing.T) {
+	s := theShop(t)
+	for name, test := range map[string]struct {
+		damage   func(t *testing.T, dir string)
+		settings recovery.Settings
+		cipher   string
+		kind     error
+		says     string
+	}{
+		"the stanza's own files are gone": {damage: func(t *testing.T, dir string) {
+			for _, name := range []string{"archive.info", "archive.info.copy"} {
+				if err := os.Remove(filepath.Join(dir, "archive/shop", name)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}, kind: storage.ErrCorrupt, says: "archive.info"},
+		"its backups may not be read": {damage: func(t *testing.T, dir string) {
+			// By nobody but root, who does not ask.
+			if err := os.Chmod(filepath.Join(dir, "backup/shop/backup.info"), 0); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(filepath.Join(dir, "backup/shop/backup.info.copy"), 0); err != nil {
+				t.Fatal(err)
+			}
+		}, kind: storage.ErrDenied, says: "Permission denied"},
+		"its log may not be read": {damage: func(t *testing.T, dir string) {
+			all, err := filepath.Glob(filepath.Join(dir, "archive/shop/*/*"))
+			if err != nil || len(all) == 0 {
+				t.Fatal(all, err)
+			}
+			if err := os.Chmod(all[0], 0); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { os.Chmod(all[0], 0o700) })
+		}, kind: storage.ErrDenied, says: "Permission denied"},
+		"the key is wrong":           {settings: recovery.Settings{"repo": {"nearby=2"}}, cipher: "wrong", kind: storage.ErrConfig, says: "stanza shop"},
+		"there is no such number":    {settings: recovery.Settings{"repo": {"7"}}, kind: storage.ErrConfig, says: "repo"},
+		"it is another repository":   {settings: recovery.Settings{"repo": {"2"}}, says: "it is another repository"},
+		"no configuration":           {settings: recovery.Settings{"config": {"/nonexistent/pgbackrest.conf"}}, kind: storage.ErrNotExist, says: "/nonexistent/pgbackrest.conf"},
+		"no stanza":                  {settings: recovery.Settings{"stanza": nil}, says: "which stanza"},
+		"a name of the program's":    {settings: recovery.Settings{"environment": {"PATH=/"}}, says: `cannot hold "PATH"`},
+		"a repository by no number":  {settings: recovery.Settings{"repo": {"nearby"}}, says: `"nearby" is no repository`},
+		"too many processes":         {settings: recovery.Settings{"processes": {"1000"}}, says: "`processes` cannot be"},
+		"a path that is not a whole": {settings: recovery.Settings{"config": {"pgbackrest.conf"}}, says: "not an absolute path"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, c := "plain", s.component(nil)
+			if test.damage != nil {
+				dir, c = s.damaged(t)
+				test.damage(t, s.Path(dir))
+			}
+			for k, v := range test.settings {
+				c.Settings[k] = v
+			}
+			if test.cipher == "" {
+				test.cipher = key
+			}
+			store := s.store(t, dir)
+			_, err := engine(test.cipher).Survey(t.Context(), c, recovery.Copy{Name: "nearby", URL: store.URL()}, store)
+			if err == nil || !strings.Contains(err.Error(), test.says) || recovery.HintOf(err) == "" || test.kind != nil && !errors.Is(err, test.kind) {
+				t.Errorf("the error is %v (hint %q), want %v with %q", err, recovery.HintOf(err), test.kind, test.says)
+			}
+			if err != nil && strings.Contains(err.Error(), key) {
+				t.Errorf("the error tells the key: %v", err)
+			}
+		})
+	}
+	t.Run("another stanza", func(t *testing.T) {
+		store := s.store(t, "plain")
+		got := surveyed(t, engine(key), s.component(recovery.Settings{"stanza": {"other"}}), store)
+		if len(got.Backups)+len(got.Findings) > 0 {
+			t.Errorf("a copy without it holds %+v", got)
+		}
+		got = surveyed(t, engine(key), s.component(recovery.Settings{"stanza": {"other"}, "repo": {"nearby=1"}}), store)
+		if len(got.Backups) > 0 || len(got.Findings) != 1 || !strings.Contains(got.Findings[0].Says, "missing stanza path") || got.Findings[0].Do == "" {
+			t.Errorf("a copy that should have it: %+v", got)
+		}
+		got = surveyed(t, engine(key), s.component(recovery.Settings{"repo": {"elsewhere=1"}}), store)
+		if len(got.Backups)+len(got.Findings) > 0 {
+			t.Errorf("a copy that is not the repository holds %+v", got)
+		}
+	})
+	t.Run("it is not installed", func(t *testing.T) {
+		missing := recovery.Errorf("install it", "it is not here")
+		store := s.store(t, "plain")
+		_, err := backrest.New(backrest.Options{Program: func() (string, error) { return "", missing }}).
+			Survey(t.Context(), s.component(nil), recovery.Copy{Name: "nearby"}, store)
+		if !errors.Is(err, missing) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+// A restore whose runner dies goes on with what pgBackRest finds whole, and ends in the
+// same data.
+func TestSurvive(t *testing.T) {
+	s := theShop(t)
+	e, store, c := engine(key), s.store(t, "plain"), s.component(nil)
+	p := resolved(t, e, surveyed(t, e, c, store), store, fmt.Sprintf("before-xid:%d", s.Incident))
+	var got outcome
+	o := s.options(c, p, store, &got)
+	look := o.Probe
+	crash := enginetest.Crash{Options: o, Copies: map[string]string{"nearby": s.Path("plain")},
+		Digest: func(ctx context.Context, env recovery.Env) (string, error) {
+			err := look(ctx, env)
+			return got.data, err
+		}}
+	// Before the end of the copy is written everything is there.
+	crash.Event = nil
+	var end uint64
+	whole := crash
+	whole.Event = func(ev recovery.Event) {
+		if p, ok := ev.Payload(); ok {
+			if f, ok := p.(recovery.StepFinished); ok && f.Step == "copy" {
+				end = ev.Seq
+			}
+		}
+	}
+	if got := whole.Run(t); got.Restored != s.Before || end == 0 {
+		t.Fatalf("restored was %.80s", got.Restored)
+	}
+	crash.Cuts = []enginetest.Cut{{Before: end}}
+	if again := crash.Whole(t, s.Before); !strings.Contains(again.Step("copy").Outcome.Says, "were there from the attempt before") {
+		t.Errorf("the second attempt says %q", again.Step("copy").Outcome.Says)
+	}
+}

@@ -1,0 +1,112 @@
+package backrest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"comeback/enginetest"
+	"comeback/recovery"
+	"comeback/recovery/isolation"
+	"comeback/recovery/pitr"
+	"comeback/recovery/pitr/backrest"
+	"comeback/recovery/pitr/backrest/backresttest"
+	"comeback/recovery/postgres"
+	"comeback/storage"
+)
+
+// The test binary is what restore_command starts: it answers `wal fetch` as the
+// real program does.
+func TestMain(m *testing.M) {
+	isolation.Init()
+	if len(os.Args) == 5 && os.Args[1] == "wal" && os.Args[2] == "fetch" {
+		// Not os.Exit: under the race detector it waits for a second.
+		syscall.Exit(pitr.FetchClient(context.Background(), os.Getenv(pitr.SocketEnv), os.Args[3], os.Args[4]))
+	}
+	enginetest.Main(func() recovery.Engine { return engine(key) }, postgres.ReleaseCluster{})
+	code := m.Run()
+	if shop.of != nil {
+		if err := shop.of.Remove(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+const key, everything = backresttest.Key, backresttest.Everything
+
+// engine knows what ${CIPHER} stands for.
+func engine(cipher string) recovery.Engine {
+	exe, err := os.Executable()
+	if err != nil {
+		panic(err) // /proc is not there
+	}
+	return backrest.New(backrest.Options{Options: pitr.Options{Exe: exe},
+		Expand: func(text string) (string, error) { return strings.ReplaceAll(text, "${CIPHER}", cipher), nil }})
+}
+
+// source is what all tests share.
+type source struct{ *backresttest.Source }
+
+var shop struct {
+	once sync.Once
+	of   *backresttest.Source
+	err  error
+}
+
+// theShop is a cluster, whose history does not change any more.
+func theShop(t testing.TB) *source {
+	t.Helper()
+	shop.once.Do(func() { shop.of, shop.err = backresttest.Make() })
+	if shop.err != nil {
+		t.Fatalf("make the source: %v", shop.err)
+	}
+	return &source{shop.of}
+}
+
+// component is the shop in a runbook.
+func (s *source) component(settings recovery.Settings) recovery.Component {
+	c := recovery.Component{Name: "database", Kind: recovery.Postgres, With: backrest.Name,
+		Settings: recovery.Settings{"stanza": {"shop"}, "config": {s.Path("pgbackrest.conf")}, "database": {"shop"}, "environment": {"PGBACKREST_REPO2_CIPHER_PASS=${CIPHER}"}}}
+	for k, v := range settings {
+		c.Settings[k] = v
+	}
+	return c
+}
+
+func (s *source) store(t testing.TB, name string) storage.Store {
+	t.Helper()
+	store, err := storage.OpenDir(s.Path(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+// damaged is another repository, a copy of the first, with a configuration of its own.
+func (s *source) damaged(t *testing.T) (dir string, c recovery.Component) {
+	t.Helper()
+	name := "copy-" + strings.ReplaceAll(strings.ReplaceAll(t.Name(), "/", "-"), " ", "-")
+	if err := os.CopyFS(s.Path(name), os.DirFS(s.Path("plain"))); err != nil {
+		t.Fatal(err)
+	}
+	if s.Owner.UID >= 0 {
+		err := filepath.WalkDir(s.Path(name), func(path string, _ os.DirEntry, err error) error {
+			return errors.Join(err, os.Lchown(path, s.Owner.UID, s.Owner.GID))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Config(name+".conf", name); err != nil {
+		t.Fatal(err)
+	}
+	return name, s.component(recovery.Settings{"config": {s.Path(name + ".conf")}})
+}
