@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"comeback/recovery"
+	"comeback/recovery/execute"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -127,6 +128,41 @@ func TestRecover_meanwhile(t *testing.T) {
 	}
 	if got := r.run(t.Context(), "switch-back", filepath.Base(run.Dir()), "--plain", "--confirm", target(t)); got.code != recovery.Refused || !strings.Contains(got.err, "has put nothing aside") {
 		t.Errorf("switched back: exit %d: %s", got.code, got.err)
+	}
+}
+
+// Where both copies do not fit the plan is refused before anything runs, with the other
+// ways: another directory, another host, single tables.
+func TestRecover_tooSmall(t *testing.T) {
+	l := theShop(t)
+	ways := []string{"into another directory with --scratch", "on another host", "only some tables or rows back: comeback rescue"}
+	pages := newPages(t)
+	for name, c := range map[string]struct {
+		book, to, step string
+		says           []string
+	}{
+		"database":    {liveRunbook(t, l, l.before), l.dump, "database.load", ways},
+		"cluster":     {clusterRunbook(t, l, l.before, ""), l.base, "database.copy", ways},
+		"a directory": {pages.book, "latest", "pages.restore", []string{"another directory as its `path:`", "on another host"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t).live(l)
+			p := r.planned(t, "recover", c.book, "--to", c.to)
+			i := slices.IndexFunc(p.Steps, func(s recovery.Step) bool { return s.ID == c.step })
+			if i < 0 || len(p.Steps[i].Guards) == 0 {
+				t.Fatalf("no step %s looks for room", c.step)
+			}
+			p.Steps[i].Guards[0].Bytes = 1 << 60 // as if what comes back were that large
+			err := execute.CheckPlan(p)
+			if recovery.ExitOf(err) != recovery.Refused || !strings.Contains(err.Error(), "1.15 EB") {
+				t.Fatalf("exit %d: %v", recovery.ExitOf(err), err)
+			}
+			for _, way := range c.says {
+				if !strings.Contains(recovery.HintOf(err), way) {
+					t.Errorf("%q is not told in %q", way, recovery.HintOf(err))
+				}
+			}
+		})
 	}
 }
 

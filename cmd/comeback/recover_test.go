@@ -301,6 +301,18 @@ func TestRecover_wholeSystem(t *testing.T) {
 	if !strings.Contains(got.out, "were written after the moment; they stay in the old data") {
 		t.Errorf("it does not tell of what came after the moment\n%s", got.out)
 	}
+	// The old database stays as long as something of the run is to do, also the files'.
+	there := func(name string) bool { return slices.Contains(databases(t, l), name) }
+	for _, old := range state.Old {
+		if old.Component == "database" {
+			r.ahead = 8 * 24 * time.Hour
+			got := r.run(t.Context(), "expire", state.Run, "--plain", "--confirm", old.Place)
+			r.ahead = 0
+			if got.code != recovery.Refused || !strings.Contains(got.err, "of the run is open") || !there(old.Place) {
+				t.Errorf("with an open to-do: exit %d, old database there %v\n%s", got.code, there(old.Place), got.err)
+			}
+		}
+	}
 	if got := r.run(t.Context(), "switch-back", state.Run, "--plain", "--confirm", target(t)); got.code != recovery.CameBack {
 		t.Fatalf("switch back: exit %d\n%s\n%s", got.code, got.out, got.err)
 	}
@@ -380,4 +392,28 @@ func TestRecover_underLoad(t *testing.T) {
 	if want := l.Counts()["orders"]; orders != want && (orders != want+1 || cut == nil) {
 		t.Errorf("switched back, there are %d orders, and %d were placed", orders, want)
 	}
+	// What had come back goes when its time has come, and the one that is live stays.
+	back := r.lastState(t)
+	if len(back.Old) != 1 {
+		t.Fatalf("old data of the switch back: %+v", back.Old)
+	}
+	expires(t, r, back.Run, back.Old[0].Place, func() bool { return slices.Contains(databases(t, l), back.Old[0].Place) })
+	if all := databases(t, l); !slices.Contains(all, "shop") {
+		t.Errorf("databases: %v", all)
+	}
+}
+
+// databases are those of the shop's server.
+func databases(t *testing.T, l *lost) []string {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), l.Layout.URL("postgres", "postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	var names []string
+	if err := conn.QueryRow(t.Context(), "select array_agg(datname::text) from pg_database").Scan(&names); err != nil {
+		t.Fatal(err)
+	}
+	return names
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"comeback/recovery"
@@ -28,7 +29,7 @@ func (x *Executor) guard(g recovery.Guard, attempt int) error {
 		}
 		need = max(0, need-left)
 	}
-	return checkRoom(guarded{t, g.Dir, need})
+	return checkRoom(guarded{t, g.Dir, need, isTree(x.Plan, t)})
 }
 
 // guarded is a place that a plan needs room in.
@@ -36,6 +37,12 @@ type guarded struct {
 	recovery.Target
 	dir  string
 	need int64
+	tree bool // of files, not of a server
+}
+
+// isTree reports whether a target is of files.
+func isTree(p *recovery.Plan, t recovery.Target) bool {
+	return slices.ContainsFunc(p.Components, func(c recovery.Component) bool { return c.Name == t.Component && c.Kind != recovery.Postgres })
 }
 
 func (g guarded) where() string {
@@ -60,7 +67,7 @@ func CheckPlan(p *recovery.Plan) error {
 				if g.Kind != recovery.GuardRoom || t.ID != g.Target {
 					continue
 				}
-				at := guarded{t, g.Dir, g.Bytes}
+				at := guarded{t, g.Dir, g.Bytes, isTree(p, t)}
 				free, device, err := room(at.where())
 				if err != nil {
 					return err
@@ -90,7 +97,11 @@ func tooSmall(all []guarded, need, free int64) error {
 			where += " and "
 		}
 		where += g.where()
-		if g.Beside || g.BecomesLive {
+		switch {
+		case !g.Beside && !g.BecomesLive:
+		case g.tree:
+			hint = "make room on that disk; or give another directory as its `path:`, or recover on another host; or leave it out of the switch"
+		default:
 			hint = "make room on that disk; or write `into: hand-over` and restore into another directory with --scratch, or on another host; or bring only some tables or rows back: comeback rescue RUNBOOK"
 		}
 	}

@@ -231,6 +231,9 @@ func (a *applying) failed(w *work, err error, doing string) error {
 			hint = "wait for whoever holds it, or allow more time; nothing was changed"
 		case "40P01":
 			hint = "try again; nothing was changed"
+		case "23503":
+			hint = fmt.Sprintf("look at the preview: bring back what it refers to as well; where tables refer to each other in a circle, let that be checked in the end (alter table %s alter constraint %s deferrable), then make the rescue again; nothing was changed",
+				quote(pg.SchemaName)+"."+quote(pg.TableName), quote(pg.ConstraintName))
 		case "42501":
 			hint = "use a role that owns the table; nothing was changed"
 		}

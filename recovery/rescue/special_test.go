@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"comeback/recovery"
 	"comeback/recovery/rescue"
 )
 
@@ -171,6 +172,57 @@ func (w *world) rescuedIn(leaf, want string) {
 	if got := w.rows("select count(*) from m1"); got != want {
 		w.Errorf("the partition has %s rows again, and had %s", got, want)
 	}
+}
+
+// A table without a key cannot be told row by row; all of it comes back under another
+// name, with every row that was there twice.
+func TestSteps_keyless(t *testing.T) {
+	w := newWorld(t, `create table log (at int, what text); insert into log select n % 5, 'same' from generate_series(1, 100) n`)
+	was := w.rows("select count(*), sum(at) from log")
+	w.harm(`delete from log where at > 2`)
+	harmed := w.digest()
+	p, _ := w.preview([]string{"log"})
+	if !strings.Contains(p.Tables[0].Problem, "cannot be told apart") {
+		t.Errorf("its rows: %+v", p.Tables[0])
+	}
+	s := newStage(w)
+	a := args("log")
+	a.After, a.XID, a.Choices = "", 0, []rescue.Chosen{{Table: "log", Into: "log_rescued"}}
+	s.must(a, rescue.KindDiff)
+	s.must(a, rescue.KindPreview)
+	s.must(a, rescue.KindApply)
+	if got := w.rows("select count(*), sum(at) from log_rescued"); got != was {
+		t.Errorf("%s came back, and there was %s", got, was)
+	}
+	if _, err := s.undone(false); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.digest(); got != harmed {
+		t.Errorf("after the undo\n%s\nand before the rescue\n%s", got, harmed)
+	}
+}
+
+// Tables that refer to each other in a circle that is checked at once cannot be filled
+// one after the other: that is refused, nothing is changed, and what is to be done helps.
+func TestApply_circle(t *testing.T) {
+	w := newWorld(t, `create table a (id int primary key, b int not null); create table b (id int primary key, a int not null references a);
+		insert into a select n, n from generate_series(1, 9) n; insert into b select n, n from generate_series(1, 9) n; alter table a add foreign key (b) references b`)
+	was := w.digest()
+	w.before = w.copy("before")
+	w.exec("begin; alter table a drop constraint a_b_fkey; delete from b where id > 5; delete from a where id > 5; alter table a add foreign key (b) references b; commit")
+	w.after = w.copy("after")
+	harmed := w.digest()
+	p, dir := w.preview([]string{"a", "b"})
+	_, _, err := w.apply(p, dir)
+	const help = `alter table "public"."a" alter constraint "a_b_fkey" deferrable`
+	if err == nil || !strings.Contains(recovery.HintOf(err), help) || !strings.Contains(err.Error(), "violates foreign key") {
+		t.Fatalf("applied: %v (%s)", err, recovery.HintOf(err))
+	}
+	if got := w.digest(); got != harmed {
+		t.Error("live was changed")
+	}
+	w.exec(help)
+	w.rescued(was, []string{"a", "b"})
 }
 
 func TestApply_changedTable(t *testing.T) {

@@ -143,7 +143,11 @@ func clusterEffects(c recovery.Component, s live.Server) recovery.Effects {
 		e.GoesBack = append(e.GoesBack, fmt.Sprintf("%s: database %s of the same server, %s", c.Name, n.Name, size))
 	}
 	for _, one := range s.Standbys {
-		e.Rebuild = append(e.Rebuild, fmt.Sprintf("%s: standby %s (%s) follows a timeline that ends: make it anew", c.Name, one.Application, one.Client))
+		from := one.Application
+		if one.Client != "" {
+			from += " (" + one.Client + ")"
+		}
+		e.Rebuild = append(e.Rebuild, fmt.Sprintf("%s: standby %s follows a timeline that ends: make it anew", c.Name, from))
 	}
 	for _, one := range s.Slots {
 		e.Rebuild = append(e.Rebuild, fmt.Sprintf("%s: %s slot %s is not restored: its reader needs a new one", c.Name, one.Kind, one.Name))
