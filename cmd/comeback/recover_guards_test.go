@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -128,6 +129,44 @@ func TestRecover_meanwhile(t *testing.T) {
 	}
 	if got := r.run(t.Context(), "switch-back", filepath.Base(run.Dir()), "--plain", "--confirm", target(t)); got.code != recovery.Refused || !strings.Contains(got.err, "has put nothing aside") {
 		t.Errorf("switched back: exit %d: %s", got.code, got.err)
+	}
+}
+
+// A dump that reaches for the live server, or for the host, is refused, and neither is
+// changed: it is executed nowhere but in scratch, and not that.
+func TestRecover_hostileDump(t *testing.T) {
+	l := theShop(t)
+	before := rowsOf(t, l.URL())
+	whole := pgDump(t, "pg_dump", "--create", "--clean", "--dbname", l.Layout.URL("postgres", "shop"))
+	end := bytes.LastIndex(whole, []byte("--\n-- PostgreSQL database dump complete"))
+	if end < 0 {
+		t.Fatal("the dump has no end")
+	}
+	touched := filepath.Join(t.TempDir(), "touched")
+	for name, says := range map[string]string{
+		"a shell":        `\! touch ` + touched,
+		"another server": `\connect "host=` + l.Socket() + ` user=postgres dbname=shop"` + "\ndelete from order_items;",
+		"a program":      "COPY public.orders FROM PROGRAM 'touch " + touched + "';",
+	} {
+		t.Run(name, func(t *testing.T) {
+			copied := t.TempDir()
+			hostile := slices.Concat(whole[:end], []byte(says+"\n"), whole[end:])
+			if err := os.WriteFile(filepath.Join(copied, "shop.sql"), hostile, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			r := newRig(t).live(l)
+			book := runbook(t, fmt.Sprintf("{url: %q}", "file://"+copied), nil, "\n## Switch\n\n```yaml\nswitch: database\n```\n")
+			got := r.run(t.Context(), "recover", book, "--plain", "--to", "shop.sql", "--confirm", target(t))
+			if got.code != recovery.Refused || !strings.Contains(got.out+got.err, "refused") {
+				t.Errorf("exit %d\n%s%s", got.code, got.out, got.err)
+			}
+		})
+	}
+	if _, err := os.Lstat(touched); err == nil {
+		t.Error("the host was reached")
+	}
+	if !slices.Equal(rowsOf(t, l.URL()), before) {
+		t.Error("live was changed")
 	}
 }
 
