@@ -71,6 +71,8 @@ func (s *checkScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 		return nil, true
 	case "e":
 		return s.m.push(newRunbook(s.m, s.system.Runbook, "")), true
+	case "t":
+		return s.m.push(newTrends(s.m, s.system)), true
 	case "g":
 		return s.look(), true
 	}
@@ -81,7 +83,7 @@ func (s *checkScreen) page(w, h int) page {
 	p := page{
 		system: s.system.Name, aside: "no run", mode: looking, focus: -1,
 		live: "LIVE: untouched", note: "looking ..",
-		keys:  []binding{{keyEnter, "details"}, {"e", "rehearse"}, {"g", "again"}, {"c", "people"}, {"s", "status"}},
+		keys:  []binding{{keyEnter, "details"}, {"t", "trends"}, {"e", "rehearse"}, {"g", "again"}, {"c", "people"}, {"s", "status"}},
 		leave: escBack,
 	}
 	if len(s.found.Findings) > 0 {

@@ -6,6 +6,25 @@ import (
 	"comeback/recovery"
 )
 
+// shopTrend is how its rehearsals went: slower each time, and once too slow.
+func shopTrend() *recovery.Trend {
+	t := &recovery.Trend{}
+	const least = recovery.Duration(time.Minute)
+	for i, run := range []string{"11aa", "22bb", "3c3c", "4f2a"} {
+		took := recovery.Duration(i*i*i+3) * least
+		t.Runs = append(t.Runs, recovery.TrendRun{Run: run, At: ten.AddDate(0, i-9, 0), Took: took, RTO: 30 * least, Bytes: int64(i+1) * 3_300_000_000})
+	}
+	t.Runs[3].Took = 31*least + recovery.Duration(12*time.Second)
+	for i, name := range []string{"Restore the database", "Restore the uploads", "Check the copy"} {
+		stage := recovery.TrendStage{Name: name}
+		for j := range t.Runs {
+			stage.Took = append(stage.Took, recovery.TrendTook{Known: j > 0 || i != 1, Took: recovery.Duration(j+3-i) * least, Percent: 50})
+		}
+		t.Stages = append(t.Stages, stage)
+	}
+	return t
+}
+
 // shopAssessed is the shop on a morning on which nothing burns, as far as is seen.
 func shopAssessed() recovery.Assessment {
 	proof := recovery.ProofStanding{At: ten.AddDate(0, 0, -42), Run: "4f2a"}

@@ -45,6 +45,9 @@ type Shelf interface {
 	// earlier runs, and judges whether the copies would save the system. Systems
 	// tells from then on what was found. It stores nothing in a copy.
 	Check(ctx context.Context, runbook string) (recovery.Assessment, error)
+	// Trends compares the rehearsals of the runbook's system that have ended, the
+	// newest last; nil where there is none.
+	Trends(ctx context.Context, runbook string) (*recovery.Trend, error)
 }
 
 // Planner leads from a runbook to a run.

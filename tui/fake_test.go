@@ -36,6 +36,7 @@ type fakeDesk struct {
 	keys     []Key
 	signErr  error
 	texts    map[string]string
+	trend    *recovery.Trend
 	missing  []Need
 	// transactions are the newest first.
 	transactions []recovery.Transaction
@@ -125,6 +126,10 @@ func (d *fakeDesk) Check(context.Context, string) (recovery.Assessment, error) {
 		d.systems[0] = d.checked
 	}
 	return d.assessed, d.openErr
+}
+
+func (d *fakeDesk) Trends(context.Context, string) (*recovery.Trend, error) {
+	return d.trend, d.openErr
 }
 
 func (d *fakeDesk) Plan(_ context.Context, _ string, mode recovery.Mode, c Choice) (*Prepared, error) {

@@ -57,6 +57,13 @@ var scenes = []scene{
 		d.press("k")
 		d.sees("3-2-1-1-0")
 	}},
+	{name: "check-trends", desk: func(f *fakeDesk) { f.assessed, f.trend = shopAssessed(), shopTrend() }, play: func(d *driver, f *fakeDesk) {
+		atHome(d, f)
+		d.press("k")
+		d.sees("YES, BUT")
+		d.press("t")
+		d.sees("TOOK")
+	}},
 	{name: "check-fix", desk: func(f *fakeDesk) { f.assessed = shopAssessed() }, play: func(d *driver, f *fakeDesk) {
 		atHome(d, f)
 		d.press("k")

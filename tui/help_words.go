@@ -12,7 +12,34 @@ For example: down to the system that is broken, enter.`
 	case *checkScreen:
 		return `Would the copies save this system tonight? Each component in each copy, how long
 it would take, and 3-2-1-1-0, digit by digit. What was not seen is unknown, never met.
-For example: down to a finding, enter shows what to do about it; e rehearses.`
+For example: down to a finding, enter shows what to do about it; e rehearses, t shows
+how the rehearsals went.`
+	case *amendScreen:
+		return `A change of the plan of a run that waits. First it is looked what it would change;
+it is made only when that was read and its number chosen.
+For example: 1, enter makes it; esc leaves the plan as it is.`
+	case *diedScreen:
+		return `The process that ran this run is gone, and nothing goes on. What is done is in the
+journal; resuming starts from there, and asks for secrets that nobody kept.
+For example: 2, enter looks at what it did; 1, enter resumes it.`
+	case *handScreen:
+		return `Whoever commands a run answers its questions. Here you give that to a colleague;
+you go on watching.
+For example: 1, enter gives it to the first who is here.`
+	case *leaveScreen:
+		return `Leaving is not stopping: the run goes on without this console. To stop is a choice
+of its own, and asks for a reason.
+For example: d leaves; esc stays.`
+	case *stopScreen:
+		return `The run has been told to stop, and gives back what it made.
+For example: esc watches it, d leaves this console.`
+	case *pagerScreen:
+		return `A text to read. Nothing in it can be changed, and esc goes back to where you were.
+For example: / and a word, enter; n goes to the next place, N to the one before.`
+	case *trendsScreen:
+		return `How the rehearsals went, the newest last: how long each took against the RTO that was
+promised, how much it restored, and which stage became slower.
+For example: a stage that takes longer each time is the next one to look at.`
 	case *runbookScreen:
 		return `Say what happened: the answer leads to what helps. Below stands whether a run
 could begin now: each copy with what it holds and who you are there, the room,

@@ -61,8 +61,9 @@ type model struct {
 	byLines bool
 	exec    func(tea.ExecCommand, tea.ExecCallback) tea.Cmd
 	// said is what came of a key that the screen does not show, until the
-	// next one.
-	said string
+	// next one; that a key does nothing is said until the time of passes.
+	said   string
+	passes time.Time
 	// outages are what people have told of the outages of runbooks, by path.
 	outages map[string]recovery.OutageNoted
 	// cards are the scenario of a rehearsal.
@@ -104,6 +105,9 @@ func (m *model) handle(msg tea.Msg) tea.Cmd {
 	case tea.WindowSizeMsg:
 		m.width, m.height = msg.Width, msg.Height
 	case secondMsg:
+		if !m.passes.IsZero() && !m.now().Before(m.passes) {
+			m.said, m.passes = "", time.Time{}
+		}
 		if home, ok := m.top().screen.(*homeScreen); ok {
 			return tea.Batch(home.beat(), m.everySecond())
 		}
@@ -145,7 +149,7 @@ func (m *model) handle(msg tea.Msg) tea.Cmd {
 // everywhere.
 func (m *model) press(k tea.KeyPressMsg) tea.Cmd {
 	top := m.top()
-	m.said = ""
+	m.said, m.passes = "", time.Time{}
 	switch k.Keystroke() {
 	case keyBreak:
 		return m.leave()
@@ -180,6 +184,8 @@ func (m *model) press(k tea.KeyPressMsg) tea.Cmd {
 		if c, ok := top.screen.(copier); ok {
 			return m.copyOut(c)
 		}
+	case "/":
+		return m.push(newFind(m))
 	case "q":
 		return m.leave()
 	case keyEscape:
@@ -188,9 +194,17 @@ func (m *model) press(k tea.KeyPressMsg) tea.Cmd {
 		m.scroll(k.String() == keyPageDown, 1)
 	case keyPageUp, keyUp:
 		m.scroll(k.String() == keyPageUp, -1)
+	default:
+		if k.Text != "" {
+			m.said, m.passes = clean(k.Text)+" is no key here; ? says which are", m.now().Add(wrongKey)
+		}
 	}
 	return nil
 }
+
+// wrongKey is how long it is said that a key does nothing, in the place of what
+// else stands on line 23.
+const wrongKey = 3 * time.Second
 
 // scroll moves the body of the top screen by a line or a page.
 func (m *model) scroll(page bool, by int) {

@@ -44,8 +44,16 @@ func (s *momentScreen) open() tea.Cmd {
 	return s.m.push(newCommits(s, list[only]))
 }
 
-// cursor is where the chosen offer stands in a list, -1 if it is not there.
+// cursor is where the chosen offer stands in a list, -1 if it is not there. It
+// begins on the only log where one is looked for: that opens it, and chooses no
+// moment.
 func (s *momentScreen) cursor(list []offer) int {
+	if s.at == "" && s.from.route().log && !s.from.surveying {
+		isLog := func(o offer) bool { return o.window != nil }
+		if first := slices.IndexFunc(list, isLog); first >= 0 && !slices.ContainsFunc(list[first+1:], isLog) {
+			return first
+		}
+	}
 	return slices.IndexFunc(list, func(o offer) bool { return o.name() == s.at })
 }
 

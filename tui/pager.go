@@ -49,6 +49,26 @@ func newPager(m *model, title, text string) *pagerScreen {
 	return s
 }
 
+// findRows is how many rows of a list are searched.
+const findRows = 500
+
+// newFind searches what the top screen shows, with what is out of sight there.
+func newFind(m *model) *pagerScreen {
+	p := m.top().page(m.width, findRows)
+	var b strings.Builder
+	blank := true
+	for _, l := range p.body {
+		text := strings.TrimRight(l.words(), " ")
+		if text != "" || !blank {
+			b.WriteString(text + "\n")
+		}
+		blank = text == ""
+	}
+	s := newPager(m, "what this screen shows", b.String())
+	s.find = &field{}
+	return s
+}
+
 // newDocument reads a text from the desk and shows it.
 func newDocument(m *model, title, path string) *pagerScreen {
 	s := newPager(m, title, "")

@@ -22,6 +22,8 @@ type route struct {
 	// looks says that nothing is restored on this way, rescues that what it
 	// leads to is a rescue.
 	looks, rescues bool
+	// log says that the way looks for a commit in a log.
+	log bool
 	// tells is what a person should know before going on, most important
 	// first; without it the way goes on at once.
 	tells []tellOf
@@ -32,20 +34,20 @@ type tellOf struct{ name, text string }
 
 // routes are all answers, in the order of their numbers.
 var routes = [...]route{
-	{name: "Data was deleted or damaged", says: "find the commit, go to just before it", mode: recovery.Recovery, outage: true},
-	{name: "The server or its disk died", says: "go to the latest moment, on another host", mode: recovery.Recovery, outage: true, want: string(recovery.WantLatest), tells: []tellOf{
+	{name: "Data was deleted or damaged", says: "find the commit, go to just before it", mode: recovery.Recovery, outage: true, log: true},
+	{name: "The server or its disk died", says: "go to the latest moment, on another host", mode: recovery.Recovery, outage: true, log: true, want: string(recovery.WantLatest), tells: []tellOf{
 		{"ANOTHER", "host: run comeback there, with this runbook. What died must not start again beside what comes back: take it off the network, or pull its plug."},
-		{"MOMENT", "the latest that a copy has. What the dead server wrote after that is on its disk only: keep the disk, do not repair it in place."},
+		{"MOMENT", "the latest that a copy has. What the dead server wrote after that is on its disk only: keep the disk, do not repair it in place. Where its pg_wal can be read, save it first: comeback wal save RUNBOOK --from PG_WAL."},
 	}},
-	{name: "Only one table or some rows", says: "rescue them, leave everything else as it is", mode: recovery.Rehearsal, outage: true, looks: true, rescues: true, tells: []tellOf{
+	{name: "Only one table or some rows", says: "rescue them, leave everything else as it is", mode: recovery.Rehearsal, outage: true, looks: true, rescues: true, log: true, tells: []tellOf{
 		{"FIND", "enter reads the log: h goes to the newest harm, / finds a table. Enter there plans the rescue of that transaction; y copies the same as a command."},
 		{"THEN", "it shows what it would do to each table, and changes nothing before you have looked and typed the name of the database. Stop whatever still deletes before that."},
 	}},
-	{name: "Someone broke in", says: "clean host, from the other account", mode: recovery.Recovery, outage: true, apart: true, tells: []tellOf{
+	{name: "Someone broke in", says: "clean host, from the other account", mode: recovery.Recovery, outage: true, log: true, apart: true, tells: []tellOf{
 		{"CLEAN HOST", "run comeback on a host that was not theirs, with keys that were not on the old one. Keep the old host as it is, off the network: it is evidence."},
 		{"COPIES", "only those in an account of their own are offered: whoever held this host could write to the others. Choose a moment before they came, not the latest."},
 	}},
-	{name: "I do not know", says: "look: what changed, what is missing", mode: recovery.Rehearsal, looks: true},
+	{name: "I do not know", says: "look: what changed, what is missing", mode: recovery.Rehearsal, looks: true, log: true},
 	{name: "Nothing: this is a rehearsal", says: "the same stages, into scratch", mode: recovery.Rehearsal},
 }
 
@@ -88,7 +90,7 @@ func (s *runbookScreen) onlyLooks() error {
 		return recovery.Errorf("open a window (not a single backup), then h goes to the newest harm and / finds a table; enter there",
 			"a rescue takes back one transaction, and none was chosen")
 	}
-	return recovery.Errorf("esc, and choose what happened: 1 leads to a moment, 6 rehearses", "this way only looks, nothing is restored on it")
+	return recovery.Errorf("esc, and choose what happened: 1 goes back to a moment, 3 rescues rows, 6 rehearses", "this way only looks, nothing is restored on it")
 }
 
 // mode is what a run on the chosen route is for.

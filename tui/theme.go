@@ -25,7 +25,7 @@ const (
 // theme turns looks into escape sequences.
 type theme struct {
 	styles [looks]ansi.Style
-	// ascii says that the terminal shows nothing else.
+	// ascii says that the terminal shows nothing else, whatever the locale says.
 	ascii bool
 	// vt100 says that it is one.
 	vt100 bool
@@ -34,7 +34,7 @@ type theme struct {
 // newTheme decides from the environment: the sixteen colours of the terminal's
 // own palette, or with NO_COLOR, whatever its value, none at all.
 func newTheme(environ []string) theme {
-	t := theme{ascii: !speaksUTF8(environ), vt100: isVT100(environ)}
+	t := theme{ascii: !speaksUTF8(environ) || isVT100(environ), vt100: isVT100(environ)}
 	t.styles[strong] = t.styles[strong].Bold()
 	if !t.vt100 {
 		t.styles[faint] = t.styles[faint].Faint()

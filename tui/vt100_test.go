@@ -53,7 +53,7 @@ func notVT100(out string) string {
 // A VT100 is sent nothing that it has not, through a run whose log scrolls, its
 // full log, the help and back, and shows what every other terminal shows.
 func TestRun_VT100(t *testing.T) {
-	w := openWire(t, copied, "TERM=vt100", "LANG=C")
+	w := openWire(t, copied, "TERM=vt100", "LANG=C.UTF-8")
 	w.shows("LOG")
 	n := 0
 	for range 3 {

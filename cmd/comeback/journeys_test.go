@@ -108,7 +108,7 @@ func toHarm(route, xid string) journey {
 	if route != "5" {
 		j = append(j, move{sees: []string{"OUTAGE BEGAN"}, keys: "~5_minutes_ago enter", line: "~5 minutes ago"})
 	}
-	j = append(j, move{sees: []string{"GO BACK TO WHICH MOMENT?", "window, no gap"}, keys: "down enter", line: "1"})
+	j = append(j, move{sees: []string{"GO BACK TO WHICH MOMENT?", "window, no gap", "none is chosen for you"}, keys: "enter", line: "1"})
 	if xid == "" {
 		j = append(j, move{sees: []string{"NOTHING IS CHOSEN YET", "HARM", "read to its beginning"}, keys: "h", line: "h"})
 	} else {

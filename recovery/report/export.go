@@ -91,41 +91,12 @@ func (p Period) Gaps() []int {
 	return gaps
 }
 
-// Trend is how rehearsals went over time.
-type Trend struct {
-	Runs   []TrendRun
-	Stages []TrendStage
-}
-
-// TrendRun is one rehearsal that ended: what it took, and how much was restored.
-type TrendRun struct {
-	Run   string
-	At    time.Time
-	Took  recovery.Duration
-	RTO   recovery.Duration
-	Bytes int64
-}
-
-// TrendStage is a stage in each of the rehearsals.
-type TrendStage struct {
-	Name string
-	Took []TrendTook
-}
-
-// TrendTook is what a stage took; Known is false where it was not exercised. Percent
-// is of the longest that any stage took.
-type TrendTook struct {
-	Known   bool
-	Took    recovery.Duration
-	Percent int
-}
-
 // maxTrend is how many rehearsals a trend shows, the newest.
 const maxTrend = 12
 
 // Trends compares the rehearsals among reports, which are in the order of time; nil
 // where there is nothing to compare.
-func Trends(reports []*Report) *Trend {
+func Trends(reports []*Report) *recovery.Trend {
 	reports = slices.DeleteFunc(slices.Clone(reports), func(r *Report) bool {
 		return r == nil || r.Mode != recovery.Rehearsal || r.Objectives.Exercised == nil || !r.Ended()
 	})
@@ -133,27 +104,27 @@ func Trends(reports []*Report) *Trend {
 	if len(reports) == 0 {
 		return nil
 	}
-	t := &Trend{}
+	t := &recovery.Trend{}
 	var longest recovery.Duration = 1
 	for _, r := range reports {
-		run := TrendRun{Run: r.Run, At: r.Times.Started, Took: r.Objectives.Exercised.Took, RTO: r.Objectives.RTO.Target}
+		run := recovery.TrendRun{Run: r.Run, At: r.Times.Started, Took: r.Objectives.Exercised.Took, RTO: r.Objectives.RTO.Target}
 		for _, c := range r.Moment.Components {
 			run.Bytes += c.Backup.Size
 		}
 		t.Runs = append(t.Runs, run)
 		for _, s := range r.Stages {
-			if !slices.ContainsFunc(t.Stages, func(o TrendStage) bool { return o.Name == s.Name }) && s.Steps > 0 {
-				t.Stages = append(t.Stages, TrendStage{Name: s.Name})
+			if !slices.ContainsFunc(t.Stages, func(o recovery.TrendStage) bool { return o.Name == s.Name }) && s.Steps > 0 {
+				t.Stages = append(t.Stages, recovery.TrendStage{Name: s.Name})
 			}
 			longest = max(longest, s.Took)
 		}
 	}
 	for i := range t.Stages {
 		for _, r := range reports {
-			took := TrendTook{}
+			took := recovery.TrendTook{}
 			j := slices.IndexFunc(r.Stages, func(s Stage) bool { return s.Name == t.Stages[i].Name })
 			if j >= 0 && r.Stages[j].Steps > 0 && r.Stages[j].State == recovery.Done {
-				took = TrendTook{Known: true, Took: r.Stages[j].Took, Percent: max(1, int(100*r.Stages[j].Took/longest))}
+				took = recovery.TrendTook{Known: true, Took: r.Stages[j].Took, Percent: max(1, int(100*r.Stages[j].Took/longest))}
 			}
 			t.Stages[i].Took = append(t.Stages[i].Took, took)
 		}
@@ -162,7 +133,7 @@ func Trends(reports []*Report) *Trend {
 }
 
 // Trends are those of the period's rehearsals.
-func (p Period) Trends() *Trend {
+func (p Period) Trends() *recovery.Trend {
 	var reports []*Report
 	for _, e := range p.Runs {
 		reports = append(reports, e.Report)
