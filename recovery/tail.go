@@ -11,6 +11,8 @@ import (
 type TimelineMark struct {
 	System   string
 	Timeline uint32
+	// Copy is the name of the copy that is marked.
+	Copy string
 	// Dead says that nobody goes on with it, since Run at At.
 	Dead bool
 	Run  string

@@ -38,12 +38,16 @@ func (m timelineMark) says() string {
 
 var markName = pattern.New(`^[0-9A-F]{8}\.comeback-[0-9a-zA-Z]+$`)
 
-var _ recovery.TimelineMarker = nativeEngine{}
+var _ recovery.TimelineMarker = (*engine)(nil)
 
 // MarkTimeline notes in a copy whether a timeline goes on. A copy that holds no
 // archive of the cluster gets no mark, and marked is false.
-func (e nativeEngine) MarkTimeline(ctx context.Context, c recovery.Component, store storage.Store, t recovery.TimelineMark) (marked bool, err error) {
-	contents, err := e.native(c, store).Contents(ctx)
+func (e *engine) MarkTimeline(ctx context.Context, c recovery.Component, store storage.Store, t recovery.TimelineMark) (marked bool, err error) {
+	repo, err := e.form.Find(ctx, c, recovery.Copy{Name: t.Copy, URL: store.URL()}, Access{Store: store})
+	if err != nil || repo == nil {
+		return false, err
+	}
+	contents, err := repo.Contents(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -55,7 +59,13 @@ func (e nativeEngine) MarkTimeline(ctx context.Context, c recovery.Component, st
 		if err != nil {
 			return false, fmt.Errorf("mark timeline %d: %w", t.Timeline, err)
 		}
-		key := fmt.Sprintf("%s%08X.comeback-%s", a.newestPlace().Dir, t.Timeline, t.Run)
+		dir := ""
+		if m, apart := repo.(Marked); apart {
+			dir = m.Marks(t.System)
+		} else {
+			dir = a.newestPlace().Dir
+		}
+		key := fmt.Sprintf("%s%08X.comeback-%s", dir, t.Timeline, t.Run)
 		_, err = store.Put(ctx, key, strings.NewReader(string(b)+"\n"), storage.PutOptions{IfAbsent: true, Size: int64(len(b)) + 1})
 		if err != nil && !errors.Is(err, storage.ErrExist) {
 			return false, recovery.Errorf(fetchHintText(err), "mark timeline %d in %s: %w", t.Timeline, store.URL(), err)
@@ -65,12 +75,30 @@ func (e nativeEngine) MarkTimeline(ctx context.Context, c recovery.Component, st
 	return false, nil
 }
 
-// readMarks reads the marks in an archive's places; those of the timelines that
-// nobody goes on with are kept.
-func (n *native) readMarks(ctx context.Context, objects []storage.Object, a *Archive, c *Contents) error {
+// marksApart reads the marks of an archive that has them elsewhere.
+func (e *engine) marksApart(ctx context.Context, repo Repository, store storage.Store, a *Archive, c *Contents) error {
+	m, apart := repo.(Marked)
+	if !apart {
+		return nil
+	}
+	var objects []storage.Object
+	for o, err := range store.List(ctx, m.Marks(a.System)) {
+		if err != nil {
+			return fmt.Errorf("list the marks of timelines in %s: %w", store.URL(), err)
+		}
+		if markName.MatchString(path.Base(o.Key)) {
+			objects = append(objects, o)
+		}
+	}
+	return readMarks(ctx, store, e.Read, objects, a, c)
+}
+
+// readMarks reads the marks of an archive; those of the timelines that nobody goes on
+// with are kept.
+func readMarks(ctx context.Context, store storage.Store, read storage.ReadOptions, objects []storage.Object, a *Archive, c *Contents) error {
 	newest := map[uint32]timelineMark{}
 	for _, o := range objects {
-		m, err := n.readMark(ctx, o)
+		m, err := readMark(ctx, store, read, o)
 		if err != nil && broken(ctx, err) {
 			return fmt.Errorf("read %s: %w", o.Key, err)
 		}
@@ -94,8 +122,8 @@ func (n *native) readMarks(ctx context.Context, objects []storage.Object, a *Arc
 	return nil
 }
 
-func (n *native) readMark(ctx context.Context, o storage.Object) (m timelineMark, err error) {
-	in := storage.NewReader(ctx, n.store, o, n.read)
+func readMark(ctx context.Context, store storage.Store, read storage.ReadOptions, o storage.Object) (m timelineMark, err error) {
+	in := storage.NewReader(ctx, store, o, read)
 	defer in.Close()
 	b, err := io.ReadAll(io.LimitReader(in, smallRead))
 	if err != nil {

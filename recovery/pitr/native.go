@@ -289,7 +289,7 @@ func (n *native) archives(ctx context.Context, l *listing, c *Contents) ([]Archi
 		for _, p := range all[i].Places {
 			objects = append(objects, l.marks[p.Dir]...)
 		}
-		if err := n.readMarks(ctx, objects, &all[i], c); err != nil {
+		if err := readMarks(ctx, n.store, n.read, objects, &all[i], c); err != nil {
 			return nil, err
 		}
 	}

@@ -68,6 +68,13 @@ type Restorer interface {
 	Restore(ctx context.Context, b Base, to Restoring) (Restored, error)
 }
 
+// Marked is a Repository into whose archive nothing may be written: what comeback
+// notes of its timelines lies elsewhere in the copy.
+type Marked interface {
+	// Marks is what the keys of the marks of a cluster begin with.
+	Marks(system string) string
+}
+
 // Restoring is where a base backup is restored to.
 type Restoring struct {
 	// Data becomes the data directory, and Spaces holds the tablespaces, each in a

@@ -30,10 +30,10 @@ func (e *engine) Survey(ctx context.Context, c recovery.Component, copy recovery
 	if err != nil {
 		return s, err
 	}
-	s.Findings = contents.Findings
 	v := surveyor{engine: e, repo: repo, survey: &s, timeline: timeline}
-	for _, a := range contents.Archives {
-		if err := a.learn(ctx, repo); err != nil {
+	for i := range contents.Archives {
+		a := contents.Archives[i]
+		if err := errors.Join(a.learn(ctx, repo), e.marksApart(ctx, repo, store, &a, &contents)); err != nil {
 			return s, err
 		}
 		x, findings, err := newIndex(ctx, repo, a)
@@ -43,6 +43,7 @@ func (e *engine) Survey(ctx context.Context, c recovery.Component, copy recovery
 		v.indexes = append(v.indexes, x)
 		s.Findings = append(s.Findings, findings...)
 	}
+	s.Findings = append(contents.Findings, s.Findings...)
 	slices.SortStableFunc(contents.Bases, func(a, b Base) int { return cmp.Compare(a.Start, b.Start) })
 	for _, b := range contents.Bases {
 		if err := v.base(ctx, b); err != nil {

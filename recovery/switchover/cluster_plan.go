@@ -124,9 +124,15 @@ func (s switcher) planCluster(c recovery.SwitchContext, t clusterTarget) (recove
 			lost.After = nil
 			p.Settle = []recovery.Step{lost}
 		case t.Down:
-			save, err := s.saveTail(c, t)
+			save, can, err := s.saveTail(c, t)
 			if err != nil {
 				return p, err
+			}
+			if !can {
+				lost.After, p.Settle = nil, []recovery.Step{lost}
+				p.Effects.Gone = append(p.Effects.Gone, fmt.Sprintf("what the dead server had not archived: %s saves nothing into %s; it stays in %s, which is put aside",
+					c.Point.Engine, c.Point.Copy, filepath.Join(t.Data, "pg_wal")))
+				break
 			}
 			save.MayPass, lost.After = true, []string{save.ID}
 			p.Settle = []recovery.Step{save, lost}
@@ -135,17 +141,19 @@ func (s switcher) planCluster(c recovery.SwitchContext, t clusterTarget) (recove
 	return p, nil
 }
 
-// saveTail is the step that saves what a dead server had not archived.
-func (s switcher) saveTail(c recovery.SwitchContext, t clusterTarget) (recovery.Step, error) {
+// saveTail is the step that saves what a dead server had not archived. It can be
+// saved only where the engine may write into its copies.
+func (s switcher) saveTail(c recovery.SwitchContext, t clusterTarget) (step recovery.Step, can bool, err error) {
 	engine, err := s.engine(c.Point.Engine)
 	if err != nil {
-		return recovery.Step{}, err
+		return recovery.Step{}, false, err
 	}
 	saver, ok := engine.(recovery.TailSaver)
 	if !ok {
-		return recovery.Step{}, fmt.Errorf("save the rest of the log: the engine %s cannot", c.Point.Engine)
+		return recovery.Step{}, false, nil
 	}
-	return saver.PlanTail(c.Component, c.Point.Copy, filepath.Join(t.Data, "pg_wal"))
+	step, err = saver.PlanTail(c.Component, c.Point.Copy, filepath.Join(t.Data, "pg_wal"))
+	return step, true, err
 }
 
 // backCluster lists the steps that give the old data directory its place again.

@@ -42,7 +42,7 @@ func (k markTimeline) Do(ctx context.Context, env recovery.Env, s recovery.Step)
 		store, err := env.Store(ctx, c.Name)
 		if err == nil {
 			var there bool
-			if there, err = k.markIn(ctx, a, store); there {
+			if there, err = k.markIn(ctx, a, c.Name, store); there {
 				marked = append(marked, c.Name)
 			}
 		}
@@ -61,13 +61,13 @@ func (k markTimeline) Do(ctx context.Context, env recovery.Env, s recovery.Step)
 }
 
 // markIn notes it in one copy, with every engine that keeps timelines there.
-func (o Options) markIn(ctx context.Context, a markArgs, store storage.Store) (marked bool, err error) {
+func (o Options) markIn(ctx context.Context, a markArgs, copy string, store storage.Store) (marked bool, err error) {
 	for _, e := range o.Engines() {
 		marker, ok := e.(recovery.TimelineMarker)
 		if !ok || e.Schema().Kind != a.Of.Kind || a.Of.With != "" && a.Of.With != e.Schema().Engine {
 			continue
 		}
-		for _, t := range []recovery.TimelineMark{{System: a.System, Timeline: a.Dead, Dead: true, Run: a.Run, At: a.At}, {System: a.System, Timeline: a.Alive, Run: a.Run, At: a.At}} {
+		for _, t := range []recovery.TimelineMark{{System: a.System, Copy: copy, Timeline: a.Dead, Dead: true, Run: a.Run, At: a.At}, {System: a.System, Copy: copy, Timeline: a.Alive, Run: a.Run, At: a.At}} {
 			there, err := marker.MarkTimeline(ctx, a.Of, store, t)
 			if err != nil {
 				return marked, err

@@ -2,9 +2,13 @@ package backrest_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"net"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,6 +24,8 @@ import (
 	"comeback/recovery/pitr/backrest"
 	"comeback/recovery/postgres"
 	"comeback/storage"
+	"comeback/storage/s3"
+	"comeback/storagetest"
 )
 
 func TestSuite(t *testing.T) {
@@ -378,4 +384,93 @@ func TestSurvive(t *testing.T) {
 	if again := crash.Whole(t, s.Before); !strings.Contains(again.Step("copy").Outcome.Says, "were there from the attempt before") {
 		t.Errorf("the second attempt says %q", again.Step("copy").Outcome.Says)
 	}
+}
+
+// A repository in a bucket is listed, read and restored as one in a directory is; the keys
+// of the bucket come as references and are told to nobody.
+func TestBucket(t *testing.T) {
+	s := theShop(t)
+	server := storagetest.StartS3(t)
+	server.Setenv(t)
+	server.CreateBucket("backups")
+	bucket, err := s3.Open(t.Context(), server.Options("backups", "pgbackrest"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := overTLS(t, server.Proxy.Address())
+	if err := s.Config("bucket.conf", "plain", "repo3-type=s3", "repo3-path=/pgbackrest", "repo3-s3-bucket=backups", "repo3-s3-endpoint=127.0.0.1",
+		"repo3-s3-region="+storagetest.Region, "repo3-s3-uri-style=path", "repo3-storage-verify-tls=n", "repo3-storage-port="+port); err != nil {
+		t.Fatal(err)
+	}
+	// What pgBackRest has stored in a directory it reads from a bucket.
+	for o, err := range s.store(t, "plain").List(t.Context(), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(s.Path("plain/" + o.Key)); err != nil || !info.Mode().IsRegular() || strings.Contains(o.Key, "/latest/") {
+			continue
+		}
+		body, err := os.Open(s.Path("plain/" + o.Key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = bucket.Put(t.Context(), o.Key, body, storage.PutOptions{Size: o.Size})
+		if err = errors.Join(err, body.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := s.component(recovery.Settings{"repo": {"3"}, "config": {s.Path("bucket.conf")}, "environment": {"PGBACKREST_REPO2_CIPHER_PASS=${CIPHER}",
+		"PGBACKREST_REPO3_S3_KEY=" + storagetest.Root.AccessKey, "PGBACKREST_REPO3_S3_KEY_SECRET=${CIPHER}"}})
+	e := engine(storagetest.Root.SecretKey)
+	p := resolved(t, e, surveyed(t, e, c, bucket), bucket, fmt.Sprintf("before-xid:%d", s.Incident))
+	var got outcome
+	o := s.options(c, p, bucket, &got)
+	o.Engine, o.Environ = e, map[string]string{"CIPHER": storagetest.Root.SecretKey}
+	if state := enginetest.Restore(t, o); state.Result != recovery.ResultPassed || got.data != s.Before {
+		says, hint := enginetest.Failure(state)
+		t.Fatalf("%s: %s (%s), restored was %.60s", state.Result, says, hint, got.data)
+	}
+	_, err = engine("wrong").Survey(t.Context(), c, recovery.Copy{Name: "nearby", URL: bucket.URL()}, bucket)
+	if !errors.Is(err, storage.ErrDenied) || recovery.HintOf(err) == "" {
+		t.Errorf("with a wrong key: %v (%s)", err, recovery.HintOf(err))
+	}
+}
+
+// overTLS is the port of a TLS server in front of another server.
+func overTLS(t *testing.T, address string) string {
+	t.Helper()
+	base := httptest.NewUnstartedServer(nil)
+	base.StartTLS() // for its certificate
+	t.Cleanup(base.Close)
+	l, err := tls.Listen("tcp", "127.0.0.1:0", base.TLS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer in.Close()
+				out, err := net.Dial("tcp", address)
+				if err != nil {
+					return
+				}
+				defer out.Close()
+				go func() {
+					io.Copy(out, in)
+					out.Close()
+				}()
+				io.Copy(in, out)
+			}()
+		}
+	}()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
 }

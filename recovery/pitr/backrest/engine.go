@@ -208,7 +208,11 @@ type repository struct {
 var (
 	_ pitr.Repository = (*repository)(nil)
 	_ pitr.Restorer   = (*repository)(nil)
+	_ pitr.Marked     = (*repository)(nil)
 )
+
+// Marks is beside the stanza, into which nothing is written.
+func (r *repository) Marks(system string) string { return r.Prefix + "timelines/" + system + "/" }
 
 func (r *repository) Layout() pitr.Layout {
 	b, err := json.Marshal(r.place)

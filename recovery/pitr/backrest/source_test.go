@@ -64,7 +64,7 @@ var shop struct {
 // theShop is a cluster, whose history does not change any more.
 func theShop(t testing.TB) *source {
 	t.Helper()
-	shop.once.Do(func() { shop.of, shop.err = backresttest.Make() })
+	shop.once.Do(func() { shop.of, shop.err = backresttest.Make(true) })
 	if shop.err != nil {
 		t.Fatalf("make the source: %v", shop.err)
 	}

@@ -19,7 +19,8 @@ import (
 	"comeback/recovery/postgres"
 )
 
-// Key is what opens the second repository; it stands in no file.
+// Key is what opens the second repository; it stands in no configuration, and in the
+// cluster's own program that archives.
 const Key = "correct-horse-battery"
 
 // Source is a cluster that pgBackRest archives into two repositories, in plain and,
@@ -36,6 +37,8 @@ type Source struct {
 	Incident   recovery.XID
 	IncidentAt time.Time
 	Before     string
+
+	tablespace bool
 }
 
 // Remove ends the server and removes everything.
@@ -95,9 +98,10 @@ func (s *Source) Text(sql string) (text string, err error) {
 const Everything = `select (select coalesce(string_agg(id || note, ',' order by id), '') from orders) || ' ' ||
 	(select count(*) || coalesce(md5(string_agg(id || filler, '' order by id)), '') from bulk)`
 
-// Make makes one. Remove removes it, also where Make fails.
-func Make() (*Source, error) {
-	s := &Source{}
+// Make makes one, a part of it in a tablespace, if that is wanted. Remove removes it,
+// also where Make fails.
+func Make(tablespace bool) (*Source, error) {
+	s := &Source{tablespace: tablespace}
 	return s, s.make()
 }
 
@@ -129,6 +133,10 @@ func (s *Source) make() (err error) {
 	if err := s.Config("pgbackrest.conf", "plain"); err != nil {
 		return err
 	}
+	archive := fmt.Sprintf("#!/bin/sh\nPGBACKREST_REPO2_CIPHER_PASS=%s exec pgbackrest --config=%s --stanza=shop archive-push \"$1\"\n", Key, s.Path("pgbackrest.conf"))
+	if err := os.WriteFile(s.Path("archive-pgbackrest"), []byte(archive), 0o755); err != nil {
+		return err
+	}
 	if err := s.Run(nil, s.Tools.Program("initdb"), "-D", s.Path("data"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--wal-segsize=1", "--no-sync"); err != nil {
 		return err
 	}
@@ -136,8 +144,8 @@ func (s *Source) make() (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(conf, "listen_addresses = ''\nunix_socket_directories = '%s'\nfsync = off\nautovacuum = off\ntrack_commit_timestamp = on\nshared_buffers = '16MB'\narchive_mode = on\narchive_command = 'pgbackrest --config=%s --stanza=shop archive-push %%p'\n",
-		s.Path("socket"), s.Path("pgbackrest.conf"))
+	fmt.Fprintf(conf, "listen_addresses = ''\nunix_socket_directories = '%s'\nfsync = off\nautovacuum = off\ntrack_commit_timestamp = on\nshared_buffers = '16MB'\narchive_mode = on\narchive_command = '%s %%p'\n",
+		s.Path("socket"), s.Path("archive-pgbackrest"))
 	if err := conf.Close(); err != nil {
 		return err
 	}
@@ -194,7 +202,12 @@ func (s *Source) history() (err error) {
 		}
 	}
 	do(s.Backrest("stanza-create"))
-	do(s.Exec("create database shop", "create tablespace fast location '"+s.Path("spaces")+"'"))
+	do(s.Exec("create database shop"))
+	place := ""
+	if s.tablespace {
+		do(s.Exec("create tablespace fast location '" + s.Path("spaces") + "'"))
+		place = " tablespace fast"
+	}
 	if err != nil {
 		return err
 	}
@@ -202,7 +215,7 @@ func (s *Source) history() (err error) {
 	if s.Conn, err = s.connect("shop"); err != nil {
 		return err
 	}
-	do(s.Exec("create table orders (id int primary key, note text)", "create table bulk (id int, filler text) tablespace fast",
+	do(s.Exec("create table orders (id int primary key, note text)", "create table bulk (id int, filler text)"+place,
 		"insert into orders values (1, 'first')", "insert into bulk select i, repeat('x', 500) from generate_series(1, 2000) i"))
 	do(s.Backrest("--repo=1", "--type=full", "backup"))
 	do(s.Backrest("--repo=2", "--type=full", "backup"))
