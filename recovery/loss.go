@@ -3,6 +3,7 @@ package recovery
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +18,16 @@ type Loser interface {
 	// used. Where a part of the log is missing or damaged, what is counted is
 	// the least that is lost, and the error says which part that is.
 	Loss(ctx context.Context, o ScanOptions, p Point) (Loss, error)
+}
+
+// Changer is an Engine that can tell, from the log in a copy, what had been done by a
+// point.
+type Changer interface {
+	// Changes yields, the newest first, every transaction that has committed up to
+	// p, back to the start of the base backup that p starts from. It only reads.
+	// The span and the survey of o are not used. Where a part of the log is missing
+	// or damaged the last error says so.
+	Changes(ctx context.Context, o ScanOptions, p Point) iter.Seq2[Transaction, error]
 }
 
 // Loss is what going back to a point loses.

@@ -47,6 +47,11 @@ type Manifest struct {
 	// TableDigest says how their digests are made.
 	Tables      []TableRecord `json:"tables,omitempty"`
 	TableDigest string        `json:"table_digest,omitempty"`
+	// Snapshot, of a base backup, is what Tables were read in, SnapshotAt where the
+	// log was then, after Start. A moment in the log after it is held against Tables
+	// by what the log says of the transactions that the snapshot does not see.
+	Snapshot   Snapshot `json:"snapshot,omitzero"`
+	SnapshotAt LSN      `json:"snapshot_at,omitempty"`
 	// Names is the key of the map of relations' names that was saved with it.
 	Names string `json:"names,omitempty"`
 	// Start and Stop are where a base backup's log begins, and where it can
@@ -71,7 +76,11 @@ type StoredObject struct {
 type TableRecord struct {
 	// Name has the schema unless that is public.
 	Name string `json:"name"`
-	Rows int64  `json:"rows,string"`
+	// OID is the table's in its cluster: a base backup keeps it, a dump does not.
+	OID uint32 `json:"oid,omitempty"`
+	// Shape is a digest of the names and types of its columns, in order.
+	Shape string `json:"shape,omitempty"`
+	Rows  int64  `json:"rows,string"`
 	// Digest does not depend on the order of the rows.
 	Digest string `json:"digest,omitempty"`
 }

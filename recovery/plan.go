@@ -375,12 +375,20 @@ type BackupRef struct {
 	Backup string `json:"backup"`
 }
 
+// LogPoint is a point in the log of a component.
+type LogPoint struct {
+	Component Component `json:"component"`
+	Point     Point     `json:"point"`
+}
+
 // SoundCheckArgs are the arguments of a KindSoundCheck step.
 type SoundCheckArgs struct {
 	Name string `json:"name"`
 	On   string `json:"on"`
 	// Sound is what is looked at, as verify.Sounds lists it.
 	Sound []string `json:"sound"`
-	// Record is the backup whose record the tables are held against.
+	// Record is the backup whose record the tables are held against; After, where
+	// it is not nil, the point in the log after it that was gone to.
 	Record *BackupRef `json:"record,omitempty"`
+	After  *LogPoint  `json:"after,omitempty"`
 }

@@ -119,6 +119,13 @@ func (b *backedUp) archive(t *testing.T, place string) {
 func TestBackup(t *testing.T) {
 	t.Parallel()
 	b, ctx := openBackedUp(t, ""), t.Context()
+	text, err := os.ReadFile(b.book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(b.book, append(text, "\n```yaml\ncheck: it is what the log made of what was recorded\non: database\nsound: [record]\n```\n"...), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	got := b.run(ctx, "backup", b.book)
 	got.has(t, recovery.CameBack, "database   dump     database/shop-", "database   base     base/", "uploads    snapshot uploads/snapshots/", "config     snapshot config/snapshots/",
 		"code       bundle   code/code-", "in nearby, offsite", "each with its digest")
@@ -131,13 +138,23 @@ func TestBackup(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if _, err := conn.Exec(ctx, "create table since_the_backup (n int)"); err != nil {
-		t.Fatal(err)
+	for _, sql := range []string{
+		"create table since_the_backup (n int)", "insert into since_the_backup select generate_series(1, 70)",
+		"insert into sessions (token, customer_id, expires_at) select 'since ' || i, 1, now() from generate_series(1, 90) i; delete from sessions where token like 'since 1%'",
+		"begin; delete from sessions; savepoint a; delete from carts; rollback to a; rollback",
+		"begin; savepoint a; delete from carts; rollback to a; delete from carts where id = (select min(id::text)::uuid from carts); commit",
+		"update products set name = name || '!' where id % 2 = 0",
+		"alter table customers add touched int default 7",
+		"alter table sessions rename to visits; insert into visits (token, customer_id, expires_at) select 'later ' || i, 1, now() from generate_series(1, 9) i",
+	} {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := b.Archived(ctx); err != nil {
 		t.Fatal(err)
 	}
-	b.run(ctx, "rehearse", b.book, "--to", "latest", "--copy", "offsite", "--plain").has(t, recovery.CameBack, "EVERY CHECK HELD", "base backup base/")
+	b.run(ctx, "rehearse", b.book, "--to", "latest", "--copy", "offsite", "--plain").has(t, recovery.CameBack, "EVERY CHECK HELD", "base backup base/", "nothing wrong with record")
 	manifests := b.manifests(t, "nearby")
 	var dump *recovery.Manifest
 	for i, m := range manifests {

@@ -1,8 +1,12 @@
 package main
 
 import (
+	"context"
 	"os"
+	"slices"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"comeback/recovery"
 	"comeback/recovery/backup"
@@ -13,6 +17,7 @@ import (
 	"comeback/recovery/files"
 	"comeback/recovery/pitr"
 	"comeback/recovery/pitr/backrest"
+	"comeback/recovery/pitr/scan"
 	"comeback/recovery/postgres"
 	"comeback/recovery/rescue"
 	"comeback/recovery/switchover"
@@ -62,7 +67,7 @@ func executable() string {
 
 // kinds are the kinds of steps that runs may use.
 func kinds() []recovery.Kind {
-	all := []recovery.Kind{verify.SQLCheck{}, verify.SQLWait{}, verify.FilesCheck{}, verify.SoundCheck{}, verify.HTTPCheck{}}
+	all := []recovery.Kind{verify.SQLCheck{}, verify.SQLWait{}, verify.FilesCheck{}, soundCheck(), verify.HTTPCheck{}}
 	for _, e := range engines() {
 		all = append(all, e.Kinds()...)
 	}
@@ -70,6 +75,22 @@ func kinds() []recovery.Kind {
 		all = append(all, s.Kinds()...)
 	}
 	return append(all, rescue.Kinds()...)
+}
+
+// soundCheck looks at restored databases, and at the log that led to them.
+func soundCheck() verify.SoundCheck {
+	return verify.SoundCheck{
+		Changers: func(engine string) (recovery.Changer, bool) {
+			all := engines()
+			i := slices.IndexFunc(all, func(e recovery.Engine) bool { return e.Schema().Engine == engine })
+			if i < 0 {
+				return nil, false
+			}
+			changer, ok := all[i].(recovery.Changer)
+			return changer, ok
+		},
+		Names: func(ctx context.Context, conn *pgx.Conn) (recovery.Names, error) { return scan.ReadNames(ctx, conn) },
+	}
 }
 
 // releasers give back what steps claim.

@@ -36,9 +36,11 @@ type around struct {
 	*engine
 	options recovery.ScanOptions
 	// point, where it is not nil, asks for all that ended at a record that
-	// begins at after or later, instead of a span.
+	// begins at after or later, instead of a span; where until is not 0, only
+	// for what the log has before it, along the point's own history.
 	point *pointFacts
 	after recovery.LSN
+	until recovery.LSN
 	// end is where the log ends.
 	end  recovery.LSN
 	repo Repository
@@ -87,20 +89,10 @@ func (a *around) read(ctx context.Context) error {
 // list lists the log from the oldest base backup on that leads along the
 // history.
 func (a *around) list(ctx context.Context) error {
-	r := &resolver{engine: a.engine, survey: a.options.Survey, store: a.options.Store}
-	if err := r.choose(); err != nil {
+	layout, start, along, seen, err := a.where()
+	if err != nil {
 		return err
 	}
-	oldest := r.oldest(a.options.Span.From)
-	layout, start := oldest.Layout, oldest.Base.Start
-	a.line = oldest.Line
-	if p := a.point; p != nil {
-		layout, start, a.line = p.Layout, p.Base.Start, p.Line
-		if !r.branch.holds(p.Branch.timeline(), a.after) {
-			r.branch = p.Branch // a history beside the one that moments are resolved on
-		}
-	}
-	var err error
 	if a.repo, err = a.enter(layout, a.options.Store); err != nil {
 		return err
 	}
@@ -108,7 +100,7 @@ func (a *around) list(ctx context.Context) error {
 		return err
 	}
 	first := segmentOf(start, a.line.SegmentSize)
-	log, err := listLog(ctx, a.repo, r.branch, a.line, first, r.bases[0].Archived)
+	log, err := listLog(ctx, a.repo, along, a.line, first, seen)
 	if err != nil {
 		return err
 	}
@@ -117,6 +109,29 @@ func (a *around) list(ctx context.Context) error {
 		a.end = a.runs[n-1].end()
 	}
 	return nil
+}
+
+// where says where the log lies and where it is read from, which history it is of,
+// and up to where it is known to go on.
+func (a *around) where() (layout Layout, start recovery.LSN, along branch, seen recovery.LSN, err error) {
+	if p := a.point; p != nil && a.until != 0 {
+		a.line = p.Line
+		return p.Layout, p.Base.Start, p.Branch, a.until, nil
+	}
+	r := &resolver{engine: a.engine, survey: a.options.Survey, store: a.options.Store}
+	if err := r.choose(); err != nil {
+		return layout, 0, nil, 0, err
+	}
+	oldest := r.oldest(a.options.Span.From)
+	layout, start, along, seen = oldest.Layout, oldest.Base.Start, r.branch, r.bases[0].Archived
+	a.line = oldest.Line
+	if p := a.point; p != nil {
+		layout, start, a.line = p.Layout, p.Base.Start, p.Line
+		if !along.holds(p.Branch.timeline(), a.after) {
+			along = p.Branch // a history beside the one that moments are resolved on
+		}
+	}
+	return layout, start, along, seen, nil
 }
 
 // oldest is the backup whose log is the first to be read for a span: the second
@@ -186,6 +201,9 @@ func (a *around) bounds(ctx context.Context, c chain) (s scan.Stretch, older boo
 	span := a.options.Span
 	if a.point != nil {
 		s.From = max(s.From, a.after)
+		if a.until != 0 {
+			s.To = min(s.To, a.until)
+		}
 		return s, a.after < c.base.Start, nil
 	}
 	if span.From.IsZero() && span.To.IsZero() {

@@ -80,7 +80,12 @@ func (t *basing) take(ctx context.Context) (m recovery.Manifest, err error) {
 	}
 	dir := filepath.Join(t.Temp, "base")
 	begun := t.Now()
-	if err := t.basebackup(ctx, address, conn, dir, &m); err != nil {
+	finish := t.record(ctx, conn)
+	err = t.basebackup(ctx, address, conn, dir, &m)
+	if errCount := finish(&m, err); errCount != nil { // it restores without them
+		m.Remarks = append(m.Remarks, "the rows could not be counted: "+errCount.Error())
+	}
+	if err != nil {
 		return m, err
 	}
 	if err := manifestEnds(dir, &m); err != nil {
@@ -184,6 +189,7 @@ func (t *basing) basebackup(ctx context.Context, address string, conn *pgx.Conn,
 		m.Form, args = "base backup, tar, gzip", append(args, "--gzip")
 	}
 	t.Meter.Phase("copy the cluster, "+recovery.FormatBytes(m.SourceBytes), 0, recovery.NoUnit)
+	env = append(env, "PGAPPNAME="+t.application())
 	err = t.Command(ctx, recovery.Cmd{Path: t.tools.Program("pg_basebackup"), Args: args, Dir: "/", Env: env})
 	if err == nil {
 		return nil

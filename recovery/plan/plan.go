@@ -304,15 +304,11 @@ func (b *builder) soundCheck(id string, stage int, block runbooks.SoundCheck) {
 		return
 	}
 	args := recovery.SoundCheckArgs{Name: block.Name, On: block.On, Sound: block.Sound}
-	if i := slices.Index(args.Sound, recovery.SoundRecord); i >= 0 {
-		if point, _ := b.Moment.Point(block.On); point.Exactness == recovery.ToBackup {
-			args.Record = &recovery.BackupRef{Copy: point.Copy, Backup: point.Backup.ID}
-		} else {
-			b.skip(stage, block.Line, "check: "+block.Name+": record", "a backup's record says nothing of a moment in the log after it")
-			args.Sound = slices.Delete(slices.Clone(args.Sound), i, i+1)
-		}
-		if len(args.Sound) == 0 {
-			return
+	if slices.Contains(args.Sound, recovery.SoundRecord) {
+		point, _ := b.Moment.Point(block.On)
+		args.Record = &recovery.BackupRef{Copy: point.Copy, Backup: point.Backup.ID}
+		if c := slices.IndexFunc(b.plan.Components, func(c recovery.Component) bool { return c.Name == block.On }); point.Stop != 0 && c >= 0 {
+			args.After = &recovery.LogPoint{Component: b.plan.Components[c], Point: point}
 		}
 	}
 	s := recovery.NewStep(id+".check", recovery.KindSoundCheck, short("check: "+block.Name), args)

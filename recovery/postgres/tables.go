@@ -34,13 +34,18 @@ func ReadTables(ctx context.Context, tx pgx.Tx, progress func(table string, n, o
 			return nil, fmt.Errorf("read the tables: %w", err)
 		}
 	}
-	rows, err := tx.Query(ctx, `select case when n.nspname = 'public' then '' else n.nspname || '.' end || c.relname, format('%I.%I', n.nspname, c.relname)
+	rows, err := tx.Query(ctx, `select c.oid, case when n.nspname = 'public' then '' else n.nspname || '.' end || c.relname, format('%I.%I', n.nspname, c.relname),
+		(select coalesce(pg_catalog.md5(pg_catalog.string_agg(pg_catalog.format('%I %s', a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod)), ',' order by a.attnum)), '')
+			from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped)
 		from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-		where c.relkind = 'r' and c.relpersistence = 'p' and n.nspname <> 'information_schema' and n.nspname !~ '^pg_' order by 1`)
+		where c.relkind = 'r' and c.relpersistence = 'p' and n.nspname <> 'information_schema' and n.nspname !~ '^pg_' order by 2`)
 	if err != nil {
 		return nil, fmt.Errorf("list the tables: %w", err)
 	}
-	type table struct{ Name, Quoted string }
+	type table struct {
+		OID                 uint32
+		Name, Quoted, Shape string
+	}
 	tables, err := pgx.CollectRows(rows, pgx.RowToStructByPos[table])
 	if err != nil {
 		return nil, fmt.Errorf("list the tables: %w", err)
@@ -51,7 +56,7 @@ func ReadTables(ctx context.Context, tx pgx.Tx, progress func(table string, n, o
 			progress(t.Name, i, len(tables))
 		}
 		var first, second string
-		all[i].Name = t.Name
+		all[i].Name, all[i].OID, all[i].Shape = t.Name, t.OID, t.Shape
 		err := tx.QueryRow(ctx, `select pg_catalog.count(*), coalesce(pg_catalog.sum(('x' || pg_catalog.left(h, 16))::bit(64)::bigint), 0)::text,
 			coalesce(pg_catalog.sum(('x' || pg_catalog.right(h, 16))::bit(64)::bigint), 0)::text
 			from (select pg_catalog.md5(("comeback row".*)::text) from only `+t.Quoted+` "comeback row") d(h)`).Scan(&all[i].Rows, &first, &second)
