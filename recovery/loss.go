@@ -38,8 +38,11 @@ type Loss struct {
 	// nothing is.
 	From Commit `json:"from,omitzero"`
 	To   Commit `json:"to,omitzero"`
-	// Commits counts those of all databases of the cluster.
+	// Commits counts those of all databases of the cluster, or of Of alone.
 	Commits int64 `json:"commits,string"`
+	// Of, where it is not empty, is the database that goes back alone: commits
+	// that changed no table of it are not counted.
+	Of string `json:"of,omitempty"`
 	// Tables are what was done to each table, the most rows first.
 	Tables []TableLoss `json:"tables,omitempty"`
 	// Databases are those that lose something, the most commits first: a
@@ -169,6 +172,7 @@ type DatabaseLoss struct {
 // database alone.
 func (l Loss) Only(database string) Loss {
 	own := l
+	own.Of = database
 	own.Commits, own.From, own.To, own.Tables, own.Databases = 0, Commit{}, Commit{}, nil, nil
 	for _, d := range l.Databases {
 		if d.Name == database {
@@ -211,6 +215,9 @@ func (l Loss) Says() []string {
 	}
 	if l.AtLeast {
 		count = "at least " + count
+	}
+	if l.Of != "" {
+		count += " that changed " + l.Of
 	}
 	first := fmt.Sprintf("%s: all from %s on: %s", l.Component, l.From.Time.UTC().Format("2006-01-02 15:04:05Z"), count)
 	var rows []string

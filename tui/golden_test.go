@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,7 +41,10 @@ func (s scene) show(t *testing.T, o Options) (*driver, *fakeDesk) {
 	d := drive(t, desk, o)
 	s.play(d, desk)
 	d.hears(desk.session)
-	d.until("the judgement of what is usual", func() bool { return !strings.Contains(d.screen(), "(usual?") })
+	d.until("the end of looking for harm, and the judgement of what is usual", func() bool {
+		screen := d.screen()
+		return !slices.ContainsFunc([]string{"(usual?", "looking for harm", "looking where"}, func(text string) bool { return strings.Contains(screen, text) })
+	})
 	return d, desk
 }
 
