@@ -19,7 +19,7 @@ import (
 // newer lists and counts what is lost of the live tree: what is not in the restored one
 // as it is, and stays in the old data. Its times tell when it was written. The count is
 // final where nothing was written while it was made; nothing ends the writes to a
-// directory, and what comes between the count and the exchange is only in the old data.
+// directory, so that open counts again what came between that and the exchange.
 type newer struct{}
 
 func (newer) Name() string              { return newerName }
@@ -63,6 +63,24 @@ func (newer) Do(ctx context.Context, env recovery.Env, s recovery.Step) (o recov
 		o.ToDo = []string{fmt.Sprintf("%s: decide about %d files that were written after the moment; they are in %s, listed in artifacts/%s", a.Component, changed, a.Aside, name)}
 	}
 	return o, nil
+}
+
+// recount counts what was lost of the tree that was live, against the one that is; nil
+// where there is no such tree.
+func (a args) recount(ctx context.Context, env recovery.Env) (*recovery.Loss, error) {
+	if a.Aside == "" || a.Moment.IsZero() {
+		return nil, nil
+	}
+	if _, err := os.Lstat(a.Aside); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	env.Meter().Phase("count again what came after the moment", 0, recovery.InItems)
+	c := counting{live: a.Aside, restored: a.Path, moment: a.Moment, began: time.Now(), list: io.Discard, count: func() { env.Meter().Add(1) }}
+	if err := c.walk(ctx); err != nil {
+		return nil, err
+	}
+	loss := c.loss(a.Component)
+	return &loss, nil
 }
 
 // restored is where the restored tree stands; empty where it is not known.

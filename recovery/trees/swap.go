@@ -186,26 +186,33 @@ func (a args) record(ctx context.Context, env recovery.Env) (record, error) {
 	return rec, env.Claim(ctx, r)
 }
 
-// open keeps what was exchanged: it adopts the claim of it.
+// open keeps what was exchanged: it adopts the claim of it, and counts once more what
+// is lost, now that nothing written to the live path gets into the old tree.
 type open struct{}
 
 func (open) Name() string              { return openName }
 func (open) Restart() recovery.Restart { return recovery.Repeat }
 
-func (open) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery.Outcome, error) {
+func (open) Do(ctx context.Context, env recovery.Env, s recovery.Step) (o recovery.Outcome, err error) {
 	var a args
 	if err := s.Decode(&a); err != nil {
-		return recovery.Outcome{}, err
+		return o, err
 	}
 	if _, err := env.Target(ctx, a.Live); err != nil {
-		return recovery.Outcome{}, err
+		return o, err
 	}
-	o := recovery.Outcome{Says: a.Path + " stays what it is now",
+	o = recovery.Outcome{Says: a.Path + " stays what it is now",
 		Bindings: []recovery.Binding{{Component: a.Component, URL: (&url.URL{Scheme: "file", Path: a.Path}).String()}}}
 	for _, r := range env.Held() {
 		if r.Kind.Exchanges() {
 			o.Adopted = append(o.Adopted, r)
 		}
+	}
+	if o.Loss, err = a.recount(ctx, env); err != nil {
+		return o, fmt.Errorf("count again what is lost of %s: %w", a.Path, err)
+	}
+	if o.Loss != nil && !o.Loss.Final {
+		o.Remarks = append(o.Remarks, "somebody still writes to "+a.Aside+", which is live no more: look who with: fuser -vm "+a.Aside)
 	}
 	return o, nil
 }

@@ -1,6 +1,7 @@
 package trees
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -188,5 +189,50 @@ func TestCounting(t *testing.T) {
 	}
 	if soFar, err := (switcher{}).LiveLoss(t.Context(), recovery.Live{Component: "uploads", Target: recovery.Target{Place: live}}, recovery.Point{Time: moment}); err != nil || !strings.Contains(soFar.Says()[0], "MORE EACH SECOND") {
 		t.Errorf("so far: %v, %v", soFar.Says(), err)
+	}
+}
+
+// within is the env of a step that holds nothing.
+type within struct{ recovery.Env }
+
+func (within) Meter() recovery.Meter     { return unseen{} }
+func (within) Held() []recovery.Resource { return nil }
+func (within) Target(context.Context, recovery.TargetID) (h recovery.Handle, err error) {
+	return h, nil
+}
+
+type unseen struct{ recovery.Meter }
+
+func (unseen) Phase(string, int64, recovery.Unit) {}
+func (unseen) Add(int64)                          {}
+
+// What came into the tree that was live after it was counted, and before the exchange,
+// is counted when the exchange is kept.
+func TestOpen_countsAgain(t *testing.T) {
+	dir := t.TempDir()
+	live, aside := tree(t, filepath.Join(dir, "uploads"), "old"), tree(t, filepath.Join(dir, "uploads.old-7c31"), "old")
+	moment := time.Now().Add(-time.Hour)
+	before := moment.Add(-time.Hour)
+	if err := errors.Join(os.Chtimes(filepath.Join(live, "says"), before, before), os.Chtimes(filepath.Join(aside, "says"), before, before),
+		os.WriteFile(filepath.Join(aside, "late"), []byte("written late"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	a := args{Component: "uploads", Path: live, Aside: aside, Moment: moment}
+	keep := func() recovery.Outcome {
+		t.Helper()
+		o, err := open{}.Do(t.Context(), within{}, recovery.NewStep("open", openName, "keep it", a))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o
+	}
+	if o := keep(); o.Loss == nil || o.Loss.Files.Added != 1 || o.Loss.Files.Bytes != 12 || !o.Loss.Final || len(o.Remarks) > 0 {
+		t.Errorf("%+v, %q", o.Loss, o.Remarks)
+	}
+	if err := os.RemoveAll(aside); err != nil { // of a fresh host there was none
+		t.Fatal(err)
+	}
+	if o := keep(); o.Loss != nil {
+		t.Errorf("%+v", o.Loss)
 	}
 }
