@@ -24,6 +24,8 @@ type Versioning struct {
 	// Expires is how long after a version was replaced it is removed; zero is
 	// never, as far as the store tells.
 	Expires time.Duration
+	// Hidden says that whoever asks may not know whether versions are removed.
+	Hidden bool
 }
 
 // Version is one version of an object, or the mark that it was deleted.

@@ -40,8 +40,12 @@ type bucketFacts struct {
 	// survey; Moment is the one that was chosen.
 	Since  time.Time `json:"since,omitzero"`
 	Moment time.Time `json:"moment,omitzero"`
-	Files  int64     `json:"files,string,omitempty"`
-	Bytes  int64     `json:"bytes,string,omitempty"`
+	// Declared says that the runbook tells since when versions are kept, Hidden that
+	// whether they are removed is not known.
+	Declared bool  `json:"declared,omitempty"`
+	Hidden   bool  `json:"hidden,omitempty"`
+	Files    int64 `json:"files,string,omitempty"`
+	Bytes    int64 `json:"bytes,string,omitempty"`
 	// What has happened since the moment to what is current now: keys that were
 	// overwritten, that were deleted, and that are new.
 	Overwritten int64 `json:"overwritten,string,omitempty"`
@@ -84,12 +88,16 @@ func (e bucketEngine) Survey(ctx context.Context, c recovery.Component, copy rec
 		if f.Since, err = time.Parse(time.RFC3339, text); err != nil {
 			return s, recovery.Errorf("write it with its offset, like 2026-01-31T00:00:00Z", "survey copy %s: versioned_since is not a time: %.40q", copy.Name, text).WithExit(recovery.Usage)
 		}
+		f.Declared = true
 	}
 	if v.Expires > 0 {
 		b.Details["versions expire"] = recovery.FormatSpan(v.Expires) + " after they were replaced"
 		if oldest := e.Now().Add(-v.Expires).UTC(); oldest.After(f.Since) {
 			f.Since = oldest
 		}
+	}
+	if f.Hidden = v.Hidden; v.Hidden {
+		b.Details["versions expire"] = "not known: the bucket's rules may not be read"
 	}
 	if !f.Since.IsZero() {
 		b.Taken.From = f.Since
@@ -128,7 +136,6 @@ func (e bucketEngine) Resolve(ctx context.Context, s recovery.Survey, want recov
 		return recovery.Point{}, refusal(`use "latest" or a time with its offset`, "a bucket has no positions in a log, so %s cannot be reached", want.Text)
 	}
 	oldest := time.Time{} // since when versions are surely kept
-	declared := !f.Since.IsZero()
 	var clock versionClock
 	for h, err := range byKey(versions.Versions(ctx, f.Prefix)) {
 		if err != nil {
@@ -142,8 +149,8 @@ func (e bucketEngine) Resolve(ctx context.Context, s recovery.Survey, want recov
 		}
 		f.count(h)
 	}
-	if !declared {
-		f.Since = oldest
+	if !f.Declared && (oldest.IsZero() || oldest.After(f.Since)) {
+		f.Since = oldest // a rule that removes versions does not tell since when there are any
 	}
 	switch {
 	case clock.wrong():
@@ -157,6 +164,9 @@ func (e bucketEngine) Resolve(ctx context.Context, s recovery.Survey, want recov
 	}
 	p := recovery.Point{Component: s.Component, Copy: s.Copy, Engine: Bucket, Exactness: recovery.ToSecond, Time: f.Moment, Bytes: f.Bytes,
 		Says: fmt.Sprintf("%s, %s, by the versions of %s at %s", count(f.Files, "object"), recovery.FormatBytes(f.Bytes), store.URL(), f.Moment.Format("2006-01-02 15:04:05 MST"))}
+	if f.Hidden && want.Kind == recovery.WantTime {
+		p.Warnings = append(p.Warnings, fmt.Sprintf("whether a rule of %s removes versions is not known (allow s3:GetLifecycleConfiguration): what one has removed looks as if it had not been there", store.URL()))
+	}
 	b.Details["objects"] = strconv.FormatInt(f.Files, 10)
 	var err error
 	if b.Facts, err = json.Marshal(f); err != nil {

@@ -42,7 +42,7 @@ func versioned(t *testing.T) (*storagetest.S3, dated) {
 	if !ok {
 		t.Fatal("the store has no versions")
 	}
-	return server, dated{store, v, map[string]time.Time{}}
+	return server, dated{store, v, map[string]time.Time{}, &storage.Versioning{}}
 }
 
 // dated is a bucket whose versions have the times at which they were stored, as
@@ -51,10 +51,14 @@ type dated struct {
 	storage.Store
 	versions storage.Versioner
 	at       map[string]time.Time // by version
+	// rules are those of the bucket, which the test server has not.
+	rules *storage.Versioning
 }
 
 func (d dated) Versioning(ctx context.Context) (storage.Versioning, error) {
-	return d.versions.Versioning(ctx)
+	v, err := d.versions.Versioning(ctx)
+	v.Expires, v.Hidden = d.rules.Expires, d.rules.Hidden
+	return v, err
 }
 
 func (d dated) Versions(ctx context.Context, prefix string) iter.Seq2[storage.Version, error] {
@@ -260,4 +264,49 @@ func TestBucket_refuses(t *testing.T) {
 		t.Errorf("%+v", s.Backups)
 	}
 	enginetest.Suite(t, bucketEngine(), directory(t, nil))
+}
+
+// The window begins where versions begin and where a rule has left them; what may have
+// been removed is not said to be absent.
+func TestBucket_window(t *testing.T) {
+	_, store := versioned(t)
+	const day = 24 * time.Hour
+	now := time.Now().UTC()
+	for name, ago := range map[string]time.Duration{"uploads/a": 10 * day, "uploads/b": 2 * day} {
+		o, err := store.Put(t.Context(), name, strings.NewReader("x"), storage.PutOptions{Size: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		store.at[o.Version] = now.Add(-ago)
+	}
+	for _, c := range []struct {
+		name   string
+		rules  storage.Versioning
+		since  string
+		ago    time.Duration
+		known  bool
+		warned bool
+	}{
+		{name: "since the first version", ago: 9 * day, known: true},
+		{name: "before it", ago: 11 * day},
+		{name: "before it, as the runbook says", since: now.Add(-20 * day).Format(time.RFC3339), ago: 11 * day, known: true},
+		{name: "within what a rule leaves", rules: storage.Versioning{Expires: 5 * day}, ago: 4 * day, known: true},
+		{name: "before that", rules: storage.Versioning{Expires: 5 * day}, ago: 6 * day},
+		{name: "before that, whatever the runbook says", rules: storage.Versioning{Expires: 5 * day}, since: now.Add(-20 * day).Format(time.RFC3339), ago: 6 * day},
+		{name: "a rule of long ago, and versions of late", rules: storage.Versioning{Expires: 90 * day}, ago: 11 * day},
+		{name: "the rules may not be read", rules: storage.Versioning{Hidden: true}, ago: 9 * day, known: true, warned: true},
+	} {
+		*store.rules = c.rules
+		component := inBucket
+		if c.since != "" {
+			component.Settings = recovery.Settings{"prefix": {"uploads/"}, "versioned_since": {c.since}}
+		}
+		p, err := bucketEngine().Resolve(t.Context(), survey(t, bucketEngine(), component, store), recovery.Want{Kind: recovery.WantTime, Time: now.Add(-c.ago), Text: "then"}, store)
+		if known := err == nil; known != c.known || !known && (!strings.Contains(err.Error(), "is not known") || recovery.HintOf(err) == "") {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if warned := len(p.Warnings) == 1 && strings.Contains(p.Warnings[0], "s3:GetLifecycleConfiguration"); warned != c.warned {
+			t.Errorf("%s: %q", c.name, p.Warnings)
+		}
+	}
 }

@@ -253,3 +253,53 @@ func TestExpires(t *testing.T) {
 	_, err := s.Expires(t.Context())
 	check(t, "expires", err, storage.ErrDenied)
 }
+
+// TestVersioning reads a bucket's rules: the shortest time after which one of them
+// removes versions, or that they may not be read.
+func TestVersioning(t *testing.T) {
+	rule := func(status, says string) string {
+		return "<Rule><ID>r</ID><Status>" + status + "</Status><Filter><Prefix></Prefix></Filter>" + says + "</Rule>"
+	}
+	expires := func(days int) string {
+		return fmt.Sprintf("<NoncurrentVersionExpiration><NoncurrentDays>%d</NoncurrentDays></NoncurrentVersionExpiration>", days)
+	}
+	for name, c := range map[string]struct {
+		status int
+		rules  string
+		want   storage.Versioning
+		err    error
+	}{
+		"rules":         {200, rule("Enabled", expires(30)) + rule("Enabled", expires(7)) + rule("Disabled", expires(1)) + rule("Enabled", "<Expiration><Days>2</Days></Expiration>"), storage.Versioning{On: true, Expires: 7 * 24 * time.Hour}, nil},
+		"none":          {404, "NoSuchLifecycleConfiguration", storage.Versioning{On: true}, nil},
+		"not built":     {501, "NotImplemented", storage.Versioning{On: true}, nil},
+		"not for us":    {403, "AccessDenied", storage.Versioning{On: true, Hidden: true}, nil},
+		"not available": {503, "SlowDown", storage.Versioning{}, storage.ErrUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "application/xml")
+				switch {
+				case r.URL.Query().Has("versioning"):
+					fmt.Fprint(w, "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>")
+				case !r.URL.Query().Has("lifecycle"):
+					w.WriteHeader(http.StatusBadRequest)
+				case c.status == http.StatusOK:
+					fmt.Fprint(w, "<LifecycleConfiguration>"+c.rules+"</LifecycleConfiguration>")
+				default:
+					w.WriteHeader(c.status)
+					fmt.Fprintf(w, "<Error><Code>%s</Code><Message>no</Message></Error>", c.rules)
+				}
+			})
+			v, ok := storage.As[storage.Versioner](at(t, server, s3.Options{}))
+			if !ok {
+				t.Fatal("the store has no versions")
+			}
+			got, err := v.Versioning(t.Context())
+			if c.err != nil {
+				check(t, name, err, c.err)
+			} else if err != nil || got != c.want {
+				t.Errorf("%+v, %v; want %+v", got, err, c.want)
+			}
+		})
+	}
+}

@@ -19,8 +19,8 @@ import (
 var _ storage.Versioner = (*store)(nil)
 
 // Versioning asks for the bucket's state and for the shortest time after which
-// a rule removes versions. A service without rules, or one that does not show
-// them to the caller, tells of none.
+// a rule removes versions. A service without rules tells of none; one that does not
+// show them to the caller hides them.
 func (s *store) Versioning(ctx context.Context) (storage.Versioning, error) {
 	state, err := s.client.GetBucketVersioning(ctx, &s3.GetBucketVersioningInput{Bucket: &s.bucket})
 	if err != nil {
@@ -30,7 +30,10 @@ func (s *store) Versioning(ctx context.Context) (storage.Versioning, error) {
 	rules, err := s.client.GetBucketLifecycleConfiguration(ctx, &s3.GetBucketLifecycleConfigurationInput{Bucket: &s.bucket})
 	if err != nil {
 		switch code(err) {
-		case "NoSuchLifecycleConfiguration", "NotImplemented", "MethodNotAllowed", "AccessDenied":
+		case "AccessDenied":
+			v.Hidden = true
+			return v, nil
+		case "NoSuchLifecycleConfiguration", "NotImplemented", "MethodNotAllowed":
 			return v, nil
 		}
 		return v, s.refusal(ctx, "list", "", err)
