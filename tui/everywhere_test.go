@@ -95,15 +95,14 @@ func TestKeys_DestroyNothing(t *testing.T) {
 					d = nil
 					continue
 				}
-				if strings.Contains(d.screen(), "asking ..") {
-					d.until("the command", func() bool { return len(desk.session.asked()) > base })
-				}
+				d.until("the answer", func() bool { return d.quit || !strings.Contains(d.screen(), "asking ..") })
 				for _, c := range desk.session.asked()[base:] {
 					switch {
 					case c.Kind == recovery.DoStop, c.Kind == recovery.DoConfirm, c.Kind == recovery.DoTakeOver, (c.Kind == recovery.DoHandOver || c.Kind == recovery.DoAmend) && len(key) == 1 && key > "9",
 						c.Kind == recovery.DoDecide && c.Choice == recovery.ChooseStop, c.Kind == recovery.DoDecide && c.Choice == recovery.ChooseContinue:
 						t.Fatalf("%s and enter asked the run for %+v", key, c)
 					}
+					base++
 				}
 				for range 4 {
 					if !d.quit && (d.m.top().field() != nil || len(d.m.stack) > depth) {

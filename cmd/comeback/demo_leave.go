@@ -103,10 +103,26 @@ func (a *app) endRuns(ctx context.Context) error {
 func (a *app) stopped(ctx context.Context, id string) error {
 	err := a.stop(ctx, id, "the demo has ended")
 	var ended *exitError
-	if r, load := a.load(id); load == nil && r.State.Result != "" && !r.Alive || errors.As(err, &ended) {
+	if errors.As(err, &ended) {
 		return nil
 	}
-	return err
+	r, unread := a.load(id)
+	if unread != nil || r.State.Result == "" {
+		return err
+	}
+	if !r.Alive {
+		return nil
+	}
+	over, err := afterProcess(r.State.PID) // it writes its report
+	if err != nil {
+		return err
+	}
+	select {
+	case <-over:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // stopDemo ends a shop that was kept.

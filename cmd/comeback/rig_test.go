@@ -257,7 +257,7 @@ type rig struct {
 func newRig(t testing.TB) *rig {
 	t.Helper()
 	r := &rig{state: t.TempDir(), scratch: shoptest.Dir(t), environ: map[string]string{}}
-	for _, name := range []string{"PATH", "COMEBACK_PG_BIN"} {
+	for _, name := range []string{"PATH", "COMEBACK_PG_BIN", "COMEBACK_TOOLS"} {
 		if v, ok := os.LookupEnv(name); ok {
 			r.environ[name] = v
 		}

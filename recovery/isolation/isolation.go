@@ -101,7 +101,7 @@ func (b Box) Start(cmd *exec.Cmd) (err error) {
 	}
 	defer report.Close()
 	cmd.Args = append([]string{marker, string(text), strconv.Itoa(3 + len(cmd.ExtraFiles)), cmd.Path}, cmd.Args...)
-	cmd.Path, cmd.Dir = "/proc/self/exe", "/"
+	cmd.Path, cmd.Dir = initProgram(), "/"
 	cmd.ExtraFiles = append(cmd.ExtraFiles, tell)
 	b.namespaces(cmd.SysProcAttr)
 	began := make(chan struct{})

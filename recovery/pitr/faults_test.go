@@ -314,7 +314,7 @@ func TestReplay_BrokenExe(t *testing.T) {
 			if err := os.WriteFile(exe, []byte(text), 0o700); err != nil {
 				t.Fatal(err)
 			}
-			r := restore(t, c.store, p, func(o *enginetest.Options) { o.Engine.(*engine).Exe = exe })
+			r := restore(t, c.store, p, func(o *enginetest.Options) { o.Engine.(nativeEngine).Exe = exe })
 			r.failed(t, "replay", test.says)
 		})
 	}

@@ -1,0 +1,6 @@
+//go:build !race
+
+package isolation
+
+// initProgram is the program that is the init of a box: this one.
+func initProgram() string { return "/proc/self/exe" }
