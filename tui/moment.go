@@ -76,8 +76,9 @@ func (s *momentScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 		if cursor >= 0 {
 			return s.choose(list[cursor]), true
 		}
-		if len(list) > 0 {
-			s.err = recovery.Errorf("go to one with up and down, then enter", "no moment is chosen yet")
+		s.err = recovery.Errorf("go to one with up and down, then enter", "no moment is chosen yet")
+		if len(list) == 0 {
+			s.err = recovery.Errorf(s.elsewhere(), "there is no moment to choose")
 		}
 		return nil, true
 	case "g":
@@ -101,6 +102,14 @@ func (s *momentScreen) choose(o offer) tea.Cmd {
 	return s.plan(choice)
 }
 
+// elsewhere says what to do where nothing is offered.
+func (s *momentScreen) elsewhere() string {
+	if s.from.route().apart {
+		return "esc, then 1 offers every copy; whoever broke in may have changed what you restore from there"
+	}
+	return "esc, and read under CAN WE? what is missing; g looks into the copies again"
+}
+
 // plan asks for the plan to a choice and shows it.
 func (s *momentScreen) plan(c Choice) tea.Cmd { return s.chooser.plan(s, s, c) }
 
@@ -121,6 +130,10 @@ func (s *momentScreen) page(w, h int) page {
 			text = "  looking into the copies .."
 		}
 		p.body = append(p.body, as(faint, text))
+		p.keys = []binding{{"g", "again"}}
+		if !s.from.surveying {
+			p.body = append(p.body, paragraph("", 2, plain, "Next: "+s.elsewhere()+".", w, 3)...)
+		}
 	}
 	var rows []line
 	cursor := s.cursor(list)
