@@ -109,10 +109,12 @@ func (a *attached) timing(now time.Time) string {
 		return against(word, spent, 0) + " RTO " + took(rto)
 	case a.state.Result != recovery.ResultPassed && a.state.Result != recovery.ResultExceptions:
 		return against(word, spent, 0) + " RTO " + took(rto) + " not reached"
-	case spent.Truncate(time.Second) <= rto:
-		return against(word, spent, 0) + " RTO " + took(rto) + " met"
-	default:
+	case spent.Truncate(time.Second) > rto:
 		return against(word, spent, 0) + " RTO " + took(rto) + " MISSED"
+	case !down: // it counts from an outage that nobody knows the beginning of
+		return against(word, spent, 0) + " RTO " + took(rto) + " unknown"
+	default:
+		return against(word, spent, 0) + " RTO " + took(rto) + " met"
 	}
 }
 

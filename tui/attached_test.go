@@ -50,7 +50,7 @@ func TestAttached_Timing(t *testing.T) {
 		{"a rehearsal that ended claims no RTO", folded(shopPlan(), ended), time.Hour, "ran 8m00 RTO 30m"},
 		{"an outage that is known", folded(recover, outage("known")), time.Minute, "down 13m00 RTO 30m left 17m00"},
 		{"an outage that is estimated", folded(recover, outage("estimated")), time.Minute, "down ~13m00 RTO 30m left 17m00"},
-		{"a recovery that ended", folded(recover, ended), time.Hour, "ran 8m00 RTO 30m met"},
+		{"a recovery that ended", folded(recover, ended), time.Hour, "ran 8m00 RTO 30m unknown"},
 	} {
 		if got := c.a.timing(ten.Add(c.at)); got != c.want {
 			t.Errorf("%s: %q, not %q", c.name, got, c.want)
