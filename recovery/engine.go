@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +31,15 @@ type Engine interface {
 	Plan(c Component, p Point, t Target) ([]Step, error)
 	// Kinds are the kinds of steps that Plan uses.
 	Kinds() []Kind
+}
+
+// EngineNamed finds the engine that its schema calls name, as points and surveys do.
+func EngineNamed(engines []Engine, name string) (Engine, bool) {
+	i := slices.IndexFunc(engines, func(e Engine) bool { return e.Schema().Engine == name })
+	if i < 0 {
+		return nil, false
+	}
+	return engines[i], true
 }
 
 // Restart says what an interrupted step needs.

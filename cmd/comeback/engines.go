@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -81,12 +80,8 @@ func kinds() []recovery.Kind {
 func soundCheck() verify.SoundCheck {
 	return verify.SoundCheck{
 		Changers: func(engine string) (recovery.Changer, bool) {
-			all := engines()
-			i := slices.IndexFunc(all, func(e recovery.Engine) bool { return e.Schema().Engine == engine })
-			if i < 0 {
-				return nil, false
-			}
-			changer, ok := all[i].(recovery.Changer)
+			e, _ := recovery.EngineNamed(engines(), engine)
+			changer, ok := e.(recovery.Changer)
 			return changer, ok
 		},
 		Names: func(ctx context.Context, conn *pgx.Conn) (recovery.Names, error) { return scan.ReadNames(ctx, conn) },

@@ -133,11 +133,11 @@ func (a *app) retain(ctx context.Context, o retainAsked) (err error) {
 
 // retainIn is one component, in one copy, by one engine.
 func (a *app) retainIn(ctx context.Context, o retainAsked, options backup.Options, c recovery.Component, cp recovery.Copy, s recovery.Survey, keep backup.Keep, proven func(recovery.Backup) bool) (ok bool, err error) {
-	i := slices.IndexFunc(options.Engines, func(e recovery.Engine) bool { return e.Schema().Engine == s.Engine })
-	if i < 0 {
+	engine, ok := recovery.EngineNamed(options.Engines, s.Engine)
+	if !ok {
 		return true, nil
 	}
-	if _, takes := options.Engines[i].(recovery.Capturer); !takes {
+	if _, takes := engine.(recovery.Capturer); !takes {
 		return true, nil
 	}
 	store, err := options.OpenStore(ctx, cp)
@@ -145,7 +145,7 @@ func (a *app) retainIn(ctx context.Context, o retainAsked, options backup.Option
 		a.sayRetained("%-10s %-10s NOT LOOKED AT   %v", c.Name, cp.Name, err)
 		return false, nil
 	}
-	p, err := backup.Prune(ctx, backup.PruneOptions{Component: c, Engine: options.Engines[i], Survey: s, Store: store, Keep: keep, Zone: time.Local, Proven: proven, Now: a.now})
+	p, err := backup.Prune(ctx, backup.PruneOptions{Component: c, Engine: engine, Survey: s, Store: store, Keep: keep, Zone: time.Local, Proven: proven, Now: a.now})
 	if err != nil {
 		a.sayRetained("%-10s %-10s NOT LOOKED AT   %v", c.Name, cp.Name, err)
 		return false, ctx.Err()

@@ -87,11 +87,11 @@ func (k taking) Do(ctx context.Context, env recovery.Env, s recovery.Step) (reco
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	i := slices.IndexFunc(k.Engines(), func(e recovery.Engine) bool { return e.Schema().Engine == a.Engine })
-	if i < 0 || SortOf(k.Engines()[i]) != a.Sort {
+	named, ok := recovery.EngineNamed(k.Engines(), a.Engine)
+	if !ok || SortOf(named) != a.Sort {
 		return recovery.Outcome{}, recovery.Errorf("use the version of comeback that made the plan", "no engine %q here takes a %s", a.Engine, Called(a.Sort))
 	}
-	engine := k.Engines()[i].(recovery.Capturer)
+	engine := named.(recovery.Capturer)
 	release, err := k.Hold(ctx, a.System, a.Component.Name, a.Run)
 	if err != nil {
 		return recovery.Outcome{}, err

@@ -192,16 +192,16 @@ func (r resolver) point(c recovery.Component, w Wanted) (recovery.Point, error) 
 }
 
 func (r resolver) resolve(s recovery.Survey, w recovery.Want) (recovery.Point, error) {
-	i := slices.IndexFunc(r.engines, func(e recovery.Engine) bool { return e.Schema().Engine == s.Engine })
-	j := slices.IndexFunc(r.copies, func(c recovery.Copy) bool { return c.Name == s.Copy })
-	if i < 0 || j < 0 {
+	engine, ok := recovery.EngineNamed(r.engines, s.Engine)
+	i := slices.IndexFunc(r.copies, func(c recovery.Copy) bool { return c.Name == s.Copy })
+	if i < 0 || !ok {
 		return recovery.Point{}, fmt.Errorf("resolve %s in %s: no engine %q or no such copy", w, s.Copy, s.Engine)
 	}
-	store, err := r.open(r.ctx, r.copies[j])
+	store, err := r.open(r.ctx, r.copies[i])
 	if err != nil {
 		return recovery.Point{}, err
 	}
-	return r.engines[i].Resolve(r.ctx, s, w, store)
+	return engine.Resolve(r.ctx, s, w, store)
 }
 
 // nearer reports whether a loses less than b: it is later, or as late and more

@@ -220,12 +220,12 @@ func (b *builder) restore(stage, line int, section runbooks.Stage, name string) 
 		return recovery.Errorf("choose the moment again", "plan the restore of %s: it has no point", name)
 	}
 	i := slices.IndexFunc(b.plan.Components, func(c recovery.Component) bool { return c.Name == name })
-	j := slices.IndexFunc(b.Engines, func(e recovery.Engine) bool { return e.Schema().Engine == point.Engine })
-	if i < 0 || j < 0 {
+	engine, ok := recovery.EngineNamed(b.Engines, point.Engine)
+	if i < 0 || !ok {
 		return recovery.Errorf("choose the moment again", "plan the restore of %s: no engine %q", name, point.Engine)
 	}
 	target := b.scratch(name)
-	steps, err := b.Engines[j].Plan(b.plan.Components[i], point, target)
+	steps, err := engine.Plan(b.plan.Components[i], point, target)
 	if err != nil {
 		return fmt.Errorf("plan the restore of %s: %w", name, err)
 	}
@@ -282,12 +282,9 @@ func (b *builder) byRows(id string, stage int, block runbooks.FilesCheck, args r
 	name := block.Files
 	point, ok := b.Moment.Point(name)
 	i := slices.IndexFunc(b.plan.Components, func(c recovery.Component) bool { return c.Name == name })
-	j := slices.IndexFunc(b.Engines, func(e recovery.Engine) bool { return e.Schema().Engine == point.Engine })
-	if !ok || i < 0 || j < 0 {
-		return
-	}
-	reader, ok := b.Engines[j].(recovery.RowReader)
-	if !ok {
+	engine, _ := recovery.EngineNamed(b.Engines, point.Engine)
+	reader, reads := engine.(recovery.RowReader)
+	if !ok || i < 0 || !reads {
 		return
 	}
 	s := reader.PlanRows(b.plan.Components[i], point, b.scratch(name), args)

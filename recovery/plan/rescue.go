@@ -93,8 +93,8 @@ func (b *builder) between(component string) recovery.Target {
 // and gives its name and the last step.
 func (b *builder) copyFor(component, which string, point recovery.Point) (name, last string, err error) {
 	i := slices.IndexFunc(b.plan.Components, func(c recovery.Component) bool { return c.Name == component })
-	j := slices.IndexFunc(b.Engines, func(e recovery.Engine) bool { return e.Schema().Engine == point.Engine })
-	if i < 0 || j < 0 {
+	engine, ok := recovery.EngineNamed(b.Engines, point.Engine)
+	if i < 0 || !ok {
 		return "", "", recovery.Errorf("choose the moment again", "plan the rescue of %s: no engine %q", component, point.Engine)
 	}
 	c := b.plan.Components[i]
@@ -102,7 +102,7 @@ func (b *builder) copyFor(component, which string, point recovery.Point) (name, 
 	point.Component = c.Name
 	t := recovery.Target{ID: recovery.TargetID("scratch/" + c.Name), Scratch: true, Component: c.Name,
 		Place: filepath.Join(b.Scratch, "comeback-"+b.Run, c.Name)}
-	steps, err := b.Engines[j].Plan(c, point, t)
+	steps, err := engine.Plan(c, point, t)
 	if err != nil {
 		return "", "", fmt.Errorf("plan the restore of %s: %w", c.Name, err)
 	}

@@ -73,10 +73,8 @@ func (switcher) Releasers(expand func(string) (string, error)) []recovery.Releas
 // engine finds the engine that has restored a point.
 func (o Options) engine(name string) (recovery.Engine, error) {
 	if o.Engines != nil {
-		for _, e := range o.Engines() {
-			if e.Schema().Engine == name {
-				return e, nil
-			}
+		if e, ok := recovery.EngineNamed(o.Engines(), name); ok {
+			return e, nil
 		}
 	}
 	return nil, fmt.Errorf("no engine %q here", name)
