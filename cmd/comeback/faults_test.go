@@ -271,8 +271,7 @@ func TestPITR_faults(t *testing.T) {
 		}
 	}
 	harmful := segmentOf(l.incident.Harm.LSN)
-	first := l.Commits()[len(l.Commits())-100] // between the backup and the harm
-	between := segmentOf(first.LSN)
+	between := segmentOf(l.middle.LSN)
 	for name, c := range map[string]struct {
 		damage func(t *testing.T, dir string)
 		to     string

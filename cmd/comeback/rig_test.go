@@ -130,6 +130,9 @@ type lost struct {
 	*shop.Shop
 	dump, base string // keys in the copy
 	incident   shop.Incident
+	// middle is a commit between the base backup and the incident, with an end
+	// of a segment between it and either.
+	middle shop.Commit
 	// atDump and before are the digests of all tables when the dump was made
 	// and just before the incident, in the tables' order.
 	atDump, before []digest
@@ -178,7 +181,9 @@ func buildShop(ctx context.Context) (*lost, error) {
 		func() (err error) { l.atDump, err = digests(ctx, s.URL()); return },
 		func() error { return s.Write(ctx, 20) },
 		func() (err error) { l.base, err = s.Backup(ctx, shop.BackupOptions{}); return },
-		func() error { return s.Write(ctx, 200) },
+		func() error { return s.Write(ctx, 150) },
+		func() error { l.middle = s.Commits()[len(s.Commits())-1]; return s.Archived(ctx) },
+		func() error { return s.Write(ctx, 50) },
 		func() (err error) { l.before, err = digests(ctx, s.URL()); return },
 		func() (err error) { l.incident, err = s.Incident(ctx); return },
 		func() error { return s.Write(ctx, 30) },
