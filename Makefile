@@ -6,7 +6,7 @@ TOOLS   := $(CURDIR)/.tools/bin
 GO      ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check soak bench bench-parts tools boxinit tidy clean needs
+.PHONY: help build demo test check soak bench bench-parts tools standin tidy clean needs
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,10 +50,10 @@ check: tools ## gofmt, vet, staticcheck, the layers, go mod tidy
 needs: # PostgreSQL, ssh-keygen and git, installed where apt-get can, named where not
 	@./.ci/needs
 
-tools: $(TOOLS)/staticcheck $(TOOLS)/depguard $(TOOLS)/versitygw boxinit # the first three are built once, pinned by tools/go.mod
+tools: $(TOOLS)/staticcheck $(TOOLS)/depguard $(TOOLS)/versitygw standin # the first three are built once, pinned by tools/go.mod
 
-boxinit: # of this tree: what the tests start boxes with
-	$(GO) build -o $(TOOLS)/boxinit ./enginetest/boxinit
+standin: # of this tree: what the tests start where the race detector sees nothing
+	$(GO) build -o $(TOOLS)/standin ./enginetest/standin
 
 $(TOOLS)/staticcheck: tools/go.mod
 	cd tools && $(GO) build -o $@ honnef.co/go/tools/cmd/staticcheck

@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"comeback/recovery"
-	"comeback/recovery/pitr"
+	"comeback/recovery/pitr/walfetch"
 
 	"github.com/spf13/cobra"
 )
@@ -50,7 +50,7 @@ Exit codes:
 			if !ok || socket == "" {
 				return recovery.Errorf("it is for restore_command only", "wal fetch: COMEBACK_WAL_SOCKET is not set").WithExit(fetchFailed)
 			}
-			if code := pitr.FetchClient(cmd.Context(), socket, args[0], args[1]); code != 0 {
+			if code := walfetch.Ask(cmd.Context(), socket, args[0], args[1]); code != 0 {
 				return &exitError{recovery.Exit(code)}
 			}
 			return nil

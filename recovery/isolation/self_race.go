@@ -13,7 +13,7 @@ import (
 // detector one without it, where this user may execute that.
 func initProgram() string {
 	if tools := os.Getenv("COMEBACK_TOOLS"); tools != "" {
-		if path := filepath.Join(tools, "boxinit"); unix.Access(path, unix.X_OK) == nil {
+		if path := filepath.Join(tools, "standin"); unix.Access(path, unix.X_OK) == nil {
 			return path
 		}
 	}

@@ -14,7 +14,7 @@ import (
 // Options are what the engine needs from outside.
 type Options struct {
 	// Exe is the program that restore_command starts as `Exe wal fetch NAME
-	// PATH`: this program itself. It must call FetchClient.
+	// PATH`: this program itself. It must call walfetch.Ask.
 	Exe string
 	// Temp is the directory in which log is unpacked while it is searched;
 	// empty is the system's. It takes up to some hundred megabytes.

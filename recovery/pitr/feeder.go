@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfetch"
 	"comeback/storage"
 )
 
@@ -110,7 +111,7 @@ func (f *feeder) fail(err error) int {
 		f.log("comeback: " + err.Error())
 		close(f.failed)
 	}
-	return fetchFailed
+	return walfetch.Failed
 }
 
 // failure is the first failure, or nil.
@@ -167,7 +168,7 @@ func (f *feeder) segment(asked File, target string) int {
 	if why := fault(known, size); why != "" {
 		switch {
 		case f.own(asked) || !needed:
-			return notThere
+			return walfetch.Absent
 		default:
 			return f.fail(gapError(recovery.Gap{From: startOf(seg, size), To: startOf(seg+1, size), Object: known.Object.Key, Why: why}))
 		}
@@ -185,7 +186,7 @@ func (f *feeder) segment(asked File, target string) int {
 	select {
 	case <-t.done:
 	case <-f.ctx.Done():
-		return fetchFailed
+		return walfetch.Failed
 	}
 	f.mu.Lock()
 	delete(f.tasks, seg)
@@ -194,18 +195,18 @@ func (f *feeder) segment(asked File, target string) int {
 		ofNoUse := errors.Is(t.err, storage.ErrCorrupt) || errors.Is(t.err, errForeign)
 		if ofNoUse && (f.own(asked) || !needed) {
 			f.log(fmt.Sprintf("comeback: %v; it is not needed", t.err))
-			return notThere
+			return walfetch.Absent
 		}
 		return f.fail(fetchHint(t.err))
 	}
 	if err := f.harmless(seg, t.looked); err != nil {
 		return f.fail(err)
 	}
-	if code := f.give(t.path, target); code != fetched {
+	if code := f.give(t.path, target); code != walfetch.Fetched {
 		return code
 	}
 	f.offer()
-	return fetched
+	return walfetch.Fetched
 }
 
 // give puts a file where the server wants it.
@@ -213,7 +214,7 @@ func (f *feeder) give(from, target string) int {
 	if err := handOver(from, target, f.owner); err != nil {
 		return f.fail(err)
 	}
-	return fetched
+	return walfetch.Fetched
 }
 
 // handOver makes a file the server's, at a path of its own.
@@ -231,7 +232,7 @@ func handOver(from, to string, owner recovery.User) error {
 // may lie in the server's own pg_wal, have come since, or be missing.
 func (f *feeder) unlisted(asked File, needed bool, target string) int {
 	if f.own(asked) {
-		return notThere // in the archive; the server takes its own
+		return walfetch.Absent // in the archive; the server takes its own
 	}
 	files, err := f.repo.Files(f.ctx, asked.Name())
 	if err != nil {
@@ -269,7 +270,7 @@ func (f *feeder) absent(name string) int {
 	if !proven {
 		return f.fail(recovery.Errorf("retry", "%s is listed in the archive and cannot be read", name))
 	}
-	return notThere
+	return walfetch.Absent
 }
 
 // own reports whether a segment came with the base backup, whole: its first

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfetch"
 	"comeback/storage"
 	"comeback/storagetest"
 )
@@ -70,7 +71,7 @@ func TestFeeder_Fetch(t *testing.T) {
 		f := feeding(t, c, nil)
 		last := names[len(names)-1]
 		for _, name := range []string{prior(prior(last)), prior(last), last, prior(last), last} {
-			if code := f.fetch(name, restoring); code != fetched {
+			if code := f.fetch(name, restoring); code != walfetch.Fetched {
 				t.Fatalf("%s: exit code %d: %v", name, code, f.failure())
 			}
 			got, err := os.ReadFile(filepath.Join(f.data, restoring))
@@ -98,21 +99,21 @@ func TestFeeder_Absence(t *testing.T) {
 	after, _ := ParseFileName(last)
 	next := SegmentName(1, after.Seg(1<<20)+1, 1<<20)
 	for _, name := range []string{next, "00000002.history", "00000002" + last[8:]} {
-		if code := f.fetch(name, restoring); code != notThere || f.failure() != nil {
-			t.Errorf("%s: exit code %d (%v), want %d", name, code, f.failure(), notThere)
+		if code := f.fetch(name, restoring); code != walfetch.Absent || f.failure() != nil {
+			t.Errorf("%s: exit code %d (%v), want %d", name, code, f.failure(), walfetch.Absent)
 		}
 	}
 	if err := os.WriteFile(c.path("wal/00000003.history"), []byte("1\t0/1\tx\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if code := f.fetch("00000003.history", "pg_wal/RECOVERYHISTORY"); code != fetched {
+	if code := f.fetch("00000003.history", "pg_wal/RECOVERYHISTORY"); code != walfetch.Fetched {
 		t.Errorf("a history that came since: exit code %d: %v", code, f.failure())
 	}
 	// A bad segment that the point does not need keeps nobody.
 	if err := os.WriteFile(c.path("wal/"+next), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if code := feeding(t, c, nil).fetch(next, restoring); code != notThere {
+	if code := feeding(t, c, nil).fetch(next, restoring); code != walfetch.Absent {
 		t.Errorf("an empty segment behind the point: exit code %d", code)
 	}
 }
@@ -187,7 +188,7 @@ func TestFeeder_Failures(t *testing.T) {
 	t.Run("path outside of pg_wal", func(t *testing.T) {
 		for _, path := range []string{"base/1/2", "pg_wal/../PG_VERSION", "/etc/passwd", "pg_wal/archive_status/x"} {
 			f := feeding(t, l.copy(t, "zstd"), nil)
-			if code := f.fetch(name, path); code != fetchFailed {
+			if code := f.fetch(name, path); code != walfetch.Failed {
 				t.Errorf("%s: exit code %d", path, code)
 			}
 		}
@@ -197,8 +198,8 @@ func TestFeeder_Failures(t *testing.T) {
 func checkFailure(t *testing.T, f *feeder, code int, says []string) {
 	t.Helper()
 	err := f.failure()
-	if code != fetchFailed || err == nil {
-		t.Fatalf("exit code %d (%v), want %d", code, err, fetchFailed)
+	if code != walfetch.Failed || err == nil {
+		t.Fatalf("exit code %d (%v), want %d", code, err, walfetch.Failed)
 	}
 	for _, part := range says {
 		if !strings.Contains(err.Error(), part) {
@@ -228,7 +229,7 @@ func TestFetchClient(t *testing.T) {
 		}
 	})
 	socket := filepath.Join(dir, "s")
-	if code := FetchClient(t.Context(), socket, "name", "path"); code != fetchFailed {
+	if code := walfetch.Ask(t.Context(), socket, "name", "path"); code != walfetch.Failed {
 		t.Errorf("without a step: exit code %d", code)
 	}
 	l, err := net.Listen("unix", socket)
@@ -237,23 +238,23 @@ func TestFetchClient(t *testing.T) {
 	}
 	defer l.Close()
 	for says, want := range map[string]int{
-		`{"exit":0}` + "\n": fetched, `{"exit":1}` + "\n": notThere, `{"exit":200}` + "\n": fetchFailed,
-		`{"exit":2}` + "\n": fetchFailed, "{}\n": fetchFailed, "": fetchFailed, "0\n": fetchFailed, `{"exit":0}`: fetchFailed,
+		`{"exit":0}` + "\n": walfetch.Fetched, `{"exit":1}` + "\n": walfetch.Absent, `{"exit":200}` + "\n": walfetch.Failed,
+		`{"exit":2}` + "\n": walfetch.Failed, "{}\n": walfetch.Failed, "": walfetch.Failed, "0\n": walfetch.Failed, `{"exit":0}`: walfetch.Failed,
 	} {
-		asked := make(chan request, 1)
+		asked := make(chan walfetch.Request, 1)
 		go func() {
 			conn, err := l.Accept()
 			if err != nil {
 				return
 			}
 			defer conn.Close()
-			var r request
+			var r walfetch.Request
 			if json.NewDecoder(conn).Decode(&r) == nil {
 				asked <- r
 			}
 			conn.Write([]byte(says))
 		}()
-		if code := FetchClient(t.Context(), socket, "name", "path"); code != want {
+		if code := walfetch.Ask(t.Context(), socket, "name", "path"); code != want {
 			t.Errorf("the step says %q: exit code %d, want %d", says, code, want)
 		}
 		if r := <-asked; r.Name != "name" || r.Path != "path" {
@@ -262,7 +263,7 @@ func TestFetchClient(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if code := FetchClient(ctx, socket, "name", "path"); code != fetchFailed {
+	if code := walfetch.Ask(ctx, socket, "name", "path"); code != walfetch.Failed {
 		t.Errorf("when nobody waits any more: exit code %d", code)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfetch"
 )
 
 // socketName is the feeder's socket in the directory of the server's own. It
@@ -73,7 +74,7 @@ func (f *feeder) answer(conn *net.UnixConn) {
 	if !f.trusted(conn) {
 		return
 	}
-	var r request
+	var r walfetch.Request
 	if conn.SetReadDeadline(time.Now().Add(requestTime)) != nil {
 		return
 	}
@@ -82,7 +83,7 @@ func (f *feeder) answer(conn *net.UnixConn) {
 		return
 	}
 	// A client that cannot be answered any more has died; PostgreSQL sees that.
-	_ = json.NewEncoder(conn).Encode(answer{Exit: f.fetch(r.Name, r.Path)})
+	_ = json.NewEncoder(conn).Encode(walfetch.Answer{Exit: f.fetch(r.Name, r.Path)})
 }
 
 // trusted reports whether the client runs as the server's user, or as ours.

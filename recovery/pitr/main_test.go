@@ -9,6 +9,7 @@ import (
 
 	"comeback/enginetest"
 	"comeback/recovery/isolation"
+	"comeback/recovery/pitr/walfetch"
 	"comeback/recovery/postgres"
 )
 
@@ -18,7 +19,7 @@ func TestMain(m *testing.M) {
 	isolation.Init()
 	if len(os.Args) == 5 && os.Args[1] == "wal" && os.Args[2] == "fetch" {
 		// Not os.Exit: under the race detector it waits for a second.
-		syscall.Exit(FetchClient(context.Background(), os.Getenv(SocketEnv), os.Args[3], os.Args[4]))
+		syscall.Exit(walfetch.Ask(context.Background(), os.Getenv(walfetch.SocketEnv), os.Args[3], os.Args[4]))
 	}
 	enginetest.Main(dyingEngine, postgres.ReleaseCluster{})
 	code := m.Run()

@@ -2,6 +2,7 @@ package pitr
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -147,15 +148,26 @@ type zeroTail struct {
 func (z *zeroTail) Read(b []byte) (int, error) {
 	n, err := z.r.Read(b)
 	z.at += int64(n)
-	i := n
-	for i > 0 && b[i-1] == 0 {
-		i--
-	}
+	i := lenWithoutZeros(b[:n])
 	if i > 0 {
 		z.zeros = 0
 	}
 	z.zeros += int64(n - i)
 	return n, err
+}
+
+var zeroPage [4096]byte
+
+// lenWithoutZeros is the length of b without the zero bytes at its end.
+func lenWithoutZeros(b []byte) int {
+	for len(b) >= len(zeroPage) && bytes.Equal(b[len(b)-len(zeroPage):], zeroPage[:]) {
+		b = b[:len(b)-len(zeroPage)]
+	}
+	i := len(b)
+	for i > 0 && b[i-1] == 0 {
+		i--
+	}
+	return i
 }
 
 // unpackTree reads several objects at a time: most files of a data directory

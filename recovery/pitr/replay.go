@@ -16,6 +16,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/ledger"
+	"comeback/recovery/pitr/walfetch"
 	"comeback/recovery/postgres"
 )
 
@@ -156,7 +157,7 @@ func (r *replay) attempt(ctx context.Context) (o recovery.Outcome, err error) {
 		return o, err
 	}
 	exe := filepath.Join(r.handle.Dir, exeFile)
-	if err := placeExe(r.Exe, exe, r.handle.Owner); err != nil {
+	if err := placeExe(fetchClient(r.Exe), exe, r.handle.Owner); err != nil {
 		return o, err
 	}
 	meter := r.env.Meter()
@@ -177,7 +178,7 @@ func (r *replay) attempt(ctx context.Context) (o recovery.Outcome, err error) {
 	}()
 	r.says = &serverSays{}
 	r.server, err = postgres.Start(ctx, r.env, r.cluster, postgres.StartOptions{
-		Env: []string{exeEnv + "=" + exe, SocketEnv + "=" + socket.Addr().String(), shelfEnv + "=" + feed.ready.dir},
+		Env: []string{exeEnv + "=" + exe, walfetch.SocketEnv + "=" + socket.Addr().String(), shelfEnv + "=" + feed.ready.dir},
 		Log: r.says.add,
 	})
 	if err != nil {

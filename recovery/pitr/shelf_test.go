@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"comeback/recovery/pitr/walfetch"
 )
 
 // A server asks for its first segment. The others lie ready, in order, and it
@@ -19,7 +21,7 @@ func TestShelf_Taken(t *testing.T) {
 	names = names[len(names)-5:]
 	f := feeding(t, c, nil)
 	f.most = 2
-	if code := f.fetch(names[0], restoring); code != fetched {
+	if code := f.fetch(names[0], restoring); code != walfetch.Fetched {
 		t.Fatalf("%s: exit code %d: %v", names[0], code, f.failure())
 	}
 	for _, name := range names[1:] {
@@ -28,18 +30,18 @@ func TestShelf_Taken(t *testing.T) {
 		sameFile(t, filepath.Join(l.archive, name), filepath.Join(f.data, restoring))
 	}
 	// It begins anew, as after a crash: what lies ready is not what comes next.
-	if code := f.fetch(names[0], restoring); code != fetched {
+	if code := f.fetch(names[0], restoring); code != walfetch.Fetched {
 		t.Fatalf("again %s: exit code %d: %v", names[0], code, f.failure())
 	}
 	await(t, f, names[1])
 	// The shell looked just before it lay there, and asks.
-	if code := f.fetch(names[1], restoring); code != fetched {
+	if code := f.fetch(names[1], restoring); code != walfetch.Fetched {
 		t.Fatalf("asked for %s: exit code %d: %v", names[1], code, f.failure())
 	}
 	sameFile(t, filepath.Join(l.archive, names[1]), filepath.Join(f.data, restoring))
 	await(t, f, names[2])
 	// It skips back while segments lie ready.
-	if code := f.fetch(names[0], restoring); code != fetched {
+	if code := f.fetch(names[0], restoring); code != walfetch.Fetched {
 		t.Fatalf("back to %s: exit code %d: %v", names[0], code, f.failure())
 	}
 	await(t, f, names[1])
@@ -56,7 +58,7 @@ func TestShelf_Bad(t *testing.T) {
 	p := mustResolve(t, c.store, survey(t, c.store, database), "latest")
 	c.replace(t, "wal/"+names[2], func(b []byte) []byte { b[24]++; return b })
 	f := feedingTo(t, c.store, p, nil)
-	if code := f.fetch(names[0], restoring); code != fetched {
+	if code := f.fetch(names[0], restoring); code != walfetch.Fetched {
 		t.Fatalf("%s: exit code %d: %v", names[0], code, f.failure())
 	}
 	await(t, f, names[1])

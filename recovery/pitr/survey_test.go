@@ -15,6 +15,7 @@ import (
 
 	"comeback/enginetest"
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfetch"
 	"comeback/storage"
 	"comeback/storagetest"
 )
@@ -82,10 +83,10 @@ func TestSurvey_Places(t *testing.T) {
 		}
 		latest(t, c, database)
 		f := feeding(t, c, nil)
-		if code := f.fetch(SegmentName(1, segmentOf(l.mark(t, "order 20").before, 1<<20), 1<<20), restoring); code != fetched {
+		if code := f.fetch(SegmentName(1, segmentOf(l.mark(t, "order 20").before, 1<<20), 1<<20), restoring); code != walfetch.Fetched {
 			t.Errorf("exit code %d: %v", code, f.failure())
 		}
-		if code := f.fetch("00000001000000000000FFFF", restoring); code != notThere {
+		if code := f.fetch("00000001000000000000FFFF", restoring); code != walfetch.Absent {
 			t.Errorf("what is not there: exit code %d: %v", code, f.failure())
 		}
 	})

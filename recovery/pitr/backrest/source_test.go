@@ -17,6 +17,7 @@ import (
 	"comeback/recovery/pitr"
 	"comeback/recovery/pitr/backrest"
 	"comeback/recovery/pitr/backrest/backresttest"
+	"comeback/recovery/pitr/walfetch"
 	"comeback/recovery/postgres"
 	"comeback/storage"
 )
@@ -27,7 +28,7 @@ func TestMain(m *testing.M) {
 	isolation.Init()
 	if len(os.Args) == 5 && os.Args[1] == "wal" && os.Args[2] == "fetch" {
 		// Not os.Exit: under the race detector it waits for a second.
-		syscall.Exit(pitr.FetchClient(context.Background(), os.Getenv(pitr.SocketEnv), os.Args[3], os.Args[4]))
+		syscall.Exit(walfetch.Ask(context.Background(), os.Getenv(walfetch.SocketEnv), os.Args[3], os.Args[4]))
 	}
 	enginetest.Main(func() recovery.Engine { return engine(key) }, postgres.ReleaseCluster{})
 	code := m.Run()
