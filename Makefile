@@ -24,7 +24,7 @@ demo: needs build ## a shop, its backups, an incident and a signed rehearsal, in
 # a file of the process, and some tests let no file grow.
 AT_ONCE := $(shell expr $$(nproc) + 1)
 test: needs tools ## all tests, with the race detector
-	GORACE=atexit_sleep_ms=0 COMEBACK_TOOLS=$(TOOLS) .ci/in-memory $(GO) test -race -count=1 -p $(AT_ONCE) -timeout 60m ./...
+	GORACE=atexit_sleep_ms=0 COMEBACK_TOOLS=$(TOOLS) .ci/in-memory $(GO) test -race -vet=off -ldflags=-w -count=1 -p $(AT_ONCE) -timeout 60m ./...
 
 soak: needs tools ## the exhaustive suites: a kill at every entry of a run, long fuzzing
 	COMEBACK_SOAK=1 COMEBACK_TOOLS=$(TOOLS) $(GO) test -timeout 4h -run 'TestResume|anyCommit|[aA]fterKill|TestRescue' ./cmd/comeback

@@ -49,7 +49,7 @@ func (b *bench) startServer(ctx context.Context, name string, tuned bool) (*serv
 		if err := unix.Sysinfo(&info); err != nil {
 			return nil, err
 		}
-		conf = postgres.TuneSettings(int64(info.Totalram)*int64(info.Unit), runtime.NumCPU())
+		conf = postgres.TuneSettings(int64(info.Totalram)*int64(info.Unit), runtime.NumCPU(), 2<<30)
 	}
 	conf["listen_addresses"], conf["unix_socket_directories"] = "", s.dir
 	var text strings.Builder

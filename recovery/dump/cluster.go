@@ -96,7 +96,7 @@ func (s scratch) fresh(ctx context.Context, env recovery.Env, tools postgres.Too
 	if err := c.Init(ctx, env, postgres.InitOptions{}); err != nil {
 		return nil, m, err
 	}
-	if err := c.Configure(tuning()); err != nil {
+	if err := c.Configure(s.tuning()); err != nil {
 		return nil, m, err
 	}
 	control, err := postgres.ReadControl(ctx, tools, c.Data)
@@ -130,12 +130,12 @@ func (s scratch) cluster(installed []postgres.Tools, m mark) (postgres.Cluster, 
 	return c, recovery.Errorf("install "+packageFor(0)+"-"+version+" again", "PostgreSQL %s, which has made the cluster in %s, is not installed here", version, c.Data)
 }
 
-// tuning fits the settings of a restore to this machine.
-func tuning() map[string]string {
+// tuning fits the settings of the restore to this machine and to the backup.
+func (s scratch) tuning() map[string]string {
 	memory := int64(1 << 30) // where the kernel does not tell
 	var info unix.Sysinfo_t
 	if unix.Sysinfo(&info) == nil {
 		memory = int64(info.Totalram) * int64(info.Unit)
 	}
-	return postgres.TuneSettings(memory, runtime.NumCPU())
+	return postgres.TuneSettings(memory, runtime.NumCPU(), 2*roomFor(s.args.Head, s.args.size()))
 }

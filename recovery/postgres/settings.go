@@ -48,15 +48,16 @@ func ScratchSettings() map[string]string {
 	}
 }
 
-// TuneSettings make a restore into scratch fast, for a machine with memory
-// bytes of RAM and some processors. They trade safety for speed: a crash of
+// TuneSettings make a restore of at most data bytes into scratch fast, for a
+// machine with memory bytes of RAM and some processors. They trade safety for speed: a crash of
 // the machine loses the cluster. SafeSettings takes that back.
 //
 // The figures are measured: fewer checkpoints and no WAL for fresh tables come
 // first; more maintenance_work_mem than 64 MB and parallel maintenance beside
-// two restore jobs were slower.
-func TuneSettings(memory int64, cpus int) map[string]string {
-	buffers := min(max(memory/4, 128<<20), 2<<30)
+// two restore jobs were slower. Buffers that the data cannot fill only cost:
+// every start prepares all of them, and every drop looks through them.
+func TuneSettings(memory int64, cpus int, data int64) map[string]string {
+	buffers := max(min(memory/4, 2<<30, data), 128<<20)
 	workers := 0
 	if cpus > 2 {
 		workers = 1
