@@ -368,4 +368,6 @@ type Key struct {
 type Signed struct {
 	By, Fingerprint string
 	At              time.Time
+	// Reviewed says which further people have reviewed it; empty is not known.
+	Reviewed string
 }

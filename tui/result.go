@@ -270,7 +270,11 @@ func (s *resultScreen) report(w int) []line {
 		if !a.signed.At.IsZero() {
 			who += ", " + stamp(a.signed.At, s.m.now())
 		}
-		return append(lines, say(pad("", indent)).and(good, "SIGNED").say(" by "+who))
+		lines = append(lines, say(pad("", indent)).and(good, "SIGNED").say(" by "+who))
+		if a.signed.Reviewed != "" {
+			lines = append(lines, say(pad("", indent)+cut(a.signed.Reviewed, w-indent)))
+		}
+		return lines
 	case s.err != nil:
 		return append(lines, trouble("REFUSED", s.err, w)...)
 	}

@@ -389,7 +389,7 @@ func (d *desk) Sign(ctx context.Context, dir string, key tui.Key, passphrase []b
 	}
 	// Where it could not be filed, comeback check says so.
 	_, _ = d.app.fileRun(ctx, dir)
-	return tui.Signed{By: key.Name, Fingerprint: sig.Fingerprint, At: d.app.now()}, nil
+	return tui.Signed{By: key.Name, Fingerprint: sig.Fingerprint, At: d.app.now(), Reviewed: report.Verification{}.Reviewed()}, nil
 }
 
 // signer is the holder of a key that Keys listed.
@@ -415,7 +415,7 @@ func (d *desk) Signature(_ context.Context, dir string) (tui.Signed, bool, error
 	if err != nil {
 		return tui.Signed{}, false, err
 	}
-	s := tui.Signed{By: v.Signature.Type, Fingerprint: v.Signature.Fingerprint}
+	s := tui.Signed{By: v.Signature.Type, Fingerprint: v.Signature.Fingerprint, Reviewed: v.Reviewed()}
 	if info, err := os.Stat(filepath.Join(dir, report.SignatureFile)); err == nil {
 		s.At = info.ModTime()
 	}

@@ -60,7 +60,10 @@ func (a *app) fileRun(ctx context.Context, dir string) ([]string, error) {
 		return nil, err
 	}
 	failed := inEach(ctx, p.Copies, opener(a.secrets), func(ctx context.Context, _ string, s storage.Store) error {
-		return backup.FileRun(ctx, s, dir, p.System, p.Number, p.Run)
+		if err := backup.FileRun(ctx, s, dir, p.System, p.Number, p.Run); err != nil {
+			return err
+		}
+		return backup.FileReviews(ctx, s, dir, p.System, p.Number, p.Run)
 	})
 	var in, lines []string
 	for _, c := range p.Copies {
@@ -121,7 +124,14 @@ func (a *app) fetchFiled(ctx context.Context, b *book) (unfiled []string, err er
 			_, errHere := os.Stat(home.RunDir(r.Run))
 			_, errFetched := os.Stat(fetched)
 			if first && errHere != nil && errFetched != nil {
-				err = errors.Join(err, r.Fetch(ctx, s, fetched))
+				errFetched = r.Fetch(ctx, s, fetched)
+				err = errors.Join(err, errFetched)
+			}
+			switch {
+			case first && errHere == nil:
+				err = errors.Join(err, r.FetchReviews(ctx, s, home.RunDir(r.Run)))
+			case first && errFetched == nil:
+				err = errors.Join(err, r.FetchReviews(ctx, s, fetched))
 			}
 		}
 		return err

@@ -369,6 +369,15 @@ func TestRun_afterwards(t *testing.T) {
 	if got := r.run(t.Context(), "report", "verify", id); got.code != recovery.WithExceptions || !strings.Contains(got.out, "signer unknown") {
 		t.Errorf("verify without a list: exit %d %s%s", got.code, got.out, got.err)
 	}
+	second := filepath.Join(r.environ["HOME"], "second")
+	if _, err := report.CreateKey(second, "lead"); err != nil {
+		t.Fatal(err)
+	}
+	r.run(t.Context(), "report", "review", id, "--key", second).has(t, recovery.Refused, "nobody can be asked")
+	r.run(t.Context(), "report", "review", id, "--key", second, "--accept", "1").has(t, recovery.Usage, "no exception 1")
+	r.run(t.Context(), "report", "review", id, "--key", key, "--accept", "none").has(t, recovery.Refused, "a second person")
+	r.run(t.Context(), "report", "review", id, "--key", second, "--accept", "none").has(t, recovery.CameBack, "reviewed with", "filed in", report.ReviewNamespace)
+	r.run(t.Context(), "report", "verify", id).has(t, recovery.WithExceptions, "reviewed by an unknown key")
 	if got := r.run(t.Context(), "report", "show", id); !strings.Contains(got.out, "REHEARSED, EVERY CHECK HELD") {
 		t.Errorf("show: %s%s", got.out, got.err)
 	}

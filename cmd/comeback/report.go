@@ -17,7 +17,7 @@ import (
 )
 
 func (a *app) reportCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "report", Short: "Read, sign and verify the reports of runs", Args: noArguments,
+	cmd := &cobra.Command{Use: "report", Short: "Read, sign, review and verify the reports of runs", Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	show := &cobra.Command{
 		Use: "show RUN", Short: "Print a report as Markdown", Args: oneArgument("RUN"), ValidArgsFunction: a.runArgument,
@@ -88,7 +88,7 @@ signed, or by another; 5 intact, signer unknown (no list was given).`,
 	}
 	verify.Flags().StringVar(&signers, "signers", "", "the reader's own allowed_signers `FILE`")
 	verify.Flags().StringVar(&identity, "identity", "", "the `NAME` in it that must have signed")
-	cmd.AddCommand(show, sign, file, verify, a.exportCommand())
+	cmd.AddCommand(show, sign, a.reviewCommand(), file, verify, a.exportCommand())
 	return cmd
 }
 
@@ -151,6 +151,7 @@ func (a *app) reportVerify(run, signers, identity string) error {
 	if v.Report != nil {
 		fmt.Fprintf(a.out, "run %s of %s, %s: %s\n", v.Report.Run, clean(v.Report.System), v.Report.Mode, clean(v.Report.Headline))
 	}
+	fmt.Fprintf(a.out, "%s\n", clean(v.Reviewed()))
 	if !v.Trusted() {
 		fmt.Fprintf(a.out, "  next: verify with your own list: --signers FILE (OpenSSH's allowed_signers)\n")
 		return &exitError{recovery.WithExceptions}

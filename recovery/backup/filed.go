@@ -31,7 +31,14 @@ type FiledRun struct {
 	Number int
 	Run    string
 	object storage.Object
+	// reviews are the signatures of further people, which came later.
+	reviews []storage.Object
 }
+
+var reviewName = pattern.New(`^([0-9]{6}-[0-9a-f]{4,16})/(SHA256SUMS\.review-[0-9]{1,2}\.sig)$`)
+
+// maxReview bounds a signature.
+const maxReview = 64 << 10
 
 var filedName = pattern.New(`^([0-9]{6})-([0-9a-f]{4,16})\.tar$`)
 
@@ -51,6 +58,26 @@ func FileRun(ctx context.Context, s storage.Store, dir, system string, number in
 	_, err := storage.PutFrom(ctx, s, key, nil, func(_ context.Context, w io.Writer) error { return packRun(w, dir, run) })
 	if err != nil {
 		return fmt.Errorf("file the report of run %s: %w", run, err)
+	}
+	return nil
+}
+
+// FileReviews files the reviews of a run that is filed, each as an object beside it:
+// they come later than the report, and nothing that is filed is written again.
+func FileReviews(ctx context.Context, s storage.Store, dir, system string, number int, run string) error {
+	names, err := filepath.Glob(filepath.Join(dir, "SHA256SUMS.review-*.sig"))
+	if err != nil {
+		return fmt.Errorf("file the reviews of run %s: %w", run, err)
+	}
+	for _, name := range names {
+		b, err := os.ReadFile(name)
+		if err == nil {
+			key := strings.TrimSuffix(filedKey(system, number, run), ".tar") + "/" + filepath.Base(name)
+			_, err = storage.PutFrom(ctx, s, key, nil, func(_ context.Context, w io.Writer) error { _, err := w.Write(b); return err })
+		}
+		if err != nil && !errors.Is(err, storage.ErrExist) {
+			return fmt.Errorf("file the reviews of run %s: %w", run, err)
+		}
 	}
 	return nil
 }
@@ -93,9 +120,14 @@ func packRun(w io.Writer, dir, run string) error {
 // Filed lists the runs of a system that a copy holds, by their numbers.
 func Filed(ctx context.Context, s storage.Store, system string) ([]FiledRun, error) {
 	var all []FiledRun
+	reviews := map[string][]storage.Object{}
 	for o, err := range s.List(ctx, runsDir+system+"/") {
 		if err != nil {
 			return nil, fmt.Errorf("list the runs that are filed: %w", err)
+		}
+		if m := reviewName.FindStringSubmatch(strings.TrimPrefix(o.Key, runsDir+system+"/")); m != nil && o.Size <= maxReview {
+			reviews[m[1]] = append(reviews[m[1]], o)
+			continue
 		}
 		m := filedName.FindStringSubmatch(path.Base(o.Key))
 		if m == nil || o.Size > maxFiled+maxFiled/8 {
@@ -106,7 +138,29 @@ func Filed(ctx context.Context, s storage.Store, system string) ([]FiledRun, err
 			all = append(all, f)
 		}
 	}
+	for i, f := range all {
+		all[i].reviews = reviews[strings.TrimSuffix(path.Base(f.object.Key), ".tar")]
+	}
 	return all, nil
+}
+
+// FetchReviews brings the reviews that a run's directory does not have yet.
+func (f FiledRun) FetchReviews(ctx context.Context, s storage.Store, dir string) error {
+	for _, o := range f.reviews {
+		to := filepath.Join(dir, path.Base(o.Key))
+		if _, err := os.Stat(to); err == nil {
+			continue
+		}
+		in := storage.NewReader(ctx, s, o, storage.ReadOptions{Attempts: 3})
+		b, err := io.ReadAll(io.LimitReader(in, maxReview))
+		if err = errors.Join(err, in.Close()); err == nil {
+			err = os.WriteFile(to, b, 0o600)
+		}
+		if err != nil {
+			return fmt.Errorf("fetch a review of run %s: %w", f.Run, err)
+		}
+	}
+	return nil
 }
 
 // Fetch brings a run that is filed into a directory that must not be there; it is

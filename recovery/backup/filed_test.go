@@ -45,6 +45,24 @@ func TestFileRun(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(to, ".draft")); err == nil {
 		t.Error("a draft was filed")
 	}
+	const review = "SHA256SUMS.review-1.sig" // made after the run was filed
+	if err := os.WriteFile(filepath.Join(dir, review), []byte("signature\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := backup.FileReviews(t.Context(), store, dir, "shop", 7, "7c31"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if runs, err = backup.Filed(t.Context(), store, "shop"); err != nil || len(runs) != 1 {
+		t.Fatalf("%+v, %v", runs, err)
+	}
+	if err := runs[0].FetchReviews(t.Context(), store, to); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(filepath.Join(to, review)); err != nil || string(b) != "signature\n" {
+		t.Errorf("%q, %v", b, err)
+	}
 	for i, h := range []tar.Header{{Typeflag: tar.TypeReg, Name: "8c31/../../out"}, {Typeflag: tar.TypeReg, Name: "/etc/out"}, {Typeflag: tar.TypeSymlink, Name: "8c31/link", Linkname: "/etc"}} {
 		store, err := storage.OpenDir(t.TempDir())
 		if err != nil {

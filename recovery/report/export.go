@@ -57,6 +57,9 @@ func Export(run, dir string, o VerifyOptions) Exported {
 	switch {
 	case err == nil:
 		e.Signature = v.String()
+		if len(v.Reviews) > 0 {
+			e.Review = v.Reviewed()
+		}
 	case v.Signature.File != "" || exists(dir+"/"+SignatureFile):
 		e.Signature = "NOT GOOD: " + err.Error()
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"comeback/recovery"
@@ -34,6 +35,8 @@ type Verification struct {
 	Principal string
 	// Files are what the signature covers.
 	Files []Sum
+	// Reviews are those of further people, who accept every exception.
+	Reviews []Review
 }
 
 // Trusted reports whether a signer whom the reader's list allows stands behind
@@ -51,13 +54,25 @@ func (v Verification) String() string {
 	return fmt.Sprintf("intact, signed by %s: %d files, %s %s", v.Principal, len(v.Files), v.Signature.Type, v.Signature.Fingerprint)
 }
 
+// Reviewed says in one line who has reviewed the report.
+func (v Verification) Reviewed() string {
+	if len(v.Reviews) == 0 {
+		return "review by a second person: none yet"
+	}
+	var who []string
+	for _, r := range v.Reviews {
+		who = append(who, r.String())
+	}
+	return strings.Join(who, "; ")
+}
+
 // ErrUnsigned says that a report is intact as far as can be told, and that
 // nobody stands behind it.
 var ErrUnsigned = errors.New("the report is not signed")
 
 // Verify checks a run's directory: the signature of SHA256SUMS, who made it,
-// every digest, that no file is missing or was added, the journal's chain, and
-// that report.json and report.md say what the journal tells. Whatever does not
+// every digest, that no file is missing or was added, the journal's chain, the
+// reviews, and that report.json and report.md say what the journal tells. Whatever does not
 // hold is one sentence that names the file. With a list of signers, a signature
 // that the list does not allow is an error; without one the signer is unknown.
 // A report without signature gives ErrUnsigned, with the verification of the
@@ -103,7 +118,10 @@ func Verify(dir string, o VerifyOptions) (Verification, error) {
 	if unsigned {
 		return v, recovery.Errorf("sign it: comeback report sign "+r.Run, "%w, so it proves nothing", ErrUnsigned)
 	}
-	return v, nil
+	if v.Reviews, err = reviews(dir, sums, v, o); err != nil {
+		v.Principal = ""
+	}
+	return v, err
 }
 
 // consistent checks everything but the signature, and returns the bytes of
