@@ -59,6 +59,25 @@ func TestDatabase(t *testing.T) {
 			t.Errorf("%+v, %v", again, err)
 		}
 	})
+	t.Run("loads anew from another restored database", func(t *testing.T) {
+		other := p.source()
+		if err := inScratch.Close(ctx); err != nil { // a template has no sessions
+			t.Fatal(err)
+		}
+		run(t, connect(t, p.scratch.URL("postgres")), `create database other template shop`)
+		run(t, connect(t, p.scratch.URL("other")), `update kept set big = 'as it was at another moment'`)
+		other.Address = p.scratch.URL("other")
+		again, err := d.Load(ctx, &env{}, other)
+		if err != nil || again.Rows != loaded.Rows {
+			t.Fatalf("%+v, %v", again, err)
+		}
+		if big := text(t, connect(t, p.Layout.URL("postgres", "shop_cb_7c31")), "select min(big) from kept"); big != "as it was at another moment" {
+			t.Errorf("what stands beside live is of the first: %q", big)
+		}
+		if loaded, err = d.Load(ctx, &env{}, p.source()); err != nil || loaded.Database.OID == again.Database.OID {
+			t.Fatalf("back to the first: %+v, %v", loaded, err)
+		}
+	})
 	d.New = loaded.Database.OID
 	t.Run("is not swapped while it is open", func(t *testing.T) {
 		if _, err := d.Swap(ctx); err == nil {

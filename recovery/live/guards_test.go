@@ -328,6 +328,9 @@ func TestDatabase_undone(t *testing.T) {
 		})
 	}
 	t.Run("what is written to the loaded one is noticed", func(t *testing.T) {
+		if _, err := d.Load(ctx, &env{}, w.source()); err != nil { // what was given back does not say of what it is
+			t.Fatal(err)
+		}
 		conn := connect(t, w.live.URL("shop_cb_7c31"))
 		run(t, conn, "insert into orders values (2, 'stranger')")
 		conn.Close(ctx)

@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -48,8 +49,9 @@ type Loaded struct {
 // before. It returns when all tables have the same number of rows on both sides.
 //
 // Where this run has loaded it already it counts again; what an interruption has
-// left half is removed and loaded anew. A database of that name that is not the
-// run's is refused. An error leaves a database that Drop removes.
+// left half, and what was loaded from another restored database, because the plan
+// goes to another moment now, is removed and loaded anew. A database of that name
+// that is not the run's is refused. An error leaves a database that Drop removes.
 func (d Database) Load(ctx context.Context, env recovery.Env, from Source) (Loaded, error) {
 	if err := from.Tools.Need("pg_dump", "pg_restore", "vacuumdb"); err != nil {
 		return Loaded{}, err
@@ -72,7 +74,10 @@ func (d Database) Load(ctx context.Context, env recovery.Env, from Source) (Load
 	if err != nil {
 		return Loaded{}, err
 	}
-	if there && made.Comment == markLoaded(s.Run) {
+	if l.origin, err = originOf(ctx, l.scratch); err != nil {
+		return Loaded{}, err
+	}
+	if there && made.Comment == markLoadedFrom(s.Run, l.origin) {
 		return l.again(ctx, made)
 	}
 	if err := l.admissible(ctx); err != nil {
@@ -92,6 +97,7 @@ type load struct {
 	env     recovery.Env
 	from    Source
 	scratch *pgx.Conn
+	origin  string
 	source  properties
 	result  Loaded
 }
@@ -113,6 +119,26 @@ func connectScratch(ctx context.Context, address string) (*pgx.Conn, error) {
 func markLoading(run string) string { return "comeback " + run + ": being loaded" }
 func markLoaded(run string) string  { return "comeback " + run + ": loaded, not live" }
 
+// markLoadedFrom is markLoaded with the restored database that it was loaded from.
+func markLoadedFrom(run, origin string) string { return markLoaded(run) + ", from " + origin }
+
+// isLoaded reports whether a comment marks a database that the run has loaded whole.
+func isLoaded(run, comment string) bool {
+	return comment == markLoaded(run) || strings.HasPrefix(comment, markLoaded(run)+", from ")
+}
+
+// originOf tells restored databases apart: by their server, their OID, and the
+// places where the log that was replayed into them left its timelines.
+func originOf(ctx context.Context, scratch *pgx.Conn) (origin string, err error) {
+	err = scratch.QueryRow(ctx, `select md5(concat_ws('/', (select system_identifier from pg_control_system()),
+		(select oid from pg_database where datname = current_database()), timeline, pg_read_file('pg_wal/' || timeline || '.history', 0, 1048576, true)))
+		from (select left(pg_walfile_name(pg_current_wal_lsn()), 8) as timeline) t`).Scan(&origin)
+	if err != nil {
+		return "", recovery.Errorf("retry the restore", "tell the restored database from others: %w", err)
+	}
+	return origin, nil
+}
+
 // ownLimit is a connection limit that nobody would set: it marks a database as the
 // run's from the moment in which it is made, before there can be a comment.
 func ownLimit(run, name string) int64 {
@@ -127,13 +153,11 @@ func (s *server) ours(ctx context.Context) (one, bool, error) {
 	if err != nil || !there {
 		return one{}, false, err
 	}
-	switch o.Comment {
-	case markLoading(s.Run), markLoaded(s.Run):
+	switch {
+	case o.Comment == markLoading(s.Run), isLoaded(s.Run, o.Comment):
 		return o, true, nil
-	case "":
-		if o.Limit == ownLimit(s.Run, s.beside) {
-			return o, true, nil
-		}
+	case o.Comment == "" && o.Limit == ownLimit(s.Run, s.beside):
+		return o, true, nil
 	}
 	return one{}, false, recovery.Errorf("rename it, or remove it if you know that nobody needs it",
 		"refused: the live server has a database %s already (oid %d), and this run has not made it", s.beside, o.OID).WithExit(recovery.Refused)
@@ -165,7 +189,7 @@ func (l *load) load(ctx context.Context) (Loaded, error) {
 		return Loaded{}, err
 	}
 	what := fmt.Sprintf("mark database %s as loaded", l.beside)
-	if err := l.change(ctx, l.conn, what, "comment on database "+ident(l.beside)+" is "+literal(markLoaded(l.Run))); err != nil {
+	if err := l.change(ctx, l.conn, what, "comment on database "+ident(l.beside)+" is "+literal(markLoadedFrom(l.Run, l.origin))); err != nil {
 		return Loaded{}, explain(err)
 	}
 	l.result.Database = Named{l.beside, made.OID}

@@ -102,7 +102,7 @@ func (s *server) swappable(ctx context.Context) (at Side, was, next one, err err
 
 // readyToSwap refuses what must not be switched.
 func (s *server) readyToSwap(ctx context.Context, was, next one) error {
-	if loaded := markLoaded(s.Run); next.Comment != loaded {
+	if !isLoaded(s.Run, next.Comment) {
 		return recovery.Errorf("load it again", "refused: database %s is not one that this run has loaded whole: its comment is %q", next.Name, next.Comment).WithExit(recovery.Refused)
 	}
 	if was.Open {
