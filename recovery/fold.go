@@ -101,7 +101,7 @@ func (s *State) foldStep(e Event, payload Payload) {
 	switch p := payload.(type) {
 	case StepStarted:
 		id, change = p.Step, func(st *StepState) {
-			st.State, st.Attempts = Running, p.Attempt
+			st.State, st.Attempts, st.Attempt = Running, p.Attempt, e.At
 			if st.Started.IsZero() {
 				st.Started = e.At
 			}
@@ -117,9 +117,6 @@ func (s *State) foldStep(e Event, payload Payload) {
 			st.WaitsFor, st.WaitsSince = "", time.Time{}
 		}
 		s.Bindings = append(slices.Clip(s.Bindings), p.Outcome.Bindings...)
-		if p.Outcome.Reached != nil {
-			s.Reached = append(slices.Clip(s.Reached), *p.Outcome.Reached)
-		}
 		s.foldLive(e.At, p.Outcome)
 	case StepFailed:
 		id, change = p.Step, func(st *StepState) {

@@ -47,7 +47,6 @@ type State struct {
 	Steps         []StepState
 	Claims        []ClaimState
 	Bindings      []Binding
-	Reached       []Reached
 	Notes         []NoteState
 	Interruptions []Interruption
 	Amendments    []AmendmentState
@@ -95,10 +94,12 @@ type StepState struct {
 	State          Progress
 	Attempts       int
 	Started, Ended time.Time
-	Checkpoint     string
-	Outcome        Outcome
-	Error, Hint    string
-	ExitCode       Exit
+	// Attempt is when the attempt that runs, or the last one, began.
+	Attempt     time.Time
+	Checkpoint  string
+	Outcome     Outcome
+	Error, Hint string
+	ExitCode    Exit
 	// WaitsFor is not empty while a person is needed, since WaitsSince.
 	WaitsFor   WaitFor
 	WaitsSince time.Time
@@ -219,6 +220,18 @@ func (st *StepState) toDoAgain() {
 		ticks[i].Text = t.Text
 	}
 	st.Ticks = ticks
+}
+
+// Reached are the proofs that components stand at their point. What is to do
+// again, because the plan changed or because it did not survive, proves nothing.
+func (s *State) Reached() []Reached {
+	var proofs []Reached
+	for i := range s.Steps {
+		if st := &s.Steps[i]; st.State == Done && st.Outcome.Reached != nil {
+			proofs = append(proofs, *st.Outcome.Reached)
+		}
+	}
+	return proofs
 }
 
 // Step finds a step's state by its id; nil if there is none.

@@ -27,7 +27,7 @@ func (s *State) Left(now time.Time, heard func(step string) time.Duration) (left
 			if takes == 0 {
 				return 0, false
 			}
-			takes = max(0, takes-now.Sub(st.Started))
+			takes = max(0, takes-now.Sub(st.Attempt))
 			if heard != nil {
 				takes = max(takes, heard(st.ID))
 			}

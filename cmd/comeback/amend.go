@@ -27,13 +27,12 @@ func (a *app) amendment(ctx context.Context, s recovery.Session, state recovery.
 		return recovery.Amended{}, err
 	}
 	// The moment stays as it was asked for then, unless another is.
-	want, why := state.Moment.Want, "another copy"
+	want := state.Moment.Want
 	if choice.Want != "" {
 		if want, err = recovery.ParseWant(choice.Want, a.now()); err != nil {
 			return recovery.Amended{}, err
 		}
 		want.Look, want.Table = state.Moment.Want.Look, state.Moment.Want.Table
-		why = "another moment"
 	}
 	m, err := a.resolve(ctx, b, cat, want, choices{copy: choice.Copy, engine: choice.Engine})
 	if err != nil {
@@ -59,7 +58,7 @@ func (a *app) amendment(ctx context.Context, s recovery.Session, state recovery.
 	if err != nil {
 		return recovery.Amended{}, err
 	}
-	return plan.Amend(state, old, fresh, a.operator(), why)
+	return plan.Amend(state, old, fresh, a.operator(), "")
 }
 
 // scratchOf is the directory that a plan's scratch directory is made in.

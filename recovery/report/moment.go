@@ -1,8 +1,6 @@
 package report
 
 import (
-	"reflect"
-	"slices"
 	"time"
 
 	"comeback/recovery"
@@ -81,8 +79,8 @@ func (s *source) moment() Moment {
 				c.Kind = component.Kind
 			}
 		}
-		for _, reached := range s.state.Reached {
-			if reached.Component == p.Component && s.stands(reached) {
+		for _, reached := range s.state.Reached() {
+			if reached.Component == p.Component {
 				reached.Time = reached.Time.UTC()
 				reached.Evidence = list(reached.Evidence)
 				c.Reached = &reached
@@ -91,14 +89,6 @@ func (s *source) moment() Moment {
 		m.Components = append(m.Components, c)
 	}
 	return m
-}
-
-// stands reports whether the step that gave a proof is still done: what did not
-// survive an interruption proves nothing.
-func (s *source) stands(proof recovery.Reached) bool {
-	return slices.ContainsFunc(s.state.Steps, func(st recovery.StepState) bool {
-		return st.State == recovery.Done && st.Outcome.Reached != nil && reflect.DeepEqual(*st.Outcome.Reached, proof)
-	})
 }
 
 func (s *source) backup(p recovery.Point) Backup {

@@ -41,9 +41,13 @@ func (switcher) Look(_ context.Context, c recovery.Component, _ []recovery.Copy,
 	if err := exchange.Try(filepath.Dir(path)); err != nil {
 		return recovery.Live{}, err
 	}
+	standing := id["inode"]
+	if at := (exchange.Identity{}); at.UnmarshalText([]byte(standing)) == nil {
+		standing = at.String()
+	}
 	return recovery.Live{
 		Component: c.Name, At: time.Now().UTC(), Beside: filepath.Dir(path),
-		Effects: recovery.Effects{Target: []string{fmt.Sprintf("%s, %s, %s", id["host"], path, id["inode"])}},
+		Effects: recovery.Effects{Target: []string{fmt.Sprintf("%s, %s, %s", id["host"], path, standing)}},
 		Target: recovery.Target{ID: recovery.TargetID("live/" + c.Name), Component: c.Name, Switches: recovery.Files,
 			Place: path, Name: id["host"] + ":" + path, Identity: id},
 	}, nil
