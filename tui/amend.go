@@ -199,10 +199,14 @@ func (s *amendScreen) review(p *page, w int) {
 	p.about("AMENDMENT", strong, a.Says, w, 3)
 	if a.Moment != nil {
 		p.about("MOMENT", plain, a.Moment.String(), w, 3)
+		var warnings []string
 		for _, point := range a.Moment.Points {
 			for _, warning := range point.Warnings {
-				p.about("", warn, "! "+warning, w, 2)
+				warnings = append(warnings, point.Component+": "+warning)
 			}
+		}
+		for _, warning := range together(warnings) {
+			p.about("", warn, "! "+warning, w, 2)
 		}
 	}
 	p.about("REPLACES", plain, s.says(stepIDs(a.Steps)), w, 3)
@@ -220,6 +224,7 @@ func (s *amendScreen) review(p *page, w int) {
 	}
 	p.body = append(p.body, nil)
 	s.menu.show(p, s.choices(), w)
+	p.pinned = len(s.choices()) + 1
 }
 
 // says lists steps by what they do.

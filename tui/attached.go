@@ -160,7 +160,7 @@ func (a *attached) progress(now time.Time, w, n int) []line {
 		if len(running) > 1 || len(a.waits()) > 0 {
 			of = st.Component
 		}
-		lines = append(lines, progress(of, st.Says, sample, known && !sample.At.Before(st.Started), now.Sub(st.Started), w)...)
+		lines = append(lines, progress(of, st.Says, sample, known && !sample.At.Before(st.Attempt), now.Sub(st.Attempt), w)...)
 	}
 	return lines
 }

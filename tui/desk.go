@@ -261,6 +261,8 @@ type KnownRun struct {
 	// State says in a few words where it stands: "WAITS for a tick since
 	// 22:14", "passed, report signed", "ended, unsigned".
 	State string
+	// Live answers for a recovery whether live is changed, in a few words.
+	Live string
 	// Alive says that a runner runs it, Died that its runner is gone before
 	// its end: it can be resumed.
 	Alive, Died bool

@@ -22,8 +22,9 @@ func TestKeys_OnEveryScreen(t *testing.T) {
 			body := func() string { return strings.Join(strings.Split(d.screen(), "\n")[1:22], "\n") }
 			before := body()
 			if d.m.top().field() != nil {
+				asked := len(desk.session.asked())
 				d.press("=~")
-				if d.m.top().screen != top || len(desk.session.asked()) > 0 {
+				if d.m.top().screen != top || len(desk.session.asked()) > asked {
 					t.Errorf("a letter was a key\n%s", d.screen())
 				}
 				return

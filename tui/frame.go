@@ -42,6 +42,9 @@ type page struct {
 	body          []line
 	// focus is the line of the body that must be seen, -1 if none.
 	focus int
+	// pinned is how many lines at the end of the body stay in sight while what is
+	// above them is scrolled: what a person is asked, and why it was refused.
+	pinned int
 	// live answers whether a live system is changed; note is the other end of
 	// that line.
 	live, note string
@@ -62,17 +65,19 @@ type page struct {
 type pick struct {
 	line int
 	to   func()
+	// on says that the cursor is there, of the rows of a list.
+	on bool
 }
 
 // pick makes a line of the body one that the cursor can be put on.
-func (p *page) pick(line int, to func()) { p.picks = append(p.picks, pick{line, to}) }
+func (p *page) pick(line int, to func()) { p.picks = append(p.picks, pick{line: line, to: to}) }
 
 // pickRows makes rows of a list, of which a window is shown from a line of the
 // body on, lines that the cursor can be put on.
 func (p *page) pickRows(first, n, cursor, h int, to func(i int)) {
 	from, until := windowed(n, cursor, h)
 	for i := from; i < until; i++ {
-		p.pick(first+i-from, func() { to(i) })
+		p.picks = append(p.picks, pick{first + i - from, func() { to(i) }, i == cursor})
 	}
 }
 
@@ -101,18 +106,48 @@ type drawn struct {
 	text string
 	// x and y are where the cursor stands, -1 where there is none.
 	x, y int
-	// scroll is where the body begins, most the last place where it may.
-	scroll, most int
+	// scroll is where the body begins, most the last place where it may, rows how
+	// many of its lines are scrolled.
+	scroll, most, rows int
+	// pinned is the first line of the body that is not.
+	pinned int
 }
+
+// line is the line of the body that stands in a row of what the frame leaves, -1
+// for none.
+func (d drawn) line(row int) int {
+	switch {
+	case row < d.rows:
+		return d.scroll + row
+	case row == d.rows:
+		return -1 // the rule between
+	}
+	return d.pinned + row - d.rows - 1
+}
+
+// pin says which lines are scrolled, in how many rows, and which stay below them.
+// They do where the body is longer than the room for it and something is left
+// for the rest.
+func (p page) pin(room int) (rest, foot []line, rows int) {
+	n := min(p.pinned, len(p.body))
+	if n == 0 || len(p.body) <= room || n+1 > room-minScrolled {
+		return p.body, nil, room
+	}
+	return p.body[:len(p.body)-n], p.body[len(p.body)-n:], room - n - 1
+}
+
+// minScrolled is the least room for what is scrolled above what stays.
+const minScrolled = 4
 
 // frame draws a page into w by h cells, with the body scrolled down as far as
 // asked for; while follow is set, as the focus needs.
 func (p page) frame(t theme, now time.Time, w, h, scroll int, follow bool) drawn {
 	room := bodyHeight(h)
-	d := drawn{x: -1, y: -1, most: max(0, len(p.body)-room)}
+	rest, foot, rows := p.pin(room)
+	d := drawn{x: -1, y: -1, most: max(0, len(rest)-rows), rows: rows, pinned: len(rest)}
 	d.scroll = min(max(scroll, 0), d.most)
-	if follow && p.focus >= 0 && (p.focus < d.scroll || p.focus >= d.scroll+room) {
-		d.scroll = min(max(p.focus-room/2, 0), d.most)
+	if follow && p.focus >= 0 && p.focus < len(rest) && (p.focus < d.scroll || p.focus >= d.scroll+rows) {
+		d.scroll = min(max(p.focus-rows/2, 0), d.most)
 	}
 	var lines []line
 	lines = append(lines, p.header(now, w))
@@ -124,15 +159,22 @@ func (p page) frame(t theme, now time.Time, w, h, scroll int, follow bool) drawn
 	if h < liveFrame {
 		top, room = 0, 0
 	}
-	for i := range room {
-		if i+d.scroll < len(p.body) {
-			lines = append(lines, p.body[i+d.scroll])
+	for i := range min(rows, room) {
+		if i+d.scroll < len(rest) {
+			lines = append(lines, rest[i+d.scroll])
 		} else {
 			lines = append(lines, nil)
 		}
 	}
+	if foot != nil && room > 0 {
+		lines = append(append(lines, ruleLine(rule, w, d.most-d.scroll, "below", "pgdn")), foot...)
+	}
 	if h >= fullFrame {
-		lines = append(lines, ruleLine(rule, w, d.most-d.scroll, "below", "pgdn"))
+		more := d.most - d.scroll
+		if foot != nil {
+			more = 0
+		}
+		lines = append(lines, ruleLine(rule, w, more, "below", "pgdn"))
 	}
 	if h >= liveFrame {
 		lines = append(lines, p.liveLine(w))

@@ -111,6 +111,18 @@ var scenes = []scene{
 		d.press("5", "home", "down", "enter")
 		d.sees("REFUSED")
 	}},
+	{name: "moment-look", start: Start{Runbook: shopMD}, desk: withLog, play: func(d *driver, f *fakeDesk) {
+		atRunbook(d, f)
+		d.press("5", "home", "enter")
+		d.sees("read back to")
+		d.press("h")
+	}},
+	{name: "moment-rescue", start: Start{Runbook: shopMD}, desk: withLog, play: func(d *driver, f *fakeDesk) {
+		atRunbook(d, f)
+		d.press("3", "enter", "home", "enter")
+		d.sees("read back to")
+		d.press("h")
+	}},
 	{name: "runbook-problems", start: Start{Runbook: shopMD}, desk: func(f *fakeDesk) { f.opened.Problems = f.systems[1].Problems },
 		play: func(d *driver, _ *fakeDesk) { d.sees("NOT USABLE YET") }},
 	{name: "runbook-refused", start: Start{Runbook: shopMD}, desk: func(f *fakeDesk) {
@@ -171,6 +183,17 @@ var scenes = []scene{
 	}},
 	{name: "plan", start: Start{Runbook: shopMD}, play: toPlan},
 	{name: "plan-recovery", start: Start{Runbook: shopMD}, desk: forReal, play: func(d *driver, f *fakeDesk) { toRealPlan(d, f); d.press("=db1/sh") }},
+	{name: "plan-recovery-refused", start: Start{Runbook: shopMD}, desk: forReal, play: func(d *driver, f *fakeDesk) { toRealPlan(d, f); d.press("=shop", "enter"); d.sees("REFUSED") }},
+	{name: "waiting-name-typed", start: Start{Runbook: shopMD}, desk: forReal, play: func(d *driver, f *fakeDesk) {
+		startReal(d, f)
+		waitsForName(d, f)
+		d.press("1", "enter", "=db2/shop", "enter")
+		d.sees("REFUSED")
+	}},
+	{name: "home-recovery", desk: func(f *fakeDesk) {
+		f.runs = append(f.runs, KnownRun{ID: "9d0e", System: "shop", Mode: recovery.Recovery, State: "runs: 5 Switch", Alive: true, Operator: "ops2",
+			Live: "writes stopped 09:56:20, data untouched", Started: ten.Add(-10 * time.Minute), Dir: "/var/lib/comeback/runs/9d0e"})
+	}, play: func(d *driver, f *fakeDesk) { atHome(d, f); d.press("down", "down"); d.sees("run 9d0e") }},
 	{name: "waiting-name", start: Start{Runbook: shopMD}, desk: forReal, play: func(d *driver, f *fakeDesk) { startReal(d, f); waitsForName(d, f) }},
 	{name: "result-recovery", start: Start{Runbook: shopMD}, desk: forReal, play: func(d *driver, f *fakeDesk) { startReal(d, f); switchedBack(d, f) }},
 	{name: "run-starting", start: Start{Runbook: shopMD}, play: toRun},

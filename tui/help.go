@@ -33,8 +33,9 @@ KEYS EVERYWHERE
   mouse       a click puts the cursor on a row and chooses nothing, the wheel
               scrolls; hold shift to mark text
   Leaving is not stopping: a run goes on without its console.
-  /           finds a word in what the screen shows; in texts n and N go on,
-              w wraps, left and right move sideways
+  /           finds a word: in lists the next row that has it, in texts the
+              place; n goes on, N goes back. In texts w wraps, left and right
+              move sideways
 
 WHAT THE FRAME SAYS
   line 1      system, mode, the clock with its offset from UTC, and how long

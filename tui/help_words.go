@@ -49,7 +49,12 @@ For example: 1, then ~02:43 (when the outage began, about), enter.`
 		return `This says where your answer leads, before anything is looked for. The start of
 the outage counts for the RTO; it can be corrected later.
 For example: ~02:43 and enter.`
-	case *momentScreen, *commitsScreen:
+	case *momentScreen:
+		return `What the copies hold, the newest first: the log of a copy, in which any moment can
+be chosen, and single backups, which are moments of their own. A question mark is a
+backup of which only the span is known. Each component comes back to the same moment.
+For example: down to the log of the database, enter shows what happened in it.`
+	case *commitsScreen:
 		return `Find the moment to go back to. It lies between two commits, and none is chosen
 for you. What is kept and what is lost stands below the list.
 For example: h goes to just before the newest harm, enter uses that moment.`

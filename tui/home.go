@@ -77,12 +77,16 @@ func (s *homeScreen) list() tea.Cmd {
 	})
 }
 
-// urgency puts the runs that have not ended before those that have.
+// urgency puts the runs that have not ended before those that have, and
+// recoveries first of all.
 func urgency(r KnownRun) int {
-	if r.Ended.IsZero() {
-		return 0
+	switch {
+	case !r.Ended.IsZero():
+		return 2
+	case r.Mode != recovery.Recovery:
+		return 1
 	}
-	return 1
+	return 0
 }
 
 // keep puts the cursor back on what it stood on.
@@ -184,10 +188,10 @@ func (s *homeScreen) attach(run KnownRun) tea.Cmd {
 func (s *homeScreen) page(w, h int) page {
 	p := page{
 		system: "all systems", aside: s.busy(), mode: looking, focus: -1,
-		live: "LIVE: untouched by this console", note: "reading changes nothing",
-		keys:  []binding{{"g", "again"}},
-		leave: qQuit,
+		note: "reading changes nothing",
+		keys: []binding{{"g", "again"}}, leave: qQuit,
 	}
+	p.live, p.liveLook = s.live()
 	switch system, run := s.chosen(); {
 	case system != nil:
 		p.keys = []binding{{keyEnter, "open"}, {"k", "check"}, {"g", "again"}}
@@ -195,7 +199,7 @@ func (s *homeScreen) page(w, h int) page {
 	case run.Died:
 		p.keys = []binding{{keyEnter, "resume..."}, {"g", "again"}}
 	case run.Ended.IsZero():
-		p.keys = []binding{{"a", "attach"}, {"g", "again"}}
+		p.keys = []binding{{keyEnter, "attach"}, {"g", "again"}}
 	default:
 		p.keys = []binding{{keyEnter, "open"}, {"r", "report"}, {"f", "files"}, {"g", "again"}}
 	}
@@ -215,8 +219,32 @@ func (s *homeScreen) page(w, h int) page {
 	for len(p.body) < h-2 && len(p.body) > 0 {
 		p.body = append(p.body, nil)
 	}
-	p.body = append(p.body, say("Is something broken?  Choose the system and press enter.").fit(w), say("Reading changes nothing. A live system changes only after you type its name.").fit(w))
+	p.body = append(p.body, say(s.next()).fit(w), say("Reading changes nothing. A live system changes only after you type its name.").fit(w))
 	return p
+}
+
+// live answers whether a live system is changed: by the recovery that this
+// console looked at last, or by one that has not ended.
+func (s *homeScreen) live() (string, look) {
+	for _, run := range s.runs { // those that have not ended stand first
+		if run.Mode == recovery.Recovery && run.Live != "" && (run.Ended.IsZero() || run.ID == s.m.ending.Run) {
+			return clean("LIVE: " + run.System + " " + run.Live + ", run " + run.ID), plain
+		}
+	}
+	return "LIVE: untouched by this console", plain
+}
+
+// next says what to do here: what waits for a person comes before what is new.
+func (s *homeScreen) next() string {
+	for _, run := range s.runs {
+		switch {
+		case run.Died:
+			return "Run " + run.ID + " died: go to it and press enter, which says what can be done."
+		case run.Alive && run.Mode == recovery.Recovery:
+			return "Run " + run.ID + " is a recovery that goes on: go to it and press enter to see it."
+		}
+	}
+	return "Is something broken?  Choose the system and press enter."
 }
 
 // busy says which runs have not ended.

@@ -405,7 +405,7 @@ func (t *teller) progress() {
 	now := t.m.now()
 	for _, st := range a.running() {
 		sample, ok := a.samples[st.ID]
-		if !ok || sample.Phase == "" || sample.At.Before(st.Started) || !sample.At.After(t.progressed) {
+		if !ok || sample.Phase == "" || sample.At.Before(st.Attempt) || !sample.At.After(t.progressed) {
 			continue
 		}
 		t.say(t.written(now.Format("15:04:05") + " " + about(a.state, st.ID) + sampleSays(sample)))

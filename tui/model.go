@@ -64,6 +64,8 @@ type model struct {
 	// next one; that a key does nothing is said until the time of passes.
 	said   string
 	passes time.Time
+	// sought is the word that / looked for in the rows of a screen.
+	sought sought
 	// outages are what people have told of the outages of runbooks, by path.
 	outages map[string]recovery.OutageNoted
 	// cards are the scenario of a rehearsal.
@@ -185,7 +187,7 @@ func (m *model) press(k tea.KeyPressMsg) tea.Cmd {
 			return m.copyOut(c)
 		}
 	case "/":
-		return m.push(newFind(m))
+		return m.find()
 	case "q":
 		return m.leave()
 	case keyEscape:
@@ -195,6 +197,10 @@ func (m *model) press(k tea.KeyPressMsg) tea.Cmd {
 	case keyPageUp, keyUp:
 		m.scroll(k.String() == keyPageUp, -1)
 	default:
+		if by := map[string]int{"n": 1, "N": -1}[k.String()]; by != 0 && m.sought.in == top.screen {
+			m.findRow(by)
+			return nil
+		}
 		if k.Text != "" {
 			m.said, m.passes = clean(k.Text)+" is no key here; ? says which are", m.now().Add(wrongKey)
 		}
@@ -208,10 +214,10 @@ const wrongKey = 3 * time.Second
 
 // scroll moves the body of the top screen by a line or a page.
 func (m *model) scroll(page bool, by int) {
-	if page {
-		by *= max(1, bodyHeight(m.height)-1)
-	}
 	d, top := m.draw(), m.top()
+	if page {
+		by *= max(1, d.rows-1)
+	}
 	top.scroll, top.scrolled = min(max(0, d.scroll+by), d.most), true
 }
 

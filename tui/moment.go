@@ -123,6 +123,13 @@ func (s *momentScreen) page(w, h int) page {
 	list := s.offers()
 	title := spread(as(strong, "GO BACK TO WHICH MOMENT?"), as(faint, "nothing is chosen for you"), w)
 	t := s.table(w, list)
+	switch r, on := s.from.route(), s.cursor(list); {
+	case r.looks:
+		title = spread(as(strong, "LOOK INTO WHICH LOG?"), as(faint, "nothing is chosen for you"), w)
+		fallthrough
+	case on >= 0 && list[on].window != nil:
+		p.keys[0].does = "read its log"
+	}
 	p.body = append(p.body, title, t.titles())
 	if len(list) == 0 {
 		text := "  no copy that is offered here holds a backup"

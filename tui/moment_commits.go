@@ -106,8 +106,14 @@ func (s *commitsScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 		s.asks(&question{label: "FIND a table, an xid or a text > ", does: "find", then: s.search})
 	case "n":
 		if s.found != "" {
-			s.search(s.found)
+			return s.search(s.found), true
 		}
+		return nil, false
+	case "N":
+		if s.found != "" {
+			return s.searchBack(s.found), true
+		}
+		return nil, false
 	case "t":
 		s.asks(&question{label: "GO TO (times are " + offset(s.m.now()) + ") > ", does: "go there", moment: true, then: s.goTo})
 	case "w":

@@ -35,6 +35,9 @@ func (s *commitsScreen) told(w, most int) []line {
 		return s.nothing(w)
 	}
 	m := s.means()
+	if s.from.route().rescues {
+		return s.brings(m, w)
+	}
 	var lines []line
 	add := func(name string, k look, text string, most int) {
 		lines = append(lines, paragraph(name, meansIndent, k, text, w, most)...)
@@ -47,6 +50,26 @@ func (s *commitsScreen) told(w, most int) []line {
 	add("RPO", k, rpo, most-1)
 	add("TIME", plain, s.takes(m), most-1)
 	add("OTHERS", plain, s.others(m), most-1)
+	return lines
+}
+
+// brings says what a rescue brings back: what the transaction after the place did,
+// and nothing that came later.
+func (s *commitsScreen) brings(m meaning, w int) []line {
+	var lines []line
+	add := func(name string, k look, text string) {
+		lines = append(lines, paragraph(name, meansIndent+1, k, text, w, 3)...)
+	}
+	if m.lost == nil {
+		add("RESCUE", warn, "nothing stands after this place: h goes to the newest harm, / finds a table")
+		return lines
+	}
+	add("RESCUE", plain, fmt.Sprintf("the rows that xid %d of %s removed or changed come back: %s", m.lost.XID, millis(m.lost.Time, s.m.now()), m.lost.words()))
+	if n := len(m.undone); n > 1 {
+		add("", warn, fmt.Sprintf("it is one of %d that did harm; each is a rescue of its own", n))
+	}
+	add("KEPT", plain, "everything else as it lives now: nobody loses what was written since")
+	add("FIRST", plain, "two copies are restored into scratch and compared; then you see what would change, and type the name of the database")
 	return lines
 }
 

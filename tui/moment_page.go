@@ -16,6 +16,12 @@ func (s *commitsScreen) page(w, h int) page {
 			{"left/right", "pan"}, {"g", "again"}, {"n", "find the next"}, {"c", "stop reading"}},
 		leave: escBack,
 	}
+	if r := s.from.route(); r.rescues {
+		p.keys[0].does = "plan the rescue"
+	} else if r.looks { // enter has nothing to use
+		p.keys, p.note = p.keys[1:], "this way only looks"
+		p.leave = binding{keyEscape, "choose what happened"}
+	}
 	if s.live.pushing || !s.live.pushed.IsZero() {
 		p.live, p.note = "LIVE: told to switch to a new segment of its log", "no data is changed"
 	}
@@ -146,7 +152,7 @@ func (s *commitsScreen) head(w int) line {
 	if s.usual > 0 {
 		right = right.say(fmt.Sprintf("%d usual, ", s.usual))
 	}
-	if s.cut != 0 {
+	if s.cut != 0 && !s.from.route().rescues {
 		right = right.say(grouped(s.means().commits) + " lost of ")
 	}
 	right = right.say(grouped(s.n) + " commits")
@@ -243,6 +249,9 @@ func (s *commitsScreen) cursor(at, w int) line {
 	}
 	end := fmt.Sprintf(" LSN %s, timeline %d ---", s.means().at, timeline)
 	begin := "  -- moment: go back to here "
+	if s.from.route().rescues {
+		begin = "  -- rescue: what the next one did "
+	}
 	if b := s.live.beside(s.moment()); b != "" && cells(begin)+cells(b)+cells(end)+2 <= w {
 		end = " " + b + "," + end
 	}

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -53,21 +54,45 @@ func (s *commitsScreen) later() {
 }
 
 // search goes to just before the next older line that holds a text, and from the
-// oldest on to the newest.
-func (s *commitsScreen) search(text string) tea.Cmd {
+// oldest on to the newest; searchBack to the next newer one.
+func (s *commitsScreen) search(text string) tea.Cmd     { return s.searchFrom(text, s.at(), true) }
+func (s *commitsScreen) searchBack(text string) tea.Cmd { return s.searchFrom(text, s.at()-2, false) }
+
+func (s *commitsScreen) searchFrom(text string, from int, older bool) tea.Cmd {
 	s.found = text
 	low := strings.ToLower(text)
 	fits := func(h *happened) bool {
 		return h.XID != 0 && text == strconv.FormatUint(uint64(h.XID), 10) || strings.Contains(strings.ToLower(clean(h.words())), low)
 	}
-	i := s.find(s.at(), true, fits)
-	if i < 0 {
-		i = s.find(0, true, fits)
+	i := s.find(from, older, fits)
+	if i < 0 { // from the other end on
+		end := 0
+		if !older {
+			end = len(s.list) - 1
+		}
+		i = s.find(end, older, fits)
 	}
 	if i < 0 {
 		s.says = "\"" + text + "\" is not in what was read; - reads further back"
 		return nil
 	}
 	s.to(i + 1)
+	if len(s.list) > countedLines {
+		s.says = "n and N go on"
+		return nil
+	}
+	n, nth := 0, 0
+	for j := range s.list {
+		if fits(&s.list[j]) {
+			if n++; j == i {
+				nth = n
+			}
+		}
+	}
+	s.says = fmt.Sprintf("%d of %s with %q, the newest first; n and N go on", nth, count(n, "line", "lines"), text)
 	return nil
 }
+
+// countedLines is up to how many lines it is counted how many hold a text: that
+// reads them all.
+const countedLines = 10_000

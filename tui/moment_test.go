@@ -389,6 +389,15 @@ func TestJourney_FindGoesThere(t *testing.T) {
 	}
 	d.press("/", "=nowhere at all", "enter")
 	d.sees("is not in what was read")
+	d.press("/", "=HARM", "enter")
+	d.sees(`1 of 2 lines with "HARM"`)
+	at := d.m.top().screen.(*commitsScreen).at()
+	d.press("n")
+	d.sees(`2 of 2 lines with "HARM"`)
+	d.press("N")
+	if d.sees("1 of 2 lines"); d.m.top().screen.(*commitsScreen).at() != at {
+		t.Error("n and then N do not lead back")
+	}
 }
 
 // FuzzReadMoment holds what is read of a typed moment to what the command line

@@ -35,7 +35,7 @@ func (m *model) click(msg tea.MouseClickMsg) {
 	if m.height >= fullFrame {
 		first = 2
 	}
-	at := m.draw().scroll + msg.Y - first
+	at := m.draw().line(msg.Y - first)
 	if msg.Y < first || msg.Y >= first+bodyHeight(m.height) {
 		return
 	}

@@ -41,7 +41,7 @@ func outagePrompt(m *model, runbook string, then func() tea.Cmd) *prompt {
 // outageHelp says what can be typed.
 func outageHelp(m *model, w int) []line {
 	example := m.now().Add(-10 * time.Minute).Format("15:04")
-	return paragraph("WHEN?", 12, plain, fmt.Sprintf("did it begin: %s if that is known, ~%s or \"10 minutes ago\" if it is estimated, enter alone if nobody knows. The RTO counts from there; o changes it later.", example, example), w, 4)
+	return paragraph("WHEN", 12, plain, fmt.Sprintf("did the outage begin? %s if that is known, ~%s or \"10 minutes ago\" if it is estimated, enter alone if nobody knows. The RTO counts from there; o changes it later.", example, example), w, 4)
 }
 
 // readOutage reads when an outage began: nothing, "?" or "unknown" is unknown,

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -167,12 +168,14 @@ func (s *planScreen) page(w, h int) page {
 		case s.confirms() == "":
 			p.body = append(p.body, paragraph("LIVE", 15, plain, "the runbook switches nothing: what comes back is left running beside what is live", w, 2)...)
 		default:
+			p.focus = len(p.body) - 1
 			p.body = append(append(p.body, nil), changesLive(s.confirms(), w)...)
+			p.pinned = len(p.body) - 1 - p.focus
 		}
 	}
+	from := len(p.body)
 	if s.prompt != nil && !s.starting {
 		p.body = append(p.body, s.foot(w)...)
-		p.focus = len(p.body) - 1
 		p.keys = []binding{{keyEnter, s.prompt.does}, {"pgup/pgdn", "whole plan"}}
 		p.keys = append(p.keys, s.lookKey()...)
 		if s.edit() != "" {
@@ -182,6 +185,7 @@ func (s *planScreen) page(w, h int) page {
 	if s.err != nil {
 		p.body = append(p.body, trouble("REFUSED", s.err, w)...)
 	}
+	p.pinned += len(p.body) - from
 	return p
 }
 
@@ -218,7 +222,7 @@ func (s *planScreen) steps(w int) []line {
 		for _, step := range steps {
 			expected += time.Duration(step.Expected)
 		}
-		lines = append(lines, t.row("  ", span{name, strong}, span{},
+		lines = append(lines, t.row("  ", span{name, strong}, s.changes(steps, t.columns[1].width),
 			span{budget(time.Duration(stage.Budget), "-"), plain}, span{budget(expected, "-"), plain}))
 		for _, step := range steps {
 			says := step.Says
@@ -234,31 +238,45 @@ func (s *planScreen) steps(w int) []line {
 	return lines
 }
 
-// writes is where a step writes to, in w cells.
+// changed is what word stands before a live target.
+const changed = "LIVE "
+
+// writes is where a step writes to, in w cells; what is live comes first.
 func (s *planScreen) writes(step recovery.Step, w int) span {
-	var places []string
-	k := plain
+	var live, harmless []string
 	for _, id := range step.Writes {
-		place := "LIVE " + string(id)
-		look := danger
-		for _, t := range s.prepared.Plan.Targets {
-			if t.ID != id {
-				continue
-			}
-			switch place, look = t.Place, plain; {
-			case t.Beside:
-				place += ", new, beside live"
-			case !t.Scratch:
-				place, look = "LIVE "+t.Place, danger
-			}
+		t := recovery.Target{ID: id, Name: string(id)} // one that the plan does not list counts as live
+		if i := slices.IndexFunc(s.prepared.Plan.Targets, func(t recovery.Target) bool { return t.ID == id }); i >= 0 {
+			t = s.prepared.Plan.Targets[i]
 		}
-		places = append(places, cutLeft(clean(place), w))
-		k = max(k, look)
+		switch place := clean(t.Place); {
+		case t.Changes():
+			live = append(live, changed+cutLeft(clean(cmp.Or(t.Name, t.Place)), w-len(changed)))
+		case t.Beside:
+			harmless = append(harmless, cutLeft("new, beside "+clean(cmp.Or(t.Name, t.Place)), w))
+		case !fits(place, w):
+			harmless = append(harmless, cutLeft(clean(string(id)), w))
+		default:
+			harmless = append(harmless, place)
+		}
 	}
-	if len(places) == 0 {
-		return span{"nothing", faint}
+	switch {
+	case len(live) > 0:
+		return span{strings.Join(append(live, harmless...), ", "), danger}
+	case len(harmless) > 0:
+		return span{strings.Join(harmless, ", "), plain}
 	}
-	return span{strings.Join(places, ", "), k}
+	return span{"nothing", faint}
+}
+
+// changes marks a stage of which a step changes live.
+func (s *planScreen) changes(steps []recovery.Step, w int) span {
+	for _, step := range steps {
+		if s.writes(step, w).look == danger {
+			return span{strings.TrimSpace(changed), danger}
+		}
+	}
+	return span{}
 }
 
 // moment is where the run goes back to, component by component.

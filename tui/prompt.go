@@ -87,10 +87,12 @@ func (a *asker) answer(k tea.KeyPressMsg) (tea.Cmd, bool) {
 
 // show puts the prompt and a refusal under a page's body.
 func (a *asker) show(p *page, w int) {
+	from := len(p.body)
+	defer func() { p.pinned += len(p.body) - from }()
 	if a.prompt != nil {
+		p.focus = from - 1 // what was said last belongs to the question
 		p.body = append(p.body, nil)
 		p.body = append(p.body, a.foot(w)...)
-		p.focus = len(p.body) - 1
 		p.keys, p.leave = []binding{{keyEnter, a.prompt.does}}, binding{keyEscape, "drop"}
 	}
 	if a.err != nil {

@@ -235,10 +235,10 @@ func (s *resultScreen) findings(w int) []line {
 	}
 	list("NOT CHECKED", warn, notChecked(a))
 	add("MOMENT", plain, "wanted "+a.state.Moment.Want.Text, 1)
-	for _, r := range a.state.Reached {
+	for _, r := range a.state.Reached() {
 		add("", plain, "reached "+reached(r, zone), 2)
 	}
-	if len(a.state.Reached) == 0 {
+	if len(a.state.Reached()) == 0 {
 		add("", warn, "not proven to be reached", 1)
 	}
 	text, k := cleanup(a, zone)
@@ -250,7 +250,7 @@ func (s *resultScreen) findings(w int) []line {
 func (s *resultScreen) evidence(w int) []line {
 	var lines []line
 	name := "EVIDENCE"
-	for _, r := range s.run.state.Reached {
+	for _, r := range s.run.state.Reached() {
 		for _, e := range r.Evidence {
 			lines = append(lines, paragraph(name, 12, plain, e, w, 3)...)
 			name = ""

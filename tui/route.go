@@ -36,7 +36,7 @@ type tellOf struct{ name, text string }
 var routes = [...]route{
 	{name: "Data was deleted or damaged", says: "find the commit, go to just before it", mode: recovery.Recovery, outage: true, log: true},
 	{name: "The server or its disk died", says: "go to the latest moment, on another host", mode: recovery.Recovery, outage: true, log: true, want: string(recovery.WantLatest), tells: []tellOf{
-		{"ANOTHER", "host: run comeback there, with this runbook. What died must not start again beside what comes back: take it off the network, or pull its plug."},
+		{"HOST", "another one: run comeback there, with this runbook. What died must not start again beside what comes back: take it off the network, or pull its plug."},
 		{"MOMENT", "the latest that a copy has. What the dead server wrote after that is on its disk only: keep the disk, do not repair it in place. Where its pg_wal can be read, save it first: comeback wal save RUNBOOK --from PG_WAL."},
 	}},
 	{name: "Only one table or some rows", says: "rescue them, leave everything else as it is", mode: recovery.Rehearsal, outage: true, looks: true, rescues: true, log: true, tells: []tellOf{
@@ -176,7 +176,7 @@ func (s *routeScreen) page(w, h int) page {
 		p.body = append(p.body, paragraph("SCRATCH", 12, warn, f.opened.OnlyScratch+". What comes back can be looked at and copied from; what is live stays as it is.", w, 4)...)
 	}
 	for _, t := range r.tells {
-		p.body = append(p.body, paragraph(t.name, 12, plain, t.text, w, 6)...)
+		p.body = append(p.body, paragraph(t.name, 12, plain, strings.ReplaceAll(t.text, "RUNBOOK", f.path), w, 6)...)
 	}
 	if r.apart {
 		p.body = append(p.body, s.copies(w)...)
@@ -202,7 +202,7 @@ func (s *routeScreen) copies(w int) []line {
 	}
 	switch {
 	case len(in) == 0:
-		return paragraph("NONE", 12, bad, "no copy of this runbook names an account of its own (account: in the runbook): none is out of the reach of whoever broke in. 1 offers all of them; trust what you restore as little as they.", w, 4)
+		return paragraph("NONE", 12, bad, "no copy of this runbook names an account of its own (account: in the runbook): none is out of the reach of whoever broke in. Route 1 offers all of them: look hard at what you restore from them, it may have been changed.", w, 4)
 	case len(out) == 0:
 		return paragraph("", 12, plain, "that is all of them: "+strings.Join(in, ", "), w, 2)
 	}

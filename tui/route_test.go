@@ -20,8 +20,8 @@ func TestJourney_Routes(t *testing.T) {
 		mode           recovery.Mode
 	}{
 		{key: "1", before: []string{"find the commit", "OUTAGE BEGAN"}, moment: []string{"FOR REAL", "down ~10m00 RTO 30m left 20m00"}, mode: recovery.Recovery},
-		{key: "2", before: []string{"ANOTHER     host", "OUTAGE BEGAN"}, moment: []string{"FOR REAL"}, mode: recovery.Recovery},
-		{key: "3", before: []string{"FIND", "plans the rescue of that transaction", "OUTAGE BEGAN"}, moment: []string{"LOOKING: READ ONLY"}},
+		{key: "2", before: []string{"HOST        another one", "OUTAGE BEGAN"}, moment: []string{"FOR REAL", "GO BACK TO WHICH MOMENT?"}, mode: recovery.Recovery},
+		{key: "3", before: []string{"FIND", "plans the rescue of that transaction", "OUTAGE BEGAN"}, moment: []string{"LOOKING: READ ONLY", "LOOK INTO WHICH LOG?"}},
 		{key: "4", before: []string{"CLEAN HOST", "left out: nearby", "OUTAGE BEGAN"}, moment: []string{"FOR REAL", "LEFT OUT: nearby"}},
 		{key: "5", moment: []string{"LOOKING: READ ONLY"}},
 		{key: "6", moment: []string{"REHEARSAL: SCRATCH"}, mode: recovery.Rehearsal},
@@ -37,7 +37,7 @@ func TestJourney_Routes(t *testing.T) {
 				}
 				d.press("=10 minutes ago", "enter")
 			}
-			d.sees("GO BACK TO WHICH MOMENT?")
+			d.sees("nothing is chosen for you")
 			for _, text := range test.moment {
 				d.sees(text)
 			}

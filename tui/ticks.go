@@ -95,8 +95,14 @@ func (s *waitingScreen) ticks(p *page, st *recovery.StepState, head line, w int)
 		if i == s.menu.cursor {
 			k, p.focus = strong, len(p.body)
 		}
+		name := mark(i == s.menu.cursor) + box
 		p.pick(len(p.body), func() { s.menu.cursor = i })
-		p.body = append(p.body, spread(as(k, mark(i == s.menu.cursor)+box+clean(tick.Text)), as(faint, by), w))
+		for j, text := range wrap(tick.Text, max(8, w-cells(name)-cells(by)-1)) { // what is ticked is read whole
+			if j > 0 {
+				name, by = pad("", cells(name)), ""
+			}
+			p.body = append(p.body, spread(as(k, name+text), as(faint, by), w))
+		}
 		if tick.Note != "" {
 			p.body = append(p.body, paragraph("", 6, warn, "because "+tick.Note, w, 2)...)
 		}

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"slices"
+	"strings"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -25,7 +26,7 @@ func effects(e recovery.Effects, w int) []line {
 	const indent = 15
 	var lines []line
 	add := func(name string, k look, says []string) {
-		for _, text := range says {
+		for _, text := range together(says) {
 			lines = append(lines, paragraph(name, indent, k, text, w, 3)...)
 			name = ""
 		}
@@ -37,6 +38,23 @@ func effects(e recovery.Effects, w int) []line {
 	add("NOT UNDONE", warn, e.NotUndone)
 	add("Target", plain, e.Target)
 	return lines
+}
+
+// together says once what is the same of several components, "database, uploads:
+// until 30 Nov".
+func together(says []string) (list []string) {
+	for _, text := range says {
+		of, what, named := strings.Cut(text, ": ")
+		last := len(list) - 1
+		if named && last >= 0 {
+			if before, same := strings.CutSuffix(list[last], ": "+what); same {
+				list[last] = before + ", " + of + ": " + what
+				continue
+			}
+		}
+		list = append(list, text)
+	}
+	return list
 }
 
 // effects are what the run does to live, with what it loses as it was counted
@@ -67,7 +85,7 @@ func (s *waitingScreen) nameChoices() []choice {
 func (s *waitingScreen) naming(p *page, st *recovery.StepState, head line, w int) {
 	p.body = []line{head, nil}
 	p.about("NEXT", danger, named(st)+", which changes LIVE "+s.run.plan.Confirm, w, 2)
-	p.about("CAUSE", plain, st.Error, w, 3)
+	p.about("WHY", plain, strings.TrimPrefix(st.Error, "refused: "), w, 3)
 	if preview := s.run.preview(w); len(preview) > 0 {
 		p.body = append(append(p.body, nil), preview...)
 	}

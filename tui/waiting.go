@@ -157,6 +157,7 @@ func (s *waitingScreen) page(w, h int) page {
 	default:
 		s.decision(&p, st, head, w)
 	}
+	from := len(p.body)
 	if st.WaitsFor != recovery.WaitTicks {
 		p.body = append(p.body, nil)
 		s.menu.show(&p, s.choices(st), w)
@@ -169,6 +170,7 @@ func (s *waitingScreen) page(w, h int) page {
 	if others := a.progress(now, w, 2); len(others) > 0 && s.prompt == nil && s.err == nil && !s.m.byLines {
 		p.body = append(append(p.body, nil, as(strong, "MEANWHILE")), others...)
 	}
+	p.pinned = len(p.body) - from
 	s.show(&p, w)
 	return p
 }

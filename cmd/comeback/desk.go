@@ -139,7 +139,7 @@ func (d *desk) Runs(context.Context) ([]tui.KnownRun, error) {
 			runs = append(runs, tui.KnownRun{ID: p.ID, State: "cannot be read: " + p.Problem.Error(), Dir: p.Dir})
 			continue
 		}
-		runs = append(runs, tui.KnownRun{ID: p.ID, System: p.State.System, Mode: p.State.Mode, State: standing(p), Operator: p.State.Operator,
+		runs = append(runs, tui.KnownRun{ID: p.ID, System: p.State.System, Mode: p.State.Mode, State: standing(p), Operator: p.State.Operator, Live: p.State.LiveSays(d.app.now().Location()),
 			Started: p.State.Started, Ended: p.State.Ended, Dir: p.Dir, Alive: p.Alive, Died: p.Died})
 	}
 	return runs, nil
