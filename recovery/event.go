@@ -247,6 +247,22 @@ const (
 	WaitName        WaitFor = "name"     // the typed name of the target that is about to be changed
 )
 
+// Says is what is waited for in words. The runs of later versions may wait for
+// what this one does not know.
+func (w WaitFor) Says() string {
+	switch w {
+	case WaitDecision:
+		return "a decision"
+	case WaitApproval:
+		return "an approval"
+	case WaitTerminal:
+		return "a terminal"
+	case WaitName:
+		return "the name of the target"
+	}
+	return string(w)
+}
+
 // Choice is what a person decides about a failed step.
 type Choice string
 

@@ -161,13 +161,20 @@ func standing(s *State, alive bool, now time.Time) string {
 	case !alive:
 		return "its runner died"
 	case len(waits) > 0:
-		w := waits[0]
-		return fmt.Sprintf("WAITS for %s of %s since %s, %s: %s", w.WaitsFor, s.Lease, w.WaitsSince.In(now.Location()).Format("15:04"),
-			FormatSpan(now.Sub(w.WaitsSince)), w.Says)
+		return fmt.Sprintf("%s, %s: %s", s.Doing(now.Location()), FormatSpan(now.Sub(waits[0].WaitsSince)), waits[0].Says)
+	}
+	return s.Doing(now.Location())
+}
+
+// Doing says what a run that has not ended does: "WAITS for a decision of ops1
+// since 22:14", or which stage runs. Times are in the zone of loc.
+func (s *State) Doing(loc *time.Location) string {
+	if waits := s.Waits(); len(waits) > 0 {
+		return fmt.Sprintf("WAITS for %s of %s since %s", waits[0].WaitsFor.Says(), s.Lease, waits[0].WaitsSince.In(loc).Format("15:04"))
 	}
 	for i := range s.Stages {
 		if s.Stages[i].State == Running {
-			return fmt.Sprintf("running, stage %d of %d, %s", i+1, len(s.Stages), s.Stages[i].Name)
+			return fmt.Sprintf("running, stage %d of %d: %s", i+1, len(s.Stages), s.Stages[i].Name)
 		}
 	}
 	return "running"

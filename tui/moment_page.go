@@ -78,8 +78,12 @@ func (s *commitsScreen) top(w int) []line {
 	now := s.m.now()
 	log := s.window()
 	to := "its end"
-	if !log.To.Time.IsZero() {
-		to = near(log.To.Time, now)
+	switch end := log.To.Time; {
+	case end.IsZero():
+	case end.Equal(s.log.window.To.Time): // it has grown since the copy was looked into
+		to = near(latest(end, s.newest), now)
+	default:
+		to = near(end, now)
 	}
 	gap := ", no gap"
 	if n := len(log.Gaps); n > 0 {

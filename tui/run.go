@@ -217,7 +217,7 @@ func (s *runScreen) detail(stage int) string {
 	case now.WaitsFor == recovery.WaitApproval:
 		return "needs approval by " + s.run.waitsFor(s.m, now)
 	case now.WaitsFor != "":
-		return "needs " + waitedFor(now.WaitsFor) + " from " + s.run.waitsFor(s.m, now)
+		return "needs " + now.WaitsFor.Says() + " from " + s.run.waitsFor(s.m, now)
 	}
 	return fmt.Sprintf("%d/%d %s", at, n, now.Says)
 }

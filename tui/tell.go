@@ -76,8 +76,11 @@ func tell(s recovery.State, e recovery.Event) string {
 		}
 		return step(p.Step, says(p.Step))
 	case recovery.StepFinished:
-		if p.Outcome.Says == "" {
+		switch c := p.Outcome.Check; {
+		case p.Outcome.Says == "":
 			return step(p.Step, "done: "+says(p.Step))
+		case c != nil && c.Name != "": // which check it is comes before what it found
+			return step(p.Step, c.Name+": "+p.Outcome.Says)
 		}
 		return step(p.Step, p.Outcome.Says)
 	case recovery.StepFailed:
@@ -85,7 +88,7 @@ func tell(s recovery.State, e recovery.Event) string {
 	case recovery.StepSkipped:
 		return step(p.Step, "skipped: "+says(p.Step)+": "+p.Why)
 	case recovery.Waiting:
-		return step(p.Step, strings.TrimSuffix("WAITS for "+waitedFor(p.For)+": "+p.Cause, ": "))
+		return step(p.Step, strings.TrimSuffix("WAITS for "+p.For.Says()+": "+p.Cause, ": "))
 	case recovery.Ticked:
 		item := fmt.Sprint("item ", p.Item+1)
 		if st := s.Step(p.Step); st != nil && p.Item >= 0 && p.Item < len(st.Ticks) {
@@ -106,24 +109,6 @@ func tell(s recovery.State, e recovery.Event) string {
 		return fmt.Sprintf("ended, %s: %s", p.Result, p.Says)
 	}
 	return "" // checkpoints and single claims are for the journal
-}
-
-// waitedFor is what a step waits for, in words. The runs of later versions may
-// wait for what this one does not know.
-func waitedFor(w recovery.WaitFor) string {
-	switch w {
-	case recovery.WaitTicks:
-		return "ticks"
-	case recovery.WaitDecision:
-		return "a decision"
-	case recovery.WaitApproval:
-		return "an approval"
-	case recovery.WaitTerminal:
-		return "a terminal"
-	case recovery.WaitName:
-		return "the name of the target"
-	}
-	return string(w)
 }
 
 // orSomebody is a name, or a word where nobody said who.

@@ -67,7 +67,7 @@ func (a *attached) wants(st *recovery.StepState) string {
 	case recovery.WaitName:
 		return "type the name of its target"
 	}
-	return waitedFor(st.WaitsFor) + " for " + st.Says
+	return st.WaitsFor.Says() + " for " + st.Says
 }
 
 // percent is how much of the run is done: by the time that its steps should

@@ -85,7 +85,11 @@ func (s *waitingScreen) nameChoices() []choice {
 func (s *waitingScreen) naming(p *page, st *recovery.StepState, head line, w int) {
 	p.body = []line{head, nil}
 	p.about("NEXT", danger, named(st)+", which changes LIVE "+s.run.plan.Confirm, w, 2)
-	p.about("WHY", plain, strings.TrimPrefix(st.Error, "refused: "), w, 3)
+	why := strings.TrimPrefix(st.Error, "refused: ")
+	if _, reason, both := strings.Cut(why, ", and "); both { // NEXT says what it changes
+		why = reason
+	}
+	p.about("WHY", plain, why, w, 3)
 	if preview := s.run.preview(w); len(preview) > 0 {
 		p.body = append(append(p.body, nil), preview...)
 	}

@@ -158,6 +158,9 @@ func (s *waitingScreen) page(w, h int) page {
 		s.decision(&p, st, head, w)
 	}
 	from := len(p.body)
+	if st.WaitsFor == recovery.WaitName { // what typing does is part of the question
+		from -= len(changesLive(a.plan.Confirm, w)) + 1
+	}
 	if st.WaitsFor != recovery.WaitTicks {
 		p.body = append(p.body, nil)
 		s.menu.show(&p, s.choices(st), w)

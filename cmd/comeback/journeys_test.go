@@ -63,7 +63,7 @@ func TestJourney_deleted(t *testing.T) {
 					toHarm("5", ""),
 					journey{
 						{sees: []string{"this way only looks", "LIVE: untouched"}, keys: "esc", line: "back"},
-						{sees: []string{"GO BACK TO WHICH MOMENT?"}, keys: "esc", line: "back"},
+						{sees: []string{"LOOK INTO WHICH LOG?"}, keys: "esc", line: "back"},
 					},
 					toHarm("1", xid),
 					journey{
@@ -108,12 +108,19 @@ func toHarm(route, xid string) journey {
 	if route != "5" {
 		j = append(j, move{sees: []string{"OUTAGE BEGAN"}, keys: "~5_minutes_ago enter", line: "~5 minutes ago"})
 	}
-	j = append(j, move{sees: []string{"GO BACK TO WHICH MOMENT?", "window, no gap", "none is chosen for you"}, keys: "enter", line: "1"})
+	asks, means := "GO BACK TO WHICH MOMENT?", []string{"moment: go back to here", "KEPT", "LOST"}
+	switch route {
+	case "3":
+		asks, means = "LOOK INTO WHICH LOG?", []string{"rescue: what the next one did", "come back"}
+	case "5":
+		asks = "LOOK INTO WHICH LOG?"
+	}
+	j = append(j, move{sees: []string{asks, "window, no gap", "none is chosen for you"}, keys: "enter", line: "1"})
 	if xid == "" {
 		j = append(j, move{sees: []string{"NOTHING IS CHOSEN YET", "HARM", "read to its beginning"}, keys: "h", line: "h"})
 	} else {
 		j = append(j, move{sees: []string{"NOTHING IS CHOSEN YET", "HARM", "read to its beginning"}, keys: "t", line: "t"},
 			move{sees: []string{"GO TO"}, keys: "before-xid:" + xid + " enter", line: "before-xid:" + xid})
 	}
-	return append(j, move{sees: []string{"moment: go back to here", "KEPT", "LOST"}, keys: "enter", line: "enter"})
+	return append(j, move{sees: means, keys: "enter", line: "enter"})
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"comeback/recovery"
@@ -202,7 +203,9 @@ func (w *plainWriter) event(s *recovery.State, e recovery.Event) {
 		}
 		if r := p.Outcome.Reached; r != nil {
 			for _, evidence := range r.Evidence {
-				w.at(e.At, stage, "  proof: %s", evidence)
+				if !strings.Contains(st.Checkpoint, evidence) { // told when it was seen
+					w.at(e.At, stage, "  proof: %s", evidence)
+				}
 			}
 		}
 	case recovery.StepFailed:
@@ -216,7 +219,7 @@ func (w *plainWriter) event(s *recovery.State, e recovery.Event) {
 		w.at(e.At, stage, "%s: skipped, %s", st.Says, p.Why)
 	case recovery.Waiting:
 		st, stage := step(p.Step)
-		w.at(e.At, stage, "%s: WAITS for %s%s", st.Says, p.For, prefixed(": ", p.Cause))
+		w.at(e.At, stage, "%s: WAITS for %s%s", st.Says, p.For.Says(), prefixed(": ", p.Cause))
 		if p.Hint != "" {
 			w.at(e.At, stage, "  next: %s", p.Hint)
 		}

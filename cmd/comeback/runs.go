@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/runner"
@@ -48,7 +49,7 @@ func (a *app) runs() error {
 // standing says in a few words where a run stands.
 func standing(r runner.Past) string {
 	s := &r.State
-	switch waits := s.Waits(); {
+	switch {
 	case s.Result != "" && r.Signed:
 		return strings.ToLower(ending(s.Result, s.Mode)) + ", report signed"
 	case s.Result != "" && r.ReportSHA256 == "" && !r.Alive:
@@ -61,20 +62,8 @@ func standing(r runner.Past) string {
 		return "DIED before it began; comeback resume " + r.ID
 	case r.Died:
 		return "DIED; comeback resume " + r.ID
-	case len(waits) > 0:
-		return fmt.Sprintf("WAITS for %s of %s since %s", waits[0].WaitsFor, clean(s.Lease), waits[0].WaitsSince.Local().Format("15:04"))
 	}
-	return "running" + nowDoing(s)
-}
-
-// nowDoing is the stage that a run is in.
-func nowDoing(s *recovery.State) string {
-	for i, st := range s.Stages {
-		if st.State == recovery.Running {
-			return fmt.Sprintf(", stage %d of %d: %s", i+1, len(s.Stages), clean(st.Name))
-		}
-	}
-	return ""
+	return clean(s.Doing(time.Local))
 }
 
 func (a *app) statusCommand() *cobra.Command {
