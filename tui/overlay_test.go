@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -135,4 +136,28 @@ func TestMouse(t *testing.T) {
 	}
 	d.update(tea.MouseWheelMsg{Button: tea.MouseWheelDown})
 	d.sees("lines above: pgup")
+}
+
+// What stays in sight below what is scrolled is where the mouse finds it, and the
+// rule between is nothing.
+func TestMouse_BelowWhatIsScrolled(t *testing.T) {
+	for _, sc := range scenes {
+		if sc.name != "waiting-decision" {
+			continue
+		}
+		d, _ := sc.show(t, Options{})
+		d.size(80, 17)
+		at := func(text string) int {
+			return slices.IndexFunc(strings.Split(d.screen(), "\n"), func(l string) bool { return strings.Contains(l, text) })
+		}
+		for _, name := range []string{"4 Other moment...", "1 Try again"} {
+			d.update(tea.MouseClickMsg{X: 5, Y: at(name), Button: tea.MouseLeft})
+			d.sees("> " + name)
+		}
+		d.update(tea.MouseClickMsg{X: 5, Y: at("below: pgdn"), Button: tea.MouseLeft})
+		d.sees("> 1 Try again")
+		d.press("pgdown")
+		d.sees("above: pgup")
+		d.sees("> 1 Try again")
+	}
 }
