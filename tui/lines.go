@@ -13,7 +13,7 @@ import (
 	"comeback/recovery"
 )
 
-// Told line by line, a screen is so wide, and of its lists so much is said.
+// Told line by line, a screen is at most so wide, and of its lists so much is said.
 const (
 	linesWidth  = 100
 	linesHeight = 60
@@ -37,6 +37,9 @@ func Lines(ctx context.Context, o Options) (Ending, error) {
 	m := newModel(ctx, o)
 	m.byLines, m.titles = true, false
 	m.width, m.height = linesWidth, linesHeight+5
+	if o.Width > 0 { // a line is not folded by the terminal, which cuts words; rows have their number before them
+		m.width = min(linesWidth, max(40, o.Width-2))
+	}
 	m.canSuspend = func() bool { return false }
 	m.everySecond = func() tea.Cmd { return nil }
 	reader, err := newLineReader(ctx, o.In)
@@ -221,7 +224,7 @@ func (t *teller) page() page {
 	clock := t.m.now
 	t.m.now = func() time.Time { return t.at }
 	defer func() { t.m.now = clock }()
-	p := t.m.top().page(linesWidth, linesHeight)
+	p := t.m.top().page(t.m.width, linesHeight)
 	p.typing = t.m.top().field() != nil
 	return p
 }
@@ -234,7 +237,7 @@ func (t *teller) bodyLines(p page) []string {
 	}
 	var lines []string
 	for i, l := range p.body {
-		text := t.written(strings.TrimRight(l.fit(linesWidth).words(), " "))
+		text := t.written(strings.TrimRight(l.fit(t.m.width).words(), " "))
 		if n, ok := numbers[i]; ok {
 			text = strings.TrimPrefix(strings.TrimPrefix(text, "> "), "  ")
 			if !strings.HasPrefix(text, fmt.Sprint(n, " ")) {
@@ -378,7 +381,7 @@ func (t *teller) read(s *pagerScreen) {
 			t.say(t.written("DO: " + hint))
 		}
 	} else {
-		lines := s.lines(linesWidth)
+		lines := s.lines(t.m.width)
 		if extra := len(lines) - readMost; extra > 0 {
 			t.say(fmt.Sprintf("%d lines before these are left out.", extra))
 			lines = lines[extra:]

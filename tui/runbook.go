@@ -196,6 +196,9 @@ func (s *runbookScreen) menu(p *page, w int) []line {
 
 // stages lists the stages of the runbook in one or two columns.
 func (s *runbookScreen) stages(w, columns int) []line {
+	if s.m.byLines { // columns beside each other are read as one line
+		columns = 1
+	}
 	w -= 2 * (columns - 1)
 	t := table{w: w / columns, columns: []column{
 		{title: "STAGES"}, {title: "budget", width: 6, right: true, keep: 2}, {title: "last", width: 6, right: true, keep: 1},

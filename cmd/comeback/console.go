@@ -67,7 +67,7 @@ func (a *app) show(ctx context.Context, start tui.Start, c choices) error {
 // shown is show by one of the ways to show it.
 func (a *app) shown(ctx context.Context, run func(context.Context, tui.Options) (tui.Ending, error), start tui.Start, c choices) error {
 	d := &desk{app: a, choices: c, named: start.Runbook}
-	width, height := 80, 24
+	width, height := 0, 24 // what is no terminal has no edge
 	if f, ok := a.out.(*os.File); ok {
 		if w, h, err := term.GetSize(int(f.Fd())); err == nil {
 			width, height = w, h
