@@ -88,9 +88,9 @@ type FollowUp struct {
 	Kind FollowKind
 	// Run is the run that is followed, for SwitchBack and MergeBack.
 	Run string
-	// Runbook and XID are whose transaction is taken back, for RescueRows.
+	// Runbook and XIDs are whose transactions are taken back, for RescueRows.
 	Runbook string
-	XID     recovery.XID
+	XIDs    []recovery.XID
 }
 
 // FollowKind is what a follow-up is for.
@@ -103,7 +103,7 @@ const (
 	// MergeBack brings what people wrote after the moment of a recovery, into
 	// the system that it replaced, to the one that came back.
 	MergeBack FollowKind = "merge back"
-	// RescueRows brings the rows back that one transaction removed or changed.
+	// RescueRows brings the rows back that transactions removed or changed.
 	RescueRows FollowKind = "rescue"
 )
 

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -92,6 +93,14 @@ func (s *commitsScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 		return s.use(), true
 	case "h":
 		return s.seek(), true
+	case "m":
+		if !s.from.route().rescues {
+			return nil, false
+		}
+		s.err = nil
+		if s.mark(s.means().want); len(s.marked) > 0 {
+			s.says = "enter takes back what is marked: " + count(len(s.marked), "transaction", "transactions")
+		}
 	case "H":
 		s.later()
 	case "+", "=":
@@ -197,6 +206,8 @@ func (s *commitsScreen) to(i int) {
 func (s *commitsScreen) use() tea.Cmd {
 	want := ""
 	switch {
+	case len(s.marked) > 0:
+		want = fmt.Sprintf("before-xid:%d", s.marked[0])
 	case s.typed != nil:
 		want = s.typed.Text
 	case s.cut != 0:

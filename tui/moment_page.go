@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ func (s *commitsScreen) page(w, h int) page {
 	}
 	if r := s.from.route(); r.rescues {
 		p.keys[0].does = "plan the rescue"
+		p.keys = slices.Insert(p.keys, 2, binding{"m", "mark"})
 	} else if r.looks { // enter has nothing to use
 		p.keys, p.note = p.keys[1:], "this way only looks"
 		p.leave = binding{keyEscape, "choose what happened"}
@@ -153,6 +155,9 @@ func (s *commitsScreen) head(w int) line {
 		}
 		right = right.say(", ")
 	}
+	if n := len(s.marked); n > 0 {
+		right = right.and(strong, fmt.Sprintf("%d MARKED, ", n))
+	}
 	if s.usual > 0 {
 		right = right.say(fmt.Sprintf("%d usual, ", s.usual))
 	}
@@ -235,6 +240,9 @@ func (s *commitsScreen) row(i, w int) line {
 		k = faint
 	case h.How == recovery.NamedPoint || h.How == recovery.Prepared:
 		k = strong
+	}
+	if slices.Contains(s.marked, h.XID) {
+		m = m[:1] + "*"
 	}
 	words := clean(h.words())
 	if skipped := s.skipped(i); skipped > 0 {

@@ -2,8 +2,11 @@ package tui
 
 import (
 	"context"
+	"slices"
 
 	tea "charm.land/bubbletea/v2"
+
+	"comeback/recovery"
 )
 
 // chooser is the part of a screen that has a moment planned once it is chosen,
@@ -11,6 +14,8 @@ import (
 type chooser struct {
 	m    *model
 	from *runbookScreen
+	// marked are the transactions that a rescue takes back together.
+	marked []recovery.XID
 	// tried is the choice that is being planned, or was refused with err.
 	tried    *Choice
 	planning bool
@@ -22,10 +27,10 @@ type chooser struct {
 // that asked.
 func (c *chooser) plan(asks screen, list *momentScreen, choice Choice) tea.Cmd {
 	r := c.from.route()
-	xid, transaction := rescued(choice.Want, c.m.now())
+	xids := c.rescues(choice.Want)
 	switch {
 	case !r.looks:
-	case r.rescues && transaction:
+	case r.rescues && len(xids) > 0:
 	default:
 		c.tried, c.err = nil, c.from.onlyLooks()
 		return nil
@@ -37,7 +42,7 @@ func (c *chooser) plan(asks screen, list *momentScreen, choice Choice) tea.Cmd {
 	c.tried, c.planning, c.err, c.cancel = &choice, true, nil, cancel
 	return ask(ctx, asks, func(ctx context.Context) (*Prepared, error) {
 		if r.rescues {
-			return c.m.desk.Follow(ctx, FollowUp{Kind: RescueRows, Runbook: c.from.path, XID: xid})
+			return c.m.desk.Follow(ctx, FollowUp{Kind: RescueRows, Runbook: c.from.path, XIDs: xids})
 		}
 		return c.m.desk.Plan(ctx, c.from.path, c.from.mode(), choice)
 	}, func(p *Prepared, err error) tea.Cmd {
@@ -54,6 +59,33 @@ func (c *chooser) plan(asks screen, list *momentScreen, choice Choice) tea.Cmd {
 		}
 		return c.m.push(newPlan(c.m, list, choice, p))
 	})
+}
+
+// rescues are the transactions that are taken back: those that were marked, or else
+// the one that a moment lies just before.
+func (c *chooser) rescues(want string) []recovery.XID {
+	if len(c.marked) > 0 {
+		return c.marked
+	}
+	if xid, ok := rescued(want, c.m.now()); ok {
+		return []recovery.XID{xid}
+	}
+	return nil
+}
+
+// mark adds the transaction that a moment lies just before to those that are taken
+// back together, or takes it away again.
+func (c *chooser) mark(want string) {
+	xid, ok := rescued(want, c.m.now())
+	if !ok {
+		c.tried, c.err = nil, c.from.onlyLooks()
+		return
+	}
+	if i := slices.Index(c.marked, xid); i >= 0 {
+		c.marked = slices.Delete(slices.Clone(c.marked), i, i+1)
+		return
+	}
+	c.marked = append(slices.Clone(c.marked), xid)
 }
 
 // giveUp forgets what is being planned.

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"fmt"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -40,7 +41,7 @@ var routes = [...]route{
 		{"MOMENT", "the latest that a copy has. What the dead server wrote after that is on its disk only: keep the disk, do not repair it in place. Where its pg_wal can be read, save it first: comeback wal save RUNBOOK --from PG_WAL."},
 	}},
 	{name: "Only one table or some rows", says: "rescue them, leave everything else as it is", mode: recovery.Rehearsal, outage: true, looks: true, rescues: true, log: true, tells: []tellOf{
-		{"FIND", "enter reads the log: h goes to the newest harm, / finds a table. Enter there plans the rescue of that transaction; y copies the same as a command."},
+		{"FIND", "enter reads the log: h goes to the newest harm, / finds a table. Enter there plans the rescue of that transaction, or of all that m has marked; y copies the same as a command."},
 		{"THEN", "it shows what it would do to each table, and changes nothing before you have looked and typed the name of the database. Stop whatever still deletes before that."},
 	}},
 	{name: "Someone broke in", says: "clean host, from the other account", mode: recovery.Recovery, outage: true, log: true, apart: true, tells: []tellOf{
@@ -74,21 +75,24 @@ func (s *runbookScreen) leftOut() (names []string) {
 // route is the one that was chosen last.
 func (s *runbookScreen) route() route { return routes[s.cursor] }
 
-// rescueCommand is the command that brings back what a transaction did, as far
-// as it is known.
-func (s *runbookScreen) rescueCommand(want string) string {
-	number, ok := strings.CutPrefix(want, "before-xid:")
-	if !ok {
-		number = "N"
+// rescueCommand is the command that brings back what transactions did, as far as
+// they are known.
+func (s *runbookScreen) rescueCommand(xids []recovery.XID) string {
+	text := "comeback rescue " + s.path
+	for _, xid := range xids {
+		text += fmt.Sprintf(" --xid %d", xid)
 	}
-	return "comeback rescue " + s.path + " --xid " + number + " --preview"
+	if len(xids) == 0 {
+		text += " --xid N"
+	}
+	return text + " --preview"
 }
 
 // onlyLooks is why a way that only looks plans nothing.
 func (s *runbookScreen) onlyLooks() error {
 	if s.route().rescues {
 		return recovery.Errorf("open a window (not a single backup), then h goes to the newest harm and / finds a table; enter there",
-			"a rescue takes back one transaction, and none was chosen")
+			"a rescue takes back transactions, and none was chosen")
 	}
 	return recovery.Errorf("esc, and choose what happened: 1 goes back to a moment, 3 rescues rows, 6 rehearses", "this way only looks, nothing is restored on it")
 }

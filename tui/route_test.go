@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -123,13 +124,27 @@ func TestJourney_Rescue(t *testing.T) {
 	d.sees("read back to")
 	d.press("h", "enter")
 	d.sees("PLAN 7c31")
-	if len(desk.followed) != 1 || desk.followed[0].Kind != RescueRows || desk.followed[0].Runbook != shopMD || desk.followed[0].XID < 800 || len(desk.choices) > 0 {
+	if len(desk.followed) != 1 || desk.followed[0].Kind != RescueRows || desk.followed[0].Runbook != shopMD || len(desk.followed[0].XIDs) != 1 || desk.followed[0].XIDs[0] < 800 || len(desk.choices) > 0 {
 		t.Fatalf("planned %+v and %+v", desk.followed, desk.choices)
 	}
 	d.sees("enter begin into scratch")
 	d.press("esc", "y")
 	if got := d.clipboard(); !strings.HasPrefix(got, "comeback rescue "+shopMD+" --xid 8") || !strings.HasSuffix(got, " --preview") {
 		t.Errorf("copied %q", got)
+	}
+	// Several are marked, and one of them is not after all.
+	first := desk.followed[0].XIDs[0]
+	d.press("m", "up", "up", "m", "up", "up", "m", "m")
+	d.sees("2 MARKED")
+	d.clipped = ""
+	d.press("y")
+	if got := d.clipboard(); strings.Count(got, " --xid ") != 2 || !strings.Contains(got, fmt.Sprintf(" --xid %d ", first)) {
+		t.Errorf("copied %q", got)
+	}
+	d.press("enter")
+	d.sees("PLAN 7c31")
+	if n := len(desk.followed); n != 2 || len(desk.followed[1].XIDs) != 2 || desk.followed[1].XIDs[0] != first || desk.followed[1].XIDs[1] == first {
+		t.Errorf("planned %+v", desk.followed)
 	}
 }
 

@@ -40,7 +40,9 @@ func (d *desk) follow(ctx context.Context, next tui.FollowUp) (*recovery.Plan, *
 	if next.Kind == tui.MergeBack {
 		b, err = a.merged(next.Run, &o)
 	} else {
-		o.xid = uint32(next.XID)
+		for _, xid := range next.XIDs {
+			o.xids = append(o.xids, uint(xid))
+		}
 		b, _, err = a.open(next.Runbook)
 	}
 	if err != nil {

@@ -1,8 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -21,7 +22,7 @@ import (
 type rescuing struct {
 	request
 	component string
-	xid       uint32
+	xids      []uint
 	// since and until are moments between which something was written.
 	since, until string
 	tables       []string
@@ -36,7 +37,7 @@ func (a *app) rescueCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rescue RUNBOOK",
 		Short: "Bring some rows or tables back into the live database",
-		Long: `Brings back the rows that one transaction removed or changed, and leaves everything
+		Long: `Brings back the rows that a transaction removed or changed, and leaves everything
 else in the live database as it is. The component is restored twice into scratch,
 to just before the transaction and to just after it; what differs is what the
 transaction did. With --preview it ends there, after it has looked what live has
@@ -47,6 +48,10 @@ one transaction, whose undo was written and tried before.
 Rows that live misses are inserted; rows that it has as the transaction left them
 get their values from before. Rows that were changed since are in conflict and
 left alone, as are rows without what they refer to.
+
+Several transactions come back together: each row as it was before the first of them
+that did anything to it. Where others changed the same tables in between, the
+component is restored twice more, and rows that these changed are in conflict, too.
 
 With --to MOMENT whole tables come back: one that live does not have as it was, any
 other under another name with --into TABLE=NAME.
@@ -59,6 +64,7 @@ table that differs is listed; what was deleted since is deleted only where
 		Example: `  comeback rescue shop.md --xid 81214 --preview
   comeback rescue shop.md --xid 81214 --table orders --table order_items
   comeback rescue shop.md --xid 81214 --plain --confirm db1/shop
+  comeback rescue shop.md --xid 81214 --xid 81220 --xid 81231
   comeback rescue shop.md --xid 81214 --remove-added orders --without-trigger orders.audit
   comeback rescue shop.md --to "1 hour ago" --table carts --into carts=carts_rescued
   comeback rescue shop.md --since before-xid:81214 --until lsn:3/7A21F0C8 --preview
@@ -69,7 +75,7 @@ table that differs is listed; what was deleted since is deleted only where
 		RunE: func(cmd *cobra.Command, args []string) error { return a.rescue(cmd.Context(), args[0], o) },
 	}
 	f := cmd.Flags()
-	f.Uint32Var(&o.xid, "xid", 0, "bring back what the transaction `N` removed or changed; comeback moments --around lists them")
+	f.UintSliceVar(&o.xids, "xid", nil, "bring back what the transaction `N` removed or changed; again for more; comeback moments --around lists them")
 	f.StringVar(&o.to, "to", "", "bring whole tables back as they were at a `MOMENT`")
 	f.StringVar(&o.since, "since", "", "bring back what was written after a `MOMENT`")
 	f.StringVar(&o.until, "until", "", "with --since: and before this `MOMENT` (default latest)")
@@ -128,7 +134,7 @@ func (a *app) rescue(ctx context.Context, path string, o rescuing) error {
 // check refuses a request that does not say what is to be brought back.
 func (o *rescuing) check() error {
 	asked := 0
-	for _, given := range []bool{o.xid != 0, o.to != "", o.since != ""} {
+	for _, given := range []bool{len(o.xids) > 0, o.to != "", o.since != ""} {
 		if given {
 			asked++
 		}
@@ -141,6 +147,11 @@ func (o *rescuing) check() error {
 		return usage("name it with --table", "it is not said which table is to be brought back from %s", o.to)
 	case o.until != "" && o.since == "":
 		return usage("give --since, too", "--until alone is no span")
+	}
+	for _, n := range o.xids {
+		if n == 0 || n > math.MaxUint32 {
+			return usage("write its number as comeback moments --around lists it", "%d is no transaction", n)
+		}
 	}
 	if o.since != "" && o.until == "" {
 		o.until = string(recovery.WantLatest)
@@ -189,25 +200,17 @@ func (a *app) rescuePlan(ctx context.Context, b *book, o rescuing, look bool, sa
 	for _, r := range cat.Refusals {
 		say.line("", "copy %s could not be judged for %s: %v", r.Copy, r.Component, r.Err)
 	}
-	args := rescue.Args{Component: c.Name, Address: c.Settings.Text("url"), Tables: o.tables, XID: recovery.XID(o.xid)}
+	args := rescue.Args{Component: c.Name, Address: c.Settings.Text("url"), Tables: o.tables, All: o.since != "" && len(o.tables) == 0}
 	if args.Choices, err = o.chosen(); err != nil {
 		return nil, err
 	}
-	var after *recovery.Point
-	if text := o.without(); text != "" {
-		then, err := a.rescuePoint(ctx, b, cat, c, text, o.copy)
-		if err != nil {
-			return nil, err
-		}
-		after = &then
+	f := finding{app: a, ctx: ctx, book: b, cat: cat, component: c, copy: o.copy}
+	var found foundCopies
+	if len(o.xids) > 0 {
+		found, err = f.around(o.xids, len(o.tables) > 0)
+	} else {
+		found, err = f.between(cmp.Or(o.until, o.to), o.since)
 	}
-	if o.xid != 0 {
-		if args.Changes, err = a.changes(ctx, b, cat, c, *after, recovery.XID(o.xid)); err != nil {
-			return nil, err
-		}
-	}
-	args.All = o.since != "" && len(o.tables) == 0
-	before, err := a.rescuePoint(ctx, b, cat, c, o.with(), o.copy)
 	if err != nil {
 		return nil, err
 	}
@@ -215,44 +218,26 @@ func (a *app) rescuePlan(ctx context.Context, b *book, o rescuing, look bool, sa
 	if err != nil {
 		return nil, err
 	}
-	args.Live = target.ID
-	args.SameCluster = before.Backup.Details["system identifier"] == target.Identity["system identifier"]
-	return a.planRescue(b, o, plan.RescueOptions{Component: c.Name, Before: before, After: after, Target: target,
-		Steps: func(before, after string, scratch recovery.Target) []recovery.Step {
-			args.Before, args.After, args.Scratch = before, after, scratch.ID
+	args.Live, args.XIDs, args.Changes = target.ID, found.xids, found.changes[0]
+	args.SameCluster = found.before.Backup.Details["system identifier"] == target.Identity["system identifier"]
+	return a.planRescue(b, o, found.want, plan.RescueOptions{Component: c.Name, Before: found.before, After: found.after, Further: found.further, Target: target,
+		Steps: func(copies []plan.Copied, scratch recovery.Target) []recovery.Step {
+			args.Before, args.After, args.Scratch = copies[0].Before, copies[0].After, scratch.ID
+			for i, c := range copies[1:] {
+				args.Further = append(args.Further, rescue.Around{Before: c.Before, After: c.After, Changes: found.changes[i+1]})
+			}
 			return rescue.Steps(args, !o.preview, look)
 		}})
 }
 
-// with is the moment that has what is to be brought back, without the one that has
-// not; the second is empty where whole tables come back.
-func (o *rescuing) with() string {
-	switch {
-	case o.xid != 0:
-		return fmt.Sprintf("before-xid:%d", o.xid)
-	case o.since != "":
-		return o.until
-	}
-	return o.to
-}
-
-func (o *rescuing) without() string {
-	if o.xid != 0 {
-		return fmt.Sprintf("after-xid:%d", o.xid)
-	}
-	return o.since
-}
-
 // planRescue completes a rescue's plan with what every new run has.
-func (a *app) planRescue(b *book, o rescuing, r plan.RescueOptions) (*recovery.Plan, error) {
+func (a *app) planRescue(b *book, o rescuing, want recovery.Want, r plan.RescueOptions) (*recovery.Plan, error) {
 	common, err := a.newRun(b, o.scratch)
 	if err != nil {
 		return nil, err
 	}
 	r.Options = common
-	if r.Moment.Want, err = recovery.ParseWant(o.with(), a.now()); err != nil {
-		return nil, err
-	}
+	r.Moment.Want = want
 	p, err := plan.Rescue(r)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -126,6 +127,56 @@ func TestRescue(t *testing.T) {
 	t.Run("killed", func(t *testing.T) { rescueKilled(t, l) })
 	t.Run("killed anywhere", func(t *testing.T) { rescueKilledAnywhere(t, l) })
 	t.Run("what was written since", func(t *testing.T) { rescueSince(t, l, last) })
+	t.Run("several transactions", func(t *testing.T) { rescueSeveral(t, l, last) })
+}
+
+// Several transactions are taken back together, in the order of their commits, from as
+// many copies as others' work between them asks for.
+func rescueSeveral(t *testing.T, l *lost, last recovery.XID) {
+	r := newRig(t)
+	r.environ["DATABASE_URL"] = l.URL()
+	asks := func(xids ...recovery.XID) []string {
+		args := []string{"rescue", runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), nil, ""), "--plain", "--preview"}
+		for _, xid := range xids {
+			args = append(args, "--xid", fmt.Sprint(xid))
+		}
+		return args
+	}
+	args := func(p *recovery.Plan) (a rescue.Args) {
+		t.Helper()
+		s, ok := p.Step("database.diff")
+		if err := s.Decode(&a); !ok || err != nil {
+			t.Fatalf("what is compared: %v, %v", ok, err)
+		}
+		return a
+	}
+	harm, drop := l.incident.Harm.XID, l.incident.Drop.XID
+	if a := args(r.planned(t, asks(drop, harm, drop)...)); !slices.Equal(a.XIDs, []recovery.XID{harm, drop}) || len(a.Further) > 0 || len(a.Changes) < 3 {
+		t.Errorf("with nobody between them: %+v", a)
+	}
+	var orders []recovery.XID // the last of the copy, each by somebody else
+	for _, c := range l.Commits() {
+		if c.XID > drop && c.XID <= last {
+			orders = append(orders, c.XID)
+		}
+	}
+	if got := r.run(t.Context(), asks(harm, orders[1], orders[3], orders[5], last)...); got.code != recovery.Refused || !strings.Contains(got.err, "restored 10 times") {
+		t.Errorf("too many: exit %d, %s", got.code, got.err)
+	}
+	r.noRun(t)
+	var got output
+	dir := r.begun(t, func() { got = r.run(t.Context(), asks(last, harm)...) })
+	if got.code != recovery.CameBack {
+		t.Fatalf("exit %d\n%s%s", got.code, got.out, got.err)
+	}
+	want := fmt.Sprintf("%d to insert, 1 added since, left there", l.incident.Before.After.Counts["orders"])
+	state := r.stateOf(t, filepath.Base(dir))
+	if says := state.Step("database.preview").Outcome.Facts["rescue of orders"]; says != want {
+		t.Errorf("the orders: %s, want %s", says, want)
+	}
+	if !strings.Contains(got.out, "before-2: ") {
+		t.Errorf("it does not tell of the further copies\n%s", got.out)
+	}
 }
 
 // The rows of one bad DELETE come back while the shop goes on writing: every
@@ -236,7 +287,7 @@ func rescueTable(t *testing.T, l *lost) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := rescuing{xid: uint32(l.incident.Drop.XID)}
+	o := rescuing{xids: []uint{uint(l.incident.Drop.XID)}}
 	p, err := a.rescuePlan(t.Context(), b, o, true, &plainWriter{out: os.Stderr, now: a.now})
 	if err != nil {
 		t.Fatal(err)
@@ -383,7 +434,7 @@ func rescueSince(t *testing.T, l *lost, last recovery.XID) {
 	r.environ["DATABASE_URL"] = l.URL()
 	book := runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), nil, "")
 	for _, wrong := range [][]string{{}, {"--xid", "800", "--since", "latest"}, {"--to", "latest"}, {"--xid", "800", "--until", "latest"},
-		{"--xid", "800", "--into", "carts"}, {"--xid", "800", "--without-trigger", "carts"}} {
+		{"--xid", "0"}, {"--xid", "4294967296"}, {"--xid", "800", "--into", "carts"}, {"--xid", "800", "--without-trigger", "carts"}} {
 		if got := r.run(t.Context(), append([]string{"rescue", book, "--plain"}, wrong...)...); got.code != recovery.Usage {
 			t.Errorf("with %q: exit %d, %s", wrong, got.code, got.err)
 		}

@@ -11,7 +11,8 @@ import (
 // A rescue restores one component twice into scratch, to just before a
 // transaction and to just after it, and brings the difference into live. Each of
 // the copies is a component of the run, "database.before" and "database.after",
-// so that steps, targets and bindings tell them apart.
+// so that steps, targets and bindings tell them apart; further ones are
+// "database.before-2" and so on.
 
 // RescueOptions are what a rescue is planned from.
 type RescueOptions struct {
@@ -22,14 +23,22 @@ type RescueOptions struct {
 	// nil where whole tables come back.
 	Before recovery.Point
 	After  *recovery.Point
+	// Further are copies around later transactions, in the order of their commits.
+	Further []Around
 	// Target is the live database, as it was read just now.
 	Target recovery.Target
-	// Steps are those after both copies are there, given the components by
-	// which the copies are reached (the second may be empty) and the target for
-	// what lies between the steps. Their Stage counts from 0: compare, bring
-	// back, check.
-	Steps func(before, after string, scratch recovery.Target) []recovery.Step
+	// Steps are those after all copies are there, given the components by
+	// which the copies are reached (the second of the first pair may be empty)
+	// and the target for what lies between the steps. Their Stage counts from 0:
+	// compare, bring back, check.
+	Steps func(copies []Copied, scratch recovery.Target) []recovery.Step
 }
+
+// Around are where the copies around some transactions go to.
+type Around struct{ Before, After recovery.Point }
+
+// Copied are the components of the copies around some transactions.
+type Copied struct{ Before, After string }
 
 // Rescue plans a rescue. It is pure.
 func Rescue(o RescueOptions) (*recovery.Plan, error) {
@@ -39,20 +48,36 @@ func Rescue(o RescueOptions) (*recovery.Plan, error) {
 		p.Stages = append(p.Stages, recovery.Stage{Name: name})
 	}
 	b := builder{Options: o.Options, plan: p, restored: map[string]string{}}
-	before, last, err := b.copyFor(o.Component, "before", o.Before)
+	before, last, err := b.copyFor(o.Component, "before", o.Before, nil)
 	if err != nil {
 		return nil, err
 	}
 	p.Moment.Anchor = before
 	ready, after := []string{last}, ""
 	if o.After != nil {
-		if after, last, err = b.copyFor(o.Component, "after", *o.After); err != nil {
+		if after, last, err = b.copyFor(o.Component, "after", *o.After, nil); err != nil {
 			return nil, err
 		}
 		ready = append(ready, last)
 	}
+	copies := []Copied{{before, after}}
+	for i, f := range o.Further {
+		// Two at a time: each is as large as the database.
+		earlier, c := ready[len(ready)-2:], Copied{}
+		for _, one := range []struct {
+			name  *string
+			which string
+			point recovery.Point
+		}{{&c.Before, "before", f.Before}, {&c.After, "after", f.After}} {
+			if *one.name, last, err = b.copyFor(o.Component, fmt.Sprintf("%s-%d", one.which, i+2), one.point, earlier); err != nil {
+				return nil, err
+			}
+			ready = append(ready, last)
+		}
+		copies = append(copies, c)
+	}
 	scratch := b.between(o.Component)
-	b.into(o.Component, o.Target, o.Steps(before, after, scratch), 1, ready)
+	b.into(o.Component, o.Target, o.Steps(copies, scratch), 1, ready)
 	for i := range p.Live {
 		p.Live[i].Effects.Undo = []string{"as long as the rows are as the rescue leaves them: comeback rescue undo " + p.Run}
 		p.Live[i].Effects.NotUndone = []string{"what triggers do outside of the database"}
@@ -90,8 +115,8 @@ func (b *builder) between(component string) recovery.Target {
 }
 
 // copyFor adds the steps that restore a component into scratch as another one,
-// and gives its name and the last step.
-func (b *builder) copyFor(component, which string, point recovery.Point) (name, last string, err error) {
+// after some others, and gives its name and the last step.
+func (b *builder) copyFor(component, which string, point recovery.Point, after []string) (name, last string, err error) {
 	i := slices.IndexFunc(b.plan.Components, func(c recovery.Component) bool { return c.Name == component })
 	engine, ok := recovery.EngineNamed(b.Engines, point.Engine)
 	if i < 0 || !ok {
@@ -116,6 +141,9 @@ func (b *builder) copyFor(component, which string, point recovery.Point) (name, 
 	b.plan.Moment.Points = append(b.plan.Moment.Points, point)
 	for _, s := range b.named(c.Name, steps) {
 		s.Says = which + ": " + s.Says
+		if len(s.After) == 0 {
+			s.After = after
+		}
 		b.add(s)
 		last = s.ID
 	}

@@ -8,8 +8,8 @@ import (
 	"comeback/recovery/plan"
 )
 
-// A rescue restores a component twice, side by side, and what needs both copies
-// comes after both; only what writes to live needs the typed name.
+// A rescue restores a component twice, side by side, and further copies after these;
+// what needs the copies comes after all; only what writes to live needs the typed name.
 func TestRescue(t *testing.T) {
 	rb := parse(t, amended)
 	point := recovery.Point{Component: "database", Copy: "nearby", Engine: "dump", Backup: recovery.Backup{ID: "nightly"}}
@@ -18,8 +18,12 @@ func TestRescue(t *testing.T) {
 		var copies []string
 		p, err := plan.Rescue(plan.RescueOptions{Options: plan.Options{Runbook: rb, Engines: []recovery.Engine{tape{"dump"}}, Run: "7c31", Scratch: "/var/tmp", Created: at},
 			Component: "database", Before: point, After: &point, Target: live,
-			Steps: func(before, after string, scratch recovery.Target) []recovery.Step {
-				copies = []string{before, after, string(scratch.ID), scratch.Place}
+			Further: []plan.Around{{Before: point, After: point}},
+			Steps: func(all []plan.Copied, scratch recovery.Target) []recovery.Step {
+				copies = []string{string(scratch.ID), scratch.Place}
+				for _, c := range all {
+					copies = append(copies, c.Before, c.After)
+				}
 				look := recovery.Step{ID: "diff", Writes: []recovery.TargetID{scratch.ID}}
 				do := recovery.Step{ID: "apply", Stage: 1, After: []string{"diff"}, Writes: []recovery.TargetID{live.ID}}
 				if !apply {
@@ -30,18 +34,26 @@ func TestRescue(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := []string{"database.before", "database.after", "scratch/database.rescue", "/var/tmp/comeback-7c31/database.rescue"}; !slices.Equal(copies, want) {
+		if want := []string{"scratch/database.rescue", "/var/tmp/comeback-7c31/database.rescue", "database.before", "database.after", "database.before-2", "database.after-2"}; !slices.Equal(copies, want) {
 			t.Errorf("the copies are %q", copies)
 		}
 		diff, ok := p.Step("database.diff")
-		if !ok || !slices.Equal(diff.After, []string{"database.before.settle", "database.after.settle"}) || diff.Stage != 1 {
+		if !ok || !slices.Equal(diff.After, []string{"database.before.settle", "database.after.settle", "database.before-2.settle", "database.after-2.settle"}) || diff.Stage != 1 {
 			t.Errorf("what compares them: %+v", diff)
+		}
+		if first, _ := p.Step("database.before.cluster"); len(first.After) > 0 {
+			t.Errorf("the first copy waits for %q", first.After)
+		}
+		for _, which := range []string{"before-2", "after-2"} {
+			if s, ok := p.Step("database." + which + ".cluster"); !ok || !slices.Equal(s.After, []string{"database.before.settle", "database.after.settle"}) {
+				t.Errorf("more than two are restored at a time: %s comes after %q", s.ID, s.After)
+			}
 		}
 		var targets []recovery.TargetID
 		for _, target := range p.Targets {
 			targets = append(targets, target.ID)
 		}
-		want, confirm := []recovery.TargetID{"scratch/database.before", "scratch/database.after", "scratch/database.rescue"}, ""
+		want, confirm := []recovery.TargetID{"scratch/database.before", "scratch/database.after", "scratch/database.before-2", "scratch/database.after-2", "scratch/database.rescue"}, ""
 		if apply {
 			want, confirm = append(want, live.ID), live.Name
 			if s, ok := p.Step("database.apply"); !ok || s.Stage != 2 || !slices.Equal(s.After, []string{"database.diff"}) {

@@ -33,6 +33,7 @@ type classifier struct {
 // difference is one row of a file of Diff, with what live has of it.
 type difference struct {
 	how           string
+	apart         bool
 	before, after [][]byte // escaped, in the order of the pairs; nil where it was not there
 	live          [][]byte
 }
@@ -52,7 +53,8 @@ func (c *classifier) all() error {
 		if len(fields) != 1+2*n {
 			return fmt.Errorf("a row of %s has %d fields", c.d.Name, len(fields))
 		}
-		r := difference{how: string(fields[0])}
+		var r difference
+		r.how, r.apart = strings.CutPrefix(string(fields[0]), apart)
 		if r.how != added {
 			r.before = c.pick(fields[1 : 1+n])
 		}
@@ -138,11 +140,13 @@ func (c *classifier) flush() error {
 func (c *classifier) decide(r *difference) error {
 	t := c.t
 	what, act, expected := "in conflict", "", r.live
-	wanted := r.before
+	wanted, overwritten := r.before, false
 	switch {
 	case r.how == occupied:
 	case r.how == added && r.live == nil, r.before != nil && same(r.live, r.before):
 		what = "already as before"
+	case r.apart && !t.Choice.Overwrite:
+		t.Between++
 	case r.how == removed && r.live == nil:
 		what, act = "insert", insert
 	case r.how == changed && same(r.live, r.after):
@@ -157,7 +161,7 @@ func (c *classifier) decide(r *difference) error {
 		case r.how == added:
 			what, act, wanted = "remove", remove, r.live
 		}
-		t.Overwritten++
+		overwritten = true
 		if act == update {
 			t.touch(r)
 		}
@@ -167,6 +171,9 @@ func (c *classifier) decide(r *difference) error {
 	}
 	if act == update && !t.changes(r) {
 		what, act = "already as before", ""
+	}
+	if r.apart && act != "" || overwritten {
+		t.Overwritten++
 	}
 	switch what {
 	case "insert":

@@ -2,7 +2,6 @@ package rescue
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,14 +20,24 @@ const (
 type DiffOptions struct {
 	// Before and After are sessions with two copies of one database. Without
 	// After every row of Before counts as removed: whole tables come back. An
-	// error may leave both sessions closed.
+	// error may leave all sessions closed.
 	Before, After *pgx.Conn
 	Tables        []Selected
+	// Further are copies around later transactions that were chosen, too, in the
+	// order of their commits. A row differs as from before the first that did
+	// anything to it to after the last.
+	Further []Copies
 	// Dir is a private directory, which gets the rows.
 	Dir string
 	// Progress, where it is not nil, is told now and then how many rows of
 	// Before have been read.
 	Progress func(table Name, rows int64)
+}
+
+// Copies are two copies of one database, and the tables to compare in them.
+type Copies struct {
+	Before, After *pgx.Conn
+	Tables        []Selected
 }
 
 // Difference is what differs between two copies.
@@ -47,6 +56,11 @@ type TableDifference struct {
 	Removed int64 `json:"removed,string"`
 	Changed int64 `json:"changed,string"`
 	Added   int64 `json:"added,string"`
+	// Apart are those of them to which somebody else did something between two
+	// transactions that were chosen. PutBack are further rows, which one of these
+	// changed and another made what they were before.
+	Apart   int64 `json:"apart,string,omitempty"`
+	PutBack int64 `json:"put_back,string,omitempty"`
 	// Rows is how many the first copy has, of the partitions that were read.
 	Rows int64 `json:"rows,string"`
 	// Compared are the columns that were, Touched those of them that differ in
@@ -56,7 +70,8 @@ type TableDifference struct {
 	// File holds the rows that differ: how, the columns as before, the columns
 	// as after.
 	File File `json:"file"`
-	// Gone says that the second copy does not have the table.
+	// Gone says that the second copy, or the last that was looked into, does not
+	// have the table.
 	Gone bool `json:"gone,omitempty"`
 	// References are the foreign keys that the first copy has.
 	References []ForeignKey `json:"references,omitempty"`
@@ -64,34 +79,49 @@ type TableDifference struct {
 	Notes []string `json:"notes,omitempty"`
 	// Problem says why its rows cannot be told apart; empty if they can.
 	Problem string `json:"problem,omitempty"`
+
+	// in is which copies have it first: 0 are Before and After.
+	in int
 }
 
 // Differs reports whether there is anything to bring back.
 func (t *TableDifference) Differs() bool { return t.Removed+t.Changed+t.Added > 0 || t.Gone }
 
-// Diff compares tables of two copies, row by row in the order of their keys. It
-// reads one row of each at a time; what the servers sort lies on their disks.
+// Diff compares tables of copies, row by row in the order of their keys. It reads
+// one row of each at a time; what the servers sort lies on their disks.
 func Diff(ctx context.Context, o DiffOptions) (Difference, error) {
 	d := Difference{Whole: o.After == nil}
-	before, encoding, err := begin(ctx, o.Before, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
-	if err != nil {
-		return d, err
-	}
-	defer before.Rollback(context.WithoutCancel(ctx)) // it only read
-	d.Encoding = encoding
-	var after pgx.Tx
-	if o.After != nil {
-		after, encoding, err = begin(ctx, o.After, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
-		if err != nil {
-			return d, err
+	var all []opened
+	for i, c := range append([]Copies{{o.Before, o.After, o.Tables}}, o.Further...) {
+		one := opened{Copies: c}
+		for j, conn := range []*pgx.Conn{c.Before, c.After} {
+			if conn == nil {
+				continue
+			}
+			tx, encoding, err := begin(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+			if err != nil {
+				return d, err
+			}
+			defer tx.Rollback(context.WithoutCancel(ctx)) // it only read
+			if one.tx[j] = tx; i+j == 0 {
+				d.Encoding = encoding
+			}
+			if encoding != d.Encoding {
+				return d, refusedf("take copies of one database", "the copies are of different databases: one is in %s, the other in %s", d.Encoding, encoding)
+			}
 		}
-		defer after.Rollback(context.WithoutCancel(ctx)) // it only read
-		if encoding != d.Encoding {
-			return d, refusedf("take copies of one database", "the copies are of different databases: one is in %s, the other in %s", d.Encoding, encoding)
+		all = append(all, one)
+	}
+	var names []Name
+	for _, one := range all {
+		for _, s := range one.Tables {
+			if !slices.Contains(names, s.Name) {
+				names = append(names, s.Name)
+			}
 		}
 	}
-	for i, s := range o.Tables {
-		t, err := o.table(ctx, before, after, s, i+1)
+	for i, name := range names {
+		t, err := o.table(ctx, all, name, i+1)
 		if err != nil {
 			return d, err
 		}
@@ -100,19 +130,66 @@ func Diff(ctx context.Context, o DiffOptions) (Difference, error) {
 	return d, nil
 }
 
+// opened are copies with a snapshot of each: before and after.
+type opened struct {
+	Copies
+	tx [2]pgx.Tx
+}
+
 // table compares one table.
-func (o DiffOptions) table(ctx context.Context, before, after pgx.Tx, s Selected, number int) (d TableDifference, err error) {
-	t, ok, err := readTable(ctx, before, s.Name)
+func (o DiffOptions) table(ctx context.Context, all []opened, name Name, number int) (d TableDifference, err error) {
+	var around []sides
+	for i, one := range all {
+		at := slices.IndexFunc(one.Tables, func(s Selected) bool { return s.Name == name })
+		if at < 0 {
+			continue
+		}
+		first := len(around) == 0
+		t, ok, err := readTable(ctx, one.tx[0], name)
+		switch {
+		case err != nil:
+			return d, err
+		case !ok && first:
+			return d, refusedf("name a table that the copy from before has", "the copy has no table %s", name)
+		case !ok:
+			continue // it had gone before this transaction
+		}
+		t.Leaves = one.Tables[at].Leaves
+		if first {
+			if err := d.begin(ctx, one.tx[0], t); err != nil || d.Problem != "" {
+				return d, err
+			}
+			d.in = i
+		} else if err := d.join(&t); err != nil || d.Problem != "" {
+			return d, err
+		}
+		s := sides{before: side{one.Before, &t}}
+		if one.After != nil {
+			if s.after, err = d.second(ctx, one.tx[1], one.After, t.Leaves); err != nil || d.Problem != "" {
+				return d, err
+			}
+		}
+		around = append(around, s)
+	}
+	w, err := createFile(o.Dir, fmt.Sprintf("%d.difference", number))
 	if err != nil {
 		return d, err
 	}
-	if !ok {
-		return d, refusedf("name a table that the copy from before has", "the copy has no table %s", s.Name)
+	err = o.compare(ctx, &d, around, w)
+	if d.File, err = w.finish(err); err != nil {
+		return d, err
 	}
-	t.Leaves = s.Leaves
+	if d.PutBack > 0 {
+		d.Notes = append(d.Notes, fmt.Sprintf("%d rows that one of the transactions changed were put back by another", d.PutBack))
+	}
+	return d, nil
+}
+
+// begin describes a table as the first copy has it.
+func (d *TableDifference) begin(ctx context.Context, tx pgx.Tx, t Table) (err error) {
 	d.Table = t
-	if d.References, err = foreignKeys(ctx, before, t.OID, false); err != nil {
-		return d, fmt.Errorf("describe the foreign keys of %s: %w", t.Name, err)
+	if d.References, err = foreignKeys(ctx, tx, t.OID, false); err != nil {
+		return fmt.Errorf("describe the foreign keys of %s: %w", t.Name, err)
 	}
 	for _, c := range t.Columns {
 		if !c.Generated {
@@ -121,35 +198,40 @@ func (o DiffOptions) table(ctx context.Context, before, after pgx.Tx, s Selected
 	}
 	if t.Unlogged {
 		d.Problem = "it is unlogged: a copy has none of its rows"
-		return d, nil
 	}
-	var second *Table
-	if after != nil {
-		found, ok, err := readTable(ctx, after, s.Name)
-		if err != nil {
-			return d, err
-		}
-		if d.Gone = !ok; ok {
-			second = &found
-		}
-	}
-	if second != nil {
-		if err := d.align(second); err != nil || d.Problem != "" {
-			return d, err
-		}
-		if second.Leaves, err = leavesOf(ctx, after, t.Leaves); err != nil {
-			return d, err
+	return nil
+}
+
+// join adds the table as a later copy has it.
+func (d *TableDifference) join(t *Table) error {
+	switch {
+	case len(t.Leaves) == 0:
+		d.Leaves = nil
+	case len(d.Leaves) > 0:
+		for _, leaf := range t.Leaves {
+			if !slices.Contains(d.Leaves, leaf) {
+				d.Leaves = append(slices.Clone(d.Leaves), leaf)
+			}
 		}
 	}
-	w, err := createFile(o.Dir, fmt.Sprintf("%d.difference", number))
+	return d.align(t)
+}
+
+// second is the table in the copy from after a transaction, without one where that
+// does not have it.
+func (d *TableDifference) second(ctx context.Context, tx pgx.Tx, conn *pgx.Conn, leaves []Name) (side, error) {
+	t, ok, err := readTable(ctx, tx, d.Name)
 	if err != nil {
-		return d, err
+		return side{}, err
 	}
-	err = o.compare(ctx, &d, second, w)
-	if d.File, err = w.finish(err); err != nil {
-		return d, err
+	if d.Gone = !ok; !ok {
+		return side{}, nil
 	}
-	return d, nil
+	if err := d.align(&t); err != nil || d.Problem != "" {
+		return side{}, err
+	}
+	t.Leaves, err = leavesOf(ctx, tx, leaves)
+	return side{conn, &t}, err
 }
 
 // align finds the columns that both copies have, and a key over them.
@@ -198,72 +280,3 @@ func leavesOf(ctx context.Context, tx pgx.Tx, leaves []Name) ([]Name, error) {
 	}
 	return there, nil
 }
-
-// compare goes through both copies side by side.
-func (o DiffOptions) compare(ctx context.Context, d *TableDifference, second *Table, w *writer) (err error) {
-	a := readInOrder(ctx, o.Before, &d.Table, d.Compared)
-	defer func() { err = errors.Join(err, a.close()) }()
-	b := &reading{end: true}
-	if second != nil {
-		b = readInOrder(ctx, o.After, second, d.Compared)
-		defer func() { err = errors.Join(err, b.close()) }()
-		if err := b.next(); err != nil {
-			return err
-		}
-	}
-	if err := a.next(); err != nil {
-		return err
-	}
-	nulls := []byte(strings.TrimSuffix(strings.Repeat(null+"\t", len(d.Compared)), "\t"))
-	touched := make([]bool, len(d.Compared))
-	var left, right [][]byte
-	for !a.end || !b.end {
-		order := -1
-		switch {
-		case a.end:
-			order = 1
-		case !b.end:
-			order = compareKeys(a.key, b.key)
-		}
-		switch {
-		case order < 0:
-			d.Removed++
-			err = w.row(removed, a.values, nulls)
-		case order > 0:
-			d.Added++
-			err = w.row(added, nulls, b.values)
-		case string(a.values) != string(b.values):
-			d.Changed++
-			left, right = splitRow(a.values, left), splitRow(b.values, right)
-			for i := range touched {
-				touched[i] = touched[i] || string(left[i]) != string(right[i])
-			}
-			err = w.row(changed, a.values, b.values)
-		}
-		if err != nil {
-			return err
-		}
-		if order <= 0 {
-			if d.Rows++; o.Progress != nil && d.Rows%progressEvery == 0 {
-				o.Progress(d.Name, d.Rows)
-			}
-			if err := a.next(); err != nil {
-				return err
-			}
-		}
-		if order >= 0 {
-			if err := b.next(); err != nil {
-				return err
-			}
-		}
-	}
-	for i, t := range touched {
-		if t {
-			d.Touched = append(d.Touched, d.Compared[i])
-		}
-	}
-	return nil
-}
-
-// progressEvery is after how many rows progress is told.
-const progressEvery = 4096

@@ -3,6 +3,7 @@ package rescue
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -44,20 +45,37 @@ func (diffKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (reco
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	before, url, err := copyOf(ctx, env, a.Before)
-	if err != nil {
-		return recovery.Outcome{}, err
-	}
-	defer before.Close(context.WithoutCancel(ctx)) // it only read
-	o := DiffOptions{Before: before, Dir: target.Dir}
-	if a.After != "" {
-		if o.After, _, err = copyOf(ctx, env, a.After); err != nil {
+	o := DiffOptions{Dir: target.Dir}
+	var urls []string // of the copies from before
+	for i, around := range append([]Around{{a.Before, a.After, a.Changes}}, a.Further...) {
+		var c Copies
+		var url string
+		if c.Before, url, err = copyOf(ctx, env, around.Before); err != nil {
 			return recovery.Outcome{}, err
 		}
-		defer o.After.Close(context.WithoutCancel(ctx)) // it only read
+		defer c.Before.Close(context.WithoutCancel(ctx)) // it only read
+		urls = append(urls, url)
+		if around.After != "" {
+			if c.After, _, err = copyOf(ctx, env, around.After); err != nil {
+				return recovery.Outcome{}, err
+			}
+			defer c.After.Close(context.WithoutCancel(ctx)) // it only read
+		}
+		if i > 0 {
+			if c.Tables = o.Tables; len(a.Tables) == 0 {
+				c.Tables, err = Find(ctx, c.Before, nil, around.Changes)
+			}
+			o.Further = append(o.Further, c)
+		} else {
+			o.Before, o.After = c.Before, c.After
+			o.Tables, err = a.tables(ctx, c.Before)
+		}
+		if err != nil {
+			return recovery.Outcome{}, err
+		}
 	}
-	if o.Tables, err = a.tables(ctx, before); err != nil {
-		return recovery.Outcome{}, err
+	if !slices.ContainsFunc(append(o.Further, Copies{Tables: o.Tables}), func(c Copies) bool { return len(c.Tables) > 0 }) {
+		return recovery.Outcome{}, refusedf("look at what it did: comeback moments --around", "%s changed no table that the copy from before it has", a.transactions())
 	}
 	meter := env.Meter()
 	var now Name
@@ -72,12 +90,16 @@ func (diffKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (reco
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
+	befores := []*pgx.Conn{o.Before}
+	for _, c := range o.Further {
+		befores = append(befores, c.Before)
+	}
 	definitions := map[string]Definition{}
 	for i := range d.Tables {
 		t := &d.Tables[i]
 		meter.Log(fmt.Sprintf("%s: %d removed, %d changed, %d added, of %d rows", t.Name, t.Removed, t.Changed, t.Added, t.Rows))
 		if t.Gone || d.Whole {
-			if definitions[t.Name.String()], err = define(ctx, env, before, t.Name, url); err != nil {
+			if definitions[t.Name.String()], err = define(ctx, env, befores[t.in], t.Name, urls[t.in]); err != nil {
 				return recovery.Outcome{}, err
 			}
 		}
@@ -91,20 +113,23 @@ func (diffKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (reco
 	return d.outcome(), nil
 }
 
-// tables finds what to compare.
+// tables finds what to compare in the first copies.
 func (a Args) tables(ctx context.Context, before *pgx.Conn) ([]Selected, error) {
-	if a.All {
+	switch {
+	case a.All:
 		return All(ctx, before)
+	case len(a.Tables) > 0:
+		return Find(ctx, before, a.Tables, nil)
 	}
-	changes := a.Changes
-	if len(a.Tables) > 0 {
-		changes = nil
+	return Find(ctx, before, nil, a.Changes)
+}
+
+// transactions names them.
+func (a Args) transactions() string {
+	if len(a.XIDs) == 1 {
+		return fmt.Sprintf("transaction %d", a.XIDs[0])
 	}
-	found, err := Find(ctx, before, a.Tables, changes)
-	if err == nil && len(found) == 0 {
-		err = refusedf("look at what it did: comeback moments --around", "transaction %d changed no table that the copy from before it has", a.XID)
-	}
-	return found, err
+	return "transactions " + strings.Trim(fmt.Sprint(a.XIDs), "[]")
 }
 
 // outcome is the difference in counts.
@@ -116,6 +141,9 @@ func (d *Difference) outcome() recovery.Outcome {
 		counts := fmt.Sprintf("%d removed, %d changed, %d added", t.Removed, t.Changed, t.Added)
 		if t.Gone {
 			counts += ", the table itself dropped"
+		}
+		if t.Apart > 0 {
+			counts += fmt.Sprintf(", of which somebody else changed %d in between", t.Apart)
 		}
 		o.Facts["difference of "+t.Name.String()] = counts
 		o.Facts["rows of "+t.Name.String()+", sha256"] = t.File.SHA256

@@ -9,7 +9,8 @@
 // The order of work:
 //
 //	catalog.go  what a database says of its tables
-//	diff.go     two copies side by side, in the order of the key: removed, changed, added
+//	diff.go     which tables of which copies; of several transactions, each has two
+//	compare.go  copies side by side, in the order of the key: removed, changed, added
 //	match.go    which table and columns of live they belong to
 //	preview.go  what live has of each row (classify.go), and what would be done; live is only read
 //	parents.go  what refers to rows that live does not have is left out

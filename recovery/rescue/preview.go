@@ -81,6 +81,9 @@ type TablePreview struct {
 	// Conflict are rows that live has neither as before nor as after: they
 	// were changed since, and are left alone.
 	Conflict int64 `json:"conflict,string"`
+	// Between are those of them to which somebody else did something between two
+	// transactions that were chosen.
+	Between int64 `json:"between,string,omitempty"`
 	// Overwritten are those of them that were chosen; they count above.
 	Overwritten int64 `json:"overwritten,string"`
 	// Orphans are rows that refer to others which live does not have and which

@@ -59,6 +59,9 @@ func (p *Preview) Lines() []string {
 		for _, l := range t.Locks {
 			say("  lock: %s", l)
 		}
+		if t.Between > 0 {
+			say("  %d of those in conflict were changed by somebody else between the chosen transactions", t.Between)
+		}
 		for _, n := range t.Notes {
 			say("  %s", n)
 		}
@@ -101,8 +104,11 @@ func (p *Preview) outcome() recovery.Outcome {
 		if t.Rows() > 0 || t.Create != "" {
 			says = append(says, name+": "+t.counts())
 		}
-		if t.Conflict > 0 {
-			o.Exceptions = append(o.Exceptions, fmt.Sprintf("%s: %d rows were changed since and are left alone", name, t.Conflict))
+		if since := t.Conflict - t.Between; since > 0 {
+			o.Exceptions = append(o.Exceptions, fmt.Sprintf("%s: %d rows were changed since and are left alone", name, since))
+		}
+		if t.Between > 0 {
+			o.Exceptions = append(o.Exceptions, fmt.Sprintf("%s: %d rows were changed by somebody else between the chosen transactions, and are left alone", name, t.Between))
 		}
 		if t.Orphans > 0 {
 			o.Exceptions = append(o.Exceptions, fmt.Sprintf("%s: %d rows refer to others that live does not have, and are left out: %s", name, t.Orphans, strings.Join(t.Missing, ", ")))

@@ -187,7 +187,7 @@ func TestSteps_keyless(t *testing.T) {
 	}
 	s := newStage(w)
 	a := args("log")
-	a.After, a.XID, a.Choices = "", 0, []rescue.Chosen{{Table: "log", Into: "log_rescued"}}
+	a.After, a.XIDs, a.Choices = "", nil, []rescue.Chosen{{Table: "log", Into: "log_rescued"}}
 	s.must(a, rescue.KindDiff)
 	s.must(a, rescue.KindPreview)
 	s.must(a, rescue.KindApply)

@@ -32,17 +32,27 @@ type Args struct {
 	Scratch recovery.TargetID `json:"scratch"`
 	Live    recovery.TargetID `json:"live"`
 	Address string            `json:"address"`
-	// XID is the transaction, Changes what the log says that it did to tables,
-	// Tables those that were named; All takes every table.
-	XID     recovery.XID           `json:"xid,omitempty"`
+	// XIDs are the transactions, Changes what the log says that they did to
+	// tables, Tables those that were named; All takes every table.
+	XIDs    []recovery.XID         `json:"xids,omitempty"`
 	Changes []recovery.TableChange `json:"changes,omitempty"`
 	Tables  []string               `json:"tables,omitempty"`
 	All     bool                   `json:"all,omitempty"`
+	// Further are the copies around later ones of the transactions, between
+	// which somebody else did something to the same tables.
+	Further []Around `json:"further,omitempty"`
 	// Choices are what a person wants beyond what is done by itself. Their
 	// tables are as people write them.
 	Choices []Chosen `json:"choices,omitempty"`
 	// SameCluster says that the copies are physical ones of live's cluster.
 	SameCluster bool `json:"same_cluster,omitempty"`
+}
+
+// Around are the copies around some of the transactions, and what these did.
+type Around struct {
+	Before  string                 `json:"before"`
+	After   string                 `json:"after"`
+	Changes []recovery.TableChange `json:"changes,omitempty"`
 }
 
 // Chosen is a choice as people write it.

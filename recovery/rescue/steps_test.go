@@ -40,6 +40,9 @@ func (s *stage) Target(_ context.Context, id recovery.TargetID) (recovery.Handle
 
 func (s *stage) Binding(component string) (recovery.Binding, bool) {
 	database := map[string]string{"before": s.before, "after": s.after}[component]
+	if strings.HasPrefix(component, "further ") {
+		database = s.world.live + " " + component
+	}
 	return recovery.Binding{Component: component, URL: server.URL(database), Scratch: true}, database != ""
 }
 
@@ -72,7 +75,7 @@ func (m meter) Checkpoint(_ context.Context, _ string) error { return m.s.checkp
 // args are those of a rescue of tables.
 func args(tables ...string) rescue.Args {
 	return rescue.Args{Component: "database", Before: "before", After: "after", Scratch: "scratch/rescue", Live: "live/database",
-		Address: "${DATABASE_URL}", XID: 7, Tables: tables, SameCluster: true}
+		Address: "${DATABASE_URL}", XIDs: []recovery.XID{7}, Tables: tables, SameCluster: true}
 }
 
 // step does one step of a rescue.
@@ -194,7 +197,7 @@ func TestSteps_underAnotherName(t *testing.T) {
 	now := w.digest()
 	s := newStage(w)
 	a := args("carts")
-	a.After, a.XID = "", 0
+	a.After, a.XIDs = "", nil
 	s.must(a, rescue.KindDiff)
 	if o := s.must(a, rescue.KindPreview); len(o.Exceptions) != 1 || !strings.Contains(o.Exceptions[0], "live has rows in it") {
 		t.Errorf("a whole table among the rows of live: %q", o.Exceptions)
@@ -256,6 +259,52 @@ func TestSteps_mergeBack(t *testing.T) {
 	s.must(a, rescue.KindApply)
 	if got := w.rows(`select string_agg(id || v, ' ' order by id) || ' ' || (select count(*) from u) from t`); got != "1changed 2mine 3v 4v 5v 6v 7v 8v 9v 10v 11new 12new 1" {
 		t.Errorf("merged: %s", got)
+	}
+}
+
+// Of several transactions, what any of them removed or changed comes back as it was
+// before the first. What one of them put back by itself needs nothing; what somebody
+// else changed in between is in conflict, also where live has it as the last left it.
+func TestSteps_severalTransactions(t *testing.T) {
+	w := newWorld(t, `create table t (id int primary key, v text); create table "U" (id int primary key); insert into t select n, 'v' from generate_series(1, 10) n; insert into "U" values (1), (2)`)
+	w.harm(`update t set v = 'one' where id <= 4; delete from t where id in (5, 6, 7); insert into t values (11, 'one')`)
+	w.exec(`update t set v = 'mine' where id = 3; insert into t values (6, 'again'); delete from "U" where id = 2`)
+	w.copy("further before")
+	w.exec(`begin; update t set v = 'two' where id in (2, 3, 8); update t set v = 'v' where id = 4; insert into t values (7, 'v'); delete from t where id = 6; delete from "U" where id = 1; commit`)
+	w.copy("further after")
+	s := newStage(w)
+	a := args()
+	a.XIDs = []recovery.XID{7, 9}
+	a.Changes = []recovery.TableChange{{Relation: recovery.Relation{Name: "t"}}}
+	a.Further = []rescue.Around{{Before: "further before", After: "further after", Changes: []recovery.TableChange{{Relation: recovery.Relation{Name: "U"}}, {Relation: recovery.Relation{Name: "t"}}}}}
+	if o := s.must(a, rescue.KindDiff); o.Facts["difference of t"] != "2 removed, 4 changed, 1 added, of which somebody else changed 2 in between" ||
+		o.Facts["difference of U"] != "1 removed, 0 changed, 0 added" || len(o.Remarks) != 1 || !strings.Contains(o.Remarks[0], "2 rows that one of the transactions changed were put back by another") {
+		t.Errorf("what they did: %v %q", o.Facts, o.Remarks)
+	}
+	a.Choices = []rescue.Chosen{{Table: "t", Overwrite: true}}
+	if o := s.must(a, rescue.KindPreview); o.Facts["rescue of t"] != "2 to insert, 4 to update, 1 added since, left there, 2 changed since and overwritten, as chosen" {
+		t.Errorf("overwritten: %v", o.Facts)
+	}
+	a.Choices = nil
+	o := s.must(a, rescue.KindPreview)
+	if o.Facts["rescue of t"] != "1 to insert, 3 to update, 2 in conflict, left alone, 1 added since, left there" || len(o.Exceptions) != 1 ||
+		o.Exceptions[0] != "t: 2 rows were changed by somebody else between the chosen transactions, and are left alone" {
+		t.Errorf("what would be brought back: %v %q", o.Facts, o.Exceptions)
+	}
+	s.must(a, rescue.KindApply)
+	if got := w.rows(`select string_agg(id || v, ' ' order by id) || ' ' || (select string_agg(id::text, ' ') from "U") from t`); got != "1v 2v 3two 4v 5v 7v 8v 9v 10v 11one 1" {
+		t.Errorf("brought back: %s", got)
+	}
+	if _, err := s.undone(false); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.rows(`select string_agg(id || v, ' ' order by id) || ' ' || (select count(*) from "U") from t`); got != "1one 2two 3two 4v 7v 8two 9v 10v 11one 0" {
+		t.Errorf("undone: %s", got)
+	}
+	// Tables that are named are those of every copy that has them.
+	a.Tables = []string{"U"}
+	if o := s.must(a, rescue.KindDiff); o.Facts["difference of U"] != "1 removed, 0 changed, 0 added" || o.Facts["difference of t"] != "" {
+		t.Errorf("of one table: %v", o.Facts)
 	}
 }
 
