@@ -260,4 +260,79 @@ func TestRecover_openedMeanwhile(t *testing.T) {
 	if !slices.Equal(rowsOf(t, l.URL()), l.before) {
 		t.Error("live is not what it was before the harm")
 	}
+	recoverFromWholeServer(t, l)
+}
+
+// A script of pg_dumpall speaks of the whole server: of every database, which it drops
+// first, of roles and their rights. A recovery from it switches its own database, and
+// does nothing to the others, nor to a role.
+func recoverFromWholeServer(t *testing.T, l *lost) {
+	super := l.Layout.URL("postgres", "postgres")
+	ask := func(url string, sql ...string) (answer string) {
+		t.Helper()
+		conn, err := pgx.Connect(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close(t.Context())
+		for _, one := range sql[:len(sql)-1] {
+			if _, err := conn.Exec(t.Context(), one); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := conn.QueryRow(t.Context(), sql[len(sql)-1]).Scan(&answer); err != nil {
+			t.Fatal(err)
+		}
+		return answer
+	}
+	neighbour := l.Layout.URL("postgres", "neighbour")
+	ask(super, `create database neighbour`, `alter database neighbour set work_mem = '9MB'`, `select ''`)
+	ask(neighbour, `create table theirs as select generate_series(1, 10) n`, `select ''`)
+	copied := t.TempDir()
+	all := pgDump(t, "pg_dumpall", "--clean", "--if-exists", "--dbname", super)
+	if !bytes.Contains(all, []byte("DROP DATABASE IF EXISTS neighbour;")) {
+		t.Fatal("the script drops nothing")
+	}
+	if err := os.WriteFile(filepath.Join(copied, "all.sql"), bytes.Replace(all, []byte("\n\\connect "), []byte("\nALTER ROLE shop SUPERUSER;\nALTER ROLE postgres PASSWORD 'theirs';\n\\connect "), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ask(neighbour, `insert into theirs values (11)`, `select ''`)
+	server := func() string {
+		return ask(neighbour, `select (select string_agg(a::text, ' ' order by oid) from pg_authid a) || (select string_agg(m::text, ' ' order by m::text) from pg_auth_members m)
+			|| (select string_agg(oid || datname || coalesce(datacl::text, ''), ' ' order by oid) from pg_database where datname not like 'shop%')
+			|| (select string_agg(setconfig::text, ' ' order by setdatabase, setrole) from pg_db_role_setting where setdatabase not in (select oid from pg_database where datname like 'shop%'))
+			|| (select string_agg(spcname || coalesce(spcacl::text, ''), ' ' order by oid) from pg_tablespace) || (select md5(string_agg(n::text, ' ' order by n)) from theirs)
+			|| (select md5(string_agg(f::text, ' ' order by seqno)) from pg_file_settings f)`)
+	}
+	was, rows := server(), rowsOf(t, l.URL())
+	l.do(t, "delete from order_items where order_id = (select min(id) from orders)")
+	r := newRig(t).live(l)
+	book := runbook(t, fmt.Sprintf("{url: %q}", "file://"+copied), rows, "\n## Switch\n\n```yaml\nswitch: database\n```\n")
+	recovers := func() output {
+		return r.run(t.Context(), "recover", book, "--plain", "--to", "all.sql", "--confirm", target(t))
+	}
+	harmed := rowsOf(t, l.URL())
+	if got := recovers(); got.code != recovery.Failed && got.code != recovery.Usage || !strings.Contains(got.out+got.err, "all.sql holds several databases: neighbour, shop") {
+		t.Errorf("without the database's name: exit %d\n%s%s", got.code, got.out, got.err)
+	}
+	if now := server(); now != was || !slices.Equal(rowsOf(t, l.URL()), harmed) {
+		t.Errorf("a refusal has changed live\n%s\n%s", was, now)
+	}
+	text, err := os.ReadFile(book)
+	if err == nil {
+		err = os.WriteFile(book, []byte(strings.Replace(string(text), `url: "${DATABASE_URL}"}`, `url: "${DATABASE_URL}", database: shop}`, 1)), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := recovers()
+	if got.code != recovery.CameBack && got.code != recovery.WithExceptions {
+		t.Fatalf("exit %d\n%s%s", got.code, got.out, got.err)
+	}
+	if !slices.Equal(rowsOf(t, l.URL()), rows) {
+		t.Error("the database is not what it was in the script")
+	}
+	if now := server(); now != was {
+		t.Errorf("the server was\n%s\nand is\n%s", was, now)
+	}
 }

@@ -21,6 +21,9 @@ import (
 // fill is left alone: the restore is done again, with a new one, or revives it.
 func (k clusterKind) Revive(ctx context.Context, env recovery.Env, step recovery.Step, o recovery.Outcome, rebooted bool) error {
 	s, m, c, err := k.standing(ctx, env, step, rebooted)
+	if errors.Is(err, errHandedOver) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -43,6 +46,9 @@ func (s scratch) giveUp() error {
 // Revive starts the server with the restored database again.
 func (k restoreKind) Revive(ctx context.Context, env recovery.Env, step recovery.Step, o recovery.Outcome, rebooted bool) error {
 	s, m, c, err := k.standing(ctx, env, step, rebooted)
+	if errors.Is(err, errHandedOver) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -92,6 +98,9 @@ func lostUnlogged(ctx context.Context, server *postgres.Server, database string)
 // step before.
 func (k settleKind) Revive(ctx context.Context, env recovery.Env, step recovery.Step, _ recovery.Outcome, rebooted bool) error {
 	s, m, c, err := k.standing(ctx, env, step, rebooted)
+	if errors.Is(err, errHandedOver) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -100,6 +109,10 @@ func (k settleKind) Revive(ctx context.Context, env recovery.Env, step recovery.
 	}
 	return c.Is(ctx, m.System)
 }
+
+// errHandedOver: the cluster has left scratch whole, and runs on its own or is about
+// to; there is nothing to bring back.
+var errHandedOver = errors.New("the restored database was handed over")
 
 // standing is what stands in a step's scratch directory. An error that wraps
 // recovery.ErrGone says that nothing does that can be relied upon.
@@ -118,6 +131,13 @@ func (e engine) standing(ctx context.Context, env recovery.Env, step recovery.St
 	}
 	c, err = s.cluster(e.Installed(), m)
 	if errors.Is(err, fs.ErrNotExist) {
+		handed, lost := postgres.HandedOver(s.handle.Dir, rebooted)
+		if handed {
+			return s, m, c, errHandedOver
+		}
+		if lost != nil {
+			return s, m, c, lost
+		}
 		err = fmt.Errorf("the cluster in %s is not there any more: %w", s.data(), recovery.ErrGone)
 	}
 	return s, m, c, err
