@@ -39,6 +39,9 @@ func (a *app) gather(ctx context.Context, b *book, canary bool) (check.Evidence,
 	if e.Unfiled, err = a.fetchFiled(ctx, b); err != nil {
 		return e, err
 	}
+	if e.Vanished, e.Rewritten, err = a.compareHeads(ctx, b); err != nil {
+		return e, err
+	}
 	if e.Proofs, err = a.proofs(b.System); err != nil {
 		return e, err
 	}

@@ -1,15 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/journal"
 	"comeback/recovery/report"
 )
 
@@ -94,6 +97,43 @@ func TestRehearse_auto(t *testing.T) {
 		if strings.Contains(string(html), foreign) {
 			t.Errorf("the page needs something else: %s", foreign)
 		}
+	}
+
+	// A journal that somebody has written anew, and one that is gone, are found.
+	journals := filepath.Join(own[0], journal.Name)
+	whole, err := os.ReadFile(journals)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.runnersEnd(t) // each keeps its head once it has ended
+	checked := func() string {
+		return strings.Join(strings.Fields(r.run(ctx, "check", book, "--no-canary").out), " ") // it is wrapped
+	}
+	if got := checked(); strings.Contains(got, "journals of these runs") || strings.Contains(got, "journals are gone") {
+		t.Error(got)
+	}
+	if err := os.WriteFile(journals, whole[:bytes.LastIndexByte(whole[:len(whole)-1], '\n')+1], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := checked(); !strings.Contains(got, "not those that ended, as a copy knows them: "+filepath.Base(own[0])) {
+		t.Error(got)
+	}
+	if err := os.WriteFile(journals, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	all, err := filepath.Glob(filepath.Join(r.state, "runs", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	unsigned := all[slices.IndexFunc(all, func(dir string) bool { return !slices.Contains(own, dir) })]
+	if err := os.Rename(unsigned, unsigned+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if got := checked(); !strings.Contains(got, "their journals are gone: "+filepath.Base(unsigned)) {
+		t.Error(got)
+	}
+	if err := os.Rename(unsigned+".away", unsigned); err != nil {
+		t.Fatal(err)
 	}
 
 	// A report that no copy has is found.

@@ -33,6 +33,9 @@ type Evidence struct {
 	Proofs []Proof
 	// Unfiled are signed runs of this host that no copy holds.
 	Unfiled []string
+	// Vanished are runs of this host whose end a copy knows and whose journal is not
+	// here any more; Rewritten those whose journal is another than the one that ended.
+	Vanished, Rewritten []string
 	// Room is that for a recovery on this host; nil where it was not looked at.
 	Room *Room
 	// Identities say why what decrypts a component is not at hand; nil where it

@@ -204,6 +204,8 @@ func TestJudge(t *testing.T) {
 		{"a bucket that locks everything keeps versions", func(e *check.Evidence) { e.Copies[1].Versioning = &storage.Versioning{} }, nil, recovery.WouldSave, "", ""},
 		{"a signed report is on this host only", func(e *check.Evidence) { e.Unfiled = []string{"7c31"} }, []string{"filed"}, recovery.WouldBut,
 			"signed reports are on this host only, and would be lost with it: 7c31", "comeback report file 7c31"},
+		{"a run has vanished", func(e *check.Evidence) { e.Vanished = []string{"7c31"} }, []string{"journals/gone"}, recovery.WouldBut, "their journals are gone: 7c31", "fetched from a copy"},
+		{"a run was written anew", func(e *check.Evidence) { e.Rewritten = []string{"7c31"} }, []string{"journals/changed"}, recovery.WouldBut, "not those that ended, as a copy knows them: 7c31", "filed in a copy"},
 		{"the canary was deleted", func(e *check.Evidence) { e.Copies[1].Canary = check.Tried{Deleted: true, By: "user/prod"} }, []string{"3-2-1-1-0/1 locked"}, recovery.WouldBut,
 			"offsite: no object lock: user/prod deleted our canary", "object-lock"},
 		{"a lock has expired", func(e *check.Evidence) {

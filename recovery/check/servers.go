@@ -150,6 +150,12 @@ func (j *judge) host() {
 	if len(j.Unfiled) > 0 {
 		j.find("filed", recovery.NotMet, "file them: comeback report file "+j.Unfiled[0], "signed reports are on this host only, and would be lost with it: %s", strings.Join(j.Unfiled, ", "))
 	}
+	if len(j.Vanished) > 0 {
+		j.find("journals/gone", recovery.NotMet, "find out who removed them; what was signed can be fetched from a copy", "runs of this host have ended, as a copy knows, and their journals are gone: %s", strings.Join(j.Vanished, ", "))
+	}
+	if len(j.Rewritten) > 0 {
+		j.find("journals/changed", recovery.NotMet, "trust what was filed in a copy, and find out who changed them", "the journals of these runs are not those that ended, as a copy knows them: %s", strings.Join(j.Rewritten, ", "))
+	}
 	if j.Room != nil && j.Room.Needs > j.Room.Free {
 		j.find("room", recovery.NotMet, "make room, or name another place with --scratch or COMEBACK_SCRATCH", "a recovery needs about %s in %s, and %s are free",
 			recovery.FormatBytes(j.Room.Needs), j.Room.Place, recovery.FormatBytes(j.Room.Free))
