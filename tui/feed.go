@@ -45,6 +45,8 @@ type snapshot struct {
 type logLine struct {
 	at   time.Time
 	text string
+	// own says that a step's program has printed it, and not that the run did something.
+	own bool
 }
 
 // feed reads a session and folds it, outside of the event loop, and hands over
@@ -158,6 +160,7 @@ func (f *feed) run(ctx context.Context) {
 			}
 			for _, text := range s.Lines {
 				f.log(&now, s.At, about(now.state, s.Step)+text)
+				now.lines[len(now.lines)-1].own = true
 			}
 			s.Lines = nil
 			now.samples = maps.Clone(now.samples)
@@ -184,7 +187,7 @@ func (f *feed) log(s *snapshot, at time.Time, text string) {
 	if len(text) > logWidth {
 		text = text[:logWidth] + cutMark
 	}
-	s.lines = append(s.lines, logLine{at, at.In(f.zone).Format("15:04:05") + " " + clean(text)})
+	s.lines = append(s.lines, logLine{at: at, text: at.In(f.zone).Format("15:04:05") + " " + clean(text)})
 	if extra := len(s.lines) - logBatch; extra > 0 {
 		s.lines = s.lines[extra:]
 		s.lines[0].text = cutMark + " here lines were left out; they are in the step's log"

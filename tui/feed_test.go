@@ -228,8 +228,8 @@ func TestFeed_HostileAndEndlessLines(t *testing.T) {
 func TestAttached_TheLogIsInOrder(t *testing.T) {
 	a := &attached{}
 	at := func(s int) time.Time { return ten.Add(time.Duration(s) * time.Second) }
-	a.take(snapshot{lines: []logLine{{at(3), "c"}, {at(1), "a"}}})
-	a.take(snapshot{lines: []logLine{{at(2), "b"}, {at(3), "d"}}})
+	a.take(snapshot{lines: []logLine{{at: at(3), text: "c"}, {at: at(1), text: "a"}}})
+	a.take(snapshot{lines: []logLine{{at: at(2), text: "b"}, {at: at(3), text: "d"}}})
 	text := ""
 	for _, l := range a.log {
 		text += l.text

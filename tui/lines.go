@@ -178,7 +178,9 @@ func (t *teller) take(msg tea.Msg) {
 		return
 	case heardMsg:
 		for _, l := range msg.lines {
-			t.say(t.written(l.text))
+			if !l.own { // what a program prints would bury the questions; l tells the log
+				t.say(t.written(l.text))
+			}
 		}
 	case doneMsg:
 		t.busy, t.owed = false, true

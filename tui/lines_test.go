@@ -184,6 +184,20 @@ func TestLines_DuringARun(t *testing.T) {
 	c.hears("database: copy the base backup")
 	c.answers("")
 	c.hears("STAGE", "2 Restore the database", "running", "ANSWER")
+	// What a program prints is told when somebody asks for the log, and only then.
+	desk.session.samples <- recovery.Sample{At: ten, Step: "database/copy", Lines: []string{"LOG:  redo starts"}}
+	told := func() int {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return strings.Count(c.out.String(), "LOG:  redo starts")
+	}
+	for told() == 0 { // it may be on its way
+		c.answers("l")
+		c.hears("end of")
+	}
+	if n := told(); n != 1 {
+		t.Errorf("it is told %d times", n)
+	}
 	c.answers("note")
 	c.hears("TYPE NOTE")
 	c.answers("support q knows")

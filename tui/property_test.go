@@ -324,7 +324,7 @@ func BenchmarkView(b *testing.B) {
 		a.state = recovery.Fold(a.state, e)
 	}
 	for i := range logKept {
-		a.log = append(a.log, logLine{ten, fmt.Sprintf("10:00:00 database: redo in progress, elapsed time: %d.00 s", i)})
+		a.log = append(a.log, logLine{at: ten, text: fmt.Sprintf("10:00:00 database: redo in progress, elapsed time: %d.00 s", i)})
 	}
 	m.run, m.stack = a, append(m.stack, shown{screen: &runScreen{m: m, run: a}})
 	for _, size := range sizes {

@@ -133,7 +133,29 @@ func TestRecover_cluster(t *testing.T) {
 	if point := latest(); point.Timeline != 2 || point.Backup.ID != ended.Step("database.base").Outcome.Facts["backup"] {
 		t.Errorf("protected again, the latest moment is on timeline %d, from %s", point.Timeline, point.Backup.ID)
 	}
-	// And back.
+	// And back, after a look at what that loses.
+	if conn, err = pgx.Connect(t.Context(), l.Layout.URL("postgres", "shop")); err != nil {
+		t.Fatal(err)
+	}
+	for _, sql := range []string{"create table since (id int)", "insert into since values (1), (2)", "insert into since values (3)"} {
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conn.Close(t.Context())
+	if err := l.Archived(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	dry := r.run(t.Context(), "switch-back", filepath.Base(r.only(t)), "--dry-run")
+	back, err := plan.Decode([]byte(dry.out))
+	if err != nil {
+		t.Fatalf("%v\n%s\n%s", err, dry.out, dry.err)
+	}
+	if since := back.Loses()[0]; since.Loss == nil || since.Loss.Only("shop").Commits != 3 || !slices.ContainsFunc(since.Loss.Tables, func(l recovery.TableLoss) bool {
+		return strings.HasSuffix(l.Table, "since") && l.Inserted == 3
+	}) {
+		t.Errorf("the switch back loses %q", since.Says())
+	}
 	if got := r.run(t.Context(), "switch-back", filepath.Base(r.only(t)), "--plain", "--confirm", name); got.code != recovery.CameBack {
 		t.Fatalf("switch back: exit %d\n%s\n%s", got.code, got.out, got.err)
 	}
@@ -147,11 +169,11 @@ func TestRecover_cluster(t *testing.T) {
 		t.Errorf("switched back, the latest moment is on timeline %d", point.Timeline)
 	}
 	// What had come back goes when its time has come, and live stays.
-	back := r.lastState(t)
-	if len(back.Old) != 1 {
-		t.Fatalf("old data of the switch back: %+v", back.Old)
+	gone := r.lastState(t)
+	if len(gone.Old) != 1 {
+		t.Fatalf("old data of the switch back: %+v", gone.Old)
 	}
-	expires(t, r, back.Run, back.Old[0].Place, func() bool { _, err := os.Stat(back.Old[0].Place); return err == nil })
+	expires(t, r, gone.Run, gone.Old[0].Place, func() bool { _, err := os.Stat(gone.Old[0].Place); return err == nil })
 	same(after)
 }
 

@@ -9,8 +9,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/catalogue"
 	"comeback/recovery/plan"
 	"comeback/recovery/runner"
 	"comeback/tui"
@@ -114,6 +116,7 @@ func (a *app) planBack(ctx context.Context, id string) (*recovery.Plan, *book, e
 		}
 		live = append(live, l)
 	}
+	losses := a.countSince(ctx, b, parent, live)
 	history, err := home.History(parent.Plan.System)
 	if err != nil {
 		return nil, nil, err
@@ -124,7 +127,7 @@ func (a *app) planBack(ctx context.Context, id string) (*recovery.Plan, *book, e
 	}
 	p, err := plan.Back(plan.BackOptions{Parent: parent.Plan, Old: parent.State.Old, Options: plan.Options{
 		Source: b.source, Run: next, Number: history.Number, Previous: history.Previous, Created: a.now(), Mode: recovery.Recovery,
-		Switchers: switchers(), Live: live, Expected: history.Expected}})
+		Switchers: switchers(), Live: live, Losses: losses, Expected: history.Expected}})
 	return p, b, err
 }
 
@@ -180,4 +183,60 @@ func (a *app) lookAgain(ctx context.Context, b *book, parent runner.Past, old re
 	l.Effects.Gone = []string{fmt.Sprintf("%s: all since the switch of run %s; it stays beside until it is removed", c.Name, parent.ID)}
 	l.Effects.Undo = nil
 	return l, nil
+}
+
+// sinceTime is how long counting may take what a switch back loses: an old system that
+// is wanted back does not wait for a copy that is slow.
+const sinceTime = time.Minute
+
+// countSince counts what was written to live since a run has put it in its place. Where it cannot
+// be counted, the effects of the live target say why.
+func (a *app) countSince(ctx context.Context, b *book, parent runner.Past, targets []recovery.Live) []recovery.Loss {
+	ctx, cancel := context.WithTimeout(ctx, sinceTime)
+	defer cancel()
+	var exchanged time.Time // from then on people write to what came back
+	for _, s := range parent.State.Steps {
+		if s.Phase == recovery.Exchange && s.Ended.After(exchanged) {
+			exchanged = s.Ended
+		}
+	}
+	cat, err := a.survey(ctx, b, nil)
+	var all []recovery.Loss
+	for i, l := range targets {
+		p, ok := parent.Plan.Moment.Point(l.Component)
+		if !ok {
+			continue
+		}
+		errCount := err
+		if switches, ok := switcher(l.Target.Switches); ok && errCount == nil {
+			if _, files := switches.(recovery.LiveLoser); !files {
+				p, errCount = a.resolveAt(ctx, b, cat, p, exchanged)
+			}
+		}
+		var counted []recovery.Loss
+		if errCount == nil {
+			counted, errCount = a.countLosses(ctx, b, cat, recovery.Moment{Points: []recovery.Point{p}}, targets[i:i+1])
+		}
+		if errCount != nil {
+			targets[i].Effects.Gone = append(targets[i].Effects.Gone, fmt.Sprintf("%s: how much that is could not be counted: %s", l.Component, a.redact(errCount.Error())))
+		}
+		all = append(all, counted...)
+	}
+	return all
+}
+
+// resolveAt is the point of a time, from where a run's point came from; a point of a
+// backup that has no log is itself.
+func (a *app) resolveAt(ctx context.Context, b *book, cat catalogue.Catalogue, p recovery.Point, at time.Time) (recovery.Point, error) {
+	i := slices.IndexFunc(cat.Surveys, func(s recovery.Survey) bool {
+		return s.Component == p.Component && s.Copy == p.Copy && s.Engine == p.Engine
+	})
+	if i < 0 || p.Timeline == 0 {
+		return p, nil
+	}
+	engine, store, err := a.openSurvey(ctx, b, cat.Surveys[i])
+	if err != nil {
+		return p, err
+	}
+	return engine.Resolve(ctx, cat.Surveys[i], recovery.Want{Kind: recovery.WantTime, Time: at, Text: at.UTC().Format(time.RFC3339Nano)}, store)
 }
