@@ -27,6 +27,8 @@ type amendScreen struct {
 	amended *recovery.Amended
 	busy    string
 	cancel  context.CancelFunc
+	// near are what was committed around the moment as it is, to choose from.
+	near nearby
 }
 
 // otherCopies are the copies of the plan that the step's component does not come
@@ -67,7 +69,19 @@ func newAmendMoment(m *model, a *attached, st *recovery.StepState) *amendScreen 
 
 func (s *amendScreen) gone() bool { return s.run.waiting(s.id, s.wait) == nil }
 
-func (s *amendScreen) close() { s.cancel() }
+func (s *amendScreen) close() {
+	s.cancel()
+	s.near.stop()
+}
+
+// open reads what was committed around the moment; a moment can be typed meanwhile.
+func (s *amendScreen) open() tea.Cmd {
+	point, ok := s.run.state.Moment.Point(s.run.state.Moment.Anchor)
+	if s.copies != nil || !ok || point.Timeline == 0 || s.run.plan.Runbook.Path == "" {
+		return nil
+	}
+	return s.near.read(s.m, s, s.run.plan.Runbook.Path, point)
+}
 
 // moment asks for the moment; text is what was typed before.
 func (s *amendScreen) moment(text string) {
@@ -155,6 +169,11 @@ func (s *amendScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 		if k.String() == keyEscape {
 			return s.m.back(), true
 		}
+		if want, ok := s.near.key(k); ok {
+			s.moment(want)
+			s.err = nil
+			return nil, true
+		}
 		return s.answer(k)
 	}
 	c, handled := s.menu.key(k, s.choices())
@@ -183,6 +202,7 @@ func (s *amendScreen) page(w, h int) page {
 		s.menu.show(&p, s.choices(), w)
 	} else {
 		p.about("", faint, "say latest, 10 minutes ago, "+s.m.now().Format("2006-01-02T15:04:05Z07:00")+", lsn:3/7A21F0C8 or before-xid:81214", w, 2)
+		s.near.show(&p, w, s.m.now().Location())
 	}
 	s.show(&p, w)
 	if s.prompt != nil {

@@ -341,6 +341,13 @@ var scenes = []scene{
 		d.press("3", "enter", "=09:30", "enter")
 		d.sees("REFUSED")
 	}},
+	{name: "amend-nearby", attach: true, desk: nearbyLog, play: func(d *driver, f *fakeDesk) {
+		restoreFails(d, f)
+		d.press("3", "enter")
+		d.sees("the moment as it is")
+		d.press("up", "up", "down")
+		d.sees("> before-xid:83984")
+	}},
 	{name: "files", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) {
 		toRun(d, f)
 		running(d, f)

@@ -270,6 +270,15 @@ func twoCopies(f *fakeDesk) {
 	f.session.state = recovery.NewState(plan)
 }
 
+// nearbyLog has a log around the moment of the run.
+func nearbyLog(f *fakeDesk) {
+	f.transactions = logOf(30, 20*time.Second, harmed)
+	kept, lost := f.transactions[16], f.transactions[15]
+	point := &f.session.plan.Moment.Points[0]
+	point.Timeline, point.Time, point.Kept, point.Lost, point.Stop = 4, kept.Time, kept.Commit, lost.Commit, lost.LSN
+	twoCopies(f)
+}
+
 // expired waits for credentials in the middle of the copy.
 func expired(d *driver, f *fakeDesk) {
 	ticked(f)
