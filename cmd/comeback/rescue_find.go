@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/catalogue"
@@ -67,6 +68,10 @@ type stretch struct {
 // stretchesMost is how many stretches a rescue takes: each is restored twice.
 const stretchesMost = 4
 
+// clockStep is how far a server's clock may have been set back or forth between
+// two transactions.
+const clockStep = 10 * time.Minute
+
 // around are the copies around transactions. Where tables were named, the log does
 // not tell what of it is about them.
 func (f finding) around(xids []uint, named bool) (found foundCopies, err error) {
@@ -93,6 +98,9 @@ func (f finding) around(xids []uint, named bool) (found foundCopies, err error) 
 		}
 		after[recovery.XID(n)] = p
 	}
+	// The times of commits are not in the order of the log, which counts here; what
+	// lies further back is not read once all of them were seen.
+	span.From, span.To = span.From.Add(-clockStep), span.To.Add(clockStep)
 	log, err := f.read(first, span, after)
 	if err != nil {
 		return found, err

@@ -52,6 +52,9 @@ func Discard(path string, which Identity) error {
 	if at != which {
 		return recovery.Errorf("find out what it is; it was left alone", "refused: %s is another directory than the one to be removed", gone).WithExit(recovery.Refused)
 	}
+	if err := NothingMounted(gone); err != nil {
+		return err
+	}
 	if err := os.RemoveAll(gone); err != nil {
 		return recovery.Errorf("remove it by hand", "remove %s: %w", path, err)
 	}

@@ -288,7 +288,9 @@ func TestLook_mounts(t *testing.T) {
 func lookAtMounts(t *testing.T, dir string) {
 	live, beside := tree(t, filepath.Join(dir, "live"), "old"), tree(t, filepath.Join(dir, "beside"), "new")
 	mounted, again, other := filepath.Join(dir, "mounted"), filepath.Join(dir, "again"), filepath.Join(dir, "other")
-	for _, d := range []string{mounted, again, other} {
+	within := tree(t, filepath.Join(dir, "holds a mount"), "old")
+	below := filepath.Join(within, "a b")
+	for _, d := range []string{mounted, again, other, below} {
 		if err := os.Mkdir(d, 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -298,12 +300,14 @@ func lookAtMounts(t *testing.T, dir string) {
 		unix.Mount("none", mounted, "tmpfs", 0, ""),
 		unix.Mount(live, again, "", unix.MS_BIND, ""),
 		unix.Mount(dir, other, "", unix.MS_BIND, ""),
+		unix.Mount("none", below, "tmpfs", 0, ""),
 	} {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
 	for name, c := range map[string]struct{ live, beside, says string }{
+		"something is mounted in live":      {within, beside, "a b is mounted below"},
 		"live is a mount point":             {mounted, beside, "is a mount point"},
 		"restored is a mount point":         {live, mounted, "is a mount point"},
 		"live again by a bind mount":        {live, again, "are the same"},

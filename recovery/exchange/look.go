@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -60,9 +61,40 @@ func Look(live, beside string) (Pair, error) {
 		if err := apart(path, p); err != nil {
 			return Pair{}, err
 		}
+		if err := NothingMounted(path); err != nil {
+			return Pair{}, err
+		}
 	}
 	return p, nil
 }
+
+// NothingMounted refuses a directory below which something is mounted: that would go
+// along with it, away from where people look for it.
+func NothingMounted(dir string) error {
+	dir, err := resolve(dir)
+	if err != nil {
+		return err
+	}
+	table, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return fmt.Errorf("look what is mounted below %s: %w", dir, err)
+	}
+	for line := range strings.Lines(string(table)) {
+		// "36 35 98:0 /root /the/mount/point options …", where \040 is a space.
+		fields := strings.Fields(line)
+		if len(fields) < 5 {
+			continue
+		}
+		at := unescaped.Replace(fields[4])
+		if strings.HasPrefix(at, strings.TrimSuffix(dir, "/")+"/") {
+			return refuse("unmount it first, or name the directories on each file system as components of their own", "%s is mounted below %s, and would go along with it", at, dir)
+		}
+	}
+	return nil
+}
+
+// unescaped are the characters that the kernel's table of mounts escapes.
+var unescaped = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
 
 func refuse(hint, format string, args ...any) error {
 	return recovery.Errorf(hint, "exchange: "+format, args...).WithExit(recovery.Refused)

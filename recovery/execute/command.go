@@ -62,7 +62,7 @@ func (e *env) prepare(ctx context.Context, c recovery.Cmd) *exec.Cmd {
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if c.User != nil && c.User.UID >= 0 && c.User.UID != os.Getuid() {
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(c.User.UID), Gid: uint32(c.User.GID)}
+		cmd.SysProcAttr.Credential = isolation.Credential(*c.User)
 	}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = c.Grace

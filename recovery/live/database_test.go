@@ -1,6 +1,7 @@
 package live_test
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"comeback/recovery"
 	"comeback/recovery/live"
 )
 
@@ -156,6 +158,20 @@ func TestDatabase(t *testing.T) {
 			t.Fatal("it is open, and what is written to it now would be lost")
 		} else {
 			refused(t, err, "is open")
+		}
+		// A fence that fails is no switch back: what came back stays, and is open.
+		failing := d
+		failing.Before = func(context.Context, string) error { return recovery.Errorf("wait", "the lease is lost") }
+		if _, err := failing.Fence(ctx); err == nil || !strings.Contains(err.Error(), "the lease is lost") {
+			t.Errorf("error %v", err)
+		}
+		if closed, err := d.Closed(ctx); err != nil || closed {
+			t.Errorf("closed: %v, %v; databases: %s", closed, err, p.databases(t))
+		}
+		still := p.digest(t, "shop")
+		delete(still, "kept")
+		if !maps.Equal(still, p.restored) {
+			t.Error("what is live is not what was restored")
 		}
 		if _, err := d.Fence(ctx); err != nil {
 			t.Fatal(err)

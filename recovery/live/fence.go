@@ -48,6 +48,9 @@ func (d Database) Fence(ctx context.Context) (Fenced, error) {
 	f, err := s.fence(ctx, live)
 	if err != nil {
 		s.close(ctx)
+		if at == After { // what came back is live: giving that up is for a switch back that has settled what it loses
+			return Fenced{}, d.reopen(ctx, err)
+		}
 		return Fenced{}, d.undo(ctx, err)
 	}
 	return f, nil

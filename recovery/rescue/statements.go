@@ -101,21 +101,30 @@ func (w *work) remember() string {
 // nothing refers to it.
 func (w *work) removeRows() string {
 	return fmt.Sprintf("with d as (delete from %s using %s s where s.act operator(pg_catalog.=) 'd' and %s and %s%s%s%s returning s.n) insert into %s select d.n, 'd' from d",
-		w.only(), w.staged(), w.byKey("b"), w.paired(), equal, w.numbered("e"), w.notReferred(nil), w.done())
+		w.only(), w.staged(), w.byKey("b"), w.paired(), equal, w.numbered("e"), w.notReferred(nil, w.removedToo()), w.done())
 }
 
-// notReferred holds for a row of live that nothing refers to, but rows of its
-// own table, which PostgreSQL looks after. In an undo those do not count either
-// that are taken back after it.
-func (w *work) notReferred(later []*work) string {
+// removedToo holds for a row c of the table that the transaction has added, too.
+func (w *work) removedToo() string {
+	var all []string
+	for _, k := range w.Key {
+		all = append(all, fmt.Sprintf("c.%s %s v.b%d", quote(k.Name), k.Operator, w.place(k.Name)))
+	}
+	return fmt.Sprintf("exists (select from %s v where v.act operator(pg_catalog.=) 'd' and %s)", w.staged(), strings.Join(all, " and "))
+}
+
+// notReferred holds for a row of live that nothing refers to, but rows of its own
+// table that go with it, for which goes holds: what would follow it by a cascade is
+// somebody else's. In an undo those do not count either that are taken back after it.
+func (w *work) notReferred(later []*work, goes string) string {
 	var b strings.Builder
 	for _, f := range w.referring {
-		if f.Table == w.Live.Name {
-			continue
-		}
 		var on []string
 		for i, k := range f.Keys {
 			on = append(on, fmt.Sprintf("t.%s %s c.%s", quote(k.Name), k.Operator, quote(f.Columns[i])))
+		}
+		if f.Table == w.Live.Name {
+			on = append(on, "not "+goes)
 		}
 		for _, other := range later {
 			if other.Live.Name == f.Table && other.Create == "" {

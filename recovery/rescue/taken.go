@@ -75,7 +75,9 @@ func (c *classifier) findGoing() error {
 	}
 	n := len(c.d.Compared)
 	return c.d.File.each(c.o.Dir, func(fields [][]byte) error {
-		if how := string(fields[0]); how == changed || how == added && c.t.Choice.Remove {
+		if how, others := strings.CutPrefix(string(fields[0]), apart); others && !c.t.Choice.Overwrite {
+			return nil // it stays as it is
+		} else if how == changed || how == added && c.t.Choice.Remove {
 			c.goes[hashOf(c.seed, c.keyOf(c.pick(fields[1+n:])))] = true
 		}
 		return nil

@@ -155,15 +155,14 @@ func (w *work) undone(what, act, statement string, strict bool) string {
 		statement, quoteText(w.Live.Name.String()+": "+what), w.undo(), act, strict)
 }
 
-// undoInsert deletes rows that were inserted, where nothing refers to them. Rows
-// of the table itself may, if they go, too; what PostgreSQL does about others is
-// not to be left to it.
+// undoInsert deletes rows that were inserted, where nothing refers to them but rows of
+// the table itself that go, too.
 func (w *work) undoInsert(later []*work) string {
 	strict := slices.ContainsFunc(w.referring, func(f ForeignKey) bool {
 		return f.Table == w.Live.Name || slices.ContainsFunc(later, func(other *work) bool { return other.Live.Name == f.Table })
 	})
 	return w.undone("inserted rows stay", insert, fmt.Sprintf("delete from %s using %s u where u.act operator(pg_catalog.=) 'i' and %s and %s%su.was%s",
-		w.only(), w.undo(), w.undoKey(), w.digest(), equal, w.notReferred(later)), strict)
+		w.only(), w.undo(), w.undoKey(), w.digest(), equal, w.notReferred(later, fmt.Sprintf("exists (select from %s v where v.act operator(pg_catalog.=) 'i' and %s)", w.undo(), w.undoneBy("c", "v")))), strict)
 }
 
 // undoUpdate gives updated rows back what they had.

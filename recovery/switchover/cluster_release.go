@@ -12,9 +12,11 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/exchange"
+	"comeback/recovery/isolation"
 	"comeback/recovery/live"
 	"comeback/recovery/postgres"
 )
@@ -138,6 +140,10 @@ func (k removeRestored) Release(_ context.Context, r recovery.Resource) error {
 	return nil
 }
 
+// outputGrace is how long a program that has ended may leave its output open: a server
+// that it has started may keep it for good.
+const outputGrace = 10 * time.Second
+
 // releaseEnv is all that giving back a claim has of a run: programs.
 type releaseEnv struct{ recovery.Env }
 
@@ -149,10 +155,11 @@ func (releaseEnv) Command(ctx context.Context, c recovery.Cmd) error {
 	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
 	cmd.Dir, cmd.Env, cmd.Stderr = c.Dir, c.Env, &says
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.WaitDelay = outputGrace
 	if c.User != nil {
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(c.User.UID), Gid: uint32(c.User.GID)}
+		cmd.SysProcAttr.Credential = isolation.Credential(*c.User)
 	}
-	if err := cmd.Run(); err != nil {
+	if err := cmd.Run(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 		return fmt.Errorf("%s: %w: %s", filepath.Base(c.Path), err, bytes.TrimSpace(says.Bytes()))
 	}
 	return nil

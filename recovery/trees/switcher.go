@@ -2,6 +2,7 @@ package trees
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -38,7 +39,7 @@ func (switcher) Look(_ context.Context, c recovery.Component, _ []recovery.Copy,
 	if err != nil {
 		return recovery.Live{}, err
 	}
-	if err := exchange.Try(filepath.Dir(path)); err != nil {
+	if err := errors.Join(exchange.Try(filepath.Dir(path)), exchange.NothingMounted(path)); err != nil {
 		return recovery.Live{}, err
 	}
 	standing := id["inode"]
