@@ -218,6 +218,16 @@ func TestApply_references(t *testing.T) {
 		t.Errorf("the next person is %s", got)
 	}
 	w.exec("delete from people where id = 31")
+	// Somebody's person under one that has come back does not go with that one.
+	w.exec("insert into people (id, boss) overriding system value values (99, 25)")
+	since := w.digest()
+	if says, err := w.undo(undo, false); err == nil || !strings.Contains(fmt.Sprint(says, err), "people") {
+		t.Errorf("undone: %v, %v", says, err)
+	}
+	if got := w.digest(); got != since {
+		t.Errorf("after an undo that cannot be\n%s\nand before it\n%s", got, since)
+	}
+	w.exec("delete from people where id = 99")
 	if _, err := w.undo(undo, false); err != nil {
 		t.Fatal(err)
 	}
