@@ -153,7 +153,16 @@ const (
 	// Giving it back undoes the exchange. The first step that opens adopts all of
 	// them, so that a system is old as a whole, or new.
 	Exchanged ResourceKind = "exchange"
+	// Opened is what a switch lets people into from its claim on; kinds that are
+	// given back in other ways are called "opening of …". Giving it back makes live
+	// again what was, and sees to it that what people may have written to is kept.
+	Opened ResourceKind = "opening"
 )
+
+// Opens reports whether it is a kind of opening.
+func (k ResourceKind) Opens() bool {
+	return k == Opened || strings.HasPrefix(string(k), string(Opened)+" of ")
+}
 
 // Exchanges reports whether it is a kind of exchange.
 func (k ResourceKind) Exchanges() bool {

@@ -49,8 +49,9 @@ func (x *Executor) whySkipped(st recovery.StepState) string {
 }
 
 // release gives back every claim, the newest first. What cannot be removed is
-// recorded as kept; the others are still removed, unless it is an exchange: what was
-// live may then lie in any of those that are older, and none of them is touched.
+// recorded as kept; the others are still removed, unless it is an exchange or an
+// opening: what was live may then lie in any of those that are older, and none of
+// them is touched.
 func (x *Executor) release(ctx context.Context) {
 	s := x.State()
 	keep := x.Plan.Keep && !slices.ContainsFunc(s.Steps, func(st recovery.StepState) bool { return st.State == recovery.FailedAt })
@@ -76,7 +77,7 @@ func (x *Executor) release(ctx context.Context) {
 		}
 		if err != nil {
 			x.note(recovery.ClaimKept{Resource: c.Resource, Why: x.Secrets.Redact(err.Error())})
-			if c.Kind.Exchanges() {
+			if c.Kind.Exchanges() || c.Kind.Opens() {
 				stuck = fmt.Sprintf("the %s %s", c.Kind, c.ID)
 			}
 			continue

@@ -201,10 +201,10 @@ func (exchanges) Release(context.Context, recovery.Resource) error {
 	return errors.New("the server does not answer")
 }
 
-// Where an exchange cannot be given back, nothing older is removed: the old data may
-// lie in it.
+// Where an exchange or an opening cannot be given back, nothing older is removed: the
+// old data, or what people wrote since, may lie in it.
 func TestLive_exchangeStuck(t *testing.T) {
-	for _, kind := range []recovery.ResourceKind{recovery.Exchanged, recovery.Exchanged + " of trees", "other"} {
+	for _, kind := range []recovery.ResourceKind{recovery.Exchanged, recovery.Exchanged + " of trees", recovery.Opened, recovery.Opened + " of clusters", "other"} {
 		th := &things{}
 		claims := claiming(kind)
 		s := newRig(t, []recovery.Kind{claims}, func(_ *recovery.Plan, o *execute.Options) {

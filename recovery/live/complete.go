@@ -18,7 +18,7 @@ func (d Database) Complete(ctx context.Context) (Database, error) {
 	if err != nil {
 		return d, err
 	}
-	if there && (isLoaded(s.Run, made.Comment) || made.Comment == markLoading(s.Run)) {
+	if there && (isLoaded(s.Run, made.Comment) || made.Comment == markLoading(s.Run) || made.Comment == markOpened(s.Run)) {
 		d.New = made.OID
 		return d, nil
 	}

@@ -197,6 +197,38 @@ func TestDatabase(t *testing.T) {
 		}
 		p.intact(t, d, old)
 	})
+	t.Run("what was open is kept when it is given back", func(t *testing.T) {
+		if _, err := d.Fence(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Swap(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Unfence(ctx); err != nil {
+			t.Fatal(err)
+		}
+		user := connect(t, p.Layout.URL("postgres", "shop"))
+		run(t, user, "create table written as select 'since' as says")
+		for range 2 {
+			if err := d.UndoOpened(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if err := d.Undo(ctx); err != nil { // the exchange's own claim
+				t.Fatal(err)
+			}
+			refused(t, d.Drop(ctx), "was open to its users")
+		}
+		p.intact(t, d, old)
+		run(t, root, "alter database shop_cb_7c31 allow_connections true")
+		beside := connect(t, p.Layout.URL("postgres", "shop_cb_7c31"))
+		if got := text(t, beside, "select says from written"); got != "since" {
+			t.Errorf("they wrote %q", got)
+		}
+		if err := beside.Close(ctx); err != nil {
+			t.Fatal(err)
+		}
+		run(t, root, "comment on database shop_cb_7c31 is 'comeback 7c31: loaded, not live'")
+	})
 	t.Run("and is removed", func(t *testing.T) {
 		for range 2 {
 			if err := d.Drop(ctx); err != nil {

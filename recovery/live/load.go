@@ -119,6 +119,9 @@ func connectScratch(ctx context.Context, address string) (*pgx.Conn, error) {
 func markLoading(run string) string { return "comeback " + run + ": being loaded" }
 func markLoaded(run string) string  { return "comeback " + run + ": loaded, not live" }
 
+// markOpened is of a database that was live, and may hold what people wrote to it.
+func markOpened(run string) string { return "comeback " + run + ": was open to its users, not live" }
+
 // markLoadedFrom is markLoaded with the restored database that it was loaded from.
 func markLoadedFrom(run, origin string) string { return markLoaded(run) + ", from " + origin }
 
@@ -158,6 +161,9 @@ func (s *server) ours(ctx context.Context) (one, bool, error) {
 		return o, true, nil
 	case o.Comment == "" && o.Limit == ownLimit(s.Run, s.beside):
 		return o, true, nil
+	case o.Comment == markOpened(s.Run):
+		return one{}, false, recovery.Errorf(fmt.Sprintf("look for what they wrote (alter database %[1]s allow_connections true), then remove it: drop database %[1]s", ident(s.beside)),
+			"database %s (oid %d) was open to its users, may hold what they wrote, and is kept", s.beside, o.OID).WithExit(recovery.Refused)
 	}
 	return one{}, false, recovery.Errorf("rename it, or remove it if you know that nobody needs it",
 		"refused: the live server has a database %s already (oid %d), and this run has not made it", s.beside, o.OID).WithExit(recovery.Refused)
@@ -257,7 +263,8 @@ func (s *server) unhurried(ctx context.Context, what, sql string) error {
 }
 
 // Drop removes what Load has made and did not become live. It may be repeated; a
-// database that is live, or is not this run's, it does not touch.
+// database that is live, is not this run's, or was open to its users, it does not
+// touch.
 func (d Database) Drop(ctx context.Context) error {
 	s, err := d.open(ctx)
 	if err != nil {

@@ -200,7 +200,7 @@ func (d Database) SwapBack(ctx context.Context) (Swapped, error) {
 		if next.Open {
 			return Swapped{}, recovery.Errorf("fence it, and settle anew what is lost", "refused: database %s is open, and what is written to it now would be lost", next.Name).WithExit(recovery.Refused)
 		}
-		if err := s.swapBack(ctx, was, next); err != nil {
+		if err := s.swapBack(ctx, was, next, markLoaded(s.Run)); err != nil {
 			s.close(ctx)
 			return Swapped{}, d.reopen(ctx, err)
 		}
@@ -209,7 +209,8 @@ func (d Database) SwapBack(ctx context.Context) (Swapped, error) {
 	return r, err
 }
 
-func (s *server) swapBack(ctx context.Context, was, next one) error {
+// swapBack exchanges the names again, and marks the one that was live.
+func (s *server) swapBack(ctx context.Context, was, next one, mark string) error {
 	for _, o := range []one{was, next} {
 		if _, err := s.fence(ctx, o); err != nil {
 			return err
@@ -219,8 +220,7 @@ func (s *server) swapBack(ctx context.Context, was, next one) error {
 		if err := s.rename(ctx, tx, []renaming{{next, s.beside}, {was, s.name}}); err != nil {
 			return err
 		}
-		// What it was, so that it may be switched to again.
-		return s.change(ctx, tx, "mark the database that is not live any more", "comment on database "+ident(s.beside)+" is "+literal(markLoaded(s.Run)))
+		return s.change(ctx, tx, "mark the database that is not live any more", "comment on database "+ident(s.beside)+" is "+literal(mark))
 	})
 }
 
@@ -239,6 +239,16 @@ func (d Database) reopen(ctx context.Context, err error) error {
 // its name and lets people in; the restored one, where there is one, is beside. It
 // may be repeated.
 func (d Database) Undo(ctx context.Context) error {
+	return d.giveBack(ctx, markLoaded(d.Run)) // as it was, so that it may be switched to again
+}
+
+// UndoOpened is Undo of a switch that may have let people in: what they may have
+// written to lets nobody in any more, and Drop refuses to remove it.
+func (d Database) UndoOpened(ctx context.Context) error {
+	return d.giveBack(ctx, markOpened(d.Run))
+}
+
+func (d Database) giveBack(ctx context.Context, mark string) error {
 	s, err := d.open(ctx)
 	if err != nil {
 		return err
@@ -249,7 +259,7 @@ func (d Database) Undo(ctx context.Context) error {
 		return err
 	}
 	if at == After {
-		if err := s.swapBack(ctx, was, next); err != nil {
+		if err := s.swapBack(ctx, was, next, mark); err != nil {
 			return err
 		}
 		if was, _, err = s.find(ctx, was.OID); err != nil {

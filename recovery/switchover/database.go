@@ -260,7 +260,8 @@ func (swap) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery
 }
 
 // open lets users in. From then on the switch is not given back when the run ends:
-// it adopts what the steps before have claimed.
+// it adopts what the steps before have claimed. Where it is cut off before that is
+// recorded, its claim keeps what users may have written.
 type open struct{}
 
 func (open) Name() string              { return openName }
@@ -271,13 +272,18 @@ func (open) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
+	if !p.Back { // nobody removes what a switch back gives up
+		if err := env.Claim(ctx, p.resource(recovery.Opened, p.target)); err != nil {
+			return recovery.Outcome{}, err
+		}
+	}
 	if err := p.db.Unfence(ctx); err != nil {
 		return recovery.Outcome{}, err
 	}
 	o := recovery.Outcome{Says: p.target.Name + " is open", ToDo: p.Rebuild,
 		Bindings: []recovery.Binding{{Component: p.Component, URL: cmp.Or(p.URL, p.Address)}}}
 	for _, r := range env.Held() {
-		own := r.Details["address"] == p.Address && r.Details["run"] == p.Run && (r.Kind == loadedDatabase || r.Kind == fenced)
+		own := r.Details["address"] == p.Address && r.Details["run"] == p.Run && (r.Kind == loadedDatabase || r.Kind == fenced || r.Kind.Opens())
 		if own || r.Kind.Exchanges() {
 			o.Adopted = append(o.Adopted, r)
 		}

@@ -64,6 +64,22 @@ func (k liftFence) Release(ctx context.Context, r recovery.Resource) error {
 	return d.Unfence(ctx)
 }
 
+// undoOpened makes live again what was before the run, and keeps beside what users
+// were let into: dropLoaded does not remove it then.
+type undoOpened struct {
+	expand func(string) (string, error)
+}
+
+func (undoOpened) Resource() recovery.ResourceKind { return recovery.Opened }
+
+func (k undoOpened) Release(ctx context.Context, r recovery.Resource) error {
+	d, err := ofRecord(ctx, r, k.expand)
+	if err != nil {
+		return err
+	}
+	return d.UndoOpened(ctx)
+}
+
 // undoSwap makes live again what was before the run.
 type undoSwap struct {
 	expand func(string) (string, error)
