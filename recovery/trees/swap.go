@@ -27,6 +27,10 @@ const (
 // names. Its record is enough to undo that.
 const exchangedTree = recovery.Exchanged + " of trees"
 
+// restoredTree is a claim of what becomes live: given back, it lies aside, and may
+// hold what was written to it.
+const restoredTree recovery.ResourceKind = "restored tree"
+
 // record is what a claim keeps of an exchange.
 type record struct {
 	pair  exchange.Pair
@@ -39,6 +43,20 @@ func (r record) resource(path string) (recovery.Resource, error) {
 		return recovery.Resource{}, fmt.Errorf("keep which directory is which: %w", err)
 	}
 	return recovery.Resource{Kind: exchangedTree, ID: path, Details: map[string]string{"pair": string(b), "aside": r.aside}}, nil
+}
+
+// claim announces an exchange, and what is to be kept if it is given back.
+func (r record) claim(ctx context.Context, env recovery.Env, path string) error {
+	exchanged, err := r.resource(path)
+	if err != nil {
+		return err
+	}
+	if r.aside != "" {
+		if err := env.Claim(ctx, recovery.Resource{Kind: restoredTree, ID: r.aside, Details: exchanged.Details}); err != nil {
+			return err
+		}
+	}
+	return env.Claim(ctx, exchanged)
 }
 
 func recordOf(r recovery.Resource) (record, error) {
@@ -64,12 +82,41 @@ func (r record) exchange() error {
 	return move(r.pair.Beside, r.aside)
 }
 
-// undo makes the old tree live again.
+// undo makes the old tree live again. The restored one was open to everybody from the
+// exchange on: in the same step it takes the old one's place aside, and not the one in
+// scratch that it came from, with which it would be removed.
 func (r record) undo() error {
-	if err := r.fetch(); err != nil {
+	if r.aside == "" {
+		return r.pair.Undo()
+	}
+	kept := r.pair
+	kept.Beside = r.aside
+	id, err := exchange.Identify(r.aside)
+	switch {
+	case err == nil && id != r.pair.Old && id != r.pair.New:
+		return r.stranger()
+	case err == nil:
+		return kept.Undo()
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("look at %s: %w", r.aside, err)
+	}
+	at, err := r.pair.Side()
+	if err != nil {
 		return err
 	}
-	return r.pair.Undo()
+	if at == exchange.Before {
+		return r.pair.Undo() // it was not live; this makes it durable
+	}
+	if r.pair.Old != (exchange.Identity{}) {
+		if err := move(r.pair.Beside, r.aside); err != nil {
+			return err
+		}
+	}
+	return kept.Undo()
+}
+
+func (r record) stranger() error {
+	return recovery.Errorf("find out what it is and move it away", "refused: there is something else at %s", r.aside).WithExit(recovery.Refused)
 }
 
 // fetch brings an old tree that was called aside back beside, from where it is
@@ -86,7 +133,7 @@ func (r record) fetch() error {
 		return fmt.Errorf("look at %s: %w", r.aside, err)
 	}
 	if id != r.pair.Old {
-		return recovery.Errorf("find out what it is and move it away", "refused: there is something else at %s", r.aside).WithExit(recovery.Refused)
+		return r.stranger()
 	}
 	return move(r.aside, r.pair.Beside)
 }
@@ -179,11 +226,7 @@ func (a args) record(ctx context.Context, env recovery.Env) (record, error) {
 		return record{}, err
 	}
 	rec := record{pair: pair, aside: a.Aside}
-	r, err := rec.resource(a.Path)
-	if err != nil {
-		return record{}, err
-	}
-	return rec, env.Claim(ctx, r)
+	return rec, rec.claim(ctx, env, a.Path)
 }
 
 // open keeps what was exchanged: it adopts the claim of it, and counts once more what
@@ -204,7 +247,7 @@ func (open) Do(ctx context.Context, env recovery.Env, s recovery.Step) (o recove
 	o = recovery.Outcome{Says: a.Path + " stays what it is now",
 		Bindings: []recovery.Binding{{Component: a.Component, URL: (&url.URL{Scheme: "file", Path: a.Path}).String()}}}
 	for _, r := range env.Held() {
-		if r.Kind.Exchanges() {
+		if r.Kind.Exchanges() || r.Kind == restoredTree && r.ID == a.Aside {
 			o.Adopted = append(o.Adopted, r)
 		}
 	}
@@ -228,4 +271,26 @@ func (undo) Release(_ context.Context, r recovery.Resource) error {
 		return err
 	}
 	return rec.undo()
+}
+
+// keepRestored keeps a restored tree that was live: whoever uses the path has written
+// to it. One that did not become live is scratch's.
+type keepRestored struct{}
+
+func (keepRestored) Resource() recovery.ResourceKind { return restoredTree }
+
+func (keepRestored) Release(_ context.Context, r recovery.Resource) error {
+	rec, err := recordOf(r)
+	if err != nil {
+		return err
+	}
+	id, err := exchange.Identify(rec.aside)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("look at %s: %w", rec.aside, err)
+	}
+	if err == nil && id == rec.pair.New {
+		return recovery.Errorf("look for what was written to it, then remove it by hand",
+			"%s was open to its users, may hold what they wrote, and is kept", rec.aside).WithExit(recovery.Refused)
+	}
+	return nil
 }

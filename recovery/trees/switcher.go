@@ -130,5 +130,5 @@ func (switcher) Kinds() []recovery.Kind { return []recovery.Kind{newer{}, swap{}
 
 // Releasers give back a tree that was exchanged and not kept.
 func (switcher) Releasers(func(string) (string, error)) []recovery.Releaser {
-	return []recovery.Releaser{undo{}}
+	return []recovery.Releaser{undo{}, keepRestored{}}
 }

@@ -65,12 +65,69 @@ func TestRecord(t *testing.T) {
 					t.Errorf("gone on: %v; live is %q, aside %q", err, says(live), says(aside))
 				}
 			}
-			for range 2 {
-				if err := (undo{}).Release(t.Context(), r); err != nil || says(live) != "old" || says(beside) != "new" || says(aside) != "" {
-					t.Errorf("given back: %v; live is %q, beside %q, aside %q", err, says(live), says(beside), says(aside))
-				}
-			}
+			giveBack(t, r, live, beside, aside)
 		})
+	}
+}
+
+// giveBack gives an exchange back: the old tree is live, and the restored one, to which
+// somebody may have written while it was live, is kept out of scratch and told of.
+func giveBack(t *testing.T, r recovery.Resource, live, beside, aside string) {
+	t.Helper()
+	kept := recovery.Resource{Kind: restoredTree, ID: aside, Details: r.Details}
+	for range 2 {
+		if err := (undo{}).Release(t.Context(), r); err != nil || says(live) != "old" || says(beside) != "" || says(aside) != "new" {
+			t.Errorf("given back: %v; live is %q, beside %q, aside %q", err, says(live), says(beside), says(aside))
+		}
+		if err := (keepRestored{}).Release(t.Context(), kept); err == nil || !strings.Contains(err.Error(), aside+" was open to its users") || recovery.HintOf(err) == "" {
+			t.Errorf("it is not told what is kept: %v", err)
+		}
+	}
+}
+
+// An exchange is given back from wherever it was cut off; a tree that was never live
+// stays in scratch, and goes with it.
+func TestRecord_cutOff(t *testing.T) {
+	for _, exchanged := range []bool{false, true} {
+		dir := t.TempDir()
+		live, beside, aside := tree(t, filepath.Join(dir, "uploads"), "old"), tree(t, filepath.Join(dir, "scratch", "tree"), "new"), filepath.Join(dir, "uploads.old-7c31")
+		pair, err := exchange.Look(live, beside)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := record{pair, aside}.resource(live)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if exchanged {
+			if err := pair.Exchange(); err != nil {
+				t.Fatal(err)
+			}
+			giveBack(t, r, live, beside, aside)
+			continue
+		}
+		kept := recovery.Resource{Kind: restoredTree, ID: aside, Details: r.Details}
+		if err := errors.Join((undo{}).Release(t.Context(), r), (keepRestored{}).Release(t.Context(), kept)); err != nil || says(live) != "old" || says(beside) != "new" || says(aside) != "" {
+			t.Errorf("not exchanged yet: %v; live is %q, beside %q, aside %q", err, says(live), says(beside), says(aside))
+		}
+	}
+	// Of a fresh host there was none.
+	dir := t.TempDir()
+	live, beside, aside := filepath.Join(dir, "uploads"), tree(t, filepath.Join(dir, "scratch", "tree"), "new"), filepath.Join(dir, "uploads.old-7c31")
+	pair, err := exchange.Look(live, beside)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := record{pair, aside}
+	for range 2 {
+		if err := rec.exchange(); err != nil || says(live) != "new" {
+			t.Fatalf("%v; live is %q", err, says(live))
+		}
+	}
+	for range 2 {
+		if err := rec.undo(); err != nil || says(live) != "" || says(aside) != "new" {
+			t.Errorf("%v; live is %q, aside %q", err, says(live), says(aside))
+		}
 	}
 }
 
