@@ -26,6 +26,8 @@ const (
 	// exchangedCluster is a data directory that has taken the live one's place and
 	// is not served yet.
 	exchangedCluster = recovery.Exchanged + " of clusters"
+	// openedCluster is a restored data directory whose server is started for its users.
+	openedCluster = recovery.Opened + " of clusters"
 )
 
 // resource is a claim that can be given back from its record alone.
@@ -371,7 +373,8 @@ func (exchangeKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (
 }
 
 // startKind starts the server of what is live now, and proves that it is the right
-// one. From then on the switch is not given back when the run ends.
+// one. From then on the switch is not given back when the run ends. Where it is cut
+// off before that is recorded, its claim keeps what users may have written.
 type startKind struct{}
 
 func (startKind) Name() string              { return startName }
@@ -390,6 +393,15 @@ func (startKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (rec
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
+	if !c.Back { // nobody removes what a switch back gives up
+		r, err := c.resource(openedCluster, c.Data, pair.New)
+		if err != nil {
+			return recovery.Outcome{}, err
+		}
+		if err := env.Claim(ctx, r); err != nil {
+			return recovery.Outcome{}, err
+		}
+	}
 	if err := c.service.Start(ctx, env, c.address); err != nil {
 		return recovery.Outcome{}, err
 	}
@@ -403,7 +415,7 @@ func (startKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (rec
 	o := recovery.Outcome{Says: fmt.Sprintf("%s is served, on timeline %d", c.Data, id.Timeline), ToDo: c.Rebuild, Bindings: []recovery.Binding{{Component: c.Component, URL: c.Address}},
 		Facts: map[string]string{"timeline": strconv.FormatUint(uint64(id.Timeline), 10)}}
 	for _, r := range env.Held() {
-		own := r.Details["data"] == c.Data && (r.Kind == restoredDirectory || r.Kind == stopped)
+		own := r.Details["data"] == c.Data && (r.Kind == restoredDirectory || r.Kind == stopped || r.Kind.Opens())
 		if own || r.Kind.Exchanges() {
 			o.Adopted = append(o.Adopted, r)
 		}

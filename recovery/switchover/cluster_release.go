@@ -88,6 +88,62 @@ func (k undoExchange) Release(ctx context.Context, r recovery.Resource) error {
 	return act(ctx)
 }
 
+// undoOpenedCluster makes live again what was before the run, and marks what users may
+// have been let into: removeRestored does not remove it then.
+type undoOpenedCluster struct {
+	expand func(string) (string, error)
+}
+
+func (undoOpenedCluster) Resource() recovery.ResourceKind { return openedCluster }
+
+func (k undoOpenedCluster) Release(ctx context.Context, r recovery.Resource) error {
+	c, err := clusterOfRecord(r, k.expand)
+	if err != nil {
+		return err
+	}
+	at, err := c.cluster.Pair.Side()
+	if err != nil || at == exchange.Before {
+		return err
+	}
+	if _, err := c.service.Stop(ctx, releaseEnv{}); err != nil {
+		return err
+	}
+	if err := markOpened(c.cluster.Pair.Live); err != nil {
+		return err
+	}
+	return c.cluster.Undo(ctx)
+}
+
+// openedFile stands in a data directory that was live and may hold what people wrote.
+const openedFile = "comeback.was-open"
+
+// markOpened marks a data directory, durably, with a file of the directory's owner.
+func markOpened(data string) error {
+	dir, err := os.Open(data)
+	if err != nil {
+		return fmt.Errorf("mark %s as opened: %w", data, err)
+	}
+	defer dir.Close()
+	info, err := dir.Stat()
+	if err != nil {
+		return fmt.Errorf("mark %s as opened: %w", data, err)
+	}
+	f, err := os.OpenFile(filepath.Join(data, openedFile), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // follows no link
+	switch {
+	case errors.Is(err, fs.ErrExist): // by an earlier attempt
+		err = nil
+	case err == nil:
+		if owner, ok := info.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
+			err = f.Chown(int(owner.Uid), int(owner.Gid))
+		}
+		err = errors.Join(err, f.Sync(), f.Close())
+	}
+	if err = errors.Join(err, dir.Sync()); err != nil {
+		return fmt.Errorf("mark %s as opened: %w", data, err)
+	}
+	return nil
+}
+
 // startAgain starts whatever is live.
 type startAgain struct {
 	expand func(string) (string, error)
@@ -104,7 +160,8 @@ func (k startAgain) Release(ctx context.Context, r recovery.Resource) error {
 }
 
 // removeRestored removes a restored data directory that did not become live: that
-// one, and no other that stands at its place. Old data are not touched.
+// one, and no other that stands at its place. Old data are not touched, nor what was
+// open to its users.
 type removeRestored struct {
 	expand func(string) (string, error)
 }
@@ -133,6 +190,12 @@ func (k removeRestored) Release(_ context.Context, r recovery.Resource) error {
 	}
 	if len(pids) > 0 {
 		return recovery.Errorf("stop it, then remove the directory by hand", "a server uses %s (process %d)", place, pids[0])
+	}
+	if _, err := os.Lstat(filepath.Join(place, openedFile)); err == nil {
+		return recovery.Errorf("start a server on it at another port to look for what they wrote, then remove it by hand",
+			"%s was open to its users, may hold what they wrote, and is kept", place).WithExit(recovery.Refused)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("look at %s: %w", place, err)
 	}
 	if err := os.RemoveAll(place); err != nil {
 		return fmt.Errorf("remove the restored directory: %w", err)

@@ -53,10 +53,32 @@ func TestRemoveRestored(t *testing.T) {
 	}
 	there(data, pair.New)
 	there(aside, pair.Old)
-	// Given back: it is removed, and stays so.
+	// Given back after its users were let in: it is kept.
+	for range 2 {
+		if err := markOpened(data); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := pair.Undo(); err != nil {
 		t.Fatal(err)
 	}
+	opened, err := a.resource(openedCluster, data, pair.New)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := (undoOpenedCluster{plainly}).Release(t.Context(), opened); err != nil {
+			t.Fatal(err)
+		}
+		if err := release.Release(t.Context(), r); err == nil || !strings.Contains(err.Error(), "was open to its users") || recovery.HintOf(err) == "" {
+			t.Errorf("error %v", err)
+		}
+	}
+	there(aside, pair.New)
+	if err := os.Remove(filepath.Join(aside, openedFile)); err != nil {
+		t.Fatal(err)
+	}
+	// Given back before that: it is removed, and stays so.
 	for range 2 {
 		if err := release.Release(t.Context(), r); err != nil {
 			t.Fatal(err)

@@ -67,7 +67,7 @@ func (s switcher) Kinds() []recovery.Kind {
 
 // Releasers give back what a switch has not finished.
 func (switcher) Releasers(expand func(string) (string, error)) []recovery.Releaser {
-	return []recovery.Releaser{dropLoaded{expand}, liftFence{expand}, undoSwap{expand}, undoOpened{expand}, undoExchange{expand}, startAgain{expand}, removeRestored{expand}, removeHanded{}}
+	return []recovery.Releaser{dropLoaded{expand}, liftFence{expand}, undoSwap{expand}, undoOpened{expand}, undoExchange{expand}, undoOpenedCluster{expand}, startAgain{expand}, removeRestored{expand}, removeHanded{}}
 }
 
 // engine finds the engine that has restored a point.
