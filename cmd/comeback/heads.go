@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"comeback/recovery"
 	"comeback/recovery/backup"
 	"comeback/recovery/journal"
 	"comeback/recovery/plan"
@@ -23,24 +24,24 @@ const headTime = 10 * time.Second
 
 // fileHead keeps the head of a run's journal in the copies of its plan, once the run has
 // ended. A copy that takes nothing is no fault of the run: comeback check judges copies.
-func (a *app) fileHead(ctx context.Context, run string) error {
+func (a *app) fileHead(ctx context.Context, run *runner.Run, ended recovery.State) error {
+	if ended.Result == "" {
+		return nil
+	}
 	home, err := a.home()
 	if err != nil {
 		return err
 	}
-	r, err := home.Load(run)
-	if err != nil || r.State.Result == "" {
-		return err
-	}
-	sum, lines, err := journal.Head(filepath.Join(r.Dir, journal.Name))
+	sum, lines, err := journal.Head(filepath.Join(run.Dir(), journal.Name))
 	if err != nil {
 		return err
 	}
-	h := backup.Head{System: r.Plan.System, Run: r.ID, Number: r.Plan.Number, Mode: r.Plan.Mode, Result: r.State.Result, Host: r.State.Host, State: home.Dir,
-		Ended: r.State.Ended.UTC(), Lines: lines, SHA256: sum}
+	p := run.Plan()
+	h := backup.Head{System: p.System, Run: p.Run, Number: p.Number, Mode: p.Mode, Result: ended.Result, Host: ended.Host, State: home.Dir,
+		Ended: ended.Ended.UTC(), Lines: lines, SHA256: sum}
 	ctx, cancel := context.WithTimeout(ctx, headTime)
 	defer cancel()
-	inEach(ctx, r.Plan.Copies, opener(a.secrets), func(ctx context.Context, _ string, s storage.Store) error { return backup.FileHead(ctx, s, h) })
+	inEach(ctx, p.Copies, opener(a.secrets), func(ctx context.Context, _ string, s storage.Store) error { return backup.FileHead(ctx, s, h) })
 	return nil
 }
 
@@ -58,25 +59,27 @@ func (a *app) compareHeads(ctx context.Context, b *book) (vanished, rewritten []
 	var mu sync.Mutex
 	inEach(ctx, plan.Copies(b.Runbook), opener(b.secrets), func(ctx context.Context, _ string, s storage.Store) error {
 		heads, err := backup.Heads(ctx, s, b.System)
-		mu.Lock()
-		defer mu.Unlock()
+		var gone, others []string
 		for _, f := range heads {
 			sum, errHere := headIn(home, f.Run)
 			if errors.Is(errHere, fs.ErrNotExist) {
 				sum, errHere = headIn(filedHome(home), f.Run)
 			}
 			if errHere == nil && sum != f.SHA256 {
-				rewritten = append(rewritten, f.Run)
+				others = append(others, f.Run)
 			}
 			if !errors.Is(errHere, fs.ErrNotExist) {
 				continue
 			}
 			h, errHead := f.Read(ctx, s)
 			if errHead == nil && h.Host == host && h.State == home.Dir {
-				vanished = append(vanished, f.Run)
+				gone = append(gone, f.Run)
 			}
 			err = errors.Join(err, errHead)
 		}
+		mu.Lock()
+		defer mu.Unlock()
+		vanished, rewritten = append(vanished, gone...), append(rewritten, others...)
 		return err
 	})
 	slices.Sort(vanished)

@@ -54,13 +54,11 @@ func (a *app) countLosses(ctx context.Context, b *book, cat catalogue.Catalogue,
 				continue
 			}
 		}
-		i := slices.IndexFunc(cat.Surveys, func(s recovery.Survey) bool {
-			return s.Component == p.Component && s.Copy == p.Copy && s.Engine == p.Engine
-		})
-		if i < 0 {
+		survey, ok := cat.SurveyOf(p)
+		if !ok {
 			continue
 		}
-		engine, store, err := a.openSurvey(ctx, b, cat.Surveys[i])
+		engine, store, err := a.openSurvey(ctx, b, survey)
 		if err != nil {
 			return nil, err
 		}
@@ -69,7 +67,7 @@ func (a *app) countLosses(ctx context.Context, b *book, cat catalogue.Catalogue,
 			continue
 		}
 		c, _ := b.Component(l.Component)
-		o := recovery.ScanOptions{Component: plan.Component(c), Survey: cat.Surveys[i], Store: store}
+		o := recovery.ScanOptions{Component: plan.Component(c), Survey: survey, Store: store}
 		var unnamed string
 		if address, err := b.secrets.Expand(l.Target.Address); err == nil {
 			var why error
@@ -77,7 +75,7 @@ func (a *app) countLosses(ctx context.Context, b *book, cat catalogue.Catalogue,
 				unnamed = a.redact(why.Error())
 			}
 		}
-		o.Names = a.besideRestored(ctx, b, l.Component, cat.Surveys[i], o.Names)
+		o.Names = a.besideRestored(ctx, b, l.Component, survey, o.Names)
 		loss, err := loser.Loss(ctx, o, p)
 		if err != nil && !loss.AtLeast {
 			return nil, catalogue.Explain(err, p.Copy)

@@ -136,18 +136,15 @@ func (f finding) around(xids []uint, named bool) (found foundCopies, err error) 
 // first, from the first of some transactions to the last. Names of tables are not
 // needed: the copy from before a transaction knows their files.
 func (f finding) read(p recovery.Point, span recovery.Span, among map[recovery.XID]recovery.Point) ([]recovery.Transaction, error) {
-	i := slices.IndexFunc(f.cat.Surveys, func(s recovery.Survey) bool {
-		return s.Component == f.component.Name && s.Copy == p.Copy && s.Engine == p.Engine
-	})
 	var scanner recovery.Scanner
 	o := recovery.ScanOptions{Component: f.component, Span: span}
-	if i >= 0 {
-		engine, store, err := f.openSurvey(f.ctx, f.book, f.cat.Surveys[i])
+	if survey, ok := f.cat.SurveyOf(p); ok {
+		engine, store, err := f.openSurvey(f.ctx, f.book, survey)
 		if err != nil {
 			return nil, err
 		}
 		scanner, _ = engine.(recovery.Scanner)
-		o.Survey, o.Store = f.cat.Surveys[i], store
+		o.Survey, o.Store = survey, store
 	}
 	if scanner == nil {
 		return nil, recovery.Errorf("choose a copy that holds the log", "nothing in %s tells what a transaction did", p.Copy).WithExit(recovery.Refused)

@@ -76,7 +76,7 @@ func (a *app) serve(ctx context.Context, o serving) error {
 		return err
 	}
 	s, err := run.Wait()
-	if err = errors.Join(err, release(context.WithoutCancel(ctx)), a.fileHead(context.WithoutCancel(ctx), o.run)); err != nil {
+	if err = errors.Join(err, release(context.WithoutCancel(ctx)), a.fileHead(context.WithoutCancel(ctx), run, s)); err != nil {
 		return err
 	}
 	if s.Exit != recovery.CameBack {

@@ -228,15 +228,13 @@ func (a *app) countSince(ctx context.Context, b *book, parent runner.Past, targe
 // resolveAt is the point of a time, from where a run's point came from; a point of a
 // backup that has no log is itself.
 func (a *app) resolveAt(ctx context.Context, b *book, cat catalogue.Catalogue, p recovery.Point, at time.Time) (recovery.Point, error) {
-	i := slices.IndexFunc(cat.Surveys, func(s recovery.Survey) bool {
-		return s.Component == p.Component && s.Copy == p.Copy && s.Engine == p.Engine
-	})
-	if i < 0 || p.Timeline == 0 {
+	survey, ok := cat.SurveyOf(p)
+	if !ok || p.Timeline == 0 {
 		return p, nil
 	}
-	engine, store, err := a.openSurvey(ctx, b, cat.Surveys[i])
+	engine, store, err := a.openSurvey(ctx, b, survey)
 	if err != nil {
 		return p, err
 	}
-	return engine.Resolve(ctx, cat.Surveys[i], recovery.Want{Kind: recovery.WantTime, Time: at, Text: at.UTC().Format(time.RFC3339Nano)}, store)
+	return engine.Resolve(ctx, survey, recovery.Want{Kind: recovery.WantTime, Time: at, Text: at.UTC().Format(time.RFC3339Nano)}, store)
 }

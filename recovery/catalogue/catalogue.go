@@ -150,6 +150,17 @@ type Entry struct {
 	Window *recovery.Window
 }
 
+// SurveyOf is the survey that a point was resolved from, or would be now.
+func (c Catalogue) SurveyOf(p recovery.Point) (recovery.Survey, bool) {
+	i := slices.IndexFunc(c.Surveys, func(s recovery.Survey) bool {
+		return s.Component == p.Component && s.Copy == p.Copy && s.Engine == p.Engine
+	})
+	if i < 0 {
+		return recovery.Survey{}, false
+	}
+	return c.Surveys[i], true
+}
+
 // Entries lists every backup of a component ("" is all), the newest first, each
 // with its window if it has one.
 func (c Catalogue) Entries(component string) []Entry {

@@ -137,5 +137,5 @@ func (s scratch) tuning() map[string]string {
 	if unix.Sysinfo(&info) == nil {
 		memory = int64(info.Totalram) * int64(info.Unit)
 	}
-	return postgres.TuneSettings(memory, runtime.NumCPU(), 2*roomFor(s.args.Head, s.args.size()))
+	return postgres.TuneSettings(memory, runtime.NumCPU(), 2*roomFor(s.args.Head, recovery.Backup{Objects: s.args.Objects}.Size()))
 }

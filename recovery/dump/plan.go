@@ -22,14 +22,6 @@ type args struct {
 	Table string `json:"table,omitempty"`
 }
 
-// size is what the backup takes in its copy.
-func (a args) size() (n int64) {
-	for _, o := range a.Objects {
-		n += o.Size
-	}
-	return n
-}
-
 // Plan is three steps: a scratch cluster, the dump into it, and what makes the
 // result safe.
 func (e engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target) ([]recovery.Step, error) {
