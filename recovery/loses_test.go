@@ -45,3 +45,28 @@ func TestState_Gone(t *testing.T) {
 		Loses: []recovery.LiveLoss{{Component: "database", Loss: &earlier}, {Component: "uploads", Also: []string{"uploads: all since 01:30"}}}}))
 	says("another moment", earlier.Says()[0], "uploads: all since 01:30")
 }
+
+// What the harm deleted is not told as lost: it comes back. What was written after
+// it is, and the sentence names the tables with the most of either.
+func TestLoss_Says(t *testing.T) {
+	at := time.Date(2026, 11, 23, 2, 41, 7, 0, time.UTC)
+	loss := recovery.Loss{Component: "database", Commits: 314, From: recovery.Commit{Time: at}, Tables: []recovery.TableLoss{
+		{Table: "order_items", Inserted: 619, Deleted: 80718},
+		{Table: "orders", Inserted: 300, Updated: 10, Deleted: 40977},
+		{Table: "uploads", Inserted: 39},
+		{Table: "carts", Updated: 7},
+		{Table: "deployed", Inserted: 5},
+		{Table: "emptied", Deleted: 1},
+	}}
+	want := "database: all from 2026-11-23 02:41:07Z on: 314 commits" +
+		"; rows written: order_items 619, orders 310, uploads 39, carts 7 and 1 more table" +
+		"; rows deleted, which come back: order_items 80 718, orders 40 977, emptied 1" +
+		"; MORE EACH SECOND until the writes stop"
+	if got := loss.Says(); !slices.Equal(got, []string{want}) {
+		t.Errorf("%q", got)
+	}
+	loss.Tables, loss.Final = nil, true
+	if got := loss.Says(); !slices.Equal(got, []string{"database: all from 2026-11-23 02:41:07Z on: 314 commits"}) {
+		t.Errorf("no tables: %q", got)
+	}
+}

@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -220,16 +221,8 @@ func (l Loss) Says() []string {
 		count += " that changed " + l.Of
 	}
 	first := fmt.Sprintf("%s: all from %s on: %s", l.Component, l.From.Time.UTC().Format("2006-01-02 15:04:05Z"), count)
-	var rows []string
-	for _, t := range l.Tables[:min(len(l.Tables), lossTables)] {
-		rows = append(rows, t.Table+" "+groups(t.Rows()))
-	}
-	if len(rows) > 0 {
-		first += "; rows of " + strings.Join(rows, ", ")
-	}
-	if n := len(l.Tables) - lossTables; n > 0 {
-		first += fmt.Sprintf(" and of %d more tables", n)
-	}
+	first += saysRows("rows written", l.Tables, func(t TableLoss) int64 { return t.Inserted + t.Updated })
+	first += saysRows("rows deleted, which come back", l.Tables, func(t TableLoss) int64 { return t.Deleted })
 	if !l.Final {
 		first += "; MORE EACH SECOND until the writes stop"
 	}
@@ -239,7 +232,28 @@ func (l Loss) Says() []string {
 	return []string{first}
 }
 
-// lossTables is how many tables a sentence names.
+// saysRows tells of which tables there are most rows; nothing where there are none.
+func saysRows(what string, tables []TableLoss, rows func(TableLoss) int64) string {
+	tables = slices.DeleteFunc(slices.Clone(tables), func(t TableLoss) bool { return rows(t) == 0 })
+	if len(tables) == 0 {
+		return ""
+	}
+	slices.SortStableFunc(tables, func(a, b TableLoss) int { return cmp.Compare(rows(b), rows(a)) })
+	var named []string
+	for _, t := range tables[:min(len(tables), lossTables)] {
+		named = append(named, t.Table+" "+groups(rows(t)))
+	}
+	says := "; " + what + ": " + strings.Join(named, ", ")
+	switch n := len(tables) - lossTables; {
+	case n == 1:
+		says += " and 1 more table"
+	case n > 1:
+		says += fmt.Sprintf(" and %d more tables", n)
+	}
+	return says
+}
+
+// lossTables is how many tables a list names.
 const lossTables = 4
 
 // Beyond lists the tables of which l loses rows and told does not: what a person

@@ -9,7 +9,16 @@ func newHelp(m *model) *pagerScreen {
 	p := m.top().page(w, h)
 	var b strings.Builder
 	if text := words(m.top().screen); text != "" {
-		b.WriteString("THIS SCREEN\n  " + strings.ReplaceAll(text, "\n", "\n  ") + "\n\n")
+		b.WriteString("THIS SCREEN\n")
+		for i, par := range strings.Split(text, "\nFor example: ") {
+			if i > 0 {
+				par = "For example: " + par
+			}
+			for _, l := range wrap(par, w-4) {
+				b.WriteString("  " + l + "\n")
+			}
+		}
+		b.WriteString("\n")
 	}
 	b.WriteString("KEYS HERE\n")
 	for _, k := range append(p.keys, p.leave) {

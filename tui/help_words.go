@@ -3,7 +3,7 @@ package tui
 // words says what a screen is for, in its own words, with an example. Screens
 // that say it themselves have none.
 func words(s screen) string {
-	switch s.(type) {
+	switch s := s.(type) {
 	case *homeScreen:
 		return `Here are the systems that this host knows and the runs that it has. "Would it
 save us?" answers from the last look into the copies; k looks again. An answer
@@ -67,14 +67,19 @@ For example: read down with pgdn, then type the name or press esc.`
 somebody: then its question takes the place of this screen.
 For example: n writes a note that all who look can read.`
 	case *waitingScreen:
+		if s.ticking() {
+			return `Only a person can know these. Each item is done, or not done with the reason; the
+report says who decided what, and when. The run goes on after the last.
+For example: space for one that is done; - and "the provider does not answer", enter.`
+		}
 		return `The run stands still until somebody answers. Nothing is chosen beforehand, and
 every answer says what it leaves behind. A number moves the cursor, enter chooses.
 For example: 2, enter, and the reason.`
 	case *resultScreen:
 		return `How the run ended, the word first. The report is a proof only once it is signed.
-For example: k, down, enter signs it with a key; v says how anybody can check it.
 After a recovery, b plans to give what was replaced its place again, x to bring
-back what people wrote since the moment. Both are plans to read first.`
+back what people wrote since the moment. Both are plans to read first.
+For example: k, down, enter signs it with a key; v says how anybody can check it.`
 	case *signScreen:
 		return `Choose the key that vouches for these bytes; nothing is signed before enter.
 For example: down, enter.`

@@ -84,6 +84,9 @@ func (a *attached) achievedRPO(zone *time.Location) (string, look) {
 	}
 	d := lostSpan(worst)
 	text := elapsed(d)
+	if len(a.plan.Live) > 1 && d > 0 {
+		text += " of " + worst.Component
+	}
 	if f := worst.Files; f != nil && d > 0 {
 		text += fmt.Sprintf(", from %s to %s, %s", f.Since.In(zone).Format("15:04:05"), f.Newest.In(zone).Format("15:04:05"), count(int(f.Changed+f.Added+f.Removed), "file", "files"))
 	}

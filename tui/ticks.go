@@ -58,6 +58,12 @@ func (s *waitingScreen) keyTicks(k tea.KeyPressMsg, st *recovery.StepState) (tea
 	return s.send(c), true
 }
 
+// ticking says that the wait is for items to be decided.
+func (s *waitingScreen) ticking() bool {
+	st := s.step()
+	return st != nil && st.WaitsFor == recovery.WaitTicks
+}
+
 // ticks shows the items that a person decides.
 func (s *waitingScreen) ticks(p *page, st *recovery.StepState, head line, w int) {
 	ticked := 0

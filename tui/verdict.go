@@ -81,6 +81,9 @@ func exceptions(a *attached) []string {
 			list = append(list, fmt.Sprintf("passed over%s: %s: %q", by, st.Says, st.Why))
 		}
 		list = append(list, st.Outcome.Exceptions...)
+		if len(st.Outcome.Exceptions) > 0 { // they tell of the items too
+			continue
+		}
 		for _, tick := range st.Ticks {
 			if tick.How == recovery.TickNotDone {
 				list = append(list, fmt.Sprintf("not done: %s: %s", tick.Text, tick.Note))

@@ -166,8 +166,13 @@ func TestRecover_treeAfterKill(t *testing.T) {
 	k.new = fmt.Sprint(map[string]string{"index.html": "<h1>shop</h1>", "about/us.html": "we sell"})
 	k.back = func(t *testing.T, r *rig, run string) {
 		t.Helper()
-		if got := r.run(t.Context(), "switch-back", run, "--plain", "--confirm", k.name); got.code != recovery.CameBack {
+		got := r.run(t.Context(), "switch-back", run, "--plain", "--confirm", k.name)
+		if got.code != recovery.CameBack {
 			t.Fatalf("switch back: exit %d\n%s\n%s", got.code, got.out, got.err)
+		}
+		// Nobody wrote to what came back: what the run has restored is no loss.
+		if !strings.Contains(got.out, "gone from live: pages: nothing so far") {
+			t.Errorf("what a switch back loses:\n%s", got.out)
 		}
 		// What had come back would be in the way of nothing, but there would be many.
 		state := r.lastState(t)

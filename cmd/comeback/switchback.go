@@ -209,7 +209,9 @@ func (a *app) countSince(ctx context.Context, b *book, parent runner.Past, targe
 		}
 		errCount := err
 		if switches, ok := switcher(l.Target.Switches); ok && errCount == nil {
-			if _, files := switches.(recovery.LiveLoser); !files {
+			if _, files := switches.(recovery.LiveLoser); files {
+				p.Time = exchanged
+			} else {
 				p, errCount = a.resolveAt(ctx, b, cat, p, exchanged)
 			}
 		}

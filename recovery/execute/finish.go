@@ -142,8 +142,11 @@ func Ending(s *recovery.State, p *recovery.Plan) recovery.RunEnded {
 	case len(s.Steps) == 0:
 		return recovery.RunEnded{Result: recovery.ResultFailed, Exit: recovery.Failed, Says: "the plan has no steps"}
 	case len(exceptions) > 0:
-		return recovery.RunEnded{Result: recovery.ResultExceptions, Exit: recovery.WithExceptions,
-			Says: fmt.Sprintf("%d exceptions, the first: %s", len(exceptions), exceptions[0])}
+		says := "1 exception: " + exceptions[0]
+		if n := len(exceptions); n > 1 {
+			says = fmt.Sprintf("%d exceptions, the first: %s", n, exceptions[0])
+		}
+		return recovery.RunEnded{Result: recovery.ResultExceptions, Exit: recovery.WithExceptions, Says: says}
 	}
 	held, total := s.Checks()
 	says := fmt.Sprintf("every step done, %d of %d checks held, everything cleaned up", held, total)
