@@ -90,6 +90,8 @@ type Effects struct {
 	Undo []string `json:"undo,omitempty"`
 	// NotUndone is what no switch back can undo.
 	NotUndone []string `json:"not_undone,omitempty"`
+	// Locks is what others wait for while it is changed.
+	Locks []string `json:"locks,omitempty"`
 }
 
 // Add appends another component's effects.
@@ -100,6 +102,7 @@ func (e *Effects) Add(o Effects) {
 	e.Rebuild = append(e.Rebuild, o.Rebuild...)
 	e.Undo = append(e.Undo, o.Undo...)
 	e.NotUndone = append(e.NotUndone, o.NotUndone...)
+	e.Locks = append(e.Locks, o.Locks...)
 }
 
 // Switch is how what was restored beside takes the place of what is live, as

@@ -36,6 +36,7 @@ func effects(e recovery.Effects, w int) []line {
 	add("TO REBUILD", plain, e.Rebuild)
 	add("UNDO", plain, e.Undo)
 	add("NOT UNDONE", warn, e.NotUndone)
+	add("LOCKS", plain, e.Locks)
 	add("Target", plain, e.Target)
 	return lines
 }

@@ -93,7 +93,7 @@ func tellEffects(say *plainWriter, p *recovery.Plan) {
 	for _, part := range []struct {
 		word string
 		says []string
-	}{{"target", e.Target}, {"gone from live", e.Gone}, {"goes back too", e.GoesBack}, {"to rebuild", e.Rebuild}, {"undo", e.Undo}, {"not undone", e.NotUndone}} {
+	}{{"target", e.Target}, {"gone from live", e.Gone}, {"goes back too", e.GoesBack}, {"to rebuild", e.Rebuild}, {"undo", e.Undo}, {"not undone", e.NotUndone}, {"locks", e.Locks}} {
 		for _, text := range part.says {
 			say.line("", "%s: %s", part.word, text)
 		}

@@ -274,6 +274,9 @@ func rescueRows(t *testing.T, l *lost) {
 	if got.code != recovery.CameBack {
 		t.Fatalf("undo: exit %d\n%s%s", got.code, got.out, got.err)
 	}
+	if !strings.Contains(got.out, "locks: rows that go again: whoever is about to refer to one waits") {
+		t.Errorf("it does not tell of its locks\n%s", got.out)
+	}
 	check("after the undo", "0")
 }
 

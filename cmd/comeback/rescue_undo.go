@@ -45,8 +45,8 @@ func (a *app) planUndo(ctx context.Context, r runner.Past, leave bool) (*recover
 		return nil, nil, err
 	}
 	o.Moment.Want = recovery.Want{Text: "before the rescue of run " + r.ID}
-	p := plan.RescueUndo(o, r.ID, args.Component, target, func(scratch recovery.Target) recovery.Step {
-		return rescue.UndoStep(rescue.UndoArgs{Component: args.Component, Scratch: scratch.ID, Live: target.ID, Address: args.Address,
+	p := plan.RescueUndo(o, r.ID, args.Component, target, args.UndoLocks(), func(scratch recovery.Target) recovery.Step {
+		return rescue.UndoStep(rescue.UndoArgs{Component: args.Component, Scratch: scratch.ID, Live: target.ID, Address: args.Address, Identity: target.Identity,
 			Script: filepath.Join(r.Dir, "artifacts", script.Name), SHA256: script.SHA256, Leave: leave})
 	})
 	return p, b, nil

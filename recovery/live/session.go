@@ -13,19 +13,11 @@ import (
 	"comeback/recovery/postgres"
 )
 
-// liveConfig reads the address of a live database. An address that may lead to
-// several servers is refused: which one is meant must not be a matter of which
-// answers first.
+// liveConfig reads the address of a live database.
 func liveConfig(address string) (*pgx.ConnConfig, error) {
-	config, err := postgres.LiveConfig(address)
+	config, err := postgres.OneLive(address)
 	if err != nil {
 		return nil, err
-	}
-	for _, f := range config.Fallbacks {
-		if f.Host != config.Host || f.Port != config.Port {
-			return nil, recovery.Errorf("name the one server that is meant",
-				"refused: the address of the live server names several, %s and %s", config.Host, f.Host).WithExit(recovery.Refused)
-		}
 	}
 	if config.Database == "" {
 		return nil, recovery.Errorf("write it like postgres://user@host/database", "the address of the live server names no database").WithExit(recovery.Usage)

@@ -27,6 +27,8 @@ type RescueOptions struct {
 	Further []Around
 	// Target is the live database, as it was read just now.
 	Target recovery.Target
+	// Locks are what others wait for while live is changed.
+	Locks []string
 	// Steps are those after all copies are there, given the components by
 	// which the copies are reached (the second of the first pair may be empty)
 	// and the target for what lies between the steps. Their Stage counts from 0:
@@ -81,19 +83,25 @@ func Rescue(o RescueOptions) (*recovery.Plan, error) {
 	for i := range p.Live {
 		p.Live[i].Effects.Undo = []string{"as long as the rows are as the rescue leaves them: comeback rescue undo " + p.Run}
 		p.Live[i].Effects.NotUndone = []string{"what triggers do outside of the database"}
+		p.Live[i].Effects.Locks = o.Locks
 	}
 	b.apart()
 	return b.timed(), nil
 }
 
-// RescueUndo plans to take back the rescue of an earlier run.
-func RescueUndo(o Options, parent, component string, target recovery.Target, step func(scratch recovery.Target) recovery.Step) *recovery.Plan {
+// RescueUndo plans to take back the rescue of an earlier run; locks are what others
+// wait for meanwhile.
+func RescueUndo(o Options, parent, component string, target recovery.Target, locks []string, step func(scratch recovery.Target) recovery.Step) *recovery.Plan {
 	o.Mode = recovery.Recovery
 	p := begin(o)
 	p.Parent = parent
 	p.Stages = []recovery.Stage{{Name: "Take the rescue back"}}
 	b := builder{Options: o, plan: p}
 	b.into(component, target, []recovery.Step{step(b.between(component))}, 0, nil)
+	for i := range p.Live {
+		p.Live[i].Effects.Undo = []string{"another rescue of the same transactions"}
+		p.Live[i].Effects.Locks = locks
+	}
 	b.apart()
 	return b.timed()
 }

@@ -50,6 +50,23 @@ func LiveConfig(address string) (*pgx.ConnConfig, error) {
 	return config, nil
 }
 
+// OneLive is LiveConfig for an address that something is written to. One that may
+// lead to several servers is refused: which is meant must not be a matter of which
+// answers first.
+func OneLive(address string) (*pgx.ConnConfig, error) {
+	config, err := LiveConfig(address)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range config.Fallbacks {
+		if f.Host != config.Host || f.Port != config.Port {
+			return nil, recovery.Errorf("name the one server that is meant",
+				"refused: the address of the live server names several, %s and %s", config.Host, f.Host).WithExit(recovery.Refused)
+		}
+	}
+	return config, nil
+}
+
 // DialLive is ConnectLive for an address that was read before.
 func DialLive(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
 	const hint = "start the server, or correct the address; what the copies hold is told without it"

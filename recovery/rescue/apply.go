@@ -10,12 +10,16 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"comeback/recovery"
 )
 
 // ApplyOptions say what to do.
 type ApplyOptions struct {
-	Live    *pgx.Conn
-	Preview Preview
+	Live *pgx.Conn
+	// Identity is whom the session must be with, proven in the transaction.
+	Identity recovery.Identity
+	Preview  Preview
 	// Dir is the directory that [Make] wrote into.
 	Dir string
 	// Definitions are the statements that make the tables which live does not
@@ -74,6 +78,9 @@ func Apply(ctx context.Context, o ApplyOptions) (Applied, error) {
 	}
 	a.tx = tx
 	defer tx.Rollback(context.WithoutCancel(ctx)) // after the commit it does nothing
+	if err := prove(ctx, o.Live, o.Identity); err != nil {
+		return Applied{}, err
+	}
 	if encoding != o.Preview.Encoding {
 		return Applied{}, refusedf("look again", "the live database is another one than that of the preview")
 	}

@@ -47,7 +47,7 @@ func (applyKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (rec
 	if _, err := kept(scratch.Dir, definitionsFile, &definitions); err != nil {
 		return recovery.Outcome{}, err
 	}
-	live, err := connect(ctx, a.Address, env.Secret)
+	live, err := connectTo(ctx, a.Address, a.Identity, env.Secret)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
@@ -65,7 +65,7 @@ func (applyKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (rec
 	}
 	var undo, script string
 	sum := sha256.New()
-	o := ApplyOptions{Live: live, Preview: p, Dir: scratch.Dir, Definitions: definitions, Progress: func(says string) { env.Meter().Phase(says, 0, recovery.NoUnit) }}
+	o := ApplyOptions{Live: live, Identity: a.Identity, Preview: p, Dir: scratch.Dir, Definitions: definitions, Progress: func(says string) { env.Meter().Phase(says, 0, recovery.NoUnit) }}
 	o.Undo = func(xid uint64) (io.WriteCloser, error) {
 		undo = fmt.Sprintf("undo-%d.sql", xid)
 		file, err := env.Artifact(undo)
@@ -184,7 +184,7 @@ func (undoKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (reco
 		return recovery.Outcome{}, err
 	}
 	defer script.Close() // it was only read
-	live, err := connect(ctx, a.Address, env.Secret)
+	live, err := connectTo(ctx, a.Address, a.Identity, env.Secret)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
@@ -196,7 +196,7 @@ func (undoKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (reco
 		return recovery.Outcome{}, err
 	}
 	var outcome recovery.Outcome
-	_, err = Undo(ctx, UndoOptions{Live: live, Script: script, Leave: a.Leave, Committing: func(ctx context.Context, xid uint64, done []Undone) error {
+	_, err = Undo(ctx, UndoOptions{Live: live, Identity: a.Identity, Script: script, Leave: a.Leave, Committing: func(ctx context.Context, xid uint64, done []Undone) error {
 		if _, err := env.Target(ctx, a.Live); err != nil {
 			return err
 		}

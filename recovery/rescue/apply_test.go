@@ -23,7 +23,7 @@ func (w *world) apply(p rescue.Preview, dir string) (rescue.Applied, *script, er
 	live := w.conn(w.live)
 	defer live.Close(context.Background())
 	undo := &script{}
-	a, err := rescue.Apply(within(w.T), rescue.ApplyOptions{Live: live, Preview: p, Dir: dir, Undo: func(uint64) (io.WriteCloser, error) { return undo, nil }})
+	a, err := rescue.Apply(within(w.T), rescue.ApplyOptions{Live: live, Identity: w.identity(), Preview: p, Dir: dir, Undo: func(uint64) (io.WriteCloser, error) { return undo, nil }})
 	return a, undo, err
 }
 
@@ -32,7 +32,17 @@ func (w *world) undo(s *script, leave bool) ([]rescue.Undone, error) {
 	w.Helper()
 	live := w.conn(w.live)
 	defer live.Close(context.Background())
-	return rescue.Undo(within(w.T), rescue.UndoOptions{Live: live, Script: bytes.NewReader(s.Bytes()), Leave: leave})
+	return rescue.Undo(within(w.T), rescue.UndoOptions{Live: live, Identity: w.identity(), Script: bytes.NewReader(s.Bytes()), Leave: leave})
+}
+
+// identity is that of the live database.
+func (w *world) identity() recovery.Identity {
+	w.Helper()
+	id, err := rescue.Identify(within(w.T), recovery.Target{Address: server.URL(w.live)}, func(text string) (string, error) { return text, nil })
+	if err != nil {
+		w.Fatal(err)
+	}
+	return id
 }
 
 func name(table string) rescue.Name { return rescue.Name{Schema: "public", Table: table} }

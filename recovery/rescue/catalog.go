@@ -182,12 +182,13 @@ type ForeignKey struct {
 	Deferrable bool `json:"deferrable,omitempty"`
 }
 
-// foreignKeys lists the foreign keys of a table, or those that refer to it; of a
-// partitioned one those that it declares itself.
+// foreignKeys lists the foreign keys of a table, or those that refer to it, to one of
+// its partitions or to what it is a partition of. Those of its own are the ones that a
+// partitioned table declares itself.
 func foreignKeys(ctx context.Context, tx pgx.Tx, table uint32, referring bool) ([]ForeignKey, error) {
-	side := "conrelid"
+	side := "k.conrelid = $1"
 	if referring {
-		side = "confrelid"
+		side = "(k.confrelid = $1 or k.confrelid in (select relid from pg_partition_tree($1) union all select relid from pg_partition_ancestors($1)))"
 	}
 	rows, err := tx.Query(ctx, `
 		select k.conname::text, cn.nspname::text, c.relname::text, pn.nspname::text, p.relname::text,
@@ -198,7 +199,7 @@ func foreignKeys(ctx context.Context, tx pgx.Tx, table uint32, referring bool) (
 			k.condeferrable
 		from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace cn on cn.oid = c.relnamespace
 		join pg_class p on p.oid = k.confrelid join pg_namespace pn on pn.oid = p.relnamespace
-		where k.contype = 'f' and k.conparentid = 0 and k.`+side+` = $1 order by k.conname, k.oid`, table)
+		where k.contype = 'f' and k.conparentid = 0 and `+side+` order by k.conname, k.oid`, table)
 	if err != nil {
 		return nil, err
 	}

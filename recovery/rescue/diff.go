@@ -112,16 +112,8 @@ func Diff(ctx context.Context, o DiffOptions) (Difference, error) {
 		}
 		all = append(all, one)
 	}
-	var names []Name
-	for _, one := range all {
-		for _, s := range one.Tables {
-			if !slices.Contains(names, s.Name) {
-				names = append(names, s.Name)
-			}
-		}
-	}
-	for i, name := range names {
-		t, err := o.table(ctx, all, name, i+1)
+	for i, s := range selected(all) {
+		t, err := o.table(ctx, all, s, i+1)
 		if err != nil {
 			return d, err
 		}
@@ -136,12 +128,37 @@ type opened struct {
 	tx [2]pgx.Tx
 }
 
+// selected are the tables to compare in any of the copies. Every copy is read with all
+// partitions that are read in any, because a row would seem to be gone in one that
+// is read without its partition.
+func selected(all []opened) []Selected {
+	var tables []Selected
+	for _, one := range all {
+		for _, s := range one.Tables {
+			i := slices.IndexFunc(tables, func(t Selected) bool { return t.Name == s.Name })
+			switch {
+			case i < 0:
+				tables = append(tables, Selected{s.Name, slices.Clone(s.Leaves)})
+			case len(s.Leaves) == 0:
+				tables[i].Leaves = nil
+			case len(tables[i].Leaves) > 0:
+				for _, leaf := range s.Leaves {
+					if !slices.Contains(tables[i].Leaves, leaf) {
+						tables[i].Leaves = append(tables[i].Leaves, leaf)
+					}
+				}
+			}
+		}
+	}
+	return tables
+}
+
 // table compares one table.
-func (o DiffOptions) table(ctx context.Context, all []opened, name Name, number int) (d TableDifference, err error) {
+func (o DiffOptions) table(ctx context.Context, all []opened, selected Selected, number int) (d TableDifference, err error) {
+	name := selected.Name
 	var around []sides
 	for i, one := range all {
-		at := slices.IndexFunc(one.Tables, func(s Selected) bool { return s.Name == name })
-		if at < 0 {
+		if !slices.ContainsFunc(one.Tables, func(s Selected) bool { return s.Name == name }) {
 			continue
 		}
 		first := len(around) == 0
@@ -154,18 +171,20 @@ func (o DiffOptions) table(ctx context.Context, all []opened, name Name, number 
 		case !ok:
 			continue // it had gone before this transaction
 		}
-		t.Leaves = one.Tables[at].Leaves
+		if t.Leaves, err = leavesOf(ctx, one.tx[0], selected.Leaves); err != nil {
+			return d, err
+		}
 		if first {
 			if err := d.begin(ctx, one.tx[0], t); err != nil || d.Problem != "" {
 				return d, err
 			}
-			d.in = i
-		} else if err := d.join(&t); err != nil || d.Problem != "" {
+			d.in, d.Leaves = i, selected.Leaves
+		} else if err := d.align(&t); err != nil || d.Problem != "" {
 			return d, err
 		}
 		s := sides{before: side{one.Before, &t}}
 		if one.After != nil {
-			if s.after, err = d.second(ctx, one.tx[1], one.After, t.Leaves); err != nil || d.Problem != "" {
+			if s.after, err = d.second(ctx, one.tx[1], one.After, selected.Leaves); err != nil || d.Problem != "" {
 				return d, err
 			}
 		}
@@ -200,21 +219,6 @@ func (d *TableDifference) begin(ctx context.Context, tx pgx.Tx, t Table) (err er
 		d.Problem = "it is unlogged: a copy has none of its rows"
 	}
 	return nil
-}
-
-// join adds the table as a later copy has it.
-func (d *TableDifference) join(t *Table) error {
-	switch {
-	case len(t.Leaves) == 0:
-		d.Leaves = nil
-	case len(d.Leaves) > 0:
-		for _, leaf := range t.Leaves {
-			if !slices.Contains(d.Leaves, leaf) {
-				d.Leaves = append(slices.Clone(d.Leaves), leaf)
-			}
-		}
-	}
-	return d.align(t)
 }
 
 // second is the table in the copy from after a transaction, without one where that

@@ -23,8 +23,11 @@
 //
 // It promises to do what the preview lists and nothing more: a row that live has
 // changed since then is left alone. Foreign keys are PostgreSQL's own all the
-// while. A transaction's id is recorded before its commit, so that after a crash
-// the server tells whether it came to pass, and repeating does nothing twice.
+// while, and no row of others goes along by a cascade: rows that are taken away are
+// locked before anything looks for what refers to them. Whom a session is with is
+// proven in the session, and again in the transaction that writes. A transaction's id
+// is recorded before its commit, so that after a crash the server tells whether it
+// came to pass, and repeating does nothing twice.
 //
 // Names are what the catalogs say, quoted; no schema but pg_catalog is searched
 // for anything that this package writes. Triggers run with the search path that

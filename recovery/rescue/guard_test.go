@@ -98,7 +98,7 @@ func TestApply_locked(t *testing.T) {
 	holder := w.conn(w.live)
 	w.query(holder, `begin; update t set v = 0 where id = 5`)
 	live := w.conn(w.live)
-	_, err := rescue.Apply(within(t), rescue.ApplyOptions{Live: live, Preview: p, Dir: dir, LockTimeout: 50 * time.Millisecond,
+	_, err := rescue.Apply(within(t), rescue.ApplyOptions{Live: live, Identity: w.identity(), Preview: p, Dir: dir, LockTimeout: 50 * time.Millisecond,
 		Undo: func(uint64) (io.WriteCloser, error) { return &script{}, nil }})
 	if err == nil || !strings.Contains(err.Error(), "remember the rows of t: canceling statement due to lock timeout") || !strings.Contains(recovery.HintOf(err), "nothing was changed") {
 		t.Errorf("behind a lock: %v", err)
@@ -106,6 +106,53 @@ func TestApply_locked(t *testing.T) {
 	w.query(holder, "rollback")
 	if w.digest() != harmed {
 		t.Error("live was changed")
+	}
+}
+
+// Whoever is about to refer to a row that an undo takes away is waited for, and keeps
+// what was written: it does not go along by a cascade.
+func TestUndo_besideWriters(t *testing.T) {
+	w := newWorld(t, `create table p (id int primary key, at int) partition by range (id); create table p1 partition of p for values from (0) to (100);
+		create table plain (id int primary key); create table c (id int primary key, plain int references plain on delete cascade, p int references p on delete set null, p1 int references p1 on delete cascade);
+		insert into p select n, n from generate_series(1, 9) n; insert into plain select generate_series(1, 9)`)
+	w.harm(`delete from p; delete from plain`)
+	prev, dir := w.preview([]string{"p", "plain"})
+	_, undo, err := w.apply(prev, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	watch := w.conn(w.live)
+	for column, stays := range map[string]string{"plain": "plain: inserted rows stay: 1 of 9", "p": "p: inserted rows stay: 1 of 9", "p1": "p: inserted rows stay: 1 of 9"} {
+		writer := w.conn(w.live)
+		w.query(writer, "begin; insert into c (id, "+column+") values (1, 5)")
+		done := make(chan error, 1)
+		undoer := w.conn(w.live)
+		id := w.identity()
+		go func() {
+			_, err := rescue.Undo(within(t), rescue.UndoOptions{Live: undoer, Identity: id, Script: bytes.NewReader(undo.Bytes())})
+			done <- err
+		}()
+		for w.query(watch, fmt.Sprintf("select pg_blocking_pids(%d)", undoer.PgConn().PID())) == "{}" {
+			select {
+			case err := <-done:
+				t.Fatalf("%s: it did not wait: %v", column, err)
+			default:
+			}
+		}
+		w.query(writer, "commit")
+		if err := <-done; recovery.ExitOf(err) != recovery.Refused || !strings.Contains(err.Error(), stays) {
+			t.Errorf("%s: an undo beside somebody who refers to one of its rows: %v", column, err)
+		}
+		if got := w.query(writer, "select "+column+" from c"); got != "5" {
+			t.Errorf("%s: somebody else's row is %q", column, got)
+		}
+		w.query(writer, "delete from c")
+	}
+	if _, err := w.undo(undo, false); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.rows("select (select count(*) from p) + (select count(*) from plain)"); got != "0" {
+		t.Errorf("%s rows are left after the undo", got)
 	}
 }
 
@@ -154,7 +201,7 @@ func TestApply_refusesAnotherPreview(t *testing.T) {
 	write(t, file, rows)
 	died := errors.New("not now")
 	live := w.conn(w.live)
-	_, err := rescue.Apply(within(t), rescue.ApplyOptions{Live: live, Preview: p, Dir: dir, Undo: func(uint64) (io.WriteCloser, error) { return nil, died }})
+	_, err := rescue.Apply(within(t), rescue.ApplyOptions{Live: live, Identity: w.identity(), Preview: p, Dir: dir, Undo: func(uint64) (io.WriteCloser, error) { return nil, died }})
 	if !errors.Is(err, died) {
 		t.Errorf("without room for the undo: %v", err)
 	}

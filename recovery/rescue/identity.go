@@ -2,10 +2,12 @@ package rescue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -61,6 +63,11 @@ func identify(ctx context.Context, t recovery.Target, expand func(string) (strin
 		return postgres.Identity{}, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx)) // it only read
+	return read(ctx, conn)
+}
+
+// read is the identity of whom a session is with.
+func read(ctx context.Context, conn *pgx.Conn) (postgres.Identity, error) {
 	id, err := postgres.ReadIdentity(ctx, conn)
 	if err != nil || id.InRecovery {
 		return id, err
@@ -85,7 +92,38 @@ func connect(ctx context.Context, address string, expand func(string) (string, e
 	if err != nil {
 		return nil, err
 	}
-	return postgres.ConnectLive(ctx, address)
+	config, err := postgres.OneLive(address)
+	if err != nil {
+		return nil, err
+	}
+	return postgres.DialLive(ctx, config)
+}
+
+// connectTo opens a session with the live database that is meant.
+func connectTo(ctx context.Context, address string, want recovery.Identity, expand func(string) (string, error)) (*pgx.Conn, error) {
+	conn, err := connect(ctx, address, expand)
+	if err != nil {
+		return nil, err
+	}
+	if err := prove(ctx, conn, want); err != nil {
+		return nil, errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
+	}
+	return conn, nil
+}
+
+// prove refuses a session with any other database than the one that is meant. What
+// was read in another session says nothing of this one, because a name or a proxy may
+// lead elsewhere by now; within a transaction it holds to the end of that.
+func prove(ctx context.Context, conn *pgx.Conn, want recovery.Identity) error {
+	id, err := read(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if differs := want.Differences(parts(id)); len(differs) > 0 {
+		return refusedf("find out where the address of live leads to, then make a new plan",
+			"refused: the session with live is not with the database that was planned for: %s", strings.Join(differs, "; "))
+	}
+	return nil
 }
 
 // parts are the identity in named parts: the database's own number tells one that

@@ -60,7 +60,7 @@ func (a Args) look(ctx context.Context, env recovery.Env, dir, files string, sam
 	if err != nil {
 		return Preview{}, err
 	}
-	live, err := connect(ctx, a.Address, env.Secret)
+	live, err := connectTo(ctx, a.Address, a.Identity, env.Secret)
 	if err != nil {
 		return Preview{}, err
 	}

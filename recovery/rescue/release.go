@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,10 +24,27 @@ const Rescued recovery.ResourceKind = "rescue"
 // takenBackFile holds the transaction that takes a rescue back.
 const takenBackFile = "taken-back.json"
 
-// claim is the record of a transaction that is about to be committed.
+// claim is the record of a transaction that is about to be committed. Whom it is with
+// stands there, too, as "live " and the name of the part.
 func claim(a Args, xid uint64, script, sum, dir string) recovery.Resource {
-	return recovery.Resource{Kind: Rescued, ID: fmt.Sprintf("transaction %d in %s", xid, a.Live),
-		Details: map[string]string{"address": a.Address, "xid": strconv.FormatUint(xid, 10), "script": script, "sha256": sum, "dir": dir}}
+	details := map[string]string{"address": a.Address, "xid": strconv.FormatUint(xid, 10), "script": script, "sha256": sum, "dir": dir}
+	for part, says := range a.Identity {
+		details[livePart+part] = says
+	}
+	return recovery.Resource{Kind: Rescued, ID: fmt.Sprintf("transaction %d in %s", xid, a.Live), Details: details}
+}
+
+const livePart = "live "
+
+// claimed is the identity that a claim holds.
+func claimed(r recovery.Resource) recovery.Identity {
+	id := recovery.Identity{}
+	for name, says := range r.Details {
+		if part, ok := strings.CutPrefix(name, livePart); ok {
+			id[part] = says
+		}
+	}
+	return id
 }
 
 // adopt keeps what was brought back, when the step ends.
@@ -58,7 +76,7 @@ func (k Releaser) Release(ctx context.Context, r recovery.Resource) error {
 	if err != nil || dir == "" {
 		return recovery.Errorf("look at live: the undo script of the run lists the rows", "give back %s: its record does not say which transaction it is", r.ID)
 	}
-	live, err := connect(ctx, r.Details["address"], k.Expand)
+	live, err := connectTo(ctx, r.Details["address"], claimed(r), k.Expand)
 	if err != nil {
 		return err
 	}
@@ -79,7 +97,7 @@ func (k Releaser) Release(ctx context.Context, r recovery.Resource) error {
 		return err
 	}
 	defer script.Close() // it was only read
-	_, err = Undo(ctx, UndoOptions{Live: live, Script: script, Committing: func(_ context.Context, xid uint64, _ []Undone) error {
+	_, err = Undo(ctx, UndoOptions{Live: live, Identity: claimed(r), Script: script, Committing: func(_ context.Context, xid uint64, _ []Undone) error {
 		return keep(dir, takenBackFile, committing{XID: xid})
 	}})
 	return err

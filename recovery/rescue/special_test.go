@@ -126,7 +126,7 @@ func TestApply_triggers(t *testing.T) {
 		was := w.rows("select string_agg(t::text, ' ' order by id) from t")
 		w.harm(harm)
 		p, dir := w.preview([]string{"t"}, rescue.Choice{Table: name("t"), Disable: []string{"note", "touch"}})
-		if len(p.Tables[0].Locks) != 2 || !strings.Contains(p.Tables[0].Locks[1], "SHARE ROW EXCLUSIVE") {
+		if len(p.Tables[0].Locks) != 3 || !strings.Contains(p.Tables[0].Locks[1], "3 rows that are updated or removed") || !strings.Contains(p.Tables[0].Locks[2], "SHARE ROW EXCLUSIVE") {
 			t.Errorf("locks: %q", p.Tables[0].Locks)
 		}
 		_, undo, err := w.apply(p, dir)
@@ -186,7 +186,7 @@ func TestSteps_keyless(t *testing.T) {
 		t.Errorf("its rows: %+v", p.Tables[0])
 	}
 	s := newStage(w)
-	a := args("log")
+	a := w.args("log")
 	a.After, a.XIDs, a.Choices = "", nil, []rescue.Chosen{{Table: "log", Into: "log_rescued"}}
 	s.must(a, rescue.KindDiff)
 	s.must(a, rescue.KindPreview)

@@ -32,6 +32,8 @@ type Args struct {
 	Scratch recovery.TargetID `json:"scratch"`
 	Live    recovery.TargetID `json:"live"`
 	Address string            `json:"address"`
+	// Identity is that of live, which every session with it proves.
+	Identity recovery.Identity `json:"identity"`
 	// XIDs are the transactions, Changes what the log says that they did to
 	// tables, Tables those that were named; All takes every table.
 	XIDs    []recovery.XID         `json:"xids,omitempty"`
@@ -105,6 +107,8 @@ type UndoArgs struct {
 	Scratch recovery.TargetID `json:"scratch"`
 	Live    recovery.TargetID `json:"live"`
 	Address string            `json:"address"`
+	// Identity is that of live, which every session with it proves.
+	Identity recovery.Identity `json:"identity"`
 	// Script is the undo script's path, SHA256 what it must be.
 	Script string `json:"script"`
 	SHA256 string `json:"sha256"`

@@ -2,6 +2,7 @@ package rescue_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,8 @@ type stage struct {
 	// live is asked whenever live is resolved; checkpoint before a commit.
 	resolved   int
 	checkpoint func() error
+	// leads is where live's address leads, where that is not to live.
+	leads string
 }
 
 func newStage(w *world) *stage {
@@ -47,7 +50,7 @@ func (s *stage) Binding(component string) (recovery.Binding, bool) {
 }
 
 func (s *stage) Secret(text string) (string, error) {
-	return os.Expand(text, func(string) string { return server.URL(s.live) }), nil
+	return os.Expand(text, func(string) string { return server.URL(cmp.Or(s.leads, s.live)) }), nil
 }
 func (s *stage) Claim(_ context.Context, r recovery.Resource) error {
 	s.held = append(s.held, r)
@@ -73,8 +76,9 @@ func (meter) Log(string)                                     {}
 func (m meter) Checkpoint(_ context.Context, _ string) error { return m.s.checkpoint() }
 
 // args are those of a rescue of tables.
-func args(tables ...string) rescue.Args {
-	return rescue.Args{Component: "database", Before: "before", After: "after", Scratch: "scratch/rescue", Live: "live/database",
+func (w *world) args(tables ...string) rescue.Args {
+	w.Helper()
+	return rescue.Args{Identity: w.identity(), Component: "database", Before: "before", After: "after", Scratch: "scratch/rescue", Live: "live/database",
 		Address: "${DATABASE_URL}", XIDs: []recovery.XID{7}, Tables: tables, SameCluster: true}
 }
 
@@ -110,7 +114,7 @@ func (s *stage) undone(leave bool) (recovery.Outcome, error) {
 		if err := os.WriteFile(path, script.Bytes(), 0o600); err != nil {
 			s.Fatal(err)
 		}
-		step := rescue.UndoStep(rescue.UndoArgs{Component: "database", Scratch: "scratch/rescue", Live: "live/database", Address: "${DATABASE_URL}",
+		step := rescue.UndoStep(rescue.UndoArgs{Component: "database", Scratch: "scratch/rescue", Live: "live/database", Address: "${DATABASE_URL}", Identity: s.identity(),
 			Script: path, SHA256: sum(script.Bytes()), Leave: leave})
 		for _, k := range rescue.Kinds() {
 			if k.Name() == rescue.KindUndo {
@@ -145,7 +149,7 @@ func TestSteps_droppedTable(t *testing.T) {
 	w.harm(`drop table carts cascade`)
 	harmed := w.digest()
 	s := newStage(w)
-	a := args("carts")
+	a := w.args("carts")
 	if o := s.must(a, rescue.KindDiff); o.Facts["difference of carts"] != "100 removed, 0 changed, 0 added, the table itself dropped" {
 		t.Errorf("the difference: %v", o.Facts)
 	}
@@ -196,7 +200,7 @@ func TestSteps_underAnotherName(t *testing.T) {
 	w.exec(`delete from carts where id > 50`)
 	now := w.digest()
 	s := newStage(w)
-	a := args("carts")
+	a := w.args("carts")
 	a.After, a.XIDs = "", nil
 	s.must(a, rescue.KindDiff)
 	if o := s.must(a, rescue.KindPreview); len(o.Exceptions) != 1 || !strings.Contains(o.Exceptions[0], "live has rows in it") {
@@ -222,17 +226,17 @@ func TestSteps_truncatedTable(t *testing.T) {
 	was := w.digest()
 	w.harm(`truncate t`)
 	s := newStage(w)
-	s.must(args("t"), rescue.KindDiff)
-	s.must(args("t"), rescue.KindPreview)
-	s.must(args("t"), rescue.KindApply)
+	s.must(w.args("t"), rescue.KindDiff)
+	s.must(w.args("t"), rescue.KindPreview)
+	s.must(w.args("t"), rescue.KindApply)
 	if got := w.digest(); got != was {
 		t.Errorf("after the rescue\n%s\nand before the harm\n%s", got, was)
 	}
-	if o := s.must(args("t"), rescue.KindCheck); o.Check == nil || !o.Check.Held {
+	if o := s.must(w.args("t"), rescue.KindCheck); o.Check == nil || !o.Check.Held {
 		t.Errorf("the check: %+v", o.Check)
 	}
 	w.exec(`delete from t where id = 5`)
-	if _, err := s.step(args("t"), rescue.KindCheck); err == nil || !strings.Contains(err.Error(), "found 1 row that is not as before") {
+	if _, err := s.step(w.args("t"), rescue.KindCheck); err == nil || !strings.Contains(err.Error(), "found 1 row that is not as before") {
 		t.Errorf("the check of a row that is missing: %v", err)
 	}
 }
@@ -248,7 +252,7 @@ func TestSteps_mergeBack(t *testing.T) {
 	// Live is the moment, on which life went on.
 	w.exec(`truncate u; delete from t where id > 10; update t set v = 'v' where id = 1; update t set v = 'mine' where id = 2; insert into t values (5, 'v')`)
 	s := newStage(w)
-	a := args()
+	a := w.args()
 	a.All = true
 	if o := s.must(a, rescue.KindDiff); o.Facts["difference of t"] != "2 removed, 2 changed, 1 added" || o.Facts["difference of u"] != "1 removed, 0 changed, 0 added" {
 		t.Errorf("what was written after the moment: %v", o.Facts)
@@ -259,6 +263,85 @@ func TestSteps_mergeBack(t *testing.T) {
 	s.must(a, rescue.KindApply)
 	if got := w.rows(`select string_agg(id || v, ' ' order by id) || ' ' || (select count(*) from u) from t`); got != "1changed 2mine 3v 4v 5v 6v 7v 8v 9v 10v 11new 12new 1" {
 		t.Errorf("merged: %s", got)
+	}
+}
+
+// Of several transactions that changed other partitions each, a row that only one of
+// them touched is in conflict with nobody.
+func TestSteps_severalPartitions(t *testing.T) {
+	w := newWorld(t, `create table m (id int primary key, v text) partition by range (id);
+		create table m1 partition of m for values from (0) to (10); create table m2 partition of m for values from (10) to (20); create table m3 partition of m for values from (20) to (30);
+		insert into m select n, 'v' from generate_series(1, 29) n`)
+	was := w.digest()
+	w.harm(`update m set v = 'one' where id in (1, 2); delete from m where id = 3; insert into m values (0, 'one')`)
+	w.exec(`update m set v = 'mine' where id = 11`)
+	w.copy("further before")
+	w.exec(`begin; update m set v = 'two' where id in (11, 12); delete from m where id = 13; commit`)
+	w.copy("further after")
+	s := newStage(w)
+	a := w.args()
+	a.XIDs = []recovery.XID{7, 9}
+	a.Changes = []recovery.TableChange{{Relation: recovery.Relation{Name: "m1"}}}
+	a.Further = []rescue.Around{{Before: "further before", After: "further after", Changes: []recovery.TableChange{{Relation: recovery.Relation{Name: "m2"}}}}}
+	a.Choices = []rescue.Chosen{{Table: "m", Remove: true}}
+	if o := s.must(a, rescue.KindDiff); o.Facts["difference of m"] != "2 removed, 4 changed, 1 added" {
+		t.Errorf("what they did: %v", o.Facts)
+	}
+	if o := s.must(a, rescue.KindPreview); o.Facts["rescue of m"] != "2 to insert, 4 to update, 1 to remove" {
+		t.Errorf("what would be brought back: %v", o.Facts)
+	}
+	s.must(a, rescue.KindApply)
+	if got := w.rows("select v from m where id = 11"); got != "mine" {
+		t.Errorf("before the transaction that changed it, somebody else made it mine; it has %q", got)
+	}
+	w.exec(`update m set v = 'v' where id = 11`)
+	if got := w.digest(); got != was {
+		t.Errorf("after the rescue\n%s\nand before the harm\n%s", got, was)
+	}
+}
+
+// Where the address of live leads elsewhere by now, nothing is asked there and nothing
+// is written, whatever another session has found: the session that changes live proves
+// itself whom it is with.
+func TestSteps_anotherDatabase(t *testing.T) {
+	w := newWorld(t, `create table t (id int primary key, v text); insert into t select n, 'v' from generate_series(1, 9) n`)
+	w.harm(`delete from t where id > 5`)
+	s := newStage(w)
+	a := w.args("t")
+	s.must(a, rescue.KindDiff)
+	s.must(a, rescue.KindPreview)
+	elsewhere := &world{T: t, live: w.after}
+	harmed, theirs := w.digest(), elsewhere.digest()
+	refused := func(what string, err error) {
+		t.Helper()
+		if recovery.ExitOf(err) != recovery.Refused || !strings.Contains(fmt.Sprint(err), "database oid was ") {
+			t.Errorf("%s: %v", what, err)
+		}
+		if w.digest() != harmed || elsewhere.digest() != theirs {
+			t.Errorf("%s: something was changed", what)
+		}
+	}
+	s.leads = elsewhere.live
+	for _, kind := range []string{rescue.KindPreview, rescue.KindApply, rescue.KindCheck} {
+		_, err := s.step(a, kind)
+		refused(kind, err)
+	}
+	s.leads = ""
+	s.must(a, rescue.KindApply)
+	harmed = w.digest() // it is the rescued one from here on
+	s.leads = elsewhere.live
+	_, err := s.undone(false)
+	refused(rescue.KindUndo, err)
+	refused("a clean-up", rescue.Releaser{Expand: s.Secret}.Release(within(t), s.held[0]))
+	// Nor does Apply rely on whoever opened the session.
+	p, dir := w.preview([]string{"t"})
+	_, err = rescue.Apply(within(t), rescue.ApplyOptions{Live: w.conn(elsewhere.live), Identity: w.identity(), Preview: p, Dir: dir})
+	refused("its transaction", err)
+	_, err = rescue.Undo(within(t), rescue.UndoOptions{Live: w.conn(elsewhere.live), Identity: w.identity(), Script: strings.NewReader("")})
+	refused("the undo's transaction", err)
+	_, err = rescue.Identify(within(t), recovery.Target{Address: "host=one,two dbname=shop"}, func(text string) (string, error) { return text, nil })
+	if recovery.ExitOf(err) != recovery.Refused || !strings.Contains(fmt.Sprint(err), "names several, one and two") {
+		t.Errorf("an address of two servers: %v", err)
 	}
 }
 
@@ -273,7 +356,7 @@ func TestSteps_severalTransactions(t *testing.T) {
 	w.exec(`begin; update t set v = 'two' where id in (2, 3, 8); update t set v = 'v' where id = 4; insert into t values (7, 'v'); delete from t where id = 6; delete from "U" where id = 1; commit`)
 	w.copy("further after")
 	s := newStage(w)
-	a := args()
+	a := w.args()
 	a.XIDs = []recovery.XID{7, 9}
 	a.Changes = []recovery.TableChange{{Relation: recovery.Relation{Name: "t"}}}
 	a.Further = []rescue.Around{{Before: "further before", After: "further after", Changes: []recovery.TableChange{{Relation: recovery.Relation{Name: "U"}}, {Relation: recovery.Relation{Name: "t"}}}}}
@@ -316,12 +399,12 @@ func TestSteps_interrupted(t *testing.T) {
 	w.harm(`delete from t where id > 50`)
 	harmed := w.digest()
 	s := newStage(w)
-	s.must(args("t"), rescue.KindDiff)
-	s.must(args("t"), rescue.KindPreview)
+	s.must(w.args("t"), rescue.KindDiff)
+	s.must(w.args("t"), rescue.KindPreview)
 	// It is killed when everything is on disk but the commit.
 	died := errors.New("killed")
 	s.checkpoint = func() error { return died }
-	if _, err := s.step(args("t"), rescue.KindApply); !errors.Is(err, died) {
+	if _, err := s.step(w.args("t"), rescue.KindApply); !errors.Is(err, died) {
 		t.Fatalf("interrupted: %v", err)
 	}
 	if w.digest() != harmed {
@@ -330,7 +413,7 @@ func TestSteps_interrupted(t *testing.T) {
 	// So is the next one, right after its commit: what it was about to record
 	// is lost.
 	s.checkpoint = func() error { return nil }
-	first := s.must(args("t"), rescue.KindApply)
+	first := s.must(w.args("t"), rescue.KindApply)
 	if w.digest() != was {
 		t.Fatal("the rescue did not bring back what was there")
 	}
@@ -357,7 +440,7 @@ func TestSteps_interrupted(t *testing.T) {
 	w.exec(`insert into t select n, 'v' from generate_series(51, 100) n`)
 	w.exec(`delete from t where id = 99`) // a legitimate delete
 	now := w.digest()
-	again := s.must(args("t"), rescue.KindApply)
+	again := s.must(w.args("t"), rescue.KindApply)
 	if w.digest() != now {
 		t.Error("the second attempt has done something")
 	}

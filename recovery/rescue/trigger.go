@@ -66,8 +66,40 @@ func (t *TablePreview) describe(ctx context.Context, tx pgx.Tx) error {
 	if t.Rows() > 0 {
 		t.Locks = append(t.Locks, fmt.Sprintf("%s: the rows that are brought back; others read and write on (ROW EXCLUSIVE)", t.Live.Name))
 	}
+	if n := t.Update + t.Remove; n > 0 {
+		t.Locks = append(t.Locks, fmt.Sprintf("%s: %d rows that are updated or removed; whoever writes to one, or is about to refer to it, waits (FOR UPDATE)", t.Live.Name, n))
+	}
 	if len(t.Choice.Disable) > 0 {
-		t.Locks = append(t.Locks, fmt.Sprintf("%s: nobody else writes to it until the rescue has ended, because a trigger is disabled (SHARE ROW EXCLUSIVE)", t.Live.Name))
+		t.Locks = append(t.Locks, writesWait(t.Live.Name.String(), "the rescue"))
 	}
 	return nil
+}
+
+// writesWait is what disabling a trigger costs.
+func writesWait(table, what string) string {
+	return fmt.Sprintf("%s: nobody else writes to it until %s has ended, because a trigger is disabled (SHARE ROW EXCLUSIVE)", table, what)
+}
+
+// lockWaits says what becomes of a lock that somebody else holds.
+const lockWaits = "no lock is waited for longer than 5 s: nothing is changed then"
+
+// Locks are what others wait for while rows are brought back, before it is known which
+// these are; a preview has them for each table.
+func (a Args) Locks() []string {
+	return a.locks("the rescue", "rows that are updated or removed: whoever writes to one, or is about to refer to it, waits (FOR UPDATE); others read and write on (ROW EXCLUSIVE)")
+}
+
+// UndoLocks are what others wait for while the rescue is taken back.
+func (a Args) UndoLocks() []string {
+	return a.locks("the undo", "rows that go again: whoever is about to refer to one waits, and finds it gone (FOR UPDATE); others read and write on (ROW EXCLUSIVE)")
+}
+
+func (a Args) locks(what, rows string) []string {
+	all := []string{rows}
+	for _, c := range a.Choices {
+		if len(c.Disable) > 0 {
+			all = append(all, writesWait(c.Table, what))
+		}
+	}
+	return append(all, lockWaits)
 }

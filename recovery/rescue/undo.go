@@ -38,6 +38,11 @@ create temp table comeback_undone (what pg_catalog.text, wanted pg_catalog.int8,
 	for _, w := range a.tables {
 		b.WriteString(w.triggers(true))
 	}
+	for _, w := range a.tables {
+		if w.Insert > 0 && w.Create == "" {
+			b.WriteString(w.undoHold())
+		}
+	}
 	b.WriteString("set constraints all deferred;\nset local search_path to default;\n")
 	for _, w := range a.tables {
 		if w.Remove > 0 {
@@ -153,6 +158,14 @@ func (w *work) undoneBy(row, undo string) string {
 func (w *work) undone(what, act, statement string, strict bool) string {
 	return fmt.Sprintf("with d as (%s returning 1) insert into pg_temp.comeback_undone select %s, (select pg_catalog.count(*) from %s where act operator(pg_catalog.=) '%s'), pg_catalog.count(*), %t from d;\n",
 		statement, quoteText(w.Live.Name.String()+": "+what), w.undo(), act, strict)
+}
+
+// undoHold locks the rows that are to go, before anything looks for what refers to
+// them: whoever is about to refer to one waits, and finds it gone; whoever did so a
+// moment ago is seen.
+func (w *work) undoHold() string {
+	return fmt.Sprintf("create temp table comeback_held_%d on commit drop as select from %s, %s u where u.act operator(pg_catalog.=) 'i' and %s for update of t;\n",
+		w.n, w.only(), w.undo(), w.undoKey())
 }
 
 // undoInsert deletes rows that were inserted, where nothing refers to them but rows of

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"comeback/recovery"
 	"comeback/recovery/dump/script"
 )
 
@@ -92,6 +93,8 @@ func runScript(ctx context.Context, tx pgx.Tx, in io.Reader) error {
 // UndoOptions say what to take back.
 type UndoOptions struct {
 	Live *pgx.Conn
+	// Identity is as in [ApplyOptions].
+	Identity recovery.Identity
 	// Script is what Apply wrote.
 	Script io.Reader
 	// Leave leaves rows alone that were changed since the rescue, and does the
@@ -116,6 +119,9 @@ func Undo(ctx context.Context, o UndoOptions) ([]Undone, error) {
 		return nil, err
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx)) // after the commit it does nothing
+	if err := prove(ctx, o.Live, o.Identity); err != nil {
+		return nil, err
+	}
 	how := "off"
 	if o.Leave {
 		how = "on"
