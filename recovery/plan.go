@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -391,4 +392,10 @@ type SoundCheckArgs struct {
 	// it is not nil, the point in the log after it that was gone to.
 	Record *BackupRef `json:"record,omitempty"`
 	After  *LogPoint  `json:"after,omitempty"`
+}
+
+// Replaces says that the plan puts something in the place of what is live, so that what
+// live had goes back; a rescue changes rows, and loses nothing.
+func (p *Plan) Replaces() bool {
+	return slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Phase == Exchange })
 }

@@ -41,6 +41,9 @@ type Shelf interface {
 	Files(ctx context.Context, runDir string) ([]File, error)
 	// Text is a document to read: a runbook, a report, a plan, a log.
 	Text(ctx context.Context, path string) (string, error)
+	// Rows is the preview that a run of a rescue has made, with some of the rows.
+	// They stand in no document, and are gone when the run has ended.
+	Rows(ctx context.Context, run string) (string, error)
 	// Check looks into every copy of a runbook, at its live servers and at
 	// earlier runs, and judges whether the copies would save the system. Systems
 	// tells from then on what was found. It stores nothing in a copy.

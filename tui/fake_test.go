@@ -111,6 +111,10 @@ func (d *fakeDesk) Text(_ context.Context, path string) (string, error) {
 	return text, nil
 }
 
+func (d *fakeDesk) Rows(_ context.Context, run string) (string, error) {
+	return d.Text(context.Background(), "rows of "+run)
+}
+
 func (d *fakeDesk) Survey(_ context.Context, _ string, progress func(Access)) ([]Access, error) {
 	for _, row := range d.rows {
 		progress(Access{Copy: row.Copy, Component: row.Component, State: Looking})

@@ -71,7 +71,15 @@ func TestWaiting_ShowsThePreviewOfARescue(t *testing.T) {
 	desk.session.add(0, recovery.StepFinished{Step: "check/carts", Outcome: recovery.Outcome{Says: "2 tables", Facts: map[string]string{
 		"rescue of orders": "48 to insert", "rescue of carts": "nothing to do", "preview": "5e0b"}}},
 		recovery.StepStarted{Step: "database.look", Attempt: 1}, recovery.Waiting{Step: "database.look", For: recovery.WaitTicks})
-	for _, text := range []string{"PREVIEW   carts: nothing to do", "orders: 48 to insert", "comeback rescue show 7c31"} {
+	for _, text := range []string{"PREVIEW   carts: nothing to do", "orders: 48 to insert", "comeback rescue show 7c31", "v rows"} {
 		d.sees(text)
 	}
+	desk.texts["rows of 7c31"] = "run 7c31, into shop\n\norders, to insert:\n  before  41  paid\n"
+	d.press("v")
+	d.sees("before  41  paid")
+	d.press(keyEscape)
+	d.sees("The maintenance page is up")
+	delete(desk.texts, "rows of 7c31")
+	d.press("v")
+	d.sees("REFUSED")
 }

@@ -66,7 +66,7 @@ func (s *commitsScreen) brings(m meaning, w int) []line {
 	}
 	add("RESCUE", plain, fmt.Sprintf("the rows that xid %d of %s removed or changed come back: %s", m.lost.XID, millis(m.lost.Time, s.m.now()), m.lost.words()))
 	if n := len(m.undone); n > 1 {
-		add("", warn, fmt.Sprintf("it is one of %d that did harm; each is a rescue of its own", n))
+		add("", warn, fmt.Sprintf("it is one of %d that did harm: m marks each, and enter plans one rescue of all that are marked", n))
 	}
 	add("KEPT", plain, "everything else as it lives now: nobody loses what was written since")
 	add("FIRST", plain, "two copies are restored into scratch and compared; then you see what would change, and type the name of the database")

@@ -65,7 +65,7 @@ func (a *attached) green() (at time.Time, decided bool) {
 
 // achievedRPO is the loss of the component that lost most.
 func (a *attached) achievedRPO(zone *time.Location) (string, look) {
-	if len(a.plan.Live) == 0 {
+	if !a.plan.Replaces() {
 		return "nothing live was replaced, so nothing was lost", plain
 	}
 	var worst recovery.LossState

@@ -15,10 +15,12 @@ type pagerScreen struct {
 	title string
 	// source gives the lines; a live log grows.
 	source func() []string
-	// path is set for a document that is still to be read.
-	path    string
-	reading bool
-	err     error
+	// read is set where the text is still to be read; isMarkdown says that it is a
+	// document which people read otherwise than it is written.
+	read       func(context.Context) (string, error)
+	isMarkdown bool
+	reading    bool
+	err        error
 	// over is the screen beneath, which says how the frame looks.
 	over screen
 
@@ -71,8 +73,15 @@ func newFind(m *model) *pagerScreen {
 
 // newDocument reads a text from the desk and shows it.
 func newDocument(m *model, title, path string) *pagerScreen {
+	s := newReading(m, title, func(ctx context.Context) (string, error) { return m.desk.Text(ctx, path) })
+	s.isMarkdown = strings.HasSuffix(path, ".md")
+	return s
+}
+
+// newReading shows a text that is read first.
+func newReading(m *model, title string, read func(context.Context) (string, error)) *pagerScreen {
 	s := newPager(m, title, "")
-	s.path, s.reading = path, true
+	s.read, s.reading = read, true
 	return s
 }
 
@@ -103,12 +112,10 @@ func (s *pagerScreen) open() tea.Cmd {
 	if !s.reading {
 		return nil
 	}
-	return ask(s.m.ctx, s, func(ctx context.Context) (string, error) {
-		return s.m.desk.Text(ctx, s.path)
-	}, func(text string, err error) tea.Cmd {
+	return ask(s.m.ctx, s, s.read, func(text string, err error) tea.Cmd {
 		s.reading, s.err = false, err
 		s.set(text)
-		if strings.HasSuffix(s.path, ".md") {
+		if s.isMarkdown {
 			s.markdown = text
 		}
 		return nil

@@ -1,10 +1,15 @@
 package tui
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+
+	tea "charm.land/bubbletea/v2"
+
+	"comeback/recovery"
 )
 
 // preview is what a rescue would do to live, table by table, once the run has
@@ -15,7 +20,7 @@ func (a *attached) preview(w int) []line {
 	for i := range a.state.Steps {
 		facts := a.state.Steps[i].Outcome.Facts
 		for _, name := range slices.Sorted(maps.Keys(facts)) {
-			if table, ok := strings.CutPrefix(name, "rescue of "); ok {
+			if table, ok := strings.CutPrefix(name, previewed); ok {
 				tables = append(tables, table+": "+facts[name])
 			}
 		}
@@ -34,5 +39,23 @@ func (a *attached) preview(w int) []line {
 			break
 		}
 	}
-	return append(lines, paragraph("ROWS", 10, plain, "comeback rescue show "+a.plan.Run+" lists some of each", w, 2)...)
+	return append(lines, paragraph("ROWS", 10, plain, "v shows some of each, like comeback rescue show "+a.plan.Run, w, 2)...)
+}
+
+// previews says that the run is a rescue which has found out what it would do, and
+// still has the rows.
+func (a *attached) previews() bool {
+	return !a.over && slices.ContainsFunc(a.state.Steps, func(s recovery.StepState) bool {
+		return slices.ContainsFunc(slices.Collect(maps.Keys(s.Outcome.Facts)), isPreview)
+	})
+}
+
+// isPreview says that a fact of a step is what a rescue would do to a table.
+func isPreview(fact string) bool { return strings.HasPrefix(fact, previewed) }
+
+const previewed = "rescue of "
+
+// rows shows some of the rows that a rescue would bring back.
+func (a *attached) rows(m *model) tea.Cmd {
+	return m.push(newReading(m, "rows of the rescue "+a.plan.Run, func(ctx context.Context) (string, error) { return m.desk.Rows(ctx, a.plan.Run) }))
 }

@@ -18,6 +18,11 @@ func (a *attached) key(m *model, on screen, asks *asker, k tea.KeyPressMsg) (tea
 		return m.push(log), true
 	case "f":
 		return m.push(newFiles(m, "run "+a.plan.Run, a.session.Dir())), true
+	case "v":
+		if !a.previews() {
+			return nil, false
+		}
+		return a.rows(m), true
 	case "o":
 		if a.over || a.plan.Mode != recovery.Recovery {
 			return nil, false
@@ -86,6 +91,14 @@ func (a *attached) keys(m *model) []binding {
 	if a.over {
 		return []binding{{"l", "log"}}
 	}
+	if a.previews() {
+		return append([]binding{{"v", "rows"}}, a.commanding(m)...)
+	}
+	return a.commanding(m)
+}
+
+// commanding are the keys of who commands, or of who watches.
+func (a *attached) commanding(m *model) []binding {
 	if !a.mine(m) {
 		return []binding{{"n", "note"}, {"l", "log"}, {"d", "detach"}, {"T", "take over..."}, {"s", "status"}, {"f", "files"}}
 	}

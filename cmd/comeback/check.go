@@ -87,7 +87,7 @@ func (a *app) check(ctx context.Context, o checkAsked) error {
 		return err
 	}
 	// The home screen of consoles tells what this check has found.
-	if err := (&desk{app: a}).checked(b, cat, assessment.Findings...); err != nil {
+	if err := (&desk{app: a}).checked(b, cat, &assessment); err != nil {
 		return err
 	}
 	if o.assign != "" {

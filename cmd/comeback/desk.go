@@ -221,7 +221,7 @@ func (d *desk) Survey(ctx context.Context, path string, progress func(tui.Access
 	if err != nil {
 		return nil, err
 	}
-	if err := d.checked(b, cat); err != nil {
+	if err := d.checked(b, cat, nil); err != nil {
 		return nil, err
 	}
 	var rows []tui.Access

@@ -29,13 +29,13 @@ func (d *desk) Check(ctx context.Context, path string) (recovery.Assessment, err
 	if err != nil {
 		return recovery.Assessment{}, err
 	}
-	return found, d.checked(b, cat, found.Findings...)
+	return found, d.checked(b, cat, &found)
 }
 
 // checked remembers what a look into the copies found, for this console and for
-// those that come later; the findings of a whole check say more than the copies
-// alone do.
-func (d *desk) checked(b *book, cat catalogue.Catalogue, found ...recovery.Judgement) error {
+// those that come later. A whole check has found more than the copies alone tell: a
+// look after it that finds nothing worse, whole is nil, keeps that for a day.
+func (d *desk) checked(b *book, cat catalogue.Catalogue, whole *recovery.Assessment) error {
 	d.mu.Lock()
 	if d.surveys == nil {
 		d.surveys = map[string]catalogue.Catalogue{}
@@ -46,25 +46,35 @@ func (d *desk) checked(b *book, cat catalogue.Catalogue, found ...recovery.Judge
 	if err != nil {
 		return err
 	}
-	v := cat.Judge(plan.Components(b.Runbook), engines(), b.RPO, d.app.now())
-	if len(found) > 0 {
-		v.Findings = nil
+	now := d.app.now()
+	l := judged{Runbook: b.path, SHA256: b.source.SHA256, At: now, Verdict: cat.Judge(plan.Components(b.Runbook), engines(), b.RPO, now)}
+	switch last, err := readJudged(home, b.path); {
+	case whole != nil:
+		l.Whole, l.Verdict.Findings = now, nil
+		for _, f := range whole.Findings {
+			l.Verdict.Findings = append(l.Verdict.Findings, f.Says)
+		}
+	case err == nil && l.Verdict.Saved && last.SHA256 == l.SHA256 && now.Sub(last.Whole) < wholeFor:
+		l.Whole, l.Verdict.Findings = last.Whole, last.Verdict.Findings
 	}
-	for _, f := range found {
-		v.Findings = append(v.Findings, f.Says)
+	for i := range l.Verdict.Findings {
+		l.Verdict.Findings[i] = d.app.redact(l.Verdict.Findings[i])
 	}
-	for i := range v.Findings {
-		v.Findings[i] = d.app.redact(v.Findings[i])
-	}
-	return writeJudged(home, b.path, judged{Runbook: b.path, SHA256: b.source.SHA256, At: d.app.now(), Verdict: v})
+	return writeJudged(home, b.path, l)
 }
+
+// wholeFor is how long the findings of a whole check stand.
+const wholeFor = 24 * time.Hour
 
 // judged is the newest look into the copies of a runbook, kept in the state
 // directory: it is a convenience, and no proof of anything.
 type judged struct {
-	Runbook string            `json:"runbook"`
-	SHA256  string            `json:"sha256"`
-	At      time.Time         `json:"at"`
+	Runbook string    `json:"runbook"`
+	SHA256  string    `json:"sha256"`
+	At      time.Time `json:"at"`
+	// Whole is when the check was made that the findings of the verdict are from;
+	// zero where they are those of the look.
+	Whole   time.Time         `json:"whole,omitzero"`
 	Verdict catalogue.Verdict `json:"verdict"`
 }
 
@@ -87,18 +97,22 @@ func writeJudged(home runner.Home, path string, l judged) error {
 	return nil
 }
 
-// saves is the newest look into the copies of a runbook whose bytes are those
-// of now; without one nothing is known.
-func saves(home runner.Home, path, sum string) tui.Saves {
+// readJudged is the record of a runbook; fs.ErrNotExist where there is none.
+func readJudged(home runner.Home, path string) (l judged, err error) {
 	b, err := os.ReadFile(judgedFile(home, path))
-	if errors.Is(err, fs.ErrNotExist) {
-		return tui.Saves{Answer: tui.SavesUnknown, Why: "not looked yet"}
-	}
-	var l judged
 	if err == nil {
 		err = json.Unmarshal(b, &l)
 	}
+	return l, err
+}
+
+// saves is the newest look into the copies of a runbook whose bytes are those
+// of now; without one nothing is known.
+func saves(home runner.Home, path, sum string) tui.Saves {
+	l, err := readJudged(home, path)
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return tui.Saves{Answer: tui.SavesUnknown, Why: "not looked yet"}
 	case err != nil:
 		return tui.Saves{Answer: tui.SavesUnknown, Why: "the last look cannot be read: " + err.Error()}
 	case l.SHA256 != sum:

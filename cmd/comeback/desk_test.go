@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,8 +34,16 @@ func TestDesk_WouldItSaveUs(t *testing.T) {
 	if _, err := d.Check(t.Context(), path); err != nil {
 		t.Fatal(err)
 	}
-	if s := system().Saves; s.Checked.IsZero() || s.Answer != tui.SavesYes {
-		t.Errorf("after a look it is %+v", s)
+	checked := system().Saves
+	if checked.Checked.IsZero() || checked.Answer != tui.SavesYes || len(checked.Findings) == 0 {
+		t.Errorf("after a check it is %+v", checked)
+	}
+	// A look at the copies alone finds less, and does not take that away.
+	if _, err := d.Survey(t.Context(), path, func(tui.Access) {}); err != nil {
+		t.Fatal(err)
+	}
+	if s := system().Saves; !s.Checked.After(checked.Checked) || !slices.Equal(s.Findings, checked.Findings) {
+		t.Errorf("after a look that follows a check it is %+v", s)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {

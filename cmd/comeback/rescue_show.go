@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -44,14 +45,34 @@ func (a *app) rescueShow(run string, asJSON bool) error {
 		}
 		return a.printJSON(map[string]any{"preview": p, "samples": samples})
 	}
-	fmt.Fprintf(a.out, "run %s, into %s\n\n", r.ID, clean(p.Database))
+	_, err = io.WriteString(a.out, a.previewText(r.ID, p))
+	return err
+}
+
+// previewText is a preview as people read it, with some of the rows.
+func (a *app) previewText(run string, p rescue.Preview) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "run %s, into %s\n\n", run, clean(p.Database))
 	for _, line := range p.Lines() {
-		fmt.Fprintln(a.out, a.redact(clean(line)))
+		fmt.Fprintln(&b, a.redact(clean(line)))
 	}
 	for i := range p.Tables {
-		a.printSamples(&p.Tables[i])
+		a.writeSamples(&b, &p.Tables[i])
 	}
-	return nil
+	return b.String()
+}
+
+// Rows is the preview of a rescue with some of its rows.
+func (d *desk) Rows(_ context.Context, run string) (string, error) {
+	r, err := d.app.load(run)
+	if err != nil {
+		return "", err
+	}
+	p, err := previewOf(r)
+	if err != nil {
+		return "", err
+	}
+	return d.app.previewText(r.ID, p), nil
 }
 
 // previewOf reads the preview that a run has made.
@@ -78,15 +99,15 @@ func previewOf(r runner.Past) (rescue.Preview, error) {
 	return p, recovery.Errorf("look again when it is there; comeback status "+r.ID+" tells how far it is", "run %s has no preview yet", r.ID).WithExit(recovery.Refused)
 }
 
-// printSamples prints rows of each kind, a line for every version of a row.
-func (a *app) printSamples(t *rescue.TablePreview) {
+// writeSamples writes rows of each kind, a line for every version of a row.
+func (a *app) writeSamples(out *strings.Builder, t *rescue.TablePreview) {
 	what := ""
 	var table [][]string
 	flush := func() {
 		if len(table) > 1 {
-			fmt.Fprintf(a.out, "\n%s, %s:\n", clean(t.Table.String()), what)
+			fmt.Fprintf(out, "\n%s, %s:\n", clean(t.Table.String()), what)
 			for _, line := range columns(table, nil) {
-				fmt.Fprintln(a.out, a.redact("  "+line))
+				fmt.Fprintln(out, a.redact("  "+line))
 			}
 		}
 	}

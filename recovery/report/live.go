@@ -92,8 +92,7 @@ func (s *source) live() *Live {
 // change; of the worst component.
 func (s *source) recoveryPoint(o *Objective) {
 	o.Verdict = Unknown
-	replaces := slices.ContainsFunc(s.plan.Steps, func(st recovery.Step) bool { return st.Phase == recovery.Exchange })
-	if !replaces {
+	if !s.plan.Replaces() {
 		o.Says = "nothing live was replaced, so nothing was lost"
 		return
 	}
