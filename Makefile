@@ -6,10 +6,10 @@ TOOLS   := $(CURDIR)/.tools/bin
 GO      ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check soak bench bench-parts tools standin tidy clean needs
+.PHONY: help build demo test majors test-majors check soak bench bench-parts tools standin tidy clean needs
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build ./comeback
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o comeback ./cmd/comeback
@@ -25,6 +25,12 @@ demo: needs build ## a shop, its backups, an incident and a signed rehearsal, in
 AT_ONCE := $(shell expr $$(nproc) + 1)
 test: needs tools ## all tests, with the race detector
 	GORACE=atexit_sleep_ms=0 COMEBACK_TOOLS=$(TOOLS) .ci/in-memory $(GO) test -race -vet=off -ldflags=-w -count=1 -p $(AT_ONCE) -timeout 60m ./...
+
+majors: ## PostgreSQL 13, 17 and 18 beside the machine's own, in .tools/majors
+	@./.ci/majors
+
+test-majors: needs tools ## a sample of the tests on PostgreSQL 13, 17 and 18
+	GORACE=atexit_sleep_ms=0 COMEBACK_TOOLS=$(TOOLS) .ci/in-memory .ci/test-majors
 
 soak: needs tools ## the exhaustive suites: a kill at every entry of a run, long fuzzing
 	COMEBACK_SOAK=1 COMEBACK_TOOLS=$(TOOLS) $(GO) test -timeout 4h -run 'TestResume|anyCommit|[aA]fterKill|TestRescue' ./cmd/comeback

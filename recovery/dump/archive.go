@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"comeback/recovery/postgres"
 )
 
 // archiveHeader is the beginning of an archive of pg_dump, of any format: its
@@ -24,20 +26,6 @@ type archiveHeader struct {
 
 const archiveMagic = "PGDMP"
 
-// archiveMajors are the first majors of pg_restore that read a version of the
-// archive format; whatever is not listed is newer than all of them.
-var archiveMajors = []struct{ version, major int }{{1014, 12}, {1015, 16}, {1016, 17}}
-
-// majorForArchive is the first major whose pg_restore reads the format.
-func majorForArchive(version int) int {
-	for _, a := range archiveMajors {
-		if version <= a.version {
-			return a.major
-		}
-	}
-	return archiveMajors[len(archiveMajors)-1].major + 1
-}
-
 func archiveVersion(v int) string { return fmt.Sprintf("%d.%d", v/1000, v%1000) }
 
 var errNoArchive = errors.New("this is no archive header")
@@ -51,7 +39,7 @@ func readArchiveHeader(b []byte) (archiveHeader, error) {
 	if h.Version < 1010 {
 		return archiveHeader{}, fmt.Errorf("the archive format %s is older than PostgreSQL 8", archiveVersion(h.Version))
 	}
-	if h.Version > archiveMajors[len(archiveMajors)-1].version {
+	if h.Version > postgres.NewestArchive() {
 		return h, nil // nobody here knows what follows
 	}
 	r := archiveReader{b: b[11:], intSize: int(b[8])}

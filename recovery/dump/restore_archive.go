@@ -13,6 +13,7 @@ import (
 	"comeback/pattern"
 	"comeback/recovery"
 	"comeback/recovery/dump/script"
+	"comeback/recovery/postgres"
 )
 
 // programEnv is the environment of pg_restore, whole: none of the source's.
@@ -125,7 +126,7 @@ func (r *restore) readContents(ctx context.Context, path string) (contents, erro
 func (r *restore) unreadableArchive(err error) error {
 	hint := "choose another dump or another copy: this archive is damaged or cut off"
 	if strings.Contains(err.Error(), "unsupported version") {
-		hint = fmt.Sprintf("install a newer PostgreSQL, at least %d", majorForArchive(r.args.Head.Archive))
+		hint = fmt.Sprintf("install a newer PostgreSQL, at least %d", postgres.MajorForArchive(r.args.Head.Archive))
 	}
 	return recovery.Errorf(hint, "read the contents of %s: %w", r.args.Backup, err)
 }

@@ -19,7 +19,7 @@ func choose(installed []postgres.Tools, h head) (tools postgres.Tools, note stri
 	}
 	readable := 0
 	if h.Archive > 0 {
-		readable = majorForArchive(h.Archive)
+		readable = postgres.MajorForArchive(h.Archive)
 	}
 	for _, t := range installed { // the newest first: the last that fits is the nearest
 		if t.Major >= wanted && t.Major >= readable {

@@ -75,7 +75,7 @@ func (t *basing) take(ctx context.Context) (m recovery.Manifest, err error) {
 		Source: map[string]string{"system identifier": t.server.SystemIdentifier, "server version": t.server.Version, "database": t.server.Database},
 		Tools:  map[string]string{"pg_basebackup": t.tools.Version}}
 	m.ID = t.prefix() + t.Stamp
-	if err := t.Begin(ctx, m.ID+"/", m.ID+"/base.tar"+t.suffix()); err != nil {
+	if err := t.Begin(ctx, m.ID+"/", m.ID+"/base.tar"+t.tools.Packing().Suffix); err != nil {
 		return m, err
 	}
 	dir := filepath.Join(t.Temp, "base")
@@ -103,14 +103,6 @@ func (t *basing) take(ctx context.Context) (m recovery.Manifest, err error) {
 		m.Remarks = append(m.Remarks, err.Error())
 	}
 	return m, nil
-}
-
-// suffix is that of the compression.
-func (t *basing) suffix() string {
-	if t.tools.Major >= 15 {
-		return ".zst"
-	}
-	return ".gz"
 }
 
 // isBase tells the file that makes a base backup of the others.
@@ -182,12 +174,8 @@ func (t *basing) basebackup(ctx context.Context, address string, conn *pgx.Conn,
 		return err
 	}
 	args := []string{"--dbname", conninfo, "--no-password", "--pgdata", dir, "--format=tar", "--wal-method=stream", "--checkpoint=fast", "--no-sync",
-		"--label", "comeback " + t.Stamp}
-	if m.Form = "base backup, tar, zstd"; t.tools.Major >= 15 {
-		args = append(args, "--compress=client-zstd:3")
-	} else {
-		m.Form, args = "base backup, tar, gzip", append(args, "--gzip")
-	}
+		"--label", "comeback " + t.Stamp, t.tools.Packing().Argument}
+	m.Form = "base backup, tar, " + t.tools.Packing().Name
 	t.Meter.Phase("copy the cluster, "+recovery.FormatBytes(m.SourceBytes), 0, recovery.NoUnit)
 	env = append(env, "PGAPPNAME="+t.application())
 	err = t.Command(ctx, recovery.Cmd{Path: t.tools.Program("pg_basebackup"), Args: args, Dir: "/", Env: env})

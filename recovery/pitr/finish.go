@@ -100,7 +100,7 @@ func (r *replay) oddities(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	all = append(all, prepared...)
-	if r.cluster.Tools.Major < 15 {
+	if !r.cluster.Tools.RecordsCollations() {
 		return all, nil
 	}
 	collations, err := r.names(ctx, `select format('database %s was built with version %s of its collation and this machine has %s: its text indexes may be corrupt, check them with amcheck',

@@ -130,7 +130,7 @@ func (m *maker) create() {
 			m.fail(os.Chown(dir, owner.UID, owner.GID))
 		}
 	}
-	m.run(tools.Program("initdb"), "-D", m.cluster.Data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--wal-segsize=1", "--no-sync", "--no-instructions")
+	m.run(tools.Program("initdb"), "-D", m.cluster.Data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--wal-segsize=1", "--no-sync")
 	m.start("20")
 }
 
@@ -315,12 +315,12 @@ func (m *maker) history() {
 	}
 
 	m.prepared(15)
-	m.backup("zstd", "-Ft", "--compress=client-zstd")
+	m.backup("zstd", "-Ft", m.cluster.Tools.Packing().Argument) // the best that the major has
 	m.order(16)
 	m.switchSegment()
 	m.order(17)
 	m.special["drop table"] = m.commit("drop table", "drop table carts", "delete from orders where id < 5")
-	m.alone("create database", "create database coupons strategy file_copy")
+	m.alone("create database", "create database coupons"+m.cluster.Tools.ByFiles())
 	m.order(18)
 	m.alone("drop database", "drop database coupons")
 	m.order(19)

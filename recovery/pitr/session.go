@@ -49,10 +49,7 @@ func (r *replay) look(ctx context.Context) (standing, error) {
 			}
 		}
 	}
-	query := `select pg_is_in_recovery(), pg_get_wal_replay_pause_state() = 'paused', pg_last_wal_replay_lsn()::text, pg_last_xact_replay_timestamp()`
-	if r.cluster.Tools.Major < 14 {
-		query = `select pg_is_in_recovery(), pg_is_wal_replay_paused(), pg_last_wal_replay_lsn()::text, pg_last_xact_replay_timestamp()`
-	}
+	query := "select pg_is_in_recovery(), " + r.cluster.Tools.ReplayPaused() + ", pg_last_wal_replay_lsn()::text, pg_last_xact_replay_timestamp()"
 	// The pause functions exist only during recovery.
 	var recovering bool
 	if err := r.conn.QueryRow(ctx, "select pg_is_in_recovery()").Scan(&recovering); err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/postgres"
 	"comeback/storage"
 )
 
@@ -208,17 +209,13 @@ func (v *surveyor) finish(ctx context.Context, b *Base, x *index) error {
 	return nil
 }
 
-// oldest is the first major that is restored: before it recovery was
-// configured in recovery.conf.
-const oldest = 13
-
 // unusable says why a backup cannot be restored; "" if it can.
 func unusable(b Base, l lineage, chains []chain, noArchive string) string {
 	switch {
 	case b.Stop == 0:
 		return "its end is not known: it has no backup_manifest, and the archive has no .backup file of it"
-	case l.Major != 0 && l.Major < oldest:
-		return fmt.Sprintf("it is of PostgreSQL %d, and %d is the oldest that is restored", l.Major, oldest)
+	case l.Major != 0 && l.Major < postgres.Oldest:
+		return fmt.Sprintf("it is of PostgreSQL %d, and %d is the oldest that is restored", l.Major, postgres.Oldest)
 	case slices.ContainsFunc(chains, chain.whole):
 		return ""
 	case noArchive != "":

@@ -35,7 +35,7 @@ func (e *unreadableLog) Error() string { return e.says }
 // none is named) that begin in from ≤ LSN < to, in order. A record that goes on
 // beyond to is not seen. Damage is yielded last, as unreadableLog.
 func (w waldump) records(ctx context.Context, from, to recovery.LSN, rmgrs ...string) iter.Seq2[record, error] {
-	if w.tools.Major >= 15 || len(rmgrs) < 2 {
+	if w.tools.ManyManagers() || len(rmgrs) < 2 {
 		return w.run(ctx, from, to, rmgrs)
 	}
 	// Before 15 the last --rmgr wins: one pass for each, sorted together.

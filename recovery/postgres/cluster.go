@@ -134,14 +134,7 @@ func (c Cluster) Init(ctx context.Context, env recovery.Env, o InitOptions) erro
 	}
 	args := []string{"--pgdata", c.Data, "--username", c.Superuser, "--auth", "trust",
 		"--encoding", orElse(o.Encoding, "UTF8"), "--locale", orElse(o.Locale, "C.UTF-8"), "--no-sync"}
-	if c.Tools.Major >= 14 {
-		args = append(args, "--no-instructions")
-	}
-	if o.Checksums {
-		args = append(args, "--data-checksums")
-	} else if c.Tools.Major >= 18 {
-		args = append(args, "--no-data-checksums")
-	}
+	args = append(args, c.Tools.initArguments(o.Checksums)...)
 	cmd := recovery.Cmd{Path: c.Tools.Program("initdb"), Args: args, Dir: "/", Env: serverEnv, User: c.user()}
 	if err := env.Command(ctx, cmd); err != nil {
 		return recovery.Errorf(orElse(c.Tools.HintFor(err.Error()), "read the step's log, then retry"), "make a cluster in %s: %w", c.Data, err)

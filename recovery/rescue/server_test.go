@@ -104,7 +104,7 @@ type world struct {
 func newWorld(t *testing.T, sql string) *world {
 	t.Helper()
 	w := &world{T: t, live: fmt.Sprintf("live %d", databases.Add(1))}
-	w.admin(`create database "` + w.live + `" strategy file_copy`)
+	w.admin(`create database "` + w.live + `"` + server.Cluster().Tools.ByFiles())
 	w.exec(sql)
 	return w
 }
@@ -121,7 +121,7 @@ func (w *world) harm(sql string) {
 func (w *world) copy(name string) string {
 	w.Helper()
 	name = w.live + " " + name
-	w.admin(fmt.Sprintf(`create database "%s" template "%s" strategy file_copy`, name, w.live))
+	w.admin(fmt.Sprintf(`create database "%s" template "%s"%s`, name, w.live, server.Cluster().Tools.ByFiles()))
 	return name
 }
 

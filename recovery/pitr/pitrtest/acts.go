@@ -158,6 +158,7 @@ func (w *writer) truncate(ctx context.Context) {
 		// What else was there the transaction had made itself.
 		e.counts = counts{inserted: n}
 	})
+	w.names(ctx)
 }
 
 func (w *writer) drop(ctx context.Context) {
@@ -191,6 +192,7 @@ func (w *writer) alter(ctx context.Context) {
 	w.exec(ctx, "alter table "+name+" add column if not exists more int default 7")
 	n := w.exec(ctx, "update "+name+" set note = 'a' where id < 5")
 	w.change(name, func(e *effect) { e.updated += n })
+	w.names(ctx)
 }
 
 func (w *writer) catalog(ctx context.Context) {

@@ -20,5 +20,7 @@
 //
 // The package never writes to a server or a copy, never guesses a name (what
 // nothing names stays a number), and never lists rows of a transaction that was
-// not seen to end.
+// not seen to end. Before PostgreSQL 15 a commit does not tell the OIDs of what it
+// dropped: a table that was truncated since its name was saved, and is dropped, stays
+// a number there.
 package scan

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -20,8 +21,8 @@ import (
 )
 
 // resourceManagers are those whose records tell what a transaction did. The
-// records of indexes, most of a log, are not even formatted by servers' tools
-// from 15 on; older ones take one --rmgr only.
+// records of indexes, most of a log, are not even formatted by the tools of
+// majors that take several --rmgr.
 var resourceManagers = []string{"Heap", "Heap2", "Transaction", "Storage", "Standby", "Database", "Tablespace", "XLOG"}
 
 // maxLine bounds a line: a commit with very many subtransactions, or that
@@ -45,27 +46,39 @@ type dumper struct {
 // in order, to visit, which must not keep them. Where the log cannot be read on,
 // the error is an *Unreadable; what was visited before is true.
 func (d dumper) each(ctx context.Context, from, to recovery.LSN, visit func(*record) error) error {
-	if d.tools.Major < 15 { // they take one --rmgr only
-		return d.lines(ctx, from, to, nil, visit)
-	}
 	return d.lines(ctx, from, to, resourceManagers, visit)
 }
 
-// lines is each for the records of some resource managers; all of them, where none
-// is named.
+// lines is each for the records of some resource managers. Where pg_waldump takes
+// one --rmgr only, the others are left out of what it writes.
 func (d dumper) lines(ctx context.Context, from, to recovery.LSN, managers []string, visit func(*record) error) error {
 	args := []string{"-p", d.dir, "-t", fmt.Sprint(d.timeline), "-s", from.String(), "-e", to.String()}
+	apart := len(managers) > 1 && !d.tools.ManyManagers()
 	for _, name := range managers {
-		args = append(args, "--rmgr="+name)
+		if !apart {
+			args = append(args, "--rmgr="+name)
+		}
 	}
 	var r record
 	return ReadLines(ctx, d.tools.Program("pg_waldump"), args, func(line []byte) error {
+		if apart && !isOf(line, managers) {
+			return nil
+		}
 		ok, err := r.parse(line)
 		if err != nil || !ok || r.lsn < from {
 			return err
 		}
 		return visit(&r)
 	})
+}
+
+// isOf reports whether a line shows a record of one of some resource managers.
+func isOf(line []byte, managers []string) bool {
+	if len(line) < lengthAt {
+		return false
+	}
+	name := string(bytes.TrimRight(line[len(headOfLine):lengthAt], " "))
+	return slices.Contains(managers, name)
 }
 
 // readLine reads a line of any length, up to maxLine, without its end. It is

@@ -1,0 +1,87 @@
+package postgres
+
+// What the programs and catalogues of the majors that are restored do differently
+// stands in this file, and nowhere else: whoever needs it asks here and compares no
+// major by itself. How the log is written is recovery/pitr/xlog's; what pg_waldump
+// says in other words is read in all of them by those who read it.
+
+// Oldest is the first major that is restored: of older ones nothing here was tried.
+const Oldest = 13
+
+// ManyManagers reports whether pg_waldump takes several --rmgr; before 15 the last
+// one wins.
+func (t Tools) ManyManagers() bool { return t.Major >= 15 }
+
+// TellsDropped reports whether a commit's record tells the OIDs of what it dropped,
+// by the statistics that go with it.
+func (t Tools) TellsDropped() bool { return t.Major >= 15 }
+
+// RecordsCollations reports whether a database remembers the version of its
+// collation.
+func (t Tools) RecordsCollations() bool { return t.Major >= 15 }
+
+// ReplayPaused is an expression of SQL: the server has stopped replaying. Before 14
+// a server tells only that it was asked to.
+func (t Tools) ReplayPaused() string {
+	if t.Major >= 14 {
+		return "pg_get_wal_replay_pause_state() = 'paused'"
+	}
+	return "pg_is_wal_replay_paused()"
+}
+
+// ByFiles ends a CREATE DATABASE that copies files instead of writing every page into
+// the log; before 15 each does.
+func (t Tools) ByFiles() string {
+	if t.Major >= 15 {
+		return " strategy file_copy"
+	}
+	return ""
+}
+
+// Packing is how pg_basebackup compresses tar files itself: what it is told, and
+// what that adds to their names.
+type Packing struct{ Name, Suffix, Argument string }
+
+// Packing is the best that the tools have: zstd from 15 on.
+func (t Tools) Packing() Packing {
+	if t.Major >= 15 {
+		return Packing{"zstd", ".zst", "--compress=client-zstd:3"}
+	}
+	return Packing{"gzip", ".gz", "--gzip"}
+}
+
+// Incremental reports whether pg_basebackup takes incremental backups, and
+// pg_combinebackup makes full ones of them.
+func (t Tools) Incremental() bool { return t.Major >= 17 }
+
+// initArguments are those that not every initdb knows: no advice is printed, and
+// page checksums are on or off whatever the major does by itself (from 18 on).
+func (t Tools) initArguments(checksums bool) (args []string) {
+	if t.Major >= 14 {
+		args = append(args, "--no-instructions")
+	}
+	switch {
+	case checksums:
+		args = append(args, "--data-checksums")
+	case t.Major >= 18:
+		args = append(args, "--no-data-checksums")
+	}
+	return args
+}
+
+// archives are the first majors of pg_restore that read a version of the format of
+// archives, 1.14 as 1014; whatever is not listed is newer than all of them.
+var archives = []struct{ version, major int }{{1014, 12}, {1015, 16}, {1016, 17}}
+
+// NewestArchive is the newest version of the format of archives that is known.
+func NewestArchive() int { return archives[len(archives)-1].version }
+
+// MajorForArchive is the first major whose pg_restore reads a version of the format.
+func MajorForArchive(version int) int {
+	for _, a := range archives {
+		if version <= a.version {
+			return a.major
+		}
+	}
+	return archives[len(archives)-1].major + 1
+}
