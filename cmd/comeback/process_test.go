@@ -31,7 +31,7 @@ func (r *rig) process(t *testing.T, args ...string) *process {
 	p := &process{t: t, cmd: exec.Command(exe, args...)}
 	p.cmd.Env = append(r.env(), "COMEBACK_TEST_MAIN=1")
 	p.cmd.Stderr = &p.err
-	if r.environ[bootEnv] != "" {
+	if r.environ[bootEnv]+r.environ[bindEnv]+r.environ[hostEnv] != "" {
 		p.cmd.SysProcAttr = namespaces()
 	}
 	out, err := p.cmd.StdoutPipe()

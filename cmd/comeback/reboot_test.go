@@ -44,9 +44,9 @@ func (r *rig) rebooted(t *testing.T) {
 	r.environ[bootEnv] = file
 }
 
-// namespaces gives a process what inAnotherBoot needs.
+// namespaces gives a process what inAnotherBoot and inAnotherPlace need.
 func namespaces() *syscall.SysProcAttr {
-	a := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
+	a := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWUTS}
 	if os.Geteuid() != 0 {
 		a.Cloneflags |= syscall.CLONE_NEWUSER
 		a.UidMappings = []syscall.SysProcIDMap{{ContainerID: os.Geteuid(), HostID: os.Geteuid(), Size: 1}}

@@ -187,7 +187,7 @@ var rebuilt = []string{
 
 // standby is a server that follows the shop's; it streams when this returns, and is gone
 // when the test ends.
-func standby(t *testing.T, l *lost, name string) {
+func standby(t *testing.T, l *lost, name string) (socket string) {
 	t.Helper()
 	dir := shoptest.Dir(t)
 	data := filepath.Join(dir, "standby")
@@ -225,6 +225,7 @@ func standby(t *testing.T, l *lost, name string) {
 			t.Fatal(err)
 		}
 	}
+	return dir
 }
 
 // protected holds what a run says of protecting again to what is in the copy.

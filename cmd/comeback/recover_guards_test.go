@@ -15,47 +15,6 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Whatever a tired person confuses is refused before anything runs, with exit code
-// 3 and what to do next, and live is what it was.
-func TestRecover_refused(t *testing.T) {
-	l := theShop(t)
-	before := rowsOf(t, l.URL())
-	admin := l.Layout.URL("postgres", "shop")
-	to := fmt.Sprintf("before-xid:%d", l.incident.Harm.XID)
-	for name, c := range map[string]struct {
-		url  string
-		args []string
-		says string
-	}{
-		"nobody named the target":         {args: []string{"--to", to}, says: "nobody has named it"},
-		"the name of another host":        {args: []string{"--to", to, "--confirm", "db2/shop"}, says: "is not the name of the target"},
-		"the name of another database":    {args: []string{"--to", to, "--confirm", strings.Replace(target(t), "/shop", "/coupons", 1)}, says: "is not the name of the target"},
-		"the name in other letters":       {args: []string{"--to", to, "--confirm", strings.ToUpper(target(t))}, says: "is not the name of the target"},
-		"only the host":                   {args: []string{"--to", to, "--confirm", strings.TrimSuffix(target(t), "/shop")}, says: "is not the name of the target"},
-		"the environment leads elsewhere": {url: l.Layout.URL("postgres", "elsewhere"), args: []string{"--to", to, "--confirm", target(t)}, says: "no database"},
-		"the server's own database":       {url: l.Layout.URL("postgres", "postgres"), args: []string{"--to", to, "--confirm", target(t)}, says: "is the server's own"},
-		"a template":                      {url: l.Layout.URL("postgres", "template1"), args: []string{"--to", to, "--confirm", target(t)}, says: "template"},
-		"an address of several servers":   {url: "postgres://postgres@127.0.0.1:1,127.0.0.2:1/shop", args: []string{"--to", to, "--confirm", target(t)}, says: "several"},
-		"a role that may not":             {url: l.Layout.URL("shop", "shop"), args: []string{"--to", to, "--confirm", target(t)}, says: "may not switch"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := newRig(t)
-			r.environ["DATABASE_URL"] = admin
-			if c.url != "" {
-				r.environ["DATABASE_URL"] = c.url
-			}
-			got := r.run(t.Context(), append([]string{"recover", liveRunbook(t, l, l.before), "--plain"}, c.args...)...)
-			if got.code != recovery.Refused || !strings.Contains(got.err, c.says) {
-				t.Errorf("exit %d, want 3 and %q\n%s%s", got.code, c.says, got.out, got.err)
-			}
-			r.noRun(t)
-		})
-	}
-	if !slices.Equal(rowsOf(t, l.URL()), before) {
-		t.Error("live was changed")
-	}
-}
-
 // While a run waits for its people, somebody makes the database anew under its
 // name, another operator starts a second run, and somebody types the name of the
 // first plan for a changed one: nothing of it reaches live.

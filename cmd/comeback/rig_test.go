@@ -30,6 +30,10 @@ import (
 // restore_command of the servers that it starts itself.
 func TestMain(m *testing.M) {
 	isolation.Init()
+	if os.Getenv(bindEnv) != "" || os.Getenv(hostEnv) != "" {
+		fmt.Fprintln(os.Stderr, inAnotherPlace())
+		os.Exit(1)
+	}
 	if file := os.Getenv(bootEnv); file != "" {
 		fmt.Fprintln(os.Stderr, inAnotherBoot(file))
 		os.Exit(1)

@@ -68,6 +68,27 @@ func Look(live, beside string) (Pair, error) {
 	return p, nil
 }
 
+// Whole refuses what stands at a path, before anything is restored, if it could not be
+// exchanged as a whole: a link, a mount point, what something is mounted below. Nothing
+// at all is no hindrance.
+func Whole(path string) error {
+	path, err := resolve(path)
+	if err != nil {
+		return err
+	}
+	at, err := describe(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	if err := at.exchangeable(); err != nil {
+		return err
+	}
+	return NothingMounted(path)
+}
+
 // NothingMounted refuses a directory below which something is mounted: that would go
 // along with it, away from where people look for it.
 func NothingMounted(dir string) error {

@@ -52,9 +52,13 @@ func (g guarded) where() string {
 	return g.Place
 }
 
-// CheckPlan refuses a plan beforehand whose steps would find too little room: what
-// they need on one file system together must be free there.
+// CheckPlan refuses a plan beforehand whose scratch would lie inside of what lives, or
+// whose steps would find too little room: what they need on one file system together
+// must be free there.
 func CheckPlan(p *recovery.Plan) error {
+	if err := checkApart(p); err != nil {
+		return err
+	}
 	type disk struct {
 		free, need int64
 		all        []guarded

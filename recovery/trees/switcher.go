@@ -39,7 +39,7 @@ func (switcher) Look(_ context.Context, c recovery.Component, _ []recovery.Copy,
 	if err != nil {
 		return recovery.Live{}, err
 	}
-	if err := errors.Join(exchange.Try(filepath.Dir(path)), exchange.NothingMounted(path)); err != nil {
+	if err := errors.Join(exchange.Try(filepath.Dir(path)), exchange.Whole(path)); err != nil {
 		return recovery.Live{}, err
 	}
 	standing := id["inode"]
