@@ -3,11 +3,14 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -186,5 +189,72 @@ func TestRecover_treeAfterKill(t *testing.T) {
 		for _, resume := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, resumed %v", at, resume), func(t *testing.T) { k.at(t, at, resume) })
 		}
+	}
+}
+
+// While people go on uploading, no upload is lost sight of: each is in what was live or
+// in what is, and the report's loss is what is in the first alone.
+func TestRecover_treeUnderLoad(t *testing.T) {
+	t.Parallel()
+	p, r := newPages(t), newRig(t)
+	uploads, stop := 0, make(chan struct{})
+	var uploading sync.WaitGroup
+	uploading.Go(func() {
+		pace := time.NewTicker(2 * time.Millisecond)
+		defer pace.Stop()
+		for ; ; uploads++ {
+			select {
+			case <-stop:
+				return
+			case <-pace.C:
+			}
+			path := filepath.Join(p.live, "blog", fmt.Sprintf("upload %d", uploads))
+			err := os.WriteFile(path, []byte("an upload"), 0o600)
+			if errors.Is(err, fs.ErrNotExist) { // what came back has no such directory
+				err = errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte("an upload"), 0o600))
+			}
+			if err != nil {
+				t.Errorf("an upload meanwhile: %v", err)
+				return
+			}
+		}
+	})
+	got := r.run(t.Context(), "recover", p.book, "--plain", "--to", "latest", "--confirm", p.name(t))
+	close(stop)
+	uploading.Wait()
+	if got.code != recovery.CameBack && got.code != recovery.WithExceptions {
+		t.Fatalf("exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	rep, err := report.Make(r.only(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rep.Live.Losses) != 1 || len(rep.Live.Old) != 1 || !rep.Live.Losses[0].Final {
+		t.Fatalf("live in the report: %+v", rep.Live)
+	}
+	was, now := treeOf(t, rep.Live.Old[0].Place), treeOf(t, p.live)
+	for n := range uploads {
+		name := fmt.Sprintf("blog/upload %d", n)
+		if (was[name] == "") == (now[name] == "") {
+			t.Errorf("%s is in what was live %v, in what is %v", name, was[name] != "", now[name] != "")
+		}
+	}
+	var newest time.Time
+	var bytes int64
+	for name, says := range was {
+		info, err := os.Stat(filepath.Join(rep.Live.Old[0].Place, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes += int64(len(says)); info.ModTime().After(newest) {
+			newest = info.ModTime()
+		}
+	}
+	loss := rep.Live.Losses[0].Files
+	if lost := int64(len(was) - 1); loss.Changed != 1 || loss.Added != lost || loss.Removed != 1 || loss.Bytes != bytes || !loss.Newest.Equal(newest) {
+		t.Errorf("lost by the report %+v; in truth 1 changed, %d new, 1 deleted, %d bytes, the newest of %s", loss, lost, bytes, newest)
+	}
+	if rpo := rep.Objectives.RPO.Achieved; rpo == nil || time.Duration(*rpo) != newest.Sub(p.taken) {
+		t.Errorf("the RPO: %+v, in truth %s", rep.Objectives.RPO, newest.Sub(p.taken))
 	}
 }

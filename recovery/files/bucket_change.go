@@ -13,6 +13,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -26,6 +27,8 @@ type change struct {
 	Key string          `json:"key"`
 	Was *storage.Object `json:"was,omitempty"`
 	To  *storage.Object `json:"to,omitempty"`
+	// At is when the key was changed last.
+	At time.Time `json:"at,omitzero"`
 }
 
 // changes reads a list. A failure is yielded once, last.
@@ -147,7 +150,7 @@ func (r reverter) differing(ctx context.Context, want wanted) iter.Seq2[change, 
 				yield(change{}, err)
 				return
 			}
-			if !right && !yield(change{Key: h[0].Key, Was: h.now(), To: to}, nil) {
+			if !right && !yield(change{Key: h[0].Key, Was: h.now(), To: to, At: h[0].Modified.UTC()}, nil) {
 				return
 			}
 		}
@@ -190,7 +193,7 @@ func (r reverter) make(ctx context.Context, c change) (storage.Object, error) {
 func back(list iter.Seq2[change, error]) iter.Seq2[change, error] {
 	return func(yield func(change, error) bool) {
 		for c, err := range list {
-			if !yield(change{Key: c.Key, Was: c.To, To: c.Was}, err) {
+			if !yield(change{Key: c.Key, Was: c.To, To: c.Was, At: c.At}, err) {
 				return
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -314,6 +315,56 @@ func TestBucket_inPlace(t *testing.T) {
 	l.choose = func() recovery.Choice { return recovery.ChooseStop }
 	if s := l.run(t, back); s.Result == recovery.ResultPassed {
 		t.Error("went back by another list than the run has written")
+	}
+}
+
+// Somebody goes on uploading until the recovery says so and is obeyed: the loss that it
+// tells in the end is what is current no more, whenever that was uploaded.
+func TestBucket_inPlaceUnderLoad(t *testing.T) {
+	_, store := versioned(t)
+	for i := range 10 {
+		store.put(t, fmt.Sprintf("uploads/%d", i), "as it was")
+	}
+	moment := time.Now().UTC()
+	store.put(t, "uploads/3", "overwritten")
+	uploads, stop := 0, make(chan struct{})
+	var uploading sync.WaitGroup
+	uploading.Go(func() {
+		for ; ; uploads++ {
+			select {
+			case <-stop:
+				return
+			default:
+				store.put(t, fmt.Sprintf("uploads/new %d", uploads), "new")
+			}
+		}
+	})
+	end := sync.OnceFunc(func() {
+		close(stop)
+		uploading.Wait()
+	})
+	defer end()
+	l := newLiveRun(store, func() recovery.Choice {
+		end()
+		return recovery.ChooseRetry
+	})
+	s := l.run(t, l.plan(t, moment))
+	end()
+	passed(t, s)
+	added, now := int64(0), objects(t, store, "uploads/")
+	for n := range uploads {
+		if _, stays := now[fmt.Sprintf("uploads/new %d", n)]; !stays {
+			added++
+		}
+	}
+	if now["uploads/3"] != "as it was" || added == 0 {
+		t.Errorf("live holds %v", now)
+	}
+	if len(s.Losses) != 1 || !s.Losses[0].Final {
+		t.Fatalf("losses: %+v", s.Losses)
+	}
+	if f := s.Losses[0].Files; f.Changed != 1 || f.Removed != 0 || f.Added != added || f.Bytes != int64(len("overwritten"))+3*added {
+		t.Errorf("lost %+v; in truth 1 overwritten and %d new, of %d uploads", f, added, uploads)
 	}
 }
 

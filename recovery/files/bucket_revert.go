@@ -108,13 +108,8 @@ func (since) Do(ctx context.Context, env recovery.Env, s recovery.Step) (o recov
 	}
 	defer func() { err = errors.Join(err, list.out.Close()) }()
 	env.Meter().Phase("list what came after the moment", 0, recovery.InItems)
-	var overwritten, removed, added, size int64
-	var last, newest time.Time // of a key, and of all that differ
-	seen := func(h history) (*storage.Object, bool, error) {
-		last = h[0].Modified
-		return want(h)
-	}
-	for c, err := range r.differing(ctx, seen) {
+	lost := recovery.FilesLoss{Since: a.Moment.UTC()}
+	for c, err := range r.differing(ctx, want) {
 		if err == nil {
 			err = list.add(c)
 		}
@@ -122,32 +117,41 @@ func (since) Do(ctx context.Context, env recovery.Env, s recovery.Step) (o recov
 			return o, fmt.Errorf("list what came after the moment: %w", err)
 		}
 		env.Meter().Add(1)
-		if last.After(newest) {
-			newest = last.UTC()
-		}
-		if c.Was != nil {
-			size += c.Was.Size
-		}
-		switch {
-		case c.Was == nil:
-			removed++
-		case c.To == nil:
-			added++
-		default:
-			overwritten++
-		}
+		c.loses(&lost)
 	}
-	o.Loss = &recovery.Loss{Component: a.Component, Copy: a.Bucket.Copy.Name, Final: true,
-		Files: &recovery.FilesLoss{Since: a.Moment.UTC(), Newest: newest, Changed: overwritten, Added: added, Removed: removed, Bytes: size}}
-	o.Facts = map[string]string{"overwritten": fmt.Sprint(overwritten), "deleted": fmt.Sprint(removed), "new": fmt.Sprint(added)}
+	o.Loss = a.loss(lost)
+	o.Facts = map[string]string{"overwritten": fmt.Sprint(lost.Changed), "deleted": fmt.Sprint(lost.Removed), "new": fmt.Sprint(lost.Added)}
 	if list.n == 0 {
 		o.Says = "nothing in " + a.Bucket.Copy.Name + " differs from the moment"
 		return o, nil
 	}
-	o.Says = fmt.Sprintf("since the moment %s overwritten, %d deleted, %d new", count(overwritten, "object"), removed, added)
+	o.Says = fmt.Sprintf("since the moment %s overwritten, %d deleted, %d new", count(lost.Changed, "object"), lost.Removed, lost.Added)
 	o.ToDo = []string{fmt.Sprintf("%s: decide about %s that came after the moment; their versions stay in the bucket, listed in %s",
-		a.Component, count(overwritten+added, "object"), list.path)}
+		a.Component, count(lost.Changed+lost.Added, "object"), list.path)}
 	return o, nil
+}
+
+// loses counts what is lost by a change.
+func (c change) loses(l *recovery.FilesLoss) {
+	if c.At.After(l.Newest) {
+		l.Newest = c.At
+	}
+	if c.Was != nil {
+		l.Bytes += c.Was.Size
+	}
+	switch {
+	case c.Was == nil:
+		l.Removed++
+	case c.To == nil:
+		l.Added++
+	default:
+		l.Changed++
+	}
+}
+
+// loss is what was counted.
+func (a changeArgs) loss(lost recovery.FilesLoss) *recovery.Loss {
+	return &recovery.Loss{Component: a.Component, Copy: a.Bucket.Copy.Name, Final: true, Files: &lost}
 }
 
 func openChange(ctx context.Context, env recovery.Env, s recovery.Step) (a changeArgs, r reverter, err error) {
@@ -315,7 +319,9 @@ func (a changeArgs) lists(env recovery.Env) []string {
 	return all
 }
 
-// outcome tells what was done, and keeps what was current before the first attempt.
+// outcome tells what was done, and keeps what was current before the first attempt. It
+// counts again what is lost: nothing ends the writes to a bucket, and what came after
+// the first count was changed, too.
 func (a changeArgs) outcome(env recovery.Env, h recovery.Handle, copied, hidden int64) (recovery.Outcome, error) {
 	o := recovery.Outcome{Identities: map[recovery.TargetID]recovery.Identity{a.Live: h.Target.Identity},
 		Says:  fmt.Sprintf("%s is as it was: %s made current again, %d hidden, all else untouched; no version was deleted", h.Target.Place, count(copied, "version"), hidden),
@@ -333,13 +339,18 @@ func (a changeArgs) outcome(env recovery.Env, h recovery.Handle, copied, hidden 
 	if err != nil {
 		return o, err
 	}
+	lost := recovery.FilesLoss{Since: a.Moment.UTC()}
 	for c, err := range firstOf(sources) {
 		if err == nil {
+			c.loses(&lost)
 			err = before.add(c)
 		}
 		if err != nil {
 			return o, errors.Join(err, before.out.Close())
 		}
+	}
+	if a.Versions == "" {
+		o.Loss = a.loss(lost)
 	}
 	if err := before.out.Close(); err != nil {
 		return o, err

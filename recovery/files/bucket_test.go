@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -42,7 +43,7 @@ func versioned(t *testing.T) (*storagetest.S3, dated) {
 	if !ok {
 		t.Fatal("the store has no versions")
 	}
-	return server, dated{store, v, map[string]time.Time{}, &storage.Versioning{}}
+	return server, dated{store, v, &sync.Map{}, &storage.Versioning{}}
 }
 
 // dated is a bucket whose versions have the times at which they were stored, as
@@ -50,7 +51,7 @@ func versioned(t *testing.T) (*storagetest.S3, dated) {
 type dated struct {
 	storage.Store
 	versions storage.Versioner
-	at       map[string]time.Time // by version
+	at       *sync.Map // times by version
 	// rules are those of the bucket, which the test server has not.
 	rules *storage.Versioning
 }
@@ -88,8 +89,8 @@ func (d dated) Versions(ctx context.Context, prefix string) iter.Seq2[storage.Ve
 			if len(same) > 0 && same[0].Key != v.Key && !flush() {
 				return
 			}
-			if at, ok := d.at[v.Version]; ok {
-				v.Modified = at
+			if at, ok := d.at.Load(v.Version); ok {
+				v.Modified = at.(time.Time)
 			} else {
 				v.Modified = unknown // made by a recovery, after all of them
 			}
@@ -105,7 +106,7 @@ func (d dated) put(t testing.TB, key, content string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.at[o.Version] = time.Now().UTC()
+	d.at.Store(o.Version, time.Now().UTC())
 }
 
 func (d dated) remove(t testing.TB, server *storagetest.S3, key string) {
@@ -115,7 +116,7 @@ func (d dated) remove(t testing.TB, server *storagetest.S3, key string) {
 	if err != nil || out.VersionId == nil {
 		t.Fatalf("%+v, %v", out, err)
 	}
-	d.at[*out.VersionId] = time.Now().UTC()
+	d.at.Store(*out.VersionId, time.Now().UTC())
 }
 
 // contents are the files of a tree by their names.
@@ -277,7 +278,7 @@ func TestBucket_window(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		store.at[o.Version] = now.Add(-ago)
+		store.at.Store(o.Version, now.Add(-ago))
 	}
 	for _, c := range []struct {
 		name   string

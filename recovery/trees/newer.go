@@ -75,7 +75,7 @@ func (a args) recount(ctx context.Context, env recovery.Env) (*recovery.Loss, er
 		return nil, nil
 	}
 	env.Meter().Phase("count again what came after the moment", 0, recovery.InItems)
-	c := counting{live: a.Aside, restored: a.Path, moment: a.Moment, began: time.Now(), list: io.Discard, count: func() { env.Meter().Add(1) }}
+	c := counting{live: a.Aside, restored: a.Path, open: true, moment: a.Moment, began: time.Now(), list: io.Discard, count: func() { env.Meter().Add(1) }}
 	if err := c.walk(ctx); err != nil {
 		return nil, err
 	}
@@ -97,9 +97,12 @@ func (a args) restored(env recovery.Env) string {
 type counting struct {
 	// live is counted against restored, or where that is empty by its times alone.
 	live, restored string
-	moment, began  time.Time
-	list           io.Writer // a line for each file that is lost
-	count          func()
+	// open says that people write to the restored one by now: what is newer there than
+	// the moment has not come back.
+	open          bool
+	moment, began time.Time
+	list          io.Writer // a line for each file that is lost
+	count         func()
 
 	files   recovery.FilesLoss
 	unsaved int64 // older than the moment, and not in the backup
@@ -156,7 +159,7 @@ func (c *counting) look(rel string, info fs.FileInfo) error {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
 			return err
 		}
-		added = err != nil
+		added = err != nil || c.theirs(was)
 		if added && !lost {
 			c.unsaved++
 			return nil
@@ -180,7 +183,7 @@ func (c *counting) look(rel string, info fs.FileInfo) error {
 // comesBack counts one file of the restored tree that live has not: when it went is
 // told by the directory that it was in, or by that one's.
 func (c *counting) comesBack(rel string, info fs.FileInfo) error {
-	if info.IsDir() {
+	if info.IsDir() || c.theirs(info) {
 		return nil
 	}
 	_, err := os.Lstat(filepath.Join(c.live, rel))
@@ -198,6 +201,10 @@ func (c *counting) comesBack(rel string, info fs.FileInfo) error {
 		}
 	}
 }
+
+// theirs reports whether something in the restored tree was written by people since it
+// became live.
+func (c *counting) theirs(info fs.FileInfo) bool { return c.open && info.ModTime().After(c.moment) }
 
 // written is when something was written, as far as it tells, and remembers the newest
 // of these times. A time of writing that somebody has set says nothing: then the
