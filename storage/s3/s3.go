@@ -13,21 +13,13 @@ package s3
 
 import (
 	"context"
-	"fmt"
-	"net"
-	"net/http"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
-	"github.com/aws/smithy-go/logging"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"comeback/storage"
+	"comeback/storage/account"
 )
 
 // Options say where the bucket is and how to get there. What is empty comes
@@ -48,12 +40,6 @@ type Options struct {
 	// PathStyle puts the bucket into the path instead of the host's name.
 	PathStyle bool
 }
-
-// How long the service may take to accept a connection and to begin an answer.
-const (
-	dialTimeout   = 10 * time.Second
-	answerTimeout = time.Minute
-)
 
 // store is a prefix of a bucket.
 type store struct {
@@ -94,41 +80,13 @@ func Open(ctx context.Context, options Options) (storage.Store, error) {
 // account's.
 const ownerHeader = "x-amz-expected-bucket-owner"
 
-// loadConfig follows the default chain and assumes the role.
+// loadConfig is how the account is asked.
 func loadConfig(ctx context.Context, options Options) (aws.Config, error) {
-	load := []func(*config.LoadOptions) error{
-		config.WithLogger(logging.Nop{}), // standard error belongs to the console
-		config.WithHTTPClient(httpClient()),
-		// Checksums are asked for where an object is read whole; for a range
-		// the service has none.
-		config.WithResponseChecksumValidation(aws.ResponseChecksumValidationWhenRequired),
-		config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenSupported),
-	}
-	if options.Region != "" {
-		load = append(load, config.WithRegion(options.Region))
-	}
-	if options.Profile != "" {
-		load = append(load, config.WithSharedConfigProfile(options.Profile))
-	}
-	cfg, err := config.LoadDefaultConfig(ctx, load...)
-	if err != nil {
-		return cfg, fmt.Errorf("load the configuration of AWS: %w", err)
-	}
+	cfg, err := account.Load(ctx, account.Options{Region: options.Region, Profile: options.Profile, Role: options.Role})
 	if cfg.Region == "" {
 		cfg.Region = "us-east-1" // where it is not the bucket's, the service names the right one
 	}
-	if options.Role != "" {
-		role := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), options.Role,
-			func(o *stscreds.AssumeRoleOptions) { o.RoleSessionName = "comeback" })
-		cfg.Credentials = aws.NewCredentialsCache(role)
-	}
-	return cfg, nil
-}
-
-func httpClient() *awshttp.BuildableClient {
-	return awshttp.NewBuildableClient().
-		WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout }).
-		WithTransportOptions(func(t *http.Transport) { t.ResponseHeaderTimeout = answerTimeout })
+	return cfg, err
 }
 
 func (s *store) URL() string {
