@@ -9,8 +9,8 @@ import (
 )
 
 // ParseAddress reads the address of a cluster's database, as [Cluster.URL]
-// writes it, and nothing else: the passwords, options and services of the
-// environment are other servers'.
+// writes it, or of one that was made elsewhere, and nothing else: the passwords,
+// options and services of the environment are other servers'.
 func ParseAddress(address string) (*pgx.ConnConfig, error) {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -34,7 +34,7 @@ func ParseAddress(address string) (*pgx.ConnConfig, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", address, err)
 	}
-	config.Password = ""
+	config.Password, _ = u.User.Password()
 	config.RuntimeParams = map[string]string{"application_name": "comeback"}
 	return config, nil
 }

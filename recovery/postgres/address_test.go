@@ -58,3 +58,13 @@ func TestRoomSettings(t *testing.T) {
 		t.Error("a directory that is not there has room")
 	}
 }
+
+// A password is the address's own, never one of the environment.
+func TestParseAddress_password(t *testing.T) {
+	t.Setenv("PGPASSWORD", "another server's")
+	for address, want := range map[string]string{"postgres://app:corr%2Fect@h/shop?sslmode=require": "corr/ect", "postgres://app@h/shop?sslmode=require": ""} {
+		if config, err := postgres.ParseAddress(address); err != nil || config.Password != want {
+			t.Errorf("of %s the password is %q, want %q: %v", address, config.Password, want, err)
+		}
+	}
+}
