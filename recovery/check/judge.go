@@ -11,8 +11,9 @@ import (
 
 // Judge is the assessment that follows from the evidence.
 func Judge(e Evidence) recovery.Assessment {
-	e.Catalogue.Surveys = inCopies(e.Catalogue.Surveys)
-	j := judge{Evidence: e, a: recovery.Assessment{Format: 1, System: e.System, At: e.At, Runbook: e.Runbook,
+	all := e.Catalogue.Surveys
+	e.Catalogue.Surveys = inCopies(all)
+	j := judge{Evidence: e, all: all, a: recovery.Assessment{Format: 1, System: e.System, At: e.At, Runbook: e.Runbook,
 		RPO: recovery.Duration(e.RPO), RTO: recovery.Duration(e.RTO)}}
 	for _, c := range e.Copies {
 		j.a.Copies = append(j.a.Copies, c.Name)
@@ -43,6 +44,8 @@ func inCopies(surveys []recovery.Survey) []recovery.Survey {
 type judge struct {
 	Evidence
 	a recovery.Assessment
+	// all are the surveys with what is in no copy, but where it lives.
+	all []recovery.Survey
 	// lost says that a component surely cannot be brought back, doubt that this is
 	// not known of one.
 	lost, doubt bool
@@ -113,6 +116,10 @@ func (j *judge) component(c recovery.Component) {
 	switch {
 	case there > 0:
 		j.rpo(c, &s)
+	case j.atHome(c, &s):
+		j.find("none/"+c.Name, recovery.NotMet, "keep a backup in a copy, too, of another account or provider",
+			"%s: no copy holds a backup; only where it lives there is something to restore", c.Name)
+		j.rpo(c, &s)
 	case !j.known(c):
 		j.doubt = true
 		j.find("engine/"+c.Name, recovery.Unknown, "use a version of comeback that has one, or another `with:`", "%s: no engine of this version looks for %s", c.Name, c.Kind)
@@ -123,6 +130,20 @@ func (j *judge) component(c recovery.Component) {
 		j.fatal("none/"+c.Name, fmt.Sprintf("take one: comeback backup %s %s", j.Path, c.Name), "%s: no copy holds a backup that can be restored", c.Name)
 	}
 	j.a.Components = append(j.a.Components, s)
+}
+
+// atHome finds the newest moment of what is kept where the component lives.
+func (j *judge) atHome(c recovery.Component, s *recovery.ComponentStanding) (usable bool) {
+	for _, survey := range j.all {
+		if survey.Component != c.Name {
+			continue
+		}
+		to, is := j.reach(Copy{}, survey)
+		if usable = usable || is; to.After(s.Newest) {
+			s.Newest = to
+		}
+	}
+	return usable
 }
 
 // rpo holds the newest moment against the RPO.

@@ -314,3 +314,24 @@ func TestJudge_elsewhere(t *testing.T) {
 		t.Errorf("code in offsite: %+v", in)
 	}
 }
+
+// What the service of a database keeps would bring it back, and is no copy; an unattended
+// rehearsal proves it where there is nothing else.
+func TestJudge_onlyElsewhere(t *testing.T) {
+	e := healthy()
+	for i := range e.Catalogue.Surveys {
+		if s := &e.Catalogue.Surveys[i]; s.Component == "database" {
+			for k := range s.Backups {
+				s.Backups[k].Elsewhere = true
+			}
+		}
+	}
+	a := check.Judge(*e)
+	i := slices.IndexFunc(a.Findings, func(f recovery.Judgement) bool { return f.ID == "none/database" })
+	if i < 0 || a.Findings[i].Fatal || a.Answer != recovery.WouldBut || a.Components[0].Newest.IsZero() || a.Components[0].RPO != recovery.Met {
+		t.Errorf("%s: %+v\n%+v", a.Answer, a.Components[0], a.Findings)
+	}
+	if _, ok := check.MostNeeds(e.Catalogue, nil, "database", a.Copies, now, 0, func(int) int { return 0 }); !ok {
+		t.Error("nothing is rehearsed")
+	}
+}

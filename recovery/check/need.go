@@ -28,10 +28,16 @@ func MostNeeds(cat catalogue.Catalogue, proofs []Proof, anchor string, copies []
 		copy   string
 		proven time.Time
 	}
+	surveys := inCopies(cat.Surveys)
+	if !slices.ContainsFunc(surveys, func(s recovery.Survey) bool {
+		return (anchor == "" || s.Component == anchor) && slices.ContainsFunc(s.Backups, func(b recovery.Backup) bool { return b.Problem == "" })
+	}) {
+		surveys = cat.Surveys // no copy holds one, but where it lives there is something
+	}
 	var all []standing
 	for _, name := range copies {
-		usable := slices.ContainsFunc(cat.Surveys, func(s recovery.Survey) bool {
-			return s.Copy == name && (anchor == "" || s.Component == anchor) && slices.ContainsFunc(s.Backups, func(b recovery.Backup) bool { return b.Problem == "" && !b.Elsewhere })
+		usable := slices.ContainsFunc(surveys, func(s recovery.Survey) bool {
+			return s.Copy == name && (anchor == "" || s.Component == anchor) && slices.ContainsFunc(s.Backups, func(b recovery.Backup) bool { return b.Problem == "" })
 		})
 		if !usable {
 			continue
@@ -58,9 +64,9 @@ func MostNeeds(cat catalogue.Catalogue, proofs []Proof, anchor string, copies []
 		return Need{Copy: oldest.copy, Why: fmt.Sprintf("%s was last proven %s ago", oldest.copy, recovery.FormatSpan(now.Sub(oldest.proven)))}, true
 	}
 	var backups []recovery.Backup
-	for _, s := range cat.Surveys {
+	for _, s := range surveys {
 		for _, b := range s.Backups {
-			if s.Component == anchor && b.Problem == "" && !b.Elsewhere && !b.Taken.To.IsZero() {
+			if s.Component == anchor && b.Problem == "" && !b.Taken.To.IsZero() {
 				backups = append(backups, b)
 			}
 		}
