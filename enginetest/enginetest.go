@@ -25,6 +25,9 @@ type Options struct {
 	Owner recovery.User
 	// Probe looks at what was restored, before it is cleaned up.
 	Probe func(ctx context.Context, env recovery.Env) error
+	// Kept are the IDs of claims that must not be given back: what they name is
+	// somebody else's by then.
+	Kept []string
 	// Answer decides about a failed step; nil stops the run.
 	Answer func(st recovery.StepState) recovery.Choice
 	// Environ holds the values of references.

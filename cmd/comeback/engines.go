@@ -18,6 +18,7 @@ import (
 	"comeback/recovery/pitr/backrest"
 	"comeback/recovery/pitr/scan"
 	"comeback/recovery/postgres"
+	"comeback/recovery/rds"
 	"comeback/recovery/rescue"
 	"comeback/recovery/switchover"
 	"comeback/recovery/trees"
@@ -36,6 +37,7 @@ func engines() []recovery.Engine {
 		files.NewBucket(files.Options{Rows: verify.Rows}),
 		files.NewRestic(files.Options{Expand: execute.NewSecrets(os.LookupEnv, nil).Expand}),
 		code.New(code.Options{}),
+		rds.New(rds.Options{Expand: execute.NewSecrets(os.LookupEnv, nil).Expand}),
 		commands.New(recovery.Postgres, commands.Options{Expand: execute.NewSecrets(os.LookupEnv, nil).Expand}),
 		commands.New(recovery.Files, commands.Options{Expand: execute.NewSecrets(os.LookupEnv, nil).Expand}),
 	}
@@ -43,14 +45,20 @@ func engines() []recovery.Engine {
 
 // switchers lists what brings restored components live, one for a kind of target.
 func switchers() []recovery.Switcher {
-	return []recovery.Switcher{trees.New(), files.NewInPlace(openCopy), switchover.New(switchover.Options{Engines: engines, SaveNames: saveNames, LoadNames: loadNames})}
+	inRDS := rds.NewSwitcher(rds.Options{})
+	return []recovery.Switcher{trees.New(), files.NewInPlace(openCopy), inRDS,
+		switchover.New(switchover.Options{Engines: engines, SaveNames: saveNames, LoadNames: loadNames,
+			Elsewhere: map[string]switchover.Elsewhere{rds.Name: inRDS}})}
 }
 
 // switched is the kind of target that a component is live in: that of the component,
-// but a bucket for what an engine of buckets brings back.
+// but a bucket for what an engine of buckets brings back, and RDS for what is there.
 func switched(kind recovery.ComponentKind, engine string) recovery.ComponentKind {
-	if engine == files.Bucket {
+	switch engine {
+	case files.Bucket:
 		return files.InPlace
+	case rds.Name:
+		return rds.Live
 	}
 	return kind
 }

@@ -39,7 +39,10 @@ func isOld(t recovery.Target) (oldTarget, bool) {
 
 // Expire lists the step that removes what an earlier run has put aside, or left
 // running.
-func (switcher) Expire(c recovery.SwitchContext, old recovery.Old) (recovery.Target, []recovery.Step, error) {
+func (s switcher) Expire(c recovery.SwitchContext, old recovery.Old) (recovery.Target, []recovery.Step, error) {
+	if there, is := s.Elsewhere[c.Component.With]; is {
+		return there.Expire(c, old)
+	}
 	t := recovery.Target{ID: recovery.TargetID("old/" + old.Place), Component: old.Component, Switches: recovery.Postgres, Place: old.Place, Name: old.Place, Identity: old.Identity}
 	t.Address = cmp.Or(c.Component.Settings.Text("admin"), c.Component.Settings.Text("url"))
 	if old.Identity["inode"] == "" && old.Identity["database oid"] == "" {
@@ -49,9 +52,9 @@ func (switcher) Expire(c recovery.SwitchContext, old recovery.Old) (recovery.Tar
 	if t.Facts, err = json.Marshal(oldTarget{Into: intoOld, Old: old}); err != nil {
 		return t, nil, fmt.Errorf("keep which old data is meant: %w", err)
 	}
-	s := recovery.NewStep("expire", expireName, "remove "+old.Place+" for good", expireArgs{Old: old, Target: t.ID, Address: t.Address})
-	s.Writes = []recovery.TargetID{t.ID}
-	return t, []recovery.Step{s}, nil
+	step := recovery.NewStep("expire", expireName, "remove "+old.Place+" for good", expireArgs{Old: old, Target: t.ID, Address: t.Address})
+	step.Writes = []recovery.TargetID{t.ID}
+	return t, []recovery.Step{step}, nil
 }
 
 // expire removes old data. What is cut off is ended by the next attempt.

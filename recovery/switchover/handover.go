@@ -30,12 +30,15 @@ type handOverArgs struct {
 
 // HandOver lists the step that leaves what was restored running. Its directory lies
 // beside the run's scratch, which goes.
-func (switcher) HandOver(c recovery.SwitchContext) ([]recovery.Step, error) {
+func (s switcher) HandOver(c recovery.SwitchContext) ([]recovery.Step, error) {
+	if there, is := s.Elsewhere[c.Point.Engine]; is {
+		return there.HandOver(c)
+	}
 	root := filepath.Dir(c.Scratch.Place)
 	a := handOverArgs{Component: c.Component.Name, Run: c.Run, Scratch: c.Scratch.ID, Place: root + "." + c.Component.Name, Listen: c.Component.Settings.Text("listen")}
-	s := recovery.NewStep("hand-over", handOverName, "leave the restored "+c.Component.Name+" running in "+a.Place, a)
-	s.Writes = []recovery.TargetID{c.Scratch.ID}
-	return []recovery.Step{s}, nil
+	step := recovery.NewStep("hand-over", handOverName, "leave the restored "+c.Component.Name+" running in "+a.Place, a)
+	step.Writes = []recovery.TargetID{c.Scratch.ID}
+	return []recovery.Step{step}, nil
 }
 
 // handOver makes a server of its own of the restored one. Until it answers it is a

@@ -24,6 +24,15 @@ type Options struct {
 	// then what is lost is counted by numbers.
 	SaveNames func(ctx context.Context, address string, w io.Writer) error
 	LoadNames func(r io.Reader) (recovery.Names, error)
+	// Elsewhere are, by the name of an engine, what hands over and removes the
+	// servers that it has restored, where they are not on this host.
+	Elsewhere map[string]Elsewhere
+}
+
+// Elsewhere hands over restored servers of another place, and removes them.
+type Elsewhere interface {
+	recovery.HandOverer
+	recovery.Expirer
 }
 
 type switcher struct{ Options }

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"comeback/recovery"
+	"comeback/recovery/rds/rdstest"
+	"comeback/recovery/report"
+)
+
+// startRDS starts a service whose credentials are the environment's.
+func startRDS(t *testing.T) *rdstest.Service {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	s, err := rdstest.Start(ctx)
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, v := range rdstest.Environ() {
+		t.Setenv(name, v)
+	}
+	return s
+}
+
+// rdsRunbook is the shipped runbook for a service, without items that people tick.
+func (r *rig) rdsRunbook(t *testing.T, s *rdstest.Service) string {
+	t.Helper()
+	r.environ["DATABASE_PASSWORD"] = rdstest.Encoded
+	t.Setenv("DATABASE_PASSWORD", rdstest.Encoded)
+	text, err := os.ReadFile(filepath.Join("..", "..", "examples", "rds", "shop.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	runbook := strings.NewReplacer("s3://shop-recovery/records\", region: eu-central-1", "file://"+t.TempDir()+"\"",
+		"/etc/ssl/rds-ca.pem", s.Certificates,
+		"    instance: shop-prod\n", fmt.Sprintf("    instance: shop-prod\n    endpoint: %s\n    every: 1ms\n", s.URL),
+		"- [ ] ", "", "-- expect: > 0\nselect count(*) from orders", "-- expect: = '"+s.Before+"'\n"+rdstest.Everything).Replace(string(text))
+	path := filepath.Join(t.TempDir(), "shop.md")
+	if err := os.WriteFile(path, []byte(runbook), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// The shipped runbook brings an instance of RDS back to the second before an incident: its
+// moments are listed, a rehearsal makes a new instance, checks it, deletes it, and its
+// report verifies; what is denied is told, with the action that it needs.
+func TestRDS(t *testing.T) {
+	s := startRDS(t)
+	r := newRig(t)
+	key := filepath.Join(r.environ["HOME"], "key")
+	if _, err := report.CreateKey(key, "ops1"); err != nil {
+		t.Fatal(err)
+	}
+	path := r.rdsRunbook(t, s)
+	if got := r.run(t.Context(), "runbook", "lint", path); got.code != recovery.CameBack || got.err != "" {
+		t.Errorf("lint: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	got := r.run(t.Context(), "moments", path)
+	for _, want := range []string{"automated backups of RDS, to the second", "manual snapshot of RDS", rdstest.Snapshot, "it is creating"} {
+		if got.code != recovery.CameBack || !strings.Contains(got.out, want) {
+			t.Errorf("moments: exit %d, want %q in\n%s\n%s", got.code, want, got.out, got.err)
+		}
+	}
+	to := s.At.Format(time.RFC3339)
+	got = r.run(t.Context(), "rehearse", path, "--plain", "--to", to, "--key", key)
+	for _, want := range []string{"costs 0.29 USD an hour", "orders are there: done", "gone: RDS instance comeback-", "REHEARSED"} {
+		if got.code != recovery.CameBack || !strings.Contains(got.out, want) {
+			t.Errorf("rehearse: exit %d, want %q in\n%s\n%s", got.code, want, got.out, got.err)
+		}
+	}
+	if left := s.Left(); len(left) > 0 {
+		t.Errorf("left in RDS: %v", left)
+	}
+	run := r.only(t)
+	if got := r.run(t.Context(), "report", "verify", filepath.Base(run)); got.code != recovery.WithExceptions || !strings.Contains(got.out, "signer unknown") {
+		t.Errorf("report verify: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	if page, err := os.ReadFile(filepath.Join(run, "report.md")); err != nil || !strings.Contains(string(page), "exact to the second") {
+		t.Errorf("the report does not say how exact it is: %v\n%s", err, page)
+	}
+	if got := r.run(t.Context(), "check", path); !strings.Contains(got.out, "only where it lives") || !strings.Contains(got.out, "YES, BUT") {
+		t.Errorf("check: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	err := filepath.WalkDir(run, func(path string, e os.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if strings.Contains(string(b), rdstest.Encoded) || strings.Contains(string(b), rdstest.Secret) {
+			t.Errorf("%s holds a secret", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// A recovery leaves the new instance running, with its address in the report and its cost
+// told; a run that was killed before that goes on with the same instance. It is deleted by
+// name, unless it has become another one.
+func TestRDS_handOver(t *testing.T) {
+	s := startRDS(t)
+	r := newRig(t)
+	path := r.rdsRunbook(t, s)
+	to := s.At.Format(time.RFC3339)
+	if got := r.run(t.Context(), "recover", path, "--plain", "--to", s.Latest.Add(time.Hour).Format(time.RFC3339)); got.code != recovery.Refused || !strings.Contains(got.err, "cannot be restored yet") {
+		t.Errorf("what is not stored yet: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	r.environ["COMEBACK_TEST_KILL"] = "before:step.finished/1 database.restore"
+	got := r.run(t.Context(), "recover", path, "--plain", "--to", to, "--outage", "1 minute ago")
+	if got.code == recovery.CameBack {
+		t.Fatalf("it was not killed\n%s\n%s", got.out, got.err)
+	}
+	delete(r.environ, "COMEBACK_TEST_KILL")
+	id := filepath.Base(r.only(t))
+	if got := r.run(t.Context(), "resume", id, "--plain"); got.code != recovery.CameBack {
+		t.Fatalf("resume: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	state := r.stateOf(t, id)
+	if len(state.HandedOver) != 1 || len(state.Held()) != 0 {
+		t.Fatalf("handed over %+v, held %+v", state.HandedOver, state.Held())
+	}
+	h := state.HandedOver[0]
+	if calls, want := s.Calls(), []string{"RestoreDBInstanceToPointInTime " + h.Place}; !slices.Equal(calls, want) {
+		t.Errorf("called %q, want %q", calls, want)
+	}
+	for _, told := range [][]string{{"costs 0.29 USD an hour", "report", "show", id}, {"comeback expire " + id, "status", id}} {
+		if got := r.run(t.Context(), told[1:]...); !strings.Contains(got.out, h.Address) || !strings.Contains(got.out, told[0]) {
+			t.Errorf("%v does not tell of %s, or not: %s\n%s", told[1:], h.Address, told[0], got.out)
+		}
+	}
+	config, err := pgx.ParseConfig(strings.Replace(h.Address, "//", "//"+rdstest.Role+":"+rdstest.Encoded+"@", 1) + "?sslmode=require")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.ConnectConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	var now string
+	if err := conn.QueryRow(t.Context(), rdstest.Everything).Scan(&now); err != nil || now != s.Before {
+		t.Errorf("handed over is %q, want %q: %v", now, s.Before, err)
+	}
+	if got := r.run(t.Context(), "expire"); !strings.Contains(got.out, h.Place) || !strings.Contains(got.out, "give the application the new address") {
+		t.Errorf("it is not listed\n%s\n%s", got.out, got.err)
+	}
+	s.Fail("DeleteDBInstance", 1, rdstest.Fault{Status: 403, Code: "AccessDenied", Message: "not authorized to perform: rds:DeleteDBInstance"})
+	if got := r.run(t.Context(), "expire", id, "--plain", "--confirm", h.Place); got.code != recovery.Failed || !strings.Contains(got.out, "let whoever asks do rds:DeleteDBInstance") {
+		t.Errorf("a denied call: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	if got := r.run(t.Context(), "expire", id, "--plain", "--confirm", h.Place); got.code != recovery.CameBack {
+		t.Errorf("removed: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	if left := s.Left(); len(left) > 0 {
+		t.Errorf("left in RDS: %v", left)
+	}
+}

@@ -1,0 +1,42 @@
+// Package rds is the engine for PostgreSQL in Amazon RDS and Aurora: the moments are
+// those of the service's automated backups, to the second, and its snapshots; what is
+// restored is a new instance, or a new cluster with one instance, made like the source.
+//
+//	database:
+//	  kind: postgres
+//	  with: rds
+//	  instance: shop-prod          # or, of Aurora, cluster: shop-prod
+//	  region: eu-central-1
+//	  database: shop
+//	  user: shop
+//	  password: "${DATABASE_PASSWORD}"
+//	  ca: /etc/ssl/rds-ca.pem
+//	  cost_per_hour: "0.29 USD"
+//
+// The service keeps the backups itself, so that they lie in no copy: a copy of the
+// runbook keeps what comeback keeps for itself, and the engine answers for the one that
+// `copy:` names. Each survey asks the service anew.
+//
+// A restore asks for a new instance with the source's class, storage, parameter group,
+// subnets, security groups, tags and key, as they were when the plan was made; where the
+// source is gone, the runbook says what of them the service does not keep. Roles and
+// passwords are the source's. The steps are, for an instance: ask for it, wait until it
+// is available, sign on; of Aurora the cluster comes first. Whatever a killed run has
+// asked for is found again by its name and its tags, and never asked for twice.
+//
+// The package promises that nothing is deleted but what carries the tags of the run that
+// claims it, that a claim is only given back when the service no longer knows its name,
+// that a restored server is never taken for the source, and that every call is answered
+// or told: a denied one by the action that it needs. It needs
+//
+//	rds:DescribeDBInstances, rds:DescribeDBInstanceAutomatedBackups, rds:DescribeDBSnapshots,
+//	rds:DescribeDBClusters, rds:DescribeDBClusterAutomatedBackups, rds:DescribeDBClusterSnapshots,
+//	rds:DescribeEvents, rds:AddTagsToResource,
+//	rds:RestoreDBInstanceToPointInTime, rds:RestoreDBInstanceFromDBSnapshot,
+//	rds:RestoreDBClusterToPointInTime, rds:RestoreDBClusterFromSnapshot, rds:CreateDBInstance,
+//	rds:DeleteDBInstance, rds:DeleteDBCluster
+//
+// A rehearsal deletes what it has made. A recovery leaves it running and hands it over by
+// its address (`into: hand-over`): nothing live is written to, and a run of `comeback
+// expire` deletes it when people say so, if it is still the one that was left.
+package rds

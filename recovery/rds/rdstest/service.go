@@ -1,0 +1,740 @@
+package rdstest
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	signer "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+)
+
+// What the tests' credentials are, and where the service is.
+const (
+	KeyID  = "AKIATESTRDS"
+	Secret = "a-secret-of-tests"
+	Region = "eu-central-1"
+)
+
+// Environ are the credentials as environment variables.
+func Environ() map[string]string {
+	return map[string]string{"AWS_ACCESS_KEY_ID": KeyID, "AWS_SECRET_ACCESS_KEY": Secret, "AWS_EC2_METADATA_DISABLED": "true"}
+}
+
+// The sources that the service knows: an instance, with a snapshot that was taken by hand, and a
+// cluster of Aurora with the same data.
+const (
+	SourceInstance  = "shop-prod"
+	SourceCluster   = "shop-aurora"
+	Snapshot        = "shop-before-release"
+	ClusterSnapshot = "aurora-before-release"
+)
+
+// Service is the service.
+type Service struct {
+	*Source
+	URL string
+
+	http   *httptest.Server
+	mu     sync.Mutex
+	things map[string]*thing // by kind and id
+	faults []*planned
+	calls  []string
+	made   int
+	events []event
+	// Page is how many of a list the service gives at once.
+	Page int
+}
+
+// thing is an instance or a cluster.
+type thing struct {
+	kind, id, resource string
+	ask                values
+	// states are those that are still to come, the first is the one now.
+	states    []string
+	tags      map[string]string
+	data      string
+	port      int
+	cluster   string
+	protected bool
+	source    bool
+	to        time.Time
+}
+
+type event struct {
+	kind, id, message string
+	at                time.Time
+}
+
+// planned is a fault to come.
+type planned struct {
+	action string
+	times  int
+	fault  Fault
+	// lost says that the action comes to pass and its answer does not come through.
+	lost bool
+	// hold is closed by who has been told with arrived that a request is there.
+	arrived chan<- struct{}
+	hold    <-chan struct{}
+}
+
+// Start makes the source and starts the service. Close removes it, also where it fails.
+func Start(ctx context.Context) (*Service, error) {
+	s := &Service{Source: &Source{}, things: map[string]*thing{}, Page: 2}
+	if err := s.make(ctx); err != nil {
+		return s, err
+	}
+	s.things["instance "+SourceInstance] = &thing{kind: "instance", id: SourceInstance, resource: "db-SHOPPROD", states: []string{"available"}, port: s.port, source: true, protected: true,
+		tags: map[string]string{"team": "shop", "aws:cloudformation:stack": "x"}, ask: values{"DBInstanceClass": {"db.t4g.large"}, "StorageType": {"gp3"}, "MultiAZ": {"true"}}}
+	s.things["cluster "+SourceCluster] = &thing{kind: "cluster", id: SourceCluster, resource: "cluster-SHOPAURORA", states: []string{"available"}, port: s.port, source: true,
+		tags: map[string]string{"team": "shop"}, ask: values{"Engine": {"aurora-postgresql"}}}
+	s.things["instance "+SourceCluster+"-1"] = &thing{kind: "instance", id: SourceCluster + "-1", resource: "db-SHOPAURORA1", states: []string{"available"}, port: s.port, source: true, cluster: SourceCluster,
+		tags: map[string]string{}, ask: values{"Engine": {"aurora-postgresql"}, "DBInstanceClass": {"db.r6g.large"}}}
+	s.http = httptest.NewServer(http.HandlerFunc(s.serve))
+	s.URL = s.http.URL
+	return s, nil
+}
+
+// Close ends everything and removes it.
+func (s *Service) Close() error {
+	if s.http != nil {
+		s.http.CloseClientConnections()
+		s.http.Close()
+	}
+	return s.remove()
+}
+
+// Fail answers an action with a fault, so many times.
+func (s *Service) Fail(action string, times int, f Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = append(s.faults, &planned{action: action, times: times, fault: f})
+}
+
+// Lose lets an action come to pass and resets the connection instead of answering, so
+// many times.
+func (s *Service) Lose(action string, times int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = append(s.faults, &planned{action: action, times: times, lost: true})
+}
+
+// Fine forgets the faults that have not come yet.
+func (s *Service) Fine() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = nil
+}
+
+// Foreign makes an instance that somebody else has made; Discard removes it.
+func (s *Service) Foreign(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.things["instance "+id] = &thing{kind: "instance", id: id, resource: "db-FOREIGN", states: []string{"available"}, port: s.port, tags: map[string]string{}, ask: values{}}
+}
+
+// Discard removes an instance at once, whoever has made it.
+func (s *Service) Discard(name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.things[name]
+	delete(s.things, name)
+	if t == nil || t.data == "" {
+		return nil
+	}
+	return errors.Join(s.stop(t.data), os.RemoveAll(t.data))
+}
+
+// Hold keeps the next request of an action waiting until go on is called; arrived tells
+// that it is there.
+func (s *Service) Hold(action string) (arrived <-chan struct{}, goOn func()) {
+	a, h := make(chan struct{}, 1), make(chan struct{})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = append(s.faults, &planned{action: action, times: 1, arrived: a, hold: h})
+	return a, sync.OnceFunc(func() { close(h) })
+}
+
+// Calls are the actions that were asked for since the last time, without looks, each
+// with what it is about.
+func (s *Service) Calls() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.calls
+	s.calls = nil
+	return all
+}
+
+// Asked is what something was made with, as it was asked for: "instance comeback-run-part".
+func (s *Service) Asked(name string) url.Values {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.things[name]
+	if t == nil {
+		return nil
+	}
+	return url.Values(maps.Clone(t.ask))
+}
+
+// Left are what is there beside the sources.
+func (s *Service) Left() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []string
+	for name, t := range s.things {
+		if !t.source {
+			all = append(all, name)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// Retag gives an instance or a cluster, "instance shop-prod", another tag.
+func (s *Service) Retag(name, key, value string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.things[name].tags[key] = value
+}
+
+// State brings what is there into states, one after the other.
+func (s *Service) State(name string, states ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.things[name].states = states
+}
+
+// Forget is the loss of a source: only its backups stay.
+func (s *Service) Forget(name string) (bring func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.things[name]
+	delete(s.things, name)
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.things[name] = t
+	}
+}
+
+func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	if err != nil {
+		return
+	}
+	s.mu.Lock()
+	s.made++
+	request := fmt.Sprintf("00000000-0000-0000-0000-%012d", s.made)
+	s.mu.Unlock()
+	ask, err := url.ParseQuery(string(body))
+	action := ask.Get("Action")
+	switch {
+	case err != nil || r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/x-www-form-urlencoded":
+		err = fault(400, "MalformedInput", "the request is no form")
+	case ask.Get("Version") != "2014-10-31":
+		err = fault(400, "NoSuchVersion", "The requested version (%s) is not valid", ask.Get("Version"))
+	default:
+		err = signed(r, body)
+	}
+	lost := false
+	if err == nil {
+		var p *planned
+		if p = s.planned(action); p != nil {
+			lost = p.lost
+			if p.hold != nil {
+				p.arrived <- struct{}{}
+				select {
+				case <-p.hold:
+				case <-r.Context().Done():
+				}
+			} else if !lost {
+				err = p.fault
+			}
+		}
+	}
+	var result []node
+	if err == nil {
+		result, err = s.act(r.Context(), action, values(ask))
+	}
+	if lost {
+		panic(http.ErrAbortHandler)
+	}
+	if f, ok := errors.AsType[Fault](err); ok {
+		f.write(w, request)
+		return
+	}
+	if err != nil {
+		// No answer of the service: what is behind it does not work.
+		fault(400, "BrokenTestService", "%v", err).write(w, request)
+		return
+	}
+	answer(w, action, request, result)
+}
+
+// planned is the fault of an action that is due.
+func (s *Service) planned(action string) *planned {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, p := range s.faults {
+		if p.action == action {
+			if p.times--; p.times <= 0 {
+				s.faults = slices.Delete(s.faults, i, i+1)
+			}
+			return p
+		}
+	}
+	return nil
+}
+
+// signed holds the signature of a request to what it must be.
+func signed(r *http.Request, body []byte) error {
+	header := r.Header.Get("Authorization")
+	if header == "" {
+		return fault(403, "MissingAuthenticationToken", "Request is missing Authentication Token")
+	}
+	when, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
+	_, rest, ok := strings.Cut(header, "SignedHeaders=")
+	names, _, ok2 := strings.Cut(rest, ",")
+	if err != nil || !ok || !ok2 {
+		return fault(400, "IncompleteSignature", "the request's signature is incomplete")
+	}
+	again := &http.Request{Method: r.Method, URL: &url.URL{Scheme: "http", Host: r.Host, Path: r.URL.Path}, Host: r.Host, Header: http.Header{}, ContentLength: r.ContentLength}
+	for name := range strings.SplitSeq(names, ";") {
+		if v := r.Header.Values(name); len(v) > 0 && name != "x-amz-date" {
+			again.Header[http.CanonicalHeaderKey(name)] = v
+		}
+	}
+	sum := sha256.Sum256(body)
+	err = signer.NewSigner().SignHTTP(r.Context(), aws.Credentials{AccessKeyID: KeyID, SecretAccessKey: Secret}, again, hex.EncodeToString(sum[:]), "rds", Region, when)
+	if err != nil {
+		return err
+	}
+	if again.Header.Get("Authorization") != header {
+		return fault(403, "SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided")
+	}
+	return nil
+}
+
+// act does what is asked for.
+func (s *Service) act(ctx context.Context, action string, ask values) ([]node, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !strings.HasPrefix(action, "Describe") {
+		about := ask.text("DBInstanceIdentifier") + ask.text("TargetDBInstanceIdentifier")
+		if about == "" {
+			about = ask.text("DBClusterIdentifier")
+		}
+		s.calls = append(s.calls, action+" "+about)
+	}
+	switch action {
+	case "DescribeDBInstances":
+		return s.describe(ctx, "instance", "DBInstances", "DBInstanceNotFound", ask)
+	case "DescribeDBClusters":
+		return s.describe(ctx, "cluster", "DBClusters", "DBClusterNotFoundFault", ask)
+	case "DescribeDBInstanceAutomatedBackups":
+		return s.automated(ask)
+	case "DescribeDBClusterAutomatedBackups":
+		return s.automatedClusters(ask)
+	case "DescribeDBSnapshots":
+		return s.snapshots(ask)
+	case "DescribeDBClusterSnapshots":
+		return s.clusterSnapshots(ask)
+	case "DescribeEvents":
+		return s.tell(ask)
+	case "RestoreDBInstanceToPointInTime":
+		return s.restoreInstance(ask)
+	case "RestoreDBInstanceFromDBSnapshot":
+		if ask.text("DBSnapshotIdentifier") != Snapshot {
+			return nil, fault(404, "DBSnapshotNotFound", "DBSnapshot %s not found.", ask.text("DBSnapshotIdentifier"))
+		}
+		return s.create("instance", ask.text("DBInstanceIdentifier"), "", ask, time.Time{})
+	case "RestoreDBClusterToPointInTime":
+		return s.restoreCluster(ask)
+	case "RestoreDBClusterFromSnapshot":
+		if ask.text("SnapshotIdentifier") != ClusterSnapshot {
+			return nil, fault(404, "DBClusterSnapshotNotFoundFault", "DBClusterSnapshot %s not found.", ask.text("SnapshotIdentifier"))
+		}
+		return s.create("cluster", ask.text("DBClusterIdentifier"), "", ask, time.Time{})
+	case "CreateDBInstance":
+		return s.member(ask)
+	case "ModifyDBInstance":
+		return s.modify("instance", ask.text("DBInstanceIdentifier"), "NewDBInstanceIdentifier", ask)
+	case "ModifyDBCluster":
+		return s.modify("cluster", ask.text("DBClusterIdentifier"), "NewDBClusterIdentifier", ask)
+	case "DeleteDBInstance":
+		return s.delete("instance", ask.text("DBInstanceIdentifier"), ask)
+	case "DeleteDBCluster":
+		return s.delete("cluster", ask.text("DBClusterIdentifier"), ask)
+	}
+	return nil, fault(400, "InvalidAction", "Could not find operation %s for version 2014-10-31", action)
+}
+
+// within holds a moment to the window of a source.
+func (s *Service) within(ask values, name string) (time.Time, error) {
+	if ask.text("UseLatestRestorableTime") == "true" {
+		return s.Latest.Add(-1), nil
+	}
+	to, err := ask.time(name)
+	if err != nil {
+		return to, err
+	}
+	if to.Before(s.Snapshot) || !to.Before(s.Latest) {
+		return to, fault(400, "InvalidParameterValue", "The specified time %s is not within the restore window", to.Format(time.RFC3339))
+	}
+	return to, nil
+}
+
+func (s *Service) restoreInstance(ask values) ([]node, error) {
+	of, resource := ask.text("SourceDBInstanceIdentifier"), ask.text("SourceDbiResourceId")
+	if _, there := s.things["instance "+of]; !there && resource != "db-SHOPPROD" {
+		return nil, fault(404, "DBInstanceNotFound", "DBInstance %s not found.", of)
+	}
+	to, err := s.within(ask, "RestoreTime")
+	if err != nil {
+		return nil, err
+	}
+	return s.create("instance", ask.text("TargetDBInstanceIdentifier"), "", ask, to)
+}
+
+func (s *Service) restoreCluster(ask values) ([]node, error) {
+	of, resource := ask.text("SourceDBClusterIdentifier"), ask.text("SourceDbClusterResourceId")
+	if _, there := s.things["cluster "+of]; !there && resource != "cluster-SHOPAURORA" {
+		return nil, fault(404, "DBClusterNotFoundFault", "DBCluster %s not found.", of)
+	}
+	to, err := s.within(ask, "RestoreToTime")
+	if err != nil {
+		return nil, err
+	}
+	return s.create("cluster", ask.text("DBClusterIdentifier"), "", ask, to)
+}
+
+func (s *Service) member(ask values) ([]node, error) {
+	cluster := ask.text("DBClusterIdentifier")
+	c := s.things["cluster "+cluster]
+	if c == nil {
+		return nil, fault(404, "DBClusterNotFoundFault", "DBCluster %s not found.", cluster)
+	}
+	if c.states[0] != "available" {
+		return nil, fault(400, "InvalidDBClusterStateFault", "Cluster %s is not available", cluster)
+	}
+	if ask.text("Engine") != "aurora-postgresql" {
+		return nil, fault(400, "InvalidParameterCombination", "The engine name requested for your DB instance (%s) doesn't match the engine name of your DB cluster", ask.text("Engine"))
+	}
+	return s.create("instance", ask.text("DBInstanceIdentifier"), cluster, ask, time.Time{})
+}
+
+// create begins to make something.
+func (s *Service) create(kind, id, cluster string, ask values, to time.Time) ([]node, error) {
+	if _, is := s.things[kind+" "+id]; is {
+		if kind == "cluster" {
+			return nil, fault(400, "DBClusterAlreadyExistsFault", "DB Cluster already exists")
+		}
+		return nil, fault(400, "DBInstanceAlreadyExists", "DB instance already exists")
+	}
+	if id == "" || len(id) > 63 || strings.Contains(id, "--") || strings.HasSuffix(id, "-") {
+		return nil, fault(400, "InvalidParameterValue", "Invalid database identifier: %s", id)
+	}
+	s.made++
+	t := &thing{kind: kind, id: id, resource: fmt.Sprintf("db-MADE%d", s.made), ask: ask, tags: ask.tags(), cluster: cluster, to: to, data: s.path(fmt.Sprintf("made/%d", s.made)),
+		states: []string{"creating", "creating", "backing-up", "available"}, protected: ask.text("DeletionProtection") == "true"}
+	if kind == "cluster" {
+		t.resource, t.states = fmt.Sprintf("cluster-MADE%d", s.made), []string{"creating", "creating", "available"}
+		t.ask["Engine"] = []string{"aurora-postgresql"}
+	}
+	if cluster != "" {
+		t.data = s.things["cluster "+cluster].data
+	}
+	s.things[kind+" "+id] = t
+	s.happened(t, "Creating")
+	if kind == "cluster" {
+		return []node{s.clusterNode(t)}, nil
+	}
+	return []node{s.instanceNode(t)}, nil
+}
+
+func (s *Service) happened(t *thing, format string, args ...any) {
+	s.events = append(s.events, event{t.kind, t.id, fmt.Sprintf("%s %s: ", t.kind, t.id) + fmt.Sprintf(format, args...), time.Now()})
+}
+
+// modify changes what can be changed, at once.
+func (s *Service) modify(kind, id, rename string, ask values) ([]node, error) {
+	t := s.things[kind+" "+id]
+	if t == nil {
+		return nil, s.unknown(kind, id)
+	}
+	if p := ask.text("DeletionProtection"); p != "" {
+		t.protected = p == "true"
+	}
+	if name := ask.text(rename); name != "" {
+		if _, is := s.things[kind+" "+name]; is {
+			return nil, fault(400, "DBInstanceAlreadyExists", "DB instance already exists")
+		}
+		delete(s.things, kind+" "+id)
+		t.id, t.states = name, []string{"renaming", "available"}
+		s.things[kind+" "+name] = t
+	}
+	if kind == "cluster" {
+		return []node{s.clusterNode(t)}, nil
+	}
+	return []node{s.instanceNode(t)}, nil
+}
+
+func (s *Service) unknown(kind, id string) Fault {
+	if kind == "cluster" {
+		return fault(404, "DBClusterNotFoundFault", "DBCluster %s not found.", id)
+	}
+	return fault(404, "DBInstanceNotFound", "DBInstance %s not found.", id)
+}
+
+// delete begins to delete something.
+func (s *Service) delete(kind, id string, ask values) ([]node, error) {
+	t := s.things[kind+" "+id]
+	switch {
+	case t == nil:
+		return nil, s.unknown(kind, id)
+	case t.protected:
+		return nil, fault(400, "InvalidParameterCombination", "Cannot delete protected DB Instance, please disable deletion protection and try again.")
+	case ask.text("SkipFinalSnapshot") != "true" && ask.text("FinalDBSnapshotIdentifier") == "":
+		return nil, fault(400, "InvalidParameterCombination", "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.")
+	case t.source:
+		return nil, fault(400, "InvalidParameterValue", "the test has asked to delete a source")
+	case kind == "instance" && t.states[0] == "creating":
+		return nil, fault(400, "InvalidDBInstanceState", "Instance %s is not currently in a state that can be deleted.", id)
+	case kind == "cluster" && slices.ContainsFunc(slices.Collect(maps.Values(s.things)), func(m *thing) bool { return m.cluster == id }):
+		return nil, fault(400, "InvalidDBClusterStateFault", "Cluster cannot be deleted, it still contains DB instances in non-deleting state.")
+	}
+	t.states = []string{"deleting", "deleting", ""}
+	s.happened(t, "Deleting")
+	if kind == "cluster" {
+		return []node{s.clusterNode(t)}, nil
+	}
+	return []node{s.instanceNode(t)}, nil
+}
+
+// advance brings something one state further.
+func (s *Service) advance(ctx context.Context, t *thing) error {
+	if len(t.states) < 2 {
+		return nil
+	}
+	t.states = t.states[1:]
+	switch {
+	case t.states[0] == "":
+		delete(s.things, t.kind+" "+t.id)
+		if t.cluster != "" {
+			return s.stop(t.data)
+		}
+		return errors.Join(s.stop(t.data), os.RemoveAll(t.data))
+	case t.states[0] != "available" || t.port != 0:
+		return nil
+	}
+	if t.cluster == "" {
+		if err := s.restore(t.data, t.to); err != nil {
+			return err
+		}
+		s.happened(t, "Restored to %s", t.to.UTC().Format(time.RFC3339))
+	}
+	if t.kind == "cluster" {
+		return nil
+	}
+	port, err := s.Source.serve(context.WithoutCancel(ctx), t.data)
+	t.port = port
+	if c := s.things["cluster "+t.cluster]; c != nil {
+		c.port = port
+	}
+	s.happened(t, "DB instance restarted")
+	return err
+}
+
+// describe lists what is there; what is asked for by its name gets one state further.
+func (s *Service) describe(ctx context.Context, kind, name, none string, ask values) ([]node, error) {
+	id := ask.text(map[string]string{"instance": "DBInstanceIdentifier", "cluster": "DBClusterIdentifier"}[kind])
+	var found []*thing
+	if id != "" {
+		t := s.things[kind+" "+id]
+		if t == nil {
+			return nil, s.unknown(kind, id)
+		}
+		if err := s.advance(ctx, t); err != nil {
+			return nil, err
+		}
+		if s.things[kind+" "+id] == nil {
+			return nil, s.unknown(kind, id)
+		}
+		found = append(found, t)
+	} else {
+		for _, key := range slices.Sorted(maps.Keys(s.things)) {
+			if t := s.things[key]; t.kind == kind {
+				found = append(found, t)
+			}
+		}
+	}
+	var all []node
+	for _, t := range found {
+		if kind == "cluster" {
+			all = append(all, s.clusterNode(t))
+		} else {
+			all = append(all, s.instanceNode(t))
+		}
+	}
+	part, marker, err := page(all, ask, s.Page)
+	return []node{marker, tree(name, part...)}, err
+}
+
+func port(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
+}
+
+func tagNode(tags map[string]string) node {
+	n := tree("TagList")
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		n.in = append(n.in, tree("Tag", leaf("Key", key), leaf("Value", tags[key])))
+	}
+	return n
+}
+
+// or is what was asked for, or what the service chooses.
+func (v values) or(name, otherwise string) string {
+	if text := v.text(name); text != "" {
+		return text
+	}
+	return otherwise
+}
+
+func groups(ask values, otherwise string) node {
+	ids := ask.each("VpcSecurityGroupIds.VpcSecurityGroupId")
+	if len(ids) == 0 {
+		ids = []string{otherwise}
+	}
+	n := tree("VpcSecurityGroups")
+	for _, id := range ids {
+		n.in = append(n.in, tree("VpcSecurityGroupMembership", leaf("VpcSecurityGroupId", id), leaf("Status", "active")))
+	}
+	return n
+}
+
+// instanceNode is an instance as the service tells it. What nobody asked for is the
+// service's default, which is another than the source's.
+func (s *Service) instanceNode(t *thing) node {
+	parameters, subnets, group := "default.postgres15", "default", "sg-default"
+	if t.source {
+		parameters, subnets, group = "shop-pg15", "shop-subnets", "sg-shop"
+	}
+	n := tree("DBInstance", leaf("DBInstanceIdentifier", t.id), leaf("DbiResourceId", t.resource), leaf("DBInstanceStatus", t.states[0]), leaf("DBInstanceArn", "arn:aws:rds:"+Region+":210987654321:db:"+t.id),
+		leaf("DBInstanceClass", t.ask.or("DBInstanceClass", "db.t4g.micro")), leaf("Engine", t.ask.or("Engine", "postgres")), leaf("EngineVersion", s.Tools.Version), leaf("MasterUsername", "postgres"), leaf("DBName", Database),
+		number("AllocatedStorage", 20), leaf("StorageType", t.ask.or("StorageType", "gp2")), truth("StorageEncrypted", true), leaf("KmsKeyId", "arn:aws:kms:"+Region+":210987654321:key/shop"),
+		truth("MultiAZ", t.ask.text("MultiAZ") == "true"), truth("PubliclyAccessible", false), truth("DeletionProtection", t.protected), truth("AutoMinorVersionUpgrade", false), leaf("LicenseModel", "postgresql-license"),
+		tree("DBParameterGroups", tree("DBParameterGroup", leaf("DBParameterGroupName", t.ask.or("DBParameterGroupName", parameters)), leaf("ParameterApplyStatus", "in-sync"))),
+		tree("DBSubnetGroup", leaf("DBSubnetGroupName", t.ask.or("DBSubnetGroupName", subnets))), groups(t.ask, group), tagNode(t.tags))
+	n = n.with("DBClusterIdentifier", t.cluster)
+	if t.port != 0 {
+		n.in = append(n.in, tree("Endpoint", leaf("Address", "127.0.0.1"), number("Port", t.port)))
+	}
+	if t.source && t.cluster == "" {
+		n.in = append(n.in, at("LatestRestorableTime", s.Latest))
+	}
+	return n
+}
+
+// clusterNode is a cluster as the service tells it.
+func (s *Service) clusterNode(t *thing) node {
+	parameters, subnets, group := "default.aurora-postgresql15", "default", "sg-default"
+	if t.source {
+		parameters, subnets, group = "shop-aurora15", "shop-subnets", "sg-shop"
+	}
+	n := tree("DBCluster", leaf("DBClusterIdentifier", t.id), leaf("DbClusterResourceId", t.resource), leaf("Status", t.states[0]), leaf("DBClusterArn", "arn:aws:rds:"+Region+":210987654321:cluster:"+t.id),
+		leaf("Engine", "aurora-postgresql"), leaf("EngineVersion", s.Tools.Version), leaf("MasterUsername", "postgres"), leaf("DatabaseName", Database), number("AllocatedStorage", 1),
+		truth("StorageEncrypted", true), leaf("KmsKeyId", t.ask.or("KmsKeyId", "arn:aws:kms:"+Region+":210987654321:key/shop")), truth("DeletionProtection", t.protected),
+		leaf("DBClusterParameterGroup", t.ask.or("DBClusterParameterGroupName", parameters)), leaf("DBSubnetGroup", t.ask.or("DBSubnetGroupName", subnets)), groups(t.ask, group), tagNode(t.tags),
+		leaf("Endpoint", "127.0.0.1")).with("Port", port(t.port))
+	if t.source {
+		n.in = append(n.in, at("EarliestRestorableTime", s.Snapshot), at("LatestRestorableTime", s.Latest))
+	}
+	if len(t.states) > 1 {
+		n.in = append(n.in, leaf("PercentProgress", strconv.Itoa(100/len(t.states))))
+	}
+	members := tree("DBClusterMembers")
+	for _, key := range slices.Sorted(maps.Keys(s.things)) {
+		if m := s.things[key]; m.cluster == t.id {
+			members.in = append(members.in, tree("DBClusterMember", leaf("DBInstanceIdentifier", m.id), truth("IsClusterWriter", true), number("PromotionTier", 1)))
+		}
+	}
+	n.in = append(n.in, members)
+	return n
+}
+
+func (s *Service) automated(ask values) ([]node, error) {
+	var all []node
+	if id := ask.text("DBInstanceIdentifier"); id == SourceInstance {
+		status := "active"
+		if s.things["instance "+SourceInstance] == nil {
+			status = "retained"
+		}
+		all = append(all, tree("DBInstanceAutomatedBackup", leaf("DBInstanceIdentifier", id), leaf("DbiResourceId", "db-SHOPPROD"), leaf("Status", status), leaf("Engine", "postgres"), leaf("EngineVersion", s.Tools.Version),
+			number("AllocatedStorage", 20), leaf("StorageType", "gp3"), truth("Encrypted", true), leaf("KmsKeyId", "arn:aws:kms:"+Region+":210987654321:key/shop"), leaf("MasterUsername", "postgres"),
+			tree("RestoreWindow", at("EarliestTime", s.Snapshot), at("LatestTime", s.Latest))))
+	}
+	part, marker, err := page(all, ask, s.Page)
+	return []node{marker, tree("DBInstanceAutomatedBackups", part...)}, err
+}
+
+func (s *Service) automatedClusters(ask values) ([]node, error) {
+	return []node{leaf("Marker", ""), tree("DBClusterAutomatedBackups")}, nil
+}
+
+// snapshots are more than fit on a page.
+func (s *Service) snapshots(ask values) ([]node, error) {
+	var all []node
+	one := func(id, kind, status string, taken time.Time) {
+		n := tree("DBSnapshot", leaf("DBSnapshotIdentifier", id), leaf("DBInstanceIdentifier", SourceInstance), leaf("DbiResourceId", "db-SHOPPROD"), leaf("SnapshotType", kind), leaf("Status", status), leaf("Engine", "postgres"),
+			leaf("EngineVersion", s.Tools.Version), number("AllocatedStorage", 20), truth("Encrypted", true), leaf("MasterUsername", "postgres"))
+		if !taken.IsZero() {
+			n.in = append(n.in, at("SnapshotCreateTime", taken))
+		}
+		all = append(all, n)
+	}
+	if ask.text("DBInstanceIdentifier") == SourceInstance {
+		one("rds:shop-prod-2026-01-01-03-10", "automated", "available", s.Snapshot.AddDate(0, 0, -2))
+		one("rds:shop-prod-2026-01-02-03-10", "automated", "available", s.Snapshot.AddDate(0, 0, -1))
+		one(Snapshot, "manual", "available", s.Snapshot)
+		one("shop-in-the-making", "manual", "creating", time.Time{})
+	}
+	part, marker, err := page(all, ask, s.Page)
+	return []node{marker, tree("DBSnapshots", part...)}, err
+}
+
+func (s *Service) clusterSnapshots(ask values) ([]node, error) {
+	var all []node
+	if ask.text("DBClusterIdentifier") == SourceCluster {
+		all = append(all, tree("DBClusterSnapshot", leaf("DBClusterSnapshotIdentifier", ClusterSnapshot), leaf("DBClusterIdentifier", SourceCluster), leaf("DbClusterResourceId", "cluster-SHOPAURORA"), leaf("SnapshotType", "manual"),
+			leaf("Status", "available"), leaf("Engine", "aurora-postgresql"), leaf("EngineVersion", s.Tools.Version), truth("StorageEncrypted", true), leaf("MasterUsername", "postgres"), at("SnapshotCreateTime", s.Snapshot)))
+	}
+	part, marker, err := page(all, ask, s.Page)
+	return []node{marker, tree("DBClusterSnapshots", part...)}, err
+}
+
+func (s *Service) tell(ask values) ([]node, error) {
+	var all []node
+	for _, e := range s.events {
+		if e.id == ask.text("SourceIdentifier") && "db-"+e.kind == ask.text("SourceType") {
+			all = append(all, tree("Event", leaf("SourceIdentifier", e.id), leaf("SourceType", "db-"+e.kind), leaf("Message", e.message), at("Date", e.at), tree("EventCategories", leaf("EventCategory", "notification"))))
+		}
+	}
+	part, marker, err := page(all, ask, s.Page)
+	return []node{marker, tree("Events", part...)}, err
+}

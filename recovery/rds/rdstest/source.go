@@ -1,0 +1,318 @@
+// Package rdstest is a local service that speaks the protocol of Amazon RDS, for tests:
+// the Query protocol's requests, signed, and its XML answers, pages and errors, the
+// states on the way and their events. Behind it is a real PostgreSQL server, with base
+// backups and an archive, so that a restore to a second brings back what was there then.
+// Time passes when it is asked: each look at what is being made brings it one state
+// further.
+package rdstest
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"comeback/recovery"
+	"comeback/recovery/postgres"
+)
+
+// The database, its role and that role's password, percent-encoded and as it is.
+const (
+	Database = "shop"
+	Role     = "shop"
+	Encoded  = "correct%2Fhorse"
+	password = "correct/horse"
+)
+
+// Everything is a question whose answer is different for different data.
+const Everything = `select coalesce(string_agg(id || note, ',' order by id), '') || ' ' || count(*) from orders`
+
+// Source is the server that the service has backups of.
+type Source struct {
+	Dir   string
+	Owner recovery.User
+	Tools postgres.Tools
+	// Certificates is the file with the service's certificate authority.
+	Certificates string
+	// At is a whole second at which Before is what Everything was; a moment later
+	// everything was deleted. Snapshot is when the base backup was taken, AtSnapshot
+	// what Everything was then.
+	At         time.Time
+	Before     string
+	Snapshot   time.Time
+	AtSnapshot string
+	// Latest is when the last commit was that is in the archive.
+	Latest time.Time
+	port   int
+}
+
+func (s *Source) path(name string) string { return filepath.Join(s.Dir, name) }
+
+// run runs a program as the server's user.
+func (s *Source) run(program string, args ...string) error {
+	cmd := exec.Command(program, args...)
+	cmd.Dir, cmd.Env = "/", []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C.UTF-8", "TZ=UTC"}
+	if s.Owner.UID >= 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(s.Owner.UID), Gid: uint32(s.Owner.GID)}}
+	}
+	log, err := os.CreateTemp("", "cb-rds-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(log.Name())
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log // no pipe: a server would hold it open
+	if err := cmd.Run(); err != nil {
+		said, errRead := os.ReadFile(log.Name())
+		return errors.Join(fmt.Errorf("%s %v: %w: %s", program, args, err, said), errRead)
+	}
+	return nil
+}
+
+// own gives a file to the server's user.
+func (s *Source) own(path string) error {
+	if s.Owner.UID < 0 {
+		return nil
+	}
+	return os.Chown(path, s.Owner.UID, s.Owner.GID)
+}
+
+// make makes the server and its history.
+func (s *Source) make(ctx context.Context) (err error) {
+	if s.Dir, err = os.MkdirTemp("", "cbrds-"); err != nil {
+		return err
+	}
+	if s.Owner, err = postgres.ServerUser(); err != nil {
+		return err
+	}
+	if s.Tools, err = postgres.FindTools(0); err != nil {
+		return err
+	}
+	if err := errors.Join(os.Chmod(s.Dir, 0o711), s.own(s.Dir)); err != nil {
+		return err
+	}
+	for _, name := range []string{"archive", "made", "socket"} {
+		if err := errors.Join(os.Mkdir(s.path(name), 0o700), s.own(s.path(name))); err != nil {
+			return err
+		}
+	}
+	if err := s.run(s.Tools.Program("initdb"), "-D", s.path("data"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--wal-segsize=1", "--no-sync"); err != nil {
+		return err
+	}
+	if err := s.certify(s.path("data")); err != nil {
+		return err
+	}
+	if err := s.configure(s.path("data"), "archive_mode = on\narchive_command = 'cp %p "+s.path("archive")+"/%f.part && mv "+s.path("archive")+"/%f.part "+s.path("archive")+"/%f'\n"); err != nil {
+		return err
+	}
+	if s.port, err = s.start(s.path("data")); err != nil {
+		return err
+	}
+	return s.history(ctx)
+}
+
+// configure appends to the configuration of a data directory; who comes over the
+// network shows a password, over TLS.
+func (s *Source) configure(data, more string) error {
+	conf, err := os.OpenFile(filepath.Join(data, "postgresql.auto.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(conf, "listen_addresses = '127.0.0.1'\nunix_socket_directories = '%s'\nfsync = off\nshared_buffers = '16MB'\nmax_connections = 20\ntrack_commit_timestamp = on\nssl = on\n%s", s.path("socket"), more)
+	return errors.Join(err, conf.Close(), os.WriteFile(filepath.Join(data, "pg_hba.conf"), []byte("local all all trust\nlocal replication all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n"), 0o600))
+}
+
+// start starts a server on a free port.
+func (s *Source) start(data string) (port int, err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	port = l.Addr().(*net.TCPAddr).Port
+	if err := l.Close(); err != nil {
+		return 0, err
+	}
+	if err := s.run(s.Tools.Program("pg_ctl"), "-D", data, "-l", data+".log", "-w", "-o", fmt.Sprintf("-p %d", port), "start"); err != nil {
+		log, errRead := os.ReadFile(data + ".log")
+		return 0, errors.Join(err, errRead, errors.New(string(log)))
+	}
+	return port, nil
+}
+
+// stop ends a server, if it runs.
+func (s *Source) stop(data string) error {
+	if _, err := os.Stat(filepath.Join(data, "postmaster.pid")); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return s.run(s.Tools.Program("pg_ctl"), "-D", data, "-m", "immediate", "-w", "stop")
+}
+
+func (s *Source) connect(ctx context.Context, port int, database string) (*pgx.Conn, error) {
+	return pgx.Connect(ctx, fmt.Sprintf("host=%s port=%d user=postgres dbname=%s", s.path("socket"), port, database))
+}
+
+// history is what the tests are about.
+func (s *Source) history(ctx context.Context) error {
+	conn, err := s.connect(ctx, s.port, "postgres")
+	if err != nil {
+		return err
+	}
+	defer func() { conn.Close(ctx) }()
+	exec := func(all ...string) error {
+		for _, q := range all {
+			if _, err := conn.Exec(ctx, q); err != nil {
+				return fmt.Errorf("%s: %w", q, err)
+			}
+		}
+		return nil
+	}
+	if err := exec("create role "+Role+" login password '"+password+"'", "create database "+Database+" owner "+Role); err != nil {
+		return err
+	}
+	conn.Close(ctx)
+	if conn, err = s.connect(ctx, s.port, Database); err != nil {
+		return err
+	}
+	text := func(into *string) func() error {
+		return func() error { return conn.QueryRow(ctx, Everything).Scan(into) }
+	}
+	insert := func(id int, note string) func() error {
+		return func() error { return exec(fmt.Sprintf("insert into orders values (%d, '%s')", id, note)) }
+	}
+	for _, do := range []func() error{
+		func() error {
+			return exec("create table orders (id int primary key, note text)", "alter table orders owner to "+Role)
+		},
+		insert(1, "first"), text(&s.AtSnapshot),
+		func() error {
+			s.Snapshot = time.Now()
+			return s.run(s.Tools.Program("pg_basebackup"), "-h", s.path("socket"), "-p", fmt.Sprint(s.port), "-U", "postgres", "-D", s.path("base"), "-X", "fetch", "-c", "fast", "--no-sync")
+		},
+		insert(2, "second"), insert(3, "third"), text(&s.Before), s.second(ctx),
+		func() error { s.At = time.Now().UTC().Truncate(time.Second); return nil },
+		func() error { return exec("delete from orders") },
+		insert(9, "after it"),
+		func() error {
+			return conn.QueryRow(ctx, "select timestamp from pg_last_committed_xact()").Scan(&s.Latest)
+		},
+		func() error {
+			var segment string
+			if err := conn.QueryRow(ctx, "select pg_walfile_name(pg_switch_wal())").Scan(&segment); err != nil {
+				return err
+			}
+			return postgres.AwaitArchived(ctx, conn, segment, func(ctx context.Context) (bool, error) {
+				_, err := os.Stat(filepath.Join(s.path("archive"), segment))
+				return err == nil, nil
+			})
+		},
+	} {
+		if err := do(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// second returns when the next second of the clock has begun: the moments of the service
+// are whole seconds.
+func (s *Source) second(ctx context.Context) func() error {
+	return func() error {
+		timer := time.NewTimer(time.Until(time.Now().Truncate(time.Second).Add(time.Second)))
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// restore makes a data directory of its own and brings it to a moment; without one, to
+// that of the base backup.
+func (s *Source) restore(data string, to time.Time) error {
+	target := "recovery_target = 'immediate'"
+	if !to.IsZero() {
+		target = fmt.Sprintf("recovery_target_time = '%s'", to.UTC().Format("2006-01-02 15:04:05.999999")+"+00")
+	}
+	if err := s.run("cp", "-a", s.path("base"), data); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(data, "recovery.signal"), nil, 0o600); err != nil {
+		return err
+	}
+	if err := s.own(filepath.Join(data, "recovery.signal")); err != nil {
+		return err
+	}
+	return s.configure(data, "archive_mode = off\nrestore_command = 'cp "+s.path("archive")+"/%f %p'\nrecovery_target_action = promote\n"+target+"\n")
+}
+
+// serve starts what was restored and returns when it takes writes.
+func (s *Source) serve(ctx context.Context, data string) (port int, err error) {
+	if port, err = s.start(data); err != nil {
+		return 0, err
+	}
+	conn, err := s.connect(ctx, port, Database)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close(ctx)
+	for in := true; in && err == nil; {
+		err = conn.QueryRow(ctx, "select pg_is_in_recovery() and pg_sleep(0.02) is not null").Scan(&in)
+	}
+	return port, err
+}
+
+// certify makes the certificate that every server of the service shows.
+func (s *Source) certify(data string) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	certificate := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "RDS of a test"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign}
+	signed, err := x509.CreateCertificate(rand.Reader, certificate, certificate, &key.PublicKey, key)
+	if err != nil {
+		return err
+	}
+	private, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		return err
+	}
+	public := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed})
+	s.Certificates = s.path("certificates.pem")
+	return errors.Join(os.WriteFile(s.Certificates, public, 0o644), os.WriteFile(filepath.Join(data, "server.crt"), public, 0o600),
+		os.WriteFile(filepath.Join(data, "server.key"), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: private}), 0o600),
+		s.own(filepath.Join(data, "server.crt")), s.own(filepath.Join(data, "server.key")))
+}
+
+// remove ends every server and removes everything.
+func (s *Source) remove() error {
+	if s.Dir == "" {
+		return nil
+	}
+	var failed error
+	all, err := filepath.Glob(s.path("made/*"))
+	for _, data := range append(all, s.path("data")) {
+		if !strings.HasSuffix(data, ".log") {
+			failed = errors.Join(failed, s.stop(data))
+		}
+	}
+	return errors.Join(err, failed, os.RemoveAll(s.Dir))
+}
