@@ -64,7 +64,7 @@ func (t *teller) into(f *field, text string) {
 }
 
 func (t *teller) wrong(text string) {
-	t.say(t.written(fmt.Sprintf("There is no answer %q here, and nothing was done.", text)))
+	t.prose(fmt.Sprintf("There is no answer %q here, and nothing was done.", text))
 }
 
 func (t *teller) press(k tea.KeyPressMsg) {

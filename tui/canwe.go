@@ -91,9 +91,9 @@ func (s *runbookScreen) copyRow(name string, w int) []line {
 	if who := s.identity(name); who != "" && state != Looking {
 		text += "; " + who
 	}
-	lines := canWe(name, string(state), k, text, w, 4)
+	lines := canWe(name, string(state), k, text, w, s.m.most(4))
 	if warning := s.expiry(name); warning != "" {
-		lines = append(lines, paragraph("", canWeIndent, warn, warning, w, 2)...)
+		lines = append(lines, paragraph("", canWeIndent, warn, warning, w, s.m.most(2))...)
 	}
 	return append(lines, complaints(rows, w)...)
 }
@@ -117,7 +117,7 @@ func (s *runbookScreen) refusedRow(name string, rows []Access, w int) []line {
 			hint = a.Hint
 		}
 	}
-	lines := canWe(name, string(Refused), bad, strings.Join(text, "; "), w, 4)
+	lines := canWe(name, string(Refused), bad, strings.Join(text, "; "), w, s.m.most(4))
 	help := hint
 	if help != "" {
 		help += ", then g; "
@@ -126,7 +126,7 @@ func (s *runbookScreen) refusedRow(name string, rows []Access, w int) []line {
 		help += "else call " + call
 	}
 	if help != "" {
-		lines = append(lines, paragraph("    do", 10, plain, strings.TrimSuffix(help, "; "), w, 3)...)
+		lines = append(lines, paragraph("    do", 10, plain, strings.TrimSuffix(help, "; "), w, s.m.most(3))...)
 	}
 	return append(lines, complaints(rows, w)...)
 }

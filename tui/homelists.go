@@ -156,7 +156,7 @@ func (s *homeScreen) details(w int) []line {
 	const indent = 12
 	var lines []line
 	add := func(name string, k look, text string) {
-		lines = append(lines, paragraph("  "+name, indent, k, text, w, 2)...)
+		lines = append(lines, paragraph("  "+name, indent, k, text, w, s.m.most(2))...)
 	}
 	system, run := s.chosen()
 	switch {

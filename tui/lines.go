@@ -142,6 +142,13 @@ func (t *teller) say(text string) {
 	}
 }
 
+// prose writes a text in lines that the terminal does not fold.
+func (t *teller) prose(text string) {
+	for _, l := range wrap(t.written(text), t.m.width) {
+		t.say(l)
+	}
+}
+
 // run runs a command of the model beside the loop.
 func (t *teller) run(cmd tea.Cmd) {
 	if cmd == nil {
@@ -179,7 +186,7 @@ func (t *teller) take(msg tea.Msg) {
 	case heardMsg:
 		for _, l := range msg.lines {
 			if !l.own { // what a program prints would bury the questions; l tells the log
-				t.say(t.written(l.text))
+				t.prose(l.text)
 			}
 		}
 	case doneMsg:
@@ -270,13 +277,13 @@ func (t *teller) tell() (unasked bool) {
 	if s, ok := top.(*runScreen); ok { // its events are told as they happen
 		if !same {
 			t.say("")
-			t.say(t.written(fmt.Sprintf("Run %s, %s of %s. What it does is told as it happens; an empty line tells where it stands.", s.run.plan.Run, s.run.plan.Mode, s.run.plan.System)))
+			t.prose(fmt.Sprintf("Run %s, %s of %s. What it does is told as it happens; an empty line tells where it stands.", s.run.plan.Run, s.run.plan.Mode, s.run.plan.System))
 			t.say(t.written(p.live))
 		}
 		if !answered || s.err == nil && s.prompt != nil || !t.standing {
 			lines = nil
 			if s.err != nil && answered {
-				lines = append(lines, t.written("REFUSED: "+s.err.Error()+". "+recovery.HintOf(s.err)))
+				lines = append(lines, wrap(t.written("REFUSED: "+s.err.Error()+". "+recovery.HintOf(s.err)), t.m.width)...)
 			}
 		}
 	}
@@ -310,10 +317,10 @@ func (t *teller) tell() (unasked bool) {
 		t.say(l)
 	}
 	if len(fresh) > 0 && !unasked {
-		t.say(t.written(strings.TrimSpace(p.live + "; " + p.note)))
+		t.prose(p.live + "; " + p.note)
 	}
 	if t.m.said != "" {
-		t.say(t.written(t.m.said))
+		t.prose(t.m.said)
 	}
 	t.told, t.lines = top, lines
 	t.prompt(p, !same || answered)
@@ -328,7 +335,15 @@ func (t *teller) prompt(p page, loud bool) {
 	loud = loud || now != t.asked || answers != t.offered
 	t.asked, t.owed, t.offered = now, false, answers
 	if loud {
-		t.say(t.written(answers))
+		line := ""
+		for part := range strings.SplitAfterSeq(t.written(answers), "; ") { // a key and what it does stay in one line
+			if line != "" && !fits(line+strings.TrimRight(part, " "), t.m.width) {
+				t.say(line)
+				line = ""
+			}
+			line += part
+		}
+		t.prose(line)
 	}
 	t.asker.echo(now.field == nil || !now.field.secret)
 	t.asker.ask()
@@ -378,9 +393,9 @@ func (t *teller) read(s *pagerScreen) {
 	t.say("")
 	t.say(t.written(s.title))
 	if s.err != nil {
-		t.say(t.written("REFUSED: " + s.err.Error()))
+		t.prose("REFUSED: " + s.err.Error())
 		if hint := recovery.HintOf(s.err); hint != "" {
-			t.say(t.written("DO: " + hint))
+			t.prose("DO: " + hint)
 		}
 	} else {
 		lines := s.lines(t.m.width)
@@ -413,7 +428,7 @@ func (t *teller) progress() {
 		if !ok || sample.Phase == "" || sample.At.Before(st.Attempt) || !sample.At.After(t.progressed) {
 			continue
 		}
-		t.say(t.written(now.Format("15:04:05") + " " + about(a.state, st.ID) + sampleSays(sample)))
+		t.prose(now.Format("15:04:05") + " " + about(a.state, st.ID) + sampleSays(sample))
 	}
 	t.progressed = now
 }

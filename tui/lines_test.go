@@ -47,7 +47,15 @@ func byLines(t *testing.T, o Options) *talker {
 		defer close(c.done)
 		c.ending, c.err = Lines(t.Context(), o)
 	}()
-	t.Cleanup(func() { w.Close(); <-c.done })
+	t.Cleanup(func() {
+		w.Close()
+		<-c.done
+		for l := range strings.Lines(c.out.String()) { // the terminal would fold it within a word
+			if l = strings.TrimSuffix(l, "\n"); cells(l) > linesWidth {
+				t.Errorf("a line of %d cells was told: %q", cells(l), l)
+			}
+		}
+	})
 	return c
 }
 

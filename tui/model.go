@@ -80,6 +80,15 @@ type shown struct {
 	scrolled bool
 }
 
+// most is how many lines of a text are shown: all of it where it is told, and nothing
+// else has to be in sight.
+func (m *model) most(lines int) int {
+	if m.byLines {
+		return 0
+	}
+	return lines
+}
+
 func (m *model) top() *shown { return &m.stack[len(m.stack)-1] }
 
 // Init asks for what the first screens show.

@@ -186,6 +186,8 @@ func (s *momentScreen) below(w int) []line {
 		return s.refusal(w)
 	case cursor >= 0:
 		return s.about(list[cursor], w)
+	case len(list) > 0 && s.m.byLines:
+		return []line{as(faint, "a number takes the one with it")}
 	case len(list) > 0:
 		return []line{as(faint, "up and down go through the list, enter takes what the cursor stands on")}
 	}

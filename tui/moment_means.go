@@ -58,7 +58,7 @@ func (s *commitsScreen) told(w, most int) []line {
 func (s *commitsScreen) brings(m meaning, w int) []line {
 	var lines []line
 	add := func(name string, k look, text string) {
-		lines = append(lines, paragraph(name, meansIndent+1, k, text, w, 3)...)
+		lines = append(lines, paragraph(name, meansIndent+1, k, text, w, s.m.most(3))...)
 	}
 	if m.lost == nil {
 		add("RESCUE", warn, "nothing stands after this place: h goes to the newest harm, / finds a table")
@@ -144,7 +144,7 @@ func (s *commitsScreen) loses(m meaning, most int) (string, look) {
 	now := s.m.now()
 	more, k := "", plain
 	if s.live.writes() {
-		if more, k = ", MORE EACH SECOND", warn; most > 2 {
+		if more, k = ", MORE EACH SECOND", warn; most <= 0 || most > 2 {
 			more += " until the writes stop"
 		}
 	}

@@ -52,7 +52,7 @@ func (s *commitsScreen) page(w, h int) page {
 		p.focus = len(p.body) + len(left) - len(list) + focus
 		p.body = append(p.body, beside(left, right, lw, w)...)
 	} else {
-		below := append(s.middle(w), s.told(w, 2)...)
+		below := append(s.middle(w), s.told(w, s.m.most(2))...)
 		high := min(2, h-len(p.body)-len(below)-5)
 		if h >= 24 {
 			high = min(4, h-len(p.body)-len(below)-8)
@@ -98,11 +98,11 @@ func (s *commitsScreen) top(w int) []line {
 			lines = append(lines, say(fmt.Sprintf("        and %d more gaps", len(log.Gaps)-i)))
 			break
 		}
-		lines = append(lines, paragraph("GAP", 8, warn, s.gap(g), w, 2)...)
+		lines = append(lines, paragraph("GAP", 8, warn, s.gap(g), w, s.m.most(2))...)
 	}
 	lines = append(lines, s.archived(w)...)
 	if s.readErr != nil {
-		lines = append(lines, paragraph("UNREAD", 8, bad, s.readErr.Error(), w, 2)...)
+		lines = append(lines, paragraph("UNREAD", 8, bad, s.readErr.Error(), w, s.m.most(2))...)
 		if hint := recovery.HintOf(s.readErr); hint != "" {
 			lines = append(lines, paragraph("", 8, plain, hint+"; what was read stays", w, 1)...)
 		}

@@ -161,7 +161,7 @@ func (s *planScreen) page(w, h int) page {
 		p.body = append(p.body, s.facts(w)...)
 	}
 	if plan.Mode == recovery.Recovery {
-		p.body = append(append(p.body, nil), effects(plan.Effects(), w)...)
+		p.body = append(append(p.body, nil), effects(plan.Effects(), w, s.m.most(3))...)
 		switch {
 		case s.prepared.NameLater:
 			p.body = append(p.body, paragraph("LIVE", 15, plain, "the run shows what it would change of "+plan.Confirm+" row by row, and asks for that name then; until it is typed nothing is changed", w, 2)...)
@@ -285,7 +285,7 @@ func (s *planScreen) moment(w int) []line {
 	plan := s.prepared.Plan
 	var lines []line
 	add := func(name string, k look, text string) {
-		lines = append(lines, paragraph(name, indent, k, text, w, 4)...)
+		lines = append(lines, paragraph(name, indent, k, text, w, s.m.most(4))...)
 	}
 	for i, point := range plan.Moment.Points {
 		name := ""
@@ -307,7 +307,7 @@ func (s *planScreen) facts(w int) []line {
 	plan := s.prepared.Plan
 	var lines []line
 	add := func(name string, k look, text string) {
-		lines = append(lines, paragraph(name, indent, k, text, w, 4)...)
+		lines = append(lines, paragraph(name, indent, k, text, w, s.m.most(4))...)
 	}
 	var bytes int64
 	for _, step := range plan.Steps {

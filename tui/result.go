@@ -119,7 +119,7 @@ func (s *resultScreen) page(w, h int) page {
 		p.body = append(p.body, trouble("REFUSED", s.next.err, w)...)
 	}
 	if a.state.Says != "" && a.state.Result != recovery.ResultPassed {
-		p.body = append(p.body, paragraph("", 0, plain, a.state.Says, w, 3)...)
+		p.body = append(p.body, paragraph("", 0, plain, a.state.Says, w, s.m.most(3))...)
 	}
 	if owed := a.objectives(now.Location(), w); len(owed) > 0 {
 		p.body = append(append(p.body, nil), owed...)
@@ -182,7 +182,7 @@ func (s *resultScreen) findings(w int) []line {
 	zone := s.m.now().Location()
 	var lines []line
 	add := func(name string, k look, text string, most int) {
-		lines = append(lines, paragraph(name, indent, k, text, w, most)...)
+		lines = append(lines, paragraph(name, indent, k, text, w, s.m.most(most))...)
 	}
 	list := func(name string, k look, items []string) {
 		for i, item := range items {
@@ -252,7 +252,7 @@ func (s *resultScreen) evidence(w int) []line {
 	name := "EVIDENCE"
 	for _, r := range s.run.state.Reached() {
 		for _, e := range r.Evidence {
-			lines = append(lines, paragraph(name, 12, plain, e, w, 3)...)
+			lines = append(lines, paragraph(name, 12, plain, e, w, s.m.most(3))...)
 			name = ""
 		}
 	}

@@ -33,7 +33,10 @@ func tell(s recovery.State, e recovery.Event) string {
 		if s.Step(id) == nil {
 			return id + ": " + text
 		}
-		return about(s, id) + text
+		if of := about(s, id); !strings.HasPrefix(text, of) { // a loss names its component
+			text = of + text
+		}
+		return text
 	}
 	says := func(id string) string {
 		if st := s.Step(id); st != nil {

@@ -21,13 +21,14 @@ func namePrompt(name string, then func(typed string) tea.Cmd) *prompt {
 	return &prompt{label: "> ", does: "confirm", needs: "nothing was typed, nothing is changed", check: refused, then: then}
 }
 
-// effects are what a recovery does to live, one paragraph each.
-func effects(e recovery.Effects, w int) []line {
+// effects are what a recovery does to live, one paragraph each of at most so many
+// lines.
+func effects(e recovery.Effects, w, most int) []line {
 	const indent = 15
 	var lines []line
 	add := func(name string, k look, says []string) {
 		for _, text := range together(says) {
-			lines = append(lines, paragraph(name, indent, k, text, w, 3)...)
+			lines = append(lines, paragraph(name, indent, k, text, w, most)...)
 			name = ""
 		}
 	}
@@ -94,7 +95,7 @@ func (s *waitingScreen) naming(p *page, st *recovery.StepState, head line, w int
 	if preview := s.run.preview(w); len(preview) > 0 {
 		p.body = append(append(p.body, nil), preview...)
 	}
-	p.body = append(append(p.body, nil), effects(s.run.effects(), w)...)
+	p.body = append(append(p.body, nil), effects(s.run.effects(), w, s.m.most(3))...)
 	p.body = append(append(p.body, nil), changesLive(s.run.plan.Confirm, w)...)
 }
 
