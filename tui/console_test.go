@@ -2,6 +2,7 @@ package tui
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"os"
 	"strings"
@@ -24,6 +25,11 @@ type terminal struct {
 	mu   sync.Mutex
 	out  bytes.Buffer
 	more chan struct{}
+
+	// While gate is held nothing is read from the terminal; chunk is how much is read
+	// at once, 0 is all that there is.
+	gate  sync.Mutex
+	chunk int
 
 	done   chan struct{}
 	ending Ending
@@ -56,7 +62,10 @@ func openPty(t *testing.T) *terminal {
 	go func() {
 		buf := make([]byte, 4096)
 		for {
-			n, err := master.Read(buf)
+			c.gate.Lock()
+			chunk := c.chunk
+			c.gate.Unlock()
+			n, err := master.Read(buf[:cmp.Or(chunk, len(buf))])
 			if err != nil {
 				return
 			}

@@ -8,9 +8,12 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/charmbracelet/x/ansi"
 	"github.com/charmbracelet/x/vt"
+
+	"comeback/recovery"
 )
 
 // finder is a regular expression.
@@ -91,4 +94,35 @@ func drawn80(t *testing.T, out string) string {
 		b.WriteString(strings.TrimRight(l, " \r") + "\n")
 	}
 	return b.String()
+}
+
+// A terminal that takes nothing for a while, and then little at a time, shows in the
+// end what is; the run and what was typed do not wait for it.
+func TestRun_SlowTerminal(t *testing.T) {
+	desk := shopDesk()
+	term := openTerminal(t, t.Context(), Options{Desk: desk, Operator: "ops1", Start: Start{Session: desk.session}})
+	started(desk)
+	term.sees("Stop the writes")
+	term.gate.Lock()
+	for i := range 500 { // more than the terminal's queue holds
+		desk.session.add(time.Duration(i)*time.Second, recovery.Noted{By: "ops2", Text: fmt.Sprintf("note %d", i)})
+	}
+	term.types("l")
+	term.types("/note 499\r")
+	term.chunk = 61
+	term.gate.Unlock()
+	term.writes("the log", func(out string) bool {
+		shown := drawn80(t, out)
+		return strings.Contains(shown, "log of run 7c31") && strings.Contains(shown, "note by ops2: note 499")
+	})
+	term.gate.Lock()
+	for i := range 500 {
+		desk.session.add(time.Duration(500+i)*time.Second, recovery.Noted{By: "ops2", Text: fmt.Sprintf("note %d", 500+i)})
+	}
+	// It goes away with all that it has not taken.
+	term.master.Close()
+	term.gate.Unlock()
+	if e := term.ends(); !e.HungUp || e.Run != "7c31" {
+		t.Errorf("it ended with %+v", e)
+	}
 }
