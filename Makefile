@@ -6,7 +6,7 @@ TOOLS   := $(CURDIR)/.tools/bin
 GO      ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test majors test-majors check soak bench bench-parts tools standin tidy clean needs
+.PHONY: help build demo test majors test-majors check soak bench bench-parts tools standin child tidy clean needs
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,14 +23,14 @@ demo: needs build ## a shop, its backups, an incident and a signed rehearsal, in
 # at a time. Nothing is taken from the cache: the log that go test keeps for it is
 # a file of the process, and some tests let no file grow.
 AT_ONCE := $(shell expr $$(nproc) + 1)
-test: needs tools ## all tests, with the race detector
-	GORACE=atexit_sleep_ms=0 COMEBACK_TOOLS=$(TOOLS) .ci/in-memory $(GO) test -race -vet=off -ldflags=-w -count=1 -p $(AT_ONCE) -timeout 60m ./...
+test: needs tools child ## all tests, with the race detector
+	GORACE=atexit_sleep_ms=0 COMEBACK_TOOLS=$(TOOLS) COMEBACK_CHILD=$(TOOLS)/comeback.test .ci/in-memory $(GO) test -race -vet=off -ldflags=-w -count=1 -p $(AT_ONCE) -timeout 60m ./...
 
 majors: ## PostgreSQL 13, 17 and 18 beside the machine's own, in .tools/majors
 	@./.ci/majors
 
 test-majors: needs tools ## a sample of the tests on PostgreSQL 13, 17 and 18
-	GORACE=atexit_sleep_ms=0 COMEBACK_TOOLS=$(TOOLS) .ci/in-memory .ci/test-majors
+	GORACE=atexit_sleep_ms=0 COMEBACK_TOOLS=$(TOOLS) COMEBACK_CHILD=$(TOOLS)/comeback.test .ci/in-memory .ci/test-majors
 
 soak: needs tools ## the exhaustive suites: a kill at every entry of a run, long fuzzing
 	COMEBACK_SOAK=1 COMEBACK_TOOLS=$(TOOLS) $(GO) test -timeout 4h -run 'TestResume|anyCommit|[aA]fterKill|TestRescue' ./cmd/comeback
@@ -60,6 +60,9 @@ tools: $(TOOLS)/staticcheck $(TOOLS)/depguard $(TOOLS)/versitygw standin # the f
 
 standin: # of this tree: what the tests start where the race detector sees nothing
 	$(GO) build -o $(TOOLS)/standin ./enginetest/standin
+
+child: # of this tree: the runs of tests, without the race detector
+	$(GO) test -c -vet=off -ldflags=-w -o $(TOOLS)/comeback.test ./cmd/comeback
 
 $(TOOLS)/staticcheck: tools/go.mod
 	cd tools && $(GO) build -o $@ honnef.co/go/tools/cmd/staticcheck

@@ -63,8 +63,9 @@ func switched(kind recovery.ComponentKind, engine string) recovery.ComponentKind
 	return kind
 }
 
-// executable is this program, which restored servers ask for WAL.
-func executable() string {
+// executable is this program, which runs runs and which restored servers ask for WAL;
+// a variable, because tests under the race detector have one without it.
+var executable = func() string {
 	exe, err := os.Executable()
 	if err != nil {
 		return os.Args[0]

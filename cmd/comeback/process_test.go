@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -21,14 +20,11 @@ type process struct {
 	err   bytes.Buffer
 }
 
-// process starts a command; it dies with the test.
+// process starts a command, of a program that the race detector does not watch (see
+// child_race_test.go); it dies with the test.
 func (r *rig) process(t *testing.T, args ...string) *process {
 	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &process{t: t, cmd: exec.Command(exe, args...)}
+	p := &process{t: t, cmd: exec.Command(executable(), args...)}
 	p.cmd.Env = append(r.env(), "COMEBACK_TEST_MAIN=1")
 	p.cmd.Stderr = &p.err
 	if r.environ[bootEnv]+r.environ[bindEnv]+r.environ[hostEnv] != "" {
