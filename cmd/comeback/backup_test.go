@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/backup"
+	"comeback/recovery/postgres"
 	"comeback/shop"
 	"comeback/shop/shoptest"
 	"comeback/storage"
@@ -118,7 +120,7 @@ func (b *backedUp) archive(t *testing.T, place string) {
 // the whole system at its latest moment by base backup and log, and by dump.
 func TestBackup(t *testing.T) {
 	t.Parallel()
-	b, ctx := openBackedUp(t, ""), t.Context()
+	b, ctx := openBackedUp(t, ", incremental: 6"), t.Context()
 	text, err := os.ReadFile(b.book)
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +130,8 @@ func TestBackup(t *testing.T) {
 	}
 	got := b.run(ctx, "backup", b.book)
 	got.has(t, recovery.CameBack, "database   dump     database/shop-", "database   base     base/", "uploads    snapshot uploads/snapshots/", "config     snapshot config/snapshots/",
-		"code       bundle   code/code-", "in nearby, offsite", "each with its digest")
+		"code       bundle   code/code-", "in nearby, offsite", "each with its digest",
+		"a full backup was taken, not an incremental one: the server") // it is too old, or does not summarize its log
 	if strings.Contains(got.out+got.err, "FAILED") || strings.Contains(got.out, "NOT in") {
 		t.Fatalf("%s%s", got.out, got.err)
 	}
@@ -279,4 +282,122 @@ func segments(t *testing.T, dir string) string {
 		}
 	}
 	return strings.Join(names, " ")
+}
+
+// Incremental backups are taken, listed, restored and kept with all that they are
+// incremental to. `make test-majors` runs this on PostgreSQL 17 and 18; what is said
+// where a server gives none, TestBackup shows.
+func TestBackup_incremental(t *testing.T) {
+	tools, err := postgres.FindTools(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !postgres.TakesIncremental(tools.Major) {
+		return
+	}
+	b, ctx := openBackedUp(t, ", backup: base, incremental: 2, record: no, retain: [1 daily]"), t.Context()
+	admin, err := pgx.Connect(ctx, b.Layout.URL("postgres", "postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close(context.WithoutCancel(ctx))
+	for _, sql := range []string{"alter system set summarize_wal = on", "select pg_reload_conf()"} {
+		if _, err := admin.Exec(ctx, sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	take := func(parts ...string) recovery.Manifest {
+		t.Helper()
+		before := b.manifests(t, "nearby")
+		b.run(ctx, "backup", b.book, "database").has(t, recovery.CameBack, append(parts, "in nearby, offsite")...)
+		for _, m := range b.manifests(t, "nearby") {
+			if !slices.ContainsFunc(before, func(o recovery.Manifest) bool { return o.ID == m.ID }) {
+				return m
+			}
+		}
+		t.Fatal("no backup was recorded")
+		return recovery.Manifest{}
+	}
+	space := filepath.Join(filepath.Dir(b.book), "space")
+	if err := os.Mkdir(space, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	b.own(t, space)
+	shop, err := pgx.Connect(ctx, b.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shop.Close(context.WithoutCancel(ctx))
+	for _, sql := range []string{"create tablespace apart location '" + space + "'", "grant create on tablespace apart to public"} {
+		if _, err := admin.Exec(ctx, sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	live := func(sql string) {
+		t.Helper()
+		if _, err := shop.Exec(ctx, sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	live("create table entries (n int) tablespace apart; insert into entries select generate_series(1, 5000)")
+	full := take("database   base")
+	var chain []recovery.Manifest
+	for i := range 2 {
+		live("insert into entries select generate_series(1, 70); delete from entries where n = 5")
+		if err := b.Write(ctx, 5); err != nil {
+			t.Fatal(err)
+		}
+		m := take("database   base")
+		if want := append([]recovery.Manifest{full}, chain...)[i].ID; m.Source["incremental to"] != want || !strings.HasPrefix(m.Form, "incremental base backup") {
+			t.Fatalf("%s is %q to %q, want to %s; %q", m.ID, m.Form, m.Source["incremental to"], want, m.Remarks)
+		}
+		chain = append(chain, m)
+	}
+	newest := chain[1].ID
+	if listed := b.run(ctx, "moments", b.book, "--copy", "nearby").out; !strings.Contains(listed, newest) || !strings.Contains(listed, "incremental base backup, tar, zstd, with the 2 before it") {
+		t.Errorf("moments lists %s", listed)
+	}
+	if err := b.Write(ctx, 5); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Archived(ctx); err != nil {
+		t.Fatal(err)
+	}
+	var want string
+	rows := "select count(*) || ' ' || md5(string_agg(o::text, '' order by o::text)) || (select count(*) || ' ' || sum(n) from entries) from orders o"
+	if err := shop.QueryRow(ctx, rows).Scan(&want); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(b.recorded(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	book := strings.Split(string(text), "## Check")[0] + "## Check\n\n```sql\n-- check: the rows are those of live\n-- on: database\n-- expect: = '" + want + "'\n" + rows + ";\n```\n"
+	restores := filepath.Join(filepath.Dir(b.book), "rows.md")
+	if err := os.WriteFile(restores, []byte(book), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b.run(ctx, "rehearse", restores, "--to", "latest", "--plain").has(t, recovery.CameBack, "EVERY CHECK HELD", "base backup "+newest+" copied with the 2 before it", "combined by pg_combinebackup")
+
+	// Nothing goes that a kept one is incremental to; without it, the chain is of no use.
+	b.run(ctx, "retain", b.book, "database", "--copy", "nearby", "--remove").has(t, recovery.CameBack, "a backup that stays needs it")
+	first := filepath.Join(b.copies["nearby"], full.ID, "base.tar.zst")
+	if err := os.Rename(first, first+".gone"); err != nil {
+		t.Fatal(err)
+	}
+	got := b.run(ctx, "check", b.book)
+	if said := strings.Join(strings.Fields(got.out+got.err), " "); !strings.Contains(said, newest+", cannot be restored: it is incremental to "+chain[0].ID) || !strings.Contains(said, "base.tar is missing") {
+		t.Errorf("check says: %s", said)
+	}
+	if err := os.Rename(first+".gone", first); err != nil {
+		t.Fatal(err)
+	}
+	// The turn of a full one, after which the chain may go.
+	if last := take("database   base"); last.Source["incremental to"] != "" {
+		t.Errorf("the fourth is incremental to %s", last.Source["incremental to"])
+	}
+	b.run(ctx, "retain", b.book, "database", "--copy", "nearby", "--remove").has(t, recovery.CameBack, "goes   "+full.ID, "goes   "+newest)
+	if left := b.manifests(t, "nearby"); len(left) != 1 {
+		t.Errorf("%d backups are left", len(left))
+	}
 }

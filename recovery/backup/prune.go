@@ -148,6 +148,14 @@ func Prune(ctx context.Context, o PruneOptions) (Pruning, error) {
 		}
 		p.Log = log
 	}
+	going = slices.DeleteFunc(going, func(m recovery.Manifest) bool {
+		i := slices.IndexFunc(p.Kept, func(k Kept) bool { return k.ID == m.ID })
+		if i >= 0 && needed[lastOf(m)] { // one that is kept is incremental to it
+			p.Kept[i].Why = append(p.Kept[i].Why, "a backup that stays needs it")
+			return true
+		}
+		return false
+	})
 	for _, m := range going {
 		g := Going{Manifest: m, record: records[m.ID]}
 		for _, obj := range slices.Backward(m.Objects) {

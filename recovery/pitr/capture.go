@@ -81,7 +81,10 @@ func (t *basing) take(ctx context.Context) (m recovery.Manifest, err error) {
 	dir := filepath.Join(t.Temp, "base")
 	begun := t.Now()
 	finish := t.record(ctx, conn)
-	err = t.basebackup(ctx, address, conn, dir, &m)
+	followed, err := t.follow(ctx, conn, &m)
+	if err == nil {
+		err = t.basebackup(ctx, address, conn, dir, followed, &m)
+	}
 	if errCount := finish(&m, err); errCount != nil { // it restores without them
 		m.Remarks = append(m.Remarks, "the rows could not be counted: "+errCount.Error())
 	}
@@ -167,8 +170,10 @@ func clusterBytes(ctx context.Context, conn *pgx.Conn) int64 {
 	return n
 }
 
-// basebackup runs pg_basebackup into a directory.
-func (t *basing) basebackup(ctx context.Context, address string, conn *pgx.Conn, dir string, m *recovery.Manifest) error {
+// basebackup runs pg_basebackup into a directory, for what has changed since the
+// backup with the manifest that is followed, where one is. A server that lacks the
+// summaries of that log gives a full backup.
+func (t *basing) basebackup(ctx context.Context, address string, conn *pgx.Conn, dir, followed string, m *recovery.Manifest) error {
 	conninfo, env, err := postgres.ProgramAddress(address, conn.Config(), t.server.Database)
 	if err != nil {
 		return err
@@ -176,11 +181,22 @@ func (t *basing) basebackup(ctx context.Context, address string, conn *pgx.Conn,
 	args := []string{"--dbname", conninfo, "--no-password", "--pgdata", dir, "--format=tar", "--wal-method=stream", "--checkpoint=fast", "--no-sync",
 		"--label", "comeback " + t.Stamp, t.tools.Packing().Argument}
 	m.Form = "base backup, tar, " + t.tools.Packing().Name
+	if followed != "" {
+		m.Form, args = "incremental "+m.Form, append(args, "--incremental="+followed)
+	}
 	t.Meter.Phase("copy the cluster, "+recovery.FormatBytes(m.SourceBytes), 0, recovery.NoUnit)
 	env = append(env, "PGAPPNAME="+t.application())
 	err = t.Command(ctx, recovery.Cmd{Path: t.tools.Program("pg_basebackup"), Args: args, Dir: "/", Env: env})
 	if err == nil {
 		return nil
+	}
+	if followed != "" && ctx.Err() == nil && strings.Contains(err.Error(), "summar") {
+		m.Remarks = append(m.Remarks, fmt.Sprintf("a full backup was taken, not one that is incremental to %s: %v", m.Source["incremental to"], err))
+		delete(m.Source, "incremental to")
+		if err := os.RemoveAll(dir); err != nil {
+			return fmt.Errorf("take a full backup instead: %w", err)
+		}
+		return t.basebackup(ctx, address, conn, dir, "", m)
 	}
 	hint := t.tools.HintFor(err.Error())
 	switch {

@@ -49,7 +49,11 @@ func (k copyKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (re
 	var o recovery.Outcome
 	switch r := repo.(type) {
 	case Unpacker:
-		o, err = c.unpack(ctx, r)
+		if len(base.Chain) > 0 {
+			o, err = c.combine(ctx, env, r)
+		} else {
+			o, err = c.unpack(ctx, r)
+		}
 	case Restorer:
 		o, err = c.restore(ctx, r)
 	default:
@@ -74,11 +78,24 @@ type copying struct {
 
 // unpack writes the files of a base backup that is streamed.
 func (c copying) unpack(ctx context.Context, r Unpacker) (recovery.Outcome, error) {
-	t, err := newTree(c.handle.Dir, c.handle.Owner, c.past)
+	t, err := c.copyFiles(ctx, r)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	defer t.Close()
+	return t.outcome(c.base, c.args.Facts), t.Close()
+}
+
+// copyFiles writes the files of a base backup below the target, and proves them.
+func (c copying) copyFiles(ctx context.Context, r Unpacker) (done *tree, err error) {
+	t, err := newTree(c.handle.Dir, c.handle.Owner, c.past)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, t.Close())
+		}
+	}()
 	var total int64
 	for _, o := range c.base.Objects {
 		total += o.Size
@@ -93,13 +110,10 @@ func (c copying) unpack(ctx context.Context, r Unpacker) (recovery.Outcome, erro
 	}
 	t.meter.Phase("copy the base backup", total, recovery.InBytes)
 	if err := r.Unpack(ctx, c.base, t); err != nil {
-		return recovery.Outcome{}, err
+		return nil, err
 	}
 	t.meter.Phase("prove the base backup", 0, recovery.NoUnit)
-	if err := t.finish(); err != nil {
-		return recovery.Outcome{}, err
-	}
-	return t.outcome(c.base, c.args.Facts), nil
+	return t, t.finish()
 }
 
 // Revive proves that the copy is still there. Before the log is replayed the

@@ -15,6 +15,7 @@
 //	resolve.go  from what was asked for to a point
 //	plan.go     the steps that lead there
 //	copy.go     pitr.copy: the base backup, verified, into scratch
+//	copy_combine.go  the same for an incremental backup with those before it
 //	replay.go   pitr.replay: feed, watch, prove, open
 //	tail.go     pitr.tail: save what a dead server had not archived
 //	loss.go     what going back to a point loses

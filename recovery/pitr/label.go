@@ -23,7 +23,7 @@ type label struct {
 	Name                string
 	// From is "primary" or "standby".
 	From string
-	// Incremental is where the backup before ended, for an incremental one.
+	// Incremental is where the backup before began, for an incremental one.
 	Incremental recovery.LSN
 }
 

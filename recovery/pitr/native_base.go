@@ -68,6 +68,7 @@ func (n *native) bases(ctx context.Context, l *listing) ([]Base, error) {
 			all = append(all, *b)
 		}
 	}
+	linkChains(all)
 	return all, nil
 }
 
@@ -86,8 +87,9 @@ func (n *native) tarBase(ctx context.Context, dir string, parts *tarParts) (*Bas
 		b.Objects = append(b.Objects, parts.spaces[oid])
 	}
 	if parts.base.Key == "" {
+		err := n.readManifestEnds(ctx, b, parts.manifest) // which backups follow it
 		b.Problem = "base.tar is missing"
-		return b, nil
+		return b, err
 	}
 	head, err := n.tarHead(ctx, b, parts.base)
 	if err != nil || b.Problem != "" {
@@ -207,9 +209,7 @@ func (b *Base) unreadable(ctx context.Context, o storage.Object, err error) erro
 func (b *Base) fromLabel(l label, written time.Time) {
 	b.Start, b.Timeline, b.Name, b.From = l.Start, l.Timeline, l.Name, l.From
 	b.Started = written.UTC()
-	if l.Incremental != 0 {
-		b.Problem = "it is incremental; make a full backup of it with pg_combinebackup first"
-	}
+	b.Before = l.Incremental
 }
 
 // tarWALHeader reads the header of the first segment in pg_wal.tar.

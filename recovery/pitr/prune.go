@@ -11,8 +11,8 @@ import (
 
 var _ recovery.Pruner = nativeEngine{}
 
-// Shared lists the log that lies before the start of the oldest kept base backup:
-// no recovery reads it. Histories stay. Where a kept backup does not tell where it
+// Shared lists the log that lies before the start of the oldest kept base backup, or
+// of one that a kept one is incremental to: no recovery reads it. Histories stay. Where a kept backup does not tell where it
 // starts, or is of another server, no log goes.
 func (e nativeEngine) Shared(ctx context.Context, c recovery.Component, kept []recovery.Backup, store storage.Store) (needed []string, spare []storage.Object, err error) {
 	var from recovery.LSN
@@ -25,15 +25,19 @@ func (e nativeEngine) Shared(ctx context.Context, c recovery.Component, kept []r
 		if err != nil {
 			return nil, nil, err
 		}
+		start := f.Base.Start
+		if len(f.Base.Chain) > 0 { // those stay with it, and their windows
+			start = f.Base.Chain[0].Start
+		}
 		switch {
 		case i == 0:
-			from, line = f.Base.Start, f.Line
+			from, line = start, f.Line
 		case f.Line.System != line.System || f.Line.SegmentSize != line.SegmentSize:
 			from = 0
-		case f.Base.Start == 0 || from == 0:
+		case start == 0 || from == 0:
 			from = 0
 		default:
-			from = min(from, f.Base.Start)
+			from = min(from, start)
 		}
 		if from == 0 {
 			return needed, nil, nil

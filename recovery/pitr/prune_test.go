@@ -25,6 +25,8 @@ func TestEngine_Shared(t *testing.T) {
 		return recovery.Backup{ID: id, Objects: []storage.Object{{Key: id + "/base.tar.zst"}},
 			Facts: facts{Base: Base{Start: start}, Line: lineage{System: system, SegmentSize: 16 << 20}}.encode()}
 	}
+	incremental := base("c", 0x9000028, "1")
+	incremental.Facts = facts{Base: Base{Start: 0x9000028, Before: 0x7000028, Chain: []Base{{Start: 0x4000028}, {Start: 0x7000028}}}, Line: lineage{System: "1", SegmentSize: 16 << 20}}.encode()
 	e := New(Options{}).(nativeEngine)
 	c := recovery.Component{Name: "database"}
 	for name, w := range map[string]struct {
@@ -33,6 +35,7 @@ func TestEngine_Shared(t *testing.T) {
 	}{
 		"two":            {[]recovery.Backup{base("b", 0x7000028, "1"), base("a", 0x5000028, "1")}, "wal/000000010000000000000003.zst wal/000000010000000000000004 wal/000000010000000000000004.00000028.backup wal/000000020000000000000004.partial"},
 		"none":           {nil, ""},
+		"an incremental": {[]recovery.Backup{incremental}, "wal/000000010000000000000003.zst"},
 		"of two servers": {[]recovery.Backup{base("b", 0x7000028, "1"), base("a", 0x7000028, "2")}, ""},
 		"one unknown":    {[]recovery.Backup{base("b", 0x7000028, "1"), base("a", 0, "1")}, ""},
 	} {

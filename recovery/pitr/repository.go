@@ -170,6 +170,11 @@ type Base struct {
 	// SegmentSize and PageSize are those of its log; 0 where not known.
 	SegmentSize int64 `json:"segment_size,omitempty"`
 	PageSize    int64 `json:"page_size,omitempty"`
+	// Before is where the backup began that it is incremental to; 0 for a full
+	// one. Chain are all that it takes to restore it, the full one first; their
+	// objects are among its own.
+	Before recovery.LSN `json:"before,omitempty"`
+	Chain  []Base       `json:"chain,omitempty"`
 	// Manifest is the key of its backup_manifest, if it stands by itself.
 	Manifest string `json:"manifest,omitempty"`
 	// OwnWAL says that it brings the log from Start to Stop.
@@ -197,10 +202,17 @@ func (b Base) form() string {
 	if b.Form != "" {
 		return b.Form
 	}
-	if b.Packing == Plain {
-		return "base backup, " + b.Format
+	form := "base backup, " + b.Format
+	if b.Before != 0 {
+		form = "incremental " + form
 	}
-	return fmt.Sprintf("base backup, %s, %s", b.Format, b.Packing)
+	if b.Packing != Plain {
+		form += ", " + string(b.Packing)
+	}
+	if len(b.Chain) > 0 {
+		form += fmt.Sprintf(", with the %d before it", len(b.Chain))
+	}
+	return form
 }
 
 // Entry is one file or directory of a base backup.

@@ -50,9 +50,9 @@ func (t Tools) Packing() Packing {
 	return Packing{"gzip", ".gz", "--gzip"}
 }
 
-// Incremental reports whether pg_basebackup takes incremental backups, and
-// pg_combinebackup makes full ones of them.
-func (t Tools) Incremental() bool { return t.Major >= 17 }
+// TakesIncremental reports whether servers of a major give incremental backups, which
+// pg_combinebackup makes full ones of.
+func TakesIncremental(major int) bool { return major >= 17 }
 
 // initArguments are those that not every initdb knows: no advice is printed, and
 // page checksums are on or off whatever the major does by itself (from 18 on).
