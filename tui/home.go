@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -223,12 +224,26 @@ func (s *homeScreen) page(w, h int) page {
 	return p
 }
 
-// live answers whether a live system is changed: by the recovery that this
-// console looked at last, or by one that has not ended.
+// live answers whether a live system is changed: by a recovery that has not ended, or
+// by the one that this console looked at last, unless somebody has changed the same
+// system since.
 func (s *homeScreen) live() (string, look) {
-	for _, run := range s.runs { // those that have not ended stand first
-		if run.Mode == recovery.Recovery && run.Live != "" && (run.Ended.IsZero() || run.ID == s.m.ending.Run) {
-			return clean("LIVE: " + run.System + " " + run.Live + ", run " + run.ID), plain
+	says := func(run KnownRun) (string, look) {
+		return clean("LIVE: " + run.System + " " + run.Live + ", run " + run.ID), plain
+	}
+	ours := ""
+	for _, run := range s.runs { // those that have not ended stand first, then the newest
+		if run.Mode == recovery.Recovery && run.Live != "" && run.Ended.IsZero() {
+			return says(run)
+		}
+		if run.Mode == recovery.Recovery && run.ID == s.m.ending.Run {
+			ours = run.System
+		}
+	}
+	for _, run := range s.runs {
+		if ours != "" && run.System == ours && run.Mode == recovery.Recovery && run.Live != "" &&
+			(run.ID == s.m.ending.Run || !strings.HasPrefix(run.Live, "untouched")) {
+			return says(run)
 		}
 	}
 	return "LIVE: untouched by this console", plain

@@ -1,0 +1,35 @@
+package tui
+
+import (
+	"testing"
+
+	"comeback/recovery"
+)
+
+// Line 23 of the first screen says what became of live by the recovery that this
+// console has shown, and not what somebody has done over since.
+func TestHome_Live(t *testing.T) {
+	ours := KnownRun{ID: "0787", System: "shop", Mode: recovery.Recovery, Live: "rows changed 20:26:28, all else as it was", Ended: ten}
+	later := func(run KnownRun, live string) KnownRun { run.ID, run.Live = "73ed", live; return run }
+	other := KnownRun{ID: "11aa", System: "wiki", Mode: recovery.Recovery, Live: "switched 21:00:00", Ended: ten}
+	rehearsed := KnownRun{ID: "23ea", System: "shop", Mode: recovery.Rehearsal, Ended: ten}
+	open := later(ours, "being switched")
+	open.Ended = open.Started
+	for name, test := range map[string]struct {
+		runs []KnownRun
+		want string
+	}{
+		"nothing was looked at":             {[]KnownRun{other, rehearsed}, "LIVE: untouched by this console"},
+		"ours":                              {[]KnownRun{other, rehearsed, ours}, "LIVE: shop rows changed 20:26:28, all else as it was, run 0787"},
+		"somebody has switched since":       {[]KnownRun{rehearsed, later(ours, "switched 20:52:53, open 20:52:53"), ours}, "LIVE: shop switched 20:52:53, open 20:52:53, run 73ed"},
+		"somebody was refused since":        {[]KnownRun{later(ours, "untouched"), ours}, "LIVE: shop rows changed 20:26:28, all else as it was, run 0787"},
+		"one that has not ended goes first": {[]KnownRun{open, ours}, "LIVE: shop being switched, run 73ed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := &model{ending: Ending{Run: "0787"}}
+			if got, _ := (&homeScreen{m: m, runs: test.runs}).live(); got != test.want {
+				t.Errorf("it says %q", got)
+			}
+		})
+	}
+}
