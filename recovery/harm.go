@@ -40,7 +40,11 @@ func (c TableChange) harms() []Harm {
 	case c.Dropped:
 		return []Harm{{Says: "drop " + name + c.had(), Kind: "drop", Share: 1}}
 	case c.Truncated:
-		return []Harm{{Says: "truncate " + name + c.had(), Kind: "truncate", Share: 1}}
+		says := "truncate " + name + c.had()
+		if c.Inserted > 0 { // a table that is loaded anew, like those of a restore
+			says += ", " + groups(c.Inserted) + " put in"
+		}
+		return []Harm{{Says: says, Kind: "truncate", Share: 1}}
 	}
 	var harms []Harm
 	least := int64(2) // one row is no mass, be the table as small as it may

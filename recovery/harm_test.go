@@ -46,6 +46,8 @@ func TestTransaction_Harms(t *testing.T) {
 			[]recovery.Harm{{Says: "drop table 16384", Kind: "drop", Share: 1}}},
 		"truncate": {recovery.TableChange{Relation: orders(-1), Truncated: true},
 			[]recovery.Harm{{Says: "truncate orders", Kind: "truncate", Share: 1}}},
+		"loaded anew": {recovery.TableChange{Relation: orders(-1), Truncated: true, Inserted: 48211},
+			[]recovery.Harm{{Says: "truncate orders, 48 211 put in", Kind: "truncate", Share: 1}}},
 		"a rewrite is harmless": {recovery.TableChange{Relation: orders(9000), Rewritten: true}, nil},
 		"a new table":           {recovery.TableChange{Relation: orders(9000), Created: true, Updated: 9000, Deleted: 9000}, nil},
 	} {
