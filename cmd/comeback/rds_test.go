@@ -37,6 +37,20 @@ func startRDS(t *testing.T) *rdstest.Service {
 	return s
 }
 
+func TestRDS(t *testing.T) {
+	s := startRDS(t)
+	for name, test := range map[string]func(*testing.T, *rdstest.Service){"rehearsal": rehearsesRDS, "hand-over": handsOverRDS, "rename": renamesRDS, "cluster": renamesAurora} {
+		t.Run(name, func(t *testing.T) {
+			test(t, s)
+			for _, left := range s.Left() {
+				if err := s.Discard(left); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
 // rdsRunbook is the shipped runbook for a service, without items that people tick.
 func (r *rig) rdsRunbook(t *testing.T, s *rdstest.Service) string {
 	t.Helper()
@@ -60,8 +74,7 @@ func (r *rig) rdsRunbook(t *testing.T, s *rdstest.Service) string {
 // The shipped runbook brings an instance of RDS back to the second before an incident: its
 // moments are listed, a rehearsal makes a new instance, checks it, deletes it, and its
 // report verifies; what is denied is told, with the action that it needs.
-func TestRDS(t *testing.T) {
-	s := startRDS(t)
+func rehearsesRDS(t *testing.T, s *rdstest.Service) {
 	r := newRig(t)
 	key := filepath.Join(r.environ["HOME"], "key")
 	if _, err := report.CreateKey(key, "ops1"); err != nil {
@@ -115,8 +128,8 @@ func TestRDS(t *testing.T) {
 // A recovery leaves the new instance running, with its address in the report and its cost
 // told; a run that was killed before that goes on with the same instance. It is deleted by
 // name, unless it has become another one.
-func TestRDS_handOver(t *testing.T) {
-	s := startRDS(t)
+func handsOverRDS(t *testing.T, s *rdstest.Service) {
+	s.Calls()
 	r := newRig(t)
 	path := r.rdsRunbook(t, s)
 	to := s.At.Format(time.RFC3339)
@@ -128,8 +141,13 @@ func TestRDS_handOver(t *testing.T) {
 	if got.code == recovery.CameBack {
 		t.Fatalf("it was not killed\n%s\n%s", got.out, got.err)
 	}
-	delete(r.environ, "COMEBACK_TEST_KILL")
+	// It is killed again when what came back is the run's no more.
+	r.environ["COMEBACK_TEST_KILL"] = "after:step.finished/1 database.hand-over"
 	id := filepath.Base(r.only(t))
+	if got := r.run(t.Context(), "resume", id, "--plain"); got.code == recovery.CameBack {
+		t.Fatalf("it was not killed\n%s\n%s", got.out, got.err)
+	}
+	delete(r.environ, "COMEBACK_TEST_KILL")
 	if got := r.run(t.Context(), "resume", id, "--plain"); got.code != recovery.CameBack {
 		t.Fatalf("resume: exit %d\n%s\n%s", got.code, got.out, got.err)
 	}
@@ -171,5 +189,96 @@ func TestRDS_handOver(t *testing.T) {
 	}
 	if left := s.Left(); len(left) > 0 {
 		t.Errorf("left in RDS: %v", left)
+	}
+}
+
+// A recovery by renaming: what came back takes the live one's name, what was live stays
+// aside and is switched back to. A run that is killed between the two names goes on; one
+// that cannot go on gives the name back, and what was live for a while is not deleted.
+func renamesRDS(t *testing.T, s *rdstest.Service) {
+	r := newRig(t)
+	path := r.rdsRunbook(t, s)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A check after the switch asks whoever has the name.
+	renamed := strings.Replace(string(text), "into: hand-over", "into: rename", 1) + "\n## Look at live\n\n```sql\n-- check: live is what was\n-- on: database\n-- expect: = '" + s.Before + "'\n" + rdstest.Everything + ";\n```\n"
+	if err := os.WriteFile(path, []byte(renamed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	live := func(want string) {
+		t.Helper()
+		if got := s.Resource("instance " + rdstest.SourceInstance); !strings.HasPrefix(got, want) {
+			t.Errorf("live is %s, want %s", got, want)
+		}
+	}
+	recover := []string{"recover", path, "--plain", "--to", s.At.Format(time.RFC3339), "--outage", "1 minute ago", "--confirm", rdstest.SourceInstance}
+
+	// The second name is denied: the first is given back.
+	s.FailAfter("ModifyDBInstance", 1, rdstest.Fault{Status: 403, Code: "AccessDenied", Message: "not authorized to perform: rds:ModifyDBInstance"})
+	got := r.run(t.Context(), recover...)
+	if got.code == recovery.CameBack || !strings.Contains(got.out, "let whoever asks do rds:ModifyDBInstance") || !strings.Contains(got.out, "people may have written to it") {
+		t.Errorf("denied: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	live("db-SHOPPROD")
+	for _, left := range s.Left() {
+		if err := s.Discard(left); err != nil {
+			t.Error(err)
+		}
+	}
+
+	r.environ["COMEBACK_TEST_KILL"] = "before:step.finished/1 database.rename"
+	if got := r.run(t.Context(), recover...); got.code == recovery.CameBack {
+		t.Fatalf("it was not killed\n%s\n%s", got.out, got.err)
+	}
+	delete(r.environ, "COMEBACK_TEST_KILL")
+	id := r.lastState(t).Run
+	if got := r.run(t.Context(), "resume", id, "--plain"); got.code != recovery.CameBack {
+		t.Fatalf("resume: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	live("db-MADE")
+	state := r.stateOf(t, id)
+	if len(state.Old) != 1 || len(state.Held()) != 0 || s.Resource("instance "+state.Old[0].Place) != "db-SHOPPROD" {
+		t.Fatalf("put aside %+v, held %+v", state.Old, state.Held())
+	}
+	if got := r.run(t.Context(), "expire"); !strings.Contains(got.out, state.Old[0].Place+", the RDS instance that was live, which costs as before: kept until") {
+		t.Errorf("what was live is not listed\n%s\n%s", got.out, got.err)
+	}
+	if got := r.run(t.Context(), "switch-back", id, "--plain", "--confirm", rdstest.SourceInstance); got.code != recovery.CameBack {
+		t.Errorf("switch-back: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	live("db-SHOPPROD")
+	if left := s.Left(); len(left) != 1 || !strings.HasPrefix(left[0], "instance shop-prod-old-") {
+		t.Errorf("after the switch back there is %q", left)
+	}
+}
+
+// A cluster of Aurora comes back in the same ways: its new one is renamed with the instance
+// that belongs to it.
+func renamesAurora(t *testing.T, s *rdstest.Service) {
+	r := newRig(t)
+	path := r.rdsRunbook(t, s)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = []byte(strings.NewReplacer("instance: "+rdstest.SourceInstance, "cluster: "+rdstest.SourceCluster, "into: hand-over", "into: rename").Replace(string(text)))
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.Calls()
+	if got := r.run(t.Context(), "recover", path, "--plain", "--to", s.At.Format(time.RFC3339), "--outage", "1 minute ago", "--confirm", rdstest.SourceCluster); got.code != recovery.CameBack {
+		t.Fatalf("exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	state := r.lastState(t)
+	if got := s.Resource("cluster " + rdstest.SourceCluster); !strings.HasPrefix(got, "cluster-MADE") || len(state.Held()) != 0 {
+		t.Errorf("live is %s, held %+v, called %q", got, state.Held(), s.Calls())
+	}
+	if got := r.run(t.Context(), "switch-back", state.Run, "--plain", "--confirm", rdstest.SourceCluster); got.code != recovery.CameBack {
+		t.Errorf("switch-back: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	if got := s.Resource("cluster " + rdstest.SourceCluster); got != "cluster-SHOPAURORA" {
+		t.Errorf("after the switch back live is %s", got)
 	}
 }

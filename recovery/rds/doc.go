@@ -36,7 +36,13 @@
 //	rds:RestoreDBClusterToPointInTime, rds:RestoreDBClusterFromSnapshot, rds:CreateDBInstance,
 //	rds:DeleteDBInstance, rds:DeleteDBCluster
 //
-// A rehearsal deletes what it has made. A recovery leaves it running and hands it over by
-// its address (`into: hand-over`): nothing live is written to, and a run of `comeback
-// expire` deletes it when people say so, if it is still the one that was left.
+// A rehearsal deletes what it has made. A recovery leaves it running, in one of two ways.
+// `into: hand-over` gives people its address: nothing live is written to. `into: rename`
+// calls what is live SOURCE-old-RUN and gives its name to what came back, and needs
+// rds:ModifyDBInstance or rds:ModifyDBCluster, too; which of the two is live is never
+// remembered but read, by the id that the service gives each. Until the switch is open it
+// is undone when the run cannot go on; what was live by then is kept, because people may
+// have written to it. Nobody's connections end by that: the application is stopped first.
+// What is left running, or put aside, is deleted by a run of `comeback expire`, what was
+// live with a last snapshot.
 package rds

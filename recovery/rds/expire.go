@@ -22,9 +22,12 @@ type handedOver struct {
 	Resource string                `json:"resource"`
 	Target   recovery.TargetID     `json:"target"`
 	Every    recovery.Duration     `json:"every"`
+	// Last is the name of the last snapshot of what was live once; what a run has made
+	// has none.
+	Last string `json:"last,omitempty"`
 }
 
-// Expire lists the step that deletes what an earlier run has left running. Its identity
+// Expire lists the step that deletes what an earlier run has left running, or renamed aside. Its identity
 // is the id that the service never gives again.
 func (switcher) Expire(c recovery.SwitchContext, old recovery.Old) (recovery.Target, []recovery.Step, error) {
 	t := recovery.Target{ID: recovery.TargetID("old/" + old.Place), Component: old.Component, Switches: Live, Place: old.Place, Name: old.Place, Identity: old.Identity}
@@ -43,16 +46,28 @@ func (switcher) Expire(c recovery.SwitchContext, old recovery.Old) (recovery.Tar
 	if t.Facts, err = json.Marshal(h); err != nil {
 		return t, nil, fmt.Errorf("keep what is deleted: %w", err)
 	}
-	s := recovery.NewStep("expire", expireName, fmt.Sprintf("delete the %s %s for good, without a last snapshot", h.Kind, h.ID), h)
+	how := "without a last snapshot"
+	if !old.Served {
+		h.Last = identifier(h.ID + "-last")
+		how = "with the last snapshot " + h.Last
+	}
+	s := recovery.NewStep("expire", expireName, fmt.Sprintf("delete the %s %s, %s", h.Kind, h.ID, how), h)
 	s.Writes = []recovery.TargetID{t.ID}
 	return t, []recovery.Step{s}, nil
 }
 
-// Identify reads whether what an expiry deletes is still what was left running.
+// Identify reads which one it is now that is live, or that an expiry deletes.
 func (w switcher) Identify(ctx context.Context, t recovery.Target, expand func(string) (string, error)) (recovery.Identity, error) {
 	var h handedOver
-	if err := json.Unmarshal(t.Facts, &h); err != nil || h.ID == "" {
+	if err := json.Unmarshal(t.Facts, &h); err != nil {
 		return nil, recovery.Errorf("make a new plan", "read which one %s is: it is not recorded", t.ID)
+	}
+	if h.ID == "" { // it is live
+		var n names
+		if err := json.Unmarshal(t.Facts, &n); err != nil || n.Live == "" {
+			return nil, recovery.Errorf("make a new plan", "read which one %s is: it is not recorded", t.ID)
+		}
+		h = handedOver{Account: n.Account, Kind: n.Kind, ID: n.Live}
 	}
 	s, err := h.Account.open(ctx, expand)
 	if err != nil {
@@ -98,7 +113,7 @@ func (k expireKind) Do(ctx context.Context, env recovery.Env, step recovery.Step
 			for _, m := range c.DBClusterMembers {
 				id := aws.ToString(m.DBInstanceIdentifier)
 				env.Meter().Phase("delete the instance "+id, 0, recovery.NoUnit)
-				if err := k.delete(ctx, s, Instance, id, every, func(found *made) error {
+				if err := k.delete(ctx, s, Instance, id, every, "", func(found *made) error {
 					if found.cluster != h.ID {
 						return refused("delete it by hand, in the console of RDS", "the %s is none of the cluster %s any more", found, h.ID)
 					}
@@ -110,7 +125,7 @@ func (k expireKind) Do(ctx context.Context, env recovery.Env, step recovery.Step
 		}
 	}
 	env.Meter().Phase("delete "+h.ID, 0, recovery.NoUnit)
-	err = k.delete(ctx, s, h.Kind, h.ID, every, func(m *made) error {
+	err = k.delete(ctx, s, h.Kind, h.ID, every, h.Last, func(m *made) error {
 		if m.resource != h.Resource {
 			return refused("delete it by hand, in the console of RDS", "the %s is another one than was left running", m)
 		}

@@ -96,6 +96,21 @@ func held(env recovery.Env, kind recovery.ResourceKind, name string) *recovery.R
 	return nil
 }
 
+// left reports whether what was restored is not the run's alone any more: no claim is
+// held on it, or it has, or may have, the live one's name.
+func (p place) left(env recovery.Env) bool {
+	kind := Instance
+	if p.Facts.Cluster {
+		kind = Cluster
+	}
+	for _, r := range env.Held() {
+		if n, err := namesOf(r); r.Kind == exchangedNames && err == nil && n.Beside == p.name() {
+			return true
+		}
+	}
+	return held(env, kind, p.name()) == nil
+}
+
 // ours reports whether something was made under a claim.
 func (m made) ours(claim *recovery.Resource) bool {
 	return claim != nil && claim.Details["claim"] != "" && tagged(m.tags, tagClaim) == claim.Details["claim"]
@@ -126,6 +141,7 @@ type made struct {
 	pending          bool
 	groups           []string
 	cluster          string
+	replicas         []string
 	tags             []types.Tag
 }
 
@@ -145,7 +161,7 @@ func (s service) find(ctx context.Context, kind recovery.ResourceKind, id string
 		return nil, err
 	}
 	m := &made{kind: kind, id: id, arn: aws.ToString(i.DBInstanceArn), resource: aws.ToString(i.DbiResourceId), status: aws.ToString(i.DBInstanceStatus), percent: aws.ToString(i.PercentProgress),
-		encrypted: aws.ToBool(i.StorageEncrypted), key: aws.ToString(i.KmsKeyId), class: aws.ToString(i.DBInstanceClass), version: aws.ToString(i.EngineVersion), groups: groupsOf(i.VpcSecurityGroups), tags: i.TagList, cluster: aws.ToString(i.DBClusterIdentifier)}
+		encrypted: aws.ToBool(i.StorageEncrypted), key: aws.ToString(i.KmsKeyId), class: aws.ToString(i.DBInstanceClass), version: aws.ToString(i.EngineVersion), groups: groupsOf(i.VpcSecurityGroups), tags: i.TagList, cluster: aws.ToString(i.DBClusterIdentifier), replicas: i.ReadReplicaDBInstanceIdentifiers}
 	if i.Endpoint != nil {
 		m.host, m.port = aws.ToString(i.Endpoint.Address), aws.ToInt32(i.Endpoint.Port)
 	}

@@ -61,8 +61,11 @@ func (e engine) release(ctx context.Context, s service, of recovery.Resource) er
 	if err != nil {
 		every = pause
 	}
-	return e.delete(ctx, s, of.Kind, of.ID, every, func(m *made) error {
-		if !m.ours(&of) {
+	return e.delete(ctx, s, of.Kind, of.ID, every, "", func(m *made) error {
+		switch live := tagged(m.tags, tagLive); {
+		case live != "":
+			return refused("look what was written to it, then delete it by hand", "it is not deleted: it was live for a while, as %s, and people may have written to it", live)
+		case !m.ours(&of):
 			return refused("find out whose it is; delete it by hand if nobody needs it", "it is not deleted: its tag %s is %s, and not the one that this run has given", tagClaim, cmp.Or(tagged(m.tags, tagClaim), "not there"))
 		}
 		return nil
@@ -70,8 +73,8 @@ func (e engine) release(ctx context.Context, s service, of recovery.Resource) er
 }
 
 // delete deletes what may is asked about each time, and waits until the service no longer
-// knows it.
-func (e engine) delete(ctx context.Context, s service, kind recovery.ResourceKind, id string, every time.Duration, may func(*made) error) error {
+// knows it. With the name of a last snapshot that is taken, and the automated backups stay.
+func (e engine) delete(ctx context.Context, s service, kind recovery.ResourceKind, id string, every time.Duration, last string, may func(*made) error) error {
 	for refusals := 0; ; {
 		m, err := s.find(ctx, kind, id)
 		if m == nil || err != nil {
@@ -84,11 +87,11 @@ func (e engine) delete(ctx context.Context, s service, kind recovery.ResourceKin
 			action := "DeleteDBInstance"
 			if kind == Cluster {
 				action = "DeleteDBCluster"
-				_, err = s.DeleteDBCluster(ctx, &rds.DeleteDBClusterInput{DBClusterIdentifier: &id, SkipFinalSnapshot: aws.Bool(true), DeleteAutomatedBackups: aws.Bool(true)})
+				_, err = s.DeleteDBCluster(ctx, &rds.DeleteDBClusterInput{DBClusterIdentifier: &id, SkipFinalSnapshot: aws.Bool(last == ""), FinalDBSnapshotIdentifier: text(last), DeleteAutomatedBackups: aws.Bool(last == "")})
 			} else {
-				in := &rds.DeleteDBInstanceInput{DBInstanceIdentifier: &id, SkipFinalSnapshot: aws.Bool(true)}
+				in := &rds.DeleteDBInstanceInput{DBInstanceIdentifier: &id, SkipFinalSnapshot: aws.Bool(last == ""), FinalDBSnapshotIdentifier: text(last)}
 				if m.cluster == "" { // else its backups are the cluster's
-					in.DeleteAutomatedBackups = aws.Bool(true)
+					in.DeleteAutomatedBackups = aws.Bool(last == "")
 				}
 				_, err = s.DeleteDBInstance(ctx, in)
 			}

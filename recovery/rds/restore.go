@@ -49,10 +49,11 @@ func (k restoreKind) Do(ctx context.Context, env recovery.Env, step recovery.Ste
 	return o, nil
 }
 
-// Revive looks whether it is still there.
+// Revive looks whether it is still there. What has left the run's hands, handed over or
+// with the live one's name, is not asked about.
 func (k restoreKind) Revive(ctx context.Context, env recovery.Env, step recovery.Step, _ recovery.Outcome, _ bool) error {
 	p, err := openPlace(ctx, env, step)
-	if err != nil {
+	if err != nil || p.left(env) {
 		return err
 	}
 	kind, name := Instance, p.name()

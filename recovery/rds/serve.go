@@ -64,6 +64,10 @@ func (k serveKind) Do(ctx context.Context, env recovery.Env, step recovery.Step)
 
 // Revive looks whether it still answers.
 func (k serveKind) Revive(ctx context.Context, env recovery.Env, step recovery.Step, o recovery.Outcome, _ bool) error {
+	p, err := openPlace(ctx, env, step)
+	if err != nil || p.left(env) {
+		return err
+	}
 	_, m, err := k.served(ctx, env, step)
 	if err != nil {
 		return err

@@ -54,6 +54,9 @@ type calls interface {
 	RestoreDBClusterToPointInTime(context.Context, *rds.RestoreDBClusterToPointInTimeInput, ...func(*rds.Options)) (*rds.RestoreDBClusterToPointInTimeOutput, error)
 	RestoreDBClusterFromSnapshot(context.Context, *rds.RestoreDBClusterFromSnapshotInput, ...func(*rds.Options)) (*rds.RestoreDBClusterFromSnapshotOutput, error)
 	CreateDBInstance(context.Context, *rds.CreateDBInstanceInput, ...func(*rds.Options)) (*rds.CreateDBInstanceOutput, error)
+	AddTagsToResource(context.Context, *rds.AddTagsToResourceInput, ...func(*rds.Options)) (*rds.AddTagsToResourceOutput, error)
+	ModifyDBInstance(context.Context, *rds.ModifyDBInstanceInput, ...func(*rds.Options)) (*rds.ModifyDBInstanceOutput, error)
+	ModifyDBCluster(context.Context, *rds.ModifyDBClusterInput, ...func(*rds.Options)) (*rds.ModifyDBClusterOutput, error)
 	DeleteDBInstance(context.Context, *rds.DeleteDBInstanceInput, ...func(*rds.Options)) (*rds.DeleteDBInstanceOutput, error)
 	DeleteDBCluster(context.Context, *rds.DeleteDBClusterInput, ...func(*rds.Options)) (*rds.DeleteDBClusterOutput, error)
 }
@@ -121,6 +124,7 @@ var hints = map[string]string{
 	"PointInTimeRestoreNotEnabled":       "set the source's backup retention to a day or more; until then only its snapshots can be restored",
 	"DBSnapshotNotFound":                 "make a new plan: the snapshot is there no more",
 	"DBClusterSnapshotNotFoundFault":     "make a new plan: the snapshot is there no more",
+	"InvalidParameterCombination":        "change what it says, then retry; what is protected from deletion is deleted when somebody has taken its protection away",
 	"DBInstanceNotFound":                 "check `instance:` and `region:` of the component",
 	"DBClusterNotFoundFault":             "check `cluster:` and `region:` of the component",
 	"KMSKeyNotAccessibleFault":           "let whoever asks use the key of the source: kms:DescribeKey, kms:CreateGrant and kms:Decrypt",

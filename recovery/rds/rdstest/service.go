@@ -82,8 +82,9 @@ type event struct {
 // planned is a fault to come.
 type planned struct {
 	action string
-	times  int
-	fault  Fault
+	// after are how many come to pass before it.
+	after, times int
+	fault        Fault
 	// lost says that the action comes to pass and its answer does not come through.
 	lost bool
 	// hold is closed by who has been told with arrived that a request is there.
@@ -122,6 +123,23 @@ func (s *Service) Fail(action string, times int, f Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = append(s.faults, &planned{action: action, times: times, fault: f})
+}
+
+// FailAfter answers an action with a fault when it has come to pass so many times.
+func (s *Service) FailAfter(action string, times int, f Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = append(s.faults, &planned{action: action, after: times, times: 1, fault: f})
+}
+
+// Resource is the id of what has a name, "instance shop-prod", or "".
+func (s *Service) Resource(name string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.things[name]; t != nil {
+		return t.resource
+	}
+	return ""
 }
 
 // Lose lets an action come to pass and resets the connection instead of answering, so
@@ -290,6 +308,10 @@ func (s *Service) planned(action string) *planned {
 	defer s.mu.Unlock()
 	for i, p := range s.faults {
 		if p.action == action {
+			if p.after > 0 {
+				p.after--
+				return nil
+			}
 			if p.times--; p.times <= 0 {
 				s.faults = slices.Delete(s.faults, i, i+1)
 			}
@@ -370,6 +392,8 @@ func (s *Service) act(ctx context.Context, action string, ask values) ([]node, e
 		return s.create("cluster", ask.text("DBClusterIdentifier"), "", ask, time.Time{})
 	case "CreateDBInstance":
 		return s.member(ask)
+	case "AddTagsToResource":
+		return s.tag(ask)
 	case "ModifyDBInstance":
 		return s.modify("instance", ask.text("DBInstanceIdentifier"), "NewDBInstanceIdentifier", ask)
 	case "ModifyDBCluster":
@@ -469,6 +493,18 @@ func (s *Service) happened(t *thing, format string, args ...any) {
 	s.events = append(s.events, event{t.kind, t.id, fmt.Sprintf("%s %s: ", t.kind, t.id) + fmt.Sprintf(format, args...), time.Now()})
 }
 
+// tag gives tags to what an ARN names.
+func (s *Service) tag(ask values) ([]node, error) {
+	part := strings.Split(ask.text("ResourceName"), ":")
+	kind := map[string]string{"db": "instance", "cluster": "cluster"}[part[max(0, len(part)-2)]]
+	t := s.things[kind+" "+part[len(part)-1]]
+	if t == nil {
+		return nil, s.unknown(kind, part[len(part)-1])
+	}
+	maps.Copy(t.tags, ask.tags())
+	return nil, nil
+}
+
 // modify changes what can be changed, at once.
 func (s *Service) modify(kind, id, rename string, ask values) ([]node, error) {
 	t := s.things[kind+" "+id]
@@ -485,6 +521,11 @@ func (s *Service) modify(kind, id, rename string, ask values) ([]node, error) {
 		delete(s.things, kind+" "+id)
 		t.id, t.states = name, []string{"renaming", "available"}
 		s.things[kind+" "+name] = t
+		for _, m := range s.things {
+			if kind == "cluster" && m.cluster == id {
+				m.cluster = name
+			}
+		}
 	}
 	if kind == "cluster" {
 		return []node{s.clusterNode(t)}, nil
