@@ -144,6 +144,8 @@ const (
 	// Rescuing is no part of a switch: rows are brought back, or taken back, in one
 	// transaction.
 	Rescuing Phase = "rescue"
+	// Expiring is no part of one either: what was put aside is removed.
+	Expiring Phase = "expire"
 )
 
 // SwitchContext is what a switch is planned from.
@@ -259,6 +261,10 @@ func (s *State) LiveSays(loc *time.Location) string {
 		}
 	}
 	clock := func(p Phase) string { return ended[p].In(loc).Format(time.TimeOnly) }
+	untouched, switched := "untouched", "switched"
+	if s.Parent != "" { // what it follows has changed live
+		untouched, switched = "as run "+s.Parent+" left it", "switched back"
+	}
 	switch {
 	case !ended[Rescuing].IsZero():
 		return "rows changed " + clock(Rescuing) + ", all else as it was"
@@ -267,20 +273,24 @@ func (s *State) LiveSays(loc *time.Location) string {
 	}
 	undone := s.Result != "" && len(s.Old) == 0
 	switch {
+	case begun[Expiring]:
+		return untouched + "; what was put aside is removed"
+	case undone && (begun[Fence] || begun[Exchange]) && s.Parent != "":
+		return untouched + ": nothing was switched back"
 	case undone && begun[Fence]:
 		return "given back as it was: nothing was switched"
 	case !begun[Fence] && !begun[Exchange] && len(s.HandedOver) > 0:
-		return "untouched; what came back runs beside it"
+		return untouched + "; what came back runs beside it"
 	case !begun[Fence] && !begun[Exchange]:
-		return "untouched"
+		return untouched
 	case open[Fence] > 0:
 		return "being closed to writes, data untouched"
 	case !begun[Exchange]:
 		return "writes stopped " + clock(Fence) + ", data untouched"
 	case open[Exchange] > 0:
-		return "being switched"
+		return "being " + switched
 	case open[Open] > 0:
-		return "switched " + clock(Exchange) + ", not open yet"
+		return switched + " " + clock(Exchange) + ", not open yet"
 	}
-	return "switched " + clock(Exchange) + ", open " + clock(Open)
+	return switched + " " + clock(Exchange) + ", open " + clock(Open)
 }

@@ -22,7 +22,9 @@ const (
 // State is what a journal folds to. Screens, plain output, resume and report
 // read it and nothing else.
 type State struct {
-	Run, System   string
+	Run, System string
+	// Parent is the run that it follows, and that has changed live; empty for a new one.
+	Parent        string
 	Mode          Mode
 	Number        int
 	PlanSHA256    string
@@ -187,7 +189,7 @@ type NotificationState struct {
 
 // NewState is the state before the first event of a plan's run.
 func NewState(p *Plan) State {
-	s := State{Run: p.Run, System: p.System, Mode: p.Mode, Number: p.Number, Moment: p.Moment, Loses: p.Loses()}
+	s := State{Run: p.Run, Parent: p.Parent, System: p.System, Mode: p.Mode, Number: p.Number, Moment: p.Moment, Loses: p.Loses()}
 	for _, stage := range p.Stages {
 		s.Stages = append(s.Stages, StageState{Stage: stage, State: ToDo})
 	}

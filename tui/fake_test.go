@@ -233,6 +233,8 @@ func (d *fakeDesk) Follow(_ context.Context, next FollowUp) (*Prepared, error) {
 	}
 	p := *d.prepared
 	p.NameLater = next.Kind != SwitchBack
+	follows := *p.Plan
+	follows.Parent, p.Plan = next.Run, &follows
 	return &p, nil
 }
 

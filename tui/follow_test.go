@@ -24,12 +24,14 @@ func TestJourney_WhatFollowsARecovery(t *testing.T) {
 	desk.planErr = nil
 	d.press("x")
 	d.sees("asks for the name before it changes live")
+	d.sees("LIVE: as run 7c31 left it")
 	d.sees("enter begin into scratch")
 	if strings.Contains(d.screen(), "look first") {
 		t.Errorf("a follow-up cannot be planned anew\n%s", d.screen())
 	}
 	d.press("tab", "esc", "b")
 	d.sees("To change LIVE, type the target, db1/shop")
+	d.sees("LIVE: as run 7c31 left it")
 	d.press("enter", "=db1", "enter")
 	d.sees("is not the name of the target")
 	if desk.typed != "" {

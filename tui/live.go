@@ -40,7 +40,7 @@ func (a *attached) live(zone *time.Location) (string, look) {
 		return "LIVE: CHANGED since " + since.In(zone).Format("15:04:05"), bad
 	case a.plan.Mode == recovery.Recovery:
 		says, k := a.state.LiveSays(zone), plain
-		if !strings.HasPrefix(says, "untouched") && !strings.HasPrefix(says, "given back") {
+		if !strings.HasPrefix(says, "untouched") && !strings.HasPrefix(says, "given back") && !strings.HasPrefix(says, "as run ") {
 			k = bad
 		}
 		return "LIVE: " + says, k

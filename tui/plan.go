@@ -126,6 +126,9 @@ func (s *planScreen) page(w, h int) page {
 		live: "LIVE: untouched", note: "nothing has run yet",
 		keys: append([]binding{{keyEnter, "start the rehearsal"}, {"v", "plan.json"}}, s.lookKey()...), leave: escBack,
 	}
+	if plan.Parent != "" {
+		p.live = "LIVE: as run " + clean(plan.Parent) + " left it"
+	}
 	if plan.Mode == recovery.Recovery {
 		p.aside = s.aside()
 		p.keys[0].does = "begin: copies beside live, changes nothing of it"

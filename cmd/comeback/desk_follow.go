@@ -50,6 +50,9 @@ func (d *desk) follow(ctx context.Context, next tui.FollowUp) (*recovery.Plan, *
 	}
 	// What the copies refuse stands on the screen that led here.
 	p, err := a.rescuePlan(ctx, b, o, true, &plainWriter{out: io.Discard, now: a.now, redact: a.redact})
+	if err == nil && next.Kind == tui.MergeBack {
+		p.Parent = next.Run
+	}
 	return p, b, err
 }
 

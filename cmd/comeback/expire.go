@@ -54,8 +54,8 @@ type leftOver struct {
 }
 
 // leftOvers are what a run has left, each with what keeps it. Open are the run's
-// to-dos that nobody has said to be done.
-func (a *app) leftOvers(ctx context.Context, r runner.Past, open []string) ([]leftOver, error) {
+// to-dos that nobody has said to be done, runs all of the host.
+func (a *app) leftOvers(ctx context.Context, r runner.Past, open []string, runs []runner.Past) ([]leftOver, error) {
 	b, err := a.bookOf(r)
 	if err != nil {
 		return nil, err
@@ -78,6 +78,8 @@ func (a *app) leftOvers(ctx context.Context, r runner.Past, open []string) ([]le
 		switch {
 		case !l.there:
 			l.keeps = "gone, or live again"
+		case openedAgain(r, old, runs) != "":
+			l.keeps = fmt.Sprintf("kept: run %s let people into it and then gave up; look for what they wrote, then remove it by hand", openedAgain(r, old, runs))
 		case old.Until.After(a.now()):
 			l.keeps = "kept until " + old.Until.UTC().Format("2 Jan 2006 15:04Z")
 		case !old.Served && len(open) == 1:
@@ -88,6 +90,24 @@ func (a *app) leftOvers(ctx context.Context, r runner.Past, open []string) ([]le
 		left = append(left, l)
 	}
 	return left, nil
+}
+
+// openedAgain is the run, a switch back, that let people into old data, or may have, and
+// then gave up: what they wrote there is nowhere else. Empty where none did. A tree is
+// open as soon as it is exchanged.
+func openedAgain(r runner.Past, old recovery.Old, runs []runner.Past) string {
+	tree := r.Plan.Switches(old) == recovery.Files
+	for _, child := range runs {
+		if child.Problem != nil || child.Plan.Parent != r.ID {
+			continue
+		}
+		for _, c := range child.State.Claims {
+			if of, _, _ := strings.Cut(c.Step, "."); of == old.Component && !c.Adopted && (c.Kind.Opens() || tree && c.Kind.Exchanges()) {
+				return child.ID
+			}
+		}
+	}
+	return ""
 }
 
 // stillThere reports whether old data are what the run has put aside.
@@ -150,7 +170,7 @@ func (a *app) listOld(ctx context.Context) error {
 		}
 		none = false
 		open := openToDos(r, runs)
-		left, err := a.leftOvers(ctx, r, open)
+		left, err := a.leftOvers(ctx, r, open, runs)
 		if err != nil {
 			fmt.Fprintf(a.out, "%s: %s\n", r.ID, a.redact(clean(err.Error())))
 			continue
@@ -204,7 +224,7 @@ func (a *app) planExpiry(ctx context.Context, id, done string) (*recovery.Plan, 
 		return nil, nil, err
 	}
 	still := slices.DeleteFunc(slices.Clone(open), func(text string) bool { return slices.Contains(settled, text) })
-	left, err := a.leftOvers(ctx, parent, still)
+	left, err := a.leftOvers(ctx, parent, still, runs)
 	if err != nil {
 		return nil, nil, err
 	}

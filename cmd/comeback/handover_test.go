@@ -63,7 +63,7 @@ func TestRecover_handOverAfterKill(t *testing.T) {
 			t.Fatalf("removed: exit %d\n%s\n%s", got.code, got.out, got.err)
 		}
 	}
-	k.anywhere(t, "database.hand-over", 1)
+	k.anywhere(t, "database.hand-over", 0, "before:step.finished/1 database.hand-over")
 	// What runs on its own is not restored again.
 	t.Run("done", func(t *testing.T) { k.at(t, "after:step.finished/1 database.hand-over", true) })
 }

@@ -61,9 +61,9 @@ func (k killing) changed(s recovery.State) bool {
 	return len(s.Old) > 0
 }
 
-// anywhere kills it at entries from the first step of the switch on: some of them,
-// or, where it is soaked, at each of the journal.
-func (k killing) anywhere(t *testing.T, first string, some int) {
+// anywhere kills it at entries from the first step of the switch on: between an act and
+// its record as is said, and at some more; or, where it is soaked, at each of the journal.
+func (k killing) anywhere(t *testing.T, first string, some int, between ...string) {
 	undisturbed := k.rig()
 	if got := undisturbed.run(t.Context(), k.args...); got.code != recovery.CameBack {
 		t.Fatalf("undisturbed: exit %d\n%s%s", got.code, got.out, got.err)
@@ -83,7 +83,7 @@ func (k killing) anywhere(t *testing.T, first string, some int) {
 		points = append(points, fmt.Sprintf("before:%d", n), fmt.Sprintf("after:%d", n))
 	}
 	if !soaking() {
-		points = nil
+		points = between
 		sample := rand.New(rand.NewPCG(5, uint64(entries)))
 		for range some {
 			points = append(points, fmt.Sprintf("%s:%d", []string{"before", "after"}[sample.IntN(2)], switching+sample.IntN(entries-switching)))

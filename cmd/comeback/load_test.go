@@ -3,9 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,9 +91,14 @@ func (b *pgbench) cutOff(t *testing.T) {
 }
 
 // benchedIn asks the system that was live, and is again, what a load left there.
-func benchedIn(t *testing.T, l *lost) (b benched) {
+func benchedIn(t *testing.T, l *lost) benched {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), l.Layout.URL("postgres", "shop"))
+	return benchedBy(t, l.Layout.URL("postgres", "shop"))
+}
+
+func benchedBy(t *testing.T, url string) (b benched) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,5 +141,64 @@ func (b benched) loses(t *testing.T, l *lost, rep *report.Report) {
 	want := last.Sub(l.incident.Harm.Time)
 	if rpo := rep.Objectives.RPO.Achieved; rpo == nil || time.Duration(*rpo) != want {
 		t.Errorf("achieved RPO %v, in truth %s from the harm (%s) to the last commit", rep.Objectives.RPO, want, l.incident.Harm.Time)
+	}
+}
+
+// dumpUnderLoad hands a dump over while clients write, and then makes it live. The first
+// takes nothing from anybody, and says so. Of the second no log tells what is lost, and
+// that is said, before and after; all of it is in the database that was live.
+func dumpUnderLoad(t *testing.T, l *lost) {
+	load := startBench(t, l)
+	r := newRig(t).live(l)
+	got := r.run(t.Context(), "recover", handOverRunbook(t, l, l.atDump), "--plain", "--to", l.dump)
+	if got.code != recovery.CameBack {
+		t.Fatalf("hand-over: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	select {
+	case err := <-load.ended:
+		t.Fatalf("a hand-over has ended the load: %v\n%s", err, load.says)
+	default:
+	}
+	rep, err := report.Make(r.only(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rep.Live.Losses) > 0 || rep.Objectives.RPO.Says != "nothing live was replaced, so nothing was lost" {
+		t.Errorf("lost by a hand-over: %+v, %s", rep.Live.Losses, rep.Objectives.RPO.Says)
+	}
+	h := r.lastState(t).HandedOver[0]
+	if now := rowsOf(t, h.Local); !slices.Equal(now, l.atDump) {
+		t.Errorf("handed over: %v, in the dump: %v", now, l.atDump)
+	}
+	if got := r.run(t.Context(), "expire", filepath.Base(r.only(t)), "--plain", "--confirm", h.Place); got.code != recovery.CameBack {
+		t.Errorf("removed: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	r = newRig(t).live(l)
+	got = r.run(t.Context(), "recover", liveRunbook(t, l, l.atDump), "--plain", "--to", l.dump, "--confirm", target(t))
+	if got.code != recovery.CameBack || !strings.Contains(got.out, "; nothing here counts it") {
+		t.Fatalf("exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	load.cutOff(t)
+	if rep, err = report.Make(r.only(t)); err != nil {
+		t.Fatal(err)
+	}
+	if rpo := rep.Objectives.RPO; rpo.Verdict != report.Unknown || !strings.Contains(rpo.Says, "nothing counted what was lost") {
+		t.Errorf("the RPO of a recovery from a dump: %+v", rpo)
+	}
+	if !slices.Equal(rowsOf(t, l.URL()), l.atDump) {
+		t.Error("live is not what is in the dump")
+	}
+	// pgbench tells what it was told to be committed.
+	var processed int64
+	for line := range strings.Lines(load.says.String()) {
+		if n, ok := strings.CutPrefix(line, "number of transactions actually processed: "); ok {
+			fmt.Sscan(n, &processed)
+		}
+	}
+	old := rep.Live.Old[0].Place
+	statements(t, l.Layout.URL("postgres", "postgres"), fmt.Sprintf("alter database %s allow_connections true", old))
+	b := benchedBy(t, l.Layout.URL("postgres", old))
+	if processed == 0 || b.rows < processed {
+		t.Errorf("%d transactions were told to be committed, and %s has %d rows of them", processed, old, b.rows)
 	}
 }

@@ -266,7 +266,7 @@ func TestRecover_clusterAfterKill(t *testing.T) {
 	t.Cleanup(func() { halt(t, l) })
 	// One that is stopped between start and open may leave a timeline in the archive
 	// that no switch back marks.
-	l.killing(t, clusterRunbook(t, l, l.before, ", timeline: 1"), clusterTarget(t, l)).anywhere(t, "database.prepare", 1)
+	l.killing(t, clusterRunbook(t, l, l.before, ", timeline: 1"), clusterTarget(t, l)).anywhere(t, "database.prepare", 0, "before:step.finished/1 database.exchange")
 }
 
 // halt ends the server of a shop, whoever has started it.

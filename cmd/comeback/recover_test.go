@@ -180,7 +180,42 @@ func (l *lost) lostCommits(t *testing.T) int64 {
 func TestRecover_afterKillAtEveryEntry(t *testing.T) {
 	t.Parallel()
 	l := ownShop(t)
-	l.killing(t, liveRunbook(t, l, l.before), target(t)).anywhere(t, "database.fence", 2)
+	l.killing(t, liveRunbook(t, l, l.before), target(t)).anywhere(t, "database.fence", 0, "before:step.finished/1 database.open-live", "before:step.finished/1 database.swap")
+	l.killedBack(t)
+}
+
+// killedBack kills a switch back after it has let people into the old database, and before
+// that is recorded. Stopped, it makes live again what was before it, and what people wrote
+// meanwhile is kept, whatever the date; taken up again, it ends.
+func (l *lost) killedBack(t *testing.T) {
+	r := newRig(t).live(l)
+	if got := r.run(t.Context(), "recover", liveRunbook(t, l, l.atDump), "--plain", "--to", l.dump, "--confirm", target(t)); got.code != recovery.CameBack {
+		t.Fatalf("exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	parent := r.lastState(t)
+	killed := func(customer int) string {
+		t.Helper()
+		r.environ["COMEBACK_TEST_KILL"] = "before:step.finished/1 database.open-live"
+		run := filepath.Base(r.begun(t, func() { r.run(t.Context(), "switch-back", parent.Run, "--plain", "--confirm", target(t)) }))
+		delete(r.environ, "COMEBACK_TEST_KILL")
+		l.do(t, fmt.Sprintf("update customers set name = 'theirs' where id = %d", customer))
+		return run
+	}
+	r.run(t.Context(), "stop", killed(1))
+	if now := rowsOf(t, l.URL()); !slices.Equal(now, l.atDump) {
+		t.Error("stopped, live is not what it was before the switch back")
+	}
+	r.ahead = 8 * 24 * time.Hour
+	if got := r.run(t.Context(), "expire", parent.Run, "--plain", "--done", "all", "--confirm", parent.Old[0].Place); got.code != recovery.Refused || !strings.Contains(got.err, "let people into it and then gave up") {
+		t.Errorf("what people wrote expires: exit %d\n%s%s", got.code, got.out, got.err)
+	}
+	r.ahead = 0
+	if got := r.run(t.Context(), "resume", killed(2), "--plain", "--unattended"); got.code != recovery.CameBack {
+		t.Errorf("resumed: exit %d\n%s%s", got.code, got.out, got.err)
+	}
+	if theirs := l.ask(t, "select count(*) from customers where name = 'theirs'"); theirs != "2" {
+		t.Errorf("%s of the two that were written are live", theirs)
+	}
 }
 
 // switchEntries finds the journal entry with which the switch began, and the last.
@@ -401,6 +436,7 @@ func TestRecover_underLoad(t *testing.T) {
 	if all := databases(t, l); !slices.Contains(all, "shop") {
 		t.Errorf("databases: %v", all)
 	}
+	dumpUnderLoad(t, l)
 }
 
 // databases are those of the shop's server.

@@ -136,6 +136,10 @@ func TestRecover_tree(t *testing.T) {
 		t.Errorf("with the name of live: exit %d, %s", got.code, got.err)
 	}
 	expires(t, r, run, old, func() bool { _, err := os.Stat(old); return err == nil }, "--done", "1")
+	expired := r.lastState(t)
+	if says := expired.LiveSays(time.UTC); says != "as run "+run+" left it; what was put aside is removed" {
+		t.Errorf("after an expiry live is %s", says)
+	}
 	if now := treeOf(t, p.live); now["index.html"] != "<h1>shop</h1>" {
 		t.Errorf("live holds %v", now)
 	}
@@ -189,6 +193,35 @@ func TestRecover_treeAfterKill(t *testing.T) {
 		for _, resume := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, resumed %v", at, resume), func(t *testing.T) { k.at(t, at, resume) })
 		}
+	}
+	// A switch back that is stopped has had people in the old tree.
+	r := newRig(t)
+	if got := r.run(t.Context(), k.args...); got.code != recovery.CameBack {
+		t.Fatalf("exit %d\n%s%s", got.code, got.out, got.err)
+	}
+	parent := r.lastState(t)
+	r.environ["COMEBACK_TEST_KILL"] = "before:step.finished/1 pages.swap-back"
+	back := filepath.Base(r.begun(t, func() { r.run(t.Context(), "switch-back", parent.Run, "--plain", "--confirm", k.name) }))
+	delete(r.environ, "COMEBACK_TEST_KILL")
+	if now, _ := k.now(); now != k.old {
+		t.Errorf("switched back, live holds %s", now)
+	}
+	if err := os.WriteFile(filepath.Join(p.live, "theirs"), []byte("an upload"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.run(t.Context(), "stop", back)
+	if now, _ := k.now(); now != k.new {
+		t.Errorf("stopped, live holds %s", now)
+	}
+	if got := r.run(t.Context(), "status", back); !strings.Contains(got.out, "LIVE    as run "+parent.Run+" left it: nothing was switched back\n") {
+		t.Errorf("the status of a switch back that was stopped:\n%s", got.out)
+	}
+	r.ahead = 8 * 24 * time.Hour
+	if got := r.run(t.Context(), "expire", parent.Run, "--plain", "--done", "all", "--confirm", parent.Old[0].Place); got.code != recovery.Refused || !strings.Contains(got.err, "run "+back+" let people into it") {
+		t.Errorf("what people wrote expires: exit %d\n%s%s", got.code, got.out, got.err)
+	}
+	if treeOf(t, parent.Old[0].Place)["theirs"] == "" {
+		t.Error("what people wrote is gone")
 	}
 }
 

@@ -52,7 +52,7 @@ func Expire(o ExpireOptions) (*recovery.Plan, error) {
 			Target: []string{fmt.Sprintf("%s, %s", old.Place, old.Says)}, Gone: []string{old.Place + ", which run " + parent.Run + " has left, for good"},
 			NotUndone: []string{"nothing brings it back"}}})
 		for _, s := range b.named(old.Component, steps) {
-			s.ID = fmt.Sprintf("%s.%d", s.ID, n+1)
+			s.ID, s.Phase = fmt.Sprintf("%s.%d", s.ID, n+1), recovery.Expiring
 			b.add(s)
 		}
 	}

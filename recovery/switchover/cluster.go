@@ -393,14 +393,12 @@ func (startKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (rec
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	if !c.Back { // nobody removes what a switch back gives up
-		r, err := c.resource(openedCluster, c.Data, pair.New)
-		if err != nil {
-			return recovery.Outcome{}, err
-		}
-		if err := env.Claim(ctx, r); err != nil {
-			return recovery.Outcome{}, err
-		}
+	r, err := c.resource(openedCluster, c.Data, pair.New)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	if err := env.Claim(ctx, r); err != nil {
+		return recovery.Outcome{}, err
 	}
 	if err := c.service.Start(ctx, env, c.address); err != nil {
 		return recovery.Outcome{}, err

@@ -89,7 +89,8 @@ func (k undoExchange) Release(ctx context.Context, r recovery.Resource) error {
 }
 
 // undoOpenedCluster makes live again what was before the run, and marks what users may
-// have been let into: removeRestored does not remove it then.
+// have been let into: removeRestored does not remove it then. Of a switch back it is as
+// undoOpened is.
 type undoOpenedCluster struct {
 	expand func(string) (string, error)
 }
@@ -100,6 +101,9 @@ func (k undoOpenedCluster) Release(ctx context.Context, r recovery.Resource) err
 	c, err := clusterOfRecord(r, k.expand)
 	if err != nil {
 		return err
+	}
+	if c.back {
+		return nil
 	}
 	at, err := c.cluster.Pair.Side()
 	if err != nil || at == exchange.Before {

@@ -272,10 +272,8 @@ func (open) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	if !p.Back { // nobody removes what a switch back gives up
-		if err := env.Claim(ctx, p.resource(recovery.Opened, p.target)); err != nil {
-			return recovery.Outcome{}, err
-		}
+	if err := env.Claim(ctx, p.resource(recovery.Opened, p.target)); err != nil {
+		return recovery.Outcome{}, err
 	}
 	if err := p.db.Unfence(ctx); err != nil {
 		return recovery.Outcome{}, err

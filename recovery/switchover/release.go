@@ -65,7 +65,9 @@ func (k liftFence) Release(ctx context.Context, r recovery.Resource) error {
 }
 
 // undoOpened makes live again what was before the run, and keeps beside what users
-// were let into: dropLoaded does not remove it then.
+// were let into: dropLoaded does not remove it then. Of a switch back the claim says
+// only that old data may have been open again, which keeps them from their expiry: the
+// exchange is undone by its own claim.
 type undoOpened struct {
 	expand func(string) (string, error)
 }
@@ -73,6 +75,9 @@ type undoOpened struct {
 func (undoOpened) Resource() recovery.ResourceKind { return recovery.Opened }
 
 func (k undoOpened) Release(ctx context.Context, r recovery.Resource) error {
+	if r.Details["back"] != "" {
+		return nil
+	}
 	d, err := ofRecord(ctx, r, k.expand)
 	if err != nil {
 		return err
