@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -103,6 +104,15 @@ func rehearsesRDS(t *testing.T, s *rdstest.Service) {
 	run := r.only(t)
 	if got := r.run(t.Context(), "report", "verify", filepath.Base(run)); got.code != recovery.WithExceptions || !strings.Contains(got.out, "signer unknown") {
 		t.Errorf("report verify: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	// How long it takes is known from the run before.
+	var next recovery.Plan
+	got = r.run(t.Context(), "rehearse", path, "--dry-run", "--to", to)
+	if err := json.Unmarshal([]byte(got.out), &next); err != nil {
+		t.Errorf("the next plan: exit %d, %v\n%s", got.code, err, got.err)
+	}
+	if step, ok := next.Step("database.available"); !ok || step.Expected == 0 {
+		t.Errorf("the next wait is expected to take %v", step.Expected)
 	}
 	if page, err := os.ReadFile(filepath.Join(run, "report.md")); err != nil || !strings.Contains(string(page), "exact to the second") {
 		t.Errorf("the report does not say how exact it is: %v\n%s", err, page)
