@@ -107,6 +107,29 @@ func (d *dir) put(ctx context.Context, root *os.Root, key string, r io.Reader, o
 	return object(key, info), nil
 }
 
+// Settle makes a file and its name durable.
+func (d *dir) Settle(_ context.Context, o Object) error {
+	if err := d.checkKey("settle", o.Key); err != nil {
+		return err
+	}
+	root, err := d.open("settle", o.Key)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	f, err := root.Open(o.Key)
+	if err == nil {
+		err = errors.Join(f.Sync(), f.Close())
+	}
+	if err == nil {
+		err = syncDir(root, path.Dir(o.Key))
+	}
+	if err != nil {
+		return d.refusal("settle", o.Key, err)
+	}
+	return nil
+}
+
 // putRefusal tells a key that cannot be (a directory has its name, a file has
 // the name of its directory) from one that is taken.
 func (d *dir) putRefusal(key string, err error) error {

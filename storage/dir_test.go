@@ -406,3 +406,30 @@ func TestDir_Swap(t *testing.T) {
 		t.Errorf("left %v, %v", left, err)
 	}
 }
+
+// What is found is made durable, and what is gone is not.
+func TestDir_Settle(t *testing.T) {
+	s, err := storage.OpenDir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := s.Put(t.Context(), "wal/1", strings.NewReader("x"), storage.PutOptions{Size: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	settler, ok := storage.As[storage.Settler](s)
+	if !ok {
+		t.Fatal("a directory cannot make what is found durable")
+	}
+	if err := settler.Settle(t.Context(), o); err != nil {
+		t.Error(err)
+	}
+	o.Key = "wal/2"
+	if err := settler.Settle(t.Context(), o); !errors.Is(err, storage.ErrNotExist) {
+		t.Errorf("of what is not there it says %v", err)
+	}
+	o.Key = "../etc/passwd"
+	if err := settler.Settle(t.Context(), o); err == nil {
+		t.Error("it goes out of the directory")
+	}
+}

@@ -120,6 +120,13 @@ func As[T any](s Store) (T, bool) {
 	return zero, false
 }
 
+// A Settler is a store in which an object that is found may not be durable yet: who
+// stored it was killed before it could see to that.
+type Settler interface {
+	// Settle returns when o is durable. It must give ErrNotExist where it is gone.
+	Settle(ctx context.Context, o Object) error
+}
+
 // Identifier is a store that can say who asks and whose the place is.
 type Identifier interface {
 	// Identity describes the caller in the service's words, for example an

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
+	"comeback/recovery"
 	"comeback/storage"
 )
 
@@ -93,4 +95,53 @@ func (p *pruned) try() error {
 		}
 	}
 	return err
+}
+
+// appendOnly is a copy whose credentials may store and not remove.
+type appendOnly struct{ storage.Store }
+
+func (a appendOnly) Swap(ctx context.Context, old storage.Object, body []byte) (storage.Object, error) {
+	swapper, _ := storage.As[storage.Swapper](a.Store)
+	return swapper.Swap(ctx, old, body)
+}
+
+func (appendOnly) Remove(_ context.Context, o storage.Object) error {
+	return &storage.Error{Op: "remove", Object: o.Key, Kind: storage.ErrDenied, Says: "these credentials may not remove"}
+}
+
+// beginning says, like engines of several objects, what makes a backup whole.
+type beginning struct{ engine }
+
+func (b beginning) Capture(ctx context.Context, c recovery.Capture) (recovery.Manifest, error) {
+	if err := c.Begin(ctx, "uploads/snapshots/"+c.Stamp, "uploads/snapshots/"+c.Stamp+".snapshot"); err != nil {
+		return recovery.Manifest{}, err
+	}
+	return b.engine.Capture(ctx, c)
+}
+
+// engine is what takes and lists backups.
+type engine interface {
+	recovery.Engine
+	recovery.Capturer
+}
+
+// Who may store and not remove takes one backup after the other: each is whole, and
+// said to be, and what could not be tidied up is told.
+func TestTake_appendOnly(t *testing.T) {
+	p := newPruned(t, 1)
+	p.engine, p.store = beginning{p.engine.(engine)}, appendOnly{p.store}
+	for _, day := range []string{"03", "04"} {
+		p.write("today", "of day "+day)
+		taken, err := p.run()
+		if err != nil || len(taken) != 1 || taken[0].Err != nil || len(taken[0].Failed) > 0 || len(taken[0].Copies) != 1 {
+			t.Fatalf("day %s: %v, %+v", day, err, taken)
+		}
+		if said := strings.Join(taken[0].Manifest.Remarks, "; "); !strings.Contains(said, "could not be told that it is whole") {
+			t.Errorf("day %s: it says %q", day, said)
+		}
+		p.now = p.now.AddDate(0, 0, 1)
+	}
+	if days := p.usable(); len(days) != 3 {
+		t.Errorf("there are the days %v", days)
+	}
 }

@@ -177,17 +177,18 @@ func (u unfinished) keyOf(stamp string) string {
 	return unfinisheds + u.Component + "/" + stamp + "-" + u.Sort + ".json"
 }
 
-// end takes the mark away again.
-func (u *unfinished) end(ctx context.Context, fan *storage.Fan) error {
+// end takes the mark away again, from every copy. Where that fails the backup is none the
+// less whole; nothing is pruned there before the mark is gone, and what stays is told.
+func (u *unfinished) end(ctx context.Context, fan *storage.Fan) (remarks []string) {
 	if u.key == "" {
 		return nil
 	}
 	for _, a := range fan.Left() {
 		if err := remove(ctx, a.Store, u.key); err != nil {
-			return fmt.Errorf("%s: end the backup: %w", a.Name, err)
+			remarks = append(remarks, fmt.Sprintf("%s holds the backup, and could not be told that it is whole; nothing is pruned there before the next backup could: %v", a.Name, err))
 		}
 	}
-	return nil
+	return remarks
 }
 
 // abandoned is how old the mark of another host must be to count as nobody's: no
@@ -223,10 +224,13 @@ func clearIn(ctx context.Context, s storage.Store, j job, host string, now time.
 		if err != nil || u.Prefix == "" || u.Host != host && now.Sub(u.Begun) < abandoned {
 			continue
 		}
-		if err := u.clear(ctx, s); err != nil {
-			return err
+		err = u.clear(ctx, s)
+		if err == nil {
+			err = remove(ctx, s, o.Key)
 		}
-		if err := remove(ctx, s, o.Key); err != nil {
+		// Who may only add takes backups all the same: what was left lies under names
+		// of its own, and its mark keeps it from being pruned or listed.
+		if err != nil && !errors.Is(err, storage.ErrDenied) {
 			return err
 		}
 	}

@@ -222,7 +222,8 @@ func capture(ctx context.Context, o Options, j job, fan *storage.Fan) (m recover
 			return m, err
 		}
 	}
-	return m, mark.end(ctx, fan)
+	m.Remarks = append(m.Remarks, mark.end(ctx, fan)...)
+	return m, nil
 }
 
 // left are the copies that the backup goes into.

@@ -30,8 +30,11 @@ const (
 // exchangedVersions is a claim: a list of changes that have, or may have, been made.
 const exchangedVersions = recovery.Exchanged + " of versions"
 
-// byHashFile names, in scratch, the versions that rows have chosen by their hashes.
-const byHashFile = "by-hash"
+// byHashFile names, in scratch, the versions that rows have chosen by their hashes; those
+// of another moment are others.
+func byHashFile(moment time.Time) string {
+	return fmt.Sprintf("by-hash-%d", moment.UnixNano())
+}
 
 // wantedAt is what the moment wants: of each key the version of the moment, or the
 // one that a row has named.
@@ -40,7 +43,7 @@ func (a changeArgs) wantedAt(ctx context.Context, env recovery.Env) (wanted, err
 	if err != nil {
 		return nil, err
 	}
-	named, err := readChosen(filepath.Join(h.Dir, byHashFile))
+	named, err := readChosen(filepath.Join(h.Dir, byHashFile(a.Moment)))
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package files
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -66,7 +67,11 @@ func (k rowsKind) Do(ctx context.Context, env recovery.Env, step recovery.Step) 
 	}
 	defer t.Close()
 	r := &byRows{scratch: s, args: a, env: env, tree: t}
-	if err := r.run(ctx, k.Rows(ctx, env, a.On, a.Query)); err != nil {
+	err = r.run(ctx, k.Rows(ctx, env, a.On, a.Query))
+	if r.chosen != nil {
+		err = errors.Join(err, r.chosen.Close())
+	}
+	if err != nil {
 		return recovery.Outcome{}, s.failed(ctx, err)
 	}
 	return r.outcome(), nil
@@ -81,8 +86,8 @@ type byRows struct {
 	store storage.Store
 	rows  int64 // that name a hash
 	taken []string
-	// chosen are the lines of byHashFile.
-	chosen []chosenVersion
+	// chosen is the file of byHashFile, open once it is written to.
+	chosen *os.File
 	none   []string // rows whose hash no version has
 }
 
@@ -122,7 +127,7 @@ func (r *byRows) run(ctx context.Context, rows iter.Seq2[recovery.NamedFile, err
 			return err
 		}
 	}
-	return r.keep()
+	return nil
 }
 
 // row takes the version that has a row's hash, where the tree's file has not.
@@ -148,6 +153,9 @@ func (r *byRows) row(ctx context.Context, row recovery.NamedFile, h history) err
 		if !sound(row.Path) {
 			break
 		}
+		if err := r.keep(chosenVersion{Key: v.Key, Version: v.Version}); err != nil {
+			return err
+		}
 		rec := r.args.record(v.Object)
 		rec.SHA256 = row.SHA256
 		in := storage.NewReader(ctx, r.store, v.Object, storage.ReadOptions{})
@@ -155,7 +163,6 @@ func (r *byRows) row(ctx context.Context, row recovery.NamedFile, h history) err
 		if err = errors.Join(err, in.Close()); err != nil {
 			return err
 		}
-		r.chosen = append(r.chosen, chosenVersion{Key: v.Key, Version: v.Version})
 		r.taken = append(r.taken, fmt.Sprintf("%s: the version of %s, whose hash its row names", show(row.Path), v.Modified.UTC().Format(time.RFC3339)))
 		return nil
 	}
@@ -196,21 +203,38 @@ func hashed(in io.Reader, want string) (bool, error) {
 	return hex.EncodeToString(sum.Sum(nil)) == want, nil
 }
 
-// keep writes which versions were chosen, for a switch in place. What an earlier
-// attempt has put right is right now and not chosen again, so its lines stay.
-func (r *byRows) keep() error {
-	if len(r.chosen) == 0 {
-		return nil
+// keep writes which version was chosen, for a switch in place, durable before the tree
+// has it: what an earlier attempt has put right is right now, and is not chosen again.
+func (r *byRows) keep(c chosenVersion) error {
+	if r.chosen == nil {
+		f, err := openChosen(r.path(byHashFile(r.args.Facts.Moment)))
+		if err != nil {
+			return err
+		}
+		r.chosen = f
 	}
-	f, err := os.OpenFile(r.path(byHashFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	return errors.Join(json.NewEncoder(r.chosen).Encode(c), r.chosen.Sync())
+}
+
+// openChosen opens the list to append to it, without the line that an interruption has
+// cut off: the tree has not got what that one names.
+func openChosen(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	e := json.NewEncoder(f)
-	for _, c := range r.chosen {
-		err = errors.Join(err, e.Encode(c))
+	b, err := io.ReadAll(f)
+	if err == nil {
+		whole := int64(bytes.LastIndexByte(b, '\n') + 1)
+		err = f.Truncate(whole)
+		if err == nil {
+			_, err = f.Seek(whole, io.SeekStart)
+		}
 	}
-	return errors.Join(err, f.Sync(), f.Close())
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 func (r *byRows) outcome() recovery.Outcome {

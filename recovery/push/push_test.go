@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,6 +20,7 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/pitr"
 	"comeback/recovery/push"
+	"comeback/storage"
 )
 
 // host is a server's pg_wal, and two copies, in directories.
@@ -290,5 +292,45 @@ func TestFetch(t *testing.T) {
 	}
 	if found, err := push.Fetch(t.Context(), o, h.names[1], to); found || err == nil {
 		t.Errorf("a copy that is not there proves nothing: %v, %v", found, err)
+	}
+}
+
+// settled counts what is made durable although it was there.
+type settled struct {
+	storage.Store
+	keys chan string
+}
+
+func (s settled) Settle(_ context.Context, o storage.Object) error {
+	s.keys <- o.Key
+	return nil
+}
+
+// A segment that a killed push has given its name is made durable before it is
+// acknowledged: its name may not have been.
+func TestPush_found(t *testing.T) {
+	h := newHost(t, 1)
+	o := dirOptions(h.dir)
+	keys := make(chan string, 10)
+	for i, c := range o.Copies {
+		o.Copies[i].Open = func(ctx context.Context) (storage.Store, error) {
+			s, err := c.Open(ctx)
+			return settled{s, keys}, err
+		}
+	}
+	o.Quorum, o.Wait = 2, time.Hour
+	for range 2 {
+		if _, err := push.Push(t.Context(), o, h.wal(h.names[0])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(keys)
+	var found []string
+	for k := range keys {
+		found = append(found, k)
+	}
+	want := "wal/" + h.names[0] + ".zst"
+	if !slices.Equal(found, []string{want, want}) {
+		t.Errorf("made durable again: %q", found)
 	}
 }

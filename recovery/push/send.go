@@ -45,7 +45,7 @@ func (p *pusher) send(ctx context.Context, c Copy, e *entry) error {
 }
 
 // there reports whether a copy has the file already, under its name or compressed
-// in any way that is read; with other content that is ErrOther.
+// in any way that is read, and durable; with other content that is ErrOther.
 func (p *pusher) there(ctx context.Context, store storage.Store, e *entry) (bool, error) {
 	for o, err := range store.List(ctx, p.prefix+e.Name) {
 		if err != nil {
@@ -61,6 +61,11 @@ func (p *pusher) there(ctx context.Context, store storage.Store, e *entry) (bool
 		}
 		if digest != e.SHA256 {
 			return false, fmt.Errorf("%s in %s %w", o.Key, store.URL(), ErrOther)
+		}
+		if settler, ok := storage.As[storage.Settler](store); ok {
+			if err := settler.Settle(ctx, o); err != nil {
+				return false, fmt.Errorf("make %s durable: %w", o.Key, err)
+			}
 		}
 		return true, nil
 	}
