@@ -74,8 +74,10 @@ func TestRecover_cluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := conn.Exec(t.Context(), "select pg_create_physical_replication_slot('standby1')"); err != nil {
-		t.Fatal(err)
+	for _, sql := range []string{"select pg_create_physical_replication_slot('standby1')", "create database neighbour"} {
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
 	}
 	// A standby follows it, and it subscribes to another server.
 	standby(t, l, "standby2")
@@ -102,6 +104,12 @@ func TestRecover_cluster(t *testing.T) {
 	rep, err := report.Make(r.only(t))
 	if err != nil {
 		t.Fatal(err)
+	}
+	for word, says := range map[string][]string{"goes back too: ": rep.Live.Effects.GoesBack, "not undone: ": rep.Live.Effects.NotUndone} {
+		want := map[string]string{"goes back too: ": "database: database neighbour of the same server, ", "not undone: ": "database: what the system has done outside of it: e-mails sent, cards charged"}[word]
+		if !strings.Contains(got.out, word+want) || !slices.ContainsFunc(says, func(text string) bool { return strings.HasPrefix(text, want) }) {
+			t.Errorf("plan and report do not tell of %q: %q\n%s", word+want, says, got.out)
+		}
 	}
 	if rep.Live == nil || len(rep.Live.Losses) != 1 || len(rep.Live.Old) != 1 {
 		t.Fatalf("live in the report: %+v", rep.Live)

@@ -187,6 +187,7 @@ func TestRecover_needs(t *testing.T) {
 // lives: the run that is taken up shuts them out anew, and counts what they wrote.
 func TestRecover_openedMeanwhile(t *testing.T) {
 	l := ownShop(t)
+	harmed := rowsOf(t, l.URL())
 	r := newRig(t).live(l)
 	r.environ["COMEBACK_TEST_KILL"] = "before:step.started/1 database.swap"
 	r.run(t.Context(), "recover", liveRunbook(t, l, l.before), "--plain", "--to", fmt.Sprintf("before-xid:%d", l.incident.Harm.XID), "--confirm", target(t))
@@ -194,6 +195,12 @@ func TestRecover_openedMeanwhile(t *testing.T) {
 	run := filepath.Base(r.only(t))
 	if state := r.stateOf(t, run); state.Step("database.loss").State != recovery.Done || len(state.Old) > 0 {
 		t.Fatalf("it was not killed between the count and the exchange: %v", state.Step("database.swap").State)
+	}
+	// The log has the closed database by now, and an open one that was loaded beside it:
+	// a copy of this moment is still one of the first.
+	closed := newRig(t).live(l)
+	if got := closed.run(t.Context(), "rehearse", runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), harmed, ""), "--plain", "--to", "latest"); got.code != recovery.CameBack || !strings.Contains(got.out, "database shop let nobody in at the moment") {
+		t.Errorf("rehearsed to a moment within a switch: exit %d\n%s%s", got.code, got.out, got.err)
 	}
 	conn, err := pgx.Connect(t.Context(), l.Layout.URL("postgres", "postgres"))
 	if err != nil {

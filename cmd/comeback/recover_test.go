@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -412,6 +413,7 @@ func TestRecover_underLoad(t *testing.T) {
 	if !slices.Equal(rowsOf(t, l.URL()), l.before) {
 		t.Error("live is not what it was before the harm")
 	}
+	mergeBack(t, l, r, state.Losses[0], cut != nil)
 	if got := r.run(t.Context(), "switch-back", state.Run, "--plain", "--confirm", target(t)); got.code != recovery.CameBack {
 		t.Fatalf("switch back: exit %d\n%s\n%s", got.code, got.out, got.err)
 	}
@@ -437,6 +439,51 @@ func TestRecover_underLoad(t *testing.T) {
 		t.Errorf("databases: %v", all)
 	}
 	dumpUnderLoad(t, l)
+}
+
+// mergeBack brings back what people wrote to the old system after the moment: it is listed
+// for each table, and live has it beside what came back.
+func mergeBack(t *testing.T, l *lost, r *rig, lost recovery.LossState, cut bool) {
+	came := l.ask(t, "select count(*) from orders")
+	others := l.ask(t, digestOf("customers r")) + l.ask(t, digestOf("carts r"))
+	var got output
+	run := filepath.Base(r.begun(t, func() {
+		got = r.run(t.Context(), "rescue", liveRunbook(t, l, l.before), "--plain", "--since", fmt.Sprintf("after-xid:%d", l.incident.Drop.XID),
+			"--until", fmt.Sprintf("after-xid:%d", lost.To.XID), "--confirm", target(t))
+	}))
+	if got.code != recovery.CameBack {
+		t.Fatalf("merged: exit %d\n%s%s", got.code, got.out, got.err)
+	}
+	state := r.stateOf(t, run)
+	merged := 0
+	facts := state.Step("database.preview").Outcome.Facts
+	if _, err := fmt.Sscanf(facts["rescue of orders"], "%d to insert", &merged); err != nil || !strings.Contains(facts["rescue of order_items"], " to insert") {
+		t.Errorf("what would be merged, by table: %v", facts)
+	}
+	if want := int(l.Counts()["orders"]); merged != want && (merged != want+1 || !cut) {
+		t.Errorf("%d orders are merged, and %d were placed", merged, want)
+	}
+	if now := l.ask(t, "select count(*) from orders"); now != fmt.Sprint(atoi(t, came)+merged) {
+		t.Errorf("there are %s orders after %d were added to %s", now, merged, came)
+	}
+	if l.ask(t, digestOf("customers r"))+l.ask(t, digestOf("carts r")) != others {
+		t.Error("what was written to none of it was changed")
+	}
+	if got := r.run(t.Context(), "rescue", "undo", run, "--plain", "--confirm", target(t)); got.code != recovery.CameBack {
+		t.Fatalf("undo: exit %d\n%s%s", got.code, got.out, got.err)
+	}
+	if !slices.Equal(rowsOf(t, l.URL()), l.before) {
+		t.Error("after the undo live is not what had come back")
+	}
+}
+
+func atoi(t *testing.T, text string) int {
+	t.Helper()
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // databases are those of the shop's server.

@@ -18,6 +18,10 @@ func (r *replay) finish(ctx context.Context) (recovery.Outcome, error) {
 	if err := configureServing(r.cluster, r.sizes, r.args.BecomesLive); err != nil {
 		return recovery.Outcome{}, err
 	}
+	reopened, err := r.reopen(ctx)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
 	databases, err := r.names(ctx, databasesQuery)
 	if err != nil {
 		return recovery.Outcome{}, err
@@ -26,6 +30,7 @@ func (r *replay) finish(ctx context.Context) (recovery.Outcome, error) {
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
+	remarks = append(remarks, reopened...)
 	var version string
 	if err := r.conn.QueryRow(ctx, "select current_setting('server_version')").Scan(&version); err != nil {
 		return recovery.Outcome{}, fmt.Errorf("ask for the server's version: %w", err)
@@ -68,14 +73,39 @@ func (r *replay) tellRaised(facts map[string]string) {
 // databasesQuery lists the databases that people use.
 const databasesQuery = "select datname from pg_database where not datistemplate and datallowconn and datname <> 'postgres' order by datname"
 
+// reopen opens the component's own database where it let nobody in at the moment, as
+// while a switch takes it away: another one, loaded beside it for that switch, is not it.
+func (r *replay) reopen(ctx context.Context) (remarks []string, err error) {
+	asked := r.asked()
+	if closed, err := r.closed(ctx, asked); err != nil || !closed {
+		return nil, err
+	}
+	if _, err := r.conn.Exec(ctx, "alter database "+pgx.Identifier{asked}.Sanitize()+" allow_connections true"); err != nil {
+		return nil, fmt.Errorf("open database %s: %w", asked, err)
+	}
+	return []string{fmt.Sprintf("database %s let nobody in at the moment, and was opened here", asked)}, nil
+}
+
+// closed reports whether a database lets nobody in.
+func (r *replay) closed(ctx context.Context, database string) (bool, error) {
+	closed, err := r.names(ctx, "select datname from pg_database where not datistemplate and not datallowconn")
+	return slices.Contains(closed, database), err
+}
+
+// asked is the database that is meant; empty where nothing says which.
+func (r *replay) asked() string {
+	if r.args.Database != "" {
+		return r.args.Database
+	}
+	if u := r.liveURL(); u != nil {
+		return strings.TrimPrefix(u.Path, "/")
+	}
+	return ""
+}
+
 // choose picks the database that checks look at.
 func (r *replay) choose(databases []string) (string, error) {
-	asked := r.args.Database
-	if asked == "" {
-		if u := r.liveURL(); u != nil {
-			asked = strings.TrimPrefix(u.Path, "/")
-		}
-	}
+	asked := r.asked()
 	switch {
 	case asked != "" && (slices.Contains(databases, asked) || asked == "postgres"):
 		return asked, nil

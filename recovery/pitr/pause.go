@@ -35,6 +35,12 @@ func (r *replay) pause(ctx context.Context, feed *feeder) (recovery.Outcome, err
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
+	if closed, err := r.closed(ctx, r.asked()); err != nil {
+		return recovery.Outcome{}, err
+	} else if closed {
+		return recovery.Outcome{}, recovery.Errorf("choose a moment before that, or recover without looking",
+			"database %s lets nobody in at this moment, and cannot be looked into before it is opened", r.asked()).WithExit(recovery.Refused)
+	}
 	database, err := r.choose(databases)
 	if err != nil {
 		return recovery.Outcome{}, err
