@@ -29,7 +29,7 @@ test: needs tools child ## all tests, with the race detector
 majors: ## PostgreSQL 13, 17 and 18 beside the machine's own, in .tools/majors
 	@./.ci/majors
 
-test-majors: needs tools ## a sample of the tests on PostgreSQL 13, 17 and 18
+test-majors: needs tools child ## a sample of the tests on PostgreSQL 13, 17 and 18
 	GORACE=atexit_sleep_ms=0 COMEBACK_TOOLS=$(TOOLS) COMEBACK_CHILD=$(TOOLS)/comeback.test .ci/in-memory .ci/test-majors
 
 soak: needs tools ## the exhaustive suites: a kill at every entry of a run, long fuzzing

@@ -159,6 +159,9 @@ func (m *maker) start(maxConnections string) {
 		"wal_level": "replica", "max_connections": maxConnections, "max_wal_senders": "4", "max_prepared_transactions": "4",
 		"track_commit_timestamp": "on", "fsync": "off", "shared_buffers": "16MB", "autovacuum": "off",
 	}
+	if postgres.TakesIncremental(m.cluster.Tools.Major) {
+		settings["summarize_wal"] = "on"
+	}
 	maps.Copy(settings, m.settings)
 	m.fail(m.cluster.Configure(settings))
 	if m.err != nil {
@@ -317,6 +320,9 @@ func (m *maker) history() {
 	m.prepared(15)
 	m.backup("zstd", "-Ft", m.cluster.Tools.Packing().Argument) // the best that the major has
 	m.order(16)
+	if postgres.TakesIncremental(m.cluster.Tools.Major) {
+		m.backup("incremental", "-Ft", "--incremental="+filepath.Join(m.dir, "base", "zstd", manifestName))
+	}
 	m.switchSegment()
 	m.order(17)
 	m.special["drop table"] = m.commit("drop table", "drop table carts", "delete from orders where id < 5")

@@ -120,6 +120,30 @@ func TestCopy_GoesOn(t *testing.T) {
 	}
 }
 
+// The backups of a chain that were copied when the runner died are there when another
+// combines them. `make test-majors` runs this on PostgreSQL 17 and 18.
+func TestCopy_Combined(t *testing.T) {
+	l := source.get(t)
+	if !postgres.TakesIncremental(l.cluster.Tools.Major) {
+		return
+	}
+	c := l.copy(t, "zstd", "incremental")
+	p := mustResolve(t, c.store, survey(t, c.store, database), fmt.Sprintf("before-xid:%d", l.special["drop table"]))
+	if p.Backup.ID != "base/incremental" {
+		t.Fatalf("it is restored from %s", p.Backup.ID)
+	}
+	d := dying(t, c, p)
+	whole := d.Run(t)
+	if whole.Restored == "" {
+		t.Fatalf("without a cut the run ended as %s", whole.Result)
+	}
+	d.Cuts = []enginetest.Cut{{Bytes: c.sizeUnder(t, "base/zstd/") + c.sizeUnder(t, "base/incremental/")/2}}
+	end := d.Whole(t, whole.Restored)
+	if st := end.Step("copy"); st.Attempts != 2 || !strings.Contains(st.Outcome.Says, "copied with the 1 before it") {
+		t.Errorf("attempt %d says %q", st.Attempts, st.Outcome.Says)
+	}
+}
+
 // A replay that is cut off goes on from its last restart point.
 func TestReplay_GoesOn(t *testing.T) {
 	t.Parallel()
