@@ -80,11 +80,12 @@ func (t *basing) take(ctx context.Context) (m recovery.Manifest, err error) {
 	}
 	dir := filepath.Join(t.Temp, "base")
 	begun := t.Now()
-	finish := t.record(ctx, conn)
 	followed, err := t.follow(ctx, conn, &m)
-	if err == nil {
-		err = t.basebackup(ctx, address, conn, dir, followed, &m)
+	if err != nil {
+		return m, err
 	}
+	finish := t.record(ctx, conn) // which has the session from here on
+	err = t.basebackup(ctx, address, conn, dir, followed, &m)
 	if errCount := finish(&m, err); errCount != nil { // it restores without them
 		m.Remarks = append(m.Remarks, "the rows could not be counted: "+errCount.Error())
 	}
