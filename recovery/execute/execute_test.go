@@ -512,6 +512,16 @@ func TestShell(t *testing.T) {
 			t.Errorf("artifacts: %+v", s.Step("s").Outcome.Artifacts)
 		}
 	})
+	t.Run("sees the secret in an address that only names it", func(t *testing.T) {
+		named := kind{"bind", func(context.Context, recovery.Env, recovery.Step) (recovery.Outcome, error) {
+			return recovery.Outcome{Bindings: []recovery.Binding{{Component: "database", URL: "postgres://shop:${SHOP_KEY}@db.example/shop", Scratch: true}}}, nil
+		}}
+		r := newRig(t, []recovery.Kind{named}, unattended, step("1", "bind"), block("test \"$DATABASE_URL\" = 'postgres://shop:opensesame@db.example/shop'\n", map[string]string{"DATABASE_URL": "database"}))
+		r.environ = map[string]string{"SHOP_KEY": "opensesame"}
+		if s := r.run(t); s.Result != recovery.ResultPassed {
+			t.Errorf("ended as %s: %s", s.Result, s.Says)
+		}
+	})
 	t.Run("has no network but loopback", func(t *testing.T) {
 		s, _ := run(t, block("test \"$(tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' ')\" = lo\n", nil))
 		if s.Result != recovery.ResultPassed {

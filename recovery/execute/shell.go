@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"comeback/recovery"
@@ -157,7 +158,7 @@ func (x *Executor) blockEnviron(e recovery.Env, args recovery.ShellArgs) ([]stri
 				"not checked: %s has no address for %s yet", component, name)
 		}
 		vars[name] = address(b)
-		if !b.Scratch { // a reference, as in the runbook
+		if !b.Scratch || strings.Contains(b.URL, "${") { // a reference, as in the runbook
 			v, err := e.Secret(b.URL)
 			if err != nil {
 				return nil, err

@@ -44,6 +44,7 @@ func restoreArchive(ctx context.Context, env recovery.Env, s *scratch, t *tree) 
 		return nil, err
 	}
 	defer a.log.Close()
+	a.leftOut, a.absolute, a.attrs = a.log.past.LeftOut, a.log.past.Absolute, a.log.past.Attrs
 	if a.late, err = openSpool(s.path(lateFile), a.log.past.Late); err != nil {
 		return nil, err
 	}

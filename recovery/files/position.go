@@ -25,6 +25,10 @@ type passed struct {
 	Late    int64 `json:"late,string,omitempty"`
 	Files   int64 `json:"files,string,omitempty"`
 	Bytes   int64 `json:"bytes,string,omitempty"`
+	// LeftOut, Absolute and Attrs are what the archive tells of these entries.
+	LeftOut  []string `json:"left_out,omitempty"`
+	Absolute int64    `json:"absolute,string,omitempty"`
+	Attrs    int64    `json:"attrs,string,omitempty"`
 	// All says that every file is there, Whole that the tree is as well.
 	All   bool `json:"all,omitempty"`
 	Whole bool `json:"whole,omitempty"`
@@ -87,6 +91,7 @@ func (p *position) passed(ctx context.Context, a *archive, next, size int64) err
 		p.now.Offset = next
 	}
 	p.now.Files, p.now.Bytes = p.past.Files+a.tree.files.Load(), p.past.Bytes+a.tree.bytes.Load()
+	p.now.LeftOut, p.now.Absolute, p.now.Attrs = a.leftOut, a.absolute, a.attrs
 	if err := p.Add(p.now); err != nil {
 		return err
 	}
@@ -107,6 +112,7 @@ func (p *position) all(_ context.Context, a *archive) error {
 	}
 	p.now.Entries, p.now.Late, p.now.All = a.entries, a.late.size, true
 	p.now.Files, p.now.Bytes = p.past.Files+a.tree.files.Load(), p.past.Bytes+a.tree.bytes.Load()
+	p.now.LeftOut, p.now.Absolute, p.now.Attrs = a.leftOut, a.absolute, a.attrs
 	return errors.Join(p.Add(p.now), p.Sync())
 }
 

@@ -304,6 +304,22 @@ func TestRestore_GoesOn(t *testing.T) {
 	}
 }
 
+// What was left out before an interruption is told after it.
+func TestRestore_GoesOnLeftOut(t *testing.T) {
+	members := []member{{tar.Header{Name: "pipe", Typeflag: tar.TypeFifo, Mode: 0o644}, ""}}
+	for i := range 400 {
+		members = append(members, member{tar.Header{Name: fmt.Sprint("f", i)}, strings.Repeat(fmt.Sprint(i), 500)})
+	}
+	content := tarOf(t, members...)
+	c := crashing(t, engine(), component, map[string][]byte{"a.tar": content})
+	c.Component.Settings = recovery.Settings{}
+	c.Cuts = []enginetest.Cut{{Bytes: int64(len(content)) / 2}}
+	end := c.Run(t)
+	if end.Result != recovery.ResultExceptions || !strings.Contains(end.Says, `1 exception: left out: "pipe": a pipe`) || len(end.Interruptions) != 1 {
+		t.Errorf("ended as %s: %s, after %d interruptions", end.Result, end.Says, len(end.Interruptions))
+	}
+}
+
 // Out of a bucket, over connections that break.
 func TestRestore_FromS3(t *testing.T) {
 	server := storagetest.StartS3(t)
