@@ -50,6 +50,11 @@ type Loss struct {
 	// cluster goes back as a whole, the component's own database and the
 	// others in it. A commit that changed no table is of no database.
 	Databases []DatabaseLoss `json:"databases,omitempty"`
+	// Since and Until stand for commits of which no log tells: lost is what was committed
+	// between, from a moment in Since on, until the writes had stopped. Until is zero
+	// where there are commits to count.
+	Since Span      `json:"since,omitzero"`
+	Until time.Time `json:"until,omitzero"`
 	// End is where the log ended that was read.
 	End LSN `json:"end,omitempty"`
 	// AtLeast says that a part of the log could not be read.
@@ -89,6 +94,9 @@ func (f *FilesLoss) lost() int64 { return f.Changed + f.Added + f.Removed }
 // nothing tells when what is lost was written.
 func (l Loss) Span() (span time.Duration, known bool) {
 	switch f := l.Files; {
+	case !l.Until.IsZero():
+		// The least; where it is not known when the backup was taken, more.
+		return max(0, l.Until.Sub(l.Since.To)), l.Since.Known() && !l.AtLeast
 	case f == nil && l.Commits == 0, f != nil && f.lost() == 0:
 		return 0, !l.AtLeast
 	case f == nil:
@@ -201,8 +209,11 @@ func (l Loss) Besides(own string) []DatabaseLoss {
 
 // Says is the loss in words, one sentence each.
 func (l Loss) Says() []string {
-	if l.Files != nil {
+	switch {
+	case l.Files != nil:
 		return []string{l.saysFiles()}
+	case !l.Until.IsZero():
+		return []string{l.saysUncounted()}
 	}
 	if l.Commits == 0 {
 		if l.Final {
@@ -230,6 +241,19 @@ func (l Loss) Says() []string {
 		return []string{first, l.Component + ": tables may have numbers for names here: the live server gave none: " + l.Unnamed}
 	}
 	return []string{first}
+}
+
+// saysUncounted is what is lost where no log tells of it, in words.
+func (l Loss) saysUncounted() string {
+	const layout = "2006-01-02 15:04:05Z"
+	since := l.Since.To.UTC().Format(layout)
+	switch {
+	case l.Since.From.IsZero():
+		since += " at the latest"
+	case !l.Since.Known():
+		since = "a moment between " + l.Since.From.UTC().Format(layout) + " and " + since
+	}
+	return fmt.Sprintf("%s: all since %s, until %s, when the writes had stopped; no log tells how much that is", l.Component, since, l.Until.UTC().Format(layout))
 }
 
 // saysRows tells of which tables there are most rows; nothing where there are none.

@@ -90,6 +90,9 @@ func (a *attached) achievedRPO(zone *time.Location) (string, look) {
 	if f := worst.Files; f != nil && d > 0 {
 		text += fmt.Sprintf(", from %s to %s, %s", f.Since.In(zone).Format("15:04:05"), f.Newest.In(zone).Format("15:04:05"), count(int(f.Changed+f.Added+f.Removed), "file", "files"))
 	}
+	if !worst.Until.IsZero() {
+		text += fmt.Sprintf(", from %s to %s, no log tells how much", worst.Since.To.In(zone).Format("15:04:05"), worst.Until.In(zone).Format("15:04:05"))
+	}
 	if worst.Commits > 0 {
 		text += fmt.Sprintf(", from %s to %s, %s", worst.From.Time.In(zone).Format("15:04:05"), worst.To.Time.In(zone).Format("15:04:05"), count(int(worst.Commits), "commit", "commits"))
 	}

@@ -146,7 +146,8 @@ func (b benched) loses(t *testing.T, l *lost, rep *report.Report) {
 
 // dumpUnderLoad hands a dump over while clients write, and then makes it live. The first
 // takes nothing from anybody, and says so. Of the second no log tells what is lost, and
-// that is said, before and after; all of it is in the database that was live.
+// that is said, before and after: since when, and until when; all of it is in the database
+// that was live.
 func dumpUnderLoad(t *testing.T, l *lost) {
 	load := startBench(t, l)
 	r := newRig(t).live(l)
@@ -174,6 +175,7 @@ func dumpUnderLoad(t *testing.T, l *lost) {
 		t.Errorf("removed: exit %d\n%s\n%s", got.code, got.out, got.err)
 	}
 	r = newRig(t).live(l)
+	began := time.Now()
 	got = r.run(t.Context(), "recover", liveRunbook(t, l, l.atDump), "--plain", "--to", l.dump, "--confirm", target(t))
 	if got.code != recovery.CameBack || !strings.Contains(got.out, "; nothing here counts it") {
 		t.Fatalf("exit %d\n%s\n%s", got.code, got.out, got.err)
@@ -182,8 +184,20 @@ func dumpUnderLoad(t *testing.T, l *lost) {
 	if rep, err = report.Make(r.only(t)); err != nil {
 		t.Fatal(err)
 	}
-	if rpo := rep.Objectives.RPO; rpo.Verdict != report.Unknown || !strings.Contains(rpo.Says, "nothing counted what was lost") {
-		t.Errorf("the RPO of a recovery from a dump: %+v", rpo)
+	// From the dump until nobody could write any more: that much is known.
+	if len(rep.Live.Losses) != 1 {
+		t.Fatalf("lost: %+v", rep.Live.Losses)
+	}
+	loss := rep.Live.Losses[0]
+	if !loss.Final || loss.Until.Before(began) || loss.Until.After(time.Now()) || loss.Since != r.lastState(t).Moment.Points[0].Backup.Taken {
+		t.Errorf("lost since %+v until %s (final %v)", loss.Since, loss.Until, loss.Final)
+	}
+	switch rpo := rep.Objectives.RPO; {
+	case loss.Since.Known() && (rpo.Achieved == nil || time.Duration(*rpo.Achieved) != loss.Until.Sub(loss.Since.To)),
+		!loss.Since.Known() && rpo.Achieved != nil && time.Duration(*rpo.Achieved) > loss.Until.Sub(loss.Since.From):
+		t.Errorf("the RPO of a recovery from a dump: %+v, since %+v", rpo, loss.Since)
+	case !strings.Contains(rpo.Says, "when the writes had stopped; no log tells how much that is"):
+		t.Errorf("it says %q", rpo.Says)
 	}
 	if !slices.Equal(rowsOf(t, l.URL()), l.atDump) {
 		t.Error("live is not what is in the dump")

@@ -21,6 +21,7 @@ const (
 	fenceName   = "live.fence"
 	pushName    = "live.push"
 	countName   = "live.loss"
+	sinceName   = "live.since"
 	swapName    = "live.swap"
 	openName    = "live.open"
 	protectName = "live.protect"

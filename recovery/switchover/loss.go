@@ -127,3 +127,22 @@ func (k count) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recov
 	outcome.Loss, outcome.Says = &loss, strings.Join(loss.Says(), "; ")
 	return outcome, nil
 }
+
+// since says what going back loses where no log tells of it: all that was committed
+// after the backup, until now; the database is closed.
+type since struct{}
+
+func (since) Name() string              { return sinceName }
+func (since) Restart() recovery.Restart { return recovery.Repeat }
+
+func (since) Do(_ context.Context, _ recovery.Env, s recovery.Step) (recovery.Outcome, error) {
+	var a countArgs
+	if err := s.Decode(&a); err != nil {
+		return recovery.Outcome{}, err
+	}
+	loss := recovery.Loss{Component: a.Component, Copy: a.Point.Copy, Since: a.Point.Backup.Taken, Until: time.Now().UTC(), Of: a.Database, Final: true}
+	if loss.Since.To.IsZero() {
+		loss.Since = recovery.Span{From: a.Point.Time, To: a.Point.Time}
+	}
+	return recovery.Outcome{Loss: &loss, Says: strings.Join(loss.Says(), "; ")}, nil
+}

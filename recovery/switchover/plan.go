@@ -102,6 +102,8 @@ func (s switcher) Plan(c recovery.SwitchContext) (recovery.Switch, error) {
 		lost := step("loss", countName, "count what is lost", with)
 		lost.MayPass, lost.After, lost.Writes = true, []string{out.ID}, []recovery.TargetID{a.Scratch}
 		p.Settle = []recovery.Step{out, lost}
+	} else {
+		p.Settle = []recovery.Step{step("loss", sinceName, "say what is lost", with)}
 	}
 	p.Protect = s.protectSteps(c, protectArgs{countArgs: with, Logged: logged, Copies: c.Copies})
 	return p, nil

@@ -70,7 +70,7 @@ func into(c recovery.Component) (string, error) {
 
 // Kinds are the steps of a switch.
 func (s switcher) Kinds() []recovery.Kind {
-	return []recovery.Kind{load{}, fence(s), push(s), count(s), swap{}, open{}, protect(s),
+	return []recovery.Kind{load{}, fence(s), push(s), count(s), since{}, swap{}, open{}, protect(s),
 		prepareKind{}, stopKind(s), tailKind(s), exchangeKind{}, startKind{}, handOver{}, expire{}, markTimeline(s)}
 }
 
