@@ -190,15 +190,40 @@ func handsOverRDS(t *testing.T, s *rdstest.Service) {
 	if got := r.run(t.Context(), "expire"); !strings.Contains(got.out, h.Place) || !strings.Contains(got.out, "give the application the new address") {
 		t.Errorf("it is not listed\n%s\n%s", got.out, got.err)
 	}
+	// It is production by now: somebody is connected. Where that cannot be asked it stays, too.
+	s.Calls()
+	if got := r.run(t.Context(), "expire", id, "--plain", "--confirm", h.Place); got.code == recovery.CameBack || !strings.Contains(got.out, "1 sessions are connected to it") {
+		t.Errorf("in use: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	conn.Close(t.Context())
+	quiet := func() {
+		t.Helper()
+		if err := s.Quiet(t.Context(), int(config.Port)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	quiet()
+	r.environ["DATABASE_PASSWORD"] = "another"
+	if got := r.run(t.Context(), "expire", id, "--plain", "--confirm", h.Place); got.code == recovery.CameBack || !strings.Contains(got.out, "it cannot be asked who uses the RDS instance") {
+		t.Errorf("not asked: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	r.environ["DATABASE_PASSWORD"] = rdstest.Encoded
+	if calls := s.Calls(); len(calls) > 0 || len(s.Kept()) > 0 {
+		t.Errorf("called %q", calls)
+	}
 	s.Fail("DeleteDBInstance", 1, rdstest.Fault{Status: 403, Code: "AccessDenied", Message: "not authorized to perform: rds:DeleteDBInstance"})
 	if got := r.run(t.Context(), "expire", id, "--plain", "--confirm", h.Place); got.code != recovery.Failed || !strings.Contains(got.out, "let whoever asks do rds:DeleteDBInstance") {
 		t.Errorf("a denied call: exit %d\n%s\n%s", got.code, got.out, got.err)
 	}
+	quiet()
 	if got := r.run(t.Context(), "expire", id, "--plain", "--confirm", h.Place); got.code != recovery.CameBack {
 		t.Errorf("removed: exit %d\n%s\n%s", got.code, got.out, got.err)
 	}
 	if left := s.Left(); len(left) > 0 {
 		t.Errorf("left in RDS: %v", left)
+	}
+	if got, want := s.Kept(), []string{h.Place + "-last of " + h.Place + ", automated backups deleted: false"}; !slices.Equal(got, want) {
+		t.Errorf("kept is %q, want %q", got, want)
 	}
 }
 

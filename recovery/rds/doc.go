@@ -27,7 +27,9 @@
 // The package promises that nothing is deleted but what carries the tags of the run that
 // claims it, that a claim is only given back when the service no longer knows its name,
 // that a restored server is never taken for the source, and that every call is answered
-// or told: a denied one by the action that it needs. It needs
+// or told: a denied one by the action that it needs. What was asked for is waited for also
+// where a run is stopped, and looked for more than once before it counts as not made. It
+// needs
 //
 //	rds:DescribeDBInstances, rds:DescribeDBInstanceAutomatedBackups, rds:DescribeDBSnapshots,
 //	rds:DescribeDBClusters, rds:DescribeDBClusterAutomatedBackups, rds:DescribeDBClusterSnapshots,
@@ -43,6 +45,7 @@
 // remembered but read, by the id that the service gives each. Until the switch is open it
 // is undone when the run cannot go on; what was live by then is kept, because people may
 // have written to it. Nobody's connections end by that: the application is stopped first.
-// What is left running, or put aside, is deleted by a run of `comeback expire`, what was
-// live with a last snapshot.
+// What is left running, or put aside, is deleted by a run of `comeback expire`: only
+// where it can be asked who is connected to it and nobody is, with a last snapshot, and its
+// automated backups stay.
 package rds

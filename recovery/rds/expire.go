@@ -1,6 +1,7 @@
 package rds
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -22,9 +23,10 @@ type handedOver struct {
 	Resource string                `json:"resource"`
 	Target   recovery.TargetID     `json:"target"`
 	Every    recovery.Duration     `json:"every"`
-	// Last is the name of the last snapshot of what was live once; what a run has made
-	// has none.
+	// Last is the name of its last snapshot.
 	Last string `json:"last,omitempty"`
+	// Login is how it is asked who is connected.
+	Login login `json:"login"`
 }
 
 // Expire lists the step that deletes what an earlier run has left running, or renamed aside. Its identity
@@ -43,18 +45,20 @@ func (switcher) Expire(c recovery.SwitchContext, old recovery.Old) (recovery.Tar
 		return t, nil, err
 	}
 	h.Every = recovery.Duration(every)
+	if h.Login, err = loginOf(c.Component, "", "postgres"); err != nil {
+		return t, nil, err
+	}
+	h.Last = lastOf(h.ID)
 	if t.Facts, err = json.Marshal(h); err != nil {
 		return t, nil, fmt.Errorf("keep what is deleted: %w", err)
 	}
-	how := "without a last snapshot"
-	if !old.Served {
-		h.Last = identifier(h.ID + "-last")
-		how = "with the last snapshot " + h.Last
-	}
-	s := recovery.NewStep("expire", expireName, fmt.Sprintf("delete the %s %s, %s", h.Kind, h.ID, how), h)
+	s := recovery.NewStep("expire", expireName, fmt.Sprintf("delete the %s %s where nobody is connected to it, with the last snapshot %s", h.Kind, h.ID, h.Last), h)
 	s.Writes = []recovery.TargetID{t.ID}
 	return t, []recovery.Step{s}, nil
 }
+
+// lastOf names the last snapshot of something.
+func lastOf(id string) string { return identifier(id + "-last") }
 
 // Identify reads which one it is now that is live, or that an expiry deletes.
 func (w switcher) Identify(ctx context.Context, t recovery.Target, expand func(string) (string, error)) (recovery.Identity, error) {
@@ -103,33 +107,102 @@ func (k expireKind) Do(ctx context.Context, env recovery.Env, step recovery.Step
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	every := time.Duration(h.Every)
-	if h.Kind == Cluster {
-		c, err := s.findCluster(ctx, h.ID)
-		if err != nil {
+	every, last := time.Duration(h.Every), cmp.Or(h.Last, lastOf(h.ID))
+	servers, err := h.servers(ctx, s)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	for _, m := range servers {
+		env.Meter().Phase("ask who is connected to "+m.id, 0, recovery.NoUnit)
+		if err := k.unused(ctx, env, h, m); err != nil {
 			return recovery.Outcome{}, err
 		}
-		if c != nil && aws.ToString(c.DbClusterResourceId) == h.Resource {
-			for _, m := range c.DBClusterMembers {
-				id := aws.ToString(m.DBInstanceIdentifier)
-				env.Meter().Phase("delete the instance "+id, 0, recovery.NoUnit)
-				if err := k.delete(ctx, s, Instance, id, every, "", func(found *made) error {
-					if found.cluster != h.ID {
-						return refused("delete it by hand, in the console of RDS", "the %s is none of the cluster %s any more", found, h.ID)
-					}
-					return nil
-				}); err != nil {
-					return recovery.Outcome{}, err
-				}
+	}
+	for _, m := range servers {
+		if h.Kind != Cluster {
+			break
+		}
+		env.Meter().Phase("delete the instance "+m.id, 0, recovery.NoUnit)
+		if err := k.delete(ctx, s, deletion{kind: Instance, id: m.id, every: every, may: func(found *made) error {
+			if found.cluster != h.ID || found.resource != m.resource {
+				return refused("delete it by hand, in the console of RDS", "the %s is none of the cluster %s any more", found, h.ID)
 			}
+			return nil
+		}}); err != nil {
+			return recovery.Outcome{}, err
 		}
 	}
 	env.Meter().Phase("delete "+h.ID, 0, recovery.NoUnit)
-	err = k.delete(ctx, s, h.Kind, h.ID, every, h.Last, func(m *made) error {
+	err = k.delete(ctx, s, deletion{kind: h.Kind, id: h.ID, every: every, last: last, may: func(m *made) error {
 		if m.resource != h.Resource {
 			return refused("delete it by hand, in the console of RDS", "the %s is another one than was left running", m)
 		}
 		return nil
-	})
-	return recovery.Outcome{Says: h.ID + " is gone"}, err
+	}})
+	return recovery.Outcome{Says: h.ID + " is gone; RDS keeps its last snapshot " + last}, err
+}
+
+// servers are the instances that answer for it: itself, or those of the cluster. Of what is
+// another one by now there are none.
+func (h handedOver) servers(ctx context.Context, s service) ([]*made, error) {
+	if h.Kind != Cluster {
+		m, err := s.find(ctx, Instance, h.ID)
+		if m == nil || m.resource != h.Resource {
+			return nil, err
+		}
+		return []*made{m}, err
+	}
+	c, err := s.findCluster(ctx, h.ID)
+	if c == nil || err != nil || aws.ToString(c.DbClusterResourceId) != h.Resource {
+		return nil, err
+	}
+	var all []*made
+	for _, member := range c.DBClusterMembers {
+		m, err := s.find(ctx, Instance, aws.ToString(member.DBInstanceIdentifier))
+		if err != nil {
+			return nil, err
+		}
+		if m != nil {
+			all = append(all, m)
+		}
+	}
+	return all, nil
+}
+
+// sessions are those of people and applications: of others' sessions a role may see no more
+// than whose they are, and the service's own roles are always there.
+const sessions = `select count(*) from pg_catalog.pg_stat_activity
+where datid is not null and usesysid is not null and pid <> pg_catalog.pg_backend_pid() and usename not in ('rdsadmin', 'rdsrepladmin')`
+
+// unused refuses an instance that somebody is connected to, and one that cannot be asked:
+// it may be what people use by now. One that is being deleted was asked before.
+func (k expireKind) unused(ctx context.Context, env recovery.Env, h handedOver, m *made) error {
+	const byHand = "make sure that nobody uses it, then delete it by hand, in the console of RDS"
+	switch {
+	case m.status == deleting:
+		return nil
+	case m.host == "" || m.status == "stopped":
+		return refused(byHand, "the %s is %s: it cannot be asked who uses it", m, m.status)
+	}
+	l := h.Login
+	l.User = cmp.Or(l.User, m.user)
+	address, err := env.Secret(place{args: args{Login: l}}.address(m))
+	if err != nil {
+		return err
+	}
+	conn, err := serveKind(k).connect(ctx, address, min(time.Duration(h.Every), 5*time.Second))
+	if err == nil {
+		defer conn.Close(context.WithoutCancel(ctx))
+		var n int64
+		if err = conn.QueryRow(ctx, sessions).Scan(&n); err == nil && n > 0 {
+			return refused("let them disconnect if nobody needs it any more, then retry", "the %s is in use: %d sessions are connected to it", m, n)
+		}
+	}
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	}
+	return refused("check the security groups, and `user:`, `password:` and `ca:` of the component, then retry; or "+byHand, "it cannot be asked who uses the %s: %w", m, err)
 }

@@ -132,7 +132,7 @@ type made struct {
 	id, arn          string
 	resource, status string
 	percent          string
-	host             string
+	host, user       string
 	port             int32
 	encrypted        bool
 	key, class       string
@@ -161,7 +161,7 @@ func (s service) find(ctx context.Context, kind recovery.ResourceKind, id string
 		return nil, err
 	}
 	m := &made{kind: kind, id: id, arn: aws.ToString(i.DBInstanceArn), resource: aws.ToString(i.DbiResourceId), status: aws.ToString(i.DBInstanceStatus), percent: aws.ToString(i.PercentProgress),
-		encrypted: aws.ToBool(i.StorageEncrypted), key: aws.ToString(i.KmsKeyId), class: aws.ToString(i.DBInstanceClass), version: aws.ToString(i.EngineVersion), groups: groupsOf(i.VpcSecurityGroups), tags: i.TagList, cluster: aws.ToString(i.DBClusterIdentifier), replicas: i.ReadReplicaDBInstanceIdentifiers}
+		encrypted: aws.ToBool(i.StorageEncrypted), key: aws.ToString(i.KmsKeyId), class: aws.ToString(i.DBInstanceClass), version: aws.ToString(i.EngineVersion), groups: groupsOf(i.VpcSecurityGroups), tags: i.TagList, cluster: aws.ToString(i.DBClusterIdentifier), user: aws.ToString(i.MasterUsername), replicas: i.ReadReplicaDBInstanceIdentifiers}
 	if i.Endpoint != nil {
 		m.host, m.port = aws.ToString(i.Endpoint.Address), aws.ToInt32(i.Endpoint.Port)
 	}

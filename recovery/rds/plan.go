@@ -33,6 +33,15 @@ type login struct {
 // reference is one of the runbook's, and nothing else.
 var reference = pattern.New(`^\$\{[A-Za-z_][A-Za-z0-9_]*\}$`)
 
+// loginOf is how a component signs on, as whom and to what where it does not say so.
+func loginOf(c recovery.Component, user, database string) (login, error) {
+	l := login{User: cmp.Or(c.Settings.Text("user"), user), Password: c.Settings.Text("password"), Database: cmp.Or(c.Settings.Text("database"), database), CA: c.Settings.Text("ca")}
+	if l.Password != "" && !reference.MatchString(l.Password) {
+		return l, recovery.Errorf("write `password: \"${NAME}\"`, and the name under needs:", "the component %s: its password is no reference, and would be recorded", c.Name).WithExit(recovery.Usage)
+	}
+	return l, nil
+}
+
 // Plan asks for an instance, waits until it is available and signs on; of a cluster
 // both are done, the cluster first.
 func (e engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target) ([]recovery.Step, error) {
@@ -56,11 +65,10 @@ func (e engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target) 
 		return nil, err
 	}
 	a.Every = recovery.Duration(every)
-	a.Login = login{User: cmp.Or(c.Settings.Text("user"), f.Shape.User), Password: c.Settings.Text("password"), Database: cmp.Or(c.Settings.Text("database"), f.Shape.Database), CA: c.Settings.Text("ca")}
-	switch {
-	case a.Login.Password != "" && !reference.MatchString(a.Login.Password):
-		return nil, recovery.Errorf("write `password: \"${NAME}\"`, and the name under needs:", "the component %s: its password is no reference, and would be recorded", c.Name).WithExit(recovery.Usage)
-	case a.Login.Database == "" || a.Login.User == "":
+	if a.Login, err = loginOf(c, f.Shape.User, f.Shape.Database); err != nil {
+		return nil, err
+	}
+	if a.Login.Database == "" || a.Login.User == "" {
 		return nil, recovery.Errorf("write `database: NAME` and `user: NAME` into the component", "RDS does not say which database of %s checks look at, or as whom", f.Source).WithExit(recovery.Usage)
 	}
 	var steps []recovery.Step

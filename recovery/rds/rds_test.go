@@ -382,6 +382,66 @@ func TestRestore_faults(t *testing.T) {
 	})
 }
 
+// stopped is an engine whose first step is stopped while the service has its request.
+type stopped struct{ recovery.Engine }
+
+func (s stopped) Kinds() []recovery.Kind {
+	all := s.Engine.Kinds()
+	all[0] = stoppedStep{all[0]}
+	return all
+}
+
+type stoppedStep struct{ recovery.Kind }
+
+func (k stoppedStep) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery.Outcome, error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	arrived, goOn := service.Hold("RestoreDBInstanceToPointInTime")
+	go func() {
+		<-arrived
+		stop()
+		goOn()
+	}()
+	return k.Kind.Do(ctx, env, s)
+}
+
+// What was asked for is made and deleted, whenever the run is stopped and however late the
+// service carries it out: nothing is left running that nobody knows of.
+func TestRestore_unanswered(t *testing.T) {
+	t.Run("stopped", func(t *testing.T) {
+		service.Calls()
+		o := options(t, instance(), second(service.At), service.Before)
+		o.Engine = stopped{o.Engine}
+		passes(t, enginetest.Restore(t, o))
+		if got, want := slices.Compact(service.Calls()), []string{"RestoreDBInstanceToPointInTime run-part", "DeleteDBInstance run-part"}; !slices.Equal(got, want) {
+			t.Errorf("called %q, want %q", got, want)
+		}
+	})
+	t.Run("late", func(t *testing.T) {
+		service.Delay("RestoreDBInstanceToPointInTime", 3) // as often as it is tried
+		defer service.Fine()
+		end := enginetest.Restore(t, options(t, instance(), second(service.At), ""))
+		if end.Result == recovery.ResultPassed {
+			t.Error("it was answered")
+		}
+		if got := service.Calls(); !slices.Contains(got, "DeleteDBInstance run-part") || len(service.Left()) > 0 {
+			t.Errorf("called %q, left %q", got, service.Left())
+		}
+	})
+	t.Run("clean-up", func(t *testing.T) {
+		o := options(t, instance(), second(service.At), service.Before)
+		look := o.Probe
+		o.Probe = func(ctx context.Context, env recovery.Env) error {
+			unavailable := rdstest.Fault{Status: 503, Code: "ServiceUnavailable", Message: "try later"}
+			service.Fail("DescribeDBInstances", 4, unavailable) // more often than one call is tried
+			service.Fail("DeleteDBInstance", 4, unavailable)
+			return look(ctx, env)
+		}
+		defer service.Fine()
+		passes(t, enginetest.Restore(t, o))
+	})
+}
+
 // Nothing is deleted, or taken for restored, but what this run has claimed.
 func TestClaims(t *testing.T) {
 	for name, test := range map[string]struct {

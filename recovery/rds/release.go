@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 
 	"comeback/recovery"
+	"comeback/storage"
 )
 
 // What a run makes in RDS; the IDs are identifiers of the service. Their details say
@@ -55,13 +57,18 @@ func (r Releaser) Release(ctx context.Context, of recovery.Resource) error {
 	return nil
 }
 
+// looks is how often what the service does not know is looked for before it counts as not
+// made: whoever asked for it may have got no answer, and the service may carry it out a
+// little later.
+const looks = 5
+
 // release deletes what is the run's, and waits until it is gone.
 func (e engine) release(ctx context.Context, s service, of recovery.Resource) error {
 	every, err := time.ParseDuration(of.Details["every"])
 	if err != nil {
 		every = pause
 	}
-	return e.delete(ctx, s, of.Kind, of.ID, every, "", func(m *made) error {
+	return e.delete(ctx, s, deletion{kind: of.Kind, id: of.ID, every: every, looks: looks, may: func(m *made) error {
 		switch live := tagged(m.tags, tagLive); {
 		case live != "":
 			return refused("look what was written to it, then delete it by hand", "it is not deleted: it was live for a while, as %s, and people may have written to it", live)
@@ -69,42 +76,77 @@ func (e engine) release(ctx context.Context, s service, of recovery.Resource) er
 			return refused("find out whose it is; delete it by hand if nobody needs it", "it is not deleted: its tag %s is %s, and not the one that this run has given", tagClaim, cmp.Or(tagged(m.tags, tagClaim), "not there"))
 		}
 		return nil
-	})
+	}})
 }
 
-// delete deletes what may is asked about each time, and waits until the service no longer
-// knows it. With the name of a last snapshot that is taken, and the automated backups stay.
-func (e engine) delete(ctx context.Context, s service, kind recovery.ResourceKind, id string, every time.Duration, last string, may func(*made) error) error {
-	for refusals := 0; ; {
-		m, err := s.find(ctx, kind, id)
-		if m == nil || err != nil {
-			return err
-		}
-		if err := may(m); err != nil {
-			return err
-		}
-		if m.status != deleting {
-			action := "DeleteDBInstance"
-			if kind == Cluster {
-				action = "DeleteDBCluster"
-				_, err = s.DeleteDBCluster(ctx, &rds.DeleteDBClusterInput{DBClusterIdentifier: &id, SkipFinalSnapshot: aws.Bool(last == ""), FinalDBSnapshotIdentifier: text(last), DeleteAutomatedBackups: aws.Bool(last == "")})
-			} else {
-				in := &rds.DeleteDBInstanceInput{DBInstanceIdentifier: &id, SkipFinalSnapshot: aws.Bool(last == ""), FinalDBSnapshotIdentifier: text(last)}
-				if m.cluster == "" { // else its backups are the cluster's
-					in.DeleteAutomatedBackups = aws.Bool(last == "")
-				}
-				_, err = s.DeleteDBInstance(ctx, in)
+// deletion is what is deleted, and how.
+type deletion struct {
+	kind  recovery.ResourceKind
+	id    string
+	every time.Duration
+	// last names the last snapshot, with which the automated backups stay; without a name
+	// neither is kept.
+	last string
+	// looks is how often it is looked for, where the service does not know it at first.
+	looks int
+	// may is asked each time.
+	may func(*made) error
+}
+
+// delete deletes something, and waits until the service no longer knows it. That it does not
+// answer for a while is survived.
+func (e engine) delete(ctx context.Context, s service, d deletion) error {
+	seen, looked, refusals, silent := false, 0, 0, 0
+	for {
+		m, err := s.find(ctx, d.kind, d.id)
+		switch {
+		case err == nil && m == nil:
+			if looked++; seen || looked >= d.looks {
+				return nil
+			}
+		case err == nil:
+			seen = true
+			if err := d.may(m); err != nil {
+				return err
+			}
+			if m.status == deleting {
+				break
 			}
 			if _, stays := stuck[m.status]; stays || m.status == available {
 				refusals++
 			}
-			// While it is being made or changed it cannot be deleted yet.
-			if c := code(err); err != nil && !absent(err) && (c != wrongInstanceNow && c != wrongClusterNow || refusals > 3) {
-				return s.refusal(ctx, action, id, err)
-			}
+			err = d.ask(ctx, s, m, refusals > 3)
 		}
-		if err := e.Sleep(ctx, every); err != nil {
+		switch {
+		case err == nil:
+			silent = 0
+		case errors.Is(err, storage.ErrUnavailable) && silent < unanswered:
+			silent++
+		default:
+			return err
+		}
+		if err := e.Sleep(ctx, d.every); err != nil {
 			return err
 		}
 	}
+}
+
+// ask asks for the deletion. While something is being made or changed it cannot be deleted
+// yet, which is an error where it should be able to by now.
+func (d deletion) ask(ctx context.Context, s service, m *made, now bool) (err error) {
+	action, without := "DeleteDBInstance", aws.Bool(d.last == "")
+	if d.kind == Cluster {
+		action = "DeleteDBCluster"
+		_, err = s.DeleteDBCluster(ctx, &rds.DeleteDBClusterInput{DBClusterIdentifier: &d.id, SkipFinalSnapshot: without, FinalDBSnapshotIdentifier: text(d.last), DeleteAutomatedBackups: without})
+	} else {
+		in := &rds.DeleteDBInstanceInput{DBInstanceIdentifier: &d.id, SkipFinalSnapshot: without, FinalDBSnapshotIdentifier: text(d.last)}
+		if m.cluster == "" { // else its backups are the cluster's
+			in.DeleteAutomatedBackups = without
+		}
+		_, err = s.DeleteDBInstance(ctx, in)
+	}
+	if c := code(err); absent(err) || !now && (c == wrongInstanceNow || c == wrongClusterNow) {
+		return nil
+	}
+	return s.refusal(ctx, action, d.id, err)
 }

@@ -101,7 +101,11 @@ func (k restoreKind) once(ctx context.Context, env recovery.Env, p place, kind r
 		claim = &r
 	}
 	env.Meter().Phase("ask RDS for it", 0, recovery.NoUnit)
-	err = ask(ctx, p.tags(claim.Details["claim"]))
+	// A request that is cut off may be carried out all the same: its answer is waited for,
+	// also where the run is stopped.
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), answersWithin)
+	defer cancel()
+	err = ask(within, p.tags(claim.Details["claim"]))
 	if c := code(err); c == instanceExists || c == clusterExists {
 		// The first try came through, and its answer did not.
 		if m, errFind := p.find(ctx, kind, name); errFind == nil && m != nil && m.ours(claim) {

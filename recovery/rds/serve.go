@@ -23,8 +23,9 @@ type serveKind struct{ engine }
 func (serveKind) Name() string              { return "rds.serve" }
 func (serveKind) Restart() recovery.Restart { return recovery.Repeat }
 
-// answersWithin is how long an instance that is available may take to let somebody in:
-// its name may not be known everywhere yet.
+// answersWithin is how long an instance that is available may take to let somebody in, as
+// its name may not be known everywhere yet, and how long the service may take to answer
+// what must not be cut off.
 const answersWithin = time.Minute
 
 func (k serveKind) Do(ctx context.Context, env recovery.Env, step recovery.Step) (recovery.Outcome, error) {

@@ -55,6 +55,8 @@ type Service struct {
 	calls  []string
 	made   int
 	events []event
+	kept   []string
+	late   *late
 	// Page is how many of a list the service gives at once.
 	Page int
 }
@@ -87,6 +89,8 @@ type planned struct {
 	fault        Fault
 	// lost says that the action comes to pass and its answer does not come through.
 	lost bool
+	// late says that neither comes to pass until it is looked for.
+	late bool
 	// hold is closed by who has been told with arrived that a request is there.
 	arrived chan<- struct{}
 	hold    <-chan struct{}
@@ -148,6 +152,30 @@ func (s *Service) Lose(action string, times int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = append(s.faults, &planned{action: action, times: times, lost: true})
+}
+
+// late is what was asked for and is not made yet.
+type late struct {
+	action string
+	ask    values
+	// looks is how often it is still not there.
+	looks int
+}
+
+// Delay resets the connections of an action, so many times; what it asked for last is made
+// when it has been looked for in vain, twice.
+func (s *Service) Delay(action string, times int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = append(s.faults, &planned{action: action, times: times, late: true})
+}
+
+// Kept are the last snapshots, each with what was deleted and whether its automated backups
+// went with it.
+func (s *Service) Kept() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.kept)
 }
 
 // Fine forgets the faults that have not come yet.
@@ -278,6 +306,11 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
 				case <-p.hold:
 				case <-r.Context().Done():
 				}
+			} else if p.late {
+				s.mu.Lock()
+				s.late = &late{action: action, ask: values(ask), looks: 2}
+				s.mu.Unlock()
+				panic(http.ErrAbortHandler)
 			} else if !lost {
 				err = p.fault
 			}
@@ -361,6 +394,10 @@ func (s *Service) act(ctx context.Context, action string, ask values) ([]node, e
 		}
 		s.calls = append(s.calls, action+" "+about)
 	}
+	return s.do(ctx, action, ask)
+}
+
+func (s *Service) do(ctx context.Context, action string, ask values) ([]node, error) {
 	switch action {
 	case "DescribeDBInstances":
 		return s.describe(ctx, "instance", "DBInstances", "DBInstanceNotFound", ask)
@@ -559,6 +596,9 @@ func (s *Service) delete(kind, id string, ask values) ([]node, error) {
 	}
 	t.states = []string{"deleting", "deleting", ""}
 	s.happened(t, "Deleting")
+	if last := ask.text("FinalDBSnapshotIdentifier"); last != "" {
+		s.kept = append(s.kept, fmt.Sprintf("%s of %s, automated backups deleted: %s", last, id, ask.text("DeleteAutomatedBackups")))
+	}
 	if kind == "cluster" {
 		return []node{s.clusterNode(t)}, nil
 	}
@@ -599,11 +639,27 @@ func (s *Service) advance(ctx context.Context, t *thing) error {
 	return err
 }
 
+// catchUp makes what comes late, when it has been looked for often enough.
+func (s *Service) catchUp(id string) (err error) {
+	l := s.late
+	if l == nil || l.ask.text("TargetDBInstanceIdentifier") != id && l.ask.text("DBInstanceIdentifier") != id {
+		return nil
+	}
+	if l.looks--; l.looks < 0 {
+		s.late = nil
+		_, err = s.do(context.Background(), l.action, l.ask)
+	}
+	return err
+}
+
 // describe lists what is there; what is asked for by its name gets one state further.
 func (s *Service) describe(ctx context.Context, kind, name, none string, ask values) ([]node, error) {
 	id := ask.text(map[string]string{"instance": "DBInstanceIdentifier", "cluster": "DBClusterIdentifier"}[kind])
 	var found []*thing
 	if id != "" {
+		if err := s.catchUp(id); err != nil {
+			return nil, err
+		}
 		t := s.things[kind+" "+id]
 		if t == nil {
 			return nil, s.unknown(kind, id)

@@ -182,7 +182,7 @@ func (s *Source) history(ctx context.Context) error {
 		}
 		return nil
 	}
-	if err := exec("create role "+Role+" login password '"+password+"'", "create database "+Database+" owner "+Role); err != nil {
+	if err := exec("create role rdsadmin superuser login", "create role "+Role+" login password '"+password+"'", "create database "+Database+" owner "+Role); err != nil {
 		return err
 	}
 	conn.Close(ctx)
@@ -277,6 +277,23 @@ func (s *Source) serve(ctx context.Context, data string) (port int, err error) {
 		err = conn.QueryRow(ctx, "select pg_is_in_recovery() and pg_sleep(0.02) is not null").Scan(&in)
 	}
 	return port, err
+}
+
+// Quiet returns when nobody but the service is connected to a server, at its port.
+func (s *Source) Quiet(ctx context.Context, port int) error {
+	config, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d user=rdsadmin dbname=%s", s.path("socket"), port, Database))
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	for n := 1; n > 0 && err == nil; {
+		err = conn.QueryRow(ctx, "select count(*) from pg_stat_activity, pg_sleep(0.01) where backend_type = 'client backend' and usename <> 'rdsadmin'").Scan(&n)
+	}
+	return err
 }
 
 // certify makes the certificate that every server of the service shows.
