@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"comeback/storage"
@@ -18,6 +19,45 @@ type Survey struct {
 	Backups   []Backup  `json:"backups,omitempty"`
 	Windows   []Window  `json:"windows,omitempty"`
 	Findings  []Finding `json:"findings,omitempty"`
+}
+
+// WindowFrom is the window that starts from a backup; nil where none does.
+func (s Survey) WindowFrom(backup string) *Window {
+	i := slices.IndexFunc(s.Windows, func(w Window) bool { return w.Backup == backup })
+	if i < 0 {
+		return nil
+	}
+	return &s.Windows[i]
+}
+
+// Around names what can be restored right before a time and right after it, of backups
+// in the order of time; nothing is what is said where none can.
+func (s Survey) Around(at time.Time, nothing string) string {
+	const layout = "2006-01-02 15:04:05Z"
+	var before, after string
+	for _, b := range s.Backups {
+		if b.Problem != "" {
+			continue
+		}
+		from := b.Taken.To
+		if w := s.WindowFrom(b.ID); w != nil {
+			from = w.From.Time
+		}
+		if !b.Taken.To.After(at) {
+			before = b.ID + " of " + b.Taken.To.UTC().Format(layout)
+		} else if after == "" {
+			after = b.ID + " of " + from.UTC().Format(layout)
+		}
+	}
+	switch {
+	case before == "" && after == "":
+		return nothing
+	case before == "":
+		return "the first after it is " + after
+	case after == "":
+		return "the last before it is " + before
+	}
+	return "the last before it is " + before + ", the first after it " + after
 }
 
 // Backup is one restorable thing of a component in a copy.

@@ -3,7 +3,6 @@ package commands
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"comeback/recovery"
@@ -21,11 +20,11 @@ func (e engine) Resolve(_ context.Context, s recovery.Survey, want recovery.Want
 				continue
 			}
 			if b.Problem != "" {
-				return recovery.Point{}, refusal(around(s, b.Taken.To), "%s cannot be restored: %s", b.ID, b.Problem)
+				return recovery.Point{}, refusal(s.Around(b.Taken.To, nowhere), "%s cannot be restored: %s", b.ID, b.Problem)
 			}
 			return point(b, b.Taken.To, want)
 		}
-		return recovery.Point{}, refusal(around(s, time.Time{}), "no backup %q of %s is listed in %s", want.Backup, s.Component, s.Copy)
+		return recovery.Point{}, refusal(s.Around(time.Time{}, nowhere), "no backup %q of %s is listed in %s", want.Backup, s.Component, s.Copy)
 	case recovery.WantLatest, recovery.WantTime:
 		return nearest(s, want)
 	}
@@ -40,7 +39,7 @@ func nearest(s recovery.Survey, want recovery.Want) (recovery.Point, error) {
 	for i := range s.Backups {
 		b := &s.Backups[i]
 		reach := b.Taken.To
-		if w := windowOf(s, b.ID); w != nil && want.Kind == recovery.WantTime {
+		if w := s.WindowFrom(b.ID); w != nil && want.Kind == recovery.WantTime {
 			if want.Time.Before(w.From.Time) {
 				continue
 			}
@@ -59,45 +58,11 @@ func nearest(s recovery.Survey, want recovery.Want) (recovery.Point, error) {
 	case len(s.Backups) == 0:
 		return recovery.Point{}, refusal("run the command that lists by hand, and look into another copy", "no backup of %s is listed in %s", s.Component, s.Copy)
 	}
-	return recovery.Point{}, refusal(around(s, want.Time), "nothing that is listed of %s in %s reaches %s", s.Component, s.Copy, want.Text)
+	return recovery.Point{}, refusal(s.Around(want.Time, nowhere), "nothing that is listed of %s in %s reaches %s", s.Component, s.Copy, want.Text)
 }
 
-func windowOf(s recovery.Survey, id string) *recovery.Window {
-	i := slices.IndexFunc(s.Windows, func(w recovery.Window) bool { return w.Backup == id })
-	if i < 0 {
-		return nil
-	}
-	return &s.Windows[i]
-}
-
-// around names the neighbours of a time: what can be restored right before it and
-// right after it.
-func around(s recovery.Survey, at time.Time) string {
-	var before, after string
-	for _, b := range s.Backups {
-		if b.Problem != "" {
-			continue
-		}
-		from := b.Taken.To
-		if w := windowOf(s, b.ID); w != nil {
-			from = w.From.Time
-		}
-		if !b.Taken.To.After(at) {
-			before = b.ID + " of " + when(b.Taken.To)
-		} else if after == "" {
-			after = b.ID + " of " + when(from)
-		}
-	}
-	switch {
-	case before == "" && after == "":
-		return "choose another copy; nothing that is listed in this one can be restored"
-	case before == "":
-		return "the first after it is " + after
-	case after == "":
-		return "the last before it is " + before
-	}
-	return "the last before it is " + before + ", the first after it " + after
-}
+// nowhere is said where there is nothing to point to.
+const nowhere = "choose another copy; nothing that is listed in this one can be restored"
 
 // point is a backup, or a moment of a window.
 func point(b recovery.Backup, at time.Time, want recovery.Want) (recovery.Point, error) {

@@ -3,7 +3,6 @@ package rds
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"comeback/recovery"
@@ -26,11 +25,11 @@ func (e engine) Resolve(_ context.Context, s recovery.Survey, want recovery.Want
 				continue
 			}
 			if b.Problem != "" {
-				return recovery.Point{}, refused(around(s, b.Taken.To), "%s cannot be restored: %s", b.ID, b.Problem)
+				return recovery.Point{}, refused(s.Around(b.Taken.To, nowhere), "%s cannot be restored: %s", b.ID, b.Problem)
 			}
 			return point(b, b.Taken.To, want)
 		}
-		return recovery.Point{}, refused(around(s, time.Time{}), "RDS lists no backup %q of %s", want.Backup, s.Component)
+		return recovery.Point{}, refused(s.Around(time.Time{}, nowhere), "RDS lists no backup %q of %s", want.Backup, s.Component)
 	case recovery.WantLatest, recovery.WantTime:
 		return nearest(s, want)
 	}
@@ -48,7 +47,7 @@ func nearest(s recovery.Survey, want recovery.Want) (recovery.Point, error) {
 			continue
 		}
 		reach := b.Taken.To
-		if w := windowOf(s, b.ID); w != nil && want.Kind == recovery.WantTime {
+		if w := s.WindowFrom(b.ID); w != nil && want.Kind == recovery.WantTime {
 			if want.Time.Before(w.From.Time) {
 				continue
 			}
@@ -75,44 +74,11 @@ func nearest(s recovery.Survey, want recovery.Want) (recovery.Point, error) {
 	case len(s.Backups) == 0:
 		return recovery.Point{}, refused("set the backup retention of the source to a day or more, or take a snapshot", "RDS has no backup of %s", s.Component)
 	}
-	return recovery.Point{}, refused(around(s, want.Time), "no backup that RDS has of %s reaches %s", s.Component, want.Text)
+	return recovery.Point{}, refused(s.Around(want.Time, nowhere), "no backup that RDS has of %s reaches %s", s.Component, want.Text)
 }
 
-func windowOf(s recovery.Survey, id string) *recovery.Window {
-	i := slices.IndexFunc(s.Windows, func(w recovery.Window) bool { return w.Backup == id })
-	if i < 0 {
-		return nil
-	}
-	return &s.Windows[i]
-}
-
-// around names what can be restored right before a time and right after it.
-func around(s recovery.Survey, at time.Time) string {
-	var before, after string
-	for _, b := range s.Backups {
-		if b.Problem != "" {
-			continue
-		}
-		from := b.Taken.To
-		if w := windowOf(s, b.ID); w != nil {
-			from = w.From.Time
-		}
-		if !b.Taken.To.After(at) {
-			before = b.ID + " of " + when(b.Taken.To)
-		} else if after == "" {
-			after = b.ID + " of " + when(from)
-		}
-	}
-	switch {
-	case before == "" && after == "":
-		return "set the backup retention of the source to a day or more, or take a snapshot: nothing that is listed can be restored"
-	case before == "":
-		return "the first after it is " + after
-	case after == "":
-		return "the last before it is " + before
-	}
-	return "the last before it is " + before + ", the first after it " + after
-}
+// nowhere is said where there is nothing to point to.
+const nowhere = "set the backup retention of the source to a day or more, or take a snapshot: nothing that is listed can be restored"
 
 // point is a snapshot, or a moment of a window, with what a restore of it costs.
 func point(b recovery.Backup, at time.Time, want recovery.Want) (recovery.Point, error) {
