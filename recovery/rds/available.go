@@ -44,6 +44,9 @@ var stuck = map[string]string{
 	"inaccessible-encryption-credentials-recoverable": "let RDS use the key again, start it, then retry",
 }
 
+// lost are the states of what never becomes anything: another attempt makes it anew.
+var lost = map[string]bool{"failed": true, "incompatible-restore": true, "restore-error": true, deleting: true}
+
 // unanswered is how often in a row the service may not answer while something is waited
 // for.
 const unanswered = 10

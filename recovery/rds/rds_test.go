@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -173,7 +174,7 @@ func TestRestore_instance(t *testing.T) {
 	}
 	passes(t, enginetest.Restore(t, o))
 	for name, want := range map[string]string{"DBInstanceClass": "db.t4g.large", "DBParameterGroupName": "shop-pg15", "DBSubnetGroupName": "shop-subnets", "VpcSecurityGroupIds.VpcSecurityGroupId.1": "sg-shop",
-		"MultiAZ": "true", "StorageType": "gp3", "DeletionProtection": "false", "RestoreTime": second(service.At), "SourceDBInstanceIdentifier": rdstest.SourceInstance,
+		"MultiAZ": "true", "StorageType": "gp3", "Iops": "", "StorageThroughput": "", "DeletionProtection": "false", "RestoreTime": second(service.At), "SourceDBInstanceIdentifier": rdstest.SourceInstance,
 		"Tags.Tag.1.Key": "comeback:claim", "Tags.Tag.2.Key": "comeback:restore-of", "Tags.Tag.3.Key": "comeback:run", "Tags.Tag.3.Value": "run", "Tags.Tag.4.Key": "team", "Tags.Tag.4.Value": "shop", "Tags.Tag.5.Key": ""} {
 		if got := strings.Join(asked[name], ","); got != want {
 			t.Errorf("asked for %s %q, want %q", name, got, want)
@@ -304,11 +305,17 @@ func TestRestore(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			service.Calls()
+			// A large volume has IOPS of its own.
+			service.Grow("instance "+rdstest.SourceInstance, 500)
+			defer service.Grow("instance "+rdstest.SourceInstance, 20)
 			o := options(t, test.component, test.to, test.want)
 			look := o.Probe
 			o.Probe = func(ctx context.Context, env recovery.Env) error {
 				if asked := service.Asked("cluster run-part"); asked != nil && (asked.Get("DBClusterParameterGroupName") != "shop-aurora15" || asked.Get("KmsKeyId") == "" || asked.Get("DBSubnetGroupName") != "shop-subnets") {
 					return fmt.Errorf("the cluster was asked for as %v", asked)
+				}
+				if asked := service.Asked("instance run-part"); asked != nil && asked.Get("Iops")+" "+asked.Get("StorageThroughput") != "12000 500" {
+					return fmt.Errorf("the instance was asked for as %v", asked)
 				}
 				if asked := service.Asked("instance run-part-1"); asked != nil && asked.Get("DBInstanceClass") != "db.r6g.large" {
 					return fmt.Errorf("its instance was asked for as %v", asked)
@@ -380,6 +387,45 @@ func TestRestore_faults(t *testing.T) {
 			t.Errorf("the restore ended %s: %s (%s)", end.Result, says, hint)
 		}
 	})
+}
+
+// What has failed in RDS is deleted by another attempt and made again; so is the cluster of
+// another moment, its instance first.
+func TestRestore_again(t *testing.T) {
+	for name, test := range map[string]struct {
+		component recovery.Component
+		step      string
+		happen    func()
+		calls     []string
+	}{
+		"failed": {instance(), "available", func() { service.State("instance run-part", "creating", "failed") }, []string{"RestoreDBInstanceToPointInTime run-part", "DeleteDBInstance run-part"}},
+		"another moment's": {cluster(), "instance-available", func() {
+			service.Retag("cluster run-part", "comeback:restore-of", "another moment")
+			service.State("instance run-part-1", "creating", "incompatible-restore")
+		}, []string{"RestoreDBClusterToPointInTime run-part", "CreateDBInstance run-part-1", "DeleteDBInstance run-part-1", "DeleteDBCluster run-part"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			service.Calls()
+			o := options(t, test.component, second(service.At), service.Before)
+			o.Answer = func(st recovery.StepState) recovery.Choice {
+				if st.Attempts > 1 {
+					return recovery.ChooseStop
+				}
+				return recovery.ChooseRetry
+			}
+			happen := sync.OnceFunc(test.happen)
+			o.Event = func(e recovery.Event) {
+				p, _ := e.Payload()
+				if s, ok := p.(recovery.StepStarted); ok && s.Step == test.step {
+					happen()
+				}
+			}
+			passes(t, enginetest.Restore(t, o))
+			if got, want := slices.Compact(service.Calls()), slices.Concat(test.calls, test.calls); !slices.Equal(got, want) {
+				t.Errorf("called %q, want %q", got, want)
+			}
+		})
+	}
 }
 
 // stopped is an engine whose first step is stopped while the service has its request.

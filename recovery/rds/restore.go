@@ -67,7 +67,7 @@ func (k restoreKind) Revive(ctx context.Context, env recovery.Env, step recovery
 	if err != nil {
 		return err
 	}
-	if m == nil || m.status == deleting || !m.ours(held(env, kind, name)) || tagged(m.tags, tagOf) != p.of() {
+	if m == nil || lost[m.status] || !m.ours(held(env, kind, name)) || tagged(m.tags, tagOf) != p.of() {
 		return fmt.Errorf("the %s %s is not there any more: %w", kind, name, recovery.ErrGone)
 	}
 	return nil
@@ -85,10 +85,16 @@ func (k restoreKind) once(ctx context.Context, env recovery.Env, p place, kind r
 		return false, err
 	case m != nil && !m.ours(claim):
 		return false, refused("find out whose it is; if nobody needs it, delete it, then retry", "the %s %s is there, and this run has not made it", kind, name)
-	case m != nil && m.status != deleting && tagged(m.tags, tagOf) == p.of():
+	case m != nil && !lost[m.status] && tagged(m.tags, tagOf) == p.of():
 		return true, nil
 	case m != nil:
 		env.Meter().Phase("delete what an earlier attempt has made", 0, recovery.NoUnit)
+		// A cluster cannot be deleted before its instance.
+		if member := held(env, Instance, p.member()); kind == Cluster && member != nil {
+			if err := k.release(ctx, p.service, *member); err != nil {
+				return false, err
+			}
+		}
 		if err := k.release(ctx, p.service, *claim); err != nil {
 			return false, err
 		}
@@ -120,7 +126,7 @@ func (p place) restoreInstance(ctx context.Context, tags []types.Tag) error {
 	in := &rds.RestoreDBInstanceToPointInTimeInput{TargetDBInstanceIdentifier: aws.String(p.name()), RestoreTime: aws.Time(p.Facts.To.UTC()),
 		DBInstanceClass: text(s.Class), DBParameterGroupName: text(s.Parameters), DBSubnetGroupName: text(s.SubnetGroup), VpcSecurityGroupIds: s.SecurityGroups, OptionGroupName: text(s.Options),
 		LicenseModel: text(s.License), NetworkType: text(s.Network), CACertificateIdentifier: text(s.Authority), EnableCloudwatchLogsExports: s.Logs,
-		StorageType: text(s.StorageType), Iops: number(s.IOPS), StorageThroughput: s.throughput(), Port: number(s.Port), MultiAZ: aws.Bool(s.MultiAZ), PubliclyAccessible: aws.Bool(s.Public),
+		StorageType: text(s.StorageType), Iops: s.iops(), StorageThroughput: s.throughput(), Port: number(s.Port), MultiAZ: aws.Bool(s.MultiAZ), PubliclyAccessible: aws.Bool(s.Public),
 		EnableIAMDatabaseAuthentication: aws.Bool(s.IAM), CopyTagsToSnapshot: aws.Bool(s.CopyTags), AutoMinorVersionUpgrade: aws.Bool(s.MinorUpgrades), DeletionProtection: aws.Bool(false), Tags: tags}
 	if p.Facts.Gone {
 		in.SourceDbiResourceId = text(p.Facts.Resource)
@@ -136,14 +142,26 @@ func (p place) restoreSnapshot(ctx context.Context, tags []types.Tag) error {
 	_, err := p.RestoreDBInstanceFromDBSnapshot(ctx, &rds.RestoreDBInstanceFromDBSnapshotInput{DBInstanceIdentifier: aws.String(p.name()), DBSnapshotIdentifier: text(p.Facts.Snapshot),
 		DBInstanceClass: text(s.Class), DBParameterGroupName: text(s.Parameters), DBSubnetGroupName: text(s.SubnetGroup), VpcSecurityGroupIds: s.SecurityGroups, OptionGroupName: text(s.Options),
 		LicenseModel: text(s.License), NetworkType: text(s.Network), CACertificateIdentifier: text(s.Authority), EnableCloudwatchLogsExports: s.Logs,
-		StorageType: text(s.StorageType), Iops: number(s.IOPS), StorageThroughput: s.throughput(), Port: number(s.Port), MultiAZ: aws.Bool(s.MultiAZ), PubliclyAccessible: aws.Bool(s.Public),
+		StorageType: text(s.StorageType), Iops: s.iops(), StorageThroughput: s.throughput(), Port: number(s.Port), MultiAZ: aws.Bool(s.MultiAZ), PubliclyAccessible: aws.Bool(s.Public),
 		EnableIAMDatabaseAuthentication: aws.Bool(s.IAM), CopyTagsToSnapshot: aws.Bool(s.CopyTags), AutoMinorVersionUpgrade: aws.Bool(s.MinorUpgrades), DeletionProtection: aws.Bool(false), Tags: tags})
 	return err
 }
 
-// throughput can be asked for where the IOPS are above what every volume has.
+// striped is from how many gibibytes on a volume of gp3 has IOPS and throughput that can be
+// asked for; below it has those that every one has, which the service tells and refuses to
+// be asked for.
+const striped = 400
+
+func (s shape) iops() *int32 {
+	if s.StorageType == "gp3" && s.Storage < striped {
+		return nil
+	}
+	return number(s.IOPS)
+}
+
+// throughput can be asked for together with IOPS.
 func (s shape) throughput() *int32 {
-	if s.IOPS == 0 || s.StorageType != "gp3" {
+	if s.StorageType != "gp3" || s.iops() == nil {
 		return nil
 	}
 	return number(s.Throughput)
@@ -156,7 +174,7 @@ func (p place) restoreCluster(ctx context.Context, tags []types.Tag) error {
 		KmsKeyId: text(s.Key), Port: number(s.Port), EnableIAMDatabaseAuthentication: aws.Bool(s.IAM), CopyTagsToSnapshot: aws.Bool(s.CopyTags), DeletionProtection: aws.Bool(false),
 		ServerlessV2ScalingConfiguration: s.serverless(), DBClusterInstanceClass: text(s.ClusterClass), StorageType: text(s.StorageType), Tags: tags}
 	if s.ClusterClass != "" {
-		in.Iops = number(s.IOPS)
+		in.Iops = s.iops()
 	}
 	if p.Facts.Gone {
 		in.SourceDbClusterResourceId = text(p.Facts.Resource)
@@ -174,7 +192,7 @@ func (p place) restoreClusterSnapshot(ctx context.Context, tags []types.Tag) err
 		KmsKeyId: text(s.Key), Port: number(s.Port), EnableIAMDatabaseAuthentication: aws.Bool(s.IAM), CopyTagsToSnapshot: aws.Bool(s.CopyTags), DeletionProtection: aws.Bool(false),
 		ServerlessV2ScalingConfiguration: s.serverless(), DBClusterInstanceClass: text(s.ClusterClass), StorageType: text(s.StorageType), Tags: tags}
 	if s.ClusterClass != "" {
-		in.Iops = number(s.IOPS)
+		in.Iops = s.iops()
 	}
 	_, err := p.RestoreDBClusterFromSnapshot(ctx, in)
 	return err

@@ -70,6 +70,7 @@ type thing struct {
 	tags      map[string]string
 	data      string
 	port      int
+	storage   int // 0 is that of the smallest
 	cluster   string
 	protected bool
 	source    bool
@@ -261,6 +262,13 @@ func (s *Service) State(name string, states ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.things[name].states = states
+}
+
+// Grow gives something more storage, in gibibytes.
+func (s *Service) Grow(name string, storage int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.things[name].storage = storage
 }
 
 // Forget is the loss of a source: only its backups stay.
@@ -508,6 +516,9 @@ func (s *Service) create(kind, id, cluster string, ask values, to time.Time) ([]
 	if id == "" || len(id) > 63 || strings.Contains(id, "--") || strings.HasSuffix(id, "-") {
 		return nil, fault(400, "InvalidParameterValue", "Invalid database identifier: %s", id)
 	}
+	if source := s.things["instance "+SourceInstance]; kind == "instance" && cluster == "" && ask.text("Iops")+ask.text("StorageThroughput") != "" && (source == nil || source.storage < 400) {
+		return nil, fault(400, "InvalidParameterCombination", "You can't specify IOPS or storage throughput for engine postgres and a storage size less than 400.")
+	}
 	s.made++
 	t := &thing{kind: kind, id: id, resource: fmt.Sprintf("db-MADE%d", s.made), ask: ask, tags: ask.tags(), cluster: cluster, to: to, data: s.path(fmt.Sprintf("made/%d", s.made)),
 		states: []string{"creating", "creating", "backing-up", "available"}, protected: ask.text("DeletionProtection") == "true"}
@@ -734,11 +745,18 @@ func (s *Service) instanceNode(t *thing) node {
 	}
 	n := tree("DBInstance", leaf("DBInstanceIdentifier", t.id), leaf("DbiResourceId", t.resource), leaf("DBInstanceStatus", t.states[0]), leaf("DBInstanceArn", "arn:aws:rds:"+Region+":210987654321:db:"+t.id),
 		leaf("DBInstanceClass", t.ask.or("DBInstanceClass", "db.t4g.micro")), leaf("Engine", t.ask.or("Engine", "postgres")), leaf("EngineVersion", s.Tools.Version), leaf("MasterUsername", "postgres"), leaf("DBName", Database),
-		number("AllocatedStorage", 20), leaf("StorageType", t.ask.or("StorageType", "gp2")), truth("StorageEncrypted", true), leaf("KmsKeyId", "arn:aws:kms:"+Region+":210987654321:key/shop"),
+		number("AllocatedStorage", max(20, t.storage)), leaf("StorageType", t.ask.or("StorageType", "gp2")), truth("StorageEncrypted", true), leaf("KmsKeyId", "arn:aws:kms:"+Region+":210987654321:key/shop"),
 		truth("MultiAZ", t.ask.text("MultiAZ") == "true"), truth("PubliclyAccessible", false), truth("DeletionProtection", t.protected), truth("AutoMinorVersionUpgrade", false), leaf("LicenseModel", "postgresql-license"),
 		tree("DBParameterGroups", tree("DBParameterGroup", leaf("DBParameterGroupName", t.ask.or("DBParameterGroupName", parameters)), leaf("ParameterApplyStatus", "in-sync"))),
 		tree("DBSubnetGroup", leaf("DBSubnetGroupName", t.ask.or("DBSubnetGroupName", subnets))), groups(t.ask, group), tagNode(t.tags))
 	n = n.with("DBClusterIdentifier", t.cluster)
+	if t.ask.text("StorageType") == "gp3" { // it tells what every volume of that size has
+		iops, throughput := 3000, 125
+		if t.storage >= 400 {
+			iops, throughput = 12000, 500
+		}
+		n.in = append(n.in, number("Iops", iops), number("StorageThroughput", throughput))
+	}
 	if t.port != 0 {
 		n.in = append(n.in, tree("Endpoint", leaf("Address", "127.0.0.1"), number("Port", t.port)))
 	}
