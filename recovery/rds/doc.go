@@ -46,6 +46,6 @@
 // is undone when the run cannot go on; what was live by then is kept, because people may
 // have written to it. Nobody's connections end by that: the application is stopped first.
 // What is left running, or put aside, is deleted by a run of `comeback expire`: only
-// where it can be asked who is connected to it and nobody is, with a last snapshot, and its
-// automated backups stay.
+// where it can be asked who is connected to it and nobody is, with a last snapshot
+// (rds:CreateDBSnapshot or rds:CreateDBClusterSnapshot), and its automated backups stay.
 package rds
