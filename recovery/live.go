@@ -245,7 +245,7 @@ func (s *State) LiveSays(loc *time.Location) string {
 		return "untouched: a rehearsal writes to scratch only"
 	}
 	ended := map[Phase]time.Time{}
-	begun := map[Phase]bool{}
+	begun, tried := map[Phase]bool{}, map[Phase]bool{}
 	open := map[Phase]int{}
 	for i := range s.Steps {
 		st := &s.Steps[i]
@@ -256,6 +256,7 @@ func (s *State) LiveSays(loc *time.Location) string {
 			open[st.Phase]++
 		}
 		begun[st.Phase] = begun[st.Phase] || st.State == Running || st.State == Done
+		tried[st.Phase] = tried[st.Phase] || !st.Started.IsZero()
 		if st.State == Done && st.Ended.After(ended[st.Phase]) {
 			ended[st.Phase] = st.Ended
 		}
@@ -275,7 +276,7 @@ func (s *State) LiveSays(loc *time.Location) string {
 	switch {
 	case begun[Expiring]:
 		return untouched + "; what was put aside is removed"
-	case undone && (begun[Fence] || begun[Exchange]) && s.Parent != "":
+	case undone && (begun[Fence] || tried[Exchange]) && s.Parent != "":
 		return untouched + ": nothing was switched back"
 	case undone && begun[Fence]:
 		return "given back as it was: nothing was switched"

@@ -16,6 +16,7 @@ import (
 // properties are those of the restored database that the new one must share.
 type properties struct {
 	Encoding, Collate, CType, Provider, Locale string
+	Rules                                      string // of ICU, from 16 on
 	Major                                      int
 }
 
@@ -23,9 +24,9 @@ type properties struct {
 // major, extensions that the live server does not have, names that it cannot give.
 func (l *load) admissible(ctx context.Context) error {
 	err := l.scratch.QueryRow(ctx, `select pg_encoding_to_char(d.encoding)::text, d.datcollate::text, d.datctype::text, coalesce(to_jsonb(d) ->> 'datlocprovider', 'c'),
-			coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', ''), current_setting('server_version_num')::int4 / 10000
+			coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', ''), coalesce(to_jsonb(d) ->> 'daticurules', ''), current_setting('server_version_num')::int4 / 10000
 		from pg_database d where datname = current_database()`).
-		Scan(&l.source.Encoding, &l.source.Collate, &l.source.CType, &l.source.Provider, &l.source.Locale, &l.source.Major)
+		Scan(&l.source.Encoding, &l.source.Collate, &l.source.CType, &l.source.Provider, &l.source.Locale, &l.source.Rules, &l.source.Major)
 	if err != nil {
 		return fmt.Errorf("look at the restored database: %w", err)
 	}
@@ -156,6 +157,9 @@ func (l *load) createSQL(ctx context.Context) (string, error) {
 	switch l.source.Provider {
 	case "i":
 		b.WriteString(" locale_provider icu icu_locale " + literal(l.source.Locale))
+		if l.source.Rules != "" {
+			b.WriteString(" icu_rules " + literal(l.source.Rules))
+		}
 	case "b":
 		b.WriteString(" locale_provider builtin builtin_locale " + literal(l.source.Locale))
 	}
