@@ -3,11 +3,13 @@ package backup_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"comeback/recovery"
 	"comeback/storage"
@@ -143,5 +145,18 @@ func TestTake_appendOnly(t *testing.T) {
 	}
 	if days := p.usable(); len(days) != 3 {
 		t.Errorf("there are the days %v", days)
+	}
+}
+
+// Backups that are taken within one second have names of their own.
+func TestTake_sameSecond(t *testing.T) {
+	p := newPruned(t, 0)
+	for i := range 4 {
+		p.write("today", fmt.Sprint("version ", i))
+		p.take()
+		p.now = p.now.Add(100 * time.Millisecond)
+	}
+	if all := p.usable(); len(all) != 4 {
+		t.Errorf("of four backups there are %v", all)
 	}
 }

@@ -125,26 +125,38 @@ func readManifest(ctx context.Context, s storage.Store, o storage.Object) (recov
 	return recovery.DecodeManifest(b)
 }
 
-// newest is the manifest of the newest backup of a sort; nil where none can be
-// read. It tells how much is to be expected, and nothing depends on it.
-func newest(ctx context.Context, s storage.Store, component, sort string) *recovery.Manifest {
+// newest is the manifest of the newest backup of a sort, nil where none can be read,
+// and its stamp. The manifest tells how much is to be expected, and nothing depends on
+// it.
+func newest(ctx context.Context, s storage.Store, component, sort string) (m *recovery.Manifest, stamp string) {
 	var last storage.Object
 	for o, err := range s.List(ctx, manifests+component+"/") {
 		if err != nil {
-			return nil
+			return nil, ""
 		}
 		if strings.HasSuffix(o.Key, "-"+sort+".json") && o.Size <= maxManifest {
 			last = o
 		}
 	}
 	if last.Key == "" {
-		return nil
+		return nil, ""
 	}
-	m, err := readManifest(ctx, s, last)
+	stamp = strings.TrimSuffix(path.Base(last.Key), "-"+sort+".json")
+	found, err := readManifest(ctx, s, last)
 	if err != nil {
-		return nil
+		return nil, stamp
 	}
-	return &m
+	return &found, stamp
+}
+
+// stampOf is the stamp of a backup that begins: its second, or the next one that no
+// backup before it has, where several were taken within a moment.
+func stampOf(begun time.Time, last string) string {
+	stamp := begun.Format(stampLayout)
+	if before, err := time.Parse(stampLayout, last); err == nil && stamp <= last && before.Sub(begun) < time.Minute {
+		return before.Add(time.Second).Format(stampLayout)
+	}
+	return stamp
 }
 
 // unfinished is what a backup says of itself before it stores anything else.

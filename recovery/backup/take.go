@@ -189,9 +189,10 @@ func capture(ctx context.Context, o Options, j job, fan *storage.Fan) (m recover
 	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
 	clearUnfinished(ctx, fan, j, o.Host, o.Now())
 	begun := o.Now().UTC()
-	stamp := begun.Format(stampLayout)
+	last, lastStamp := newest(ctx, fan, j.component.Name, j.sort)
+	stamp := stampOf(begun, lastStamp)
 	recorded := &recorder{Store: fan}
-	meter := o.Watch(j.component.Name, j.sort, newest(ctx, fan, j.component.Name, j.sort))
+	meter := o.Watch(j.component.Name, j.sort, last)
 	mark := unfinished{Component: j.component.Name, Sort: j.sort, Host: o.Host, Begun: begun}
 	m, err = j.engine.Capture(ctx, recovery.Capture{System: o.System, Component: j.component, Stamp: stamp, Store: recorded, Secret: o.Secret,
 		Command: o.command(), Meter: meter, Temp: temp, Now: o.Now,
