@@ -21,6 +21,15 @@ type Survey struct {
 	Findings  []Finding `json:"findings,omitempty"`
 }
 
+// Named is the backup with an ID; false where none is listed.
+func (s Survey) Named(id string) (Backup, bool) {
+	i := slices.IndexFunc(s.Backups, func(b Backup) bool { return b.ID == id })
+	if i < 0 {
+		return Backup{}, false
+	}
+	return s.Backups[i], true
+}
+
 // WindowFrom is the window that starts from a backup; nil where none does.
 func (s Survey) WindowFrom(backup string) *Window {
 	i := slices.IndexFunc(s.Windows, func(w Window) bool { return w.Backup == backup })

@@ -46,13 +46,16 @@ func (a *attached) preview(w int) []line {
 // still has the rows.
 func (a *attached) previews() bool {
 	return !a.over && slices.ContainsFunc(a.state.Steps, func(s recovery.StepState) bool {
-		return slices.ContainsFunc(slices.Collect(maps.Keys(s.Outcome.Facts)), isPreview)
+		for fact := range s.Outcome.Facts {
+			if strings.HasPrefix(fact, previewed) {
+				return true
+			}
+		}
+		return false
 	})
 }
 
-// isPreview says that a fact of a step is what a rescue would do to a table.
-func isPreview(fact string) bool { return strings.HasPrefix(fact, previewed) }
-
+// previewed begins the names of facts that tell what a rescue would do to a table.
 const previewed = "rescue of "
 
 // rows shows some of the rows that a rescue would bring back.

@@ -15,16 +15,14 @@ import (
 func (e engine) Resolve(_ context.Context, s recovery.Survey, want recovery.Want, _ storage.Store) (recovery.Point, error) {
 	switch want.Kind {
 	case recovery.WantBackup:
-		for _, b := range s.Backups {
-			if b.ID != want.Backup {
-				continue
-			}
-			if b.Problem != "" {
-				return recovery.Point{}, refusal(s.Around(b.Taken.To, nowhere), "%s cannot be restored: %s", b.ID, b.Problem)
-			}
-			return point(b, b.Taken.To, want)
+		b, ok := s.Named(want.Backup)
+		switch {
+		case !ok:
+			return recovery.Point{}, refusal(s.Around(time.Time{}, nowhere), "no backup %q of %s is listed in %s", want.Backup, s.Component, s.Copy)
+		case b.Problem != "":
+			return recovery.Point{}, refusal(s.Around(b.Taken.To, nowhere), "%s cannot be restored: %s", b.ID, b.Problem)
 		}
-		return recovery.Point{}, refusal(s.Around(time.Time{}, nowhere), "no backup %q of %s is listed in %s", want.Backup, s.Component, s.Copy)
+		return point(b, b.Taken.To, want)
 	case recovery.WantLatest, recovery.WantTime:
 		return nearest(s, want)
 	}

@@ -20,16 +20,14 @@ const archived = 5 * time.Minute
 func (e engine) Resolve(_ context.Context, s recovery.Survey, want recovery.Want, _ storage.Store) (recovery.Point, error) {
 	switch want.Kind {
 	case recovery.WantBackup:
-		for _, b := range s.Backups {
-			if b.ID != want.Backup {
-				continue
-			}
-			if b.Problem != "" {
-				return recovery.Point{}, refused(s.Around(b.Taken.To, nowhere), "%s cannot be restored: %s", b.ID, b.Problem)
-			}
-			return point(b, b.Taken.To, want)
+		b, ok := s.Named(want.Backup)
+		switch {
+		case !ok:
+			return recovery.Point{}, refused(s.Around(time.Time{}, nowhere), "RDS lists no backup %q of %s", want.Backup, s.Component)
+		case b.Problem != "":
+			return recovery.Point{}, refused(s.Around(b.Taken.To, nowhere), "%s cannot be restored: %s", b.ID, b.Problem)
 		}
-		return recovery.Point{}, refused(s.Around(time.Time{}, nowhere), "RDS lists no backup %q of %s", want.Backup, s.Component)
+		return point(b, b.Taken.To, want)
 	case recovery.WantLatest, recovery.WantTime:
 		return nearest(s, want)
 	}
