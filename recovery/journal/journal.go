@@ -45,6 +45,8 @@ type Journal struct {
 	prev string
 	seq  uint64
 	size int64
+	// broken says why nothing can be appended any more.
+	broken error
 }
 
 // Create makes a new journal; the file must not exist.
@@ -85,8 +87,12 @@ func Open(path, runbookSHA256 string) (*Journal, []recovery.Event, error) {
 
 // Append chains e, writes it and returns it as it stands in the journal. The
 // line is durable when Append returns nil. After an error nothing of the line
-// is left, and the journal can still be appended to (once there is room).
+// is left, and the journal can still be appended to (once there is room); where
+// the line could not be taken away again, every further Append fails.
 func (j *Journal) Append(e recovery.Event) (recovery.Event, error) {
+	if j.broken != nil {
+		return e, fmt.Errorf("append %s to journal: an earlier line could not be taken back: %w", e.Type, j.broken)
+	}
 	e.Seq, e.Prev = j.seq+1, j.prev
 	e.At = e.At.Round(0).UTC()
 	line, err := json.Marshal(e)
@@ -97,9 +103,10 @@ func (j *Journal) Append(e recovery.Event) (recovery.Event, error) {
 		err = j.file.Sync()
 	}
 	if err != nil {
-		undo := j.file.Truncate(j.size)
+		j.broken = j.file.Truncate(j.size)
 		_, seek := j.file.Seek(j.size, io.SeekStart)
-		return e, fmt.Errorf("append %s to journal: %w", e.Type, errors.Join(err, undo, seek))
+		j.broken = errors.Join(j.broken, seek)
+		return e, fmt.Errorf("append %s to journal: %w", e.Type, errors.Join(err, j.broken))
 	}
 	j.seq, j.prev, j.size = e.Seq, digest(line), j.size+int64(len(line))+1
 	return e, nil

@@ -150,7 +150,7 @@ type Past struct {
 	Alive bool
 	// Signed says that there is a signature, not that it is good.
 	Signed bool
-	// ReportSHA256 is the digest of report.json, "" where there is none.
+	// ReportSHA256 is the digest of report.json, "" where the report is not whole.
 	ReportSHA256 string
 	// Died says that the run has not ended and nobody runs it.
 	Died bool
@@ -225,11 +225,28 @@ func (p *Past) read() error {
 	if _, err := os.Stat(filepath.Join(p.Dir, "SHA256SUMS.sig")); err == nil {
 		p.Signed = true
 	}
-	if b, err := os.ReadFile(filepath.Join(p.Dir, "report.json")); err == nil {
-		sum := sha256.Sum256(b)
-		p.ReportSHA256 = hex.EncodeToString(sum[:])
-	}
+	p.ReportSHA256 = reportOf(p.Dir)
 	return nil
+}
+
+// reportOf is the digest of a run's report.json, "" where the report is not whole:
+// SHA256SUMS is written last.
+func reportOf(dir string) string {
+	if !reported(dir) {
+		return ""
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "report.json"))
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// reported says whether a run's report is whole.
+func reported(dir string) bool {
+	_, err := os.Lstat(filepath.Join(dir, "SHA256SUMS"))
+	return err == nil
 }
 
 // List reads all runs, the newest first. Runs that cannot be read are listed
@@ -272,15 +289,18 @@ func (h Home) History(system string) (History, error) {
 	return HistoryOf(runs, system), nil
 }
 
-// HistoryOf is the history of a system among runs that were listed.
+// HistoryOf is the history of a system among runs that were listed. A run whose
+// journal cannot be read counts for the number, and says nothing else.
 func HistoryOf(runs []Past, system string) History {
 	hist := History{Number: 1}
 	last := 0
 	for _, p := range runs {
-		if p.Problem != nil || p.Plan.System != system {
+		if p.Plan == nil || p.Plan.System != system {
 			continue
 		}
-		hist.runs = append(hist.runs, p)
+		if p.Problem == nil {
+			hist.runs = append(hist.runs, p)
+		}
 		if p.Plan.Number >= hist.Number {
 			hist.Number = p.Plan.Number + 1
 		}
@@ -289,6 +309,29 @@ func HistoryOf(runs []Past, system string) History {
 		}
 	}
 	return hist
+}
+
+// number gives a plan the next number and the report before it, where a run that was
+// recorded since the plan was made has taken its own. The state must be locked.
+func (h Home) number(p *recovery.Plan) error {
+	entries, err := os.ReadDir(h.Runs())
+	if err != nil {
+		return err
+	}
+	var runs []Past
+	for _, e := range entries {
+		if !e.IsDir() || !runID.MatchString(e.Name()) || e.Name() == p.Run {
+			continue
+		}
+		if past, err := h.Look(e.Name()); err == nil { // it may have been moved away meanwhile
+			past.ReportSHA256 = reportOf(past.Dir)
+			runs = append(runs, past)
+		}
+	}
+	if now := HistoryOf(runs, p.System); p.Number < now.Number {
+		p.Number, p.Previous = now.Number, now.Previous
+	}
+	return nil
 }
 
 // Last is the newest run of the system that ended, if there is one.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -206,6 +207,39 @@ func TestPrepare_race(t *testing.T) {
 	run.Wait()
 }
 
+// Runs of a system that are planned at once have numbers of their own.
+func TestPrepare_numbers(t *testing.T) {
+	home := runner.Home{Dir: t.TempDir()}
+	var plans []*recovery.Plan
+	for _, id := range []string{"7c31", "7c32", "7c33"} {
+		o := ticking(home, t.TempDir())
+		p := *o.Plan
+		p.Run = id
+		plans = append(plans, &p)
+	}
+	var all sync.WaitGroup
+	errs := make([]error, len(plans))
+	for i, p := range plans {
+		all.Go(func() { errs[i] = runner.Prepare(home, p, ticking(home, "").Runbook) })
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	var numbers []int
+	for _, p := range plans {
+		recorded, err := home.Look(p.Run)
+		if err != nil || recorded.Plan.Number != p.Number {
+			t.Errorf("run %s is recorded as another number than it was given: %v", p.Run, err)
+		}
+		numbers = append(numbers, p.Number)
+	}
+	slices.Sort(numbers)
+	if first := numbers[0]; !slices.Equal(numbers, []int{first, first + 1, first + 2}) {
+		t.Errorf("the numbers are %v", numbers)
+	}
+}
+
 // A preparation that was cut off counts as nothing.
 func TestPrepare_cutOff(t *testing.T) {
 	o := ticking(runner.Home{Dir: t.TempDir()}, t.TempDir())
@@ -245,6 +279,11 @@ func TestResume_afterTheEnd(t *testing.T) {
 			run.Wait()
 			if err := os.MkdirAll(o.Home.LiveDir("7c31"), 0o700); err != nil {
 				t.Fatal(err)
+			}
+			// The report was cut off: SHA256SUMS is written last.
+			rewrite(t, filepath.Join(o.Home.RunDir("7c31"), "report.json"), []byte("{"))
+			if p, err := o.Home.Load("7c31"); err != nil || p.ReportSHA256 != "" {
+				t.Errorf("half a report counts as one: %v", err)
 			}
 			if err := take(o); name == "resume" && (err == nil || !strings.Contains(err.Error(), "has ended already")) || name == "conclude" && err != nil {
 				t.Errorf("%v", err)

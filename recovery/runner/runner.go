@@ -135,9 +135,9 @@ func (o *Options) started(planJSON []byte) recovery.RunStarted {
 		Asserted: o.Asserted, Unattended: o.Unattended}
 }
 
-// report writes the report of a run that died after its end, if it is missing.
+// report writes the report of a run that died after its end, if it is not whole.
 func (o *Options) report(dir string) error {
-	if _, err := os.Lstat(filepath.Join(dir, "report.json")); err == nil || o.Finish == nil {
+	if reported(dir) || o.Finish == nil {
 		return nil
 	}
 	return o.finish(dir)

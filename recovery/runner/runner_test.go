@@ -47,7 +47,9 @@ func options(home runner.Home, scratch string, h hold) runner.Options {
 	return runner.Options{Home: home, Plan: p, Runbook: []byte("# shop\n"), Kinds: []recovery.Kind{h},
 		Secrets: execute.NewSecrets(func(string) (string, bool) { return "", false }, nil),
 		Owner:   recovery.User{UID: -1, GID: -1}, Now: time.Now, Operator: "ops1", Host: "db1", Version: "test", Unattended: true,
-		Finish: func(dir string) error { return os.WriteFile(filepath.Join(dir, "report.json"), []byte("{}"), 0o600) }}
+		Finish: func(dir string) error {
+			return errors.Join(os.WriteFile(filepath.Join(dir, "report.json"), []byte("{}"), 0o600), os.WriteFile(filepath.Join(dir, "SHA256SUMS"), nil, 0o600))
+		}}
 }
 
 func newHold() hold { return hold{make(chan struct{}), make(chan struct{})} }
