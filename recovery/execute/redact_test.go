@@ -1,6 +1,7 @@
 package execute_test
 
 import (
+	"strings"
 	"testing"
 
 	"comeback/recovery/execute"
@@ -22,6 +23,26 @@ func TestSecrets_RedactJSON(t *testing.T) {
 	} {
 		if got := string(s.RedactJSON([]byte(in))); got != want {
 			t.Errorf("%s\nbecame %s\nnot    %s", in, got, want)
+		}
+	}
+}
+
+// Programs print line by line, and connect by a part of what they were given.
+func TestSecrets_Redact(t *testing.T) {
+	for secret, all := range map[string][]string{
+		"-----BEGIN KEY-----\nbGluZSBvbmU\n  bGluZSB0d28\n-----END KEY-----\n": {"bGluZSBvbmU", "bGluZSB0d28"},
+		"host=db1 password='it\\'s hidden' user=shop":                          {"it's hidden"},
+		"host=db1 password = bare-word user=shop":                              {"bare-word"},
+		"postgres://shop:in%20front@db1/shop?password=behind":                  {"in front", "in%20front", "behind"},
+	} {
+		s := execute.NewSecrets(func(string) (string, bool) { return secret, true }, nil, "X")
+		for _, word := range all {
+			if got := s.Redact("it says: " + word + "!"); strings.Contains(got, word) {
+				t.Errorf("of %q is told %q", secret, got)
+			}
+		}
+		if got := s.Redact("host db1"); got != "host db1" {
+			t.Errorf("of %q even this is hidden: %q", secret, got)
 		}
 	}
 }

@@ -125,12 +125,19 @@ func (s *Secrets) Expand(text string) (string, error) {
 const minSecret = 4
 
 // hide makes a value and the forms in which it may appear disappear from
-// records. Of a URL with a password, the password is hidden too.
+// records. Of a connection string with a password, the password is hidden too,
+// and of a text of several lines, such as a key, each line: what programs print
+// is recorded line by line.
 func (s *hidden) hide(v string) {
-	forms := []string{v, url.QueryEscape(v), url.PathEscape(v)}
-	if u, err := url.Parse(v); err == nil && u.User != nil {
-		if p, ok := u.User.Password(); ok {
-			forms = append(forms, p, url.QueryEscape(p), url.PathEscape(p))
+	var forms []string
+	add := func(v string) { forms = append(forms, v, url.QueryEscape(v), url.PathEscape(v)) }
+	add(v)
+	for _, p := range passwords(v) {
+		add(p)
+	}
+	if lines := strings.Split(strings.TrimSpace(v), "\n"); len(lines) > 1 {
+		for _, l := range lines {
+			add(strings.TrimSpace(l))
 		}
 	}
 	s.mu.Lock()
@@ -142,6 +149,30 @@ func (s *hidden) hide(v string) {
 	}
 	slices.SortFunc(s.values, func(a, b string) int { return len(b) - len(a) })
 }
+
+// passwords are those in a connection string, as a URL or as key=value words.
+func passwords(v string) []string {
+	var found []string
+	if u, err := url.Parse(v); err == nil && u.Scheme != "" {
+		if p, ok := u.User.Password(); ok {
+			found = append(found, p)
+		}
+		return append(found, u.Query()["password"]...)
+	}
+	for _, m := range passwordWord.FindAllStringSubmatch(v, -1) {
+		p := m[1]
+		if quoted, ok := strings.CutPrefix(p, "'"); ok {
+			p = escaped.ReplaceAllString(strings.TrimSuffix(quoted, "'"), "$1")
+		}
+		found = append(found, p)
+	}
+	return found
+}
+
+var (
+	passwordWord = pattern.New(`\bpassword\s*=\s*('(?:[^'\\]|\\.)*'|[^\s']\S*)`)
+	escaped      = pattern.New(`\\(.)`)
+)
 
 // Redact takes every secret out of text.
 func (s *hidden) Redact(text string) string {
