@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/pitr/walfetch"
@@ -40,6 +41,8 @@ type feeder struct {
 	before looked // what the segment given last showed
 	given  uint64 // its number, plus one
 	taken  uint64 // that of the last one which the server has, plus one
+	waits  int    // how many segments the server waited for, not counting the first
+	waited time.Duration
 	err    error
 	failed chan struct{}
 }
@@ -49,8 +52,19 @@ type task struct {
 	done   chan struct{}
 	path   string
 	asked  bool // the server waits for it
+	late   bool // and it was not there then
 	looked looked
 	err    error
+}
+
+// arrived reports whether it is there, or is known not to come.
+func (t *task) arrived() bool {
+	select {
+	case <-t.done:
+		return true
+	default:
+		return false
+	}
 }
 
 const (
@@ -180,12 +194,10 @@ func (f *feeder) segment(asked File, target string) int {
 	}
 	f.mu.Lock()
 	t := f.start(seg, known)
-	t.asked = true
+	t.asked, t.late = true, !t.arrived()
 	f.mu.Unlock()
 	f.ahead(seg)
-	select {
-	case <-t.done:
-	case <-f.ctx.Done():
+	if !f.await(t) {
 		return walfetch.Failed
 	}
 	f.mu.Lock()
@@ -207,6 +219,29 @@ func (f *feeder) segment(asked File, target string) int {
 	}
 	f.offer()
 	return walfetch.Fetched
+}
+
+// await waits until a segment is there; false, where the feeder ended first.
+func (f *feeder) await(t *task) bool {
+	began := time.Now()
+	select {
+	case <-t.done:
+	case <-f.ctx.Done():
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if t.late && f.given != 0 { // nothing could be fetched ahead of the first
+		f.waits, f.waited = f.waits+1, f.waited+time.Since(began)
+	}
+	return true
+}
+
+// waitedSays tells how long the server waited for the log after its first segment.
+func (f *feeder) waitedSays() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return fmt.Sprintf("%.1f s, for %d of %d segments after the first", f.waited.Seconds(), f.waits, max(0, len(f.files)-1))
 }
 
 // give puts a file where the server wants it.

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -58,6 +60,50 @@ func feedingTo(t *testing.T, store storage.Store, p recovery.Point, wrap func(st
 }
 
 const restoring = "pg_wal/RECOVERYXLOG"
+
+// withheld lets nothing of a key be read until it is free.
+type withheld struct {
+	storage.Store
+	key  string
+	free chan struct{}
+}
+
+func (h withheld) Open(ctx context.Context, o storage.Object, offset int64) (io.ReadCloser, error) {
+	if strings.HasSuffix(o.Key, h.key) {
+		select {
+		case <-h.free:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return h.Store.Open(ctx, o, offset)
+}
+
+// What the server had to wait for is counted; the first segment is not, nobody could
+// know that it would be asked for.
+func TestFeeder_waits(t *testing.T) {
+	c := source.get(t).copy(t, "zstd")
+	names := c.segments(t)
+	first, second := names[len(names)-2], names[len(names)-1]
+	free := make(chan struct{})
+	f := feeding(t, c, func(s storage.Store) storage.Store { return withheld{s, second, free} })
+	if code := f.fetch(first, restoring); code != walfetch.Fetched {
+		t.Fatalf("%s: exit code %d: %v", first, code, f.failure())
+	}
+	code := make(chan int)
+	go func() { code <- f.fetch(second, restoring) }()
+	for late := false; !late; runtime.Gosched() {
+		f.mu.Lock()
+		for _, t := range f.tasks {
+			late = late || t.late
+		}
+		f.mu.Unlock()
+	}
+	close(free)
+	if got := <-code; got != walfetch.Fetched || f.waits != 1 {
+		t.Errorf("%s: exit code %d, %v; %s", second, got, f.failure(), f.waitedSays())
+	}
+}
 
 // What the archive holds arrives byte by byte, in order or not, and again.
 func TestFeeder_Fetch(t *testing.T) {

@@ -193,7 +193,10 @@ func (r *replay) attempt(ctx context.Context) (o recovery.Outcome, err error) {
 	if err := r.open(ctx, feed); err != nil {
 		return o, err
 	}
-	return r.finish(ctx)
+	if o, err = r.finish(ctx); err == nil {
+		o.Facts["waited for the log"] = feed.waitedSays()
+	}
+	return o, err
 }
 
 // halt stops the server after a failure.
