@@ -37,7 +37,8 @@ soak: needs tools ## the exhaustive suites: a kill at every entry of a run, long
 	COMEBACK_SOAK=1 COMEBACK_TOOLS=$(TOOLS) $(GO) test -timeout 4h ./recovery/... ./runbooks/...
 	.ci/fuzz 2m
 
-bench: needs tools ## comeback against other tools, a table; ROW=plain,custom SIZE=1000 (MB) PAIRS=3 choose
+bench: tools ## comeback against other tools, a table; ROW=plain,custom SIZE=1000 (MB) PAIRS=3 choose
+	@./.ci/needs rclone
 	$(GO) run ./bench -row '$(ROW)' -size $(or $(SIZE),1000) -pairs $(or $(PAIRS),3) -write
 	@test -n '$(ROW)' || $(MAKE) --no-print-directory bench-parts
 

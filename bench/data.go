@@ -61,7 +61,11 @@ func dumped(name, fill string, rowBytes int, format string) func(context.Context
 		if err := os.MkdirAll(filepath.Dir(d.file), 0o711); err != nil {
 			return err
 		}
-		s, err := b.startServer(ctx, "source", true)
+		conf, err := tuned()
+		if err != nil {
+			return err
+		}
+		s, err := b.startServer(ctx, "source", conf)
 		if err != nil {
 			return err
 		}
@@ -122,10 +126,10 @@ func (b *bench) fillShop(ctx context.Context, s *server, orders int) error {
 	return nil
 }
 
-// digestQuery gives the query that digests rows, indexes and constraints of all
+// digestQuery gives the query that digests rows, indexes and constraints of all logged
 // tables; the order of rows is nothing that a dump promises.
 const digestQuery = `select 'select md5(concat_ws(''|'', ' ||
 	string_agg(format('(select coalesce(sum(hashtextextended(r::text, 0)::numeric), 0) || ''/'' || count(*) from public.%I r)', relname), ', ' order by relname) ||
 	', (select md5(string_agg(indexdef, ''|'' order by indexdef collate "C")) from pg_indexes where schemaname = ''public'')' ||
 	', (select md5(string_agg(conname || conrelid::regclass || pg_get_constraintdef(oid), ''|'' order by (conname || conrelid::regclass) collate "C")) from pg_constraint where connamespace = ''public''::regnamespace)))'
-	from (select relname from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' order by pg_table_size(oid) desc, relname limit 60) t`
+	from (select relname from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' and relpersistence = 'p' order by pg_table_size(oid) desc, relname limit 60) t`

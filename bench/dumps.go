@@ -25,6 +25,9 @@ func rows() []row {
 			prepare: dumped("shop", "", 116, "custom"), ours: restoreDump, theirs: pgRestore(true)},
 		{name: "snapshot", work: "a snapshot of small files, from S3", peer: "restic, synced", goal: 0.80,
 			prepare: trees, ours: restoreTree, theirs: resticTree},
+		moments("moment", "base backup and log to the latest moment, files", false),
+		moments("moment-s3", "… from S3", true),
+		versions("versions", "a bucket that keeps versions, to a moment"),
 	}
 }
 
@@ -39,9 +42,9 @@ func gunzipPsql(ctx context.Context, b *bench) (took, error) {
 	})
 }
 
-func pgRestore(tuned bool) func(context.Context, *bench) (took, error) {
+func pgRestore(asOurs bool) func(context.Context, *bench) (took, error) {
 	return func(ctx context.Context, b *bench) (took, error) {
-		return b.byHand(ctx, tuned, func(s *server) *exec.Cmd {
+		return b.byHand(ctx, asOurs, func(s *server) *exec.Cmd {
 			return exec.CommandContext(ctx, s.tools.Program("pg_restore"), "-j", "2", "--exit-on-error", "-d", s.url("bench"), b.data.file)
 		})
 	}
@@ -49,8 +52,15 @@ func pgRestore(tuned bool) func(context.Context, *bench) (took, error) {
 
 // byHand restores as people do, into a fresh cluster, and compares what came back.
 // Statistics, which ours gathers within its time, are not asked of it.
-func (b *bench) byHand(ctx context.Context, tuned bool, restore func(*server) *exec.Cmd) (took, error) {
-	s, err := b.startServer(ctx, "peer", tuned)
+func (b *bench) byHand(ctx context.Context, asOurs bool, restore func(*server) *exec.Cmd) (took, error) {
+	var conf map[string]string
+	if asOurs {
+		var err error
+		if conf, err = tuned(); err != nil {
+			return took{}, err
+		}
+	}
+	s, err := b.startServer(ctx, "peer", conf)
 	if err != nil {
 		return took{}, err
 	}

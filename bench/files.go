@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 // tree is a directory with what it holds as one digest, and the S3 server with
@@ -63,7 +60,7 @@ func trees(ctx context.Context, b *bench) (err error) {
 	if t.digest, err = digestOf(ctx, t.dir); err != nil {
 		return err
 	}
-	if t.s3, err = b.startGateway(ctx, filepath.Join(base, "s3")); err != nil {
+	if t.s3, err = b.startGateway(ctx, filepath.Join(base, "s3"), false); err != nil {
 		return err
 	}
 	b.tree = t
@@ -120,7 +117,7 @@ func (b *bench) writeRunbook(file string) error {
 }
 
 func restoreTree(ctx context.Context, b *bench) (took, error) {
-	return b.rehearseFile(ctx, filepath.Join(b.dir, "trees", "bench.md"), "restore", b.tree.s3.env()...)
+	return b.rehearseFile(ctx, rehearsal{file: filepath.Join(b.dir, "trees", "bench.md"), first: "restore", last: "restore", env: b.tree.s3.env()})
 }
 
 // resticTree restores the tree with restic, synced to disk as ours is.
@@ -146,51 +143,4 @@ func (b *bench) restic(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "restic", append([]string{"--no-cache"}, args...)...)
 	cmd.Env = append(b.tree.s3.env(), "RESTIC_REPOSITORY=s3:"+b.tree.s3.url+"/bench/restic", "RESTIC_PASSWORD=bench")
 	return cmd
-}
-
-// gateway is a real S3 server on a port of this host.
-type gateway struct {
-	cmd *exec.Cmd
-	url string
-}
-
-func (b *bench) startGateway(ctx context.Context, dir string) (*gateway, error) {
-	for _, d := range []string{"data/bench", "versions", "iam"} {
-		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
-			return nil, err
-		}
-	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	address := free.Addr().String()
-	if err := free.Close(); err != nil {
-		return nil, err
-	}
-	g := &gateway{url: "http://" + address}
-	g.cmd = exec.CommandContext(ctx, filepath.Join(b.root, ".tools/bin/versitygw"), "--port", address, "--region", "eu-central-1", "--keep-alive", "--quiet",
-		"--health", "/healthz", "--iam-dir", filepath.Join(dir, "iam"), "posix", "--versioning-dir", filepath.Join(dir, "versions"), filepath.Join(dir, "data"))
-	g.cmd.Env = []string{"ROOT_ACCESS_KEY=bench", "ROOT_SECRET_KEY=bench-secret"}
-	if err := g.cmd.Start(); err != nil {
-		return nil, err
-	}
-	for range 200 {
-		if r, err := http.Get(g.url + "/healthz"); err == nil {
-			r.Body.Close()
-			return g, nil
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	g.stop()
-	return nil, errors.New("the S3 server does not answer")
-}
-
-func (g *gateway) stop() {
-	_ = g.cmd.Process.Kill()
-	_ = g.cmd.Wait()
-}
-
-func (g *gateway) env() []string {
-	return append(os.Environ(), "AWS_ACCESS_KEY_ID=bench", "AWS_SECRET_ACCESS_KEY=bench-secret", "AWS_REGION=eu-central-1", "AWS_DEFAULT_REGION=eu-central-1", "AWS_EC2_METADATA_DISABLED=true")
 }

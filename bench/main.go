@@ -40,6 +40,8 @@ type took struct {
 	wall time.Duration
 	// busy is how much processor time it took.
 	busy time.Duration
+	// peak is the most memory in bytes that comeback's process held.
+	peak int64
 }
 
 // bench is what the rows share.
@@ -57,9 +59,9 @@ type bench struct {
 
 func (b *bench) stopLater(stop func()) { b.stops = append(b.stops, stop) }
 
-// stop ends what a row has started.
+// stop ends what a row has started, the last first.
 func (b *bench) stop() {
-	for _, stop := range b.stops {
+	for _, stop := range slices.Backward(b.stops) {
 		stop()
 	}
 	b.stops = nil
@@ -117,7 +119,7 @@ func (b *bench) run(ctx context.Context, names string, write bool) error {
 			}
 		}
 	}
-	return nil
+	return b.growth(ctx, names, write)
 }
 
 // measure runs a row's pairs and gives its line.

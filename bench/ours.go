@@ -56,12 +56,21 @@ func (b *bench) rehearse(ctx context.Context, copy, digest, query string) (took,
 	if err := os.WriteFile(file, fmt.Appendf(nil, runbook, copy, digest, query), 0o600); err != nil {
 		return took{}, err
 	}
-	return b.rehearseFile(ctx, file, "settle", os.Environ()...)
+	return b.rehearseFile(ctx, rehearsal{file: file, first: "restore", last: "settle", env: os.Environ()})
 }
 
-// rehearseFile rehearses a runbook and gives the time from the beginning of the
-// restore to the end of the last step that is counted.
-func (b *bench) rehearseFile(ctx context.Context, file, last string, env ...string) (took, error) {
+// rehearsal is what is rehearsed, and what of it is counted.
+type rehearsal struct {
+	file string
+	// first and last are the ends of the names of the steps that are counted, with what
+	// lies between them. Without a first one all counts from the process's start on.
+	first, last string
+	to          string // the moment; the latest if it is missing
+	env         []string
+}
+
+// rehearseFile rehearses, and gives how long what is counted took.
+func (b *bench) rehearseFile(ctx context.Context, r rehearsal) (took, error) {
 	dir, err := os.MkdirTemp(b.dir, "run-")
 	if err != nil {
 		return took{}, err
@@ -74,23 +83,26 @@ func (b *bench) rehearseFile(ctx context.Context, file, last string, env ...stri
 	if err := os.Mkdir(scratch, 0o711); err != nil {
 		return took{}, err
 	}
-	cmd := exec.CommandContext(ctx, b.program(), "rehearse", file, "--json")
-	cmd.Env = append(env, "COMEBACK_STATE="+filepath.Join(dir, "state"), "COMEBACK_SCRATCH="+scratch)
+	cmd := exec.CommandContext(ctx, b.program(), "rehearse", r.file, "--json")
+	if r.to != "" {
+		cmd.Args = append(cmd.Args, "--to", r.to)
+	}
+	cmd.Env = append(r.env, "COMEBACK_STATE="+filepath.Join(dir, "state"), "COMEBACK_SCRATCH="+scratch)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return took{}, err
 	}
+	var t took
+	began, c := time.Now(), startClock()
 	if err := cmd.Start(); err != nil {
 		return took{}, err
 	}
-	var t took
-	var began time.Time
-	var c clock
 	lines := bufio.NewScanner(out)
 	lines.Buffer(nil, 16<<20)
 	var failure string
+	var pid int
 	for lines.Scan() {
 		var e recovery.Event
 		if json.Unmarshal(lines.Bytes(), &e) != nil {
@@ -98,17 +110,25 @@ func (b *bench) rehearseFile(ctx context.Context, file, last string, env ...stri
 		}
 		payload, _ := e.Payload()
 		switch p := payload.(type) {
+		case recovery.RunStarted:
+			pid = p.PID
 		case recovery.StepStarted:
-			if strings.HasSuffix(p.Step, "restore") {
+			if r.first != "" && strings.HasSuffix(p.Step, "."+r.first) {
 				began, c = e.At, startClock()
 			}
 		case recovery.StepFinished:
-			if strings.HasSuffix(p.Step, "restore") {
-				fmt.Fprintf(os.Stderr, "  restored in %.2f s; %s\n", e.At.Sub(began).Seconds(), p.Outcome.Says)
+			if strings.Contains(p.Step, ".") && p.Outcome.Says != "" {
+				fmt.Fprintf(os.Stderr, "  %s after %.2f s; %s\n", p.Step, e.At.Sub(began).Seconds(), p.Outcome.Says)
+				if w := p.Outcome.Facts["waited for the log"]; w != "" {
+					fmt.Fprintf(os.Stderr, "  the server waited for the log: %s\n", w)
+				}
 			}
-			if strings.HasSuffix(p.Step, last) {
+			if strings.HasSuffix(p.Step, "."+r.last) {
 				t = c.stop()
 				t.wall = e.At.Sub(began)
+				if t.peak, err = peakOf(pid); err != nil {
+					return t, err
+				}
 			}
 		case recovery.StepFailed:
 			failure += p.Step + ": " + p.Error + "; "
@@ -121,4 +141,18 @@ func (b *bench) rehearseFile(ctx context.Context, file, last string, env ...stri
 		return t, errors.New("the rehearsal restored nothing")
 	}
 	return t, nil
+}
+
+// peakOf is the most memory in bytes that a process has held so far.
+func peakOf(pid int) (int64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, after, _ := strings.Cut(string(status), "VmHWM:")
+	var kB int64
+	if _, err := fmt.Sscanf(after, "%d kB", &kB); err != nil {
+		return 0, fmt.Errorf("read the memory of process %d: %w", pid, err)
+	}
+	return kB * 1024, nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,8 +27,8 @@ type server struct {
 	owner recovery.User
 }
 
-// startServer makes a cluster: as initdb makes it, or tuned as comeback's are.
-func (b *bench) startServer(ctx context.Context, name string, tuned bool) (*server, error) {
+// emptyServer is a server whose directory holds no cluster yet.
+func (b *bench) emptyServer(name string) (*server, error) {
 	tools, err := postgres.FindTools(0)
 	if err != nil {
 		return nil, err
@@ -36,20 +38,31 @@ func (b *bench) startServer(ctx context.Context, name string, tuned bool) (*serv
 		return nil, err
 	}
 	s := &server{dir: filepath.Join(b.dir, name), tools: tools, owner: owner}
-	s.stop(ctx)
-	if err := errors.Join(os.MkdirAll(s.dir, 0o700), os.Chown(s.dir, owner.UID, owner.GID)); err != nil {
+	s.stop(context.Background())
+	return s, errors.Join(os.MkdirAll(s.dir, 0o700), os.Chown(s.dir, owner.UID, owner.GID))
+}
+
+// tuned are the settings that comeback gives its own clusters here.
+func tuned() (map[string]string, error) {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return nil, err
+	}
+	return postgres.TuneSettings(int64(info.Totalram)*int64(info.Unit), runtime.NumCPU(), 2<<30), nil
+}
+
+// startServer makes a cluster as initdb makes it, with settings in its configuration.
+func (b *bench) startServer(ctx context.Context, name string, settings map[string]string) (*server, error) {
+	s, err := b.emptyServer(name)
+	if err != nil {
 		return nil, err
 	}
 	if err := s.program(ctx, "initdb", "--pgdata", s.data(), "--username", "postgres", "--auth", "trust", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"); err != nil {
 		return nil, err
 	}
-	conf := map[string]string{}
-	if tuned {
-		var info unix.Sysinfo_t
-		if err := unix.Sysinfo(&info); err != nil {
-			return nil, err
-		}
-		conf = postgres.TuneSettings(int64(info.Totalram)*int64(info.Unit), runtime.NumCPU(), 2<<30)
+	conf := maps.Clone(settings)
+	if conf == nil {
+		conf = map[string]string{}
 	}
 	conf["listen_addresses"], conf["unix_socket_directories"] = "", s.dir
 	var text strings.Builder
@@ -59,7 +72,7 @@ func (b *bench) startServer(ctx context.Context, name string, tuned bool) (*serv
 	if err := os.WriteFile(filepath.Join(s.data(), "postgresql.auto.conf"), []byte(text.String()), 0o600); err != nil {
 		return nil, err
 	}
-	if err := os.Chown(filepath.Join(s.data(), "postgresql.auto.conf"), owner.UID, owner.GID); err != nil {
+	if err := os.Chown(filepath.Join(s.data(), "postgresql.auto.conf"), s.owner.UID, s.owner.GID); err != nil {
 		return nil, err
 	}
 	return s, s.program(ctx, "pg_ctl", "--pgdata", s.data(), "--wait", "--silent", "--log", filepath.Join(s.dir, "log"), "start")
@@ -77,8 +90,23 @@ func (s *server) program(ctx context.Context, name string, args ...string) error
 	return err
 }
 
+// run runs any program as the server's user.
+func (s *server) run(ctx context.Context, name string, args ...string) error {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return err
+	}
+	_, err = s.outputOf(ctx, path, args...)
+	return err
+}
+
 func (s *server) output(ctx context.Context, name string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, s.tools.Program(name), args...)
+	return s.outputOf(ctx, s.tools.Program(name), args...)
+}
+
+func (s *server) outputOf(ctx context.Context, path string, args ...string) (string, error) {
+	name := filepath.Base(path)
+	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir, cmd.Env = "/", []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(s.owner.UID), Gid: uint32(s.owner.GID)}}
 	var stderr strings.Builder
@@ -123,7 +151,7 @@ type clock struct {
 
 func startClock() clock { return clock{time.Now(), busyTime()} }
 
-func (c clock) stop() took { return took{time.Since(c.began), busyTime() - c.busy} }
+func (c clock) stop() took { return took{wall: time.Since(c.began), busy: busyTime() - c.busy} }
 
 // group is the control group whose processor time is counted, so that what else
 // the machine does is not.
@@ -134,7 +162,7 @@ const group = "/sys/fs/cgroup/cpuacct/comeback-bench"
 func joinGroup() (leave func()) {
 	tasks := "/sys/fs/cgroup/cpuacct/cgroup.procs"
 	pid := []byte(fmt.Sprint(os.Getpid()))
-	if os.Mkdir(group, 0o755) != nil || os.WriteFile(filepath.Join(group, "cgroup.procs"), pid, 0) != nil {
+	if err := os.Mkdir(group, 0o755); err != nil && !errors.Is(err, fs.ErrExist) || os.WriteFile(filepath.Join(group, "cgroup.procs"), pid, 0) != nil {
 		return func() {}
 	}
 	return func() {

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+// gateway is a real S3 server on a port of this host.
+type gateway struct {
+	cmd *exec.Cmd
+	url string
+	// authority is the certificate that it is trusted by, where it speaks TLS.
+	authority string
+}
+
+// startGateway starts one that keeps its objects below dir, in the bucket bench,
+// over TLS where a client asks for it.
+func (b *bench) startGateway(ctx context.Context, dir string, overTLS bool) (*gateway, error) {
+	if err := os.MkdirAll(dir, 0o711); err != nil { // a server's user reads the certificate
+		return nil, err
+	}
+	for _, d := range []string{"data/bench", "versions", "iam"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	address := free.Addr().String()
+	if err := free.Close(); err != nil {
+		return nil, err
+	}
+	g := &gateway{url: "http://" + address}
+	client := http.DefaultClient
+	var more []string
+	if overTLS {
+		base := httptest.NewUnstartedServer(nil)
+		base.StartTLS() // for its certificate and its client
+		defer base.Close()
+		g.url, g.authority, client = "https://"+address, filepath.Join(dir, "cert.pem"), base.Client()
+		key, err := x509.MarshalPKCS8PrivateKey(base.TLS.Certificates[0].PrivateKey)
+		if err != nil {
+			return nil, err
+		}
+		err = errors.Join(os.WriteFile(g.authority, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: base.Certificate().Raw}), 0o644),
+			os.WriteFile(filepath.Join(dir, "key.pem"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), 0o600))
+		if err != nil {
+			return nil, err
+		}
+		more = []string{"--cert", g.authority, "--key", filepath.Join(dir, "key.pem")}
+	}
+	g.cmd = exec.CommandContext(ctx, filepath.Join(b.root, ".tools/bin/versitygw"), append(more, "--port", address, "--region", "eu-central-1", "--keep-alive", "--quiet",
+		"--health", "/healthz", "--iam-dir", filepath.Join(dir, "iam"), "posix", "--versioning-dir", filepath.Join(dir, "versions"), filepath.Join(dir, "data"))...)
+	g.cmd.Env = []string{"ROOT_ACCESS_KEY=bench", "ROOT_SECRET_KEY=bench-secret"}
+	if err := g.cmd.Start(); err != nil {
+		return nil, err
+	}
+	for range 200 {
+		if r, err := client.Get(g.url + "/healthz"); err == nil {
+			r.Body.Close()
+			return g, nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	g.stop()
+	return nil, errors.New("the S3 server does not answer")
+}
+
+func (g *gateway) stop() {
+	_ = g.cmd.Process.Kill()
+	_ = g.cmd.Wait()
+}
+
+func (g *gateway) env() []string {
+	env := os.Environ()
+	if g.authority != "" {
+		env = append(env, "AWS_CA_BUNDLE="+g.authority)
+	}
+	return append(env, "AWS_ACCESS_KEY_ID=bench", "AWS_SECRET_ACCESS_KEY=bench-secret", "AWS_REGION=eu-central-1", "AWS_DEFAULT_REGION=eu-central-1", "AWS_EC2_METADATA_DISABLED=true")
+}
+
+// client speaks to it, where it speaks no TLS.
+func (g *gateway) client() *s3.Client {
+	return s3.New(s3.Options{Region: "eu-central-1", BaseEndpoint: &g.url, UsePathStyle: true,
+		Credentials: credentials.NewStaticCredentialsProvider("bench", "bench-secret", "")})
+}
