@@ -30,6 +30,11 @@ type Shelf interface {
 	Systems(ctx context.Context) ([]System, error)
 	// Runs lists earlier and current runs, the newest first.
 	Runs(ctx context.Context) ([]KnownRun, error)
+	// Fetch fetches the runs that other hosts have filed in the copies of a runbook
+	// and this host does not know, within bounds of time and size, and reports
+	// whether any came: Systems and Runs tell them from then on. It stores nothing
+	// in a copy.
+	Fetch(ctx context.Context, runbook string) (news bool, err error)
 	// Open reads a runbook. One with problems is returned with them; an error
 	// means that there is nothing to show.
 	Open(ctx context.Context, runbook string) (*Opened, error)

@@ -68,9 +68,27 @@ type fakeDesk struct {
 	typed      string
 	passphrase string
 	followed   []FollowUp
+	fetches    []string
+	// fetch brings what other hosts have filed; nil where there is nothing.
+	fetch func(runbook string) (bool, error)
 }
 
-func (d *fakeDesk) Systems(context.Context) ([]System, error) { return d.systems, nil }
+func (d *fakeDesk) Systems(context.Context) ([]System, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.systems, nil
+}
+
+func (d *fakeDesk) Fetch(_ context.Context, runbook string) (bool, error) {
+	d.mu.Lock()
+	d.fetches = append(d.fetches, runbook)
+	fetch := d.fetch
+	d.mu.Unlock()
+	if fetch == nil {
+		return false, nil
+	}
+	return fetch(runbook)
+}
 
 func (d *fakeDesk) Runs(context.Context) ([]KnownRun, error) {
 	d.mu.Lock()

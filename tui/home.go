@@ -29,6 +29,8 @@ type homeScreen struct {
 	runsErr   error
 	attaching bool
 	attachErr error
+	// fetched are the runbooks in whose copies runs of other hosts were looked for.
+	fetched map[string]bool
 	// cursor counts the systems and then the runs; at names what it stands on,
 	// so that it stays there when the lists change.
 	cursor int
@@ -36,7 +38,7 @@ type homeScreen struct {
 }
 
 func newHome(m *model) *homeScreen {
-	return &homeScreen{m: m}
+	return &homeScreen{m: m, fetched: map[string]bool{}}
 }
 
 func (s *homeScreen) field() *field { return nil }
@@ -48,9 +50,29 @@ func (s *homeScreen) open() tea.Cmd {
 		ask(s.m.ctx, s, s.m.desk.Systems, func(list []System, err error) tea.Cmd {
 			s.systems, s.err, s.haveList = list, err, true
 			s.keep()
-			return nil
+			return s.fetch()
 		}),
 		s.list())
+}
+
+// fetch looks for runs that other hosts have filed, one system after the other and each
+// once, while the lists are on the screen; both are read again where one came. That a
+// copy does not answer is for the check to tell.
+func (s *homeScreen) fetch() tea.Cmd {
+	i := slices.IndexFunc(s.systems, func(system System) bool { return len(system.Problems) == 0 && !s.fetched[system.Runbook] })
+	if i < 0 {
+		return nil
+	}
+	runbook := s.systems[i].Runbook
+	s.fetched[runbook] = true
+	return ask(s.m.ctx, s, func(ctx context.Context) (bool, error) {
+		return s.m.desk.Fetch(ctx, runbook)
+	}, func(news bool, _ error) tea.Cmd {
+		if news {
+			return s.open()
+		}
+		return s.fetch()
+	})
 }
 
 // listPace is how often the list of runs is read again while one of them has not
@@ -160,6 +182,7 @@ func (s *homeScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 		}
 		return nil, true
 	case "g":
+		clear(s.fetched)
 		return s.open(), true
 	}
 	return nil, false

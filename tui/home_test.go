@@ -1,6 +1,9 @@
 package tui
 
 import (
+	"errors"
+	"slices"
+	"strings"
 	"testing"
 
 	"comeback/recovery"
@@ -31,5 +34,38 @@ func TestHome_Live(t *testing.T) {
 				t.Errorf("it says %q", got)
 			}
 		})
+	}
+}
+
+// The lists stand on the screen while runs of other hosts are looked for, each system
+// once, and what came is on it then.
+func TestHome_Fetch(t *testing.T) {
+	came := make(chan bool)
+	desk := &fakeDesk{systems: []System{{Name: "shop", Runbook: "/etc/shop.md"}, {Name: "wiki", Runbook: "/etc/wiki.md"}, {Name: "bad", Runbook: "/etc/bad.md", Problems: []Problem{{What: "no"}}}}}
+	desk.fetch = func(runbook string) (bool, error) {
+		if !<-came {
+			return false, errors.New("the copy does not answer")
+		}
+		desk.mu.Lock()
+		defer desk.mu.Unlock()
+		desk.systems = slices.Clone(desk.systems)
+		desk.systems[0].Proof = "23 Nov 2026, run 4f2a"
+		desk.runs = []KnownRun{{ID: "4f2a", System: "shop", Mode: recovery.Rehearsal, State: "rehearsed, report signed, on backup1", Ended: ten}}
+		return true, nil
+	}
+	d := drive(t, desk, Options{})
+	d.sees("wiki") // while the first answer is awaited
+	if strings.Contains(d.screen(), "4f2a") {
+		t.Error("a run is shown before it came")
+	}
+	came <- true
+	d.sees("on backup1")
+	d.sees("23 Nov 2026, run 4f2a")
+	came <- false
+	d.sees("wiki")
+	desk.mu.Lock()
+	defer desk.mu.Unlock()
+	if want := []string{"/etc/shop.md", "/etc/wiki.md"}; !slices.Equal(desk.fetches, want) {
+		t.Errorf("looked for in %q, want %q", desk.fetches, want)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/backup"
 	"comeback/recovery/catalogue"
+	"comeback/recovery/check"
 	"comeback/recovery/execute"
 	"comeback/recovery/plan"
 	"comeback/recovery/postgres"
@@ -44,6 +45,11 @@ type app struct {
 	// before and after it is written. They are nil but in tests.
 	intent func(recovery.Payload)
 	event  func(recovery.Event)
+	// surveyed and gathered are handed what was seen before anybody judges it, so that
+	// tests on a moved clock move what other clocks have told with it. They are nil but
+	// in tests.
+	surveyed func(*catalogue.Catalogue)
+	gathered func(*check.Evidence)
 }
 
 // newApp is the program in the surroundings of this process.
@@ -140,8 +146,16 @@ func (e *problemsError) Error() string { return e.what }
 
 // survey asks all engines about all copies.
 func (a *app) survey(ctx context.Context, b *book, progress func(catalogue.Progress)) (catalogue.Catalogue, error) {
-	return catalogue.Survey(ctx, catalogue.Options{Components: plan.Restored(b.Runbook), Copies: plan.Copies(b.Runbook),
+	return a.surveyAll(ctx, catalogue.Options{Components: plan.Restored(b.Runbook), Copies: plan.Copies(b.Runbook),
 		Engines: engines(), OpenStore: opener(b.secrets), Progress: progress})
+}
+
+func (a *app) surveyAll(ctx context.Context, o catalogue.Options) (catalogue.Catalogue, error) {
+	cat, err := catalogue.Survey(ctx, o)
+	if err == nil && a.surveyed != nil {
+		a.surveyed(&cat)
+	}
+	return cat, err
 }
 
 // choices are what a person asks a plan for.

@@ -81,8 +81,9 @@ func (b *backedUp) own(t *testing.T, path string) {
 	}
 }
 
-// archive lets the server archive with this program, which its user can run.
-func (b *backedUp) archive(t *testing.T, place string) {
+// archive lets the server archive with this program, which its user can run, in an
+// environment of its own, and gives the command.
+func (b *backedUp) archive(t *testing.T, place string, env ...string) (command string) {
 	t.Helper()
 	exe := filepath.Join(place, "comeback")
 	in, err := os.Open(executable())
@@ -100,7 +101,7 @@ func (b *backedUp) archive(t *testing.T, place string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := fmt.Sprintf("%q wal push %q %%p --spool %q", exe, b.book, b.spool)
+	command = fmt.Sprintf("env %s %q wal push %q %%p --spool %q", strings.Join(env, " "), exe, b.book, b.spool)
 	conn, err := pgx.Connect(t.Context(), b.Layout.URL("postgres", "postgres"))
 	if err != nil {
 		t.Fatal(err)
@@ -114,6 +115,7 @@ func (b *backedUp) archive(t *testing.T, place string) {
 	if err := b.Archived(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	return command
 }
 
 // Backups that comeback takes into two copies are restored from either of them:

@@ -22,12 +22,13 @@ import (
 	"comeback/recovery/push"
 	"comeback/recovery/report"
 	"comeback/recovery/runner"
+	"comeback/runbooks"
 )
 
 // gather looks at everything that a check judges, side by side. What cannot be
 // seen is evidence, too.
 func (a *app) gather(ctx context.Context, b *book, canary bool) (check.Evidence, error) {
-	e := check.Evidence{System: b.System, Runbook: b.source.SHA256, Path: b.path, At: a.now(), RPO: b.RPO, RTO: b.RTO, Rehearse: b.Rehearse,
+	e := check.Evidence{System: b.System, Runbook: b.source.SHA256, Checks: b.Checks(), Path: b.path, At: a.now(), RPO: b.RPO, RTO: b.RTO, Rehearse: b.Rehearse,
 		Components: plan.Components(b.Runbook), Engines: engines(), Sources: map[string]check.Source{}, Identities: a.identities(b)}
 	if len(b.People) > 0 {
 		e.Owner = b.People[0].Role
@@ -35,10 +36,11 @@ func (a *app) gather(ctx context.Context, b *book, canary bool) (check.Evidence,
 	for _, t := range postgres.Installed() {
 		e.Majors = append(e.Majors, t.Major)
 	}
-	var err error
-	if e.Unfiled, err = a.fetchFiled(ctx, b); err != nil {
+	filed, err := a.fetchFiled(ctx, b)
+	if err != nil {
 		return e, err
 	}
+	e.Unfiled, e.Altered = filed.unfiled, filed.altered
 	if e.Vanished, e.Rewritten, err = a.compareHeads(ctx, b); err != nil {
 		return e, err
 	}
@@ -50,7 +52,7 @@ func (a *app) gather(ctx context.Context, b *book, canary bool) (check.Evidence,
 	copies := plan.Copies(b.Runbook)
 	e.Copies = make([]check.Copy, len(copies))
 	wait.Go(func() {
-		e.Catalogue, errSurvey = catalogue.Survey(ctx, catalogue.Options{Components: e.Components, Copies: copies, Engines: e.Engines, OpenStore: opener(b.secrets)})
+		e.Catalogue, errSurvey = a.surveyAll(ctx, catalogue.Options{Components: e.Components, Copies: copies, Engines: e.Engines, OpenStore: opener(b.secrets)})
 	})
 	for i, c := range copies {
 		wait.Go(func() { e.Copies[i] = a.gatherCopy(ctx, b, c, canary) })
@@ -69,10 +71,26 @@ func (a *app) gather(ctx context.Context, b *book, canary bool) (check.Evidence,
 	for i, c := range e.Components {
 		e.Sources[c.Name] = sources[i]
 	}
+	holdLog(&e)
 	a.lack(b, &e)
 	besideLive(b, &e)
 	e.Room = a.gatherRoom(e.Catalogue)
+	if a.gathered != nil {
+		a.gathered(&e)
+	}
 	return e, ctx.Err()
+}
+
+// holdLog says how far the log comes that copies hold of each server.
+func holdLog(e *check.Evidence) {
+	for _, s := range e.Catalogue.Surveys {
+		server, asked := e.Servers[s.Component]
+		engine, _ := recovery.EngineNamed(e.Engines, s.Engine)
+		if ends, ok := engine.(ender); ok && asked {
+			server.Held = max(server.Held, ends.End(s))
+			e.Servers[s.Component] = server
+		}
+	}
 }
 
 // gatherSource looks whether a component's source has changed.
@@ -226,6 +244,10 @@ func proof(p runner.Past) check.Proof {
 	if c.Passed && p.Signed {
 		_, err := report.Verify(p.Dir, report.VerifyOptions{})
 		c.Signed = err == nil
+	}
+	if book, err := os.ReadFile(filepath.Join(p.Dir, report.RunbookFile)); err == nil {
+		rb, _ := runbooks.Parse(report.RunbookFile, book)
+		c.Checks = rb.Checks()
 	}
 	text, err := os.ReadFile(filepath.Join(p.Dir, "report.json"))
 	var r report.Report

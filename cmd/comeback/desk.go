@@ -49,12 +49,12 @@ func (d *desk) Systems(context.Context) ([]tui.System, error) {
 		}
 		paths = append(paths, found...)
 	}
-	runs, err := home.List()
+	runs, err := allRuns(home)
 	if err != nil {
 		return nil, err
 	}
-	for _, r := range runs { // what was rehearsed once is known
-		if r.Problem == nil {
+	for _, r := range runs { // what was rehearsed here once is known
+		if r.Problem == nil && !isFiled(home, r.Dir) {
 			paths = append(paths, r.Plan.Runbook.Path)
 		}
 	}
@@ -114,7 +114,7 @@ func (d *desk) system(home runner.Home, path string, runs []runner.Past) tui.Sys
 	sum := sha256.Sum256(b)
 	s.SHA256 = hex.EncodeToString(sum[:])
 	s.Saves = saves(home, path, s.SHA256)
-	if p, ok := runner.HistoryOf(runs, rb.System).Proof(); ok {
+	if p, ok := proven(runs, rb.System); ok {
 		s.Proof = fmt.Sprintf("%s, run %s, %s", p.State.Ended.Local().Format("2 Jan 2006"), p.ID, recovery.FormatSpan(p.State.Ended.Sub(p.State.Started)))
 		if p.State.RunbookSHA256 != s.SHA256 {
 			s.Proof += ", changed since"
@@ -129,7 +129,7 @@ func (d *desk) Runs(context.Context) ([]tui.KnownRun, error) {
 	if err != nil {
 		return nil, err
 	}
-	past, err := home.List()
+	past, err := allRuns(home)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +139,11 @@ func (d *desk) Runs(context.Context) ([]tui.KnownRun, error) {
 			runs = append(runs, tui.KnownRun{ID: p.ID, State: "cannot be read: " + p.Problem.Error(), Dir: p.Dir})
 			continue
 		}
-		runs = append(runs, tui.KnownRun{ID: p.ID, System: p.State.System, Mode: p.State.Mode, State: standing(p), Operator: p.State.Operator, Live: p.State.LiveSays(d.app.now().Location()),
+		state := standing(p)
+		if isFiled(home, p.Dir) {
+			state += ", on " + clean(p.State.Host)
+		}
+		runs = append(runs, tui.KnownRun{ID: p.ID, System: p.State.System, Mode: p.State.Mode, State: state, Operator: p.State.Operator, Live: p.State.LiveSays(d.app.now().Location()),
 			Started: p.State.Started, Ended: p.State.Ended, Dir: p.Dir, Alive: p.Alive, Died: p.Died})
 	}
 	return runs, nil
@@ -158,7 +162,7 @@ func (d *desk) Open(_ context.Context, path string) (*tui.Opened, error) {
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, fmt.Errorf("find the runbook: %w", err)
 	}
-	runs, err := home.List()
+	runs, err := allRuns(home)
 	if err != nil {
 		return nil, err
 	}
@@ -184,6 +188,20 @@ func onlyScratch(rb *runbooks.Runbook) string {
 
 // Attach is a hold on a run, wherever it was started.
 func (d *desk) Attach(ctx context.Context, run tui.KnownRun) (recovery.Session, error) {
+	home, err := d.app.home()
+	if err != nil {
+		return nil, err
+	}
+	if isFiled(home, run.Dir) {
+		p, err := filedHome(home).Load(run.ID)
+		if err == nil {
+			err = p.Problem
+		}
+		if err != nil {
+			return nil, err
+		}
+		return p.Replay(), nil
+	}
 	return d.app.session(ctx, run.ID, "console")
 }
 

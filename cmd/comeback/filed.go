@@ -97,19 +97,34 @@ func filedHome(home runner.Home) runner.Home {
 	return runner.Home{Dir: filepath.Join(home.Dir, "filed")}
 }
 
-// mostFiled is how many runs are fetched from a copy at once, the newest.
-const mostFiled = 50
+// The most that is fetched from a copy at once: so many runs, the newest, of so many
+// bytes together.
+const (
+	mostFiled      = 50
+	mostFiledBytes = 256 << 20
+)
 
-// fetchFiled fetches the runs of a system that copies hold and this host does not,
-// and says which runs of this host are signed and in no copy.
-func (a *app) fetchFiled(ctx context.Context, b *book) (unfiled []string, err error) {
+// filed is what a look for filed runs came to.
+type filed struct {
+	// unfiled are signed runs of this host that no copy holds.
+	unfiled []string
+	// altered are runs that a copy holds otherwise than they were signed, "4f2a in
+	// offsite".
+	altered []string
+}
+
+// fetchFiled fetches the runs of a system that copies hold and this host does not.
+// What is kept of them is as it was signed; whose signature that is the reader of a
+// report judges. A copy that cannot be asked is for the check of copies to tell.
+func (a *app) fetchFiled(ctx context.Context, b *book) (filed, error) {
 	home, err := a.home()
 	if err != nil {
-		return nil, err
+		return filed{}, err
 	}
 	var mu sync.Mutex
-	seen, looked := map[string]bool{}, 0
-	inEach(ctx, plan.Copies(b.Runbook), opener(b.secrets), func(ctx context.Context, _ string, s storage.Store) error {
+	var f filed
+	seen, have, looked := map[string]bool{}, map[string]bool{}, 0
+	inEach(ctx, plan.Copies(b.Runbook), opener(b.secrets), func(ctx context.Context, name string, s storage.Store) error {
 		runs, err := backup.Filed(ctx, s, b.System)
 		if err != nil {
 			return err
@@ -117,52 +132,97 @@ func (a *app) fetchFiled(ctx context.Context, b *book) (unfiled []string, err er
 		mu.Lock()
 		defer mu.Unlock()
 		looked++
-		for _, r := range runs[max(0, len(runs)-mostFiled):] {
-			first := !seen[r.Run]
+		left := int64(mostFiledBytes)
+		for i, r := range slices.Backward(runs) {
 			seen[r.Run] = true
-			fetched := filedHome(home).RunDir(r.Run)
-			_, errHere := os.Stat(home.RunDir(r.Run))
-			_, errFetched := os.Stat(fetched)
-			if first && errHere != nil && errFetched != nil {
-				errFetched = r.Fetch(ctx, s, fetched)
-				err = errors.Join(err, errFetched)
+			if i < len(runs)-mostFiled || have[r.Run] {
+				continue
 			}
-			switch {
-			case first && errHere == nil:
-				err = errors.Join(err, r.FetchReviews(ctx, s, home.RunDir(r.Run)))
-			case first && errFetched == nil:
-				err = errors.Join(err, r.FetchReviews(ctx, s, fetched))
+			dir := home.RunDir(r.Run)
+			if _, err := os.Stat(dir); err != nil {
+				dir = filedHome(home).RunDir(r.Run)
 			}
+			if _, err := os.Stat(dir); err != nil {
+				if left -= r.Size(); left < 0 {
+					continue
+				}
+				switch errFetch := fetchRun(ctx, s, r, dir); {
+				case errors.Is(errFetch, errAltered):
+					f.altered = append(f.altered, r.Run+" in "+name)
+					continue
+				case errFetch != nil:
+					err = errors.Join(err, errFetch)
+					continue
+				}
+			}
+			have[r.Run] = true
+			err = errors.Join(err, r.FetchReviews(ctx, s, dir))
 		}
 		return err
 	})
 	if looked == 0 {
-		return nil, ctx.Err()
+		return f, ctx.Err()
 	}
 	runs, err := home.List()
 	if err != nil {
-		return nil, err
+		return f, err
 	}
 	for _, p := range runs {
 		if p.Problem == nil && p.Plan.System == b.System && p.Signed && !seen[p.ID] {
-			unfiled = append(unfiled, p.ID)
+			f.unfiled = append(f.unfiled, p.ID)
 		}
 	}
-	return unfiled, ctx.Err()
+	slices.Sort(f.altered)
+	return f, ctx.Err()
+}
+
+// errAltered says that a run in a copy is not what was signed.
+var errAltered = errors.New("it is not as it was signed")
+
+// fetchRun fetches a run into a directory that is there only when every file of it is
+// as it was signed, and it is the run whose name it has.
+func fetchRun(ctx context.Context, s storage.Store, r backup.FiledRun, dir string) error {
+	temp := filepath.Join(filepath.Dir(dir), ".unverified-"+r.Run)
+	if err := os.RemoveAll(temp); err != nil {
+		return fmt.Errorf("fetch run %s: %w", r.Run, err)
+	}
+	err := r.Fetch(ctx, s, temp)
+	if errors.Is(err, storage.ErrCorrupt) {
+		return errAltered
+	}
+	if err != nil {
+		return err
+	}
+	if !verified(temp, r.Run) {
+		return errors.Join(errAltered, os.RemoveAll(temp))
+	}
+	if err := os.Rename(temp, dir); err != nil { // two that fetch the same run fetch the same
+		return errors.Join(fmt.Errorf("fetch run %s: %w", r.Run, err), os.RemoveAll(temp))
+	}
+	return nil
+}
+
+func verified(dir, run string) bool {
+	if _, err := report.Verify(dir, report.VerifyOptions{}); err != nil {
+		return false
+	}
+	text, err := os.ReadFile(filepath.Join(dir, report.PlanFile))
+	if err != nil {
+		return false
+	}
+	p, err := plan.Decode(text)
+	return err == nil && p.Run == run
 }
 
 // filedProofs are the proofs of runs that were fetched from copies.
 func (a *app) filedProofs(home runner.Home, system string) ([]check.Proof, error) {
-	runs, err := filedHome(home).List()
+	runs, err := filedRuns(home)
 	if err != nil {
 		return nil, err
 	}
 	var all []check.Proof
 	for _, p := range runs {
-		if _, err := os.Stat(home.RunDir(p.ID)); err == nil {
-			continue // this host's own
-		}
-		if p.Problem == nil && p.Plan != nil && p.Plan.System == system && p.State.Result != "" {
+		if p.Plan.System == system {
 			all = append(all, proof(p))
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -77,6 +78,36 @@ func TestRehearse_auto(t *testing.T) {
 	if out, err := check.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
+	atHome(t, book, 3)
+
+	// What was changed in the copies proves nothing, and is found.
+	altered := filepath.Base(own[0])
+	tars, err := filepath.Glob(filepath.Join(place, "*", "comeback", "runs", "shop", "*-"+altered+".tar"))
+	if err != nil || len(tars) != 2 {
+		t.Fatalf("filed: %q, %v", tars, err)
+	}
+	for _, name := range tars {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, bytes.ReplaceAll(b, []byte("passed"), []byte("Passed")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := os.WriteFile(name, b, 0o600); err != nil {
+				t.Error(err)
+			}
+		}()
+	}
+	deceived := atHome(t, book, 2)
+	if got := strings.Join(strings.Fields(deceived.run(ctx, "check", book, "--no-canary").out), " "); !strings.Contains(got, "these runs are not as they were signed, and prove nothing: "+altered+" in nearby, "+altered+" in offsite") {
+		t.Errorf("a run that was changed: %s", got)
+	}
+	if left, err := filepath.Glob(filepath.Join(deceived.state, "filed", "runs", ".*")); err != nil || len(left) > 0 {
+		t.Errorf("left of it: %q, %v", left, err)
+	}
+
 	// An auditor's page has every run, from wherever, and the refused and the unsigned, too.
 	r.run(ctx, "rehearse", book, "--plain").has(t, recovery.CameBack)
 	page := filepath.Join(place, "page.html")
@@ -146,6 +177,55 @@ func TestRehearse_auto(t *testing.T) {
 		t.Errorf("%s%s", got.out, got.err)
 	}
 	r.run(ctx, "report", "file", filepath.Base(own[0])).has(t, recovery.CameBack, "filed in nearby, offsite")
+}
+
+// atHome is a new host with a console, whose home fetches so many runs of others.
+func atHome(t *testing.T, book string, n int) *rig {
+	t.Helper()
+	r, ctx := newRig(t), t.Context()
+	d := &desk{app: r.app(io.Discard, io.Discard), named: book}
+	proof := func() string {
+		systems, err := d.Systems(ctx)
+		if err != nil || len(systems) != 1 {
+			t.Fatalf("%+v, %v", systems, err)
+		}
+		return systems[0].Proof
+	}
+	if got := proof(); got != "" {
+		t.Errorf("before anything was fetched: %q", got)
+	}
+	for _, want := range []bool{true, false} {
+		if news, err := d.Fetch(ctx, book); err != nil || news != want {
+			t.Errorf("news %v, want %v: %v", news, want, err)
+		}
+	}
+	runs, err := d.Runs(ctx)
+	if err != nil || len(runs) != n {
+		t.Fatalf("%+v, %v", runs, err)
+	}
+	for _, run := range runs {
+		if !strings.Contains(run.State, "report signed, on ") || run.Alive || run.Died {
+			t.Errorf("%+v", run)
+		}
+	}
+	if got := proof(); !strings.Contains(got, "run "+runs[0].ID) {
+		t.Errorf("the newest run is %s, the proof %q", runs[0].ID, got)
+	}
+	session, err := d.Attach(ctx, runs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := 0
+	for _, err := range session.Events(ctx, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		events++
+	}
+	if events == 0 {
+		t.Error("its journal tells nothing")
+	}
+	return r
 }
 
 // The threads of a process that gives way, and so what they start, go last.

@@ -99,7 +99,7 @@ func (a *app) retain(ctx context.Context, o retainAsked) (err error) {
 		}
 		defer func() { err = errors.Join(err, release()) }()
 	}
-	cat, err := catalogue.Survey(ctx, catalogue.Options{Components: options.Components, Copies: options.Copies, Engines: options.Engines, OpenStore: options.OpenStore})
+	cat, err := a.surveyAll(ctx, catalogue.Options{Components: options.Components, Copies: options.Copies, Engines: options.Engines, OpenStore: options.OpenStore})
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/catalogue"
+	"comeback/recovery/check"
 	"comeback/recovery/execute"
 	"comeback/recovery/isolation"
 	"comeback/recovery/runner"
@@ -67,11 +69,17 @@ func asComeback() {
 		}()
 	}
 	a.intent, a.event = killer(os.Getenv("COMEBACK_TEST_KILL"))
+	if ahead, err := time.ParseDuration(os.Getenv(aheadEnv)); err == nil {
+		a.now = func() time.Time { return time.Now().Add(ahead) }
+	}
 	ctx, stop := interruptible()
 	code := a.run(ctx, os.Args[1:])
 	stop()
 	os.Exit(int(code))
 }
+
+// aheadEnv moves the clock of a runner as that of the rig that started it.
+const aheadEnv = "COMEBACK_TEST_AHEAD"
 
 // killer kills this process with SIGKILL at one event, "before:17" or
 // "after:17", counted in this process; or "before:step.finished/1 database.copy",
@@ -261,6 +269,9 @@ type rig struct {
 	environ        map[string]string
 	// ahead is how far the clock of its command lines goes ahead.
 	ahead time.Duration
+	// surveyed and gathered are those of its programs.
+	surveyed func(*catalogue.Catalogue)
+	gathered func(*check.Evidence)
 }
 
 func newRig(t testing.TB) *rig {
@@ -320,6 +331,9 @@ func (r *rig) env() []string {
 	for name, v := range r.environ {
 		env = append(env, name+"="+v)
 	}
+	if r.ahead != 0 {
+		env = append(env, aheadEnv+"="+r.ahead.String())
+	}
 	return env
 }
 
@@ -338,7 +352,7 @@ func (r *rig) run(ctx context.Context, args ...string) output {
 func (r *rig) app(stdout, stderr io.Writer) *app {
 	lookup := func(name string) (string, bool) { v, ok := r.environ[name]; return v, ok }
 	return &app{in: strings.NewReader(""), out: stdout, err: stderr, lookup: lookup, now: func() time.Time { return time.Now().Add(r.ahead) }, environ: r.env(),
-		secrets: execute.NewSecrets(lookup, nil, execute.KnownSecrets...)}
+		secrets: execute.NewSecrets(lookup, nil, execute.KnownSecrets...), surveyed: r.surveyed, gathered: r.gathered}
 }
 
 // only is the single run of the rig's state.

@@ -35,6 +35,9 @@ type FiledRun struct {
 	reviews []storage.Object
 }
 
+// Size is how many bytes a copy holds of it.
+func (f FiledRun) Size() int64 { return f.object.Size }
+
 var reviewName = pattern.New(`^([0-9]{6}-[0-9a-f]{4,16})/(SHA256SUMS\.review-[0-9]{1,2}\.sig)$`)
 
 // maxReview bounds a signature.

@@ -26,9 +26,12 @@ func (j *judge) refusal(component string, cp Copy) error {
 	return nil
 }
 
+// nothing is what is said of a copy that holds nothing of a component.
+const nothing = "NONE"
+
 // inCopy judges a component in one copy.
 func (j *judge) inCopy(c recovery.Component, cp Copy) recovery.CopyStanding {
-	in := recovery.CopyStanding{Copy: cp.Name, Mark: recovery.NotMet, Says: "NONE", Proof: j.proofOf(c.Name, cp.Name)}
+	in := recovery.CopyStanding{Copy: cp.Name, Mark: recovery.NotMet, Says: nothing, Proof: j.proofOf(c.Name, cp.Name)}
 	if j.refusal(c.Name, cp) != nil {
 		in.Mark, in.Says = recovery.Unknown, "REFUSED"
 	}
@@ -64,6 +67,17 @@ func (j *judge) inCopy(c recovery.Component, cp Copy) recovery.CopyStanding {
 		in.Says = "ok"
 	}
 	return in
+}
+
+// absent finds the copies that hold nothing of a component that others hold. Where
+// there is something that cannot be restored, that has been found.
+func (j *judge) absent(c recovery.Component, s recovery.ComponentStanding) {
+	for _, in := range s.Copies {
+		if in.Mark == recovery.NotMet && in.Says == nothing {
+			j.find("absent/"+c.Name+"/"+in.Copy, recovery.NotMet, fmt.Sprintf("bring one there: comeback backup %s %s --copy %s", j.Path, c.Name, in.Copy),
+				"%s: holds no backup of %s, which others have", in.Copy, c.Name)
+		}
+	}
 }
 
 // reach is the newest moment that a survey's usable backups lead to.

@@ -171,10 +171,15 @@ func (j *judge) lock(cp Copy) (recovery.Mark, string) {
 	day := func(r Tried) string { return r.Until.In(j.At.Location()).Format("2 Jan 2006") }
 	c := cp.Canary
 	switch {
-	case c.Deleted:
+	case c.Deleted && (c.Until.IsZero() || c.Until.After(j.At)): // else its lock had ended, and the next one tells
 		return recovery.NotMet, fmt.Sprintf("no object lock: %s deleted our canary", by(c.By))
 	case cp.Medium != "a bucket":
 		return recovery.NotMet, "a directory: whoever may write to it may delete"
+	case cp.Newest != nil && !cp.Newest.Hold && !cp.Newest.Until.IsZero() && !cp.Newest.Until.After(j.At):
+		return recovery.NotMet, fmt.Sprintf("the lock of the newest backup ended on %s", cp.Newest.Until.In(j.At.Location()).Format("2 Jan 2006"))
+	case cp.Newest != nil && !cp.Newest.Hold && cp.Newest.Until.IsZero() && !c.Until.IsZero():
+		// The canary is older, and the service tells locks.
+		return recovery.NotMet, "objects can be locked, and the newest backup is not"
 	case c.Refused && c.Until.After(j.At) && c.Mode == "GOVERNANCE":
 		return recovery.Met, fmt.Sprintf("%s could not delete our canary, locked until %s in governance mode, which some may lift", by(c.By), day(c))
 	case c.Refused && c.Until.After(j.At):
@@ -185,9 +190,7 @@ func (j *judge) lock(cp Copy) (recovery.Mark, string) {
 		return recovery.NotMet, "no object lock"
 	case cp.Newest != nil && (cp.Newest.Hold || cp.Newest.Until.After(j.At)):
 		return recovery.Met, fmt.Sprintf("the newest backup is locked until %s (%s)", cp.Newest.Until.In(j.At.Location()).Format("2 Jan 2006"), strings.ToLower(cp.Newest.Mode))
-	case cp.Newest != nil && !cp.Newest.Until.IsZero():
-		return recovery.NotMet, fmt.Sprintf("the lock of the newest backup ended on %s", cp.Newest.Until.In(j.At.Location()).Format("2 Jan 2006"))
-	case cp.Newest != nil:
+	case cp.Newest != nil && !c.Refused:
 		return recovery.NotMet, "objects can be locked, and the newest backup is not"
 	case c.Refused:
 		return recovery.Unknown, by(c.By) + " could not delete our canary, and no lock shows: it may lack the right alone"

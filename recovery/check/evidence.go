@@ -15,8 +15,10 @@ type Evidence struct {
 	// Runbook is the SHA-256 of the runbook's bytes, Path what to call it in a
 	// command line.
 	Runbook, Path string
-	At            time.Time
-	RPO, RTO      time.Duration
+	// Checks are those of the runbook by their names, each with all that it asks for.
+	Checks   map[string]string
+	At       time.Time
+	RPO, RTO time.Duration
 	// Rehearse is the longest time between two rehearsals; zero where nobody
 	// says.
 	Rehearse   time.Duration
@@ -33,6 +35,9 @@ type Evidence struct {
 	Proofs []Proof
 	// Unfiled are signed runs of this host that no copy holds.
 	Unfiled []string
+	// Altered are runs that a copy holds otherwise than they were signed, "4f2a in
+	// offsite".
+	Altered []string
 	// Vanished are runs of this host whose end a copy knows and whose journal is not
 	// here any more; Rewritten those whose journal is another than the one that ended.
 	Vanished, Rewritten []string
@@ -110,6 +115,8 @@ type Server struct {
 	postgres.Keeping
 	// ArchivedLSN is where the last archived segment begins; 0 where none was.
 	ArchivedLSN recovery.LSN
+	// Held is where the log ends that a copy holds; 0 where none does, or none tells.
+	Held recovery.LSN
 	// Free is the room on the disk of the log; -1 where that is not seen from here.
 	Free int64
 }
@@ -124,8 +131,11 @@ type Proof struct {
 	Passed, Signed bool
 	Points         []recovery.Point
 	Runbook        string
-	Took           time.Duration
-	Stages         []Stage
+	// Checks are those of the run's runbook, as in Evidence; nil where it cannot be
+	// read.
+	Checks map[string]string
+	Took   time.Duration
+	Stages []Stage
 }
 
 // Stage is a stage of a run.

@@ -12,7 +12,7 @@ import (
 // Judge is the assessment that follows from the evidence.
 func Judge(e Evidence) recovery.Assessment {
 	all := e.Catalogue.Surveys
-	e.Catalogue.Surveys = inCopies(all)
+	e.Catalogue.Surveys = asStored(inCopies(all), e.Copies)
 	j := judge{Evidence: e, all: all, a: recovery.Assessment{Format: 1, System: e.System, At: e.At, Runbook: e.Runbook,
 		RPO: recovery.Duration(e.RPO), RTO: recovery.Duration(e.RTO)}}
 	for _, c := range e.Copies {
@@ -38,6 +38,31 @@ func inCopies(surveys []recovery.Survey) []recovery.Survey {
 		all[i].Backups = slices.DeleteFunc(slices.Clone(all[i].Backups), func(b recovery.Backup) bool { return b.Elsewhere })
 	}
 	return all
+}
+
+// asStored are surveys in which a backup has a problem that is not as large as its
+// manifest says that it was stored. The surveys are the caller's to change.
+func asStored(surveys []recovery.Survey, copies []Copy) []recovery.Survey {
+	type key struct{ copy, component, backup, object string }
+	stored := map[key]int64{}
+	for _, cp := range copies {
+		for _, m := range cp.Manifests {
+			for _, o := range m.Objects {
+				stored[key{cp.Name, m.Component, m.ID, o.Key}] = o.Size
+			}
+		}
+	}
+	for _, s := range surveys {
+		for i := range s.Backups {
+			b := &s.Backups[i]
+			for _, o := range b.Objects {
+				if was, ok := stored[key{s.Copy, s.Component, b.ID, o.Key}]; ok && was != o.Size && b.Problem == "" {
+					b.Problem = fmt.Sprintf("%s has %d bytes, and %d were stored", o.Key, o.Size, was)
+				}
+			}
+		}
+	}
+	return surveys
 }
 
 // judge is a judgement under way.
@@ -115,6 +140,7 @@ func (j *judge) component(c recovery.Component) {
 	s.Named = j.named(c)
 	switch {
 	case there > 0:
+		j.absent(c, s)
 		j.rpo(c, &s)
 	case j.atHome(c, &s):
 		j.find("none/"+c.Name, recovery.NotMet, "keep a backup in a copy, too, of another account or provider",
@@ -153,7 +179,7 @@ func (j *judge) rpo(c recovery.Component, s *recovery.ComponentStanding) {
 	case s.Newest.IsZero():
 		j.find("rpo/"+c.Name, recovery.Unknown, "see comeback moments "+j.Path, "%s: what can be restored ends at a moment that is not known", c.Name)
 	case j.RPO == 0:
-	case s.Unchanged, age <= j.RPO:
+	case s.Unchanged, age <= j.RPO, j.follows(c):
 		s.RPO = recovery.Met
 	default:
 		s.RPO = recovery.NotMet
@@ -170,6 +196,21 @@ func (j *judge) rpo(c recovery.Component, s *recovery.ComponentStanding) {
 				"%s: %s is %s behind the other copies", in.Copy, c.Name, recovery.FormatSpan(behind))
 		}
 	}
+}
+
+// follows reports whether a copy holds all of a server's log but what the server has
+// not kept for longer than the RPO: however old the newest commit is that the copy has,
+// those that it lacks are younger than archive_timeout.
+func (j *judge) follows(c recovery.Component) bool {
+	s, ok := j.Servers[c.Name]
+	if !ok || s.Err != nil || s.InRecovery || s.Mode == "off" || s.Failing() || s.ArchivedLSN == 0 || s.SegmentSize == 0 ||
+		s.ArchiveTimeout == 0 || s.ArchiveTimeout > j.RPO {
+		return false
+	}
+	size := recovery.LSN(s.SegmentSize)
+	end := s.ArchivedLSN + size
+	// Else closed segments wait for their archive_command, nobody knows for how long.
+	return s.Held >= end && s.LSN <= end+size
 }
 
 // oftener says how a component gets fresher backups.

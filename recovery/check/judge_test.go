@@ -106,6 +106,24 @@ func edit(e *check.Evidence, copy, component string, change func(*recovery.Surve
 	}
 }
 
+// quiet lets the log in the copies end with a commit of yesterday, and a person write
+// this second.
+func quiet(e *check.Evidence) check.Server {
+	edit(e, "", "database", func(s *recovery.Survey) {
+		for i := range s.Windows {
+			s.Windows[i].To.Time = e.At.Add(-20 * time.Hour)
+		}
+		for i := range s.Backups {
+			s.Backups[i].Taken = recovery.Span{From: e.At.Add(-21 * time.Hour), To: e.At.Add(-21 * time.Hour)}
+		}
+	})
+	s := e.Servers["database"]
+	s.ArchivedAt, s.Commit, s.Held = e.At.Add(-20*time.Hour), e.At.Add(-time.Second), s.ArchivedLSN+16<<20
+	s.LSN = s.Held + 1<<20
+	e.Servers["database"] = s
+	return s
+}
+
 func TestJudge_healthy(t *testing.T) {
 	a := check.Judge(*healthy())
 	if a.Answer != recovery.WouldSave || len(a.Findings) != 0 || a.Exit() != recovery.CheckOK {
@@ -140,9 +158,45 @@ func TestJudge(t *testing.T) {
 		{"no copy holds the configuration", func(e *check.Evidence) {
 			edit(e, "", "config", func(s *recovery.Survey) { s.Backups = nil })
 		}, []string{"none/config", "3-2-1-1-0/3 copies", "3-2-1-1-0/2 kinds", "3-2-1-1-0/1 elsewhere", "3-2-1-1-0/1 locked"}, recovery.WouldNot, "config: no copy holds a backup", "comeback backup shop.md config"},
+		{"a commit of now after a quiet night", func(e *check.Evidence) {
+			quiet(e)
+		}, nil, recovery.WouldSave, "", ""},
+		{"a commit of now after a quiet night, and closed segments wait", func(e *check.Evidence) {
+			s := quiet(e)
+			s.LSN += 16 << 20
+			e.Servers["database"] = s
+		}, []string{"rpo/database"}, recovery.WouldBut, "the RPO is 5m", ""},
+		{"a commit of now after a quiet night, and no copy has what was archived", func(e *check.Evidence) {
+			s := quiet(e)
+			s.Held -= 16 << 20
+			e.Servers["database"] = s
+		}, []string{"rpo/database"}, recovery.WouldBut, "the RPO is 5m", ""},
+		{"a dump is shorter than what was stored", func(e *check.Evidence) {
+			edit(e, "nearby", "code", func(s *recovery.Survey) {
+				b := s.Backups[len(s.Backups)-1]
+				e.Copies[0].Manifests = []recovery.Manifest{{ID: b.ID, Component: "code", Kind: recovery.Code, Engine: "code", Objects: []recovery.StoredObject{{Key: "x", Size: 10_000_001}}}}
+			})
+		}, []string{"broken/code/nearby/code"}, recovery.WouldBut, "x has 10000000 bytes, and 10000001 were stored", ""},
+		{"an older canary is locked, the newest backup is not", func(e *check.Evidence) {
+			e.Copies[1].Newest = &storage.Retention{}
+		}, []string{"3-2-1-1-0/1 locked"}, recovery.WouldBut, "objects can be locked, and the newest backup is not", ""},
+		{"the lock of the canary ends and it goes", func(e *check.Evidence) {
+			e.Copies[1].Canary = check.Tried{Deleted: true, Mode: "COMPLIANCE", Until: e.At.Add(-time.Hour)}
+			e.Copies[1].Newest = &storage.Retention{Mode: "COMPLIANCE", Until: e.At.AddDate(0, 0, 20)}
+		}, nil, recovery.WouldSave, "", ""},
+		{"checks were weakened", func(e *check.Evidence) {
+			e.Runbook = "weaker"
+			for i := range e.Proofs {
+				e.Proofs[i].Checks = map[string]string{"orders": "> 0", "rows": "= 5", "same": "1"}
+			}
+			e.Checks = map[string]string{"orders": ">= 0", "same": "1"}
+		}, []string{"changed/database", "changed/uploads", "changed/config", "changed/code"}, recovery.WouldBut, `changed since: the check "orders" asks for something else, the check "rows" is gone`, ""},
+		{"a filed run was changed", func(e *check.Evidence) {
+			e.Altered = []string{"4f2a in offsite"}
+		}, []string{"filed/altered"}, recovery.WouldBut, "4f2a in offsite", ""},
 		{"one copy lacks the code", func(e *check.Evidence) {
 			edit(e, "offsite", "code", func(s *recovery.Survey) { s.Backups = nil })
-		}, []string{"3-2-1-1-0/3 copies", "3-2-1-1-0/2 kinds", "3-2-1-1-0/1 elsewhere", "3-2-1-1-0/1 locked"}, recovery.WouldBut, "offsite does not hold every component", ""},
+		}, []string{"absent/code/offsite", "3-2-1-1-0/3 copies", "3-2-1-1-0/2 kinds", "3-2-1-1-0/1 elsewhere", "3-2-1-1-0/1 locked"}, recovery.WouldBut, "offsite does not hold every component", ""},
 		{"a copy refuses", func(e *check.Evidence) {
 			e.Copies[1].Err = errors.New("list s3://b: access denied")
 			edit(e, "offsite", "database", func(s *recovery.Survey) { *s = recovery.Survey{} })

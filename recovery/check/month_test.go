@@ -77,7 +77,7 @@ var faults = []fault{
 	}, []string{"broken/code/nearby/code"}},
 	{"a tree is missing", 1, func(e *check.Evidence, _ int) {
 		edit(e, "offsite", "uploads", func(s *recovery.Survey) { s.Backups = nil })
-	}, unseen},
+	}, append([]string{"absent/uploads/offsite"}, unseen...)},
 	{"a lock expires", 2, func(e *check.Evidence, _ int) {
 		e.Copies[1].Canary = check.Tried{}
 		e.Copies[1].Newest = &storage.Retention{Mode: "COMPLIANCE", Until: e.At.Add(-time.Hour)}

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -34,7 +35,7 @@ func (j *judge) proofOf(component, copy string) recovery.ProofStanding {
 		}
 		s := recovery.ProofStanding{At: p.At, Run: p.Run}
 		if p.Runbook != j.Runbook {
-			s.Changed = append(s.Changed, "the runbook")
+			s.Changed = append(s.Changed, j.runbookSince(p)...)
 		}
 		if then, now := pt.Backup.Size(), j.size(component); then > 0 && float64(now) > grown*float64(then) {
 			s.Changed = append(s.Changed, fmt.Sprintf("its size: %s then, %s now", recovery.FormatBytes(then), recovery.FormatBytes(now)))
@@ -48,6 +49,25 @@ func (j *judge) proofOf(component, copy string) recovery.ProofStanding {
 		return s
 	}
 	return recovery.ProofStanding{}
+}
+
+// runbookSince says what of the runbook is another since a run: what it no longer
+// checks, or checks otherwise, is named.
+func (j *judge) runbookSince(p Proof) []string {
+	var since []string
+	for _, name := range slices.Sorted(maps.Keys(p.Checks)) {
+		now, ok := j.Checks[name]
+		switch {
+		case !ok:
+			since = append(since, fmt.Sprintf("the check %q is gone", name))
+		case now != p.Checks[name]:
+			since = append(since, fmt.Sprintf("the check %q asks for something else", name))
+		}
+	}
+	if len(since) == 0 {
+		return []string{"the runbook"}
+	}
+	return since
 }
 
 func major(version string) string {

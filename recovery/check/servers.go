@@ -150,6 +150,9 @@ func (j *judge) host() {
 	if len(j.Unfiled) > 0 {
 		j.find("filed", recovery.NotMet, "file them: comeback report file "+j.Unfiled[0], "signed reports are on this host only, and would be lost with it: %s", strings.Join(j.Unfiled, ", "))
 	}
+	if len(j.Altered) > 0 {
+		j.find("filed/altered", recovery.NotMet, "trust what other copies hold, and find out who changed them", "these runs are not as they were signed, and prove nothing: %s", strings.Join(j.Altered, ", "))
+	}
 	if len(j.Vanished) > 0 {
 		j.find("journals/gone", recovery.NotMet, "find out who removed them; what was signed can be fetched from a copy", "runs of this host have ended, as a copy knows, and their journals are gone: %s", strings.Join(j.Vanished, ", "))
 	}

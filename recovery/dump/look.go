@@ -44,7 +44,7 @@ func lookAt(ctx context.Context, store storage.Store, o storage.Object) (found, 
 	h, problem, ok := readHead(raw, int64(len(raw)) == o.Size)
 	switch {
 	case ok && h.rolesOnly:
-		f.finding = "holds only roles and tablespaces (pg_dumpall --globals-only)"
+		f.finding = onlyRoles
 		return f, nil
 	case !ok && problem != "" && named:
 		f.finding = "cannot be restored: " + problem

@@ -30,6 +30,10 @@ const (
 	maxFindings = 10
 )
 
+// onlyRoles is what is said of what is stored beside dumps, so that their owners can
+// be made.
+const onlyRoles = "holds only roles and tablespaces (pg_dumpall --globals-only)"
+
 // Survey lists the dumps that a copy holds for a component: those under its
 // prefix, without those that name another database than its own. It opens the
 // newest objects of each pattern of names and reads their first bytes, and of
@@ -58,12 +62,16 @@ func (e engine) Survey(ctx context.Context, c recovery.Component, copy recovery.
 		}
 	}
 	for says, keys := range odd {
+		do := "look at what writes it, or move it out of the copy"
+		if says == onlyRoles && len(s.Backups) > 0 {
+			do = "" // it belongs beside dumps, which have no roles of their own
+		}
 		for i, key := range keys {
 			if i == maxFindings {
 				s.Findings = append(s.Findings, recovery.Finding{Object: key, Says: fmt.Sprintf("%s (and %d more like it)", says, len(keys)-i-1)})
 				break
 			}
-			s.Findings = append(s.Findings, recovery.Finding{Object: key, Says: says, Do: "look at what writes it, or move it out of the copy"})
+			s.Findings = append(s.Findings, recovery.Finding{Object: key, Says: says, Do: do})
 		}
 	}
 	slices.SortFunc(s.Findings, func(a, b recovery.Finding) int { return cmp.Compare(a.Object, b.Object) })

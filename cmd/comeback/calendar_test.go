@@ -1,0 +1,137 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/catalogue"
+	"comeback/recovery/check"
+	"comeback/storagetest"
+)
+
+// calendar is a clock that is moved from day to day while the clocks of servers go
+// on. Whatever they tell it takes to the day on which they told it: each moment of
+// real time belongs to what the calendar showed then.
+type calendar struct {
+	marks []moving
+}
+
+// moving is a moment from which on the calendar goes ahead of real time by so much.
+type moving struct {
+	from  time.Time
+	ahead time.Duration
+}
+
+// beyond is more than any test takes: what lies farther ahead is the calendar's own.
+const beyond = 24 * time.Hour
+
+// show moves the calendar to a time, and gives how far it then is ahead.
+func (c *calendar) show(to time.Time) time.Duration {
+	m := moving{from: time.Now(), ahead: time.Until(to)}
+	c.marks = append(c.marks, m)
+	return m.ahead
+}
+
+// now is what it shows.
+func (c *calendar) now() time.Time { return time.Now().Add(c.marks[len(c.marks)-1].ahead) }
+
+// moved is a time that another clock has told, by the calendar.
+func (c *calendar) moved(t time.Time) time.Time {
+	if t.IsZero() || time.Until(t) > beyond {
+		return t
+	}
+	m := c.marks[0]
+	for _, later := range c.marks[1:] {
+		if later.from.After(t) {
+			break
+		}
+		m = later
+	}
+	return t.Add(m.ahead)
+}
+
+func (c *calendar) moveSpan(s *recovery.Span) { s.From, s.To = c.moved(s.From), c.moved(s.To) }
+
+// surveys moves what labels of base backups and records of the log say.
+func (c *calendar) surveys(cat *catalogue.Catalogue) {
+	for i := range cat.Surveys {
+		s := &cat.Surveys[i]
+		for k := range s.Backups {
+			c.backup(&s.Backups[k])
+		}
+		for k := range s.Windows {
+			w := &s.Windows[k]
+			w.From.Time, w.To.Time = c.moved(w.From.Time), c.moved(w.To.Time)
+		}
+	}
+}
+
+// backup moves the moment of a backup. A dump tells the time of day where it was made
+// and not the zone, so that its span reaches over other days: when it was stored, which
+// is the calendar's already, says how far that is ahead.
+func (c *calendar) backup(b *recovery.Backup) {
+	var stored time.Time
+	for _, o := range b.Objects {
+		if o.Modified.After(stored) {
+			stored = o.Modified
+		}
+	}
+	if b.Engine != "dump" || b.Taken.To.Equal(stored) {
+		c.moveSpan(&b.Taken)
+		return
+	}
+	i := len(c.marks) - 1
+	for i > 0 && c.marks[i].from.Add(c.marks[i].ahead).After(stored) {
+		i--
+	}
+	b.Taken.From, b.Taken.To = b.Taken.From.Add(c.marks[i].ahead), b.Taken.To.Add(c.marks[i].ahead)
+	if b.Taken.To.After(stored) {
+		b.Taken.To = stored
+	}
+}
+
+// evidence moves what servers of databases and of objects say.
+func (c *calendar) evidence(e *check.Evidence) {
+	for name, s := range e.Servers {
+		for _, t := range []*time.Time{&s.Now, &s.ArchivedAt, &s.FailedAt, &s.Commit} {
+			*t = c.moved(*t)
+		}
+		e.Servers[name] = s
+	}
+	for i := range e.Copies {
+		cp := &e.Copies[i]
+		for k := range cp.Manifests {
+			c.moveSpan(&cp.Manifests[k].Moment)
+		}
+		if cp.Skew != nil {
+			*cp.Skew += c.marks[len(c.marks)-1].ahead
+		}
+		cp.Lacking.Since = c.moved(cp.Lacking.Since)
+	}
+}
+
+// A calendar takes what a clock of real time told to the day on which it told it.
+func TestCalendar(t *testing.T) {
+	day := time.Date(2040, 2, 28, 3, 0, 0, 0, time.UTC)
+	var c calendar
+	c.show(day)
+	first := time.Now()
+	c.show(day.AddDate(0, 0, 1))
+	second := time.Now()
+	for _, row := range []struct{ told, want time.Time }{
+		{first, day}, {second, day.AddDate(0, 0, 1)}, {first.Add(-time.Hour), day.Add(-time.Hour)}, {day, day}, {time.Time{}, time.Time{}},
+	} {
+		if got := c.moved(row.told); got.Sub(row.want).Abs() > time.Minute {
+			t.Errorf("%s is %s, want %s", row.told, got, row.want)
+		}
+	}
+}
+
+// files moves the times of files below a directory.
+func (c *calendar) files(t *testing.T, dir string) {
+	t.Helper()
+	if err := storagetest.MoveTimes(dir, c.moved); err != nil {
+		t.Fatal(err)
+	}
+}

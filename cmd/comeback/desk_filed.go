@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+
+	"comeback/recovery"
+	"comeback/recovery/report"
+	"comeback/recovery/runner"
+)
+
+// Fetch fetches the runs that other hosts have filed, and says whether any came.
+func (d *desk) Fetch(ctx context.Context, path string) (bool, error) {
+	home, err := d.app.home()
+	if err != nil {
+		return false, err
+	}
+	b, _, err := d.app.open(path)
+	if err != nil {
+		return false, err
+	}
+	before, err := filepath.Glob(filepath.Join(filedHome(home).Runs(), "*"))
+	if err != nil {
+		return false, err
+	}
+	if _, err := d.app.fetchFiled(ctx, b); err != nil {
+		return false, err
+	}
+	after, err := filepath.Glob(filepath.Join(filedHome(home).Runs(), "*"))
+	return len(after) > len(before), err
+}
+
+// allRuns lists the runs of this host and those of others that were fetched, the
+// newest first.
+func allRuns(home runner.Home) ([]runner.Past, error) {
+	runs, err := home.List()
+	if err != nil {
+		return nil, err
+	}
+	filed, err := filedRuns(home)
+	if err != nil {
+		return nil, err
+	}
+	runs = append(runs, filed...)
+	slices.SortStableFunc(runs, func(a, b runner.Past) int { return b.State.Started.Compare(a.State.Started) })
+	return runs, nil
+}
+
+// filedRuns are the runs that ended on other hosts and were fetched from copies. What
+// cannot be read is left out: it is not this host's to mend, and proves nothing.
+func filedRuns(home runner.Home) ([]runner.Past, error) {
+	runs, err := filedHome(home).List()
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(runs, func(p runner.Past) bool {
+		_, err := home.Look(p.ID)
+		return err == nil || p.Problem != nil || p.State.Result == ""
+	}), nil
+}
+
+// isFiled reports whether a run's directory is that of one that was fetched.
+func isFiled(home runner.Home, dir string) bool {
+	return filepath.Dir(dir) == filedHome(home).Runs()
+}
+
+// proven is the newest run of a system that passed, whose signature is good and whose
+// every file is as it was signed. Whose signature it is the reader of the report judges.
+func proven(runs []runner.Past, system string) (runner.Past, bool) {
+	for _, p := range runs {
+		if p.Problem != nil || p.Plan.System != system || p.State.Result != recovery.ResultPassed || !p.Signed {
+			continue
+		}
+		if _, err := report.Verify(p.Dir, report.VerifyOptions{}); err == nil {
+			return p, true
+		}
+	}
+	return runner.Past{}, false
+}
