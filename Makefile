@@ -6,7 +6,7 @@ TOOLS   := $(CURDIR)/.tools/bin
 GO      ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test majors test-majors check soak bench bench-parts tools standin child tidy clean needs
+.PHONY: help build demo test majors test-majors check soak bench bench-parts tools standin sshd child tidy clean needs
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,7 +57,10 @@ check: tools ## gofmt, vet, staticcheck, the layers, go mod tidy
 needs: # PostgreSQL, ssh-keygen and git, installed where apt-get can, named where not
 	@./.ci/needs
 
-tools: $(TOOLS)/staticcheck $(TOOLS)/depguard $(TOOLS)/versitygw standin # the first three are built once, pinned by tools/go.mod
+tools: $(TOOLS)/staticcheck $(TOOLS)/depguard $(TOOLS)/versitygw standin sshd # the first three are built once, pinned by tools/go.mod
+
+sshd: # what the tests of --on connect to, never installed
+	@./.ci/sshd $(TOOLS)/openssh
 
 standin: # of this tree: what the tests start where the race detector sees nothing
 	$(GO) build -o $(TOOLS)/standin ./enginetest/standin

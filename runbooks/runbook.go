@@ -1,6 +1,7 @@
 package runbooks
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -111,6 +112,32 @@ type Reference struct {
 // References lists every ${VAR} of the front matter, in the order of the
 // document.
 func (r *Runbook) References() []Reference { return slices.Clone(r.references) }
+
+// Variables lists, sorted, every variable of the environment that the runbook
+// names: in the front matter, in `needs`, in addresses that are checked, and those
+// that its scripts may see.
+func (r *Runbook) Variables() []string {
+	names := slices.Collect(maps.Keys(r.Needs))
+	for _, ref := range r.references {
+		names = append(names, ref.Name)
+	}
+	for _, s := range r.Stages {
+		for _, b := range s.Blocks {
+			switch b := b.(type) {
+			case HTTPCheck:
+				names = append(names, b.References()...)
+			case Shell:
+				names = append(names, b.Env...)
+			case ShellWait:
+				names = append(names, b.Env...)
+			case Start:
+				names = append(names, b.Env...)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
 
 // Component finds a component by its name.
 func (r *Runbook) Component(name string) (Component, bool) {

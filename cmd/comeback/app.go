@@ -41,6 +41,8 @@ type app struct {
 	giveWay func() error
 	// tether is a process that runs must not outlive; 0 is none.
 	tether int
+	// args is the command line that is carried out.
+	args []string
 	// intent and event are told of every event of a run in this process,
 	// before and after it is written. They are nil but in tests.
 	intent func(recovery.Payload)
@@ -327,7 +329,7 @@ func (a *app) operator() string {
 
 func (a *app) asserted() map[string]string {
 	m := map[string]string{"uid": fmt.Sprint(os.Getuid())}
-	for _, name := range []string{"USER", "SUDO_USER", "SSH_CONNECTION"} {
+	for _, name := range []string{"USER", "SUDO_USER", "SSH_CONNECTION", fromEnv} {
 		if v, ok := a.lookup(name); ok && v != "" {
 			m[name] = clean(v)
 		}

@@ -32,7 +32,8 @@ Leaving the console leaves the run as it is.
 		Example: `  comeback attach
   comeback attach 7c31
   comeback attach 7c31 --take-over "ops2 is on the train"
-  comeback attach 7c31 --plain`,
+  comeback attach 7c31 --plain
+  comeback attach --on db1`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usage("write: comeback attach RUN", "comeback attach takes one RUN, not %d", len(args))
@@ -284,59 +285,84 @@ func (a *app) approveCommand() *cobra.Command {
 for the role. A later change of the plan voids the signature.
 ` + exitCodes,
 		Example: `  comeback approve 7c31
-  comeback approve 7c31 --key ~/.ssh/id_ed25519`,
+  comeback approve 7c31 --key ~/.ssh/id_ed25519
+  comeback approve 7c31 --on db1`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.approve(cmd.Context(), args[0], key) },
 	}
 	cmd.Flags().StringVar(&key, "key", "", "sign with this SSH private key `FILE`, or \"agent\" (default: the key that is asked for)")
 	return cmd
 }
 
-func (a *app) approve(ctx context.Context, id, name string) error {
-	s, err := a.session(ctx, id, "plain")
+func (a *app) approve(ctx context.Context, id, key string) error {
+	s, asked, err := a.approvalOf(ctx, id)
 	if err != nil {
 		return err
+	}
+	signature, found, err := a.signApproval(ctx, asked, key)
+	if err != nil {
+		return err
+	}
+	if err := s.Do(ctx, recovery.Command{Kind: recovery.DoApprove, Step: asked.Step, By: a.operator(), Signature: signature}); err != nil {
+		return err
+	}
+	a.tellApproved(asked, found)
+	return nil
+}
+
+// approvalOf is what a run that waits for an approval wants to have signed.
+func (a *app) approvalOf(ctx context.Context, id string) (recovery.Session, approvalAsked, error) {
+	s, err := a.session(ctx, id, "plain")
+	if err != nil {
+		return nil, approvalAsked{}, err
 	}
 	state, err := s.State(ctx)
 	if err != nil {
-		return err
+		return nil, approvalAsked{}, err
 	}
 	i := slices.IndexFunc(state.Steps, func(st recovery.StepState) bool { return st.WaitsFor == recovery.WaitApproval })
 	if i < 0 || state.Result != "" {
-		return usage("see where it stands: comeback status "+id, "run %s does not wait for an approval", id)
+		return nil, approvalAsked{}, usage("see where it stands: comeback status "+id, "run %s does not wait for an approval", id)
 	}
 	var args recovery.ApprovalArgs
 	if err := state.Steps[i].Decode(&args); err != nil {
-		return err
+		return nil, approvalAsked{}, err
 	}
+	return s, approvalAsked{Run: id, System: state.System, Mode: state.Mode, Role: args.Role, Key: args.Key, Step: state.Steps[i].ID, Digest: state.PlanSHA256}, nil
+}
+
+// signApproval signs a plan's digest, with the key that is asked for if no other is
+// named.
+func (a *app) signApproval(ctx context.Context, asked approvalAsked, name string) (string, report.Key, error) {
 	if name == "" {
-		wanted, _, _, _, err := ssh.ParseAuthorizedKey([]byte(args.Key))
+		wanted, _, _, _, err := ssh.ParseAuthorizedKey([]byte(asked.Key))
 		if err != nil {
-			return fmt.Errorf("read the key of %s in the plan: %w", args.Role, err)
+			return "", report.Key{}, fmt.Errorf("read the key of %s in the plan: %w", asked.Role, err)
 		}
 		name = ssh.FingerprintSHA256(wanted)
 	}
 	key, err := a.findKey(name)
 	if err != nil {
-		return err
+		return "", key, err
 	}
 	signer, err := key.Signer(ctx, a.passphrase)
 	if err != nil {
-		return err
+		return "", key, err
 	}
-	signature, err := report.SignApproval(ctx, state.PlanSHA256, signer)
-	if err != nil {
-		return err
-	}
-	if err := s.Do(ctx, recovery.Command{Kind: recovery.DoApprove, Step: state.Steps[i].ID, By: a.operator(), Signature: signature}); err != nil {
-		return err
-	}
-	fmt.Fprintf(a.out, "approved plan %s of run %s as %s, with %s\n", state.PlanSHA256[:16], id, args.Role, key.Fingerprint)
-	return nil
+	signature, err := report.SignApproval(ctx, asked.Digest, signer)
+	return signature, key, err
+}
+
+func (a *app) tellApproved(asked approvalAsked, key report.Key) {
+	fmt.Fprintf(a.out, "approved plan %.16s of run %s as %s, with %s\n", asked.Digest, asked.Run, asked.Role, key.Fingerprint)
 }
 
 // detached tells how to come back to a run that goes on.
 func (a *app) detached(id string) error {
-	fmt.Fprintf(a.out, "run %s goes on without this terminal; return with: comeback attach %s\n", id, id)
+	there, on := a.lookup(onEnv)
+	if on {
+		there = " --on " + clean(there)
+	}
+	fmt.Fprintf(a.out, "run %s goes on without this terminal; return with: comeback attach%s %s\n", id, there, id)
 	return &exitError{recovery.NotEnded}
 }
 

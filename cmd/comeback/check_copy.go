@@ -88,7 +88,7 @@ func (a *app) gatherLocks(ctx context.Context, seen *check.Copy, store storage.S
 }
 
 // The file systems that lie elsewhere, by the kernel's numbers.
-var remote = map[int64]string{0x6969: "NFS", 0xff534d42: "CIFS", 0xfe534d42: "SMB", 0x65735546: "FUSE", 0x01021997: "9P", 0x00c36400: "Ceph"}
+var farAway = map[int64]string{0x6969: "NFS", 0xff534d42: "CIFS", 0xfe534d42: "SMB", 0x65735546: "FUSE", 0x01021997: "9P", 0x00c36400: "Ceph"}
 
 // placeOf says what kind of place a copy is, and what fails together with it.
 func placeOf(seen *check.Copy) {
@@ -123,7 +123,7 @@ func placeOf(seen *check.Copy) {
 	seen.Medium, seen.Here = "a directory", true
 	var fs syscall.Statfs_t
 	if syscall.Statfs(u.Path, &fs) == nil {
-		if name := remote[int64(uint32(fs.Type))]; name != "" {
+		if name := farAway[int64(uint32(fs.Type))]; name != "" {
 			seen.Here, seen.Domain = false, name+" at "+u.Path
 			return
 		}

@@ -363,6 +363,9 @@ func (d *desk) Resume(ctx context.Context, run tui.KnownRun, values map[string]s
 
 // Keys lists what can sign now.
 func (d *desk) Keys(ctx context.Context) ([]tui.Key, error) {
+	if err := d.keysElsewhere(); err != nil {
+		return nil, err
+	}
 	found, err := report.FindKeys(ctx, d.app.getenv)
 	var keys []tui.Key
 	for _, k := range found {
@@ -385,8 +388,22 @@ func shown(k report.Key) tui.Key {
 	return s
 }
 
+// keysElsewhere refuses to sign on a host to which the console was carried: keys stay
+// where they are.
+func (d *desk) keysElsewhere() error {
+	from, ok := d.app.lookup(fromEnv)
+	if !ok {
+		return nil
+	}
+	return recovery.Errorf("leave the console with q: you are asked for the signature there; an approval is given with: comeback approve --on HOST RUN",
+		"keys stay with %s, and never come to this host", clean(from)).WithExit(recovery.Refused)
+}
+
 // CreateKey makes a key for signing reports.
 func (d *desk) CreateKey(context.Context) (tui.Key, error) {
+	if err := d.keysElsewhere(); err != nil {
+		return tui.Key{}, err
+	}
 	home := d.app.getenv("HOME")
 	if home == "" {
 		return tui.Key{}, recovery.Errorf("set HOME", "there is no place for a new key")

@@ -85,6 +85,7 @@ func (a *app) execute(ctx context.Context, args []string) error {
 		return a.console(ctx, "", false, false)
 	}
 	root := a.root()
+	a.args = args
 	root.SetArgs(args)
 	root.SetIn(a.in)
 	root.SetOut(a.out)

@@ -30,7 +30,8 @@ backup's id as ` + "`comeback moments`" + ` lists it.
 		Example: `  comeback recover shop.md
   comeback recover shop.md --to before-xid:81214 --dry-run
   comeback recover shop.md --to before-xid:81214 --plain --confirm db1/shop --outage 2026-11-23T02:43:00+01:00
-  comeback recover shop.md --to latest --copy offsite`,
+  comeback recover shop.md --to latest --copy offsite
+  comeback recover shop.md --on root@db1`,
 		Args: oneArgument("RUNBOOK"), ValidArgsFunction: runbookArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error

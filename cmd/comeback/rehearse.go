@@ -58,6 +58,7 @@ after-xid:81213, or a backup's id as ` + "`comeback moments`" + ` lists it.
   comeback rehearse shop.md --to db/2026-11-22.sql.gz --only-table carts
   comeback rehearse shop.md --auto --key /etc/comeback/key --max-disk 50GB
   comeback rehearse shop.md --scenario friday-evening.md
+  comeback rehearse shop.md --on db1
   comeback rehearse shop.md --dry-run`,
 		Args: oneArgument("RUNBOOK"), ValidArgsFunction: runbookArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -252,7 +253,7 @@ func (a *app) concluded(r runner.Past, key *report.Key, say *plainWriter) error 
 		}
 		say.line("", "signed by %s", signed)
 		a.tellFiled(context.Background(), r.Dir, func(line string) { say.line("", "%s", line) })
-	} else if !r.Signed {
+	} else if _, carried := a.lookup(fromEnv); !r.Signed && !carried { // where it was carried from it is signed
 		say.line("", "ended, unsigned; sign it with: comeback report sign %s", s.Run)
 	}
 	if s.Exit != recovery.CameBack {

@@ -27,10 +27,17 @@ func (a *app) root() *cobra.Command {
 		Short: "Bring a system back from its backups, and prove that you can",
 		Long: `comeback is a terminal recovery console. It opens a Markdown runbook, restores a
 backup or goes to a moment, shows every stage as it runs, and ends with a signed
-report. Without a command it opens the console.`,
+report. Without a command it opens the console.
+
+With --on HOST most commands are carried out on another host, over ssh: this very
+program and the runbook go there, and the variables that the runbook names, through
+the connection alone. The console and its keys are as here, a run outlives the
+connection, and what has ended there is brought home, verified and signed here.
+COMEBACK_SSH names another ssh, or its configuration: "ssh -F FILE".`,
 		Example: `  comeback demo                              a shop, an incident, a rehearsal
   comeback rehearse shop.md                  restore the latest into scratch
   comeback rehearse shop.md --to "10 minutes ago"
+  comeback rehearse shop.md --on db1         where the data go
   comeback report verify 7c31 --signers ~/.ssh/allowed_signers`,
 		Args:          noArguments,
 		SilenceUsage:  true,
@@ -45,7 +52,8 @@ report. Without a command it opens the console.`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(a.rehearseCommand(), a.recoverCommand(), a.rescueCommand(), a.switchBackCommand(), a.expireCommand(), a.momentsCommand(), a.runsCommand(), a.statusCommand(), a.lookCommand(),
 		a.attachCommand(), a.resumeCommand(), a.approveCommand(), a.terminalCommand(), a.stopCommand(), a.runnerCommand(),
-		a.reportCommand(), a.runbookCommand(), a.walCommand(), a.backupCommand(), a.retainCommand(), a.checkCommand(), a.scheduleCommand(), a.demoCommand(), a.versionCommand())
+		a.reportCommand(), a.runbookCommand(), a.walCommand(), a.backupCommand(), a.retainCommand(), a.checkCommand(), a.scheduleCommand(), a.demoCommand(), a.remoteCommand(), a.versionCommand())
+	a.elsewhere(root)
 	return root
 }
 

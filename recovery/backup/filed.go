@@ -58,7 +58,7 @@ func FileRun(ctx context.Context, s storage.Store, dir, system string, number in
 	} else if !errors.Is(err, storage.ErrNotExist) {
 		return fmt.Errorf("file the report of run %s: %w", run, err)
 	}
-	_, err := storage.PutFrom(ctx, s, key, nil, func(_ context.Context, w io.Writer) error { return packRun(w, dir, run) })
+	_, err := storage.PutFrom(ctx, s, key, nil, func(_ context.Context, w io.Writer) error { return PackRun(w, dir, run) })
 	if err != nil {
 		return fmt.Errorf("file the report of run %s: %w", run, err)
 	}
@@ -85,8 +85,9 @@ func FileReviews(ctx context.Context, s storage.Store, dir, system string, numbe
 	return nil
 }
 
-// packRun writes the regular files of a run's directory; its hidden ones are drafts.
-func packRun(w io.Writer, dir, run string) error {
+// PackRun writes a run's directory as it is filed: a tar archive of its regular files;
+// its hidden ones are drafts.
+func PackRun(w io.Writer, dir, run string) error {
 	t := tar.NewWriter(w)
 	var size int64
 	err := filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
@@ -179,7 +180,7 @@ func (f FiledRun) Fetch(ctx context.Context, s storage.Store, dir string) (err e
 	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
 	in := storage.NewReader(ctx, s, f.object, storage.ReadOptions{Attempts: 3})
 	defer in.Close()
-	if err := f.unpack(in, temp); err != nil {
+	if err := UnpackRun(in, temp, f.Run); err != nil {
 		return fmt.Errorf("fetch run %s: %w", f.Run, err)
 	}
 	if err := os.Rename(temp, dir); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -188,7 +189,9 @@ func (f FiledRun) Fetch(ctx context.Context, s storage.Store, dir string) (err e
 	return nil
 }
 
-func (f FiledRun) unpack(in io.Reader, dir string) error {
+// UnpackRun writes what PackRun has packed into a directory. What it holds is for
+// others to verify.
+func UnpackRun(in io.Reader, dir, run string) error {
 	t := tar.NewReader(io.LimitReader(in, maxFiled+maxFiled/8))
 	for {
 		h, err := t.Next()
@@ -199,7 +202,7 @@ func (f FiledRun) unpack(in io.Reader, dir string) error {
 		if err != nil {
 			return err
 		}
-		name, ok := strings.CutPrefix(h.Name, f.Run+"/")
+		name, ok := strings.CutPrefix(h.Name, run+"/")
 		if !ok || h.Typeflag != tar.TypeReg || !filepath.IsLocal(filepath.FromSlash(name)) {
 			return fmt.Errorf("%w: it holds %.80q", storage.ErrCorrupt, h.Name)
 		}

@@ -81,6 +81,30 @@ func Sign(ctx context.Context, dir string, s Signer) (Signature, error) {
 	return describeSignature(sig, SignatureFile), nil
 }
 
+// Adopt puts a signature of a run's report beside it that was made where the key is,
+// over the same bytes. One of other bytes is refused.
+func Adopt(dir string, armored []byte) (Signature, error) {
+	if err := signable(dir); err != nil {
+		return Signature{}, err
+	}
+	sums, _, err := consistent(dir)
+	if err != nil {
+		return Signature{}, err
+	}
+	sig, err := parseSignature(armored)
+	if err == nil {
+		err = checkSignature(sig, sums, Namespace)
+	}
+	if err != nil {
+		return Signature{}, recovery.Errorf("sign the report as it is now", "the signature is not one of %s: %w", SumsFile, err)
+	}
+	err = createFile(dir, SignatureFile, sshsig.Armor(sig))
+	if errors.Is(err, fs.ErrExist) {
+		err = signedAlready(dir)
+	}
+	return describeSignature(sig, SignatureFile), err
+}
+
 // signable says why a run cannot be signed now.
 func signable(dir string) error {
 	if exists(filepath.Join(dir, SignatureFile)) {

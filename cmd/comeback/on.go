@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+
+	"comeback/recovery"
+	"comeback/recovery/remote"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// fromEnv tells a command on a host who has asked for it, and where: "ops1@bastion";
+// onEnv how the host is called there.
+const (
+	fromEnv = "COMEBACK_FROM"
+	onEnv   = "COMEBACK_ON"
+)
+
+// carried are the commands that know --on, and whether they start runs or follow
+// them.
+var carried = map[string]bool{
+	"comeback": true, "comeback rehearse": true, "comeback recover": true, "comeback attach": true, "comeback resume": true, "comeback stop": true,
+	"comeback switch-back": true, "comeback expire": true, "comeback rescue": true, "comeback rescue undo": true, "comeback terminal": true,
+	"comeback rescue show": false, "comeback rescue choose": false, "comeback runs": false, "comeback status": false, "comeback look": false,
+	"comeback moments": false, "comeback check": false,
+}
+
+// elsewhere gives the commands that can be carried out on another host their flags for
+// that.
+func (a *app) elsewhere(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		a.elsewhere(sub)
+	}
+	runs, ok := carried[cmd.CommandPath()]
+	approves := cmd.CommandPath() == "comeback approve"
+	if !ok && !approves {
+		return
+	}
+	var o carrying
+	o.runs = runs
+	f := cmd.Flags()
+	f.StringVar(&o.host, "on", "", "carry it out on `HOST`, over ssh, with this very program and this runbook")
+	if !approves {
+		f.StringArrayVar(&o.give, "give", nil, "with --on: give it the variable `NAME` of this environment, besides those that the runbook names")
+	}
+	here := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		switch {
+		case o.host == "" && len(o.give) > 0:
+			return usage("add --on HOST, or leave --give out", "--give gives variables to another host, and none is named")
+		case o.host == "":
+			return here(cmd, args)
+		case approves:
+			return a.approveOn(cmd.Context(), o.host, args[0], cmd.Flag("key").Value.String())
+		}
+		return a.on(cmd.Context(), cmd, o)
+	}
+}
+
+// carrying is a command line that is for another host.
+type carrying struct {
+	host string
+	give []string
+	runs bool
+	// key signs what comes back of it; silent says that standard output holds
+	// nothing but what the command writes.
+	key    string
+	silent bool
+}
+
+// on carries a command line out on a host, brings the runs that have ended there home,
+// and signs them here.
+func (a *app) on(ctx context.Context, cmd *cobra.Command, o carrying) error {
+	start, err := a.lineFor(cmd, &o)
+	if err != nil {
+		return err
+	}
+	if o.key != "" { // one that is not there is better noticed now
+		if _, err := a.findKey(o.key); err != nil {
+			return err
+		}
+	}
+	host, conn, err := a.dial(ctx, o.host, start.Env)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	start.Env = append(start.Env, fromEnv+"="+a.from(), onEnv+"="+string(host))
+	ends := remote.Ends{In: a.in, Out: a.out, Err: a.err, Signal: signalOf}
+	if tty, ok := a.tty(); ok {
+		ends.Terminal = tty
+		start.Env = append(start.Env, a.terminalEnv()...)
+	}
+	code, err := conn.Run(ctx, start, ends)
+	if errors.Is(err, remote.ErrLost) && o.runs {
+		return recovery.Errorf("return to it: comeback attach --on "+string(host), "%w; a run that had begun there goes on", err).WithExit(recovery.NotEnded)
+	}
+	if err != nil {
+		return err
+	}
+	home := &homeward{app: a, host: host, conn: conn, key: o.key, out: a.out, env: start.Env, asks: ends.Terminal != nil}
+	if o.silent {
+		home.out = a.err
+	}
+	if err := home.bring(context.WithoutCancel(ctx)); err != nil {
+		return err
+	}
+	if code != 0 {
+		return &exitError{recovery.Exit(code)}
+	}
+	return nil
+}
+
+// dial connects to a host. The values of given variables are not for ssh itself.
+func (a *app) dial(ctx context.Context, name string, given []string) (remote.Host, *remote.Conn, error) {
+	host, err := remote.ParseHost(name)
+	if err != nil {
+		return "", nil, err
+	}
+	_, asks := a.tty()
+	env := slices.DeleteFunc(slices.Clone(a.environ), func(kv string) bool { return slices.Contains(given, kv) })
+	conn, err := remote.Dial(ctx, remote.Options{Host: host, Program: executable(),
+		SSH: remote.SSH{Program: remote.Program(a.getenv("COMEBACK_SSH")), Env: env, Asks: asks},
+		Say: func(line string) { fmt.Fprintln(a.err, line) }})
+	return host, conn, err
+}
+
+// from says who asks, and on which host.
+func (a *app) from() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "a host without a name"
+	}
+	return a.operator() + "@" + host
+}
+
+// tty is the terminal at both ends of this program.
+func (a *app) tty() (*os.File, bool) {
+	in, ok := a.in.(*os.File)
+	out, too := a.out.(*os.File)
+	if !ok || !too || !term.IsTerminal(int(in.Fd())) || !term.IsTerminal(int(out.Fd())) {
+		return nil, false
+	}
+	return in, true
+}
+
+// terminalEnv are the variables that say how a terminal shows things.
+func (a *app) terminalEnv() []string {
+	var env []string
+	for _, name := range []string{"TERM", "COLORTERM", "TERM_PROGRAM", "NO_COLOR", "LANG", "LC_ALL", "LC_CTYPE", "TZ"} {
+		if v, ok := a.lookup(name); ok {
+			env = append(env, name+"="+v)
+		}
+	}
+	return env
+}
+
+// signalOf is the signal that has ended this program's context.
+func signalOf(cause error) syscall.Signal {
+	switch {
+	case errors.Is(cause, errHangUp):
+		return syscall.SIGHUP
+	case cause != nil && strings.HasSuffix(cause.Error(), "SIGTERM"):
+		return syscall.SIGTERM
+	}
+	return syscall.SIGINT
+}

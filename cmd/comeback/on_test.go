@@ -1,0 +1,407 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/remote/sshtest"
+	"comeback/recovery/runner"
+	"comeback/shop/shoptest"
+
+	"github.com/creack/pty"
+)
+
+// away is a bastion and a host that it reaches by ssh alone: the host has another user, a
+// home and a state of its own, and nothing of the bastion's environment.
+type away struct {
+	*rig
+	server *sshtest.Server
+	// there is the host's own state.
+	there runner.Home
+	// token is a secret that only the bastion has, and that the runbook names: its
+	// copy lies in a directory of that name.
+	token, book, key string
+	// bin is where the host looks for programs first.
+	bin string
+}
+
+func newAway(t *testing.T, more string) *away {
+	t.Helper()
+	a := &away{rig: newRig(t), token: "geheim-" + strings.ToLower(rand.Text()), bin: shoptest.Dir(t)}
+	withKey(t, a.rig)
+	a.key = filepath.Join(a.environ["HOME"], ".ssh", "id_ed25519")
+	a.server = sshtest.Start(t, "PATH="+a.bin+":"+os.Getenv("PATH"), "COMEBACK_TEST_MAIN=1",
+		"COMEBACK_TEST_PARENT="+strconv.Itoa(os.Getpid()))
+	a.there = runner.Home{Dir: filepath.Join(a.server.Home, ".local", "state", "comeback")}
+	a.environ["COMEBACK_SSH"], a.environ["SHOP_TOKEN"] = "ssh -F "+a.server.Config, a.token
+	a.book = filesBook(t, more)
+	a.hideCopy(t)
+	t.Cleanup(func() { a.hostEnds(t) })
+	return a
+}
+
+// hostEnds waits for what still runs on the host: the last that a runner or a command that
+// was hung up does comes after what this end waits for.
+func (a *away) hostEnds(t *testing.T) {
+	t.Helper()
+	for pid, line := range processes(t) {
+		if !strings.Contains(line, filepath.Join(a.server.Home, ".cache")) {
+			continue
+		}
+		ended, err := afterProcess(pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-ended:
+		case <-time.After(time.Minute):
+			t.Errorf("on the host does not end: %s", line)
+		}
+	}
+}
+
+// hideCopy moves the runbook's copy to where only who knows the token finds it, and the
+// host's user may write.
+func (a *away) hideCopy(t *testing.T) {
+	t.Helper()
+	b, err := os.ReadFile(a.book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), `"file://`)
+	copied, _, _ := strings.Cut(rest, `"`)
+	hidden := filepath.Join(filepath.Dir(copied), a.token)
+	text := strings.Replace(string(b), copied, filepath.Dir(copied)+"/${SHOP_TOKEN}", 1)
+	text = strings.Replace(text, "system: shop\n", "system: shop\nneeds: {SHOP_TOKEN: \"from the vault\"}\n", 1)
+	for _, err := range []error{os.Rename(copied, hidden), os.Chmod(hidden, 0o777), os.Chmod(filepath.Dir(copied), 0o711), os.WriteFile(a.book, []byte(text), 0o600)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// lead makes the bastion's key that of the runbook's lead.
+func (a *away) lead(t *testing.T) {
+	t.Helper()
+	public, err := os.ReadFile(a.key + ".pub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(a.book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	people := fmt.Sprintf("rto: 30m\npeople:\n  - {role: lead, reach: \"#incidents\", key: %q}\n", strings.TrimSpace(string(public)))
+	if err := os.WriteFile(a.book, []byte(strings.Replace(string(b), "rto: 30m\n", people, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// on carries a command line out on the host.
+func (a *away) on(t *testing.T, args ...string) output {
+	t.Helper()
+	return a.run(t.Context(), append(args, "--on", sshtest.Alias)...)
+}
+
+// secretNowhere fails where the token stands in a file of either end, in what the server
+// has logged, in the command line of a process or in what ssh is told by its environment.
+func (a *away) secretNowhere(t *testing.T) {
+	t.Helper()
+	for _, dir := range []string{a.server.Dir, a.state, a.scratch} {
+		err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+			if err != nil || !e.Type().IsRegular() {
+				return nil // it has gone
+			}
+			b, err := os.ReadFile(path)
+			if err == nil && bytes.Contains(b, []byte(a.token)) {
+				t.Errorf("the secret stands in %s", path)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if strings.Contains(a.server.Log(), a.token) {
+		t.Errorf("sshd has logged the secret:\n%s", a.server.Log())
+	}
+	for pid, line := range processes(t) {
+		if strings.Contains(line, a.token) {
+			t.Errorf("the secret stands in the command line of process %d: %s", pid, line)
+		}
+	}
+	for _, pid := range a.ssh(t) {
+		if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid)); err == nil && bytes.Contains(b, []byte(a.token)) {
+			t.Errorf("ssh has the secret in its environment")
+		}
+	}
+}
+
+// processes are the command lines of all processes.
+func processes(t *testing.T) map[int]string {
+	t.Helper()
+	found, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := map[int]string{}
+	for _, path := range found {
+		if b, err := os.ReadFile(path); err == nil {
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+			lines[pid] = strings.ReplaceAll(string(b), "\x00", " ")
+		}
+	}
+	return lines
+}
+
+// ssh are the clients that are connected to the host.
+func (a *away) ssh(t *testing.T) []int {
+	t.Helper()
+	var pids []int
+	for pid, line := range processes(t) {
+		if strings.HasPrefix(line, "ssh -F "+a.server.Config) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// A rehearsal on a host goes to its end there with what only the bastion knows, and
+// what is left of it here is as there, signed with the key that never left.
+func TestOn_plain(t *testing.T) {
+	t.Parallel()
+	a := newAway(t, "")
+	got := a.on(t, "rehearse", a.book, "--plain", "--key", a.key)
+	if got.code != recovery.CameBack || !strings.Contains(got.out, "is here, too") || !strings.Contains(got.out, "signed by") || !strings.Contains(got.out, "filed in nearby") {
+		t.Fatalf("exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	a.secretNowhere(t)
+	here := a.only(t)
+	verifiesWithStockTools(t, here, a.key)
+	id := filepath.Base(here)
+	if now, then := treeOf(t, here), treeOf(t, a.there.RunDir(id)); fmt.Sprint(now) != fmt.Sprint(then) {
+		t.Errorf("the run is another one here: %v\nand there: %v", now, then)
+	}
+	b, err := os.ReadFile(a.book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(b)
+	s := a.stateOf(t, id)
+	if s.RunbookSHA256 != hex.EncodeToString(sum[:]) || !strings.HasPrefix(s.Asserted[fromEnv], "ops1@") && os.Getuid() == 0 {
+		t.Errorf("the journal says that %s was carried out for %q", s.RunbookSHA256, s.Asserted[fromEnv])
+	}
+	for _, line := range [][]string{{"runs"}, {"status", id}} {
+		if got := a.on(t, line...); got.code != recovery.CameBack || !strings.Contains(got.out, id) || strings.Contains(got.out, "here, too") || got.err != "" {
+			t.Errorf("%v: exit %d\n%s\n%s", line, got.code, got.out, got.err)
+		}
+	}
+	if got := a.on(t, "rehearse", a.book, "--json", "--give", "NOBODY"); got.code != recovery.Usage || !strings.Contains(got.err, "NOBODY") {
+		t.Errorf("a variable that is not set: exit %d, %s", got.code, got.err)
+	}
+	delete(a.environ, "SHOP_TOKEN")
+	if got := a.on(t, "rehearse", a.book, "--plain"); got.code != recovery.Usage && got.code != recovery.Failed || !strings.Contains(got.out+got.err, "SHOP_TOKEN") {
+		t.Errorf("without the secret: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+}
+
+// The console is the host's, with its keys and its sizes; a run outlives the connection
+// and the bastion, and what ended meanwhile is brought home by whoever comes back.
+func TestOn_console(t *testing.T) {
+	t.Parallel()
+	a := newAway(t, "\n## Approve\n\n```yaml\napprove: lead\n```\n"+somebodyLooks)
+	a.lead(t)
+	dir := filepath.Dir(a.book)
+	s := openTerminal(t, a.rig, dir, 80, 24, "rehearse", "shop.md", "--on", sshtest.Alias, "--to", "pages.tar")
+	s.shows("PLAN", "start the rehearsal")
+	s.press(enter)
+	s.shows("WAITS", "approv")
+	runs, err := a.there.List()
+	if err != nil || len(runs) != 1 {
+		t.Fatalf("%d runs on the host, %v", len(runs), err)
+	}
+	if got := a.on(t, "approve", runs[0].ID); got.code != recovery.CameBack || !strings.Contains(got.out, "as lead") {
+		t.Fatalf("approve: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	s.shows("WAITS FOR YOU", "Somebody has looked")
+	if err := pty.Setsize(s.tty, &pty.Winsize{Cols: 100, Rows: 30}); err != nil {
+		t.Fatal(err)
+	}
+	s.screen.Resize(100, 30)
+	s.shows("Somebody has looked", strings.Repeat(".", 100))
+	a.secretNowhere(t)
+	for _, pid := range a.ssh(t) {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.shows("the connection to elsewhere was lost", "comeback attach --on elsewhere")
+	if code := s.ends(); code != int(recovery.NotEnded) {
+		t.Errorf("exit %d after the connection was cut\n%s", code, s.text())
+	}
+	s = openTerminal(t, a.rig, dir, 80, 24, "attach", "--on", sshtest.Alias)
+	s.shows("WAITS FOR YOU", "Somebody has looked")
+	if err := s.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	s.ends()
+	s = openTerminal(t, a.rig, dir, 80, 24, "attach", "--on", sshtest.Alias)
+	s.shows("WAITS FOR YOU", "Somebody has looked")
+	s.press(" ")
+	s.shows("REHEARSED", "ended, unsigned")
+	s.press("k")
+	s.shows("keys stay with")
+	s.press(esc)
+	s.shows("ended, unsigned")
+	s.press("q")
+	s.shows("is here, too", "(yes/no)")
+	s.press("yes\r")
+	s.shows("signed by", "filed in nearby")
+	if code := s.ends(); code != int(recovery.CameBack) {
+		t.Errorf("exit %d\n%s", code, s.text())
+	}
+	verifiesWithStockTools(t, a.only(t), a.key)
+	a.secretNowhere(t)
+}
+
+// What is wrong with the way to a host is one sentence that names it, before anything
+// is begun.
+func TestOn_refuses(t *testing.T) {
+	t.Parallel()
+	a := newAway(t, "")
+	config, err := os.ReadFile(a.server.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := filepath.Join(t.TempDir(), "other")
+	for _, c := range []struct {
+		name, old, new string
+		on             string
+		code           recovery.Exit
+		says           string
+	}{
+		{name: "an option", on: "-oProxyCommand=id", code: recovery.Usage, says: "is not the name of a host"},
+		{name: "a shell's word", on: "db1;id", code: recovery.Usage, says: "is not the name of a host"},
+		{name: "nobody knows it", on: "no-such-host.invalid", code: recovery.Usage, says: "no host is named no-such-host.invalid"},
+		{name: "nobody listens", old: "HostName 127.0.0.1\n", new: "HostName 127.0.0.1\n\tProxyCommand false\n", code: recovery.Failed, says: "elsewhere cannot be reached"},
+		{name: "its key is not known", old: "/client/known", new: "/client/unknown", code: recovery.Usage, says: "does not know the host key of elsewhere"},
+		{name: "it lets nobody in", old: "IdentityFile " + a.server.Dir + "/client/key", new: "IdentityFile " + a.key, code: recovery.Usage, says: "elsewhere does not let you in"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if err := os.WriteFile(other, []byte(strings.Replace(string(config), c.old, c.new, 1)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			a.environ["COMEBACK_SSH"] = "ssh -F " + other
+			on := c.on
+			if on == "" {
+				on = sshtest.Alias
+			}
+			got := a.run(t.Context(), "rehearse", a.book, "--plain", "--on="+on)
+			if got.code != c.code || !strings.Contains(got.err, c.says) || strings.Count(got.err, "\n") != 2 {
+				t.Errorf("exit %d: %s", got.code, got.err)
+			}
+		})
+	}
+	a.noRun(t)
+}
+
+// A host that cannot take the program, or what goes along with it, says why, and nothing
+// half is left there.
+func TestOn_cannotBePut(t *testing.T) {
+	t.Parallel()
+	a := newAway(t, "")
+	cache, state := filepath.Join(a.server.Home, ".cache"), filepath.Join(a.server.Home, ".local")
+	inTheWay := func(path string) func() error {
+		return func() error { return errors.Join(os.RemoveAll(path), os.WriteFile(path, nil, 0o644)) }
+	}
+	// A program of the host's own that comes first, and goes again.
+	first := func(name, script string) (func() error, func() error) {
+		path := filepath.Join(a.bin, name)
+		return func() error { return os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o755) }, func() error { return os.Remove(path) }
+	}
+	otherMachine, sameMachine := first("uname", "[ \"$1\" = -m ] && echo sparc64 || echo Linux\n")
+	smallDisk, largeDisk := first("head", "ulimit -f 2048\nexec /usr/bin/head \"$@\"\n")
+	for _, c := range []struct {
+		name          string
+		make, restore func() error
+		code          recovery.Exit
+		says          string
+	}{
+		{"another machine", otherMachine, sameMachine, recovery.Usage, "elsewhere is Linux sparc64, and this comeback was built for Linux "},
+		{"no room", smallDisk, largeDisk, recovery.Failed, "comeback cannot be put on elsewhere: "},
+		{"a home that cannot be written to", inTheWay(cache), func() error { return os.Remove(cache) }, recovery.Failed, "comeback cannot be put on elsewhere: "},
+		{"a state that cannot be written to", inTheWay(state), func() error { return os.Remove(state) }, recovery.Failed, "the host cannot keep shop.md"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if err := c.make(); err != nil {
+				t.Fatal(err)
+			}
+			got := a.on(t, "rehearse", a.book, "--plain")
+			if got.code != c.code || !strings.Contains(got.err, c.says) || !strings.Contains(got.err, "  next: ") {
+				t.Errorf("exit %d: %s", got.code, got.err)
+			}
+			if err := c.restore(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	if err := os.RemoveAll(cache); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cut := context.WithCancel(t.Context())
+	if code := a.app(io.Discard, severing{cut}).run(ctx, []string{"runs", "--on", sshtest.Alias}); code != recovery.Interrupted {
+		t.Errorf("cut while the program went over: exit %d", code)
+	}
+	if got := a.on(t, "runs"); got.code != recovery.CameBack || !strings.Contains(got.err, "copying comeback") {
+		t.Errorf("after that: exit %d: %s", got.code, got.err)
+	}
+	if files, err := filepath.Glob(filepath.Join(cache, "comeback", "*", "*")); err != nil || len(files) != 1 || filepath.Base(files[0]) != "comeback" {
+		t.Errorf("the cache holds %v, %v", files, err)
+	}
+}
+
+// severing ends a context as soon as something is said.
+type severing struct{ cut func() }
+
+func (c severing) Write(b []byte) (int, error) { c.cut(); return len(b), nil }
+
+// A recovery on a host changes what is live there, and goes back.
+func TestOn_recover(t *testing.T) {
+	t.Parallel()
+	a, p := newAway(t, ""), newPages(t)
+	err := filepath.WalkDir(filepath.Dir(p.live), func(path string, _ fs.DirEntry, err error) error {
+		return errors.Join(err, os.Chown(path, a.server.User.UID, a.server.User.GID))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	harmed := treeOf(t, p.live)
+	got := a.on(t, "recover", p.book, "--plain", "--to", "latest", "--confirm", p.name(t))
+	if got.code != recovery.CameBack || !strings.Contains(got.out, "CAME BACK") {
+		t.Fatalf("exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	if b, err := os.ReadFile(filepath.Join(p.live, "index.html")); err != nil || string(b) != "<h1>shop</h1>" {
+		t.Errorf("live holds %q, %v", b, err)
+	}
+	if got := a.on(t, "switch-back", filepath.Base(a.only(t)), "--plain", "--confirm", p.name(t)); got.code != recovery.CameBack {
+		t.Errorf("switch back: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	if now := treeOf(t, p.live); fmt.Sprint(now) != fmt.Sprint(harmed) {
+		t.Errorf("live holds %v after the switch back, and held %v", now, harmed)
+	}
+}

@@ -1,0 +1,282 @@
+package remote
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
+)
+
+// Handler is what the program on a host does with what it is asked for.
+type Handler interface {
+	// Command is the command of a start, with its arguments and its environment;
+	// Serve gives it its input and its outputs. Files that go along are there when
+	// it returns.
+	Command(Start) (*exec.Cmd, error)
+	// Answer writes the answer to a question.
+	Answer(ctx context.Context, about string, body []byte, out io.Writer) error
+}
+
+// hungUp is how long a command may take to end after its terminal has.
+const hungUp = 10 * time.Second
+
+// Serve is the host's end of a connection: it carries out commands and answers
+// questions, one at a time, until its input ends. A command that runs then is hung
+// up and waited for.
+func Serve(ctx context.Context, in io.Reader, out io.Writer, h Handler) error {
+	if _, err := io.WriteString(out, said+saysBegun+"\n"); err != nil {
+		return err
+	}
+	s := &served{to: &frames{w: out}, h: h}
+	frames, stop := make(chan received), make(chan struct{})
+	defer close(stop)
+	go receive(in, frames, stop)
+	for {
+		typing, next := s.typing()
+		select {
+		case <-ctx.Done():
+			s.hangUp()
+			return ctx.Err()
+		case end := <-s.ended:
+			s.live, s.ended, s.typed = nil, nil, nil
+			if err := s.to.encode(kindEnded, end); err != nil {
+				return err
+			}
+		case typing <- next:
+			s.typed = s.typed[1:]
+		case f := <-frames:
+			if f.err != nil { // the other end has gone, and needs no answer
+				s.hangUp()
+				return nil
+			}
+			if err := s.do(ctx, f); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// received is a frame, or why there is none.
+type received struct {
+	k       kind
+	content []byte
+	err     error
+}
+
+func receive(in io.Reader, frames chan<- received, stop <-chan struct{}) {
+	from := bufio.NewReaderSize(in, atOnce)
+	for {
+		k, content, err := readFrame(from)
+		select {
+		case frames <- received{k, content, err}:
+		case <-stop:
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// served is the host's end.
+type served struct {
+	to *frames
+	h  Handler
+	// live is the command that runs, nil if none does; ended tells its end.
+	live  *command
+	ended <-chan ending
+	// typed is what the command has not taken yet; nil in it is the end.
+	typed [][]byte
+}
+
+// typing is where the next thing that was typed goes.
+func (s *served) typing() (chan<- []byte, []byte) {
+	if s.live == nil || len(s.typed) == 0 {
+		return nil, nil
+	}
+	return s.live.typing, s.typed[0]
+}
+
+// do does what the other end says. What is for a command that has ended is late.
+func (s *served) do(ctx context.Context, f received) error {
+	switch {
+	case f.k == kindQuestion:
+		return s.answer(ctx, f.content)
+	case f.k == kindStart && s.live == nil:
+		return s.start(f.content)
+	case s.live == nil:
+	case f.k == kindTyped:
+		s.typed = append(s.typed, f.content)
+	case f.k == kindTypedAll:
+		s.typed = append(s.typed, nil)
+	case f.k == kindResize:
+		var size Size
+		if err := json.Unmarshal(f.content, &size); err != nil {
+			return err
+		}
+		s.live.resize(size)
+	case f.k == kindSignal && len(f.content) == 1:
+		_ = s.live.cmd.Process.Signal(syscall.Signal(f.content[0])) // it may have ended
+	}
+	return nil
+}
+
+func (s *served) answer(ctx context.Context, content []byte) error {
+	var q question
+	err := json.Unmarshal(content, &q)
+	if err == nil {
+		err = s.h.Answer(ctx, q.About, q.Body, stream{s.to, kindBytes})
+	}
+	return s.to.encode(kindEnd, endingOf(err))
+}
+
+// start begins a command.
+func (s *served) start(content []byte) error {
+	var asked Start
+	err := json.Unmarshal(content, &asked)
+	var cmd *exec.Cmd
+	if err == nil {
+		cmd, err = s.h.Command(asked)
+	}
+	if err == nil {
+		s.live, err = begin(cmd, asked.Terminal, s.to)
+	}
+	if err != nil {
+		s.live = nil
+		return s.to.encode(kindEnded, endingOf(err))
+	}
+	ended := make(chan ending, 1)
+	s.ended = ended
+	go func(c *command) { ended <- c.wait() }(s.live)
+	return nil
+}
+
+// hangUp tells the command that its terminal is gone, and waits for its end.
+func (s *served) hangUp() {
+	if s.live == nil {
+		return
+	}
+	_ = s.live.cmd.Process.Signal(syscall.SIGHUP) // it may have ended
+	late := time.AfterFunc(hungUp, func() { _ = s.live.cmd.Process.Kill() })
+	defer late.Stop()
+	<-s.ended
+}
+
+// command is a command that runs.
+type command struct {
+	cmd    *exec.Cmd
+	typing chan []byte
+	tty    *os.File // nil without a terminal
+	shown  sync.WaitGroup
+	gone   chan struct{} // closed when it has ended
+}
+
+func begin(cmd *exec.Cmd, size *Size, to *frames) (*command, error) {
+	c := &command{cmd: cmd, typing: make(chan []byte), gone: make(chan struct{})}
+	if size == nil {
+		typed, err := cmd.StdinPipe()
+		if err != nil {
+			return nil, fmt.Errorf("start the command: %w", err)
+		}
+		cmd.Stdout, cmd.Stderr = stream{to, kindOut}, stream{to, kindErr}
+		// What a command leaves running may hold on to its outputs.
+		cmd.WaitDelay = lastLook
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if err := cmd.Start(); err != nil {
+			return nil, fmt.Errorf("start the command: %w", err)
+		}
+		go c.types(typed)
+		return c, nil
+	}
+	ours, theirs, err := openTerminal()
+	if err != nil {
+		return nil, fmt.Errorf("open a terminal: %w", err)
+	}
+	c.tty = ours
+	c.resize(*size)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, theirs, theirs
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := errors.Join(cmd.Start(), theirs.Close()); err != nil {
+		return nil, errors.Join(fmt.Errorf("start the command: %w", err), ours.Close())
+	}
+	c.shown.Go(func() {
+		// It ends with EIO, when nobody has the other end any more.
+		_, _ = io.Copy(stream{to, kindOut}, ours)
+	})
+	go c.types(ours)
+	return c, nil
+}
+
+// types gives the command what is typed; one that reads no more needs it no more.
+func (c *command) types(to io.WriteCloser) {
+	for {
+		select {
+		case b := <-c.typing:
+			if b == nil && c.tty == nil {
+				_ = to.Close()
+				continue
+			}
+			_, _ = to.Write(b)
+		case <-c.gone:
+			return
+		}
+	}
+}
+
+// lastLook is how long the outputs of a command are read after it has ended.
+const lastLook = time.Second
+
+// wait waits for the command's end and for what it has written.
+func (c *command) wait() ending {
+	err := c.cmd.Wait()
+	close(c.gone)
+	if c.tty != nil {
+		late := time.AfterFunc(lastLook, func() { c.tty.Close() })
+		c.shown.Wait()
+		late.Stop()
+		c.tty.Close()
+	}
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit) && exit.ExitCode() >= 0:
+		return ending{Code: exit.ExitCode()}
+	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
+		return endingOf(fmt.Errorf("comeback on the host: %w", err))
+	}
+	return ending{}
+}
+
+func (c *command) resize(size Size) {
+	if c.tty != nil {
+		// The next size is told again.
+		_ = pty.Setsize(c.tty, &pty.Winsize{Cols: uint16(size.Columns), Rows: uint16(size.Rows)})
+	}
+}
+
+// openTerminal makes a pseudo terminal: our end, which can be closed while it is
+// read, and the command's.
+func openTerminal() (ours, theirs *os.File, err error) {
+	blocking, theirs, err := pty.Open()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer blocking.Close()
+	fd, err := unix.FcntlInt(blocking.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err == nil {
+		err = unix.SetNonblock(fd, true)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, theirs.Close())
+	}
+	return os.NewFile(uintptr(fd), blocking.Name()), theirs, nil
+}

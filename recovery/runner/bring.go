@@ -1,0 +1,75 @@
+package runner
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"comeback/recovery"
+
+	"golang.org/x/sys/unix"
+)
+
+// Bring takes in a run that was carried out elsewhere. Fill writes its directory and
+// proves it; the run is here when Bring returns without an error, whole and durable,
+// or not at all. A run of this id that is here already is fs.ErrExist.
+func (h Home) Bring(id string, fill func(dir string) error) (err error) {
+	if !runID.MatchString(id) {
+		return fmt.Errorf("bring run %q: it is not the id of a run", id)
+	}
+	hint := "make room, or set COMEBACK_STATE to a directory that you may write to"
+	if err := h.mkdirAll(h.Runs()); err != nil {
+		return recovery.Errorf(hint, "create the state directory: %w", err)
+	}
+	h.forgetDrafts(id)
+	draft, err := os.MkdirTemp(h.Runs(), drafts+id+"-")
+	if err != nil {
+		return recovery.Errorf(hint, "bring run %s: %w", id, err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(draft)) }()
+	if err := fill(draft); err != nil {
+		return err
+	}
+	if err := h.settle(draft); err != nil {
+		return recovery.Errorf(hint, "bring run %s: %w", id, err)
+	}
+	if err := unix.Renameat2(unix.AT_FDCWD, draft, unix.AT_FDCWD, h.RunDir(id), unix.RENAME_NOREPLACE); err != nil {
+		return fmt.Errorf("bring run %s: %w", id, err)
+	}
+	return syncDir(h.Runs())
+}
+
+// drafts begins the names of runs that are being brought.
+const drafts = ".bring-"
+
+// forgetDrafts removes what was brought half before.
+func (h Home) forgetDrafts(id string) {
+	entries, _ := os.ReadDir(h.Runs()) // what cannot be listed cannot be written beside, either
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), drafts+id+"-") {
+			_ = os.RemoveAll(filepath.Join(h.Runs(), e.Name())) // it counts as nothing
+		}
+	}
+}
+
+// settle makes everything in a directory durable, and readable for the group of a
+// shared state.
+func (h Home) settle(dir string) error {
+	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case e.IsDir():
+			err = h.open(path, 0o770|fs.ModeSetgid)
+		default:
+			err = h.open(path, 0o640)
+		}
+		if err != nil {
+			return err
+		}
+		return syncDir(path) // of a file, its content
+	})
+}
