@@ -39,12 +39,10 @@ type Capture struct {
 	// time: "20261122T010000Z".
 	Stamp string
 	Store storage.Store
-	// Begin records that the backup is about to store objects whose keys begin
-	// with prefix, and that it is whole once last is stored, so that what an
-	// interruption leaves can be cleared away. It must be called before the first
-	// object is stored, and is durable when it returns. An engine whose keys are
-	// shared with other backups does not call it.
-	Begin func(ctx context.Context, prefix, last string) error
+	// Begin records what the backup is about to store, so that what an interruption
+	// leaves can be cleared away, or, where all of it is stored, completed. It must be
+	// called before the first object is stored, and is durable when it returns.
+	Begin func(ctx context.Context, b Beginning) error
 	// Secret resolves a reference; what it returns is never recorded.
 	Secret func(text string) (string, error)
 	// Command runs a program to its end, as Env.Command does.
@@ -54,4 +52,15 @@ type Capture struct {
 	// before it is stored.
 	Temp string
 	Now  func() time.Time
+}
+
+// Beginning is what a backup says of itself before it stores anything.
+type Beginning struct {
+	// ID is the backup's own in its copy, as a survey will list it.
+	ID string
+	// Prefixes are what the keys of its objects begin with, and of no others that
+	// anything needs.
+	Prefixes []string
+	// Last is the object that makes it whole.
+	Last string
 }

@@ -219,12 +219,7 @@ func createTemp(root *os.Root, parent string) (*os.File, error) {
 
 // sweep removes what interrupted Puts left: reserved files that nobody locks.
 func sweep(root *os.Root, parent string) error {
-	f, err := root.Open(parent)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	names, err := f.Readdirnames(-1)
+	names, err := namesIn(root, parent)
 	if err != nil {
 		return err
 	}

@@ -433,3 +433,51 @@ func TestDir_Settle(t *testing.T) {
 		t.Error("it goes out of the directory")
 	}
 }
+
+// What killed Puts have left goes, with the directories that hold nothing else; what a
+// Put is at, objects, and what has another name stay.
+func TestDir_Sweep(t *testing.T) {
+	dir := t.TempDir()
+	s, err := storage.OpenDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := func(name string) *os.File {
+		t.Helper()
+		file := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.Create(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		return f
+	}
+	for _, name := range []string{"base/1/.comeback-put-A", "base/1/deep/.comeback-put-B", "base/2/.comeback-put-C", "base/3/.comeback-put-D", "dump/.comeback-put-E", "dump/shop-1/.comeback-put-F", "dump/shop-2/.comeback-put-G"} {
+		left(name)
+	}
+	storagetest.Put(t, s, "base/2/object", "x")
+	left("base/2/.comeback-put-C")
+	busy := left("base/2/.comeback-put-busy")
+	if err := syscall.Flock(int(busy.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	for _, prefix := range []string{"base/1/", "base/2/", "dump/shop-1", "none/such/", "none"} {
+		if err := storage.Sweep(t.Context(), s, prefix); err != nil {
+			t.Errorf("sweep %s: %v", prefix, err)
+		}
+	}
+	var got []string
+	err = filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if rel, _ := filepath.Rel(dir, path); err == nil && rel != "." {
+			got = append(got, rel)
+		}
+		return err
+	})
+	want := []string{"base", "base/2", "base/2/.comeback-put-busy", "base/2/object", "base/3", "base/3/.comeback-put-D", "dump", "dump/shop-2", "dump/shop-2/.comeback-put-G"}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v: left are %q, want %q", err, got, want)
+	}
+}

@@ -127,6 +127,24 @@ type Settler interface {
 	Settle(ctx context.Context, o Object) error
 }
 
+// A Sweeper is a store in which a Put that was killed may leave what no list shows:
+// parts of an upload, files without their names.
+type Sweeper interface {
+	// Sweep removes what such Puts have left of keys that begin with prefix. No Put
+	// of such a key may be under way.
+	Sweep(ctx context.Context, prefix string) error
+}
+
+// Sweep lets a store remove what killed Puts have left of keys that begin with prefix;
+// a store that leaves nothing has nothing to do.
+func Sweep(ctx context.Context, s Store, prefix string) error {
+	sweeper, ok := As[Sweeper](s)
+	if !ok {
+		return nil
+	}
+	return sweeper.Sweep(ctx, prefix)
+}
+
 // Identifier is a store that can say who asks and whose the place is.
 type Identifier interface {
 	// Identity describes the caller in the service's words, for example an

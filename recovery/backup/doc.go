@@ -17,4 +17,9 @@
 //
 // None of them is needed to restore. It never replaces an object, and removes none
 // but those of a backup that did not come to its end.
+//
+// A backup begins with its mark (comeback/unfinished), and ends with its manifest and
+// the mark's removal. Whoever finds a dead one's mark settles it: what is not whole
+// goes, with the parts of uploads and half files that no list shows, and what is whole
+// gets its manifest, so that it is pruned in its time like any other.
 package backup

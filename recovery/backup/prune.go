@@ -60,6 +60,8 @@ type Pruning struct {
 	Remarks []string
 
 	store storage.Store
+	// chained says that a backup may need what an older one has stored.
+	chained bool
 }
 
 // Going is a backup that may be removed.
@@ -124,7 +126,8 @@ func Prune(ctx context.Context, o PruneOptions) (Pruning, error) {
 			}
 		}
 	}
-	slices.SortFunc(going, func(a, b recovery.Manifest) int { return cmp.Or(a.Begun.Compare(b.Begun), cmp.Compare(a.ID, b.ID)) })
+	// The newest first: a backup may need what an older one has stored.
+	slices.SortFunc(going, func(a, b recovery.Manifest) int { return cmp.Or(b.Begun.Compare(a.Begun), cmp.Compare(b.ID, a.ID)) })
 	if len(under) > 0 {
 		p.Remarks = append(p.Remarks, fmt.Sprintf("a backup is under way, or was cut off, at %s: nothing goes before it has ended", under[0]))
 		return p, nil
@@ -138,6 +141,7 @@ func Prune(ctx context.Context, o PruneOptions) (Pruning, error) {
 		}
 	}
 	if pruner, ok := o.Engine.(recovery.Pruner); ok {
+		p.chained = true
 		shared, log, err := pruner.Shared(ctx, o.Component, stays, o.Store)
 		if err != nil {
 			p.Remarks = append(p.Remarks, fmt.Sprintf("nothing goes: %v", err))
@@ -232,11 +236,25 @@ func locked(ctx context.Context, o PruneOptions, m recovery.Manifest) string {
 	return ""
 }
 
-// Remove removes what may go, the backups first and each from the object that makes
-// it whole; its manifest goes last, so that a removal that was cut off is found and
-// finished by the next one. What the copy refuses is told, and stays.
+// Remove removes what may go, the newest backup first and each from the object that
+// makes it whole; its manifest goes last, so that a removal that was cut off is found
+// and finished by the next one. What the copy refuses is told, and stays, and so does
+// what it may need.
 func (p Pruning) Remove(ctx context.Context) (removed int, refused []error) {
+	if len(p.Going) == 0 && len(p.Log) == 0 {
+		return 0, nil
+	}
+	if under, err := Unfinished(ctx, p.store); err != nil || len(under) > 0 { // it may need what was to go
+		if err == nil {
+			err = recovery.Errorf("ask again when it has ended", "a backup has begun at %s meanwhile: nothing was removed", under[0])
+		}
+		return 0, []error{err}
+	}
 	for _, g := range p.Going {
+		if len(refused) > 0 && p.chained {
+			refused = append(refused, fmt.Errorf("remove %s: what was not removed may need it", g.Manifest.ID))
+			continue
+		}
 		if err := p.removeAll(ctx, append(slices.Clone(g.Objects), g.record)); err != nil {
 			refused = append(refused, fmt.Errorf("remove %s: %w", g.Manifest.ID, err))
 			continue

@@ -31,14 +31,16 @@ type pruned struct {
 	*testing.T
 	dir, copy string
 	store     storage.Store
+	offsite   storage.Store // where it is not nil, a second copy
 	engine    recovery.Engine
 	component recovery.Component
 	now       time.Time
+	temp      string
 }
 
 func newPruned(t *testing.T, days int) *pruned {
 	t.Helper()
-	p := &pruned{T: t, dir: t.TempDir(), copy: t.TempDir(), engine: files.New(files.Options{}), now: time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC)}
+	p := &pruned{T: t, dir: t.TempDir(), copy: t.TempDir(), temp: t.TempDir(), engine: files.New(files.Options{}), now: time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC)}
 	p.component = recovery.Component{Name: "uploads", Kind: recovery.Files, Settings: recovery.Settings{"path": {p.dir}, "prefix": {"uploads/"}}}
 	var err error
 	if p.store, err = storage.OpenDir(p.copy); err != nil {
@@ -62,9 +64,19 @@ func (p *pruned) write(name, text string) {
 
 func (p *pruned) run() ([]backup.Taken, error) {
 	p.Helper()
+	copies := []recovery.Copy{{Name: "nearby"}}
+	if p.offsite != nil {
+		copies = append(copies, recovery.Copy{Name: "offsite"})
+	}
+	open := func(_ context.Context, c recovery.Copy) (storage.Store, error) {
+		if c.Name == "offsite" {
+			return p.offsite, nil
+		}
+		return p.store, nil
+	}
 	return backup.Take(p.Context(), backup.Options{System: "shop", Components: []recovery.Component{p.component}, Engines: []recovery.Engine{p.engine},
-		Copies: []recovery.Copy{{Name: "nearby"}}, OpenStore: func(context.Context, recovery.Copy) (storage.Store, error) { return p.store, nil }, Runbook: []byte("# x\n"),
-		Secret: func(s string) (string, error) { return s, nil }, Redact: func(s string) string { return s }, Temp: p.TempDir(), Host: "h", By: "comeback",
+		Copies: copies, OpenStore: open, Runbook: []byte("# x\n"),
+		Secret: func(s string) (string, error) { return s, nil }, Redact: func(s string) string { return s }, Temp: p.temp, Host: "h", By: "comeback",
 		Now: func() time.Time { return p.now }, Watch: func(string, string, *recovery.Manifest) recovery.Meter { return deaf{} }})
 }
 
@@ -187,6 +199,65 @@ func TestPrune_cutOff(t *testing.T) {
 		}
 	}
 	t.Error("it was never whole")
+}
+
+// keeping is a copy that does not let the names go that hold a text.
+type keeping struct {
+	storage.Store
+	text string
+}
+
+func (k keeping) Unwrap() storage.Store { return k.Store }
+
+func (k keeping) Swap(context.Context, storage.Object, []byte) (storage.Object, error) {
+	panic("nothing is swapped")
+}
+
+func (k keeping) Remove(ctx context.Context, o storage.Object) error {
+	if strings.Contains(o.Key, k.text) {
+		return &storage.Error{Op: "remove", Object: o.Key, Kind: storage.ErrDenied, Says: "it is locked"}
+	}
+	swapper, _ := storage.As[storage.Swapper](k.Store)
+	return swapper.Remove(ctx, o)
+}
+
+// Where a copy does not let a snapshot go, what that needs of an older one stays, too;
+// and nothing goes where a backup has begun since it was looked.
+func TestPrune_refused(t *testing.T) {
+	p := newPruned(t, 1)
+	p.write("early", strings.Repeat("of the first two days alone ", 100))
+	for range 3 {
+		p.take()
+		p.now = p.now.AddDate(0, 0, 1)
+	}
+	if err := os.Remove(filepath.Join(p.dir, "early")); err != nil {
+		t.Fatal(err)
+	}
+	p.take()
+	whole := p.store
+	mark := "comeback/unfinished/uploads/20261106T030000Z-snapshot.json"
+	look := p.look(backup.Keep{Daily: 1}, nil)
+	if _, err := p.store.Put(t.Context(), mark, strings.NewReader(`{"prefix":"uploads/x"}`), storage.PutOptions{Size: -1}); err != nil {
+		t.Fatal(err)
+	}
+	if removed, refused := look.Remove(t.Context()); removed > 0 || len(refused) != 1 || recovery.HintOf(refused[0]) == "" {
+		t.Errorf("while a backup is under way %d go, and %v", removed, refused)
+	}
+	if err := os.Remove(filepath.Join(p.copy, mark)); err != nil {
+		t.Fatal(err)
+	}
+	p.store = keeping{whole, "snapshots/20261103"}
+	look = p.look(backup.Keep{Daily: 1}, nil)
+	if removed, refused := look.Remove(t.Context()); removed != 1 || len(refused) != 3 || len(look.Going) != 4 {
+		t.Errorf("of %d %d go, and %v", len(look.Going), removed, refused)
+	}
+	p.store = whole
+	if got := p.usable(); !slices.Equal(got, []string{"01", "02", "03", "05"}) {
+		t.Errorf("left are the days %v", got)
+	}
+	if removed, refused := p.look(backup.Keep{Daily: 1}, nil).Remove(t.Context()); removed != 3 || len(refused) > 0 {
+		t.Errorf("%d go, and %v", removed, refused)
+	}
 }
 
 // What is unfinished, what others have made and what cannot be told keep everything.

@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -24,7 +23,6 @@ import (
 const (
 	manifests   = "comeback/backups/"
 	runbooksDir = "comeback/runbooks/"
-	unfinisheds = "comeback/unfinished/"
 )
 
 var recording sync.Mutex // of the objects of a recorder: packs are stored side by side
@@ -49,11 +47,15 @@ func putBytes(ctx context.Context, s storage.Store, key string, b []byte) error 
 	return err
 }
 
+func manifestKey(component, stamp, sort string) string {
+	return manifests + component + "/" + stamp + "-" + sort + ".json"
+}
+
 // putManifest stores what is known of a backup beside it.
 func putManifest(ctx context.Context, s storage.Store, stamp, sort string, m recovery.Manifest) error {
 	b, err := m.Encode()
 	if err == nil {
-		err = putBytes(ctx, s, manifests+m.Component+"/"+stamp+"-"+sort+".json", b)
+		err = putBytes(ctx, s, manifestKey(m.Component, stamp, sort), b)
 	}
 	if err != nil {
 		return fmt.Errorf("store what is known of %s: %w", m.ID, err)
@@ -61,21 +63,37 @@ func putManifest(ctx context.Context, s storage.Store, stamp, sort string, m rec
 	return nil
 }
 
-// putRunbook stores the runbook, unless the copies have these very bytes.
-func putRunbook(ctx context.Context, s storage.Store, o Options, stamp, digest string) error {
+// putRunbook stores the runbook in each copy, unless that has these very bytes: other
+// backups of the system may store it at this moment, too.
+func putRunbook(ctx context.Context, fan *storage.Fan, o Options, stamp, digest string) error {
+	var failed error
+	for _, a := range fan.Left() {
+		if err := putRunbookIn(ctx, a.Store, o, stamp, digest); err != nil {
+			failed = fmt.Errorf("store the runbook: %w", err)
+			fan.Drop(a.Name, failed)
+		}
+	}
+	if len(fan.Left()) == 0 {
+		return failed
+	}
+	return ctx.Err()
+}
+
+func putRunbookIn(ctx context.Context, s storage.Store, o Options, stamp, digest string) error {
 	prefix := runbooksDir + o.System + "/"
 	for obj, err := range s.List(ctx, prefix) {
 		if err != nil {
-			return fmt.Errorf("store the runbook: %w", err)
+			return err
 		}
 		if strings.HasSuffix(obj.Key, "-"+digest+".md") {
 			return nil
 		}
 	}
-	if err := putBytes(ctx, s, prefix+stamp+"-"+digest+".md", o.Runbook); err != nil {
-		return fmt.Errorf("store the runbook: %w", err)
+	err := putBytes(ctx, s, prefix+stamp+"-"+digest+".md", o.Runbook)
+	if errors.Is(err, storage.ErrExist) { // its name has its digest
+		return nil
 	}
-	return nil
+	return err
 }
 
 // maxManifest bounds what is read of one: a hundred thousand tables take less.
@@ -159,116 +177,6 @@ func stampOf(begun time.Time, last string) string {
 	return stamp
 }
 
-// unfinished is what a backup says of itself before it stores anything else.
-type unfinished struct {
-	Component string    `json:"component"`
-	Sort      string    `json:"sort"`
-	Host      string    `json:"host"`
-	Begun     time.Time `json:"begun"`
-	// Prefix is what its keys begin with; Last makes it whole.
-	Prefix string `json:"prefix"`
-	Last   string `json:"last"`
-
-	key string
-}
-
-func (u *unfinished) begin(ctx context.Context, s storage.Store, stamp, prefix, last string) error {
-	u.Prefix, u.Last = prefix, last
-	b, err := json.Marshal(u)
-	if err == nil {
-		u.key = u.keyOf(stamp)
-		err = putBytes(ctx, s, u.key, append(b, '\n'))
-	}
-	if err != nil {
-		return fmt.Errorf("begin the backup: %w", err)
-	}
-	return nil
-}
-
-func (u unfinished) keyOf(stamp string) string {
-	return unfinisheds + u.Component + "/" + stamp + "-" + u.Sort + ".json"
-}
-
-// end takes the mark away again, from every copy. Where that fails the backup is none the
-// less whole; nothing is pruned there before the mark is gone, and what stays is told.
-func (u *unfinished) end(ctx context.Context, fan *storage.Fan) (remarks []string) {
-	if u.key == "" {
-		return nil
-	}
-	for _, a := range fan.Left() {
-		if err := remove(ctx, a.Store, u.key); err != nil {
-			remarks = append(remarks, fmt.Sprintf("%s holds the backup, and could not be told that it is whole; nothing is pruned there before the next backup could: %v", a.Name, err))
-		}
-	}
-	return remarks
-}
-
-// abandoned is how old the mark of another host must be to count as nobody's: no
-// backup takes longer.
-const abandoned = 72 * time.Hour
-
-// clearUnfinished removes what backups of this sort have left that did not come
-// to their end. Whoever calls holds the component on this host, so a mark of this
-// host is a dead one's.
-func clearUnfinished(ctx context.Context, fan *storage.Fan, j job, host string, now time.Time) {
-	for _, a := range fan.Left() {
-		if err := clearIn(ctx, a.Store, j, host, now); err != nil {
-			fan.Drop(a.Name, fmt.Errorf("clear what an interrupted backup has left: %w", err))
-		}
-	}
-}
-
-func clearIn(ctx context.Context, s storage.Store, j job, host string, now time.Time) error {
-	for o, err := range s.List(ctx, unfinisheds+j.component.Name+"/") {
-		if err != nil {
-			return err
-		}
-		if !strings.HasSuffix(o.Key, "-"+j.sort+".json") || o.Size > maxManifest {
-			continue
-		}
-		var u unfinished
-		in := storage.NewReader(ctx, s, o, storage.ReadOptions{Attempts: 3})
-		err := json.NewDecoder(in).Decode(&u)
-		in.Close()
-		if err != nil && stored(err) {
-			return err
-		}
-		if err != nil || u.Prefix == "" || u.Host != host && now.Sub(u.Begun) < abandoned {
-			continue
-		}
-		err = u.clear(ctx, s)
-		if err == nil {
-			err = remove(ctx, s, o.Key)
-		}
-		// Who may only add takes backups all the same: what was left lies under names
-		// of its own, and its mark keeps it from being pruned or listed.
-		if err != nil && !errors.Is(err, storage.ErrDenied) {
-			return err
-		}
-	}
-	return nil
-}
-
-// clear removes the objects of a backup that is not whole.
-func (u unfinished) clear(ctx context.Context, s storage.Store) error {
-	_, err := s.Stat(ctx, u.Last)
-	if err == nil {
-		return nil // it is one, and stays
-	}
-	if !errors.Is(err, storage.ErrNotExist) {
-		return err
-	}
-	for o, err := range s.List(ctx, u.Prefix) {
-		if err != nil {
-			return err
-		}
-		if err := remove(ctx, s, o.Key); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // remove removes an object; one that is gone is no failure.
 func remove(ctx context.Context, s storage.Store, key string) error {
 	o, err := s.Stat(ctx, key)
@@ -283,26 +191,4 @@ func remove(ctx context.Context, s storage.Store, key string) error {
 		return recovery.Errorf("remove it by hand", "nothing can be removed from %s: %s", s.URL(), key)
 	}
 	return swapper.Remove(ctx, o)
-}
-
-// Unfinished lists the prefixes of backups that are under way in a copy, or were
-// cut off there.
-func Unfinished(ctx context.Context, s storage.Store) ([]string, error) {
-	var all []string
-	for o, err := range s.List(ctx, unfinisheds) {
-		if err != nil {
-			return nil, fmt.Errorf("list what is under way: %w", err)
-		}
-		var u unfinished
-		in := storage.NewReader(ctx, s, o, storage.ReadOptions{Attempts: 3})
-		err := json.NewDecoder(io.LimitReader(in, maxManifest)).Decode(&u)
-		in.Close()
-		if err != nil && stored(err) {
-			return nil, err
-		}
-		if err == nil && u.Prefix != "" {
-			all = append(all, u.Prefix)
-		}
-	}
-	return all, nil
 }

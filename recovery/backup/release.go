@@ -16,8 +16,7 @@ import (
 const unfinishedBackup recovery.ResourceKind = "unfinished backup"
 
 // resource is the claim of a backup that is about to be stored into some copies.
-func (u unfinished) resource(copies []recovery.Copy, stamp, prefix, last string) (recovery.Resource, error) {
-	u.Prefix, u.Last = prefix, last
+func (u unfinished) resource(copies []recovery.Copy, stamp string) (recovery.Resource, error) {
 	b, err := json.Marshal(u)
 	if err != nil {
 		return recovery.Resource{}, fmt.Errorf("claim the backup: %w", err)
@@ -26,11 +25,12 @@ func (u unfinished) resource(copies []recovery.Copy, stamp, prefix, last string)
 	if err != nil {
 		return recovery.Resource{}, fmt.Errorf("claim the backup: %w", err)
 	}
-	return recovery.Resource{Kind: unfinishedBackup, ID: prefix, Details: map[string]string{"mark": u.keyOf(stamp), "backup": string(b), "copies": string(into)}}, nil
+	return recovery.Resource{Kind: unfinishedBackup, ID: u.Prefix, Details: map[string]string{"mark": u.keyOf(stamp), "backup": string(b), "copies": string(into)}}, nil
 }
 
 // clearClaimed gives back a backup that did not come to its end in every copy: what
-// it has stored goes from each where it is not whole. One that is whole stays.
+// it has stored goes from each where it is not whole. One that is whole stays, with its
+// manifest.
 type clearClaimed struct {
 	open   Open
 	expand func(string) (string, error)
@@ -53,16 +53,19 @@ func (k clearClaimed) Release(ctx context.Context, r recovery.Resource) error {
 		return fmt.Errorf("give back the backup %s: its record does not say what was stored", r.ID)
 	}
 	failed := map[string]error{}
+	var opened []storage.Arm
 	for _, c := range copies {
 		store, err := k.open(ctx, c, k.expand)
-		if err == nil {
-			err = u.clear(ctx, store)
-		}
-		if err == nil {
-			err = remove(ctx, store, r.Details["mark"])
-		}
 		if err != nil {
 			failed[c.Name] = err
+			continue
+		}
+		opened = append(opened, storage.Arm{Name: c.Name, Store: store})
+	}
+	for _, a := range opened {
+		// What stays unseen no list shows: it takes room alone.
+		if _, err := u.settle(ctx, a.Store, r.Details["mark"], opened); err != nil {
+			failed[a.Name] = err
 		}
 	}
 	var all []error

@@ -49,7 +49,7 @@ func (l lines) Survey(ctx context.Context, c recovery.Component, cp recovery.Cop
 
 func (l lines) Capture(ctx context.Context, src recovery.Capture) (recovery.Manifest, error) {
 	m := recovery.Manifest{ID: "base/" + src.Stamp, Engine: "lines"}
-	if err := src.Begin(ctx, m.ID+"/", m.ID+"/last"); err != nil {
+	if err := src.Begin(ctx, recovery.Beginning{ID: m.ID, Prefixes: []string{m.ID + "/"}, Last: m.ID + "/last"}); err != nil {
 		return m, err
 	}
 	for i, name := range []string{"first", "second", "last"} {
@@ -275,6 +275,10 @@ func TestTaking_cutOff(t *testing.T) {
 			}
 			if half := p.holds("offsite"); len(half) != 3 {
 				t.Fatalf("half a backup and its mark: %v", half)
+			}
+			// And what a kill leaves that no list shows.
+			if err := os.WriteFile(filepath.Join(p.dir, "offsite", taken, ".comeback-put-dead"), nil, 0o600); err != nil {
+				t.Fatal(err)
 			}
 			want := 1
 			if again {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -182,23 +181,26 @@ func take(ctx context.Context, o Options, j job, stores []storage.Arm) Taken {
 // capture lets the engine read and the fan store, and puts the manifest and the
 // runbook beside the backup.
 func capture(ctx context.Context, o Options, j job, fan *storage.Fan) (m recovery.Manifest, err error) {
-	temp, err := os.MkdirTemp(o.Temp, "comeback-backup-")
+	temp, leave, err := makeTemp(o.Temp)
 	if err != nil {
 		return m, recovery.Errorf("give a directory with room with --temp", "back up %s: %w", j.component.Name, err).WithExit(recovery.Usage)
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
-	clearUnfinished(ctx, fan, j, o.Host, o.Now())
+	defer func() { err = errors.Join(err, leave()) }()
+	cleared := clearUnfinished(ctx, fan, j, o.Host, o.Now())
 	begun := o.Now().UTC()
 	last, lastStamp := newest(ctx, fan, j.component.Name, j.sort)
 	stamp := stampOf(begun, lastStamp)
 	recorded := &recorder{Store: fan}
 	meter := o.Watch(j.component.Name, j.sort, last)
-	mark := unfinished{Component: j.component.Name, Sort: j.sort, Host: o.Host, Begun: begun}
+	known := recovery.Manifest{Format: recovery.ManifestFormat, System: o.System, Component: j.component.Name, Kind: j.component.Kind, Engine: j.engine.Schema().Engine,
+		Begun: begun, Host: o.Host, By: o.By, Runbook: o.digest()}
+	mark := unfinished{Component: j.component.Name, Sort: j.sort, Host: o.Host, Begun: begun, Record: &known}
 	m, err = j.engine.Capture(ctx, recovery.Capture{System: o.System, Component: j.component, Stamp: stamp, Store: recorded, Secret: o.Secret,
 		Command: o.command(), Meter: meter, Temp: temp, Now: o.Now,
-		Begin: func(ctx context.Context, prefix, last string) error {
+		Begin: func(ctx context.Context, b recovery.Beginning) error {
+			mark.of(b)
 			if o.Claim != nil {
-				r, err := mark.resource(o.left(fan), stamp, prefix, last)
+				r, err := mark.resource(o.left(fan), stamp)
 				if err == nil {
 					err = o.Claim(ctx, r)
 				}
@@ -206,14 +208,14 @@ func capture(ctx context.Context, o Options, j job, fan *storage.Fan) (m recover
 					return err
 				}
 			}
-			return mark.begin(ctx, fan, stamp, prefix, last)
+			return mark.begin(ctx, fan, stamp)
 		}})
 	if err != nil {
 		return m, err
 	}
 	m.System, m.Component, m.Kind = o.System, j.component.Name, j.component.Kind
 	m.Begun, m.Ended, m.Objects, m.Host, m.By = begun, o.Now().UTC(), recorded.objects, o.Host, o.By
-	m.Runbook = o.digest()
+	m.Runbook, m.Remarks = o.digest(), append(m.Remarks, cleared...)
 	// From here on the backup is whole, whatever happens.
 	if err := putManifest(ctx, fan, stamp, j.sort, m); err != nil {
 		return m, err

@@ -169,7 +169,7 @@ func (t *taking) take(ctx context.Context) (recovery.Manifest, error) {
 	if directory {
 		m.Form, m.ID, last = "directory archive", key, key+"/"+tocFile
 	}
-	if err := t.Begin(ctx, key, last); err != nil {
+	if err := t.Begin(ctx, recovery.Beginning{ID: m.ID, Prefixes: []string{key}, Last: last}); err != nil {
 		return m, err
 	}
 	remark, err := t.globals(ctx, key+".globals.sql")

@@ -43,6 +43,9 @@ type CaptureOptions struct {
 	Seal func(w io.Writer) (io.WriteCloser, error)
 	// Meter may be nil.
 	Meter recovery.Meter
+	// Begin, where it is not nil, records what is about to be stored before anything
+	// is.
+	Begin func(context.Context, recovery.Beginning) error
 }
 
 // Captured is what a snapshot holds.
@@ -59,7 +62,8 @@ type Captured struct {
 
 // Capture stores a snapshot of a tree: content that the newest snapshot before
 // does not have, then the manifest, and last what makes it a snapshot. An
-// interruption leaves packs that no snapshot names. Files that change while they
+// interruption leaves packs that no snapshot names, under the prefixes that Begin was
+// told. Files that change while they
 // are read are read again; the tree is not frozen, so a snapshot is of a stretch
 // of time.
 func Capture(ctx context.Context, o CaptureOptions) (Captured, error) {
@@ -136,6 +140,13 @@ func (c *capture) close() {
 }
 
 func (c *capture) run(ctx context.Context) error {
+	c.done.Key = inPrefix(c.Prefix, "snapshots/"+c.id+".snapshot")
+	if c.Begin != nil {
+		prefixes := []string{inPrefix(c.Prefix, "packs/"+c.id+"-"), inPrefix(c.Prefix, "snapshots/"+c.id+".")}
+		if err := c.Begin(ctx, recovery.Beginning{ID: c.done.Key, Prefixes: prefixes, Last: c.done.Key}); err != nil {
+			return err
+		}
+	}
 	err := c.walk(ctx)
 	parts, errPacks := c.packs.finish(err == nil)
 	if err == nil || errPacks != nil && errors.Is(err, context.Canceled) {
@@ -155,7 +166,6 @@ func (c *capture) run(ctx context.Context) error {
 	}
 	s.Ended = c.Now().UTC()
 	c.done.Ended = s.Ended
-	c.done.Key = inPrefix(c.Prefix, "snapshots/"+c.id+".snapshot")
 	text := s.text()
 	_, err = c.Store.Put(ctx, c.done.Key, strings.NewReader(string(text)), storage.PutOptions{IfAbsent: true, Size: int64(len(text))})
 	return err

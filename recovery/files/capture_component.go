@@ -33,7 +33,7 @@ func (e engine) Capture(ctx context.Context, src recovery.Capture) (m recovery.M
 	if err != nil {
 		return m, err
 	}
-	o := CaptureOptions{Dir: dir, Paths: paths, Store: src.Store, Prefix: capturePrefix(src.Component), Temp: src.Temp, Now: src.Now, Meter: src.Meter}
+	o := CaptureOptions{Dir: dir, Paths: paths, Store: src.Store, Prefix: capturePrefix(src.Component), Temp: src.Temp, Now: src.Now, Meter: src.Meter, Begin: src.Begin}
 	if e.sealed() {
 		if o.Seal, err = sealerOf(src); err != nil {
 			return m, err

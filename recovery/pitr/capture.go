@@ -75,7 +75,7 @@ func (t *basing) take(ctx context.Context) (m recovery.Manifest, err error) {
 		Source: map[string]string{"system identifier": t.server.SystemIdentifier, "server version": t.server.Version, "database": t.server.Database},
 		Tools:  map[string]string{"pg_basebackup": t.tools.Version}}
 	m.ID = t.prefix() + t.Stamp
-	if err := t.Begin(ctx, m.ID+"/", m.ID+"/base.tar"+t.tools.Packing().Suffix); err != nil {
+	if err := t.Begin(ctx, recovery.Beginning{ID: m.ID, Prefixes: []string{m.ID + "/"}, Last: m.ID + "/base.tar" + t.tools.Packing().Suffix}); err != nil {
 		return m, err
 	}
 	dir := filepath.Join(t.Temp, "base")

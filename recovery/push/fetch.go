@@ -8,6 +8,9 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"comeback/recovery"
 	"comeback/recovery/pitr"
@@ -54,25 +57,53 @@ func fetchFrom(ctx context.Context, c Copy, prefix, name, to string) (found bool
 	return false, nil
 }
 
+// fetching begins the names of files that are being fetched.
+const fetching = ".comeback-fetch-"
+
 // fetchObject writes an object's content beside its place, and gives it its name
-// when it is whole.
+// when it is whole. What a killed fetch has left there goes.
 func fetchObject(ctx context.Context, store storage.Store, o storage.Object, packing pitr.Packing, to string) error {
 	in, err := pitr.Unpacked(storage.NewReader(ctx, store, o, storage.ReadOptions{}), packing)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	out, err := os.CreateTemp(filepath.Dir(to), ".comeback-fetch-")
+	sweepFetched(filepath.Dir(to))
+	out, err := os.CreateTemp(filepath.Dir(to), fetching)
 	if err != nil {
 		return fmt.Errorf("fetch %s: %w", o.Key, err)
 	}
+	// Without the lock another fetch may remove it, and the rename fails.
+	_ = unix.Flock(int(out.Fd()), unix.LOCK_EX)
 	_, err = io.Copy(out, in)
-	err = errors.Join(err, out.Sync(), out.Close())
+	err = errors.Join(err, out.Sync())
 	if err == nil {
 		err = os.Rename(out.Name(), to)
 	}
-	if err != nil {
+	if err = errors.Join(err, out.Close()); err != nil {
 		return errors.Join(fmt.Errorf("fetch %s: %w", o.Key, err), os.Remove(out.Name()))
 	}
 	return nil
+}
+
+// sweepFetched removes the files that nobody is fetching any more. What cannot be
+// removed disturbs nothing.
+func sweepFetched(dir string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return // making one tells why
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), fetching) {
+			continue
+		}
+		f, err := os.Open(filepath.Join(dir, e.Name()))
+		if err != nil {
+			continue
+		}
+		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+			_ = os.Remove(f.Name())
+		}
+		f.Close()
+	}
 }

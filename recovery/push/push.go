@@ -102,6 +102,10 @@ type pusher struct {
 	spool  *spool
 	prefix string
 
+	// pushing are the files that are being pushed, which are not caught up with
+	// meanwhile.
+	pushing []string
+
 	mu     sync.Mutex
 	stores map[string]storage.Store
 }
@@ -152,6 +156,8 @@ func (p *pusher) push(ctx context.Context, path string) (Pushed, error) {
 	if done {
 		return Pushed{Name: name}, nil
 	}
+	ahead := p.ready(name, filepath.Dir(path))
+	p.pushing = append(slices.Clone(ahead), name)
 	// What copies still lack is brought to them meanwhile.
 	catching, stop := context.WithCancel(ctx)
 	caught := make(chan int, 1)
@@ -159,7 +165,7 @@ func (p *pusher) push(ctx context.Context, path string) (Pushed, error) {
 		n, _ := p.catchUp(catching, false) // what is still lacking stays in the spool
 		caught <- n
 	}()
-	pushed, err := p.batch(ctx, name, path)
+	pushed, err := p.batch(ctx, name, path, ahead)
 	stop()
 	pushed.Caught = <-caught
 	return pushed, err
@@ -167,8 +173,7 @@ func (p *pusher) push(ctx context.Context, path string) (Pushed, error) {
 
 // batch pushes a file, and along with it those that the server has ready after
 // it.
-func (p *pusher) batch(ctx context.Context, name, path string) (Pushed, error) {
-	ahead := p.ready(name, filepath.Dir(path))
+func (p *pusher) batch(ctx context.Context, name, path string, ahead []string) (Pushed, error) {
 	gate := make(chan struct{}, atOnce)
 	var wait sync.WaitGroup
 	var mu sync.Mutex
@@ -238,6 +243,9 @@ func (p *pusher) one(ctx context.Context, name, path string) (sent, error) {
 	}
 	defer e.drop()
 	s := sent{digest: e.SHA256}
+	if p.spool.keepsOther(e) {
+		return s, recovery.Errorf("find out which of two servers archives into these copies, and give one of them another place", "the spool %w", ErrOther).WithExit(recovery.Refused)
+	}
 	asked, cancel := context.WithCancel(ctx)
 	defer cancel()
 	answers := make(chan answer, len(p.Copies))
@@ -248,7 +256,8 @@ func (p *pusher) one(ctx context.Context, name, path string) (sent, error) {
 			continue
 		}
 		waiting++
-		go func() { answers <- answer{c.Name, p.send(asked, c, e)} }()
+		sending := *e // e moves into the spool while those that are late are still at it
+		go func() { answers <- answer{c.Name, p.send(asked, c, &sending)} }()
 	}
 	var refused []error
 	var late <-chan time.Time
@@ -303,6 +312,10 @@ func (p *pusher) catchUp(ctx context.Context, all bool) (int, error) {
 	}
 	n, failed := 0, map[string]error{}
 	for _, e := range entries {
+		if slices.Contains(p.pushing, e.Name) {
+			continue
+		}
+		proven := false
 		for _, name := range slices.Clone(e.Lacking) {
 			if failed[name] != nil || !all && p.spool.isDown(name, p.Now()) {
 				continue
@@ -313,6 +326,13 @@ func (p *pusher) catchUp(ctx context.Context, all bool) (int, error) {
 					return n, err
 				}
 				continue
+			}
+			if !proven {
+				if err := e.sound(); err != nil {
+					failed[name] = fmt.Errorf("%s lacks %s: %w", name, e.Name, err)
+					continue
+				}
+				proven = true
 			}
 			err := p.send(ctx, p.Copies[i], e)
 			if ctx.Err() != nil {

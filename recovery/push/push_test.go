@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -17,10 +18,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+
 	"comeback/recovery"
 	"comeback/recovery/pitr"
 	"comeback/recovery/push"
 	"comeback/storage"
+	"comeback/storage/s3"
+	"comeback/storagetest"
 )
 
 // host is a server's pg_wal, and two copies, in directories.
@@ -259,6 +265,9 @@ func TestPush_killed(t *testing.T) {
 	if len(acknowledged) == 0 {
 		t.Error("nothing was ever acknowledged")
 	}
+	if left, err := os.ReadDir(filepath.Join(h.dir, "spool", "out")); err != nil || len(left) > 0 {
+		t.Errorf("left in the spool: %v, %v", left, err)
+	}
 	for name := range acknowledged {
 		h.has(t, "offsite", name)
 	}
@@ -274,6 +283,9 @@ func TestFetch(t *testing.T) {
 		t.Fatal(err)
 	}
 	to := filepath.Join(t.TempDir(), "RECOVERYXLOG")
+	if err := os.WriteFile(filepath.Join(filepath.Dir(to), ".comeback-fetch-killed"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if found, err := push.Fetch(t.Context(), o, h.names[0], to); !found || err != nil {
 		t.Fatalf("%v, %v", found, err)
 	}
@@ -283,6 +295,9 @@ func TestFetch(t *testing.T) {
 	}
 	if got, err := os.ReadFile(to); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("it is not what was pushed: %v", err)
+	}
+	if beside, err := os.ReadDir(filepath.Dir(to)); err != nil || len(beside) != 1 {
+		t.Errorf("beside it lie %v, %v", beside, err)
 	}
 	if found, err := push.Fetch(t.Context(), o, h.names[1], to); found || err != nil {
 		t.Errorf("what is nowhere: %v, %v", found, err)
@@ -332,5 +347,191 @@ func TestPush_found(t *testing.T) {
 	want := "wal/" + h.names[0] + ".zst"
 	if !slices.Equal(found, []string{want, want}) {
 		t.Errorf("made durable again: %q", found)
+	}
+}
+
+// What a killed push has left in the spool goes: files in the making, and those of which
+// no record tells. The spool's path may hold anything.
+func TestPush_spoolLeft(t *testing.T) {
+	h := newHost(t, 2)
+	o := dirOptions(h.dir)
+	o.Spool, o.Ahead = filepath.Join(h.dir, "spool [1]*"), -1
+	if err := os.Rename(filepath.Join(h.dir, "offsite"), filepath.Join(h.dir, "away")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := push.Push(t.Context(), o, h.wal(h.names[0])); err != nil {
+		t.Fatal(err)
+	}
+	left := func() (names []string) {
+		t.Helper()
+		for _, dir := range []string{"out", "done"} {
+			entries, err := os.ReadDir(filepath.Join(o.Spool, dir))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range entries {
+				names = append(names, e.Name())
+			}
+		}
+		return names
+	}
+	kept := left()
+	if len(kept) != 2 {
+		t.Fatalf("the spool holds %q", kept)
+	}
+	for _, name := range []string{"out/" + h.names[1] + ".zst", "out/00000002.history", "out/.packing-" + h.names[1] + "-1", "out/.packing-2", "done/.packing-3"} {
+		if err := os.WriteFile(filepath.Join(o.Spool, name), []byte("half"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := push.CatchUp(t.Context(), o); err == nil {
+		t.Error("the other copy is away, and has caught up")
+	}
+	if now := left(); !slices.Equal(now, kept) {
+		t.Errorf("left are %q, want %q", now, kept)
+	}
+	if err := os.Rename(filepath.Join(h.dir, "away"), filepath.Join(h.dir, "offsite")); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := push.CatchUp(t.Context(), o); n != 1 || err != nil || len(left()) > 0 {
+		t.Errorf("brought %d, %v; left are %q", n, err, left())
+	}
+	h.has(t, "offsite", h.names[0])
+}
+
+// The spool keeps what was acknowledged: other content under the same name is refused
+// although no copy that could tell is there, and a file that has rotted goes nowhere.
+func TestPush_spoolKeeps(t *testing.T) {
+	h := newHost(t, 1)
+	o := dirOptions(h.dir)
+	move := func(from, to string) {
+		t.Helper()
+		if err := os.Rename(filepath.Join(h.dir, from), filepath.Join(h.dir, to)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	move("offsite", "away")
+	if _, err := push.Push(t.Context(), o, h.wal(h.names[0])); err != nil {
+		t.Fatal(err)
+	}
+	move("nearby", "gone")
+	move("away", "offsite")
+	was, err := os.ReadFile(h.wal(h.names[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := bytes.Clone(was)
+	other[len(other)-1] ^= 1
+	if err := os.WriteFile(h.wal(h.names[0]), other, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := push.Push(t.Context(), o, h.wal(h.names[0])); !errors.Is(err, push.ErrOther) || recovery.HintOf(err) == "" {
+		t.Errorf("other content is pushed: %v", err)
+	}
+	if err := os.WriteFile(h.wal(h.names[0]), was, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	spooled := filepath.Join(h.dir, "spool", "out", h.names[0]+".zst")
+	sound, err := os.ReadFile(spooled)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rotten := bytes.Clone(sound)
+	rotten[len(rotten)/2] ^= 1
+	if err := os.WriteFile(spooled, rotten, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := push.CatchUp(t.Context(), o); err == nil || !strings.Contains(err.Error(), "in the spool") || recovery.HintOf(err) == "" {
+		t.Errorf("of what has rotted it says: %v", err)
+	}
+	h.lacks(t, "offsite", h.names[0])
+	if err := os.WriteFile(spooled, sound, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := push.CatchUp(t.Context(), o); err != nil {
+		t.Error(err)
+	}
+	h.has(t, "offsite", h.names[0])
+}
+
+// late is a copy that is at work until nobody waits for it any more.
+type late struct {
+	storage.Store
+	asked chan struct{}
+}
+
+func (l late) List(context.Context, string) iter.Seq2[storage.Object, error] {
+	return func(func(storage.Object, error) bool) { close(l.asked) }
+}
+
+func (l late) Put(ctx context.Context, key string, _ io.Reader, _ storage.PutOptions) (storage.Object, error) {
+	<-ctx.Done()
+	return storage.Object{}, ctx.Err()
+}
+
+// A copy that is late gets the segment from the spool, and what it is still at disturbs
+// nothing.
+func TestPush_late(t *testing.T) {
+	h := newHost(t, 1)
+	o := dirOptions(h.dir)
+	o.Wait, o.Ahead = time.Nanosecond, -1
+	asked := make(chan struct{})
+	nearby, offsite := o.Copies[0].Open, o.Copies[1].Open
+	o.Copies[0].Open = func(ctx context.Context) (storage.Store, error) {
+		s, err := nearby(ctx)
+		return waiting{s, asked}, err
+	}
+	o.Copies[1].Open = func(ctx context.Context) (storage.Store, error) {
+		s, err := offsite(ctx)
+		return late{s, asked}, err
+	}
+	pushed, err := push.Push(t.Context(), o, h.wal(h.names[0]))
+	if err != nil || !slices.Equal(pushed.Spooled, []string{"offsite"}) {
+		t.Fatalf("%+v, %v", pushed, err)
+	}
+	h.lacks(t, "offsite", h.names[0])
+	if _, err := push.CatchUp(t.Context(), dirOptions(h.dir)); err != nil {
+		t.Error(err)
+	}
+	h.has(t, "offsite", h.names[0])
+}
+
+// waiting is a copy that waits for another one to be asked.
+type waiting struct {
+	storage.Store
+	asked chan struct{}
+}
+
+func (w waiting) Put(ctx context.Context, key string, body io.Reader, o storage.PutOptions) (storage.Object, error) {
+	<-w.asked
+	return w.Store.Put(ctx, key, body, o)
+}
+
+// What the upload of a killed push has left in a bucket goes with the next one.
+func TestPush_parts(t *testing.T) {
+	server := storagetest.StartS3(t)
+	server.Setenv(t)
+	server.CreateBucket("log")
+	h := newHost(t, 1)
+	o := dirOptions(h.dir)
+	o.Copies[1].Open = func(ctx context.Context) (storage.Store, error) { return s3.Open(ctx, server.Options("log", "shop")) }
+	o.Quorum = 2
+	key := aws.String("shop/wal/" + h.names[0] + ".zst")
+	up, err := server.Client().CreateMultipartUpload(t.Context(), &awss3.CreateMultipartUploadInput{Bucket: aws.String("log"), Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.Client().UploadPart(t.Context(), &awss3.UploadPartInput{Bucket: aws.String("log"), Key: key, UploadId: up.UploadId, PartNumber: aws.Int32(1),
+		Body: bytes.NewReader(make([]byte, 5<<20))}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(h.dir, "spool", "out"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(h.dir, "spool", "out", ".packing-"+h.names[0]+"-1"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := push.Push(t.Context(), o, h.wal(h.names[0])); err != nil || server.Parts("log") != 0 {
+		t.Errorf("%v; %d parts are left", err, server.Parts("log"))
 	}
 }

@@ -177,7 +177,12 @@ func (o ReceiveOptions) pushFinished(ctx context.Context) error {
 			}
 		}
 		if name != newest {
-			if err := errors.Join(os.Remove(path), os.Remove(mark)); err != nil {
+			// The mark first: without it the segment is pushed again, and found there.
+			err := os.Remove(mark)
+			if err == nil {
+				err = os.Remove(path)
+			}
+			if err != nil {
 				return fmt.Errorf("remove a segment that the copies have: %w", err)
 			}
 		}

@@ -24,6 +24,13 @@ func (p *pusher) send(ctx context.Context, c Copy, e *entry) error {
 	if there || err != nil {
 		return err
 	}
+	if !e.temp || p.spool.cutOff[e.Name] {
+		// A push that was killed may have left parts of it. Not every key may look for
+		// them: a lifecycle rule of the bucket has to, then.
+		if err := storage.Sweep(ctx, store, p.prefix+e.object()); err != nil && ctx.Err() != nil {
+			return err
+		}
+	}
 	f, err := os.Open(e.file)
 	if err != nil {
 		return fmt.Errorf("read what is to be pushed: %w", err)
@@ -74,7 +81,11 @@ func (p *pusher) there(ctx context.Context, store storage.Store, e *entry) (bool
 
 // contentDigest is the digest of an object's content, decompressed.
 func contentDigest(ctx context.Context, store storage.Store, o storage.Object, packing pitr.Packing) (string, error) {
-	in, err := pitr.Unpacked(storage.NewReader(ctx, store, o, storage.ReadOptions{Attempts: 3}), packing)
+	return digestOf(storage.NewReader(ctx, store, o, storage.ReadOptions{Attempts: 3}), packing)
+}
+
+func digestOf(r io.ReadCloser, packing pitr.Packing) (string, error) {
+	in, err := pitr.Unpacked(r, packing)
 	if err != nil {
 		return "", err
 	}

@@ -22,12 +22,15 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/pitr"
+	"comeback/storage"
 )
 
 // spool is the directory of what copies still lack, locked.
 type spool struct {
 	lock            *os.File
 	out, done, down string
+	// cutOff are the files whose pushes were killed.
+	cutOff map[string]bool
 }
 
 // lockPoll is how often the lock of another push is tried.
@@ -37,10 +40,12 @@ const lockPoll = 20 * time.Millisecond
 // removes those that are left.
 const tempPrefix = ".packing-"
 
+// openSpool opens a spool, makes it where it is missing, and clears away what killed
+// pushes have left in it.
 func openSpool(ctx context.Context, dir string) (*spool, error) {
-	s := &spool{out: filepath.Join(dir, "out"), done: filepath.Join(dir, "done"), down: filepath.Join(dir, "down")}
+	s := &spool{out: filepath.Join(dir, "out"), done: filepath.Join(dir, "done"), down: filepath.Join(dir, "down"), cutOff: map[string]bool{}}
 	for _, d := range []string{s.out, s.done, s.down} {
-		if err := os.MkdirAll(d, 0o700); err != nil {
+		if err := mkdirDurably(d); err != nil {
 			return nil, recovery.Errorf("let --spool be a directory that the server's user may write to", "open the spool: %w", err).WithExit(recovery.Usage)
 		}
 	}
@@ -63,16 +68,62 @@ func openSpool(ctx context.Context, dir string) (*spool, error) {
 		}
 	}
 	s.lock = f
-	for _, dir := range []string{s.out, s.done} {
-		left, err := filepath.Glob(filepath.Join(dir, tempPrefix+"*"))
-		for _, file := range left {
-			err = errors.Join(err, os.Remove(file))
-		}
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("clear the spool: %w", err), f.Close())
-		}
+	if err := s.clear(); err != nil {
+		return nil, errors.Join(fmt.Errorf("clear the spool: %w", err), f.Close())
 	}
 	return s, nil
+}
+
+// clear removes files in the making and those that no record tells of: nobody was told
+// that they were pushed. The server asks for them again.
+func (s *spool) clear() error {
+	for _, dir := range []string{s.out, s.done} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			name := e.Name()
+			making, ok := strings.CutPrefix(name, tempPrefix)
+			if i := strings.LastIndexByte(making, '-'); ok && i > 0 {
+				s.cutOff[making[:i]] = true
+			}
+			if !ok && (dir == s.done || strings.HasSuffix(name, recordSuffix)) {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(dir, strings.TrimSuffix(name, ".zst")+recordSuffix)); !ok && !errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if err := os.Remove(filepath.Join(dir, name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// mkdirDurably makes a directory and those above it, and their names durable.
+func mkdirDurably(dir string) error {
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		return nil
+	}
+	if up := filepath.Dir(dir); up != dir {
+		if err := mkdirDurably(up); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(filepath.Dir(dir))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 func (s *spool) close() { s.lock.Close() }
@@ -105,7 +156,7 @@ func (s *spool) pack(name, path string) (e *entry, err error) {
 		return nil, fmt.Errorf("read the log: %w", err)
 	}
 	defer in.Close()
-	out, err := os.CreateTemp(s.out, tempPrefix)
+	out, err := os.CreateTemp(s.out, tempPrefix+name+"-")
 	if err != nil {
 		return nil, fmt.Errorf("write to the spool: %w", err)
 	}
@@ -162,7 +213,39 @@ func (e *entry) keep() error {
 	return e.write()
 }
 
-func (e *entry) record() string { return filepath.Join(e.spool.out, e.Name+".json") }
+// recordSuffix ends the names of records.
+const recordSuffix = ".json"
+
+func (e *entry) record() string { return filepath.Join(e.spool.out, e.Name+recordSuffix) }
+
+// keepsOther reports whether copies lack a file of this name with other content. What
+// cannot be read stands against nothing: whoever catches up tells of it.
+func (s *spool) keepsOther(e *entry) bool {
+	kept, err := s.readEntry(e.record())
+	return err == nil && kept.SHA256 != e.SHA256
+}
+
+// sound proves that the file holds what its record says: it may have lain in the spool
+// for days.
+func (e *entry) sound() error {
+	f, err := os.Open(e.file)
+	if err != nil {
+		return fmt.Errorf("read the spool: %w", err)
+	}
+	defer f.Close()
+	packing := pitr.Packing("")
+	if known, ok := pitr.ParseFileName(e.object()); ok {
+		packing = known.Packing
+	}
+	digest, err := digestOf(f, packing)
+	if err == nil && digest == e.SHA256 {
+		return nil
+	}
+	if err == nil {
+		err = storage.ErrCorrupt
+	}
+	return recovery.Errorf("copy it from a copy that has it to the ones that lack it, then remove it and "+e.Name+recordSuffix+" from the spool", "%s in the spool: %w", filepath.Base(e.file), err)
+}
 
 func (e *entry) write() error {
 	b, err := json.Marshal(e)
@@ -194,28 +277,45 @@ func (e *entry) got(copy string) error {
 func (s *spool) entries() ([]*entry, error) { return readEntries(s.out, s) }
 
 func readEntries(out string, s *spool) ([]*entry, error) {
-	files, err := filepath.Glob(filepath.Join(out, "*.json"))
+	files, err := os.ReadDir(out)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the spool: %w", err)
 	}
+	if s == nil {
+		s = &spool{out: out}
+	}
 	var all []*entry
-	for _, file := range files {
-		b, err := os.ReadFile(file)
+	for _, f := range files {
+		if !strings.HasSuffix(f.Name(), recordSuffix) {
+			continue
+		}
+		e, err := s.readEntry(filepath.Join(out, f.Name()))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		e := &entry{spool: s}
-		if err == nil {
-			err = json.Unmarshal(b, e)
-		}
 		if err != nil {
-			return nil, fmt.Errorf("read the spool: %s: %w", file, err)
+			return nil, err
 		}
-		e.file = filepath.Join(out, e.object())
 		all = append(all, e)
 	}
 	slices.SortFunc(all, func(a, b *entry) int { return cmp.Compare(a.Name, b.Name) })
 	return all, nil
+}
+
+func (s *spool) readEntry(file string) (*entry, error) {
+	b, err := os.ReadFile(file)
+	e := &entry{spool: s}
+	if err == nil {
+		err = json.Unmarshal(b, e)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the spool: %s: %w", file, err)
+	}
+	e.file = filepath.Join(s.out, e.object())
+	return e, nil
 }
 
 // doneAlready reports whether a file was pushed along with an earlier one, with
@@ -292,11 +392,7 @@ func writeDurably(file string, b []byte) error {
 		os.Remove(f.Name())
 		return err
 	}
-	d, err := os.Open(filepath.Dir(file))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return syncDir(filepath.Dir(file))
 }
 
 // Backlog is what a spool holds for one copy.

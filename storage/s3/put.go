@@ -21,8 +21,8 @@ import (
 // the whole object.
 //
 // A failed Put removes its parts; what a killed one leaves are the parts of an
-// unfinished upload, which no list shows and which the bucket's own lifecycle
-// rule has to expire. Where the service's last answer is lost, the outcome is
+// unfinished upload, which no list shows: Sweep removes them, or a lifecycle rule
+// of the bucket. Where the service's last answer is lost, the outcome is
 // not known: it is ErrUnavailable and the object may be there, whole; or the
 // SDK's next try meets the object of the one before, and IfAbsent gives
 // ErrExist. Whoever needs to know compares what is there.

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+
 	"comeback/storage"
 	"comeback/storagetest"
 )
@@ -60,6 +63,29 @@ func TestPut_Multipart(t *testing.T) {
 		_, err := s.Put(ctx, "failed", source, storage.PutOptions{Size: 40 << 20})
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("error is %v", err)
+		}
+		nothing(t, server, s)
+	})
+	t.Run("killed", func(t *testing.T) {
+		client, part := server.Client(), bytes.NewReader(large[:5<<20])
+		for _, key := range []string{"shop/base/one", "shop/base/two", "other/base/one"} {
+			up, err := client.CreateMultipartUpload(t.Context(), &awss3.CreateMultipartUploadInput{Bucket: aws.String("backups"), Key: &key})
+			if err != nil {
+				t.Fatal(err)
+			}
+			part.Seek(0, io.SeekStart)
+			if _, err := client.UploadPart(t.Context(), &awss3.UploadPartInput{Bucket: aws.String("backups"), Key: &key, UploadId: up.UploadId, PartNumber: aws.Int32(1), Body: part}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, prefix := range []string{"base/on", "base/"} {
+			if err := storage.Sweep(t.Context(), s, prefix); err != nil || server.Parts("backups") != 2-i {
+				t.Errorf("swept %s: %v, and %d parts remain", prefix, err, server.Parts("backups"))
+			}
+		}
+		whole := open(t, server.Options("backups", ""))
+		if err := storage.Sweep(t.Context(), whole, "other/"); err != nil {
+			t.Error(err)
 		}
 		nothing(t, server, s)
 	})
