@@ -38,8 +38,10 @@ func (a *app) checkCommand() *cobra.Command {
 earlier runs, and says what is not as the runbook owes it: missing, too old, with a
 gap, never restored, not locked, too slow. Each finding says what to do.
 
-It reads, and stores one object of its own in copies that can lock, a canary, which
-it then tries to delete with this host's credentials (--no-canary leaves that out).
+It reads, and stores one object of its own in each copy, a canary, which it then
+tries to delete for good with this host's credentials: run it where production runs,
+as production's user (--no-canary leaves that out). Where the copy does not let the
+canary go, it stays, and is tried again the next time.
 
 Exit codes, as monitoring has them:
   0    yes, without a finding
@@ -57,7 +59,7 @@ Exit codes, as monitoring has them:
 	}
 	f := cmd.Flags()
 	f.BoolVar(&o.json, "json", false, "print the whole assessment as JSON")
-	f.BoolVar(&o.noCanary, "no-canary", false, "store nothing: do not try the locks of copies")
+	f.BoolVar(&o.noCanary, "no-canary", false, "store nothing: do not try whether backups can be deleted")
 	f.StringVar(&o.prometheus, "prometheus", "", "write metrics for Prometheus's textfile collector into this `FILE`, too")
 	f.StringVar(&o.assign, "assign", "", "give a `FINDING`, by its number or id, an --owner or a --due date")
 	f.StringVar(&o.owner, "owner", "", "who sees to the finding that --assign names")

@@ -59,9 +59,9 @@ func (a *app) gatherCopy(ctx context.Context, b *book, c recovery.Copy, canary b
 	}
 	if l, ok := storage.As[storage.Locker](store); ok {
 		a.gatherLocks(ctx, &seen, store, l)
-		if canary {
-			seen.Canary = check.Canary(ctx, store, a.now())
-		}
+	}
+	if canary {
+		seen.Canary = check.Canary(ctx, store, a.now())
 	}
 	return seen
 }

@@ -171,21 +171,25 @@ func (j *judge) lock(cp Copy) (recovery.Mark, string) {
 	day := func(r Tried) string { return r.Until.In(j.At.Location()).Format("2 Jan 2006") }
 	c := cp.Canary
 	switch {
+	case cp.Medium != "a bucket":
+		return directory(c)
 	case c.Deleted && (c.Until.IsZero() || c.Until.After(j.At)): // else its lock had ended, and the next one tells
 		return recovery.NotMet, fmt.Sprintf("no object lock: %s deleted our canary", by(c.By))
-	case cp.Medium != "a bucket":
-		return recovery.NotMet, "a directory: whoever may write to it may delete"
 	case cp.Newest != nil && !cp.Newest.Hold && !cp.Newest.Until.IsZero() && !cp.Newest.Until.After(j.At):
 		return recovery.NotMet, fmt.Sprintf("the lock of the newest backup ended on %s", cp.Newest.Until.In(j.At.Location()).Format("2 Jan 2006"))
 	case cp.Newest != nil && !cp.Newest.Hold && cp.Newest.Until.IsZero() && !c.Until.IsZero():
 		// The canary is older, and the service tells locks.
 		return recovery.NotMet, "objects can be locked, and the newest backup is not"
+	case c.Refused && c.Until.After(j.At) && cp.Newest == nil && cp.Locking != nil && !cp.Locking.On:
+		return recovery.NotMet, "our canary is locked, and what is stored now is not"
 	case c.Refused && c.Until.After(j.At) && c.Mode == "GOVERNANCE":
 		return recovery.Met, fmt.Sprintf("%s could not delete our canary, locked until %s in governance mode, which some may lift", by(c.By), day(c))
 	case c.Refused && c.Until.After(j.At):
 		return recovery.Met, fmt.Sprintf("%s could not delete our canary, locked until %s in compliance mode", by(c.By), day(c))
 	case cp.Locking == nil:
 		return recovery.Unknown, "whether it locks is not known" + why(cp.LockErr)
+	case !cp.Locking.Able && c.Refused:
+		return recovery.NotMet, fmt.Sprintf("no object lock: %s could not delete our canary, and another key may", by(c.By))
 	case !cp.Locking.Able:
 		return recovery.NotMet, "no object lock"
 	case cp.Newest != nil && (cp.Newest.Hold || cp.Newest.Until.After(j.At)):
@@ -196,6 +200,20 @@ func (j *judge) lock(cp Copy) (recovery.Mark, string) {
 		return recovery.Unknown, by(c.By) + " could not delete our canary, and no lock shows: it may lack the right alone"
 	}
 	return recovery.Unknown, "a lock is configured, and was not tried" + why(c.Err)
+}
+
+// directory judges a copy in which nothing is ever locked. Who may not delete may be
+// told apart from who may, and nobody sees from here what others may.
+func directory(c Tried) (recovery.Mark, string) {
+	switch {
+	case c.Deleted:
+		return recovery.NotMet, fmt.Sprintf("a directory: %s deleted our canary", by(c.By))
+	case c.Refused:
+		return recovery.Unknown, fmt.Sprintf("a directory: %s could not delete our canary, and another user may", by(c.By))
+	case c.Unplaced:
+		return recovery.Unknown, fmt.Sprintf("a directory: %s may not store a canary in it, and so may delete nothing beside it; another user may", by(c.By))
+	}
+	return recovery.NotMet, "a directory: whoever may write to it may delete"
 }
 
 func by(who string) string {

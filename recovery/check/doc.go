@@ -5,6 +5,6 @@
 // what could not be seen in it as what it is. What was not seen is unknown, never
 // met. Each finding says what to do.
 //
-// Canary tries a copy's lock on an object of its own. The package never touches a
-// backup.
+// Canary tries on an object of its own whether a copy lets backups be deleted. The
+// package never touches a backup.
 package check

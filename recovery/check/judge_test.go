@@ -270,6 +270,22 @@ func TestJudge(t *testing.T) {
 		{"refused and no lock shows", func(e *check.Evidence) {
 			e.Copies[1].Canary = check.Tried{Refused: true, By: "user/ro"}
 		}, []string{"3-2-1-1-0/1 locked"}, recovery.WouldBut, "it may lack the right alone", ""},
+		{"refused without a lock", func(e *check.Evidence) {
+			e.Copies[1].Canary, e.Copies[1].Locking = check.Tried{Refused: true, By: "user/ro"}, &storage.Locking{}
+		}, []string{"3-2-1-1-0/1 locked"}, recovery.WouldBut, "no object lock: user/ro could not delete our canary, and another key may", ""},
+		{"only the canary of old is locked", func(e *check.Evidence) { e.Copies[1].Newest = &storage.Retention{} }, []string{"3-2-1-1-0/1 locked"}, recovery.WouldBut,
+			"objects can be locked, and the newest backup is not", ""},
+		{"the lock was taken off", func(e *check.Evidence) { e.Copies[1].Locking = &storage.Locking{Able: true} }, []string{"3-2-1-1-0/1 locked"}, recovery.WouldBut,
+			"our canary is locked, and what is stored now is not", ""},
+		{"a directory that lets its canary go", func(e *check.Evidence) {
+			e.Copies[0].Canary, e.Copies[1].Canary = check.Tried{Deleted: true, By: "user ops1"}, check.Tried{Deleted: true}
+		}, []string{"3-2-1-1-0/1 locked"}, recovery.WouldBut, "nearby: a directory: user ops1 deleted our canary", ""},
+		{"a directory that keeps its canary", func(e *check.Evidence) {
+			e.Copies[0].Canary, e.Copies[1].Canary = check.Tried{Refused: true, By: "user ops1"}, check.Tried{Deleted: true}
+		}, []string{"3-2-1-1-0/1 locked"}, recovery.WouldBut, "nearby: a directory: user ops1 could not delete our canary, and another user may", ""},
+		{"a directory that takes no canary", func(e *check.Evidence) {
+			e.Copies[0].Canary, e.Copies[1].Canary = check.Tried{Unplaced: true, By: "user ops1"}, check.Tried{Deleted: true}
+		}, []string{"3-2-1-1-0/1 locked"}, recovery.WouldBut, "nearby: a directory: user ops1 may not store a canary in it", ""},
 		{"both copies fail together", func(e *check.Evidence) {
 			e.Copies[0].Domain, e.Copies[0].Medium, e.Copies[0].Region = e.Copies[1].Domain, "a bucket", "eu-central-1"
 		}, []string{"3-2-1-1-0/3 copies"}, recovery.WouldBut, "offsite fails together with nearby (AWS, account 210987654321)", ""},
