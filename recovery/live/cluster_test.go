@@ -205,6 +205,7 @@ func TestCluster(t *testing.T) {
 			t.Error("live was changed")
 		}
 	})
+	t.Run("starts one that is on its way down", b.startedOnItsWayDown)
 	e := &env{}
 	for range 2 {
 		if state, err := b.service().Stop(ctx, e); err != nil || state != "shut down" {

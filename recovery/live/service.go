@@ -176,31 +176,40 @@ func (s Service) act(ctx context.Context, env recovery.Env, what string, own []s
 }
 
 // Start starts the server and returns when it answers at an address. One that runs
-// already is waited for. It may be repeated.
+// already is waited for, and started where it ends instead: it may have been on its
+// way down. It may be repeated.
 func (s Service) Start(ctx context.Context, env recovery.Env, address string) error {
 	pids, err := postgres.Processes(s.Data)
 	if err != nil {
 		return err
 	}
-	if len(pids) == 0 {
-		owner, _, err := ownerOf(s.Data)
-		if err != nil {
+	if len(pids) > 0 {
+		env.Meter().Phase("wait for the server that runs already", 0, recovery.NoUnit)
+		if ended, err := s.answers(ctx, address); !ended {
 			return err
-		}
-		if err := mayServe(owner, s.Data); err != nil {
-			return err
-		}
-		args := []string{"start", "-D", s.Data, "-l", filepath.Join(s.Data, startLog), "-w", "-t", "600", "-s"}
-		cmd := recovery.Cmd{Path: s.Tools.Program("pg_ctl"), Args: args, Dir: "/", Env: serviceEnv, User: asUser(owner)}
-		if err := s.act(ctx, env, "start the live server", s.StartCommand, cmd); err != nil {
-			return errors.Join(err, s.lastWords())
 		}
 	}
-	return s.answers(ctx, address)
+	owner, _, err := ownerOf(s.Data)
+	if err != nil {
+		return err
+	}
+	if err := mayServe(owner, s.Data); err != nil {
+		return err
+	}
+	args := []string{"start", "-D", s.Data, "-l", filepath.Join(s.Data, startLog), "-w", "-t", "600", "-s"}
+	cmd := recovery.Cmd{Path: s.Tools.Program("pg_ctl"), Args: args, Dir: "/", Env: serviceEnv, User: asUser(owner)}
+	if err := s.act(ctx, env, "start the live server", s.StartCommand, cmd); err != nil {
+		return errors.Join(err, s.lastWords())
+	}
+	ended, err := s.answers(ctx, address)
+	if ended {
+		err = errors.Join(err, s.lastWords())
+	}
+	return err
 }
 
-// answers waits until the server answers, or ends.
-func (s Service) answers(ctx context.Context, address string) error {
+// answers waits until the server answers, or ends, which is an error too.
+func (s Service) answers(ctx context.Context, address string) (ended bool, err error) {
 	within, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
 	tick := time.NewTicker(servicePoll)
@@ -208,19 +217,19 @@ func (s Service) answers(ctx context.Context, address string) error {
 	for {
 		conn, _, err := dial(within, address)
 		if err == nil {
-			return conn.Close(ctx)
+			return false, conn.Close(ctx)
 		}
 		pids, gone := postgres.Processes(s.Data)
 		if gone == nil && len(pids) == 0 {
-			return errors.Join(recovery.Errorf("read the server's log, then retry, or switch back", "start the live server: it has ended: %w", err), s.lastWords())
+			return true, recovery.Errorf("read the server's log, then retry, or switch back", "start the live server: it has ended: %w", err)
 		}
 		select {
 		case <-tick.C:
 		case <-within.Done():
 			if ctx.Err() != nil {
-				return context.Cause(ctx)
+				return false, context.Cause(ctx)
 			}
-			return fmt.Errorf("start the live server: %w", err)
+			return false, fmt.Errorf("start the live server: %w", err)
 		}
 	}
 }
