@@ -1,12 +1,14 @@
 package live
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"comeback/recovery"
 	"comeback/recovery/exchange"
@@ -27,8 +29,10 @@ type Restored struct {
 	// Conf is where the configuration is taken from; where it is empty, from
 	// Live, and on a fresh host from the backup itself.
 	Conf string
-	// Synchronous is live's synchronous_standby_names.
+	// Synchronous is live's synchronous_standby_names. Down says that it is not known,
+	// because live's server was down, or there was none.
 	Synchronous string
+	Down        bool
 	// Boot is the boot in which it was restored, where that was without fsync;
 	// another one since is a refusal.
 	Boot string
@@ -190,14 +194,22 @@ func (p *preparation) judge(ctx context.Context, c postgres.Control) error {
 // would refuse is refused while live still runs. Where the configuration lies
 // outside of the data directory it is live's own, and nothing changes.
 func (p *preparation) loadable(ctx context.Context) error {
-	if _, err := os.Lstat(filepath.Join(p.Pair.Beside, "postgresql.conf")); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(filepath.Join(p.Pair.Beside, mainConf)); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	cmd := recovery.Cmd{Path: p.Tools.Program("postgres"), Args: []string{"-D", p.Pair.Beside, "-C", "archive_mode"}, Dir: "/", Env: serviceEnv, User: asUser(p.owner)}
-	if err := p.env.Command(ctx, cmd); err != nil {
+	if _, err := p.setting(ctx, "archive_mode"); err != nil {
 		return recovery.Errorf("correct the configuration in "+p.Live+": it would not let the live server start again either", "refused: the restored server would not start with live's configuration: %w", err).WithExit(recovery.Refused)
 	}
 	return nil
+}
+
+// setting asks the server, without starting it, for a setting of the restored data
+// directory's configuration, as it stands.
+func (p *preparation) setting(ctx context.Context, name string) (string, error) {
+	var value bytes.Buffer
+	cmd := recovery.Cmd{Path: p.Tools.Program("postgres"), Args: []string{"-D", p.Pair.Beside, "-C", name}, Dir: "/", Env: serviceEnv, User: asUser(p.owner), Stdout: &value}
+	err := p.env.Command(ctx, cmd)
+	return strings.TrimSpace(value.String()), err
 }
 
 // sync makes everything durable, as the owner: what was restored without fsync is

@@ -127,7 +127,7 @@ func (prepareKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (r
 	if err := c.move(ctx, env, *h); err != nil {
 		return recovery.Outcome{}, err
 	}
-	p, err := live.Prepare(ctx, env, live.Restored{Live: c.Data, Data: c.Aside, Tools: c.tools, System: c.System, Timeline: c.Timeline, Synchronous: c.Synchronous, Boot: h.Boot})
+	p, err := live.Prepare(ctx, env, live.Restored{Live: c.Data, Data: c.Aside, Tools: c.tools, System: c.System, Timeline: c.Timeline, Synchronous: c.Synchronous, Down: c.Down, Boot: h.Boot})
 	if err != nil {
 		return recovery.Outcome{}, err
 	}

@@ -31,8 +31,10 @@ type clusterArgs struct {
 	// of the one that takes its place.
 	Old string `json:"old"`
 	New string `json:"new,omitempty"`
-	// Synchronous is live's synchronous_standby_names.
+	// Synchronous is live's synchronous_standby_names; where the server was Down it
+	// told nothing.
 	Synchronous string   `json:"synchronous,omitempty"`
+	Down        bool     `json:"down,omitempty"`
 	Stop        []string `json:"stop,omitempty"`
 	Start       []string `json:"start,omitempty"`
 	Logged      bool     `json:"logged,omitempty"`
@@ -58,7 +60,7 @@ func (s switcher) clusterArgs(c recovery.SwitchContext, t clusterTarget) (cluste
 	of := c.Component
 	of.Settings = withoutSecrets(of.Settings)
 	all := clusterArgs{countArgs: countArgs{args: a, Of: of, Point: c.Point}, Data: t.Data, Aside: besideData(t.Data, c.Run), Major: t.Major,
-		System: l.SystemIdentifier, Timeline: l.Timeline, Old: c.Live.Target.Identity["inode"], Synchronous: l.Synchronous,
+		System: l.SystemIdentifier, Timeline: l.Timeline, Old: c.Live.Target.Identity["inode"], Synchronous: l.Synchronous, Down: t.Down,
 		Stop: c.Component.Settings["stop"], Start: c.Component.Settings["start"], Logged: s.logged(c.Point)}
 	for _, cp := range c.Copies {
 		if cp.Name == c.Point.Copy {
