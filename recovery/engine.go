@@ -112,6 +112,9 @@ type Env interface {
 // shut off from production.
 var ErrNotStarted = errors.New("it was not started: it could not be shut off from production")
 
+// Preceded is an Env that tells of the steps that its own comes after, as they stand.
+type Preceded interface{ Before() []StepState }
+
 // Placed is an artifact's writer that knows the path of its file.
 type Placed interface{ Path() string }
 

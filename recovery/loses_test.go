@@ -69,4 +69,12 @@ func TestLoss_Says(t *testing.T) {
 	if got := loss.Says(); !slices.Equal(got, []string{"database: all from 2026-11-23 02:41:07Z on: 314 commits"}) {
 		t.Errorf("no tables: %q", got)
 	}
+	loss.Copy, loss.Final, loss.Stopped = "nearby", false, true
+	if got := loss.Says(); !slices.Equal(got, []string{"database: all from 2026-11-23 02:41:07Z on: at least 314 commits; the end of the log may not be in nearby"}) {
+		t.Errorf("the end of the log is not known: %q", got)
+	}
+	loss.Commits = 0
+	if got := loss.Says(); !slices.Equal(got, []string{"database: nothing that the log in nearby tells of; the end of the log may not be there"}) {
+		t.Errorf("nothing, and the end of the log is not known: %q", got)
+	}
 }

@@ -68,6 +68,9 @@ type Loss struct {
 	// Final says that nothing can come any more. An engine does not know
 	// that; whoever stopped the writes and saved the rest of the log does.
 	Final bool `json:"final"`
+	// Stopped says that the writes had stopped when it was counted. It is not final
+	// then because the end of the log may not be in the copy.
+	Stopped bool `json:"stopped,omitempty"`
 }
 
 // FilesLoss is what going back loses of files.
@@ -216,8 +219,11 @@ func (l Loss) Says() []string {
 		return []string{l.saysUncounted()}
 	}
 	if l.Commits == 0 {
-		if l.Final {
+		switch {
+		case l.Final:
 			return []string{l.Component + ": nothing was committed after the moment"}
+		case l.Stopped:
+			return []string{l.Component + ": nothing that the log in " + l.Copy + " tells of; the end of the log may not be there"}
 		}
 		return []string{l.Component + ": nothing so far"}
 	}
@@ -225,7 +231,7 @@ func (l Loss) Says() []string {
 	if l.Commits == 1 {
 		count = "1 commit"
 	}
-	if l.AtLeast {
+	if l.AtLeast || l.Stopped && !l.Final {
 		count = "at least " + count
 	}
 	if l.Of != "" {
@@ -234,7 +240,11 @@ func (l Loss) Says() []string {
 	first := fmt.Sprintf("%s: all from %s on: %s", l.Component, l.From.Time.UTC().Format("2006-01-02 15:04:05Z"), count)
 	first += saysRows("rows written", l.Tables, func(t TableLoss) int64 { return t.Inserted + t.Updated })
 	first += saysRows("rows deleted, which come back", l.Tables, func(t TableLoss) int64 { return t.Deleted })
-	if !l.Final {
+	switch {
+	case l.Final:
+	case l.Stopped:
+		first += "; the end of the log may not be in " + l.Copy
+	default:
 		first += "; MORE EACH SECOND until the writes stop"
 	}
 	if l.Unnamed != "" && len(l.Tables) > 0 {

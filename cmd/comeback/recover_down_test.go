@@ -91,6 +91,10 @@ func TestRecover_serverDied(t *testing.T) {
 	if len(s.Old) != 0 || len(s.Held()) != 0 {
 		t.Errorf("old data %+v, held %+v", s.Old, s.Held())
 	}
+	// Nothing tells where the log of the lost directory ended.
+	if len(s.Losses) != 1 || s.Losses[0].Final || !s.Losses[0].Stopped {
+		t.Errorf("losses %+v", s.Losses)
+	}
 	lacks := s.Unprotected()
 	if len(lacks) != 2 || !strings.Contains(lacks[0], "copy offsite could not be asked") || !strings.Contains(lacks[1], "the new base backup is not in the copy offsite") {
 		t.Errorf("not protected: %q", lacks)

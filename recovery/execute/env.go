@@ -48,6 +48,18 @@ func (e *env) Binding(component string) (recovery.Binding, bool) {
 	return b, ok
 }
 
+// Before are the steps that this one comes after.
+func (e *env) Before() []recovery.StepState {
+	s := e.x.State()
+	var before []recovery.StepState
+	for _, id := range e.step.After {
+		if st := s.Step(id); st != nil {
+			before = append(before, *st)
+		}
+	}
+	return before
+}
+
 func (e *env) Claim(_ context.Context, r recovery.Resource) error {
 	e.x.mu.Lock()
 	defer e.x.mu.Unlock()

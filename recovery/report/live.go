@@ -105,7 +105,10 @@ func (s *source) recoveryPoint(o *Objective) {
 		case i < 0:
 			says, unknown = append(says, l.Component+": nothing counted what was lost"), true
 		case !s.state.Losses[i].Final:
-			says, unknown = append(says, l.Component+": what is lost was not final when it was counted"), true
+			loss := s.state.Losses[i]
+			d, _ := loss.Span()
+			worst = max(worst, d)
+			says, unknown = append(says, l.Component+": what is lost was not final when it was counted; at least, "+strings.Join(loss.Says(), ", ")), true
 		default:
 			loss := s.state.Losses[i]
 			d, known := loss.Span()

@@ -244,7 +244,7 @@ func (k stopKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (re
 	}
 	o.Says = fmt.Sprintf("the live server is stopped (%s)", state)
 	o.Facts = map[string]string{"writes stopped at": env.Now().UTC().Format(time.RFC3339Nano), "log then at": control.CheckpointLSN.String(), "state": state}
-	if state != "shut down" {
+	if state != shutDown {
 		o.Remarks = append(o.Remarks, "the live server had crashed: "+state+"; the end of its log may not be in the copy")
 	}
 	return o, nil
@@ -271,8 +271,17 @@ func (k stopKind) watch(ctx context.Context, env recovery.Env, c clusterStepOf, 
 	return nil
 }
 
+const (
+	// shutDown is what the control data say of a server that was shut down.
+	shutDown = "shut down"
+	// unproven is the fact of a tail step that has not proven where the log ends.
+	unproven = "the end is not proven"
+)
+
 // tailKind proves that the log up to the stop is in the copy: a server that archives
-// closes its last segment when it is shut down, and hands it over.
+// closes its last segment when it is shut down, and hands it over. Of one that has
+// crashed nobody knows where the log ends: it says so, and what is lost is then not
+// final.
 type tailKind struct{ Options }
 
 func (tailKind) Name() string              { return tailName }
@@ -290,6 +299,10 @@ func (k tailKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (re
 	control, err := postgres.ReadControl(ctx, tools, a.Data)
 	if err != nil {
 		return recovery.Outcome{}, err
+	}
+	if control.State != shutDown {
+		return recovery.Outcome{Says: fmt.Sprintf("the live server had crashed (%s): the end of its log may not be in %s, and stays in %s",
+			control.State, a.Point.Copy, filepath.Join(a.Data, "pg_wal")), Facts: map[string]string{unproven: control.State}}, nil
 	}
 	segment, err := live.LastSegment(control)
 	if err != nil {

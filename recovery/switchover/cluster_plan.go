@@ -116,46 +116,50 @@ func (s switcher) planCluster(c recovery.SwitchContext, t clusterTarget) (recove
 		p.Fence = []recovery.Step{prepare}
 	}
 	if a.Logged {
-		tail := clusterStep("tail", tailName, "prove that the rest of the log is in "+c.Point.Copy, a)
-		tail.MayPass = true
-		lost := clusterStep("loss", countName, "count what is lost", func() countArgs { w := a.countArgs; w.Whole = true; return w }(), a.Scratch)
-		lost.MayPass, lost.After = true, []string{tail.ID}
-		p.Settle = []recovery.Step{tail, lost}
-		switch {
-		case t.Fresh:
-			lost.After = nil
-			p.Settle = []recovery.Step{lost}
-		case t.Down:
-			save, can, err := s.saveTail(c, t)
-			if err != nil {
-				return p, err
-			}
-			if !can {
-				lost.After, p.Settle = nil, []recovery.Step{lost}
-				p.Effects.Gone = append(p.Effects.Gone, fmt.Sprintf("what the dead server had not archived: %s saves nothing into %s; it stays in %s, which is put aside",
-					c.Point.Engine, c.Point.Copy, filepath.Join(t.Data, "pg_wal")))
-				break
-			}
-			save.MayPass, lost.After = true, []string{save.ID}
-			p.Settle = []recovery.Step{save, lost}
+		tail, err := s.tailStep(c, t, a)
+		if err != nil {
+			return p, err
 		}
+		counted := a.countArgs
+		counted.Whole = true
+		if tail != nil {
+			tail.MayPass, counted.Tail = true, tail.Kind
+			p.Settle = []recovery.Step{*tail}
+		} else if !t.Fresh {
+			p.Effects.Gone = append(p.Effects.Gone, fmt.Sprintf("what the dead server had not archived: %s saves nothing into %s; it stays in %s, which is put aside",
+				c.Point.Engine, c.Point.Copy, filepath.Join(t.Data, "pg_wal")))
+		}
+		lost := clusterStep("loss", countName, "count what is lost", counted, a.Scratch)
+		lost.MayPass = true
+		if tail != nil {
+			lost.After = []string{tail.ID}
+		}
+		p.Settle = append(p.Settle, lost)
 	}
 	return p, nil
 }
 
-// saveTail is the step that saves what a dead server had not archived. It can be
-// saved only where the engine may write into its copies.
-func (s switcher) saveTail(c recovery.SwitchContext, t clusterTarget) (step recovery.Step, can bool, err error) {
+// tailStep is the step that proves the end of the log in the copy, or of a dead server
+// saves it there. It is nil where there is no log, or where the engine may not write
+// into its copies.
+func (s switcher) tailStep(c recovery.SwitchContext, t clusterTarget, a clusterArgs) (*recovery.Step, error) {
+	switch {
+	case t.Fresh:
+		return nil, nil
+	case !t.Down:
+		tail := clusterStep("tail", tailName, "prove that the rest of the log is in "+c.Point.Copy, a)
+		return &tail, nil
+	}
 	engine, err := s.engine(c.Point.Engine)
 	if err != nil {
-		return recovery.Step{}, false, err
+		return nil, err
 	}
 	saver, ok := engine.(recovery.TailSaver)
 	if !ok {
-		return recovery.Step{}, false, nil
+		return nil, nil
 	}
-	step, err = saver.PlanTail(c.Component, c.Point.Copy, filepath.Join(t.Data, "pg_wal"))
-	return step, true, err
+	step, err := saver.PlanTail(c.Component, c.Point.Copy, filepath.Join(t.Data, "pg_wal"))
+	return &step, err
 }
 
 // backCluster lists the steps that give the old data directory its place again.

@@ -3,6 +3,7 @@ package switchover
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,8 +84,8 @@ func (k push) push(ctx context.Context, env recovery.Env, a countArgs) (string, 
 	return segment, postgres.AwaitArchived(ctx, conn, segment, func(ctx context.Context) (bool, error) { return h.Holds(ctx, survey, store, segment) })
 }
 
-// count reads from the log what going back loses. It is final: the database is
-// closed, and its log is in the copy.
+// count reads from the log what going back loses. The database is closed; it is final
+// where the step before it has brought the end of the log into the copy.
 type count struct{ Options }
 
 func (count) Name() string              { return countName }
@@ -123,9 +124,22 @@ func (k count) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recov
 	if !a.Whole {
 		loss = loss.Only(a.Database)
 	}
-	loss.Final = err == nil
+	loss.Stopped = true
+	loss.Final = err == nil && a.ended(env)
 	outcome.Loss, outcome.Says = &loss, strings.Join(loss.Says(), "; ")
 	return outcome, nil
+}
+
+// ended reports whether the end of the log is known to be in the copy.
+func (a countArgs) ended(env recovery.Env) bool {
+	p, ok := env.(recovery.Preceded)
+	if !ok || a.Tail == "" {
+		return false
+	}
+	return slices.ContainsFunc(p.Before(), func(st recovery.StepState) bool {
+		_, not := st.Outcome.Facts[unproven]
+		return st.Kind == a.Tail && st.Component == a.Component && st.State == recovery.Done && !not
+	})
 }
 
 // since says what going back loses where no log tells of it: all that was committed

@@ -42,6 +42,9 @@ type countArgs struct {
 	Point recovery.Point     `json:"point"`
 	// Whole says that all databases of the server go back.
 	Whole bool `json:"whole,omitempty"`
+	// Tail is the kind of the step before it that brings the end of the log into the
+	// copy, or proves it there; empty where none does.
+	Tail string `json:"tail,omitempty"`
 }
 
 // server reads what Look has kept.
@@ -99,7 +102,9 @@ func (s switcher) Plan(c recovery.SwitchContext) (recovery.Switch, error) {
 	if logged {
 		out := step("push", pushName, "push the rest of the log into "+c.Point.Copy, with)
 		out.MayPass = true
-		lost := step("loss", countName, "count what is lost", with)
+		counted := with
+		counted.Tail = pushName
+		lost := step("loss", countName, "count what is lost", counted)
 		lost.MayPass, lost.After, lost.Writes = true, []string{out.ID}, []recovery.TargetID{a.Scratch}
 		p.Settle = []recovery.Step{out, lost}
 	} else {
