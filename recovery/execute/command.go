@@ -88,10 +88,15 @@ func (e *env) explain(ctx context.Context, c recovery.Cmd, err error, last *tail
 	return fmt.Errorf("%s: %w", name, err)
 }
 
-// run starts cmd, in a box where it is isolated, and waits for it.
+// run starts cmd, in a box where it is isolated, and waits for it. Of one that is not,
+// a daemon may live on and keep its output open: that is no failure of a program that
+// has ended well.
 func (e *env) run(ctx context.Context, cmd *exec.Cmd, c recovery.Cmd, terminal bool) error {
 	if !c.Isolated {
-		return isolation.RunGroup(cmd, nil)
+		if err := isolation.RunGroup(cmd, nil); err != exec.ErrWaitDelay {
+			return err
+		}
+		return nil
 	}
 	box := e.Box()
 	box.Processes, box.Terminal = true, terminal

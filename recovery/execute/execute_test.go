@@ -482,6 +482,33 @@ func TestCommand_endsWithTheRun(t *testing.T) {
 	}
 }
 
+// A program that has ended well is done, although a daemon that it has started keeps
+// its output open; the daemon lives on.
+func TestCommand_leavesADaemon(t *testing.T) {
+	dir := t.TempDir()
+	for _, fifo := range []string{"up", "down"} {
+		if err := unix.Mkfifo(filepath.Join(dir, fifo), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := kind{"run", func(ctx context.Context, e recovery.Env, _ recovery.Step) (recovery.Outcome, error) {
+		return recovery.Outcome{}, e.Command(ctx, recovery.Cmd{Path: "/bin/sh", Env: []string{"PATH=/usr/bin:/bin"}, Dir: dir, Grace: 50 * time.Millisecond,
+			Args: []string{"-c", `setsid sh -c 'echo >up; read x <down' & read x <up; echo started`}})
+	}}
+	r := newRig(t, []recovery.Kind{run}, recovering, step("1", "run"))
+	s := r.run(t)
+	if st := s.Step("1"); st.State != recovery.Done {
+		t.Errorf("it is %s: %s", st.State, st.Error)
+	}
+	down, err := os.OpenFile(filepath.Join(dir, "down"), os.O_WRONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatalf("the daemon is gone: %v", err)
+	}
+	if err := down.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 type writer func([]byte)
 
 func (w writer) Write(b []byte) (int, error) { w(b); return len(b), nil }

@@ -31,8 +31,10 @@ func RunGroup(cmd *exec.Cmd, start func() error) (err error) {
 		if err = start(); err != nil {
 			return
 		}
-		err = endGroup(cmd.Process.Pid)
-		err = errors.Join(cmd.Wait(), err)
+		left := endGroup(cmd.Process.Pid)
+		if err = cmd.Wait(); left != nil {
+			err = errors.Join(err, left)
+		}
 	})
 	return err
 }
