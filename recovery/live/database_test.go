@@ -3,6 +3,7 @@ package live_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -209,6 +210,22 @@ func TestDatabase(t *testing.T) {
 		}
 		user := connect(t, p.Layout.URL("postgres", "shop"))
 		run(t, user, "create table written as select 'since' as says")
+		// One that cannot be given back is live still, and open.
+		failing := d
+		failing.Before = func(_ context.Context, what string) error {
+			if strings.HasPrefix(what, "end the sessions") {
+				return errors.New("they may not be ended")
+			}
+			return nil
+		}
+		for name, undo := range map[string]func(context.Context) error{"undo": failing.Undo, "undo what was opened": failing.UndoOpened} {
+			if err := undo(ctx); err == nil || !strings.Contains(err.Error(), "may not be ended") {
+				t.Errorf("%s: error %v", name, err)
+			}
+			if all := p.databases(t); !strings.Contains(all, fmt.Sprintf("%d shop t", d.New)) {
+				t.Errorf("%s: what was live is not open: %s", name, all)
+			}
+		}
 		for range 2 {
 			if err := d.UndoOpened(ctx); err != nil {
 				t.Fatal(err)

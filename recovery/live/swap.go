@@ -237,7 +237,7 @@ func (d Database) reopen(ctx context.Context, err error) error {
 
 // Undo gives live back from whatever a switch has come to: the old database has
 // its name and lets people in; the restored one, where there is one, is beside. It
-// may be repeated.
+// may be repeated. An error lets people into what is live, where they were in before.
 func (d Database) Undo(ctx context.Context) error {
 	return d.giveBack(ctx, markLoaded(d.Run)) // as it was, so that it may be switched to again
 }
@@ -260,7 +260,11 @@ func (d Database) giveBack(ctx context.Context, mark string) error {
 	}
 	if at == After {
 		if err := s.swapBack(ctx, was, next, mark); err != nil {
-			return err
+			if !next.Open && mark != markOpened(d.Run) {
+				return err // nobody was let in yet
+			}
+			s.close(ctx)
+			return d.reopen(ctx, err)
 		}
 		if was, _, err = s.find(ctx, was.OID); err != nil {
 			return err
