@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -52,11 +53,15 @@ func (applyKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (rec
 		return recovery.Outcome{}, err
 	}
 	defer live.Close(context.WithoutCancel(ctx)) // what was not committed is undone by it
-	if o, ok, err := before(ctx, live, scratch.Dir); ok || err != nil {
+	o, ok, err := before(ctx, live, scratch.Dir)
+	if err == nil && !ok {
+		o, ok, err = claimedBefore(ctx, env, live, a)
+	}
+	if ok || err != nil {
 		return adopt(env, o), err
 	}
 	if p.Rows() == 0 && !p.Makes() {
-		return recovery.Outcome{Says: "live has everything as before already: nothing was changed", Facts: map[string]string{"preview": p.SHA256}}, nil
+		return adopt(env, recovery.Outcome{Says: "live has everything as before already: nothing was changed", Facts: map[string]string{"preview": p.SHA256}}), nil
 	}
 	// The target's identity, and the right to write to it, are proven at the
 	// last moment.
@@ -65,9 +70,9 @@ func (applyKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (rec
 	}
 	var undo, script string
 	sum := sha256.New()
-	o := ApplyOptions{Live: live, Identity: a.Identity, Preview: p, Dir: scratch.Dir, Definitions: definitions, Progress: func(says string) { env.Meter().Phase(says, 0, recovery.NoUnit) }}
-	o.Undo = func(xid uint64) (io.WriteCloser, error) {
-		undo = fmt.Sprintf("undo-%d.sql", xid)
+	apply := ApplyOptions{Live: live, Identity: a.Identity, Preview: p, Dir: scratch.Dir, Definitions: definitions, Progress: func(says string) { env.Meter().Phase(says, 0, recovery.NoUnit) }}
+	apply.Undo = func(xid uint64) (io.WriteCloser, error) {
+		undo = undoName(xid)
 		file, err := env.Artifact(undo)
 		if placed, ok := file.(recovery.Placed); ok {
 			script = placed.Path()
@@ -79,7 +84,7 @@ func (applyKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (rec
 		outcome.Facts[FactUndo], outcome.Facts[FactUndoSHA256] = undo, hex.EncodeToString(sum.Sum(nil))
 		return outcome
 	}
-	o.Committing = func(ctx context.Context, done Applied) error {
+	apply.Committing = func(ctx context.Context, done Applied) error {
 		if _, err := env.Target(ctx, a.Live); err != nil {
 			return err
 		}
@@ -91,7 +96,7 @@ func (applyKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (rec
 		}
 		return env.Meter().Checkpoint(ctx, fmt.Sprintf("about to commit transaction %d; its undo is %s", done.XID, undo))
 	}
-	done, err := Apply(ctx, o)
+	done, err := Apply(ctx, apply)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
@@ -131,6 +136,36 @@ func before(ctx context.Context, live *pgx.Conn, dir string) (recovery.Outcome, 
 	c.Outcome.Remarks = append(c.Outcome.Remarks, fmt.Sprintf("it was committed as transaction %d by an earlier attempt, which was interrupted", c.XID))
 	return c.Outcome, true, nil
 }
+
+// claimedBefore is before by the run's claims alone: what stood in scratch may have gone
+// with it, and the preview that was made anew finds nothing to do.
+func claimedBefore(ctx context.Context, env recovery.Env, live *pgx.Conn, a Args) (recovery.Outcome, bool, error) {
+	for _, r := range slices.Backward(env.Held()) {
+		if r.Kind != Rescued || r.Details["address"] != a.Address {
+			continue
+		}
+		xid, err := claimedXID(r)
+		if err != nil {
+			return recovery.Outcome{}, false, err
+		}
+		there, err := cameToPass(ctx, live, xid)
+		if err != nil {
+			return recovery.Outcome{}, false, err
+		}
+		if !there {
+			continue
+		}
+		return recovery.Outcome{
+			Says:    fmt.Sprintf("the rows came back with transaction %d, by an earlier attempt, which was interrupted", xid),
+			Facts:   map[string]string{"transaction": fmt.Sprint(xid), FactUndo: undoName(xid), FactUndoSHA256: r.Details["sha256"]},
+			Remarks: []string{"how many rows that were went with scratch; its undo script lists them"},
+		}, true, nil
+	}
+	return recovery.Outcome{}, false, nil
+}
+
+// undoName is the artifact that takes a transaction back.
+func undoName(xid uint64) string { return fmt.Sprintf("undo-%d.sql", xid) }
 
 // checkKind looks again, whether everything that was to come back is there.
 type checkKind struct{}

@@ -180,6 +180,9 @@ type ForeignKey struct {
 	Keys    []KeyColumn `json:"keys"`
 	// Deferrable ones can be checked in the end.
 	Deferrable bool `json:"deferrable,omitempty"`
+	// OnUpdate is what a change of the Keys does to the rows that refer to them, in
+	// PostgreSQL's words; empty where it changes none.
+	OnUpdate string `json:"on_update,omitempty"`
 }
 
 // foreignKeys lists the foreign keys of a table, or those that refer to it, to one of
@@ -196,7 +199,7 @@ func foreignKeys(ctx context.Context, tx pgx.Tx, table uint32, referring bool) (
 			array(select a.attname::text from unnest(k.confkey) with ordinality u(n, at) join pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.n order by u.at),
 			array(select format('operator(%s.%s)', quote_ident(n.nspname), o.oprname) from unnest(k.conpfeqop) with ordinality u(op, at)
 				join pg_operator o on o.oid = u.op join pg_namespace n on n.oid = o.oprnamespace order by u.at),
-			k.condeferrable
+			k.condeferrable, case k.confupdtype when 'c' then 'cascade' when 'n' then 'set null' when 'd' then 'set default' else '' end
 		from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace cn on cn.oid = c.relnamespace
 		join pg_class p on p.oid = k.confrelid join pg_namespace pn on pn.oid = p.relnamespace
 		where k.contype = 'f' and k.conparentid = 0 and `+side+` order by k.conname, k.oid`, table)
@@ -205,7 +208,7 @@ func foreignKeys(ctx context.Context, tx pgx.Tx, table uint32, referring bool) (
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (f ForeignKey, err error) {
 		var keys, operators []string
-		err = row.Scan(&f.Constraint, &f.Table.Schema, &f.Table.Table, &f.Parent.Schema, &f.Parent.Table, &f.Columns, &keys, &operators, &f.Deferrable)
+		err = row.Scan(&f.Constraint, &f.Table.Schema, &f.Table.Table, &f.Parent.Schema, &f.Parent.Table, &f.Columns, &keys, &operators, &f.Deferrable, &f.OnUpdate)
 		for i := range min(len(keys), len(operators)) {
 			f.Keys = append(f.Keys, KeyColumn{keys[i], operators[i]})
 		}

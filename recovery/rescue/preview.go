@@ -190,10 +190,34 @@ func (o PreviewOptions) table(ctx context.Context, tx pgx.Tx, d *TableDifference
 	if err == nil && !d.Differs() {
 		t.Notes = append(t.Notes, "the copies do not differ in it")
 	}
-	if t.File, err = w.finish(err); err == nil {
-		err = t.describe(ctx, tx)
+	if t.File, err = w.finish(err); err != nil {
+		return t, err
 	}
-	return t, err
+	if spreads, err := t.spreads(ctx, tx); spreads != "" || err != nil {
+		return TablePreview{Table: t.Table, Live: t.Live, Choice: t.Choice, Notes: t.Notes, Problem: spreads}, err
+	}
+	return t, t.describe(ctx, tx)
+}
+
+// spreads says why an update of the table would change rows of others, which nobody
+// has chosen and no undo gives back; empty where it would not.
+func (t *TablePreview) spreads(ctx context.Context, tx pgx.Tx) (string, error) {
+	if t.Update == 0 || t.Create != "" {
+		return "", nil
+	}
+	referring, err := foreignKeys(ctx, tx, t.Live.OID, true)
+	if err != nil {
+		return "", fmt.Errorf("describe what refers to %s: %w", t.Live.Name, err)
+	}
+	for _, f := range referring {
+		for _, k := range f.Keys {
+			if f.OnUpdate != "" && slices.Contains(t.Touched, k.Name) {
+				return fmt.Sprintf("its column %s would change, and with it rows of %s, which nobody has chosen and no undo gives back (%s, on update %s): bring it back under another name",
+					k.Name, f.Table, f.Constraint, f.OnUpdate), nil
+			}
+		}
+	}
+	return "", nil
 }
 
 // mustBeEmpty refuses to bring a whole table back among rows of live's own.

@@ -89,6 +89,34 @@ func TestPreview_tellsEachRowFromWhatLiveHas(t *testing.T) {
 	}
 }
 
+// An update that would change rows of other tables is not made: nobody has chosen them.
+func TestPreview_spreads(t *testing.T) {
+	actions := []string{"cascade", "set null", "set default", "no action", "restrict"}
+	var schema, harm, tables []string
+	for i, action := range actions {
+		schema = append(schema, fmt.Sprintf("create table p%[1]d (id int primary key, code int unique, note text); create table c%[1]d (code int references p%[1]d (code) on update %[2]s); insert into p%[1]d values (1, 10, 'a')", i, action))
+		harm = append(harm, fmt.Sprintf("update p%d set code = 11", i))
+		tables = append(tables, fmt.Sprintf("p%d", i))
+	}
+	w := newWorld(t, strings.Join(schema, ";")+"; create table same (id int primary key, code int unique, note text); create table referring (code int references same (code) on update cascade); insert into same values (1, 10, 'a')")
+	w.harm(strings.Join(harm, ";") + "; update same set note = 'b'")
+	p, _ := w.preview(append(tables, "same"))
+	for _, table := range p.Tables {
+		want := ""
+		for i, action := range actions[:3] {
+			if table.Table == name(tables[i]) {
+				want = fmt.Sprintf("its column code would change, and with it rows of c%d, which nobody has chosen and no undo gives back (c%d_code_fkey, on update %s)", i, i, action)
+			}
+		}
+		if says, _, _ := strings.Cut(table.Problem, ": bring"); says != want {
+			t.Errorf("%s: %q, want %q", table.Table, table.Problem, want)
+		}
+		if (table.Rows() == 1) != (want == "") {
+			t.Errorf("%s: %d rows", table.Table, table.Rows())
+		}
+	}
+}
+
 func TestPreview_leavesOutRowsWithoutParents(t *testing.T) {
 	w := newWorld(t, `
 		create table a (id int primary key);

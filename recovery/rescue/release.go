@@ -47,6 +47,15 @@ func claimed(r recovery.Resource) recovery.Identity {
 	return id
 }
 
+// claimedXID is the transaction that a claim holds.
+func claimedXID(r recovery.Resource) (uint64, error) {
+	xid, err := strconv.ParseUint(r.Details["xid"], 10, 64)
+	if err != nil || r.Details["dir"] == "" {
+		return 0, recovery.Errorf("look at live: the undo script of the run lists the rows", "read the claim of %s: its record does not say which transaction it is", r.ID)
+	}
+	return xid, nil
+}
+
 // adopt keeps what was brought back, when the step ends.
 func adopt(env recovery.Env, o recovery.Outcome) recovery.Outcome {
 	for _, r := range env.Held() {
@@ -71,11 +80,11 @@ func (Releaser) Resource() recovery.ResourceKind { return Rescued }
 
 // Release takes it back. It may be repeated.
 func (k Releaser) Release(ctx context.Context, r recovery.Resource) error {
-	xid, err := strconv.ParseUint(r.Details["xid"], 10, 64)
-	dir := r.Details["dir"]
-	if err != nil || dir == "" {
-		return recovery.Errorf("look at live: the undo script of the run lists the rows", "give back %s: its record does not say which transaction it is", r.ID)
+	xid, err := claimedXID(r)
+	if err != nil {
+		return err
 	}
+	dir := r.Details["dir"]
 	live, err := connectTo(ctx, r.Details["address"], claimed(r), k.Expand)
 	if err != nil {
 		return err

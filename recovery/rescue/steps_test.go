@@ -450,4 +450,20 @@ func TestSteps_interrupted(t *testing.T) {
 	if len(s.artifacts) != 2 {
 		t.Errorf("%d undo scripts of three attempts", len(s.artifacts))
 	}
+	// Scratch is lost with all that stood in it, and made anew.
+	s.dir = w.TempDir()
+	s.must(w.args("t"), rescue.KindDiff)
+	s.must(w.args("t"), rescue.KindPreview)
+	last := s.must(w.args("t"), rescue.KindApply)
+	if w.digest() != now || len(s.artifacts) != 2 {
+		t.Error("an attempt without what the first one had left has done something")
+	}
+	if len(last.Adopted) != 2 {
+		t.Errorf("kept %v", last.Adopted)
+	}
+	for _, fact := range []string{"transaction", rescue.FactUndo, rescue.FactUndoSHA256} {
+		if last.Facts[fact] != first.Facts[fact] {
+			t.Errorf("%s is %q, want %q", fact, last.Facts[fact], first.Facts[fact])
+		}
+	}
 }
