@@ -21,6 +21,7 @@ type arrival struct {
 	out    *os.File
 	src    *source
 	at     int64 // how much of the file is there
+	ending *ending
 }
 
 // noteEvery is how much of a file may be there that the ledger does not know of:
@@ -93,7 +94,11 @@ func (a *arrival) takeUp(ctx context.Context, before fetched) error {
 // run fetches to the end and gives the object's digest.
 func (a *arrival) run(ctx context.Context) (string, error) {
 	defer a.src.in.Close()
+	if a.args.Head.Form == directoryArchive {
+		a.ending = follow(a.object.Key, io.NewSectionReader(a.out, 0, a.at))
+	}
 	err := a.copy(ctx)
+	cutOff := a.ending.end(err)
 	if errClose := a.out.Close(); err == nil {
 		err = errClose
 	}
@@ -112,7 +117,7 @@ func (a *arrival) run(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", truncated(a.object.Key, a.src, err)
 	}
-	return sum, nil
+	return sum, cutOff
 }
 
 // copy writes what comes, and notes in the ledger how far it is.
@@ -123,8 +128,12 @@ func (a *arrival) copy(ctx context.Context) error {
 	}
 	defer in.Close()
 	piece := min(noteEvery, a.syncEvery)
+	out := io.Writer(a.out)
+	if a.ending != nil {
+		out = io.MultiWriter(a.out, a.ending)
+	}
 	for {
-		n, err := io.CopyN(a.out, in, piece)
+		n, err := io.CopyN(out, in, piece)
 		a.at += n
 		a.unsynced += n
 		if err == io.EOF { // a wrapped one is a failure

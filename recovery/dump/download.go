@@ -77,7 +77,7 @@ func (r *restore) download(ctx context.Context) (string, error) {
 	}
 	delete(r.facts, "sha256")
 	r.facts["sha256 of the files' sums"] = hex.EncodeToString(sums.Sum(nil))
-	return dir, nil
+	return dir, r.wholeDirectory(dir)
 }
 
 // openDownload opens the ledger of the archive's files. It is of these objects
@@ -127,7 +127,7 @@ func (d *download) file(ctx context.Context, o storage.Object, name string) (sum
 	}
 	start := d.done.Load()
 	sum, takenUp, err := d.arrive(ctx, o, name, to, before)
-	if takenUp && errors.Is(err, storage.ErrCorrupt) {
+	if takenUp && (errors.Is(err, storage.ErrCorrupt) || errors.Is(err, errNotWhole)) {
 		// What was there is not what the object begins with: all of it again.
 		meter.Log(fmt.Sprintf("comeback: %v; it is fetched again from its beginning", err))
 		if err := d.ledger.Add(fetched{Name: name}); err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path"
 	"strings"
 	"syscall"
 	"testing"
@@ -97,7 +98,13 @@ func TestRestore_BadDumps(t *testing.T) {
 // into restores an object into a server that runs already.
 func into(t *testing.T, server *postgres.Server, c recovery.Component, key string, content []byte) (recovery.Outcome, error) {
 	t.Helper()
-	store := directory(t, map[string][]byte{key: content})
+	return intoAll(t, server, c, map[string][]byte{key: content})
+}
+
+// intoAll restores a dump of several objects into a server that runs already.
+func intoAll(t *testing.T, server *postgres.Server, c recovery.Component, objects map[string][]byte) (recovery.Outcome, error) {
+	t.Helper()
+	store := directory(t, objects)
 	s := survey(t, c, store)
 	if len(s.Backups) != 1 {
 		t.Fatalf("the survey finds %+v", s)
@@ -115,6 +122,34 @@ func into(t *testing.T, server *postgres.Server, c recovery.Component, key strin
 		t.Fatal(err)
 	}
 	return dump.RestoreInto(t.Context(), plainEnv{store: store}, server, dir, s.Backups[0], c)
+}
+
+// A directory archive with a file that is cut off is refused, though pg_restore
+// would take it as whole.
+func TestRestore_CutOffDirectory(t *testing.T) {
+	for name, test := range map[string]struct {
+		is   func(name string) bool // the largest such file is cut
+		cut  func([]byte) []byte
+		says string
+	}{
+		"rows":                  {func(name string) bool { return strings.Trim(name, "0123456789") == ".dat.gz" }, func([]byte) []byte { return nil }, "it is empty"},
+		"large object":          {func(name string) bool { return strings.HasPrefix(name, "blob_") }, half, "the compressed data end before their end"},
+		"list of large objects": {func(name string) bool { return strings.HasSuffix(name, ".toc") }, half, "and its list names 0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files, key := directoryDump(t), ""
+			for k := range files {
+				if test.is(path.Base(k)) && len(files[k]) > len(files[key]) {
+					key = k
+				}
+			}
+			files[key] = test.cut(files[key])
+			_, err := intoAll(t, empty, recovery.Component{Name: t.Name(), Kind: recovery.Postgres}, files)
+			if err == nil || !strings.Contains(err.Error(), test.says) || !strings.Contains(recovery.HintOf(err), "older dump") {
+				t.Errorf("with %q cut off: %v (%s)", key, err, recovery.HintOf(err))
+			}
+		})
+	}
 }
 
 // A whole run with a bad dump ends as failed, counts nothing as restored and

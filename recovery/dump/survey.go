@@ -234,6 +234,9 @@ func lookAtDirectories(ctx context.Context, store storage.Store, directories map
 		}
 		f.head.archive(a)
 		f.head.Form = directoryArchive
+		if i := slices.IndexFunc(objects, func(o storage.Object) bool { return o.Size == 0 && rowsFile.MatchString(path.Base(o.Key)) }); i >= 0 {
+			f.problem = path.Base(objects[i].Key) + " is empty, which no table's file is: the dump was not written or not stored to its end"
+		}
 		all = append(all, f)
 	}
 	return all, nil

@@ -53,6 +53,8 @@ func TestSurvey_FindsByContentAndName(t *testing.T) {
 		"base/20261122/shop.sql":                       plain,
 		"base/20261123/base.tar.gz":                    gz(t, plain),
 		"base/20261123/16401.tar.gz":                   gz(t, plain),
+		"db/empty/toc.dat":                             custom,
+		"db/empty/3457.dat.gz":                         nil,
 	})
 	s := survey(t, component, store)
 	got := map[string]string{}
@@ -75,6 +77,7 @@ func TestSurvey_FindsByContentAndName(t *testing.T) {
 		"db/shop.tar":          "tar archive",
 		"db/half.tar":          "tar archive: it is cut off: the empty blocks at the end of a tar archive are missing",
 		"db/dir":               "directory archive",
+		"db/empty":             "directory archive: 3457.dat.gz is empty, which no table's file is: the dump was not written or not stored to its end",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
