@@ -2,7 +2,9 @@ package pitr
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +13,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/pitr/xlog"
+	"comeback/storage"
 )
 
 func TestParseFileName(t *testing.T) {
@@ -178,6 +181,7 @@ func segmentWith(size, page int64, records ...[]byte) [][]byte {
 		for first := true; len(r) > 0; first = false {
 			s, at := current(), pos%size
 			if at%page == 0 {
+				binary.LittleEndian.PutUint64(s[at+8:], uint64(pos))
 				if !first {
 					binary.LittleEndian.PutUint16(s[at+2:], xlog.Continues)
 					binary.LittleEndian.PutUint32(s[at+16:], uint32(len(r)))
@@ -234,6 +238,47 @@ func TestLookThrough(t *testing.T) {
 	}
 }
 
+// Behind a record that a server did not write to its end, the log goes on with
+// another one at the next page's beginning, or behind what that page begins with.
+func TestLookThrough_TornRecord(t *testing.T) {
+	const size, page = 1 << 16, 8192
+	space := walRecord(rmgrTablespace, tablespaceCreate, append([]byte{1, 0x40, 0, 0}, "/srv/pg/fast\x00"...))
+	for name, test := range map[string]struct {
+		torn   []byte // the record that ends with its first page
+		goesOn uint32 // of another record, on the second page
+		found  int
+	}{
+		"passed over":                {walRecord(10, 0, make([]byte, 3*page)), 0, 1},
+		"of a tablespace":            {walRecord(rmgrTablespace, tablespaceCreate, make([]byte, 2*page-100)), 0, 1},
+		"in its header":              {walRecord(10, 0, make([]byte, 4*page))[:16], 0, 1},
+		"before the rest of another": {walRecord(10, 0, make([]byte, 3*page)), 100, 1},
+	} {
+		first := int64(xlog.HeaderAt(0, size))
+		filler := walRecord(10, 0, make([]byte, page-first-16-recordHeaderSize-5))
+		if name != "in its header" {
+			filler = walRecord(10, 0, make([]byte, 4000))
+		}
+		segment := segmentWith(size, page, filler, test.torn)[0]
+		clear(segment[page:])
+		binary.LittleEndian.PutUint64(segment[page+8:], page)
+		if test.goesOn > 0 {
+			binary.LittleEndian.PutUint16(segment[page+2:], xlog.Continues)
+			binary.LittleEndian.PutUint32(segment[page+16:], test.goesOn)
+		}
+		at := page + int64(xlog.HeaderAt(page, size)) + (int64(test.goesOn)+7)&^7
+		copy(segment[at:], space)
+		seen, err := lookThrough(bytes.NewReader(segment), 0, size, page)
+		if err != nil || len(seen.spaces) != test.found || seen.spaces[0].Path != "/srv/pg/fast" || seen.spaces[0].LSN != recovery.LSN(at) {
+			t.Errorf("%s: %v, %v", name, seen.spaces, err)
+		}
+		// A page of the segment's former place in the log is not of this one.
+		binary.LittleEndian.PutUint64(segment[page+8:], 5*size+page)
+		if seen, err := lookThrough(bytes.NewReader(segment), 0, size, page); err != nil || len(seen.spaces) > 0 {
+			t.Errorf("%s, on a page that is not of the log: %v, %v", name, seen.spaces, err)
+		}
+	}
+}
+
 func FuzzLookThrough(f *testing.F) {
 	const size, page = 1 << 14, 1 << 10
 	space := walRecord(rmgrTablespace, tablespaceCreate, append([]byte{1, 0x40, 0, 0}, "/srv\x00"...))
@@ -276,6 +321,80 @@ func TestTree_Paths(t *testing.T) {
 	}
 }
 
+// What pg_basebackup -R writes into a backup is not held against the manifest, which
+// the server has made before; what else differs is.
+func TestTree_WrittenByReplicaOption(t *testing.T) {
+	for name, test := range map[string]struct {
+		size    int64 // of PG_VERSION by the manifest
+		refused bool
+	}{"whole": {3, false}, "another file differs": {4, true}} {
+		for _, late := range []bool{false, true} {
+			dir := t.TempDir()
+			past, err := openCopies(dir, copyArgs{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer past.ledger.Close()
+			tree, err := newTree(dir, recovery.User{UID: -1, GID: -1}, past)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer tree.Close()
+			m := &manifest{Files: map[string]manifestFile{control: {Size: 3}, "PG_VERSION": {Size: test.size},
+				"postgresql.auto.conf": {Size: 88, Algorithm: "SHA256", Checksum: "00"}, "recovery.signal": {}}}
+			if !late {
+				tree.manifest = m
+			}
+			for _, file := range []string{"PG_VERSION", "postgresql.auto.conf", "standby.signal", control} {
+				err = errors.Join(err, tree.Put(Entry{Path: file, Body: strings.NewReader("15\n"), Size: 3}))
+			}
+			tree.manifest = m
+			if err = errors.Join(err, tree.finish()); (err != nil) != test.refused || test.refused && !strings.Contains(err.Error(), "PG_VERSION has 3 bytes, and 4 by") {
+				t.Errorf("%s, the manifest comes last: %v: %v", name, late, err)
+			}
+			if tree.foreign > 0 {
+				t.Errorf("%s: %d files are not listed", name, tree.foreign)
+			}
+		}
+	}
+}
+
+// The room for a chain is that of all its backups and of what they are combined to.
+func TestResolver_UnpackedSizeOfChain(t *testing.T) {
+	store, err := storage.OpenDir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := func(id string, size int64) Base {
+		body := fmt.Sprintf("{ \"PostgreSQL-Backup-Manifest-Version\": 1,\n\"Files\": [\n{ \"Path\": \"base/1/1\", \"Size\": %d }\n],\n"+
+			"\"WAL-Ranges\": [\n{ \"Timeline\": 1, \"Start-LSN\": \"0/2000028\", \"End-LSN\": \"0/2000100\" }\n],\n", size)
+		body += fmt.Sprintf("\"Manifest-Checksum\": \"%x\"}\n", sha256.Sum256([]byte(body)))
+		o, err := store.Put(t.Context(), id+"/"+manifestName, strings.NewReader(body), storage.PutOptions{Size: int64(len(body))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return Base{ID: id, Root: id + "/", Format: "tar", Manifest: id + "/" + manifestName, Objects: []storage.Object{o}}
+	}
+	r := &resolver{engine: New(Options{}).(nativeEngine).engine, store: store}
+	full, second, last := base("a", 1000), base("b", 30), base("c", 20)
+	if n, err := r.unpackedSize(t.Context(), facts{Base: full}); n != 1000 || err != nil {
+		t.Errorf("a full one takes %d, %v", n, err)
+	}
+	last.Chain, last.Objects = []Base{full, second}, slices.Concat(full.Objects, second.Objects, last.Objects)
+	n, err := r.unpackedSize(t.Context(), facts{Base: last})
+	if n != 2050 || err != nil {
+		t.Errorf("a chain takes %d, %v", n, err)
+	}
+	f := pointFacts{Unpacked: n, Base: last}
+	if got := room(recovery.Point{}, f); got != n+n/20 {
+		t.Errorf("the room is %d", got)
+	}
+	f.Unpacked, f.Base.Packing = 0, Gzip
+	if got, p := room(recovery.Point{Backup: recovery.Backup{Objects: []storage.Object{{Size: 100}}}}, f), int64(1000); got != p+p/20 {
+		t.Errorf("the room without manifests is %d", got)
+	}
+}
+
 // A line of any length is read whole.
 func TestWALDump_LongLine(t *testing.T) {
 	long := "rmgr: Transaction len (rec/tot):  66/ 66, tx: 9, lsn: 0/600500, prev 0/600488, desc: COMMIT 2026-11-23 09:07:58.609371 UTC; rels: " +
@@ -283,6 +402,16 @@ func TestWALDump_LongLine(t *testing.T) {
 	r, ok, err := parseRecord([]byte(long))
 	if err != nil || !ok || !slices.Equal(r.Subs, []recovery.XID{10, 11}) {
 		t.Errorf("a line of %d bytes: %+v, %v", len(long), r.Subs, err)
+	}
+	for desc, want := range map[string]record{
+		"PREPARE gid a: b; c: 2026-11-23 09:07:58.609371 UTC": {Kind: prepareRecord, XID: 9},
+		"ABORT_PREPARED 8: 2026-11-23 09:07:58 UTC":           {Kind: abortRecord, XID: 8, Prepared: true},
+		"ABORT 2026-11-23 09:07:58 UTC":                       {Kind: abortRecord, XID: 9},
+	} {
+		r, ok, err := parseRecord([]byte("rmgr: Transaction len (rec/tot):  66/ 66, tx: 9, lsn: 0/600500, prev 0/600488, desc: " + desc))
+		if err != nil || !ok || r.Kind != want.Kind || r.XID != want.XID || r.Prepared != want.Prepared {
+			t.Errorf("%s: %+v, %v", desc, r, err)
+		}
 	}
 	for _, bad := range []string{"COMMIT 2026-11-23 09:07:58.609371 CET", "COMMIT", "COMMIT_PREPARED x: 2026-11-23 09:07:58 UTC"} {
 		line := fmt.Sprintf("rmgr: Transaction len (rec/tot):  66/ 66, tx: 9, lsn: 0/600500, prev 0/600488, desc: %s", bad)

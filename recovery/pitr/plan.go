@@ -138,9 +138,9 @@ func room(p recovery.Point, f pointFacts) int64 {
 		if f.Base.Packing != Plain {
 			data *= 5 // databases rarely compress better
 		}
-	}
-	if len(f.Base.Chain) > 0 {
-		data *= 2 // what is combined, and what comes of it
+		if len(f.Base.Chain) > 0 {
+			data *= 2 // what is combined, and what comes of it
+		}
 	}
 	log := int64(f.Needs - f.Base.Start)
 	return data + data/20 + min(log+f.Line.SegmentSize, maxLogRoom)

@@ -19,6 +19,9 @@ const (
 	otherRecord recordKind = iota
 	commitRecord
 	abortRecord
+	// prepareRecord is the first phase of a transaction in two phases: it is kept,
+	// and undecided, where it is replayed.
+	prepareRecord
 	// runningRecord lists the transactions that are under way: it tells
 	// which ids are not assigned yet and which have ended.
 	runningRecord
@@ -39,9 +42,11 @@ type record struct {
 	// subtransactions, at its end.
 	XID  recovery.XID
 	Subs []recovery.XID
-	Time time.Time
-	LSN  recovery.LSN
-	Prev recovery.LSN
+	// Prepared says that the record ends a transaction that was prepared.
+	Prepared bool
+	Time     time.Time
+	LSN      recovery.LSN
+	Prev     recovery.LSN
 	// Total is the record's length without page headers.
 	Total uint32
 	// Next and Oldest are a runningRecord's next transaction id to assign
@@ -132,11 +137,15 @@ func (r *record) transaction(desc string) error {
 		r.Kind = commitRecord
 	case "ABORT", "ABORT_PREPARED":
 		r.Kind = abortRecord
-	default: // PREPARE, ASSIGNMENT, INVALIDATION
+	case "PREPARE": // "PREPARE gid …: 2026-…", and a gid can be anything
+		r.Kind = prepareRecord
+		return nil
+	default: // ASSIGNMENT, INVALIDATION
 		return nil
 	}
+	r.Prepared = strings.HasSuffix(verb, "_PREPARED")
 	// The record of a prepared transaction carries no id of its own.
-	if id, after, ok := strings.Cut(rest, ": "); ok && strings.HasSuffix(verb, "_PREPARED") {
+	if id, after, ok := strings.Cut(rest, ": "); ok && r.Prepared {
 		n, err := strconv.ParseUint(id, 10, 32)
 		if err != nil {
 			return err

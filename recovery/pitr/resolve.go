@@ -24,7 +24,8 @@ type pointFacts struct {
 	Branch branch `json:"branch"`
 	// Needs is the end of the last record that must be read to stop.
 	Needs recovery.LSN `json:"needs"`
-	// Unpacked is the size of the backup's files, 0 where not known.
+	// Unpacked is the size of the backup's files, 0 where not known. Of a chain it
+	// is that of all its backups and of what they are combined to.
 	Unpacked int64 `json:"unpacked,string,omitempty"`
 	// Look is where people look before the point is final, where that was
 	// asked for. It is the point's alone; no step has it.
@@ -402,21 +403,38 @@ func (r *resolver) follow(ctx context.Context, l *logReader, f facts, s stop) (b
 	return b, nil
 }
 
-// unpackedSize reads the backup's manifest, proves its checksum and sums up
-// its files.
+// unpackedSize sums up the files of a backup and of those that it is combined with,
+// which lie beside what comes of them for a while; that is about as large as the
+// largest of them. It is 0 where one does not tell.
 func (r *resolver) unpackedSize(ctx context.Context, f facts) (int64, error) {
 	if f.Base.Unpacked > 0 {
 		return f.Base.Unpacked, nil
 	}
-	i := slices.IndexFunc(f.Base.Objects, func(o storage.Object) bool { return o.Key == f.Base.Manifest })
+	if len(f.Base.Chain) == 0 {
+		return r.manifestSize(ctx, f.Base)
+	}
+	var all, largest int64
+	for _, part := range f.Base.parts() {
+		size, err := r.manifestSize(ctx, part)
+		if err != nil || size == 0 {
+			return 0, err
+		}
+		all, largest = all+size, max(largest, size)
+	}
+	return all + largest, nil
+}
+
+// manifestSize reads a backup's manifest, proves its checksum and sums up its files.
+func (r *resolver) manifestSize(ctx context.Context, b Base) (int64, error) {
+	i := slices.IndexFunc(b.Objects, func(o storage.Object) bool { return o.Key == b.Manifest })
 	if i < 0 {
 		return 0, nil
 	}
-	in := storage.NewReader(ctx, r.store, f.Base.Objects[i], r.Read)
+	in := storage.NewReader(ctx, r.store, b.Objects[i], r.Read)
 	defer in.Close()
 	m, err := parseManifest(in, func(string, manifestFile) {})
 	if err != nil {
-		return 0, recovery.Errorf("choose another backup, or another copy", "read %s: %w", f.Base.Manifest, err)
+		return 0, recovery.Errorf("choose another backup, or another copy", "read %s: %w", b.Manifest, err)
 	}
 	return m.Size, nil
 }

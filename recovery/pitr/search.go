@@ -61,14 +61,47 @@ func (l *logReader) search(holds func(seg uint64) (bool, error)) (uint64, error)
 // out of order is still found, because the search looks a segment further back
 // than it must.
 func (l *logReader) firstLater(ctx context.Context, t time.Time) (record, bool, error) {
+	seg, err := l.laterFrom(ctx, t)
+	if err != nil {
+		return record{}, false, err
+	}
+	return l.laterIn(ctx, seg, t)
+}
+
+// backSpan is how many segments are looked through for a clock that went back.
+const backSpan = 16
+
+// firstLaterOfAll is firstLater for a point to stop at, where more must hold: where
+// the server's clock went back, within backSpan segments or as far as the log was
+// looked at, commits up to t follow the first later one. Back says so.
+func (l *logReader) firstLaterOfAll(ctx context.Context, t time.Time) (r record, back, ok bool, err error) {
+	seg, err := l.laterFrom(ctx, t)
+	if err != nil {
+		return record{}, false, false, err
+	}
+	earlier, err := l.laterBefore(ctx, seg, t)
+	if err != nil {
+		return record{}, false, false, err
+	}
+	if back = earlier < seg; back {
+		seg = earlier - min(earlier-l.log.first(), 2)
+	}
+	r, ok, err = l.laterIn(ctx, seg, t)
+	return r, back, ok, err
+}
+
+// laterFrom is a segment, by binary search, from which on the first commit later than
+// t is looked for.
+func (l *logReader) laterFrom(ctx context.Context, t time.Time) (uint64, error) {
 	seg, err := l.search(func(seg uint64) (bool, error) {
 		r, _, ok, err := l.firstFrom(ctx, seg, commitRecord, transactions)
 		return !ok || r.Time.After(t), err
 	})
-	if err != nil {
-		return record{}, false, err
-	}
-	seg -= min(seg-l.log.first(), 2)
+	return seg - min(seg-l.log.first(), 2), err
+}
+
+// laterIn finds the first commit later than t in a segment or a later one.
+func (l *logReader) laterIn(ctx context.Context, seg uint64, t time.Time) (record, bool, error) {
 	for r, err := range l.records(ctx, seg, l.log.next(), transactions) {
 		if err != nil {
 			return record{}, false, err
@@ -78,6 +111,23 @@ func (l *logReader) firstLater(ctx context.Context, t time.Time) (record, bool, 
 		}
 	}
 	return record{}, false, nil
+}
+
+// laterBefore finds the first segment before another one that is known to begin with
+// a commit later than t; where there is none it gives that other one.
+func (l *logReader) laterBefore(ctx context.Context, seg uint64, t time.Time) (uint64, error) {
+	first := seg
+	for at := seg - min(seg-l.log.first(), backSpan); at < seg; at++ {
+		if _, _, _, err := l.firstFrom(ctx, at, commitRecord, transactions); err != nil {
+			return 0, err
+		}
+	}
+	for key, r := range l.found {
+		if key.kind == commitRecord && r.Kind == commitRecord && key.seg < first && r.Time.After(t) {
+			first = key.seg
+		}
+	}
+	return first, nil
 }
 
 // commitFrom finds the first commit at or after a position.
@@ -97,6 +147,13 @@ func (l *logReader) commitFrom(ctx context.Context, at recovery.LSN) (record, bo
 // the chain.
 func (l *logReader) commitBefore(ctx context.Context, at recovery.LSN) (record, bool, error) {
 	return l.lastBefore(ctx, at, func(r record) bool { return r.Kind == commitRecord }, transactions)
+}
+
+// lastDecided finds the last record before a position that decides about a
+// transaction that is there afterwards: its commit, its first phase, or the end of one
+// that was prepared.
+func (l *logReader) lastDecided(ctx context.Context, at recovery.LSN) (record, bool, error) {
+	return l.lastBefore(ctx, at, func(r record) bool { return r.Kind == commitRecord || r.Kind == prepareRecord || r.Prepared }, transactions)
 }
 
 // lastBefore finds the last record before a position that fits.

@@ -28,6 +28,9 @@ const (
 	nothingFrom
 	// endOfLog stops behind the last commit.
 	endOfLog
+	// endOfAll stops behind the last commit too, or behind what was prepared
+	// after it or decided otherwise.
+	endOfAll
 	// endOfBackup stops behind the last record that the backup needs.
 	endOfBackup
 )
@@ -50,7 +53,7 @@ func (r *resolver) cut(ctx context.Context, l *logReader) (cut, error) {
 		if len(l.log.gaps) > 0 {
 			r.warnings = append(r.warnings, fmt.Sprintf("the archive has a gap: %s; what follows it cannot be restored", gapSays(l.log.gaps[0])))
 		}
-		return cut{endOfLog, l.log.end()}, nil
+		return cut{endOfAll, l.log.end()}, nil
 	case recovery.WantTime:
 		return r.cutAtTime(ctx, l)
 	case recovery.WantLSN:
@@ -66,11 +69,14 @@ func (r *resolver) cut(ctx context.Context, l *logReader) (cut, error) {
 // cutAtTime keeps everything before the first commit, in the order of the log,
 // that is later than the time.
 func (r *resolver) cutAtTime(ctx context.Context, l *logReader) (cut, error) {
-	later, ok, err := l.firstLater(ctx, r.want.Time)
+	later, back, ok, err := l.firstLaterOfAll(ctx, r.want.Time)
 	if err != nil {
 		return cut{}, err
 	}
 	if ok {
+		if back {
+			r.warnings = append(r.warnings, fmt.Sprintf("the server's clock went back: commits behind %s in the log are of an earlier time than its %s; the point lies before all of them", later.LSN, clock(later.Time)))
+		}
 		if later.LSN < l.log.base.Stop {
 			return cut{}, errEarlier
 		}
@@ -161,7 +167,7 @@ func (r *resolver) stop(ctx context.Context, l *logReader, f facts, c cut) (stop
 		s.kept = l.commit(kept)
 	}
 	lost, isLost := record{}, false
-	if c.how != endOfLog {
+	if c.how != endOfLog && c.how != endOfAll {
 		if lost, isLost, err = l.commitFrom(ctx, c.at); err != nil {
 			return s, err
 		}
@@ -170,7 +176,15 @@ func (r *resolver) stop(ctx context.Context, l *logReader, f facts, c cut) (stop
 		s.lost = l.commit(lost)
 	}
 	at, found := record{}, true
+	decided, isDecided := record{}, false
+	if c.how == endOfAll {
+		if decided, isDecided, err = l.lastDecided(ctx, c.at); err != nil {
+			return s, err
+		}
+	}
 	switch {
+	case isDecided && decided.LSN >= f.Base.Stop:
+		s.after(l, decided)
 	case c.how == nothingFrom:
 		if at, found, err = l.recordFrom(ctx, c.at); found {
 			s.before(l, at)

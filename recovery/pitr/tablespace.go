@@ -42,43 +42,49 @@ type looked struct {
 }
 
 // lookThrough walks from record to record. It reads headers only, and stops
-// where the log stops to make sense: judging it is the server's business.
+// where the log stops to make sense: judging it is the server's business. A record
+// that does not go on, because a server died while it wrote it, is passed over as the
+// server does.
 func lookThrough(r io.ReaderAt, start recovery.LSN, segmentSize, pageSize int64) (looked, error) {
-	w := &walker{r: r, start: start, size: segmentSize, page: pageSize, buf: make([]byte, pageSize)}
+	w := &walker{r: r, start: start, size: segmentSize, page: pageSize, buf: make([]byte, pageSize), rest: unknown}
 	var found looked
-	rest := w.continues()
-	found.head = w.take(min(int64(rest), maxSpaceRecord))
-	w.skip(int64(rest) - int64(len(found.head)))
-	w.align()
+	w.load()
+	w.rest = w.goesOn
+	found.head = w.take(min(w.rest, maxSpaceRecord))
+	w.end()
 	for w.err == nil {
-		at := w.lsn()
-		header := w.take(recordHeaderSize)
-		if w.err == io.EOF && len(header) > 0 {
-			found.tail, found.tailAt = header, at
-			break
+		if w.torn {
+			w.torn, w.rest = false, w.goesOn
+			w.end()
+			continue
 		}
-		if len(header) < recordHeaderSize {
-			break
+		at := w.lsn()
+		header := w.take(wordSize) // which is on one page
+		if len(header) < wordSize {
+			continue
 		}
 		total := int64(binary.LittleEndian.Uint32(header))
 		if total < recordHeaderSize {
 			break // the end of the log, or not log at all
 		}
-		if !interesting(header) || total > maxSpaceRecord {
-			w.skip(total - recordHeaderSize)
-			w.align()
+		w.rest = total - wordSize
+		header = append(header, w.take(recordHeaderSize-wordSize)...)
+		if len(header) == recordHeaderSize && (!interesting(header) || total > maxSpaceRecord) {
+			w.end()
 			continue
 		}
-		record := append(header, w.take(total-recordHeaderSize)...)
+		record := append(header, w.take(w.rest)...)
 		if int64(len(record)) < total {
-			found.tail, found.tailAt = record, at
-			break
+			if w.err == io.EOF {
+				found.tail, found.tailAt = record, at
+			}
+			continue
 		}
 		if s, ok := parseSpace(record); ok {
 			s.LSN = at
 			found.spaces = append(found.spaces, s)
 		}
-		w.align()
+		w.end()
 	}
 	if w.err != nil && w.err != io.EOF {
 		return looked{}, w.err
@@ -148,8 +154,20 @@ type walker struct {
 	pos        int64 // in the segment
 	buf        []byte
 	loaded     int64 // the page in buf, plus one
-	err        error
+	// rest is how many bytes of the record in hand follow pos, goesOn how many of
+	// one the page in buf begins with. Where they differ the record is torn: pos is
+	// behind the page's header, and nothing more is read of it.
+	rest, goesOn int64
+	torn         bool
+	err          error
 }
+
+const (
+	// wordSize is what the beginnings of records are aligned to.
+	wordSize = 8
+	// unknown is the rest of a record from before the segment.
+	unknown = -1
+)
 
 func (w *walker) lsn() recovery.LSN {
 	if w.pos%w.page == 0 && w.pos < w.size {
@@ -158,7 +176,8 @@ func (w *walker) lsn() recovery.LSN {
 	return w.start + recovery.LSN(w.pos)
 }
 
-// load reads the page that pos is in, and steps over its header.
+// load reads the page that pos is in, and steps over its header. The log ends at a
+// page that was not written since the segment had another place in the log.
 func (w *walker) load() {
 	if w.err != nil {
 		return
@@ -174,53 +193,49 @@ func (w *walker) load() {
 		}
 		w.loaded = page + 1
 	}
-	if w.pos%w.page == 0 {
-		w.pos += int64(xlog.HeaderAt(uint64(w.pos), w.size))
+	if w.pos%w.page != 0 {
+		return
 	}
+	if binary.LittleEndian.Uint64(w.buf[8:]) != uint64(w.start)+uint64(w.pos) {
+		w.err = io.EOF
+		return
+	}
+	w.goesOn = 0
+	if binary.LittleEndian.Uint16(w.buf[2:])&xlog.Continues != 0 {
+		w.goesOn = int64(binary.LittleEndian.Uint32(w.buf[16:]))
+	}
+	w.torn = w.rest != unknown && w.rest != w.goesOn
+	w.pos += int64(xlog.HeaderAt(uint64(w.pos), w.size))
 }
 
-// continues is how many bytes of a record from before the segment begins with.
-func (w *walker) continues() uint32 {
-	w.load()
-	if w.err != nil || binary.LittleEndian.Uint16(w.buf[2:])&xlog.Continues == 0 {
-		return 0
-	}
-	return binary.LittleEndian.Uint32(w.buf[16:])
-}
-
-// take reads n bytes; fewer at the end of the segment.
+// take reads n bytes; fewer where the segment ends or the record is torn.
 func (w *walker) take(n int64) []byte {
 	var out []byte
-	for n > 0 {
-		w.load()
-		if w.err != nil {
-			return out
-		}
-		in := w.pos % w.page
-		k := min(n, w.page-in)
-		out = append(out, w.buf[in:in+k]...)
-		w.pos, n = w.pos+k, n-k
-	}
+	w.pass(n, func(b []byte) { out = append(out, b...) })
 	return out
 }
 
-// skip passes over n bytes without reading the pages in between.
-func (w *walker) skip(n int64) {
-	for n > 0 && w.err == nil {
-		if w.pos >= w.size {
-			w.err = io.EOF
-			return
-		}
-		if w.pos%w.page == 0 {
-			w.pos += int64(xlog.HeaderAt(uint64(w.pos), w.size))
-		}
-		k := min(n, w.page-w.pos%w.page)
-		w.pos, n = w.pos+k, n-k
+// end passes over the rest of a record, to where the next one can begin.
+func (w *walker) end() {
+	w.pass(w.rest, func([]byte) {})
+	if w.err == nil && !w.torn {
+		w.pos = (w.pos + wordSize - 1) &^ (wordSize - 1)
 	}
 }
 
-// align goes to where the next record can begin.
-func (w *walker) align() { w.pos = (w.pos + 7) &^ 7 }
+// pass reads n bytes of a record, page by page.
+func (w *walker) pass(n int64, to func([]byte)) {
+	for n > 0 {
+		w.load()
+		if w.err != nil || w.torn {
+			return
+		}
+		in := w.pos % w.page
+		k := min(n, w.page-in)
+		to(w.buf[in : in+k])
+		w.pos, w.rest, n = w.pos+k, max(0, w.rest-k), n-k
+	}
+}
 
 func (s newSpace) String() string {
 	return fmt.Sprintf("CREATE TABLESPACE at %s, oid %d, location %s", s.LSN, s.OID, s.Path)

@@ -8,6 +8,8 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,6 +56,25 @@ func TestScan_Usual(t *testing.T) {
 		at, _ := recovery.ParseLSN(m.text("select pg_current_wal_insert_lsn()::text"))
 		until = append(until, at)
 	}
+	// Twelve segments of one commit each, one with what is prepared and stays so,
+	// and one with what is prepared and rolled back.
+	steps := len(m.marks)
+	for i := range 12 {
+		m.order(10_000 + i)
+		m.switchSegment()
+	}
+	here := func() recovery.LSN {
+		at, _ := recovery.ParseLSN(m.text("select pg_current_wal_insert_lsn()::text"))
+		return at
+	}
+	m.exec("begin; " + insert(20_000))
+	open := here()
+	m.exec("prepare transaction 'open'")
+	m.switchSegment()
+	m.exec("begin; " + insert(20_001) + "; prepare transaction 'gone'")
+	gone := here()
+	m.exec("rollback prepared 'gone'")
+	m.switchSegment()
 	var names *scan.Map
 	if m.err == nil {
 		names, m.err = scan.ReadNames(ctx, m.conn)
@@ -103,6 +124,68 @@ func TestScan_Usual(t *testing.T) {
 	}
 	if u := habits.Of(accident.LSN); u != (recovery.Usual{Of: nights - 1}) || u.Holds() {
 		t.Errorf("the accident was %s", u)
+	}
+	t.Run("a clock that goes back", func(t *testing.T) { clockGoesBack(t, m, m.marks[steps:]) })
+	t.Run("prepared after the last commit", func(t *testing.T) { preparedLast(t, m, open, gone) })
+}
+
+// Where the server's clock went back, a time means the first commit of the log that
+// is later, wherever the search by time looks first; and that is told.
+func clockGoesBack(t *testing.T, m *maker, steps []mark) {
+	c := m.copy(t, "base")
+	// An hour passes from each commit to the next, but in the middle the clock is
+	// put back by five hours and a half.
+	hours := func(i int) time.Duration {
+		passed := time.Duration(i+1) * time.Hour
+		if i >= len(steps)/2 {
+			passed -= 5*time.Hour + 30*time.Minute
+		}
+		return passed
+	}
+	start := steps[0].time
+	by := func(i int) time.Duration { return start.Add(hours(i)).Sub(steps[i].time) }
+	c.setClock(t, m.cluster.Tools, func(at recovery.LSN) time.Duration {
+		for i := range steps {
+			if i+1 == len(steps) && at > steps[i].before || at > steps[i].before && at < steps[i+1].before {
+				return by(i)
+			}
+		}
+		return 0
+	})
+	s := survey(t, c.store, database)
+	told := 0
+	for i := range len(steps) / 2 {
+		to := start.Add(hours(i)).Add(-time.Minute)
+		p := mustResolve(t, c.store, s, to.Format(timeFormat))
+		if p.Lost.XID != steps[i].xid {
+			t.Errorf("a minute before commit %d goes to just before xid %d, want %d", i, p.Lost.XID, steps[i].xid)
+		}
+		if slices.ContainsFunc(p.Warnings, func(w string) bool { return strings.Contains(w, "clock went back") }) {
+			told++
+		}
+	}
+	if told == 0 {
+		t.Error("nobody is told that the clock went back")
+	}
+}
+
+// The end of the log is behind what was prepared after the last commit, as far as
+// that was not rolled back since.
+func preparedLast(t *testing.T, m *maker, open, gone recovery.LSN) {
+	c := m.copy(t, "base")
+	kept := m.marks[len(m.marks)-1].xid
+	p := mustResolve(t, c.store, survey(t, c.store, database), "latest")
+	if p.Stop < gone || !p.Inclusive || p.Kept.XID != kept {
+		t.Errorf("latest stops at %s and keeps xid %d; what was rolled back was at %s", p.Stop, p.Kept.XID, gone)
+	}
+	for _, name := range c.segments(t) {
+		if f, _ := ParseFileName(name); f.Seg(1<<20) >= segmentOf(gone, 1<<20) {
+			c.remove(t, "wal/"+name)
+		}
+	}
+	p = mustResolve(t, c.store, survey(t, c.store, database), "latest")
+	if p.Stop < open || p.Stop >= gone || !p.Inclusive || p.Kept.XID != kept {
+		t.Errorf("latest stops at %s and keeps xid %d; the last transaction was prepared behind %s", p.Stop, p.Kept.XID, open)
 	}
 }
 
