@@ -49,6 +49,9 @@ func (c *crossCheck) judge() (held bool, says string) {
 	if agree {
 		says += ", and they agree"
 	}
+	if c.rows == 0 {
+		return false, says + "; no row names a file"
+	}
 	held = within(c.found[missing].n, c.rows, c.args.Missing) &&
 		within(c.found[wrongSize].n+c.found[different].n, c.rows, c.args.Different) &&
 		within(c.found[unknown].n, c.files, c.args.Unknown)

@@ -152,6 +152,7 @@ func TestFilesCheck(t *testing.T) {
 			says: "1 unknown to any row: \"2026/nobody's\\nfile\"", list: "unknown to any row\t\"2026/nobody's\\nfile\"\n"},
 		{name: "a file that nobody knows, tolerated", args: recovery.FilesCheckArgs{Query: uploads, Unknown: "any"}, harm: write(extra, nil), mend: func() { _ = os.Remove(extra) }},
 		{name: "a row is gone", args: recovery.FilesCheckArgs{Query: uploads + " where path <> '" + path + "'"}, says: "1 unknown to any row: "},
+		{name: "no row", args: recovery.FilesCheckArgs{Query: uploads + " where false", Unknown: "any"}, says: "no row names a file"},
 		{name: "a row without a path", args: recovery.FilesCheckArgs{Query: uploads + " union all select null, null, null"}, says: "1 missing: \"\""},
 		{name: "a path that leads out", args: recovery.FilesCheckArgs{Query: uploads + " union all select '../uploads/' || path, sha256, bytes from uploads"}, says: "20 missing"},
 	} {

@@ -44,15 +44,17 @@ func Sounds() []string {
 }
 
 // sound is one thing to look at; ask lists what is wrong and counts what was
-// looked at.
+// looked at. Lacks, where it is set, says afterwards what could not be looked at.
 type sound struct {
-	name string
-	ask  func(context.Context, pgx.Tx) (wrong []string, looked int, err error)
+	name  string
+	ask   func(context.Context, pgx.Tx) (wrong []string, looked int, err error)
+	lacks func(context.Context, pgx.Tx) (says string, err error)
 }
 
 var sounds = []sound{
-	{"indexes", invalidIndexes}, {"foreign keys", brokenKeys}, {"sequences", lateSequences},
-	{"collations", otherCollations}, {"extensions", otherExtensions}, {"checksums", badChecksums}, {"amcheck", brokenTrees},
+	{name: "indexes", ask: invalidIndexes}, {name: "foreign keys", ask: brokenKeys}, {name: "sequences", ask: lateSequences},
+	{name: "collations", ask: otherCollations}, {name: "extensions", ask: otherExtensions}, {name: "checksums", ask: badChecksums},
+	{name: "amcheck", ask: brokenTrees, lacks: withoutHeaps},
 }
 
 // Do looks at everything that the step asks for, and tells of all that is wrong.
@@ -68,7 +70,7 @@ func (k SoundCheck) Do(ctx context.Context, env recovery.Env, s recovery.Step) (
 	if limit <= 0 {
 		limit = queryTimeout
 	}
-	wrong, err := k.look(ctx, env, args, limit, o.Facts)
+	wrong, err := k.look(ctx, env, args, limit, &o)
 	if why := notCompared(""); errors.As(err, &why) {
 		o.Check, o.Says = nil, fmt.Sprintf("not checked: %s: %s", args.Name, err)
 		o.Exceptions = []string{o.Says}
@@ -94,7 +96,7 @@ func (k SoundCheck) Do(ctx context.Context, env recovery.Env, s recovery.Step) (
 	return o, nil
 }
 
-func (k SoundCheck) look(ctx context.Context, env recovery.Env, args recovery.SoundCheckArgs, limit time.Duration, facts map[string]string) (wrong []string, err error) {
+func (k SoundCheck) look(ctx context.Context, env recovery.Env, args recovery.SoundCheckArgs, limit time.Duration, o *recovery.Outcome) (wrong []string, err error) {
 	b, ok := env.Binding(args.On)
 	if !ok {
 		return nil, recovery.Errorf("restore it in a stage before the check", "not checked: %s has no address", args.On)
@@ -130,8 +132,18 @@ func (k SoundCheck) look(ctx context.Context, env recovery.Env, args recovery.So
 		if err != nil {
 			return nil, fmt.Errorf("look at %s: %w", s.name, explain(err, "", limit))
 		}
-		facts[s.name] = fmt.Sprintf("%d looked at, %d wrong", looked, len(found))
+		o.Facts[s.name] = fmt.Sprintf("%d looked at, %d wrong", looked, len(found))
 		wrong = append(wrong, found...)
+		if s.lacks == nil {
+			continue
+		}
+		says, err := s.lacks(ctx, tx)
+		if err != nil {
+			return nil, fmt.Errorf("look at %s: %w", s.name, explain(err, "", limit))
+		}
+		if says != "" {
+			o.Remarks = append(o.Remarks, s.name+": "+says)
+		}
 	}
 	if args.Record != nil {
 		env.Meter().Phase("hold "+args.On+" against the record of its backup", 0, recovery.NoUnit)
@@ -139,7 +151,7 @@ func (k SoundCheck) look(ctx context.Context, env recovery.Env, args recovery.So
 		if err != nil {
 			return nil, err
 		}
-		facts[recovery.SoundRecord] = fmt.Sprintf("%d looked at, %d wrong", looked, len(found))
+		o.Facts[recovery.SoundRecord] = fmt.Sprintf("%d looked at, %d wrong", looked, len(found))
 		wrong = append(wrong, found...)
 	}
 	return wrong, nil

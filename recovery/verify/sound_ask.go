@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -29,15 +30,19 @@ func invalidIndexes(ctx context.Context, tx pgx.Tx) (wrong []string, looked int,
 	return wrong, looked, err
 }
 
-// brokenKeys are foreign keys with rows that lead nowhere.
+// brokenKeys are foreign keys with rows that lead nowhere. Those are left out that
+// PostgreSQL itself does not hold for all rows (not valid) or by equal values
+// (periods). Only what is partitioned is taken with its children: what inherits from a
+// table has no part in its keys.
 func brokenKeys(ctx context.Context, tx pgx.Tx) (wrong []string, looked int, err error) {
 	rows, err := tx.Query(ctx, `select k.conname::text, k.conrelid::regclass::text,
-		format('select count(*) from %s a where %s and not exists (select from %s b where %s)', k.conrelid::regclass,
+		format('select count(*) from %s %s a where %s and not exists (select from %s %s b where %s)', case c.relkind when 'p' then '' else 'only' end, k.conrelid::regclass,
 			(select string_agg(format('a.%I is not null', x.attname), ' and ' order by o) from unnest(k.conkey) with ordinality c(n, o) join pg_attribute x on x.attrelid = k.conrelid and x.attnum = c.n),
-			k.confrelid::regclass,
+			case f.relkind when 'p' then '' else 'only' end, k.confrelid::regclass,
 			(select string_agg(format('a.%I = b.%I', x.attname, y.attname), ' and ' order by c.o) from unnest(k.conkey, k.confkey) with ordinality c(n, m, o)
 				join pg_attribute x on x.attrelid = k.conrelid and x.attnum = c.n join pg_attribute y on y.attrelid = k.confrelid and y.attnum = c.m))
-		from pg_constraint k where k.contype = 'f' and k.conparentid = 0 order by 1, 2`)
+		from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_class f on f.oid = k.confrelid
+		where k.contype = 'f' and k.conparentid = 0 and k.convalidated and to_jsonb(k)->>'conperiod' is distinct from 'true' order by 1, 2`)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -58,10 +63,12 @@ func brokenKeys(ctx context.Context, tx pgx.Tx) (wrong []string, looked int, err
 	return wrong, len(keys), nil
 }
 
-// lateSequences are behind the columns that they number.
+// lateSequences are behind the columns that they number: what they gave last, or, where
+// they gave nothing since they were made or set, what comes before the next, is.
 func lateSequences(ctx context.Context, tx pgx.Tx) (wrong []string, looked int, err error) {
 	rows, err := tx.Query(ctx, `select s.oid::regclass::text, d.refobjid::regclass::text || '.' || a.attname,
-		format('select coalesce((select max(%I) from %s), s.last_value) - s.last_value from %s s', a.attname, d.refobjid::regclass, s.oid::regclass)
+		format('select coalesce((select max(%I) from %s), given) - given from (select last_value::numeric - case when is_called then 0 else %s end from %s) s (given)',
+			a.attname, d.refobjid::regclass, q.seqincrement, s.oid::regclass)
 		from pg_class s join pg_depend d on d.classid = 'pg_class'::regclass and d.objid = s.oid and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i') and d.refobjsubid > 0
 		join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid join pg_sequence q on q.seqrelid = s.oid
 		where s.relkind = 'S' and q.seqincrement > 0 and a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) order by 1`)
@@ -176,6 +183,13 @@ const (
 	ioError       = "58030"
 )
 
+// What a server, and amcheck, say of what contradicts itself (XX001 of a table, XX002 of
+// an index, XX000 of what should not be), and of a relation without its file.
+const (
+	corruption = "XX"
+	noFile     = "58P01"
+)
+
 // brokenTrees are tables and B-trees that amcheck finds damaged. The extension is
 // made for the while where the database does not have it.
 func brokenTrees(ctx context.Context, tx pgx.Tx) (wrong []string, looked int, err error) {
@@ -183,7 +197,15 @@ func brokenTrees(ctx context.Context, tx pgx.Tx) (wrong []string, looked int, er
 	if err != nil {
 		return nil, 0, err
 	}
-	all, err := relations(ctx, tx, own+` and (c.relkind in ('r', 'm') or
+	heaps, err := looksAtHeaps(ctx, tx)
+	if err != nil {
+		return nil, 0, err
+	}
+	kinds := "'r', 'm'"
+	if !heaps {
+		kinds = "''"
+	}
+	all, err := relations(ctx, tx, own+` and (c.relkind in (`+kinds+`) or
 		c.relkind = 'i' and m.amname = 'btree' and exists (select from pg_index i where i.indexrelid = c.oid and i.indisvalid))`)
 	if err != nil {
 		return nil, 0, err
@@ -200,6 +222,25 @@ func brokenTrees(ctx context.Context, tx pgx.Tx) (wrong []string, looked int, er
 	return wrong, len(all), nil
 }
 
+// looksAtHeaps reports whether the database's amcheck knows tables: since 1.3, of
+// PostgreSQL 14.
+func looksAtHeaps(ctx context.Context, tx pgx.Tx) (knows bool, err error) {
+	err = tx.QueryRow(ctx, `select exists (select from pg_proc p join pg_depend d on d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'
+		join pg_extension e on d.refclassid = 'pg_extension'::regclass and e.oid = d.refobjid where e.extname = 'amcheck' and p.proname = 'verify_heapam')`).Scan(&knows)
+	return knows, err
+}
+
+// withoutHeaps says that tables were not looked at, where that is so.
+func withoutHeaps(ctx context.Context, tx pgx.Tx) (says string, err error) {
+	knows, err := looksAtHeaps(ctx, tx)
+	if err != nil || knows {
+		return "", err
+	}
+	var version string
+	err = tx.QueryRow(ctx, "select extversion from pg_extension where extname = 'amcheck'").Scan(&version)
+	return fmt.Sprintf("tables were not looked at, only their indexes: amcheck %s knows no others", version), err
+}
+
 // broken asks amcheck about one relation, in a savepoint: it raises what it finds
 // in an index.
 func broken(ctx context.Context, tx pgx.Tx, schema, name string, index bool, oid int64) (says string, err error) {
@@ -210,16 +251,23 @@ func broken(ctx context.Context, tx pgx.Tx, schema, name string, index bool, oid
 	defer inner.Rollback(context.WithoutCancel(ctx)) // a check leaves nothing
 	if index {
 		_, err = inner.Exec(ctx, "select "+schema+".bt_index_check($1::int8::oid::regclass, true)", oid)
-		if err != nil && ctx.Err() == nil {
-			return err.Error(), nil
-		}
-		return "", err
+		return damage(err)
 	}
 	err = inner.QueryRow(ctx, "select coalesce((select msg from "+schema+".verify_heapam($1::int8::oid::regclass) limit 1), '')", oid).Scan(&says)
-	if err != nil && ctx.Err() == nil {
-		return err.Error(), nil
+	if err != nil {
+		return damage(err)
 	}
-	return says, err
+	return says, nil
+}
+
+// damage tells an error that is about what is stored from one about the looking: a
+// lock, a time limit, a function.
+func damage(err error) (says string, other error) {
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && (strings.HasPrefix(refused.Code, corruption) || refused.Code == ioError || refused.Code == noFile) {
+		return refused.Message, nil
+	}
+	return "", err
 }
 
 // extension gives the schema of one of PostgreSQL's own extensions. It is made for
