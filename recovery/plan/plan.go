@@ -142,7 +142,7 @@ func (b *builder) stage(index int, stage runbooks.Stage) error {
 				}
 			}
 		case runbooks.SQLCheck:
-			b.sqlCheck(id, index, block)
+			b.sqlCheck(id, index, stage, block)
 		case runbooks.SQLWait:
 			b.sqlWait(id, index, block)
 		case runbooks.Shell:
@@ -152,7 +152,7 @@ func (b *builder) stage(index int, stage runbooks.Stage) error {
 		case runbooks.FilesCheck:
 			b.filesCheck(id, index, block)
 		case runbooks.SoundCheck:
-			b.soundCheck(id, index, block)
+			b.soundCheck(id, index, stage, block)
 		case runbooks.Start:
 			b.start(id, index, block)
 		case runbooks.HTTPCheck:
@@ -249,12 +249,14 @@ func (b *builder) restore(stage, line int, section runbooks.Stage, name string) 
 	return nil
 }
 
-func (b *builder) sqlCheck(id string, stage int, block runbooks.SQLCheck) {
+// sqlCheck asks a restored database, within the budget of the section.
+func (b *builder) sqlCheck(id string, stage int, section runbooks.Stage, block runbooks.SQLCheck) {
 	args, ok := b.question(stage, "check: ", block)
 	if !ok {
 		return
 	}
 	s := recovery.NewStep(id+".check", recovery.KindSQLCheck, short("check: "+block.Name), args)
+	s.Budget = recovery.Duration(section.Budget)
 	s.Stage, s.Component, s.After, s.Line, s.MayPass = stage, block.On, b.after(), block.Line, true
 	b.add(s)
 }
@@ -294,8 +296,9 @@ func (b *builder) byRows(id string, stage int, block runbooks.FilesCheck, args r
 	b.barrier = append(b.barrier, s.ID)
 }
 
-// soundCheck looks for what is wrong with a restored database.
-func (b *builder) soundCheck(id string, stage int, block runbooks.SoundCheck) {
+// soundCheck looks for what is wrong with a restored database, each question within
+// the budget of the section.
+func (b *builder) soundCheck(id string, stage int, section runbooks.Stage, block runbooks.SoundCheck) {
 	if _, ok := b.restored[block.On]; !ok {
 		b.unchecked(stage, block.Line, "check: "+block.Name, fmt.Sprintf("no stage before it restores %s", block.On))
 		return
@@ -309,6 +312,7 @@ func (b *builder) soundCheck(id string, stage int, block runbooks.SoundCheck) {
 		}
 	}
 	s := recovery.NewStep(id+".check", recovery.KindSoundCheck, short("check: "+block.Name), args)
+	s.Budget = recovery.Duration(section.Budget)
 	s.Stage, s.Component, s.After, s.Line, s.MayPass = stage, block.On, b.after(), block.Line, true
 	b.add(s)
 }

@@ -313,6 +313,26 @@ type tree struct{ shelf }
 
 func (e tree) Schema() recovery.Schema { return recovery.Schema{Engine: e.name, Kind: recovery.Files} }
 
+// What a database is asked may take as long as its section says.
+func TestMake_checksHaveTheirBudget(t *testing.T) {
+	rb, problems := runbooks.Parse("shop.md", []byte("---\ncomeback: 1\nsystem: shop\ncopies: {nearby: {url: \"file:///nearby\"}}\n"+
+		"components: {database: {kind: postgres}}\n---\n# Shop\n\n## Restore\n```yaml\nrestore: [database]\n```\n\n## Check\n\nbudget: 45m\n\n"+
+		"```sql\n-- check: orders\n-- on: database\n-- expect: > 0\nselect count(*) from orders\n```\n\n```yaml\ncheck: sound\non: database\nsound: [indexes]\n```\n"))
+	if problems.Failed() {
+		t.Fatal(problems)
+	}
+	p, err := plan.Make(plan.Options{Runbook: rb, Mode: recovery.Rehearsal, Run: "r", Engines: []recovery.Engine{shelf{name: "dump"}},
+		Moment: recovery.Moment{Anchor: "database", Points: []recovery.Point{{Component: "database", Engine: "dump"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"2.1.check", "2.2.check"} {
+		if s, ok := p.Step(id); !ok || time.Duration(s.Budget) != 45*time.Minute {
+			t.Errorf("%s has %v", id, s.Budget)
+		}
+	}
+}
+
 // A check of files comes after both restores, and is not made where one of them
 // is not restored.
 func TestMake_filesCheck(t *testing.T) {
