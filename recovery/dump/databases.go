@@ -14,7 +14,7 @@ import (
 // one that was asked for, or the only one.
 func (s *scriptRun) createDatabase(ctx context.Context, p script.Part, j script.Judgement) error {
 	name := j.Creates
-	own := initial(name)
+	own := initial(name) && s.args.Head.Form == clusterScript // which brings them along
 	if s.args.Database != "" && name != s.args.Database && !own {
 		s.skipped[name] = true
 		s.leave(p, "database is "+s.args.Database+" in the runbook")
@@ -42,10 +42,40 @@ func (s *scriptRun) createDatabase(ctx context.Context, p script.Part, j script.
 // initial reports whether a database is one that initdb makes.
 func initial(database string) bool { return database == "postgres" || database == "template1" }
 
+// beginsIn is the database that a session is in while it makes another one.
+func beginsIn(database string) string {
+	if database == "postgres" {
+		return "template1"
+	}
+	return "postgres"
+}
+
+// clear removes a database that initdb has made, where a dump brings it along, and
+// leaves the session in another one. No other database is removed.
+func (s *session) clear(ctx context.Context, name string) error {
+	if !initial(name) {
+		return nil
+	}
+	err := s.connect(ctx, beginsIn(name))
+	if err == nil {
+		err = s.run(ctx, "update pg_database set datistemplate = false where datname = '"+name+"'", nil)
+	}
+	if err == nil {
+		err = s.run(ctx, "drop database if exists "+quoteName(name)+" with (force)", nil)
+	}
+	if err != nil {
+		return fmt.Errorf("make room for database %s: %w", name, err)
+	}
+	return nil
+}
+
 // create makes a database as the dump says. Where this machine does not have
 // its locale, the next best is taken, and that is an exception: text sorts
 // otherwise than at the source.
 func (s *session) create(ctx context.Context, name, sql, encoding string) error {
+	if err := s.clear(ctx, name); err != nil {
+		return err
+	}
 	err := s.execute(ctx, sql, nil)
 	if err == nil || s.conn.TxStatus() != 'I' || !namesLocale.MatchString(sql) {
 		return err

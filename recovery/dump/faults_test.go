@@ -246,8 +246,13 @@ func TestRestore_LeavesOut(t *testing.T) {
 			exceptions: []string{"klingon", "tlh_QO", "sort"},
 		},
 		"other databases": {
-			dump: clusterDump("billing", "goods", "wiki"), database: "goods",
-			remarks: []string{"CREATE DATABASE billing", "CREATE DATABASE wiki", "database is goods"},
+			dump:     bytes.ReplaceAll(clusterDump("billing", "goods", "wiki"), []byte("GRANT SELECT ON t TO app;"), []byte("GRANT SELECT ON t TO app;\nGRANT CONNECT ON DATABASE billing TO app;")),
+			database: "goods",
+			remarks:  []string{"CREATE DATABASE billing", "CREATE DATABASE wiki", "database is goods", "GRANT CONNECT ON DATABASE billing TO app (it is about a database that was not asked for)"},
+		},
+		"an encoding that is not UTF8": {
+			dump:    plainDump("15.1", "SET client_encoding = 'LATIN1';", rows),
+			remarks: []string{"written in LATIN1"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -275,7 +280,72 @@ func TestRestore_LeavesOut(t *testing.T) {
 			if got := ask(t, o.Bindings[0].URL, "select string_agg(id || note, ',' order by id) from t"); got != "1one,2two" {
 				t.Errorf("the rows are %q", got)
 			}
+			lists := 0
+			for _, r := range o.Remarks {
+				if strings.HasPrefix(r, "left out: ") {
+					lists++
+				}
+			}
+			says := "took every statement of it;"
+			if lists > 0 {
+				says = fmt.Sprintf("took every statement of it but the %d listed as left out;", lists)
+			}
+			if !strings.Contains(o.Reached.Evidence[0], says) {
+				t.Errorf("of %d statements that are left out the evidence says %q", lists, o.Reached.Evidence)
+			}
 		})
+	}
+}
+
+// Dumps of the databases that every server has come back under their names, and
+// nothing of the server's own is in them.
+func TestRestore_InitialDatabases(t *testing.T) {
+	creates := "CREATE DATABASE postgres WITH TEMPLATE = template0 ENCODING = 'UTF8';"
+	marks := "select coalesce(to_regclass('t')::text, 'no t')"
+	for _, test := range []struct {
+		name     string
+		dump     []byte
+		database string // of the runbook
+		is, t    string
+	}{
+		{"plain", plainDump("15.1", rows), "postgres", "postgres", "t"},
+		{"archive", dumpOf(t, "postgres", "--format=custom"), "", "postgres", "no t"},
+		{"creates", plainDump("15.1", creates, `\connect postgres`, rows), "", "postgres", "t"},
+		{"drops and creates", plainDump("15.1", "DROP DATABASE postgres;", creates, `\connect postgres`), "postgres", "postgres", "no t"},
+		{"archive of the template", dumpOf(t, "template1", "--format=custom"), "template1", "template1", "no t"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := recovery.Component{Name: t.Name(), Kind: recovery.Postgres, Settings: recovery.Settings{}}
+			if test.database != "" {
+				c.Settings["database"] = []string{test.database}
+			}
+			key := "a.sql"
+			if bytes.HasPrefix(test.dump, []byte("PGDMP")) {
+				key = "a.dump"
+			}
+			o, err := into(t, empty, c, key, test.dump)
+			if err != nil {
+				t.Fatalf("%v (%s)", err, recovery.HintOf(err))
+			}
+			if got := ask(t, o.Bindings[0].URL, marks+" || ' in ' || current_database()"); got != test.t+" in "+test.is {
+				t.Errorf("restored is %s", got)
+			}
+		})
+	}
+	if got := ask(t, empty.URL("postgres"), "select string_agg(datname, ' ' order by datname) from pg_database where datistemplate"); got != "template0 template1" {
+		t.Errorf("the templates are %s", got)
+	}
+}
+
+// A script of a database that takes any bytes is restored into one that does.
+func TestRestore_AnyBytes(t *testing.T) {
+	c := recovery.Component{Name: t.Name(), Kind: recovery.Postgres}
+	o, err := into(t, empty, c, "a.sql", plainDump("15.1", "SET client_encoding = 'SQL_ASCII';", strings.Replace(rows, "one", "\xe9\xff", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(t, o.Bindings[0].URL, "select current_setting('server_encoding') || ' ' || string_agg(encode(textsend(note), 'hex'), ' ' order by id) from t"); got != "SQL_ASCII e9ff 74776f" {
+		t.Errorf("restored is %s", got)
 	}
 }
 

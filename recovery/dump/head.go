@@ -24,6 +24,8 @@ type head struct {
 	// Archive is the version of the archive format, 1.14 as 1014.
 	Archive  int    `json:"archive,omitempty"`
 	Database string `json:"database,omitempty"`
+	// Encoding is what a script's rows are written in.
+	Encoding string `json:"encoding,omitempty"`
 	// Creates says that a script creates its database itself (pg_dump -C).
 	Creates bool `json:"creates,omitempty"`
 	// Clock is the time that the dump gives for its start; Zone says whether
@@ -157,9 +159,10 @@ func tarTOC(text []byte) []byte {
 }
 
 var (
-	serverLine  = pattern.New(`^-- Dumped from database version (.+)$`)
-	dumperLine  = pattern.New(`^-- Dumped by pg_dump(?:all)? version (.+)$`)
-	startedLine = pattern.New(`^-- Started on (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?: (\S+))?`)
+	encodingLine = pattern.New(`^\s*SET client_encoding = '(\w+)'`)
+	serverLine   = pattern.New(`^-- Dumped from database version (.+)$`)
+	dumperLine   = pattern.New(`^-- Dumped by pg_dump(?:all)? version (.+)$`)
+	startedLine  = pattern.New(`^-- Started on (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?: (\S+))?`)
 )
 
 // The comments with which dumps begin and end.
@@ -184,6 +187,9 @@ func (h *head) script(text []byte, whole bool) bool {
 		case script.Comment:
 			h.comment(strings.TrimSpace(string(p.Text)))
 		case script.Statement:
+			if m := encodingLine.FindStringSubmatch(string(p.Text[:min(len(p.Text), 80)])); m != nil && h.Encoding == "" {
+				h.Encoding = m[1]
+			}
 			switch j := script.Judge(p, ""); {
 			case j.Creates != "":
 				others = true

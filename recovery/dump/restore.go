@@ -94,7 +94,9 @@ type restore struct {
 	database   string
 	facts      map[string]string
 	roles      map[string]bool // created without login
-	leftOut    []string
+	leftOut    []string        // at most maxLeftOut of those that are counted
+	leftOuts   int
+	remarks    []string
 	exceptions []string
 	notDropped int
 	rows       atomic.Int64
@@ -218,13 +220,18 @@ func (r *restore) outcome(ctx context.Context) (recovery.Outcome, error) {
 			r.facts[name] = value
 		}
 	}
+	took := "every statement of it"
+	if r.leftOuts > 0 {
+		took += fmt.Sprintf(" but the %d listed as left out", r.leftOuts)
+	}
 	o := recovery.Outcome{
 		Says:       fmt.Sprintf("%s is restored: %d tables, %d indexes, %s", r.args.Backup, tables, indexes, recovery.FormatBytes(size)),
 		Facts:      r.facts,
 		Bindings:   []recovery.Binding{{Component: r.args.Component, URL: r.server.URL(r.database), Scratch: r.handle.Scratch}},
 		Exceptions: r.exceptions,
+		Remarks:    r.remarks,
 		Reached: &recovery.Reached{Component: r.args.Component, Evidence: []string{
-			fmt.Sprintf("the dump was read to its end and PostgreSQL took every statement of it; it was begun %s", when(r.args.Taken)),
+			fmt.Sprintf("the dump was read to its end and PostgreSQL took %s; it was begun %s", took, when(r.args.Taken)),
 		}},
 	}
 	if r.only != nil {

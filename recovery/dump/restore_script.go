@@ -88,7 +88,11 @@ type scriptRun struct {
 // begin connects to where the script starts: a database of its own, unless it
 // creates that itself.
 func (s *scriptRun) begin(ctx context.Context) error {
-	if err := s.connect(ctx, "postgres"); err != nil {
+	in := "postgres"
+	if s.args.Head.Creates {
+		in = beginsIn(s.args.Head.Database)
+	}
+	if err := s.connect(ctx, in); err != nil {
 		return err
 	}
 	if s.args.Head.Form == clusterScript && initial(s.args.Database) {
@@ -99,11 +103,25 @@ func (s *scriptRun) begin(ctx context.Context) error {
 	}
 	s.database = s.name()
 	defer s.startCrew(ctx)
-	sql := "create database " + quoteName(s.database) + " template template0 encoding 'UTF8'"
-	if err := s.run(ctx, sql, nil); err != nil {
+	if err := s.clear(ctx, s.database); err != nil {
+		return err
+	}
+	if err := s.run(ctx, "create database "+quoteName(s.database)+" template template0 "+s.encoding(), nil); err != nil {
 		return fmt.Errorf("create database %s: %w", s.database, err)
 	}
 	return s.connect(ctx, s.database)
+}
+
+// encoding is how a database is made for a script that does not say how its own was:
+// by the encoding that its rows are in.
+func (s *scriptRun) encoding() string {
+	switch rows := s.args.Head.Encoding; {
+	case strings.EqualFold(rows, "SQL_ASCII"): // any bytes, which no other encoding takes
+		return "encoding 'SQL_ASCII' locale 'C'"
+	case rows != "" && !strings.EqualFold(rows, "UTF8"):
+		s.remarks = append(s.remarks, fmt.Sprintf("the dump is written in %s and does not say how its database was made; the restored one has the encoding UTF8", rows))
+	}
+	return "encoding 'UTF8'"
 }
 
 // all executes the script's parts in turn.
@@ -278,7 +296,8 @@ func (s *scriptRun) statement(ctx context.Context, r *script.Reader, p script.Pa
 			return s.unreadable(cause)
 		}
 	case codeOf(err) == noDatabase && len(s.skipped) > 0:
-		return nil // about a database that was not asked for
+		s.leave(p, "it is about a database that was not asked for")
+		return nil
 	case messageOf(err) == "" && s.source.failure() != nil:
 		return s.source.failure()
 	}

@@ -233,6 +233,7 @@ const maxLeftOut = 50
 func (r *restore) leave(p script.Part, why string) {
 	text := fmt.Sprintf("line %d: %s (%s)", p.Line, p.Summary(), why)
 	r.env.Meter().Log("left out: " + text)
+	r.leftOuts++
 	switch {
 	case len(r.leftOut) < maxLeftOut:
 		r.leftOut = append(r.leftOut, text)
