@@ -23,16 +23,16 @@ demo: needs build ## a shop, its backups, an incident and a signed rehearsal, in
 # at a time. Nothing is taken from the cache: the log that go test keeps for it is
 # a file of the process, and some tests let no file grow.
 AT_ONCE := $(shell expr $$(nproc) + 1)
-test: needs tools child ## all tests, with the race detector
+test: needs tools sshd child ## all tests, with the race detector
 	GORACE=atexit_sleep_ms=0 COMEBACK_TOOLS=$(TOOLS) COMEBACK_CHILD=$(TOOLS)/comeback.test .ci/in-memory $(GO) test -race -vet=off -ldflags=-w -count=1 -p $(AT_ONCE) -timeout 60m ./...
 
 majors: ## PostgreSQL 13, 17 and 18 beside the machine's own, in .tools/majors
 	@./.ci/majors
 
-test-majors: needs tools child ## a sample of the tests on PostgreSQL 13, 17 and 18
+test-majors: needs tools sshd child ## a sample of the tests on PostgreSQL 13, 17 and 18
 	GORACE=atexit_sleep_ms=0 COMEBACK_TOOLS=$(TOOLS) COMEBACK_CHILD=$(TOOLS)/comeback.test .ci/in-memory .ci/test-majors
 
-soak: needs tools ## the exhaustive suites: a kill at every entry of a run, long fuzzing
+soak: needs tools sshd ## the exhaustive suites: a kill at every entry of a run, long fuzzing
 	COMEBACK_SOAK=1 COMEBACK_TOOLS=$(TOOLS) $(GO) test -timeout 4h -run 'TestResume|anyCommit|[aA]fterKill|TestRescue' ./cmd/comeback
 	COMEBACK_SOAK=1 COMEBACK_TOOLS=$(TOOLS) $(GO) test -timeout 4h ./recovery/... ./runbooks/...
 	.ci/fuzz 2m
@@ -57,7 +57,7 @@ check: tools ## gofmt, vet, staticcheck, the layers, go mod tidy
 needs: # PostgreSQL, ssh-keygen and git, installed where apt-get can, named where not
 	@./.ci/needs
 
-tools: $(TOOLS)/staticcheck $(TOOLS)/depguard $(TOOLS)/versitygw standin sshd # the first three are built once, pinned by tools/go.mod
+tools: $(TOOLS)/staticcheck $(TOOLS)/depguard $(TOOLS)/versitygw standin # the first three are built once, pinned by tools/go.mod
 
 sshd: # what the tests of --on connect to, never installed
 	@./.ci/sshd $(TOOLS)/openssh

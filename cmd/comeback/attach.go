@@ -309,6 +309,9 @@ func (a *app) approve(ctx context.Context, id, key string) error {
 	return nil
 }
 
+// approvalAsked is a run that waits for a signature, and over what.
+type approvalAsked struct{ Run, Role, Key, Step, Digest string }
+
 // approvalOf is what a run that waits for an approval wants to have signed.
 func (a *app) approvalOf(ctx context.Context, id string) (recovery.Session, approvalAsked, error) {
 	s, err := a.session(ctx, id, "plain")
@@ -327,7 +330,7 @@ func (a *app) approvalOf(ctx context.Context, id string) (recovery.Session, appr
 	if err := state.Steps[i].Decode(&args); err != nil {
 		return nil, approvalAsked{}, err
 	}
-	return s, approvalAsked{Run: id, System: state.System, Mode: state.Mode, Role: args.Role, Key: args.Key, Step: state.Steps[i].ID, Digest: state.PlanSHA256}, nil
+	return s, approvalAsked{Run: id, Role: args.Role, Key: args.Key, Step: state.Steps[i].ID, Digest: state.PlanSHA256}, nil
 }
 
 // signApproval signs a plan's digest, with the key that is asked for if no other is

@@ -69,10 +69,11 @@ type carrying struct {
 	host string
 	give []string
 	runs bool
-	// key signs what comes back of it; silent says that standard output holds
+	// key signs what comes back of it; runbook is the digest of the one that goes
+	// along, run the run that is named. Silent says that standard output holds
 	// nothing but what the command writes.
-	key    string
-	silent bool
+	key, runbook, run string
+	silent            bool
 }
 
 // on carries a command line out on a host, brings the runs that have ended there home,
@@ -105,7 +106,7 @@ func (a *app) on(ctx context.Context, cmd *cobra.Command, o carrying) error {
 	if err != nil {
 		return err
 	}
-	home := &homeward{app: a, host: host, conn: conn, key: o.key, out: a.out, env: start.Env, asks: ends.Terminal != nil}
+	home := &homeward{app: a, host: host, conn: conn, key: o.key, runbook: o.runbook, run: o.run, out: a.out, env: start.Env, asks: ends.Terminal != nil}
 	if o.silent {
 		home.out = a.err
 	}

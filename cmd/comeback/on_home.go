@@ -31,9 +31,12 @@ const (
 
 // endedRun is a run that has ended on a host.
 type endedRun struct {
-	ID, ReportSHA256, Says string
-	Signed                 bool
+	ID, ReportSHA256 string
+	Signed           bool
 }
+
+// approvalGiven is an approval that was made here for a run there.
+type approvalGiven struct{ Run, Step, Signature string }
 
 // signatureFor is a signature that was made here for a report there.
 type signatureFor struct{ Run, Signature string }
@@ -46,7 +49,9 @@ type homeward struct {
 	// key signs what is brought, asks says that a person can be asked to.
 	key  string
 	asks bool
-	out  io.Writer
+	// runbook is the digest of the one that went along, run the run that was named.
+	runbook, run string
+	out          io.Writer
 	// env is what a command there gets.
 	env []string
 }
@@ -95,7 +100,7 @@ func (h *homeward) one(ctx context.Context, home runner.Home, r endedRun) error 
 			return err
 		}
 		if !past.Signed {
-			if err := h.sign(past, r); err != nil {
+			if err := h.sign(past); err != nil {
 				return err
 			}
 		}
@@ -130,11 +135,12 @@ func (h *homeward) fetch(ctx context.Context, r endedRun, dir string) error {
 	return nil
 }
 
-// sign signs a run that was brought: with the key that was named, or with one that a
-// person says yes to.
-func (h *homeward) sign(past runner.Past, r endedRun) error {
+// sign signs a run that was brought: with the key that was named, if the run is one that
+// the command was about, or with one that a person says yes to, who is told what the
+// journal says as it is here.
+func (h *homeward) sign(past runner.Past) error {
 	later := fmt.Sprintf("ended, unsigned; sign it with: comeback report sign %s", past.ID)
-	if h.key == "" && !h.asks {
+	if !h.asks && (h.key == "" || !h.asked(past)) {
 		fmt.Fprintln(h.out, later)
 		return nil
 	}
@@ -146,8 +152,8 @@ func (h *homeward) sign(past runner.Past, r endedRun) error {
 	if err != nil {
 		return err
 	}
-	if h.key == "" {
-		fmt.Fprintf(h.out, "run %s: %s\nSign its report with %s? (yes/no) ", past.ID, clean(r.Says), key)
+	if h.key == "" || !h.asked(past) {
+		fmt.Fprintf(h.out, "run %s: %s: %s\nSign its report with %s? (yes/no) ", past.ID, ending(past.State.Result, past.State.Mode), clean(past.State.Says), key)
 		line, err := bufio.NewReader(h.app.in).ReadString('\n')
 		if err != nil || strings.TrimSpace(line) != "yes" {
 			fmt.Fprintln(h.out, later)
@@ -160,6 +166,12 @@ func (h *homeward) sign(past runner.Past, r endedRun) error {
 	}
 	fmt.Fprintf(h.out, "signed by %s\n", signed)
 	return nil
+}
+
+// asked reports whether a run is one that the command was about: one of the runbook that
+// went along, the run that was named, or one that follows it.
+func (h *homeward) asked(past runner.Past) bool {
+	return h.runbook != "" && past.State.RunbookSHA256 == h.runbook || h.run != "" && (past.ID == h.run || past.Plan.Parent == h.run)
 }
 
 // give gives a signature that was made here to the host, which files the run in the

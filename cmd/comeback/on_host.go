@@ -143,7 +143,7 @@ func (h *hostEnd) runs(from string, out io.Writer) error {
 	for _, r := range all {
 		_, unwritten := os.Stat(filepath.Join(r.Dir, report.SumsFile))
 		if r.Problem == nil && r.State.Asserted[fromEnv] == from && r.State.Result != "" && r.ReportSHA256 != "" && unwritten == nil {
-			ended = append(ended, endedRun{ID: r.ID, ReportSHA256: r.ReportSHA256, Signed: r.Signed, Says: ending(r.State.Result, r.State.Mode) + ": " + r.State.Says})
+			ended = append(ended, endedRun{ID: r.ID, ReportSHA256: r.ReportSHA256, Signed: r.Signed})
 		}
 	}
 	return json.NewEncoder(out).Encode(ended)

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"comeback/recovery"
 	"comeback/recovery/remote"
 
 	"github.com/spf13/cobra"
@@ -51,7 +50,9 @@ func (a *app) lineFor(cmd *cobra.Command, o *carrying) (remote.Start, error) {
 		}
 		names = append(names, slices.DeleteFunc(b.Variables(), hostsOwn)...)
 		goesAlong(&s, "", args[0], b.bytes)
-		args = args[1:]
+		o.runbook, args = b.source.SHA256, args[1:]
+	} else if len(args) > 0 {
+		o.run = args[0]
 	}
 	s.Args = append(s.Args, args...)
 	s.Env, err = a.given(names, o.give)
@@ -89,12 +90,3 @@ func hostsOwn(name string) bool {
 	}
 	return slices.ContainsFunc([]string{"COMEBACK_", "XDG_", "SSH_", "LD_", "DBUS_"}, func(p string) bool { return strings.HasPrefix(name, p) })
 }
-
-// approvalAsked is a run that waits for a signature, and over what.
-type approvalAsked struct {
-	Run, System, Role, Key, Step, Digest string
-	Mode                                 recovery.Mode
-}
-
-// approvalGiven is the signature.
-type approvalGiven struct{ Run, Step, Signature string }

@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -206,7 +207,7 @@ func TestOn_plain(t *testing.T) {
 	if s.RunbookSHA256 != hex.EncodeToString(sum[:]) || !strings.HasPrefix(s.Asserted[fromEnv], "ops1@") && os.Getuid() == 0 {
 		t.Errorf("the journal says that %s was carried out for %q", s.RunbookSHA256, s.Asserted[fromEnv])
 	}
-	for _, line := range [][]string{{"runs"}, {"status", id}} {
+	for _, line := range [][]string{{"status", id}} {
 		if got := a.on(t, line...); got.code != recovery.CameBack || !strings.Contains(got.out, id) || strings.Contains(got.out, "here, too") || got.err != "" {
 			t.Errorf("%v: exit %d\n%s\n%s", line, got.code, got.out, got.err)
 		}
@@ -318,6 +319,48 @@ func TestOn_refuses(t *testing.T) {
 		})
 	}
 	a.noRun(t)
+}
+
+// Ssh's own questions come before the console takes the terminal, and are a person's to
+// answer.
+func TestOn_sshAsks(t *testing.T) {
+	t.Parallel()
+	a := newAway(t, "")
+	if err := os.Remove(filepath.Join(a.server.Dir, "client", "known")); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("ssh-keygen", "-q", "-p", "-P", "", "-N", "open sesame", "-f", filepath.Join(a.server.Dir, "client", "key")).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	s := openTerminal(t, a.rig, t.TempDir(), 120, 40, "--on", sshtest.Alias)
+	s.shows("authenticity of host", "(yes/no")
+	s.press("yes\r")
+	s.shows("Enter passphrase for key")
+	s.press("open sesame\r")
+	s.shows("LOOKING: READ ONLY", "LIVE: untouched")
+	s.press("q")
+	if code := s.ends(); code != int(recovery.CameBack) {
+		t.Errorf("exit %d\n%s", code, s.text())
+	}
+}
+
+// Ctrl-c asks the run on the host to stop in order, as it does here: it is not ssh that
+// it reaches, and what the run was until then is brought home.
+func TestOn_interrupted(t *testing.T) {
+	t.Parallel()
+	a := newAway(t, "\n## Wait\n\n```sh\n# run: it takes long\n# in: both\nsleep 1000\n```\n")
+	p := a.process(t, "rehearse", a.book, "--plain", "--on", sshtest.Alias)
+	p.until("[2 Wait] ")
+	for _, pid := range a.ssh(t) {
+		if err := syscall.Kill(pid, syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.signal(syscall.SIGINT)
+	code, said := p.ends()
+	if code != int(recovery.Interrupted) || !strings.Contains(said, "stopping: interrupted by ctrl-c") || !strings.Contains(said, "is here, too") {
+		t.Errorf("exit %d\n%s", code, said)
+	}
 }
 
 // A host that cannot take the program, or what goes along with it, says why, and nothing
