@@ -256,10 +256,16 @@ func (c *command) wait() ending {
 	return ending{}
 }
 
+// resize tells the terminal its size, without making it one that cannot be closed while it
+// is read.
 func (c *command) resize(size Size) {
-	if c.tty != nil {
-		// The next size is told again.
-		_ = pty.Setsize(c.tty, &pty.Winsize{Cols: uint16(size.Columns), Rows: uint16(size.Rows)})
+	if c.tty == nil {
+		return
+	}
+	if raw, err := c.tty.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { // the next size is told again
+			_ = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: uint16(size.Rows), Col: uint16(size.Columns)})
+		})
 	}
 }
 
