@@ -97,8 +97,8 @@ func filedHome(home runner.Home) runner.Home {
 	return runner.Home{Dir: filepath.Join(home.Dir, "filed")}
 }
 
-// The most that is fetched from a copy at once: so many runs, the newest, of so many
-// bytes together.
+// The most that is fetched from a copy in one look: so many runs of those that are not
+// here yet, the newest first, of so many bytes together.
 const (
 	mostFiled      = 50
 	mostFiledBytes = 256 << 20
@@ -132,10 +132,10 @@ func (a *app) fetchFiled(ctx context.Context, b *book) (filed, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		looked++
-		left := int64(mostFiledBytes)
-		for i, r := range slices.Backward(runs) {
+		left, bytes := mostFiled, int64(mostFiledBytes)
+		for _, r := range slices.Backward(runs) {
 			seen[r.Run] = true
-			if i < len(runs)-mostFiled || have[r.Run] {
+			if have[r.Run] {
 				continue
 			}
 			dir := home.RunDir(r.Run)
@@ -143,7 +143,7 @@ func (a *app) fetchFiled(ctx context.Context, b *book) (filed, error) {
 				dir = filedHome(home).RunDir(r.Run)
 			}
 			if _, err := os.Stat(dir); err != nil {
-				if left -= r.Size(); left < 0 {
+				if left, bytes = left-1, bytes-r.Size(); left < 0 || bytes < 0 {
 					continue
 				}
 				switch errFetch := fetchRun(ctx, s, r, dir); {

@@ -191,6 +191,18 @@ func TestJudge(t *testing.T) {
 			}
 			e.Checks = map[string]string{"orders": ">= 0", "same": "1"}
 		}, []string{"changed/database", "changed/uploads", "changed/config", "changed/code"}, recovery.WouldBut, `changed since: the check "orders" asks for something else, the check "rows" is gone`, ""},
+		{"what was restored is a dump, and there are base backups, too", func(e *check.Evidence) {
+			for i := range e.Proofs {
+				for k := range e.Proofs[i].Points {
+					if pt := &e.Proofs[i].Points[k]; pt.Component == "database" {
+						pt.Backup.Engine, pt.Backup.Objects = "dump", []storage.Object{{Size: 1_000_000_000}}
+					}
+				}
+			}
+			for _, name := range []string{"nearby", "offsite"} {
+				e.Catalogue.Surveys = append(e.Catalogue.Surveys, survey(name, "database", "dump", at("2026-11-23 01:00:00"), 1_100_000_000))
+			}
+		}, nil, recovery.WouldSave, "", ""},
 		{"a filed run was changed", func(e *check.Evidence) {
 			e.Altered = []string{"4f2a in offsite"}
 		}, []string{"filed/altered"}, recovery.WouldBut, "4f2a in offsite", ""},

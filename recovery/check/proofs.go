@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -37,7 +38,7 @@ func (j *judge) proofOf(component, copy string) recovery.ProofStanding {
 		if p.Runbook != j.Runbook {
 			s.Changed = append(s.Changed, j.runbookSince(p)...)
 		}
-		if then, now := pt.Backup.Size(), j.size(component); then > 0 && float64(now) > grown*float64(then) {
+		if then, now := pt.Backup.Size(), j.size(component, cmp.Or(pt.Engine, pt.Backup.Engine)); then > 0 && float64(now) > grown*float64(then) {
 			s.Changed = append(s.Changed, fmt.Sprintf("its size: %s then, %s now", recovery.FormatBytes(then), recovery.FormatBytes(now)))
 		}
 		if server, ok := j.Servers[component]; ok && server.Err == nil {
@@ -75,13 +76,15 @@ func major(version string) string {
 	return m
 }
 
-// size is what the newest backup of a component takes that can be restored.
-func (j *judge) size(component string) int64 {
+// size is what the newest backup of a component takes that can be restored; of those
+// of one engine, if that is not empty: a dump and a base backup of the same database
+// do not compare.
+func (j *judge) size(component, engine string) int64 {
 	var size int64
 	var newest time.Time
 	for _, s := range j.Catalogue.Surveys {
 		for _, b := range s.Backups {
-			if at := b.Taken.To; s.Component == component && b.Problem == "" && (size == 0 || at.After(newest)) {
+			if at := b.Taken.To; s.Component == component && (engine == "" || s.Engine == engine) && b.Problem == "" && (size == 0 || at.After(newest)) {
 				newest, size = at, b.Size()
 			}
 		}
@@ -163,9 +166,7 @@ func (j *judge) stages() {
 func (j *judge) time() {
 	t := &j.a.Time
 	t.Mark = recovery.Unknown
-	for _, c := range j.Components {
-		t.Now += j.size(c.Name)
-	}
+	engine := map[string]string{} // that was measured
 	for _, p := range j.Proofs {
 		if !p.proves() || p.Took <= 0 {
 			continue
@@ -173,6 +174,7 @@ func (j *judge) time() {
 		t.Measured, t.Measures, t.Stages = recovery.Duration(p.Took), p.At, len(p.Stages)
 		for _, pt := range p.Points {
 			t.Bytes += pt.Backup.Size()
+			engine[pt.Component] = cmp.Or(pt.Engine, pt.Backup.Engine)
 		}
 		for _, s := range p.Stages {
 			switch {
@@ -185,6 +187,9 @@ func (j *judge) time() {
 			}
 		}
 		break
+	}
+	for _, c := range j.Components {
+		t.Now += j.size(c.Name, engine[c.Name])
 	}
 	if t.Measured == 0 {
 		if j.RTO > 0 {
