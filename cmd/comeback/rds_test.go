@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"comeback/enginetest/hosted"
 	"comeback/recovery"
 	"comeback/recovery/rds/rdstest"
 	"comeback/recovery/report"
@@ -55,8 +56,8 @@ func TestRDS(t *testing.T) {
 // rdsRunbook is the shipped runbook for a service, without items that people tick.
 func (r *rig) rdsRunbook(t *testing.T, s *rdstest.Service) string {
 	t.Helper()
-	r.environ["DATABASE_PASSWORD"] = rdstest.Encoded
-	t.Setenv("DATABASE_PASSWORD", rdstest.Encoded)
+	r.environ["DATABASE_PASSWORD"] = hosted.Encoded
+	t.Setenv("DATABASE_PASSWORD", hosted.Encoded)
 	text, err := os.ReadFile(filepath.Join("..", "..", "examples", "rds", "shop.md"))
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +65,7 @@ func (r *rig) rdsRunbook(t *testing.T, s *rdstest.Service) string {
 	runbook := strings.NewReplacer("s3://shop-recovery/records\", region: eu-central-1", "file://"+t.TempDir()+"\"",
 		"/etc/ssl/rds-ca.pem", s.Certificates,
 		"    instance: shop-prod\n", fmt.Sprintf("    instance: shop-prod\n    endpoint: %s\n    every: 1ms\n", s.URL),
-		"- [ ] ", "", "-- expect: > 0\nselect count(*) from orders", "-- expect: = '"+s.Before+"'\n"+rdstest.Everything).Replace(string(text))
+		"- [ ] ", "", "-- expect: > 0\nselect count(*) from orders", "-- expect: = '"+s.Before+"'\n"+hosted.Everything).Replace(string(text))
 	path := filepath.Join(t.TempDir(), "shop.md")
 	if err := os.WriteFile(path, []byte(runbook), 0o600); err != nil {
 		t.Fatal(err)
@@ -125,7 +126,7 @@ func rehearsesRDS(t *testing.T, s *rdstest.Service) {
 			return err
 		}
 		b, err := os.ReadFile(path)
-		if strings.Contains(string(b), rdstest.Encoded) || strings.Contains(string(b), rdstest.Secret) {
+		if strings.Contains(string(b), hosted.Encoded) || strings.Contains(string(b), rdstest.Secret) {
 			t.Errorf("%s holds a secret", path)
 		}
 		return err
@@ -174,7 +175,7 @@ func handsOverRDS(t *testing.T, s *rdstest.Service) {
 			t.Errorf("%v does not tell of %s, or not: %s\n%s", told[1:], h.Address, told[0], got.out)
 		}
 	}
-	config, err := pgx.ParseConfig(strings.Replace(h.Address, "//", "//"+rdstest.Role+":"+rdstest.Encoded+"@", 1) + "?sslmode=require")
+	config, err := pgx.ParseConfig(strings.Replace(h.Address, "//", "//"+hosted.Role+":"+hosted.Encoded+"@", 1) + "?sslmode=require")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +185,7 @@ func handsOverRDS(t *testing.T, s *rdstest.Service) {
 	}
 	defer conn.Close(t.Context())
 	var now string
-	if err := conn.QueryRow(t.Context(), rdstest.Everything).Scan(&now); err != nil || now != s.Before {
+	if err := conn.QueryRow(t.Context(), hosted.Everything).Scan(&now); err != nil || now != s.Before {
 		t.Errorf("handed over is %q, want %q: %v", now, s.Before, err)
 	}
 	if got := r.run(t.Context(), "expire"); !strings.Contains(got.out, h.Place) || !strings.Contains(got.out, "give the application the new address") {
@@ -207,7 +208,7 @@ func handsOverRDS(t *testing.T, s *rdstest.Service) {
 	if got := r.run(t.Context(), "expire", id, "--plain", "--confirm", h.Place); got.code == recovery.CameBack || !strings.Contains(got.out, "it cannot be asked who uses the RDS instance") {
 		t.Errorf("not asked: exit %d\n%s\n%s", got.code, got.out, got.err)
 	}
-	r.environ["DATABASE_PASSWORD"] = rdstest.Encoded
+	r.environ["DATABASE_PASSWORD"] = hosted.Encoded
 	if calls := s.Calls(); len(calls) > 0 || len(s.Kept()) > 0 {
 		t.Errorf("called %q", calls)
 	}
@@ -238,7 +239,7 @@ func renamesRDS(t *testing.T, s *rdstest.Service) {
 		t.Fatal(err)
 	}
 	// A check after the switch asks whoever has the name.
-	renamed := strings.Replace(string(text), "into: hand-over", "into: rename", 1) + "\n## Look at live\n\n```sql\n-- check: live is what was\n-- on: database\n-- expect: = '" + s.Before + "'\n" + rdstest.Everything + ";\n```\n"
+	renamed := strings.Replace(string(text), "into: hand-over", "into: rename", 1) + "\n## Look at live\n\n```sql\n-- check: live is what was\n-- on: database\n-- expect: = '" + s.Before + "'\n" + hosted.Everything + ";\n```\n"
 	if err := os.WriteFile(path, []byte(renamed), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -180,7 +180,7 @@ X`)
 		"2026-11-21T00:00:00Z":        "refused: nothing that is listed of part in nightly reaches 2026-11-21T00:00:00Z; the first after it is sunday of 2026-11-22 01:00:00Z",
 		"broken":                      "refused: broken cannot be restored: its volume is gone; the last before it is sunday of 2026-11-22 01:00:00Z, the first after it automated of 2026-11-25 00:00:00Z",
 		"monday":                      `refused: no backup "monday" of part is listed in nightly; the first after it is sunday of 2026-11-22 01:00:00Z`,
-		"before-xid:81214":            `refused: the commands of part know no positions of the log, so before-xid:81214 cannot be reached; use "latest", a time with its offset or the id of a backup`,
+		"before-xid:81214":            `refused: no positions of the log of part are listed in nightly, so before-xid:81214 cannot be reached; use "latest", a time with its offset or the id of a backup`,
 	} {
 		t.Run(to, func(t *testing.T) {
 			w, err := recovery.ParseWant(to, time.Now())

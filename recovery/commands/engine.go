@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"encoding/json"
 	"os"
 	"time"
 
@@ -82,20 +81,4 @@ type facts struct {
 	ID     string    `json:"id"`
 	Window bool      `json:"window,omitempty"`
 	To     time.Time `json:"to,omitzero"`
-}
-
-func (f facts) encode() json.RawMessage {
-	b, err := json.Marshal(f)
-	if err != nil {
-		panic("commands: facts: " + err.Error()) // plain data always encodes
-	}
-	return b
-}
-
-func decodeFacts(b json.RawMessage, what string) (facts, error) {
-	var f facts
-	if err := json.Unmarshal(b, &f); err != nil {
-		return f, recovery.Errorf("survey the copy again", "read what the survey says of %s: %w", what, err)
-	}
-	return f, nil
 }

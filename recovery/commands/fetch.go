@@ -2,8 +2,6 @@ package commands
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +13,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/ledger"
+	"comeback/recovery/provider"
 )
 
 // fetchKind runs fetch. An interruption leaves a part in the directory of the
@@ -46,7 +45,7 @@ func openPlace(ctx context.Context, env recovery.Env, step recovery.Step) (place
 	}
 	var err error
 	if p.handle, err = env.Target(ctx, p.Target); err == nil && !p.handle.Scratch {
-		err = refusal("restore into scratch", "commands restore into scratch only, and %s is live", p.Target)
+		err = provider.NotScratch("a command", p.Target)
 	}
 	return p, err
 }
@@ -54,19 +53,12 @@ func openPlace(ctx context.Context, env recovery.Env, step recovery.Step) (place
 // dir is the directory that the command is given: one for each backup and moment,
 // so that a part of another one is never taken for this one's.
 func (p place) dir() string {
-	sum := sha256.Sum256([]byte(p.Copy.Name + "\x00" + p.Backup + "\x00" + p.To.Format(time.RFC3339)))
-	return filepath.Join(p.handle.Dir, "fetched-"+hex.EncodeToString(sum[:4]))
+	return filepath.Join(p.handle.Dir, "fetched-"+provider.Digest(p.Copy.Name, p.Backup, p.To.Format(time.RFC3339))[:8])
 }
 
 // name is new for each run and component: that of the run's scratch directory.
 func (p place) name() string {
-	name := strings.ToLower(filepath.Base(filepath.Dir(p.handle.Dir)) + "-" + p.Component)
-	return strings.Trim(strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
-			return r
-		}
-		return '-'
-	}, name), "-")
+	return provider.Name(provider.Run(p.handle.Dir)+"-"+p.Component, 63)
 }
 
 func (k fetchKind) Do(ctx context.Context, env recovery.Env, step recovery.Step) (recovery.Outcome, error) {

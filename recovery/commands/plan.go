@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/provider"
 )
 
 // args are what both steps of a restore are told.
@@ -28,14 +29,11 @@ type args struct {
 // Plan is two steps: the command fetches, and what it has made is taken into
 // service, a server started or its address tried.
 func (e engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target) ([]recovery.Step, error) {
-	if !t.Scratch {
-		return nil, refusal("restore into scratch", "commands restore into scratch only, and %s is live", t.ID)
+	chain, err := provider.NewChain("a command", c, t)
+	if err != nil {
+		return nil, err
 	}
-	text := p.Facts
-	if len(text) == 0 {
-		text = p.Backup.Facts
-	}
-	f, err := decodeFacts(text, p.Backup.ID)
+	f, err := provider.FactsOf[facts](p)
 	if err != nil {
 		return nil, err
 	}
@@ -54,10 +52,7 @@ func (e engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target) 
 		}
 		a.Remove = &remove
 	}
-	fetch := recovery.NewStep("fetch", fetchKind{}.Name(), fmt.Sprintf("fetch %s with %s", f.ID, a.Fetch.Argv[0]), a)
-	fetch.Component, fetch.Writes = c.Name, []recovery.TargetID{t.ID}
-	fetch.Reads = []recovery.Ref{{Copy: p.Copy, Key: f.ID}}
-	serve := recovery.NewStep("serve", serveKind{}.Name(), "take what was fetched into service", a)
-	serve.Component, serve.Writes, serve.After = c.Name, []recovery.TargetID{t.ID}, []string{"fetch"}
-	return []recovery.Step{fetch, serve}, nil
+	chain.Add("fetch", fetchKind{}, a, fmt.Sprintf("fetch %s with %s", f.ID, a.Fetch.Argv[0]), recovery.Ref{Copy: p.Copy, Key: f.ID})
+	chain.Add("serve", serveKind{}, a, "take what was fetched into service")
+	return chain.Steps(), nil
 }

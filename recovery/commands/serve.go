@@ -16,6 +16,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/postgres"
+	"comeback/recovery/provider"
 )
 
 // serveKind takes what was fetched into service: a tree is counted, a data directory
@@ -190,7 +191,7 @@ func enclosed(data, scratch string) error {
 			return fmt.Errorf("look at what was fetched: %w", err)
 		}
 		if rel, err := filepath.Rel(root, real); err != nil || !filepath.IsLocal(rel) {
-			return refusal("let the command map it below COMEBACK_DIR", "a part of what was fetched lies outside of scratch: %s leads to %s", filepath.Base(filepath.Dir(path))+"/"+filepath.Base(path), real)
+			return provider.Refused("let the command map it below COMEBACK_DIR", "a part of what was fetched lies outside of scratch: %s leads to %s", filepath.Base(filepath.Dir(path))+"/"+filepath.Base(path), real)
 		}
 	}
 	return nil
@@ -214,7 +215,7 @@ func (p place) elsewhere(ctx context.Context, env recovery.Env, f fetched) (reco
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	if is, err := isLive(ctx, conn, live); err != nil || is {
-		return recovery.Outcome{}, errors.Join(refusal("let the command make a server of its own; remove nothing before you have looked", "the command answers with the address of the live server"), err)
+		return recovery.Outcome{}, errors.Join(provider.Refused("let the command make a server of its own; remove nothing before you have looked", "the command answers with the address of the live server"), err)
 	}
 	identity, err := postgres.ReadIdentity(ctx, conn)
 	if err != nil {

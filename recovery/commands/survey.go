@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/provider"
 	"comeback/storage"
 )
 
@@ -95,7 +96,7 @@ func (l listed) into(s *recovery.Survey, c recovery.Component, copy recovery.Cop
 		s.Windows = append(s.Windows, recovery.Window{Component: s.Component, Copy: s.Copy, Engine: Name, Backup: l.Window,
 			From: recovery.Instant{Time: l.From.UTC()}, To: recovery.Instant{Time: l.To.UTC()}})
 		s.Backups = append(s.Backups, recovery.Backup{ID: l.Window, Component: s.Component, Copy: s.Copy, Engine: Name, Form: "window, to the second",
-			Taken: recovery.Span{From: l.To.UTC(), To: l.To.UTC()}, Details: l.Details, Problem: l.Problem, Facts: f.encode()})
+			Taken: recovery.Span{From: l.To.UTC(), To: l.To.UTC()}, Details: l.Details, Problem: l.Problem, Facts: provider.Encode(f)})
 		return nil
 	case l.ID == "":
 		return errors.New("names neither a backup (`id`) nor a window (`window`)")
@@ -105,7 +106,7 @@ func (l listed) into(s *recovery.Survey, c recovery.Component, copy recovery.Cop
 		return fmt.Errorf("backup %q is there twice", l.ID)
 	}
 	b := recovery.Backup{ID: l.ID, Component: s.Component, Copy: s.Copy, Engine: Name, Form: l.Form,
-		Taken: recovery.Span{From: l.Taken.UTC(), To: l.Taken.UTC()}, Details: l.Details, Problem: l.Problem, Facts: f.encode()}
+		Taken: recovery.Span{From: l.Taken.UTC(), To: l.Taken.UTC()}, Details: l.Details, Problem: l.Problem, Facts: provider.Encode(f)}
 	if l.Ended.After(l.Taken) {
 		b.Taken.To = l.Ended.UTC()
 	}

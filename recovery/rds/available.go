@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/rds/types"
 
 	"comeback/recovery"
+	"comeback/recovery/provider"
 	"comeback/storage"
 )
 
@@ -47,10 +48,6 @@ var stuck = map[string]string{
 // lost are the states of what never becomes anything: another attempt makes it anew.
 var lost = map[string]bool{"failed": true, "incompatible-restore": true, "restore-error": true, deleting: true}
 
-// unanswered is how often in a row the service may not answer while something is waited
-// for.
-const unanswered = 10
-
 func (k availableKind) Do(ctx context.Context, env recovery.Env, step recovery.Step) (recovery.Outcome, error) {
 	p, err := openPlace(ctx, env, step)
 	if err != nil {
@@ -69,7 +66,7 @@ func (k availableKind) Do(ctx context.Context, env recovery.Env, step recovery.S
 	for {
 		m, err := p.find(ctx, kind, name)
 		switch {
-		case err != nil && errors.Is(err, storage.ErrUnavailable) && silent < unanswered:
+		case err != nil && errors.Is(err, storage.ErrUnavailable) && silent < provider.Unanswered:
 			silent++
 			env.Meter().Note(err.Error())
 		case err != nil:
@@ -110,10 +107,10 @@ func (k availableKind) Do(ctx context.Context, env recovery.Env, step recovery.S
 func (p place) outcome(m *made, took time.Duration, events error) (recovery.Outcome, error) {
 	s := p.Facts.Shape
 	if s.Encrypted && !m.encrypted {
-		return recovery.Outcome{}, refused("delete it and tell whoever administers the account", "the source is encrypted, and the %s is not", m)
+		return recovery.Outcome{}, provider.Refused("delete it and tell whoever administers the account", "the source is encrypted, and the %s is not", m)
 	}
 	if m.resource == p.Facts.Resource {
-		return recovery.Outcome{}, refused("correct the component's endpoint", "the service answers with the source for the %s", m)
+		return recovery.Outcome{}, provider.Refused("correct the component's endpoint", "the service answers with the source for the %s", m)
 	}
 	o := recovery.Outcome{Says: fmt.Sprintf("the %s is available, after %s", m, recovery.FormatSpan(took)),
 		Facts: map[string]string{"resource id": m.resource, "engine version": m.version, "parameter group": m.parameters, "security groups": strings.Join(m.groups, ", "), "encrypted": strconv.FormatBool(m.encrypted)}}
@@ -157,7 +154,7 @@ func (e *events) tell(ctx context.Context, meter recovery.Meter) (string, error)
 			return e.last, e.refusal(ctx, "DescribeEvents", e.name, err)
 		}
 		for _, v := range page.Events {
-			text := when(aws.ToTime(v.Date)) + " " + aws.ToString(v.Message)
+			text := provider.When(aws.ToTime(v.Date)) + " " + aws.ToString(v.Message)
 			if e.seen[text] {
 				continue
 			}

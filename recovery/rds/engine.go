@@ -1,53 +1,20 @@
 package rds
 
 import (
-	"context"
-	"encoding/json"
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/provider"
 )
 
 // Name is the engine's name, for `with:`.
 const Name = "rds"
 
-// Options are what the engine is made of. The zero value is fit for use but for
-// Expand.
-type Options struct {
-	// Expand resolves the references of a runbook, for surveys.
-	Expand func(string) (string, error)
-	// Now is the clock.
-	Now func() time.Time
-	// Sleep waits, or gives the context's error.
-	Sleep func(ctx context.Context, d time.Duration) error
-}
-
-func (o Options) filled() Options {
-	if o.Expand == nil {
-		o.Expand = func(text string) (string, error) { return text, nil }
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Sleep == nil {
-		o.Sleep = sleep
-	}
-	return o
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
+// Options are what the engine is made of.
+type Options = provider.Options
 
 // New makes the engine.
-func New(o Options) recovery.Engine { return engine{o.filled()} }
+func New(o Options) recovery.Engine { return engine{o.Filled()} }
 
 type engine struct{ Options }
 
@@ -101,22 +68,6 @@ type facts struct {
 	Moves bool   `json:"moves,omitempty"`
 	Shape shape  `json:"shape"`
 	Cost  string `json:"cost,omitempty"`
-}
-
-func (f facts) encode() json.RawMessage {
-	b, err := json.Marshal(f)
-	if err != nil {
-		panic("rds: facts: " + err.Error()) // plain data always encodes
-	}
-	return b
-}
-
-func decodeFacts(b json.RawMessage, what string) (facts, error) {
-	var f facts
-	if err := json.Unmarshal(b, &f); err != nil {
-		return f, recovery.Errorf("survey the copy again", "read what the survey says of %s: %w", what, err)
-	}
-	return f, nil
 }
 
 // what it is, in words.

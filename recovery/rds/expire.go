@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"comeback/recovery"
+	"comeback/recovery/provider"
 )
 
 const expireName = "rds.expire"
@@ -40,7 +41,7 @@ func (switcher) Expire(c recovery.SwitchContext, old recovery.Old) (recovery.Tar
 	if h.Resource == "" || old.Identity[string(h.Kind)] != h.ID {
 		return t, nil, recovery.Errorf("delete it by hand, in the console of RDS", "delete %s: it is not recorded which one it is", old.Place)
 	}
-	every, err := interval(c.Component)
+	every, err := provider.Interval(c.Component, pause)
 	if err != nil {
 		return t, nil, err
 	}
@@ -125,7 +126,7 @@ func (k expireKind) Do(ctx context.Context, env recovery.Env, step recovery.Step
 		env.Meter().Phase("delete the instance "+m.id, 0, recovery.NoUnit)
 		if err := k.delete(ctx, s, deletion{kind: Instance, id: m.id, every: every, may: func(found *made) error {
 			if found.cluster != h.ID || found.resource != m.resource {
-				return refused("delete it by hand, in the console of RDS", "the %s is none of the cluster %s any more", found, h.ID)
+				return provider.Refused("delete it by hand, in the console of RDS", "the %s is none of the cluster %s any more", found, h.ID)
 			}
 			return nil
 		}}); err != nil {
@@ -135,7 +136,7 @@ func (k expireKind) Do(ctx context.Context, env recovery.Env, step recovery.Step
 	env.Meter().Phase("delete "+h.ID, 0, recovery.NoUnit)
 	err = k.delete(ctx, s, deletion{kind: h.Kind, id: h.ID, every: every, last: last, may: func(m *made) error {
 		if m.resource != h.Resource {
-			return refused("delete it by hand, in the console of RDS", "the %s is another one than was left running", m)
+			return provider.Refused("delete it by hand, in the console of RDS", "the %s is another one than was left running", m)
 		}
 		return nil
 	}})
@@ -169,11 +170,6 @@ func (h handedOver) servers(ctx context.Context, s service) ([]*made, error) {
 	return all, nil
 }
 
-// sessions are those of people and applications: of others' sessions a role may see no more
-// than whose they are, and the service's own roles are always there.
-const sessions = `select count(*) from pg_catalog.pg_stat_activity
-where datid is not null and usesysid is not null and pid <> pg_catalog.pg_backend_pid() and usename not in ('rdsadmin', 'rdsrepladmin')`
-
 // unused refuses an instance that somebody is connected to, and one that cannot be asked:
 // it may be what people use by now. One that is being deleted was asked before.
 func (k expireKind) unused(ctx context.Context, env recovery.Env, h handedOver, m *made) error {
@@ -182,7 +178,7 @@ func (k expireKind) unused(ctx context.Context, env recovery.Env, h handedOver, 
 	case m.status == deleting:
 		return nil
 	case m.host == "" || m.status == "stopped":
-		return refused(byHand, "the %s is %s: it cannot be asked who uses it", m, m.status)
+		return provider.Refused(byHand, "the %s is %s: it cannot be asked who uses it", m, m.status)
 	}
 	l := h.Login
 	l.User = cmp.Or(l.User, m.user)
@@ -194,8 +190,8 @@ func (k expireKind) unused(ctx context.Context, env recovery.Env, h handedOver, 
 	if err == nil {
 		defer conn.Close(context.WithoutCancel(ctx))
 		var n int64
-		if err = conn.QueryRow(ctx, sessions).Scan(&n); err == nil && n > 0 {
-			return refused("let them disconnect if nobody needs it any more, then retry", "the %s is in use: %d sessions are connected to it", m, n)
+		if n, err = provider.Users(ctx, conn, "rdsadmin", "rdsrepladmin"); err == nil && n > 0 {
+			return provider.Refused("let them disconnect if nobody needs it any more, then retry", "the %s is in use: %d sessions are connected to it", m, n)
 		}
 	}
 	switch {
@@ -204,5 +200,5 @@ func (k expireKind) unused(ctx context.Context, env recovery.Env, h handedOver, 
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}
-	return refused("check the security groups, and `user:`, `password:` and `ca:` of the component, then retry; or "+byHand, "it cannot be asked who uses the %s: %w", m, err)
+	return provider.Refused("check the security groups, and `user:`, `password:` and `ca:` of the component, then retry; or "+byHand, "it cannot be asked who uses the %s: %w", m, err)
 }

@@ -2,17 +2,14 @@ package rds
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/rds/types"
 
 	"comeback/recovery"
+	"comeback/recovery/provider"
 )
 
 // The tags of what a run has asked for: the run, for people; the claim, which alone says
@@ -40,9 +37,9 @@ func openPlace(ctx context.Context, env recovery.Env, step recovery.Step) (place
 		return p, err
 	}
 	if !handle.Scratch {
-		return p, refused("restore into scratch", "RDS restores into what is new only, and %s is live", p.Target)
+		return p, provider.NotScratch("RDS", p.Target)
 	}
-	p.run = filepath.Base(filepath.Dir(handle.Dir))
+	p.run = provider.Run(handle.Dir)
 	p.service, err = p.Facts.Account.open(ctx, env.Secret)
 	return p, err
 }
@@ -53,47 +50,18 @@ func (p place) name() string { return identifier(p.run + "-" + p.Component) }
 // member is the name of a cluster's instance.
 func (p place) member() string { return identifier(p.run + "-" + p.Component + "-1") }
 
-// identifier is a name as the service allows it: at most 63 letters, digits and
-// hyphens, a letter first, no two hyphens together and none last.
-func identifier(text string) string {
-	const most = 63
-	name := strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
-			return r
-		}
-		return '-'
-	}, strings.ToLower(text))
-	name = strings.Join(strings.FieldsFunc(name, func(r rune) bool { return r == '-' }), "-")
-	if name == "" || name[0] < 'a' {
-		name = "comeback-" + name
-	}
-	if len(name) > most {
-		sum := sha256.Sum256([]byte(text))
-		name = strings.TrimRight(name[:most-9], "-") + "-" + hex.EncodeToString(sum[:4])
-	}
-	return name
-}
+// identifier is a name as the service allows it.
+func identifier(text string) string { return provider.Name(text, 63) }
 
 // of names what the restore is of, so that what another moment's has left is not taken
 // for it.
 func (p place) of() string {
-	sum := sha256.Sum256([]byte(p.Facts.Resource + "\x00" + p.Facts.Snapshot + "\x00" + p.Facts.To.UTC().Format(time.RFC3339)))
-	return hex.EncodeToString(sum[:8])
+	return provider.Digest(p.Facts.Resource, p.Facts.Snapshot, p.Facts.To.UTC().Format(time.RFC3339))
 }
 
 // tags are those of what is asked for under a claim.
 func (p place) tags(claim string) []types.Tag {
 	return p.Facts.Shape.tags(map[string]string{tagRun: p.run, tagClaim: claim, tagOf: p.of()})
-}
-
-// held is the run's claim on something, or nil.
-func held(env recovery.Env, kind recovery.ResourceKind, name string) *recovery.Resource {
-	for _, r := range env.Held() {
-		if r.Kind == kind && r.ID == name {
-			return &r
-		}
-	}
-	return nil
 }
 
 // left reports whether what was restored is not the run's alone any more: no claim is
@@ -108,7 +76,7 @@ func (p place) left(env recovery.Env) bool {
 			return true
 		}
 	}
-	return held(env, kind, p.name()) == nil
+	return provider.Held(env, kind, p.name()) == nil
 }
 
 // ours reports whether something was made under a claim.

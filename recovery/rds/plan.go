@@ -3,10 +3,10 @@ package rds
 import (
 	"cmp"
 	"fmt"
-	"time"
 
 	"comeback/pattern"
 	"comeback/recovery"
+	"comeback/recovery/provider"
 )
 
 // args are what the steps of a restore are told.
@@ -45,14 +45,11 @@ func loginOf(c recovery.Component, user, database string) (login, error) {
 // Plan asks for an instance, waits until it is available and signs on; of a cluster
 // both are done, the cluster first.
 func (e engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target) ([]recovery.Step, error) {
-	if !t.Scratch {
-		return nil, refused("restore into scratch", "RDS restores into what is new only, and %s is live", t.ID)
+	chain, err := provider.NewChain("RDS", c, t)
+	if err != nil {
+		return nil, err
 	}
-	facts := p.Facts
-	if len(facts) == 0 {
-		facts = p.Backup.Facts
-	}
-	f, err := decodeFacts(facts, p.Backup.ID)
+	f, err := provider.FactsOf[facts](p)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +57,7 @@ func (e engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target) 
 	if f.Snapshot == "" {
 		a.Taken = recovery.Span{From: f.To, To: f.To}
 	}
-	every, err := interval(c)
+	every, err := provider.Interval(c, pause)
 	if err != nil {
 		return nil, err
 	}
@@ -71,40 +68,19 @@ func (e engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target) 
 	if a.Login.Database == "" || a.Login.User == "" {
 		return nil, recovery.Errorf("write `database: NAME` and `user: NAME` into the component", "RDS does not say which database of %s checks look at, or as whom", f.Source).WithExit(recovery.Usage)
 	}
-	var steps []recovery.Step
-	add := func(id string, kind recovery.Kind, member bool, format string, words ...any) {
-		a.Member = member
-		s := recovery.NewStep(id, kind.Name(), fmt.Sprintf(format, words...), a)
-		s.Component, s.Writes = c.Name, []recovery.TargetID{t.ID}
-		if len(steps) > 0 {
-			s.After = []string{steps[len(steps)-1].ID}
-		}
-		steps = append(steps, s)
-	}
-	of := "at " + when(f.To)
+	of := "at " + provider.When(f.To)
 	if f.Snapshot != "" {
 		of = "from the snapshot " + f.Snapshot
 	}
-	add("restore", restoreKind{}, false, "ask RDS for a new %s, %s %s, which costs %s", f.what(), f.Source, of, f.price())
-	steps[0].Reads = []recovery.Ref{{Copy: p.Copy, Key: p.Backup.ID, Size: p.Backup.Size()}}
-	add("available", availableKind{}, false, "wait until the new %s is available", f.what())
+	chain.Add("restore", restoreKind{}, a, fmt.Sprintf("ask RDS for a new %s, %s %s, which costs %s", f.what(), f.Source, of, f.price()),
+		recovery.Ref{Copy: p.Copy, Key: p.Backup.ID, Size: p.Backup.Size()})
+	chain.Add("available", availableKind{}, a, fmt.Sprintf("wait until the new %s is available", f.what()))
 	if f.Cluster && f.Shape.ClusterClass == "" {
-		add("instance", memberKind{}, true, "ask RDS for its instance, %s", cmp.Or(f.Shape.Class, "of a class that is not known"))
-		add("instance-available", availableKind{}, true, "wait until the instance is available")
+		member := a
+		member.Member = true
+		chain.Add("instance", memberKind{}, member, "ask RDS for its instance, "+cmp.Or(f.Shape.Class, "of a class that is not known"))
+		chain.Add("instance-available", availableKind{}, member, "wait until the instance is available")
 	}
-	add("serve", serveKind{}, false, "sign on to the new %s", f.what())
-	return steps, nil
-}
-
-// interval is how often the service is asked.
-func interval(c recovery.Component) (time.Duration, error) {
-	text := c.Settings.Text("every")
-	if text == "" {
-		return pause, nil
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil || d <= 0 {
-		return 0, recovery.Errorf("write it like `every: 15s`", "the component %s: `every` cannot be %q", c.Name, text).WithExit(recovery.Usage)
-	}
-	return d, nil
+	chain.Add("serve", serveKind{}, a, fmt.Sprintf("sign on to the new %s", f.what()))
+	return chain.Steps(), nil
 }

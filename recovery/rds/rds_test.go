@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"comeback/enginetest"
+	"comeback/enginetest/hosted"
 	"comeback/recovery"
 	"comeback/recovery/isolation"
 	"comeback/recovery/postgres"
@@ -53,13 +54,13 @@ func run(m *testing.M) (code int) {
 
 // expand knows the password.
 func expand(text string) (string, error) {
-	return strings.ReplaceAll(text, "${PASSWORD}", rdstest.Encoded), nil
+	return strings.ReplaceAll(text, "${PASSWORD}", hosted.Encoded), nil
 }
 
 // component is the shop in RDS: its key and identifier, and what else it says.
 func component(key, id string, more ...string) recovery.Component {
 	c := recovery.Component{Name: "part", Kind: recovery.Postgres, With: rds.Name, Settings: recovery.Settings{key: {id}, "endpoint": {service.URL}, "region": {rdstest.Region},
-		"user": {rdstest.Role}, "password": {"${PASSWORD}"}, "ca": {service.Certificates}, "every": {"1ms"}}}
+		"user": {hosted.Role}, "password": {"${PASSWORD}"}, "ca": {service.Certificates}, "every": {"1ms"}}}
 	for i := 0; i < len(more); i += 2 {
 		c.Settings[more[i]] = []string{more[i+1]}
 	}
@@ -109,7 +110,7 @@ func second(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 // what came back to what was there.
 func options(t testing.TB, c recovery.Component, to, want string) enginetest.Options {
 	t.Helper()
-	return enginetest.Options{Engine: engine(), Component: c, Point: resolved(t, c, to), Owner: recovery.User{UID: -1, GID: -1}, Environ: map[string]string{"PASSWORD": rdstest.Encoded},
+	return enginetest.Options{Engine: engine(), Component: c, Point: resolved(t, c, to), Owner: recovery.User{UID: -1, GID: -1}, Environ: map[string]string{"PASSWORD": hosted.Encoded},
 		Releasers: rds.NewSwitcher(rds.Options{}).Releasers(expand), Probe: func(ctx context.Context, env recovery.Env) error {
 			got, err := everything(ctx, env)
 			if err == nil && got != want {
@@ -138,7 +139,7 @@ func everything(ctx context.Context, env recovery.Env) (text string, err error) 
 		return "", err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	err = conn.QueryRow(ctx, rdstest.Everything).Scan(&text)
+	err = conn.QueryRow(ctx, hosted.Everything).Scan(&text)
 	return text, err
 }
 
@@ -218,7 +219,7 @@ func TestSurvey(t *testing.T) {
 	if i < 0 || s.Backups[i].Problem != "" || len(s.Findings) != 1 || !strings.Contains(s.Findings[0].Says, "is gone") || !strings.Contains(s.Backups[i].Details["restored as"], "db.m5.large") {
 		t.Errorf("of a source that is gone: %+v", s)
 	}
-	passes(t, enginetest.Restore(t, options(t, instance("class", "db.m5.large", "subnet_group", "recovery", "database", rdstest.Database), second(service.At), service.Before)))
+	passes(t, enginetest.Restore(t, options(t, instance("class", "db.m5.large", "subnet_group", "recovery", "database", hosted.Database), second(service.At), service.Before)))
 }
 
 func TestSurvey_refusals(t *testing.T) {
@@ -262,10 +263,10 @@ func TestResolve(t *testing.T) {
 		second(w.From.Time.Add(-1e9)): "backup " + second(service.Snapshot.AddDate(0, 0, -1)),
 		rdstest.Snapshot:              "backup",
 		second(late):                  "refused: " + second(late) + " cannot be restored yet: RDS has the log of shop-prod until",
-		"2020-01-01T00:00:00Z":        "refused: no backup that RDS has of part reaches",
+		"2020-01-01T00:00:00Z":        "refused: nothing that is listed of part in RDS reaches",
 		"shop-in-the-making":          "refused: shop-in-the-making cannot be restored: it is creating",
-		"monday":                      `refused: RDS lists no backup "monday"`,
-		"before-xid:81214":            "refused: RDS tells no positions of the log",
+		"monday":                      `refused: no backup "monday" of part is listed in RDS`,
+		"before-xid:81214":            "refused: no positions of the log of part are listed in RDS",
 	} {
 		t.Run(to, func(t *testing.T) {
 			p, err := engine().Resolve(t.Context(), s, wanted(t, to), nil)

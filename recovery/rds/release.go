@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 
 	"comeback/recovery"
+	"comeback/recovery/provider"
 	"comeback/storage"
 )
 
@@ -43,7 +44,7 @@ func (r Releaser) Resource() recovery.ResourceKind { return r.Of }
 // Release deletes it and returns when the service no longer knows it. It may be
 // repeated.
 func (r Releaser) Release(ctx context.Context, of recovery.Resource) error {
-	e := engine{r.filled()}
+	e := engine{r.Filled()}
 	if of.Kind != r.Of || of.Details["claim"] == "" {
 		return recovery.Errorf("delete it by hand, in the console of RDS", "release the %s %s: it is not recorded whose it is", of.Kind, of.ID)
 	}
@@ -71,9 +72,9 @@ func (e engine) release(ctx context.Context, s service, of recovery.Resource) er
 	return e.delete(ctx, s, deletion{kind: of.Kind, id: of.ID, every: every, looks: looks, may: func(m *made) error {
 		switch live := tagged(m.tags, tagLive); {
 		case live != "":
-			return refused("look what was written to it, then delete it by hand", "it is not deleted: it was live for a while, as %s, and people may have written to it", live)
+			return provider.Refused("look what was written to it, then delete it by hand", "it is not deleted: it was live for a while, as %s, and people may have written to it", live)
 		case !m.ours(&of):
-			return refused("find out whose it is; delete it by hand if nobody needs it", "it is not deleted: its tag %s is %s, and not the one that this run has given", tagClaim, cmp.Or(tagged(m.tags, tagClaim), "not there"))
+			return provider.Refused("find out whose it is; delete it by hand if nobody needs it", "it is not deleted: its tag %s is %s, and not the one that this run has given", tagClaim, cmp.Or(tagged(m.tags, tagClaim), "not there"))
 		}
 		return nil
 	}})
@@ -120,7 +121,7 @@ func (e engine) delete(ctx context.Context, s service, d deletion) error {
 		switch {
 		case err == nil:
 			silent = 0
-		case errors.Is(err, storage.ErrUnavailable) && silent < unanswered:
+		case errors.Is(err, storage.ErrUnavailable) && silent < provider.Unanswered:
 			silent++
 		default:
 			return err

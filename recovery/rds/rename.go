@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/rds/types"
 
 	"comeback/recovery"
+	"comeback/recovery/provider"
 )
 
 // exchangedNames is a claim: what is live and what was restored have, or may have, taken
@@ -114,7 +114,7 @@ func (n names) move(ctx context.Context, e engine, s service, resource, from, to
 		case there != nil && there.resource == resource && there.status == available:
 			return nil
 		case there != nil && there.resource != resource && there.status == available:
-			return refused("find out whose it is, and rename it", "the name %s is taken: the %s has it", to, there)
+			return provider.Refused("find out whose it is, and rename it", "the name %s is taken: the %s has it", to, there)
 		}
 		if there == nil || there.resource != resource {
 			here, err := s.find(ctx, n.Kind, from)
@@ -130,7 +130,7 @@ func (n names) move(ctx context.Context, e engine, s service, resource, from, to
 					return err
 				}
 			case here != nil && here.resource != resource:
-				return refused("find out what happened to it, then make a new plan", "the %s is another one than was planned for", here)
+				return provider.Refused("find out what happened to it, then make a new plan", "the %s is another one than was planned for", here)
 			}
 		}
 		if err := e.Sleep(ctx, time.Duration(n.Every)); err != nil {
@@ -170,7 +170,7 @@ func (w switcher) Look(ctx context.Context, c recovery.Component, _ []recovery.C
 		return recovery.Live{}, recovery.Errorf("write `into: hand-over` or `into: rename` into the component",
 			"the component %s does not say how it comes back: handed over at an address of its own, or renamed into the live one's place", c.Name).WithExit(recovery.Usage)
 	}
-	every, err := interval(c)
+	every, err := provider.Interval(c, pause)
 	if err != nil {
 		return recovery.Live{}, err
 	}
@@ -187,9 +187,9 @@ func (w switcher) Look(ctx context.Context, c recovery.Component, _ []recovery.C
 	case err != nil:
 		return recovery.Live{}, err
 	case m == nil:
-		return recovery.Live{}, refused("write `into: hand-over`: what comes back has an address of its own", "there is no live %s %s that could be renamed", n.Kind, n.Live)
+		return recovery.Live{}, provider.Refused("write `into: hand-over`: what comes back has an address of its own", "there is no live %s %s that could be renamed", n.Kind, n.Live)
 	case m.status != available:
-		return recovery.Live{}, refused("wait until it is available, or write `into: hand-over`", "the live %s is %s, and cannot be renamed", m, m.status)
+		return recovery.Live{}, provider.Refused("wait until it is available, or write `into: hand-over`", "the live %s is %s, and cannot be renamed", m, m.status)
 	}
 	n.Old = m.resource
 	facts, err := json.Marshal(n)
@@ -212,7 +212,7 @@ func (switcher) Plan(c recovery.SwitchContext) (recovery.Switch, error) {
 	if err != nil {
 		return recovery.Switch{}, err
 	}
-	p := place{args: args{Component: c.Component.Name}, run: filepath.Base(filepath.Dir(c.Scratch.Place))}
+	p := place{args: args{Component: c.Component.Name}, run: provider.Run(c.Scratch.Place)}
 	a.Names.Aside, a.Names.Beside, a.Names.Restored, a.Member = identifier(a.Names.Live+"-old-"+c.Run), p.name(), true, p.member()
 	restore, err := engine{}.Plan(c.Component, c.Point, c.Scratch)
 	if err != nil {
@@ -273,7 +273,7 @@ func (k renameKind) Do(ctx context.Context, env recovery.Env, step recovery.Step
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	if claim := held(env, exchangedNames, n.Live); claim != nil {
+	if claim := provider.Held(env, exchangedNames, n.Live); claim != nil {
 		if n, err = namesOf(*claim); err != nil {
 			return recovery.Outcome{}, err
 		}
@@ -311,8 +311,8 @@ func (a renameArgs) claim(ctx context.Context, env recovery.Env, s service) (nam
 		return n, err
 	case beside == nil:
 		return n, recovery.Errorf("retry the restore", "make %s live: %s is not there", a.Component, n.Beside)
-	case n.New == "" && !beside.ours(held(env, n.Kind, n.Beside)):
-		return n, refused("find out whose it is", "the %s is not one that this run has made", beside)
+	case n.New == "" && !beside.ours(provider.Held(env, n.Kind, n.Beside)):
+		return n, provider.Refused("find out whose it is", "the %s is not one that this run has made", beside)
 	case n.New == "":
 		n.New = beside.resource
 	}
@@ -358,7 +358,7 @@ func (b renameBack) Release(ctx context.Context, r recovery.Resource) error {
 	if err != nil {
 		return err
 	}
-	e := engine{b.filled()}
+	e := engine{b.Filled()}
 	s, err := n.Account.open(ctx, e.Expand)
 	if err == nil {
 		err = n.undo(ctx, e, s)

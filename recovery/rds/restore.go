@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/rds/types"
 
 	"comeback/recovery"
+	"comeback/recovery/provider"
 )
 
 // restoreKind asks for the new instance or cluster. An interruption leaves it asked for
@@ -41,7 +42,7 @@ func (k restoreKind) Do(ctx context.Context, env recovery.Env, step recovery.Ste
 	if p.Facts.Snapshot != "" {
 		o.Facts["snapshot"] = p.Facts.Snapshot
 	} else {
-		o.Facts["asked for"] = when(p.Facts.To)
+		o.Facts["asked for"] = provider.When(p.Facts.To)
 	}
 	if again {
 		o.Remarks = append(o.Remarks, "an earlier attempt had asked for it; it was not asked for twice")
@@ -67,7 +68,7 @@ func (k restoreKind) Revive(ctx context.Context, env recovery.Env, step recovery
 	if err != nil {
 		return err
 	}
-	if m == nil || lost[m.status] || !m.ours(held(env, kind, name)) || tagged(m.tags, tagOf) != p.of() {
+	if m == nil || lost[m.status] || !m.ours(provider.Held(env, kind, name)) || tagged(m.tags, tagOf) != p.of() {
 		return fmt.Errorf("the %s %s is not there any more: %w", kind, name, recovery.ErrGone)
 	}
 	return nil
@@ -77,20 +78,20 @@ func (k restoreKind) Revive(ctx context.Context, env recovery.Env, step recovery
 // earlier attempt has asked for is found by its name and the tag of the claim. It reports
 // whether it was.
 func (k restoreKind) once(ctx context.Context, env recovery.Env, p place, kind recovery.ResourceKind, name, action string, ask func(context.Context, []types.Tag) error) (again bool, err error) {
-	claim := held(env, kind, name)
+	claim := provider.Held(env, kind, name)
 	env.Meter().Phase("look whether it was asked for already", 0, recovery.NoUnit)
 	m, err := p.find(ctx, kind, name)
 	switch {
 	case err != nil:
 		return false, err
 	case m != nil && !m.ours(claim):
-		return false, refused("find out whose it is; if nobody needs it, delete it, then retry", "the %s %s is there, and this run has not made it", kind, name)
+		return false, provider.Refused("find out whose it is; if nobody needs it, delete it, then retry", "the %s %s is there, and this run has not made it", kind, name)
 	case m != nil && !lost[m.status] && tagged(m.tags, tagOf) == p.of():
 		return true, nil
 	case m != nil:
 		env.Meter().Phase("delete what an earlier attempt has made", 0, recovery.NoUnit)
 		// A cluster cannot be deleted before its instance.
-		if member := held(env, Instance, p.member()); kind == Cluster && member != nil {
+		if member := provider.Held(env, Instance, p.member()); kind == Cluster && member != nil {
 			if err := k.release(ctx, p.service, *member); err != nil {
 				return false, err
 			}
@@ -109,7 +110,7 @@ func (k restoreKind) once(ctx context.Context, env recovery.Env, p place, kind r
 	env.Meter().Phase("ask RDS for it", 0, recovery.NoUnit)
 	// A request that is cut off may be carried out all the same: its answer is waited for,
 	// also where the run is stopped.
-	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), answersWithin)
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), provider.AnswersWithin)
 	defer cancel()
 	err = ask(within, p.tags(claim.Details["claim"]))
 	if c := code(err); c == instanceExists || c == clusterExists {

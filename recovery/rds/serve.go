@@ -2,7 +2,6 @@ package rds
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -10,10 +9,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"comeback/recovery"
 	"comeback/recovery/postgres"
+	"comeback/recovery/provider"
 )
 
 // serveKind signs on to what is available and binds the component to it. It may be
@@ -22,11 +21,6 @@ type serveKind struct{ engine }
 
 func (serveKind) Name() string              { return "rds.serve" }
 func (serveKind) Restart() recovery.Restart { return recovery.Repeat }
-
-// answersWithin is how long an instance that is available may take to let somebody in, as
-// its name may not be known everywhere yet, and how long the service may take to answer
-// what must not be cut off.
-const answersWithin = time.Minute
 
 func (k serveKind) Do(ctx context.Context, env recovery.Env, step recovery.Step) (recovery.Outcome, error) {
 	p, m, err := k.served(ctx, env, step)
@@ -55,7 +49,7 @@ func (k serveKind) Do(ctx context.Context, env recovery.Env, step recovery.Step)
 	if p.Facts.Snapshot != "" {
 		o.Reached.Evidence = []string{"RDS says that it has restored the snapshot " + p.Facts.Snapshot + "; nothing was held against it"}
 	} else {
-		o.Reached.Evidence = []string{fmt.Sprintf("RDS was asked for %s, to the second, and says that it has restored; its log cannot be read", when(p.Facts.To))}
+		o.Reached.Evidence = []string{fmt.Sprintf("RDS was asked for %s, to the second, and says that it has restored; its log cannot be read", provider.When(p.Facts.To))}
 	}
 	if p.Login.CA == "" {
 		o.Remarks = append(o.Remarks, "the connection is encrypted, but nothing proves who answers: no `ca:` is set")
@@ -95,8 +89,8 @@ func (k serveKind) served(ctx context.Context, env recovery.Env, step recovery.S
 		return p, nil, err
 	case m == nil, m.status == deleting:
 		return p, nil, fmt.Errorf("the %s %s is not there any more: %w", kind, p.name(), recovery.ErrGone)
-	case !m.ours(held(env, kind, p.name())) || m.resource == p.Facts.Resource:
-		return p, nil, refused("find out whose it is", "the %s is not one that this run has made", m)
+	case !m.ours(provider.Held(env, kind, p.name())) || m.resource == p.Facts.Resource:
+		return p, nil, provider.Refused("find out whose it is", "the %s is not one that this run has made", m)
 	case m.host == "":
 		return p, nil, recovery.Errorf("look at it in the console of RDS, then retry", "the %s has no address", m)
 	}
@@ -116,21 +110,11 @@ func (p place) address(m *made) string {
 	return "postgres://" + who + "@" + net.JoinHostPort(m.host, strconv.Itoa(int(m.port))) + "/" + url.PathEscape(p.Login.Database) + "?" + q.Encode()
 }
 
-// connect tries until it is let in, is refused, or time is up.
+// connect signs on to an address.
 func (k serveKind) connect(ctx context.Context, address string, pause time.Duration) (*pgx.Conn, error) {
 	config, err := postgres.ParseAddress(address)
 	if err != nil {
 		return nil, err
 	}
-	within, cancel := context.WithTimeout(ctx, answersWithin)
-	defer cancel()
-	for {
-		conn, err := pgx.ConnectConfig(within, config)
-		if _, said := errors.AsType[*pgconn.PgError](err); err == nil || said || within.Err() != nil {
-			return conn, err
-		}
-		if errSleep := k.Sleep(within, pause); errSleep != nil {
-			return nil, err
-		}
-	}
+	return k.Connect(ctx, config, pause)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/rds/types"
 
 	"comeback/recovery"
+	"comeback/recovery/provider"
 	"comeback/storage"
 )
 
@@ -199,7 +200,7 @@ func (a *asked) window(w window) {
 		a.survey.Windows = append(a.survey.Windows, recovery.Window{Component: b.Component, Copy: b.Copy, Engine: Name, Backup: b.ID, From: recovery.Instant{Time: from}, To: recovery.Instant{Time: to}})
 		b.Taken, f.To = recovery.Span{From: to, To: to}, to
 	}
-	b.Facts = f.encode()
+	b.Facts = provider.Encode(f)
 	a.survey.Backups = append(a.survey.Backups, b)
 }
 
@@ -219,7 +220,7 @@ func (a *asked) snapshot(n snapshot) {
 	}
 	f.Shape = f.Shape.with(a.component)
 	taken := aws.ToTime(n.taken).UTC()
-	b := recovery.Backup{ID: n.id, Component: a.survey.Component, Copy: a.survey.Copy, Engine: Name, Form: n.typ + " snapshot of RDS", Elsewhere: true, Facts: f.encode(),
+	b := recovery.Backup{ID: n.id, Component: a.survey.Component, Copy: a.survey.Copy, Engine: Name, Form: n.typ + " snapshot of RDS", Elsewhere: true, Facts: provider.Encode(f),
 		Taken: recovery.Span{From: taken, To: taken}, Details: map[string]string{f.what(): f.Source, "engine": f.Shape.Engine + " " + f.Shape.Version, "restored as": f.Shape.says()}}
 	if n.size > 0 {
 		b.Objects = []storage.Object{{Key: n.id, Size: n.size}}

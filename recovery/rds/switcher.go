@@ -8,7 +8,7 @@ const Live recovery.ComponentKind = "RDS"
 // NewSwitcher makes what brings a restored instance or cluster to the people: it is left
 // running, and they are given its address; or it takes the name of what is live, which is
 // renamed aside.
-func NewSwitcher(o Options) Switcher { return switcher{engine{o.filled()}} }
+func NewSwitcher(o Options) Switcher { return switcher{engine{o.Filled()}} }
 
 // Switcher is one that hands over, and removes what it has handed over.
 type Switcher interface {

@@ -1,3 +1,9 @@
+// Package rdstest is a local service that speaks the protocol of Amazon RDS, for tests:
+// the Query protocol's requests, signed, and its XML answers, pages and errors, the
+// states on the way and their events. Behind it is a real PostgreSQL server, with base
+// backups and an archive, so that a restore to a second brings back what was there then.
+// Time passes when it is asked: each look at what is being made brings it one state
+// further.
 package rdstest
 
 import (
@@ -20,6 +26,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	signer "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"comeback/enginetest/hosted"
 )
 
 // What the tests' credentials are, and where the service is.
@@ -45,7 +53,7 @@ const (
 
 // Service is the service.
 type Service struct {
-	*Source
+	*hosted.Source
 	URL string
 
 	http   *httptest.Server
@@ -99,15 +107,15 @@ type planned struct {
 
 // Start makes the source and starts the service. Close removes it, also where it fails.
 func Start(ctx context.Context) (*Service, error) {
-	s := &Service{Source: &Source{}, things: map[string]*thing{}, Page: 2}
-	if err := s.make(ctx); err != nil {
+	s := &Service{Source: &hosted.Source{Admin: "rdsadmin"}, things: map[string]*thing{}, Page: 2}
+	if err := s.Make(ctx); err != nil {
 		return s, err
 	}
-	s.things["instance "+SourceInstance] = &thing{kind: "instance", id: SourceInstance, resource: "db-SHOPPROD", states: []string{"available"}, port: s.port, source: true, protected: true,
+	s.things["instance "+SourceInstance] = &thing{kind: "instance", id: SourceInstance, resource: "db-SHOPPROD", states: []string{"available"}, port: s.Port, source: true, protected: true,
 		tags: map[string]string{"team": "shop", "aws:cloudformation:stack": "x"}, ask: values{"DBInstanceClass": {"db.t4g.large"}, "StorageType": {"gp3"}, "MultiAZ": {"true"}}}
-	s.things["cluster "+SourceCluster] = &thing{kind: "cluster", id: SourceCluster, resource: "cluster-SHOPAURORA", states: []string{"available"}, port: s.port, source: true,
+	s.things["cluster "+SourceCluster] = &thing{kind: "cluster", id: SourceCluster, resource: "cluster-SHOPAURORA", states: []string{"available"}, port: s.Port, source: true,
 		tags: map[string]string{"team": "shop"}, ask: values{"Engine": {"aurora-postgresql"}}}
-	s.things["instance "+SourceCluster+"-1"] = &thing{kind: "instance", id: SourceCluster + "-1", resource: "db-SHOPAURORA1", states: []string{"available"}, port: s.port, source: true, cluster: SourceCluster,
+	s.things["instance "+SourceCluster+"-1"] = &thing{kind: "instance", id: SourceCluster + "-1", resource: "db-SHOPAURORA1", states: []string{"available"}, port: s.Port, source: true, cluster: SourceCluster,
 		tags: map[string]string{}, ask: values{"Engine": {"aurora-postgresql"}, "DBInstanceClass": {"db.r6g.large"}}}
 	s.http = httptest.NewServer(http.HandlerFunc(s.serve))
 	s.URL = s.http.URL
@@ -120,7 +128,7 @@ func (s *Service) Close() error {
 		s.http.CloseClientConnections()
 		s.http.Close()
 	}
-	return s.remove()
+	return s.Remove()
 }
 
 // Fail answers an action with a fault, so many times.
@@ -190,7 +198,7 @@ func (s *Service) Fine() {
 func (s *Service) Foreign(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.things["instance "+id] = &thing{kind: "instance", id: id, resource: "db-FOREIGN", states: []string{"available"}, port: s.port, tags: map[string]string{}, ask: values{}}
+	s.things["instance "+id] = &thing{kind: "instance", id: id, resource: "db-FOREIGN", states: []string{"available"}, port: s.Port, tags: map[string]string{}, ask: values{}}
 }
 
 // Discard removes an instance at once, whoever has made it.
@@ -202,7 +210,7 @@ func (s *Service) Discard(name string) error {
 	if t == nil || t.data == "" {
 		return nil
 	}
-	return errors.Join(s.stop(t.data), os.RemoveAll(t.data))
+	return errors.Join(s.Stop(t.data), os.RemoveAll(t.data))
 }
 
 // Hold keeps the next request of an action waiting until go on is called; arrived tells
@@ -520,7 +528,7 @@ func (s *Service) create(kind, id, cluster string, ask values, to time.Time) ([]
 		return nil, fault(400, "InvalidParameterCombination", "You can't specify IOPS or storage throughput for engine postgres and a storage size less than 400.")
 	}
 	s.made++
-	t := &thing{kind: kind, id: id, resource: fmt.Sprintf("db-MADE%d", s.made), ask: ask, tags: ask.tags(), cluster: cluster, to: to, data: s.path(fmt.Sprintf("made/%d", s.made)),
+	t := &thing{kind: kind, id: id, resource: fmt.Sprintf("db-MADE%d", s.made), ask: ask, tags: ask.tags(), cluster: cluster, to: to, data: s.Path(fmt.Sprintf("made/%d", s.made)),
 		states: []string{"creating", "creating", "backing-up", "available"}, protected: ask.text("DeletionProtection") == "true"}
 	if kind == "cluster" {
 		t.resource, t.states = fmt.Sprintf("cluster-MADE%d", s.made), []string{"creating", "creating", "available"}
@@ -626,14 +634,14 @@ func (s *Service) advance(ctx context.Context, t *thing) error {
 	case t.states[0] == "":
 		delete(s.things, t.kind+" "+t.id)
 		if t.cluster != "" {
-			return s.stop(t.data)
+			return s.Stop(t.data)
 		}
-		return errors.Join(s.stop(t.data), os.RemoveAll(t.data))
+		return errors.Join(s.Stop(t.data), os.RemoveAll(t.data))
 	case t.states[0] != "available" || t.port != 0:
 		return nil
 	}
 	if t.cluster == "" {
-		if err := s.restore(t.data, t.to); err != nil {
+		if err := s.Restore(t.data, hosted.ToTime(t.to)); err != nil {
 			return err
 		}
 		s.happened(t, "Restored to %s", t.to.UTC().Format(time.RFC3339))
@@ -641,7 +649,7 @@ func (s *Service) advance(ctx context.Context, t *thing) error {
 	if t.kind == "cluster" {
 		return nil
 	}
-	port, err := s.Source.serve(context.WithoutCancel(ctx), t.data)
+	port, err := s.Source.Serve(context.WithoutCancel(ctx), t.data)
 	t.port = port
 	if c := s.things["cluster "+t.cluster]; c != nil {
 		c.port = port
@@ -744,7 +752,7 @@ func (s *Service) instanceNode(t *thing) node {
 		parameters, subnets, group = "shop-pg15", "shop-subnets", "sg-shop"
 	}
 	n := tree("DBInstance", leaf("DBInstanceIdentifier", t.id), leaf("DbiResourceId", t.resource), leaf("DBInstanceStatus", t.states[0]), leaf("DBInstanceArn", "arn:aws:rds:"+Region+":210987654321:db:"+t.id),
-		leaf("DBInstanceClass", t.ask.or("DBInstanceClass", "db.t4g.micro")), leaf("Engine", t.ask.or("Engine", "postgres")), leaf("EngineVersion", s.Tools.Version), leaf("MasterUsername", "postgres"), leaf("DBName", Database),
+		leaf("DBInstanceClass", t.ask.or("DBInstanceClass", "db.t4g.micro")), leaf("Engine", t.ask.or("Engine", "postgres")), leaf("EngineVersion", s.Tools.Version), leaf("MasterUsername", "postgres"), leaf("DBName", hosted.Database),
 		number("AllocatedStorage", max(20, t.storage)), leaf("StorageType", t.ask.or("StorageType", "gp2")), truth("StorageEncrypted", true), leaf("KmsKeyId", "arn:aws:kms:"+Region+":210987654321:key/shop"),
 		truth("MultiAZ", t.ask.text("MultiAZ") == "true"), truth("PubliclyAccessible", false), truth("DeletionProtection", t.protected), truth("AutoMinorVersionUpgrade", false), leaf("LicenseModel", "postgresql-license"),
 		tree("DBParameterGroups", tree("DBParameterGroup", leaf("DBParameterGroupName", t.ask.or("DBParameterGroupName", parameters)), leaf("ParameterApplyStatus", "in-sync"))),
@@ -773,7 +781,7 @@ func (s *Service) clusterNode(t *thing) node {
 		parameters, subnets, group = "shop-aurora15", "shop-subnets", "sg-shop"
 	}
 	n := tree("DBCluster", leaf("DBClusterIdentifier", t.id), leaf("DbClusterResourceId", t.resource), leaf("Status", t.states[0]), leaf("DBClusterArn", "arn:aws:rds:"+Region+":210987654321:cluster:"+t.id),
-		leaf("Engine", "aurora-postgresql"), leaf("EngineVersion", s.Tools.Version), leaf("MasterUsername", "postgres"), leaf("DatabaseName", Database), number("AllocatedStorage", 1),
+		leaf("Engine", "aurora-postgresql"), leaf("EngineVersion", s.Tools.Version), leaf("MasterUsername", "postgres"), leaf("DatabaseName", hosted.Database), number("AllocatedStorage", 1),
 		truth("StorageEncrypted", true), leaf("KmsKeyId", t.ask.or("KmsKeyId", "arn:aws:kms:"+Region+":210987654321:key/shop")), truth("DeletionProtection", t.protected),
 		leaf("DBClusterParameterGroup", t.ask.or("DBClusterParameterGroupName", parameters)), leaf("DBSubnetGroup", t.ask.or("DBSubnetGroupName", subnets)), groups(t.ask, group), tagNode(t.tags),
 		leaf("Endpoint", "127.0.0.1")).with("Port", port(t.port))

@@ -1,10 +1,8 @@
-// Package rdstest is a local service that speaks the protocol of Amazon RDS, for tests:
-// the Query protocol's requests, signed, and its XML answers, pages and errors, the
-// states on the way and their events. Behind it is a real PostgreSQL server, with base
-// backups and an archive, so that a restore to a second brings back what was there then.
-// Time passes when it is asked: each look at what is being made brings it one state
-// further.
-package rdstest
+// Package hosted is what a provider of PostgreSQL has behind it, for tests: a real server
+// with a base backup, an archive of its log and an incident of which everything is known.
+// From these copies are restored to a moment and served, so that what comes back is what was
+// there then.
+package hosted
 
 import (
 	"context"
@@ -37,14 +35,17 @@ const (
 	Database = "shop"
 	Role     = "shop"
 	Encoded  = "correct%2Fhorse"
-	password = "correct/horse"
+	Password = "correct/horse"
 )
 
 // Everything is a question whose answer is different for different data.
 const Everything = `select coalesce(string_agg(id || note, ',' order by id), '') || ' ' || count(*) from orders`
 
-// Source is the server that the service has backups of.
+// Source is the server that the provider has backups of.
 type Source struct {
+	// Admin is a role that the provider itself signs on as.
+	Admin string
+
 	Dir   string
 	Owner recovery.User
 	Tools postgres.Tools
@@ -57,12 +58,16 @@ type Source struct {
 	Before     string
 	Snapshot   time.Time
 	AtSnapshot string
+	// Lost is the transaction that deleted everything.
+	Lost uint32
 	// Latest is when the last commit was that is in the archive.
 	Latest time.Time
-	port   int
+	// Port is where the source answers on loopback.
+	Port int
 }
 
-func (s *Source) path(name string) string { return filepath.Join(s.Dir, name) }
+// Path is where something of the provider lies: made/ holds what is restored.
+func (s *Source) Path(name string) string { return filepath.Join(s.Dir, name) }
 
 // run runs a program as the server's user.
 func (s *Source) run(program string, args ...string) error {
@@ -71,7 +76,7 @@ func (s *Source) run(program string, args ...string) error {
 	if s.Owner.UID >= 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(s.Owner.UID), Gid: uint32(s.Owner.GID)}}
 	}
-	log, err := os.CreateTemp("", "cb-rds-")
+	log, err := os.CreateTemp("", "cb-hosted-")
 	if err != nil {
 		return err
 	}
@@ -93,9 +98,9 @@ func (s *Source) own(path string) error {
 	return os.Chown(path, s.Owner.UID, s.Owner.GID)
 }
 
-// make makes the server and its history.
-func (s *Source) make(ctx context.Context) (err error) {
-	if s.Dir, err = os.MkdirTemp("", "cbrds-"); err != nil {
+// Make makes the server and its history.
+func (s *Source) Make(ctx context.Context) (err error) {
+	if s.Dir, err = os.MkdirTemp("", "cbhosted-"); err != nil {
 		return err
 	}
 	if s.Owner, err = postgres.ServerUser(); err != nil {
@@ -108,20 +113,20 @@ func (s *Source) make(ctx context.Context) (err error) {
 		return err
 	}
 	for _, name := range []string{"archive", "made", "socket"} {
-		if err := errors.Join(os.Mkdir(s.path(name), 0o700), s.own(s.path(name))); err != nil {
+		if err := errors.Join(os.Mkdir(s.Path(name), 0o700), s.own(s.Path(name))); err != nil {
 			return err
 		}
 	}
-	if err := s.run(s.Tools.Program("initdb"), "-D", s.path("data"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--wal-segsize=1", "--no-sync"); err != nil {
+	if err := s.run(s.Tools.Program("initdb"), "-D", s.Path("data"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--wal-segsize=1", "--no-sync"); err != nil {
 		return err
 	}
-	if err := s.certify(s.path("data")); err != nil {
+	if err := s.certify(s.Path("data")); err != nil {
 		return err
 	}
-	if err := s.configure(s.path("data"), "archive_mode = on\narchive_command = 'cp %p "+s.path("archive")+"/%f.part && mv "+s.path("archive")+"/%f.part "+s.path("archive")+"/%f'\n"); err != nil {
+	if err := s.configure(s.Path("data"), "archive_mode = on\narchive_command = 'cp %p "+s.Path("archive")+"/%f.part && mv "+s.Path("archive")+"/%f.part "+s.Path("archive")+"/%f'\n"); err != nil {
 		return err
 	}
-	if s.port, err = s.start(s.path("data")); err != nil {
+	if s.Port, err = s.start(s.Path("data")); err != nil {
 		return err
 	}
 	return s.history(ctx)
@@ -134,7 +139,7 @@ func (s *Source) configure(data, more string) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(conf, "listen_addresses = '127.0.0.1'\nunix_socket_directories = '%s'\nfsync = off\nshared_buffers = '16MB'\nmax_connections = 20\ntrack_commit_timestamp = on\nssl = on\n%s", s.path("socket"), more)
+	_, err = fmt.Fprintf(conf, "listen_addresses = '127.0.0.1'\nunix_socket_directories = '%s'\nfsync = off\nshared_buffers = '16MB'\nmax_connections = 20\ntrack_commit_timestamp = on\nssl = on\n%s", s.Path("socket"), more)
 	return errors.Join(err, conf.Close(), os.WriteFile(filepath.Join(data, "pg_hba.conf"), []byte("local all all trust\nlocal replication all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n"), 0o600))
 }
 
@@ -155,8 +160,8 @@ func (s *Source) start(data string) (port int, err error) {
 	return port, nil
 }
 
-// stop ends a server, if it runs.
-func (s *Source) stop(data string) error {
+// Stop ends a server, if it runs.
+func (s *Source) Stop(data string) error {
 	if _, err := os.Stat(filepath.Join(data, "postmaster.pid")); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -164,12 +169,12 @@ func (s *Source) stop(data string) error {
 }
 
 func (s *Source) connect(ctx context.Context, port int, database string) (*pgx.Conn, error) {
-	return pgx.Connect(ctx, fmt.Sprintf("host=%s port=%d user=postgres dbname=%s", s.path("socket"), port, database))
+	return pgx.Connect(ctx, fmt.Sprintf("host=%s port=%d user=postgres dbname=%s", s.Path("socket"), port, database))
 }
 
 // history is what the tests are about.
 func (s *Source) history(ctx context.Context) error {
-	conn, err := s.connect(ctx, s.port, "postgres")
+	conn, err := s.connect(ctx, s.Port, "postgres")
 	if err != nil {
 		return err
 	}
@@ -182,11 +187,11 @@ func (s *Source) history(ctx context.Context) error {
 		}
 		return nil
 	}
-	if err := exec("create role rdsadmin superuser login", "create role "+Role+" login password '"+password+"'", "create database "+Database+" owner "+Role); err != nil {
+	if err := exec("create role "+s.Admin+" superuser login", "create role "+Role+" login password '"+Password+"'", "create database "+Database+" owner "+Role); err != nil {
 		return err
 	}
 	conn.Close(ctx)
-	if conn, err = s.connect(ctx, s.port, Database); err != nil {
+	if conn, err = s.connect(ctx, s.Port, Database); err != nil {
 		return err
 	}
 	text := func(into *string) func() error {
@@ -202,11 +207,13 @@ func (s *Source) history(ctx context.Context) error {
 		insert(1, "first"), text(&s.AtSnapshot),
 		func() error {
 			s.Snapshot = time.Now()
-			return s.run(s.Tools.Program("pg_basebackup"), "-h", s.path("socket"), "-p", fmt.Sprint(s.port), "-U", "postgres", "-D", s.path("base"), "-X", "fetch", "-c", "fast", "--no-sync")
+			return s.run(s.Tools.Program("pg_basebackup"), "-h", s.Path("socket"), "-p", fmt.Sprint(s.Port), "-U", "postgres", "-D", s.Path("base"), "-X", "fetch", "-c", "fast", "--no-sync")
 		},
 		insert(2, "second"), insert(3, "third"), text(&s.Before), s.second(ctx),
 		func() error { s.At = time.Now().UTC().Truncate(time.Second); return nil },
-		func() error { return exec("delete from orders") },
+		func() error {
+			return conn.QueryRow(ctx, "with gone as (delete from orders) select pg_current_xact_id()::text::bigint").Scan(&s.Lost)
+		},
 		insert(9, "after it"),
 		func() error {
 			return conn.QueryRow(ctx, "select timestamp from pg_last_committed_xact()").Scan(&s.Latest)
@@ -217,7 +224,7 @@ func (s *Source) history(ctx context.Context) error {
 				return err
 			}
 			return postgres.AwaitArchived(ctx, conn, segment, func(ctx context.Context) (bool, error) {
-				_, err := os.Stat(filepath.Join(s.path("archive"), segment))
+				_, err := os.Stat(filepath.Join(s.Path("archive"), segment))
 				return err == nil, nil
 			})
 		},
@@ -229,7 +236,7 @@ func (s *Source) history(ctx context.Context) error {
 	return nil
 }
 
-// second returns when the next second of the clock has begun: the moments of the service
+// second returns when the next second of the clock has begun: the moments of many providers
 // are whole seconds.
 func (s *Source) second(ctx context.Context) func() error {
 	return func() error {
@@ -244,14 +251,19 @@ func (s *Source) second(ctx context.Context) func() error {
 	}
 }
 
-// restore makes a data directory of its own and brings it to a moment; without one, to
-// that of the base backup.
-func (s *Source) restore(data string, to time.Time) error {
-	target := "recovery_target = 'immediate'"
-	if !to.IsZero() {
-		target = fmt.Sprintf("recovery_target_time = '%s'", to.UTC().Format("2006-01-02 15:04:05.999999")+"+00")
+// ToTime is the target of a recovery to a moment; of the zero time it is that of the base
+// backup.
+func ToTime(to time.Time) string {
+	if to.IsZero() {
+		return "recovery_target = 'immediate'"
 	}
-	if err := s.run("cp", "-a", s.path("base"), data); err != nil {
+	return fmt.Sprintf("recovery_target_time = '%s'", to.UTC().Format("2006-01-02 15:04:05.999999")+"+00")
+}
+
+// Restore makes a data directory of its own that a server brings to a target; without one,
+// to the end of the archive.
+func (s *Source) Restore(data, target string) error {
+	if err := s.run("cp", "-a", s.Path("base"), data); err != nil {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(data, "recovery.signal"), nil, 0o600); err != nil {
@@ -260,11 +272,11 @@ func (s *Source) restore(data string, to time.Time) error {
 	if err := s.own(filepath.Join(data, "recovery.signal")); err != nil {
 		return err
 	}
-	return s.configure(data, "archive_mode = off\nrestore_command = 'cp "+s.path("archive")+"/%f %p'\nrecovery_target_action = promote\n"+target+"\n")
+	return s.configure(data, "archive_mode = off\nrestore_command = 'cp "+s.Path("archive")+"/%f %p'\nrecovery_target_action = promote\n"+target+"\n")
 }
 
-// serve starts what was restored and returns when it takes writes.
-func (s *Source) serve(ctx context.Context, data string) (port int, err error) {
+// Serve starts what was restored and returns when it takes writes.
+func (s *Source) Serve(ctx context.Context, data string) (port int, err error) {
 	if port, err = s.start(data); err != nil {
 		return 0, err
 	}
@@ -279,9 +291,9 @@ func (s *Source) serve(ctx context.Context, data string) (port int, err error) {
 	return port, err
 }
 
-// Quiet returns when nobody but the service is connected to a server, at its port.
+// Quiet returns when nobody but the provider is connected to a server, at its port.
 func (s *Source) Quiet(ctx context.Context, port int) error {
-	config, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d user=rdsadmin dbname=%s", s.path("socket"), port, Database))
+	config, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d user=%s dbname=%s", s.Path("socket"), port, s.Admin, Database))
 	if err != nil {
 		return err
 	}
@@ -291,18 +303,18 @@ func (s *Source) Quiet(ctx context.Context, port int) error {
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	for n := 1; n > 0 && err == nil; {
-		err = conn.QueryRow(ctx, "select count(*) from pg_stat_activity, pg_sleep(0.01) where backend_type = 'client backend' and usename <> 'rdsadmin'").Scan(&n)
+		err = conn.QueryRow(ctx, "select count(*) from pg_stat_activity, pg_sleep(0.01) where backend_type = 'client backend' and usename <> $1", s.Admin).Scan(&n)
 	}
 	return err
 }
 
-// certify makes the certificate that every server of the service shows.
+// certify makes the certificate that every server of the provider shows.
 func (s *Source) certify(data string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
 	}
-	certificate := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "RDS of a test"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+	certificate := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "provider of a test"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign}
 	signed, err := x509.CreateCertificate(rand.Reader, certificate, certificate, &key.PublicKey, key)
 	if err != nil {
@@ -313,22 +325,22 @@ func (s *Source) certify(data string) error {
 		return err
 	}
 	public := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed})
-	s.Certificates = s.path("certificates.pem")
+	s.Certificates = s.Path("certificates.pem")
 	return errors.Join(os.WriteFile(s.Certificates, public, 0o644), os.WriteFile(filepath.Join(data, "server.crt"), public, 0o600),
 		os.WriteFile(filepath.Join(data, "server.key"), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: private}), 0o600),
 		s.own(filepath.Join(data, "server.crt")), s.own(filepath.Join(data, "server.key")))
 }
 
-// remove ends every server and removes everything.
-func (s *Source) remove() error {
+// Remove ends every server and removes everything.
+func (s *Source) Remove() error {
 	if s.Dir == "" {
 		return nil
 	}
 	var failed error
-	all, err := filepath.Glob(s.path("made/*"))
-	for _, data := range append(all, s.path("data")) {
+	all, err := filepath.Glob(s.Path("made/*"))
+	for _, data := range append(all, s.Path("data")) {
 		if !strings.HasSuffix(data, ".log") {
-			failed = errors.Join(failed, s.stop(data))
+			failed = errors.Join(failed, s.Stop(data))
 		}
 	}
 	return errors.Join(err, failed, os.RemoveAll(s.Dir))

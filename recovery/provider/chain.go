@@ -1,0 +1,38 @@
+package provider
+
+import "comeback/recovery"
+
+// Chain is the steps of a restore of one component into one scratch target, each after
+// the one before it.
+type Chain struct {
+	component string
+	target    recovery.TargetID
+	steps     []recovery.Step
+}
+
+// NewChain begins the steps of a restore of what a point says, and refuses a target that is
+// not scratch: a provider, named in the refusal, restores into what is new.
+func NewChain(provider string, c recovery.Component, t recovery.Target) (*Chain, error) {
+	if !t.Scratch {
+		return nil, NotScratch(provider, t.ID)
+	}
+	return &Chain{component: c.Name, target: t.ID}, nil
+}
+
+// Add appends a step of a kind that is told args; what it reads is in reads.
+func (c *Chain) Add(id string, kind recovery.Kind, args any, says string, reads ...recovery.Ref) {
+	s := recovery.NewStep(id, kind.Name(), says, args)
+	s.Component, s.Writes, s.Reads = c.component, []recovery.TargetID{c.target}, reads
+	if n := len(c.steps); n > 0 {
+		s.After = []string{c.steps[n-1].ID}
+	}
+	c.steps = append(c.steps, s)
+}
+
+// Steps are what was added.
+func (c *Chain) Steps() []recovery.Step { return c.steps }
+
+// NotScratch refuses a live target of a restore.
+func NotScratch(provider string, id recovery.TargetID) error {
+	return Refused("restore into scratch", "%s restores into what is new only, and %s is live", provider, id)
+}
