@@ -9,6 +9,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/backup"
+	"comeback/recovery/cnpg"
 	"comeback/recovery/code"
 	"comeback/recovery/commands"
 	"comeback/recovery/dump"
@@ -37,6 +38,7 @@ func engines() []recovery.Engine {
 		files.NewBucket(files.Options{Rows: verify.Rows}),
 		files.NewRestic(files.Options{Expand: execute.NewSecrets(os.LookupEnv, nil).Expand}),
 		code.New(code.Options{}),
+		cnpg.New(cnpg.Options{Expand: execute.NewSecrets(os.LookupEnv, nil).Expand}),
 		rds.New(rds.Options{Expand: execute.NewSecrets(os.LookupEnv, nil).Expand}),
 		commands.New(recovery.Postgres, commands.Options{Expand: execute.NewSecrets(os.LookupEnv, nil).Expand}),
 		commands.New(recovery.Files, commands.Options{Expand: execute.NewSecrets(os.LookupEnv, nil).Expand}),
@@ -45,20 +47,22 @@ func engines() []recovery.Engine {
 
 // switchers lists what brings restored components live, one for a kind of target.
 func switchers() []recovery.Switcher {
-	inRDS := rds.NewSwitcher(rds.Options{})
-	return []recovery.Switcher{trees.New(), files.NewInPlace(openCopy), inRDS,
+	inRDS, inKubernetes := rds.NewSwitcher(rds.Options{}), cnpg.NewSwitcher(cnpg.Options{})
+	return []recovery.Switcher{trees.New(), files.NewInPlace(openCopy), inRDS, inKubernetes,
 		switchover.New(switchover.Options{Engines: engines, SaveNames: saveNames, LoadNames: loadNames,
-			Elsewhere: map[string]switchover.Elsewhere{rds.Name: inRDS}})}
+			Elsewhere: map[string]switchover.Elsewhere{rds.Name: inRDS, cnpg.Name: inKubernetes}})}
 }
 
 // switched is the kind of target that a component is live in: that of the component,
-// but a bucket for what an engine of buckets brings back, and RDS for what is there.
+// but a bucket for what an engine of buckets brings back, and RDS or CloudNativePG for what is there.
 func switched(kind recovery.ComponentKind, engine string) recovery.ComponentKind {
 	switch engine {
 	case files.Bucket:
 		return files.InPlace
 	case rds.Name:
 		return rds.Live
+	case cnpg.Name:
+		return cnpg.Live
 	}
 	return kind
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/cnpg"
 	"comeback/recovery/commands"
 	"comeback/recovery/rds"
 	"comeback/recovery/rescue"
@@ -17,7 +18,7 @@ func TestReleasers(t *testing.T) {
 	for _, r := range releasers(time.Now, func(text string) (string, error) { return text, nil }) {
 		found[r.Resource()]++
 	}
-	for _, kind := range []recovery.ResourceKind{recovery.Cluster, commands.Instance, rds.Instance, rds.Cluster, recovery.Exchanged, rescue.Rescued} {
+	for _, kind := range []recovery.ResourceKind{recovery.Cluster, commands.Instance, rds.Instance, rds.Cluster, cnpg.Cluster, recovery.Exchanged, rescue.Rescued} {
 		if found[kind] == 0 {
 			t.Errorf("nobody gives back a claim of the kind %q", kind)
 		}

@@ -62,6 +62,8 @@ type Source struct {
 	Lost uint32
 	// Latest is when the last commit was that is in the archive.
 	Latest time.Time
+	// System is the system identifier, BackupEnd where the log is when the base backup has ended.
+	System, BackupEnd string
 	// Port is where the source answers on loopback.
 	Port int
 }
@@ -208,6 +210,9 @@ func (s *Source) history(ctx context.Context) error {
 		func() error {
 			s.Snapshot = time.Now()
 			return s.run(s.Tools.Program("pg_basebackup"), "-h", s.Path("socket"), "-p", fmt.Sprint(s.Port), "-U", "postgres", "-D", s.Path("base"), "-X", "fetch", "-c", "fast", "--no-sync")
+		},
+		func() error {
+			return conn.QueryRow(ctx, "select (select system_identifier::text from pg_control_system()), pg_current_wal_lsn()::text").Scan(&s.System, &s.BackupEnd)
 		},
 		insert(2, "second"), insert(3, "third"), text(&s.Before), s.second(ctx),
 		func() error { s.At = time.Now().UTC().Truncate(time.Second); return nil },

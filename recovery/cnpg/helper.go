@@ -1,0 +1,89 @@
+package cnpg
+
+import (
+	"bytes"
+	"context"
+	"os/exec"
+	"sync"
+	"syscall"
+
+	"comeback/pattern"
+	"comeback/recovery/isolation"
+)
+
+// helper is a kubectl that runs beside this process and ends with it.
+type helper struct {
+	sayer
+	done   chan struct{}
+	cancel context.CancelFunc
+}
+
+// start starts one and returns when it says what ready matches, of which it gives the first
+// part. Where it ends before that, what it said is told by the helper.
+func (k kube) start(ctx context.Context, ready *pattern.Pattern, args ...string) (*helper, string, error) {
+	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	h := &helper{sayer: sayer{ready: ready, found: make(chan string, 1)}, done: make(chan struct{}), cancel: cancel}
+	cmd := exec.CommandContext(own, k.Program, k.args(args...)...)
+	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = k.environ, "/", h, h
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	var err error
+	go func() {
+		defer close(h.done)
+		err = isolation.RunGroup(cmd, nil)
+	}()
+	select {
+	case text := <-h.found:
+		return h, text, nil
+	case <-h.done:
+		cancel()
+		return h, "", err
+	case <-ctx.Done():
+		h.stop()
+		return nil, "", context.Cause(ctx)
+	}
+}
+
+// stop ends it and returns when it is gone.
+func (h *helper) stop() {
+	h.cancel()
+	<-h.done
+}
+
+// over reports whether it has ended.
+func (h *helper) over() bool {
+	select {
+	case <-h.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// sayer looks for a text in what kubectl says, and keeps the end of it.
+type sayer struct {
+	ready *pattern.Pattern
+	found chan string
+	mu    sync.Mutex
+	text  []byte
+	once  sync.Once
+}
+
+func (s *sayer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	const most = 4096
+	s.text = append(s.text, p...)
+	if m := s.ready.FindStringSubmatch(string(s.text)); m != nil {
+		s.once.Do(func() { s.found <- m[1] })
+	}
+	s.text = s.text[max(0, len(s.text)-most):]
+	return len(p), nil
+}
+
+// words are the last that it said.
+func (s *sayer) words() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return string(bytes.TrimSpace(s.text))
+}
