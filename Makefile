@@ -34,6 +34,7 @@ test-majors: needs tools sshd child ## a sample of the tests on PostgreSQL 13, 1
 
 soak: needs tools sshd ## the exhaustive suites: a kill at every entry of a run, a year of nights, long fuzzing
 	COMEBACK_SOAK=1 COMEBACK_TOOLS=$(TOOLS) $(GO) test -timeout 4h -run 'TestResume|anyCommit|[aA]fterKill|TestRescue|TestMonth' ./cmd/comeback
+	COMEBACK_SOAK=1 COMEBACK_TOOLS=$(TOOLS) $(GO) test -timeout 8h -run 'TestBackup_killed' ./cmd/comeback
 	COMEBACK_SOAK=1 COMEBACK_TOOLS=$(TOOLS) $(GO) test -timeout 4h ./recovery/... ./runbooks/...
 	.ci/fuzz 2m
 

@@ -171,7 +171,7 @@ func (p *pruned) nothingSpare(name string) {
 			return err
 		}
 		// Of the last one: what has changed, its tree, list and name, and the packs that it shares with the first.
-		if !strings.Contains(rel, "20261104T") && !strings.HasPrefix(rel, "uploads/packs/20261101T") && !strings.HasPrefix(rel, "comeback/runbooks/") {
+		if !strings.Contains(rel, "20261104T") && !strings.HasPrefix(rel, "uploads/packs/20261101T") && !strings.HasPrefix(rel, "comeback/backups/uploads/20261101T") && !strings.HasPrefix(rel, "comeback/runbooks/") {
 			spare = append(spare, rel)
 		}
 		return nil

@@ -70,7 +70,8 @@ type Going struct {
 	// Objects are in the order in which they go: the first is the one that makes
 	// the backup whole, so that none is ever listed that is not.
 	Objects []storage.Object
-	record  storage.Object
+	// record is the manifest; none where it stays.
+	record storage.Object
 }
 
 // Bytes is how much goes.
@@ -162,8 +163,9 @@ func Prune(ctx context.Context, o PruneOptions) (Pruning, error) {
 	})
 	for _, m := range going {
 		g := Going{Manifest: m, record: records[m.ID]}
+		lent := false // some of it to one that stays: its manifest tells whose it is until that goes
 		for _, obj := range slices.Backward(m.Objects) {
-			if needed[obj.Key] || obj.Key == m.Names {
+			if obj.Key == m.Names {
 				continue
 			}
 			found, err := o.Store.Stat(ctx, obj.Key)
@@ -171,11 +173,18 @@ func Prune(ctx context.Context, o PruneOptions) (Pruning, error) {
 			case errors.Is(err, storage.ErrNotExist):
 			case err != nil:
 				return p, err
+			case needed[obj.Key]:
+				lent = true
 			default:
 				g.Objects = append(g.Objects, found)
 			}
 		}
-		p.Going = append(p.Going, g)
+		if lent {
+			g.record = storage.Object{}
+		}
+		if !lent || len(g.Objects) > 0 {
+			p.Going = append(p.Going, g)
+		}
 	}
 	return p, nil
 }
@@ -238,7 +247,7 @@ func locked(ctx context.Context, o PruneOptions, m recovery.Manifest) string {
 
 // Remove removes what may go, the newest backup first and each from the object that
 // makes it whole; its manifest goes last, so that a removal that was cut off is found
-// and finished by the next one. What the copy refuses is told, and stays, and so does
+// and finished by the next one, and stays while one that is kept needs an object of it. What the copy refuses is told, and stays, and so does
 // what it may need.
 func (p Pruning) Remove(ctx context.Context) (removed int, refused []error) {
 	if len(p.Going) == 0 && len(p.Log) == 0 {
@@ -255,7 +264,11 @@ func (p Pruning) Remove(ctx context.Context) (removed int, refused []error) {
 			refused = append(refused, fmt.Errorf("remove %s: what was not removed may need it", g.Manifest.ID))
 			continue
 		}
-		if err := p.removeAll(ctx, append(slices.Clone(g.Objects), g.record)); err != nil {
+		all := slices.Clone(g.Objects)
+		if g.record.Key != "" {
+			all = append(all, g.record)
+		}
+		if err := p.removeAll(ctx, all); err != nil {
 			refused = append(refused, fmt.Errorf("remove %s: %w", g.Manifest.ID, err))
 			continue
 		}

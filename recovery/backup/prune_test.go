@@ -141,6 +141,45 @@ func TestPrune(t *testing.T) {
 	}
 }
 
+// The manifest of a backup that goes stays while another one needs what it has stored,
+// and goes with that.
+func TestPrune_lent(t *testing.T) {
+	p := newPruned(t, 0)
+	p.now = p.now.AddDate(100, 0, 0) // files that were changed before are unchanged
+	for range 3 {
+		p.write("today", fmt.Sprint("of ", p.now))
+		p.take()
+		p.now = p.now.AddDate(0, 0, 1)
+	}
+	known := func() int {
+		all, err := backup.Manifests(t.Context(), p.store, "uploads")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(all)
+	}
+	if removed, refused := p.look(backup.Keep{Daily: 1}, nil).Remove(t.Context()); removed != 2 || len(refused) > 0 || known() < 2 {
+		t.Errorf("removed %d, refused %v, %d are known", removed, refused, known())
+	}
+	if again := p.look(backup.Keep{Daily: 1}, nil); len(again.Going) > 0 {
+		t.Errorf("once more: %+v", again.Going)
+	}
+	for _, name := range []string{"for ever", "today"} {
+		if err := os.Remove(filepath.Join(p.dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.take()
+	if _, refused := p.look(backup.Keep{Daily: 1}, nil).Remove(t.Context()); len(refused) > 0 || known() != 1 {
+		t.Errorf("refused %v, %d are known", refused, known())
+	}
+	for _, key := range p.keys() {
+		if !strings.Contains(key, "21261104") && !strings.HasPrefix(key, "comeback/runbooks/") {
+			t.Errorf("left is %s", key)
+		}
+	}
+}
+
 func (p *pruned) keys() (keys []string) {
 	p.Helper()
 	for o, err := range p.store.List(p.Context(), "") {
@@ -225,6 +264,7 @@ func (k keeping) Remove(ctx context.Context, o storage.Object) error {
 // and nothing goes where a backup has begun since it was looked.
 func TestPrune_refused(t *testing.T) {
 	p := newPruned(t, 1)
+	p.now = p.now.AddDate(100, 0, 0) // files that were changed before are unchanged
 	p.write("early", strings.Repeat("of the first two days alone ", 100))
 	for range 3 {
 		p.take()
@@ -246,7 +286,7 @@ func TestPrune_refused(t *testing.T) {
 	if err := os.Remove(filepath.Join(p.copy, mark)); err != nil {
 		t.Fatal(err)
 	}
-	p.store = keeping{whole, "snapshots/20261103"}
+	p.store = keeping{whole, "snapshots/21261103"}
 	look = p.look(backup.Keep{Daily: 1}, nil)
 	if removed, refused := look.Remove(t.Context()); removed != 1 || len(refused) != 3 || len(look.Going) != 4 {
 		t.Errorf("of %d %d go, and %v", len(look.Going), removed, refused)
