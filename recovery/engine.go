@@ -85,7 +85,8 @@ type Env interface {
 	// targets can be resolved.
 	Target(ctx context.Context, id TargetID) (Handle, error)
 	// Claim records that the run is about to create or hold a resource. It
-	// must not return before the record is durable.
+	// must not return before the record is durable. Of one that is held already
+	// other details take the place of those before.
 	Claim(ctx context.Context, r Resource) error
 	// Meter is how the step shows what it does.
 	Meter() Meter

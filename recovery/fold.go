@@ -54,7 +54,9 @@ func Fold(s State, e Event) State {
 	case CleanupStarted:
 		s.Cleaning = e.At
 	case ClaimMade:
-		s.Claims = append(slices.Clip(s.Claims), ClaimState{Resource: p.Resource, Step: p.Step, Made: e.At})
+		if !s.claimAnew(p.Resource) {
+			s.Claims = append(slices.Clip(s.Claims), ClaimState{Resource: p.Resource, Step: p.Step, Made: e.At})
+		}
 	case ClaimReleased:
 		s.claim(p.Resource, func(c *ClaimState) {
 			c.Released, c.Kept = e.At, ""
@@ -210,6 +212,18 @@ func (s *State) foldUndone(step string) {
 	if st := s.Step(step); st != nil {
 		s.Old = slices.DeleteFunc(slices.Clone(s.Old), func(o Old) bool { return o.Component == st.Component })
 	}
+}
+
+// claimAnew gives a claim that is held other details: what it was made for is gone, and
+// something else stands in its place.
+func (s *State) claimAnew(r Resource) bool {
+	i := slices.IndexFunc(s.Claims, func(c ClaimState) bool { return c.Kind == r.Kind && c.ID == r.ID && c.Released.IsZero() })
+	if i < 0 || maps.Equal(s.Claims[i].Details, r.Details) {
+		return false
+	}
+	s.Claims = slices.Clone(s.Claims)
+	s.Claims[i].Details = r.Details
+	return true
 }
 
 // claim changes the newest claim of a resource.

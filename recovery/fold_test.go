@@ -41,6 +41,20 @@ func fold(s recovery.State, events []recovery.Event) recovery.State {
 	return s
 }
 
+// A claim that is made anew holds for what stands in its place now, and is given back once.
+func TestFold_claimAnew(t *testing.T) {
+	claim := func(which string) recovery.Resource {
+		return recovery.Resource{Kind: recovery.Directory, ID: "/a", Details: map[string]string{"inode": which}}
+	}
+	s := fold(recovery.State{}, journalOf(t, recovery.ClaimMade{Step: "s", Resource: claim("1")}, recovery.ClaimMade{Step: "s", Resource: claim("2")}))
+	if held := s.Held(); len(held) != 1 || held[0].Details["inode"] != "2" {
+		t.Errorf("held %+v", held)
+	}
+	if s = fold(s, journalOf(t, recovery.ClaimReleased{Resource: claim("2")})); len(s.Held()) != 0 {
+		t.Errorf("given back, held %+v", s.Held())
+	}
+}
+
 func TestFold_run(t *testing.T) {
 	dir := recovery.Resource{Kind: recovery.Directory, ID: "/var/tmp/comeback-7c31"}
 	events := journalOf(t,

@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -63,7 +64,9 @@ func (e *env) Before() []recovery.StepState {
 func (e *env) Claim(_ context.Context, r recovery.Resource) error {
 	e.x.mu.Lock()
 	defer e.x.mu.Unlock()
-	if slices.ContainsFunc(e.x.state.Held(), func(c recovery.ClaimState) bool { return c.Kind == r.Kind && c.ID == r.ID }) {
+	if slices.ContainsFunc(e.x.state.Held(), func(c recovery.ClaimState) bool {
+		return c.Kind == r.Kind && c.ID == r.ID && maps.Equal(c.Details, r.Details)
+	}) {
 		return nil
 	}
 	return e.x.recordLocked(recovery.ClaimMade{Step: e.step.ID, Resource: r})

@@ -40,6 +40,9 @@ func (k copyKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (re
 	if err := cluster.Halt(ctx); err != nil { // of a replay that was begun
 		return recovery.Outcome{}, err
 	}
+	if err := postgres.ForgetHandOver(handle.Dir); err != nil { // of what was restored before
+		return recovery.Outcome{}, err
+	}
 	past, err := openCopies(handle.Dir, args)
 	if err != nil {
 		return recovery.Outcome{}, err

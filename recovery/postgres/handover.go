@@ -64,6 +64,19 @@ func (h HandOver) Write(dir string) error {
 	return nil
 }
 
+// ForgetHandOver takes the mark away, where there is one: what had left the scratch
+// target is restored anew.
+func ForgetHandOver(dir string) error {
+	err := os.Remove(filepath.Join(dir, handOverFile))
+	if err == nil {
+		err = syncDir(dir)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("note that %s is not handed over: %w", dir, err)
+	}
+	return nil
+}
+
 // HandedOver reports whether what was restored in a scratch target is on its way
 // to become live, so that it is not to be revived. Where the machine was started
 // again before it was on disk the mark is taken away, and the error wraps

@@ -117,6 +117,11 @@ func (prepareKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (r
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
+	if pair, err := c.pair(env); err != nil {
+		return recovery.Outcome{}, err
+	} else if side, err := pair.Side(); err == nil && side == exchange.After {
+		return recovery.Outcome{Says: "what was restored is live already"}, nil
+	}
 	h, err := c.handOver(ctx, env, handle)
 	if err != nil {
 		return recovery.Outcome{}, err
@@ -159,7 +164,8 @@ func (c clusterStepOf) handOver(ctx context.Context, env recovery.Env, handle re
 	return leaveScratch(ctx, handle, binding.URL)
 }
 
-// move shuts the scratch server down and moves its directory beside the live one.
+// move shuts the scratch server down and moves its directory beside the live one. What
+// this run had restored before, and moved there, goes.
 func (c clusterStepOf) move(ctx context.Context, env recovery.Env, h postgres.HandOver) error {
 	inode, err := exchange.Identify(h.Data)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -172,6 +178,14 @@ func (c clusterStepOf) move(ctx context.Context, env recovery.Env, h postgres.Ha
 	if err != nil {
 		return err
 	}
+	if err := c.discard(env); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(c.Aside); err == nil {
+		return recovery.Errorf("find out who made it, and move it away", "refused: %s is there already", c.Aside).WithExit(recovery.Refused)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("look at %s: %w", c.Aside, err)
+	}
 	r, err := c.resource(restoredDirectory, c.Aside, inode)
 	if err != nil {
 		return err
@@ -182,17 +196,29 @@ func (c clusterStepOf) move(ctx context.Context, env recovery.Env, h postgres.Ha
 	if err := (postgres.Cluster{Data: h.Data}).Halt(ctx); err != nil {
 		return err
 	}
-	if _, err := os.Lstat(c.Aside); err == nil {
-		return recovery.Errorf("find out who made it, and move it away", "refused: %s is there already", c.Aside).WithExit(recovery.Refused)
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("look at %s: %w", c.Aside, err)
-	}
 	// Moved as a fresh directory is: a pair whose old one is nothing.
 	pair, err := exchange.Look(c.Aside, h.Data)
 	if err != nil {
 		return err
 	}
 	return pair.Exchange()
+}
+
+// discard removes what stands beside live if it is what this run has restored there
+// before; anything else is left alone.
+func (c clusterStepOf) discard(env recovery.Env) error {
+	at, err := exchange.Standing(c.Aside)
+	if err != nil || at == (exchange.Identity{}) || !c.claimed(env, at) {
+		return err
+	}
+	pids, err := postgres.Processes(c.Aside)
+	if err != nil {
+		return err
+	}
+	if len(pids) > 0 {
+		return recovery.Errorf("stop it, then retry", "a server uses %s (process %d), which is to be restored anew", c.Aside, pids[0])
+	}
+	return exchange.Discard(c.Aside, at)
 }
 
 func (c clusterStepOf) claimed(env recovery.Env, inode exchange.Identity) bool {
