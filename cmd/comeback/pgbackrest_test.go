@@ -13,6 +13,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/pitr/backrest/backresttest"
+	"comeback/recovery/pitr/pitrtest"
 	"comeback/recovery/report"
 )
 
@@ -94,7 +95,7 @@ func TestPgBackRest(t *testing.T) {
 // again, the timeline that was left is marked, beside the stanza.
 func (s stanza) recovers(t *testing.T, r *rig, path, runbook string) {
 	t.Helper()
-	after, err := s.Text(backresttest.Everything)
+	after, err := s.Text(pitrtest.Everything)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +116,7 @@ func (s stanza) recovers(t *testing.T, r *rig, path, runbook string) {
 		}
 		defer conn.Close(t.Context())
 		var now string
-		if err := conn.QueryRow(t.Context(), backresttest.Everything).Scan(&now); err != nil || now != want {
+		if err := conn.QueryRow(t.Context(), pitrtest.Everything).Scan(&now); err != nil || now != want {
 			t.Errorf("live is %.60s, want %.60s: %v", now, want, err)
 		}
 	}

@@ -43,7 +43,7 @@ var _ recovery.TimelineMarker = (*engine)(nil)
 // MarkTimeline notes in a copy whether a timeline goes on. A copy that holds no
 // archive of the cluster gets no mark, and marked is false.
 func (e *engine) MarkTimeline(ctx context.Context, c recovery.Component, store storage.Store, t recovery.TimelineMark) (marked bool, err error) {
-	repo, err := e.form.Find(ctx, c, recovery.Copy{Name: t.Copy, URL: store.URL()}, Access{Store: store})
+	repo, err := e.form.Find(ctx, c, recovery.Copy{Name: t.Copy, URL: store.URL()}, Access{Store: store, Temp: e.Temp})
 	if err != nil || repo == nil {
 		return false, err
 	}

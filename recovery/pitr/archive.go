@@ -66,7 +66,7 @@ func (x *index) learnSize() {
 	}
 	counts := map[int64]int{}
 	for _, f := range x.Files {
-		if f.Kind == Segment && f.Packing == Plain && !f.Sealed && xlog.ValidSegmentSize(f.Object.Size) {
+		if f.Kind == Segment && f.Packing == Plain && !f.Sealed && !f.Unsized && xlog.ValidSegmentSize(f.Object.Size) {
 			counts[f.Object.Size]++
 		}
 	}
@@ -103,9 +103,9 @@ func fault(f File, size int64) string {
 	switch {
 	case f.Inside:
 		return ""
-	case f.Object.Size == 0:
+	case f.empty():
 		return "empty"
-	case f.Packing == Plain && !f.Sealed && f.Object.Size != size:
+	case f.Packing == Plain && !f.Sealed && !f.Unsized && f.Object.Size != size:
 		return "wrong size"
 	}
 	return ""

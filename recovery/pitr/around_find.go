@@ -68,7 +68,7 @@ func (e *engine) Holds(ctx context.Context, survey recovery.Survey, store storag
 			return false, err
 		}
 		if slices.ContainsFunc(files, func(file File) bool {
-			return file.Kind == wanted.Kind && file.Name() == segment && (file.Kind == History && file.Object.Size > 0 || file.Kind == Segment && fault(file, f.Line.SegmentSize) == "")
+			return file.Kind == wanted.Kind && file.Name() == segment && (file.Kind == History && !file.empty() || file.Kind == Segment && fault(file, f.Line.SegmentSize) == "")
 		}) {
 			return true, nil
 		}

@@ -181,7 +181,10 @@ func (c chain) bytes(to recovery.LSN) int64 {
 		if startOf(f.Seg(c.size()), c.size()) >= to {
 			break
 		}
-		if !f.Inside {
+		switch {
+		case f.Unsized:
+			n += c.size() // it is not more
+		case !f.Inside:
 			n += f.Object.Size
 		}
 	}

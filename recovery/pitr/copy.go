@@ -30,7 +30,7 @@ func (k copyKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (re
 	}
 	base := args.Facts.Base
 	base.Objects = args.Objects
-	repo, err := k.reenter(ctx, env, args.Copy, args.Facts.Layout)
+	repo, err := k.reenter(ctx, env, handle, args.Copy, args.Facts.Layout)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}

@@ -51,6 +51,7 @@ func (c copying) restore(ctx context.Context, r Restorer) (recovery.Outcome, err
 			"bytes":             strconv.FormatInt(done.Bytes, 10),
 		}}
 	maps.Copy(o.Facts, done.Facts)
+	o.Remarks = append(o.Remarks, done.Remarks...)
 	if done.Kept > 0 {
 		o.Says += fmt.Sprintf("; %d of them were there from the attempt before", done.Kept)
 	}
@@ -79,6 +80,33 @@ func (c copying) room(to Restoring) error {
 	}
 	if err != nil {
 		return fmt.Errorf("make room for the base backup: %w", err)
+	}
+	return nil
+}
+
+// Space makes the directory of a tablespace, the owner's, where it is not there yet.
+func (to Restoring) Space(oid string) (string, error) {
+	dir := filepath.Join(to.Spaces, oid)
+	err := os.Mkdir(dir, 0o700)
+	if err == nil {
+		err = ownFile(dir, to.Owner)
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", fmt.Errorf("make room for tablespace %s: %w", oid, err)
+	}
+	return dir, nil
+}
+
+// Clear removes what an earlier attempt has left, for a program that does not go on with it.
+func (to Restoring) Clear() error {
+	for _, dir := range []string{to.Data, to.Spaces} {
+		all, err := os.ReadDir(dir)
+		for _, e := range all {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+		}
+		if err != nil {
+			return fmt.Errorf("remove what an earlier attempt left: %w", err)
+		}
 	}
 	return nil
 }

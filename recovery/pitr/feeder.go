@@ -333,7 +333,7 @@ func (f *feeder) other(name, target string) int {
 		return f.fail(fetchHint(err))
 	}
 	for _, file := range files {
-		if file.Name() != name || file.Object.Size == 0 {
+		if file.Name() != name || file.empty() {
 			continue
 		}
 		path := filepath.Join(f.dir, name)

@@ -316,7 +316,7 @@ const headerTries = 5
 func anyHeader(ctx context.Context, r Repository, files []File) (xlog.Header, error) {
 	tries := 0
 	for _, f := range files {
-		if f.Kind != Segment || f.Object.Size == 0 {
+		if f.Kind != Segment || f.empty() {
 			continue
 		}
 		if tries++; tries > headerTries {

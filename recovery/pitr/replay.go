@@ -121,7 +121,7 @@ func (r *replay) prepare(ctx context.Context) error {
 	if r.handle, err = r.env.Target(ctx, r.args.Target); err != nil {
 		return err
 	}
-	if r.repo, err = r.reenter(ctx, r.env, r.args.Copy, r.args.Facts.Layout); err != nil {
+	if r.repo, err = r.reenter(ctx, r.env, r.handle, r.args.Copy, r.args.Facts.Layout); err != nil {
 		return err
 	}
 	r.cluster = clusterIn(r.handle, tools)

@@ -30,6 +30,9 @@ type Access struct {
 	Store storage.Store
 	// Env is that of the step that reads; nil outside of a run.
 	Env recovery.Env
+	// Temp is a directory for files that a program fetches, each of which is gone when it
+	// has been read. In a run it lies in scratch, and goes with it; "" is the system's.
+	Temp string
 }
 
 // Repository is what a copy holds in some form.
@@ -96,6 +99,8 @@ type Restored struct {
 	Kept int
 	// Proof says what every file was compared with: "every checksum of … holds".
 	Proof string
+	// Remarks are what a reader should know although nothing is wrong.
+	Remarks []string
 	// Facts are for the report.
 	Facts map[string]string
 }
@@ -237,14 +242,14 @@ func unknownForm(l Layout) error {
 
 // enter opens what a survey has found, outside of a run.
 func (e *engine) enter(l Layout, store storage.Store) (Repository, error) {
-	return e.form.Open(l, Access{Store: store})
+	return e.form.Open(l, Access{Store: store, Temp: e.Temp})
 }
 
 // reenter opens it for a step of a run.
-func (e *engine) reenter(ctx context.Context, env recovery.Env, copy string, l Layout) (Repository, error) {
+func (e *engine) reenter(ctx context.Context, env recovery.Env, h recovery.Handle, copy string, l Layout) (Repository, error) {
 	store, err := env.Store(ctx, copy)
 	if err != nil {
 		return nil, err
 	}
-	return e.form.Open(l, Access{Store: store, Env: env})
+	return e.form.Open(l, Access{Store: store, Env: env, Temp: h.Dir})
 }

@@ -23,7 +23,7 @@ func (e *engine) Survey(ctx context.Context, c recovery.Component, copy recovery
 	if err != nil {
 		return s, err
 	}
-	repo, err := e.form.Find(ctx, c, copy, Access{Store: store})
+	repo, err := e.form.Find(ctx, c, copy, Access{Store: store, Temp: e.Temp})
 	if err != nil || repo == nil {
 		return s, err
 	}

@@ -39,7 +39,12 @@ type File struct {
 	Inside bool
 	// Sealed says that the object is encrypted: its size is not the file's.
 	Sealed bool
+	// Unsized says that the listing does not tell the object's size.
+	Unsized bool
 }
+
+// empty reports that the object is known to hold nothing.
+func (f File) empty() bool { return f.Object.Size == 0 && !f.Unsized }
 
 // Name is what PostgreSQL calls the file.
 func (f File) Name() string {

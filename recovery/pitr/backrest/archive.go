@@ -15,6 +15,7 @@ import (
 	"comeback/pattern"
 	"comeback/recovery"
 	"comeback/recovery/pitr"
+	"comeback/recovery/pitr/tool"
 	"comeback/storage"
 )
 
@@ -142,40 +143,18 @@ func (r *repository) Absent(ctx context.Context, name string) (bool, error) {
 // Open streams a file. pgBackRest decrypts it, here it is unpacked, and a segment is held
 // against the digest in its name.
 func (r *repository) Open(ctx context.Context, f pitr.File) (io.ReadCloser, error) {
-	ctx, end := context.WithCancelCause(ctx)
-	out, in := io.Pipe()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		err := r.run(ctx, in, nil, "repo-get", f.Object.Key)
+	stream := tool.Stream(ctx, func(ctx context.Context, out io.Writer) error {
+		err := r.run(ctx, out, nil, "repo-get", f.Object.Key)
 		if err != nil && errors.Is(err, storage.ErrConfig) && strings.Contains(err.Error(), "[0"+fmt.Sprint(cryptoError)+"]") {
 			// The stanza could be read with the key that there is.
 			err = fmt.Errorf("%w: it cannot be decrypted: %w", storage.ErrCorrupt, err)
 		}
-		in.CloseWithError(err) // nil is the end
-	}()
-	stream := &stream{PipeReader: out, end: func() {
-		end(errClosed)
-		<-ended
-	}}
+		return err
+	})
 	unpacked, err := pitr.Unpacked(stream, f.Packing)
 	if err != nil {
 		return nil, err
 	}
 	_, digest, _ := parseName(path.Base(f.Object.Key))
 	return summed(unpacked, digest), nil
-}
-
-var errClosed = errors.New("nobody reads on")
-
-// stream is what a command answers; closing it ends the command.
-type stream struct {
-	*io.PipeReader
-	end func()
-}
-
-func (s *stream) Close() error {
-	err := s.PipeReader.Close()
-	s.end()
-	return err
 }

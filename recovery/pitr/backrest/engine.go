@@ -1,20 +1,18 @@
 package backrest
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 
 	"comeback/pattern"
 	"comeback/recovery"
 	"comeback/recovery/pitr"
-	"comeback/recovery/postgres"
+	"comeback/recovery/pitr/tool"
 	"comeback/storage"
 )
 
@@ -24,7 +22,8 @@ const Name = "pgbackrest"
 // Options are what the engine needs from outside.
 type Options struct {
 	pitr.Options
-	// Expand resolves the references of a runbook outside of a run.
+	// Expand resolves the references of a runbook outside of a run; nil leaves a text as
+	// it is.
 	Expand func(string) (string, error)
 	// User is who the program runs as; nil is postgres.ServerUser.
 	User func() (recovery.User, error)
@@ -34,20 +33,15 @@ type Options struct {
 
 // New makes the engine.
 func New(o Options) recovery.Engine {
-	if o.Expand == nil {
-		o.Expand = func(text string) (string, error) { return text, nil }
-	}
-	if o.User == nil {
-		o.User = postgres.ServerUser
-	}
 	if o.Program == nil {
-		o.Program = findProgram
+		o.Program = tool.Finder("pgbackrest", "pgBackRest", "install it, for example with: apt-get install pgbackrest")
 	}
-	return pitr.NewOver(form{o}, o.Options)
+	p := tool.Program{Title: "pgBackRest", Find: o.Program, User: o.User, Expand: o.Expand}
+	return pitr.NewOver(form{p}, o.Options)
 }
 
 // form is pgBackRest's form of repository.
-type form struct{ Options }
+type form struct{ program tool.Program }
 
 func (form) Name() string { return Name }
 
@@ -153,35 +147,19 @@ func placeOf(c recovery.Component) (place, error) {
 // says that the runbook names the copy, so that nothing in it has to show it.
 func repoOf(c recovery.Component, copy string) (n int, stands bool, err error) {
 	all := c.Settings["repo"]
-	named := slices.ContainsFunc(all, func(v string) bool { return strings.Contains(v, "=") })
-	refuse := func(v string) (int, bool, error) {
+	v, named, ok := tool.ForCopy(all, copy)
+	if ok && v == "" {
+		if named {
+			return 0, false, nil
+		}
+		v = "1"
+	}
+	n, err = strconv.Atoi(v)
+	if !ok || err != nil || n < 1 || n > maxRepos {
 		return 0, false, recovery.Errorf("write `repo: 1`, or which copy is which: `repo: [nearby=1, offsite=2]`",
-			"the component %s: %q is no repository of pgBackRest", c.Name, v).WithExit(recovery.Usage)
+			"the component %s: %q is no repository of pgBackRest", c.Name, strings.Join(all, ", ")).WithExit(recovery.Usage)
 	}
-	if len(all) > 1 && !named {
-		return refuse(strings.Join(all, ", "))
-	}
-	if !named {
-		v := "1"
-		if len(all) == 1 {
-			v = cmp.Or(all[0], v)
-		}
-		if n, err := strconv.Atoi(v); err == nil && n > 0 && n <= maxRepos {
-			return n, false, nil
-		}
-		return refuse(v)
-	}
-	for _, v := range all {
-		name, number, ok := strings.Cut(v, "=")
-		n, err := strconv.Atoi(number)
-		if !ok || err != nil || n < 1 || n > maxRepos || name == "" {
-			return refuse(v)
-		}
-		if name == copy {
-			return n, true, nil
-		}
-	}
-	return 0, false, nil
+	return n, named, nil
 }
 
 const (

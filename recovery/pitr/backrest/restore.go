@@ -3,10 +3,8 @@ package backrest
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -30,16 +28,15 @@ func (r *repository) Restore(ctx context.Context, b pitr.Base, to pitr.Restoring
 		// Whatever else its configuration says of a restore is meant for the stanza's own cluster.
 		"--no-link-all", "--reset-link-map", "--reset-recovery-option", "--reset-db-include", "--reset-db-exclude",
 		"--reset-tablespace-map-all", "--reset-pg1-host"}
-	mapped, err := mapSpaces(s, b.ID, to)
-	if err != nil {
-		return pitr.Restored{}, err
-	}
-	args = append(args, mapped...)
 	delta, err := canResume(to)
 	if err != nil {
 		return pitr.Restored{}, err
 	}
-	args = append(args, delta)
+	mapped, err := mapSpaces(s, b.ID, to)
+	if err != nil {
+		return pitr.Restored{}, err
+	}
+	args = append(append(args, delta), mapped...)
 	meter := r.access.Env.Meter()
 	log := &restoreLog{meter: meter, total: b.Unpacked}
 	own := []string{"PGBACKREST_LOCK_PATH=" + filepath.Join(to.Own, "lock"), "PGBACKREST_SPOOL_PATH=" + filepath.Join(to.Own, "spool"),
@@ -73,13 +70,9 @@ func mapSpaces(s stanza, label string, to pitr.Restoring) ([]string, error) {
 			if _, err := strconv.ParseUint(t.OID.String(), 10, 32); err != nil {
 				return nil, fmt.Errorf("the tablespace %q of backup %s has the oid %q", t.Name, label, t.OID)
 			}
-			dir := filepath.Join(to.Spaces, t.OID.String())
-			err := os.Mkdir(dir, 0o700)
-			if err == nil && to.Owner.UID >= 0 {
-				err = os.Lchown(dir, to.Owner.UID, to.Owner.GID)
-			}
-			if err != nil && !errors.Is(err, fs.ErrExist) {
-				return nil, fmt.Errorf("make room for tablespace %s: %w", t.OID, err)
+			dir, err := to.Space(t.OID.String())
+			if err != nil {
+				return nil, err
 			}
 			args = append(args, "--tablespace-map="+t.OID.String()+"="+dir)
 		}
@@ -102,19 +95,7 @@ func canResume(to pitr.Restoring) (string, error) {
 			}
 		}
 	}
-	for _, dir := range []string{to.Data, to.Spaces} {
-		all, err := os.ReadDir(dir)
-		for _, e := range all {
-			if dir == to.Spaces { // its directories are those that are mapped
-				continue
-			}
-			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
-		}
-		if err != nil {
-			return "", fmt.Errorf("remove what an earlier attempt left: %w", err)
-		}
-	}
-	return "--no-delta", nil
+	return "--no-delta", to.Clear()
 }
 
 var (

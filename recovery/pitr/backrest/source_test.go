@@ -17,6 +17,7 @@ import (
 	"comeback/recovery/pitr"
 	"comeback/recovery/pitr/backrest"
 	"comeback/recovery/pitr/backrest/backresttest"
+	"comeback/recovery/pitr/pitrtest"
 	"comeback/recovery/pitr/walfetch"
 	"comeback/recovery/postgres"
 	"comeback/storage"
@@ -41,7 +42,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-const key, everything = backresttest.Key, backresttest.Everything
+const key, everything = backresttest.Key, pitrtest.Everything
 
 // engine knows what ${CIPHER} stands for.
 func engine(cipher string) recovery.Engine {
