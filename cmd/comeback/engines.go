@@ -18,6 +18,7 @@ import (
 	"comeback/recovery/pitr"
 	"comeback/recovery/pitr/backrest"
 	"comeback/recovery/pitr/scan"
+	"comeback/recovery/pitr/walg"
 	"comeback/recovery/postgres"
 	"comeback/recovery/rds"
 	"comeback/recovery/rescue"
@@ -33,6 +34,7 @@ func engines() []recovery.Engine {
 		dump.New(dump.Options{}),
 		pitr.New(pitr.Options{Exe: executable()}),
 		backrest.New(backrest.Options{Options: pitr.Options{Exe: executable()}, Expand: execute.NewSecrets(os.LookupEnv, nil).Expand}),
+		walg.New(walg.Options{Options: pitr.Options{Exe: executable()}, Expand: execute.NewSecrets(os.LookupEnv, nil).Expand}),
 		files.New(files.Options{}),
 		files.NewConfig(files.Options{}),
 		files.NewBucket(files.Options{Rows: verify.Rows}),

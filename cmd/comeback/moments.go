@@ -75,7 +75,7 @@ Exit codes:
 	f := cmd.Flags()
 	f.BoolVar(&o.utc, "utc", false, "show times in UTC instead of the local zone")
 	f.StringVar(&o.copy, "copy", "", "look into this `COPY` only")
-	f.StringVar(&o.engine, "engine", "", "use this `ENGINE` only: dump or pitr")
+	f.StringVar(&o.engine, "engine", "", "use this `ENGINE` only: dump, pitr, pgbackrest, wal-g and the like")
 	f.BoolVar(&o.switchWAL, "switch-wal", false, "push the live server's unarchived log out (touches live)")
 	f.DurationVar(&o.wait, "wait", time.Minute, "how `LONG` --switch-wal waits for the segment to come into the copy")
 	f.StringVar(&o.around, "around", "", "list what happened around this `TIME`, or xid:N")
@@ -91,7 +91,7 @@ Exit codes:
 	}
 	complete("around", "latest", "xid:", "10 minutes ago", "1 hour ago")
 	complete("span", "5m", "15m", "1h")
-	complete("engine", "pitr", "pgbackrest", "dump")
+	complete("engine", "pitr", "pgbackrest", "wal-g", "dump")
 	for _, name := range []string{"table", "limit", "wait"} {
 		complete(name)
 	}

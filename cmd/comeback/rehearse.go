@@ -86,7 +86,7 @@ after-xid:81213, or a backup's id as ` + "`comeback moments`" + ` lists it.
 // flags are those that every request has.
 func (o *request) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.copy, "copy", "", "restore from this `COPY` only")
-	f.StringVar(&o.engine, "engine", "", "use this `ENGINE` only: dump or pitr")
+	f.StringVar(&o.engine, "engine", "", "use this `ENGINE` only: dump, pitr, pgbackrest, wal-g and the like")
 	f.StringVar(&o.scratch, "scratch", "", "make the scratch directory in `DIR` (default $COMEBACK_SCRATCH or /var/tmp)")
 	runFlags(f, &o.key, &o.plain, &o.json)
 	f.BoolVar(&o.ask, "ask", false, "with questions, line by line, also where the input is not a terminal")

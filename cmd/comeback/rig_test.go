@@ -20,6 +20,7 @@ import (
 	"comeback/recovery/check"
 	"comeback/recovery/execute"
 	"comeback/recovery/isolation"
+	"comeback/recovery/pitr/walg/walgtest"
 	"comeback/recovery/runner"
 	"comeback/shop"
 	"comeback/shop/shoptest"
@@ -32,6 +33,7 @@ import (
 // restore_command of the servers that it starts itself.
 func TestMain(m *testing.M) {
 	isolation.Init()
+	walgtest.Main()
 	if os.Getenv(bindEnv) != "" || os.Getenv(hostEnv) != "" {
 		fmt.Fprintln(os.Stderr, inAnotherPlace())
 		os.Exit(1)

@@ -1,0 +1,35 @@
+// Package walg reads and restores what WAL-G keeps: it is a form of repository for the
+// engine in recovery/pitr, so that moments, windows, exact stops, looks and recoveries over
+// it are those of every base backup with its log.
+//
+//	database:
+//	  kind: postgres
+//	  with: wal-g
+//	  config: /etc/wal-g/shop.json
+//	  environment: ["WALG_LIBSODIUM_KEY=${CIPHER_KEY}"]
+//
+// Everything is asked of the program itself, which knows where its storage is, how it is
+// compressed and encrypted, and how to reach it:
+//
+//	backup-list --detail --json   full and delta backups
+//	wal-show --detailed-json      the archived log, so that gaps are seen
+//	wal-fetch                     one file of it; exit 74 says that there is none
+//	st cat                        what a backup's own files say of it
+//	backup-fetch --restore-spec   a backup, with those that it builds on, into scratch
+//
+// The copy that is WAL-G's storage is the one in which basebackups_005 or wal_005 lies; where
+// comeback cannot see that by itself, `config: [nearby=FILE]` or `repository: nearby` says so.
+//
+// The package promises that nothing is written into a storage or to a path of the source: it
+// runs commands that read, never one that makes a folder, and restores into the directories
+// that it is given. Every tablespace is mapped into scratch, also where the storage says
+// nothing of any. What wal-fetch would fetch ahead it does not, and nothing but the file that
+// was asked for is written, into a directory of its own. Everything runs as the user that
+// servers run as. Secrets stand in WAL-G's configuration or, as references of the runbook, in
+// its environment, and in no command line.
+//
+// WAL-G keeps no checksums of the files in a backup, so that the package can prove less than
+// of other forms: that every part was unpacked to its end, where what packs and encrypts it
+// vouches for it, that every file is there which the backup's own list names, and whatever
+// the server finds when the log is replayed. What it cannot prove is a remark in the report.
+package walg

@@ -1,0 +1,354 @@
+package walg_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"comeback/enginetest"
+	"comeback/recovery"
+	"comeback/recovery/pitr/pitrtest"
+	"comeback/recovery/pitr/walg"
+	"comeback/recovery/pitr/walg/walgtest"
+	"comeback/recovery/postgres"
+	"comeback/storage"
+)
+
+func resolved(t testing.TB, e recovery.Engine, s recovery.Survey, store storage.Store, to string) recovery.Point {
+	t.Helper()
+	w, err := recovery.ParseWant(to, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := e.Resolve(t.Context(), s, w, store)
+	if err != nil {
+		t.Fatalf("resolve %s: %v (%s)", to, err, recovery.HintOf(err))
+	}
+	return p
+}
+
+// outcome is what a restore has come to.
+type outcome struct {
+	recovery.State
+	data, archiving, spaces string
+}
+
+// options restore a point, and look at what came back.
+func (s *source) options(c recovery.Component, p recovery.Point, store storage.Store, got *outcome) enginetest.Options {
+	return enginetest.Options{Engine: s.engine(walgtest.Key), Component: c, Point: p, Owner: s.Owner, Environ: map[string]string{"CIPHER": walgtest.Key},
+		Stores: map[string]storage.Store{"nearby": store}, Releasers: []recovery.Releaser{postgres.ReleaseCluster{}},
+		Probe: func(ctx context.Context, env recovery.Env) error {
+			b, ok := env.Binding("database")
+			if !ok || !b.Scratch {
+				return fmt.Errorf("the binding is %+v", b)
+			}
+			conn, err := pgx.Connect(ctx, b.URL)
+			if err != nil {
+				return err
+			}
+			defer conn.Close(ctx)
+			err = conn.QueryRow(ctx, pitrtest.Everything).Scan(&got.data)
+			return errors.Join(err, conn.QueryRow(ctx, "select current_setting('archive_mode') || ' ' || current_setting('archive_command')").Scan(&got.archiving),
+				conn.QueryRow(ctx, "select pg_tablespace_location(oid) from pg_tablespace where spcname = 'fast'").Scan(&got.spaces))
+		}}
+}
+
+// tree lists everything below a directory, with sizes and times.
+func tree(t *testing.T, dir string) []string {
+	t.Helper()
+	var all []string
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err == nil {
+			all = append(all, fmt.Sprint(path, info.Size(), info.ModTime()))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// An incident is undone from backups that WAL-G made itself: to just before the transaction,
+// with the data as they were, from a delta backup with the one that it builds on and from an
+// encrypted storage; nothing is written to the storage, to the source's own tablespace, or
+// beside, and nothing tells the key.
+func TestRestore(t *testing.T) {
+	s := theShop(t)
+	for name, test := range map[string]struct {
+		store string
+		forms []string
+	}{
+		"a directory":          {"plain", []string{"full backup of WAL-G", "delta backup of WAL-G"}},
+		"an encrypted storage": {"sealed", []string{"full backup of WAL-G"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			temp := t.TempDir()
+			if err := os.Chmod(temp, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			e, store, c := s.engine(walgtest.Key), s.store(t, test.store), s.component(test.store+".json", recovery.Settings{"concurrency": {"2"}})
+			kept := [][]string{tree(t, s.Path(test.store)), tree(t, s.Path("spaces"))}
+			survey := surveyed(t, e, c, store)
+			var forms []string
+			for _, b := range survey.Backups {
+				forms = append(forms, b.Form)
+				if b.Problem != "" || b.Size() == 0 || b.Stop == 0 || b.Timeline != 1 || !b.Taken.Known() || b.Details["system identifier"] == "" {
+					t.Errorf("backup %+v", b)
+				}
+			}
+			if diff := cmp.Diff(test.forms, forms); diff != "" {
+				t.Fatal(diff)
+			}
+			if last := survey.Backups[len(forms)-1]; len(forms) > 1 && last.Details["builds on"] != survey.Backups[0].ID {
+				t.Errorf("the delta backup builds on %q", last.Details["builds on"])
+			}
+			if len(survey.Windows) != len(test.forms) || len(survey.Findings) > 0 {
+				t.Errorf("windows %+v, findings %+v", survey.Windows, survey.Findings)
+			}
+			for _, w := range survey.Windows {
+				if len(w.Gaps) > 0 || w.To.Time.Before(s.IncidentAt) {
+					t.Errorf("window %+v", w)
+				}
+			}
+			p := resolved(t, e, survey, store, fmt.Sprintf("before-xid:%d", s.Incident))
+			if p.Backup.ID != survey.Backups[len(survey.Backups)-1].ID || p.Lost.XID != s.Incident || p.Exactness != recovery.ToCommit {
+				t.Errorf("the point is %+v", p)
+			}
+			for _, to := range []string{s.IncidentAt.Add(-time.Microsecond).Format(time.RFC3339Nano), "lsn:" + p.Stop.String()} {
+				if again := resolved(t, e, survey, store, to); again.Stop != p.Stop {
+					t.Errorf("by %s it is %s, by the transaction %s", to, again.Stop, p.Stop)
+				}
+			}
+			var got outcome
+			got.State = enginetest.Restore(t, s.options(c, p, store, &got))
+			if got.Result != recovery.ResultPassed {
+				says, hint := enginetest.Failure(got.State)
+				t.Fatalf("the run ended as %s: %s (%s)", got.Result, says, hint)
+			}
+			if got.data != s.Before {
+				t.Errorf("restored was %.80s…, want %.80s…", got.data, s.Before)
+			}
+			if got.archiving != "off " && !strings.HasPrefix(got.archiving, "off (") {
+				t.Errorf("archiving is %q", got.archiving)
+			}
+			if strings.HasPrefix(got.spaces, s.Dir) {
+				t.Errorf("the tablespace is at %s", got.spaces)
+			}
+			step := got.Step("copy")
+			if !strings.Contains(step.Outcome.Says, "files of its list are there") || step.Outcome.Facts["files"] == "0" || len(step.Outcome.Remarks) != 1 {
+				t.Errorf("the copy says %+v", step.Outcome)
+			}
+			for i, dir := range []string{test.store, "spaces"} {
+				if diff := cmp.Diff(kept[i], tree(t, s.Path(dir))); diff != "" {
+					t.Errorf("%s was written to:\n%s", dir, diff)
+				}
+			}
+			if p := resolved(t, e, survey, store, survey.Backups[0].ID); p.Backup.ID != survey.Backups[0].ID || p.Stop > survey.Backups[0].Stop {
+				t.Errorf("to the end of the backup it is %+v", p)
+			}
+		})
+	}
+}
+
+// What each transaction did is read from the log of an encrypted storage, and what going
+// back loses is counted.
+func TestScan(t *testing.T) {
+	s := theShop(t)
+	e, store, c := s.engine(walgtest.Key), s.store(t, "sealed"), s.component("sealed.json", nil)
+	o := recovery.ScanOptions{Component: c, Store: store, Survey: surveyed(t, e, c, store), Span: recovery.Span{From: s.IncidentAt, To: s.IncidentAt}}
+	var deleted int64
+	for tx, err := range e.(recovery.Scanner).Scan(t.Context(), o) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tx.XID == s.Incident {
+			for _, table := range tx.Tables {
+				deleted += table.Deleted
+			}
+		}
+	}
+	if deleted != 4 {
+		t.Errorf("the incident deleted %d rows, by the log", deleted)
+	}
+	loss, err := e.(recovery.Loser).Loss(t.Context(), o, resolved(t, e, o.Survey, store, fmt.Sprintf("before-xid:%d", s.Incident)))
+	if err != nil || loss.Commits < 3 {
+		t.Errorf("lost are %+v, %v", loss, err)
+	}
+}
+
+// A segment that is missing is a gap of the window, one that is damaged is found when it is
+// read, and a backup whose base is gone says so.
+func TestGaps(t *testing.T) {
+	s := theShop(t)
+	dir, c := s.damaged(t)
+	e, store := s.engine(""), s.store(t, dir)
+	all, err := filepath.Glob(s.Path(dir + "/wal_005/????????????????????????.lz4"))
+	if err != nil || len(all) < 8 {
+		t.Fatalf("%d segments, %v", len(all), err)
+	}
+	slices.Sort(all)
+	lost := all[len(all)-3]
+	if err := os.Remove(lost); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Base(lost)[:24]
+	survey := surveyed(t, e, c, store)
+	w := survey.Windows[len(survey.Windows)-1]
+	if len(w.Gaps) != 1 || w.Gaps[0].Object != name || w.Gaps[0].Why != "missing" {
+		t.Fatalf("the gaps are %+v, %s is missing", w.Gaps, name)
+	}
+	if p := resolved(t, e, survey, store, "latest"); p.Stop >= w.Gaps[0].From {
+		t.Errorf("the latest point is %s, and the log is missing from %s on", p.Stop, w.Gaps[0].From)
+	}
+	_, err = e.Resolve(t.Context(), survey, recovery.Want{Kind: recovery.WantLSN, LSN: w.Gaps[0].To + 1000, Text: "behind it"}, store)
+	if err == nil || !strings.Contains(err.Error(), name) || recovery.HintOf(err) == "" {
+		t.Errorf("behind the gap: %v (%s)", err, recovery.HintOf(err))
+	}
+
+	bad := all[len(all)-5]
+	b, err := os.ReadFile(bad)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/2] ^= 0xff
+	if err := os.WriteFile(bad, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Lchown(bad, s.Owner.UID, s.Owner.GID); err != nil && s.Owner.UID >= 0 {
+		t.Fatal(err)
+	}
+	for tx, err := range e.(recovery.Scanner).Scan(t.Context(), recovery.ScanOptions{Component: c, Store: store, Survey: survey}) {
+		if err != nil && !strings.Contains(err.Error(), filepath.Base(bad)[:24]) {
+			t.Errorf("after %v: %v", tx, err)
+		}
+	}
+
+	for _, path := range []string{survey.Backups[0].ID, survey.Backups[0].ID + "_backup_stop_sentinel.json"} {
+		if err := os.RemoveAll(s.Path(dir + "/basebackups_005/" + path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left := surveyed(t, e, c, store); len(left.Backups) != 1 || !strings.Contains(left.Backups[0].Problem, "builds on a backup") {
+		t.Errorf("without the full backup there is %+v", left.Backups)
+	}
+}
+
+// A storage that is not in order, one that may not be read and a key that does not open it
+// are told apart, each with what to do; none is taken for an empty one, and what does not
+// fit is refused.
+func TestRefusals(t *testing.T) {
+	s := theShop(t)
+	for name, test := range map[string]struct {
+		damage   func(t *testing.T, dir string)
+		config   string
+		settings recovery.Settings
+		cipher   string
+		kind     error
+		says     string
+	}{
+		"its backups may not be read": {damage: func(t *testing.T, dir string) { forbid(t, dir+"/basebackups_005") }, kind: storage.ErrDenied, says: "permission denied"},
+		"its log may not be read":     {damage: func(t *testing.T, dir string) { forbid(t, dir+"/wal_005") }, kind: storage.ErrDenied, says: "permission denied"},
+		"a segment may not be read": {damage: func(t *testing.T, dir string) {
+			all, err := filepath.Glob(dir + "/wal_005/*.lz4")
+			if err != nil || len(all) == 0 {
+				t.Fatal(all, err)
+			}
+			forbid(t, all[len(all)-1])
+		}, kind: storage.ErrDenied, says: "permission denied"},
+		"it is compressed with what this WAL-G does not have": {damage: func(t *testing.T, dir string) {
+			all, err := filepath.Glob(dir + "/wal_005/????????????????????????.lz4")
+			for _, path := range all {
+				err = errors.Join(err, os.Rename(path, strings.TrimSuffix(path, ".lz4")+".br"))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}, kind: storage.ErrConfig, says: "compressed with brotli"},
+		"the key is wrong":             {config: "sealed.json", cipher: "nonsense", kind: storage.ErrConfig, says: "openpgp"},
+		"the key is not set":           {config: "sealed.json", settings: recovery.Settings{"environment": nil}, kind: storage.ErrConfig, says: "its key is not set"},
+		"it is another storage":        {config: "sealed.json", cipher: walgtest.Key, says: "it is another storage"},
+		"no configuration":             {settings: recovery.Settings{"config": {"/nonexistent/walg.json"}}, kind: storage.ErrConfig, says: "configured storage"},
+		"a name of the host's":         {settings: recovery.Settings{"environment": {"PATH=/"}}, says: `cannot hold "PATH"`},
+		"an agent of the host":         {settings: recovery.Settings{"environment": {"SSH_AUTH_SOCK=/"}}, says: `cannot hold "SSH_AUTH_SOCK"`},
+		"two configurations":           {settings: recovery.Settings{"config": {"/a.json", "/b.json"}}, says: "configurations /a.json, /b.json"},
+		"too many at a time":           {settings: recovery.Settings{"concurrency": {"1000"}}, says: "`concurrency` cannot be"},
+		"a path that is not a whole":   {settings: recovery.Settings{"config": {"walg.json"}}, says: "not an absolute path"},
+		"a path of a copy is no whole": {settings: recovery.Settings{"config": {"nearby=walg.json"}}, says: "not an absolute path"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, c := "plain", s.component("plain.json", nil)
+			switch {
+			case test.damage != nil:
+				dir, c = s.damaged(t)
+				test.damage(t, s.Path(dir))
+			case test.config != "":
+				c = s.component(test.config, nil)
+				if !strings.Contains(test.says, "another") {
+					dir = "sealed"
+				}
+			}
+			for k, v := range test.settings {
+				c.Settings[k] = v
+			}
+			store := s.store(t, dir)
+			_, err := s.engine(test.cipher).Survey(t.Context(), c, recovery.Copy{Name: "nearby", URL: store.URL()}, store)
+			if err == nil || !strings.Contains(err.Error(), test.says) || recovery.HintOf(err) == "" || test.kind != nil && !errors.Is(err, test.kind) {
+				t.Errorf("the error is %v (hint %q), want %v with %q", err, recovery.HintOf(err), test.kind, test.says)
+			}
+		})
+	}
+	t.Run("a copy that is not the storage", func(t *testing.T) {
+		store := s.store(t, "spaces")
+		for name, settings := range map[string]recovery.Settings{"by what is in it": nil, "by its name": {"config": {"elsewhere=" + s.Path("plain.json")}},
+			"by the name of another": {"repository": {"elsewhere"}}} {
+			if got := surveyed(t, s.engine(""), s.component("plain.json", settings), store); len(got.Backups)+len(got.Findings) > 0 {
+				t.Errorf("%s it holds %+v", name, got)
+			}
+		}
+		for name, settings := range map[string]recovery.Settings{"config": {"config": {"nearby=" + s.Path("plain.json")}}, "repository": {"repository": {"nearby"}}} {
+			if got := surveyed(t, s.engine(""), s.component("plain.json", settings), store); len(got.Backups) != 2 {
+				t.Errorf("where %s says that it stands for the storage, it holds %+v", name, got)
+			}
+		}
+		if left, err := os.ReadDir(s.Path("spaces/wal_005")); err == nil {
+			t.Errorf("a folder was made: %v", left)
+		}
+	})
+	t.Run("it is not installed", func(t *testing.T) {
+		missing := recovery.Errorf("install it", "it is not here")
+		store := s.store(t, "plain")
+		_, err := walg.New(walg.Options{Program: func() (string, error) { return "", missing }}).
+			Survey(t.Context(), s.component("plain.json", nil), recovery.Copy{Name: "nearby"}, store)
+		if !errors.Is(err, missing) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+// forbid takes away what the server's user may do with a path; root does not ask.
+func forbid(t *testing.T, path string) {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err == nil {
+		err = os.Chmod(path, 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.Chmod(path, info.Mode()) })
+}
