@@ -135,6 +135,15 @@ type Window struct {
 	Gaps []Gap   `json:"gaps,omitempty"`
 }
 
+// Exactness is how exactly a moment within it can be reached: where positions in a log are
+// known, between any two commits, else as a service's clock says.
+func (w Window) Exactness() Exactness {
+	if w.From.LSN == 0 && w.To.LSN == 0 {
+		return ToSecond
+	}
+	return ToCommit
+}
+
 // Instant is a position with its time.
 type Instant struct {
 	Time time.Time `json:"time,omitzero"`

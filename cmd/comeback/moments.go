@@ -39,7 +39,9 @@ func (a *app) momentsCommand() *cobra.Command {
 and what it costs, and how much of the live server's log is in no copy yet. It
 reads the copies and asks the live server, and changes nothing; only --switch-wal
 touches the live server: it calls pg_switch_wal(), so that the segment that is
-being written is closed and archived.
+being written is closed and archived. Where components come back by several
+engines, all their moments follow in one list, in the order of time, each with
+how exactly it is reached: to any commit, to any second, or to the backup.
 
 With --around it reads the archived log and lists what each transaction did, marks
 what did harm, and says how to go to just before it. TIME is an RFC 3339 time with

@@ -38,6 +38,7 @@ func (a *app) windows(b *book, cat catalogue.Catalogue, servers liveServers, z z
 			}
 		}
 	}
+	a.allMoments(cat, z)
 	for _, s := range cat.Surveys {
 		for _, f := range s.Findings {
 			fmt.Fprintf(a.out, "finding  %s: %s%s\n", s.Copy, clean(f.Says), prefixed("; ", clean(f.Do)))
@@ -115,6 +116,10 @@ func (w windowWriter) backup(cat catalogue.Catalogue, b recovery.Backup) {
 
 // window says what one backup can be taken to, and what its gaps cost.
 func (w windowWriter) window(s recovery.Survey, win recovery.Window) {
+	if win.Exactness() == recovery.ToSecond {
+		w.line("", "window: any second from %s to %s", w.instant(win.From), w.instant(win.To))
+		return
+	}
 	to := "the end of its log, LSN " + win.To.LSN.String()
 	if !win.To.Time.IsZero() {
 		to = fmt.Sprintf("%s, LSN %s", w.zone.time(win.To.Time), win.To.LSN)

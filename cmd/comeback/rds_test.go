@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -41,7 +42,7 @@ func startRDS(t *testing.T) *rdstest.Service {
 
 func TestRDS(t *testing.T) {
 	s := startRDS(t)
-	for name, test := range map[string]func(*testing.T, *rdstest.Service){"rehearsal": rehearsesRDS, "hand-over": handsOverRDS, "rename": renamesRDS, "cluster": renamesAurora} {
+	for name, test := range map[string]func(*testing.T, *rdstest.Service){"rehearsal": rehearsesRDS, "hand-over": handsOverRDS, "rename": renamesRDS, "cluster": renamesAurora, "beside others": listsBesideOthers} {
 		t.Run(name, func(t *testing.T) {
 			test(t, s)
 			for _, left := range s.Left() {
@@ -316,5 +317,48 @@ func renamesAurora(t *testing.T, s *rdstest.Service) {
 	}
 	if got := s.Resource("cluster " + rdstest.SourceCluster); got != "cluster-SHOPAURORA" {
 		t.Errorf("after the switch back live is %s", got)
+	}
+}
+
+// A runbook whose components come back by RDS, by dumps, by base backups with log and by
+// commands has all their moments in one list, in the order of time, each with how exact it is.
+func listsBesideOthers(t *testing.T, s *rdstest.Service) {
+	l, r := theShop(t), newRig(t)
+	path := r.rdsRunbook(t, s)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := filepath.Join(t.TempDir(), "list")
+	if err := os.WriteFile(list, []byte("#!/bin/sh\n"+`printf '%s\n' '{"id": "old", "taken": "2001-02-03T04:05:06Z", "form": "volume snapshot"}' '{"window": "automated", "from": "2001-02-04T00:00:00Z", "to": "2001-02-05T00:00:00Z"}'`+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	whole := strings.NewReplacer("copies:\n", fmt.Sprintf("copies:\n  nearby: {url: %q}\n", l.CopyURL()),
+		"components:\n", fmt.Sprintf("components:\n  orders: {kind: postgres, url: \"${DATABASE_URL}\"}\n  uploads: {kind: files, with: commands, list: [%s], fetch: [%s], path: %s}\n", list, list, t.TempDir()),
+		"restore: database\n", "restore: [database, orders, uploads]\n", "needs: {", "needs: {DATABASE_URL: \"from the vault\", ").Replace(string(text))
+	if err := os.WriteFile(path, []byte(whole), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.environ["DATABASE_URL"] = l.URL()
+	got := r.run(t.Context(), "moments", path, "--utc")
+	got.has(t, recovery.CameBack, "window: any second from 2001-02-04 00:00:00Z to 2001-02-05 00:00:00Z")
+	_, one, ok := strings.Cut(got.out, "all of them, in the order of time")
+	if !ok {
+		t.Fatalf("there is no list of all moments in\n%s", got.out)
+	}
+	at := -1
+	for _, want := range []string{"the backup  of 2001-02-03 04:05:06Z  uploads: old, volume snapshot by commands", "any second  2001-02-04 00:00:00Z .. 2001-02-05 00:00:00Z  uploads: automated",
+		"  orders: " + l.dump, "  orders: " + l.base} {
+		next := strings.Index(one, want)
+		if next <= at {
+			t.Errorf("%q is not where it belongs in\n%s", want, one)
+		}
+		at = next
+	}
+	for _, want := range []string{`(?m)^  the backup  of \S+ \S+  orders: .* by dump in nearby$`, `(?m)^  any commit  .* orders: .* by pitr in nearby$`,
+		`(?m)^  any second  .* database: .*automated backups of RDS, to the second by rds in`, `(?m)^  the backup  .* database: ` + rdstest.Snapshot + `, manual snapshot of RDS by rds in`} {
+		if !regexp.MustCompile(want).MatchString(one) {
+			t.Errorf("%s is not in\n%s", want, one)
+		}
 	}
 }
