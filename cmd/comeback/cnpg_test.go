@@ -24,7 +24,7 @@ func cnpgRunbook(t *testing.T, s *cnpgtest.Server) string {
 		t.Fatal(err)
 	}
 	runbook := strings.NewReplacer("s3://shop-recovery/records\", region: eu-central-1", "file://"+t.TempDir()+"\"",
-		"    cluster: shop-db\n", fmt.Sprintf("    cluster: shop-db\n    kubeconfig: %s\n    every: 1ms\n", s.Kubeconfig),
+		"    cluster: shop-db\n", fmt.Sprintf("    cluster: shop-db\n    kubeconfig: %s\n    environment: [\"HOME=%s\"] # where kubectl keeps its cache\n    every: 1ms\n", s.Kubeconfig, s.Path("made")),
 		"- [ ] ", "", "-- expect: > 0\nselect count(*) from orders", "-- expect: = '"+s.Before+"'\n"+hosted.Everything).Replace(string(text))
 	path := filepath.Join(t.TempDir(), "shop.md")
 	if err := os.WriteFile(path, []byte(runbook), 0o600); err != nil {
