@@ -139,10 +139,12 @@ func (a *app) fetchFiled(ctx context.Context, b *book) (filed, error) {
 				continue
 			}
 			dir := home.RunDir(r.Run)
-			if _, err := os.Stat(dir); err != nil {
+			_, absent := os.Stat(dir)
+			if absent != nil {
 				dir = filedHome(home).RunDir(r.Run)
+				_, absent = os.Stat(dir)
 			}
-			if _, err := os.Stat(dir); err != nil {
+			if absent != nil {
 				if left, bytes = left-1, bytes-r.Size(); left < 0 || bytes < 0 {
 					continue
 				}
