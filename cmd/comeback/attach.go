@@ -283,6 +283,9 @@ func (a *app) approveCommand() *cobra.Command {
 		Use: "approve RUN", Short: "Sign the plan of a run that waits for your approval", Args: oneArgument("RUN"), ValidArgsFunction: a.runArgument,
 		Long: `Signs the digest of the plan as it stands now, with the key that the runbook names
 for the role. A later change of the plan voids the signature.
+
+With --on the plan comes from the host: what it is for is shown, and signed after
+a yes. The key stays here.
 ` + exitCodes,
 		Example: `  comeback approve 7c31
   comeback approve 7c31 --key ~/.ssh/id_ed25519

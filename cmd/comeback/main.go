@@ -68,14 +68,19 @@ func (a *app) run(ctx context.Context, args []string) recovery.Exit {
 	if err == nil {
 		return recovery.CameBack
 	}
-	fmt.Fprintf(a.err, "comeback: %s\n", clean(a.redact(err.Error())))
-	if hint := recovery.HintOf(err); hint != "" {
-		fmt.Fprintf(a.err, "  next: %s\n", clean(a.redact(hint)))
-	}
+	a.tell(err)
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return recovery.Interrupted
 	}
 	return recovery.ExitOf(err)
+}
+
+// tell says what went wrong, and what to do next.
+func (a *app) tell(err error) {
+	fmt.Fprintf(a.err, "comeback: %s\n", clean(a.redact(err.Error())))
+	if hint := recovery.HintOf(err); hint != "" {
+		fmt.Fprintf(a.err, "  next: %s\n", clean(a.redact(hint)))
+	}
 }
 
 // execute is the command that the arguments name; without any it is the console,

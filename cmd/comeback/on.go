@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
 	"syscall"
@@ -69,11 +70,11 @@ type carrying struct {
 	host string
 	give []string
 	runs bool
-	// key signs what comes back of it; runbook is the digest of the one that goes
-	// along, run the run that is named. Silent says that standard output holds
-	// nothing but what the command writes.
-	key, runbook, run string
-	silent            bool
+	// key signs what comes back of it, if it is what the line is about.
+	key string
+	about
+	// silent says that standard output holds nothing but what the command writes.
+	silent bool
 }
 
 // on carries a command line out on a host, brings the runs that have ended there home,
@@ -99,6 +100,11 @@ func (a *app) on(ctx context.Context, cmd *cobra.Command, o carrying) error {
 		ends.Terminal = tty
 		start.Env = append(start.Env, a.terminalEnv()...)
 	}
+	if o.key != "" {
+		if o.since, err = clockOf(ctx, conn); err != nil {
+			return err
+		}
+	}
 	code, err := conn.Run(ctx, start, ends)
 	if errors.Is(err, remote.ErrLost) && o.runs {
 		return recovery.Errorf("return to it: comeback attach --on "+string(host), "%w; a run that had begun there goes on", err).WithExit(recovery.NotEnded)
@@ -106,17 +112,29 @@ func (a *app) on(ctx context.Context, cmd *cobra.Command, o carrying) error {
 	if err != nil {
 		return err
 	}
-	home := &homeward{app: a, host: host, conn: conn, key: o.key, runbook: o.runbook, run: o.run, out: a.out, env: start.Env, asks: ends.Terminal != nil}
+	home := &homeward{app: a, host: host, conn: conn, key: o.key, about: o.about, out: a.out, env: start.Env, asks: ends.Terminal != nil}
 	if o.silent {
 		home.out = a.err
 	}
-	if err := home.bring(context.WithoutCancel(ctx)); err != nil {
+	ctx, stop := afterwards(ctx)
+	defer stop()
+	err = home.bring(ctx)
+	if code == 0 {
 		return err
 	}
-	if code != 0 {
-		return &exitError{recovery.Exit(code)}
+	if err != nil {
+		a.tell(err)
 	}
-	return nil
+	return &exitError{recovery.Exit(code)}
+}
+
+// afterwards is the context of what comes after a command: an interrupt that the
+// command has had does not end it, and the next one does.
+func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
+	if ctx.Err() == nil {
+		return context.WithCancel(ctx)
+	}
+	return signal.NotifyContext(context.WithoutCancel(ctx), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 }
 
 // dial connects to a host. The values of given variables are not for ssh itself.

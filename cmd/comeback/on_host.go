@@ -108,12 +108,10 @@ func (h *hostEnd) Answer(ctx context.Context, about string, body []byte, out io.
 			_, err = report.Adopt(r.Dir, []byte(s.Signature))
 		}
 		return err
+	case askClock:
+		return json.NewEncoder(out).Encode(h.app.now())
 	case askApproval:
-		_, asked, err := h.app.approvalOf(ctx, string(body))
-		if err != nil {
-			return err
-		}
-		return json.NewEncoder(out).Encode(asked)
+		return h.approval(ctx, string(body), out)
 	case askApprove:
 		var g approvalGiven
 		if err := json.Unmarshal(body, &g); err != nil {
@@ -147,6 +145,31 @@ func (h *hostEnd) runs(from string, out io.Writer) error {
 		}
 	}
 	return json.NewEncoder(out).Encode(ended)
+}
+
+// approval tells what a run that waits for an approval wants to have signed, as the
+// bytes that its digest is of.
+func (h *hostEnd) approval(ctx context.Context, id string, out io.Writer) error {
+	s, asked, err := h.app.approvalOf(ctx, id)
+	if err != nil {
+		return err
+	}
+	state, err := s.State(ctx)
+	if err != nil {
+		return err
+	}
+	home, err := h.app.home()
+	if err != nil {
+		return err
+	}
+	w := approvalWaits{Step: asked.Step}
+	if w.Plan, err = os.ReadFile(filepath.Join(home.RunDir(id), report.PlanFile)); err != nil {
+		return fmt.Errorf("read the plan of run %s: %w", id, err)
+	}
+	for _, change := range state.Amendments {
+		w.Amendments = append(w.Amendments, change.Amended)
+	}
+	return json.NewEncoder(out).Encode(w)
 }
 
 // run packs a run's directory.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"comeback/recovery"
 	"comeback/recovery/remote"
 
 	"github.com/spf13/cobra"
@@ -42,6 +43,10 @@ func (a *app) lineFor(cmd *cobra.Command, o *carrying) (remote.Start, error) {
 		return s, err
 	}
 	args, names := cmd.Flags().Args(), o.give
+	o.from, o.mode = a.from(), recovery.Recovery
+	if cmd.Name() == "rehearse" {
+		o.mode = recovery.Rehearsal
+	}
 	s.Args = append(s.Args, "--")
 	if strings.HasPrefix(cmd.Use, cmd.Name()+" RUNBOOK") {
 		b, _, err := a.open(args[0])

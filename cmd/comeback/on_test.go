@@ -212,12 +212,43 @@ func TestOn_plain(t *testing.T) {
 			t.Errorf("%v: exit %d\n%s\n%s", line, got.code, got.out, got.err)
 		}
 	}
+	a.oneStaysThere(t, here)
 	if got := a.on(t, "rehearse", a.book, "--json", "--give", "NOBODY"); got.code != recovery.Usage || !strings.Contains(got.err, "NOBODY") {
 		t.Errorf("a variable that is not set: exit %d, %s", got.code, got.err)
 	}
 	delete(a.environ, "SHOP_TOKEN")
 	if got := a.on(t, "rehearse", a.book, "--plain"); got.code != recovery.Usage && got.code != recovery.Failed || !strings.Contains(got.out+got.err, "SHOP_TOKEN") {
 		t.Errorf("without the secret: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+}
+
+// oneStaysThere fails where a run of the host that cannot be brought keeps another one
+// there, or changes how a command ended that did not end well.
+func (a *away) oneStaysThere(t *testing.T, here string) {
+	t.Helper()
+	id, bad := filepath.Base(here), a.there.RunDir("0000")
+	if err := errors.Join(os.CopyFS(bad, os.DirFS(here)), os.RemoveAll(here)); err != nil {
+		t.Fatal(err)
+	}
+	err := filepath.WalkDir(bad, func(path string, _ fs.DirEntry, err error) error {
+		return errors.Join(err, os.Chown(path, a.server.User.UID, a.server.User.GID))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		id   string
+		code recovery.Exit
+	}{{id, recovery.Failed}, {"ffff", recovery.Usage}} {
+		if got := a.on(t, "status", c.id); got.code != c.code || !strings.Contains(got.err, "run 0000 of elsewhere could not be brought: what came as run 0000 is another one") {
+			t.Errorf("status %s: exit %d\n%s\n%s", c.id, got.code, got.out, got.err)
+		}
+		if a.only(t) != here {
+			t.Errorf("run %s was not brought", id)
+		}
+	}
+	if err := os.RemoveAll(bad); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -236,8 +267,14 @@ func TestOn_console(t *testing.T) {
 	if err != nil || len(runs) != 1 {
 		t.Fatalf("%d runs on the host, %v", len(runs), err)
 	}
-	if got := a.on(t, "approve", runs[0].ID); got.code != recovery.CameBack || !strings.Contains(got.out, "as lead") {
-		t.Fatalf("approve: exit %d\n%s\n%s", got.code, got.out, got.err)
+	if got := a.on(t, "approve", runs[0].ID); got.code != recovery.Refused || !strings.Contains(got.out, "rehearsal of shop, to pages: ") || !strings.Contains(got.out, "  writes to ") {
+		t.Fatalf("approve without a yes: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	var said, wrong bytes.Buffer
+	yes := a.app(&said, &wrong)
+	yes.in = strings.NewReader("yes\n")
+	if code := yes.run(t.Context(), []string{"approve", runs[0].ID, "--on", sshtest.Alias}); code != recovery.CameBack || !strings.Contains(said.String(), "approved plan") {
+		t.Fatalf("approve: exit %d\n%s\n%s", code, said.String(), wrong.String())
 	}
 	s.shows("WAITS FOR YOU", "Somebody has looked")
 	if err := pty.Setsize(s.tty, &pty.Winsize{Cols: 100, Rows: 30}); err != nil {

@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"syscall"
 
-	"golang.org/x/sys/unix"
 	"golang.org/x/term"
+
+	"comeback/recovery"
 )
 
 // Ends are this end of a command.
@@ -27,7 +27,8 @@ type Ends struct {
 
 // Run carries a command out on the host and gives its exit code. The end of ctx is
 // told to the command, once, which ends as it would here. A connection that goes
-// away is ErrLost.
+// away is ErrLost. Of an input that is a file, nothing is read any more when Run
+// returns: what is typed then is for this program.
 func (c *Conn) Run(ctx context.Context, s Start, e Ends) (code int, err error) {
 	if e.Terminal != nil {
 		columns, rows, err := term.GetSize(int(e.Terminal.Fd()))
@@ -39,10 +40,15 @@ func (c *Conn) Run(ctx context.Context, s Start, e Ends) (code int, err error) {
 	if err := c.to.encode(kindStart, s); err != nil {
 		return 0, c.cut(" before anything had begun there")
 	}
+	t := newTyping(c.to)
 	if e.Terminal == nil {
-		go c.types(e.In)
+		stop, failed := t.pass(e.In)
+		if failed != nil {
+			return 0, failed
+		}
+		defer stop()
 	} else {
-		restore, failed := c.putThrough(e.Terminal)
+		restore, failed := t.putThrough(e.Terminal)
 		if failed != nil {
 			return 0, failed
 		}
@@ -60,6 +66,12 @@ func (c *Conn) Run(ctx context.Context, s Start, e Ends) (code int, err error) {
 			_, _ = e.Out.Write(content)
 		case kindErr:
 			_, _ = e.Err.Write(content)
+		case kindTaken:
+			var n int
+			if err := json.Unmarshal(content, &n); err != nil {
+				return 0, fmt.Errorf("understand %s: %w", c.host.Name(), err)
+			}
+			t.taken(n)
 		case kindEnded:
 			var end ending
 			if err := json.Unmarshal(content, &end); err != nil {
@@ -70,103 +82,31 @@ func (c *Conn) Run(ctx context.Context, s Start, e Ends) (code int, err error) {
 	}
 }
 
-// types hands on an input that is no terminal.
-func (c *Conn) types(in io.Reader) {
-	_, err := io.Copy(stream{c.to, kindTyped}, in)
-	if err == nil {
-		_ = c.to.write(kindTypedAll, nil) // the reader tells of a lost connection
-	}
-}
-
-// leave brings a terminal back to lines, whatever screen a program that was cut off
-// has left there.
-const leave = "\x1b[?1049l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1004l\x1b[?2004l\x1b[?2026l\x1b[<u\x1b[>4m\x1b[?25h\x1b[0m\r"
-
-// putThrough makes a terminal that of the command: its keys and its size. The
-// function that it gives makes it the person's own again.
-func (c *Conn) putThrough(tty *os.File) (restore func(lost bool) error, err error) {
-	fd := int(tty.Fd())
-	cooked, err := term.MakeRaw(fd)
-	if err != nil {
-		return nil, fmt.Errorf("prepare the terminal: %w", err)
-	}
-	woken, wake, err := os.Pipe()
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("prepare the terminal: %w", err), term.Restore(fd, cooked))
-	}
-	sizes := make(chan os.Signal, 1)
-	signal.Notify(sizes, syscall.SIGWINCH)
-	done, read := make(chan struct{}), make(chan struct{})
-	go func() {
-		for {
-			select {
-			case <-sizes:
-				if columns, rows, err := term.GetSize(fd); err == nil {
-					_ = c.to.encode(kindResize, Size{columns, rows}) // the next one tells it again
-				}
-			case <-done:
-				return
-			}
-		}
-	}()
-	go func() {
-		defer close(read)
-		c.keys(fd, int(woken.Fd()))
-	}()
-	return func(lost bool) error {
-		signal.Stop(sizes)
-		close(done)
-		wake.Close()
-		<-read
-		woken.Close()
-		if lost {
-			_, _ = io.WriteString(tty, leave) // a terminal that has gone needs nothing
-		}
-		if err := term.Restore(fd, cooked); err != nil {
-			return fmt.Errorf("restore the terminal: %w", err)
-		}
-		return nil
-	}, nil
-}
-
-// keys hands on what is typed until the other pipe ends: what is typed after that
-// is for this program.
-func (c *Conn) keys(tty, wake int) {
-	fds := []unix.PollFd{{Fd: int32(tty), Events: unix.POLLIN}, {Fd: int32(wake), Events: unix.POLLIN}}
-	b := make([]byte, 4096)
-	for {
-		switch _, err := unix.Poll(fds, -1); {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case err != nil, fds[1].Revents != 0:
-			return
-		}
-		n, err := unix.Read(tty, b)
-		if errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN) {
-			continue
-		}
-		if err != nil || n <= 0 {
-			return // the terminal has gone, and a signal tells of it
-		}
-		if c.to.write(kindTyped, b[:n]) != nil {
-			return
-		}
-	}
-}
+// mostLate is how much of an answer that nobody wants any more is waited for, in
+// bytes: what is more costs the connection.
+const mostLate = 1 << 20
 
 // Ask asks the program on the host something outside of any command. What it
-// answers is written to into.
-func (c *Conn) Ask(_ context.Context, about string, body []byte, into io.Writer) error {
+// answers, at most so many bytes, is written to into. The end of ctx ends the
+// connection, and is ErrLost, as is an answer that goes on for long after it was
+// too much, or into had failed.
+func (c *Conn) Ask(ctx context.Context, about string, body []byte, most int64, into io.Writer) error {
+	defer context.AfterFunc(ctx, func() { _ = c.cmd.Process.Kill() })()
 	if err := c.to.encode(kindQuestion, question{about, body}); err != nil {
-		return c.cut(" when it was asked for " + about)
+		return c.unanswered(ctx, " when it was asked for "+about)
 	}
 	var failed error
-	for {
+	for late := 0; late <= mostLate; {
 		k, content, err := readFrame(c.out)
 		switch {
 		case err != nil:
-			return c.cut(" while it told of " + about)
-		case k == kindBytes && failed == nil:
+			return c.unanswered(ctx, " while it told of "+about)
+		case k == kindBytes && failed != nil:
+			late += len(content)
+		case k == kindBytes && int64(len(content)) > most:
+			failed = recovery.Errorf("look at it there: ssh "+string(c.host), "%s has more to tell of %s than is read", c.host.Name(), about)
+		case k == kindBytes:
+			most -= int64(len(content))
 			_, failed = into.Write(content)
 		case k == kindEnd:
 			var end ending
@@ -176,4 +116,21 @@ func (c *Conn) Ask(_ context.Context, about string, body []byte, into io.Writer)
 			return errors.Join(failed, end.err())
 		}
 	}
+	_ = c.cmd.Process.Kill()
+	c.part()
+	e := recovery.Errorf(recovery.HintOf(failed), "%w", failed)
+	e.Err = errors.Join(ErrLost, failed)
+	return e
+}
+
+// unanswered is the error of a question whose connection went away, by itself or
+// because ctx has ended.
+func (c *Conn) unanswered(ctx context.Context, when string) error {
+	if ctx.Err() == nil {
+		return c.cut(when)
+	}
+	c.part()
+	e := recovery.Errorf("try again", "the connection to %s was given up%s: interrupted", c.host.Name(), when).WithExit(recovery.Interrupted)
+	e.Err = ErrLost
+	return e
 }

@@ -18,5 +18,8 @@
 // The command line runs on the host in a process of its own, at a pseudo terminal
 // where this end has a terminal, else at pipes. When the connection goes away it
 // is hung up, as by the end of a terminal. ssh's agent and X11 are never
-// forwarded.
+// forwarded. Every byte that it has written comes, however slowly it is read.
+//
+// Neither end fills the other's memory: what is typed goes at most a window ahead of
+// the command, and an answer is at most as long as was agreed.
 package remote

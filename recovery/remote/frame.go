@@ -28,6 +28,7 @@ const (
 const (
 	kindOut   kind = 'o' // what the command writes
 	kindErr   kind = 'x' // what it writes as its errors
+	kindTaken kind = 'n' // how many bytes more of its input the command has taken
 	kindEnded kind = 'd' // an ending: the last of a command
 	kindBytes kind = 'b' // a part of an answer
 	kindEnd   kind = 'a' // an ending: the last of an answer

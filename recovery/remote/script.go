@@ -32,6 +32,7 @@ const script = `main() {
 	umask 077
 	cache=${XDG_CACHE_HOME:-$HOME/.cache}/comeback
 	program=$cache/$digest/comeback
+	[ "$(stat -Lc %%a "$cache" 2>/dev/null)" = 700 ] || why=$({ mkdir -p "$cache" && chmod 700 "$cache"; } 2>&1) || refuse "$why"
 	if ! { [ -x "$program" ] && holds "$program"; }; then
 		why=$(mkdir -p "$cache/$digest" 2>&1) || refuse "$why"
 		find "$cache/$digest" -name 'new.*' -mmin +60 -exec rm -f {} + 2>/dev/null

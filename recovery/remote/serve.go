@@ -177,8 +177,11 @@ type command struct {
 	cmd    *exec.Cmd
 	typing chan []byte
 	tty    *os.File // nil without a terminal
-	shown  sync.WaitGroup
-	gone   chan struct{} // closed when it has ended
+	// outputs are this end of what it writes to.
+	outputs []*os.File
+	// shown and taken are what goes on with its outputs and its input.
+	shown, taken sync.WaitGroup
+	gone         chan struct{} // closed when it has ended
 }
 
 func begin(cmd *exec.Cmd, size *Size, to *frames) (*command, error) {
@@ -188,14 +191,11 @@ func begin(cmd *exec.Cmd, size *Size, to *frames) (*command, error) {
 		if err != nil {
 			return nil, fmt.Errorf("start the command: %w", err)
 		}
-		cmd.Stdout, cmd.Stderr = stream{to, kindOut}, stream{to, kindErr}
-		// What a command leaves running may hold on to its outputs.
-		cmd.WaitDelay = lastLook
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-		if err := cmd.Start(); err != nil {
+		if err := c.piped(to); err != nil {
 			return nil, fmt.Errorf("start the command: %w", err)
 		}
-		go c.types(typed)
+		c.taken.Go(func() { c.types(typed, to) })
 		return c, nil
 	}
 	ours, theirs, err := openTerminal()
@@ -209,16 +209,80 @@ func begin(cmd *exec.Cmd, size *Size, to *frames) (*command, error) {
 	if err := errors.Join(cmd.Start(), theirs.Close()); err != nil {
 		return nil, errors.Join(fmt.Errorf("start the command: %w", err), ours.Close())
 	}
-	c.shown.Go(func() {
-		// It ends with EIO, when nobody has the other end any more.
-		_, _ = io.Copy(stream{to, kindOut}, ours)
-	})
-	go c.types(ours)
+	c.outputs = []*os.File{ours}
+	// It ends with EIO, when nobody has the other end any more.
+	c.shown.Go(func() { show(ours, stream{to, kindOut}, c.gone, lastLook) })
+	c.taken.Go(func() { c.types(ours, to) })
 	return c, nil
 }
 
-// types gives the command what is typed; one that reads no more needs it no more.
-func (c *command) types(to io.WriteCloser) {
+// piped starts the command with its outputs at pipes.
+func (c *command) piped(to *frames) error {
+	out, stdout, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer stdout.Close()
+	wrong, stderr, err := os.Pipe()
+	if err != nil {
+		return errors.Join(err, out.Close())
+	}
+	defer stderr.Close()
+	c.cmd.Stdout, c.cmd.Stderr = stdout, stderr
+	if err := c.cmd.Start(); err != nil {
+		return errors.Join(err, out.Close(), wrong.Close())
+	}
+	c.outputs = []*os.File{out, wrong}
+	for i, k := range []kind{kindOut, kindErr} {
+		c.shown.Go(func() {
+			defer c.outputs[i].Close()
+			show(c.outputs[i], stream{to, k}, c.gone, lastLook)
+		})
+	}
+	return nil
+}
+
+// show hands on what a command writes until nobody can write there any more, or
+// until the command has ended and nothing came for a while: what it has left running
+// may hold on to its outputs. How long the other end takes to read does not matter.
+func show(from *os.File, to io.Writer, gone <-chan struct{}, look time.Duration) {
+	b := make([]byte, atOnce)
+	for {
+		n, err := from.Read(b)
+		if n > 0 {
+			if _, err := to.Write(b[:n]); err != nil {
+				return
+			}
+		}
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded) && readable(from):
+			_ = from.SetReadDeadline(time.Time{}) // the next look does not wait
+			continue
+		case err != nil:
+			return
+		}
+		select {
+		case <-gone:
+			_ = from.SetReadDeadline(time.Now().Add(look)) // what has none ends with its writers
+		default:
+		}
+	}
+}
+
+// readable reports whether reading a file would not wait.
+func readable(f *os.File) bool {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return false
+	}
+	n := 0
+	err = raw.Control(func(fd uintptr) { n, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0) })
+	return err == nil && n > 0
+}
+
+// types gives the command what is typed, and says so; one that reads no more needs it
+// no more.
+func (c *command) types(to io.WriteCloser, back *frames) {
 	for {
 		select {
 		case b := <-c.typing:
@@ -227,30 +291,34 @@ func (c *command) types(to io.WriteCloser) {
 				continue
 			}
 			_, _ = to.Write(b)
+			_ = back.encode(kindTaken, len(b)) // the reader tells of a lost connection
 		case <-c.gone:
 			return
 		}
 	}
 }
 
-// lastLook is how long the outputs of a command are read after it has ended.
+// lastLook is how long nothing must have come of the outputs of a command that has
+// ended.
 const lastLook = time.Second
 
 // wait waits for the command's end and for what it has written.
 func (c *command) wait() ending {
 	err := c.cmd.Wait()
 	close(c.gone)
+	for _, out := range c.outputs {
+		_ = out.SetReadDeadline(time.Now().Add(lastLook)) // one that is closed was read
+	}
+	c.shown.Wait()
 	if c.tty != nil {
-		late := time.AfterFunc(lastLook, func() { c.tty.Close() })
-		c.shown.Wait()
-		late.Stop()
 		c.tty.Close()
 	}
+	c.taken.Wait()
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit) && exit.ExitCode() >= 0:
 		return ending{Code: exit.ExitCode()}
-	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
+	case err != nil:
 		return endingOf(fmt.Errorf("comeback on the host: %w", err))
 	}
 	return ending{}

@@ -32,9 +32,10 @@ func Program(setting string) []string {
 
 // unforwarded are the options that go before those of the person's configuration:
 // nothing is forwarded, no other command or terminal comes in between, and a
-// connection that is dead is noticed within a minute.
+// connection that is dead is noticed within a minute. An ssh before OpenSSH 8.7 knows
+// two of them by its flags alone, which nobody gives.
 var unforwarded = []string{
-	"-T", "-a", "-x",
+	"-T", "-a", "-x", "-o", "IgnoreUnknown=ForkAfterAuthentication,StdinNull",
 	"-o", "ClearAllForwardings=yes", "-o", "RemoteCommand=none", "-o", "PermitLocalCommand=no",
 	"-o", "ControlMaster=no", "-o", "ForkAfterAuthentication=no", "-o", "StdinNull=no",
 	"-o", "ConnectTimeout=30", "-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3",
