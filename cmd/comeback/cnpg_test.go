@@ -127,15 +127,18 @@ func handsOverCNPG(t *testing.T, r *rig, s *cnpgtest.Server, path, to string) {
 	if want := "postgres://" + h.Place + "-rw.shop.svc:5432/shop"; h.Address != want {
 		t.Errorf("its address is %s, want %s", h.Address, want)
 	}
-	if got := r.run(t.Context(), "expire"); !strings.Contains(got.out, h.Place) || !strings.Contains(got.out, "give the application the new address") || !strings.Contains(got.out, "until then nothing of it is archived") {
-		t.Errorf("it is not listed\n%s\n%s", got.out, got.err)
+	got := r.run(t.Context(), "expire")
+	for _, want := range []string{h.Place, "give the application the new address", "until then nothing of it is archived", "copy the secret shop-db-app before you delete the cluster shop-db", "env PASSWORD", "pg_net"} {
+		if !strings.Contains(got.out, want) {
+			t.Errorf("%q is not listed\n%s\n%s", want, got.out, got.err)
+		}
 	}
 	// It is production by now: somebody is connected.
 	goHome, err := s.Connect(t.Context(), h.Place)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := r.run(t.Context(), "expire", id, "--plain", "--confirm", h.Place); got.code == recovery.CameBack || !strings.Contains(got.out, "1 sessions are connected to it") {
+	if got := r.run(t.Context(), "expire", id, "--plain", "--confirm", h.Place); got.code == recovery.CameBack || !strings.Contains(got.out, "2 sessions are connected to it") {
 		t.Errorf("in use: exit %d\n%s\n%s", got.code, got.out, got.err)
 	}
 	if err := goHome(); err != nil {

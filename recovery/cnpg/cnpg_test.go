@@ -226,6 +226,57 @@ func TestSurvey_source(t *testing.T) {
 	}
 }
 
+// To latest the whole archive is replayed, also where nothing tells how far it reaches.
+func TestResolve_latest(t *testing.T) {
+	type parts = map[string]any
+	for name, change := range map[string]func(spec, status parts) (parts, parts){
+		"archive_timeout is off": func(spec, status parts) (parts, parts) {
+			spec["postgresql"].(parts)["parameters"].(parts)["archive_timeout"] = "0"
+			return spec, status
+		},
+		"the backup is younger": func(spec, status parts) (parts, parts) {
+			spec["postgresql"].(parts)["parameters"].(parts)["archive_timeout"] = "1h"
+			return spec, status
+		},
+		"no condition": func(spec, status parts) (parts, parts) {
+			delete(status, "conditions")
+			return spec, status
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer server.Change(change)()
+			s := survey(t, component())
+			p, err := resolve(t, s, "latest")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(s.Windows) > 0 || !strings.HasPrefix(p.Says, "the end of the archive of shop-db, from shop-db-nightly") || p.Exactness != recovery.ToSecond || strings.Contains(string(p.Facts), `"target"`) {
+				t.Errorf("with the windows %+v it is resolved to %s: %s, %s", s.Windows, p.Exactness, p.Says, p.Facts)
+			}
+		})
+	}
+}
+
+// What a cluster has left that had the source's name before can be restored: neither the
+// archive nor the data of the new one say anything of it.
+func TestSurvey_remade(t *testing.T) {
+	defer server.Remake(server.Latest.Add(time.Hour))()
+	s := survey(t, component())
+	for _, to := range []string{"shop-db-nightly", "shop-db-old", "latest"} {
+		p, err := resolve(t, s, to)
+		if err != nil {
+			t.Errorf("%s: %v", to, err)
+			continue
+		}
+		if !strings.Contains(p.Warnings[len(p.Warnings)-2], "it is of an earlier one") || strings.Contains(string(p.Facts), `"system"`) {
+			t.Errorf("%s: the warnings are %q, the facts %s", to, p.Warnings, p.Facts)
+		}
+	}
+	if p, err := resolve(t, s, "before-xid:81214"); err == nil || len(s.Windows) > 0 {
+		t.Errorf("a transaction is resolved to %s, the windows are %+v", p.Says, s.Windows)
+	}
+}
+
 func TestSurvey_refusals(t *testing.T) {
 	for name, test := range map[string]struct {
 		component  recovery.Component
@@ -292,7 +343,7 @@ func TestResolve(t *testing.T) {
 // A restore brings back what was there then, in a cluster like the source that reaches nobody;
 // what was made is deleted with its volumes, and nothing else.
 func TestRestore(t *testing.T) {
-	for to, want := range map[string]string{exactly(server.At): server.Before, fmt.Sprintf("before-xid:%d", server.Lost): server.Before, "lsn:" + server.BackupEnd: server.AtSnapshot, cnpgtest.Backup: server.AtSnapshot} {
+	for to, want := range map[string]string{exactly(server.At): server.Before, fmt.Sprintf("before-xid:%d", server.Lost): server.Before, "lsn:" + server.BackupEnd: server.AtSnapshot, cnpgtest.Backup: server.AtSnapshot, "latest": "9after it 1"} {
 		t.Run(to, func(t *testing.T) {
 			server.Calls()
 			o := options(t, to, want)
@@ -302,12 +353,17 @@ func TestRestore(t *testing.T) {
 				manifest = server.Manifest("run-part")
 				return look(ctx, env)
 			}
-			passes(t, enginetest.Restore(t, o))
+			end := enginetest.Restore(t, o)
+			passes(t, end)
 			if got, want := server.Calls(), []string{"create run-part", "delete run-part"}; !slices.Equal(got, want) {
 				t.Errorf("called %q, want %q", got, want)
 			}
 			if to == exactly(server.At) {
 				harmless(t, manifest)
+			}
+			told := to == exactly(server.At) || to == cnpgtest.Backup
+			if all := end.Reached(); len(all) != 1 || all[0].Time.IsZero() == told {
+				t.Errorf("it proves %+v", all)
 			}
 		})
 	}
@@ -322,12 +378,12 @@ func harmless(t *testing.T, manifest map[string]any) {
 	}
 	spec := string(b)
 	for _, want := range []string{`"size": "20Gi"`, `"storageClass": "fast"`, `"memory": "1Gi"`, `"max_connections": "200"`, `"imageName": "ghcr.io/cloudnative-pg/postgresql:15.10"`, `"instances": 1`,
-		`"source": "origin"`, `"serverName": "shop-db"`, `"backupID": "20261128T020000"`, `"targetTime": "` + exactly(server.At) + `"`, `"name": "shop-db-app"`, `"pg_stat_statements"`, `"max_logical_replication_workers": "0"`, `"name": "reader"`} {
+		`"source": "origin"`, `"serverName": "shop-db"`, `"backupID": "20261128T020000"`, `"targetTime": "` + exactly(server.At) + `"`, `"name": "shop-db-app"`, `"pg_stat_statements"`, `"max_logical_replication_workers": "0"`, `"name": "reader"`, `"timescaledb.max_background_workers": "0"`, `"name": "REGION"`, `"hostnossl all all all reject"`} {
 		if !strings.Contains(spec, want) {
 			t.Errorf("it was created without %s:\n%s", want, spec)
 		}
 	}
-	for _, other := range []string{`"backup":`, `"plugins"`, `"inheritedMetadata"`, `"services"`, `"monitoring"`, `"synchronous"`, "pg_cron", `"initdb"`, hosted.Password} {
+	for _, other := range []string{`"backup":`, `"plugins"`, `"inheritedMetadata"`, `"services"`, `"monitoring"`, `"synchronous"`, "pg_cron", "pg_net", "PASSWORD", `"initdb"`, hosted.Password} {
 		if strings.Contains(spec, other) {
 			t.Errorf("it was created with %s:\n%s", other, spec)
 		}

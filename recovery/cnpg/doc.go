@@ -19,10 +19,11 @@
 // resources, parameters, where it may run), its secrets for the roles, and one instance.
 // Whatever the package does not know as harmless is left out and told: above all the backup
 // section and the plugins, so that nothing is written into the source's archive, further
-// services, inherited labels, by which traffic could come to it, and workers that act by
-// themselves. The steps are: create it, wait until the operator calls it healthy, sign on
-// through its service. Whatever a killed run has created is found again by its name and its
-// annotation, and never created twice.
+// services, inherited labels, by which traffic could come to it, libraries that may act by
+// themselves, and values of the environment that are written out, which would be recorded.
+// The steps are: create it, wait until the operator calls it healthy, sign on through its
+// service. Whatever a killed run has created is found again by its name and its annotation,
+// and never created twice.
 //
 // Checks reach it through `kubectl port-forward` of the service for writes. The password is
 // read from its secret into memory; what the run binds is a socket in a private directory
@@ -42,9 +43,13 @@
 //
 // How far the archive reaches is not told by Kubernetes. While archiving works everything is
 // in it that is older than archive_timeout; newer moments are refused with the time at which
-// they can be gone to, and the end of the archive is `latest`.
+// they can be gone to. `latest` replays all that the archive has, and where that ends is not
+// known. Backups from before the source was made are those of an
+// earlier cluster with its name: what the new one tells of its data and its archive is not
+// held against them.
 //
 // A rehearsal deletes what it has made. A recovery leaves it running and gives people its
 // address; nothing live is written to. It archives nothing until people give it a backup
-// section, which the run asks them for. `comeback expire` deletes it where nobody is connected.
+// section, which the run asks them for. `comeback expire` deletes it where nobody is connected;
+// where people may come as postgres it asks as postgres, which tells them from the operator.
 package cnpg

@@ -55,8 +55,10 @@ type facts struct {
 	Source string `json:"source"`
 	UID    string `json:"uid,omitempty"`
 	System string `json:"system,omitempty"`
-	// Gone says that the source is there no more.
-	Gone bool `json:"gone,omitempty"`
+	// Gone says that the source is there no more, Earlier that the backup is of another
+	// cluster, which had the source's name before it was made.
+	Gone    bool `json:"gone,omitempty"`
+	Earlier bool `json:"earlier,omitempty"`
 	// Backup is the resource, ID the name that its tool has for it; of a backup by volume
 	// snapshots Snapshots are these.
 	Backup    string     `json:"backup"`
@@ -81,6 +83,9 @@ type target struct {
 	Immediate bool   `json:"targetImmediate,omitempty"`
 	Exclusive bool   `json:"exclusive,omitempty"`
 }
+
+// toEnd reports whether the log is replayed to the end of the archive, wherever that is.
+func (f facts) toEnd() bool { return f.Target == target{} && f.Shape.Origin != nil }
 
 // price is what an hour costs, in words.
 func (f facts) price() string {

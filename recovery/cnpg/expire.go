@@ -1,11 +1,11 @@
 package cnpg
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"comeback/recovery"
 	"comeback/recovery/provider"
@@ -61,7 +61,7 @@ func (k expireKind) Do(ctx context.Context, env recovery.Env, step recovery.Step
 	}
 	if c != nil && c.Metadata.Deletion == nil {
 		env.Meter().Phase("ask who is connected to "+h.Name, 0, recovery.NoUnit)
-		if err := k.unused(ctx, api, h); err != nil {
+		if err := k.unused(ctx, api, c, h); err != nil {
 			return recovery.Outcome{}, err
 		}
 	}
@@ -75,37 +75,75 @@ func (k expireKind) Do(ctx context.Context, env recovery.Env, step recovery.Step
 	return recovery.Outcome{Says: h.Name + " is gone, and its volumes with it"}, err
 }
 
-// own are the roles of the operator, which are always there.
+// own are the roles of the operator, which are always there: as postgres it comes by a socket.
 var own = []string{"postgres", "streaming_replica", "cnpg_metrics_exporter"}
 
 // unused refuses a cluster that somebody is connected to, and one that cannot be asked: it
 // may be what people use by now.
-func (k expireKind) unused(ctx context.Context, api kube, h handedOver) error {
-	t := &tunnel{kube: api, service: serviceOf(h.Name)}
-	defer t.again()
-	config, err := api.sign(ctx, h.Name, h.Secret)
-	if err == nil {
-		config.DialFunc = t.dial
-		var n int64
-		if n, err = k.sessions(ctx, config, h); err == nil && n > 0 {
-			return provider.Refused("let them disconnect if nobody needs it any more, then retry", "the cluster %s is in use: %d sessions are connected to it", h.Name, n)
-		}
-	}
+func (k expireKind) unused(ctx context.Context, api kube, c *cluster, h handedOver) error {
+	n, err := k.sessions(ctx, api, c, h)
 	switch {
-	case err == nil:
+	case err == nil && n == 0:
 		return nil
+	case err == nil:
+		return provider.Refused("let them disconnect if nobody needs it any more, then retry", "the cluster %s is in use: %d sessions are connected to it", h.Name, n)
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}
 	return provider.Refused("mend what it says, then retry; or make sure that nobody uses it and delete it by hand, with kubectl", "it cannot be asked who uses the cluster %s: %w", h.Name, err)
 }
 
-// sessions are those of people and applications.
-func (k expireKind) sessions(ctx context.Context, config *pgx.ConnConfig, h handedOver) (int64, error) {
+// sessions are those of people and applications. Where they may come as postgres, it is asked
+// as postgres: other roles may not see where sessions of it come from.
+func (k expireKind) sessions(ctx context.Context, api kube, c *cluster, h handedOver) (int64, error) {
+	super, err := c.superuser()
+	if err != nil {
+		return 0, err
+	}
+	config, err := api.sign(ctx, h.Name, cmp.Or(super, h.Secret))
+	if err != nil {
+		return 0, err
+	}
+	t := &tunnel{kube: api, service: serviceOf(h.Name)}
+	defer t.again()
+	config.DialFunc = t.dial
 	conn, err := k.Connect(ctx, config, min(time.Duration(h.Every), 5*time.Second))
 	if err != nil {
 		return 0, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	return provider.Users(ctx, conn, own...)
+	n, err := provider.Users(ctx, conn, own...)
+	if err != nil || super == "" {
+		return n, err
+	}
+	var sees bool
+	var supers int64
+	err = conn.QueryRow(ctx, remote).Scan(&sees, &supers)
+	if err == nil && !sees {
+		err = fmt.Errorf("the role %s does not see where sessions of postgres come from", config.User)
+	}
+	return n + supers, err
+}
+
+// remote are the sessions of postgres that come over the network, and whether who asks sees
+// that of them.
+const remote = `select pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'usage'), count(*) from pg_catalog.pg_stat_activity
+where usename = 'postgres' and client_addr is not null and pid <> pg_catalog.pg_backend_pid()`
+
+// superuser is the secret of the role postgres, where people and applications may come as it;
+// "" where they may not.
+func (c cluster) superuser() (string, error) {
+	var spec struct {
+		On     bool `json:"enableSuperuserAccess"`
+		Secret struct {
+			Name string `json:"name"`
+		} `json:"superuserSecret"`
+	}
+	if err := json.Unmarshal(c.Spec, &spec); err != nil {
+		return "", fmt.Errorf("understand the cluster %s: %w", c.Metadata.Name, err)
+	}
+	if !spec.On {
+		return "", nil
+	}
+	return cmp.Or(spec.Secret.Name, c.Metadata.Name+"-superuser"), nil
 }

@@ -3,7 +3,9 @@ package cnpg
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 
 	"comeback/recovery"
@@ -52,7 +54,15 @@ func (k handOverKind) Do(ctx context.Context, env recovery.Env, step recovery.St
 	if n := p.Facts.Shape; n.Source > n.Instances {
 		o.ToDo = append(o.ToDo, fmt.Sprintf("give the cluster %s %d instances, as the source has; it has %d", p.name(), n.Source, n.Instances))
 	}
-	o.ToDo = append(o.ToDo, fmt.Sprintf("set max_logical_replication_workers of the cluster %s as the source has it, if it subscribes to others: it is 0", p.name()))
+	parameters := at(at(p.Facts.Shape.Spec, "postgresql"), "parameters")
+	for _, name := range slices.Sorted(maps.Keys(still)) {
+		if parameters[name] != nil {
+			o.ToDo = append(o.ToDo, fmt.Sprintf("set %s of the cluster %s as the source has it, %s: it is 0", name, p.name(), still[name]))
+		}
+	}
+	if own := p.Facts.Shape.Secret; own == generated(p.Facts.Source) {
+		o.ToDo = append(o.ToDo, fmt.Sprintf("copy the secret %s before you delete the cluster %s, and make it again under its name: it goes with that cluster, and the application and %s sign on by it", own, p.Facts.Source, p.name()))
+	}
 	if claim := provider.Held(env, Cluster, p.name()); claim != nil {
 		o.Adopted = append(o.Adopted, *claim)
 	}

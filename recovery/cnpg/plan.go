@@ -15,7 +15,7 @@ type args struct {
 	Component string            `json:"component"`
 	Target    recovery.TargetID `json:"target"`
 	Facts     facts             `json:"facts"`
-	// At is the moment, as far as it is known.
+	// At is the moment; zero where nothing tells it.
 	At    time.Time         `json:"at,omitzero"`
 	Every recovery.Duration `json:"every"`
 	// Database is the one that checks look at, Secret the one that they sign on by where
@@ -38,8 +38,11 @@ func (e engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target) 
 	if err != nil {
 		return nil, err
 	}
-	a := args{Component: c.Name, Target: t.ID, Facts: f, At: p.Time, Every: recovery.Duration(every), Secret: c.Settings.Text("secret"),
+	a := args{Component: c.Name, Target: t.ID, Facts: f, Every: recovery.Duration(every), Secret: c.Settings.Text("secret"),
 		Database: cmp.Or(c.Settings.Text("database"), f.Shape.Database)}
+	if !f.toEnd() {
+		a.At = p.Time
+	}
 	chain.Add("restore", restoreKind{}, a, fmt.Sprintf("create a new cluster in %s of %s, %s, which costs %s", f.Access.Namespace, f.Access.Context, p.Says, f.price()),
 		recovery.Ref{Copy: p.Copy, Key: p.Backup.ID, Size: p.Backup.Size()})
 	chain.Add("ready", readyKind{}, a, "wait until CloudNativePG has restored it and calls it healthy")

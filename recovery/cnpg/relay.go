@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"comeback/recovery/postgres"
+	"comeback/recovery/provider"
 )
 
 // relay lets sessions in by a socket in a private directory, and signs on for them at a
@@ -174,14 +175,17 @@ func (r *relay) open(ctx context.Context, asked map[string]string) (*pgconn.Hija
 	return conn.Hijack()
 }
 
-// hush sends a cancellation on.
-func (r *relay) hush(ctx context.Context, cancel *pgproto3.CancelRequest) {
+// hush sends a cancellation on, and waits a while until the server has taken it.
+func (r *relay) hush(ctx context.Context, request *pgproto3.CancelRequest) {
+	ctx, cancel := context.WithTimeout(ctx, provider.AnswersWithin)
+	defer cancel()
 	conn, err := r.tunnel.dial(ctx, "", "")
 	if err != nil {
 		return // what is not cancelled goes on, as it would without a relay
 	}
 	defer conn.Close()
-	b, err := cancel.Encode(nil)
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	b, err := request.Encode(nil)
 	if err == nil {
 		_, _ = conn.Write(b)
 		_, _ = conn.Read(make([]byte, 1)) // the server closes it

@@ -39,20 +39,21 @@ func point(b recovery.Backup, at time.Time, want recovery.Want) (recovery.Point,
 	}
 	p := recovery.Point{Time: at, Exactness: recovery.ToSecond}
 	switch {
-	case want.Kind == recovery.WantBackup, !f.Window:
+	case want.Kind == recovery.WantLatest && f.Shape.Origin != nil:
+		// Whatever is known of its end, the whole archive is replayed.
+		p.Says = fmt.Sprintf("the end of the archive of %s, from %s: at least until %s", f.Source, b.ID, provider.When(at))
+		p.Warnings = append(p.Warnings, "Kubernetes does not tell how far the archive reaches: what is newer than "+provider.When(at)+" may be in it or not")
+	case want.Kind == recovery.WantTime && f.Window:
+		f.Target = target{Time: at.UTC().Format("2006-01-02T15:04:05.999999Z07:00")}
+		p.Says = fmt.Sprintf("%s at %s, from %s: what was committed by then", f.Source, f.Target.Time, b.ID)
+		p.Warnings = append(p.Warnings, "PostgreSQL knows that it is there by a later commit: if there is none in the archive, the operator's recovery fails, and --to latest is the same moment")
+	default:
 		f.Target = target{Immediate: len(f.Snapshots) == 0 || f.Shape.Origin != nil}
 		p.Exactness, p.Time = recovery.ToBackup, b.Taken.To
 		p.Says = fmt.Sprintf("%s, which ended by %s (%s)", b.ID, provider.When(p.Time), b.Form)
 		if want.Kind == recovery.WantTime {
 			p.Warnings = append(p.Warnings, fmt.Sprintf("a backup is one moment: what was written between it and %s is not in it", want.Text))
 		}
-	case want.Kind == recovery.WantLatest:
-		p.Says = fmt.Sprintf("the end of the archive of %s, from %s: at least until %s", f.Source, b.ID, provider.When(at))
-		p.Warnings = append(p.Warnings, "Kubernetes does not tell how far the archive reaches: what is newer than "+provider.When(at)+" may be in it or not")
-	default:
-		f.Target = target{Time: at.UTC().Format("2006-01-02T15:04:05.999999Z07:00")}
-		p.Says = fmt.Sprintf("%s at %s, from %s: what was committed by then", f.Source, f.Target.Time, b.ID)
-		p.Warnings = append(p.Warnings, "PostgreSQL knows that it is there by a later commit: if there is none in the archive, the operator's recovery fails, and --to latest is the same moment")
 	}
 	return f.point(p, b), nil
 }
@@ -70,6 +71,8 @@ func position(s recovery.Survey, want recovery.Want) (recovery.Point, error) {
 		switch {
 		case b.Problem != "", f.Shape.Origin == nil, len(f.Snapshots) > 0:
 			// Nothing tells for sure where the log of a snapshot begins.
+		case f.Earlier:
+			// Positions are those of the cluster that is there.
 		case want.Kind == recovery.WantLSN && (b.Stop == 0 || b.Stop > want.LSN):
 		case want.Kind != recovery.WantLSN && best != nil:
 			// Backups do not say which transactions they hold: the oldest holds the fewest.
@@ -100,6 +103,9 @@ func position(s recovery.Survey, want recovery.Want) (recovery.Point, error) {
 // point completes one with what a restore of it makes.
 func (f facts) point(p recovery.Point, b recovery.Backup) recovery.Point {
 	p.Component, p.Copy, p.Engine, p.Backup, p.Facts = b.Component, b.Copy, Name, b, provider.Encode(f)
+	if f.Earlier {
+		p.Warnings = append(p.Warnings, fmt.Sprintf("it began before the cluster %s was made that is there now: it is of an earlier one, comes back in the shape of that one, and no system identifier is held against it", f.Source))
+	}
 	p.Warnings = append(p.Warnings, fmt.Sprintf("a new cluster is made in Kubernetes, %s, which costs %s until it is deleted", f.Shape.says(), f.price()))
 	return p
 }

@@ -11,6 +11,7 @@ type metadata struct {
 	UID         string            `json:"uid,omitempty"`
 	Labels      map[string]string `json:"labels,omitempty"`
 	Annotations map[string]string `json:"annotations,omitempty"`
+	Created     time.Time         `json:"creationTimestamp,omitzero"`
 	Deletion    *time.Time        `json:"deletionTimestamp,omitempty"`
 }
 

@@ -42,7 +42,7 @@ func (k serveKind) Do(ctx context.Context, env recovery.Env, step recovery.Step)
 	o := recovery.Outcome{Says: fmt.Sprintf("the cluster %s answers through %s, PostgreSQL %s, database %s", p.name(), p.service(), version, p.Database),
 		Facts:    map[string]string{"service": p.service() + "." + p.Namespace + ".svc", "PostgreSQL": version, "uid": c.Metadata.UID, "signs on as": who, "timeline": fmt.Sprint(c.Status.Timeline)},
 		Bindings: []recovery.Binding{{Component: p.Component, URL: "postgres:///" + url.PathEscape(p.Database) + "?" + q.Encode(), Scratch: true}},
-		Reached:  &recovery.Reached{Component: p.Component, Time: p.At, Evidence: p.Facts.evidence()}}
+		Reached:  &recovery.Reached{Component: p.Component, Time: p.At, Timeline: uint32(c.Status.Timeline), Evidence: p.Facts.evidence()}}
 	if s := p.Facts.System; s != "" {
 		o.Reached.Evidence = append(o.Reached.Evidence, "its system identifier is the source's, "+s)
 	}
@@ -55,8 +55,10 @@ func (f facts) evidence() []string {
 	switch {
 	case f.Target.Immediate:
 		return []string{"CloudNativePG was asked for the end of the backup " + f.Backup + " and calls the cluster healthy"}
+	case f.toEnd():
+		return []string{"CloudNativePG was asked for the end of the archive and calls the cluster healthy; where that was is not known"}
 	case asked == "":
-		return []string{"CloudNativePG was asked for the end of the archive and calls the cluster healthy; where that was is not told"}
+		return []string{"CloudNativePG was asked for the snapshots of the backup " + f.Backup + " and calls the cluster healthy"}
 	}
 	return []string{fmt.Sprintf("CloudNativePG was asked for %s and calls the cluster healthy: PostgreSQL fails where it does not come to its target", asked)}
 }
@@ -98,7 +100,7 @@ func (k serveKind) relay(ctx context.Context, env recovery.Env, p place, c *clus
 
 // secretName is that of the secret which checks sign on by.
 func (p place) secretName() string {
-	return cmp.Or(p.Secret, p.Facts.Shape.Secret, p.name()+"-app")
+	return cmp.Or(p.Secret, p.Facts.Shape.Secret, generated(p.name()))
 }
 
 // sign is how somebody signs on at a service, by a secret: its password stays in memory.

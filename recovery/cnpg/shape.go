@@ -8,8 +8,10 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"go.yaml.in/yaml/v4"
 
@@ -38,19 +40,30 @@ type shape struct {
 var kept = []string{"imageName", "imageCatalogRef", "imagePullPolicy", "imagePullSecrets", "schedulerName", "postgresUID", "postgresGID", "postgresql",
 	"superuserSecret", "enableSuperuserAccess", "storage", "walStorage", "tablespaces", "ephemeralVolumeSource", "ephemeralVolumesSizeLimit",
 	"startDelay", "stopDelay", "smartShutdownTimeout", "switchoverDelay", "failoverDelay", "livenessProbeTimeout", "probes", "affinity", "topologySpreadConstraints", "resources",
-	"priorityClassName", "env", "envFrom", "serviceAccountTemplate", "serviceAccountName", "projectedVolumeTemplate", "seccompProfile", "podSecurityContext", "securityContext", "logLevel"}
+	"priorityClassName", "envFrom", "serviceAccountTemplate", "serviceAccountName", "projectedVolumeTemplate", "seccompProfile", "podSecurityContext", "securityContext", "logLevel"}
 
 // replaced are the parts that a restore says itself, and those that mean nothing to it.
 var replaced = []string{"bootstrap", "instances", "externalClusters", "description", "primaryUpdateStrategy", "primaryUpdateMethod", "replicationSlots", "minSyncReplicas", "maxSyncReplicas"}
 
-// acting are libraries that act by themselves on a restored server.
-var acting = []string{"pg_cron"}
+// passive are libraries that reach nobody and run no jobs, timescaledb as long as it has no
+// workers. What others do is not known here: they are left out.
+var passive = []string{"age", "anon", "auth_delay", "auto_explain", "credcheck", "orioledb", "passwordcheck", "pg_hint_plan", "pg_ivm", "pg_prewarm", "pg_qualstats", "pg_show_plans",
+	"pg_stat_kcache", "pg_stat_monitor", "pg_stat_statements", "pg_store_plans", "pg_wait_sampling", "pgaudit", "pgauditlogtofile", "plugin_debugger", "set_user", "timescaledb", "vchord"}
+
+// still are the parameters that keep a server from acting by itself, with when people set
+// them as the source has them.
+var still = map[string]string{
+	"max_logical_replication_workers":    "if it subscribes to others",
+	"timescaledb.max_background_workers": "so that its jobs run",
+}
 
 // shapeOf is how what is restored of a spec is made.
 func shapeOf(name string, spec map[string]any) shape {
 	s := shape{Spec: map[string]any{}, Instances: 1}
 	for _, key := range slices.Sorted(maps.Keys(spec)) {
 		switch {
+		case key == "env":
+			s.env(spec)
 		case slices.Contains(kept, key):
 			s.Spec[key] = spec[key]
 		case key == "managed":
@@ -76,8 +89,25 @@ func shapeOf(name string, spec map[string]any) shape {
 	return s
 }
 
+// env is the environment of a server as far as it names where a value comes from: one that
+// is written out may be a secret, and what is restored is recorded.
+func (s *shape) env(spec map[string]any) {
+	all, _ := spec["env"].([]any)
+	var named []any
+	for _, v := range all {
+		if v, _ := v.(map[string]any); v["value"] != nil {
+			s.Left = append(s.Left, "env "+text(v, "name"))
+			continue
+		}
+		named = append(named, v)
+	}
+	if named != nil {
+		s.Spec["env"] = named
+	}
+}
+
 // postgresql is the configuration of a server that does not act by itself: it consumes
-// nobody's replication slot and runs no jobs.
+// nobody's replication slot and runs no jobs. It has no password that is written out.
 func (s *shape) postgresql(source map[string]any) {
 	own := maps.Clone(source)
 	if own == nil {
@@ -89,22 +119,40 @@ func (s *shape) postgresql(source map[string]any) {
 			delete(own, key)
 		}
 	}
-	if all, ok := own["shared_preload_libraries"].([]any); ok {
-		var libraries []any
-		for _, l := range all {
-			if text, ok := l.(string); ok && slices.Contains(acting, text) {
-				s.Left = append(s.Left, "postgresql.shared_preload_libraries "+text)
-				continue
+	if lines, ok := own["pg_hba"].([]any); ok {
+		own["pg_hba"] = slices.DeleteFunc(slices.Clone(lines), func(l any) bool {
+			line, _ := l.(string)
+			secret := strings.Contains(line, "ldapbindpasswd") || strings.Contains(line, "radiussecrets")
+			if secret {
+				s.Left = append(s.Left, "a line of postgresql.pg_hba with a password")
 			}
-			libraries = append(libraries, l)
+			return secret
+		})
+	}
+	all, _ := own["shared_preload_libraries"].([]any)
+	delete(own, "shared_preload_libraries")
+	var libraries []any
+	for _, l := range all {
+		name, _ := l.(string)
+		name = strings.TrimPrefix(name, "$libdir/")
+		if !slices.Contains(passive, name) {
+			s.Left = append(s.Left, "postgresql.shared_preload_libraries "+name)
+			continue
 		}
+		libraries = append(libraries, name)
+	}
+	if libraries != nil {
 		own["shared_preload_libraries"] = libraries
 	}
 	parameters := maps.Clone(at(source, "parameters"))
 	if parameters == nil {
 		parameters = map[string]any{}
 	}
-	parameters["max_logical_replication_workers"] = "0"
+	for name := range still {
+		if library, _, is := strings.Cut(name, "."); !is || slices.Contains(libraries, any(library)) {
+			parameters[name] = "0"
+		}
+	}
 	own["parameters"] = parameters
 	s.Spec["postgresql"] = own
 }
@@ -145,24 +193,30 @@ func (s *shape) application(name string, bootstrap map[string]any) {
 			s.Owner, s.Secret = text(b, "owner"), text(at(b, "secret"), "name")
 		}
 	}
-	s.Owner, s.Secret = cmp.Or(s.Owner, s.Database), cmp.Or(s.Secret, name+"-app")
+	s.Owner, s.Secret = cmp.Or(s.Owner, s.Database), cmp.Or(s.Secret, generated(name))
 }
+
+// generated is the application's secret that the operator makes for a cluster, and removes with
+// it.
+func generated(cluster string) string { return cluster + "-app" }
+
+// units are those of PostgreSQL's parameters of time; archive_timeout without one is in
+// seconds.
+var units = map[string]time.Duration{"us": time.Microsecond, "ms": time.Millisecond, "": time.Second, "s": time.Second, "min": time.Minute, "h": time.Hour, "d": 24 * time.Hour}
 
 // behind is how old a commit is at most before it is archived; zero where nothing says so.
 func behind(spec map[string]any) time.Duration {
-	set := text(at(at(spec, "postgresql"), "parameters"), "archive_timeout")
+	set := strings.TrimSpace(text(at(at(spec, "postgresql"), "parameters"), "archive_timeout"))
 	if set == "" {
 		return 5 * time.Minute // the operator's default
 	}
-	if strings.Trim(set, "0123456789") == "" {
-		set += "s"
-	}
-	set = strings.NewReplacer("min", "m", "d", "h", " ", "").Replace(set)
-	d, err := time.ParseDuration(set)
-	if err != nil {
+	number := strings.TrimRightFunc(set, unicode.IsLetter)
+	unit := units[set[len(number):]]
+	n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	if err != nil || n < 0 {
 		return 0
 	}
-	return d
+	return time.Duration(n * float64(unit))
 }
 
 // says is the shape in a few words.

@@ -109,7 +109,7 @@ func (a *asked) shape(found bool) error {
 	f.Shape = shapeOf(f.Source, spec)
 	if f.Gone {
 		// Its generated secret has gone with it, so that the new one has its own.
-		if f.Shape.Secret == f.Source+"-app" {
+		if f.Shape.Secret == generated(f.Source) {
 			f.Shape.Secret = ""
 		}
 	}
@@ -202,6 +202,11 @@ func (a *asked) backup(b backup) {
 		// It is told in whole seconds: by the next one it has ended.
 		r.Taken.To = st.Stopped.UTC().Add(time.Second)
 	}
+	began := cmp.Or(r.Taken.From, r.Taken.To)
+	if f.Earlier = !began.IsZero() && began.Before(a.source.Metadata.Created); f.Earlier {
+		f.System = ""
+		r.Details["cluster"] += ", an earlier one"
+	}
 	stop, err := recovery.ParseLSN(st.EndLSN)
 	if err == nil {
 		r.Stop = stop
@@ -213,7 +218,7 @@ func (a *asked) backup(b backup) {
 		f.Snapshots = st.Snapshots.Elements
 	}
 	r.Problem = a.problem(b, method, f)
-	if r.Problem == "" && !a.end.IsZero() && a.end.After(r.Taken.To) {
+	if r.Problem == "" && !f.Earlier && !a.end.IsZero() && a.end.After(r.Taken.To) {
 		f.Window = true
 		a.survey.Windows = append(a.survey.Windows, recovery.Window{Component: r.Component, Copy: r.Copy, Engine: Name, Backup: r.ID,
 			From: recovery.Instant{Time: r.Taken.To, LSN: r.Stop}, To: recovery.Instant{Time: a.end}})
@@ -247,7 +252,7 @@ func (a *asked) problem(b backup, method string, f facts) string {
 		return "nothing says how a cluster for it is made: `manifest:` of the component"
 	case method != bySnapshot && f.Shape.Origin == nil:
 		return "nothing says where its store is: the cluster has none any more"
-	case method == byStore && !first.IsZero() && st.Stopped.Before(first):
+	case method == byStore && !f.Earlier && !first.IsZero() && st.Stopped.Before(first):
 		return "it is from before " + provider.When(first) + ", the first moment that the store still has"
 	}
 	return ""

@@ -3,6 +3,7 @@ package cnpgtest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -10,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"comeback/enginetest/hosted"
 )
@@ -30,7 +33,7 @@ func (s *Server) look(ctx context.Context, name string) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if name == Source && s.source != nil {
-		return map[string]any{"apiVersion": "postgresql.cnpg.io/v1", "kind": "Cluster", "metadata": map[string]any{"name": Source, "uid": "uid-source"}, "spec": s.source, "status": s.status}, nil
+		return map[string]any{"apiVersion": "postgresql.cnpg.io/v1", "kind": "Cluster", "metadata": map[string]any{"name": Source, "uid": "uid-source", "creationTimestamp": stamp(s.since)}, "spec": s.source, "status": s.status}, nil
 	}
 	m := s.made[name]
 	if m == nil || m.gone {
@@ -170,7 +173,15 @@ func (s *Server) restore(ctx context.Context, m *made) error {
 		return nil
 	}
 	m.port = port
-	return nil
+	if part(m.manifest, "spec")["enableSuperuserAccess"] != true {
+		return nil
+	}
+	conn, err := pgx.Connect(ctx, fmt.Sprintf("host=%s port=%d user=postgres dbname=postgres", s.Path("socket"), port))
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, "alter role postgres password '"+hosted.Password+"'")
+	return errors.Join(err, conn.Close(ctx))
 }
 
 // children are what the operator has made for clusters, and what is told of it.
@@ -258,11 +269,18 @@ func (s *Server) log(pod string) (any, error) {
 }
 
 func (s *Server) secret(name string) (any, error) {
-	if name != Source+"-app" {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	role := hosted.Role
+	cluster, super := strings.CutSuffix(name, "-superuser")
+	switch m := s.made[cluster]; {
+	case super && m != nil && part(m.manifest, "spec")["enableSuperuserAccess"] == true:
+		role = "postgres"
+	case name != Source+"-app":
 		return nil, refuse(404, "NotFound", "secrets %q not found", name)
 	}
 	return map[string]any{"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/basic-auth", "metadata": map[string]any{"name": name},
-		"data": map[string]any{"username": []byte(hosted.Role), "password": []byte(hosted.Password), "dbname": []byte(hosted.Database)}}, nil
+		"data": map[string]any{"username": []byte(role), "password": []byte(hosted.Password), "dbname": []byte(hosted.Database)}}, nil
 }
 
 func (s *Server) service(name string) (any, error) {

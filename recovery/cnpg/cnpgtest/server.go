@@ -48,6 +48,7 @@ type Server struct {
 	made   map[string]*made
 	source map[string]any // nil where it is gone
 	status map[string]any
+	since  time.Time // when the source was made
 	faults []*fault
 	calls  []string
 	uids   int
@@ -87,7 +88,7 @@ func Start(ctx context.Context) (*Server, error) {
 	if err := s.Make(ctx); err != nil {
 		return s, err
 	}
-	s.source, s.status = s.sourceSpec(), s.sourceStatus()
+	s.source, s.status, s.since = s.sourceSpec(), s.sourceStatus(), s.Snapshot.AddDate(-2, 0, 0)
 	s.http = httptest.NewTLSServer(http.HandlerFunc(s.serve))
 	s.http.Config.ErrorLog = nil
 	s.Kubeconfig = s.Path("kubeconfig")
@@ -211,7 +212,8 @@ func (s *Server) erase(m *made) error {
 	return errors.Join(s.Stop(m.data), os.RemoveAll(m.data))
 }
 
-// Connect opens a session of an application on a cluster; goHome ends it and returns when
+// Connect opens two sessions of applications on a cluster, of its role and of postgres, and
+// one of postgres by the socket, as the operator has it; goHome ends them and returns when
 // nobody is connected any more.
 func (s *Server) Connect(ctx context.Context, name string) (goHome func() error, err error) {
 	s.mu.Lock()
@@ -220,11 +222,37 @@ func (s *Server) Connect(ctx context.Context, name string) (goHome func() error,
 	if m == nil {
 		return nil, fmt.Errorf("there is no cluster %s", name)
 	}
-	conn, err := pgx.Connect(ctx, fmt.Sprintf("host=127.0.0.1 port=%d user=%s password=%s dbname=%s sslmode=require", m.port, hosted.Role, hosted.Password, hosted.Database))
-	if err != nil {
-		return nil, err
+	var all []*pgx.Conn
+	goHome = func() error {
+		var errs []error
+		for _, conn := range all {
+			errs = append(errs, conn.Close(ctx))
+		}
+		return errors.Join(append(errs, s.Quiet(ctx, m.port))...)
 	}
-	return func() error { return errors.Join(conn.Close(ctx), s.Quiet(ctx, m.port)) }, nil
+	for _, who := range []string{"host=127.0.0.1 sslmode=require user=" + hosted.Role, "host=127.0.0.1 sslmode=require user=postgres", "user=postgres host=" + s.Path("socket")} {
+		conn, err := pgx.Connect(ctx, fmt.Sprintf("%s port=%d password=%s dbname=%s", who, m.port, hosted.Password, hosted.Database))
+		if err != nil {
+			return nil, errors.Join(err, goHome())
+		}
+		all = append(all, conn)
+	}
+	return goHome, nil
+}
+
+// Remake says that the source was made anew at a time, with other data, until restore is
+// called.
+func (s *Server) Remake(at time.Time) (restore func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	since, status := s.since, s.status
+	s.since, s.status = at, clone(status)
+	s.status["systemID"], s.status["firstRecoverabilityPoint"] = "1", stamp(at)
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.since, s.status = since, status
+	}
 }
 
 // Change changes the source until restore is called: its spec and its status, either of which

@@ -1,6 +1,10 @@
 package cnpgtest
 
-import "time"
+import (
+	"time"
+
+	"comeback/enginetest/hosted"
+)
 
 // sourceSpec is the source's: with a store, and with much that a copy must not have.
 func (s *Server) sourceSpec() map[string]any {
@@ -8,8 +12,10 @@ func (s *Server) sourceSpec() map[string]any {
 		"instances": 3.0, "imageName": "ghcr.io/cloudnative-pg/postgresql:15.10",
 		"storage": map[string]any{"size": "20Gi", "storageClass": "fast"}, "resources": map[string]any{"requests": map[string]any{"memory": "1Gi"}},
 		// So short that no test waits for what is archived in an instant.
-		"postgresql": map[string]any{"parameters": map[string]any{"archive_timeout": "1ms", "max_connections": "200"}, "shared_preload_libraries": []any{"pg_stat_statements", "pg_cron"}, "synchronous": map[string]any{"method": "any", "number": 1.0}},
-		"bootstrap":  map[string]any{"initdb": map[string]any{"database": "shop", "owner": "shop"}},
+		"postgresql":            map[string]any{"parameters": map[string]any{"archive_timeout": "1ms", "max_connections": "200"}, "shared_preload_libraries": []any{"pg_stat_statements", "pg_cron", "pg_net", "timescaledb"}, "pg_hba": []any{"hostssl all all all ldap ldapserver=ldap ldapbindpasswd=" + hosted.Password, "hostnossl all all all reject"}, "synchronous": map[string]any{"method": "any", "number": 1.0}},
+		"enableSuperuserAccess": true,
+		"env":                   []any{map[string]any{"name": "PASSWORD", "value": hosted.Password}, map[string]any{"name": "REGION", "valueFrom": map[string]any{"configMapKeyRef": map[string]any{"name": "store", "key": "region"}}}},
+		"bootstrap":             map[string]any{"initdb": map[string]any{"database": "shop", "owner": "shop"}},
 		"backup": map[string]any{"retentionPolicy": "30d", "barmanObjectStore": map[string]any{"destinationPath": "s3://shop-backups/cnpg", "s3Credentials": map[string]any{
 			"accessKeyId": map[string]any{"name": "store", "key": "id"}, "secretAccessKey": map[string]any{"name": "store", "key": "key"}}}},
 		"managed":           map[string]any{"roles": []any{map[string]any{"name": "reader", "ensure": "present"}}, "services": map[string]any{"additional": []any{map[string]any{"selectorType": "rw"}}}},
