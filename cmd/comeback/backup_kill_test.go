@@ -263,6 +263,9 @@ func (k *killed) nothingSpare() {
 // SIGKILL and by SIGTERM: what is listed in either copy comes back as it was, nobody is
 // left at work in the server, and the next backup leaves nothing that nobody needs.
 func TestBackup_killed(t *testing.T) {
+	if plainly(t) {
+		return
+	}
 	d := newDying(t)
 	sample := rand.New(rand.NewPCG(7, 3))
 	cases := []struct{ name, component, more string }{

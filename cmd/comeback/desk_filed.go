@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"slices"
 
@@ -24,11 +25,12 @@ func (d *desk) Fetch(ctx context.Context, path string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if _, err := d.app.fetchFiled(ctx, b); err != nil {
+	filed, err := d.app.fetchFiled(ctx, b)
+	if err != nil {
 		return false, err
 	}
 	after, err := filepath.Glob(filepath.Join(filedHome(home).Runs(), "*"))
-	return len(after) > len(before), err
+	return len(after) > len(before), errors.Join(err, filed.failed)
 }
 
 // allRuns lists the runs of this host and those of others that were fetched, the

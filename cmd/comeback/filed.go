@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -111,6 +112,8 @@ type filed struct {
 	// altered are runs that a copy holds otherwise than they were signed, "4f2a in
 	// offsite".
 	altered []string
+	// failed is why some could not be fetched.
+	failed error
 }
 
 // fetchFiled fetches the runs of a system that copies hold and this host does not.
@@ -133,34 +136,31 @@ func (a *app) fetchFiled(ctx context.Context, b *book) (filed, error) {
 		defer mu.Unlock()
 		looked++
 		left, bytes := mostFiled, int64(mostFiledBytes)
+		var failed error
 		for _, r := range slices.Backward(runs) {
 			seen[r.Run] = true
 			if have[r.Run] {
 				continue
 			}
-			dir := home.RunDir(r.Run)
-			_, absent := os.Stat(dir)
-			if absent != nil {
-				dir = filedHome(home).RunDir(r.Run)
-				_, absent = os.Stat(dir)
-			}
-			if absent != nil {
+			at, err := whose(home, b.System, r)
+			if at == nil && err == nil {
 				if left, bytes = left-1, bytes-r.Size(); left < 0 || bytes < 0 {
 					continue
 				}
-				switch errFetch := fetchRun(ctx, s, r, dir); {
-				case errors.Is(errFetch, errAltered):
-					f.altered = append(f.altered, r.Run+" in "+name)
-					continue
-				case errFetch != nil:
-					err = errors.Join(err, errFetch)
-					continue
-				}
+				at, err = fetchRun(ctx, s, filedHome(home), r)
 			}
-			have[r.Run] = true
-			err = errors.Join(err, r.FetchReviews(ctx, s, dir))
+			switch {
+			case errors.Is(err, errAltered):
+				f.altered = append(f.altered, r.Run+" in "+name)
+			case err != nil:
+				failed = errors.Join(failed, err)
+			default:
+				have[r.Run] = true
+				failed = errors.Join(failed, fetchReviews(ctx, s, r, at.Dir))
+			}
 		}
-		return err
+		f.failed = errors.Join(f.failed, failed)
+		return failed
 	})
 	if looked == 0 {
 		return f, ctx.Err()
@@ -181,30 +181,54 @@ func (a *app) fetchFiled(ctx context.Context, b *book) (filed, error) {
 // errAltered says that a run in a copy is not what was signed.
 var errAltered = errors.New("it is not as it was signed")
 
-// fetchRun fetches a run into a directory that is there only when every file of it is
-// as it was signed, and it is the run whose name it has.
-func fetchRun(ctx context.Context, s storage.Store, r backup.FiledRun, dir string) error {
-	temp := filepath.Join(filepath.Dir(dir), ".unverified-"+r.Run)
-	if err := os.RemoveAll(temp); err != nil {
-		return fmt.Errorf("fetch run %s: %w", r.Run, err)
+// whose gives the run of a system that a copy holds, where it is here already; nil,
+// where it is not. Another run that has its ID hides it.
+func whose(home runner.Home, system string, r backup.FiledRun) (*runner.Past, error) {
+	for _, h := range []runner.Home{home, filedHome(home)} {
+		if _, err := os.Lstat(h.RunDir(r.Run)); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		p, err := h.Look(r.Run)
+		if err = errors.Join(err, p.Problem); err != nil {
+			return nil, err
+		}
+		if p.Plan.System != system || p.Plan.Number != r.Number {
+			return nil, fmt.Errorf("run %s of %s, number %d, is not fetched: there is another run of that ID here", r.Run, system, r.Number)
+		}
+		return &p, nil
 	}
-	err := r.Fetch(ctx, s, temp)
-	if errors.Is(err, storage.ErrCorrupt) {
-		return errAltered
-	}
-	if err != nil {
-		return err
-	}
-	if !verified(temp, r.Run) {
-		return errors.Join(errAltered, os.RemoveAll(temp))
-	}
-	if err := os.Rename(temp, dir); err != nil { // two that fetch the same run fetch the same
-		return errors.Join(fmt.Errorf("fetch run %s: %w", r.Run, err), os.RemoveAll(temp))
-	}
-	return nil
+	return nil, nil
 }
 
-func verified(dir, run string) bool {
+// fetchRun fetches a run that is here only when every file of it is as it was signed,
+// and it is the run whose name it has.
+func fetchRun(ctx context.Context, s storage.Store, home runner.Home, r backup.FiledRun) (*runner.Past, error) {
+	err := home.Bring(r.Run, func(dir string) error {
+		err := r.Fetch(ctx, s, dir)
+		if errors.Is(err, storage.ErrCorrupt) || err == nil && !verified(dir, r) {
+			return errAltered
+		}
+		return err
+	})
+	if err != nil && !errors.Is(err, fs.ErrExist) { // two that fetch the same run fetch the same
+		return nil, err
+	}
+	p, err := home.Look(r.Run)
+	return &p, errors.Join(err, p.Problem)
+}
+
+// fetchReviews takes over the reviews of a run that a copy holds and that are reviews
+// of it.
+func fetchReviews(ctx context.Context, s storage.Store, r backup.FiledRun, dir string) error {
+	all, err := r.Reviews(ctx, s)
+	for _, review := range all {
+		_, errAdopt := report.AdoptReview(dir, review)
+		err = errors.Join(err, errAdopt)
+	}
+	return err
+}
+
+func verified(dir string, r backup.FiledRun) bool {
 	if _, err := report.Verify(dir, report.VerifyOptions{}); err != nil {
 		return false
 	}
@@ -213,7 +237,7 @@ func verified(dir, run string) bool {
 		return false
 	}
 	p, err := plan.Decode(text)
-	return err == nil && p.Run == run
+	return err == nil && p.Run == r.Run && p.Number == r.Number
 }
 
 // filedProofs are the proofs of runs that were fetched from copies.

@@ -34,6 +34,9 @@ type kept struct {
 }
 
 func TestPgBackRest(t *testing.T) {
+	if plainly(t) {
+		return
+	}
 	s, err := backresttest.Make(false)
 	remove(t, s.Kept)
 	if err != nil {
@@ -49,6 +52,9 @@ func TestPgBackRest(t *testing.T) {
 
 // The storage is encrypted.
 func TestWALG(t *testing.T) {
+	if plainly(t) {
+		return
+	}
 	s, err := walgtest.Make(false)
 	remove(t, s.Kept)
 	if err != nil {

@@ -233,6 +233,9 @@ func (y *tended) retain(want recovery.Exit) {
 // weeks on a calendar, while one thing after another goes wrong. Each is found when it
 // is there, and nothing else ever is. In a soak it is a year of nights.
 func TestMonth(t *testing.T) {
+	if plainly(t) {
+		return
+	}
 	nights, every, rehearsals := 8, 96*time.Hour, 1
 	always := []string{"3-2-1-1-0/1 elsewhere", "proof/copy/offsite", "proof/copy/vault"}
 	if os.Getenv("COMEBACK_SOAK") != "" {

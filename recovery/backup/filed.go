@@ -40,8 +40,14 @@ func (f FiledRun) Size() int64 { return f.object.Size }
 
 var reviewName = pattern.New(`^([0-9]{6}-[0-9a-f]{4,16})/(SHA256SUMS\.review-[0-9]{1,2}\.sig)$`)
 
-// maxReview bounds a signature.
-const maxReview = 64 << 10
+// maxReview bounds a signature, mostReviews how many of a run are read.
+const (
+	maxReview   = 64 << 10
+	mostReviews = 20
+)
+
+// mostFiles bounds how many files a run's directory has.
+const mostFiles = 20_000
 
 var filedName = pattern.New(`^([0-9]{6})-([0-9a-f]{4,16})\.tar$`)
 
@@ -148,73 +154,73 @@ func Filed(ctx context.Context, s storage.Store, system string) ([]FiledRun, err
 	return all, nil
 }
 
-// FetchReviews brings the reviews that a run's directory does not have yet.
-func (f FiledRun) FetchReviews(ctx context.Context, s storage.Store, dir string) error {
-	for _, o := range f.reviews {
-		to := filepath.Join(dir, path.Base(o.Key))
-		if _, err := os.Stat(to); err == nil {
-			continue
-		}
+// Reviews reads the reviews of the run that the copy holds, each a signature; what
+// they sign is for others to verify.
+func (f FiledRun) Reviews(ctx context.Context, s storage.Store) ([][]byte, error) {
+	var all [][]byte
+	for _, o := range f.reviews[:min(len(f.reviews), mostReviews)] {
 		in := storage.NewReader(ctx, s, o, storage.ReadOptions{Attempts: 3})
 		b, err := io.ReadAll(io.LimitReader(in, maxReview))
-		if err = errors.Join(err, in.Close()); err == nil {
-			err = os.WriteFile(to, b, 0o600)
+		if err = errors.Join(err, in.Close()); err != nil {
+			return all, fmt.Errorf("fetch a review of run %s: %w", f.Run, err)
 		}
-		if err != nil {
-			return fmt.Errorf("fetch a review of run %s: %w", f.Run, err)
-		}
+		all = append(all, b)
 	}
-	return nil
+	return all, nil
 }
 
-// Fetch brings a run that is filed into a directory that must not be there; it is
-// there whole or not at all. What it holds is for others to verify.
-func (f FiledRun) Fetch(ctx context.Context, s storage.Store, dir string) (err error) {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
-		return fmt.Errorf("fetch run %s: %w", f.Run, err)
-	}
-	temp, err := os.MkdirTemp(filepath.Dir(dir), ".fetch-")
-	if err != nil {
-		return fmt.Errorf("fetch run %s: %w", f.Run, err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
+// Fetch writes a run that is filed into a directory that is empty. What it holds is for
+// others to verify.
+func (f FiledRun) Fetch(ctx context.Context, s storage.Store, dir string) error {
 	in := storage.NewReader(ctx, s, f.object, storage.ReadOptions{Attempts: 3})
 	defer in.Close()
-	if err := UnpackRun(in, temp, f.Run); err != nil {
-		return fmt.Errorf("fetch run %s: %w", f.Run, err)
-	}
-	if err := os.Rename(temp, dir); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := UnpackRun(in, dir, f.Run); err != nil {
 		return fmt.Errorf("fetch run %s: %w", f.Run, err)
 	}
 	return nil
 }
 
-// UnpackRun writes what PackRun has packed into a directory. What it holds is for
-// others to verify.
+// UnpackRun writes what PackRun has packed into a directory, no more than PackRun packs.
+// What is no such archive is storage.ErrCorrupt. What it holds is for others to verify.
 func UnpackRun(in io.Reader, dir, run string) error {
+	corrupt := func(format string, args ...any) error {
+		return fmt.Errorf("%w: "+format, append([]any{storage.ErrCorrupt}, args...)...)
+	}
 	t := tar.NewReader(io.LimitReader(in, maxFiled+maxFiled/8))
-	for {
+	for left, files := int64(maxFiled), 0; ; files++ {
 		h, err := t.Next()
-		if err == io.EOF {
-			_, err = io.Copy(io.Discard, in) // its own check is at the end
+		switch {
+		case err == io.EOF:
+			_, err = io.Copy(io.Discard, io.LimitReader(in, maxFiled/8)) // its own check is at the end
 			return err
-		}
-		if err != nil {
+		case errors.Is(err, tar.ErrHeader), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, tar.ErrInsecurePath):
+			return corrupt("%w", err)
+		case err != nil:
 			return err
 		}
 		name, ok := strings.CutPrefix(h.Name, run+"/")
 		if !ok || h.Typeflag != tar.TypeReg || !filepath.IsLocal(filepath.FromSlash(name)) {
-			return fmt.Errorf("%w: it holds %.80q", storage.ErrCorrupt, h.Name)
+			return corrupt("it holds %.80q", h.Name)
+		}
+		// A sparse file is as large as its header says, whatever is stored of it.
+		if left -= h.Size; left < 0 || files >= mostFiles {
+			return corrupt("it holds more than a run's directory does")
 		}
 		to := filepath.Join(dir, filepath.FromSlash(name))
 		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 			return err
 		}
 		out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if errors.Is(err, fs.ErrExist) {
+			return corrupt("it holds %.80q twice", h.Name)
+		}
 		if err != nil {
 			return err
 		}
 		_, err = io.Copy(out, t)
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			err = corrupt("%w", err)
+		}
 		if err = errors.Join(err, out.Close()); err != nil {
 			return err
 		}

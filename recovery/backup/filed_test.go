@@ -4,8 +4,11 @@ import (
 	"archive/tar"
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 
 	"comeback/recovery/backup"
@@ -35,7 +38,7 @@ func TestFileRun(t *testing.T) {
 	if err != nil || len(runs) != 1 || runs[0].Number != 7 || runs[0].Run != "7c31" {
 		t.Fatalf("%+v, %v", runs, err)
 	}
-	to := filepath.Join(t.TempDir(), "deep", "7c31")
+	to := t.TempDir()
 	if err := runs[0].Fetch(t.Context(), store, to); err != nil {
 		t.Fatal(err)
 	}
@@ -57,21 +60,34 @@ func TestFileRun(t *testing.T) {
 	if runs, err = backup.Filed(t.Context(), store, "shop"); err != nil || len(runs) != 1 {
 		t.Fatalf("%+v, %v", runs, err)
 	}
-	if err := runs[0].FetchReviews(t.Context(), store, to); err != nil {
-		t.Fatal(err)
+	if all, err := runs[0].Reviews(t.Context(), store); err != nil || len(all) != 1 || string(all[0]) != "signature\n" {
+		t.Errorf("%q, %v", all, err)
 	}
-	if b, err := os.ReadFile(filepath.Join(to, review)); err != nil || string(b) != "signature\n" {
-		t.Errorf("%q, %v", b, err)
-	}
-	for i, h := range []tar.Header{{Typeflag: tar.TypeReg, Name: "8c31/../../out"}, {Typeflag: tar.TypeReg, Name: "/etc/out"}, {Typeflag: tar.TypeSymlink, Name: "8c31/link", Linkname: "/etc"}} {
+	for i, entries := range [][]tar.Header{
+		{{Typeflag: tar.TypeReg, Name: "8c31/../../out"}},
+		{{Typeflag: tar.TypeReg, Name: "/etc/out"}},
+		{{Typeflag: tar.TypeSymlink, Name: "8c31/link", Linkname: "/etc"}},
+		{{Typeflag: tar.TypeReg, Name: "8c31/twice"}, {Typeflag: tar.TypeReg, Name: "8c31/twice"}},
+		{sparse}, // two kilobytes that are a petabyte of zeros
+		nil,      // cut off
+	} {
 		store, err := storage.OpenDir(t.TempDir())
 		if err != nil {
 			t.Fatal(err)
 		}
 		var b bytes.Buffer
-		w := tar.NewWriter(&b)
-		if err := errors.Join(w.WriteHeader(&h), w.Close()); err != nil {
-			t.Fatal(err)
+		for _, h := range entries {
+			if h.Name == sparse.Name {
+				writeSparse(t, &b)
+				continue
+			}
+			if err := tar.NewWriter(&b).WriteHeader(&h); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if b.Write(make([]byte, 1024)); entries == nil {
+			b.Reset()
+			b.WriteString(strings.Repeat("cut off", 100))
 		}
 		if _, err := store.Put(t.Context(), "comeback/runs/shop/000008-8c31.tar", &b, storage.PutOptions{Size: int64(b.Len())}); err != nil {
 			t.Fatal(err)
@@ -80,12 +96,52 @@ func TestFileRun(t *testing.T) {
 		if err != nil || len(runs) != 1 {
 			t.Fatal(runs, err)
 		}
-		place := t.TempDir()
-		if err := runs[0].Fetch(t.Context(), store, filepath.Join(place, "8c31")); !errors.Is(err, storage.ErrCorrupt) {
+		place := filepath.Join(t.TempDir(), "8c31")
+		if err := os.Mkdir(place, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := runs[0].Fetch(t.Context(), store, place); !errors.Is(err, storage.ErrCorrupt) {
 			t.Errorf("%d: %v", i, err)
 		}
-		if left, err := os.ReadDir(place); err != nil || len(left) > 0 {
-			t.Errorf("%d: left %v, %v", i, left, err)
+		if around, err := os.ReadDir(filepath.Dir(place)); err != nil || len(around) > 1 {
+			t.Errorf("%d: outside of it are %v, %v", i, around, err)
 		}
+	}
+}
+
+var sparse = tar.Header{Name: "8c31/sparse"}
+
+// writeSparse writes a file of zeros that is stored as nothing, in the form of GNU tar
+// that a header of POSIX says; this library writes none.
+func writeSparse(t *testing.T, b *bytes.Buffer) {
+	t.Helper()
+	var records string
+	for _, r := range []string{"GNU.sparse.major=0", "GNU.sparse.minor=1", "GNU.sparse.name=" + sparse.Name, "GNU.sparse.numblocks=0", "GNU.sparse.map=", "GNU.sparse.size=1000000000000000"} {
+		n := len(r) + 2
+		for n != len(strconv.Itoa(n))+len(r)+2 {
+			n = len(strconv.Itoa(n)) + len(r) + 2
+		}
+		records += fmt.Sprintf("%d %s\n", n, r)
+	}
+	w := tar.NewWriter(b)
+	if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "PaxHeaders/sparse", Size: int64(len(records))}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write([]byte(records)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	header := b.Bytes()[:512]
+	header[156] = tar.TypeXHeader
+	copy(header[148:156], "        ")
+	sum := 0
+	for _, c := range header {
+		sum += int(c)
+	}
+	copy(header[148:156], fmt.Sprintf("%06o\x00 ", sum))
+	if err := tar.NewWriter(b).WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: sparse.Name}); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -26,8 +26,8 @@ func makeTemp(dir string) (temp string, leave func() error, err error) {
 			return "", nil, err
 		}
 		lock, err := lockTemp(temp)
-		if err != nil {
-			return "", nil, errors.Join(err, os.RemoveAll(temp))
+		if err != nil { // some file systems lock no directory; nobody takes it for left there, either
+			return temp, func() error { return os.RemoveAll(temp) }, nil
 		}
 		if lock != nil {
 			return temp, func() error { return errors.Join(os.RemoveAll(temp), lock.Close()) }, nil

@@ -70,8 +70,14 @@ func (j *judge) inCopy(c recovery.Component, cp Copy) recovery.CopyStanding {
 }
 
 // absent finds the copies that hold nothing of a component that others hold. Where
-// there is something that cannot be restored, that has been found.
+// there is something that cannot be restored, that has been found. Into which copies
+// another program takes its backups is that program's configuration to say.
 func (j *judge) absent(c recovery.Component, s recovery.ComponentStanding) {
+	if e, ok := recovery.EngineNamed(j.Engines, c.With); ok {
+		if _, takes := e.(recovery.Capturer); !takes {
+			return
+		}
+	}
 	for _, in := range s.Copies {
 		if in.Mark == recovery.NotMet && in.Says == nothing {
 			j.find("absent/"+c.Name+"/"+in.Copy, recovery.NotMet, fmt.Sprintf("bring one there: comeback backup %s %s --copy %s", j.Path, c.Name, in.Copy),

@@ -210,7 +210,7 @@ func (j *judge) follows(c recovery.Component) bool {
 	size := recovery.LSN(s.SegmentSize)
 	end := s.ArchivedLSN + size
 	// Else closed segments wait for their archive_command, nobody knows for how long.
-	return s.Held >= end && s.LSN <= end+size
+	return s.Held >= end && s.LSN < end+size
 }
 
 // oftener says how a component gets fresher backups.

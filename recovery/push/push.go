@@ -311,6 +311,7 @@ func (p *pusher) catchUp(ctx context.Context, all bool) (int, error) {
 		return 0, err
 	}
 	n, failed := 0, map[string]error{}
+	var errs []error
 	for _, e := range entries {
 		if slices.Contains(p.pushing, e.Name) {
 			continue
@@ -328,9 +329,9 @@ func (p *pusher) catchUp(ctx context.Context, all bool) (int, error) {
 				continue
 			}
 			if !proven {
-				if err := e.sound(); err != nil {
-					failed[name] = fmt.Errorf("%s lacks %s: %w", name, e.Name, err)
-					continue
+				if err := e.sound(); err != nil { // what came after it goes all the same
+					errs = append(errs, fmt.Errorf("%s lack %s: %w", strings.Join(e.Lacking, ", "), e.Name, err))
+					break
 				}
 				proven = true
 			}
@@ -350,7 +351,6 @@ func (p *pusher) catchUp(ctx context.Context, all bool) (int, error) {
 			n++
 		}
 	}
-	var errs []error
 	for _, c := range p.Copies {
 		if failed[c.Name] != nil {
 			errs = append(errs, failed[c.Name])

@@ -400,9 +400,10 @@ func TestPush_spoolLeft(t *testing.T) {
 }
 
 // The spool keeps what was acknowledged: other content under the same name is refused
-// although no copy that could tell is there, and a file that has rotted goes nowhere.
+// although no copy that could tell is there, and a file that has rotted goes nowhere, and holds
+// nothing up.
 func TestPush_spoolKeeps(t *testing.T) {
-	h := newHost(t, 1)
+	h := newHost(t, 2)
 	o := dirOptions(h.dir)
 	move := func(from, to string) {
 		t.Helper()
@@ -411,8 +412,10 @@ func TestPush_spoolKeeps(t *testing.T) {
 		}
 	}
 	move("offsite", "away")
-	if _, err := push.Push(t.Context(), o, h.wal(h.names[0])); err != nil {
-		t.Fatal(err)
+	for _, name := range h.names {
+		if _, err := push.Push(t.Context(), o, h.wal(name)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	move("nearby", "gone")
 	move("away", "offsite")
@@ -445,6 +448,7 @@ func TestPush_spoolKeeps(t *testing.T) {
 		t.Errorf("of what has rotted it says: %v", err)
 	}
 	h.lacks(t, "offsite", h.names[0])
+	h.has(t, "offsite", h.names[1]) // which came after it
 	if err := os.WriteFile(spooled, sound, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -67,18 +68,56 @@ func SignReview(ctx context.Context, dir string, accepted []int, s Signer) (Revi
 	if err != nil {
 		return Review{}, err
 	}
+	name, err := addReview(dir, sshsig.Armor(sig))
+	if err != nil {
+		return Review{}, err
+	}
+	return Review{Signature: describeSignature(sig, name)}, nil
+}
+
+// AdoptReview puts a review that was made elsewhere beside a report, if it is one of
+// this very report by somebody who has not reviewed it yet; it says whether it did.
+// The report must verify.
+func AdoptReview(dir string, armored []byte) (bool, error) {
+	sig, err := parseSignature(armored)
+	if err != nil {
+		return false, nil // whatever it is, it is no review
+	}
+	for n := 1; n <= mostReviews; n++ {
+		if have, err := readDocument(dir, reviewFile(n)); err == nil && bytes.Equal(have, armored) {
+			return false, nil
+		}
+	}
+	sums, err := readDocument(dir, SumsFile)
+	if err != nil {
+		return false, err
+	}
+	if checkSignature(sig, sums, ReviewNamespace) != nil {
+		return false, nil
+	}
+	v, err := Verify(dir, VerifyOptions{})
+	if err != nil {
+		return false, err
+	}
+	by := describe(sig.PublicKey).Fingerprint
+	if by == v.Signature.Fingerprint || slices.ContainsFunc(v.Reviews, func(r Review) bool { return r.Fingerprint == by }) {
+		return false, nil
+	}
+	_, err = addReview(dir, armored)
+	return err == nil, err
+}
+
+// addReview keeps a review under the next name that is free.
+func addReview(dir string, armored []byte) (name string, err error) {
 	for n := 1; n <= mostReviews; n++ {
 		name := reviewFile(n)
-		err := createFile(dir, name, sshsig.Armor(sig))
+		err := createFile(dir, name, armored)
 		if errors.Is(err, fs.ErrExist) {
 			continue
 		}
-		if err != nil {
-			return Review{}, err
-		}
-		return Review{Signature: describeSignature(sig, name)}, nil
+		return name, err
 	}
-	return Review{}, recovery.Errorf("it needs no more", "the report has %d reviews", mostReviews)
+	return "", recovery.Errorf("it needs no more", "the report has %d reviews", mostReviews)
 }
 
 // acceptsAll holds what was accepted against the exceptions of a report.
