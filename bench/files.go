@@ -90,6 +90,14 @@ func digestOf(ctx context.Context, dir string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
+// syncTree ends what a peer has restored: everything of it on disk.
+func syncTree(ctx context.Context, dir string) error {
+	if out, err := exec.CommandContext(ctx, "sync", "--file-system", dir).CombinedOutput(); err != nil {
+		return fmt.Errorf("sync: %w: %s", err, out)
+	}
+	return nil
+}
+
 // filesRunbook restores the only component and digests what came back.
 const filesRunbook = `---
 comeback: 1
@@ -128,8 +136,8 @@ func resticTree(ctx context.Context, b *bench) (took, error) {
 	if out, err := b.restic(ctx, "restore", "latest", "--quiet", "--target", to).CombinedOutput(); err != nil {
 		return took{}, fmt.Errorf("restic restore: %w: %s", err, out)
 	}
-	if out, err := exec.CommandContext(ctx, "sync", "--file-system", to).CombinedOutput(); err != nil {
-		return took{}, fmt.Errorf("sync: %w: %s", err, out)
+	if err := syncTree(ctx, to); err != nil {
+		return took{}, err
 	}
 	t := c.stop()
 	digest, err := digestOf(ctx, to)

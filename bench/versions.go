@@ -164,8 +164,8 @@ func (v *versionedBucket) rclone(ctx context.Context, _ *bench) (took, error) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return took{}, fmt.Errorf("rclone copy: %w: %s", err, strings.TrimSpace(string(out)))
 	}
-	if out, err := exec.CommandContext(ctx, "sync", "--file-system", to).CombinedOutput(); err != nil {
-		return took{}, fmt.Errorf("sync: %w: %s", err, out)
+	if err := syncTree(ctx, to); err != nil {
+		return took{}, err
 	}
 	t := c.stop()
 	digest, err := digestOf(ctx, to)

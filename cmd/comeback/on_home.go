@@ -29,12 +29,9 @@ const (
 	askApprove  = "what was given" // an approvalGiven
 )
 
-// What a host answers is bounded, in bytes: its lists and plans by mostTold, a run by
-// mostRun, which is what copies take of one with the heads of its files.
-const (
-	mostTold = 16 << 20
-	mostRun  = 576 << 20
-)
+// mostTold bounds in bytes what a host answers: its lists and plans. A run is bounded as
+// in copies.
+const mostTold = 16 << 20
 
 // endedRun is a run that has ended on a host.
 type endedRun struct {
@@ -128,7 +125,7 @@ func (h *homeward) fetch(ctx context.Context, r endedRun, dir string) error {
 	packed, w := io.Pipe()
 	asked := make(chan error, 1)
 	go func() {
-		err := h.conn.Ask(ctx, askRun, []byte(r.ID), mostRun, w)
+		err := h.conn.Ask(ctx, askRun, []byte(r.ID), backup.MaxPacked, w)
 		w.CloseWithError(err)
 		asked <- err
 	}()

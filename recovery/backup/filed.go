@@ -26,6 +26,9 @@ const runsDir = "comeback/runs/"
 // maxFiled bounds a run's directory; logs are a few megabytes.
 const maxFiled = 512 << 20
 
+// MaxPacked bounds a run as PackRun packs it, with the heads of its files.
+const MaxPacked = maxFiled + maxFiled/8
+
 // FiledRun is a run that a copy holds.
 type FiledRun struct {
 	Number int
@@ -140,7 +143,7 @@ func Filed(ctx context.Context, s storage.Store, system string) ([]FiledRun, err
 			continue
 		}
 		m := filedName.FindStringSubmatch(path.Base(o.Key))
-		if m == nil || o.Size > maxFiled+maxFiled/8 {
+		if m == nil || o.Size > MaxPacked {
 			continue
 		}
 		f := FiledRun{Run: m[2], object: o}
@@ -186,7 +189,7 @@ func UnpackRun(in io.Reader, dir, run string) error {
 	corrupt := func(format string, args ...any) error {
 		return fmt.Errorf("%w: "+format, append([]any{storage.ErrCorrupt}, args...)...)
 	}
-	t := tar.NewReader(io.LimitReader(in, maxFiled+maxFiled/8))
+	t := tar.NewReader(io.LimitReader(in, MaxPacked))
 	for left, files := int64(maxFiled), 0; ; files++ {
 		h, err := t.Next()
 		switch {
