@@ -8,6 +8,7 @@ import (
 	"errors"
 	"iter"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -76,7 +77,7 @@ type fakeDesk struct {
 func (d *fakeDesk) Systems(context.Context) ([]System, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.systems, nil
+	return slices.Clone(d.systems), nil
 }
 
 func (d *fakeDesk) Fetch(_ context.Context, runbook string) (bool, error) {
@@ -93,7 +94,7 @@ func (d *fakeDesk) Fetch(_ context.Context, runbook string) (bool, error) {
 func (d *fakeDesk) Runs(context.Context) ([]KnownRun, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.runs, nil
+	return slices.Clone(d.runs), nil
 }
 
 func (d *fakeDesk) setRuns(runs []KnownRun) {
@@ -144,6 +145,8 @@ func (d *fakeDesk) Survey(_ context.Context, _ string, progress func(Access)) ([
 func (d *fakeDesk) Ready(context.Context, string) (Ready, error) { return d.ready, nil }
 
 func (d *fakeDesk) Check(context.Context, string) (recovery.Assessment, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.openErr == nil && d.checked.Name != "" {
 		d.systems[0] = d.checked
 	}

@@ -155,7 +155,7 @@ func (s *Source) start(data string) (port int, err error) {
 	if err := l.Close(); err != nil {
 		return 0, err
 	}
-	if err := s.run(s.Tools.Program("pg_ctl"), "-D", data, "-l", data+".log", "-w", "-o", fmt.Sprintf("-p %d", port), "start"); err != nil {
+	if err := s.run(s.Tools.Program("pg_ctl"), "-D", data, "-l", data+".log", "-w", "-o", fmt.Sprintf("-p %d -c log_line_prefix=%%e:", port), "start"); err != nil {
 		log, errRead := os.ReadFile(data + ".log")
 		return 0, errors.Join(err, errRead, errors.New(string(log)))
 	}

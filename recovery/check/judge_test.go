@@ -97,6 +97,17 @@ func healthy() *check.Evidence {
 	return e
 }
 
+// restored says how large the database was that was last restored.
+func restored(e *check.Evidence, size int64) {
+	for i := range e.Proofs {
+		for k := range e.Proofs[i].Points {
+			if pt := &e.Proofs[i].Points[k]; pt.Component == "database" {
+				pt.Backup.Objects = []storage.Object{{Size: size}}
+			}
+		}
+	}
+}
+
 // edit changes the surveys of a component in a copy ("" is all).
 func edit(e *check.Evidence, copy, component string, change func(*recovery.Survey)) {
 	for i := range e.Catalogue.Surveys {
@@ -202,6 +213,15 @@ func TestJudge(t *testing.T) {
 			for _, name := range []string{"nearby", "offsite"} {
 				e.Catalogue.Surveys = append(e.Catalogue.Surveys, survey(name, "database", "dump", at("2026-11-23 01:00:00"), 1_100_000_000))
 			}
+		}, nil, recovery.WouldSave, "", ""},
+		{"it has grown since it was restored", func(e *check.Evidence) { restored(e, 4_000_000_000) }, []string{"changed/database"}, recovery.WouldBut, "its size: 4.00 GB then, 13.1 GB now", "comeback rehearse shop.md"},
+		{"it has grown by little", func(e *check.Evidence) {
+			restored(e, 1_000_000)
+			edit(e, "", "database", func(s *recovery.Survey) {
+				for i := range s.Backups {
+					s.Backups[i].Objects[0].Size = 2_000_000
+				}
+			})
 		}, nil, recovery.WouldSave, "", ""},
 		{"a filed run was changed", func(e *check.Evidence) {
 			e.Altered = []string{"4f2a in offsite"}

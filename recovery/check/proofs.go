@@ -11,8 +11,12 @@ import (
 	"comeback/recovery"
 )
 
-// grown is from which factor on more data is another thing to restore.
-const grown = 1.5
+// grown is from which factor on more data is another thing to restore, where it is more
+// than some bytes.
+const (
+	grown   = 1.5
+	grownBy = 16 << 20
+)
 
 // proves reports whether a run proves anything.
 func (p Proof) proves() bool { return p.Passed && p.Signed }
@@ -38,7 +42,7 @@ func (j *judge) proofOf(component, copy string) recovery.ProofStanding {
 		if p.Runbook != j.Runbook {
 			s.Changed = append(s.Changed, j.runbookSince(p)...)
 		}
-		if then, now := pt.Backup.Size(), j.size(component, cmp.Or(pt.Engine, pt.Backup.Engine)); then > 0 && float64(now) > grown*float64(then) {
+		if then, now := pt.Backup.Size(), j.size(component, cmp.Or(pt.Engine, pt.Backup.Engine)); then > 0 && now-then > grownBy && float64(now) > grown*float64(then) {
 			s.Changed = append(s.Changed, fmt.Sprintf("its size: %s then, %s now", recovery.FormatBytes(then), recovery.FormatBytes(now)))
 		}
 		if server, ok := j.Servers[component]; ok && server.Err == nil {

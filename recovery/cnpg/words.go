@@ -24,6 +24,9 @@ func (p place) lastWords(ctx context.Context, pods []pod) string {
 	return why(string(b))
 }
 
+// notYet is SQLSTATE cannot_connect_now.
+const notYet = "57P03"
+
 // why finds in the log of a recovery, a JSON object a line, what it failed of: PostgreSQL's
 // own words before those of the programs around it.
 func why(log string) string {
@@ -35,6 +38,7 @@ func why(log string) string {
 			Error  string `json:"error"`
 			Record struct {
 				Severity string `json:"error_severity"`
+				State    string `json:"sql_state_code"`
 				Message  string `json:"message"`
 			} `json:"record"`
 		}
@@ -42,6 +46,7 @@ func why(log string) string {
 			continue
 		}
 		switch {
+		case l.Record.State == notYet: // what a session was told that came meanwhile
 		case l.Record.Severity == "FATAL" || l.Record.Severity == "PANIC":
 			fatal = l.Record.Message
 		case l.Level == "error":

@@ -39,13 +39,13 @@ func (s *Server) look(ctx context.Context, name string) (any, error) {
 	if m == nil || m.gone {
 		return nil, refuse(404, "NotFound", "clusters.postgresql.cnpg.io %q not found", name)
 	}
-	if m.state < healthyState && m.failed == "" && m.holds == "" {
+	if m.state < healthyState && len(m.failed) == 0 && m.holds == "" {
 		if m.state == restoring {
 			if err := s.restore(context.WithoutCancel(ctx), m); err != nil {
 				return nil, err
 			}
 		}
-		if m.failed == "" {
+		if len(m.failed) == 0 {
 			m.state++
 		}
 	}
@@ -163,11 +163,11 @@ func (s *Server) restore(ctx context.Context, m *made) error {
 			return errRead
 		}
 		for line := range strings.Lines(string(log)) {
-			if _, words, is := strings.Cut(line, "FATAL:  "); is {
-				m.failed = strings.TrimSpace(words)
+			if state, words, is := strings.Cut(line, ":FATAL:  "); is {
+				m.failed = append(m.failed, map[string]any{"error_severity": "FATAL", "sql_state_code": state, "message": strings.TrimSpace(words)})
 			}
 		}
-		if m.failed == "" {
+		if len(m.failed) == 0 {
 			return err
 		}
 		return nil
@@ -224,12 +224,12 @@ func (m *made) children(resource, name string) []any {
 			phase = "Pending"
 		}
 		return one("-1", map[string]any{"cnpg.io/pvcRole": "PG_DATA"}, map[string]any{"phase": phase})
-	case resource == "jobs" && m.failed != "":
+	case resource == "jobs" && len(m.failed) > 0:
 		return one("-1-full-recovery", recovery, map[string]any{"failed": 1, "conditions": []any{map[string]any{"type": "Failed", "status": "True", "message": "Job has reached the specified backoff limit", "lastTransitionTime": stamp(time.Unix(0, 0))}}})
 	case resource == "pods" && m.state == healthyState:
 		pods := one("-1", map[string]any{"cnpg.io/instanceRole": "primary"}, map[string]any{"phase": "Running", "conditions": []any{map[string]any{"type": "Ready", "status": "True", "lastTransitionTime": stamp(time.Unix(0, 0))}}})
 		return pods
-	case resource == "pods" && m.failed != "":
+	case resource == "pods" && len(m.failed) > 0:
 		return one("-1-full-recovery-x7k2p", recovery, map[string]any{"phase": "Failed"})
 	case resource == "pods" && m.state > created && m.holds != "quota":
 		status := map[string]any{"phase": "Pending"}
@@ -261,8 +261,16 @@ func (s *Server) log(pod string) (any, error) {
 	defer s.mu.Unlock()
 	for name, m := range s.made {
 		if strings.HasPrefix(pod, name+"-") {
-			b, err := json.Marshal(map[string]any{"level": "info", "msg": "record", "record": map[string]any{"error_severity": "FATAL", "message": m.failed}})
-			return `{"level":"info","msg":"Recovering existing backup"}` + "\n" + string(b) + "\n" + `{"level":"error","msg":"Error while restoring a backup","error":"exit status 1"}` + "\n", err
+			var log strings.Builder
+			log.WriteString(`{"level":"info","msg":"Recovering existing backup"}` + "\n")
+			for _, record := range m.failed {
+				b, err := json.Marshal(map[string]any{"level": "info", "msg": "record", "record": record})
+				if err != nil {
+					return nil, err
+				}
+				log.Write(append(b, '\n'))
+			}
+			return log.String() + `{"level":"error","msg":"Error while restoring a backup","error":"exit status 1"}` + "\n", nil
 		}
 	}
 	return nil, refuse(404, "NotFound", "pods %q not found", pod)

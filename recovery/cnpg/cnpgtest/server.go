@@ -60,7 +60,7 @@ type made struct {
 	uid      string
 	// state is how far it has come; failed says what its recovery failed of.
 	state  int
-	failed string
+	failed []map[string]any
 	// holds is why it does not go on: "image", "volume", "quota" or "node".
 	holds string
 	data  string
