@@ -121,10 +121,10 @@ func allMishaps() []mishap {
 				y.archived()
 			}
 			all := strings.Fields(segments(y.t, y.copies["nearby"]))
-			y.must(os.Rename(filepath.Join(y.copies["nearby"], "wal", all[len(all)-2]), filepath.Join(y.spool, "lost")))
-		}, mend: func(y *tended) {
-			y.must(os.Remove(filepath.Join(y.spool, "lost")))
-			y.run(y.t.Context(), "backup", y.book, "database").has(y.t, recovery.CameBack) // as the finding says
+			y.lost = filepath.Join(y.copies["nearby"], "wal", all[len(all)-2])
+			y.must(os.Rename(y.lost, filepath.Join(y.spool, "lost")))
+		}, mend: func(y *tended) { // it was somewhere else, too
+			y.must(os.Rename(filepath.Join(y.spool, "lost"), y.lost))
 		}, found: map[string]string{"gap/database/nearby": "gap"}},
 		{name: "a slot goes wild", of: "log", before: func(y *tended) { y.sql("select pg_create_physical_replication_slot('search', true)") },
 			noon: func(y *tended) {

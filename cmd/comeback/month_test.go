@@ -37,6 +37,7 @@ type tended struct {
 	quiet   bool
 	random  *rand.Rand
 	uploads int
+	lost    string // a segment that was taken away
 }
 
 // The accounts, and the bucket of each.
