@@ -19,6 +19,8 @@ type mishap struct {
 	// before happens before the night's backups, after and noon after them; mend
 	// ends it.
 	before, after, noon, mend func(*tended)
+	// lasting says that only the backups of the next night end it.
+	lasting bool
 	// still says that no backup is taken that night.
 	still bool
 	// backup is how that night's backups and removals end.
@@ -34,7 +36,8 @@ const weaker = `the check "there are orders" asks for something else`
 type mishaps []mishap
 
 // choose takes those of a night from a queue, which it fills: sometimes none, one about
-// the whole or one about each part. What needs that jobs have a habit waits for it.
+// the whole or one about each part. What needs that jobs have a habit waits for it, and
+// backups do not fail in the night that is to end something.
 func (y *tended) choose(queue *[]mishap, habit bool) mishaps {
 	if len(*queue) == 0 {
 		*queue = allMishaps()
@@ -47,7 +50,7 @@ func (y *tended) choose(queue *[]mishap, habit bool) mishaps {
 	for i := 0; i < len(*queue); {
 		m := (*queue)[i]
 		taken := slices.ContainsFunc(tonight, func(other mishap) bool { return other.of == m.of || other.of == "all" })
-		if taken || m.still && !habit || m.of == "all" && len(tonight) > 0 {
+		if taken || m.still && !habit || m.of == "all" && y.lasting || m.of == "all" && len(tonight) > 0 {
 			i++
 			continue
 		}
@@ -108,8 +111,8 @@ func allMishaps() []mishap {
 			found: map[string]string{"broken/database/nearby/dump": "were stored"}},
 		{name: "a tree is missing", of: "files", noon: func(y *tended) { y.rename("uploads", "elsewhere") }, mend: func(y *tended) { y.rename("elsewhere", "uploads") },
 			found: map[string]string{"absent/uploads/nearby": "holds no backup"}},
-		{name: "a lock expires", of: "lock", noon: func(y *tended) { y.s3.EndLocks("offsite") }, found: map[string]string{"3-2-1-1-0/1 locked": "ended"}},
-		{name: "credentials can delete", of: "lock", noon: func(y *tended) {
+		{name: "a lock expires", of: "lock", lasting: true, noon: func(y *tended) { y.s3.EndLocks("offsite") }, found: map[string]string{"3-2-1-1-0/1 locked": "ended"}},
+		{name: "credentials can delete", of: "lock", lasting: true, noon: func(y *tended) {
 			y.lockFor(0)
 			y.s3.EndLocks("offsite")
 			y.check() // with which the canary goes that was locked

@@ -38,6 +38,7 @@ type tended struct {
 	random  *rand.Rand
 	uploads int
 	lost    string // a segment that was taken away
+	lasting bool   // something of last night ends with this night's backups
 }
 
 // The accounts, and the bucket of each.
@@ -261,6 +262,7 @@ func TestMonth(t *testing.T) {
 		if night > 0 {
 			tonight = y.choose(&queue, night > 4)
 		}
+		y.lasting = slices.ContainsFunc(tonight, func(m mishap) bool { return m.lasting })
 		still, ends := tonight.is()
 		for _, m := range tonight {
 			happened[m.name] = true
