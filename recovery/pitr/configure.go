@@ -79,7 +79,7 @@ func configureServing(c postgres.Cluster, sizes atLeast, becomesLive bool) error
 }
 
 // recoverySettings tell the server where to stop, and to wait there.
-func recoverySettings(args replayArgs, major int) map[string]string {
+func recoverySettings(args replayArgs, tools postgres.Tools) map[string]string {
 	s := map[string]string{
 		"restore_command":           restoreCommand,
 		"recovery_target_lsn":       args.Stop.String(),
@@ -87,9 +87,7 @@ func recoverySettings(args replayArgs, major int) map[string]string {
 		"recovery_target_timeline":  strconv.FormatUint(uint64(args.Timeline), 10),
 		"recovery_target_action":    "pause",
 	}
-	if major >= 15 {
-		s["log_startup_progress_interval"] = "1s"
-	}
+	maps.Copy(s, tools.TellsReplay())
 	return s
 }
 
@@ -100,7 +98,7 @@ func configureRecovery(c postgres.Cluster, args replayArgs, sizes atLeast) error
 	if err != nil {
 		return err
 	}
-	maps.Copy(settings, recoverySettings(args, c.Tools.Major))
+	maps.Copy(settings, recoverySettings(args, c.Tools))
 	if err := c.Configure(settings); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"comeback/recovery"
+	"comeback/recovery/postgres"
 )
 
 // finish gives the opened cluster a configuration without the recovery, looks
@@ -130,7 +131,7 @@ func (r *replay) oddities(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	all = append(all, prepared...)
-	if !r.cluster.Tools.RecordsCollations() {
+	if !postgres.RecordsCollations(r.cluster.Tools.Major) {
 		return all, nil
 	}
 	collations, err := r.names(ctx, `select format('database %s was built with version %s of its collation and this machine has %s: its text indexes may be corrupt, check them with amcheck',

@@ -176,12 +176,28 @@ func TestSaveNames_Every(t *testing.T) {
 		t.Errorf("saved again as %q", again)
 	}
 	now = now.Add(2 * time.Hour)
-	if later := save(time.Hour); later != first { // nothing was written since
-		t.Errorf("saved as %q after two hours", later)
+	if later := save(time.Hour); later < first {
+		t.Errorf("saved as %q after two hours, behind %q", later, first)
 	}
-	if same := save(0); same != first {
-		t.Errorf("saved as %q where it is asked for", same)
+	// Reading may write: where pages have checksums, also what a row's hints say.
+	for range 20 {
+		var before, after string
+		if err := conn.QueryRow(t.Context(), "select pg_current_wal_lsn()::text").Scan(&before); err != nil {
+			t.Fatal(err)
+		}
+		one, other := save(0), save(0)
+		if err := conn.QueryRow(t.Context(), "select pg_current_wal_lsn()::text").Scan(&after); err != nil {
+			t.Fatal(err)
+		}
+		if before != after {
+			continue
+		}
+		if one != other || one < first {
+			t.Errorf("saved as %q and %q where nothing was written between them", one, other)
+		}
+		return
 	}
+	t.Error("the server never rests")
 }
 
 // serve starts a copy of the source for the time of the test.

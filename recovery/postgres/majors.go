@@ -16,9 +16,18 @@ func (t Tools) ManyManagers() bool { return t.Major >= 15 }
 // by the statistics that go with it.
 func (t Tools) TellsDropped() bool { return t.Major >= 15 }
 
-// RecordsCollations reports whether a database remembers the version of its
-// collation.
-func (t Tools) RecordsCollations() bool { return t.Major >= 15 }
+// RecordsCollations reports whether databases of a major remember the version of
+// their collation.
+func RecordsCollations(major int) bool { return major >= 15 }
+
+// TellsReplay is the setting, and its value, by which a server tells how far it has
+// replayed; before 15 there is none.
+func (t Tools) TellsReplay() map[string]string {
+	if t.Major >= 15 {
+		return map[string]string{"log_startup_progress_interval": "1s"}
+	}
+	return nil
+}
 
 // ReplayPaused is an expression of SQL: the server has stopped replaying. Before 14
 // a server tells only that it was asked to.
@@ -48,6 +57,15 @@ func (t Tools) Packing() Packing {
 		return Packing{"zstd", ".zst", "--compress=client-zstd:3"}
 	}
 	return Packing{"gzip", ".gz", "--gzip"}
+}
+
+// FileBackup are the calls in SQL between which a program copies the files of a running
+// server; they got other names in 15. The label is quoted by nobody.
+func FileBackup(major int, label string) (start, stop string) {
+	if major >= 15 {
+		return "pg_backup_start('" + label + "', true)", "pg_backup_stop()"
+	}
+	return "pg_start_backup('" + label + "', true, false)", "pg_stop_backup(false)"
 }
 
 // TakesIncremental reports whether servers of a major give incremental backups, which

@@ -8,6 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"comeback/recovery/postgres"
 )
 
 // own leaves out what is PostgreSQL's own.
@@ -102,8 +104,8 @@ func otherCollations(ctx context.Context, tx pgx.Tx) (wrong []string, looked int
 	if err != nil {
 		return nil, 0, err
 	}
-	var version int
-	if err := tx.QueryRow(ctx, "select current_setting('server_version_num')::int").Scan(&version); err != nil || version < 150000 {
+	var major int
+	if err := tx.QueryRow(ctx, "select current_setting('server_version_num')::int4 / 10000").Scan(&major); err != nil || !postgres.RecordsCollations(major) {
 		return wrong, looked, err
 	}
 	of, err := lines(ctx, tx, `select format('the database''s collation has the version %s here, and %s in the database', pg_database_collation_actual_version(oid), datcollversion)

@@ -36,7 +36,7 @@ func New(o Options) recovery.Engine {
 	if o.Program == nil {
 		o.Program = tool.Finder("pgbackrest", "pgBackRest", "install it, for example with: apt-get install pgbackrest")
 	}
-	p := tool.Program{Title: "pgBackRest", Find: o.Program, User: o.User, Expand: o.Expand}
+	p := tool.Program{Title: "pgBackRest", Find: o.Program, User: o.User, Expand: o.Expand, Complaint: complaint}
 	return pitr.NewOver(form{p}, o.Options)
 }
 

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"comeback/pattern"
 	"comeback/recovery"
 	"comeback/recovery/pitr/tool"
 	"comeback/storage"
@@ -24,6 +25,18 @@ func (r *repository) call(more []string, args ...string) tool.Call {
 		c.Args = append(c.Args, "--config="+r.Config)
 	}
 	return c
+}
+
+var complained = pattern.New(`^P\d+ +((WARN|ERROR|ASSERT): .*)$`)
+
+// complaint judges a line of an answer: pgBackRest 2.55 complains there of its
+// configuration, before it has read in it where to; 2.45 did not.
+func complaint(line string) (text string, fatal bool) {
+	m := complained.FindStringSubmatch(line)
+	if m == nil {
+		return "", false
+	}
+	return m[1], m[2] != "WARN"
 }
 
 // run runs a command to its end; out is told what it answers. A failure is one of
@@ -66,7 +79,7 @@ func explained(err error) error {
 // failure is what pgBackRest says with its next step.
 func failure(code int, says string) error {
 	hint, kind := kindOf(code, says)
-	if kind == nil {
+	if hint == "" {
 		hint = "run pgbackrest info by hand, as the user that servers run as"
 	}
 	says = brief(says)
@@ -82,6 +95,8 @@ func kindOf(code int, says string) (hint string, kind error) {
 		return slices.ContainsFunc(all, func(s string) bool { return strings.Contains(says, s) })
 	}
 	switch {
+	case has("invalid PostgreSQL version"):
+		return "install a pgBackRest here that is not older than the one that makes the backups: this one does not know their PostgreSQL", nil
 	case has("Permission denied", "(Forbidden)", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"):
 		return "let the user that servers run as read the repository and pgBackRest's configuration, or renew the keys in it; then try again", storage.ErrDenied
 	case code == cryptoError, has("CryptoError"), has("unable to load info file") && has("FormatError"): // which is what a wrong key leaves of it

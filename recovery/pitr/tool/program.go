@@ -37,6 +37,10 @@ type Program struct {
 	// Expand resolves the references of a runbook outside of a run; nil leaves a text as
 	// it is.
 	Expand func(string) (string, error)
+	// Complaint is for a program that complains in its answer, before it begins: what a
+	// line complains of, "" where it belongs to the answer, and whether the program fails
+	// by it. Nil is for one that does not.
+	Complaint func(line string) (text string, fatal bool)
 }
 
 // Who is the user that it runs as.
@@ -101,10 +105,22 @@ func (p Program) Run(ctx context.Context, env recovery.Env, c Call) error {
 	if c.Quiet {
 		cmd.Stderr = io.Discard
 	}
+	said := &complaints{out: c.Stdout, of: p.Complaint}
+	if p.Complaint != nil && c.Stdout != nil {
+		cmd.Stdout = said
+	}
 	if env != nil {
 		err = env.Command(ctx, cmd)
 	} else {
 		err = command(ctx, cmd)
+	}
+	if err == nil {
+		err = said.end()
+	}
+	if env != nil && !c.Quiet {
+		for _, line := range said.said {
+			env.Meter().Log(line)
+		}
 	}
 	if err == nil || ctx.Err() != nil {
 		return errors.Join(err, ctx.Err())
@@ -113,6 +129,9 @@ func (p Program) Run(ctx context.Context, env recovery.Env, c Call) error {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		failed.Code = exit.ExitCode()
+		if len(said.fatal) > 0 {
+			failed.err = fmt.Errorf("%s: %s (%w)", filepath.Base(path), strings.Join(said.fatal, "\n"), exit)
+		}
 	}
 	return failed
 }

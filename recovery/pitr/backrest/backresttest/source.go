@@ -4,6 +4,7 @@ package backresttest
 
 import (
 	"fmt"
+	"os/exec"
 	"strings"
 
 	"comeback/recovery/pitr/pitrtest"
@@ -16,7 +17,12 @@ const Key = "correct-horse-battery"
 // Source is a cluster that pgBackRest archives into two repositories, in plain and,
 // encrypted, in sealed, with a full and an incremental backup in the first and a full one in
 // the second. What its configuration says of restores must not come to pass in scratch.
-type Source struct{ *pitrtest.Kept }
+type Source struct {
+	*pitrtest.Kept
+	// Program is the pgBackRest that keeps it. It starts itself again by this name, with
+	// a path on which another may lie.
+	Program string
+}
 
 // Make makes one, a part of it in a tablespace, if that is wanted. Remove removes it,
 // also where Make fails.
@@ -37,7 +43,10 @@ func (s *Source) Prepare(k *pitrtest.Kept) (archive string, err error) {
 	if err := s.Config("pgbackrest.conf", "plain"); err != nil {
 		return "", err
 	}
-	script := fmt.Sprintf("#!/bin/sh\nPGBACKREST_REPO2_CIPHER_PASS=%s exec pgbackrest --config=%s --stanza=shop archive-push \"$1\"\n", Key, s.Path("pgbackrest.conf"))
+	if s.Program, err = exec.LookPath("pgbackrest"); err != nil {
+		return "", err
+	}
+	script := fmt.Sprintf("#!/bin/sh\nPGBACKREST_REPO2_CIPHER_PASS=%s exec %s --config=%s --stanza=shop archive-push \"$1\"\n", Key, s.Program, s.Path("pgbackrest.conf"))
 	return s.Path("archive-pgbackrest") + " %p", s.Write("archive-pgbackrest", script, 0o755)
 }
 
@@ -57,10 +66,11 @@ func (s *Source) Backup(first bool) error {
 
 // Backrest runs pgBackRest on the stanza, as people do.
 func (s *Source) Backrest(args ...string) error {
-	return s.Run(nil, "pgbackrest", append([]string{"--config=" + s.Path("pgbackrest.conf"), "--stanza=shop"}, args...)...)
+	return s.Run(nil, s.Program, append([]string{"--config=" + s.Path("pgbackrest.conf"), "--stanza=shop"}, args...)...)
 }
 
-// Config writes a configuration whose first repository is a directory.
+// Config writes a configuration whose first repository is a directory. It has an option
+// that no pgBackRest knows, of which each command complains.
 func (s *Source) Config(name, repo string, more ...string) error {
 	text := fmt.Sprintf(`[global]
 repo1-path=%s
@@ -71,6 +81,7 @@ repo2-cipher-type=aes-256-cbc
 compress-type=lz4
 start-fast=y
 log-level-file=off
+unheard-of=y
 lock-path=%s
 %s
 [global:restore]

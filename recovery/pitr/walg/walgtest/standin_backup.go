@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"comeback/recovery/postgres"
 )
 
 // sentinel is what makes a backup whole.
@@ -90,8 +92,11 @@ func (k *keeper) backupPush() (err error) {
 		return err
 	}
 	var segment, label, spaces string
-	err = conn.QueryRow(ctx, `select s - '0/0'::pg_lsn, pg_walfile_name(s), current_setting('server_version_num')::int, (select system_identifier from pg_control_system())
-		from pg_backup_start('wal-g', fast => true) s`).Scan(&m.Start, &segment, &m.Version, &m.System)
+	if err := conn.QueryRow(ctx, "select current_setting('server_version_num')::int").Scan(&m.Version); err != nil {
+		return err
+	}
+	start, stop := postgres.FileBackup(m.Version/10000, "wal-g")
+	err = conn.QueryRow(ctx, "select s - '0/0'::pg_lsn, pg_walfile_name(s), (select system_identifier from pg_control_system()) from "+start+" s").Scan(&m.Start, &segment, &m.System)
 	if err != nil {
 		return err
 	}
@@ -114,7 +119,7 @@ func (k *keeper) backupPush() (err error) {
 	if err := p.walk(dir, ""); err != nil {
 		return err
 	}
-	if err := conn.QueryRow(ctx, "select lsn - '0/0'::pg_lsn, labelfile, spcmapfile from pg_backup_stop()").Scan(&m.Finish, &label, &spaces); err != nil {
+	if err := conn.QueryRow(ctx, "select lsn - '0/0'::pg_lsn, labelfile, spcmapfile from "+stop).Scan(&m.Finish, &label, &spaces); err != nil {
 		return err
 	}
 	if err := p.add("backup_label", []byte(label), 0o600); err != nil {
