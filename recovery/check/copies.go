@@ -176,8 +176,8 @@ func (j *judge) broken(c recovery.Component, cp Copy, s recovery.Survey) {
 // fewBackups is from how many on backups have a habit.
 const fewBackups = 4
 
-// interval is how long usually lies between a survey's backups; 0 where there are
-// too few to tell.
+// interval is how long usually lies between a survey's newest backups, of which older
+// ones may have been thinned out; 0 where there are too few to tell.
 func interval(s recovery.Survey) time.Duration {
 	var times []time.Time
 	for _, b := range s.Backups {
@@ -191,7 +191,7 @@ func interval(s recovery.Survey) time.Duration {
 		return 0
 	}
 	slices.SortFunc(times, time.Time.Compare)
-	times = times[max(0, len(times)-9):]
+	times = times[max(0, len(times)-6):]
 	var gaps []time.Duration
 	for i := 1; i < len(times); i++ {
 		gaps = append(gaps, times[i].Sub(times[i-1]))
