@@ -63,8 +63,8 @@ tools: $(TOOLS)/staticcheck $(TOOLS)/depguard $(TOOLS)/versitygw standin # the f
 sshd: # what the tests of --on connect to, never installed
 	@./.ci/sshd $(TOOLS)/openssh
 
-standin: # of this tree: what the tests start where the race detector sees nothing
-	$(GO) build -o $(TOOLS)/standin ./enginetest/standin
+standin: # of this tree: what the tests start where the race detector sees nothing, and instead of initdb
+	$(GO) build -o $(TOOLS)/ ./enginetest/standin ./enginetest/initdb
 
 child: # of this tree: the runs of tests, without the race detector
 	$(GO) test -c -vet=off -ldflags=-w -o $(TOOLS)/comeback.test ./cmd/comeback
