@@ -163,7 +163,7 @@ func (a *app) retainIn(ctx context.Context, o retainAsked, options backup.Option
 		a.sayRetained("  goes   %s   %s", g.Manifest.ID, count(int64(len(g.Objects)), "object"))
 	}
 	if len(p.Log) > 0 {
-		a.sayRetained("  goes   %s of the log, before the oldest base backup that stays", count(int64(len(p.Log)), "file"))
+		a.sayRetained("  goes   %s of the log and of names in it, before the oldest base backup that stays", count(int64(len(p.Log)), "file"))
 	}
 	for _, r := range p.Remarks {
 		a.sayRetained("  %s", r)

@@ -97,8 +97,11 @@ func SaveNames(ctx context.Context, o NamesOptions) (key string, err error) {
 
 // namesPrefix is where maps lie in a copy.
 func namesPrefix(c recovery.Component) string {
-	return prefixOf(c, "wal") + "names/"
+	return prefixOf(c, "wal") + namesDir
 }
+
+// namesDir is where they lie below the place of the log.
+const namesDir = "names/"
 
 // savedMap is a map in a copy.
 type savedMap struct {

@@ -57,5 +57,15 @@ func (e nativeEngine) Shared(ctx context.Context, c recovery.Component, kept []r
 		}
 		spare = append(spare, o)
 	}
+	maps, err := listNames(ctx, store, prefix+namesDir+line.System+"/")
+	if err != nil {
+		return nil, nil, err
+	}
+	// What is in the log that stays may have had its name, last, in the map before it.
+	for i, m := range maps[:max(len(maps)-1, 0)] {
+		if maps[i+1].at <= recovery.LSN(first*uint64(line.SegmentSize)) {
+			spare = append(spare, m.object)
+		}
+	}
 	return needed, spare, nil
 }

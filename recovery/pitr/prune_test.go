@@ -8,15 +8,17 @@ import (
 	"comeback/storage"
 )
 
-// The log before the oldest kept base backup goes; histories, foreign files and all
-// that is needed stay. Where a kept backup does not tell where it starts, no log goes.
+// The log before the oldest kept base backup goes, and so do the maps of names that
+// nothing of the rest is read by; histories, foreign files and all that is needed stay. Where a kept backup does not tell where it starts, no log goes.
 func TestEngine_Shared(t *testing.T) {
 	store, err := storage.OpenDir(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, key := range []string{"wal/000000010000000000000003.zst", "wal/000000010000000000000004", "wal/000000010000000000000004.00000028.backup", "wal/000000010000000000000005.zst",
-		"wal/000000020000000000000004.partial", "wal/000000020000000000000006.zst", "wal/00000002.history", "wal/notes.txt", "wal/old/000000010000000000000001"} {
+		"wal/000000020000000000000004.partial", "wal/000000020000000000000006.zst", "wal/00000002.history", "wal/notes.txt", "wal/old/000000010000000000000001",
+		"wal/names/1/00000001-0000000003000100.json", "wal/names/1/00000001-0000000004000000.json", "wal/names/1/00000001-0000000005000060.json", "wal/names/1/00000002-0000000007000100.json",
+		"wal/names/2/00000001-0000000002000100.json", "wal/names/2/00000001-0000000003000100.json"} {
 		if _, err := store.Put(t.Context(), key, strings.NewReader("x"), storage.PutOptions{Size: 1}); err != nil {
 			t.Fatal(err)
 		}
@@ -33,9 +35,10 @@ func TestEngine_Shared(t *testing.T) {
 		kept []recovery.Backup
 		want string
 	}{
-		"two":            {[]recovery.Backup{base("b", 0x7000028, "1"), base("a", 0x5000028, "1")}, "wal/000000010000000000000003.zst wal/000000010000000000000004 wal/000000010000000000000004.00000028.backup wal/000000020000000000000004.partial"},
+		"two":            {[]recovery.Backup{base("b", 0x7000028, "1"), base("a", 0x5000028, "1")}, "wal/000000010000000000000003.zst wal/000000010000000000000004 wal/000000010000000000000004.00000028.backup wal/000000020000000000000004.partial wal/names/1/00000001-0000000003000100.json"},
 		"none":           {nil, ""},
-		"an incremental": {[]recovery.Backup{incremental}, "wal/000000010000000000000003.zst"},
+		"an incremental": {[]recovery.Backup{incremental}, "wal/000000010000000000000003.zst wal/names/1/00000001-0000000003000100.json"},
+		"a late one":     {[]recovery.Backup{base("b", 0x7000028, "1")}, "wal/000000010000000000000003.zst wal/000000010000000000000004 wal/000000010000000000000004.00000028.backup wal/000000010000000000000005.zst wal/000000020000000000000004.partial wal/000000020000000000000006.zst wal/names/1/00000001-0000000003000100.json wal/names/1/00000001-0000000004000000.json"},
 		"of two servers": {[]recovery.Backup{base("b", 0x7000028, "1"), base("a", 0x7000028, "2")}, ""},
 		"one unknown":    {[]recovery.Backup{base("b", 0x7000028, "1"), base("a", 0, "1")}, ""},
 	} {
