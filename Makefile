@@ -32,9 +32,9 @@ majors: ## PostgreSQL 13, 17 and 18 beside the machine's own, in .tools/majors
 test-majors: needs tools sshd child ## a sample of the tests on PostgreSQL 13, 17 and 18
 	GORACE=atexit_sleep_ms=0 COMEBACK_TOOLS=$(TOOLS) COMEBACK_CHILD=$(TOOLS)/comeback.test .ci/in-memory .ci/test-majors
 
-soak: needs tools sshd ## the exhaustive suites: a kill at every entry of a run, a year of nights, long fuzzing
+soak: needs tools sshd ## the exhaustive suites: a kill at every entry of a run, a year of nights, long fuzzing; KILLS=12 kills each kind of backup so often only
 	COMEBACK_SOAK=1 COMEBACK_TOOLS=$(TOOLS) $(GO) test -timeout 4h -run 'TestResume|anyCommit|[aA]fterKill|TestRescue|TestMonth' ./cmd/comeback
-	COMEBACK_SOAK=1 COMEBACK_TOOLS=$(TOOLS) $(GO) test -timeout 8h -run 'TestBackup_killed' ./cmd/comeback
+	COMEBACK_SOAK=1 COMEBACK_KILLS=$(KILLS) COMEBACK_TOOLS=$(TOOLS) $(GO) test -timeout 12h -run 'TestBackup_killed|TestRetain_killed' ./cmd/comeback
 	COMEBACK_SOAK=1 COMEBACK_TOOLS=$(TOOLS) $(GO) test -timeout 4h ./recovery/... ./runbooks/...
 	.ci/fuzz 2m
 

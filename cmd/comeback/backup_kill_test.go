@@ -3,14 +3,17 @@ package main
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
+	"math"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"filippo.io/age"
 	"github.com/jackc/pgx/v5"
@@ -94,43 +97,101 @@ type killed struct {
 	directory, bucket storage.Store
 }
 
-// killing is a sort of backup of a component; more goes into the database's.
-func (d *dying) killing(t *testing.T, component, more string) *killed {
+// copies are a directory and a place in the bucket with nothing in them, and a runbook
+// that is still to be written.
+func (d *dying) copies(t *testing.T, component string) *killed {
 	t.Helper()
 	d.books++
 	k := &killed{dying: d, t: t, component: component, book: filepath.Join(d.place, fmt.Sprintf("shop%d.md", d.books)), nearby: filepath.Join(d.place, fmt.Sprintf("nearby%d", d.books)), seen: map[string]bool{}}
-	if err := os.Mkdir(k.nearby, 0o700); err != nil {
+	err := os.Mkdir(k.nearby, 0o700)
+	if err == nil {
+		k.directory, err = storage.OpenDir(k.nearby)
+	}
+	if err == nil {
+		k.bucket, err = s3.Open(t.Context(), d.server.Options("offsite", fmt.Sprintf("shop%d", d.books)))
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	bucket := d.server.Options("offsite", fmt.Sprintf("shop%d", d.books))
-	text := fmt.Sprintf("---\ncomeback: 1\nsystem: shop\nrpo: 5m\nrto: 30m\nneeds: {DATABASE_URL: \"from the vault\", ADMIN_URL: \"from the vault\", CONFIG_IDENTITY: \"from the vault\"}\n"+
-		"copies:\n  nearby: {url: %q}\n  offsite: {url: %q, region: %s, endpoint: %q, path_style: true}\ncomponents:\n  database: {kind: postgres, url: \"${DATABASE_URL}\", admin: \"${ADMIN_URL}\", retain: [1 daily]%s}\n%s---\n"+
-		"# Shop\n\n## Restore\nBudget: 5m.\n\n```yaml\nrestore: [database, uploads, config, code]\n```\n\n## Check\n\n%s",
-		"file://"+k.nearby, bucket.URL, bucket.Region, bucket.Endpoint, more, d.components, d.checks)
-	if err := os.WriteFile(k.book, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
+	return k
+}
+
+// write writes the runbook, from what it needs and its components on.
+func (k *killed) write(text string) {
+	k.t.Helper()
+	bucket := k.server.Options("offsite", fmt.Sprintf("shop%d", k.books))
+	head := fmt.Sprintf("---\ncomeback: 1\nsystem: shop\nrpo: 5m\nrto: 30m\ncopies:\n  nearby: {url: %q}\n  offsite: {url: %q, region: %s, endpoint: %q, path_style: true}\n",
+		"file://"+k.nearby, bucket.URL, bucket.Region, bucket.Endpoint)
+	if err := os.WriteFile(k.book, []byte(head+text), 0o644); err != nil {
+		k.t.Fatal(err)
 	}
+}
+
+// stores are the copies by their names.
+func (k *killed) stores() map[string]storage.Store {
+	return map[string]storage.Store{"nearby": k.directory, "offsite": k.bucket}
+}
+
+// killing is a sort of backup of a component; more goes into the database's.
+func (d *dying) killing(t *testing.T, component, more string) *killed {
+	t.Helper()
+	k := d.copies(t, component)
+	k.write(fmt.Sprintf("needs: {DATABASE_URL: \"from the vault\", ADMIN_URL: \"from the vault\", CONFIG_IDENTITY: \"from the vault\"}\n"+
+		"components:\n  database: {kind: postgres, url: \"${DATABASE_URL}\", admin: \"${ADMIN_URL}\", retain: [1 daily]%s}\n%s---\n"+
+		"# Shop\n\n## Restore\nBudget: 5m.\n\n```yaml\nrestore: [database, uploads, config, code]\n```\n\n## Check\n\n%s", more, d.components, d.checks))
 	k.run(t.Context(), "backup", k.book).has(t, recovery.CameBack, "in nearby, offsite")
-	var err error
-	if k.directory, err = storage.OpenDir(k.nearby); err != nil {
-		t.Fatal(err)
-	}
-	if k.bucket, err = s3.Open(t.Context(), bucket); err != nil {
-		t.Fatal(err)
+	if component == "database" {
+		k.newer("uploads", "config", "code")
 	}
 	k.listed(false)
 	return k
 }
 
-// backup takes a backup that gets a signal at its n-th call.
-func (k *killed) backup(n int, signal syscall.Signal) killat.Result {
+// newer backs the database up until there is one in each copy that is surely newer than
+// all of other components: some times are known to the second only.
+func (k *killed) newer(components ...string) {
+	k.t.Helper()
+	newest := func(name string, store storage.Store, component string) (at time.Time) {
+		for _, s := range k.surveys(name, store, component) {
+			for _, b := range s.Backups {
+				if b.Problem == "" && b.Taken.To.After(at) {
+					at = b.Taken.To
+				}
+			}
+		}
+		return at
+	}
+	for older := true; older; {
+		k.run(k.t.Context(), "backup", k.book, "database").has(k.t, recovery.CameBack)
+		older = false
+		for name, store := range k.stores() {
+			database := newest(name, store, "database")
+			for _, c := range components {
+				older = older || database.Before(newest(name, store, c))
+			}
+		}
+	}
+}
+
+// summarize lets the server take incremental backups.
+func (d *dying) summarize(t *testing.T) {
+	t.Helper()
+	for _, sql := range []string{"alter system set summarize_wal = on", "select pg_reload_conf()"} {
+		if _, err := d.admin.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// kill runs a command for the component that gets a signal at its n-th call.
+func (k *killed) kill(command string, n int, signal syscall.Signal, more ...string) killat.Result {
 	k.t.Helper()
 	said, err := os.Create(filepath.Join(k.t.TempDir(), "said"))
 	if err != nil {
 		k.t.Fatal(err)
 	}
 	defer said.Close()
-	cmd := exec.Command(executable(), "backup", k.book, k.component)
+	cmd := exec.Command(executable(), append([]string{command, k.book, k.component}, more...)...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = append(k.env(), "COMEBACK_TEST_MAIN=1"), said, said
 	r, err := killat.Run(cmd, n, signal)
 	if err != nil {
@@ -145,7 +206,7 @@ func (k *killed) backup(n int, signal syscall.Signal) killat.Result {
 // at kills a backup at a call, and looks what that leaves, for now and for good.
 func (k *killed) at(n int, signal syscall.Signal) {
 	k.t.Helper()
-	k.backup(n, signal)
+	k.kill("backup", n, signal)
 	k.ended()
 	k.listed(true)
 	k.run(k.t.Context(), "backup", k.book, k.component).has(k.t, recovery.CameBack, "in nearby, offsite")
@@ -178,20 +239,18 @@ func (k *killed) ended() {
 func (k *killed) listed(restore bool) {
 	k.t.Helper()
 	var fresh [][2]string // backup and copy
-	for name, store := range map[string]storage.Store{"nearby": k.directory, "offsite": k.bucket} {
-		for _, e := range engines() {
-			kind, c := e.Schema().Kind, recovery.Component{Name: k.component, Settings: recovery.Settings{"prefix": {k.component + "/"}, "backups": {"base/"}, "wal": {"wal/"}}}
-			if _, takes := e.(recovery.Capturer); !takes || kind != kindOf(k.component) {
-				continue
-			}
-			c.Kind = kind
-			survey, err := e.Survey(k.t.Context(), c, recovery.Copy{Name: name}, store)
-			if err != nil {
-				k.t.Fatal(err)
-			}
+	for name, store := range k.stores() {
+		under, err := backup.Unfinished(k.t.Context(), store)
+		if err != nil {
+			k.t.Fatal(err)
+		}
+		for _, survey := range k.surveys(name, store, k.component) {
 			for _, b := range survey.Backups {
-				if b.Problem != "" {
-					k.t.Errorf("%s lists %s, and: %s", name, b.ID, b.Problem)
+				if b.Problem != "" { // of its files, those that make it whole are not there
+					if !slices.ContainsFunc(under, func(prefix string) bool { return strings.HasPrefix(b.ID+"/", prefix) }) {
+						k.t.Errorf("%s lists %s, and: %s", name, b.ID, b.Problem)
+					}
+					continue
 				}
 				if !k.seen[name+" "+b.ID] {
 					fresh = append(fresh, [2]string{b.ID, name})
@@ -210,10 +269,33 @@ func (k *killed) listed(restore bool) {
 		return
 	}
 	// It comes back with a database that is newer.
-	k.run(k.t.Context(), "backup", k.book, "database").has(k.t, recovery.CameBack)
+	k.newer(k.component)
 	for _, f := range fresh {
 		k.run(k.t.Context(), "rehearse", k.book, "--to", "latest", "--copy", f[1], "--plain").has(k.t, recovery.CameBack, "EVERY CHECK HELD", f[0])
 	}
+}
+
+// asked is a component as engines are asked for it.
+func asked(component string) recovery.Component {
+	return recovery.Component{Name: component, Kind: kindOf(component), Settings: recovery.Settings{"prefix": {component + "/"}, "backups": {"base/"}, "wal": {"wal/"}}}
+}
+
+// surveys are what the engines that take backups of a component see in a copy.
+func (k *killed) surveys(name string, store storage.Store, component string) (all []recovery.Survey) {
+	k.t.Helper()
+	for _, e := range engines() {
+		schema := e.Schema()
+		if _, takes := e.(recovery.Capturer); !takes || schema.Kind != kindOf(component) {
+			continue
+		}
+		survey, err := e.Survey(k.t.Context(), asked(component), recovery.Copy{Name: name}, store)
+		if err != nil {
+			k.t.Fatal(err)
+		}
+		survey.Engine = schema.Engine
+		all = append(all, survey)
+	}
+	return all
 }
 
 func kindOf(component string) recovery.ComponentKind {
@@ -224,22 +306,38 @@ func kindOf(component string) recovery.ComponentKind {
 // what is known of it.
 func (k *killed) nothingSpare() {
 	k.t.Helper()
-	for name, store := range map[string]storage.Store{"nearby": k.directory, "offsite": k.bucket} {
+	for name, store := range k.stores() {
 		known, err := backup.Manifests(k.t.Context(), store, "")
 		if err != nil {
 			k.t.Fatal(err)
 		}
 		needed := map[string]bool{}
+		start := recovery.LSN(math.MaxUint64)
 		for _, m := range known {
-			needed[m.Names] = true
+			start = min(start, m.Start)
 			for _, o := range m.Objects {
 				needed[o.Key] = true
 			}
 		}
+		var before []string // the oldest backup: of these maps of names, the log that stays may be read by the last
 		for _, key := range storagetest.Keys(k.t, store, "") {
+			if dir, file := path.Split(key); strings.HasPrefix(dir, "wal/names/") {
+				_, at, _ := strings.Cut(strings.TrimSuffix(file, ".json"), "-")
+				n, err := strconv.ParseUint(at, 16, 64)
+				if err != nil {
+					k.t.Fatal(err)
+				}
+				if recovery.LSN(n) <= start {
+					before = append(before, key)
+				}
+				continue
+			}
 			if !needed[key] && !strings.HasPrefix(key, "comeback/backups/") && !strings.HasPrefix(key, "comeback/runbooks/") && !strings.HasPrefix(key, "comeback/heads/") {
 				k.t.Errorf("%s holds %s, which nobody needs", name, key)
 			}
+		}
+		if len(before) > 1 {
+			k.t.Errorf("%s holds %v, and no log that is read by more than one of them", name, before)
 		}
 	}
 	if n := k.server.Parts("offsite"); n > 0 {
@@ -259,6 +357,28 @@ func (k *killed) nothingSpare() {
 	}
 }
 
+// killsOf are the calls, of so many, at which a program is killed: one of them, or, where
+// it is soaked, each; or as many as COMEBACK_KILLS says, spread evenly.
+func killsOf(t *testing.T, calls int) []int {
+	t.Helper()
+	n := 1
+	if soaking() {
+		n = calls
+	}
+	if text := os.Getenv("COMEBACK_KILLS"); text != "" {
+		var err error
+		if n, err = strconv.Atoi(text); err != nil || n < 1 {
+			t.Fatalf("COMEBACK_KILLS is %q, and not how many", text)
+		}
+	}
+	n = min(n, calls)
+	points := make([]int, n)
+	for i := range points {
+		points[i] = (2*i + 1) * calls / (2 * n)
+	}
+	return points
+}
+
 // Backups of every kind are killed at each call by which they change anything, by
 // SIGKILL and by SIGTERM: what is listed in either copy comes back as it was, nobody is
 // left at work in the server, and the next backup leaves nothing that nobody needs.
@@ -267,7 +387,6 @@ func TestBackup_killed(t *testing.T) {
 		return
 	}
 	d := newDying(t)
-	sample := rand.New(rand.NewPCG(7, 3))
 	cases := []struct{ name, component, more string }{
 		{"custom dump", "database", ", backup: dump, record: no"},
 		{"directory dump", "database", ", backup: dump, dump_format: directory, dump_jobs: 2, record: no"},
@@ -279,11 +398,7 @@ func TestBackup_killed(t *testing.T) {
 	if tools, err := postgres.FindTools(0); err != nil {
 		t.Fatal(err)
 	} else if postgres.TakesIncremental(tools.Major) {
-		for _, sql := range []string{"alter system set summarize_wal = on", "select pg_reload_conf()"} {
-			if _, err := d.admin.Exec(t.Context(), sql); err != nil {
-				t.Fatal(err)
-			}
-		}
+		d.summarize(t)
 		cases = append(cases, struct{ name, component, more string }{"incremental base backup", "database", ", backup: base, incremental: 2, record: no"})
 	}
 	if !soaking() { // one of them
@@ -292,16 +407,12 @@ func TestBackup_killed(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			k := d.killing(t, c.component, c.more)
-			calls := k.backup(killat.Never, syscall.SIGKILL).Calls
+			calls := k.kill("backup", killat.Never, syscall.SIGKILL).Calls
 			if len(calls) < 20 || !slices.Contains(calls, "send") || !slices.Contains(calls, "name a file") {
 				t.Fatalf("it makes the calls %q", calls)
 			}
 			t.Logf("%d calls", len(calls))
-			points := sample.Perm(len(calls))
-			if !soaking() {
-				points = points[:1]
-			}
-			for i, n := range points {
+			for i, n := range killsOf(t, len(calls)) {
 				signal := []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM}[i%2]
 				t.Run(fmt.Sprintf("%d %s %s", n+1, calls[n], signal), func(t *testing.T) {
 					k.t = t
