@@ -128,6 +128,10 @@ type Point struct {
 	// Time is the point as a time: of the last kept commit, or the dump's
 	// start.
 	Time time.Time `json:"time,omitzero"`
+	// Unchanged is until when nothing was committed after Kept, where something later
+	// in the copy proves it: the end of a base backup. It is zero where Time is all
+	// that is known.
+	Unchanged time.Time `json:"unchanged,omitzero"`
 	// Bytes is what must be read to get there.
 	Bytes int64 `json:"bytes,string"`
 	// Says is the point in one line.

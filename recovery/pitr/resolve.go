@@ -361,6 +361,10 @@ func (r *resolver) point(ctx context.Context, l *logReader, f facts, c cut) (rec
 			p.Time = t
 		}
 	}
+	// No stop is before the end of the backup: nothing was committed between the two.
+	if f.Base.Ended.After(p.Time) {
+		p.Unchanged = f.Base.Ended
+	}
 	facts := pointFacts{Layout: f.Layout, Base: f.Base, Line: l.line, Needs: s.needs}
 	if facts.Branch, err = r.follow(ctx, l, f, s); err != nil {
 		return p, err

@@ -97,21 +97,85 @@ func Resolve(ctx context.Context, cat catalogue.Catalogue, open catalogue.OpenSt
 		return recovery.Moment{}, err
 	}
 	m := recovery.Moment{Want: w.Want, Anchor: anchor.Name, Points: []recovery.Point{point}}
-	for _, c := range restored {
-		if c.Name == anchor.Name || w.Want.Table != "" {
-			continue
-		}
-		until := lastMoment(point)
-		then := recovery.Want{Kind: recovery.WantTime, Time: until, Look: w.Want.Look,
-			Text: until.Format("2006-01-02T15:04:05.999999Z07:00")}
-		p, err := r.point(c, Wanted{Want: then, Copy: w.Copy})
-		if err != nil {
-			return recovery.Moment{}, err
-		}
-		m.Points = append(m.Points, p)
+	if w.Want.Table != "" {
+		return m, nil
 	}
+	restored = slices.DeleteFunc(restored, func(c recovery.Component) bool { return c.Name == anchor.Name })
+	known := lastMoment(point)
+	until, points, err := r.together(restored, known, w, point.Lost.Time.IsZero())
+	if err != nil {
+		return recovery.Moment{}, err
+	}
+	if until.After(known) {
+		m.Points[0].Warnings = append(slices.Clone(point.Warnings), fmt.Sprintf("no copy tells of it after %s; everything comes back to %s, before which not all of it was backed up",
+			clock(known), clock(until)))
+	}
+	m.Points = append(m.Points, points...)
 	return m, nil
 }
+
+// together resolves components to one time, that until which the anchor is known to
+// have been as at its point. Where nothing of the anchor follows in any copy, it is at
+// every later time what it is at its point, as far as anybody can bring it back. So the
+// latest moment of a system of which something was first backed up after the anchor's
+// last commit is that first backup's time: there is none at which all of it is there
+// before.
+func (r resolver) together(components []recovery.Component, until time.Time, w Wanted, last bool) (time.Time, []recovery.Point, error) {
+	at := func(c recovery.Component, t time.Time) (recovery.Point, error) {
+		then := recovery.Want{Kind: recovery.WantTime, Time: t, Look: w.Want.Look, Text: clock(t)}
+		return r.point(c, Wanted{Want: then, Copy: w.Copy})
+	}
+	all := func(t time.Time, refused func(recovery.Component, error) error) (points []recovery.Point, err error) {
+		for _, c := range components {
+			p, err := at(c, t)
+			if err != nil {
+				err = refused(c, err)
+			}
+			if err != nil {
+				return nil, err
+			}
+			points = append(points, p)
+		}
+		return points, nil
+	}
+	later := until
+	points, err := all(until, func(c recovery.Component, err error) error {
+		first, ok := r.first(c, until, w.Copy)
+		if w.Want.Kind != recovery.WantLatest || !last || !ok {
+			return err
+		}
+		if first.After(later) {
+			later = first
+		}
+		return nil
+	})
+	if err == nil && later.After(until) {
+		points, err = all(later, func(_ recovery.Component, err error) error { return err })
+	}
+	return later, points, err
+}
+
+// first is the time of the first backup of a component after a time, in any of its
+// copies that is asked. There is none where one of before that could be restored.
+func (r resolver) first(c recovery.Component, after time.Time, copy string) (first time.Time, ok bool) {
+	for _, s := range r.cat.Surveys {
+		if s.Component != c.Name || copy != "" && s.Copy != copy {
+			continue
+		}
+		for _, b := range s.Backups {
+			switch t := b.Taken.To; {
+			case b.Problem != "" || t.IsZero():
+			case !t.After(after):
+				return time.Time{}, false // why it was refused is told
+			case !ok || t.Before(first):
+				first, ok = t, true
+			}
+		}
+	}
+	return first, ok
+}
+
+func clock(t time.Time) string { return t.Format("2006-01-02T15:04:05.999999Z07:00") }
 
 // ResolvePoint is Resolve for one component alone, whatever the runbook's stages
 // bring back besides.
@@ -120,11 +184,15 @@ func ResolvePoint(ctx context.Context, cat catalogue.Catalogue, open catalogue.O
 	return r.point(c, w)
 }
 
-// lastMoment is the latest time at which the anchor still was as it is at its
-// point: nothing changed between its last commit and the first that is lost.
+// lastMoment is the latest time at which the anchor is known to have been as it is at
+// its point: nothing changed between its last commit and the first that is lost, or
+// what else proves it.
 func lastMoment(p recovery.Point) time.Time {
 	if before := p.Lost.Time.Add(-time.Microsecond); !p.Lost.Time.IsZero() && before.After(p.Time) {
 		return before
+	}
+	if p.Unchanged.After(p.Time) {
+		return p.Unchanged
 	}
 	return p.Time
 }

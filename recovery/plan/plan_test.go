@@ -206,6 +206,93 @@ func TestResolve_refuses(t *testing.T) {
 	}
 }
 
+// What was first backed up after the last that is known of the database comes back with
+// it, where everything is asked for; where an exact moment is, or more of the database is
+// known, there is no such moment.
+func TestResolve_firstLater(t *testing.T) {
+	book := strings.Replace(text, "restore: database", "restore: [database, uploads, config]", 1)
+	book = strings.Replace(book, "  stats:", "  uploads: {kind: files, path: /srv/uploads}\n  config: {kind: config, paths: [/etc/shop]}\n  stats:", 1)
+	for name, c := range map[string]struct {
+		backups []string
+		want    string
+		still   string // until when the database is known to have been the same
+		lost    string // when it changed
+		points  string
+		warns   bool
+		says    string
+	}{
+		"one moment for all":       {[]string{"pitr/02:00", "files/02:05", "config/02:10", "config/02:20"}, "latest", "", "", "pitr/02:00 files/02:05 config/02:10", true, ""},
+		"the newest until then":    {[]string{"pitr/02:00", "files/01:00", "files/02:05", "config/02:10"}, "latest", "", "", "pitr/02:00 files/02:05 config/02:10", true, ""},
+		"all was there before":     {[]string{"pitr/02:00", "files/01:00", "files/02:05", "config/01:50", "config/02:10"}, "latest", "", "", "pitr/02:00 files/01:00 config/01:50", false, ""},
+		"it is known to be idle":   {[]string{"pitr/02:00", "files/01:00", "files/02:05", "config/02:04"}, "latest", "02:06", "", "pitr/02:00 files/02:05 config/02:04", false, ""},
+		"an exact moment":          {[]string{"pitr/02:00", "files/02:05", "config/01:50"}, "2026-11-23T02:02:00Z", "", "", "", false, "nothing that early"},
+		"the database had changed": {[]string{"pitr/02:00", "files/02:05", "config/01:50"}, "latest", "", "02:03", "", false, "nothing that early"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			open := copies(t, map[string][]string{"nearby": c.backups, "offsite": {"x"}})
+			hour := func(text string) time.Time {
+				if text == "" {
+					return time.Time{}
+				}
+				h, err := time.Parse("15:04", text)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return time.Date(2026, 11, 23, h.Hour(), h.Minute(), 0, 0, time.UTC)
+			}
+			rb := parse(t, book)
+			engines := []recovery.Engine{known{log, hour(c.still), hour(c.lost)}, kept{shelf{"files", recovery.ToBackup}, recovery.Files}, kept{shelf{"config", recovery.ToBackup}, recovery.Config}}
+			cat, err := catalogue.Survey(t.Context(), catalogue.Options{Components: plan.Restored(rb), Copies: plan.Copies(rb), Engines: engines, OpenStore: open})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := recovery.ParseWant(c.want, at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := plan.Resolve(t.Context(), cat, open, rb, engines, plan.Wanted{Want: want})
+			if c.says != "" {
+				if err == nil || !strings.Contains(err.Error(), c.says) {
+					t.Fatalf("%+v, %v", m, err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			var points []string
+			for _, p := range m.Points {
+				points = append(points, p.Backup.ID)
+			}
+			if got := strings.Join(points, " "); got != c.points || len(m.Points[0].Warnings) > 0 != c.warns {
+				t.Errorf("%s, want %s; warnings %q", got, c.points, m.Points[0].Warnings)
+			}
+		})
+	}
+}
+
+// known is a shelf that knows more of the database than its backup's time.
+type known struct {
+	shelf
+	unchanged, lost time.Time
+}
+
+func (e known) Resolve(ctx context.Context, s recovery.Survey, w recovery.Want, store storage.Store) (recovery.Point, error) {
+	p, err := e.shelf.Resolve(ctx, s, w, store)
+	p.Unchanged, p.Lost.Time = e.unchanged, e.lost
+	return p, err
+}
+
+// kept is a shelf of another kind of components.
+type kept struct {
+	shelf
+	kind recovery.ComponentKind
+}
+
+func (e kept) Schema() recovery.Schema {
+	return recovery.Schema{Engine: e.name, Kind: e.kind}
+}
+
 type denied struct{}
 
 func (denied) Error() string        { return "open the copy: access denied" }
