@@ -80,6 +80,9 @@ type CopyStanding struct {
 type ProofStanding struct {
 	At  time.Time `json:"at,omitzero"`
 	Run string    `json:"run,omitempty"`
+	// SignerUnknown is a newer run that would be the proof, if anybody here knew who
+	// has signed it.
+	SignerUnknown string `json:"signer_unknown,omitempty"`
 	// Changed is what has changed since, in words.
 	Changed []string `json:"changed,omitempty"`
 }

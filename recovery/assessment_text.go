@@ -175,6 +175,8 @@ func dayOrTime(t, now time.Time, zone *time.Location) string {
 
 func (p ProofStanding) says(now time.Time, zone *time.Location) string {
 	switch {
+	case p.Run == "" && p.SignerUnknown != "":
+		return "signer unknown"
 	case p.Run == "":
 		return "never: a hope"
 	case len(p.Changed) > 0:
@@ -278,13 +280,17 @@ func (a Assessment) DigitLines(width int) []string {
 }
 
 // FindingLines are one finding: what is wrong and what to do, wrapped, with its
-// number.
+// number. What stands in lines of its own is to be copied, and is not wrapped.
 func (a Assessment) FindingLines(i, width int, zone *time.Location) []string {
 	f := a.Findings[i]
 	lead := fmt.Sprintf("%d %-8s ", i+1, f.Mark)
 	indent := strings.Repeat(" ", utf8.RuneCountInString(lead))
 	var lines []string
-	for _, text := range []string{sentence(f.Says), sentence(f.Do)} {
+	do, copied, _ := strings.Cut(f.Do, "\n")
+	if copied == "" {
+		do = sentence(do)
+	}
+	for _, text := range []string{sentence(f.Says), do} {
 		for _, line := range wrapWords(text, width-len(indent)) {
 			if len(lines) == 0 {
 				lines = append(lines, lead+line)
@@ -292,6 +298,9 @@ func (a Assessment) FindingLines(i, width int, zone *time.Location) []string {
 				lines = append(lines, indent+line)
 			}
 		}
+	}
+	if copied != "" {
+		lines = append(lines, strings.Split(copied, "\n")...)
 	}
 	if !f.Due.IsZero() {
 		lines = append(lines, indent+fmt.Sprintf("%s, by %s.", f.Owner, f.Due.In(zone).Format("2 Jan 2006")))

@@ -145,12 +145,20 @@ func answerLook(a recovery.Answer) look {
 	return warn
 }
 
+// doing is what to do about a finding, with what is to be copied in lines of its own.
+func doing(f recovery.Judgement) string {
+	lines := strings.Split(f.Do, "\n")
+	for i := range lines {
+		lines[i] = clean(lines[i])
+	}
+	return strings.Join(lines, "\n")
+}
+
 // mends is what to do about a finding, to be read and copied.
 func (s *checkScreen) mends(i int) string {
 	f := s.found.Findings[i]
-	do, _, _ := strings.Cut(f.Do, "\n")
 	return fmt.Sprintf("%s: %s\n\nDO      %s\n\nTHEN    g on the screen before looks again, and so does\n        comeback check %s\n\nELSE    say who sees to it, and until when\n        comeback check %s \\\n          --assign %d --due %s\n",
-		f.Mark, clean(f.Says), clean(do), s.system.Runbook, s.system.Runbook, i+1, s.m.now().AddDate(0, 0, 7).Format(time.DateOnly))
+		f.Mark, clean(f.Says), doing(f), s.system.Runbook, s.system.Runbook, i+1, s.m.now().AddDate(0, 0, 7).Format(time.DateOnly))
 }
 
 // details are one finding with all that is known of it.
@@ -160,7 +168,7 @@ func (s *checkScreen) details(f recovery.Judgement) string {
 		fmt.Fprintf(&b, "%-7s %s\n", word, clean(fmt.Sprintf(format, args...)))
 	}
 	line("FOUND", "%s: %s", f.Mark, f.Says)
-	line("DO", "%s", f.Do)
+	fmt.Fprintf(&b, "%-7s %s\n", "DO", doing(f))
 	owner := f.Owner
 	if owner == "" {
 		owner = "nobody: the runbook names no people"

@@ -115,6 +115,9 @@ func owes(s System) string {
 }
 
 func proofOf(s System) span {
+	if s.Proof == "" && s.Unproven != "" {
+		return span{s.Unproven, warn}
+	}
 	if s.Proof == "" {
 		return span{"never restored: a hope", warn}
 	}

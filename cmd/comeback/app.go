@@ -33,6 +33,8 @@ type app struct {
 	in       io.Reader
 	out, err io.Writer
 	lookup   func(string) (string, bool)
+	nextID   string // the ID of the next run, which a test has chosen
+	signers  string // the reader's own list, as a command line names it
 	environ  []string
 	now      func() time.Time
 	secrets  *execute.Secrets
@@ -75,6 +77,14 @@ func clean(text string) string {
 }
 
 func (a *app) home() (runner.Home, error) { return runner.FindHome(a.lookup) }
+
+// newID chooses the ID of a new run.
+func (a *app) newID(home runner.Home) (string, error) {
+	if a.nextID != "" {
+		return a.nextID, nil
+	}
+	return home.NewID()
+}
 
 // book is an opened runbook.
 type book struct {
@@ -207,7 +217,7 @@ func (a *app) plan(ctx context.Context, b *book, cat catalogue.Catalogue, c choi
 	if err != nil {
 		return nil, err
 	}
-	id, err := home.NewID()
+	id, err := a.newID(home)
 	if err != nil {
 		return nil, err
 	}

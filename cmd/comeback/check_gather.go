@@ -44,7 +44,7 @@ func (a *app) gather(ctx context.Context, b *book, canary bool) (check.Evidence,
 	if e.Vanished, e.Rewritten, err = a.compareHeads(ctx, b); err != nil {
 		return e, err
 	}
-	if e.Proofs, err = a.proofs(b.System); err != nil {
+	if e.Proofs, e.Signers, err = a.proofs(b.System); err != nil {
 		return e, err
 	}
 	var wait sync.WaitGroup
@@ -213,37 +213,42 @@ func (a *app) spoolsOf(b *book, c recovery.Component) []string {
 	return spools
 }
 
-// proofs are the runs of a system that ended, the newest first.
-func (a *app) proofs(system string) ([]check.Proof, error) {
+// proofs are the runs of a system that ended, the newest first, and the file that lists
+// whose signatures count.
+func (a *app) proofs(system string) ([]check.Proof, string, error) {
 	home, err := a.home()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	runs, err := home.List()
+	runs, err := allRuns(home)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	all, err := a.filedProofs(home, system)
+	t, err := a.trust(home, runs)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
+	var all []check.Proof
 	for _, p := range runs {
 		if p.Problem == nil && p.Plan != nil && p.Plan.System == system && p.State.Result != "" {
-			all = append(all, proof(p))
+			all = append(all, t.proof(p))
 		}
 	}
 	slices.SortStableFunc(all, func(x, y check.Proof) int { return y.At.Compare(x.At) })
-	return all, nil
+	return all, t.file, nil
 }
 
-// proof is a run seen from what it proves. A signature counts where it is good and
-// every file is as it was signed; whose it is the reader of the report judges.
-func proof(p runner.Past) check.Proof {
+// proof is a run seen from what it proves. A signature counts where it is good, every
+// file is as it was signed, and the reader knows whose it is.
+func (t trust) proof(p runner.Past) check.Proof {
 	c := check.Proof{Run: p.ID, Mode: p.State.Mode, At: p.State.Ended, Passed: p.State.Result == recovery.ResultPassed, Points: p.State.Moment.Points,
 		Runbook: p.State.RunbookSHA256, Took: p.State.Ended.Sub(p.State.Started)}
-	if c.Passed && p.Signed {
-		_, err := report.Verify(p.Dir, report.VerifyOptions{})
-		c.Signed = err == nil
+	if c.Passed && p.Signed || !t.here(p) {
+		v, err := t.verify(p)
+		c.Signed, c.Passed = err == nil && v.Known(), c.Passed && (err == nil || t.here(p))
+		if !c.Signed && (err == nil || !t.here(p)) {
+			c.Stranger = t.stranger(p, v)
+		}
 	}
 	if book, err := os.ReadFile(filepath.Join(p.Dir, report.RunbookFile)); err == nil {
 		rb, _ := runbooks.Parse(report.RunbookFile, book)

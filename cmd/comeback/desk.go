@@ -114,7 +114,11 @@ func (d *desk) system(home runner.Home, path string, runs []runner.Past) tui.Sys
 	sum := sha256.Sum256(b)
 	s.SHA256 = hex.EncodeToString(sum[:])
 	s.Saves = saves(home, path, s.SHA256)
-	if p, ok := proven(runs, rb.System); ok {
+	p, unknown := d.app.trustOr(home, runs).proven(runs, rb.System)
+	if unknown != nil {
+		s.Unproven = fmt.Sprintf("%s, run %s: signer unknown", unknown.State.Ended.Local().Format("2 Jan 2006"), unknown.ID)
+	}
+	if p != nil {
 		s.Proof = fmt.Sprintf("%s, run %s, %s", p.State.Ended.Local().Format("2 Jan 2006"), p.ID, recovery.FormatSpan(p.State.Ended.Sub(p.State.Started)))
 		if p.State.RunbookSHA256 != s.SHA256 {
 			s.Proof += ", changed since"
@@ -134,6 +138,7 @@ func (d *desk) Runs(context.Context) ([]tui.KnownRun, error) {
 		return nil, err
 	}
 	var runs []tui.KnownRun
+	t := d.app.trustOr(home, past)
 	for _, p := range past {
 		if p.Problem != nil {
 			runs = append(runs, tui.KnownRun{ID: p.ID, State: "cannot be read: " + p.Problem.Error(), Dir: p.Dir})
@@ -142,6 +147,9 @@ func (d *desk) Runs(context.Context) ([]tui.KnownRun, error) {
 		state := standing(p)
 		if isFiled(home, p.Dir) {
 			state += ", on " + clean(p.State.Host)
+			if v, err := report.SignedBy(p.Dir, t.verifies); err != nil || !v.Known() {
+				state += ", signer unknown"
+			}
 		}
 		runs = append(runs, tui.KnownRun{ID: p.ID, System: p.State.System, Mode: p.State.Mode, State: state, Operator: p.State.Operator, Live: p.State.LiveSays(d.app.now().Location()),
 			Started: p.State.Started, Ended: p.State.Ended, Dir: p.Dir, Alive: p.Alive, Died: p.Died})
@@ -193,7 +201,7 @@ func (d *desk) Attach(ctx context.Context, run tui.KnownRun) (recovery.Session, 
 		return nil, err
 	}
 	if isFiled(home, run.Dir) {
-		p, err := filedHome(home).Load(run.ID)
+		p, err := home.Filed().Load(run.ID)
 		if err == nil {
 			err = p.Problem
 		}

@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"comeback/recovery"
-	"comeback/recovery/report"
+	"comeback/recovery/backup"
 	"comeback/recovery/runner"
 )
 
@@ -21,7 +21,7 @@ func (d *desk) Fetch(ctx context.Context, path string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	before, err := filepath.Glob(filepath.Join(filedHome(home).Runs(), "*"))
+	before, err := filepath.Glob(filepath.Join(home.Filed().Runs(), "*"))
 	if err != nil {
 		return false, err
 	}
@@ -29,7 +29,7 @@ func (d *desk) Fetch(ctx context.Context, path string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	after, err := filepath.Glob(filepath.Join(filedHome(home).Runs(), "*"))
+	after, err := filepath.Glob(filepath.Join(home.Filed().Runs(), "*"))
 	return len(after) > len(before), errors.Join(err, filed.failed)
 }
 
@@ -52,31 +52,46 @@ func allRuns(home runner.Home) ([]runner.Past, error) {
 // filedRuns are the runs that ended on other hosts and were fetched from copies. What
 // cannot be read is left out: it is not this host's to mend, and proves nothing.
 func filedRuns(home runner.Home) ([]runner.Past, error) {
-	runs, err := filedHome(home).List()
+	runs, err := home.Filed().List()
 	if err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(runs, func(p runner.Past) bool {
-		_, err := home.Look(p.ID)
-		return err == nil || p.Problem != nil || p.State.Result == ""
+		return hasHere(home, p) || p.Problem != nil || p.State.Result == ""
 	}), nil
+}
+
+// hasHere reports whether a run that was fetched is here as one of this host, too.
+func hasHere(home runner.Home, p runner.Past) bool {
+	own, err := backup.Sums(home.RunDir(p.ID))
+	if err != nil {
+		return false
+	}
+	fetched, err := backup.Sums(p.Dir)
+	return err == nil && own == fetched
 }
 
 // isFiled reports whether a run's directory is that of one that was fetched.
 func isFiled(home runner.Home, dir string) bool {
-	return filepath.Dir(dir) == filedHome(home).Runs()
+	return filepath.Dir(dir) == home.Filed().Runs()
 }
 
-// proven is the newest run of a system that passed, whose signature is good and whose
-// every file is as it was signed. Whose signature it is the reader of the report judges.
-func proven(runs []runner.Past, system string) (runner.Past, bool) {
-	for _, p := range runs {
+// proven is the newest run of a system that passed, whose every file is as it was signed
+// and whose signer is known here; and, where there is none, the newest of which only
+// that is not so.
+func (t trust) proven(runs []runner.Past, system string) (proven, unknown *runner.Past) {
+	for i, p := range runs {
 		if p.Problem != nil || p.Plan.System != system || p.State.Result != recovery.ResultPassed || !p.Signed {
 			continue
 		}
-		if _, err := report.Verify(p.Dir, report.VerifyOptions{}); err == nil {
-			return p, true
+		v, err := t.verify(p)
+		switch {
+		case err != nil:
+		case v.Known():
+			return &runs[i], nil
+		case unknown == nil:
+			unknown = &runs[i]
 		}
 	}
-	return runner.Past{}, false
+	return nil, unknown
 }

@@ -15,7 +15,7 @@ func (d *desk) Trends(_ context.Context, path string) (*recovery.Trend, error) {
 		return nil, err
 	}
 	p := report.Period{System: b.System, Until: d.app.now()}
-	if err := d.app.exportRuns(&p, report.VerifyOptions{Now: d.app.now()}); err != nil {
+	if err := d.app.exportRuns(&p); err != nil {
 		return nil, err
 	}
 	return p.Trends(), nil

@@ -248,7 +248,7 @@ func (a *app) planExpiry(ctx context.Context, id, done string) (*recovery.Plan, 
 	if err != nil {
 		return nil, nil, err
 	}
-	next, err := home.NewID()
+	next, err := a.newID(home)
 	if err != nil {
 		return nil, nil, err
 	}

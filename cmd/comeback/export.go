@@ -17,8 +17,8 @@ import (
 
 // exportAsked is what `comeback report export` was asked for.
 type exportAsked struct {
-	runbook, since, until, html, signers string
-	offline                              bool
+	runbook, since, until, html string
+	offline                     bool
 }
 
 func (a *app) exportCommand() *cobra.Command {
@@ -41,7 +41,7 @@ digests of the signed originals, which are what proves anything.`,
 	f.StringVar(&o.since, "since", "", "the first `DAY` of the period, like 2026-01-01")
 	f.StringVar(&o.until, "until", "", "the last `DAY` of the period (default today)")
 	f.StringVar(&o.html, "html", "-", "write the page into this `FILE`; - is standard output")
-	f.StringVar(&o.signers, "signers", "", "your own allowed_signers `FILE`, by which signers are named")
+	a.signersFlag(cmd)
 	f.BoolVar(&o.offline, "no-check", false, "leave out the check: look at no copy and no server")
 	return cmd
 }
@@ -60,12 +60,6 @@ func (a *app) export(ctx context.Context, o exportAsked) error {
 		}
 		p.Until = day.AddDate(0, 0, 1).Add(-time.Second)
 	}
-	verify := report.VerifyOptions{Now: a.now()}
-	if o.signers != "" {
-		if verify.AllowedSigners, err = report.ReadAllowedSigners(o.signers); err != nil {
-			return err
-		}
-	}
 	b, _, err := a.open(o.runbook)
 	if err != nil {
 		return err
@@ -78,7 +72,7 @@ func (a *app) export(ctx context.Context, o exportAsked) error {
 		}
 		p.Assessment = &assessment
 	}
-	if err := a.exportRuns(&p, verify); err != nil {
+	if err := a.exportRuns(&p); err != nil {
 		return err
 	}
 	page, err := p.HTML()
@@ -97,42 +91,54 @@ func (a *app) export(ctx context.Context, o exportAsked) error {
 }
 
 // exportRuns adds the runs of this host, and those that were fetched from copies.
-func (a *app) exportRuns(p *report.Period, verify report.VerifyOptions) error {
+func (a *app) exportRuns(p *report.Period) error {
 	home, err := a.home()
 	if err != nil {
 		return err
 	}
-	seen := map[string]bool{}
-	for _, h := range []runner.Home{home, filedHome(home)} {
+	own, err := home.List()
+	if err != nil {
+		return err
+	}
+	t, err := a.trust(home, own)
+	if err != nil {
+		return err
+	}
+	for _, h := range []runner.Home{home, home.Filed()} {
 		runs, err := h.List()
 		if err != nil {
 			return err
 		}
 		for _, r := range runs {
-			if seen[r.ID] || r.Plan != nil && r.Plan.System != p.System {
+			fetched := isFiled(home, r.Dir)
+			if fetched && hasHere(home, r) || r.Plan != nil && r.Plan.System != p.System {
 				continue
 			}
-			seen[r.ID] = true
 			began := r.State.Started
 			if r.Plan != nil {
-				p.Numbers = append(p.Numbers, r.Plan.Number)
+				known := report.Numbered{Number: r.Plan.Number, Report: r.ReportSHA256, Previous: r.Plan.Previous}
+				if fetched { // what this host keeps, it has numbered
+					known.Host = r.State.Host
+				}
+				p.Known = append(p.Known, known)
 				if began.IsZero() {
 					began = r.Plan.Created
 				}
 			}
 			if r.Plan == nil || !began.Before(p.Since) && !began.After(p.Until) {
-				p.Runs = append(p.Runs, report.Export(r.ID, r.Dir, verify))
+				e := report.Export(r.ID, r.Dir, t.verifies)
+				if fetched {
+					e.Host = r.State.Host
+				}
+				if r.Plan != nil {
+					e.Number = r.Plan.Number
+				}
+				p.Runs = append(p.Runs, e)
 			}
 		}
 	}
-	number := func(e report.Exported) int {
-		if e.Report == nil {
-			return 0
-		}
-		return e.Report.Number
-	}
 	slices.SortStableFunc(p.Runs, func(x, y report.Exported) int {
-		return cmp.Or(cmp.Compare(number(x), number(y)), cmp.Compare(x.Run, y.Run))
+		return cmp.Or(cmp.Compare(x.Number, y.Number), cmp.Compare(x.Host, y.Host), cmp.Compare(x.Run, y.Run))
 	})
 	return nil
 }

@@ -15,7 +15,6 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/backup"
-	"comeback/recovery/check"
 	"comeback/recovery/plan"
 	"comeback/recovery/report"
 	"comeback/recovery/runner"
@@ -93,11 +92,6 @@ func (a *app) tellFiled(ctx context.Context, dir string, say func(line string)) 
 	}
 }
 
-// filedHome is where runs of other hosts lie that were fetched from copies.
-func filedHome(home runner.Home) runner.Home {
-	return runner.Home{Dir: filepath.Join(home.Dir, "filed")}
-}
-
 // The most that is fetched from a copy in one look: so many runs of those that are not
 // here yet, the newest first, of so many bytes together.
 const (
@@ -138,16 +132,17 @@ func (a *app) fetchFiled(ctx context.Context, b *book) (filed, error) {
 		left, bytes := mostFiled, int64(mostFiledBytes)
 		var failed error
 		for _, r := range slices.Backward(runs) {
-			seen[r.Run] = true
-			if have[r.Run] {
+			key := r.Run + "-" + r.Sums
+			seen[key] = true
+			if have[key] {
 				continue
 			}
-			at, err := whose(home, b.System, r)
+			at, id, err := whose(home, b.System, r)
 			if at == nil && err == nil {
 				if left, bytes = left-1, bytes-r.Size(); left < 0 || bytes < 0 {
 					continue
 				}
-				at, err = fetchRun(ctx, s, filedHome(home), r)
+				at, err = fetchRun(ctx, s, home.Filed(), r, id)
 			}
 			switch {
 			case errors.Is(err, errAltered):
@@ -155,7 +150,7 @@ func (a *app) fetchFiled(ctx context.Context, b *book) (filed, error) {
 			case err != nil:
 				failed = errors.Join(failed, err)
 			default:
-				have[r.Run] = true
+				have[key] = true
 				failed = errors.Join(failed, fetchReviews(ctx, s, r, at.Dir))
 			}
 		}
@@ -170,7 +165,8 @@ func (a *app) fetchFiled(ctx context.Context, b *book) (filed, error) {
 		return f, err
 	}
 	for _, p := range runs {
-		if p.Problem == nil && p.Plan.System == b.System && p.Signed && !seen[p.ID] {
+		sums, err := backup.Sums(p.Dir)
+		if p.Problem == nil && p.Plan.System == b.System && p.Signed && (err != nil || !seen[p.ID+"-"+sums] && !seen[p.ID+"-"]) {
 			f.unfiled = append(f.unfiled, p.ID)
 		}
 	}
@@ -181,29 +177,43 @@ func (a *app) fetchFiled(ctx context.Context, b *book) (filed, error) {
 // errAltered says that a run in a copy is not what was signed.
 var errAltered = errors.New("it is not as it was signed")
 
-// whose gives the run of a system that a copy holds, where it is here already; nil,
-// where it is not. Another run that has its ID hides it.
-func whose(home runner.Home, system string, r backup.FiledRun) (*runner.Past, error) {
-	for _, h := range []runner.Home{home, filedHome(home)} {
-		if _, err := os.Lstat(h.RunDir(r.Run)); errors.Is(err, fs.ErrNotExist) {
+// whose gives the run of a system that a copy holds, where it is here already; where it
+// is not, the ID that it gets here: its own, or a longer one where another run has that.
+func whose(home runner.Home, system string, r backup.FiledRun) (*runner.Past, string, error) {
+	id, longer := r.Run, (r.Run + r.Sums)[:min(len(r.Run+r.Sums), 16)]
+	for _, at := range []struct {
+		home runner.Home
+		id   string
+	}{{home, r.Run}, {home.Filed(), r.Run}, {home.Filed(), longer}} {
+		dir := at.home.RunDir(at.id)
+		if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		p, err := h.Look(r.Run)
+		if at.id == id {
+			id = longer // if it is another one
+		}
+		sums, err := backup.Sums(dir)
+		if r.Sums != "" && (err != nil || sums != r.Sums) {
+			continue // also one that has no report yet
+		}
+		p, err := at.home.Look(at.id)
 		if err = errors.Join(err, p.Problem); err != nil {
-			return nil, err
+			return nil, "", err
 		}
-		if p.Plan.System != system || p.Plan.Number != r.Number {
-			return nil, fmt.Errorf("run %s of %s, number %d, is not fetched: there is another run of that ID here", r.Run, system, r.Number)
+		if p.Plan.System == system && p.Plan.Number == r.Number {
+			return &p, "", nil
 		}
-		return &p, nil
 	}
-	return nil, nil
+	if _, err := os.Lstat(home.Filed().RunDir(id)); id == longer && !errors.Is(err, fs.ErrNotExist) {
+		return nil, "", fmt.Errorf("run %s of %s, number %d, is not fetched: there is another run of that ID here", r.Run, system, r.Number)
+	}
+	return nil, id, nil
 }
 
-// fetchRun fetches a run that is here only when every file of it is as it was signed,
-// and it is the run whose name it has.
-func fetchRun(ctx context.Context, s storage.Store, home runner.Home, r backup.FiledRun) (*runner.Past, error) {
-	err := home.Bring(r.Run, func(dir string) error {
+// fetchRun fetches a run that is here, under an ID, only when every file of it is as it
+// was signed, and it is the run whose name it has.
+func fetchRun(ctx context.Context, s storage.Store, home runner.Home, r backup.FiledRun, id string) (*runner.Past, error) {
+	err := home.Bring(id, func(dir string) error {
 		err := r.Fetch(ctx, s, dir)
 		if errors.Is(err, storage.ErrCorrupt) || err == nil && !verified(dir, r) {
 			return errAltered
@@ -213,7 +223,7 @@ func fetchRun(ctx context.Context, s storage.Store, home runner.Home, r backup.F
 	if err != nil && !errors.Is(err, fs.ErrExist) { // two that fetch the same run fetch the same
 		return nil, err
 	}
-	p, err := home.Look(r.Run)
+	p, err := home.Look(id)
 	return &p, errors.Join(err, p.Problem)
 }
 
@@ -232,25 +242,13 @@ func verified(dir string, r backup.FiledRun) bool {
 	if _, err := report.Verify(dir, report.VerifyOptions{}); err != nil {
 		return false
 	}
+	if sums, err := backup.Sums(dir); err != nil || r.Sums != "" && sums != r.Sums {
+		return false
+	}
 	text, err := os.ReadFile(filepath.Join(dir, report.PlanFile))
 	if err != nil {
 		return false
 	}
 	p, err := plan.Decode(text)
 	return err == nil && p.Run == r.Run && p.Number == r.Number
-}
-
-// filedProofs are the proofs of runs that were fetched from copies.
-func (a *app) filedProofs(home runner.Home, system string) ([]check.Proof, error) {
-	runs, err := filedRuns(home)
-	if err != nil {
-		return nil, err
-	}
-	var all []check.Proof
-	for _, p := range runs {
-		if p.Plan.System == system {
-			all = append(all, proof(p))
-		}
-	}
-	return all, nil
 }

@@ -61,21 +61,31 @@ func (a *app) compareHeads(ctx context.Context, b *book) (vanished, rewritten []
 		heads, err := backup.Heads(ctx, s, b.System)
 		var gone, others []string
 		for _, f := range heads {
-			sum, errHere := headIn(home, f.Run)
-			if errors.Is(errHere, fs.ErrNotExist) {
-				sum, errHere = headIn(filedHome(home), f.Run)
+			own, errHere := headIn(home, f.Run)
+			if errHere == nil && own == f.SHA256 {
+				continue
 			}
-			if errHere == nil && sum != f.SHA256 {
-				others = append(others, f.Run)
-			}
-			if !errors.Is(errHere, fs.ErrNotExist) {
+			fetched := fetchedAs(home, f.Run)
+			if slices.ContainsFunc(fetched, func(id string) bool {
+				sum, err := headIn(home.Filed(), id)
+				return err == nil && sum == f.SHA256
+			}) {
 				continue
 			}
 			h, errHead := f.Read(ctx, s)
-			if errHead == nil && h.Host == host && h.State == home.Dir {
-				gone = append(gone, f.Run)
+			if errHead != nil {
+				err = errors.Join(err, errHead)
+				continue
 			}
-			err = errors.Join(err, errHead)
+			// Runs of two hosts may have the same ID.
+			switch ours := h.Host == host && h.State == home.Dir; {
+			case ours && errors.Is(errHere, fs.ErrNotExist):
+				gone = append(gone, f.Run)
+			case ours && errHere == nil, h.Host != host && isOf(home, f.Run, h):
+				others = append(others, f.Run)
+			case !ours && slices.ContainsFunc(fetched, func(id string) bool { return isOf(home.Filed(), id, h) }):
+				others = append(others, f.Run)
+			}
 		}
 		mu.Lock()
 		defer mu.Unlock()
@@ -85,6 +95,22 @@ func (a *app) compareHeads(ctx context.Context, b *book) (vanished, rewritten []
 	slices.Sort(vanished)
 	slices.Sort(rewritten)
 	return slices.Compact(vanished), slices.Compact(rewritten), ctx.Err()
+}
+
+// fetchedAs are the IDs that runs of an ID which were fetched may have here.
+func fetchedAs(home runner.Home, run string) []string {
+	var ids []string
+	dirs, _ := filepath.Glob(home.Filed().RunDir(run) + "*") // the pattern is good
+	for _, dir := range dirs {
+		ids = append(ids, filepath.Base(dir))
+	}
+	return ids
+}
+
+// isOf reports whether a run that is here says that it is the one of a head.
+func isOf(home runner.Home, id string, h backup.Head) bool {
+	p, err := home.Load(id)
+	return err == nil && p.Problem == nil && p.Plan.Number == h.Number && p.State.Host == h.Host
 }
 
 func headIn(home runner.Home, run string) (string, error) {

@@ -144,7 +144,14 @@ func (h *homeward) fetch(ctx context.Context, r endedRun, dir string) error {
 	if v.Report == nil || v.Report.Run != r.ID {
 		return recovery.Errorf("look at it there: comeback status "+r.ID, "what came as run %s is another one", r.ID)
 	}
-	return nil
+	if v.Signature.File == "" {
+		return nil
+	}
+	home, err := h.app.home()
+	if err != nil {
+		return err
+	}
+	return home.MarkForeign(r.ID)
 }
 
 // give gives a signature that was made here to the host, which files the run in the

@@ -27,6 +27,12 @@ func (a *app) lineFor(cmd *cobra.Command, o *carrying) (remote.Start, error) {
 		case "on", "give":
 		case "key":
 			o.key = value
+		case "signers":
+			b, err := os.ReadFile(value)
+			if err != nil {
+				return usage("name your own list of signers; each line is a name and a public key", "read the list of signers: %w", err)
+			}
+			goesAlong(&s, "--signers=", value, b)
 		case "scenario":
 			b, err := os.ReadFile(value)
 			if err != nil {

@@ -212,7 +212,14 @@ func TestOn_plain(t *testing.T) {
 			t.Errorf("%v: exit %d\n%s\n%s", line, got.code, got.out, got.err)
 		}
 	}
+	mine := runner.Home{Dir: a.state}
+	if mine.Foreign(id) {
+		t.Error("a run that was signed here counts as one that somebody else has signed")
+	}
 	a.oneStaysThere(t, here)
+	if !mine.Foreign(id) {
+		t.Error("a run that came signed counts as one that was signed here")
+	}
 	if got := a.on(t, "rehearse", a.book, "--json", "--give", "NOBODY"); got.code != recovery.Usage || !strings.Contains(got.err, "NOBODY") {
 		t.Errorf("a variable that is not set: exit %d, %s", got.code, got.err)
 	}

@@ -75,6 +75,7 @@ after-xid:81213, or a backup's id as ` + "`comeback moments`" + ` lists it.
 	f.BoolVar(&o.auto, "auto", false, "rehearse what most needs a proof, without anybody")
 	f.Var(&o.limits.disk, "max-disk", "with --auto: refuse to take more disk than this, like 50GB")
 	f.Var(&o.limits.memory, "min-memory", "with --auto: refuse to begin while less memory is free than this, like 2GB")
+	a.signersFlag(cmd)
 	f.StringVar(&o.to, "to", "", "the `MOMENT` to go back to (default latest)")
 	o.flags(f)
 	f.StringVar(&o.scenario, "scenario", "", "play the cards of this Markdown `FILE`: each ## section is one, and x shows the next while people rehearse")

@@ -73,7 +73,7 @@ func (a *app) auto(ctx context.Context, path string, o request) error {
 	if _, err := a.fetchFiled(ctx, b); err != nil {
 		say.line("", "runs of other hosts could not be read: %v", err)
 	}
-	proofs, err := a.proofs(b.System)
+	proofs, _, err := a.proofs(b.System)
 	if err != nil {
 		return err
 	}

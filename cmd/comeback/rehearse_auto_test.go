@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -54,10 +55,26 @@ func TestRehearse_auto(t *testing.T) {
 	auto().has(t, recovery.CameBack, "chosen: offsite, because offsite was never proven")
 	auto().has(t, recovery.CameBack, "every copy was proven; by chance uploads/")
 
-	// Another host, which has nothing but the runbook.
+	// Another host, which has nothing but the runbook, shows what was filed by a key that it
+	// does not know, and lets it prove nothing before somebody lists the key.
 	other := newRig(t)
-	got := other.run(ctx, "check", book, "--no-canary")
-	if strings.Contains(got.out, "never: a hope") || !strings.Contains(got.out, "proven") {
+	got := other.run(ctx, "check", book, "--no-canary", "--json")
+	list, line := strangersLine(t, got)
+	if list != filepath.Join(other.state, "allowed_signers") {
+		t.Errorf("the list is %s", list)
+	}
+	got = other.run(ctx, "check", book, "--no-canary")
+	if !strings.Contains(got.out, "signer unknown\n") || !strings.Contains(got.out, "\n  "+line+"\n") || !strings.Contains(got.out, "never measured") {
+		t.Errorf("by an unknown signer:\n%s%s", got.out, got.err)
+	}
+	other.run(ctx, "rehearse", book, "--auto", "--dry-run").has(t, recovery.CameBack, "chosen: nearby, because nearby was never proven")
+	other.run(ctx, "check", book, "--no-canary", "--signers", filepath.Join(place, "none")).has(t, recovery.CheckUnknown, "read the list of signers")
+	if err := os.WriteFile(list, []byte(line+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	other.run(ctx, "rehearse", book, "--auto", "--dry-run").has(t, recovery.CameBack, "chosen: ", "because every copy was proven")
+	got = other.run(ctx, "check", book, "--no-canary")
+	if strings.Contains(got.out, "never: a hope") || strings.Contains(got.out, "never measured") || strings.Contains(got.out, "signer unknown") {
 		t.Errorf("on another host:\n%s%s", got.out, got.err)
 	}
 	fetched, err := filepath.Glob(filepath.Join(other.state, "filed", "runs", "*"))
@@ -78,11 +95,11 @@ func TestRehearse_auto(t *testing.T) {
 	if out, err := check.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
-	atHome(t, book, 3)
+	atHome(t, book, list, 3)
 
 	// What was changed in the copies proves nothing, and is found.
 	altered := filepath.Base(own[0])
-	tars, err := filepath.Glob(filepath.Join(place, "*", "comeback", "runs", "shop", "*-"+altered+".tar"))
+	tars, err := filepath.Glob(filepath.Join(place, "*", "comeback", "runs", "shop", "*-"+altered+"-*.tar"))
 	if err != nil || len(tars) != 2 {
 		t.Fatalf("filed: %q, %v", tars, err)
 	}
@@ -100,7 +117,7 @@ func TestRehearse_auto(t *testing.T) {
 			}
 		}()
 	}
-	deceived := atHome(t, book, 2)
+	deceived := atHome(t, book, list, 2)
 	if got := strings.Join(strings.Fields(deceived.run(ctx, "check", book, "--no-canary").out), " "); !strings.Contains(got, "these runs are not as they were signed, and prove nothing: "+altered+" in nearby, "+altered+" in offsite") {
 		t.Errorf("a run that was changed: %s", got)
 	}
@@ -119,7 +136,7 @@ func TestRehearse_auto(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"The numbers of the runs have no gap", "NOT SIGNED", "REHEARSED, BUT THE RUNBOOK HAS NO CHECK", "Trends over rehearsals", "intact, signer unknown", "<td>Restore</td>"} {
+	for _, want := range []string{"The numbers of the runs have no gap", "NOT SIGNED", "REHEARSED, BUT THE RUNBOOK HAS NO CHECK", "Trends over rehearsals", "intact, signed with a key of this host", "<td>Restore</td>"} {
 		if !strings.Contains(string(html), want) {
 			t.Errorf("the page lacks %q", want)
 		}
@@ -179,20 +196,39 @@ func TestRehearse_auto(t *testing.T) {
 	r.run(ctx, "report", "file", filepath.Base(own[0])).has(t, recovery.CameBack, "filed in nearby, offsite")
 }
 
-// atHome is a new host with a console, whose home fetches so many runs of others.
-func atHome(t *testing.T, book string, n int) *rig {
+// strangersLine is the line that a check wants in the list of signers, and that list.
+func strangersLine(t *testing.T, checked output) (list, line string) {
+	t.Helper()
+	var a recovery.Assessment
+	if err := json.Unmarshal([]byte(checked.out), &a); err != nil {
+		t.Fatalf("%v\n%s%s", err, checked.out, checked.err)
+	}
+	for _, f := range a.Findings {
+		if strings.HasPrefix(f.ID, "signer/SHA256:") {
+			does, line, _ := strings.Cut(f.Do, "\n")
+			_, list, _ := strings.Cut(strings.TrimSuffix(does, ":"), " to ")
+			return list, line
+		}
+	}
+	t.Fatalf("nobody is unknown: %+v", a.Findings)
+	return "", ""
+}
+
+// atHome is a new host with a console, whose home fetches so many runs of others, and
+// takes them for a proof once it has a list of whose signatures count.
+func atHome(t *testing.T, book, list string, n int) *rig {
 	t.Helper()
 	r, ctx := newRig(t), t.Context()
 	d := &desk{app: r.app(io.Discard, io.Discard), named: book}
-	proof := func() string {
+	proof := func() (string, string) {
 		systems, err := d.Systems(ctx)
 		if err != nil || len(systems) != 1 {
 			t.Fatalf("%+v, %v", systems, err)
 		}
-		return systems[0].Proof
+		return systems[0].Proof, systems[0].Unproven
 	}
-	if got := proof(); got != "" {
-		t.Errorf("before anything was fetched: %q", got)
+	if got, unknown := proof(); got != "" || unknown != "" {
+		t.Errorf("before anything was fetched: %q, %q", got, unknown)
 	}
 	for _, want := range []bool{true, false} {
 		if news, err := d.Fetch(ctx, book); err != nil || news != want {
@@ -204,12 +240,19 @@ func atHome(t *testing.T, book string, n int) *rig {
 		t.Fatalf("%+v, %v", runs, err)
 	}
 	for _, run := range runs {
-		if !strings.Contains(run.State, "report signed, on ") || run.Alive || run.Died {
+		if !strings.Contains(run.State, "report signed, on ") || !strings.HasSuffix(run.State, ", signer unknown") || run.Alive || run.Died {
 			t.Errorf("%+v", run)
 		}
 	}
-	if got := proof(); !strings.Contains(got, "run "+runs[0].ID) {
-		t.Errorf("the newest run is %s, the proof %q", runs[0].ID, got)
+	if got, unknown := proof(); got != "" || !strings.Contains(unknown, "run "+runs[0].ID+": signer unknown") {
+		t.Errorf("the newest run is %s, by an unknown signer, the proof %q, %q", runs[0].ID, got, unknown)
+	}
+	r.environ[signersEnv] = list
+	if runs, err = d.Runs(ctx); err != nil || strings.Contains(runs[0].State, "unknown") {
+		t.Errorf("%+v, %v", runs, err)
+	}
+	if got, unknown := proof(); !strings.Contains(got, "run "+runs[0].ID) || unknown != "" {
+		t.Errorf("the newest run is %s, the proof %q, %q", runs[0].ID, got, unknown)
 	}
 	session, err := d.Attach(ctx, runs[0])
 	if err != nil {

@@ -260,7 +260,7 @@ func (a *app) newRun(b *book, asked string) (plan.Options, error) {
 	if err != nil {
 		return plan.Options{}, err
 	}
-	id, err := home.NewID()
+	id, err := a.newID(home)
 	return plan.Options{Runbook: b.Runbook, Source: b.source, Engines: engines(), Run: id, Number: history.Number, Previous: history.Previous,
 		Scratch: scratch, Created: a.now(), Expected: history.Expected}, err
 }

@@ -59,6 +59,7 @@ Exit codes:
 		},
 	}
 	cmd.Flags().StringSliceVar(&o.copies, "copy", nil, "look at this `COPY` only; may be given several times")
+	a.signersFlag(cmd)
 	cmd.Flags().BoolVar(&o.remove, "remove", false, "remove what may go; without it nothing is changed")
 	return cmd
 }
@@ -78,7 +79,7 @@ func (a *app) retain(ctx context.Context, o retainAsked) (err error) {
 			return err
 		}
 	}
-	proofs, err := a.proofs(b.System)
+	proofs, _, err := a.proofs(b.System)
 	if err != nil {
 		return err
 	}

@@ -274,6 +274,8 @@ type rig struct {
 	// surveyed and gathered are those of its programs.
 	surveyed func(*catalogue.Catalogue)
 	gathered func(*check.Evidence)
+	// nextID is the ID of the next run; empty lets the program choose.
+	nextID string
 }
 
 func newRig(t testing.TB) *rig {
@@ -354,7 +356,7 @@ func (r *rig) run(ctx context.Context, args ...string) output {
 func (r *rig) app(stdout, stderr io.Writer) *app {
 	lookup := func(name string) (string, bool) { v, ok := r.environ[name]; return v, ok }
 	return &app{in: strings.NewReader(""), out: stdout, err: stderr, lookup: lookup, now: func() time.Time { return time.Now().Add(r.ahead) }, environ: r.env(),
-		secrets: execute.NewSecrets(lookup, nil, execute.KnownSecrets...), surveyed: r.surveyed, gathered: r.gathered}
+		secrets: execute.NewSecrets(lookup, nil, execute.KnownSecrets...), nextID: r.nextID, surveyed: r.surveyed, gathered: r.gathered}
 }
 
 // only is the single run of the rig's state.

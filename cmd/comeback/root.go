@@ -46,6 +46,7 @@ COMEBACK_SSH names another ssh, or its configuration: "ssh -F FILE".`,
 	}
 	root.Flags().BoolVar(&plain, "plain", false, "the console as text, line by line, with questions: for screen readers and simple terminals")
 	root.Flags().BoolVar(&ask, "ask", false, "like --plain, also where the input is not a terminal")
+	a.signersFlag(root)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return recovery.Errorf("see "+cmd.CommandPath()+" --help", "%w", err).WithExit(recovery.Usage)
 	})

@@ -98,6 +98,9 @@ func (a *app) beginRun(ctx context.Context, asked serving) (*runner.Run, func(co
 	o.Unattended, o.Serve, o.Confirmed = asked.unattended, true, asked.confirm
 	hold, err := a.hold(ctx, o)
 	if err != nil {
+		if asked.act == runner.ActStart && recovery.ExitOf(err) == recovery.Refused {
+			err = errors.Join(err, runner.Refuse(o, err))
+		}
 		return nil, nil, err
 	}
 	o.Hold = hold.Check

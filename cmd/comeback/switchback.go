@@ -121,7 +121,7 @@ func (a *app) planBack(ctx context.Context, id string) (*recovery.Plan, *book, e
 	if err != nil {
 		return nil, nil, err
 	}
-	next, err := home.NewID()
+	next, err := a.newID(home)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -11,7 +11,7 @@
 //
 //	comeback/backups/COMPONENT/STAMP-SORT.json    a recovery.Manifest
 //	comeback/runbooks/SYSTEM/STAMP-DIGEST.md      the runbook that asked for it
-//	comeback/runs/SYSTEM/NUMBER-RUN.tar           a run that was signed
+//	comeback/runs/SYSTEM/NUMBER-RUN-SUMS.tar      a run that was signed
 //	comeback/heads/SYSTEM/NUMBER-RUN-DIGEST.json  the head of a run's journal
 //	comeback/unfinished/COMPONENT/STAMP-SORT.json what an interruption has left
 //

@@ -3,6 +3,8 @@ package backup
 import (
 	"archive/tar"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -33,6 +35,10 @@ const MaxPacked = maxFiled + maxFiled/8
 type FiledRun struct {
 	Number int
 	Run    string
+	// Sums tells runs of several hosts apart that have the same number and ID: the
+	// beginning of the digest of SHA256SUMS, as Sums gives it. It is empty where the
+	// name does not tell it.
+	Sums   string
 	object storage.Object
 	// reviews are the signatures of further people, which came later.
 	reviews []storage.Object
@@ -41,7 +47,7 @@ type FiledRun struct {
 // Size is how many bytes a copy holds of it.
 func (f FiledRun) Size() int64 { return f.object.Size }
 
-var reviewName = pattern.New(`^([0-9]{6}-[0-9a-f]{4,16})/(SHA256SUMS\.review-[0-9]{1,2}\.sig)$`)
+var reviewName = pattern.New(`^([0-9]{6}-[0-9a-f]{4,16}(?:-[0-9a-f]{16})?)/(SHA256SUMS\.review-[0-9]{1,2}\.sig)$`)
 
 // maxReview bounds a signature, mostReviews how many of a run are read.
 const (
@@ -52,22 +58,37 @@ const (
 // mostFiles bounds how many files a run's directory has.
 const mostFiles = 20_000
 
-var filedName = pattern.New(`^([0-9]{6})-([0-9a-f]{4,16})\.tar$`)
+var filedName = pattern.New(`^([0-9]{6})-([0-9a-f]{4,16})(?:-([0-9a-f]{16}))?\.tar$`)
 
-func filedKey(system string, number int, run string) string {
-	return fmt.Sprintf("%s%s/%06d-%s.tar", runsDir, system, number, run)
+func filedKey(system string, number int, run, sums string) string {
+	return fmt.Sprintf("%s%s/%06d-%s-%s.tar", runsDir, system, number, run, sums)
+}
+
+// Sums tells a run that has a report from every other, also from one of another host
+// that has the same number and ID: the beginning of the digest of its SHA256SUMS.
+func Sums(dir string) (string, error) {
+	b, err := os.ReadFile(filepath.Join(dir, "SHA256SUMS"))
+	if err != nil {
+		return "", fmt.Errorf("tell a run from others: %w", err)
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8]), nil
 }
 
 // FileRun files a run's directory in a copy; one that is there already is left as
 // it is. The object appears whole or not at all.
 func FileRun(ctx context.Context, s storage.Store, dir, system string, number int, run string) error {
-	key := filedKey(system, number, run)
+	sums, err := Sums(dir)
+	if err != nil {
+		return err
+	}
+	key := filedKey(system, number, run, sums)
 	if _, err := s.Stat(ctx, key); err == nil {
 		return nil
 	} else if !errors.Is(err, storage.ErrNotExist) {
 		return fmt.Errorf("file the report of run %s: %w", run, err)
 	}
-	_, err := storage.PutFrom(ctx, s, key, nil, func(_ context.Context, w io.Writer) error { return PackRun(w, dir, run) })
+	_, err = storage.PutFrom(ctx, s, key, nil, func(_ context.Context, w io.Writer) error { return PackRun(w, dir, run) })
 	if err != nil {
 		return fmt.Errorf("file the report of run %s: %w", run, err)
 	}
@@ -77,6 +98,10 @@ func FileRun(ctx context.Context, s storage.Store, dir, system string, number in
 // FileReviews files the reviews of a run that is filed, each as an object beside it:
 // they come later than the report, and nothing that is filed is written again.
 func FileReviews(ctx context.Context, s storage.Store, dir, system string, number int, run string) error {
+	sums, err := Sums(dir)
+	if err != nil {
+		return err
+	}
 	names, err := filepath.Glob(filepath.Join(dir, "SHA256SUMS.review-*.sig"))
 	if err != nil {
 		return fmt.Errorf("file the reviews of run %s: %w", run, err)
@@ -84,7 +109,7 @@ func FileReviews(ctx context.Context, s storage.Store, dir, system string, numbe
 	for _, name := range names {
 		b, err := os.ReadFile(name)
 		if err == nil {
-			key := strings.TrimSuffix(filedKey(system, number, run), ".tar") + "/" + filepath.Base(name)
+			key := strings.TrimSuffix(filedKey(system, number, run, sums), ".tar") + "/" + filepath.Base(name)
 			_, err = storage.PutFrom(ctx, s, key, nil, func(_ context.Context, w io.Writer) error { _, err := w.Write(b); return err })
 		}
 		if err != nil && !errors.Is(err, storage.ErrExist) {
@@ -146,7 +171,7 @@ func Filed(ctx context.Context, s storage.Store, system string) ([]FiledRun, err
 		if m == nil || o.Size > MaxPacked {
 			continue
 		}
-		f := FiledRun{Run: m[2], object: o}
+		f := FiledRun{Run: m[2], Sums: m[3], object: o}
 		if _, err := fmt.Sscanf(m[1], "%d", &f.Number); err == nil {
 			all = append(all, f)
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,7 +24,7 @@ func TestFileRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	for name, text := range map[string]string{"plan.json": "{}\n", "artifacts/1.log": "line\n", ".draft": "no"} {
+	for name, text := range map[string]string{"plan.json": "{}\n", "SHA256SUMS": "digests\n", "artifacts/1.log": "line\n", ".draft": "no"} {
 		path := filepath.Join(dir, name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
 			t.Fatal(err)
@@ -62,6 +63,44 @@ func TestFileRun(t *testing.T) {
 	}
 	if all, err := runs[0].Reviews(t.Context(), store); err != nil || len(all) != 1 || string(all[0]) != "signature\n" {
 		t.Errorf("%q, %v", all, err)
+	}
+
+	// Another host has given a run of its own the same number and ID.
+	other := t.TempDir()
+	for name, text := range map[string]string{"SHA256SUMS": "other digests\n", review: "other signature\n"} {
+		if err := os.WriteFile(filepath.Join(other, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(backup.FileRun(t.Context(), store, other, "shop", 7, "7c31"), backup.FileReviews(t.Context(), store, other, "shop", 7, "7c31")); err != nil {
+		t.Fatal(err)
+	}
+	if runs, err = backup.Filed(t.Context(), store, "shop"); err != nil || len(runs) != 2 {
+		t.Fatalf("%+v, %v", runs, err)
+	}
+	for _, dir := range []string{dir, other} {
+		sums, err := backup.Sums(dir)
+		i := slices.IndexFunc(runs, func(r backup.FiledRun) bool { return r.Sums == sums })
+		if err != nil || i < 0 {
+			t.Fatalf("%s is not among %+v: %v", sums, runs, err)
+		}
+		to := t.TempDir()
+		all, err := runs[i].Reviews(t.Context(), store)
+		if err := errors.Join(err, runs[i].Fetch(t.Context(), store, to)); err != nil {
+			t.Fatal(err)
+		}
+		want, errWant := os.ReadFile(filepath.Join(dir, "SHA256SUMS"))
+		got, errGot := os.ReadFile(filepath.Join(to, "SHA256SUMS"))
+		if err := errors.Join(errWant, errGot); err != nil || !bytes.Equal(want, got) {
+			t.Errorf("what came back is another one's: %q, not %q, %v", got, want, err)
+		}
+		signed, err := os.ReadFile(filepath.Join(dir, review))
+		if err != nil || len(all) != 1 || !bytes.Equal(all[0], signed) {
+			t.Errorf("its review is another one's: %q, %v", all, err)
+		}
+	}
+	if err := backup.FileRun(t.Context(), store, t.TempDir(), "shop", 8, "8c31"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a run without a report is filed: %v", err)
 	}
 	for i, entries := range [][]tar.Header{
 		{{Typeflag: tar.TypeReg, Name: "8c31/../../out"}},

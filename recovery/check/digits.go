@@ -235,8 +235,16 @@ func (j *judge) zero() recovery.Digit {
 	d := recovery.Digit{Name: "0 errors", Mark: recovery.Unknown}
 	var proven, failed []string
 	for _, cp := range j.Copies {
+		strange := false
 		for _, p := range j.Proofs {
 			if !slices.ContainsFunc(p.Points, func(pt recovery.Point) bool { return pt.Copy == cp.Name }) {
+				continue
+			}
+			if p.Stranger != nil { // it proves neither that it works nor that it does not
+				if !strange {
+					d.Evidence = append(d.Evidence, fmt.Sprintf("who has signed the report of run %s, from %s, is not known here", p.Run, cp.Name))
+				}
+				strange = true
 				continue
 			}
 			on := p.At.In(j.At.Location()).Format("2 Jan")

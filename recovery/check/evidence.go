@@ -33,6 +33,8 @@ type Evidence struct {
 	Servers map[string]Server
 	// Proofs are the runs that ended, the newest first.
 	Proofs []Proof
+	// Signers is the file that lists whose signatures count, or would.
+	Signers string
 	// Unfiled are signed runs of this host that no copy holds.
 	Unfiled []string
 	// Altered are runs that a copy holds otherwise than they were signed, "4f2a in
@@ -126,16 +128,28 @@ type Proof struct {
 	Run  string
 	Mode recovery.Mode
 	At   time.Time
-	// Passed says that every check held, Signed that somebody stands behind the
-	// report and that it is intact. Only both together prove anything.
+	// Passed says that every check held, Signed that somebody whom the reader knows
+	// stands behind the report and that it is intact. Only both together prove anything.
 	Passed, Signed bool
-	Points         []recovery.Point
-	Runbook        string
+	// Stranger is who has signed a report that is intact, where nobody here knows the
+	// key; nil otherwise.
+	Stranger *Stranger
+	Points   []recovery.Point
+	Runbook  string
 	// Checks are those of the run's runbook, as in Evidence; nil where it cannot be
 	// read.
 	Checks map[string]string
 	Took   time.Duration
 	Stages []Stage
+}
+
+// Stranger is a key that no reader's list names.
+type Stranger struct {
+	Fingerprint string
+	// Why it is not known, in words: there is no list, or what it says.
+	Why string
+	// Line lets the key sign reports, in a list of signers.
+	Line string
 }
 
 // Stage is a stage of a run.

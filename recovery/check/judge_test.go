@@ -108,6 +108,12 @@ func restored(e *check.Evidence, size int64) {
 	}
 }
 
+// stranger lets nobody know who has signed a run.
+func stranger(e *check.Evidence, i int) {
+	e.Signers = "/etc/shop/signers"
+	e.Proofs[i].Signed, e.Proofs[i].Stranger = false, &check.Stranger{Fingerprint: "SHA256:abc", Why: "there is no list of signers", Line: "ci@ci7 ssh-ed25519 AAAA"}
+}
+
 // edit changes the surveys of a component in a copy ("" is all).
 func edit(e *check.Evidence, copy, component string, change func(*recovery.Survey)) {
 	for i := range e.Catalogue.Surveys {
@@ -329,6 +335,32 @@ func TestJudge(t *testing.T) {
 				e.Proofs[i].Signed = false
 			}
 		}, []string{"rto", "proof"}, recovery.WouldBut, "never measured", ""},
+		{"nobody here knows who signed", func(e *check.Evidence) {
+			for i := range e.Proofs {
+				stranger(e, i)
+			}
+		}, []string{"rto", "proof", "signer/SHA256:abc"}, recovery.WouldBut, "restored on 12 Oct 2026 by 4f2a, signer unknown, so that it proves nothing here: there is no list of signers",
+			"add this line to /etc/shop/signers:\nci@ci7 ssh-ed25519 AAAA"},
+		{"nobody here knows who signed the only restore from a copy", func(e *check.Evidence) { stranger(e, 1) },
+			[]string{"proof/copy/offsite", "signer/SHA256:abc"}, recovery.WouldBut, "restored on 5 Oct 2026 by 3b1c, signer unknown", ""},
+		{"a stranger's run hides no errors, and has none", func(e *check.Evidence) {
+			failed, strange := e.Proofs[0], e.Proofs[0]
+			failed.Run, failed.Passed, failed.At = "5d0e", false, at("2026-11-20 10:00:00")
+			strange.Run, strange.At = "6e0f", at("2026-11-21 10:00:00")
+			e.Proofs = append([]check.Proof{strange, strange, failed}, e.Proofs...)
+			stranger(e, 0)
+			stranger(e, 1)
+			e.Proofs[1].Passed = false
+		}, []string{"errors/nearby", "signer/SHA256:abc"}, recovery.WouldBut, "the newest restore from nearby had errors", ""},
+		{"a stranger's stage was exercised", func(e *check.Evidence) {
+			other := e.Proofs[1]
+			stranger(e, 1)
+			other.At, other.Run = e.Proofs[0].At.Add(-time.Hour), "1a2b"
+			e.Proofs = []check.Proof{e.Proofs[0], other, e.Proofs[1]}
+			for i := range 2 {
+				e.Proofs[i].Stages = []check.Stage{{Name: "Stop the writes", Talked: true}, {Name: "Restore"}}
+			}
+		}, []string{"stages"}, recovery.WouldBut, `left out: "Stop the writes"`, ""},
 		{"a copy was never restored from", func(e *check.Evidence) { e.Proofs = e.Proofs[:1] }, []string{"proof/copy/offsite"}, recovery.WouldBut, "offsite was never restored from: a hope", "--copy offsite"},
 		{"the newest restore failed", func(e *check.Evidence) {
 			failed := e.Proofs[0]

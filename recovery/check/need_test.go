@@ -19,6 +19,7 @@ func TestMostNeeds(t *testing.T) {
 	}{
 		"never":    {func(e *check.Evidence) { e.Proofs = e.Proofs[:1] }, "offsite", "offsite was never proven", false},
 		"unsigned": {func(e *check.Evidence) { e.Proofs[1].Signed = false }, "offsite", "never proven", false},
+		"stranger": {func(e *check.Evidence) { stranger(e, 1) }, "offsite", "never proven", false},
 		"oldest":   {func(e *check.Evidence) { e.Rehearse = 24 * time.Hour }, "offsite", "last proven", false},
 		"chance":   {nil, "nearby", "by chance database/", true},
 		"broken": {func(e *check.Evidence) {

@@ -21,6 +21,9 @@ const (
 // proves reports whether a run proves anything.
 func (p Proof) proves() bool { return p.Passed && p.Signed }
 
+// would reports whether a run would prove something, if its signer were known.
+func (p Proof) would() bool { return p.Passed && !p.Signed && p.Stranger != nil }
+
 // point is what a run restored of a component, from a copy ("" is any).
 func (p Proof) point(component, copy string) (recovery.Point, bool) {
 	for _, pt := range p.Points {
@@ -33,12 +36,16 @@ func (p Proof) point(component, copy string) (recovery.Point, bool) {
 
 // proofOf is the newest proof of a component, from a copy ("" is any).
 func (j *judge) proofOf(component, copy string) recovery.ProofStanding {
+	unknown := ""
 	for _, p := range j.Proofs {
 		pt, ok := p.point(component, copy)
+		if ok && p.would() && unknown == "" {
+			unknown = p.Run
+		}
 		if !ok || !p.proves() {
 			continue
 		}
-		s := recovery.ProofStanding{At: p.At, Run: p.Run}
+		s := recovery.ProofStanding{At: p.At, Run: p.Run, SignerUnknown: unknown}
 		if p.Runbook != j.Runbook {
 			s.Changed = append(s.Changed, j.runbookSince(p)...)
 		}
@@ -53,7 +60,33 @@ func (j *judge) proofOf(component, copy string) recovery.ProofStanding {
 		}
 		return s
 	}
-	return recovery.ProofStanding{}
+	return recovery.ProofStanding{SignerUnknown: unknown}
+}
+
+// strangers finds the newest run of each key that nobody here knows, where one of its
+// runs would be the proof of something.
+func (j *judge) strangers() {
+	would := map[string]bool{}
+	for _, c := range j.a.Components {
+		would[c.Proof.SignerUnknown] = true
+		for _, in := range c.Copies {
+			would[in.Proof.SignerUnknown] = true
+		}
+	}
+	told := map[string]bool{}
+	for _, p := range j.Proofs {
+		if !p.would() || !would[p.Run] || told[p.Stranger.Fingerprint] {
+			continue
+		}
+		told[p.Stranger.Fingerprint] = true
+		var what []string
+		for _, pt := range p.Points {
+			what = append(what, pt.Component)
+		}
+		j.find("signer/"+p.Stranger.Fingerprint, recovery.Unknown, "only if you know this key from elsewhere, add this line to "+j.Signers+":\n"+p.Stranger.Line,
+			"%s: restored on %s by %s, signer unknown, so that it proves nothing here: %s", strings.Join(what, ", "),
+			p.At.In(j.At.Location()).Format("2 Jan 2006"), p.Run, p.Stranger.Why)
+	}
 }
 
 // runbookSince says what of the runbook is another since a run: what it no longer
@@ -101,6 +134,7 @@ func (j *judge) proofs() {
 	for i := range j.a.Components {
 		j.a.Components[i].Proof = j.proofOf(j.a.Components[i].Component, "")
 	}
+	j.strangers()
 	var last time.Time
 	for _, p := range j.Proofs {
 		if p.proves() {
@@ -143,6 +177,9 @@ func (j *judge) proofs() {
 func (j *judge) stages() {
 	real := map[string]bool{}
 	for _, p := range j.Proofs {
+		if p.Stranger != nil {
+			continue
+		}
 		for _, s := range p.Stages {
 			if !s.Talked && !s.StoodIn && !s.Omitted {
 				real[s.Name] = true
@@ -170,12 +207,12 @@ func (j *judge) stages() {
 func (j *judge) time() {
 	t := &j.a.Time
 	t.Mark = recovery.Unknown
-	engine := map[string]string{} // that was measured
+	engine, measured := map[string]string{}, "" // what was measured, and by which run
 	for _, p := range j.Proofs {
 		if !p.proves() || p.Took <= 0 {
 			continue
 		}
-		t.Measured, t.Measures, t.Stages = recovery.Duration(p.Took), p.At, len(p.Stages)
+		t.Measured, t.Measures, t.Stages, measured = recovery.Duration(p.Took), p.At, len(p.Stages), p.Run
 		for _, pt := range p.Points {
 			t.Bytes += pt.Backup.Size()
 			engine[pt.Component] = cmp.Or(pt.Engine, pt.Backup.Engine)
@@ -211,7 +248,7 @@ func (j *judge) time() {
 		t.Mark = recovery.Met
 	default:
 		t.Mark = recovery.NotMet
-		j.find("rto", recovery.NotMet, "see which stage takes how long: comeback report show "+j.Proofs[0].Run, "to come back takes about %s, the RTO is %s",
+		j.find("rto", recovery.NotMet, "see which stage takes how long: comeback report show "+measured, "to come back takes about %s, the RTO is %s",
 			recovery.FormatSpan(time.Duration(t.About)), recovery.FormatSpan(j.RTO))
 	}
 }

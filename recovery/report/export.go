@@ -5,6 +5,7 @@ import (
 	_ "embed" // the page
 	"fmt"
 	"html/template"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -17,17 +18,38 @@ import (
 type Period struct {
 	System             string
 	Since, Until, Made time.Time
-	// Runs are those of the period, the oldest first; Numbers those of every run
-	// that is known, whenever it began.
-	Runs    []Exported
-	Numbers []int
+	// Runs are those of the period, the oldest first; Known are the numbers of every
+	// run that is known, whenever it began.
+	Runs  []Exported
+	Known []Numbered
 	// Assessment is the newest check; nil leaves it out.
 	Assessment *recovery.Assessment
+}
+
+// Numbered is a run's number among those that a state directory counts. Hosts that file
+// their runs into one copy count each for itself.
+type Numbered struct {
+	Number int
+	// Host has counted; empty is the host that makes the page.
+	Host string
+	// Report is the digest of the run's report, Previous that of the one before it.
+	Report, Previous string
+}
+
+// Gap is a number that no run has.
+type Gap struct {
+	Number int
+	// Host has counted; empty is the host that makes the page, or the only one.
+	Host string
 }
 
 // Exported is a run of a period.
 type Exported struct {
 	Run string
+	// Host has numbered the run, as in Numbered.
+	Host string
+	// Number is the run's; 0 where even that cannot be read.
+	Number int
 	// Report is nil where the run cannot be read, and Problem says why.
 	Report  *Report
 	Problem string
@@ -40,6 +62,7 @@ type Exported struct {
 
 // Export reads a run's directory. Whatever is wrong with it is data.
 func Export(run, dir string, o VerifyOptions) Exported {
+	o.LetUnknown = true
 	e := Exported{Run: run, Signature: "NOT SIGNED"}
 	r, err := Make(dir)
 	if err != nil {
@@ -57,6 +80,9 @@ func Export(run, dir string, o VerifyOptions) Exported {
 	switch {
 	case err == nil:
 		e.Signature = v.String()
+		if !v.Known() && v.Unknown != nil {
+			e.Signature += "; " + v.Unknown.Error()
+		}
 		if len(v.Reviews) > 0 {
 			e.Review = v.Reviewed()
 		}
@@ -67,31 +93,60 @@ func Export(run, dir string, o VerifyOptions) Exported {
 }
 
 // Gaps are the numbers that no run has, between the first and the last that the
-// period has: a run that failed cannot vanish.
-func (p Period) Gaps() []int {
-	known := map[int]bool{}
-	for _, n := range p.Numbers {
-		known[n] = true
+// period has, of each host that counts for itself: a run that failed cannot vanish
+// behind another host's of the same number.
+func (p Period) Gaps() []Gap {
+	together := p.together()
+	known, first, last := map[Gap]bool{}, map[string]int{}, map[string]int{}
+	for _, k := range p.Known {
+		known[Gap{k.Number, together[k.Host]}] = true
 	}
-	first, last := 0, 0
 	for _, e := range p.Runs {
 		if e.Report == nil {
 			continue
 		}
-		n := e.Report.Number
-		known[n] = true
-		if first == 0 || n < first {
-			first = n
+		n, host := e.Report.Number, together[e.Host]
+		known[Gap{n, host}] = true
+		if first[host] == 0 || n < first[host] {
+			first[host] = n
 		}
-		last = max(last, n)
+		last[host] = max(last[host], n)
 	}
-	var gaps []int
-	for n := first; n < last; n++ {
-		if !known[n] {
-			gaps = append(gaps, n)
+	var gaps []Gap
+	for _, host := range slices.Sorted(maps.Keys(first)) {
+		for n := first[host]; n < last[host]; n++ {
+			if !known[Gap{n, host}] {
+				gaps = append(gaps, Gap{n, host})
+			}
 		}
 	}
 	return gaps
+}
+
+// together gives each host the first of those that count with it: where a report names
+// the one before it, both are of one count, whatever their hosts are called.
+func (p Period) together() map[string]string {
+	of := map[string]string{}
+	for _, k := range p.Known {
+		of[k.Host] = k.Host
+	}
+	for _, e := range p.Runs {
+		of[e.Host] = e.Host
+	}
+	for _, k := range p.Known {
+		for _, before := range p.Known {
+			if k.Previous == "" || k.Previous != before.Report || of[k.Host] == of[before.Host] {
+				continue
+			}
+			from, to := max(of[k.Host], of[before.Host]), min(of[k.Host], of[before.Host])
+			for host, with := range of {
+				if with == from {
+					of[host] = to
+				}
+			}
+		}
+	}
+	return of
 }
 
 // maxTrend is how many rehearsals a trend shows, the newest.

@@ -1,6 +1,7 @@
 package report_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,15 +22,15 @@ func TestPeriod(t *testing.T) {
 		r.Objectives.RTO.Target = recovery.Duration(30 * time.Minute)
 		return report.Exported{Run: name, Report: r, Signature: "NOT SIGNED", SumsSHA256: "abc"}
 	}
-	p := report.Period{System: "shop", Since: at, Until: at, Made: at, Numbers: []int{1, 2, 4, 7},
-		Runs: []report.Exported{run(2, "aaaa", 10*time.Minute), run(4, "bbbb", 20*time.Minute), run(7, "cccc", 40*time.Minute), {Run: "dddd", Problem: "plan.json is missing"}},
+	p := report.Period{System: "shop", Since: at, Until: at, Made: at, Known: []report.Numbered{{Number: 1}, {Number: 2}, {Number: 4}, {Number: 7}},
+		Runs: []report.Exported{run(2, "aaaa", 10*time.Minute), run(4, "bbbb", 20*time.Minute), run(7, "cccc", 40*time.Minute), {Run: "dddd", Problem: "plan.json is missing"}, {Run: "eeee", Number: 8, Problem: "it never began"}},
 		Assessment: &recovery.Assessment{At: at, Answer: recovery.WouldBut, Findings: []recovery.Judgement{{Says: "nothing is locked", Owner: "dba", Due: at, Since: at}},
 			Components: []recovery.ComponentStanding{{Component: "database", Copies: []recovery.CopyStanding{{Copy: "offsite", Says: "ok"}}}}}}
 	html, err := p.HTML()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"number 3, number 5, number 6", "cannot be read: plan.json is missing", "&lt;script&gt;alert(1)", "it was skipped", "none on record", "nothing is locked", "dba", "never restored",
+	for _, want := range []string{"number 3, number 5, number 6", "cannot be read: plan.json is missing", `<td>8</td><td><a href="#run-eeee">`, "&lt;script&gt;alert(1)", "it was skipped", "none on record", "nothing is locked", "dba", "never restored",
 		"NOT SIGNED", "width:25%", "width:100%", "<code>abc</code>"} {
 		if !strings.Contains(string(html), want) {
 			t.Errorf("the page lacks %q", want)
@@ -41,5 +42,30 @@ func TestPeriod(t *testing.T) {
 	trends := p.Trends()
 	if len(trends.Runs) != 3 || len(trends.Stages) != 2 || trends.Stages[0].Took[2].Percent != 100 || trends.Stages[1].Took[0].Known {
 		t.Errorf("%+v", trends)
+	}
+}
+
+// Hosts that count for themselves hide each other's gaps as little as they make them.
+func TestPeriod_Gaps(t *testing.T) {
+	run := func(host string, number int) report.Exported {
+		return report.Exported{Host: host, Report: &report.Report{Number: number}}
+	}
+	for name, test := range map[string]struct {
+		known []report.Numbered
+		runs  []report.Exported
+		want  []report.Gap
+	}{
+		"the same numbers on two hosts": {nil, []report.Exported{run("", 1), run("db1", 1), run("", 2), run("db1", 2)}, nil},
+		"a number that only another host has": {nil, []report.Exported{run("", 1), run("", 3), run("db1", 1), run("db1", 2)},
+			[]report.Gap{{Number: 2}}},
+		"of another host": {nil, []report.Exported{run("", 2), run("db1", 1), run("db1", 3)}, []report.Gap{{Number: 2, Host: "db1"}}},
+		"one count of hosts with several names": {
+			[]report.Numbered{{Number: 1, Host: "pod-a", Report: "a"}, {Number: 2, Host: "pod-b", Report: "b", Previous: "a"}, {Number: 3, Host: "pod-a", Previous: "b"}},
+			[]report.Exported{run("pod-a", 1), run("pod-a", 3)}, nil},
+		"before the period": {[]report.Numbered{{Number: 2}}, []report.Exported{run("", 1), run("", 3)}, nil},
+	} {
+		if got := (report.Period{Known: test.known, Runs: test.runs}).Gaps(); !slices.Equal(got, test.want) {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
 	}
 }

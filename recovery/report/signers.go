@@ -202,12 +202,17 @@ func (l signerLine) certified(cert *ssh.Certificate, name string, now time.Time)
 
 func equalKeys(a, b ssh.PublicKey) bool { return string(a.Marshal()) == string(b.Marshal()) }
 
+// isPrincipal reports whether a name stands for itself in a list of signers.
+func isPrincipal(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return r <= ' ' || r == 0x7f || strings.ContainsRune(`",*?!#`, r)
+	})
+}
+
 // AllowedSigner writes a line of a list of signers that lets a key sign reports
 // as name, and nothing else.
 func AllowedSigner(name string, key Key) (string, error) {
-	if name == "" || key.public == nil || strings.ContainsFunc(name, func(r rune) bool {
-		return r <= ' ' || r == 0x7f || strings.ContainsRune(`",*?!#`, r)
-	}) {
+	if !isPrincipal(name) || key.public == nil {
 		return "", recovery.Errorf("use a name like ops1@example.com", "%q cannot stand in a list of signers", name)
 	}
 	public := key.public

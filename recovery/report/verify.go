@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"comeback/recovery"
 )
 
@@ -24,6 +26,11 @@ type VerifyOptions struct {
 	// the times in the list. The zero time accepts only what is valid for
 	// ever.
 	Now time.Time
+	// LetUnknown leaves a signer whom the list does not allow unknown, and says why,
+	// instead of refusing the report.
+	LetUnknown bool
+	// Own are the fingerprints of keys with which the reader's own host signs.
+	Own map[string]bool
 }
 
 // Verification is what a report proves.
@@ -33,21 +40,53 @@ type Verification struct {
 	Signature Signature
 	// Principal is the signer's name in the reader's list, or empty: unknown.
 	Principal string
+	// Own says that the key is one of the reader's own host.
+	Own bool
+	// Unknown is why the signer is not known, where a list says so.
+	Unknown error
 	// Files are what the signature covers.
 	Files []Sum
 	// Reviews are those of further people, who accept every exception.
 	Reviews []Review
+
+	key ssh.PublicKey // that has signed
 }
 
 // Trusted reports whether a signer whom the reader's list allows stands behind
 // the report. Only that is proof.
 func (v Verification) Trusted() bool { return v.Principal != "" }
 
+// Known reports whether the reader knows the signer: by his list, or because the key
+// is one of his own host.
+func (v Verification) Known() bool { return v.Trusted() || v.Own }
+
+// SignerLine is the line of a list of signers that would let whoever has signed sign
+// reports under a name, "signer" where that cannot stand in a list. Of a certificate it
+// names the authority, and who is certified.
+func (v Verification) SignerLine(name string) string {
+	if v.key == nil { // nobody has signed
+		return ""
+	}
+	key, options := v.key, `namespaces="`+Namespace+`"`
+	if c, ok := key.(*ssh.Certificate); ok {
+		key, options, name = c.SignatureKey, "cert-authority,"+options, ""
+		if len(c.ValidPrincipals) > 0 {
+			name = c.ValidPrincipals[0]
+		}
+	}
+	if !isPrincipal(name) {
+		name = "signer"
+	}
+	return name + " " + options + " " + marshalPublic(key)
+}
+
 // String says in one line what was verified.
 func (v Verification) String() string {
 	switch {
 	case v.Signature.File == "":
 		return fmt.Sprintf("intact, not signed: %d files", len(v.Files))
+	case v.Own && v.Principal == "":
+		return fmt.Sprintf("intact, signed with a key of this host: %d files, %s %s", len(v.Files), v.Signature.Type, v.Signature.Fingerprint)
 	case v.Principal == "":
 		return fmt.Sprintf("intact, signer unknown: %d files, signed with %s %s", len(v.Files), v.Signature.Type, v.Signature.Fingerprint)
 	}
@@ -85,30 +124,17 @@ func Verify(dir string, o VerifyOptions) (Verification, error) {
 	}
 	unsigned := !exists(filepath.Join(dir, SignatureFile))
 	if !unsigned {
-		sig, err := readSignature(dir, SignatureFile)
-		if err != nil {
+		if v, err = signer(dir, sums, o); err != nil {
 			return v, err
-		}
-		if err := checkSignature(sig, sums, Namespace); err != nil {
-			return v, recovery.Errorf("get the directory as it was signed, or treat the report as worthless",
-				"%s is not what %s signs: %w", SumsFile, SignatureFile, err)
-		}
-		v.Signature = describeSignature(sig, SignatureFile)
-		if o.AllowedSigners != nil {
-			principal, err := o.AllowedSigners.find(sig.PublicKey, o.Identity, Namespace, o.Now)
-			if err != nil {
-				return v, err
-			}
-			v.Principal = principal
 		}
 	}
 	read, r, err := consistent(dir)
 	if err != nil {
-		v.Principal = ""
+		v.Principal, v.Own = "", false
 		return v, err
 	}
 	if !bytes.Equal(read, sums) {
-		v.Principal = ""
+		v.Principal, v.Own = "", false
 		return v, recovery.Errorf("verify it again when nobody writes to it", "%s changed while it was read", SumsFile)
 	}
 	v.Report = r
@@ -119,9 +145,42 @@ func Verify(dir string, o VerifyOptions) (Verification, error) {
 		return v, recovery.Errorf("sign it: comeback report sign "+r.Run, "%w, so it proves nothing", ErrUnsigned)
 	}
 	if v.Reviews, err = reviews(dir, sums, v, o); err != nil {
-		v.Principal = ""
+		v.Principal, v.Own = "", false
 	}
 	return v, err
+}
+
+// SignedBy is who has signed the SHA256SUMS of a run's directory. It says nothing of what
+// they name: that is for Verify.
+func SignedBy(dir string, o VerifyOptions) (Verification, error) {
+	sums, err := readDocument(dir, SumsFile)
+	if err != nil {
+		return Verification{}, err
+	}
+	return signer(dir, sums, o)
+}
+
+// signer checks the signature of SHA256SUMS and looks for its key among those that the
+// reader knows.
+func signer(dir string, sums []byte, o VerifyOptions) (v Verification, err error) {
+	sig, err := readSignature(dir, SignatureFile)
+	if err != nil {
+		return v, err
+	}
+	if err := checkSignature(sig, sums, Namespace); err != nil {
+		return v, recovery.Errorf("get the directory as it was signed, or treat the report as worthless",
+			"%s is not what %s signs: %w", SumsFile, SignatureFile, err)
+	}
+	v.Signature, v.key = describeSignature(sig, SignatureFile), sig.PublicKey
+	v.Own = o.Own[v.Signature.Fingerprint]
+	if o.AllowedSigners != nil {
+		principal, err := o.AllowedSigners.find(sig.PublicKey, o.Identity, Namespace, o.Now)
+		if err != nil && !o.LetUnknown {
+			return v, err
+		}
+		v.Principal, v.Unknown = principal, err
+	}
+	return v, nil
 }
 
 // consistent checks everything but the signature, and returns the bytes of

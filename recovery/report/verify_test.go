@@ -164,6 +164,32 @@ func TestVerify_signer(t *testing.T) {
 			t.Errorf("%s", v)
 		}
 	})
+	t.Run("a key of this host", func(t *testing.T) {
+		o := VerifyOptions{Now: time.Now(), Own: map[string]bool{fingerprint(t, path): true}}
+		for _, verify := range []func(string, VerifyOptions) (Verification, error){Verify, SignedBy} {
+			v, err := verify(dir, o)
+			must(t, err)
+			if !v.Known() || v.Trusted() || !strings.HasPrefix(v.String(), "intact, signed with a key of this host") {
+				t.Errorf("%s", v)
+			}
+		}
+	})
+	t.Run("a list that names others leaves the signer unknown, and its line makes him known", func(t *testing.T) {
+		list, err := ReadAllowedSigners(allow(t, "ops2 "+publicKey(t, makeKey(t, "-t", "ed25519")+".pub")))
+		must(t, err)
+		v, err := Verify(dir, VerifyOptions{AllowedSigners: list, LetUnknown: true, Now: time.Now()})
+		must(t, err)
+		if v.Known() || !strings.HasPrefix(v.String(), "intact, signer unknown") || v.Unknown == nil {
+			t.Errorf("%s: %v", v, v.Unknown)
+		}
+		for name, identity := range map[string]string{"ci@ci7": "ci@ci7", "no, name": "signer"} {
+			signers := allow(t, v.SignerLine(name))
+			must(t, stock(t, dir, signers, identity))
+			if now, err := ours(t, dir, signers, identity); err != nil || !now.Known() {
+				t.Errorf("with %q: %v", v.SignerLine(name), err)
+			}
+		}
+	})
 	t.Run("without a name", func(t *testing.T) {
 		v, err := ours(t, dir, allow(t, "ops1@example.com "+key), "")
 		must(t, err)

@@ -42,6 +42,28 @@ func (h Home) Bring(id string, fill func(dir string) error) (err error) {
 	return syncDir(h.Runs())
 }
 
+// MarkForeign remembers that a run which is being brought came with somebody else's
+// signature: whose it is a reader's list of signers says, as of one that was filed.
+func (h Home) MarkForeign(id string) error {
+	path := h.foreign(id)
+	err := h.mkdirAll(filepath.Dir(path))
+	if err == nil {
+		err = writeFile(path, nil)
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("bring run %s: %w", id, err)
+	}
+	return nil
+}
+
+// Foreign reports whether a run was brought with somebody else's signature.
+func (h Home) Foreign(id string) bool {
+	_, err := os.Lstat(h.foreign(id))
+	return err == nil
+}
+
+func (h Home) foreign(id string) string { return filepath.Join(h.Dir, "brought", id) }
+
 // drafts begins the names of runs that are being brought.
 const drafts = ".bring-"
 

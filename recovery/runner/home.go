@@ -123,8 +123,9 @@ func (h Home) WriteFile(path string, b []byte) error {
 
 var runID = pattern.New(`^[0-9a-f]{4,16}$`)
 
-// NewID chooses the id of a new run that no other run has. Ids are short,
-// because people say them over the phone. Nothing is created.
+// NewID chooses the id of a new run that no other run has of which this host knows;
+// one of another host may, so that the two are told apart by what they signed. Ids are
+// short, because people say them over the phone. Nothing is created.
 func (h Home) NewID() (string, error) {
 	for range 64 {
 		var b [2]byte
@@ -132,14 +133,27 @@ func (h Home) NewID() (string, error) {
 			return "", fmt.Errorf("choose a run id: %w", err)
 		}
 		id := hex.EncodeToString(b[:])
-		_, made := os.Lstat(h.RunDir(id))
-		_, drafted := os.Lstat(h.draft(id)) // one that was cut off stays
-		if errors.Is(made, fs.ErrNotExist) && errors.Is(drafted, fs.ErrNotExist) {
+		if !h.taken(id) {
 			return id, nil
 		}
 	}
 	return "", recovery.Errorf("move old runs out of "+h.Runs(), "no free run id was found")
 }
+
+// taken reports whether a run of this host, or one of another that was fetched, has an
+// id, or whether that is not known.
+func (h Home) taken(id string) bool {
+	// A draft that was cut off stays.
+	for _, path := range []string{h.RunDir(id), h.draft(id), h.Filed().RunDir(id)} {
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			return true
+		}
+	}
+	return false
+}
+
+// Filed is where runs of other hosts lie that were fetched from copies.
+func (h Home) Filed() Home { return Home{Dir: filepath.Join(h.Dir, "filed")} }
 
 // Past is a run as its directory tells it.
 type Past struct {

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/backup"
+	"comeback/recovery/report"
+)
+
+// Two hosts give a run of one system the same number and ID. Both are filed, and a
+// third host, as each of the two, has both of them, with all that is theirs.
+func TestFiled_sameRun(t *testing.T) {
+	t.Parallel()
+	ctx, place := t.Context(), t.TempDir()
+	book := filepath.Join(place, "shop.md")
+	text := fmt.Sprintf("---\ncomeback: 1\nsystem: shop\nrpo: 5m\nrto: 30m\ncopies:\n  nearby: {url: \"file://%[1]s/nearby\"}\n"+
+		"components:\n  uploads: {kind: files, path: %[1]s/tree, prefix: \"uploads/\"}\n---\n# Shop\n\n## Restore\n\n```yaml\nrestore: uploads\n```\n", place)
+	err := errors.Join(os.Mkdir(filepath.Join(place, "tree"), 0o700), os.Mkdir(filepath.Join(place, "nearby"), 0o700),
+		os.WriteFile(filepath.Join(place, "tree", "a.jpg"), []byte("a picture"), 0o600), os.WriteFile(book, []byte(text), 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rigs, sums := []*rig{newRig(t), newRig(t), newRig(t)}, map[string]bool{}
+	rigs[0].run(ctx, "backup", book).has(t, recovery.CameBack)
+	for _, r := range rigs[:2] {
+		key := filepath.Join(r.environ["HOME"], "key")
+		if _, err := report.CreateKey(key, "nobody"); err != nil {
+			t.Fatal(err)
+		}
+		r.nextID = "7c31"
+		if got := r.run(ctx, "rehearse", book, "--plain", "--key", key); !strings.Contains(got.out, "filed in nearby") {
+			t.Fatalf("exit %d\n%s%s", got.code, got.out, got.err)
+		}
+		r.runnersEnd(t) // each keeps its head once it has ended
+		sum, err := backup.Sums(r.only(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sums[sum] = true
+	}
+	if len(sums) != 2 {
+		t.Fatalf("the two runs are the same: %v", sums)
+	}
+	for i, r := range rigs {
+		for range 2 { // what is here is not fetched again
+			if got := strings.Join(strings.Fields(r.run(ctx, "check", book, "--no-canary").out), " "); strings.Contains(got, "journals") || strings.Contains(got, "as they were signed") || strings.Contains(got, "on this host only") {
+				t.Errorf("host %d: %s", i, got)
+			}
+		}
+		dirs, err := filepath.Glob(filepath.Join(r.state, "filed", "runs", "*"))
+		if own := 1; err != nil || len(dirs) != 2-min(own, max(0, 2-i)) {
+			t.Fatalf("host %d has fetched %q, %v", i, dirs, err)
+		}
+		if i < 2 {
+			dirs = append(dirs, r.only(t))
+		}
+		here := map[string]bool{}
+		for _, dir := range dirs {
+			sum, err := backup.Sums(dir)
+			if _, errVerify := report.Verify(dir, report.VerifyOptions{Now: time.Now()}); err != nil || errVerify != nil || !sums[sum] || here[sum] {
+				t.Errorf("host %d: %s, %s: %v, %v", i, dir, sum, err, errVerify)
+			}
+			here[sum] = true
+		}
+		page := filepath.Join(r.state, "page.html")
+		r.run(ctx, "report", "export", book, "--since", time.Now().AddDate(0, 0, -1).Format(time.DateOnly), "--html", page, "--no-check").has(t, recovery.CameBack, "2 runs of shop")
+		html, err := os.ReadFile(page)
+		if err != nil || !strings.Contains(string(html), "have no gap") {
+			t.Errorf("host %d: %v", i, err)
+		}
+		for _, dir := range dirs {
+			if want := fmt.Sprintf("<td>1</td><td><a href=\"#run-%[1]s\">%[1]s</a></td>", filepath.Base(dir)); strings.Count(string(html), want) != 1 {
+				t.Errorf("host %d: the page has %q %d times", i, want, strings.Count(string(html), want))
+			}
+		}
+	}
+}
+
+// A recovery that is refused because of another, one that somebody stops and a rehearsal
+// that is interrupted are on an auditor's page, with their numbers; a command that is
+// refused before there is a run takes no number.
+func TestExport_ended(t *testing.T) {
+	t.Parallel()
+	p, r := newPages(t), newRig(t)
+	text, err := os.ReadFile(p.book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits := strings.NewReplacer("## Restore\n", "## Stop the writes\n\n- [ ] The page is up\n\n## Restore\n",
+		"## Switch\n", "## Wait\n\n```sh\n# run: take long\n# in: rehearsal\n# timeout: 5m\nsleep 300\n```\n\n## Switch\n").Replace(string(text))
+	if err := os.WriteFile(p.book, []byte(waits), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := r.app(nil, nil)
+	opened, _, err := a.open(p.book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cat, err := a.survey(t.Context(), opened, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := a.plan(t.Context(), opened, cat, choices{mode: recovery.Recovery, to: "latest"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := a.startConfirmed(t.Context(), opened, first, false, "test", p.name(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(run.Close)
+	untilState(t, run, waitsFor("1.1.ticks", recovery.WaitTicks))
+	refused := filepath.Base(r.begun(t, func() {
+		r.run(t.Context(), "recover", p.book, "--plain", "--to", "latest", "--confirm", p.name(t)).has(t, recovery.Refused)
+	}))
+	r.run(t.Context(), "recover", p.book, "--plain", "--to", "latest", "--confirm", "another").has(t, recovery.Refused)
+	r.run(t.Context(), "stop", first.Run).has(t, recovery.CameBack)
+	untilEnd(t, run)
+
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() {
+		// The script is kept as an artifact before it runs.
+		for tick := time.NewTicker(20 * time.Millisecond); ctx.Err() == nil; <-tick.C {
+			if found, err := filepath.Glob(filepath.Join(r.state, "runs", "*", "artifacts", "*.sh")); err == nil && len(found) > 0 {
+				cancel(errors.New("interrupted by ctrl-c"))
+			}
+		}
+	}()
+	interrupted := filepath.Base(r.begun(t, func() {
+		if got := r.run(ctx, "rehearse", p.book, "--plain"); got.code != recovery.Interrupted {
+			t.Errorf("exit %d\n%s%s", got.code, got.out, got.err)
+		}
+	}))
+	got := r.run(t.Context(), "report", "export", p.book, "--since", time.Now().AddDate(0, 0, -1).Format(time.DateOnly), "--no-check")
+	if got.code != recovery.CameBack || !strings.Contains(got.out, "have no gap") {
+		t.Errorf("exit %d\n%s", got.code, got.err)
+	}
+	for n, want := range []struct{ run, says string }{{first.Run, "INTERRUPTED"}, {refused, "REFUSED"}, {interrupted, "INTERRUPTED"}} {
+		_, row, _ := strings.Cut(got.out, fmt.Sprintf("<td>%d</td><td><a href=\"#run-%[2]s\">%[2]s</a></td>", n+1, want.run))
+		if row, _, _ = strings.Cut(row, "</tr>"); !strings.Contains(row, want.says) || !strings.Contains(row, "NOT SIGNED") {
+			t.Errorf("number %d, run %s, is not told as %s: %s", n+1, want.run, want.says, row)
+		}
+	}
+	if t.Failed() {
+		t.Log(got.out)
+	}
+}

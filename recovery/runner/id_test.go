@@ -1,0 +1,26 @@
+package runner
+
+import (
+	"os"
+	"testing"
+)
+
+// An id is free where neither a run of this host, nor one that is being prepared, nor
+// one that was fetched has it.
+func TestHome_taken(t *testing.T) {
+	h := Home{Dir: t.TempDir()}
+	for id, dir := range map[string]string{"0001": h.RunDir("0001"), "0002": h.draft("0002"), "0003": h.Filed().RunDir("0003")} {
+		if h.taken(id) {
+			t.Errorf("%s is taken before it is", id)
+		}
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if !h.taken(id) {
+			t.Errorf("%s is free, and %s is there", id, dir)
+		}
+	}
+	if id, err := h.NewID(); err != nil || !runID.MatchString(id) || h.taken(id) {
+		t.Errorf("the new id is %q: %v", id, err)
+	}
+}
