@@ -6,7 +6,7 @@ TOOLS   := $(CURDIR)/.tools/bin
 GO      ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test majors test-majors check soak bench bench-parts tools standin sshd child tidy clean needs
+.PHONY: help build demo test majors test-majors soak-majors check soak bench bench-parts tools standin sshd child tidy clean needs
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,8 +29,11 @@ test: needs tools sshd child ## all tests, with the race detector
 majors: ## PostgreSQL 13, 17 and 18 beside the machine's own, in .tools/majors
 	@./.ci/majors
 
-test-majors: needs tools sshd child ## a sample of the tests on PostgreSQL 13, 17 and 18
-	GORACE=atexit_sleep_ms=0 COMEBACK_TOOLS=$(TOOLS) COMEBACK_CHILD=$(TOOLS)/comeback.test .ci/in-memory .ci/test-majors
+test-majors: needs tools sshd child ## what works, shown on PostgreSQL 13, 17 and 18
+	COMEBACK_TOOLS=$(TOOLS) COMEBACK_CHILD=$(TOOLS)/comeback.test .ci/in-memory .ci/test-majors
+
+soak-majors: needs tools sshd child ## all tests on PostgreSQL 13, 17 and 18
+	ALL=1 COMEBACK_TOOLS=$(TOOLS) COMEBACK_CHILD=$(TOOLS)/comeback.test .ci/in-memory .ci/test-majors
 
 soak: needs tools sshd ## the exhaustive suites: a kill at every entry of a run, a year of nights, long fuzzing; KILLS=12 kills each kind of backup so often only
 	COMEBACK_SOAK=1 COMEBACK_TOOLS=$(TOOLS) $(GO) test -timeout 4h -run 'TestResume|anyCommit|[aA]fterKill|TestRescue|TestMonth' ./cmd/comeback

@@ -234,9 +234,9 @@ func flipped(b []byte) []byte {
 // What newer programs write and this server does not know is left out and said.
 func TestDump_newerSettings(t *testing.T) {
 	l, r := theShop(t), newRig(t)
-	text := bytes.Replace(plainDump(t), []byte("SET lock_timeout = 0;"), []byte("SET lock_timeout = 0;\nSET transaction_timeout = 0;"), 1)
+	text := bytes.Replace(plainDump(t), []byte("SET lock_timeout = 0;"), []byte("SET lock_timeout = 0;\nSET transaction_timeout = 0;\nSET transaction_timeout_of_99 = 0;"), 1)
 	got := r.ends(t, copyWith(t, map[string][]byte{"shop.sql": text}), l.atDump, "--engine", "dump")
-	if got.code != recovery.CameBack || !strings.Contains(got.out, "transaction_timeout") {
+	if got.code != recovery.CameBack || !strings.Contains(got.out, "transaction_timeout_of_99") {
 		t.Errorf("exit %d\n%s%s", got.code, got.out, got.err)
 	}
 }

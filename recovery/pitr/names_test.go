@@ -104,11 +104,16 @@ func TestNames_Saved(t *testing.T) {
 		}
 		return strings.Join(lines, "; ")
 	}
+	// Its files are others since it was emptied, and no map has seen them.
+	late := ""
+	if l.cluster.Tools.TellsDropped() {
+		late = "late"
+	}
 	for name, want := range map[string]string{
 		"early goes":      "early +0 -30 false true, rows known true",
 		"late comes":      "late +2 -0 false false, rows known false",
 		"late is emptied": "late +0 -0 true false, rows known false",
-		"late goes":       "late +0 -0 false true, rows known false",
+		"late goes":       late + " +0 -0 false true, rows known false",
 		"never named":     " +1 -0 false false, rows known false",
 	} {
 		if said := what(name); said != want {

@@ -35,7 +35,7 @@ func TestSurvey_Forms(t *testing.T) {
 		{"base/plain", "base backup, plain", "1"},
 		{"base/tar", "base backup, tar", "1"},
 		{"base/gzip", "base backup, tar, gzip", "1"},
-		{"base/zstd", "base backup, tar, zstd", "1"},
+		{"base/zstd", "base backup, tar, " + l.cluster.Tools.Packing().Name, "1"},
 	}
 	if len(s.Backups) != len(want) || len(s.Windows) != len(want) {
 		t.Fatalf("%d backups and %d windows, want %d", len(s.Backups), len(s.Windows), len(want))

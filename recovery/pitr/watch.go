@@ -31,7 +31,7 @@ type serverSays struct {
 var (
 	stoppingLine = pattern.New(`^recovery stopping (before|after) WAL location \(LSN\) "([0-9A-F]+/[0-9A-F]+)"`)
 	redoLine     = pattern.New(`^redo (?:in progress.*current LSN: |starts at )([0-9A-F]+/[0-9A-F]+)`)
-	lackingLine  = pattern.New(`^(max_connections|max_worker_processes|max_wal_senders|max_prepared_transactions|max_locks_per_transaction) = \d+ is a lower setting than on the primary server, where its value was (\d+)`)
+	lackingLine  = pattern.New(`^(?:hot standby is not possible because )?(max_connections|max_worker_processes|max_wal_senders|max_prepared_transactions|max_locks_per_transaction) = \d+ is a lower setting than on the (?:primary|master) server(?:, where | \()its value was (\d+)`)
 	brokenLine   = pattern.New(`checksum in record at|magic number|invalid record length|record length \d+|unexpected pageaddr|incorrect prev-link|contrecord|invalid info bits|out-of-sequence|different database system|incorrect XLOG|resource manager ID`)
 )
 
@@ -47,7 +47,7 @@ func (s *serverSays) add(line string) {
 	if m := redoLine.FindStringSubmatch(l.Text); m != nil && l.Severity == "LOG" {
 		s.redo, _ = recovery.ParseLSN(m[1])
 	}
-	if m := lackingLine.FindStringSubmatch(l.Text); m != nil && l.Severity == "DETAIL" {
+	if m := lackingLine.FindStringSubmatch(l.Text); m != nil && (l.Severity == "DETAIL" || l.Severity == "FATAL") { // before 14 the server ends
 		if s.lacking == nil {
 			s.lacking = map[string]int{}
 		}

@@ -165,7 +165,7 @@ func (s *Kept) make() (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(conf, "listen_addresses = ''\nunix_socket_directories = '%s'\nfsync = off\nautovacuum = off\ntrack_commit_timestamp = on\nshared_buffers = '16MB'\narchive_mode = on\narchive_command = '%s'\n",
+	fmt.Fprintf(conf, "listen_addresses = ''\nunix_socket_directories = '%s'\nfsync = off\nautovacuum = off\ncheckpoint_timeout = '1d'\ntrack_commit_timestamp = on\nshared_buffers = '16MB'\narchive_mode = on\narchive_command = '%s'\n",
 		s.Path("socket"), archive)
 	if err := conf.Close(); err != nil {
 		return err
