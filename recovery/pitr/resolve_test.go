@@ -1,6 +1,7 @@
 package pitr
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -51,6 +52,9 @@ func TestResolve_EveryCommit(t *testing.T) {
 				if p.Kept.LSN >= p.Stop && !p.Inclusive || p.Lost.LSN != 0 && p.Lost.LSN < p.Stop {
 					t.Errorf("%s stops at %s, which is not between %s and %s", to, p.Stop, p.Kept.LSN, p.Lost.LSN)
 				}
+				if !p.Unchanged.IsZero() && (!p.Unchanged.After(p.Kept.Time) || !p.Lost.Time.IsZero() && !p.Unchanged.Before(p.Lost.Time)) {
+					t.Errorf("%s was the same until %s, and keeps what is of %s and loses what is of %s", to, p.Unchanged, p.Kept.Time, p.Lost.Time)
+				}
 				if p.Backup.Stop > p.Stop {
 					t.Errorf("%s stops at %s before the end of its backup, %s", to, p.Stop, p.Backup.Stop)
 				}
@@ -75,6 +79,22 @@ func TestResolve_Backup(t *testing.T) {
 	} {
 		if p := mustResolve(t, c.store, s, to); p.Backup.ID != want {
 			t.Errorf("%s starts from %s, want %s", to, p.Backup.ID, want)
+		}
+	}
+	// Nothing was committed between the last commit before a backup and its end, however
+	// long that took.
+	i := slices.IndexFunc(s.Backups, func(b recovery.Backup) bool { return b.ID == "base/plain" })
+	f, err := decodeFacts(s.Backups[i])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ended, known := range map[time.Time]bool{l.marks[0].time.Add(-time.Hour): false, time.Now().Add(time.Hour).UTC(): true} {
+		f.Base.Ended = ended
+		if s.Backups[i].Facts, err = json.Marshal(f); err != nil {
+			t.Fatal(err)
+		}
+		if p := mustResolve(t, c.store, s, "base/plain"); known == p.Unchanged.IsZero() || known && !p.Unchanged.Equal(ended) {
+			t.Errorf("its backup ended at %s, and it was the same until %s; its last commit is of %s", ended, p.Unchanged, p.Kept.Time)
 		}
 	}
 }
