@@ -46,7 +46,6 @@ func (p *production) ways() []way {
 	precious := filepath.Join(p.files, "precious")
 	ways := []way{
 		{name: "the cluster by its socket", command: psql(p.socket)},
-		{name: "the cluster by its abstract socket", command: psql("@" + p.abstract)},
 		{name: "a file read", command: "cat " + precious},
 		{name: "a file written", command: "touch " + filepath.Join(p.files, "new")},
 		{name: "a process signalled", command: fmt.Sprintf("kill -0 %d", p.pid)},
@@ -62,6 +61,9 @@ func (p *production) ways() []way {
 			"drop server production cascade")},
 		{name: "a file written by the server", command: local("copy (select 1) to '" + filepath.Join(p.files, "by-server") + "'")},
 		{name: "a program of the server", command: local("copy (select 1) to program 'cat " + precious + "'")},
+	}
+	if p.abstract != "" {
+		ways = append(ways, way{name: "the cluster by its abstract socket", command: psql("@" + p.abstract)})
 	}
 	// The host's own, but where the test itself runs in a container.
 	first, errFirst := os.Readlink("/proc/1/ns/net")

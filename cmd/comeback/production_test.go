@@ -30,7 +30,7 @@ type production struct {
 	files    string   // a directory that everybody may write to
 	written  []string // what the ways out write there
 	socket   string   // of the cluster, which the runbook does not name
-	abstract string   // the name of its socket without a path
+	abstract string   // the name of its socket without a path; before 14 it has none
 	port     string   // of the cluster
 	pid      int      // its postmaster
 	web, udp string   // ports
@@ -57,7 +57,6 @@ func newProduction(t *testing.T) *production {
 	if err := os.WriteFile(filepath.Join(p.files, "precious"), []byte("precious\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	p.abstract = "comeback-" + filepath.Base(filepath.Dir(p.socket))
 	p.serveWeb(t)
 	p.hearDatagrams(t)
 	p.startCluster(t)
@@ -164,7 +163,12 @@ func (p *production) startCluster(t *testing.T) {
 	}
 	p.port = strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 	l.Close()
-	server := exec.Command(tools.Program("postgres"), "-D", data, "-p", p.port, "-h", strings.Join(p.hosts, ","), "-k", p.socket+",@"+p.abstract,
+	sockets := p.socket
+	if tools.Major >= 14 {
+		p.abstract = "comeback-" + filepath.Base(filepath.Dir(p.socket))
+		sockets += ",@" + p.abstract
+	}
+	server := exec.Command(tools.Program("postgres"), "-D", data, "-p", p.port, "-h", strings.Join(p.hosts, ","), "-k", sockets,
 		"-c", "wal_level=logical", "-c", "fsync=off", "-c", "log_connections=on", "-c", "logging_collector=off", "-c", "lc_messages=C")
 	server.Dir, server.SysProcAttr = "/", attr()
 	log, err := server.StderrPipe()

@@ -258,7 +258,11 @@ func protected(t *testing.T, r *rig, l *lost, history string) {
 	if prove.Outcome.Facts["history"] != history {
 		t.Errorf("the history is %q, want %q", prove.Outcome.Facts["history"], history)
 	}
-	if _, err := os.Stat(filepath.Join(l.Copy(), base.Outcome.Facts["backup"], "base.tar.zst")); err != nil {
+	tools, err := postgres.FindTools(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(l.Copy(), base.Outcome.Facts["backup"], "base.tar"+tools.Packing().Suffix)); err != nil {
 		t.Errorf("the base backup: %v", err)
 	}
 	if left, err := filepath.Glob(filepath.Join(l.Copy(), "comeback", "unfinished", "*", "*")); err != nil || len(left) > 0 {
