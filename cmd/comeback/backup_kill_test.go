@@ -154,8 +154,12 @@ func (k *killed) newer(components ...string) {
 	newest := func(name string, store storage.Store, component string) (at time.Time) {
 		for _, s := range k.surveys(name, store, component) {
 			for _, b := range s.Backups {
-				if b.Problem == "" && b.Taken.To.After(at) {
-					at = b.Taken.To
+				taken := b.Taken.To
+				if taken.IsZero() { // a base backup without its log tells when it was begun
+					taken = b.Taken.From
+				}
+				if b.Problem == "" && taken.After(at) {
+					at = taken
 				}
 			}
 		}
