@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/postgres"
 )
 
 // archivePoll is how often the archiver is asked how far it is.
@@ -24,10 +25,8 @@ func (s *Shop) Archived(ctx context.Context) error {
 	if err := conn.QueryRow(ctx, "select failed_count from pg_stat_archiver").Scan(&failures); err != nil {
 		return fmt.Errorf("archive the log: %w", err)
 	}
-	// Where nothing was written since the last switch, the name is that of the
-	// segment before.
-	var segment string
-	if err := conn.QueryRow(ctx, "select pg_walfile_name(pg_switch_wal())").Scan(&segment); err != nil {
+	segment, err := postgres.CloseSegment(ctx, conn)
+	if err != nil {
 		return fmt.Errorf("archive the log: switch to a new segment: %w", err)
 	}
 	tick := time.NewTicker(archivePoll)

@@ -224,8 +224,8 @@ func (s *Source) history(ctx context.Context) error {
 			return conn.QueryRow(ctx, "select timestamp from pg_last_committed_xact()").Scan(&s.Latest)
 		},
 		func() error {
-			var segment string
-			if err := conn.QueryRow(ctx, "select pg_walfile_name(pg_switch_wal())").Scan(&segment); err != nil {
+			segment, err := postgres.CloseSegment(ctx, conn)
+			if err != nil {
 				return err
 			}
 			return postgres.AwaitArchived(ctx, conn, segment, func(ctx context.Context) (bool, error) {

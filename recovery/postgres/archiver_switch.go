@@ -28,7 +28,7 @@ func SwitchWAL(ctx context.Context, conn *pgx.Conn) (segment string, err error) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, liveStatement)
 	defer cancel()
-	err = conn.QueryRow(ctx, "select pg_walfile_name(pg_switch_wal())").Scan(&segment)
+	segment, err = CloseSegment(ctx, conn)
 	if refusal := Denied(err, "switch the log", "grant execute on function pg_switch_wal() to this role"); refusal != nil {
 		var role string
 		if conn.QueryRow(ctx, "select quote_ident(current_user)").Scan(&role) == nil {
@@ -40,6 +40,23 @@ func SwitchWAL(ctx context.Context, conn *pgx.Conn) (segment string, err error) 
 		return "", recovery.Errorf("look at the server's log, then try again", "switch the log: %w", err)
 	}
 	return segment, nil
+}
+
+// CloseSegment lets a server close the segment that it writes, and names the last that
+// is closed.
+func CloseSegment(ctx context.Context, conn *pgx.Conn) (segment string, err error) {
+	var text string
+	if err := conn.QueryRow(ctx, "select pg_switch_wal()::text").Scan(&text); err != nil {
+		return "", err
+	}
+	end, err := recovery.ParseLSN(text)
+	if err != nil {
+		return "", err
+	}
+	// Where nothing was written since the last switch it is where a segment begins, and of
+	// that, pg_walfile_name names the one before only until PostgreSQL 16.
+	err = conn.QueryRow(ctx, "select pg_walfile_name($1::text::pg_lsn)", (end - 1).String()).Scan(&segment)
+	return segment, err
 }
 
 // archivedPoll is how often a copy is asked for a segment.

@@ -83,6 +83,18 @@ func TestArchiver(t *testing.T) {
 		if err := postgres.AwaitArchived(ctx, ours, segment, inCopy(segment)); err != nil {
 			t.Fatal(err)
 		}
+		// Nothing is written meanwhile, but for what a server may write of itself.
+		again, err := postgres.SwitchWAL(ctx, ours)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var current string
+		if err := ours.QueryRow(ctx, "select pg_walfile_name(pg_current_wal_lsn())").Scan(&current); err != nil {
+			t.Fatal(err)
+		}
+		if again != segment && again >= current {
+			t.Errorf("it names %s after %s, and the server writes %s", again, segment, current)
+		}
 	})
 	t.Run("says that the archive_command fails", func(t *testing.T) {
 		for _, sql := range []string{"alter system set archive_command = 'false'", "select pg_reload_conf()"} {

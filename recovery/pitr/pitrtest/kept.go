@@ -238,12 +238,12 @@ func (s *Kept) history() (err error) {
 
 // Archive returns when everything that was written is in the repositories.
 func (s *Kept) Archive() error {
-	segment, err := s.Text("select pg_walfile_name(pg_switch_wal())")
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	segment, err := postgres.CloseSegment(ctx, s.Conn)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
 	return postgres.AwaitArchived(ctx, s.Conn, segment, func(ctx context.Context) (bool, error) {
 		var at string
 		err := s.Conn.QueryRow(ctx, "select coalesce(last_archived_wal, '') from pg_stat_archiver").Scan(&at)
