@@ -73,14 +73,21 @@ func (k *killed) contents() map[string]map[string]string {
 	return all
 }
 
-// again puts back all that there was, the oldest backup first: some are dated by when
-// they were stored.
+// again puts back all that there was where something goes, the oldest backup first: some
+// are dated by when they were stored.
 func (r *retaining) again() {
 	r.t.Helper()
+	top := func(key string) string { dir, _, _ := strings.Cut(key, "/"); return dir }
 	for name, store := range r.stores() {
+		goes := map[string]bool{}
+		for key := range r.whole[name] {
+			if _, stays := r.kept[name][key]; !stays {
+				goes[top(key)] = true
+			}
+		}
 		swapper, _ := storage.As[storage.Swapper](store)
 		for o, err := range store.List(r.t.Context(), "") {
-			if err == nil {
+			if err == nil && goes[top(o.Key)] {
 				err = swapper.Remove(r.t.Context(), o)
 			}
 			if err != nil {
@@ -88,7 +95,9 @@ func (r *retaining) again() {
 			}
 		}
 		for _, key := range slices.Sorted(maps.Keys(r.whole[name])) {
-			r.put(store, key, r.whole[name][key])
+			if goes[top(key)] {
+				r.put(store, key, r.whole[name][key])
+			}
 		}
 	}
 }
@@ -248,6 +257,9 @@ func TestRetain_killed(t *testing.T) {
 			}
 			r, calls := newRetaining(k)
 			r.anywhere(t, calls)
+			if c.component != "database" {
+				k.newer(c.component)
+			}
 			for name, id := range r.stays {
 				to := "latest"
 				if c.component == "database" {
