@@ -24,7 +24,7 @@ type retaining struct {
 	*killed
 	// whole is what the copies hold before, kept what they hold after.
 	whole, kept map[string]map[string]string
-	// stays and until are, by copy, the backup that stays and where the log ends.
+	// stays and until are, by copy, the newest backup and where the log ends.
 	stays map[string]string
 	until map[string]recovery.LSN
 }
@@ -46,10 +46,10 @@ func newRetaining(k *killed) (*retaining, []string) {
 	for name, store := range k.stores() {
 		for _, s := range k.surveys(name, store, k.component) {
 			for _, b := range s.Backups {
-				if r.stays[name] != "" || b.Problem != "" {
-					k.t.Fatalf("%s lists %s beside %q: %s", name, b.ID, r.stays[name], b.Problem)
+				if b.Problem != "" {
+					k.t.Fatalf("%s lists %s, and: %s", name, b.ID, b.Problem)
 				}
-				r.stays[name] = b.ID
+				r.stays[name] = max(r.stays[name], b.ID) // the newest; it may be incremental to others
 			}
 		}
 		if len(r.kept[name]) == 0 || len(r.kept[name]) > len(r.whole[name])-4 {
