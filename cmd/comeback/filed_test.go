@@ -15,11 +15,11 @@ import (
 	"comeback/recovery/report"
 )
 
-// Two hosts give a run of one system the same number and ID. Both are filed, and a
-// third host, as each of the two, has both of them, with all that is theirs.
-func TestFiled_sameRun(t *testing.T) {
-	t.Parallel()
-	ctx, place := t.Context(), t.TempDir()
+// pictures is a runbook of a tree of files that is backed up into one copy, "nearby"
+// beside it.
+func pictures(t *testing.T) string {
+	t.Helper()
+	place := t.TempDir()
 	book := filepath.Join(place, "shop.md")
 	text := fmt.Sprintf("---\ncomeback: 1\nsystem: shop\nrpo: 5m\nrto: 30m\ncopies:\n  nearby: {url: \"file://%[1]s/nearby\"}\n"+
 		"components:\n  uploads: {kind: files, path: %[1]s/tree, prefix: \"uploads/\"}\n---\n# Shop\n\n## Restore\n\n```yaml\nrestore: uploads\n```\n", place)
@@ -28,6 +28,14 @@ func TestFiled_sameRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return book
+}
+
+// Two hosts give a run of one system the same number and ID. Both are filed, and a
+// third host, as each of the two, has both of them, with all that is theirs.
+func TestFiled_sameRun(t *testing.T) {
+	t.Parallel()
+	ctx, book := t.Context(), pictures(t)
 	rigs, sums := []*rig{newRig(t), newRig(t), newRig(t)}, map[string]bool{}
 	rigs[0].run(ctx, "backup", book).has(t, recovery.CameBack)
 	for _, r := range rigs[:2] {
@@ -80,6 +88,34 @@ func TestFiled_sameRun(t *testing.T) {
 			if want := fmt.Sprintf("<td>1</td><td><a href=\"#run-%[1]s\">%[1]s</a></td>", filepath.Base(dir)); strings.Count(string(html), want) != 1 {
 				t.Errorf("host %d: the page has %q %d times", i, want, strings.Count(string(html), want))
 			}
+		}
+	}
+}
+
+// A run of this host in whose place another one is put, whole and signed with the host's
+// own key, is told from the one that ended, which the copy has as it was signed.
+func TestHeads_signedAnew(t *testing.T) {
+	t.Parallel()
+	ctx, book, r := t.Context(), pictures(t), newRig(t)
+	r.run(ctx, "backup", book).has(t, recovery.CameBack)
+	key := filepath.Join(r.environ["HOME"], "key")
+	if _, err := report.CreateKey(key, "nobody"); err != nil {
+		t.Fatal(err)
+	}
+	r.nextID = "7c31"
+	for i, want := range []bool{false, true} {
+		if i > 0 { // out of the state, so that the number and the ID are free again
+			if err := os.Rename(filepath.Join(r.state, "runs", r.nextID), filepath.Join(t.TempDir(), r.nextID)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := r.run(ctx, "rehearse", book, "--plain", "--key", key); !strings.Contains(got.out, "filed in nearby") {
+			t.Fatalf("exit %d\n%s%s", got.code, got.out, got.err)
+		}
+		r.runnersEnd(t) // each keeps its head once it has ended
+		got := strings.Join(strings.Fields(r.run(ctx, "check", book, "--no-canary").out), " ")
+		if strings.Contains(got, "not those that ended, as a copy knows them: 7c31") != want {
+			t.Errorf("run %d: %s", i+1, got)
 		}
 	}
 }

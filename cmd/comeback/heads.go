@@ -66,10 +66,12 @@ func (a *app) compareHeads(ctx context.Context, b *book) (vanished, rewritten []
 				continue
 			}
 			fetched := fetchedAs(home, f.Run)
-			if slices.ContainsFunc(fetched, func(id string) bool {
+			here := !errors.Is(errHere, fs.ErrNotExist)
+			known := slices.ContainsFunc(fetched, func(id string) bool {
 				sum, err := headIn(home.Filed(), id)
 				return err == nil && sum == f.SHA256
-			}) {
+			})
+			if known && !here {
 				continue
 			}
 			h, errHead := f.Read(ctx, s)
@@ -77,13 +79,17 @@ func (a *app) compareHeads(ctx context.Context, b *book) (vanished, rewritten []
 				err = errors.Join(err, errHead)
 				continue
 			}
-			// Runs of two hosts may have the same ID.
+			// Runs of two hosts may have the same ID. What was fetched excuses no run of
+			// this host: whoever has replaced it here has left the true one in the copy.
 			switch ours := h.Host == host && h.State == home.Dir; {
-			case ours && errors.Is(errHere, fs.ErrNotExist):
-				gone = append(gone, f.Run)
-			case ours && errHere == nil, h.Host != host && isOf(home, f.Run, h):
+			case ours && here:
 				others = append(others, f.Run)
-			case !ours && slices.ContainsFunc(fetched, func(id string) bool { return isOf(home.Filed(), id, h) }):
+			case known:
+			case ours:
+				gone = append(gone, f.Run)
+			case h.Host != host && isOf(home, f.Run, h):
+				others = append(others, f.Run)
+			case slices.ContainsFunc(fetched, func(id string) bool { return isOf(home.Filed(), id, h) }):
 				others = append(others, f.Run)
 			}
 		}
