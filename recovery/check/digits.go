@@ -230,24 +230,34 @@ func why(err error) string {
 	return ": " + err.Error()
 }
 
-// zero errors in the newest restore from each copy.
+// zero errors in the newest restore from each copy. What a stranger has signed proves
+// nothing; that it did not pass is told, and leaves open what the older ones say.
 func (j *judge) zero() recovery.Digit {
 	d := recovery.Digit{Name: "0 errors", Mark: recovery.Unknown}
 	var proven, failed []string
+	doubted := false
 	for _, cp := range j.Copies {
-		strange := false
+		strange, told := "", map[string]bool{} // the newest run of each key that nobody knows
 		for _, p := range j.Proofs {
 			if !slices.ContainsFunc(p.Points, func(pt recovery.Point) bool { return pt.Copy == cp.Name }) {
 				continue
 			}
-			if p.Stranger != nil { // it proves neither that it works nor that it does not
-				if !strange {
+			on := p.At.In(j.At.Location()).Format("2 Jan")
+			if p.Stranger != nil {
+				switch {
+				case told[p.Stranger.Fingerprint]:
+				case !p.Passed:
+					doubted, strange = true, p.Run
+					d.Evidence = append(d.Evidence, fmt.Sprintf("the restore from %s on %s did not pass, as run %s says, whose signer is not known here", cp.Name, on, p.Run))
+					j.find("errors/"+cp.Name+"/"+p.Stranger.Fingerprint, recovery.Unknown, "look at it: comeback report show "+p.Run,
+						"the restore from %s on %s did not pass, as run %s says, signer unknown: %s", cp.Name, on, p.Run, p.Stranger.Why)
+				case strange == "":
+					strange = p.Run
 					d.Evidence = append(d.Evidence, fmt.Sprintf("who has signed the report of run %s, from %s, is not known here", p.Run, cp.Name))
 				}
-				strange = true
+				told[p.Stranger.Fingerprint] = true
 				continue
 			}
-			on := p.At.In(j.At.Location()).Format("2 Jan")
 			switch {
 			case p.proves():
 				proven = append(proven, cp.Name)
@@ -265,7 +275,7 @@ func (j *judge) zero() recovery.Digit {
 	case len(failed) > 0:
 		d.Mark = recovery.NotMet
 		j.find("errors/"+failed[0], recovery.NotMet, "comeback report show tells why; mend it and rehearse again", "the newest restore from %s had errors", strings.Join(failed, ", "))
-	case len(proven) > 0:
+	case len(proven) > 0 && !doubted:
 		d.Mark = recovery.Met
 	}
 	if len(d.Evidence) == 0 {

@@ -420,6 +420,45 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// The newest restore from a copy that did not pass is told, whoever has signed it; what
+// a stranger signs moves no mark further than to open.
+func TestJudge_strangersFailure(t *testing.T) {
+	zero := func(change func(*check.Evidence)) (recovery.Digit, []recovery.Judgement) {
+		e := healthy()
+		change(e)
+		a := check.Judge(*e)
+		return a.Digits[len(a.Digits)-1], slices.DeleteFunc(a.Findings, func(f recovery.Judgement) bool { return !strings.HasPrefix(f.ID, "errors/") })
+	}
+	ci := func(e *check.Evidence, key string, passed bool, on time.Time) {
+		p := e.Proofs[0]
+		p.Run, p.At, p.Passed, p.Signed, p.Stranger = "5d0e", on, passed, false, &check.Stranger{Fingerprint: key, Why: "there is no list of signers"}
+		e.Proofs = append(e.Proofs, p)
+		slices.SortStableFunc(e.Proofs, func(x, y check.Proof) int { return y.At.Compare(x.At) })
+	}
+	d, found := zero(func(e *check.Evidence) {
+		ci(e, "SHA256:other", true, at("2026-11-21 10:00:00"))
+		ci(e, "SHA256:ci", false, at("2026-11-20 10:00:00"))
+	})
+	if d.Mark != recovery.Unknown || !strings.Contains(strings.Join(d.Evidence, "\n"), "the restore from nearby on 20 Nov did not pass, as run 5d0e says, whose signer is not known here") {
+		t.Errorf("%+v", d)
+	}
+	if len(found) != 1 || found[0].ID != "errors/nearby/SHA256:ci" || found[0].Mark != recovery.Unknown || found[0].Do != "look at it: comeback report show 5d0e" {
+		t.Errorf("%+v", found)
+	}
+	for name, change := range map[string]func(*check.Evidence){
+		"older than the proof": func(e *check.Evidence) { ci(e, "SHA256:ci", false, at("2026-10-01 10:00:00")) },
+		"older than one that passed": func(e *check.Evidence) {
+			ci(e, "SHA256:ci", true, at("2026-11-21 10:00:00"))
+			ci(e, "SHA256:ci", false, at("2026-11-20 10:00:00"))
+		},
+		"none, and one that has none": func(e *check.Evidence) { ci(e, "SHA256:ci", true, at("2026-11-20 10:00:00")) },
+	} {
+		if d, found := zero(change); d.Mark != recovery.Met || len(found) > 0 {
+			t.Errorf("%s: %+v, %+v", name, d, found)
+		}
+	}
+}
+
 // Owners, due dates and first sights stay with a finding.
 func TestJudge_assigned(t *testing.T) {
 	e := healthy()
