@@ -11,6 +11,7 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/backup"
 	"comeback/recovery/catalogue"
+	"comeback/recovery/check"
 	"comeback/recovery/plan"
 
 	"github.com/spf13/cobra"
@@ -32,10 +33,11 @@ ask for: ` + "`retain: [14 daily, 8 weekly, 12 monthly]`" + ` keeps the newest o
 many days, ISO weeks and months that have one. Without it everything stays.
 
 Nothing is removed unless --remove is given. The newest backup that can be restored
-never goes, nor the newest that a signed rehearsal has proven, nor what a kept one
-needs: the log since the oldest kept base backup, packs that snapshots share. What
-others have put into a copy is left alone, as is what the copy has locked. In a
-bucket that keeps versions, what is removed is there until its lifecycle ends it.
+never goes, nor the newest that a signed rehearsal has proven, also by a key that is
+not known here, nor what a kept one needs: the log since the oldest kept base backup,
+packs that snapshots share. What others have put into a copy is left alone, as is what
+the copy has locked. In a bucket that keeps versions, what is removed is there until
+its lifecycle ends it.
 
 Exit codes:
   0    told, or removed
@@ -83,16 +85,6 @@ func (a *app) retain(ctx context.Context, o retainAsked) (err error) {
 	if err != nil {
 		return err
 	}
-	proven := func(k recovery.Backup) bool {
-		for _, p := range proofs {
-			if p.Passed && p.Signed && slices.ContainsFunc(p.Points, func(pt recovery.Point) bool {
-				return pt.Copy == k.Copy && pt.Backup.ID == k.ID && pt.Component == k.Component
-			}) {
-				return true
-			}
-		}
-		return false
-	}
 	if o.remove {
 		release, err := a.holdBackups(ctx, options)
 		if err != nil {
@@ -115,7 +107,7 @@ func (a *app) retain(ctx context.Context, o retainAsked) (err error) {
 				if s.Component != c.Name || s.Copy != cp.Name {
 					continue
 				}
-				ok, err := a.retainIn(ctx, o, options, c, cp, s, keeps[c.Name], proven)
+				ok, err := a.retainIn(ctx, o, options, c, cp, s, keeps[c.Name], provers(proofs))
 				if err != nil {
 					return err
 				}
@@ -132,8 +124,28 @@ func (a *app) retain(ctx context.Context, o retainAsked) (err error) {
 	return nil
 }
 
+// provers gives the signers of those proofs that restored a backup.
+func provers(proofs []check.Proof) func(recovery.Backup) []string {
+	return func(k recovery.Backup) (signers []string) {
+		for _, p := range proofs {
+			if !p.Passed || !slices.ContainsFunc(p.Points, func(pt recovery.Point) bool {
+				return pt.Copy == k.Copy && pt.Backup.ID == k.ID && pt.Component == k.Component
+			}) {
+				continue
+			}
+			switch {
+			case p.Signed:
+				signers = append(signers, backup.Known)
+			case p.Stranger != nil:
+				signers = append(signers, p.Stranger.Fingerprint)
+			}
+		}
+		return signers
+	}
+}
+
 // retainIn is one component, in one copy, by one engine.
-func (a *app) retainIn(ctx context.Context, o retainAsked, options backup.Options, c recovery.Component, cp recovery.Copy, s recovery.Survey, keep backup.Keep, proven func(recovery.Backup) bool) (ok bool, err error) {
+func (a *app) retainIn(ctx context.Context, o retainAsked, options backup.Options, c recovery.Component, cp recovery.Copy, s recovery.Survey, keep backup.Keep, proven func(recovery.Backup) []string) (ok bool, err error) {
 	engine, ok := recovery.EngineNamed(options.Engines, s.Engine)
 	if !ok {
 		return true, nil

@@ -42,9 +42,9 @@ type PruneOptions struct {
 	Store  storage.Store
 	Keep   Keep
 	Zone   *time.Location
-	// Proven reports whether a backup was restored by a run that passed and is
-	// signed.
-	Proven func(recovery.Backup) bool
+	// Proven are the signers of runs that restored a backup and passed: Known, and the
+	// keys of strangers.
+	Proven func(recovery.Backup) []string
 	Now    func() time.Time
 }
 

@@ -94,7 +94,13 @@ func (p *pruned) look(keep backup.Keep, proven func(recovery.Backup) bool) backu
 	if err != nil {
 		p.Fatal(err)
 	}
-	pruning, err := backup.Prune(p.Context(), backup.PruneOptions{Component: p.component, Engine: p.engine, Survey: s, Store: p.store, Keep: keep, Zone: time.UTC, Proven: proven,
+	signers := func(b recovery.Backup) []string {
+		if proven != nil && proven(b) {
+			return []string{backup.Known}
+		}
+		return nil
+	}
+	pruning, err := backup.Prune(p.Context(), backup.PruneOptions{Component: p.component, Engine: p.engine, Survey: s, Store: p.store, Keep: keep, Zone: time.UTC, Proven: signers,
 		Now: func() time.Time { return p.now }})
 	if err != nil {
 		p.Fatal(err)

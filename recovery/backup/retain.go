@@ -3,6 +3,7 @@ package backup
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -21,22 +22,28 @@ type Kept struct {
 	Why []string
 }
 
+// Known are the signers of proofs whom the reader knows.
+const Known = ""
+
 // Retain decides which backups of one survey stay. It is pure. The newest that can
-// be restored always stays, and so does the newest that was proven (proven reports
-// that of a backup). What cannot be restored goes when a newer one can be. Times are
-// those of zone.
-func Retain(s recovery.Survey, keep Keep, zone *time.Location, proven func(recovery.Backup) bool) []Kept {
+// be restored always stays, and so does the newest that each signer has proven (proven
+// gives those of a backup: Known, and the keys of strangers). So a stranger can let
+// something stay, and never lets go what another has proven. What cannot be restored
+// goes when a newer one can be. Times are those of zone.
+func Retain(s recovery.Survey, keep Keep, zone *time.Location, proven func(recovery.Backup) []string) []Kept {
 	all := make([]Kept, len(s.Backups))
 	for i, b := range s.Backups {
 		all[i].Backup = b
 	}
 	slices.SortStableFunc(all, func(a, b Kept) int { return cmp.Or(when(a.Backup).Compare(when(b.Backup)), cmp.Compare(a.ID, b.ID)) })
-	newest, newestProven := -1, -1
+	newest, newestProven := -1, map[string]int{}
 	for i, k := range all {
 		if k.Problem == "" {
 			newest = i
-			if proven != nil && proven(k.Backup) {
-				newestProven = i
+			if proven != nil {
+				for _, signer := range proven(k.Backup) {
+					newestProven[signer] = i
+				}
 			}
 		}
 	}
@@ -46,7 +53,13 @@ func Retain(s recovery.Survey, keep Keep, zone *time.Location, proven func(recov
 		}
 	}
 	stay(newest, "the newest")
-	stay(newestProven, "the newest that was proven")
+	for _, signer := range slices.Sorted(maps.Keys(newestProven)) {
+		if signer == Known {
+			stay(newestProven[signer], "the newest that was proven")
+			continue
+		}
+		stay(newestProven[signer], "the newest that %s has proven, a key that is not known here", signer)
+	}
 	if keep == (Keep{}) {
 		for i := range all {
 			stay(i, "nothing is to go")

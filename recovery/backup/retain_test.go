@@ -11,7 +11,7 @@ import (
 )
 
 // A year of nightly backups leaves what is asked for, the newest of each period,
-// and never loses the newest nor the newest that was proven.
+// and never loses the newest nor the newest that each signer has proven.
 func TestRetain(t *testing.T) {
 	end := time.Date(2026, 11, 28, 2, 0, 0, 0, time.UTC)
 	var s recovery.Survey
@@ -21,7 +21,9 @@ func TestRetain(t *testing.T) {
 		s.Backups = append(s.Backups, b)
 	}
 	s.Backups[365].Problem = "it is cut off" // last night's
-	proven := func(b recovery.Backup) bool { return b.ID == "base/20260303" }
+	proven := func(b recovery.Backup) []string {
+		return map[string][]string{"base/20260302": {"SHA256:ci", backup.Known}, "base/20260303": {backup.Known}, "base/20260304": {"SHA256:ci"}, "base/20260305": {"SHA256:forger"}}[b.ID]
+	}
 	kept := backup.Retain(s, backup.Keep{Daily: 7, Weekly: 4, Monthly: 12}, time.UTC, proven)
 	var ids []string
 	for _, k := range kept {
@@ -29,7 +31,7 @@ func TestRetain(t *testing.T) {
 			ids = append(ids, strings.TrimPrefix(k.ID, "base/"))
 		}
 	}
-	want := "20251231 20260131 20260228 20260303 20260331 20260430 20260531 20260630 20260731 20260831 20260930 20261031 20261108 20261115 20261121 20261122 20261123 20261124 20261125 20261126 20261127 20261128"
+	want := "20251231 20260131 20260228 20260303 20260304 20260305 20260331 20260430 20260531 20260630 20260731 20260831 20260930 20261031 20261108 20261115 20261121 20261122 20261123 20261124 20261125 20261126 20261127 20261128"
 	if got := strings.Join(ids, " "); got != want {
 		t.Errorf("kept\n%s, want\n%s", got, want)
 	}
