@@ -115,25 +115,28 @@ func (a *app) exportRuns(p *report.Period) error {
 				continue
 			}
 			began := r.State.Started
-			if r.Plan != nil {
-				known := report.Numbered{Number: r.Plan.Number, Report: r.ReportSHA256, Previous: r.Plan.Previous}
-				if fetched { // what this host keeps, it has numbered
-					known.Host = r.State.Host
-				}
-				p.Known = append(p.Known, known)
-				if began.IsZero() {
-					began = r.Plan.Created
-				}
+			if r.Plan != nil && began.IsZero() {
+				began = r.Plan.Created
+			}
+			of := report.Numbered{Report: r.ReportSHA256}
+			if fetched { // what this host keeps, it has numbered
+				of.Host = r.State.Host
 			}
 			if r.Plan == nil || !began.Before(p.Since) && !began.After(p.Until) {
 				e := report.Export(r.ID, r.Dir, t.verifies)
-				if fetched {
-					e.Host = r.State.Host
-				}
+				of.Stranger = fetched && !e.Known
+				e.Host, e.Stranger = of.Host, of.Stranger
 				if r.Plan != nil {
 					e.Number = r.Plan.Number
 				}
 				p.Runs = append(p.Runs, e)
+			} else if fetched {
+				v, err := t.verify(r)
+				of.Stranger = err != nil || !v.Known()
+			}
+			if r.Plan != nil {
+				of.Number, of.Previous = r.Plan.Number, r.Plan.Previous
+				p.Known = append(p.Known, of)
 			}
 		}
 	}

@@ -120,6 +120,36 @@ func TestHeads_signedAnew(t *testing.T) {
 	}
 }
 
+// A run that is gone from this host is missing on an auditor's page also where a stranger
+// has filed one of its number.
+func TestExport_stranger(t *testing.T) {
+	t.Parallel()
+	ctx, book, r, forger := t.Context(), pictures(t), newRig(t), newRig(t)
+	r.run(ctx, "backup", book).has(t, recovery.CameBack)
+	key := filepath.Join(forger.environ["HOME"], "key")
+	if _, err := report.CreateKey(key, "nobody"); err != nil {
+		t.Fatal(err)
+	}
+	second := ""
+	for n, more := range [][]string{nil, {"--key", key}, nil} {
+		dir := r.begun(t, func() { r.run(ctx, "rehearse", book, "--plain").has(t, recovery.CameBack) })
+		if n == 1 {
+			second = dir
+		}
+		if n < 2 {
+			forger.run(ctx, append([]string{"rehearse", book, "--plain"}, more...)...)
+		}
+	}
+	r.runnersEnd(t)
+	if err := os.RemoveAll(second); err != nil {
+		t.Fatal(err)
+	}
+	got := r.run(ctx, "report", "export", book, "--since", time.Now().AddDate(0, 0, -1).Format(time.DateOnly))
+	if !strings.Contains(got.out, "Not among the runs that were found: number 2 (only a run of an unknown signer has it).") || !strings.Contains(got.out, "intact, signer unknown") {
+		t.Errorf("exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+}
+
 // A recovery that is refused because of another, one that somebody stops and a rehearsal
 // that is interrupted are on an auditor's page, with their numbers; a command that is
 // refused before there is a run takes no number.

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed" // the page
 	"fmt"
 	"html/template"
@@ -32,22 +33,39 @@ type Numbered struct {
 	Number int
 	// Host has counted; empty is the host that makes the page.
 	Host string
+	// Stranger says that nobody whom the reader knows stands behind it, so that it may
+	// claim any number, host and predecessor.
+	Stranger bool
 	// Report is the digest of the run's report, Previous that of the one before it.
 	Report, Previous string
 }
 
-// Gap is a number that no run has.
+// Gap is a number that no run has behind which stands somebody whom the reader knows,
+// or, of strangers, that none of theirs has.
 type Gap struct {
 	Number int
 	// Host has counted; empty is the host that makes the page, or the only one.
 	Host string
+	// Stranger says that it is strangers who say so.
+	Stranger bool
+	// Claimed says that a stranger's run has the number.
+	Claimed bool
+}
+
+// count is who counts runs.
+type count struct {
+	host     string
+	stranger bool
 }
 
 // Exported is a run of a period.
 type Exported struct {
 	Run string
-	// Host has numbered the run, as in Numbered.
-	Host string
+	// Host has numbered the run, and Stranger says whose claim that is, as in Numbered.
+	Host     string
+	Stranger bool
+	// Known says that the run is as it was signed, and the reader knows by whom.
+	Known bool
 	// Number is the run's; 0 where even that cannot be read.
 	Number int
 	// Report is nil where the run cannot be read, and Problem says why.
@@ -79,7 +97,7 @@ func Export(run, dir string, o VerifyOptions) Exported {
 	v, err := Verify(dir, o)
 	switch {
 	case err == nil:
-		e.Signature = v.String()
+		e.Signature, e.Known = v.String(), v.Known()
 		if !v.Known() && v.Unknown != nil {
 			e.Signature += "; " + v.Unknown.Error()
 		}
@@ -94,51 +112,79 @@ func Export(run, dir string, o VerifyOptions) Exported {
 
 // Gaps are the numbers that no run has, between the first and the last that the
 // period has, of each host that counts for itself: a run that failed cannot vanish
-// behind another host's of the same number.
+// behind another host's of the same number, nor behind one that a stranger has signed.
 func (p Period) Gaps() []Gap {
 	together := p.together()
-	known, first, last := map[Gap]bool{}, map[string]int{}, map[string]int{}
+	type number struct {
+		of count
+		n  int
+	}
+	known, first, last := map[number]bool{}, map[count]int{}, map[count]int{}
+	claimed := map[Gap]bool{}
+	add := func(host string, stranger bool, n int) count {
+		of := together[count{host, stranger}]
+		known[number{of, n}] = true
+		if stranger { // it may be meant for the host that makes the page, whatever that is called
+			claimed[Gap{Number: n}], claimed[Gap{Number: n, Host: host}] = true, true
+		}
+		return of
+	}
 	for _, k := range p.Known {
-		known[Gap{k.Number, together[k.Host]}] = true
+		add(k.Host, k.Stranger, k.Number)
 	}
 	for _, e := range p.Runs {
 		if e.Report == nil {
 			continue
 		}
-		n, host := e.Report.Number, together[e.Host]
-		known[Gap{n, host}] = true
-		if first[host] == 0 || n < first[host] {
-			first[host] = n
+		n := e.Report.Number
+		of := add(e.Host, e.Stranger, n)
+		if first[of] == 0 || n < first[of] {
+			first[of] = n
 		}
-		last[host] = max(last[host], n)
+		last[of] = max(last[of], n)
 	}
 	var gaps []Gap
-	for _, host := range slices.Sorted(maps.Keys(first)) {
-		for n := first[host]; n < last[host]; n++ {
-			if !known[Gap{n, host}] {
-				gaps = append(gaps, Gap{n, host})
+	for _, of := range slices.SortedFunc(maps.Keys(first), count.compare) {
+		for n := first[of]; n < last[of]; n++ {
+			if !known[number{of, n}] {
+				gaps = append(gaps, Gap{Number: n, Host: of.host, Stranger: of.stranger, Claimed: !of.stranger && claimed[Gap{Number: n, Host: of.host}]})
 			}
 		}
 	}
 	return gaps
 }
 
-// together gives each host the first of those that count with it: where a report names
-// the one before it, both are of one count, whatever their hosts are called.
-func (p Period) together() map[string]string {
-	of := map[string]string{}
+func (c count) compare(other count) int {
+	if c.stranger != other.stranger {
+		if other.stranger {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Compare(c.host, other.host)
+}
+
+// together gives each count the first of those that go on with it: where a report names
+// the one before it, both are of one count, whatever their hosts are called. What a
+// stranger names puts his runs into no count of others.
+func (p Period) together() map[count]count {
+	of := map[count]count{}
 	for _, k := range p.Known {
-		of[k.Host] = k.Host
+		of[count{k.Host, k.Stranger}] = count{k.Host, k.Stranger}
 	}
 	for _, e := range p.Runs {
-		of[e.Host] = e.Host
+		of[count{e.Host, e.Stranger}] = count{e.Host, e.Stranger}
 	}
 	for _, k := range p.Known {
 		for _, before := range p.Known {
-			if k.Previous == "" || k.Previous != before.Report || of[k.Host] == of[before.Host] {
+			one, other := of[count{k.Host, k.Stranger}], of[count{before.Host, before.Stranger}]
+			if k.Previous == "" || k.Previous != before.Report || k.Stranger != before.Stranger || one == other {
 				continue
 			}
-			from, to := max(of[k.Host], of[before.Host]), min(of[k.Host], of[before.Host])
+			from, to := one, other
+			if one.compare(other) < 0 {
+				from, to = other, one
+			}
 			for host, with := range of {
 				if with == from {
 					of[host] = to

@@ -22,7 +22,7 @@ func TestPeriod(t *testing.T) {
 		r.Objectives.RTO.Target = recovery.Duration(30 * time.Minute)
 		return report.Exported{Run: name, Report: r, Signature: "NOT SIGNED", SumsSHA256: "abc"}
 	}
-	p := report.Period{System: "shop", Since: at, Until: at, Made: at, Known: []report.Numbered{{Number: 1}, {Number: 2}, {Number: 4}, {Number: 7}},
+	p := report.Period{System: "shop", Since: at, Until: at, Made: at, Known: []report.Numbered{{Number: 1}, {Number: 2}, {Number: 4}, {Number: 7}, {Number: 5, Host: "ci7", Stranger: true}},
 		Runs: []report.Exported{run(2, "aaaa", 10*time.Minute), run(4, "bbbb", 20*time.Minute), run(7, "cccc", 40*time.Minute), {Run: "dddd", Problem: "plan.json is missing"}, {Run: "eeee", Number: 8, Problem: "it never began"}},
 		Assessment: &recovery.Assessment{At: at, Answer: recovery.WouldBut, Findings: []recovery.Judgement{{Says: "nothing is locked", Owner: "dba", Due: at, Since: at}},
 			Components: []recovery.ComponentStanding{{Component: "database", Copies: []recovery.CopyStanding{{Copy: "offsite", Says: "ok"}}}}}}
@@ -30,7 +30,7 @@ func TestPeriod(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"number 3, number 5, number 6", "cannot be read: plan.json is missing", `<td>8</td><td><a href="#run-eeee">`, "&lt;script&gt;alert(1)", "it was skipped", "none on record", "nothing is locked", "dba", "never restored",
+	for _, want := range []string{"number 3, number 5 (only a run of an unknown signer has it), number 6", "cannot be read: plan.json is missing", `<td>8</td><td><a href="#run-eeee">`, "&lt;script&gt;alert(1)", "it was skipped", "none on record", "nothing is locked", "dba", "never restored",
 		"NOT SIGNED", "width:25%", "width:100%", "<code>abc</code>"} {
 		if !strings.Contains(string(html), want) {
 			t.Errorf("the page lacks %q", want)
@@ -63,6 +63,14 @@ func TestPeriod_Gaps(t *testing.T) {
 			[]report.Numbered{{Number: 1, Host: "pod-a", Report: "a"}, {Number: 2, Host: "pod-b", Report: "b", Previous: "a"}, {Number: 3, Host: "pod-a", Previous: "b"}},
 			[]report.Exported{run("pod-a", 1), run("pod-a", 3)}, nil},
 		"before the period": {[]report.Numbered{{Number: 2}}, []report.Exported{run("", 1), run("", 3)}, nil},
+		"a stranger's run closes no gap, whatever it claims": {
+			[]report.Numbered{{Number: 1, Report: "a"}, {Number: 3, Previous: "b"}, {Number: 2, Host: "db1", Stranger: true, Report: "b", Previous: "a"}},
+			[]report.Exported{run("", 1), {Host: "db1", Stranger: true, Report: &report.Report{Number: 2}}, run("", 3)}, []report.Gap{{Number: 2, Claimed: true}}},
+		"nor of a host by its name": {
+			[]report.Numbered{{Number: 2, Host: "db1", Stranger: true}}, []report.Exported{run("db1", 1), run("db1", 3)}, []report.Gap{{Number: 2, Host: "db1", Claimed: true}}},
+		"strangers have gaps of their own": {nil,
+			[]report.Exported{run("", 2), {Host: "ci7", Stranger: true, Report: &report.Report{Number: 1}}, {Host: "ci7", Stranger: true, Report: &report.Report{Number: 3}}},
+			[]report.Gap{{Number: 2, Host: "ci7", Stranger: true}}},
 	} {
 		if got := (report.Period{Known: test.known, Runs: test.runs}).Gaps(); !slices.Equal(got, test.want) {
 			t.Errorf("%s: %v, want %v", name, got, test.want)
