@@ -132,6 +132,9 @@ type Point struct {
 	// in the copy proves it: the end of a base backup. It is zero where Time is all
 	// that is known.
 	Unchanged time.Time `json:"unchanged,omitzero"`
+	// Follows says that the copy shows that there was more after it than it can bring
+	// back: log behind a gap, or a later backup that is of no use.
+	Follows bool `json:"follows,omitempty"`
 	// Bytes is what must be read to get there.
 	Bytes int64 `json:"bytes,string"`
 	// Says is the point in one line.

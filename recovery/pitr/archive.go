@@ -143,6 +143,16 @@ func (x *index) readHistories(ctx context.Context, r Repository, histories []Fil
 	return findings, nil
 }
 
+// stray is the newest timeline that has segments but no history; 0 where there is none.
+func (x *index) stray() (newest uint32) {
+	for timeline := range x.segments {
+		if _, known := x.forks[timeline]; !known && !x.dead[timeline].Dead {
+			newest = max(newest, timeline)
+		}
+	}
+	return newest
+}
+
 func readHistory(ctx context.Context, r Repository, f File) ([]fork, error) {
 	in, err := r.Open(ctx, f)
 	if err != nil {

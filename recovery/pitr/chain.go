@@ -13,6 +13,9 @@ type wal struct {
 	branch branch
 	size   int64
 	files  []File
+	// rest says that there is log behind the files which cannot be used: a segment
+	// that was never completed, and is packed or does not follow.
+	rest bool
 }
 
 // along picks a branch's segments out of an archive.
@@ -29,15 +32,17 @@ func (x *index) along(b branch) wal {
 		}
 		w.files = slices.Concat(w.files, between(x.segments[s.Timeline], from, to, w.size))
 	}
+	var next uint64
 	if n := len(w.files); n > 0 {
 		// What was never completed can only be the last.
-		next := w.files[n-1].Seg(w.size) + 1
+		next = w.files[n-1].Seg(w.size) + 1
 		for _, p := range between(x.partials[b.on(next, w.size)], next, next+1, w.size) {
 			if usable(p, w.size) {
-				w.files = append(w.files, p)
+				w.files, next = append(w.files, p), next+1
 			}
 		}
 	}
+	w.rest = len(between(x.partials[b.timeline()], next, ^uint64(0), w.size)) > 0
 	return w
 }
 
@@ -59,6 +64,8 @@ type chain struct {
 	// gaps are what is missing or broken after them; the first begins where
 	// files end. There is none where the archive simply ends.
 	gaps []recovery.Gap
+	// rest says that there is log behind all of them which cannot be used.
+	rest bool
 }
 
 // maxGaps bounds how many gaps are told.
@@ -99,7 +106,7 @@ func (w wal) after(b Base, l lineage) chain {
 	} else {
 		c.files = append(c.files, w.files[at:end]...)
 	}
-	c.gaps = w.gaps(end, seg)
+	c.gaps, c.rest = w.gaps(end, seg), w.rest
 	return c
 }
 

@@ -123,6 +123,11 @@ type facts struct {
 	Archived recovery.LSN `json:"archived,omitempty"`
 	// Timeline is what the runbook asks for; 0 is the newest.
 	Timeline uint32 `json:"timeline,omitempty"`
+	// Dead says that its timeline is one that nobody goes on with.
+	Dead bool `json:"dead,omitempty"`
+	// Stray is the newest timeline whose log is in the archive although nobody knows
+	// where it branched off; 0 is none.
+	Stray uint32 `json:"stray,omitempty"`
 }
 
 func (f facts) encode() json.RawMessage {

@@ -365,6 +365,7 @@ func (r *resolver) point(ctx context.Context, l *logReader, f facts, c cut) (rec
 	if f.Base.Ended.After(p.Time) {
 		p.Unchanged = f.Base.Ended
 	}
+	p.Follows = r.follows(l, f)
 	facts := pointFacts{Layout: f.Layout, Base: f.Base, Line: l.line, Needs: s.needs}
 	if facts.Branch, err = r.follow(ctx, l, f, s); err != nil {
 		return p, err

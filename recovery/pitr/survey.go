@@ -94,7 +94,7 @@ func (v *surveyor) base(ctx context.Context, b Base) error {
 	if b.Problem == "" {
 		branches := []branch{newBranch(b.Timeline, nil)}
 		if x != nil {
-			f.Layout.Places = x.Places
+			f.Layout.Places, f.Stray, f.Dead = x.Places, x.stray(), x.dead[b.Timeline].Dead
 			branches = x.alive(x.branches(b.Timeline), v.timeline)
 			if x.dead[b.Timeline].Dead && !goesOn(branches, b) {
 				b.Problem = x.dead[b.Timeline].says() + "; set the component's timeline to use it"

@@ -102,13 +102,13 @@ func Resolve(ctx context.Context, cat catalogue.Catalogue, open catalogue.OpenSt
 	}
 	restored = slices.DeleteFunc(restored, func(c recovery.Component) bool { return c.Name == anchor.Name })
 	known := lastMoment(point)
-	until, points, err := r.together(restored, known, w, point.Lost.Time.IsZero())
+	until, points, err := r.together(restored, point, known, w)
 	if err != nil {
 		return recovery.Moment{}, err
 	}
 	if until.After(known) {
-		m.Points[0].Warnings = append(slices.Clone(point.Warnings), fmt.Sprintf("no copy tells of it after %s; everything comes back to %s, before which not all of it was backed up",
-			clock(known), clock(until)))
+		m.Points[0].Warnings = append(slices.Clone(point.Warnings), fmt.Sprintf("%s comes back to %s, after which no copy tells of it, and the rest to %s, before which not all of it was backed up",
+			anchor.Name, clock(known), clock(until)))
 	}
 	m.Points = append(m.Points, points...)
 	return m, nil
@@ -120,39 +120,46 @@ func Resolve(ctx context.Context, cat catalogue.Catalogue, open catalogue.OpenSt
 // latest moment of a system of which something was first backed up after the anchor's
 // last commit is that first backup's time: there is none at which all of it is there
 // before.
-func (r resolver) together(components []recovery.Component, until time.Time, w Wanted, last bool) (time.Time, []recovery.Point, error) {
-	at := func(c recovery.Component, t time.Time) (recovery.Point, error) {
+func (r resolver) together(components []recovery.Component, anchor recovery.Point, until time.Time, w Wanted) (time.Time, []recovery.Point, error) {
+	resolve := func(c recovery.Component, t time.Time) (recovery.Point, error) {
 		then := recovery.Want{Kind: recovery.WantTime, Time: t, Look: w.Want.Look, Text: clock(t)}
 		return r.point(c, Wanted{Want: then, Copy: w.Copy})
 	}
-	all := func(t time.Time, refused func(recovery.Component, error) error) (points []recovery.Point, err error) {
-		for _, c := range components {
-			p, err := at(c, t)
-			if err != nil {
-				err = refused(c, err)
-			}
-			if err != nil {
-				return nil, err
-			}
-			points = append(points, p)
-		}
-		return points, nil
-	}
+	var points []recovery.Point
+	var refusal error
 	later := until
-	points, err := all(until, func(c recovery.Component, err error) error {
+	for _, c := range components {
+		p, err := resolve(c, until)
+		if err == nil {
+			points = append(points, p)
+			continue
+		}
 		first, ok := r.first(c, until, w.Copy)
-		if w.Want.Kind != recovery.WantLatest || !last || !ok {
-			return err
+		if w.Want.Kind != recovery.WantLatest || !ok {
+			return until, nil, err
+		}
+		if refusal == nil {
+			refusal = err
 		}
 		if first.After(later) {
 			later = first
 		}
-		return nil
-	})
-	if err == nil && later.After(until) {
-		points, err = all(later, func(_ recovery.Component, err error) error { return err })
 	}
-	return later, points, err
+	if refusal == nil {
+		return until, points, nil
+	}
+	if err := r.last(anchor, until, later, refusal); err != nil {
+		return until, nil, err
+	}
+	points = nil
+	for _, c := range components {
+		p, err := resolve(c, later)
+		if err != nil {
+			return until, nil, err
+		}
+		points = append(points, p)
+	}
+	return later, points, nil
 }
 
 // first is the time of the first backup of a component after a time, in any of its

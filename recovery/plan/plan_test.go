@@ -283,6 +283,85 @@ func (e known) Resolve(ctx context.Context, s recovery.Survey, w recovery.Want, 
 	return p, err
 }
 
+// What another copy tells of the database, or may tell, counts whichever was asked for:
+// nothing is said to be of one moment that is not.
+func TestResolve_firstLaterSeen(t *testing.T) {
+	book := strings.Replace(text, "restore: database", "restore: [database, uploads]", 1)
+	book = strings.Replace(book, "  stats:", "  uploads: {kind: files, path: /srv/uploads}\n  stats:", 1)
+	for name, c := range map[string]struct {
+		nearby, offsite []string
+		follows, shut   string // the copy that shows more, that cannot be read
+		says            string // "" where they come back together
+	}{
+		"nothing follows":            {[]string{"pitr/02:00", "files/04:00"}, []string{"pitr/02:00"}, "", "", ""},
+		"an older broken backup":     {[]string{"dump/02:00", "dump/odd", "files/04:00"}, []string{"pitr/02:00"}, "", "", ""},
+		"log behind a gap":           {[]string{"pitr/02:00", "files/04:00"}, []string{"pitr/02:00"}, "nearby", "", "the copy nearby shows that more came after 2026-11-23T02:00:00Z"},
+		"log behind a gap elsewhere": {[]string{"pitr/02:00", "files/04:00"}, []string{"pitr/01:00"}, "offsite", "", "the copy offsite shows that more came after 2026-11-23T01:00:00Z"},
+		"a later backup elsewhere":   {[]string{"pitr/02:00", "files/04:00"}, []string{"pitr/03:00"}, "", "", "the copy offsite tells of it until 2026-11-23T03:00:00Z"},
+		"a copy that cannot be read": {[]string{"pitr/02:00", "files/04:00"}, []string{"pitr/03:00"}, "", "offsite", "the copy offsite could not be judged"},
+		"a later broken backup":      {[]string{"dump/02:00", "dump/late", "files/04:00"}, []string{"x"}, "", "", "the copy nearby holds a later backup that is of no use, dump/late"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			open := copies(t, map[string][]string{"nearby": c.nearby, "offsite": c.offsite})
+			opened := func(ctx context.Context, cp recovery.Copy) (storage.Store, error) {
+				if cp.Name == c.shut {
+					return nil, denied{}
+				}
+				return open(ctx, cp)
+			}
+			rb := parse(t, book)
+			engines := []recovery.Engine{aged{dumps}, gaps{log, c.follows}, kept{shelf{"files", recovery.ToBackup}, recovery.Files}}
+			cat, err := catalogue.Survey(t.Context(), catalogue.Options{Components: plan.Restored(rb), Copies: plan.Copies(rb), Engines: engines, OpenStore: opened})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := plan.Wanted{Want: recovery.Want{Kind: recovery.WantLatest, Text: "latest"}, Copy: "nearby"}
+			m, err := plan.Resolve(t.Context(), cat, opened, rb, engines, want)
+			if c.says != "" {
+				if err == nil || !strings.Contains(err.Error(), c.says) || recovery.HintOf(err) == "" || recovery.ExitOf(err) != recovery.Refused {
+					t.Fatalf("%+v, %v, hint %q", m, err, recovery.HintOf(err))
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if w := m.Points[0].Warnings; len(w) != 1 || !strings.Contains(w[0], "database comes back to 2026-11-23T02:00:00Z") || !strings.Contains(w[0], "the rest to 2026-11-23T04:00:00Z") {
+				t.Errorf("warnings %q", w)
+			}
+		})
+	}
+}
+
+// gaps is a shelf on which a copy shows more than it can bring back.
+type gaps struct {
+	shelf
+	follows string
+}
+
+func (e gaps) Resolve(ctx context.Context, s recovery.Survey, w recovery.Want, store storage.Store) (recovery.Point, error) {
+	p, err := e.shelf.Resolve(ctx, s, w, store)
+	p.Follows = s.Copy == e.follows
+	return p, err
+}
+
+// aged is a shelf whose backups of no use are of before all others, or "late".
+type aged struct{ shelf }
+
+func (e aged) Survey(ctx context.Context, c recovery.Component, cp recovery.Copy, store storage.Store) (recovery.Survey, error) {
+	s, err := e.shelf.Survey(ctx, c, cp, store)
+	for i, b := range s.Backups {
+		if b.Problem != "" {
+			taken := time.Date(2026, 11, 23, 0, 30, 0, 0, time.UTC)
+			if filepath.Base(b.ID) == "late" {
+				taken = taken.Add(3 * time.Hour)
+			}
+			s.Backups[i].Taken = recovery.Span{From: taken, To: taken}
+		}
+	}
+	return s, err
+}
+
 // kept is a shelf of another kind of components.
 type kept struct {
 	shelf
