@@ -169,6 +169,10 @@ type Base struct {
 	// Started and Ended are by the server's clock, zero where not known.
 	Started time.Time `json:"started,omitzero"`
 	Ended   time.Time `json:"ended,omitzero"`
+	// AtStop says that Ended is when the server wrote Stop, as its label tells: all that
+	// was committed until then is in it. Else Ended is when a program had done all of its
+	// work, and commits between Stop and Ended are not.
+	AtStop bool `json:"at_stop,omitempty"`
 	// System is empty and Major 0 where they cannot be told cheaply.
 	System string `json:"system,omitempty"`
 	Major  int    `json:"major,omitempty"`

@@ -356,13 +356,17 @@ func (r *resolver) point(ctx context.Context, l *logReader, f facts, c cut) (rec
 		return p, err
 	}
 	p.Kept, p.Lost, p.Stop, p.Inclusive = s.kept, s.lost, s.at, s.inclusive
-	for _, t := range []time.Time{p.Kept.Time, f.Base.Ended, f.Base.Started} {
+	known := []time.Time{p.Kept.Time, f.Base.Ended, f.Base.Started}
+	if !f.Base.AtStop { // it may hold nothing of after its start
+		known[1], known[2] = known[2], known[1]
+	}
+	for _, t := range known {
 		if p.Time.IsZero() {
 			p.Time = t
 		}
 	}
-	// No stop is before the end of the backup: nothing was committed between the two.
-	if f.Base.Ended.After(p.Time) {
+	// No stop is before that of the backup. Where the last commit is, none came between.
+	if f.Base.AtStop && p.Kept.LSN < f.Base.Stop && f.Base.Ended.After(p.Time) {
 		p.Unchanged = f.Base.Ended
 	}
 	p.Follows = r.follows(l, f)

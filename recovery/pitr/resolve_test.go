@@ -1,7 +1,6 @@
 package pitr
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -81,21 +80,43 @@ func TestResolve_Backup(t *testing.T) {
 			t.Errorf("%s starts from %s, want %s", to, p.Backup.ID, want)
 		}
 	}
-	// Nothing was committed between the last commit before a backup and its end, however
-	// long that took.
-	i := slices.IndexFunc(s.Backups, func(b recovery.Backup) bool { return b.ID == "base/plain" })
-	f, err := decodeFacts(s.Backups[i])
-	if err != nil {
-		t.Fatal(err)
+}
+
+// Nothing was committed between the last commit before a backup and its stop, whose time
+// its label tells. What another program says of its end proves nothing, and neither does
+// any end where the last commit came after the stop.
+func TestResolve_unchanged(t *testing.T) {
+	t.Parallel()
+	l := source.get(t)
+	c := l.copy(t, "plain")
+	s := survey(t, c.store, database)
+	f, err := decodeFacts(s.Backups[0])
+	if err != nil || !f.Base.AtStop {
+		t.Fatalf("%+v, %v", f.Base, err)
 	}
-	for ended, known := range map[time.Time]bool{l.marks[0].time.Add(-time.Hour): false, time.Now().Add(time.Hour).UTC(): true} {
-		f.Base.Ended = ended
-		if s.Backups[i].Facts, err = json.Marshal(f); err != nil {
-			t.Fatal(err)
-		}
-		if p := mustResolve(t, c.store, s, "base/plain"); known == p.Unchanged.IsZero() || known && !p.Unchanged.Equal(ended) {
-			t.Errorf("its backup ended at %s, and it was the same until %s; its last commit is of %s", ended, p.Unchanged, p.Kept.Time)
-		}
+	later := f.Base.Ended.Add(time.Hour)
+	for name, test := range map[string]struct {
+		to        string
+		ended     time.Time
+		atStop    bool
+		unchanged time.Time
+	}{
+		"the time of its stop":           {"base/plain", later, true, later},
+		"a stop before the last commit":  {"base/plain", l.marks[0].time.Add(-time.Hour), true, time.Time{}},
+		"the time that a program had":    {"base/plain", later, false, time.Time{}},
+		"the last commit is of after it": {"latest", later, true, time.Time{}},
+		"a commit after it is lost":      {fmt.Sprintf("after-xid:%d", l.mark(t, "order 4").xid), later, true, time.Time{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := f
+			g.Base.Ended, g.Base.AtStop = test.ended, test.atStop
+			changed := s
+			changed.Backups = slices.Clone(s.Backups)
+			changed.Backups[0].Facts = g.encode()
+			if p := mustResolve(t, c.store, changed, test.to); !p.Unchanged.Equal(test.unchanged) {
+				t.Errorf("it was the same until %s, want %s; its last commit is of %s", p.Unchanged, test.unchanged, p.Kept.Time)
+			}
+		})
 	}
 }
 

@@ -196,7 +196,7 @@ func (v *surveyor) finish(ctx context.Context, b *Base, x *index) error {
 					b.Stop = l.Stop
 				}
 				if t, ok := l.stopTime(b.Started); ok {
-					b.Ended = t
+					b.Ended, b.AtStop = t, l.From != "standby"
 				}
 			case broken(ctx, err):
 				return fmt.Errorf("read %s: %w", f.Object.Key, err)

@@ -192,11 +192,14 @@ func ResolvePoint(ctx context.Context, cat catalogue.Catalogue, open catalogue.O
 }
 
 // lastMoment is the latest time at which the anchor is known to have been as it is at
-// its point: nothing changed between its last commit and the first that is lost, or
-// what else proves it.
+// its point: nothing changed between its last commit and the first that is lost, or,
+// where none is known to be lost, what else proves it.
 func lastMoment(p recovery.Point) time.Time {
-	if before := p.Lost.Time.Add(-time.Microsecond); !p.Lost.Time.IsZero() && before.After(p.Time) {
-		return before
+	if !p.Lost.Time.IsZero() {
+		if before := p.Lost.Time.Add(-time.Microsecond); before.After(p.Time) {
+			return before
+		}
+		return p.Time
 	}
 	if p.Unchanged.After(p.Time) {
 		return p.Unchanged

@@ -226,6 +226,7 @@ func TestResolve_firstLater(t *testing.T) {
 		"all was there before":     {[]string{"pitr/02:00", "files/01:00", "files/02:05", "config/01:50", "config/02:10"}, "latest", "", "", "pitr/02:00 files/01:00 config/01:50", false, ""},
 		"it is known to be idle":   {[]string{"pitr/02:00", "files/01:00", "files/02:05", "config/02:04"}, "latest", "02:06", "", "pitr/02:00 files/02:05 config/02:04", false, ""},
 		"an exact moment":          {[]string{"pitr/02:00", "files/02:05", "config/01:50"}, "2026-11-23T02:02:00Z", "", "", "", false, "nothing that early"},
+		"idle, and then changed":   {[]string{"pitr/02:00", "files/02:05", "config/01:50"}, "2026-11-23T02:02:00Z", "02:06", "01:59", "", false, "nothing that early"},
 		"the database had changed": {[]string{"pitr/02:00", "files/02:05", "config/01:50"}, "latest", "", "02:03", "", false, "nothing that early"},
 	} {
 		t.Run(name, func(t *testing.T) {
