@@ -119,18 +119,19 @@ func (a *app) exportRuns(p *report.Period) error {
 				began = r.Plan.Created
 			}
 			of := report.Numbered{Report: r.ReportSHA256}
-			if fetched { // what this host keeps, it has numbered
+			elsewhere := fetched || r.Brought
+			if elsewhere { // what else this host keeps, it has numbered
 				of.Host = r.State.Host
 			}
 			if r.Plan == nil || !began.Before(p.Since) && !began.After(p.Until) {
 				e := report.Export(r.ID, r.Dir, t.verifies)
-				of.Stranger = fetched && !e.Known
+				of.Stranger = elsewhere && !t.here(r) && !e.Known
 				e.Host, e.Stranger = of.Host, of.Stranger
 				if r.Plan != nil {
 					e.Number = r.Plan.Number
 				}
 				p.Runs = append(p.Runs, e)
-			} else if fetched {
+			} else if elsewhere && !t.here(r) {
 				v, err := t.verify(r)
 				of.Stranger = err != nil || !v.Known()
 			}

@@ -144,11 +144,11 @@ func (h *homeward) fetch(ctx context.Context, r endedRun, dir string) error {
 	if v.Report == nil || v.Report.Run != r.ID {
 		return recovery.Errorf("look at it there: comeback status "+r.ID, "what came as run %s is another one", r.ID)
 	}
-	if v.Signature.File == "" {
-		return nil
-	}
 	home, err := h.app.home()
 	if err != nil {
+		return err
+	}
+	if err := home.MarkBrought(r.ID); err != nil || v.Signature.File == "" {
 		return err
 	}
 	return home.MarkForeign(r.ID)

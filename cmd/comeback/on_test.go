@@ -213,6 +213,9 @@ func TestOn_plain(t *testing.T) {
 		}
 	}
 	mine := runner.Home{Dir: a.state}
+	if hist, err := mine.History("shop"); err != nil || !mine.Brought(id) || hist.Number != 1 || hist.Previous != "" {
+		t.Errorf("a run that was brought counts as one of this host: %+v, %v", hist, err)
+	}
 	if mine.Foreign(id) {
 		t.Error("a run that was signed here counts as one that somebody else has signed")
 	}

@@ -42,10 +42,24 @@ func (h Home) Bring(id string, fill func(dir string) error) (err error) {
 	return syncDir(h.Runs())
 }
 
+// MarkBrought remembers that a run is being brought: its number is of another count.
+func (h Home) MarkBrought(id string) error { return h.mark(h.came(id), id) }
+
+// Brought reports whether a run was carried out elsewhere and brought.
+func (h Home) Brought(id string) bool { return exists(h.came(id)) || h.Foreign(id) }
+
+func (h Home) came(id string) string { return filepath.Join(h.Dir, "came", id) }
+
 // MarkForeign remembers that a run which is being brought came with somebody else's
 // signature: whose it is a reader's list of signers says, as of one that was filed.
-func (h Home) MarkForeign(id string) error {
-	path := h.foreign(id)
+func (h Home) MarkForeign(id string) error { return h.mark(h.foreign(id), id) }
+
+// Foreign reports whether a run was brought with somebody else's signature.
+func (h Home) Foreign(id string) bool { return exists(h.foreign(id)) }
+
+func (h Home) foreign(id string) string { return filepath.Join(h.Dir, "brought", id) }
+
+func (h Home) mark(path, id string) error {
 	err := h.mkdirAll(filepath.Dir(path))
 	if err == nil {
 		err = writeFile(path, nil)
@@ -56,13 +70,10 @@ func (h Home) MarkForeign(id string) error {
 	return nil
 }
 
-// Foreign reports whether a run was brought with somebody else's signature.
-func (h Home) Foreign(id string) bool {
-	_, err := os.Lstat(h.foreign(id))
+func exists(path string) bool {
+	_, err := os.Lstat(path)
 	return err == nil
 }
-
-func (h Home) foreign(id string) string { return filepath.Join(h.Dir, "brought", id) }
 
 // drafts begins the names of runs that are being brought.
 const drafts = ".bring-"

@@ -143,8 +143,8 @@ func (h Home) NewID() (string, error) {
 // taken reports whether a run of this host, or one of another that was fetched, has an
 // id, or whether that is not known.
 func (h Home) taken(id string) bool {
-	// A draft that was cut off stays.
-	for _, path := range []string{h.RunDir(id), h.draft(id), h.Filed().RunDir(id)} {
+	// A draft that was cut off stays, and so does the mark of a run that was not brought.
+	for _, path := range []string{h.RunDir(id), h.draft(id), h.Filed().RunDir(id), h.came(id), h.foreign(id)} {
 		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 			return true
 		}
@@ -168,6 +168,8 @@ type Past struct {
 	ReportSHA256 string
 	// Died says that the run has not ended and nobody runs it.
 	Died bool
+	// Brought says that it was carried out and numbered elsewhere.
+	Brought bool
 	// Problem says why the directory cannot be read as a run.
 	Problem error
 
@@ -203,7 +205,7 @@ func (h Home) find(id string) (Past, error) {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return Past{}, recovery.Errorf("list them with: comeback runs", "there is no run %s in %s", id, h.Runs()).WithExit(recovery.Usage)
 	}
-	return Past{ID: id, Dir: dir, home: h}, nil
+	return Past{ID: id, Dir: dir, Brought: h.Brought(id), home: h}, nil
 }
 
 func (p *Past) readPlan() error {
@@ -304,7 +306,8 @@ func (h Home) History(system string) (History, error) {
 }
 
 // HistoryOf is the history of a system among runs that were listed. A run whose
-// journal cannot be read counts for the number, and says nothing else.
+// journal cannot be read counts for the number, and says nothing else; one that was
+// brought does not count for it.
 func HistoryOf(runs []Past, system string) History {
 	hist := History{Number: 1}
 	last := 0
@@ -314,6 +317,9 @@ func HistoryOf(runs []Past, system string) History {
 		}
 		if p.Problem == nil {
 			hist.runs = append(hist.runs, p)
+		}
+		if p.Brought {
+			continue
 		}
 		if p.Plan.Number >= hist.Number {
 			hist.Number = p.Plan.Number + 1

@@ -6,10 +6,10 @@ import (
 )
 
 // An id is free where neither a run of this host, nor one that is being prepared, nor
-// one that was fetched has it.
+// one that was fetched, nor one that was to be brought has it.
 func TestHome_taken(t *testing.T) {
 	h := Home{Dir: t.TempDir()}
-	for id, dir := range map[string]string{"0001": h.RunDir("0001"), "0002": h.draft("0002"), "0003": h.Filed().RunDir("0003")} {
+	for id, dir := range map[string]string{"0001": h.RunDir("0001"), "0002": h.draft("0002"), "0003": h.Filed().RunDir("0003"), "0004": h.came("0004"), "0005": h.foreign("0005")} {
 		if h.taken(id) {
 			t.Errorf("%s is taken before it is", id)
 		}

@@ -229,6 +229,14 @@ func TestHome_History(t *testing.T) {
 	if got := hist.Expected(s.Steps[0].Step); got != took {
 		t.Errorf("expected %v, it took %v", got, took)
 	}
+	// A run that was brought is of another count, signed or not.
+	if err := home.MarkBrought("7c31"); err != nil {
+		t.Fatal(err)
+	}
+	brought, err := home.History("shop")
+	if past, ok := brought.Last(); err != nil || brought.Number != 1 || brought.Previous != "" || !ok || !past.Brought {
+		t.Errorf("after a run was brought: %+v, %v", brought, err)
+	}
 	if _, ok := hist.Proof(); ok {
 		t.Error("an unsigned report counts as proof")
 	}
