@@ -30,7 +30,8 @@ period, on this host or filed in a copy, also those that failed, were refused, w
 never signed or have not ended; gaps in their numbers; who, what, targets against
 what was achieved; exceptions; trends over the rehearsals; the findings of a check
 made now, with their owners, and the copies that were never restored from; and the
-digests of the signed originals, which are what proves anything.`,
+digests of the signed originals, which are what proves anything. With --signers the
+keys of this host count only where your list names them.`,
 		Example: "  comeback report export shop.md --since 2026-01-01 --html shop-2026.html --signers allowed_signers",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.runbook = args[0]
@@ -103,6 +104,9 @@ func (a *app) exportRuns(p *report.Period) error {
 	t, err := a.trust(home, own)
 	if err != nil {
 		return err
+	}
+	if t.named { // an auditor's own list is overruled by no key of the host
+		t.verifies.Own = nil
 	}
 	for _, h := range []runner.Home{home, home.Filed()} {
 		runs, err := h.List()

@@ -30,6 +30,8 @@ type trust struct {
 	// file is where the list is, or would be.
 	file     string
 	verifies report.VerifyOptions
+	// named says that somebody has named the list, instead of finding it in the state.
+	named bool
 	// failed is why the list cannot be read.
 	failed error
 }
@@ -44,6 +46,7 @@ func (a *app) trust(home runner.Home, runs []runner.Past) (trust, error) {
 	if !asked {
 		t.file = filepath.Join(home.Dir, "allowed_signers")
 	}
+	t.named = asked
 	list, err := report.ReadAllowedSigners(t.file)
 	switch {
 	case err == nil:

@@ -98,7 +98,7 @@ func Export(run, dir string, o VerifyOptions) Exported {
 	switch {
 	case err == nil:
 		e.Signature, e.Known = v.String(), v.Known()
-		if !v.Known() && v.Unknown != nil {
+		if v.Unknown != nil {
 			e.Signature += "; " + v.Unknown.Error()
 		}
 		if len(v.Reviews) > 0 {

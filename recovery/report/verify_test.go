@@ -174,6 +174,16 @@ func TestVerify_signer(t *testing.T) {
 			}
 		}
 	})
+	t.Run("a key of this host that the list does not name", func(t *testing.T) {
+		list, err := ReadAllowedSigners(allow(t, "ops2 "+publicKey(t, makeKey(t, "-t", "ed25519")+".pub")))
+		must(t, err)
+		o := VerifyOptions{AllowedSigners: list, LetUnknown: true, Now: time.Now(), Own: map[string]bool{fingerprint(t, path): true}}
+		v, err := Verify(dir, o)
+		must(t, err)
+		if e := Export("7c31", dir, o); v.Unknown == nil || !e.Known || e.Signature != v.String()+"; "+v.Unknown.Error() || !strings.HasPrefix(e.Signature, "intact, signed with a key of this host") {
+			t.Errorf("%s, and the list says %v", e.Signature, v.Unknown)
+		}
+	})
 	t.Run("a list that names others leaves the signer unknown, and its line makes him known", func(t *testing.T) {
 		list, err := ReadAllowedSigners(allow(t, "ops2 "+publicKey(t, makeKey(t, "-t", "ed25519")+".pub")))
 		must(t, err)
