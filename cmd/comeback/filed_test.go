@@ -78,6 +78,9 @@ func TestFiled_sameRun(t *testing.T) {
 			}
 			here[sum] = true
 		}
+		for _, dir := range dirs { // by the names that findings and pages give them
+			r.run(ctx, "report", "show", filepath.Base(dir)).has(t, recovery.CameBack, "How to verify")
+		}
 		page := filepath.Join(r.state, "page.html")
 		r.run(ctx, "report", "export", book, "--since", time.Now().AddDate(0, 0, -1).Format(time.DateOnly), "--html", page, "--no-check").has(t, recovery.CameBack, "2 runs of shop")
 		html, err := os.ReadFile(page)
@@ -148,6 +151,20 @@ func TestExport_stranger(t *testing.T) {
 	if !strings.Contains(got.out, "Not among the runs that were found: number 2 (only a run of an unknown signer has it).") || !strings.Contains(got.out, "intact, signer unknown") {
 		t.Errorf("exit %d\n%s\n%s", got.code, got.out, got.err)
 	}
+
+	// Whom an auditor's own list does not name is not known, also with a key of the host.
+	public, err := os.ReadFile(key + ".pub")
+	list, own := filepath.Join(t.TempDir(), "signers"), filepath.Join(r.environ["HOME"], "own")
+	if _, errOwn := report.CreateKey(own, "own"); errors.Join(err, errOwn, os.WriteFile(list, append([]byte("forger "), public...), 0o600)) != nil {
+		t.Fatal(err, errOwn)
+	}
+	r.run(ctx, "rehearse", book, "--plain", "--key", own)
+	page := []string{"report", "export", book, "--since", time.Now().AddDate(0, 0, -1).Format(time.DateOnly), "--no-check"}
+	r.run(ctx, page...).has(t, recovery.CameBack, "intact, signed with a key of this host")
+	got = r.run(ctx, append(page, "--signers", list)...)
+	if strings.Contains(got.out, "a key of this host") || !strings.Contains(got.out, "intact, signer unknown") || !strings.Contains(got.out, "intact, signed by forger") {
+		t.Errorf("exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
 }
 
 // A recovery that is refused because of another, one that somebody stops and a rehearsal
@@ -187,6 +204,10 @@ func TestExport_ended(t *testing.T) {
 	refused := filepath.Base(r.begun(t, func() {
 		r.run(t.Context(), "recover", p.book, "--plain", "--to", "latest", "--confirm", p.name(t)).has(t, recovery.Refused)
 	}))
+	r.runnersEnd(t)
+	if heads, err := filepath.Glob(filepath.Join(filepath.Dir(p.book), "*", "comeback", "heads", "*", "*-"+refused+"-*.json")); err != nil || len(heads) == 0 {
+		t.Errorf("no copy knows that run %s was refused: %v", refused, err)
+	}
 	r.run(t.Context(), "recover", p.book, "--plain", "--to", "latest", "--confirm", "another").has(t, recovery.Refused)
 	r.run(t.Context(), "stop", first.Run).has(t, recovery.CameBack)
 	untilEnd(t, run)

@@ -24,7 +24,7 @@ const headTime = 10 * time.Second
 
 // fileHead keeps the head of a run's journal in the copies of its plan, once the run has
 // ended. A copy that takes nothing is no fault of the run: comeback check judges copies.
-func (a *app) fileHead(ctx context.Context, run *runner.Run, ended recovery.State) error {
+func (a *app) fileHead(ctx context.Context, dir string, p *recovery.Plan, ended recovery.State) error {
 	if ended.Result == "" {
 		return nil
 	}
@@ -32,17 +32,25 @@ func (a *app) fileHead(ctx context.Context, run *runner.Run, ended recovery.Stat
 	if err != nil {
 		return err
 	}
-	sum, lines, err := journal.Head(filepath.Join(run.Dir(), journal.Name))
+	sum, lines, err := journal.Head(filepath.Join(dir, journal.Name))
 	if err != nil {
 		return err
 	}
-	p := run.Plan()
 	h := backup.Head{System: p.System, Run: p.Run, Number: p.Number, Mode: p.Mode, Result: ended.Result, Host: ended.Host, State: home.Dir,
 		Ended: ended.Ended.UTC(), Lines: lines, SHA256: sum}
 	ctx, cancel := context.WithTimeout(ctx, headTime)
 	defer cancel()
 	inEach(ctx, p.Copies, opener(a.secrets), func(ctx context.Context, _ string, s storage.Store) error { return backup.FileHead(ctx, s, h) })
 	return nil
+}
+
+// fileRefused keeps the head of a run that has ended although it never began: it was
+// refused, and has a report.
+func (a *app) fileRefused(ctx context.Context, run string) error {
+	if p, err := a.load(run); err == nil {
+		return a.fileHead(ctx, p.Dir, p.Plan, p.State)
+	}
+	return nil // what cannot be read has said so when it was to begin
 }
 
 // compareHeads holds the journals of this host, and those that were fetched from copies,

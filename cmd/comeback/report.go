@@ -92,7 +92,8 @@ signed, or by another; 5 intact, signer unknown (no list was given).`,
 	return cmd
 }
 
-// runDir is the directory of a run that is named by its id or its path.
+// runDir is the directory of a run that is named by its id or its path: of one of this
+// host, or else of one that was fetched from a copy.
 func (a *app) runDir(run string) (string, error) {
 	if strings.ContainsRune(run, filepath.Separator) || run == "." {
 		if _, err := os.Stat(filepath.Join(run, "plan.json")); err != nil {
@@ -105,6 +106,11 @@ func (a *app) runDir(run string) (string, error) {
 		return "", err
 	}
 	r, err := home.Load(run)
+	if err != nil { // one of another host has no other name here
+		if filed, errFiled := home.Filed().Load(run); errFiled == nil {
+			return filed.Dir, nil
+		}
+	}
 	return r.Dir, err
 }
 

@@ -73,10 +73,10 @@ func (a *app) serve(ctx context.Context, o serving) error {
 		err = errors.Join(err, runner.Say(out, err))
 	}
 	if err != nil {
-		return err
+		return errors.Join(err, a.fileRefused(context.WithoutCancel(ctx), o.run))
 	}
 	s, err := run.Wait()
-	if err = errors.Join(err, release(context.WithoutCancel(ctx)), a.fileHead(context.WithoutCancel(ctx), run, s)); err != nil {
+	if err = errors.Join(err, release(context.WithoutCancel(ctx)), a.fileHead(context.WithoutCancel(ctx), run.Dir(), run.Plan(), s)); err != nil {
 		return err
 	}
 	if s.Exit != recovery.CameBack {
