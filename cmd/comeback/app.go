@@ -53,6 +53,9 @@ type app struct {
 	// tests on a moved clock move what other clocks have told with it. They are nil but
 	// in tests.
 	surveyed func(*catalogue.Catalogue)
+	// spawned, where it is not nil, is called when the process of a run has begun it,
+	// before anybody is attached to it; for tests.
+	spawned  func()
 	gathered func(*check.Evidence)
 }
 

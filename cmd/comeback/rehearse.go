@@ -218,7 +218,8 @@ func (a *app) runPlanned(ctx context.Context, b *book, p *recovery.Plan, o reque
 	}
 	defer run.Close()
 	if o.outage.How != "" {
-		if err := run.Do(ctx, recovery.Command{Kind: recovery.DoOutage, By: a.operator(), Outage: o.outage}); err != nil {
+		// Also where it is to stop already, which follow asks it to.
+		if err := run.Do(context.WithoutCancel(ctx), recovery.Command{Kind: recovery.DoOutage, By: a.operator(), Outage: o.outage}); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -195,6 +196,23 @@ func TestRehearse_interrupted(t *testing.T) {
 	got := r.run(ctx, "rehearse", book, "--plain", "--to", "pages.tar")
 	if got.code != recovery.Interrupted || !strings.Contains(got.out, "stopping: interrupted by ctrl-c") {
 		t.Errorf("exit %d\n%s%s", got.code, got.out, got.err)
+	}
+	if _, err := os.Stat(filepath.Join(r.only(t), "report.md")); err != nil {
+		t.Errorf("an interrupted run has no report: %v", err)
+	}
+}
+
+// An interruption before anybody is attached to a run that has begun reaches it, too.
+func TestRehearse_interruptedAtOnce(t *testing.T) {
+	r := newRig(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	var out, told bytes.Buffer
+	a := r.app(&out, &told)
+	a.spawned = func() { cancel(errors.New("interrupted by ctrl-c")) }
+	book := filesBook(t, "\n## Wait\n\n```sh\n# run: take long\n# in: both\n# timeout: 5m\nsleep 300\n```\n")
+	code := a.run(ctx, []string{"rehearse", book, "--plain", "--to", "pages.tar"})
+	if code != recovery.Interrupted || !strings.Contains(out.String(), "stopping: interrupted by ctrl-c") {
+		t.Errorf("exit %d\n%s%s", code, out.String(), told.String())
 	}
 	if _, err := os.Stat(filepath.Join(r.only(t), "report.md")); err != nil {
 		t.Errorf("an interrupted run has no report: %v", err)

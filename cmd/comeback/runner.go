@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/exclusive"
@@ -178,6 +179,9 @@ func (a *app) startConfirmed(ctx context.Context, b *book, p *recovery.Plan, una
 	if err != nil {
 		return nil, err
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, err // nothing was begun
+	}
 	if err := runner.Prepare(home, p, b.bytes); err != nil {
 		return nil, err
 	}
@@ -208,8 +212,13 @@ func (a *app) launch(ctx context.Context, l runner.Launch, terminal string, valu
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
 	l.Exe, l.Args, l.Env, l.Tether = exe, []string{"runner"}, env, a.tether
+	ctx, done := beginning(ctx)
+	defer done()
 	if err := l.Spawn(ctx); err != nil {
 		return nil, err
+	}
+	if a.spawned != nil {
+		a.spawned()
 	}
 	client, err := l.Home.Dial(ctx, l.Run, a.viewer(terminal))
 	if err == nil {
@@ -223,6 +232,26 @@ func (a *app) launch(ctx context.Context, l runner.Launch, terminal string, valu
 		return pastRun{r.Follow(err)}, nil
 	}
 	return pastRun{r.Replay()}, nil
+}
+
+// patience is how long an interruption waits for a run to begin.
+const patience = 30 * time.Second
+
+// beginning is a context for the beginning of a run. It goes on for a while when that of
+// the command has ended: a run that has begun must be asked to stop, and can be only by
+// who is attached to it; else it would go on without anybody.
+func beginning(ctx context.Context) (context.Context, func()) {
+	begins, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	left := context.AfterFunc(ctx, func() {
+		wait := time.NewTimer(patience)
+		defer wait.Stop()
+		select {
+		case <-wait.C:
+			cancel()
+		case <-begins.Done():
+		}
+	})
+	return begins, func() { left(); cancel() }
 }
 
 // with is the program's environment with one variable set.
