@@ -5,6 +5,7 @@ package main
 import (
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -18,7 +19,9 @@ func plainly(t *testing.T) bool {
 	if exe == "" {
 		return false
 	}
-	out, err := exec.CommandContext(t.Context(), exe, "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=60m").CombinedOutput()
+	cmd := exec.CommandContext(t.Context(), exe, "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=60m")
+	cmd.Env = append(os.Environ(), "COMEBACK_TEST_PARENT="+strconv.Itoa(os.Getpid()))
+	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()+" ") {
 		t.Errorf("without the race detector: %v\n%s", err, out)
 	}

@@ -45,6 +45,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("COMEBACK_TEST_MAIN") != "" || len(os.Args) > 1 && slices.Contains([]string{"wal", "runner"}, os.Args[1]) {
 		asComeback()
 	}
+	endWithParent()
 	testscript.Main(closing{m}, map[string]func(){"comeback": main})
 }
 
@@ -60,16 +61,7 @@ func asComeback() {
 		// server calls this for every segment.
 		syscall.Exit(int(a.run(context.Background(), os.Args[1:])))
 	}
-	if pid, err := strconv.Atoi(os.Getenv("COMEBACK_TEST_PARENT")); err == nil {
-		ended, err := afterProcess(pid)
-		if err != nil {
-			panic(err)
-		}
-		go func() {
-			<-ended
-			syscall.Kill(os.Getpid(), syscall.SIGTERM)
-		}()
-	}
+	endWithParent()
 	a.intent, a.event = killer(os.Getenv("COMEBACK_TEST_KILL"))
 	if ahead, err := time.ParseDuration(os.Getenv(aheadEnv)); err == nil {
 		a.now = func() time.Time { return time.Now().Add(ahead) }
@@ -78,6 +70,23 @@ func asComeback() {
 	code := a.run(ctx, os.Args[1:])
 	stop()
 	os.Exit(int(code))
+}
+
+// endWithParent ends this process with the test that has started it, also where that is
+// killed.
+func endWithParent() {
+	pid, err := strconv.Atoi(os.Getenv("COMEBACK_TEST_PARENT"))
+	if err != nil {
+		return
+	}
+	ended, err := afterProcess(pid)
+	if err != nil {
+		panic(err)
+	}
+	go func() {
+		<-ended
+		syscall.Kill(os.Getpid(), syscall.SIGTERM)
+	}()
 }
 
 // aheadEnv moves the clock of a runner as that of the rig that started it.
