@@ -83,7 +83,11 @@ func fill(t *testing.T, path string, left int64) {
 // withSmallDisk runs the test again in a process that has a small one.
 func withSmallDisk(t *testing.T, copy string) {
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestRestore_FullDisk$", "-test.v")
-	cmd.Env = append(os.Environ(), fullDiskEnv+"="+copy, "TMPDIR=/tmp")
+	server, err := filepath.EvalSymlinks(source.Cluster().Tools.Program("postgres")) // links to it may lie below what is hidden
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Env = append(os.Environ(), fullDiskEnv+"="+copy, "TMPDIR=/tmp", "COMEBACK_PG_BIN="+filepath.Dir(server))
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
 	if os.Geteuid() != 0 {
