@@ -111,6 +111,10 @@ func TestFinder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	server, err := filepath.EvalSymlinks(real.Program("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	bin := t.TempDir()
 	if err := os.Symlink(real.Program("postgres"), filepath.Join(bin, "postgres")); err != nil {
 		t.Fatal(err)
@@ -123,7 +127,7 @@ func TestFinder(t *testing.T) {
 	}{
 		"by pattern":            {finder: postgres.Finder{Places: []string{real.Dir}}, dir: real.Dir},
 		"by major":              {finder: postgres.Finder{Places: []string{real.Dir}}, major: real.Major, dir: real.Dir},
-		"by PATH, through link": {finder: postgres.Finder{Path: "/nonexistent:" + bin}, dir: real.Dir},
+		"by PATH, through link": {finder: postgres.Finder{Path: "/nonexistent:" + bin}, dir: filepath.Dir(server)},
 		"by COMEBACK_PG_BIN":    {finder: postgres.Finder{Bin: real.Dir, Places: []string{"/nonexistent"}}, dir: real.Dir},
 		"none":                  {finder: postgres.Finder{Places: []string{bin}}, says: "no PostgreSQL server is installed"},
 		"wrong major":           {finder: postgres.Finder{Places: []string{real.Dir}}, major: 9, says: "PostgreSQL 9 is not installed here, only"},
