@@ -109,6 +109,17 @@ func (b Backup) Size() int64 {
 	return n
 }
 
+// Stored is when the newest of its objects was stored; zero where there is none.
+func (b Backup) Stored() time.Time {
+	var newest time.Time
+	for _, o := range b.Objects {
+		if o.Modified.After(newest) {
+			newest = o.Modified
+		}
+	}
+	return newest
+}
+
 // Span is a stretch of time, both ends included. Equal ends are a moment; a
 // zero From is not known.
 type Span struct {
@@ -118,6 +129,14 @@ type Span struct {
 
 // Known reports whether the span is one moment.
 func (s Span) Known() bool { return !s.From.IsZero() && s.From.Equal(s.To) }
+
+// Last is the latest moment of the span that is known; zero where none is.
+func (s Span) Last() time.Time {
+	if s.To.IsZero() {
+		return s.From
+	}
+	return s.To
+}
 
 // Window is a span of moments that can be restored from one backup.
 type Window struct {

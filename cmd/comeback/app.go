@@ -53,10 +53,10 @@ type app struct {
 	// tests on a moved clock move what other clocks have told with it. They are nil but
 	// in tests.
 	surveyed func(*catalogue.Catalogue)
+	gathered func(*check.Evidence)
 	// spawned, where it is not nil, is called when the process of a run has begun it,
 	// before anybody is attached to it; for tests.
-	spawned  func()
-	gathered func(*check.Evidence)
+	spawned func()
 }
 
 // newApp is the program in the surroundings of this process.

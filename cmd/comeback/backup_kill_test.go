@@ -383,6 +383,20 @@ func killsOf(t *testing.T, calls int) []int {
 	return points
 }
 
+// atCalls lets a program be killed at as many of its calls as are asked for, by SIGKILL
+// and by SIGTERM in turn.
+func (k *killed) atCalls(t *testing.T, calls []string, at func(n int, signal syscall.Signal)) {
+	t.Logf("%d calls", len(calls))
+	for i, n := range killsOf(t, len(calls)) {
+		signal := []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM}[i%2]
+		t.Run(fmt.Sprintf("%d %s %s", n+1, calls[n], signal), func(t *testing.T) {
+			k.t = t
+			at(n+1, signal)
+		})
+	}
+	k.t = t
+}
+
 // Backups of every kind are killed at each call by which they change anything, by
 // SIGKILL and by SIGTERM: what is listed in either copy comes back as it was, nobody is
 // left at work in the server, and the next backup leaves nothing that nobody needs.
@@ -415,14 +429,7 @@ func TestBackup_killed(t *testing.T) {
 			if len(calls) < 20 || !slices.Contains(calls, "send") || !slices.Contains(calls, "name a file") {
 				t.Fatalf("it makes the calls %q", calls)
 			}
-			t.Logf("%d calls", len(calls))
-			for i, n := range killsOf(t, len(calls)) {
-				signal := []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM}[i%2]
-				t.Run(fmt.Sprintf("%d %s %s", n+1, calls[n], signal), func(t *testing.T) {
-					k.t = t
-					k.at(n+1, signal)
-				})
-			}
+			k.atCalls(t, calls, k.at)
 		})
 	}
 }

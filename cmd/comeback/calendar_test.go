@@ -75,12 +75,7 @@ func (c *calendar) surveys(cat *catalogue.Catalogue) {
 // and not the zone, so that its span reaches over other days: when it was stored, which
 // is the calendar's already, says how far that is ahead.
 func (c *calendar) backup(b *recovery.Backup) {
-	var stored time.Time
-	for _, o := range b.Objects {
-		if o.Modified.After(stored) {
-			stored = o.Modified
-		}
-	}
+	stored := b.Stored()
 	if b.Engine != "dump" || b.Taken.To.Equal(stored) {
 		c.moveSpan(&b.Taken)
 		return

@@ -58,6 +58,7 @@ func (d *desk) Systems(context.Context) ([]tui.System, error) {
 			paths = append(paths, r.Plan.Runbook.Path)
 		}
 	}
+	t := d.app.trustOr(home, runs)
 	var systems []tui.System
 	var seen []string
 	for _, path := range paths {
@@ -70,7 +71,7 @@ func (d *desk) Systems(context.Context) ([]tui.System, error) {
 		if path != d.named && !isRunbook(abs) {
 			continue
 		}
-		systems = append(systems, d.system(home, abs, runs))
+		systems = append(systems, d.system(t, abs, runs))
 	}
 	return systems, nil
 }
@@ -91,7 +92,7 @@ func isRunbook(path string) bool {
 	return strings.HasPrefix(text, "---") && strings.Contains(text, "\ncomeback:")
 }
 
-func (d *desk) system(home runner.Home, path string, runs []runner.Past) tui.System {
+func (d *desk) system(t trust, path string, runs []runner.Past) tui.System {
 	s := tui.System{Name: strings.TrimSuffix(filepath.Base(path), ".md"), Runbook: path}
 	b, err := readRunbook(path)
 	if err != nil {
@@ -113,8 +114,8 @@ func (d *desk) system(home runner.Home, path string, runs []runner.Past) tui.Sys
 	}
 	sum := sha256.Sum256(b)
 	s.SHA256 = hex.EncodeToString(sum[:])
-	s.Saves = saves(home, path, s.SHA256)
-	p, unknown := d.app.trustOr(home, runs).proven(runs, rb.System)
+	s.Saves = saves(t.home, path, s.SHA256)
+	p, unknown := t.proven(runs, rb.System)
 	if unknown != nil {
 		s.Unproven = fmt.Sprintf("%s, run %s: signer unknown", unknown.State.Ended.Local().Format("2 Jan 2006"), unknown.ID)
 	}
@@ -175,7 +176,7 @@ func (d *desk) Open(_ context.Context, path string) (*tui.Opened, error) {
 		return nil, err
 	}
 	rb, _ := parse(path, b)
-	o := &tui.Opened{System: d.system(home, path, runs), Title: rb.Title, Components: plan.Components(rb), Copies: plan.Copies(rb), Text: string(b),
+	o := &tui.Opened{System: d.system(d.app.trustOr(home, runs), path, runs), Title: rb.Title, Components: plan.Components(rb), Copies: plan.Copies(rb), Text: string(b),
 		OnlyScratch: onlyScratch(rb)}
 	history := runner.HistoryOf(runs, rb.System)
 	for _, s := range rb.Stages {

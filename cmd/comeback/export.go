@@ -108,11 +108,11 @@ func (a *app) exportRuns(p *report.Period) error {
 	if t.named { // an auditor's own list is overruled by no key of the host
 		t.verifies.Own = nil
 	}
-	for _, h := range []runner.Home{home, home.Filed()} {
-		runs, err := h.List()
-		if err != nil {
-			return err
-		}
+	filed, err := home.Filed().List()
+	if err != nil {
+		return err
+	}
+	for _, runs := range [][]runner.Past{own, filed} {
 		for _, r := range runs {
 			fetched := isFiled(home, r.Dir)
 			if fetched && hasHere(home, r) || r.Plan != nil && r.Plan.System != p.System {
@@ -123,19 +123,18 @@ func (a *app) exportRuns(p *report.Period) error {
 				began = r.Plan.Created
 			}
 			of := report.Numbered{Report: r.ReportSHA256}
-			elsewhere := fetched || r.Brought
-			if elsewhere { // what else this host keeps, it has numbered
+			if fetched || r.Brought { // what else this host keeps, it has numbered
 				of.Host = r.State.Host
 			}
 			if r.Plan == nil || !began.Before(p.Since) && !began.After(p.Until) {
 				e := report.Export(r.ID, r.Dir, t.verifies)
-				of.Stranger = elsewhere && !t.here(r) && !e.Known
+				of.Stranger = !t.here(r) && !e.Known
 				e.Host, e.Stranger = of.Host, of.Stranger
 				if r.Plan != nil {
 					e.Number = r.Plan.Number
 				}
 				p.Runs = append(p.Runs, e)
-			} else if elsewhere && !t.here(r) {
+			} else if !t.here(r) {
 				v, err := t.verify(r)
 				of.Stranger = err != nil || !v.Known()
 			}

@@ -85,6 +85,7 @@ func (a *app) retain(ctx context.Context, o retainAsked) (err error) {
 	if err != nil {
 		return err
 	}
+	proven := provers(proofs)
 	if o.remove {
 		release, err := a.holdBackups(ctx, options)
 		if err != nil {
@@ -107,7 +108,7 @@ func (a *app) retain(ctx context.Context, o retainAsked) (err error) {
 				if s.Component != c.Name || s.Copy != cp.Name {
 					continue
 				}
-				ok, err := a.retainIn(ctx, o, options, c, cp, s, keeps[c.Name], provers(proofs))
+				ok, err := a.retainIn(ctx, o, options, c, cp, s, keeps[c.Name], proven)
 				if err != nil {
 					return err
 				}

@@ -181,19 +181,6 @@ func (r *retaining) at(n int, signal syscall.Signal) {
 	}
 }
 
-// anywhere kills it at as many calls as are asked for.
-func (r *retaining) anywhere(t *testing.T, calls []string) {
-	t.Logf("%d calls", len(calls))
-	for i, n := range killsOf(t, len(calls)) {
-		signal := []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM}[i%2]
-		t.Run(fmt.Sprintf("%d %s %s", n+1, calls[n], signal), func(t *testing.T) {
-			r.t = t
-			r.at(n+1, signal)
-		})
-	}
-	r.t = t
-}
-
 // A removal is killed at each call by which it changes anything, by SIGKILL and by
 // SIGTERM: what stays has all that it needs, of its own, of the log and of what others have
 // stored, what is listed can be restored, and the next removal does the rest.
@@ -223,7 +210,7 @@ func TestRetain_killed(t *testing.T) {
 			k.run(t.Context(), "backup", k.book).has(t, recovery.CameBack, "in nearby, offsite")
 		}
 		r, calls := newRetaining(k)
-		r.anywhere(t, calls)
+		r.atCalls(t, calls, r.at)
 	})
 	if !soaking() {
 		return
@@ -256,7 +243,7 @@ func TestRetain_killed(t *testing.T) {
 				k.archive()
 			}
 			r, calls := newRetaining(k)
-			r.anywhere(t, calls)
+			r.atCalls(t, calls, r.at)
 			if c.component != "database" {
 				k.newer(c.component)
 			}

@@ -32,8 +32,6 @@ type trust struct {
 	verifies report.VerifyOptions
 	// named says that somebody has named the list, instead of finding it in the state.
 	named bool
-	// failed is why the list cannot be read.
-	failed error
 }
 
 // trust reads the reader's own list, and takes the keys of this host from its runs.
@@ -42,17 +40,14 @@ func (a *app) trust(home runner.Home, runs []runner.Past) (trust, error) {
 	if t.file == "" {
 		t.file, _ = a.lookup(signersEnv)
 	}
-	asked := t.file != ""
-	if !asked {
+	if t.named = t.file != ""; !t.named {
 		t.file = filepath.Join(home.Dir, "allowed_signers")
 	}
-	t.named = asked
 	list, err := report.ReadAllowedSigners(t.file)
-	switch {
-	case err == nil:
+	if err == nil {
 		t.verifies.AllowedSigners = list
-	case asked || !errors.Is(err, fs.ErrNotExist):
-		t.failed = err
+	} else if !t.named && errors.Is(err, fs.ErrNotExist) {
+		err = nil
 	}
 	for _, p := range runs {
 		if !p.Signed || !t.here(p) {
@@ -62,7 +57,7 @@ func (a *app) trust(home runner.Home, runs []runner.Past) (trust, error) {
 			t.verifies.Own[v.Signature.Fingerprint] = true
 		}
 	}
-	return t, t.failed
+	return t, err
 }
 
 // trustOr goes without a list that cannot be read: whoever must recover is not kept

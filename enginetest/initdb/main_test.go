@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"comeback/recovery/postgres"
+	"comeback/shop/shoptest"
 )
 
 func TestMain(m *testing.M) {
@@ -23,15 +24,7 @@ func TestMain(m *testing.M) {
 // The second cluster of a kind is a copy that PostgreSQL takes for whole, of another
 // identity; what is no new cluster is refused in the real program's words.
 func TestInitdb(t *testing.T) {
-	dir, err := os.MkdirTemp("", "initdb-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
+	dir := shoptest.Dir(t)
 	owner, err := postgres.ServerUser()
 	if err != nil {
 		t.Fatal(err)
@@ -53,9 +46,6 @@ func TestInitdb(t *testing.T) {
 		if err := os.Chown(clusters, owner.UID, owner.GID); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if err := os.Chmod(dir, 0o711); err != nil {
-		t.Fatal(err)
 	}
 	links := exec.Command("../../.ci/quick-initdb", filepath.Join(dir, "postgresql"))
 	links.Env = append(os.Environ(), "COMEBACK_TOOLS="+tools)

@@ -35,7 +35,7 @@ func Retain(s recovery.Survey, keep Keep, zone *time.Location, proven func(recov
 	for i, b := range s.Backups {
 		all[i].Backup = b
 	}
-	slices.SortStableFunc(all, func(a, b Kept) int { return cmp.Or(when(a.Backup).Compare(when(b.Backup)), cmp.Compare(a.ID, b.ID)) })
+	slices.SortStableFunc(all, func(a, b Kept) int { return cmp.Or(a.Taken.Last().Compare(b.Taken.Last()), cmp.Compare(a.ID, b.ID)) })
 	newest, newestProven := -1, map[string]int{}
 	for i, k := range all {
 		if k.Problem == "" {
@@ -80,7 +80,7 @@ func Retain(s recovery.Survey, keep Keep, zone *time.Location, proven func(recov
 			if all[i].Problem != "" {
 				continue
 			}
-			if period := rule.of(when(all[i].Backup).In(zone)); !seen[period] {
+			if period := rule.of(all[i].Taken.Last().In(zone)); !seen[period] {
 				seen[period] = true
 				stay(i, "the newest of the %s %s", rule.name, period)
 			}
@@ -92,14 +92,6 @@ func Retain(s recovery.Survey, keep Keep, zone *time.Location, proven func(recov
 		}
 	}
 	return all
-}
-
-// when is the moment that a backup is ordered by.
-func when(b recovery.Backup) time.Time {
-	if b.Taken.To.IsZero() {
-		return b.Taken.From
-	}
-	return b.Taken.To
 }
 
 // LogFrom is where the log must be kept from that the kept base backups need, by

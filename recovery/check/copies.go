@@ -122,13 +122,7 @@ func taken(cp Copy, b recovery.Backup) time.Time {
 			return m.Moment.To
 		}
 	}
-	if b.Taken.Known() || b.Taken.From.IsZero() {
-		return b.Taken.To
-	}
-	if b.Taken.To.IsZero() {
-		return b.Taken.From
-	}
-	return b.Taken.To
+	return b.Taken.Last()
 }
 
 // newestWindow is that of the newest backup, along the newest timeline.
@@ -181,10 +175,8 @@ const fewBackups = 4
 func interval(s recovery.Survey) time.Duration {
 	var times []time.Time
 	for _, b := range s.Backups {
-		if !b.Taken.To.IsZero() {
-			times = append(times, b.Taken.To)
-		} else if !b.Taken.From.IsZero() {
-			times = append(times, b.Taken.From)
+		if t := b.Taken.Last(); !t.IsZero() {
+			times = append(times, t)
 		}
 	}
 	if len(times) < fewBackups {
@@ -221,10 +213,8 @@ func (j *judge) stopped(c recovery.Component, cp Copy, s recovery.Survey) {
 	}
 	var last time.Time
 	for _, b := range s.Backups {
-		if b.Taken.To.After(last) {
-			last = b.Taken.To
-		} else if b.Taken.From.After(last) {
-			last = b.Taken.From
+		if t := b.Taken.Last(); t.After(last) {
+			last = t
 		}
 	}
 	age := j.At.Sub(last)

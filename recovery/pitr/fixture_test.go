@@ -369,11 +369,16 @@ func (m *maker) switchSegment() { m.exec("select pg_switch_wal()") }
 
 // archived waits until everything but the segment in use is in the archive.
 func (m *maker) archived() {
-	last := m.text("select pg_walfile_name(pg_switch_wal())")
-	current := m.text("select pg_walfile_name(pg_current_wal_insert_lsn())")
+	if m.err != nil {
+		return
+	}
+	last, err := postgres.CloseSegment(m.ctx, m.conn)
+	if err != nil {
+		m.fail(err)
+	}
 	for m.err == nil {
 		done := m.text("select coalesce(max(last_archived_wal), '') from pg_stat_archiver")
-		if done >= last || last == current && done >= prior(current) {
+		if done >= last {
 			return
 		}
 		select {

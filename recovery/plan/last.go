@@ -61,14 +61,9 @@ func (r resolver) tells(p recovery.Point, known time.Time) string {
 // is the log that tells what came, and its engine that knows.
 func broken(s recovery.Survey, after time.Time) (recovery.Backup, bool) {
 	for _, b := range s.Backups {
-		taken := b.Taken.To
+		taken := b.Taken.Last()
 		if taken.IsZero() {
-			taken = b.Taken.From
-		}
-		for _, o := range b.Objects {
-			if b.Taken == (recovery.Span{}) && o.Modified.After(taken) {
-				taken = o.Modified
-			}
+			taken = b.Stored()
 		}
 		if b.Problem != "" && len(s.Windows) == 0 && taken.After(after) {
 			return b, true

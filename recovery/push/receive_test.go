@@ -36,12 +36,13 @@ func TestReceive(t *testing.T) {
 		t.Fatal(err)
 	}
 	// switched closes a segment and gives its name.
-	switched := func() (name string) {
+	switched := func() string {
 		t.Helper()
 		if _, err := conn.Exec(t.Context(), "select pg_logical_emit_message(true, 'comeback', 'a line')"); err != nil {
 			t.Fatal(err)
 		}
-		if err := conn.QueryRow(t.Context(), "select pg_walfile_name(pg_switch_wal())").Scan(&name); err != nil {
+		name, err := postgres.CloseSegment(t.Context(), conn)
+		if err != nil {
 			t.Fatal(err)
 		}
 		return name
