@@ -203,14 +203,13 @@ func (j *judge) rpo(c recovery.Component, s *recovery.ComponentStanding) {
 // those that it lacks are younger than archive_timeout.
 func (j *judge) follows(c recovery.Component) bool {
 	s, ok := j.Servers[c.Name]
-	if !ok || s.Err != nil || s.InRecovery || s.Mode == "off" || s.Failing() || s.ArchivedLSN == 0 || s.SegmentSize == 0 ||
+	if !ok || s.Err != nil || s.InRecovery || s.Mode == "off" || s.Failing() || s.Held == 0 || s.SegmentSize == 0 ||
 		s.ArchiveTimeout == 0 || s.ArchiveTimeout > j.RPO {
 		return false
 	}
-	size := recovery.LSN(s.SegmentSize)
-	end := s.ArchivedLSN + size
 	// Else closed segments wait for their archive_command, nobody knows for how long.
-	return s.Held >= end && s.LSN < end+size
+	// What it took last does not tell: that may be the label of a base backup.
+	return s.Held >= s.LSN-s.LSN%recovery.LSN(s.SegmentSize)
 }
 
 // oftener says how a component gets fresher backups.

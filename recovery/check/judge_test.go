@@ -178,6 +178,11 @@ func TestJudge(t *testing.T) {
 		{"a commit of now after a quiet night", func(e *check.Evidence) {
 			quiet(e)
 		}, nil, recovery.WouldSave, "", ""},
+		{"a commit of now after a quiet night, and the label of a base backup was archived last", func(e *check.Evidence) {
+			s := quiet(e)
+			s.Archived, s.ArchivedLSN = s.Archived+".00000028.backup", 0
+			e.Servers["database"] = s
+		}, nil, recovery.WouldSave, "", ""},
 		{"a commit of now after a quiet night, and closed segments wait", func(e *check.Evidence) {
 			s := quiet(e)
 			s.LSN += 16 << 20
