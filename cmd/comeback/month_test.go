@@ -279,7 +279,8 @@ func TestMonth(t *testing.T) {
 		tonight.do(y, func(m mishap) func(*tended) { return m.after })
 		if rehearses {
 			// The log has the times of the server, and cannot be moved: what is restored is
-			// the newest dump, with the files of before.
+			// the newest dump, with the files of surely before.
+			y.show(at.Add(10 * time.Minute))
 			y.run(ctx, "backup", y.book, "database").has(t, ends)
 			y.moveTimes()
 			y.surveyed = y.cal.surveys
