@@ -154,11 +154,11 @@ func (prepareKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (r
 // handOver marks the scratch target, so that nobody revives what leaves it.
 func (c clusterStepOf) handOver(ctx context.Context, env recovery.Env, handle recovery.Handle) (*postgres.HandOver, error) {
 	h, err := postgres.ReadHandOver(handle.Dir)
-	if err != nil || h != nil {
-		return h, err
+	if err != nil {
+		return nil, err
 	}
 	binding, ok := env.Binding(c.Component)
-	if !ok || !binding.Scratch {
+	if h == nil && (!ok || !binding.Scratch) {
 		return nil, recovery.Errorf("retry the restore", "prepare %s: it is not restored", c.Component)
 	}
 	return leaveScratch(ctx, handle, binding.URL)

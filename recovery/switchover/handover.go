@@ -2,7 +2,9 @@ package switchover
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"strconv"
 
@@ -168,11 +170,15 @@ func (handOver) Revive(ctx context.Context, env recovery.Env, s recovery.Step, o
 }
 
 // leaveScratch marks a scratch target, so that nobody revives what leaves it, and
-// tells where its data are.
+// tells where its data are. What does not lie in scratch is refused: the server would
+// be another host's, and its directory, here, somebody else's.
 func leaveScratch(ctx context.Context, scratch recovery.Handle, url string) (*postgres.HandOver, error) {
 	h, err := postgres.ReadHandOver(scratch.Dir)
-	if err != nil || h != nil {
-		return h, err
+	if err != nil {
+		return nil, err
+	}
+	if h != nil {
+		return h, inScratch(scratch.Dir, h.Data)
 	}
 	config, err := postgres.ParseAddress(url)
 	if err != nil {
@@ -187,8 +193,36 @@ func leaveScratch(ctx context.Context, scratch recovery.Handle, url string) (*po
 	if err != nil {
 		return nil, err
 	}
+	if err := inScratch(scratch.Dir, id.DataDirectory); err != nil {
+		return nil, err
+	}
 	h = &postgres.HandOver{Data: id.DataDirectory, Boot: ledger.Boot()}
 	return h, h.Write(scratch.Dir)
+}
+
+// inScratch refuses a data directory that does not lie below a scratch directory; one
+// that has left it already did.
+func inScratch(scratch, data string) error {
+	roots := []string{scratch}
+	root, err := filepath.EvalSymlinks(scratch)
+	if err != nil {
+		return fmt.Errorf("look at the scratch directory: %w", err)
+	}
+	switch real, err := filepath.EvalSymlinks(data); {
+	case err == nil:
+		roots, data = []string{root}, real
+	case errors.Is(err, fs.ErrNotExist):
+		roots = append(roots, root)
+	default:
+		return fmt.Errorf("look at the restored server's data directory: %w", err)
+	}
+	for _, root := range roots {
+		if rel, err := filepath.Rel(root, data); err == nil && rel != "." && filepath.IsLocal(rel) {
+			return nil
+		}
+	}
+	return recovery.Errorf("it runs elsewhere, where its maker's own tools bring it live; or write `into: hand-over`, where the engine can leave it running there",
+		"refused: the restored server's data directory %s does not lie in this run's scratch, %s", data, scratch).WithExit(recovery.Refused)
 }
 
 // removeHanded gives back a server that was not left running to the end.

@@ -1,6 +1,8 @@
 package switchover
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -50,6 +52,28 @@ func TestCount_final(t *testing.T) {
 
 // Of a server that has crashed before it was stopped nobody knows where its log ends.
 func TestTail_crashed(t *testing.T) {
+	tools, data, _ := serving(t)
+	var err error
+	for pids := []int{0}; len(pids) > 0; {
+		if pids, err = postgres.Processes(data); err != nil {
+			t.Fatal(err)
+		}
+		for _, pid := range pids {
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
+				t.Fatal(err)
+			}
+		}
+	}
+	a := clusterArgs{countArgs: countArgs{Point: recovery.Point{Copy: "nearby"}}, Data: data, Major: tools.Major}
+	o, err := tailKind{}.Do(t.Context(), nil, recovery.NewStep("tail", tailName, "", a))
+	if err != nil || o.Facts[unproven] != "in production" || !strings.Contains(o.Says, "may not be in nearby") {
+		t.Errorf("%+v, %v", o, err)
+	}
+}
+
+// serving is a server of its own, which is halted at the end.
+func serving(t *testing.T) (tools postgres.Tools, data, address string) {
+	t.Helper()
 	tools, err := postgres.FindTools(0)
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +82,12 @@ func TestTail_crashed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
+	t.Cleanup(func() {
+		err := (postgres.Cluster{Data: filepath.Join(dir, "data")}).Halt(context.WithoutCancel(t.Context()))
+		if err := errors.Join(err, os.RemoveAll(dir)); err != nil {
+			t.Error(err)
+		}
+	})
 	owner, err := postgres.ServerUser()
 	if err == nil && owner.UID >= 0 {
 		err = os.Chown(dir, owner.UID, owner.GID)
@@ -66,7 +95,7 @@ func TestTail_crashed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data := filepath.Join(dir, "data")
+	data = filepath.Join(dir, "data")
 	initdb := recovery.Cmd{Path: tools.Program("initdb"), Args: []string{"-D", data, "-U", "postgres", "-A", "trust", "--no-sync"}, Dir: "/", Env: []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}}
 	if owner.UID >= 0 {
 		initdb.User = &owner
@@ -84,22 +113,9 @@ func TestTail_crashed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := (live.Service{Data: data, Tools: tools}).Start(t.Context(), releaseEnv{}, "postgres:///postgres?user=postgres&host="+dir); err != nil {
+	address = "postgres:///postgres?user=postgres&host=" + dir
+	if err := (live.Service{Data: data, Tools: tools}).Start(t.Context(), releaseEnv{}, address); err != nil {
 		t.Fatal(err)
 	}
-	for pids := []int{0}; len(pids) > 0; {
-		if pids, err = postgres.Processes(data); err != nil {
-			t.Fatal(err)
-		}
-		for _, pid := range pids {
-			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
-				t.Fatal(err)
-			}
-		}
-	}
-	a := clusterArgs{countArgs: countArgs{Point: recovery.Point{Copy: "nearby"}}, Data: data, Major: tools.Major}
-	o, err := tailKind{}.Do(t.Context(), nil, recovery.NewStep("tail", tailName, "", a))
-	if err != nil || o.Facts[unproven] != "in production" || !strings.Contains(o.Says, "may not be in nearby") {
-		t.Errorf("%+v, %v", o, err)
-	}
+	return tools, data, address
 }
