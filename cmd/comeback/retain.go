@@ -34,8 +34,9 @@ many days, ISO weeks and months that have one. Without it everything stays.
 
 Nothing is removed unless --remove is given. The newest backup that can be restored
 never goes, nor the newest that a signed rehearsal has proven, also by a key that is
-not known here, nor what a kept one needs: the log since the oldest kept base backup,
-packs that snapshots share. What others have put into a copy is left alone, as is what
+not known here, nor what a run restores that has not ended, on whatever host, nor what
+a kept one needs: the log since the oldest kept base backup, packs that snapshots
+share. What others have put into a copy is left alone, as is what
 the copy has locked. In a bucket that keeps versions, what is removed is there until
 its lifecycle ends it.
 
@@ -93,6 +94,10 @@ func (a *app) retain(ctx context.Context, o retainAsked) (err error) {
 		}
 		defer func() { err = errors.Join(err, release()) }()
 	}
+	restored, err := a.restoredHere(b.System)
+	if err != nil {
+		return err
+	}
 	cat, err := a.surveyAll(ctx, catalogue.Options{Components: options.Components, Copies: options.Copies, Engines: options.Engines, OpenStore: options.OpenStore})
 	if err != nil {
 		return err
@@ -108,7 +113,7 @@ func (a *app) retain(ctx context.Context, o retainAsked) (err error) {
 				if s.Component != c.Name || s.Copy != cp.Name {
 					continue
 				}
-				ok, err := a.retainIn(ctx, o, options, c, cp, s, keeps[c.Name], proven)
+				ok, err := a.retainIn(ctx, o, options, c, cp, s, keeps[c.Name], proven, restored)
 				if err != nil {
 					return err
 				}
@@ -146,7 +151,7 @@ func provers(proofs []check.Proof) func(recovery.Backup) []string {
 }
 
 // retainIn is one component, in one copy, by one engine.
-func (a *app) retainIn(ctx context.Context, o retainAsked, options backup.Options, c recovery.Component, cp recovery.Copy, s recovery.Survey, keep backup.Keep, proven func(recovery.Backup) []string) (ok bool, err error) {
+func (a *app) retainIn(ctx context.Context, o retainAsked, options backup.Options, c recovery.Component, cp recovery.Copy, s recovery.Survey, keep backup.Keep, proven func(recovery.Backup) []string, restored func(recovery.Backup) string) (ok bool, err error) {
 	engine, ok := recovery.EngineNamed(options.Engines, s.Engine)
 	if !ok {
 		return true, nil
@@ -159,7 +164,7 @@ func (a *app) retainIn(ctx context.Context, o retainAsked, options backup.Option
 		a.sayRetained("%-10s %-10s NOT LOOKED AT   %v", c.Name, cp.Name, err)
 		return false, nil
 	}
-	p, err := backup.Prune(ctx, backup.PruneOptions{Component: c, Engine: engine, Survey: s, Store: store, Keep: keep, Zone: time.Local, Proven: proven, Now: a.now})
+	p, err := backup.Prune(ctx, backup.PruneOptions{Component: c, Engine: engine, Survey: s, Store: store, Keep: keep, Zone: time.Local, Proven: proven, Restored: restored, Now: a.now})
 	if err != nil {
 		a.sayRetained("%-10s %-10s NOT LOOKED AT   %v", c.Name, cp.Name, err)
 		return false, ctx.Err()

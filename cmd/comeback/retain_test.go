@@ -1,12 +1,16 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"comeback/recovery"
 	"comeback/recovery/backup"
 	"comeback/recovery/check"
+	"comeback/storage"
 )
 
 // A backup is proven by whoever restored it in a run that passed and is signed, known
@@ -25,4 +29,56 @@ func TestProvers(t *testing.T) {
 	if want := []string{ci.Fingerprint, backup.Known}; !slices.Equal(got, want) {
 		t.Errorf("proven by %q, want %q", got, want)
 	}
+}
+
+// What a run restores stays while it is at work, also where another host removes what is
+// old, and where the copy was not told; and goes when it has ended.
+func TestRetain_restored(t *testing.T) {
+	t.Parallel()
+	ctx, book, here, elsewhere := t.Context(), pictures(t), newRig(t), newRig(t)
+	text, err := os.ReadFile(book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits := strings.NewReplacer("## Restore\n", "## Begin\n\n- [ ] The page is up\n\n## Restore\n", "prefix: \"uploads/\"", "prefix: \"uploads/\", retain: [1 daily]").Replace(string(text))
+	if err := os.WriteFile(book, []byte(waits), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		here.run(ctx, "backup", book).has(t, recovery.CameBack)
+	}
+	store, err := storage.OpenDir(filepath.Join(filepath.Dir(book), "nearby"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	snapshots := func() (ids []string) {
+		known, err := backup.Manifests(ctx, store, "uploads")
+		if err != nil || len(known) == 0 {
+			t.Fatal(known, err)
+		}
+		for _, m := range known {
+			if _, err := store.Stat(ctx, m.ID); err == nil {
+				ids = append(ids, m.ID)
+			}
+		}
+		return ids
+	}
+	all := snapshots()
+	s := here.attended(t, book, all[0])
+	untilState(t, s, waitsFor("1.1.ticks", recovery.WaitTicks))
+	said, err := filepath.Glob(filepath.Join(filepath.Dir(book), "nearby", "comeback", "restoring", "shop", s.Plan().Run+"-*.json"))
+	if err != nil || len(said) != 1 {
+		t.Fatalf("the copy was told %q, %v", said, err)
+	}
+	elsewhere.run(ctx, "retain", book, "--remove").has(t, recovery.CameBack, "run "+s.Plan().Run+" on ", "restores it")
+	if err := os.Remove(said[0]); err != nil {
+		t.Fatal(err)
+	}
+	here.run(ctx, "retain", book, "--remove").has(t, recovery.CameBack, "run "+s.Plan().Run+" restores it")
+	if now := snapshots(); !slices.Equal(now, all) {
+		t.Errorf("left are %q of %q", now, all)
+	}
+	here.run(ctx, "stop", s.Plan().Run).has(t, recovery.CameBack)
+	untilEnd(t, s)
+	elsewhere.run(ctx, "retain", book, "--remove").has(t, recovery.CameBack, "removed 1 backup")
 }

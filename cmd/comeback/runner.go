@@ -105,6 +105,8 @@ func (a *app) beginRun(ctx context.Context, asked serving) (*runner.Run, func(co
 		return nil, nil, err
 	}
 	o.Hold = hold.Check
+	restores := a.newRestoring(o)
+	remarks := append(hold.Remarks(), restores.remarks(restores.say(ctx, r.State.Moment.Points))...)
 	var run *runner.Run
 	switch asked.act {
 	case runner.ActStart:
@@ -115,14 +117,25 @@ func (a *app) beginRun(ctx context.Context, asked serving) (*runner.Run, func(co
 		err = usage("it is started by comeback itself", "a runner starts or resumes, it does not %q", asked.act)
 	}
 	if err != nil {
+		if asked.act == runner.ActStart { // else another process may be at work on it
+			restores.end(context.WithoutCancel(ctx))
+		}
 		return nil, nil, errors.Join(err, hold.Release(context.WithoutCancel(ctx)))
 	}
-	for _, text := range hold.Remarks() {
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		restores.follow(context.WithoutCancel(ctx), run)
+	}()
+	for _, text := range remarks {
 		if err := run.Do(ctx, recovery.Command{Kind: recovery.DoNote, By: "comeback", Text: text}); err != nil {
 			break // the run has ended already, for a reason of its own
 		}
 	}
-	return run, hold.Release, nil
+	return run, func(ctx context.Context) error {
+		<-told
+		return hold.Release(ctx)
+	}, nil
 }
 
 // hold takes the sole right to work on a plan's live targets, on this host and,

@@ -14,6 +14,7 @@
 //	comeback/runs/SYSTEM/NUMBER-RUN-SUMS.tar      a run that was signed
 //	comeback/heads/SYSTEM/NUMBER-RUN-DIGEST.json  the head of a run's journal
 //	comeback/unfinished/COMPONENT/STAMP-SORT.json what an interruption has left
+//	comeback/restoring/SYSTEM/RUN-BY.json         what a run restores from it, until when
 //
 // None of them is needed to restore. It never replaces an object, and removes none
 // but those of a backup that did not come to its end.
@@ -22,4 +23,11 @@
 // the mark's removal. Whoever finds a dead one's mark settles it: what is not whole
 // goes, with the parts of uploads and half files that no list shows, and what is whole
 // gets its manifest, so that it is pruned in its time like any other.
+//
+// Nothing goes while somebody needs it. Retention asks for what is kept before it
+// removes each backup, and keeps with a backup all that this needs: the log from it on,
+// what it is incremental to, packs. Kept is what the policy asks for; the newest, and
+// the newest that each signer has proven; and what a run restores. A run says so in the
+// copy before its first step, renews that while it is at work, and takes it back when it
+// has ended; what nobody renews ends by itself.
 package backup

@@ -45,7 +45,11 @@ type PruneOptions struct {
 	// Proven are the signers of runs that restored a backup and passed: Known, and the
 	// keys of strangers.
 	Proven func(recovery.Backup) []string
-	Now    func() time.Time
+	// Restored says which run of this host restores a backup, or may go on with it, as
+	// why it stays; "" where none does. Nil says it of none. What runs of all hosts have
+	// said in the copy counts as well.
+	Restored func(recovery.Backup) string
+	Now      func() time.Time
 }
 
 // Pruning is what of a component's backups in a copy stays, and what may go. Only
@@ -60,6 +64,7 @@ type Pruning struct {
 	Remarks []string
 
 	store storage.Store
+	now   func() time.Time
 	// chained says that a backup may need what an older one has stored.
 	chained bool
 }
@@ -89,8 +94,12 @@ func (p Pruning) Bytes() (n int64) {
 
 // Prune looks what may go; it removes nothing.
 func Prune(ctx context.Context, o PruneOptions) (Pruning, error) {
-	p := Pruning{store: o.Store}
+	p := Pruning{store: o.Store, now: o.Now}
 	under, err := Unfinished(ctx, o.Store)
+	if err != nil {
+		return p, err
+	}
+	held, err := restored(ctx, o.Store, o.Now())
 	if err != nil {
 		return p, err
 	}
@@ -105,6 +114,13 @@ func Prune(ctx context.Context, o PruneOptions) (Pruning, error) {
 	var going []recovery.Manifest
 	for i := range p.Kept {
 		k := &p.Kept[i]
+		if why := held[k.ID]; why != "" {
+			k.Why = append(k.Why, why)
+		} else if o.Restored != nil {
+			if why := o.Restored(k.Backup); why != "" {
+				k.Why = append(k.Why, why)
+			}
+		}
 		if len(k.Why) == 0 {
 			if why := locked(ctx, o, own[k.ID]); why != "" {
 				k.Why = append(k.Why, why)
@@ -260,6 +276,15 @@ func (p Pruning) Remove(ctx context.Context) (removed int, refused []error) {
 		return 0, []error{err}
 	}
 	for _, g := range p.Going {
+		// A run may have begun since it was looked, or since the last one went.
+		held, err := restored(ctx, p.store, p.now())
+		if why := held[g.Manifest.ID]; err == nil && why != "" {
+			err = recovery.Errorf("ask again when it has ended", "%s meanwhile", why)
+		}
+		if err != nil {
+			refused = append(refused, fmt.Errorf("remove %s: %w", g.Manifest.ID, err))
+			continue
+		}
 		if len(refused) > 0 && p.chained {
 			refused = append(refused, fmt.Errorf("remove %s: what was not removed may need it", g.Manifest.ID))
 			continue

@@ -36,6 +36,7 @@ type pruned struct {
 	component recovery.Component
 	now       time.Time
 	temp      string
+	restored  func(recovery.Backup) string
 }
 
 func newPruned(t *testing.T, days int) *pruned {
@@ -100,7 +101,7 @@ func (p *pruned) look(keep backup.Keep, proven func(recovery.Backup) bool) backu
 		}
 		return nil
 	}
-	pruning, err := backup.Prune(p.Context(), backup.PruneOptions{Component: p.component, Engine: p.engine, Survey: s, Store: p.store, Keep: keep, Zone: time.UTC, Proven: signers,
+	pruning, err := backup.Prune(p.Context(), backup.PruneOptions{Component: p.component, Engine: p.engine, Survey: s, Store: p.store, Keep: keep, Zone: time.UTC, Proven: signers, Restored: p.restored,
 		Now: func() time.Time { return p.now }})
 	if err != nil {
 		p.Fatal(err)
@@ -337,6 +338,46 @@ func TestPrune_careful(t *testing.T) {
 	}
 	if got := p.usable(); !slices.Equal(got, []string{"01", "05"}) {
 		t.Errorf("left are the days %v", got)
+	}
+}
+
+// What a run restores stays, with what it needs, whichever host the run is on and however
+// late it began; and goes when the run has ended, or nobody renews what it said.
+func TestPrune_restored(t *testing.T) {
+	p := newPruned(t, 4)
+	first := p.look(backup.Keep{}, nil).Kept[0]
+	say := func(until time.Time) {
+		t.Helper()
+		r := backup.Restoring{System: "shop", Run: "7c31", Host: "db2", Backups: []string{first.ID}, Until: until}
+		if err := backup.KeepRestoring(t.Context(), p.store, r, "db2"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	early := p.look(backup.Keep{Daily: 1}, nil)
+	say(p.now.Add(time.Hour))
+	if removed, refused := early.Remove(t.Context()); removed != 2 || len(refused) != 1 || recovery.HintOf(refused[0]) == "" {
+		t.Errorf("begun after it was looked: removed %d, refused %v", removed, refused)
+	}
+	look := p.look(backup.Keep{Daily: 1}, nil)
+	if len(look.Going) > 0 || !slices.Contains(look.Kept[0].Why, "run 7c31 on db2 restores it") {
+		t.Errorf("going %+v, kept %+v", look.Going, look.Kept)
+	}
+	say(p.now)
+	p.restored = func(b recovery.Backup) string {
+		if b.ID == first.ID {
+			return "run 9a00 restores it"
+		}
+		return ""
+	}
+	if look := p.look(backup.Keep{Daily: 1}, nil); len(look.Going) > 0 {
+		t.Errorf("a run of this host: %+v", look.Going)
+	}
+	p.restored = nil
+	if removed, refused := p.look(backup.Keep{Daily: 1}, nil).Remove(t.Context()); removed != 1 || len(refused) > 0 {
+		t.Errorf("said to be over: removed %d, refused %v", removed, refused)
+	}
+	if err := backup.EndRestoring(t.Context(), p.store, "shop", "7c31", "db2"); err != nil || slices.ContainsFunc(p.keys(), func(k string) bool { return strings.Contains(k, "restoring") }) {
+		t.Errorf("%v, left are %v", err, p.keys())
 	}
 }
 
