@@ -106,8 +106,12 @@ type filed struct {
 	// altered are runs that a copy holds otherwise than they were signed, "4f2a in
 	// offsite".
 	altered []string
-	// failed is why some could not be fetched.
+	// failed is why some could not be fetched, unread why not by each copy, one that
+	// could not be asked at all with them.
 	failed error
+	unread map[string]error
+	// left is how many were left for the next look.
+	left int
 }
 
 // fetchFiled fetches the runs of a system that copies hold and this host does not.
@@ -121,7 +125,7 @@ func (a *app) fetchFiled(ctx context.Context, b *book) (filed, error) {
 	var mu sync.Mutex
 	var f filed
 	seen, have, looked := map[string]bool{}, map[string]bool{}, 0
-	inEach(ctx, plan.Copies(b.Runbook), opener(b.secrets), func(ctx context.Context, name string, s storage.Store) error {
+	f.unread = inEach(ctx, plan.Copies(b.Runbook), opener(b.secrets), func(ctx context.Context, name string, s storage.Store) error {
 		runs, err := backup.Filed(ctx, s, b.System)
 		if err != nil {
 			return err
@@ -140,6 +144,7 @@ func (a *app) fetchFiled(ctx context.Context, b *book) (filed, error) {
 			at, id, err := whose(home, b.System, r)
 			if at == nil && err == nil {
 				if left, bytes = left-1, bytes-r.Size(); left < 0 || bytes < 0 {
+					f.left++
 					continue
 				}
 				at, err = fetchRun(ctx, s, home.Filed(), r, id)
@@ -172,6 +177,17 @@ func (a *app) fetchFiled(ctx context.Context, b *book) (filed, error) {
 	}
 	slices.Sort(f.altered)
 	return f, ctx.Err()
+}
+
+// fetchAllFiled is fetchFiled until none is left.
+func (a *app) fetchAllFiled(ctx context.Context, b *book) (filed, error) {
+	for before := -1; ; {
+		f, err := a.fetchFiled(ctx, b)
+		if err != nil || f.left == 0 || f.left == before {
+			return f, err
+		}
+		before = f.left
+	}
 }
 
 // errAltered says that a run in a copy is not what was signed.

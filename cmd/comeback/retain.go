@@ -34,7 +34,7 @@ many days, ISO weeks and months that have one. Without it everything stays.
 
 Nothing is removed unless --remove is given. The newest backup that can be restored
 never goes, nor the newest that a signed rehearsal has proven, also by a key that is
-not known here, nor what a run restores that has not ended, on whatever host, nor what
+not known here or on another host, nor what a run restores that has not ended, on whatever host, nor what
 a kept one needs: the log since the oldest kept base backup, packs that snapshots
 share. What others have put into a copy is left alone, as is what
 the copy has locked. In a bucket that keeps versions, what is removed is there until
@@ -82,6 +82,11 @@ func (a *app) retain(ctx context.Context, o retainAsked) (err error) {
 			return err
 		}
 	}
+	// What other hosts have proven, the copies know.
+	filed, err := a.fetchAllFiled(ctx, b)
+	if err != nil {
+		return err
+	}
 	proofs, _, err := a.proofs(b.System)
 	if err != nil {
 		return err
@@ -107,12 +112,20 @@ func (a *app) retain(ctx context.Context, o retainAsked) (err error) {
 		incomplete = true
 		a.sayRetained("%-10s %-10s NOT LOOKED AT   %v", r.Component, r.Copy, r.Err)
 	}
+	for _, cp := range options.Copies {
+		if err := filed.unread[cp.Name]; err != nil {
+			incomplete = true
+			a.sayRetained("%-10s %-10s WHAT IS PROVEN COULD NOT BE READ, and nothing is removed there   %v", "", cp.Name, err)
+		}
+	}
 	for _, c := range options.Components {
 		for _, cp := range plan.Copies(b.Runbook) {
 			for _, s := range cat.Surveys {
 				if s.Component != c.Name || s.Copy != cp.Name {
 					continue
 				}
+				o := o
+				o.remove = o.remove && filed.unread[cp.Name] == nil
 				ok, err := a.retainIn(ctx, o, options, c, cp, s, keeps[c.Name], proven, restored)
 				if err != nil {
 					return err

@@ -10,6 +10,7 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/backup"
 	"comeback/recovery/check"
+	"comeback/recovery/report"
 	"comeback/storage"
 )
 
@@ -81,4 +82,53 @@ func TestRetain_restored(t *testing.T) {
 	here.run(ctx, "stop", s.Plan().Run).has(t, recovery.CameBack)
 	untilEnd(t, s)
 	elsewhere.run(ctx, "retain", book, "--remove").has(t, recovery.CameBack, "removed 1 backup")
+}
+
+// What another host has proven stays, although this host has never seen its run; and
+// where the copy does not tell what was proven, nothing goes.
+func TestRetain_provenElsewhere(t *testing.T) {
+	t.Parallel()
+	ctx, book, ci, here := t.Context(), pictures(t), newRig(t), newRig(t)
+	text, err := os.ReadFile(book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(book, []byte(strings.Replace(string(text), "prefix: \"uploads/\"", "prefix: \"uploads/\", retain: [1 daily]", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	here.run(ctx, "backup", book).has(t, recovery.CameBack)
+	key := filepath.Join(ci.environ["HOME"], "key")
+	if _, err := report.CreateKey(key, "ci"); err != nil {
+		t.Fatal(err)
+	}
+	ci.run(ctx, "rehearse", book, "--plain", "--key", key).has(t, recovery.CameBack, "filed in nearby")
+	ci.runnersEnd(t)
+	here.run(ctx, "backup", book).has(t, recovery.CameBack)
+	// It cannot be fetched: there is something else under its names here.
+	run := filepath.Base(ci.only(t))
+	sums, err := backup.Sums(ci.only(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fetched := filepath.Join(here.state, "filed", "runs")
+	for _, id := range []string{run, (run + sums)[:16]} {
+		if err := os.MkdirAll(filepath.Join(fetched, id), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := here.run(ctx, "retain", book, "--remove")
+	got.has(t, recovery.WithExceptions, "WHAT IS PROVEN COULD NOT BE READ")
+	if strings.Contains(got.out, "removed 1") {
+		t.Errorf("it says %s", got.out)
+	}
+	if err := os.RemoveAll(fetched); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // fetched, and here already
+		got := here.run(ctx, "retain", book, "--remove")
+		got.has(t, recovery.CameBack, "has proven, a key that is not known here")
+		if strings.Contains(got.out, "  goes") {
+			t.Errorf("it says %s", got.out)
+		}
+	}
 }

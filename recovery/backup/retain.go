@@ -26,8 +26,9 @@ type Kept struct {
 const Known = ""
 
 // Retain decides which backups of one survey stay. It is pure. The newest that can
-// be restored always stays, and so does the newest that each signer has proven (proven
-// gives those of a backup: Known, and the keys of strangers). So a stranger can let
+// be restored always stays, and so does the newest that each signer has proven, also
+// where something is said to keep it from being restored now: that may be mended, and it
+// was restored (proven gives those of a backup: Known, and the keys of strangers). So a stranger can let
 // something stay, and never lets go what another has proven. What cannot be restored
 // goes when a newer one can be. Times are those of zone.
 func Retain(s recovery.Survey, keep Keep, zone *time.Location, proven func(recovery.Backup) []string) []Kept {
@@ -36,14 +37,18 @@ func Retain(s recovery.Survey, keep Keep, zone *time.Location, proven func(recov
 		all[i].Backup = b
 	}
 	slices.SortStableFunc(all, func(a, b Kept) int { return cmp.Or(a.Taken.Last().Compare(b.Taken.Last()), cmp.Compare(a.ID, b.ID)) })
-	newest, newestProven := -1, map[string]int{}
+	newest, newestProven, usableProven := -1, map[string]int{}, map[string]int{}
 	for i, k := range all {
 		if k.Problem == "" {
 			newest = i
-			if proven != nil {
-				for _, signer := range proven(k.Backup) {
-					newestProven[signer] = i
-				}
+		}
+		if proven == nil {
+			continue
+		}
+		for _, signer := range proven(k.Backup) {
+			newestProven[signer] = i
+			if k.Problem == "" {
+				usableProven[signer] = i
 			}
 		}
 	}
@@ -54,11 +59,14 @@ func Retain(s recovery.Survey, keep Keep, zone *time.Location, proven func(recov
 	}
 	stay(newest, "the newest")
 	for _, signer := range slices.Sorted(maps.Keys(newestProven)) {
-		if signer == Known {
-			stay(newestProven[signer], "the newest that was proven")
-			continue
+		why := "the newest that was proven"
+		if signer != Known {
+			why = fmt.Sprintf("the newest that %s has proven, a key that is not known here", signer)
 		}
-		stay(newestProven[signer], "the newest that %s has proven, a key that is not known here", signer)
+		stay(newestProven[signer], "%s", why)
+		if i, ok := usableProven[signer]; ok && i != newestProven[signer] {
+			stay(i, "%s, of those that can be restored", why)
+		}
 	}
 	if keep == (Keep{}) {
 		for i := range all {

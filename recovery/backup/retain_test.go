@@ -2,6 +2,7 @@ package backup_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -49,5 +50,20 @@ func TestRetain(t *testing.T) {
 	one := recovery.Survey{Backups: s.Backups[:1]}
 	if k := backup.Retain(one, backup.Keep{Daily: 1}, time.UTC, nil); strings.Join(k[0].Why, ", ") != "the newest, the newest of the day 2025-11-28" {
 		t.Errorf("the only one: %v", k[0].Why)
+	}
+	// What was proven stays where something is said of it since, and so does what was
+	// proven before and can be restored.
+	some := recovery.Survey{Backups: slices.Clone(s.Backups[:5])}
+	some.Backups[2].Problem = "its timeline is dead"
+	var stay []string
+	for _, k := range backup.Retain(some, backup.Keep{Daily: 1}, time.UTC, func(b recovery.Backup) []string {
+		return map[string][]string{some.Backups[1].ID: {backup.Known}, some.Backups[2].ID: {backup.Known}}[b.ID]
+	}) {
+		if len(k.Why) > 0 {
+			stay = append(stay, k.ID)
+		}
+	}
+	if want := []string{some.Backups[1].ID, some.Backups[2].ID, some.Backups[4].ID}; !slices.Equal(stay, want) {
+		t.Errorf("kept %q, want %q", stay, want)
 	}
 }
