@@ -49,10 +49,10 @@ func engines() []recovery.Engine {
 
 // switchers lists what brings restored components live, one for a kind of target.
 func switchers() []recovery.Switcher {
-	inRDS, inKubernetes := rds.NewSwitcher(rds.Options{}), cnpg.NewSwitcher(cnpg.Options{})
-	return []recovery.Switcher{trees.New(), files.NewInPlace(openCopy), inRDS, inKubernetes,
+	inRDS, inKubernetes, byCommand := rds.NewSwitcher(rds.Options{}), cnpg.NewSwitcher(cnpg.Options{}), commands.NewSwitcher(commands.Options{})
+	return []recovery.Switcher{trees.New(), files.NewInPlace(openCopy), inRDS, inKubernetes, byCommand,
 		switchover.New(switchover.Options{Engines: engines, SaveNames: saveNames, LoadNames: loadNames,
-			Elsewhere: map[string]switchover.Elsewhere{rds.Name: inRDS, cnpg.Name: inKubernetes}})}
+			Elsewhere: map[string]switchover.Elsewhere{rds.Name: inRDS, cnpg.Name: inKubernetes, commands.Name: byCommand}})}
 }
 
 // switched is the kind of target that a component is live in: that of the component,

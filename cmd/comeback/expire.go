@@ -72,6 +72,11 @@ func (a *app) leftOvers(ctx context.Context, r runner.Past, open []string, runs 
 			left = append(left, l)
 			continue
 		}
+		if removedBy(r, old, runs) != "" { // nothing need be asked, and may not be able to answer
+			l.keeps = "gone"
+			left = append(left, l)
+			continue
+		}
 		if l.there, err = a.stillThere(ctx, b, r, old); err != nil {
 			return nil, err
 		}
@@ -105,6 +110,20 @@ func openedAgain(r runner.Past, old recovery.Old, runs []runner.Past) string {
 			if of, _, _ := strings.Cut(c.Step, "."); of == old.Component && !c.Adopted && (c.Kind.Opens() || tree && c.Kind.Exchanges()) {
 				return child.ID
 			}
+		}
+	}
+	return ""
+}
+
+// removedBy is the run, an expiry, that has removed what a run has left; empty where none
+// has.
+func removedBy(r runner.Past, old recovery.Old, runs []runner.Past) string {
+	for _, child := range runs {
+		if child.Problem == nil && child.Plan.Parent == r.ID && child.State.Result == recovery.ResultPassed &&
+			slices.ContainsFunc(child.Plan.Expires, func(o recovery.Old) bool {
+				return o.Component == old.Component && o.Place == old.Place
+			}) {
+			return child.ID
 		}
 	}
 	return ""

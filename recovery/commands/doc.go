@@ -42,7 +42,9 @@
 //
 // `remove` removes what fetch has made elsewhere under COMEBACK_NAME, and succeeds only when nothing of
 // it is left, also when nothing was there. Whatever answers with an address needs it: before fetch
-// runs, the name is claimed, and the claim is given back through remove, also after a crash.
+// runs, the name is claimed, and the claim is given back through remove, also after a crash. A
+// recovery leaves such a server running where it was made, and tells its address without a password;
+// `comeback expire` has it removed by remove, when it answers and nobody is connected to it.
 //
 // The package promises that nothing is taken for restored that a command did not name, that an address is
 // not the live one of the runbook, and that no secret is recorded: a password in an address is

@@ -137,10 +137,7 @@ func (k fetchKind) claim(ctx context.Context, env recovery.Env, p place) error {
 	if p.Remove == nil {
 		return nil
 	}
-	r, err := resource(p)
-	if err != nil {
-		return err
-	}
+	r := p.Remove.of(p.Copy, p.name()).claim(p.name())
 	for _, held := range env.Held() {
 		if held.Kind == r.Kind && held.ID == r.ID {
 			env.Meter().Phase("remove what an earlier attempt has made", 0, recovery.NoUnit)

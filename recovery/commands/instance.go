@@ -6,24 +6,37 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 
 	"comeback/recovery"
+	"comeback/recovery/provider"
 )
 
 // Instance is what a command has made outside of this host; its ID is the name that
 // the command was given for it.
 const Instance recovery.ResourceKind = "instance"
 
-// resource is the claim on what fetch may make elsewhere: how it is removed, with
-// the references of its environment unresolved.
-func resource(p place) (recovery.Resource, error) {
-	c := *p.Remove
-	c.Asked = append(c.Asked, "COMEBACK_COPY="+p.Copy.Name, "COMEBACK_NAME="+p.name())
-	b, err := json.Marshal(c)
+// removal is a component's command to remove what was made elsewhere from a copy, under a
+// name.
+func removal(c recovery.Component, of recovery.Copy, name string) (command, error) {
+	r, err := commandOf(c, "remove")
 	if err != nil {
-		return recovery.Resource{}, fmt.Errorf("note how %s is removed: %w", p.name(), err)
+		return r, err
 	}
-	return recovery.Resource{Kind: Instance, ID: p.name(), Details: map[string]string{"remove": string(b)}}, nil
+	return r.of(of, name), nil
+}
+
+// of is a command to remove that knows what it is to remove.
+func (c command) of(of recovery.Copy, name string) command {
+	c.Asked = append(slices.Clip(c.Asked), "COMEBACK_COPY="+of.Name, "COMEBACK_NAME="+name)
+	c.Environ = append(slices.Clip(c.Environ), "COMEBACK_COPY_URL="+of.URL)
+	return c
+}
+
+// claim is that on what fetch may make elsewhere: how it is removed, with the references
+// of its environment unresolved.
+func (c command) claim(name string) recovery.Resource {
+	return recovery.Resource{Kind: Instance, ID: name, Details: map[string]string{"remove": string(provider.Encode(c))}}
 }
 
 // Releaser removes what a command has made elsewhere, with the runbook's command

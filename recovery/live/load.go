@@ -17,7 +17,7 @@ import (
 
 // Source is the restored database in a scratch server.
 type Source struct {
-	// Address is its address; it holds no secret.
+	// Address is its address; what it holds of a password stands in no command line.
 	Address string
 	// Tools are of the scratch server's major.
 	Tools postgres.Tools

@@ -12,6 +12,7 @@ import (
 
 	"comeback/pattern"
 	"comeback/recovery"
+	"comeback/recovery/postgres"
 )
 
 // dump writes the restored database to a directory. Subscriptions are left out:
@@ -26,10 +27,15 @@ func (l *load) dump(ctx context.Context, dir string) error {
 		return fmt.Errorf("count the tables of the restored database: %w", err)
 	}
 	l.env.Meter().Phase("dump the restored database", tables, recovery.InTables)
-	args := []string{"--dbname", l.from.Address, "--format=directory", "--file", dir, "--compress=1", "--no-sync", "--no-subscriptions",
+	config := l.scratch.Config()
+	conninfo, env, err := postgres.ProgramAddress(l.from.Address, config, config.Database)
+	if err != nil {
+		return err
+	}
+	args := []string{"--dbname", conninfo, "--format=directory", "--file", dir, "--compress=1", "--no-sync", "--no-subscriptions",
 		"--no-password", "--verbose", "--jobs", l.jobs()}
 	says := &programLog{meter: l.env.Meter(), counts: dumped}
-	cmd := recovery.Cmd{Path: l.from.Tools.Program("pg_dump"), Args: args, Dir: "/", Env: programEnv, Stderr: says}
+	cmd := recovery.Cmd{Path: l.from.Tools.Program("pg_dump"), Args: args, Dir: "/", Env: env, Stderr: says}
 	return l.explainProgram(ctx, "dump the restored database", l.env.Command(ctx, cmd), says)
 }
 

@@ -32,6 +32,9 @@ where datid is not null and usesysid is not null and pid <> pg_catalog.pg_backen
 // Users counts the sessions of a server beside the one that asks; the provider's own roles,
 // which are always there, are left out.
 func Users(ctx context.Context, conn *pgx.Conn, own ...string) (n int64, err error) {
+	if own == nil {
+		own = []string{} // NULL would let nothing count
+	}
 	err = conn.QueryRow(ctx, sessions, own).Scan(&n)
 	return n, err
 }

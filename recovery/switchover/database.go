@@ -106,14 +106,18 @@ func (load) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery
 	if !ok || !binding.Scratch {
 		return recovery.Outcome{}, recovery.Errorf("retry the restore", "load %s: it is not restored", p.Component)
 	}
-	tools, err := toolsOf(ctx, binding.URL)
+	restored, err := env.Secret(binding.URL)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	tools, err := toolsOf(ctx, restored)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
 	if err := env.Claim(ctx, p.resource(loadedDatabase, p.target)); err != nil {
 		return recovery.Outcome{}, err
 	}
-	loaded, err := p.db.Load(ctx, env, live.Source{Address: binding.URL, Tools: tools, Dir: filepath.Join(scratch.Dir, "load"), Jobs: 2})
+	loaded, err := p.db.Load(ctx, env, live.Source{Address: restored, Tools: tools, Dir: filepath.Join(scratch.Dir, "load"), Jobs: 2})
 	if err != nil {
 		return recovery.Outcome{}, err
 	}

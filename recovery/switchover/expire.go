@@ -41,7 +41,9 @@ func isOld(t recovery.Target) (oldTarget, bool) {
 // running.
 func (s switcher) Expire(c recovery.SwitchContext, old recovery.Old) (recovery.Target, []recovery.Step, error) {
 	if there, is := s.Elsewhere[c.Component.With]; is {
-		return there.Expire(c, old)
+		if either, is := there.(Either); !is || !either.Here(old) {
+			return there.Expire(c, old)
+		}
 	}
 	t := recovery.Target{ID: recovery.TargetID("old/" + old.Place), Component: old.Component, Switches: recovery.Postgres, Place: old.Place, Name: old.Place, Identity: old.Identity}
 	t.Address = cmp.Or(c.Component.Settings.Text("admin"), c.Component.Settings.Text("url"))

@@ -33,14 +33,22 @@ type handOverArgs struct {
 // HandOver lists the step that leaves what was restored running. Its directory lies
 // beside the run's scratch, which goes.
 func (s switcher) HandOver(c recovery.SwitchContext) ([]recovery.Step, error) {
+	var steps []recovery.Step
 	if there, is := s.Elsewhere[c.Point.Engine]; is {
-		return there.HandOver(c)
+		all, err := there.HandOver(c)
+		if _, either := there.(Either); err != nil || !either {
+			return all, err
+		}
+		steps = all
 	}
 	root := filepath.Dir(c.Scratch.Place)
 	a := handOverArgs{Component: c.Component.Name, Run: c.Run, Scratch: c.Scratch.ID, Place: root + "." + c.Component.Name, Listen: c.Component.Settings.Text("listen")}
 	step := recovery.NewStep("hand-over", handOverName, "leave the restored "+c.Component.Name+" running in "+a.Place, a)
 	step.Writes = []recovery.TargetID{c.Scratch.ID}
-	return []recovery.Step{step}, nil
+	for _, s := range steps {
+		step.After = append(step.After, s.ID)
+	}
+	return append(steps, step), nil
 }
 
 // handOver makes a server of its own of the restored one. Until it answers it is a
@@ -58,6 +66,9 @@ func (handOver) Do(ctx context.Context, env recovery.Env, s recovery.Step) (reco
 	scratch, err := env.Target(ctx, a.Scratch)
 	if err != nil {
 		return recovery.Outcome{}, err
+	}
+	if where := handedBefore(env, a.Component); where != "" {
+		return recovery.Outcome{Says: "it was handed over at " + where}, nil
 	}
 	binding, ok := env.Binding(a.Component)
 	if !ok || !binding.Scratch {
@@ -109,6 +120,23 @@ func (handOver) Do(ctx context.Context, env recovery.Env, s recovery.Step) (reco
 			Says:     "roles get in with their own passwords, " + owned(h.Owner) + " through its socket; it archives nothing, and after a reboot it is started by hand: " + start}},
 		Facts: map[string]string{"address": address, "directory": h.Place},
 	}, nil
+}
+
+// handedBefore is where a step before this one has left the component running; empty
+// where none has.
+func handedBefore(env recovery.Env, component string) string {
+	e, ok := env.(recovery.Preceded)
+	if !ok {
+		return ""
+	}
+	for _, st := range e.Before() {
+		for _, h := range st.Outcome.HandedOver {
+			if h.Component == component {
+				return h.Address
+			}
+		}
+	}
+	return ""
 }
 
 func owned(u recovery.User) string {

@@ -35,6 +35,14 @@ type Elsewhere interface {
 	recovery.Expirer
 }
 
+// Either is an Elsewhere whose engine may also have restored onto this host: only its own
+// step finds that out, and hands nothing over then.
+type Either interface {
+	Elsewhere
+	// Here reports whether what an earlier run has left is on this host.
+	Here(recovery.Old) bool
+}
+
 type switcher struct{ Options }
 
 // New makes the switcher of postgres components.
