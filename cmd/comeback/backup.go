@@ -117,7 +117,7 @@ func (a *app) backup(ctx context.Context, o backupAsked) error {
 	if err != nil {
 		return err
 	}
-	release, err := a.holdBackups(ctx, options)
+	release, err := a.holdBackups(ctx, &options)
 	if err != nil {
 		return err
 	}
@@ -144,28 +144,30 @@ func (a *app) backup(ctx context.Context, o backupAsked) error {
 	return backupEnding(taken)
 }
 
-// holdBackups keeps two backups of one component from each other on this host.
-func (a *app) holdBackups(ctx context.Context, o backup.Options) (release func() error, err error) {
+// holdBackups keeps two backups of one component from each other on this host, and says
+// in the options in which place.
+func (a *app) holdBackups(ctx context.Context, o *backup.Options) (release func() error, err error) {
 	var names []string
 	for _, c := range o.Components {
 		names = append(names, c.Name)
 	}
-	return a.holdBackupsOf(ctx, o.System, "backup", names...)
+	o.Place, release, err = a.holdBackupsOf(ctx, o.System, "backup", names...)
+	return release, err
 }
 
 // holdBackup is holdBackups for a step of a run.
-func (a *app) holdBackup(ctx context.Context, system, component, run string) (release func() error, err error) {
+func (a *app) holdBackup(ctx context.Context, system, component, run string) (place string, release func() error, err error) {
 	return a.holdBackupsOf(ctx, system, run, component)
 }
 
-func (a *app) holdBackupsOf(ctx context.Context, system, run string, components ...string) (release func() error, err error) {
+func (a *app) holdBackupsOf(ctx context.Context, system, run string, components ...string) (place string, release func() error, err error) {
 	home, err := a.home()
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	host, err := os.Hostname()
 	if err != nil {
-		return nil, fmt.Errorf("name this host: %w", err)
+		return "", nil, fmt.Errorf("name this host: %w", err)
 	}
 	var targets []string
 	for _, name := range components {
@@ -174,9 +176,9 @@ func (a *app) holdBackupsOf(ctx context.Context, system, run string, components 
 	hold, err := exclusive.Take(ctx, targets, exclusive.Options{Dir: filepath.Join(home.Dir, "locks"), Now: a.now,
 		Holder: exclusive.Holder{Run: run, Operator: a.operator(), Host: host, PID: os.Getpid()}})
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
-	return func() error { return hold.Release(context.WithoutCancel(ctx)) }, nil
+	return hold.Place(), func() error { return hold.Release(context.WithoutCancel(ctx)) }, nil
 }
 
 // backupEnding is the exit code of a command that has told how it went.

@@ -93,7 +93,7 @@ func (a *app) retain(ctx context.Context, o retainAsked) (err error) {
 	}
 	proven := provers(proofs)
 	if o.remove {
-		release, err := a.holdBackups(ctx, options)
+		release, err := a.holdBackups(ctx, &options)
 		if err != nil {
 			return err
 		}

@@ -24,6 +24,12 @@
 // goes, with the parts of uploads and half files that no list shows, and what is whole
 // gets its manifest, so that it is pruned in its time like any other.
 //
+// Dead is one whose process has lost its hold on the component, as only who holds it in
+// the same place knows; to everybody else one that has not renewed its mark for hours, or
+// could never renew it, for days. What makes a backup whole is stored, and stays, only
+// where its mark is its own and nobody can have taken it for dead: no list shows one of
+// which somebody may have cleared a part away.
+//
 // Nothing goes while somebody needs it. Retention asks for what is kept before it
 // removes each backup, and keeps with a backup all that this needs: the log from it on,
 // what it is incremental to, packs. Kept is what the policy asks for; the newest, and

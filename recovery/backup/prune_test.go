@@ -36,12 +36,13 @@ type pruned struct {
 	component recovery.Component
 	now       time.Time
 	temp      string
+	place     string // in which it is held
 	restored  func(recovery.Backup) string
 }
 
 func newPruned(t *testing.T, days int) *pruned {
 	t.Helper()
-	p := &pruned{T: t, dir: t.TempDir(), copy: t.TempDir(), temp: t.TempDir(), engine: files.New(files.Options{}), now: time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC)}
+	p := &pruned{T: t, dir: t.TempDir(), copy: t.TempDir(), temp: t.TempDir(), place: "h/1", engine: files.New(files.Options{}), now: time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC)}
 	p.component = recovery.Component{Name: "uploads", Kind: recovery.Files, Settings: recovery.Settings{"path": {p.dir}, "prefix": {"uploads/"}}}
 	var err error
 	if p.store, err = storage.OpenDir(p.copy); err != nil {
@@ -77,7 +78,7 @@ func (p *pruned) run() ([]backup.Taken, error) {
 	}
 	return backup.Take(p.Context(), backup.Options{System: "shop", Components: []recovery.Component{p.component}, Engines: []recovery.Engine{p.engine},
 		Copies: copies, OpenStore: open, Runbook: []byte("# x\n"),
-		Secret: func(s string) (string, error) { return s, nil }, Redact: func(s string) string { return s }, Temp: p.temp, Host: "h", By: "comeback",
+		Secret: func(s string) (string, error) { return s, nil }, Redact: func(s string) string { return s }, Temp: p.temp, Host: "h", Place: p.place, By: "comeback",
 		Now: func() time.Time { return p.now }, Watch: func(string, string, *recovery.Manifest) recovery.Meter { return deaf{} }})
 }
 

@@ -30,7 +30,14 @@ var recording sync.Mutex // of the objects of a recorder: packs are stored side 
 // Put keeps the digest of the bytes that are stored.
 func (r *recorder) Put(ctx context.Context, key string, in io.Reader, options storage.PutOptions) (storage.Object, error) {
 	sum := sha256.New()
-	o, err := r.Store.Put(ctx, key, io.TeeReader(in, sum), options)
+	put := func() (storage.Object, error) { return r.Store.Put(ctx, key, io.TeeReader(in, sum), options) }
+	var o storage.Object
+	var err error
+	if r.guard != nil && key == r.guard.mark.Last {
+		o, err = r.guard.last(ctx, put)
+	} else {
+		o, err = put()
+	}
 	if err == nil {
 		recording.Lock()
 		defer recording.Unlock()

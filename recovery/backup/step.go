@@ -61,8 +61,8 @@ func SortOf(e recovery.Engine) string {
 type StepOptions struct {
 	Engines func() []recovery.Engine
 	// Hold keeps other backups of a component of a system on this host away until
-	// release is called; an error says who is at work.
-	Hold func(ctx context.Context, system, component, run string) (release func() error, err error)
+	// release is called, and says in which place; an error says who is at work.
+	Hold func(ctx context.Context, system, component, run string) (place string, release func() error, err error)
 	// By is this program with its version.
 	By string
 }
@@ -92,15 +92,15 @@ func (k taking) Do(ctx context.Context, env recovery.Env, s recovery.Step) (reco
 		return recovery.Outcome{}, recovery.Errorf("use the version of comeback that made the plan", "no engine %q here takes a %s", a.Engine, Called(a.Sort))
 	}
 	engine := named.(recovery.Capturer)
-	release, err := k.Hold(ctx, a.System, a.Component.Name, a.Run)
+	place, release, err := k.Hold(ctx, a.System, a.Component.Name, a.Run)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	o, err := k.take(ctx, env, a, engine, scratch.Dir)
+	o, err := k.take(ctx, env, a, engine, scratch.Dir, place)
 	return o, errors.Join(err, release())
 }
 
-func (k taking) take(ctx context.Context, env recovery.Env, a StepArgs, engine recovery.Capturer, dir string) (recovery.Outcome, error) {
+func (k taking) take(ctx context.Context, env recovery.Env, a StepArgs, engine recovery.Capturer, dir, place string) (recovery.Outcome, error) {
 	env.Meter().Phase("ask which copies must have it", int64(len(a.Copies)), recovery.InItems)
 	arms, refused, err := a.required(ctx, env, engine)
 	if err != nil {
@@ -116,7 +116,7 @@ func (k taking) take(ctx context.Context, env recovery.Env, a StepArgs, engine r
 		return recovery.Outcome{}, recovery.Errorf("make room there, then retry", "make a place for the backup: %w", err)
 	}
 	var claimed []recovery.Resource
-	options := Options{System: a.System, Copies: a.Copies, RunbookSHA256: a.Runbook, Secret: env.Secret, Temp: temp, Host: host, By: k.By, Now: env.Now, Command: env.Command,
+	options := Options{System: a.System, Copies: a.Copies, RunbookSHA256: a.Runbook, Secret: env.Secret, Temp: temp, Host: host, Place: place, By: k.By, Now: env.Now, Command: env.Command,
 		Watch: func(_, _ string, last *recovery.Manifest) recovery.Meter { return expecting(env.Meter(), last) },
 		Claim: func(ctx context.Context, r recovery.Resource) error {
 			claimed = append(claimed, r)

@@ -23,6 +23,8 @@ type lines struct {
 	recovery.Engine
 	// half, where it is set, ends a capture after its first object.
 	half func() error
+	// between, where it is set, is what happens after its first object.
+	between func()
 	// broken is what its survey says of every backup.
 	broken string
 }
@@ -55,6 +57,9 @@ func (l lines) Capture(ctx context.Context, src recovery.Capture) (recovery.Mani
 	for i, name := range []string{"first", "second", "last"} {
 		if _, err := src.Store.Put(ctx, m.ID+"/"+name, strings.NewReader(name), storage.PutOptions{IfAbsent: true, Size: int64(len(name))}); err != nil {
 			return m, err
+		}
+		if i == 0 && l.between != nil {
+			l.between()
 		}
 		if i == 0 && l.half != nil {
 			return m, l.half()
@@ -155,8 +160,8 @@ func (p *place) take(ctx context.Context, engine lines, hold error, copies ...st
 		a.Copies = append(a.Copies, recovery.Copy{Name: name, URL: "file:///" + name})
 	}
 	kind := backup.Taking(backup.StepOptions{By: "comeback test", Engines: func() []recovery.Engine { return []recovery.Engine{engine} },
-		Hold: func(context.Context, string, string, string) (func() error, error) {
-			return func() error { return nil }, hold
+		Hold: func(context.Context, string, string, string) (string, func() error, error) {
+			return "here", func() error { return nil }, hold
 		}})
 	return kind.Do(ctx, p, backup.Step("base", a))
 }

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"comeback/recovery"
@@ -35,7 +37,11 @@ type Options struct {
 	Temp string
 	// Host and By are where and by which program backups are taken.
 	Host, By string
-	Now      func() time.Time
+	// Place is that in which the caller holds the components, so that no other backup
+	// of them is taken by this host: what was cut off by one that held them there is
+	// dead. Empty is nowhere; then only time tells.
+	Place string
+	Now   func() time.Time
 	// Watch gives the meter of the next backup; last is the manifest of the one
 	// before it, nil where none is known.
 	Watch func(component, sort string, last *recovery.Manifest) recovery.Meter
@@ -186,15 +192,19 @@ func capture(ctx context.Context, o Options, j job, fan *storage.Fan) (m recover
 		return m, recovery.Errorf("give a directory with room with --temp", "back up %s: %w", j.component.Name, err).WithExit(recovery.Usage)
 	}
 	defer func() { err = errors.Join(err, leave()) }()
-	cleared := clearUnfinished(ctx, fan, j, o.Host, o.Now())
+	cleared := clearUnfinished(ctx, fan, j, holder{o.Host, o.Place, o.System}, o.Now())
 	begun := o.Now().UTC()
 	last, lastStamp := newest(ctx, fan, j.component.Name, j.sort)
 	stamp := stampOf(begun, lastStamp)
-	recorded := &recorder{Store: fan}
 	meter := o.Watch(j.component.Name, j.sort, last)
 	known := recovery.Manifest{Format: recovery.ManifestFormat, System: o.System, Component: j.component.Name, Kind: j.component.Kind, Engine: j.engine.Schema().Engine,
 		Begun: begun, Host: o.Host, By: o.By, Runbook: o.digest()}
-	mark := unfinished{Component: j.component.Name, Sort: j.sort, Host: o.Host, Begun: begun, Record: &known}
+	mark := unfinished{Component: j.component.Name, Sort: j.sort, Host: o.Host, Begun: begun, Token: rand.Text(), Place: o.Place, Record: &known}
+	guards := &guard{mark: &mark, fan: fan, now: o.Now, known: map[string]time.Time{}}
+	recorded := &recorder{Store: fan, guard: guards}
+	var keeping sync.WaitGroup
+	keep, stop := context.WithCancel(ctx)
+	defer func() { stop(); keeping.Wait() }()
 	m, err = j.engine.Capture(ctx, recovery.Capture{System: o.System, Component: j.component, Stamp: stamp, Store: recorded, Secret: o.Secret,
 		Command: o.command(), Meter: meter, Temp: temp, Now: o.Now,
 		Begin: func(ctx context.Context, b recovery.Beginning) error {
@@ -208,8 +218,17 @@ func capture(ctx context.Context, o Options, j job, fan *storage.Fan) (m recover
 					return err
 				}
 			}
-			return mark.begin(ctx, fan, stamp)
+			if err := mark.begin(ctx, fan, stamp); err != nil {
+				return err
+			}
+			for _, a := range fan.Left() {
+				guards.known[a.Name] = begun
+			}
+			keeping.Go(func() { guards.keep(keep) })
+			return nil
 		}})
+	stop()
+	keeping.Wait()
 	if err != nil {
 		return m, err
 	}
@@ -226,6 +245,9 @@ func capture(ctx context.Context, o Options, j job, fan *storage.Fan) (m recover
 		}
 	}
 	m.Remarks = append(m.Remarks, mark.end(ctx, fan)...)
+	if len(fan.Left()) == 0 {
+		return m, errTaken
+	}
 	return m, nil
 }
 
@@ -248,6 +270,7 @@ func (o Options) digest() string {
 // recorder keeps the digests of what is stored through it.
 type recorder struct {
 	storage.Store
+	guard   *guard
 	objects []recovery.StoredObject
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"path"
 	"strings"
 	"time"
@@ -25,6 +24,12 @@ type unfinished struct {
 	Sort      string    `json:"sort"`
 	Host      string    `json:"host"`
 	Begun     time.Time `json:"begun"`
+	// Token tells it from any other of its name; older versions gave none. Place is that
+	// in which its process holds the component, and Renewed when it was last said that
+	// it is at work: zero as long as nobody had to.
+	Token   string    `json:"token,omitempty"`
+	Place   string    `json:"place,omitempty"`
+	Renewed time.Time `json:"renewed,omitzero"`
 	// Prefix and Also are what its keys begin with; Last makes it whole.
 	Prefix string   `json:"prefix"`
 	Also   []string `json:"also,omitempty"`
@@ -60,29 +65,33 @@ func (u unfinished) keyOf(stamp string) string {
 }
 
 // end takes the mark away again, from every copy. Where that fails the backup is none the
-// less whole; nothing is pruned there before the mark is gone, and what stays is told.
+// less whole; nothing is pruned there before the mark is gone, and what stays is told. A
+// mark that is gone already somebody has taken for a dead one's.
 func (u *unfinished) end(ctx context.Context, fan *storage.Fan) (remarks []string) {
 	if u.key == "" {
 		return nil
 	}
 	for _, a := range fan.Left() {
-		if err := remove(ctx, a.Store, u.key); err != nil {
+		err := u.ours(ctx, a.Store, time.Time{})
+		if errors.Is(err, errTaken) {
+			fan.Drop(a.Name, err)
+			continue
+		}
+		if err == nil {
+			err = remove(ctx, a.Store, u.key)
+		}
+		if err != nil {
 			remarks = append(remarks, fmt.Sprintf("%s holds the backup, and could not be told that it is whole; nothing is pruned there before the next backup could: %v", a.Name, err))
 		}
 	}
 	return remarks
 }
 
-// abandoned is how old the mark of another host must be to count as nobody's: no
-// backup takes longer.
-const abandoned = 72 * time.Hour
-
 // clearUnfinished settles what backups of this sort have left that did not come to
-// their end. Whoever calls holds the component on this host, so a mark of this host is
-// a dead one's. What could not be looked for is remarked.
-func clearUnfinished(ctx context.Context, fan *storage.Fan, j job, host string, now time.Time) (remarks []string) {
+// their end, and are dead. What could not be looked for is remarked.
+func clearUnfinished(ctx context.Context, fan *storage.Fan, j job, by holder, now time.Time) (remarks []string) {
 	for _, a := range fan.Left() {
-		said, err := clearIn(ctx, a.Store, fan.Left(), j, host, now)
+		said, err := clearIn(ctx, a.Store, fan.Left(), j, by, now)
 		if err != nil {
 			fan.Drop(a.Name, fmt.Errorf("clear what an interrupted backup has left: %w", err))
 		}
@@ -93,7 +102,7 @@ func clearUnfinished(ctx context.Context, fan *storage.Fan, j job, host string, 
 	return remarks
 }
 
-func clearIn(ctx context.Context, s storage.Store, all []storage.Arm, j job, host string, now time.Time) (remarks []string, err error) {
+func clearIn(ctx context.Context, s storage.Store, all []storage.Arm, j job, by holder, now time.Time) (remarks []string, err error) {
 	for o, err := range s.List(ctx, unfinisheds+j.component.Name+"/") {
 		if err != nil {
 			return remarks, err
@@ -101,14 +110,11 @@ func clearIn(ctx context.Context, s storage.Store, all []storage.Arm, j job, hos
 		if !strings.HasSuffix(o.Key, "-"+j.sort+".json") || o.Size > maxManifest {
 			continue
 		}
-		var u unfinished
-		in := storage.NewReader(ctx, s, o, storage.ReadOptions{Attempts: 3})
-		err := json.NewDecoder(in).Decode(&u)
-		in.Close()
+		u, err := readMark(ctx, s, o)
 		if err != nil && stored(err) {
 			return remarks, err
 		}
-		if err != nil || u.Prefix == "" || u.Host != host && now.Sub(u.Begun) < abandoned {
+		if err != nil || !u.dead(by, now) {
 			continue
 		}
 		said, err := u.settle(ctx, s, o.Key, all)
@@ -231,14 +237,11 @@ func Unfinished(ctx context.Context, s storage.Store) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("list what is under way: %w", err)
 		}
-		var u unfinished
-		in := storage.NewReader(ctx, s, o, storage.ReadOptions{Attempts: 3})
-		err := json.NewDecoder(io.LimitReader(in, maxManifest)).Decode(&u)
-		in.Close()
+		u, err := readMark(ctx, s, o)
 		if err != nil && stored(err) {
 			return nil, err
 		}
-		if err == nil && u.Prefix != "" {
+		if err == nil {
 			all = append(all, u.Prefix)
 		}
 	}

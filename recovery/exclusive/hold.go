@@ -49,6 +49,7 @@ type Hold struct {
 	files   []*fileLock
 	leases  []*lease
 	remarks []string
+	place   string
 
 	stop     context.CancelFunc
 	beats    sync.WaitGroup
@@ -106,6 +107,11 @@ func Take(ctx context.Context, targets []string, o Options) (*Hold, error) {
 	return h, nil
 }
 
+// Place names the directory in which the targets are locked, unlike any other of any
+// host: whoever holds the same target by the same place later knows that this holder is
+// dead. It is empty where there was nothing to hold.
+func (h *Hold) Place() string { return h.place }
+
 // distinct orders stores by their place, the same on all hosts, so that of two
 // who take several one comes first everywhere.
 func distinct(stores []storage.Store) []storage.Store {
@@ -121,6 +127,7 @@ func (h *Hold) take(ctx context.Context, targets []string) error {
 	if err != nil {
 		return err
 	}
+	h.place = place
 	mine := record{Format: 1, Holder: h.options.Holder, Since: h.options.Now().UTC(), Token: rand.Text(), Place: place,
 		Lease: recovery.Duration(h.options.Lease)}
 	for _, target := range targets {
