@@ -42,7 +42,7 @@ func startRDS(t *testing.T) *rdstest.Service {
 
 func TestRDS(t *testing.T) {
 	s := startRDS(t)
-	for name, test := range map[string]func(*testing.T, *rdstest.Service){"rehearsal": rehearsesRDS, "hand-over": handsOverRDS, "rename": renamesRDS, "cluster": renamesAurora, "beside others": listsBesideOthers} {
+	for name, test := range map[string]func(*testing.T, *rdstest.Service){"rehearsal": rehearsesRDS, "hand-over": handsOverRDS, "rename": renamesRDS, "cluster": renamesAurora, "cluster handed over": handsOverAurora, "beside others": listsBesideOthers} {
 		t.Run(name, func(t *testing.T) {
 			test(t, s)
 			for _, left := range s.Left() {
@@ -317,6 +317,51 @@ func renamesAurora(t *testing.T, s *rdstest.Service) {
 	}
 	if got := s.Resource("cluster " + rdstest.SourceCluster); got != "cluster-SHOPAURORA" {
 		t.Errorf("after the switch back live is %s", got)
+	}
+}
+
+// A cluster of Aurora is left running, and deleted by name with its instance; a call that is
+// denied is told, and what is protected from deletion keeps its instance.
+func handsOverAurora(t *testing.T, s *rdstest.Service) {
+	r := newRig(t)
+	path := r.rdsRunbook(t, s)
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, []byte(strings.Replace(string(text), "instance: "+rdstest.SourceInstance, "cluster: "+rdstest.SourceCluster, 1)), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	recover := []string{"recover", path, "--plain", "--to", s.At.Format(time.RFC3339), "--outage", "1 minute ago"}
+	s.Fail("CreateDBInstance", 1, rdstest.Fault{Status: 403, Code: "AccessDenied", Message: "not authorized to perform: rds:CreateDBInstance"})
+	if got := r.run(t.Context(), recover...); got.code == recovery.CameBack || !strings.Contains(got.out, "let whoever asks do rds:CreateDBInstance") || len(s.Left()) > 0 {
+		t.Errorf("denied: exit %d, left %v\n%s\n%s", got.code, s.Left(), got.out, got.err)
+	}
+	if got := r.run(t.Context(), recover...); got.code != recovery.CameBack {
+		t.Fatalf("exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	state := r.lastState(t)
+	if len(state.HandedOver) != 1 || len(state.Held()) != 0 {
+		t.Fatalf("handed over %+v, held %+v", state.HandedOver, state.Held())
+	}
+	h := state.HandedOver[0]
+	s.Calls()
+	expire := []string{"expire", state.Run, "--plain", "--confirm", h.Place}
+	s.Protect("cluster "+h.Place, true)
+	if got := r.run(t.Context(), expire...); got.code == recovery.CameBack || !strings.Contains(got.out, h.Place+" is protected from deletion") || len(s.Calls()) > 0 {
+		t.Errorf("protected: exit %d, there is %v\n%s\n%s", got.code, s.Left(), got.out, got.err)
+	}
+	s.Protect("cluster "+h.Place, false)
+	s.Fail("DeleteDBCluster", 1, rdstest.Fault{Status: 403, Code: "AccessDenied", Message: "not authorized to perform: rds:DeleteDBCluster"})
+	if got := r.run(t.Context(), expire...); got.code == recovery.CameBack || !strings.Contains(got.out, "let whoever asks do rds:DeleteDBCluster") {
+		t.Errorf("denied: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	if got := r.run(t.Context(), expire...); got.code != recovery.CameBack || len(s.Left()) > 0 {
+		t.Errorf("removed: exit %d, left %v\n%s\n%s", got.code, s.Left(), got.out, got.err)
+	}
+	kept := s.Kept()
+	if want := h.Place + "-last of " + h.Place + ", automated backups deleted: false"; len(kept) == 0 || kept[len(kept)-1] != want {
+		t.Errorf("kept is %q, want %q last", kept, want)
 	}
 }
 

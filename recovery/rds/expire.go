@@ -108,6 +108,9 @@ func (k expireKind) Do(ctx context.Context, env recovery.Env, step recovery.Step
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
+	if err := h.deletable(ctx, s); err != nil {
+		return recovery.Outcome{}, err
+	}
 	every, last := time.Duration(h.Every), cmp.Or(h.Last, lastOf(h.ID))
 	servers, err := h.servers(ctx, s)
 	if err != nil {
@@ -141,6 +144,16 @@ func (k expireKind) Do(ctx context.Context, env recovery.Env, step recovery.Step
 		return nil
 	}})
 	return recovery.Outcome{Says: h.ID + " is gone; RDS keeps its last snapshot " + last}, err
+}
+
+// deletable refuses what is protected from deletion before anything of it is deleted: a
+// cluster that the service keeps would be left without its instances.
+func (h handedOver) deletable(ctx context.Context, s service) error {
+	m, err := s.find(ctx, h.Kind, h.ID)
+	if m == nil || err != nil || m.resource != h.Resource || !m.protected {
+		return err
+	}
+	return provider.Refused("find out who needs it; if nobody does, take its protection away in the console of RDS, then retry", "the %s is protected from deletion", m)
 }
 
 // servers are the instances that answer for it: itself, or those of the cluster. Of what is

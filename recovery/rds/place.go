@@ -103,6 +103,7 @@ type made struct {
 	host, user       string
 	port             int32
 	encrypted        bool
+	protected        bool
 	key, class       string
 	version          string
 	parameters       string
@@ -122,14 +123,16 @@ func (s service) find(ctx context.Context, kind recovery.ResourceKind, id string
 		}
 		return &made{kind: kind, id: id, arn: aws.ToString(c.DBClusterArn), resource: aws.ToString(c.DbClusterResourceId), status: aws.ToString(c.Status), percent: aws.ToString(c.PercentProgress),
 			host: aws.ToString(c.Endpoint), port: aws.ToInt32(c.Port), encrypted: aws.ToBool(c.StorageEncrypted), key: aws.ToString(c.KmsKeyId), class: aws.ToString(c.DBClusterInstanceClass),
-			version: aws.ToString(c.EngineVersion), parameters: aws.ToString(c.DBClusterParameterGroup), groups: groupsOf(c.VpcSecurityGroups), tags: c.TagList}, nil
+			version: aws.ToString(c.EngineVersion), parameters: aws.ToString(c.DBClusterParameterGroup), groups: groupsOf(c.VpcSecurityGroups), tags: c.TagList,
+			protected: aws.ToBool(c.DeletionProtection)}, nil
 	}
 	i, err := s.findInstance(ctx, id)
 	if i == nil || err != nil {
 		return nil, err
 	}
 	m := &made{kind: kind, id: id, arn: aws.ToString(i.DBInstanceArn), resource: aws.ToString(i.DbiResourceId), status: aws.ToString(i.DBInstanceStatus), percent: aws.ToString(i.PercentProgress),
-		encrypted: aws.ToBool(i.StorageEncrypted), key: aws.ToString(i.KmsKeyId), class: aws.ToString(i.DBInstanceClass), version: aws.ToString(i.EngineVersion), groups: groupsOf(i.VpcSecurityGroups), tags: i.TagList, cluster: aws.ToString(i.DBClusterIdentifier), user: aws.ToString(i.MasterUsername), replicas: i.ReadReplicaDBInstanceIdentifiers}
+		encrypted: aws.ToBool(i.StorageEncrypted), key: aws.ToString(i.KmsKeyId), class: aws.ToString(i.DBInstanceClass), version: aws.ToString(i.EngineVersion), groups: groupsOf(i.VpcSecurityGroups), tags: i.TagList, cluster: aws.ToString(i.DBClusterIdentifier), user: aws.ToString(i.MasterUsername), replicas: i.ReadReplicaDBInstanceIdentifiers,
+		protected: aws.ToBool(i.DeletionProtection)}
 	if i.Endpoint != nil {
 		m.host, m.port = aws.ToString(i.Endpoint.Address), aws.ToInt32(i.Endpoint.Port)
 	}

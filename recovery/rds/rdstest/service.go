@@ -272,6 +272,13 @@ func (s *Service) State(name string, states ...string) {
 	s.things[name].states = states
 }
 
+// Protect keeps something from being deleted, or lets it be.
+func (s *Service) Protect(name string, protected bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.things[name].protected = protected
+}
+
 // Grow gives something more storage, in gibibytes.
 func (s *Service) Grow(name string, storage int) {
 	s.mu.Lock()
