@@ -22,7 +22,9 @@
 // A backup begins with its mark (comeback/unfinished), and ends with its manifest and
 // the mark's removal. Whoever finds a dead one's mark settles it: what is not whole
 // goes, with the parts of uploads and half files that no list shows, and what is whole
-// gets its manifest, so that it is pruned in its time like any other.
+// gets its manifest, so that it is pruned in its time like any other. A mark is believed
+// only as far as it names a backup of its own time, and nothing goes that the manifest of
+// a backup names: who can put marks there cannot have others remove backups.
 //
 // Dead is one whose process has lost its hold on the component, as only who holds it in
 // the same place knows; to everybody else one that has not renewed its mark for hours, or

@@ -168,3 +168,37 @@ func TestTake_long(t *testing.T) {
 		}
 	})
 }
+
+// Who may put marks into a copy, and no more, has nothing removed: a mark that names what
+// is not of a backup of its own time, or of one that is whole, is left alone, and told of.
+func TestTake_planted(t *testing.T) {
+	p := newPruned(t, 2)
+	ids := p.look(backup.Keep{}, nil).Kept
+	stamp := strings.TrimSuffix(strings.TrimPrefix(ids[0].ID, "uploads/snapshots/"), ".snapshot")
+	mark := "comeback/unfinished/uploads/20261101T030000Z-snapshot.json"
+	before := p.usable()
+	for name, says := range map[string]string{
+		"all of the copy":          `"prefix":"uploads/packs/` + stamp + `-","also":[""],"last":"uploads/packs/` + stamp + `-none"`,
+		"all of the component":     `"prefix":"uploads/","last":"uploads/none"`,
+		"a backup of another time": `"prefix":"uploads/snapshots/20261102T030000","last":"uploads/snapshots/20261102T030000.none"`,
+		"the backup of its time":   `"prefix":"uploads/packs/` + stamp + `-","also":["uploads/snapshots/` + stamp + `"],"last":"uploads/snapshots/` + stamp + `.none"`,
+		"what is known of backups": `"prefix":"comeback/backups/uploads/20261101T030000Z","last":"comeback/backups/uploads/20261101T030000Z-none"`,
+		"another one's last":       `"prefix":"uploads/packs/` + stamp + `-","last":"uploads/none"`,
+	} {
+		text := `{"component":"uploads","sort":"snapshot","host":"h","begun":"2026-11-01T03:00:00Z",` + says + `}`
+		if _, err := p.store.Put(t.Context(), mark, strings.NewReader(text), storage.PutOptions{Size: -1}); err != nil {
+			t.Fatal(err)
+		}
+		taken, err := p.run()
+		if err != nil || len(taken) != 1 || taken[0].Err != nil || !strings.Contains(strings.Join(taken[0].Manifest.Remarks, "; "), mark+" was left alone") {
+			t.Fatalf("%s: %v, %+v", name, err, taken)
+		}
+		p.now = p.now.AddDate(0, 0, 1)
+		if now := p.usable(); !slices.Equal(now[:2], before) {
+			t.Errorf("%s: left are the days %v of %v", name, now, before)
+		}
+		if known, err := backup.Manifests(t.Context(), p.store, "uploads"); err != nil || len(known) != len(p.usable()) {
+			t.Errorf("%s: %d backups are known, %v", name, len(known), err)
+		}
+	}
+}

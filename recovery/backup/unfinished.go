@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
+	"comeback/pattern"
 	"comeback/recovery"
 	"comeback/storage"
 )
@@ -117,8 +119,16 @@ func clearIn(ctx context.Context, s storage.Store, all []storage.Arm, j job, by 
 		if err != nil || !u.dead(by, now) {
 			continue
 		}
+		if err := u.plausible(o.Key); err != nil {
+			remarks = append(remarks, fmt.Sprintf("%s was left alone, with all that it names: %v; see who has put it there, and remove it by hand", o.Key, err))
+			continue
+		}
 		said, err := u.settle(ctx, s, o.Key, all)
 		remarks = append(remarks, said...)
+		if errors.Is(err, errWhole) {
+			remarks = append(remarks, fmt.Sprintf("%s was left alone, with all that it names: %v", o.Key, err))
+			continue
+		}
 		// Who may only add takes backups all the same: what was left lies under names
 		// of its own, and its mark keeps it from being pruned or listed.
 		if err != nil && !errors.Is(err, storage.ErrDenied) {
@@ -148,17 +158,87 @@ func (u unfinished) settle(ctx context.Context, s storage.Store, mark string, al
 // prefixes are all of what its keys begin with.
 func (u unfinished) prefixes() []string { return append([]string{u.Prefix}, u.Also...) }
 
-// clear removes the objects of a backup that is not whole, and what no list shows.
+// stampIn is a time in the name of an object, as backups have it in theirs.
+var stampIn = pattern.New(`[0-9]{8}T[0-9]{6}`)
+
+// nearStamp is how far the time in a backup's names may be from that in its mark's.
+const nearStamp = time.Hour
+
+// plausible reports whether a mark says of itself what one of a backup does: its name has
+// its component, its sort and when it began, and all that it names has that time, too, and
+// is nothing of what is known of backups. Who may put marks into a copy, and no more, must
+// not have others remove what is there.
+func (u unfinished) plausible(mark string) error {
+	stamp := strings.TrimSuffix(path.Base(mark), "-"+u.Sort+".json")
+	begun, err := time.Parse(stampLayout, stamp)
+	if err != nil || mark != u.keyOf(stamp) {
+		return errors.New("its name is not that of what it says")
+	}
+	of := func(key string) bool {
+		return !strings.HasPrefix(key, "comeback/") && slices.ContainsFunc(stampIn.FindAllString(key, -1), func(text string) bool {
+			t, err := time.Parse("20060102T150405", text)
+			return err == nil && t.Sub(begun).Abs() < nearStamp
+		})
+	}
+	all := u.prefixes()
+	for _, prefix := range all {
+		if !of(prefix) {
+			return fmt.Errorf("%q is not what the names of a backup of that time begin with", prefix)
+		}
+	}
+	if !slices.ContainsFunc(all, func(prefix string) bool { return strings.HasPrefix(u.Last, prefix) }) {
+		return fmt.Errorf("%q is none of its objects", u.Last)
+	}
+	return nil
+}
+
+// errWhole says that what a mark names belongs to a backup that is known to be whole.
+var errWhole = errors.New("it names what is of a backup that was whole")
+
+// spare returns errWhole where one of the objects is of a backup that has its manifest.
+func spare(ctx context.Context, s storage.Store, objects []storage.Object) error {
+	if len(objects) == 0 {
+		return nil
+	}
+	known, err := Manifests(ctx, s, "")
+	if err != nil {
+		return err
+	}
+	of := map[string]string{}
+	for _, m := range known {
+		for _, o := range m.Objects {
+			of[o.Key] = m.ID
+		}
+	}
+	for _, o := range objects {
+		if id, ok := of[o.Key]; ok {
+			return fmt.Errorf("%w: %s is of %s", errWhole, o.Key, id)
+		}
+	}
+	return nil
+}
+
+// clear removes the objects of a backup that is not whole, and what no list shows. It
+// removes nothing where one of them is of a backup that has its manifest.
 func (u unfinished) clear(ctx context.Context, s storage.Store) (remarks []string, err error) {
+	var objects []storage.Object
 	for _, prefix := range u.prefixes() {
 		for o, err := range s.List(ctx, prefix) {
 			if err != nil {
 				return remarks, err
 			}
-			if err := remove(ctx, s, o.Key); err != nil {
-				return remarks, err
-			}
+			objects = append(objects, o)
 		}
+	}
+	if err := spare(ctx, s, objects); err != nil {
+		return remarks, err
+	}
+	for _, o := range objects {
+		if err := remove(ctx, s, o.Key); err != nil {
+			return remarks, err
+		}
+	}
+	for _, prefix := range u.prefixes() {
 		switch err := storage.Sweep(ctx, s, prefix); {
 		case err == nil:
 		case errors.Is(err, storage.ErrUnavailable), errors.Is(err, storage.ErrExpired), ctx.Err() != nil:
