@@ -410,6 +410,14 @@ func TestRestore_faults(t *testing.T) {
 			t.Errorf("called %q, want %q", got, want)
 		}
 	})
+	// What was in its way and is no more is no trouble, however long the restore takes.
+	for _, why := range []string{"raised", "evicted"} {
+		t.Run(why, func(t *testing.T) {
+			o := options(t, exactly(server.At), server.Before)
+			o.Event = started("ready", func() { server.HoldFor("run-part", why, 40) })
+			passes(t, enginetest.Restore(t, o))
+		})
+	}
 	hold := func(why string) func() { return func() { server.Hold("run-part", why) } }
 	for name, test := range map[string]struct {
 		step       string

@@ -112,7 +112,7 @@ func (p place) labelled() url.Values {
 // trouble looks at what the operator has made, and logs what Kubernetes tells of it, each
 // once.
 func (p place) trouble(ctx context.Context, c *cluster, meter recovery.Meter, told map[string]bool) (trouble, error) {
-	warned, err := p.events(ctx, meter, told)
+	warned, since, err := p.events(ctx, meter, told)
 	if err != nil {
 		return trouble{}, err
 	}
@@ -129,11 +129,15 @@ func (p place) trouble(ctx context.Context, c *cluster, meter recovery.Meter, to
 		}
 		return trouble{says: over, hint: hintOf(over, "read the log of its pod; retry makes a new cluster"), final: true}, err
 	}
-	for i, pod := range pods {
+	goesOn := false
+	for _, pod := range pods {
 		if t, is := ofPod(pod); is {
 			return t, nil
 		}
-		if pod.Status.Phase == "Failed" {
+		goesOn = goesOn || pod.Status.Phase == "Running" || pod.Status.Phase == "Pending"
+	}
+	for i, pod := range pods {
+		if pod.Status.Phase == "Failed" && !goesOn { // else another one has taken its work over
 			words := cmp.Or(p.lastWords(ctx, pods[i:i+1]), "its pod "+pod.Metadata.Name+" has failed")
 			return trouble{says: words, hint: hintOf(words, "read the log of its pod, then retry")}, nil
 		}
@@ -147,8 +151,8 @@ func (p place) trouble(ctx context.Context, c *cluster, meter recovery.Meter, to
 			return trouble{says: "its volume " + v.Metadata.Name + " is not made: " + w, hint: "let the storage class make it, then retry: it goes on with the same cluster"}, nil
 		}
 	}
-	for _, w := range warned {
-		if strings.Contains(w, "exceeded quota") {
+	for object, w := range warned {
+		if strings.Contains(w, "exceeded quota") && !since[object] {
 			return trouble{says: w, hint: "have the quota of the namespace raised, or remove what nobody needs, then retry: it goes on with the same cluster"}, nil
 		}
 	}
@@ -178,19 +182,19 @@ func ofPod(p pod) (trouble, bool) {
 }
 
 // events logs what is new of the cluster and what belongs to it, and gives the last warning
-// of each.
-func (p place) events(ctx context.Context, meter recovery.Meter, told map[string]bool) (map[string]string, error) {
+// of each, and whether anything but a warning has come of it since.
+func (p place) events(ctx context.Context, meter recovery.Meter, told map[string]bool) (warned map[string]string, since map[string]bool, err error) {
 	all, err := list[event](ctx, p.kube, coreAPI, "events", nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	slices.SortStableFunc(all, func(a, b event) int { return a.Last.Compare(b.Last) })
-	warned := map[string]string{}
+	warned, since = map[string]string{}, map[string]bool{}
 	for _, e := range all {
 		if e.Object.Name != p.name() && !strings.HasPrefix(e.Object.Name, p.name()+"-") {
 			continue
 		}
-		if e.Type == "Warning" {
+		if since[e.Object.Name] = e.Type != "Warning"; !since[e.Object.Name] {
 			warned[e.Object.Name] = e.Message
 		}
 		line := fmt.Sprintf("%s %s: %s: %s", e.Object.Kind, e.Object.Name, e.Reason, e.Message)
@@ -200,5 +204,5 @@ func (p place) events(ctx context.Context, meter recovery.Meter, told map[string
 			meter.Note(e.Message)
 		}
 	}
-	return warned, nil
+	return warned, since, nil
 }

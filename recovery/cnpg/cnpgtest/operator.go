@@ -39,6 +39,11 @@ func (s *Server) look(ctx context.Context, name string) (any, error) {
 	if m == nil || m.gone {
 		return nil, refuse(404, "NotFound", "clusters.postgresql.cnpg.io %q not found", name)
 	}
+	if m.looks > 0 {
+		if m.looks--; m.looks == 0 {
+			m.holds = ""
+		}
+	}
 	if m.state < healthyState && len(m.failed) == 0 && m.holds == "" {
 		if m.state == restoring {
 			if err := s.restore(context.WithoutCancel(ctx), m); err != nil {
@@ -240,6 +245,11 @@ func (m *made) children(resource, name string) []any {
 			status["conditions"] = []any{map[string]any{"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available: 3 Insufficient memory.", "lastTransitionTime": stamp(time.Unix(0, 0))}}
 		case "":
 			status["phase"] = "Running"
+		case "raised":
+			status["phase"] = "Running"
+		case "evicted":
+			status["phase"] = "Running"
+			return append(one("-1-full-recovery-b4d2q", recovery, map[string]any{"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}), one("-1-full-recovery-x7k2p", recovery, status)...)
 		}
 		return one("-1-full-recovery-x7k2p", recovery, status)
 	case resource == "events":
@@ -247,6 +257,9 @@ func (m *made) children(resource, name string) []any {
 		switch m.holds {
 		case "quota":
 			all = append(all, told("Job", name+"-1-full-recovery", "Warning", "FailedCreate", `Error creating: pods "x" is forbidden: exceeded quota: compute, requested: memory=1Gi, used: memory=8Gi, limited: memory=8Gi`))
+		case "raised":
+			all = append(all, told("Job", name+"-1-full-recovery", "Warning", "FailedCreate", `Error creating: pods "x" is forbidden: exceeded quota: compute, requested: memory=1Gi, used: memory=8Gi, limited: memory=8Gi`),
+				told("Job", name+"-1-full-recovery", "Normal", "SuccessfulCreate", "Created pod: "+name+"-1-full-recovery-x7k2p"))
 		case "volume":
 			all = append(all, told("PersistentVolumeClaim", name+"-1", "Warning", "ProvisioningFailed", `storageclass.storage.k8s.io "fast" not found`))
 		}

@@ -61,8 +61,11 @@ type made struct {
 	// state is how far it has come; failed says what its recovery failed of.
 	state  int
 	failed []map[string]any
-	// holds is why it does not go on: "image", "volume", "quota" or "node".
+	// holds is why it does not go on: "image", "volume", "quota" or "node"; or that its
+	// restore takes long, though its quota was "raised" or its first pod "evicted". It
+	// does so for looks, where they are not 0.
 	holds string
+	looks int
 	data  string
 	port  int
 	// volumes stay for some looks after it is deleted.
@@ -149,6 +152,14 @@ func (s *Server) Hold(name, why string) {
 			m.state = max(m.state, settingUp)
 		}
 	}
+}
+
+// HoldFor is Hold for so many looks.
+func (s *Server) HoldFor(name, why string, looks int) {
+	s.Hold(name, why)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.made[name].looks = looks
 }
 
 // Calls are what was created and deleted since the last time.
