@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,6 +21,7 @@ type walPushed struct {
 	runbook, path    string
 	component, spool string
 	catchUp          bool
+	forget           []string
 }
 
 func (a *app) walPushCommand() *cobra.Command {
@@ -30,7 +32,8 @@ func (a *app) walPushCommand() *cobra.Command {
 archive_command asks for it. Success means that it is durable in as many copies as
 the component's ` + "`quorum`" + ` says (1 if it says nothing), and in a spool on this host for
 the others; later pushes, or --catch-up, bring it to them. What the server has ready
-behind it goes along.
+behind it goes along. What a copy lacks that the runbook does not name any more stays in
+the spool until it is named again, or given up with --forget.
 
 A copy that has the file with the same content is as good as one that was given it;
 with other content it is an error. Nothing is overwritten. It writes nothing but
@@ -60,6 +63,7 @@ Exit codes:
 	cmd.Flags().StringVar(&o.component, "component", "", "the database whose log it is, where the runbook has several")
 	cmd.Flags().StringVar(&o.spool, "spool", "", "the `DIRECTORY` of what copies still lack (default in the state directory)")
 	cmd.Flags().BoolVar(&o.catchUp, "catch-up", false, "bring what is in the spool to the copies that lack it, and nothing else")
+	cmd.Flags().StringSliceVar(&o.forget, "forget", nil, "with --catch-up, give up what the spool holds for this `COPY`, which the runbook does not name any more; may be given several times")
 	return cmd
 }
 
@@ -68,6 +72,15 @@ func (a *app) walPush(ctx context.Context, o walPushed) error {
 	if err != nil {
 		return err
 	}
+	if len(o.forget) > 0 && !o.catchUp {
+		return usage("write: comeback wal push RUNBOOK --catch-up --forget COPY", "--forget is for --catch-up")
+	}
+	for _, name := range o.forget {
+		if slices.ContainsFunc(options.Copies, func(c push.Copy) bool { return c.Name == name }) {
+			return usage("take it out of the runbook first, if it is to get nothing any more", "the runbook names the copy %s", name)
+		}
+	}
+	options.Forget = o.forget
 	if o.catchUp {
 		n, err := push.CatchUp(ctx, options)
 		if n > 0 || err == nil {

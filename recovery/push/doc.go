@@ -6,7 +6,8 @@
 // that is there with the same content is as good; with other content it is an
 // error, and nothing is ever overwritten. An interruption at any point loses
 // nothing that was acknowledged: what the server was not told of it asks for
-// again.
+// again. What is in the spool leaves it when the last copy that lacks it has it, or
+// when somebody gives it up by name; that a runbook does not name a copy is no reason.
 //
 // The spool is a directory of the server's host:
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,7 +33,10 @@ type Options struct {
 	// Spool is the directory of what copies still lack; it is made where it is
 	// missing.
 	Spool string
-	Now   func() time.Time
+	// Forget are copies that get nothing any more of what the spool holds for them,
+	// because somebody says so; those that Copies name are none.
+	Forget []string
+	Now    func() time.Time
 	// Wait is how long the copies that the quorum does not need are waited for;
 	// zero is two seconds.
 	Wait time.Duration
@@ -82,7 +86,9 @@ func Push(ctx context.Context, o Options, path string) (Pushed, error) {
 }
 
 // CatchUp brings what is in the spool to the copies that lack it, and returns how
-// many objects it brought. The error names the copies that still lack something.
+// many objects it brought. The error names the copies that still lack something, also
+// those that Copies does not name: what was acknowledged stays for them in the spool, for
+// they may only be called otherwise now, or be missing from this runbook alone.
 func CatchUp(ctx context.Context, o Options) (int, error) {
 	p, err := newPusher(ctx, o)
 	if err != nil {
@@ -310,7 +316,7 @@ func (p *pusher) catchUp(ctx context.Context, all bool) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	n, failed := 0, map[string]error{}
+	n, failed, strange := 0, map[string]error{}, map[string]int{}
 	var errs []error
 	for _, e := range entries {
 		if slices.Contains(p.pushing, e.Name) {
@@ -322,10 +328,14 @@ func (p *pusher) catchUp(ctx context.Context, all bool) (int, error) {
 				continue
 			}
 			i := slices.IndexFunc(p.Copies, func(c Copy) bool { return c.Name == name })
-			if i < 0 { // the runbook does not name it any more
+			if i < 0 && slices.Contains(p.Forget, name) {
 				if err := e.got(name); err != nil {
 					return n, err
 				}
+				continue
+			}
+			if i < 0 { // it may be named again
+				strange[name]++
 				continue
 			}
 			if !proven {
@@ -355,6 +365,10 @@ func (p *pusher) catchUp(ctx context.Context, all bool) (int, error) {
 		if failed[c.Name] != nil {
 			errs = append(errs, failed[c.Name])
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(strange)) {
+		errs = append(errs, recovery.Errorf("let the runbook name it again; or give up what it lacks: --catch-up --forget "+name,
+			"the spool holds %d files for the copy %s, which the runbook does not name; they stay there", strange[name], name))
 	}
 	return n, errors.Join(errs...)
 }

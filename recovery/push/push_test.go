@@ -458,6 +458,58 @@ func TestPush_spoolKeeps(t *testing.T) {
 	h.has(t, "offsite", h.names[0])
 }
 
+// What a copy lacks stays in the spool when a runbook does not name it, because it is
+// called otherwise now or is another's runbook, and goes only when somebody says so.
+func TestPush_copyUnnamed(t *testing.T) {
+	h := newHost(t, 2)
+	o := dirOptions(h.dir)
+	o.Ahead = -1
+	if err := os.Rename(filepath.Join(h.dir, "offsite"), filepath.Join(h.dir, "away")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := push.Push(t.Context(), o, h.wal(h.names[0])); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(h.dir, "away"), filepath.Join(h.dir, "offsite")); err != nil {
+		t.Fatal(err)
+	}
+	one := o
+	one.Copies = o.Copies[:1]
+	n, err := push.CatchUp(t.Context(), one)
+	if n != 0 || err == nil || !strings.Contains(err.Error(), "holds 1 files for the copy offsite, which the runbook does not name") || !strings.Contains(recovery.HintOf(err), "--forget offsite") {
+		t.Errorf("without it: brought %d, %v", n, err)
+	}
+	if _, err := push.Push(t.Context(), one, h.wal(h.names[1])); err != nil {
+		t.Errorf("a push is held up: %v", err)
+	}
+	spooled := func() int {
+		left, err := push.Backlogs(o.Spool)
+		if err != nil || len(left) > 1 {
+			t.Fatalf("%+v, %v", left, err)
+		}
+		return len(left)
+	}
+	if spooled() != 1 {
+		t.Fatal("the spool holds nothing for it any more")
+	}
+	forgetting := o
+	forgetting.Forget = []string{"offsite"} // which is named
+	if n, err := push.CatchUp(t.Context(), forgetting); n != 1 || err != nil {
+		t.Errorf("named again: brought %d, %v", n, err)
+	}
+	h.has(t, "offsite", h.names[0])
+	if err := os.Rename(filepath.Join(h.dir, "offsite"), filepath.Join(h.dir, "away")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := push.Push(t.Context(), o, h.wal(h.names[1])); err != nil || spooled() != 1 {
+		t.Fatalf("%v, %d", err, spooled())
+	}
+	one.Forget = []string{"offsite"}
+	if n, err := push.CatchUp(t.Context(), one); n != 0 || err != nil || spooled() != 0 {
+		t.Errorf("given up: brought %d, %v, left %d", n, err, spooled())
+	}
+}
+
 // late is a copy that is at work until nobody waits for it any more.
 type late struct {
 	storage.Store
