@@ -175,9 +175,12 @@ func (a *app) lack(b *book, e *check.Evidence) {
 		for _, spool := range a.spoolsOf(b, c) {
 			backlogs, err := push.Backlogs(spool)
 			if err != nil {
-				continue // another user's: who pushes sees it
+				e.Spools = append(e.Spools, check.Spool{Component: c.Name, Dir: spool, Err: err})
 			}
 			for _, l := range backlogs {
+				if _, named := b.Copy(l.Copy); !named {
+					e.Spools = append(e.Spools, check.Spool{Component: c.Name, Dir: spool, Copy: l.Copy, Lacking: check.Lacking{Files: l.Files, Bytes: l.Bytes, Since: l.Since}})
+				}
 				for i := range e.Copies {
 					if in := &e.Copies[i].Lacking; e.Copies[i].Name == l.Copy && l.Files > 0 {
 						if in.Files == 0 || l.Since.Before(in.Since) {

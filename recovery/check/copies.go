@@ -252,6 +252,7 @@ func (j *judge) copies() {
 				recovery.FormatBytes(cp.Lacking.Bytes), cp.Lacking.Since.Format("2 Jan 15:04"))
 		}
 	}
+	j.spools()
 	for _, r := range j.Catalogue.Surveys {
 		for _, f := range r.Findings {
 			if f.Do == "" {
@@ -262,6 +263,23 @@ func (j *judge) copies() {
 				says = f.Object + " " + says
 			}
 			j.find("survey/"+r.Copy+"/"+r.Component+"/"+f.Object, recovery.NotMet, f.Do, "%s: %s", r.Copy, says)
+		}
+	}
+}
+
+// spools finds what waits on this host and comes to no copy, and what cannot be told.
+func (j *judge) spools() {
+	for _, s := range j.Spools {
+		if s.Err != nil {
+			do := recovery.HintOf(s.Err)
+			if do == "" {
+				do = "check as a user who may read " + s.Dir
+			}
+			j.find("spool/"+s.Component, recovery.Unknown, do, "what of the log of %s waits on this host for copies could not be told: %v", s.Component, s.Err)
+		}
+		if s.Copy != "" {
+			j.find("spool/"+s.Component+"/"+s.Copy, recovery.NotMet, "let the runbook name it again, or give it up: comeback wal push "+j.Path+" --catch-up --forget "+s.Copy,
+				"%d files of the log of %s (%s) wait on this host for the copy %s, which the runbook does not name", s.Lacking.Files, s.Component, recovery.FormatBytes(s.Lacking.Bytes), s.Copy)
 		}
 	}
 }

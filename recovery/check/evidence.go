@@ -35,6 +35,9 @@ type Evidence struct {
 	Proofs []Proof
 	// Signers is the file that lists whose signatures count, or would.
 	Signers string
+	// Spools are what spools of this host hold of the log that no copy of the runbook
+	// gets, and those that cannot be read.
+	Spools []Spool
 	// Unfiled are signed runs of this host that no copy holds.
 	Unfiled []string
 	// Altered are runs that a copy holds otherwise than they were signed, "4f2a in
@@ -92,6 +95,17 @@ type Copy struct {
 	// Unfinished are the prefixes of backups that are under way, or were cut off.
 	Unfinished []string
 	// Lacking is what the spool of this host still has for it.
+	Lacking Lacking
+}
+
+// Spool is what is to be said of one that holds the log of a component.
+type Spool struct {
+	Component, Dir string
+	// Err is why some of it, or all, cannot be told.
+	Err error
+	// Copy is one that the runbook does not name, and Lacking what it has not got; it
+	// is empty where there is none.
+	Copy    string
 	Lacking Lacking
 }
 

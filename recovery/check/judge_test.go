@@ -293,6 +293,12 @@ func TestJudge(t *testing.T) {
 		{"a copy lacks log", func(e *check.Evidence) {
 			e.Copies[1].Lacking = check.Lacking{Files: 12, Bytes: 40 << 20, Since: at("2026-11-23 08:00:00")}
 		}, []string{"lacks/offsite"}, recovery.WouldBut, "offsite lacks 12 files of the log", "--catch-up"},
+		{"a spool cannot be read", func(e *check.Evidence) {
+			e.Spools = []check.Spool{{Component: "database", Dir: "/var/lib/x", Err: errors.New("read the spool: permission denied")}}
+		}, []string{"spool/database"}, recovery.WouldBut, "could not be told: read the spool: permission denied", "may read /var/lib/x"},
+		{"log waits for a copy of another name", func(e *check.Evidence) {
+			e.Spools = []check.Spool{{Component: "database", Copy: "remote", Lacking: check.Lacking{Files: 3, Bytes: 40 << 20}}}
+		}, []string{"spool/database/remote"}, recovery.WouldBut, "3 files of the log of database (41.9 MB) wait on this host for the copy remote", "--forget remote"},
 		{"a bucket keeps no versions", func(e *check.Evidence) { e.Copies[0].Versioning = &storage.Versioning{} }, []string{"versioning/nearby"}, recovery.WouldBut,
 			"nearby keeps no versions: whoever can write there can overwrite every backup for good", "put-bucket-versioning"},
 		{"a bucket keeps versions for a day", func(e *check.Evidence) {

@@ -312,12 +312,9 @@ func (p *pusher) one(ctx context.Context, name, path string) (sent, error) {
 // catchUp brings what the spool holds to the copies that lack it, oldest first.
 // Copies that did not answer a moment ago are left alone unless all are asked.
 func (p *pusher) catchUp(ctx context.Context, all bool) (int, error) {
-	entries, err := p.spool.entries()
-	if err != nil {
-		return 0, err
-	}
+	entries, damaged := p.spool.entries()
 	n, failed, strange := 0, map[string]error{}, map[string]int{}
-	var errs []error
+	errs := []error{damaged}
 	for _, e := range entries {
 		if slices.Contains(p.pushing, e.Name) {
 			continue

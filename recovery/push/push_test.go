@@ -510,6 +510,44 @@ func TestPush_copyUnnamed(t *testing.T) {
 	}
 }
 
+// A record that is damaged is told of, and hides and holds up nothing else of the spool.
+func TestPush_recordDamaged(t *testing.T) {
+	h := newHost(t, 3)
+	o := dirOptions(h.dir)
+	o.Ahead = -1
+	if err := os.Rename(filepath.Join(h.dir, "offsite"), filepath.Join(h.dir, "away")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range h.names {
+		if _, err := push.Push(t.Context(), o, h.wal(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	damaged := filepath.Join(o.Spool, "out", h.names[0]+".json")
+	if err := errors.Join(os.WriteFile(damaged, nil, 0o600), os.Rename(filepath.Join(o.Spool, "out", h.names[1]+".zst"), filepath.Join(h.dir, "lost"))); err != nil {
+		t.Fatal(err)
+	}
+	left, err := push.Backlogs(o.Spool)
+	if len(left) != 1 || left[0].Files != 1 || left[0].Oldest != h.names[2] {
+		t.Errorf("backlogs %+v", left)
+	}
+	for _, name := range h.names[:2] {
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("of %s it says %v", name, err)
+		}
+	}
+	if err := os.Rename(filepath.Join(h.dir, "away"), filepath.Join(h.dir, "offsite")); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := push.CatchUp(t.Context(), o); n != 1 || err == nil || !strings.Contains(err.Error(), h.names[0]) || !strings.Contains(err.Error(), h.names[1]) {
+		t.Errorf("brought %d, %v", n, err)
+	}
+	h.has(t, "offsite", h.names[2])
+	if _, err := os.Stat(filepath.Join(o.Spool, "out", h.names[0]+".zst")); err != nil {
+		t.Errorf("what it tells of is gone: %v", err)
+	}
+}
+
 // late is a copy that is at work until nobody waits for it any more.
 type late struct {
 	storage.Store

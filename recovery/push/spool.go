@@ -273,7 +273,8 @@ func (e *entry) got(copy string) error {
 	return nil
 }
 
-// entries lists what copies lack, the oldest first.
+// entries lists what copies lack, the oldest first. What cannot be read is left out, and
+// the error tells of each.
 func (s *spool) entries() ([]*entry, error) { return readEntries(s.out, s) }
 
 func readEntries(out string, s *spool) ([]*entry, error) {
@@ -288,6 +289,7 @@ func readEntries(out string, s *spool) ([]*entry, error) {
 		s = &spool{out: out}
 	}
 	var all []*entry
+	var damaged []error
 	for _, f := range files {
 		if !strings.HasSuffix(f.Name(), recordSuffix) {
 			continue
@@ -296,13 +298,14 @@ func readEntries(out string, s *spool) ([]*entry, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err != nil {
-			return nil, err
+		if err != nil { // what it tells of stays; the others go all the same
+			damaged = append(damaged, recovery.Errorf("copy what "+strings.TrimSuffix(f.Name(), recordSuffix)+" is from a copy that has it to those that lack it, then remove both from the spool", "%w", err))
+			continue
 		}
 		all = append(all, e)
 	}
 	slices.SortFunc(all, func(a, b *entry) int { return cmp.Compare(a.Name, b.Name) })
-	return all, nil
+	return all, errors.Join(damaged...)
 }
 
 func (s *spool) readEntry(file string) (*entry, error) {
@@ -310,6 +313,9 @@ func (s *spool) readEntry(file string) (*entry, error) {
 	e := &entry{spool: s}
 	if err == nil {
 		err = json.Unmarshal(b, e)
+	}
+	if err == nil && e.Name+recordSuffix != filepath.Base(file) {
+		err = errors.New("it is not the record of the file that has its name")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the spool: %s: %w", file, err)
@@ -405,20 +411,21 @@ type Backlog struct {
 	Since  time.Time
 }
 
-// Backlogs reads a spool without locking it. One that is not there is empty.
+// Backlogs reads a spool without locking it. One that is not there is empty. What cannot
+// be read is left out, and the error tells of it.
 func Backlogs(dir string) ([]Backlog, error) {
-	entries, err := readEntries(filepath.Join(dir, "out"), nil)
-	if err != nil {
-		return nil, err
-	}
+	entries, damaged := readEntries(filepath.Join(dir, "out"), nil)
 	var all []Backlog
 	for _, e := range entries {
 		info, err := os.Stat(e.file)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // it has just left
+			if _, errRecord := os.Stat(e.record()); errors.Is(errRecord, fs.ErrNotExist) {
+				continue // it has just left
+			}
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read the spool: %w", err)
+			damaged = errors.Join(damaged, fmt.Errorf("read the spool: %w", err))
+			continue
 		}
 		for _, copy := range e.Lacking {
 			i := slices.IndexFunc(all, func(b Backlog) bool { return b.Copy == copy })
@@ -430,5 +437,5 @@ func Backlogs(dir string) ([]Backlog, error) {
 			all[i].Bytes += info.Size()
 		}
 	}
-	return all, nil
+	return all, damaged
 }
