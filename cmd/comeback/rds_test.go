@@ -252,18 +252,30 @@ func renamesRDS(t *testing.T, s *rdstest.Service) {
 	}
 	recover := []string{"recover", path, "--plain", "--to", s.At.Format(time.RFC3339), "--outage", "1 minute ago", "--confirm", rdstest.SourceInstance}
 
-	// The second name is denied: the first is given back.
+	// The second name is denied: the first is given back, and what never was live goes.
 	s.FailAfter("ModifyDBInstance", 1, rdstest.Fault{Status: 403, Code: "AccessDenied", Message: "not authorized to perform: rds:ModifyDBInstance"})
 	got := r.run(t.Context(), recover...)
-	if got.code == recovery.CameBack || !strings.Contains(got.out, "let whoever asks do rds:ModifyDBInstance") || !strings.Contains(got.out, "people may have written to it") {
-		t.Errorf("denied: exit %d\n%s\n%s", got.code, got.out, got.err)
+	if got.code == recovery.CameBack || !strings.Contains(got.out, "let whoever asks do rds:ModifyDBInstance") || len(s.Left()) > 0 {
+		t.Errorf("denied: exit %d, left %v\n%s\n%s", got.code, s.Left(), got.out, got.err)
 	}
 	live("db-SHOPPROD")
+
+	// The name goes on leading to the old server: no check looks at that.
+	s.Stale(1000)
+	if got := r.run(t.Context(), recover...); got.code == recovery.CameBack || !strings.Contains(got.out, "leads to another server than the one that came back") {
+		t.Errorf("it leads elsewhere: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	live("db-SHOPPROD")
+	// It was live for a moment, and people may have written to it.
+	if left := s.Left(); len(left) != 1 || !strings.HasPrefix(left[0], "instance comeback-") {
+		t.Errorf("left is %v", left)
+	}
 	for _, left := range s.Left() {
 		if err := s.Discard(left); err != nil {
 			t.Error(err)
 		}
 	}
+	s.Stale(8)
 
 	r.environ["COMEBACK_TEST_KILL"] = "before:step.finished/1 database.rename"
 	if got := r.run(t.Context(), recover...); got.code == recovery.CameBack {

@@ -33,7 +33,7 @@
 //
 //	rds:DescribeDBInstances, rds:DescribeDBInstanceAutomatedBackups, rds:DescribeDBSnapshots,
 //	rds:DescribeDBClusters, rds:DescribeDBClusterAutomatedBackups, rds:DescribeDBClusterSnapshots,
-//	rds:DescribeEvents, rds:AddTagsToResource,
+//	rds:DescribeEvents, rds:AddTagsToResource, rds:RemoveTagsFromResource,
 //	rds:RestoreDBInstanceToPointInTime, rds:RestoreDBInstanceFromDBSnapshot,
 //	rds:RestoreDBClusterToPointInTime, rds:RestoreDBClusterFromSnapshot, rds:CreateDBInstance,
 //	rds:DeleteDBInstance, rds:DeleteDBCluster

@@ -3,6 +3,7 @@ package rds
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/provider"
+	"comeback/storage"
 )
 
 // exchangedNames is a claim: what is live and what was restored have, or may have, taken
@@ -44,6 +46,9 @@ type names struct {
 	Every  recovery.Duration `json:"every"`
 	// Restored says that what becomes live was made by the run.
 	Restored bool `json:"restored,omitempty"`
+	// Where is the address that its server has by its own account: the live name may lead
+	// to the other server for a while yet.
+	Where string `json:"where,omitempty"`
 }
 
 func (n names) resource() (recovery.Resource, error) {
@@ -76,7 +81,11 @@ func (n names) exchange(ctx context.Context, e engine, s service, meter func(str
 		}
 	}
 	meter("call what came back " + n.Live)
-	return n.move(ctx, e, s, n.New, n.Beside, n.Live)
+	err := n.move(ctx, e, s, n.New, n.Beside, n.Live)
+	if err != nil && n.Restored {
+		err = errors.Join(err, n.unmark(ctx, s, err))
+	}
+	return err
 }
 
 // mark says of what the run has made that it becomes live: from then on people may write
@@ -88,6 +97,21 @@ func (n names) mark(ctx context.Context, s service) error {
 	}
 	_, err = s.AddTagsToResource(ctx, &rds.AddTagsToResourceInput{ResourceName: &m.arn, Tags: []types.Tag{{Key: aws.String(tagLive), Value: aws.String(n.Live)}}})
 	return s.refusal(ctx, "AddTagsToResource", n.Beside, err)
+}
+
+// unmark takes the mark from what never became live, because the service has refused to
+// give it the name: it is the run's alone, and goes with it. Where it may have the name, or
+// may get it yet, the mark stays.
+func (n names) unmark(ctx context.Context, s service, refused error) error {
+	if !errors.Is(refused, storage.ErrDenied) {
+		return nil
+	}
+	m, err := s.find(ctx, n.Kind, n.Beside)
+	if m == nil || err != nil || m.resource != n.New || m.status != available {
+		return err
+	}
+	_, err = s.RemoveTagsFromResource(ctx, &rds.RemoveTagsFromResourceInput{ResourceName: &m.arn, TagKeys: []string{tagLive}})
+	return s.refusal(ctx, "RemoveTagsFromResource", n.Beside, err)
 }
 
 func (n names) undo(ctx context.Context, e engine, s service) error {
@@ -277,7 +301,7 @@ func (k renameKind) Do(ctx context.Context, env recovery.Env, step recovery.Step
 		if n, err = namesOf(*claim); err != nil {
 			return recovery.Outcome{}, err
 		}
-	} else if n, err = a.claim(ctx, env, s); err != nil {
+	} else if n, err = a.claim(ctx, env, s, k); err != nil {
 		return recovery.Outcome{}, err
 	}
 	if err := n.exchange(ctx, k.engine, s, func(text string) { env.Meter().Phase(text, 0, recovery.NoUnit) }); err != nil {
@@ -289,6 +313,11 @@ func (k renameKind) Do(ctx context.Context, env recovery.Env, step recovery.Step
 	}
 	if err != nil {
 		return recovery.Outcome{}, err
+	}
+	if n.Where != "" {
+		if m, err = k.leads(ctx, env, s, a, n); err != nil {
+			return recovery.Outcome{}, err
+		}
 	}
 	o := recovery.Outcome{Says: fmt.Sprintf("%s is what came back, %s; what was live is called %s", n.Live, n.New, n.Aside),
 		Identities: map[recovery.TargetID]recovery.Identity{a.Target: identityOf(n.Kind, n.Live, n.New, s.region)},
@@ -303,7 +332,7 @@ func (k renameKind) Do(ctx context.Context, env recovery.Env, step recovery.Step
 }
 
 // claim announces the exchange, when it is known which is which.
-func (a renameArgs) claim(ctx context.Context, env recovery.Env, s service) (names, error) {
+func (a renameArgs) claim(ctx context.Context, env recovery.Env, s service, k renameKind) (names, error) {
 	n := a.Names
 	beside, err := s.find(ctx, n.Kind, n.Beside)
 	switch {
@@ -316,12 +345,67 @@ func (a renameArgs) claim(ctx context.Context, env recovery.Env, s service) (nam
 	case n.New == "":
 		n.New = beside.resource
 	}
+	if n.Restored {
+		if n.Where, err = k.where(ctx, env, a, n, beside); err != nil {
+			return n, err
+		}
+	}
 	r, err := n.resource()
 	if err == nil {
 		err = env.Claim(ctx, r)
 	}
 	return n, err
 }
+
+// where asks the server that an instance's or a cluster's address leads to for its own address.
+func (k renameKind) where(ctx context.Context, env recovery.Env, a renameArgs, n names, m *made) (where string, err error) {
+	address, err := env.Secret(place{args: args{Login: a.Login}}.address(m))
+	if err != nil {
+		return "", err
+	}
+	conn, err := serveKind(k).connect(ctx, address, min(time.Duration(n.Every), 5*time.Second))
+	if err == nil {
+		defer conn.Close(context.WithoutCancel(ctx))
+		err = conn.QueryRow(ctx, "select concat_ws(' ', pg_catalog.inet_server_addr(), pg_catalog.inet_server_port())").Scan(&where)
+	}
+	if err != nil {
+		return "", recovery.Errorf("check the security groups, and `user:`, `password:`, `database:` and `ca:` of the component, then retry", "ask the %s at %s where it is: %w", m, m.host, err)
+	}
+	return where, nil
+}
+
+// leads gives what has the live name when the name leads to it: names of hosts are
+// remembered for a while, and until then checks would look at what was live.
+func (k renameKind) leads(ctx context.Context, env recovery.Env, s service, a renameArgs, n names) (*made, error) {
+	env.Meter().Phase("wait until "+n.Live+" leads to what came back", 0, recovery.NoUnit)
+	for looked := 1; ; looked++ {
+		m, err := s.find(ctx, n.Kind, n.Live)
+		if err == nil && (m == nil || m.resource != n.New) {
+			err = recovery.Errorf("look at it in the console of RDS, then retry", "%s is not what was renamed to it", n.Live)
+		}
+		if err != nil {
+			return nil, err
+		}
+		where, err := k.where(ctx, env, a, n, m)
+		switch {
+		case err != nil:
+			return nil, err
+		case where == n.Where:
+			return m, nil
+		case looked == leadsWithin:
+			return nil, recovery.Errorf("let the name be looked up anew on this host, then retry",
+				"%s leads to another server than the one that came back: to %s, which was at %s", m.host, where, n.Where)
+		}
+		env.Meter().Note(m.host + " still leads to " + where)
+		if err := k.Sleep(ctx, time.Duration(n.Every)); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// leadsWithin is how many looks it may take until a name leads to its new server: at the
+// usual pause ten minutes.
+const leadsWithin = 40
 
 // openKind keeps what was exchanged: it adopts the claims of it.
 type openKind struct{ engine }

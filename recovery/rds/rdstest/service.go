@@ -65,6 +65,8 @@ type Service struct {
 	events []event
 	kept   []string
 	late   *late
+	// remembered is for how many looks a name will still lead to the source.
+	remembered int
 	// Page is how many of a list the service gives at once.
 	Page int
 }
@@ -82,7 +84,9 @@ type thing struct {
 	cluster   string
 	protected bool
 	source    bool
-	to        time.Time
+	// stale is how often it is still told where the source answers.
+	stale int
+	to    time.Time
 }
 
 type event struct {
@@ -279,6 +283,14 @@ func (s *Service) Protect(name string, protected bool) {
 	s.things[name].protected = protected
 }
 
+// Stale lets the next renamed instance that gets a name be told, so many times, at the address
+// of the source: as a name does that is remembered.
+func (s *Service) Stale(looks int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.remembered = looks
+}
+
 // Grow gives something more storage, in gibibytes.
 func (s *Service) Grow(name string, storage int) {
 	s.mu.Lock()
@@ -454,6 +466,8 @@ func (s *Service) do(ctx context.Context, action string, ask values) ([]node, er
 		return s.member(ask)
 	case "AddTagsToResource":
 		return s.tag(ask)
+	case "RemoveTagsFromResource":
+		return s.untag(ask)
 	case "ModifyDBInstance":
 		return s.modify("instance", ask.text("DBInstanceIdentifier"), "NewDBInstanceIdentifier", ask)
 	case "ModifyDBCluster":
@@ -556,16 +570,34 @@ func (s *Service) happened(t *thing, format string, args ...any) {
 	s.events = append(s.events, event{t.kind, t.id, fmt.Sprintf("%s %s: ", t.kind, t.id) + fmt.Sprintf(format, args...), time.Now()})
 }
 
-// tag gives tags to what an ARN names.
+// tag gives tags to what an ARN names, untag takes them.
 func (s *Service) tag(ask values) ([]node, error) {
+	t, err := s.named(ask)
+	if err == nil {
+		maps.Copy(t.tags, ask.tags())
+	}
+	return nil, err
+}
+
+func (s *Service) untag(ask values) ([]node, error) {
+	t, err := s.named(ask)
+	if err == nil {
+		for _, key := range ask.each("TagKeys.member") {
+			delete(t.tags, key)
+		}
+	}
+	return nil, err
+}
+
+// named is what an ARN names.
+func (s *Service) named(ask values) (*thing, error) {
 	part := strings.Split(ask.text("ResourceName"), ":")
 	kind := map[string]string{"db": "instance", "cluster": "cluster"}[part[max(0, len(part)-2)]]
 	t := s.things[kind+" "+part[len(part)-1]]
 	if t == nil {
 		return nil, s.unknown(kind, part[len(part)-1])
 	}
-	maps.Copy(t.tags, ask.tags())
-	return nil, nil
+	return t, nil
 }
 
 // modify changes what can be changed, at once.
@@ -583,6 +615,9 @@ func (s *Service) modify(kind, id, rename string, ask values) ([]node, error) {
 		}
 		delete(s.things, kind+" "+id)
 		t.id, t.states = name, []string{"renaming", "available"}
+		if !t.source {
+			t.stale, s.remembered = s.remembered, 0
+		}
 		s.things[kind+" "+name] = t
 		for _, m := range s.things {
 			if kind == "cluster" && m.cluster == id {
@@ -773,7 +808,11 @@ func (s *Service) instanceNode(t *thing) node {
 		n.in = append(n.in, number("Iops", iops), number("StorageThroughput", throughput))
 	}
 	if t.port != 0 {
-		n.in = append(n.in, tree("Endpoint", leaf("Address", "127.0.0.1"), number("Port", t.port)))
+		answers := t.port
+		if t.stale > 0 && t.states[0] == "available" {
+			answers, t.stale = s.Port, t.stale-1
+		}
+		n.in = append(n.in, tree("Endpoint", leaf("Address", "127.0.0.1"), number("Port", answers)))
 	}
 	if t.source && t.cluster == "" {
 		n.in = append(n.in, at("LatestRestorableTime", s.Latest))
