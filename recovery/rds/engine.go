@@ -61,6 +61,9 @@ type facts struct {
 	Cluster  bool   `json:"cluster,omitempty"`
 	// Gone says that the source is there no more.
 	Gone bool `json:"gone,omitempty"`
+	// Namesake says that the source is another one of the same name, whose shape is in part
+	// that of today's.
+	Namesake bool `json:"namesake,omitempty"`
 	// Snapshot is the one to restore; else it is a window, and To the moment in it.
 	Snapshot string    `json:"snapshot,omitempty"`
 	To       time.Time `json:"to,omitzero"`

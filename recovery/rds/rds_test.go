@@ -222,6 +222,56 @@ func TestSurvey(t *testing.T) {
 	passes(t, enginetest.Restore(t, options(t, instance("class", "db.m5.large", "subnet_group", "recovery", "database", hosted.Database), second(service.At), service.Before)))
 }
 
+// Backups of an earlier source of the same name are restored in the place and in the class of
+// the one of today, and that is said; those of a cluster that is gone can be restored, too.
+func TestSurvey_remade(t *testing.T) {
+	for _, test := range []struct {
+		name, source, backup, other string
+		component                   recovery.Component
+		asked                       map[string]string
+	}{
+		{"instance", "instance " + rdstest.SourceInstance, "automated-db-SHOPPROD", rdstest.Snapshot, instance(), map[string]string{"instance run-part DBInstanceClass": "db.t4g.large",
+			"instance run-part DBSubnetGroupName": "shop-subnets", "instance run-part DBParameterGroupName": "shop-pg15", "instance run-part VpcSecurityGroupIds.VpcSecurityGroupId.1": "sg-shop",
+			"instance run-part SourceDbiResourceId": "db-SHOPPROD"}},
+		{"cluster", "cluster " + rdstest.SourceCluster, "automated-cluster-SHOPAURORA", rdstest.ClusterSnapshot, cluster(), map[string]string{"instance run-part-1 DBInstanceClass": "db.r6g.large",
+			"cluster run-part DBSubnetGroupName": "shop-subnets", "cluster run-part DBClusterParameterGroupName": "shop-aurora15", "cluster run-part SourceDbClusterResourceId": "cluster-SHOPAURORA"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			defer service.Remake(test.source)()
+			s := surveyed(t, test.component)
+			i := slices.IndexFunc(s.Findings, func(f recovery.Finding) bool {
+				return strings.Contains(f.Says, "of an earlier "+test.name+" of that name")
+			})
+			if i < 0 || !strings.Contains(s.Findings[i].Says, test.backup) || !strings.Contains(s.Findings[i].Says, test.other) {
+				t.Errorf("the findings are %+v", s.Findings)
+			}
+			i = slices.IndexFunc(s.Backups, func(b recovery.Backup) bool { return b.ID == test.backup })
+			if i < 0 {
+				t.Fatalf("the backups are %+v", s.Backups)
+			}
+			s.Backups, s.Windows = s.Backups[i:i+1], slices.DeleteFunc(s.Windows, func(w recovery.Window) bool { return w.Backup != test.backup })
+			p, err := engine().Resolve(t.Context(), s, wanted(t, second(service.At)), nil)
+			if err != nil || !strings.Contains(p.Warnings[0], "it is of an earlier") {
+				t.Fatalf("resolved %+v, %v", p, err)
+			}
+			o := options(t, test.component, second(service.At), service.Before)
+			o.Point = p
+			look := o.Probe
+			o.Probe = func(ctx context.Context, env recovery.Env) error {
+				for what, want := range test.asked {
+					name, key, _ := strings.Cut(what, " ")
+					id, key, _ := strings.Cut(key, " ")
+					if got := service.Asked(name + " " + id).Get(key); got != want {
+						return fmt.Errorf("asked for %s %q, want %q", what, got, want)
+					}
+				}
+				return look(ctx, env)
+			}
+			passes(t, enginetest.Restore(t, o))
+		})
+	}
+}
+
 func TestSurvey_refusals(t *testing.T) {
 	denied := rdstest.Fault{Status: 403, Code: "AccessDenied", Message: "User: arn:aws:iam::210987654321:user/ops is not authorized to perform: rds:DescribeDBSnapshots"}
 	for name, test := range map[string]struct {

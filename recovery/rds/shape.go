@@ -94,6 +94,20 @@ func clusterShape(c types.DBCluster, writer *types.DBInstance) shape {
 	return s
 }
 
+// like is the shape with what no backup keeps taken from another's. Parameters are those of a
+// major version, and not taken from another one's.
+func (s shape) like(o shape) shape {
+	s.Class, s.SubnetGroup, s.SecurityGroups = o.Class, o.SubnetGroup, o.SecurityGroups
+	s.Network, s.Authority, s.Logs, s.MultiAZ, s.Public = o.Network, o.Authority, o.Logs, o.MultiAZ, o.Public
+	s.CopyTags, s.MinorUpgrades, s.Protected = o.CopyTags, o.MinorUpgrades, o.Protected
+	s.Database, s.ClusterClass, s.MinCapacity, s.MaxCapacity = o.Database, o.ClusterClass, o.MinCapacity, o.MaxCapacity
+	own, _, _ := strings.Cut(s.Version, ".")
+	if others, _, _ := strings.Cut(o.Version, "."); own == others {
+		s.Parameters, s.ClusterParameters = o.Parameters, o.ClusterParameters
+	}
+	return s
+}
+
 // with is the shape with what the runbook says otherwise.
 func (s shape) with(c recovery.Component) shape {
 	s.Class = cmp.Or(c.Settings.Text("class"), s.Class)

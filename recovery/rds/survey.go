@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -55,6 +56,8 @@ type asked struct {
 	survey    *recovery.Survey
 	component recovery.Component
 	facts     facts
+	// earlier are the backups that an earlier one of the source's name has left.
+	earlier []string
 }
 
 // instance asks for an instance and its backups.
@@ -150,6 +153,11 @@ func (a *asked) cluster(ctx context.Context) error {
 
 // nothing refuses a source that the service has never heard of.
 func (a *asked) nothing() error {
+	if len(a.earlier) > 0 {
+		a.survey.Findings = append(a.survey.Findings, recovery.Finding{Object: a.facts.Source,
+			Says: fmt.Sprintf("%s are of an earlier %s of that name; their class, networks and parameters are not kept, and are taken from the one of today", strings.Join(a.earlier, ", "), a.facts.what()),
+			Do:   "set class, subnet_group, security_groups and parameter_group of the component where it was made otherwise"})
+	}
 	if !a.facts.Gone || len(a.survey.Backups) > 0 {
 		if a.facts.Gone {
 			a.survey.Findings = append(a.survey.Findings, recovery.Finding{Object: a.facts.Source, Says: fmt.Sprintf("the %s %s is gone; what it has left can be restored", a.facts.what(), a.facts.Source),
@@ -178,7 +186,7 @@ func (a *asked) window(w window) {
 	f := a.facts
 	f.Moves = w.status == "active" && !f.Gone && w.id == f.Resource
 	if !f.Moves {
-		f.Shape, f.Resource, f.Gone = w.shape, w.id, true
+		a.left(&f, "automated-"+w.id, w.id, w.shape)
 	}
 	f.Shape = f.Shape.with(a.component)
 	b := recovery.Backup{ID: "automated-" + w.id, Component: a.survey.Component, Copy: a.survey.Copy, Engine: Name, Form: "automated backups of RDS, to the second", Elsewhere: true,
@@ -204,6 +212,17 @@ func (a *asked) window(w window) {
 	a.survey.Backups = append(a.survey.Backups, b)
 }
 
+// left makes the facts of a backup those of what it is of, which is not there any more. What
+// the service does not keep of that is taken from what has its name now, if anything has.
+func (a *asked) left(f *facts, backup, resource string, kept shape) {
+	if !a.facts.Gone && resource != a.facts.Resource {
+		kept = kept.like(a.facts.Shape)
+		a.earlier = append(a.earlier, backup)
+		f.Namesake = true
+	}
+	f.Shape, f.Resource, f.Gone = kept, resource, true
+}
+
 // snapshot is what the service says of one.
 type snapshot struct {
 	id, resource, typ, status string
@@ -216,7 +235,7 @@ func (a *asked) snapshot(n snapshot) {
 	f := a.facts
 	f.Snapshot = n.id
 	if f.Gone || n.resource != f.Resource {
-		f.Shape, f.Resource, f.Gone = n.shape, n.resource, true
+		a.left(&f, n.id, n.resource, n.shape)
 	}
 	f.Shape = f.Shape.with(a.component)
 	taken := aws.ToTime(n.taken).UTC()

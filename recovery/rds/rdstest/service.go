@@ -311,6 +311,20 @@ func (s *Service) Forget(name string) (bring func()) {
 	}
 }
 
+// Remake drops a source and makes it again under its name: its backups are an earlier one's.
+func (s *Service) Remake(name string) (bring func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.things[name]
+	was := t.resource
+	t.resource += "AGAIN"
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		t.resource = was
+	}
+}
+
 func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	if err != nil {
@@ -851,7 +865,7 @@ func (s *Service) automated(ask values) ([]node, error) {
 	var all []node
 	if id := ask.text("DBInstanceIdentifier"); id == SourceInstance {
 		status := "active"
-		if s.things["instance "+SourceInstance] == nil {
+		if t := s.things["instance "+SourceInstance]; t == nil || t.resource != "db-SHOPPROD" {
 			status = "retained"
 		}
 		all = append(all, tree("DBInstanceAutomatedBackup", leaf("DBInstanceIdentifier", id), leaf("DbiResourceId", "db-SHOPPROD"), leaf("Status", status), leaf("Engine", "postgres"), leaf("EngineVersion", s.Tools.Version),
@@ -863,7 +877,13 @@ func (s *Service) automated(ask values) ([]node, error) {
 }
 
 func (s *Service) automatedClusters(ask values) ([]node, error) {
-	return []node{leaf("Marker", ""), tree("DBClusterAutomatedBackups")}, nil
+	var all []node
+	if t := s.things["cluster "+SourceCluster]; ask.text("DBClusterIdentifier") == SourceCluster && (t == nil || t.resource != "cluster-SHOPAURORA") {
+		all = append(all, tree("DBClusterAutomatedBackup", leaf("DBClusterIdentifier", SourceCluster), leaf("DbClusterResourceId", "cluster-SHOPAURORA"), leaf("Status", "retained"), leaf("Engine", "aurora-postgresql"),
+			leaf("EngineVersion", s.Tools.Version), truth("StorageEncrypted", true), leaf("MasterUsername", "postgres"), tree("RestoreWindow", at("EarliestTime", s.Snapshot), at("LatestTime", s.Latest))))
+	}
+	part, marker, err := page(all, ask, s.Page)
+	return []node{marker, tree("DBClusterAutomatedBackups", part...)}, err
 }
 
 // snapshots are more than fit on a page.
