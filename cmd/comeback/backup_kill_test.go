@@ -251,7 +251,7 @@ func (k *killed) listed(restore bool) {
 		for _, survey := range k.surveys(name, store, k.component) {
 			for _, b := range survey.Backups {
 				if b.Problem != "" { // of its files, those that make it whole are not there
-					if !slices.ContainsFunc(under, func(prefix string) bool { return strings.HasPrefix(b.ID+"/", prefix) }) {
+					if !slices.ContainsFunc(under, func(u backup.Begun) bool { return strings.HasPrefix(b.ID+"/", u.Prefix) }) {
 						k.t.Errorf("%s lists %s, and: %s", name, b.ID, b.Problem)
 					}
 					continue

@@ -41,9 +41,13 @@ func (a *app) gatherCopy(ctx context.Context, b *book, c recovery.Copy, canary b
 		seen.Err = err
 		return seen
 	}
-	if seen.Unfinished, err = backup.Unfinished(ctx, store); err != nil {
+	begun, err := backup.Unfinished(ctx, store)
+	if err != nil {
 		seen.Err = err
 		return seen
+	}
+	for _, b := range begun {
+		seen.Unfinished = append(seen.Unfinished, check.Unfinished{Component: b.Component, Mark: b.Mark, Prefix: b.Prefix, Last: b.Last})
 	}
 	if clock, ok := storage.As[storage.Clock](store); ok {
 		before := a.now()

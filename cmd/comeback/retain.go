@@ -177,7 +177,8 @@ func (a *app) retainIn(ctx context.Context, o retainAsked, options backup.Option
 		a.sayRetained("%-10s %-10s NOT LOOKED AT   %v", c.Name, cp.Name, err)
 		return false, nil
 	}
-	p, err := backup.Prune(ctx, backup.PruneOptions{Component: c, Engine: engine, Survey: s, Store: store, Keep: keep, Zone: time.Local, Proven: proven, Restored: restored, Now: a.now})
+	p, err := backup.Prune(ctx, backup.PruneOptions{Component: c, Engine: engine, Survey: s, Store: store, Keep: keep, Zone: time.Local, Proven: proven, Restored: restored, Now: a.now,
+		System: options.System, Host: options.Host, Place: options.Place})
 	if err != nil {
 		a.sayRetained("%-10s %-10s NOT LOOKED AT   %v", c.Name, cp.Name, err)
 		return false, ctx.Err()

@@ -45,7 +45,7 @@ func (u unfinished) lasts() (from time.Time, d time.Duration) {
 // dead reports whether nobody is at work on a backup any more: whoever asks holds what
 // its process would hold, or its mark has ended.
 func (u unfinished) dead(by holder, now time.Time) bool {
-	if u.Token == "" && u.Host == by.host {
+	if u.Token == "" && u.Host == by.host && by.host != "" {
 		return true // older versions knew no more
 	}
 	if u.Place != "" && u.Place == by.place && u.Record != nil && u.Record.System == by.system {

@@ -84,7 +84,7 @@ func TestTake_elsewhere(t *testing.T) {
 	s.whole(first)
 	s.whole(second)
 	if under, err := backup.Unfinished(t.Context(), s.store); err != nil || len(under) > 0 {
-		t.Errorf("left are the marks of %q, %v", under, err)
+		t.Errorf("left are the marks of %+v, %v", under, err)
 	}
 }
 

@@ -50,6 +50,9 @@ type PruneOptions struct {
 	// said in the copy counts as well.
 	Restored func(recovery.Backup) string
 	Now      func() time.Time
+	// System, Host and Place are as in Options, where the caller holds the component: a
+	// backup that was cut off under that hold keeps nothing from going.
+	System, Host, Place string
 }
 
 // Pruning is what of a component's backups in a copy stays, and what may go. Only
@@ -65,6 +68,7 @@ type Pruning struct {
 
 	store storage.Store
 	now   func() time.Time
+	under func(context.Context) ([]string, error)
 	// chained says that a backup may need what an older one has stored.
 	chained bool
 }
@@ -95,15 +99,16 @@ func (p Pruning) Bytes() (n int64) {
 // Prune looks what may go; it removes nothing.
 func Prune(ctx context.Context, o PruneOptions) (Pruning, error) {
 	p := Pruning{store: o.Store, now: o.Now}
-	under, err := Unfinished(ctx, o.Store)
-	if err != nil {
-		return p, err
-	}
 	held, err := restored(ctx, o.Store, o.Now())
 	if err != nil {
 		return p, err
 	}
 	own, records, err := recordsOf(ctx, o.Store, o.Component.Name, o.Survey.Engine)
+	if err != nil {
+		return p, err
+	}
+	p.under = func(ctx context.Context) ([]string, error) { return o.underWay(ctx, own) }
+	under, err := p.under(ctx)
 	if err != nil {
 		return p, err
 	}
@@ -205,6 +210,21 @@ func Prune(ctx context.Context, o PruneOptions) (Pruning, error) {
 	return p, nil
 }
 
+// underWay are the names of backups that may need what is to go.
+func (o PruneOptions) underWay(ctx context.Context, own map[string]recovery.Manifest) (names []string, err error) {
+	all, err := Unfinished(ctx, o.Store)
+	by := holder{place: o.Place, system: o.System}
+	if o.Place != "" {
+		by.host = o.Host
+	}
+	for _, b := range all {
+		if b.disturbs(o.Component.Name, own, by, o.Now()) {
+			names = append(names, b.Prefix)
+		}
+	}
+	return names, err
+}
+
 // lastOf is the object that makes a backup whole: the one that was stored last, but
 // for the map of names that comes after it.
 func lastOf(m recovery.Manifest) string {
@@ -269,7 +289,7 @@ func (p Pruning) Remove(ctx context.Context) (removed int, refused []error) {
 	if len(p.Going) == 0 && len(p.Log) == 0 {
 		return 0, nil
 	}
-	if under, err := Unfinished(ctx, p.store); err != nil || len(under) > 0 { // it may need what was to go
+	if under, err := p.under(ctx); err != nil || len(under) > 0 { // it may need what was to go
 		if err == nil {
 			err = recovery.Errorf("ask again when it has ended", "a backup has begun at %s meanwhile: nothing was removed", under[0])
 		}

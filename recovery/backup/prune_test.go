@@ -102,7 +102,7 @@ func (p *pruned) look(keep backup.Keep, proven func(recovery.Backup) bool) backu
 		}
 		return nil
 	}
-	pruning, err := backup.Prune(p.Context(), backup.PruneOptions{Component: p.component, Engine: p.engine, Survey: s, Store: p.store, Keep: keep, Zone: time.UTC, Proven: signers, Restored: p.restored,
+	pruning, err := backup.Prune(p.Context(), backup.PruneOptions{Component: p.component, Engine: p.engine, Survey: s, Store: p.store, Keep: keep, Zone: time.UTC, Proven: signers, Restored: p.restored, System: "shop", Host: "h", Place: p.place,
 		Now: func() time.Time { return p.now }})
 	if err != nil {
 		p.Fatal(err)
@@ -379,6 +379,57 @@ func TestPrune_restored(t *testing.T) {
 	}
 	if err := backup.EndRestoring(t.Context(), p.store, "shop", "7c31", "db2"); err != nil || slices.ContainsFunc(p.keys(), func(k string) bool { return strings.Contains(k, "restoring") }) {
 		t.Errorf("%v, left are %v", err, p.keys())
+	}
+}
+
+// Only a backup that may be at work, and may need what would go, keeps that: not one of
+// another component that lies elsewhere, and none that is dead.
+func TestPrune_marks(t *testing.T) {
+	p := newPruned(t, 3)
+	for name, c := range map[string]struct {
+		key, says string
+		place     string
+		stays     bool
+	}{
+		"at work":                    {"uploads/20261103T030000Z-snapshot", `"begun":"2026-11-03T03:00:00Z","prefix":"uploads/packs/20261103T030000","last":"x"`, "", true},
+		"of another component":       {"database/20261103T030000Z-base", `"begun":"2026-11-03T03:00:00Z","prefix":"base/20261103T030000Z/","last":"x"`, "", false},
+		"of a component's old name":  {"files/20261103T030000Z-snapshot", `"begun":"2026-11-03T03:00:00Z","prefix":"x","also":["uploads/snapshots/20261103T030000"],"last":"x"`, "", true},
+		"for three days":             {"uploads/20261031T030000Z-dump", `"begun":"2026-11-01T02:00:00Z","prefix":"uploads/20261031T030000Z","last":"x"`, "", false},
+		"renewed today":              {"uploads/20261101T030000Z-dump", `"begun":"2026-11-01T02:00:00Z","renewed":"2026-11-04T01:00:00Z","token":"x","prefix":"uploads/20261031T030000Z","last":"x"`, "", true},
+		"not renewed for hours":      {"uploads/20261103T030000Z-dump", `"begun":"2026-11-03T03:00:00Z","renewed":"2026-11-03T23:00:00Z","token":"x","prefix":"uploads/20261031T030000Z","last":"x"`, "", false},
+		"of a dead one of this host": {"uploads/20261104T020000Z-dump", `"begun":"2026-11-04T02:00:00Z","token":"x","place":"h/1","record":{"system":"shop"},"prefix":"uploads/20261104T020000Z","last":"x"`, "h/1", false},
+		"of one in another place":    {"uploads/20261104T020000Z-dump", `"begun":"2026-11-04T02:00:00Z","token":"x","place":"h/2","record":{"system":"shop"},"prefix":"uploads/20261104T020000Z","last":"x"`, "h/1", true},
+	} {
+		mark := "comeback/unfinished/" + c.key + ".json"
+		if _, err := p.store.Put(t.Context(), mark, strings.NewReader("{"+c.says+"}"), storage.PutOptions{Size: -1}); err != nil {
+			t.Fatal(err)
+		}
+		p.place = c.place
+		if look := p.look(backup.Keep{Daily: 1}, nil); (len(look.Going) == 0) != c.stays {
+			t.Errorf("%s: %d go, %q", name, len(look.Going), look.Remarks)
+		}
+		if err := os.Remove(filepath.Join(p.copy, mark)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// What a backup of another sort has left is cleared away, too.
+func TestTake_otherSort(t *testing.T) {
+	p := newPruned(t, 1)
+	for key, text := range map[string]string{
+		"comeback/unfinished/uploads/20261101T040000Z-dump.json": `{"component":"uploads","sort":"dump","host":"h","begun":"2026-11-01T04:00:00Z","prefix":"uploads/x-20261101T040000Z","last":"uploads/x-20261101T040000Z.dump"}`,
+		"uploads/x-20261101T040000Z.globals.sql":                 "half",
+	} {
+		if _, err := p.store.Put(t.Context(), key, strings.NewReader(text), storage.PutOptions{Size: -1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.take()
+	for _, key := range p.keys() {
+		if strings.Contains(key, "20261101T040000Z") {
+			t.Errorf("left is %s", key)
+		}
 	}
 }
 

@@ -192,7 +192,7 @@ func capture(ctx context.Context, o Options, j job, fan *storage.Fan) (m recover
 		return m, recovery.Errorf("give a directory with room with --temp", "back up %s: %w", j.component.Name, err).WithExit(recovery.Usage)
 	}
 	defer func() { err = errors.Join(err, leave()) }()
-	cleared := clearUnfinished(ctx, fan, j, holder{o.Host, o.Place, o.System}, o.Now())
+	cleared := clearUnfinished(ctx, fan, j.component.Name, holder{o.Host, o.Place, o.System}, o.Now())
 	begun := o.Now().UTC()
 	last, lastStamp := newest(ctx, fan, j.component.Name, j.sort)
 	stamp := stampOf(begun, lastStamp)

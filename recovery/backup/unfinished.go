@@ -89,11 +89,11 @@ func (u *unfinished) end(ctx context.Context, fan *storage.Fan) (remarks []strin
 	return remarks
 }
 
-// clearUnfinished settles what backups of this sort have left that did not come to
-// their end, and are dead. What could not be looked for is remarked.
-func clearUnfinished(ctx context.Context, fan *storage.Fan, j job, by holder, now time.Time) (remarks []string) {
+// clearUnfinished settles what backups of a component have left that did not come to
+// their end, and are dead, of whatever sort: another may be asked for since. What could not be looked for is remarked.
+func clearUnfinished(ctx context.Context, fan *storage.Fan, component string, by holder, now time.Time) (remarks []string) {
 	for _, a := range fan.Left() {
-		said, err := clearIn(ctx, a.Store, fan.Left(), j, by, now)
+		said, err := clearIn(ctx, a.Store, fan.Left(), component, by, now)
 		if err != nil {
 			fan.Drop(a.Name, fmt.Errorf("clear what an interrupted backup has left: %w", err))
 		}
@@ -104,12 +104,12 @@ func clearUnfinished(ctx context.Context, fan *storage.Fan, j job, by holder, no
 	return remarks
 }
 
-func clearIn(ctx context.Context, s storage.Store, all []storage.Arm, j job, by holder, now time.Time) (remarks []string, err error) {
-	for o, err := range s.List(ctx, unfinisheds+j.component.Name+"/") {
+func clearIn(ctx context.Context, s storage.Store, all []storage.Arm, component string, by holder, now time.Time) (remarks []string, err error) {
+	for o, err := range s.List(ctx, unfinisheds+component+"/") {
 		if err != nil {
 			return remarks, err
 		}
-		if !strings.HasSuffix(o.Key, "-"+j.sort+".json") || o.Size > maxManifest {
+		if o.Size > maxManifest {
 			continue
 		}
 		u, err := readMark(ctx, s, o)
@@ -309,10 +309,21 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// Unfinished lists the prefixes of backups that are under way in a copy, or were
-// cut off there.
-func Unfinished(ctx context.Context, s storage.Store) ([]string, error) {
-	var all []string
+// Begun is a backup that is under way in a copy, or was cut off there.
+type Begun struct {
+	// Component is that whose mark it is, Mark where that lies.
+	Component, Mark string
+	// Prefix is what the names of its objects begin with.
+	Prefix string
+	// Last is when it was last known to be at work.
+	Last time.Time
+
+	mark unfinished
+}
+
+// Unfinished lists the backups that are under way in a copy, or were cut off there.
+func Unfinished(ctx context.Context, s storage.Store) ([]Begun, error) {
+	var all []Begun
 	for o, err := range s.List(ctx, unfinisheds) {
 		if err != nil {
 			return nil, fmt.Errorf("list what is under way: %w", err)
@@ -322,8 +333,34 @@ func Unfinished(ctx context.Context, s storage.Store) ([]string, error) {
 			return nil, err
 		}
 		if err == nil {
-			all = append(all, u.Prefix)
+			component, _, _ := strings.Cut(strings.TrimPrefix(o.Key, unfinisheds), "/")
+			from, _ := u.lasts()
+			all = append(all, Begun{Component: component, Mark: o.Key, Prefix: u.Prefix, Last: from, mark: u})
 		}
 	}
 	return all, nil
+}
+
+// disturbs reports whether a backup may need what retention of a component would remove:
+// it is not dead, and is of that component or lies where the component's backups do.
+func (b Begun) disturbs(component string, ids map[string]recovery.Manifest, by holder, now time.Time) bool {
+	if b.mark.dead(by, now) {
+		return false
+	}
+	for _, prefix := range b.mark.prefixes() {
+		for id := range ids {
+			if placeIn(prefix) == placeIn(id) {
+				return true
+			}
+		}
+	}
+	return b.Component == component
+}
+
+// placeIn is what a name has before its time.
+func placeIn(key string) string {
+	if at := stampIn.FindStringIndex(key); at != nil {
+		return key[:at[0]]
+	}
+	return key
 }

@@ -158,12 +158,34 @@ func (j *judge) broken(c recovery.Component, cp Copy, s recovery.Survey) {
 		if b.Problem == "" {
 			return
 		}
-		if slices.ContainsFunc(cp.Unfinished, func(prefix string) bool { return strings.HasPrefix(b.ID+"/", prefix) }) {
+		if slices.ContainsFunc(cp.Unfinished, func(u Unfinished) bool { return strings.HasPrefix(b.ID+"/", u.Prefix) && !j.cutOff(u) }) {
 			continue // it is being made
 		}
 		j.find("broken/"+c.Name+"/"+cp.Name+"/"+s.Engine, recovery.NotMet, fmt.Sprintf("see what makes it, and take another: comeback backup %s %s", j.Path, c.Name),
 			"%s: the newest backup of %s, %s, cannot be restored: %s", cp.Name, c.Name, b.ID, b.Problem)
 		return
+	}
+}
+
+// longUnfinished is how long no backup is at work without a sign of it.
+const longUnfinished = 24 * time.Hour
+
+// cutOff reports whether a backup that did not come to its end will not.
+func (j *judge) cutOff(u Unfinished) bool { return j.At.Sub(u.Last) > longUnfinished }
+
+// unfinished finds what backups have left that were cut off, and no other has cleared
+// away.
+func (j *judge) unfinished(cp Copy) {
+	for _, u := range cp.Unfinished {
+		if !j.cutOff(u) {
+			continue
+		}
+		do := fmt.Sprintf("remove %s and what begins with %s by hand: nothing takes backups of %s any more", u.Mark, u.Prefix, u.Component)
+		if slices.ContainsFunc(j.Components, func(c recovery.Component) bool { return c.Name == u.Component }) {
+			do = fmt.Sprintf("see what cuts it off; the next backup clears it away: comeback backup %s %s", j.Path, u.Component)
+		}
+		j.find("unfinished/"+cp.Name+"/"+strings.TrimPrefix(u.Mark, "comeback/unfinished/"), recovery.NotMet, do,
+			"%s: a backup of %s, %s, was cut off and takes room; the last sign of it is of %s", cp.Name, u.Component, u.Prefix, u.Last.Format("2 Jan 15:04"))
 	}
 }
 
@@ -246,6 +268,7 @@ func (j *judge) copies() {
 			j.find("clock/"+cp.Name, recovery.NotMet, "set the clock of this host: chronyc tracking", "the clock of %s and of this host differ by %s", cp.Name, recovery.FormatSpan(cp.Skew.Abs()))
 		}
 		j.versions(cp)
+		j.unfinished(cp)
 		if cp.Lacking.Files > 0 && j.At.Sub(cp.Lacking.Since) > lateSpool {
 			j.find("lacks/"+cp.Name, recovery.NotMet, "comeback wal push "+j.Path+" --catch-up tells why",
 				"%s lacks %d files of the log (%s), the first since %s; they lie in this host's spool alone", cp.Name, cp.Lacking.Files,

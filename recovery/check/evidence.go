@@ -92,8 +92,8 @@ type Copy struct {
 	Here, Beside bool
 	// Manifests are what the copy knows of its backups.
 	Manifests []recovery.Manifest
-	// Unfinished are the prefixes of backups that are under way, or were cut off.
-	Unfinished []string
+	// Unfinished are the backups that are under way, or were cut off.
+	Unfinished []Unfinished
 	// Lacking is what the spool of this host still has for it.
 	Lacking Lacking
 }
@@ -107,6 +107,14 @@ type Spool struct {
 	// is empty where there is none.
 	Copy    string
 	Lacking Lacking
+}
+
+// Unfinished is a backup that is under way, or was cut off.
+type Unfinished struct {
+	// Component is that of its mark, which lies in Mark; the names of its objects begin
+	// with Prefix. Last is when it was last known to be at work.
+	Component, Mark, Prefix string
+	Last                    time.Time
 }
 
 // Lacking is what a copy has not got yet of the log.

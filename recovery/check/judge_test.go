@@ -259,8 +259,17 @@ func TestJudge(t *testing.T) {
 			edit(e, "nearby", "database", func(s *recovery.Survey) {
 				s.Backups = append(s.Backups, recovery.Backup{ID: "base/20261123T091200Z", Problem: "base.tar is missing"})
 			})
-			e.Copies[0].Unfinished = []string{"base/20261123T091200Z/"}
+			e.Copies[0].Unfinished = []check.Unfinished{{Component: "database", Prefix: "base/20261123T091200Z/", Last: now.Add(-time.Hour)}}
 		}, nil, recovery.WouldSave, "", ""},
+		{"one that was cut off days ago is one", func(e *check.Evidence) {
+			edit(e, "nearby", "database", func(s *recovery.Survey) {
+				s.Backups = append(s.Backups, recovery.Backup{ID: "base/20261123T091200Z", Problem: "base.tar is missing"})
+			})
+			e.Copies[0].Unfinished = []check.Unfinished{{Component: "database", Mark: "comeback/unfinished/database/x.json", Prefix: "base/20261123T091200Z/", Last: now.Add(-25 * time.Hour)}}
+		}, []string{"broken/database/nearby/pitr", "unfinished/nearby/database/x.json"}, recovery.WouldBut, "was cut off and takes room", "the next backup clears it away"},
+		{"one of a component that is gone", func(e *check.Evidence) {
+			e.Copies[0].Unfinished = []check.Unfinished{{Component: "db", Mark: "comeback/unfinished/db/x.json", Prefix: "db/20261123T091200Z", Last: now.Add(-25 * time.Hour)}}
+		}, []string{"unfinished/nearby/db/x.json"}, recovery.WouldBut, "was cut off and takes room", "remove comeback/unfinished/db/x.json and what begins with db/20261123T091200Z by hand"},
 		{"a job has stopped", func(e *check.Evidence) {
 			edit(e, "nearby", "database", func(s *recovery.Survey) {
 				windows := s.Windows
