@@ -317,10 +317,14 @@ func renamesAurora(t *testing.T, s *rdstest.Service) {
 		t.Fatal(err)
 	}
 	s.Calls()
-	if got := r.run(t.Context(), "recover", path, "--plain", "--to", s.At.Format(time.RFC3339), "--outage", "1 minute ago", "--confirm", rdstest.SourceCluster); got.code != recovery.CameBack {
+	got := r.run(t.Context(), "recover", path, "--plain", "--to", s.At.Format(time.RFC3339), "--outage", "1 minute ago", "--confirm", rdstest.SourceCluster)
+	if got.code != recovery.CameBack || !strings.Contains(got.out, "the readers "+rdstest.SourceReader+", which stay with what was live") {
 		t.Fatalf("exit %d\n%s\n%s", got.code, got.out, got.err)
 	}
 	state := r.lastState(t)
+	if got := r.run(t.Context(), "expire"); !strings.Contains(got.out, "make readers of the cluster "+rdstest.SourceCluster+" anew: the source had "+rdstest.SourceReader) {
+		t.Errorf("the readers are not told of\n%s\n%s", got.out, got.err)
+	}
 	if got := s.Resource("cluster " + rdstest.SourceCluster); !strings.HasPrefix(got, "cluster-MADE") || len(state.Held()) != 0 {
 		t.Errorf("live is %s, held %+v, called %q", got, state.Held(), s.Calls())
 	}
@@ -357,6 +361,9 @@ func handsOverAurora(t *testing.T, s *rdstest.Service) {
 		t.Fatalf("handed over %+v, held %+v", state.HandedOver, state.Held())
 	}
 	h := state.HandedOver[0]
+	if got := r.run(t.Context(), "expire"); !strings.Contains(got.out, "make readers of the cluster "+h.Place+" anew: the source had "+rdstest.SourceReader) {
+		t.Errorf("the readers are not told of\n%s\n%s", got.out, got.err)
+	}
 	s.Calls()
 	expire := []string{"expire", state.Run, "--plain", "--confirm", h.Place}
 	s.Protect("cluster "+h.Place, true)

@@ -48,6 +48,9 @@ func (k handOverKind) Do(ctx context.Context, env recovery.Env, step recovery.St
 	if p.Facts.Shape.Protected {
 		o.ToDo = append(o.ToDo, fmt.Sprintf("protect the %s from deletion, as the source is", m))
 	}
+	if readers := p.Facts.Shape.Readers; len(readers) > 0 {
+		o.ToDo = append(o.ToDo, anewReaders(m.id, readers))
+	}
 	o.HandedOver = []recovery.HandedOver{{Component: p.Component, Address: address, Place: m.id, Identity: identity,
 		Says: fmt.Sprintf("an %s in %s, with the roles and passwords of the source; it costs %s until it is deleted", m.kind, p.region, p.Facts.price())}}
 	return o, nil

@@ -350,6 +350,7 @@ func TestRestore(t *testing.T) {
 		to, want  string
 		calls     []string
 	}{
+		"serverless":       {cluster("class", "db.serverless"), second(service.At), service.Before, []string{"RestoreDBClusterToPointInTime run-part", "CreateDBInstance run-part-1", "DeleteDBInstance run-part-1", "DeleteDBCluster run-part"}},
 		"snapshot":         {instance(), rdstest.Snapshot, service.AtSnapshot, []string{"RestoreDBInstanceFromDBSnapshot run-part", "DeleteDBInstance run-part"}},
 		"cluster":          {cluster(), second(service.At), service.Before, []string{"RestoreDBClusterToPointInTime run-part", "CreateDBInstance run-part-1", "DeleteDBInstance run-part-1", "DeleteDBCluster run-part"}},
 		"cluster snapshot": {cluster(), rdstest.ClusterSnapshot, service.AtSnapshot, []string{"RestoreDBClusterFromSnapshot run-part", "CreateDBInstance run-part-1", "DeleteDBInstance run-part-1", "DeleteDBCluster run-part"}},
@@ -359,16 +360,26 @@ func TestRestore(t *testing.T) {
 			// A large volume has IOPS of its own.
 			service.Grow("instance "+rdstest.SourceInstance, 500)
 			defer service.Grow("instance "+rdstest.SourceInstance, 20)
+			capacity, class := "", "db.r6g.large"
+			if name == "serverless" {
+				service.Scale("cluster "+rdstest.SourceCluster, "0.5", "16")
+				defer service.Scale("cluster "+rdstest.SourceCluster, "", "")
+				capacity, class = "0.5 16", "db.serverless"
+			}
 			o := options(t, test.component, test.to, test.want)
 			look := o.Probe
 			o.Probe = func(ctx context.Context, env recovery.Env) error {
+				const scaling = "ServerlessV2ScalingConfiguration."
+				if asked := service.Asked("cluster run-part"); asked != nil && strings.TrimSpace(asked.Get(scaling+"MinCapacity")+" "+asked.Get(scaling+"MaxCapacity")) != capacity {
+					return fmt.Errorf("the cluster was asked for as %v", asked)
+				}
 				if asked := service.Asked("cluster run-part"); asked != nil && (asked.Get("DBClusterParameterGroupName") != "shop-aurora15" || asked.Get("KmsKeyId") == "" || asked.Get("DBSubnetGroupName") != "shop-subnets") {
 					return fmt.Errorf("the cluster was asked for as %v", asked)
 				}
 				if asked := service.Asked("instance run-part"); asked != nil && asked.Get("Iops")+" "+asked.Get("StorageThroughput") != "12000 500" {
 					return fmt.Errorf("the instance was asked for as %v", asked)
 				}
-				if asked := service.Asked("instance run-part-1"); asked != nil && asked.Get("DBInstanceClass") != "db.r6g.large" {
+				if asked := service.Asked("instance run-part-1"); asked != nil && asked.Get("DBInstanceClass") != class {
 					return fmt.Errorf("its instance was asked for as %v", asked)
 				}
 				return look(ctx, env)

@@ -49,6 +49,8 @@ type names struct {
 	// Where is the address that its server has by its own account: the live name may lead
 	// to the other server for a while yet.
 	Where string `json:"where,omitempty"`
+	// Readers are the other instances of the cluster that is live when it is looked at.
+	Readers []string `json:"readers,omitempty"`
 }
 
 func (n names) resource() (recovery.Resource, error) {
@@ -216,6 +218,15 @@ func (w switcher) Look(ctx context.Context, c recovery.Component, _ []recovery.C
 		return recovery.Live{}, provider.Refused("wait until it is available, or write `into: hand-over`", "the live %s is %s, and cannot be renamed", m, m.status)
 	}
 	n.Old = m.resource
+	if n.Kind == Cluster {
+		c, err := s.findCluster(ctx, n.Live)
+		if err != nil {
+			return recovery.Live{}, err
+		}
+		if c != nil {
+			n.Readers = readersOf(*c)
+		}
+	}
 	facts, err := json.Marshal(n)
 	if err != nil {
 		return recovery.Live{}, fmt.Errorf("keep what the service says: %w", err)
@@ -226,6 +237,9 @@ func (w switcher) Look(ctx context.Context, c recovery.Component, _ []recovery.C
 		NotUndone: []string{fmt.Sprintf("%s: who is connected stays with what was live, and may write there, until the connection ends: stop the application first, and start it again afterwards", c.Name)}}
 	if len(m.replicas) > 0 {
 		l.Effects.Rebuild = []string{fmt.Sprintf("%s: the read replicas %s, which go on following what was live", c.Name, strings.Join(m.replicas, ", "))}
+	}
+	if len(n.Readers) > 0 {
+		l.Effects.Rebuild = append(l.Effects.Rebuild, fmt.Sprintf("%s: the readers %s, which stay with what was live: what comes back has one instance, and its reader endpoint leads to that", c.Name, strings.Join(n.Readers, ", ")))
 	}
 	return l, nil
 }
@@ -422,6 +436,9 @@ func (openKind) Do(ctx context.Context, env recovery.Env, step recovery.Step) (r
 		return recovery.Outcome{}, err
 	}
 	o := recovery.Outcome{Says: a.Names.Live + " stays what it is now"}
+	if a.Names.Restored && len(a.Names.Readers) > 0 {
+		o.ToDo = append(o.ToDo, anewReaders(a.Names.Live, a.Names.Readers))
+	}
 	for _, r := range env.Held() {
 		if r.Kind.Exchanges() || r.Kind == Instance && (r.ID == a.Names.Beside || r.ID == a.Member) || r.Kind == Cluster && r.ID == a.Names.Beside {
 			o.Adopted = append(o.Adopted, r)

@@ -49,6 +49,8 @@ type shape struct {
 	ClusterClass      string  `json:"cluster_class,omitempty"`
 	MinCapacity       float64 `json:"min_capacity,omitempty"`
 	MaxCapacity       float64 `json:"max_capacity,omitempty"`
+	// Readers are the cluster's other instances, which are not made anew.
+	Readers []string `json:"readers,omitempty"`
 }
 
 // instanceShape is how an instance is made.
@@ -87,7 +89,7 @@ func clusterShape(c types.DBCluster, writer *types.DBInstance) shape {
 	s.Storage, s.StorageType, s.IOPS, s.Throughput = aws.ToInt32(c.AllocatedStorage), aws.ToString(c.StorageType), aws.ToInt32(c.Iops), 0
 	s.IAM, s.CopyTags, s.Protected = aws.ToBool(c.IAMDatabaseAuthenticationEnabled), aws.ToBool(c.CopyTagsToSnapshot), aws.ToBool(c.DeletionProtection)
 	s.Tags, s.User, s.Database, s.ClusterClass = tagsOf(c.TagList), aws.ToString(c.MasterUsername), aws.ToString(c.DatabaseName), aws.ToString(c.DBClusterInstanceClass)
-	s.Options, s.License, s.MultiAZ = "", "", false
+	s.Options, s.License, s.MultiAZ, s.Readers = "", "", false, readersOf(c)
 	if v2 := c.ServerlessV2ScalingConfiguration; v2 != nil {
 		s.MinCapacity, s.MaxCapacity = aws.ToFloat64(v2.MinCapacity), aws.ToFloat64(v2.MaxCapacity)
 	}

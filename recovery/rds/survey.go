@@ -289,3 +289,18 @@ func (s service) writer(ctx context.Context, c types.DBCluster) (*types.DBInstan
 	}
 	return nil, nil
 }
+
+// readersOf are the instances of a cluster that do not write.
+func readersOf(c types.DBCluster) (ids []string) {
+	for _, m := range c.DBClusterMembers {
+		if !aws.ToBool(m.IsClusterWriter) {
+			ids = append(ids, aws.ToString(m.DBInstanceIdentifier))
+		}
+	}
+	return ids
+}
+
+// anewReaders is what is left to do where a cluster had readers: one instance is restored.
+func anewReaders(cluster string, readers []string) string {
+	return fmt.Sprintf("make readers of the cluster %s anew: the source had %s", cluster, strings.Join(readers, ", "))
+}

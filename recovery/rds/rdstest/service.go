@@ -47,6 +47,7 @@ func Environ() map[string]string {
 const (
 	SourceInstance  = "shop-prod"
 	SourceCluster   = "shop-aurora"
+	SourceReader    = "shop-aurora-0"
 	Snapshot        = "shop-before-release"
 	ClusterSnapshot = "aurora-before-release"
 )
@@ -86,7 +87,9 @@ type thing struct {
 	source    bool
 	// stale is how often it is still told where the source answers.
 	stale int
-	to    time.Time
+	// reader says that it does not write.
+	reader bool
+	to     time.Time
 }
 
 type event struct {
@@ -121,6 +124,8 @@ func Start(ctx context.Context) (*Service, error) {
 		tags: map[string]string{"team": "shop"}, ask: values{"Engine": {"aurora-postgresql"}}}
 	s.things["instance "+SourceCluster+"-1"] = &thing{kind: "instance", id: SourceCluster + "-1", resource: "db-SHOPAURORA1", states: []string{"available"}, port: s.Port, source: true, cluster: SourceCluster,
 		tags: map[string]string{}, ask: values{"Engine": {"aurora-postgresql"}, "DBInstanceClass": {"db.r6g.large"}}}
+	s.things["instance "+SourceReader] = &thing{kind: "instance", id: SourceReader, resource: "db-SHOPAURORA0", states: []string{"available"}, port: s.Port, source: true, cluster: SourceCluster, reader: true,
+		tags: map[string]string{}, ask: values{"Engine": {"aurora-postgresql"}, "DBInstanceClass": {"db.r6g.xlarge"}}}
 	s.http = httptest.NewServer(http.HandlerFunc(s.serve))
 	s.URL = s.http.URL
 	return s, nil
@@ -289,6 +294,14 @@ func (s *Service) Stale(looks int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.remembered = looks
+}
+
+// Scale makes a cluster one that grows and shrinks; "" makes it one that does not.
+func (s *Service) Scale(name, low, high string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ask := s.things[name].ask
+	ask["ServerlessV2ScalingConfiguration.MinCapacity"], ask["ServerlessV2ScalingConfiguration.MaxCapacity"] = []string{low}, []string{high}
 }
 
 // Grow gives something more storage, in gibibytes.
@@ -845,6 +858,9 @@ func (s *Service) clusterNode(t *thing) node {
 		truth("StorageEncrypted", true), leaf("KmsKeyId", t.ask.or("KmsKeyId", "arn:aws:kms:"+Region+":210987654321:key/shop")), truth("DeletionProtection", t.protected),
 		leaf("DBClusterParameterGroup", t.ask.or("DBClusterParameterGroupName", parameters)), leaf("DBSubnetGroup", t.ask.or("DBSubnetGroupName", subnets)), groups(t.ask, group), tagNode(t.tags),
 		leaf("Endpoint", "127.0.0.1")).with("Port", port(t.port))
+	if low, high := t.ask.text("ServerlessV2ScalingConfiguration.MinCapacity"), t.ask.text("ServerlessV2ScalingConfiguration.MaxCapacity"); high != "" {
+		n.in = append(n.in, tree("ServerlessV2ScalingConfiguration", leaf("MinCapacity", low), leaf("MaxCapacity", high)))
+	}
 	if t.source {
 		n.in = append(n.in, at("EarliestRestorableTime", s.Snapshot), at("LatestRestorableTime", s.Latest))
 	}
@@ -854,7 +870,7 @@ func (s *Service) clusterNode(t *thing) node {
 	members := tree("DBClusterMembers")
 	for _, key := range slices.Sorted(maps.Keys(s.things)) {
 		if m := s.things[key]; m.cluster == t.id {
-			members.in = append(members.in, tree("DBClusterMember", leaf("DBInstanceIdentifier", m.id), truth("IsClusterWriter", true), number("PromotionTier", 1)))
+			members.in = append(members.in, tree("DBClusterMember", leaf("DBInstanceIdentifier", m.id), truth("IsClusterWriter", !m.reader), number("PromotionTier", 1)))
 		}
 	}
 	n.in = append(n.in, members)
