@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -94,6 +96,13 @@ func (a *app) on(ctx context.Context, cmd *cobra.Command, o carrying) error {
 		return err
 	}
 	defer conn.Close()
+	if o.runs && o.run != "" {
+		needs, err := a.needsThere(ctx, conn, o.run)
+		if err != nil {
+			return err
+		}
+		start.Env = append(start.Env, needs...)
+	}
 	start.Env = append(start.Env, fromEnv+"="+a.from(), onEnv+"="+string(host))
 	ends := remote.Ends{In: a.in, Out: a.out, Err: a.err, Signal: signalOf}
 	if tty, ok := a.tty(); ok {
@@ -126,6 +135,24 @@ func (a *app) on(ctx context.Context, cmd *cobra.Command, o carrying) error {
 		a.tell(err)
 	}
 	return &exitError{recovery.Exit(code)}
+}
+
+// needsThere are the variables of this environment that a run on a host needs: a command
+// about a run names no runbook. What the host cannot tell the command itself says there.
+func (a *app) needsThere(ctx context.Context, conn *remote.Conn, run string) ([]string, error) {
+	var answer bytes.Buffer
+	err := conn.Ask(ctx, askNeeds, []byte(run), mostTold, &answer)
+	if errors.Is(err, remote.ErrLost) || ctx.Err() != nil {
+		return nil, err
+	}
+	if err != nil {
+		return nil, nil
+	}
+	var names []string
+	if err := json.Unmarshal(answer.Bytes(), &names); err != nil {
+		return nil, fmt.Errorf("understand what run %s needs: %w", run, err)
+	}
+	return a.given(names, nil)
 }
 
 // afterwards is the context of what comes after a command: an interrupt that the

@@ -23,6 +23,7 @@ import (
 const (
 	askRuns     = "its runs"       // whose, as fromEnv has it: a list of endedRun
 	askRun      = "a run"          // its id: the directory, packed
+	askNeeds    = "its variables"  // a run's id: the names that its runbook mentions
 	askSign     = "a signature"    // signatureFor
 	askClock    = "its clock"      // the time there
 	askApproval = "an approval"    // a run's id: approvalWaits

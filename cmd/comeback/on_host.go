@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"comeback/recovery"
@@ -98,6 +99,8 @@ func (h *hostEnd) Answer(ctx context.Context, about string, body []byte, out io.
 		return h.runs(string(body), out)
 	case askRun:
 		return h.run(string(body), out)
+	case askNeeds:
+		return h.needs(string(body), out)
 	case askSign:
 		var s signatureFor
 		if err := json.Unmarshal(body, &s); err != nil {
@@ -145,6 +148,19 @@ func (h *hostEnd) runs(from string, out io.Writer) error {
 		}
 	}
 	return json.NewEncoder(out).Encode(ended)
+}
+
+// needs lists the variables that a run's runbook names.
+func (h *hostEnd) needs(id string, out io.Writer) error {
+	r, err := h.app.load(id)
+	if err != nil {
+		return err
+	}
+	b, err := h.app.bookOf(r)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(out).Encode(slices.DeleteFunc(b.Variables(), hostsOwn))
 }
 
 // approval tells what a run that waits for an approval wants to have signed, as the

@@ -470,6 +470,29 @@ type severing struct{ cut func() }
 
 func (c severing) Write(b []byte) (int, error) { c.cut(); return len(b), nil }
 
+// A run that was cut off on a host goes on there with what only the bastion knows, though
+// the command that takes it up names no runbook; another one is told what is missing.
+func TestOn_resume(t *testing.T) {
+	t.Parallel()
+	a := newAway(t, "")
+	a.environ["COMEBACK_TEST_KILL"] = "before:step.finished/1 pages.restore"
+	if got := a.on(t, "rehearse", a.book, "--plain", "--give", "COMEBACK_TEST_KILL"); got.code == recovery.CameBack {
+		t.Fatalf("it was not killed\n%s\n%s", got.out, got.err)
+	}
+	delete(a.environ, "COMEBACK_TEST_KILL")
+	runs, err := a.there.List()
+	if err != nil || len(runs) != 1 {
+		t.Fatalf("%d runs on the host, %v", len(runs), err)
+	}
+	if got := a.on(t, "resume", runs[0].ID, "--plain"); got.code != recovery.CameBack || !strings.Contains(got.out, "REHEARSED") {
+		t.Errorf("exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	a.secretNowhere(t)
+	if got := a.on(t, "resume", "ffff", "--plain"); got.code != recovery.Usage {
+		t.Errorf("no such run: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+}
+
 // A recovery on a host changes what is live there, and goes back.
 func TestOn_recover(t *testing.T) {
 	t.Parallel()
