@@ -288,7 +288,7 @@ func backedUp(t *testing.T) (dir string, owner recovery.User, tools postgres.Too
 	if err != nil {
 		t.Fatal(err)
 	}
-	tools, err = postgres.FindTools(15)
+	tools, err = postgres.FindTools(0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,11 +306,16 @@ func backedUp(t *testing.T) (dir string, owner recovery.User, tools postgres.Too
 	if err != nil {
 		t.Fatal(err)
 	}
-	data := filepath.Join(dir, "sunday")
+	data := filepath.Join(dir, "source")
 	as(t, owner, "", tools.Program("initdb"), "--pgdata", data, "--username", "postgres", "--auth", "trust", "--no-sync", "--no-instructions")
 	as(t, owner, "create database shop;\n", tools.Program("postgres"), "--single", "-F", "-D", data, "postgres")
 	as(t, owner, "create table orders (n int);\n\ninsert into orders select generate_series(1, 4711);\n", tools.Program("postgres"), "--single", "-F", "-D", data, "shop")
-	as(t, owner, "", "touch", filepath.Join(data, "backup_manifest"))
+	as(t, owner, "", tools.Program("pg_ctl"), "-D", data, "-l", filepath.Join(dir, "log"), "-w", "-o", "-k "+dir+" -h '' -c fsync=off", "start")
+	as(t, owner, "", tools.Program("pg_basebackup"), "-h", dir, "-U", "postgres", "-D", filepath.Join(dir, "sunday"), "-c", "fast", "--no-sync")
+	as(t, owner, "", tools.Program("pg_ctl"), "-D", data, "-m", "immediate", "-w", "stop")
+	if err := os.RemoveAll(data); err != nil {
+		t.Fatal(err)
+	}
 	return dir, owner, tools
 }
 
@@ -466,6 +471,51 @@ esac`)
 			t.Errorf("the restore ended %s: %s (%s)", end.Result, says, hint)
 		}
 	})
+}
+
+// A moment in a window is fetched by its window and its second, in UTC, and the run has
+// reached it; what fetch says of its progress is seen.
+func TestFetch_window(t *testing.T) {
+	program := script(t, `
+case $1 in
+list) echo '{"window": "automated", "from": "2026-11-21T00:00:00Z", "to": "2026-11-28T10:15:00Z"}' ;;
+fetch)
+	echo '{"done": "3", "total": "12", "unit": "bytes", "says": "copying"}'
+	mkdir "$COMEBACK_DIR/tree"
+	printf '%s' "$COMEBACK_BACKUP|$COMEBACK_TO" >"$COMEBACK_DIR/tree/asked"
+	echo '{"tree": "tree"}'
+	;;
+esac`)
+	c := component(recovery.Files, program, nil)
+	s, err := surveyed(t, c, "/srv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := recovery.ParseWant("2026-11-26T02:41:07.5+01:00", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := commands.New(c.Kind, commands.Options{Expand: expand})
+	p, err := e.Resolve(t.Context(), s, w, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := enginetest.Restore(t, enginetest.Options{Engine: e, Component: c, Point: p, Owner: nobody, Probe: func(_ context.Context, env recovery.Env) error {
+		b, _ := env.Binding("part")
+		asked, err := os.ReadFile(filepath.Join(strings.TrimPrefix(b.URL, "file://"), "asked"))
+		if err == nil && string(asked) != "automated|2026-11-26T01:41:07Z" {
+			err = fmt.Errorf("fetch was asked for %q", asked)
+		}
+		return err
+	}})
+	if says, hint := enginetest.Failure(end); end.Result != recovery.ResultPassed {
+		t.Errorf("the restore ended %s: %s (%s)", end.Result, says, hint)
+	}
+	for _, st := range end.Steps {
+		if r := st.Outcome.Reached; r != nil && !r.Time.Equal(p.Time) {
+			t.Errorf("it has reached %s, want %s", r.Time, p.Time)
+		}
+	}
 }
 
 // What fetch says is held to what it may say.
