@@ -102,7 +102,7 @@ func (t *basing) take(ctx context.Context) (m recovery.Manifest, err error) {
 	if err := storage.PutFiles(ctx, t.Store, dir, m.ID+"/", isBase, t.Meter.Add); err != nil {
 		return m, err
 	}
-	m.Names, err = SaveNames(ctx, NamesOptions{Component: t.walComponent(), Store: t.Store, Conn: conn, System: t.server.SystemIdentifier, Now: t.Now})
+	m.Names, err = SaveNames(ctx, NamesOptions{Component: t.Component, Store: t.Store, Conn: conn, System: t.server.SystemIdentifier, Now: t.Now})
 	if err != nil { // the backup is stored, and restores without them
 		m.Remarks = append(m.Remarks, err.Error())
 	}
@@ -118,13 +118,6 @@ func (t *basing) prefix() string {
 		return p
 	}
 	return "base/"
-}
-
-// walComponent is the component with the place in which its log lies.
-func (t *basing) walComponent() recovery.Component {
-	c := t.Component
-	c.Settings = recovery.Settings{"wal": {WALPrefix(c)}}
-	return c
 }
 
 // WALPrefix is where the log of a component is archived in a copy, with a slash at

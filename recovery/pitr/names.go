@@ -2,6 +2,7 @@ package pitr
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,9 +52,8 @@ func SaveNames(ctx context.Context, o NamesOptions) (key string, err error) {
 	if o.Now != nil {
 		now = o.Now
 	}
-	prefix := namesPrefix(o.Component)
 	if o.Every > 0 && o.System != "" {
-		saved, err := listNames(ctx, o.Store, prefix+o.System+"/")
+		saved, err := listAllNames(ctx, o.Store, o.Component, o.System)
 		if err != nil {
 			return "", err
 		}
@@ -87,7 +87,7 @@ func SaveNames(ctx context.Context, o NamesOptions) (key string, err error) {
 	if err := scan.EncodeNames(&b, m); err != nil {
 		return "", err
 	}
-	key = fmt.Sprintf("%s%s/%08X-%016X.json", prefix, m.System, timeline, uint64(lsn))
+	key = fmt.Sprintf("%s%s/%08X-%016X.json", namesPrefix(o.Component), m.System, timeline, uint64(lsn))
 	_, err = o.Store.Put(ctx, key, &b, storage.PutOptions{IfAbsent: true, Size: int64(b.Len())})
 	if errors.Is(err, storage.ErrExist) { // of the same position: nothing happened since
 		err = nil
@@ -95,9 +95,20 @@ func SaveNames(ctx context.Context, o NamesOptions) (key string, err error) {
 	return key, err
 }
 
-// namesPrefix is where maps lie in a copy.
-func namesPrefix(c recovery.Component) string {
-	return prefixOf(c, "wal") + namesDir
+// namesPrefix is where maps are saved in a copy: below the place of the log.
+func namesPrefix(c recovery.Component) string { return WALPrefix(c) + namesDir }
+
+// listAllNames lists the maps of one cluster, the oldest first; those of a component that
+// names no place of its log may lie where earlier versions put them, too.
+func listAllNames(ctx context.Context, store storage.Store, c recovery.Component, system string) ([]savedMap, error) {
+	all, err := listNames(ctx, store, namesPrefix(c)+system+"/")
+	if earlier := prefixOf(c, "wal") + namesDir; err == nil && earlier != namesPrefix(c) {
+		var more []savedMap
+		more, err = listNames(ctx, store, earlier+system+"/")
+		all = append(all, more...)
+		slices.SortStableFunc(all, olderMap)
+	}
+	return all, err
 }
 
 // namesDir is where they lie below the place of the log.
@@ -122,17 +133,11 @@ func listNames(ctx context.Context, store storage.Store, prefix string) ([]saved
 			all = append(all, m)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b savedMap) int {
-		switch {
-		case a.at < b.at:
-			return -1
-		case a.at > b.at:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(all, olderMap)
 	return all, nil
 }
+
+func olderMap(a, b savedMap) int { return cmp.Compare(a.at, b.at) }
 
 // parseMapName reads "00000001-000000000A1B2C3D.json".
 func parseMapName(name string) (m savedMap, ok bool) {
@@ -169,7 +174,7 @@ type savedNames struct {
 func openNames(ctx context.Context, o recovery.ScanOptions, l lineage, read storage.ReadOptions) (*savedNames, error) {
 	n := &savedNames{store: o.Store, line: l, read: read, loaded: map[string]*scan.Map{}}
 	var err error
-	n.listed, err = listNames(ctx, o.Store, namesPrefix(o.Component)+l.System+"/")
+	n.listed, err = listAllNames(ctx, o.Store, o.Component, l.System)
 	return n, err
 }
 

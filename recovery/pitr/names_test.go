@@ -127,6 +127,22 @@ func TestNames_Saved(t *testing.T) {
 	if !slices.Contains(loss.Tables, recovery.TableLoss{Database: "shop", Table: "late", Inserted: 2}) || len(loss.Databases) != 1 || loss.Databases[0].Name != "shop" {
 		t.Errorf("%+v", loss)
 	}
+	// A component that does not say where its log lies finds the maps that are saved with it,
+	// and those that are where they used to be.
+	for _, at := range []string{"wal/names", "names"} {
+		if at == "names" {
+			if err := os.Rename(c.path("wal/names"), c.path(at)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got = scanNamed(t, c, database, nil)
+		if said, want := what("early goes"), "early +0 -30 false true, rows known true"; said != want {
+			t.Errorf("in %s: %q, want %q", at, said, want)
+		}
+	}
+	if err := os.Rename(c.path("names"), c.path("wal/names")); err != nil {
+		t.Fatal(err)
+	}
 	if s := survey(t, c.store, inWAL); len(s.Findings) > 0 || len(s.Windows) != 1 {
 		t.Errorf("the maps disturb the survey: %+v", s)
 	}
@@ -174,7 +190,7 @@ func TestSaveNames_Every(t *testing.T) {
 		return key
 	}
 	first := save(time.Hour)
-	if !strings.HasPrefix(first, "names/"+systemOf(t, conn)+"/00000001-") {
+	if !strings.HasPrefix(first, "wal/names/"+systemOf(t, conn)+"/00000001-") {
 		t.Errorf("saved as %q", first)
 	}
 	if again := save(time.Hour); again != "" {
