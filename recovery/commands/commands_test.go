@@ -461,16 +461,25 @@ esac`)
 			t.Errorf("the restore ended %s: %s (%s)", end.Result, says, hint)
 		}
 	})
-	t.Run("a tablespace outside", func(t *testing.T) {
-		outside := filepath.Join(dir, "sunday", "pg_tblspc", "1")
-		if err := os.Symlink(dir, outside); err != nil {
-			t.Fatal(err)
-		}
-		end := restored(t, component(recovery.Postgres, example(t, "base-backups"), nil), dir, owner, nil)
-		if says, hint := enginetest.Failure(end); !strings.Contains(says, "lies outside of scratch: pg_tblspc/1 leads to "+dir) || hint == "" {
-			t.Errorf("the restore ended %s: %s (%s)", end.Result, says, hint)
-		}
-	})
+	// Whatever of a data directory lies elsewhere, a server on it would write there.
+	for _, name := range []string{"pg_tblspc/1", "pg_wal", "base/1/16384", "pg_xact", "postgresql.auto.conf"} {
+		t.Run("outside "+name, func(t *testing.T) {
+			program := script(t, `
+case $1 in
+list) echo '{"id": "sunday", "taken": "2026-11-22T01:00:00Z"}' ;;
+fetch)
+	cp -a "`+dir+`/sunday" "$COMEBACK_DIR/data"
+	rm -rf "$COMEBACK_DIR/data/`+name+`"
+	ln -s "`+dir+`" "$COMEBACK_DIR/data/`+name+`"
+	echo '{"cluster": "data"}'
+	;;
+esac`)
+			end := restored(t, component(recovery.Postgres, program, nil), dir, owner, nil)
+			if says, hint := enginetest.Failure(end); !strings.Contains(says, "lies outside of scratch: "+name+" leads to "+dir) || hint == "" {
+				t.Errorf("the restore ended %s: %s (%s)", end.Result, says, hint)
+			}
+		})
+	}
 }
 
 // A moment in a window is fetched by its window and its second, in UTC, and the run has

@@ -174,27 +174,32 @@ func (p place) own(data string) error {
 // enclosed refuses a data directory of which a part lies elsewhere: a server on it
 // would write there.
 func enclosed(data, scratch string) error {
-	links, err := filepath.Glob(filepath.Join(data, "pg_tblspc", "*"))
-	if err != nil {
-		return err
-	}
 	root, err := filepath.EvalSymlinks(scratch)
 	if err != nil {
 		return fmt.Errorf("look at what was fetched: %w", err)
 	}
-	for _, path := range append(links, filepath.Join(data, "pg_wal")) {
+	return filepath.WalkDir(data, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return fmt.Errorf("look at what was fetched: %w", err)
+		}
+		if e.Type()&fs.ModeSymlink == 0 {
+			return nil
+		}
 		real, err := filepath.EvalSymlinks(path)
 		if errors.Is(err, fs.ErrNotExist) {
-			real, err = os.Readlink(path)
+			if real, err = os.Readlink(path); err == nil && !filepath.IsAbs(real) {
+				real = filepath.Join(filepath.Dir(path), real)
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("look at what was fetched: %w", err)
 		}
 		if rel, err := filepath.Rel(root, real); err != nil || !filepath.IsLocal(rel) {
-			return provider.Refused("let the command map it below COMEBACK_DIR", "a part of what was fetched lies outside of scratch: %s leads to %s", filepath.Base(filepath.Dir(path))+"/"+filepath.Base(path), real)
+			name, err := filepath.Rel(data, path)
+			return errors.Join(provider.Refused("let the command map it below COMEBACK_DIR", "a part of what was fetched lies outside of scratch: %s leads to %s", name, real), err)
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // elsewhere tries the address of a server that the command has made.
