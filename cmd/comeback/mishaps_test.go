@@ -19,7 +19,7 @@ type mishap struct {
 	// before happens before the night's backups, after and noon after them; mend
 	// ends it.
 	before, after, noon, mend func(*tended)
-	// lasting says that only the backups of the next night end it.
+	// lasting says that only the backups of the next night end it, or what follows of it.
 	lasting bool
 	// still says that no backup is taken that night.
 	still bool
@@ -92,7 +92,7 @@ func allMishaps() []mishap {
 			"stopped/database/nearby/dump": "each", "stopped/database/offsite/dump": "each", "stopped/database/vault/dump": "each",
 			"stopped/database/nearby/pitr": "each", "stopped/database/offsite/pitr": "each", "stopped/database/vault/pitr": "each",
 		}},
-		{name: "a copy is denied", of: "all", backup: recovery.WithExceptions,
+		{name: "a copy is denied", of: "all", lasting: true, backup: recovery.WithExceptions,
 			before: func(y *tended) { y.s3.Allow("offsite", storagetest.Account{AccessKey: "vault"}, "s3:*") },
 			mend: func(y *tended) {
 				y.s3.Allow("offsite", storagetest.Account{AccessKey: "offsite"}, "s3:*")
