@@ -333,7 +333,7 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("a copy without it holds %+v", got)
 		}
 		got = surveyed(t, engine(key), s.component(recovery.Settings{"stanza": {"other"}, "repo": {"nearby=1"}}), store)
-		if len(got.Backups) > 0 || len(got.Findings) != 1 || !strings.Contains(got.Findings[0].Says, "missing stanza path") || got.Findings[0].Do == "" {
+		if len(got.Backups) > 0 || len(got.Findings) != 1 || !strings.Contains(got.Findings[0].Says, "missing stanza path") || !strings.HasSuffix(got.Findings[0].Do, "; repository 1 has shop") {
 			t.Errorf("a copy that should have it: %+v", got)
 		}
 		got = surveyed(t, engine(key), s.component(recovery.Settings{"repo": {"elsewhere=1"}}), store)

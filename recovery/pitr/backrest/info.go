@@ -160,6 +160,28 @@ func (s stanza) judge(repo int, c *pitr.Contents) error {
 	return nil
 }
 
+// others names the stanzas that the repository has instead of a missing one, in words to add
+// to what to do; "" where it has none, or does not tell.
+func (r *repository) others(ctx context.Context) string {
+	c := r.call(nil, "info", "--output=json")
+	c.Args = slices.DeleteFunc(c.Args, func(arg string) bool { return strings.HasPrefix(arg, "--stanza=") })
+	out, err := r.program.Ask(ctx, r.access.Env, c)
+	var all []stanza
+	if err != nil || json.Unmarshal(out, &all) != nil {
+		return ""
+	}
+	var names []string
+	for _, s := range all {
+		if s.Name != r.Stanza && s.state(r.Repo).Code != stateNoPath {
+			names = append(names, s.Name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return "; repository " + strconv.Itoa(r.Repo) + " has " + strings.Join(names, ", ")
+}
+
 // Contents asks for everything once.
 func (r *repository) Contents(ctx context.Context) (pitr.Contents, error) {
 	s, err := r.info(ctx, "")
@@ -169,6 +191,9 @@ func (r *repository) Contents(ctx context.Context) (pitr.Contents, error) {
 	var c pitr.Contents
 	if err := s.judge(r.Repo, &c); err != nil {
 		return pitr.Contents{}, err
+	}
+	if code := s.state(r.Repo).Code; code == stateNoPath || code == stateNoData {
+		c.Findings[len(c.Findings)-1].Do += r.others(ctx)
 	}
 	for _, repo := range s.Repos {
 		r.Sealed = r.Sealed || repo.Key == r.Repo && repo.Cipher != "none"
