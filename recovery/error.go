@@ -14,7 +14,7 @@ const (
 	Failed         Exit = 1   // failed
 	Usage          Exit = 2   // the command, the runbook or its environment is wrong
 	Refused        Exit = 3   // refused by a guard
-	NotEnded       Exit = 4   // detached, or waits for a person
+	NotEnded       Exit = 4   // left, cut off, or its runner died
 	WithExceptions Exit = 5   // came back with exceptions, unprotected, or not cleaned up
 	Interrupted    Exit = 130 // interrupted and stopped
 )

@@ -48,6 +48,8 @@ type Start struct {
 	// Mode, with Runbook, is what was asked for: a rehearsal answers "what
 	// happened?" already.
 	Mode recovery.Mode
+	// Outage, with Runbook, is when the outage began, where that was told already.
+	Outage recovery.OutageNoted
 	// Session shows a run that has been started already.
 	Session recovery.Session
 }
@@ -141,6 +143,9 @@ func newModel(ctx context.Context, o Options) *model {
 		book := newRunbook(m, o.Start.Runbook, o.Start.Want)
 		if o.Start.Mode == recovery.Rehearsal {
 			book.cursor = rehearsalRoute
+		}
+		if o.Start.Outage.How != "" {
+			m.outages[o.Start.Runbook] = o.Start.Outage
 		}
 		m.stack = append(m.stack, shown{screen: book})
 	}

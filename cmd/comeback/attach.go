@@ -27,7 +27,8 @@ became of that terminal. Without RUN it takes the only run that goes on. Who doe
 not command the run watches it, and may note; the run can be handed over in the
 console, or taken over with a reason.
 
-Leaving the console leaves the run as it is.
+Leaving the console leaves the run as it is. So does ctrl-c where it is told line
+by line: comeback stop RUN asks it to stop.
 ` + exitCodes,
 		Example: `  comeback attach
   comeback attach 7c31
@@ -131,10 +132,11 @@ func (a *app) resumeCommand() *cobra.Command {
 has ended well is not repeated unless it is gone; what was under way is begun
 again or gone on with. Secrets that are not in the environment are asked for.
 
-An attended run still waits for its people, also with --plain or without a
-terminal: answer it with comeback attach, or give --unattended. A name that was
-typed before its runner died counts as before; if it was not recorded yet, give
-it again with --confirm.
+On a terminal it opens the console, or with --plain asks its questions line by
+line. Without a terminal it tells the run and asks nothing; an attended run then
+waits for its people: answer it with comeback attach, or give --unattended. A name
+that was typed before its runner died counts as before; if it was not recorded
+yet, give it again with --confirm.
 ` + exitCodes,
 		Example: "  comeback resume 7c31\n  comeback resume 7c31 --plain --unattended --confirm db1/shop",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -142,7 +144,7 @@ it again with --confirm.
 		},
 	}
 	confirmFlag(cmd.Flags(), &confirm, "the live target")
-	cmd.Flags().BoolVar(&plain, "plain", false, "one line per transition instead of the console")
+	cmd.Flags().BoolVar(&plain, "plain", false, "lines instead of the console: on a terminal with questions, elsewhere and with --unattended one line per transition")
 	cmd.Flags().BoolVar(&unattended, "unattended", false, "nobody can be asked: what waits for a person is talked through, a failure stops the run")
 	return cmd
 }
@@ -286,7 +288,12 @@ for the role. A later change of the plan voids the signature.
 
 With --on the plan comes from the host: what it is for is shown, and signed after
 a yes. The key stays here.
-` + exitCodes,
+
+Exit codes:
+  0    approved
+  1    there is no key, or the run does not take its signature
+  2    the run does not wait for an approval
+  3    not approved: nobody has said yes, or the plan is not that of the run`,
 		Example: `  comeback approve 7c31
   comeback approve 7c31 --key ~/.ssh/id_ed25519
   comeback approve 7c31 --on db1`,

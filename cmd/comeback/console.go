@@ -45,17 +45,17 @@ func (a *app) console(ctx context.Context, runbook string, plain, ask bool) erro
 	return a.show(ctx, tui.Start{Runbook: runbook}, choices{mode: recovery.Rehearsal})
 }
 
-// consoleRehearse opens the console on the rehearsal of a runbook.
-func (a *app) consoleRehearse(ctx context.Context, path string, c choices, plain bool) error {
+// consoleRunbook opens the console on the rehearsal or the recovery of a runbook.
+func (a *app) consoleRunbook(ctx context.Context, path string, o request) error {
 	// What is wrong with the runbook is said before the screen is taken over.
 	if _, _, err := a.open(path); err != nil {
 		return err
 	}
-	start := tui.Start{Runbook: path, Want: c.to, Mode: c.mode}
-	if plain {
-		return a.byLines(ctx, start, c)
+	start := tui.Start{Runbook: path, Want: o.to, Mode: o.mode, Outage: o.outage}
+	if o.plain {
+		return a.byLines(ctx, start, o.choices)
 	}
-	return a.show(ctx, start, c)
+	return a.show(ctx, start, o.choices)
 }
 
 // show runs the console. A run that it shows lives in a process of its own, and

@@ -148,7 +148,7 @@ func (d *demo) play(ctx context.Context, o demoOptions) error {
 	c := choices{mode: recovery.Rehearsal, to: d.moment, scratch: d.place.scratch()}
 	var ended error
 	if !o.plain && d.interactive() {
-		ended = d.consoleRehearse(ctx, d.place.runbook(), c, false)
+		ended = d.consoleRunbook(ctx, d.place.runbook(), request{choices: c})
 	} else {
 		ended = d.rehearseDemo(ctx, c)
 	}

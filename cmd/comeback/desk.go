@@ -341,7 +341,7 @@ func (d *desk) Start(ctx context.Context, p *tui.Prepared, typed string) (recove
 	if b.source.SHA256 != p.Plan.Runbook.SHA256 {
 		return nil, recovery.Errorf("prepare the plan again", "the runbook was changed after the plan was made").WithExit(recovery.Refused)
 	}
-	return d.app.startConfirmed(ctx, b, p.Plan, false, "console", typed)
+	return d.app.start(ctx, b, p.Plan, false, "console", typed)
 }
 
 // Amend makes the amendment of a run under way.

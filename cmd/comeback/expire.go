@@ -40,6 +40,7 @@ own, a child of RUN, and asks for the name of what it removes.
 	confirmFlag(f, &o.confirm, "what is removed")
 	f.StringVar(&done, "done", "", "the `NUMBERS` of the run's to-dos that are done, like 1,3, or all")
 	runFlags(f, &o.key, &o.plain, &o.json)
+	asksNothing(f)
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan as JSON and do nothing")
 	return cmd
 }

@@ -195,7 +195,7 @@ func TestExport_ended(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run, err := a.startConfirmed(t.Context(), opened, first, false, "test", p.name(t))
+	run, err := a.start(t.Context(), opened, first, false, "test", p.name(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -183,7 +183,7 @@ func (r *rig) attended(t *testing.T, book, to string) attached {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := a.start(t.Context(), b, p, false, "test")
+	client, err := a.start(t.Context(), b, p, false, "test", "")
 	if err != nil {
 		t.Fatal(err)
 	}

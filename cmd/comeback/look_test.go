@@ -36,7 +36,7 @@ func TestLook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := a.start(t.Context(), b, p, false, "test")
+	s, err := a.start(t.Context(), b, p, false, "test", "")
 	if err != nil {
 		t.Fatal(err)
 	}

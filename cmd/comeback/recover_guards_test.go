@@ -42,7 +42,7 @@ func TestRecover_meanwhile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run, err := a.startConfirmed(t.Context(), opened, p, false, "test", target(t))
+	run, err := a.start(t.Context(), opened, p, false, "test", target(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"comeback/recovery/plan"
 	"comeback/recovery/report"
 	"comeback/recovery/runner"
+	"comeback/tui"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -38,8 +39,8 @@ func (a *app) rehearseCommand() *cobra.Command {
 		Short: "Restore into scratch, check, time and clean up, with a report",
 		Long: `Runs the runbook's stages into scratch directories and scratch servers that the
 run creates and removes. Live systems are out of reach. On a terminal it opens
-the console; otherwise, or with --plain, it prints one line per transition, and
-items to tick count as talked through.
+the console, or with --plain tells it line by line, with questions; elsewhere it
+prints one line per transition, and items to tick count as talked through.
 
 With --auto it needs nobody: it takes what most needs a proof (a copy that was
 never proven, the one whose proof is the oldest, else a backup by chance), gives way
@@ -95,11 +96,11 @@ func (o *request) flags(f *pflag.FlagSet) {
 	f.BoolVar(&o.look, "look", false, "stop before the copy is opened, so that you can look (comeback look RUN) and still choose another moment")
 }
 
-// consoleKeyed rehearses in the console and, with a key, signs what has ended
+// consoleKeyed runs a runbook in the console and, with a key, signs what has ended
 // unsigned.
 func (a *app) consoleKeyed(ctx context.Context, path string, o request) error {
 	if o.key == "" {
-		return a.consoleRehearse(ctx, path, o.choices, o.plain)
+		return a.consoleRunbook(ctx, path, o)
 	}
 	key, err := a.findKey(o.key)
 	if err != nil {
@@ -109,18 +110,48 @@ func (a *app) consoleKeyed(ctx context.Context, path string, o request) error {
 	if err != nil {
 		return err
 	}
-	ended := a.consoleRehearse(ctx, path, o.choices, o.plain)
+	ended := a.consoleRunbook(ctx, path, o)
 	after, err := a.newest()
-	if err != nil || after.ID == before.ID || after.ReportSHA256 == "" || after.Signed {
+	if err != nil || after.ID == before.ID {
 		return errors.Join(ended, err)
 	}
-	signed, err := a.sign(after.Dir, key)
+	return errors.Join(ended, a.signEnded(ctx, after, key))
+}
+
+// consoleRun starts a plan and shows its run in the console, which asks for the name of
+// the target where nobody has typed it; with a key it signs what has ended unsigned.
+func (a *app) consoleRun(ctx context.Context, b *book, p *recovery.Plan, o request) error {
+	key, err := a.keyFor(o.key) // one that is not there is better noticed now
 	if err != nil {
-		return errors.Join(ended, fmt.Errorf("run %s ended, unsigned: %w", after.ID, err))
+		return err
+	}
+	run, err := a.start(ctx, b, p, false, "console", o.confirm)
+	if err != nil {
+		return err
+	}
+	ended := a.show(ctx, tui.Start{Session: run}, choices{mode: p.Mode})
+	if key == nil {
+		return ended
+	}
+	r, err := a.load(p.Run)
+	if err != nil {
+		return errors.Join(ended, err)
+	}
+	return errors.Join(ended, a.signEnded(ctx, r, *key))
+}
+
+// signEnded signs and files a run, if it has ended and nobody has signed it.
+func (a *app) signEnded(ctx context.Context, r runner.Past, key report.Key) error {
+	if r.ReportSHA256 == "" || r.Signed {
+		return nil
+	}
+	signed, err := a.sign(r.Dir, key)
+	if err != nil {
+		return fmt.Errorf("run %s ended, unsigned: %w", r.ID, err)
 	}
 	fmt.Fprintf(a.out, "signed by %s\n", signed)
-	a.tellFiled(ctx, after.Dir, func(line string) { fmt.Fprintln(a.out, line) })
-	return ended
+	a.tellFiled(ctx, r.Dir, func(line string) { fmt.Fprintln(a.out, line) })
+	return nil
 }
 
 // newest is the run that began last, if there is one.
@@ -136,10 +167,14 @@ func (a *app) newest() (runner.Past, error) {
 	return runs[0], nil
 }
 
-// carryOut runs a runbook in the mode that was asked for.
+// carryOut runs a runbook in the mode that was asked for. Where the name of the target
+// was given, nobody is asked anything.
 func (a *app) carryOut(ctx context.Context, path string, o request) error {
+	if o.ask && o.confirm != "" {
+		return usage("leave out one of them", "--ask asks for the name of the target, and --confirm gives it to be asked nothing")
+	}
 	byLines := o.ask || o.plain && a.asks(false)
-	if !o.json && !o.dryRun && (byLines || !o.plain && a.interactive()) {
+	if !o.json && !o.dryRun && o.confirm == "" && (byLines || !o.plain && a.interactive()) {
 		o.plain = byLines
 		return a.consoleKeyed(ctx, path, o)
 	}
@@ -147,7 +182,7 @@ func (a *app) carryOut(ctx context.Context, path string, o request) error {
 		return usage("leave out --scenario, or begin it on a terminal", "--scenario is played by people, and here is nobody to show a card to")
 	}
 	if o.look && !o.dryRun {
-		return usage("leave out --look, or begin it on a terminal without --plain", "--look waits for a person who looks, and here is none")
+		return usage("leave out --look, or begin it on a terminal without --plain and --confirm", "--look waits for a person who looks, and here is none")
 	}
 	if o.to == "" && o.mode == recovery.Rehearsal {
 		o.to = string(recovery.WantLatest)
@@ -212,7 +247,7 @@ func (a *app) runPlanned(ctx context.Context, b *book, p *recovery.Plan, o reque
 	if warning := runner.LogoutWarning(a.environ); warning != "" {
 		say.line("", "warning: %s", warning)
 	}
-	run, err := a.startConfirmed(ctx, b, p, true, "plain", o.confirm)
+	run, err := a.start(ctx, b, p, true, "plain", o.confirm)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,6 @@ import (
 	"comeback/recovery/plan"
 	"comeback/recovery/rescue"
 	"comeback/recovery/runner"
-	"comeback/tui"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -96,6 +95,7 @@ func (o *rescuing) rescueFlags(f *pflag.FlagSet) {
 	for _, name := range []string{"copy", "scratch", "key", "plain", "json", "dry-run"} {
 		f.AddFlag(all.Lookup(name))
 	}
+	asksNothing(f)
 }
 
 func (a *app) rescue(ctx context.Context, path string, o rescuing) error {
@@ -162,11 +162,7 @@ func (o *rescuing) check() error {
 // carryRescue starts a run and shows it.
 func (a *app) carryRescue(ctx context.Context, b *book, p *recovery.Plan, o request, console bool, say *plainWriter) error {
 	if console {
-		s, err := a.startConfirmed(ctx, b, p, false, "console", o.confirm)
-		if err != nil {
-			return err
-		}
-		return a.show(ctx, tui.Start{Session: s}, choices{mode: p.Mode})
+		return a.consoleRun(ctx, b, p, o)
 	}
 	key, err := a.keyFor(o.key)
 	if err != nil {
@@ -175,7 +171,7 @@ func (a *app) carryRescue(ctx context.Context, b *book, p *recovery.Plan, o requ
 	if warning := runner.LogoutWarning(a.environ); warning != "" {
 		say.line("", "warning: %s", warning)
 	}
-	run, err := a.startConfirmed(ctx, b, p, true, "plain", o.confirm)
+	run, err := a.start(ctx, b, p, true, "plain", o.confirm)
 	if err != nil {
 		return err
 	}

@@ -169,6 +169,7 @@ The script is an artifact of the rescue; psql can run it, too.
 	f.BoolVar(&leave, "leave-changed", false, "leave rows alone that were changed since the rescue, and take the rest back")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan as JSON and do nothing")
 	runFlags(f, &o.key, &o.plain, &o.json)
+	asksNothing(f)
 	return cmd
 }
 

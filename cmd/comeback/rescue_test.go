@@ -295,7 +295,7 @@ func rescueTable(t *testing.T, l *lost) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := a.startConfirmed(t.Context(), b, p, false, "test", "")
+	s, err := a.start(t.Context(), b, p, false, "test", "")
 	if err != nil {
 		t.Fatal(err)
 	}

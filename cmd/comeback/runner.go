@@ -181,13 +181,9 @@ func afterProcess(pid int) (<-chan struct{}, error) {
 	return ended, nil
 }
 
-// start prepares a plan's run and starts a process for it.
-func (a *app) start(ctx context.Context, b *book, p *recovery.Plan, unattended bool, terminal string) (attached, error) {
-	return a.startConfirmed(ctx, b, p, unattended, terminal, "")
-}
-
-// startConfirmed is start with the name of the target as a person has typed it.
-func (a *app) startConfirmed(ctx context.Context, b *book, p *recovery.Plan, unattended bool, terminal, confirm string) (attached, error) {
+// start prepares a plan's run and starts a process for it. confirm is the name of the
+// target, where a person has typed it already.
+func (a *app) start(ctx context.Context, b *book, p *recovery.Plan, unattended bool, terminal, confirm string) (attached, error) {
 	home, err := a.home()
 	if err != nil {
 		return nil, err

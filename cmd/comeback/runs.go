@@ -110,8 +110,16 @@ func (a *app) stopCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "stop RUN", Short: "Stop a run, or clean up after one that died", Args: oneArgument("RUN"), ValidArgsFunction: a.runArgument,
 		Long: `Asks a living run to stop and waits until it has cleaned up. Of a run that died
-it gives back everything that was claimed, and writes its report.
-` + exitCodes,
+it gives back everything that was claimed, and writes its report. A recovery that
+is stopped before its switch is open gives the old system back.
+
+Exit codes:
+  0    it has ended, and everything was given back
+  1    failed
+  2    there is no such run, or it has ended already
+  3    refused: somebody else commands it, or works on it
+  4    it is still stopping
+  5    it has ended, and not everything could be cleaned up`,
 		Example: "  comeback stop 7c31\n  comeback stop 7c31 --reason \"wrong backup\"",
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.stop(cmd.Context(), args[0], why) },
 	}
@@ -207,5 +215,8 @@ func (a *app) stopAlive(ctx context.Context, r runner.Past, why string, say *pla
 	}
 	say.line("", "%s: %s", ending(end.State.Result, end.State.Mode), end.State.Says)
 	say.line("", "report: %s", end.Dir)
+	if len(end.State.Held()) > 0 {
+		return &exitError{recovery.WithExceptions}
+	}
 	return nil
 }

@@ -15,7 +15,6 @@ import (
 	"comeback/recovery/catalogue"
 	"comeback/recovery/plan"
 	"comeback/recovery/runner"
-	"comeback/tui"
 
 	"github.com/spf13/cobra"
 )
@@ -37,6 +36,7 @@ stays beside, and a rescue can read it there.
 	f := cmd.Flags()
 	confirmFlag(f, &o.confirm, "the live target")
 	runFlags(f, &o.key, &o.plain, &o.json)
+	asksNothing(f)
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan as JSON and do nothing")
 	return cmd
 }
@@ -56,23 +56,13 @@ func (a *app) runChild(ctx context.Context, b *book, p *recovery.Plan, o request
 		return a.printPlan(p)
 	}
 	if !o.plain && !o.json && a.interactive() && o.confirm == "" {
-		return a.consoleChild(ctx, b, p)
+		return a.consoleRun(ctx, b, p, o)
 	}
 	say := &plainWriter{out: a.out, now: a.now, redact: a.redact}
 	if o.json {
 		say.out = a.err
 	}
 	return a.runPlanned(ctx, b, p, o, say)
-}
-
-// consoleChild starts such a run and opens the console on it, which asks for the
-// name of the target.
-func (a *app) consoleChild(ctx context.Context, b *book, p *recovery.Plan) error {
-	run, err := a.start(ctx, b, p, false, "console")
-	if err != nil {
-		return err
-	}
-	return a.show(ctx, tui.Start{Session: run}, choices{mode: p.Mode})
 }
 
 // planBack plans the switch back of a run. It leaves nothing behind.

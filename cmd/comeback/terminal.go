@@ -18,7 +18,12 @@ func (a *app) terminalCommand() *cobra.Command {
 		Long: `Gives this terminal to the program of the step that waits for one (# terminal: yes
 in a shell block). ctrl-] leaves it; the program goes on, and whoever asks next
 goes on with it. What the program shows is recorded, what is typed is not.
-` + exitCodes,
+
+Exit codes:
+  0    left, or the program has ended
+  1    the connection to the run failed
+  2    no program of the run wants a terminal, or this is none
+  3    refused: somebody else commands the run`,
 		Example: "  comeback terminal 7c31",
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.terminal(cmd.Context(), args[0]) },
 	}
