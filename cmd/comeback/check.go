@@ -47,14 +47,15 @@ Exit codes, as monitoring has them:
   0    yes, without a finding
   1    yes, but there are findings
   2    no: a component could not be brought back
-  3    not known, or the check itself failed`,
+  3    not known: the copies could not be judged, or the check itself failed, also
+       because its command line or runbook is wrong, or its host does not answer`,
 		Example: `  comeback check shop.md
   comeback check shop.md --json
   comeback check shop.md --assign 2 --owner dba --due 2026-12-24`,
 		Args: oneArgument("RUNBOOK"), ValidArgsFunction: runbookArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.runbook = args[0]
-			return checkFailed(a.check(cmd.Context(), o))
+			return a.check(cmd.Context(), o)
 		},
 	}
 	f := cmd.Flags()
@@ -66,6 +67,15 @@ Exit codes, as monitoring has them:
 	f.StringVar(&o.owner, "owner", "", "who sees to the finding that --assign names")
 	f.StringVar(&o.due, "due", "", "until which `DATE`, like 2026-12-24")
 	return cmd
+}
+
+// monitored gives every failure of the command monitoring's code: of its flags, its
+// arguments and, where it is carried out on another host, of the way there.
+func monitored(cmd *cobra.Command) {
+	run, args, flags := cmd.RunE, cmd.Args, cmd.FlagErrorFunc()
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return checkFailed(run(cmd, args)) }
+	cmd.Args = func(cmd *cobra.Command, given []string) error { return checkFailed(args(cmd, given)) }
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return checkFailed(flags(cmd, err)) })
 }
 
 // checkFailed gives the failure of the check itself monitoring's code.

@@ -116,3 +116,23 @@ func TestCheck(t *testing.T) {
 		}
 	}
 }
+
+// Whatever keeps the check from being made is unknown to monitoring: 1 and 2 say
+// something of the backups.
+func TestCheck_notMade(t *testing.T) {
+	r, book := newRig(t), filesBook(t, "")
+	r.environ["COMEBACK_SSH"] = "false"
+	for _, c := range []struct {
+		says string
+		args []string
+	}{
+		{"comeback check needs RUNBOOK", nil},
+		{"unknown flag: --jsno", []string{book, "--jsno"}},
+		{"no such file or directory", []string{filepath.Join(t.TempDir(), "none.md")}},
+		{"the connection to elsewhere ended", []string{book, "--on", "elsewhere"}},
+		{"is not the name of a host", []string{book, "--on=-v"}},
+		{"--give gives variables to another host", []string{book, "--give", "HOME"}},
+	} {
+		r.run(t.Context(), append([]string{"check"}, c.args...)...).has(t, recovery.CheckUnknown, c.says, "next: ")
+	}
+}

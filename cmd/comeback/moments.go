@@ -154,6 +154,9 @@ func (a *app) moments(ctx context.Context, path string, o momentsAsked) error {
 	if err != nil {
 		return err
 	}
+	if err := knownEngine(o.engine); err != nil {
+		return err
+	}
 	if _, ok := b.Copy(o.copy); o.copy != "" && !ok {
 		return usage("choose one of the runbook's copies", "the runbook has no copy %q", o.copy)
 	}

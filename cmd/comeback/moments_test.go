@@ -362,6 +362,7 @@ func TestMoments_refusals(t *testing.T) {
 		"negative":            {[]string{"--around", "latest", "--span", "-1m"}, recovery.Usage, "-1m", "48h"},
 		"no limit":            {[]string{"--around", "latest", "--limit", "0"}, recovery.Usage, "--limit 0", "500"},
 		"harm without around": {[]string{"--harm"}, recovery.Usage, "--harm needs --around", "--around"},
+		"unknown engine":      {[]string{"--engine", "ptir"}, recovery.Usage, "there is no engine \"ptir\"", "pitr"},
 		"unknown copy":        {[]string{"--copy", "moon"}, recovery.Usage, "moon", "copies"},
 		"no log":              {[]string{"--around", "latest", "--engine", "dump"}, recovery.Refused, "no copy holds a log", "dumps have none"},
 		"wait for nothing":    {[]string{"--wait", "1s"}, recovery.Usage, "--switch-wal", "--switch-wal"},

@@ -32,11 +32,22 @@ type size int64
 func (s *size) String() string { return recovery.FormatBytes(int64(*s)) }
 func (*size) Type() string     { return "SIZE" }
 
+var units = []struct {
+	suffix string
+	bytes  int64
+}{{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"B", 1}}
+
+// flag is the size as Set reads it, exactly; empty if there is none.
+func (s *size) flag() string {
+	for _, u := range units {
+		if n := int64(*s); n > 0 && n%u.bytes == 0 {
+			return fmt.Sprintf("%d%s", n/u.bytes, u.suffix)
+		}
+	}
+	return ""
+}
+
 func (s *size) Set(text string) error {
-	units := []struct {
-		suffix string
-		bytes  int64
-	}{{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"B", 1}}
 	for _, u := range units {
 		number, ok := strings.CutSuffix(strings.TrimSpace(text), u.suffix)
 		if !ok {

@@ -52,10 +52,12 @@ COMEBACK_SSH names another ssh, or its configuration: "ssh -F FILE".`,
 		return recovery.Errorf("see "+cmd.CommandPath()+" --help", "%w", err).WithExit(recovery.Usage)
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
+	check := a.checkCommand()
 	root.AddCommand(a.rehearseCommand(), a.recoverCommand(), a.rescueCommand(), a.switchBackCommand(), a.expireCommand(), a.momentsCommand(), a.runsCommand(), a.statusCommand(), a.lookCommand(),
 		a.attachCommand(), a.resumeCommand(), a.approveCommand(), a.terminalCommand(), a.stopCommand(), a.runnerCommand(),
-		a.reportCommand(), a.runbookCommand(), a.walCommand(), a.backupCommand(), a.retainCommand(), a.checkCommand(), a.scheduleCommand(), a.demoCommand(), a.remoteCommand(), a.versionCommand())
+		a.reportCommand(), a.runbookCommand(), a.walCommand(), a.backupCommand(), a.retainCommand(), check, a.scheduleCommand(), a.demoCommand(), a.remoteCommand(), a.versionCommand())
 	a.elsewhere(root)
+	monitored(check)
 	return root
 }
 

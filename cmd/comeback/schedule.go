@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 
 	"comeback/recovery"
 	"comeback/recovery/plan"
@@ -22,6 +23,7 @@ import (
 // scheduleAsked is what `comeback schedule` was asked for.
 type scheduleAsked struct {
 	runbook, dir, user, environment, metrics, key string
+	limits                                        limits
 	success, failure                              []string
 	cron, install, remove                         bool
 }
@@ -39,17 +41,22 @@ func (a *app) scheduleCommand() *cobra.Command {
 		Long: `Writes what this host has to do by itself: backups of every component (each night;
 files as often as the RPO asks for), the log for copies that lack it, checks each
 hour, and rehearsals as often as the runbook asks for. They are systemd services
-with timers, each as a user of its own that may write where its job must and nowhere
-else, or, with --cron, lines for /etc/cron.d.
+with timers, or, with --cron, lines for /etc/cron.d. All run as one user (--user);
+as services each may write where its job must and nowhere else.
 
-Without --install nothing is written but to the screen. --on-success and --on-failure
-are commands, told {job}: let --on-success ping a dead man's switch, so that a job
-which did not run is noticed by somebody else.`,
-		Example: `  comeback schedule shop.md
-  sudo comeback schedule shop.md --install --user postgres \
-      --on-success "curl -fsS https://hc.example.com/shop-{job}"
-  comeback schedule shop.md --cron
-  sudo comeback schedule shop.md --remove`,
+Without --install nothing is written but to the screen. --install refuses jobs that
+could not work, because their user cannot get to the program, the runbook, the state
+or the key, or the values that the runbook needs are not there (--environment).
+
+Without --key rehearsals are unsigned, and prove nothing. --max-disk and --min-memory
+are limits for them. --on-success and --on-failure are commands, told {job}: let
+--on-success ping a dead man's switch, so that a job which did not run is noticed by
+somebody else. They are split into words as a shell does it, and no shell runs them.`,
+		Example: `  comeback schedule /etc/comeback/shop.md
+  sudo comeback schedule /etc/comeback/shop.md --install --key /etc/comeback/key \
+      --max-disk 50GB --on-success "curl -fsS https://hc.example.com/shop-{job}"
+  comeback schedule /etc/comeback/shop.md --cron
+  sudo comeback schedule /etc/comeback/shop.md --remove`,
 		Args: oneArgument("RUNBOOK"), ValidArgsFunction: runbookArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.runbook = args[0]
@@ -65,8 +72,10 @@ which did not run is noticed by somebody else.`,
 	f.StringVar(&o.environment, "environment", "", "a `FILE` with the variables that the runbook needs (default /etc/comeback/SYSTEM.env)")
 	f.StringVar(&o.metrics, "prometheus", "", "let checks write metrics into this `FILE`")
 	f.StringVar(&o.key, "key", "", "sign the reports of rehearsals with this SSH private key `FILE`; unsigned they prove nothing")
-	f.StringSliceVar(&o.success, "on-success", nil, "a `COMMAND` for when a job has ended well")
-	f.StringSliceVar(&o.failure, "on-failure", nil, "a `COMMAND` for when a job has failed")
+	f.Var(&o.limits.disk, "max-disk", "rehearsals that would take more disk than this, like 50GB, are refused")
+	f.Var(&o.limits.memory, "min-memory", "rehearsals do not begin while less memory is free than this, like 2GB")
+	f.StringArrayVar(&o.success, "on-success", nil, "a `COMMAND` for when a job has ended well; given several times, each is a word of it")
+	f.StringArrayVar(&o.failure, "on-failure", nil, "a `COMMAND` for when a job has failed; given several times, each is a word of it")
 	return cmd
 }
 
@@ -93,6 +102,9 @@ func (a *app) schedule(ctx context.Context, o scheduleAsked) error {
 	}
 	switch {
 	case o.install:
+		if err := o.refuseUnreachable(s, b.Needs); err != nil {
+			return err
+		}
 		return a.installUnits(ctx, dir, b.System, files, start)
 	case o.remove:
 		return a.removeUnits(ctx, dir, b.System, start)
@@ -113,7 +125,13 @@ func (a *app) scheduleOptions(b *book, o scheduleAsked) (schedule.Options, error
 		return schedule.Options{}, err
 	}
 	s := schedule.Options{System: b.System, Runbook: b.path, Program: executable(), Components: plan.Components(b.Runbook), RPO: b.RPO, Rehearse: b.Rehearse,
-		User: o.user, State: home.Dir, Environment: o.environment, Metrics: o.metrics, Key: o.key, Success: commandWords(o.success), Failure: commandWords(o.failure)}
+		User: o.user, State: home.Dir, Environment: o.environment, Metrics: o.metrics, Key: o.key, MaxDisk: o.limits.disk.flag(), MinMemory: o.limits.memory.flag()}
+	if s.Success, err = commandWords(o.success); err == nil {
+		s.Failure, err = commandWords(o.failure)
+	}
+	if err != nil {
+		return s, err
+	}
 	if s.Environment == "" {
 		s.Environment = "/etc/comeback/" + b.System + ".env"
 	}
@@ -131,12 +149,38 @@ func (a *app) scheduleOptions(b *book, o scheduleAsked) (schedule.Options, error
 }
 
 // commandWords is a command by its words: as they were given one by one, or a line
-// that is split at its spaces.
-func commandWords(words []string) []string {
-	if len(words) == 1 {
-		return strings.Fields(words[0])
+// that is split at its spaces, except within quotes.
+func commandWords(given []string) ([]string, error) {
+	if len(given) != 1 {
+		return given, nil
 	}
-	return words
+	var words []string
+	var word strings.Builder
+	begun, quote := false, rune(0)
+	for _, r := range given[0] {
+		switch {
+		case r == quote:
+			quote = 0
+		case quote == 0 && (r == '\'' || r == '"'):
+			begun, quote = true, r
+		case quote == 0 && unicode.IsSpace(r):
+			if begun {
+				words = append(words, word.String())
+			}
+			begun = false
+			word.Reset()
+		default:
+			begun = true
+			word.WriteRune(r)
+		}
+	}
+	if quote != 0 {
+		return nil, usage("close it, or give the words one by one, each with the flag", "a quote %c is not closed: %s", quote, given[0])
+	}
+	if begun {
+		words = append(words, word.String())
+	}
+	return words, nil
 }
 
 // installUnits writes the files, and starts the timers where they belong.

@@ -3,11 +3,15 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/user"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"comeback/recovery"
+	"comeback/recovery/schedule"
+	"comeback/shop/shoptest"
 )
 
 // Units and crontabs are written where they belong and taken away again, whole; a
@@ -24,8 +28,30 @@ func TestSchedule(t *testing.T) {
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Fatalf("written without --install: %v, %v", left, err)
 	}
+	// The jobs are those of whoever runs this test: others cannot get to its directories.
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := filepath.Join(t.TempDir(), "key")
+	environment := filepath.Join(t.TempDir(), "shop.env")
+	mine := []string{"--user", me.Username, "--environment", environment}
+	r.run(ctx, append([]string{"schedule", book, "--dir", dir, "--install", "--key", key}, mine...)...).has(t, recovery.Refused,
+		"the values of DATABASE_URL: there is no "+environment, "a line NAME=VALUE each", "the key: "+key+" is not there")
+	for _, path := range []string{key, environment} {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.run(ctx, "schedule", book, "--dir", dir, "--install", "--user", "daemon", "--environment", environment).has(t, recovery.Refused,
+		"the jobs would run as daemon", "the state: "+r.state+" lies in ", "closed to daemon", "install -d -o daemon -g daemon -m 2770 /var/lib/comeback")
+	r.run(ctx, "schedule", book, "--dir", dir, "--on-failure", "mail -s 'it failed").has(t, recovery.Usage, "a quote ' is not closed")
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Fatalf("written although it was refused: %v, %v", left, err)
+	}
 	for _, form := range [][]string{nil, {"--cron"}} {
-		args := append([]string{"schedule", book, "--dir", dir, "--on-success", "curl -fsS https://hc.example.com/{job}", "--key", "/etc/comeback/key"}, form...)
+		args := slices.Concat([]string{"schedule", book, "--dir", dir, "--on-success", "curl -fsS -H 'X-Job: {job}, \"done\"' https://hc.example.com/{job}", "--key", key,
+			"--max-disk", "50GB", "--min-memory", "1500MB"}, mine, form)
 		for range 2 { // what it has written it may replace
 			r.run(ctx, append(args, "--install")...).has(t, recovery.CameBack, "wrote  "+dir)
 		}
@@ -41,7 +67,7 @@ func TestSchedule(t *testing.T) {
 			}
 			whole += string(b)
 		}
-		for _, want := range []string{"https://hc.example.com/check", "/etc/comeback/key", "--auto"} {
+		for _, want := range []string{"https://hc.example.com/check", key, "--auto", "50GB", "1500MB", "X-Job: check, "} {
 			if !strings.Contains(whole, want) {
 				t.Errorf("%v: the files lack %s:\n%s", form, want, whole)
 			}
@@ -60,7 +86,7 @@ func TestSchedule(t *testing.T) {
 	if err := os.WriteFile(path, []byte("mine\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got := r.run(ctx, "schedule", book, "--dir", dir, "--install")
+	got := r.run(ctx, append([]string{"schedule", book, "--dir", dir, "--install"}, mine...)...)
 	if b, err := os.ReadFile(path); err != nil || string(b) != "mine\n" || got.code != recovery.Failed || !strings.Contains(got.err, "comeback has not written") {
 		t.Errorf("exit %d: %s, %q, %v", got.code, got.err, b, err)
 	}
@@ -69,8 +95,60 @@ func TestSchedule(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(os.Getenv("PATH"), "systemctl"), []byte("#!/bin/sh\necho System has not been booted with systemd >&2\nexit 1\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	err := systemctl(ctx, "daemon-reload")
+	err = systemctl(ctx, "daemon-reload")
 	if err == nil || !strings.Contains(err.Error(), "has not been booted with systemd") || !strings.Contains(recovery.HintOf(err), "--cron") {
 		t.Errorf("%v", err)
+	}
+}
+
+// Jobs that could never work are refused before they are installed, each reason with
+// what to do.
+func TestSchedule_unreachable(t *testing.T) {
+	dir := shoptest.Dir(t)
+	at := func(name string) string { return filepath.Join(dir, name) }
+	for name, mode := range map[string]os.FileMode{"closed": 0o700, "theirs": 0o755, "state": 0o777} {
+		if err := os.Mkdir(at(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(at(name), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, mode := range map[string]os.FileMode{"comeback": 0o755, "data": 0o644, "secret": 0o600, "closed/shop.md": 0o644} {
+		if err := os.WriteFile(at(name), nil, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(at("closed/shop.md"), at("linked.md")); err != nil {
+		t.Fatal(err)
+	}
+	needs := map[string]string{"DATABASE_URL": ""}
+	for _, c := range []struct {
+		name       string
+		change     func(*schedule.Options)
+		cron       bool
+		says, next string
+	}{
+		{name: "all there", change: func(*schedule.Options) {}},
+		{name: "a closed directory", change: func(s *schedule.Options) { s.Runbook = at("closed/shop.md") },
+			says: "the runbook: " + at("closed/shop.md") + " lies in " + at("closed") + ", which is closed to daemon", next: "install -D -m 644"},
+		{name: "a link into one", change: func(s *schedule.Options) { s.Runbook = at("linked.md") }, says: "closed to daemon", next: "/etc/comeback/shop.md"},
+		{name: "a state of others", change: func(s *schedule.Options) { s.State = at("theirs") }, says: "the state: daemon may not write to", next: "-o daemon -g daemon -m 2770 " + at("theirs")},
+		{name: "a state in a closed place", change: func(s *schedule.Options) { s.State = at("closed/state") }, says: "the state: ", next: "2770 /var/lib/comeback"},
+		{name: "no program", change: func(s *schedule.Options) { s.Program = at("data") }, says: "the program: daemon may not run", next: "/usr/local/bin/comeback"},
+		{name: "a key of somebody", change: func(s *schedule.Options) { s.Key = at("secret") }, says: "the key: daemon may not read", next: "-o daemon -m 600"},
+		{name: "no values", change: func(s *schedule.Options) { s.Environment = at("none") }, says: "the values of DATABASE_URL", next: "--environment"},
+		{name: "values that systemd reads", change: func(s *schedule.Options) { s.Environment = at("secret") }},
+		{name: "values that cron does not read", change: func(s *schedule.Options) { s.Environment = at("secret") }, cron: true, says: "the variables: daemon may not read", next: "chown daemon"},
+		{name: "nobody", change: func(s *schedule.Options) { s.User = "no-such-user" }, says: "there is no user", next: "--user"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := schedule.Options{System: "shop", User: "daemon", Program: at("comeback"), Runbook: at("data"), State: at("state"), Environment: at("data")}
+			c.change(&s)
+			err := scheduleAsked{cron: c.cron}.refuseUnreachable(s, needs)
+			if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(recovery.HintOf(err), c.next)) {
+				t.Errorf("%v; %s", err, recovery.HintOf(err))
+			}
+		})
 	}
 }

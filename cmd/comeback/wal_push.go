@@ -35,6 +35,10 @@ the others; later pushes, or --catch-up, bring it to them. What the server has r
 behind it goes along. What a copy lacks that the runbook does not name any more stays in
 the spool until it is named again, or given up with --forget.
 
+The server runs it as its own user, with its own environment: that user must be
+able to read the runbook and to write to the state directory and to the copies, and
+needs the values that the addresses of copies refer to.
+
 A copy that has the file with the same content is as good as one that was given it;
 with other content it is an error. Nothing is overwritten. It writes nothing but
 errors, which PostgreSQL puts into its log.
@@ -44,7 +48,7 @@ Exit codes:
   1    not yet: the server asks again by itself
   2    the command, the runbook or its environment is wrong
   3    a copy holds other content under the name`,
-		Example: `  archive_command = 'comeback wal push /etc/comeback/shop.md %p'
+		Example: `  archive_command = 'COMEBACK_STATE=/var/lib/comeback /usr/local/bin/comeback wal push /etc/comeback/shop.md %p'
   comeback wal push shop.md --catch-up`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 2 && !o.catchUp || len(args) == 1 && o.catchUp {

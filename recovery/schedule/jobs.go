@@ -26,6 +26,8 @@ type Options struct {
 	Metrics string
 	// Key signs the reports of rehearsals; empty leaves them unsigned, and no proof.
 	Key string
+	// MaxDisk and MinMemory are the limits of rehearsals, like "50GB"; empty is none.
+	MaxDisk, MinMemory string
 	// Success and Failure are commands, by their words, that are run when a job
 	// has ended; in them {job} stands for its name.
 	Success, Failure []string
@@ -90,8 +92,10 @@ func Jobs(o Options) []Job {
 	jobs = append(jobs, Job{Name: "check", Says: "check whether the copies would save it", Each: checkEach, Args: check, Findings: true})
 	if o.Rehearse > 0 {
 		args := []string{"rehearse", o.Runbook, "--auto", "--plain"}
-		if o.Key != "" {
-			args = append(args, "--key", o.Key)
+		for _, f := range []struct{ name, value string }{{"--key", o.Key}, {"--max-disk", o.MaxDisk}, {"--min-memory", o.MinMemory}} {
+			if f.value != "" {
+				args = append(args, f.name, f.value)
+			}
 		}
 		jobs = append(jobs, Job{Name: "rehearse", Says: "rehearse what most needs a proof", Each: o.Rehearse, Args: args, Restores: true})
 	}
