@@ -210,7 +210,7 @@ func (a Assessment) TimeLines(width int, zone *time.Location) []string {
 	const lead = 8
 	var lines []string
 	for _, text := range a.timeTexts(zone) {
-		for i, line := range wrapWords(text, width-lead) {
+		for i, line := range WrapWords(text, width-lead) {
 			word := strings.Repeat(" ", lead)
 			if i == 0 && len(lines) == 0 {
 				word = cell("TIME", lead)
@@ -291,7 +291,7 @@ func (a Assessment) FindingLines(i, width int, zone *time.Location) []string {
 		do = sentence(do)
 	}
 	for _, text := range []string{sentence(f.Says), do} {
-		for _, line := range wrapWords(text, width-len(indent)) {
+		for _, line := range WrapWords(text, width-len(indent)) {
 			if len(lines) == 0 {
 				lines = append(lines, lead+line)
 			} else {
@@ -316,8 +316,8 @@ func sentence(text string) string {
 	return text + "."
 }
 
-// wrapWords breaks text between words; a longer word stands alone.
-func wrapWords(text string, width int) []string {
+// WrapWords breaks text between words; a longer word stands alone.
+func WrapWords(text string, width int) []string {
 	var lines []string
 	line := ""
 	for _, word := range strings.Fields(text) {

@@ -242,10 +242,7 @@ func (a *app) plan(ctx context.Context, b *book, cat catalogue.Catalogue, c choi
 
 // knownEngine refuses an engine that this version does not have.
 func knownEngine(name string) error {
-	var names []string
-	for _, e := range engines() {
-		names = append(names, e.Schema().Engine)
-	}
+	names := engineNames()
 	if name == "" || slices.Contains(names, name) {
 		return nil
 	}

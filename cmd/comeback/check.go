@@ -64,7 +64,7 @@ Exit codes, as monitoring has them:
 	f.StringVar(&o.prometheus, "prometheus", "", "write metrics for Prometheus's textfile collector into this `FILE`, too")
 	a.signersFlag(cmd)
 	f.StringVar(&o.assign, "assign", "", "give a `FINDING`, by its number or id, an --owner or a --due date")
-	f.StringVar(&o.owner, "owner", "", "who sees to the finding that --assign names")
+	f.StringVar(&o.owner, "owner", "", "`WHO` sees to the finding that --assign names")
 	f.StringVar(&o.due, "due", "", "until which `DATE`, like 2026-12-24")
 	return cmd
 }

@@ -58,7 +58,7 @@ one goes on from there; an earlier one begins again.`,
 	f.StringVar(&o.component, "component", "", "look at this `COMPONENT` (default the one that decides the moment)")
 	f.BoolVar(&o.live, "live", false, "count the rows of the live database, too; it is only read")
 	f.BoolVar(&o.json, "json", false, "print JSON")
-	f.DurationVar(&o.timeout, "timeout", time.Minute, "how long the query, or all counts together, may take")
+	f.DurationVar(&o.timeout, "timeout", time.Minute, "how `LONG` the query, or all counts together, may take")
 	return cmd
 }
 

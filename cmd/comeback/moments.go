@@ -86,40 +86,7 @@ Exit codes:
 	f.BoolVar(&o.harm, "harm", false, "list only what did harm")
 	f.StringVar(&o.table, "table", "", "list only what touched this table: its `NAME` or number")
 	f.BoolVar(&o.json, "json", false, "with --around: a transaction a line as JSON, the newest first")
-	complete := func(name string, values ...string) {
-		if err := cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
-			panic("moments: " + err.Error()) // the flag is there, a few lines above
-		}
-	}
-	complete("around", "latest", "xid:", "10 minutes ago", "1 hour ago")
-	complete("span", "5m", "15m", "1h")
-	complete("engine", "pitr", "pgbackrest", "wal-g", "dump")
-	for _, name := range []string{"table", "limit", "wait"} {
-		complete(name)
-	}
-	err := cmd.RegisterFlagCompletionFunc("copy", func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		return a.copiesOf(args), cobra.ShellCompDirectiveNoFileComp
-	})
-	if err != nil {
-		panic("moments: " + err.Error())
-	}
 	return cmd
-}
-
-// copiesOf names the copies of the runbook on a command line, for completion.
-func (a *app) copiesOf(args []string) []string {
-	if len(args) == 0 {
-		return nil
-	}
-	b, _, err := a.open(args[0])
-	if err != nil {
-		return nil
-	}
-	var names []string
-	for _, c := range plan.Copies(b.Runbook) {
-		names = append(names, c.Name)
-	}
-	return names
 }
 
 // judge refuses what does not go together.

@@ -18,6 +18,12 @@ import (
 
 func (a *app) reportCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "report", Short: "Read, sign, review and verify the reports of runs", Args: noArguments,
+		Long: `Every run that has ended has a report. Whoever was responsible signs it, a second
+person may review it, and anyone can verify it, with stock tools as well.`,
+		Example: `  comeback report show 7c31
+  comeback report sign 7c31
+  comeback report verify 7c31 --signers ~/.ssh/allowed_signers
+  comeback report export shop.md --since 2026-01-01 --html shop.html`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	show := &cobra.Command{
 		Use: "show RUN", Short: "Print a report as Markdown", Args: oneArgument("RUN"), ValidArgsFunction: a.runArgument,

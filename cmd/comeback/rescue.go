@@ -39,7 +39,7 @@ func (a *app) rescueCommand() *cobra.Command {
 		Long: `Brings back the rows that a transaction removed or changed, and leaves everything
 else in the live database as it is. The component is restored twice into scratch,
 to just before the transaction and to just after it; what differs is what the
-transaction did. With --preview it ends there, after it has looked what live has
+transaction did. With --preview it ends there, after it has looked up what live has
 of each row. Otherwise it waits until somebody has looked at the preview (comeback
 rescue show RUN) and typed the name of the database, and brings the rows back in
 one transaction, whose undo was written and tried before.

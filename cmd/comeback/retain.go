@@ -53,7 +53,7 @@ Exit codes:
 			}
 			return usage("write: comeback retain RUNBOOK [COMPONENT]", "comeback retain takes a RUNBOOK and a COMPONENT, not %d words", len(args))
 		},
-		ValidArgsFunction: runbookArgument,
+		ValidArgsFunction: a.runbookComponent,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.runbook = args[0]; len(args) == 2 {
 				o.component = args[1]

@@ -34,7 +34,10 @@ With --on HOST most commands are carried out on another host, over ssh: this ver
 program and the runbook go there, and the variables that the runbook names, through
 the connection alone. The console and its keys are as here, a run outlives the
 connection, and what has ended there is brought home, verified and signed here.
-COMEBACK_SSH names another ssh, or its configuration: "ssh -F FILE".`,
+COMEBACK_SSH names another ssh, or its configuration: "ssh -F FILE".
+
+Commands, flags, runs, and what a runbook names are completed by bash, zsh, fish and
+PowerShell: source <(comeback completion bash)`,
 		Example: `  comeback demo                              a shop, an incident, a rehearsal
   comeback rehearse shop.md                  restore the latest into scratch
   comeback rehearse shop.md --to "10 minutes ago"
@@ -57,6 +60,7 @@ COMEBACK_SSH names another ssh, or its configuration: "ssh -F FILE".`,
 		a.attachCommand(), a.resumeCommand(), a.approveCommand(), a.terminalCommand(), a.stopCommand(), a.runnerCommand(),
 		a.reportCommand(), a.runbookCommand(), a.walCommand(), a.backupCommand(), a.retainCommand(), check, a.scheduleCommand(), a.demoCommand(), a.remoteCommand(), a.versionCommand())
 	a.elsewhere(root)
+	a.completed(root)
 	monitored(check)
 	return root
 }
@@ -103,33 +107,10 @@ func oneArgument(what string) cobra.PositionalArgs {
 	}
 }
 
-// runbookArgument completes Markdown files.
-func runbookArgument(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	return []string{"md"}, cobra.ShellCompDirectiveFilterFileExt
-}
-
-// runArgument completes the ids of runs.
-func (a *app) runArgument(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	home, err := a.home()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	runs, err := home.List()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	var ids []string
-	for _, r := range runs {
-		if r.Problem == nil {
-			ids = append(ids, fmt.Sprintf("%s\t%s of %s, %s", r.ID, r.State.Mode, r.State.System, r.State.Started.Local().Format("2 Jan 15:04")))
-		}
-	}
-	return ids, cobra.ShellCompDirectiveNoFileComp
-}
-
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Tell the version and the commit it was built from", Args: noArguments, Example: "  comeback version",
+		Long: "Prints one line: comeback VERSION, commit COMMIT. Reports have both.",
 		RunE: func(*cobra.Command, []string) error {
 			v, c := build()
 			_, err := fmt.Fprintf(a.out, "comeback %s, commit %s\n", v, c)

@@ -14,11 +14,19 @@ import (
 )
 
 func (a *app) runbookCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "runbook", Short: "Write a runbook, or see what is wrong with one", Args: noArguments,
+	cmd := &cobra.Command{Use: "runbook", Short: "Write a runbook, see what is wrong with one, and what may stand in it", Args: noArguments,
+		Long: `A runbook is a Markdown file: front matter that says what the system consists of and
+where its copies are, and a section for each stage. What comeback runbook new writes
+lints clean, and explains itself.`,
+		Example: `  comeback runbook new shop
+  comeback runbook lint shop.md
+  comeback runbook keys files`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	var output string
 	fresh := &cobra.Command{
-		Use: "new SYSTEM", Short: "Write a runbook that lints clean", Args: oneArgument("SYSTEM"),
+		Use: "new SYSTEM", Short: "Write a runbook that lints clean", Args: oneArgument("SYSTEM"), ValidArgsFunction: cobra.NoFileCompletions,
+		Long: `Writes SYSTEM.md with a database, a copy and every stage of a recovery, to be edited.
+It never writes over a file.`,
 		Example: "  comeback runbook new shop            # writes shop.md\n  comeback runbook new shop -o -       # to standard output",
 		RunE:    func(_ *cobra.Command, args []string) error { return a.newRunbook(args[0], output) },
 	}
@@ -29,7 +37,7 @@ func (a *app) runbookCommand() *cobra.Command {
 		Long: "Exit codes: 0 no errors (there may be warnings); 2 errors, each with its line,\ncolumn and what to write instead.",
 		RunE: func(_ *cobra.Command, args []string) error { return a.lint(args[0]) },
 	}
-	cmd.AddCommand(fresh, lint)
+	cmd.AddCommand(fresh, lint, a.runbookKeysCommand())
 	return cmd
 }
 

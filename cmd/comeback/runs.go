@@ -16,8 +16,11 @@ import (
 
 func (a *app) runsCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "runs", Short: "List the runs on this host and where each stands", Args: noArguments, Example: "  comeback runs",
-		RunE: func(*cobra.Command, []string) error { return a.runs() },
+		Use: "runs", Short: "List the runs on this host and where each stands", Args: noArguments,
+		Long: `Lists every run of the state directory, the newest first: what goes on, what waits
+for whom since when, what died and how to go on with it, what ended unsigned.`,
+		Example: "  comeback runs\n  comeback runs --on db1",
+		RunE:    func(*cobra.Command, []string) error { return a.runs() },
 	}
 }
 
@@ -69,7 +72,9 @@ func standing(r runner.Past) string {
 func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "status RUN", Short: "Print one pasteable text about a run", Args: oneArgument("RUN"), ValidArgsFunction: a.runArgument,
-		Example: "  comeback status 7c31",
+		Long: `Prints what a run does, since when, until when, and what is lost by it: one text for
+whoever asks, to be pasted into a chat or a mail. It holds no secret.`,
+		Example: "  comeback status 7c31\n  comeback status 7c31 --on db1",
 		RunE:    func(_ *cobra.Command, args []string) error { return a.status(args[0]) },
 	}
 }
@@ -123,7 +128,7 @@ Exit codes:
 		Example: "  comeback stop 7c31\n  comeback stop 7c31 --reason \"wrong backup\"",
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.stop(cmd.Context(), args[0], why) },
 	}
-	cmd.Flags().StringVar(&why, "reason", "", "why, for the report; with it a run that another operator commands is taken over first")
+	cmd.Flags().StringVar(&why, "reason", "", "the `REASON`, for the report; with it a run that another operator commands is taken over first")
 	return cmd
 }
 

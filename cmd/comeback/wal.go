@@ -14,6 +14,11 @@ const fetchFailed recovery.Exit = 200
 
 func (a *app) walCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "wal", Short: "Archive the log of a live server, save that of a dead one", Args: noArguments,
+		Long: `The log (WAL) of PostgreSQL on its way into the copies and out of them: push is for
+archive_command, receive for servers that have none, save for a server that died,
+and fetch for restore_command.`,
+		Example: `  comeback wal push --help                 # archive_command
+  comeback wal save shop.md --from /mnt/olddisk/pg_wal`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	component := ""
 	fetch := &cobra.Command{
@@ -56,7 +61,7 @@ Exit codes:
 			return nil
 		},
 	}
-	fetch.Flags().StringVar(&component, "component", "", "the database whose log it is, where the runbook has several")
+	fetch.Flags().StringVar(&component, "component", "", "the `COMPONENT` whose log it is, where the runbook has several")
 	fetch.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return recovery.Errorf("see comeback wal fetch --help", "%w", fmt.Errorf("wal fetch: %w", err)).WithExit(fetchFailed)
 	})

@@ -56,7 +56,7 @@ Exit codes:
 			}
 			return usage("write: comeback wal push RUNBOOK %p, or comeback wal push RUNBOOK --catch-up", "comeback wal push needs RUNBOOK and PATH, or --catch-up")
 		},
-		ValidArgsFunction: runbookArgument,
+		ValidArgsFunction: runbookFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.runbook = args[0]; len(args) == 2 {
 				o.path = args[1]
@@ -64,7 +64,7 @@ Exit codes:
 			return a.walPush(cmd.Context(), o)
 		},
 	}
-	cmd.Flags().StringVar(&o.component, "component", "", "the database whose log it is, where the runbook has several")
+	cmd.Flags().StringVar(&o.component, "component", "", "the `COMPONENT` whose log it is, where the runbook has several")
 	cmd.Flags().StringVar(&o.spool, "spool", "", "the `DIRECTORY` of what copies still lack (default in the state directory)")
 	cmd.Flags().BoolVar(&o.catchUp, "catch-up", false, "bring what is in the spool to the copies that lack it, and nothing else")
 	cmd.Flags().StringSliceVar(&o.forget, "forget", nil, "with --catch-up, give up what the spool holds for this `COPY`, which the runbook does not name any more; may be given several times")

@@ -36,7 +36,7 @@ Exit codes:
 			return a.walReceive(cmd.Context(), o, slot, dir)
 		},
 	}
-	cmd.Flags().StringVar(&o.component, "component", "", "the database whose log it is, where the runbook has several")
+	cmd.Flags().StringVar(&o.component, "component", "", "the `COMPONENT` whose log it is, where the runbook has several")
 	cmd.Flags().StringVar(&o.spool, "spool", "", "the `DIRECTORY` of what copies still lack (default in the state directory)")
 	cmd.Flags().StringVar(&slot, "slot", "", "the replication `SLOT` (default the component's `receiver`)")
 	cmd.Flags().StringVar(&dir, "dir", "", "the `DIRECTORY` for what is received and not pushed yet (default beside the spool)")

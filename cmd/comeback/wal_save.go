@@ -56,7 +56,7 @@ Exit codes:
 			}
 			return usage("write: comeback wal save RUNBOOK --from PGWAL_DIR [COMPONENT]", "comeback wal save takes a RUNBOOK and a COMPONENT, not %d words", len(args))
 		},
-		ValidArgsFunction: runbookArgument,
+		ValidArgsFunction: a.runbookComponent,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.runbook = args[0]; len(args) == 2 {
 				o.component = args[1]

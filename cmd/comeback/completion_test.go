@@ -1,0 +1,89 @@
+package main
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	"comeback/recovery"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// Every command explains itself with an example, and every flag names its value.
+func TestHelp(t *testing.T) {
+	var look func(cmd *cobra.Command)
+	look = func(cmd *cobra.Command) {
+		if cmd.Hidden {
+			return
+		}
+		if cmd.Long == "" || cmd.Example == "" {
+			t.Errorf("%s has no long help or no example", cmd.CommandPath())
+		}
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if name, _ := pflag.UnquoteUsage(f); f.Value.Type() != "bool" && name != strings.ToUpper(name) {
+				t.Errorf("%s --%s does not name its value: %s", cmd.CommandPath(), f.Name, f.Usage)
+			}
+		})
+		for _, sub := range cmd.Commands() {
+			look(sub)
+		}
+	}
+	look(newRig(t).app(io.Discard, io.Discard).root())
+}
+
+// A shell completes what a runbook names, engines, and files only where one belongs.
+func TestCompletion(t *testing.T) {
+	r, book := newRig(t), filesBook(t, "")
+	const none, files, dirs = "\n:4\n", ":0\n", ":16\n"
+	for _, c := range []struct{ line, want string }{
+		{"backup BOOK ", "pages\tfiles" + none},
+		{"retain BOOK ", "pages\tfiles" + none},
+		{"wal save BOOK --from /tmp ", "pages\tfiles" + none},
+		{"backup BOOK --copy ", "nearby" + none},
+		{"rehearse BOOK --copy ", "nearby" + none},
+		{"moments BOOK --copy ", "nearby" + none},
+		{"rescue BOOK --component ", "pages\tfiles" + none},
+		{"wal push BOOK --component ", "pages\tfiles" + none},
+		{"recover BOOK --engine ", "\nwal-g" + none},
+		{"runbook keys ", "\nwal-g" + none},
+		{"rehearse BOOK --to ", "latest\nbefore-xid:\n"},
+		{"rehearse BOOK ", ":4\n"},
+		{"recover BOOK --confirm ", ":4\n"},
+		{"rehearse ", "md\n:8\n"},
+		{"wal push BOOK ", files},
+		{"rehearse BOOK --key ", files},
+		{"rehearse BOOK --scratch ", dirs},
+	} {
+		args := strings.Fields(strings.ReplaceAll(c.line, "BOOK", book))
+		got := r.run(t.Context(), append(append([]string{"__complete"}, args...), "")...)
+		if got.code != recovery.CameBack || !strings.Contains(got.out, c.want) || strings.HasPrefix(c.want, ":") && got.out != c.want {
+			t.Errorf("%s: exit %d, %q", c.line, got.code, got.out)
+		}
+	}
+}
+
+// Everything that a component may say can be read, as the linter knows it.
+func TestRunbookKeys(t *testing.T) {
+	r := newRig(t)
+	all := r.run(t.Context(), "runbook", "keys")
+	for _, s := range vocabulary().Engines {
+		one := r.run(t.Context(), "runbook", "keys", s.Engine)
+		for _, got := range []output{all, one} {
+			_, part, ok := strings.Cut(got.out, "kind: "+s.Kind+", with: "+s.Engine+"\n")
+			part, _, _ = strings.Cut(part, "\nkind: ")
+			if !ok || got.code != recovery.CameBack {
+				t.Fatalf("%s of %s is not listed: exit %d\n%s", s.Engine, s.Kind, got.code, got.out)
+			}
+			for _, k := range s.Keys {
+				_, says, ok := strings.Cut(part, "\n  "+k.Name+": "+k.Example+"\n")
+				if words := strings.Join(strings.Fields(says), " "); !ok || !strings.HasPrefix(strings.TrimPrefix(strings.TrimPrefix(words, "needed: "), "a list: "), k.Doc) ||
+					k.Required != strings.HasPrefix(words, "needed: ") {
+					t.Errorf("%s of %s: %s is not told:\n%s", s.Engine, s.Kind, k.Name, part)
+				}
+			}
+		}
+	}
+	r.run(t.Context(), "runbook", "keys", "ptir").has(t, recovery.Usage, "there is no engine \"ptir\"", "pitr")
+}
