@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +14,8 @@ import (
 	"comeback/recovery/check"
 	"comeback/recovery/report"
 	"comeback/storage"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // A backup is proven by whoever restored it in a run that passed and is signed, known
@@ -130,5 +134,44 @@ func TestRetain_provenElsewhere(t *testing.T) {
 		if strings.Contains(got.out, "  goes") {
 			t.Errorf("it says %s", got.out)
 		}
+	}
+}
+
+// Of the log nothing goes that a base backup needs which stays: what is left leads to the
+// last commit, from each copy, and what lies before it is gone.
+func TestRetain_log(t *testing.T) {
+	b, ctx := openBackedUp(t, ", backup: base, record: no, retain: [1 daily]"), t.Context()
+	shop, err := pgx.Connect(ctx, b.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shop.Close(context.WithoutCancel(ctx))
+	for range 2 {
+		b.run(ctx, "backup", b.book, "database").has(t, recovery.CameBack, "in nearby, offsite")
+		if err := errors.Join(b.Write(ctx, 20), b.Archived(ctx)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var want string
+	rows := "select count(*) || ' ' || md5(string_agg(o::text, '' order by o::text)) from orders o"
+	if err := shop.QueryRow(ctx, rows).Scan(&want); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(b.recorded(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	book := filepath.Join(filepath.Dir(b.book), "rows.md")
+	text = []byte(strings.Split(string(text), "## Check")[0] + "## Check\n\n```sql\n-- check: the rows are those of live\n-- on: database\n-- expect: = '" + want + "'\n" + rows + ";\n```\n")
+	if err := os.WriteFile(book, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	taken := b.manifests(t, "nearby")
+	b.run(ctx, "retain", b.book, "database", "--remove").has(t, recovery.CameBack, "goes   "+taken[0].ID, "of the log and of names in it", "removed 1 backup")
+	for copy := range b.copies {
+		if left := b.manifests(t, copy); len(left) != 1 || left[0].ID != taken[1].ID {
+			t.Errorf("%s knows %d backups", copy, len(left))
+		}
+		b.run(ctx, "rehearse", book, "--to", "latest", "--copy", copy, "--plain").has(t, recovery.CameBack, "EVERY CHECK HELD", taken[1].ID)
 	}
 }

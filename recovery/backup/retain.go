@@ -101,18 +101,3 @@ func Retain(s recovery.Survey, keep Keep, zone *time.Location, proven func(recov
 	}
 	return all
 }
-
-// LogFrom is where the log must be kept from that the kept base backups need, by
-// timeline; backups without a position need none.
-func LogFrom(kept []Kept) (from recovery.LSN, ok bool) {
-	for _, k := range kept {
-		start, err := recovery.ParseLSN(k.Details["start"])
-		if len(k.Why) == 0 || err != nil || start == 0 {
-			continue
-		}
-		if !ok || start < from {
-			from, ok = start, true
-		}
-	}
-	return from, ok
-}
