@@ -65,6 +65,9 @@ type Manifest struct {
 	Remarks []string `json:"remarks,omitempty"`
 }
 
+// ManifestsIn is where manifests lie in a copy, by component.
+const ManifestsIn = "comeback/backups/"
+
 // StoredObject is an object that a backup has stored.
 type StoredObject struct {
 	Key    string `json:"key"`

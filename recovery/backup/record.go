@@ -21,7 +21,7 @@ import (
 
 // Where what is known of backups lies in a copy.
 const (
-	manifests   = "comeback/backups/"
+	manifests   = recovery.ManifestsIn
 	runbooksDir = "comeback/runbooks/"
 )
 

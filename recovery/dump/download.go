@@ -51,6 +51,13 @@ func (r *restore) download(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer d.ledger.Close()
+	recorded, err := r.recorded(ctx)
+	if err != nil {
+		return "", err
+	}
+	if err := r.besides(ctx, recorded); err != nil {
+		return "", err
+	}
 	r.env.Meter().Phase("download", d.total, recovery.InBytes)
 	sums := sha256.New()
 	for _, o := range r.args.Objects {
@@ -60,6 +67,9 @@ func (r *restore) download(ctx context.Context) (string, error) {
 		}
 		sum, err := d.file(ctx, o, name)
 		if err != nil {
+			return "", err
+		}
+		if err := holdAgainst(recorded, o.Key, sum); err != nil {
 			return "", err
 		}
 		r.facts["sha256"] = sum
