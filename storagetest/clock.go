@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -76,6 +77,34 @@ func (s *S3) endLocks(bucket string, over func(until time.Time) bool) {
 	})
 }
 
+// Expire removes what was replaced or deleted in a bucket before a time and is not locked,
+// with the marks of deletions, as a rule of a bucket's lifecycle does.
+func (s *S3) Expire(bucket string, before time.Time) {
+	s.t.Helper()
+	now := time.Now()
+	locked := map[string]bool{}
+	s.eachObject(bucket, func(path string, l *objectLock, has bool) bool {
+		locked[path] = has && l.RetainUntilDate.After(now)
+		return false
+	})
+	versions := filepath.Join(s.dir, "versions", bucket)
+	for path, is := range locked {
+		info, err := os.Stat(path)
+		if err == nil && !is && info.ModTime().Before(before) {
+			_, deleted := unix.Getxattr(path, deletedAttribute, nil)
+			if deleted == nil || strings.HasPrefix(path, versions) {
+				err = os.Remove(path)
+			}
+		}
+		if err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// deletedAttribute is what tells the mark of a deletion.
+const deletedAttribute = "user.delete-marker"
+
 // lockAttribute is where the server keeps the lock of an object.
 const lockAttribute = "user.object-retention"
 
@@ -87,6 +116,12 @@ type objectLock struct {
 // eachLock goes through the locks of a bucket's objects and versions, and keeps those
 // that change has changed.
 func (s *S3) eachLock(bucket string, change func(l *objectLock, has bool) bool) {
+	s.t.Helper()
+	s.eachObject(bucket, func(_ string, l *objectLock, has bool) bool { return change(l, has) })
+}
+
+// eachObject does that with the file of each object and version, too.
+func (s *S3) eachObject(bucket string, change func(path string, l *objectLock, has bool) bool) {
 	s.t.Helper()
 	for _, of := range []string{"data", "versions"} {
 		err := filepath.WalkDir(filepath.Join(s.dir, of, bucket), func(path string, e fs.DirEntry, err error) error {
@@ -105,7 +140,7 @@ func (s *S3) eachLock(bucket string, change func(l *objectLock, has bool) bool) 
 			} else if errors.Is(err, unix.ENODATA) {
 				err = nil
 			}
-			if err != nil || !change(&l, has) {
+			if err != nil || !change(path, &l, has) {
 				return err
 			}
 			b, err := json.Marshal(l)
