@@ -36,6 +36,8 @@ type Options struct {
 	Context context.Context
 	// Event sees every event.
 	Event func(recovery.Event)
+	// Progress sees what the steps show of how far they are.
+	Progress *Progress
 }
 
 // Restore executes the engine's plan for one component in a rehearsal and

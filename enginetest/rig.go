@@ -119,6 +119,11 @@ func (r *rig) run(ctx context.Context, first recovery.RunResumed, h hooks) (reco
 	seq := s.Seq
 	h.after(seq)
 	kinds := r.Engine.Kinds()
+	if r.Progress != nil {
+		for i, k := range kinds {
+			kinds[i] = watched{k, r.Progress}
+		}
+	}
 	if r.Probe != nil {
 		kinds = append(kinds, probe(r.Probe))
 	}

@@ -509,7 +509,8 @@ esac`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	end := enginetest.Restore(t, enginetest.Options{Engine: e, Component: c, Point: p, Owner: nobody, Probe: func(_ context.Context, env recovery.Env) error {
+	progress := &enginetest.Progress{}
+	end := enginetest.Restore(t, enginetest.Options{Engine: e, Component: c, Point: p, Owner: nobody, Progress: progress, Probe: func(_ context.Context, env recovery.Env) error {
 		b, _ := env.Binding("part")
 		asked, err := os.ReadFile(filepath.Join(strings.TrimPrefix(b.URL, "file://"), "asked"))
 		if err == nil && string(asked) != "automated|2026-11-26T01:41:07Z" {
@@ -520,6 +521,7 @@ esac`)
 	if says, hint := enginetest.Failure(end); end.Result != recovery.ResultPassed {
 		t.Errorf("the restore ended %s: %s (%s)", end.Result, says, hint)
 	}
+	progress.Shown(t)
 	for _, st := range end.Steps {
 		if r := st.Outcome.Reached; r != nil && !r.Time.Equal(p.Time) {
 			t.Errorf("it has reached %s, want %s", r.Time, p.Time)

@@ -80,7 +80,12 @@ func restore(t testing.TB, o enginetest.Options) (end recovery.State, restored s
 		}
 		return probe(ctx, env)
 	}
-	return enginetest.Restore(t, o), restored
+	o.Progress = &enginetest.Progress{}
+	end = enginetest.Restore(t, o)
+	if end.Result == recovery.ResultPassed && restored != "" {
+		o.Progress.Shown(t)
+	}
+	return end, restored
 }
 
 // treeOf is the directory that a component is bound to.

@@ -384,7 +384,13 @@ func TestRestore(t *testing.T) {
 				}
 				return look(ctx, env)
 			}
+			if test.component.Settings.Text("cluster") != "" { // which tells of what it is made of how far it is
+				o.Progress = &enginetest.Progress{}
+			}
 			passes(t, enginetest.Restore(t, o))
+			if o.Progress != nil {
+				o.Progress.Shown(t)
+			}
 			if got := slices.Compact(service.Calls()); !slices.Equal(got, test.calls) {
 				t.Errorf("called %q, want %q", got, test.calls)
 			}

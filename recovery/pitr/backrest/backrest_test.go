@@ -87,7 +87,10 @@ func (s *source) options(c recovery.Component, p recovery.Point, store storage.S
 func (s *source) restored(t *testing.T, c recovery.Component, p recovery.Point, store storage.Store) outcome {
 	t.Helper()
 	var got outcome
-	got.State = enginetest.Restore(t, s.options(c, p, store, &got))
+	o := s.options(c, p, store, &got)
+	o.Progress = &enginetest.Progress{}
+	got.State = enginetest.Restore(t, o)
+	o.Progress.Shown(t)
 	if got.Result != recovery.ResultPassed {
 		says, hint := enginetest.Failure(got.State)
 		t.Fatalf("the run ended as %s: %s (%s)", got.Result, says, hint)

@@ -1,6 +1,7 @@
 package backrest
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -76,5 +77,55 @@ func TestStanza_judge(t *testing.T) {
 				t.Errorf("the error is %v (%s), want %q", err, recovery.HintOf(err), test.err)
 			}
 		})
+	}
+}
+
+// recorder is a meter that keeps what it is told.
+type recorder struct {
+	recovery.Meter
+	done []int64
+	log  []string
+}
+
+func (r *recorder) Set(n int64)     { r.done = append(r.done, n) }
+func (r *recorder) Log(line string) { r.log = append(r.log, line) }
+
+// The log of a restore of pgBackRest 2.45, however it is cut up: how far it is, which of the
+// files were kept, and what it failed of, with the lines that belong to it.
+func TestRestoreLog(t *testing.T) {
+	const text = `P00   INFO: restore command begin 2.45: --config=/x --stanza=shop
+P00   INFO: repo1: restore backup set 20261128-010203F, recovery will start at 2026-11-28 01:02:03
+P01 DETAIL: restore file /s/data/base/5/2608 (472KB, 25%) checksum 0a1b
+P02 DETAIL: restore file /s/data/base/5/1249 - exists and matches backup (464KB, 49.5%) checksum 1b2c
+P01 DETAIL: restore zeroed file /s/data/base/5/16384 (8KB, 50%)
+P01 DETAIL: restore file /s/data/PG_VERSION (3B, 100.00%) checksum 2c3d
+a line of somebody else
+P00   WARN: --delta or --force specified but unable to find 'PG_VERSION'
+P00  ERROR: [050]: unable to acquire lock on file '/run/shop.lock'
+            HINT: is another pgBackRest process running?
+P00   INFO: restore command end: aborted with exception [050]
+`
+	for _, size := range []int{1, 7, 100, len(text)} {
+		m := &recorder{}
+		l := &restoreLog{meter: m, total: 1000}
+		for rest := []byte(text); len(rest) > 0; {
+			n, err := l.Write(rest[:min(size, len(rest))])
+			if err != nil {
+				t.Fatal(err)
+			}
+			rest = rest[n:]
+		}
+		if want := []int64{250, 495, 500, 1000}; !slices.Equal(m.done, want) {
+			t.Errorf("in pieces of %d it is at %v, want %v", size, m.done, want)
+		}
+		if l.files != 4 || l.kept != 1 || l.version != "pgBackRest 2.45" || l.code != 50 {
+			t.Errorf("in pieces of %d: %d files, %d kept, by %q, code %d", size, l.files, l.kept, l.version, l.code)
+		}
+		if want := "unable to acquire lock on file '/run/shop.lock'\nHINT: is another pgBackRest process running?"; l.failed != want {
+			t.Errorf("in pieces of %d it failed of %q, want %q", size, l.failed, want)
+		}
+		if all := strings.Join(m.log, "\n"); !strings.Contains(all, "a line of somebody else") || !strings.Contains(all, "WARN: --delta") || strings.Contains(all, "--config=/x") || strings.Contains(all, "DETAIL") {
+			t.Errorf("in pieces of %d the log is\n%s", size, all)
+		}
 	}
 }
