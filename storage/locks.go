@@ -19,6 +19,14 @@ type Locker interface {
 	Destroy(ctx context.Context, o Object) error
 }
 
+// Protector is a Locker that locks an object when it is asked to, also where the place
+// locks none by itself.
+type Protector interface {
+	// Protect keeps this version of an object until a time from being deleted by
+	// anybody who may not lift locks. It returns when the lock is there.
+	Protect(ctx context.Context, o Object, until time.Time) error
+}
+
 // Locking is how a place locks new objects.
 type Locking struct {
 	// Able says that objects can be locked, On that new ones are.

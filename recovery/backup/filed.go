@@ -22,7 +22,8 @@ import (
 
 // Signed runs are filed in the copies, each as one object: a tar archive of the run's
 // directory as it was signed, which tar, ssh-keygen and sha256sum can check without
-// comeback. Where a bucket locks new objects by itself, it locks them, too.
+// comeback. Where a bucket locks new objects by itself, it locks them, too; where it can
+// lock and has no such rule, each is locked for a year.
 const runsDir = "comeback/runs/"
 
 // maxFiled bounds a run's directory; logs are a few megabytes.
@@ -83,14 +84,39 @@ func FileRun(ctx context.Context, s storage.Store, dir, system string, number in
 		return err
 	}
 	key := filedKey(system, number, run, sums)
-	if _, err := s.Stat(ctx, key); err == nil {
-		return nil
+	if o, err := s.Stat(ctx, key); err == nil {
+		return lockFiled(ctx, s, o, run)
 	} else if !errors.Is(err, storage.ErrNotExist) {
 		return fmt.Errorf("file the report of run %s: %w", run, err)
 	}
-	_, err = storage.PutFrom(ctx, s, key, nil, func(_ context.Context, w io.Writer) error { return PackRun(w, dir, run) })
+	o, err := storage.PutFrom(ctx, s, key, nil, func(_ context.Context, w io.Writer) error { return PackRun(w, dir, run) })
 	if err != nil {
 		return fmt.Errorf("file the report of run %s: %w", run, err)
+	}
+	return lockFiled(ctx, s, o, run)
+}
+
+// filedLocked is how long a run that is filed is locked where the copy can lock it and
+// has no rule of its own.
+const filedLocked = 365 * 24 * time.Hour
+
+// lockFiled locks a run that is filed, where that is possible: whoever may not lock, or
+// not ask, leaves it as the copy keeps it, which comeback check judges.
+func lockFiled(ctx context.Context, s storage.Store, o storage.Object, run string) error {
+	locker, ok := storage.As[storage.Locker](s)
+	protector, can := storage.As[storage.Protector](s)
+	if !ok || !can {
+		return nil
+	}
+	l, err := locker.Locking(ctx)
+	if err == nil && l.Able && !l.On {
+		var is storage.Retention
+		if is, err = locker.Retention(ctx, o); err == nil && is.Until.IsZero() {
+			err = protector.Protect(ctx, o, o.Modified.Add(filedLocked))
+		}
+	}
+	if err != nil && !errors.Is(err, storage.ErrDenied) && !errors.Is(err, storage.ErrConfig) {
+		return fmt.Errorf("lock the report of run %s, which is filed: %w", run, err)
 	}
 	return nil
 }

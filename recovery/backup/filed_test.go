@@ -11,9 +11,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"comeback/recovery/backup"
 	"comeback/storage"
+	"comeback/storage/s3"
+	"comeback/storagetest"
 )
 
 // A run comes back as it was filed, is filed once, and nothing that a copy holds under
@@ -182,5 +185,45 @@ func writeSparse(t *testing.T, b *bytes.Buffer) {
 	copy(header[148:156], fmt.Sprintf("%06o\x00 ", sum))
 	if err := tar.NewWriter(b).WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: sparse.Name}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A run that is filed is locked for a year where the bucket can lock, also when it is
+// filed once more; where the bucket has a rule of its own, that is what counts.
+func TestFileRun_locked(t *testing.T) {
+	server := storagetest.StartS3(t)
+	server.Setenv(t)
+	dir := t.TempDir()
+	for name, text := range map[string]string{"report.json": "{}", "SHA256SUMS": "x  report.json\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for bucket, days := range map[string]int{"by-itself": 30, "when-asked": 0} {
+		server.CreateLocking(bucket)
+		server.SetLocking(bucket, days)
+		store, err := s3.Open(t.Context(), server.Options(bucket, ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := backup.FileRun(t.Context(), store, dir, "shop", 1, "7c31"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		locker, _ := storage.As[storage.Locker](store)
+		filed, err := backup.Filed(t.Context(), store, "shop")
+		if err != nil || len(filed) != 1 {
+			t.Fatalf("%+v, %v", filed, err)
+		}
+		o, err := store.Stat(t.Context(), storagetest.Keys(t, store, "comeback/runs/")[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := locker.Retention(t.Context(), o)
+		year := r.Until.After(time.Now().AddDate(0, 0, 363))
+		if err != nil || year != (days == 0) {
+			t.Errorf("%s: locked until %s, %v", bucket, r.Until, err)
+		}
 	}
 }

@@ -11,7 +11,10 @@ import (
 	"comeback/storage"
 )
 
-var _ storage.Locker = (*store)(nil)
+var (
+	_ storage.Locker    = (*store)(nil)
+	_ storage.Protector = (*store)(nil)
+)
 
 // Locking asks for the bucket's own rule.
 func (s *store) Locking(ctx context.Context) (storage.Locking, error) {
@@ -64,6 +67,17 @@ func (s *store) Retention(ctx context.Context, o storage.Object) (storage.Retent
 		}
 	}
 	return r, nil
+}
+
+// Protect locks one version, in governance mode: an account that has filed too much can
+// still be tidied by who may lift locks.
+func (s *store) Protect(ctx context.Context, o storage.Object, until time.Time) error {
+	_, err := s.client.PutObjectRetention(ctx, &s3.PutObjectRetentionInput{Bucket: &s.bucket, Key: s.key(o.Key), VersionId: optional(o.Version),
+		Retention: &types.ObjectLockRetention{Mode: types.ObjectLockRetentionModeGovernance, RetainUntilDate: aws.Time(until.UTC())}})
+	if err != nil {
+		return s.refusal(ctx, "lock", o.Key, err)
+	}
+	return nil
 }
 
 // Destroy deletes one version, not the object behind a delete marker: that a
