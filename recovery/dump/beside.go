@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 
 	"comeback/pattern"
@@ -32,6 +33,8 @@ type beside struct {
 	asked int
 	// now are the session's settings, nil when they may have changed.
 	now settings
+	// referred says that foreign keys have come, which stand behind all indexes.
+	referred bool
 	// later are cheap statements about indexes that are being built: they wait
 	// for the next statement that is neither an index nor a key.
 	later []crew.Task
@@ -156,6 +159,9 @@ func (s *scriptRun) alone() error {
 	if s.beside == nil {
 		return nil
 	}
+	if s.referred {
+		s.handStatistics()
+	}
 	s.known, s.now = nil, nil
 	return s.drain()
 }
@@ -196,6 +202,8 @@ func (s *scriptRun) fit(e script.Effect) bool {
 		return kind(e.Table, "rp")
 	case script.AddReference:
 		return kind(e.Table, "r") && kind(e.Other, "r")
+	case script.AddTrigger:
+		return kind(e.Table, "r")
 	case script.AboutIndex:
 		table, ok := e.Table, true
 		if table.Name == "" {
@@ -210,7 +218,7 @@ func (s *scriptRun) fit(e script.Effect) bool {
 	return false
 }
 
-// handStatement gives the crew an index, a key or a foreign key.
+// handStatement gives the crew an index, a key, a foreign key or a trigger.
 func (s *scriptRun) handStatement(p script.Part, e script.Effect) error {
 	p.Text = bytes.Clone(p.Text)
 	task := func(sql string, cost int64, locks ...crew.Lock) crew.Task {
@@ -232,15 +240,29 @@ func (s *scriptRun) handStatement(p script.Part, e script.Effect) error {
 	case script.BuildIndex:
 		s.crew.Add(task(string(p.Text), size*weight(e.Method), lock(crew.Build)))
 	case script.AddKey:
-		if e.Build == "" || s.known.relations[e.Table].kind != "r" {
+		if e.First == "" || s.known.relations[e.Table].kind != "r" {
 			s.crew.Add(task(string(p.Text), size*weight(e.Method), lock(crew.Alter)))
 			break
 		}
-		s.crew.Add(task(e.Build, size*weight(""), lock(crew.Build)))
-		s.later = append(s.later, task(e.Attach, 0, lock(crew.Alter)))
+		s.crew.Add(task(e.First, size*weight(""), lock(crew.Build)))
+		s.later = append(s.later, task(e.Then, 0, lock(crew.Alter)))
 	case script.AddReference:
 		s.flush()
-		s.crew.Add(task(string(p.Text), size/2, lock(crew.Refer), crew.Lock{Relation: lockName(e.Other), Mode: crew.Refer}))
+		s.referred = true
+		look := (size + s.fed[e.Other]) / 2
+		other := func(m crew.Mode) crew.Lock { return crew.Lock{Relation: lockName(e.Other), Mode: m} }
+		if e.First == "" {
+			s.crew.Add(task(string(p.Text), look, lock(crew.Refer), other(crew.Refer)))
+			break
+		}
+		s.crew.Add(task(e.First, 0, lock(crew.Refer), other(crew.Refer)))
+		s.crew.Add(task(e.Then, look, lock(crew.Validate), other(crew.Read)))
+	case script.AddTrigger:
+		s.flush()
+		s.crew.Add(task(string(p.Text), 0, lock(crew.Refer)))
+		facts := s.known.relations[e.Table]
+		facts.loads = false // more rows would set it off
+		s.known.relations[e.Table] = facts
 	case script.AboutIndex:
 		if e.Table.Name == "" {
 			e.Table = s.on[e.Index]
@@ -253,6 +275,33 @@ func (s *scriptRun) handStatement(p script.Part, e script.Effect) error {
 	}
 	return nil
 }
+
+// handStatistics gives the crew what the planner needs to know of the tables that it
+// has filled, once nothing more of them comes: while the last foreign keys are looked
+// at, some of the sessions have nothing else to do. settle gathers what is missing then.
+func (s *scriptRun) handStatistics() {
+	if s.beside == nil || s.known == nil {
+		return
+	}
+	s.flush()
+	s.now, s.referred = settings{}, false // as settle has them: those of any session
+	for table, size := range s.fed {
+		if s.known.relations[table].kind != "r" {
+			continue
+		}
+		name := lockName(table)
+		s.crew.Add(crew.Task{Line: math.MaxInt64, Cost: min(size, sampled), Locks: []crew.Lock{{Relation: name, Mode: crew.Validate}}, Do: s.do(func(ctx context.Context, w *session) error {
+			s.env.Meter().Note("statistics of " + name)
+			if err := w.run(ctx, "analyze "+name, nil); err != nil {
+				return fmt.Errorf("gather statistics of %s: %w", name, err)
+			}
+			return nil
+		})})
+	}
+}
+
+// sampled is how many bytes of a table ANALYZE looks at, about: 30 000 rows.
+const sampled = 10 << 20
 
 func lockName(r script.Relation) string { return quoteName(r.Schema) + "." + quoteName(r.Name) }
 

@@ -22,9 +22,9 @@
 //
 // pg_dump writes a script in a good order: definitions, rows, sequences, indexes
 // and keys, triggers, foreign keys, then what builds on all. The script's own
-// session executes it in that order (restore_script.go). Rows, indexes, keys and
-// foreign keys it hands to a crew of sessions (beside.go, package crew) and reads
-// on; the settings of the script's session, search_path among them, are read
+// session executes it in that order (restore_script.go). Rows, indexes, keys,
+// triggers and foreign keys it hands to a crew of sessions (beside.go, package crew)
+// and reads on; the settings of the script's session, search_path among them, are read
 // from the server and given to whoever takes a task. Before anything else it waits
 // for the crew, so that whatever is not known in every detail is executed alone,
 // in its place, as in a plain restore. When in doubt there is no other session.
@@ -50,6 +50,9 @@
 // A key over plain columns is built as an index, beside the other indexes of
 // its table, and made a constraint when they are done. What takes longest goes
 // first: the bytes of rows that a table got, times what its kind of index takes.
+// A foreign key is added without a look at the rows, and then looks at them: that
+// holds its tables less, so that keys of other tables can look at theirs. Once the
+// foreign keys are in, sessions that have nothing to do gather statistics.
 //
 // A failure is the first one of the script, with its line, whichever session
 // came upon something first; then nothing counts as restored.

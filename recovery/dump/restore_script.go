@@ -129,6 +129,7 @@ func (s *scriptRun) all(ctx context.Context, r *script.Reader) error {
 	for {
 		p, err := r.Next()
 		if errors.Is(err, io.EOF) && s.source.failure() == nil {
+			s.handStatistics()
 			return nil
 		}
 		if err != nil {

@@ -116,8 +116,8 @@ func heeds(ctx context.Context, server *postgres.Server) (fsync string, err erro
 	return fsync, nil
 }
 
-// analyze gathers statistics, the largest table first, so that it can be seen to
-// move.
+// analyze gathers the statistics that are missing, those of the largest table first, so
+// that it can be seen to move.
 func (k settleKind) analyze(ctx context.Context, env recovery.Env, server *postgres.Server, database string) error {
 	conns := make([]*pgx.Conn, k.Jobs)
 	defer func() {
@@ -136,6 +136,7 @@ func (k settleKind) analyze(ctx context.Context, env recovery.Env, server *postg
 	rows, err := conns[0].Query(ctx, `select format('%I.%I', n.nspname, c.relname), c.relpages
 		from pg_class c join pg_namespace n on n.oid = c.relnamespace
 		where c.relkind in ('r', 'm') and n.nspname <> 'information_schema' and n.nspname !~ '^pg_'
+			and not exists (select from pg_stat_all_tables s where s.relid = c.oid and s.last_analyze is not null)
 		order by c.relpages desc, 1`)
 	if err != nil {
 		return err

@@ -12,19 +12,23 @@ type Mode int
 
 // The modes, as PostgreSQL's table locks have them.
 const (
-	Load  Mode = iota // COPY: ROW EXCLUSIVE
-	Build             // CREATE INDEX: SHARE
-	Refer             // ADD FOREIGN KEY: SHARE ROW EXCLUSIVE
-	Alter             // ALTER TABLE: ACCESS EXCLUSIVE
-	modes             // how many there are
+	Load     Mode = iota // COPY: ROW EXCLUSIVE
+	Build                // CREATE INDEX: SHARE
+	Refer                // ADD FOREIGN KEY, on both tables, and CREATE TRIGGER: SHARE ROW EXCLUSIVE
+	Alter                // ALTER TABLE: ACCESS EXCLUSIVE
+	Validate             // VALIDATE CONSTRAINT and ANALYZE: SHARE UPDATE EXCLUSIVE
+	Read                 // VALIDATE CONSTRAINT, on what is referred to: ROW SHARE
+	modes                // how many there are
 )
 
 // excludes says which modes cannot be held together.
 var excludes = [modes][modes]bool{
-	Load:  {Build: true, Refer: true, Alter: true},
-	Build: {Load: true, Refer: true, Alter: true},
-	Refer: {Load: true, Build: true, Refer: true, Alter: true},
-	Alter: {Load: true, Build: true, Refer: true, Alter: true},
+	Load:     {Build: true, Refer: true, Alter: true},
+	Build:    {Load: true, Refer: true, Alter: true, Validate: true},
+	Refer:    {Load: true, Build: true, Refer: true, Alter: true, Validate: true},
+	Alter:    {Load: true, Build: true, Refer: true, Alter: true, Validate: true, Read: true},
+	Validate: {Build: true, Refer: true, Alter: true, Validate: true},
+	Read:     {Alter: true},
 }
 
 // Lock is a relation, by whatever name its user gives it, and how it is held.

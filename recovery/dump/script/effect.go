@@ -15,6 +15,7 @@ const (
 	BuildIndex       // CREATE INDEX
 	AddKey           // ADD CONSTRAINT … PRIMARY KEY, UNIQUE or EXCLUDE
 	AddReference     // ADD CONSTRAINT … FOREIGN KEY
+	AddTrigger       // CREATE TRIGGER, which nothing but a later change of rows sets off
 	AboutIndex       // CLUSTER ON, REPLICA IDENTITY, COMMENT ON INDEX and the like: cheap, after the index
 )
 
@@ -35,9 +36,11 @@ type Effect struct {
 	// Calls says that an expression may call a function that is not
 	// PostgreSQL's own, Casts that it names a type that is not.
 	Calls, Casts bool
-	// Build and Attach, where they are set, are a key in two statements: its
-	// index, which can be built beside others, and the constraint on it.
-	Build, Attach string
+	// First and Then, where they are set, are a constraint in two statements: of a
+	// key its index, which can be built beside others, and the constraint on it; of a
+	// foreign key the constraint, and the look whether the rows keep to it, which holds
+	// its tables less than both in one do.
+	First, Then string
 }
 
 // Effect says what a statement does. It assumes that search_path is empty: a name
@@ -62,6 +65,9 @@ func (p Part) Effect() Effect {
 	case "copy":
 		return t.loads(p)
 	case "create":
+		if t.word(1) == "trigger" {
+			return t.triggers()
+		}
 		return t.builds()
 	case "alter":
 		return t.alters()
@@ -171,6 +177,19 @@ func (t statement) builds() Effect {
 	return e
 }
 
+// triggers knows CREATE TRIGGER name … ON schema.table ….
+func (t statement) triggers() Effect {
+	on := t.find(3, "on")
+	if t.name(2) == "" || on < 0 {
+		return Effect{}
+	}
+	table, i := t.qualified(on + 1)
+	if i == 0 {
+		return Effect{}
+	}
+	return Effect{Act: AddTrigger, Table: table}
+}
+
 // foreign looks from a place on for functions, operators and types that are not
 // PostgreSQL's own.
 func (t statement) foreign(from int) (calls, casts bool) {
@@ -232,6 +251,7 @@ func (t statement) alters() Effect {
 			return Effect{}
 		}
 		e.Act, e.Other, e.Calls = AddReference, other, false // it holds no expression
+		t.unlooked(&e, only, constraint, next)
 	default:
 		return Effect{}
 	}
@@ -250,8 +270,20 @@ func (t statement) inTwo(e *Effect, only bool, name, kind, columns int) {
 		}
 	}
 	text := func(i, j int) string { return string(t.text[t.tokens[i].Start:t.tokens[j].End]) }
-	e.Build = "CREATE UNIQUE INDEX " + text(name, name) + " ON ONLY " + quoted(e.Table.Schema) + "." + quoted(e.Table.Name) + " USING btree " + text(columns, last)
-	e.Attach = text(0, columns-1) + " USING INDEX " + text(name, name)
+	e.First = "CREATE UNIQUE INDEX " + text(name, name) + " ON ONLY " + quoted(e.Table.Schema) + "." + quoted(e.Table.Name) + " USING btree " + text(columns, last)
+	e.Then = text(0, columns-1) + " USING INDEX " + text(name, name)
+}
+
+// unlooked writes a foreign key as one that no row was held against yet, and the look
+// at the rows. What says more than which rows it is about and what becomes of them, as
+// NOT VALID, stays as it is.
+func (t statement) unlooked(e *Effect, only bool, name, options int) {
+	if !only || t.find(options, "not") >= 0 || t.find(options, "enforced") >= 0 {
+		return
+	}
+	last, id := t.tokens[len(t.tokens)-1], t.tokens[name]
+	e.First = string(t.text[t.tokens[0].Start:last.End]) + " NOT VALID"
+	e.Then = "ALTER TABLE ONLY " + quoted(e.Table.Schema) + "." + quoted(e.Table.Name) + " VALIDATE CONSTRAINT " + string(t.text[id.Start:id.End])
 }
 
 func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
@@ -271,7 +303,7 @@ func (t statement) altersIndex() Effect {
 	return Effect{}
 }
 
-// comments knows COMMENT ON INDEX and COMMENT ON CONSTRAINT.
+// comments knows COMMENT ON INDEX, COMMENT ON CONSTRAINT and COMMENT ON TRIGGER.
 func (t statement) comments() Effect {
 	switch {
 	case t.word(1) != "on":
@@ -279,7 +311,7 @@ func (t statement) comments() Effect {
 		if index, i := t.qualified(3); i > 0 && t.word(i) == "is" {
 			return Effect{Act: AboutIndex, Index: index}
 		}
-	case t.word(2) == "constraint" && t.word(4) == "on":
+	case (t.word(2) == "constraint" || t.word(2) == "trigger") && t.word(4) == "on":
 		if table, i := t.qualified(5); i > 0 && t.word(i) == "is" {
 			return Effect{Act: AboutIndex, Table: table}
 		}
