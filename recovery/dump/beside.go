@@ -25,8 +25,8 @@ import (
 type beside struct {
 	crew    *crew.Crew
 	workers []*session
-	// slots are free places for tables that wait in memory.
-	slots chan struct{}
+	// shelf is where rows wait.
+	shelf *shelf
 	// known is what the catalogue said when it was asked last, nil when
 	// something has happened since; asked counts.
 	known *catalogue
@@ -62,7 +62,7 @@ func (s *scriptRun) startCrew(ctx context.Context) {
 	if s.only != nil || s.jobs < 2 {
 		return
 	}
-	s.beside = &beside{crew: crew.New(ctx, s.jobs), workers: make([]*session, s.jobs), slots: make(chan struct{}, gathered),
+	s.beside = &beside{crew: crew.New(ctx, s.jobs), workers: make([]*session, s.jobs), shelf: newShelf(memory()),
 		fed: map[script.Relation]int64{}, on: map[script.Relation]script.Relation{}}
 }
 
@@ -342,89 +342,75 @@ func (s *scriptRun) handRows(ctx context.Context, r *script.Reader, p script.Par
 	s.flush()
 	s.progress.data()
 	s.env.Meter().Note(strings.TrimSuffix(p.Summary(), " FROM stdin"))
-	select {
-	case s.slots <- struct{}{}:
-	case <-s.crew.Failed():
-		return errStopped
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	task := crew.Task{Line: p.Line, Locks: []crew.Lock{{Relation: lockName(e.Table), Mode: crew.Load}}}
-	var all []piece
-	var err error
-	size := 0
-	for size < wholeTable {
-		var next piece
-		if next, err = readPiece(r); err != nil {
-			break
+	l := newLoad(ctx, s.shelf)
+	task := crew.Task{Line: p.Line, Cost: 1 << 60, Locks: []crew.Lock{{Relation: lockName(e.Table), Mode: crew.Load}}} // the reader waits for it
+	read := func() (bool, error) {
+		next, err := s.shelf.readPiece(ctx, r, s.crew.Failed())
+		if err != nil {
+			return false, err
 		}
-		all = append(all, next)
-		size += len(next.bytes)
+		l.next <- next
+		s.fed[e.Table] += int64(len(next.bytes))
+		return true, nil
 	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		// What came is wrong first, if it is.
-		err = s.unreadable(err)
+	s.fed[e.Table] = 1
+	more, err := read()
+	if more {
+		more, err = read()
 	}
-	s.fed[e.Table] = int64(max(size, 1))
-	if errors.Is(err, io.EOF) {
-		task.Cost = int64(size)
-		slots := s.slots
-		task.Do = s.do(func(ctx context.Context, w *session) error {
-			defer func() { <-slots }()
-			if err := w.copyWhole(ctx, e.Table, string(p.Text), all); err != nil {
-				return w.failed(p, err)
+	large := more // for less than a piece a TRUNCATE would cost more than it saves
+	task.Do = s.do(func(ctx context.Context, w *session) error { return w.load(ctx, p, e.Table, l, large) })
+	s.crew.Add(task)
+	for more {
+		if idle := s.crew.Idle(); !l.isShared && l.lags(idle) {
+			l.share()
+			task.Do = s.do(func(ctx context.Context, w *session) error { return w.share(ctx, p, l) })
+			for range s.crew.Size() - 1 {
+				s.crew.Add(task)
 			}
-			for _, piece := range all {
-				pieces.Put(piece.home)
-			}
-			return nil
-		})
-		s.crew.Add(task)
-		return nil
+		}
+		more, err = read()
 	}
-	<-s.slots
-	return s.deal(ctx, r, p, e, task, all, err)
+	switch {
+	case errors.Is(err, io.EOF):
+		err = nil
+	case !errors.Is(err, errStopped) && ctx.Err() == nil:
+		err = s.unreadable(err) // what came before is wrong first, if it is
+	}
+	l.end(err)
+	return err
 }
 
-// deal deals the rows of a large table out to all workers: those that were read,
-// and those that follow unless the script is broken behind the first.
-func (s *scriptRun) deal(ctx context.Context, r *script.Reader, p script.Part, e script.Effect, task crew.Task, all []piece, broken error) error {
-	l := newLoad(ctx)
-	task.Cost = 1 << 60 // the reader waits for it
-	task.Do = s.do(func(ctx context.Context, w *session) error {
-		lane := &lane{load: l}
-		if lane.take() != nil {
-			return nil // nothing is left; whoever broke it tells
-		}
-		err := w.run(ctx, string(p.Text), lane)
-		if err == nil || lane.ended != nil {
-			return nil
-		}
-		l.fail()
-		line, failure := w.failedCopy(p, err, lane.lineOf)
-		return &crew.Failure{Line: line, Err: failure}
-	})
-	for range s.crew.Size() {
-		s.crew.Add(task)
+// load copies a table's rows, those that others do not take.
+func (s *session) load(ctx context.Context, p script.Part, table script.Relation, l *load, large bool) error {
+	if !large {
+		return s.lane(ctx, p, &lane{load: l}, func(lane *lane) error { return s.run(ctx, string(p.Text), lane) })
 	}
-	for _, next := range all {
-		if !l.give(next, s.crew.Failed()) {
-			break
-		}
+	first := &lane{load: l, alone: true}
+	err := s.lane(ctx, p, first, func(lane *lane) error { return s.copyAlone(ctx, table, string(p.Text), lane) })
+	if err != nil || !first.parted {
+		return err
 	}
-	for broken == nil {
-		next, err := readPiece(r)
-		if err != nil {
-			if !errors.Is(err, io.EOF) {
-				broken = s.unreadable(err)
-			}
-			break
-		}
-		s.fed[e.Table] += int64(len(next.bytes))
-		if !l.give(next, s.crew.Failed()) {
-			broken = errStopped
-		}
+	return s.share(ctx, p, l)
+}
+
+// share copies some of a table's rows.
+func (s *session) share(ctx context.Context, p script.Part, l *load) error {
+	some := &lane{load: l}
+	if some.take() != nil {
+		return nil // nothing is left; whoever broke it tells
 	}
-	l.end(broken)
-	return broken
+	return s.lane(ctx, p, some, func(lane *lane) error { return s.run(ctx, string(p.Text), lane) })
+}
+
+// lane copies what a lane gets. Where that ends because of somebody else, who tells it,
+// nothing is told.
+func (s *session) lane(ctx context.Context, p script.Part, l *lane, copy func(*lane) error) error {
+	err := copy(l)
+	if err == nil || l.ended != nil {
+		return nil
+	}
+	l.fail()
+	line, failure := s.failedCopy(p, err, l.lineOf)
+	return &crew.Failure{Line: line, Err: failure}
 }

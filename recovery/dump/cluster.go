@@ -132,10 +132,14 @@ func (s scratch) cluster(installed []postgres.Tools, m mark) (postgres.Cluster, 
 
 // tuning fits the settings of the restore to this machine and to the backup.
 func (s scratch) tuning() map[string]string {
-	memory := int64(1 << 30) // where the kernel does not tell
+	return postgres.TuneSettings(memory(), runtime.NumCPU(), 2*roomFor(s.args.Head, recovery.Backup{Objects: s.args.Objects}.Size()))
+}
+
+// memory is how much this machine has, in bytes.
+func memory() int64 {
 	var info unix.Sysinfo_t
-	if unix.Sysinfo(&info) == nil {
-		memory = int64(info.Totalram) * int64(info.Unit)
+	if unix.Sysinfo(&info) != nil {
+		return 1 << 30 // the kernel does not tell
 	}
-	return postgres.TuneSettings(memory, runtime.NumCPU(), 2*roomFor(s.args.Head, recovery.Backup{Objects: s.args.Objects}.Size()))
+	return int64(info.Totalram) * int64(info.Unit)
 }

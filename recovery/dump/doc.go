@@ -39,13 +39,14 @@
 // table; for indexes and keys no function of the dump's. Anything inside a
 // transaction of the script's stays there, large objects too.
 //
-// Rows go over in pieces that end where a row ends (load.go). A table of up to
-// a few megabytes waits in memory, as a whole, for the next free session, which
-// copies it behind a TRUNCATE in one transaction, so that it needs no log; of a
-// larger one every session copies what it can take, a piece at a time. That
-// costs the log of it, in exchange for the other processors, which one session
-// would leave idle while rows come. Nothing is held but these pieces, however long the
-// script is: when they wait, reading waits.
+// Rows go over in pieces that end where a row ends (load.go). One session copies
+// a table, behind a TRUNCATE in one transaction, so that it needs no log; what it has
+// not come to waits in memory, a 32nd of the machine's and no more than 512 MiB, and
+// the reader goes on to the next table, which another session copies. Where so
+// much waits of one table that sessions have nothing to do, the first one commits and
+// all copy what they can take, a piece at a time: that costs the log of it, in exchange
+// for processors that would be idle. Nothing else is held, however long the script
+// is: when the memory is full, reading waits.
 //
 // A key over plain columns is built as an index, beside the other indexes of
 // its table, and made a constraint when they are done. What takes longest goes

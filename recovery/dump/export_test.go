@@ -28,10 +28,10 @@ func Choose(installed []postgres.Tools, b recovery.Backup) (tools postgres.Tools
 	return choose(installed, h)
 }
 
-// SetPieces has rows dealt out in smaller pieces, and tables of less than whole
-// bytes given to one session, until the function that it gives is called.
-func SetPieces(soft, whole int) (reset func()) {
-	s, w := pieceSoft, wholeTable
-	pieceSoft, wholeTable = soft, whole
-	return func() { pieceSoft, wholeTable = s, w }
+// SetPieces has rows dealt out in smaller pieces, and so many bytes wait at most, until
+// the function that it gives is called.
+func SetPieces(soft, held int) (reset func()) {
+	s, h := pieceSoft, heldAtMost
+	pieceSoft, heldAtMost = soft, held
+	return func() { pieceSoft, heldAtMost = s, h }
 }

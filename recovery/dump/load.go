@@ -1,7 +1,6 @@
 package dump
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -11,42 +10,74 @@ import (
 	"comeback/recovery/dump/script"
 )
 
-// How COPY data go to several sessions: in pieces of whole rows. A table that is
-// over within wholeTable is given to one session as a whole; the rows of a larger
-// one are dealt out to all sessions, each of which copies what it gets.
-var pieceSoft, wholeTable = 256 << 10, 4 << 20
+// How COPY data go to several sessions: in pieces of whole rows, of which so many wait
+// in memory. While they wait, the next tables are read; so several tables are copied at
+// once, each by one session behind a TRUNCATE, which needs no log. A table of which so
+// much waits that the others have nothing to do is shared by all.
+var pieceSoft, heldAtMost = 256 << 10, 512 << 20
 
 const (
-	pieceHard = 1 << 20
-	// gathered is how many whole tables may wait in memory, and piecesAhead
-	// how many pieces of a larger one.
-	gathered    = 16
-	piecesAhead = 32
-	// truncateFrom is how large a table must be for a TRUNCATE, which keeps its
-	// rows out of the log, to cost less than it saves.
-	truncateFrom = 256 << 10
+	// pieceMore is how much of a row a piece takes beyond the end that was asked for.
+	pieceMore = 64 << 10
+	// leastPieces are enough for a row of any length to get through.
+	leastPieces = 8
+	// heldShare is which part of the machine's memory waiting rows may take.
+	heldShare = 32
 )
 
 // piece is some of a table's rows.
 type piece struct {
 	bytes []byte
-	home  *[]byte // goes back to the pool when bytes are of no use any more
+	home  *[]byte // is free again when bytes are of no use any more
 	line  int64   // where it begins in the script
 	lines int64
 	whole bool // a row ends with it
 }
 
-var pieces = sync.Pool{New: func() any {
-	b := make([]byte, pieceHard)
-	return &b
-}}
+// shelf is the memory in which rows wait.
+type shelf struct {
+	free chan *[]byte
+	more int // may be made yet
+}
+
+// newShelf has room for a part of a machine's memory, in bytes.
+func newShelf(memory int64) *shelf {
+	size := max(int(min(memory/heldShare, int64(heldAtMost)))/(pieceSoft+pieceMore), leastPieces)
+	return &shelf{free: make(chan *[]byte, size), more: size}
+}
+
+// take gives memory for a piece when there is some; it is for one goroutine.
+func (s *shelf) take(ctx context.Context, failed <-chan struct{}) (*[]byte, error) {
+	select {
+	case home := <-s.free:
+		return home, nil
+	default:
+	}
+	if s.more > 0 {
+		s.more--
+		home := make([]byte, pieceSoft+pieceMore)
+		return &home, nil
+	}
+	select {
+	case home := <-s.free:
+		return home, nil
+	case <-failed:
+		return nil, errStopped
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
 
 // load is the data of one COPY on their way.
 type load struct {
-	ctx context.Context
+	ctx   context.Context
+	shelf *shelf
 	// turn is held by the lane that takes pieces, for as long as a row goes on.
 	turn chan struct{}
-	next chan piece
+	next chan piece // holds as many as there can be
+	// shared is closed when one session alone is too slow.
+	shared   chan struct{}
+	isShared bool
 	// stop is closed when a lane has failed: no more pieces are taken.
 	stop     chan struct{}
 	stopOnce sync.Once
@@ -54,35 +85,39 @@ type load struct {
 	broken error
 }
 
-func newLoad(ctx context.Context) *load {
-	return &load{ctx: ctx, turn: make(chan struct{}, 1), next: make(chan piece, piecesAhead), stop: make(chan struct{})}
+func newLoad(ctx context.Context, s *shelf) *load {
+	return &load{ctx: ctx, shelf: s, turn: make(chan struct{}, 1), next: make(chan piece, cap(s.free)), shared: make(chan struct{}), stop: make(chan struct{})}
 }
 
 // errStopped: what a lane was copying is not wanted any more.
 var errStopped = errors.New("another session has failed")
 
-// readPiece takes the next piece out of a script; io.EOF says that there is none.
-func readPiece(r *script.Reader) (piece, error) {
-	home := pieces.Get().(*[]byte) // nothing else is in it
+// readPiece takes the next piece out of a script into memory of the shelf; io.EOF says
+// that there is none.
+func (s *shelf) readPiece(ctx context.Context, r *script.Reader, failed <-chan struct{}) (piece, error) {
+	home, err := s.take(ctx, failed)
+	if err != nil {
+		return piece{}, err
+	}
 	p := piece{line: r.Line(), home: home}
 	rows, whole, err := r.Rows((*home)[:0], pieceSoft)
 	if err != nil {
+		s.free <- home
 		return p, err
 	}
 	p.bytes, p.whole, p.lines = rows, whole, r.Line()-p.line
 	return p, nil
 }
 
-// give hands a piece to whichever lane takes it; false says that none will.
-func (l *load) give(p piece, failed <-chan struct{}) bool {
-	select {
-	case l.next <- p:
-		return true
-	case <-l.stop:
-	case <-failed:
-	case <-l.ctx.Done():
-	}
-	return false
+// lags reports whether so many pieces wait that idle sessions should take some.
+func (l *load) lags(idle int) bool {
+	return idle > 0 && len(l.next) >= cap(l.next)*3/4/idle
+}
+
+// share lets other lanes take pieces, too.
+func (l *load) share() {
+	l.isShared = true
+	close(l.shared)
 }
 
 // end says that no pieces follow, because of an error where there is one.
@@ -96,10 +131,12 @@ func (l *load) fail() { l.stopOnce.Do(func() { close(l.stop) }) }
 // lane is one session's share of a load.
 type lane struct {
 	*load
-	rest    []byte
-	home    *[]byte
-	holding bool
-	rows    int64
+	// alone says that it takes all pieces, until they are shared: then it has parted.
+	alone, parted bool
+	rest          []byte
+	home          *[]byte
+	holding       bool
+	rows          int64
 	// ended is why the lane got no more, where that was not the end.
 	ended error
 	// starts are the places of the newest pieces; the server is never further
@@ -111,15 +148,32 @@ type start struct{ row, line int64 }
 
 const maxStarts = 1024
 
-// take gets the next piece; io.EOF says that there is none.
+// take gets the next piece; io.EOF says that there is none for this lane.
 func (l *lane) take() (err error) {
+	if l.home != nil {
+		l.shelf.free <- l.home
+		l.home = nil
+	}
 	defer func() {
 		if err != io.EOF {
 			l.ended = err
 		}
 	}()
 	if !l.holding {
+		var shared chan struct{}
+		if l.alone {
+			shared = l.shared
+		}
+		select { // whoever has the turn may wait for this lane to part
+		case <-shared:
+			l.parted = true
+			return io.EOF
+		default:
+		}
 		select {
+		case <-shared:
+			l.parted = true
+			return io.EOF
 		case l.turn <- struct{}{}:
 		case <-l.stop:
 			return errStopped
@@ -160,9 +214,6 @@ func (l *lane) take() (err error) {
 	}
 	l.starts = append(l.starts, start{l.rows + 1, p.line})
 	l.rows += p.lines
-	if l.home != nil {
-		pieces.Put(l.home)
-	}
 	l.rest, l.home = p.bytes, p.home
 	return nil
 }
@@ -194,29 +245,13 @@ func (l *lane) lineOf(row int64) int64 {
 	return 0
 }
 
-// inMemory reads a whole table that was gathered.
-func inMemory(all []piece) io.Reader {
-	var readers []io.Reader
-	for _, p := range all {
-		readers = append(readers, bytes.NewReader(p.bytes))
-	}
-	return io.MultiReader(readers...)
-}
-
-// copyWhole copies a table that was gathered. A table of some size is emptied
-// before, in the same transaction: what goes into it then needs no log.
-func (s *session) copyWhole(ctx context.Context, table script.Relation, sql string, all []piece) error {
-	size := 0
-	for _, p := range all {
-		size += len(p.bytes)
-	}
-	if size < truncateFrom {
-		return s.run(ctx, sql, inMemory(all))
-	}
-	name := quoteName(table.Schema) + "." + quoteName(table.Name)
-	err := s.run(ctx, "begin; truncate only "+name, nil)
+// copyAlone copies a table of which no more than a piece is known, until its end or
+// until others share it. It is emptied before, in the same transaction: what goes into it
+// then needs no log.
+func (s *session) copyAlone(ctx context.Context, table script.Relation, sql string, l *lane) error {
+	err := s.run(ctx, "begin; truncate only "+lockName(table), nil)
 	if err == nil {
-		err = s.run(ctx, sql, inMemory(all))
+		err = s.run(ctx, sql, l)
 	}
 	if err == nil {
 		return s.run(ctx, "commit", nil)

@@ -45,6 +45,13 @@ func New(ctx context.Context, size int) *Crew {
 // Size is how many workers it has.
 func (c *Crew) Size() int { return c.size }
 
+// Idle is how many workers have nothing to do.
+func (c *Crew) Idle() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.idle)
+}
+
 // Failed is closed when a task has failed.
 func (c *Crew) Failed() <-chan struct{} { return c.failed }
 
