@@ -93,6 +93,9 @@ type Backup struct {
 	Details map[string]string `json:"details,omitempty"`
 	// Problem says why it cannot be restored; empty if it can.
 	Problem string `json:"problem,omitempty"`
+	// Damaged says that the Problem has come since it was stored: parts of a backup
+	// that was whole are gone or are others. A person decides what becomes of it.
+	Damaged bool `json:"damaged,omitempty"`
 	// Elsewhere says that it is not in the copy, but in what the runbook names
 	// beside it: it can be restored, and is no copy.
 	Elsewhere bool `json:"elsewhere,omitempty"`

@@ -30,7 +30,8 @@ const Known = ""
 // where something is said to keep it from being restored now: that may be mended, and it
 // was restored (proven gives those of a backup: Known, and the keys of strangers). So a stranger can let
 // something stay, and never lets go what another has proven. What cannot be restored
-// goes when a newer one can be. Times are those of zone.
+// goes when a newer one can be; what was damaged after it was stored stays as long as it
+// would if it were whole. Times are those of zone.
 func Retain(s recovery.Survey, keep Keep, zone *time.Location, proven func(recovery.Backup) []string) []Kept {
 	all := make([]Kept, len(s.Backups))
 	for i, b := range s.Backups {
@@ -83,12 +84,16 @@ func Retain(s recovery.Survey, keep Keep, zone *time.Location, proven func(recov
 		{keep.Weekly, "week", func(t time.Time) string { y, w := t.ISOWeek(); return fmt.Sprintf("%d-W%02d", y, w) }},
 		{keep.Monthly, "month", func(t time.Time) string { return t.Format("2006-01") }},
 	} {
-		seen := map[string]bool{}
-		for i := len(all) - 1; i >= 0 && len(seen) < rule.n; i-- {
-			if all[i].Problem != "" {
-				continue
+		seen, were := map[string]bool{}, map[string]bool{} // of those that are whole, and if all were
+		for i := len(all) - 1; i >= 0; i-- {
+			period := rule.of(all[i].Taken.Last().In(zone))
+			whole, first := all[i].Problem == "", !were[period] && len(were) < rule.n
+			if first && (whole || all[i].Damaged) {
+				if were[period] = true; !whole {
+					stay(i, "it would be the newest of the %s %s, and was damaged: look for its parts before it goes", rule.name, period)
+				}
 			}
-			if period := rule.of(all[i].Taken.Last().In(zone)); !seen[period] {
+			if whole && !seen[period] && len(seen) < rule.n {
 				seen[period] = true
 				stay(i, "the newest of the %s %s", rule.name, period)
 			}

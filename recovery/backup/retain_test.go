@@ -60,3 +60,31 @@ func TestRetain(t *testing.T) {
 		t.Errorf("kept %q, want %q", stay, want)
 	}
 }
+
+// What was damaged after it was stored does not go the next night because another is
+// whole, and takes no place from what can be restored; it goes when it would have gone.
+func TestRetain_damaged(t *testing.T) {
+	end := time.Date(2026, 11, 28, 2, 0, 0, 0, time.UTC)
+	var s recovery.Survey
+	for day := 5; day >= 0; day-- {
+		taken := end.AddDate(0, 0, -day)
+		s.Backups = append(s.Backups, recovery.Backup{ID: taken.Format("02"), Taken: recovery.Span{From: taken, To: taken}})
+	}
+	s.Backups[3].Problem, s.Backups[3].Damaged = "a pack is missing", true // 26
+	s.Backups[4].Problem = "it is cut off"                                 // 27
+	ids := func(keep backup.Keep) string {
+		var ids []string
+		for _, k := range backup.Retain(s, keep, time.UTC, nil) {
+			if len(k.Why) > 0 {
+				ids = append(ids, k.ID)
+			}
+		}
+		return strings.Join(ids, " ")
+	}
+	if got := ids(backup.Keep{Daily: 2}); got != "25 26 28" {
+		t.Errorf("kept %s", got)
+	}
+	if got := ids(backup.Keep{Daily: 1}); got != "28" {
+		t.Errorf("a day later: kept %s", got)
+	}
+}

@@ -56,6 +56,7 @@ func (j *judge) inCopy(c recovery.Component, cp Copy) recovery.CopyStanding {
 		}
 		j.broken(c, cp, s)
 		j.stopped(c, cp, s)
+		j.roles(c, cp, s)
 	}
 	switch {
 	case in.Mark != recovery.Met:

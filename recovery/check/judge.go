@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"comeback/recovery"
@@ -40,29 +41,74 @@ func inCopies(surveys []recovery.Survey) []recovery.Survey {
 	return all
 }
 
-// asStored are surveys in which a backup has a problem that is not as large as its
-// manifest says that it was stored. The surveys are the caller's to change.
+// asStored are surveys in which a backup has a problem that is not what its manifest
+// says that was stored: an object of another size or, of a dump, one that is gone. The
+// surveys are the caller's to change.
 func asStored(surveys []recovery.Survey, copies []Copy) []recovery.Survey {
-	type key struct{ copy, component, backup, object string }
-	stored := map[key]int64{}
+	type key struct{ copy, component, backup string }
+	stored := map[key]recovery.Manifest{}
 	for _, cp := range copies {
 		for _, m := range cp.Manifests {
-			for _, o := range m.Objects {
-				stored[key{cp.Name, m.Component, m.ID, o.Key}] = o.Size
-			}
+			stored[key{cp.Name, m.Component, m.ID}] = m
 		}
 	}
 	for _, s := range surveys {
 		for i := range s.Backups {
 			b := &s.Backups[i]
-			for _, o := range b.Objects {
-				if was, ok := stored[key{s.Copy, s.Component, b.ID, o.Key}]; ok && was != o.Size && b.Problem == "" {
-					b.Problem = fmt.Sprintf("%s has %d bytes, and %d were stored", o.Key, o.Size, was)
-				}
+			if m, ok := stored[key{s.Copy, s.Component, b.ID}]; ok && b.Problem == "" {
+				b.Problem = otherThanStored(s, *b, m)
+				b.Damaged = b.Problem != ""
 			}
 		}
 	}
 	return surveys
+}
+
+// otherThanStored says what of a backup is not as its manifest tells. Only a dump
+// consists of all that was stored for it, but for the roles beside it.
+func otherThanStored(s recovery.Survey, b recovery.Backup, m recovery.Manifest) string {
+	sizes := map[string]int64{}
+	for _, o := range b.Objects {
+		sizes[o.Key] = o.Size
+	}
+	for _, o := range m.Objects {
+		is, ok := sizes[o.Key]
+		switch {
+		case ok && is != o.Size:
+			return fmt.Sprintf("%s has %d bytes, and %d were stored", o.Key, is, o.Size)
+		case !ok && s.Engine == "dump" && ofDump(m, o) && !underWay(s, m):
+			return o.Key + " is gone, which was stored"
+		}
+	}
+	return ""
+}
+
+// ofDump reports whether an object is one that a dump consists of.
+func ofDump(m recovery.Manifest, o recovery.StoredObject) bool {
+	return m.Engine == "dump" && (o.Key == m.ID || strings.HasPrefix(o.Key, m.ID+"/"))
+}
+
+// underWay reports whether a backup had not ended when a survey began: parts of it may
+// have come behind the survey.
+func underWay(s recovery.Survey, m recovery.Manifest) bool {
+	return !s.At.IsZero() && !m.Ended.Before(s.At)
+}
+
+// roles finds a newest dump beside which the roles of its server are gone.
+func (j *judge) roles(c recovery.Component, cp Copy, s recovery.Survey) {
+	for _, m := range slices.Backward(cp.Manifests) {
+		b, ok := s.Named(m.ID)
+		if s.Engine != "dump" || m.Engine != "dump" || m.Component != c.Name || !ok || underWay(s, m) {
+			continue
+		}
+		for _, o := range m.Objects {
+			if strings.HasSuffix(o.Key, ".globals.sql") && b.Details["roles"] != o.Key {
+				j.find("roles/"+c.Name+"/"+cp.Name, recovery.NotMet, fmt.Sprintf("bring it back from another copy, or take another: comeback backup %s %s", j.Path, c.Name),
+					"%s: %s is gone, which was stored beside the newest dump: its roles and their passwords come back from nowhere", cp.Name, o.Key)
+			}
+		}
+		return
+	}
 }
 
 // judge is a judgement under way.

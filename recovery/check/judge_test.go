@@ -199,6 +199,25 @@ func TestJudge(t *testing.T) {
 				e.Copies[0].Manifests = []recovery.Manifest{{ID: b.ID, Component: "code", Kind: recovery.Code, Engine: "code", Objects: []recovery.StoredObject{{Key: "x", Size: 10_000_001}}}}
 			})
 		}, []string{"broken/code/nearby/code"}, recovery.WouldBut, "x has 10000000 bytes, and 10000001 were stored", ""},
+		{"a file of a dump and its roles are gone", func(e *check.Evidence) {
+			for i, name := range []string{"nearby", "offsite"} {
+				s := survey(name, "database", "dump", at("2026-11-23 01:00:00"), 1)
+				objects := []recovery.StoredObject{{Key: s.Backups[5].ID + ".globals.sql"}, {Key: s.Backups[5].ID + "/toc.dat", Size: 1}, {Key: s.Backups[5].ID + "/3001.dat.gz", Size: 1}}
+				s.Backups[5].Objects = []storage.Object{{Key: objects[1].Key, Size: 1}, {Key: objects[2].Key, Size: 1}}
+				s.Backups[5].Details = map[string]string{"roles": objects[0].Key}
+				if i == 0 {
+					s.Backups[5].Objects, s.Backups[5].Details = s.Backups[5].Objects[:1], nil
+				}
+				e.Copies[i].Manifests = append(e.Copies[i].Manifests, recovery.Manifest{ID: s.Backups[5].ID, Component: "database", Engine: "dump", Objects: objects})
+				e.Catalogue.Surveys = append(e.Catalogue.Surveys, s)
+			}
+		}, []string{"broken/database/nearby/dump", "roles/database/nearby"}, recovery.WouldBut, "database/20261123/3001.dat.gz is gone, which was stored", ""},
+		{"a dump ended behind the survey", func(e *check.Evidence) {
+			s := survey("nearby", "database", "dump", at("2026-11-23 01:00:00"), 1)
+			s.At = at("2026-11-23 01:00:00")
+			e.Copies[0].Manifests = []recovery.Manifest{{ID: s.Backups[5].ID, Component: "database", Engine: "dump", Ended: s.At, Objects: []recovery.StoredObject{{Key: s.Backups[5].ID + "/3001.dat.gz", Size: 1}, {Key: s.Backups[5].ID + ".globals.sql"}}}}
+			e.Catalogue.Surveys = append(e.Catalogue.Surveys, s)
+		}, nil, recovery.WouldSave, "", ""},
 		{"an older canary is locked, the newest backup is not", func(e *check.Evidence) {
 			e.Copies[1].Newest = &storage.Retention{}
 		}, []string{"3-2-1-1-0/1 locked"}, recovery.WouldBut, "objects can be locked, and the newest backup is not", ""},

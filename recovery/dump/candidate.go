@@ -83,10 +83,19 @@ type listing struct {
 	directories map[string][]storage.Object
 	// clusters are directories that hold a base backup or a data directory.
 	clusters map[string]bool
+	// roles are the objects that Capture has stored beside dumps.
+	roles map[string]bool
 }
 
+// rolesName is the end of the name of what is stored beside a dump: the roles and
+// tablespaces of its server.
+const rolesName = ".globals.sql"
+
+// rolesOf is the key of what Capture has stored beside a dump.
+func rolesOf(dump string) string { return strings.TrimSuffix(dump, ".dump") + rolesName }
+
 func newListing() *listing {
-	return &listing{directories: map[string][]storage.Object{}, clusters: map[string]bool{}}
+	return &listing{directories: map[string][]storage.Object{}, clusters: map[string]bool{}, roles: map[string]bool{}}
 }
 
 func (l *listing) add(o storage.Object) {
@@ -97,6 +106,9 @@ func (l *listing) add(o storage.Object) {
 	case name == "backup_label" || name == "PG_VERSION" || name == "backup_manifest":
 		l.clusters[dir] = true
 	case likeDump(o.Key) != unlike:
+		if strings.HasSuffix(name, rolesName) {
+			l.roles[o.Key] = true
+		}
 		l.singles = append(l.singles, o)
 	}
 }

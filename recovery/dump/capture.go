@@ -172,7 +172,7 @@ func (t *taking) take(ctx context.Context) (recovery.Manifest, error) {
 	if err := t.Begin(ctx, recovery.Beginning{ID: m.ID, Prefixes: []string{key}, Last: last}); err != nil {
 		return m, err
 	}
-	remark, err := t.globals(ctx, key+".globals.sql")
+	remark, err := t.globals(ctx, key+rolesName)
 	if err != nil {
 		return m, err
 	}

@@ -58,7 +58,11 @@ func (e engine) Survey(ctx context.Context, c recovery.Component, copy recovery.
 		case f.finding != "":
 			odd[f.finding] = append(odd[f.finding], f.key)
 		case belongs(f.head, c.Settings.Text("database")):
-			s.Backups = append(s.Backups, f.backup(s))
+			b := f.backup(s)
+			if key := rolesOf(b.ID); l.roles[key] {
+				b.Details["roles"] = key
+			}
+			s.Backups = append(s.Backups, b)
 		}
 	}
 	for says, keys := range odd {

@@ -35,6 +35,7 @@ func TestSurvey_FindsByContentAndName(t *testing.T) {
 		"db/notes.sql":                    []byte("select 1; -- by hand\n"),
 		"db/secret.sql.gz.age":            []byte("age-encryption.org/v1\n-> X25519 abc\n"),
 		"db/shop.dump":                    custom,
+		"db/shop.globals.sql":             globals,
 		"db/shop-20261122":                zst(t, plain),
 		"db/all.sql.zst":                  zst(t, program(t, "pg_dumpall", "--dbname", source.URL("postgres"))),
 		"db/shop.tar":                     dumpOf(t, "shop", "--format=tar"),
@@ -87,6 +88,7 @@ func TestSurvey_FindsByContentAndName(t *testing.T) {
 		findings[f.Object] = f.Says
 	}
 	wantFindings := map[string]string{
+		"db/shop.globals.sql":  "holds only roles and tablespaces (pg_dumpall --globals-only)",
 		"db/globals.sql":       "holds only roles and tablespaces (pg_dumpall --globals-only)",
 		"db/mysql.sql.gz":      "cannot be restored: it is a dump of MySQL",
 		"db/notes.sql":         "is not a dump of PostgreSQL",
@@ -103,6 +105,9 @@ func TestSurvey_FindsByContentAndName(t *testing.T) {
 				t.Errorf("details %v", b.Details)
 			}
 		case "db/shop.dump", "db/shop.tar":
+			if want := map[bool]string{true: "db/shop.globals.sql"}[b.ID == "db/shop.dump"]; b.Details["roles"] != want {
+				t.Errorf("the roles of %s lie in %q", b.ID, b.Details["roles"])
+			}
 			if b.Details["database"] != "shop" || b.Taken.From.IsZero() {
 				t.Errorf("details %v, taken %v", b.Details, b.Taken)
 			}

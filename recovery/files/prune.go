@@ -28,7 +28,7 @@ func (e engine) Shared(ctx context.Context, _ recovery.Component, kept []recover
 		if err != nil {
 			return nil, nil, err
 		}
-		if opened.Problem != "" {
+		if opened.Problem != "" && !opened.Damaged { // what is left of a damaged one stays with it
 			return nil, nil, fmt.Errorf("which packs %s needs cannot be told: %s", b.ID, opened.Problem)
 		}
 		for _, o := range opened.Objects {

@@ -67,7 +67,7 @@ const idLayout = "20060102T150405.000000Z"
 
 var (
 	snapshotKey = pattern.New(`^(.*/)?snapshots/(\d{8}T\d{6}\.\d{6}Z)\.snapshot$`)
-	packKey     = pattern.New(`(^|/)packs/\d{8}T\d{6}\.\d{6}Z-(tree\d*|\d+)\.tar\.zst(\.age)?$`)
+	isPart      = pattern.New(`(^|/)(packs/\d{8}T\d{6}\.\d{6}Z-(tree\d*|\d+)\.tar\.zst|snapshots/\d{8}T\d{6}\.\d{6}Z\.manifest\.zst)(\.age)?$`)
 	partName    = pattern.New(`^(packs/\d{8}T\d{6}\.\d{6}Z-(tree\d*|\d+)\.tar\.zst|snapshots/\d{8}T\d{6}\.\d{6}Z\.manifest\.zst)(\.age)?$`)
 )
 

@@ -218,7 +218,7 @@ func TestSnapshot_damaged(t *testing.T) {
 			b[len(b)/2] ^= 1
 			return os.WriteFile(path, b, 0o600)
 		}, "-0001.tar", "damaged", false},
-		"the manifest is missing": {func(path string, _ []byte) error { return os.Remove(path) }, ".manifest", "its manifest cannot be read", true},
+		"the manifest is missing": {func(path string, _ []byte) error { return os.Remove(path) }, ".manifest", ".manifest.zst is missing", true},
 		"a bit of the manifest": {func(path string, b []byte) error {
 			b[len(b)/2] ^= 1
 			return os.WriteFile(path, b, 0o600)
@@ -242,6 +242,9 @@ func TestSnapshot_damaged(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := survey(t, engine(), component, store)
+			if b := s.Backups[0]; (b.Problem != "") != test.seen || test.seen && !strings.Contains(b.Problem, test.says) || b.Damaged != (test.seen && test.of != ".snapshot") {
+				t.Errorf("the survey says of it: %q, damaged %v", b.Problem, b.Damaged)
+			}
 			p, err := engine().Resolve(t.Context(), s, latest, store)
 			if test.seen {
 				if err == nil || !strings.Contains(err.Error(), test.says) || recovery.HintOf(err) == "" {

@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -41,6 +42,7 @@ func (e engine) Survey(ctx context.Context, c recovery.Component, copy recovery.
 	s := recovery.Survey{Component: c.Name, Copy: copy.Name, Engine: e.name, At: e.Now()}
 	patterns := map[string][]storage.Object{}
 	var snapshots []storage.Object
+	parts := map[string]int64{}
 	for o, err := range store.List(ctx, c.Settings.Text("prefix")) {
 		if err != nil {
 			return s, fmt.Errorf("survey copy %s: %w", copy.Name, err)
@@ -49,13 +51,17 @@ func (e engine) Survey(ctx context.Context, c recovery.Component, copy recovery.
 			snapshots = append(snapshots, o)
 			continue
 		}
+		if isPart.MatchString(o.Key) {
+			parts[o.Key] = o.Size
+			continue
+		}
 		if e.sealed() {
-			if sealedName.MatchString(path.Base(o.Key)) && !packKey.MatchString(o.Key) {
+			if sealedName.MatchString(path.Base(o.Key)) {
 				s.Backups = append(s.Backups, sealedArchive(c, o).backup(s))
 			}
 			continue
 		}
-		if name := path.Base(o.Key); !packKey.MatchString(o.Key) && archiveName.MatchString(name) && !serverName.MatchString(name) {
+		if name := path.Base(o.Key); archiveName.MatchString(name) && !serverName.MatchString(name) {
 			p := digits.ReplaceAllString(o.Key, "#")
 			patterns[p] = append(patterns[p], o)
 		}
@@ -64,7 +70,7 @@ func (e engine) Survey(ctx context.Context, c recovery.Component, copy recovery.
 	if err != nil {
 		return s, fmt.Errorf("survey copy %s: %w", copy.Name, err)
 	}
-	if err := surveySnapshots(ctx, store, snapshots, &s, e.sealed()); err != nil {
+	if err := surveySnapshots(ctx, store, snapshots, inventory{under: c.Settings.Text("prefix"), sizes: parts, gone: new(sync.Map)}, &s, e.sealed()); err != nil {
 		return s, fmt.Errorf("survey copy %s: %w", copy.Name, err)
 	}
 	for _, f := range found {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -18,8 +19,61 @@ import (
 // the name tells when they were begun.
 const readSnapshots = 200
 
+// inventory is the packs and manifests that the listing of a survey has met.
+type inventory struct {
+	under string
+	sizes map[string]int64
+	// gone are those that were looked for by themselves, too: snapshots share packs.
+	gone *sync.Map
+}
+
+// lacks says what of a snapshot is not in the copy as it was stored. A listing that does
+// not go where the parts lie says nothing.
+func (l inventory) lacks(ctx context.Context, store storage.Store, prefix string, s snapshot) (string, error) {
+	if !strings.HasPrefix(inPrefix(prefix, "packs/"), l.under) {
+		return "", nil
+	}
+	var lost missing
+	for _, p := range append([]part{s.Manifest}, s.Packs...) {
+		key := inPrefix(prefix, p.Name)
+		size, ok := l.sizes[key]
+		if _, known := l.gone.Load(key); !known && (!ok || size != p.Size) { // it may have come since: packs are listed before what names them
+			o, err := store.Stat(ctx, key)
+			if size, ok = o.Size, err == nil; err != nil && !errors.Is(err, storage.ErrNotExist) {
+				return "", err
+			}
+			if !ok {
+				l.gone.Store(key, nil)
+			}
+		}
+		lost.hold(p, size, ok)
+	}
+	return lost.says(), nil
+}
+
+// missing are parts of a snapshot that are gone, or are not what was stored.
+type missing []string
+
+// hold compares a part with what is there.
+func (m *missing) hold(p part, size int64, there bool) {
+	switch {
+	case !there:
+		*m = append(*m, p.Name+" is missing")
+	case size != p.Size:
+		*m = append(*m, fmt.Sprintf("%s has %d bytes instead of %d", p.Name, size, p.Size))
+	}
+}
+
+func (m missing) says() string {
+	says := strings.Join(m[:min(3, len(m))], ", ")
+	if n := len(m); n > 3 {
+		says += fmt.Sprintf(" and %d more", n-3)
+	}
+	return says
+}
+
 // surveySnapshots lists the snapshots that are sealed, or those that are not.
-func surveySnapshots(ctx context.Context, store storage.Store, objects []storage.Object, s *recovery.Survey, sealed bool) error {
+func surveySnapshots(ctx context.Context, store storage.Store, objects []storage.Object, parts inventory, s *recovery.Survey, sealed bool) error {
 	backups := make([]recovery.Backup, len(objects))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(looksAtOnce)
@@ -29,7 +83,7 @@ func surveySnapshots(ctx context.Context, store storage.Store, objects []storage
 			continue
 		}
 		g.Go(func() (err error) {
-			backups[i], err = lookAtSnapshot(gctx, store, s, o)
+			backups[i], err = lookAtSnapshot(gctx, store, parts, s, o)
 			return err
 		})
 	}
@@ -56,8 +110,9 @@ func snapshotByName(s *recovery.Survey, o storage.Object) recovery.Backup {
 	return b
 }
 
-// lookAtSnapshot reads what a snapshot says of itself.
-func lookAtSnapshot(ctx context.Context, store storage.Store, of *recovery.Survey, o storage.Object) (recovery.Backup, error) {
+// lookAtSnapshot reads what a snapshot says of itself, and holds it against what is
+// there of it.
+func lookAtSnapshot(ctx context.Context, store storage.Store, parts inventory, of *recovery.Survey, o storage.Object) (recovery.Backup, error) {
 	b := snapshotByName(of, o)
 	s, err := readSnapshot(ctx, store, o)
 	if problem, ok := own(err); ok {
@@ -75,7 +130,9 @@ func lookAtSnapshot(ctx context.Context, store storage.Store, of *recovery.Surve
 	f := facts{Form: snapshotForm, Prefix: prefixOf(o.Key), Sealed: s.sealed(), Files: s.Files, Bytes: s.Bytes}
 	b.Facts, b.Form = encode(f), f.says()
 	b.Details["files"], b.Details["bytes"] = fmt.Sprint(s.Files), fmt.Sprint(s.Bytes)
-	return b, nil
+	b.Problem, err = parts.lacks(ctx, store, f.Prefix, s)
+	b.Damaged = b.Problem != ""
+	return b, err
 }
 
 func encode(f facts) json.RawMessage {
@@ -100,40 +157,30 @@ func openedSnapshot(ctx context.Context, b recovery.Backup, store storage.Store)
 	}
 	prefix := prefixOf(o.Key)
 	manifest, err := store.Stat(ctx, inPrefix(prefix, s.Manifest.Name))
-	if problem, ok := own(err); ok {
-		b.Problem = "its manifest cannot be read: " + problem
-		return b, nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, storage.ErrNotExist) {
 		return b, fmt.Errorf("look at %s: %w", b.ID, err)
+	}
+	var objects []storage.Object
+	var lost missing
+	if lost.hold(s.Manifest, manifest.Size, err == nil); err == nil {
+		objects = append(objects, manifest)
 	}
 	found, err := findParts(ctx, store, prefix, s)
 	if err != nil {
 		return b, fmt.Errorf("look at %s: %w", b.ID, err)
 	}
-	objects, missing := []storage.Object{manifest}, []string{}
 	for _, p := range s.Packs {
 		at, ok := found[p.Name]
-		switch {
-		case !ok:
-			missing = append(missing, p.Name+" is missing")
-		case at.Size != p.Size:
-			missing = append(missing, fmt.Sprintf("%s has %d bytes instead of %d", p.Name, at.Size, p.Size))
-		case p.Files > 0:
+		lost.hold(p, at.Size, ok)
+		if ok && p.Files > 0 {
 			objects = append(objects, at)
 		}
 	}
-	if manifest.Size != s.Manifest.Size {
-		missing = append(missing, "its manifest is of another size")
-	}
-	if len(missing) > 0 {
-		b.Problem = strings.Join(missing[:min(3, len(missing))], ", ")
-		if n := len(missing); n > 3 {
-			b.Problem += fmt.Sprintf(" and %d more", n-3)
-		}
+	b.Objects = objects
+	if len(lost) > 0 {
+		b.Problem, b.Damaged = lost.says(), true
 		return b, nil
 	}
-	b.Objects = objects
 	b.Taken = recovery.Span{From: s.Begun.UTC(), To: s.Ended.UTC()}
 	b.Facts = encode(facts{Form: snapshotForm, Prefix: prefix, Sealed: s.sealed(), Dir: s.Dir, Files: s.Files, Bytes: s.Bytes, Manifest: s.Manifest, Packs: s.Packs})
 	return b, nil
