@@ -29,6 +29,9 @@ func (j *judge) refusal(component string, cp Copy) error {
 // nothing is what is said of a copy that holds nothing of a component.
 const nothing = "NONE"
 
+// gapped is what is said of a copy whose log has a gap.
+const gapped = "ok, GAP"
+
 // inCopy judges a component in one copy.
 func (j *judge) inCopy(c recovery.Component, cp Copy) recovery.CopyStanding {
 	in := recovery.CopyStanding{Copy: cp.Name, Mark: recovery.NotMet, Says: nothing, Proof: j.proofOf(c.Name, cp.Name)}
@@ -61,7 +64,7 @@ func (j *judge) inCopy(c recovery.Component, cp Copy) recovery.CopyStanding {
 	switch {
 	case in.Mark != recovery.Met:
 	case gap:
-		in.Says = "ok, GAP"
+		in.Says = gapped
 	case windows:
 		in.Says = "ok, no gap"
 	default:

@@ -236,12 +236,30 @@ func (j *judge) rpo(c recovery.Component, s *recovery.ComponentStanding) {
 	}
 	// One copy is fresh; those that are far behind it are no copies of today.
 	for _, in := range s.Copies {
-		behind := s.Newest.Sub(in.Newest)
-		if in.Mark == recovery.Met && !in.Newest.IsZero() && behind > max(2*j.RPO, 2*j.every(c.Name, in.Copy)) {
+		behind, late := s.Newest.Sub(in.Newest), max(2*j.RPO, 2*j.every(c.Name, in.Copy))
+		logged := slices.ContainsFunc(s.Copies, func(other recovery.CopyStanding) bool {
+			return other.Newest.Equal(s.Newest) && j.logged(c.Name, other.Copy)
+		})
+		if logged { // a copy that gets the log is as far as the others, however seldom backups come
+			late = 2 * j.RPO
+		}
+		switch {
+		case in.Mark != recovery.Met || in.Newest.IsZero() || behind <= late || in.Says == gapped: // and what is missing is told
+		case logged && !j.logged(c.Name, in.Copy):
+			j.find("log/"+c.Name+"/"+in.Copy, recovery.NotMet, "let comeback wal push bring it there, too, and take a base backup into it",
+				"%s: no log of %s is in it, which others have: only its whole backups can be restored, and it is %s behind", in.Copy, c.Name, recovery.FormatSpan(behind))
+		default:
 			j.find("behind/"+c.Name+"/"+in.Copy, recovery.NotMet, "see what brings backups there; comeback backup and comeback wal push name the copies that they miss",
 				"%s: %s is %s behind the other copies", in.Copy, c.Name, recovery.FormatSpan(behind))
 		}
 	}
+}
+
+// logged reports whether a copy holds log that leads on from a backup in it.
+func (j *judge) logged(component, copy string) bool {
+	return slices.ContainsFunc(j.Catalogue.Surveys, func(s recovery.Survey) bool {
+		return s.Component == component && s.Copy == copy && newestWindow(s) != nil
+	})
 }
 
 // follows reports whether a copy holds all of a server's log but what the server has

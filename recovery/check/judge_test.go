@@ -212,6 +212,16 @@ func TestJudge(t *testing.T) {
 				e.Catalogue.Surveys = append(e.Catalogue.Surveys, s)
 			}
 		}, []string{"broken/database/nearby/dump", "roles/database/nearby"}, recovery.WouldBut, "database/20261123/3001.dat.gz is gone, which was stored", ""},
+		{"a copy gets base backups each night, and no log for two days", func(e *check.Evidence) {
+			edit(e, "offsite", "database", func(s *recovery.Survey) {
+				for i := range s.Windows {
+					s.Windows[i].To.Time = e.At.Add(-48 * time.Hour)
+				}
+			})
+		}, []string{"behind/database/offsite"}, recovery.WouldBut, "offsite: database is 8h12m behind the other copies", ""},
+		{"a copy gets base backups each night, and never any log", func(e *check.Evidence) {
+			edit(e, "offsite", "database", func(s *recovery.Survey) { s.Windows = nil })
+		}, []string{"log/database/offsite"}, recovery.WouldBut, "offsite: no log of database is in it", "comeback wal push"},
 		{"a dump ended behind the survey", func(e *check.Evidence) {
 			s := survey("nearby", "database", "dump", at("2026-11-23 01:00:00"), 1)
 			s.At = at("2026-11-23 01:00:00")
