@@ -3,9 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -36,7 +40,7 @@ func (a *app) gatherCopy(ctx context.Context, b *book, c recovery.Copy, canary b
 	if id, ok := storage.As[storage.Identifier](store); ok {
 		seen.Who, seen.Account, _ = id.Identity(ctx) // who it is only adds to the evidence
 	}
-	placeOf(&seen)
+	placeOf(ctx, &seen)
 	if seen.Manifests, err = backup.Manifests(ctx, store, ""); err != nil {
 		seen.Err = err
 		return seen
@@ -94,33 +98,23 @@ func (a *app) gatherLocks(ctx context.Context, seen *check.Copy, store storage.S
 // The file systems that lie elsewhere, by the kernel's numbers.
 var farAway = map[int64]string{0x6969: "NFS", 0xff534d42: "CIFS", 0xfe534d42: "SMB", 0x65735546: "FUSE", 0x01021997: "9P", 0x00c36400: "Ceph"}
 
-// placeOf says what kind of place a copy is, and what fails together with it.
-func placeOf(seen *check.Copy) {
+// placeOf says what kind of place a copy is, and what fails together with it. Of a
+// bucket that is its owner's account where the service holds it to the one that the
+// runbook names: AWS does, and refuses every other.
+func placeOf(ctx context.Context, seen *check.Copy) {
 	u, err := url.Parse(seen.URL)
 	if err != nil {
 		return
 	}
 	if u.Scheme == "s3" {
-		seen.Medium = "a bucket"
-		provider := "AWS"
-		if seen.Endpoint != "" {
-			provider = seen.Endpoint
-			if e, err := url.Parse(seen.Endpoint); err == nil && e.Host != "" {
-				provider = e.Host
+		seen.Medium, seen.Provider = "a bucket", "AWS"
+		if e, err := url.Parse(seen.Endpoint); seen.Endpoint != "" && !(err == nil && ofAWS(e.Hostname())) {
+			seen.Provider = seen.Endpoint
+			if err == nil && e.Host != "" {
+				seen.Provider, seen.Here = e.Host, onThisHost(ctx, e.Hostname())
 			}
-			switch e, _ := url.Parse(seen.Endpoint); {
-			case e == nil:
-			case e.Hostname() == "localhost", e.Hostname() == "127.0.0.1", e.Hostname() == "::1":
-				seen.Here = true
-			}
-		}
-		switch {
-		case seen.Copy.Account != "": // the service refuses every other
-			seen.Domain = provider + ", account " + seen.Copy.Account
-		case seen.Account != "":
-			seen.Domain = provider + ", account " + seen.Account
-		default:
-			seen.Domain = provider + ", bucket " + u.Host
+		} else if seen.Copy.Account != "" {
+			seen.Domain = "AWS, account " + seen.Copy.Account
 		}
 		return
 	}
@@ -139,6 +133,31 @@ func placeOf(seen *check.Copy) {
 		}
 		seen.Domain = fmt.Sprintf("disk %d:%d of %s", dev>>8&0xfff, dev&0xff, host)
 	}
+}
+
+// ofAWS reports whether a host is one of AWS.
+func ofAWS(host string) bool {
+	return strings.HasSuffix(host, ".amazonaws.com") || strings.HasSuffix(host, ".amazonaws.com.cn")
+}
+
+// onThisHost reports whether a name leads to an address of this host. One that leads
+// nowhere is no evidence of that.
+func onThisHost(ctx context.Context, host string) bool {
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return false
+	}
+	own, err := net.InterfaceAddrs()
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(addresses, func(a netip.Addr) bool {
+		a = a.Unmap().WithZone("")
+		return a.IsLoopback() || slices.ContainsFunc(own, func(o net.Addr) bool {
+			p, err := netip.ParsePrefix(o.String())
+			return err == nil && p.Addr().Unmap().WithZone("") == a
+		})
+	})
 }
 
 // deviceOf is the number of the disk that a path lies on, or that its nearest

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -40,12 +41,16 @@ func (j *judge) whole(copy string) recovery.Mark {
 	return mark
 }
 
+// aws is the provider whose service holds a bucket's region and owner against what it
+// is asked for. Another one may take any.
+const aws = "AWS"
+
 // three: production counts, and every whole copy that does not fail together with
-// it or with another.
+// it or with another. Of buckets of a provider whose owners are not known one does.
 func (j *judge) three() recovery.Digit {
 	d := recovery.Digit{Name: "3 copies", Mark: recovery.NotMet, Evidence: []string{"production is one"}}
 	sure, maybe := 1, 1
-	seen := map[string]string{}
+	seen, counted, owners := map[string]string{}, map[string]bool{}, map[string]bool{} // the last by providers
 	for _, cp := range j.Copies {
 		whole := j.whole(cp.Name)
 		other := seen[cp.Domain]
@@ -62,15 +67,58 @@ func (j *judge) three() recovery.Digit {
 		}
 		maybe++
 		seen[cp.Domain] = cp.Name
-		if whole == recovery.Unknown || cp.Domain == "" {
+		switch {
+		case cp.Medium == "a bucket" && cp.Here:
+			d.Evidence = append(d.Evidence, cp.Name+" is served by this host, from which disk is not seen")
+		case whole == recovery.Unknown, cp.Domain == "" && cp.Provider == "":
 			d.Evidence = append(d.Evidence, cp.Name+" could not be seen whole")
-			continue
+		case cp.Domain == "":
+			owners[cp.Provider] = true
+			d.Evidence = append(d.Evidence, fmt.Sprintf("%s is at %s, in an account that nothing proves", cp.Name, cp.Provider))
+		default:
+			sure++
+			counted[cp.Provider] = true
+			d.Evidence = append(d.Evidence, fmt.Sprintf("%s is another (%s)", cp.Name, cp.Domain))
 		}
-		sure++
-		d.Evidence = append(d.Evidence, fmt.Sprintf("%s is another (%s)", cp.Name, cp.Domain))
+	}
+	for provider := range owners {
+		if !counted[provider] {
+			sure++
+		}
 	}
 	d.Mark = reached(sure, maybe, 3)
 	return d
+}
+
+// accounts finds that no copy is out of reach of the account whose credentials this
+// host itself has: who takes that over can end them all.
+func (j *judge) accounts() {
+	home := ""
+	for _, cp := range j.Copies {
+		if cp.Profile == "" && cp.Role == "" && cp.Account != "" {
+			home = cp.Account
+		}
+	}
+	var inside, unknown []string
+	for _, cp := range j.Copies {
+		switch {
+		case j.whole(cp.Name) == recovery.NotMet, cp.Medium != "a bucket" && cp.Here:
+		case home == "", cp.Medium != "a bucket", cp.Provider != aws, cp.Copy.Account != "" && cp.Copy.Account != home:
+			return
+		case cp.Copy.Account == home:
+			inside = append(inside, cp.Name)
+		default:
+			unknown = append(unknown, cp.Name)
+		}
+	}
+	switch {
+	case len(unknown) > 0:
+		j.find("account", recovery.Unknown, "give it its `account:` in the runbook, which AWS then holds it to", "whether a copy is outside of production's account %s is not known: nothing tells whose %s is",
+			home, strings.Join(unknown, ", "))
+	case len(inside) > 0:
+		j.find("account", recovery.NotMet, "let a copy be in another account, with credentials that only store there", "no copy is outside of production's account: %s is in %s, which the credentials of this host are of",
+			strings.Join(inside, ", "), home)
+	}
 }
 
 // reached says whether there are enough, for sure or maybe.
@@ -94,7 +142,8 @@ func (j *judge) two() recovery.Digit {
 		}
 		kind, says := "disks", cp.Name+" is a directory"
 		if cp.Medium == "a bucket" {
-			kind, says = cp.Domain, fmt.Sprintf("%s is a bucket (%s)", cp.Name, cp.Domain)
+			kind = cmp.Or(cp.Domain, cp.Provider)
+			says = fmt.Sprintf("%s is a bucket (%s)", cp.Name, kind)
 		}
 		d.Evidence = append(d.Evidence, says)
 		maybe[kind] = true
@@ -117,13 +166,19 @@ func (j *judge) elsewhere() recovery.Digit {
 		case cp.Here:
 			d.Evidence = append(d.Evidence, cp.Name+" is on this host")
 		case cp.Medium == "a bucket":
-			where := "where its service is, which nothing tells"
-			if cp.Region != "" {
-				where = "in " + cp.Region + ", as the runbook says"
+			told := cp.Provider == aws && cp.Region != ""
+			together := slices.IndexFunc(j.Components, func(c recovery.Component) bool { return told && c.Settings.Text("region") == cp.Region })
+			switch {
+			case together >= 0:
+				d.Evidence = append(d.Evidence, fmt.Sprintf("%s is in %s, as %s is", cp.Name, cp.Region, j.Components[together].Name))
+				continue
+			case told:
+				d.Evidence = append(d.Evidence, fmt.Sprintf("%s is in %s, where AWS answers for it", cp.Name, cp.Region))
+			default:
+				d.Evidence = append(d.Evidence, cp.Name+" is where its service is, which nothing tells")
 			}
-			d.Evidence = append(d.Evidence, cp.Name+" is "+where)
 			maybe++
-			if cp.Region != "" && whole == recovery.Met {
+			if told && whole == recovery.Met {
 				sure++
 			}
 		default:

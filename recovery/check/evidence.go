@@ -85,8 +85,11 @@ type Copy struct {
 	Newest *storage.Retention
 	Canary Tried
 	// Medium is "a directory" or "a bucket"; Domain is what fails as one: a disk
-	// of a host, an account of a provider.
+	// of a host, an account of a provider; empty where it is not known. Whose account
+	// the caller is says nothing of the bucket's.
 	Medium, Domain string
+	// Provider is whose service a bucket is at: "AWS", or the name of a host.
+	Provider string
 	// Here says that it lies on this host; Beside that it lies on the disk that
 	// holds live data, and falls with it.
 	Here, Beside bool

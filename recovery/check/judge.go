@@ -23,6 +23,7 @@ func Judge(e Evidence) recovery.Assessment {
 		j.component(c)
 	}
 	j.copies()
+	j.accounts()
 	j.servers()
 	j.time()
 	j.proofs()

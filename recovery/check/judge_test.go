@@ -72,7 +72,7 @@ func healthy() *check.Evidence {
 		e.Catalogue.Surveys = append(e.Catalogue.Surveys, db)
 		c := check.Copy{Copy: recovery.Copy{Name: name}, Medium: "a directory", Domain: "disk 8:1 of backup1"}
 		if name == "offsite" {
-			c.Medium, c.Domain, c.Region = "a bucket", "AWS, account 210987654321", "eu-central-1"
+			c.Medium, c.Provider, c.Domain, c.Region, c.Copy.Account = "a bucket", "AWS", "AWS, account 210987654321", "eu-central-1", "210987654321"
 			c.Locking = &storage.Locking{Able: true, On: true, Mode: "COMPLIANCE", For: 30 * 24 * time.Hour}
 			c.Canary = check.Tried{Refused: true, By: "user/backup-writer", Mode: "COMPLIANCE", Until: at("2026-12-20 00:00:00")}
 		}
@@ -374,10 +374,33 @@ func TestJudge(t *testing.T) {
 			e.Copies[0].Canary, e.Copies[1].Canary = check.Tried{Unplaced: true, By: "user ops1"}, check.Tried{Deleted: true}
 		}, []string{"3-2-1-1-0/1 locked"}, recovery.WouldBut, "nearby: a directory: user ops1 may not store a canary in it", ""},
 		{"both copies fail together", func(e *check.Evidence) {
-			e.Copies[0].Domain, e.Copies[0].Medium, e.Copies[0].Region = e.Copies[1].Domain, "a bucket", "eu-central-1"
+			e.Copies[0].Domain, e.Copies[0].Medium, e.Copies[0].Provider, e.Copies[0].Region = e.Copies[1].Domain, "a bucket", "AWS", "eu-central-1"
 		}, []string{"3-2-1-1-0/3 copies"}, recovery.WouldBut, "offsite fails together with nearby (AWS, account 210987654321)", ""},
 		{"a copy is on production's disk", func(e *check.Evidence) { e.Copies[0].Beside = true }, []string{"3-2-1-1-0/3 copies"}, recovery.WouldBut, "nearby is on the same disk as production", ""},
-		{"the bucket is on this host", func(e *check.Evidence) { e.Copies[1].Here, e.Copies[0].Here = true, true }, []string{"3-2-1-1-0/1 elsewhere"}, recovery.WouldBut, "offsite is on this host", ""},
+		{"the bucket is on this host", func(e *check.Evidence) { e.Copies[1].Here, e.Copies[0].Here = true, true }, []string{"3-2-1-1-0/3 copies", "3-2-1-1-0/1 elsewhere"}, recovery.WouldBut, "offsite is on this host", ""},
+		{"the only bucket's owner is not known", func(e *check.Evidence) { e.Copies[1].Domain, e.Copies[1].Copy.Account = "", "" }, nil, recovery.WouldSave, "", ""},
+		{"two buckets, whose owners are not known", func(e *check.Evidence) {
+			e.Copies[0].Medium, e.Copies[0].Region = "a bucket", "eu-central-1"
+			for i := range e.Copies {
+				e.Copies[i].Provider, e.Copies[i].Domain, e.Copies[i].Copy.Account = "AWS", "", ""
+			}
+		}, []string{"3-2-1-1-0/3 copies"}, recovery.WouldBut, "3 copies: production is one; nearby is at AWS, in an account that nothing proves", ""},
+		{"a bucket is where its service is", func(e *check.Evidence) { e.Copies[1].Provider, e.Copies[1].Domain = "minio.local:9000", "" }, []string{"3-2-1-1-0/1 elsewhere"}, recovery.WouldBut, "offsite is where its service is, which nothing tells", ""},
+		{"the database is in the bucket's region", func(e *check.Evidence) {
+			e.Components[0].Settings = recovery.Settings{"region": {"eu-central-1"}}
+		}, []string{"3-2-1-1-0/1 elsewhere"}, recovery.WouldBut, "offsite is in eu-central-1, as database is", ""},
+		{"the bucket is of the account that this host is of", func(e *check.Evidence) {
+			e.Copies[0].Here, e.Copies[1].Account = true, "210987654321"
+		}, []string{"account"}, recovery.WouldBut, "no copy is outside of production's account: offsite is in 210987654321", "in another account"},
+		{"the bucket is of another account than this host", func(e *check.Evidence) {
+			e.Copies[0].Here, e.Copies[1].Account = true, "111122223333"
+		}, nil, recovery.WouldSave, "", ""},
+		{"whose the bucket is nothing tells", func(e *check.Evidence) {
+			e.Copies[0].Here, e.Copies[1].Account, e.Copies[1].Copy.Account = true, "111122223333", ""
+		}, []string{"account"}, recovery.WouldBut, "nothing tells whose offsite is", "`account:`"},
+		{"the credentials are those of the copy's account", func(e *check.Evidence) {
+			e.Copies[0].Here, e.Copies[1].Account, e.Copies[1].Profile = true, "210987654321", "backups"
+		}, nil, recovery.WouldSave, "", ""},
 		{"nothing was ever restored", func(e *check.Evidence) { e.Proofs = nil }, []string{"rto", "proof"}, recovery.WouldBut, "these backups are a hope", "comeback rehearse shop.md"},
 		{"an unsigned report proves nothing", func(e *check.Evidence) {
 			for i := range e.Proofs {
