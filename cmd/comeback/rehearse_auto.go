@@ -2,16 +2,18 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/catalogue"
 	"comeback/recovery/check"
 	"comeback/recovery/execute"
 	"comeback/recovery/plan"
@@ -95,21 +97,7 @@ func (a *app) auto(ctx context.Context, path string, o request) error {
 			copies = append(copies, c.Name)
 		}
 	}
-	need, ok := check.MostNeeds(cat, proofs, anchor.Name, copies, a.now(), b.Rehearse, rand.IntN)
-	if !ok {
-		return recovery.Errorf("take a backup: comeback backup "+path, "no copy holds anything that could be rehearsed").WithExit(recovery.Refused)
-	}
-	say.line("", "chosen: %s, because %s", need.Copy, need.Why)
-	o.copy, o.to = need.Copy, string(recovery.WantLatest)
-	if !need.Moment.IsZero() {
-		o.to = need.Moment.UTC().Format(time.RFC3339Nano)
-	}
-	p, err := a.plan(ctx, b, cat, o.choices)
-	if err != nil && !need.Moment.IsZero() { // not everything has a backup from before that moment
-		say.line("", "%s cannot be reached: %v; the latest instead", o.to, err)
-		o.to = string(recovery.WantLatest)
-		p, err = a.plan(ctx, b, cat, o.choices)
-	}
+	p, err := a.planNeeded(ctx, b, cat, proofs, anchor.Name, copies, &o, say)
 	if err != nil {
 		return err
 	}
@@ -125,6 +113,38 @@ func (a *app) auto(ctx context.Context, path string, o request) error {
 		}
 	}
 	return a.runPlanned(ctx, b, p, o, say)
+}
+
+// planNeeded plans to restore what most needs a proof. What cannot be planned gives way
+// to what needs one next, or it would be chosen each time.
+func (a *app) planNeeded(ctx context.Context, b *book, cat catalogue.Catalogue, proofs []check.Proof, anchor string, copies []string, o *request, say *plainWriter) (*recovery.Plan, error) {
+	var failed error = recovery.Errorf("take a backup: comeback backup "+b.path, "no copy holds anything that could be rehearsed").WithExit(recovery.Refused)
+	left, asked := cat, o.engine
+	left.Surveys = slices.DeleteFunc(slices.Clone(left.Surveys), func(s recovery.Survey) bool {
+		return asked != "" && s.Component == anchor && s.Engine != asked
+	})
+	for {
+		need, ok := check.MostNeeds(left, proofs, anchor, copies, a.now(), b.Rehearse, rand.IntN)
+		if !ok {
+			return nil, failed
+		}
+		say.line("", "chosen: %s, because %s", need.Copy, need.Why)
+		o.copy, o.engine, o.to = need.Copy, cmp.Or(need.Engine, asked), cmp.Or(need.Backup, string(recovery.WantLatest))
+		p, err := a.plan(ctx, b, cat, o.choices)
+		if err != nil && need.Backup != "" { // not everything has a backup from before that one
+			say.line("", "%s cannot be reached: %v; the latest instead", o.to, err)
+			o.to = string(recovery.WantLatest)
+			p, err = a.plan(ctx, b, cat, o.choices)
+		}
+		if err == nil || need.Engine == "" || ctx.Err() != nil {
+			return p, err
+		}
+		say.line("", "it cannot be planned: %v", err)
+		failed = err
+		left.Surveys = slices.DeleteFunc(slices.Clone(left.Surveys), func(s recovery.Survey) bool {
+			return s.Component == anchor && s.Copy == need.Copy && s.Engine == need.Engine
+		})
+	}
 }
 
 // lowPriority lets everything else on the host go first.

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -11,69 +12,99 @@ import (
 
 // Need is what most needs a proof.
 type Need struct {
-	// Copy is the one to restore from, Moment what to go back to; zero is the
-	// latest.
-	Copy   string
-	Moment time.Time
-	Why    string
+	// Copy is the one to restore from, with Engine the anchor ("" is any), Backup the one
+	// to go back to; empty is the latest.
+	Copy, Engine, Backup string
+	Why                  string
 }
 
 // MostNeeds chooses what an unattended rehearsal restores: from a copy that was never
-// proven, else from the one whose proof is the oldest. Where every copy was proven
-// within the interval that the runbook asks for, it is a backup of the anchor that
-// pick chooses among n, so that no old one is taken for granted. pick gives 0 ≤ i < n.
-// It is pure.
+// proven, else by an engine of the anchor that was never proven in a copy, else what has
+// the oldest proof. Where all of it was proven within the interval that the runbook asks
+// for, it is a backup of the anchor that pick chooses among n, so that no old one is taken
+// for granted. pick gives 0 ≤ i < n. It is pure.
 func MostNeeds(cat catalogue.Catalogue, proofs []Proof, anchor string, copies []string, now time.Time, rehearse time.Duration, pick func(n int) int) (Need, bool) {
 	type standing struct {
-		copy   string
-		proven time.Time
+		copy, engine string
+		proven       time.Time
 	}
+	whole := func(b recovery.Backup) bool { return b.Problem == "" }
 	surveys := inCopies(cat.Surveys)
 	if !slices.ContainsFunc(surveys, func(s recovery.Survey) bool {
-		return (anchor == "" || s.Component == anchor) && slices.ContainsFunc(s.Backups, func(b recovery.Backup) bool { return b.Problem == "" })
+		return (anchor == "" || s.Component == anchor) && slices.ContainsFunc(s.Backups, whole)
 	}) {
 		surveys = cat.Surveys // no copy holds one, but where it lives there is something
 	}
-	var all []standing
+	var all, inAll []standing // by copies, and by their engines
 	for _, name := range copies {
-		usable := slices.ContainsFunc(surveys, func(s recovery.Survey) bool {
-			return s.Copy == name && (anchor == "" || s.Component == anchor) && slices.ContainsFunc(s.Backups, func(b recovery.Backup) bool { return b.Problem == "" })
-		})
-		if !usable {
-			continue
-		}
-		st := standing{copy: name}
-		for _, p := range proofs {
-			if pt, ok := p.point(anchor, name); anchor != "" && ok && p.proves() && pt.Copy == name && p.At.After(st.proven) {
-				st.proven = p.At
+		in := standing{copy: name}
+		var engines []standing
+		for _, s := range surveys {
+			if s.Copy == name && (anchor == "" || s.Component == anchor) && slices.ContainsFunc(s.Backups, whole) {
+				st := standing{copy: name, proven: provenBy(proofs, anchor, name, s.Engine)}
+				if anchor != "" {
+					st.engine = s.Engine
+				}
+				if st.proven.After(in.proven) {
+					in.proven = st.proven
+				}
+				engines = append(engines, st)
 			}
-			if anchor == "" && p.proves() && p.At.After(st.proven) && slices.ContainsFunc(p.Points, func(pt recovery.Point) bool { return pt.Copy == name }) {
-				st.proven = p.At
-			}
 		}
-		all = append(all, st)
+		if len(engines) > 0 {
+			all, inAll = append(all, in), append(inAll, engines...)
+		}
 	}
 	if len(all) == 0 {
 		return Need{}, false
 	}
-	oldest := slices.MinFunc(all, func(a, b standing) int { return a.proven.Compare(b.proven) })
+	first := func(of []standing) standing {
+		return slices.MinFunc(of, func(a, b standing) int { return a.proven.Compare(b.proven) })
+	}
+	if s := first(all); s.proven.IsZero() {
+		return Need{Copy: s.copy, Why: s.copy + " was never proven"}, true
+	}
+	oldest := first(inAll)
+	what := oldest.copy
+	if slices.ContainsFunc(inAll, func(s standing) bool { return s.copy == oldest.copy && s.engine != oldest.engine }) {
+		what = fmt.Sprintf("%s of %s", oldest.engine, oldest.copy)
+	}
+	need := Need{Copy: oldest.copy, Engine: oldest.engine}
 	switch {
 	case oldest.proven.IsZero():
-		return Need{Copy: oldest.copy, Why: oldest.copy + " was never proven"}, true
+		need.Why = what + " was never proven"
+		return need, true
 	case rehearse <= 0 || now.Sub(oldest.proven) > rehearse:
-		return Need{Copy: oldest.copy, Why: fmt.Sprintf("%s was last proven %s ago", oldest.copy, recovery.FormatSpan(now.Sub(oldest.proven)))}, true
+		need.Why = fmt.Sprintf("%s was last proven %s ago", what, recovery.FormatSpan(now.Sub(oldest.proven)))
+		return need, true
 	}
 	var backups []recovery.Backup
 	for _, s := range surveys {
 		for _, b := range s.Backups {
-			if s.Component == anchor && b.Problem == "" && !b.Taken.To.IsZero() {
+			if s.Component == anchor && slices.Contains(copies, s.Copy) && whole(b) && !b.Taken.To.IsZero() {
+				b.Engine = s.Engine
 				backups = append(backups, b)
 			}
 		}
 	}
 	if len(backups) == 0 {
-		return Need{Copy: oldest.copy, Why: "every copy was proven; the oldest proof is that of " + oldest.copy}, true
+		need.Why = "every copy was proven; the oldest proof is that of " + what
+		return need, true
 	}
 	b := backups[pick(len(backups))]
-	return Need{Copy: b.Copy, Moment: b.Taken.To, Why: "every copy was proven; by chance " + b.ID}, true
+	return Need{Copy: b.Copy, Engine: b.Engine, Backup: b.ID, Why: "every copy was proven; by chance " + b.ID}, true
+}
+
+// provenBy is when a component ("" is any) was last proven from a copy, by an engine;
+// reports that do not tell theirs count for all.
+func provenBy(proofs []Proof, component, copy, engine string) (at time.Time) {
+	for _, p := range proofs {
+		if p.proves() && p.At.After(at) && slices.ContainsFunc(p.Points, func(pt recovery.Point) bool {
+			by := cmp.Or(pt.Engine, pt.Backup.Engine)
+			return pt.Copy == copy && (component == "" || pt.Component == component && (by == "" || by == engine))
+		}) {
+			at = p.At
+		}
+	}
+	return at
 }

@@ -13,15 +13,19 @@ import (
 // chance; what cannot be restored is no proof's need, and an unsigned run is no proof.
 func TestMostNeeds(t *testing.T) {
 	for name, c := range map[string]struct {
-		change    func(*check.Evidence)
-		copy, why string
-		moment    bool
+		change func(*check.Evidence)
+		need   check.Need
 	}{
-		"never":    {func(e *check.Evidence) { e.Proofs = e.Proofs[:1] }, "offsite", "offsite was never proven", false},
-		"unsigned": {func(e *check.Evidence) { e.Proofs[1].Signed = false }, "offsite", "never proven", false},
-		"stranger": {func(e *check.Evidence) { stranger(e, 1) }, "offsite", "never proven", false},
-		"oldest":   {func(e *check.Evidence) { e.Rehearse = 24 * time.Hour }, "offsite", "last proven", false},
-		"chance":   {nil, "nearby", "by chance database/", true},
+		"never":                 {func(e *check.Evidence) { e.Proofs = e.Proofs[:1] }, check.Need{Copy: "offsite", Why: "offsite was never proven"}},
+		"unsigned":              {func(e *check.Evidence) { e.Proofs[1].Signed = false }, check.Need{Copy: "offsite", Why: "never proven"}},
+		"stranger":              {func(e *check.Evidence) { stranger(e, 1) }, check.Need{Copy: "offsite", Why: "never proven"}},
+		"oldest":                {func(e *check.Evidence) { e.Rehearse = 24 * time.Hour }, check.Need{Copy: "offsite", Engine: "pitr", Why: "offsite was last proven"}},
+		"chance":                {nil, check.Need{Copy: "nearby", Engine: "pitr", Backup: "database/20261119", Why: "by chance database/20261119"}},
+		"a dump beside the log": {func(e *check.Evidence) { dumps(e, "") }, check.Need{Copy: "nearby", Engine: "dump", Why: "dump of nearby was never proven"}},
+		"the oldest of dumps and log": {func(e *check.Evidence) {
+			dumps(e, "dump")
+			e.Rehearse = 24 * time.Hour
+		}, check.Need{Copy: "nearby", Engine: "dump", Why: "dump of nearby was last proven"}},
 		"broken": {func(e *check.Evidence) {
 			e.Proofs = e.Proofs[:1]
 			edit(e, "offsite", "database", func(s *recovery.Survey) {
@@ -29,14 +33,15 @@ func TestMostNeeds(t *testing.T) {
 					s.Backups[i].Problem = "cut off"
 				}
 			})
-		}, "nearby", "by chance", true},
+		}, check.Need{Copy: "nearby", Engine: "pitr", Backup: "database/20261119", Why: "by chance"}},
 	} {
 		e := healthy()
 		if c.change != nil {
 			c.change(e)
 		}
 		need, ok := check.MostNeeds(e.Catalogue, e.Proofs, "database", []string{"nearby", "offsite"}, e.At, e.Rehearse, func(int) int { return 1 })
-		if !ok || need.Copy != c.copy || !strings.Contains(need.Why, c.why) || need.Moment.IsZero() == c.moment {
+		got := need
+		if got.Why = c.need.Why; !ok || got != c.need || !strings.Contains(need.Why, c.need.Why) {
 			t.Errorf("%s: %+v, %v", name, need, ok)
 		}
 	}
@@ -44,5 +49,24 @@ func TestMostNeeds(t *testing.T) {
 	e.Catalogue.Surveys = nil
 	if need, ok := check.MostNeeds(e.Catalogue, e.Proofs, "database", []string{"nearby"}, e.At, e.Rehearse, nil); ok {
 		t.Errorf("without a backup: %+v", need)
+	}
+}
+
+// dumps lets a copy hold dumps of the database, too. What was restored came by its log,
+// and by an engine before.
+func dumps(e *check.Evidence, before string) {
+	e.Catalogue.Surveys = append(e.Catalogue.Surveys, survey("nearby", "database", "dump", at("2026-11-23 01:00:00"), 1))
+	for i := range e.Proofs {
+		for k := range e.Proofs[i].Points {
+			if pt := &e.Proofs[i].Points[k]; pt.Component == "database" {
+				pt.Engine = "pitr"
+			}
+		}
+	}
+	if before != "" {
+		p := e.Proofs[0]
+		p.At = at("2026-09-01 10:00:00")
+		p.Points = []recovery.Point{{Component: "database", Copy: "nearby", Engine: before}}
+		e.Proofs = append(e.Proofs, p)
 	}
 }
