@@ -33,8 +33,11 @@ func (a *app) gather(ctx context.Context, b *book, canary bool) (check.Evidence,
 	if len(b.People) > 0 {
 		e.Owner = b.People[0].Role
 	}
+	e.Program, _ = build()
+	e.Programs = map[int]string{}
 	for _, t := range postgres.Installed() {
 		e.Majors = append(e.Majors, t.Major)
+		e.Programs[t.Major] = t.Version
 	}
 	filed, err := a.fetchFiled(ctx, b)
 	if err != nil {
@@ -245,7 +248,15 @@ func (a *app) proofs(system string) ([]check.Proof, string, error) {
 // file is as it was signed, and the reader knows whose it is.
 func (t trust) proof(p runner.Past) check.Proof {
 	c := check.Proof{Run: p.ID, Mode: p.State.Mode, At: p.State.Ended, Passed: p.State.Result == recovery.ResultPassed, Points: p.State.Moment.Points,
-		Runbook: p.State.RunbookSHA256, Took: p.State.Ended.Sub(p.State.Started)}
+		Runbook: p.State.RunbookSHA256, Took: p.State.Ended.Sub(p.State.Started), Programs: map[string]string{}}
+	c.Program, _, _ = strings.Cut(p.State.Version, " ") // its commit
+	for _, s := range p.State.Steps {
+		for _, bound := range s.Outcome.Bindings {
+			if v := s.Outcome.Facts["server version"]; v != "" {
+				c.Programs[bound.Component] = v
+			}
+		}
+	}
 	if c.Passed && p.Signed || !t.here(p) {
 		v, err := t.verify(p)
 		c.Signed, c.Passed = err == nil && v.Known(), c.Passed && (err == nil || t.here(p))

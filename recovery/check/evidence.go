@@ -53,6 +53,10 @@ type Evidence struct {
 	Identities map[string]error
 	// Majors are those of PostgreSQL that are installed here.
 	Majors []int
+	// Program is the version of comeback that asks, Programs those of PostgreSQL that are
+	// installed here, by their majors; nil where nobody looked.
+	Program  string
+	Programs map[int]string
 	// Owner sees to findings that nobody else is named for.
 	Owner string
 	// Assigned are owners and due dates that people have set, by the findings'
@@ -166,6 +170,10 @@ type Proof struct {
 	Checks map[string]string
 	Took   time.Duration
 	Stages []Stage
+	// Program is the version of comeback that the run was of, Programs those of the
+	// PostgreSQL that it restored into, by components; empty where it did not tell.
+	Program  string
+	Programs map[string]string
 }
 
 // Stranger is a key that no reader's list names.

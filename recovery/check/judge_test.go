@@ -254,6 +254,26 @@ func TestJudge(t *testing.T) {
 				e.Catalogue.Surveys = append(e.Catalogue.Surveys, survey(name, "database", "dump", at("2026-11-23 01:00:00"), 1_100_000_000))
 			}
 		}, nil, recovery.WouldSave, "", ""},
+		{"another comeback than that of the proof", func(e *check.Evidence) {
+			e.Program, e.Proofs[0].Program, e.Proofs[1].Program = "v0.3.0", "v0.2.0", "v0.3.0"
+		}, []string{"changed/database", "changed/uploads", "changed/config", "changed/code"}, recovery.WouldBut, "changed since: comeback: v0.2.0 then, v0.3.0 now", ""},
+		{"another PostgreSQL than that of the proof", func(e *check.Evidence) {
+			e.Programs = map[int]string{15: "15.18", 17: "17.6"}
+			for i := range e.Proofs {
+				e.Proofs[i].Programs = map[string]string{"database": "15.17 (Debian 15.17-1)"}
+			}
+		}, []string{"changed/database"}, recovery.WouldBut, "changed since: the programs of PostgreSQL: 15.17 then, 15.18 now", ""},
+		{"a PostgreSQL of another packer, and one that only tells its major", func(e *check.Evidence) {
+			e.Programs = map[int]string{15: "15.18", 17: "17.6"}
+			e.Proofs[0].Programs, e.Proofs[1].Programs = map[string]string{"database": "15.18 (Debian 15.18-1)"}, map[string]string{"database": "17"}
+		}, nil, recovery.WouldSave, "", ""},
+		{"the server is of another major than the base backup that was restored", func(e *check.Evidence) {
+			for i := range e.Proofs {
+				for k := range e.Proofs[i].Points {
+					e.Proofs[i].Points[k].Backup.Details = map[string]string{"server": "PostgreSQL 14"}
+				}
+			}
+		}, []string{"changed/database"}, recovery.WouldBut, "the server: PostgreSQL 14 then, 15 now", ""},
 		{"it has grown since it was restored", func(e *check.Evidence) { restored(e, 4_000_000_000) }, []string{"changed/database"}, recovery.WouldBut, "its size: 4.00 GB then, 13.1 GB now", "comeback rehearse shop.md"},
 		{"it has grown by little", func(e *check.Evidence) {
 			restored(e, 1_000_000)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -53,11 +54,12 @@ func (j *judge) proofOf(component, copy string) recovery.ProofStanding {
 			s.Changed = append(s.Changed, fmt.Sprintf("its size: %s then, %s now", recovery.FormatBytes(then), recovery.FormatBytes(now)))
 		}
 		if server, ok := j.Servers[component]; ok && server.Err == nil {
-			then := pt.Backup.Details["server version"]
+			then := cmp.Or(pt.Backup.Details["server version"], strings.TrimPrefix(pt.Backup.Details["server"], "PostgreSQL "))
 			if then != "" && major(then) != major(server.Version) {
 				s.Changed = append(s.Changed, fmt.Sprintf("the server: PostgreSQL %s then, %s now", major(then), major(server.Version)))
 			}
 		}
+		s.Changed = append(s.Changed, j.programsSince(p, component)...)
 		return s
 	}
 	return recovery.ProofStanding{SignerUnknown: unknown}
@@ -106,6 +108,27 @@ func (j *judge) runbookSince(p Proof) []string {
 		return []string{"the runbook"}
 	}
 	return since
+}
+
+// programsSince says which of the programs are others that would restore a component
+// now, as far as both the run and this host tell.
+func (j *judge) programsSince(p Proof, component string) []string {
+	var since []string
+	if known := func(v string) bool { return v != "" && v != "unknown" }; known(p.Program) && known(j.Program) && p.Program != j.Program {
+		since = append(since, fmt.Sprintf("comeback: %s then, %s now", p.Program, j.Program))
+	}
+	then := release(p.Programs[component])
+	n, err := strconv.Atoi(major(then))
+	if now := release(j.Programs[n]); err == nil && strings.Contains(then, ".") && now != "" && now != then {
+		since = append(since, fmt.Sprintf("the programs of PostgreSQL: %s then, %s now", then, now))
+	}
+	return since
+}
+
+// release is a version without who has packed it: "15.18 (Debian 15.18-1)".
+func release(version string) string {
+	r, _, _ := strings.Cut(version, " ")
+	return r
 }
 
 func major(version string) string {
