@@ -42,6 +42,8 @@ type Assessment struct {
 	Digits     []Digit             `json:"digits"`
 	Findings   []Judgement         `json:"findings"`
 	Rehearsal  RehearsalStanding   `json:"rehearsal"`
+	// Stages are those of the newest proof, each with the run that last exercised it.
+	Stages []StageStanding `json:"stages,omitempty"`
 	// Runbook is the SHA-256 of the runbook that says what is owed.
 	Runbook string `json:"runbook"`
 }
@@ -80,11 +82,19 @@ type CopyStanding struct {
 type ProofStanding struct {
 	At  time.Time `json:"at,omitzero"`
 	Run string    `json:"run,omitempty"`
+	// Took is how long that run took or, of a stage, the stage.
+	Took Duration `json:"took,omitempty"`
 	// SignerUnknown is a newer run that would be the proof, if anybody here knew who
 	// has signed it.
 	SignerUnknown string `json:"signer_unknown,omitempty"`
 	// Changed is what has changed since, in words.
 	Changed []string `json:"changed,omitempty"`
+}
+
+// StageStanding is a stage of the runbook; without a run it was never exercised.
+type StageStanding struct {
+	Stage string        `json:"stage"`
+	Proof ProofStanding `json:"proof"`
 }
 
 // TimeStanding is how long it would take, against the RTO.

@@ -86,3 +86,26 @@ func TestAssessment_Lines(t *testing.T) {
 		}
 	}
 }
+
+// Every copy of a component and every stage says by what it is proven, or that it is not.
+func TestAssessment_ProofLines(t *testing.T) {
+	at := time.Date(2026, 10, 12, 10, 0, 0, 0, time.UTC)
+	proven := recovery.ProofStanding{Run: "4f2a", At: at, Took: recovery.Duration(13*time.Minute + 12*time.Second)}
+	changed, strange := proven, recovery.ProofStanding{SignerUnknown: "9e01"}
+	changed.Changed, changed.SignerUnknown = []string{"the runbook", "comeback: v0.2.0 then, v0.3.0 now"}, "9e01"
+	a := recovery.Assessment{Components: []recovery.ComponentStanding{
+		{Component: "database", Copies: []recovery.CopyStanding{{Copy: "nearby", Proof: proven}, {Copy: "offsite", Proof: changed}}},
+		{Component: "uploads-of-many-customers", Copies: []recovery.CopyStanding{{Copy: "nearby", Proof: strange}, {Copy: "offsite"}}},
+	}, Stages: []recovery.StageStanding{{Stage: "Stop the writes"}, {Stage: "Restore", Proof: proven}}}
+	want := `PROOF   database, nearby        proven by 4f2a on 12 Oct 2026 in 13m12
+        database, offsite       proven by 4f2a on 12 Oct 2026 in 13m12; changed
+                                since: the runbook, comeback: v0.2.0 then,
+                                v0.3.0 now; restored by 9e01, signer unknown
+        uploads-of-many-custo~  never restored; restored by 9e01, signer unknown
+        uploads-of-many-custo~  never restored
+STAGES  Stop the writes         never exercised
+        Restore                 proven by 4f2a on 12 Oct 2026 in 13m12`
+	if diff := cmp.Diff(want, strings.Join(a.ProofLines(80, time.UTC), "\n")); diff != "" {
+		t.Error(diff)
+	}
+}

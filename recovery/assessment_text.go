@@ -185,6 +185,61 @@ func (p ProofStanding) says(now time.Time, zone *time.Location) string {
 	return dayOrDate(p.At, now, zone) + ", " + p.Run
 }
 
+// Tells is all of it in words: never restored, or proven by which run, when, in what
+// time, and what has changed since.
+func (p ProofStanding) Tells(zone *time.Location) string {
+	unknown := ""
+	if p.SignerUnknown != "" {
+		unknown = "; restored by " + p.SignerUnknown + ", signer unknown"
+	}
+	if p.Run == "" {
+		return "never restored" + unknown
+	}
+	text := fmt.Sprintf("proven by %s on %s", p.Run, p.At.In(zone).Format("2 Jan 2006"))
+	if p.Took > 0 {
+		text += " in " + FormatSpan(time.Duration(p.Took))
+	}
+	if len(p.Changed) > 0 {
+		text += "; changed since: " + strings.Join(p.Changed, ", ")
+	}
+	return text + unknown
+}
+
+// ProofLines say of every component in every copy, and of every stage, by what it is
+// proven.
+func (a Assessment) ProofLines(width int, zone *time.Location) []string {
+	const lead, of = 8, 24
+	var lines []string
+	add := func(head, what, tells string) {
+		if utf8.RuneCountInString(what) >= of {
+			what = string([]rune(what)[:of-3]) + "~"
+		}
+		for i, text := range WrapWords(tells, width-lead-of) {
+			if i > 0 {
+				head, what = "", ""
+			}
+			lines = append(lines, cell(head, lead)+cell(what, of)+text)
+		}
+	}
+	head := "PROOF"
+	for _, c := range a.Components {
+		for _, in := range c.Copies {
+			add(head, c.Component+", "+in.Copy, in.Proof.Tells(zone))
+			head = ""
+		}
+	}
+	head = "STAGES"
+	for _, s := range a.Stages {
+		tells := s.Proof.Tells(zone)
+		if s.Proof.Run == "" {
+			tells = "never exercised"
+		}
+		add(head, s.Stage, tells)
+		head = ""
+	}
+	return lines
+}
+
 func dayOrDate(t, now time.Time, zone *time.Location) string {
 	if now.Sub(t) < 300*24*time.Hour {
 		return t.In(zone).Format("2 Jan")

@@ -145,6 +145,9 @@ func answerLook(a recovery.Answer) look {
 	return warn
 }
 
+// proofWidth is that of the proofs below a finding's details.
+const proofWidth = 78
+
 // doing is what to do about a finding, with what is to be copied in lines of its own.
 func doing(f recovery.Judgement) string {
 	lines := strings.Split(f.Do, "\n")
@@ -187,6 +190,10 @@ func (s *checkScreen) details(f recovery.Judgement) string {
 				line("SEEN", "%s", e)
 			}
 		}
+	}
+	b.WriteByte('\n')
+	for _, text := range s.found.ProofLines(proofWidth, s.m.now().Location()) {
+		b.WriteString(clean(text) + "\n")
 	}
 	return b.String()
 }

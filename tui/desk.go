@@ -326,6 +326,8 @@ type Access struct {
 	Cause, Hint string
 	// Surveys are what the engines found, one each.
 	Surveys []recovery.Survey
+	// Proof tells of a backup by what it is proven; nil where that is not known.
+	Proof func(recovery.Backup) recovery.ProofStanding
 }
 
 // AccessState is the word that stands for an Access.

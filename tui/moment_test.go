@@ -512,3 +512,20 @@ func TestPlan_Look(t *testing.T) {
 		t.Errorf("plans were made with a look: %v", looks)
 	}
 }
+
+// The backup that the cursor stands on says by what it is proven, or that it never was.
+func TestMoment_proof(t *testing.T) {
+	desk := shopDesk()
+	desk.rows[0].Proof = func(b recovery.Backup) recovery.ProofStanding {
+		if b.ID != "db/2026-11-23.sql.gz" {
+			return recovery.ProofStanding{}
+		}
+		return recovery.ProofStanding{Run: "4f2a", At: ten.AddDate(0, 0, -42), Took: recovery.Duration(13 * time.Minute), Changed: []string{"the runbook"}}
+	}
+	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	toMoment(d, desk)
+	d.press("home", "down")
+	d.sees("PROOF     proven by 4f2a on 12 Oct 2026 in 13m00; changed since: the runbook")
+	d.press("down")
+	d.sees("PROOF     never restored")
+}

@@ -124,6 +124,10 @@ func (a *app) check(ctx context.Context, o checkAsked) error {
 		for _, line := range assessment.Lines(checkWidth, a.now().Location()) {
 			fmt.Fprintln(a.out, clean(line))
 		}
+		fmt.Fprintln(a.out)
+		for _, line := range assessment.ProofLines(checkWidth, a.now().Location()) {
+			fmt.Fprintln(a.out, clean(line))
+		}
 	}
 	if code := assessment.Exit(); code != recovery.CheckOK {
 		return &exitError{code}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/backup"
@@ -244,6 +245,21 @@ func (a *app) proofs(system string) ([]check.Proof, string, error) {
 	return all, t.file, nil
 }
 
+// backupProofs tells of backups by what they are proven, as far as this host knows: runs
+// of other hosts are those that were fetched before. nil where that cannot be told.
+func (a *app) backupProofs(b *book) func(recovery.Backup) recovery.ProofStanding {
+	e := check.Evidence{Runbook: b.source.SHA256, Checks: b.Checks(), Programs: map[int]string{}}
+	var err error
+	if e.Proofs, _, err = a.proofs(b.System); err != nil {
+		return nil
+	}
+	e.Program, _ = build()
+	for _, t := range postgres.Installed() {
+		e.Programs[t.Major] = t.Version
+	}
+	return func(k recovery.Backup) recovery.ProofStanding { return check.OfBackup(e, k) }
+}
+
 // proof is a run seen from what it proves. A signature counts where it is good, every
 // file is as it was signed, and the reader knows whose it is.
 func (t trust) proof(p runner.Past) check.Proof {
@@ -277,7 +293,7 @@ func (t trust) proof(p runner.Past) check.Proof {
 		if s.Steps == 0 && s.Omitted == 0 {
 			continue // prose
 		}
-		c.Stages = append(c.Stages, check.Stage{Name: s.Name, Talked: strings.Contains(s.How, string(report.TalkedThrough)),
+		c.Stages = append(c.Stages, check.Stage{Name: s.Name, Took: time.Duration(s.Took), Talked: strings.Contains(s.How, string(report.TalkedThrough)),
 			StoodIn: strings.Contains(s.How, string(report.OnStandIn)), Omitted: s.Omitted > 0 || strings.Contains(s.How, string(report.NotExecuted))})
 	}
 	return c

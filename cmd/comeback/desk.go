@@ -252,9 +252,11 @@ func (d *desk) Survey(ctx context.Context, path string, progress func(tui.Access
 		return nil, err
 	}
 	var rows []tui.Access
+	proof := d.app.backupProofs(b)
 	for _, cp := range copies {
 		for _, c := range components {
 			row := access(cat, cp.Name, c.Name)
+			row.Proof = proof
 			row.Cause = d.app.redact(row.Cause)
 			progress(row)
 			rows = append(rows, row)

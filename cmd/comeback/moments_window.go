@@ -16,9 +16,10 @@ import (
 // servers have not archived.
 func (a *app) windows(b *book, cat catalogue.Catalogue, servers liveServers, z zone) error {
 	fmt.Fprintf(a.out, "%s\n", z.explain(a.now()))
+	proof := a.backupProofs(b)
 	for _, c := range plan.Restored(b.Runbook) {
 		fmt.Fprintf(a.out, "%s (%s)\n", c.Name, c.Kind)
-		w := windowWriter{app: a, book: b, zone: z, live: servers[c.Name]}
+		w := windowWriter{app: a, book: b, zone: z, live: servers[c.Name], proof: proof}
 		if w.live != nil {
 			w.zone = z.with(w.live.Archiver)
 			w.server()
@@ -61,6 +62,8 @@ type windowWriter struct {
 	book *book
 	zone zone
 	live *liveServer
+	// proof tells of a backup by what it is proven; nil where that is not known.
+	proof func(recovery.Backup) recovery.ProofStanding
 }
 
 func (w windowWriter) line(label, format string, args ...any) {
@@ -104,6 +107,9 @@ func (w windowWriter) backup(cat catalogue.Catalogue, b recovery.Backup) {
 	w.line("", "%s, %s, of %s", clean(b.Form), recovery.FormatBytes(b.Size()), w.taken(b.Taken))
 	if b.Problem != "" {
 		w.line("", "CANNOT BE RESTORED: %s", clean(b.Problem))
+	}
+	if w.proof != nil {
+		w.line("", "%s", clean(w.proof(b).Tells(w.zone.at)))
 	}
 	for _, s := range cat.Surveys {
 		for _, window := range s.Windows {

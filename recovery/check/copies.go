@@ -34,7 +34,7 @@ const gapped = "ok, GAP"
 
 // inCopy judges a component in one copy.
 func (j *judge) inCopy(c recovery.Component, cp Copy) recovery.CopyStanding {
-	in := recovery.CopyStanding{Copy: cp.Name, Mark: recovery.NotMet, Says: nothing, Proof: j.proofOf(c.Name, cp.Name)}
+	in := recovery.CopyStanding{Copy: cp.Name, Mark: recovery.NotMet, Says: nothing, Proof: j.proofOf(c.Name, cp.Name, "")}
 	if j.refusal(c.Name, cp) != nil {
 		in.Mark, in.Says = recovery.Unknown, "REFUSED"
 	}

@@ -191,6 +191,7 @@ type Stage struct {
 	// Exercised says that all of it was done for real; otherwise it was Talked
 	// through, done on a stand-in, or not executed.
 	Talked, StoodIn, Omitted bool
+	Took                     time.Duration
 }
 
 // Room is what a recovery needs on this host.

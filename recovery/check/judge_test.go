@@ -600,3 +600,35 @@ func TestJudge_onlyElsewhere(t *testing.T) {
 		t.Error("nothing is rehearsed")
 	}
 }
+
+// What was restored of a copy proves that backup, and not those beside it; a stage is
+// proven by the newest run that has done it for real.
+func TestOfBackup(t *testing.T) {
+	e := healthy()
+	for i := range e.Proofs {
+		for k := range e.Proofs[i].Points {
+			pt := &e.Proofs[i].Points[k]
+			pt.Backup.ID = "database/20261122"
+		}
+	}
+	e.Proofs[1].Runbook = "r0"
+	of := func(copy, id string) recovery.ProofStanding {
+		return check.OfBackup(*e, recovery.Backup{Component: "database", Copy: copy, ID: id})
+	}
+	if p := of("nearby", "database/20261122"); p.Run != "4f2a" || p.Took != recovery.Duration(13*time.Minute+12*time.Second) || len(p.Changed) > 0 {
+		t.Errorf("proven: %+v", p)
+	}
+	if p := of("offsite", "database/20261122"); p.Run != "3b1c" || !slices.Equal(p.Changed, []string{"the runbook"}) {
+		t.Errorf("proven by another runbook: %+v", p)
+	}
+	if p := of("nearby", "database/20261123"); p.Run != "" {
+		t.Errorf("never restored: %+v", p)
+	}
+	e.Proofs[0].Stages = []check.Stage{{Name: "Stop the writes", Talked: true}, {Name: "Restore", Took: time.Minute}}
+	e.Proofs[1].Stages[0].Took = time.Hour
+	stages := check.Judge(*e).Stages
+	if len(stages) != 2 || stages[0].Proof.Run != "3b1c" || stages[0].Proof.Took != recovery.Duration(time.Hour) || len(stages[0].Proof.Changed) == 0 ||
+		stages[1].Proof.Run != "4f2a" || stages[1].Proof.Took != recovery.Duration(time.Minute) {
+		t.Errorf("stages: %+v", stages)
+	}
+}

@@ -35,18 +35,26 @@ func (p Proof) point(component, copy string) (recovery.Point, bool) {
 	return recovery.Point{}, false
 }
 
-// proofOf is the newest proof of a component, from a copy ("" is any).
-func (j *judge) proofOf(component, copy string) recovery.ProofStanding {
+// OfBackup is the newest proof of one backup, of evidence that has at least the proofs
+// and what they are compared with.
+func OfBackup(e Evidence, b recovery.Backup) recovery.ProofStanding {
+	j := judge{Evidence: e}
+	return j.proofOf(b.Component, b.Copy, b.ID)
+}
+
+// proofOf is the newest proof of a component, from a copy and of a backup ("" is any).
+func (j *judge) proofOf(component, copy, backup string) recovery.ProofStanding {
 	unknown := ""
 	for _, p := range j.Proofs {
 		pt, ok := p.point(component, copy)
+		ok = ok && (backup == "" || pt.Backup.ID == backup)
 		if ok && p.would() && unknown == "" {
 			unknown = p.Run
 		}
 		if !ok || !p.proves() {
 			continue
 		}
-		s := recovery.ProofStanding{At: p.At, Run: p.Run, SignerUnknown: unknown}
+		s := recovery.ProofStanding{At: p.At, Run: p.Run, Took: recovery.Duration(p.Took), SignerUnknown: unknown}
 		if p.Runbook != j.Runbook {
 			s.Changed = append(s.Changed, j.runbookSince(p)...)
 		}
@@ -155,7 +163,7 @@ func (j *judge) size(component, engine string) int64 {
 // proofs judges what was restored, and when that is due again.
 func (j *judge) proofs() {
 	for i := range j.a.Components {
-		j.a.Components[i].Proof = j.proofOf(j.a.Components[i].Component, "")
+		j.a.Components[i].Proof = j.proofOf(j.a.Components[i].Component, "", "")
 	}
 	j.strangers()
 	var last time.Time
@@ -196,6 +204,22 @@ func (j *judge) proofs() {
 	j.stages()
 }
 
+// exercised is the newest proof in which a stage was done for real.
+func (j *judge) exercised(stage string) recovery.ProofStanding {
+	for _, p := range j.Proofs {
+		i := slices.IndexFunc(p.Stages, func(s Stage) bool { return s.Name == stage && !s.Talked && !s.StoodIn && !s.Omitted })
+		if i < 0 || !p.proves() {
+			continue
+		}
+		s := recovery.ProofStanding{At: p.At, Run: p.Run, Took: recovery.Duration(p.Stages[i].Took)}
+		if p.Runbook != j.Runbook {
+			s.Changed = j.runbookSince(p)
+		}
+		return s
+	}
+	return recovery.ProofStanding{}
+}
+
 // stages finds those that no run has ever exercised.
 func (j *judge) stages() {
 	real := map[string]bool{}
@@ -215,6 +239,7 @@ func (j *judge) stages() {
 		}
 		var never []string
 		for _, s := range p.Stages {
+			j.a.Stages = append(j.a.Stages, recovery.StageStanding{Stage: s.Name, Proof: j.exercised(s.Name)})
 			if !real[s.Name] {
 				never = append(never, fmt.Sprintf("%q", s.Name))
 			}
