@@ -135,11 +135,9 @@ func (a *app) scheduleOptions(b *book, o scheduleAsked) (schedule.Options, error
 	if s.Environment == "" {
 		s.Environment = "/etc/comeback/" + b.System + ".env"
 	}
-	scratch, err := a.scratch("")
-	if err != nil {
+	if s.Scratch, err = a.scratch(""); err != nil {
 		return s, err
 	}
-	s.Writes = append(s.Writes, scratch)
 	for _, c := range plan.Copies(b.Runbook) {
 		if u, err := url.Parse(c.URL); err == nil && u.Scheme == "file" && filepath.IsAbs(u.Path) {
 			s.Writes = append(s.Writes, u.Path)

@@ -7,6 +7,7 @@ import (
 
 // Cron writes the jobs as a file for /etc/cron.d, for hosts without systemd.
 func Cron(o Options) string {
+	o.Success, o.Failure = fetching(o.Success), fetching(o.Failure)
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\nSHELL=/bin/sh\nPATH=/usr/local/bin:/usr/bin:/bin\nCOMEBACK_STATE=%s\n", Mark(o.System), o.State)
 	for _, j := range Jobs(o) {

@@ -16,10 +16,12 @@ type Options struct {
 	RPO, Rehearse    time.Duration
 	// User runs the jobs.
 	User string
-	// State is where comeback keeps its state; Writes are other directories that
-	// jobs write to: copies on this host, scratch.
-	State  string
-	Writes []string
+	// State is where comeback keeps its state; Writes are the copies on this host, which
+	// every job brings something to. Scratch is where backups are made ready and
+	// rehearsals restore to.
+	State   string
+	Writes  []string
+	Scratch string
 	// Environment is a file with the variables that the runbook needs.
 	Environment string
 	// Metrics is a file for Prometheus; empty writes none.
@@ -29,7 +31,7 @@ type Options struct {
 	// MaxDisk and MinMemory are the limits of rehearsals, like "50GB"; empty is none.
 	MaxDisk, MinMemory string
 	// Success and Failure are commands, by their words, that are run when a job
-	// has ended; in them {job} stands for its name.
+	// has ended, or an http URL that is fetched; in them {job} stands for its name.
 	Success, Failure []string
 }
 
@@ -45,6 +47,8 @@ type Job struct {
 	Each time.Duration
 	// Restores says that it starts servers of its own, shut in boxes.
 	Restores bool
+	// Scratches says that it writes into scratch, Measures that it writes the metrics.
+	Scratches, Measures bool
 	// Stays says that it runs all the time, and is started again when it ends.
 	Stays bool
 	// Findings says that exit code 1 is a result, not a failure.
@@ -77,7 +81,7 @@ func Jobs(o Options) []Job {
 			continue
 		}
 		database = database || c.Kind == recovery.Postgres
-		jobs = append(jobs, Job{Name: "backup-" + c.Name, Says: "back up " + c.Name, Each: each, Args: []string{"backup", o.Runbook, c.Name}})
+		jobs = append(jobs, Job{Name: "backup-" + c.Name, Says: "back up " + c.Name, Each: each, Scratches: true, Args: []string{"backup", o.Runbook, c.Name}})
 	}
 	if database {
 		jobs = append(jobs, Job{Name: "catch-up", Says: "bring the log to copies that lack it", Each: catchUpEach, Args: []string{"wal", "push", o.Runbook, "--catch-up"}})
@@ -89,7 +93,7 @@ func Jobs(o Options) []Job {
 	if o.Metrics != "" {
 		check = append(check, "--prometheus", o.Metrics)
 	}
-	jobs = append(jobs, Job{Name: "check", Says: "check whether the copies would save it", Each: checkEach, Args: check, Findings: true})
+	jobs = append(jobs, Job{Name: "check", Says: "check whether the copies would save it", Each: checkEach, Args: check, Findings: true, Measures: true})
 	if o.Rehearse > 0 {
 		args := []string{"rehearse", o.Runbook, "--auto", "--plain"}
 		for _, f := range []struct{ name, value string }{{"--key", o.Key}, {"--max-disk", o.MaxDisk}, {"--min-memory", o.MinMemory}} {
@@ -97,7 +101,7 @@ func Jobs(o Options) []Job {
 				args = append(args, f.name, f.value)
 			}
 		}
-		jobs = append(jobs, Job{Name: "rehearse", Says: "rehearse what most needs a proof", Each: o.Rehearse, Args: args, Restores: true})
+		jobs = append(jobs, Job{Name: "rehearse", Says: "rehearse what most needs a proof", Each: o.Rehearse, Args: args, Scratches: true, Restores: true})
 	}
 	return jobs
 }

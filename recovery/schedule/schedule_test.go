@@ -16,7 +16,7 @@ func shop() schedule.Options {
 	return schedule.Options{System: "shop", Runbook: "/etc/comeback/the shop's 100 %.md", Program: "/bin/true", RPO: 5 * time.Minute, Rehearse: 90 * 24 * time.Hour,
 		Components: []recovery.Component{{Name: "database", Kind: recovery.Postgres, Settings: recovery.Settings{"receiver": {"comeback"}, "retain": {"7 daily"}}}, {Name: "uploads", Kind: recovery.Files}, {Name: "config", Kind: recovery.Config},
 			{Name: "old", Kind: recovery.Files, Settings: recovery.Settings{"backup": {"none"}}}},
-		User: "daemon", State: "/var/lib/comeback", Writes: []string{"/var/backups/shop", "/var/tmp"}, Environment: "/etc/comeback/shop.env", Metrics: "/var/lib/node_exporter/comeback.prom",
+		User: "daemon", State: "/var/lib/comeback", Writes: []string{"/var/backups/shop"}, Scratch: "/var/tmp", Environment: "/etc/comeback/shop.env", Metrics: "/var/lib/node_exporter/comeback.prom",
 		Success: []string{"/bin/echo", "https://hc.example.com/shop-{job}", "$HOME"}, Failure: []string{"/bin/echo", "{job} failed"}}
 }
 
@@ -32,11 +32,29 @@ func TestSystemd(t *testing.T) {
 		if !strings.HasPrefix(f.Text, schedule.Mark("shop")+"\n") {
 			t.Errorf("%s does not say who wrote it", f.Name)
 		}
-		if !strings.Contains(f.Name, "@") {
-			paths = append(paths, path)
+		if strings.HasSuffix(f.Name, "@.service") { // what is verified is what a job starts of it
+			path = filepath.Join(dir, strings.Replace(f.Name, "@", "@check", 1))
+			if err := os.WriteFile(path, []byte(f.Text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		paths = append(paths, path)
+		writes := map[string]bool{}
+		for line := range strings.Lines(f.Text) {
+			if dir, ok := strings.CutPrefix(strings.TrimSpace(line), "ReadWritePaths=-"); ok {
+				writes[dir] = true
+			}
+		}
+		service, job := strings.HasSuffix(f.Name, ".service"), strings.TrimSuffix(strings.TrimPrefix(f.Name, "comeback-shop-"), ".service")
+		scratches, measures, tells := strings.HasPrefix(job, "backup-") || job == "rehearse", job == "check", job == "failed@"
+		if service && (writes["/var/tmp"] != scratches || writes["/var/lib/node_exporter"] != measures || writes["/var/backups/shop"] == tells || writes["/tmp"] != (job == "rehearse")) {
+			t.Errorf("%s writes %v", f.Name, writes)
+		}
+		if service && (!strings.Contains(f.Text, "\nProtectSystem=strict\n") || strings.Contains(f.Text, "\nMemoryMax=50%\n") != (job == "rehearse")) {
+			t.Errorf("%s is not hardened, or its memory is not as it should be:\n%s", f.Name, f.Text)
 		}
 	}
-	if len(paths) != 15 {
+	if len(paths) != 16 {
 		t.Errorf("%d units: %v", len(paths), paths)
 	}
 	analyze, err := exec.LookPath("systemd-analyze")
@@ -100,5 +118,21 @@ func TestCron(t *testing.T) {
 	}
 	if n != 8 {
 		t.Errorf("%d jobs:\n%s", n, text)
+	}
+}
+
+// A URL alone is fetched; a command that only has one in it is left as it is.
+func TestSchedule_URL(t *testing.T) {
+	o := shop()
+	o.Success, o.Failure = []string{"https://hc.example.com/shop-{job}"}, []string{"http://hc.example.com/fail/{job}"}
+	all := schedule.Cron(o)
+	for _, f := range schedule.Systemd(o) {
+		all += f.Text
+	}
+	for _, want := range []string{`ExecStartPost="curl" "-fsS" "--retry" "3" "https://hc.example.com/shop-check"`, `ExecStart="curl" "-fsS" "--retry" "3" "http://hc.example.com/fail/%i"`,
+		`'curl' '-fsS' '--retry' '3' 'https://hc.example.com/shop-check'`, `'curl' '-fsS' '--retry' '3' 'http://hc.example.com/fail/check'`} {
+		if !strings.Contains(all, want) {
+			t.Errorf("it lacks %s:\n%s", want, all)
+		}
 	}
 }

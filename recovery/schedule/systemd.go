@@ -22,6 +22,7 @@ func Prefix(system string) string { return "comeback-" + system + "-" }
 // Systemd writes a service and a timer for each job, and one service that tells of
 // failures.
 func Systemd(o Options) []File {
+	o.Success, o.Failure = fetching(o.Success), fetching(o.Failure)
 	var files []File
 	for _, j := range Jobs(o) {
 		name := Prefix(o.System) + j.Name
@@ -52,9 +53,41 @@ Description=%s: tell that %%i failed
 Type=oneshot
 User=%s
 ExecStart=%s
-`, Mark(o.System), o.System, o.User, words(replaced(o.Failure, "%i"), "%i"))})
+%s
+%s
+`, Mark(o.System), o.System, o.User, words(replaced(o.Failure, "%i"), "%i"), hardened, confined)})
 	}
 	return files
+}
+
+// What every service is kept from, and what those are besides that start no servers.
+const (
+	hardened = `NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=read-only
+ProtectControlGroups=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectClock=yes
+RestrictSUIDSGID=yes
+RestrictRealtime=yes
+LockPersonality=yes
+CapabilityBoundingSet=
+AmbientCapabilities=
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK`
+	confined = `RestrictNamespaces=yes
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectKernelTunables=yes
+SystemCallArchitectures=native`
+)
+
+// fetching is a command, or what fetches a URL that stands for one.
+func fetching(command []string) []string {
+	if len(command) == 1 && (strings.HasPrefix(command[0], "https://") || strings.HasPrefix(command[0], "http://")) {
+		return []string{"curl", "-fsS", "--retry", "3", command[0]}
+	}
+	return command
 }
 
 // service is a job, hardened: it reads the system, and writes where its job must.
@@ -84,18 +117,21 @@ func (o Options) service(j Job) string {
 		line("EnvironmentFile=-%s", escape(o.Environment))
 	}
 	line("Nice=10\nIOSchedulingClass=best-effort\nIOSchedulingPriority=7\nUMask=0077\nTimeoutStartSec=infinity")
-	line("NoNewPrivileges=yes\nProtectSystem=strict\nProtectHome=read-only\nProtectControlGroups=yes\nProtectKernelModules=yes\nProtectKernelLogs=yes\nProtectClock=yes")
-	line("RestrictSUIDSGID=yes\nRestrictRealtime=yes\nLockPersonality=yes\nCapabilityBoundingSet=\nAmbientCapabilities=")
-	line("RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK")
+	line("%s", hardened)
 	writes := append([]string{o.State}, o.Writes...)
-	if o.Metrics != "" {
+	if j.Scratches && o.Scratch != "" {
+		writes = append(writes, o.Scratch)
+	}
+	if j.Measures && o.Metrics != "" {
 		writes = append(writes, filepath.Dir(o.Metrics))
 	}
 	if j.Restores {
 		// Scratch servers are shut in namespaces, and their sockets lie in /tmp.
 		writes = append(writes, "/tmp")
+		// It ends before the host has to end something else.
+		line("MemoryMax=50%%")
 	} else {
-		line("RestrictNamespaces=yes\nPrivateTmp=yes\nPrivateDevices=yes\nProtectKernelTunables=yes\nSystemCallArchitectures=native")
+		line("%s", confined)
 	}
 	slices.Sort(writes)
 	for _, dir := range slices.Compact(writes) {
