@@ -60,9 +60,19 @@ type ComponentStanding struct {
 	RPO    Mark      `json:"rpo"`
 	// Unchanged says that nothing has changed at the source since Newest.
 	Unchanged bool `json:"unchanged,omitempty"`
+	// Lag is how far the log in the copies is behind the live server; nil where that is
+	// not known.
+	Lag *LogLag `json:"lag,omitempty"`
 	// Copies are in the assessment's order.
 	Copies []CopyStanding `json:"copies"`
 	Proof  ProofStanding  `json:"proof"`
+}
+
+// LogLag is what of a server's log no copy has: so many bytes, and the time from the
+// newest commit that can be restored to the newest one of the server.
+type LogLag struct {
+	Bytes int64    `json:"bytes,string"`
+	Time  Duration `json:"time"`
 }
 
 // CopyStanding is how a component stands in one copy.

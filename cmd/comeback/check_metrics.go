@@ -52,6 +52,18 @@ func metrics(a recovery.Assessment) string {
 			}
 		}
 	}
+	metric("log_lag_bytes", "How many bytes of a server's log are in no copy; nothing where that is not known.")
+	for _, c := range a.Components {
+		if c.Lag != nil {
+			value("log_lag_bytes", float64(c.Lag.Bytes), "component", c.Component)
+		}
+	}
+	metric("log_lag_seconds", "The time from the newest commit that can be restored to the newest one of the server.")
+	for _, c := range a.Components {
+		if c.Lag != nil {
+			value("log_lag_seconds", time.Duration(c.Lag.Time).Seconds(), "component", c.Component)
+		}
+	}
 	metric("proof_timestamp_seconds", "When a component was last restored with a signed report that passed.")
 	for _, c := range a.Components {
 		at("proof_timestamp_seconds", c.Proof.At, "component", c.Component)

@@ -222,6 +222,7 @@ func (j *judge) atHome(c recovery.Component, s *recovery.ComponentStanding) (usa
 // rpo holds the newest moment against the RPO.
 func (j *judge) rpo(c recovery.Component, s *recovery.ComponentStanding) {
 	s.Unchanged = j.unchanged(c, s.Newest)
+	s.Lag = j.lag(c, *s)
 	switch age := j.At.Sub(s.Newest); {
 	case s.Newest.IsZero():
 		j.find("rpo/"+c.Name, recovery.Unknown, "see comeback moments "+j.Path, "%s: what can be restored ends at a moment that is not known", c.Name)
@@ -230,7 +231,7 @@ func (j *judge) rpo(c recovery.Component, s *recovery.ComponentStanding) {
 		s.RPO = recovery.Met
 	default:
 		s.RPO = recovery.NotMet
-		j.find("rpo/"+c.Name, recovery.NotMet, j.oftener(c), "%s: its newest moment is %s old, the RPO is %s", c.Name, recovery.FormatSpan(age), recovery.FormatSpan(j.RPO))
+		j.find("rpo/"+c.Name, recovery.NotMet, j.oftener(c), "%s: its newest moment is %s old, the RPO is %s%s", c.Name, recovery.FormatSpan(age), recovery.FormatSpan(j.RPO), lagging(s.Lag))
 	}
 	if j.RPO == 0 || s.RPO == recovery.NotMet || s.Newest.IsZero() {
 		return
@@ -254,6 +255,31 @@ func (j *judge) rpo(c recovery.Component, s *recovery.ComponentStanding) {
 				"%s: %s is %s behind the other copies", in.Copy, c.Name, recovery.FormatSpan(behind))
 		}
 	}
+}
+
+// lag is how far the log in the copies is behind a live server: a standby, and an
+// archive whose end nobody knows, tell none.
+func (j *judge) lag(c recovery.Component, standing recovery.ComponentStanding) *recovery.LogLag {
+	s, ok := j.Servers[c.Name]
+	if !ok || s.Err != nil || s.InRecovery || s.Held == 0 || s.LSN == 0 {
+		return nil
+	}
+	l := recovery.LogLag{}
+	if s.LSN > s.Held {
+		l.Bytes = int64(s.LSN - s.Held)
+	}
+	if !standing.Newest.IsZero() && s.Commit.After(standing.Newest) {
+		l.Time = recovery.Duration(s.Commit.Sub(standing.Newest))
+	}
+	return &l
+}
+
+// lagging says how much of the log no copy has.
+func lagging(l *recovery.LogLag) string {
+	if l == nil || l.Bytes == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %s of its log are in no copy", recovery.FormatBytes(l.Bytes))
 }
 
 // logged reports whether a copy holds log that leads on from a backup in it.

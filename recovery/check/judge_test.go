@@ -632,3 +632,32 @@ func TestOfBackup(t *testing.T) {
 		t.Errorf("stages: %+v", stages)
 	}
 }
+
+// How far the log in the copies is behind a server is told in bytes and in time, and not
+// where it cannot be known.
+func TestJudge_lag(t *testing.T) {
+	e := healthy()
+	if l := check.Judge(*e).Components[0].Lag; l != nil {
+		t.Errorf("of an archive whose end is not known: %+v", l)
+	}
+	s := quiet(e)
+	s.LSN = s.Held + 40<<20
+	e.Servers["database"] = s
+	a := check.Judge(*e)
+	if l := a.Components[0].Lag; l == nil || l.Bytes != 40<<20 || l.Time != recovery.Duration(20*time.Hour-time.Second) {
+		t.Errorf("%+v", l)
+	}
+	if i := slices.IndexFunc(a.Findings, func(f recovery.Judgement) bool { return f.ID == "rpo/database" }); i < 0 || !strings.HasSuffix(a.Findings[i].Says, "; 41.9 MB of its log are in no copy") {
+		t.Errorf("%+v", a.Findings)
+	}
+	s.LSN, s.Commit = s.Held, at("2026-11-01 00:00:00")
+	e.Servers["database"] = s
+	if l := check.Judge(*e).Components[0].Lag; l == nil || *l != (recovery.LogLag{}) {
+		t.Errorf("of one that has it all: %+v", l)
+	}
+	s.InRecovery = true
+	e.Servers["database"] = s
+	if l := check.Judge(*e).Components[0].Lag; l != nil {
+		t.Errorf("of a standby: %+v", l)
+	}
+}
