@@ -232,7 +232,7 @@ func TestMoments_numbers(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), "cp", "-a", l.Copy()+"/.", dir).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if err := os.RemoveAll(filepath.Join(dir, "names")); err != nil {
+	if err := os.RemoveAll(filepath.Join(dir, "wal", "names")); err != nil {
 		t.Fatal(err)
 	}
 	book := runbook(t, fmt.Sprintf("{url: %q}", "file://"+dir), nil, "")
