@@ -50,7 +50,7 @@
 //
 // A key over plain columns is built as an index, beside the other indexes of
 // its table, and made a constraint when they are done. What takes longest goes
-// first: the bytes of rows that a table got, times what its kind of index takes.
+// first: the rows that a table got and their bytes, times what its kind of index takes.
 // A foreign key is added without a look at the rows, and then looks at them: that
 // holds its tables less, so that keys of other tables can look at theirs. Once the
 // foreign keys are in, sessions that have nothing to do gather statistics.
