@@ -61,11 +61,7 @@ func dumped(name, fill string, rowBytes int, format string) func(context.Context
 		if err := os.MkdirAll(filepath.Dir(d.file), 0o711); err != nil {
 			return err
 		}
-		conf, err := tuned()
-		if err != nil {
-			return err
-		}
-		s, err := b.startServer(ctx, "source", conf)
+		s, err := b.startServer(ctx, "source", tuned())
 		if err != nil {
 			return err
 		}

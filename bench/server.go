@@ -14,8 +14,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"comeback/recovery"
 	"comeback/recovery/postgres"
 )
@@ -43,13 +41,7 @@ func (b *bench) emptyServer(name string) (*server, error) {
 }
 
 // tuned are the settings that comeback gives its own clusters here.
-func tuned() (map[string]string, error) {
-	var info unix.Sysinfo_t
-	if err := unix.Sysinfo(&info); err != nil {
-		return nil, err
-	}
-	return postgres.TuneSettings(int64(info.Totalram)*int64(info.Unit), runtime.NumCPU(), 2<<30), nil
-}
+func tuned() map[string]string { return postgres.TuneSettings(runtime.NumCPU()) }
 
 // startServer makes a cluster as initdb makes it, with settings in its configuration.
 func (b *bench) startServer(ctx context.Context, name string, settings map[string]string) (*server, error) {

@@ -132,7 +132,7 @@ func (s scratch) cluster(installed []postgres.Tools, m mark) (postgres.Cluster, 
 
 // tuning fits the settings of the restore to this machine and to the backup.
 func (s scratch) tuning() map[string]string {
-	return postgres.TuneSettings(memory(), runtime.NumCPU(), 2*roomFor(s.args.Head, recovery.Backup{Objects: s.args.Objects}.Size()))
+	return postgres.TuneSettings(runtime.NumCPU())
 }
 
 // memory is how much this machine has, in bytes.
