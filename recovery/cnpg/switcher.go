@@ -13,7 +13,9 @@ const Live recovery.ComponentKind = "CloudNativePG"
 
 // NewSwitcher makes what brings a restored cluster to the people: it is left running, and
 // they are given its address. Nothing takes the place of what is live.
-func NewSwitcher(o Options) Switcher { return switcher{engine{o.Filled()}} }
+func NewSwitcher(o Options) Switcher {
+	return switcher{provider.HandsOver{Makes: "CloudNativePG restores into a new cluster"}, engine{o.Filled()}}
+}
 
 // Switcher is one that hands over, and removes what it has handed over.
 type Switcher interface {
@@ -22,7 +24,10 @@ type Switcher interface {
 	recovery.Expirer
 }
 
-type switcher struct{ engine }
+type switcher struct {
+	provider.HandsOver
+	engine engine
+}
 
 // Kind is Live.
 func (switcher) Kind() recovery.ComponentKind { return Live }
@@ -34,34 +39,14 @@ func (switcher) Keys() []recovery.Key {
 
 // Kinds are the steps of a hand-over and of its end.
 func (w switcher) Kinds() []recovery.Kind {
-	return []recovery.Kind{handOverKind(w), expireKind(w)}
+	return []recovery.Kind{handOverKind{w.engine}, expireKind{w.engine}}
 }
 
 // Releasers give back what a restore has made.
 func (w switcher) Releasers(expand func(string) (string, error)) []recovery.Releaser {
-	o := w.Options
+	o := w.engine.Options
 	o.Expand = expand
 	return []recovery.Releaser{Releaser{o}}
-}
-
-// onlyHandOver refuses another way than a hand-over.
-func onlyHandOver(component string) error {
-	return recovery.Errorf("write `into: hand-over` into the component", "the component %s cannot take the place of what is live: CloudNativePG restores into a new cluster", component).WithExit(recovery.Usage)
-}
-
-// Look refuses: there is nothing to switch.
-func (switcher) Look(_ context.Context, c recovery.Component, _ []recovery.Copy, _ func(string) (string, error)) (recovery.Live, error) {
-	return recovery.Live{}, onlyHandOver(c.Name)
-}
-
-// Plan refuses: there is nothing to switch.
-func (switcher) Plan(c recovery.SwitchContext) (recovery.Switch, error) {
-	return recovery.Switch{}, onlyHandOver(c.Component.Name)
-}
-
-// Back refuses: nothing was switched.
-func (switcher) Back(c recovery.SwitchContext, _ recovery.Old) (recovery.Switch, error) {
-	return recovery.Switch{}, onlyHandOver(c.Component.Name)
 }
 
 // Identify reads which cluster it is now that an expiry deletes.

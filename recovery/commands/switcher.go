@@ -16,7 +16,9 @@ const Live recovery.ComponentKind = "made by a command"
 // NewSwitcher makes what leaves a server that a command has made elsewhere running, and
 // has it removed by the runbook's command when people say so. Nothing takes the place of
 // what is live.
-func NewSwitcher(o Options) Switcher { return switcher{engine{o.filled(), recovery.Postgres}} }
+func NewSwitcher(o Options) Switcher {
+	return switcher{provider.HandsOver{Makes: "a command makes a new server"}, engine{o.filled(), recovery.Postgres}}
+}
 
 // Switcher is one that hands over, and removes what it has handed over.
 type Switcher interface {
@@ -28,7 +30,10 @@ type Switcher interface {
 	Here(recovery.Old) bool
 }
 
-type switcher struct{ engine }
+type switcher struct {
+	provider.HandsOver
+	engine engine
+}
 
 // Kind is Live.
 func (switcher) Kind() recovery.ComponentKind { return Live }
@@ -37,32 +42,15 @@ func (switcher) Kind() recovery.ComponentKind { return Live }
 func (switcher) Keys() []recovery.Key { return nil }
 
 // Kinds are the steps of a hand-over and of its end.
-func (w switcher) Kinds() []recovery.Kind { return []recovery.Kind{handOverKind(w), expireKind(w)} }
+func (w switcher) Kinds() []recovery.Kind {
+	return []recovery.Kind{handOverKind{w.engine}, expireKind{w.engine}}
+}
 
 // Releasers are none: Releaser gives back what commands have made.
 func (switcher) Releasers(func(string) (string, error)) []recovery.Releaser { return nil }
 
 // Here is told by what a hand-over of a server elsewhere records.
 func (switcher) Here(old recovery.Old) bool { return old.Identity[string(Instance)] == "" }
-
-func onlyHandOver(component string) error {
-	return recovery.Errorf("write `into: hand-over` into the component", "the component %s cannot take the place of what is live: a command makes a new server", component).WithExit(recovery.Usage)
-}
-
-// Look refuses: there is nothing to switch.
-func (switcher) Look(_ context.Context, c recovery.Component, _ []recovery.Copy, _ func(string) (string, error)) (recovery.Live, error) {
-	return recovery.Live{}, onlyHandOver(c.Name)
-}
-
-// Plan refuses: there is nothing to switch.
-func (switcher) Plan(c recovery.SwitchContext) (recovery.Switch, error) {
-	return recovery.Switch{}, onlyHandOver(c.Component.Name)
-}
-
-// Back refuses: nothing was switched.
-func (switcher) Back(c recovery.SwitchContext, _ recovery.Old) (recovery.Switch, error) {
-	return recovery.Switch{}, onlyHandOver(c.Component.Name)
-}
 
 // Identify asks the server that an expiry removes which cluster it is. That it does not
 // answer is an error, because nothing else tells whether it is there.
