@@ -247,17 +247,11 @@ func (a *app) runPlanned(ctx context.Context, b *book, p *recovery.Plan, o reque
 	if warning := runner.LogoutWarning(a.environ); warning != "" {
 		say.line("", "warning: %s", warning)
 	}
-	run, err := a.start(ctx, b, p, true, "plain", o.confirm)
+	run, err := a.startAs(ctx, b, p, "plain", runner.Launch{Unattended: true, Confirm: o.confirm, Outage: o.outage})
 	if err != nil {
 		return err
 	}
 	defer run.Close()
-	if o.outage.How != "" {
-		// Also where it is to stop already, which follow asks it to.
-		if err := run.Do(context.WithoutCancel(ctx), recovery.Command{Kind: recovery.DoOutage, By: a.operator(), Outage: o.outage}); err != nil {
-			return err
-		}
-	}
 	if o.json {
 		say = &plainWriter{out: a.err, now: a.now, redact: a.redact, json: a.out}
 	}

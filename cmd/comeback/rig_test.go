@@ -52,7 +52,7 @@ func TestMain(m *testing.M) {
 // asComeback is the program, with what tests add to it: a runner does not
 // outlive the test process, and dies where a test wants it to.
 func asComeback() {
-	if len(os.Args) < 2 || os.Args[1] != "wal" && os.Args[1] != "runner" {
+	if len(os.Args) < 2 || os.Args[1] != "wal" && os.Args[1] != "runner" || len(os.Args) > 2 && os.Args[2] == "receive" {
 		main()
 	}
 	a := newApp()

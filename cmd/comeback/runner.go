@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -25,16 +26,23 @@ import (
 // that has no terminal.
 func (a *app) runnerCommand() *cobra.Command {
 	var o serving
+	var outage string
 	cmd := &cobra.Command{
 		Use: "runner start|resume RUN", Short: "Carry out a prepared run (started by comeback itself)", Hidden: true,
 		Args: cobra.ExactArgs(2), Example: "  comeback runner resume 7c31",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.act, o.run = args[0], args[1]
+			if outage != "" {
+				if err := json.Unmarshal([]byte(outage), &o.outage); err != nil {
+					return usage("it is given by comeback itself", "--outage is no JSON: %w", err)
+				}
+			}
 			return a.serve(cmd.Context(), o)
 		},
 	}
 	cmd.Flags().BoolVar(&o.unattended, "unattended", false, "nobody can be asked")
 	cmd.Flags().StringVar(&o.confirm, "confirm", "", "the `NAME` of the target, as a person has typed it")
+	cmd.Flags().StringVar(&outage, "outage", "", "since when the outage is, as `JSON`")
 	cmd.Flags().IntVar(&o.tether, "tether", 0, "stop when the process `PID` has ended")
 	return cmd
 }
@@ -44,6 +52,7 @@ type serving struct {
 	act, run   string
 	unattended bool
 	confirm    string
+	outage     recovery.OutageNoted
 	tether     int
 }
 
@@ -97,6 +106,7 @@ func (a *app) beginRun(ctx context.Context, asked serving) (*runner.Run, func(co
 		return nil, nil, err
 	}
 	o.Unattended, o.Serve, o.Confirmed = asked.unattended, true, asked.confirm
+	o.Outage = asked.outage
 	hold, err := a.hold(ctx, o)
 	if err != nil {
 		if asked.act == runner.ActStart && recovery.ExitOf(err) == recovery.Refused {
@@ -184,6 +194,11 @@ func afterProcess(pid int) (<-chan struct{}, error) {
 // start prepares a plan's run and starts a process for it. confirm is the name of the
 // target, where a person has typed it already.
 func (a *app) start(ctx context.Context, b *book, p *recovery.Plan, unattended bool, terminal, confirm string) (attached, error) {
+	return a.startAs(ctx, b, p, terminal, runner.Launch{Unattended: unattended, Confirm: confirm})
+}
+
+// startAs prepares a plan's run and starts it as a launch says that leaves the run open.
+func (a *app) startAs(ctx context.Context, b *book, p *recovery.Plan, terminal string, l runner.Launch) (attached, error) {
 	home, err := a.home()
 	if err != nil {
 		return nil, err
@@ -194,7 +209,8 @@ func (a *app) start(ctx context.Context, b *book, p *recovery.Plan, unattended b
 	if err := runner.Prepare(home, p, b.bytes); err != nil {
 		return nil, err
 	}
-	return a.launch(ctx, runner.Launch{Home: home, Run: p.Run, Act: runner.ActStart, Unattended: unattended, Confirm: confirm}, terminal, nil)
+	l.Home, l.Run, l.Act = home, p.Run, runner.ActStart
+	return a.launch(ctx, l, terminal, nil)
 }
 
 // attached is a hold on a run that this program has started.

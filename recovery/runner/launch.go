@@ -31,6 +31,9 @@ type Launch struct {
 	Unattended bool
 	// Confirm is the name of the plan's target as a person has typed it.
 	Confirm string
+	// Outage says since when the outage is, where somebody has said it; a short run may
+	// have ended before it could be told.
+	Outage recovery.OutageNoted
 	// Tether is a process that the run must not outlive; 0 is none. It is
 	// for demonstrations.
 	Tether int
@@ -62,6 +65,13 @@ func (l Launch) Spawn(ctx context.Context) error {
 	}
 	if l.Confirm != "" {
 		args = append(args, "--confirm", l.Confirm)
+	}
+	if l.Outage.How != "" {
+		outage, err := json.Marshal(l.Outage)
+		if err != nil {
+			return fmt.Errorf("start the runner: %w", err)
+		}
+		args = append(args, "--outage", string(outage))
 	}
 	if l.Tether > 0 {
 		args = append(args, "--tether", strconv.Itoa(l.Tether))

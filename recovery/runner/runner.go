@@ -56,6 +56,9 @@ type Options struct {
 	// Confirmed is the name of the plan's target as a person has typed it
 	// before the run began; empty where nobody has.
 	Confirmed string
+	// Outage says since when the outage is, where somebody has said it before the run
+	// began.
+	Outage recovery.OutageNoted
 	// Serve says that front ends in other processes may hold on to the run.
 	Serve bool
 	// Intent and Event are told of every event before and after it is
@@ -123,6 +126,9 @@ func (o *Options) first(planJSON []byte) []recovery.Payload {
 	first := []recovery.Payload{started}
 	if o.Confirmed != "" {
 		first = append(first, recovery.Confirmed{Name: o.Confirmed, PlanSHA256: started.PlanSHA256, By: o.Operator, Loss: o.Plan.Effects().Gone})
+	}
+	if o.Outage.How != "" {
+		first = append(first, o.Outage)
 	}
 	return first
 }

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"comeback/recovery"
+	"comeback/recovery/postgres"
+	"comeback/shop"
+	"comeback/shop/shoptest"
+)
+
+// received is a receiver in a process of its own.
+type received struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	lines *bufio.Scanner
+}
+
+func (r *rig) receives(t *testing.T, book string) *received {
+	t.Helper()
+	cmd := exec.Command(executable(), "wal", "receive", book)
+	cmd.Env = append(r.env(), "COMEBACK_TEST_MAIN=1")
+	stderr, err := cmd.StderrPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if cmd.ProcessState == nil {
+			cmd.Process.Kill()
+			cmd.Wait()
+		}
+	})
+	return &received{t, cmd, bufio.NewScanner(stderr)}
+}
+
+// until reads what it says up to a text.
+func (r *received) until(text string) {
+	r.t.Helper()
+	var said []string
+	for r.lines.Scan() {
+		if said = append(said, r.lines.Text()); strings.Contains(r.lines.Text(), text) {
+			return
+		}
+	}
+	r.cmd.Wait()
+	r.t.Fatalf("it ended without saying %q:\n%s", text, strings.Join(said, "\n"))
+}
+
+// ends gives its exit code.
+func (r *received) ends() int {
+	for r.lines.Scan() {
+		r.t.Log(r.lines.Text())
+	}
+	r.cmd.Wait()
+	return r.cmd.ProcessState.ExitCode()
+}
+
+// A receiver brings every segment into the copies, whoever dies meanwhile: it itself, or
+// the server's end of it.
+func TestWALReceive(t *testing.T) {
+	t.Parallel()
+	s, r, place := shoptest.Open(t, shop.Options{Scale: 20, Seed: 9}), newRig(t), t.TempDir()
+	r.environ["DATABASE_URL"] = s.Layout.URL("postgres", "postgres")
+	text := "---\ncomeback: 1\nsystem: shop\nrpo: 5m\nrto: 30m\nneeds: {DATABASE_URL: \"from the vault\"}\ncopies:\n"
+	for _, name := range []string{"a", "b"} {
+		if err := os.Mkdir(filepath.Join(place, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		text += fmt.Sprintf("  %s: {url: \"file://%s\"}\n", name, filepath.Join(place, name))
+	}
+	text += "components:\n  database: {kind: postgres, url: \"${DATABASE_URL}\", receiver: comeback, quorum: 2}\n---\n# Shop\n\n## Restore\n\n```yaml\nrestore: database\n```\n"
+	book := filepath.Join(place, "shop.md")
+	if err := os.WriteFile(book, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(t.Context(), r.environ["DATABASE_URL"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	// follows waits until the slot is followed, or until nobody follows it any more.
+	follows := func(want bool) {
+		t.Helper()
+		for is := !want; is != want; {
+			if err := conn.QueryRow(t.Context(), "select exists (select from pg_replication_slots where slot_name = 'comeback' and active)").Scan(&is); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var all []string
+	closed := func() string {
+		t.Helper()
+		if _, err := conn.Exec(t.Context(), "select pg_logical_emit_message(true, 'comeback', 'a line')"); err != nil {
+			t.Fatal(err)
+		}
+		name, err := postgres.CloseSegment(t.Context(), conn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, name)
+		return name
+	}
+	inCopies := func(name string) string { return name + " is in the copies" }
+
+	first := r.receives(t, book)
+	follows(true)
+	first.until(inCopies(closed()))
+	r.run(t.Context(), "wal", "receive", book).has(t, recovery.Refused, "another receiver is at work")
+	if err := first.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	first.ends()
+	follows(false)
+	closed() // nobody receives
+
+	second := r.receives(t, book)
+	second.until(inCopies(closed()))
+	if _, err := conn.Exec(t.Context(), "select pg_terminate_backend(active_pid) from pg_replication_slots where slot_name = 'comeback'"); err != nil {
+		t.Fatal(err)
+	}
+	second.until("the receiver has ended")
+	if code := second.ends(); code != int(recovery.Failed) {
+		t.Errorf("the server has ended it: exit %d", code)
+	}
+	closed()
+
+	third := r.receives(t, book)
+	third.until(inCopies(closed()))
+	if err := third.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := third.ends(); code != int(recovery.CameBack) {
+		t.Errorf("asked to end: exit %d", code)
+	}
+	for _, copy := range []string{"a", "b"} {
+		for _, name := range all {
+			if _, err := os.Stat(filepath.Join(place, copy, "wal", name+".zst")); err != nil {
+				t.Errorf("%s lacks %s: %v", copy, name, err)
+			}
+		}
+	}
+}
