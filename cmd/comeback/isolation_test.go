@@ -60,7 +60,7 @@ func (p *production) ways() []way {
 			"select count(*) from far",
 			"drop server production cascade")},
 		{name: "a file written by the server", command: local("copy (select 1) to '" + filepath.Join(p.files, "by-server") + "'")},
-		{name: "a program of the server", command: local("copy (select 1) to program 'cat " + precious + "'")},
+		{name: "a program of the server", command: local("copy (select 1) to program 'cat - " + precious + "'")},
 	}
 	if p.abstract != "" {
 		ways = append(ways, way{name: "the cluster by its abstract socket", command: psql("@" + p.abstract)})
@@ -73,7 +73,7 @@ func (p *production) ways() []way {
 	// What the server's user may do to others of the same user is up to Landlock.
 	version, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno == 0 && version >= 2 {
-		ways = append(ways, way{name: "a file by way of a process, by the server", command: local(fmt.Sprintf("copy (select 1) to program 'cat /proc/%d/root%s'", p.pid, precious))})
+		ways = append(ways, way{name: "a file by way of a process, by the server", command: local(fmt.Sprintf("copy (select 1) to program 'cat - /proc/%d/root%s'", p.pid, precious))})
 	}
 	if errno == 0 && version >= 6 {
 		ways = append(ways, way{name: "a process signalled by the server", command: local(fmt.Sprintf("copy (select 1) to program 'cat && kill -0 %d'", p.pid))})
