@@ -49,7 +49,7 @@ func commandsRunbook(t *testing.T) (path, made string) {
 		t.Fatal(err)
 	}
 	backup, made := filepath.Join(dir, "sunday"), filepath.Join(dir, "made")
-	as("", tools.Program("initdb"), "--pgdata", backup, "--username", "postgres", "--auth", "trust", "--no-sync", "--no-instructions")
+	as("", tools.Program("initdb"), "--pgdata", backup, "--username", "postgres", "--auth", "trust", "--no-sync")
 	as("create database shop;\n", tools.Program("postgres"), "--single", "-F", "-D", backup, "postgres")
 	as("create table orders (n int);\n\ninsert into orders select generate_series(1, 4711);\n", tools.Program("postgres"), "--single", "-F", "-D", backup, "shop")
 	as("", "mkdir", made)

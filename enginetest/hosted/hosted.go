@@ -141,7 +141,7 @@ func (s *Source) configure(data, more string) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(conf, "listen_addresses = '127.0.0.1'\nunix_socket_directories = '%s'\nfsync = off\nshared_buffers = '16MB'\nmax_connections = 20\ntrack_commit_timestamp = on\nssl = on\n%s", s.Path("socket"), more)
+	_, err = fmt.Fprintf(conf, "listen_addresses = '127.0.0.1'\nunix_socket_directories = '%s'\nfsync = off\nshared_buffers = '16MB'\nmax_connections = 20\ntrack_commit_timestamp = on\nssl = on\npassword_encryption = 'scram-sha-256'\n%s", s.Path("socket"), more)
 	return errors.Join(err, conf.Close(), os.WriteFile(filepath.Join(data, "pg_hba.conf"), []byte("local all all trust\nlocal replication all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n"), 0o600))
 }
 

@@ -307,7 +307,7 @@ func backedUp(t *testing.T) (dir string, owner recovery.User, tools postgres.Too
 		t.Fatal(err)
 	}
 	data := filepath.Join(dir, "source")
-	as(t, owner, "", tools.Program("initdb"), "--pgdata", data, "--username", "postgres", "--auth", "trust", "--no-sync", "--no-instructions")
+	as(t, owner, "", tools.Program("initdb"), "--pgdata", data, "--username", "postgres", "--auth", "trust", "--no-sync")
 	as(t, owner, "create database shop;\n", tools.Program("postgres"), "--single", "-F", "-D", data, "postgres")
 	as(t, owner, "create table orders (n int);\n\ninsert into orders select generate_series(1, 4711);\n", tools.Program("postgres"), "--single", "-F", "-D", data, "shop")
 	as(t, owner, "", tools.Program("pg_ctl"), "-D", data, "-l", filepath.Join(dir, "log"), "-w", "-o", "-k "+dir+" -h '' -c fsync=off", "start")
