@@ -21,6 +21,8 @@ type calendar struct {
 type moving struct {
 	from  time.Time
 	ahead time.Duration
+	// rests says that no base backup begins after it.
+	rests bool
 }
 
 // beyond is more than any test takes: what lies farther ahead is the calendar's own.
@@ -33,6 +35,9 @@ func (c *calendar) show(to time.Time) time.Duration {
 	return m.ahead
 }
 
+// rest says that no base backup begins until it is moved again.
+func (c *calendar) rest() { c.marks[len(c.marks)-1].rests = true }
+
 // now is what it shows.
 func (c *calendar) now() time.Time { return time.Now().Add(c.marks[len(c.marks)-1].ahead) }
 
@@ -42,7 +47,8 @@ func (c *calendar) moved(t time.Time) time.Time {
 		return t
 	}
 	told := t
-	if t.Nanosecond() == 0 { // a label of a base backup, which cuts a second's parts off
+	label := t.Nanosecond() == 0 // of a base backup, which cuts a second's parts off
+	if label {
 		told = t.Add(time.Second - 1)
 	}
 	m := c.marks[0]
@@ -50,7 +56,9 @@ func (c *calendar) moved(t time.Time) time.Time {
 		if later.from.After(told) {
 			break
 		}
-		m = later
+		if !label || !later.rests {
+			m = later
+		}
 	}
 	return t.Add(m.ahead)
 }
@@ -118,6 +126,8 @@ func TestCalendar(t *testing.T) {
 	first := time.Now()
 	c.show(day.AddDate(0, 0, 1))
 	second := time.Now()
+	c.show(day.AddDate(0, 0, 2))
+	c.rest()
 	for _, row := range []struct{ told, want time.Time }{
 		{first, day}, {second, day.AddDate(0, 0, 1)}, {second.Truncate(time.Second), day.AddDate(0, 0, 1)}, {first.Add(-time.Hour), day.Add(-time.Hour)}, {day, day}, {time.Time{}, time.Time{}},
 	} {

@@ -295,6 +295,7 @@ func TestMonth(t *testing.T) {
 		}
 		y.retain(ends)
 		y.show(at.Add(y.after))
+		y.cal.rest()
 		y.archived() // as archive_timeout lets the server
 		tonight.do(y, func(m mishap) func(*tended) { return m.noon })
 		found, says, text := y.check()
