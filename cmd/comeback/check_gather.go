@@ -34,12 +34,7 @@ func (a *app) gather(ctx context.Context, b *book, canary bool) (check.Evidence,
 	if len(b.People) > 0 {
 		e.Owner = b.People[0].Role
 	}
-	e.Program, _ = build()
-	e.Programs = map[int]string{}
-	for _, t := range postgres.Installed() {
-		e.Majors = append(e.Majors, t.Major)
-		e.Programs[t.Major] = t.Version
-	}
+	gatherPrograms(&e)
 	filed, err := a.fetchFiled(ctx, b)
 	if err != nil {
 		return e, err
@@ -245,18 +240,25 @@ func (a *app) proofs(system string) ([]check.Proof, string, error) {
 	return all, t.file, nil
 }
 
+// gatherPrograms says with what this host would restore.
+func gatherPrograms(e *check.Evidence) {
+	e.Program, _ = build()
+	e.Programs = map[int]string{}
+	for _, t := range postgres.Installed() {
+		e.Majors = append(e.Majors, t.Major)
+		e.Programs[t.Major] = t.Version
+	}
+}
+
 // backupProofs tells of backups by what they are proven, as far as this host knows: runs
 // of other hosts are those that were fetched before. nil where that cannot be told.
 func (a *app) backupProofs(b *book) func(recovery.Backup) recovery.ProofStanding {
-	e := check.Evidence{Runbook: b.source.SHA256, Checks: b.Checks(), Programs: map[int]string{}}
+	e := check.Evidence{Runbook: b.source.SHA256, Checks: b.Checks()}
 	var err error
 	if e.Proofs, _, err = a.proofs(b.System); err != nil {
 		return nil
 	}
-	e.Program, _ = build()
-	for _, t := range postgres.Installed() {
-		e.Programs[t.Major] = t.Version
-	}
+	gatherPrograms(&e)
 	return func(k recovery.Backup) recovery.ProofStanding { return check.OfBackup(e, k) }
 }
 

@@ -4,12 +4,11 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
+	"comeback/enginetest"
 	"comeback/recovery"
 	"comeback/recovery/postgres"
 	"comeback/shop/shoptest"
@@ -33,14 +32,7 @@ func commandsRunbook(t *testing.T) (path, made string) {
 	dir := shoptest.Dir(t)
 	as := func(in, program string, args ...string) {
 		t.Helper()
-		cmd := exec.CommandContext(t.Context(), program, args...)
-		cmd.Stdin, cmd.Dir = strings.NewReader(in), "/"
-		if owner.UID >= 0 {
-			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(owner.UID), Gid: uint32(owner.GID)}}
-		}
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v: %s", program, err, out)
-		}
+		enginetest.RunAs(t, owner, in, program, args...)
 	}
 	if owner.UID >= 0 {
 		err = os.Chown(dir, owner.UID, owner.GID)

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -307,29 +306,16 @@ func backedUp(t *testing.T) (dir string, owner recovery.User, tools postgres.Too
 		t.Fatal(err)
 	}
 	data := filepath.Join(dir, "source")
-	as(t, owner, "", tools.Program("initdb"), "--pgdata", data, "--username", "postgres", "--auth", "trust", "--no-sync")
-	as(t, owner, "create database shop;\n", tools.Program("postgres"), "--single", "-F", "-D", data, "postgres")
-	as(t, owner, "create table orders (n int);\n\ninsert into orders select generate_series(1, 4711);\n", tools.Program("postgres"), "--single", "-F", "-D", data, "shop")
-	as(t, owner, "", tools.Program("pg_ctl"), "-D", data, "-l", filepath.Join(dir, "log"), "-w", "-o", "-k "+dir+" -h '' -c fsync=off", "start")
-	as(t, owner, "", tools.Program("pg_basebackup"), "-h", dir, "-U", "postgres", "-D", filepath.Join(dir, "sunday"), "-c", "fast", "--no-sync")
-	as(t, owner, "", tools.Program("pg_ctl"), "-D", data, "-m", "immediate", "-w", "stop")
+	enginetest.RunAs(t, owner, "", tools.Program("initdb"), "--pgdata", data, "--username", "postgres", "--auth", "trust", "--no-sync")
+	enginetest.RunAs(t, owner, "create database shop;\n", tools.Program("postgres"), "--single", "-F", "-D", data, "postgres")
+	enginetest.RunAs(t, owner, "create table orders (n int);\n\ninsert into orders select generate_series(1, 4711);\n", tools.Program("postgres"), "--single", "-F", "-D", data, "shop")
+	enginetest.RunAs(t, owner, "", tools.Program("pg_ctl"), "-D", data, "-l", filepath.Join(dir, "log"), "-w", "-o", "-k "+dir+" -h '' -c fsync=off", "start")
+	enginetest.RunAs(t, owner, "", tools.Program("pg_basebackup"), "-h", dir, "-U", "postgres", "-D", filepath.Join(dir, "sunday"), "-c", "fast", "--no-sync")
+	enginetest.RunAs(t, owner, "", tools.Program("pg_ctl"), "-D", data, "-m", "immediate", "-w", "stop")
 	if err := os.RemoveAll(data); err != nil {
 		t.Fatal(err)
 	}
 	return dir, owner, tools
-}
-
-// as runs a program as the servers' user.
-func as(t *testing.T, owner recovery.User, in string, program string, args ...string) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), program, args...)
-	cmd.Stdin, cmd.Dir = strings.NewReader(in), "/"
-	if owner.UID >= 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(owner.UID), Gid: uint32(owner.GID)}}
-	}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v: %s", program, err, out)
-	}
 }
 
 func counted(ctx context.Context, b recovery.Binding) error {

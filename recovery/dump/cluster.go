@@ -96,7 +96,7 @@ func (s scratch) fresh(ctx context.Context, env recovery.Env, tools postgres.Too
 	if err := c.Init(ctx, env, postgres.InitOptions{}); err != nil {
 		return nil, m, err
 	}
-	if err := c.Configure(s.tuning()); err != nil {
+	if err := c.Configure(postgres.TuneSettings(runtime.NumCPU())); err != nil {
 		return nil, m, err
 	}
 	control, err := postgres.ReadControl(ctx, tools, c.Data)
@@ -128,11 +128,6 @@ func (s scratch) cluster(installed []postgres.Tools, m mark) (postgres.Cluster, 
 		}
 	}
 	return c, recovery.Errorf("install "+packageFor(0)+"-"+version+" again", "PostgreSQL %s, which has made the cluster in %s, is not installed here", version, c.Data)
-}
-
-// tuning fits the settings of the restore to this machine and to the backup.
-func (s scratch) tuning() map[string]string {
-	return postgres.TuneSettings(runtime.NumCPU())
 }
 
 // memory is how much this machine has, in bytes.
