@@ -34,9 +34,9 @@ many days, ISO weeks and months that have one. Without it everything stays.
 
 Nothing is removed unless --remove is given. The newest backup that can be restored
 never goes, nor the newest that a signed rehearsal has proven, also by a key that is
-not known here or on another host, nor what a run restores that has not ended, on whatever host, nor what
-a kept one needs: the log since the oldest kept base backup, packs that snapshots
-share. What others have put into a copy is left alone, as is what
+not known here or on another host, nor what a run restores that has not ended, on
+whatever host, nor what a kept one needs: the log since the oldest kept base backup,
+packs that snapshots share. What others have put into a copy is left alone, as is what
 the copy has locked. In a bucket that keeps versions, what is removed is there until
 its lifecycle ends it.
 

@@ -90,7 +90,8 @@ func (u *unfinished) end(ctx context.Context, fan *storage.Fan) (remarks []strin
 }
 
 // clearUnfinished settles what backups of a component have left that did not come to
-// their end, and are dead, of whatever sort: another may be asked for since. What could not be looked for is remarked.
+// their end, and are dead, of whatever sort: another may be asked for since. What could
+// not be looked for is remarked.
 func clearUnfinished(ctx context.Context, fan *storage.Fan, component string, by holder, now time.Time) (remarks []string) {
 	for _, a := range fan.Left() {
 		said, err := clearIn(ctx, a.Store, fan.Left(), component, by, now)
