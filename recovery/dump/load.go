@@ -49,6 +49,11 @@ func newShelf(memory int64) *shelf {
 // take gives memory for a piece when there is some; it is for one goroutine.
 func (s *shelf) take(ctx context.Context, failed <-chan struct{}) (*[]byte, error) {
 	select {
+	case <-failed: // also while there is memory: nobody wants what is read now
+		return nil, errStopped
+	default:
+	}
+	select {
 	case home := <-s.free:
 		return home, nil
 	default:
