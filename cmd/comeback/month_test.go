@@ -319,6 +319,9 @@ func TestMonth(t *testing.T) {
 				y.s3.Expire(name, at.AddDate(0, 0, -30))
 			}
 		}
+		if y.quiet {
+			t.Logf("night %d: %s", night, tonight)
+		}
 		if t.Failed() {
 			t.FailNow() // what is not as it should be will not be tomorrow
 		}

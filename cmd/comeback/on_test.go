@@ -23,8 +23,6 @@ import (
 	"comeback/recovery/remote/sshtest"
 	"comeback/recovery/runner"
 	"comeback/shop/shoptest"
-
-	"github.com/creack/pty"
 )
 
 // away is a bastion and a host that it reaches by ssh alone: the host has another user, a
@@ -287,10 +285,7 @@ func TestOn_console(t *testing.T) {
 		t.Fatalf("approve: exit %d\n%s\n%s", code, said.String(), wrong.String())
 	}
 	s.shows("WAITS FOR YOU", "Somebody has looked")
-	if err := pty.Setsize(s.tty, &pty.Winsize{Cols: 100, Rows: 30}); err != nil {
-		t.Fatal(err)
-	}
-	s.screen.Resize(100, 30)
+	s.resize(100, 30)
 	s.shows("Somebody has looked", strings.Repeat(".", 100))
 	a.secretNowhere(t)
 	for _, pid := range a.ssh(t) {

@@ -116,6 +116,16 @@ func (s *terminal) shows(want ...string) string {
 	}
 }
 
+// resize gives the terminal another size: the screen first, as a terminal does it, so
+// that nothing that is drawn for the new size meets the old one.
+func (s *terminal) resize(cols, rows int) {
+	s.t.Helper()
+	s.screen.Resize(cols, rows)
+	if err := pty.Setsize(s.tty, &pty.Winsize{Cols: uint16(cols), Rows: uint16(rows)}); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 func (s *terminal) press(keys ...string) {
 	s.t.Helper()
 	for _, k := range keys {
@@ -266,10 +276,7 @@ func TestConsole_stopAsks(t *testing.T) {
 	s.shows("STOP")
 	s.press(esc)
 	s.shows("Somebody has looked")
-	if err := pty.Setsize(s.tty, &pty.Winsize{Cols: 60, Rows: 18}); err != nil {
-		t.Fatal(err)
-	}
-	s.screen.Resize(60, 18)
+	s.resize(60, 18)
 	s.shows("Somebody has looked")
 	s.press(" ")
 	s.shows("REHEARSED, BUT NOTHING WAS CHECKED")
