@@ -76,6 +76,9 @@ type Plan struct {
 	Expires []Old `json:"expires,omitempty"`
 	// Settled are the parent's to-dos that whoever asked for the run says are done.
 	Settled []string `json:"settled,omitempty"`
+	// Earlier are rehearsals that had ended when the plan was made, the oldest first,
+	// for the report of this one to be compared with.
+	Earlier []Earlier `json:"earlier,omitempty"`
 	// Parent is the run that this one follows: a switch back, a rescue, an
 	// expiry.
 	Parent string `json:"parent,omitempty"`

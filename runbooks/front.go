@@ -11,7 +11,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-var frontKeys = []string{"comeback", "system", "rpo", "rto", "rehearse", "people", "production", "notify", "needs", "copies", "components"}
+var frontKeys = []string{"comeback", "system", "rpo", "rto", "rehearse", "people", "production", "notify", "needs", "copies", "components", "without"}
 
 // name is what systems, copies and components can be called: names become parts
 // of file names and of step ids.
@@ -98,9 +98,12 @@ func (p *parser) readFront(front *excerpt) {
 			p.readCopies(e)
 		case "components":
 			p.readComponents(e)
+		case "without":
+			p.readWithout(e)
 		}
 	}
 	p.missingKeys(has)
+	p.holdWithout()
 }
 
 func (p *parser) missingKeys(has map[string]bool) {

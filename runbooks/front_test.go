@@ -48,7 +48,11 @@ func TestParse_frontMatter(t *testing.T) {
 			"3:1: error: `sytem` is not a key of a runbook; write `system`",
 		}},
 		{name: "unknown key", edits: []string{"rpo: 5m", "colour: blue\nrpo: 5m"}, want: []string{
-			"4:1: error: `colour` is not a key of a runbook; remove it, or write one of comeback, system, rpo, rto, rehearse, people, production, notify, needs, copies, components",
+			"4:1: error: `colour` is not a key of a runbook; remove it, or write one of comeback, system, rpo, rto, rehearse, people, production, notify, needs, copies, components, without",
+		}},
+		{name: "kinds that it does without", edits: []string{"rpo: 5m", "without: [code, fils, postgres]\nrpo: 5m"}, want: []string{
+			"4:17: error: `fils` is not a kind of component; write `files`",
+			"4:23: error: the system is said to have no postgres, and its component database is that; remove one of the two",
 		}},
 		{name: "key twice", edits: []string{"rpo: 5m", "rpo: 5m\nrpo: 6m"}, want: []string{
 			"5:1: error: `rpo` stands here again, first on line 4; keep one of them",

@@ -106,6 +106,38 @@ func (p *parser) checkCopyURL(e entry, s string) {
 	}
 }
 
+// readWithout reads the kinds of which the system has nothing.
+func (p *parser) readWithout(e entry) {
+	for _, n := range p.items(e) {
+		w := Without{Pos: e.from.at(n.Line, n.Column), Kind: n.Value}
+		if p.isKind(w.Pos, w.Kind) {
+			p.rb.Without = append(p.rb.Without, w)
+		}
+	}
+}
+
+// isKind fails where a word is no kind of component.
+func (p *parser) isKind(at Pos, word string) bool {
+	if slices.Contains(componentKinds, word) {
+		return true
+	}
+	do := "write one of " + strings.Join(componentKinds, ", ")
+	if near, ok := nearest(word, componentKinds); ok {
+		do = fmt.Sprintf("write `%s`", near)
+	}
+	p.fail(at, fmt.Sprintf("`%s` is not a kind of component", word), do)
+	return false
+}
+
+// holdWithout fails where a kind of which there is nothing has a component.
+func (p *parser) holdWithout() {
+	for _, w := range p.rb.Without {
+		if i := slices.IndexFunc(p.rb.Components, func(c Component) bool { return c.Kind == w.Kind }); i >= 0 {
+			p.fail(w.Pos, fmt.Sprintf("the system is said to have no %s, and its component %s is that", w.Kind, p.rb.Components[i].Name), "remove one of the two")
+		}
+	}
+}
+
 func (p *parser) readComponents(e entry) {
 	list := p.entries(e.from, e.node, "`components`", nil)
 	if len(list) == 0 && e.node.Kind == yaml.MappingNode {
@@ -123,16 +155,9 @@ func (p *parser) readComponent(e entry) Component {
 		c.Keys[f.key] = f.Pos
 		switch f.key {
 		case "kind":
-			s, ok := p.text(f)
-			if ok && !slices.Contains(componentKinds, s) {
-				do := "write one of " + strings.Join(componentKinds, ", ")
-				if near, ok := nearest(s, componentKinds); ok {
-					do = fmt.Sprintf("write `%s`", near)
-				}
-				p.fail(f.valueAt(), fmt.Sprintf("`%s` is not a kind of component", s), do)
-				continue
+			if s, ok := p.text(f); ok && p.isKind(f.valueAt(), s) {
+				c.Kind = s
 			}
-			c.Kind = s
 		case "with":
 			c.With, _ = p.text(f)
 		default:

@@ -38,10 +38,19 @@ type Runbook struct {
 	// Copies and Components are in the order of the document.
 	Copies     []Copy
 	Components []Component
-	Stages     []Stage
+	// Without are the kinds of component of which the system has nothing, so that
+	// nobody misses them.
+	Without []Without
+	Stages  []Stage
 
 	references []Reference
 	loose      []Block // documentation before the first stage
+}
+
+// Without is a kind of component that a system does without.
+type Without struct {
+	Pos
+	Kind string
 }
 
 // Person is somebody whom the runbook names.

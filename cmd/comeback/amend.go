@@ -63,9 +63,18 @@ func (a *app) amendment(ctx context.Context, s recovery.Session, state recovery.
 
 // scratchOf is the directory that a plan's scratch directory is made in.
 func scratchOf(p *recovery.Plan) string {
+	if own := ownScratch(p); own != "" {
+		return filepath.Dir(own)
+	}
+	return ""
+}
+
+// ownScratch is the directory that the run of a plan has for itself; empty where it has
+// none.
+func ownScratch(p *recovery.Plan) string {
 	for _, t := range p.Targets {
 		if t.Scratch {
-			return filepath.Dir(filepath.Dir(t.Place))
+			return filepath.Dir(t.Place)
 		}
 	}
 	return ""

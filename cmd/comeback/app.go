@@ -37,7 +37,9 @@ type app struct {
 	signers  string // the reader's own list, as a command line names it
 	environ  []string
 	now      func() time.Time
-	secrets  *execute.Secrets
+	// unitDir and cronDir are where this host keeps what it does by itself.
+	unitDir, cronDir string
+	secrets          *execute.Secrets
 	// giveWay lowers the priority of this process and of what it starts; nil does
 	// nothing.
 	giveWay func() error
@@ -62,7 +64,7 @@ type app struct {
 // newApp is the program in the surroundings of this process.
 func newApp() *app {
 	return &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, lookup: os.LookupEnv, environ: os.Environ(), now: time.Now,
-		secrets: execute.NewSecrets(os.LookupEnv, nil, execute.KnownSecrets...), giveWay: giveWay}
+		secrets: execute.NewSecrets(os.LookupEnv, nil, execute.KnownSecrets...), giveWay: giveWay, unitDir: unitDir, cronDir: cronDir}
 }
 
 // redact takes known secrets out of what is about to be said.
@@ -233,11 +235,29 @@ func (a *app) plan(ctx context.Context, b *book, cat catalogue.Catalogue, c choi
 		return nil, err
 	}
 	p, err := plan.Make(plan.Options{Losses: losses, Runbook: b.Runbook, Source: b.source, Engines: engines(), Mode: c.mode, Moment: m, Switchers: switchers(), Live: live,
-		Run: id, Number: history.Number, Previous: history.Previous, Scratch: scratch, Created: a.now(), Expected: history.Expected, Keep: c.keep})
+		Run: id, Number: history.Number, Previous: history.Previous, Scratch: scratch, Created: a.now(), Expected: history.Expected, Earlier: earlier(history, c.mode), Keep: c.keep})
 	if err != nil {
 		return nil, err
 	}
 	return p, execute.CheckPlan(p)
+}
+
+// compared is how many earlier rehearsals the report of another one shows.
+const compared = 5
+
+// earlier are the rehearsals that a new one is compared with, of those whose reports can
+// be read.
+func earlier(history runner.History, mode recovery.Mode) []recovery.Earlier {
+	if mode != recovery.Rehearsal {
+		return nil
+	}
+	var reports []*report.Report
+	for _, p := range history.Rehearsals(compared) {
+		if r, err := report.Read(p.Dir); err == nil {
+			reports = append(reports, r)
+		}
+	}
+	return report.Rehearsals(reports)
 }
 
 // knownEngine refuses an engine that this version does not have.

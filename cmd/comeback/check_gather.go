@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -30,9 +29,12 @@ import (
 // seen is evidence, too.
 func (a *app) gather(ctx context.Context, b *book, canary bool) (check.Evidence, error) {
 	e := check.Evidence{System: b.System, Runbook: b.source.SHA256, Checks: b.Checks(), Path: b.path, At: a.now(), RPO: b.RPO, RTO: b.RTO, Rehearse: b.Rehearse,
-		Components: plan.Components(b.Runbook), Engines: engines(), Sources: map[string]check.Source{}, Identities: a.identities(b)}
+		Components: plan.Components(b.Runbook), Engines: engines(), Jobs: a.scheduled(b), Sources: map[string]check.Source{}, Identities: a.identities(b)}
 	if len(b.People) > 0 {
 		e.Owner = b.People[0].Role
+	}
+	for _, w := range b.Without {
+		e.Without = append(e.Without, recovery.ComponentKind(w.Kind))
 	}
 	gatherPrograms(&e)
 	filed, err := a.fetchFiled(ctx, b)
@@ -286,9 +288,8 @@ func (t trust) proof(p runner.Past) check.Proof {
 		rb, _ := runbooks.Parse(report.RunbookFile, book)
 		c.Checks = rb.Checks()
 	}
-	text, err := os.ReadFile(filepath.Join(p.Dir, "report.json"))
-	var r report.Report
-	if err != nil || json.Unmarshal(text, &r) != nil {
+	r, err := report.Read(p.Dir)
+	if err != nil {
 		return c
 	}
 	for _, s := range r.Stages {

@@ -43,7 +43,7 @@ func TestCheck_pipe(t *testing.T) {
 		}
 		return name
 	}
-	elsewhere := []string{"3-2-1-1-0/1 elsewhere", "3-2-1-1-0/1 locked"}
+	always := []string{"3-2-1-1-0/1 elsewhere", "3-2-1-1-0/1 locked", "kinds", "schedule"}
 	for _, test := range []struct {
 		name, copy, between string
 		ago                 time.Duration
@@ -52,13 +52,13 @@ func TestCheck_pipe(t *testing.T) {
 		says                string
 	}{
 		{"> file", "{url: \"file://" + dir + "\"}", "", 0, recovery.CheckWarning,
-			append([]string{"3-2-1-1-0/2 kinds", "3-2-1-1-0/3 copies", "proof", "rto"}, elsewhere...), "nothing was ever restored"},
+			append([]string{"3-2-1-1-0/2 kinds", "3-2-1-1-0/3 copies", "proof", "rto"}, always...), "nothing was ever restored"},
 		{"> file, and people order since", "{url: \"file://" + dir + "\"}", "", 20 * time.Hour, recovery.CheckWarning,
-			append([]string{"3-2-1-1-0/2 kinds", "3-2-1-1-0/3 copies", "proof", "rto", "rpo/database"}, elsewhere...), "newest moment is 20h"},
+			append([]string{"3-2-1-1-0/2 kinds", "3-2-1-1-0/3 copies", "proof", "rto", "rpo/database"}, always...), "newest moment is 20h"},
 		{"| aws s3 cp", fmt.Sprintf("{url: \"s3://dumps/shop\", region: %s, endpoint: %q, path_style: true}", storagetest.Region, server.Endpoint()), "", 0, recovery.CheckWarning,
-			append([]string{"3-2-1-1-0/3 copies", "versioning/night", "proof", "rto"}, elsewhere...), "deleted our canary"},
+			append([]string{"3-2-1-1-0/3 copies", "versioning/night", "proof", "rto"}, always...), "deleted our canary"},
 		{"pg_dump dies", "{url: \"file://" + dir + "\"}", "| head -c 20000 ", 0, recovery.CheckCritical,
-			append([]string{"none/database", "broken/database/night/dump", "3-2-1-1-0/2 kinds", "3-2-1-1-0/3 copies", "proof", "rto"}, elsewhere...), "no copy holds a backup that can be restored"},
+			append([]string{"none/database", "broken/database/night/dump", "3-2-1-1-0/2 kinds", "3-2-1-1-0/3 copies", "proof", "rto"}, always...), "no copy holds a backup that can be restored"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRig(t)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -99,6 +100,13 @@ func openTended(t *testing.T, seed uint64, every time.Duration) *tended {
 		"## Restore\nBudget: 5m.\n\n```yaml\nrestore: [database, uploads, config, code]\n```\n\n## Check\n\n```sql\n-- check: there are orders\n-- on: database\n-- expect: > 0\nselect count(*) from orders;\n```\n",
 		"file://"+y.copies["nearby"], y.Uploads(), y.Settings(), identity.Recipient(), y.App())
 	y.write(y.text)
+	// All of it is done by itself, as far as check sees.
+	cron := y.run(t.Context(), "schedule", y.book, "--cron")
+	cron.has(t, recovery.CameBack, "# "+cronDir+"/comeback-shop\n")
+	_, crontab, _ := strings.Cut(cron.out, "\n")
+	if err := errors.Join(os.Mkdir(filepath.Join(y.state, "cron"), 0o700), os.WriteFile(filepath.Join(y.state, "cron", "comeback-shop"), []byte(crontab), 0o600)); err != nil {
+		t.Fatal(err)
+	}
 	y.command = y.archive(t, place, "AWS_SHARED_CREDENTIALS_FILE="+profiles, "AWS_CONFIG_FILE=/dev/null", "AWS_EC2_METADATA_DISABLED=true")
 	y.sql("alter system set archive_timeout = '300s'", "alter system set max_slot_wal_keep_size = '2MB'", "select pg_reload_conf()")
 	return y

@@ -45,8 +45,9 @@ prints one line per transition, and items to tick count as talked through.
 With --auto it needs nobody: it takes what most needs a proof (a copy that was
 never proven, the one whose proof is the oldest, else a backup by chance), gives way
 to everything else on the host, and refuses to begin where it would take more disk
-than --max-disk or leave less memory than --min-memory. Signed (--key), its report is
-filed in the copies.
+than --max-disk or less memory than --min-memory is free. It is stopped where it takes
+more disk after all, or leaves the host less than half of that memory. Signed (--key),
+its report is filed in the copies.
 
 MOMENT is "latest" (the default), an RFC 3339 time with offset, "10 minutes
 ago", lsn:3/7A21F0C8 (nothing at or after it), before-xid:81214,
@@ -74,7 +75,7 @@ after-xid:81213, or a backup's id as ` + "`comeback moments`" + ` lists it.
 	}
 	f := cmd.Flags()
 	f.BoolVar(&o.auto, "auto", false, "rehearse what most needs a proof, without anybody")
-	f.Var(&o.limits.disk, "max-disk", "with --auto: refuse to take more disk than this, like 50GB")
+	f.Var(&o.limits.disk, "max-disk", "with --auto: never take more disk than this, like 50GB")
 	f.Var(&o.limits.memory, "min-memory", "with --auto: refuse to begin while less memory is free than this, like 2GB")
 	a.signersFlag(cmd)
 	f.StringVar(&o.to, "to", "", "the `MOMENT` to go back to (default latest)")
@@ -247,7 +248,7 @@ func (a *app) runPlanned(ctx context.Context, b *book, p *recovery.Plan, o reque
 	if warning := runner.LogoutWarning(a.environ); warning != "" {
 		say.line("", "warning: %s", warning)
 	}
-	run, err := a.startAs(ctx, b, p, "plain", runner.Launch{Unattended: true, Confirm: o.confirm, Outage: o.outage})
+	run, err := a.startAs(ctx, b, p, "plain", runner.Launch{Unattended: true, Confirm: o.confirm, Outage: o.outage, MaxDisk: int64(o.limits.disk), MinMemory: int64(o.limits.memory)})
 	if err != nil {
 		return err
 	}

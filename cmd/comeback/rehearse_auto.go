@@ -1,69 +1,21 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 
 	"comeback/recovery"
 	"comeback/recovery/catalogue"
 	"comeback/recovery/check"
-	"comeback/recovery/execute"
 	"comeback/recovery/plan"
 
 	"golang.org/x/sys/unix"
 )
-
-// limits are what a rehearsal that nobody watches may take of a host.
-type limits struct {
-	// disk is how many bytes it may need in scratch, memory how many must be free
-	// before it begins; 0 is no limit.
-	disk, memory size
-}
-
-// size is a number of bytes as people write it: "20GB", "512MB", "1TB".
-type size int64
-
-func (s *size) String() string { return recovery.FormatBytes(int64(*s)) }
-func (*size) Type() string     { return "SIZE" }
-
-var units = []struct {
-	suffix string
-	bytes  int64
-}{{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"B", 1}}
-
-// flag is the size as Set reads it, exactly; empty if there is none.
-func (s *size) flag() string {
-	for _, u := range units {
-		if n := int64(*s); n > 0 && n%u.bytes == 0 {
-			return fmt.Sprintf("%d%s", n/u.bytes, u.suffix)
-		}
-	}
-	return ""
-}
-
-func (s *size) Set(text string) error {
-	for _, u := range units {
-		number, ok := strings.CutSuffix(strings.TrimSpace(text), u.suffix)
-		if !ok {
-			continue
-		}
-		n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
-		if err != nil || n < 1 || n > (1<<62)/u.bytes {
-			break
-		}
-		*s = size(n * u.bytes)
-		return nil
-	}
-	return fmt.Errorf("%q is not a size like 20GB", text)
-}
 
 // auto chooses what most needs a proof, and gives way to everything else on the host.
 func (a *app) auto(ctx context.Context, path string, o request) error {
@@ -167,67 +119,4 @@ func giveWay() error {
 		}
 	}
 	return nil
-}
-
-// hold refuses a plan that would take more than it may.
-func (l limits) hold(p *recovery.Plan) error {
-	var needs int64
-	for _, s := range p.Steps {
-		for _, g := range s.Guards {
-			if g.Kind == recovery.GuardRoom {
-				needs += g.Bytes
-			}
-		}
-	}
-	if l.disk > 0 && needs > int64(l.disk) {
-		return recovery.Errorf("raise --max-disk, or rehearse on a larger host", "refused: the rehearsal needs about %s of disk, and may take %s",
-			recovery.FormatBytes(needs), l.disk.String()).WithExit(recovery.Refused)
-	}
-	if len(p.Targets) > 0 { // all scratch lies in one place
-		place := existingAbove(p.Targets[0].Place)
-		free, err := execute.Room(place)
-		if err == nil && needs > free {
-			return recovery.Errorf("make room, or name another place with --scratch", "refused: the rehearsal needs about %s in %s, and %s are free",
-				recovery.FormatBytes(needs), place, recovery.FormatBytes(free)).WithExit(recovery.Refused)
-		}
-	}
-	if l.memory > 0 {
-		free, err := freeMemory()
-		if err != nil {
-			return err
-		}
-		if free < int64(l.memory) {
-			return recovery.Errorf("rehearse when the host is less busy, or lower --min-memory", "refused: %s of memory are free, and %s are to stay free for the host",
-				recovery.FormatBytes(free), l.memory.String()).WithExit(recovery.Refused)
-		}
-	}
-	return nil
-}
-
-// existingAbove is the directory that a run's own is made in.
-func existingAbove(place string) string {
-	for dir := place; dir != "/" && dir != "."; {
-		dir = dir[:max(1, strings.LastIndexByte(dir, '/'))]
-		if info, err := os.Stat(dir); err == nil && info.IsDir() {
-			return dir
-		}
-	}
-	return "/"
-}
-
-// freeMemory is what the kernel says could be had without swapping.
-func freeMemory() (int64, error) {
-	f, err := os.Open("/proc/meminfo")
-	if err != nil {
-		return 0, fmt.Errorf("look for free memory: %w", err)
-	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		var kb int64
-		if n, _ := fmt.Sscanf(lines.Text(), "MemAvailable: %d kB", &kb); n == 1 {
-			return kb << 10, nil
-		}
-	}
-	return 0, fmt.Errorf("look for free memory: /proc/meminfo does not tell")
 }

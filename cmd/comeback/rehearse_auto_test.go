@@ -16,6 +16,7 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/journal"
 	"comeback/recovery/report"
+	"comeback/recovery/runner"
 )
 
 // Rehearsals that need nobody take what most needs a proof, within their limits; what
@@ -58,6 +59,7 @@ func TestRehearse_auto(t *testing.T) {
 	}
 	r.run(ctx, "check", book, "--no-canary").has(t, recovery.CheckWarning, "PROOF   uploads, nearby         proven by ", "Restore                 proven by ", "Stop                    never exercised")
 	auto().has(t, recovery.CameBack, "every copy was proven; by chance uploads/")
+	r.comparesThree(t)
 
 	// Another host, which has nothing but the runbook, shows what was filed by a key that it
 	// does not know, and lets it prove nothing before somebody lists the key.
@@ -275,6 +277,25 @@ func atHome(t *testing.T, book, list string, n int) *rig {
 	return r
 }
 
+// comparesThree fails where the report of the third rehearsal does not stand beside the
+// two before it, stage by stage, and is what its journal and plan tell.
+func (r *rig) comparesThree(t *testing.T) {
+	t.Helper()
+	runs, err := runner.Home{Dir: r.state}.List()
+	if err != nil || len(runs) != 3 {
+		t.Fatalf("%d runs, %v", len(runs), err)
+	}
+	text, err := os.ReadFile(filepath.Join(runs[0].Dir, report.MarkdownFile))
+	_, table, _ := strings.Cut(string(text), "## Beside earlier rehearsals\n")
+	table, _, _ = strings.Cut(table, "\n## ")
+	for _, want := range []string{"| `" + runs[2].ID + "` |", "| `" + runs[0].ID + "`, this one |", "% of 30m00", "| Restore | ", "| stage | `" + runs[2].ID + "` | `" + runs[1].ID + "` | `" + runs[0].ID + "` |"} {
+		if !strings.Contains(table, want) {
+			t.Errorf("%v: its report lacks %q beside the others: %s", err, want, table)
+		}
+	}
+	r.run(t.Context(), "report", "verify", runs[0].ID).has(t, recovery.WithExceptions, "intact, signer unknown")
+}
+
 // The threads of a process that gives way, and so what they start, go last.
 func TestGiveWay(t *testing.T) {
 	if os.Getenv("COMEBACK_TEST_GIVE_WAY") == "" {
@@ -291,5 +312,32 @@ func TestGiveWay(t *testing.T) {
 	out, err := exec.Command("/bin/sh", "-c", "nice").Output()
 	if err != nil || strings.TrimSpace(string(out)) != fmt.Sprint(lowPriority) {
 		t.Errorf("a program that was started has the niceness %q, %v", out, err)
+	}
+}
+
+// A rehearsal that takes more than it was to need is stopped, and nothing of it is left.
+func TestRehearse_limits(t *testing.T) {
+	t.Parallel()
+	r, ctx := newRig(t), t.Context()
+	place := t.TempDir()
+	for _, dir := range []string{"tree", "nearby"} {
+		if err := os.Mkdir(filepath.Join(place, dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(place, "tree", "a.jpg"), []byte("a picture"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	book := filepath.Join(place, "shop.md")
+	text := fmt.Sprintf("---\ncomeback: 1\nsystem: shop\nrpo: 5m\nrto: 30m\ncopies:\n  nearby: {url: \"file://%[1]s/nearby\"}\n"+
+		"components:\n  uploads: {kind: files, path: %[1]s/tree, prefix: \"uploads/\"}\n---\n# Shop\n\n## Restore\n\n```yaml\nrestore: uploads\n```\n\n## Unpack\n\n"+
+		"```sh\n# run: unpack\n# in: rehearsal\n# timeout: 5m\n# env: COMEBACK_UPLOADS\nhead -c 50000000 /dev/zero > \"$COMEBACK_UPLOADS/much\"\nexec sleep 300\n```\n", place)
+	if err := os.WriteFile(book, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.run(ctx, "backup", book).has(t, recovery.CameBack)
+	r.run(ctx, "rehearse", book, "--auto", "--plain", "--max-disk", "40MB").has(t, recovery.Interrupted, "the rehearsal takes 50.0 MB of disk, and may take 40.0 MB")
+	if runs, err := (runner.Home{Dir: r.state}).List(); err != nil || len(runs) != 1 || runs[0].State.Result != recovery.ResultInterrupted {
+		t.Errorf("%+v, %v", runs, err)
 	}
 }

@@ -43,6 +43,8 @@ func (a *app) runnerCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&o.unattended, "unattended", false, "nobody can be asked")
 	cmd.Flags().StringVar(&o.confirm, "confirm", "", "the `NAME` of the target, as a person has typed it")
 	cmd.Flags().StringVar(&outage, "outage", "", "since when the outage is, as `JSON`")
+	cmd.Flags().Var(&o.limits.disk, "max-disk", "stop when it takes more of the disk than `SIZE`")
+	cmd.Flags().Var(&o.limits.memory, "min-memory", "stop when less than half of `SIZE` of memory is free")
 	cmd.Flags().IntVar(&o.tether, "tether", 0, "stop when the process `PID` has ended")
 	return cmd
 }
@@ -53,6 +55,7 @@ type serving struct {
 	unattended bool
 	confirm    string
 	outage     recovery.OutageNoted
+	limits     limits
 	tether     int
 }
 
@@ -79,6 +82,9 @@ func (a *app) serve(ctx context.Context, o serving) error {
 		}()
 	}
 	run, release, err := a.beginRun(ctx, o)
+	if err == nil && o.limits != (limits{}) {
+		go o.limits.watch(ctx, ownScratch(run.Plan()), cancel)
+	}
 	if out, ok := a.out.(*os.File); ok {
 		err = errors.Join(err, runner.Say(out, err))
 	}

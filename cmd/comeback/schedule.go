@@ -14,6 +14,8 @@ import (
 	"unicode"
 
 	"comeback/recovery"
+	"comeback/recovery/catalogue"
+	"comeback/recovery/check"
 	"comeback/recovery/plan"
 	"comeback/recovery/schedule"
 
@@ -33,6 +35,10 @@ const (
 	unitDir = "/etc/systemd/system"
 	cronDir = "/etc/cron.d"
 )
+
+// wanted are the directories below that of the units in which systemd keeps a link to
+// what it starts by itself.
+var wanted = []string{"timers.target.wants", "multi-user.target.wants"}
 
 func (a *app) scheduleCommand() *cobra.Command {
 	var o scheduleAsked
@@ -72,7 +78,7 @@ somebody else. They are split into words as a shell does it, and no shell runs t
 	f.StringVar(&o.environment, "environment", "", "a `FILE` with the variables that the runbook needs (default /etc/comeback/SYSTEM.env)")
 	f.StringVar(&o.metrics, "prometheus", "", "let checks write metrics into this `FILE`")
 	f.StringVar(&o.key, "key", "", "sign the reports of rehearsals with this SSH private key `FILE`; unsigned they prove nothing")
-	f.Var(&o.limits.disk, "max-disk", "rehearsals that would take more disk than this, like 50GB, are refused")
+	f.Var(&o.limits.disk, "max-disk", "rehearsals never take more disk than this, like 50GB")
 	f.Var(&o.limits.memory, "min-memory", "rehearsals do not begin while less memory is free than this, like 2GB")
 	f.StringArrayVar(&o.success, "on-success", nil, "a `COMMAND` for when a job has ended well; given several times, each is a word of it")
 	f.StringArrayVar(&o.failure, "on-failure", nil, "a `COMMAND` for when a job has failed; given several times, each is a word of it")
@@ -94,7 +100,7 @@ func (a *app) schedule(ctx context.Context, o scheduleAsked) error {
 	files := schedule.Systemd(s)
 	dir := unitDir
 	if o.cron {
-		files, dir = []schedule.File{{Name: strings.TrimSuffix(schedule.Prefix(b.System), "-"), Text: schedule.Cron(s)}}, cronDir
+		files, dir = []schedule.File{{Name: cronName(b.System), Text: schedule.Cron(s)}}, cronDir
 	}
 	start := o.dir == "" && !o.cron
 	if o.dir != "" {
@@ -124,7 +130,7 @@ func (a *app) scheduleOptions(b *book, o scheduleAsked) (schedule.Options, error
 	if err != nil {
 		return schedule.Options{}, err
 	}
-	s := schedule.Options{System: b.System, Runbook: b.path, Program: executable(), Components: plan.Components(b.Runbook), RPO: b.RPO, Rehearse: b.Rehearse,
+	s := schedule.Options{System: b.System, Runbook: b.path, Program: executable(), Components: backedUpHere(b), RPO: b.RPO, Rehearse: b.Rehearse,
 		User: o.user, State: home.Dir, Environment: o.environment, Metrics: o.metrics, Key: o.key, MaxDisk: o.limits.disk.flag(), MinMemory: o.limits.memory.flag()}
 	if s.Success, err = commandWords(o.success); err == nil {
 		s.Failure, err = commandWords(o.failure)
@@ -144,6 +150,41 @@ func (a *app) scheduleOptions(b *book, o scheduleAsked) (schedule.Options, error
 		}
 	}
 	return s, nil
+}
+
+// backedUpHere are the components that comeback itself takes backups of; others are
+// another program's to back up, on a schedule of its own.
+func backedUpHere(b *book) []recovery.Component {
+	return slices.DeleteFunc(slices.Clone(plan.Components(b.Runbook)), func(c recovery.Component) bool {
+		return !slices.ContainsFunc(catalogue.For(c, engines()), func(e recovery.Engine) bool {
+			_, takes := e.(recovery.Capturer)
+			return takes
+		})
+	})
+}
+
+// cronName is that of the file with a system's lines for cron.
+func cronName(system string) string { return strings.TrimSuffix(schedule.Prefix(system), "-") }
+
+// scheduled are the jobs that a runbook asks for, and whether this host has been told to
+// do them.
+func (a *app) scheduled(b *book) []check.Job {
+	crontab, err := os.ReadFile(filepath.Join(a.cronDir, cronName(b.System)))
+	inCron := err == nil
+	var jobs []check.Job
+	for _, j := range schedule.Jobs(schedule.Options{System: b.System, Runbook: b.path, Components: backedUpHere(b), RPO: b.RPO, Rehearse: b.Rehearse}) {
+		job := check.Job{Name: j.Name, Component: j.Component, Unit: j.Unit(b.System)}
+		unit, err := os.ReadFile(filepath.Join(a.unitDir, job.Unit))
+		isUnit := err == nil && strings.Contains(string(unit), schedule.Mark(b.System)+"\n")
+		started := slices.ContainsFunc(wanted, func(target string) bool {
+			_, err := os.Lstat(filepath.Join(a.unitDir, target, job.Unit))
+			return err == nil
+		})
+		job.Told = isUnit && started || inCron && schedule.InCron(string(crontab), b.System, j)
+		job.Idle = isUnit && !job.Told
+		jobs = append(jobs, job)
+	}
+	return jobs
 }
 
 // commandWords is a command by its words: as they were given one by one, or a line
@@ -235,7 +276,7 @@ func (a *app) removeUnits(ctx context.Context, dir, system string, stop bool) er
 	if err != nil {
 		return fmt.Errorf("list the units: %w", err)
 	}
-	paths = append(paths, filepath.Join(dir, strings.TrimSuffix(prefix, "-")))
+	paths = append(paths, filepath.Join(dir, cronName(system)))
 	var timers []string
 	paths = slices.DeleteFunc(paths, func(path string) bool {
 		text, err := os.ReadFile(path)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"comeback/recovery"
+	"comeback/recovery/check"
 	"comeback/recovery/schedule"
 	"comeback/shop/shoptest"
 )
@@ -49,6 +51,22 @@ func TestSchedule(t *testing.T) {
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Fatalf("written although it was refused: %v, %v", left, err)
 	}
+	// What check sees of the job that backs up the database.
+	jobs := func(told, idle bool) {
+		t.Helper()
+		a := r.app(io.Discard, io.Discard)
+		a.unitDir, a.cronDir = dir, dir
+		b, _, err := a.open(book)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := a.scheduled(b)
+		i := slices.IndexFunc(all, func(j check.Job) bool { return j.Component == "database" })
+		if i < 0 || len(all) != 6 || all[i] != (check.Job{Name: "backup-database", Unit: "comeback-shop-backup-database.timer", Component: "database", Told: told, Idle: idle}) {
+			t.Errorf("%+v", all)
+		}
+	}
+	jobs(false, false)
 	for _, form := range [][]string{nil, {"--cron"}} {
 		args := slices.Concat([]string{"schedule", book, "--dir", dir, "--on-success", "curl -fsS -H 'X-Job: {job}, \"done\"' https://hc.example.com/{job}", "--key", key,
 			"--max-disk", "50GB", "--min-memory", "1500MB"}, mine, form)
@@ -70,6 +88,19 @@ func TestSchedule(t *testing.T) {
 		for _, want := range []string{"https://hc.example.com/check", key, "--auto", "50GB", "1500MB", "X-Job: check, "} {
 			if !strings.Contains(whole, want) {
 				t.Errorf("%v: the files lack %s:\n%s", form, want, whole)
+			}
+		}
+		jobs(form != nil, form == nil)
+		if form == nil { // as systemctl enable does it
+			wants := filepath.Join(dir, "timers.target.wants")
+			for _, err := range []error{os.Mkdir(wants, 0o755), os.Symlink("../comeback-shop-backup-database.timer", filepath.Join(wants, "comeback-shop-backup-database.timer"))} {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			jobs(true, false)
+			if err := os.RemoveAll(wants); err != nil {
+				t.Fatal(err)
 			}
 		}
 		foreign := filepath.Join(dir, "comeback-shop-own.timer")

@@ -23,6 +23,10 @@ type Evidence struct {
 	// says.
 	Rehearse   time.Duration
 	Components []recovery.Component
+	// Without are the kinds of component of which the runbook says there is nothing.
+	Without []recovery.ComponentKind
+	// Jobs are those that comeback would do by itself; nil where nobody looked.
+	Jobs []Job
 	// Engines tell which components anybody looks for.
 	Engines   []recovery.Engine
 	Copies    []Copy
@@ -63,6 +67,15 @@ type Evidence struct {
 	// ids; First is when a finding was first seen.
 	Assigned map[string]Assigned
 	First    map[string]time.Time
+}
+
+// Job is something that a host does again and again, if it was told to.
+type Job struct {
+	// Name is "backup-uploads", Unit the systemd unit that starts it; Component is what
+	// it backs up, empty for other jobs.
+	Name, Unit, Component string
+	// Told says that this host does it, Idle that it has a timer which was not started.
+	Told, Idle bool
 }
 
 // Assigned is who sees to a finding, and until when.

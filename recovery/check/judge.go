@@ -27,6 +27,8 @@ func Judge(e Evidence) recovery.Assessment {
 	j.servers()
 	j.time()
 	j.proofs()
+	j.kinds()
+	j.automated()
 	j.digits()
 	j.host()
 	j.finish()

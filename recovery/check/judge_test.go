@@ -57,6 +57,10 @@ func healthy() *check.Evidence {
 	e := &check.Evidence{System: "shop", Runbook: "r1", Path: "shop.md", At: now, RPO: 5 * time.Minute, RTO: 30 * time.Minute, Rehearse: 90 * 24 * time.Hour, Owner: "platform on-call",
 		Components: []recovery.Component{{Name: "database", Kind: recovery.Postgres}, {Name: "uploads", Kind: recovery.Files}, {Name: "config", Kind: recovery.Config}, {Name: "code", Kind: recovery.Code}},
 		Sources:    map[string]check.Source{}, Servers: map[string]check.Server{}, Identities: map[string]error{}, Majors: []int{17, 15}}
+	for _, c := range e.Components {
+		e.Jobs = append(e.Jobs, check.Job{Name: "backup-" + c.Name, Unit: "comeback-shop-backup-" + c.Name + ".timer", Component: c.Name, Told: true})
+	}
+	e.Jobs = append(e.Jobs, check.Job{Name: "check", Unit: "comeback-shop-check.timer", Told: true})
 	for _, s := range []recovery.Schema{{Engine: "pitr", Kind: recovery.Postgres}, {Engine: "files", Kind: recovery.Files}, {Engine: "config", Kind: recovery.Config}, {Engine: "code", Kind: recovery.Code}} {
 		e.Engines = append(e.Engines, engine{s})
 	}
@@ -172,6 +176,37 @@ func TestJudge(t *testing.T) {
 			e.Sources["uploads"] = check.Source{Fingerprint: "f"}
 			e.Copies[0].Manifests = []recovery.Manifest{{ID: "uploads/20261122", Component: "uploads", Fingerprint: "f"}}
 		}, nil, recovery.WouldSave, "", ""},
+		{"a runbook that is silent about files and code", func(e *check.Evidence) {
+			e.Components = []recovery.Component{e.Components[0], e.Components[2]}
+		}, []string{"kinds"}, recovery.WouldBut, "the runbook says nothing of uploaded files and code", "without: [files, code]"},
+		{"a runbook that says what there is not", func(e *check.Evidence) {
+			e.Components, e.Without = e.Components[:2], []recovery.ComponentKind{recovery.Code, recovery.Config}
+		}, nil, recovery.WouldSave, "", ""},
+		{"nothing on this host makes backups, but they come", func(e *check.Evidence) {
+			for i := range e.Jobs {
+				e.Jobs[i].Told = false
+			}
+		}, nil, recovery.WouldSave, "", ""},
+		{"nothing makes backups, and there are few", func(e *check.Evidence) {
+			for i := range e.Jobs {
+				e.Jobs[i].Told = e.Jobs[i].Component == "uploads"
+			}
+			for _, name := range []string{"uploads", "config", "code"} {
+				edit(e, "", name, func(s *recovery.Survey) { s.Backups = s.Backups[3:] })
+			}
+		}, []string{"schedule"}, recovery.WouldBut, "nothing is seen that backs up config and code by itself", "comeback schedule shop.md --install"},
+		{"backups that were made one after the other are no habit", func(e *check.Evidence) {
+			e.Jobs[3].Told = false
+			edit(e, "", "code", func(s *recovery.Survey) {
+				for i := range s.Backups {
+					at := now.Add(-time.Minute).Add(time.Duration(i) * time.Second)
+					s.Backups[i].Taken = recovery.Span{From: at, To: at}
+				}
+			})
+		}, []string{"schedule"}, recovery.WouldBut, "backs up code by itself", ""},
+		{"a timer that nobody has started", func(e *check.Evidence) {
+			e.Jobs[4].Told, e.Jobs[4].Idle = false, true
+		}, []string{"schedule/check"}, recovery.WouldBut, "check is scheduled on this host, and nobody has started its timer", "systemctl enable --now comeback-shop-check.timer"},
 		{"no copy holds the configuration", func(e *check.Evidence) {
 			edit(e, "", "config", func(s *recovery.Survey) { s.Backups = nil })
 		}, []string{"none/config", "3-2-1-1-0/3 copies", "3-2-1-1-0/2 kinds", "3-2-1-1-0/1 elsewhere", "3-2-1-1-0/1 locked"}, recovery.WouldNot, "config: no copy holds a backup", "comeback backup shop.md config"},
@@ -474,7 +509,7 @@ func TestJudge(t *testing.T) {
 			e.Engines = e.Engines[:3]
 			e.Components = e.Components[:3]
 			e.Components = append(e.Components, recovery.Component{Name: "other", Kind: "oracle"})
-		}, []string{"engine/other", "proof/other", "3-2-1-1-0/3 copies", "3-2-1-1-0/2 kinds", "3-2-1-1-0/1 elsewhere", "3-2-1-1-0/1 locked"}, recovery.NotKnown, "no engine of this version looks for oracle", ""},
+		}, []string{"engine/other", "kinds", "proof/other", "3-2-1-1-0/3 copies", "3-2-1-1-0/2 kinds", "3-2-1-1-0/1 elsewhere", "3-2-1-1-0/1 locked"}, recovery.NotKnown, "no engine of this version looks for oracle", ""},
 		{"only the nightly pipe of a small team", func(e *check.Evidence) {
 			e.Components = e.Components[:1]
 			e.Catalogue = catalogue.Catalogue{Surveys: []recovery.Survey{survey("offsite", "database", "dump", at("2026-11-23 01:00:00"), 1_000_000)}}
@@ -484,7 +519,7 @@ func TestJudge(t *testing.T) {
 			s := e.Servers["database"]
 			s.Mode = "off"
 			e.Servers["database"] = s
-		}, []string{"rpo/database", "archive/database", "rto", "proof", "3-2-1-1-0/3 copies", "3-2-1-1-0/1 locked"}, recovery.WouldBut, "only whole backups can be restored, nothing between them", "archive_command = 'comeback wal push shop.md %p'"},
+		}, []string{"rpo/database", "archive/database", "kinds", "rto", "proof", "3-2-1-1-0/3 copies", "3-2-1-1-0/1 locked"}, recovery.WouldBut, "only whole backups can be restored, nothing between them", "archive_command = 'comeback wal push shop.md %p'"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e := healthy()

@@ -50,6 +50,8 @@ type Options struct {
 	Live      []recovery.Live
 	// Losses are what going back to the moment loses, as far as it is known.
 	Losses []recovery.Loss
+	// Earlier are the rehearsals that the run will be compared with.
+	Earlier []recovery.Earlier
 	// Expected says how long a step took in earlier runs, or 0. It may be nil.
 	Expected func(recovery.Step) time.Duration
 }
@@ -86,7 +88,7 @@ func begin(o Options) *recovery.Plan {
 		Format: Format, Run: o.Run, System: rb.System, Mode: o.Mode, Number: o.Number, Previous: o.Previous,
 		Created: o.Created.UTC(), Runbook: o.Source, RPO: recovery.Duration(rb.RPO), RTO: recovery.Duration(rb.RTO),
 		RehearseEvery: recovery.Duration(rb.Rehearse), Moment: o.Moment, Components: Components(rb), Copies: Copies(rb), Needs: rb.Needs,
-		Production: rb.Production, Notify: rb.Notify, Keep: o.Keep,
+		Production: rb.Production, Notify: rb.Notify, Keep: o.Keep, Earlier: o.Earlier,
 	}
 	for _, person := range rb.People {
 		p.People = append(p.People, recovery.Person{Role: person.Role, Reach: person.Reach, Key: person.Key})

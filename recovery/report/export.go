@@ -195,54 +195,13 @@ func (p Period) together() map[count]count {
 	return of
 }
 
-// maxTrend is how many rehearsals a trend shows, the newest.
-const maxTrend = 12
-
-// Trends compares the rehearsals among reports, which are in the order of time; nil
-// where there is nothing to compare.
-func Trends(reports []*Report) *recovery.Trend {
-	reports = slices.DeleteFunc(slices.Clone(reports), func(r *Report) bool {
-		return r == nil || r.Mode != recovery.Rehearsal || r.Objectives.Exercised == nil || !r.Ended()
-	})
-	reports = reports[max(0, len(reports)-maxTrend):]
-	if len(reports) == 0 {
-		return nil
-	}
-	t := &recovery.Trend{}
-	var longest recovery.Duration = 1
-	for _, r := range reports {
-		run := recovery.TrendRun{Run: r.Run, At: r.Times.Started, Took: r.Objectives.Exercised.Took, RTO: r.Objectives.RTO.Target}
-		for _, c := range r.Moment.Components {
-			run.Bytes += c.Backup.Size
-		}
-		t.Runs = append(t.Runs, run)
-		for _, s := range r.Stages {
-			if !slices.ContainsFunc(t.Stages, func(o recovery.TrendStage) bool { return o.Name == s.Name }) && s.Steps > 0 {
-				t.Stages = append(t.Stages, recovery.TrendStage{Name: s.Name})
-			}
-			longest = max(longest, s.Took)
-		}
-	}
-	for i := range t.Stages {
-		for _, r := range reports {
-			took := recovery.TrendTook{}
-			j := slices.IndexFunc(r.Stages, func(s Stage) bool { return s.Name == t.Stages[i].Name })
-			if j >= 0 && r.Stages[j].Steps > 0 && r.Stages[j].State == recovery.Done {
-				took = recovery.TrendTook{Known: true, Took: r.Stages[j].Took, Percent: max(1, int(100*r.Stages[j].Took/longest))}
-			}
-			t.Stages[i].Took = append(t.Stages[i].Took, took)
-		}
-	}
-	return t
-}
-
 // Trends are those of the period's rehearsals.
 func (p Period) Trends() *recovery.Trend {
 	var reports []*Report
 	for _, e := range p.Runs {
 		reports = append(reports, e.Report)
 	}
-	return Trends(reports)
+	return recovery.NewTrend(Rehearsals(reports))
 }
 
 //go:embed export.html.tmpl

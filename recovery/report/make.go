@@ -116,6 +116,7 @@ func (s *source) report() *Report {
 		Waits: s.history.waits, Decisions: s.history.decisions, Failures: s.history.failures, Interrupted: s.history.breaks,
 		CutOff: s.history.cutOff, Redone: s.history.redone, Leases: s.history.leases, Amendments: s.history.amendments,
 		Approvals: s.history.approvals, Secrets: s.history.secrets, Calls: s.history.calls, Watched: s.history.watched,
+		Earlier: s.plan.Earlier,
 		Unknown: append(append([]string{}, s.state.Unknown...), s.history.strange...),
 	}
 	for _, n := range s.state.Notes {

@@ -21,6 +21,7 @@ func (r *Report) Markdown() []byte {
 	d.notDone(r)
 	d.checks(r)
 	d.stages(r)
+	d.trend(r)
 	d.steps(r)
 	d.changes(r)
 	d.interruptions(r)

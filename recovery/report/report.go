@@ -69,6 +69,9 @@ type Report struct {
 	// the journal does not tell.
 	Watched *bool `json:"watched_at_its_end,omitempty"`
 
+	// Earlier are the rehearsals that this one is compared with, the oldest first.
+	Earlier []recovery.Earlier `json:"earlier_rehearsals,omitempty"`
+
 	// Live is what was done to live targets; missing where the plan has none.
 	Live *Live `json:"live,omitempty"`
 

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -82,6 +83,20 @@ func unchanged(dir string, r *Report, files []file) error {
 		}
 	}
 	return nil
+}
+
+// Read is the report of a run as it was written, which proves nothing: Verify does. The
+// error is fs.ErrNotExist where the run has none.
+func Read(dir string) (*Report, error) {
+	b, err := readDocument(dir, JSONFile)
+	if err != nil {
+		return nil, err
+	}
+	var r Report
+	if err := json.Unmarshal(b, &r); err != nil {
+		return nil, recovery.Errorf("get the file as it was written", "read %s: %w", JSONFile, err)
+	}
+	return &r, nil
 }
 
 // Digest is what the next report of the same system carries as Previous: the

@@ -374,6 +374,18 @@ func (h History) Proof() (Past, bool) {
 	return Past{}, false
 }
 
+// Rehearsals are the newest rehearsals of the system that have ended, the oldest first.
+func (h History) Rehearsals(most int) []Past {
+	var all []Past
+	for _, p := range h.runs {
+		if len(all) < most && p.State.Result != "" && p.State.Mode == recovery.Rehearsal {
+			all = append(all, p)
+		}
+	}
+	slices.Reverse(all)
+	return all
+}
+
 // StageTook is how long a stage took in the newest run in which it was done; 0
 // if it never was.
 func (h History) StageTook(name string) time.Duration {

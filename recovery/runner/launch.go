@@ -34,6 +34,9 @@ type Launch struct {
 	// Outage says since when the outage is, where somebody has said it; a short run may
 	// have ended before it could be told.
 	Outage recovery.OutageNoted
+	// MaxDisk is how many bytes the run may take on the disk of its scratch, MinMemory how
+	// many had to be free before it began; 0 is no limit.
+	MaxDisk, MinMemory int64
 	// Tether is a process that the run must not outlive; 0 is none. It is
 	// for demonstrations.
 	Tether int
@@ -72,6 +75,14 @@ func (l Launch) Spawn(ctx context.Context) error {
 			return fmt.Errorf("start the runner: %w", err)
 		}
 		args = append(args, "--outage", string(outage))
+	}
+	for _, limit := range []struct {
+		flag  string
+		bytes int64
+	}{{"--max-disk", l.MaxDisk}, {"--min-memory", l.MinMemory}} {
+		if limit.bytes > 0 {
+			args = append(args, limit.flag, fmt.Sprintf("%dB", limit.bytes))
+		}
 	}
 	if l.Tether > 0 {
 		args = append(args, "--tether", strconv.Itoa(l.Tether))

@@ -29,9 +29,17 @@ func Cron(o Options) string {
 			command += " || " + shell(replaced(o.Failure, j.Name))
 		}
 		// A per cent sign is a line's end in a crontab.
-		fmt.Fprintf(&b, "# %s: %s\n%s %s %s\n", o.System, j.Says, cron, o.User, strings.ReplaceAll(command, "%", `\%`))
+		fmt.Fprintf(&b, "%s\n%s %s %s\n", heading(o.System, j), cron, o.User, strings.ReplaceAll(command, "%", `\%`))
 	}
 	return b.String()
+}
+
+// heading stands above a job's line in a crontab.
+func heading(system string, j Job) string { return "# " + system + ": " + j.Says }
+
+// InCron reports whether a file that [Cron] has written for a system holds a job.
+func InCron(text, system string, j Job) bool {
+	return strings.Contains(text, Mark(system)+"\n") && strings.Contains(text, "\n"+heading(system, j)+"\n")
 }
 
 // shell quotes a command's words for sh.

@@ -39,6 +39,8 @@ type Options struct {
 type Job struct {
 	// Name is "backup-database", "check", "catch-up" or "rehearse".
 	Name string
+	// Component is what it backs up; empty for other jobs.
+	Component string
 	// Says is what it does.
 	Says string
 	// Args are those of comeback.
@@ -63,6 +65,14 @@ const (
 	leastEach   = 5 * time.Minute
 )
 
+// Unit is the name of the systemd unit that starts a job.
+func (j Job) Unit(system string) string {
+	if j.Stays {
+		return Prefix(system) + j.Name + ".service"
+	}
+	return Prefix(system) + j.Name + ".timer"
+}
+
 // Jobs lists what the runbook asks for: databases and configuration are backed up
 // each night, files as often as the RPO asks for.
 func Jobs(o Options) []Job {
@@ -81,7 +91,7 @@ func Jobs(o Options) []Job {
 			continue
 		}
 		database = database || c.Kind == recovery.Postgres
-		jobs = append(jobs, Job{Name: "backup-" + c.Name, Says: "back up " + c.Name, Each: each, Scratches: true, Args: []string{"backup", o.Runbook, c.Name}})
+		jobs = append(jobs, Job{Name: "backup-" + c.Name, Component: c.Name, Says: "back up " + c.Name, Each: each, Scratches: true, Args: []string{"backup", o.Runbook, c.Name}})
 	}
 	if database {
 		jobs = append(jobs, Job{Name: "catch-up", Says: "bring the log to copies that lack it", Each: catchUpEach, Args: []string{"wal", "push", o.Runbook, "--catch-up"}})

@@ -1,0 +1,62 @@
+package check
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"comeback/recovery"
+)
+
+// wholeSystem are the kinds that a system consists of as a rule, and what they are.
+var wholeSystem = []struct {
+	kind recovery.ComponentKind
+	what string
+}{
+	{recovery.Postgres, "database"},
+	{recovery.Files, "uploaded files"},
+	{recovery.Config, "configuration"},
+	{recovery.Code, "code"},
+}
+
+// kinds finds that a runbook is silent about a part that systems have as a rule: what no
+// component names is in no backup, and nobody misses it before the day.
+func (j *judge) kinds() {
+	var silent, keys []string
+	for _, k := range wholeSystem {
+		named := slices.ContainsFunc(j.Components, func(c recovery.Component) bool { return c.Kind == k.kind })
+		if !named && !slices.Contains(j.Without, k.kind) {
+			silent, keys = append(silent, k.what), append(keys, string(k.kind))
+		}
+	}
+	if len(silent) > 0 {
+		j.find("kinds", recovery.Unknown, "add components of these kinds, or say in the front matter that there are none: without: ["+strings.Join(keys, ", ")+"]",
+			"the runbook says nothing of %s: whether the system needs them to come back is not known", series(silent))
+	}
+}
+
+// automated finds what waits for a person who thinks of it: timers that nobody has
+// started, and components that no job of this host backs up and no copy holds at the
+// pace of a habit, whoever's it is.
+func (j *judge) automated() {
+	var byHand []string
+	for _, job := range j.Jobs {
+		switch {
+		case job.Idle:
+			j.find("schedule/"+job.Name, recovery.NotMet, "systemctl enable --now "+job.Unit, "%s is scheduled on this host, and nobody has started its timer", job.Name)
+		case !job.Told && job.Component != "" && j.every(job.Component, "") < time.Minute:
+			byHand = append(byHand, job.Component)
+		}
+	}
+	if len(byHand) > 0 {
+		j.find("schedule", recovery.Unknown, "comeback schedule "+j.Path+" --install", "nothing is seen that backs up %s by itself: no timer and no crontab of this host has it, and the copies show no habit", series(byHand))
+	}
+}
+
+// series writes words one after the other: "a, b and c".
+func series(words []string) string {
+	if n := len(words) - 1; n > 0 {
+		return strings.Join(words[:n], ", ") + " and " + words[n]
+	}
+	return strings.Join(words, "")
+}
