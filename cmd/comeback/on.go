@@ -32,7 +32,7 @@ var carried = map[string]bool{
 	"comeback": true, "comeback rehearse": true, "comeback recover": true, "comeback attach": true, "comeback resume": true, "comeback stop": true,
 	"comeback switch-back": true, "comeback expire": true, "comeback rescue": true, "comeback rescue undo": true, "comeback terminal": true,
 	"comeback rescue show": false, "comeback rescue choose": false, "comeback runs": false, "comeback status": false, "comeback look": false,
-	"comeback moments": false, "comeback check": false,
+	"comeback moments": false, "comeback check": false, "comeback backup": false, "comeback retain": false,
 }
 
 // elsewhere gives the commands that can be carried out on another host their flags for

@@ -513,3 +513,37 @@ func TestOn_recover(t *testing.T) {
 		t.Errorf("live holds %v after the switch back, and held %v", now, harmed)
 	}
 }
+
+// A backup is taken where the data are, with what only the bastion knows, and retention
+// counts it there.
+func TestOn_backup(t *testing.T) {
+	t.Parallel()
+	a := newAway(t, "")
+	tree := filepath.Join(a.server.Home, "pages")
+	for _, err := range []error{os.Mkdir(tree, 0o700), os.WriteFile(filepath.Join(tree, "index.html"), []byte("of the host"), 0o600),
+		os.Chown(tree, a.server.User.UID, a.server.User.GID), os.Chown(filepath.Join(tree, "index.html"), a.server.User.UID, a.server.User.GID)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := os.ReadFile(a.book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), "kind: files, path: ")
+	path, _, _ := strings.Cut(rest, "}")
+	text := strings.Replace(string(b), path, fmt.Sprintf("%q, prefix: pages/, retain: [7 daily]", tree), 1)
+	if err := os.WriteFile(a.book, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := a.on(t, "backup", a.book); got.code != recovery.CameBack || !strings.Contains(got.out, "snapshot") || !strings.Contains(got.out, "in nearby") {
+		t.Fatalf("exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	if got := a.on(t, "retain", a.book); got.code != recovery.CameBack || !strings.Contains(got.out, "1 ") {
+		t.Errorf("retain: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	if got := a.on(t, "rehearse", a.book, "--plain"); got.code != recovery.CameBack || !strings.Contains(got.out, "snapshot") {
+		t.Errorf("rehearse what was taken: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	a.secretNowhere(t)
+}

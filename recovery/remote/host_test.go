@@ -35,6 +35,7 @@ func TestExplain(t *testing.T) {
 		{"ssh: Could not resolve hostname db1: Name or service not known\r\n", "no host is named db1", recovery.Usage},
 		{"ssh: connect to host db1 port 22: Connection refused\r\n", "db1 cannot be reached", recovery.Failed},
 		{"ssh: connect to host db1 port 22: Connection timed out\r\n", "db1 cannot be reached", recovery.Failed},
+		{"banner exchange: Connection to UNKNOWN port 65535: Broken pipe\r\n", "db1 cannot be reached", recovery.Failed},
 		{"sh: 1: exec: ssh: not found\n", "ssh cannot be started", recovery.Usage},
 		{"bash: line 1: sh: command not found\n", "ssh to db1 failed: bash: line 1: sh: command not found", recovery.Failed},
 		{"", "the connection to db1 ended before anything was said", recovery.Failed},

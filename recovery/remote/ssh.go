@@ -75,7 +75,7 @@ func explain(h Host, words string) error {
 		return wrong(recovery.Usage, "try it: ssh "+string(h)+"; add your key to the agent with ssh-add", "%s does not let you in: %s", name, last)
 	case has("Could not resolve hostname"):
 		return wrong(recovery.Usage, "write it as ssh knows it, or give it a name in ~/.ssh/config", "no host is named %s: %s", name, last)
-	case has("Connection refused", "timed out", "No route to host", "Network is unreachable", "Connection reset", "closed by remote host", "Connection closed by"):
+	case has("Connection refused", "timed out", "No route to host", "Network is unreachable", "Connection reset", "closed by remote host", "Connection closed by", "Broken pipe", "banner exchange:"):
 		return wrong(recovery.Failed, "see whether it is up and lets this host in: ssh "+string(h), "%s cannot be reached: %s", name, last)
 	case has("exec: ", "command not found") && has("ssh"):
 		return wrong(recovery.Usage, "install openssh-client, or name another program in COMEBACK_SSH", "ssh cannot be started: %s", last)
