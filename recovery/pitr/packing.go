@@ -12,6 +12,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 
+	"comeback/recovery"
 	"comeback/storage"
 )
 
@@ -115,7 +116,7 @@ func damaged(p Packing, err error) error {
 		}
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("%w: the %s stream ends too early", storage.ErrCorrupt, p)
+		return &recovery.Error{What: fmt.Sprintf("%v: the %s stream ends too early", storage.ErrCorrupt, p), Err: ErrCut}
 	}
 	var own interface{ Timeout() bool }
 	if errors.As(err, &own) { // a broken connection that the store passed on as it was
@@ -124,7 +125,10 @@ func damaged(p Packing, err error) error {
 	return fmt.Errorf("%w: %s: %w", storage.ErrCorrupt, p, err)
 }
 
+// ErrCut is the damage of a stream that ends too early.
+var ErrCut = fmt.Errorf("%w: it ends too early", storage.ErrCorrupt)
+
 // Unpacked streams what an archived object holds, decompressed. Closing it closes
 // r. A stream that ends early, or does not match its own checksum, is
-// storage.ErrCorrupt.
+// storage.ErrCorrupt, the former [ErrCut].
 func Unpacked(r io.ReadCloser, p Packing) (io.ReadCloser, error) { return unpacked(r, p) }

@@ -35,9 +35,15 @@ type Access struct {
 	Temp string
 }
 
+// ErrUncertain is a failure of which nobody can tell whether the network or the object is
+// the cause. It is to be tried again; what it keeps from being read is neither damaged nor
+// missing.
+var ErrUncertain = fmt.Errorf("%w, or damaged", storage.ErrUnavailable)
+
 // Repository is what a copy holds in some form.
 // Implementations only read, stream what they read, and give the store's own
-// errors, so that absence, damage and a failing network stay apart. One of them is
+// errors, so that absence, damage and a failing network stay apart; what they cannot
+// tell apart is [ErrUncertain]. One of them is
 // also an [Unpacker] or a [Restorer].
 type Repository interface {
 	// Contents lists everything once and looks into objects only as far as
@@ -47,8 +53,9 @@ type Repository interface {
 	// Files lists, anew, the archived files whose PostgreSQL names begin with
 	// prefix, which has at least the eight digits of a timeline.
 	Files(ctx context.Context, prefix string) ([]File, error)
-	// Absent reports whether an archived file is proven not to be there, by a
-	// fresh listing and by asking for it. An error proves nothing.
+	// Absent reports whether an archived file is proven not to be there now: the
+	// archive itself is, and asked anew it does not have the file. An error proves
+	// nothing.
 	Absent(ctx context.Context, name string) (bool, error)
 	// Open streams an archived file as PostgreSQL wrote it.
 	Open(ctx context.Context, f File) (io.ReadCloser, error)

@@ -338,7 +338,7 @@ func (v *surveyor) ends(ctx context.Context) error {
 		if !ok {
 			var err error
 			if t, err = v.lastCommit(ctx, c); err != nil {
-				if broken(ctx, err) {
+				if broken(ctx, err) && !errors.Is(err, ErrUncertain) {
 					return err
 				}
 				v.survey.Findings = append(v.survey.Findings, recovery.Finding{

@@ -1,6 +1,7 @@
 package walg
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,7 +34,8 @@ type timeline struct {
 // maxSegments bounds what one timeline may list: 160 TB of log in segments of 16 MB.
 const maxSegments = 10_000_000
 
-// log lists the archived log.
+// log lists the archived log, in the order of its names. That is a listing of the whole
+// folder, so that only recall asks for it.
 func (r *repository) log(ctx context.Context) ([]pitr.File, []recovery.Finding, error) {
 	if there, err := r.has(ctx, logFolder); !there || err != nil {
 		return nil, nil, err
@@ -51,6 +53,7 @@ func (r *repository) parseLog(text []byte) (files []pitr.File, findings []recove
 	if err := json.Unmarshal(text, &all); err != nil {
 		return nil, nil, recovery.Errorf("use a version of WAL-G from 2.0 on", "read what WAL-G says of the log: %w", err)
 	}
+	slices.SortFunc(all, func(a, b timeline) int { return cmp.Compare(a.ID, b.ID) })
 	for _, t := range all {
 		names, err := t.names()
 		if err != nil {
@@ -58,11 +61,11 @@ func (r *repository) parseLog(text []byte) (files []pitr.File, findings []recove
 				Do: "look with: wal-g wal-show; where segments are not of 16 MB, set WALG_PG_WAL_SIZE in its configuration"})
 			continue
 		}
+		if t.Parent != 0 {
+			files = append(files, r.file(pitr.File{Kind: pitr.History, Timeline: t.ID})) // its name comes before those of segments
+		}
 		for _, f := range names {
 			files = append(files, r.file(f))
-		}
-		if t.Parent != 0 {
-			files = append(files, r.file(pitr.File{Kind: pitr.History, Timeline: t.ID}))
 		}
 	}
 	return files, findings, nil
@@ -113,39 +116,54 @@ func (t timeline) names() ([]pitr.File, error) {
 	return all, nil
 }
 
-// Files asks for one name anew; of several names it is told what the log was listed to be
-// when it was first asked for.
+// recall is the archived log as it was listed last. It is listed where it never was, or
+// anew, and only then with findings.
+func (r *repository) recall(ctx context.Context, anew bool) ([]pitr.File, []recovery.Finding, error) {
+	r.listing.Lock()
+	defer r.listing.Unlock()
+	if r.known && !anew {
+		return r.listed, nil, nil
+	}
+	files, findings, err := r.log(ctx)
+	if err == nil {
+		r.listed, r.known = files, true
+	}
+	return files, findings, err
+}
+
+// named are those of a listing whose names begin with prefix.
+func named(files []pitr.File, prefix string) []pitr.File {
+	from, _ := slices.BinarySearchFunc(files, prefix, func(f pitr.File, prefix string) int { return strings.Compare(f.Name(), prefix) })
+	n := 0
+	for from+n < len(files) && strings.HasPrefix(files[from+n].Name(), prefix) {
+		n++
+	}
+	return slices.Clone(files[from : from+n])
+}
+
+// Files asks for one name anew: it may have come meanwhile. Of several names it is told
+// what the log was listed to be.
 func (r *repository) Files(ctx context.Context, prefix string) ([]pitr.File, error) {
 	if f, ok := pitr.ParseFileName(prefix); ok {
 		in, err := r.fetch(ctx, prefix)
 		if errors.Is(err, errMissing) {
-			return nil, nil
+			return nil, r.stands(ctx)
 		}
 		if err != nil {
 			return nil, err
 		}
 		return []pitr.File{r.file(f)}, in.Close()
 	}
-	r.listing.Lock()
-	defer r.listing.Unlock()
-	if !r.known {
-		files, _, err := r.log(ctx)
-		if err != nil {
-			return nil, err
-		}
-		r.listed, r.known = files, true
+	files, _, err := r.recall(ctx, false)
+	if err != nil {
+		return nil, err
 	}
-	var all []pitr.File
-	for _, f := range r.listed {
-		if strings.HasPrefix(f.Name(), prefix) {
-			all = append(all, f)
-		}
-	}
-	return all, nil
+	return named(files, prefix), nil
 }
 
-// Absent asks for the file, and wants the log to be there then: of a storage that is gone
-// WAL-G says that it does not have a file, too.
+// Absent asks for the file anew, and then whether the storage is there. What was listed
+// before is only asked whether it has the name: WAL-G does not find a file that it cannot
+// unpack, but lists it.
 func (r *repository) Absent(ctx context.Context, name string) (bool, error) {
 	in, err := r.fetch(ctx, name)
 	if err == nil {
@@ -154,14 +172,25 @@ func (r *repository) Absent(ctx context.Context, name string) (bool, error) {
 	if !errors.Is(err, errMissing) {
 		return false, err
 	}
-	files, _, err := r.log(ctx)
-	if err != nil || slices.ContainsFunc(files, func(f pitr.File) bool { return f.Name() == name }) {
+	if err := r.stands(ctx); err != nil {
 		return false, err
 	}
-	if len(files) == 0 {
-		return false, recovery.Errorf("look whether the storage is mounted and reached, then retry", "%w: WAL-G does not show any log any more", storage.ErrUnavailable)
+	files, _, err := r.recall(ctx, false)
+	return err == nil && len(named(files, name)) == 0, err
+}
+
+// stands is an error where WAL-G does not see its storage: of one that is gone it says that
+// it does not have a file, too. It shows its backups, which are few, or else any log.
+func (r *repository) stands(ctx context.Context) error {
+	backups, err := r.list(ctx)
+	if err != nil || len(backups) > 0 {
+		return err
 	}
-	return true, nil
+	files, _, err := r.recall(ctx, true)
+	if err != nil || len(files) > 0 {
+		return err
+	}
+	return recovery.Errorf("look whether the storage is mounted and reached, then retry", "%w: WAL-G does not show any backup or log any more", storage.ErrUnavailable)
 }
 
 // Open has WAL-G fetch a file, decrypted and unpacked.
@@ -175,6 +204,9 @@ func (r *repository) Open(ctx context.Context, f pitr.File) (io.ReadCloser, erro
 	}
 	if packing := r.packing(ctx, f.Name()); packing != "" {
 		return nil, recovery.Errorf("install a WAL-G that was built with "+packing, "%w: %s is in the storage, compressed with %s, and the WAL-G here cannot unpack that", storage.ErrConfig, f.Name(), packing)
+	}
+	if err := r.stands(ctx); err != nil {
+		return nil, err
 	}
 	return nil, fmt.Errorf("%s: %w: WAL-G has listed it and does not find it", f.Name(), storage.ErrNotExist)
 }
@@ -231,7 +263,7 @@ func (r *repository) fetch(ctx context.Context, name string) (_ *os.File, err er
 		return nil, fmt.Errorf("fetch %s: %w", name, errMissing)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("fetch %s: %w", name, explained(err))
+		return nil, fmt.Errorf("fetch %s: %w", name, r.settled(ctx, name, explained(err)))
 	}
 	in, err := os.Open(to)
 	if err != nil {

@@ -81,7 +81,7 @@ func (r *repository) Contents(ctx context.Context) (pitr.Contents, error) {
 	if err := r.same(ctx, c.Bases); err != nil {
 		return pitr.Contents{}, err
 	}
-	files, findings, err := r.log(ctx)
+	files, findings, err := r.recall(ctx, true)
 	if err != nil {
 		return pitr.Contents{}, err
 	}
@@ -101,24 +101,32 @@ func (r *repository) Contents(ctx context.Context) (pitr.Contents, error) {
 }
 
 // archive says whose log it is, by the newest segment, or else the oldest. Where neither can
-// be unpacked, that is no damage: without its key, all of an encrypted storage looks so.
+// be unpacked, that is no damage: without its key, all of an encrypted storage looks so. One
+// that could not be fetched for a cause that is not certain hides nothing: the other one
+// says the same.
 func (r *repository) archive(ctx context.Context, files []pitr.File) (pitr.Archive, error) {
 	a := pitr.Archive{Places: r.Layout().Places, Files: files}
 	segments := slices.DeleteFunc(slices.Clone(files), func(f pitr.File) bool { return f.Kind != pitr.Segment })
 	if len(segments) == 0 {
 		return a, nil
 	}
-	var damage error
+	var damage, uncertain error
 	for _, f := range []pitr.File{segments[len(segments)-1], segments[0]} {
 		h, err := r.header(ctx, f)
 		switch {
 		case err == nil:
 			a.System, a.Major, a.SegmentSize, a.PageSize = h.System, h.Major, h.SegmentSize, h.PageSize
 			return a, nil
-		case !errors.Is(err, storage.ErrCorrupt):
+		case errors.Is(err, pitr.ErrUncertain):
+			uncertain = err
+		case errors.Is(err, storage.ErrCorrupt):
+			damage = err
+		default:
 			return a, err
 		}
-		damage = err
+	}
+	if uncertain != nil {
+		return a, uncertain
 	}
 	return a, recovery.Errorf("set its key in WAL-G's configuration, or WALG_LIBSODIUM_KEY or WALG_PGP_KEY in the component's `environment`",
 		"%w: neither the oldest nor the newest segment can be unpacked, as where a storage is encrypted and its key is not set: %s", storage.ErrConfig, damage)

@@ -14,8 +14,23 @@
 //	backup-list --detail --json   full and delta backups
 //	wal-show --detailed-json      the archived log, so that gaps are seen
 //	wal-fetch                     one file of it; exit 74 says that there is none
-//	st cat                        what a backup's own files say of it
+//	st cat                        what a backup's own files say of it, and a file as it is stored
 //	backup-fetch --restore-spec   a backup, with those that it builds on, into scratch
+//
+// To list the log is to list its whole folder, so that it is done once: by a survey, and by
+// each scan, restore or count of what is lost when it begins. From then on one file is asked
+// for by its name, with wal-fetch: what has come meanwhile is there, and of what is not there
+// backup-list tells whether the storage itself still is. The folder is listed again only
+// where that shows no backup.
+//
+// All failures of WAL-G end with one code, so that its words are judged. Where they do not
+// tell the cause, the failure is one to be tried again, never damage or absence: a connection
+// that breaks and a file that is cut off both end in "unexpected EOF". The stored bytes of
+// such a file are then read as they are, and it is damaged where all of them come and end too
+// early.
+//
+// WAL-G goes on with nothing that an attempt which was cut off has left: it is removed, and
+// the backup is fetched from its beginning.
 //
 // The copy that is WAL-G's storage is the one in which basebackups_005 or wal_005 lies; where
 // comeback cannot see that by itself, `config: [nearby=FILE]` or `repository: nearby` says so.

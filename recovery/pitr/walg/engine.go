@@ -156,7 +156,7 @@ type repository struct {
 	access pitr.Access
 
 	listing sync.Mutex
-	// listed is the archived log, once it was listed.
+	// listed is the archived log in the order of its names, once it was listed.
 	listed []pitr.File
 	known  bool
 }

@@ -6,6 +6,7 @@ import (
 
 	"comeback/pattern"
 	"comeback/recovery"
+	"comeback/recovery/pitr"
 	"comeback/recovery/pitr/tool"
 	"comeback/storage"
 )
@@ -18,14 +19,14 @@ func explained(err error) error {
 		return err
 	}
 	hint, kind := kindOf(failed.Error())
-	if kind == nil {
-		hint = "run wal-g backup-list by hand, as the user that servers run as"
-	}
 	return &recovery.Error{What: "wal-g: " + brief(failed.Error()), Hint: hint, Err: kind}
 }
 
 // kinds are failures by what WAL-G, its storages and its libraries say; the first that fits
-// counts.
+// counts. Damage is only what a library says of the bytes themselves: a stream that ends
+// too early is one whose connection broke as well, and the name of an object, which many
+// messages have in them, says nothing of its content. Missing is only what a storage says
+// of an object of its own.
 var kinds = []struct {
 	says *pattern.Pattern
 	kind error
@@ -34,25 +35,30 @@ var kinds = []struct {
 	{pattern.New(`(?i)ExpiredToken|token (has|is) expired`), storage.ErrExpired, "renew the credentials in WAL-G's configuration or in the component's `environment`, then try again"},
 	{pattern.New(`(?i)permission denied|AccessDenied|access denied|Forbidden|InvalidAccessKeyId|SignatureDoesNotMatch|NoCredentialProviders|unauthorized|status code: 40[13]|StatusCode: 40[13]`),
 		storage.ErrDenied, "let the user that servers run as read the storage and WAL-G's configuration, or renew the keys in it; then try again"},
-	{pattern.New(`(?i)no such host|connection refused|connection reset|i/o timeout|deadline exceeded|RequestError|network is unreachable|status code: 5\d\d|StatusCode: 5\d\d`),
+	{pattern.New(`(?i)no such host|connection (?:refused|reset|timed out|lost|closed)|broken pipe|i/o timeout|handshake timeout|deadline exceeded|SlowDown|RequestError|network is unreachable|status code: 5\d\d|StatusCode: 5\d\d`),
 		storage.ErrUnavailable, "check the network and the storage's endpoint, then try again: nothing is proven to be missing"},
 	{pattern.New(`(?i)configured storage|no storage is configured|required variable|failed to parse config|NoSuchBucket|unknown (command|flag)`),
 		storage.ErrConfig, "correct WAL-G's configuration, or the component's `config` and `environment`"},
+	{pattern.New(`\bEOF\b`), pitr.ErrUncertain, uncertainHint},
 	{pattern.New(`(?i)openpgp|decrypt|libsodium|sodium|private key|passphrase`),
 		storage.ErrConfig, "correct the key in WAL-G's configuration, or WALG_LIBSODIUM_KEY or WALG_PGP_KEY in the component's `environment`"},
 	{pattern.New(`(?i)file extension|decompressor`), storage.ErrConfig, "install a WAL-G that was built with what the storage is compressed with"},
-	{pattern.New(`(?i)unexpected EOF|checksum|corrupt|invalid header|magic|lz4|zstd|brotli|tar: `), storage.ErrCorrupt, "choose another backup, or get the segment from the server's pg_wal"},
-	{pattern.New(`(?i)does not exist|no such file|not found|NoSuchKey`), storage.ErrNotExist, "check the component's `config`, and look with: wal-g backup-list"},
+	{pattern.New(`(?i)(?:^|[\s:])lz4: (?:bad magic|invalid (?:header|block|frame) checksum|invalid source)|magic number|CRC check failed|invalid input: |\bcorrupt|tar: invalid tar header`),
+		storage.ErrCorrupt, "choose another backup, or get the segment from the server's pg_wal"},
+	{pattern.New(`(?i)does not exist|not found in storage|NoSuchKey`), storage.ErrNotExist, "check the component's `config`, and look with: wal-g backup-list"},
 }
 
-// kindOf judges a failure by its words.
+// uncertainHint is the next step where neither the words nor a second look tell the cause.
+const uncertainHint = "try again: nothing is proven to be damaged or missing; if it stays so, run wal-g backup-list and the like by hand, as the user that servers run as"
+
+// kindOf judges a failure by its words. What nobody knows is not certain.
 func kindOf(says string) (hint string, kind error) {
 	for _, k := range kinds {
 		if k.says.MatchString(says) {
 			return k.hint, k.kind
 		}
 	}
-	return "", nil
+	return uncertainHint, pitr.ErrUncertain
 }
 
 // logged is a line of WAL-G's log.

@@ -18,6 +18,7 @@ import (
 	"comeback/recovery/pitr/walfetch"
 	"comeback/recovery/pitr/walg"
 	"comeback/recovery/pitr/walg/walgtest"
+	"comeback/recovery/postgres"
 	"comeback/storage"
 )
 
@@ -26,6 +27,7 @@ import (
 func TestMain(m *testing.M) {
 	isolation.Init()
 	walgtest.Main()
+	enginetest.Main(doomed, postgres.ReleaseCluster{})
 	if len(os.Args) == 5 && os.Args[1] == "wal" && os.Args[2] == "fetch" {
 		// Not os.Exit: under the race detector it waits for a second.
 		syscall.Exit(walfetch.Ask(context.Background(), os.Getenv(walfetch.SocketEnv), os.Args[3], os.Args[4]))
@@ -61,12 +63,14 @@ func theShop(t testing.TB) *source {
 }
 
 // engine knows what ${CIPHER} stands for.
-func (s *source) engine(cipher string) recovery.Engine {
+func (s *source) engine(cipher string) recovery.Engine { return engineOf(s.Program, cipher) }
+
+func engineOf(program, cipher string) recovery.Engine {
 	exe, err := os.Executable()
 	if err != nil {
 		panic(err) // /proc is not there
 	}
-	return walg.New(walg.Options{Options: pitr.Options{Exe: exe}, Program: func() (string, error) { return s.Program, nil },
+	return walg.New(walg.Options{Options: pitr.Options{Exe: exe}, Program: func() (string, error) { return program, nil },
 		Expand: func(text string) (string, error) { return strings.ReplaceAll(text, "${CIPHER}", cipher), nil }})
 }
 
