@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -41,7 +42,9 @@ reads the copies and asks the live server, and changes nothing; only --switch-wa
 touches the live server: it calls pg_switch_wal(), so that the segment that is
 being written is closed and archived. Where components come back by several
 engines, all their moments follow in one list, in the order of time, each with
-how exactly it is reached: to any commit, to any second, or to the backup.
+how exactly it is reached: to any commit, to any second, or to the backup. --json
+prints that list alone, a moment a line. The id of a backup is what --to takes: the
+component that has it decides, and the others come back as they were then.
 
 With --around it reads the archived log and lists what each transaction did, marks
 what did harm, and says how to go to just before it. TIME is an RFC 3339 time with
@@ -59,6 +62,7 @@ Exit codes:
   130  interrupted; what was found until then is listed`,
 		Example: `  comeback moments shop.md
   comeback moments shop.md --switch-wal
+  comeback moments shop.md --json | jq -r 'select(.engine == "dump").backup'
   comeback moments shop.md --around 14:30 --harm
   comeback moments shop.md --around 2026-11-23T02:41:00+01:00 --span 5m
   comeback moments shop.md --around xid:81214 --span 1m --table orders
@@ -85,7 +89,7 @@ Exit codes:
 	f.IntVar(&o.limit, "limit", defaultLimit, "list at most `N` transactions, those nearest to --around; with --json the newest, and all without it")
 	f.BoolVar(&o.harm, "harm", false, "list only what did harm")
 	f.StringVar(&o.table, "table", "", "list only what touched this table: its `NAME` or number")
-	f.BoolVar(&o.json, "json", false, "with --around: a transaction a line as JSON, the newest first")
+	f.BoolVar(&o.json, "json", false, "the list of all moments as JSON, one a line; with --around a transaction a line, the newest first")
 	return cmd
 }
 
@@ -93,7 +97,7 @@ Exit codes:
 func (o momentsAsked) judge(cmd *cobra.Command) error {
 	const see = "see comeback moments --help"
 	if o.around == "" {
-		for _, name := range []string{"span", "limit", "harm", "table", "json"} {
+		for _, name := range []string{"span", "limit", "harm", "table"} {
 			if cmd.Flags().Changed(name) {
 				return usage("add for example --around \"10 minutes ago\"", "--%s needs --around", name)
 			}
@@ -160,6 +164,10 @@ func (a *app) moments(ctx context.Context, path string, o momentsAsked) error {
 	}
 	if o.around != "" {
 		return a.whatHappened(ctx, b, cat, servers, center, z, o)
+	}
+	if o.json {
+		a.besides(a.err, cat)
+		return errors.Join(a.writeMoments(b, cat), nothingOf(b, cat))
 	}
 	return a.windows(b, cat, servers, z)
 }

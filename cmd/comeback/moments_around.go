@@ -9,7 +9,6 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/catalogue"
-	"comeback/recovery/plan"
 	"comeback/storage"
 )
 
@@ -51,10 +50,8 @@ func (a *app) whatHappened(ctx context.Context, b *book, cat catalogue.Catalogue
 	if read {
 		return failed
 	}
-	for _, c := range plan.Restored(b.Runbook) {
-		if err := cat.Empty(c.Name); err != nil {
-			return err
-		}
+	if err := nothingOf(b, cat); err != nil {
+		return err
 	}
 	what := "no copy holds a log to read"
 	if o.copy != "" {

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -39,15 +40,25 @@ func (a *app) windows(b *book, cat catalogue.Catalogue, servers liveServers, z z
 			}
 		}
 	}
-	a.allMoments(cat, z)
+	a.allMoments(b, cat, z)
+	a.besides(a.out, cat)
+	return nothingOf(b, cat)
+}
+
+// besides says what was found beside the backups, and where nothing could be looked for.
+func (a *app) besides(out io.Writer, cat catalogue.Catalogue) {
 	for _, s := range cat.Surveys {
 		for _, f := range s.Findings {
-			fmt.Fprintf(a.out, "finding  %s: %s%s\n", s.Copy, clean(f.Says), prefixed("; ", clean(f.Do)))
+			fmt.Fprintf(out, "finding  %s: %s%s\n", s.Copy, clean(f.Says), prefixed("; ", clean(f.Do)))
 		}
 	}
 	for _, r := range cat.Refusals {
-		fmt.Fprintf(a.out, "REFUSED  %s, %s by %s: %s%s\n", r.Copy, r.Component, r.Engine, clean(a.redact(r.Err.Error())), prefixed("; ", recovery.HintOf(r.Err)))
+		fmt.Fprintf(out, "REFUSED  %s, %s by %s: %s%s\n", r.Copy, r.Component, r.Engine, clean(a.redact(r.Err.Error())), prefixed("; ", recovery.HintOf(r.Err)))
 	}
+}
+
+// nothingOf is the error that a component has nothing to restore.
+func nothingOf(b *book, cat catalogue.Catalogue) error {
 	for _, c := range plan.Restored(b.Runbook) {
 		if err := cat.Empty(c.Name); err != nil {
 			return err

@@ -83,7 +83,7 @@ func Anchor(restored []recovery.Component) (recovery.Component, bool) {
 
 // Resolve turns what was chosen into one point per component, before anything
 // is copied: the anchor's as wanted, the others' before the
-// first of its commits that is lost. Where several copies or engines can, the point nearest to what was
+// first of its commits that is lost. A backup is of one component, which is the anchor then. Where several copies or engines can, the point nearest to what was
 // wanted wins, then the more exact one, then the runbook's order of copies.
 func Resolve(ctx context.Context, cat catalogue.Catalogue, open catalogue.OpenStore, rb *runbooks.Runbook, engines []recovery.Engine, w Wanted) (recovery.Moment, error) {
 	restored := Restored(rb)
@@ -92,6 +92,10 @@ func Resolve(ctx context.Context, cat catalogue.Catalogue, open catalogue.OpenSt
 		return recovery.Moment{}, recovery.Errorf("give a stage a block with `restore: COMPONENT`", "the runbook restores nothing").WithExit(recovery.Usage)
 	}
 	r := resolver{ctx: ctx, cat: cat, open: open, copies: Copies(rb), engines: engines}
+	anchor, err := r.holder(restored, anchor, w)
+	if err != nil {
+		return recovery.Moment{}, err
+	}
 	point, err := r.point(anchor, w)
 	if err != nil {
 		return recovery.Moment{}, err
@@ -215,6 +219,51 @@ type resolver struct {
 	engines []recovery.Engine
 }
 
+// asked are the surveys of a component that a want is about.
+func (r resolver) asked(c recovery.Component, w Wanted) []recovery.Survey {
+	var asked []recovery.Survey
+	for _, s := range r.cat.Surveys {
+		if s.Component == c.Name && len(s.Backups) > 0 && (w.Copy == "" || s.Copy == w.Copy) && (w.Engine == "" || s.Engine == w.Engine) {
+			asked = append(asked, s)
+		}
+	}
+	return asked
+}
+
+// holder is the component that a wanted backup is of: the anchor, where it has one of that
+// name, else the only other one that has.
+func (r resolver) holder(restored []recovery.Component, anchor recovery.Component, w Wanted) (recovery.Component, error) {
+	if w.Want.Kind != recovery.WantBackup || w.Want.Table != "" {
+		return anchor, nil
+	}
+	for _, exact := range []bool{true, false} {
+		var of []recovery.Component
+		var names []string
+		for _, c := range restored {
+			if slices.ContainsFunc(r.asked(c, w), func(s recovery.Survey) bool {
+				return slices.ContainsFunc(s.Backups, func(b recovery.Backup) bool { return goesBy(b, w.Want.Backup, exact) })
+			}) {
+				of, names = append(of, c), append(names, c.Name)
+			}
+		}
+		switch {
+		case slices.Contains(names, anchor.Name):
+			return anchor, nil
+		case len(of) == 1:
+			return of[0], nil
+		case len(of) > 1:
+			return anchor, recovery.Errorf("choose one of them with --copy or --engine, or give its time",
+				"%q names backups of several components: %s", w.Want.Backup, strings.Join(names, ", ")).WithExit(recovery.Usage)
+		}
+	}
+	return anchor, nil // which refuses it
+}
+
+// goesBy reports whether a backup has an id, or one that ends on it.
+func goesBy(b recovery.Backup, id string, exact bool) bool {
+	return b.ID == id || !exact && strings.HasSuffix(b.ID, "/"+id)
+}
+
 // point resolves a want for one component in every survey of it.
 func (r resolver) point(c recovery.Component, w Wanted) (recovery.Point, error) {
 	if err := r.cat.Empty(c.Name); err != nil {
@@ -224,12 +273,7 @@ func (r resolver) point(c recovery.Component, w Wanted) (recovery.Point, error) 
 		point recovery.Point
 		err   error
 	}
-	var asked []recovery.Survey
-	for _, s := range r.cat.Surveys {
-		if s.Component == c.Name && len(s.Backups) > 0 && (w.Copy == "" || s.Copy == w.Copy) && (w.Engine == "" || s.Engine == w.Engine) {
-			asked = append(asked, s)
-		}
-	}
+	asked := r.asked(c, w)
 	if w.Want.Kind == recovery.WantBackup {
 		var err error
 		if asked, w.Want.Backup, err = holding(asked, w.Want.Backup); err != nil {
@@ -300,7 +344,7 @@ func holding(surveys []recovery.Survey, id string) ([]recovery.Survey, string, e
 		for _, s := range surveys {
 			for _, b := range s.Backups {
 				known = append(known, b.ID)
-				if b.ID == id || !exact && strings.HasSuffix(b.ID, "/"+id) {
+				if goesBy(b, id, exact) {
 					found = append(found, s)
 					if !slices.Contains(ids, b.ID) {
 						ids = append(ids, b.ID)

@@ -272,6 +272,53 @@ func TestResolve_firstLater(t *testing.T) {
 	}
 }
 
+// A backup that only another component has makes that one decide, and the database comes back
+// to what it was then; where both have one of that name, the database decides.
+func TestResolve_backupOfAnother(t *testing.T) {
+	book := strings.Replace(text, "restore: database", "restore: [database, uploads, config]", 1)
+	book = strings.Replace(book, "  stats:", "  uploads: {kind: files, path: /srv/uploads}\n  config: {kind: config, paths: [/etc/shop]}\n  stats:", 1)
+	open := copies(t, map[string][]string{"nearby": {"pitr/a/01:10", "pitr/02:00", "files/a/01:00", "files/02:10", "files/b/01:20", "config/01:00", "config/b/01:20", "files/odd/02:10"},
+		"offsite": {"x"}})
+	rb := parse(t, book)
+	engines := []recovery.Engine{log, kept{shelf{"files", recovery.ToBackup}, recovery.Files}, kept{shelf{"config", recovery.ToBackup}, recovery.Config}}
+	cat, err := catalogue.Survey(t.Context(), catalogue.Options{Components: plan.Restored(rb), Copies: plan.Copies(rb), Engines: engines, OpenStore: open})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, c := range map[string]struct{ points, says string }{
+		"files/02:10":   {"uploads files/02:10, database pitr/02:00, config config/b/01:20", ""},
+		"odd/02:10":     {"uploads files/odd/02:10, database pitr/02:00, config config/b/01:20", ""},
+		"a/01:10":       {"database pitr/a/01:10, uploads files/a/01:00, config config/01:00", ""},
+		"files/a/01:00": {"", "nothing that early"},
+		"b/01:20":       {"", `"b/01:20" names backups of several components: uploads, config`},
+		"nightly":       {"", `no copy holds a backup with the id "nightly"`},
+	} {
+		t.Run(want, func(t *testing.T) {
+			w, err := recovery.ParseWant(want, at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := plan.Resolve(t.Context(), cat, open, rb, engines, plan.Wanted{Want: w})
+			if c.says != "" {
+				if err == nil || !strings.Contains(err.Error(), c.says) || recovery.HintOf(err) == "" {
+					t.Fatalf("%+v, %v", m, err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			var points []string
+			for _, p := range m.Points {
+				points = append(points, p.Component+" "+p.Backup.ID)
+			}
+			if got := strings.Join(points, ", "); got != c.points || m.Anchor != m.Points[0].Component {
+				t.Errorf("%s, want %s; the anchor is %s", got, c.points, m.Anchor)
+			}
+		})
+	}
+}
+
 // known is a shelf that knows more of the database than its backup's time.
 type known struct {
 	shelf

@@ -34,6 +34,9 @@ type Source struct {
 	// Program is the WAL-G that keeps it, and StandIn that it is none.
 	Program string
 	StandIn bool
+	// Beside is what the names of its storages begin with, where they lie beside those of
+	// another program.
+	Beside string
 }
 
 // Make makes one, a part of it in a tablespace, if that is wanted. Remove removes it, also
@@ -57,7 +60,7 @@ func (s *Source) Log(log func(...any)) {
 // Prepare makes the places of both storages.
 func (s *Source) Prepare(k *pitrtest.Kept) (archive string, err error) {
 	s.Kept = k
-	if err := s.Mkdir("plain", "sealed", "bin"); err != nil {
+	if err := s.Mkdir(s.Beside+"plain", s.Beside+"sealed", "bin"); err != nil {
 		return "", err
 	}
 	if err := os.Chmod(s.Path("bin"), 0o755); err != nil {
@@ -127,7 +130,7 @@ func (s *Source) key(config string) string {
 // name and a value each.
 func (s *Source) Config(name, storage string, more ...string) error {
 	settings := map[string]string{
-		"WALG_FILE_PREFIX": s.Path(storage), "WALG_COMPRESSION_METHOD": "lz4", "WALG_PG_WAL_SIZE": strconv.Itoa(1),
+		"WALG_FILE_PREFIX": s.Path(s.Beside + storage), "WALG_COMPRESSION_METHOD": "lz4", "WALG_PG_WAL_SIZE": strconv.Itoa(1),
 		"WALG_DELTA_MAX_STEPS": "6", "WALG_UPLOAD_CONCURRENCY": "1", "WALG_DOWNLOAD_FILE_RETRIES": "0",
 		"PGHOST": s.Path("socket"), "PGUSER": "postgres", "PGDATABASE": "postgres",
 	}
