@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"comeback/recovery"
 	"comeback/recovery/pitr"
@@ -265,7 +266,7 @@ func (r *repository) fetch(ctx context.Context, name string) (_ *os.File, err er
 	if err != nil {
 		return nil, fmt.Errorf("fetch %s: %w", name, r.settled(ctx, name, explained(err)))
 	}
-	in, err := os.Open(to)
+	in, err := os.OpenFile(to, os.O_RDONLY|syscall.O_NOFOLLOW, 0) // the directory is another user's
 	if err != nil {
 		return nil, fmt.Errorf("fetch %s: %w", name, err)
 	}

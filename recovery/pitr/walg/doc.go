@@ -46,5 +46,6 @@
 // WAL-G keeps no checksums of the files in a backup, so that the package can prove less than
 // of other forms: that every part was unpacked to its end, where what packs and encrypts it
 // vouches for it, that every file is there which the backup's own list names, and whatever
-// the server finds when the log is replayed. What it cannot prove is a remark in the report.
+// the server finds when the log is replayed. What it cannot prove is a remark in the report,
+// and so are the damaged pages that `backup-push --verify` has noted in that list.
 package walg

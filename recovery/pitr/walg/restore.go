@@ -121,13 +121,20 @@ func mapSpaces(s sentinel, to pitr.Restoring) (string, error) {
 	return path, nil
 }
 
-// maxNamed bounds how many missing files an error names.
+// maxNamed bounds how many files an error or a remark names.
 const maxNamed = 3
+
+// listed is a file as the list of a backup's files tells it.
+type listed struct {
+	// CorruptBlocks are the pages whose checksums were wrong when it was read; only
+	// `backup-push --verify` looks for them.
+	CorruptBlocks struct{ CorruptBlocksCount int }
+}
 
 // prove holds what was restored against the backup's list of its files.
 func (r *repository) prove(ctx context.Context, backup string, s sentinel, to pitr.Restoring, done *pitr.Restored) error {
 	var list struct {
-		Files map[string]struct{} `json:"Files"`
+		Files map[string]listed `json:"Files"`
 	}
 	if !s.NoFiles {
 		text, err := r.ask(ctx, "st", "cat", backupFolder+backup+filesSuffix)
@@ -138,7 +145,8 @@ func (r *repository) prove(ctx context.Context, backup string, s sentinel, to pi
 			return fmt.Errorf("read which files backup %s has: %w", backup, err)
 		}
 	}
-	var missing []string
+	var missing, damaged []string
+	pages := 0
 	for _, name := range slices.Sorted(maps.Keys(list.Files)) {
 		local := strings.TrimPrefix(name, "/")
 		if local == "" || local == "tablespace_map" { // the directory itself; scratch has its own map
@@ -146,6 +154,9 @@ func (r *repository) prove(ctx context.Context, backup string, s sentinel, to pi
 		}
 		if !filepath.IsLocal(local) {
 			return fmt.Errorf("%w: the backup's list names the file %q", storage.ErrCorrupt, name)
+		}
+		if n := list.Files[name].CorruptBlocks.CorruptBlocksCount; n > 0 {
+			damaged, pages = append(damaged, local), pages+n
 		}
 		if _, err := os.Lstat(filepath.Join(to.Data, local)); errors.Is(err, fs.ErrNotExist) {
 			missing = append(missing, local)
@@ -161,6 +172,13 @@ func (r *repository) prove(ctx context.Context, backup string, s sentinel, to pi
 	if n := len(list.Files); n > 0 {
 		done.Proof += fmt.Sprintf(", and all %d files of its list are there", n)
 		done.Facts["files of the list"] = strconv.Itoa(n)
+	}
+	if n := len(damaged); n > 0 {
+		in := strings.Join(damaged[:min(n, maxNamed)], ", ")
+		if n > maxNamed {
+			in += fmt.Sprintf(" and %d more files", n-maxNamed)
+		}
+		done.Remarks = append(done.Remarks, fmt.Sprintf("WAL-G found %d pages with wrong checksums when it made this backup, in %s: what was damaged then is damaged in it", pages, in))
 	}
 	done.Remarks = append(done.Remarks, "WAL-G keeps no checksums of the files in a backup, so they could not be compared with what the server read")
 	return nil
