@@ -106,6 +106,39 @@ func TestGone(t *testing.T) {
 	}
 }
 
+// Older versions of WAL-G say nothing and end well both where there is no backup and where
+// they could not list them. Only the former is that there is none.
+func TestSilentList(t *testing.T) {
+	s := theShop(t)
+	survey := func(t *testing.T, dir string, c recovery.Component, does string) (recovery.Survey, error) {
+		program, _ := s.behind(t, does+`; exec "$WALG" "$@"`)
+		store := s.store(t, dir)
+		return engineOf(program, "").Survey(t.Context(), c, recovery.Copy{Name: "nearby", URL: store.URL()}, store)
+	}
+	const silent, broken = `[ "$1" != backup-list ] || exit 0`, `[ "$1 $2" != "st ls" ] || { echo "ERROR: 2026/11/29 00:01:03.000000 RequestError: send request failed" >&2; exit 1; }`
+	for name, does := range map[string]string{"for a moment": silent, "still": silent + "; " + broken} {
+		t.Run(name, func(t *testing.T) {
+			if got, err := survey(t, "plain", s.component("plain.json", nil), does); !errors.Is(err, storage.ErrUnavailable) || recovery.HintOf(err) == "" {
+				t.Errorf("the network fails, and there is %+v, %v (%s)", got, err, recovery.HintOf(err))
+			}
+		})
+	}
+	t.Run("none", func(t *testing.T) {
+		dir, c := s.damaged(t)
+		all, err := filepath.Glob(s.Path(dir + "/basebackups_005/*"))
+		for _, path := range all {
+			err = errors.Join(err, os.RemoveAll(path))
+		}
+		if err != nil || len(all) == 0 {
+			t.Fatal(all, err)
+		}
+		got, err := survey(t, dir, c, silent)
+		if err != nil || len(got.Backups) > 0 || len(got.Findings) != 1 || !strings.Contains(got.Findings[0].Says, "no base backup") {
+			t.Errorf("there is %+v, %v", got, err)
+		}
+	})
+}
+
 // A connection that breaks while a file is fetched, and a file that is cut off, end in the
 // same words of WAL-G. The one is told as a failure to be tried again, the other as damage,
 // and none as the end of the log.

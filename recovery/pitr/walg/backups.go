@@ -1,6 +1,7 @@
 package walg
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -57,14 +58,28 @@ func (r *repository) list(ctx context.Context) ([]backup, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the backups of WAL-G: %w", err)
 	}
+	if len(bytes.TrimSpace(out)) == 0 {
+		return nil, r.silent(ctx)
+	}
 	return parseBackups(out)
+}
+
+// silent is an error where WAL-G has said nothing of backups although there may be some.
+// Older versions say nothing where there is none, and just so, ending well, where they could
+// not list them. `st ls` of them fails then.
+func (r *repository) silent(ctx context.Context) error {
+	out, err := r.ask(ctx, "st", "ls", backupFolder)
+	if err != nil {
+		return fmt.Errorf("list the backups of WAL-G: %w", err)
+	}
+	if bytes.Contains(out, []byte(sentinelSuffix)) {
+		return recovery.Errorf("try again; newer versions of WAL-G tell why they cannot list backups", "%w: WAL-G says nothing of the backups that its storage has", pitr.ErrUncertain)
+	}
+	return nil
 }
 
 func parseBackups(text []byte) ([]backup, error) {
 	var all []backup
-	if len(strings.TrimSpace(string(text))) == 0 { // where there is none, older versions say nothing
-		return nil, nil
-	}
 	if err := json.Unmarshal(text, &all); err != nil {
 		return nil, recovery.Errorf("use a version of WAL-G from 2.0 on", "read what WAL-G says of its backups: %w", err)
 	}

@@ -14,6 +14,7 @@
 //	backup-list --detail --json   full and delta backups
 //	wal-show --detailed-json      the archived log, so that gaps are seen
 //	wal-fetch                     one file of it; exit 74 says that there is none
+//	st ls                         whether there are backups, where backup-list says nothing
 //	st cat                        what a backup's own files say of it, and a file as it is stored
 //	backup-fetch --restore-spec   a backup, with those that it builds on, into scratch
 //

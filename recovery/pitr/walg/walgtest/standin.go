@@ -74,7 +74,7 @@ func standIn(args []string) error {
 		return says("Failed to find any configured storage")
 	}
 	commands := map[string]func() error{"wal-push": k.walPush, "wal-fetch": k.walFetch, "wal-show": k.walShow,
-		"backup-push": k.backupPush, "backup-list": k.backupList, "backup-fetch": k.backupFetch, "st": k.cat}
+		"backup-push": k.backupPush, "backup-list": k.backupList, "backup-fetch": k.backupFetch, "st": k.storage}
 	if len(k.args) == 0 || commands[k.args[0]] == nil {
 		return errors.New("unknown command")
 	}
@@ -305,9 +305,17 @@ func (k *keeper) megabytes() int {
 	return 16
 }
 
-func (k *keeper) cat() error {
-	if len(k.args) != 2 || k.args[0] != "cat" {
+// storage shows an object, or what lies in a folder.
+func (k *keeper) storage() error {
+	if len(k.args) != 2 || k.args[0] != "cat" && k.args[0] != "ls" {
 		return errors.New("unknown command")
+	}
+	if k.args[0] == "ls" {
+		all, err := k.list(k.args[1])
+		for _, e := range all {
+			fmt.Printf("obj %s\n", e.Name())
+		}
+		return err
 	}
 	body, err := os.ReadFile(k.path(k.args[1]))
 	if errors.Is(err, fs.ErrNotExist) {
