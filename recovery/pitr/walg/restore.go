@@ -28,6 +28,11 @@ func (r *repository) Restore(ctx context.Context, b pitr.Base, to pitr.Restoring
 	if err != nil {
 		return pitr.Restored{}, err
 	}
+	// Before the long copy: it would begin anew if the network failed behind it.
+	files, err := r.files(ctx, b.ID, s)
+	if err != nil {
+		return pitr.Restored{}, err
+	}
 	if err := to.Clear(); err != nil {
 		return pitr.Restored{}, err
 	}
@@ -66,7 +71,8 @@ func (r *repository) Restore(ctx context.Context, b pitr.Base, to pitr.Restoring
 		return pitr.Restored{}, fmt.Errorf("look at what WAL-G has restored: %w", err)
 	}
 	done := pitr.Restored{Files: total.files, Bytes: total.bytes, Facts: map[string]string{"backup": b.ID}}
-	return done, r.prove(ctx, b.ID, s, to, &done)
+	err = prove(files, to, &done)
+	return done, err
 }
 
 // sentinel is what a backup says of itself.
@@ -131,23 +137,32 @@ type listed struct {
 	CorruptBlocks struct{ CorruptBlocksCount int }
 }
 
-// prove holds what was restored against the backup's list of its files.
-func (r *repository) prove(ctx context.Context, backup string, s sentinel, to pitr.Restoring, done *pitr.Restored) error {
+// files is the backup's list of its files; nil where it has none.
+func (r *repository) files(ctx context.Context, backup string, s sentinel) (map[string]listed, error) {
+	if s.NoFiles {
+		return nil, nil
+	}
 	var list struct {
 		Files map[string]listed `json:"Files"`
 	}
-	if !s.NoFiles {
-		text, err := r.ask(ctx, "st", "cat", backupFolder+backup+filesSuffix)
-		if err == nil {
-			err = json.Unmarshal(text, &list)
-		}
-		if err != nil && !errors.Is(err, storage.ErrNotExist) {
-			return fmt.Errorf("read which files backup %s has: %w", backup, err)
-		}
+	text, err := r.ask(ctx, "st", "cat", backupFolder+backup+filesSuffix)
+	if errors.Is(err, storage.ErrNotExist) {
+		return nil, nil
 	}
+	if err == nil {
+		err = json.Unmarshal(text, &list)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read which files backup %s has: %w", backup, err)
+	}
+	return list.Files, nil
+}
+
+// prove holds what was restored against the backup's list of its files.
+func prove(files map[string]listed, to pitr.Restoring, done *pitr.Restored) error {
 	var missing, damaged []string
 	pages := 0
-	for _, name := range slices.Sorted(maps.Keys(list.Files)) {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
 		local := strings.TrimPrefix(name, "/")
 		if local == "" || local == "tablespace_map" { // the directory itself; scratch has its own map
 			continue
@@ -155,7 +170,7 @@ func (r *repository) prove(ctx context.Context, backup string, s sentinel, to pi
 		if !filepath.IsLocal(local) {
 			return fmt.Errorf("%w: the backup's list names the file %q", storage.ErrCorrupt, name)
 		}
-		if n := list.Files[name].CorruptBlocks.CorruptBlocksCount; n > 0 {
+		if n := files[name].CorruptBlocks.CorruptBlocksCount; n > 0 {
 			damaged, pages = append(damaged, local), pages+n
 		}
 		if _, err := os.Lstat(filepath.Join(to.Data, local)); errors.Is(err, fs.ErrNotExist) {
@@ -169,9 +184,11 @@ func (r *repository) prove(ctx context.Context, backup string, s sentinel, to pi
 			"%w: %d files that the backup's list names were not restored: %s", storage.ErrCorrupt, n, strings.Join(missing[:min(n, maxNamed)], ", "))
 	}
 	done.Proof = "WAL-G has unpacked every part of it to its end"
-	if n := len(list.Files); n > 0 {
+	if n := len(files); n > 0 {
 		done.Proof += fmt.Sprintf(", and all %d files of its list are there", n)
 		done.Facts["files of the list"] = strconv.Itoa(n)
+	} else {
+		done.Remarks = append(done.Remarks, "the backup has no list of its files, so it could not be proven that every one of them is there")
 	}
 	if n := len(damaged); n > 0 {
 		in := strings.Join(damaged[:min(n, maxNamed)], ", ")

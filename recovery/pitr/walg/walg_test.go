@@ -1,7 +1,6 @@
 package walg_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -163,29 +162,6 @@ func TestRestore(t *testing.T) {
 				t.Errorf("to the end of the backup it is %+v", p)
 			}
 		})
-	}
-}
-
-// Pages that were damaged when the backup was made are in the report of its restore.
-func TestRestore_damagedPages(t *testing.T) {
-	s := theShop(t)
-	dir, c := s.damaged(t)
-	e, store := s.engine(""), s.store(t, dir)
-	p := resolved(t, e, surveyed(t, e, c, store), store, "latest")
-	path := s.Path(dir + "/basebackups_005/" + p.Backup.ID + "/files_metadata.json")
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text = bytes.Replace(text, []byte(`"/PG_VERSION":{`), []byte(`"/PG_VERSION":{"CorruptBlocks":{"CorruptBlocksCount":3,"SomeCorruptBlocks":[0,7,9]},`), 1)
-	if err := os.WriteFile(path, text, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	var got outcome
-	state := enginetest.Restore(t, s.options(c, p, store, &got))
-	if remarks := state.Step("copy").Outcome.Remarks; state.Result != recovery.ResultPassed || len(remarks) != 2 ||
-		!strings.HasPrefix(remarks[0], "WAL-G found 3 pages with wrong checksums when it made this backup, in PG_VERSION:") {
-		t.Errorf("the run ended as %s, and the remarks are %q", state.Result, remarks)
 	}
 }
 
