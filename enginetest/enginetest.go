@@ -36,13 +36,15 @@ type Options struct {
 	Context context.Context
 	// Event sees every event.
 	Event func(recovery.Event)
-	// Progress sees what the steps show of how far they are.
-	Progress *Progress
+	// Uncounted says that nobody knows how much there is to restore, so that no step
+	// can count towards it.
+	Uncounted bool
 }
 
 // Restore executes the engine's plan for one component in a rehearsal and
 // returns how the run ended. It fails the test where something of the run is
-// left behind, or where the journal does not fold to the same state.
+// left behind, where the journal does not fold to the same state, or where a step
+// of a run that passed has shown no progress.
 func Restore(t testing.TB, o Options) recovery.State {
 	t.Helper()
 	r := newRig(t, o)
@@ -55,6 +57,9 @@ func Restore(t testing.TB, o Options) recovery.State {
 		t.Fatalf("Run: %v", err)
 	}
 	r.clean(t, s)
+	if s.Result == recovery.ResultPassed {
+		r.progress.judge(t, o.Uncounted)
+	}
 	return s
 }
 

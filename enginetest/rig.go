@@ -24,7 +24,8 @@ const runbookSHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7
 type rig struct {
 	Options
 	place
-	plan *recovery.Plan
+	plan     *recovery.Plan
+	progress progress
 }
 
 // place is where a run lies.
@@ -118,12 +119,7 @@ func (r *rig) run(ctx context.Context, first recovery.RunResumed, h hooks) (reco
 	defer j.Close()
 	seq := s.Seq
 	h.after(seq)
-	kinds := r.Engine.Kinds()
-	if r.Progress != nil {
-		for i, k := range kinds {
-			kinds[i] = watched{k, r.Progress}
-		}
-	}
+	kinds := r.progress.watch(r.Engine.Kinds())
 	if r.Probe != nil {
 		kinds = append(kinds, probe(r.Probe))
 	}

@@ -60,6 +60,7 @@ func (k readyKind) Do(ctx context.Context, env recovery.Env, step recovery.Step)
 		case c == nil:
 			return recovery.Outcome{}, recovery.Errorf("find out who deleted it; retry the restore", "the cluster %s is not there any more", p.name())
 		case c.Status.Phase == healthy && c.Status.Ready > 0:
+			env.Meter().Set(min(int64(c.Status.Ready), int64(p.Facts.Shape.Instances)))
 			return p.ready(c, env.Now().Sub(begun)), nil
 		default:
 			silent = 0
@@ -68,7 +69,7 @@ func (k readyKind) Do(ctx context.Context, env recovery.Env, step recovery.Step)
 				env.Meter().Phase(phase, int64(p.Facts.Shape.Instances), recovery.InItems)
 				env.Meter().Log(strings.TrimSpace(fmt.Sprintf("%s: %s %s", p.name(), phase, c.Status.Reason)))
 			}
-			env.Meter().Set(int64(c.Status.Ready))
+			env.Meter().Set(min(int64(c.Status.Ready), int64(p.Facts.Shape.Instances)))
 			if t.says != last {
 				last, seen = t.says, 0
 			}

@@ -79,6 +79,7 @@ func (k serveKind) relay(ctx context.Context, env recovery.Env, p place, c *clus
 		return "", "", refusedTunnel(p.service(), err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	env.Meter().Phase("ask which cluster answers", 0, recovery.NoUnit)
 	var system string
 	var replays bool
 	err = conn.QueryRow(ctx, "select current_setting('server_version'), (select system_identifier::text from pg_control_system()), pg_is_in_recovery()").Scan(&version, &system, &replays)

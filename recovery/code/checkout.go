@@ -125,7 +125,7 @@ func (c *checkout) run(ctx context.Context) (recovery.Outcome, error) {
 		return recovery.Outcome{}, err
 	}
 	c.env.Meter().Phase("check out", 0, recovery.NoUnit)
-	if _, err := g.run(ctx, "checkout", "--quiet", "--detach", c.Deploy.Commit, "--"); err != nil {
+	if err := g.work(ctx, "checkout", "--detach", c.Deploy.Commit, "--"); err != nil {
 		return recovery.Outcome{}, err
 	}
 	if c.commit, err = g.proof(ctx, c.Deploy.Commit); err != nil {
@@ -143,9 +143,9 @@ func (c *checkout) fetch(ctx context.Context, g *git) (bundle, sum string, err e
 		if sum, err = c.download(ctx, o); err != nil {
 			return "", "", err
 		}
-		_, err := g.run(ctx, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", c.path("bundle"), "+refs/*:refs/bundle/*", "+HEAD:refs/bundle/HEAD")
+		err := g.work(ctx, "fetch", "--no-tags", "--no-write-fetch-head", c.path("bundle"), "+refs/*:refs/bundle/*", "+HEAD:refs/bundle/HEAD")
 		if err != nil && strings.Contains(err.Error(), "couldn't find remote ref HEAD") {
-			_, err = g.run(ctx, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", c.path("bundle"), "+refs/*:refs/bundle/*")
+			err = g.work(ctx, "fetch", "--no-tags", "--no-write-fetch-head", c.path("bundle"), "+refs/*:refs/bundle/*")
 		}
 		if err != nil {
 			return "", "", fmt.Errorf("unpack %s: %w", o.Key, err)
@@ -173,9 +173,9 @@ func (c *checkout) fromRemote(ctx context.Context, g *git) (bundle, sum string, 
 	g.remote = address
 	defer func() { g.remote = "" }()
 	c.env.Meter().Phase("fetch "+c.Deploy.Commit+" from the remote", 0, recovery.NoUnit)
-	_, err = g.run(ctx, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", remoteName, "+"+c.Deploy.Commit+":refs/remote/deployed")
+	err = g.work(ctx, "fetch", "--no-tags", "--no-write-fetch-head", remoteName, "+"+c.Deploy.Commit+":refs/remote/deployed")
 	if err != nil && ctx.Err() == nil {
-		_, err = g.run(ctx, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", remoteName, "+refs/heads/*:refs/remote/heads/*", "+refs/tags/*:refs/remote/tags/*")
+		err = g.work(ctx, "fetch", "--no-tags", "--no-write-fetch-head", remoteName, "+refs/heads/*:refs/remote/heads/*", "+refs/tags/*:refs/remote/tags/*")
 	}
 	if err != nil {
 		return "", "", recovery.Errorf("see whether this user can read it: git ls-remote; nothing is proven to be missing", "fetch from the remote: %w", err)

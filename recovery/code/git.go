@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -54,13 +55,24 @@ func findGit() string {
 
 // run runs a command of git and gives what it prints.
 func (g *git) run(ctx context.Context, args ...string) (string, error) {
+	var out bytes.Buffer
+	err := g.command(ctx, &out, nil, args...)
+	return strings.TrimSpace(out.String()), err
+}
+
+// work runs a command of git that may take long, and shows how far it is.
+func (g *git) work(ctx context.Context, command string, args ...string) error {
+	return g.command(ctx, nil, &progress{meter: g.env.Meter()}, append([]string{command, "--progress"}, args...)...)
+}
+
+func (g *git) command(ctx context.Context, stdout, stderr io.Writer, args ...string) error {
 	config := []string{"-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "protocol.allow=never", "-c", "protocol.file.allow=always",
 		"-c", "transfer.fsckObjects=true", "-c", "advice.detachedHead=false", "-c", "core.autocrlf=false", "-c", "gc.auto=0"}
 	if g.signers != "" {
 		config = append(config, "-c", "gpg.ssh.allowedSignersFile="+g.signers)
 	}
 	environ := []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C.UTF-8", "TZ=UTC", "GIT_CONFIG_NOSYSTEM=1",
-		"GIT_CONFIG_GLOBAL=/dev/null", "GIT_TERMINAL_PROMPT=0", "GIT_DIR=" + g.repo, "GIT_WORK_TREE=" + g.dir, "GIT_ATTR_NOSYSTEM=1"}
+		"GIT_CONFIG_GLOBAL=/dev/null", "GIT_TERMINAL_PROMPT=0", "GIT_DIR=" + g.repo, "GIT_WORK_TREE=" + g.dir, "GIT_ATTR_NOSYSTEM=1", "GIT_PROGRESS_DELAY=0"}
 	if g.remote == "" {
 		environ = append(environ, "HOME=/nonexistent")
 	} else {
@@ -73,9 +85,7 @@ func (g *git) run(ctx context.Context, args ...string) (string, error) {
 		}
 		environ = append(environ, "GIT_SSH_COMMAND=ssh -o BatchMode=yes", "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=remote."+remoteName+".url", "GIT_CONFIG_VALUE_0="+g.remote)
 	}
-	var out bytes.Buffer
-	err := g.env.Command(ctx, recovery.Cmd{Path: g.program, Args: append(config, args...), Dir: g.dir, Stdout: &out, Env: environ})
-	return strings.TrimSpace(out.String()), err
+	return g.env.Command(ctx, recovery.Cmd{Path: g.program, Args: append(config, args...), Dir: g.dir, Stdout: stdout, Stderr: stderr, Env: environ})
 }
 
 // has reports whether the repository holds a commit.

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"comeback/pattern"
@@ -40,6 +41,10 @@ type answer struct {
 	made   []said
 	rest   []byte
 	tooBig bool
+
+	// told says that the command has said how far it is.
+	mu   sync.Mutex
+	told bool
 }
 
 // Write takes a part of the output, line by line.
@@ -75,6 +80,9 @@ func (a *answer) line() {
 	if !s.progress() {
 		return
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.told = true
 	if s.Says != a.phase.Says || s.Total != a.phase.Total {
 		unit := recovery.InItems
 		if s.Unit == string(recovery.InBytes) {

@@ -232,7 +232,7 @@ func newest(t *testing.T, c recovery.Component, dir string, owner recovery.User)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return enginetest.Options{Engine: e, Component: c, Point: p, Owner: owner, Environ: map[string]string{"TOKEN": secret},
+	return enginetest.Options{Engine: e, Component: c, Point: p, Owner: owner, Environ: map[string]string{"TOKEN": secret}, Uncounted: true, // unless the command tells
 		Releasers: []recovery.Releaser{postgres.ReleaseCluster{}, commands.Releaser{Expand: expand}}}
 }
 
@@ -495,8 +495,7 @@ esac`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	progress := &enginetest.Progress{}
-	end := enginetest.Restore(t, enginetest.Options{Engine: e, Component: c, Point: p, Owner: nobody, Progress: progress, Probe: func(_ context.Context, env recovery.Env) error {
+	end := enginetest.Restore(t, enginetest.Options{Engine: e, Component: c, Point: p, Owner: nobody, Probe: func(_ context.Context, env recovery.Env) error {
 		b, _ := env.Binding("part")
 		asked, err := os.ReadFile(filepath.Join(strings.TrimPrefix(b.URL, "file://"), "asked"))
 		if err == nil && string(asked) != "automated|2026-11-26T01:41:07Z" {
@@ -507,7 +506,6 @@ esac`)
 	if says, hint := enginetest.Failure(end); end.Result != recovery.ResultPassed {
 		t.Errorf("the restore ended %s: %s (%s)", end.Result, says, hint)
 	}
-	progress.Shown(t)
 	for _, st := range end.Steps {
 		if r := st.Outcome.Reached; r != nil && !r.Time.Equal(p.Time) {
 			t.Errorf("it has reached %s, want %s", r.Time, p.Time)

@@ -86,11 +86,15 @@ func (k fetchKind) Do(ctx context.Context, env recovery.Env, step recovery.Step)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	env.Meter().Phase("fetch "+p.Backup, 0, recovery.NoUnit)
 	out := &answer{meter: env.Meter()}
-	if err := env.Command(ctx, recovery.Cmd{Path: c.Argv[0], Args: c.Argv[1:], Dir: p.dir(), Env: environ, Stdout: out}); err != nil {
+	out.meter.Phase("fetch "+p.Backup, 0, recovery.InBytes)
+	seen := out.watch(p.dir())
+	err = env.Command(ctx, recovery.Cmd{Path: c.Argv[0], Args: c.Argv[1:], Dir: p.dir(), Env: environ, Stdout: out})
+	seen()
+	if err != nil {
 		return recovery.Outcome{}, recovery.Errorf("read the step's log; the command can be run by hand with the same environment", "fetch %s: %w", p.Backup, err)
 	}
+	out.meter.Phase("look at what was made", 0, recovery.NoUnit)
 	said, err := out.result(recovery.ComponentKind(p.Kind), p.dir(), p.Remove != nil)
 	if err != nil {
 		return recovery.Outcome{}, fmt.Errorf("fetch %s: %w", p.Backup, err)

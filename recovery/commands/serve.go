@@ -55,7 +55,7 @@ func (k serveKind) serve(ctx context.Context, env recovery.Env, step recovery.St
 	var o recovery.Outcome
 	switch {
 	case f.Tree != "":
-		o, err = p.tree(f)
+		o, err = p.tree(env.Meter(), f)
 	case f.Cluster != "":
 		o, err = k.cluster(ctx, env, p, f)
 	default:
@@ -73,8 +73,9 @@ func (k serveKind) serve(ctx context.Context, env recovery.Env, step recovery.St
 }
 
 // tree binds a directory of files.
-func (p place) tree(f fetched) (recovery.Outcome, error) {
+func (p place) tree(meter recovery.Meter, f fetched) (recovery.Outcome, error) {
 	dir := filepath.Join(p.dir(), f.Tree)
+	meter.Phase("count the files", 0, recovery.InItems)
 	var files, bytes int64
 	err := filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() {
@@ -83,6 +84,7 @@ func (p place) tree(f fetched) (recovery.Outcome, error) {
 		info, err := e.Info()
 		if err == nil {
 			files, bytes = files+1, bytes+info.Size()
+			meter.Add(1)
 		}
 		return err
 	})
@@ -112,8 +114,8 @@ func (k serveKind) cluster(ctx context.Context, env recovery.Env, p place, f fet
 		return recovery.Outcome{}, err
 	}
 	c := postgres.Cluster{Data: data, Owner: p.handle.Owner, Tools: tools, Superuser: p.Superuser}
-	env.Meter().Phase("give it to the server's user", 0, recovery.NoUnit)
-	if err := p.own(data); err != nil {
+	env.Meter().Phase("give it to the server's user", 0, recovery.InItems)
+	if err := p.own(data, env.Meter()); err != nil {
 		return recovery.Outcome{}, err
 	}
 	if err := c.Claim(ctx, env); err != nil {
@@ -149,7 +151,7 @@ func (k serveKind) cluster(ctx context.Context, env recovery.Env, p place, f fet
 }
 
 // own gives what was fetched to the server's user; nobody else may enter it.
-func (p place) own(data string) error {
+func (p place) own(data string, meter recovery.Meter) error {
 	if p.handle.Owner.UID < 0 {
 		return os.Chmod(data, 0o700)
 	}
@@ -157,6 +159,7 @@ func (p place) own(data string) error {
 		if err != nil {
 			return err
 		}
+		meter.Add(1)
 		return os.Lchown(path, p.handle.Owner.UID, p.handle.Owner.GID)
 	})
 	if err = errors.Join(err, os.Chmod(data, 0o700)); err == nil {
@@ -214,11 +217,13 @@ func (p place) elsewhere(ctx context.Context, env recovery.Env, f fetched) (reco
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
+	env.Meter().Phase("sign on to the server that the command has made", 0, recovery.NoUnit)
 	conn, err := postgres.ConnectLive(ctx, address)
 	if err != nil {
 		return recovery.Outcome{}, fmt.Errorf("the server that the command has made: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	env.Meter().Phase("ask what answers", 0, recovery.NoUnit)
 	if is, err := isLive(ctx, conn, live); err != nil || is {
 		return recovery.Outcome{}, errors.Join(provider.Refused("let the command make a server of its own; remove nothing before you have looked", "the command answers with the address of the live server"), err)
 	}

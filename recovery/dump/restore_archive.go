@@ -276,8 +276,10 @@ type restoreLog struct {
 
 var (
 	restoreError = pattern.New(`^pg_restore: (?:\[.*?\] )?error: (.*)$`)
-	restoreItem  = pattern.New(`^pg_restore: (creating|processing data for|executing|restoring) (.*)$`)
-	wrapping     = pattern.New(`^could not execute query: ERROR:  `)
+	restoreItem  = pattern.New(`^pg_restore: ((?:creating|processing data for|executing) .*|processing BLOBS)$`)
+	// All large objects are one item or a few, and of a tar archive each is told twice.
+	restoreObject = pattern.New(`^pg_restore: (restoring large object .*)$`)
+	wrapping      = pattern.New(`^could not execute query: ERROR:  `)
 )
 
 func (l *restoreLog) Write(b []byte) (int, error) {
@@ -311,7 +313,9 @@ func (l *restoreLog) line(line string) {
 	}
 	if m := restoreItem.FindStringSubmatch(line); m != nil {
 		l.meter.Add(1)
-		l.meter.Note(m[1] + " " + m[2])
+		l.meter.Note(m[1])
+	} else if m := restoreObject.FindStringSubmatch(line); m != nil {
+		l.meter.Note(m[1])
 	}
 }
 

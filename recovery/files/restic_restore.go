@@ -104,7 +104,7 @@ func (k resticKind) restore(ctx context.Context, env recovery.Env, s *scratch, a
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		watch(watching, s.path(treeDir), env.Meter())
+		watch(watching, s.path(treeDir), size.Bytes, env.Meter())
 	}()
 	args := []string{"restore", a.Facts.Snapshot, "--target", s.path(treeDir), "--verify"}
 	if a.Facts.Path != "/" {
@@ -124,6 +124,7 @@ func (k resticKind) restore(ctx context.Context, env recovery.Env, s *scratch, a
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
+	env.Meter().Set(min(bytes, size.Bytes))
 	return recovery.Outcome{
 		Says: fmt.Sprintf("the snapshot %.8s of restic is restored: %s, %s", a.Facts.Snapshot, count(files, "file"), recovery.FormatBytes(bytes)),
 		Facts: map[string]string{"backup": a.Facts.Snapshot, "form": "snapshot of restic", "taken": a.Taken.Says(),
@@ -147,9 +148,9 @@ func resticPattern(p string) string {
 	return string(out)
 }
 
-// watch shows how much of a tree is written: restic before 0.16 does not tell. It
+// watch shows how much of a tree is written, of so many bytes: restic before 0.16 does not tell. It
 // looks less often the longer a look takes.
-func watch(ctx context.Context, tree string, meter recovery.Meter) {
+func watch(ctx context.Context, tree string, total int64, meter recovery.Meter) {
 	pause := time.Second
 	for {
 		select {
@@ -159,7 +160,7 @@ func watch(ctx context.Context, tree string, meter recovery.Meter) {
 		}
 		begun := time.Now()
 		if _, bytes, err := inTree(tree); err == nil {
-			meter.Set(bytes)
+			meter.Set(min(bytes, total))
 		}
 		pause = max(time.Second, 20*time.Since(begun))
 	}

@@ -80,11 +80,7 @@ func restore(t testing.TB, o enginetest.Options) (end recovery.State, restored s
 		}
 		return probe(ctx, env)
 	}
-	o.Progress = &enginetest.Progress{}
 	end = enginetest.Restore(t, o)
-	if end.Result == recovery.ResultPassed && restored != "" {
-		o.Progress.Shown(t)
-	}
 	return end, restored
 }
 

@@ -59,12 +59,15 @@ func (c copying) combine(ctx context.Context, env recovery.Env, r Unpacker) (rec
 	if err != nil {
 		return recovery.Outcome{}, fmt.Errorf("make room for the combined backup: %w", err)
 	}
-	c.meter.Phase("combine "+strconv.Itoa(len(parts))+" backups", 0, recovery.NoUnit)
+	c.meter.Phase("combine "+strconv.Itoa(len(parts))+" backups", 0, recovery.InBytes)
 	cmd := recovery.Cmd{Path: c.cluster.Tools.Program("pg_combinebackup"), Args: args, Dir: "/", Env: []string{"PATH=/usr/bin:/bin", "LC_ALL=C", "TZ=UTC"}}
 	if c.handle.Owner.UID >= 0 {
 		cmd.User = &c.handle.Owner
 	}
-	if err := env.Command(ctx, cmd); err != nil {
+	seen := ShowWritten(c.meter, 0, combined, spaces)
+	err = env.Command(ctx, cmd)
+	seen()
+	if err != nil {
 		return recovery.Outcome{}, err
 	}
 	err = leaveOut(combined)

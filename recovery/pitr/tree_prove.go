@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"comeback/recovery"
 	"comeback/storage"
 )
 
@@ -109,6 +110,15 @@ func (t *tree) proveLate() error {
 	if !t.unproven {
 		return nil
 	}
+	var total int64
+	for name, f := range t.manifest.Files {
+		if !leftOut(name) && !rewritten(name) {
+			total += f.Size
+		}
+	}
+	if t.meter != nil {
+		t.meter.Phase("prove the base backup", total, recovery.InBytes)
+	}
 	for name, f := range t.manifest.Files {
 		if leftOut(name) || rewritten(name) {
 			continue
@@ -125,9 +135,9 @@ func (t *tree) proveLate() error {
 		if err != nil {
 			return fmt.Errorf("read %s again: %w", name, err)
 		}
-		var to io.Writer = io.Discard
+		to := io.Writer(proven{t.meter})
 		if sum != nil {
-			to = sum
+			to = io.MultiWriter(sum, to)
 		}
 		n, err := io.Copy(to, in)
 		in.Close()
@@ -142,6 +152,16 @@ func (t *tree) proveLate() error {
 		}
 	}
 	return nil
+}
+
+// proven shows how much has been read again.
+type proven struct{ meter recovery.Meter }
+
+func (p proven) Write(b []byte) (int, error) {
+	if p.meter != nil {
+		p.meter.Add(int64(len(b)))
+	}
+	return len(b), nil
 }
 
 // newSum is the hash that a manifest names; nil for none.

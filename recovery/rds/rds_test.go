@@ -111,6 +111,7 @@ func second(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 func options(t testing.TB, c recovery.Component, to, want string) enginetest.Options {
 	t.Helper()
 	return enginetest.Options{Engine: engine(), Component: c, Point: resolved(t, c, to), Owner: recovery.User{UID: -1, GID: -1}, Environ: map[string]string{"PASSWORD": hosted.Encoded},
+		Uncounted: c.Settings.Text("cluster") == "", // of an instance it is not told
 		Releasers: rds.NewSwitcher(rds.Options{}).Releasers(expand), Probe: func(ctx context.Context, env recovery.Env) error {
 			got, err := everything(ctx, env)
 			if err == nil && got != want {
@@ -384,13 +385,7 @@ func TestRestore(t *testing.T) {
 				}
 				return look(ctx, env)
 			}
-			if test.component.Settings.Text("cluster") != "" { // which tells of what it is made of how far it is
-				o.Progress = &enginetest.Progress{}
-			}
 			passes(t, enginetest.Restore(t, o))
-			if o.Progress != nil {
-				o.Progress.Shown(t)
-			}
 			if got := slices.Compact(service.Calls()); !slices.Equal(got, test.calls) {
 				t.Errorf("called %q, want %q", got, test.calls)
 			}

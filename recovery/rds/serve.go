@@ -38,6 +38,7 @@ func (k serveKind) Do(ctx context.Context, env recovery.Env, step recovery.Step)
 		return recovery.Outcome{}, recovery.Errorf("check the security groups, and `user:`, `password:`, `database:` and `ca:` of the component, then retry", "sign on to the %s at %s: %w", m, m.host, err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	env.Meter().Phase("ask what answers", 0, recovery.NoUnit)
 	var version, begun string
 	if err := conn.QueryRow(ctx, "select current_setting('server_version'), pg_postmaster_start_time()::text").Scan(&version, &begun); err != nil {
 		return recovery.Outcome{}, fmt.Errorf("ask the %s for its version: %w", m, err)

@@ -21,7 +21,9 @@ import (
 
 	"comeback/enginetest"
 	"comeback/recovery"
+	"comeback/recovery/pitr"
 	"comeback/recovery/pitr/backrest"
+	"comeback/recovery/pitr/backrest/backresttest"
 	"comeback/recovery/postgres"
 	"comeback/storage"
 	"comeback/storage/s3"
@@ -88,9 +90,7 @@ func (s *source) restored(t *testing.T, c recovery.Component, p recovery.Point, 
 	t.Helper()
 	var got outcome
 	o := s.options(c, p, store, &got)
-	o.Progress = &enginetest.Progress{}
 	got.State = enginetest.Restore(t, o)
-	o.Progress.Shown(t)
 	if got.Result != recovery.ResultPassed {
 		says, hint := enginetest.Failure(got.State)
 		t.Fatalf("the run ended as %s: %s (%s)", got.Result, says, hint)
@@ -438,6 +438,113 @@ func TestBucket(t *testing.T) {
 		t.Errorf("with a wrong key: %v (%s)", err, recovery.HintOf(err))
 	}
 }
+
+// A repository that is encrypted in a bucket, as pgBackRest itself has stored it there, is
+// listed, its log read, and a position of it restored to; the passphrase and the keys of the
+// bucket come as references. One that is wrong is told from the other, and neither is told.
+func TestBucket_sealed(t *testing.T) {
+	server := storagetest.StartS3(t)
+	server.Setenv(t)
+	server.CreateBucket("backups")
+	bucket, err := s3.Open(t.Context(), server.Options("backups", "sealed"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &source{&backresttest.Source{
+		Bucket: []string{"repo2-type=s3", "repo2-s3-bucket=backups", "repo2-s3-endpoint=127.0.0.1", "repo2-s3-region=" + storagetest.Region, "repo2-s3-uri-style=path",
+			"repo2-storage-verify-tls=n", "repo2-storage-port=" + overTLS(t, server.Proxy.Address())},
+		Opens: []string{"PGBACKREST_REPO2_S3_KEY=" + storagetest.Root.AccessKey, "PGBACKREST_REPO2_S3_KEY_SECRET=" + storagetest.Root.SecretKey}}}
+	err = s.Make(true)
+	t.Cleanup(func() {
+		if err := s.Remove(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects := 0
+	for o, err := range bucket.List(t.Context(), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects++
+		body, err := bucket.Open(t.Context(), o, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		head := make([]byte, len(salted))
+		if _, err := io.ReadFull(body, head); err != nil || string(head) != salted {
+			t.Errorf("%s is not encrypted: it begins with %q, %v", o.Key, head, err)
+		}
+		body.Close()
+	}
+	if objects < 10 {
+		t.Fatalf("pgBackRest has stored %d objects", objects)
+	}
+
+	opening := func(cipher, secret string) (recovery.Engine, map[string]string) {
+		exe, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		known := map[string]string{"CIPHER": cipher, "SECRET": secret}
+		return backrest.New(backrest.Options{Options: pitr.Options{Exe: exe},
+			Expand: func(text string) (string, error) {
+				return os.Expand(text, func(name string) string { return known[name] }), nil
+			}}), known
+	}
+	c := s.component(recovery.Settings{"repo": {"nearby=2"}, "environment": {"PGBACKREST_REPO2_CIPHER_PASS=${CIPHER}",
+		"PGBACKREST_REPO2_S3_KEY=" + storagetest.Root.AccessKey, "PGBACKREST_REPO2_S3_KEY_SECRET=${SECRET}"}})
+	e, known := opening(key, storagetest.Root.SecretKey)
+	survey := surveyed(t, e, c, bucket)
+	if len(survey.Backups) != 1 || survey.Backups[0].Problem != "" || len(survey.Findings) > 0 || len(survey.Windows) != 1 || len(survey.Windows[0].Gaps) > 0 || survey.Windows[0].To.Time.Before(s.IncidentAt) {
+		t.Fatalf("the survey is %+v", survey)
+	}
+	var deleted int64
+	for tx, err := range e.(recovery.Scanner).Scan(t.Context(), recovery.ScanOptions{Component: c, Store: bucket, Survey: survey, Span: recovery.Span{From: s.IncidentAt, To: s.IncidentAt}}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tx.XID == s.Incident {
+			for _, table := range tx.Tables {
+				deleted += table.Deleted
+			}
+		}
+	}
+	if deleted != 4 {
+		t.Errorf("the incident deleted %d rows, by the log", deleted)
+	}
+	before := resolved(t, e, survey, bucket, fmt.Sprintf("before-xid:%d", s.Incident))
+	p := resolved(t, e, survey, bucket, "lsn:"+before.Stop.String())
+	if p.Stop != before.Stop || p.Exactness != recovery.ToCommit {
+		t.Errorf("by its position the point is %+v, by its transaction %+v", p, before)
+	}
+	var got outcome
+	o := s.options(c, p, bucket, &got)
+	o.Engine, o.Environ = e, known
+	if state := enginetest.Restore(t, o); state.Result != recovery.ResultPassed || got.data != s.Before {
+		says, hint := enginetest.Failure(state)
+		t.Fatalf("%s: %s (%s), restored was %.60s", state.Result, says, hint, got.data)
+	}
+	for name, test := range map[string]struct {
+		cipher, secret string
+		kind           error
+	}{
+		"a wrong passphrase":        {"wrong", storagetest.Root.SecretKey, storage.ErrConfig},
+		"a wrong key of the bucket": {key, "wrong", storage.ErrDenied},
+		"no passphrase":             {"", storagetest.Root.SecretKey, storage.ErrConfig},
+	} {
+		e, _ := opening(test.cipher, test.secret)
+		_, err := e.Survey(t.Context(), c, recovery.Copy{Name: "nearby", URL: bucket.URL()}, bucket)
+		if !errors.Is(err, test.kind) || recovery.HintOf(err) == "" || strings.Contains(err.Error(), key) || strings.Contains(err.Error(), storagetest.Root.SecretKey) {
+			t.Errorf("with %s: %v (%s)", name, err, recovery.HintOf(err))
+		}
+	}
+}
+
+// salted is what everything begins with that pgBackRest has encrypted.
+const salted = "Salted__"
 
 // overTLS is the port of a TLS server in front of another server.
 func overTLS(t *testing.T, address string) string {

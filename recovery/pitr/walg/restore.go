@@ -44,9 +44,11 @@ func (r *repository) Restore(ctx context.Context, b pitr.Base, to pitr.Restoring
 	if to.Resumed {
 		meter.Log("comeback: WAL-G cannot go on with what an earlier attempt has left; it begins anew")
 	}
+	all := b.Unpacked
 	if s.Size > 0 {
 		// Of a delta backup this is what comes of it, where the list has the sum of its chain.
-		meter.Phase("copy the base backup", s.Size, recovery.InBytes)
+		all = s.Size
+		meter.Phase("copy the base backup", all, recovery.InBytes)
 	}
 	// Whatever its configuration says of these is meant for other restores: files are on
 	// disk when they are written, and only the usual way of unpacking has the control file last.
@@ -56,21 +58,21 @@ func (r *repository) Restore(ctx context.Context, b pitr.Base, to pitr.Restoring
 	}
 	call := r.call(set, "backup-fetch", to.Data, b.ID, "--restore-spec="+spec)
 	call.Quiet = false
-	seen := watch(meter, to.Data, to.Spaces)
+	seen := pitr.ShowWritten(meter, all, to.Data, to.Spaces)
 	err = r.program.Run(ctx, r.access.Env, call)
 	seen()
 	if err != nil {
 		return pitr.Restored{}, explained(err)
 	}
-	total, err := measure(to.Data, to.Spaces)
+	total, err := pitr.Measure(to.Data, to.Spaces)
 	if err == nil {
-		meter.Set(total.bytes)
+		meter.Set(total.Of(all))
 		err = syncAll(to.Data)
 	}
 	if err != nil {
 		return pitr.Restored{}, fmt.Errorf("look at what WAL-G has restored: %w", err)
 	}
-	done := pitr.Restored{Files: total.files, Bytes: total.bytes, Facts: map[string]string{"backup": b.ID}}
+	done := pitr.Restored{Files: total.Files, Bytes: total.Bytes, Facts: map[string]string{"backup": b.ID}}
 	err = prove(files, to, &done)
 	return done, err
 }

@@ -22,21 +22,29 @@ type Source struct {
 	// Program is the pgBackRest that keeps it. It starts itself again by this name, with
 	// a path on which another may lie.
 	Program string
+	// Bucket are the options of a bucket, repo2-s3-bucket=NAME and the like, in which the
+	// second repository lies in place of a directory, below sealed/. Opens is what
+	// pgBackRest needs to know to open it, and stands in no configuration.
+	Bucket, Opens []string
 }
 
 // Make makes one, a part of it in a tablespace, if that is wanted. Remove removes it,
 // also where Make fails.
 func Make(tablespace bool) (*Source, error) {
 	s := &Source{}
-	var err error
+	return s, s.Make(tablespace)
+}
+
+// Make makes one of which it is said where its second repository lies.
+func (s *Source) Make(tablespace bool) (err error) {
 	s.Kept, err = pitrtest.Make(s, tablespace)
-	return s, err
+	return err
 }
 
 // Prepare makes the places of both repositories.
 func (s *Source) Prepare(k *pitrtest.Kept) (archive string, err error) {
 	s.Kept = k
-	s.Environ = []string{"PGBACKREST_REPO2_CIPHER_PASS=" + Key}
+	s.Environ = append([]string{"PGBACKREST_REPO2_CIPHER_PASS=" + Key}, s.Opens...)
 	if err := s.Mkdir("plain", "sealed", "lock"); err != nil {
 		return "", err
 	}
@@ -46,7 +54,7 @@ func (s *Source) Prepare(k *pitrtest.Kept) (archive string, err error) {
 	if s.Program, err = exec.LookPath("pgbackrest"); err != nil {
 		return "", err
 	}
-	script := fmt.Sprintf("#!/bin/sh\nPGBACKREST_REPO2_CIPHER_PASS=%s exec %s --config=%s --stanza=shop archive-push \"$1\"\n", Key, s.Program, s.Path("pgbackrest.conf"))
+	script := fmt.Sprintf("#!/bin/sh\n%s exec %s --config=%s --stanza=shop archive-push \"$1\"\n", strings.Join(s.Environ, " "), s.Program, s.Path("pgbackrest.conf"))
 	return s.Path("archive-pgbackrest") + " %p", s.Write("archive-pgbackrest", script, 0o755)
 }
 
@@ -72,6 +80,10 @@ func (s *Source) Backrest(args ...string) error {
 // Config writes a configuration whose first repository is a directory. It has an option
 // that no pgBackRest knows, of which each command complains.
 func (s *Source) Config(name, repo string, more ...string) error {
+	sealed := s.Path("sealed")
+	if s.Bucket != nil {
+		sealed = "/sealed\n" + strings.Join(s.Bucket, "\n")
+	}
 	text := fmt.Sprintf(`[global]
 repo1-path=%s
 repo1-retention-full=9
@@ -93,6 +105,6 @@ delta=y
 [shop]
 pg1-path=%s
 pg1-socket-path=%s
-`, s.Path(repo), s.Path("sealed"), s.Path("lock"), strings.Join(more, "\n"), s.Path("production"), s.Path("data"), s.Path("socket"))
+`, s.Path(repo), sealed, s.Path("lock"), strings.Join(more, "\n"), s.Path("production"), s.Path("data"), s.Path("socket"))
 	return s.Write(name, text, 0o600)
 }

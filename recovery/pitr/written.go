@@ -1,0 +1,83 @@
+package pitr
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"comeback/recovery"
+)
+
+// Written is how much has been written.
+type Written struct {
+	Files int
+	Bytes int64
+}
+
+// Of is how much of a whole it is, in bytes, and never more than that: a backup says how much was read
+// of its source, and a little more than that comes of it.
+func (w Written) Of(all int64) int64 {
+	if all > 0 {
+		return min(w.Bytes, all)
+	}
+	return w.Bytes
+}
+
+// Measure adds up the files below directories. One that goes while it is looked at counts
+// nothing.
+func Measure(dirs ...string) (w Written, err error) {
+	for _, dir := range dirs {
+		err = errors.Join(err, filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			if err != nil || !e.Type().IsRegular() {
+				return err
+			}
+			info, err := e.Info()
+			switch {
+			case err == nil:
+				w.Files++
+				w.Bytes += info.Size()
+			case errors.Is(err, fs.ErrNotExist):
+				err = nil
+			}
+			return err
+		}))
+	}
+	return w, err
+}
+
+// Progress is looked at so often, and at most a tenth of the time.
+const (
+	writtenEvery = 500 * time.Millisecond
+	writtenShare = 10
+)
+
+// ShowWritten tells the meter how much of all lies below directories, until it is ended: of
+// programs that write there and tell nothing of it, or only now and then. All is 0 where it is
+// not known.
+func ShowWritten(meter recovery.Meter, all int64, dirs ...string) (end func()) {
+	stop, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for wait := writtenEvery; ; {
+			timer := time.NewTimer(wait)
+			select {
+			case <-stop:
+				timer.Stop()
+				return
+			case begun := <-timer.C:
+				if w, err := Measure(dirs...); err == nil {
+					meter.Set(w.Of(all))
+				}
+				wait = max(writtenEvery, writtenShare*time.Since(begun))
+			}
+		}
+	}()
+	return func() {
+		close(stop)
+		<-ended
+	}
+}
