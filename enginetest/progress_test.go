@@ -12,7 +12,7 @@ import (
 // telling is a kind whose step only shows something.
 type telling func(recovery.Meter)
 
-func (telling) Name() string              { return "test.telling" }
+func (telling) Name() string              { return "telling.steps" }
 func (telling) Restart() recovery.Restart { return recovery.Repeat }
 
 func (k telling) Do(_ context.Context, env recovery.Env, _ recovery.Step) (recovery.Outcome, error) {
@@ -55,8 +55,8 @@ func TestProgress(t *testing.T) {
 		says      string
 	}{
 		"it counts":                         {[]telling{copies}, false, ""},
-		"a step says nothing":               {[]telling{copies, func(recovery.Meter) {}}, false, "the step 1 (test.telling) shows nothing that moves"},
-		"a step says one thing":             {[]telling{copies, func(m recovery.Meter) { m.Phase("wait", 0, recovery.NoUnit) }}, false, "the step 1 (test.telling) shows nothing that moves"},
+		"a step says nothing":               {[]telling{copies, func(recovery.Meter) {}}, false, "the step 1 (telling.steps) shows nothing that moves"},
+		"a step says one thing":             {[]telling{copies, func(m recovery.Meter) { m.Phase("wait", 0, recovery.NoUnit) }}, false, "the step 1 (telling.steps) shows nothing that moves"},
 		"a step says one thing again":       {[]telling{copies, func(m recovery.Meter) { m.Phase("wait", 0, recovery.NoUnit); m.Phase("wait", 0, recovery.NoUnit) }}, false, "nothing that moves"},
 		"a step says one after another":     {[]telling{copies, func(m recovery.Meter) { m.Phase("wait", 0, recovery.NoUnit); m.Phase("go", 0, recovery.NoUnit) }}, false, ""},
 		"a total and nothing of it":         {[]telling{func(m recovery.Meter) { m.Phase("copy", 10, recovery.InBytes) }}, false, "nothing that moves"},

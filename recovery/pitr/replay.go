@@ -371,6 +371,7 @@ func (r *replay) again(ctx context.Context) (o recovery.Outcome, err error) {
 		return o, err
 	}
 	r.says = &serverSays{}
+	r.env.Meter().Phase("start what was opened before", 0, recovery.NoUnit)
 	r.server, err = postgres.Ensure(ctx, r.env, r.cluster, postgres.StartOptions{WaitReady: true, Log: r.says.add})
 	if err != nil {
 		return o, err
@@ -383,6 +384,7 @@ func (r *replay) again(ctx context.Context) (o recovery.Outcome, err error) {
 	if err := r.connect(ctx); err != nil {
 		return o, err
 	}
+	r.env.Meter().Phase("prove the point", 0, recovery.NoUnit)
 	if err := r.proveOpened(ctx); err != nil {
 		return o, err
 	}
