@@ -35,3 +35,6 @@ func SetPieces(soft, held int) (reset func()) {
 	pieceSoft, heldAtMost = soft, held
 	return func() { pieceSoft, heldAtMost = s, h }
 }
+
+// AlongIndexes is the question whether a foreign key is looked at along indexes.
+const AlongIndexes = alongIndexes

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 
 	"comeback/recovery/dump/script"
@@ -252,11 +253,11 @@ func (l *lane) lineOf(row int64) int64 {
 
 // copyAlone copies a table of which no more than a piece is known, until its end or
 // until others share it. It is emptied before, in the same transaction: what goes into it
-// then needs no log.
+// then needs no log, and is seen by all at once, so that nobody has to find out later.
 func (s *session) copyAlone(ctx context.Context, table script.Relation, sql string, l *lane) error {
 	err := s.run(ctx, "begin; truncate only "+lockName(table), nil)
 	if err == nil {
-		err = s.run(ctx, sql, l)
+		err = s.run(ctx, strings.TrimRight(sql, "; \n")+" WITH (FREEZE)", l)
 	}
 	if err == nil {
 		return s.run(ctx, "commit", nil)
