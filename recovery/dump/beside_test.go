@@ -180,3 +180,42 @@ func TestRestore_ForeignKeys(t *testing.T) {
 		}
 	}
 }
+
+// What an archive holds beside its rows goes in beside each other, too, its foreign keys
+// along indexes; rows that do not keep to one are found, and told with it.
+func TestRestore_ArchiveForeignKeys(t *testing.T) {
+	ctx := t.Context()
+	if err := query(ctx, "postgres", "create database keyed"); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := query(context.WithoutCancel(ctx), "postgres", "drop database keyed with (force)"); err != nil {
+			t.Error(err)
+		}
+	}()
+	err := query(ctx, "keyed", `create table a (id integer primary key); create table b (a integer, note text);
+		insert into a select generate_series(1, 60000); insert into b select a, 'note ' || a from generate_series(1, 60000) a;
+		create index on b (a); alter table b add constraint b_a foreign key (a) references a (id)`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := into(t, empty, recovery.Component{Name: t.Name(), Kind: recovery.Postgres}, "a.dump", dumpOf(t, "keyed", "--format=custom"))
+	if err != nil {
+		t.Fatalf("%v (%s)", err, recovery.HintOf(err))
+	}
+	url := o.Bindings[0].URL
+	if got := ask(t, url, strings.NewReplacer("$1", "'public.b'", "$2", "'b_a'").Replace(dump.AlongIndexes)); got != "t" || !strings.HasSuffix(o.Facts["indexes and constraints"], " by 2 sessions beside each other") {
+		t.Errorf("looked at along indexes: %s; %s", got, o.Facts["indexes and constraints"])
+	}
+	if diff := cmp.Diff(schema(t, source.URL("keyed")), schema(t, url)); diff != "" {
+		t.Errorf("the schema differs (-source +comeback):\n%s", diff)
+	}
+	if err := query(ctx, "keyed", "set session_replication_role = replica; insert into b values (0, 'nobody')"); err != nil {
+		t.Fatal(err)
+	}
+	program(t, "psql", "-X", "-q", "-d", empty.URL("postgres"), "-c", "drop database keyed with (force)") // an archive has its database's name
+	_, err = into(t, empty, recovery.Component{Name: t.Name() + " broken", Kind: recovery.Postgres}, "a.dump", dumpOf(t, "keyed", "--format=custom"))
+	if err == nil || !strings.Contains(err.Error(), "ALTER TABLE ONLY public.b") || !strings.Contains(err.Error(), `violates foreign key constraint "b_a"`) {
+		t.Errorf("rows without what they refer to: %v", err)
+	}
+}

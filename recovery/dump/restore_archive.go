@@ -24,7 +24,8 @@ var programEnv = []string{"PATH=/usr/bin:/bin", "LC_ALL=C", "TZ=UTC", "PGCONNECT
 const maxMissingRoles = 10
 
 // archiveFiles restores an archive: its files into scratch, a look into its
-// table of contents, the database, pg_restore.
+// table of contents, the database, pg_restore for definitions and rows, the rest as a
+// script.
 func (r *restore) archiveFiles(ctx context.Context) error {
 	path, err := r.download(ctx)
 	if err != nil {
@@ -52,7 +53,10 @@ func (r *restore) archiveFiles(ctx context.Context) error {
 		return r.loadOnly(ctx, path)
 	}
 	for again := 0; ; again++ {
-		err := r.pgRestore(ctx, path, contents.entries)
+		err := r.pgRestore(ctx, path, contents.entries, "--section=pre-data", "--section=data")
+		if err == nil {
+			err = r.postData(ctx, path, contents)
+		}
 		if err == nil {
 			return s.finish(ctx, contents)
 		}
@@ -83,11 +87,13 @@ type contents struct {
 	// the database besides.
 	create   script.Part
 	settings []script.Part
+	// refer are the tables that foreign keys are about, at either end.
+	refer map[script.Relation]bool
 }
 
 // readContents reads the archive's table of contents as pg_restore shows it.
 func (r *restore) readContents(ctx context.Context, path string) (contents, error) {
-	var c contents
+	c := contents{refer: map[script.Relation]bool{}}
 	tools := r.server.Cluster().Tools
 	var list bytes.Buffer
 	cmd := recovery.Cmd{Path: tools.Program("pg_restore"), Args: []string{"--list", path}, Dir: "/", Env: programEnv,
@@ -146,6 +152,9 @@ func (c *contents) scan(r *script.Reader) error {
 		}
 		summary := p.Summary()
 		c.roles = append(c.roles, script.Roles(p)...)
+		if e := p.Effect(); e.Act == script.AddReference {
+			c.refer[e.Table], c.refer[e.Other] = true, true
+		}
 		if rest, ok := strings.CutPrefix(summary, "CREATE EXTENSION "); ok {
 			rest = strings.TrimPrefix(rest, "IF NOT EXISTS ")
 			name, _, _ := strings.Cut(rest, " ")
