@@ -42,6 +42,9 @@ type beside struct {
 	// indexes tables.
 	fed map[script.Relation]int64
 	on  map[script.Relation]script.Relation
+	// helps are what those may do who have nothing else to do when all rows have been
+	// read: help with a copy that is still under way.
+	helps []crew.Task
 }
 
 // how says in how many statements a script came, and how many were done beside
@@ -87,6 +90,7 @@ func (s *scriptRun) drain() error {
 	if s.beside == nil {
 		return nil
 	}
+	s.help()
 	s.flush()
 	if f := s.crew.Wait(); f != nil {
 		return f.Err
@@ -100,6 +104,14 @@ func (s *scriptRun) flush() {
 		s.crew.Add(t)
 	}
 	s.later = nil
+}
+
+// help lets whoever has nothing else to do help with copies: no more rows come for now.
+func (s *scriptRun) help() {
+	for _, t := range s.helps {
+		s.crew.Add(t)
+	}
+	s.helps = nil
 }
 
 // first is the failure that stands first in the script: err, or one before it.
@@ -149,6 +161,7 @@ func (s *scriptRun) hand(ctx context.Context, r *script.Reader, p script.Part) (
 	if e.Act == script.LoadRows {
 		return true, s.handRows(ctx, r, p, e)
 	}
+	s.help()
 	return true, s.handStatement(p, e)
 }
 
@@ -406,15 +419,30 @@ func (s *scriptRun) handRows(ctx context.Context, r *script.Reader, p script.Par
 	large := more // for less than a piece a TRUNCATE would cost more than it saves
 	task.Do = s.do(func(ctx context.Context, w *session) error { return w.load(ctx, p, e.Table, l, large) })
 	s.crew.Add(task)
+	shared := false
 	for more {
-		if idle := s.crew.Idle(); !l.isShared && l.lags(idle) {
+		if idle := s.crew.Idle(); !shared && l.lags(idle) {
 			l.share()
+			shared = true
 			task.Do = s.do(func(ctx context.Context, w *session) error { return w.share(ctx, p, l) })
 			for range s.crew.Size() - 1 {
 				s.crew.Add(task)
 			}
 		}
 		more, err = read()
+	}
+	if large && !shared {
+		task.Cost = 0 // but for what waits behind the table's rows
+		task.Do = s.do(func(ctx context.Context, w *session) error {
+			if len(l.next) < worthSharing/pieceSoft {
+				return nil
+			}
+			l.share()
+			return w.share(ctx, p, l)
+		})
+		for range s.crew.Size() - 1 {
+			s.helps = append(s.helps, task)
+		}
 	}
 	switch {
 	case errors.Is(err, io.EOF):
@@ -426,9 +454,14 @@ func (s *scriptRun) handRows(ctx context.Context, r *script.Reader, p script.Par
 	return err
 }
 
+// worthSharing is for how many bytes that wait it is worth while that another session
+// helps, with the log of them.
+const worthSharing = 8 << 20
+
 // load copies a table's rows, those that others do not take.
 func (s *session) load(ctx context.Context, p script.Part, table script.Relation, l *load, large bool) error {
 	if !large {
+		l.begin()
 		return s.lane(ctx, p, &lane{load: l}, func(lane *lane) error { return s.run(ctx, string(p.Text), lane) })
 	}
 	first := &lane{load: l, alone: true}

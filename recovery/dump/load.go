@@ -81,9 +81,13 @@ type load struct {
 	// turn is held by the lane that takes pieces, for as long as a row goes on.
 	turn chan struct{}
 	next chan piece // holds as many as there can be
+	// begun is closed when the table has been emptied: no other lane takes anything
+	// before, or it would be lost.
+	begun     chan struct{}
+	beginOnce sync.Once
 	// shared is closed when one session alone is too slow.
-	shared   chan struct{}
-	isShared bool
+	shared    chan struct{}
+	shareOnce sync.Once
 	// stop is closed when a lane has failed: no more pieces are taken.
 	stop     chan struct{}
 	stopOnce sync.Once
@@ -92,7 +96,7 @@ type load struct {
 }
 
 func newLoad(ctx context.Context, s *shelf) *load {
-	return &load{ctx: ctx, shelf: s, turn: make(chan struct{}, 1), next: make(chan piece, cap(s.free)), shared: make(chan struct{}), stop: make(chan struct{})}
+	return &load{ctx: ctx, shelf: s, turn: make(chan struct{}, 1), next: make(chan piece, cap(s.free)), begun: make(chan struct{}), shared: make(chan struct{}), stop: make(chan struct{})}
 }
 
 // errStopped: what a lane was copying is not wanted any more.
@@ -120,11 +124,11 @@ func (l *load) lags(idle int) bool {
 	return idle > 0 && len(l.next) >= cap(l.next)*3/4/idle
 }
 
+// begin lets the lanes begin that help.
+func (l *load) begin() { l.beginOnce.Do(func() { close(l.begun) }) }
+
 // share lets other lanes take pieces, too.
-func (l *load) share() {
-	l.isShared = true
-	close(l.shared)
-}
+func (l *load) share() { l.shareOnce.Do(func() { close(l.shared) }) }
 
 // end says that no pieces follow, because of an error where there is one.
 func (l *load) end(err error) {
@@ -169,6 +173,14 @@ func (l *lane) take() (err error) {
 		var shared chan struct{}
 		if l.alone {
 			shared = l.shared
+		} else {
+			select {
+			case <-l.begun:
+			case <-l.stop:
+				return errStopped
+			case <-l.ctx.Done():
+				return context.Cause(l.ctx)
+			}
 		}
 		select { // whoever has the turn may wait for this lane to part
 		case <-shared:
@@ -257,6 +269,7 @@ func (l *lane) lineOf(row int64) int64 {
 func (s *session) copyAlone(ctx context.Context, table script.Relation, sql string, l *lane) error {
 	err := s.run(ctx, "begin; truncate only "+lockName(table), nil)
 	if err == nil {
+		l.begin()
 		err = s.run(ctx, strings.TrimRight(sql, "; \n")+" WITH (FREEZE)", l)
 	}
 	if err == nil {

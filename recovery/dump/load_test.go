@@ -2,6 +2,7 @@ package dump
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -45,6 +46,7 @@ func TestLoad_Shared(t *testing.T) {
 		}
 		shelf := newShelf(0)
 		l := newLoad(t.Context(), shelf)
+		l.begin()
 		var mu sync.Mutex
 		var got []string
 		read := func(lane *lane) {
@@ -96,6 +98,7 @@ func TestLoad_Shared(t *testing.T) {
 // row: that one waits in the server for what the first holds.
 func TestLoad_PartsInTheMiddleOfARow(t *testing.T) {
 	l := newLoad(t.Context(), newShelf(0))
+	l.begin()
 	alone := &lane{load: l, alone: true}
 	l.next <- piece{bytes: []byte("1\n"), home: new([]byte), whole: true}
 	if err := alone.take(); err != nil {
@@ -109,5 +112,24 @@ func TestLoad_PartsInTheMiddleOfARow(t *testing.T) {
 	}
 	if err := alone.take(); !errors.Is(err, io.EOF) || !alone.parted {
 		t.Errorf("%v, parted %v", err, alone.parted)
+	}
+}
+
+// A lane that helps takes nothing before the table was emptied: it would be lost.
+func TestLoad_HelpsLate(t *testing.T) {
+	for _, begun := range []bool{false, true} {
+		ctx, cancel := context.WithCancel(t.Context())
+		l := newLoad(ctx, newShelf(0))
+		l.next <- piece{bytes: []byte("1\n"), home: new([]byte), whole: true}
+		l.share()
+		if begun {
+			l.begin()
+		} else {
+			cancel()
+		}
+		if err := (&lane{load: l}).take(); (err == nil) != begun || len(l.next) == 0 != begun {
+			t.Errorf("emptied: %v; %v, and %d pieces wait", begun, err, len(l.next))
+		}
+		cancel()
 	}
 }
