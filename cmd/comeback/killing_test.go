@@ -100,6 +100,7 @@ func (k killing) anywhere(t *testing.T, first string, some int, between ...strin
 // at kills it once.
 func (k killing) at(t *testing.T, at string, resume bool) {
 	r := k.rig()
+	defer r.runnersEnd(t) // what has ended lets go of its target a moment later
 	r.environ["COMEBACK_TEST_KILL"] = at
 	killed := r.run(t.Context(), k.args...)
 	delete(r.environ, "COMEBACK_TEST_KILL")

@@ -134,7 +134,7 @@ const (
 // watch looks at what a run takes until ctx ends, and stops the run where that is more
 // than it may.
 func (l limits) watch(ctx context.Context, place string, stop func(cause error)) {
-	rest := lookEach
+	rest, short := lookEach, 0
 	for {
 		select {
 		case <-ctx.Done():
@@ -142,7 +142,18 @@ func (l limits) watch(ctx context.Context, place string, stop func(cause error))
 		case <-time.After(rest):
 		}
 		began := time.Now()
-		if err := l.exceeded(place); err != nil {
+		err := l.exceeded(place)
+		if err == nil {
+			if err = l.starved(); err != nil {
+				short++
+			} else {
+				short = 0
+			}
+			if short < shortLooks { // it may be short for a moment, by anybody's doing
+				err = nil
+			}
+		}
+		if err != nil {
 			stop(err)
 			return
 		}
@@ -150,14 +161,22 @@ func (l limits) watch(ctx context.Context, place string, stop func(cause error))
 	}
 }
 
-// exceeded is what a run in a place takes too much of. While it runs it may leave half
-// as much memory free as there had to be before it began.
+// shortLooks is at how many looks, one after the other, memory must be short.
+const shortLooks = 5
+
+// exceeded says that a run in a place takes more disk than it may.
 func (l limits) exceeded(place string) error {
 	if l.disk > 0 {
 		if takes := taken(place); takes > int64(l.disk) {
 			return recovery.Errorf("raise --max-disk, or rehearse on a larger host", "the rehearsal takes %s of disk, and may take %s", recovery.FormatBytes(takes), l.disk.String())
 		}
 	}
+	return nil
+}
+
+// starved says that the host has less memory left than half of what had to be free before
+// the run began.
+func (l limits) starved() error {
 	if l.memory > 0 {
 		if free, err := freeMemory(); err == nil && free < int64(l.memory)/2 {
 			return recovery.Errorf("rehearse when the host is less busy, or lower --min-memory", "%s of memory are left to the host, less than half of %s",

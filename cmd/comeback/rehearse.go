@@ -46,8 +46,8 @@ With --auto it needs nobody: it takes what most needs a proof (a copy that was
 never proven, the one whose proof is the oldest, else a backup by chance), gives way
 to everything else on the host, and refuses to begin where it would take more disk
 than --max-disk or less memory than --min-memory is free. It is stopped where it takes
-more disk after all, or leaves the host less than half of that memory. Signed (--key),
-its report is filed in the copies.
+more disk after all, or leaves the host less than half of that memory, but not once it
+was resumed. Signed (--key), its report is filed in the copies.
 
 MOMENT is "latest" (the default), an RFC 3339 time with offset, "10 minutes
 ago", lsn:3/7A21F0C8 (nothing at or after it), before-xid:81214,

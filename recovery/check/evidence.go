@@ -74,7 +74,7 @@ type Job struct {
 	// Name is "backup-uploads", Unit the systemd unit that starts it; Component is what
 	// it backs up, empty for other jobs.
 	Name, Unit, Component string
-	// Told says that this host does it, Idle that it has a timer which was not started.
+	// Told says that this host does it, Idle that it has a unit which is not enabled.
 	Told, Idle bool
 }
 

@@ -206,7 +206,7 @@ func TestJudge(t *testing.T) {
 		}, []string{"schedule"}, recovery.WouldBut, "backs up code by itself", ""},
 		{"a timer that nobody has started", func(e *check.Evidence) {
 			e.Jobs[4].Told, e.Jobs[4].Idle = false, true
-		}, []string{"schedule/check"}, recovery.WouldBut, "check is scheduled on this host, and nobody has started its timer", "systemctl enable --now comeback-shop-check.timer"},
+		}, []string{"schedule/check"}, recovery.WouldBut, "check is written on this host as comeback-shop-check.timer, which is not enabled", "systemctl enable --now comeback-shop-check.timer"},
 		{"no copy holds the configuration", func(e *check.Evidence) {
 			edit(e, "", "config", func(s *recovery.Survey) { s.Backups = nil })
 		}, []string{"none/config", "3-2-1-1-0/3 copies", "3-2-1-1-0/2 kinds", "3-2-1-1-0/1 elsewhere", "3-2-1-1-0/1 locked"}, recovery.WouldNot, "config: no copy holds a backup", "comeback backup shop.md config"},

@@ -35,22 +35,28 @@ func (j *judge) kinds() {
 	}
 }
 
-// automated finds what waits for a person who thinks of it: timers that nobody has
-// started, and components that no job of this host backs up and no copy holds at the
+// automated finds what waits for a person who thinks of it: units that nobody has
+// enabled, and components that no job of this host backs up and no copy holds at the
 // pace of a habit, whoever's it is.
 func (j *judge) automated() {
 	var byHand []string
 	for _, job := range j.Jobs {
 		switch {
 		case job.Idle:
-			j.find("schedule/"+job.Name, recovery.NotMet, "systemctl enable --now "+job.Unit, "%s is scheduled on this host, and nobody has started its timer", job.Name)
-		case !job.Told && job.Component != "" && j.every(job.Component, "") < time.Minute:
+			j.find("schedule/"+job.Name, recovery.NotMet, "systemctl enable --now "+job.Unit, "%s is written on this host as %s, which is not enabled", job.Name, job.Unit)
+		case !job.Told && job.Component != "" && !j.habit(job.Component):
 			byHand = append(byHand, job.Component)
 		}
 	}
 	if len(byHand) > 0 {
-		j.find("schedule", recovery.Unknown, "comeback schedule "+j.Path+" --install", "nothing is seen that backs up %s by itself: no timer and no crontab of this host has it, and the copies show no habit", series(byHand))
+		j.find("schedule", recovery.Unknown, "comeback schedule "+j.Path+" --install", "nothing is seen that backs up %s by itself: comeback schedule has written no job for it on this host, and the copies show no habit", series(byHand))
 	}
+}
+
+// habit reports whether backups of a component come by themselves into any copy, as far as
+// the times between them tell.
+func (j *judge) habit(component string) bool {
+	return slices.ContainsFunc(j.Catalogue.Surveys, func(s recovery.Survey) bool { return s.Component == component && interval(s) >= time.Minute })
 }
 
 // series writes words one after the other: "a, b and c".

@@ -42,6 +42,8 @@ type beside struct {
 	// indexes tables.
 	fed map[script.Relation]int64
 	on  map[script.Relation]script.Relation
+	// vacuums are what is to be done with tables before anything builds on their rows.
+	vacuums map[script.Relation]crew.Task
 	// helps are what those may do who have nothing else to do when all rows have been
 	// read: help with a copy that is still under way.
 	helps []crew.Task
@@ -67,7 +69,7 @@ func (s *scriptRun) startCrew(ctx context.Context) {
 		return
 	}
 	s.beside = &beside{crew: crew.New(ctx, s.jobs), workers: make([]*session, s.jobs), shelf: newShelf(memory()),
-		fed: map[script.Relation]int64{}, on: map[script.Relation]script.Relation{}}
+		fed: map[script.Relation]int64{}, on: map[script.Relation]script.Relation{}, vacuums: map[script.Relation]crew.Task{}}
 }
 
 // endCrew stops what is under way and closes its sessions.
@@ -245,6 +247,12 @@ func (s *scriptRun) handStatement(p script.Part, e script.Effect) error {
 			return nil
 		})}
 	}
+	for _, table := range []script.Relation{e.Table, e.Other} {
+		if t, ok := s.vacuums[table]; ok {
+			delete(s.vacuums, table)
+			s.crew.Add(t)
+		}
+	}
 	size := s.fed[e.Table]
 	lock := func(m crew.Mode) crew.Lock { return crew.Lock{Relation: lockName(e.Table), Mode: m} }
 	if e.Index.Name != "" && e.Table.Name != "" {
@@ -417,8 +425,8 @@ func (s *scriptRun) handRows(ctx context.Context, r *script.Reader, p script.Par
 		more, err = read()
 	}
 	large := more // for less than a piece a TRUNCATE would cost more than it saves
-	task.Do = s.do(func(ctx context.Context, w *session) error { return w.load(ctx, p, e.Table, l, large) })
-	s.crew.Add(task)
+	task.Do = s.do(func(ctx context.Context, w *session) error { return w.load(ctx, p, e, l, large) })
+	s.crew.Add(orFails(task, l))
 	shared := false
 	for more {
 		if idle := s.crew.Idle(); !shared && l.lags(idle) {
@@ -458,14 +466,28 @@ func (s *scriptRun) handRows(ctx context.Context, r *script.Reader, p script.Par
 // helps, with the log of them.
 const worthSharing = 8 << 20
 
+// orFails is a task whose failure ends the load, also where it did not come to that: those
+// that help would wait for ever.
+func orFails(t crew.Task, l *load) crew.Task {
+	do := t.Do
+	t.Do = func(ctx context.Context, worker int) error {
+		err := do(ctx, worker)
+		if err != nil {
+			l.fail()
+		}
+		return err
+	}
+	return t
+}
+
 // load copies a table's rows, those that others do not take.
-func (s *session) load(ctx context.Context, p script.Part, table script.Relation, l *load, large bool) error {
+func (s *session) load(ctx context.Context, p script.Part, e script.Effect, l *load, large bool) error {
 	if !large {
 		l.begin()
 		return s.lane(ctx, p, &lane{load: l}, func(lane *lane) error { return s.run(ctx, string(p.Text), lane) })
 	}
 	first := &lane{load: l, alone: true}
-	err := s.lane(ctx, p, first, func(lane *lane) error { return s.copyAlone(ctx, table, string(p.Text), lane) })
+	err := s.lane(ctx, p, first, func(lane *lane) error { return s.copyAlone(ctx, e.Table, e.Frozen, lane) })
 	if err != nil || !first.parted {
 		return err
 	}

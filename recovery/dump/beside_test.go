@@ -173,6 +173,13 @@ func TestRestore_ForeignKeys(t *testing.T) {
 	if got := ask(t, url, "select string_agg(conname || ' ' || convalidated, ',' order by conname) from pg_constraint where contype = 'f'"); got != "by_index true,by_rows true" {
 		t.Error(got)
 	}
+	var lines []string // as a dump has them that went through Windows
+	for _, statement := range rows(20_000, "") {
+		lines = append(lines, strings.ReplaceAll(statement, "FROM stdin;\n", "FROM stdin;\r\n"))
+	}
+	if o, err := into(t, empty, recovery.Component{Name: t.Name() + " CRLF", Kind: recovery.Postgres}, "a.sql", plainDump("15.1", lines...)); err != nil || ask(t, o.Bindings[0].URL, "select count(*) from b") != "20000" {
+		t.Errorf("%+v, %v", o, err)
+	}
 	for wrong, says := range map[string]string{"1\t-1\t0\n": `"by_index"`, "1\t0\t-1\n": `"by_rows"`} {
 		_, err := into(t, empty, recovery.Component{Name: t.Name() + says, Kind: recovery.Postgres}, "a.sql", plainDump("15.1", rows(20_000, wrong)...))
 		if err == nil || !strings.Contains(err.Error(), "ALTER TABLE ONLY public.b") || !strings.Contains(err.Error(), says) {
@@ -204,8 +211,8 @@ func TestRestore_ArchiveForeignKeys(t *testing.T) {
 		t.Fatalf("%v (%s)", err, recovery.HintOf(err))
 	}
 	url := o.Bindings[0].URL
-	if got := ask(t, url, strings.NewReplacer("$1", "'public.b'", "$2", "'b_a'").Replace(dump.AlongIndexes)); got != "t" || !strings.HasSuffix(o.Facts["indexes and constraints"], " by 2 sessions beside each other") {
-		t.Errorf("looked at along indexes: %s; %s", got, o.Facts["indexes and constraints"])
+	if got := ask(t, url, strings.NewReplacer("$1", "'public.b'", "$2", "'b_a'").Replace(dump.AlongIndexes)); got != "t" || !strings.HasSuffix(o.Facts["statements beside the rows"], " by 2 sessions beside each other") {
+		t.Errorf("looked at along indexes: %s; %s", got, o.Facts["statements beside the rows"])
 	}
 	if diff := cmp.Diff(schema(t, source.URL("keyed")), schema(t, url)); diff != "" {
 		t.Errorf("the schema differs (-source +comeback):\n%s", diff)

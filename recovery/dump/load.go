@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"slices"
-	"strings"
 	"sync"
 
 	"comeback/recovery/dump/script"
@@ -270,7 +269,7 @@ func (s *session) copyAlone(ctx context.Context, table script.Relation, sql stri
 	err := s.run(ctx, "begin; truncate only "+lockName(table), nil)
 	if err == nil {
 		l.begin()
-		err = s.run(ctx, strings.TrimRight(sql, "; \n")+" WITH (FREEZE)", l)
+		err = s.run(ctx, sql, l)
 	}
 	if err == nil {
 		return s.run(ctx, "commit", nil)

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"comeback/recovery/dump/crew"
 	"comeback/recovery/dump/script"
 )
 
@@ -131,5 +132,19 @@ func TestLoad_HelpsLate(t *testing.T) {
 			t.Errorf("emptied: %v; %v, and %d pieces wait", begun, err, len(l.next))
 		}
 		cancel()
+	}
+}
+
+// A first lane that does not even begin ends the load: those that help would wait for it.
+func TestLoad_NeverBegins(t *testing.T) {
+	l := newLoad(t.Context(), newShelf(0))
+	l.next <- piece{bytes: []byte("1\n"), home: new([]byte), whole: true}
+	l.share()
+	refused := errors.New("no connection")
+	if err := orFails(crew.Task{Do: func(context.Context, int) error { return refused }}, l).Do(t.Context(), 0); err != refused {
+		t.Error(err)
+	}
+	if err := (&lane{load: l}).take(); err != errStopped {
+		t.Errorf("who helps gets %v", err)
 	}
 }

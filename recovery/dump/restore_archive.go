@@ -80,6 +80,7 @@ func (r *restore) archiveFiles(ctx context.Context) error {
 
 // contents are what an archive says before it is restored.
 type contents struct {
+	// entries are those that pg_restore itself brings back.
 	entries    int
 	roles      []string
 	extensions []string
@@ -89,6 +90,9 @@ type contents struct {
 	settings []script.Part
 	// refer are the tables that foreign keys are about, at either end.
 	refer map[script.Relation]bool
+	// alone is how many indexes and keys call functions that are not PostgreSQL's own, so
+	// that nothing may be beside them in a script.
+	alone int
 }
 
 // readContents reads the archive's table of contents as pg_restore shows it.
@@ -96,7 +100,7 @@ func (r *restore) readContents(ctx context.Context, path string) (contents, erro
 	c := contents{refer: map[script.Relation]bool{}}
 	tools := r.server.Cluster().Tools
 	var list bytes.Buffer
-	cmd := recovery.Cmd{Path: tools.Program("pg_restore"), Args: []string{"--list", path}, Dir: "/", Env: programEnv,
+	cmd := recovery.Cmd{Path: tools.Program("pg_restore"), Args: []string{"--list", "--section=pre-data", "--section=data", path}, Dir: "/", Env: programEnv,
 		User: userOf(r.handle), Stdout: &list}
 	if err := r.env.Command(ctx, cmd); err != nil {
 		return c, r.unreadableArchive(err)
@@ -152,8 +156,13 @@ func (c *contents) scan(r *script.Reader) error {
 		}
 		summary := p.Summary()
 		c.roles = append(c.roles, script.Roles(p)...)
-		if e := p.Effect(); e.Act == script.AddReference {
+		switch e := p.Effect(); e.Act {
+		case script.AddReference:
 			c.refer[e.Table], c.refer[e.Other] = true, true
+		case script.BuildIndex, script.AddKey:
+			if e.Calls || e.Casts {
+				c.alone++
+			}
 		}
 		if rest, ok := strings.CutPrefix(summary, "CREATE EXTENSION "); ok {
 			rest = strings.TrimPrefix(rest, "IF NOT EXISTS ")

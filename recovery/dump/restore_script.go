@@ -167,7 +167,7 @@ func (s *scriptRun) unreadable(err error) error {
 }
 
 func (s *scriptRun) cutOff(how string) error {
-	return recovery.Errorf("choose an older dump, and look at what writes them: it was stopped in the middle", "%s is not whole: %s", s.key, how)
+	return &recovery.Error{What: s.key + " is not whole: " + how, Hint: "choose an older dump, and look at what writes them: it was stopped in the middle", Err: script.ErrCutOff}
 }
 
 func (s *scriptRun) comment(line string) {

@@ -214,7 +214,7 @@ func (s *session) forgive(p script.Part, err error) error {
 	case strings.HasPrefix(summary, "CREATE SCHEMA public") && code == duplicateSchema:
 	case (strings.HasPrefix(summary, "CREATE ROLE ") || strings.HasPrefix(summary, "CREATE USER ")) && code == duplicateObject:
 	case strings.HasPrefix(summary, "REFRESH MATERIALIZED VIEW ") && strings.HasPrefix(code, "08"):
-		s.exceptions = append(s.exceptions, fmt.Sprintf("line %d: %s: %s; the scratch server reaches no other", p.Line, summary, messageOf(err)))
+		s.exceptions = append(s.exceptions, fmt.Sprintf("%s%s: %s; the scratch server reaches no other", s.lineOf(p.Line), summary, messageOf(err)))
 	default:
 		return err
 	}
@@ -272,7 +272,7 @@ func (s *session) failedCopy(p script.Part, err error, lineOf func(row int64) in
 func (s *session) failedAt(p script.Part, line int64, err error) error {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok || errors.Is(err, errLost) {
-		return fmt.Errorf("restore %s: line %d: %w", s.args.Backup, p.Line, err)
+		return fmt.Errorf("restore %s: %s%w", s.args.Backup, s.lineOf(p.Line), err)
 	}
 	tools := s.server.Cluster().Tools
 	hint := tools.HintFor(pg.Message)
@@ -284,6 +284,17 @@ func (s *session) failedAt(p script.Part, line int64, err error) error {
 	}
 	if hint == "" {
 		hint = "look at that line of the dump; if the dump is at fault, choose another one"
+		if !s.args.Head.Form.script() {
+			hint = "look at that statement: pg_restore --file=- writes it; if the dump is at fault, choose another one"
+		}
 	}
-	return recovery.Errorf(hint, "restore %s: line %d: %s: %s", s.args.Backup, line, p.Summary(), pg.Message)
+	return recovery.Errorf(hint, "restore %s: %s%s: %s", s.args.Backup, s.lineOf(line), p.Summary(), pg.Message)
+}
+
+// lineOf says where a statement stands: an archive has no lines.
+func (s *session) lineOf(line int64) string {
+	if !s.args.Head.Form.script() {
+		return ""
+	}
+	return fmt.Sprintf("line %d: ", line)
 }

@@ -84,4 +84,4 @@ func (d *document) trend(r *Report) {
 }
 
 // bar draws a percentage, a block for each tenth.
-func bar(percent int) string { return strings.Repeat("█", percent/10) }
+func bar(percent int) string { return strings.Repeat("█", max(0, min(percent, 100))/10) }

@@ -374,11 +374,12 @@ func (h History) Proof() (Past, bool) {
 	return Past{}, false
 }
 
-// Rehearsals are the newest rehearsals of the system that have ended, the oldest first.
+// Rehearsals are the newest rehearsals of the system that came through, with exceptions
+// or without, the oldest first.
 func (h History) Rehearsals(most int) []Past {
 	var all []Past
 	for _, p := range h.runs {
-		if len(all) < most && p.State.Result != "" && p.State.Mode == recovery.Rehearsal {
+		if len(all) < most && (p.State.Result == recovery.ResultPassed || p.State.Result == recovery.ResultExceptions) && p.State.Mode == recovery.Rehearsal {
 			all = append(all, p)
 		}
 	}
