@@ -245,13 +245,19 @@ func (s *Source) history(ctx context.Context) error {
 // are whole seconds.
 func (s *Source) second(ctx context.Context) func() error {
 	return func() error {
-		timer := time.NewTimer(time.Until(time.Now().Truncate(time.Second).Add(time.Second)))
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
+		next := time.Now().Round(0).Truncate(time.Second).Add(time.Second)
+		for {
+			left := time.Until(next) // by the clock that is read for moments, which timers do not follow
+			if left <= 0 {
+				return nil
+			}
+			timer := time.NewTimer(left)
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				timer.Stop()
+				return ctx.Err()
+			}
 		}
 	}
 }

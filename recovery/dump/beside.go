@@ -42,8 +42,10 @@ type beside struct {
 	// indexes tables.
 	fed map[script.Relation]int64
 	on  map[script.Relation]script.Relation
-	// vacuums are what is to be done with tables before anything builds on their rows.
-	vacuums map[script.Relation]crew.Task
+	// vacuums are what is to be done with tables before anything builds on their rows;
+	// vacuumed are those of which that is done, or need not be.
+	vacuums  map[script.Relation]crew.Task
+	vacuumed map[script.Relation]bool
 	// helps are what those may do who have nothing else to do when all rows have been
 	// read: help with a copy that is still under way.
 	helps []crew.Task
@@ -55,7 +57,11 @@ func (s *scriptRun) how() string {
 	if s.handed == 0 {
 		return fmt.Sprintf("%d, one after the other", s.statements)
 	}
-	return fmt.Sprintf("%d, of which %d by %d sessions beside each other", s.statements, s.handed, s.jobs)
+	how := fmt.Sprintf("%d, of which %d by %d sessions beside each other", s.statements, s.handed, s.jobs)
+	if n := s.along.Load(); n > 0 {
+		how += fmt.Sprintf("; %s along indexes", count(int(n), "foreign key"))
+	}
+	return how
 }
 
 // maxAsked is how often the catalogue is asked in one database. A script that makes
@@ -69,7 +75,7 @@ func (s *scriptRun) startCrew(ctx context.Context) {
 		return
 	}
 	s.beside = &beside{crew: crew.New(ctx, s.jobs), workers: make([]*session, s.jobs), shelf: newShelf(memory()),
-		fed: map[script.Relation]int64{}, on: map[script.Relation]script.Relation{}, vacuums: map[script.Relation]crew.Task{}}
+		fed: map[script.Relation]int64{}, on: map[script.Relation]script.Relation{}, vacuums: map[script.Relation]crew.Task{}, vacuumed: map[script.Relation]bool{}}
 }
 
 // endCrew stops what is under way and closes its sessions.
@@ -278,6 +284,7 @@ func (s *scriptRun) handStatement(p script.Part, e script.Effect) error {
 			break
 		}
 		s.crew.Add(task(e.First, 0, lock(crew.Refer), other(crew.Refer)))
+		s.tellPages(e.Table, e.Other)
 		then := task(e.Then, look, lock(crew.Validate), other(crew.Read))
 		then.Do = s.do(func(ctx context.Context, w *session) error {
 			s.progress.begins(p)
@@ -307,6 +314,21 @@ func (s *scriptRun) handStatement(p script.Part, e script.Effect) error {
 	return nil
 }
 
+// tellPages lets the planner know of the pages of tables whose rows came frozen, where the
+// builds of their indexes have not told it: a VACUUM has nothing else to do there.
+func (s *scriptRun) tellPages(tables ...script.Relation) {
+	tools := s.server.Cluster().Tools
+	if tools.BuildsTell() || !tools.MarksFrozen() {
+		return
+	}
+	for _, t := range tables {
+		if size := s.fed[t]; size >= lookedAt && !s.vacuumed[t] {
+			s.vacuumed[t] = true
+			s.crew.Add(s.vacuum(t, size/10, crew.Alter)) // so that keys of other tables wait, too
+		}
+	}
+}
+
 // validate looks whether the rows keep to a foreign key: along the indexes, where both
 // tables have one that tells of all rows without them. The planner, which knows next to
 // nothing of tables that were just filled, would read both and hash the one, which takes
@@ -320,6 +342,7 @@ func (s *session) validate(ctx context.Context, e script.Effect) error {
 	if len(result.Rows) != 1 || string(result.Rows[0][0]) != "t" {
 		return s.run(ctx, e.Then, nil)
 	}
+	s.along.Add(1)
 	err := s.run(ctx, "begin; set local enable_hashjoin = off; set local jit = off; "+e.Then+"; commit", nil)
 	if err != nil && s.conn.TxStatus() != 'I' && !s.conn.IsClosed() {
 		_ = s.run(ctx, "rollback", nil) // the first failure is the one to tell
@@ -329,12 +352,13 @@ func (s *session) validate(ctx context.Context, e script.Effect) error {
 
 // alongIndexes tells of a foreign key, by its table and its name, whether an index of the
 // table begins with its columns, and nearly all pages of both tables are known to hold
-// nothing but rows that everybody sees, so that an index alone tells of them.
+// nothing but rows that everybody sees, so that an index alone tells of them. From 16 on
+// some pages at the end of each are made in advance and empty.
 const alongIndexes = `select exists (
 	select from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indexrelid join pg_catalog.pg_am a on a.oid = c.relam
 	where i.indrelid = k.conrelid and i.indisvalid and i.indpred is null and a.amname = 'btree'
 	and (select pg_catalog.array_agg(i.indkey[n] order by n) from pg_catalog.generate_series(0, pg_catalog.cardinality(k.conkey) - 1) n) = k.conkey)
-	and (select pg_catalog.sum(c.relallvisible) >= pg_catalog.sum(c.relpages) * 0.9 and pg_catalog.sum(c.relpages) > 0 from pg_catalog.pg_class c where c.oid in (k.conrelid, k.confrelid))
+	and (select pg_catalog.sum(c.relallvisible) + 128 >= pg_catalog.sum(c.relpages) * 0.9 and pg_catalog.sum(c.relallvisible) > 0 from pg_catalog.pg_class c where c.oid in (k.conrelid, k.confrelid))
 	from pg_catalog.pg_constraint k where k.conrelid = $1::pg_catalog.regclass and k.conname = $2`
 
 // handStatistics gives the crew what the planner needs to know of the tables that it

@@ -31,10 +31,7 @@ func Choose(installed []postgres.Tools, b recovery.Backup) (tools postgres.Tools
 // SetPieces has rows dealt out in smaller pieces, and so many bytes wait at most, until
 // the function that it gives is called.
 func SetPieces(soft, held int) (reset func()) {
-	s, h := pieceSoft, heldAtMost
-	pieceSoft, heldAtMost = soft, held
-	return func() { pieceSoft, heldAtMost = s, h }
+	s, h, l := pieceSoft, heldAtMost, lookedAt
+	pieceSoft, heldAtMost, lookedAt = soft, held, int64(soft)
+	return func() { pieceSoft, heldAtMost, lookedAt = s, h, l }
 }
-
-// AlongIndexes is the question whether a foreign key is looked at along indexes.
-const AlongIndexes = alongIndexes

@@ -40,7 +40,7 @@ func (r *restore) postData(ctx context.Context, path string, c contents) error {
 		safe = known.safe
 	}
 	if !safe {
-		return r.pgRestore(ctx, path, 0, "--section=post-data")
+		return r.pgRestore(ctx, path, -1, "--section=post-data")
 	}
 	r.env.Meter().Phase("indexes and constraints", 0, recovery.InItems)
 	run.progress.building.Store(true)
@@ -88,8 +88,9 @@ func (s *scriptRun) postScript(ctx context.Context, path string) error {
 	return nil
 }
 
-// lookedAt is from how many bytes on a table that a foreign key is about is vacuumed.
-const lookedAt = 1 << 20
+// lookedAt is from how many bytes on a table that a foreign key is about is vacuumed; a
+// variable for tests.
+var lookedAt int64 = 1 << 20
 
 // weigh tells the crew how much work each table is that holds rows, and lets it vacuum
 // those that foreign keys are about before anything is built on them: they are then
@@ -116,16 +117,17 @@ func (s *scriptRun) weigh(ctx context.Context, refer map[script.Relation]bool) e
 		}
 		s.fed[table] = size + rows*perRow
 		if size >= lookedAt && refer[table] {
-			s.vacuums[table] = s.vacuum(table, size)
+			s.vacuums[table], s.vacuumed[table] = s.vacuum(table, size, crew.Validate), true
 		}
 	}
 	return nil
 }
 
-// vacuum is the task of finding out once which rows of a table are there.
-func (s *scriptRun) vacuum(table script.Relation, size int64) crew.Task {
+// vacuum is the task of finding out once which rows of a table are there; mode keeps what
+// is to come behind it.
+func (s *scriptRun) vacuum(table script.Relation, cost int64, mode crew.Mode) crew.Task {
 	name := lockName(table)
-	return crew.Task{Cost: size, Locks: []crew.Lock{{Relation: name, Mode: crew.Validate}}, Do: s.do(func(ctx context.Context, w *session) error {
+	return crew.Task{Cost: cost, Locks: []crew.Lock{{Relation: name, Mode: mode}}, Do: s.do(func(ctx context.Context, w *session) error {
 		s.env.Meter().Note("look at the rows of " + name)
 		if err := w.run(ctx, "vacuum (truncate off) "+name, nil); err != nil {
 			return fmt.Errorf("look at the rows of %s: %w", name, err)

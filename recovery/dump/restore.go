@@ -100,6 +100,8 @@ type restore struct {
 	exceptions []string
 	notDropped int
 	rows       atomic.Int64
+	// along counts the foreign keys that were looked at along indexes.
+	along atomic.Int64
 	// only is the table that alone comes back; nil for all.
 	only *only
 }

@@ -251,7 +251,7 @@ func (s *session) finish(ctx context.Context, c contents) error {
 }
 
 // pgRestore runs pg_restore over the files, for a part of them where more
-// arguments say so.
+// arguments say so. Entries are how many items that is; -1 where nobody knows.
 func (r *restore) pgRestore(ctx context.Context, path string, entries int, more ...string) error {
 	tools := r.server.Cluster().Tools
 	args := []string{"--dbname", r.server.URL(r.database), "--exit-on-error", "--no-tablespaces", "--no-password", "--verbose"}
@@ -259,8 +259,8 @@ func (r *restore) pgRestore(ctx context.Context, path string, entries int, more 
 	if r.args.Head.Form != tarArchive && r.jobs > 1 {
 		args = append(args, "--jobs", strconv.Itoa(r.jobs))
 	}
-	r.env.Meter().Phase("restore", int64(entries), recovery.InItems)
-	says := &restoreLog{meter: r.env.Meter()}
+	r.env.Meter().Phase("restore", int64(max(entries, 0)), recovery.InItems)
+	says := &restoreLog{meter: r.env.Meter(), left: entries}
 	cmd := recovery.Cmd{Path: tools.Program("pg_restore"), Args: append(args, path), Dir: "/", Env: programEnv,
 		User: userOf(r.handle), Stderr: says}
 	err := r.env.Command(ctx, cmd)
@@ -287,6 +287,9 @@ type restoreLog struct {
 	rest  []byte
 	// first is the first error, in PostgreSQL's words.
 	first string
+	// left is how many items the contents told of that have not come yet: some majors
+	// name more. It is negative where nobody knows.
+	left int
 	// quiet is set while pg_restore repeats the command that failed, which may
 	// hold secrets.
 	quiet bool
@@ -330,7 +333,10 @@ func (l *restoreLog) line(line string) {
 		l.first = wrapping.ReplaceAllString(m[1], "")
 	}
 	if m := restoreItem.FindStringSubmatch(line); m != nil {
-		l.meter.Add(1)
+		if l.left != 0 {
+			l.left--
+			l.meter.Add(1)
+		}
 		l.meter.Note(m[1])
 	} else if m := restoreObject.FindStringSubmatch(line); m != nil {
 		l.meter.Note(m[1])

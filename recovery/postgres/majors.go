@@ -47,6 +47,14 @@ func (t Tools) ByFiles() string {
 	return ""
 }
 
+// MarksFrozen reports whether a COPY that freezes its rows also marks their pages as seen
+// by everybody; before 14 only a VACUUM does.
+func (t Tools) MarksFrozen() bool { return t.Major >= 14 }
+
+// BuildsTell reports whether the build of an index tells the planner of its table's pages
+// also where autovacuum is off; from 18 on only a VACUUM or an ANALYZE does.
+func (t Tools) BuildsTell() bool { return t.Major < 18 }
+
 // Packing is how pg_basebackup compresses tar files itself: what it is told, and
 // what that adds to their names.
 type Packing struct{ Name, Suffix, Argument string }
