@@ -1,54 +1,89 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"regexp"
+	"strconv"
 	"sync"
 	"time"
 )
 
-// dated knows when versions were stored: the S3 server gives an overwritten one the time
-// of what overwrote it.
+// dated stands before the S3 server and gives in the list of versions the times
+// at which they were stored: the server itself gives an overwritten version the
+// time of what overwrote it. Both that are measured go through it.
 type dated struct {
-	mu sync.Mutex
-	at map[string]time.Time // by version
+	server *httptest.Server
+	mu     sync.Mutex
+	at     map[string]time.Time // by key, a space and version
 }
 
-func (d *dated) stored(version *string) {
-	if version == nil {
-		return
+func startDated(of string) (*dated, error) {
+	u, err := url.Parse(of)
+	if err != nil {
+		return nil, err
 	}
+	d := &dated{at: map[string]time.Time{}}
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(u)
+			r.Out.Host = r.In.Host // which the signature is of
+		},
+		ModifyResponse: d.rewrite,
+	}
+	d.server = httptest.NewServer(proxy)
+	return d, nil
+}
+
+func (d *dated) stored(key string, version *string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.at == nil {
-		d.at = map[string]time.Time{}
+	if version != nil {
+		d.at[key+" "+*version] = time.Now().UTC()
 	}
-	d.at[*version] = time.Now()
 }
 
-// set gives the versions in the server's directory of them, each a file by its name, the
-// times at which they were stored. There must be as many as were overwritten or deleted.
-func (d *dated) set(dir string, versions int) error {
-	found := 0
-	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || !e.Type().IsRegular() {
-			return err
-		}
-		at, known := d.at[filepath.Base(path)]
-		if !known {
-			return fmt.Errorf("nobody has stored the version %s", path)
-		}
-		found++
-		return os.Chtimes(path, at, at)
-	})
-	if err == nil && found != versions {
-		err = fmt.Errorf("the server keeps %d versions, not %d", found, versions)
+var (
+	versionEntry = regexp.MustCompile(`(?s)<(Version|DeleteMarker)>.*?</(Version|DeleteMarker)>`)
+	entryKey     = regexp.MustCompile(`<Key>(.*?)</Key>`)
+	entryVersion = regexp.MustCompile(`<VersionId>(.*?)</VersionId>`)
+	entryTime    = regexp.MustCompile(`<LastModified>.*?</LastModified>`)
+)
+
+// rewrite puts the right times into a list of versions.
+func (d *dated) rewrite(r *http.Response) error {
+	if _, list := r.Request.URL.Query()["versions"]; !list || r.StatusCode != http.StatusOK {
+		return nil
 	}
+	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return errors.Join(errors.New("set the times of versions"), err)
+		return err
 	}
+	if err := r.Body.Close(); err != nil {
+		return err
+	}
+	body = versionEntry.ReplaceAllFunc(body, func(entry []byte) []byte {
+		key, version := entryKey.FindSubmatch(entry), entryVersion.FindSubmatch(entry)
+		if key == nil || version == nil {
+			return entry
+		}
+		name, err := url.QueryUnescape(string(key[1]))
+		if err != nil {
+			return entry
+		}
+		d.mu.Lock()
+		at, known := d.at[name+" "+string(version[1])]
+		d.mu.Unlock()
+		if !known {
+			return entry
+		}
+		return entryTime.ReplaceAll(entry, []byte("<LastModified>"+at.Format("2006-01-02T15:04:05.000Z")+"</LastModified>"))
+	})
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	r.Header.Set("Content-Length", strconv.Itoa(len(body)))
 	return nil
 }

@@ -22,7 +22,7 @@ import (
 type versionedBucket struct {
 	base   string
 	s3     *gateway
-	dated  dated
+	dated  *dated
 	moment time.Time
 	digest string // of names and contents at the moment
 }
@@ -73,6 +73,10 @@ func (v *versionedBucket) prepare(ctx context.Context, b *bench) (err error) {
 		return err
 	}
 	b.stopLater(v.s3.stop)
+	if v.dated, err = startDated(v.s3.url); err != nil {
+		return err
+	}
+	b.stopLater(v.dated.server.Close)
 	client, bucket := v.s3.client(), aws.String("bench")
 	if _, err := client.PutBucketVersioning(ctx, &s3.PutBucketVersioningInput{Bucket: bucket,
 		VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled}}); err != nil {
@@ -93,7 +97,7 @@ func (v *versionedBucket) prepare(ctx context.Context, b *bench) (err error) {
 	put := func(ctx context.Context, key string, content []byte) error {
 		out, err := client.PutObject(ctx, &s3.PutObjectInput{Bucket: bucket, Key: &key, Body: bytes.NewReader(content)})
 		if err == nil {
-			v.dated.stored(out.VersionId)
+			v.dated.stored(key, out.VersionId)
 		}
 		return err
 	}
@@ -132,18 +136,15 @@ func (v *versionedBucket) prepare(ctx context.Context, b *bench) (err error) {
 		each(n/5, n*3/10, func(ctx context.Context, key string, _ []byte) error {
 			out, err := client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: bucket, Key: &key})
 			if err == nil {
-				v.dated.stored(out.VersionId)
+				v.dated.stored(key, out.VersionId)
 			}
 			return err
 		}),
 		each(n, n*11/10, put))
-	if err == nil {
-		err = v.dated.set(filepath.Join(v.base, "s3", "versions"), n*3/10)
-	}
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(v.book(), fmt.Appendf(nil, versionsRunbook, v.s3.url, treeDigest, v.digest), 0o600)
+	return os.WriteFile(v.book(), fmt.Appendf(nil, versionsRunbook, v.dated.server.URL, treeDigest, v.digest), 0o600)
 }
 
 func (v *versionedBucket) book() string { return filepath.Join(v.base, "bench.md") }
@@ -158,7 +159,7 @@ func (v *versionedBucket) rclone(ctx context.Context, _ *bench) (took, error) {
 	defer os.RemoveAll(to)
 	c := startClock()
 	cmd := exec.CommandContext(ctx, "rclone", "copy", "--config=", "--s3-version-at="+v.moment.Format("2006-01-02 15:04:05"), "--transfers=16", "--checkers=16", "bench:bench", to)
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + v.base, "TZ=UTC"}, "RCLONE_CONFIG_BENCH_TYPE=s3", "RCLONE_CONFIG_BENCH_PROVIDER=Other", "RCLONE_CONFIG_BENCH_ENDPOINT="+v.s3.url,
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + v.base, "TZ=UTC"}, "RCLONE_CONFIG_BENCH_TYPE=s3", "RCLONE_CONFIG_BENCH_PROVIDER=Other", "RCLONE_CONFIG_BENCH_ENDPOINT="+v.dated.server.URL,
 		"RCLONE_CONFIG_BENCH_ACCESS_KEY_ID=bench", "RCLONE_CONFIG_BENCH_SECRET_ACCESS_KEY=bench-secret", "RCLONE_CONFIG_BENCH_REGION=eu-central-1")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return took{}, fmt.Errorf("rclone copy: %w: %s", err, strings.TrimSpace(string(out)))
