@@ -1,39 +1,13 @@
 package commands
 
-import (
-	"errors"
-	"io/fs"
-	"path/filepath"
-	"time"
-)
-
-// What a command has written is looked at so often, and at most a tenth of the time.
-const (
-	lookEvery = 500 * time.Millisecond
-	lookShare = 10
-)
+import "comeback/recovery/written"
 
 // watch shows how much lies in a directory, as long as the command itself says nothing of
 // how far it is, and once more when it is ended.
 func (a *answer) watch(dir string) (end func()) {
-	stop, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		for wait := lookEvery; ; {
-			timer := time.NewTimer(wait)
-			select {
-			case <-stop:
-				timer.Stop()
-				return
-			case begun := <-timer.C:
-				a.look(dir)
-				wait = max(lookEvery, lookShare*time.Since(begun))
-			}
-		}
-	}()
+	seen := written.Watch(func() { a.look(dir) })
 	return func() {
-		close(stop)
-		<-ended
+		seen()
 		a.look(dir)
 	}
 }
@@ -47,22 +21,10 @@ func (a *answer) look(dir string) {
 	if told {
 		return
 	}
-	var bytes int64
-	err := filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // it was renamed meanwhile
-		}
-		if err != nil || !e.Type().IsRegular() {
-			return err
-		}
-		if info, err := e.Info(); err == nil {
-			bytes += info.Size()
-		}
-		return nil
-	})
+	w, err := written.Measure(dir)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err == nil && !a.told {
-		a.meter.Set(bytes)
+		a.meter.Set(w.Bytes)
 	}
 }

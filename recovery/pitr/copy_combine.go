@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"comeback/recovery"
+	"comeback/recovery/written"
 )
 
 const (
@@ -64,7 +65,7 @@ func (c copying) combine(ctx context.Context, env recovery.Env, r Unpacker) (rec
 	if c.handle.Owner.UID >= 0 {
 		cmd.User = &c.handle.Owner
 	}
-	seen := ShowWritten(c.meter, 0, combined, spaces)
+	seen := written.Show(c.meter, 0, combined, spaces)
 	err = env.Command(ctx, cmd)
 	seen()
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/pitr"
+	"comeback/recovery/written"
 	"comeback/storage"
 )
 
@@ -58,13 +59,13 @@ func (r *repository) Restore(ctx context.Context, b pitr.Base, to pitr.Restoring
 	}
 	call := r.call(set, "backup-fetch", to.Data, b.ID, "--restore-spec="+spec)
 	call.Quiet = false
-	seen := pitr.ShowWritten(meter, all, to.Data, to.Spaces)
+	seen := written.Show(meter, all, to.Data, to.Spaces)
 	err = r.program.Run(ctx, r.access.Env, call)
 	seen()
 	if err != nil {
 		return pitr.Restored{}, explained(err)
 	}
-	total, err := pitr.Measure(to.Data, to.Spaces)
+	total, err := written.Measure(to.Data, to.Spaces)
 	if err == nil {
 		meter.Set(total.Of(all))
 		err = syncAll(to.Data)

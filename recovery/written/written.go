@@ -1,4 +1,8 @@
-package pitr
+// Package written shows how far programs are that tell nothing of it, by what they have
+// written.
+//
+// It only looks: what cannot be read shows nothing, and is found by whoever uses it.
+package written
 
 import (
 	"errors"
@@ -51,28 +55,35 @@ func Measure(dirs ...string) (w Written, err error) {
 
 // Progress is looked at so often, and at most a tenth of the time.
 const (
-	writtenEvery = 500 * time.Millisecond
-	writtenShare = 10
+	every = 500 * time.Millisecond
+	share = 10
 )
 
-// ShowWritten tells the meter how much of all lies below directories, until it is ended: of
+// Show tells the meter how much of all lies below directories, until it is ended: of
 // programs that write there and tell nothing of it, or only now and then. All is 0 where it is
 // not known.
-func ShowWritten(meter recovery.Meter, all int64, dirs ...string) (end func()) {
+func Show(meter recovery.Meter, all int64, dirs ...string) (end func()) {
+	return Watch(func() {
+		if w, err := Measure(dirs...); err == nil {
+			meter.Set(w.Of(all))
+		}
+	})
+}
+
+// Watch looks again and again, until it is ended.
+func Watch(look func()) (end func()) {
 	stop, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		for wait := writtenEvery; ; {
+		for wait := every; ; {
 			timer := time.NewTimer(wait)
 			select {
 			case <-stop:
 				timer.Stop()
 				return
 			case begun := <-timer.C:
-				if w, err := Measure(dirs...); err == nil {
-					meter.Set(w.Of(all))
-				}
-				wait = max(writtenEvery, writtenShare*time.Since(begun))
+				look()
+				wait = max(every, share*time.Since(begun))
 			}
 		}
 	}()
