@@ -214,8 +214,12 @@ func (s *Source) history(ctx context.Context) error {
 		func() error {
 			return conn.QueryRow(ctx, "select (select system_identifier::text from pg_control_system()), pg_current_wal_lsn()::text").Scan(&s.System, &s.BackupEnd)
 		},
-		insert(2, "second"), insert(3, "third"), text(&s.Before), s.second(ctx),
-		func() error { s.At = time.Now().UTC().Truncate(time.Second); return nil },
+		insert(2, "second"), insert(3, "third"), text(&s.Before),
+		func() error {
+			s.At = time.Now().UTC().Truncate(time.Second).Add(time.Second)
+			// Services tell times in milliseconds, cut off: what follows is visibly later.
+			return await(ctx, s.At.Add(2*time.Millisecond))
+		},
 		func() error {
 			return conn.QueryRow(ctx, "with gone as (delete from orders) select pg_current_xact_id()::text::bigint").Scan(&s.Lost)
 		},
@@ -241,23 +245,20 @@ func (s *Source) history(ctx context.Context) error {
 	return nil
 }
 
-// second returns when the next second of the clock has begun: the moments of many providers
-// are whole seconds.
-func (s *Source) second(ctx context.Context) func() error {
-	return func() error {
-		next := time.Now().Round(0).Truncate(time.Second).Add(time.Second)
-		for {
-			left := time.Until(next) // by the clock that is read for moments, which timers do not follow
-			if left <= 0 {
-				return nil
-			}
-			timer := time.NewTimer(left)
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				timer.Stop()
-				return ctx.Err()
-			}
+// await returns when the wall clock has come to a time. It is asked again after every timer,
+// for those go by another clock and may end before it.
+func await(ctx context.Context, until time.Time) error {
+	for {
+		left := time.Until(until.Round(0))
+		if left <= 0 {
+			return nil
+		}
+		timer := time.NewTimer(left)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
 		}
 	}
 }
