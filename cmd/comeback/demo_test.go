@@ -44,9 +44,7 @@ func (s *screen) Write(b []byte) (int, error) {
 func (r *rig) demo(ctx context.Context, o demoOptions, watch string, seen func()) output {
 	stdout, stderr := &screen{watch: watch, seen: seen}, &screen{}
 	o.scale = 2000
-	lookup := func(name string) (string, bool) { v, ok := r.environ[name]; return v, ok }
-	a := &app{in: strings.NewReader(""), out: stdout, err: stderr, lookup: lookup, now: time.Now}
-	err := a.demo(ctx, o)
+	err := r.app(stdout, stderr).demo(ctx, o)
 	code := recovery.ExitOf(err)
 	var exit *exitError
 	if errors.As(err, &exit) {

@@ -15,12 +15,13 @@ import (
 	"comeback/storage"
 )
 
-// fullDiskEnv names, for a process with a small disk, the directory of the copy.
+// fullDiskEnv names, for a process with a small disk, the directory of the copy; its
+// TMPDIR is the disk.
 const fullDiskEnv = "COMEBACK_TEST_FULL_DISK"
 
 // A disk that fills up midway is told in PostgreSQL's own words, with what to
 // do, and the run cleans up after itself. The small disk is a file system in
-// memory in place of /tmp, in a mount namespace of a process of its own.
+// memory in a mount namespace of a process of its own.
 func TestRestore_FullDisk(t *testing.T) {
 	dir := os.Getenv(fullDiskEnv)
 	if dir == "" {
@@ -33,25 +34,17 @@ func TestRestore_FullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, mount := range []struct {
-		source, kind, options string
-		flags                 uintptr
-	}{
-		{flags: unix.MS_REC | unix.MS_PRIVATE, kind: ""}, // nothing of it is seen outside
-		{source: "tmpfs", kind: "tmpfs", options: "size=80m,mode=1777"},
-	} {
-		at := "/tmp"
-		if mount.kind == "" {
-			at = "/"
-		}
-		if err := unix.Mount(mount.source, at, mount.kind, mount.flags, mount.options); err != nil {
-			t.Fatal(err)
-		}
+	disk := os.TempDir()
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil { // nothing of it is seen outside
+		t.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=80m,mode=1777"); err != nil {
+		t.Fatal(err)
 	}
 	end, _ := run(t, enginetest.Options{Event: func(e recovery.Event) {
 		p, _ := e.Payload()
 		if _, err := os.Stat(filepath.Join(dir, "a.dump")); err == nil && p == (recovery.StepStarted{Step: "restore", Attempt: 1}) {
-			fill(t, "/tmp/filler", 600<<10)
+			fill(t, filepath.Join(disk, "filler"), 600<<10)
 		}
 	}}, store)
 	says, hint := enginetest.Failure(end)
@@ -82,12 +75,17 @@ func fill(t *testing.T, path string, left int64) {
 
 // withSmallDisk runs the test again in a process that has a small one.
 func withSmallDisk(t *testing.T, copy string) {
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestRestore_FullDisk$", "-test.v")
-	server, err := filepath.EvalSymlinks(source.Cluster().Tools.Program("postgres")) // links to it may lie below what is hidden
+	disk, err := os.MkdirTemp("", "dump-test-") // t.TempDir is closed to the server's user
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd.Env = append(os.Environ(), fullDiskEnv+"="+copy, "TMPDIR=/tmp", "COMEBACK_PG_BIN="+filepath.Dir(server))
+	t.Cleanup(func() {
+		if err := os.Remove(disk); err != nil {
+			t.Error(err)
+		}
+	})
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestRestore_FullDisk$", "-test.v")
+	cmd.Env = append(os.Environ(), fullDiskEnv+"="+copy, "TMPDIR="+disk)
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
 	if os.Geteuid() != 0 {
@@ -102,20 +100,11 @@ func withSmallDisk(t *testing.T, copy string) {
 	}
 }
 
-// largeCopy is a copy with one dump, outside of what the small disk hides: a
-// script that is small as it is stored and large as a table, or an archive that
-// fits until somebody fills the disk.
+// largeCopy is a copy with one dump: a script that is small as it is stored and
+// large as a table, or an archive that fits until somebody fills the disk.
 func largeCopy(t *testing.T, key string) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/var/tmp", "dump-test-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
+	dir := t.TempDir()
 	row := "1\t" + strings.Repeat("all work and no play ", 40) + "\n"
 	content := gz(t, plainDump("15.1", "CREATE TABLE t (id integer, note text);\nCOPY t (id, note) FROM stdin;\n"+strings.Repeat(row, 60_000)+"\\.\n"))
 	if key == "a.dump" {

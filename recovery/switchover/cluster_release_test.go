@@ -9,6 +9,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/exchange"
+	"comeback/recovery/postgres"
 )
 
 func plainly(text string) (string, error) { return text, nil }
@@ -31,7 +32,11 @@ func TestRemoveRestored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := clusterArgs{Data: data, Aside: aside, Major: 15, Old: string(old)}
+	tools, err := postgres.FindTools(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := clusterArgs{Data: data, Aside: aside, Major: tools.Major, Old: string(old)}
 	a.Address, a.Run = "postgres:///shop", "7c31"
 	r, err := a.resource(restoredDirectory, aside, pair.New)
 	if err != nil {
