@@ -130,6 +130,9 @@ func (c Catalogue) complaints() []string {
 			}
 		}
 		for _, f := range s.Findings {
+			if f.Do == "" {
+				continue // a remark, not something to mend
+			}
 			text := f.Says
 			if f.Object != "" {
 				text = f.Object + ": " + text

@@ -41,6 +41,8 @@ func TestCatalogue_Judge(t *testing.T) {
 		{name: "a component that nobody looks for", components: append(components, recovery.Component{Name: "uploads", Kind: recovery.Files}),
 			cat: catalogue.Catalogue{Surveys: []recovery.Survey{survey("", at(time.Minute))}}, why: "uploads: no engine"},
 		{name: "lost counts more than unknown", components: append([]recovery.Component{{Name: "uploads", Kind: recovery.Files}}, components...), lost: true, why: "database: no copy"},
+		{name: "what is to mend, and what is not", cat: catalogue.Catalogue{Surveys: []recovery.Survey{{Component: "database", Copy: "nearby", Backups: []recovery.Backup{{ID: "a", Taken: at(time.Minute)}},
+			Findings: []recovery.Finding{{Object: "walg/", Says: "is WAL-G's"}, {Object: "b", Says: "ends early", Do: "look at the job"}}}}}, saved: true, to: now.Add(-time.Minute), findings: []string{"b: ends early"}},
 		{name: "a gap", cat: catalogue.Catalogue{Surveys: []recovery.Survey{survey("", at(time.Minute), recovery.Window{Backup: "a", To: recovery.Instant{Time: now}, Gaps: []recovery.Gap{{Object: "seg", Why: "missing"}}})}},
 			saved: true, to: now, findings: []string{"seg is missing"}},
 	} {

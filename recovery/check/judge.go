@@ -202,9 +202,23 @@ func (j *judge) component(c recovery.Component) {
 		j.doubt = true
 	default:
 		s.RPO = recovery.NotMet
-		j.fatal("none/"+c.Name, fmt.Sprintf("take one: comeback backup %s %s", j.Path, c.Name), "%s: no copy holds a backup that can be restored", c.Name)
+		j.fatal("none/"+c.Name, fmt.Sprintf("take one: comeback backup %s %s", j.Path, c.Name), "%s: no copy holds a backup that can be restored%s", c.Name, j.remarks(c.Name))
 	}
 	j.a.Components = append(j.a.Components, s)
+}
+
+// remarks are what surveys have found for a component that is nothing to mend by itself,
+// but may say why they have found no backup.
+func (j *judge) remarks(component string) string {
+	var all strings.Builder
+	for _, s := range j.Catalogue.Surveys {
+		for _, f := range s.Findings {
+			if s.Component == component && f.Do == "" {
+				fmt.Fprintf(&all, "; %s: %s", s.Copy, strings.TrimSpace(f.Object+" "+f.Says))
+			}
+		}
+	}
+	return all.String()
 }
 
 // atHome finds the newest moment of what is kept where the component lives.

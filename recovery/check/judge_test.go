@@ -636,6 +636,29 @@ func TestJudge_onlyElsewhere(t *testing.T) {
 	}
 }
 
+// Where there is no backup, what the surveys say without a next step may be why; where
+// there are some, nobody is told.
+func TestJudge_remarks(t *testing.T) {
+	e := healthy()
+	remark := recovery.Finding{Object: "walg/", Says: "is WAL-G's"}
+	for i := range e.Catalogue.Surveys {
+		e.Catalogue.Surveys[i].Findings = []recovery.Finding{remark}
+	}
+	if a := check.Judge(*e); len(a.Findings) != 0 {
+		t.Errorf("%+v", a.Findings)
+	}
+	for i := range e.Catalogue.Surveys {
+		if s := &e.Catalogue.Surveys[i]; s.Component == "database" {
+			s.Backups, s.Windows = nil, nil
+		}
+	}
+	a := check.Judge(*e)
+	i := slices.IndexFunc(a.Findings, func(f recovery.Judgement) bool { return f.ID == "none/database" })
+	if i < 0 || !strings.HasSuffix(a.Findings[i].Says, "; offsite: walg/ is WAL-G's") || !strings.Contains(a.Findings[i].Says, "; nearby: walg/ is WAL-G's;") {
+		t.Errorf("%+v", a.Findings)
+	}
+}
+
 // What was restored of a copy proves that backup, and not those beside it; a stage is
 // proven by the newest run that has done it for real.
 func TestOfBackup(t *testing.T) {

@@ -103,6 +103,10 @@ func (n *native) Contents(ctx context.Context) (Contents, error) {
 	for _, a := range c.Archives {
 		n.places = append(n.places, a.Places...)
 	}
+	if found.walg != nil && (len(c.Bases) == 0 || len(c.Archives) == 0) {
+		c.Findings = append(c.Findings, recovery.Finding{Object: *found.walg,
+			Says: "what lies in basebackups_005/ and wal_005/ is a storage of WAL-G, from which a component is restored that says `with: wal-g`"})
+	}
 	return c, nil
 }
 
@@ -119,6 +123,8 @@ type listing struct {
 	marks map[string][]storage.Object
 	// odd counts WAL files by a packing that is not read, with an example.
 	odd map[Packing]oddFiles
+	// walg is where a storage of WAL-G lies, if one was seen that no setting names.
+	walg *string
 }
 
 type oddFiles struct {
@@ -145,7 +151,13 @@ func (n *native) list(ctx context.Context) (*listing, error) {
 			if err != nil {
 				return nil, fmt.Errorf("list %s: %w", n.store.URL(), err)
 			}
-			l.add(o, strings.HasPrefix(o.Key, n.backups), strings.HasPrefix(o.Key, n.wal))
+			at, log := walgStorage(o.Key, n.wal)
+			if log != "" {
+				l.walg = &at
+			}
+			// A part of a backup of WAL-G begins as a base backup does.
+			_, theirs := walgStorage(o.Key, n.backups)
+			l.add(o, strings.HasPrefix(o.Key, n.backups) && theirs == "", strings.HasPrefix(o.Key, n.wal) && log != walgBackups, log != "")
 		}
 	}
 	// A tree brings its own pg_wal, which is not the archive.
@@ -164,6 +176,27 @@ func (n *native) list(ctx context.Context) (*listing, error) {
 	return l, nil
 }
 
+// The folders of a storage of WAL-G.
+const (
+	walgBackups = "basebackups_005/"
+	walgLog     = "wal_005/"
+)
+
+// walgStorage says below a prefix of a setting in which folder of WAL-G's a key lies,
+// and where that storage is; what the setting names itself is not looked at.
+func walgStorage(key, prefix string) (storage, folder string) {
+	rest, ok := strings.CutPrefix(key, prefix)
+	if !ok {
+		return "", ""
+	}
+	for _, folder := range []string{walgBackups, walgLog} {
+		if i := strings.Index("/"+rest, "/"+folder); i >= 0 {
+			return prefix + rest[:i], folder
+		}
+	}
+	return "", ""
+}
+
 // prefixes lists what must be listed to see both.
 func prefixes(a, b string) []string {
 	switch {
@@ -175,7 +208,9 @@ func prefixes(a, b string) []string {
 	return []string{a, b}
 }
 
-func (l *listing) add(o storage.Object, backup, wal bool) {
+// add sorts an object in, that may be of a backup or of the log, or of the log that WAL-G
+// keeps.
+func (l *listing) add(o storage.Object, backup, wal, walg bool) {
 	dir, name := path.Split(o.Key)
 	if wal && markName.MatchString(name) {
 		l.marks[dir] = append(l.marks[dir], o)
@@ -185,6 +220,9 @@ func (l *listing) add(o storage.Object, backup, wal bool) {
 		if f, ok := ParseFileName(name); ok {
 			f.Object = o
 			if !f.Packing.Readable() {
+				if walg {
+					return // WAL-G reads it
+				}
 				l.odd[f.Packing] = oddFiles{l.odd[f.Packing].count + 1, o.Key}
 				return
 			}
@@ -245,16 +283,23 @@ func (n *native) archives(ctx context.Context, l *listing, c *Contents) ([]Archi
 		all[i].Places = append(all[i].Places, p)
 		all[i].Files = append(all[i].Files, l.wal[p]...)
 	}
-	for _, p := range slices.SortedFunc(maps.Keys(l.wal), comparePlaces) {
+	walg := func(p Place) bool { _, folder := walgStorage(p.Dir, n.wal); return folder != "" }
+	places := slices.SortedFunc(maps.Keys(l.wal), comparePlaces)
+	kept := slices.DeleteFunc(slices.Clone(places), walg)
+	for _, p := range append(kept, slices.DeleteFunc(places, func(p Place) bool { return !walg(p) })...) {
 		h, err := anyHeader(ctx, n, l.wal[p])
 		if err != nil {
 			return nil, err
 		}
-		if h.System == "" {
+		i := slices.IndexFunc(all, func(a Archive) bool { return a.System == h.System })
+		switch {
+		// WAL-G's log may be encrypted, and follow only its own backups.
+		case walg(p) && (h.System == "" || i < 0 && (len(kept) > 0 || len(c.Bases) == 0)):
+			continue
+		case h.System == "":
 			unknown = append(unknown, p)
 			continue
 		}
-		i := slices.IndexFunc(all, func(a Archive) bool { return a.System == h.System })
 		if i < 0 {
 			all = append(all, Archive{System: h.System, Major: h.Major, SegmentSize: h.SegmentSize, PageSize: h.PageSize})
 			i = len(all) - 1

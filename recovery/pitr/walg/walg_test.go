@@ -17,6 +17,7 @@ import (
 
 	"comeback/enginetest"
 	"comeback/recovery"
+	"comeback/recovery/pitr"
 	"comeback/recovery/pitr/pitrtest"
 	"comeback/recovery/pitr/walg"
 	"comeback/recovery/pitr/walg/walgtest"
@@ -351,4 +352,20 @@ func forbid(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.Chmod(path, info.Mode()) })
+}
+
+// Who does not ask for WAL-G is not told of backups that nobody but WAL-G can restore, nor
+// to mend what it keeps.
+func TestNative(t *testing.T) {
+	s := theShop(t)
+	for _, name := range []string{"plain", "sealed"} {
+		c := recovery.Component{Name: "database", Kind: recovery.Postgres}
+		found := surveyed(t, pitr.New(pitr.Options{Exe: "/proc/self/exe"}), c, s.store(t, name))
+		if len(found.Backups)+len(found.Windows) > 0 {
+			t.Errorf("%s: %+v, %+v", name, found.Backups, found.Windows)
+		}
+		if len(found.Findings) != 1 || found.Findings[0].Do != "" || !strings.Contains(found.Findings[0].Says, "with: wal-g") {
+			t.Errorf("%s: %+v", name, found.Findings)
+		}
+	}
 }

@@ -122,10 +122,12 @@ func (k *keeper) backupPush() (err error) {
 	if err := conn.QueryRow(ctx, "select lsn - '0/0'::pg_lsn, labelfile, spcmapfile from "+stop).Scan(&m.Finish, &label, &spaces); err != nil {
 		return err
 	}
-	if err := p.add("backup_label", []byte(label), 0o600); err != nil {
+	if err := p.tar.Close(); err != nil {
 		return err
 	}
-	if err := p.tar.Close(); err != nil {
+	var last packer // what the end of the backup tells is a part by itself
+	last.tar = tar.NewWriter(&last.body)
+	if err := errors.Join(last.add("backup_label", []byte(label), 0o600), last.add("tablespace_map", []byte(spaces), 0o600), last.tar.Close()); err != nil {
 		return err
 	}
 	control := packer{dir: dir, list: p.list}
@@ -137,7 +139,7 @@ func (k *keeper) backupPush() (err error) {
 		return err
 	}
 	delete(p.list.Files, controlFile)
-	for part, body := range map[string][]byte{"part_001.tar": p.body.Bytes(), "pg_control.tar": control.body.Bytes()} {
+	for part, body := range map[string][]byte{"part_001.tar": p.body.Bytes(), "part_002.tar": last.body.Bytes(), "pg_control.tar": control.body.Bytes()} {
 		packed, err := k.pack(body)
 		if err != nil {
 			return err
@@ -352,7 +354,7 @@ func (k *keeper) extract(dir, name string, wanted []string) error {
 			return err
 		}
 	}
-	for _, part := range []string{"part_001.tar", "pg_control.tar"} {
+	for _, part := range []string{"part_001.tar", "part_002.tar", "pg_control.tar"} {
 		path := backupFolder + name + "/tar_partitions/" + part + packedSuffix
 		body, err := os.ReadFile(k.path(path))
 		if err == nil {
