@@ -155,6 +155,9 @@ type Window struct {
 	From Instant `json:"from"`
 	To   Instant `json:"to"`
 	Gaps []Gap   `json:"gaps,omitempty"`
+	// Final says that a later time than To is brought back as it was at To. Where it is
+	// not, log that nobody has seen may lie between them, and the time is refused.
+	Final bool `json:"final,omitempty"`
 }
 
 // Exactness is how exactly a moment within it can be reached: where positions in a log are

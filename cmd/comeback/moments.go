@@ -44,7 +44,9 @@ being written is closed and archived. Where components come back by several
 engines, all their moments follow in one list, in the order of time, each with
 how exactly it is reached: to any commit, to any second, or to the backup. --json
 prints that list alone, a moment a line. The id of a backup is what --to takes: the
-component that has it decides, and the others come back as they were then.
+component that has it decides, and the others come back as they were then. A line
+says where another component has nothing that early ("without" in --json), or log
+that ends before ("beyond", and "until" when): --to refuses it for the whole system.
 
 With --around it reads the archived log and lists what each transaction did, marks
 what did harm, and says how to go to just before it. TIME is an RFC 3339 time with

@@ -29,6 +29,11 @@ type reachable struct {
 	// Without are the components that have nothing as early as From: the system as a whole
 	// cannot be brought there.
 	Without []string `json:"without,omitempty"`
+	// Beyond are the components whose log does not go as far as To, and Until is where the
+	// first of them ends: the system as a whole can be brought no further, and where that is
+	// before From to none of it.
+	Beyond []string  `json:"beyond,omitempty"`
+	Until  time.Time `json:"until,omitzero"`
 }
 
 // exactly says how exact a moment is that an engine reaches.
@@ -44,7 +49,7 @@ func (a *app) allMoments(b *book, cat catalogue.Catalogue, z zone) {
 	}
 	fmt.Fprintf(a.out, "all of them, in the order of time, with what each can be taken to\n")
 	for _, m := range all {
-		fmt.Fprintf(a.out, "  %-10s  %s  %s: %s, %s by %s in %s%s\n", exactly[m.Exactness], m.span(z), m.Component, clean(m.Backup), clean(m.Form), m.Engine, m.Copy, m.lacks())
+		fmt.Fprintf(a.out, "  %-10s  %s  %s: %s, %s by %s in %s%s\n", exactly[m.Exactness], m.span(z), m.Component, clean(m.Backup), clean(m.Form), m.Engine, m.Copy, m.lacks()+m.passes(z))
 	}
 }
 
@@ -63,6 +68,7 @@ func (a *app) writeMoments(b *book, cat catalogue.Catalogue) error {
 func everyMoment(components []recovery.Component, cat catalogue.Catalogue) []reachable {
 	var all []reachable
 	first := map[string]time.Time{} // of each component; zero where it is not known
+	ends := endsOf(cat)
 	for _, s := range cat.Surveys {
 		i := slices.IndexFunc(components, func(c recovery.Component) bool { return c.Name == s.Component })
 		if i < 0 {
@@ -85,12 +91,69 @@ func everyMoment(components []recovery.Component, cat catalogue.Catalogue) []rea
 			if t, ok := first[c.Name]; ok && !m.begins().IsZero() && t.After(m.begins()) {
 				all[i].Without = append(all[i].Without, c.Name)
 			}
+			if end, ok := ends[c.Name]; ok && c.Name != m.Component && end.before(m.ends()) {
+				all[i].Beyond = append(all[i].Beyond, c.Name)
+				if all[i].Until.IsZero() || end.at.Before(all[i].Until) {
+					all[i].Until = end.at
+				}
+			}
 		}
 	}
 	slices.SortStableFunc(all, func(a, b reachable) int {
 		return cmp.Or(a.begins().Compare(b.begins()), a.To.Compare(b.To), cmp.Compare(a.Component, b.Component))
 	})
 	return all
+}
+
+// logEnd is the last time at which a component is known, by the log that goes furthest.
+type logEnd struct {
+	at time.Time
+	// seconds says that the whole second is.
+	seconds bool
+}
+
+func (e logEnd) before(t time.Time) bool {
+	if e.seconds {
+		t = t.Truncate(time.Second)
+	}
+	return t.After(e.at)
+}
+
+// endsOf are the ends of the components that cannot be brought to any later time: those of
+// which every engine and copy that has something has log with an end, and that is known.
+func endsOf(cat catalogue.Catalogue) map[string]logEnd {
+	ends, endless := map[string]logEnd{}, map[string]bool{}
+	for _, s := range cat.Surveys {
+		usable := func(id string) bool {
+			return slices.ContainsFunc(s.Backups, func(b recovery.Backup) bool { return b.ID == id && b.Problem == "" })
+		}
+		if !slices.ContainsFunc(s.Backups, func(b recovery.Backup) bool { return b.Problem == "" }) {
+			continue
+		}
+		var end logEnd
+		var newest uint32 // the timeline that is followed
+		for _, w := range s.Windows {
+			if w.Final || !usable(w.Backup) || w.Timeline < newest {
+				continue
+			}
+			if w.Timeline > newest {
+				end, newest = logEnd{}, w.Timeline
+			}
+			if w.To.Time.After(end.at) {
+				end = logEnd{w.To.Time, w.Exactness() == recovery.ToSecond}
+			}
+		}
+		switch {
+		case end.at.IsZero():
+			endless[s.Component] = true
+		case end.at.After(ends[s.Component].at):
+			ends[s.Component] = end
+		}
+	}
+	for c := range endless {
+		delete(ends, c)
+	}
+	return ends
 }
 
 // momentsOf are the moments of one backup: its windows; where it has none, its own.
@@ -116,6 +179,14 @@ func (m reachable) begins() time.Time {
 		return cmp.Or(m.To, m.From)
 	}
 	return m.From
+}
+
+// ends is the last moment of it that is known.
+func (m reachable) ends() time.Time {
+	if m.Exactness == recovery.ToBackup || m.To.IsZero() {
+		return m.begins()
+	}
+	return m.To
 }
 
 // span is when it is.
@@ -146,5 +217,18 @@ func (m reachable) lacks() string {
 		return "; of " + what + " there is nothing that early"
 	default:
 		return "; at its begin there is nothing of " + what + " yet"
+	}
+}
+
+// passes says which moments of it the system as a whole cannot be brought to, because the
+// log of another component ends before them.
+func (m reachable) passes(z zone) string {
+	switch what := strings.Join(m.Beyond, ", "); {
+	case what == "":
+		return ""
+	case m.begins().After(m.Until):
+		return "; the log of " + what + " ends before it, at " + z.time(m.Until)
+	default:
+		return "; the log of " + what + " goes on only until " + z.time(m.Until)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/catalogue"
 	"comeback/recovery/cnpg"
 	"comeback/recovery/cnpg/cnpgtest"
 	"comeback/recovery/commands"
@@ -65,12 +67,13 @@ func (s *keptByAll) Backup(first bool) (err error) {
 		s.backrest.Backup(first), s.walg.Backup(first))
 }
 
-// runbook brings the cluster back in as many ways, and with a provider's commands, whose last
-// backup is from when the incident was.
+// runbook brings the cluster back in as many ways, and with a provider's commands, whose
+// backups are one from when the incident was, and one that is later than all the log.
 func (s *keptByAll) runbook(t *testing.T, r *rig) string {
 	t.Helper()
 	list := filepath.Join(t.TempDir(), "list")
-	text := fmt.Sprintf("#!/bin/sh\n"+`printf '%%s\n' '{"id": "old", "taken": "2001-02-03T04:05:06Z"}' '{"id": "new", "taken": "%s"}'`+"\n", s.IncidentAt.UTC().Format(time.RFC3339Nano))
+	text := fmt.Sprintf("#!/bin/sh\n"+`printf '%%s\n' '{"id": "old", "taken": "2001-02-03T04:05:06Z"}' '{"id": "new", "taken": "%s"}' '{"id": "late", "taken": "%s"}'`+"\n",
+		s.IncidentAt.UTC().Format(time.RFC3339Nano), time.Now().UTC().Format(time.RFC3339Nano))
 	if err := os.WriteFile(list, []byte(text), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +114,7 @@ components:
 // dump, of base backups with log, of pgBackRest, of WAL-G, of a provider's commands and of
 // CloudNativePG are in one list in the order of time, with who made each, for people and as
 // JSON. Each is a moment for --to: that backup comes back, and the rest as it was then; where
-// a part of the system has nothing that early, the list says so.
+// a part of the system has nothing that early, or log that ends before, the list says so.
 func TestMoments_acrossEngines(t *testing.T) {
 	if plainly(t) {
 		return
@@ -149,13 +152,9 @@ func TestMoments_acrossEngines(t *testing.T) {
 		all = append(all, m)
 		of[m.Engine]++
 	}
-	for _, engine := range []string{dump.Name, "pitr", backrest.Name, walg.Name, commands.Name} {
-		if of[engine] != 2 {
-			t.Errorf("of %s there are %d moments, want 2", engine, of[engine])
-		}
-	}
-	if of[cnpg.Name] != 1 || len(of) != 6 {
-		t.Errorf("the moments are of %v", of)
+	want := map[string]int{dump.Name: 2, "pitr": 2, backrest.Name: 2, walg.Name: 2, commands.Name: 3, cnpg.Name: 1}
+	if !maps.Equal(of, want) {
+		t.Errorf("the moments are of %v, want %v", of, want)
 	}
 	if !slices.IsSortedFunc(all, func(a, b reachable) int { return a.begins().Compare(b.begins()) }) {
 		t.Errorf("the moments are not in the order of time:\n%s", got.out)
@@ -176,7 +175,18 @@ func TestMoments_acrossEngines(t *testing.T) {
 		if strings.Contains(lines[i][0], "there is nothing") != (len(m.Without) > 0) {
 			t.Errorf("the line %q, and without %q", lines[i][0], m.Without)
 		}
+		late := len(m.Beyond) > 0 && m.begins().After(m.Until)
+		if strings.Contains(lines[i][0], "ends before it, at ") != late || strings.Contains(lines[i][0], "goes on only until ") != (len(m.Beyond) > 0 && !late) {
+			t.Errorf("the line %q, and beyond %q, until %s", lines[i][0], m.Beyond, m.Until)
+		}
+		if m.Backup == "late" != late || late && (!slices.Contains(m.Beyond, "backrest") || !slices.Contains(m.Beyond, "walg") || slices.Contains(m.Beyond, "native")) {
+			t.Errorf("%s is beyond %q, until %s", m.Backup, m.Beyond, m.Until)
+		}
 		got := r.run(t.Context(), "rehearse", path, "--to", m.Backup, "--dry-run")
+		if late {
+			got.has(t, recovery.Refused, "next: ", "after the end of the archive")
+			continue
+		}
 		if len(m.Without) > 0 {
 			// Unless nothing changed until the rest was there, too.
 			if got.code != recovery.CameBack || m.Exactness == recovery.ToBackup {
@@ -197,5 +207,81 @@ func TestMoments_acrossEngines(t *testing.T) {
 	}
 	if len(usable) != 6 {
 		t.Errorf("there is a moment for the whole system of %v only, in\n%s", usable, one)
+	}
+}
+
+// Which moments another component's log does not reach is known where nothing else of that
+// component goes on: a dump, a window that nothing follows, and an end that nobody has
+// read leave every later moment as it is.
+func TestEveryMoment_beyond(t *testing.T) {
+	at := func(clock string) time.Time {
+		when, err := time.Parse(time.DateTime, "2026-11-23 "+clock)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return when
+	}
+	survey := func(component, copy string, windows []recovery.Window, alone ...string) recovery.Survey {
+		s := recovery.Survey{Component: component, Copy: copy, Engine: "pitr"}
+		for i, w := range windows {
+			id := fmt.Sprint(component, "/", copy, i)
+			w.Backup = id
+			s.Windows = append(s.Windows, w)
+			s.Backups = append(s.Backups, recovery.Backup{ID: id, Taken: recovery.Span{To: w.From.Time}})
+		}
+		for _, clock := range alone {
+			s.Backups = append(s.Backups, recovery.Backup{ID: clock, Taken: recovery.Span{From: at(clock), To: at(clock)}})
+		}
+		return s
+	}
+	window := func(timeline uint32, from, to string, change func(*recovery.Window)) recovery.Window {
+		w := recovery.Window{Timeline: timeline, From: recovery.Instant{Time: at(from), LSN: 1}}
+		if to != "" {
+			w.To = recovery.Instant{Time: at(to), LSN: 2}
+		}
+		if change != nil {
+			change(&w)
+		}
+		return w
+	}
+	final := func(w *recovery.Window) { w.Final = true }
+	seconds := func(w *recovery.Window) { w.From.LSN, w.To.LSN = 0, 0 }
+	uploads := survey("uploads", "nearby", nil, "09:00:00", "12:00:00", "12:00:01")
+	components := []recovery.Component{{Name: "database"}, {Name: "uploads"}}
+	for name, test := range map[string]struct {
+		database []recovery.Survey
+		beyond   []string
+	}{
+		"log that ends":                 {[]recovery.Survey{survey("database", "nearby", []recovery.Window{window(1, "08:00:00", "12:00:00", nil)})}, []string{"12:00:01"}},
+		"log to the second":             {[]recovery.Survey{survey("database", "nearby", []recovery.Window{window(0, "08:00:00", "11:00:00", seconds)})}, []string{"12:00:00", "12:00:01"}},
+		"the newest timeline":           {[]recovery.Survey{survey("database", "nearby", []recovery.Window{window(2, "08:00:00", "10:00:00", nil), window(1, "07:00:00", "12:00:01", nil)})}, []string{"12:00:00", "12:00:01"}},
+		"the copy that goes further":    {[]recovery.Survey{survey("database", "nearby", []recovery.Window{window(1, "08:00:00", "10:00:00", nil)}), survey("database", "offsite", []recovery.Window{window(1, "08:00:00", "12:00:00", nil)})}, []string{"12:00:01"}},
+		"an end that nobody has read":   {[]recovery.Survey{survey("database", "nearby", []recovery.Window{window(1, "08:00:00", "", nil)})}, nil},
+		"a window that nothing follows": {[]recovery.Survey{survey("database", "nearby", []recovery.Window{window(0, "08:00:00", "10:00:00", final)})}, nil},
+		"a dump beside it":              {[]recovery.Survey{survey("database", "nearby", []recovery.Window{window(1, "08:00:00", "10:00:00", nil)}), survey("database", "offsite", nil, "08:30:00")}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var beyond []string
+			for _, m := range everyMoment(components, catalogue.Catalogue{Surveys: append(test.database, uploads)}) {
+				if len(m.Beyond) == 0 {
+					continue
+				}
+				if beyond = append(beyond, m.Backup); m.Component != "uploads" || !slices.Equal(m.Beyond, []string{"database"}) || m.Until.IsZero() || !m.begins().After(m.Until) {
+					t.Errorf("%+v", m)
+				}
+			}
+			if !slices.Equal(beyond, test.beyond) {
+				t.Errorf("beyond the end are %q, want %q", beyond, test.beyond)
+			}
+		})
+	}
+	// A window of which only the end is beyond says how far it can be used.
+	all := everyMoment([]recovery.Component{{Name: "a"}, {Name: "b"}}, catalogue.Catalogue{Surveys: []recovery.Survey{
+		survey("a", "nearby", []recovery.Window{window(1, "08:00:00", "12:00:00", nil)}), survey("b", "nearby", []recovery.Window{window(1, "08:00:00", "10:00:00", nil)})}})
+	if len(all) != 2 || !all[1].Until.Equal(at("10:00:00")) || !slices.Equal(all[1].Beyond, []string{"b"}) || len(all[0].Beyond) > 0 {
+		t.Errorf("%+v", all)
+	}
+	if says, want := all[1].passes(zone{at: time.UTC}), "; the log of b goes on only until 2026-11-23 10:00:00Z"; says != want {
+		t.Errorf("%q, want %q", says, want)
 	}
 }

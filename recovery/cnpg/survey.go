@@ -221,7 +221,7 @@ func (a *asked) backup(b backup) {
 	if r.Problem == "" && !f.Earlier && !a.end.IsZero() && a.end.After(r.Taken.To) {
 		f.Window = true
 		a.survey.Windows = append(a.survey.Windows, recovery.Window{Component: r.Component, Copy: r.Copy, Engine: Name, Backup: r.ID,
-			From: recovery.Instant{Time: r.Taken.To, LSN: r.Stop}, To: recovery.Instant{Time: a.end}})
+			From: recovery.Instant{Time: r.Taken.To, LSN: r.Stop}, To: recovery.Instant{Time: a.end}, Final: !f.Moves})
 	}
 	r.Facts = provider.Encode(f)
 	a.survey.Backups = append(a.survey.Backups, r)

@@ -94,7 +94,7 @@ func (l listed) into(s *recovery.Survey, c recovery.Component, copy recovery.Cop
 		}
 		f.ID, f.Window, f.To = l.Window, true, l.To.UTC()
 		s.Windows = append(s.Windows, recovery.Window{Component: s.Component, Copy: s.Copy, Engine: Name, Backup: l.Window,
-			From: recovery.Instant{Time: l.From.UTC()}, To: recovery.Instant{Time: l.To.UTC()}})
+			From: recovery.Instant{Time: l.From.UTC()}, To: recovery.Instant{Time: l.To.UTC()}, Final: true})
 		s.Backups = append(s.Backups, recovery.Backup{ID: l.Window, Component: s.Component, Copy: s.Copy, Engine: Name, Form: "window, to the second",
 			Taken: recovery.Span{From: l.To.UTC(), To: l.To.UTC()}, Details: l.Details, Problem: l.Problem, Facts: provider.Encode(f)})
 		return nil

@@ -205,7 +205,7 @@ func (a *asked) window(w window) {
 	case to.Before(from):
 		b.Problem = "its window is empty (" + w.status + ")"
 	default:
-		a.survey.Windows = append(a.survey.Windows, recovery.Window{Component: b.Component, Copy: b.Copy, Engine: Name, Backup: b.ID, From: recovery.Instant{Time: from}, To: recovery.Instant{Time: to}})
+		a.survey.Windows = append(a.survey.Windows, recovery.Window{Component: b.Component, Copy: b.Copy, Engine: Name, Backup: b.ID, From: recovery.Instant{Time: from}, To: recovery.Instant{Time: to}, Final: !f.Moves})
 		b.Taken, f.To = recovery.Span{From: to, To: to}, to
 	}
 	b.Facts = provider.Encode(f)
