@@ -2,6 +2,7 @@ package exclusive
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -82,7 +83,19 @@ func (c copyOf) left(t testing.TB) []string { return storagetest.Keys(t, c.open(
 // stored is the record of the lease.
 func (c copyOf) stored(t testing.TB) record {
 	t.Helper()
-	return parse([]byte(storagetest.Read(t, c.open(t), lockKey(target))))
+	store := c.open(t)
+	for {
+		o, err := store.Stat(t.Context(), lockKey(target))
+		must(t, err)
+		in := storage.NewReader(t.Context(), store, o, storage.ReadOptions{})
+		b, err := io.ReadAll(in)
+		must(t, in.Close())
+		if errors.Is(err, storage.ErrChanged) {
+			continue // a heart has beaten since
+		}
+		must(t, err)
+		return parse(b)
+	}
 }
 
 // host is one machine's way to take targets.
