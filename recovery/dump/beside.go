@@ -43,9 +43,10 @@ type beside struct {
 	fed map[script.Relation]int64
 	on  map[script.Relation]script.Relation
 	// vacuums are what is to be done with tables before anything builds on their rows;
-	// vacuumed are those of which that is done, or need not be.
-	vacuums  map[script.Relation]crew.Task
-	vacuumed map[script.Relation]bool
+	// told are those of whose pages the planner knows by that, or by the statistics that
+	// are gathered of those that are analyzed.
+	vacuums        map[script.Relation]crew.Task
+	told, analyzed map[script.Relation]bool
 	// helps are what those may do who have nothing else to do when all rows have been
 	// read: help with a copy that is still under way.
 	helps []crew.Task
@@ -75,7 +76,7 @@ func (s *scriptRun) startCrew(ctx context.Context) {
 		return
 	}
 	s.beside = &beside{crew: crew.New(ctx, s.jobs), workers: make([]*session, s.jobs), shelf: newShelf(memory()),
-		fed: map[script.Relation]int64{}, on: map[script.Relation]script.Relation{}, vacuums: map[script.Relation]crew.Task{}, vacuumed: map[script.Relation]bool{}}
+		fed: map[script.Relation]int64{}, on: map[script.Relation]script.Relation{}, vacuums: map[script.Relation]crew.Task{}, told: map[script.Relation]bool{}, analyzed: map[script.Relation]bool{}}
 }
 
 // endCrew stops what is under way and closes its sessions.
@@ -315,16 +316,18 @@ func (s *scriptRun) handStatement(p script.Part, e script.Effect) error {
 }
 
 // tellPages lets the planner know of the pages of tables whose rows came frozen, where the
-// builds of their indexes have not told it: a VACUUM has nothing else to do there.
+// builds of their indexes have not told it: with the statistics, which then come before the
+// foreign keys. (A VACUUM would see nothing but the empty pages at the end of such a table,
+// and tell that it has no rows.)
 func (s *scriptRun) tellPages(tables ...script.Relation) {
 	tools := s.server.Cluster().Tools
 	if tools.BuildsTell() || !tools.MarksFrozen() {
 		return
 	}
 	for _, t := range tables {
-		if size := s.fed[t]; size >= lookedAt && !s.vacuumed[t] {
-			s.vacuumed[t] = true
-			s.crew.Add(s.vacuum(t, size/10, crew.Alter)) // so that keys of other tables wait, too
+		if s.fed[t] >= lookedAt && !s.told[t] {
+			s.told[t] = true
+			s.analyze(t, crew.Alter) // so that keys of other tables wait, too
 		}
 	}
 }
@@ -332,7 +335,9 @@ func (s *scriptRun) tellPages(tables ...script.Relation) {
 // validate looks whether the rows keep to a foreign key: along the indexes, where both
 // tables have one that tells of all rows without them. The planner, which knows next to
 // nothing of tables that were just filled, would read both and hash the one, which takes
-// three to five times as long.
+// three to five times as long; or take them for empty, because from 16 on a VACUUM of
+// frozen rows sees nothing but the empty pages at their end, and compare each row with each.
+// What is left to it is a merge.
 func (s *session) validate(ctx context.Context, e script.Effect) error {
 	args := [][]byte{[]byte(lockName(e.Table)), []byte(e.Index.Name)}
 	result := s.conn.ExecParams(ctx, alongIndexes, args, nil, nil, nil).Read()
@@ -343,7 +348,7 @@ func (s *session) validate(ctx context.Context, e script.Effect) error {
 		return s.run(ctx, e.Then, nil)
 	}
 	s.along.Add(1)
-	err := s.run(ctx, "begin; set local enable_hashjoin = off; set local jit = off; "+e.Then+"; commit", nil)
+	err := s.run(ctx, "begin; set local enable_hashjoin = off; set local enable_nestloop = off; set local jit = off; "+e.Then+"; commit", nil)
 	if err != nil && s.conn.TxStatus() != 'I' && !s.conn.IsClosed() {
 		_ = s.run(ctx, "rollback", nil) // the first failure is the one to tell
 	}
@@ -369,20 +374,28 @@ func (s *scriptRun) handStatistics() {
 		return
 	}
 	s.flush()
-	s.now, s.referred = settings{}, false // as settle has them: those of any session
-	for table, size := range s.fed {
-		if s.known.relations[table].kind != "r" {
-			continue
+	s.referred = false
+	for table := range s.fed {
+		if s.known.relations[table].kind == "r" && !s.analyzed[table] {
+			s.analyze(table, crew.Validate)
 		}
-		name := lockName(table)
-		s.crew.Add(crew.Task{Line: math.MaxInt64, Cost: min(size, sampled), Locks: []crew.Lock{{Relation: name, Mode: crew.Validate}}, Do: s.do(func(ctx context.Context, w *session) error {
-			s.env.Meter().Note("statistics of " + name)
-			if err := w.run(ctx, "analyze "+name, nil); err != nil {
-				return fmt.Errorf("gather statistics of %s: %w", name, err)
-			}
-			return nil
-		})})
 	}
+}
+
+// analyze gives the crew the statistics of a table; mode keeps what is to come behind them.
+func (s *scriptRun) analyze(table script.Relation, mode crew.Mode) {
+	s.analyzed[table] = true
+	before := s.now
+	s.now = settings{} // as settle has them: those of any session
+	defer func() { s.now = before }()
+	name := lockName(table)
+	s.crew.Add(crew.Task{Line: math.MaxInt64, Cost: min(s.fed[table], sampled), Locks: []crew.Lock{{Relation: name, Mode: mode}}, Do: s.do(func(ctx context.Context, w *session) error {
+		s.env.Meter().Note("statistics of " + name)
+		if err := w.run(ctx, "analyze "+name, nil); err != nil {
+			return fmt.Errorf("gather statistics of %s: %w", name, err)
+		}
+		return nil
+	})})
 }
 
 // sampled is how many bytes of a table ANALYZE looks at, about: 30 000 rows.

@@ -8,6 +8,9 @@ import (
 	"comeback/recovery/postgres"
 )
 
+// Sessions are how many RestoreInto restores with.
+var Sessions = 2
+
 // RestoreInto restores a backup into a server that runs already: what the step
 // does when it has one. Dir takes the files of an archive.
 func RestoreInto(ctx context.Context, env recovery.Env, server *postgres.Server, dir string, b recovery.Backup, c recovery.Component) (recovery.Outcome, error) {
@@ -16,7 +19,7 @@ func RestoreInto(ctx context.Context, env recovery.Env, server *postgres.Server,
 		return recovery.Outcome{}, err
 	}
 	handle := recovery.Handle{Dir: dir, Scratch: true, Owner: server.Cluster().Owner}
-	return newRestore(scratch{handle: handle, args: a}, env, server, 2).do(ctx)
+	return newRestore(scratch{handle: handle, args: a}, env, server, Sessions).do(ctx)
 }
 
 // Choose finds the major to restore a backup with.

@@ -24,8 +24,7 @@ var programEnv = []string{"PATH=/usr/bin:/bin", "LC_ALL=C", "TZ=UTC", "PGCONNECT
 const maxMissingRoles = 10
 
 // archiveFiles restores an archive: its files into scratch, a look into its
-// table of contents, the database, pg_restore for definitions and rows, the rest as a
-// script.
+// table of contents, the database, pg_restore for the definitions, the rest as a script.
 func (r *restore) archiveFiles(ctx context.Context) error {
 	path, err := r.download(ctx)
 	if err != nil {
@@ -53,9 +52,9 @@ func (r *restore) archiveFiles(ctx context.Context) error {
 		return r.loadOnly(ctx, path)
 	}
 	for again := 0; ; again++ {
-		err := r.pgRestore(ctx, path, contents.entries, "--section=pre-data", "--section=data")
+		err := r.pgRestore(ctx, path, contents.definitions, "--section=pre-data")
 		if err == nil {
-			err = r.postData(ctx, path, contents)
+			err = r.loadAndBuild(ctx, path, contents)
 		}
 		if err == nil {
 			return s.finish(ctx, contents)
@@ -80,10 +79,12 @@ func (r *restore) archiveFiles(ctx context.Context) error {
 
 // contents are what an archive says before it is restored.
 type contents struct {
-	// entries are those that pg_restore itself brings back.
-	entries    int
-	roles      []string
-	extensions []string
+	// definitions and rows are how many entries there are in the sections before and of
+	// the data; tables those of which rows come.
+	definitions, rows int
+	tables            int64
+	roles             []string
+	extensions        []string
 	// create is the archive's own CREATE DATABASE, settings what it says about
 	// the database besides.
 	create   script.Part
@@ -106,8 +107,15 @@ func (r *restore) readContents(ctx context.Context, path string) (contents, erro
 		return c, r.unreadableArchive(err)
 	}
 	for line := range strings.Lines(list.String()) {
-		if !strings.HasPrefix(line, ";") && strings.TrimSpace(line) != "" {
-			c.entries++
+		switch m := listed.FindStringSubmatch(line); {
+		case m == nil:
+		case m[1] == "TABLE DATA":
+			c.tables++
+			c.rows++
+		case m[1] != "":
+			c.rows++
+		default:
+			c.definitions++
 		}
 	}
 	// All statements without the data, through a pipe: a catalogue can be
@@ -131,6 +139,10 @@ func (r *restore) readContents(ctx context.Context, path string) (contents, erro
 	}
 	return c, nil
 }
+
+// listed is an entry of a list of contents, "3361; 0 16402 TABLE DATA public orders
+// shop"; what it is where that is of the data.
+var listed = pattern.New(`^\d+; \d+ \d+ (?:(TABLE DATA|SEQUENCE SET|BLOBS) )?`)
 
 // unreadableArchive is pg_restore's refusal of the archive itself.
 func (r *restore) unreadableArchive(err error) error {
@@ -263,14 +275,18 @@ func (r *restore) pgRestore(ctx context.Context, path string, entries int, more 
 	says := &restoreLog{meter: r.env.Meter(), left: entries}
 	cmd := recovery.Cmd{Path: tools.Program("pg_restore"), Args: append(args, path), Dir: "/", Env: programEnv,
 		User: userOf(r.handle), Stderr: says}
-	err := r.env.Command(ctx, cmd)
-	if err == nil {
-		return nil
+	if err := r.env.Command(ctx, cmd); err != nil {
+		return r.broken(ctx, err, says)
 	}
+	return nil
+}
+
+// broken is how pg_restore failed, by what it said.
+func (r *restore) broken(ctx context.Context, err error, says *restoreLog) error {
 	if ctx.Err() != nil || says.first == "" {
 		return fmt.Errorf("restore %s: %w", r.args.Backup, err)
 	}
-	hint := tools.HintFor(says.first)
+	hint := r.server.Cluster().Tools.HintFor(says.first)
 	switch {
 	case hint != "":
 	case strings.Contains(says.first, "end of file"), strings.Contains(says.first, "could not find block"), strings.Contains(says.first, "could not read from input"):

@@ -17,7 +17,7 @@ import (
 // decompression, statements.
 func (r *restore) script(ctx context.Context) (err error) {
 	object := r.args.Objects[0]
-	progress := &feed{meter: r.env.Meter(), total: object.Size}
+	progress := &feed{meter: r.env.Meter(), total: object.Size, unit: recovery.InBytes}
 	if r.again {
 		says := fmt.Sprintf("%s is read again from its beginning: a script goes into the server as it comes, and cannot be taken up in the middle", object.Key)
 		if err := r.env.Meter().Checkpoint(ctx, says); err != nil {
@@ -318,33 +318,46 @@ func (f *feed) begins(p script.Part) {
 
 func (f *feed) ends() { f.meter.Add(1) }
 
-// feed is the progress of a script: bytes of the object, and while indexes are
-// built, of which no byte tells, statements.
+// feed is the progress of a script: bytes of the object, or where nobody can tell these
+// the tables whose rows have come; and while indexes are built, of which no byte tells,
+// statements.
 type feed struct {
 	meter    recovery.Meter
 	total    int64
-	bytes    atomic.Int64
+	unit     recovery.Unit
+	done     atomic.Int64
+	begun    int64 // tables whose rows have begun to come
 	building atomic.Bool
 	shown    bool
 }
 
 // read counts bytes of the object.
-func (f *feed) read(n int) {
-	total := f.bytes.Add(int64(n))
+func (f *feed) read(n int) { f.show(f.done.Add(int64(n))) }
+
+// reach says how many bytes of the object have been read.
+func (f *feed) reach(at int64) {
+	f.done.Store(at)
+	f.show(at)
+}
+
+func (f *feed) show(done int64) {
 	if !f.building.Load() {
-		f.meter.Set(total)
+		f.meter.Set(done)
 	}
 }
 
-// data says that rows come.
+// data says that a table's rows come.
 func (f *feed) data() {
-	if f.shown && !f.building.Load() {
-		return
+	if !f.shown || f.building.Load() {
+		f.shown = true
+		f.building.Store(false)
+		f.meter.Phase("restore", f.total, f.unit)
+		f.meter.Set(f.done.Load())
 	}
-	f.shown = true
-	f.building.Store(false)
-	f.meter.Phase("restore", f.total, recovery.InBytes)
-	f.meter.Set(f.bytes.Load())
+	if f.unit == recovery.InItems {
+		f.reach(min(f.begun, f.total))
+		f.begun++
+	}
 }
 
 // statement says what is executed, where that can take time.

@@ -139,7 +139,7 @@ func (plainEnv) Meter() recovery.Meter { return noMeter{} }
 func (plainEnv) Command(ctx context.Context, c recovery.Cmd) error {
 	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
 	var stderr bytes.Buffer
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = c.Dir, c.Env, c.Stdout, &stderr
+	cmd.Dir, cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Dir, c.Env, c.Stdin, c.Stdout, &stderr
 	if c.Stderr != nil {
 		cmd.Stderr = io.MultiWriter(c.Stderr, &stderr)
 	}
