@@ -209,13 +209,24 @@ func TestSurvey(t *testing.T) {
 	if w.From.Time.Before(service.Snapshot) || !w.To.Time.Before(service.Latest) || w.From.Time.Nanosecond()+w.To.Time.Nanosecond() != 0 || w.To.Time.Before(service.At) {
 		t.Errorf("the window is from %s to %s; the service's from %s to %s", w.From.Time, w.To.Time, service.Snapshot, service.Latest)
 	}
-	if other := surveyed(t, instance("copy", "elsewhere")); len(other.Backups) > 0 {
+	// What it will cost nobody but the runbook knows.
+	for _, c := range []recovery.Component{instance(), cluster()} {
+		f := surveyed(t, c).Findings
+		if len(f) != 1 || f[0].Object != "cost_per_hour" || !strings.Contains(f[0].Do, "cost_per_hour: ") {
+			t.Errorf("a cost that is not known: %+v", f)
+		}
+		c.Settings["cost_per_hour"] = []string{"0.29 USD"}
+		if f := surveyed(t, c).Findings; len(f) > 0 {
+			t.Errorf("a cost that is known: %+v", f)
+		}
+	}
+	if other := surveyed(t, instance("copy", "elsewhere")); len(other.Backups)+len(other.Findings) > 0 {
 		t.Errorf("another copy was asked about: %+v", other)
 	}
 	// A source that is gone has left its backups, and the runbook says how it was made.
 	bring := service.Forget("instance " + rdstest.SourceInstance)
 	defer bring()
-	s = surveyed(t, instance("class", "db.m5.large"))
+	s = surveyed(t, instance("class", "db.m5.large", "cost_per_hour", "0.29 USD"))
 	i := slices.IndexFunc(s.Backups, func(b recovery.Backup) bool { return b.ID == "automated-db-SHOPPROD" })
 	if i < 0 || s.Backups[i].Problem != "" || len(s.Findings) != 1 || !strings.Contains(s.Findings[0].Says, "is gone") || !strings.Contains(s.Backups[i].Details["restored as"], "db.m5.large") {
 		t.Errorf("of a source that is gone: %+v", s)

@@ -158,6 +158,11 @@ func (a *asked) nothing() error {
 			Says: fmt.Sprintf("%s are of an earlier %s of that name; their class, networks and parameters are not kept, and are taken from the one of today", strings.Join(a.earlier, ", "), a.facts.what()),
 			Do:   "set class, subnet_group, security_groups and parameter_group of the component where it was made otherwise"})
 	}
+	if a.facts.Cost == "" && slices.ContainsFunc(a.survey.Backups, func(b recovery.Backup) bool { return b.Problem == "" }) {
+		a.survey.Findings = append(a.survey.Findings, recovery.Finding{Object: "cost_per_hour",
+			Says: fmt.Sprintf("of %s is not set: each restore makes a new %s of RDS, and no plan says what it costs", a.survey.Component, a.facts.what()),
+			Do:   "write what an hour of it costs into the component, as `cost_per_hour: \"0.29 USD\"`: comeback knows no prices"})
+	}
 	if !a.facts.Gone || len(a.survey.Backups) > 0 {
 		if a.facts.Gone {
 			a.survey.Findings = append(a.survey.Findings, recovery.Finding{Object: a.facts.Source, Says: fmt.Sprintf("the %s %s is gone; what it has left can be restored", a.facts.what(), a.facts.Source),
