@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -41,6 +42,10 @@ func (a *app) elsewhere(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
 		a.elsewhere(sub)
 	}
+	if name, _, _ := strings.Cut(strings.TrimPrefix(cmd.CommandPath(), "comeback "), " "); stays[name].why != "" {
+		staysHere(cmd, name)
+		return
+	}
 	runs, ok := carried[cmd.CommandPath()]
 	approves := cmd.CommandPath() == "comeback approve"
 	if !ok && !approves {
@@ -64,6 +69,37 @@ func (a *app) elsewhere(cmd *cobra.Command) {
 			return a.approveOn(cmd.Context(), o.host, args[0], cmd.Flag("key").Value.String())
 		}
 		return a.on(cmd.Context(), cmd, o)
+	}
+}
+
+// stays are the commands that are not carried out on another host: why, and what to do
+// instead, of a host and of the command.
+var stays = map[string]struct{ why, instead string }{
+	"wal":      {"PostgreSQL calls it where its server is, with a comeback that stays there", "install comeback and the runbook on %[1]s, and run it there: ssh %[1]s %[2]s"},
+	"schedule": {"a host's timers start the comeback that is installed there, and --on leaves none behind", "install comeback and the runbook on %[1]s, and run it there: ssh %[1]s %[2]s"},
+	"report":   {"runs that have ended there are brought home, and read, signed and verified here", "bring them home with: comeback runs --on %[1]s, then leave --on out; of runs that were not started from here: ssh %[1]s %[2]s"},
+}
+
+// staysHere lets a command refuse --on with its reason, before it looks at its arguments.
+func staysHere(cmd *cobra.Command, name string) {
+	host := cmd.Flags().String("on", "", "refused: it is not carried out on another `HOST`")
+	if err := cmd.Flags().MarkHidden("on"); err != nil {
+		panic(err) // it was defined just now
+	}
+	judge := cmd.Args
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		switch {
+		case cmd.Flags().Changed("on"):
+			code := recovery.Usage
+			if cmd.CommandPath() == "comeback wal fetch" {
+				code = fetchFailed
+			}
+			s := stays[name]
+			return recovery.Errorf(fmt.Sprintf(s.instead, shellWord(cmp.Or(*host, "HOST")), cmd.CommandPath()), "%s is not carried out on another host: %s", name, s.why).WithExit(code)
+		case judge != nil:
+			return judge(cmd, args)
+		}
+		return nil
 	}
 }
 

@@ -363,6 +363,37 @@ func TestOn_refuses(t *testing.T) {
 	a.noRun(t)
 }
 
+// What belongs to a host says why it is not carried out on another, and what to do instead,
+// whatever else is on the line; nobody is asked.
+func TestOn_staysHere(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for line, test := range map[string]struct {
+		code       recovery.Exit
+		says, next string
+	}{
+		"wal push --on db1 shop.md /pg_wal/000000010000000000000001": {recovery.Usage, "PostgreSQL calls it where its server is", "ssh db1 comeback wal push"},
+		"wal save --on=db1":         {recovery.Usage, "PostgreSQL calls it where its server is", "ssh db1 comeback wal save"},
+		"wal receive --on db1":      {recovery.Usage, "PostgreSQL calls it where its server is", "ssh db1 comeback wal receive"},
+		"wal --on db1":              {recovery.Usage, "PostgreSQL calls it where its server is", "ssh db1 comeback wal"},
+		"wal fetch --on db1 x y":    {fetchFailed, "PostgreSQL calls it where its server is", "ssh db1 comeback wal fetch"},
+		"schedule --on db1":         {recovery.Usage, "timers start the comeback that is installed there", "ssh db1 comeback schedule"},
+		"report show 7c31 --on db1": {recovery.Usage, "are brought home, and read, signed and verified here", "comeback runs --on db1"},
+		"report verify --on db1":    {recovery.Usage, "are brought home, and read, signed and verified here", "ssh db1 comeback report verify"},
+		"report --on db1":           {recovery.Usage, "are brought home, and read, signed and verified here", "comeback runs --on db1"},
+	} {
+		got := r.run(t.Context(), strings.Fields(line)...)
+		if got.code != test.code || got.out != "" || strings.Count(got.err, "\n") != 2 || !strings.Contains(got.err, "is not carried out on another host: ") ||
+			!strings.Contains(got.err, test.says) || !strings.Contains(got.err, test.next) {
+			t.Errorf("%s: exit %d\n%s%s", line, got.code, got.out, got.err)
+		}
+	}
+	if got := r.run(t.Context(), "report", "show", "--help"); strings.Contains(got.out, "--on") {
+		t.Errorf("report show promises --on:\n%s", got.out)
+	}
+	r.noRun(t)
+}
+
 // Ssh's own questions come before the console takes the terminal, and are a person's to
 // answer.
 func TestOn_sshAsks(t *testing.T) {
