@@ -1,89 +1,69 @@
 package main
 
 import (
-	"bytes"
-	"io"
-	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
-	"regexp"
-	"strconv"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 )
 
-// dated stands before the S3 server and gives in the list of versions the times
-// at which they were stored: the server itself gives an overwritten version the
-// time of what overwrote it. Both that are measured go through it.
+// dated knows when versions and marks of deletion were stored. The S3 server tells the
+// times of its files, and gives an overwritten version the time of what overwrote it
+// and a mark that of the object it deletes: the one is copied, the other marks the
+// file that is there.
 type dated struct {
-	server *httptest.Server
-	mu     sync.Mutex
-	at     map[string]time.Time // by key, a space and version
+	mu       sync.Mutex
+	versions map[string]time.Time // by their ids, which are the names of their files
+	marks    map[string]time.Time // by their keys
 }
 
-func startDated(of string) (*dated, error) {
-	u, err := url.Parse(of)
-	if err != nil {
-		return nil, err
-	}
-	d := &dated{at: map[string]time.Time{}}
-	proxy := &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(u)
-			r.Out.Host = r.In.Host // which the signature is of
-		},
-		ModifyResponse: d.rewrite,
-	}
-	d.server = httptest.NewServer(proxy)
-	return d, nil
-}
-
-func (d *dated) stored(key string, version *string) {
+func (d *dated) stored(version string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if version != nil {
-		d.at[key+" "+*version] = time.Now().UTC()
+	if d.versions == nil {
+		d.versions = map[string]time.Time{}
 	}
+	d.versions[version] = time.Now()
 }
 
-var (
-	versionEntry = regexp.MustCompile(`(?s)<(Version|DeleteMarker)>.*?</(Version|DeleteMarker)>`)
-	entryKey     = regexp.MustCompile(`<Key>(.*?)</Key>`)
-	entryVersion = regexp.MustCompile(`<VersionId>(.*?)</VersionId>`)
-	entryTime    = regexp.MustCompile(`<LastModified>.*?</LastModified>`)
-)
+func (d *dated) deleted(key string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.marks == nil {
+		d.marks = map[string]time.Time{}
+	}
+	d.marks[key] = time.Now()
+}
 
-// rewrite puts the right times into a list of versions.
-func (d *dated) rewrite(r *http.Response) error {
-	if _, list := r.Request.URL.Query()["versions"]; !list || r.StatusCode != http.StatusOK {
-		return nil
-	}
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return err
-	}
-	if err := r.Body.Close(); err != nil {
-		return err
-	}
-	body = versionEntry.ReplaceAllFunc(body, func(entry []byte) []byte {
-		key, version := entryKey.FindSubmatch(entry), entryVersion.FindSubmatch(entry)
-		if key == nil || version == nil {
-			return entry
+// set gives the server's files the times that it is to tell: those of marks lie in the
+// bucket's directory by their keys, those of versions in one of their own, where there
+// must be as many as were overwritten or deleted.
+func (d *dated) set(bucket, versions string, kept int) error {
+	for key, at := range d.marks {
+		if err := os.Chtimes(filepath.Join(bucket, key), at, at); err != nil {
+			return fmt.Errorf("set the time of a mark: %w", err)
 		}
-		name, err := url.QueryUnescape(string(key[1]))
-		if err != nil {
-			return entry
+	}
+	found := 0
+	err := filepath.WalkDir(versions, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
 		}
-		d.mu.Lock()
-		at, known := d.at[name+" "+string(version[1])]
-		d.mu.Unlock()
+		at, known := d.versions[filepath.Base(path)]
 		if !known {
-			return entry
+			return fmt.Errorf("nobody has stored the version %s", path)
 		}
-		return entryTime.ReplaceAll(entry, []byte("<LastModified>"+at.Format("2006-01-02T15:04:05.000Z")+"</LastModified>"))
+		found++
+		return os.Chtimes(path, at, at)
 	})
-	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-	r.Header.Set("Content-Length", strconv.Itoa(len(body)))
+	if err == nil && found != kept {
+		err = fmt.Errorf("the server keeps %d versions, not %d", found, kept)
+	}
+	if err != nil {
+		return errors.Join(errors.New("set the times of versions"), err)
+	}
 	return nil
 }

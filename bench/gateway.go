@@ -1,16 +1,20 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -83,6 +87,28 @@ func (b *bench) startGateway(ctx context.Context, dir string, overTLS bool) (*ga
 func (g *gateway) stop() {
 	_ = g.cmd.Process.Kill()
 	_ = g.cmd.Wait()
+}
+
+// busy is how long it has worked so far, in processor time; nothing where the kernel
+// does not tell.
+func (g *gateway) busy() time.Duration {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", g.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	_, after, _ := bytes.Cut(stat, []byte(") "))
+	fields := strings.Fields(string(after))
+	if len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.Atoi(fields[11])
+	system, _ := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * 10 * time.Millisecond // clock ticks are hundredths of a second
+}
+
+// tell says how much of the processors it took since it had worked that long.
+func (g *gateway) tell(before time.Duration) {
+	fmt.Fprintf(os.Stderr, "  the S3 server took %.1f s of processors\n", (g.busy() - before).Seconds())
 }
 
 func (g *gateway) env() []string {

@@ -67,6 +67,8 @@ type rehearsal struct {
 	first, last string
 	to          string // the moment; the latest if it is missing
 	env         []string
+	// keep leaves what was restored until the row has ended.
+	keep bool
 }
 
 // rehearseFile rehearses, and gives how long what is counted took.
@@ -75,7 +77,12 @@ func (b *bench) rehearseFile(ctx context.Context, r rehearsal) (took, error) {
 	if err != nil {
 		return took{}, err
 	}
-	defer os.RemoveAll(dir)
+	remove := func() { _ = os.RemoveAll(dir) }
+	if r.keep {
+		b.stopLater(remove)
+	} else {
+		defer remove()
+	}
 	if err := os.Chmod(dir, 0o711); err != nil {
 		return took{}, err
 	}
@@ -86,6 +93,9 @@ func (b *bench) rehearseFile(ctx context.Context, r rehearsal) (took, error) {
 	cmd := exec.CommandContext(ctx, b.program(), "rehearse", r.file, "--json")
 	if r.to != "" {
 		cmd.Args = append(cmd.Args, "--to", r.to)
+	}
+	if r.keep {
+		cmd.Args = append(cmd.Args, "--keep")
 	}
 	cmd.Env = append(r.env, "COMEBACK_STATE="+filepath.Join(dir, "state"), "COMEBACK_SCRATCH="+scratch)
 	var stderr bytes.Buffer
@@ -134,7 +144,11 @@ func (b *bench) rehearseFile(ctx context.Context, r rehearsal) (took, error) {
 			failure += p.Step + ": " + p.Error + "; "
 		}
 	}
-	if err := errors.Join(lines.Err(), cmd.Wait()); err != nil {
+	err = errors.Join(lines.Err(), cmd.Wait())
+	if r.keep && cmd.ProcessState.ExitCode() == int(recovery.WithExceptions) {
+		err = lines.Err() // what is kept is an exception
+	}
+	if err != nil {
 		return t, fmt.Errorf("rehearse: %w: %s%s", err, failure, stderr.String())
 	}
 	if t.wall == 0 {
