@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -42,11 +43,13 @@ type through struct {
 	Whole bool   `json:"whole,omitempty"`
 }
 
-// together is how many objects are fetched between two notes, sideBySide how many
-// at a time.
+// together is how many objects are noted as one, sideBySide how many are fetched at a
+// time, ahead how many are listed before they are: as many as a page of the list has,
+// so that the next page comes while they do.
 const (
 	together   = 64
 	sideBySide = 8
+	ahead      = 1024
 )
 
 func (k bucketKind) open(ctx context.Context, env recovery.Env, step recovery.Step) (*scratch, bucketArgs, string, error) {
@@ -132,30 +135,58 @@ func (r *bucketRestore) run(ctx context.Context) error {
 	meter := r.env.Meter()
 	meter.Phase("restore "+r.args.Copy+" by its versions", r.args.Facts.Bytes, recovery.InBytes)
 	meter.Add(r.done.Bytes)
-	var batch []storage.Object
-	var synced int64
-	fetch := func() error {
-		if len(batch) == 0 {
-			return nil
+	g, ctx := errgroup.WithContext(ctx)
+	objects, batches := make(chan member, ahead), make(chan *batch, ahead/together)
+	from := r.done.Key // an earlier attempt has got so far
+	g.Go(func() error {
+		defer close(objects)
+		defer close(batches)
+		return r.list(ctx, versions, from, objects, batches)
+	})
+	for range sideBySide {
+		g.Go(func() error { return r.fetch(ctx, store, objects) })
+	}
+	g.Go(func() error { return r.note(ctx, batches) })
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	r.done.Whole = true
+	return errors.Join(r.ledger.Sync(), r.ledger.Add(r.done), r.ledger.Sync())
+}
+
+// batch is objects that lie behind each other in the list and are noted together.
+type batch struct {
+	objects []storage.Object
+	missing atomic.Int64
+	whole   chan struct{} // closed when none is missing
+}
+
+// member is one of a batch's objects.
+type member struct {
+	object storage.Object
+	of     *batch
+}
+
+// list hands on what was current at the moment, in the order of its keys.
+func (r *bucketRestore) list(ctx context.Context, versions storage.Versioner, from string, to chan<- member, batches chan<- *batch) error {
+	var next []storage.Object
+	hand := func() error {
+		b := &batch{objects: next, whole: make(chan struct{})}
+		b.missing.Store(int64(len(next)))
+		next = nil
+		select {
+		case batches <- b:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
-		if err := r.fetch(ctx, store, batch); err != nil {
-			return err
+		for _, v := range b.objects {
+			select {
+			case to <- member{v, b}:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
-		for _, v := range batch {
-			r.done.Files++
-			r.done.Bytes += v.Size
-			synced += v.Size
-		}
-		r.done.Key = batch[len(batch)-1].Key
-		batch = nil
-		if err := r.ledger.Add(r.done); err != nil || synced < r.syncEvery {
-			return err
-		}
-		synced = 0
-		if err := r.ledger.Sync(); err != nil {
-			return err
-		}
-		return meter.Checkpoint(ctx, fmt.Sprintf("%s, %s, are restored and on disk", count(r.done.Files, "object"), recovery.FormatBytes(r.done.Bytes)))
+		return nil
 	}
 	var nested nested
 	for h, err := range byKey(versions.Versions(ctx, r.args.Facts.Prefix)) {
@@ -174,38 +205,72 @@ func (r *bucketRestore) run(ctx context.Context) error {
 			r.odd = append(r.odd, fmt.Sprintf("left out: the key %s lies below %s, which is an object too: a directory cannot hold both, and a bucket can (`live` in the runbook brings them back in place)", show(v.Key), show(file)))
 			continue
 		}
-		if v.Key <= r.done.Key {
-			continue // an earlier attempt has it
+		if v.Key <= from {
+			continue
 		}
-		if batch = append(batch, *v); len(batch) == together {
-			if err := fetch(); err != nil {
+		if next = append(next, *v); len(next) == together {
+			if err := hand(); err != nil {
 				return err
 			}
 		}
 	}
-	if err := fetch(); err != nil {
-		return err
+	if len(next) == 0 {
+		return nil
 	}
-	r.done.Whole = true
-	return errors.Join(r.ledger.Sync(), r.ledger.Add(r.done), r.ledger.Sync())
+	return hand()
+}
+
+// fetch writes objects as files, one after the other.
+func (r *bucketRestore) fetch(ctx context.Context, store storage.Store, all <-chan member) error {
+	options := storage.ReadOptions{Progress: func(n int) { r.env.Meter().Add(int64(n)) }}
+	for m := range all {
+		in := storage.NewReader(ctx, store, m.object, options)
+		err := r.tree.put(r.args.record(m.object), in)
+		if err = errors.Join(err, in.Close()); err != nil {
+			return err
+		}
+		if m.of.missing.Add(-1) == 0 {
+			close(m.of.whole)
+		}
+	}
+	return nil
+}
+
+// note writes into the ledger how far everything is there.
+func (r *bucketRestore) note(ctx context.Context, batches <-chan *batch) error {
+	var synced int64
+	for b := range batches {
+		select {
+		case <-b.whole:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		for _, v := range b.objects {
+			r.done.Files++
+			r.done.Bytes += v.Size
+			synced += v.Size
+		}
+		r.done.Key = b.objects[len(b.objects)-1].Key
+		if err := r.ledger.Add(r.done); err != nil {
+			return err
+		}
+		if synced < r.syncEvery {
+			continue
+		}
+		synced = 0
+		if err := r.ledger.Sync(); err != nil {
+			return err
+		}
+		if err := r.env.Meter().Checkpoint(ctx, fmt.Sprintf("%s, %s, are restored and on disk", count(r.done.Files, "object"), recovery.FormatBytes(r.done.Bytes))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // name is a key's path in the tree, which is what lies below the prefix.
 func (a bucketArgs) name(key string) string {
 	return strings.TrimPrefix(key, a.Facts.Prefix[:strings.LastIndex(a.Facts.Prefix, "/")+1])
-}
-
-func (r *bucketRestore) fetch(ctx context.Context, store storage.Store, batch []storage.Object) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(sideBySide)
-	for _, v := range batch {
-		g.Go(func() error {
-			in := storage.NewReader(ctx, store, v, storage.ReadOptions{Progress: func(n int) { r.env.Meter().Add(int64(n)) }})
-			defer in.Close()
-			return r.tree.put(r.args.record(v), in)
-		})
-	}
-	return g.Wait()
 }
 
 // record is an object as a file of the run's own user.

@@ -249,6 +249,54 @@ func TestBucket_ransomware(t *testing.T) {
 	}
 }
 
+// An object in the middle fails when those after it are there already: what is noted ends
+// before it, so that the next attempt has it, and does not fetch again what was noted.
+func TestBucket_goesOn(t *testing.T) {
+	_, store := versioned(t)
+	want := map[string]string{}
+	for i := range 200 {
+		name := fmt.Sprintf("%03d", i)
+		want[name] = strings.Repeat(name, i)
+		store.put(t, "uploads/"+name, want[name])
+	}
+	for fails, again := range map[string]int{"000": 200, "063": 200, "064": 136, "130": 72} {
+		t.Run(fails, func(t *testing.T) {
+			faulty := storagetest.NewFaulty(store)
+			held, last := storagetest.NewGate(), storagetest.NewGate()
+			faulty.Inject(storagetest.Fault{Op: storagetest.OnOpen, Key: "uploads/" + fails, Times: 1, Gate: held, Err: storagetest.Expired},
+				storagetest.Fault{Op: storagetest.OnOpen, Key: "uploads/199", Times: 1, Gate: last})
+			go func() {
+				<-last.Entered()
+				held.Open()
+			}()
+			o := options(t, bucketEngine(), inBucket, store)
+			o.Stores["nearby"] = faulty
+			before := 0
+			o.Answer = func(recovery.StepState) recovery.Choice {
+				before = faulty.Calls(storagetest.OnOpen)
+				faulty.Heal()
+				return recovery.ChooseRetry
+			}
+			var restored map[string]string
+			o.Probe = func(_ context.Context, env recovery.Env) error {
+				dir, err := treeOf(env, "uploads")
+				if err == nil {
+					restored = contents(t, dir)
+				}
+				return err
+			}
+			end := enginetest.Restore(t, o)
+			passed(t, end)
+			if diff := cmp.Diff(want, restored); diff != "" {
+				t.Error(diff)
+			}
+			if n := faulty.Calls(storagetest.OnOpen) - before; end.Steps[0].Attempts != 2 || n != again {
+				t.Errorf("%d attempts, the second opened %d objects of %d, want %d", end.Steps[0].Attempts, n, len(want), again)
+			}
+		})
+	}
+}
+
 // A bucket that keeps no versions, and a copy that is none, are refused with
 // what to do; nobody takes a bucket for the uploads who was not told so.
 func TestBucket_refuses(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"os"
+	"sync"
 )
 
 // hole is the least run of zeros that takes no room on disk.
@@ -11,10 +12,15 @@ const hole = 4 << 10
 
 var zeros [hole]byte
 
+// buffers are what files are copied through: small ones are many.
+var buffers = sync.Pool{New: func() any { return new([16 * hole]byte) }}
+
 // copySparse writes a new file without its runs of zeros: what is skipped reads
 // as zeros all the same.
 func copySparse(out *os.File, in io.Reader) (n int64, err error) {
-	buffer := make([]byte, 16*hole)
+	lent := buffers.Get().(*[16 * hole]byte)
+	defer buffers.Put(lent)
+	buffer := lent[:]
 	skipped := false
 	for err == nil {
 		var k int
