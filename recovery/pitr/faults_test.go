@@ -238,8 +238,8 @@ func TestCopy_Damaged(t *testing.T) {
 		{"cut gzip", "gzip", func(t *testing.T, c *copyOf) {
 			c.replace(t, "base/gzip/base.tar.gz", func(b []byte) []byte { return b[:len(b)-10000] })
 		}, []string{"base.tar.gz", "ends too early"}},
-		{"flipped bit in zstd", "zstd", func(t *testing.T, c *copyOf) {
-			c.replace(t, "base/zstd/base.tar.zst", func(b []byte) []byte { b[len(b)/2]++; return b })
+		{"flipped bit in what is packed best", "zstd", func(t *testing.T, c *copyOf) {
+			c.replace(t, "base/zstd/base.tar"+l.cluster.Tools.Packing().Suffix, func(b []byte) []byte { b[len(b)/2]++; return b })
 		}, []string{"base/zstd"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
