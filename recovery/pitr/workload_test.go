@@ -52,7 +52,7 @@ func makeBusy(t *testing.T, transactions int, seed uint64) busy {
 	if m.err != nil {
 		t.Fatal(m.err)
 	}
-	known := knownNames{databases: map[uint32]*scan.DatabaseMap{}, seen: map[[2]uint32]bool{}}
+	known := knownNames{databases: map[uint32]*scan.DatabaseMap{}, seen: map[[3]uint32]bool{}, files: !m.cluster.Tools.TellsDropped()}
 	b := busy{live: m.live}
 	if b.Known, err = pitrtest.Write(ctx, pitrtest.Options{Transactions: transactions, Seed: seed, Connect: m.server.Connect, Names: known.look, States: true}); err != nil {
 		t.Fatal(err)
@@ -76,7 +76,10 @@ func makeBusy(t *testing.T, transactions int, seed uint64) busy {
 type knownNames struct {
 	mu        sync.Mutex
 	databases map[uint32]*scan.DatabaseMap
-	seen      map[[2]uint32]bool
+	seen      map[[3]uint32]bool
+	// files says that a table's newer files are kept, too: without them a table
+	// that was truncated and is dropped has no name where the log tells no OID.
+	files bool
 }
 
 func (k *knownNames) look(ctx context.Context, _ string, conn *pgx.Conn) error {
@@ -91,7 +94,11 @@ func (k *knownNames) look(ctx context.Context, _ string, conn *pgx.Conn) error {
 			k.databases[d.OID] = &scan.DatabaseMap{OID: d.OID, Name: d.Name}
 		}
 		for _, r := range d.Relations {
-			if id := [2]uint32{d.OID, r.OID}; !k.seen[id] {
+			id := [3]uint32{d.OID, r.OID}
+			if k.files {
+				id[2] = r.Filenode
+			}
+			if !k.seen[id] {
 				k.seen[id] = true
 				k.databases[d.OID].Relations = append(k.databases[d.OID].Relations, r)
 			}
