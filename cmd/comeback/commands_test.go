@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"comeback/enginetest"
 	"comeback/recovery"
@@ -164,8 +165,18 @@ func TestRecover_commandsElsewhere(t *testing.T) {
 	if got := r.run(t.Context(), "expire", id, "--plain", "--confirm", h.Place); got.code == recovery.CameBack || !strings.Contains(got.out, "1 sessions are connected to it") {
 		t.Errorf("in use: exit %d\n%s\n%s", got.code, got.out, got.err)
 	}
+	// The server lists a session until its process ends.
+	ended, err := afterProcess(int(conn.PgConn().PID()))
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := conn.Close(t.Context()); err != nil {
 		t.Error(err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(time.Minute):
+		t.Fatal("the session does not end")
 	}
 	if got := r.run(t.Context(), "expire", id, "--plain", "--confirm", h.Place); got.code != recovery.CameBack {
 		t.Errorf("removed: exit %d\n%s\n%s", got.code, got.out, got.err)
