@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"sort"
 
 	"comeback/recovery"
 	"comeback/recovery/pitr/xlog"
@@ -34,16 +35,26 @@ func newIndex(ctx context.Context, r Repository, a Archive) (*index, []recovery.
 		labels: map[string]File{}, forks: map[uint32][]fork{1: nil}}
 	x.learnSize()
 	var histories []File
-	for _, f := range a.Files {
-		switch f.Kind {
+	// In place: an archive may be large.
+	slices.SortStableFunc(a.Files, func(a, b File) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Timeline, b.Timeline))
+	})
+	for files := a.Files; len(files) > 0; {
+		kind, timeline := files[0].Kind, files[0].Timeline
+		n := sort.Search(len(files), func(i int) bool { return files[i].Kind != kind || files[i].Timeline != timeline })
+		alike := slices.Clip(files[:n])
+		files = files[n:]
+		switch kind {
 		case Segment:
-			x.segments[f.Timeline] = append(x.segments[f.Timeline], f)
+			x.segments[timeline] = alike
 		case Partial:
-			x.partials[f.Timeline] = append(x.partials[f.Timeline], f)
+			x.partials[timeline] = alike
 		case Label:
-			x.labels[f.Name()] = f
+			for _, f := range alike {
+				x.labels[f.Name()] = f
+			}
 		case History:
-			histories = append(histories, f)
+			histories = append(histories, alike...)
 		}
 	}
 	if x.SegmentSize > 0 {
@@ -66,8 +77,8 @@ func (x *index) learnSize() {
 	}
 	counts := map[int64]int{}
 	for _, f := range x.Files {
-		if f.Kind == Segment && f.Packing == Plain && !f.Sealed && !f.Unsized && xlog.ValidSegmentSize(f.Object.Size) {
-			counts[f.Object.Size]++
+		if f.Kind == Segment && f.Packing == Plain && !f.Sealed && !f.Unsized && xlog.ValidSegmentSize(f.size()) {
+			counts[f.size()]++
 		}
 	}
 	for size, n := range counts {
@@ -101,11 +112,11 @@ func rank(f File, size int64) int {
 // fault says what a listing shows to be wrong with a segment; "" if nothing.
 func fault(f File, size int64) string {
 	switch {
-	case f.Inside:
+	case f.inside():
 		return ""
 	case f.empty():
 		return "empty"
-	case f.Packing == Plain && !f.Sealed && !f.Unsized && f.Object.Size != size:
+	case f.Packing == Plain && !f.Sealed && !f.Unsized && f.size() != size:
 		return "wrong size"
 	}
 	return ""
@@ -123,19 +134,19 @@ func (x *index) readHistories(ctx context.Context, r Repository, histories []Fil
 	for _, f := range histories[:min(len(histories), maxHistories)] {
 		forks, err := readHistory(ctx, r, f)
 		if err != nil && broken(ctx, err) {
-			return nil, fmt.Errorf("read %s: %w", f.Object.Key, err)
+			return nil, fmt.Errorf("read %s: %w", f.Object().Key, err)
 		}
 		if err == nil {
 			x.forks[f.Timeline] = forks
 			continue
 		}
-		findings = append(findings, recovery.Finding{Object: f.Object.Key,
+		findings = append(findings, recovery.Finding{Object: f.Object().Key,
 			Says: fmt.Sprintf("the history of timeline %d cannot be read: %v", f.Timeline, err),
 			Do:   "copy the file from the server's pg_wal again"})
 	}
 	for _, timeline := range slices.Sorted(maps.Keys(x.segments)) {
 		if _, ok := x.forks[timeline]; !ok {
-			findings = append(findings, recovery.Finding{Object: x.segments[timeline][0].Object.Key,
+			findings = append(findings, recovery.Finding{Object: x.segments[timeline][0].Object().Key,
 				Says: fmt.Sprintf("timeline %d has segments but no %08X.history, so nobody knows where it branched off", timeline, timeline),
 				Do:   "copy the file from the server's pg_wal into the archive"})
 		}

@@ -30,7 +30,11 @@ func (x *index) along(b branch) wal {
 			// The segment of the fork belongs to the timeline that begins there.
 			to = segmentOf(b[i+1].From, w.size)
 		}
-		w.files = slices.Concat(w.files, between(x.segments[s.Timeline], from, to, w.size))
+		if its := between(x.segments[s.Timeline], from, to, w.size); len(w.files) == 0 {
+			w.files = slices.Clip(its) // no copy: an archive may be large
+		} else {
+			w.files = append(w.files, its...)
+		}
 	}
 	var next uint64
 	if n := len(w.files); n > 0 {
@@ -84,13 +88,14 @@ func (w wal) after(b Base, l lineage) chain {
 	good := func(i int, seg uint64) bool {
 		return i < len(w.files) && w.files[i].Seg(size) == seg && fault(w.files[i], size) == ""
 	}
+	first := at
 	if b.OwnWAL {
 		for ; startOf(seg, size) < b.Stop; seg++ {
 			switch {
 			case good(at, seg):
 				c.files = append(c.files, w.files[at])
 			default:
-				c.files = append(c.files, b.own(seg, size))
+				c.files, first = append(c.files, b.own(seg, size)), -1
 			}
 			if at < len(w.files) && w.files[at].Seg(size) == seg {
 				at++
@@ -101,8 +106,8 @@ func (w wal) after(b Base, l lineage) chain {
 	for good(end, seg) {
 		end, seg = end+1, seg+1
 	}
-	if len(c.files) == 0 {
-		c.files = w.files[at:end:end] // no copy: an archive may be large, and have many backups
+	if first >= 0 { // all of it is the archive's
+		c.files = w.files[first:end:end] // no copy: an archive may be large, and have many backups
 	} else {
 		c.files = append(c.files, w.files[at:end]...)
 	}
@@ -115,11 +120,11 @@ func (b Base) own(seg uint64, size int64) File {
 	f := File{Kind: Segment, Timeline: b.Timeline, Log: uint32(seg / perLog(size)), Low: uint32(seg % perLog(size))}
 	for _, o := range b.Objects {
 		if o.Key == b.Root+"pg_wal/"+f.Name() {
-			f.Object = o
+			f.Hold(o)
 			return f
 		}
 		if bare, packing := cutPacking(o.Key); bare == b.Root+"pg_wal.tar" {
-			f.Object, f.Packing, f.Inside = o, packing, true
+			f.Packing, f.at = packing, &holder{object: &o, inside: true}
 			return f
 		}
 	}
@@ -138,7 +143,7 @@ func (w wal) gaps(i int, seg uint64) []recovery.Gap {
 				Object: SegmentName(w.branch.on(seg, w.size), seg, w.size), Why: "missing"})
 		}
 		if why := fault(f, w.size); why != "" {
-			gaps = append(gaps, recovery.Gap{From: startOf(there, w.size), To: startOf(there+1, w.size), Object: f.Object.Key, Why: why})
+			gaps = append(gaps, recovery.Gap{From: startOf(there, w.size), To: startOf(there+1, w.size), Object: f.Object().Key, Why: why})
 		}
 		seg = there + 1
 	}
@@ -191,8 +196,8 @@ func (c chain) bytes(to recovery.LSN) int64 {
 		switch {
 		case f.Unsized:
 			n += c.size() // it is not more
-		case !f.Inside:
-			n += f.Object.Size
+		case !f.inside():
+			n += f.size()
 		}
 	}
 	return n

@@ -184,7 +184,7 @@ func (f *feeder) segment(asked File, target string) int {
 		case f.own(asked) || !needed:
 			return walfetch.Absent
 		default:
-			return f.fail(gapError(recovery.Gap{From: startOf(seg, size), To: startOf(seg+1, size), Object: known.Object.Key, Why: why}))
+			return f.fail(gapError(recovery.Gap{From: startOf(seg, size), To: startOf(seg+1, size), Object: known.Object().Key, Why: why}))
 		}
 	}
 	if path, ok, err := f.unshelve(seg); err != nil {

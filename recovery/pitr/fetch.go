@@ -28,7 +28,7 @@ var errForeign = errors.New("belongs to another cluster")
 func fetchSegment(ctx context.Context, r Repository, f File, l lineage, path string) (err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("read segment %s: %w", f.Object.Key, err)
+			err = fmt.Errorf("read segment %s: %w", f.Object().Key, err)
 		}
 	}()
 	in, err := r.Open(ctx, f)
@@ -57,7 +57,7 @@ func fetchSegment(ctx context.Context, r Repository, f File, l lineage, path str
 func fetchSmall(ctx context.Context, r Repository, f File, path string) error {
 	in, err := r.Open(ctx, f)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", f.Object.Key, err)
+		return fmt.Errorf("read %s: %w", f.Object().Key, err)
 	}
 	defer in.Close()
 	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
@@ -66,7 +66,7 @@ func fetchSmall(ctx context.Context, r Repository, f File, path string) error {
 	}
 	_, err = io.Copy(out, io.LimitReader(in, 1<<20))
 	if err = errors.Join(err, out.Close()); err != nil {
-		return errors.Join(fmt.Errorf("read %s: %w", f.Object.Key, err), os.Remove(path))
+		return errors.Join(fmt.Errorf("read %s: %w", f.Object().Key, err), os.Remove(path))
 	}
 	return nil
 }
@@ -79,7 +79,7 @@ func judge(f File, l lineage, head []byte, size int64) error {
 		return fmt.Errorf("%w: it %w", storage.ErrCorrupt, err)
 	case h.System != l.System:
 		return recovery.Errorf("archive each cluster in a directory of its own, and name it with the setting wal",
-			"%s %w: its system identifier is %s, the backup's is %s", f.Object.Key, errForeign, h.System, l.System).WithExit(recovery.Refused)
+			"%s %w: its system identifier is %s, the backup's is %s", f.Object().Key, errForeign, h.System, l.System).WithExit(recovery.Refused)
 	case h.SegmentSize != l.SegmentSize || size != l.SegmentSize:
 		return fmt.Errorf("%w: it holds %d bytes, and a segment has %d", storage.ErrCorrupt, size, l.SegmentSize)
 	case h.Address != startOf(f.Seg(l.SegmentSize), l.SegmentSize):

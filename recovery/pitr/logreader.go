@@ -99,9 +99,9 @@ func (l *logReader) load(ctx context.Context, from, to uint64) error {
 			err := fetchSegment(ctx, l.repo, f, l.line, l.path(seg))
 			switch {
 			case errors.Is(err, errForeign):
-				return &damagedLog{Seg: seg, Object: f.Object.Key, Why: "other cluster", Err: err}
+				return &damagedLog{Seg: seg, Object: f.Object().Key, Why: "other cluster", Err: err}
 			case errors.Is(err, storage.ErrCorrupt):
-				return &damagedLog{Seg: seg, Object: f.Object.Key, Why: "damaged", Err: err}
+				return &damagedLog{Seg: seg, Object: f.Object().Key, Why: "damaged", Err: err}
 			}
 			return err
 		})
@@ -218,7 +218,7 @@ func (l *logReader) damaged(ctx context.Context, from, end uint64, broken *unrea
 				if this.nothing && l.filled(seg, seg+1) {
 					break
 				}
-				return &damagedLog{Seg: seg, Object: f.Object.Key, Why: "damaged", Err: this}
+				return &damagedLog{Seg: seg, Object: f.Object().Key, Why: "damaged", Err: this}
 			}
 			if err != nil {
 				return err
@@ -226,5 +226,5 @@ func (l *logReader) damaged(ctx context.Context, from, end uint64, broken *unrea
 		}
 	}
 	f, _ := l.log.file(from)
-	return &damagedLog{Seg: from, Object: f.Object.Key, Why: "damaged", Err: broken}
+	return &damagedLog{Seg: from, Object: f.Object().Key, Why: "damaged", Err: broken}
 }

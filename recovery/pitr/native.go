@@ -112,7 +112,7 @@ func (n *native) Contents(ctx context.Context) (Contents, error) {
 
 // listing is what the names of objects tell.
 type listing struct {
-	wal map[Place][]File
+	wal map[Place]*pile
 	// tars holds, by directory, the parts of backups in tar format; trees the
 	// directories of those in plain format.
 	tars  map[string]*tarParts
@@ -125,6 +125,42 @@ type listing struct {
 	odd map[Packing]oddFiles
 	// walg is where a storage of WAL-G lies, if one was seen that no setting names.
 	walg *string
+	// last is where the last file of the log lay.
+	last *holder
+}
+
+// pile is many files: a slice that grows would hold them twice, and what it has left.
+type pile struct{ parts [][]File }
+
+// pileOf is how many files a part holds.
+const pileOf = 8192
+
+func (p *pile) add(f File) {
+	n := len(p.parts)
+	switch {
+	case n == 0:
+		p.parts = [][]File{{f}} // most places hold few
+		return
+	case len(p.parts[n-1]) >= pileOf:
+		p.parts, n = append(p.parts, make([]File, 0, pileOf)), n+1
+	}
+	p.parts[n-1] = append(p.parts[n-1], f)
+}
+
+// files are all of them, in the order in which they came.
+func (p *pile) files() []File {
+	if len(p.parts) > 1 {
+		all := make([]File, 0, (len(p.parts)-1)*pileOf+cap(p.parts[0]))
+		for i, part := range p.parts {
+			all = append(all, part...)
+			p.parts[i] = nil
+		}
+		p.parts = [][]File{all}
+	}
+	if len(p.parts) == 0 {
+		return nil
+	}
+	return p.parts[0]
 }
 
 type oddFiles struct {
@@ -145,7 +181,7 @@ var tarName = pattern.New(`^(base|pg_wal|\d+)\.tar$`)
 
 // list goes through the copy once.
 func (n *native) list(ctx context.Context) (*listing, error) {
-	l := &listing{wal: map[Place][]File{}, tars: map[string]*tarParts{}, trees: map[string]*treeParts{}, marks: map[string][]storage.Object{}, odd: map[Packing]oddFiles{}}
+	l := &listing{wal: map[Place]*pile{}, tars: map[string]*tarParts{}, trees: map[string]*treeParts{}, marks: map[string][]storage.Object{}, odd: map[Packing]oddFiles{}}
 	for _, prefix := range prefixes(n.backups, n.wal) {
 		for o, err := range n.store.List(ctx, prefix) {
 			if err != nil {
@@ -218,7 +254,6 @@ func (l *listing) add(o storage.Object, backup, wal, walg bool) {
 	}
 	if wal {
 		if f, ok := ParseFileName(name); ok {
-			f.Object = o
 			if !f.Packing.Readable() {
 				if walg {
 					return // WAL-G reads it
@@ -226,11 +261,18 @@ func (l *listing) add(o storage.Object, backup, wal, walg bool) {
 				l.odd[f.Packing] = oddFiles{l.odd[f.Packing].count + 1, o.Key}
 				return
 			}
-			p := Place{Dir: dir}
-			if f.Kind != History && path.Base(dir) == f.Name()[:16] {
-				p = Place{Dir: strings.TrimSuffix(dir, f.Name()[:16]+"/"), Nested: true}
+			if l.last == nil || dir != l.last.dir {
+				l.last = &holder{dir: strings.Clone(dir)}
 			}
-			l.wal[p] = append(l.wal[p], f)
+			f.lie(l.last, o)
+			p := Place{Dir: dir}
+			if last := path.Base(dir); len(last) == 16 && f.Kind != History && last == f.Name()[:16] {
+				p = Place{Dir: strings.TrimSuffix(dir, last+"/"), Nested: true}
+			}
+			if l.wal[p] == nil {
+				l.wal[p] = &pile{}
+			}
+			l.wal[p].add(f)
 			return
 		}
 	}
@@ -281,13 +323,17 @@ func (n *native) archives(ctx context.Context, l *listing, c *Contents) ([]Archi
 	var unknown []Place
 	add := func(i int, p Place) {
 		all[i].Places = append(all[i].Places, p)
-		all[i].Files = append(all[i].Files, l.wal[p]...)
+		if all[i].Files == nil {
+			all[i].Files = l.wal[p].files()
+		} else {
+			all[i].Files = append(all[i].Files, l.wal[p].files()...)
+		}
 	}
 	walg := func(p Place) bool { _, folder := walgStorage(p.Dir, n.wal); return folder != "" }
 	places := slices.SortedFunc(maps.Keys(l.wal), comparePlaces)
 	kept := slices.DeleteFunc(slices.Clone(places), walg)
 	for _, p := range append(kept, slices.DeleteFunc(places, func(p Place) bool { return !walg(p) })...) {
-		h, err := anyHeader(ctx, n, l.wal[p])
+		h, err := anyHeader(ctx, n, l.wal[p].files())
 		if err != nil {
 			return nil, err
 		}
@@ -372,7 +418,7 @@ func anyHeader(ctx context.Context, r Repository, files []File) (xlog.Header, er
 			return h, nil
 		}
 		if broken(ctx, err) {
-			return xlog.Header{}, fmt.Errorf("look into %s: %w", f.Object.Key, err)
+			return xlog.Header{}, fmt.Errorf("look into %s: %w", f.Object().Key, err)
 		}
 	}
 	return xlog.Header{}, nil
@@ -418,7 +464,7 @@ func (n *native) Files(ctx context.Context, prefix string) ([]File, error) {
 				inPlace = dir == p.Dir+f.Name()[:min(16, len(f.Name()))]+"/"
 			}
 			if ok && inPlace && f.Packing.Readable() {
-				f.Object = o
+				f.Hold(o)
 				files = append(files, f)
 			}
 		}
@@ -454,8 +500,8 @@ func (n *native) Absent(ctx context.Context, name string) (bool, error) {
 }
 
 func (n *native) Open(ctx context.Context, f File) (io.ReadCloser, error) {
-	in, err := n.open(ctx, f.Object, f.Packing, nil)
-	if err != nil || !f.Inside {
+	in, err := n.open(ctx, f.Object(), f.Packing, nil)
+	if err != nil || !f.inside() {
 		return in, err
 	}
 	t := tar.NewReader(in)
@@ -463,7 +509,7 @@ func (n *native) Open(ctx context.Context, f File) (io.ReadCloser, error) {
 		h, err := t.Next()
 		switch {
 		case errors.Is(err, io.EOF):
-			err = fmt.Errorf("%s: %w in %s", f.Name(), storage.ErrNotExist, f.Object.Key)
+			err = fmt.Errorf("%s: %w in %s", f.Name(), storage.ErrNotExist, f.Object().Key)
 			return nil, errors.Join(err, in.Close())
 		case err != nil:
 			return nil, errors.Join(tarDamage(err), in.Close())

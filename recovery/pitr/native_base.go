@@ -356,7 +356,7 @@ func (n *native) treeObjects(ctx context.Context, b *Base) error {
 		rel := strings.TrimPrefix(o.Key, b.Root)
 		if dir, name := path.Split(rel); dir == "pg_wal/" {
 			if f, ok := ParseFileName(name); ok && f.Kind == Segment && f.Packing == Plain && o.Size > 0 {
-				f.Object = o
+				f.Hold(o)
 				own[f.Name()] = f
 				if first == nil {
 					first = &f
@@ -375,7 +375,7 @@ func (n *native) treeObjects(ctx context.Context, b *Base) error {
 	}
 	h, err := readHeader(ctx, n, *first)
 	if err != nil {
-		return b.unreadable(ctx, first.Object, err)
+		return b.unreadable(ctx, first.Object(), err)
 	}
 	b.learn(h)
 	b.OwnWAL = b.Stop != 0

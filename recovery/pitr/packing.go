@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/klauspost/compress/gzip"
@@ -17,24 +18,63 @@ import (
 )
 
 // Packing is how an object is compressed.
-type Packing string
+type Packing uint8
 
 // The ways to compress that are read. Others are recognised, so that a survey
 // can name them.
 const (
-	Plain Packing = ""
-	Gzip  Packing = "gzip"
-	Zstd  Packing = "zstd"
-	LZ4   Packing = "lz4"
-	Bzip2 Packing = "bzip2"
+	Plain Packing = iota
+	Gzip
+	Zstd
+	LZ4
+	Bzip2
+	xz
+	lzo
+	brotli
+	snappy
 )
 
+// packings are the suffixes that tell, the usual one of each first.
 var packings = []struct {
 	suffix  string
 	packing Packing
 }{
 	{".gz", Gzip}, {".zst", Zstd}, {".zstd", Zstd},
-	{".lz4", LZ4}, {".bz2", Bzip2}, {".xz", "xz"}, {".lzo", "lzo"}, {".br", "brotli"}, {".snappy", "snappy"},
+	{".lz4", LZ4}, {".bz2", Bzip2}, {".xz", xz}, {".lzo", lzo}, {".br", brotli}, {".snappy", snappy},
+}
+
+var packingNames = [...]string{Plain: "not compressed", Gzip: "gzip", Zstd: "zstd", LZ4: "lz4", Bzip2: "bzip2", xz: "xz", lzo: "lzo", brotli: "brotli", snappy: "snappy"}
+
+// suffix is the usual one.
+func (p Packing) suffix() string {
+	for _, known := range packings {
+		if known.packing == p {
+			return known.suffix
+		}
+	}
+	return ""
+}
+
+// MarshalText gives the name, nothing for what is not compressed.
+func (p Packing) MarshalText() ([]byte, error) {
+	if p == Plain {
+		return nil, nil
+	}
+	return []byte(p.String()), nil
+}
+
+// UnmarshalText is the other way round.
+func (p *Packing) UnmarshalText(text []byte) error {
+	*p = Plain
+	if len(text) == 0 {
+		return nil
+	}
+	i := slices.Index(packingNames[:], string(text))
+	if i <= 0 {
+		return fmt.Errorf("%q is no way to compress that is known", text)
+	}
+	*p = Packing(i)
+	return nil
 }
 
 // cutPacking takes the suffix that tells the packing off a name.
@@ -56,12 +96,7 @@ func (p Packing) Readable() bool {
 	return false
 }
 
-func (p Packing) String() string {
-	if p == Plain {
-		return "not compressed"
-	}
-	return string(p)
-}
+func (p Packing) String() string { return packingNames[p] }
 
 // unpacked streams what r holds, decompressed. Closing it closes r. A stream
 // that ends early, or does not match its own checksum, is storage.ErrCorrupt.

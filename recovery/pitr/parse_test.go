@@ -6,10 +6,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"comeback/recovery"
 	"comeback/recovery/pitr/xlog"
@@ -25,7 +27,7 @@ func TestParseFileName(t *testing.T) {
 		"00000004000000030000007A":                  {Segment, Plain, "00000004000000030000007A"},
 		"00000004000000030000007A.gz":               {Segment, Gzip, "00000004000000030000007A"},
 		"00000004000000030000007A.zst":              {Segment, Zstd, "00000004000000030000007A"},
-		"00000004000000030000007A.lz4":              {Segment, "lz4", "00000004000000030000007A"},
+		"00000004000000030000007A.lz4":              {Segment, LZ4, "00000004000000030000007A"},
 		"00000004000000030000007A.partial":          {Partial, Plain, "00000004000000030000007A.partial"},
 		"00000004000000030000007A.gz.partial":       {Partial, Gzip, "00000004000000030000007A.partial"},
 		"00000004000000030000007A.partial.gz":       {Partial, Gzip, "00000004000000030000007A.partial"},
@@ -40,7 +42,7 @@ func TestParseFileName(t *testing.T) {
 		"backup_label":                              {}, "": {}, ".gz": {}, "00000004.historyx": {},
 	} {
 		f, ok := ParseFileName(name)
-		if ok != (want.kind != "") || ok && (f.Kind != want.kind || f.Packing != want.packing || f.Name() != want.name) {
+		if ok != (want.kind != 0) || ok && (f.Kind != want.kind || f.Packing != want.packing || f.Name() != want.name) {
 			t.Errorf("%q: %+v, %v", name, f, ok)
 		}
 	}
@@ -418,5 +420,46 @@ func TestWALDump_LongLine(t *testing.T) {
 		if _, _, err := parseRecord([]byte(line)); err == nil {
 			t.Errorf("%q is read", bad)
 		}
+	}
+}
+
+// What lies under a file's own name is kept small, and is what it was but for its time;
+// everything else is kept whole.
+func TestFile_Object(t *testing.T) {
+	const tag = "9e107d9d372bb6826bd81d3542a419d6"
+	dir := &holder{dir: "pg/wal/"}
+	for name, test := range map[string]struct {
+		object storage.Object
+		small  bool
+	}{
+		"a segment":         {storage.Object{Key: "pg/wal/00000004000000030000007A", Size: 16 << 20, Revision: tag}, true},
+		"compressed":        {storage.Object{Key: "pg/wal/00000004000000030000007A.zst", Size: 7, Revision: tag}, true},
+		"by another suffix": {storage.Object{Key: "pg/wal/00000004000000030000007A.zstd", Size: 7, Revision: tag}, false},
+		"in parts":          {storage.Object{Key: "pg/wal/00000004000000030000007A", Size: 7, Revision: tag + "-2"}, false},
+		"in capitals":       {storage.Object{Key: "pg/wal/00000004000000030000007A", Size: 7, Revision: strings.ToUpper(tag)}, false},
+		"no revision":       {storage.Object{Key: "pg/wal/00000004000000030000007A", Size: 7}, false},
+		"of a file system":  {storage.Object{Key: "pg/wal/00000004000000030000007A", Size: 7, Revision: "2049:1-7-1700000000"}, false},
+		"with a version":    {storage.Object{Key: "pg/wal/00000004000000030000007A", Size: 7, Revision: tag, Version: "v"}, false},
+		"with a checksum":   {storage.Object{Key: "pg/wal/00000004000000030000007A", Size: 7, Revision: tag, Checksum: "crc32c:x"}, false},
+		"too large":         {storage.Object{Key: "pg/wal/00000004000000030000007A", Size: 1 << 32, Revision: tag}, false},
+		"elsewhere":         {storage.Object{Key: "pg/old/00000004000000030000007A", Size: 7, Revision: tag}, false},
+		"unfinished":        {storage.Object{Key: "pg/wal/00000004000000030000007A.partial", Size: 7, Revision: tag}, false},
+	} {
+		f, ok := ParseFileName(path.Base(test.object.Key))
+		if !ok {
+			t.Fatalf("%s: %s is no file", name, test.object.Key)
+		}
+		test.object.Modified = time.Unix(1_700_000_000, 0).UTC()
+		f.lie(dir, test.object)
+		want := test.object
+		if test.small {
+			want.Modified = time.Time{}
+		}
+		if got := f.Object(); got != want || f.size() != want.Size || (f.at == dir) != test.small {
+			t.Errorf("%s: %+v of %d bytes, small: %t; want %+v", name, got, f.size(), f.at == dir, want)
+		}
+	}
+	if size := unsafe.Sizeof(File{}); size > 48 {
+		t.Errorf("a file takes %d bytes", size)
 	}
 }

@@ -223,7 +223,7 @@ func (b Base) form() string {
 		form = "incremental " + form
 	}
 	if b.Packing != Plain {
-		form += ", " + string(b.Packing)
+		form += ", " + b.Packing.String()
 	}
 	if len(b.Chain) > 0 {
 		form += fmt.Sprintf(", with the %d before it", len(b.Chain))

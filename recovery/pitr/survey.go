@@ -199,9 +199,9 @@ func (v *surveyor) finish(ctx context.Context, b *Base, x *index) error {
 					b.Ended, b.AtStop = t, l.From != "standby"
 				}
 			case broken(ctx, err):
-				return fmt.Errorf("read %s: %w", f.Object.Key, err)
+				return fmt.Errorf("read %s: %w", f.Object().Key, err)
 			default:
-				v.survey.Findings = append(v.survey.Findings, recovery.Finding{Object: f.Object.Key,
+				v.survey.Findings = append(v.survey.Findings, recovery.Finding{Object: f.Object().Key,
 					Says: fmt.Sprintf("the history file of a backup cannot be read: %v", err)})
 			}
 		}
@@ -300,8 +300,8 @@ func (v *surveyor) archives(bases int) {
 					continue
 				}
 				if counts[why]++; counts[why] <= maxNamed {
-					v.survey.Findings = append(v.survey.Findings, recovery.Finding{Object: f.Object.Key,
-						Says: fmt.Sprintf("segment of %d bytes (%s): the log cannot be replayed past it", f.Object.Size, why),
+					v.survey.Findings = append(v.survey.Findings, recovery.Finding{Object: f.Object().Key,
+						Says: fmt.Sprintf("segment of %d bytes (%s): the log cannot be replayed past it", f.size(), why),
 						Do:   "copy it again from the server's pg_wal while it is still there, and make a base backup"})
 				}
 			}

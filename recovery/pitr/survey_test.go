@@ -371,7 +371,7 @@ func TestSurvey_LargeArchive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, _, err := newIndex(t.Context(), repo, Archive{Files: found.wal[Place{Dir: "wal/"}]})
+	x, _, err := newIndex(t.Context(), repo, Archive{Files: found.wal[Place{Dir: "wal/"}].files()})
 	if err != nil {
 		t.Fatal(err)
 	}

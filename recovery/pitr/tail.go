@@ -191,11 +191,11 @@ func tailPlace(c Contents, l lineage, setting string, o TailOptions) (Place, []F
 func (a Archive) newestPlace() Place {
 	var newest File
 	place := a.Places[0]
-	for _, f := range a.Files {
-		if f.Kind != Segment || f.Name() < newest.Name() {
+	for _, f := range slices.Backward(a.Files) { // most come in order
+		if f.Kind != Segment || f.compare(newest) < 0 {
 			continue
 		}
-		if i := slices.IndexFunc(a.Places, func(p Place) bool { return strings.HasPrefix(f.Object.Key, p.key(f.Name())) }); i >= 0 {
+		if i := slices.IndexFunc(a.Places, func(p Place) bool { return strings.HasPrefix(f.Object().Key, p.key(f.Name())) }); i >= 0 {
 			newest, place = f, a.Places[i]
 		}
 	}

@@ -1,7 +1,10 @@
 package pitr
 
 import (
+	"cmp"
+	"encoding/hex"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -10,41 +13,93 @@ import (
 )
 
 // FileKind says what an archived file is.
-type FileKind string
+type FileKind uint8
 
 // The kinds of files in a WAL archive.
 const (
 	// Segment is a complete WAL segment.
-	Segment FileKind = "segment"
+	Segment FileKind = iota + 1
 	// Partial is a segment that was never completed: pg_receivewal's last,
 	// or the last of a timeline before a promotion.
-	Partial FileKind = "partial"
+	Partial
 	// History tells where a timeline branched off.
-	History FileKind = "history"
+	History
 	// Label is what a base backup leaves in the archive, NAME.OFFSET.backup.
-	Label FileKind = "label"
+	Label
 )
 
-// File is one file of a WAL archive.
+// File is one file of a WAL archive. There may be millions: it is kept small.
 type File struct {
-	Kind FileKind
-	// Timeline, Log and Low are the three numbers of a segment's name; a
-	// history file has the first alone.
-	Timeline, Log, Low uint32
-	// Offset is where in its segment a label's backup starts.
-	Offset  uint32
+	Kind    FileKind
 	Packing Packing
-	// Object holds the file; alone, or inside of a tar file.
-	Object storage.Object
-	Inside bool
 	// Sealed says that the object is encrypted: its size is not the file's.
 	Sealed bool
 	// Unsized says that the listing does not tell the object's size.
 	Unsized bool
+	// Timeline, Log and Low are the three numbers of a segment's name; a
+	// history file has the first alone.
+	Timeline, Log, Low uint32
+	// Offset is where in its segment a label's backup starts.
+	Offset uint32
+	// bytes and tag are the size and the revision of an object that lies in a directory,
+	// in and behind at; the revision's digits are hexadecimal.
+	bytes uint32
+	tag   [16]byte
+	at    *holder
 }
 
+// holder is where files are.
+type holder struct {
+	// dir is a directory with objects that have the names of their files, and the usual
+	// suffixes.
+	dir string
+	// object is the only one, where that is not so; a tar file, in which the file is
+	// inside.
+	object *storage.Object
+	inside bool
+}
+
+// Hold makes an object the one that holds the file.
+func (f *File) Hold(o storage.Object) { f.at = &holder{object: &o} }
+
+// lie makes an object of a directory the one that holds the file.
+func (f *File) lie(in *holder, o storage.Object) {
+	suffix := f.Packing.suffix()
+	named := f.Kind == Segment && len(o.Key) == len(in.dir)+24+len(suffix) && strings.HasPrefix(o.Key, in.dir) && strings.HasSuffix(o.Key, suffix)
+	var tag [16]byte
+	n, err := hex.Decode(tag[:], []byte(o.Revision[:min(len(o.Revision), hex.EncodedLen(len(tag)))]))
+	if !named || err != nil || n != len(tag) || hex.EncodeToString(tag[:]) != o.Revision || o.Version != "" || o.Checksum != "" || o.Size > math.MaxUint32 {
+		f.Hold(o)
+		return
+	}
+	f.bytes, f.tag, f.at = uint32(o.Size), tag, in
+}
+
+// Object holds the file; alone, or inside of a tar file. Its time, which nobody asks for, is
+// not always known.
+func (f File) Object() storage.Object {
+	switch {
+	case f.at == nil:
+		return storage.Object{}
+	case f.at.object != nil:
+		return *f.at.object
+	}
+	return storage.Object{Key: f.at.dir + f.Name() + f.Packing.suffix(), Size: int64(f.bytes), Revision: hex.EncodeToString(f.tag[:])}
+}
+
+// size is the object's in bytes.
+func (f File) size() int64 {
+	if f.at != nil && f.at.object != nil {
+		return f.at.object.Size
+	}
+	return int64(f.bytes)
+}
+
+// inside reports whether its object is a tar file, in which it lies.
+func (f File) inside() bool { return f.at != nil && f.at.inside }
+
 // empty reports that the object is known to hold nothing.
-func (f File) empty() bool { return f.Object.Size == 0 && !f.Unsized }
+func (f File) empty() bool { return f.size() == 0 && !f.Unsized }
 
 // Name is what PostgreSQL calls the file.
 func (f File) Name() string {
@@ -57,6 +112,11 @@ func (f File) Name() string {
 		return fmt.Sprintf("%08X%08X%08X.partial", f.Timeline, f.Log, f.Low)
 	}
 	return fmt.Sprintf("%08X%08X%08X", f.Timeline, f.Log, f.Low)
+}
+
+// compare orders by name.
+func (f File) compare(g File) int {
+	return cmp.Or(cmp.Compare(f.Timeline, g.Timeline), cmp.Compare(f.Log, g.Log), cmp.Compare(f.Low, g.Low))
 }
 
 // Seg is the segment's number where segments have size bytes.

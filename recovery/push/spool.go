@@ -233,7 +233,7 @@ func (e *entry) sound() error {
 		return fmt.Errorf("read the spool: %w", err)
 	}
 	defer f.Close()
-	packing := pitr.Packing("")
+	packing := pitr.Plain
 	if known, ok := pitr.ParseFileName(e.object()); ok {
 		packing = known.Packing
 	}

@@ -1,12 +1,16 @@
 package s3_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -301,5 +305,64 @@ func TestVersioning(t *testing.T) {
 				t.Errorf("%+v, %v; want %+v", got, err, c.want)
 			}
 		})
+	}
+}
+
+// A list of many pages that is stopped, or whose service fails, in the middle says so and is
+// not taken for whole, although the next page is asked for ahead; and nobody asks on when
+// the reader has enough.
+func TestFake_ListAhead(t *testing.T) {
+	var one, failing atomic.Int64
+	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		before, _ := strconv.ParseInt(r.URL.Query().Get("continuation-token"), 10, 64)
+		page := before + 1
+		if r.URL.Query().Get("prefix") == "one" {
+			one.Add(1)
+		}
+		if failing.Load() == page {
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprint(w, `<Error><Code>AccessDenied</Code><Message>no more</Message></Error>`)
+			return
+		}
+		fmt.Fprintf(w, `<ListBucketResult><Name>backups</Name><IsTruncated>%t</IsTruncated><NextContinuationToken>%d</NextContinuationToken><Contents><Key>%d</Key><ETag>"x"</ETag><Size>1</Size></Contents></ListBucketResult>`, page < 9, page, page)
+	})
+	store := at(t, server, s3.Options{})
+	list := func(ctx context.Context, prefix string, each func(n int) bool) (n int, failed error) {
+		for _, err := range store.List(ctx, prefix) {
+			if err != nil {
+				return n, err
+			}
+			if n++; !each(n) {
+				break
+			}
+		}
+		return n, nil
+	}
+	if n, err := list(t.Context(), "", func(int) bool { return true }); n != 9 || err != nil {
+		t.Errorf("all: %d, %v", n, err)
+	}
+	for at := 1; at <= 9; at++ {
+		ctx, stop := context.WithCancel(t.Context())
+		n, err := list(ctx, "", func(n int) bool {
+			if n == at {
+				stop()
+			}
+			return true
+		})
+		if at < 9 && !errors.Is(err, context.Canceled) || n > at+1 {
+			t.Errorf("stopped at %d: %d, %v", at, n, err)
+		}
+		stop()
+		failing.Store(int64(at))
+		if n, err := list(t.Context(), "", func(int) bool { return true }); n != at-1 || !errors.Is(err, storage.ErrDenied) {
+			t.Errorf("failed at %d: %d, %v", at, n, err)
+		}
+		failing.Store(0)
+	}
+	if n, err := list(t.Context(), "", func(n int) bool { return n < 3 }); n != 3 || err != nil {
+		t.Errorf("enough: %d, %v", n, err)
+	}
+	if n, err := list(t.Context(), "one", func(n int) bool { return false }); n != 1 || err != nil || one.Load() != 1 {
+		t.Errorf("one: %d, %v, %d pages", n, err, one.Load())
 	}
 }

@@ -16,8 +16,8 @@ import (
 // pageSize is how many objects one answer holds at most.
 const pageSize = 1000
 
-// List asks for a page when the one before it was consumed. The empty objects
-// that consoles make to show a folder, whose keys end in a slash, are left out.
+// List leaves out the empty objects that consoles make to show a folder, whose keys end
+// in a slash.
 func (s *store) List(ctx context.Context, prefix string) iter.Seq2[storage.Object, error] {
 	return func(yield func(storage.Object, error) bool) {
 		pages := s3.NewListObjectsV2Paginator(s.client, &s3.ListObjectsV2Input{
@@ -26,8 +26,7 @@ func (s *store) List(ctx context.Context, prefix string) iter.Seq2[storage.Objec
 			MaxKeys:      aws.Int32(pageSize),
 			EncodingType: types.EncodingTypeUrl, // XML cannot hold every key
 		})
-		for pages.HasMorePages() {
-			page, err := pages.NextPage(ctx)
+		for page, err := range ahead(ctx, pages) {
 			if err != nil {
 				yield(storage.Object{}, s.refusal(ctx, "list", "", err))
 				return
@@ -53,6 +52,48 @@ func (s *store) List(ctx context.Context, prefix string) iter.Seq2[storage.Objec
 				if !yield(o, nil) {
 					return
 				}
+			}
+		}
+	}
+}
+
+// ahead gives pages. From the second on it asks for the next one while one is looked at:
+// a large bucket has many, and a page takes its time to come and to be read.
+func ahead(ctx context.Context, pages *s3.ListObjectsV2Paginator) iter.Seq2[*s3.ListObjectsV2Output, error] {
+	type answer struct {
+		page *s3.ListObjectsV2Output
+		err  error
+	}
+	return func(yield func(*s3.ListObjectsV2Output, error) bool) {
+		if first, err := pages.NextPage(ctx); !yield(first, err) || err != nil || !pages.HasMorePages() {
+			return
+		}
+		asking, stop := context.WithCancel(ctx)
+		answers, unwanted := make(chan answer), make(chan struct{})
+		go func() {
+			defer close(answers)
+			for pages.HasMorePages() {
+				var a answer
+				a.page, a.err = pages.NextPage(asking)
+				select {
+				case answers <- a:
+				case <-unwanted:
+					return
+				}
+				if a.err != nil {
+					return
+				}
+			}
+		}()
+		defer func() { // nobody is left who asks
+			close(unwanted)
+			stop()
+			for range answers {
+			}
+		}()
+		for a := range answers {
+			if !yield(a.page, a.err) {
+				return
 			}
 		}
 	}

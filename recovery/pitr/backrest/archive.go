@@ -66,10 +66,10 @@ func (r *repository) list(ctx context.Context, dir, prefix string, recurse bool)
 		if e.Type != "file" || !ok {
 			continue
 		}
-		f.Object = storage.Object{Key: dir + "/" + name, Size: e.Size, Modified: time.Unix(e.Time, 0).UTC()}
+		f.Hold(storage.Object{Key: dir + "/" + name, Size: e.Size, Modified: time.Unix(e.Time, 0).UTC()})
 		f.Sealed = r.Sealed
 		if !f.Packing.Readable() {
-			odd[f.Packing] = append(odd[f.Packing], f.Object.Key)
+			odd[f.Packing] = append(odd[f.Packing], f.Object().Key)
 			continue
 		}
 		files = append(files, f)
@@ -144,7 +144,7 @@ func (r *repository) Absent(ctx context.Context, name string) (bool, error) {
 // against the digest in its name.
 func (r *repository) Open(ctx context.Context, f pitr.File) (io.ReadCloser, error) {
 	stream := tool.Stream(ctx, func(ctx context.Context, out io.Writer) error {
-		err := r.run(ctx, out, nil, "repo-get", f.Object.Key)
+		err := r.run(ctx, out, nil, "repo-get", f.Object().Key)
 		if err != nil && errors.Is(err, storage.ErrConfig) && strings.Contains(err.Error(), "[0"+fmt.Sprint(cryptoError)+"]") {
 			// The stanza could be read with the key that there is.
 			err = fmt.Errorf("%w: it cannot be decrypted: %w", storage.ErrCorrupt, err)
@@ -155,6 +155,6 @@ func (r *repository) Open(ctx context.Context, f pitr.File) (io.ReadCloser, erro
 	if err != nil {
 		return nil, err
 	}
-	_, digest, _ := parseName(path.Base(f.Object.Key))
+	_, digest, _ := parseName(path.Base(f.Object().Key))
 	return summed(unpacked, digest), nil
 }

@@ -75,7 +75,8 @@ func (r *repository) parseLog(text []byte) (files []pitr.File, findings []recove
 // file is an archived file as far as it is known: how it is packed and how large it is
 // WAL-G does not tell.
 func (r *repository) file(f pitr.File) pitr.File {
-	f.Object, f.Unsized = storage.Object{Key: r.Prefix + logFolder + f.Name()}, true
+	f.Hold(storage.Object{Key: r.Prefix + logFolder + f.Name()})
+	f.Unsized = true
 	return f
 }
 
