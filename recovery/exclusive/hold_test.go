@@ -155,7 +155,17 @@ func TestHold_heartbeat(t *testing.T) {
 	by := record{Format: 1, Target: target, Holder: Holder{Run: "9f00"}, Token: "another"}
 	b, err := by.bytes()
 	must(t, err)
-	storagetest.Put(t, c.open(t), lockKey(target), string(b))
+	store := c.open(t)
+	swapper, _ := storage.As[storage.Swapper](store)
+	for changed := true; changed; { // not in the middle of a beat, which would go on to put its own in the place
+		old, err := store.Stat(t.Context(), lockKey(target))
+		if err == nil {
+			_, err = swapper.Swap(t.Context(), old, b)
+		}
+		if changed = errors.Is(err, storage.ErrChanged); !changed {
+			must(t, err)
+		}
+	}
 	select {
 	case <-h.Lost():
 	case <-time.After(30 * time.Second):
