@@ -316,7 +316,9 @@ var (
 	restoreItem  = pattern.New(`^pg_restore: ((?:creating|processing data for|executing) .*|processing BLOBS)$`)
 	// All large objects are one item or a few, and of a tar archive each is told twice.
 	restoreObject = pattern.New(`^pg_restore: (restoring large object .*)$`)
-	wrapping      = pattern.New(`^could not execute query: ERROR:  `)
+	// What is left out of a section tells nobody anything.
+	restoreSkips = pattern.New(`^pg_restore: skipping item \d+ `)
+	wrapping     = pattern.New(`^could not execute query: ERROR:  `)
 )
 
 func (l *restoreLog) Write(b []byte) (int, error) {
@@ -341,7 +343,7 @@ func (l *restoreLog) line(line string) {
 	if strings.HasPrefix(line, "Command was:") {
 		l.quiet = true
 	}
-	if l.quiet {
+	if l.quiet || restoreSkips.MatchString(line) {
 		return
 	}
 	l.meter.Log(line)
