@@ -99,12 +99,7 @@ func (s *store) Open(ctx context.Context, o storage.Object, offset int64) (io.Re
 	} else {
 		in.ChecksumMode = types.ChecksumModeEnabled
 	}
-	if offset == 0 {
-		if body := s.quick.open(ctx, s, o); body != nil {
-			return body, nil
-		}
-	}
-	out, err := s.client.GetObject(ctx, in, s.quick.learn(*in.Key))
+	out, err := s.client.GetObject(ctx, in)
 	if err != nil {
 		return nil, s.refusal(ctx, "open", o.Key, err)
 	}

@@ -2,9 +2,8 @@
 // protocol. It promises that bytes are those of the revision that was asked
 // for, that absence is believed only where the service says NoSuchKey, and
 // that each refusal carries the service's own words. Every request is tried a
-// bounded number of times (three, or AWS_MAX_ATTEMPTS; one more for a version, which
-// is asked for without the SDK first) and, where an account is named, is refused by
-// the service when the bucket is another account's.
+// bounded number of times (three, or AWS_MAX_ATTEMPTS) and, where an account is
+// named, is refused by the service when the bucket is another account's.
 //
 // Credentials come from the SDK's default chain: environment, profile, single
 // sign-on, web identity, container, instance. It removes nothing but what
@@ -49,7 +48,6 @@ type store struct {
 	config         aws.Config
 	client         *s3.Client
 	anyOwner       *s3.Client // asks without naming the account
-	quick          quick
 }
 
 // Open prepares a store and asks nobody yet, unless the profile needs it: the
