@@ -10,6 +10,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/catalogue"
+	"comeback/recovery/files"
 	"comeback/recovery/plan"
 )
 
@@ -34,6 +35,7 @@ type reachable struct {
 	// before From to none of it.
 	Beyond []string  `json:"beyond,omitempty"`
 	Until  time.Time `json:"until,omitzero"`
+	first  string    // of them to end
 }
 
 // exactly says how exact a moment is that an engine reaches.
@@ -92,10 +94,10 @@ func everyMoment(components []recovery.Component, cat catalogue.Catalogue) []rea
 				all[i].Without = append(all[i].Without, c.Name)
 			}
 			if end, ok := ends[c.Name]; ok && c.Name != m.Component && end.before(m.ends()) {
-				all[i].Beyond = append(all[i].Beyond, c.Name)
 				if all[i].Until.IsZero() || end.at.Before(all[i].Until) {
-					all[i].Until = end.at
+					all[i].Until, all[i].first = end.at, c.Name
 				}
+				all[i].Beyond = append(all[i].Beyond, c.Name)
 			}
 		}
 	}
@@ -159,6 +161,9 @@ func endsOf(cat catalogue.Catalogue) map[string]logEnd {
 // momentsOf are the moments of one backup: its windows; where it has none, its own.
 func momentsOf(c recovery.Component, s recovery.Survey, b recovery.Backup) []reachable {
 	own := reachable{Component: c.Name, Kind: c.Kind, Engine: s.Engine, Copy: s.Copy, Backup: b.ID, Form: b.Form, Exactness: recovery.ToBackup, From: b.Taken.From, To: b.Taken.To}
+	if s.Engine == files.Bucket && !own.From.IsZero() { // its past is one window
+		own.Exactness = recovery.ToSecond
+	}
 	var all []reachable
 	for _, w := range s.Windows {
 		if w.Backup == b.ID {
@@ -223,12 +228,12 @@ func (m reachable) lacks() string {
 // passes says which moments of it the system as a whole cannot be brought to, because the
 // log of another component ends before them.
 func (m reachable) passes(z zone) string {
-	switch what := strings.Join(m.Beyond, ", "); {
-	case what == "":
+	switch {
+	case len(m.Beyond) == 0:
 		return ""
 	case m.begins().After(m.Until):
-		return "; the log of " + what + " ends before it, at " + z.time(m.Until)
+		return "; the log of " + m.first + " ends before it, at " + z.time(m.Until)
 	default:
-		return "; the log of " + what + " goes on only until " + z.time(m.Until)
+		return "; the log of " + m.first + " goes on only until " + z.time(m.Until)
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"comeback/recovery/cnpg/cnpgtest"
 	"comeback/recovery/commands"
 	"comeback/recovery/dump"
+	"comeback/recovery/files"
 	"comeback/recovery/pitr/backrest"
 	"comeback/recovery/pitr/backrest/backresttest"
 	"comeback/recovery/pitr/pitrtest"
@@ -283,5 +284,19 @@ func TestEveryMoment_beyond(t *testing.T) {
 	}
 	if says, want := all[1].passes(zone{at: time.UTC}), "; the log of b goes on only until 2026-11-23 10:00:00Z"; says != want {
 		t.Errorf("%q, want %q", says, want)
+	}
+	bucket := recovery.Survey{Component: "uploads", Copy: "nearby", Engine: files.Bucket, Backups: []recovery.Backup{{ID: "versions", Taken: recovery.Span{From: at("06:00:00"), To: at("13:00:00")}}}}
+	database := survey("database", "nearby", []recovery.Window{window(1, "08:00:00", "12:00:00", nil)})
+	for _, m := range everyMoment(components, catalogue.Catalogue{Surveys: []recovery.Survey{database, bucket}}) {
+		switch m.Component {
+		case "uploads": // until the database's end it can be gone to
+			if !m.begins().Equal(at("06:00:00")) || !m.Until.Equal(at("12:00:00")) || m.begins().After(m.Until) {
+				t.Errorf("a bucket's versions: %+v", m)
+			}
+		case "database":
+			if len(m.Without) > 0 {
+				t.Errorf("beside a bucket's versions: %+v", m)
+			}
+		}
 	}
 }

@@ -146,7 +146,9 @@ func (u unfinished) settle(ctx context.Context, s storage.Store, mark string, al
 	_, err = s.Stat(ctx, u.Last)
 	switch {
 	case err == nil:
-		err = u.complete(ctx, s, mark, all)
+		if err = u.complete(ctx, s, mark, all); err == nil {
+			remarks, err = u.sweep(ctx, s)
+		}
 	case errors.Is(err, storage.ErrNotExist):
 		remarks, err = u.clear(ctx, s)
 	}
@@ -239,6 +241,11 @@ func (u unfinished) clear(ctx context.Context, s storage.Store) (remarks []strin
 			return remarks, err
 		}
 	}
+	return u.sweep(ctx, s)
+}
+
+// sweep removes what no list shows of a backup's objects.
+func (u unfinished) sweep(ctx context.Context, s storage.Store) (remarks []string, err error) {
 	for _, prefix := range u.prefixes() {
 		switch err := storage.Sweep(ctx, s, prefix); {
 		case err == nil:

@@ -163,7 +163,7 @@ func (a *asked) archive() {
 func (a *asked) schedules(ctx context.Context) {
 	all, err := list[scheduled](ctx, a.kube, cnpgAPI, "scheduledbackups", nil)
 	if err != nil {
-		a.survey.Findings = append(a.survey.Findings, recovery.Finding{Object: a.facts.Source, Says: "its schedules could not be read: " + err.Error(), Do: recovery.HintOf(err)})
+		a.survey.Findings = append(a.survey.Findings, recovery.Finding{Object: a.facts.Source, Says: "its schedules could not be read: " + err.Error(), Do: cmp.Or(recovery.HintOf(err), "ask again, or look with kubectl get scheduledbackups")})
 		return
 	}
 	active := false

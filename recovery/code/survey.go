@@ -66,7 +66,8 @@ func (e engine) Survey(ctx context.Context, c recovery.Component, copy recovery.
 			return s, fmt.Errorf("survey copy %s: %w", copy.Name, err)
 		}
 		if !ok {
-			s.Findings = append(s.Findings, recovery.Finding{Object: o.Key, Says: "is not a git bundle, though its name is like one's"})
+			s.Findings = append(s.Findings, recovery.Finding{Object: o.Key, Says: "is not a git bundle, though its name is like one's",
+				Do: "make it with git bundle create, or give it another name"})
 			continue
 		}
 		s.Backups = append(s.Backups, b)

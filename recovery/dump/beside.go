@@ -42,11 +42,8 @@ type beside struct {
 	// indexes tables.
 	fed map[script.Relation]int64
 	on  map[script.Relation]script.Relation
-	// vacuums are what is to be done with tables before anything builds on their rows;
-	// told are those of whose pages the planner knows by that, or by the statistics that
-	// are gathered of those that are analyzed.
-	vacuums        map[script.Relation]crew.Task
-	told, analyzed map[script.Relation]bool
+	// analyzed are those whose statistics are gathered.
+	analyzed map[script.Relation]bool
 	// helps are what those may do who have nothing else to do when all rows have been
 	// read: help with a copy that is still under way.
 	helps []crew.Task
@@ -76,7 +73,7 @@ func (s *scriptRun) startCrew(ctx context.Context) {
 		return
 	}
 	s.beside = &beside{crew: crew.New(ctx, s.jobs), workers: make([]*session, s.jobs), shelf: newShelf(memory()),
-		fed: map[script.Relation]int64{}, on: map[script.Relation]script.Relation{}, vacuums: map[script.Relation]crew.Task{}, told: map[script.Relation]bool{}, analyzed: map[script.Relation]bool{}}
+		fed: map[script.Relation]int64{}, on: map[script.Relation]script.Relation{}, analyzed: map[script.Relation]bool{}}
 }
 
 // endCrew stops what is under way and closes its sessions.
@@ -254,12 +251,6 @@ func (s *scriptRun) handStatement(p script.Part, e script.Effect) error {
 			return nil
 		})}
 	}
-	for _, table := range []script.Relation{e.Table, e.Other} {
-		if t, ok := s.vacuums[table]; ok {
-			delete(s.vacuums, table)
-			s.crew.Add(t)
-		}
-	}
 	size := s.fed[e.Table]
 	lock := func(m crew.Mode) crew.Lock { return crew.Lock{Relation: lockName(e.Table), Mode: m} }
 	if e.Index.Name != "" && e.Table.Name != "" {
@@ -315,6 +306,9 @@ func (s *scriptRun) handStatement(p script.Part, e script.Effect) error {
 	return nil
 }
 
+// lookedAt is from how many bytes on a table is worth that; a variable for tests.
+var lookedAt int64 = 1 << 20
+
 // tellPages lets the planner know of the pages of tables whose rows came frozen, where the
 // builds of their indexes have not told it: with the statistics, which then come before the
 // foreign keys. (A VACUUM would see nothing but the empty pages at the end of such a table,
@@ -325,8 +319,7 @@ func (s *scriptRun) tellPages(tables ...script.Relation) {
 		return
 	}
 	for _, t := range tables {
-		if s.fed[t] >= lookedAt && !s.told[t] {
-			s.told[t] = true
+		if s.fed[t] >= lookedAt && !s.analyzed[t] {
 			s.analyze(t, crew.Alter) // so that keys of other tables wait, too
 		}
 	}
@@ -386,7 +379,8 @@ func (s *scriptRun) handStatistics() {
 func (s *scriptRun) analyze(table script.Relation, mode crew.Mode) {
 	s.analyzed[table] = true
 	before := s.now
-	s.now = settings{} // as settle has them: those of any session
+	// As settle has them: those of any session, but that names are as the script wrote them.
+	s.now = settings{"client_encoding": s.conn.ParameterStatus("client_encoding")}
 	defer func() { s.now = before }()
 	name := lockName(table)
 	s.crew.Add(crew.Task{Line: math.MaxInt64, Cost: min(s.fed[table], sampled), Locks: []crew.Lock{{Relation: name, Mode: mode}}, Do: s.do(func(ctx context.Context, w *session) error {

@@ -109,13 +109,15 @@ func TestRestore_ArchiveAsTheSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
-		database, format string
-		sessions         int
-	}{{"nasty", "custom", 2}, {"nasty", "tar", 2}, {"nasty", "custom", 5}, {"shop", "custom", 2}, {"shop", "tar", 2}, {"shop", "custom", 5}} {
-		t.Run(fmt.Sprintf("%s %s %d", test.database, test.format, test.sessions), func(t *testing.T) {
+		database, options string
+		sessions          int
+		asScript          bool
+	}{{"nasty", "--format=custom", 2, true}, {"nasty", "--format=tar", 2, true}, {"nasty", "--format=custom", 5, true}, {"shop", "--format=custom", 2, true}, {"shop", "--format=tar", 5, true},
+		{"shop", "--format=custom --inserts", 2, false}, {"shop", "--format=custom", 1, false}} {
+		t.Run(fmt.Sprintf("%s %s %d", test.database, test.options, test.sessions), func(t *testing.T) {
 			dump.Sessions = test.sessions
 			defer func() { dump.Sessions = 2 }()
-			o, err := into(t, empty, recovery.Component{Name: t.Name(), Kind: recovery.Postgres}, "a.dump", dumpOf(t, test.database, "--format="+test.format))
+			o, err := into(t, empty, recovery.Component{Name: t.Name(), Kind: recovery.Postgres}, "a.dump", dumpOf(t, test.database, strings.Fields(test.options)...))
 			if err != nil {
 				t.Fatalf("%v (%s)", err, recovery.HintOf(err))
 			}
@@ -126,6 +128,9 @@ func TestRestore_ArchiveAsTheSource(t *testing.T) {
 			}
 			if diff := cmp.Diff(digests(t, source.URL(test.database)), digests(t, url)); diff != "" {
 				t.Errorf("the rows differ (-source +comeback):\n%s", diff)
+			}
+			if _, asScript := o.Facts["statements"]; asScript != test.asScript {
+				t.Errorf("as a script: %t", asScript)
 			}
 		})
 	}
@@ -225,8 +230,7 @@ func TestRestore_ForeignKeys(t *testing.T) {
 }
 
 // What an archive holds beside its rows goes in beside each other, too, its foreign keys
-// along indexes; rows that do not keep to one are found, and told with it. So it is, too,
-// where pg_restore copies the rows, because there are more sessions than one can write for.
+// along indexes; rows that do not keep to one are found, and told with it.
 func TestRestore_ArchiveForeignKeys(t *testing.T) {
 	ctx := t.Context()
 	if err := query(ctx, "postgres", "create database keyed"); err != nil {
@@ -239,33 +243,29 @@ func TestRestore_ArchiveForeignKeys(t *testing.T) {
 	}()
 	err := query(ctx, "keyed", `create table a (id integer primary key); create table b (a integer, note text);
 		insert into a select generate_series(1, 60000); insert into b select a, 'note ' || a from generate_series(1, 60000) a;
-		create index on b (a); alter table b add constraint b_a foreign key (a) references a (id)`)
+		create index on b (a); alter table b add constraint b_a foreign key (a) references a (id);
+		create table "café" as select 'é' as note`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { dump.Sessions = 2 }()
-	for _, dump.Sessions = range []int{2, 5} {
-		o, err := into(t, empty, recovery.Component{Name: t.Name(), Kind: recovery.Postgres}, "a.dump", dumpOf(t, "keyed", "--format=custom"))
-		if err != nil {
-			t.Fatalf("%v (%s)", err, recovery.HintOf(err))
-		}
-		if _, counted := o.Facts["rows"]; counted != (dump.Sessions == 2) {
-			t.Errorf("%d sessions, rows counted: %t", dump.Sessions, counted)
-		}
-		url := o.Bindings[0].URL
-		along := empty.Cluster().Tools.MarksFrozen() || dump.Sessions == 5 // which VACUUM does, too
-		if says, want := o.Facts["statements"], fmt.Sprintf(" by %d sessions beside each other", dump.Sessions); !strings.HasSuffix(says, want+map[bool]string{true: "; 1 foreign key along indexes"}[along]) {
-			t.Errorf("statements: %s", says)
-		}
-		if diff := cmp.Diff(schema(t, source.URL("keyed")), schema(t, url)); diff != "" {
-			t.Errorf("the schema differs (-source +comeback):\n%s", diff)
-		}
-		if diff := cmp.Diff(digests(t, source.URL("keyed")), digests(t, url)); diff != "" {
-			t.Errorf("the rows differ (-source +comeback):\n%s", diff)
-		}
-		program(t, "psql", "-X", "-q", "-d", empty.URL("postgres"), "-c", "drop database keyed with (force)") // an archive has its database's name
+	o, err := into(t, empty, recovery.Component{Name: t.Name(), Kind: recovery.Postgres}, "a.dump", dumpOf(t, "keyed", "--format=custom"))
+	if err != nil {
+		t.Fatalf("%v (%s)", err, recovery.HintOf(err))
 	}
-	dump.Sessions = 2
+	url := o.Bindings[0].URL
+	if along := strings.HasSuffix(o.Facts["statements"], " by 2 sessions beside each other; 1 foreign key along indexes"); along != empty.Cluster().Tools.MarksFrozen() || o.Facts["rows"] != "120001" {
+		t.Errorf("%s rows, statements: %s", o.Facts["rows"], o.Facts["statements"])
+	}
+	if diff := cmp.Diff(schema(t, source.URL("keyed")), schema(t, url)); diff != "" {
+		t.Errorf("the schema differs (-source +comeback):\n%s", diff)
+	}
+	program(t, "psql", "-X", "-q", "-d", empty.URL("postgres"), "-c", "drop database keyed with (force)") // an archive has its database's name
+	// Names are as the archive has them also where others are asked.
+	o, err = into(t, empty, recovery.Component{Name: t.Name() + " LATIN1", Kind: recovery.Postgres}, "a.dump", dumpOf(t, "keyed", "--format=custom", "--encoding=LATIN1"))
+	if err != nil || ask(t, url, `select note from "café"`) != "é" {
+		t.Errorf("in another encoding: %v (%s)", err, recovery.HintOf(err))
+	}
+	program(t, "psql", "-X", "-q", "-d", empty.URL("postgres"), "-c", "drop database keyed with (force)")
 	if err := query(ctx, "keyed", "set session_replication_role = replica; insert into b values (0, 'nobody')"); err != nil {
 		t.Fatal(err)
 	}

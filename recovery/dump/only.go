@@ -178,7 +178,7 @@ func (r *restore) absent() error {
 
 // loadOnly loads the rows of the table from an archive.
 func (r *restore) loadOnly(ctx context.Context, path string) error {
-	return r.pgRestore(ctx, path, 1, "--data-only", "--schema", r.only.schema, "--table", r.only.name)
+	return r.pgRestore(ctx, path, "restore", 1, "--data-only", "--schema", r.only.schema, "--table", r.only.name)
 }
 
 // count counts the rows that came, and refuses a table that has none of its own.

@@ -52,10 +52,7 @@ func (r *restore) archiveFiles(ctx context.Context) error {
 		return r.loadOnly(ctx, path)
 	}
 	for again := 0; ; again++ {
-		err := r.pgRestore(ctx, path, contents.definitions, "--section=pre-data")
-		if err == nil {
-			err = r.loadAndBuild(ctx, path, contents)
-		}
+		err := r.entries(ctx, s, path, contents)
 		if err == nil {
 			return s.finish(ctx, contents)
 		}
@@ -68,13 +65,39 @@ func (r *restore) archiveFiles(ctx context.Context) error {
 		if err := s.createRole(ctx, role); err != nil {
 			return err
 		}
-		if err := s.run(ctx, "drop database "+quoteName(r.database)+" with (force)", nil); err != nil {
-			return fmt.Errorf("drop database %s: %w", r.database, err)
-		}
-		if err := s.createFrom(ctx, contents); err != nil {
+		if err := s.createAnew(ctx, contents); err != nil {
 			return err
 		}
 	}
+}
+
+// entries restores all that an archive holds, its rows as a script where that can be.
+func (r *restore) entries(ctx context.Context, s *session, path string, c contents) error {
+	if err := r.pgRestore(ctx, path, "definitions", c.definitions, "--section=pre-data"); err != nil {
+		return err
+	}
+	script, err := r.asScript(ctx, c)
+	if err != nil {
+		return err
+	}
+	if script {
+		if err := r.loadAndBuild(ctx, path, c); !errors.Is(err, errInserts) {
+			return err
+		}
+	}
+	// pg_restore spares the log of rows only in tables that it has made itself.
+	if err := s.createAnew(ctx, c); err != nil {
+		return err
+	}
+	return r.pgRestore(ctx, path, "restore", c.definitions+c.rows)
+}
+
+// createAnew creates the database again, without anything in it.
+func (s *session) createAnew(ctx context.Context, c contents) error {
+	if err := s.run(ctx, "drop database "+quoteName(s.database)+" with (force)", nil); err != nil {
+		return fmt.Errorf("drop database %s: %w", s.database, err)
+	}
+	return s.createFrom(ctx, c)
 }
 
 // contents are what an archive says before it is restored.
@@ -89,16 +112,15 @@ type contents struct {
 	// the database besides.
 	create   script.Part
 	settings []script.Part
-	// refer are the tables that foreign keys are about, at either end.
-	refer map[script.Relation]bool
 	// alone is how many indexes and keys call functions that are not PostgreSQL's own, so
-	// that nothing may be beside them in a script.
+	// that nothing may be beside them in a script; too many where names are without
+	// their schemas, as old majors wrote them.
 	alone int
 }
 
 // readContents reads the archive's table of contents as pg_restore shows it.
 func (r *restore) readContents(ctx context.Context, path string) (contents, error) {
-	c := contents{refer: map[script.Relation]bool{}}
+	c := contents{}
 	tools := r.server.Cluster().Tools
 	var list bytes.Buffer
 	cmd := recovery.Cmd{Path: tools.Program("pg_restore"), Args: []string{"--list", "--section=pre-data", "--section=data", path}, Dir: "/", Env: programEnv,
@@ -169,12 +191,13 @@ func (c *contents) scan(r *script.Reader) error {
 		summary := p.Summary()
 		c.roles = append(c.roles, script.Roles(p)...)
 		switch e := p.Effect(); e.Act {
-		case script.AddReference:
-			c.refer[e.Table], c.refer[e.Other] = true, true
 		case script.BuildIndex, script.AddKey:
 			if e.Calls || e.Casts {
 				c.alone++
 			}
+		}
+		if strings.HasPrefix(summary, "SET search_path ") {
+			c.alone = maxAlone + 1
 		}
 		if rest, ok := strings.CutPrefix(summary, "CREATE EXTENSION "); ok {
 			rest = strings.TrimPrefix(rest, "IF NOT EXISTS ")
@@ -264,14 +287,14 @@ func (s *session) finish(ctx context.Context, c contents) error {
 
 // pgRestore runs pg_restore over the files, for a part of them where more
 // arguments say so. Entries are how many items that is; -1 where nobody knows.
-func (r *restore) pgRestore(ctx context.Context, path string, entries int, more ...string) error {
+func (r *restore) pgRestore(ctx context.Context, path, phase string, entries int, more ...string) error {
 	tools := r.server.Cluster().Tools
 	args := []string{"--dbname", r.server.URL(r.database), "--exit-on-error", "--no-tablespaces", "--no-password", "--verbose"}
 	args = append(args, more...)
 	if r.args.Head.Form != tarArchive && r.jobs > 1 {
 		args = append(args, "--jobs", strconv.Itoa(r.jobs))
 	}
-	r.env.Meter().Phase("restore", int64(max(entries, 0)), recovery.InItems)
+	r.env.Meter().Phase(phase, int64(max(entries, 0)), recovery.InItems)
 	says := &restoreLog{meter: r.env.Meter(), left: entries}
 	cmd := recovery.Cmd{Path: tools.Program("pg_restore"), Args: append(args, path), Dir: "/", Env: programEnv,
 		User: userOf(r.handle), Stderr: says}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"comeback/pattern"
 	"comeback/recovery"
 	"comeback/recovery/dump/script"
 	"comeback/storage"
@@ -83,6 +84,8 @@ type scriptRun struct {
 	created  []string
 	skipped  map[string]bool
 	skipping bool
+	// archive says that pg_restore writes the script, behind its definitions.
+	archive bool
 }
 
 // begin connects to where the script starts: a database of its own, unless it
@@ -259,6 +262,9 @@ func (s *scriptRun) statement(ctx context.Context, r *script.Reader, p script.Pa
 		}
 		return s.createDatabase(ctx, p, j)
 	}
+	if s.archive && s.handed == 0 && s.rows.Load() == 0 && inserts.Match(p.Text) {
+		return errInserts
+	}
 	s.statements++
 	if j.SQL == "" && j.Role == "" {
 		if handed, err := s.hand(ctx, r, p); handed || err != nil {
@@ -308,6 +314,8 @@ func (s *scriptRun) statement(ctx context.Context, r *script.Reader, p script.Pa
 	return nil
 }
 
+var inserts = pattern.New(`^INSERT INTO `)
+
 // begins and ends are statements of the crew.
 func (f *feed) begins(p script.Part) {
 	if f.building.CompareAndSwap(false, true) {
@@ -346,13 +354,18 @@ func (f *feed) show(done int64) {
 	}
 }
 
+// start says that what is restored is read from now on.
+func (f *feed) start() {
+	f.shown = true
+	f.building.Store(false)
+	f.meter.Phase("restore", f.total, f.unit)
+	f.meter.Set(f.done.Load())
+}
+
 // data says that a table's rows come.
 func (f *feed) data() {
 	if !f.shown || f.building.Load() {
-		f.shown = true
-		f.building.Store(false)
-		f.meter.Phase("restore", f.total, f.unit)
-		f.meter.Set(f.done.Load())
+		f.start()
 	}
 	if f.unit == recovery.InItems {
 		f.reach(min(f.begun, f.total))

@@ -150,6 +150,10 @@ func (r *bucketRestore) run(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
+	if gone := r.args.Facts.Files - r.done.Files - int64(len(r.odd)); gone > 0 {
+		return recovery.Errorf("choose the moment again, which shows what is left, or another copy; and look at who removes versions",
+			"%s that %s had at the moment when it was chosen cannot be restored: their versions have been removed since", count(gone, "object"), store.URL())
+	}
 	r.done.Whole = true
 	return errors.Join(r.ledger.Sync(), r.ledger.Add(r.done), r.ledger.Sync())
 }

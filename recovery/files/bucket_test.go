@@ -297,6 +297,37 @@ func TestBucket_goesOn(t *testing.T) {
 	}
 }
 
+// Where versions were removed since the moment was chosen, what is left is not taken for
+// all.
+func TestBucket_removedSince(t *testing.T) {
+	server, store := versioned(t)
+	for _, name := range []string{"a", "b", "c"} {
+		store.put(t, "uploads/"+name, name)
+	}
+	faulty := storagetest.NewFaulty(store)
+	o := options(t, bucketEngine(), inBucket, store)
+	o.Stores["nearby"] = faulty
+	faulty.Inject(storagetest.Fault{Op: storagetest.OnOpen, Key: "uploads/a", Times: 1, Err: storagetest.Expired})
+	o.Answer = func(s recovery.StepState) recovery.Choice {
+		if s.Attempts > 1 {
+			return recovery.ChooseStop
+		}
+		faulty.Heal()
+		o, err := store.Stat(t.Context(), "uploads/c")
+		if err == nil {
+			_, err = server.Client().DeleteObject(t.Context(), &awss3.DeleteObjectInput{Bucket: new("shop"), Key: &o.Key, VersionId: &o.Version})
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		return recovery.ChooseRetry
+	}
+	end := enginetest.Restore(t, o)
+	if says, hint := enginetest.Failure(end); end.Result == recovery.ResultPassed || !strings.Contains(says, "1 object") || !strings.Contains(says, "removed since") || !strings.Contains(hint, "choose the moment again") {
+		t.Errorf("it ended %s: %s (%s)", end.Result, says, hint)
+	}
+}
+
 // A bucket that keeps no versions, and a copy that is none, are refused with
 // what to do; nobody takes a bucket for the uploads who was not told so.
 func TestBucket_refuses(t *testing.T) {

@@ -121,8 +121,9 @@ type listing struct {
 	others []storage.Object
 	// marks are notes about timelines, by the directory that they are of.
 	marks map[string][]storage.Object
-	// odd counts WAL files by a packing that is not read, with an example.
-	odd map[Packing]oddFiles
+	// odd counts WAL files by a packing that is not read, with an example; oddWALG those
+	// of WAL-G.
+	odd, oddWALG map[Packing]oddFiles
 	// walg is where a storage of WAL-G lies, if one was seen that no setting names.
 	walg *string
 	// last is where the last file of the log lay.
@@ -181,7 +182,7 @@ var tarName = pattern.New(`^(base|pg_wal|\d+)\.tar$`)
 
 // list goes through the copy once.
 func (n *native) list(ctx context.Context) (*listing, error) {
-	l := &listing{wal: map[Place]*pile{}, tars: map[string]*tarParts{}, trees: map[string]*treeParts{}, marks: map[string][]storage.Object{}, odd: map[Packing]oddFiles{}}
+	l := &listing{wal: map[Place]*pile{}, tars: map[string]*tarParts{}, trees: map[string]*treeParts{}, marks: map[string][]storage.Object{}, odd: map[Packing]oddFiles{}, oddWALG: map[Packing]oddFiles{}}
 	for _, prefix := range prefixes(n.backups, n.wal) {
 		for o, err := range n.store.List(ctx, prefix) {
 			if err != nil {
@@ -255,10 +256,11 @@ func (l *listing) add(o storage.Object, backup, wal, walg bool) {
 	if wal {
 		if f, ok := ParseFileName(name); ok {
 			if !f.Packing.Readable() {
+				odd := l.odd
 				if walg {
-					return // WAL-G reads it
+					odd = l.oddWALG // which WAL-G reads
 				}
-				l.odd[f.Packing] = oddFiles{l.odd[f.Packing].count + 1, o.Key}
+				odd[f.Packing] = oddFiles{odd[f.Packing].count + 1, o.Key}
 				return
 			}
 			if l.last == nil || dir != l.last.dir {
@@ -332,6 +334,9 @@ func (n *native) archives(ctx context.Context, l *listing, c *Contents) ([]Archi
 	walg := func(p Place) bool { _, folder := walgStorage(p.Dir, n.wal); return folder != "" }
 	places := slices.SortedFunc(maps.Keys(l.wal), comparePlaces)
 	kept := slices.DeleteFunc(slices.Clone(places), walg)
+	needed := func(system string) bool { // by a base backup
+		return slices.ContainsFunc(c.Bases, func(b Base) bool { return b.System == system || b.System == "" && len(kept) == 0 })
+	}
 	for _, p := range append(kept, slices.DeleteFunc(places, func(p Place) bool { return !walg(p) })...) {
 		h, err := anyHeader(ctx, n, l.wal[p].files())
 		if err != nil {
@@ -340,7 +345,7 @@ func (n *native) archives(ctx context.Context, l *listing, c *Contents) ([]Archi
 		i := slices.IndexFunc(all, func(a Archive) bool { return a.System == h.System })
 		switch {
 		// WAL-G's log may be encrypted, and follow only its own backups.
-		case walg(p) && (h.System == "" || i < 0 && (len(kept) > 0 || len(c.Bases) == 0)):
+		case walg(p) && (h.System == "" || i < 0 && !needed(h.System)):
 			continue
 		case h.System == "":
 			unknown = append(unknown, p)
@@ -370,6 +375,9 @@ func (n *native) archives(ctx context.Context, l *listing, c *Contents) ([]Archi
 		}
 		c.Findings = append(c.Findings, recovery.Finding{Object: p.Dir,
 			Says: "its WAL files tell nothing about the cluster that they belong to", Do: "name the right directory with the setting wal"})
+	}
+	if len(all) == 0 && len(c.Bases) > 0 {
+		maps.Copy(l.odd, l.oddWALG) // it may be their log
 	}
 	for _, p := range slices.Sorted(maps.Keys(l.odd)) {
 		odd := l.odd[p]

@@ -202,7 +202,7 @@ func (v *surveyor) finish(ctx context.Context, b *Base, x *index) error {
 				return fmt.Errorf("read %s: %w", f.Object().Key, err)
 			default:
 				v.survey.Findings = append(v.survey.Findings, recovery.Finding{Object: f.Object().Key,
-					Says: fmt.Sprintf("the history file of a backup cannot be read: %v", err)})
+					Says: fmt.Sprintf("the history file of a backup cannot be read: %v", err), Do: "copy the file from the server's pg_wal again, or make a base backup"})
 			}
 		}
 	}
@@ -342,7 +342,7 @@ func (v *surveyor) ends(ctx context.Context) error {
 					return err
 				}
 				v.survey.Findings = append(v.survey.Findings, recovery.Finding{
-					Says: fmt.Sprintf("the end of the window of %s is not known: %v", c.base.ID, err), Do: recovery.HintOf(err)})
+					Says: fmt.Sprintf("the end of the window of %s is not known: %v", c.base.ID, err), Do: cmp.Or(recovery.HintOf(err), "look at what the last segments hold: copy them again from the server's pg_wal")})
 			}
 			known[key] = t
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -102,6 +103,37 @@ func TestSurvey_besideWALG(t *testing.T) {
 			}
 		})
 	}
+	t.Run("brotli, the log of a backup", func(t *testing.T) {
+		c := besideWALG(t, l, "zstd")
+		unreadable(t, c, brotli)
+		s := survey(t, c.store, database)
+		if len(s.Backups) != 1 || !slices.ContainsFunc(s.Findings, func(f recovery.Finding) bool {
+			return strings.Contains(f.Says, "compressed with brotli, which is not read") && f.Do != ""
+		}) {
+			t.Errorf("backups %+v, findings %+v", s.Backups, s.Findings)
+		}
+	})
+	t.Run("the log of a backup, beside that of another cluster", func(t *testing.T) {
+		c := besideWALG(t, l, "zstd")
+		c.add(t, l.archive, "old")
+		segments, err := filepath.Glob(c.path("old/????????????????????????"))
+		if err != nil || len(segments) == 0 {
+			t.Fatal(segments, err)
+		}
+		for _, path := range segments {
+			b, err := os.ReadFile(path)
+			if err == nil {
+				b[24]++
+				err = errors.Join(os.Remove(path), os.WriteFile(path, b, 0o600))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if p := mustResolve(t, c.store, survey(t, c.store, database), "latest"); p.Kept.XID != last {
+			t.Errorf("latest keeps %d, want %d", p.Kept.XID, last)
+		}
+	})
 	// WAL-G may be what archives, where pg_basebackup takes the backups.
 	for name, settings := range map[string]recovery.Settings{"found": database.Settings, "named": {"database": {"shop"}, "wal": {"walg/wal_005"}, "backups": {"base"}}} {
 		t.Run("the log of a backup, "+name, func(t *testing.T) {

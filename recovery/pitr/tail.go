@@ -192,7 +192,7 @@ func (a Archive) newestPlace() Place {
 	var newest File
 	place := a.Places[0]
 	for _, f := range slices.Backward(a.Files) { // most come in order
-		if f.Kind != Segment || f.compare(newest) < 0 {
+		if f.Kind != Segment || f.compare(newest) <= 0 {
 			continue
 		}
 		if i := slices.IndexFunc(a.Places, func(p Place) bool { return strings.HasPrefix(f.Object().Key, p.key(f.Name())) }); i >= 0 {

@@ -159,8 +159,8 @@ func (a *asked) nothing() error {
 			Do:   "set class, subnet_group, security_groups and parameter_group of the component where it was made otherwise"})
 	}
 	if a.facts.Cost == "" && slices.ContainsFunc(a.survey.Backups, func(b recovery.Backup) bool { return b.Problem == "" }) {
-		a.survey.Findings = append(a.survey.Findings, recovery.Finding{Object: "cost_per_hour",
-			Says: fmt.Sprintf("of %s is not set: each restore makes a new %s of RDS, and no plan says what it costs", a.survey.Component, a.facts.what()),
+		a.survey.Findings = append(a.survey.Findings, recovery.Finding{Object: a.facts.Source,
+			Says: fmt.Sprintf("cost_per_hour of %s is not set: each restore makes a new %s of RDS, and no plan says what it costs", a.survey.Component, a.facts.what()),
 			Do:   "write what an hour of it costs into the component, as `cost_per_hour: \"0.29 USD\"`: comeback knows no prices"})
 	}
 	if !a.facts.Gone || len(a.survey.Backups) > 0 {

@@ -120,7 +120,7 @@ func (r *repository) Contents(ctx context.Context) (pitr.Contents, error) {
 // that could not be fetched for a cause that is not certain hides nothing: the other one
 // says the same.
 func (r *repository) archive(ctx context.Context, files []pitr.File) (pitr.Archive, error) {
-	a := pitr.Archive{Places: r.Layout().Places, Files: files}
+	a := pitr.Archive{Places: r.Layout().Places, Files: slices.Clone(files)} // who judges an archive sorts it
 	segments := slices.DeleteFunc(slices.Clone(files), func(f pitr.File) bool { return f.Kind != pitr.Segment })
 	if len(segments) == 0 {
 		return a, nil
