@@ -16,12 +16,9 @@ import (
 // nothing may be beside: pg_restore does more of them beside each other.
 const maxAlone = 10
 
-// asScript reports whether an archive's rows, and what comes behind them, are executed
-// as a script, now that the definitions are in: it may mostly be done beside each other.
-func (r *restore) asScript(ctx context.Context, c contents) (bool, error) {
-	if c.alone > maxAlone || r.jobs < 2 {
-		return false, nil
-	}
+// mostlyBeside reports, once an archive's definitions are in, whether most of its rows and
+// of what comes behind them may be done beside each other in a script.
+func (r *restore) mostlyBeside(ctx context.Context) (bool, error) {
 	s := &session{restore: r}
 	defer s.close(ctx)
 	if err := s.connect(ctx, r.database); err != nil {

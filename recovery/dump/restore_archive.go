@@ -73,23 +73,25 @@ func (r *restore) archiveFiles(ctx context.Context) error {
 
 // entries restores all that an archive holds, its rows as a script where that can be.
 func (r *restore) entries(ctx context.Context, s *session, path string, c contents) error {
+	all := func() error { return r.pgRestore(ctx, path, "restore", c.definitions+c.rows) }
+	if c.alone > maxAlone || r.jobs < 2 {
+		return all()
+	}
 	if err := r.pgRestore(ctx, path, "definitions", c.definitions, "--section=pre-data"); err != nil {
 		return err
 	}
-	script, err := r.asScript(ctx, c)
-	if err != nil {
-		return err
+	beside, err := r.mostlyBeside(ctx)
+	if err == nil && beside {
+		err = r.loadAndBuild(ctx, path, c)
 	}
-	if script {
-		if err := r.loadAndBuild(ctx, path, c); !errors.Is(err, errInserts) {
-			return err
-		}
+	if err != nil && !errors.Is(err, errInserts) || err == nil && beside {
+		return err
 	}
 	// pg_restore spares the log of rows only in tables that it has made itself.
 	if err := s.createAnew(ctx, c); err != nil {
 		return err
 	}
-	return r.pgRestore(ctx, path, "restore", c.definitions+c.rows)
+	return all()
 }
 
 // createAnew creates the database again, without anything in it.
