@@ -33,22 +33,27 @@ func digests(t testing.TB, url string) string {
 		ask(t, url, "select string_agg(sequencename || ' ' || coalesce(last_value, -1), ',' order by sequencename) from pg_sequences")
 }
 
+// filled makes a database of the source for as long as the test takes.
+func filled(t *testing.T, name, sql string) {
+	t.Helper()
+	t.Cleanup(func() {
+		if err := query(context.WithoutCancel(t.Context()), "postgres", "drop database if exists "+name+" with (force)"); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, q := range [][2]string{{"postgres", "create database " + name}, {name, sql}} {
+		if err := query(t.Context(), q[0], q[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // What is restored by several sessions beside each other is what psql makes of
 // the same dump, one statement after the other: the same schema, the same rows.
 func TestRestore_AsPsqlDoes(t *testing.T) {
 	defer dump.SetPieces(500, 4_000)()
 	ctx := t.Context()
-	if err := query(ctx, "postgres", "create database nasty"); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := query(context.WithoutCancel(ctx), "postgres", "drop database nasty with (force)"); err != nil {
-			t.Error(err)
-		}
-	}()
-	if err := query(ctx, "nasty", nastySQL); err != nil {
-		t.Fatal(err)
-	}
+	filled(t, "nasty", nastySQL)
 	dumps := map[string][]byte{"nasty": dumpOf(t, "nasty"), "shop": dumpOf(t, "shop")}
 	if enginetest.Soak() {
 		dumps["nasty, clean"] = dumpOf(t, "nasty", "--clean", "--if-exists")
@@ -96,18 +101,7 @@ func TestRestore_AsPsqlDoes(t *testing.T) {
 // rows.
 func TestRestore_ArchiveAsTheSource(t *testing.T) {
 	defer dump.SetPieces(500, 4_000)()
-	ctx := t.Context()
-	if err := query(ctx, "postgres", "create database nasty"); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := query(context.WithoutCancel(ctx), "postgres", "drop database nasty with (force)"); err != nil {
-			t.Error(err)
-		}
-	}()
-	if err := query(ctx, "nasty", nastySQL); err != nil {
-		t.Fatal(err)
-	}
+	filled(t, "nasty", nastySQL)
 	for _, test := range []struct {
 		database, options string
 		sessions          int
@@ -233,21 +227,10 @@ func TestRestore_ForeignKeys(t *testing.T) {
 // along indexes; rows that do not keep to one are found, and told with it.
 func TestRestore_ArchiveForeignKeys(t *testing.T) {
 	ctx := t.Context()
-	if err := query(ctx, "postgres", "create database keyed"); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := query(context.WithoutCancel(ctx), "postgres", "drop database keyed with (force)"); err != nil {
-			t.Error(err)
-		}
-	}()
-	err := query(ctx, "keyed", `create table a (id integer primary key); create table b (a integer, note text);
+	filled(t, "keyed", `create table a (id integer primary key); create table b (a integer, note text);
 		insert into a select generate_series(1, 60000); insert into b select a, 'note ' || a from generate_series(1, 60000) a;
 		create index on b (a); alter table b add constraint b_a foreign key (a) references a (id);
 		create table "café" as select 'é' as note`)
-	if err != nil {
-		t.Fatal(err)
-	}
 	o, err := into(t, empty, recovery.Component{Name: t.Name(), Kind: recovery.Postgres}, "a.dump", dumpOf(t, "keyed", "--format=custom"))
 	if err != nil {
 		t.Fatalf("%v (%s)", err, recovery.HintOf(err))
@@ -277,21 +260,9 @@ func TestRestore_ArchiveForeignKeys(t *testing.T) {
 
 // What may be beside nothing in a script pg_restore does itself.
 func TestRestore_ArchiveOfOwnOperators(t *testing.T) {
-	ctx := t.Context()
-	if err := query(ctx, "postgres", "create database operated"); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := query(context.WithoutCancel(ctx), "postgres", "drop database operated with (force)"); err != nil {
-			t.Error(err)
-		}
-	}()
-	err := query(ctx, "operated", `create function same(integer, integer) returns boolean language sql immutable as 'select $1 = $2';
+	filled(t, "operated", `create function same(integer, integer) returns boolean language sql immutable as 'select $1 = $2';
 		create operator ~~~ (function = same, leftarg = integer, rightarg = integer);
 		create table a (id integer primary key); create table b (a integer references a (id)); insert into a values (1); insert into b values (1); create index on b (a)`)
-	if err != nil {
-		t.Fatal(err)
-	}
 	o, err := into(t, empty, recovery.Component{Name: t.Name(), Kind: recovery.Postgres}, "a.dump", dumpOf(t, "operated", "--format=custom"))
 	if err != nil {
 		t.Fatalf("%v (%s)", err, recovery.HintOf(err))
