@@ -46,6 +46,7 @@ func TestRevive(t *testing.T) {
 		if err := syscall.Kill(before.PID(), syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
+		<-before.Exited()
 		crashed := 0
 		again, err := postgres.Revive(ctx, e, c, postgres.StartOptions{Crashed: func() error { crashed++; return nil }}, id, "postgres")
 		if err != nil {
