@@ -59,24 +59,24 @@ func (r *restore) loadAndBuild(ctx context.Context, path string, c contents) err
 		return err
 	}
 	run.startCrew(ctx)
-	if err := run.written(ctx, path, "--section=data", "--section=post-data"); err != nil {
+	if err := run.written(ctx, path); err != nil {
 		return err
 	}
 	r.facts["rows"] = fmt.Sprint(r.rows.Load())
 	return nil
 }
 
-// written executes the script that pg_restore writes. Its output is a file of the
+// written executes the script that pg_restore writes of all behind the definitions. Its output is a file of the
 // program's own: what it has written when it ends is all there, however long it takes to
 // execute it.
-func (s *scriptRun) written(ctx context.Context, path string, sections ...string) error {
+func (s *scriptRun) written(ctx context.Context, path string) error {
 	out, in, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("read what pg_restore writes: %w", err)
 	}
 	defer out.Close()
 	says := &restoreLog{meter: s.env.Meter()}
-	cmd := recovery.Cmd{Path: s.server.Cluster().Tools.Program("pg_restore"), Args: append(sections, "--no-tablespaces", "--file=-"), Dir: "/", Env: programEnv,
+	cmd := recovery.Cmd{Path: s.server.Cluster().Tools.Program("pg_restore"), Args: []string{"--section=data", "--section=post-data", "--no-tablespaces", "--file=-"}, Dir: "/", Env: programEnv,
 		User: userOf(s.handle), Stdout: in, Stderr: says}
 	if s.args.Head.Form == customArchive {
 		archive, err := os.Open(path)

@@ -81,11 +81,13 @@ func (r *restore) entries(ctx context.Context, s *session, path string, c conten
 		return err
 	}
 	beside, err := r.mostlyBeside(ctx)
-	if err == nil && beside {
-		err = r.loadAndBuild(ctx, path, c)
-	}
-	if err != nil && !errors.Is(err, errInserts) || err == nil && beside {
+	if err != nil {
 		return err
+	}
+	if beside {
+		if err := r.loadAndBuild(ctx, path, c); !errors.Is(err, errInserts) {
+			return err
+		}
 	}
 	// pg_restore spares the log of rows only in tables that it has made itself.
 	if err := s.createAnew(ctx, c); err != nil {
@@ -192,11 +194,8 @@ func (c *contents) scan(r *script.Reader) error {
 		}
 		summary := p.Summary()
 		c.roles = append(c.roles, script.Roles(p)...)
-		switch e := p.Effect(); e.Act {
-		case script.BuildIndex, script.AddKey:
-			if e.Calls || e.Casts {
-				c.alone++
-			}
+		if e := p.Effect(); (e.Act == script.BuildIndex || e.Act == script.AddKey) && (e.Calls || e.Casts) {
+			c.alone++
 		}
 		if strings.HasPrefix(summary, "SET search_path ") {
 			c.alone = maxAlone + 1
@@ -288,7 +287,7 @@ func (s *session) finish(ctx context.Context, c contents) error {
 }
 
 // pgRestore runs pg_restore over the files, for a part of them where more
-// arguments say so. Entries are how many items that is; -1 where nobody knows.
+// arguments say so. Entries are how many items that is.
 func (r *restore) pgRestore(ctx context.Context, path, phase string, entries int, more ...string) error {
 	tools := r.server.Cluster().Tools
 	args := []string{"--dbname", r.server.URL(r.database), "--exit-on-error", "--no-tablespaces", "--no-password", "--verbose"}
@@ -296,7 +295,7 @@ func (r *restore) pgRestore(ctx context.Context, path, phase string, entries int
 	if r.args.Head.Form != tarArchive && r.jobs > 1 {
 		args = append(args, "--jobs", strconv.Itoa(r.jobs))
 	}
-	r.env.Meter().Phase(phase, int64(max(entries, 0)), recovery.InItems)
+	r.env.Meter().Phase(phase, int64(entries), recovery.InItems)
 	says := &restoreLog{meter: r.env.Meter(), left: entries}
 	cmd := recovery.Cmd{Path: tools.Program("pg_restore"), Args: append(args, path), Dir: "/", Env: programEnv,
 		User: userOf(r.handle), Stderr: says}
@@ -329,7 +328,7 @@ type restoreLog struct {
 	// first is the first error, in PostgreSQL's words.
 	first string
 	// left is how many items the contents told of that have not come yet: some majors
-	// name more. It is negative where nobody knows.
+	// name more.
 	left int
 	// quiet is set while pg_restore repeats the command that failed, which may
 	// hold secrets.
@@ -376,7 +375,7 @@ func (l *restoreLog) line(line string) {
 		l.first = wrapping.ReplaceAllString(m[1], "")
 	}
 	if m := restoreItem.FindStringSubmatch(line); m != nil {
-		if l.left != 0 {
+		if l.left > 0 {
 			l.left--
 			l.meter.Add(1)
 		}
