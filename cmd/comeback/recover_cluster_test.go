@@ -127,7 +127,7 @@ func TestRecover_cluster(t *testing.T) {
 	// So the latest moment is one of it, although nobody has written anything yet, and
 	// the old timeline went on for longer.
 	protected(t, r, l, "00000002.history")
-	latest := func() recovery.Point {
+	latest := func() (recovery.Point, []string) {
 		t.Helper()
 		dry := r.run(t.Context(), "rehearse", path, "--plain", "--to", "latest", "--dry-run")
 		p, err := plan.Decode([]byte(dry.out))
@@ -135,11 +135,11 @@ func TestRecover_cluster(t *testing.T) {
 			t.Fatalf("%v\n%s\n%s", err, dry.out, dry.err)
 		}
 		point, _ := p.Moment.Point("database")
-		return point
+		return point, p.Warnings
 	}
 	ended := r.lastState(t)
-	if point := latest(); point.Timeline != 2 || point.Backup.ID != ended.Step("database.base").Outcome.Facts["backup"] {
-		t.Errorf("protected again, the latest moment is on timeline %d, from %s", point.Timeline, point.Backup.ID)
+	if point, warnings := latest(); point.Timeline != 2 || point.Backup.ID != ended.Step("database.base").Outcome.Facts["backup"] {
+		t.Errorf("protected again, the latest moment is on timeline %d, from %s; warnings: %q", point.Timeline, point.Backup.ID, warnings)
 	}
 	// And back, after a look at what that loses.
 	if conn, err = pgx.Connect(t.Context(), l.Layout.URL("postgres", "shop")); err != nil {
@@ -173,8 +173,8 @@ func TestRecover_cluster(t *testing.T) {
 	if got := r.run(t.Context(), "moments", path); !strings.Contains(got.out+got.err, "timeline 2 was left with run") {
 		t.Errorf("the moments do not say that timeline 2 is dead\n%s\n%s", got.out, got.err)
 	}
-	if point := latest(); point.Timeline != 1 {
-		t.Errorf("switched back, the latest moment is on timeline %d", point.Timeline)
+	if point, warnings := latest(); point.Timeline != 1 {
+		t.Errorf("switched back, the latest moment is on timeline %d; warnings: %q", point.Timeline, warnings)
 	}
 	// What had come back goes when its time has come, and live stays.
 	gone := r.lastState(t)

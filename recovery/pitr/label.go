@@ -107,6 +107,19 @@ func instant(text string) (time.Time, bool) {
 // labelPrecision is that of the times in a label: they are cut, not rounded.
 const labelPrecision = time.Second
 
+// takenUntil is the last instant at which the server may have been at work on a backup,
+// by times that may be cut; zero where nothing tells.
+func (b Base) takenUntil() time.Time {
+	t := b.Ended
+	if t.IsZero() {
+		t = b.Started
+	}
+	if t.IsZero() {
+		return t
+	}
+	return t.Truncate(labelPrecision).Add(labelPrecision - time.Microsecond)
+}
+
 // The file backup_label is written at the start of a backup; how much later
 // than its own START TIME its modification time may be.
 const labelDelay = 6 * time.Minute

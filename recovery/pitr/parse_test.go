@@ -87,6 +87,24 @@ func TestLabel_StopTime(t *testing.T) {
 	}
 }
 
+// Who committed in the second in which a backup ended may have done so before its end.
+func TestBase_takenUntil(t *testing.T) {
+	second := time.Date(2026, 7, 1, 2, 20, 4, 0, time.UTC)
+	for name, test := range map[string]struct {
+		base Base
+		want time.Time
+	}{
+		"a label's":           {Base{Started: second.Add(-time.Minute), Ended: second}, second.Add(999_999 * time.Microsecond)},
+		"a program's":         {Base{Ended: second.Add(123 * time.Millisecond)}, second.Add(999_999 * time.Microsecond)},
+		"only when it began":  {Base{Started: second}, second.Add(999_999 * time.Microsecond)},
+		"nothing tells of it": {},
+	} {
+		if got := test.base.takenUntil(); !got.Equal(test.want) {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+}
+
 func TestBranch(t *testing.T) {
 	const size = 16 << 20
 	forks, err := parseHistory("1\t0/5000060\tno recovery target specified\n\n2\t0/9000000\tbefore 2026-11-23 02:41:07+00\n")

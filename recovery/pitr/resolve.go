@@ -173,16 +173,9 @@ func (r *resolver) inService(ctx context.Context) (at time.Time, err error) {
 		if err != nil {
 			return at, err
 		}
-		taken := f.Base.Ended
-		if taken.IsZero() {
-			taken = f.Base.Started
-		}
-		if f.Base.Timeline != r.branch.timeline() {
-			taken = time.Time{}
-		}
-		for _, t := range []time.Time{last.Time, taken} {
-			if t.After(at) {
-				at = t
+		if at = last.Time; f.Base.Timeline == r.branch.timeline() {
+			if taken := f.Base.takenUntil(); taken.After(at) {
+				at = taken
 			}
 		}
 		if !at.IsZero() {

@@ -310,7 +310,33 @@ func (r resolver) point(c recovery.Component, w Wanted) (recovery.Point, error) 
 	if best == nil {
 		return recovery.Point{}, refused(c.Name, w.Want, asked, refusals)
 	}
+	for i, a := range answers {
+		if a.err != nil && couldReachLater(asked[i], w.Want, *best) {
+			says := fmt.Sprintf("it could come back to a later moment by %s in %s, which refuses: %v", asked[i].Engine, asked[i].Copy, a.err)
+			if hint := recovery.HintOf(a.err); hint != "" {
+				says += "; to get there, " + hint
+			}
+			best.Warnings = append(slices.Clone(best.Warnings), says)
+		}
+	}
 	return *best, nil
+}
+
+// couldReachLater reports whether a survey, whose engine refuses a want, has a window in
+// which there are moments of that want that lose less than a point of another.
+func couldReachLater(s recovery.Survey, w recovery.Want, than recovery.Point) bool {
+	if w.Table != "" || w.Kind == recovery.WantBackup {
+		return false
+	}
+	return slices.ContainsFunc(s.Windows, func(window recovery.Window) bool {
+		if w.Kind == recovery.WantTime && window.From.Time.After(w.Time) {
+			return false
+		}
+		if window.To.Time.IsZero() { // nobody has read that far
+			return than.Exactness != recovery.ToCommit
+		}
+		return window.To.Time.After(than.Time)
+	})
 }
 
 func (r resolver) resolve(s recovery.Survey, w recovery.Want) (recovery.Point, error) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -176,6 +177,57 @@ func TestResolve(t *testing.T) {
 			}
 			if p := m.Points[0]; p.Copy != c.copy || p.Engine != c.engine || p.Backup.ID != c.b || m.Anchor != "database" {
 				t.Errorf("got %s of %s by %s, anchor %s", p.Backup.ID, p.Copy, p.Engine, m.Anchor)
+			}
+		})
+	}
+}
+
+// torn is a shelf with log up to a time, which it refuses to follow.
+type torn struct {
+	shelf
+	from, to string
+}
+
+func (e torn) Survey(ctx context.Context, c recovery.Component, cp recovery.Copy, store storage.Store) (recovery.Survey, error) {
+	s, err := e.shelf.Survey(ctx, c, cp, store)
+	w := recovery.Window{Component: c.Name, Copy: cp.Name, Engine: e.name, Timeline: 1}
+	for at, text := range map[*recovery.Instant]string{&w.From: e.from, &w.To: e.to} {
+		if t, err := time.Parse("15:04", text); err == nil {
+			at.Time = time.Date(2026, 11, 23, t.Hour(), t.Minute(), 0, 0, time.UTC)
+		}
+	}
+	s.Windows = []recovery.Window{w}
+	return s, err
+}
+
+func (torn) Resolve(context.Context, recovery.Survey, recovery.Want, storage.Store) (recovery.Point, error) {
+	return recovery.Point{}, recovery.Errorf("set timeline: 1", "the archive holds two histories")
+}
+
+// Where another engine refuses what would lose less, that is said, not passed over.
+func TestResolve_refusesLater(t *testing.T) {
+	open := copies(t, map[string][]string{"nearby": {"dump/02:00", "pitr/01:30"}, "offsite": {"x"}})
+	const says = "it could come back to a later moment by pitr in nearby, which refuses: the archive holds two histories; to get there, set timeline: 1"
+	for name, c := range map[string]struct {
+		want, from, to string
+		restrict       plan.Wanted
+		says           bool
+	}{
+		"the log goes on":           {"latest", "01:30", "02:10", plan.Wanted{}, true},
+		"nobody has read that far":  {"latest", "01:30", "", plan.Wanted{}, true},
+		"the log ends before":       {"latest", "01:30", "01:50", plan.Wanted{}, false},
+		"a time within":             {"2026-11-23T02:05:00Z", "01:30", "02:10", plan.Wanted{}, true},
+		"a time before the log":     {"2026-11-23T02:05:00Z", "02:07", "02:10", plan.Wanted{}, false},
+		"a backup":                  {"dump/02:00", "01:30", "02:10", plan.Wanted{}, false},
+		"the other engine is asked": {"latest", "01:30", "02:10", plan.Wanted{Engine: "dump"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, err := resolve(t, open, c.want, c.restrict, dumps, torn{log, c.from, c.to})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p := m.Points[0]; p.Backup.ID != "dump/02:00" || slices.Contains(p.Warnings, says) != c.says || !c.says && len(p.Warnings) > 0 {
+				t.Errorf("%s, warnings %q, want %v", p.Backup.ID, p.Warnings, c.says)
 			}
 		})
 	}
