@@ -6,12 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
+	"slices"
+	"strconv"
 	"strings"
 
 	"comeback/pattern"
 	"comeback/recovery/dump/crew"
 	"comeback/recovery/dump/script"
+	"comeback/recovery/postgres"
 )
 
 // beside is what a script's session needs to have statements done on other
@@ -35,9 +39,9 @@ type beside struct {
 	now settings
 	// referred says that foreign keys have come, which stand behind all indexes.
 	referred bool
-	// later are cheap statements about indexes that are being built: they wait
-	// for the next statement that is neither an index nor a key.
-	later []crew.Task
+	// builds are indexes and keys, and later cheap statements about them: they wait for
+	// the next statement that is neither, so that what takes longest begins first.
+	builds, later []crew.Task
 	// fed is about how much work the rows are that each table got, in bytes; on whose
 	// indexes tables.
 	fed map[script.Relation]int64
@@ -45,7 +49,7 @@ type beside struct {
 	// analyzed are those whose statistics are gathered.
 	analyzed map[script.Relation]bool
 	// helps are what those may do who have nothing else to do when all rows have been
-	// read: help with a copy that is still under way.
+	// read: help with a copy that is still under way. They wait with the builds.
 	helps []crew.Task
 }
 
@@ -72,7 +76,7 @@ func (s *scriptRun) startCrew(ctx context.Context) {
 	if s.only != nil || s.jobs < 2 {
 		return
 	}
-	s.beside = &beside{crew: crew.New(ctx, s.jobs), workers: make([]*session, s.jobs), shelf: newShelf(memory()),
+	s.beside = &beside{crew: crew.New(ctx, s.jobs), workers: make([]*session, s.jobs), shelf: newShelf(postgres.Memory()),
 		fed: map[script.Relation]int64{}, on: map[script.Relation]script.Relation{}, analyzed: map[script.Relation]bool{}}
 }
 
@@ -96,7 +100,6 @@ func (s *scriptRun) drain() error {
 	if s.beside == nil {
 		return nil
 	}
-	s.help()
 	s.flush()
 	if f := s.crew.Wait(); f != nil {
 		return f.Err
@@ -106,18 +109,19 @@ func (s *scriptRun) drain() error {
 
 // flush gives the crew what was put off.
 func (s *scriptRun) flush() {
-	for _, t := range s.later {
-		s.crew.Add(t)
-	}
-	s.later = nil
+	s.crew.Add(slices.Concat(s.helps, s.builds, s.later)...)
+	s.helps, s.builds, s.later = nil, nil, nil
 }
 
-// help lets whoever has nothing else to do help with copies: no more rows come for now.
-func (s *scriptRun) help() {
-	for _, t := range s.helps {
-		s.crew.Add(t)
+// manyBuilds are enough to choose from.
+const manyBuilds = 256
+
+// build puts off an index or a key.
+func (s *scriptRun) build(t crew.Task) {
+	if s.builds = append(s.builds, t); len(s.builds) >= manyBuilds {
+		s.crew.Add(append(s.helps, s.builds...)...)
+		s.helps, s.builds = nil, nil
 	}
-	s.helps = nil
 }
 
 // first is the failure that stands first in the script: err, or one before it.
@@ -167,7 +171,6 @@ func (s *scriptRun) hand(ctx context.Context, r *script.Reader, p script.Part) (
 	if e.Act == script.LoadRows {
 		return true, s.handRows(ctx, r, p, e)
 	}
-	s.help()
 	return true, s.handStatement(p, e)
 }
 
@@ -241,8 +244,8 @@ func (s *scriptRun) fit(e script.Effect) bool {
 // handStatement gives the crew an index, a key, a foreign key or a trigger.
 func (s *scriptRun) handStatement(p script.Part, e script.Effect) error {
 	p.Text = bytes.Clone(p.Text)
-	task := func(sql string, cost int64, locks ...crew.Lock) crew.Task {
-		return crew.Task{Line: p.Line, Cost: cost, Locks: locks, Do: s.do(func(ctx context.Context, w *session) error {
+	with := func(now settings, sql string, cost int64, locks ...crew.Lock) crew.Task {
+		return crew.Task{Line: p.Line, Cost: cost, Locks: locks, Do: s.doWith(now, func(ctx context.Context, w *session) error {
 			s.progress.begins(p)
 			defer s.progress.ends()
 			if err := w.run(ctx, sql, nil); err != nil {
@@ -251,20 +254,22 @@ func (s *scriptRun) handStatement(p script.Part, e script.Effect) error {
 			return nil
 		})}
 	}
+	task := func(sql string, cost int64, locks ...crew.Lock) crew.Task { return with(s.now, sql, cost, locks...) }
 	size := s.fed[e.Table]
+	work := size * weight(e.Method, p.Mentions(s.known.relations[e.Table].worded))
 	lock := func(m crew.Mode) crew.Lock { return crew.Lock{Relation: lockName(e.Table), Mode: m} }
 	if e.Index.Name != "" && e.Table.Name != "" {
 		s.on[e.Index] = e.Table
 	}
 	switch e.Act {
 	case script.BuildIndex:
-		s.crew.Add(task(string(p.Text), size*weight(e.Method), lock(crew.Build)))
+		s.build(with(s.now.building(e.Method, size, s.together()), string(p.Text), work, lock(crew.Build)))
 	case script.AddKey:
 		if e.First == "" || s.known.relations[e.Table].kind != "r" {
-			s.crew.Add(task(string(p.Text), size*weight(e.Method), lock(crew.Alter)))
+			s.build(task(string(p.Text), work, lock(crew.Alter)))
 			break
 		}
-		s.crew.Add(task(e.First, size*weight(""), lock(crew.Build)))
+		s.build(with(s.now.building(e.Method, size, s.together()), e.First, work, lock(crew.Build)))
 		s.later = append(s.later, task(e.Then, 0, lock(crew.Alter)))
 	case script.AddReference:
 		s.flush()
@@ -402,21 +407,61 @@ func lockName(r script.Relation) string { return quoteName(r.Schema) + "." + quo
 // as long as 2.1 million of 70).
 const perRow = 100
 
-// weight is about how much longer than a B-tree an index takes for the same rows.
-func weight(method string) int64 {
-	switch method {
-	case "gin":
-		return 8
-	case "gist", "spgist":
-		return 5
+// weight is about how much longer than a B-tree over numbers an index takes for the same
+// rows.
+func weight(method string, worded bool) int64 {
+	switch {
+	case method == "gin":
+		return 16
+	case method == "gist" || method == "spgist":
+		return 10
+	case worded: // each comparison asks the language
+		return 3
 	}
 	return 1
+}
+
+// building are the settings for an index over a table of about so many bytes. What is
+// sorted in the cache of a processor and merged then takes less time than what is sorted
+// in as much memory as there is; the more there is, the more memory a single merge takes.
+// Together are how many processes may help with a GIN index, which takes longest by far;
+// each of them then gathers in memory of its own. Where the script says how much memory,
+// that counts.
+func (now settings) building(method string, size int64, together int) settings {
+	const memory, helpers = "maintenance_work_mem", "max_parallel_maintenance_workers"
+	if now[memory] != "" {
+		return now
+	}
+	own := maps.Clone(now)
+	switch {
+	case method == "gin" && together > 0:
+		own[helpers] = strconv.Itoa(together)
+	case method != "btree" && method != "" && method != "gin":
+	case size < 2<<30:
+		own[memory] = "8MB"
+	case size < 16<<30 && method != "gin": // which is then larger than all buffers
+		own[memory] = "16MB"
+	}
+	return own
+}
+
+// together is how many processes may help with a GIN index.
+func (s *scriptRun) together() int {
+	if !s.server.Cluster().Tools.BuildsGINTogether() {
+		return 0
+	}
+	return min(max(s.jobs-1, 1), 4)
 }
 
 // do makes a task of what a session is to do, with the settings that the script has
 // here.
 func (s *scriptRun) do(what func(context.Context, *session) error) func(context.Context, int) error {
-	now, database, b := s.now, s.at, s.beside
+	return s.doWith(s.now, what)
+}
+
+// doWith is do with other settings.
+func (s *scriptRun) doWith(now settings, what func(context.Context, *session) error) func(context.Context, int) error {
+	database, b := s.at, s.beside
 	return func(ctx context.Context, worker int) error {
 		w := b.workers[worker]
 		if w == nil || w.conn == nil || w.conn.IsClosed() { // one that was stopped is closed
@@ -436,7 +481,9 @@ func (s *scriptRun) do(what func(context.Context, *session) error) func(context.
 // handRows gives the crew the rows of a COPY.
 func (s *scriptRun) handRows(ctx context.Context, r *script.Reader, p script.Part, e script.Effect) error {
 	p.Text = bytes.Clone(p.Text)
-	s.flush()
+	if len(s.builds)+len(s.later) > 0 { // else whoever helps waits until all rows have been read
+		s.flush()
+	}
 	s.progress.data()
 	s.env.Meter().Note(strings.TrimSuffix(p.Summary(), " FROM stdin"))
 	l := newLoad(ctx, s.shelf)
@@ -456,7 +503,10 @@ func (s *scriptRun) handRows(ctx context.Context, r *script.Reader, p script.Par
 		more, err = read()
 	}
 	large := more // for less than a piece a TRUNCATE would cost more than it saves
-	task.Do = s.do(func(ctx context.Context, w *session) error { return w.load(ctx, p, e, l, large) })
+	task.Do = s.do(func(ctx context.Context, w *session) error {
+		defer close(l.over)
+		return w.load(ctx, p, e, l, large)
+	})
 	s.crew.Add(orFails(task, l))
 	shared := false
 	for more {
@@ -472,6 +522,9 @@ func (s *scriptRun) handRows(ctx context.Context, r *script.Reader, p script.Par
 	}
 	if large && !shared {
 		task.Cost = 0 // but for what waits behind the table's rows
+		// What is copied behind the TRUNCATE is better off alone: it needs no log, and a
+		// look at a foreign key may go along indexes.
+		task.Yields = l.goesOn
 		task.Do = s.do(func(ctx context.Context, w *session) error {
 			if len(l.next) < worthSharing/pieceSoft {
 				return nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"comeback/enginetest"
 	"comeback/recovery"
 	"comeback/recovery/dump"
+	"comeback/recovery/dump/script"
 )
 
 //go:embed testdata/nasty.sql
@@ -94,6 +96,34 @@ func TestRestore_AsPsqlDoes(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Text takes longest to sort where a language says how: not in the collation C, and not
+// where that is the database's.
+func TestCatalogue_worded(t *testing.T) {
+	const sql = `create table public.t (n integer, a text, b text collate "C", c varchar(9), d text collate "de-x-icu", e bytea)`
+	for database, locale := range map[string]string{"worded": "C.UTF-8", "plain": "C"} {
+		t.Cleanup(func() {
+			if err := query(context.WithoutCancel(t.Context()), "postgres", "drop database if exists "+database); err != nil {
+				t.Error(err)
+			}
+		})
+		if err := query(t.Context(), "postgres", fmt.Sprintf("create database %s template template0 encoding 'UTF8' locale '%s'", database, locale)); err != nil {
+			t.Fatal(err)
+		}
+		if err := query(t.Context(), database, sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for database, want := range map[string][]string{"worded": {"a", "c", "d"}, "plain": {"d"}} {
+		got, err := dump.Worded(t.Context(), plainEnv{}, source, database, script.Relation{Schema: "public", Name: "t"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if names := slices.Sorted(maps.Keys(got)); !slices.Equal(names, want) {
+			t.Errorf("%s: %q, want %q", database, names, want)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package dump
 import (
 	"context"
 	_ "embed"
+	"encoding/json"
 	"fmt"
 	"strconv"
 
@@ -25,6 +26,8 @@ type catalogue struct {
 type relationFacts struct {
 	kind    string // as in pg_class.relkind
 	columns int    // that a COPY fills
+	// worded are the columns of text that is compared as a language does.
+	worded map[string]bool
 	// loads says that its rows can come beside those of others: it is an empty
 	// table without triggers, rules and indexes, and neither its checks and
 	// generated columns nor its types run a function that may read a table.
@@ -44,7 +47,7 @@ func (s *session) ask(ctx context.Context) (*catalogue, error) {
 	for _, row := range result.Rows {
 		// The first one, without a name, is about all.
 		name := script.Relation{Schema: string(row[0]), Name: string(row[1])}
-		yes := string(row[4]) == "t"
+		yes := string(row[5]) == "t"
 		if name.Name == "" {
 			c.safe, c.domains = yes, string(row[2]) == "t"
 			continue
@@ -53,7 +56,18 @@ func (s *session) ask(ctx context.Context) (*catalogue, error) {
 		if err != nil {
 			return nil, fmt.Errorf("look at what the script has made: %w", err)
 		}
-		c.relations[name] = relationFacts{kind: string(row[2]), columns: columns, loads: yes}
+		facts := relationFacts{kind: string(row[2]), columns: columns, loads: yes}
+		if len(row[4]) > 0 {
+			var worded []string
+			if err := json.Unmarshal(row[4], &worded); err != nil {
+				return nil, fmt.Errorf("look at what the script has made: %w", err)
+			}
+			facts.worded = map[string]bool{}
+			for _, column := range worded {
+				facts.worded[column] = true
+			}
+		}
+		c.relations[name] = facts
 	}
 	return c, nil
 }

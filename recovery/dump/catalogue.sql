@@ -29,6 +29,7 @@ with trees as materialized (
 )
 select '' as schema, '' as name,
 	case when exists (select from doubtful where type <> 0) then 'f' else 't' end as kind, '0' as columns,
+	'[]' as worded,
 	pg_catalog.current_setting('search_path') = '' and current_user = 'postgres' and session_user = 'postgres'
 	and not exists (select from pg_catalog.pg_event_trigger)
 	and not exists (select from written w where
@@ -39,6 +40,11 @@ select '' as schema, '' as name,
 union all
 select n.nspname, c.relname, c.relkind::text,
 	(select count(*)::text from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''),
+	-- columns of text that is compared as a language does
+	(select pg_catalog.array_to_json(pg_catalog.array_agg(a.attname))::text
+		from pg_catalog.pg_attribute a join pg_catalog.pg_collation l on l.oid = a.attcollation
+		where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and l.collname not in ('C', 'POSIX')
+		and not (l.collname = 'default' and (select datcollate from pg_catalog.pg_database where datname = pg_catalog.current_database()) in ('C', 'POSIX'))),
 	c.relkind = 'r' and c.relpersistence <> 't' and a.amname = 'heap'
 	and not c.relhasindex and not c.relhastriggers and not c.relhasrules
 	and pg_catalog.pg_relation_size(c.oid) = 0

@@ -9,8 +9,6 @@ import (
 	"runtime"
 	"strconv"
 
-	"golang.org/x/sys/unix"
-
 	"comeback/recovery"
 	"comeback/recovery/ledger"
 	"comeback/recovery/postgres"
@@ -96,7 +94,7 @@ func (s scratch) fresh(ctx context.Context, env recovery.Env, tools postgres.Too
 	if err := c.Init(ctx, env, postgres.InitOptions{}); err != nil {
 		return nil, m, err
 	}
-	if err := c.Configure(postgres.TuneSettings(runtime.NumCPU())); err != nil {
+	if err := c.Configure(postgres.TuneSettings(runtime.NumCPU(), postgres.Memory())); err != nil {
 		return nil, m, err
 	}
 	control, err := postgres.ReadControl(ctx, tools, c.Data)
@@ -128,13 +126,4 @@ func (s scratch) cluster(installed []postgres.Tools, m mark) (postgres.Cluster, 
 		}
 	}
 	return c, recovery.Errorf("install "+packageFor(0)+"-"+version+" again", "PostgreSQL %s, which has made the cluster in %s, is not installed here", version, c.Data)
-}
-
-// memory is how much this machine has, in bytes.
-func memory() int64 {
-	var info unix.Sysinfo_t
-	if unix.Sysinfo(&info) != nil {
-		return 1 << 30 // the kernel does not tell
-	}
-	return int64(info.Totalram) * int64(info.Unit)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"comeback/recovery"
+	"comeback/recovery/dump/script"
 	"comeback/recovery/postgres"
 )
 
@@ -37,4 +38,19 @@ func SetPieces(soft, held int) (reset func()) {
 	s, h, l := pieceSoft, heldAtMost, lookedAt
 	pieceSoft, heldAtMost, lookedAt = soft, held, int64(soft)
 	return func() { pieceSoft, heldAtMost, lookedAt = s, h, l }
+}
+
+// Worded are the columns of a relation in a server's database that are compared as a
+// language does.
+func Worded(ctx context.Context, env recovery.Env, server *postgres.Server, database string, of script.Relation) (map[string]bool, error) {
+	s := &session{restore: newRestore(scratch{}, env, server, 1)}
+	if err := s.connect(ctx, database); err != nil {
+		return nil, err
+	}
+	defer s.close(ctx)
+	c, err := s.ask(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.relations[of].worded, nil
 }

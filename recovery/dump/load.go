@@ -90,12 +90,14 @@ type load struct {
 	// stop is closed when a lane has failed: no more pieces are taken.
 	stop     chan struct{}
 	stopOnce sync.Once
+	// over is closed when the first lane has ended.
+	over chan struct{}
 	// broken is why the data end before their end; set before next is closed.
 	broken error
 }
 
 func newLoad(ctx context.Context, s *shelf) *load {
-	return &load{ctx: ctx, shelf: s, turn: make(chan struct{}, 1), next: make(chan piece, cap(s.free)), begun: make(chan struct{}), shared: make(chan struct{}), stop: make(chan struct{})}
+	return &load{ctx: ctx, shelf: s, turn: make(chan struct{}, 1), next: make(chan piece, cap(s.free)), begun: make(chan struct{}), shared: make(chan struct{}), stop: make(chan struct{}), over: make(chan struct{})}
 }
 
 // errStopped: what a lane was copying is not wanted any more.
@@ -128,6 +130,16 @@ func (l *load) begin() { l.beginOnce.Do(func() { close(l.begun) }) }
 
 // share lets other lanes take pieces, too.
 func (l *load) share() { l.shareOnce.Do(func() { close(l.shared) }) }
+
+// goesOn reports whether the first lane has not ended yet.
+func (l *load) goesOn() bool {
+	select {
+	case <-l.over:
+		return false
+	default:
+		return true
+	}
+}
 
 // end says that no pieces follow, because of an error where there is one.
 func (l *load) end(err error) {

@@ -65,7 +65,7 @@ func (k settleKind) Do(ctx context.Context, env recovery.Env, step recovery.Step
 // when it heeds them and has written a checkpoint under them: whatever it writes
 // from then on is written safely.
 func (s scratch) harden(ctx context.Context, server *postgres.Server) error {
-	safe := postgres.TuneSettings(runtime.NumCPU())
+	safe := postgres.TuneSettings(runtime.NumCPU(), postgres.Memory())
 	maps.Copy(safe, postgres.SafeSettings())
 	room, err := postgres.RoomSettings(s.handle.Dir)
 	if err != nil {

@@ -64,7 +64,7 @@ func withServers(run func() int) (code int, err error) {
 				err = gone
 			}
 		}()
-		if *server, err = start(ctx, data, postgres.TuneSettings(2)); err != nil {
+		if *server, err = start(ctx, data, postgres.TuneSettings(2, 0)); err != nil {
 			return 0, err
 		}
 	}

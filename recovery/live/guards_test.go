@@ -30,7 +30,7 @@ type two struct {
 func openTwo(t *testing.T) *two {
 	t.Helper()
 	w := &two{dir: scratchDir(t)}
-	settings := postgres.TuneSettings(2)
+	settings := postgres.TuneSettings(2, 0)
 	settings["wal_level"], settings["max_wal_senders"], settings["max_prepared_transactions"] = "logical", "4", "4"
 	w.live = startServer(t, filepath.Join(w.dir, "live"), settings)
 	w.scratch = startServer(t, filepath.Join(w.dir, "scratch"), settings)

@@ -42,7 +42,7 @@ func openPlace(t *testing.T) *place {
 	if err := c.Init(ctx, e, postgres.InitOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Configure(postgres.TuneSettings(2)); err != nil {
+	if err := c.Configure(postgres.TuneSettings(2, 0)); err != nil {
 		t.Fatal(err)
 	}
 	var err error

@@ -51,6 +51,9 @@ func (t Tools) ByFiles() string {
 // by everybody; before 14 only a VACUUM does.
 func (t Tools) MarksFrozen() bool { return t.Major >= 14 }
 
+// BuildsGINTogether reports whether several processes can build one GIN index.
+func (t Tools) BuildsGINTogether() bool { return t.Major >= 18 }
+
 // BuildsTell reports whether the build of an index tells the planner of its table's pages
 // also where autovacuum is off; from 18 on only a VACUUM or an ANALYZE does.
 func (t Tools) BuildsTell() bool { return t.Major < 18 }

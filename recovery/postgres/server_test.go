@@ -16,7 +16,7 @@ import (
 
 func TestServer(t *testing.T) {
 	ctx := within(t)
-	settings := postgres.TuneSettings(2)
+	settings := postgres.TuneSettings(2, 0)
 	e, s := running(t, settings)
 	c := s.Cluster()
 

@@ -55,14 +55,24 @@ func (c *Crew) Idle() int {
 // Failed is closed when a task has failed.
 func (c *Crew) Failed() <-chan struct{} { return c.failed }
 
-// Add gives the crew a task. Where very many wait it returns when there are
-// fewer. After a failure tasks that stand behind it are dropped.
-func (c *Crew) Add(t Task) {
+// Add gives the crew tasks, in their order; which begins first is decided over all of
+// them. Where very many wait it returns when there are fewer. After a failure tasks that
+// stand behind it are dropped.
+func (c *Crew) Add(tasks ...Task) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.waiting >= maxWaiting && c.failure == nil && c.ctx.Err() == nil {
-		c.changed.Wait()
+	for _, t := range tasks {
+		for c.waiting >= maxWaiting && c.failure == nil && c.ctx.Err() == nil {
+			c.dispatch()
+			c.changed.Wait()
+		}
+		c.add(t)
 	}
+	c.dispatch()
+}
+
+// add takes a task in, behind those that it has to wait for. The caller holds mu.
+func (c *Crew) add(t Task) {
 	if c.failure != nil && t.Line > c.failure.Line {
 		return
 	}
@@ -88,7 +98,6 @@ func (c *Crew) Add(t Task) {
 	if w.before == 0 {
 		c.ready = append(c.ready, w)
 	}
-	c.dispatch()
 }
 
 // dispatch lets idle workers begin what may begin. The caller holds mu.
@@ -99,7 +108,7 @@ func (c *Crew) dispatch() {
 			if slices.ContainsFunc(c.busy, func(b *work) bool { return conflict(w, b) }) {
 				continue
 			}
-			if best < 0 || w.chain > c.ready[best].chain {
+			if best < 0 || w.goesBefore(c.ready[best]) {
 				best = i
 			}
 		}

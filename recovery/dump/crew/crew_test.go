@@ -91,6 +91,59 @@ func TestCrew_LongestChainFirst(t *testing.T) {
 	}
 }
 
+// Of tasks that are given together the longest chain begins first, although a worker has
+// nothing to do when the first one comes; more of them than may wait get through.
+func TestCrew_Together(t *testing.T) {
+	c := New(t.Context(), 1)
+	defer c.Close()
+	var order []int64
+	var tasks []Task
+	for i := range int64(maxWaiting + 10) {
+		tasks = append(tasks, Task{Cost: i, Do: func(context.Context, int) error {
+			order = append(order, i)
+			return nil
+		}})
+	}
+	c.Add(tasks[:3]...)
+	if f := c.Wait(); f != nil || !slices.Equal(order, []int64{2, 1, 0}) {
+		t.Errorf("%v, they ran as %v", f, order)
+	}
+	order = nil
+	c.Add(tasks...)
+	if f := c.Wait(); f != nil || len(order) != len(tasks) {
+		t.Errorf("%v, %d of %d ran", f, len(order), len(tasks))
+	}
+}
+
+// One that yields waits for whatever else may begin, and goes first by its chain when it
+// does not yield any more.
+func TestCrew_Yields(t *testing.T) {
+	for _, yields := range []bool{true, false} {
+		c := New(t.Context(), 1)
+		defer c.Close()
+		var order []string
+		task := func(name string, cost int64, locks ...Lock) Task {
+			return Task{Cost: cost, Locks: locks, Do: func(context.Context, int) error {
+				order = append(order, name)
+				return nil
+			}}
+		}
+		help := task("help", 0, Lock{"a", Load})
+		help.Yields = func() bool { return yields }
+		c.Add(help, task("long behind it", 50, Lock{"a", Build}), task("other", 10, Lock{"b", Build}))
+		if f := c.Wait(); f != nil {
+			t.Fatal(f)
+		}
+		want := []string{"help", "long behind it", "other"}
+		if yields {
+			want = []string{"other", "help", "long behind it"}
+		}
+		if !slices.Equal(order, want) {
+			t.Errorf("yields: %t: they ran as %q", yields, order)
+		}
+	}
+}
+
 // Whatever fails first, the failure that is told is the first one of the script;
 // what stands behind it is stopped.
 func TestCrew_FirstFailure(t *testing.T) {

@@ -6,7 +6,8 @@
 // conflict are ever under way together; only among foreign keys, which exclude
 // each other but do not build on each other, the order is free. Of the tasks
 // that may begin, the one at the head of the longest chain begins: its own work
-// and that of the longest line of tasks that wait for it.
+// and that of the longest line of tasks that wait for it. One that yields begins only
+// where no other may.
 //
 // When a task fails, those that stand behind it in the script are stopped and
 // those before it go on, so that the failure that is told is the first one of

@@ -44,6 +44,8 @@ type Task struct {
 	Locks []Lock
 	// Cost is about how long it takes, in any unit.
 	Cost int64
+	// Yields, where it is set and true, lets whatever else may begin go before.
+	Yields func() bool
 	// Do does it. Worker is a number below the crew's size that no other task
 	// has meanwhile.
 	Do func(ctx context.Context, worker int) error
@@ -101,6 +103,16 @@ func meet(a, b *work, is func(x, y Mode) bool) bool {
 	}
 	return false
 }
+
+// goesBefore reports whether w begins before another that may begin, too.
+func (w *work) goesBefore(other *work) bool {
+	if a, b := w.yields(), other.yields(); a != b {
+		return b
+	}
+	return w.chain > other.chain
+}
+
+func (w *work) yields() bool { return w.Yields != nil && w.Yields() }
 
 // lengthen makes known that a chain of a length begins behind w.
 func (w *work) lengthen(behind int64) {

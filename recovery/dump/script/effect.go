@@ -1,6 +1,9 @@
 package script
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Act is what a statement does, as far as it matters for what may be done
 // beside it.
@@ -208,6 +211,14 @@ func (t statement) foreign(from int) (calls, casts bool) {
 		casts = casts || t.word(i-2) == ":" || t.word(i-2) == "as"
 	}
 	return calls, casts
+}
+
+// Mentions reports whether one of some names stands anywhere in the statement.
+func (p Part) Mentions(names map[string]bool) bool {
+	return slices.ContainsFunc(p.Tokens(), func(token Token) bool {
+		name, ok := token.Name()
+		return ok && names[name]
+	})
 }
 
 func (t statement) alters() Effect {
