@@ -9,7 +9,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"comeback/pattern"
@@ -35,8 +34,9 @@ type beside struct {
 	// something has happened since; asked counts.
 	known *catalogue
 	asked int
-	// now are the session's settings, nil when they may have changed.
-	now settings
+	// now are the session's settings, nil when they may have changed; configured what
+	// the server's configuration alone says of how indexes are built.
+	now, configured settings
 	// referred says that foreign keys have come, which stand behind all indexes.
 	referred bool
 	// builds are indexes and keys, and later cheap statements about them: they wait for
@@ -201,7 +201,7 @@ func (s *scriptRun) look(ctx context.Context) (err error) {
 		}
 	}
 	if s.now == nil {
-		s.now, err = s.session.settings(ctx)
+		s.now, s.configured, err = s.session.settings(ctx)
 	}
 	return err
 }
@@ -256,20 +256,21 @@ func (s *scriptRun) handStatement(p script.Part, e script.Effect) error {
 	}
 	task := func(sql string, cost int64, locks ...crew.Lock) crew.Task { return with(s.now, sql, cost, locks...) }
 	size := s.fed[e.Table]
-	work := size * weight(e.Method, p.Mentions(s.known.relations[e.Table].worded))
+	work := size * weight(e.Method, p.Keys(s.known.relations[e.Table].worded))
+	building := s.now.building(s.configured, e.Method, size, s.server.Cluster().Tools.BuildsGINTogether())
 	lock := func(m crew.Mode) crew.Lock { return crew.Lock{Relation: lockName(e.Table), Mode: m} }
 	if e.Index.Name != "" && e.Table.Name != "" {
 		s.on[e.Index] = e.Table
 	}
 	switch e.Act {
 	case script.BuildIndex:
-		s.build(with(s.now.building(e.Method, size, s.together()), string(p.Text), work, lock(crew.Build)))
+		s.build(with(building, string(p.Text), work, lock(crew.Build)))
 	case script.AddKey:
 		if e.First == "" || s.known.relations[e.Table].kind != "r" {
 			s.build(task(string(p.Text), work, lock(crew.Alter)))
 			break
 		}
-		s.build(with(s.now.building(e.Method, size, s.together()), e.First, work, lock(crew.Build)))
+		s.build(with(building, e.First, work, lock(crew.Build)))
 		s.later = append(s.later, task(e.Then, 0, lock(crew.Alter)))
 	case script.AddReference:
 		s.flush()
@@ -421,36 +422,32 @@ func weight(method string, worded bool) int64 {
 	return 1
 }
 
-// building are the settings for an index over a table of about so many bytes. What is
-// sorted in the cache of a processor and merged then takes less time than what is sorted
-// in as much memory as there is; the more there is, the more memory a single merge takes.
-// Together are how many processes may help with a GIN index, which takes longest by far;
-// each of them then gathers in memory of its own. Where the script says how much memory,
-// that counts.
-func (now settings) building(method string, size int64, together int) settings {
-	const memory, helpers = "maintenance_work_mem", "max_parallel_maintenance_workers"
-	if now[memory] != "" {
+// building are the settings for an index over a table that was fed so much, where the
+// server's configuration alone says what they are. What is sorted in the cache of a
+// processor and merged then takes less time than what is sorted in as much memory as there
+// is; the more there is, the more memory a single merge takes. Where processes help each
+// other with a B-tree they want the configured memory: PostgreSQL gives none of them less
+// than 32 MB. From 18 on one helps with a GIN index, which takes longest by far.
+func (now settings) building(configured settings, method string, fed int64, ginTogether bool) settings {
+	helpers := configured[buildHelpers]
+	if configured[buildMemory] == "" || helpers == "" || fed == 0 { // a table of which nothing is known may be of any size
 		return now
 	}
 	own := maps.Clone(now)
 	switch {
-	case method == "gin" && together > 0:
-		own[helpers] = strconv.Itoa(together)
-	case method != "btree" && method != "" && method != "gin":
-	case size < 2<<30:
-		own[memory] = "8MB"
-	case size < 16<<30 && method != "gin": // which is then larger than all buffers
-		own[memory] = "16MB"
+	case method == "gin" && ginTogether:
+		if helpers == "0" {
+			own[buildHelpers] = "1"
+		}
+	case method == "gin" && fed < 2<<30: // a larger one is not held by any buffers
+		own[buildMemory] = "8MB"
+	case method != "btree" && method != "" || helpers != "0":
+	case fed < 2<<30:
+		own[buildMemory] = "8MB"
+	case fed < 16<<30:
+		own[buildMemory] = "16MB"
 	}
 	return own
-}
-
-// together is how many processes may help with a GIN index.
-func (s *scriptRun) together() int {
-	if !s.server.Cluster().Tools.BuildsGINTogether() {
-		return 0
-	}
-	return min(max(s.jobs-1, 1), 4)
 }
 
 // do makes a task of what a session is to do, with the settings that the script has

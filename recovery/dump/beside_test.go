@@ -99,6 +99,49 @@ func TestRestore_AsPsqlDoes(t *testing.T) {
 	}
 }
 
+// What takes longest begins first, although it comes last. (The number of an index in the
+// catalogue tells when it was begun.) More indexes than are chosen from
+// at once, and what is said about the first of them, come in their order, too.
+func TestRestore_LongestFirst(t *testing.T) {
+	var more strings.Builder
+	for i := range 300 {
+		fmt.Fprintf(&more, "create index many_%d on public.many (id); comment on index public.many_%d is 'the index %d';\n", i, i, i)
+	}
+	filled(t, "longest", `create table public.a (id integer, note text, words text);
+		insert into public.a select n, md5(n::text), 'some words ' || n from generate_series(1, 3000) n;
+		create index a_number on public.a (id); create index b_text on public.a (note); create index c_words on public.a using gin (to_tsvector('simple', words));
+		create table public.many (id integer); insert into public.many select generate_series(1, 10);
+		`+more.String()+`alter table public.many cluster on many_0;
+		create table public.z as select n, md5(n::text) from generate_series(1, 200000) n`) // before they have been read, those of a are in
+	o, err := into(t, empty, recovery.Component{Name: t.Name(), Kind: recovery.Postgres}, "a.sql", dumpOf(t, "longest"))
+	if err != nil {
+		t.Fatalf("%v (%s)", err, recovery.HintOf(err))
+	}
+	url := o.Bindings[0].URL
+	if diff := cmp.Diff(schema(t, source.URL("longest")), schema(t, url)); diff != "" {
+		t.Errorf("the schema differs (-source +comeback):\n%s", diff)
+	}
+	order := ask(t, url, "select string_agg(relname, ' ' order by oid) from pg_class where relname in ('a_number', 'b_text', 'c_words')")
+	if strings.HasPrefix(order, "a_number") {
+		t.Errorf("the indexes were begun as %s", order)
+	}
+}
+
+// Names of columns come in the encoding of the script, in which a letter may end in what
+// is a backslash elsewhere.
+func TestRestore_OtherEncoding(t *testing.T) {
+	filled(t, "encoded", `create table public."予約者" (id integer primary key, "表" text); insert into public."予約者" select n, '表 ' || n from generate_series(1, 100) n; create index on public."予約者" ("表")`)
+	for _, encoding := range []string{"SJIS", "UTF8"} {
+		o, err := into(t, empty, recovery.Component{Name: t.Name() + encoding, Kind: recovery.Postgres}, "a.sql", dumpOf(t, "encoded", "--encoding="+encoding))
+		if err != nil {
+			t.Fatalf("%s: %v (%s)", encoding, err, recovery.HintOf(err))
+		}
+		if diff := cmp.Diff(digests(t, source.URL("encoded")), digests(t, o.Bindings[0].URL)); diff != "" {
+			t.Errorf("%s: the rows differ (-source +comeback):\n%s", encoding, diff)
+		}
+	}
+}
+
 // Text takes longest to sort where a language says how: not in the collation C, and not
 // where that is the database's.
 func TestCatalogue_worded(t *testing.T) {

@@ -5,37 +5,40 @@ import (
 	"testing"
 )
 
-// What an index is built with depends on its method and on how much there is to sort, and
-// not where the script says it.
+// What an index is built with depends on its method, on how much there is to sort and on
+// whether processes help each other, and is left alone where somebody has said it.
 func TestSettings_building(t *testing.T) {
-	none, own := settings{"row_security": "off"}, settings{"maintenance_work_mem": "1048576"}
+	alone, helped := settings{buildMemory: "65536", buildHelpers: "0"}, settings{buildMemory: "65536", buildHelpers: "1"}
+	now := settings{"row_security": "off"}
 	for name, test := range map[string]struct {
-		now      settings
-		method   string
-		size     int64
-		together int
-		memory   string
-		helpers  string
+		configured      settings
+		method          string
+		fed             int64
+		together        bool
+		memory, helpers string
 	}{
-		"a key":             {none, "", 1 << 20, 1, "8MB", ""},
-		"a B-tree":          {none, "btree", 1 << 30, 1, "8MB", ""},
-		"a large one":       {none, "btree", 8 << 30, 1, "16MB", ""},
-		"a very large one":  {none, "btree", 64 << 30, 1, "", ""},
-		"words":             {none, "gin", 1 << 20, 0, "8MB", ""},
-		"words, together":   {none, "gin", 1 << 20, 3, "", "3"},
-		"very many words":   {none, "gin", 8 << 30, 0, "", ""},
-		"places":            {none, "gist", 1 << 20, 1, "", ""},
-		"the script's own":  {own, "btree", 1 << 20, 1, "1048576", ""},
-		"… for words, too":  {own, "gin", 1 << 20, 1, "1048576", ""},
-		"nothing was asked": {settings{}, "btree", 1, 1, "8MB", ""},
+		"a key":                       {alone, "", 1 << 20, true, "8MB", ""},
+		"a B-tree":                    {alone, "btree", 1 << 30, false, "8MB", ""},
+		"a large one":                 {alone, "btree", 8 << 30, false, "16MB", ""},
+		"a very large one":            {alone, "btree", 64 << 30, false, "", ""},
+		"one of nobody knows what":    {alone, "btree", 0, false, "", ""},
+		"one that others help with":   {helped, "btree", 1 << 20, false, "", ""},
+		"words":                       {alone, "gin", 1 << 20, false, "8MB", ""},
+		"words, helped elsewhere":     {helped, "gin", 1 << 20, false, "8MB", ""},
+		"words, together":             {alone, "gin", 1 << 20, true, "", "1"},
+		"words, together anyway":      {helped, "gin", 1 << 20, true, "", ""},
+		"very many words":             {alone, "gin", 8 << 30, false, "", ""},
+		"places":                      {alone, "gist", 1 << 20, false, "", ""},
+		"somebody said how much":      {settings{buildHelpers: "0"}, "btree", 1 << 20, false, "", ""},
+		"somebody said how many help": {settings{buildMemory: "65536"}, "gin", 1 << 20, true, "", ""},
 	} {
-		before := maps.Clone(test.now)
-		got := test.now.building(test.method, test.size, test.together)
-		if got["maintenance_work_mem"] != test.memory || got["max_parallel_maintenance_workers"] != test.helpers || got["row_security"] != test.now["row_security"] {
+		before := maps.Clone(now)
+		got := now.building(test.configured, test.method, test.fed, test.together)
+		if got[buildMemory] != test.memory || got[buildHelpers] != test.helpers || got["row_security"] != "off" {
 			t.Errorf("%s: %v", name, got)
 		}
-		if !maps.Equal(before, test.now) {
-			t.Errorf("%s: the script's settings are %v now", name, test.now)
+		if !maps.Equal(before, now) {
+			t.Fatalf("%s: the script's settings are %v now", name, now)
 		}
 	}
 }

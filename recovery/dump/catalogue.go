@@ -3,9 +3,9 @@ package dump
 import (
 	"context"
 	_ "embed"
-	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"comeback/recovery/dump/script"
 )
@@ -58,12 +58,8 @@ func (s *session) ask(ctx context.Context) (*catalogue, error) {
 		}
 		facts := relationFacts{kind: string(row[2]), columns: columns, loads: yes}
 		if len(row[4]) > 0 {
-			var worded []string
-			if err := json.Unmarshal(row[4], &worded); err != nil {
-				return nil, fmt.Errorf("look at what the script has made: %w", err)
-			}
 			facts.worded = map[string]bool{}
-			for _, column := range worded {
+			for column := range strings.SplitSeq(string(row[4]), "\x01") { // which no encoding has within another letter
 				facts.worded[column] = true
 			}
 		}
@@ -76,17 +72,27 @@ func (s *session) ask(ctx context.Context) (*catalogue, error) {
 // session like it.
 type settings map[string]string
 
-// settings reads what was set in the session.
-func (s *session) settings(ctx context.Context) (settings, error) {
-	result := s.conn.ExecParams(ctx, "select name, setting from pg_catalog.pg_settings where source = 'session' and context in ('user', 'superuser')", nil, nil, nil, nil).Read()
+// The settings that building changes.
+const buildMemory, buildHelpers = "maintenance_work_mem", "max_parallel_maintenance_workers"
+
+// settings reads what was set in the session, and of what building changes that which
+// nobody but the server's configuration has set.
+func (s *session) settings(ctx context.Context) (set, configured settings, err error) {
+	result := s.conn.ExecParams(ctx, `select name, setting, source from pg_catalog.pg_settings
+		where source = 'session' and context in ('user', 'superuser') or name in ('`+buildMemory+`', '`+buildHelpers+`')`, nil, nil, nil, nil).Read()
 	if result.Err != nil {
-		return nil, lost(ctx, fmt.Errorf("read the settings of the session: %w", result.Err))
+		return nil, nil, lost(ctx, fmt.Errorf("read the settings of the session: %w", result.Err))
 	}
-	all := settings{}
+	set, configured = settings{}, settings{}
 	for _, row := range result.Rows {
-		all[string(row[0])] = string(row[1])
+		switch string(row[2]) {
+		case "session":
+			set[string(row[0])] = string(row[1])
+		case "configuration file", "default":
+			configured[string(row[0])] = string(row[1])
+		}
 	}
-	return all, nil
+	return set, configured, nil
 }
 
 // become gives the session other settings.

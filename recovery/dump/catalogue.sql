@@ -22,6 +22,10 @@ with trees as materialized (
 	where a.attrelid >= 16384 and a.attnum > 0 and not a.attisdropped and e.oid >= 16384 and not (
 		e.typtype in ('b', 'e') or
 		e.typtype = 'd' and e.typbasetype < 16384 and not exists (select from doubtful where type = e.oid))
+), own as materialized (
+	-- whether the database's own collation is a language's; before 15 the C library is the only provider
+	select case coalesce(pg_catalog.to_jsonb(d) ->> 'datlocprovider', 'c') when 'c' then d.datcollate not in ('C', 'POSIX') when 'b' then false else true end as worded
+	from pg_catalog.pg_database d where d.datname = pg_catalog.current_database()
 ), written as materialized (
 	-- functions in a language other than C
 	select oid from pg_catalog.pg_proc
@@ -29,7 +33,7 @@ with trees as materialized (
 )
 select '' as schema, '' as name,
 	case when exists (select from doubtful where type <> 0) then 'f' else 't' end as kind, '0' as columns,
-	'[]' as worded,
+	'' as worded,
 	pg_catalog.current_setting('search_path') = '' and current_user = 'postgres' and session_user = 'postgres'
 	and not exists (select from pg_catalog.pg_event_trigger)
 	and not exists (select from written w where
@@ -40,11 +44,11 @@ select '' as schema, '' as name,
 union all
 select n.nspname, c.relname, c.relkind::text,
 	(select count(*)::text from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''),
-	-- columns of text that is compared as a language does
-	(select pg_catalog.array_to_json(pg_catalog.array_agg(a.attname))::text
-		from pg_catalog.pg_attribute a join pg_catalog.pg_collation l on l.oid = a.attcollation
-		where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and l.collname not in ('C', 'POSIX')
-		and not (l.collname = 'default' and (select datcollate from pg_catalog.pg_database where datname = pg_catalog.current_database()) in ('C', 'POSIX'))),
+	-- columns of text that is compared as a language does, behind each other
+	(select pg_catalog.string_agg(a.attname::text, pg_catalog.chr(1))
+		from pg_catalog.pg_attribute a join pg_catalog.pg_collation l on l.oid = a.attcollation, own
+		where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+		and case l.collprovider when 'd' then own.worded when 'c' then l.collcollate not in ('C', 'POSIX') when 'b' then false else true end),
 	c.relkind = 'r' and c.relpersistence <> 't' and a.amname = 'heap'
 	and not c.relhasindex and not c.relhastriggers and not c.relhasrules
 	and pg_catalog.pg_relation_size(c.oid) = 0

@@ -107,17 +107,16 @@ func instant(text string) (time.Time, bool) {
 // labelPrecision is that of the times in a label: they are cut, not rounded.
 const labelPrecision = time.Second
 
-// takenUntil is the last instant at which the server may have been at work on a backup,
-// by times that may be cut; zero where nothing tells.
-func (b Base) takenUntil() time.Time {
-	t := b.Ended
-	if t.IsZero() {
-		t = b.Started
+// taken is when a backup was taken, and the last instant at which that may have been, as
+// the time may be cut; zero where nothing tells.
+func (b Base) taken() (at, until time.Time) {
+	if at = b.Ended; at.IsZero() {
+		at = b.Started
 	}
-	if t.IsZero() {
-		return t
+	if at.IsZero() {
+		return at, at
 	}
-	return t.Truncate(labelPrecision).Add(labelPrecision - time.Microsecond)
+	return at, at.Truncate(labelPrecision).Add(labelPrecision - time.Microsecond)
 }
 
 // The file backup_label is written at the start of a backup; how much later

@@ -88,7 +88,7 @@ func TestLabel_StopTime(t *testing.T) {
 }
 
 // Who committed in the second in which a backup ended may have done so before its end.
-func TestBase_takenUntil(t *testing.T) {
+func TestBase_taken(t *testing.T) {
 	second := time.Date(2026, 7, 1, 2, 20, 4, 0, time.UTC)
 	for name, test := range map[string]struct {
 		base Base
@@ -99,8 +99,9 @@ func TestBase_takenUntil(t *testing.T) {
 		"only when it began":  {Base{Started: second}, second.Add(999_999 * time.Microsecond)},
 		"nothing tells of it": {},
 	} {
-		if got := test.base.takenUntil(); !got.Equal(test.want) {
-			t.Errorf("%s: %v, want %v", name, got, test.want)
+		at, until := test.base.taken()
+		if !until.Equal(test.want) || at.After(until) || until.Sub(at) >= time.Second {
+			t.Errorf("%s: %v to %v, want %v", name, at, until, test.want)
 		}
 	}
 }

@@ -127,7 +127,7 @@ func (r *resolver) oneLineage(ctx context.Context) error {
 	if r.bases[0].Timeline != 0 { // the runbook chose
 		return nil
 	}
-	var ours time.Time
+	var ours, until time.Time
 	judged := []uint32{r.branch.timeline()}
 	for _, w := range slices.Backward(r.survey.Windows) {
 		if slices.Contains(judged, w.Timeline) {
@@ -151,11 +151,11 @@ func (r *resolver) oneLineage(ctx context.Context) error {
 			return err
 		}
 		if ours.IsZero() {
-			if ours, err = r.inService(ctx); err != nil {
+			if ours, until, err = r.inService(ctx); err != nil {
 				return err
 			}
 		}
-		if theirs.Time.After(ours) {
+		if theirs.Time.After(until) {
 			return recovery.Errorf(fmt.Sprintf("find out which one was in service, and set timeline: %d or timeline: %d of the component", w.Timeline, r.branch.timeline()),
 				"the archive holds two histories: timeline %d goes on to %s, and timeline %d, which is newer, to %s",
 				w.Timeline, clock(theirs.Time), r.branch.timeline(), clock(ours)).WithExit(recovery.Refused)
@@ -166,23 +166,25 @@ func (r *resolver) oneLineage(ctx context.Context) error {
 
 // inService is the last sign of life on the history that is followed: its last commit,
 // or the newest base backup that was taken on its own timeline. A recovery ends with
-// one, before anybody may have written anything.
-func (r *resolver) inService(ctx context.Context) (at time.Time, err error) {
+// one, before anybody may have written anything. It was there at a time, and maybe until
+// the end of the second that a label tells.
+func (r *resolver) inService(ctx context.Context) (at, until time.Time, err error) {
 	for _, f := range r.bases {
 		last, err := r.lastOf(ctx, f, r.branch)
 		if err != nil {
-			return at, err
+			return at, until, err
 		}
-		if at = last.Time; f.Base.Timeline == r.branch.timeline() {
-			if taken := f.Base.takenUntil(); taken.After(at) {
-				at = taken
+		at, until = last.Time, last.Time
+		if f.Base.Timeline == r.branch.timeline() {
+			if taken, end := f.Base.taken(); end.After(until) {
+				at, until = taken, end
 			}
 		}
 		if !at.IsZero() {
 			break // older ones tell of what was before
 		}
 	}
-	return at, nil
+	return at, until, nil
 }
 
 // parting is where two histories of the same cluster part.

@@ -323,17 +323,24 @@ func (r resolver) point(c recovery.Component, w Wanted) (recovery.Point, error) 
 }
 
 // couldReachLater reports whether a survey, whose engine refuses a want, has a window in
-// which there are moments of that want that lose less than a point of another.
+// which something that the want asks for may be, and a point of another engine does not
+// have: after the last of that one's, or between a backup and the time that was wanted.
+// What else is wanted is reached exactly or not at all.
 func couldReachLater(s recovery.Survey, w recovery.Want, than recovery.Point) bool {
-	if w.Table != "" || w.Kind == recovery.WantBackup {
+	exact := than.Exactness == recovery.ToCommit
+	switch {
+	case w.Table != "":
+		return false
+	case w.Kind == recovery.WantLatest, w.Kind == recovery.WantTime && !exact:
+	default:
 		return false
 	}
 	return slices.ContainsFunc(s.Windows, func(window recovery.Window) bool {
 		if w.Kind == recovery.WantTime && window.From.Time.After(w.Time) {
 			return false
 		}
-		if window.To.Time.IsZero() { // nobody has read that far
-			return than.Exactness != recovery.ToCommit
+		if window.To.Time.IsZero() { // it is not known
+			return !exact
 		}
 		return window.To.Time.After(than.Time)
 	})

@@ -206,23 +206,24 @@ func (torn) Resolve(context.Context, recovery.Survey, recovery.Want, storage.Sto
 
 // Where another engine refuses what would lose less, that is said, not passed over.
 func TestResolve_refusesLater(t *testing.T) {
-	open := copies(t, map[string][]string{"nearby": {"dump/02:00", "pitr/01:30"}, "offsite": {"x"}})
+	open := copies(t, map[string][]string{"nearby": {"dump/02:00", "pitr/01:30"}, "offsite": {"dump/02:00"}})
 	const says = "it could come back to a later moment by pitr in nearby, which refuses: the archive holds two histories; to get there, set timeline: 1"
 	for name, c := range map[string]struct {
 		want, from, to string
-		restrict       plan.Wanted
+		than           recovery.Engine
 		says           bool
 	}{
-		"the log goes on":           {"latest", "01:30", "02:10", plan.Wanted{}, true},
-		"nobody has read that far":  {"latest", "01:30", "", plan.Wanted{}, true},
-		"the log ends before":       {"latest", "01:30", "01:50", plan.Wanted{}, false},
-		"a time within":             {"2026-11-23T02:05:00Z", "01:30", "02:10", plan.Wanted{}, true},
-		"a time before the log":     {"2026-11-23T02:05:00Z", "02:07", "02:10", plan.Wanted{}, false},
-		"a backup":                  {"dump/02:00", "01:30", "02:10", plan.Wanted{}, false},
-		"the other engine is asked": {"latest", "01:30", "02:10", plan.Wanted{Engine: "dump"}, false},
+		"the log goes on":                 {"latest", "01:30", "02:10", dumps, true},
+		"nobody knows how far":            {"latest", "01:30", "", dumps, true},
+		"the log ends before":             {"latest", "01:30", "01:50", dumps, false},
+		"a time within":                   {"2026-11-23T02:05:00Z", "01:30", "02:10", dumps, true},
+		"a time before the log":           {"2026-11-23T02:05:00Z", "02:07", "02:10", dumps, false},
+		"the latest of another's log":     {"latest", "01:30", "02:10", shelf{"dump", recovery.ToCommit}, true},
+		"… which ends nobody knows where": {"latest", "01:30", "", shelf{"dump", recovery.ToCommit}, false},
+		"a time that is reached exactly":  {"2026-11-23T02:05:00Z", "01:30", "02:10", shelf{"dump", recovery.ToCommit}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, err := resolve(t, open, c.want, c.restrict, dumps, torn{log, c.from, c.to})
+			m, err := resolve(t, open, c.want, plan.Wanted{}, c.than, torn{log, c.from, c.to})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,9 +1,6 @@
 package script
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // Act is what a statement does, as far as it matters for what may be done
 // beside it.
@@ -213,12 +210,25 @@ func (t statement) foreign(from int) (calls, casts bool) {
 	return calls, casts
 }
 
-// Mentions reports whether one of some names stands anywhere in the statement.
-func (p Part) Mentions(names map[string]bool) bool {
-	return slices.ContainsFunc(p.Tokens(), func(token Token) bool {
-		name, ok := token.Name()
-		return ok && names[name]
-	})
+// Keys reports whether one of some columns is in what an index or a key is over: its
+// first list.
+func (p Part) Keys(columns map[string]bool) bool {
+	t := statement{tokens: p.Tokens(), text: p.Text}
+	depth := 0
+	for i := range t.tokens {
+		switch t.word(i) {
+		case "(":
+			depth++
+		case ")":
+			if depth--; depth == 0 {
+				return false
+			}
+		}
+		if depth > 0 && columns[t.name(i)] {
+			return true
+		}
+	}
+	return false
 }
 
 func (t statement) alters() Effect {

@@ -91,3 +91,28 @@ func TestEffect_Frozen(t *testing.T) {
 		}
 	}
 }
+
+// The columns that an index is over are those of its list, not other names beside it.
+func TestPart_Keys(t *testing.T) {
+	columns := map[string]bool{"note": true, "key": true, "a b": true, "public": true}
+	for text, want := range map[string]bool{
+		"CREATE INDEX i ON public.orders USING btree (id, note DESC);":                  true,
+		"CREATE INDEX i ON public.orders USING gin (to_tsvector('simple', note));":      true,
+		"CREATE INDEX i ON public.orders USING btree (\"a b\");":                        true,
+		"CREATE INDEX i ON public.orders USING btree (id) INCLUDE (note);":              false,
+		"CREATE INDEX i ON public.orders USING btree (id) WHERE (note = 'x');":          false,
+		"CREATE INDEX note ON public.note USING btree (id);":                            false,
+		"ALTER TABLE ONLY public.key ADD CONSTRAINT note PRIMARY KEY (id);":             false,
+		"ALTER TABLE ONLY public.key ADD CONSTRAINT k UNIQUE NULLS NOT DISTINCT (key);": true,
+		"ALTER TABLE ONLY public.orders CLUSTER ON note;":                               false,
+	} {
+		r := NewReader(strings.NewReader(text))
+		p, err := r.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.Keys(columns); got != want {
+			t.Errorf("%s: %t", text, got)
+		}
+	}
+}
