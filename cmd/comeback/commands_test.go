@@ -214,7 +214,7 @@ func TestRecover_commandsHere(t *testing.T) {
 	if err := countsOrders(t, h.Local).Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if got := r.run(t.Context(), "expire", id, "--plain", "--confirm", h.Place); got.code != recovery.CameBack {
+	if got := r.removes(t, id, h.Place); got.code != recovery.CameBack {
 		t.Errorf("removed: exit %d\n%s\n%s", got.code, got.out, got.err)
 	}
 }

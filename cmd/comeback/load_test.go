@@ -171,7 +171,7 @@ func dumpUnderLoad(t *testing.T, l *lost) {
 	if now := rowsOf(t, h.Local); !slices.Equal(now, l.atDump) {
 		t.Errorf("handed over: %v, in the dump: %v", now, l.atDump)
 	}
-	if got := r.run(t.Context(), "expire", filepath.Base(r.only(t)), "--plain", "--confirm", h.Place); got.code != recovery.CameBack {
+	if got := r.removes(t, filepath.Base(r.only(t)), h.Place); got.code != recovery.CameBack {
 		t.Errorf("removed: exit %d\n%s\n%s", got.code, got.out, got.err)
 	}
 	r = newRig(t).live(l)

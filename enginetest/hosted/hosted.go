@@ -145,8 +145,21 @@ func (s *Source) configure(data, more string) error {
 	return errors.Join(err, conf.Close(), os.WriteFile(filepath.Join(data, "pg_hba.conf"), []byte("local all all trust\nlocal replication all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n"), 0o600))
 }
 
-// start starts a server on a free port.
+// start starts a server on a free port, and on another one where somebody was given that
+// in the meantime.
 func (s *Source) start(data string) (port int, err error) {
+	for range 5 {
+		if port, err = s.startOnce(data); err == nil || !strings.Contains(err.Error(), "could not create any TCP/IP sockets") {
+			return port, err
+		}
+		if gone := os.Remove(data + ".log"); gone != nil { // its words are nobody's recovery
+			return 0, errors.Join(err, gone)
+		}
+	}
+	return 0, err
+}
+
+func (s *Source) startOnce(data string) (port int, err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, err

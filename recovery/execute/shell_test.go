@@ -182,7 +182,7 @@ func TestShellWait(t *testing.T) {
 		r := newRig(t, nil, func(p *recovery.Plan, o *execute.Options) {
 			recovering(p, o)
 			o.Sample = func(s recovery.Sample) { mu.Lock(); notes[s.Note] = true; mu.Unlock() }
-		}, waitStep("echo 'health is 503'\nexit 1\n", 10*time.Millisecond, 700*time.Millisecond))
+		}, waitStep("echo 'health is 503'\nexit 1\n", 10*time.Millisecond, 5*time.Second))
 		s := r.run(t)
 		if s.Result != recovery.ResultFailed || !strings.Contains(s.Says, "did not hold within") || !strings.Contains(s.Says, "health is 503") {
 			t.Errorf("ended as %s: %s", s.Result, s.Says)
@@ -196,7 +196,7 @@ func TestShellWait(t *testing.T) {
 		}
 	})
 	t.Run("hangs", func(t *testing.T) {
-		s := newRig(t, nil, recovering, waitStep("echo asking\nsleep 600\n", 0, 200*time.Millisecond)).run(t)
+		s := newRig(t, nil, recovering, waitStep("echo asking\nsleep 600\n", 0, 5*time.Second)).run(t)
 		if s.Result != recovery.ResultFailed || !strings.Contains(s.Says, "in 1 attempts; the last said: sh: asking") {
 			t.Errorf("ended as %s: %s", s.Result, s.Says)
 		}

@@ -95,6 +95,9 @@ func TestArchiver(t *testing.T) {
 		if again != segment && again >= current {
 			t.Errorf("it names %s after %s, and the server writes %s", again, segment, current)
 		}
+		if err := postgres.AwaitArchived(ctx, ours, again, inCopy(again)); err != nil {
+			t.Fatal(err)
+		}
 	})
 	t.Run("says that the archive_command fails", func(t *testing.T) {
 		for _, sql := range []string{"alter system set archive_command = 'false'", "select pg_reload_conf()"} {
@@ -125,7 +128,7 @@ func TestArchiver(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		late, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+		late, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
 		err := postgres.AwaitArchived(late, ours, "0000000100000000000000FF", inCopy("0000000100000000000000FF"))
 		if err == nil || !strings.Contains(err.Error(), "0000000100000000000000FF") || recovery.HintOf(err) == "" {

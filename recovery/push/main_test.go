@@ -34,5 +34,6 @@ func dirOptions(dir string) push.Options {
 		return push.Copy{Name: name, Open: func(context.Context) (storage.Store, error) { return storage.OpenDir(dir + "/" + name) }}
 	}
 	return push.Options{Component: recovery.Component{Name: "database"}, Copies: []push.Copy{open("nearby"), open("offsite")}, Quorum: 1,
+		Wait:  time.Hour, // a copy that is there answers, however late
 		Spool: dir + "/spool", Now: time.Now}
 }
