@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -41,7 +40,7 @@ func (b *bench) emptyServer(name string) (*server, error) {
 }
 
 // tuned are the settings that comeback gives its own clusters here.
-func tuned() map[string]string { return postgres.TuneSettings(runtime.NumCPU(), postgres.Memory()) }
+func tuned() map[string]string { return postgres.TuneSettingsHere() }
 
 // startServer makes a cluster as initdb makes it, with settings in its configuration.
 func (b *bench) startServer(ctx context.Context, name string, settings map[string]string) (*server, error) {

@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"math"
-	"slices"
 	"strings"
 
 	"comeback/pattern"
@@ -105,23 +103,6 @@ func (s *scriptRun) drain() error {
 		return f.Err
 	}
 	return nil
-}
-
-// flush gives the crew what was put off.
-func (s *scriptRun) flush() {
-	s.crew.Add(slices.Concat(s.helps, s.builds, s.later)...)
-	s.helps, s.builds, s.later = nil, nil, nil
-}
-
-// manyBuilds are enough to choose from.
-const manyBuilds = 256
-
-// build puts off an index or a key.
-func (s *scriptRun) build(t crew.Task) {
-	if s.builds = append(s.builds, t); len(s.builds) >= manyBuilds {
-		s.crew.Add(append(s.helps, s.builds...)...)
-		s.helps, s.builds = nil, nil
-	}
 }
 
 // first is the failure that stands first in the script: err, or one before it.
@@ -256,21 +237,24 @@ func (s *scriptRun) handStatement(p script.Part, e script.Effect) error {
 	}
 	task := func(sql string, cost int64, locks ...crew.Lock) crew.Task { return with(s.now, sql, cost, locks...) }
 	size := s.fed[e.Table]
-	work := size * weight(e.Method, p.Keys(s.known.relations[e.Table].worded))
-	building := s.now.building(s.configured, e.Method, size, s.server.Cluster().Tools.BuildsGINTogether())
 	lock := func(m crew.Mode) crew.Lock { return crew.Lock{Relation: lockName(e.Table), Mode: m} }
+	work := func() int64 { return size * weight(e.Method, p.Keys(s.known.relations[e.Table].worded)) }
+	index := func(sql string) crew.Task {
+		now := s.now.building(s.configured, e.Method, size, s.server.Cluster().Tools.BuildsGINTogether())
+		return with(now, sql, work(), lock(crew.Build))
+	}
 	if e.Index.Name != "" && e.Table.Name != "" {
 		s.on[e.Index] = e.Table
 	}
 	switch e.Act {
 	case script.BuildIndex:
-		s.build(with(building, string(p.Text), work, lock(crew.Build)))
+		s.build(index(string(p.Text)))
 	case script.AddKey:
 		if e.First == "" || s.known.relations[e.Table].kind != "r" {
-			s.build(task(string(p.Text), work, lock(crew.Alter)))
+			s.build(task(string(p.Text), work(), lock(crew.Alter)))
 			break
 		}
-		s.build(with(building, e.First, work, lock(crew.Build)))
+		s.build(index(e.First))
 		s.later = append(s.later, task(e.Then, 0, lock(crew.Alter)))
 	case script.AddReference:
 		s.flush()
@@ -407,48 +391,6 @@ func lockName(r script.Relation) string { return quoteName(r.Schema) + "." + quo
 // sorting and looking up cost more than reading (4.3 million rows of 21 bytes took twice
 // as long as 2.1 million of 70).
 const perRow = 100
-
-// weight is about how much longer than a B-tree over numbers an index takes for the same
-// rows.
-func weight(method string, worded bool) int64 {
-	switch {
-	case method == "gin":
-		return 16
-	case method == "gist" || method == "spgist":
-		return 10
-	case worded: // each comparison asks the language
-		return 3
-	}
-	return 1
-}
-
-// building are the settings for an index over a table that was fed so much, where the
-// server's configuration alone says what they are. What is sorted in the cache of a
-// processor and merged then takes less time than what is sorted in as much memory as there
-// is; the more there is, the more memory a single merge takes. Where processes help each
-// other with a B-tree they want the configured memory: PostgreSQL gives none of them less
-// than 32 MB. From 18 on one helps with a GIN index, which takes longest by far.
-func (now settings) building(configured settings, method string, fed int64, ginTogether bool) settings {
-	helpers := configured[buildHelpers]
-	if configured[buildMemory] == "" || helpers == "" || fed == 0 { // a table of which nothing is known may be of any size
-		return now
-	}
-	own := maps.Clone(now)
-	switch {
-	case method == "gin" && ginTogether:
-		if helpers == "0" {
-			own[buildHelpers] = "1"
-		}
-	case method == "gin" && fed < 2<<30: // a larger one is not held by any buffers
-		own[buildMemory] = "8MB"
-	case method != "btree" && method != "" || helpers != "0":
-	case fed < 2<<30:
-		own[buildMemory] = "8MB"
-	case fed < 16<<30:
-		own[buildMemory] = "16MB"
-	}
-	return own
-}
 
 // do makes a task of what a session is to do, with the settings that the script has
 // here.

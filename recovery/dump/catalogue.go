@@ -72,9 +72,6 @@ func (s *session) ask(ctx context.Context) (*catalogue, error) {
 // session like it.
 type settings map[string]string
 
-// The settings that building changes.
-const buildMemory, buildHelpers = "maintenance_work_mem", "max_parallel_maintenance_workers"
-
 // settings reads what was set in the session, and of what building changes that which
 // nobody but the server's configuration has set.
 func (s *session) settings(ctx context.Context) (set, configured settings, err error) {

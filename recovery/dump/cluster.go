@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 
 	"comeback/recovery"
@@ -94,7 +93,7 @@ func (s scratch) fresh(ctx context.Context, env recovery.Env, tools postgres.Too
 	if err := c.Init(ctx, env, postgres.InitOptions{}); err != nil {
 		return nil, m, err
 	}
-	if err := c.Configure(postgres.TuneSettings(runtime.NumCPU(), postgres.Memory())); err != nil {
+	if err := c.Configure(postgres.TuneSettingsHere()); err != nil {
 		return nil, m, err
 	}
 	control, err := postgres.ReadControl(ctx, tools, c.Data)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"runtime"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -65,7 +64,7 @@ func (k settleKind) Do(ctx context.Context, env recovery.Env, step recovery.Step
 // when it heeds them and has written a checkpoint under them: whatever it writes
 // from then on is written safely.
 func (s scratch) harden(ctx context.Context, server *postgres.Server) error {
-	safe := postgres.TuneSettings(runtime.NumCPU(), postgres.Memory())
+	safe := postgres.TuneSettingsHere()
 	maps.Copy(safe, postgres.SafeSettings())
 	room, err := postgres.RoomSettings(s.handle.Dir)
 	if err != nil {

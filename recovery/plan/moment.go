@@ -328,11 +328,7 @@ func (r resolver) point(c recovery.Component, w Wanted) (recovery.Point, error) 
 // What else is wanted is reached exactly or not at all.
 func couldReachLater(s recovery.Survey, w recovery.Want, than recovery.Point) bool {
 	exact := than.Exactness == recovery.ToCommit
-	switch {
-	case w.Table != "":
-		return false
-	case w.Kind == recovery.WantLatest, w.Kind == recovery.WantTime && !exact:
-	default:
+	if open := w.Kind == recovery.WantLatest || w.Kind == recovery.WantTime && !exact; !open || w.Table != "" {
 		return false
 	}
 	return slices.ContainsFunc(s.Windows, func(window recovery.Window) bool {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"fmt"
+	"runtime"
 	"strconv"
 )
 
@@ -81,6 +82,9 @@ func TuneSettings(cpus int, memory int64) map[string]string {
 		"max_locks_per_transaction":        "256",
 	}
 }
+
+// TuneSettingsHere are TuneSettings for this machine.
+func TuneSettingsHere() map[string]string { return TuneSettings(runtime.NumCPU(), Memory()) }
 
 // SafeSettings replace what TuneSettings gave up, in so far as a running
 // server can take it back with a reload.
