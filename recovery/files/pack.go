@@ -269,25 +269,21 @@ func (p *packer) store(ctx context.Context, name string, write func(io.Writer) e
 	if p.Seal != nil {
 		name += sealedSuffix
 	}
-	r, w := io.Pipe()
 	sum := sha256.New()
-	go func() {
-		var to io.Writer = io.MultiWriter(w, sum)
-		err := error(nil)
+	o, err := storage.PutFrom(ctx, p.Store, inPrefix(p.Prefix, name), nil, func(_ context.Context, w io.Writer) error {
+		to := io.MultiWriter(w, sum)
 		if p.Seal == nil {
-			err = write(to)
-		} else {
-			sealed, errSeal := p.Seal(to)
-			if err = errSeal; err == nil {
-				if err = write(sealed); err == nil {
-					err = sealed.Close()
-				}
-			}
+			return write(to)
 		}
-		w.CloseWithError(err) // nil is the end
-	}()
-	o, err := p.Store.Put(ctx, inPrefix(p.Prefix, name), r, storage.PutOptions{IfAbsent: true, Size: -1})
-	r.CloseWithError(io.ErrClosedPipe)
+		sealed, err := p.Seal(to)
+		if err != nil {
+			return err
+		}
+		if err := write(sealed); err != nil {
+			return err
+		}
+		return sealed.Close()
+	})
 	if err != nil {
 		return part{}, fmt.Errorf("store %s: %w", path.Base(name), err)
 	}

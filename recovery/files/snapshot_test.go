@@ -2,13 +2,16 @@ package files_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -303,5 +306,43 @@ func TestCapture_faults(t *testing.T) {
 	passed(t, end)
 	if diff := cmp.Diff(describe(t, dir), restored); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// putting tells when a Put has ended.
+type putting struct {
+	storage.Store
+	ended chan struct{}
+}
+
+func (p *putting) Put(ctx context.Context, key string, r io.Reader, o storage.PutOptions) (storage.Object, error) {
+	defer close(p.ended)
+	return p.Store.Put(ctx, key, r, o)
+}
+
+// What is read for a pack has ended when its store has failed: its file is closed
+// and its record used then.
+func TestCapture_ends(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "large"), make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	faulty := storagetest.NewFaulty(directory(t, nil), storagetest.Fault{Op: storagetest.OnPut, Err: storagetest.Expired})
+	store := &putting{faulty, make(chan struct{})}
+	ended := false
+	_, err := files.Capture(t.Context(), files.CaptureOptions{Dir: dir, Store: store, Prefix: "uploads/", Temp: t.TempDir(), Large: 1 << 10,
+		Seal: func(w io.Writer) (io.WriteCloser, error) {
+			<-store.ended
+			for range 1000 {
+				runtime.Gosched() // who does not wait has gone on by now
+			}
+			ended = true
+			return nil, storagetest.Dropped
+		}})
+	if !errors.Is(err, storage.ErrExpired) {
+		t.Errorf("it ended with %v", err)
+	}
+	if !ended {
+		t.Error("it is still read when the snapshot has ended")
 	}
 }
