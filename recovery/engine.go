@@ -291,6 +291,9 @@ type Binding struct {
 	// holds no secret: that of a live one is a reference, "${DATABASE_URL}".
 	URL     string `json:"url"`
 	Scratch bool   `json:"scratch"`
+	// AnyLocale says of a database that its backup does not tell how text sorts in
+	// it: where it replaces a live one, that one's locale is the better guess.
+	AnyLocale bool `json:"any_locale,omitempty"`
 }
 
 // BucketURL is the address of the objects of a copy whose keys begin with prefix.

@@ -109,6 +109,20 @@ func benchedBy(t *testing.T, url string) (b benched) {
 	return b
 }
 
+// collation is the one of a database.
+func collation(t *testing.T, url string) (name string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	if err := conn.QueryRow(t.Context(), "select datcollate::text from pg_database where datname = current_database()").Scan(&name); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
 // loses holds what a report says was lost to the truth: the shop's own commits from
 // the harm on, what the load had committed, and the transaction that made its table.
 func (b benched) loses(t *testing.T, l *lost, rep *report.Report) {
@@ -175,6 +189,7 @@ func dumpUnderLoad(t *testing.T, l *lost) {
 		t.Errorf("removed: exit %d\n%s\n%s", got.code, got.out, got.err)
 	}
 	r = newRig(t).live(l)
+	sorted := collation(t, l.URL()) // of which the dump tells nothing
 	began := time.Now()
 	got = r.run(t.Context(), "recover", liveRunbook(t, l, l.atDump), "--plain", "--to", l.dump, "--confirm", target(t))
 	if got.code != recovery.CameBack || !strings.Contains(got.out, "; nothing here counts it") {
@@ -201,6 +216,9 @@ func dumpUnderLoad(t *testing.T, l *lost) {
 	}
 	if !slices.Equal(rowsOf(t, l.URL()), l.atDump) {
 		t.Error("live is not what is in the dump")
+	}
+	if now := collation(t, l.URL()); now != sorted {
+		t.Errorf("text in live sorted by %s and sorts by %s", sorted, now)
 	}
 	// pgbench tells what it was told to be committed.
 	var processed int64

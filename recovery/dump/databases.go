@@ -69,6 +69,11 @@ func (s *session) clear(ctx context.Context, name string) error {
 	return nil
 }
 
+// anyLocale is how a database is made whose dump does not say how: text sorts by its
+// code points, as with C.UTF-8, the cluster's own. But PostgreSQL compares it itself and
+// need not ask the C library, so that an index over text takes a third of the time.
+const anyLocale = "encoding 'UTF8' lc_collate 'C' lc_ctype 'C.UTF-8'"
+
 // create makes a database as the dump says. Where this machine does not have
 // its locale, the next best is taken, and that is an exception: text sorts
 // otherwise than at the source.

@@ -297,6 +297,36 @@ func TestRestore_LeavesOut(t *testing.T) {
 	}
 }
 
+// Text of a dump that does not say how it sorts is sorted by its code points, which is
+// told, so that whoever replaces a live database knows better.
+func TestRestore_AnyLocale(t *testing.T) {
+	for name, test := range map[string]struct {
+		dump []byte
+		any  bool
+		is   string
+	}{
+		"says nothing":       {plainDump("15.1", rows), true, "C C.UTF-8"},
+		"another encoding's": {plainDump("15.1", "SET client_encoding = 'LATIN1';", rows), true, "C C.UTF-8"},
+		"says it":            {plainDump("15.1", "CREATE DATABASE said WITH TEMPLATE = template0 ENCODING = 'UTF8' LOCALE = 'C.UTF-8';", `\connect said`, rows), false, "C.UTF-8 C.UTF-8"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, err := into(t, empty, recovery.Component{Name: t.Name(), Kind: recovery.Postgres}, "a.sql", test.dump)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if o.Bindings[0].AnyLocale != test.any {
+				t.Errorf("it is told as %+v", o.Bindings[0])
+			}
+			if got := ask(t, o.Bindings[0].URL, "select datcollate || ' ' || datctype from pg_database where datname = current_database()"); got != test.is {
+				t.Errorf("it sorts as %s, want %s", got, test.is)
+			}
+			if got := ask(t, o.Bindings[0].URL, "select string_agg(w, '' order by w) || upper('\u00e9') from unnest(array['\u00e9', 'z', 'a', 'Z', '\u20ac', '\U0001F600', '_']) w"); got != "Z_az\u00e9\u20ac\U0001F600\u00c9" {
+				t.Errorf("it sorts %q", got)
+			}
+		})
+	}
+}
+
 // Dumps of the databases that every server has come back under their names, and
 // nothing of the server's own is in them.
 func TestRestore_InitialDatabases(t *testing.T) {

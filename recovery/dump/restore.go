@@ -102,6 +102,8 @@ type restore struct {
 	rows       atomic.Int64
 	// along counts the foreign keys that were looked at along indexes.
 	along atomic.Int64
+	// anyLocale says that the dump does not tell the database's locale.
+	anyLocale bool
 	// only is the table that alone comes back; nil for all.
 	only *only
 }
@@ -229,7 +231,7 @@ func (r *restore) outcome(ctx context.Context) (recovery.Outcome, error) {
 	o := recovery.Outcome{
 		Says:       fmt.Sprintf("%s is restored: %d tables, %d indexes, %s", r.args.Backup, tables, indexes, recovery.FormatBytes(size)),
 		Facts:      r.facts,
-		Bindings:   []recovery.Binding{{Component: r.args.Component, URL: r.server.URL(r.database), Scratch: r.handle.Scratch}},
+		Bindings:   []recovery.Binding{{Component: r.args.Component, URL: r.server.URL(r.database), Scratch: r.handle.Scratch, AnyLocale: r.anyLocale}},
 		Exceptions: r.exceptions,
 		Remarks:    r.remarks,
 		Reached: &recovery.Reached{Component: r.args.Component, Evidence: []string{

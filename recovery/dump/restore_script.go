@@ -109,6 +109,7 @@ func (s *scriptRun) begin(ctx context.Context) error {
 	if err := s.clear(ctx, s.database); err != nil {
 		return err
 	}
+	s.anyLocale = true
 	if err := s.run(ctx, "create database "+quoteName(s.database)+" template template0 "+s.encoding(), nil); err != nil {
 		return fmt.Errorf("create database %s: %w", s.database, err)
 	}
@@ -124,7 +125,7 @@ func (s *scriptRun) encoding() string {
 	case rows != "" && !strings.EqualFold(rows, "UTF8"):
 		s.remarks = append(s.remarks, fmt.Sprintf("the dump is written in %s and does not say how its database was made; the restored one has the encoding UTF8", rows))
 	}
-	return "encoding 'UTF8'"
+	return anyLocale
 }
 
 // all executes the script's parts in turn.

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"comeback/recovery"
 	"comeback/recovery/live"
 )
@@ -295,10 +297,12 @@ func (w *two) carries(t *testing.T) {
 		"create publication news for table goods", "create schema shop", "alter default privileges for role app in schema shop grant select on tables to public",
 		"select lo_from_bytea(4711, 'a picture')", "grant select on large object 4711 to app", "comment on table goods is 'what we sell'",
 		"create collation german (provider = icu, locale = 'de')", "create statistics s on id, says from goods", "create foreign data wrapper nothing", "create server elsewhere foreign data wrapper nothing")
+	anyLocale := false
 	of := func(t *testing.T, name, restored string) live.Database {
 		t.Helper()
 		d := w.database(t, name)
 		from := w.source()
+		from.AnyLocale = anyLocale
 		from.Address = w.scratch.URL(restored)
 		l, err := d.Load(ctx, &env{}, from)
 		if err != nil {
@@ -347,12 +351,22 @@ func (w *two) carries(t *testing.T) {
 	if err := errors.Join(d.Undo(ctx), d.Drop(ctx)); err != nil {
 		t.Fatal(err)
 	}
-	d = of(t, "shop", "other")
-	if got := text(t, w.root, `select format('%s %s %s %s', pg_encoding_to_char(encoding), to_jsonb(d) ->> 'datlocprovider', coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', datcollate), to_jsonb(d) ->> 'daticurules')
-		from pg_database d where datname = 'shop'`); got != other {
-		t.Errorf("the restored database was %q and is %q", other, got)
+	before := localeOf(t, w.root, "shop")
+	for asLive, want := range map[bool]string{false: other, true: before} { // its own, or where the dump said nothing the live one's
+		anyLocale = asLive
+		d = of(t, "shop", "other")
+		if got := localeOf(t, w.root, "shop"); got != want || before == other {
+			t.Errorf("as the live one %v: the restored database was %q, the live one %q, and it is %q", asLive, other, before, got)
+		}
+		if err := errors.Join(d.Undo(ctx), d.Drop(ctx)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := errors.Join(d.Undo(ctx), d.Drop(ctx)); err != nil {
-		t.Fatal(err)
-	}
+}
+
+// localeOf is the encoding, provider, locale and rules of a database.
+func localeOf(t *testing.T, conn *pgx.Conn, name string) string {
+	t.Helper()
+	return text(t, conn, `select format('%s %s %s %s', pg_encoding_to_char(encoding), to_jsonb(d) ->> 'datlocprovider', coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', datcollate), to_jsonb(d) ->> 'daticurules')
+		from pg_database d where datname = $1`, name)
 }

@@ -24,6 +24,9 @@ type Source struct {
 	// Dir is a private directory of the run, for the dump on its way; what is
 	// called "dump" in it is replaced.
 	Dir string
+	// AnyLocale says that the backup did not tell how text sorts in it: the new
+	// database then has the locale of the live one, where their encodings are the same.
+	AnyLocale bool
 	// Jobs is how many sessions dump and restore side by side; one where it is
 	// zero.
 	Jobs int
@@ -44,8 +47,8 @@ type Loaded struct {
 
 // Load brings the restored database from a scratch server into a new database of
 // the live server, beside the live one, which it does not touch: by pg_dump and
-// pg_restore, with the encoding, the locale and the provider of the restored one,
-// owners and privileges kept. What the live server lacks and must have is refused
+// pg_restore, with the encoding, the locale and the provider of the restored one (but
+// see Source.AnyLocale), owners and privileges kept. What the live server lacks and must have is refused
 // before. It returns when all tables have the same number of rows on both sides.
 //
 // Where this run has loaded it already it counts again; what an interruption has

@@ -13,22 +13,38 @@ import (
 	"comeback/recovery/postgres"
 )
 
-// properties are those of the restored database that the new one must share.
+// properties are those of a database that the new one shares: the restored one's, or
+// where it came without a locale the live one's.
 type properties struct {
 	Encoding, Collate, CType, Provider, Locale string
 	Rules                                      string // of ICU, from 16 on
 	Major                                      int
 }
 
+// propertiesOf are those of the database that a condition on pg_database finds.
+func propertiesOf(ctx context.Context, conn *pgx.Conn, where string, args ...any) (p properties, err error) {
+	err = conn.QueryRow(ctx, `select pg_encoding_to_char(d.encoding)::text, d.datcollate::text, d.datctype::text, coalesce(to_jsonb(d) ->> 'datlocprovider', 'c'),
+			coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', ''), coalesce(to_jsonb(d) ->> 'daticurules', ''), current_setting('server_version_num')::int4 / 10000
+		from pg_database d where `+where, args...).Scan(&p.Encoding, &p.Collate, &p.CType, &p.Provider, &p.Locale, &p.Rules, &p.Major)
+	return p, err
+}
+
 // admissible refuses what could not be loaded, before anything is made: another
 // major, extensions that the live server does not have, names that it cannot give.
 func (l *load) admissible(ctx context.Context) error {
-	err := l.scratch.QueryRow(ctx, `select pg_encoding_to_char(d.encoding)::text, d.datcollate::text, d.datctype::text, coalesce(to_jsonb(d) ->> 'datlocprovider', 'c'),
-			coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', ''), coalesce(to_jsonb(d) ->> 'daticurules', ''), current_setting('server_version_num')::int4 / 10000
-		from pg_database d where datname = current_database()`).
-		Scan(&l.source.Encoding, &l.source.Collate, &l.source.CType, &l.source.Provider, &l.source.Locale, &l.source.Rules, &l.source.Major)
-	if err != nil {
+	var err error
+	if l.source, err = propertiesOf(ctx, l.scratch, "d.datname = current_database()"); err != nil {
 		return fmt.Errorf("look at the restored database: %w", err)
+	}
+	if l.from.AnyLocale {
+		was, err := propertiesOf(ctx, l.conn, "d.oid = $1::oid", l.Was)
+		if err != nil {
+			return fmt.Errorf("look at database %s: %w", l.name, err)
+		}
+		if was.Encoding == l.source.Encoding {
+			was.Major = l.source.Major
+			l.source = was
+		}
 	}
 	var major int
 	if err := l.conn.QueryRow(ctx, "select current_setting('server_version_num')::int4 / 10000").Scan(&major); err != nil {
@@ -142,8 +158,8 @@ func (l *load) madeRoles(ctx context.Context) ([]string, error) {
 	return made, nil
 }
 
-// createSQL is CREATE DATABASE with the restored one's encoding and locale, the
-// live one's owner and tablespace.
+// createSQL is CREATE DATABASE with the encoding and locale of the source, the live
+// one's owner and tablespace.
 func (l *load) createSQL(ctx context.Context) (string, error) {
 	var owner, space string
 	err := l.conn.QueryRow(ctx, `select pg_get_userbyid(datdba)::text, (select spcname::text from pg_tablespace t where t.oid = dattablespace)

@@ -117,7 +117,7 @@ func (load) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery
 	if err := env.Claim(ctx, p.resource(loadedDatabase, p.target)); err != nil {
 		return recovery.Outcome{}, err
 	}
-	loaded, err := p.db.Load(ctx, env, live.Source{Address: restored, Tools: tools, Dir: filepath.Join(scratch.Dir, "load"), Jobs: 2})
+	loaded, err := p.db.Load(ctx, env, live.Source{Address: restored, Tools: tools, Dir: filepath.Join(scratch.Dir, "load"), AnyLocale: binding.AnyLocale, Jobs: 2})
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
