@@ -43,7 +43,9 @@ func (k restoreKind) Do(ctx context.Context, env recovery.Env, step recovery.Ste
 	defer server.LogTo(nil)
 	r := newRestore(s, env, server, k.Jobs)
 	r.syncEvery, r.again = k.SyncEvery, again
+	stop := s.writeback(ctx)
 	o, err := r.do(ctx)
+	stop()
 	if err == nil {
 		o.Facts["system identifier"] = m.System
 	}

@@ -1,0 +1,104 @@
+package dump
+
+import (
+	"context"
+	"maps"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// writebackEvery is how often files are looked for that have grown, where that
+	// takes less than a part of it, one in writebackShare.
+	writebackEvery = 500 * time.Millisecond
+	writebackShare = 50
+	// writebackFrom is by how many bytes a file must have grown to be worth a call.
+	writebackFrom = 16 << 20
+	// writebackAtMost is for how many bytes one call asks: it may wait for the disk.
+	writebackAtMost = 64 << 20
+)
+
+// writeback lets the kernel write to disk what a restore has put into the files of
+// its cluster, while the restore goes on: else it begins only when a tenth of the
+// memory waits, and toDisk waits for all of that in the end. Nothing is made sure of
+// by it; what could not be written is told there. It ends with the function that it
+// gives.
+func (s scratch) writeback(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		files, wait := growing{}, writebackEvery
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(wait):
+			}
+			began := time.Now()
+			grown := files.look(filepath.Join(s.data(), "base"))
+			wait = max(writebackEvery, writebackShare*time.Since(began))
+			for _, g := range grown {
+				if ctx.Err() != nil {
+					return
+				}
+				g.write()
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// growing is how much of each file the kernel was asked to write, by its path.
+type growing map[string]int64
+
+// growth is a part of a file that is new.
+type growth struct {
+	path     string
+	from, to int64
+}
+
+// look finds what the files of databases have grown by, in parts that are worth a
+// call. Those of sorts, in pgsql_tmp, are gone before anybody needs them on disk.
+func (g growing) look(base string) (all []growth) {
+	paths, err := filepath.Glob(filepath.Join(base, "[0-9]*", "[0-9]*"))
+	if err != nil {
+		return nil // the pattern is none; nobody's is that
+	}
+	now := growing{}
+	for _, path := range paths {
+		info, err := os.Lstat(path)
+		if err != nil || !info.Mode().IsRegular() {
+			continue // it was removed meanwhile
+		}
+		at := g[path]
+		if info.Size() < at { // emptied
+			at = 0
+		}
+		for info.Size()-at >= writebackFrom {
+			to := min(info.Size(), at+writebackAtMost)
+			all = append(all, growth{path, at, to})
+			at = to
+		}
+		now[path] = at
+	}
+	clear(g)
+	maps.Copy(g, now)
+	return all
+}
+
+// write asks the kernel to begin writing. That is all: a failure is toDisk's to find.
+func (g growth) write() {
+	f, err := os.Open(g.path)
+	if err != nil {
+		return // it was removed meanwhile
+	}
+	defer f.Close()
+	_ = unix.SyncFileRange(int(f.Fd()), g.from, g.to-g.from, unix.SYNC_FILE_RANGE_WRITE)
+}
