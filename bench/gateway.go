@@ -7,7 +7,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,6 +18,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"comeback/port"
 )
 
 // gateway is a real S3 server on a port of this host.
@@ -40,14 +41,12 @@ func (b *bench) startGateway(ctx context.Context, dir string, overTLS bool) (*ga
 			return nil, err
 		}
 	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	kept, err := port.Keep()
 	if err != nil {
 		return nil, err
 	}
-	address := free.Addr().String()
-	if err := free.Close(); err != nil {
-		return nil, err
-	}
+	defer kept.Close() // by then the server has it, or there is none
+	address := kept.Address()
 	g := &gateway{url: "http://" + address}
 	client := http.DefaultClient
 	var more []string

@@ -16,19 +16,19 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"comeback/port"
 )
 
 // Serve opens the application of a furnished shop to visitors of this host and gives
 // its address. It outlives this process; Remove ends it.
 func (s *Shop) Serve(ctx context.Context) (address string, err error) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	kept, err := port.Keep()
 	if err != nil {
-		return "", fmt.Errorf("find a port for the shop: %w", err)
+		return "", fmt.Errorf("open the shop: %w", err)
 	}
-	host := free.Addr().String()
-	if err := free.Close(); err != nil {
-		return "", fmt.Errorf("find a port for the shop: %w", err)
-	}
+	defer func() { err = errors.Join(err, kept.Close()) }()
+	host := kept.Address()
 	log, err := os.OpenFile(s.visits(), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return "", fmt.Errorf("open the shop: %w", err)

@@ -74,6 +74,8 @@ type Ending struct {
 // ctx ends. The error is about the terminal, never about a run.
 func Run(ctx context.Context, o Options) (Ending, error) {
 	ctx, cancel := context.WithCancel(ctx)
+	ctx, calls := withCalls(ctx)
+	defer calls.wait(callsEnd)
 	defer cancel()
 	return newModel(ctx, o).show(o)
 }

@@ -38,6 +38,7 @@ func hear(t *testing.T, f *feed, enough func(snapshot) bool) []snapshot {
 
 func TestFeed_ManyEventsAreFewSnapshots(t *testing.T) {
 	session := newFakeSession(shopPlan())
+	began := time.Now()
 	f := follow(t.Context(), session, zone)
 	hear(t, f, func(snapshot) bool { return true })
 	const n = 20000
@@ -59,8 +60,8 @@ func TestFeed_ManyEventsAreFewSnapshots(t *testing.T) {
 		}
 		a.take(s)
 	}
-	if len(heard) > n/100 {
-		t.Errorf("%d events made %d snapshots", n, len(heard))
+	if most := int(time.Since(began)/eventPace) + n/logBatch + 2; len(heard) > most {
+		t.Errorf("%d events made %d snapshots, and not %d at most", n, len(heard), most)
 	}
 	if end := a.log[len(a.log)-1].text; !strings.HasSuffix(end, fmt.Sprint("attempt ", n+1)) {
 		t.Errorf("the log ends with %q", end)

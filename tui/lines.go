@@ -33,6 +33,8 @@ const (
 // with its input; a run goes on without it.
 func Lines(ctx context.Context, o Options) (Ending, error) {
 	ctx, cancel := context.WithCancel(ctx)
+	ctx, calls := withCalls(ctx)
+	defer calls.wait(callsEnd)
 	defer cancel()
 	m := newModel(ctx, o)
 	m.byLines, m.titles = true, false
@@ -218,9 +220,14 @@ func (t *teller) exec(c tea.ExecCommand, then tea.ExecCallback) tea.Cmd {
 	t.busy = true
 	t.asker.pause()
 	return func() tea.Msg {
+		done, ok := calling(t.ctx) // who leaves waits until the terminal is as it was
+		if !ok {
+			return nil
+		}
 		c.SetStdin(t.asker.in)
 		c.SetStdout(t.out)
 		err := c.Run()
+		done()
 		return doneMsg{func() { t.run(func() tea.Msg { return then(err) }) }}
 	}
 }

@@ -391,7 +391,12 @@ type answer struct {
 // ask calls the desk outside of the event loop and hands over what it says.
 func ask[T any](ctx context.Context, to screen, call func(context.Context) (T, error), then func(T, error) tea.Cmd) tea.Cmd {
 	return func() tea.Msg {
+		done, ok := calling(ctx)
+		if !ok {
+			return nil
+		}
 		v, err := call(ctx)
+		done()
 		return answer{to, func() tea.Cmd { return then(v, err) }}
 	}
 }

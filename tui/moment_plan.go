@@ -40,11 +40,12 @@ func (c *chooser) plan(asks screen, list *momentScreen, choice Choice) tea.Cmd {
 		c.cancel()
 	}
 	c.tried, c.planning, c.err, c.cancel = &choice, true, nil, cancel
+	mode := c.from.mode()
 	return ask(ctx, asks, func(ctx context.Context) (*Prepared, error) {
 		if r.rescues {
 			return c.m.desk.Follow(ctx, FollowUp{Kind: RescueRows, Runbook: c.from.path, XIDs: xids})
 		}
-		return c.m.desk.Plan(ctx, c.from.path, c.from.mode(), choice)
+		return c.m.desk.Plan(ctx, c.from.path, mode, choice)
 	}, func(p *Prepared, err error) tea.Cmd {
 		if ctx.Err() != nil {
 			return nil // given up, or overtaken by another choice

@@ -51,6 +51,11 @@ func (r *reading) run(ctx context.Context, call around) {
 	var progress atomic.Pointer[recovery.ScanProgress]
 	go func() {
 		defer close(items)
+		done, ok := calling(ctx)
+		if !ok {
+			return
+		}
+		defer done()
 		for t, err := range call(ctx, func(p recovery.ScanProgress) { progress.Store(&p) }) {
 			select {
 			case items <- item{t, err}:

@@ -52,6 +52,7 @@ func TestReturn_TheScreenIsTheOneThatWasLost(t *testing.T) {
 			happens(5 + r.IntN(40))
 			second := drive(t, desk, Options{Start: Start{Session: desk.session}})
 			second.hears(desk.session)
+			second.until("the log", func() bool { return len(second.m.run.log) == len(first.m.run.log) })
 			second.clock = first.clock
 			if diff := cmp.Diff(frames(first), frames(second)); diff != "" {
 				t.Fatalf("after %d events (-lost +attached):\n%s", len(desk.session.events), diff)

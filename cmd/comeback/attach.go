@@ -385,7 +385,10 @@ func (a *app) follow(ctx context.Context, s recovery.Session, say *plainWriter, 
 	id := s.Plan().Run
 	printing, left := context.WithCancel(context.WithoutCancel(ctx))
 	defer left()
+	var notAsked error // to stop
+	asked := make(chan struct{})
 	go func() {
+		defer close(asked)
 		select {
 		case <-printing.Done():
 			return
@@ -396,13 +399,21 @@ func (a *app) follow(ctx context.Context, s recovery.Session, say *plainWriter, 
 			left()
 			return
 		}
-		if err := s.Do(printing, recovery.Command{Kind: recovery.DoStop, By: a.operator(), Text: cause.Error()}); err != nil {
-			say.line("", "the run could not be asked to stop: %v", err)
+		err := s.Do(printing, recovery.Command{Kind: recovery.DoStop, By: a.operator(), Text: cause.Error()})
+		if err != nil && printing.Err() == nil {
+			notAsked = err
 			left()
 		}
 	}()
-	if err := say.follow(printing, s); err != nil {
-		if printing.Err() != nil {
+	err := say.follow(printing, s)
+	gone := printing.Err() != nil
+	left()
+	<-asked
+	if err != nil {
+		if notAsked != nil {
+			say.line("", "the run could not be asked to stop: %v", notAsked)
+		}
+		if gone {
 			return a.detached(id)
 		}
 		return err

@@ -45,7 +45,8 @@ type dying struct {
 
 func newDying(t *testing.T) *dying {
 	t.Helper()
-	d := &dying{Shop: shoptest.Open(t, shop.Options{Scale: 20, Seed: 4}), rig: newRig(t), server: storagetest.StartS3(t), place: shoptest.Dir(t)}
+	d := &dying{server: storagetest.StartS3(t), place: shoptest.Dir(t)}
+	d.Shop, d.rig = shoptest.Open(t, shop.Options{Scale: 20, Seed: 4}), newRig(t) // after those, which its last runs still use
 	d.server.Setenv(t)
 	d.server.CreateBucket("offsite")
 	identity, err := age.GenerateX25519Identity()

@@ -35,6 +35,9 @@ type backedUp struct {
 func openBackedUp(t *testing.T, more string) *backedUp {
 	t.Helper()
 	ctx := t.Context()
+	// The server's user stores there, too. It goes after the rig's last runs have ended,
+	// which file their heads in it.
+	place := shoptest.Dir(t)
 	b := &backedUp{Shop: shoptest.Open(t, shop.Options{Scale: 50, Seed: 8}), rig: newRig(t), copies: map[string]string{}}
 	identity, err := age.GenerateX25519Identity()
 	if err != nil {
@@ -44,8 +47,6 @@ func openBackedUp(t *testing.T, more string) *backedUp {
 	if err := b.Furnish(ctx); err != nil {
 		t.Fatal(err)
 	}
-	// The server's user stores there, too.
-	place := shoptest.Dir(t)
 	for _, name := range []string{"nearby", "offsite", "spool"} {
 		dir := filepath.Join(place, name)
 		if err := os.Mkdir(dir, 0o700); err != nil {

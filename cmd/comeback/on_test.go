@@ -522,7 +522,8 @@ func TestOn_resume(t *testing.T) {
 // A recovery on a host changes what is live there, and goes back.
 func TestOn_recover(t *testing.T) {
 	t.Parallel()
-	a, p := newAway(t, ""), newPages(t)
+	p := newPages(t)
+	a := newAway(t, "") // after it, whose copy its last runs still use
 	err := filepath.WalkDir(filepath.Dir(p.live), func(path string, _ fs.DirEntry, err error) error {
 		return errors.Join(err, os.Chown(path, a.server.User.UID, a.server.User.GID))
 	})

@@ -21,6 +21,7 @@ func TestConsole_outlived(t *testing.T) {
 			r, dir, s := waiting(t)
 			id := filepath.Base(r.only(t))
 			pid := r.stateOf(t, id).PID
+			s.settles()
 			before := s.text()
 			end(s)
 			if code := s.ends(); name != "kill -9" && code != int(recovery.NotEnded) {
@@ -30,10 +31,8 @@ func TestConsole_outlived(t *testing.T) {
 				t.Errorf("runs: %s", got.out)
 			}
 			s = openTerminal(t, r, dir, 80, 24, "attach")
-			after := s.shows("WAITS FOR YOU", "Somebody has looked")
-			if a, b := still(before), still(after); a != b {
-				t.Errorf("the screen was\n%s\nand is\n%s", a, b)
-			}
+			s.shows("WAITS FOR YOU", "Somebody has looked")
+			s.until("it was\n"+still(before), func() bool { return still(s.text()) == still(before) })
 			s.press(" ")
 			s.shows("REHEARSED, BUT NOTHING WAS CHECKED")
 			s.press("q")

@@ -13,10 +13,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 
+	"comeback/port"
 	"comeback/recovery/isolation"
 	"comeback/recovery/postgres"
 	"comeback/shop/shoptest"
@@ -157,12 +159,12 @@ func (p *production) startCluster(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(data, "pg_hba.conf"), []byte(hba), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0") // a port that is free
+	kept, err := port.Keep()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.port = strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-	l.Close()
+	defer kept.Close() // by then the server has it
+	p.port = strconv.Itoa(kept.Number)
 	sockets := p.socket
 	if tools.Major >= 14 {
 		p.abstract = "comeback-" + filepath.Base(filepath.Dir(p.socket))
@@ -207,10 +209,11 @@ func (p *production) startCluster(t *testing.T) {
 // readLog tells of each session, which is logged before it can do anything.
 func (p *production) readLog(log io.Reader, ready, exited chan struct{}) {
 	defer close(exited)
+	told := sync.OnceFunc(func() { close(ready) }) // it tells it again after a crash
 	for lines := bufio.NewScanner(log); lines.Scan(); {
 		line := lines.Text()
 		if strings.Contains(line, "ready to accept connections") {
-			close(ready)
+			told()
 		}
 		if _, session, ok := strings.Cut(line, "connection authorized: "); ok {
 			_, application, _ := strings.Cut(session, "application_name=")

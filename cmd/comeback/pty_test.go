@@ -116,6 +116,43 @@ func (s *terminal) shows(want ...string) string {
 	}
 }
 
+// until waits until something holds, which only what is written can change.
+func (s *terminal) until(what string, holds func() bool) {
+	s.t.Helper()
+	limit := time.After(time.Minute)
+	for {
+		s.mu.Lock()
+		changed := s.changed
+		s.mu.Unlock()
+		if holds() {
+			return
+		}
+		select {
+		case <-changed:
+		case <-limit:
+			s.t.Fatalf("%s\nand the screen is\n%s", what, s.text())
+		}
+	}
+}
+
+// settles waits until the screen is whole: a frame may come in pieces, of which the
+// cursor's going home is not the last.
+func (s *terminal) settles() {
+	s.t.Helper()
+	for last := ""; ; {
+		now := s.text()
+		if now == last {
+			return
+		}
+		last = now
+		select {
+		case <-time.After(time.Second): // the console draws every second, for its clock
+		case <-s.ended:
+			return
+		}
+	}
+}
+
 // resize gives the terminal another size: the screen first, as a terminal does it, so
 // that nothing that is drawn for the new size meets the old one.
 func (s *terminal) resize(cols, rows int) {

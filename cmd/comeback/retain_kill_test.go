@@ -189,7 +189,8 @@ func TestRetain_killed(t *testing.T) {
 		return
 	}
 	t.Run("snapshots", func(t *testing.T) {
-		d := &dying{rig: newRig(t), server: storagetest.StartS3(t), place: shoptest.Dir(t)}
+		d := &dying{server: storagetest.StartS3(t), place: shoptest.Dir(t)}
+		d.rig = newRig(t) // after those, which its last runs still use
 		d.server.Setenv(t)
 		d.server.CreateBucket("offsite")
 		tree := filepath.Join(d.place, "uploads")

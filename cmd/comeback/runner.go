@@ -81,7 +81,7 @@ func (a *app) serve(ctx context.Context, o serving) error {
 			cancel(fmt.Errorf("interrupted by the end of process %d", o.tether))
 		}()
 	}
-	run, release, err := a.beginRun(ctx, o)
+	run, told, err := a.beginRun(ctx, o)
 	if err == nil && o.limits != (limits{}) {
 		go o.limits.watch(ctx, ownScratch(run.Plan()), cancel)
 	}
@@ -92,7 +92,8 @@ func (a *app) serve(ctx context.Context, o serving) error {
 		return errors.Join(err, a.fileRefused(context.WithoutCancel(ctx), o.run))
 	}
 	s, err := run.Wait()
-	if err = errors.Join(err, release(context.WithoutCancel(ctx)), a.fileHead(context.WithoutCancel(ctx), run.Dir(), run.Plan(), s)); err != nil {
+	err = errors.Join(err, a.fileHead(context.WithoutCancel(ctx), run.Dir(), run.Plan(), s))
+	if <-told; err != nil {
 		return err
 	}
 	if s.Exit != recovery.CameBack {
@@ -101,8 +102,9 @@ func (a *app) serve(ctx context.Context, o serving) error {
 	return nil
 }
 
-// beginRun takes the sole right to the live targets of a run and begins it.
-func (a *app) beginRun(ctx context.Context, asked serving) (*runner.Run, func(context.Context) error, error) {
+// beginRun takes the sole right to the live targets of a run and begins it; they are
+// given back with its end. told is closed when the copies have been told of that, too.
+func (a *app) beginRun(ctx context.Context, asked serving) (run *runner.Run, told <-chan struct{}, err error) {
 	r, err := a.load(asked.run)
 	if err != nil {
 		return nil, nil, err
@@ -121,9 +123,10 @@ func (a *app) beginRun(ctx context.Context, asked serving) (*runner.Run, func(co
 		return nil, nil, err
 	}
 	o.Hold = hold.Check
+	release := func() error { return hold.Release(context.WithoutCancel(ctx)) }
+	o.Release = release
 	restores := a.newRestoring(o)
 	remarks := append(hold.Remarks(), restores.remarks(restores.say(ctx, r.State.Moment.Points))...)
-	var run *runner.Run
 	switch asked.act {
 	case runner.ActStart:
 		run, err = runner.Begin(ctx, o)
@@ -136,11 +139,11 @@ func (a *app) beginRun(ctx context.Context, asked serving) (*runner.Run, func(co
 		if asked.act == runner.ActStart { // else another process may be at work on it
 			restores.end(context.WithoutCancel(ctx))
 		}
-		return nil, nil, errors.Join(err, hold.Release(context.WithoutCancel(ctx)))
+		return nil, nil, errors.Join(err, release())
 	}
-	told := make(chan struct{})
+	over := make(chan struct{})
 	go func() {
-		defer close(told)
+		defer close(over)
 		restores.follow(context.WithoutCancel(ctx), run)
 	}()
 	for _, text := range remarks {
@@ -148,10 +151,7 @@ func (a *app) beginRun(ctx context.Context, asked serving) (*runner.Run, func(co
 			break // the run has ended already, for a reason of its own
 		}
 	}
-	return run, func(ctx context.Context) error {
-		<-told
-		return hold.Release(ctx)
-	}, nil
+	return run, over, nil
 }
 
 // hold takes the sole right to work on a plan's live targets, on this host and,

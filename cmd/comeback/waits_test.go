@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/report"
@@ -103,7 +104,7 @@ func TestRun_comingAndGoing(t *testing.T) {
 			select {
 			case <-over:
 				return
-			default:
+			case <-time.After(5 * time.Millisecond): // the run has to get on, too
 			}
 			ctx, leave := context.WithCancel(context.Background())
 			c, err := home.Dial(ctx, id, a.viewer("test"))

@@ -26,6 +26,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"comeback/port"
 	"comeback/recovery"
 	"comeback/recovery/postgres"
 )
@@ -145,34 +146,18 @@ func (s *Source) configure(data, more string) error {
 	return errors.Join(err, conf.Close(), os.WriteFile(filepath.Join(data, "pg_hba.conf"), []byte("local all all trust\nlocal replication all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n"), 0o600))
 }
 
-// start starts a server on a free port, and on another one where somebody was given that
-// in the meantime.
-func (s *Source) start(data string) (port int, err error) {
-	for range 5 {
-		if port, err = s.startOnce(data); err == nil || !strings.Contains(err.Error(), "could not create any TCP/IP sockets") {
-			return port, err
-		}
-		if gone := os.Remove(data + ".log"); gone != nil { // its words are nobody's recovery
-			return 0, errors.Join(err, gone)
-		}
-	}
-	return 0, err
-}
-
-func (s *Source) startOnce(data string) (port int, err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// start starts a server on a free port.
+func (s *Source) start(data string) (number int, err error) {
+	kept, err := port.Keep()
 	if err != nil {
 		return 0, err
 	}
-	port = l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
-		return 0, err
-	}
-	if err := s.run(s.Tools.Program("pg_ctl"), "-D", data, "-l", data+".log", "-w", "-o", fmt.Sprintf("-p %d -c log_line_prefix=%%e:", port), "start"); err != nil {
+	err = s.run(s.Tools.Program("pg_ctl"), "-D", data, "-l", data+".log", "-w", "-o", fmt.Sprintf("-p %d -c log_line_prefix=%%e:", kept.Number), "start")
+	if err != nil {
 		log, errRead := os.ReadFile(data + ".log")
-		return 0, errors.Join(err, errRead, errors.New(string(log)))
+		err = errors.Join(err, errRead, errors.New(string(log)))
 	}
-	return port, nil
+	return kept.Number, errors.Join(err, kept.Close())
 }
 
 // Stop ends a server, if it runs.

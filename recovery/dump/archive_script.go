@@ -123,7 +123,7 @@ func (s *scriptRun) follow(archive *os.File) (end func()) {
 	if err != nil {
 		return func() {} // whoever reads it tells
 	}
-	s.progress.total, s.progress.unit = info.Size(), recovery.InBytes
+	s.progress.measure(info.Size(), recovery.InBytes)
 	return written.Watch(func() {
 		if at, err := archive.Seek(0, io.SeekCurrent); err == nil {
 			s.progress.reach(at)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync/atomic"
 
 	"comeback/pattern"
 	"comeback/recovery"
@@ -316,76 +315,3 @@ func (s *scriptRun) statement(ctx context.Context, r *script.Reader, p script.Pa
 }
 
 var inserts = pattern.New(`^INSERT INTO `)
-
-// begins and ends are statements of the crew.
-func (f *feed) begins(p script.Part) {
-	if f.building.CompareAndSwap(false, true) {
-		f.meter.Phase("indexes and constraints", 0, recovery.InItems)
-	}
-	f.meter.Note(p.Summary())
-}
-
-func (f *feed) ends() { f.meter.Add(1) }
-
-// feed is the progress of a script: bytes of the object, or where nobody can tell these
-// the tables whose rows have come; and while indexes are built, of which no byte tells,
-// statements.
-type feed struct {
-	meter    recovery.Meter
-	total    int64
-	unit     recovery.Unit
-	done     atomic.Int64
-	begun    int64 // tables whose rows have begun to come
-	building atomic.Bool
-	shown    bool
-}
-
-// read counts bytes of the object.
-func (f *feed) read(n int) { f.show(f.done.Add(int64(n))) }
-
-// reach says how many bytes of the object have been read.
-func (f *feed) reach(at int64) {
-	f.done.Store(at)
-	f.show(at)
-}
-
-func (f *feed) show(done int64) {
-	if !f.building.Load() {
-		f.meter.Set(done)
-	}
-}
-
-// start says that what is restored is read from now on.
-func (f *feed) start() {
-	f.shown = true
-	f.building.Store(false)
-	f.meter.Phase("restore", f.total, f.unit)
-	f.meter.Set(f.done.Load())
-}
-
-// data says that a table's rows come.
-func (f *feed) data() {
-	if !f.shown || f.building.Load() {
-		f.start()
-	}
-	if f.unit == recovery.InItems {
-		f.reach(min(f.begun, f.total))
-		f.begun++
-	}
-}
-
-// statement says what is executed, where that can take time.
-func (f *feed) statement(p script.Part) {
-	summary := p.Summary()
-	long := strings.HasPrefix(summary, "CREATE INDEX ") || strings.HasPrefix(summary, "CREATE UNIQUE INDEX ") ||
-		strings.HasPrefix(summary, "ALTER TABLE ") && strings.Contains(summary, " ADD CONSTRAINT ") ||
-		strings.HasPrefix(summary, "REFRESH MATERIALIZED VIEW ")
-	if !long {
-		return
-	}
-	if f.building.CompareAndSwap(false, true) {
-		f.meter.Phase("indexes and constraints", 0, recovery.InItems)
-	}
-	f.meter.Note(summary)
-	f.meter.Add(1)
-}

@@ -493,7 +493,7 @@ func TestCommand_leavesADaemon(t *testing.T) {
 	}
 	run := kind{"run", func(ctx context.Context, e recovery.Env, _ recovery.Step) (recovery.Outcome, error) {
 		return recovery.Outcome{}, e.Command(ctx, recovery.Cmd{Path: "/bin/sh", Env: []string{"PATH=/usr/bin:/bin"}, Dir: dir, Grace: 50 * time.Millisecond,
-			Args: []string{"-c", `setsid sh -c 'echo >up; read x <down' & read x <up; echo started`}})
+			Args: []string{"-c", `setsid sh -c 'exec 3<>down; echo >up; read x <&3' & read x <up; echo started`}})
 	}}
 	r := newRig(t, []recovery.Kind{run}, recovering, step("1", "run"))
 	s := r.run(t)
@@ -504,7 +504,8 @@ func TestCommand_leavesADaemon(t *testing.T) {
 	if err != nil {
 		t.Fatalf("the daemon is gone: %v", err)
 	}
-	if err := down.Close(); err != nil {
+	_, err = down.WriteString("end\n")
+	if err := errors.Join(err, down.Close()); err != nil {
 		t.Error(err)
 	}
 }

@@ -133,7 +133,12 @@ func (a *application) ready(ctx context.Context, args recovery.StartArgs) error 
 		case <-a.said:
 			return nil
 		case <-a.done:
-			return ended()
+			select {
+			case <-a.said: // before it ended, which is the next to be told
+				return nil
+			default:
+				return ended()
+			}
 		case <-ctx.Done():
 			return fmt.Errorf("it has not written %q", args.Ready)
 		}

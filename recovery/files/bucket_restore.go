@@ -245,9 +245,13 @@ func (r *bucketRestore) note(ctx context.Context, batches <-chan *batch) error {
 	var synced int64
 	for b := range batches {
 		select {
-		case <-b.whole:
-		case <-ctx.Done():
-			return ctx.Err()
+		case <-b.whole: // is noted also when the rest is not wanted any more
+		default:
+			select {
+			case <-b.whole:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
 		for _, v := range b.objects {
 			r.done.Files++

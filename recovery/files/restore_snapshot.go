@@ -188,13 +188,15 @@ func (r *restoring) group(ctx context.Context, first, last int) error {
 		}
 		lists[e.Pack-first] = append(lists[e.Pack-first], e)
 	}
+	for i, list := range lists {
+		if says := r.args.Facts.Packs[first+i].Files; int64(len(list)) != says {
+			return fmt.Errorf("%w: the manifest names %d files of pack %d, and the snapshot %d", storage.ErrCorrupt, len(list), first+i, says)
+		}
+	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(r.jobs)
 	for i, list := range lists {
 		n := first + i
-		if int64(len(list)) != r.args.Facts.Packs[n].Files {
-			return fmt.Errorf("%w: the manifest names %d files of pack %d, and the snapshot %d", storage.ErrCorrupt, len(list), n, r.args.Facts.Packs[n].Files)
-		}
 		if done := r.past[n].Done; done < int64(len(list)) {
 			g.Go(func() error { return r.pack(gctx, n, list) })
 		}

@@ -137,7 +137,16 @@ func (d *Door) ask(ctx context.Context, question string) (says string, file *os.
 	if err := d.outside.SetDeadline(until); err != nil {
 		return "", nil, err
 	}
-	defer context.AfterFunc(ctx, func() { _ = d.outside.SetDeadline(time.Unix(1, 0)) })()
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		_ = d.outside.SetDeadline(time.Unix(1, 0))
+		close(interrupted)
+	})
+	defer func() {
+		if !stop() {
+			<-interrupted // or the next question would be cut off
+		}
+	}()
 	d.asked++
 	if _, err := d.outside.Write(append(binary.BigEndian.AppendUint32(nil, d.asked), question...)); err != nil {
 		return "", nil, fmt.Errorf("the program has ended: %w", err)

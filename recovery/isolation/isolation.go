@@ -18,6 +18,7 @@
 package isolation
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -65,7 +67,7 @@ type Box struct {
 // Start starts cmd inside the box, instead of cmd.Start; cmd.Wait follows. The
 // error is recovery.ErrNoIsolation with the kernel's words where the host gives
 // no box; then nothing was started. Otherwise it is why the program could not
-// be executed.
+// be executed, or why cmd's context had ended before.
 //
 // A parent-death signal that cmd asks for reaches the program, whatever user it
 // runs as; it belongs to the calling thread, which must be one of [OnThread].
@@ -105,7 +107,8 @@ func (b Box) Start(cmd *exec.Cmd) (err error) {
 	cmd.ExtraFiles = append(cmd.ExtraFiles, tell)
 	b.namespaces(cmd.SysProcAttr)
 	began := make(chan struct{})
-	defer close(began)
+	begun := sync.OnceFunc(func() { close(began) })
+	defer begun()
 	if cancel := cmd.Cancel; cancel != nil {
 		// The kernel drops a signal for the first process of a namespace until
 		// that has asked for it.
@@ -113,14 +116,18 @@ func (b Box) Start(cmd *exec.Cmd) (err error) {
 	}
 	err = cmd.Start()
 	tell.Close()
-	if err != nil {
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err // the box is not at fault: nobody wants the program any more
+	case err != nil:
 		return fmt.Errorf("%w: %w", recovery.ErrNoIsolation, err)
 	}
 	words, err := io.ReadAll(report)
 	if err == nil && len(words) == 0 {
 		return nil // the program runs, or was stopped before it could
 	}
-	// Nothing runs in there; Wait only takes it off the list.
+	// Nothing runs in there; Wait only takes it off the list. It waits for Cancel.
+	begun()
 	return errors.Join(failure(words), err, notExit(cmd.Wait()))
 }
 

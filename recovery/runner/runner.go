@@ -68,6 +68,10 @@ type Options struct {
 	// Finish is called with the run's directory when its journal is closed:
 	// it writes the report.
 	Finish func(dir string) error
+	// Release gives the live targets back when nothing of the run is at work any
+	// more, before anybody reads its end: whoever comes next finds them free. It may
+	// be nil.
+	Release func() error
 }
 
 // Run is a run in this process. It implements recovery.Session for whoever
@@ -227,6 +231,9 @@ func begin(ctx context.Context, o Options, j *journal.Journal, held *os.File, pa
 		}
 		// Whoever reads the end finds nothing that belongs to a living run.
 		r.err = errors.Join(r.err, o.Home.vanish(o.Plan.Run, r.state.Result != ""), held.Close())
+		if o.Release != nil {
+			r.err = errors.Join(r.err, o.Release())
+		}
 		r.cast.end(r.err)
 		if r.server != nil {
 			r.err = errors.Join(r.err, r.server.close())

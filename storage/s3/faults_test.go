@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"comeback/port"
 	"comeback/storage"
 	"comeback/storage/s3"
 	"comeback/storagetest"
@@ -121,13 +121,13 @@ func TestFaults_Addresses(t *testing.T) {
 		}
 	})
 	t.Run("nobody listens", func(t *testing.T) {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		kept, err := port.Keep()
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer kept.Close()
 		options := server.Options("backups", "")
-		options.Endpoint = "http://" + listener.Addr().String()
-		listener.Close()
+		options.Endpoint = "http://" + kept.Address()
 		for op, err := range every(t.Context(), open(t, options)) {
 			check(t, op, err, storage.ErrUnavailable, "connection refused", "s3://backups")
 		}

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -145,8 +146,20 @@ func TestSurvive(t *testing.T) {
 	})
 }
 
-// killFetch kills the WAL-G that reads a part of a backup.
+// killFetch kills the WAL-G that reads a part of a backup, which may still be opening it.
 func killFetch(part string) error {
+	for limit := time.Now().Add(time.Minute); ; {
+		err := killReader(part)
+		if !errors.Is(err, errNobody) || time.Now().After(limit) {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+var errNobody = errors.New("nobody reads it")
+
+func killReader(part string) error {
 	all, err := filepath.Glob("/proc/[0-9]*/fd/*")
 	if err != nil {
 		return err
@@ -164,5 +177,5 @@ func killFetch(part string) error {
 		n, err := strconv.Atoi(pid)
 		return errors.Join(err, syscall.Kill(n, syscall.SIGKILL))
 	}
-	return fmt.Errorf("nobody reads %s", part)
+	return fmt.Errorf("%s: %w", part, errNobody)
 }

@@ -8,9 +8,7 @@ package sshtest
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,6 +20,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"comeback/port"
 	"comeback/recovery"
 	"comeback/recovery/postgres"
 	"comeback/shop/shoptest"
@@ -65,14 +64,16 @@ func Start(t testing.TB, env ...string) *Server {
 		t.Fatal(err)
 	}
 	s.keys(t)
-	for range 5 { // another process may take the port first
-		s.configure(t, env)
-		if s.listens(t) {
-			return s
-		}
+	kept, err := port.Keep()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatalf("sshd does not listen:\n%s", s.Log())
-	return nil
+	defer kept.Close() // by then the server has it
+	s.configure(t, kept.Number, env)
+	if !s.listens(t) {
+		t.Fatalf("sshd does not listen:\n%s", s.Log())
+	}
+	return s
 }
 
 // listens starts the server and waits until it listens or has ended.
@@ -149,16 +150,11 @@ func (s *Server) keys(t testing.TB) {
 
 func (s *Server) key(end string) string { return filepath.Join(s.Dir, end, "key") }
 
-// configure writes the configurations of both ends, with a port that is free now.
-func (s *Server) configure(t testing.TB, env []string) {
+// configure writes the configurations of both ends.
+func (s *Server) configure(t testing.TB, port int, env []string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	public, err := os.ReadFile(s.key("server") + ".pub")
 	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	public, errKey := os.ReadFile(s.key("server") + ".pub")
-	if err := errors.Join(l.Close(), errKey); err != nil {
 		t.Fatal(err)
 	}
 	var more strings.Builder
