@@ -19,9 +19,6 @@ func growing() []row {
 	}
 }
 
-const growthHeading = `| row | size | time | per 1 000 MB | most memory of comeback's process | measured | to repeat |
-|---|---|---|---|---|---|---|`
-
 // growth measures what was asked for by name: it takes long.
 func (b *bench) growth(ctx context.Context, names string, write bool) error {
 	size := b.size
@@ -39,7 +36,7 @@ func (b *bench) growth(ctx context.Context, names string, write bool) error {
 			}
 			fmt.Println(line)
 			if write {
-				if err := record(filepath.Join(b.root, "BENCHMARKS.md"), fmt.Sprintf("%s ×%d", r.name, times), line); err != nil {
+				if err := record(filepath.Join(b.root, "BENCHMARKS.md"), growthHeading, fmt.Sprintf("%s ×%d", r.name, times), line); err != nil {
 					return err
 				}
 			}

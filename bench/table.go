@@ -3,35 +3,37 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 )
 
-const heading = `| row | work | comeback | instead | ratio | goal | reached | measured | to repeat |
-|---|---|---|---|---|---|---|---|---|`
+const (
+	heading = `| row | work | comeback | instead | ratio | goal | reached | of the bound | measured | to repeat |
+|---|---|---|---|---|---|---|---|---|---|`
+	growthHeading = `| row | size | time | per 1 000 MB | most memory of comeback's process | measured | to repeat |
+|---|---|---|---|---|---|---|`
+)
 
-// record puts a row's line into the table of BENCHMARKS.md, in place of the one
-// from before.
-func record(file, name, line string) error {
+// record puts a row's line into a table of BENCHMARKS.md, in place of the one from before.
+func record(file, heading, name, line string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
 	lines := strings.Split(string(text), "\n")
-	last := -1
-	for i, l := range lines {
-		if strings.HasPrefix(l, "| "+name+" |") {
-			lines[i] = line
-			return os.WriteFile(file, []byte(strings.Join(lines, "\n")), 0o644)
-		}
-		if strings.HasPrefix(l, "|---|---|---|---|---|---|---|---|---|") || last >= 0 && strings.HasPrefix(l, "| ") && last == i-1 {
-			last = i
-		}
+	at := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "| "+name+" |") })
+	if at >= 0 {
+		lines[at] = line
+		return os.WriteFile(file, []byte(strings.Join(lines, "\n")), 0o644)
 	}
-	if last < 0 {
+	first, _, _ := strings.Cut(heading, "\n")
+	if at = slices.Index(lines, first); at < 0 {
 		return fmt.Errorf("%s holds no table to put the row into", file)
 	}
-	lines = append(lines[:last+1], append([]string{line}, lines[last+1:]...)...)
-	return os.WriteFile(file, []byte(strings.Join(lines, "\n")), 0o644)
+	for at < len(lines) && strings.HasPrefix(lines[at], "|") {
+		at++
+	}
+	return os.WriteFile(file, []byte(strings.Join(slices.Insert(lines, at, line), "\n")), 0o644)
 }
 
 // loadAverage is the machine's over the last minute.
