@@ -22,7 +22,7 @@ const (
 func (a Assessment) Headline(width int, zone *time.Location) string {
 	var parts []string
 	if n := a.Count(NotMet); n > 0 {
-		parts = append(parts, plural(n, "finding"))
+		parts = append(parts, FormatCount(n, "finding"))
 	}
 	if n := a.Count(Unknown); n > 0 {
 		parts = append(parts, fmt.Sprintf("%d unknown", n))
@@ -36,13 +36,6 @@ func (a Assessment) Headline(width int, zone *time.Location) string {
 		text += "  Back in about " + FormatMinutes(time.Duration(a.Time.About)) + "."
 	}
 	return ends(text, "checked "+a.At.In(zone).Format("15:04:05"), width)
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // FormatMinutes writes a duration without pretending to know its seconds: "14m",
@@ -401,7 +394,7 @@ func (a Assessment) NextLine(zone *time.Location) string {
 		return "NEXT    a rehearsal is due when you say so: the runbook has no `rehearse:`"
 	}
 	days := int(r.Due.Sub(a.At).Hours() / 24)
-	when := fmt.Sprintf("in %s", plural(days, "day"))
+	when := fmt.Sprintf("in %s", FormatCount(days, "day"))
 	if r.Due.Before(a.At) {
 		when = "OVERDUE"
 	}

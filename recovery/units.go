@@ -40,3 +40,11 @@ func FormatSpan(d time.Duration) string {
 	}
 	return fmt.Sprintf("%dm%02d", s/60, s%60)
 }
+
+// FormatCount writes how many of something there are, "1 row", "2 rows".
+func FormatCount[N ~int | ~int64](n N, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}

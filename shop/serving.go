@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,9 +21,13 @@ import (
 	"comeback/port"
 )
 
-// Serve opens the application of a furnished shop to visitors of this host and gives
-// its address. It outlives this process; Remove ends it.
-func (s *Shop) Serve(ctx context.Context) (address string, err error) {
+// Serve opens the application of a furnished shop to visitors of this host, in place of
+// one that was open before, and gives its address. Remove ends it, and the end of this
+// process, unless it is detached.
+func (s *Shop) Serve(ctx context.Context, detached bool) (address string, err error) {
+	if err := s.closeApp(); err != nil {
+		return "", fmt.Errorf("open the shop: %w", err)
+	}
 	kept, err := port.Keep()
 	if err != nil {
 		return "", fmt.Errorf("open the shop: %w", err)
@@ -37,11 +42,20 @@ func (s *Shop) Serve(ctx context.Context) (address string, err error) {
 	cmd := exec.Command(filepath.Join(s.App(), "bin", "serve"), "http://"+host, s.URL(), s.Uploads(), s.Settings())
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.App(), []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C.UTF-8"}, log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
+	if !detached {
+		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	}
+	started, ended := make(chan error, 1), make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // the signal comes with the end of the thread
+		err := cmd.Start()
+		if started <- err; err == nil {
+			ended <- cmd.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
 		return "", fmt.Errorf("open the shop: %w", err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
 	if err := os.WriteFile(s.serving(), []byte(strconv.Itoa(cmd.Process.Pid)), 0o600); err != nil {
 		return "", errors.Join(fmt.Errorf("open the shop: %w", err), cmd.Process.Kill())
 	}

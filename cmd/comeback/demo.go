@@ -118,6 +118,9 @@ func (a *app) within(place *demoPlace) *app {
 	}
 	d := *a
 	d.lookup = func(name string) (string, bool) {
+		if name == "APP_URL" {
+			return place.app, place.app != ""
+		}
 		if v, ok := own[name]; ok {
 			return v, v != ""
 		}
@@ -148,6 +151,11 @@ func (d *demo) play(ctx context.Context, o demoOptions) error {
 	c := choices{mode: recovery.Rehearsal, to: d.moment, scratch: d.place.scratch()}
 	var ended error
 	if !o.plain && d.interactive() {
+		// Who tries the real thing there is asked whether the shop is open.
+		if d.place.app, err = d.shop.Serve(ctx, false); err != nil {
+			return err
+		}
+		d.environ = d.with("APP_URL", d.place.app)
 		ended = d.consoleRunbook(ctx, d.place.runbook(), request{choices: c})
 	} else {
 		ended = d.rehearseDemo(ctx, c)
@@ -183,7 +191,7 @@ func (d *demo) leave(ctx context.Context, keep bool) (kept bool, err error) {
 	if keep && d.shop != nil {
 		err := d.shop.Detach(ctx)
 		if err == nil {
-			d.place.app, err = d.shop.Serve(ctx)
+			d.place.app, err = d.shop.Serve(ctx, true)
 		}
 		if err == nil {
 			err = os.WriteFile(d.place.env(), d.place.exports(), 0o600)

@@ -139,7 +139,7 @@ func (a *app) printResult(r verify.Result, asJSON bool) error {
 	for _, line := range columns(table, nil) {
 		fmt.Fprintln(a.out, a.redact(line))
 	}
-	says := fmt.Sprintf("(%d rows)", len(r.Rows))
+	says := "(" + recovery.FormatCount(len(r.Rows), "row") + ")"
 	switch {
 	case r.More:
 		says = fmt.Sprintf("(the first %d rows, there are more)", len(r.Rows))

@@ -135,22 +135,17 @@ func (s *terminal) until(what string, holds func() bool) {
 	}
 }
 
-// settles waits until the screen is whole: a frame may come in pieces, of which the
-// cursor's going home is not the last.
+// settles waits until the screen is whole, for a frame may come in pieces: until what is
+// written, once a second for the clock, changes nothing else.
 func (s *terminal) settles() {
 	s.t.Helper()
-	for last := ""; ; {
-		now := s.text()
-		if now == last {
-			return
-		}
+	last := ""
+	s.until("the screen is never still", func() bool {
+		now := still(s.text())
+		same := now == last
 		last = now
-		select {
-		case <-time.After(time.Second): // the console draws every second, for its clock
-		case <-s.ended:
-			return
-		}
-	}
+		return same
+	})
 }
 
 // resize gives the terminal another size: the screen first, as a terminal does it, so

@@ -86,7 +86,7 @@ func (k expireKind) unused(ctx context.Context, api kube, c *cluster, h handedOv
 	case err == nil && n == 0:
 		return nil
 	case err == nil:
-		return provider.Refused("let them disconnect if nobody needs it any more, then retry", "the cluster %s is in use: %d sessions are connected to it", h.Name, n)
+		return provider.Refused("let them disconnect if nobody needs it any more, then retry", "the cluster %s is in use: it has %s", h.Name, recovery.FormatCount(n, "session"))
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}

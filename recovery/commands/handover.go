@@ -161,7 +161,7 @@ func (h handedOver) unused(ctx context.Context, env recovery.Env) error {
 		defer conn.Close(context.WithoutCancel(ctx))
 		var n int64
 		if n, err = provider.Users(ctx, conn); err == nil && n > 0 {
-			return provider.Refused("let them disconnect if nobody needs it any more, then retry", "%s is in use: %d sessions are connected to it", h.Name, n)
+			return provider.Refused("let them disconnect if nobody needs it any more, then retry", "%s is in use: it has %s", h.Name, recovery.FormatCount(n, "session"))
 		}
 	}
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"comeback/pattern"
+	"comeback/recovery"
 	"comeback/recovery/dump/crew"
 	"comeback/recovery/dump/script"
 	"comeback/recovery/postgres"
@@ -57,9 +58,9 @@ func (s *scriptRun) how() string {
 	if s.handed == 0 {
 		return fmt.Sprintf("%d, one after the other", s.statements)
 	}
-	how := fmt.Sprintf("%d, of which %d by %d sessions beside each other", s.statements, s.handed, s.jobs)
+	how := fmt.Sprintf("%d, of which %d by %s beside each other", s.statements, s.handed, recovery.FormatCount(s.jobs, "session"))
 	if n := s.along.Load(); n > 0 {
-		how += fmt.Sprintf("; %s along indexes", count(int(n), "foreign key"))
+		how += fmt.Sprintf("; %s along indexes", recovery.FormatCount(int(n), "foreign key"))
 	}
 	return how
 }

@@ -53,7 +53,7 @@ func (e engine) resolveTime(ctx context.Context, s recovery.Survey, want recover
 		if b.Problem == "" {
 			p := point(b, want)
 			if broken > 0 {
-				p.Warnings = append(p.Warnings, fmt.Sprintf("passed over %s that cannot be restored", count(broken, "newer dump")))
+				p.Warnings = append(p.Warnings, fmt.Sprintf("passed over %s that cannot be restored", recovery.FormatCount(broken, "newer dump")))
 			}
 			return p, nil
 		}
@@ -74,7 +74,7 @@ func (e engine) resolveTime(ctx context.Context, s recovery.Survey, want recover
 	}
 	before := "there is none before it"
 	if broken > 0 {
-		before = fmt.Sprintf("the %s before it cannot be restored", count(broken, "dump"))
+		before = fmt.Sprintf("the %s before it cannot be restored", recovery.FormatCount(broken, "dump"))
 	}
 	if !after.Taken.From.IsZero() && !after.Taken.From.After(want.Time) {
 		return recovery.Point{}, refusal("if that is early enough, choose it by its name: "+after.ID,
@@ -163,11 +163,4 @@ func point(b recovery.Backup, want recovery.Want) recovery.Point {
 
 func refusal(hint, format string, args ...any) error {
 	return recovery.Errorf(hint, format, args...).WithExit(recovery.Refused)
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -241,7 +241,7 @@ func (r *restore) outcome(ctx context.Context) (recovery.Outcome, error) {
 		}},
 	}
 	if r.only != nil {
-		o.Says = fmt.Sprintf("only %s of %s is restored: %s", r.only, r.args.Backup, count(int(r.only.rows), "row"))
+		o.Says = fmt.Sprintf("only %s of %s is restored: %s", r.only, r.args.Backup, recovery.FormatCount(int(r.only.rows), "row"))
 		o.Reached.Evidence = []string{o.Says}
 	}
 	if r.args.Taken.Known() {
@@ -251,7 +251,7 @@ func (r *restore) outcome(ctx context.Context) (recovery.Outcome, error) {
 		o.Remarks = append(o.Remarks, "roles created without login: "+strings.Join(slices.Sorted(maps.Keys(r.roles)), ", "))
 	}
 	if r.notDropped > 0 {
-		o.Remarks = append(o.Remarks, fmt.Sprintf("%s of the dump found nothing to drop", count(r.notDropped, "DROP statement")))
+		o.Remarks = append(o.Remarks, fmt.Sprintf("%s of the dump found nothing to drop", recovery.FormatCount(r.notDropped, "DROP statement")))
 	}
 	for _, text := range r.leftOut {
 		o.Remarks = append(o.Remarks, "left out: "+text)

@@ -162,7 +162,7 @@ func (r *restore) wholeDirectory(dir string) error {
 		named += strings.Count(string(list), "\n")
 	}
 	if named < held {
-		return notWhole(r.args.Backup, fmt.Sprintf("it holds %s, and its list names %d", count(held, "large object"), named))
+		return notWhole(r.args.Backup, fmt.Sprintf("it holds %s, and its list names %d", recovery.FormatCount(held, "large object"), named))
 	}
 	return nil
 }

@@ -163,7 +163,7 @@ func (e bucketEngine) Resolve(ctx context.Context, s recovery.Survey, want recov
 			"%s in %s is known from %s on: whether what is missing at %s was there is not known", s.Component, s.Copy, f.Since.Format(time.RFC3339), want.Text)
 	}
 	p := recovery.Point{Component: s.Component, Copy: s.Copy, Engine: Bucket, Exactness: recovery.ToSecond, Time: f.Moment, Bytes: f.Bytes,
-		Says: fmt.Sprintf("%s, %s, by the versions of %s at %s", count(f.Files, "object"), recovery.FormatBytes(f.Bytes), store.URL(), f.Moment.Format("2006-01-02 15:04:05 MST"))}
+		Says: fmt.Sprintf("%s, %s, by the versions of %s at %s", recovery.FormatCount(f.Files, "object"), recovery.FormatBytes(f.Bytes), store.URL(), f.Moment.Format("2006-01-02 15:04:05 MST"))}
 	if f.Hidden && want.Kind == recovery.WantTime {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("whether a rule of %s removes versions is not known (allow s3:GetLifecycleConfiguration): what one has removed looks as if it had not been there", store.URL()))
 	}
@@ -206,7 +206,7 @@ func (e bucketEngine) Plan(c recovery.Component, p recovery.Point, t recovery.Ta
 	if err := json.Unmarshal(p.Backup.Facts, &f); err != nil {
 		return nil, recovery.Errorf("survey the copy again", "read what the survey says of %s: %w", p.Backup.ID, err)
 	}
-	s := recovery.NewStep("restore", bucketKind{}.Name(), fmt.Sprintf("restore %s by their versions (%s)", count(f.Files, "object"), recovery.FormatBytes(f.Bytes)),
+	s := recovery.NewStep("restore", bucketKind{}.Name(), fmt.Sprintf("restore %s by their versions (%s)", recovery.FormatCount(f.Files, "object"), recovery.FormatBytes(f.Bytes)),
 		bucketArgs{Component: c.Name, Copy: p.Copy, Target: t.ID, Facts: f})
 	s.Component, s.Writes = c.Name, []recovery.TargetID{t.ID}
 	s.Reads = []recovery.Ref{{Copy: p.Copy, Key: f.Prefix, Size: f.Bytes}}

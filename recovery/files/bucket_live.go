@@ -166,7 +166,7 @@ func (inPlace) Plan(c recovery.SwitchContext) (recovery.Switch, error) {
 		Open:     []recovery.Step{liveStep("open", openBucketName, "keep what is current in "+c.Live.Target.Place, a)},
 	}
 	s.Effects.Gone = []string{fmt.Sprintf("%s: since the moment %s overwritten, %s deleted and %s new; each of these versions stays in the bucket; MORE EACH SECOND until the writes stop",
-		c.Component.Name, count(f.Overwritten, "object"), strconv.FormatInt(f.Removed, 10), strconv.FormatInt(f.Added, 10))}
+		c.Component.Name, recovery.FormatCount(f.Overwritten, "object"), strconv.FormatInt(f.Removed, 10), strconv.FormatInt(f.Added, 10))}
 	return s, nil
 }
 

@@ -152,7 +152,7 @@ func (r *bucketRestore) run(ctx context.Context) error {
 	}
 	if gone := r.args.Facts.Files - r.done.Files - int64(len(r.odd)); gone > 0 {
 		return recovery.Errorf("choose the moment again, which shows what is left, or another copy; and look at who removes versions",
-			"%s that %s had at the moment when it was chosen cannot be restored: their versions have been removed since", count(gone, "object"), store.URL())
+			"%s that %s had at the moment when it was chosen cannot be restored: their versions have been removed since", recovery.FormatCount(gone, "object"), store.URL())
 	}
 	r.done.Whole = true
 	return errors.Join(r.ledger.Sync(), r.ledger.Add(r.done), r.ledger.Sync())
@@ -269,7 +269,7 @@ func (r *bucketRestore) note(ctx context.Context, batches <-chan *batch) error {
 		if err := r.ledger.Sync(); err != nil {
 			return err
 		}
-		if err := r.env.Meter().Checkpoint(ctx, fmt.Sprintf("%s, %s, are restored and on disk", count(r.done.Files, "object"), recovery.FormatBytes(r.done.Bytes))); err != nil {
+		if err := r.env.Meter().Checkpoint(ctx, fmt.Sprintf("%s, %s, are restored and on disk", recovery.FormatCount(r.done.Files, "object"), recovery.FormatBytes(r.done.Bytes))); err != nil {
 			return err
 		}
 	}
@@ -289,7 +289,7 @@ func (a bucketArgs) record(v storage.Object) Record {
 func (r *bucketRestore) outcome() recovery.Outcome {
 	f := r.args.Facts
 	return recovery.Outcome{
-		Says: fmt.Sprintf("%s of %s are restored, %s", count(r.done.Files, "object"), f.Moment.Format("2006-01-02 15:04:05 MST"), recovery.FormatBytes(r.done.Bytes)),
+		Says: fmt.Sprintf("%s of %s are restored, %s", recovery.FormatCount(r.done.Files, "object"), f.Moment.Format("2006-01-02 15:04:05 MST"), recovery.FormatBytes(r.done.Bytes)),
 		Facts: map[string]string{"form": "versions of a bucket", "files": strconv.FormatInt(r.done.Files, 10), "bytes": strconv.FormatInt(r.done.Bytes, 10),
 			"known since": f.Since.Format(time.RFC3339)},
 		Bindings: []recovery.Binding{r.binding()},

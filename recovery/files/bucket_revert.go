@@ -128,9 +128,9 @@ func (since) Do(ctx context.Context, env recovery.Env, s recovery.Step) (o recov
 		o.Says = "nothing in " + a.Bucket.Copy.Name + " differs from the moment"
 		return o, nil
 	}
-	o.Says = fmt.Sprintf("since the moment %s overwritten, %d deleted, %d new", count(lost.Changed, "object"), lost.Removed, lost.Added)
+	o.Says = fmt.Sprintf("since the moment %s overwritten, %d deleted, %d new", recovery.FormatCount(lost.Changed, "object"), lost.Removed, lost.Added)
 	o.ToDo = []string{fmt.Sprintf("%s: decide about %s that came after the moment; their versions stay in the bucket, listed in %s",
-		a.Component, count(lost.Changed+lost.Added, "object"), list.path)}
+		a.Component, recovery.FormatCount(lost.Changed+lost.Added, "object"), list.path)}
 	return o, nil
 }
 
@@ -327,7 +327,7 @@ func (a changeArgs) lists(env recovery.Env) []string {
 // the first count was changed, too.
 func (a changeArgs) outcome(env recovery.Env, h recovery.Handle, copied, hidden int64) (recovery.Outcome, error) {
 	o := recovery.Outcome{Identities: map[recovery.TargetID]recovery.Identity{a.Live: h.Target.Identity},
-		Says:  fmt.Sprintf("%s is as it was: %s made current again, %d hidden, all else untouched; no version was deleted", h.Target.Place, count(copied, "version"), hidden),
+		Says:  fmt.Sprintf("%s is as it was: %s made current again, %d hidden, all else untouched; no version was deleted", h.Target.Place, recovery.FormatCount(copied, "version"), hidden),
 		Facts: map[string]string{"versions made current": fmt.Sprint(copied), "keys hidden": fmt.Sprint(hidden)}}
 	lists := a.lists(env)
 	if len(lists) == 0 {

@@ -244,9 +244,9 @@ func (r *byRows) outcome() recovery.Outcome {
 	case r.rows == 0:
 		o.Says = "no row names a hash: the versions are those of the moment by the bucket's clock"
 	case len(r.taken) == 0:
-		o.Says = fmt.Sprintf("%s held against their hashes: the bucket's clock was right", count(r.rows, "file"))
+		o.Says = fmt.Sprintf("%s held against their hashes: the bucket's clock was right", recovery.FormatCount(r.rows, "file"))
 	default:
-		o.Says = fmt.Sprintf("%s held against their hashes; %s taken by the hash and not by the clock", count(r.rows, "file"), count(int64(len(r.taken)), "version"))
+		o.Says = fmt.Sprintf("%s held against their hashes; %s taken by the hash and not by the clock", recovery.FormatCount(r.rows, "file"), recovery.FormatCount(int64(len(r.taken)), "version"))
 	}
 	o.Remarks = firstFew(r.taken, "more versions were taken by their hashes")
 	if len(r.none) > 0 {

@@ -126,7 +126,7 @@ func (k resticKind) restore(ctx context.Context, env recovery.Env, s *scratch, a
 	}
 	env.Meter().Set(min(bytes, size.Bytes))
 	return recovery.Outcome{
-		Says: fmt.Sprintf("the snapshot %.8s of restic is restored: %s, %s", a.Facts.Snapshot, count(files, "file"), recovery.FormatBytes(bytes)),
+		Says: fmt.Sprintf("the snapshot %.8s of restic is restored: %s, %s", a.Facts.Snapshot, recovery.FormatCount(files, "file"), recovery.FormatBytes(bytes)),
 		Facts: map[string]string{"backup": a.Facts.Snapshot, "form": "snapshot of restic", "taken": a.Taken.Says(),
 			"files": strconv.FormatInt(files, 10), "bytes": strconv.FormatInt(bytes, 10)},
 		Bindings: []recovery.Binding{{Component: a.Component, URL: (&url.URL{Scheme: "file", Path: tree}).String(), Scratch: s.scratch}},

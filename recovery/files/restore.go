@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 
 	"comeback/recovery"
@@ -222,7 +221,7 @@ func (s *scratch) binding() recovery.Binding {
 func (a *archive) outcome() recovery.Outcome {
 	n, size := a.log.now.Files, a.log.now.Bytes
 	o := recovery.Outcome{
-		Says: fmt.Sprintf("%s is restored: %s, %s", a.args.Backup, count(n, "file"), recovery.FormatBytes(size)),
+		Says: fmt.Sprintf("%s is restored: %s, %s", a.args.Backup, recovery.FormatCount(n, "file"), recovery.FormatBytes(size)),
 		Facts: map[string]string{"backup": a.args.Backup, "form": a.args.Facts.says(), "taken": a.args.Taken.Says(),
 			"files": strconv.FormatInt(n, 10), "bytes": strconv.FormatInt(size, 10)},
 		Bindings: []recovery.Binding{a.binding()},
@@ -237,10 +236,10 @@ func (a *archive) outcome() recovery.Outcome {
 		o.Facts["tree in the archive"] = a.args.Facts.Root
 	}
 	if a.absolute > 0 {
-		o.Remarks = append(o.Remarks, fmt.Sprintf("%s of the archive began with a slash; they are restored below the tree", count(a.absolute, "name")))
+		o.Remarks = append(o.Remarks, fmt.Sprintf("%s of the archive began with a slash; they are restored below the tree", recovery.FormatCount(a.absolute, "name")))
 	}
 	if a.attrs > 0 {
-		o.Remarks = append(o.Remarks, fmt.Sprintf("extended attributes of %s were not restored", count(a.attrs, "file")))
+		o.Remarks = append(o.Remarks, fmt.Sprintf("extended attributes of %s were not restored", recovery.FormatCount(a.attrs, "file")))
 	}
 	o.Remarks = append(o.Remarks, a.tree.remarks()...)
 	return o
@@ -249,17 +248,10 @@ func (a *archive) outcome() recovery.Outcome {
 // remarks are what a reader should know of a tree.
 func (t *tree) remarks() (says []string) {
 	if n := t.outside.Load(); n > 0 {
-		says = append(says, fmt.Sprintf("%s of the tree, restored as they were: %s", count(n, "link")+" lead out", *t.leads.Load()))
+		says = append(says, fmt.Sprintf("%s of the tree, restored as they were: %s", recovery.FormatCount(n, "link")+" lead out", *t.leads.Load()))
 	}
 	if n := t.foreign.Load(); n > 0 {
-		says = append(says, fmt.Sprintf("%s belong to the user of this run: only root can give them to their owners", count(n, "name")))
+		says = append(says, fmt.Sprintf("%s belong to the user of this run: only root can give them to their owners", recovery.FormatCount(n, "name")))
 	}
 	return says
-}
-
-func count(n int64, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return strings.Join([]string{strconv.FormatInt(n, 10), what + "s"}, " ")
 }

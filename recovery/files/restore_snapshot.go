@@ -90,7 +90,7 @@ func restoreSnapshot(ctx context.Context, env recovery.Env, s *scratch, t *tree)
 	env.Meter().Phase("restore "+s.args.Backup, s.args.Facts.Bytes, recovery.InBytes)
 	env.Meter().Add(r.bytes)
 	if len(past) > 0 {
-		env.Meter().Log(fmt.Sprintf("comeback: an earlier attempt has left %s", count(r.files, "file")))
+		env.Meter().Log(fmt.Sprintf("comeback: an earlier attempt has left %s", recovery.FormatCount(r.files, "file")))
 	}
 	if err := r.packs(ctx); err != nil {
 		return nil, err
@@ -309,20 +309,20 @@ func (r *restoring) note(ctx context.Context, done written) error {
 		return err
 	}
 	return r.env.Meter().Checkpoint(ctx, fmt.Sprintf("%s, %s, are restored and on disk",
-		count(r.files+files, "file"), recovery.FormatBytes(r.bytes+bytes)))
+		recovery.FormatCount(r.files+files, "file"), recovery.FormatBytes(r.bytes+bytes)))
 }
 
 // outcome is the report of a snapshot that is restored.
 func (r *restoring) outcome() recovery.Outcome {
 	f := r.args.Facts
 	o := recovery.Outcome{
-		Says: fmt.Sprintf("%s is restored: %s, %s, every SHA-256 holds", r.args.Backup, count(f.Files, "file"), recovery.FormatBytes(f.Bytes)),
+		Says: fmt.Sprintf("%s is restored: %s, %s, every SHA-256 holds", r.args.Backup, recovery.FormatCount(f.Files, "file"), recovery.FormatBytes(f.Bytes)),
 		Facts: map[string]string{"backup": r.args.Backup, "form": f.says(), "taken": r.args.Taken.Says(),
 			"files": strconv.FormatInt(f.Files, 10), "bytes": strconv.FormatInt(f.Bytes, 10), "packs": strconv.Itoa(len(f.Packs)),
 			"sha256 of the manifest": f.Manifest.SHA256},
 		Bindings: []recovery.Binding{r.binding()},
 		Reached: &recovery.Reached{Component: r.args.Component, Time: r.args.Taken.To, Evidence: []string{
-			fmt.Sprintf("each of %s has the SHA-256 that the snapshot recorded; it was taken %s", count(f.Files, "file"), r.args.Taken.Says())}},
+			fmt.Sprintf("each of %s has the SHA-256 that the snapshot recorded; it was taken %s", recovery.FormatCount(f.Files, "file"), r.args.Taken.Says())}},
 		Remarks: r.tree.remarks(),
 	}
 	if r.files > 0 {

@@ -156,7 +156,7 @@ func (h Handed) Unused(ctx context.Context, local string) error {
 		return fmt.Errorf("ask who uses %s: %w", h.Place, err)
 	}
 	if n > 0 {
-		return recovery.Errorf("let them disconnect if nobody needs it any more, then retry", "refused: %d sessions use the server in %s", n, h.Place).WithExit(recovery.Refused)
+		return recovery.Errorf("let them disconnect if nobody needs it any more, then retry", "refused: the server in %s is in use: it has %s", h.Place, recovery.FormatCount(n, "session")).WithExit(recovery.Refused)
 	}
 	return nil
 }

@@ -204,7 +204,7 @@ func (k expireKind) unused(ctx context.Context, env recovery.Env, h handedOver, 
 		defer conn.Close(context.WithoutCancel(ctx))
 		var n int64
 		if n, err = provider.Users(ctx, conn, "rdsadmin", "rdsrepladmin"); err == nil && n > 0 {
-			return provider.Refused("let them disconnect if nobody needs it any more, then retry", "the %s is in use: %d sessions are connected to it", m, n)
+			return provider.Refused("let them disconnect if nobody needs it any more, then retry", "the %s is in use: it has %s", m, recovery.FormatCount(n, "session"))
 		}
 	}
 	switch {

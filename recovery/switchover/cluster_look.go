@@ -131,7 +131,8 @@ func clusterEffects(c recovery.Component, s live.Server) recovery.Effects {
 			sessions += one.Count
 		}
 	}
-	e := recovery.Effects{Target: []string{fmt.Sprintf("%s, %s, primary, system %s, timeline %d, %d databases, %d sessions", s.Host, s.Data, s.SystemIdentifier, s.Timeline, len(s.Others)+1, sessions)}}
+	e := recovery.Effects{Target: []string{fmt.Sprintf("%s, %s, primary, system %s, timeline %d, %s, %s", s.Host, s.Data, s.SystemIdentifier, s.Timeline,
+		recovery.FormatCount(len(s.Others)+1, "database"), recovery.FormatCount(sessions, "session"))}}
 	for _, n := range s.Others {
 		if n.Name == "postgres" {
 			continue

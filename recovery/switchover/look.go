@@ -129,8 +129,8 @@ func effects(c recovery.Component, host string, s live.Server) recovery.Effects 
 			sessions += one.Count
 		}
 	}
-	e.Target = []string{fmt.Sprintf("%s, %s, system %s, timeline %d, database %s (oid %d, %s), %d sessions",
-		host, role, s.SystemIdentifier, s.Timeline, s.Database, s.OID, recovery.FormatBytes(s.Target.Size), sessions)}
+	e.Target = []string{fmt.Sprintf("%s, %s, system %s, timeline %d, database %s (oid %d, %s), %s",
+		host, role, s.SystemIdentifier, s.Timeline, s.Database, s.OID, recovery.FormatBytes(s.Target.Size), recovery.FormatCount(sessions, "session"))}
 	for _, slot := range s.Slots {
 		if slot.Database == s.Database {
 			e.Rebuild = append(e.Rebuild, fmt.Sprintf("%s: logical slot %s (%s) stays with the old database: its reader needs a new one and a new copy", c.Name, slot.Name, slot.Plugin))

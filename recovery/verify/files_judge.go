@@ -32,7 +32,7 @@ func within(n, all int64, limit string) bool {
 
 // judge says whether what was found is tolerated, and what it is.
 func (c *crossCheck) judge() (held bool, says string) {
-	says = fmt.Sprintf("%s and %s", counted(c.rows, "row"), counted(c.files, "file"))
+	says = fmt.Sprintf("%s and %s", recovery.FormatCount(c.rows, "row"), recovery.FormatCount(c.files, "file"))
 	if c.rows == 0 && c.files == 0 {
 		return false, says + ": nothing could be compared"
 	}
@@ -67,11 +67,4 @@ func (c *crossCheck) facts() map[string]string {
 		f["read and compared by SHA-256"] = recovery.FormatBytes(c.read)
 	}
 	return f
-}
-
-func counted(n int64, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

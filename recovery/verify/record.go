@@ -154,12 +154,12 @@ func differences(recorded, found []recovery.TableRecord, since changes, digests 
 		switch {
 		case done != nil && done.anew:
 		case i < 0:
-			wrong = append(wrong, fmt.Sprintf("the table %s is missing: it had %s", want.Name, counted(want.Rows, "row")))
+			wrong = append(wrong, fmt.Sprintf("the table %s is missing: it had %s", want.Name, recovery.FormatCount(want.Rows, "row")))
 		case done != nil && got.Rows != want.Rows+done.rows:
-			wrong = append(wrong, fmt.Sprintf("the table %s has %s: it had %d when the backup was made, and %s since, by the log", got.Name, counted(got.Rows, "row"), want.Rows, grew(done.rows)))
+			wrong = append(wrong, fmt.Sprintf("the table %s has %s: it had %d when the backup was made, and %s since, by the log", got.Name, recovery.FormatCount(got.Rows, "row"), want.Rows, grew(done.rows)))
 		case done != nil:
 		case got.Rows != want.Rows:
-			wrong = append(wrong, fmt.Sprintf("the table %s has %s, and had %d when the backup was made", got.Name, counted(got.Rows, "row"), want.Rows))
+			wrong = append(wrong, fmt.Sprintf("the table %s has %s, and had %d when the backup was made", got.Name, recovery.FormatCount(got.Rows, "row"), want.Rows))
 		case digests && want.Digest != "" && got.Digest != want.Digest && (since == nil || got.Shape == want.Shape):
 			wrong = append(wrong, fmt.Sprintf("the table %s has as many rows as when the backup was made, and not the same", got.Name))
 		}
@@ -178,7 +178,7 @@ func differences(recorded, found []recovery.TableRecord, since changes, digests 
 // grew says by how many rows a table grew.
 func grew(rows int64) string {
 	if rows < 0 {
-		return counted(-rows, "row") + " fewer"
+		return recovery.FormatCount(-rows, "row") + " fewer"
 	}
-	return counted(rows, "row") + " more"
+	return recovery.FormatCount(rows, "row") + " more"
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"comeback/recovery"
 	"comeback/recovery/postgres"
 )
 
@@ -59,7 +60,7 @@ func brokenKeys(ctx context.Context, tx pgx.Tx) (wrong []string, looked int, err
 			return nil, 0, err
 		}
 		if n > 0 {
-			wrong = append(wrong, fmt.Sprintf("foreign key %s does not hold: %s of %s", k.Name, counted(n, "row"), k.Table))
+			wrong = append(wrong, fmt.Sprintf("foreign key %s does not hold: %s of %s", k.Name, recovery.FormatCount(n, "row"), k.Table))
 		}
 	}
 	return wrong, len(keys), nil
