@@ -361,10 +361,16 @@ type Prepared struct {
 	// in hex.
 	Bytes  []byte
 	Digest string
+	// NotSet is what steps of a recovery need and nobody has set.
+	NotSet []NotSet
 	// NameLater says that the run asks for the name of its target by itself,
 	// once it can show what it would change; it begins without.
 	NameLater bool
 }
+
+// NotSet is a variable without a value: its name, where the runbook says that it is
+// found, and what needs it.
+type NotSet struct{ Name, From, For string }
 
 // Key is something that can sign.
 type Key struct {

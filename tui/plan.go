@@ -165,6 +165,7 @@ func (s *planScreen) page(w, h int) page {
 	}
 	if plan.Mode == recovery.Recovery {
 		p.body = append(append(p.body, nil), effects(plan.Effects(), w, s.m.most(3))...)
+		p.body = append(p.body, s.notSet(w)...)
 		switch {
 		case s.prepared.NameLater:
 			p.body = append(p.body, paragraph("LIVE", 15, plain, "the run shows what it would change of "+plan.Confirm+" row by row, and asks for that name then; until it is typed nothing is changed", w, 2)...)
@@ -339,6 +340,20 @@ func (s *planScreen) facts(w int) []line {
 			name = "NOT DONE"
 		}
 		add(name, warn, n.What+" ("+n.Stage+"): "+n.Why)
+	}
+	return lines
+}
+
+// notSet tells what will be missing.
+func (s *planScreen) notSet(w int) (lines []line) {
+	name := "NOT SET"
+	for _, n := range s.prepared.NotSet {
+		text := n.Name
+		if n.From != "" {
+			text += ", from " + n.From
+		}
+		lines = append(lines, paragraph(name, 15, warn, text+": "+n.For+" needs it; export it before you begin, or type it when the run asks", w, s.m.most(3))...)
+		name = ""
 	}
 	return lines
 }

@@ -30,6 +30,19 @@ func forReal(f *fakeDesk) {
 	f.prepared = prepared(p)
 }
 
+// What steps need and nobody has set is told before anything begins.
+func TestPlan_notSet(t *testing.T) {
+	desk := shopDesk()
+	forReal(desk)
+	desk.prepared.NotSet = []NotSet{{Name: "APP_URL", From: "the file env", For: "check: the shop is open"}}
+	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	toRealPlan(d, desk)
+	d.press("end")
+	if says := "NOT SET APP_URL, from the file env: check: the shop is open needs it; export it before you begin, or type it when the run asks"; !strings.Contains(strings.Join(strings.Fields(d.screen()), " "), says) {
+		t.Errorf("it does not say %q:\n%s", says, d.screen())
+	}
+}
+
 func toRealPlan(d *driver, f *fakeDesk) {
 	atRunbook(d, f)
 	d.press("1", "=~09:52", "enter", "home", "down", "enter")

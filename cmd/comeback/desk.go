@@ -311,7 +311,11 @@ func (d *desk) Plan(ctx context.Context, path string, mode recovery.Mode, choice
 	if err != nil {
 		return nil, err
 	}
-	return prepare(p)
+	prepared, err := prepare(p)
+	if err == nil && p.Mode == recovery.Recovery {
+		prepared.NotSet, err = notSet(p, b.secrets)
+	}
+	return prepared, err
 }
 
 // prepare is a plan as the console reviews it.

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/execute"
+	"comeback/tui"
 
 	"github.com/spf13/cobra"
 )
@@ -106,32 +108,43 @@ func tellEffects(say *plainWriter, p *recovery.Plan) {
 	}
 }
 
-// checkNeeds refuses a recovery that nobody can be asked about if one of its shell
-// blocks would miss a value: after the switch that would be late.
-func (a *app) checkNeeds(p *recovery.Plan, secrets *execute.Secrets) error {
+// checkNeeds refuses a recovery that nobody can be asked about if one of its blocks
+// would miss a value: after the switch that would be late.
+func checkNeeds(p *recovery.Plan, secrets *execute.Secrets) error {
+	missing, err := notSet(p, secrets)
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	m := missing[0]
+	_, err = secrets.Expand("${" + m.Name + "}")
+	return recovery.Errorf(recovery.HintOf(err), "refused: %q needs %s, which is not set", m.For, m.Name).WithExit(recovery.Usage)
+}
+
+// notSet lists the values that checks of applications and shell blocks of a plan would miss.
+func notSet(p *recovery.Plan, secrets *execute.Secrets) (missing []tui.NotSet, err error) {
 	for _, s := range p.Steps {
-		if s.Kind == recovery.KindHTTPCheck {
+		var text string
+		switch s.Kind {
+		case recovery.KindHTTPCheck:
 			var args recovery.HTTPCheckArgs
 			if err := s.Decode(&args); err != nil {
-				return err
+				return nil, err
 			}
-			if _, err := secrets.Expand(args.URL); err != nil {
-				return recovery.Errorf(recovery.HintOf(err), "refused: %q needs %s, which is not set", args.Name, args.URL).WithExit(recovery.Usage)
+			text = args.URL
+		case recovery.KindShell, recovery.KindShellWait:
+			var args recovery.ShellArgs
+			if err := s.Decode(&args); err != nil {
+				return nil, err
 			}
-			continue
+			for _, name := range args.Env {
+				text += "${" + name + "}"
+			}
 		}
-		if s.Kind != recovery.KindShell && s.Kind != recovery.KindShellWait {
-			continue
-		}
-		var args recovery.ShellArgs
-		if err := s.Decode(&args); err != nil {
-			return err
-		}
-		for _, name := range args.Env {
-			if _, err := secrets.Expand("${" + name + "}"); err != nil {
-				return recovery.Errorf(recovery.HintOf(err), "refused: %q needs %s, which is not set", args.Name, name).WithExit(recovery.Usage)
+		for _, name := range secrets.Missing(text) {
+			if !slices.ContainsFunc(missing, func(m tui.NotSet) bool { return m.Name == name }) {
+				missing = append(missing, tui.NotSet{Name: name, From: p.Needs[name], For: s.Says})
 			}
 		}
 	}
-	return nil
+	return missing, nil
 }

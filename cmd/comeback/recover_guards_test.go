@@ -177,7 +177,7 @@ func TestRecover_needs(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := r.run(t.Context(), "recover", path, "--plain", "--to", fmt.Sprintf("before-xid:%d", l.incident.Harm.XID), "--confirm", target(t))
-	if got.code != recovery.Usage || !strings.Contains(got.err, `"smoke test" needs APP_URL`) {
+	if got.code != recovery.Usage || !strings.Contains(got.err, `"run: smoke test" needs APP_URL`) {
 		t.Errorf("exit %d: %s", got.code, got.err)
 	}
 	r.noRun(t)

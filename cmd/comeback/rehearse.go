@@ -228,7 +228,7 @@ func (a *app) runPlanned(ctx context.Context, b *book, p *recovery.Plan, o reque
 		if err := checkConfirmed(p, o.confirm); err != nil {
 			return err
 		}
-		if err := a.checkNeeds(p, b.secrets); err != nil {
+		if err := checkNeeds(p, b.secrets); err != nil {
 			return err
 		}
 		tellEffects(say, p)
