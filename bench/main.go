@@ -163,9 +163,12 @@ func (b *bench) measure(ctx context.Context, r row) (string, error) {
 		oursBusy, theirsBusy = append(oursBusy, busy[i]), append(theirsBusy, busy[i+1])
 	}
 	// What the processors did, spread evenly over them, is the least that it can take.
-	bound := median(oursBusy) / float64(runtime.NumCPU())
-	return fmt.Sprintf("| %s | %s | %.2f s (%.1f s of processors) | %s: %.2f s (%.1f s) | %.2f | %.2f | %s | %.2f | %d MB, %d pairs, load %s before | `make bench ROW=%s SIZE=%d` |",
-		r.name, r.work, median(ours), median(oursBusy), r.peer, median(theirs), median(theirsBusy), median(ratios), r.goal, reached, median(ours)/bound, b.size, b.pairs, load, r.name, b.size), nil
+	bound := "-" // where nothing tells what they did
+	if busy := median(oursBusy); busy > 0 {
+		bound = fmt.Sprintf("%.2f", median(ours)/(busy/float64(runtime.NumCPU())))
+	}
+	return fmt.Sprintf("| %s | %s | %.2f s (%.1f s of processors) | %s: %.2f s (%.1f s) | %.2f | %.2f | %s | %s | %d MB, %d pairs, load %s before | `make bench ROW=%s SIZE=%d` |",
+		r.name, r.work, median(ours), median(oursBusy), r.peer, median(theirs), median(theirsBusy), median(ratios), r.goal, reached, bound, b.size, b.pairs, load, r.name, b.size), nil
 }
 
 func median(all []float64) float64 {

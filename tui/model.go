@@ -395,8 +395,8 @@ func ask[T any](ctx context.Context, to screen, call func(context.Context) (T, e
 		if !ok {
 			return nil
 		}
+		defer done()
 		v, err := call(ctx)
-		done()
 		return answer{to, func() tea.Cmd { return then(v, err) }}
 	}
 }

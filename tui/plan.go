@@ -108,15 +108,14 @@ func (s *planScreen) tellOutage(session recovery.Session) tea.Cmd {
 		return nil
 	}
 	home := s.m.stack[0].screen
-	return func() tea.Msg {
-		err := session.Do(s.m.ctx, recovery.Command{Kind: recovery.DoOutage, By: s.m.operator, Outage: o})
-		return answer{home, func() tea.Cmd {
-			if run, ok := s.m.top().screen.(*runScreen); ok && err != nil {
-				run.err = err
-			}
-			return nil
-		}}
-	}
+	return ask(s.m.ctx, home, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, session.Do(ctx, recovery.Command{Kind: recovery.DoOutage, By: s.m.operator, Outage: o})
+	}, func(_ struct{}, err error) tea.Cmd {
+		if run, ok := s.m.top().screen.(*runScreen); ok && err != nil {
+			run.err = err
+		}
+		return nil
+	})
 }
 
 func (s *planScreen) page(w, h int) page {

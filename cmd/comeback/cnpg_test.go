@@ -138,7 +138,7 @@ func handsOverCNPG(t *testing.T, r *rig, s *cnpgtest.Server, path, to string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := r.run(t.Context(), "expire", id, "--plain", "--confirm", h.Place); got.code == recovery.CameBack || !strings.Contains(got.out, "it has 2 sessions") {
+	if got := r.run(t.Context(), "expire", id, "--plain", "--confirm", h.Place); got.code == recovery.CameBack || !strings.Contains(got.out, "is in use: it has ") {
 		t.Errorf("in use: exit %d\n%s\n%s", got.code, got.out, got.err)
 	}
 	if err := goHome(); err != nil {

@@ -162,7 +162,7 @@ func TestRecover_commandsElsewhere(t *testing.T) {
 			t.Errorf("%v does not tell of %s, or a secret\n%s\n%s", what, h.Place, got.out, got.err)
 		}
 	}
-	if got := r.run(t.Context(), "expire", id, "--plain", "--confirm", h.Place); got.code == recovery.CameBack || !strings.Contains(got.out, "it has 1 session") {
+	if got := r.run(t.Context(), "expire", id, "--plain", "--confirm", h.Place); got.code == recovery.CameBack || !strings.Contains(got.out, "is in use: it has ") {
 		t.Errorf("in use: exit %d\n%s\n%s", got.code, got.out, got.err)
 	}
 	// The server lists a session until its process ends.

@@ -151,11 +151,13 @@ func (d *demo) play(ctx context.Context, o demoOptions) error {
 	c := choices{mode: recovery.Rehearsal, to: d.moment, scratch: d.place.scratch()}
 	var ended error
 	if !o.plain && d.interactive() {
-		// Who tries the real thing there is asked whether the shop is open.
+		// Who tries the real thing there is asked whether the shop is open. Without it the
+		// plan says what is missing.
 		if d.place.app, err = d.shop.Serve(ctx, false); err != nil {
-			return err
+			d.tell.done("the shop is not open to visitors: " + err.Error())
+		} else {
+			d.environ = d.with("APP_URL", d.place.app)
 		}
-		d.environ = d.with("APP_URL", d.place.app)
 		ended = d.consoleRunbook(ctx, d.place.runbook(), request{choices: c})
 	} else {
 		ended = d.rehearseDemo(ctx, c)

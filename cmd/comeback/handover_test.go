@@ -120,7 +120,7 @@ func TestRecover_handOver(t *testing.T) {
 		}
 	}
 	refuses("--confirm "+h.Place, "expire", run, "--plain")
-	if got := r.run(t.Context(), "expire", run, "--plain", "--confirm", h.Place); got.code != recovery.Refused || !strings.Contains(got.out, "is in use: it has 1 session") {
+	if got := r.run(t.Context(), "expire", run, "--plain", "--confirm", h.Place); got.code != recovery.Refused || !strings.Contains(got.out, "is in use: it has ") {
 		t.Errorf("while somebody uses it: exit %d\n%s\n%s", got.code, got.out, got.err)
 	}
 	if err := conn.Close(t.Context()); err != nil {

@@ -209,7 +209,7 @@ func handsOverRDS(t *testing.T, s *rdstest.Service) {
 	}
 	// It is production by now: somebody is connected. Where that cannot be asked it stays, too.
 	s.Calls()
-	if got := r.run(t.Context(), "expire", id, "--plain", "--confirm", h.Place); got.code == recovery.CameBack || !strings.Contains(got.out, "it has 1 session") {
+	if got := r.run(t.Context(), "expire", id, "--plain", "--confirm", h.Place); got.code == recovery.CameBack || !strings.Contains(got.out, "is in use: it has ") {
 		t.Errorf("in use: exit %d\n%s\n%s", got.code, got.out, got.err)
 	}
 	conn.Close(t.Context())

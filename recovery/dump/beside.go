@@ -450,7 +450,7 @@ func (s *scriptRun) handRows(ctx context.Context, r *script.Reader, p script.Par
 	s.crew.Add(orFails(task, l))
 	shared, shares := false, s.crew.Size() >= leastSharing
 	for more {
-		if idle := s.crew.Idle(); shares && !shared && l.lags(idle) {
+		if shares && !shared && l.lags(s.crew.Idle()) && s.crew.Idle()+1 >= leastSharing {
 			l.share()
 			shared = true
 			task.Do = s.do(func(ctx context.Context, w *session) error { return w.share(ctx, p, l) })
@@ -466,7 +466,7 @@ func (s *scriptRun) handRows(ctx context.Context, r *script.Reader, p script.Par
 		// look at a foreign key may go along indexes.
 		task.Yields = l.goesOn
 		task.Do = s.do(func(ctx context.Context, w *session) error {
-			if len(l.next) < worthSharing/pieceSoft {
+			if len(l.next) < worthSharing/pieceSoft || s.crew.Idle()+2 < leastSharing { // this one and who copies are not idle
 				return nil
 			}
 			l.share()

@@ -63,13 +63,13 @@ func TestRestore_AsPsqlDoes(t *testing.T) {
 		dumps["nasty, authorizations"] = dumpOf(t, "nasty", "--use-set-session-authorization")
 	}
 	for name, content := range dumps {
-		t.Run(name, func(t *testing.T) {
+		bySessions(t, name, func(t *testing.T, sessions int) {
 			o, err := into(t, empty, recovery.Component{Name: "by " + t.Name(), Kind: recovery.Postgres}, "a.sql", content)
 			if err != nil {
 				t.Fatalf("%v (%s)", err, recovery.HintOf(err))
 			}
 			beside := 0
-			fmt.Sscanf(o.Facts["statements"][strings.Index(o.Facts["statements"], ", ")+2:], "of which %d by 2 sessions", &beside)
+			fmt.Sscanf(o.Facts["statements"][strings.Index(o.Facts["statements"], ", ")+2:], fmt.Sprintf("of which %%d by %d sessions", sessions), &beside)
 			if beside < 9 {
 				t.Errorf("statements: %s", o.Facts["statements"])
 			}
@@ -208,6 +208,14 @@ func schema(t testing.TB, url string) string {
 	return token.ReplaceAllString(string(program(t, "pg_dump", "--schema-only", "--dbname", url)), "")
 }
 
+// bySessions runs a test by two sessions, which share no table's rows, and by five, which do.
+func bySessions(t *testing.T, name string, test func(t *testing.T, sessions int)) {
+	defer func() { dump.Sessions = 2 }()
+	for _, dump.Sessions = range []int{2, 5} {
+		t.Run(fmt.Sprintf("%s by %d", name, dump.Sessions), func(t *testing.T) { test(t, dump.Sessions) })
+	}
+}
+
 // The failure that is told is the first one of the script, with its line, also
 // where rows are dealt out and the sessions come upon it in another order.
 func TestRestore_FirstFailure(t *testing.T) {
@@ -241,7 +249,7 @@ func TestRestore_FirstFailure(t *testing.T) {
 		"refused":              {[]string{begin, rows("a"), "COPY public.b FROM PROGRAM 'sh';"}, "refused: line 316"},
 		"twice":                {[]string{begin, rows("b"), rows("b"), "CREATE UNIQUE INDEX i ON public.b USING btree (id);"}, "line 619: CREATE UNIQUE INDEX"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		bySessions(t, name, func(t *testing.T, _ int) {
 			content := plainDump("15.1", test.script...)
 			if strings.HasSuffix(name, "cut off") { // nothing comes after its last row
 				content = content[:bytes.LastIndex(content, []byte("note 299\n"))+len("note 299\n")]

@@ -3,6 +3,7 @@ package dump
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"comeback/pattern"
@@ -35,8 +36,19 @@ func (s *scriptRun) createDatabase(ctx context.Context, p script.Part, j script.
 	if !own {
 		s.created = append(s.created, name)
 		s.database = name
+		s.anyLocale = !saysLocale(p)
 	}
 	return nil
+}
+
+// saysLocale reports whether a CREATE DATABASE says how text sorts: one of an old
+// pg_dumpall does where that is not as in its cluster, one that somebody has edited may not.
+func saysLocale(p script.Part) bool {
+	const name = 3 // tokens end with the database's
+	tokens := p.Tokens()
+	return slices.ContainsFunc(tokens[min(name, len(tokens)):], func(t script.Token) bool {
+		return t.Is("locale") || t.Is("lc_collate") || t.Is("icu_locale") || t.Is("builtin_locale")
+	})
 }
 
 // initial reports whether a database is one that initdb makes.
@@ -69,11 +81,6 @@ func (s *session) clear(ctx context.Context, name string) error {
 	return nil
 }
 
-// anyLocale is how a database is made whose dump does not say how: text sorts by its
-// code points, as with C.UTF-8, the cluster's own. But PostgreSQL compares it itself and
-// need not ask the C library, so that an index over text takes a third of the time.
-const anyLocale = "encoding 'UTF8' lc_collate 'C' lc_ctype 'C.UTF-8'"
-
 // create makes a database as the dump says. Where this machine does not have
 // its locale, the next best is taken, and that is an exception: text sorts
 // otherwise than at the source.
@@ -89,11 +96,11 @@ func (s *session) create(ctx context.Context, name, sql, encoding string) error 
 	case code == "", code == duplicateBase, strings.HasPrefix(code, "53"), strings.HasPrefix(code, "58"):
 		return err
 	}
-	locale := "C"
+	locale, how := "C", " locale 'C'"
 	if encoding == "" || strings.EqualFold(encoding, "UTF8") {
-		locale = "C.UTF-8"
+		locale, how = "C.UTF-8", "" // as the cluster has it
 	}
-	plain := fmt.Sprintf("create database %s template template0 encoding '%s' locale '%s'", quoteName(name), orUTF8(encoding), locale)
+	plain := fmt.Sprintf("create database %s template template0 encoding '%s'%s", quoteName(name), orUTF8(encoding), how)
 	if s.execute(ctx, plain, nil) != nil {
 		return err // the first failure is the one to tell
 	}

@@ -305,9 +305,10 @@ func TestRestore_AnyLocale(t *testing.T) {
 		any  bool
 		is   string
 	}{
-		"says nothing":       {plainDump("15.1", rows), true, "C C.UTF-8"},
-		"another encoding's": {plainDump("15.1", "SET client_encoding = 'LATIN1';", rows), true, "C C.UTF-8"},
-		"says it":            {plainDump("15.1", "CREATE DATABASE said WITH TEMPLATE = template0 ENCODING = 'UTF8' LOCALE = 'C.UTF-8';", `\connect said`, rows), false, "C.UTF-8 C.UTF-8"},
+		"says nothing":           {plainDump("15.1", rows), true, "C C.UTF-8"},
+		"another encoding's":     {plainDump("15.1", "SET client_encoding = 'LATIN1';", rows), true, "C C.UTF-8"},
+		"makes it, says nothing": {plainDump("15.1", "CREATE DATABASE locale WITH TEMPLATE = template0 ENCODING = 'UTF8';", `\connect locale`, rows), true, "C C.UTF-8"},
+		"says it":                {plainDump("15.1", "CREATE DATABASE said WITH TEMPLATE = template0 ENCODING = 'UTF8' LOCALE = 'C.UTF-8';", `\connect said`, rows), false, "C.UTF-8 C.UTF-8"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o, err := into(t, empty, recovery.Component{Name: t.Name(), Kind: recovery.Postgres}, "a.sql", test.dump)

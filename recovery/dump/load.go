@@ -13,7 +13,7 @@ import (
 // How COPY data go to several sessions: in pieces of whole rows, of which so many wait
 // in memory. While they wait, the next tables are read; so several tables are copied at
 // once, each by one session behind a TRUNCATE, which needs no log. A table of which so
-// much waits that the others have nothing to do is shared by all.
+// much waits that the others have nothing to do is shared by all, where they are enough to be faster (leastSharing).
 var pieceSoft, heldAtMost = 256 << 10, 512 << 20
 
 const (

@@ -257,11 +257,10 @@ func (s *session) prepare(ctx context.Context, c contents) error {
 
 // createFrom creates the database with the archive's own encoding and locale.
 func (s *session) createFrom(ctx context.Context, c contents) error {
-	sql := "create database " + quoteName(s.database) + " template template0 " + anyLocale
+	sql := "create database " + quoteName(s.database) + " template template0 encoding 'UTF8'"
+	s.anyLocale = true
 	if j := script.Judge(c.create, superuser); j.Creates == s.database {
-		sql = string(c.create.Text)
-	} else {
-		s.anyLocale = true
+		sql, s.anyLocale = string(c.create.Text), !saysLocale(c.create)
 	}
 	if err := s.create(ctx, s.database, sql, encodingOf(c.create)); err != nil {
 		return fmt.Errorf("create database %s: %w", s.database, err)

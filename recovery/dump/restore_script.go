@@ -124,7 +124,7 @@ func (s *scriptRun) encoding() string {
 	case rows != "" && !strings.EqualFold(rows, "UTF8"):
 		s.remarks = append(s.remarks, fmt.Sprintf("the dump is written in %s and does not say how its database was made; the restored one has the encoding UTF8", rows))
 	}
-	return anyLocale
+	return "encoding 'UTF8'"
 }
 
 // all executes the script's parts in turn.

@@ -2,6 +2,7 @@ package dump
 
 import (
 	"context"
+	"iter"
 	"maps"
 	"os"
 	"path/filepath"
@@ -67,12 +68,8 @@ type growth struct {
 // look finds what the files of databases have grown by, in parts that are worth a
 // call. Those of sorts, in pgsql_tmp, are gone before anybody needs them on disk.
 func (g growing) look(base string) (all []growth) {
-	paths, err := filepath.Glob(filepath.Join(base, "[0-9]*", "[0-9]*"))
-	if err != nil {
-		return nil // the pattern is none; nobody's is that
-	}
 	now := growing{}
-	for _, path := range paths {
+	for path := range relations(base) {
 		info, err := os.Lstat(path)
 		if err != nil || !info.Mode().IsRegular() {
 			continue // it was removed meanwhile
@@ -93,9 +90,29 @@ func (g growing) look(base string) (all []growth) {
 	return all
 }
 
+// relations are the files of tables and indexes.
+func relations(base string) iter.Seq[string] {
+	digit := func(name string) bool { return name[0] >= '0' && name[0] <= '9' }
+	return func(yield func(string) bool) {
+		databases, _ := os.ReadDir(base) // what cannot be read is not hurried
+		for _, d := range databases {
+			if !digit(d.Name()) {
+				continue
+			}
+			files, _ := os.ReadDir(filepath.Join(base, d.Name()))
+			for _, f := range files {
+				if digit(f.Name()) && !yield(filepath.Join(base, d.Name(), f.Name())) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // write asks the kernel to begin writing. That is all: a failure is toDisk's to find.
 func (g growth) write() {
-	f, err := os.Open(g.path)
+	// The files are the server's user's, who could put something else there.
+	f, err := os.OpenFile(g.path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return // it was removed meanwhile
 	}

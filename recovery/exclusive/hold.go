@@ -254,15 +254,18 @@ func (h *Hold) Check(ctx context.Context) error {
 func (h *Hold) Release(ctx context.Context) error {
 	h.stop()
 	h.beats.Wait()
-	var errs []error
-	for _, l := range h.leases {
-		attempt, cancel := context.WithTimeout(ctx, answerTimeout)
-		err := l.release(attempt)
-		cancel()
-		if err != nil {
-			errs = append(errs, fmt.Errorf("release %s in %s: %w", l.mine.Target, l.store.URL(), err))
-		}
+	errs := make([]error, len(h.leases))
+	var all sync.WaitGroup
+	for i, l := range h.leases { // side by side: some may not answer
+		all.Go(func() {
+			attempt, cancel := context.WithTimeout(ctx, answerTimeout)
+			defer cancel()
+			if err := l.release(attempt); err != nil {
+				errs[i] = fmt.Errorf("release %s in %s: %w", l.mine.Target, l.store.URL(), err)
+			}
+		})
 	}
+	all.Wait()
 	for _, f := range h.files {
 		errs = append(errs, f.release())
 	}

@@ -2,6 +2,8 @@ package isolation_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"comeback/recovery"
 	"comeback/recovery/isolation"
 )
 
@@ -158,6 +161,18 @@ func TestAvailable(t *testing.T) {
 }
 
 // A program in a box sees loopback alone, and loopback is up.
+// Who is not wanted any more before it begins is not for want of a box.
+func TestBox_Start_ended(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	isolation.OnThread(func() {
+		err := (isolation.Box{}).Start(exec.CommandContext(ctx, "/bin/true"))
+		if !errors.Is(err, context.Canceled) || errors.Is(err, recovery.ErrNoIsolation) {
+			t.Errorf("it says %v", err)
+		}
+	})
+}
+
 func TestBox_Network(t *testing.T) {
 	boxes(t, func(t *testing.T, b isolation.Box, attr *syscall.SysProcAttr) {
 		out, err := output(t, &b, attr, script(t, `tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '; cat /proc/net/if_inet6 | wc -l`))

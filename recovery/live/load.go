@@ -102,6 +102,7 @@ type load struct {
 	scratch *pgx.Conn
 	origin  string
 	source  properties
+	major   int // of the live server
 	result  Loaded
 }
 

@@ -46,10 +46,10 @@ func (l *load) admissible(ctx context.Context) error {
 			l.source = was
 		}
 	}
-	var major int
-	if err := l.conn.QueryRow(ctx, "select current_setting('server_version_num')::int4 / 10000").Scan(&major); err != nil {
+	if err := l.conn.QueryRow(ctx, "select current_setting('server_version_num')::int4 / 10000").Scan(&l.major); err != nil {
 		return fmt.Errorf("ask the live server for its version: %w", err)
 	}
+	major := l.major
 	if major < l.source.Major {
 		return recovery.Errorf("restore with the live server's major, or hand the restored server over",
 			"refused: the restored database is of PostgreSQL %d, and the live server is of %d, which is older", l.source.Major, major).WithExit(recovery.Refused)
@@ -171,6 +171,10 @@ func (l *load) createSQL(ctx context.Context) (string, error) {
 	fmt.Fprintf(&b, "create database %s template template0 owner %s tablespace %s encoding %s lc_collate %s lc_ctype %s connection limit %d",
 		ident(l.beside), ident(owner), ident(space), literal(l.source.Encoding), literal(l.source.Collate), literal(l.source.CType), ownLimit(l.Run, l.beside))
 	switch l.source.Provider {
+	case "c":
+		if postgres.NamesProviders(l.major) {
+			b.WriteString(" locale_provider libc") // else it would be the template's
+		}
 	case "i":
 		b.WriteString(" locale_provider icu icu_locale " + literal(l.source.Locale))
 		if l.source.Rules != "" {
@@ -186,7 +190,11 @@ func (l *load) createSQL(ctx context.Context) (string, error) {
 func (l *load) notCreated(err error) error {
 	switch codeOf(err) {
 	case "42809", "22023", "0A000": // wrong object type, invalid parameter, not supported
-		return recovery.Errorf(fmt.Sprintf("install the locale %s on the live server's machine, then retry", l.source.Collate),
+		locale := l.source.Collate
+		if locale == "C" || locale == "POSIX" { // which every machine has
+			locale = l.source.CType
+		}
+		return recovery.Errorf(fmt.Sprintf("install the locale %s on the live server's machine, then retry", locale),
 			"refused: the live server cannot make a database as the restored one is: %w", err).WithExit(recovery.Refused)
 	}
 	return explain(err)

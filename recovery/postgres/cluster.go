@@ -31,13 +31,14 @@ type Cluster struct {
 	Superuser string
 }
 
-// InitOptions says what initdb makes.
+// InitOptions says what initdb makes: a cluster in UTF8 whose text sorts by its code
+// points. That is the order of C.UTF-8, too, but PostgreSQL compares text of the collation
+// C itself and need not ask the C library, so that an index over text takes about half the
+// time. Its kinds of characters are those of C.UTF-8.
 type InitOptions struct {
 	// Superuser, where it is not empty, overrides the cluster's.
 	Superuser string
-	// Encoding is UTF8 where it is empty; Locale C.UTF-8.
-	Encoding, Locale string
-	Checksums        bool
+	Checksums bool
 }
 
 // socketPort is the number in the socket's name; nothing listens on it.
@@ -133,7 +134,7 @@ func (c Cluster) Init(ctx context.Context, env recovery.Env, o InitOptions) erro
 		return err
 	}
 	args := []string{"--pgdata", c.Data, "--username", c.Superuser, "--auth", "trust",
-		"--encoding", orElse(o.Encoding, "UTF8"), "--locale", orElse(o.Locale, "C.UTF-8"), "--no-sync"}
+		"--encoding", "UTF8", "--locale", "C.UTF-8", "--lc-collate", "C", "--no-sync"}
 	args = append(args, c.Tools.initArguments(o.Checksums)...)
 	cmd := recovery.Cmd{Path: c.Tools.Program("initdb"), Args: args, Dir: "/", Env: serverEnv, User: c.user()}
 	if err := env.Command(ctx, cmd); err != nil {

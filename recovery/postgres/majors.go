@@ -114,3 +114,7 @@ func MajorForArchive(version int) int {
 	}
 	return archives[len(archives)-1].major + 1
 }
+
+// NamesProviders reports whether CREATE DATABASE of a major takes a LOCALE_PROVIDER, and
+// without one has that of its template.
+func NamesProviders(major int) bool { return major >= 15 }

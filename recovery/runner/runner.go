@@ -69,8 +69,8 @@ type Options struct {
 	// it writes the report.
 	Finish func(dir string) error
 	// Release gives the live targets back when nothing of the run is at work any
-	// more, before anybody reads its end: whoever comes next finds them free. It may
-	// be nil.
+	// more: whoever waits for its end finds them free. That it cannot is told by Wait
+	// alone, for the run has ended all the same. It may be nil.
 	Release func() error
 }
 
@@ -226,15 +226,22 @@ func begin(ctx context.Context, o Options, j *journal.Journal, held *os.File, pa
 		defer close(r.done)
 		r.state, r.err = r.exec.Run(ctx)
 		r.err = errors.Join(r.err, j.Close())
+		released := make(chan error, 1)
+		go func() {
+			var err error
+			if o.Release != nil {
+				err = o.Release()
+			}
+			released <- err
+		}()
 		if r.err == nil && o.Finish != nil {
 			r.err = o.finish(dir)
 		}
 		// Whoever reads the end finds nothing that belongs to a living run.
+		notReleased := <-released
 		r.err = errors.Join(r.err, o.Home.vanish(o.Plan.Run, r.state.Result != ""), held.Close())
-		if o.Release != nil {
-			r.err = errors.Join(r.err, o.Release())
-		}
 		r.cast.end(r.err)
+		r.err = errors.Join(r.err, notReleased)
 		if r.server != nil {
 			r.err = errors.Join(r.err, r.server.close())
 		}

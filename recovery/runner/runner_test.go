@@ -115,6 +115,32 @@ func TestRun_watchers(t *testing.T) {
 	}
 }
 
+// Whoever has waited for the end finds the live targets given back; where they could not
+// be, the run has come to its end all the same.
+func TestRun_release(t *testing.T) {
+	h := newHold()
+	o := options(runner.Home{Dir: t.TempDir()}, t.TempDir(), h)
+	stuck := errors.New("the copy does not answer")
+	released := 0
+	o.Release = func() error { released++; return stuck }
+	run, err := runner.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	close(h.release)
+	for _, err := range run.Events(t.Context(), 1) {
+		if err != nil {
+			t.Errorf("whoever watches is told %v", err)
+		}
+	}
+	if released != 1 {
+		t.Errorf("it was given back %d times", released)
+	}
+	if s, err := run.Wait(); s.Result != recovery.ResultPassed || !errors.Is(err, stuck) {
+		t.Errorf("ended as %s, %v", s.Result, err)
+	}
+}
+
 func TestRun_samplesEnd(t *testing.T) {
 	h := newHold()
 	run, err := runner.Start(t.Context(), options(runner.Home{Dir: t.TempDir()}, t.TempDir(), h))
