@@ -62,6 +62,6 @@ func (b *bench) grown(ctx context.Context, r row, times, size int) (string, erro
 		fmt.Fprintf(os.Stderr, "%s: %d MB in %.2f s, %d MB of memory; load %s\n", r.name, b.size, t.wall.Seconds(), t.peak/1_000_000, loadAverage())
 		wall, peak = append(wall, t.wall.Seconds()), max(peak, t.peak)
 	}
-	return fmt.Sprintf("| %s ×%d | %d MB | %.2f s | %.2f s | %d MB | %d runs, load %s before | `make bench ROW=%s SIZE=%d` |",
+	return fmt.Sprintf("| %s ×%d | %d MB | %.2f s | %.2f s | %d MB | runs: %d, load %s before | `make bench ROW=%s SIZE=%d` |",
 		r.name, times, b.size, median(wall), median(wall)*1000/float64(b.size), peak/1_000_000, b.pairs, load, r.name, size), nil
 }
