@@ -38,7 +38,7 @@ func cnpgRunbook(t *testing.T, s *cnpgtest.Server) string {
 // recovery that is killed twice goes on with the same cluster, leaves it running and tells where;
 // it is deleted by name where nobody is connected.
 func TestCNPG(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	s, err := cnpgtest.Start(ctx)
 	t.Cleanup(func() {

@@ -66,7 +66,7 @@ func named(key string) string {
 // answer was asked for after the first of them.
 func (c *conversation) isTold(texts ...string) {
 	c.t.Helper()
-	deadline := time.After(time.Minute)
+	deadline := time.After(3 * time.Minute)
 	for ended := c.ended; ; {
 		c.mu.Lock()
 		changed, all := c.changed, ansi.Strip(c.raw.String())

@@ -194,7 +194,7 @@ func (r *rig) attended(t *testing.T, book, to string) attached {
 // untilState follows a run until its state is as wanted.
 func untilState(t *testing.T, s recovery.Session, want func(*recovery.State) bool) recovery.State {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	state := recovery.NewState(s.Plan())
 	for e, err := range s.Events(ctx, 1) {

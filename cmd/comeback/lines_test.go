@@ -29,7 +29,7 @@ func converse(t *testing.T, r *rig, dir string, args ...string) *conversation {
 // time.
 func (c *conversation) hears(texts ...string) {
 	c.t.Helper()
-	deadline := time.After(time.Minute)
+	deadline := time.After(3 * time.Minute)
 	for _, text := range texts {
 		for ended := c.ended; ; {
 			c.mu.Lock()

@@ -68,7 +68,7 @@ func (a *away) hostEnds(t *testing.T) {
 		}
 		select {
 		case <-ended:
-		case <-time.After(time.Minute):
+		case <-time.After(3 * time.Minute):
 			t.Errorf("on the host does not end: %s", line)
 		}
 	}

@@ -87,7 +87,7 @@ func (s *terminal) text() string { return ansi.Strip(s.screen.Render()) }
 // shows waits until the screen shows all of what is asked for.
 func (s *terminal) shows(want ...string) string {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 3*time.Minute)
 	defer cancel()
 	ended := s.ended
 	for {
@@ -119,7 +119,7 @@ func (s *terminal) shows(want ...string) string {
 // until waits until something holds, which only what is written can change.
 func (s *terminal) until(what string, holds func() bool) {
 	s.t.Helper()
-	limit := time.After(time.Minute)
+	limit := time.After(3 * time.Minute)
 	for {
 		s.mu.Lock()
 		changed := s.changed
@@ -174,7 +174,7 @@ func (s *terminal) ends() int {
 	go func() { s.cmd.Wait(); close(done) }()
 	select {
 	case <-done:
-	case <-time.After(time.Minute):
+	case <-time.After(3 * time.Minute):
 		s.t.Fatalf("the program does not end:\n%s", s.text())
 	}
 	return s.cmd.ProcessState.ExitCode()

@@ -23,7 +23,7 @@ import (
 // startRDS starts a service whose credentials are the environment's.
 func startRDS(t *testing.T) *rdstest.Service {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	s, err := rdstest.Start(ctx)
 	t.Cleanup(func() {

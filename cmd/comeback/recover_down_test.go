@@ -135,7 +135,7 @@ func kill(t *testing.T, data string) {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	for ctx.Err() == nil { // its children notice
 		if pids, err := postgres.Processes(data); err != nil || len(pids) == 0 {

@@ -233,7 +233,7 @@ func TestRehearse_killed(t *testing.T) {
 	}
 	id := filepath.Base(r.only(t))
 	pid := r.stateOf(t, id).PID
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	children := childrenOf(t, pid)
 	for !slices.ContainsFunc(children, func(pid int) bool { return commandOf(pid) == "sleep 300" }) {

@@ -326,7 +326,7 @@ func (r *rig) runnersEnd(t testing.TB) {
 		}
 		select {
 		case <-ended:
-		case <-time.After(time.Minute):
+		case <-time.After(3 * time.Minute):
 			t.Errorf("the runner of run %s does not end", run.ID)
 		}
 	}

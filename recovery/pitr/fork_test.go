@@ -39,7 +39,7 @@ func (f *lazyFork) get(t testing.TB) (archive string, marks []mark) {
 }
 
 func (f *lazyFork) make(t testing.TB, l *live) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	dir := filepath.Join(l.dir, "fork")
 	m := &f.maker

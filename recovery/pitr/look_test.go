@@ -45,7 +45,7 @@ func lookThere(t testing.TB, o recovery.Outcome) (s sight) {
 	if len(o.Bindings) != 1 {
 		t.Fatalf("the bindings are %+v", o.Bindings)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, o.Bindings[0].URL)
 	if err != nil {

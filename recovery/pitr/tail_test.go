@@ -43,7 +43,7 @@ func (d *lazyDeath) get(t testing.TB) (wal string, marks []mark) {
 
 // die lets a copy of the source live on without an archive, and kills it.
 func (m *maker) die(l *live, name string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	dir := filepath.Join(l.dir, name)
 	m.live = &live{dir: dir, archive: "/nowhere", cluster: l.cluster, special: map[string]recovery.XID{}}

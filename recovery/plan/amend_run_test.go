@@ -83,7 +83,7 @@ func TestAmend_run(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	answered := make(chan map[recovery.WaitFor]int, 1)
 	go func() {

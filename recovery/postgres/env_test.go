@@ -113,7 +113,7 @@ func cluster(t *testing.T) (*env, postgres.Cluster) {
 // within bounds a test's waiting.
 func within(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

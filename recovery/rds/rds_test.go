@@ -35,7 +35,7 @@ func run(m *testing.M) (code int) {
 	for name, v := range rdstest.Environ() {
 		os.Setenv(name, v)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	var err error
 	service, err = rdstest.Start(ctx)

@@ -147,12 +147,12 @@ func TestRun_samplesEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	samples := run.Samples(t.Context()) // first: what was told before goes to nobody
 	ctx, cancel := context.WithCancel(t.Context())
 	gone := run.Samples(ctx)
 	cancel()
 	for range gone {
 	}
-	samples := run.Samples(t.Context())
 	close(h.release)
 	var lines []string
 	for s := range samples {
