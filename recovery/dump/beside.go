@@ -60,7 +60,7 @@ func (s *scriptRun) how() string {
 	}
 	how := fmt.Sprintf("%d, of which %d by %s beside each other", s.statements, s.handed, recovery.FormatCount(s.jobs, "session"))
 	if n := s.along.Load(); n > 0 {
-		how += fmt.Sprintf("; %s along indexes", recovery.FormatCount(int(n), "foreign key"))
+		how += fmt.Sprintf("; %s along indexes", recovery.FormatCount(n, "foreign key"))
 	}
 	return how
 }
@@ -450,7 +450,7 @@ func (s *scriptRun) handRows(ctx context.Context, r *script.Reader, p script.Par
 	s.crew.Add(orFails(task, l))
 	shared, shares := false, s.crew.Size() >= leastSharing
 	for more {
-		if shares && !shared && l.lags(s.crew.Idle()) && s.crew.Idle()+1 >= leastSharing {
+		if shares && !shared && l.lags(s.crew.Idle()) {
 			l.share()
 			shared = true
 			task.Do = s.do(func(ctx context.Context, w *session) error { return w.share(ctx, p, l) })

@@ -47,8 +47,9 @@
 // the reader goes on to the next table, which another session copies. Where so
 // much waits of one table that three sessions or more have nothing to do, the first one
 // commits and all copy what they can take, a piece at a time: that costs the log of it, in
-// exchange for processors that would be idle. Fewer are slower with that log than one without. Nothing else is held, however long the script
-// is: when the memory is full, reading waits.
+// exchange for processors that would be idle. Fewer are slower with that log than one
+// without. Nothing else is held, however long the script is: when the memory is full,
+// reading waits.
 //
 // A key over plain columns is built as an index, beside the other indexes of
 // its table, and made a constraint when they are done. What takes longest goes

@@ -13,7 +13,8 @@ import (
 // How COPY data go to several sessions: in pieces of whole rows, of which so many wait
 // in memory. While they wait, the next tables are read; so several tables are copied at
 // once, each by one session behind a TRUNCATE, which needs no log. A table of which so
-// much waits that the others have nothing to do is shared by all, where they are enough to be faster (leastSharing).
+// much waits that the others have nothing to do is shared by all, where they are enough to
+// be faster (leastSharing).
 var pieceSoft, heldAtMost = 256 << 10, 512 << 20
 
 const (
@@ -120,9 +121,10 @@ func (s *shelf) readPiece(ctx context.Context, r *script.Reader, failed <-chan s
 	return p, nil
 }
 
-// lags reports whether so many pieces wait that idle sessions should take some.
+// lags reports whether so many pieces wait that idle sessions should take some, of which
+// there are enough.
 func (l *load) lags(idle int) bool {
-	return idle > 0 && len(l.next) >= cap(l.next)*3/4/idle
+	return idle+1 >= leastSharing && len(l.next) >= cap(l.next)*3/4/idle
 }
 
 // begin lets the lanes begin that help.

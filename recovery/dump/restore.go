@@ -241,7 +241,7 @@ func (r *restore) outcome(ctx context.Context) (recovery.Outcome, error) {
 		}},
 	}
 	if r.only != nil {
-		o.Says = fmt.Sprintf("only %s of %s is restored: %s", r.only, r.args.Backup, recovery.FormatCount(int(r.only.rows), "row"))
+		o.Says = fmt.Sprintf("only %s of %s is restored: %s", r.only, r.args.Backup, recovery.FormatCount(r.only.rows, "row"))
 		o.Reached.Evidence = []string{o.Says}
 	}
 	if r.args.Taken.Known() {

@@ -3,19 +3,16 @@ package dump
 import (
 	"context"
 	"iter"
-	"maps"
 	"os"
 	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"comeback/recovery/written"
 )
 
 const (
-	// writebackEvery is how often files are looked for that have grown, where that
-	// takes less than a part of it, one in writebackShare.
-	writebackEvery = 500 * time.Millisecond
-	writebackShare = 50
 	// writebackFrom is by how many bytes a file must have grown to be worth a call.
 	writebackFrom = 16 << 20
 	// writebackAtMost is for how many bytes one call asks: it may wait for the disk.
@@ -29,30 +26,23 @@ const (
 // gives.
 func (s scratch) writeback(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		files, wait := growing{}, writebackEvery
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(wait):
+	files := growing{}
+	end := written.WatchAndAct(func() (took time.Duration) {
+		began := time.Now()
+		var grown []growth
+		grown, files = files.look(filepath.Join(s.data(), "base"))
+		took = time.Since(began)
+		for _, g := range grown {
+			if ctx.Err() != nil {
+				break
 			}
-			began := time.Now()
-			grown := files.look(filepath.Join(s.data(), "base"))
-			wait = max(writebackEvery, writebackShare*time.Since(began))
-			for _, g := range grown {
-				if ctx.Err() != nil {
-					return
-				}
-				g.write()
-			}
+			g.write()
 		}
-	}()
+		return took
+	})
 	return func() {
 		cancel()
-		<-done
+		end()
 	}
 }
 
@@ -66,9 +56,10 @@ type growth struct {
 }
 
 // look finds what the files of databases have grown by, in parts that are worth a
-// call. Those of sorts, in pgsql_tmp, are gone before anybody needs them on disk.
-func (g growing) look(base string) (all []growth) {
-	now := growing{}
+// call, and gives how much will have been asked for then. Those of sorts, in pgsql_tmp,
+// are gone before anybody needs them on disk.
+func (g growing) look(base string) (all []growth, now growing) {
+	now = growing{}
 	for path := range relations(base) {
 		info, err := os.Lstat(path)
 		if err != nil || !info.Mode().IsRegular() {
@@ -85,9 +76,7 @@ func (g growing) look(base string) (all []growth) {
 		}
 		now[path] = at
 	}
-	clear(g)
-	maps.Copy(g, now)
-	return all
+	return all, now
 }
 
 // relations are the files of tables and indexes.

@@ -32,7 +32,8 @@ func TestGrowing_look(t *testing.T) {
 		for i := range want {
 			want[i].path = filepath.Join(base, want[i].path)
 		}
-		got := files.look(base)
+		var got []growth
+		got, files = files.look(base)
 		if !slices.Equal(got, want) {
 			t.Errorf("it finds %v, want %v", got, want)
 		}

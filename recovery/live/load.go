@@ -48,8 +48,8 @@ type Loaded struct {
 // Load brings the restored database from a scratch server into a new database of
 // the live server, beside the live one, which it does not touch: by pg_dump and
 // pg_restore, with the encoding, the locale and the provider of the restored one (but
-// see Source.AnyLocale), owners and privileges kept. What the live server lacks and must have is refused
-// before. It returns when all tables have the same number of rows on both sides.
+// see Source.AnyLocale), owners and privileges kept. What the live server lacks and must
+// have is refused before. It returns when all tables have the same number of rows on both sides.
 //
 // Where this run has loaded it already it counts again; what an interruption has
 // left half, and what was loaded from another restored database, because the plan

@@ -49,12 +49,11 @@ func (l *load) admissible(ctx context.Context) error {
 	if err := l.conn.QueryRow(ctx, "select current_setting('server_version_num')::int4 / 10000").Scan(&l.major); err != nil {
 		return fmt.Errorf("ask the live server for its version: %w", err)
 	}
-	major := l.major
-	if major < l.source.Major {
+	if l.major < l.source.Major {
 		return recovery.Errorf("restore with the live server's major, or hand the restored server over",
-			"refused: the restored database is of PostgreSQL %d, and the live server is of %d, which is older", l.source.Major, major).WithExit(recovery.Refused)
+			"refused: the restored database is of PostgreSQL %d, and the live server is of %d, which is older", l.source.Major, l.major).WithExit(recovery.Refused)
 	}
-	if err := l.extensions(ctx, major); err != nil {
+	if err := l.extensions(ctx, l.major); err != nil {
 		return err
 	}
 	return l.nameable(ctx)

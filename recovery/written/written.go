@@ -72,6 +72,16 @@ func Show(meter recovery.Meter, all int64, dirs ...string) (end func()) {
 
 // Watch looks again and again, until it is ended.
 func Watch(look func()) (end func()) {
+	return WatchAndAct(func() time.Duration {
+		begun := time.Now()
+		look()
+		return time.Since(begun)
+	})
+}
+
+// WatchAndAct is Watch for what also acts upon what it sees: it gives how long the looking
+// took, which alone decides when it looks again.
+func WatchAndAct(look func() time.Duration) (end func()) {
 	stop, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -81,9 +91,8 @@ func Watch(look func()) (end func()) {
 			case <-stop:
 				timer.Stop()
 				return
-			case begun := <-timer.C:
-				look()
-				wait = max(every, share*time.Since(begun))
+			case <-timer.C:
+				wait = max(every, share*look())
 			}
 		}
 	}()
