@@ -13,6 +13,7 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/dump/crew"
 	"comeback/recovery/dump/script"
+	"comeback/recovery/dump/tuples"
 	"comeback/recovery/postgres"
 )
 
@@ -59,6 +60,9 @@ func (s *scriptRun) how() string {
 		return fmt.Sprintf("%d, one after the other", s.statements)
 	}
 	how := fmt.Sprintf("%d, of which %d by %s beside each other", s.statements, s.handed, recovery.FormatCount(s.jobs, "session"))
+	if n := s.translated.Load(); n > 0 {
+		how += fmt.Sprintf("; %s in COPY's binary format", recovery.FormatCount(n, "row"))
+	}
 	if n := s.along.Load(); n > 0 {
 		how += fmt.Sprintf("; %s along indexes", recovery.FormatCount(n, "foreign key"))
 	}
@@ -200,7 +204,7 @@ func (s *scriptRun) fit(e script.Effect) bool {
 	switch e.Act {
 	case script.LoadRows:
 		facts := s.known.relations[e.Table]
-		return facts.loads && facts.columns == e.Columns && s.fed[e.Table] == 0
+		return facts.loads && facts.columns == len(e.Columns) && s.fed[e.Table] == 0
 	case script.BuildIndex:
 		return kind(e.Table, "rpm")
 	case script.AddKey:
@@ -443,9 +447,10 @@ func (s *scriptRun) handRows(ctx context.Context, r *script.Reader, p script.Par
 		more, err = read()
 	}
 	large := more // for less than a piece a TRUNCATE would cost more than it saves
+	row := s.translates(e)
 	task.Do = s.do(func(ctx context.Context, w *session) error {
 		defer close(l.over)
-		return w.load(ctx, p, e, l, large)
+		return w.load(ctx, p, e, row, l, large)
 	})
 	s.crew.Add(orFails(task, l))
 	shared, shares := false, s.crew.Size() >= leastSharing
@@ -453,7 +458,7 @@ func (s *scriptRun) handRows(ctx context.Context, r *script.Reader, p script.Par
 		if shares && !shared && l.lags(s.crew.Idle()) {
 			l.share()
 			shared = true
-			task.Do = s.do(func(ctx context.Context, w *session) error { return w.share(ctx, p, l) })
+			task.Do = s.do(func(ctx context.Context, w *session) error { return w.share(ctx, p, e, row, l) })
 			for range s.crew.Size() - 1 {
 				s.crew.Add(task)
 			}
@@ -470,7 +475,7 @@ func (s *scriptRun) handRows(ctx context.Context, r *script.Reader, p script.Par
 				return nil
 			}
 			l.share()
-			return w.share(ctx, p, l)
+			return w.share(ctx, p, e, row, l)
 		})
 		for range s.crew.Size() - 1 {
 			s.helps = append(s.helps, task)
@@ -509,26 +514,26 @@ func orFails(t crew.Task, l *load) crew.Task {
 }
 
 // load copies a table's rows, those that others do not take.
-func (s *session) load(ctx context.Context, p script.Part, e script.Effect, l *load, large bool) error {
+func (s *session) load(ctx context.Context, p script.Part, e script.Effect, row tuples.Row, l *load, large bool) error {
 	if !large {
 		l.begin()
-		return s.lane(ctx, p, &lane{load: l}, func(lane *lane) error { return s.run(ctx, string(p.Text), lane) })
+		return s.lane(ctx, p, &lane{load: l}, func(lane *lane) error { return s.copyLane(ctx, e.Copy, "", nil, lane) })
 	}
 	first := &lane{load: l, alone: true}
-	err := s.lane(ctx, p, first, func(lane *lane) error { return s.copyAlone(ctx, e.Table, e.Frozen, lane) })
+	err := s.lane(ctx, p, first, func(lane *lane) error { return s.copyAlone(ctx, e, row, lane) })
 	if err != nil || !first.parted {
 		return err
 	}
-	return s.share(ctx, p, l)
+	return s.share(ctx, p, e, row, l)
 }
 
 // share copies some of a table's rows.
-func (s *session) share(ctx context.Context, p script.Part, l *load) error {
+func (s *session) share(ctx context.Context, p script.Part, e script.Effect, row tuples.Row, l *load) error {
 	some := &lane{load: l}
-	if some.take() != nil {
+	if row == nil && some.fill() != nil {
 		return nil // nothing is left; whoever broke it tells
 	}
-	return s.lane(ctx, p, some, func(lane *lane) error { return s.run(ctx, string(p.Text), lane) })
+	return s.lane(ctx, p, some, func(lane *lane) error { return s.copyLane(ctx, e.Copy, "", row, lane) })
 }
 
 // lane copies what a lane gets. Where that ends because of somebody else, who tells it,

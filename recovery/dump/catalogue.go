@@ -26,6 +26,9 @@ type catalogue struct {
 type relationFacts struct {
 	kind    string // as in pg_class.relkind
 	columns int    // that a COPY fills
+	// receives are the functions by which PostgreSQL itself receives values of the
+	// columns in its binary format; types of others have none here.
+	receives map[string]string
 	// worded are the columns of text that is compared as a language does.
 	worded map[string]bool
 	// loads says that its rows can come beside those of others: it is an empty
@@ -56,12 +59,17 @@ func (s *session) ask(ctx context.Context) (*catalogue, error) {
 		if err != nil {
 			return nil, fmt.Errorf("look at what the script has made: %w", err)
 		}
-		facts := relationFacts{kind: string(row[2]), columns: columns, loads: yes}
+		facts := relationFacts{kind: string(row[2]), columns: columns, loads: yes, receives: map[string]string{}}
+		// Between names are letters that no encoding has within another one.
 		if len(row[4]) > 0 {
 			facts.worded = map[string]bool{}
-			for column := range strings.SplitSeq(string(row[4]), "\x01") { // which no encoding has within another letter
+			for column := range strings.SplitSeq(string(row[4]), "\x01") {
 				facts.worded[column] = true
 			}
+		}
+		for column := range strings.SplitSeq(string(row[6]), "\x02") {
+			name, receive, _ := strings.Cut(column, "\x01")
+			facts.receives[name] = receive
 		}
 		c.relations[name] = facts
 	}

@@ -10,7 +10,7 @@ with trees as materialized (
 ), doubtful as materialized (
 	-- those with a function that is not PostgreSQL's own, or may read what is not the row
 	select relation, type from trees
-	where tree ~ 'COERCETODOMAIN' or exists (
+	where tree ~ '\{COERCETODOMAIN ' or exists (
 		select from pg_catalog.regexp_matches(tree, ':\w*funcid (\d+)', 'g') m join pg_catalog.pg_proc f on f.oid = m[1]::oid
 		where f.oid >= 16384 or f.provolatile = 'v' or f.proname ~ '(_to_xml|^pg_|^has_|^to_reg|description)')
 ), odd as materialized (
@@ -40,7 +40,8 @@ select '' as schema, '' as name,
 		exists (select from pg_catalog.pg_operator o where o.oprcode = w.oid) or
 		exists (select from pg_catalog.pg_amproc p where p.amproc = w.oid) or
 		exists (select from pg_catalog.pg_cast c where c.castfunc = w.oid) or
-		exists (select from pg_catalog.pg_conversion c where c.conproc = w.oid)) as safe
+		exists (select from pg_catalog.pg_conversion c where c.conproc = w.oid)) as safe,
+	'' as receives
 union all
 select n.nspname, c.relname, c.relkind::text,
 	(select count(*)::text from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''),
@@ -56,7 +57,14 @@ select n.nspname, c.relname, c.relkind::text,
 	and not exists (select from odd o where o.relation = c.oid)
 	and not (c.relispartition and exists (
 		select from pg_catalog.pg_partition_ancestors(c.oid) above join pg_catalog.pg_partitioned_table p on p.partrelid = above.relid
-		where p.partexprs is not null or exists (select from unnest(p.partclass) class where class >= 16384)))
+		where p.partexprs is not null or exists (select from unnest(p.partclass) class where class >= 16384))),
+	-- columns and how values of their type, or of what a domain is over, come in
+	(select pg_catalog.string_agg(a.attname || pg_catalog.chr(1) || coalesce(f.prosrc, ''), pg_catalog.chr(2))
+		from pg_catalog.pg_attribute a
+		join pg_catalog.pg_type t on t.oid = a.atttypid
+		join pg_catalog.pg_type b on b.oid = case t.typtype when 'd' then t.typbasetype else t.oid end
+		left join pg_catalog.pg_proc f on f.oid = b.typreceive and f.prolang = (select oid from pg_catalog.pg_language where lanname = 'internal')
+		where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '')
 from pg_catalog.pg_class c
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 left join pg_catalog.pg_am a on a.oid = c.relam

@@ -51,6 +51,10 @@
 // without. Nothing else is held, however long the script is: when the memory is full,
 // reading waits.
 //
+// Rows whose columns are all of types that package tuples knows go in translated, in COPY's
+// binary format, which takes the server about half the work; pieces that hold anything else
+// go in between as the text that they are (translate.go).
+//
 // A key over plain columns is built as an index, beside the other indexes of
 // its table, and made a constraint when they are done. What takes longest goes
 // first: the rows that a table got and their bytes, times what its kind of index takes.

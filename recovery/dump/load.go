@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"comeback/recovery/dump/script"
+	"comeback/recovery/dump/tuples"
 )
 
 // How COPY data go to several sessions: in pieces of whole rows, of which so many wait
@@ -172,16 +173,7 @@ type start struct{ row, line int64 }
 const maxStarts = 1024
 
 // take gets the next piece; io.EOF says that there is none for this lane.
-func (l *lane) take() (err error) {
-	if l.home != nil {
-		l.shelf.free <- l.home
-		l.home = nil
-	}
-	defer func() {
-		if err != io.EOF {
-			l.ended = err
-		}
-	}()
+func (l *lane) take() (p piece, err error) {
 	if !l.holding {
 		var shared chan struct{}
 		if l.alone {
@@ -190,63 +182,94 @@ func (l *lane) take() (err error) {
 			select {
 			case <-l.begun:
 			case <-l.stop:
-				return errStopped
+				return p, errStopped
 			case <-l.ctx.Done():
-				return context.Cause(l.ctx)
+				return p, context.Cause(l.ctx)
 			}
 		}
 		select { // whoever has the turn may wait for this lane to part
 		case <-shared:
 			l.parted = true
-			return io.EOF
+			return p, io.EOF
 		default:
 		}
 		select {
 		case <-shared:
 			l.parted = true
-			return io.EOF
+			return p, io.EOF
 		case l.turn <- struct{}{}:
 		case <-l.stop:
-			return errStopped
+			return p, errStopped
 		case <-l.ctx.Done():
-			return context.Cause(l.ctx)
+			return p, context.Cause(l.ctx)
 		}
 		l.holding = true
 	}
-	var p piece
 	ok := false
 	select {
 	case <-l.stop:
 		l.release()
-		return errStopped
+		return p, errStopped
 	default:
 	}
 	select {
 	case p, ok = <-l.next:
 	case <-l.stop:
 		l.release()
-		return errStopped
+		return p, errStopped
 	case <-l.ctx.Done():
 		l.release()
-		return context.Cause(l.ctx)
+		return p, context.Cause(l.ctx)
 	}
 	if !ok {
 		l.release()
 		if l.broken != nil {
-			return l.broken
+			return p, l.broken
 		}
-		return io.EOF
+		return p, io.EOF
 	}
 	if p.whole {
 		l.release()
 	}
+	return p, nil
+}
+
+// goes says that a piece goes into the server now.
+func (l *lane) goes(p piece) {
 	if len(l.starts) == maxStarts {
 		l.starts = slices.Delete(l.starts, 0, maxStarts/2)
 	}
 	l.starts = append(l.starts, start{l.rows + 1, p.line})
 	l.rows += p.lines
-	l.rest, l.home = p.bytes, p.home
+	l.home = p.home
+}
+
+// gone says that the last piece has been given to the server.
+func (l *lane) gone() {
+	if l.home != nil {
+		l.shelf.free <- l.home
+		l.home = nil
+	}
+}
+
+// fill gets the lane something to read.
+func (l *lane) fill() error {
+	l.gone()
+	p, err := l.take()
+	if err != nil {
+		l.ends(err)
+		return err
+	}
+	l.goes(p)
+	l.rest = p.bytes
 	return nil
+}
+
+// ends notes why the lane gets no more.
+func (l *lane) ends(err error) {
+	if err != io.EOF {
+		l.ended = err
+	}
 }
 
 func (l *lane) release() {
@@ -257,7 +280,7 @@ func (l *lane) release() {
 // Read gives the lane's rows.
 func (l *lane) Read(b []byte) (int, error) {
 	if len(l.rest) == 0 {
-		if err := l.take(); err != nil {
+		if err := l.fill(); err != nil {
 			return 0, err
 		}
 	}
@@ -279,11 +302,11 @@ func (l *lane) lineOf(row int64) int64 {
 // copyAlone copies a table of which no more than a piece is known, until its end or
 // until others share it. It is emptied before, in the same transaction: what goes into it
 // then needs no log, and is seen by all at once, so that nobody has to find out later.
-func (s *session) copyAlone(ctx context.Context, table script.Relation, sql string, l *lane) error {
-	err := s.run(ctx, "begin; truncate only "+lockName(table), nil)
+func (s *session) copyAlone(ctx context.Context, e script.Effect, row tuples.Row, l *lane) error {
+	err := s.run(ctx, "begin; truncate only "+lockName(e.Table), nil)
 	if err == nil {
 		l.begin()
-		err = s.run(ctx, sql, l)
+		err = s.copyLane(ctx, e.Copy, "FREEZE, ", row, l)
 	}
 	if err == nil {
 		return s.run(ctx, "commit", nil)

@@ -102,16 +102,16 @@ func TestLoad_PartsInTheMiddleOfARow(t *testing.T) {
 	l.begin()
 	alone := &lane{load: l, alone: true}
 	l.next <- piece{bytes: []byte("1\n"), home: new([]byte), whole: true}
-	if err := alone.take(); err != nil {
+	if _, err := alone.take(); err != nil {
 		t.Fatal(err)
 	}
 	l.share()
 	l.next <- piece{bytes: []byte("2"), home: new([]byte)}
 	other := &lane{load: l}
-	if err := other.take(); err != nil || !other.holding {
+	if _, err := other.take(); err != nil || !other.holding {
 		t.Fatal(err, other.holding)
 	}
-	if err := alone.take(); !errors.Is(err, io.EOF) || !alone.parted {
+	if _, err := alone.take(); !errors.Is(err, io.EOF) || !alone.parted {
 		t.Errorf("%v, parted %v", err, alone.parted)
 	}
 }
@@ -128,7 +128,7 @@ func TestLoad_HelpsLate(t *testing.T) {
 		} else {
 			cancel()
 		}
-		if err := (&lane{load: l}).take(); (err == nil) != begun || len(l.next) == 0 != begun {
+		if _, err := (&lane{load: l}).take(); (err == nil) != begun || len(l.next) == 0 != begun {
 			t.Errorf("emptied: %v; %v, and %d pieces wait", begun, err, len(l.next))
 		}
 		cancel()
@@ -144,7 +144,7 @@ func TestLoad_NeverBegins(t *testing.T) {
 	if err := orFails(crew.Task{Do: func(context.Context, int) error { return refused }}, l).Do(t.Context(), 0); err != refused {
 		t.Error(err)
 	}
-	if err := (&lane{load: l}).take(); err != errStopped {
+	if _, err := (&lane{load: l}).take(); err != errStopped {
 		t.Errorf("who helps gets %v", err)
 	}
 }

@@ -102,6 +102,8 @@ type restore struct {
 	exceptions []string
 	notDropped int
 	rows       atomic.Int64
+	// translated counts the rows that went in as tuples.
+	translated atomic.Int64
 	// along counts the foreign keys that were looked at along indexes.
 	along atomic.Int64
 	// anyLocale says that the dump does not tell the database's locale.

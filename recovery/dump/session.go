@@ -95,11 +95,8 @@ var namesRoles = pattern.New(`(?i)^\s*(alter|grant|revoke|create|set|reassign|co
 // run sends one statement, with COPY data where there are some.
 func (s *session) run(ctx context.Context, sql string, data io.Reader) error {
 	if data != nil {
-		held := &heldReader{r: data}
-		tag, err := s.conn.CopyFrom(ctx, held, sql)
-		held.end()
-		s.rows.Add(tag.RowsAffected())
-		return lost(ctx, err)
+		_, err := s.copy(ctx, sql, data)
+		return err
 	}
 	results := s.conn.Exec(ctx, sql)
 	for results.NextResult() {
@@ -111,6 +108,15 @@ func (s *session) run(ctx context.Context, sql string, data io.Reader) error {
 		}
 	}
 	return lost(ctx, results.Close())
+}
+
+// copy sends the data of a COPY, and counts its rows.
+func (s *session) copy(ctx context.Context, sql string, data io.Reader) (rows int64, err error) {
+	held := &heldReader{r: data}
+	tag, err := s.conn.CopyFrom(ctx, held, sql)
+	held.end()
+	s.rows.Add(tag.RowsAffected())
+	return tag.RowsAffected(), lost(ctx, err)
 }
 
 // errLost: the server ended the session.

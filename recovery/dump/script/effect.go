@@ -31,14 +31,13 @@ type Effect struct {
 	Table, Other, Index, Attached Relation
 	// Method is an index's access method, "" for a key's.
 	Method string
-	// Columns is how many columns a COPY fills.
-	Columns int
+	// Columns are those that a COPY fills.
+	Columns []string
 	// Calls says that an expression may call a function that is not
 	// PostgreSQL's own, Casts that it names a type that is not.
 	Calls, Casts bool
-	// Frozen is a COPY that marks its rows as seen by everybody, which takes a table
-	// that was made or emptied in the same transaction.
-	Frozen string
+	// Copy is a COPY that options can be added to.
+	Copy string
 	// First and Then, where they are set, are a constraint in two statements: of a
 	// key its index, which can be built beside others, and the constraint on it; of a
 	// foreign key the constraint, and the look whether the rows keep to it, which holds
@@ -144,7 +143,7 @@ func (t statement) loads(p Part) Effect {
 		if t.name(i) == "" {
 			return Effect{}
 		}
-		e.Columns++
+		e.Columns = append(e.Columns, t.name(i))
 		if t.word(i+1) == ")" {
 			break
 		}
@@ -155,7 +154,7 @@ func (t statement) loads(p Part) Effect {
 	if t.word(i+2) != "from" || t.word(i+3) != "stdin" || i+4 != len(t.tokens) {
 		return Effect{}
 	}
-	e.Frozen = string(t.text[t.tokens[0].Start:t.tokens[i+3].End]) + " WITH (FREEZE)"
+	e.Copy = string(t.text[t.tokens[0].Start:t.tokens[i+3].End])
 	return e
 }
 

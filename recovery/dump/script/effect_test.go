@@ -24,7 +24,7 @@ func TestPart_Effect(t *testing.T) {
 		"SELECT pg_catalog.pg_terminate_backend(7);":                    {},
 		"BEGIN;":                              {Act: Aside},
 		"BEGIN ISOLATION LEVEL SERIALIZABLE;": {},
-		"COPY public.orders (id, \"a b\") FROM stdin;\n":             {Act: LoadRows, Table: orders, Columns: 2, Frozen: `COPY public.orders (id, "a b") FROM stdin WITH (FREEZE)`},
+		"COPY public.orders (id, \"a b\") FROM stdin;\n":             {Act: LoadRows, Table: orders, Columns: []string{"id", "a b"}, Copy: `COPY public.orders (id, "a b") FROM stdin`},
 		"COPY orders (id) FROM stdin;\n":                             {},
 		"COPY public.orders FROM stdin;\n":                           {},
 		"COPY public.orders (id) FROM stdin WITH (FORMAT csv);\n":    {},
@@ -81,12 +81,12 @@ func TestPart_Effect(t *testing.T) {
 	}
 }
 
-// A COPY that freezes its rows is the statement to its last word, whatever ends the line.
-func TestEffect_Frozen(t *testing.T) {
+// A COPY that options are added to is the statement to its last word, whatever ends the line.
+func TestEffect_Copy(t *testing.T) {
 	for _, end := range []string{";\n", ";\r\n", " -- so\n;\n"} {
 		r := NewReader(strings.NewReader("COPY public.t (a, b) FROM stdin" + end + "1\t2\n\\.\n"))
 		p, err := r.Next()
-		if got := p.Effect().Frozen; err != nil || got != "COPY public.t (a, b) FROM stdin WITH (FREEZE)" {
+		if got := p.Effect().Copy; err != nil || got != "COPY public.t (a, b) FROM stdin" {
 			t.Errorf("%q: %q, %v", end, got, err)
 		}
 	}

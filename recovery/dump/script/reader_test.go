@@ -144,7 +144,7 @@ func TestReader_LongParts(t *testing.T) {
 func FuzzReader(f *testing.F) {
 	for _, seed := range []string{
 		"select 'a;''b';\n", "select E'\\';'\n'x';", "do $x$ ; $x$;", "/* /* */ */ --\n;",
-		"copy t from stdin;\na\tb\n\\\\.\n\\.\nselect 1;", "copy t from stdin;\r\n\\.\r\n", "\\connect x\n", "\ufeffa;",
+		"copy t from stdin;\na\tb\n\\\\.\n\\.\nselect 1;", "copy t from stdin;\r\n\\.\r\n", "copy t from stdin;\na\\\nb\nc\\\\\nd\\\\\\\n\\\n\n\\.\n", "\\connect x\n", "\ufeffa;",
 		"create function f() begin atomic a; end;", "copy t from stdin;\n\\.", "\x00;", "select a$b$;$b$;",
 	} {
 		f.Add(seed, uint8(3))
@@ -189,6 +189,9 @@ func rowsOf(soft, hard int) func(*Reader) ([]byte, error) {
 			}
 			if whole && rows[len(rows)-1] != '\n' || len(rows) == 0 || len(rows) > hard {
 				panic(fmt.Sprintf("%q is said to end with a row", rows))
+			}
+			if line := strings.TrimSuffix(strings.TrimSuffix(string(all), "\n"), "\r"); whole && (len(line)-len(strings.TrimRight(line, `\`)))%2 == 1 {
+				panic(fmt.Sprintf("%q is said to end with a row, behind a backslash", all))
 			}
 			if got := r.Line() - line; got != int64(bytes.Count(rows, []byte("\n"))) && err == nil && !bytes.HasPrefix(r.data.marker, []byte(`\.`)) {
 				panic(fmt.Sprintf("%q is %d lines", rows, got))

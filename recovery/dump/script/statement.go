@@ -232,6 +232,7 @@ func (b *sqlBody) word(w []byte) {
 type data struct {
 	r       *Reader
 	midLine bool
+	inRow   bool // what rows gave last does not end with a row
 	marker  []byte
 	end     int64 // the marker's line
 	err     error
@@ -355,19 +356,27 @@ func (d *data) rows(buf []byte, soft int) (_ []byte, whole bool, err error) {
 			d.err = err
 		}
 		if len(buf) >= soft && d.rowEnds(buf) {
+			d.inRow = false
 			return buf, true, nil
 		}
 	}
 	if len(buf) == 0 {
 		return nil, false, d.err
 	}
-	return buf, d.rowEnds(buf), nil
+	whole = d.rowEnds(buf)
+	d.inRow = !whole
+	return buf, whole, nil
 }
 
 // rowEnds reports whether a row ends with buf: a line feed behind a backslash is
-// the row's own.
+// the row's own, unless that one stands behind another and is a letter.
 func (d *data) rowEnds(buf []byte) bool {
-	return !d.midLine && !bytes.HasSuffix(bytes.TrimSuffix(buf[:len(buf)-1], []byte("\r")), []byte(`\`))
+	if d.midLine {
+		return false
+	}
+	line := bytes.TrimSuffix(buf[:len(buf)-1], []byte("\r"))
+	before := bytes.TrimRight(line, `\`)
+	return (len(line)-len(before))%2 == 0 && (len(before) > 0 || !d.inRow) // else the piece before may end with one
 }
 
 // markerLen is the length of the end marker at the beginning of b, or 0.
