@@ -73,7 +73,7 @@ func Open(ctx context.Context, options Options) (storage.Store, error) {
 		}
 	}
 	return &store{bucket: bucket, prefix: prefix, account: options.Account, config: cfg,
-		client: s3.NewFromConfig(cfg, at, owned), anyOwner: s3.NewFromConfig(cfg, at)}, nil
+		client: s3.NewFromConfig(cfg, at, owned, readsPages), anyOwner: s3.NewFromConfig(cfg, at)}, nil
 }
 
 // ownerHeader makes the service refuse a request unless the bucket is this
