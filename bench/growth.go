@@ -14,6 +14,7 @@ import (
 func growing() []row {
 	return []row{
 		{name: "growth-plain", prepare: dumped("shop", "", 116, "plain"), ours: restoreDump},
+		{name: "growth-table", prepare: dumped("table", oneTable, 95, "plain"), ours: restoreDump},
 		{name: "growth-custom", prepare: dumped("shop", "", 116, "custom"), ours: restoreDump},
 		{name: "growth-snapshot", prepare: trees, ours: restoreTree},
 	}

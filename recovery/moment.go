@@ -53,7 +53,7 @@ func ParseWant(text string, now time.Time) (Want, error) {
 	w := Want{Text: s}
 	switch kind, value, _ := strings.Cut(s, ":"); {
 	case s == "":
-		return w, Errorf(`say for example --to latest, --to "10 minutes ago" or --to before-xid:81214`,
+		return w, Errorf(`say for example latest, "10 minutes ago" or before-xid:81214`,
 			"no moment to go back to was given").WithExit(Usage)
 	case s == "latest":
 		w.Kind = WantLatest
@@ -61,7 +61,7 @@ func ParseWant(text string, now time.Time) (Want, error) {
 	case kind == "lsn":
 		lsn, err := ParseLSN(value)
 		if err != nil {
-			return w, Errorf("copy the LSN as PostgreSQL prints it", "--to %s: %w", s, err).WithExit(Usage)
+			return w, Errorf("copy the LSN as PostgreSQL prints it", "%s: %w", s, err).WithExit(Usage)
 		}
 		w.Kind, w.LSN = WantLSN, lsn
 		return w, nil
@@ -69,7 +69,7 @@ func ParseWant(text string, now time.Time) (Want, error) {
 		n, err := strconv.ParseUint(value, 10, 32)
 		if err != nil || n < 3 {
 			return w, Errorf("give the number that `comeback moments --around TIME` lists",
-				"--to %s: %q is not a transaction id", s, value).WithExit(Usage)
+				"%s: %q is not a transaction id", s, value).WithExit(Usage)
 		}
 		w.Kind, w.XID = WantKind(kind), XID(n)
 		return w, nil
@@ -77,7 +77,7 @@ func ParseWant(text string, now time.Time) (Want, error) {
 	if m := ago.FindStringSubmatch(strings.ToLower(s)); m != nil {
 		n, err := strconv.ParseInt(m[1], 10, 32)
 		if err != nil {
-			return w, Errorf("give a smaller number", "--to %q is too long ago", s).WithExit(Usage)
+			return w, Errorf("give a smaller number", "%q is too long ago", s).WithExit(Usage)
 		}
 		unit := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour}[m[2][0]]
 		w.Kind, w.Time = WantTime, now.Add(-time.Duration(n)*unit)
@@ -90,7 +90,7 @@ func ParseWant(text string, now time.Time) (Want, error) {
 	if looksLikeTime.MatchString(s) {
 		example := now.Format(time.RFC3339)
 		return w, Errorf("write it with its offset, like "+example,
-			"--to %q is not an RFC 3339 time with an offset from UTC", s).WithExit(Usage)
+			"%q is not an RFC 3339 time with an offset from UTC", s).WithExit(Usage)
 	}
 	w.Kind, w.Backup = WantBackup, s
 	return w, nil

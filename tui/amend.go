@@ -86,7 +86,7 @@ func (s *amendScreen) open() tea.Cmd {
 // moment asks for the moment; text is what was typed before.
 func (s *amendScreen) moment(text string) {
 	s.prompt = &prompt{label: "MOMENT  > ", does: "look what it changes", needs: "no moment was given", then: func(text string) tea.Cmd {
-		want, err := recovery.ParseWant(text, s.m.now())
+		want, err := readWant(text, s.m.now())
 		if err != nil {
 			s.moment(text)
 			s.err = err
@@ -201,7 +201,7 @@ func (s *amendScreen) page(w, h int) page {
 		p.body = append(p.body, nil)
 		s.menu.show(&p, s.choices(), w)
 	} else {
-		p.about("", faint, "say latest, 10 minutes ago, "+s.m.now().Format("2006-01-02T15:04:05Z07:00")+", lsn:3/7A21F0C8 or before-xid:81214", w, 2)
+		p.about("", faint, "say 02:41, 10 minutes ago, latest, a date with its time, an LSN, the number of a transaction or a backup", w, 2)
 		s.near.show(&p, w, s.m.now().Location())
 	}
 	s.show(&p, w)

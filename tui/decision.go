@@ -89,7 +89,7 @@ func (s *waitingScreen) otherCopy(st *recovery.StepState) []choice {
 func (s *waitingScreen) stopHere() choice {
 	leaves := "removes all that the run made; the report says FAILED"
 	if s.run.plan.Mode == recovery.Recovery {
-		leaves = "leaves live as line 23 says; the report says FAILED"
+		leaves = "leaves live as the LIVE line says; the report says FAILED"
 	}
 	return choice{name: "Stop here...", leaves: leaves, do: s.because("stop the run", func(reason string) tea.Cmd {
 		return s.decide(recovery.ChooseStop, reason)

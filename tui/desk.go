@@ -195,6 +195,8 @@ type System struct {
 	// Proof is the newest signed report that passed, in a few words; empty
 	// where there is none.
 	Proof string
+	// Outdated says that the runbook was changed after it.
+	Outdated bool
 	// Unproven is the newest that would be one if its signer were known here.
 	Unproven string
 	// Saves is what the last look into its copies found.

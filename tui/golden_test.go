@@ -338,7 +338,7 @@ var scenes = []scene{
 	}},
 	{name: "amend-moment", attach: true, desk: twoCopies, play: func(d *driver, f *fakeDesk) {
 		restoreFails(d, f)
-		d.press("3", "enter", "=09:30", "enter")
+		d.press("3", "enter", "=2026-11-23T09:30", "enter")
 		d.sees("REFUSED")
 	}},
 	{name: "amend-nearby", attach: true, desk: nearbyLog, play: func(d *driver, f *fakeDesk) {

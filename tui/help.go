@@ -34,7 +34,7 @@ func newHelp(m *model) *pagerScreen {
 	b.WriteString(`
 KEYS EVERYWHERE
   up down     move; pgup and pgdn by a page
-  enter       do what line 24 says
+  enter       do what the last line says
   esc         back; it never changes anything
   q           quit, while only looking; during a run it asks how to leave
   ctrl+c      like q, also while typing; ctrl+z suspends
@@ -50,8 +50,8 @@ WHAT THE FRAME SAYS
   line 1      system, mode, the clock with its offset from UTC, and how long
               the run has taken of the RTO
   the rules   ---- looking, .... rehearsal, ==== recovery
-  line 23     whether a live system is changed
-  line 24     the keys; three dots mean that it asks first
+  LIVE        whether a live system is changed
+  last line   the keys; three dots mean that it asks first
 
 WHO COMMANDS
   One operator holds the command of a run: ticks, decisions, the stop. Everybody

@@ -121,6 +121,9 @@ func proofOf(s System) span {
 	if s.Proof == "" {
 		return span{"never restored: a hope", warn}
 	}
+	if s.Outdated {
+		return span{"changed since " + s.Proof, warn}
+	}
 	return span{s.Proof, plain}
 }
 

@@ -97,10 +97,20 @@ func (s *commitsScreen) placeTyped() {
 	}
 }
 
-// readMoment reads a moment as a person types it beside the offset that is
-// shown: what ParseWant reads, and a time of day, a date with a time, the
-// number of a transaction, or a position alone.
+// readMoment reads a moment of a log as a person types it beside the offset that is
+// shown.
 func readMoment(text string, now time.Time) (recovery.Want, error) {
+	want, err := readWant(text, now)
+	if err == nil && want.Kind == recovery.WantBackup {
+		err = recovery.Errorf("say a time, 10 minutes ago, latest, the number of a transaction, lsn:3/7A21F0C8 or after-xid:81213",
+			"%q is not a moment", want.Text)
+	}
+	return want, err
+}
+
+// readWant reads what ParseWant reads, and a time of day, a date with a time, the
+// number of a transaction, or a position alone.
+func readWant(text string, now time.Time) (recovery.Want, error) {
 	text = strings.TrimSpace(text)
 	if _, err := strconv.ParseUint(text, 10, 32); err == nil {
 		text = "before-xid:" + text
@@ -134,10 +144,6 @@ func readMoment(text string, now time.Time) (recovery.Want, error) {
 	}
 	if want.Kind == recovery.WantTime && strings.HasSuffix(want.Text, "ago") {
 		want.Text = want.Time.Format(time.RFC3339Nano) // later it would be another moment
-	}
-	if want.Kind == recovery.WantBackup {
-		return want, recovery.Errorf("say a time, 10 minutes ago, latest, the number of a transaction, lsn:3/7A21F0C8 or after-xid:81213",
-			"%q is not a moment", want.Text)
 	}
 	return want, nil
 }

@@ -141,7 +141,7 @@ func (s *planScreen) page(w, h int) page {
 	}
 	if s.confirms() != "" {
 		p.keys[0].does = "type the name..."
-		p.note = "asks again only if the target or the loss changed"
+		p.note = "asks again after 30m, or if loss or plan changed"
 	}
 	if s.starting {
 		p.note, p.keys, p.leave = "starting ..", nil, binding{}

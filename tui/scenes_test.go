@@ -80,7 +80,7 @@ func running(d *driver, f *fakeDesk) {
 		lines = append(lines, fmt.Sprintf("redo in progress, elapsed time: %d.00 s, current LSN: 3/%X000000, which is 0x%02x of 0x4f", 10*i, 0x50+i, i))
 	}
 	f.session.samples <- recovery.Sample{At: d.clock, Step: "database/replay", Phase: "replay", Done: 41 << 24, Total: 79 << 24, Unit: recovery.InLSN,
-		PerSecond: 8e6, Left: recovery.Duration(75 * time.Second), Note: "at 01:53:12 of 02:41:05", Lines: lines}
+		PerSecond: 8e6, Left: recovery.Duration(75 * time.Second), Note: "at 00:53:12 of 01:41:05 UTC", Lines: lines}
 	d.sees("51 %")
 }
 

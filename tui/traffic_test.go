@@ -150,8 +150,8 @@ func (w *wire) busySecond(n *int) func() {
 				lines = append(lines, fmt.Sprintf("redo in progress, elapsed time: %d.%d%d s, current LSN: 3/%08X", *n/4, quarter*2, i, 0x50000000+*n*0x1357))
 			}
 			w.desk.session.samples <- recovery.Sample{At: ten.Add(time.Duration(w.clock.Load())), Step: "database/replay", Phase: "replay", Done: int64(*n) << 21, Total: 1 << 30,
-				Unit: recovery.InLSN, PerSecond: 8e6 + float64(*n)*1e5, Left: recovery.Duration(time.Duration(300-*n) * time.Second), Note: fmt.Sprintf("at 01:53:%02d of 02:41:05", *n%60), Lines: lines}
-			w.shows(fmt.Sprintf("at 01:53:%02d", *n%60))
+				Unit: recovery.InLSN, PerSecond: 8e6 + float64(*n)*1e5, Left: recovery.Duration(time.Duration(300-*n) * time.Second), Note: fmt.Sprintf("at 00:53:%02d of 01:41:05 UTC", *n%60), Lines: lines}
+			w.shows(fmt.Sprintf("at 00:53:%02d", *n%60))
 		}
 	}
 }

@@ -168,6 +168,14 @@ func TestWaits_Amend(t *testing.T) {
 			t.Errorf("the run was asked for %+v, the desk for %+v", asked, desk.amends)
 		}
 	})
+	t.Run("a time of day", func(t *testing.T) {
+		d, desk := onRun(t, nil, restoreFails)
+		d.press("2", "enter", "=09:30", "enter")
+		d.sees("AMENDMENT")
+		if want := ten.Format("2006-01-02") + "T09:30:00" + ten.Format("Z07:00"); desk.amends[0].Want != want {
+			t.Errorf("the desk was asked for %q, not %q", desk.amends[0].Want, want)
+		}
+	})
 	t.Run("a refusal keeps what was typed", func(t *testing.T) {
 		d, desk := onRun(t, nil, restoreFails)
 		desk.amendErr = errRefused

@@ -121,9 +121,7 @@ func (d *desk) system(t trust, path string, runs []runner.Past) tui.System {
 	}
 	if p != nil {
 		s.Proof = fmt.Sprintf("%s, run %s, %s", p.State.Ended.Local().Format("2 Jan 2006"), p.ID, recovery.FormatSpan(p.State.Ended.Sub(p.State.Started)))
-		if p.State.RunbookSHA256 != s.SHA256 {
-			s.Proof += ", changed since"
-		}
+		s.Outdated = p.State.RunbookSHA256 != s.SHA256
 	}
 	return s
 }

@@ -72,7 +72,10 @@ func (a *app) review(ctx context.Context, dir, key, accept string) error {
 	}
 	fmt.Fprintf(a.out, "reviewed with %s\n", found)
 	a.tellFiled(ctx, dir, func(line string) { fmt.Fprintln(a.out, line) })
-	fmt.Fprintf(a.out, "verify it without comeback:\n  ssh-keygen -Y verify -f YOUR_ALLOWED_SIGNERS -I NAME -n %s -s %s < %s\n", report.ReviewNamespace, made.File, report.SumsFile)
+	fmt.Fprintln(a.out, "verify it without comeback:")
+	for _, command := range report.ReviewCommands(dir, made.File) {
+		fmt.Fprintln(a.out, " ", command)
+	}
 	return nil
 }
 

@@ -165,11 +165,23 @@ func (x *Executor) decide(c recovery.Command) error {
 	default:
 		return recovery.Errorf("", "the choices are retry, continue and stop, not %q", c.Choice)
 	}
+	waited, says := st.WaitsFor, st.Says
 	if err := x.recordLocked(recovery.Decided{Step: c.Step, Choice: c.Choice, Reason: c.Text, By: c.By}); err != nil {
 		return err
 	}
-	if c.Choice == recovery.ChooseStop {
-		return x.recordLocked(recovery.StopAsked{By: c.By, Reason: fmt.Sprintf("%s failed", st.Says)})
+	if c.Choice != recovery.ChooseStop {
+		return nil
 	}
-	return nil
+	reason := says + " failed"
+	if waited != recovery.WaitDecision { // nothing has failed yet, and yet the system did not come back
+		reason = fmt.Sprintf("stopped while it waited for %s", waited.Says())
+		if c.Text != "" {
+			reason += ": " + c.Text
+		}
+		if err := x.recordLocked(recovery.StepFailed{Step: c.Step, Error: reason, Exit: recovery.Failed}); err != nil {
+			return err
+		}
+		reason = says + ": " + reason
+	}
+	return x.recordLocked(recovery.StopAsked{By: c.By, Reason: reason})
 }

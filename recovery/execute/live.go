@@ -12,7 +12,9 @@ import (
 )
 
 // confirmedFor is how long a typed name counts before the first change of live;
-// what that change has begun it also ends.
+// what that change has begun it also ends. Where nobody is there to type it again, a name
+// that was given at the start counts for as long as the run goes on: the restore before that
+// change may take hours.
 const confirmedFor = 30 * time.Minute
 
 // errName says that a step can go on only when a person has typed the name of
@@ -69,7 +71,7 @@ func (x *Executor) confirmed(s recovery.Step) error {
 			return nil
 		case c.By != state.Lease:
 			why = fmt.Sprintf("%s typed its name, and %s commands the run now", c.By, state.Lease)
-		case x.Now().Sub(c.At) > confirmedFor:
+		case x.Now().Sub(c.At) > confirmedFor && (!x.Unattended || interruptedSince(&state, c.At)):
 			why = fmt.Sprintf("its name was typed %s ago", recovery.FormatSpan(x.Now().Sub(c.At)))
 		default:
 			return nil
@@ -100,6 +102,12 @@ func (x *Executor) begunSince(state *recovery.State, since time.Time, but string
 	return slices.ContainsFunc(state.Steps, func(st recovery.StepState) bool {
 		return st.ID != but && st.State == recovery.Done && st.Ended.After(since) && x.changesLive(st.Step)
 	})
+}
+
+// interruptedSince reports whether the run's runner has died since.
+func interruptedSince(state *recovery.State, since time.Time) bool {
+	n := len(state.Interruptions)
+	return n > 0 && state.Interruptions[n-1].To.After(since)
 }
 
 // nameMissing makes a wait of an attempt for which nobody has typed the name;

@@ -65,8 +65,9 @@ func TestLive_refused(t *testing.T) {
 		says   string
 	}{
 		"nobody typed it": {func(_ *testing.T, p *recovery.Plan, o *execute.Options) { livePlan(p, o) }, "nobody has typed its name"},
-		"long ago": {func(t *testing.T, p *recovery.Plan, o *execute.Options) {
+		"long ago, before its runner died": {func(t *testing.T, p *recovery.Plan, o *execute.Options) {
 			confirmedBefore(t, p, o, "db1/shop", "ops1", now.Add(-31*time.Minute))
+			past(t, o, now, recovery.RunResumed{By: "ops1", Reason: "its runner had died"})
 		}, "typed 31m"},
 		"somebody else": {func(t *testing.T, p *recovery.Plan, o *execute.Options) {
 			confirmedBefore(t, p, o, "db1/shop", "ops2", now)
@@ -118,6 +119,49 @@ func TestLive_refused(t *testing.T) {
 				t.Errorf("ended as %s: %s; %s", s.Result, s.Says, th.said())
 			}
 		})
+	}
+}
+
+// Where nobody can be asked, the name that was given at the start counts however long the
+// restore before the first change of live takes; somebody who is there is asked again.
+func TestLive_longRestore(t *testing.T) {
+	for _, unattended := range []bool{true, false} {
+		th := &things{}
+		r := newRig(t, []recovery.Kind{th.noted("k")}, func(p *recovery.Plan, o *execute.Options) {
+			confirmedBefore(t, p, o, "db1/shop", "ops1", time.Now().Add(-5*time.Hour))
+			o.Unattended = unattended
+		}, writes("1", "live/db"))
+		if !unattended {
+			go func() {
+				if w := <-r.waiting; w.For != recovery.WaitName || !strings.Contains(w.Cause, "typed 5h") {
+					t.Errorf("it waits for %s: %s", w.For, w.Cause)
+				}
+				if err := r.Do(recovery.Command{Kind: recovery.DoConfirm, By: "ops1", Text: "db1/shop"}); err != nil {
+					t.Error(err)
+				}
+			}()
+		}
+		if s := r.run(t); s.Result != recovery.ResultPassed || th.said() != "did 1" {
+			t.Errorf("unattended %v: ended as %s: %s; %s", unattended, s.Result, s.Says, th.said())
+		}
+	}
+}
+
+// A run that somebody stops where it waits has not brought anything back, although nothing
+// has failed in it.
+func TestLive_stoppedWhereItWaits(t *testing.T) {
+	th := &things{}
+	r := newRig(t, []recovery.Kind{th.noted("k")}, func(p *recovery.Plan, o *execute.Options) { livePlan(p, o) }, step("0", "k"), writes("1", "live/db", "0"))
+	go func() {
+		w := <-r.waiting
+		if err := r.Do(recovery.Command{Kind: recovery.DoDecide, Step: w.Step, Choice: recovery.ChooseStop, By: "ops1", Text: "the wrong database"}); err != nil {
+			t.Error(err)
+		}
+	}()
+	s := r.run(t)
+	if want := "stopped while it waited for the name of the target: the wrong database"; s.Result != recovery.ResultFailed || s.Exit != recovery.Failed || !strings.HasSuffix(s.Says, want) ||
+		s.Step("1").State != recovery.FailedAt || !strings.HasSuffix(s.Stop.Reason, want) || th.said() != "did 0" {
+		t.Errorf("ended as %s %d: %s; %+v; %s", s.Result, s.Exit, s.Says, s.Stop, th.said())
 	}
 }
 

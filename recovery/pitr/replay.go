@@ -249,7 +249,7 @@ func (r *replay) untilStopped(ctx context.Context, feed *feeder) error {
 		}
 		show(at.replayed)
 		if !at.time.IsZero() {
-			meter.Note(fmt.Sprintf("at %s of %s", at.time.UTC().Format(time.TimeOnly), r.goal().UTC().Format(time.TimeOnly)))
+			meter.Note(fmt.Sprintf("at %s of %s UTC", at.time.UTC().Format(time.TimeOnly), r.goal().UTC().Format(time.TimeOnly)))
 		}
 		if lacking := r.says.lacks(); lacking != nil {
 			return &tooSmall{lacking}

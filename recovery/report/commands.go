@@ -10,6 +10,16 @@ import (
 // signers, identity the name in it that is expected; where they are empty the
 // commands say so in capitals.
 func Commands(dir, signers, identity string) []string {
+	return commands(dir, signers, identity, Namespace, SignatureFile)
+}
+
+// ReviewCommands are those by which an auditor verifies who has reviewed a report, by the
+// review's file.
+func ReviewCommands(dir, review string) []string {
+	return commands(dir, "", "", ReviewNamespace, review)
+}
+
+func commands(dir, signers, identity, namespace, signature string) []string {
 	if signers == "" {
 		signers = "YOUR_ALLOWED_SIGNERS"
 	}
@@ -21,7 +31,7 @@ func Commands(dir, signers, identity string) []string {
 	}
 	return []string{
 		"cd " + quote(dir),
-		"ssh-keygen -Y verify -f " + quote(signers) + " -I " + quote(identity) + " -n " + Namespace + " -s " + SignatureFile + " < " + SumsFile,
+		"ssh-keygen -Y verify -f " + quote(signers) + " -I " + quote(identity) + " -n " + namespace + " -s " + quote(signature) + " < " + SumsFile,
 		"sha256sum --strict -c " + SumsFile,
 	}
 }
