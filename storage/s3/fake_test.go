@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -364,5 +365,84 @@ func TestFake_ListAhead(t *testing.T) {
 	}
 	if n, err := list(t.Context(), "one", func(n int) bool { return false }); n != 1 || err != nil || one.Load() != 1 {
 		t.Errorf("one: %d, %v, %d pages", n, err, one.Load())
+	}
+}
+
+// TestFake_VersionPages gets versions as AWS pages them, which the real server of these
+// tests does not: markers are encoded as keys are, and mean what they stand for.
+func TestFake_VersionPages(t *testing.T) {
+	type version struct{ key, id string }
+	var all []version
+	for _, key := range []string{"a%b", "a b", "a+b", "a:b", "b", "日/c:d", "日/é"} {
+		for _, id := range []string{"v3", "v2", "v1"} {
+			all = append(all, version{key, id})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b version) int { return strings.Compare(a.key, b.key) })
+	for size := 1; size <= len(all); size++ {
+		asked := 0
+		s := at(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+			if asked++; asked > len(all) {
+				t.Errorf("asked for %s", r.URL)
+				w.WriteHeader(500)
+				return
+			}
+			q := r.URL.Query()
+			from := 0
+			if marker := (version{q.Get("key-marker"), q.Get("version-id-marker")}); marker.key != "" {
+				if from = slices.Index(all, marker) + 1; from == 0 {
+					t.Errorf("there is no %q", marker)
+				}
+			}
+			page := all[from:min(from+size, len(all))]
+			fmt.Fprintf(w, `<ListVersionsResult><Name>backups</Name><EncodingType>url</EncodingType><IsTruncated>%v</IsTruncated>`, from+size < len(all))
+			for i, v := range page {
+				fmt.Fprintf(w, `<Version><Key>%s</Key><VersionId>%s</VersionId><IsLatest>%v</IsLatest><Size>1</Size><ETag>"e"</ETag><LastModified>2026-11-29T23:20:0%cZ</LastModified></Version>`,
+					url.QueryEscape(v.key), v.id, v.id == "v3", v.id[1])
+				if i == len(page)-1 && from+size < len(all) {
+					fmt.Fprintf(w, `<NextKeyMarker>%s</NextKeyMarker><NextVersionIdMarker>%s</NextVersionIdMarker>`, url.QueryEscape(v.key), v.id)
+				}
+			}
+			fmt.Fprint(w, `</ListVersionsResult>`)
+		}), s3.Options{})
+		versions, ok := storage.As[storage.Versioner](s)
+		if !ok {
+			t.Fatal("the store keeps no versions")
+		}
+		var got []version
+		for v, err := range versions.Versions(t.Context(), "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, version{v.Key, v.Version})
+		}
+		if !slices.Equal(got, all) {
+			t.Errorf("in pages of %d: %q, not %q", size, got, all)
+		}
+	}
+}
+
+// TestFake_EndlessLists gets lists that say that they go on and not from where, or from
+// where they were: they are neither taken for whole nor read for ever.
+func TestFake_EndlessLists(t *testing.T) {
+	for name, next := range map[string]string{
+		"nowhere":  "",
+		"the same": "<NextContinuationToken>t</NextContinuationToken><NextKeyMarker>a</NextKeyMarker><NextVersionIdMarker>v</NextVersionIdMarker>",
+	} {
+		s := at(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+			root, entry := "ListBucketResult", "Contents"
+			if r.URL.Query().Has("versions") {
+				root, entry = "ListVersionsResult", "Version"
+			}
+			fmt.Fprintf(w, `<%[1]s><Name>backups</Name><IsTruncated>true</IsTruncated><%[2]s><Key>a</Key><VersionId>v</VersionId><Size>1</Size></%[2]s>%[3]s</%[1]s>`, root, entry, next)
+		}), s3.Options{})
+		var listed, versioned error
+		for _, listed = range s.List(t.Context(), "") {
+		}
+		check(t, name, listed, storage.ErrConfig, "its list goes on")
+		versions, _ := storage.As[storage.Versioner](s)
+		for _, versioned = range versions.Versions(t.Context(), "") {
+		}
+		check(t, name+", versions", versioned, storage.ErrConfig, "its list goes on")
 	}
 }

@@ -19,35 +19,46 @@ const pageSize = 1000
 // List leaves out the empty objects that consoles make to show a folder, whose keys end
 // in a slash.
 func (s *store) List(ctx context.Context, prefix string) iter.Seq2[storage.Object, error] {
-	return func(yield func(storage.Object, error) bool) {
-		pages := s3.NewListObjectsV2Paginator(s.client, &s3.ListObjectsV2Input{
-			Bucket:       &s.bucket,
-			Prefix:       s.key(prefix),
-			MaxKeys:      aws.Int32(pageSize),
-			EncodingType: types.EncodingTypeUrl, // XML cannot hold every key
+	ask := func(ctx context.Context, at place) ([]storage.Object, place, error) {
+		page, err := s.client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{
+			Bucket:            &s.bucket,
+			Prefix:            s.key(prefix),
+			MaxKeys:           aws.Int32(pageSize),
+			EncodingType:      types.EncodingTypeUrl, // XML cannot hold every key
+			ContinuationToken: pointer(at.key),
 		})
-		for page, err := range ahead(ctx, pages) {
+		if err != nil {
+			return nil, place{}, err
+		}
+		if page.Name == nil { // any XML would pass for an empty list
+			return nil, place{}, s.noList("the answer is not that of an S3 service")
+		}
+		found := make([]storage.Object, 0, len(page.Contents))
+		for _, f := range page.Contents {
+			o, err := s.listed(f, page.EncodingType)
+			if err != nil {
+				return nil, place{}, err
+			}
+			if o.Key != "" && (!strings.HasSuffix(o.Key, "/") || o.Size > 0) {
+				found = append(found, o)
+			}
+		}
+		if !aws.ToBool(page.IsTruncated) {
+			return found, place{}, nil
+		}
+		next := place{key: aws.ToString(page.NextContinuationToken)}
+		return found, next, s.goesOn(at, next)
+	}
+	return func(yield func(storage.Object, error) bool) {
+		for page, err := range ahead(ctx, ask) {
 			if err != nil {
 				yield(storage.Object{}, s.refusal(ctx, "list", "", err))
 				return
 			}
-			if page.Name == nil { // any XML would pass for an empty list
-				yield(storage.Object{}, &storage.Error{Op: "list", Object: s.URL(), Kind: storage.ErrConfig,
-					Says: "the answer is not that of an S3 service"})
-				return
-			}
-			for _, found := range page.Contents {
+			for _, o := range page {
 				if err := ctx.Err(); err != nil {
 					yield(storage.Object{}, s.refusal(ctx, "list", "", err))
 					return
-				}
-				o, err := s.listed(found, page.EncodingType)
-				if err != nil {
-					yield(storage.Object{}, s.refusal(ctx, "list", "", err))
-					return
-				}
-				if o.Key == "" || strings.HasSuffix(o.Key, "/") && o.Size == 0 {
-					continue
 				}
 				if !yield(o, nil) {
 					return
@@ -57,24 +68,51 @@ func (s *store) List(ctx context.Context, prefix string) iter.Seq2[storage.Objec
 	}
 }
 
-// ahead gives pages. From the second on it asks for the next one while one is looked at:
-// a large bucket has many, and a page takes its time to come and to be read.
-func ahead(ctx context.Context, pages *s3.ListObjectsV2Paginator) iter.Seq2[*s3.ListObjectsV2Output, error] {
+// place is where a list goes on: a token, or a key and a version of it. The zero place
+// is its beginning, and its end.
+type place struct{ key, version string }
+
+func pointer(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// noList is an answer that is no list.
+func (s *store) noList(says string) error {
+	return &storage.Error{Op: "list", Object: s.URL(), Kind: storage.ErrConfig, Says: says}
+}
+
+// goesOn refuses a list that tells of more and not where, or of the same again: it would
+// end too early, or never.
+func (s *store) goesOn(at, next place) error {
+	if next.key == "" || next == at {
+		return s.noList("the service says that its list goes on, and not from where; it cannot be read to its end")
+	}
+	return nil
+}
+
+// ahead gives the pages of a list, each of which says where the next one begins. From the
+// second on it asks for the next one while one is looked at: a large bucket has many, and
+// a page takes its time to come and to be read.
+func ahead[P any](ctx context.Context, ask func(context.Context, place) (P, place, error)) iter.Seq2[P, error] {
 	type answer struct {
-		page *s3.ListObjectsV2Output
+		page P
 		err  error
 	}
-	return func(yield func(*s3.ListObjectsV2Output, error) bool) {
-		if first, err := pages.NextPage(ctx); !yield(first, err) || err != nil || !pages.HasMorePages() {
+	return func(yield func(P, error) bool) {
+		first, next, err := ask(ctx, place{})
+		if !yield(first, err) || err != nil || next == (place{}) {
 			return
 		}
 		asking, stop := context.WithCancel(ctx)
 		answers, unwanted := make(chan answer), make(chan struct{})
 		go func() {
 			defer close(answers)
-			for pages.HasMorePages() {
+			for next != (place{}) {
 				var a answer
-				a.page, a.err = pages.NextPage(asking)
+				a.page, next, a.err = ask(asking, next)
 				select {
 				case answers <- a:
 				case <-unwanted:
@@ -101,12 +139,9 @@ func ahead(ctx context.Context, pages *s3.ListObjectsV2Paginator) iter.Seq2[*s3.
 
 // listed is an object as a page has it.
 func (s *store) listed(found types.Object, encoding types.EncodingType) (storage.Object, error) {
-	key := aws.ToString(found.Key)
-	if encoding == types.EncodingTypeUrl {
-		var err error
-		if key, err = url.QueryUnescape(key); err != nil {
-			return storage.Object{}, err
-		}
+	key, err := unescaped(aws.ToString(found.Key), encoding)
+	if err != nil {
+		return storage.Object{}, err
 	}
 	return storage.Object{
 		Key:      strings.TrimPrefix(key, *s.key("")),
@@ -114,6 +149,14 @@ func (s *store) listed(found types.Object, encoding types.EncodingType) (storage
 		Modified: aws.ToTime(found.LastModified).UTC(),
 		Revision: revision(found.ETag),
 	}, nil
+}
+
+// unescaped is a key as it is, where an answer has it in an encoding.
+func unescaped(key string, encoding types.EncodingType) (string, error) {
+	if encoding != types.EncodingTypeUrl {
+		return key, nil
+	}
+	return url.QueryUnescape(key)
 }
 
 // revision is the ETag without its quotes. For the parts of a multipart upload

@@ -83,6 +83,9 @@ func TestPages(t *testing.T) {
 	}{
 		"objects":                 {objectsXML, false},
 		"versions":                {strings.Replace(versionsXML, "<UserMetadata><content-type>x</content-type></UserMetadata>", "", 1), false},
+		"single quotes":           {strings.NewReplacer(`version="1.0" encoding="UTF-8"`, `version='1.0' encoding='UTF-8'`, `"http://s3.amazonaws.com/doc/2006-03-01/"`, `'http://doc.s3.amazonaws.com/2006-03-01'`).Replace(objectsXML), false},
+		"other quotes":            {`<R a='"' b="'"><Name>shop</Name></R>`, false},
+		"a quote alone":           {`<R a='><Name>shop</Name></R>`, true},
 		"elements of others":      {versionsXML, true}, // names with a hyphen
 		"empty":                   {"", true},
 		"not XML":                 {"ok", true},

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"iter"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -50,28 +49,38 @@ func (s *store) Versioning(ctx context.Context) (storage.Versioning, error) {
 	return v, nil
 }
 
-// Versions asks for a page when the one before it was consumed. The service
+// Versions asks for a page while the one before it is consumed. The service
 // gives versions and marks of deletion apart; of one key they are put together
 // by their times, and a version that a service repeats comes once.
 func (s *store) Versions(ctx context.Context, prefix string) iter.Seq2[storage.Version, error] {
+	ask := func(ctx context.Context, at place) ([]storage.Version, place, error) {
+		page, err := s.client.ListObjectVersions(ctx, &s3.ListObjectVersionsInput{Bucket: &s.bucket, Prefix: s.key(prefix), MaxKeys: aws.Int32(pageSize),
+			EncodingType: types.EncodingTypeUrl, KeyMarker: pointer(at.key), VersionIdMarker: pointer(at.version)})
+		if err != nil {
+			return nil, place{}, err
+		}
+		if page.Name == nil {
+			return nil, place{}, s.noList("the answer is not that of an S3 service")
+		}
+		found, err := s.versionsOf(page)
+		if err != nil || !aws.ToBool(page.IsTruncated) {
+			return found, place{}, err
+		}
+		// The marker is written as keys are, and asked for as it is.
+		next := place{version: aws.ToString(page.NextVersionIdMarker)}
+		if next.key, err = unescaped(aws.ToString(page.NextKeyMarker), page.EncodingType); err == nil {
+			err = s.goesOn(at, next)
+		}
+		return found, next, err
+	}
 	return func(yield func(storage.Version, error) bool) {
-		pages := s3.NewListObjectVersionsPaginator(s.client, &s3.ListObjectVersionsInput{
-			Bucket: &s.bucket, Prefix: s.key(prefix), MaxKeys: aws.Int32(pageSize), EncodingType: types.EncodingTypeUrl})
 		var same []storage.Version // of the key whose versions may go on on the next page
-		for pages.HasMorePages() {
-			page, err := pages.NextPage(ctx)
-			if err == nil && page.Name == nil {
-				err = &storage.Error{Op: "list", Object: s.URL(), Kind: storage.ErrConfig, Says: "the answer is not that of an S3 service"}
-			}
-			var found []storage.Version
-			if err == nil {
-				found, err = s.versionsOf(page)
-			}
+		for page, err := range ahead(ctx, ask) {
 			if err != nil {
 				yield(storage.Version{}, s.refusal(ctx, "list", "", err))
 				return
 			}
-			for _, v := range found {
+			for _, v := range page {
 				if len(same) > 0 && same[0].Key != v.Key {
 					if !yieldKey(same, yield) {
 						return
@@ -89,12 +98,9 @@ func (s *store) Versions(ctx context.Context, prefix string) iter.Seq2[storage.V
 func (s *store) versionsOf(page *s3.ListObjectVersionsOutput) ([]storage.Version, error) {
 	var all []storage.Version
 	add := func(key, etag, id *string, size *int64, modified *time.Time, latest *bool, deleted bool) error {
-		name := aws.ToString(key)
-		if page.EncodingType == types.EncodingTypeUrl {
-			var err error
-			if name, err = url.QueryUnescape(name); err != nil {
-				return err
-			}
+		name, err := unescaped(aws.ToString(key), page.EncodingType)
+		if err != nil {
+			return err
 		}
 		name = strings.TrimPrefix(name, *s.key(""))
 		if name == "" || strings.HasSuffix(name, "/") && aws.ToInt64(size) == 0 {

@@ -33,7 +33,7 @@ func readDocument(text []byte) (d *document, root []byte) {
 	}
 	if rest, ok := bytes.CutPrefix(d.rest, []byte("<?xml ")); ok {
 		declared, rest, ok := bytes.Cut(rest, []byte("?>"))
-		if string(declared) != `version="1.0" encoding="UTF-8"` && string(declared) != `version="1.0"` || !ok {
+		if declared = bytes.ReplaceAll(declared, []byte("'"), []byte(`"`)); string(declared) != `version="1.0" encoding="UTF-8"` && string(declared) != `version="1.0"` || !ok {
 			d.give()
 			return d, nil
 		}
@@ -110,12 +110,11 @@ func attributes(said []byte) bool {
 		if prefixed, ok := bytes.CutPrefix(rest, []byte(":")); ok && len(name) > 0 {
 			name, rest = word(prefixed)
 		}
-		rest, ok := bytes.CutPrefix(rest, []byte(`="`))
-		if !ok || len(name) == 0 || said[0] != ' ' {
+		if len(name) == 0 || said[0] != ' ' || len(rest) < 2 || rest[0] != '=' || rest[1] != '"' && rest[1] != '\'' {
 			return false
 		}
-		var value []byte
-		value, said, ok = bytes.Cut(rest, []byte(`"`))
+		value, after, ok := bytes.Cut(rest[2:], rest[1:2])
+		said = after
 		if !ok || bytes.ContainsAny(value, "<&") {
 			return false
 		}
