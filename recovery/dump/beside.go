@@ -537,10 +537,10 @@ func (s *session) share(ctx context.Context, p script.Part, e script.Effect, row
 }
 
 // lane copies what a lane gets. Where that ends because of somebody else, who tells it,
-// nothing is told.
+// nothing is told, unless the server has refused rows that it had got before.
 func (s *session) lane(ctx context.Context, p script.Part, l *lane, copy func(*lane) error) error {
 	err := copy(l)
-	if err == nil || l.ended != nil {
+	if err == nil || l.ended != nil && (codeOf(err) == "" || codeOf(err) == copyFailed || errors.Is(err, errLost)) {
 		return nil
 	}
 	l.fail()

@@ -57,6 +57,13 @@ func TestRestore_AsPsqlDoes(t *testing.T) {
 	ctx := t.Context()
 	filled(t, "nasty", nastySQL)
 	dumps := map[string][]byte{"nasty": dumpOf(t, "nasty"), "shop": dumpOf(t, "shop")}
+	if err := query(ctx, "postgres", "alter database nasty set standard_conforming_strings = off"); err != nil {
+		t.Fatal(err)
+	}
+	dumps["nasty, old strings"] = dumpOf(t, "nasty")
+	if err := query(ctx, "postgres", "alter database nasty reset standard_conforming_strings"); err != nil {
+		t.Fatal(err)
+	}
 	if enginetest.Soak() {
 		dumps["nasty, clean"] = dumpOf(t, "nasty", "--clean", "--if-exists")
 		dumps["nasty, root"] = dumpOf(t, "nasty", "--load-via-partition-root", "--quote-all-identifiers")

@@ -1,5 +1,6 @@
 -- What decides about doing the statements of a script beside each other. The
--- first row, without a name, is about all: domains, safe.
+-- first row, without a name, is about all: domains, safe. It is asked in the script's own
+-- session, where a backslash may mean anything: there is none.
 with trees as materialized (
 	-- the expressions that a COPY runs
 	select conrelid as relation, contypid as type, conbin::text as tree from pg_catalog.pg_constraint where contype = 'c' and oid >= 16384
@@ -10,8 +11,8 @@ with trees as materialized (
 ), doubtful as materialized (
 	-- those with a function that is not PostgreSQL's own, or may read what is not the row
 	select relation, type from trees
-	where tree ~ '\{COERCETODOMAIN ' or exists (
-		select from pg_catalog.regexp_matches(tree, ':\w*funcid (\d+)', 'g') m join pg_catalog.pg_proc f on f.oid = m[1]::oid
+	where tree ~ '[{]COERCETODOMAIN ' or exists (
+		select from pg_catalog.regexp_matches(tree, ':[[:alnum:]_]*funcid ([0-9]+)', 'g') m join pg_catalog.pg_proc f on f.oid = m[1]::oid
 		where f.oid >= 16384 or f.provolatile = 'v' or f.proname ~ '(_to_xml|^pg_|^has_|^to_reg|description)')
 ), odd as materialized (
 	-- columns whose type does more than read its text
@@ -58,12 +59,15 @@ select n.nspname, c.relname, c.relkind::text,
 	and not (c.relispartition and exists (
 		select from pg_catalog.pg_partition_ancestors(c.oid) above join pg_catalog.pg_partitioned_table p on p.partrelid = above.relid
 		where p.partexprs is not null or exists (select from unnest(p.partclass) class where class >= 16384))),
-	-- columns and how values of their type, or of what a domain is over, come in
+	-- columns and how values of their type, or of what a domain is over, come in: where text
+	-- of them is read by the function that belongs to it, so that both mean the same
 	(select pg_catalog.string_agg(a.attname || pg_catalog.chr(1) || coalesce(f.prosrc, ''), pg_catalog.chr(2))
 		from pg_catalog.pg_attribute a
 		join pg_catalog.pg_type t on t.oid = a.atttypid
 		join pg_catalog.pg_type b on b.oid = case t.typtype when 'd' then t.typbasetype else t.oid end
 		left join pg_catalog.pg_proc f on f.oid = b.typreceive and f.prolang = (select oid from pg_catalog.pg_language where lanname = 'internal')
+			and exists (select from pg_catalog.pg_proc i where i.oid = b.typinput and i.prolang = f.prolang
+				and pg_catalog.regexp_replace(i.prosrc, '_?in$', '') = pg_catalog.regexp_replace(f.prosrc, '_?recv$', ''))
 		where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '')
 from pg_catalog.pg_class c
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace

@@ -298,7 +298,7 @@ func (s *scriptRun) statement(ctx context.Context, r *script.Reader, p script.Pa
 			s.roles[j.Role] = true
 		}
 		return nil
-	case p.Copies && codeOf(err) == "57014": // the client, which is us, ended the COPY
+	case p.Copies && codeOf(err) == copyFailed:
 		if _, cause := io.Copy(io.Discard, r.Data()); cause != nil {
 			return s.unreadable(cause)
 		}

@@ -200,6 +200,7 @@ const (
 	duplicateSchema = "42P06"
 	duplicateBase   = "42P04"
 	noDatabase      = "3D000"
+	copyFailed      = "57014" // the client, which is us, ended a COPY
 )
 
 // nothingThere are the codes of a DROP that finds nothing.
@@ -248,7 +249,7 @@ func (r *restore) leave(p script.Part, why string) {
 	}
 }
 
-var copyLine = pattern.New(`^COPY .*, line (\d+)`)
+var copyLine = pattern.New(`(?m)^COPY .*?, line (\d+)`) // what is said of a JSON value stands before it
 
 // failed is a statement's failure for people, in PostgreSQL's own words. Its
 // details, which may hold people's data, are left to the step's log.

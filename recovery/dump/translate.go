@@ -8,17 +8,20 @@ import (
 	"comeback/recovery/dump/tuples"
 )
 
-// How the rows of a table go in as tuples (package tuples): the session that copies it
-// translates its next pieces while the server takes the last one. A piece that does not
-// translate, and one that holds a part of a row, goes in as the text that it is: by a COPY
-// of its own in the same transaction, so that the order of the rows stays.
+// How the rows of a table go in as tuples (package tuples): the session that copies them
+// translates its next pieces while the server takes the last one, a few in memory beside
+// that of the waiting rows. A piece that does not translate, and one that holds a part of a
+// row, goes in as the text that it is, by a COPY of its own; behind the TRUNCATE all of
+// them are in one transaction, and the order of the rows stays. (So a script whose line
+// ends change in the middle of a table is taken here, where psql refuses it.)
 
 const (
 	// aheadAtMost is how many translated pieces wait.
 	aheadAtMost = 2
-	// missesAtMost is how many pieces in a row may be tried in vain: rows behind them are
-	// of the same kind.
+	// missesAtMost is how many pieces may be tried in vain, or one in mostMisses of all:
+	// from 16 on each COPY can leave up to 63 empty pages in the table.
 	missesAtMost = 8
+	mostMisses   = 64
 )
 
 // translates is how the rows of a COPY are translated; nil says that they are not.
@@ -73,17 +76,17 @@ func (l *lane) translate(row tuples.Row) *course {
 func (c *course) run() {
 	defer close(c.ended)
 	begins, misses := true, 0 // a row begins with the piece
-	for {
+	for pieces := 0; ; pieces++ {
 		p, err := c.take()
 		b := batch{piece: p, err: err}
-		if err == nil && begins && p.whole && misses < missesAtMost {
+		if err == nil && begins && p.whole && misses < max(missesAtMost, pieces/mostMisses) {
 			var memory []byte
 			select {
 			case memory = <-c.spare:
 			default:
 			}
 			if memory, ok := c.row.Append(memory[:0], p.bytes); ok {
-				b.tuples, misses = memory, 0
+				b.tuples = memory
 				c.shelf.free <- p.home
 				b.bytes, b.home = nil, nil
 			} else {

@@ -27,10 +27,10 @@ var translated = []struct {
 	{"smallint", "int2recv", []string{"0", "-1", "32767", "-32768", "007"}, []string{"32768", "-32769", " 1", "+1", "1e1", "0x1", ""}},
 	{"integer", "int4recv", []string{"0", "-1", "2147483647", "-2147483648"}, []string{"2147483648", "1 ", "--1", "-"}},
 	{"bigint", "int8recv", []string{"0", "-1", "9223372036854775807", "-9223372036854775808"}, []string{"9223372036854775808", "-9223372036854775809", "99999999999999999999"}},
-	{"real", "float4recv", []string{"0", "-0", "1.5", "3.4e+37", "1e-30", "0.1", "16777217"}, []string{"NaN", "Infinity", "1e39", "1e-40", "0x10", "1_0", "", "0e1"}},
-	{"double precision", "float8recv", []string{"0", "-0", "0.1", "1.7976931348623157e+307", "2.2250738585072014e-307", "123456.789"}, []string{"NaN", "-Infinity", "1e400", "1e-320", " 1"}},
-	{"numeric", "numeric_recv", []string{"0", "-0", "0.00", "1", "-1.50", "10000", "9999.9999", "0.00001234", "123456789012345678901234567890.000100", "1" + strings.Repeat("0", 900), "0." + strings.Repeat("0", 900) + "1"},
-		[]string{"NaN", "1e5", ".5", "5.", "1.2.3", "", "-", "+1", "1" + strings.Repeat("0", 1000)}},
+	{"real", "float4recv", []string{"0", "-0", "1.5", "3.4e+37", "1e-30", "0.1", "16777217", "NaN", "Infinity", "-Infinity"}, []string{"nan", "inf", "1e39", "1e-40", "0x10", "1_0", "", "0e1"}},
+	{"double precision", "float8recv", []string{"0", "-0", "0.1", "1.7976931348623157e+307", "2.2250738585072014e-307", "123456.789", "NaN", "Infinity", "-Infinity"}, []string{"infinity", "1e400", "1e-320", " 1"}},
+	{"numeric", "numeric_recv", []string{"0", "-0", "0.00", "1", "-1.50", "10000", "9999.9999", "0.00001234", "123456789012345678901234567890.000100", "1" + strings.Repeat("0", 900), "0." + strings.Repeat("0", 900) + "1", "NaN"},
+		[]string{"Infinity", "nan", "1e5", ".5", "5.", "1.2.3", "", "-", "+1", "1" + strings.Repeat("0", 1000)}},
 	{"numeric(8,2)", "numeric_recv", []string{"1.005", "999999.99", "-3"}, nil},
 	{"text", "textrecv", []string{"", "plain", `tab\tand\nline\\end`, "grüße 表", `\b\f\r\v`}, []string{`\x41`, `\101`, `\q`, `\`, `a\`}},
 	{"varchar(5)", "varcharrecv", []string{"", "five5", "a     "}, nil},
@@ -39,12 +39,12 @@ var translated = []struct {
 	{"jsonb", "jsonb_recv", []string{`{"b": 1, "a": [true, null, 1.50]}`, `"\\n"`}, nil},
 	{"bytea", "bytearecv", []string{`\\x`, `\\x00ff7E`}, []string{`\\x0`, `\\xgg`, "abc", `\\x 00`, `\x00`}},
 	{"uuid", "uuid_recv", []string{"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11"}, []string{"{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}", "a0eebc999c0b4ef8bb6d6bb9bd380a11", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1x"}},
-	{"date", "date_recv", []string{"0001-01-01", "9999-12-31", "2000-01-01", "1999-12-31", "2000-02-29", "1900-02-28", "2024-03-01"},
-		[]string{"infinity", "0044-03-15 BC", "2001-02-29", "1900-02-29", "2001-13-01", "2001-00-01", "2001-01-00", "01/02/2001", "0000-01-01", "12001-01-01"}},
+	{"date", "date_recv", []string{"0001-01-01", "9999-12-31", "2000-01-01", "1999-12-31", "2000-02-29", "1900-02-28", "2024-03-01", "infinity", "-infinity"},
+		[]string{"Infinity", "0044-03-15 BC", "2001-02-29", "1900-02-29", "2001-13-01", "2001-00-01", "2001-01-00", "01/02/2001", "0000-01-01", "12001-01-01"}},
 	{"time", "time_recv", []string{"00:00:00", "23:59:59.999999", "12:30:15.5"}, []string{"24:00:00", "12:30", "12:30:60", "12:30:15.", "12:30:15.1234567", "12:30:15+01"}},
-	{"timestamp", "timestamp_recv", []string{"2026-11-29 23:20:32", "0001-01-01 00:00:00", "9999-12-31 23:59:59.999999", "1969-07-20 20:17:40.123"}, []string{"infinity", "2026-11-29", "2026-11-29T23:20:32", "2026-11-29 23:20:32 BC", "2026-11-29 23:20:32+00"}},
+	{"timestamp", "timestamp_recv", []string{"2026-11-29 23:20:32", "0001-01-01 00:00:00", "9999-12-31 23:59:59.999999", "1969-07-20 20:17:40.123", "infinity", "-infinity"}, []string{"+infinity", "2026-11-29", "2026-11-29T23:20:32", "2026-11-29 23:20:32 BC", "2026-11-29 23:20:32+00"}},
 	{"timestamp(1)", "timestamp_recv", []string{"2026-11-29 23:20:32.96"}, nil},
-	{"timestamptz", "timestamptz_recv", []string{"2026-11-29 23:20:32+00", "2026-11-29 23:20:32.000001-03:30", "1890-01-01 00:00:00+00:53:28", "2000-01-01 00:00:00+15:59:59"}, []string{"2026-11-29 23:20:32", "2026-11-29 23:20:32+16", "2026-11-29 23:20:32 UTC", "2026-11-29 23:20:32+1", "2026-11-29 23:20:32+01:60", "infinity", "2026-11-29 23:20:32+01:00:00:00"}},
+	{"timestamptz", "timestamptz_recv", []string{"2026-11-29 23:20:32+00", "2026-11-29 23:20:32.000001-03:30", "1890-01-01 00:00:00+00:53:28", "2000-01-01 00:00:00+15:59:59", "infinity", "-infinity"}, []string{"2026-11-29 23:20:32", "2026-11-29 23:20:32+16", "2026-11-29 23:20:32 UTC", "2026-11-29 23:20:32+1", "2026-11-29 23:20:32+01:60", "epoch", "2026-11-29 23:20:32+01:00:00:00"}},
 	{"mood", "enum_recv", []string{"sad", "very happy"}, nil},
 	{"positive", "int4recv", []string{"1", "77"}, nil},
 	{"citext", "textrecv", []string{"Hello"}, nil},
@@ -77,7 +77,7 @@ func TestRestore_Translated(t *testing.T) {
 			id, at, price := fmt.Sprint(n), "2026-11-29 23:20:32+00", "12.50"
 			switch odd[n] {
 			case text:
-				at = "infinity"
+				at = "2026-11-29"
 			case broken:
 				id = "x"
 			case positive:
@@ -117,13 +117,39 @@ func TestRestore_Translated(t *testing.T) {
 				t.Errorf("statements: %s", says)
 			}
 			want := fmt.Sprintf("20000 199990000 %d", len(c.odd))
-			if got := ask(t, o.Bindings[0].URL, "select count(*) || ' ' || sum(id) || ' ' || count(*) filter (where at = 'infinity') from t where n = 12.50"); got != want {
+			if got := ask(t, o.Bindings[0].URL, "select count(*) || ' ' || sum(id) || ' ' || count(*) filter (where at = '2026-11-29') from t where n = 12.50"); got != want {
 				t.Errorf("rows: %s, not %s", got, want)
 			}
 			if got := ask(t, o.Bindings[0].URL, "select count(*) from (select id, lag(id) over (order by ctid) as before from t) r where before > id"); got != "0" && sessions == 2 {
 				t.Errorf("%s rows come before those that they were behind", got)
 			}
 		})
+	}
+}
+
+// The line of a row that the server refuses is told also where the server says first where in
+// a value it has found something, or where the value holds such words itself.
+func TestRestore_RefusedValue(t *testing.T) {
+	defer dump.SetPieces(500, 4_000)()
+	for name, c := range map[string]struct{ kind, good, bad, says string }{
+		"JSON":  {"jsonb", `{"a": 1}`, `{"a": }`, "invalid input syntax for type json"},
+		"words": {"integer", "1", "x, line 99", "invalid input syntax for type integer"},
+	} {
+		var b strings.Builder
+		fmt.Fprintf(&b, "CREATE TABLE public.t (id integer, v %s);\nCOPY public.t (id, v) FROM stdin;\n", c.kind)
+		for n := range 20_000 {
+			value := c.good
+			if n == 13_000 {
+				value = c.bad
+			}
+			fmt.Fprintf(&b, "%d\t%s\n", n, value)
+		}
+		b.WriteString("\\.\n")
+		script := plainDump("15.1", "SET client_encoding = 'UTF8';\nSELECT pg_catalog.set_config('search_path', '', false);", b.String())
+		_, err := into(t, empty, recovery.Component{Name: t.Name() + name, Kind: recovery.Postgres}, "a.sql", script)
+		if want := "line 13014: COPY public.t (id, v) FROM stdin: " + c.says; err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, not %s", name, err, want)
+		}
 	}
 }
 

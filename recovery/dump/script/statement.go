@@ -369,14 +369,21 @@ func (d *data) rows(buf []byte, soft int) (_ []byte, whole bool, err error) {
 }
 
 // rowEnds reports whether a row ends with buf: a line feed behind a backslash is
-// the row's own, unless that one stands behind another and is a letter.
+// the row's own, unless that one stands behind another and is a letter. In some encodings
+// what looks like the first one is half of a letter.
 func (d *data) rowEnds(buf []byte) bool {
 	if d.midLine {
 		return false
 	}
 	line := bytes.TrimSuffix(buf[:len(buf)-1], []byte("\r"))
 	before := bytes.TrimRight(line, `\`)
-	return (len(line)-len(before))%2 == 0 && (len(before) > 0 || !d.inRow) // else the piece before may end with one
+	switch slashes := len(line) - len(before); {
+	case len(before) == 0 && d.inRow, // the piece before may end with one
+		slashes > 0 && len(before) > 0 && before[len(before)-1] >= 0x80:
+		return false
+	default:
+		return slashes%2 == 0
+	}
 }
 
 // markerLen is the length of the end marker at the beginning of b, or 0.

@@ -14,6 +14,9 @@ const maxDigits = 1000
 // the sign, how many digits are shown behind the point, the groups, of which neither the
 // first nor the last one is 0.
 func numeric(dst, field []byte) ([]byte, bool) {
+	if string(field) == "NaN" {
+		return append(dst, 0, 0, 0, 8, 0, 0, 0, 0, 0xc0, 0, 0, 0), true
+	}
 	sign := uint16(0)
 	if len(field) > 0 && field[0] == '-' {
 		sign, field = 0x4000, field[1:]

@@ -1,10 +1,13 @@
 package tuples
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // Times are read as DateStyle ISO writes them, which is how pg_dump has them: they mean the
 // same whatever the style of the session that reads them. Dates before the year 1 and after
-// 9999 and infinity are left to the server.
+// 9999 are left to the server.
 
 // The parts of a time, in microseconds.
 const (
@@ -118,9 +121,39 @@ func offset(s []byte) (n int64, ok bool) {
 	return 0, false
 }
 
+// endless reads infinity and -infinity; ahead says that it is the former.
+func endless(s []byte) (ahead, ok bool) {
+	switch string(s) {
+	case "infinity":
+		return true, true
+	case "-infinity":
+		return false, true
+	}
+	return false, false
+}
+
+// endlessTime appends infinity as the largest number of eight bytes, and -infinity as the
+// least.
+func endlessTime(dst, field []byte) ([]byte, bool) {
+	ahead, ok := endless(field)
+	n := int64(math.MinInt64)
+	if ahead {
+		n = math.MaxInt64
+	}
+	return eight(dst, uint64(n)), ok
+}
+
 func date(dst, field []byte) ([]byte, bool) {
 	n, ok := days(field)
-	return binary.BigEndian.AppendUint32(append(dst, 0, 0, 0, 4), uint32(int32(n))), ok && len(field) == 10
+	if ok = ok && len(field) == 10; !ok {
+		var ahead bool
+		if ahead, ok = endless(field); ahead {
+			n = math.MaxInt32
+		} else {
+			n = math.MinInt32
+		}
+	}
+	return binary.BigEndian.AppendUint32(append(dst, 0, 0, 0, 4), uint32(int32(n))), ok
 }
 
 func timeOfDay(dst, field []byte) ([]byte, bool) {
@@ -130,13 +163,16 @@ func timeOfDay(dst, field []byte) ([]byte, bool) {
 
 func timestamp(dst, field []byte) ([]byte, bool) {
 	n, rest, ok := dateAndClock(field)
-	return eight(dst, uint64(n)), ok && len(rest) == 0
+	if !ok {
+		return endlessTime(dst, field)
+	}
+	return eight(dst, uint64(n)), len(rest) == 0
 }
 
 func timestamptz(dst, field []byte) ([]byte, bool) {
 	n, rest, ok := dateAndClock(field)
 	if !ok {
-		return dst, false
+		return endlessTime(dst, field)
 	}
 	ahead, ok := offset(rest)
 	return eight(dst, uint64(n-ahead)), ok

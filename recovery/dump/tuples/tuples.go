@@ -2,10 +2,10 @@
 // server about half the work: it looks at no byte twice and computes no number from digits.
 //
 // What comes out means to the server exactly what went in. What is not written as pg_dump
-// writes it (another style of dates, a number with an exponent, an escape by a number), and
-// whatever a server could refuse while it reads the text, is not translated, so that the
-// server is told, and judges, the text itself. Values that do translate are judged by the
-// receive function of their type: lengths, checks of JSON and of the encoding, precision.
+// writes it (another style of dates, a number with an exponent, an escape by a number) is
+// not translated, so that the server is told, and judges, the text itself. Values that do
+// translate are judged by the receive function of their type: lengths, checks of JSON and of
+// the encoding, precision.
 //
 // The text must be in UTF-8, or an encoding in which no byte below 128 is a part of another
 // letter. Both formats are those of PostgreSQL's documentation, “COPY, File Formats”, from

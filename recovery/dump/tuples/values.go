@@ -65,8 +65,14 @@ func eight(dst []byte, n uint64) []byte {
 }
 
 // float is a number in decimal, which both sides round to the nearest; what comes near the
-// limits of the type is left to the server, as are infinity and what is no number.
+// limits of the type is left to the server.
 func float(field []byte, bits int, least, most float64) (float64, bool) {
+	switch string(field) {
+	case "Infinity":
+		return math.Inf(1), true
+	case "-Infinity":
+		return math.Inf(-1), true
+	}
 	for _, c := range field {
 		if (c < '0' || c > '9') && c != '-' && c != '+' && c != '.' && c != 'e' {
 			return 0, false
@@ -78,11 +84,17 @@ func float(field []byte, bits int, least, most float64) (float64, bool) {
 }
 
 func float4(dst, field []byte) ([]byte, bool) {
+	if string(field) == "NaN" {
+		return append(dst, 0, 0, 0, 4, 0x7f, 0xc0, 0, 0), true
+	}
 	f, ok := float(field, 32, 1e-37, 1e38)
 	return binary.BigEndian.AppendUint32(append(dst, 0, 0, 0, 4), math.Float32bits(float32(f))), ok
 }
 
 func float8(dst, field []byte) ([]byte, bool) {
+	if string(field) == "NaN" {
+		return append(dst, 0, 0, 0, 8, 0x7f, 0xf8, 0, 0, 0, 0, 0, 0), true
+	}
 	f, ok := float(field, 64, 1e-307, 1e308)
 	return eight(dst, math.Float64bits(f)), ok
 }
