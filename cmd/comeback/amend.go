@@ -14,7 +14,7 @@ import (
 // moment, or another copy to restore from. It only reads.
 func (a *app) amendment(ctx context.Context, s recovery.Session, state recovery.State, choice tui.Choice) (recovery.Amended, error) {
 	old := s.Plan()
-	b, _, err := a.open(old.Runbook.Path)
+	b, _, err := a.open(ctx, old.Runbook.Path)
 	if err != nil {
 		return recovery.Amended{}, err
 	}

@@ -59,12 +59,15 @@ type app struct {
 	// spawned, where it is not nil, is called when the process of a run has begun it,
 	// before anybody is attached to it; for tests.
 	spawned func()
+
+	// books are the runbooks that were read from copies.
+	books *copiedBooks
 }
 
 // newApp is the program in the surroundings of this process.
 func newApp() *app {
 	return &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, lookup: os.LookupEnv, environ: os.Environ(), now: time.Now,
-		secrets: execute.NewSecrets(os.LookupEnv, nil, execute.KnownSecrets...), giveWay: giveWay, unitDir: unitDir, cronDir: cronDir}
+		secrets: execute.NewSecrets(os.LookupEnv, nil, execute.KnownSecrets...), giveWay: giveWay, unitDir: unitDir, cronDir: cronDir, books: &copiedBooks{}}
 }
 
 // redact takes known secrets out of what is about to be said.
@@ -105,8 +108,8 @@ const maxRunbook = 8 << 20
 
 // open reads, parses and lints a runbook. All its errors come in one error, one
 // a line.
-func (a *app) open(path string) (*book, runbooks.Problems, error) {
-	b, err := readRunbook(path)
+func (a *app) open(ctx context.Context, path string) (*book, runbooks.Problems, error) {
+	path, b, err := a.readRunbook(ctx, path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -125,16 +128,44 @@ func (a *app) open(path string) (*book, runbooks.Problems, error) {
 		}
 		return nil, problems, &problemsError{what: a.redact(what), path: path}
 	}
-	sum := sha256.Sum256(b)
-	abs, err := filepath.Abs(path)
+	abs, err := absolute(path)
 	if err != nil {
-		return nil, problems, fmt.Errorf("find the runbook: %w", err)
+		return nil, problems, err
 	}
 	return &book{Runbook: rb, path: abs, bytes: b, secrets: a.secrets.For(rb.Needs),
-		source: recovery.Source{Path: abs, SHA256: hex.EncodeToString(sum[:])}}, problems, nil
+		source: recovery.Source{Path: abs, SHA256: sumOf(b)}}, problems, nil
 }
 
-func readRunbook(path string) ([]byte, error) {
+// sumOf is the SHA-256 of bytes, in hex.
+func sumOf(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// absolute is where a runbook is, wherever somebody asks: the path of a file from the
+// root, or the URL of one in a copy.
+func absolute(path string) (string, error) {
+	if inCopy(path) {
+		return path, nil
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("find the runbook: %w", err)
+	}
+	return abs, nil
+}
+
+// readRunbook reads a runbook: a file, or what the URL of a copy leads to, whose own URL
+// is the path that it gives then.
+func (a *app) readRunbook(ctx context.Context, path string) (string, []byte, error) {
+	if inCopy(path) {
+		return a.readCopied(ctx, path)
+	}
+	b, err := readRunbookFile(path)
+	return path, b, err
+}
+
+func readRunbookFile(path string) ([]byte, error) {
 	usage := func(hint, format string, args ...any) error {
 		return recovery.Errorf(hint, format, args...).WithExit(recovery.Usage)
 	}
@@ -143,7 +174,7 @@ func readRunbook(path string) ([]byte, error) {
 		return nil, usage("read it as a user who may, or change its permissions", "open the runbook: %w", err)
 	}
 	if err != nil {
-		return nil, usage("give the path of a runbook; write a new one with: comeback runbook new", "open the runbook: %w", err)
+		return nil, usage("give the path of a runbook, or the URL of a copy that holds it beside its backups, like s3://bucket/prefix; write a new one with: comeback runbook new", "open the runbook: %w", err)
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err == nil && info.IsDir() {

@@ -40,7 +40,8 @@ them, where more than one fits.
 Each source is read once, whatever the number of copies. A backup appears in a copy
 only when all of it is stored; what an interruption leaves is cleared away by the
 next backup. Beside each lies a small manifest (tables with their rows and digests
-from the same snapshot, versions, sizes, digests), and the runbook itself.
+from the same snapshot, versions, sizes, digests), and the runbook itself: where its
+host is gone, the URL of a copy is a RUNBOOK, too.
 
 Exit codes:
   0    every backup was taken, and is in every copy
@@ -109,7 +110,7 @@ func (a *app) backupOptions(b *book, o backupAsked) (backup.Options, error) {
 }
 
 func (a *app) backup(ctx context.Context, o backupAsked) error {
-	b, _, err := a.open(o.runbook)
+	b, _, err := a.open(ctx, o.runbook)
 	if err != nil {
 		return err
 	}

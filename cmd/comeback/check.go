@@ -42,7 +42,7 @@ It reads, and stores one object of its own in each copy, a canary, which it then
 tries to delete for good with this host's credentials: run it where production runs,
 as production's user (--no-canary leaves that out). Where the copy does not let the
 canary go, it stays, and is tried again the next time.
-
+` + inCopyHelp + `
 Exit codes, as monitoring has them:
   0    yes, without a finding
   1    yes, but there are findings
@@ -51,6 +51,7 @@ Exit codes, as monitoring has them:
        because its command line or runbook is wrong, or its host does not answer`,
 		Example: `  comeback check shop.md
   comeback check shop.md --json
+  comeback check s3://shop-backups-offsite/shop --no-canary
   comeback check shop.md --assign 2 --owner dba --due 2026-12-24`,
 		Args: oneArgument("RUNBOOK"), ValidArgsFunction: runbookArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -91,7 +92,7 @@ func (a *app) check(ctx context.Context, o checkAsked) error {
 	if o.assign == "" && (o.owner != "" || o.due != "") {
 		return usage("add --assign with the finding's number", "--owner and --due need a finding")
 	}
-	b, _, err := a.open(o.runbook)
+	b, _, err := a.open(ctx, o.runbook)
 	if err != nil {
 		return err
 	}

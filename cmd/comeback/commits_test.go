@@ -50,7 +50,7 @@ func TestRehearse_anyCommit(t *testing.T) {
 func (l *lost) windowFrom(t *testing.T) recovery.LSN {
 	t.Helper()
 	a := newRig(t).app(nil, nil)
-	b, _, err := a.open(runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), nil, ""))
+	b, _, err := a.open(t.Context(), runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), nil, ""))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"os"
 	"slices"
 	"strings"
 
@@ -72,11 +73,11 @@ func oneOf(values ...string) completion {
 
 // ofRunbook completes what the runbook on the command line names, or that of its run.
 func (a *app) ofRunbook(names func(*book) []string) completion {
-	return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		if len(args) == 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		b, _, err := a.open(args[0])
+		b, _, err := a.open(cmd.Context(), args[0])
 		if r, unknown := a.load(args[0]); err != nil && unknown == nil {
 			b, err = a.bookOf(r)
 		}
@@ -113,12 +114,43 @@ func engineNames() []string {
 	return slices.Compact(names)
 }
 
-// runbookArgument completes Markdown files, and nothing after the first.
-func runbookArgument(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 {
+// runbookArgument completes Markdown files, or where a URL is typed the directories of a
+// copy, and nothing after the first.
+func runbookArgument(_ *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	switch {
+	case len(args) > 0:
 		return nil, cobra.ShellCompDirectiveNoFileComp
+	case inCopy(typed):
+		return directories(typed), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	}
+	for _, scheme := range []string{"file://", "s3://"} {
+		if strings.Contains(typed, ":") && strings.HasPrefix(scheme, typed) {
+			return []string{scheme}, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+		}
 	}
 	return []string{"md"}, cobra.ShellCompDirectiveFilterFileExt
+}
+
+// directories are those that a file:// URL may go on to. No copy elsewhere is asked while
+// somebody types.
+func directories(typed string) []string {
+	dir, ok := strings.CutPrefix(typed[:strings.LastIndex(typed, "/")+1], "file://")
+	if !ok || !strings.HasPrefix(dir, "/") {
+		return nil
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	var all []string
+	for _, e := range entries {
+		if url := "file://" + dir + e.Name(); strings.HasPrefix(url, typed) && e.IsDir() {
+			all = append(all, url+"/")
+		} else if strings.HasPrefix(url, typed) && strings.HasSuffix(url, ".md") {
+			all = append(all, url)
+		}
+	}
+	return all
 }
 
 // runbookComponent completes a runbook, and then one of its components.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -52,12 +53,20 @@ func TestCompletion(t *testing.T) {
 		{"rehearse BOOK ", ":4\n"},
 		{"recover BOOK --confirm ", ":4\n"},
 		{"rehearse ", "md\n:8\n"},
+		{"rehearse s3:", "s3://\n:6\n"},
+		{"rehearse file:/", "file://\n:6\n"},
+		{"rehearse file://DIR/sh", "file://DIR/shop.md\n:6\n"},
+		{"rehearse file://DIR/../", "file://DIR/../001/\nfile://DIR/../002/\n"},
 		{"wal push BOOK ", files},
 		{"rehearse BOOK --key ", files},
 		{"rehearse BOOK --scratch ", dirs},
 	} {
-		args := strings.Fields(strings.ReplaceAll(c.line, "BOOK", book))
-		got := r.run(t.Context(), append(append([]string{"__complete"}, args...), "")...)
+		there := strings.NewReplacer("BOOK", book, "DIR", filepath.Dir(book))
+		args := strings.Fields(there.Replace(c.line))
+		if c.want = there.Replace(c.want); strings.HasSuffix(c.line, " ") {
+			args = append(args, "")
+		}
+		got := r.run(t.Context(), append([]string{"__complete"}, args...)...)
 		if got.code != recovery.CameBack || !strings.Contains(got.out, c.want) || strings.HasPrefix(c.want, ":") && got.out != c.want {
 			t.Errorf("%s: exit %d, %q", c.line, got.code, got.out)
 		}

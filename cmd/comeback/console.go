@@ -48,8 +48,12 @@ func (a *app) console(ctx context.Context, runbook string, plain, ask bool) erro
 // consoleRunbook opens the console on the rehearsal or the recovery of a runbook.
 func (a *app) consoleRunbook(ctx context.Context, path string, o request) error {
 	// What is wrong with the runbook is said before the screen is taken over.
-	if _, _, err := a.open(path); err != nil {
+	b, _, err := a.open(ctx, path)
+	if err != nil {
 		return err
+	}
+	if inCopy(path) { // the very one that was read now
+		path = b.path
 	}
 	start := tui.Start{Runbook: path, Want: o.to, Mode: o.mode, Outage: o.outage}
 	if o.plain {

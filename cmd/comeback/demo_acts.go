@@ -153,7 +153,7 @@ func (d *demo) incident(ctx context.Context) (shop.Incident, error) {
 
 // rehearseDemo rehearses without a person and prints each transition.
 func (d *demo) rehearseDemo(ctx context.Context, c choices) error {
-	b, problems, err := d.open(d.place.runbook())
+	b, problems, err := d.open(ctx, d.place.runbook())
 	if err != nil {
 		return err
 	}

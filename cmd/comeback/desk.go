@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -33,7 +31,7 @@ type desk struct {
 }
 
 // Systems lists the runbooks that are known.
-func (d *desk) Systems(context.Context) ([]tui.System, error) {
+func (d *desk) Systems(ctx context.Context) ([]tui.System, error) {
 	home, err := d.app.home()
 	if err != nil {
 		return nil, err
@@ -62,22 +60,34 @@ func (d *desk) Systems(context.Context) ([]tui.System, error) {
 	var systems []tui.System
 	var seen []string
 	for _, path := range paths {
-		abs, err := filepath.Abs(path)
-		if err != nil || slices.Contains(seen, abs) {
+		abs, err := absolute(path)
+		if err != nil {
 			continue
 		}
-		seen = append(seen, abs)
+		is := abs // of those that a copy holds for one system, the one that was read last is listed
+		if inCopy(abs) {
+			is = strings.TrimSuffix(abs, filepath.Base(abs))
+		}
+		if slices.Contains(seen, is) {
+			continue
+		}
+		seen = append(seen, is)
 		// Any Markdown file may lie about; a runbook says so in its first lines.
-		if path != d.named && !isRunbook(abs) {
+		if path != d.named && !d.app.isRunbook(abs) {
 			continue
 		}
-		systems = append(systems, d.system(t, abs, runs))
+		systems = append(systems, d.system(ctx, t, abs, runs))
 	}
 	return systems, nil
 }
 
-// isRunbook reports whether a file begins like a runbook.
-func isRunbook(path string) bool {
+// isRunbook reports whether a file begins like a runbook. One from a copy is one that was
+// read; no copy is asked.
+func (a *app) isRunbook(path string) bool {
+	if inCopy(path) {
+		_, ok := a.copied(path)
+		return ok
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return false
@@ -92,9 +102,9 @@ func isRunbook(path string) bool {
 	return strings.HasPrefix(text, "---") && strings.Contains(text, "\ncomeback:")
 }
 
-func (d *desk) system(t trust, path string, runs []runner.Past) tui.System {
+func (d *desk) system(ctx context.Context, t trust, path string, runs []runner.Past) tui.System {
 	s := tui.System{Name: strings.TrimSuffix(filepath.Base(path), ".md"), Runbook: path}
-	b, err := readRunbook(path)
+	_, b, err := d.app.readRunbook(ctx, path)
 	if err != nil {
 		s.Problems = []tui.Problem{{What: err.Error(), Do: recovery.HintOf(err)}}
 		return s
@@ -112,8 +122,7 @@ func (d *desk) system(t trust, path string, runs []runner.Past) tui.System {
 	for _, p := range rb.People {
 		s.People = append(s.People, recovery.Person{Role: p.Role, Reach: p.Reach, Key: p.Key})
 	}
-	sum := sha256.Sum256(b)
-	s.SHA256 = hex.EncodeToString(sum[:])
+	s.SHA256 = sumOf(b)
 	s.Saves = saves(t.home, path, s.SHA256)
 	p, unknown := t.proven(runs, rb.System)
 	if unknown != nil {
@@ -157,24 +166,24 @@ func (d *desk) Runs(context.Context) ([]tui.KnownRun, error) {
 }
 
 // Open reads a runbook, with its problems.
-func (d *desk) Open(_ context.Context, path string) (*tui.Opened, error) {
+func (d *desk) Open(ctx context.Context, path string) (*tui.Opened, error) {
 	home, err := d.app.home()
 	if err != nil {
 		return nil, err
 	}
-	b, err := readRunbook(path)
+	path, b, err := d.app.readRunbook(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	if path, err = filepath.Abs(path); err != nil {
-		return nil, fmt.Errorf("find the runbook: %w", err)
+	if path, err = absolute(path); err != nil {
+		return nil, err
 	}
 	runs, err := allRuns(home)
 	if err != nil {
 		return nil, err
 	}
 	rb, _ := parse(path, b)
-	o := &tui.Opened{System: d.system(d.app.trustOr(home, runs), path, runs), Title: rb.Title, Components: plan.Components(rb), Copies: plan.Copies(rb), Text: string(b),
+	o := &tui.Opened{System: d.system(ctx, d.app.trustOr(home, runs), path, runs), Title: rb.Title, Components: plan.Components(rb), Copies: plan.Copies(rb), Text: string(b),
 		OnlyScratch: onlyScratch(rb)}
 	history := runner.HistoryOf(runs, rb.System)
 	for _, s := range rb.Stages {
@@ -233,7 +242,7 @@ func (d *desk) Text(_ context.Context, path string) (string, error) {
 
 // Survey looks into every copy for every component.
 func (d *desk) Survey(ctx context.Context, path string, progress func(tui.Access)) ([]tui.Access, error) {
-	b, _, err := d.app.open(path)
+	b, _, err := d.app.open(ctx, path)
 	if err != nil {
 		return nil, err
 	}
@@ -287,7 +296,7 @@ func access(cat catalogue.Catalogue, cp, component string) tui.Access {
 
 // Plan resolves a choice and makes its plan.
 func (d *desk) Plan(ctx context.Context, path string, mode recovery.Mode, choice tui.Choice) (*tui.Prepared, error) {
-	b, _, err := d.app.open(path)
+	b, _, err := d.app.open(ctx, path)
 	if err != nil {
 		return nil, err
 	}
@@ -322,8 +331,7 @@ func prepare(p *recovery.Plan) (*tui.Prepared, error) {
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(bytes)
-	return &tui.Prepared{Plan: p, Bytes: bytes, Digest: hex.EncodeToString(sum[:])}, nil
+	return &tui.Prepared{Plan: p, Bytes: bytes, Digest: sumOf(bytes)}, nil
 }
 
 // Start executes a plan, in a process of its own.
@@ -338,7 +346,7 @@ func (d *desk) Start(ctx context.Context, p *tui.Prepared, typed string) (recove
 	d.mu.Unlock()
 	if b == nil {
 		var err error
-		if b, _, err = d.app.open(p.Plan.Runbook.Path); err != nil {
+		if b, _, err = d.app.open(ctx, p.Plan.Runbook.Path); err != nil {
 			return nil, err
 		}
 	}

@@ -21,7 +21,7 @@ import (
 
 // Check looks at everything that a check judges, and stores nothing in a copy.
 func (d *desk) Check(ctx context.Context, path string) (recovery.Assessment, error) {
-	b, _, err := d.app.open(path)
+	b, _, err := d.app.open(ctx, path)
 	if err != nil {
 		return recovery.Assessment{}, err
 	}

@@ -17,7 +17,7 @@ func (d *desk) Fetch(ctx context.Context, path string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	b, _, err := d.app.open(path)
+	b, _, err := d.app.open(ctx, path)
 	if err != nil {
 		return false, err
 	}

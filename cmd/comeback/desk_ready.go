@@ -19,7 +19,7 @@ const readyWithin = 20 * time.Second
 // Ready says who asks in each copy, how long that holds, and how much room
 // there is.
 func (d *desk) Ready(ctx context.Context, path string) (tui.Ready, error) {
-	b, _, err := d.app.open(path)
+	b, _, err := d.app.open(ctx, path)
 	if err != nil {
 		return tui.Ready{}, err
 	}

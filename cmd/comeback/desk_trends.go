@@ -9,8 +9,8 @@ import (
 
 // Trends compares the rehearsals of a runbook's system, those of this host and
 // those that were fetched from copies, as the page for auditors does.
-func (d *desk) Trends(_ context.Context, path string) (*recovery.Trend, error) {
-	b, _, err := d.app.open(path)
+func (d *desk) Trends(ctx context.Context, path string) (*recovery.Trend, error) {
+	b, _, err := d.app.open(ctx, path)
 	if err != nil {
 		return nil, err
 	}

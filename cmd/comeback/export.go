@@ -61,7 +61,7 @@ func (a *app) export(ctx context.Context, o exportAsked) error {
 		}
 		p.Until = day.AddDate(0, 0, 1).Add(-time.Second)
 	}
-	b, _, err := a.open(o.runbook)
+	b, _, err := a.open(ctx, o.runbook)
 	if err != nil {
 		return err
 	}

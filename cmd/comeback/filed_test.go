@@ -183,7 +183,7 @@ func TestExport_ended(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := r.app(nil, nil)
-	opened, _, err := a.open(p.book)
+	opened, _, err := a.open(t.Context(), p.book)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ type history struct {
 // history finds a component's newest log in the copies that the console has
 // surveyed, and asks its live server.
 func (d *desk) history(ctx context.Context, path string, window tui.Choice) (history, liveServers, error) {
-	b, _, err := d.app.open(path)
+	b, _, err := d.app.open(ctx, path)
 	if err != nil {
 		return history{}, nil, err
 	}

@@ -171,7 +171,7 @@ func killAndResume(t *testing.T, book, to string, points ...string) {
 func (r *rig) attended(t *testing.T, book, to string) attached {
 	t.Helper()
 	a := r.app(nil, nil)
-	b, _, err := a.open(book)
+	b, _, err := a.open(t.Context(), book)
 	if err != nil {
 		t.Fatal(err)
 	}

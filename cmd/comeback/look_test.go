@@ -21,7 +21,7 @@ func TestLook(t *testing.T) {
 	r.environ["DATABASE_URL"] = l.URL()
 	book := runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), l.before, "\n## Look\n\n- [ ] Somebody has looked\n")
 	a := r.app(nil, nil)
-	b, _, err := a.open(book)
+	b, _, err := a.open(t.Context(), book)
 	if err != nil {
 		t.Fatal(err)
 	}

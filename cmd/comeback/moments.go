@@ -54,7 +54,7 @@ its offset, a time of today in the zone that is shown ("14:30"), "10 minutes ago
 "latest", or xid:N. The log does not tell who did it. Names of tables come from the
 live server and from the maps that are saved beside the backups; what none of them
 has is a number. What happens on most days at that time is usual, and no harm.
-
+` + inCopyHelp + `
 Exit codes:
   0    listed
   1    nothing can be restored, or the log cannot be read
@@ -63,6 +63,7 @@ Exit codes:
   5    listed, but a part of the log could not be read
   130  interrupted; what was found until then is listed`,
 		Example: `  comeback moments shop.md
+  comeback moments file:///mnt/backups/shop  # where the runbook's host is gone
   comeback moments shop.md --switch-wal
   comeback moments shop.md --json | jq -r 'select(.engine == "dump").backup'
   comeback moments shop.md --around 14:30 --harm
@@ -123,7 +124,7 @@ func (o momentsAsked) judge(cmd *cobra.Command) error {
 func hours(d time.Duration) string { return fmt.Sprintf("%dh", int(d.Hours())) }
 
 func (a *app) moments(ctx context.Context, path string, o momentsAsked) error {
-	b, _, err := a.open(path)
+	b, _, err := a.open(ctx, path)
 	if err != nil {
 		return err
 	}

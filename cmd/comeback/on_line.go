@@ -55,12 +55,12 @@ func (a *app) lineFor(cmd *cobra.Command, o *carrying) (remote.Start, error) {
 	}
 	s.Args = append(s.Args, "--")
 	if strings.HasPrefix(cmd.Use, cmd.Name()+" RUNBOOK") {
-		b, _, err := a.open(args[0])
+		b, _, err := a.open(cmd.Context(), args[0])
 		if err != nil {
 			return s, err
 		}
 		names = append(names, slices.DeleteFunc(b.Variables(), hostsOwn)...)
-		goesAlong(&s, "", args[0], b.bytes)
+		goesAlong(&s, "", b.path, b.bytes)
 		o.runbook, args = b.source.SHA256, args[1:]
 	} else if len(args) > 0 {
 		o.run = args[0]

@@ -30,11 +30,12 @@ through, and a failure stops it. NAME is what --dry-run prints as "confirm".
 MOMENT has no default: "latest", an RFC 3339 time with offset, "10 minutes ago",
 lsn:3/7A21F0C8 (nothing at or after it), before-xid:81214, after-xid:81213, or a
 backup's id as ` + "`comeback moments`" + ` lists it.
-` + exitCodes,
+` + inCopyHelp + exitCodes,
 		Example: `  comeback recover shop.md
   comeback recover shop.md --to before-xid:81214 --dry-run
   comeback recover shop.md --to before-xid:81214 --plain --confirm db1/shop --outage 2026-11-23T02:43:00+01:00
   comeback recover shop.md --to latest --copy offsite
+  AWS_REGION=eu-central-1 comeback recover s3://shop-backups-offsite/shop   # the runbook, too
   comeback recover shop.md --on root@db1`,
 		Args: oneArgument("RUNBOOK"), ValidArgsFunction: runbookArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -30,7 +30,7 @@ func TestRecover_meanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := r.app(nil, nil)
-	opened, _, err := a.open(path)
+	opened, _, err := a.open(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,7 +52,7 @@ was resumed. Signed (--key), its report is filed in the copies.
 MOMENT is "latest" (the default), an RFC 3339 time with offset, "10 minutes
 ago", lsn:3/7A21F0C8 (nothing at or after it), before-xid:81214,
 after-xid:81213, or a backup's id as ` + "`comeback moments`" + ` lists it.
-` + exitCodes,
+` + inCopyHelp + exitCodes,
 		Example: `  comeback rehearse shop.md
   comeback rehearse shop.md --to 2026-11-23T02:41:07+01:00 --plain
   comeback rehearse shop.md --to db/2026-11-22.sql.gz --copy offsite
@@ -61,6 +61,7 @@ after-xid:81213, or a backup's id as ` + "`comeback moments`" + ` lists it.
   comeback rehearse shop.md --auto --key /etc/comeback/key --max-disk 50GB
   comeback rehearse shop.md --scenario friday-evening.md
   comeback rehearse shop.md --on db1
+  comeback rehearse s3://shop-backups-offsite/shop   # with the runbook that lies there
   comeback rehearse shop.md --dry-run`,
 		Args: oneArgument("RUNBOOK"), ValidArgsFunction: runbookArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -188,7 +189,7 @@ func (a *app) carryOut(ctx context.Context, path string, o request) error {
 	if o.to == "" && o.mode == recovery.Rehearsal {
 		o.to = string(recovery.WantLatest)
 	}
-	b, problems, err := a.open(path)
+	b, problems, err := a.open(ctx, path)
 	if err != nil {
 		return err
 	}

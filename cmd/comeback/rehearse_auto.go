@@ -19,7 +19,7 @@ import (
 
 // auto chooses what most needs a proof, and gives way to everything else on the host.
 func (a *app) auto(ctx context.Context, path string, o request) error {
-	b, problems, err := a.open(path)
+	b, problems, err := a.open(ctx, path)
 	if err != nil {
 		return err
 	}

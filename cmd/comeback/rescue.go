@@ -59,7 +59,7 @@ With --since MOMENT what was written after it, up to --until MOMENT, is merged b
 after a recovery, what the old system had taken down that the moment had not. Every
 table that differs is listed; what was deleted since is deleted only where
 --remove-added says so.
-` + exitCodes,
+` + inCopyHelp + exitCodes,
 		Example: `  comeback rescue shop.md --xid 81214 --preview
   comeback rescue shop.md --xid 81214 --table orders --table order_items
   comeback rescue shop.md --xid 81214 --plain --confirm db1/shop
@@ -67,6 +67,7 @@ table that differs is listed; what was deleted since is deleted only where
   comeback rescue shop.md --xid 81214 --remove-added orders --without-trigger orders.audit
   comeback rescue shop.md --to "1 hour ago" --table carts --into carts=carts_rescued
   comeback rescue shop.md --since before-xid:81214 --until lsn:3/7A21F0C8 --preview
+  comeback rescue s3://shop-backups-offsite/shop --xid 81214 --preview
   comeback rescue show 7c31
   comeback rescue choose 7c31 --overwrite orders
   comeback rescue undo 7c31`,
@@ -103,7 +104,7 @@ func (a *app) rescue(ctx context.Context, path string, o rescuing) error {
 		return err
 	}
 	console := !o.plain && !o.json && !o.dryRun && a.interactive()
-	b, problems, err := a.open(path)
+	b, problems, err := a.open(ctx, path)
 	if err != nil {
 		return err
 	}

@@ -286,7 +286,7 @@ func rescueTable(t *testing.T, l *lost) {
 	r := newRig(t)
 	r.environ["DATABASE_URL"] = l.URL()
 	a := r.app(nil, nil)
-	b, _, err := a.open(runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), nil, ""))
+	b, _, err := a.open(t.Context(), runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), nil, ""))
 	if err != nil {
 		t.Fatal(err)
 	}

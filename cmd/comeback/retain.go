@@ -68,7 +68,7 @@ Exit codes:
 }
 
 func (a *app) retain(ctx context.Context, o retainAsked) (err error) {
-	b, _, err := a.open(o.runbook)
+	b, _, err := a.open(ctx, o.runbook)
 	if err != nil {
 		return err
 	}

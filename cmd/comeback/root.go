@@ -20,6 +20,15 @@ Exit codes of runs:
   5    with exceptions, or not everything could be cleaned up
   130  interrupted, stopped and cleaned up`
 
+// inCopyHelp says what else a RUNBOOK may be.
+const inCopyHelp = `
+RUNBOOK is a file, or the URL of a copy (file:///directory, s3://bucket/prefix) that
+holds the runbook beside its backups: the newest there is taken, and it is said which.
+COPY/comeback/runbooks/SYSTEM chooses among several systems, the whole URL of a file
+there an older one. What a copy needs comes from the environment, as AWS_PROFILE,
+AWS_REGION, AWS_ENDPOINT_URL.
+`
+
 // root is the whole command line.
 func (a *app) root() *cobra.Command {
 	var plain, ask bool

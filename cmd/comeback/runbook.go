@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -33,9 +34,9 @@ It never writes over a file.`,
 	fresh.Flags().StringVarP(&output, "output", "o", "", "write to `FILE`, or - (default SYSTEM.md); never over an existing one")
 	lint := &cobra.Command{
 		Use: "lint RUNBOOK", Short: "List every problem, what will run and what will not", Args: oneArgument("RUNBOOK"),
-		ValidArgsFunction: runbookArgument, Example: "  comeback runbook lint shop.md",
+		ValidArgsFunction: runbookArgument, Example: "  comeback runbook lint shop.md\n  comeback runbook lint s3://shop-backups-offsite/shop   # says which one lies there, too",
 		Long: "Exit codes: 0 no errors (there may be warnings); 2 errors, each with its line,\ncolumn and what to write instead.",
-		RunE: func(_ *cobra.Command, args []string) error { return a.lint(args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error { return a.lint(cmd.Context(), args[0]) },
 	}
 	cmd.AddCommand(fresh, lint, a.runbookKeysCommand())
 	return cmd
@@ -68,8 +69,8 @@ func (a *app) newRunbook(system, output string) error {
 	return nil
 }
 
-func (a *app) lint(path string) error {
-	b, err := readRunbook(path)
+func (a *app) lint(ctx context.Context, path string) error {
+	path, b, err := a.readRunbook(ctx, path)
 	if err != nil {
 		return err
 	}

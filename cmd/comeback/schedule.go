@@ -86,9 +86,13 @@ somebody else. They are split into words as a shell does it, and no shell runs t
 }
 
 func (a *app) schedule(ctx context.Context, o scheduleAsked) error {
-	b, _, err := a.open(o.runbook)
+	b, _, err := a.open(ctx, o.runbook)
 	if err != nil {
 		return err
+	}
+	if inCopy(b.path) {
+		return usage("copy it to a file of this host (cp, or aws s3 cp "+b.path+" "+b.System+".md), and give that",
+			"jobs go by a runbook that people change on this host, and %s is what a backup has stored", b.path)
 	}
 	if o.install && o.remove {
 		return usage("give one of them", "--install and --remove exclude each other")

@@ -56,7 +56,7 @@ func TestSchedule(t *testing.T) {
 		t.Helper()
 		a := r.app(io.Discard, io.Discard)
 		a.unitDir, a.cronDir = dir, dir
-		b, _, err := a.open(book)
+		b, _, err := a.open(t.Context(), book)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -72,7 +72,7 @@ Exit codes:
 }
 
 func (a *app) walPush(ctx context.Context, o walPushed) error {
-	_, options, err := a.pusher(o)
+	_, options, err := a.pusher(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -97,8 +97,8 @@ func (a *app) walPush(ctx context.Context, o walPushed) error {
 }
 
 // pusher opens the runbook and gives what a push of its log needs, a spool with it.
-func (a *app) pusher(o walPushed) (*book, push.Options, error) {
-	b, _, err := a.open(o.runbook)
+func (a *app) pusher(ctx context.Context, o walPushed) (*book, push.Options, error) {
+	b, _, err := a.open(ctx, o.runbook)
 	if err != nil {
 		return nil, push.Options{}, err
 	}
@@ -146,7 +146,7 @@ func (a *app) walFetch(ctx context.Context, o walPushed, name, path string) erro
 	failed := func(err error) error {
 		return &recovery.Error{What: err.Error(), Hint: recovery.HintOf(err), Exit: fetchFailed, Err: err}
 	}
-	b, _, err := a.open(o.runbook)
+	b, _, err := a.open(ctx, o.runbook)
 	if err != nil {
 		return failed(err)
 	}

@@ -44,7 +44,7 @@ Exit codes:
 }
 
 func (a *app) walReceive(ctx context.Context, o walPushed, slot, dir string) error {
-	b, options, err := a.pusher(o)
+	b, options, err := a.pusher(ctx, o)
 	if err != nil {
 		return err
 	}

@@ -70,8 +70,10 @@ func putManifest(ctx context.Context, s storage.Store, stamp, sort string, m rec
 	return nil
 }
 
-// putRunbook stores the runbook in each copy, unless that has these very bytes: other
-// backups of the system may store it at this moment, too.
+// putRunbook stores the runbook in each copy, unless the newest that it has is these very
+// bytes: other backups of the system may store it at this moment, too. The newest is what
+// a host is given that has no runbook, so that one which was put back as it was once is
+// stored again.
 func putRunbook(ctx context.Context, fan *storage.Fan, o Options, stamp, digest string) error {
 	var failed error
 	for _, a := range fan.Left() {
@@ -87,16 +89,11 @@ func putRunbook(ctx context.Context, fan *storage.Fan, o Options, stamp, digest 
 }
 
 func putRunbookIn(ctx context.Context, s storage.Store, o Options, stamp, digest string) error {
-	prefix := runbooksDir + o.System + "/"
-	for obj, err := range s.List(ctx, prefix) {
-		if err != nil {
-			return err
-		}
-		if strings.HasSuffix(obj.Key, "-"+digest+".md") {
-			return nil
-		}
+	all, err := Runbooks(ctx, s, o.System)
+	if err != nil || len(all) > 0 && all[0].SHA256 == digest {
+		return err
 	}
-	err := putBytes(ctx, s, prefix+stamp+"-"+digest+".md", o.Runbook)
+	err = putBytes(ctx, s, runbooksDir+o.System+"/"+stamp+"-"+digest+".md", o.Runbook)
 	if errors.Is(err, storage.ErrExist) { // its name has its digest
 		return nil
 	}

@@ -39,6 +39,9 @@ type Options struct {
 	Account string
 	// PathStyle puts the bucket into the path instead of the host's name.
 	PathStyle bool
+	// PathElsewhere is PathStyle where the environment or the profile names an endpoint:
+	// what is not AWS hardly ever gives buckets names of hosts.
+	PathElsewhere bool
 }
 
 // store is a prefix of a bucket.
@@ -62,7 +65,7 @@ func Open(ctx context.Context, options Options) (storage.Store, error) {
 		return nil, &storage.Error{Op: "open", Object: options.URL, Kind: storage.ErrConfig, Says: err.Error(), Err: err}
 	}
 	at := func(o *s3.Options) {
-		o.UsePathStyle = options.PathStyle
+		o.UsePathStyle = options.PathStyle || options.PathElsewhere && o.BaseEndpoint != nil
 		if options.Endpoint != "" {
 			o.BaseEndpoint = aws.String(options.Endpoint)
 		}

@@ -1,0 +1,239 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"comeback/recovery"
+	"comeback/recovery/backup"
+	"comeback/recovery/runner"
+	"comeback/runbooks"
+	"comeback/storage"
+	"comeback/storage/s3"
+	"comeback/storagetest"
+)
+
+// copiedBook is a runbook of files whose backup has stored it in its copy.
+type copiedBook struct {
+	*rig
+	book, copy string
+}
+
+func openCopiedBook(t *testing.T) copiedBook {
+	t.Helper()
+	r, book := newRig(t), filesBook(t, "")
+	b := copiedBook{rig: r, book: book}
+	opened, _, err := r.app(os.Stderr, os.Stderr).open(t.Context(), book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _ := opened.Copy("nearby")
+	b.copy = strings.TrimPrefix(c.URL, "file://")
+	pages, _ := opened.Component("pages")
+	path := pages.Settings["path"][0]
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(path, "index.html"), []byte("welcome\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r.run(t.Context(), "backup", book).has(t, recovery.CameBack, "nearby")
+	return b
+}
+
+// books are the runbooks in the copy, the oldest first.
+func (b copiedBook) books(t *testing.T) []string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(b.copy, "comeback", "runbooks", "*", "*.md"))
+	if err != nil || len(found) == 0 {
+		t.Fatalf("%v, %v", found, err)
+	}
+	return found
+}
+
+// Where the host and its runbook are gone, the URL of a copy does what the file did: it
+// is rehearsed, and the run has recorded which it was.
+func TestRunbookInCopy(t *testing.T) {
+	b := openCopiedBook(t)
+	text, err := os.ReadFile(b.book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(b.book); err != nil {
+		t.Fatal(err)
+	}
+	stored := "file://" + b.books(t)[0]
+	for _, from := range []string{"", "/", "/comeback/runbooks", "/comeback/runbooks/shop", "/comeback/runbooks/shop/"} {
+		got := b.run(t.Context(), "runbook", "lint", "file://"+b.copy+from)
+		got.has(t, recovery.CameBack, "no errors")
+		if want := "SHA-256 " + sumOf(text) + ": " + stored + "\n"; strings.Count(got.err, "\n") != 1 || !strings.HasSuffix(got.err, want) || !strings.Contains(got.err, "the runbook is that of 2") {
+			t.Errorf("%s: said is %q, want its time and %q", from, got.err, want)
+		}
+	}
+	got := b.run(t.Context(), "rehearse", "file://"+b.copy, "--json")
+	got.has(t, recovery.CameBack)
+	if strings.Contains(got.out, "the runbook is") || !strings.Contains(got.err, stored) {
+		t.Errorf("said is %q", got.err)
+	}
+	p, err := (runner.Home{Dir: b.state}).Load(filepath.Base(b.only(t)))
+	if err != nil || p.Problem != nil {
+		t.Fatal(err, p.Problem)
+	}
+	if p.Plan.Runbook != (recovery.Source{Path: stored, SHA256: sumOf(text)}) {
+		t.Errorf("the run was made from %+v", p.Plan.Runbook)
+	}
+	for _, args := range [][]string{{"moments"}, {"check", "--no-canary"}, {"recover", "--dry-run", "--to", "latest"}, {"rehearse", "--dry-run"}, {"backup"}, {"retain"}} {
+		if got := b.run(t.Context(), append(args, "file://"+b.copy)...); !strings.Contains(got.err, stored) || got.code == recovery.Usage {
+			t.Errorf("%v: exit %d, %s%s", args, got.code, got.out, got.err)
+		}
+	}
+	// The console knows it from the run, and asks no copy.
+	if err := os.RemoveAll(filepath.Join(b.copy, "comeback")); err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	a := b.app(&said, &said)
+	d := &desk{app: a}
+	systems, err := d.Systems(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var known []string
+	for _, s := range systems {
+		known = append(known, s.Name+" "+s.Runbook)
+		if s.SHA256 != sumOf(text) || len(s.Problems) > 0 {
+			t.Errorf("%+v", s)
+		}
+	}
+	if len(known) != 1 || known[0] != "shop "+stored {
+		t.Errorf("known are %q", known)
+	}
+	if opened, err := d.Open(t.Context(), stored); err != nil || opened.Text != string(text) || said.Len() > 0 {
+		t.Errorf("%v, %q", err, said.String())
+	}
+}
+
+// The console does so, too, with its questions, and the run goes on when the copy has lost
+// its runbooks meanwhile.
+func TestRunbookInCopy_console(t *testing.T) {
+	b := openCopiedBook(t)
+	stored := b.books(t)[0]
+	c := converse(t, b.rig, t.TempDir(), "rehearse", "file://"+b.copy, "--to", "latest", "--plain")
+	c.isTold("PLAN", "start the rehearsal")
+	if err := os.RemoveAll(filepath.Join(b.copy, "comeback", "runbooks")); err != nil {
+		t.Fatal(err)
+	}
+	c.answers("start")
+	c.hears("NOTHING WAS CHECKED")
+	c.answers("quit")
+	if code := c.ends(); code != int(recovery.CameBack) {
+		t.Errorf("exit %d", code)
+	}
+	p, err := (runner.Home{Dir: b.state}).Load(filepath.Base(b.only(t)))
+	if err != nil || p.Plan.Runbook.Path != "file://"+stored {
+		t.Errorf("%v, made from %+v", err, p.Plan.Runbook)
+	}
+}
+
+// The newest is taken, also where it is one that there was before; an older one by its
+// own URL.
+func TestRunbookInCopy_newest(t *testing.T) {
+	b := openCopiedBook(t)
+	first, err := os.ReadFile(b.book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := append(bytes.Clone(first), "\nCall the owner of the pages.\n"...)
+	for _, text := range [][]byte{second, first} {
+		if err := os.WriteFile(b.book, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b.run(t.Context(), "backup", b.book).has(t, recovery.CameBack)
+		got := b.run(t.Context(), "runbook", "lint", "file://"+b.copy)
+		if !strings.Contains(got.err, "SHA-256 "+sumOf(text)) {
+			t.Errorf("said is %q, want %s", got.err, sumOf(text))
+		}
+	}
+	books := b.books(t)
+	if len(books) != 3 {
+		t.Fatalf("%q", books)
+	}
+	b.run(t.Context(), "runbook", "lint", "file://"+books[1]).has(t, recovery.CameBack, "SHA-256 "+sumOf(second))
+	b.run(t.Context(), "backup", b.book).has(t, recovery.CameBack)
+	if n := len(b.books(t)); n != 3 {
+		t.Errorf("the same is stored again: %d", n)
+	}
+	// What was changed in the copy is not taken.
+	if err := os.WriteFile(books[2], second, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.run(t.Context(), "rehearse", "file://"+b.copy, "--plain").has(t, recovery.Refused, "is not what it was when it was stored", "next: find out who changed it")
+	b.noRun(t)
+}
+
+// What does not lead to one runbook says why and what to do.
+func TestRunbookInCopy_refused(t *testing.T) {
+	b := openCopiedBook(t)
+	empty := t.TempDir()
+	two := t.TempDir()
+	for _, system := range []string{"blog", "shop"} {
+		dir := filepath.Join(two, "comeback", "runbooks", system)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		text, err := runbooks.New(runbooks.Draft{System: system})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "20261122T030005Z-"+sumOf(text)+".md"), text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct{ url, says, next string }{
+		{"file://" + empty, "file://" + empty + " holds no runbook", "next: give the URL of another copy"},
+		{"file://" + empty + "/none", "does not exist", "next: correct the URL (file:///directory or s3://bucket/prefix)"},
+		{"file://" + two, "holds the runbooks of 2 systems: blog, shop", "next: choose one by its URL, like file://" + two + "/comeback/runbooks/blog"},
+		{"file://" + two + "/comeback/runbooks/wiki", "holds no runbook of wiki", "next: it has those of: blog, shop"},
+		{"file://" + two + "/comeback/runbooks/shop/none.md", "there is no runbook file://", "next: leave the name of the file out"},
+		{"file://" + two + "/comeback/runbooks/shop/old/ones", "is neither a copy nor a runbook in one", "next: give the URL of a copy"},
+		{"file://host/copy", "is not the URL of a directory", "next: write file:///directory"},
+		{filepath.Join(two, "none.md"), "no such file", "or the URL of a copy that holds it beside its backups"},
+	} {
+		b.run(t.Context(), "rehearse", c.url, "--plain").has(t, recovery.Usage, c.says, c.next)
+	}
+	b.run(t.Context(), "runbook", "lint", "file://"+two+"/comeback/runbooks/blog").has(t, recovery.CameBack, "the runbook is that of 2026-11-22T03:00:05Z")
+	b.run(t.Context(), "schedule", "file://"+b.copy).has(t, recovery.Usage, "jobs go by a runbook that people change", "next: copy it to a file")
+	b.noRun(t)
+}
+
+// In S3 all that a URL does not say comes from the environment.
+func TestRunbookInCopy_s3(t *testing.T) {
+	server, r := storagetest.StartS3(t), newRig(t)
+	server.Setenv(t)
+	server.CreateBucket("copies")
+	const bucket = "copies"
+	store, err := s3.Open(t.Context(), s3.Options{URL: "s3://" + bucket + "/shop", PathStyle: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := runbooks.New(runbooks.Draft{System: "shop"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := backup.RunbooksIn + "shop/20261122T030005Z-" + sumOf(text) + ".md"
+	if _, err := store.Put(t.Context(), key, bytes.NewReader(text), storage.PutOptions{Size: int64(len(text))}); err != nil {
+		t.Fatal(err)
+	}
+	for _, url := range []string{"s3://" + bucket + "/shop", "s3://" + bucket + "/shop/comeback/runbooks/shop", "s3://" + bucket + "/shop/" + key} {
+		r.run(t.Context(), "runbook", "lint", url).has(t, recovery.CameBack, "the runbook is that of 2026-11-22T03:00:05Z, SHA-256 "+sumOf(text)+": s3://"+bucket+"/shop/"+key)
+	}
+	r.run(t.Context(), "runbook", "lint", "s3://"+bucket).has(t, recovery.Usage, "holds no runbook")
+	r.run(t.Context(), "runbook", "lint", "s3://"+bucket+"-none").has(t, recovery.Usage, "AWS_ENDPOINT_URL and AWS_PROFILE")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+	r.run(t.Context(), "runbook", "lint", "s3://"+bucket+"/shop").has(t, recovery.Usage, "aws sts get-caller-identity")
+	t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+	r.run(t.Context(), "runbook", "lint", "s3://"+bucket+"/shop").has(t, recovery.Failed, "next: check the network and AWS_ENDPOINT_URL")
+}

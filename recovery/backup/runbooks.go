@@ -1,0 +1,105 @@
+package backup
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"comeback/pattern"
+	"comeback/recovery"
+	"comeback/storage"
+)
+
+// RunbooksIn is where the runbooks that asked for backups lie in a copy.
+const RunbooksIn = runbooksDir
+
+// Runbook is a runbook as a backup has stored it in a copy.
+type Runbook struct {
+	// System is the one that it describes, Key where it lies in the copy.
+	System, Key string
+	// At is when the backup began that stored it, SHA256 the digest of its bytes, as its
+	// name tells both.
+	At     time.Time
+	SHA256 string
+
+	object storage.Object
+}
+
+var runbookName = pattern.New(`^([0-9]{8}T[0-9]{6}Z)-([0-9a-f]{64})\.md$`)
+
+// RunbookDigest is the digest that the name of a stored runbook tells; "" where it is not
+// the name of one.
+func RunbookDigest(key string) string {
+	if m := runbookName.FindStringSubmatch(path.Base(key)); m != nil {
+		return m[2]
+	}
+	return ""
+}
+
+// Runbooks lists what runbooks of a system ("" is all) a copy holds, the newest first.
+func Runbooks(ctx context.Context, s storage.Store, system string) ([]Runbook, error) {
+	prefix := runbooksDir
+	if system != "" {
+		prefix += system + "/"
+	}
+	var all []Runbook
+	for o, err := range s.List(ctx, prefix) {
+		if err != nil {
+			return nil, fmt.Errorf("list the runbooks: %w", err)
+		}
+		if r, ok := runbookOf(o); ok {
+			all = append(all, r)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Runbook) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(b.Key, a.Key)) })
+	return all, nil
+}
+
+// runbookOf reads what the key of an object tells.
+func runbookOf(o storage.Object) (Runbook, bool) {
+	of, name := path.Split(strings.TrimPrefix(o.Key, runbooksDir))
+	m := runbookName.FindStringSubmatch(name)
+	of = strings.TrimSuffix(of, "/")
+	if m == nil || of == "" || strings.Contains(of, "/") {
+		return Runbook{}, false
+	}
+	at, err := time.Parse(stampLayout, m[1])
+	return Runbook{System: of, Key: o.Key, At: at, SHA256: m[2], object: o}, err == nil
+}
+
+// StatRunbook looks at one runbook of a copy, whatever its name is: where that is not one
+// that a backup gives, At is when it was stored and SHA256 is "".
+func StatRunbook(ctx context.Context, s storage.Store, key string) (Runbook, error) {
+	o, err := s.Stat(ctx, key)
+	if err != nil {
+		return Runbook{}, fmt.Errorf("look for the runbook: %w", err)
+	}
+	r, ok := runbookOf(o)
+	if !ok {
+		r = Runbook{Key: key, At: o.Modified, SHA256: RunbookDigest(key), object: o}
+	}
+	return r, nil
+}
+
+// ReadRunbook reads at most so many bytes of a stored runbook. One that is read whole and
+// is not what its name says is refused.
+func ReadRunbook(ctx context.Context, s storage.Store, r Runbook, most int64) ([]byte, error) {
+	in := storage.NewReader(ctx, s, r.object, storage.ReadOptions{Attempts: 3})
+	defer in.Close()
+	b, err := io.ReadAll(io.LimitReader(in, most))
+	if err != nil {
+		return nil, fmt.Errorf("read the runbook: %w", err)
+	}
+	if sum := sha256.Sum256(b); r.SHA256 != "" && int64(len(b)) < most && hex.EncodeToString(sum[:]) != r.SHA256 {
+		return nil, recovery.Errorf("find out who changed it, and give the URL of another one that lies beside it, or of another copy",
+			"refused: %s in %s is not what it was when it was stored: its SHA-256 is %s", r.Key, s.URL(), hex.EncodeToString(sum[:])).WithExit(recovery.Refused)
+	}
+	return b, nil
+}
