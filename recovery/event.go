@@ -161,6 +161,11 @@ type (
 		Reason string `json:"reason,omitempty"`
 		By     string `json:"by"`
 	}
+	// HeldBack says that a person wants to be asked for the name again before the first
+	// change of live.
+	HeldBack struct {
+		By string `json:"by"`
+	}
 	// Confirmed says that a person has typed the name of what will be changed,
 	// for this very plan.
 	Confirmed struct {
@@ -226,6 +231,7 @@ func (Waiting) EventType() string        { return "waiting/1" }
 func (Ticked) EventType() string         { return "ticked/1" }
 func (Decided) EventType() string        { return "decided/1" }
 func (Confirmed) EventType() string      { return "confirmed/1" }
+func (HeldBack) EventType() string       { return "held-back/1" }
 func (Noted) EventType() string          { return "noted/1" }
 func (ClaimMade) EventType() string      { return "claim.made/1" }
 func (ClaimReleased) EventType() string  { return "claim.released/1" }
@@ -326,6 +332,7 @@ var decoders = map[string]func(json.RawMessage) (Payload, error){
 	Ticked{}.EventType():         decode[Ticked],
 	Decided{}.EventType():        decode[Decided],
 	Confirmed{}.EventType():      decode[Confirmed],
+	HeldBack{}.EventType():       decode[HeldBack],
 	Noted{}.EventType():          decode[Noted],
 	ClaimMade{}.EventType():      decode[ClaimMade],
 	ClaimReleased{}.EventType():  decode[ClaimReleased],

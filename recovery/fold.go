@@ -33,7 +33,10 @@ func Fold(s State, e Event) State {
 		s.Lease, s.LeaseSince = p.To, e.At
 	case Amended:
 		s.amend(e.At, p)
+	case HeldBack:
+		s.HeldBackBy = p.By
 	case Confirmed:
+		s.HeldBackBy = ""
 		s.Confirmations = append(slices.Clip(s.Confirmations), ConfirmationState{At: e.At, Confirmed: p})
 		s.Steps = slices.Clone(s.Steps)
 		for i := range s.Steps { // what waited for it goes on

@@ -106,6 +106,14 @@ type Person struct {
 	Key   string `json:"key,omitempty"`
 }
 
+// ChangesLive reports whether a step writes to anything but scratch and what lies beside
+// live. A target that the plan does not list counts as live.
+func (p *Plan) ChangesLive(s Step) bool {
+	return slices.ContainsFunc(s.Writes, func(id TargetID) bool {
+		return !slices.ContainsFunc(p.Targets, func(t Target) bool { return t.ID == id && !t.Changes() })
+	})
+}
+
 // Stage is a section of the runbook, in the order of the document.
 type Stage struct {
 	Name   string   `json:"name"`

@@ -43,6 +43,7 @@ const (
 	DoAmend    CommandKind = "amend"     // Amend
 	DoSecret   CommandKind = "secret"    // By, Name, Value
 	DoConfirm  CommandKind = "confirm"   // By, Text (the typed name)
+	DoHold     CommandKind = "hold"      // By: before the first change of live
 )
 
 // Command is one request of a front end.

@@ -55,6 +55,8 @@ type State struct {
 	Approvals     []ApprovalState
 	Notifications []NotificationState
 	Confirmations []ConfirmationState
+	// HeldBackBy wants the name to be typed again before the first change of live.
+	HeldBackBy string
 	// Identities are what the switched targets are now, where that is not what
 	// the plan says.
 	Identities map[TargetID]Identity

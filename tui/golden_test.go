@@ -274,6 +274,16 @@ var scenes = []scene{
 		f.session.add(0, recovery.OutageNoted{Since: ten.Add(-8 * time.Minute), How: "estimated"})
 		running(d, f)
 	}},
+	{name: "run-held-back", start: Start{Runbook: shopMD}, desk: forReal, play: func(d *driver, f *fakeDesk) {
+		startReal(d, f)
+		d.sees("p hold before 5")
+		d.press("p")
+		if c := d.asked(f, 2)[1]; c.Kind != recovery.DoHold {
+			d.t.Errorf("p asks for %+v", c)
+		}
+		f.session.add(time.Minute, recovery.HeldBack{By: "ops1"})
+		d.sees("held back by ops1")
+	}},
 	{name: "waiting-meanwhile", attach: true, desk: sideBySide, play: func(d *driver, f *fakeDesk) {
 		late(d, f)
 		f.session.add(25*time.Minute, recovery.StepFailed{Step: "uploads/copy", Error: "read uploads/2026/11/bag-17.jpg: changed while it was read", Hint: "try again"},

@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"slices"
 	"strings"
 	"time"
 
@@ -40,6 +39,9 @@ func (a *attached) live(zone *time.Location) (string, look) {
 		return "LIVE: CHANGED since " + since.In(zone).Format("15:04:05"), bad
 	case a.plan.Mode == recovery.Recovery:
 		says, k := a.state.LiveSays(zone), plain
+		if a.state.HeldBackBy != "" && !a.over {
+			return "LIVE: " + says + ", held back by " + a.state.HeldBackBy, warn
+		}
 		if !strings.HasPrefix(says, "untouched") && !strings.HasPrefix(says, "given back") && !strings.HasPrefix(says, "as run ") {
 			k = bad
 		}
@@ -55,13 +57,9 @@ func (a *attached) live(zone *time.Location) (string, look) {
 // written is when the first step that belongs to no switch began to write to
 // what is live; zero if none has.
 func (a *attached) written() (since time.Time) {
-	harmless := map[recovery.TargetID]bool{}
-	for _, t := range a.plan.Targets {
-		harmless[t.ID] = !t.Changes()
-	}
 	for i := range a.state.Steps {
 		st := &a.state.Steps[i]
-		changes := slices.ContainsFunc(st.Writes, func(id recovery.TargetID) bool { return !harmless[id] })
+		changes := a.plan.ChangesLive(st.Step)
 		acted := !st.Started.IsZero() && (st.WaitsFor != recovery.WaitName || st.Attempts > 1) // the name comes first
 		if changes && acted && st.Phase == "" && (since.IsZero() || st.Started.Before(since)) {
 			since = st.Started

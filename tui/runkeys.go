@@ -1,6 +1,8 @@
 package tui
 
 import (
+	"strconv"
+
 	tea "charm.land/bubbletea/v2"
 
 	"comeback/recovery"
@@ -29,6 +31,10 @@ func (a *attached) key(m *model, on screen, asks *asker, k tea.KeyPressMsg) (tea
 		}
 	case "x":
 		if a.nextCard(m) == 0 {
+			return nil, false
+		}
+	case "p":
+		if a.holdsBefore(m) == "" {
 			return nil, false
 		}
 	case "n", "d", "h", "T", "S":
@@ -66,6 +72,11 @@ func (a *attached) key(m *model, on screen, asks *asker, k tea.KeyPressMsg) (tea
 		}})
 	case "x":
 		return a.play(m, on, asks), true
+	case "p":
+		return a.ask(m, on, recovery.Command{Kind: recovery.DoHold}, func(err error) tea.Cmd {
+			asks.err = err
+			return nil
+		}), true
 	case "d":
 		return m.detach(), true
 	case "T":
@@ -107,7 +118,28 @@ func (a *attached) commanding(m *model) []binding {
 		stop.does = "what is left"
 	}
 	if a.plan.Mode == recovery.Recovery {
-		return []binding{{"n", "note"}, {"l", "log"}, {"d", "detach"}, stop, {"h", "hand over..."}, {"o", "outage"}, {"s", "status"}, {"f", "files"}}
+		keys := []binding{{"n", "note"}, {"l", "log"}}
+		if before := a.holdsBefore(m); before != "" {
+			keys = append(keys, binding{"p", "hold before " + before})
+		}
+		return append(keys, binding{"d", "detach"}, stop, binding{"h", "hand over..."}, binding{"o", "outage"}, binding{"s", "status"}, binding{"f", "files"})
 	}
 	return append(a.cardKey(m), binding{"n", "note"}, binding{"l", "log"}, binding{"d", "detach"}, stop, binding{"h", "hand over..."}, binding{"s", "status"}, binding{"f", "files"})
+}
+
+// holdsBefore is the stage before which this operator can hold a recovery, so that it asks
+// for the name again; "" where nobody can: it asks already, or live is being changed.
+func (a *attached) holdsBefore(m *model) string {
+	if a.over || a.plan.Confirm == "" || !a.mine(m) || a.state.Stop != nil || len(a.state.Confirmations) == 0 || a.state.HeldBackBy != "" {
+		return ""
+	}
+	for i := range a.state.Steps {
+		if st := &a.state.Steps[i]; a.plan.ChangesLive(st.Step) {
+			if st.State != recovery.ToDo {
+				return ""
+			}
+			return strconv.Itoa(st.Stage + 1)
+		}
+	}
+	return ""
 }

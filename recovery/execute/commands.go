@@ -41,6 +41,8 @@ func (x *Executor) Do(c recovery.Command) error {
 		return x.amend(c)
 	case recovery.DoConfirm:
 		return x.confirm(c)
+	case recovery.DoHold:
+		return x.holdBack(c)
 	case recovery.DoSecret:
 		if c.Name == "" || c.Value == "" {
 			return recovery.Errorf("", "a secret has a name and a value")
@@ -59,7 +61,7 @@ func (x *Executor) Do(c recovery.Command) error {
 // decides reports whether a command says how the steps go on.
 func decides(k recovery.CommandKind) bool {
 	switch k {
-	case recovery.DoTick, recovery.DoDecide, recovery.DoApprove, recovery.DoAmend, recovery.DoSecret, recovery.DoConfirm:
+	case recovery.DoTick, recovery.DoDecide, recovery.DoApprove, recovery.DoAmend, recovery.DoSecret, recovery.DoConfirm, recovery.DoHold:
 		return true
 	}
 	return false

@@ -296,13 +296,6 @@ func (x *Executor) store(ctx context.Context, name string) (storage.Store, error
 	return s, nil
 }
 
-// changesLive reports whether a step writes to anything but scratch.
-func (x *Executor) changesLive(s recovery.Step) bool {
-	return slices.ContainsFunc(s.Writes, func(id recovery.TargetID) bool {
-		return !slices.ContainsFunc(x.Plan.Targets, func(t recovery.Target) bool { return t.ID == id && !t.Changes() })
-	})
-}
-
 // target resolves a target of the plan; a rehearsal yields scratch only.
 func (x *Executor) target(id recovery.TargetID) (recovery.Target, error) {
 	i := slices.IndexFunc(x.Plan.Targets, func(t recovery.Target) bool { return t.ID == id })

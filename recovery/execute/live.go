@@ -36,7 +36,7 @@ func (x *Executor) beforeLive(ctx context.Context, s recovery.Step) error {
 			targets = append(targets, t)
 		}
 	}
-	if x.changesLive(s) {
+	if x.Plan.ChangesLive(s) {
 		if err := x.confirmed(s); err != nil {
 			return err
 		}
@@ -69,6 +69,8 @@ func (x *Executor) confirmed(s recovery.Step) error {
 			why = "more is lost than was said when its name was typed: also rows of " + strings.Join(more, ", ")
 		case x.begunSince(&state, c.At, s.ID):
 			return nil
+		case state.HeldBackBy != "":
+			why = state.HeldBackBy + " holds the run before that"
 		case c.By != state.Lease:
 			why = fmt.Sprintf("%s typed its name, and %s commands the run now", c.By, state.Lease)
 		case x.Now().Sub(c.At) > confirmedFor && (!x.Unattended || interruptedSince(&state, c.At)):
@@ -100,7 +102,7 @@ func (x *Executor) losesMore(state *recovery.State, since time.Time) []string {
 // follows belongs to it.
 func (x *Executor) begunSince(state *recovery.State, since time.Time, but string) bool {
 	return slices.ContainsFunc(state.Steps, func(st recovery.StepState) bool {
-		return st.ID != but && st.State == recovery.Done && st.Ended.After(since) && x.changesLive(st.Step)
+		return st.ID != but && st.State == recovery.Done && st.Ended.After(since) && x.Plan.ChangesLive(st.Step)
 	})
 }
 
@@ -111,9 +113,9 @@ func interruptedSince(state *recovery.State, since time.Time) bool {
 }
 
 // nameMissing makes a wait of an attempt for which nobody has typed the name;
-// where nobody can be asked it is a refusal.
+// where nobody can be asked it is a refusal. Who holds the run back is somebody who can.
 func (x *Executor) nameMissing(s recovery.Step, err error) (recovery.Waiting, bool) {
-	if !errors.Is(err, errName) || x.Unattended || x.state.Stop != nil {
+	if !errors.Is(err, errName) || x.Unattended && x.state.HeldBackBy == "" || x.state.Stop != nil {
 		return recovery.Waiting{}, false
 	}
 	return recovery.Waiting{Step: s.ID, For: recovery.WaitName, Cause: err.Error(),
@@ -129,6 +131,22 @@ func (x *Executor) confirm(c recovery.Command) error {
 		return err
 	}
 	return x.recordLocked(recovery.Confirmed{Name: c.Text, PlanSHA256: x.state.PlanSHA256, By: c.By, Loss: x.state.Gone()})
+}
+
+// holdBack makes the run ask for the name again before it changes anything live.
+func (x *Executor) holdBack(c recovery.Command) error {
+	begun := slices.ContainsFunc(x.state.Steps, func(st recovery.StepState) bool {
+		return x.Plan.ChangesLive(st.Step) && st.State != recovery.ToDo && st.WaitsFor != recovery.WaitName
+	})
+	switch {
+	case x.Plan.Confirm == "":
+		return recovery.Errorf("", "run %s changes nothing live, so there is nothing to hold it before", x.Plan.Run)
+	case begun:
+		return recovery.Errorf("let it go on, or stop the run: then what it has changed is given back", "%s is being changed already", x.Plan.Confirm)
+	case len(x.state.Confirmations) == 0 || x.state.HeldBackBy != "":
+		return recovery.Errorf("type "+x.Plan.Confirm+" when it asks", "run %s asks for the name before it changes anything live as it is", x.Plan.Run)
+	}
+	return x.recordLocked(recovery.HeldBack{By: c.By})
 }
 
 // CheckName refuses a typed name that is not the one of the plan's target.

@@ -147,6 +147,45 @@ func TestLive_longRestore(t *testing.T) {
 	}
 }
 
+// A run that is held back asks for the name again before it changes anything live, also where
+// it was given at the start and nobody was to be asked; and not in the middle of that change.
+func TestLive_heldBack(t *testing.T) {
+	for _, unattended := range []bool{true, false} {
+		th := &things{}
+		var r *rig
+		hold := func() error { return r.Do(recovery.Command{Kind: recovery.DoHold, By: "ops1"}) }
+		restore := kind{"restore", func(context.Context, recovery.Env, recovery.Step) (recovery.Outcome, error) { return recovery.Outcome{}, hold() }}
+		first := step("0", "k")
+		first.Kind = "restore"
+		last := writes("2", "live/db", "1")
+		last.Kind = "late"
+		late := kind{"late", func(context.Context, recovery.Env, recovery.Step) (recovery.Outcome, error) {
+			if err := hold(); err == nil || !strings.Contains(err.Error(), "being changed already") {
+				t.Errorf("in the middle of the change: %v", err)
+			}
+			return recovery.Outcome{}, nil
+		}}
+		r = newRig(t, []recovery.Kind{th.noted("k"), restore, late}, func(p *recovery.Plan, o *execute.Options) {
+			confirmedBefore(t, p, o, "db1/shop", "ops1", time.Now())
+			o.Unattended = unattended
+		}, first, writes("1", "live/db", "0"), last)
+		go func() {
+			if w := <-r.waiting; w.For != recovery.WaitName || w.Step != "1" || !strings.Contains(w.Cause, "ops1 holds the run before that") {
+				t.Errorf("it waits for %s of %s: %s", w.For, w.Step, w.Cause)
+			}
+			if err := hold(); err == nil || !strings.Contains(err.Error(), "asks for the name") {
+				t.Errorf("held back twice: %v", err)
+			}
+			if err := r.Do(recovery.Command{Kind: recovery.DoConfirm, By: "ops1", Text: "db1/shop"}); err != nil {
+				t.Error(err)
+			}
+		}()
+		if s := r.run(t); s.Result != recovery.ResultPassed || th.said() != "did 1" || s.HeldBackBy != "" {
+			t.Errorf("unattended %v: ended as %s: %s; %s", unattended, s.Result, s.Says, th.said())
+		}
+	}
+}
+
 // A run that somebody stops where it waits has not brought anything back, although nothing
 // has failed in it.
 func TestLive_stoppedWhereItWaits(t *testing.T) {

@@ -47,7 +47,7 @@ func (x *Executor) schedule(ctx context.Context, wait *sync.WaitGroup) bool {
 		step, again := st.Step, st.Retry
 		wait.Go(func() { x.do(stepCtx, step, r, again) })
 	}
-	if len(x.running) > 0 || !x.Unattended && len(x.state.Waits()) > 0 {
+	if len(x.running) > 0 || (!x.Unattended || x.state.HeldBackBy != "") && len(x.state.Waits()) > 0 {
 		return true
 	}
 	return slices.ContainsFunc(x.state.Steps, func(st recovery.StepState) bool { return x.startable(&st) })
