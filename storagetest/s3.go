@@ -39,7 +39,7 @@ var Root = Account{AccessKey: "AKIACOMEBACKROOT", SecretKey: "the-secret-of-root
 const Region = "eu-central-1"
 
 // startTimeout is how long a server may take to be ready.
-const startTimeout = 30 * time.Second
+const startTimeout = 3 * time.Minute
 
 // StartS3 starts a server that ends with the test.
 func StartS3(t testing.TB) *S3 {

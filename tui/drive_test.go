@@ -13,7 +13,7 @@ import (
 )
 
 // patience is how long a test waits for what must come.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // driver plays the part of Bubble Tea: it runs commands beside the test and
 // hands their messages to Update, one at a time.

@@ -144,7 +144,7 @@ func (r *rig) removes(t *testing.T, run, place string) output {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); ; {
 		got := r.run(t.Context(), "expire", run, "--plain", "--confirm", place)
-		if got.code == recovery.CameBack || !strings.Contains(got.out, " sessions ") || time.Now().After(end) {
+		if got.code == recovery.CameBack || !strings.Contains(got.out, "is in use: it has ") || time.Now().After(end) {
 			return got
 		}
 	}

@@ -231,6 +231,7 @@ func TestRecover_treeUnderLoad(t *testing.T) {
 	t.Parallel()
 	p, r := newPages(t), newRig(t)
 	uploads, stop := 0, make(chan struct{})
+	coming := filepath.Join(filepath.Dir(p.live), "coming")
 	var uploading sync.WaitGroup
 	uploading.Go(func() {
 		pace := time.NewTicker(2 * time.Millisecond)
@@ -241,10 +242,14 @@ func TestRecover_treeUnderLoad(t *testing.T) {
 				return
 			case <-pace.C:
 			}
+			// Whole or not at all: the tree may be exchanged between two calls.
 			path := filepath.Join(p.live, "blog", fmt.Sprintf("upload %d", uploads))
-			err := os.WriteFile(path, []byte("an upload"), 0o600)
+			err := os.WriteFile(coming, []byte("an upload"), 0o600)
+			if err == nil {
+				err = os.Rename(coming, path)
+			}
 			if errors.Is(err, fs.ErrNotExist) { // what came back has no such directory
-				err = errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte("an upload"), 0o600))
+				err = errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.Rename(coming, path))
 			}
 			if err != nil {
 				t.Errorf("an upload meanwhile: %v", err)

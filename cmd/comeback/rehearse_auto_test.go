@@ -331,7 +331,7 @@ func TestRehearse_limits(t *testing.T) {
 	book := filepath.Join(place, "shop.md")
 	text := fmt.Sprintf("---\ncomeback: 1\nsystem: shop\nrpo: 5m\nrto: 30m\ncopies:\n  nearby: {url: \"file://%[1]s/nearby\"}\n"+
 		"components:\n  uploads: {kind: files, path: %[1]s/tree, prefix: \"uploads/\"}\n---\n# Shop\n\n## Restore\n\n```yaml\nrestore: uploads\n```\n\n## Unpack\n\n"+
-		"```sh\n# run: unpack\n# in: rehearsal\n# timeout: 5m\n# env: COMEBACK_UPLOADS\nhead -c 50000000 /dev/zero > \"$COMEBACK_UPLOADS/much\"\nexec sleep 300\n```\n", place)
+		"```sh\n# run: unpack\n# in: rehearsal\n# timeout: 5m\n# env: COMEBACK_UPLOADS\nfallocate -l 50000000 \"$COMEBACK_UPLOADS/much\"\nexec sleep 300\n```\n", place)
 	if err := os.WriteFile(book, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

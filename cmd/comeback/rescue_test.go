@@ -26,7 +26,7 @@ import (
 // The last commit that is in the copy is the shop's last then.
 func harmedShop(t *testing.T) (*lost, recovery.XID) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
 	s := shoptest.Open(t, shop.Options{Scale: 300, Seed: 3})
 	l := &lost{Shop: s}

@@ -174,7 +174,7 @@ var shared struct {
 func theShop(t testing.TB) *lost {
 	t.Helper()
 	shared.once.Do(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
 		defer cancel()
 		shared.lost, shared.err = buildShop(ctx)
 	})

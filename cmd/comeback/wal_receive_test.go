@@ -138,6 +138,7 @@ func TestWALReceive(t *testing.T) {
 		t.Errorf("the server has ended it: exit %d", code)
 	}
 	closed()
+	follows(false)
 
 	third := r.receives(t, book)
 	third.until(inCopies(closed()))

@@ -152,7 +152,7 @@ func (s *Source) start(data string) (number int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	err = s.run(s.Tools.Program("pg_ctl"), "-D", data, "-l", data+".log", "-w", "-o", fmt.Sprintf("-p %d -c log_line_prefix=%%e:", kept.Number), "start")
+	err = s.run(s.Tools.Program("pg_ctl"), "-D", data, "-l", data+".log", "-w", "-t", "600", "-o", fmt.Sprintf("-p %d -c log_line_prefix=%%e:", kept.Number), "start")
 	if err != nil {
 		log, errRead := os.ReadFile(data + ".log")
 		err = errors.Join(err, errRead, errors.New(string(log)))

@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 
 // withServers runs the tests with servers that are gone afterwards.
 func withServers(run func() int) (code int, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
 	defer cancel()
 	dir, err := os.MkdirTemp("", "dump-test-")
 	if err != nil {

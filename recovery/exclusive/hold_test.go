@@ -223,7 +223,8 @@ func TestTake_raceOnOneHost(t *testing.T) {
 	winners := 0
 	for i, err := range errs {
 		if err != nil {
-			refusal(t, err, "run run-", "at work on "+target)
+			// Who looks while another one removes what the dead one left may be told of that one.
+			refusal(t, err, "run ", "at work on "+target)
 			continue
 		}
 		winners++

@@ -137,9 +137,9 @@ func (x *Executor) revive(ctx context.Context, only map[string]bool) {
 		if !ok || done.State != recovery.Done || only != nil && !only[st.ID] || served(&now, st.Component) {
 			continue
 		}
+		x.mu.Lock()
 		r := &running{cancel: func() {}, meter: x.newMeter(st.Step)}
 		r.meter.unlogged = true
-		x.mu.Lock()
 		x.running[st.ID] = r
 		x.mu.Unlock()
 		r.meter.Phase("look what is still there", 0, recovery.NoUnit)

@@ -132,8 +132,6 @@ func TestDatabase_refuses(t *testing.T) {
 	loaded := d
 	loaded.New = l.Database.OID
 	other := connect(t, w.live.URL("postgres"))
-	live.SetLockWait(200 * time.Millisecond)
-	t.Cleanup(func() { live.SetLockWait(20 * time.Second) })
 	swap := func(d live.Database) error { _, err := d.Swap(ctx); return err }
 	fence := func(d live.Database) error { _, err := d.Fence(ctx); return err }
 	load := func(d live.Database) error { _, err := d.Load(ctx, &env{}, w.source()); return err }
@@ -181,6 +179,8 @@ func TestDatabase_refuses(t *testing.T) {
 				c.do = []func(live.Database) error{fence, func(d live.Database) error { _, err := d.Check(ctx); return err }}
 				t.Cleanup(func() { run(t, connect(t, w.live.URL("shop")), "rollback prepared 'it''s'") })
 			case "another comeback is at work":
+				live.SetLockWait(200 * time.Millisecond)
+				t.Cleanup(func() { live.SetLockWait(20 * time.Second) })
 				run(t, other, "select pg_advisory_lock(classid::int4, objid::int4) from (select "+lockOf("shop")+") l")
 				t.Cleanup(func() { run(t, other, "select pg_advisory_unlock_all()") })
 			default:

@@ -87,7 +87,7 @@ type maker struct {
 }
 
 func makeLive() (*live, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
 	defer cancel()
 	dir, err := os.MkdirTemp("", "cbp-")
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 // knows any more, with maps of names beside its backup and its log.
 func named(t *testing.T) (*live, *copyOf) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
 	dir, err := os.MkdirTemp("", "cbn-")
 	if err != nil {

@@ -23,7 +23,7 @@ import (
 // as the archived log of four nights tells it.
 func TestScan_Usual(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
 	dir, err := os.MkdirTemp("", "cbu-")
 	if err != nil {

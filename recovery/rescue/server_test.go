@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 }
 
 func serve(m *testing.M) int {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
 	defer cancel()
 	dir, err := os.MkdirTemp("", "comeback-rescue-")
 	if err == nil {
@@ -176,7 +176,7 @@ func (w *world) rows(sql string) string {
 // within bounds a test's waiting.
 func within(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

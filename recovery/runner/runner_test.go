@@ -28,10 +28,10 @@ func (h hold) Do(ctx context.Context, e recovery.Env, s recovery.Step) (recovery
 	if _, err := e.Target(ctx, "scratch/db"); err != nil {
 		return recovery.Outcome{}, err
 	}
-	e.Meter().Log("it is there")
 	close(h.started)
 	select {
 	case <-h.release:
+		e.Meter().Log("it is there")
 		return recovery.Outcome{Says: "let go"}, nil
 	case <-ctx.Done():
 		return recovery.Outcome{}, ctx.Err()

@@ -170,7 +170,7 @@ func (s *Kept) make() (err error) {
 	if err := conf.Close(); err != nil {
 		return err
 	}
-	if err := s.Run(nil, s.Tools.Program("pg_ctl"), "-D", s.Path("data"), "-l", s.Path("data/log"), "-w", "start"); err != nil {
+	if err := s.Run(nil, s.Tools.Program("pg_ctl"), "-D", s.Path("data"), "-l", s.Path("data/log"), "-w", "-t", "600", "start"); err != nil {
 		return err
 	}
 	if s.Conn, err = s.connect("postgres"); err != nil {
@@ -238,7 +238,7 @@ func (s *Kept) history() (err error) {
 
 // Archive returns when everything that was written is in the repositories.
 func (s *Kept) Archive() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	segment, err := postgres.CloseSegment(ctx, s.Conn)
 	if err != nil {
