@@ -146,6 +146,8 @@ const (
 	Rescuing Phase = "rescue"
 	// Expiring is no part of one either: what was put aside is removed.
 	Expiring Phase = "expire"
+	// GivingBack is none either: what a run still held after its end is given back.
+	GivingBack Phase = "give-back"
 )
 
 // SwitchContext is what a switch is planned from.
@@ -276,6 +278,10 @@ func (s *State) LiveSays(loc *time.Location) string {
 	switch {
 	case begun[Expiring]:
 		return untouched + "; what was put aside is removed"
+	case begun[GivingBack] && s.Result != "" && len(s.Held()) > 0:
+		return untouched + "; not all that it still held was given back"
+	case begun[GivingBack]:
+		return untouched + "; what it still held is given back"
 	case undone && (begun[Fence] || tried[Exchange]) && s.Parent != "":
 		return untouched + ": nothing was switched back"
 	case undone && begun[Fence]:

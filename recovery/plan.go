@@ -74,13 +74,16 @@ type Plan struct {
 	// Expires is what the run removes for good: what its parent has put aside, or
 	// left running.
 	Expires []Old `json:"expires,omitempty"`
+	// GivesBack is what the run gives back in place of its parent, which has ended and
+	// still holds it, the oldest first.
+	GivesBack []Resource `json:"gives_back,omitempty"`
 	// Settled are the parent's to-dos that whoever asked for the run says are done.
 	Settled []string `json:"settled,omitempty"`
 	// Earlier are rehearsals that had ended when the plan was made, the oldest first,
 	// for the report of this one to be compared with.
 	Earlier []Earlier `json:"earlier,omitempty"`
 	// Parent is the run that this one follows: a switch back, a rescue, an
-	// expiry.
+	// expiry, what gives back what it still holds.
 	Parent string `json:"parent,omitempty"`
 }
 
@@ -283,6 +286,9 @@ const (
 	// box of its own; StartArgs and StopArgs.
 	KindStart = "start"
 	KindStop  = "stop"
+	// What the parent of a run still holds is held by the run, whose end gives it
+	// back; Plan.GivesBack.
+	KindGiveBack = "give.back"
 )
 
 // ApprovalArgs are the arguments of a KindApproval step.

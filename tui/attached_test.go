@@ -108,6 +108,8 @@ func TestVerdict_NeverSaysMoreThanWasProven(t *testing.T) {
 	carts := recovery.StepFinished{Step: "check/carts", Outcome: check("carts", true, ">= 1", "2")}
 	unchecked := shopPlan()
 	unchecked.Steps = unchecked.Steps[:4]
+	gives := *unchecked
+	gives.Mode, gives.GivesBack = recovery.Recovery, []recovery.Resource{{Kind: recovery.Directory, ID: "/tmp/7c31"}}
 	for _, c := range []struct {
 		name string
 		a    *attached
@@ -116,6 +118,8 @@ func TestVerdict_NeverSaysMoreThanWasProven(t *testing.T) {
 		{"passed", folded(shopPlan(), end(recovery.ResultPassed, held, carts)), "REHEARSED, EVERY CHECK HELD"},
 		{"a check is missing", folded(shopPlan(), end(recovery.ResultPassed, held)), "REHEARSED, BUT ONLY 1 OF 2 CHECKS HELD"},
 		{"no checks", folded(unchecked, end(recovery.ResultPassed)), "REHEARSED, BUT NOTHING WAS CHECKED"},
+		{"given back", folded(&gives, end(recovery.ResultPassed)), "GIVEN BACK"},
+		{"not all given back", folded(&gives, end(recovery.ResultExceptions)), "NOT ALL GIVEN BACK"},
 		{"an event is not understood", folded(shopPlan(), end(recovery.ResultPassed, held, carts, recovery.StepStarted{Step: "nowhere"})), "ENDED, BUT ITS JOURNAL IS NOT UNDERSTOOD"},
 		{"exceptions", folded(shopPlan(), end(recovery.ResultExceptions)), "REHEARSED WITH EXCEPTIONS"},
 		{"failed", folded(shopPlan(), end(recovery.ResultFailed)), "FAILED"},
@@ -135,9 +139,9 @@ func TestCleanup_OnlyWhatIsProvenGoneIsGone(t *testing.T) {
 		want   string
 	}{
 		"nothing made":   {nil, "nothing was made"},
-		"not given back": {[]recovery.Payload{claim}, "1 of 1 STILL THERE: directory /tmp/7c31 (not given back)"},
-		"kept":           {[]recovery.Payload{claim, recovery.ClaimKept{Resource: claim.Resource, Why: "busy"}}, "1 of 1 STILL THERE: directory /tmp/7c31 (busy)"},
-		"on purpose":     {[]recovery.Payload{claim, recovery.ClaimKept{Resource: claim.Resource, Why: "asked", OnPurpose: true}}, "kept on purpose"},
+		"not given back": {[]recovery.Payload{claim}, "1 of 1 STILL THERE; again with comeback stop 7c31: directory /tmp/7c31 (not given back)"},
+		"kept":           {[]recovery.Payload{claim, recovery.ClaimKept{Resource: claim.Resource, Why: "busy"}}, "1 of 1 STILL THERE; again with comeback stop 7c31: directory /tmp/7c31 (busy)"},
+		"on purpose":     {[]recovery.Payload{claim, recovery.ClaimKept{Resource: claim.Resource, Why: "asked", OnPurpose: true}}, "1 kept on purpose, until: comeback stop 7c31"},
 		"gone":           {[]recovery.Payload{claim, recovery.ClaimReleased{Resource: claim.Resource}}, "all proven gone"},
 	} {
 		a := folded(shopPlan(), func(f *fakeDesk) { f.session.add(0, c.events...) })

@@ -16,6 +16,12 @@ func verdict(a *attached) (string, look) {
 		word = "CAME BACK"
 	}
 	held, total := s.Checks()
+	switch {
+	case a.plan.GivesBack != nil && s.Result == recovery.ResultPassed && len(s.Unknown) == 0:
+		return "GIVEN BACK", good
+	case a.plan.GivesBack != nil && s.Result == recovery.ResultExceptions:
+		return "NOT ALL GIVEN BACK", bad
+	}
 	switch s.Result {
 	case recovery.ResultPassed:
 		switch {
@@ -147,7 +153,9 @@ func cleanup(a *attached, zone *time.Location) (string, look) {
 	case n == 0:
 		return "nothing was made", plain
 	case len(kept) > 0:
-		return fmt.Sprintf("%d of %d STILL THERE: %s", len(kept), n, strings.Join(kept, "; ")), bad
+		return fmt.Sprintf("%d of %d STILL THERE; again with comeback stop %s: %s", len(kept), n, a.state.Run, strings.Join(kept, "; ")), bad
+	case purpose > 0 && a.state.Mode == recovery.Rehearsal:
+		return fmt.Sprintf("%d of %s proven gone, %d kept on purpose, until: comeback stop %s", n-purpose, count(n, "claim", "claims"), purpose, a.state.Run), plain
 	case purpose > 0:
 		return fmt.Sprintf("%d of %s proven gone, %d kept on purpose", n-purpose, count(n, "claim", "claims"), purpose), plain
 	}

@@ -145,7 +145,7 @@ yet, give it again with --confirm.
 	}
 	confirmFlag(cmd.Flags(), &confirm, "the live target")
 	cmd.Flags().BoolVar(&plain, "plain", false, "lines instead of the console: on a terminal with questions, elsewhere and with --unattended one line per transition")
-	cmd.Flags().BoolVar(&unattended, "unattended", false, "nobody can be asked: what waits for a person is talked through, a failure stops the run")
+	cmd.Flags().BoolVar(&unattended, "unattended", false, "nobody can be asked: items to tick count as talked through in a rehearsal and as not done in a recovery, and a failure stops the run")
 	return cmd
 }
 
@@ -214,6 +214,9 @@ func (a *app) conclude(r runner.Past) error {
 
 // missing lists the secrets that a run needs and that nobody has given.
 func (a *app) missing(r runner.Past) []tui.Need {
+	if r.Plan.GivesBack != nil { // it does nothing else
+		return a.heldNeeds(r, r.Plan.GivesBack)
+	}
 	var names []string
 	note := func(text string) {
 		for _, name := range a.secrets.Missing(text) {
@@ -248,7 +251,11 @@ func (a *app) missing(r runner.Past) []tui.Need {
 // askSecrets asks for what is missing, unseen; without a terminal it says what
 // to export.
 func (a *app) askSecrets(r runner.Past) (map[string]string, error) {
-	needs := a.missing(r)
+	return a.askNeeds(a.missing(r), r.ID)
+}
+
+// askNeeds asks for values that a run needs, as askSecrets does.
+func (a *app) askNeeds(needs []tui.Need, run string) (map[string]string, error) {
 	if len(needs) == 0 {
 		return nil, nil
 	}
@@ -258,7 +265,7 @@ func (a *app) askSecrets(r runner.Past) (map[string]string, error) {
 		if needs[0].Where != "" {
 			hint += " (" + needs[0].Where + ")"
 		}
-		return nil, usage(hint+" and try again", "%s is not set, and run %s needs it", needs[0].Name, r.ID)
+		return nil, usage(hint+" and try again", "%s is not set, and run %s needs it", needs[0].Name, run)
 	}
 	values := map[string]string{}
 	for _, n := range needs {

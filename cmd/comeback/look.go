@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/postgres"
 	"comeback/recovery/runner"
 	"comeback/recovery/verify"
 
@@ -74,6 +76,9 @@ func (a *app) look(ctx context.Context, o looking) error {
 		o.component = r.Plan.Moment.Anchor
 	}
 	b, err := restoredCopy(r, o.component)
+	if err == nil {
+		err = endedWithRun(ctx, r, b)
+	}
 	if err != nil {
 		return err
 	}
@@ -101,7 +106,7 @@ func restoredCopy(r runner.Past, component string) (recovery.Binding, error) {
 	}
 	switch {
 	case s.Result != "" && len(s.Held()) == 0:
-		return refused("rehearse again, with --look to stop before the end, or with --keep", "run %s has ended and given back what it had restored", r.ID)
+		return refused("rehearse again, with --look to stop before the end", "run %s has ended and given back what it had restored", r.ID)
 	case s.Result == "" && !r.Alive:
 		return refused("take it up again: comeback resume "+r.ID, "the runner of run %s died, and its servers with it", r.ID)
 	}
@@ -113,6 +118,32 @@ func restoredCopy(r runner.Past, component string) (recovery.Binding, error) {
 		return refused("look into "+strings.TrimPrefix(b.URL, "file://"), "%s is not a database", component)
 	}
 	return b, nil
+}
+
+// endedWithRun refuses a scratch server of this host once its run has ended: it has ended,
+// too, and of what was kept only the files are there. Nil where the server is another one,
+// or was started on them by hand.
+func endedWithRun(ctx context.Context, r runner.Past, b recovery.Binding) error {
+	if r.State.Result == "" {
+		return nil
+	}
+	u, err := url.Parse(b.URL)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", b.Component, err)
+	}
+	socket := u.Query().Get("host")
+	for _, c := range r.State.Held() {
+		if c.Kind != recovery.Cluster || socket == "" || c.Details["socket"] != socket {
+			continue
+		}
+		conn, err := postgres.ConnectLive(ctx, b.URL)
+		if err == nil {
+			return conn.Close(ctx)
+		}
+		return recovery.Errorf(fmt.Sprintf("start it on them, as their owner: pg_ctl -D %s -w start, then look again; comeback stop %s ends it and removes them", c.ID, r.ID),
+			"run %s has ended, and its server of %s with it; of what was kept only files are left, if they were not given back since", r.ID, b.Component).WithExit(recovery.Refused)
+	}
+	return nil
 }
 
 // printResult prints the rows of a query as a table, or as JSON.

@@ -24,8 +24,8 @@ was. What is replaced stays, and comes back with: comeback switch-back RUN
 
 On a terminal it opens the console, which asks for what is not said here. With
 --confirm NAME nobody is asked anything: the moment has to be said too, the run is
-told line by line, on a terminal as in a script, items to tick count as talked
-through, and a failure stops it. NAME is what --dry-run prints as "confirm".
+told line by line, on a terminal as in a script, items to tick count as not done,
+which is an exception each (exit 5), and a failure stops it. NAME is what --dry-run prints as "confirm".
 
 MOMENT has no default: "latest", an RFC 3339 time with offset, "10 minutes ago",
 lsn:3/7A21F0C8 (nothing at or after it), before-xid:81214, after-xid:81213, or a

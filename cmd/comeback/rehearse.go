@@ -83,7 +83,7 @@ after-xid:81213, or a backup's id as ` + "`comeback moments`" + ` lists it.
 	o.flags(f)
 	f.StringVar(&o.scenario, "scenario", "", "play the cards of this Markdown `FILE`: each ## section is one, and x shows the next while people rehearse")
 	f.StringVar(&o.table, "only-table", "", "restore only this `TABLE` of a dump, to see whether the lost rows are there; proves nothing else")
-	f.BoolVar(&o.keep, "keep", false, "leave what was restored running when the rehearsal ends well")
+	f.BoolVar(&o.keep, "keep", false, "leave the files of what was restored when the rehearsal ends well; its servers end with it (elsewhere they stay), and `comeback stop RUN` removes what was left")
 	return cmd
 }
 
@@ -276,7 +276,7 @@ func (a *app) concluded(r runner.Past, key *report.Key, say *plainWriter) error 
 	if s.Result == "" {
 		return recovery.Errorf("take it up again: comeback resume "+r.ID, "the runner of run %s died", r.ID).WithExit(recovery.NotEnded)
 	}
-	say.line("", "%s: %s", ending(s.Result, s.Mode), s.Says)
+	say.line("", "%s: %s", endingOf(r), s.Says)
 	say.line("", "report: %s", r.Dir)
 	if key != nil {
 		signed, err := a.sign(r.Dir, *key)
@@ -293,6 +293,19 @@ func (a *app) concluded(r runner.Past, key *report.Key, say *plainWriter) error 
 		return &exitError{s.Exit}
 	}
 	return nil
+}
+
+// endingOf is how a run ended in the words of the screens. One that gave back what another
+// held brought nothing back, and checked nothing.
+func endingOf(r runner.Past) string {
+	switch s := &r.State; {
+	case r.Plan.GivesBack != nil && s.Result == recovery.ResultPassed:
+		return "GIVEN BACK"
+	case r.Plan.GivesBack != nil && s.Result == recovery.ResultExceptions:
+		return "NOT ALL GIVEN BACK"
+	default:
+		return ending(s.Result, s.Mode)
+	}
 }
 
 // ending is a result in the words of the screens.

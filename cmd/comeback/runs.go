@@ -44,9 +44,25 @@ func (a *app) runs() error {
 			continue
 		}
 		fmt.Fprintf(a.out, "%-6s %-12s %-10s %-17s %-8s %s\n", r.ID, clean(r.State.System), r.State.Mode,
-			r.State.Started.Local().Format("2 Jan 2006 15:04"), clean(r.State.Operator), standing(r))
+			r.State.Started.Local().Format("2 Jan 2006 15:04"), clean(r.State.Operator), standing(r)+a.stillHolds(r, runs))
 	}
 	return nil
+}
+
+// stillHolds says that a run has ended and not everything that it made is gone; empty
+// where nothing is left.
+func (a *app) stillHolds(r runner.Past, runs []runner.Past) string {
+	if r.State.Result == "" || r.Plan.GivesBack != nil { // its parent tells of it
+		return ""
+	}
+	switch n := len(heldOf(r, runs).still); n {
+	case 0:
+		return ""
+	case 1:
+		return ", 1 claim not given back; " + stopLine(r)
+	default:
+		return fmt.Sprintf(", %d claims not given back; %s", n, stopLine(r))
+	}
 }
 
 // standing says in a few words where a run stands.
@@ -54,13 +70,13 @@ func standing(r runner.Past) string {
 	s := &r.State
 	switch {
 	case s.Result != "" && r.Signed:
-		return strings.ToLower(ending(s.Result, s.Mode)) + ", report signed"
+		return strings.ToLower(endingOf(r)) + ", report signed"
 	case s.Result != "" && r.ReportSHA256 == "" && !r.Alive:
-		return strings.ToLower(ending(s.Result, s.Mode)) + ", NO REPORT; comeback resume " + r.ID
+		return strings.ToLower(endingOf(r)) + ", NO REPORT; comeback resume " + r.ID
 	case s.Result != "" && !s.Watched:
-		return strings.ToLower(ending(s.Result, s.Mode)) + ", unwatched, unsigned"
+		return strings.ToLower(endingOf(r)) + ", unwatched, unsigned"
 	case s.Result != "":
-		return strings.ToLower(ending(s.Result, s.Mode)) + ", unsigned"
+		return strings.ToLower(endingOf(r)) + ", unsigned"
 	case r.Died && s.Started.IsZero():
 		return "DIED before it began; comeback resume " + r.ID
 	case r.Died:
@@ -84,7 +100,15 @@ func (a *app) status(id string) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(a.out, a.redact(lines(recovery.Status(r.Plan, &r.State, r.Alive, a.now().Local()))))
+	text := recovery.Status(r.Plan, &r.State, r.Alive, a.now().Local())
+	if r.State.Result != "" && len(r.State.Held()) > 0 && r.Plan.GivesBack == nil { // else its parent tells of it
+		held, err := a.held(r)
+		if err != nil {
+			return err
+		}
+		text += held.status(r, time.Local)
+	}
+	_, err = io.WriteString(a.out, a.redact(lines(text)))
 	return err
 }
 
@@ -111,40 +135,57 @@ func (a *app) load(id string) (runner.Past, error) {
 }
 
 func (a *app) stopCommand() *cobra.Command {
-	var why string
+	var why, confirm string
 	cmd := &cobra.Command{
-		Use: "stop RUN", Short: "Stop a run, or clean up after one that died", Args: oneArgument("RUN"), ValidArgsFunction: a.runArgument,
+		Use: "stop RUN", Short: "Stop a run, or clean up after one that died or has left something", Args: oneArgument("RUN"), ValidArgsFunction: a.runArgument,
 		Long: `Asks a living run to stop and waits until it has cleaned up. Of a run that died
 it gives back everything that was claimed, and writes its report. A recovery that
 is stopped before its switch is open gives the old system back.
 
+Of a run that has ended it gives back what could not be given back then, or was
+kept with --keep. That is a run of its own, a child of RUN; where it changes what
+is live it wants the name of the target (--confirm), for people may have gone on
+there since. Secrets that are needed for it and are not in the environment are
+asked for; where nobody can be asked, nothing is begun.
+
 Exit codes:
   0    it has ended, and everything was given back
   1    failed
-  2    there is no such run, or it has ended already
-  3    refused: somebody else commands it, or works on it
+  2    there is no such run, nothing of it is left, or a secret is missing
+  3    refused: somebody else commands it, or works on it, or its target is not named
   4    it is still stopping
   5    it has ended, and not everything could be cleaned up`,
-		Example: "  comeback stop 7c31\n  comeback stop 7c31 --reason \"wrong backup\"",
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.stop(cmd.Context(), args[0], why) },
+		Example: "  comeback stop 7c31\n  comeback stop 7c31 --reason \"wrong backup\"\n  comeback stop 7c31 --confirm db1/shop",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.stop(cmd.Context(), args[0], why, confirm)
+		},
 	}
 	cmd.Flags().StringVar(&why, "reason", "", "the `REASON`, for the report; with it a run that another operator commands is taken over first")
+	cmd.Flags().StringVar(&confirm, "confirm", "", "of a run that has ended: the `NAME` of the live target, where giving back changes it")
 	return cmd
 }
 
-func (a *app) stop(ctx context.Context, id, why string) error {
+func (a *app) stop(ctx context.Context, id, why, confirm string) error {
 	r, err := a.load(id)
 	if err != nil {
 		return err
 	}
 	say := &plainWriter{out: a.out, now: a.now, redact: a.redact}
 	switch {
-	case r.State.Result != "" && r.ReportSHA256 != "" && len(r.State.HandedOver) > 0:
-		return usage("to remove what it has left running: comeback expire "+id, "run %s has ended already", id)
-	case r.State.Result != "" && r.ReportSHA256 != "":
-		return usage("read its report: comeback report show "+id, "run %s has ended already", id)
+	case r.State.Result != "" && (r.ReportSHA256 != "" || !r.Alive):
+		return a.stopEnded(ctx, r, why, confirm, say)
+	case confirm != "":
+		return usage("leave --confirm out", "run %s has not ended: to stop it needs no name", id)
 	case r.Alive:
 		return a.stopAlive(ctx, r, why, say)
+	}
+	// What ends without them could not be given back.
+	var claims []recovery.Resource
+	for _, c := range r.State.Held() {
+		claims = append(claims, c.Resource)
+	}
+	if _, err := a.askNeeds(a.heldNeeds(r, claims), id); err != nil {
+		return err
 	}
 	o, err := a.runnerOptions(r.Plan, a.secrets.For(r.Plan.Needs))
 	if err != nil {
@@ -172,10 +213,7 @@ func (a *app) stop(ctx context.Context, id, why string) error {
 	}
 	say.line("", "%s: %s", ending(s.Result, s.Mode), s.Says)
 	say.line("", "report: %s", run.Dir())
-	if len(s.Held()) > 0 {
-		return &exitError{recovery.WithExceptions}
-	}
-	return nil
+	return a.tellHeld(say, r.ID, s.Held())
 }
 
 // stopAlive asks the runner of a run to stop and waits for its end.
@@ -220,8 +258,5 @@ func (a *app) stopAlive(ctx context.Context, r runner.Past, why string, say *pla
 	}
 	say.line("", "%s: %s", ending(end.State.Result, end.State.Mode), end.State.Says)
 	say.line("", "report: %s", end.Dir)
-	if len(end.State.Held()) > 0 {
-		return &exitError{recovery.WithExceptions}
-	}
-	return nil
+	return a.tellHeld(say, r.ID, end.State.Held())
 }

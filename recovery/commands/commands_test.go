@@ -548,3 +548,12 @@ esac`)
 		})
 	}
 }
+
+// What a remove says to a shell of its own is no reference of the runbook.
+func TestReleaser_Expands(t *testing.T) {
+	got := commands.Releaser{}.Expands(recovery.Resource{Kind: commands.Instance, ID: "shop-7c31", Details: map[string]string{
+		"remove": `{"argv":["/bin/sh","-c","drop ${COMEBACK_NAME}"],"environment":["TOKEN=${TOKEN}"]}`}})
+	if len(got) != 1 || got[0] != "TOKEN=${TOKEN}" {
+		t.Errorf("it resolves %q", got)
+	}
+}

@@ -50,6 +50,16 @@ type Releaser struct {
 
 func (Releaser) Resource() recovery.ResourceKind { return Instance }
 
+// Expands lists the texts of a claim whose references Release resolves: what its command
+// says to a shell of its own is none of them.
+func (Releaser) Expands(of recovery.Resource) []string {
+	var c command
+	if json.Unmarshal([]byte(of.Details["remove"]), &c) != nil {
+		return nil // Release refuses it
+	}
+	return c.Environ
+}
+
 // Release runs remove. It may be repeated.
 func (r Releaser) Release(ctx context.Context, of recovery.Resource) error {
 	var c command

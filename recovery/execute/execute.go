@@ -102,7 +102,7 @@ func New(o Options) (*Executor, error) {
 		running:   map[string]*running{},
 		calls:     newCalls(),
 	}
-	for _, k := range append([]recovery.Kind{shell{x}, shellWait{x}, start{x}, stop{x}}, o.Kinds...) {
+	for _, k := range append([]recovery.Kind{shell{x}, shellWait{x}, start{x}, stop{x}, giveBack{x}}, o.Kinds...) {
 		x.kinds[k.Name()] = k
 	}
 	x.releasers[recovery.Application] = endApplication{x}

@@ -153,6 +153,8 @@ func Ending(s *recovery.State, p *recovery.Plan) recovery.RunEnded {
 	switch {
 	case p.Expires != nil:
 		says = "everything that was to go is gone"
+	case p.GivesBack != nil:
+		says = "everything that run " + p.Parent + " still held is given back"
 	case p.Mode == recovery.Recovery:
 		says = fmt.Sprintf("came back, %d of %d checks held", held, total)
 	}

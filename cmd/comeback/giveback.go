@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/plan"
+	"comeback/recovery/runner"
+	"comeback/tui"
+)
+
+// held is what a run that has ended did not give back.
+type held struct {
+	// still is there; gone was given back since, each by the run beside it.
+	still []recovery.ClaimState
+	gone  []givenBack
+	// under is a run that is about to give back, or died of it; nil where none is.
+	under *runner.Past
+}
+
+// givenBack is a claim that a later run gave back.
+type givenBack struct {
+	recovery.ClaimState
+	by string
+	at time.Time
+}
+
+// heldOf reads from the runs of the host what one of them still holds. What a recovery
+// kept on purpose is what came back, and no claim of anybody.
+func heldOf(r runner.Past, runs []runner.Past) held {
+	var h held
+	for i, child := range runs {
+		if child.Problem == nil && child.Plan.Parent == r.ID && child.Plan.GivesBack != nil && child.State.Result == "" {
+			h.under = &runs[i]
+		}
+	}
+	for _, c := range r.State.Held() {
+		if c.OnPurpose && r.Plan.Mode == recovery.Recovery {
+			continue
+		}
+		if g, ok := givenBackBy(r, c, runs); ok {
+			h.gone = append(h.gone, g)
+		} else {
+			h.still = append(h.still, c)
+		}
+	}
+	return h
+}
+
+func givenBackBy(r runner.Past, c recovery.ClaimState, runs []runner.Past) (givenBack, bool) {
+	for _, child := range runs {
+		if child.Problem != nil || child.Plan.Parent != r.ID || child.Plan.GivesBack == nil {
+			continue
+		}
+		for _, theirs := range child.State.Claims {
+			if theirs.Kind == c.Kind && theirs.ID == c.ID && !theirs.Released.IsZero() {
+				return givenBack{c, child.ID, theirs.Released}, true
+			}
+		}
+	}
+	return givenBack{}, false
+}
+
+// held reads what a run still holds.
+func (a *app) held(r runner.Past) (held, error) {
+	home, err := a.home()
+	if err != nil {
+		return held{}, err
+	}
+	runs, err := home.List()
+	return heldOf(r, runs), err
+}
+
+// status are the lines of a status about what a run did not give back.
+func (h held) status(r runner.Past, loc *time.Location) string {
+	var b strings.Builder
+	for _, c := range h.still {
+		fmt.Fprintf(&b, "%-7s %s; remove it with: %s\n", "LEFT", saysHeld(c), stopLine(r))
+	}
+	for _, g := range h.gone {
+		fmt.Fprintf(&b, "%-7s %s %s, given back %s by run %s\n", "GONE", g.Kind, g.ID, g.at.In(loc).Format("2 Jan 2006 15:04Z07:00"), g.by)
+	}
+	return b.String()
+}
+
+// stopLine is the command that gives back what a run holds, where the run was.
+func stopLine(r runner.Past) string {
+	line := "comeback stop " + r.ID
+	if r.Brought {
+		line += " --on " + clean(r.State.Host)
+	}
+	return line
+}
+
+// saysHeld is a claim that was not given back, in words.
+func saysHeld(c recovery.ClaimState) string {
+	why := c.Kept
+	if why == "" {
+		why = "it was not given back"
+	}
+	return fmt.Sprintf("%s %s: %s", c.Kind, c.ID, why)
+}
+
+// tellHeld says what a run that was stopped did not give back, and how it is tried again.
+func (a *app) tellHeld(say *plainWriter, id string, left []recovery.ClaimState) error {
+	if len(left) == 0 {
+		return nil
+	}
+	for _, c := range left {
+		say.line("", "still there: %s", saysHeld(c))
+	}
+	say.line("", "when the cause is gone, try again with: comeback stop %s", id)
+	return &exitError{recovery.WithExceptions}
+}
+
+// heldNeeds lists the secrets that giving claims back needs and that nobody has given.
+func (a *app) heldNeeds(r runner.Past, claims []recovery.Resource) []tui.Need {
+	all := releasers(a.now, a.secrets.Expand)
+	var needs []tui.Need
+	for _, c := range claims {
+		texts := slices.Sorted(maps.Values(c.Details))
+		i := slices.IndexFunc(all, func(k recovery.Releaser) bool { return k.Resource() == c.Kind })
+		if i >= 0 {
+			// Most resolve every reference of a claim; who does not says which.
+			if some, ok := all[i].(interface {
+				Expands(recovery.Resource) []string
+			}); ok {
+				texts = some.Expands(c)
+			}
+		}
+		for _, text := range texts {
+			for _, name := range a.secrets.Missing(text) {
+				if !slices.ContainsFunc(needs, func(n tui.Need) bool { return n.Name == name }) {
+					needs = append(needs, tui.Need{Name: name, Where: r.Plan.Needs[name]})
+				}
+			}
+		}
+	}
+	return needs
+}
+
+// stopEnded gives back what a run that has ended still holds, by a run of its own: the
+// journal of the one that has ended stays as it was signed.
+func (a *app) stopEnded(ctx context.Context, r runner.Past, why, confirm string, say *plainWriter) error {
+	if r.Brought {
+		return recovery.Errorf("ask that host: "+stopLine(r), "refused: run %s was carried out on %s, and what it holds is there", r.ID, clean(r.State.Host)).WithExit(recovery.Refused)
+	}
+	if r.Plan.GivesBack != nil { // what it could not give back is still its parent's
+		parent, err := a.load(r.Plan.Parent)
+		if err != nil {
+			return err
+		}
+		return a.stopEnded(ctx, parent, why, confirm, say)
+	}
+	if r.ReportSHA256 == "" {
+		o, err := a.runnerOptions(r.Plan, a.secrets.For(r.Plan.Needs))
+		if err != nil {
+			return err
+		}
+		if err := runner.Conclude(o); err != nil {
+			return err
+		}
+		say.line("", "run %s had ended without its report, which is written now", r.ID)
+	}
+	held, err := a.held(r)
+	if err != nil {
+		return err
+	}
+	switch ended := "run " + r.ID + " has ended already"; {
+	case held.under != nil && held.under.Alive:
+		return recovery.Errorf("follow it with: comeback attach "+held.under.ID, "refused: run %s gives back what run %s still holds", held.under.ID, r.ID).WithExit(recovery.Refused)
+	case held.under != nil:
+		return recovery.Errorf("take it up again: comeback resume "+held.under.ID, "refused: the runner of run %s, which was to give back what run %s still holds, died", held.under.ID, r.ID).WithExit(recovery.Refused)
+	case len(held.still) == 0 && len(held.gone) > 0:
+		return usage("read the report of that run: comeback report show "+held.gone[0].by, "%s, and run %s gave back what it had left", ended, held.gone[0].by)
+	case len(held.still) == 0 && len(r.State.HandedOver) > 0:
+		return usage("to remove what it has left running: comeback expire "+r.ID, "%s", ended)
+	case len(held.still) == 0:
+		return usage("read its report: comeback report show "+r.ID, "%s", ended)
+	case why != "":
+		return usage("leave --reason out", "%s: a reason is for one that is stopped", ended)
+	}
+	for _, c := range held.still {
+		say.line("", "still there: %s", saysHeld(c))
+	}
+	p, b, err := a.planGiveBack(r, held.still)
+	if err != nil {
+		return err
+	}
+	if p.Confirm != "" && confirm == "" {
+		return recovery.Errorf("if that is what you mean: comeback stop "+r.ID+" --confirm "+p.Confirm,
+			"refused: giving that back changes %s, and nobody has named it", p.Confirm).WithExit(recovery.Refused)
+	}
+	if err := checkConfirmed(p, confirm); err != nil {
+		return err
+	}
+	values, err := a.askNeeds(a.heldNeeds(r, p.GivesBack), r.ID)
+	if err != nil {
+		return err
+	}
+	if p.Confirm != "" {
+		tellEffects(say, p)
+	}
+	home, err := a.home()
+	if err != nil {
+		return err
+	}
+	if err := runner.Prepare(home, p, b.bytes); err != nil {
+		return err
+	}
+	s, err := a.launch(ctx, runner.Launch{Home: home, Run: p.Run, Act: runner.ActStart, Unattended: true, Confirm: confirm}, "plain", values)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return a.follow(ctx, s, say, nil, true)
+}
+
+// planGiveBack plans to give back what a run still holds. It leaves nothing behind.
+func (a *app) planGiveBack(r runner.Past, claims []recovery.ClaimState) (*recovery.Plan, *book, error) {
+	home, err := a.home()
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := a.bookOf(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	history, err := home.History(r.Plan.System)
+	if err != nil {
+		return nil, nil, err
+	}
+	next, err := a.newID(home)
+	if err != nil {
+		return nil, nil, err
+	}
+	return plan.GiveBack(plan.GiveBackOptions{Parent: r.Plan, State: &r.State, Held: claims, Options: plan.Options{
+		Source: b.source, Run: next, Number: history.Number, Previous: history.Previous, Created: a.now()}}), b, nil
+}

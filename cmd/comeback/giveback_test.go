@@ -1,0 +1,173 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"comeback/recovery"
+	"comeback/recovery/journal"
+	"comeback/shop/shoptest"
+)
+
+// What a rehearsal was asked to keep are files: its server has ended with it, and is
+// started on them as `look` says. `comeback stop` removes all of it, also where the run
+// that does so is killed in between; the record of the rehearsal stays as it was.
+func TestStop_removesWhatWasKept(t *testing.T) {
+	l, r := theShop(t), newRig(t)
+	book := runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), l.atDump, "")
+	if got := r.run(t.Context(), "rehearse", book, "--plain", "--keep", "--to", l.dump); got.code != recovery.WithExceptions {
+		t.Fatalf("exit %d\n%s%s", got.code, got.out, got.err)
+	}
+	dir := r.only(t)
+	id := filepath.Base(dir)
+	r.runnersEnd(t)
+	record := map[string][]byte{}
+	for _, name := range []string{journal.Name, "report.json", "report.md"} {
+		record[name] = read(t, filepath.Join(dir, name))
+	}
+	cluster := ""
+	kept := r.stateOf(t, id)
+	for _, c := range kept.Held() {
+		if c.Kind == recovery.Cluster {
+			cluster = c.ID
+		}
+	}
+	says := func(want string, args ...string) {
+		t.Helper()
+		if got := r.run(t.Context(), args...); got.code != recovery.CameBack || !strings.Contains(got.out, want) {
+			t.Errorf("%v does not say %q: exit %d\n%s%s", args, want, got.code, got.out, got.err)
+		}
+	}
+	says("claims not given back; comeback stop "+id, "runs")
+	says("LEFT    cluster "+cluster+": kept as asked; remove it with: comeback stop "+id, "status", id)
+
+	for len(shoptest.Processes(t, r.scratch)) > 0 { // it is being shut down
+		if t.Context().Err() != nil {
+			t.Fatal("its server does not end")
+		}
+		runtime.Gosched()
+	}
+	count := []string{"look", id, "select count(*) as n from customers"}
+	got := r.run(t.Context(), count...)
+	_, command, said := strings.Cut(got.err, "as their owner: ")
+	command, _, _ = strings.Cut(command, ", then")
+	if got.code != recovery.Refused || !said {
+		t.Fatalf("look at it: exit %d\n%s", got.code, got.err)
+	}
+	start := exec.CommandContext(t.Context(), l.Tools.Program("pg_ctl"), append(strings.Fields(command)[1:], "-l", "/dev/null")...)
+	if info, err := os.Stat(cluster); err != nil {
+		t.Fatal(err)
+	} else if owner := info.Sys().(*syscall.Stat_t); int(owner.Uid) != os.Getuid() {
+		start.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: owner.Uid, Gid: owner.Gid}}
+	}
+	start.Dir = "/"
+	if out, err := start.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", command, err, out)
+	}
+	says("n", count...)
+
+	r.environ["COMEBACK_TEST_KILL"] = "after:5" // one of the two is claimed, or both
+	child := filepath.Base(r.begun(t, func() { r.run(t.Context(), "stop", id) }))
+	delete(r.environ, "COMEBACK_TEST_KILL")
+	if got := r.run(t.Context(), "stop", id); got.code != recovery.Refused || !strings.Contains(got.err, "comeback resume "+child) {
+		t.Errorf("another one is under way: exit %d\n%s%s", got.code, got.out, got.err)
+	}
+	says("GIVEN BACK: everything that run "+id+" still held is given back", "resume", child, "--plain", "--unattended")
+	if left := shoptest.Processes(t, r.scratch); len(left) > 0 {
+		t.Errorf("still running: %v", left)
+	}
+	if left, err := os.ReadDir(r.scratch); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+	for name, before := range record {
+		if !bytes.Equal(read(t, filepath.Join(dir, name)), before) {
+			t.Errorf("%s of the rehearsal was changed", name)
+		}
+	}
+	says("GONE    cluster "+cluster+", given back ", "status", id)
+	says("given back, unsigned", "runs")
+	if got := r.run(t.Context(), "runs"); strings.Contains(got.out, "not given back") {
+		t.Errorf("runs: %s", got.out)
+	}
+	if got := r.run(t.Context(), "stop", id); got.code != recovery.Usage || !strings.Contains(got.err, "run "+child+" gave back what it had left") {
+		t.Errorf("again: exit %d\n%s%s", got.code, got.out, got.err)
+	}
+	says("Everything that the run made is proven gone", "report", "show", child)
+}
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// A recovery whose runner died in its exchange is not ended without what giving back
+// needs. Where the server could not be reached it ends with live not given back, and is
+// given back later, as soon as somebody names it.
+func TestStop_givesBackLive(t *testing.T) {
+	t.Parallel()
+	l := ownShop(t)
+	r := newRig(t).live(l)
+	harmed := rowsOf(t, l.URL())
+	r.environ["COMEBACK_TEST_KILL"] = "before:step.finished/1 database.swap"
+	run := filepath.Base(r.begun(t, func() {
+		r.run(t.Context(), "recover", liveRunbook(t, l, l.atDump), "--plain", "--to", l.dump, "--confirm", target(t))
+	}))
+	delete(r.environ, "COMEBACK_TEST_KILL")
+	address := r.environ["DATABASE_URL"]
+	stop := func(code recovery.Exit, says string, args ...string) {
+		t.Helper()
+		got := r.run(t.Context(), append([]string{"stop"}, args...)...)
+		if got.code != code || !strings.Contains(got.out+got.err, says) {
+			t.Fatalf("stop %v: exit %d, want %d and %q\n%s%s", args, got.code, code, says, got.out, got.err)
+		}
+		r.runnersEnd(t)
+	}
+
+	delete(r.environ, "DATABASE_URL")
+	stop(recovery.Usage, "export DATABASE_URL (from the vault)", run)
+	if s := r.stateOf(t, run); s.Result != "" || s.Stop != nil {
+		t.Fatalf("it was ended: %s, %s", s.Result, s.Says)
+	}
+	r.environ["DATABASE_URL"] = "postgres:///shop?host=/nowhere"
+	stop(recovery.WithExceptions, "try again with: comeback stop "+run, run)
+	ended := r.stateOf(t, run)
+	held := ended.Held()
+	if !slices.ContainsFunc(held, func(c recovery.ClaimState) bool { return c.Kind.Exchanges() }) {
+		t.Fatalf("the exchange is not held: %v", held)
+	}
+
+	r.environ["DATABASE_URL"] = address
+	stop(recovery.Refused, "comeback stop "+run+" --confirm "+target(t), run)
+	stop(recovery.Refused, "is not the name of the target", run, "--confirm", "db2/shop")
+	stop(recovery.Usage, "leave --reason out", run, "--confirm", target(t), "--reason", "enough")
+	delete(r.environ, "DATABASE_URL")
+	stop(recovery.Usage, "export DATABASE_URL (from the vault)", run, "--confirm", target(t))
+	r.environ["DATABASE_URL"] = "postgres:///shop?host=/nowhere"
+	stop(recovery.WithExceptions, "NOT ALL GIVEN BACK", run, "--confirm", target(t))
+	child := r.lastState(t).Run
+	if got := r.run(t.Context(), "status", child); strings.Contains(got.out, "LEFT") {
+		t.Errorf("what is left is told of the one that first held it:\n%s", got.out)
+	}
+	r.environ["DATABASE_URL"] = address
+	stop(recovery.CameBack, "GIVEN BACK", child, "--confirm", target(t)) // what is left is still the parent's
+	if now := rowsOf(t, l.URL()); !slices.Equal(now, harmed) {
+		t.Error("live is not what it was before the recovery")
+	}
+	last := r.lastState(t)
+	if last.Parent != run || len(last.Confirmations) != 1 || len(last.Claims) != len(held) {
+		t.Errorf("the run that gave back: a child of %s, %d confirmations, %d claims of %d", last.Parent, len(last.Confirmations), len(last.Claims), len(held))
+	}
+	stop(recovery.Usage, "run "+last.Run+" gave back what it had left", run)
+}
