@@ -218,6 +218,8 @@ type choices struct {
 	scenario string
 	// table is the only one that comes back; empty for all.
 	table string
+	// waits is told what is waited for; it may be nil.
+	waits *waits
 }
 
 // parse reads a runbook's bytes with every problem that it has.
@@ -241,6 +243,7 @@ func (a *app) plan(ctx context.Context, b *book, cat catalogue.Catalogue, c choi
 	if err := requirePostgres(b.Runbook); err != nil {
 		return nil, err
 	}
+	c.waits.on("looking for the moment %s", c.to)
 	m, err := a.resolve(ctx, b, cat, want, c)
 	if err != nil {
 		return nil, err
@@ -257,10 +260,12 @@ func (a *app) plan(ctx context.Context, b *book, cat catalogue.Catalogue, c choi
 	if err != nil {
 		return nil, err
 	}
+	c.waits.on("looking at what is live")
 	live, err := a.lookLive(ctx, b, c.mode)
 	if err != nil {
 		return nil, err
 	}
+	c.waits.on("counting what is lost with the moment %s", c.to)
 	losses, err := a.countLosses(ctx, b, cat, m, live)
 	if err != nil {
 		return nil, err

@@ -32,7 +32,7 @@ func (d *desk) Follow(ctx context.Context, next tui.FollowUp) (*tui.Prepared, er
 func (d *desk) follow(ctx context.Context, next tui.FollowUp) (*recovery.Plan, *book, error) {
 	a := d.app
 	if next.Kind == tui.SwitchBack {
-		return a.planBack(ctx, next.Run)
+		return a.planBack(ctx, next.Run, false)
 	}
 	var b *book
 	var err error
@@ -49,7 +49,7 @@ func (d *desk) follow(ctx context.Context, next tui.FollowUp) (*recovery.Plan, *
 		return nil, nil, err
 	}
 	// What the copies refuse stands on the screen that led here.
-	p, err := a.rescuePlan(ctx, b, o, true, &plainWriter{out: io.Discard, now: a.now, redact: a.redact})
+	p, err := a.rescuePlan(ctx, b, o, true, &plainWriter{out: io.Discard, now: a.now, redact: a.redact}, false)
 	if err == nil && next.Kind == tui.MergeBack {
 		p.Parent = next.Run
 	}

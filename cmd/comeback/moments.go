@@ -147,7 +147,7 @@ func (a *app) moments(ctx context.Context, path string, o momentsAsked) error {
 	}
 	asking := make(chan liveServers, 1)
 	go func() { asking <- a.askLive(ctx, b) }()
-	cat, err := a.survey(ctx, b, nil)
+	cat, err := a.surveyShown(ctx, b, true)
 	servers := <-asking
 	defer servers.close()
 	if err != nil {
@@ -159,7 +159,7 @@ func (a *app) moments(ctx context.Context, path string, o momentsAsked) error {
 			return err
 		}
 		// What is in the copies, and how far live is, has just changed.
-		if cat, err = a.survey(ctx, b, nil); err != nil {
+		if cat, err = a.surveyShown(ctx, b, true); err != nil {
 			return err
 		}
 		cat = o.restrict(cat)

@@ -90,7 +90,15 @@ func (h *happening) list(ctx context.Context, center around) error {
 	if !ok {
 		return recovery.Errorf("leave --engine out", "the engine %s reads no log", h.survey.Engine).WithExit(recovery.Usage)
 	}
-	if err := h.aim(ctx, center); err != nil {
+	w := h.waits(true)
+	if center.xid != 0 {
+		w.on("looking for transaction %d in %s", center.xid, h.survey.Copy)
+	} else {
+		w.on("looking for the end of the log in %s", h.survey.Copy)
+	}
+	err = h.aim(ctx, center)
+	w.end()
+	if err != nil {
 		return catalogue.Explain(err, h.survey.Copy)
 	}
 	h.namer = namer{home: h.live.Database, unnamed: map[uint32]bool{}}

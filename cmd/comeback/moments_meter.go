@@ -28,6 +28,7 @@ const (
 	meterAfter    = time.Second
 	meterTerminal = 250 * time.Millisecond
 	meterPlain    = 10 * time.Second
+	meterWidth    = 79
 )
 
 func newScanMeter(a *app, z zone) *scanMeter {
@@ -50,7 +51,10 @@ func (m *scanMeter) show(text string) {
 		return
 	}
 	m.due, m.shown = now.Add(meterTerminal), true
-	fmt.Fprintf(m.app.err, "\r%-79s", text)
+	if line := []rune(text); len(line) > meterWidth {
+		text = string(line[:meterWidth])
+	}
+	fmt.Fprintf(m.app.err, "\r%-*s", meterWidth, text)
 }
 
 // end removes the line.
@@ -58,7 +62,7 @@ func (m *scanMeter) end() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.shown {
-		fmt.Fprintf(m.app.err, "\r%79s\r", "")
+		fmt.Fprintf(m.app.err, "\r%*s\r", meterWidth, "")
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/plan"
@@ -154,7 +155,8 @@ func TestRecover_cluster(t *testing.T) {
 	if err := l.Archived(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	dry := r.run(t.Context(), "switch-back", filepath.Base(r.only(t)), "--dry-run")
+	dry := r.leaping(t, meterPlain+time.Second, "switch-back", filepath.Base(r.only(t)), "--dry-run")
+	dry.has(t, recovery.CameBack, "looking for database in ", "counting what was written since the switch of run "+filepath.Base(r.only(t)))
 	back, err := plan.Decode([]byte(dry.out))
 	if err != nil {
 		t.Fatalf("%v\n%s\n%s", err, dry.out, dry.err)

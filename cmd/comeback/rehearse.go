@@ -201,7 +201,7 @@ func (a *app) carryOut(ctx context.Context, path string, o request) error {
 	for _, p := range problems {
 		say.line("", "%s, line %d: warning: %s; %s", path, p.Line, p.Says, p.Do)
 	}
-	cat, err := a.survey(ctx, b, nil)
+	cat, err := a.surveyShown(ctx, b, true)
 	if err != nil {
 		return err
 	}
@@ -212,7 +212,7 @@ func (a *app) carryOut(ctx context.Context, path string, o request) error {
 			say.line("", "%s", says)
 		}
 	}
-	p, err := a.plan(ctx, b, cat, o.choices)
+	p, err := a.planShown(ctx, b, cat, o.choices)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func (a *app) auto(ctx context.Context, path string, o request) error {
 	for _, p := range problems {
 		say.line("", "%s, line %d: warning: %s; %s", path, p.Line, p.Says, p.Do)
 	}
-	cat, err := a.survey(ctx, b, nil)
+	cat, err := a.surveyShown(ctx, b, true)
 	if err != nil {
 		return err
 	}
@@ -35,7 +35,11 @@ func (a *app) auto(ctx context.Context, path string, o request) error {
 		say.line("", "copy %s could not be judged for %s: %v", r.Copy, r.Component, r.Err)
 	}
 	// Without what other hosts have filed it chooses by what this one knows.
-	if _, err := a.fetchFiled(ctx, b); err != nil {
+	w := a.waits(true)
+	w.on("reading what other hosts have filed")
+	_, err = a.fetchFiled(ctx, b)
+	w.end()
+	if err != nil {
 		say.line("", "runs of other hosts could not be read: %v", err)
 	}
 	proofs, _, err := a.proofs(b.System)
@@ -82,11 +86,11 @@ func (a *app) planNeeded(ctx context.Context, b *book, cat catalogue.Catalogue, 
 		}
 		say.line("", "chosen: %s, because %s", need.Copy, need.Why)
 		o.copy, o.engine, o.to = need.Copy, cmp.Or(need.Engine, asked), cmp.Or(need.Backup, string(recovery.WantLatest))
-		p, err := a.plan(ctx, b, cat, o.choices)
+		p, err := a.planShown(ctx, b, cat, o.choices)
 		if err != nil && need.Backup != "" { // not everything has a backup from before that one
 			say.line("", "%s cannot be reached: %v; the latest instead", o.to, err)
 			o.to = string(recovery.WantLatest)
-			p, err = a.plan(ctx, b, cat, o.choices)
+			p, err = a.planShown(ctx, b, cat, o.choices)
 		}
 		if err == nil || need.Engine == "" || ctx.Err() != nil {
 			return p, err

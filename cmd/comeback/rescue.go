@@ -116,7 +116,7 @@ func (a *app) rescue(ctx context.Context, path string, o rescuing) error {
 	for _, p := range problems {
 		say.line("", "%s, line %d: warning: %s; %s", path, p.Line, p.Says, p.Do)
 	}
-	p, err := a.rescuePlan(ctx, b, o, console, say)
+	p, err := a.rescuePlan(ctx, b, o, console, say, true)
 	if err != nil {
 		return err
 	}
@@ -184,13 +184,13 @@ func (a *app) carryRescue(ctx context.Context, b *book, p *recovery.Plan, o requ
 }
 
 // rescuePlan finds what the transaction did, resolves both copies and looks at
-// live.
-func (a *app) rescuePlan(ctx context.Context, b *book, o rescuing, look bool, say *plainWriter) (*recovery.Plan, error) {
+// live. Where it is wanted it shows what it waits for.
+func (a *app) rescuePlan(ctx context.Context, b *book, o rescuing, look bool, say *plainWriter, shown bool) (*recovery.Plan, error) {
 	c, err := rescued(b, o.component)
 	if err != nil {
 		return nil, err
 	}
-	cat, err := a.survey(ctx, b, nil)
+	cat, err := a.surveyShown(ctx, b, shown)
 	if err != nil {
 		return nil, err
 	}
@@ -201,13 +201,15 @@ func (a *app) rescuePlan(ctx context.Context, b *book, o rescuing, look bool, sa
 	if args.Choices, err = o.chosen(); err != nil {
 		return nil, err
 	}
-	f := finding{app: a, ctx: ctx, book: b, cat: cat, component: c, copy: o.copy}
+	w := a.waits(shown)
+	f := finding{app: a, ctx: ctx, book: b, cat: cat, component: c, copy: o.copy, waits: w}
 	var found foundCopies
 	if len(o.xids) > 0 {
 		found, err = f.around(o.xids, len(o.tables) > 0)
 	} else {
 		found, err = f.between(cmp.Or(o.until, o.to), o.since)
 	}
+	w.end()
 	if err != nil {
 		return nil, err
 	}

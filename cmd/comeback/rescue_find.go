@@ -19,6 +19,7 @@ type finding struct {
 	cat       catalogue.Catalogue
 	component recovery.Component
 	copy      string // where to look; empty is everywhere
+	waits     *waits // is told what is waited for; it may be nil
 }
 
 // foundCopies are a rescue's copies: the first two, and further ones.
@@ -54,6 +55,7 @@ func (f finding) point(text string) (recovery.Want, recovery.Point, error) {
 	if err != nil {
 		return want, recovery.Point{}, err
 	}
+	f.waits.on("looking for the moment %s of %s", text, f.component.Name)
 	p, err := plan.ResolvePoint(f.ctx, f.cat, opener(f.book.secrets), f.book.Runbook, engines(), f.component, plan.Wanted{Want: want, Copy: f.copy})
 	return want, p, err
 }
@@ -137,7 +139,7 @@ func (f finding) around(xids []uint, named bool) (found foundCopies, err error) 
 // needed: the copy from before a transaction knows their files.
 func (f finding) read(p recovery.Point, span recovery.Span, among map[recovery.XID]recovery.Point) ([]recovery.Transaction, error) {
 	var scanner recovery.Scanner
-	o := recovery.ScanOptions{Component: f.component, Span: span}
+	o := recovery.ScanOptions{Component: f.component, Span: span, Progress: f.waits.scan}
 	if survey, ok := f.cat.SurveyOf(p); ok {
 		engine, store, err := f.openSurvey(f.ctx, f.book, survey)
 		if err != nil {
@@ -149,6 +151,7 @@ func (f finding) read(p recovery.Point, span recovery.Span, among map[recovery.X
 	if scanner == nil {
 		return nil, recovery.Errorf("choose a copy that holds the log", "nothing in %s tells what a transaction did", p.Copy).WithExit(recovery.Refused)
 	}
+	f.waits.on("reading the log in %s", p.Copy)
 	left := len(among)
 	var log []recovery.Transaction
 	for t, err := range scanner.Scan(f.ctx, o) {

@@ -291,7 +291,7 @@ func rescueTable(t *testing.T, l *lost) {
 		t.Fatal(err)
 	}
 	o := rescuing{xids: []uint{uint(l.incident.Drop.XID)}}
-	p, err := a.rescuePlan(t.Context(), b, o, true, &plainWriter{out: os.Stderr, now: a.now})
+	p, err := a.rescuePlan(t.Context(), b, o, true, &plainWriter{out: os.Stderr, now: a.now}, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -83,7 +83,10 @@ func (a *app) retain(ctx context.Context, o retainAsked) (err error) {
 		}
 	}
 	// What other hosts have proven, the copies know.
+	w := a.waits(true)
+	w.on("reading what other hosts have filed")
 	filed, err := a.fetchAllFiled(ctx, b)
+	w.end()
 	if err != nil {
 		return err
 	}
@@ -103,7 +106,9 @@ func (a *app) retain(ctx context.Context, o retainAsked) (err error) {
 	if err != nil {
 		return err
 	}
-	cat, err := a.surveyAll(ctx, catalogue.Options{Components: options.Components, Copies: options.Copies, Engines: options.Engines, OpenStore: options.OpenStore})
+	w = a.waits(true)
+	cat, err := a.surveyAll(ctx, catalogue.Options{Components: options.Components, Copies: options.Copies, Engines: options.Engines, OpenStore: options.OpenStore, Progress: w.survey})
+	w.end()
 	if err != nil {
 		return err
 	}

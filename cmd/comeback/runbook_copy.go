@@ -69,6 +69,10 @@ func (a *app) readCopied(ctx context.Context, text string) (string, []byte, erro
 	if err != nil {
 		return "", nil, err
 	}
+	_, again := a.books.had(text) // the console is open perhaps
+	w := a.waits(!again)
+	defer w.end()
+	w.on("looking for the runbook in %s", k.store)
 	store, err := openURL(ctx, k.store)
 	if err != nil {
 		return "", nil, explainURL(err)
@@ -82,6 +86,7 @@ func (a *app) readCopied(ctx context.Context, text string) (string, []byte, erro
 		return "", nil, explainURL(err)
 	}
 	of := runbookURL(k.store, found.Key)
+	w.end()
 	if a.books.take(of, b) {
 		fmt.Fprintf(a.err, "comeback: the runbook is that of %s, SHA-256 %s: %s\n", found.At.UTC().Format(time.RFC3339), sumOf(b), clean(a.redact(of)))
 	}

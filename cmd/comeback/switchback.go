@@ -42,7 +42,7 @@ stays beside, and a rescue can read it there.
 }
 
 func (a *app) switchBack(ctx context.Context, id string, o request) error {
-	p, b, err := a.planBack(ctx, id)
+	p, b, err := a.planBack(ctx, id, true)
 	if err != nil {
 		return err
 	}
@@ -65,8 +65,9 @@ func (a *app) runChild(ctx context.Context, b *book, p *recovery.Plan, o request
 	return a.runPlanned(ctx, b, p, o, say)
 }
 
-// planBack plans the switch back of a run. It leaves nothing behind.
-func (a *app) planBack(ctx context.Context, id string) (*recovery.Plan, *book, error) {
+// planBack plans the switch back of a run, and where it is wanted shows what it waits for.
+// It leaves nothing behind.
+func (a *app) planBack(ctx context.Context, id string, shown bool) (*recovery.Plan, *book, error) {
 	parent, err := a.load(id)
 	switch {
 	case err != nil:
@@ -106,7 +107,9 @@ func (a *app) planBack(ctx context.Context, id string) (*recovery.Plan, *book, e
 		}
 		live = append(live, l)
 	}
-	losses := a.countSince(ctx, b, parent, live)
+	w := a.waits(shown)
+	losses := a.countSince(ctx, b, parent, live, w)
+	w.end()
 	history, err := home.History(parent.Plan.System)
 	if err != nil {
 		return nil, nil, err
@@ -181,7 +184,7 @@ const sinceTime = time.Minute
 
 // countSince counts what was written to live since a run has put it in its place. Where it cannot
 // be counted, the effects of the live target say why.
-func (a *app) countSince(ctx context.Context, b *book, parent runner.Past, targets []recovery.Live) []recovery.Loss {
+func (a *app) countSince(ctx context.Context, b *book, parent runner.Past, targets []recovery.Live, w *waits) []recovery.Loss {
 	ctx, cancel := context.WithTimeout(ctx, sinceTime)
 	defer cancel()
 	var exchanged time.Time // from then on people write to what came back
@@ -190,7 +193,8 @@ func (a *app) countSince(ctx context.Context, b *book, parent runner.Past, targe
 			exchanged = s.Ended
 		}
 	}
-	cat, err := a.survey(ctx, b, nil)
+	cat, err := a.survey(ctx, b, w.survey)
+	w.on("counting what was written since the switch of run %s", parent.ID)
 	var all []recovery.Loss
 	for i, l := range targets {
 		p, ok := parent.Plan.Moment.Point(l.Component)

@@ -92,7 +92,7 @@ func (a *app) walSave(ctx context.Context, o walSaved) error {
 		return fmt.Errorf("find %s: %w", o.from, err)
 	}
 	if o.copy == "" {
-		cat, err := a.survey(ctx, b, nil)
+		cat, err := a.surveyShown(ctx, b, true)
 		if err != nil {
 			return err
 		}
