@@ -34,6 +34,9 @@ type Options struct {
 	// Operator is the name that ticks, notes and decisions are made under.
 	Operator string
 	Start    Start
+	// Overlooked says that there are runs which this console cannot list, and what to do
+	// about it; nil where there are none.
+	Overlooked error
 	// Cards are a rehearsal's scenario, to be played one after the other.
 	Cards []Card
 }
@@ -129,7 +132,7 @@ func newModel(ctx context.Context, o Options) *model {
 	m := &model{
 		ctx: ctx, desk: o.Desk, now: o.Now, operator: o.Operator,
 		theme: newTheme(o.Environ), titles: titled(o.Environ), width: 80, height: 24,
-		cards: o.Cards, outages: map[string]recovery.OutageNoted{}, exec: tea.Exec, canSuspend: canSuspend, everySecond: func() tea.Cmd { return tea.Every(time.Second, func(time.Time) tea.Msg { return secondMsg{} }) },
+		cards: o.Cards, overlooked: o.Overlooked, outages: map[string]recovery.OutageNoted{}, exec: tea.Exec, canSuspend: canSuspend, everySecond: func() tea.Cmd { return tea.Every(time.Second, func(time.Time) tea.Msg { return secondMsg{} }) },
 	}
 	m.hung, m.hangUp = context.WithCancel(ctx)
 	m.terminal = variable(o.Environ, "TERM")

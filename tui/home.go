@@ -231,18 +231,21 @@ func (s *homeScreen) page(w, h int) page {
 	if s.attaching {
 		p.note = "opening the run .."
 	}
+	unseen := trouble("NOT SEEN", s.m.overlooked, w)
 	if w >= wide {
 		lw := (w - 2) * 62 / 100
-		lists, focus := s.lists(&p, lw, h-3)
+		lists, focus := s.lists(&p, lw, h-3-len(unseen))
 		p.body, p.focus = beside(lists, s.details(w-lw-2), lw, w), focus
 	} else {
 		details := s.details(w)
-		p.body, p.focus = s.lists(&p, w, max(8, h-len(details)-3))
+		p.body, p.focus = s.lists(&p, w, max(8, h-len(details)-3-len(unseen)))
+		p.body, unseen = append(p.body, unseen...), nil
 		p.body = append(append(p.body, nil), details...)
 	}
-	for len(p.body) < h-2 && len(p.body) > 0 {
+	for len(p.body) < h-2-len(unseen) && len(p.body) > 0 {
 		p.body = append(p.body, nil)
 	}
+	p.body = append(p.body, unseen...)
 	p.body = append(p.body, say(s.next()).fit(w), say("Reading changes nothing. A live system changes only after you type its name.").fit(w))
 	return p
 }

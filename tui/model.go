@@ -68,6 +68,8 @@ type model struct {
 	sought sought
 	// outages are what people have told of the outages of runbooks, by path.
 	outages map[string]recovery.OutageNoted
+	// overlooked says that there are runs which cannot be listed.
+	overlooked error
 	// cards are the scenario of a rehearsal.
 	cards []Card
 }

@@ -37,6 +37,8 @@ type app struct {
 	signers  string // the reader's own list, as a command line names it
 	environ  []string
 	now      func() time.Time
+	// shared is the state directory that all users of this host share, where it is there.
+	shared string
 	// unitDir and cronDir are where this host keeps what it does by itself.
 	unitDir, cronDir string
 	secrets          *execute.Secrets
@@ -67,7 +69,7 @@ type app struct {
 // newApp is the program in the surroundings of this process.
 func newApp() *app {
 	return &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, lookup: os.LookupEnv, environ: os.Environ(), now: time.Now,
-		secrets: execute.NewSecrets(os.LookupEnv, nil, execute.KnownSecrets...), giveWay: giveWay, unitDir: unitDir, cronDir: cronDir, books: &copiedBooks{}}
+		secrets: execute.NewSecrets(os.LookupEnv, nil, execute.KnownSecrets...), giveWay: giveWay, unitDir: unitDir, cronDir: cronDir, shared: runner.SharedState, books: &copiedBooks{}}
 }
 
 // redact takes known secrets out of what is about to be said.
@@ -85,6 +87,10 @@ func clean(text string) string {
 }
 
 func (a *app) home() (runner.Home, error) { return runner.FindHome(a.lookup) }
+
+// overlooked says that the runs of this host are in a place that this user cannot use; nil
+// where they are not.
+func (a *app) overlooked() error { return runner.Overlooked(a.lookup, a.shared, a.operator()) }
 
 // newID chooses the ID of a new run.
 func (a *app) newID(home runner.Home) (string, error) {

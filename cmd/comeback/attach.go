@@ -76,7 +76,7 @@ func (a *app) chosen(args []string) (string, error) {
 	}
 	switch len(living) {
 	case 0:
-		return "", usage("list the earlier ones with: comeback runs", "no run goes on")
+		return "", &recovery.Error{What: "no run goes on", Hint: "list the earlier ones with: comeback runs", Exit: recovery.Usage, Err: runner.ErrNoRun}
 	case 1:
 		return living[0], nil
 	}

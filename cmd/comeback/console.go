@@ -88,7 +88,7 @@ func (a *app) shown(ctx context.Context, run func(context.Context, tui.Options) 
 		fmt.Fprintf(a.err, "comeback: %s\n", warning)
 	}
 	ending, err := run(ctx, tui.Options{Desk: d, In: a.in, Out: a.out, Width: width, Height: height,
-		Environ: a.environ, Now: a.now, Operator: a.operator(), Start: start, Cards: cards})
+		Environ: a.environ, Now: a.now, Operator: a.operator(), Start: start, Cards: cards, Overlooked: a.overlooked()})
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/isolation"
+	"comeback/recovery/runner"
 )
 
 // version and commit are set by the linker; see the Makefile.
@@ -69,6 +70,9 @@ func (a *app) run(ctx context.Context, args []string) recovery.Exit {
 		return recovery.CameBack
 	}
 	a.tell(err)
+	if errors.Is(err, runner.ErrNoRun) {
+		a.tellOverlooked()
+	}
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return recovery.Interrupted
 	}
@@ -80,6 +84,13 @@ func (a *app) tell(err error) {
 	fmt.Fprintf(a.err, "comeback: %s\n", clean(a.redact(err.Error())))
 	if hint := recovery.HintOf(err); hint != "" {
 		fmt.Fprintf(a.err, "  next: %s\n", clean(a.redact(hint)))
+	}
+}
+
+// tellOverlooked says that there may be runs which this user does not see.
+func (a *app) tellOverlooked() {
+	if err := a.overlooked(); err != nil {
+		a.tell(err)
 	}
 }
 

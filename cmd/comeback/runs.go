@@ -33,6 +33,7 @@ func (a *app) runs() error {
 	if err != nil {
 		return err
 	}
+	defer a.tellOverlooked()
 	if len(runs) == 0 {
 		fmt.Fprintf(a.out, "no runs in %s; the first could be: comeback rehearse RUNBOOK\n", home.Runs())
 		return nil

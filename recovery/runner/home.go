@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"comeback/pattern"
@@ -28,8 +30,8 @@ const SharedState = "/var/lib/comeback"
 type Home struct{ Dir string }
 
 // FindHome chooses the state directory: COMEBACK_STATE, else SharedState where
-// it exists, else comeback under XDG_STATE_HOME or ~/.local/state. It creates
-// nothing.
+// it exists and this user may write to it ([Overlooked] says where not), else comeback
+// under XDG_STATE_HOME or ~/.local/state. It creates nothing.
 func FindHome(lookup func(string) (string, bool)) (Home, error) {
 	if dir, ok := lookup("COMEBACK_STATE"); ok && dir != "" {
 		abs, err := filepath.Abs(dir)
@@ -46,6 +48,31 @@ func FindHome(lookup func(string) (string, bool)) (Home, error) {
 	}
 	return Home{}, recovery.Errorf("set COMEBACK_STATE to a directory", "there is no place for the state: neither COMEBACK_STATE nor HOME is set").WithExit(recovery.Usage)
 }
+
+// Overlooked says that runs may lie in a shared state, like SharedState, that FindHome
+// passes over because this user may not write there, and what to do about it; nil where
+// none is passed over.
+func Overlooked(lookup func(string) (string, bool), shared, operator string) error {
+	if dir, ok := lookup("COMEBACK_STATE"); ok && dir != "" {
+		return nil
+	}
+	info, err := os.Stat(shared)
+	if err != nil || !info.IsDir() || unix.Access(shared, unix.W_OK) == nil {
+		return nil
+	}
+	hint := "use sudo; its owner lets colleagues in with a group of their own and mode 2770"
+	if owner, ok := info.Sys().(*syscall.Stat_t); ok && owner.Gid != 0 && info.Mode().Perm()&0o070 == 0o070 {
+		group := fmt.Sprint(owner.Gid)
+		if g, err := user.LookupGroupId(group); err == nil {
+			group = g.Name
+		}
+		hint = fmt.Sprintf("use sudo, or join its group (sudo usermod -aG %s %s) and sign in again", group, operator)
+	}
+	return recovery.Errorf(hint, "runs in %s are not seen here: %s may not write there", shared, operator)
+}
+
+// ErrNoRun is the cause of an error that a run is not known.
+var ErrNoRun = errors.New("no such run")
 
 // Runs is the directory that holds the runs' directories.
 func (h Home) Runs() string { return filepath.Join(h.Dir, "runs") }
@@ -203,7 +230,7 @@ func (h Home) find(id string) (Past, error) {
 		return Past{}, recovery.Errorf("list them with: comeback runs", "%q is not the id of a run", id).WithExit(recovery.Usage)
 	}
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return Past{}, recovery.Errorf("list them with: comeback runs", "there is no run %s in %s", id, h.Runs()).WithExit(recovery.Usage)
+		return Past{}, &recovery.Error{What: fmt.Sprintf("there is no run %s in %s", id, h.Runs()), Hint: "list them with: comeback runs", Exit: recovery.Usage, Err: ErrNoRun}
 	}
 	return Past{ID: id, Dir: dir, Brought: h.Brought(id), home: h}, nil
 }
