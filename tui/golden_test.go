@@ -281,6 +281,7 @@ var scenes = []scene{
 	{name: "run-held-back", start: Start{Runbook: shopMD}, desk: forReal, play: func(d *driver, f *fakeDesk) {
 		startReal(d, f)
 		d.sees("p hold before 5")
+		d.asked(f, 1) // for the outage, which the run notes first
 		d.press("p")
 		if c := d.asked(f, 2)[1]; c.Kind != recovery.DoHold {
 			d.t.Errorf("p asks for %+v", c)

@@ -154,7 +154,9 @@ func TestLive_heldBack(t *testing.T) {
 		th := &things{}
 		var r *rig
 		hold := func() error { return r.Do(recovery.Command{Kind: recovery.DoHold, By: "ops1"}) }
-		restore := kind{"restore", func(context.Context, recovery.Env, recovery.Step) (recovery.Outcome, error) { return recovery.Outcome{}, hold() }}
+		restore := kind{"restore", func(context.Context, recovery.Env, recovery.Step) (recovery.Outcome, error) {
+			return recovery.Outcome{}, hold()
+		}}
 		first := step("0", "k")
 		first.Kind = "restore"
 		last := writes("2", "live/db", "1")
