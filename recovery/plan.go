@@ -109,11 +109,24 @@ type Person struct {
 	Key   string `json:"key,omitempty"`
 }
 
+// Restores reports whether a run brings anything back: one that removes what another one
+// has put aside, or gives back what it holds, proves nothing of the backups.
+func (p *Plan) Restores() bool { return p.Expires == nil && p.GivesBack == nil }
+
 // ChangesLive reports whether a step writes to anything but scratch and what lies beside
 // live. A target that the plan does not list counts as live.
 func (p *Plan) ChangesLive(s Step) bool {
 	return slices.ContainsFunc(s.Writes, func(id TargetID) bool {
 		return !slices.ContainsFunc(p.Targets, func(t Target) bool { return t.ID == id && !t.Changes() })
+	})
+}
+
+// OfLive reports whether a claim of a run was made by a step that writes to anything but
+// scratch, or by one that nobody knows any more in a run that has such a target.
+func (p *Plan) OfLive(s *State, c ClaimState) bool {
+	step := s.Step(c.Step)
+	return slices.ContainsFunc(p.Targets, func(t Target) bool {
+		return !t.Scratch && (step == nil || slices.Contains(step.Writes, t.ID))
 	})
 }
 

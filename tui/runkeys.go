@@ -135,7 +135,7 @@ func (a *attached) holdsBefore(m *model) string {
 	}
 	for i := range a.state.Steps {
 		if st := &a.state.Steps[i]; a.plan.ChangesLive(st.Step) {
-			if st.State != recovery.ToDo {
+			if st.State != recovery.ToDo || st.Interrupted {
 				return ""
 			}
 			return strconv.Itoa(st.Stage + 1)

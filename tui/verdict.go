@@ -132,7 +132,7 @@ func notChecked(a *attached) []string {
 // cleanup is whether everything that the run made is gone.
 func cleanup(a *attached, zone *time.Location) (string, look) {
 	var kept []string
-	purpose := 0
+	purpose, again := 0, "again with comeback stop "+a.state.Run
 	var last time.Time
 	for _, c := range a.state.Claims {
 		switch {
@@ -146,6 +146,9 @@ func cleanup(a *attached, zone *time.Location) (string, look) {
 				why = "not given back"
 			}
 			kept = append(kept, fmt.Sprintf("%s %s (%s)", c.Kind, c.ID, why))
+			if a.plan.OfLive(&a.state, c) { // people may have gone on there since
+				again = "what was made of what is live is put right by hand"
+			}
 		}
 	}
 	n := len(a.state.Claims)
@@ -153,7 +156,7 @@ func cleanup(a *attached, zone *time.Location) (string, look) {
 	case n == 0:
 		return "nothing was made", plain
 	case len(kept) > 0:
-		return fmt.Sprintf("%d of %d STILL THERE; again with comeback stop %s: %s", len(kept), n, a.state.Run, strings.Join(kept, "; ")), bad
+		return fmt.Sprintf("%d of %d STILL THERE; %s: %s", len(kept), n, again, strings.Join(kept, "; ")), bad
 	case purpose > 0 && a.state.Mode == recovery.Rehearsal:
 		return fmt.Sprintf("%d of %s proven gone, %d kept on purpose, until: comeback stop %s", n-purpose, count(n, "claim", "claims"), purpose, a.state.Run), plain
 	case purpose > 0:

@@ -234,7 +234,7 @@ func (a *app) proofs(system string) ([]check.Proof, string, error) {
 	}
 	var all []check.Proof
 	for _, p := range runs {
-		if p.Problem == nil && p.Plan != nil && p.Plan.System == system && p.State.Result != "" {
+		if p.Problem == nil && p.Plan != nil && p.Plan.System == system && p.Plan.Restores() && p.State.Result != "" {
 			all = append(all, t.proof(p))
 		}
 	}

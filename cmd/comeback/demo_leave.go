@@ -101,7 +101,7 @@ func (a *app) endRuns(ctx context.Context) error {
 
 // stopped stops a run that may be ending just now.
 func (a *app) stopped(ctx context.Context, id string) error {
-	err := a.stop(ctx, id, "the demo has ended", "")
+	err := a.stop(ctx, id, "the demo has ended")
 	var ended *exitError
 	if errors.As(err, &ended) {
 		return nil

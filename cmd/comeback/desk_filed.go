@@ -81,7 +81,7 @@ func isFiled(home runner.Home, dir string) bool {
 // that is not so.
 func (t trust) proven(runs []runner.Past, system string) (proven, unknown *runner.Past) {
 	for i, p := range runs {
-		if p.Problem != nil || p.Plan.System != system || p.State.Result != recovery.ResultPassed || !p.Signed {
+		if p.Problem != nil || p.Plan.System != system || !p.Plan.Restores() || p.State.Result != recovery.ResultPassed || !p.Signed {
 			continue
 		}
 		v, err := t.verify(p)

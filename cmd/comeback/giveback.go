@@ -19,6 +19,8 @@ type held struct {
 	// still is there; gone was given back since, each by the run beside it.
 	still []recovery.ClaimState
 	gone  []givenBack
+	// ofLive says that some of it was made of what is live: people may have gone on there.
+	ofLive bool
 	// under is a run that is about to give back, or died of it; nil where none is.
 	under *runner.Past
 }
@@ -47,6 +49,7 @@ func heldOf(r runner.Past, runs []runner.Past) held {
 			h.gone = append(h.gone, g)
 		} else {
 			h.still = append(h.still, c)
+			h.ofLive = h.ofLive || r.Plan.OfLive(&r.State, c)
 		}
 	}
 	return h
@@ -80,7 +83,11 @@ func (a *app) held(r runner.Past) (held, error) {
 func (h held) status(r runner.Past, loc *time.Location) string {
 	var b strings.Builder
 	for _, c := range h.still {
-		fmt.Fprintf(&b, "%-7s %s; remove it with: %s\n", "LEFT", saysHeld(c), stopLine(r))
+		how := "remove it with: " + stopLine(r)
+		if h.ofLive {
+			how = "it or another one was made of what is live: put that right by hand first"
+		}
+		fmt.Fprintf(&b, "%-7s %s; %s\n", "LEFT", saysHeld(c), how)
 	}
 	for _, g := range h.gone {
 		fmt.Fprintf(&b, "%-7s %s %s, given back %s by run %s\n", "GONE", g.Kind, g.ID, g.at.In(loc).Format("2 Jan 2006 15:04Z07:00"), g.by)
@@ -107,14 +114,19 @@ func saysHeld(c recovery.ClaimState) string {
 }
 
 // tellHeld says what a run that was stopped did not give back, and how it is tried again.
-func (a *app) tellHeld(say *plainWriter, id string, left []recovery.ClaimState) error {
+func (a *app) tellHeld(say *plainWriter, p *recovery.Plan, s *recovery.State) error {
+	left := s.Held()
 	if len(left) == 0 {
 		return nil
 	}
 	for _, c := range left {
 		say.line("", "still there: %s", saysHeld(c))
 	}
-	say.line("", "when the cause is gone, try again with: comeback stop %s", id)
+	if slices.ContainsFunc(left, func(c recovery.ClaimState) bool { return p.OfLive(s, c) }) {
+		say.line("", "what was made of what is live has to be put right by hand; see: comeback status %s", p.Run)
+	} else {
+		say.line("", "when the cause is gone, try again with: comeback stop %s", p.Run)
+	}
 	return &exitError{recovery.WithExceptions}
 }
 
@@ -146,7 +158,7 @@ func (a *app) heldNeeds(r runner.Past, claims []recovery.Resource) []tui.Need {
 
 // stopEnded gives back what a run that has ended still holds, by a run of its own: the
 // journal of the one that has ended stays as it was signed.
-func (a *app) stopEnded(ctx context.Context, r runner.Past, why, confirm string, say *plainWriter) error {
+func (a *app) stopEnded(ctx context.Context, r runner.Past, why string, say *plainWriter) error {
 	if r.Brought {
 		return recovery.Errorf("ask that host: "+stopLine(r), "refused: run %s was carried out on %s, and what it holds is there", r.ID, clean(r.State.Host)).WithExit(recovery.Refused)
 	}
@@ -155,7 +167,7 @@ func (a *app) stopEnded(ctx context.Context, r runner.Past, why, confirm string,
 		if err != nil {
 			return err
 		}
-		return a.stopEnded(ctx, parent, why, confirm, say)
+		return a.stopEnded(ctx, parent, why, say)
 	}
 	if r.ReportSHA256 == "" {
 		o, err := a.runnerOptions(r.Plan, a.secrets.For(r.Plan.Needs))
@@ -192,19 +204,9 @@ func (a *app) stopEnded(ctx context.Context, r runner.Past, why, confirm string,
 	if err != nil {
 		return err
 	}
-	if p.Confirm != "" && confirm == "" {
-		return recovery.Errorf("if that is what you mean: comeback stop "+r.ID+" --confirm "+p.Confirm,
-			"refused: giving that back changes %s, and nobody has named it", p.Confirm).WithExit(recovery.Refused)
-	}
-	if err := checkConfirmed(p, confirm); err != nil {
-		return err
-	}
 	values, err := a.askNeeds(a.heldNeeds(r, p.GivesBack), r.ID)
 	if err != nil {
 		return err
-	}
-	if p.Confirm != "" {
-		tellEffects(say, p)
 	}
 	home, err := a.home()
 	if err != nil {
@@ -213,7 +215,7 @@ func (a *app) stopEnded(ctx context.Context, r runner.Past, why, confirm string,
 	if err := runner.Prepare(home, p, b.bytes); err != nil {
 		return err
 	}
-	s, err := a.launch(ctx, runner.Launch{Home: home, Run: p.Run, Act: runner.ActStart, Unattended: true, Confirm: confirm}, "plain", values)
+	s, err := a.launch(ctx, runner.Launch{Home: home, Run: p.Run, Act: runner.ActStart, Unattended: true}, "plain", values)
 	if err != nil {
 		return err
 	}
@@ -239,6 +241,7 @@ func (a *app) planGiveBack(r runner.Past, claims []recovery.ClaimState) (*recove
 	if err != nil {
 		return nil, nil, err
 	}
-	return plan.GiveBack(plan.GiveBackOptions{Parent: r.Plan, State: &r.State, Held: claims, Options: plan.Options{
-		Source: b.source, Run: next, Number: history.Number, Previous: history.Previous, Created: a.now()}}), b, nil
+	p, err := plan.GiveBack(plan.GiveBackOptions{Parent: r.Plan, State: &r.State, Held: claims, Options: plan.Options{
+		Source: b.source, Run: next, Number: history.Number, Previous: history.Previous, Created: a.now()}})
+	return p, b, err
 }

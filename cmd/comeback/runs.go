@@ -56,10 +56,13 @@ func (a *app) stillHolds(r runner.Past, runs []runner.Past) string {
 	if r.State.Result == "" || r.Plan.GivesBack != nil { // its parent tells of it
 		return ""
 	}
-	switch n := len(heldOf(r, runs).still); n {
-	case 0:
+	h := heldOf(r, runs)
+	switch n := len(h.still); {
+	case n == 0:
 		return ""
-	case 1:
+	case h.ofLive:
+		return ", NOT ALL GIVEN BACK; comeback status " + r.ID
+	case n == 1:
 		return ", 1 claim not given back; " + stopLine(r)
 	default:
 		return fmt.Sprintf(", %d claims not given back; %s", n, stopLine(r))
@@ -136,7 +139,7 @@ func (a *app) load(id string) (runner.Past, error) {
 }
 
 func (a *app) stopCommand() *cobra.Command {
-	var why, confirm string
+	var why string
 	cmd := &cobra.Command{
 		Use: "stop RUN", Short: "Stop a run, or clean up after one that died or has left something", Args: oneArgument("RUN"), ValidArgsFunction: a.runArgument,
 		Long: `Asks a living run to stop and waits until it has cleaned up. Of a run that died
@@ -144,29 +147,28 @@ it gives back everything that was claimed, and writes its report. A recovery tha
 is stopped before its switch is open gives the old system back.
 
 Of a run that has ended it gives back what could not be given back then, or was
-kept with --keep. That is a run of its own, a child of RUN; where it changes what
-is live it wants the name of the target (--confirm), for people may have gone on
-there since. Secrets that are needed for it and are not in the environment are
-asked for; where nobody can be asked, nothing is begun.
+kept with --keep: by a run of its own, a child of RUN. What was made of what is
+live it leaves, for people may have gone on there since. Secrets that are needed
+and are not in the environment are asked for; where nobody can be asked, nothing
+is begun.
 
 Exit codes:
   0    it has ended, and everything was given back
   1    failed
   2    there is no such run, nothing of it is left, or a secret is missing
-  3    refused: somebody else commands it, or works on it, or its target is not named
+  3    refused: somebody else commands it or works on it, or what is left was live
   4    it is still stopping
   5    it has ended, and not everything could be cleaned up`,
-		Example: "  comeback stop 7c31\n  comeback stop 7c31 --reason \"wrong backup\"\n  comeback stop 7c31 --confirm db1/shop",
+		Example: "  comeback stop 7c31\n  comeback stop 7c31 --reason \"wrong backup\"",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.stop(cmd.Context(), args[0], why, confirm)
+			return a.stop(cmd.Context(), args[0], why)
 		},
 	}
 	cmd.Flags().StringVar(&why, "reason", "", "the `REASON`, for the report; with it a run that another operator commands is taken over first")
-	cmd.Flags().StringVar(&confirm, "confirm", "", "of a run that has ended: the `NAME` of the live target, where giving back changes it")
 	return cmd
 }
 
-func (a *app) stop(ctx context.Context, id, why, confirm string) error {
+func (a *app) stop(ctx context.Context, id, why string) error {
 	r, err := a.load(id)
 	if err != nil {
 		return err
@@ -174,9 +176,7 @@ func (a *app) stop(ctx context.Context, id, why, confirm string) error {
 	say := &plainWriter{out: a.out, now: a.now, redact: a.redact}
 	switch {
 	case r.State.Result != "" && (r.ReportSHA256 != "" || !r.Alive):
-		return a.stopEnded(ctx, r, why, confirm, say)
-	case confirm != "":
-		return usage("leave --confirm out", "run %s has not ended: to stop it needs no name", id)
+		return a.stopEnded(ctx, r, why, say)
 	case r.Alive:
 		return a.stopAlive(ctx, r, why, say)
 	}
@@ -214,7 +214,7 @@ func (a *app) stop(ctx context.Context, id, why, confirm string) error {
 	}
 	say.line("", "%s: %s", ending(s.Result, s.Mode), s.Says)
 	say.line("", "report: %s", run.Dir())
-	return a.tellHeld(say, r.ID, s.Held())
+	return a.tellHeld(say, r.Plan, &s)
 }
 
 // stopAlive asks the runner of a run to stop and waits for its end.
@@ -259,5 +259,5 @@ func (a *app) stopAlive(ctx context.Context, r runner.Past, why string, say *pla
 	}
 	say.line("", "%s: %s", ending(end.State.Result, end.State.Mode), end.State.Says)
 	say.line("", "report: %s", end.Dir)
-	return a.tellHeld(say, r.ID, end.State.Held())
+	return a.tellHeld(say, end.Plan, &end.State)
 }

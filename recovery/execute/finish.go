@@ -106,6 +106,8 @@ func Ending(s *recovery.State, p *recovery.Plan) recovery.RunEnded {
 			}
 		case st.State == recovery.Passed:
 			exceptions = append(exceptions, st.Says+": passed over, "+st.Why)
+		case st.State == recovery.Skipped && stoppedAt(st): // and whoever recorded that died of it
+			failed = append(failed, st.Says+": stopped while it waited")
 		case st.State == recovery.Skipped:
 			exceptions = append(exceptions, st.Says+": "+st.Why)
 		default:
@@ -128,10 +130,7 @@ func Ending(s *recovery.State, p *recovery.Plan) recovery.RunEnded {
 		}
 	}
 	exceptions = append(exceptions, s.Unknown...)
-	deliberate := slices.ContainsFunc(s.Steps, func(st recovery.StepState) bool {
-		n := len(st.Decisions)
-		return n > 0 && st.Decisions[n-1].Choice == recovery.ChooseStop
-	})
+	deliberate := slices.ContainsFunc(s.Steps, func(st recovery.StepState) bool { return stoppedAt(&st) })
 	switch {
 	case s.Stop != nil && s.Stop.By != "comeback" && !deliberate:
 		return recovery.RunEnded{Result: recovery.ResultInterrupted, Exit: recovery.Interrupted, Says: "stopped: " + s.Stop.Reason}
@@ -198,4 +197,10 @@ func openDirectories(dir string) error {
 		}
 		return os.Chmod(path, 0o700)
 	})
+}
+
+// stoppedAt reports whether a person has stopped the run at a step.
+func stoppedAt(st *recovery.StepState) bool {
+	n := len(st.Decisions)
+	return n > 0 && st.Decisions[n-1].Choice == recovery.ChooseStop
 }

@@ -136,7 +136,7 @@ func (x *Executor) confirm(c recovery.Command) error {
 // holdBack makes the run ask for the name again before it changes anything live.
 func (x *Executor) holdBack(c recovery.Command) error {
 	begun := slices.ContainsFunc(x.state.Steps, func(st recovery.StepState) bool {
-		return x.Plan.ChangesLive(st.Step) && st.State != recovery.ToDo && st.WaitsFor != recovery.WaitName
+		return x.Plan.ChangesLive(st.Step) && (st.Interrupted || st.State != recovery.ToDo && st.WaitsFor != recovery.WaitName)
 	})
 	switch {
 	case x.Plan.Confirm == "":

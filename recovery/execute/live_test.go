@@ -206,6 +206,18 @@ func TestLive_stoppedWhereItWaits(t *testing.T) {
 	}
 }
 
+// So it is where the runner died before it could record that.
+func TestEnding_stoppedWhereItWaits(t *testing.T) {
+	p := &recovery.Plan{Mode: recovery.Recovery, Steps: []recovery.Step{writes("1", "live/db")}}
+	s := recovery.NewState(p)
+	s.Stop = &recovery.StopAsked{By: "ops1", Reason: "1 failed"}
+	s.Steps[0].State, s.Steps[0].Why = recovery.Skipped, "the run was stopped"
+	s.Steps[0].Decisions = []recovery.Decided{{Step: "1", Choice: recovery.ChooseStop, By: "ops1"}}
+	if end := execute.Ending(&s, p); end.Result != recovery.ResultFailed || end.Exit != recovery.Failed {
+		t.Errorf("ended as %s %d: %s", end.Result, end.Exit, end.Says)
+	}
+}
+
 // Writing beside live needs no typed name, but the right server.
 func TestLive_beside(t *testing.T) {
 	for _, right := range []bool{true, false} {

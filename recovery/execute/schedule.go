@@ -47,10 +47,19 @@ func (x *Executor) schedule(ctx context.Context, wait *sync.WaitGroup) bool {
 		step, again := st.Step, st.Retry
 		wait.Go(func() { x.do(stepCtx, step, r, again) })
 	}
-	if len(x.running) > 0 || (!x.Unattended || x.state.HeldBackBy != "") && len(x.state.Waits()) > 0 {
+	if len(x.running) > 0 || x.awaited() {
 		return true
 	}
 	return slices.ContainsFunc(x.state.Steps, func(st recovery.StepState) bool { return x.startable(&st) })
+}
+
+// awaited reports whether a person is waited for: where nobody was to be asked, only who
+// holds the run back.
+func (x *Executor) awaited() bool {
+	if !x.Unattended {
+		return len(x.state.Waits()) > 0
+	}
+	return x.state.HeldBackBy != "" && slices.ContainsFunc(x.state.Steps, func(st recovery.StepState) bool { return st.WaitsFor == recovery.WaitName })
 }
 
 // startable reports whether a step can start now: it is to do, or a person

@@ -132,6 +132,10 @@ func headline(r *Report) string {
 	switch {
 	case !r.Ended():
 		return "NOT ENDED"
+	case r.GivesBack && r.Result == recovery.ResultPassed:
+		return "GIVEN BACK"
+	case r.GivesBack && r.Result == recovery.ResultExceptions:
+		return "NOT ALL GIVEN BACK"
 	case r.Passed && len(r.Checks) == 0:
 		return verb + ", BUT THE RUNBOOK HAS NO CHECK"
 	case r.Passed:

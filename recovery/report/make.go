@@ -104,7 +104,7 @@ func readJournal(dir, runbook string) ([]recovery.Event, string, error) {
 func (s *source) report() *Report {
 	r := &Report{
 		Format: Format, System: s.state.System, Run: s.state.Run, Number: s.state.Number, Mode: s.state.Mode,
-		Result: s.state.Result, Exit: s.state.Exit, Says: s.state.Says, Previous: s.plan.Previous,
+		Result: s.state.Result, Exit: s.state.Exit, Says: s.state.Says, GivesBack: s.plan.GivesBack != nil, Previous: s.plan.Previous,
 		Scenario: s.scenario(),
 		Who: Who{
 			Operator: s.state.Operator, Host: s.state.Host, BootID: s.history.boot, Environment: s.state.Asserted,
@@ -154,6 +154,8 @@ func (s *source) due(r *Report) Due {
 	switch {
 	case !r.Ended():
 		return Due{Says: "unknown: the run has not ended"}
+	case s.plan.GivesBack != nil:
+		return Due{Says: "as before: this run restores nothing"}
 	case r.Result != recovery.ResultPassed && r.Result != recovery.ResultExceptions:
 		return Due{At: r.Times.Ended, Says: "at once: this run did not come through"}
 	case every <= 0:

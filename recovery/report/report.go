@@ -33,6 +33,8 @@ type Report struct {
 	Result recovery.Result `json:"result"`
 	Exit   recovery.Exit   `json:"exit"`
 	Says   string          `json:"says"`
+	// GivesBack says that the run did nothing but give back what another one still held.
+	GivesBack bool `json:"gives_back,omitempty"`
 	// Previous is the digest of the report before this one of the same system
 	// (of its report.json), or empty.
 	Previous string `json:"previous_report_sha256"`

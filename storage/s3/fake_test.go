@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -379,7 +380,11 @@ func TestFake_VersionPages(t *testing.T) {
 		}
 	}
 	slices.SortStableFunc(all, func(a, b version) int { return strings.Compare(a.key, b.key) })
-	for size := 1; size <= len(all); size++ {
+	for n := range 2 * len(all) {
+		size, write := n/2+1, url.QueryEscape
+		if n%2 == 1 {
+			write = html.EscapeString // as some releases of Ceph do
+		}
 		asked := 0
 		s := at(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
 			if asked++; asked > len(all) {
@@ -400,7 +405,7 @@ func TestFake_VersionPages(t *testing.T) {
 				fmt.Fprintf(w, `<Version><Key>%s</Key><VersionId>%s</VersionId><IsLatest>%v</IsLatest><Size>1</Size><ETag>"e"</ETag><LastModified>2026-11-29T23:20:0%cZ</LastModified></Version>`,
 					url.QueryEscape(v.key), v.id, v.id == "v3", v.id[1])
 				if i == len(page)-1 && from+size < len(all) {
-					fmt.Fprintf(w, `<NextKeyMarker>%s</NextKeyMarker><NextVersionIdMarker>%s</NextVersionIdMarker>`, url.QueryEscape(v.key), v.id)
+					fmt.Fprintf(w, `<NextKeyMarker>%s</NextKeyMarker><NextVersionIdMarker>%s</NextVersionIdMarker>`, write(v.key), v.id)
 				}
 			}
 			fmt.Fprint(w, `</ListVersionsResult>`)

@@ -66,12 +66,8 @@ func (s *store) Versions(ctx context.Context, prefix string) iter.Seq2[storage.V
 		if err != nil || !aws.ToBool(page.IsTruncated) {
 			return found, place{}, err
 		}
-		// The marker is written as keys are, and asked for as it is.
-		next := place{version: aws.ToString(page.NextVersionIdMarker)}
-		if next.key, err = unescaped(aws.ToString(page.NextKeyMarker), page.EncodingType); err == nil {
-			err = s.goesOn(at, next)
-		}
-		return found, next, err
+		next := place{key: marker(page), version: aws.ToString(page.NextVersionIdMarker)}
+		return found, next, s.goesOn(at, next)
 	}
 	return func(yield func(storage.Version, error) bool) {
 		var same []storage.Version // of the key whose versions may go on on the next page
@@ -92,6 +88,35 @@ func (s *store) Versions(ctx context.Context, prefix string) iter.Seq2[storage.V
 		}
 		yieldKey(same, yield)
 	}
+}
+
+// marker is the key behind which a list goes on. It is written as the keys are, and asked
+// for as it is; some services (releases of Ceph's) write it as it is, too, which shows where
+// it is the last key of its page.
+func marker(page *s3.ListObjectVersionsOutput) string {
+	written := aws.ToString(page.NextKeyMarker)
+	key, err := unescaped(written, page.EncodingType)
+	if err != nil {
+		return written
+	}
+	var last []*string
+	if n := len(page.Versions); n > 0 {
+		last = append(last, page.Versions[n-1].Key)
+	}
+	if n := len(page.DeleteMarkers); n > 0 {
+		last = append(last, page.DeleteMarkers[n-1].Key)
+	}
+	for _, k := range last {
+		if aws.ToString(k) == written {
+			return key
+		}
+	}
+	for _, k := range last {
+		if plain, err := unescaped(aws.ToString(k), page.EncodingType); err == nil && plain == written {
+			return written
+		}
+	}
+	return key
 }
 
 // versionsOf gathers a page, in the order of the keys.
