@@ -121,12 +121,12 @@ func (p *Plan) ChangesLive(s Step) bool {
 	})
 }
 
-// OfLive reports whether a claim of a run was made by a step that writes to anything but
-// scratch, or by one that nobody knows any more in a run that has such a target.
+// OfLive reports whether a claim of a run was made by a step that changes live, or by one
+// that nobody knows any more in a run that has such a target.
 func (p *Plan) OfLive(s *State, c ClaimState) bool {
 	step := s.Step(c.Step)
 	return slices.ContainsFunc(p.Targets, func(t Target) bool {
-		return !t.Scratch && (step == nil || slices.Contains(step.Writes, t.ID))
+		return t.Changes() && (step == nil || slices.Contains(step.Writes, t.ID))
 	})
 }
 

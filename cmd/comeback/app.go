@@ -103,7 +103,9 @@ func (a *app) newID(home runner.Home) (string, error) {
 // book is an opened runbook.
 type book struct {
 	*runbooks.Runbook
-	path    string
+	path string
+	// found says that it was found in a copy, where nobody has named this very one.
+	found   bool
 	bytes   []byte
 	source  recovery.Source
 	secrets *execute.Secrets
@@ -115,6 +117,7 @@ const maxRunbook = 8 << 20
 // open reads, parses and lints a runbook. All its errors come in one error, one
 // a line.
 func (a *app) open(ctx context.Context, path string) (*book, runbooks.Problems, error) {
+	asked := path
 	path, b, err := a.readRunbook(ctx, path)
 	if err != nil {
 		return nil, nil, err
@@ -138,7 +141,10 @@ func (a *app) open(ctx context.Context, path string) (*book, runbooks.Problems, 
 	if err != nil {
 		return nil, problems, err
 	}
-	return &book{Runbook: rb, path: abs, bytes: b, secrets: a.secrets.For(rb.Needs),
+	if err := runsPrograms(asked, path, rb); err != nil {
+		return nil, problems, err
+	}
+	return &book{Runbook: rb, path: abs, found: onlyFound(asked, path), bytes: b, secrets: a.secrets.For(rb.Needs),
 		source: recovery.Source{Path: abs, SHA256: sumOf(b)}}, problems, nil
 }
 

@@ -171,8 +171,13 @@ func (d *desk) Open(ctx context.Context, path string) (*tui.Opened, error) {
 	if err != nil {
 		return nil, err
 	}
+	asked := path
 	path, b, err := d.app.readRunbook(ctx, path)
 	if err != nil {
+		return nil, err
+	}
+	rb, _ := parse(path, b)
+	if err := runsPrograms(asked, path, rb); err != nil {
 		return nil, err
 	}
 	if path, err = absolute(path); err != nil {
@@ -182,7 +187,6 @@ func (d *desk) Open(ctx context.Context, path string) (*tui.Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	rb, _ := parse(path, b)
 	o := &tui.Opened{System: d.system(ctx, d.app.trustOr(home, runs), path, runs), Title: rb.Title, Components: plan.Components(rb), Copies: plan.Copies(rb), Text: string(b),
 		OnlyScratch: onlyScratch(rb)}
 	history := runner.HistoryOf(runs, rb.System)

@@ -85,7 +85,7 @@ func (h held) status(r runner.Past, loc *time.Location) string {
 	for _, c := range h.still {
 		how := "remove it with: " + stopLine(r)
 		if h.ofLive {
-			how = "it or another one was made of what is live: put that right by hand first"
+			how = "it or another one was made of what is live, and is put right by hand"
 		}
 		fmt.Fprintf(&b, "%-7s %s; %s\n", "LEFT", saysHeld(c), how)
 	}

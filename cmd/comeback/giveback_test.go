@@ -154,7 +154,7 @@ func TestStop_leavesLive(t *testing.T) {
 
 	r.environ["DATABASE_URL"] = address
 	stop(recovery.Refused, "which was made of what is live", run) // people may have gone on there since
-	if got := r.run(t.Context(), "status", run); !strings.Contains(got.out, "LEFT    exchange ") || !strings.Contains(got.out, "put that right by hand first") || strings.Contains(got.out, "remove it with") {
+	if got := r.run(t.Context(), "status", run); !strings.Contains(got.out, "LEFT    exchange ") || !strings.Contains(got.out, "was made of what is live, and is put right by hand") || strings.Contains(got.out, "remove it with") {
 		t.Errorf("the status of what is left of live:\n%s", got.out)
 	}
 	if got := r.run(t.Context(), "runs"); !strings.Contains(got.out, "NOT ALL GIVEN BACK; comeback status "+run) {

@@ -226,6 +226,9 @@ func (a *app) carryOut(ctx context.Context, path string, o request) error {
 // events.
 func (a *app) runPlanned(ctx context.Context, b *book, p *recovery.Plan, o request, say *plainWriter) error {
 	if p.Mode == recovery.Recovery {
+		if b.found {
+			return notNamed(b.path, "nobody is asked about it here")
+		}
 		if err := checkConfirmed(p, o.confirm); err != nil {
 			return err
 		}

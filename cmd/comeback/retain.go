@@ -90,6 +90,9 @@ func (a *app) retain(ctx context.Context, o retainAsked) (err error) {
 	if err != nil {
 		return err
 	}
+	if o.remove && b.found {
+		return notNamed(b.path, "its retain: says what is removed")
+	}
 	proofs, _, err := a.proofs(b.System)
 	if err != nil {
 		return err

@@ -16,6 +16,8 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/backup"
+	"comeback/recovery/commands"
+	"comeback/runbooks"
 	"comeback/storage"
 	"comeback/storage/s3"
 )
@@ -56,6 +58,29 @@ func keptAt(text string) (whichRunbook, error) {
 	return k, nil
 }
 
+// onlyFound reports whether a runbook was found in a copy, where nobody has named this very
+// one: whoever may write into the copy may have put it there.
+func onlyFound(asked, path string) bool { return inCopy(asked) && asked != path }
+
+// notNamed refuses what a runbook that was found may not do before somebody has named it.
+func notNamed(path, what string) error {
+	return recovery.Errorf("compare its SHA-256 with the one in the last report that you trust, and give this very one: "+path,
+		"refused: the runbook was found in a copy, into which others may write, and %s", what).WithExit(recovery.Refused)
+}
+
+// runsPrograms refuses a runbook that was found whose commands would be run here to see
+// which backups there are, before anybody has confirmed anything.
+func runsPrograms(asked, path string, rb *runbooks.Runbook) error {
+	if onlyFound(asked, path) {
+		for _, c := range rb.Components {
+			if c.With == commands.Name {
+				return notNamed(path, fmt.Sprintf("its component %s has commands that this host would run", c.Name))
+			}
+		}
+	}
+	return nil
+}
+
 // runbookURL is the URL of an object of a copy.
 func runbookURL(store, key string) string { return strings.TrimSuffix(store, "/") + "/" + key }
 
@@ -77,7 +102,7 @@ func (a *app) readCopied(ctx context.Context, text string) (string, []byte, erro
 	if err != nil {
 		return "", nil, explainURL(err)
 	}
-	found, err := k.find(ctx, store)
+	found, err := k.find(ctx, store, a.now())
 	if err != nil {
 		return "", nil, explainURL(err)
 	}
@@ -119,7 +144,7 @@ func (c *copiedBooks) had(of string) ([]byte, bool) {
 }
 
 // find finds the runbook that is meant: the very one, or the newest of the system.
-func (k whichRunbook) find(ctx context.Context, store storage.Store) (backup.Runbook, error) {
+func (k whichRunbook) find(ctx context.Context, store storage.Store, now time.Time) (backup.Runbook, error) {
 	if k.key != "" {
 		found, err := backup.StatRunbook(ctx, store, k.key)
 		if errors.Is(err, storage.ErrNotExist) {
@@ -131,6 +156,8 @@ func (k whichRunbook) find(ctx context.Context, store storage.Store) (backup.Run
 	if err != nil {
 		return backup.Runbook{}, err
 	}
+	// One of the future was stored by a host with a wrong clock, or by somebody who wants it found.
+	all = slices.DeleteFunc(all, func(r backup.Runbook) bool { return r.At.After(now.Add(24 * time.Hour)) })
 	var systems []string
 	for _, r := range all {
 		if !slices.Contains(systems, r.System) {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/backup"
@@ -236,4 +237,40 @@ func TestRunbookInCopy_s3(t *testing.T) {
 	r.run(t.Context(), "runbook", "lint", "s3://"+bucket+"/shop").has(t, recovery.Usage, "aws sts get-caller-identity")
 	t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
 	r.run(t.Context(), "runbook", "lint", "s3://"+bucket+"/shop").has(t, recovery.Failed, "next: check the network and AWS_ENDPOINT_URL")
+}
+
+// What was found in a copy, where nobody has named the very one, runs no program of this
+// host to see what there is, removes nothing and changes nothing live unasked: whoever may
+// write into the copy may have put it there. One of the future is not the newest.
+func TestRunbookInCopy_found(t *testing.T) {
+	b := openCopiedBook(t)
+	from := "file://" + b.copy
+	for _, args := range [][]string{{"retain", from, "--remove"}, {"recover", from, "--plain", "--to", "latest", "--confirm", "db1/shop"}} {
+		b.run(t.Context(), args...).has(t, recovery.Refused, "the runbook was found in a copy", "give this very one: file://")
+	}
+	text, err := os.ReadFile(b.book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	planted := strings.Replace(string(text), "components:\n", "components:\n  more: {kind: postgres, with: commands, list: [/bin/touch, "+b.copy+"/ran], fetch: [/bin/false]}\n", 1)
+	if planted == string(text) {
+		t.Fatalf("the runbook has no components:\n%s", text)
+	}
+	dir := filepath.Join(b.copy, "comeback", "runbooks", "shop")
+	for stamp, want := range map[string]recovery.Exit{time.Now().Add(time.Hour).UTC().Format("20060102T150405Z"): recovery.Refused, "29990101T000000Z": recovery.CameBack} {
+		name := filepath.Join(dir, stamp+"-"+sumOf([]byte(planted))+".md")
+		if err := os.WriteFile(name, []byte(planted), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got := b.run(t.Context(), "moments", from)
+		if got.code != want || (want == recovery.Refused) != strings.Contains(got.err, "its component more has commands that this host would run") {
+			t.Errorf("%s: exit %d\n%s%s", stamp, got.code, got.out, got.err)
+		}
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(b.copy, "ran")); err == nil {
+		t.Error("the program was run")
+	}
 }

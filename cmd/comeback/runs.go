@@ -147,10 +147,10 @@ it gives back everything that was claimed, and writes its report. A recovery tha
 is stopped before its switch is open gives the old system back.
 
 Of a run that has ended it gives back what could not be given back then, or was
-kept with --keep: by a run of its own, a child of RUN. What was made of what is
-live it leaves, for people may have gone on there since. Secrets that are needed
-and are not in the environment are asked for; where nobody can be asked, nothing
-is begun.
+kept with --keep: by a run of its own, a child of RUN. Where any of it was made of
+what is live it leaves all of it, for people may have gone on there since. Secrets
+that are needed and are not in the environment are asked for; where nobody can be
+asked, nothing is begun.
 
 Exit codes:
   0    it has ended, and everything was given back

@@ -102,6 +102,9 @@ func (a *app) pusher(ctx context.Context, o walPushed) (*book, push.Options, err
 	if err != nil {
 		return nil, push.Options{}, err
 	}
+	if inCopy(b.path) { // the log would wait for that one copy
+		return nil, push.Options{}, usage("copy it to a file of this host, and give that", "the log is pushed by a runbook that is on this host, and %s is in a copy", b.path)
+	}
 	options, err := a.pushOptions(b, o)
 	if err == nil {
 		options.Spool, err = a.spoolOf(b, options.Component, o.spool)

@@ -13,10 +13,10 @@ import (
 func TestGiveBack(t *testing.T) {
 	parent := &recovery.Plan{Format: plan.Format, Run: "7c31", System: "shop", Mode: recovery.Recovery, Confirm: "db1/shop",
 		Targets: []recovery.Target{{ID: "scratch/database", Scratch: true, Place: "/var/tmp/comeback-7c31/database"},
-			{ID: "live/database", Place: "db1/shop", Name: "db1/shop", Within: "cluster 7"}},
+			{ID: "beside/database", Place: "db1/shop", Beside: true}, {ID: "live/database", Place: "db1/shop", Name: "db1/shop", Within: "cluster 7"}},
 		Live: []recovery.Live{{Component: "database", Target: recovery.Target{ID: "live/database"}}},
 		Steps: []recovery.Step{{ID: "database.restore", Writes: []recovery.TargetID{"scratch/database"}},
-			{ID: "database.swap", Writes: []recovery.TargetID{"live/database"}}}}
+			{ID: "database.load", Writes: []recovery.TargetID{"beside/database"}}, {ID: "database.swap", Writes: []recovery.TargetID{"live/database"}}}}
 	state := recovery.NewState(parent)
 	held := func(step string) recovery.ClaimState {
 		return recovery.ClaimState{Step: step, Resource: recovery.Resource{Kind: recovery.Directory, ID: "/held/by/" + step}}
@@ -26,6 +26,7 @@ func TestGiveBack(t *testing.T) {
 		says string
 	}{
 		"scratch":    {[]recovery.ClaimState{held("database.restore")}, ""},
+		"beside":     {[]recovery.ClaimState{held("database.load")}, ""},
 		"live":       {[]recovery.ClaimState{held("database.restore"), held("database.swap")}, "still holds the directory /held/by/database.swap, which was made of what is live"},
 		"of no step": {[]recovery.ClaimState{held("gone")}, "still holds the directory /held/by/gone"},
 	} {
