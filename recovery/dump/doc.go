@@ -48,8 +48,8 @@
 // much waits of one table that three sessions or more have nothing to do, the first one
 // commits and all copy what they can take, a piece at a time: that costs the log of it, in
 // exchange for processors that would be idle. Fewer are slower with that log than one
-// without. Nothing else is held, however long the script is: when the memory is full,
-// reading waits.
+// without. Nothing else is held but a few translated pieces of each session, however long
+// the script is: when the memory is full, reading waits.
 //
 // Rows whose columns are all of types that package tuples knows go in translated, in COPY's
 // binary format, which takes the server about half the work; pieces that hold anything else
