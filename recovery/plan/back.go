@@ -23,13 +23,8 @@ type BackOptions struct {
 func Back(o BackOptions) (*recovery.Plan, error) {
 	parent := o.Parent
 	says := "switch back of run " + parent.Run
-	p := &recovery.Plan{
-		Format: Format, Run: o.Run, System: parent.System, Mode: recovery.Recovery, Number: o.Number, Previous: o.Previous, Parent: parent.Run,
-		Created: o.Created.UTC(), Runbook: o.Source, RPO: parent.RPO, RTO: parent.RTO, RehearseEvery: parent.RehearseEvery,
-		Moment:     recovery.Moment{Want: recovery.Want{Kind: recovery.WantBackup, Text: says}, Anchor: parent.Moment.Anchor},
-		Components: parent.Components, Copies: parent.Copies, Needs: parent.Needs, Production: parent.Production, Notify: parent.Notify, People: parent.People,
-		Stages: []recovery.Stage{{Name: "Switch back"}},
-	}
+	p := childOf(parent, o.Options, says, "Switch back")
+	p.RPO, p.RTO = parent.RPO, parent.RTO
 	b := builder{Options: o.Options, plan: p, restored: map[string]string{}}
 	b.Moment = p.Moment
 	phases := make([][]recovery.Step, 4)

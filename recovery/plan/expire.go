@@ -22,13 +22,8 @@ type ExpireOptions struct {
 // goes. It is pure.
 func Expire(o ExpireOptions) (*recovery.Plan, error) {
 	parent := o.Parent
-	p := &recovery.Plan{
-		Format: Format, Run: o.Run, System: parent.System, Mode: recovery.Recovery, Number: o.Number, Previous: o.Previous, Parent: parent.Run,
-		Created: o.Created.UTC(), Runbook: o.Source, RehearseEvery: parent.RehearseEvery,
-		Moment:     recovery.Moment{Want: recovery.Want{Kind: recovery.WantBackup, Text: "expiry of what run " + parent.Run + " has left"}, Anchor: parent.Moment.Anchor},
-		Components: parent.Components, Copies: parent.Copies, Needs: parent.Needs, Production: parent.Production, Notify: parent.Notify, People: parent.People,
-		Stages: []recovery.Stage{{Name: "Remove"}}, Expires: o.Old,
-	}
+	p := childOf(parent, o.Options, "expiry of what run "+parent.Run+" has left", "Remove")
+	p.Expires = o.Old
 	b := builder{Options: o.Options, plan: p}
 	for n, old := range o.Old {
 		i := slices.IndexFunc(p.Components, func(c recovery.Component) bool { return c.Name == old.Component })

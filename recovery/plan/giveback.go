@@ -19,13 +19,7 @@ type GiveBackOptions struct {
 // people may have gone on there since, and scratch may hold what was live.
 func GiveBack(o GiveBackOptions) (*recovery.Plan, error) {
 	parent := o.Parent
-	p := &recovery.Plan{
-		Format: Format, Run: o.Run, System: parent.System, Mode: recovery.Recovery, Number: o.Number, Previous: o.Previous, Parent: parent.Run,
-		Created: o.Created.UTC(), Runbook: o.Source, RehearseEvery: parent.RehearseEvery,
-		Moment:     recovery.Moment{Want: recovery.Want{Kind: recovery.WantBackup, Text: "giving back what run " + parent.Run + " still holds"}, Anchor: parent.Moment.Anchor},
-		Components: parent.Components, Copies: parent.Copies, Needs: parent.Needs, Production: parent.Production, Notify: parent.Notify, People: parent.People,
-		Stages: []recovery.Stage{{Name: "Give back"}},
-	}
+	p := childOf(parent, o.Options, "giving back what run "+parent.Run+" still holds", "Give back")
 	for _, c := range o.Held {
 		if parent.OfLive(o.State, c) {
 			return nil, recovery.Errorf("see what is live now: comeback status "+parent.Run+"; put it right by hand, and then remove what the run has left in scratch",
