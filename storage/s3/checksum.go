@@ -4,8 +4,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// checksums are those of an answer: crc64nvme, sha256, crc32c, sha1, crc32.
-type checksums [5]*string
+// algorithms are those of checksums, in the order in which they are preferred.
+var algorithms = [...]string{"crc64nvme", "sha256", "crc32c", "sha1", "crc32"}
+
+// checksums are those of an answer, by their algorithms.
+type checksums [len(algorithms)]*string
 
 // checksum is the first there is. A checksum of checksums, as multipart uploads
 // may have, says nothing about the bytes without the sizes of their parts, and
@@ -14,7 +17,7 @@ func checksum(kind types.ChecksumType, sums checksums) string {
 	if kind != types.ChecksumTypeFullObject {
 		return ""
 	}
-	for i, algorithm := range []string{"crc64nvme", "sha256", "crc32c", "sha1", "crc32"} {
+	for i, algorithm := range algorithms {
 		if sums[i] != nil {
 			return algorithm + ":" + *sums[i]
 		}

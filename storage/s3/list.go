@@ -25,7 +25,7 @@ func (s *store) List(ctx context.Context, prefix string) iter.Seq2[storage.Objec
 			Prefix:            s.key(prefix),
 			MaxKeys:           aws.Int32(pageSize),
 			EncodingType:      types.EncodingTypeUrl, // XML cannot hold every key
-			ContinuationToken: pointer(at.key),
+			ContinuationToken: optional(at.key),
 		})
 		if err != nil {
 			return nil, place{}, err
@@ -71,13 +71,6 @@ func (s *store) List(ctx context.Context, prefix string) iter.Seq2[storage.Objec
 // place is where a list goes on: a token, or a key and a version of it. The zero place
 // is its beginning, and its end.
 type place struct{ key, version string }
-
-func pointer(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
 
 // noList is an answer that is no list.
 func (s *store) noList(says string) error {

@@ -99,14 +99,13 @@ func (s *store) Open(ctx context.Context, o storage.Object, offset int64) (io.Re
 	} else {
 		in.ChecksumMode = types.ChecksumModeEnabled
 	}
-	out, err := s.client.GetObject(ctx, in)
+	a, err := s.get(ctx, in)
 	if err != nil {
 		return nil, s.refusal(ctx, "open", o.Key, err)
 	}
-	body := &stream{ctx: ctx, store: s, key: o.Key, body: out.Body,
-		checksum: checksum(out.ChecksumType, checksums{out.ChecksumCRC64NVME, out.ChecksumSHA256, out.ChecksumCRC32C, out.ChecksumSHA1, out.ChecksumCRC32})}
-	switch got := aws.ToString(out.ContentRange); {
-	case o.Revision != "" && revision(out.ETag) != o.Revision:
+	body := &stream{ctx: ctx, store: s, key: o.Key, body: a.body, checksum: a.checksum()}
+	switch got := a.header.Get("Content-Range"); {
+	case o.Revision != "" && a.revision() != o.Revision:
 		body.Close()
 		return nil, &storage.Error{Op: "open", Object: s.name(o.Key), Kind: storage.ErrChanged}
 	case offset > 0 && !strings.HasPrefix(got, fmt.Sprintf("bytes %d-", offset)):

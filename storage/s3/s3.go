@@ -2,7 +2,7 @@
 // protocol. It promises that bytes are those of the revision that was asked
 // for, that absence is believed only where the service says NoSuchKey, and
 // that each refusal carries the service's own words. Every request is tried a
-// bounded number of times (three, or AWS_MAX_ATTEMPTS) and, where an account is
+// bounded number of times (three, or AWS_MAX_ATTEMPTS; one more for an object) and, where an account is
 // named, is refused by the service when the bucket is another account's.
 //
 // Credentials come from the SDK's default chain: environment, profile, single
@@ -51,6 +51,7 @@ type store struct {
 	config         aws.Config
 	client         *s3.Client
 	anyOwner       *s3.Client // asks without naming the account
+	quick          quick
 }
 
 // Open prepares a store and asks nobody yet, unless the profile needs it: the
@@ -75,8 +76,9 @@ func Open(ctx context.Context, options Options) (storage.Store, error) {
 			o.APIOptions = append(o.APIOptions, smithyhttp.SetHeaderValue(ownerHeader, options.Account))
 		}
 	}
-	return &store{bucket: bucket, prefix: prefix, account: options.Account, config: cfg,
-		client: s3.NewFromConfig(cfg, at, owned, readsPages), anyOwner: s3.NewFromConfig(cfg, at)}, nil
+	client := s3.NewFromConfig(cfg, at, owned, readsPages)
+	return &store{bucket: bucket, prefix: prefix, account: options.Account, config: cfg, client: client, anyOwner: s3.NewFromConfig(cfg, at),
+		quick: quickAs(client.Options())}, nil
 }
 
 // ownerHeader makes the service refuse a request unless the bucket is this

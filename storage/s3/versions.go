@@ -55,7 +55,7 @@ func (s *store) Versioning(ctx context.Context) (storage.Versioning, error) {
 func (s *store) Versions(ctx context.Context, prefix string) iter.Seq2[storage.Version, error] {
 	ask := func(ctx context.Context, at place) ([]storage.Version, place, error) {
 		page, err := s.client.ListObjectVersions(ctx, &s3.ListObjectVersionsInput{Bucket: &s.bucket, Prefix: s.key(prefix), MaxKeys: aws.Int32(pageSize),
-			EncodingType: types.EncodingTypeUrl, KeyMarker: pointer(at.key), VersionIdMarker: pointer(at.version)})
+			EncodingType: types.EncodingTypeUrl, KeyMarker: optional(at.key), VersionIdMarker: optional(at.version)})
 		if err != nil {
 			return nil, place{}, err
 		}
