@@ -32,3 +32,19 @@ func (e *exactly) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// Fill reads until p is full or r fails; its error is r's own, io.EOF at r's end, and
+// nil where p is full. (io.ReadFull gives io.ErrUnexpectedEOF for an end in the middle of
+// p, so that a source that was cut off, and says so with that very error, looks like one
+// that has ended.)
+func Fill(r io.Reader, p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var more int
+		more, err = r.Read(p[n:])
+		n += more
+	}
+	if n == len(p) && err == io.EOF {
+		err = nil
+	}
+	return n, err
+}

@@ -297,12 +297,7 @@ func (f *Fan) name(key string) string { return f.arms[0].Store.URL() + "/" + key
 func feed(ctx context.Context, r io.Reader, puts []*fanPut) (last []byte, err error) {
 	for {
 		piece := make([]byte, fanPiece)
-		n, err := 0, error(nil)
-		for n < len(piece) && err == nil { // not io.ReadFull: it hides a source's ErrUnexpectedEOF
-			var more int
-			more, err = r.Read(piece[n:])
-			n += more
-		}
+		n, err := Fill(r, piece)
 		if n > 0 && last != nil {
 			taken := false
 			for _, p := range puts {

@@ -53,6 +53,7 @@ func testFailedPut(t *testing.T, s storage.Store) {
 	data := noise(1 << 20)
 	size := int64(len(data))
 	broken := errors.New("the pipe broke")
+	large := noise(9 << 20) // more than a part of an upload in parts
 	for _, test := range []struct {
 		name  string
 		bytes []byte
@@ -66,6 +67,9 @@ func testFailedPut(t *testing.T, s storage.Store) {
 		{"source fails", data, broken, -1, broken},
 		{"source fails with its size known", data[:100], broken, size, broken},
 		{"source fails at its end", data, broken, size, broken},
+		{"source is cut off", data[:100], io.ErrUnexpectedEOF, -1, io.ErrUnexpectedEOF},
+		{"large source is cut off", large, io.ErrUnexpectedEOF, 40 << 20, io.ErrUnexpectedEOF},
+		{"large source fails", large, broken, 40 << 20, broken},
 	} {
 		for _, before := range []string{"", "what was there"} {
 			t.Run(fmt.Sprintf("%s %q", test.name, before), func(t *testing.T) {

@@ -104,8 +104,8 @@ func (p *parts) next(free chan []byte) ([]byte, error) {
 	default:
 		buffer = make([]byte, p.partSize)
 	}
-	n, err := io.ReadFull(p.source, buffer[:p.partSize])
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	n, err := storage.Fill(p.source, buffer[:p.partSize])
+	if err == io.EOF {
 		err = nil
 	}
 	return buffer[:n], err
