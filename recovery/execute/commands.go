@@ -15,7 +15,7 @@ func (x *Executor) Do(c recovery.Command) error {
 	if x.state.Result != "" {
 		return recovery.Errorf("read its report: comeback report show "+x.Plan.Run, "run %s has ended", x.Plan.Run)
 	}
-	if ending := x.state.Stop != nil || !x.state.Cleaning.IsZero(); ending && decides(c.Kind) {
+	if ending := x.state.Stop != nil || x.through || !x.state.Cleaning.IsZero(); ending && decides(c.Kind) {
 		return recovery.Errorf("watch it to its end; notes can be added", "run %s is ending, there is nothing to decide any more", x.Plan.Run)
 	}
 	switch c.Kind {
@@ -27,7 +27,7 @@ func (x *Executor) Do(c recovery.Command) error {
 		switch {
 		case x.state.Stop != nil:
 			return nil
-		case !x.state.Cleaning.IsZero():
+		case x.through || !x.state.Cleaning.IsZero():
 			return recovery.Errorf("watch it to its end", "every step has ended, run %s is cleaning up", x.Plan.Run)
 		}
 		return x.recordLocked(recovery.StopAsked{By: c.By, Reason: c.Text})

@@ -73,6 +73,7 @@ type Executor struct {
 	changed chan struct{}
 	stores  map[string]storage.Store
 	running map[string]*running
+	through bool // no step will be started any more
 
 	reviving sync.Mutex // one at a time looks what is still there
 	calls    calls

@@ -16,10 +16,15 @@ import (
 const goneTries = 3
 
 // schedule starts what can start. It reports whether there is anything left to
-// wait for.
+// wait for; where there is not, nothing can be decided any more.
 func (x *Executor) schedule(ctx context.Context, wait *sync.WaitGroup) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.through = !x.starts(ctx, wait)
+	return !x.through
+}
+
+func (x *Executor) starts(ctx context.Context, wait *sync.WaitGroup) bool {
 	if x.broken != nil || x.state.Stop != nil {
 		return len(x.running) > 0
 	}

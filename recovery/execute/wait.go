@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"comeback/recovery"
 	"comeback/storage"
@@ -121,12 +122,27 @@ func (x *Executor) amend(c recovery.Command) error {
 		}
 	}
 	for _, id := range a.Skip {
-		switch st := x.state.Step(id); {
-		case st == nil:
-			return recovery.Errorf("", "the plan has no step %q", id)
-		case a.Why == "":
-			return recovery.Errorf("say why", "leaving %s out needs a reason", st.Says)
+		if err := x.mayLeaveOut(a, id); err != nil {
+			return err
 		}
 	}
 	return x.recordLocked(a)
+}
+
+// mayLeaveOut refuses what follows cannot go without. Where the moment or the steps change
+// as well, the plan that they are of says what it does not need any more.
+func (x *Executor) mayLeaveOut(a recovery.Amended, id string) error {
+	st := x.state.Step(id)
+	switch {
+	case st == nil:
+		return recovery.Errorf("prepare it again", "the plan has no step %q", id)
+	case st.State == recovery.Done, st.State == recovery.Passed, st.State == recovery.Skipped:
+		return recovery.Errorf("leave out a step that is still to do", "%q is %s already", st.Says, st.State).WithExit(recovery.Refused)
+	case a.Moment == nil && len(a.Steps) == 0 && !st.MayPass:
+		return recovery.Errorf("choose another moment or another copy, or stop the run",
+			"%q cannot be left out: what follows needs what it makes", st.Says).WithExit(recovery.Refused)
+	case strings.TrimSpace(a.Why) == "":
+		return recovery.Errorf("say why the run is right without it", "leaving out %q needs a reason", st.Says).WithExit(recovery.Usage)
+	}
+	return nil
 }

@@ -7,8 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -201,7 +203,9 @@ func TestAmend(t *testing.T) {
 		<-release
 		return recovery.Outcome{}, nil
 	}}
-	r := newRig(t, []recovery.Kind{hold, kind{"ok", ok}}, after(t, nil), step("1", "hold"), step("2", "ok", "1"))
+	optional, ended := step("2", "ok", "1"), step("0", "ok")
+	optional.MayPass, ended.MayPass = true, true
+	r := newRig(t, []recovery.Kind{hold, kind{"ok", ok}}, after(t, nil), ended, step("1", "hold", "0"), optional, step("3", "ok", "1"))
 	r.environ["SHOP_KEY"] = "hunter2"
 	go func() {
 		<-started
@@ -215,13 +219,15 @@ func TestAmend(t *testing.T) {
 		live := step("2", "ok")
 		live.Writes = []recovery.TargetID{"live/db"}
 		for name, a := range map[string]recovery.Amended{
-			"step under way":   {Says: "x", Redo: []string{"1"}},
-			"skip without why": {Says: "x", Skip: []string{"2"}},
-			"unknown to skip":  {Says: "x", Why: "y", Skip: []string{"9"}},
-			"unknown to redo":  {Says: "x", Redo: []string{"9"}},
-			"unknown kind":     {Says: "x", Steps: []recovery.Step{step("3", "teleport")}},
-			"live":             {Says: "x", Steps: []recovery.Step{live}},
-			"says nothing":     {Redo: []string{"2"}},
+			"step under way":      {Says: "x", Redo: []string{"1"}},
+			"skip without why":    {Says: "x", Why: " ", Skip: []string{"2"}},
+			"skip what is needed": {Says: "x", Why: "y", Skip: []string{"3"}},
+			"skip what is done":   {Says: "x", Why: "y", Skip: []string{"0"}},
+			"unknown to skip":     {Says: "x", Why: "y", Skip: []string{"9"}},
+			"unknown to redo":     {Says: "x", Redo: []string{"9"}},
+			"unknown kind":        {Says: "x", Steps: []recovery.Step{step("4", "teleport")}},
+			"live":                {Says: "x", Steps: []recovery.Step{live}},
+			"says nothing":        {Redo: []string{"2"}},
 		} {
 			if amend(a) == nil {
 				t.Errorf("%s: taken", name)
@@ -286,6 +292,56 @@ func TestDo_whileEnding(t *testing.T) {
 	}()
 	if s := r.run(t); s.Result != recovery.ResultFailed || len(s.Notes) != 1 {
 		t.Errorf("ended as %s: %s", s.Result, s.Says)
+	}
+}
+
+// What is decided when every step has ended is carried out or refused, also while the end
+// waits for a call.
+func TestDo_afterTheLastStep(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "answered")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	answer := func() {
+		if f, err := os.OpenFile(fifo, os.O_WRONLY, 0); err != nil { // waits for who reads it
+			t.Error(err)
+		} else {
+			f.Close()
+		}
+	}
+	th, last := &things{}, ticks("one")
+	last.After = []string{"1"}
+	r := newRig(t, []recovery.Kind{th.noted("k")}, func(p *recovery.Plan, _ *execute.Options) {
+		p.Notify = []string{"/bin/cat", fifo}
+	}, step("1", "k"), last)
+	amended := 0
+	go func() {
+		<-r.waiting
+		if err := r.Do(recovery.Command{Kind: recovery.DoTick, Step: "t", How: recovery.TickDone, By: "ops1"}); err != nil {
+			t.Error(err)
+		}
+		for t.Context().Err() == nil {
+			a, err := recovery.Amend(r.State().PlanSHA256, recovery.Amended{Says: "again", Redo: []string{"1"}})
+			if err != nil {
+				t.Error(err)
+			}
+			if r.Do(recovery.Command{Kind: recovery.DoAmend, Amend: &a, By: "ops1"}) != nil {
+				break
+			}
+			amended++
+			for s := r.State(); s.Result == "" && s.Step("1").State != recovery.Done && t.Context().Err() == nil; s = r.State() {
+				runtime.Gosched()
+			}
+		}
+		if r.Do(recovery.Command{Kind: recovery.DoStop, By: "ops1"}) == nil {
+			t.Error("a run whose every step has ended was stopped")
+		}
+		answer()
+		answer() // that the run has ended is told as well
+	}()
+	s := r.run(t)
+	if want := "did 1" + strings.Repeat(", did 1", amended); s.Result != recovery.ResultPassed || th.said() != want {
+		t.Errorf("ended as %s: %s; %s, amended %d times", s.Result, s.Says, th.said(), amended)
 	}
 }
 

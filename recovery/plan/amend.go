@@ -95,29 +95,6 @@ func (c comparison) rereads() (n int64) {
 	return n
 }
 
-// SkipStep makes the amendment that leaves one step out, for a reason that a
-// person gives; the run then ends with an exception.
-func SkipStep(state recovery.State, id, by, why string) (recovery.Amended, error) {
-	if err := open(state); err != nil {
-		return recovery.Amended{}, err
-	}
-	st := state.Step(id)
-	switch {
-	case st == nil:
-		return recovery.Amended{}, recovery.Errorf("choose a step that the run has", "run %s has no step %q", state.Run, id).WithExit(recovery.Usage)
-	case ended(st):
-		return recovery.Amended{}, recovery.Errorf("leave out a step that is still to do", "%q is %s already", st.Says, st.State).WithExit(recovery.Refused)
-	case st.State == recovery.Running:
-		return recovery.Amended{}, underWay(st)
-	case !st.MayPass:
-		return recovery.Amended{}, recovery.Errorf("choose another moment or another copy, or stop the run",
-			"%q cannot be left out: what follows needs what it makes", st.Says).WithExit(recovery.Refused)
-	case strings.TrimSpace(why) == "":
-		return recovery.Amended{}, recovery.Errorf("say why the run is right without it", "leaving out %q needs a reason", st.Says).WithExit(recovery.Usage)
-	}
-	return recovery.Amend(state.PlanSHA256, recovery.Amended{Says: "leave out " + st.Says, Why: why, By: by, Skip: []string{id}})
-}
-
 // open refuses a run that takes no changes any more.
 func open(s recovery.State) error {
 	switch {
