@@ -221,14 +221,17 @@ func (f *Fan) Open(ctx context.Context, o Object, offset int64) (io.ReadCloser, 
 	}
 	for _, a := range left {
 		theirs, err := a.Store.Stat(ctx, o.Key)
-		if err != nil {
+		switch {
+		case ctx.Err() != nil:
 			return nil, err
-		}
-		if theirs.Size == o.Size {
+		case errors.Is(err, ErrNotExist):
+		case err != nil:
+			f.fail(a, err)
+		case theirs.Size == o.Size:
 			return a.Store.Open(ctx, theirs, offset)
 		}
 	}
-	if len(left) == 0 {
+	if len(f.Left()) == 0 {
 		return nil, f.none()
 	}
 	return nil, &Error{Op: "open", Object: f.name(o.Key), Kind: ErrChanged, Says: "the store that it was listed in has failed, and the others hold something else"}

@@ -145,6 +145,40 @@ func TestFan_List(t *testing.T) {
 	}
 }
 
+// silentStat is a store that describes nothing.
+type silentStat struct{ storage.Store }
+
+func (s silentStat) Stat(context.Context, string) (storage.Object, error) {
+	return storage.Object{}, &storage.Error{Op: "stat", Object: s.URL(), Kind: storage.ErrUnavailable}
+}
+
+// What was listed in a store that has failed since is read from another one that has it,
+// past those that have not, and past one that fails, too.
+func TestFan_Open(t *testing.T) {
+	arms := openDirs(t, "nearby", "empty", "silent", "offsite")
+	for _, i := range []int{0, 2, 3} {
+		storagetest.Put(t, arms[i].Store, "a", "text")
+	}
+	arms[2].Store = silentStat{arms[2].Store}
+	o, err := storage.NewFan(arms[0]).Stat(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := storage.NewFan(arms...)
+	f.Drop("nearby", errors.New("gone"))
+	in, err := f.Open(t.Context(), o, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(in); string(text) != "text" || err != nil {
+		t.Errorf("read %q, %v", text, err)
+	}
+	in.Close()
+	if _, failed := f.Failed()["silent"]; !failed || len(f.Failed()) != 2 {
+		t.Errorf("failed: %v", f.Failed())
+	}
+}
+
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(b []byte) (int, error) { return f(b) }

@@ -106,11 +106,8 @@ func (t *taking) snapshot(ctx context.Context) (err error) {
 	if s.LSN, err = recovery.ParseLSN(lsn); err != nil {
 		return fmt.Errorf("open a snapshot: %w", err)
 	}
-	// Not every role may ask for the identifier; a transaction of its own keeps
-	// that from ending the snapshot's.
-	err = t.tx.QueryRow(ctx, "select case when has_function_privilege('pg_control_system()', 'execute') then (select system_identifier::text from pg_control_system()) else '' end").Scan(&s.System)
-	if err != nil {
-		s.System = ""
+	if s.System, err = systemOf(ctx, t.tx); err != nil {
+		return fmt.Errorf("open a snapshot: %w", err)
 	}
 	if err := t.findTools(); err != nil {
 		return err
@@ -122,6 +119,21 @@ func (t *taking) snapshot(ctx context.Context) (err error) {
 	t.conninfo, t.env, err = postgres.ProgramAddress(t.address, config, s.Database)
 	return err
 }
+
+// systemOf asks for the server's identifier, which not every role may: then it is "". A
+// savepoint keeps that from ending the transaction.
+func systemOf(ctx context.Context, tx pgx.Tx) (id string, err error) {
+	err = pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, "select system_identifier::text from pg_control_system()").Scan(&id)
+	})
+	if codeOf(err) == insufficientPrivilege {
+		return "", nil
+	}
+	return id, err
+}
+
+// insufficientPrivilege is the SQLSTATE of what a role may not do.
+const insufficientPrivilege = "42501"
 
 // findTools finds the programs of the server's major, or of the next newer one.
 func (t *taking) findTools() error {

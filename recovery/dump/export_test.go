@@ -54,3 +54,6 @@ func Worded(ctx context.Context, env recovery.Env, server *postgres.Server, data
 	}
 	return c.relations[of].worded, nil
 }
+
+// SystemOf asks for the identifier of a server.
+var SystemOf = systemOf

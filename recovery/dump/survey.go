@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -22,7 +23,8 @@ const (
 	// looksPerPattern is how many objects of each pattern of names are opened,
 	// the newest first. The others are judged by them.
 	looksPerPattern = 24
-	// looksInAll bounds the objects that are opened in one survey.
+	// looksInAll bounds the objects that are opened in one survey, beside one of each
+	// directory archive.
 	looksInAll = 600
 	// looksAtOnce is how many are opened side by side.
 	looksAtOnce = 8
@@ -147,7 +149,7 @@ func look(ctx context.Context, store storage.Store, l *listing) ([]found, error)
 	slices.SortFunc(patterns, func(a, b []storage.Object) int {
 		return cmp.Or(b[0].Modified.Compare(a[0].Modified), cmp.Compare(a[0].Key, b[0].Key))
 	})
-	results := make([][]found, len(patterns)+1)
+	results := make([][]found, len(patterns))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(looksAtOnce)
 	left := looksInAll
@@ -168,10 +170,14 @@ func look(ctx context.Context, store storage.Store, l *listing) ([]found, error)
 			})
 		}
 	}
-	g.Go(func() (err error) {
-		results[len(patterns)], err = lookAtDirectories(gctx, store, l.directories)
-		return err
-	})
+	names := slices.Sorted(maps.Keys(l.directories))
+	directories := make([]found, len(names))
+	for i, dir := range names {
+		g.Go(func() (err error) {
+			directories[i], err = lookAtDirectory(gctx, store, dir, l.directories[dir])
+			return err
+		})
+	}
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
@@ -180,7 +186,7 @@ func look(ctx context.Context, store storage.Store, l *listing) ([]found, error)
 		all = append(all, results[i]...)
 		all = append(all, judgeByName(results[i], objects)...)
 	}
-	all = append(all, results[len(patterns)]...)
+	all = append(all, directories...)
 	return slices.DeleteFunc(all, func(f found) bool { return f.key == "" }), nil
 }
 
@@ -214,34 +220,34 @@ func judgeByName(opened []found, objects []storage.Object) []found {
 	return all
 }
 
-// lookAtDirectories judges directory archives by their tables of contents. One
+// lookAtDirectory judges a directory archive by its table of contents. One
 // without is what an interrupted pg_dump leaves: it writes that last.
-func lookAtDirectories(ctx context.Context, store storage.Store, directories map[string][]storage.Object) ([]found, error) {
-	var all []found
-	for dir, objects := range directories {
-		f := found{key: path.Clean(dir), objects: objects}
-		i := slices.IndexFunc(objects, func(o storage.Object) bool { return path.Base(o.Key) == tocFile })
-		if i < 0 {
-			if len(objects) > 1 && strings.Contains(objects[0].Key, ".dat") {
-				f.finding = "looks like a directory archive of pg_dump without its toc.dat: the dump did not end"
-				all = append(all, f)
-			}
-			continue
+func lookAtDirectory(ctx context.Context, store storage.Store, dir string, objects []storage.Object) (found, error) {
+	f := found{key: path.Clean(dir), objects: objects}
+	i := slices.IndexFunc(objects, func(o storage.Object) bool { return path.Base(o.Key) == tocFile })
+	if i < 0 {
+		if len(objects) < 2 || !strings.Contains(objects[0].Key, ".dat") {
+			return found{}, nil
 		}
-		raw, err := readBeginning(ctx, store, objects[i], headBytes)
-		if err != nil {
-			return nil, err
-		}
-		a, err := readArchiveHeader(raw)
-		if err != nil {
-			continue // somebody else's toc.dat
-		}
-		f.head.archive(a)
-		f.head.Form = directoryArchive
-		if i := slices.IndexFunc(objects, func(o storage.Object) bool { return o.Size == 0 && rowsFile.MatchString(path.Base(o.Key)) }); i >= 0 {
-			f.problem = path.Base(objects[i].Key) + " is empty, which no table's file is: the dump was not written or not stored to its end"
-		}
-		all = append(all, f)
+		f.finding = "looks like a directory archive of pg_dump without its toc.dat: the dump did not end"
+		return f, nil
 	}
-	return all, nil
+	raw, err := readBeginning(ctx, store, objects[i], headBytes)
+	if problem, ok := own(err); ok {
+		f.head.Form, f.problem = directoryArchive, problem
+		return f, nil
+	}
+	if err != nil {
+		return found{}, err
+	}
+	a, err := readArchiveHeader(raw)
+	if err != nil {
+		return found{}, nil // somebody else's toc.dat
+	}
+	f.head.archive(a)
+	f.head.Form = directoryArchive
+	if i := slices.IndexFunc(objects, func(o storage.Object) bool { return o.Size == 0 && rowsFile.MatchString(path.Base(o.Key)) }); i >= 0 {
+		f.problem = path.Base(objects[i].Key) + " is empty, which no table's file is: the dump was not written or not stored to its end"
+	}
+	return f, nil
 }

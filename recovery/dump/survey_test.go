@@ -237,6 +237,14 @@ func TestSurvey_CopyThatRefuses(t *testing.T) {
 			t.Errorf("backups %+v", s.Backups)
 		}
 	})
+	t.Run("a directory is removed", func(t *testing.T) {
+		store := storagetest.NewFaulty(directory(t, map[string][]byte{"a.sql": objects["a.sql"], "dir/toc.dat": []byte("PGDMP"), "dir/1.dat": []byte(rows)}),
+			storagetest.Fault{Op: storagetest.OnOpen, Key: "dir/toc.dat", Err: storagetest.Changed})
+		s := survey(t, component, store)
+		if len(s.Backups) != 2 || !strings.Contains(s.Backups[0].Problem+s.Backups[1].Problem, "while the copy was surveyed") {
+			t.Errorf("backups %+v", s.Backups)
+		}
+	})
 	t.Run("context ended", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()

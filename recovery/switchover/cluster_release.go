@@ -216,20 +216,45 @@ type releaseEnv struct{ recovery.Env }
 
 func (releaseEnv) Meter() recovery.Meter { return silent{} }
 
+// commandWithin is how long a program that gives back a claim may take: longer than
+// pg_ctl waits for a server's end. Nobody can stop a run that is cleaning up.
+const commandWithin = 15 * time.Minute
+
 // Command runs a program in a process group of its own, which ends with ctx.
 func (releaseEnv) Command(ctx context.Context, c recovery.Cmd) error {
-	var says bytes.Buffer
+	ctx, cancel := context.WithTimeoutCause(ctx, commandWithin, fmt.Errorf("it did not end within %s", recovery.FormatSpan(commandWithin)))
+	defer cancel()
+	var says lastWords
 	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
 	cmd.Dir, cmd.Env, cmd.Stderr = c.Dir, c.Env, &says
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = outputGrace
 	if c.User != nil {
 		cmd.SysProcAttr.Credential = isolation.Credential(*c.User)
 	}
-	if err := cmd.Run(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
-		return fmt.Errorf("%s: %w: %s", filepath.Base(c.Path), err, bytes.TrimSpace(says.Bytes()))
+	err := cmd.Run()
+	switch {
+	case err == nil, errors.Is(err, exec.ErrWaitDelay):
+		return nil
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
 	}
-	return nil
+	return fmt.Errorf("%s: %w: %s", filepath.Base(c.Path), err, bytes.TrimSpace(says.b))
+}
+
+// mostWords bounds what an error repeats of a program's words.
+const mostWords = 4 << 10
+
+// lastWords keeps the end of what a program says.
+type lastWords struct{ b []byte }
+
+func (l *lastWords) Write(b []byte) (int, error) {
+	l.b = append(l.b, b...)
+	if len(l.b) > mostWords {
+		l.b = bytes.Clone(l.b[len(l.b)-mostWords:])
+	}
+	return len(b), nil
 }
 
 // silent is a meter that nobody looks at.

@@ -1,10 +1,15 @@
 package switchover
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"comeback/recovery"
@@ -113,4 +118,37 @@ func TestRemoveRestored(t *testing.T) {
 		}
 	}
 	there(data, pair.Old)
+}
+
+// A command that hangs ends with all that it has begun.
+func TestReleaseEnv_Command(t *testing.T) {
+	begun := filepath.Join(t.TempDir(), "begun")
+	if err := syscall.Mkfifo(begun, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	ended := make(chan error)
+	go func() {
+		ended <- releaseEnv{}.Command(ctx, recovery.Cmd{Path: "/bin/sh", Args: []string{"-c", `sleep 1000 & echo $! >"$1"; echo busy >&2; wait`, "sh", begun}})
+	}()
+	text, err := os.ReadFile(begun)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel(errors.New("it took too long"))
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), "it took too long") {
+		t.Errorf("ended with %v", err)
+	}
+	for t.Context().Err() == nil {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil || strings.Contains(string(status), ") Z ") { // gone, or dead and not waited for
+			return
+		}
+		runtime.Gosched()
+	}
+	t.Errorf("process %d is still there", pid)
 }
