@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // dir is a local directory. Nothing is held between calls, so that a file
@@ -43,6 +44,33 @@ func OpenDir(path string) (Store, error) {
 	}
 	defer root.Close()
 	return d, nil
+}
+
+// OpenDirWithin is OpenDir for a directory that may lie elsewhere: where it does not answer,
+// as that of a file server that has gone does not, it is ErrUnavailable after a while, or
+// the end of ctx. Who asked it waits on, and ends with the process: nothing else ends that.
+func OpenDirWithin(ctx context.Context, path string, within time.Duration) (Store, error) {
+	type opened struct {
+		store Store
+		err   error
+	}
+	answer := make(chan opened, 1)
+	go func() {
+		s, err := OpenDir(path)
+		answer <- opened{s, err}
+	}()
+	late := time.NewTimer(within)
+	defer late.Stop()
+	refusal := &Error{Op: "open", Object: (&dir{path: path}).URL()}
+	select {
+	case a := <-answer:
+		return a.store, a.err
+	case <-ctx.Done():
+		refusal.Kind = ctx.Err()
+	case <-late.C:
+		refusal.Kind, refusal.Says = ErrUnavailable, fmt.Sprintf("the directory has not answered for %v; is the file server that it is mounted from there?", within)
+	}
+	return nil, refusal
 }
 
 func (d *dir) URL() string { return "file://" + (&url.URL{Path: d.path}).EscapedPath() }

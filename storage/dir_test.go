@@ -481,3 +481,22 @@ func TestDir_Sweep(t *testing.T) {
 		t.Errorf("%v: left are %q, want %q", err, got, want)
 	}
 }
+
+// A directory that answers nothing keeps nobody waiting.
+func TestOpenDirWithin(t *testing.T) {
+	hung := storagetest.HungMount(t)
+	_, err := storage.OpenDirWithin(t.Context(), hung, time.Millisecond)
+	if !errors.Is(err, storage.ErrUnavailable) || !strings.Contains(err.Error(), hung) {
+		t.Errorf("error %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := storage.OpenDirWithin(ctx, hung, time.Hour); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	s, err := storage.OpenDirWithin(t.Context(), t.TempDir(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	storagetest.Put(t, s, "a", "text")
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/url"
 	"path/filepath"
+	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/catalogue"
@@ -19,6 +20,9 @@ func opener(secrets *execute.Secrets) func(context.Context, recovery.Copy) (stor
 		return openCopy(ctx, c, secrets.Expand)
 	}
 }
+
+// directoryWithin is how long a directory may take to answer at all.
+const directoryWithin = 10 * time.Second
 
 // openCopy opens a copy; expand resolves its references.
 func openCopy(ctx context.Context, c recovery.Copy, expand func(string) (string, error)) (storage.Store, error) {
@@ -36,7 +40,7 @@ func openCopy(ctx context.Context, c recovery.Copy, expand func(string) (string,
 	var store storage.Store
 	switch {
 	case u.Scheme == "file" && u.Host == "" && filepath.IsAbs(u.Path):
-		store, err = storage.OpenDir(u.Path)
+		store, err = storage.OpenDirWithin(ctx, u.Path, directoryWithin)
 	case u.Scheme == "s3" && u.Host != "":
 		store, err = s3.Open(ctx, s3.Options{URL: c.URL, Region: c.Region, Profile: c.Profile, Endpoint: c.Endpoint,
 			PathStyle: c.PathStyle, Role: c.Role, Account: c.Account})

@@ -76,7 +76,7 @@ func Survey(ctx context.Context, o Options) (Catalogue, error) {
 				wait.Go(func() {
 					gate <- struct{}{}
 					defer func() { <-gate }()
-					report(o.Progress, s.what)
+					report(ctx, o.Progress, s.what)
 					store, err := open()
 					if err == nil {
 						s.survey, err = e.Survey(ctx, c, cp, backupsOf{store})
@@ -85,12 +85,18 @@ func Survey(ctx context.Context, o Options) (Catalogue, error) {
 					if err != nil {
 						s.what.State = "refused"
 					}
-					report(o.Progress, s.what)
+					report(ctx, o.Progress, s.what)
 				})
 			}
 		}
 	}
-	wait.Wait()
+	ended := make(chan struct{})
+	go func() { wait.Wait(); close(ended) }()
+	select {
+	case <-ended:
+	case <-ctx.Done(): // a directory that has gone may answer nothing, not even that
+		return Catalogue{}, ctx.Err()
+	}
 	var cat Catalogue
 	for _, s := range slots {
 		if s.err != nil {
@@ -124,8 +130,8 @@ func (s backupsOf) List(ctx context.Context, prefix string) iter.Seq2[storage.Ob
 	}
 }
 
-func report(progress func(Progress), p Progress) {
-	if progress != nil {
+func report(ctx context.Context, progress func(Progress), p Progress) {
+	if progress != nil && ctx.Err() == nil {
 		progress(p)
 	}
 }
