@@ -151,6 +151,10 @@ func TestJourney_AWaitIsShownUnlessThePersonTypesOrTurnedAway(t *testing.T) {
 		}
 		d.press("w")
 		d.sees("WAITS FOR YOU since")
+		d.press("esc", "space")
+		d.sees("space is no key here")
+		d.press("enter") // leads on, as everywhere
+		d.sees("WAITS FOR YOU since")
 	})
 	t.Run("not into a note", func(t *testing.T) {
 		d, desk := atRun(t)

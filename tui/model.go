@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -213,7 +214,11 @@ func (m *model) press(k tea.KeyPressMsg) tea.Cmd {
 			return nil
 		}
 		if k.Text != "" {
-			m.said, m.passes = clean(k.Text)+" is no key here; ? says which are", m.now().Add(wrongKey)
+			name := clean(k.Text)
+			if strings.TrimSpace(name) == "" {
+				name = k.String() // "space"
+			}
+			m.said, m.passes = name+" is no key here; ? says which are", m.now().Add(wrongKey)
 		}
 	}
 	return nil

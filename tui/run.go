@@ -22,7 +22,10 @@ func (s *runScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 		return s.answer(k)
 	}
 	switch k.String() {
-	case "w":
+	case "w", keyEnter: // enter leads on, as elsewhere
+		if k.String() == keyEnter && len(s.run.waits()) == 0 {
+			break
+		}
 		s.run.looked = ""
 		return nil, true
 	case "o":

@@ -170,12 +170,29 @@ func (s *waitingScreen) page(w, h int) page {
 		p.note = "asking .."
 	}
 	p.body = append(p.body, a.news(now.Location(), w)...)
-	if others := a.progress(now, w, 2); len(others) > 0 && s.prompt == nil && s.err == nil && !s.m.byLines {
-		p.body = append(append(p.body, nil, as(strong, "MEANWHILE")), others...)
+	if s.prompt == nil && s.err == nil && !s.m.byLines {
+		if others := a.progress(now, w, 2); len(others) > 0 {
+			p.body = append(append(p.body, nil, as(strong, "MEANWHILE")), others...)
+		} else if n := a.toDo(); n > 0 && len(a.waits()) == 1 && h >= roomy && (st.WaitsFor == recovery.WaitTicks || st.WaitsFor == recovery.WaitApproval) {
+			p.body = append(p.body, nil, as(strong, "MEANWHILE").say("  nothing runs; "+count(n, "step comes", "steps come")+" after this"))
+		}
 	}
 	p.pinned = len(p.body) - from
 	s.show(&p, w)
 	return p
+}
+
+// roomy is how high a screen is that has lines to spare.
+const roomy = 18
+
+// toDo counts the steps that have not begun.
+func (a *attached) toDo() (n int) {
+	for i := range a.state.Steps {
+		if a.state.Steps[i].State == recovery.ToDo {
+			n++
+		}
+	}
+	return n
 }
 
 // upperYou makes the word loud where it is this operator who is waited for.
