@@ -2,11 +2,13 @@ package execute_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"comeback/recovery"
@@ -22,10 +24,37 @@ const server = `exec perl -MIO::Socket::INET -e '
 	while (my $c = $l->accept) { while (defined(my $h = <$c>)) { last if $h =~ /^\r?\n/ } print $c "HTTP/1.0 $ENV{ANSWER}"; close $c }'
 `
 
+// marks are in the environment of each application, to find what is left of it.
+var marks atomic.Int64
+
+// processes are those of the applications that a run starts.
+func (r *rig) processes(t *testing.T) (found []string) {
+	t.Helper()
+	environs, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range r.Plan.Steps {
+		var args recovery.StartArgs
+		if s.Kind != recovery.KindStart {
+			continue
+		}
+		if err := s.Decode(&args); err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range environs {
+			if b, err := os.ReadFile(path); err == nil && slices.Contains(strings.Split(string(b), "\x00"), "MARK="+args.Set["MARK"]) {
+				found = append(found, path)
+			}
+		}
+	}
+	return found
+}
+
 func startStep(script string, change func(*recovery.StartArgs)) recovery.Step {
 	args := recovery.StartArgs{URL: "http://127.0.0.1:8080", Ready: "/health"}
 	args.Name, args.Script = "the shop", script
-	args.Set = map[string]string{"APP_URL": args.URL, "ANSWER": "200 OK\r\n\r\nall is well"}
+	args.Set = map[string]string{"APP_URL": args.URL, "ANSWER": "200 OK\r\n\r\nall is well", "MARK": fmt.Sprintf("%d-%d", os.Getpid(), marks.Add(1))}
 	if change != nil {
 		change(&args)
 	}
@@ -65,14 +94,8 @@ func (r *rig) none(t *testing.T, s recovery.State) {
 	if left, err := filepath.Glob(filepath.Join(r.dir, "started-*")); err != nil || len(left) > 0 {
 		t.Errorf("left: %v, %v", left, err)
 	}
-	environs, err := filepath.Glob("/proc/[0-9]*/environ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range environs {
-		if b, err := os.ReadFile(path); err == nil && strings.Contains(string(b), "MARK="+r.dir) {
-			t.Errorf("still there: %s", path)
-		}
+	if found := r.processes(t); len(found) > 0 {
+		t.Errorf("still there: %v", found)
 	}
 }
 
@@ -125,26 +148,12 @@ func TestStart(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			var mark string
-			first := startStep(c.script, func(a *recovery.StartArgs) {
-				if c.change != nil {
-					c.change(a)
-				}
-				mark = t.TempDir()
-				a.Set["MARK"] = mark
-			})
-			r := newRig(t, []recovery.Kind{verify.HTTPCheck{}}, unattended, first, askStep(), stopStep())
+			r := newRig(t, []recovery.Kind{verify.HTTPCheck{}}, unattended, startStep(c.script, c.change), askStep(), stopStep())
 			s := r.run(t)
 			if s.Result != c.want || !strings.Contains(s.Says, c.says) {
 				t.Errorf("ended as %s: %s", s.Result, s.Says)
 			}
 			r.none(t, s)
-			environ, _ := filepath.Glob("/proc/[0-9]*/environ")
-			for _, path := range environ {
-				if b, err := os.ReadFile(path); err == nil && strings.Contains(string(b), "MARK="+mark) {
-					t.Errorf("still there: %s", path)
-				}
-			}
 			if c.wrote == "" {
 				return
 			}
@@ -202,12 +211,16 @@ func TestStart_resumed(t *testing.T) {
 func TestStart_stopped(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
+	var r *rig
 	wait := kind{recovery.KindHTTPCheck, func(ctx context.Context, _ recovery.Env, _ recovery.Step) (recovery.Outcome, error) {
+		if len(r.processes(t)) == 0 {
+			t.Error("the application has no process")
+		}
 		stop()
 		<-ctx.Done()
 		return recovery.Outcome{}, ctx.Err()
 	}}
-	r := newRig(t, []recovery.Kind{wait}, unattended, startStep(server, nil), askStep(), stopStep())
+	r = newRig(t, []recovery.Kind{wait}, unattended, startStep(server, nil), askStep(), stopStep())
 	s, err := r.Run(ctx)
 	if err != nil || s.Result != recovery.ResultInterrupted {
 		t.Errorf("ended as %s: %s, %v", s.Result, s.Says, err)

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"bufio"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,15 +32,32 @@ func (e environment) killsAtLogout(root string) bool {
 	return kills(root)
 }
 
-// kills reads KillUserProcesses; the last file that sets it decides.
+// kills reads KillUserProcesses as systemd does (logind.conf(5)): one main file, that of the
+// administrator before those of the system, then the drop-ins of all directories in the
+// order of their names, where one hides those of the same name in directories before it.
+// The last that sets it decides.
 func kills(root string) bool {
-	files := []string{}
-	for _, dir := range []string{"usr/lib/systemd", "run/systemd", "etc/systemd"} {
-		files = append(files, filepath.Join(root, dir, "logind.conf"))
-		more, err := filepath.Glob(filepath.Join(root, dir, "logind.conf.d", "*.conf"))
-		if err == nil {
-			files = append(files, more...)
+	dirs := []string{"usr/lib/systemd", "usr/local/lib/systemd", "run/systemd", "etc/systemd"}
+	var files []string
+	for _, dir := range slices.Backward(dirs) {
+		main := filepath.Join(root, dir, "logind.conf")
+		if _, err := os.Stat(main); err == nil {
+			files = append(files, main)
+			break
 		}
+	}
+	dropIns := map[string]string{}
+	for _, dir := range dirs {
+		found, err := filepath.Glob(filepath.Join(root, dir, "logind.conf.d", "*.conf"))
+		if err != nil {
+			continue
+		}
+		for _, path := range found {
+			dropIns[filepath.Base(path)] = path
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(dropIns)) {
+		files = append(files, dropIns[name])
 	}
 	yes := false // systemd's default, and Debian's
 	for _, name := range files {
@@ -48,8 +66,9 @@ func kills(root string) bool {
 			continue
 		}
 		for s := bufio.NewScanner(f); s.Scan(); {
-			if v, ok := strings.CutPrefix(strings.TrimSpace(s.Text()), "KillUserProcesses="); ok {
-				yes = slices.Contains([]string{"yes", "true", "on", "1"}, strings.ToLower(strings.TrimSpace(v)))
+			key, value, _ := strings.Cut(s.Text(), "=")
+			if strings.TrimSpace(key) == "KillUserProcesses" {
+				yes = slices.Contains([]string{"yes", "y", "true", "t", "on", "1"}, strings.ToLower(strings.TrimSpace(value)))
 			}
 		}
 		f.Close()

@@ -32,6 +32,10 @@ func TestEnvironment_killsAtLogout(t *testing.T) {
 		{"commented out", map[string]string{"etc/systemd/logind.conf": "[Login]\n#KillUserProcesses=yes\n"}, false},
 		{"yes", map[string]string{"etc/systemd/logind.conf": "[Login]\nKillUserProcesses=yes\n"}, true},
 		{"a drop-in says no", map[string]string{"etc/systemd/logind.conf": "KillUserProcesses=yes", "etc/systemd/logind.conf.d/a.conf": "KillUserProcesses=no"}, false},
+		{"a drop-in of the vendor counts more than the main file", map[string]string{"etc/systemd/logind.conf": "KillUserProcesses=no", "usr/lib/systemd/logind.conf.d/a.conf": "KillUserProcesses = yes"}, true},
+		{"the later name counts, wherever it lies", map[string]string{"etc/systemd/logind.conf.d/10.conf": "KillUserProcesses=no", "usr/lib/systemd/logind.conf.d/20.conf": "KillUserProcesses=yes"}, true},
+		{"a drop-in is hidden by one of its name", map[string]string{"usr/lib/systemd/logind.conf.d/20.conf": "KillUserProcesses=yes", "etc/systemd/logind.conf.d/20.conf": ""}, false},
+		{"one main file is read", map[string]string{"usr/lib/systemd/logind.conf": "KillUserProcesses=yes", "etc/systemd/logind.conf": "[Login]"}, false},
 		{"the vendor says yes", map[string]string{"usr/lib/systemd/logind.conf.d/a.conf": "KillUserProcesses=1"}, true},
 	} {
 		root := t.TempDir()
