@@ -71,7 +71,7 @@ type Executor struct {
 	state   recovery.State
 	broken  error // the journal could not be written: nothing more may happen
 	changed chan struct{}
-	stores  map[string]storage.Store
+	stores  map[string]*opening
 	running map[string]*running
 	through bool // no step will be started any more
 
@@ -99,7 +99,7 @@ func New(o Options) (*Executor, error) {
 		releasers: map[recovery.ResourceKind]recovery.Releaser{recovery.Directory: removeDirectory{}},
 		started:   applications{},
 		changed:   make(chan struct{}, 1),
-		stores:    map[string]storage.Store{},
+		stores:    map[string]*opening{},
 		running:   map[string]*running{},
 		calls:     newCalls(),
 	}
@@ -275,26 +275,39 @@ func (x *Executor) cancelSteps() {
 	}
 }
 
-// store opens each copy once.
+// store opens each copy once, and again after credentials or a secret were given: what was
+// being opened with the old ones then is not kept.
 func (x *Executor) store(ctx context.Context, name string) (storage.Store, error) {
-	x.mu.Lock()
-	s, ok := x.stores[name]
-	x.mu.Unlock()
-	if ok {
-		return s, nil
-	}
 	i := slices.IndexFunc(x.Plan.Copies, func(c recovery.Copy) bool { return c.Name == name })
 	if i < 0 {
 		return nil, recovery.Errorf("make a new plan", "the plan has no copy %q", name)
 	}
-	s, err := x.OpenStore(ctx, x.Plan.Copies[i])
-	if err != nil {
-		return nil, err
+	for {
+		x.mu.Lock()
+		o := x.stores[name]
+		if o == nil {
+			o = &opening{open: sync.OnceValues(func() (storage.Store, error) { return x.OpenStore(ctx, x.Plan.Copies[i]) })}
+			x.stores[name] = o
+		}
+		x.mu.Unlock()
+		s, err := o.open()
+		if err == nil {
+			return s, nil
+		}
+		x.mu.Lock()
+		if x.stores[name] == o {
+			delete(x.stores, name)
+		}
+		x.mu.Unlock()
+		if ctx.Err() != nil || !errors.Is(err, context.Canceled) { // else it was another step's end
+			return nil, err
+		}
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.stores[name] = s
-	return s, nil
+}
+
+// opening is a copy that is opened, for all that ask meanwhile.
+type opening struct {
+	open func() (storage.Store, error)
 }
 
 // target resolves a target of the plan; a rehearsal yields scratch only.

@@ -399,3 +399,34 @@ func TestSecrets_weak(t *testing.T) {
 		t.Error("the secret was recorded")
 	}
 }
+
+// A copy that was being opened when a secret was given is opened again for whoever comes
+// later.
+func TestEnv_Store_newSecret(t *testing.T) {
+	opening, given := make(chan struct{}), make(chan struct{})
+	opened := 0
+	use := kind{"use", func(ctx context.Context, e recovery.Env, _ recovery.Step) (recovery.Outcome, error) {
+		_, err := e.Store(ctx, "offsite")
+		return recovery.Outcome{}, err
+	}}
+	r := newRig(t, []recovery.Kind{use}, after(t, func(p *recovery.Plan, o *execute.Options) {
+		p.Copies = []recovery.Copy{{Name: "offsite", URL: "s3://x"}}
+		o.OpenStore = func(context.Context, recovery.Copy) (storage.Store, error) {
+			if opened++; opened == 1 {
+				close(opening)
+				<-given
+			}
+			return nil, nil
+		}
+	}), step("1", "use"), step("2", "use", "1"), step("3", "use", "2"))
+	go func() {
+		<-opening
+		if err := r.Do(recovery.Command{Kind: recovery.DoSecret, By: "ops1", Name: "SHOP_KEY", Value: "new"}); err != nil {
+			t.Error(err)
+		}
+		close(given)
+	}()
+	if s := r.run(t); s.Result != recovery.ResultPassed || opened != 2 {
+		t.Errorf("ended as %s: %s, opened %d times", s.Result, s.Says, opened)
+	}
+}

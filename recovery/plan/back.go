@@ -49,10 +49,5 @@ func Back(o BackOptions) (*recovery.Plan, error) {
 		b.before = append(b.before, s.ID)
 	}
 	b.protectAll()
-	if o.Expected != nil {
-		for i := range p.Steps {
-			p.Steps[i].Expected = recovery.Duration(o.Expected(p.Steps[i]))
-		}
-	}
-	return p, nil
+	return b.timed(), nil
 }

@@ -235,12 +235,8 @@ func (b *builder) restore(stage, line int, section runbooks.Stage, name string) 
 	if point.Component == b.Moment.Anchor && b.Moment.Want.Look && !slices.ContainsFunc(steps, func(s recovery.Step) bool { return s.Position != 0 }) {
 		b.plan.Warnings = append(b.plan.Warnings, name+": a "+point.Engine+" cannot stop for a look on the way; look at what came back while the run lasts: comeback look "+b.Run)
 	}
-	for _, s := range steps {
-		s.ID = name + "." + s.ID
-		for k, id := range s.After {
-			s.After[k] = name + "." + id
-		}
-		s.Stage, s.Component, s.Line, s.Budget = stage, name, line, recovery.Duration(section.Budget)
+	for _, s := range b.named(name, steps) {
+		s.Stage, s.Line, s.Budget = stage, line, recovery.Duration(section.Budget)
 		b.add(s)
 		b.restored[name] = s.ID
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -34,7 +35,7 @@ func (r *Run) Do(_ context.Context, c recovery.Command) error {
 	case c.Kind == recovery.DoTakeOver:
 	case !mine:
 		return recovery.Errorf("ask for it to be handed over, or take it over with a reason",
-			"refused: %s commands run %s since %s, not %s", s.Lease, r.Options.Plan.Run, s.LeaseSince.Local().Format("15:04"), c.By).WithExit(recovery.Refused)
+			"refused: %s commands run %s since %s, not %s", s.Lease, r.Options.Plan.Run, s.LeaseSince.Format(time.RFC3339), c.By).WithExit(recovery.Refused)
 	case c.Kind == recovery.DoHandOver && (c.To == "" || c.To == c.By):
 		return recovery.Errorf("name somebody else", "a run is handed over to another operator")
 	}
