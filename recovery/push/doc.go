@@ -15,6 +15,13 @@
 //	out/NAME.json       which copies lack it, and its digest
 //	done/NAME           a segment that was pushed along with an earlier one
 //	down/COPY           a copy that did not answer a moment ago
+//	lock                held by a push, from its first to its last byte
+//	catching-up/COPY    held by what brings a copy what it lacks
+//	changing            held for a moment by whoever changes a record
+//
+// A copy that the quorum does not need keeps no push waiting: not while it is brought
+// what it lacks, and not where a question to it never ends. Such a question is left
+// behind, and its copy alone for a while.
 //
 // It never deletes from a copy.
 package push

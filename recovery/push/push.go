@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"comeback/recovery"
@@ -40,6 +40,9 @@ type Options struct {
 	// Wait is how long the copies that the quorum does not need are waited for;
 	// zero is two seconds.
 	Wait time.Duration
+	// Patience is how long a copy may be at one file before it counts as one that does
+	// not answer; zero is five minutes, and another one for each 2 MB.
+	Patience time.Duration
 	// Ahead is how many segments that the server has ready are pushed along
 	// with the one that it asks for; zero is seven, negative none.
 	Ahead int
@@ -52,6 +55,9 @@ const (
 	defaultAhead = 7
 	leaveAlone   = time.Minute
 	atOnce       = 4
+
+	silence        = 5 * time.Minute
+	leastPerMinute = 2 << 20
 )
 
 // ErrOther says that a copy holds other content under a segment's name.
@@ -71,13 +77,19 @@ type Pushed struct {
 // Push brings a file of a server's pg_wal into the copies, as archive_command
 // asks for it. It returns nil only when the file is durable in the quorum of
 // copies, and durable in the spool for the others. Only one push is at work on a
-// spool; another waits for it.
+// spool; another waits for it. A copy that the quorum does not need delays it by Wait at
+// most, whatever is brought to that copy meanwhile, and also where it hangs.
 func Push(ctx context.Context, o Options, path string) (Pushed, error) {
 	p, err := newPusher(ctx, o)
 	if err != nil {
 		return Pushed{}, fmt.Errorf("push %s: %w", filepath.Base(path), err)
 	}
 	defer p.close()
+	lock, err := p.spool.hold(ctx)
+	if err != nil {
+		return Pushed{}, fmt.Errorf("push %s: %w", filepath.Base(path), err)
+	}
+	defer lock.Close()
 	pushed, err := p.push(ctx, path)
 	if err != nil {
 		return pushed, fmt.Errorf("push %s: %w", filepath.Base(path), err)
@@ -85,35 +97,20 @@ func Push(ctx context.Context, o Options, path string) (Pushed, error) {
 	return pushed, nil
 }
 
-// CatchUp brings what is in the spool to the copies that lack it, and returns how
-// many objects it brought. The error names the copies that still lack something, also
-// those that Copies does not name: what was acknowledged stays for them in the spool, for
-// they may only be called otherwise now, or be missing from this runbook alone.
-func CatchUp(ctx context.Context, o Options) (int, error) {
-	p, err := newPusher(ctx, o)
-	if err != nil {
-		return 0, fmt.Errorf("catch up: %w", err)
-	}
-	defer p.close()
-	n, err := p.catchUp(ctx, true)
-	if err != nil {
-		return n, fmt.Errorf("catch up: %w", err)
-	}
-	return n, nil
-}
-
-// pusher is one push at work.
+// pusher is one push, or one catching up, at work.
 type pusher struct {
 	Options
 	spool  *spool
 	prefix string
-
+	// stores opens each copy once, and no copy waits for another one's.
+	stores map[string]func() (storage.Store, error)
 	// pushing are the files that are being pushed, which are not caught up with
 	// meanwhile.
 	pushing []string
-
-	mu     sync.Mutex
-	stores map[string]storage.Store
+	// stop ends what is still asked of copies.
+	stop context.CancelFunc
+	// caught counts what was brought to copies from the spool.
+	caught atomic.Int64
 }
 
 func newPusher(ctx context.Context, o Options) (*pusher, error) {
@@ -126,27 +123,32 @@ func newPusher(ctx context.Context, o Options) (*pusher, error) {
 	if o.Quorum < 1 || o.Quorum > len(o.Copies) {
 		return nil, recovery.Errorf("let `quorum` of the component be a number of copies that there are", "the quorum is %d of %d copies", o.Quorum, len(o.Copies)).WithExit(recovery.Usage)
 	}
-	s, err := openSpool(ctx, o.Spool)
+	s, err := openSpool(o.Spool)
 	if err != nil {
 		return nil, err
 	}
-	return &pusher{Options: o, spool: s, prefix: pitr.WALPrefix(o.Component), stores: map[string]storage.Store{}}, nil
+	p := &pusher{Options: o, spool: s, prefix: pitr.WALPrefix(o.Component), stores: map[string]func() (storage.Store, error){}}
+	ctx, p.stop = context.WithCancel(ctx)
+	for _, c := range o.Copies {
+		p.stores[c.Name] = sync.OnceValues(func() (storage.Store, error) { return c.Open(ctx) })
+	}
+	return p, nil
 }
 
-func (p *pusher) close() { p.spool.close() }
+func (p *pusher) close() { p.stop() }
 
-// store opens a copy once.
-func (p *pusher) store(ctx context.Context, c Copy) (storage.Store, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if s, ok := p.stores[c.Name]; ok {
-		return s, nil
+// patience is how long a copy may be at a file of so many bytes.
+func (p *pusher) patience(size int64) time.Duration {
+	if p.Patience > 0 {
+		return p.Patience
 	}
-	s, err := c.Open(ctx)
-	if err == nil {
-		p.stores[c.Name] = s
-	}
-	return s, err
+	return silence + time.Duration(size)*time.Minute/leastPerMinute
+}
+
+// noAnswer is what is said of a copy on which nobody waits any longer.
+func noAnswer(after time.Duration) error {
+	return recovery.Errorf("see whether what holds the copy hangs: a mount whose server is gone, a service that takes connections and does nothing",
+		"it has not answered for %s", recovery.FormatSpan(after))
 }
 
 func (p *pusher) push(ctx context.Context, path string) (Pushed, error) {
@@ -166,14 +168,15 @@ func (p *pusher) push(ctx context.Context, path string) (Pushed, error) {
 	p.pushing = append(slices.Clone(ahead), name)
 	// What copies still lack is brought to them meanwhile.
 	catching, stop := context.WithCancel(ctx)
-	caught := make(chan int, 1)
+	caught := make(chan struct{})
 	go func() {
-		n, _ := p.catchUp(catching, false) // what is still lacking stays in the spool
-		caught <- n
+		defer close(caught)
+		_ = p.catchUp(catching, false) // what is still lacking stays in the spool
 	}()
 	pushed, err := p.batch(ctx, name, path, ahead)
 	stop()
-	pushed.Caught = <-caught
+	<-caught
+	pushed.Caught = int(p.caught.Load())
 	return pushed, err
 }
 
@@ -241,7 +244,9 @@ type answer struct {
 	err  error
 }
 
-// one pushes one file: nil means the quorum and the spool have it durably.
+// one pushes one file: nil means the quorum and the spool have it durably. Copies that
+// did not answer a moment ago, and those for which the spool keeps it already, are asked
+// only where the quorum cannot do without them.
 func (p *pusher) one(ctx context.Context, name, path string) (sent, error) {
 	e, err := p.spool.pack(name, path)
 	if err != nil {
@@ -249,123 +254,89 @@ func (p *pusher) one(ctx context.Context, name, path string) (sent, error) {
 	}
 	defer e.drop()
 	s := sent{digest: e.SHA256}
-	if p.spool.keepsOther(e) {
-		return s, recovery.Errorf("find out which of two servers archives into these copies, and give one of them another place", "the spool %w", ErrOther).WithExit(recovery.Refused)
+	kept, err := p.spool.kept(e)
+	if err != nil {
+		return s, err
 	}
 	asked, cancel := context.WithCancel(ctx)
 	defer cancel()
 	answers := make(chan answer, len(p.Copies))
-	waiting, left := 0, p.Quorum
-	for _, c := range p.Copies {
-		if len(p.Copies)-len(s.spooled) > p.Quorum && p.spool.isDown(c.Name, p.Now()) {
-			s.spooled = append(s.spooled, c.Name)
-			continue
-		}
-		waiting++
+	var pending []string
+	var spare []Copy
+	ask := func(c Copy) {
+		pending = append(pending, c.Name)
 		sending := *e // e moves into the spool while those that are late are still at it
 		go func() { answers <- answer{c.Name, p.send(asked, c, &sending)} }()
 	}
+	for _, c := range p.Copies {
+		if len(p.Copies)-len(spare) > p.Quorum && (slices.Contains(kept, c.Name) || p.spool.isDown(c.Name, p.Now())) {
+			spare = append(spare, c)
+		} else {
+			ask(c)
+		}
+	}
 	var refused []error
+	missed := func(copy string, err error) {
+		p.spool.setDown(copy, p.Now())
+		s.spooled = append(s.spooled, copy)
+		refused = append(refused, fmt.Errorf("%s: %w", copy, err))
+	}
+	patience := p.patience(e.size)
+	silent := time.NewTimer(patience)
+	defer silent.Stop()
 	var late <-chan time.Time
-	for waiting > 0 {
+	for len(pending) > 0 {
 		select {
 		case a := <-answers:
-			waiting--
-			if a.err == nil {
+			if !slices.Contains(pending, a.copy) {
+				continue // nobody waits for it any more
+			}
+			pending = slices.DeleteFunc(pending, func(c string) bool { return c == a.copy })
+			switch {
+			case a.err == nil:
 				p.spool.setUp(a.copy)
-				if s.copies = append(s.copies, a.copy); len(s.copies) == left {
+				if s.copies = append(s.copies, a.copy); len(s.copies) == p.Quorum {
 					timer := time.NewTimer(p.Wait)
 					defer timer.Stop()
 					late = timer.C
 				}
-				continue
-			}
-			refused = append(refused, fmt.Errorf("%s: %w", a.copy, a.err))
-			if errors.Is(a.err, ErrOther) {
+			case errors.Is(a.err, ErrOther):
+				refused = append(refused, fmt.Errorf("%s: %w", a.copy, a.err))
 				return s, recovery.Errorf("find out which of two servers archives into this copy, and give one of them another place", "%w", errors.Join(refused...)).WithExit(recovery.Refused)
+			default:
+				missed(a.copy, a.err)
 			}
-			p.spool.setDown(a.copy, p.Now())
-			s.spooled = append(s.spooled, a.copy)
 		case <-late:
-			for _, c := range p.Copies {
-				if !slices.Contains(s.copies, c.Name) && !slices.Contains(s.spooled, c.Name) {
-					p.spool.setDown(c.Name, p.Now())
-					s.spooled = append(s.spooled, c.Name)
-				}
+			for _, copy := range pending {
+				missed(copy, noAnswer(p.Wait))
 			}
-			waiting = 0
+			pending = nil
+		case <-silent.C:
+			for _, copy := range pending {
+				missed(copy, noAnswer(patience))
+			}
+			pending = nil
 		case <-ctx.Done():
 			return s, context.Cause(ctx)
+		}
+		if len(s.copies)+len(pending) < p.Quorum && len(spare) > 0 {
+			for _, c := range spare {
+				ask(c)
+			}
+			spare = nil
+			silent.Reset(patience)
 		}
 	}
 	if len(s.copies) < p.Quorum {
 		return s, recovery.Errorf("the server tries again by itself; see comeback check", "%d of %d copies have it, and the quorum is %d: %w",
 			len(s.copies), len(p.Copies), p.Quorum, errors.Join(refused...))
 	}
-	if len(s.spooled) > 0 {
-		e.Lacking = s.spooled
-		return s, e.keep()
+	for _, c := range spare {
+		s.spooled = append(s.spooled, c.Name)
 	}
-	return s, nil
-}
-
-// catchUp brings what the spool holds to the copies that lack it, oldest first.
-// Copies that did not answer a moment ago are left alone unless all are asked.
-func (p *pusher) catchUp(ctx context.Context, all bool) (int, error) {
-	entries, damaged := p.spool.entries()
-	n, failed, strange := 0, map[string]error{}, map[string]int{}
-	errs := []error{damaged}
-	for _, e := range entries {
-		if slices.Contains(p.pushing, e.Name) {
-			continue
-		}
-		proven := false
-		for _, name := range slices.Clone(e.Lacking) {
-			if failed[name] != nil || !all && p.spool.isDown(name, p.Now()) {
-				continue
-			}
-			i := slices.IndexFunc(p.Copies, func(c Copy) bool { return c.Name == name })
-			if i < 0 && slices.Contains(p.Forget, name) {
-				if err := e.got(name); err != nil {
-					return n, err
-				}
-				continue
-			}
-			if i < 0 { // it may be named again
-				strange[name]++
-				continue
-			}
-			if !proven {
-				if err := e.sound(); err != nil { // what came after it goes all the same
-					errs = append(errs, fmt.Errorf("%s lack %s: %w", strings.Join(e.Lacking, ", "), e.Name, err))
-					break
-				}
-				proven = true
-			}
-			err := p.send(ctx, p.Copies[i], e)
-			if ctx.Err() != nil {
-				return n, context.Cause(ctx)
-			}
-			if err != nil {
-				failed[name] = fmt.Errorf("%s lacks %s: %w", name, e.Name, err)
-				p.spool.setDown(name, p.Now())
-				continue
-			}
-			p.spool.setUp(name)
-			if err := e.got(name); err != nil {
-				return n, err
-			}
-			n++
-		}
+	if !slices.ContainsFunc(s.spooled, func(c string) bool { return !slices.Contains(kept, c) }) {
+		return s, nil // none lacks it for which the spool does not keep it already
 	}
-	for _, c := range p.Copies {
-		if failed[c.Name] != nil {
-			errs = append(errs, failed[c.Name])
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(strange)) {
-		errs = append(errs, recovery.Errorf("let the runbook name it again; or give up what it lacks: --catch-up --forget "+name,
-			"the spool holds %d files for the copy %s, which the runbook does not name; they stay there", strange[name], name))
-	}
-	return n, errors.Join(errs...)
+	e.Lacking = s.spooled
+	return s, e.keep(s.copies)
 }

@@ -16,7 +16,7 @@ import (
 
 // send stores a file in one copy, unless it is there.
 func (p *pusher) send(ctx context.Context, c Copy, e *entry) error {
-	store, err := p.store(ctx, c)
+	store, err := p.stores[c.Name]()
 	if err != nil {
 		return err
 	}
@@ -26,7 +26,8 @@ func (p *pusher) send(ctx context.Context, c Copy, e *entry) error {
 	}
 	if !e.temp || p.spool.cutOff[e.Name] {
 		// A push that was killed may have left parts of it. Not every key may look for
-		// them: a lifecycle rule of the bucket has to, then.
+		// them: a lifecycle rule of the bucket has to, then. A push of the same file at
+		// this moment, which the server asks for once more, would fail and be asked for again.
 		if err := storage.Sweep(ctx, store, p.prefix+e.object()); err != nil && ctx.Err() != nil {
 			return err
 		}

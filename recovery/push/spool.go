@@ -3,7 +3,6 @@ package push
 import (
 	"bufio"
 	"cmp"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -15,7 +14,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -25,51 +23,24 @@ import (
 	"comeback/storage"
 )
 
-// spool is the directory of what copies still lack, locked.
+// spool is the directory of what copies still lack.
 type spool struct {
-	lock            *os.File
-	out, done, down string
+	dir, out, done, down string
 	// cutOff are the files whose pushes were killed.
 	cutOff map[string]bool
 }
-
-// lockPoll is how often the lock of another push is tried.
-const lockPoll = 20 * time.Millisecond
 
 // tempPrefix begins the names of files in the making; whoever has the lock
 // removes those that are left.
 const tempPrefix = ".packing-"
 
-// openSpool opens a spool, makes it where it is missing, and clears away what killed
-// pushes have left in it.
-func openSpool(ctx context.Context, dir string) (*spool, error) {
-	s := &spool{out: filepath.Join(dir, "out"), done: filepath.Join(dir, "done"), down: filepath.Join(dir, "down"), cutOff: map[string]bool{}}
-	for _, d := range []string{s.out, s.done, s.down} {
+// openSpool opens a spool, and makes it where it is missing.
+func openSpool(dir string) (*spool, error) {
+	s := &spool{dir: dir, out: filepath.Join(dir, "out"), done: filepath.Join(dir, "done"), down: filepath.Join(dir, "down"), cutOff: map[string]bool{}}
+	for _, d := range []string{s.out, s.done, s.down, s.holds()} {
 		if err := mkdirDurably(d); err != nil {
 			return nil, recovery.Errorf("let --spool be a directory that the server's user may write to", "open the spool: %w", err).WithExit(recovery.Usage)
 		}
-	}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, recovery.Errorf("let --spool be a directory that the server's user may write to", "open the spool: %w", err).WithExit(recovery.Usage)
-	}
-	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			return nil, errors.Join(fmt.Errorf("lock the spool: %w", err), f.Close())
-		}
-		select {
-		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("lock the spool, on which another push is at work: %w", context.Cause(ctx)), f.Close())
-		case <-time.After(lockPoll):
-		}
-	}
-	s.lock = f
-	if err := s.clear(); err != nil {
-		return nil, errors.Join(fmt.Errorf("clear the spool: %w", err), f.Close())
 	}
 	return s, nil
 }
@@ -126,8 +97,6 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-func (s *spool) close() { s.lock.Close() }
-
 // entry is a file that is being pushed, or that a copy lacks.
 type entry struct {
 	Name string `json:"name"`
@@ -137,6 +106,7 @@ type entry struct {
 
 	spool *spool
 	file  string // where its bytes lie, as they are stored
+	size  int64  // of those bytes
 	temp  bool
 }
 
@@ -183,7 +153,11 @@ func (s *spool) pack(name, path string) (e *entry, err error) {
 	if err = errors.Join(err, buffered.Flush(), out.Close()); err != nil {
 		return nil, recovery.Errorf("make room on the disk that holds the spool", "write to the spool: %w", err)
 	}
-	e.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	info, err := os.Stat(e.file)
+	if err != nil {
+		return nil, fmt.Errorf("write to the spool: %w", err)
+	}
+	e.SHA256, e.size = hex.EncodeToString(sum.Sum(nil)), info.Size()
 	return e, nil
 }
 
@@ -194,23 +168,32 @@ func (e *entry) drop() {
 	}
 }
 
-// keep makes the file durable in the spool for the copies that lack it.
-func (e *entry) keep() error {
-	final := filepath.Join(e.spool.out, e.object())
+// keep makes the file durable in the spool for the copies that lack it. Others for which
+// it was kept before lack it still, unless they are among those that have it.
+func (e *entry) keep(has []string) error {
 	f, err := os.Open(e.file)
 	if err == nil {
 		err = errors.Join(f.Sync(), f.Close())
 	}
 	if err == nil {
-		err = os.Rename(e.file, final)
+		err = e.spool.changing(func() error {
+			if before, err := e.spool.readEntry(e.record()); err == nil && before.SHA256 == e.SHA256 {
+				e.Lacking = append(e.Lacking, slices.DeleteFunc(before.Lacking, func(c string) bool { return slices.Contains(has, c) || slices.Contains(e.Lacking, c) })...)
+			}
+			final := filepath.Join(e.spool.out, e.object())
+			if err := os.Rename(e.file, final); err != nil {
+				return err
+			}
+			e.file, e.temp = final, false
+			// The record goes last: without it the file is none that anybody lacks, and
+			// nobody was told that it was pushed.
+			return e.write()
+		})
 	}
 	if err != nil {
 		return fmt.Errorf("keep it in the spool: %w", err)
 	}
-	e.file, e.temp = final, false
-	// The record goes last: without it the file is none that anybody lacks, and
-	// nobody was told that it was pushed.
-	return e.write()
+	return nil
 }
 
 // recordSuffix ends the names of records.
@@ -218,11 +201,20 @@ const recordSuffix = ".json"
 
 func (e *entry) record() string { return filepath.Join(e.spool.out, e.Name+recordSuffix) }
 
-// keepsOther reports whether copies lack a file of this name with other content. What
-// cannot be read stands against nothing: whoever catches up tells of it.
-func (s *spool) keepsOther(e *entry) bool {
-	kept, err := s.readEntry(e.record())
-	return err == nil && kept.SHA256 != e.SHA256
+// kept are the copies for which the spool keeps a file already, sound. Other content
+// under its name is ErrOther. What cannot be read stands against nothing: whoever
+// catches up tells of it.
+func (s *spool) kept(e *entry) ([]string, error) {
+	before, err := s.readEntry(e.record())
+	switch {
+	case err != nil:
+		return nil, nil
+	case before.SHA256 != e.SHA256:
+		return nil, recovery.Errorf("find out which of two servers archives into these copies, and give one of them another place", "the spool %w", ErrOther).WithExit(recovery.Refused)
+	case before.sound() != nil:
+		return nil, nil
+	}
+	return before.Lacking, nil
 }
 
 // sound proves that the file holds what its record says: it may have lain in the spool
@@ -249,26 +241,42 @@ func (e *entry) sound() error {
 
 func (e *entry) write() error {
 	b, err := json.Marshal(e)
-	if err == nil {
-		err = writeDurably(e.record(), b)
-	}
 	if err != nil {
-		return fmt.Errorf("keep it in the spool: %w", err)
+		return err
 	}
-	return nil
+	return writeDurably(e.record(), b)
+}
+
+// stillLacks reports whether a copy lacks it: others may have brought it meanwhile.
+func (e *entry) stillLacks(copy string) bool {
+	now, err := e.spool.readEntry(e.record())
+	return err == nil && now.SHA256 == e.SHA256 && slices.Contains(now.Lacking, copy)
 }
 
 // got notes that a copy has it; when the last one has, it leaves the spool.
 func (e *entry) got(copy string) error {
-	e.Lacking = slices.DeleteFunc(e.Lacking, func(c string) bool { return c == copy })
-	if len(e.Lacking) > 0 {
-		return e.write()
-	}
-	// The record first: a file without one is nobody's.
-	for _, file := range []string{e.record(), e.file} {
-		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("clear the spool: %w", err)
+	err := e.spool.changing(func() error {
+		now, err := e.spool.readEntry(e.record())
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
 		}
+		if err != nil || now.SHA256 != e.SHA256 {
+			return err
+		}
+		now.Lacking = slices.DeleteFunc(now.Lacking, func(c string) bool { return c == copy })
+		if len(now.Lacking) > 0 {
+			return now.write()
+		}
+		// The record first: a file without one is nobody's.
+		for _, file := range []string{now.record(), now.file} {
+			if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("note in the spool that %s has %s: %w", copy, e.Name, err)
 	}
 	return nil
 }
@@ -321,6 +329,9 @@ func (s *spool) readEntry(file string) (*entry, error) {
 		return nil, fmt.Errorf("read the spool: %s: %w", file, err)
 	}
 	e.file = filepath.Join(s.out, e.object())
+	if info, err := os.Stat(e.file); err == nil {
+		e.size = info.Size()
+	}
 	return e, nil
 }
 
@@ -399,43 +410,4 @@ func writeDurably(file string, b []byte) error {
 		return err
 	}
 	return syncDir(filepath.Dir(file))
-}
-
-// Backlog is what a spool holds for one copy.
-type Backlog struct {
-	Copy  string
-	Files int
-	Bytes int64
-	// Oldest is the first file that the copy lacks, and since when.
-	Oldest string
-	Since  time.Time
-}
-
-// Backlogs reads a spool without locking it. One that is not there is empty. What cannot
-// be read is left out, and the error tells of it.
-func Backlogs(dir string) ([]Backlog, error) {
-	entries, damaged := readEntries(filepath.Join(dir, "out"), nil)
-	var all []Backlog
-	for _, e := range entries {
-		info, err := os.Stat(e.file)
-		if errors.Is(err, fs.ErrNotExist) {
-			if _, errRecord := os.Stat(e.record()); errors.Is(errRecord, fs.ErrNotExist) {
-				continue // it has just left
-			}
-		}
-		if err != nil {
-			damaged = errors.Join(damaged, fmt.Errorf("read the spool: %w", err))
-			continue
-		}
-		for _, copy := range e.Lacking {
-			i := slices.IndexFunc(all, func(b Backlog) bool { return b.Copy == copy })
-			if i < 0 {
-				all = append(all, Backlog{Copy: copy, Oldest: e.Name, Since: info.ModTime()})
-				i = len(all) - 1
-			}
-			all[i].Files++
-			all[i].Bytes += info.Size()
-		}
-	}
-	return all, damaged
 }
