@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -113,6 +114,7 @@ func (b *bench) rehearseFile(ctx context.Context, r rehearsal) (took, error) {
 	lines.Buffer(nil, 16<<20)
 	var failure string
 	var pid int
+	var chain time.Duration
 	checked := false
 	for lines.Scan() {
 		var e recovery.Event
@@ -128,6 +130,14 @@ func (b *bench) rehearseFile(ctx context.Context, r rehearsal) (took, error) {
 				began, c = e.At, startClock()
 			}
 		case recovery.StepFinished:
+			if text := p.Outcome.Facts["longest chain of statements"]; text != "" {
+				seconds, err := strconv.ParseFloat(strings.TrimSuffix(text, " s"), 64)
+				if err != nil {
+					return t, fmt.Errorf("read how long the longest chain took: %w", err)
+				}
+				chain = time.Duration(seconds * float64(time.Second))
+				fmt.Fprintf(os.Stderr, "  the longest chain of statements took %s\n", text)
+			}
 			checked = checked || p.Outcome.Check != nil && p.Outcome.Check.Held || strings.HasSuffix(p.Step, ".run") // which has ended well
 			if strings.Contains(p.Step, ".") && p.Outcome.Says != "" {
 				fmt.Fprintf(os.Stderr, "  %s after %.2f s; %s\n", p.Step, e.At.Sub(began).Seconds(), p.Outcome.Says)
@@ -137,7 +147,7 @@ func (b *bench) rehearseFile(ctx context.Context, r rehearsal) (took, error) {
 			}
 			if strings.HasSuffix(p.Step, "."+r.last) {
 				t = c.stop()
-				t.wall = e.At.Sub(began)
+				t.wall, t.chain = e.At.Sub(began), chain
 				if t.peak, err = peakOf(pid); err != nil {
 					return t, err
 				}

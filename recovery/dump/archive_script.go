@@ -112,7 +112,7 @@ func (s *scriptRun) written(ctx context.Context, path string) error {
 	case err != nil:
 		return err
 	}
-	s.facts["statements"] = s.how()
+	s.note()
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"strings"
+	"time"
 
 	"comeback/pattern"
 	"comeback/recovery"
@@ -69,6 +70,23 @@ func (s *scriptRun) how() string {
 	return how
 }
 
+// longest is how long the longest chain of statements took that waited for each other, of
+// all databases so far.
+func (s *scriptRun) longest() time.Duration {
+	if s.beside == nil {
+		return s.chain
+	}
+	return s.chain + s.crew.Longest()
+}
+
+// note puts into the step's facts how the script was executed.
+func (s *scriptRun) note() {
+	s.facts["statements"] = s.how()
+	if s.handed > 0 {
+		s.facts["longest chain of statements"] = fmt.Sprintf("%.1f s", s.longest().Seconds())
+	}
+}
+
 // maxAsked is how often the catalogue is asked in one database. A script that makes
 // it necessary more often is not one of pg_dump's, and goes on in its order.
 const maxAsked = 30
@@ -79,7 +97,7 @@ func (s *scriptRun) startCrew(ctx context.Context) {
 	if s.only != nil || s.jobs < 2 {
 		return
 	}
-	s.beside = &beside{crew: crew.New(ctx, s.jobs), workers: make([]*session, s.jobs), shelf: newShelf(postgres.Memory()),
+	s.beside = &beside{crew: crew.New(ctx, s.jobs, s.env.Now), workers: make([]*session, s.jobs), shelf: newShelf(postgres.Memory()),
 		fed: map[script.Relation]int64{}, on: map[script.Relation]script.Relation{}, analyzed: map[script.Relation]bool{}}
 }
 
@@ -89,6 +107,7 @@ func (s *scriptRun) endCrew(ctx context.Context) {
 		return
 	}
 	s.crew.Close()
+	s.chain += s.crew.Longest()
 	for _, w := range s.workers {
 		if w != nil {
 			w.close(ctx)

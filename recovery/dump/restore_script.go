@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"comeback/pattern"
 	"comeback/recovery"
@@ -60,7 +61,7 @@ func (r *restore) script(ctx context.Context) (err error) {
 		return truncated(object.Key, src, err)
 	}
 	r.facts["sha256"], r.facts["bytes"] = sum, fmt.Sprint(object.Size)
-	r.facts["statements"] = run.how()
+	run.note()
 	r.facts["rows"] = fmt.Sprint(r.rows.Load())
 	return nil
 }
@@ -78,6 +79,9 @@ type scriptRun struct {
 	// statements counts those that were executed, handed those of them that
 	// the crew did.
 	statements, handed int
+	// chain is how long the longest chain of statements took in the databases that are
+	// behind it.
+	chain time.Duration
 	// created are the databases that the script creates; skipped those that
 	// were not asked for, skipping is set while the script is in one of them.
 	created  []string

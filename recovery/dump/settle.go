@@ -150,7 +150,7 @@ func (k settleKind) analyze(ctx context.Context, env recovery.Env, server *postg
 		return err
 	}
 	env.Meter().Phase("gather statistics", int64(len(tables)), recovery.InTables)
-	c := crew.New(ctx, len(conns))
+	c := crew.New(ctx, len(conns), env.Now)
 	defer c.Close()
 	for i, t := range tables {
 		c.Add(crew.Task{Line: int64(i), Cost: int64(t.Pages), Do: func(ctx context.Context, worker int) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 )
 
 // maxWaiting is how many tasks may wait: a script of any length goes through.
@@ -24,11 +25,18 @@ type Crew struct {
 	waiting int
 	failure *Failure
 	failed  chan struct{}
+
+	now func() time.Time
+	// past is how long the longest chain of tasks took that has ended with one that held
+	// a relation in a mode, floor the longest before the last Wait, behind which all tasks
+	// stand, and longest the longest of all.
+	past           map[string]*[modes]time.Duration
+	floor, longest time.Duration
 }
 
-// New is a crew of a size. Its tasks end with ctx.
-func New(ctx context.Context, size int) *Crew {
-	c := &Crew{size: size, pending: map[string][]*work{}, failed: make(chan struct{})}
+// New is a crew of a size. Its tasks end with ctx; now is asked how long they take.
+func New(ctx context.Context, size int, now func() time.Time) *Crew {
+	c := &Crew{size: size, pending: map[string][]*work{}, failed: make(chan struct{}), now: now, past: map[string]*[modes]time.Duration{}}
 	c.ctx, c.cancel = context.WithCancel(ctx)
 	c.changed = sync.NewCond(&c.mu)
 	context.AfterFunc(c.ctx, func() {
@@ -76,8 +84,15 @@ func (c *Crew) add(t Task) {
 	if c.failure != nil && t.Line > c.failure.Line {
 		return
 	}
-	w := &work{Task: t, chain: t.Cost}
+	w := &work{Task: t, chain: t.Cost, since: c.floor}
 	for _, l := range t.Locks {
+		if past := c.past[l.Relation]; past != nil {
+			for mode, took := range past {
+				if waitsFor(l.Mode, Mode(mode)) {
+					w.since = max(w.since, took)
+				}
+			}
+		}
 		for _, earlier := range c.pending[l.Relation] {
 			if earlier != w && !slices.Contains(w.needs, earlier) && follows(w, earlier) {
 				earlier.behind = append(earlier.behind, w)
@@ -119,7 +134,7 @@ func (c *Crew) dispatch() {
 		c.ready = slices.Delete(c.ready, best, best+1)
 		worker := c.idle[len(c.idle)-1]
 		c.idle = c.idle[:len(c.idle)-1]
-		w.state = running
+		w.state, w.began = running, c.now()
 		c.waiting--
 		c.busy = append(c.busy, w)
 		var ctx context.Context
@@ -154,6 +169,9 @@ func (c *Crew) end(w *work, worker int, err error) {
 // done takes a task out of the way of those that wait for it.
 func (c *Crew) done(w *work) {
 	w.state = ended
+	if !w.began.IsZero() {
+		c.count(w)
+	}
 	for _, l := range w.Locks {
 		c.pending[l.Relation] = slices.DeleteFunc(c.pending[l.Relation], func(p *work) bool { return p == w })
 		if len(c.pending[l.Relation]) == 0 {
@@ -166,6 +184,32 @@ func (c *Crew) done(w *work) {
 		}
 	}
 	w.behind, w.needs = nil, nil
+}
+
+// count takes note of how long the longest chain took that ends with w.
+func (c *Crew) count(w *work) {
+	for _, n := range w.needs {
+		w.since = max(w.since, n.since)
+	}
+	w.since += c.now().Sub(w.began)
+	c.longest = max(c.longest, w.since)
+	for _, l := range w.Locks {
+		past := c.past[l.Relation]
+		if past == nil {
+			past = new([modes]time.Duration)
+			c.past[l.Relation] = past
+		}
+		past[l.Mode] = max(past[l.Mode], w.since)
+	}
+}
+
+// Longest is how long the longest chain of tasks took so far of which each waited for the
+// one before it, without the time that they stood ready: no number of sessions would have
+// done it in less.
+func (c *Crew) Longest() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.longest
 }
 
 // stopBehind ends the tasks that stand behind the failure.
@@ -203,6 +247,8 @@ func (c *Crew) Wait() *Failure {
 	for len(c.busy) > 0 || c.waiting > 0 && c.ctx.Err() == nil {
 		c.changed.Wait()
 	}
+	c.floor = c.longest
+	clear(c.past)
 	if c.failure == nil && c.ctx.Err() != nil {
 		return &Failure{Err: context.Cause(c.ctx)}
 	}

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 )
 
 // clock orders the beginnings and ends of tasks.
@@ -33,7 +35,7 @@ func (c *clock) mark(m *map[int]int, task int) {
 func TestCrew_Order(t *testing.T) {
 	for seed := range uint64(50) {
 		random := rand.New(rand.NewPCG(seed, 0))
-		c := New(t.Context(), 1+random.IntN(4))
+		c := New(t.Context(), 1+random.IntN(4), time.Now)
 		var all []*work
 		var times clock
 		for line := range 60 {
@@ -67,7 +69,7 @@ func TestCrew_Order(t *testing.T) {
 
 // The longest chain begins first, whatever the order in which it came.
 func TestCrew_LongestChainFirst(t *testing.T) {
-	c := New(t.Context(), 1)
+	c := New(t.Context(), 1, time.Now)
 	defer c.Close()
 	hold := make(chan struct{})
 	var order []string
@@ -94,7 +96,7 @@ func TestCrew_LongestChainFirst(t *testing.T) {
 // Of tasks that are given together the longest chain begins first, although a worker has
 // nothing to do when the first one comes; more of them than may wait get through.
 func TestCrew_Together(t *testing.T) {
-	c := New(t.Context(), 1)
+	c := New(t.Context(), 1, time.Now)
 	defer c.Close()
 	var order []int64
 	var tasks []Task
@@ -119,7 +121,7 @@ func TestCrew_Together(t *testing.T) {
 // does not yield any more.
 func TestCrew_Yields(t *testing.T) {
 	for _, yields := range []bool{true, false} {
-		c := New(t.Context(), 1)
+		c := New(t.Context(), 1, time.Now)
 		defer c.Close()
 		var order []string
 		task := func(name string, cost int64, locks ...Lock) Task {
@@ -147,7 +149,7 @@ func TestCrew_Yields(t *testing.T) {
 // Whatever fails first, the failure that is told is the first one of the script;
 // what stands behind it is stopped.
 func TestCrew_FirstFailure(t *testing.T) {
-	c := New(t.Context(), 3)
+	c := New(t.Context(), 3, time.Now)
 	defer c.Close()
 	late, early := errors.New("late"), errors.New("early")
 	failed := make(chan struct{})
@@ -170,7 +172,7 @@ func TestCrew_FirstFailure(t *testing.T) {
 		t.Errorf("stopped %v, the one before ran %v", stopped, before)
 	}
 	// A task knows its place better than by its own line.
-	d := New(t.Context(), 2)
+	d := New(t.Context(), 2, time.Now)
 	defer d.Close()
 	both := make(chan struct{})
 	d.Add(Task{Line: 1, Do: func(context.Context, int) error { <-both; return &Failure{Line: 50, Err: early} }})
@@ -183,11 +185,53 @@ func TestCrew_FirstFailure(t *testing.T) {
 // The end of the context ends everything.
 func TestCrew_Cancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	c := New(ctx, 1)
+	c := New(ctx, 1, time.Now)
 	c.Add(Task{Do: func(ctx context.Context, _ int) error { cancel(); <-ctx.Done(); return ctx.Err() }})
 	c.Add(Task{Do: func(context.Context, int) error { t.Error("it ran"); return nil }})
 	if f := c.Wait(); f == nil || !errors.Is(f, context.Canceled) {
 		t.Errorf("it tells %v", f)
 	}
 	c.Close()
+}
+
+// The longest chain is that of tasks that waited for each other, whenever they were added,
+// and of no others.
+func TestCrew_Longest(t *testing.T) {
+	now := time.Unix(0, 0)
+	takes := func(seconds int, locks ...Lock) Task {
+		return Task{Locks: locks, Do: func(context.Context, int) error {
+			now = now.Add(time.Duration(seconds) * time.Second) // one worker: nobody else asks
+			return nil
+		}}
+	}
+	c := New(t.Context(), 1, func() time.Time { return now })
+	is := func(want int) {
+		t.Helper()
+		for c.Idle() < 1 || c.unfinished() {
+			runtime.Gosched()
+		}
+		if got := c.Longest(); got != time.Duration(want)*time.Second {
+			t.Errorf("the longest chain took %v, want %d s", got, want)
+		}
+	}
+	c.Add(takes(3, Lock{"a", Load}), takes(5, Lock{"a", Build}), takes(4, Lock{"b", Load}))
+	is(8)
+	c.Add(takes(4, Lock{"a", Build})) // beside the other index, behind the rows
+	is(8)
+	c.Add(takes(1, Lock{"b", Build}), takes(2, Lock{"a", Refer}, Lock{"b", Refer}))
+	is(10)
+	c.Add(takes(1, Lock{"a", Refer}, Lock{"b", Refer})) // foreign keys do not build on each other
+	is(10)
+	if f := c.Wait(); f != nil {
+		t.Fatal(f)
+	}
+	c.Add(takes(6, Lock{"c", Load})) // behind all
+	is(16)
+}
+
+// unfinished reports whether a task waits or is under way.
+func (c *Crew) unfinished() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.waiting > 0 || len(c.busy) > 0
 }

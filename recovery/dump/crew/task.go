@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Mode is how a task holds a relation.
@@ -69,9 +70,12 @@ type work struct {
 	behind []*work
 	// needs are those it waited for, and chain the cost of the longest line of
 	// tasks that begins with it.
-	needs  []*work
-	chain  int64
-	state  state
+	needs []*work
+	chain int64
+	state state
+	began time.Time
+	// since is how long the chain of tasks took before it, and with it when it has ended.
+	since  time.Duration
 	cancel context.CancelFunc
 }
 
@@ -85,8 +89,12 @@ const (
 
 // follows reports whether b, added later, must wait for the end of a.
 func follows(b, a *work) bool {
-	return meet(a, b, func(x, y Mode) bool { return excludes[x][y] && !(x == Refer && y == Refer) })
+	return meet(a, b, waitsFor)
 }
+
+// waitsFor reports whether a task that holds a relation in one mode waits for one before it
+// that holds it in the other.
+func waitsFor(x, y Mode) bool { return excludes[x][y] && !(x == Refer && y == Refer) }
 
 // conflict reports whether two tasks cannot be under way together.
 func conflict(a, b *work) bool {
