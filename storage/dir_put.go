@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"strings"
@@ -54,8 +55,10 @@ func (d *dir) Put(ctx context.Context, key string, r io.Reader, options PutOptio
 
 func (d *dir) put(ctx context.Context, root *os.Root, key string, r io.Reader, options PutOptions) (Object, error) {
 	// A look before 80 GB are copied; Link and Rename decide.
+	fresh := false
 	switch info, err := root.Lstat(key); {
 	case err != nil:
+		fresh = errors.Is(err, fs.ErrNotExist)
 	case info.IsDir():
 		return Object{}, syscall.EISDIR
 	case options.IfAbsent:
@@ -87,6 +90,10 @@ func (d *dir) put(ctx context.Context, root *os.Root, key string, r io.Reader, o
 	if err := temp.Sync(); err != nil {
 		return Object{}, err
 	}
+	info, err := temp.Stat()
+	if err != nil {
+		return Object{}, err
+	}
 	publish := root.Rename
 	if options.IfAbsent {
 		publish = root.Link
@@ -95,13 +102,9 @@ func (d *dir) put(ctx context.Context, root *os.Root, key string, r io.Reader, o
 		return Object{}, err
 	}
 	if err := syncDir(root, parent); err != nil {
-		if options.IfAbsent {
-			return Object{}, errors.Join(err, root.Remove(key))
+		if fresh { // a failed Put leaves none that was not there
+			err = errors.Join(err, root.Remove(key))
 		}
-		return Object{}, err
-	}
-	info, err := temp.Stat()
-	if err != nil {
 		return Object{}, err
 	}
 	return object(key, info), nil

@@ -6,8 +6,8 @@ import "strings"
 // tried, on which object, and why not, in the words of whoever refused. It
 // holds no secret.
 type Error struct {
-	// Op is "list", "stat", "open", "read", "put", "swap", "remove",
-	// "identify" or "ask the time of".
+	// Op is the verb of the sentence, such as "list", "put" or "look for unfinished
+	// uploads of".
 	Op string
 	// Object is the URL of the object, or of the place.
 	Object string

@@ -26,8 +26,8 @@ type Swapper interface {
 	Remove(ctx context.Context, old Object) error
 }
 
-// Clock is a store that tells the time by the clock that Object.Modified is of,
-// to the second at least. It is nobody else's: hosts differ.
+// Clock is a store that reports the current time on the clock that stamps Object.Modified,
+// to the second or better. Compare Modified with no other clock: hosts differ.
 type Clock interface {
 	Now(ctx context.Context) (time.Time, error)
 }

@@ -50,10 +50,12 @@ func (p Protection) Files() []string {
 	return slices.DeleteFunc(slices.Compact([]string{p.History, p.First, p.Segment}), func(name string) bool { return name == "" })
 }
 
-// Protected closes the segment that the live server writes, and waits until it and
-// the timeline's history are in every copy, and first, where it is not empty, a segment
-// that was closed before; or ctx ends, or the archive_command fails. What is not protected is in the result, which is no error: the system came
-// back all the same. An error says that the server could not be asked.
+// Protected makes the live server close its current WAL segment, and waits until every
+// copy holds that segment, the timeline's history file and, if first is not empty, the
+// segment first, which was closed earlier. It stops waiting when ctx ends or the
+// archive_command fails. Whatever is still missing is listed in the result and is not an
+// error, because the system has come back all the same; an error means that the server
+// could not be asked.
 func Protected(ctx context.Context, address string, copies []Archive, first string) (Protection, error) {
 	conn, _, err := dial(ctx, address)
 	if err != nil {

@@ -40,8 +40,9 @@ type Numbered struct {
 	Report, Previous string
 }
 
-// Gap is a number that no run has behind which stands somebody whom the reader knows,
-// or, of strangers, that none of theirs has.
+// Gap is a run number that is missing from a host's count: no run vouched for by a signer
+// whom the reader knows has it. If Stranger is set, the count is that of runs by unknown
+// signers, and none of those has the number.
 type Gap struct {
 	Number int
 	// Host has counted; empty is the host that makes the page, or the only one.

@@ -50,8 +50,9 @@ func (h Home) Brought(id string) bool { return exists(h.came(id)) || h.Foreign(i
 
 func (h Home) came(id string) string { return filepath.Join(h.Dir, "came", id) }
 
-// MarkForeign remembers that a run which is being brought came with somebody else's
-// signature: whose it is a reader's list of signers says, as of one that was filed.
+// MarkForeign records that a run fetched from another host was signed with a key that is
+// not ours. Such a run counts only if its signer is on the reader's list, exactly like a
+// run that was filed in a copy.
 func (h Home) MarkForeign(id string) error { return h.mark(h.foreign(id), id) }
 
 // Foreign reports whether a run was brought with somebody else's signature.
