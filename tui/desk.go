@@ -378,7 +378,7 @@ type NotSet struct{ Name, From, For string }
 type Key struct {
 	// Name is what people call it: its comment or its file's name.
 	Name string
-	// Type is "ssh-ed25519" and the like; Fingerprint is "SHA256:…".
+	// Type is "ED25519" and the like; Fingerprint is "SHA256:…".
 	Type, Fingerprint string
 	// From is "ssh-agent" or a file's path.
 	From string

@@ -42,7 +42,7 @@ func newLineReader(ctx context.Context, in io.Reader) (*lineReader, error) {
 	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		r.tty = int(f.Fd())
 		if r.before, err = unix.IoctlGetTermios(r.tty, unix.TCGETS); err != nil {
-			return nil, fmt.Errorf("look at the terminal: %w", err)
+			return nil, errors.Join(fmt.Errorf("look at the terminal: %w", err), r.woken.Close(), r.wake.Close())
 		}
 	}
 	go r.run(ctx)

@@ -6,12 +6,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"comeback/pattern"
 	"comeback/recovery"
 )
 
@@ -87,7 +87,7 @@ func living(p *recovery.Plan) map[string]string {
 }
 
 // tablespace is how a server calls the directory that it makes in one.
-var tablespace = regexp.MustCompile(`^PG_\d+(\.\d+)?_\d{9}$`)
+var tablespace = pattern.New(`^PG_\d+(\.\d+)?_\d{9}$`)
 
 // ofServer says what of a server a directory is, if anything.
 func ofServer(dir string) string {

@@ -63,7 +63,7 @@ func (c comparison) goesOn(st *recovery.StepState) bool {
 	}
 	for i := range c.state.Steps {
 		after := &c.state.Steps[i]
-		if c.comesAfter(after, st.ID) && begun(after) && shareTarget(st.Step, after.Step) {
+		if begun(after) && shareTarget(st.Step, after.Step) && c.comesAfter(after, st.ID) {
 			return false
 		}
 	}
@@ -79,10 +79,19 @@ func stoodThere(st, on *recovery.StepState) bool {
 // comesAfter reports whether a step of the run comes after another, directly or
 // through others.
 func (c comparison) comesAfter(st *recovery.StepState, id string) bool {
-	return slices.ContainsFunc(st.After, func(before string) bool {
-		b := c.state.Step(before)
-		return before == id || b != nil && c.comesAfter(b, id)
-	})
+	seen := map[string]bool{}
+	var after func(st *recovery.StepState) bool
+	after = func(st *recovery.StepState) bool {
+		return slices.ContainsFunc(st.After, func(before string) bool {
+			if before == id || seen[before] {
+				return before == id
+			}
+			seen[before] = true
+			b := c.state.Step(before)
+			return b != nil && after(b)
+		})
+	}
+	return after(st)
 }
 
 // comesBack reports whether a step is left out only because an amendment had no
