@@ -170,9 +170,11 @@ func (a *app) gatherRoom(cat catalogue.Catalogue) *check.Room {
 	return r
 }
 
-// lack adds what the spools of this host still hold for the copies.
+// lack adds what the spools of this host still hold for the copies, and what was
+// received and not pushed.
 func (a *app) lack(b *book, e *check.Evidence) {
 	for _, c := range postgresOf(b) {
+		e.Received = append(e.Received, a.received(b, c)...)
 		for _, spool := range a.spoolsOf(b, c) {
 			backlogs, err := push.Backlogs(spool)
 			if err != nil {

@@ -165,6 +165,9 @@ func (a *app) moments(ctx context.Context, path string, o momentsAsked) error {
 		cat = o.restrict(cat)
 		servers.refresh(ctx)
 	}
+	for _, text := range a.receivedSays(b, func(component string) bool { return servers[component] != nil && servers[component].err == nil }) {
+		fmt.Fprintf(a.err, "%s\n", clean(text))
+	}
 	if o.around != "" {
 		return a.whatHappened(ctx, b, cat, servers, center, z, o)
 	}

@@ -212,6 +212,11 @@ func (a *app) carryOut(ctx context.Context, path string, o request) error {
 			say.line("", "%s", says)
 		}
 	}
+	if o.mode == recovery.Recovery {
+		for _, text := range a.receivedSays(b, func(string) bool { return false }) {
+			say.line("", "warning: %s", text)
+		}
+	}
 	p, err := a.planShown(ctx, b, cat, o.choices)
 	if err != nil {
 		return err

@@ -24,6 +24,7 @@ brings each segment that is finished into the copies, as ` + "`comeback wal push
 runs until it is asked to end; a service of ` + "`comeback schedule`" + ` keeps it running where
 the component's ` + "`receiver`" + ` names the slot. The role of ` + "`admin:`" + ` or ` + "`url:`" + ` must be one that may
 replicate. A slot holds the server's log for as long as nobody receives it: watch it.
+What an earlier receiver has left is pushed first, also where the server is gone.
 
 Exit codes:
   0    asked to end; everything that had come is in the copies
@@ -49,7 +50,7 @@ func (a *app) walReceive(ctx context.Context, o walPushed, slot, dir string) err
 		return err
 	}
 	if dir == "" {
-		dir = options.Spool + "-received"
+		dir = receivedDir(options.Spool)
 	}
 	if slot == "" {
 		slot = options.Component.Settings.Text("receiver")
@@ -57,21 +58,36 @@ func (a *app) walReceive(ctx context.Context, o walPushed, slot, dir string) err
 	if slot == "" || strings.Trim(slot, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
 		return usage("give it with --slot, or as `receiver` of the component: small letters, digits and _", "%q is not the name of a replication slot", slot)
 	}
-	address := options.Component.Settings.Text("admin")
-	if address == "" {
-		address = options.Component.Settings.Text("url")
+	say := func(format string, args ...any) {
+		fmt.Fprintf(a.err, "%s %s\n", a.now().UTC().Format(time.RFC3339), clean(a.redact(fmt.Sprintf(format, args...))))
 	}
-	if address, err = b.secrets.Expand(address); err != nil {
-		return err
+	err = push.Receive(ctx, push.ReceiveOptions{Options: options, Slot: slot, Dir: dir,
+		Server: func(ctx context.Context) (push.Server, error) { return receivedFrom(ctx, b, options.Component) },
+		Log:    func(text string) { say("%s", text) }, Pushed: func(name string) { say("%s is in the copies", name) }})
+	if err != nil && recovery.ExitOf(err) == recovery.CameBack {
+		return &recovery.Error{What: err.Error(), Hint: recovery.HintOf(err), Exit: recovery.Failed, Err: err}
+	}
+	return err
+}
+
+// receivedFrom is how the log of a live server is received.
+func receivedFrom(ctx context.Context, b *book, c recovery.Component) (push.Server, error) {
+	address := c.Settings.Text("admin")
+	if address == "" {
+		address = c.Settings.Text("url")
+	}
+	address, err := b.secrets.Expand(address)
+	if err != nil {
+		return push.Server{}, err
 	}
 	conn, err := postgres.ConnectLive(ctx, address)
 	if err != nil {
-		return err
+		return push.Server{}, err
 	}
 	server, err := postgres.ReadArchiver(ctx, conn)
 	config := conn.Config()
 	if err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))); err != nil {
-		return err
+		return push.Server{}, err
 	}
 	// A newer one follows an older server, too.
 	tools, err := postgres.FindTools(0)
@@ -79,19 +95,8 @@ func (a *app) walReceive(ctx context.Context, o walPushed, slot, dir string) err
 		err = tools.Need("pg_receivewal")
 	}
 	if err != nil {
-		return err
+		return push.Server{}, err
 	}
 	conninfo, env, err := postgres.ProgramAddress(address, config, server.Database)
-	if err != nil {
-		return err
-	}
-	say := func(format string, args ...any) {
-		fmt.Fprintf(a.err, "%s %s\n", a.now().UTC().Format(time.RFC3339), clean(a.redact(fmt.Sprintf(format, args...))))
-	}
-	err = push.Receive(ctx, push.ReceiveOptions{Options: options, Program: tools.Program("pg_receivewal"), Conninfo: conninfo, Env: env, Slot: slot, Dir: dir,
-		Log: func(text string) { say("%s", text) }, Pushed: func(name string) { say("%s is in the copies", name) }})
-	if err != nil && recovery.ExitOf(err) == recovery.CameBack {
-		return &recovery.Error{What: err.Error(), Hint: recovery.HintOf(err), Exit: recovery.Failed, Err: err}
-	}
-	return err
+	return push.Server{Program: tools.Program("pg_receivewal"), Conninfo: conninfo, Env: env}, err
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -153,6 +154,38 @@ func TestWALReceive(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(place, copy, "wal", name+".zst")); err != nil {
 				t.Errorf("%s lacks %s: %v", copy, name, err)
 			}
+		}
+	}
+}
+
+// What was received comes into the copies also when the server is gone for good; until
+// then everybody is told where it lies who looks for it.
+func TestWALReceive_serverGone(t *testing.T) {
+	t.Parallel()
+	r, place := newRig(t), t.TempDir()
+	book := filepath.Join(place, "shop.md")
+	text := fmt.Sprintf("---\ncomeback: 1\nsystem: shop\nrpo: 5m\nrto: 30m\ncopies:\n  a: {url: \"file://%s/a\"}\n"+
+		"components:\n  database: {kind: postgres, url: \"postgres://app@127.0.0.1:1/shop\", receiver: comeback}\n---\n# Shop\n\n## Restore\n\n```yaml\nrestore: database\n```\n", place)
+	dir := filepath.Join(r.state, "spool", "shop-database-received")
+	names := []string{"000000010000000000000001", "000000010000000000000002"}
+	err := errors.Join(os.Mkdir(filepath.Join(place, "a"), 0o700), os.WriteFile(book, []byte(text), 0o600), os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, "000000010000000000000003.partial"), nil, 0o600))
+	for _, name := range names {
+		err = errors.Join(err, os.WriteFile(filepath.Join(dir, name), []byte(name), 0o600))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	save := "comeback wal save " + book + " --from " + dir + " database"
+	for _, args := range [][]string{{"moments", book}, {"recover", book, "--to", "latest", "--confirm", "shop"}, {"check", book}} {
+		out := r.run(t.Context(), args...)
+		if both := strings.Join(strings.Fields(out.out+out.err), " "); !strings.Contains(both, "2 finished segments") || !strings.Contains(both, save) {
+			t.Errorf("comeback %s does not tell of what was received:\n%s\n%s", strings.Join(args, " "), out.out, out.err)
+		}
+	}
+	r.run(t.Context(), "wal", "receive", book).has(t, recovery.Failed, "127.0.0.1")
+	for _, name := range names {
+		if _, err := os.Stat(filepath.Join(place, "a", "wal", name+".zst")); err != nil {
+			t.Errorf("the copy lacks it: %v", err)
 		}
 	}
 }

@@ -280,6 +280,7 @@ func (j *judge) copies() {
 		}
 	}
 	j.spools()
+	j.received()
 	for _, r := range j.Catalogue.Surveys {
 		for _, f := range r.Findings {
 			if f.Do == "" {

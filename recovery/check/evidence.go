@@ -42,6 +42,8 @@ type Evidence struct {
 	// Spools are what spools of this host hold of the log that no copy of the runbook
 	// gets, and those that cannot be read.
 	Spools []Spool
+	// Received is what receivers on this host have not pushed.
+	Received []Received
 	// Unfiled are signed runs of this host that no copy holds.
 	Unfiled []string
 	// Altered are runs that a copy holds otherwise than they were signed, "4f2a in
@@ -127,6 +129,19 @@ type Spool struct {
 	// is empty where there is none.
 	Copy    string
 	Lacking Lacking
+}
+
+// Received is what a receiver's directory on this host holds of the log of a component
+// that it has not pushed: the segments that are finished, and the one that is not.
+type Received struct {
+	Component, Dir string
+	// Err is why it cannot be told.
+	Err error
+	Lacking
+	// Partial is the segment that was being received, last at Until; empty where there is
+	// none.
+	Partial string
+	Until   time.Time
 }
 
 // Unfinished is a backup that is under way, or was cut off.

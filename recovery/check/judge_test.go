@@ -392,6 +392,21 @@ func TestJudge(t *testing.T) {
 		{"log waits for a copy of another name", func(e *check.Evidence) {
 			e.Spools = []check.Spool{{Component: "database", Copy: "remote", Lacking: check.Lacking{Files: 3, Bytes: 40 << 20}}}
 		}, []string{"spool/database/remote"}, recovery.WouldBut, "3 files of the log of database (41.9 MB) wait on this host for the copy remote", "--forget remote"},
+		{"what was received is not pushed", func(e *check.Evidence) {
+			e.Received = []check.Received{{Component: "database", Dir: "/var/lib/x-received", Lacking: check.Lacking{Files: 2, Bytes: 32 << 20, Since: at("2026-11-23 08:00:00")}, Partial: "7.partial"}}
+		}, []string{"received/database"}, recovery.WouldBut, "not in the copies: 2 finished segments (33.6 MB), the first of 23 Nov 08:00 in /var/lib/x-received", "comeback wal receive shop.md"},
+		{"what was received is being pushed", func(e *check.Evidence) {
+			e.Received = []check.Received{{Component: "database", Dir: "/var/lib/x-received", Lacking: check.Lacking{Files: 1, Since: e.At.Add(-time.Minute)}, Partial: "7.partial"}}
+		}, nil, recovery.WouldSave, "", ""},
+		{"what was received is all that there is of the newest log", func(e *check.Evidence) {
+			server := e.Servers["database"]
+			server.Err = errors.New("connection refused")
+			e.Servers["database"] = server
+			e.Received = []check.Received{{Component: "database", Dir: "/var/lib/x-received", Partial: "7.partial", Until: at("2026-11-23 08:00:00")}}
+		}, []string{"received/database", "server/database"}, recovery.WouldBut, "in no copy: 7.partial, last written to 23 Nov 08:00:00 in /var/lib/x-received", "comeback wal save shop.md --from /var/lib/x-received database"},
+		{"what was received cannot be read", func(e *check.Evidence) {
+			e.Received = []check.Received{{Component: "database", Dir: "/var/lib/x-received", Err: errors.New("permission denied")}}
+		}, []string{"received/database"}, recovery.WouldBut, "could not be told: permission denied", "may read /var/lib/x-received"},
 		{"a bucket keeps no versions", func(e *check.Evidence) { e.Copies[0].Versioning = &storage.Versioning{} }, []string{"versioning/nearby"}, recovery.WouldBut,
 			"nearby keeps no versions: whoever can write there can overwrite every backup for good", "put-bucket-versioning"},
 		{"a bucket keeps versions for a day", func(e *check.Evidence) {

@@ -24,11 +24,11 @@ import (
 // nobody may set.
 type ReceiveOptions struct {
 	Options
-	// Program is pg_receivewal, Conninfo and Env how it reaches the server, Slot
-	// the replication slot that keeps the log until it is received.
-	Program, Conninfo string
-	Env               []string
-	Slot              string
+	// Server says how the server is reached. It is asked while what lies in Dir is
+	// pushed, which needs no server.
+	Server func(context.Context) (Server, error)
+	// Slot is the replication slot that keeps the log until it is received.
+	Slot string
 	// Dir is where segments lie until the copies have them. What is flushed there
 	// the server may forget: it must be on a disk that lasts.
 	Dir string
@@ -38,17 +38,30 @@ type ReceiveOptions struct {
 	Pushed func(name string)
 }
 
-// How often finished segments are looked for, and how long a receiver may take to
-// end when it is asked to.
+// Server is how a server's log is received: by which pg_receivewal, which address and
+// environment.
+type Server struct {
+	Program, Conninfo string
+	Env               []string
+}
+
+// How often finished segments are looked for, how long is waited at most where the
+// copies refuse them, and how long a receiver may take to end when it is asked to.
 const (
 	lookEach    = 500 * time.Millisecond
+	lookAtLeast = 30 * time.Second
 	receiveTime = 30 * time.Second
 )
+
+// pause is how long is waited before finished segments are looked for once more, after
+// so many times in a row that copies refused them.
+func pause(refused int) time.Duration { return min(lookAtLeast, lookEach<<min(refused, 10)) }
 
 // Receive lets pg_receivewal follow a server through its slot, and pushes each
 // segment that it has finished into the copies, as an archive_command would, until
 // ctx ends. The newest finished segment stays in Dir, because pg_receivewal goes on
-// from there. An interruption leaves segments in Dir that the next start pushes.
+// from there. An interruption leaves segments in Dir that the next start pushes, also
+// where the server does not answer any more: what was received may be all that there is.
 func Receive(ctx context.Context, o ReceiveOptions) error {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return fmt.Errorf("receive the log: %w", err)
@@ -58,37 +71,48 @@ func Receive(ctx context.Context, o ReceiveOptions) error {
 		return err
 	}
 	defer hold.Close()
-	create := o.command(ctx, "--create-slot", "--if-not-exists", "--slot", o.Slot)
-	if err := runProgram(create, o.Log); err != nil {
-		return recovery.Errorf("let the role replicate (alter role … replication), allow it in pg_hba.conf for replication, and let max_replication_slots have room",
-			"make the slot %s: %w", o.Slot, err)
-	}
 	receiving, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error, 1)
-	go func() {
-		ended <- runProgram(o.command(receiving, "--directory", o.Dir, "--slot", o.Slot, "--no-loop"), o.Log)
-	}()
-	tick := time.NewTicker(lookEach)
-	defer tick.Stop()
+	go func() { ended <- o.follow(receiving) }()
+	look, refused := time.NewTimer(0), 0
+	defer look.Stop()
 	for {
 		select {
 		case err := <-ended:
 			stop()
 			// What has come is pushed, also when no more does.
+			if ctx.Err() == nil {
+				return errors.Join(err, o.pushFinished(ctx))
+			}
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), receiveTime)
 			defer cancel()
-			errPush := o.pushFinished(last)
-			if ctx.Err() != nil {
-				return errPush
-			}
-			return errors.Join(recovery.Errorf("see what it says; started again, it goes on where it was", "the receiver has ended: %w", orEnded(err)), errPush)
-		case <-tick.C:
-			if err := o.pushFinished(receiving); err != nil && ctx.Err() == nil {
+			return o.pushFinished(last)
+		case <-look.C:
+			err := o.pushFinished(receiving)
+			if refused++; err == nil {
+				refused = 0
+			} else if ctx.Err() == nil {
 				o.Log(err.Error()) // the segment stays, and is pushed again
 			}
+			look.Reset(pause(refused))
 		}
 	}
+}
+
+// follow receives until the server or pg_receivewal ends it: it never ends without an
+// error.
+func (o ReceiveOptions) follow(ctx context.Context) error {
+	s, err := o.Server(ctx)
+	if err != nil {
+		return err
+	}
+	if err := runProgram(s.command(ctx, "--create-slot", "--if-not-exists", "--slot", o.Slot), o.Log); err != nil {
+		return recovery.Errorf("let the role replicate (alter role … replication), allow it in pg_hba.conf for replication, and let max_replication_slots have room",
+			"make the slot %s: %w", o.Slot, err)
+	}
+	err = runProgram(s.command(ctx, "--directory", o.Dir, "--slot", o.Slot, "--no-loop"), o.Log)
+	return recovery.Errorf("see what it says; started again, it goes on where it was", "the receiver has ended: %w", orEnded(err))
 }
 
 func orEnded(err error) error {
@@ -99,9 +123,9 @@ func orEnded(err error) error {
 }
 
 // command runs pg_receivewal against the server.
-func (o ReceiveOptions) command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, o.Program, append([]string{"--dbname", o.Conninfo, "--no-password"}, args...)...)
-	cmd.Env, cmd.Dir = o.Env, "/"
+func (s Server) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, s.Program, append([]string{"--dbname", s.Conninfo, "--no-password"}, args...)...)
+	cmd.Env, cmd.Dir = s.Env, "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	// It ends in order on this one, on every major.
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
@@ -150,21 +174,10 @@ func (o ReceiveOptions) pushFinished(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look for segments: %w", err)
 	}
-	var names []string
-	newest := ""
-	for _, e := range entries {
-		f, ok := pitr.ParseFileName(e.Name())
-		if ok && f.Name() == e.Name() && (f.Kind == pitr.Segment || f.Kind == pitr.History) {
-			names = append(names, e.Name())
-			if f.Kind == pitr.Segment {
-				newest = max(newest, e.Name())
-			}
-		}
-	}
-	slices.Sort(names)
+	names, newest := finished(entries)
 	for _, name := range names {
 		path := filepath.Join(o.Dir, name)
-		mark := filepath.Join(o.Dir, "."+name+".pushed")
+		mark := pushedMark(o.Dir, name)
 		if _, err := os.Stat(mark); err != nil {
 			if _, err := Push(ctx, o.Options, path); err != nil {
 				return err
@@ -189,6 +202,25 @@ func (o ReceiveOptions) pushFinished(ctx context.Context) error {
 	}
 	return nil
 }
+
+// finished are the files that pg_receivewal has come to the end of, the oldest first, and
+// the newest segment of them.
+func finished(entries []os.DirEntry) (names []string, newest string) {
+	for _, e := range entries {
+		f, ok := pitr.ParseFileName(e.Name())
+		if ok && f.Name() == e.Name() && (f.Kind == pitr.Segment || f.Kind == pitr.History) {
+			names = append(names, e.Name())
+			if f.Kind == pitr.Segment {
+				newest = max(newest, e.Name())
+			}
+		}
+	}
+	slices.Sort(names)
+	return names, newest
+}
+
+// pushedMark lies beside a file of a directory that the copies have.
+func pushedMark(dir, name string) string { return filepath.Join(dir, "."+name+".pushed") }
 
 // holdDir keeps two receivers from one directory.
 func holdDir(dir string) (*os.File, error) {

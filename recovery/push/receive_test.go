@@ -53,7 +53,7 @@ func TestReceive(t *testing.T) {
 		return push.ReceiveOptions{
 			Options: push.Options{Component: recovery.Component{Name: "database"}, Spool: filepath.Join(work, "spool"), Quorum: 1, Now: time.Now,
 				Copies: []push.Copy{{Name: "nearby", Open: func(context.Context) (storage.Store, error) { return storage.OpenDir(copyDir) }}}},
-			Program: s.Tools.Program("pg_receivewal"), Conninfo: conninfo, Env: env, Slot: "comeback", Dir: filepath.Join(work, "received"),
+			Server: reached(push.Server{Program: s.Tools.Program("pg_receivewal"), Conninfo: conninfo, Env: env}), Slot: "comeback", Dir: filepath.Join(work, "received"),
 			Log: func(text string) { t.Log(text) },
 			Pushed: func(name string) {
 				mu.Lock()
@@ -115,9 +115,79 @@ func TestReceive(t *testing.T) {
 		t.Errorf("left beside what goes on: %v, %v", left, err)
 	}
 	o := options(make(chan string, 10))
-	o.Conninfo = strings.Replace(conninfo, s.Layout.Dir, "/nowhere", 1)
+	o.Server = reached(push.Server{Program: s.Tools.Program("pg_receivewal"), Conninfo: strings.Replace(conninfo, s.Layout.Dir, "/nowhere", 1), Env: env})
 	o.Log = func(string) {}
 	if err := push.Receive(t.Context(), o); err == nil || recovery.HintOf(err) == "" {
 		t.Errorf("a server that is not there: %v", err)
+	}
+}
+
+// reached is a server that was reached.
+func reached(s push.Server) func(context.Context) (push.Server, error) {
+	return func(context.Context) (push.Server, error) { return s, nil }
+}
+
+// What was received is pushed also when the server is gone, and by a start that never
+// reaches it; what is not pushed can be told without a server.
+func TestReceive_serverGone(t *testing.T) {
+	h := newHost(t, 3)
+	dir := filepath.Join(h.dir, "pg_wal")
+	if err := os.Rename(h.wal(h.names[2]), h.wal(h.names[2]+".partial")); err != nil {
+		t.Fatal(err)
+	}
+	gone := errors.New("the server is gone")
+	var told []string
+	o := push.ReceiveOptions{Options: dirOptions(h.dir), Slot: "comeback", Dir: dir, Log: func(text string) { told = append(told, text) },
+		Server: func(context.Context) (push.Server, error) { return push.Server{}, gone }}
+	o.Quorum = 2
+	unpushed := func(files int) {
+		t.Helper()
+		u, err := push.ReadUnpushed(dir)
+		if err != nil || u.Files != files || (files > 0) == u.Since.IsZero() || u.Partial != h.names[2]+".partial" || u.Until.IsZero() {
+			t.Errorf("not pushed: %+v, %v", u, err)
+		}
+	}
+	unpushed(2)
+	back := h.away(t, "offsite")
+	if err := push.Receive(t.Context(), o); !errors.Is(err, gone) || !strings.Contains(err.Error(), "1 of 2 copies have it") {
+		t.Errorf("the copies refuse it, too: %v", err)
+	}
+	unpushed(2)
+	back()
+	was, err := os.ReadFile(h.wal(h.names[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := push.Receive(t.Context(), o); !errors.Is(err, gone) || strings.Contains(err.Error(), "copies") {
+		t.Errorf("the copies take it: %v", err)
+	}
+	unpushed(0)
+	if _, err := os.Stat(h.wal(h.names[0])); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what the copies have lies there still: %v", err)
+	}
+	if err := os.WriteFile(h.wal(h.names[0]), was, 0o600); err != nil { // to be compared with
+		t.Fatal(err)
+	}
+	for _, name := range h.names[:2] {
+		h.has(t, "nearby", name)
+		h.has(t, "offsite", name)
+	}
+	if none, err := push.ReadUnpushed(filepath.Join(h.dir, "nothing")); err != nil || none != (push.Unpushed{}) {
+		t.Errorf("where nothing was received: %+v, %v", none, err)
+	}
+}
+
+// Copies that refuse are asked less and less often, and never less than each half minute.
+func TestReceive_pause(t *testing.T) {
+	before := push.Pause(0)
+	for refused := 1; refused < 100; refused++ {
+		now := push.Pause(refused)
+		if now < before || now > 30*time.Second || now > 2*before {
+			t.Fatalf("after %d refusals %s, before that %s", refused, now, before)
+		}
+		before = now
+	}
+	if before != 30*time.Second {
+		t.Errorf("at last %s", before)
 	}
 }
