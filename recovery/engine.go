@@ -161,7 +161,15 @@ const (
 	// given back in other ways are called "opening of …". Giving it back makes live
 	// again what was, and sees to it that what people may have written to is kept.
 	Opened ResourceKind = "opening"
+	// Fenced keeps everybody out of a live database, StoppedServer is a live server that
+	// was shut down. Giving one back lets people into whatever is live, and changes
+	// nothing else.
+	Fenced        ResourceKind = "fence"
+	StoppedServer ResourceKind = "stopped server"
 )
+
+// Closes reports whether it is a kind that keeps people out of what is live.
+func (k ResourceKind) Closes() bool { return k == Fenced || k == StoppedServer }
 
 // Opens reports whether it is a kind of opening.
 func (k ResourceKind) Opens() bool {

@@ -122,8 +122,12 @@ func (p *Plan) ChangesLive(s Step) bool {
 }
 
 // OfLive reports whether a claim of a run was made by a step that changes live, or by one
-// that nobody knows any more in a run that has such a target.
+// that nobody knows any more in a run that has such a target: people may have gone on
+// there since. What only keeps them out is none of those.
 func (p *Plan) OfLive(s *State, c ClaimState) bool {
+	if c.Kind.Closes() {
+		return false
+	}
 	step := s.Step(c.Step)
 	return slices.ContainsFunc(p.Targets, func(t Target) bool {
 		return t.Changes() && (step == nil || slices.Contains(step.Writes, t.ID))

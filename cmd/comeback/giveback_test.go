@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"comeback/recovery"
 	"comeback/recovery/journal"
 	"comeback/shop/shoptest"
@@ -106,6 +108,51 @@ func TestStop_removesWhatWasKept(t *testing.T) {
 		t.Errorf("again: exit %d\n%s%s", got.code, got.out, got.err)
 	}
 	says("Everything that the run made is proven gone", "report", "show", child)
+}
+
+// A recovery that died when it had closed live, and could not open it at its end because
+// the server could not be reached, is given back when it can: people are let in again.
+func TestStop_liftsFence(t *testing.T) {
+	t.Parallel()
+	l := ownShop(t)
+	r := newRig(t).live(l)
+	r.environ["COMEBACK_TEST_KILL"] = "before:step.finished/1 database.fence"
+	run := filepath.Base(r.begun(t, func() {
+		r.run(t.Context(), "recover", liveRunbook(t, l, l.atDump), "--plain", "--to", l.dump, "--confirm", target(t))
+	}))
+	delete(r.environ, "COMEBACK_TEST_KILL")
+	address := r.environ["DATABASE_URL"]
+	stop := func(code recovery.Exit, says string) {
+		t.Helper()
+		got := r.run(t.Context(), "stop", run)
+		if got.code != code || !strings.Contains(got.out+got.err, says) {
+			t.Fatalf("stop: exit %d, want %d and %q\n%s%s", got.code, code, says, got.out, got.err)
+		}
+		r.runnersEnd(t)
+	}
+	open := func(want bool) {
+		t.Helper()
+		conn, err := pgx.Connect(t.Context(), address)
+		if err == nil {
+			err = conn.Close(t.Context())
+		}
+		if (err == nil) != want {
+			t.Errorf("let in: %v, want %v", err, want)
+		}
+	}
+	open(false)
+	r.environ["DATABASE_URL"] = "postgres:///shop?host=/nowhere"
+	stop(recovery.WithExceptions, "when the cause is gone, try again with: comeback stop "+run)
+	if ended := r.stateOf(t, run); !slices.ContainsFunc(ended.Held(), func(c recovery.ClaimState) bool { return c.Kind == recovery.Fenced }) {
+		t.Fatalf("the fence is not held: %v", ended.Claims)
+	}
+	open(false)
+	r.environ["DATABASE_URL"] = address
+	stop(recovery.CameBack, "everything that run "+run+" still held is given back")
+	open(true)
+	if left, err := filepath.Glob(filepath.Join(r.scratch, "*")); err != nil || len(left) > 0 {
+		t.Errorf("scratch holds %v, %v", left, err)
+	}
 }
 
 func read(t *testing.T, path string) []byte {

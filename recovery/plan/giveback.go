@@ -16,7 +16,8 @@ type GiveBackOptions struct {
 
 // GiveBack makes the plan of a run, a child of one that has ended, that gives back what
 // that one still holds. It is pure. Where any of it was made of what is live it refuses:
-// people may have gone on there since, and scratch may hold what was live.
+// people may have gone on there since, and scratch may hold what was live. What only keeps
+// people out of live is given back.
 func GiveBack(o GiveBackOptions) (*recovery.Plan, error) {
 	parent := o.Parent
 	p := childOf(parent, o.Options, "giving back what run "+parent.Run+" still holds", "Give back")

@@ -16,19 +16,23 @@ func TestGiveBack(t *testing.T) {
 			{ID: "beside/database", Place: "db1/shop", Beside: true}, {ID: "live/database", Place: "db1/shop", Name: "db1/shop", Within: "cluster 7"}},
 		Live: []recovery.Live{{Component: "database", Target: recovery.Target{ID: "live/database"}}},
 		Steps: []recovery.Step{{ID: "database.restore", Writes: []recovery.TargetID{"scratch/database"}},
-			{ID: "database.load", Writes: []recovery.TargetID{"beside/database"}}, {ID: "database.swap", Writes: []recovery.TargetID{"live/database"}}}}
+			{ID: "database.load", Writes: []recovery.TargetID{"beside/database"}}, {ID: "database.fence", Writes: []recovery.TargetID{"live/database"}},
+			{ID: "database.swap", Writes: []recovery.TargetID{"live/database"}}}}
 	state := recovery.NewState(parent)
 	held := func(step string) recovery.ClaimState {
 		return recovery.ClaimState{Step: step, Resource: recovery.Resource{Kind: recovery.Directory, ID: "/held/by/" + step}}
 	}
+	closed := recovery.ClaimState{Step: "database.fence", Resource: recovery.Resource{Kind: recovery.Fenced, ID: "db1/shop"}}
 	for name, c := range map[string]struct {
 		held []recovery.ClaimState
 		says string
 	}{
-		"scratch":    {[]recovery.ClaimState{held("database.restore")}, ""},
-		"beside":     {[]recovery.ClaimState{held("database.load")}, ""},
-		"live":       {[]recovery.ClaimState{held("database.restore"), held("database.swap")}, "still holds the directory /held/by/database.swap, which was made of what is live"},
-		"of no step": {[]recovery.ClaimState{held("gone")}, "still holds the directory /held/by/gone"},
+		"scratch":           {[]recovery.ClaimState{held("database.restore")}, ""},
+		"beside":            {[]recovery.ClaimState{held("database.load")}, ""},
+		"a fence":           {[]recovery.ClaimState{closed}, ""},
+		"a fence, and live": {[]recovery.ClaimState{held("database.swap"), closed}, "still holds the directory /held/by/database.swap"},
+		"live":              {[]recovery.ClaimState{held("database.restore"), held("database.swap")}, "still holds the directory /held/by/database.swap, which was made of what is live"},
+		"of no step":        {[]recovery.ClaimState{held("gone")}, "still holds the directory /held/by/gone"},
 	} {
 		p, err := plan.GiveBack(plan.GiveBackOptions{Parent: parent, State: &state, Held: c.held, Options: plan.Options{Run: "8d42", Number: 2}})
 		if c.says != "" {

@@ -21,8 +21,7 @@ import (
 const (
 	// restoredDirectory is a restored data directory beside the live one.
 	restoredDirectory recovery.ResourceKind = "restored data directory"
-	// stopped is a live server that was stopped.
-	stopped recovery.ResourceKind = "stopped server"
+	stopped                                 = recovery.StoppedServer
 	// exchangedCluster is a data directory that has taken the live one's place and
 	// is not served yet.
 	exchangedCluster = recovery.Exchanged + " of clusters"

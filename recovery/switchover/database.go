@@ -31,8 +31,7 @@ const (
 const (
 	// loadedDatabase is a database beside the live one; ID says where.
 	loadedDatabase recovery.ResourceKind = "database"
-	// fenced is a live database that lets nobody in.
-	fenced recovery.ResourceKind = "fence"
+	fenced                               = recovery.Fenced
 )
 
 // resource is a claim of a switch, which can be given back from its record alone.
