@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"comeback/recovery"
 	"comeback/storage"
 )
@@ -34,7 +36,9 @@ const noteEvery = 64 << 20
 func (d *download) open(ctx context.Context, o storage.Object, name, to string, before fetched) (*arrival, error) {
 	a := &arrival{download: d, object: o, name: name}
 	var err error
-	if a.out, err = os.OpenFile(to, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+	// Programs of a restored database may have written into the directory: no link of
+	// theirs is followed.
+	if a.out, err = os.OpenFile(to, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600); err != nil {
 		return nil, fmt.Errorf("write the archive: %w", err)
 	}
 	if err = d.give(to); err == nil {

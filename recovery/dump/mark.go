@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // mark says what stands in a scratch directory, for whoever comes after an
@@ -52,7 +54,7 @@ func (s scratch) setMark(m mark) error {
 		return fmt.Errorf("note what stands in scratch: %w", err)
 	}
 	temp := s.markFile() + ".new"
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
 	if err == nil {
 		_, err = f.Write(b)
 		err = errors.Join(err, f.Sync(), f.Close())

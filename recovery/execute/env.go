@@ -99,19 +99,30 @@ func (e *env) Target(ctx context.Context, id recovery.TargetID) (recovery.Handle
 	if err := e.Claim(ctx, recovery.Resource{Kind: recovery.Directory, ID: root}); err != nil {
 		return recovery.Handle{}, err
 	}
-	for _, dir := range []string{root, t.Place} {
-		if err := e.makeDir(dir); err != nil {
-			return recovery.Handle{}, err
-		}
+	// Each target belongs to the user that servers run as, and what they lie in does not:
+	// programs of a restored database put nothing else in a target's place.
+	if err := e.makeDir(root, recovery.User{UID: -1, GID: -1}); err != nil {
+		return recovery.Handle{}, err
+	}
+	if err := e.makeDir(t.Place, e.x.Owner); err != nil {
+		return recovery.Handle{}, err
 	}
 	return recovery.Handle{Dir: t.Place, Scratch: true, Owner: e.x.Owner, Target: t}, nil
 }
 
-// makeDir creates a directory for the user that servers run as; 0700.
-func (e *env) makeDir(dir string) error {
-	err := os.Mkdir(dir, 0o700)
-	if err == nil && e.x.Owner.UID >= 0 {
-		err = os.Chown(dir, e.x.Owner.UID, e.x.Owner.GID)
+// makeDir creates a directory for its owner, 0700; one of the run's own that servers' users
+// go through, where there are such, 0711.
+func (e *env) makeDir(dir string, owner recovery.User) error {
+	mode := fs.FileMode(0o700)
+	if owner.UID < 0 && e.x.Owner.UID >= 0 {
+		mode = 0o711
+	}
+	err := os.Mkdir(dir, mode)
+	if err == nil {
+		err = os.Chmod(dir, mode) // whatever the umask
+	}
+	if err == nil && owner.UID >= 0 {
+		err = os.Chown(dir, owner.UID, owner.GID)
 	}
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return recovery.Errorf("choose another place with --scratch", "create the scratch directory: %w", err)

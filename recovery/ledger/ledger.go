@@ -47,7 +47,8 @@ type head struct {
 // Open opens the ledger at path, or makes it, and gives the entries of earlier
 // attempts that are still believed: none where the ledger is of something else
 // than of. An empty boot, where the kernel does not tell, is like another one.
-// The new ledger replaces the old one when it is durable itself.
+// The new ledger replaces the old one when it is durable itself. The directory may be
+// another user's: a link in the new one's place is refused.
 func Open[E any](path, of, boot string) (*Ledger[E], []E, error) {
 	past, err := Read[E](path, of, boot)
 	if err != nil {
@@ -55,7 +56,7 @@ func Open[E any](path, of, boot string) (*Ledger[E], []E, error) {
 	}
 	l := &Ledger[E]{}
 	temp := path + ".new"
-	if l.file, err = os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|os.O_APPEND, 0o600); err != nil {
+	if l.file, err = os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|os.O_APPEND|unix.O_NOFOLLOW, 0o600); err != nil {
 		return nil, nil, fmt.Errorf("open ledger: %w", err)
 	}
 	err = l.write(line[E]{Head: &head{of, boot}})

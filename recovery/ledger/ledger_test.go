@@ -129,3 +129,22 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// A link that somebody has put in the new ledger's place leads nowhere.
+func TestOpen_link(t *testing.T) {
+	dir := t.TempDir()
+	victim := filepath.Join(dir, "victim")
+	if err := os.WriteFile(victim, []byte("keep"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "ledger")
+	if err := os.Symlink(victim, path+".new"); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := ledger.Open[int](path, "a", "b"); err == nil {
+		t.Error("it was opened")
+	}
+	if b, err := os.ReadFile(victim); string(b) != "keep" || err != nil {
+		t.Errorf("the victim holds %q, %v", b, err)
+	}
+}

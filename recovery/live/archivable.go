@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"comeback/recovery"
 	"comeback/recovery/postgres"
 )
@@ -144,7 +146,7 @@ func (p *preparation) ready(name string) error {
 			return fmt.Errorf("look at the new timeline's log: %w", err)
 		}
 	}
-	f, err := os.OpenFile(status+".ready", os.O_WRONLY|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(status+".ready", os.O_WRONLY|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return fmt.Errorf("mark %s for the archiver: %w", name, err)
 	}

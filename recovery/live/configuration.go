@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"comeback/pattern"
 	"comeback/recovery"
 	"comeback/recovery/postgres"
@@ -334,7 +336,12 @@ func (p *preparation) inUse() error {
 func (p *preparation) write(name string, text []byte) error {
 	path := filepath.Join(p.Pair.Beside, name)
 	temp := path + ".new"
-	if err := os.WriteFile(temp, text, 0o600); err != nil {
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600) // the directory is another user's
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
 	if err := p.give(temp); err != nil {

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"comeback/recovery"
 )
 
@@ -24,7 +26,7 @@ func (o Options) saveNames(ctx context.Context, env recovery.Env, p prepared) (e
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(filepath.Join(scratch.Dir, namesFile), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := os.OpenFile(filepath.Join(scratch.Dir, namesFile), os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600) // the directory is the server's user's
 	if err != nil {
 		return fmt.Errorf("keep the names of tables: %w", err)
 	}
