@@ -180,6 +180,7 @@ func (a *app) lack(b *book, e *check.Evidence) {
 			if err != nil {
 				e.Spools = append(e.Spools, check.Spool{Component: c.Name, Dir: spool, Err: err})
 			}
+			free, errRoom := execute.Room(spool)
 			for _, l := range backlogs {
 				if _, named := b.Copy(l.Copy); !named {
 					e.Spools = append(e.Spools, check.Spool{Component: c.Name, Dir: spool, Copy: l.Copy, Lacking: check.Lacking{Files: l.Files, Bytes: l.Bytes, Since: l.Since}})
@@ -190,6 +191,9 @@ func (a *app) lack(b *book, e *check.Evidence) {
 							in.Since = l.Since
 						}
 						in.Files, in.Bytes = in.Files+l.Files, in.Bytes+l.Bytes
+						if errRoom == nil && (in.Free == nil || free < *in.Free) {
+							in.Free = &free
+						}
 					}
 				}
 			}

@@ -275,8 +275,8 @@ func (j *judge) copies() {
 		j.unfinished(cp)
 		if cp.Lacking.Files > 0 && j.At.Sub(cp.Lacking.Since) > lateSpool {
 			j.find("lacks/"+cp.Name, recovery.NotMet, "comeback wal push "+j.Path+" --catch-up tells why",
-				"%s lacks %d files of the log (%s), the first since %s; they lie in this host's spool alone", cp.Name, cp.Lacking.Files,
-				recovery.FormatBytes(cp.Lacking.Bytes), cp.Lacking.Since.Format("2 Jan 15:04"))
+				"%s lacks %d files of the log (%s), the first since %s; they lie in this host's spool alone%s", cp.Name, cp.Lacking.Files,
+				recovery.FormatBytes(cp.Lacking.Bytes), cp.Lacking.Since.Format("2 Jan 15:04"), j.spoolFull(cp.Lacking))
 		}
 	}
 	j.spools()
@@ -294,6 +294,25 @@ func (j *judge) copies() {
 		}
 	}
 }
+
+// spoolFull says when a spool's disk is full, at the pace at which it grew since the first
+// file waits; archiving ends then.
+func (j *judge) spoolFull(l Lacking) string {
+	if l.Free == nil {
+		return ""
+	}
+	left, pace := "now", float64(l.Bytes)/float64(j.At.Sub(l.Since))
+	if pace <= 0 {
+		return ""
+	}
+	if *l.Free > 0 {
+		left = "in about " + recovery.FormatSpan(time.Duration(min(float64(*l.Free)/pace, float64(longestPace))))
+	}
+	return fmt.Sprintf(", where %s are free: full %s, and nothing is archived from then on", recovery.FormatBytes(*l.Free), left)
+}
+
+// longestPace is how far ahead anything is said of a disk.
+const longestPace = 10 * 365 * 24 * time.Hour
 
 // spools finds what waits on this host and comes to no copy, and what cannot be told.
 func (j *judge) spools() {

@@ -157,6 +157,8 @@ type Lacking struct {
 	Files int
 	Bytes int64
 	Since time.Time
+	// Free is the room on the disk on which it waits; nil where that was not seen.
+	Free *int64
 }
 
 // Source is what is backed up, as it is now.

@@ -386,6 +386,13 @@ func TestJudge(t *testing.T) {
 		{"a copy lacks log", func(e *check.Evidence) {
 			e.Copies[1].Lacking = check.Lacking{Files: 12, Bytes: 40 << 20, Since: at("2026-11-23 08:00:00")}
 		}, []string{"lacks/offsite"}, recovery.WouldBut, "offsite lacks 12 files of the log", "--catch-up"},
+		{"the spool fills its disk", func(e *check.Evidence) {
+			free := int64(80 << 20)
+			e.Copies[1].Lacking = check.Lacking{Files: 12, Bytes: 40 << 20, Since: e.At.Add(-3 * time.Hour), Free: &free}
+		}, []string{"lacks/offsite"}, recovery.WouldBut, "spool alone, where 83.9 MB are free: full in about 6h00m, and nothing is archived from then on", "--catch-up"},
+		{"the spool has filled its disk", func(e *check.Evidence) {
+			e.Copies[1].Lacking = check.Lacking{Files: 12, Bytes: 40 << 20, Since: e.At.Add(-3 * time.Hour), Free: new(int64)}
+		}, []string{"lacks/offsite"}, recovery.WouldBut, "where 0 B are free: full now", "--catch-up"},
 		{"a spool cannot be read", func(e *check.Evidence) {
 			e.Spools = []check.Spool{{Component: "database", Dir: "/var/lib/x", Err: errors.New("read the spool: permission denied")}}
 		}, []string{"spool/database"}, recovery.WouldBut, "could not be told: read the spool: permission denied", "may read /var/lib/x"},

@@ -28,8 +28,8 @@ func (s *spool) hold(ctx context.Context) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.changing(s.clear); err != nil {
-		return nil, errors.Join(fmt.Errorf("clear the spool: %w", err), lock.Close())
+	if err := s.changing(func() error { s.clear(); return nil }); err != nil {
+		return nil, errors.Join(err, lock.Close())
 	}
 	return lock, nil
 }
@@ -42,10 +42,7 @@ func (s *spool) clearUnheld() error {
 		return err
 	}
 	defer lock.Close()
-	if err := s.changing(s.clear); err != nil {
-		return fmt.Errorf("clear the spool: %w", err)
-	}
-	return nil
+	return s.changing(func() error { s.clear(); return nil })
 }
 
 // holdCopy keeps others from bringing a copy what the spool holds for it, until its

@@ -192,7 +192,7 @@ func (p *pusher) batch(ctx context.Context, name, path string, ahead []string) (
 			gate <- struct{}{}
 			defer func() { <-gate }()
 			file := filepath.Join(filepath.Dir(path), next)
-			sent, err := p.one(ctx, next, file)
+			sent, err := p.one(ctx, next, file, false)
 			if err == nil {
 				err = p.spool.setDone(next, sent.digest)
 			}
@@ -203,7 +203,7 @@ func (p *pusher) batch(ctx context.Context, name, path string, ahead []string) (
 			}
 		})
 	}
-	sent, err := p.one(ctx, name, path)
+	sent, err := p.one(ctx, name, path, true)
 	wait.Wait()
 	slices.Sort(more)
 	return Pushed{Name: name, Copies: sent.copies, Spooled: sent.spooled, Ahead: more}, err
@@ -246,9 +246,10 @@ type answer struct {
 
 // one pushes one file: nil means the quorum and the spool have it durably. Copies that
 // did not answer a moment ago, and those for which the spool keeps it already, are asked
-// only where the quorum cannot do without them.
-func (p *pusher) one(ctx context.Context, name, path string) (sent, error) {
-	e, err := p.spool.pack(name, path)
+// only where the quorum cannot do without them. Only one that the server has asked for
+// may be packed in memory, so that there is one at a time.
+func (p *pusher) one(ctx context.Context, name, path string, inMemory bool) (sent, error) {
+	e, err := p.spool.pack(name, path, inMemory)
 	if err != nil {
 		return sent{}, err
 	}
@@ -338,5 +339,10 @@ func (p *pusher) one(ctx context.Context, name, path string) (sent, error) {
 		return s, nil // none lacks it for which the spool does not keep it already
 	}
 	e.Lacking = s.spooled
-	return s, e.keep(s.copies)
+	if err := e.keep(s.copies); err != nil {
+		lack := strings.Join(s.spooled, ", ")
+		return s, recovery.Errorf(fmt.Sprintf("make room in %s, or bring %s back; or take it out of the runbook, and give up what it lacks: comeback wal push RUNBOOK --catch-up --forget %s", p.Spool, lack, strings.Join(s.spooled, ",")),
+			"%s has it, but %s does not, and the spool does not take what it lacks: %w", strings.Join(s.copies, ", "), lack, err)
+	}
+	return s, nil
 }

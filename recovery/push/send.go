@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path"
 
 	"comeback/recovery/pitr"
@@ -32,16 +31,12 @@ func (p *pusher) send(ctx context.Context, c Copy, e *entry) error {
 			return err
 		}
 	}
-	f, err := os.Open(e.file)
+	f, err := e.open()
 	if err != nil {
-		return fmt.Errorf("read what is to be pushed: %w", err)
+		return err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("read what is to be pushed: %w", err)
-	}
-	_, err = store.Put(ctx, p.prefix+e.object(), f, storage.PutOptions{IfAbsent: true, Size: info.Size()})
+	_, err = store.Put(ctx, p.prefix+e.object(), f, storage.PutOptions{IfAbsent: true, Size: e.size})
 	if errors.Is(err, storage.ErrExist) {
 		// Somebody was faster, or an answer was lost.
 		there, err = p.there(ctx, store, e)

@@ -2,6 +2,7 @@ package push
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
@@ -46,13 +47,11 @@ func openSpool(dir string) (*spool, error) {
 }
 
 // clear removes files in the making and those that no record tells of: nobody was told
-// that they were pushed. The server asks for them again.
-func (s *spool) clear() error {
+// that they were pushed. The server asks for them again. What cannot be removed keeps no
+// segment from the copies, and stays for the next one.
+func (s *spool) clear() {
 	for _, dir := range []string{s.out, s.done} {
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			return err
-		}
+		entries, _ := os.ReadDir(dir)
 		for _, e := range entries {
 			name := e.Name()
 			making, ok := strings.CutPrefix(name, tempPrefix)
@@ -65,12 +64,9 @@ func (s *spool) clear() error {
 			if _, err := os.Stat(filepath.Join(dir, strings.TrimSuffix(name, ".zst")+recordSuffix)); !ok && !errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
-			if err := os.Remove(filepath.Join(dir, name)); err != nil {
-				return err
-			}
+			_ = os.Remove(filepath.Join(dir, name))
 		}
 	}
-	return nil
 }
 
 // mkdirDurably makes a directory and those above it, and their names durable.
@@ -106,6 +102,7 @@ type entry struct {
 
 	spool *spool
 	file  string // where its bytes lie, as they are stored
+	bytes []byte // they themselves, where the spool had no room for them
 	size  int64  // of those bytes
 	temp  bool
 }
@@ -119,51 +116,97 @@ func (e *entry) object() string {
 	return e.Name
 }
 
-// pack makes what is stored of a file of the server. It is not durable.
-func (s *spool) pack(name, path string) (e *entry, err error) {
-	in, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("read the log: %w", err)
+// mostInMemory is how much is packed in memory where the spool has no room.
+const mostInMemory = 256 << 20
+
+// pack makes what is stored of a file of the server. It is not durable. Where the spool
+// takes no file it is made in memory, if it may be: copies that can be reached need not
+// go without it.
+func (s *spool) pack(name, path string, inMemory bool) (*entry, error) {
+	e, err := s.packFile(name, path)
+	if err == nil || !inMemory {
+		return e, err
 	}
-	defer in.Close()
+	e = &entry{Name: name, spool: s, temp: true}
+	var b bounded
+	if err := e.packTo(&b, path); err != nil {
+		return nil, err
+	}
+	e.bytes, e.size = b.Bytes(), int64(b.Len())
+	return e, nil
+}
+
+// bounded is a buffer that does not take everything.
+type bounded struct{ bytes.Buffer }
+
+func (b *bounded) Write(p []byte) (int, error) {
+	if b.Len()+len(p) > mostInMemory {
+		return 0, fmt.Errorf("what is to be pushed takes more than %s of memory", recovery.FormatBytes(mostInMemory))
+	}
+	return b.Buffer.Write(p)
+}
+
+func (s *spool) packFile(name, path string) (e *entry, err error) {
 	out, err := os.CreateTemp(s.out, tempPrefix+name+"-")
 	if err != nil {
-		return nil, fmt.Errorf("write to the spool: %w", err)
+		return nil, s.noRoom(err)
 	}
 	e = &entry{Name: name, spool: s, file: out.Name(), temp: true}
-	defer func() {
-		if err != nil {
-			e.drop()
-		}
-	}()
 	buffered := bufio.NewWriterSize(out, 256<<10)
-	var to io.Writer = buffered
-	var z *zstd.Encoder
-	if e.object() != name {
-		if z, err = zstd.NewWriter(buffered, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2)); err != nil {
-			return nil, errors.Join(fmt.Errorf("write to the spool: %w", err), out.Close())
+	err = e.packTo(buffered, path)
+	err = errors.Join(err, buffered.Flush())
+	info, errStat := out.Stat()
+	if err = errors.Join(err, errStat, out.Close()); err != nil {
+		e.drop()
+		return nil, s.noRoom(err)
+	}
+	e.size = info.Size()
+	return e, nil
+}
+
+func (s *spool) noRoom(err error) error {
+	return recovery.Errorf("make room on the disk that holds the spool", "write to the spool: %w", err)
+}
+
+// packTo writes what is stored of a file of the server, and notes its content's digest.
+func (e *entry) packTo(w io.Writer, path string) error {
+	in, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("read the log: %w", err)
+	}
+	defer in.Close()
+	to, end := w, func() error { return nil }
+	if e.object() != e.Name {
+		z, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2))
+		if err != nil {
+			return err
 		}
-		to = z
+		to, end = z, z.Close
 	}
 	sum := sha256.New()
 	_, err = io.Copy(io.MultiWriter(to, sum), in)
-	if z != nil {
-		err = errors.Join(err, z.Close())
+	if err = errors.Join(err, end()); err != nil {
+		return err
 	}
-	if err = errors.Join(err, buffered.Flush(), out.Close()); err != nil {
-		return nil, recovery.Errorf("make room on the disk that holds the spool", "write to the spool: %w", err)
+	e.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	return nil
+}
+
+// open reads what is stored of it.
+func (e *entry) open() (io.ReadCloser, error) {
+	if e.bytes != nil {
+		return io.NopCloser(bytes.NewReader(e.bytes)), nil
 	}
-	info, err := os.Stat(e.file)
+	f, err := os.Open(e.file)
 	if err != nil {
-		return nil, fmt.Errorf("write to the spool: %w", err)
+		return nil, fmt.Errorf("read what is to be pushed: %w", err)
 	}
-	e.SHA256, e.size = hex.EncodeToString(sum.Sum(nil)), info.Size()
-	return e, nil
+	return f, nil
 }
 
 // drop removes what was packed and nobody needs.
 func (e *entry) drop() {
-	if e.temp {
+	if e.temp && e.file != "" {
 		os.Remove(e.file) // the next push removes it, if this cannot
 	}
 }
@@ -171,10 +214,7 @@ func (e *entry) drop() {
 // keep makes the file durable in the spool for the copies that lack it. Others for which
 // it was kept before lack it still, unless they are among those that have it.
 func (e *entry) keep(has []string) error {
-	f, err := os.Open(e.file)
-	if err == nil {
-		err = errors.Join(f.Sync(), f.Close())
-	}
+	err := e.settle()
 	if err == nil {
 		err = e.spool.changing(func() error {
 			if before, err := e.spool.readEntry(e.record()); err == nil && before.SHA256 == e.SHA256 {
@@ -194,6 +234,25 @@ func (e *entry) keep(has []string) error {
 		return fmt.Errorf("keep it in the spool: %w", err)
 	}
 	return nil
+}
+
+// settle makes what was packed durable under the name that it has, in a file if it is in
+// memory only: there may be room now.
+func (e *entry) settle() error {
+	if e.bytes != nil {
+		out, err := os.CreateTemp(e.spool.out, tempPrefix+e.Name+"-")
+		if err != nil {
+			return err
+		}
+		e.file = out.Name()
+		_, err = out.Write(e.bytes)
+		return errors.Join(err, out.Sync(), out.Close())
+	}
+	f, err := os.Open(e.file)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // recordSuffix ends the names of records.
