@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -386,6 +387,18 @@ func TestJudge(t *testing.T) {
 		{"a copy lacks log", func(e *check.Evidence) {
 			e.Copies[1].Lacking = check.Lacking{Files: 12, Bytes: 40 << 20, Since: at("2026-11-23 08:00:00")}
 		}, []string{"lacks/offsite"}, recovery.WouldBut, "offsite lacks 12 files of the log", "--catch-up"},
+		{"nobody receives the log", func(e *check.Evidence) {
+			i := slices.IndexFunc(e.Components, func(c recovery.Component) bool { return c.Name == "database" })
+			e.Components = slices.Clone(e.Components)
+			e.Components[i].Settings = maps.Clone(e.Components[i].Settings)
+			if e.Components[i].Settings == nil {
+				e.Components[i].Settings = recovery.Settings{}
+			}
+			e.Components[i].Settings["receiver"] = []string{"comeback"}
+			s := e.Servers["database"]
+			s.Slots = []postgres.Slot{{Name: "comeback", Bytes: 1 << 20, Status: "reserved"}, {Name: "other", Bytes: 1 << 20, Status: "reserved"}}
+			e.Servers["database"] = s
+		}, []string{"slot/database/comeback"}, recovery.WouldBut, "nothing receives the log through the slot comeback, which holds 1.05 MB of it", "comeback wal receive shop.md"},
 		{"the spool fills its disk", func(e *check.Evidence) {
 			free := int64(80 << 20)
 			e.Copies[1].Lacking = check.Lacking{Files: 12, Bytes: 40 << 20, Since: e.At.Add(-3 * time.Hour), Free: &free}

@@ -104,7 +104,8 @@ func (j *judge) fullIn(s Server) (time.Duration, bool) {
 	return time.Duration(float64(s.Free) / float64(written) * float64(since)), true
 }
 
-// slots finds those that keep the log from being removed.
+// slots finds those that keep the log from being removed, and a receiver's that nobody
+// reads: its service is started again for ever, and never counts as failed.
 func (j *judge) slots(c recovery.Component, s Server) {
 	for _, slot := range s.Slots {
 		much := slot.Bytes > largeSlot || s.Free >= 0 && slot.Bytes > s.Free/4
@@ -112,6 +113,9 @@ func (j *judge) slots(c recovery.Component, s Server) {
 		case slot.Status == "lost":
 			j.find("slot/"+c.Name+"/"+slot.Name, recovery.NotMet, "set up anew what reads it, then: select pg_drop_replication_slot('"+slot.Name+"')",
 				"%s: the slot %s has lost log that its reader needs", c.Name, slot.Name)
+		case !slot.Active && slot.Name == c.Settings.Text("receiver"):
+			j.find("slot/"+c.Name+"/"+slot.Name, recovery.NotMet, "see why its service does not receive: journalctl -u '*-receive-"+c.Name+".service'; comeback wal receive "+j.Path+" tells it, too",
+				"%s: nothing receives the log through the slot %s, which holds %s of it%s", c.Name, slot.Name, recovery.FormatBytes(slot.Bytes), room(s))
 		case !slot.Active && much:
 			limit := ""
 			if s.MaxSlotKeep < 0 {
