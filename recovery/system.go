@@ -21,6 +21,8 @@ type Component struct {
 	// Settings are the engine's own keys as the runbook gives them, with
 	// references such as ${DATABASE_URL} unresolved.
 	Settings Settings `json:"settings,omitempty"`
+	// Claims tell its backups from those of the runbook's other components.
+	Claims Claims `json:"claims,omitzero"`
 }
 
 // Settings are a component's engine-specific keys: each value is a string or a

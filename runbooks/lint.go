@@ -12,6 +12,9 @@ type Vocabulary struct {
 	Engines []Schema
 	// Expect says what is wrong with an expectation; nil accepts every one.
 	Expect func(text string) error
+	// Alike says why the backups of two components cannot be told apart, and what to do,
+	// empty where they can; nil says it of none.
+	Alike func(a, b Component) (what, do string)
 }
 
 // Schema is what one engine understands of a component.
@@ -31,13 +34,14 @@ type Key struct {
 	List bool
 }
 
-// Lint checks what a runbook leaves to others: the engines' keys and the
-// expectations. It is for a runbook that Parse found no error in; its problems
+// Lint checks what a runbook leaves to others: the engines' keys, backups that cannot be
+// told apart, and the expectations. It is for a runbook that Parse found no error in; its problems
 // come in the order of the document.
 func Lint(rb *Runbook, v Vocabulary) Problems {
 	l := &linter{rb: rb, vocabulary: v}
-	for _, c := range rb.Components {
+	for i, c := range rb.Components {
 		l.component(c)
+		l.apart(c, rb.Components[:i])
 	}
 	for _, s := range rb.Stages {
 		for _, b := range s.Blocks {
@@ -66,6 +70,23 @@ func (l *linter) expectation(c SQLCheck) {
 	if err := l.vocabulary.Expect(c.Expect); err != nil {
 		l.problems.add(Error, c.ExpectAt, err.Error(),
 			"write for example `>= 1`, `= 42`, `between 1 and 9`, `within 10m`, `no rows`, `rows` or `in {open, paid}`")
+	}
+}
+
+// apart tells of components whose backups are taken for each other's.
+func (l *linter) apart(c Component, before []Component) {
+	if l.vocabulary.Alike == nil {
+		return
+	}
+	for _, other := range before {
+		if what, do := l.vocabulary.Alike(other, c); what != "" {
+			at, ok := c.Keys["prefix"]
+			if !ok {
+				at = c.Pos
+			}
+			l.problems.add(Warning, at, what, do)
+			return
+		}
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"comeback/recovery/pitr/backrest"
 	"comeback/recovery/pitr/scan"
 	"comeback/recovery/pitr/walg"
+	"comeback/recovery/plan"
 	"comeback/recovery/postgres"
 	"comeback/recovery/rds"
 	"comeback/recovery/rescue"
@@ -118,6 +119,8 @@ func vocabulary() runbooks.Vocabulary {
 	v := runbooks.Vocabulary{Expect: func(text string) error {
 		_, err := verify.ParseExpectation(text)
 		return err
+	}, Alike: func(a, b runbooks.Component) (string, string) {
+		return recovery.Alike(plan.Component(a), plan.Component(b))
 	}}
 	for _, e := range engines() {
 		s := e.Schema()

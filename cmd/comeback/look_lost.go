@@ -49,7 +49,7 @@ func (a *app) firstLost(ctx context.Context, r runner.Past, component string, co
 	if !ok {
 		return nil, nil
 	}
-	survey, err := engine.Survey(ctx, components[c], copies[cp], store)
+	survey, err := engine.Survey(ctx, components[c], copies[cp], components[c].In(store))
 	if err != nil {
 		return nil, err
 	}

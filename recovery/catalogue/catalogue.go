@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -79,7 +78,7 @@ func Survey(ctx context.Context, o Options) (Catalogue, error) {
 					report(ctx, o.Progress, s.what)
 					store, err := open()
 					if err == nil {
-						s.survey, err = e.Survey(ctx, c, cp, backupsOf{store})
+						s.survey, err = e.Survey(ctx, c, cp, c.In(store))
 					}
 					s.err, s.what.State = err, "ok"
 					if err != nil {
@@ -106,28 +105,6 @@ func Survey(ctx context.Context, o Options) (Catalogue, error) {
 		cat.Surveys = append(cat.Surveys, s.survey)
 	}
 	return cat, ctx.Err()
-}
-
-// own is what comeback keeps in a copy beside the backups: manifests, runbooks, runs.
-const own = "comeback/"
-
-// backupsOf is a copy without what comeback keeps in it for itself: none of it is a
-// backup, whatever its name is like.
-type backupsOf struct{ storage.Store }
-
-func (s backupsOf) Unwrap() storage.Store { return s.Store }
-
-func (s backupsOf) List(ctx context.Context, prefix string) iter.Seq2[storage.Object, error] {
-	return func(yield func(storage.Object, error) bool) {
-		for o, err := range s.Store.List(ctx, prefix) {
-			if err == nil && strings.HasPrefix(o.Key, own) {
-				continue
-			}
-			if !yield(o, err) {
-				return
-			}
-		}
-	}
 }
 
 func report(ctx context.Context, progress func(Progress), p Progress) {

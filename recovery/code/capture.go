@@ -51,12 +51,8 @@ func (e engine) Capture(ctx context.Context, src recovery.Capture) (m recovery.M
 	if err != nil {
 		return m, err
 	}
-	prefix := src.Component.Settings.Text("prefix")
-	if prefix == "" {
-		prefix = src.Component.Name + "/"
-	}
 	now := src.Now().UTC()
-	m = recovery.Manifest{ID: prefix + src.Component.Name + "-" + src.Stamp + ".bundle", Engine: Name, Form: "git bundle", Moment: recovery.Span{From: now, To: now},
+	m = recovery.Manifest{ID: src.Component.Prefix() + src.Component.Name + "-" + src.Stamp + ".bundle", Engine: Name, Form: "git bundle", Moment: recovery.Span{From: now, To: now},
 		Fingerprint: fingerprint, Source: map[string]string{"directory": l.dir, "HEAD": head}, Tools: map[string]string{"git": strings.TrimPrefix(version, "git version ")}}
 	// It is one object; an interruption may leave parts of it that no list shows.
 	if err := src.Begin(ctx, recovery.Beginning{ID: m.ID, Prefixes: []string{m.ID}, Last: m.ID}); err != nil {

@@ -30,7 +30,7 @@ type engine struct{ Options }
 func (engine) Schema() recovery.Schema {
 	return recovery.Schema{Engine: Name, Kind: recovery.Code, Keys: []recovery.Key{
 		{Name: "path", Doc: "the live checkout, which is never touched", Example: "/srv/shop/app"},
-		{Name: "prefix", Doc: "how the keys of this component's bundles and deploy record begin in a copy; everywhere if it is missing", Example: "code/"},
+		{Name: "prefix", Doc: "how the keys of this component's bundles and deploy record begin in a copy; if it is missing, NAME/ for those that comeback takes, and all that is no other component's is looked at", Example: "code/"},
 		{Name: "backup", Doc: "what comeback backup takes: bundle; all that fits if it is missing, none for nothing", Example: "bundle", List: true},
 		{Name: "remote", Doc: "a git remote that is asked for commits that no bundle holds; a deploy record in a copy says which", Example: "ssh://git@git.example.com/shop.git"},
 		{Name: "signers", Doc: "a file of allowed signers on this host, for the signatures of commits", Example: "/etc/shop/allowed_signers"},

@@ -154,11 +154,7 @@ var unsafeName = pattern.New(`[^A-Za-z0-9_.-]+`)
 
 // key is what the names of the dump's objects begin with.
 func (t *taking) key() string {
-	prefix := t.Component.Settings.Text("prefix")
-	if prefix == "" {
-		prefix = t.Component.Name + "/"
-	}
-	return prefix + unsafeName.ReplaceAllString(t.server.Database, "_") + "-" + t.Stamp
+	return t.Component.Prefix() + unsafeName.ReplaceAllString(t.server.Database, "_") + "-" + t.Stamp
 }
 
 func (t *taking) take(ctx context.Context) (recovery.Manifest, error) {

@@ -51,7 +51,7 @@ type engine struct{ Options }
 func (engine) Schema() recovery.Schema {
 	return recovery.Schema{Engine: Name, Kind: recovery.Postgres, Keys: []recovery.Key{
 		{Name: "url", Doc: "how the live database is reached; a reference, never the secret itself", Example: "${DATABASE_URL}"},
-		{Name: "prefix", Doc: "how the keys of this component's dumps begin in a copy; everywhere if it is missing", Example: "db/"},
+		{Name: "prefix", Doc: "how the keys of this component's dumps begin in a copy; if it is missing, NAME/ for those that comeback takes, and all that is no other component's is looked at", Example: "db/"},
 		{Name: "database", Doc: "the database's name, where a dump holds several or does not tell it", Example: "shop"},
 		{Name: "backup", Doc: "what comeback backup takes: dump, base; all that fits if it is missing, none for nothing", Example: "dump", List: true},
 		{Name: "dump_format", Doc: "how dumps are taken: custom (if it is missing), or directory, with several jobs", Example: "directory"},

@@ -33,7 +33,7 @@ func (e engine) Capture(ctx context.Context, src recovery.Capture) (m recovery.M
 	if err != nil {
 		return m, err
 	}
-	o := CaptureOptions{Dir: dir, Paths: paths, Store: src.Store, Prefix: capturePrefix(src.Component), Temp: src.Temp, Now: src.Now, Meter: src.Meter, Begin: src.Begin}
+	o := CaptureOptions{Dir: dir, Paths: paths, Store: src.Store, Prefix: src.Component.Prefix(), Temp: src.Temp, Now: src.Now, Meter: src.Meter, Begin: src.Begin}
 	if e.sealed() {
 		if o.Seal, err = sealerOf(src); err != nil {
 			return m, err
@@ -68,13 +68,6 @@ func (e engine) Fingerprint(ctx context.Context, src recovery.Capture) (string, 
 		return "", err
 	}
 	return fingerprintOf(ctx, dir, paths)
-}
-
-func capturePrefix(c recovery.Component) string {
-	if p := c.Settings.Text("prefix"); p != "" {
-		return p
-	}
-	return c.Name + "/"
 }
 
 // sealerOf encrypts for the component's recipients, or to its passphrase where it

@@ -76,7 +76,7 @@ func (e engine) sealed() bool { return e.kind == recovery.Config }
 
 // Schema is what a component may say.
 func (e engine) Schema() recovery.Schema {
-	prefix := recovery.Key{Name: "prefix", Doc: "how the keys of this component's backups begin in a copy; everywhere if it is missing", Example: e.name + "/"}
+	prefix := recovery.Key{Name: "prefix", Doc: "how the keys of this component's backups begin in a copy; if it is missing, NAME/ for those that comeback takes, and all that is no other component's is looked at", Example: e.name + "/"}
 	root := recovery.Key{Name: "root", Doc: "the directory in an archive that is the tree; found by path if it is missing", Example: "srv/shop/uploads"}
 	backup := recovery.Key{Name: "backup", Doc: "what comeback backup takes: snapshot; all that fits if it is missing, none for nothing", Example: "snapshot", List: true}
 	if !e.sealed() {

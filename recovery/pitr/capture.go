@@ -117,7 +117,7 @@ func (t *basing) prefix() string {
 	if p := prefixOf(t.Component, "backups"); p != "" {
 		return p
 	}
-	return "base/"
+	return recovery.BasesIn
 }
 
 // WALPrefix is where the log of a component is archived in a copy, with a slash at
@@ -126,7 +126,7 @@ func WALPrefix(c recovery.Component) string {
 	if p := prefixOf(c, "wal"); p != "" {
 		return p
 	}
-	return "wal/"
+	return recovery.LogIn
 }
 
 // findTools finds pg_basebackup of the server's major, or of the next newer one

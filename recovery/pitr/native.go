@@ -26,7 +26,7 @@ func (nativeForm) Name() string { return "pitr" }
 
 func (nativeForm) Keys() []recovery.Key {
 	return []recovery.Key{
-		{Name: "prefix", Doc: "where base backups and WAL lie in the copy; everywhere if not set", Example: "pg/main"},
+		{Name: "prefix", Doc: "where base backups and WAL lie in the copy; if it is missing, base/ and wal/ for those that comeback takes, and all that is no other component's is looked at", Example: "pg/main"},
 		{Name: "backups", Doc: "where base backups lie in the copy, instead of prefix", Example: "base"},
 		{Name: "wal", Doc: "where the WAL archive lies in the copy, instead of prefix", Example: "wal"},
 		{Name: "backup", Doc: "what comeback backup takes: dump, base; all that fits if it is missing, none for nothing", Example: "base", List: true},

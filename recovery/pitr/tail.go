@@ -74,7 +74,7 @@ func (e nativeEngine) SaveTail(ctx context.Context, o TailOptions) (Tail, error)
 	if err != nil {
 		return Tail{}, err
 	}
-	repo := e.native(o.Component, o.Store)
+	repo := e.native(o.Component, o.Component.In(o.Store))
 	contents, err := repo.Contents(ctx)
 	if err != nil {
 		return Tail{}, err

@@ -26,6 +26,7 @@ type Wanted struct {
 // order in which they do.
 func Restored(rb *runbooks.Runbook) []recovery.Component {
 	var restored []recovery.Component
+	all := Components(rb)
 	for _, stage := range rb.Stages {
 		for _, b := range stage.Blocks {
 			r, ok := b.(runbooks.Restore)
@@ -33,9 +34,9 @@ func Restored(rb *runbooks.Runbook) []recovery.Component {
 				continue
 			}
 			for _, name := range r.Components {
-				seen := slices.ContainsFunc(restored, func(c recovery.Component) bool { return c.Name == name })
-				if c, ok := rb.Component(name); ok && !seen {
-					restored = append(restored, Component(c))
+				called := func(c recovery.Component) bool { return c.Name == name }
+				if i := slices.IndexFunc(all, called); i >= 0 && !slices.ContainsFunc(restored, called) {
+					restored = append(restored, all[i])
 				}
 			}
 		}
@@ -43,16 +44,17 @@ func Restored(rb *runbooks.Runbook) []recovery.Component {
 	return restored
 }
 
-// Components are all of the runbook's components.
+// Components are all of the runbook's components, each with what tells its backups from
+// those of the others.
 func Components(rb *runbooks.Runbook) []recovery.Component {
 	var all []recovery.Component
 	for _, c := range rb.Components {
 		all = append(all, Component(c))
 	}
-	return all
+	return recovery.Apart(all)
 }
 
-// Component is a component of the runbook as runs know it.
+// Component is a component of the runbook by itself, without the others.
 func Component(c runbooks.Component) recovery.Component {
 	return recovery.Component{Name: c.Name, Kind: recovery.ComponentKind(c.Kind), With: c.With, Settings: c.Settings}
 }

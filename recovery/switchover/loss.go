@@ -30,7 +30,7 @@ func (o Options) surveyed(ctx context.Context, env recovery.Env, a countArgs) (r
 	if err != nil {
 		return nil, nil, recovery.Survey{}, err
 	}
-	survey, err := engine.Survey(ctx, a.Of, a.Copy, store)
+	survey, err := engine.Survey(ctx, a.Of, a.Copy, a.Of.In(store))
 	return engine, store, survey, err
 }
 

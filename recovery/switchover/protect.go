@@ -153,7 +153,7 @@ func (k protect) archives(ctx context.Context, env recovery.Env, a protectArgs) 
 		store, err := env.Store(ctx, c.Name)
 		var survey recovery.Survey
 		if err == nil {
-			survey, err = engine.Survey(ctx, a.Of, c, store)
+			survey, err = engine.Survey(ctx, a.Of, c, a.Of.In(store))
 		}
 		switch {
 		case ctx.Err() != nil:
