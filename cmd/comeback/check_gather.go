@@ -82,15 +82,24 @@ func (a *app) gather(ctx context.Context, b *book, canary bool) (check.Evidence,
 	return e, ctx.Err()
 }
 
-// holdLog says how far the log comes that copies hold of each server.
+// holdLog says how far the log comes that copies hold of each server, and of which cluster
+// their newest base backups are.
 func holdLog(e *check.Evidence) {
 	for _, s := range e.Catalogue.Surveys {
 		server, asked := e.Servers[s.Component]
 		engine, _ := recovery.EngineNamed(e.Engines, s.Engine)
-		if ends, ok := engine.(ender); ok && asked {
-			server.Held = max(server.Held, ends.End(s))
-			e.Servers[s.Component] = server
+		ends, ok := engine.(ender)
+		if !ok || !asked {
+			continue
 		}
+		of := s.Lineages()[0].System()
+		if server.BackedUp == "" || of == server.SystemIdentifier {
+			server.BackedUp = of
+		}
+		if of == "" || server.SystemIdentifier == "" || of == server.SystemIdentifier {
+			server.Held = max(server.Held, ends.End(s))
+		}
+		e.Servers[s.Component] = server
 	}
 }
 

@@ -38,7 +38,14 @@ func (d *desk) history(ctx context.Context, path string, window tui.Choice) (his
 	cat = momentsAsked{copy: window.Copy, engine: window.Engine}.restrict(cat)
 	servers := d.app.askLive(ctx, b)
 	for _, c := range postgresOf(b) {
-		if s, found := newestLog(cat, c.Name); found && (window.Component == "" || window.Component == c.Name) {
+		s, found := newestLog(cat, c.Name)
+		for _, of := range lineages(cat, c.Name) { // it may be of an older cluster
+			_, has := s.Named(window.Backup)
+			if _, its := of.Named(window.Backup); its && !has && len(of.Windows) > 0 {
+				s = of
+			}
+		}
+		if found && (window.Component == "" || window.Component == c.Name) {
 			return history{book: b, component: c, survey: s, live: servers[c.Name]}, servers, nil
 		}
 	}

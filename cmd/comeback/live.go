@@ -75,7 +75,7 @@ func (a *app) countLosses(ctx context.Context, b *book, cat catalogue.Catalogue,
 				unnamed = a.redact(why.Error())
 			}
 		}
-		o.Names = a.besideRestored(ctx, b, l.Component, survey, o.Names)
+		o.Names = a.besideRestored(ctx, b, l.Component, survey.Lineage(p.Backup.Details[recovery.SystemIdentifier]), o.Names)
 		loss, err := loser.Loss(ctx, o, p)
 		if err != nil && !loss.AtLeast {
 			return nil, catalogue.Explain(err, p.Copy)

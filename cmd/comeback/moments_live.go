@@ -77,7 +77,7 @@ func (s liveServers) refresh(ctx context.Context) {
 // sameCluster refuses to compare a live server with the backups of another one.
 func (l *liveServer) sameCluster(s recovery.Survey) error {
 	for _, b := range s.Backups {
-		if theirs := b.Details["system identifier"]; theirs != "" && l.SystemIdentifier != "" && theirs != l.SystemIdentifier {
+		if theirs := b.Details[recovery.SystemIdentifier]; theirs != "" && l.SystemIdentifier != "" && theirs != l.SystemIdentifier {
 			return recovery.Errorf("correct the component's url, or the copy",
 				"the live server is another cluster: its system identifier is %s, that of the backups in %s is %s", l.SystemIdentifier, s.Copy, theirs)
 		}

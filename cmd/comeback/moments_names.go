@@ -75,7 +75,7 @@ func copyNames(ctx context.Context, url string) (*scan.Map, error) {
 // far as they tell.
 func ofCluster(system string, s recovery.Survey) bool {
 	return !slices.ContainsFunc(s.Backups, func(b recovery.Backup) bool {
-		theirs := b.Details["system identifier"]
+		theirs := b.Details[recovery.SystemIdentifier]
 		return theirs != "" && theirs != system
 	})
 }

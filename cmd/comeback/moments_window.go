@@ -188,7 +188,7 @@ type ender interface {
 // rest says until when a copy holds the log, and what the live server has that
 // it does not.
 func (w windowWriter) rest(s recovery.Survey) {
-	if len(s.Windows) == 0 {
+	if s = s.Lineages()[0]; len(s.Windows) == 0 {
 		return
 	}
 	end := slices.MaxFunc(s.Windows, func(a, b recovery.Window) int { return cmp.Compare(a.To.LSN, b.To.LSN) }).To
@@ -263,13 +263,14 @@ func (w windowWriter) taken(s recovery.Span) string {
 	return "an unknown time"
 }
 
-// newestLog is the survey of a component whose log goes on for longest.
+// newestLog is the survey of a component whose log goes on for longest, of the backups of
+// one cluster.
 func newestLog(cat catalogue.Catalogue, component string) (newest recovery.Survey, ok bool) {
 	var end recovery.Instant
-	for _, s := range cat.Surveys {
+	for _, s := range lineages(cat, component) {
 		for _, w := range s.Windows {
 			later := w.To.Time.After(end.Time) || w.To.Time.Equal(end.Time) && w.To.LSN > end.LSN
-			if s.Component == component && (!ok || later) {
+			if !ok || later {
 				newest, end, ok = s, w.To, true
 			}
 		}
@@ -277,11 +278,21 @@ func newestLog(cat catalogue.Catalogue, component string) (newest recovery.Surve
 	return newest, ok
 }
 
+// lineages are the surveys of a component, apart by cluster.
+func lineages(cat catalogue.Catalogue, component string) (all []recovery.Survey) {
+	for _, s := range cat.Surveys {
+		if s.Component == component {
+			all = append(all, s.Lineages()...)
+		}
+	}
+	return all
+}
+
 // logAround is the survey whose log holds a time, of several the one that goes
 // on for longest; where none does, or the time is not known, the newest.
 func logAround(cat catalogue.Catalogue, component string, t time.Time) (recovery.Survey, bool) {
 	var reach catalogue.Catalogue
-	for _, s := range cat.Surveys {
+	for _, s := range lineages(cat, component) {
 		if !t.IsZero() && slices.ContainsFunc(s.Windows, func(w recovery.Window) bool { return !w.From.Time.After(t) }) {
 			reach.Surveys = append(reach.Surveys, s)
 		}

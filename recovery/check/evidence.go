@@ -178,6 +178,9 @@ type Server struct {
 	ArchivedLSN recovery.LSN
 	// Held is where the log ends that a copy holds; 0 where none does, or none tells.
 	Held recovery.LSN
+	// BackedUp is the system identifier of the cluster that the newest base backups are
+	// of; empty where none tells.
+	BackedUp string
 	// Free is the room on the disk of the log; -1 where that is not seen from here.
 	Free int64
 }

@@ -190,6 +190,7 @@ func (j *judge) component(c recovery.Component) {
 	switch {
 	case there > 0:
 		j.absent(c, s)
+		j.cluster(c)
 		j.rpo(c, &s)
 	case j.atHome(c, &s):
 		j.find("none/"+c.Name, recovery.NotMet, "keep a backup in a copy, too, of another account or provider",
@@ -233,6 +234,18 @@ func (j *judge) atHome(c recovery.Component, s *recovery.ComponentStanding) (usa
 		}
 	}
 	return usable
+}
+
+// cluster holds the live server against what was backed up last: a server that was built
+// anew, or upgraded, is another cluster, and needs a base backup of its own before anything
+// of its log can be restored.
+func (j *judge) cluster(c recovery.Component) {
+	s, ok := j.Servers[c.Name]
+	if !ok || s.Err != nil || s.BackedUp == "" || s.SystemIdentifier == "" || s.BackedUp == s.SystemIdentifier {
+		return
+	}
+	j.find("cluster/"+c.Name, recovery.NotMet, fmt.Sprintf("take a base backup of it: comeback backup %s %s", j.Path, c.Name),
+		"%s: the live server is the cluster %s, and the newest base backup is of the cluster %s, so that nothing of the live server's log can be restored", c.Name, s.SystemIdentifier, s.BackedUp)
 }
 
 // rpo holds the newest moment against the RPO.

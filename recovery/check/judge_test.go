@@ -382,6 +382,16 @@ func TestJudge(t *testing.T) {
 			e.Servers["database"] = s
 		}, []string{"slot/database/search_cdc"}, recovery.WouldBut, "the slot search_cdc holds 21.5 GB of log, and nothing reads it; no max_slot_wal_keep_size limits it; 40.0 GB are free", "pg_drop_replication_slot('search_cdc')"},
 		{"the server is newer than the tools", func(e *check.Evidence) { e.Majors = []int{14} }, []string{"tools/database"}, recovery.WouldBut, "the server is PostgreSQL 15, and the newest that is installed here is 14", "apt-get install postgresql-15"},
+		{"a server that was built anew", func(e *check.Evidence) {
+			s := e.Servers["database"]
+			s.SystemIdentifier, s.BackedUp = "2", "1"
+			e.Servers["database"] = s
+		}, []string{"cluster/database"}, recovery.WouldBut, "the live server is the cluster 2, and the newest base backup is of the cluster 1", "comeback backup"},
+		{"a server of which a base backup is there", func(e *check.Evidence) {
+			s := e.Servers["database"]
+			s.SystemIdentifier, s.BackedUp = "2", "2"
+			e.Servers["database"] = s
+		}, nil, recovery.WouldSave, "", ""},
 		{"the server does not answer", func(e *check.Evidence) { e.Servers["database"] = check.Server{Err: errors.New("connection refused")} }, []string{"server/database"}, recovery.WouldBut, "could not be asked: connection refused", ""},
 		{"the clocks differ", func(e *check.Evidence) { skew := -3 * time.Minute; e.Copies[1].Skew = &skew }, []string{"clock/offsite"}, recovery.WouldBut, "differ by 3m00", "chronyc"},
 		{"a copy lacks log", func(e *check.Evidence) {

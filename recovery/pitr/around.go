@@ -118,7 +118,11 @@ func (a *around) where() (layout Layout, start recovery.LSN, along branch, seen 
 		a.line = p.Line
 		return p.Layout, p.Base.Start, p.Branch, a.until, nil
 	}
-	r := &resolver{engine: a.engine, survey: a.options.Survey, store: a.options.Store}
+	of := lineageAt(a.options.Survey, a.options.Span.To)
+	if a.point != nil {
+		of = a.options.Survey.Lineage(a.point.Line.System)
+	}
+	r := &resolver{engine: a.engine, survey: of, store: a.options.Store}
 	if err := r.choose(); err != nil {
 		return layout, 0, nil, 0, err
 	}

@@ -13,7 +13,7 @@ import (
 // Locate finds where a transaction ended, be it with a commit or not. It reads a
 // few segments.
 func (e *engine) Locate(ctx context.Context, o recovery.ScanOptions, xid recovery.XID) (recovery.Commit, error) {
-	r := &resolver{engine: e, survey: o.Survey, store: o.Store, want: recovery.Want{Kind: recovery.WantAfterXID, XID: xid, Text: fmt.Sprintf("transaction %d", xid)}}
+	r := &resolver{engine: e, survey: o.Survey.Lineages()[0], store: o.Store, want: recovery.Want{Kind: recovery.WantAfterXID, XID: xid, Text: fmt.Sprintf("transaction %d", xid)}}
 	if err := r.choose(); err != nil {
 		return recovery.Commit{}, err
 	}
@@ -46,7 +46,7 @@ func (e *engine) Holds(ctx context.Context, survey recovery.Survey, store storag
 	if !ok || wanted.Kind != Segment && wanted.Kind != History {
 		return false, fmt.Errorf("%q is neither a segment nor a history", segment)
 	}
-	var asked [][]Place
+	var asked []Layout
 	for _, b := range survey.Backups {
 		if b.Problem != "" {
 			continue
@@ -55,10 +55,12 @@ func (e *engine) Holds(ctx context.Context, survey recovery.Survey, store storag
 		if err != nil {
 			return false, err
 		}
-		if slices.ContainsFunc(asked, func(p []Place) bool { return slices.Equal(p, f.Layout.Places) }) {
+		if slices.ContainsFunc(asked, func(l Layout) bool {
+			return slices.Equal(l.Places, f.Layout.Places) && slices.Equal(l.Others, f.Layout.Others)
+		}) {
 			continue
 		}
-		asked = append(asked, f.Layout.Places)
+		asked = append(asked, f.Layout)
 		repo, err := e.enter(f.Layout, store)
 		if err != nil {
 			return false, err
@@ -77,10 +79,10 @@ func (e *engine) Holds(ctx context.Context, survey recovery.Survey, store storag
 }
 
 // End is where the archive ended that a survey found, gaps or not; zero where it
-// holds none that a backup needs.
+// holds none that a backup needs. Of several clusters it is that of the newest.
 func (e *engine) End(s recovery.Survey) recovery.LSN {
 	var end recovery.LSN
-	for _, b := range s.Backups {
+	for _, b := range s.Lineages()[0].Backups {
 		if b.Problem != "" {
 			continue
 		}

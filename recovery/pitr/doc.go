@@ -12,6 +12,8 @@
 // The order of work:
 //
 //	survey.go   what a copy holds: base backups, the archive, windows with gaps
+//	clusters.go whose each segment is, where servers that followed each other share a place
+//	lineages.go which of their clusters a moment is of
 //	resolve.go  from what was asked for to a point
 //	plan.go     the steps that lead there
 //	copy.go     pitr.copy: the base backup, verified, into scratch

@@ -31,6 +31,9 @@ func (e *engine) Loss(ctx context.Context, o recovery.ScanOptions, p recovery.Po
 	err := a.read(ctx)
 	c.finish()
 	l.End, l.AtLeast = a.end, err != nil
+	if newest := o.Survey.Lineages()[0].System(); err == nil && f.Line.System != "" && newest != "" && newest != f.Line.System {
+		l.AtLeast, err = true, recovery.Errorf("look what it holds with: comeback moments RUNBOOK", "the newest base backup is of another cluster, %s, and what was committed there is not counted", newest)
+	}
 	if err != nil {
 		return l, fmt.Errorf("count what is lost after %s: %w", p.Stop, err)
 	}

@@ -50,7 +50,7 @@ func (f nativeForm) Open(l Layout, a Access) (Repository, error) {
 	if l.Kind != nativeKind {
 		return nil, unknownForm(l)
 	}
-	return &native{store: a.Store, places: l.Places, read: f.read}, nil
+	return &native{store: a.Store, places: l.Places, others: l.Others, read: f.read}, nil
 }
 
 // native opens a copy in the native form as the component's settings say.
@@ -64,8 +64,10 @@ type native struct {
 	store storage.Store
 	// backups and wal are the prefixes to look under; empty is everywhere.
 	backups, wal string
-	// places are where WAL lies, once that is known.
+	// places are where WAL lies, once that is known, and others what of it is of other
+	// clusters than the one that is asked for.
 	places []Place
+	others []foreign
 	read   storage.ReadOptions
 }
 
@@ -101,7 +103,11 @@ func (n *native) Contents(ctx context.Context) (Contents, error) {
 		return Contents{}, err
 	}
 	for _, a := range c.Archives {
-		n.places = append(n.places, a.Places...)
+		for _, p := range a.Places {
+			if !slices.Contains(n.places, p) {
+				n.places = append(n.places, p)
+			}
+		}
 	}
 	if found.walg != nil && (len(c.Bases) == 0 || len(c.Archives) == 0) {
 		c.Findings = append(c.Findings, recovery.Finding{Object: *found.walg,
@@ -319,16 +325,16 @@ func (l *listing) tar(dir string) *tarParts {
 	return l.tars[dir]
 }
 
-// archives sorts the places that hold WAL by the cluster that wrote it.
+// archives sorts what the places hold by the cluster that wrote it.
 func (n *native) archives(ctx context.Context, l *listing, c *Contents) ([]Archive, error) {
 	var all []Archive
 	var unknown []Place
-	add := func(i int, p Place) {
-		all[i].Places = append(all[i].Places, p)
+	add := func(i int, p Place, of ofCluster) {
+		all[i].Places, all[i].Others = append(all[i].Places, p), append(all[i].Others, of.others...)
 		if all[i].Files == nil {
-			all[i].Files = l.wal[p].files()
+			all[i].Files = of.files
 		} else {
-			all[i].Files = append(all[i].Files, l.wal[p].files()...)
+			all[i].Files = append(all[i].Files, of.files...)
 		}
 	}
 	walg := func(p Place) bool { _, folder := walgStorage(p.Dir, n.wal); return folder != "" }
@@ -338,24 +344,29 @@ func (n *native) archives(ctx context.Context, l *listing, c *Contents) ([]Archi
 		return slices.ContainsFunc(c.Bases, func(b Base) bool { return b.System == system || b.System == "" && len(kept) == 0 })
 	}
 	for _, p := range append(kept, slices.DeleteFunc(places, func(p Place) bool { return !walg(p) })...) {
-		h, err := anyHeader(ctx, n, l.wal[p].files())
+		clusters, err := n.clusters(ctx, p, l.wal[p].files(), c.Bases)
 		if err != nil {
 			return nil, err
 		}
-		i := slices.IndexFunc(all, func(a Archive) bool { return a.System == h.System })
-		switch {
-		// WAL-G's log may be encrypted, and follow only its own backups.
-		case walg(p) && (h.System == "" || i < 0 && !needed(h.System)):
-			continue
-		case h.System == "":
-			unknown = append(unknown, p)
-			continue
+		for _, of := range clusters {
+			h := of.header
+			i := slices.IndexFunc(all, func(a Archive) bool { return a.System == h.System })
+			switch {
+			// WAL-G's log may be encrypted, and follow only its own backups.
+			case walg(p) && (h.System == "" || i < 0 && !needed(h.System)):
+				continue
+			case h.System == "" && len(clusters) > 1: // what cannot be read is of no use to any
+				continue
+			case h.System == "":
+				unknown = append(unknown, p)
+				continue
+			}
+			if i < 0 {
+				all = append(all, Archive{System: h.System, Major: h.Major, SegmentSize: h.SegmentSize, PageSize: h.PageSize})
+				i = len(all) - 1
+			}
+			add(i, p, of)
 		}
-		if i < 0 {
-			all = append(all, Archive{System: h.System, Major: h.Major, SegmentSize: h.SegmentSize, PageSize: h.PageSize})
-			i = len(all) - 1
-		}
-		add(i, p)
 	}
 	// A place without a readable segment, such as one of .history files alone,
 	// belongs to the archive around it.
@@ -370,7 +381,7 @@ func (n *native) archives(ctx context.Context, l *listing, c *Contents) ([]Archi
 			i = 0
 		}
 		if i >= 0 {
-			add(i, p)
+			add(i, p, ofCluster{files: l.wal[p].files()})
 			continue
 		}
 		c.Findings = append(c.Findings, recovery.Finding{Object: p.Dir,
@@ -471,13 +482,18 @@ func (n *native) Files(ctx context.Context, prefix string) ([]File, error) {
 			if ok && p.Nested {
 				inPlace = dir == p.Dir+f.Name()[:min(16, len(f.Name()))]+"/"
 			}
-			if ok && inPlace && f.Packing.Readable() {
+			if ok && inPlace && f.Packing.Readable() && !n.foreign(p, f) {
 				f.Hold(o)
 				files = append(files, f)
 			}
 		}
 	}
 	return files, nil
+}
+
+// foreign reports whether a segment in a place is another cluster's.
+func (n *native) foreign(p Place, f File) bool {
+	return f.Kind == Segment && len(n.others) > 0 && slices.ContainsFunc(n.others, func(r foreign) bool { return r.has(p.Dir, f.Name()) })
 }
 
 func (n *native) Absent(ctx context.Context, name string) (bool, error) {
@@ -490,7 +506,11 @@ func (n *native) Absent(ctx context.Context, name string) (bool, error) {
 			return false, nil
 		}
 	}
+	wanted, ok := ParseFileName(name)
 	for _, p := range n.places {
+		if ok && n.foreign(p, wanted) {
+			continue
+		}
 		suffixes := []string{""}
 		for _, p := range packings {
 			if p.packing.Readable() {

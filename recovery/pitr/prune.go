@@ -1,9 +1,10 @@
 package pitr
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"path"
+	"slices"
 
 	"comeback/recovery"
 	"comeback/storage"
@@ -11,13 +12,15 @@ import (
 
 var _ recovery.Pruner = nativeEngine{}
 
-// Shared lists the log that lies before the start of the oldest kept base backup, or
-// of one that a kept one is incremental to: no recovery reads it. Histories stay. Where a kept backup does not tell where it
-// starts, or is of another server, no log goes.
+// Shared lists the log that lies before the start of the oldest kept base backup of its
+// server, or of one that a kept one is incremental to: no recovery reads it. Histories stay.
+// Where a kept backup does not tell where it starts, or of which server it is, no log goes,
+// nor does that of a server of which none is kept: it may be another component's.
 func (e nativeEngine) Shared(ctx context.Context, c recovery.Component, kept []recovery.Backup, store storage.Store) (needed []string, spare []storage.Object, err error) {
-	var from recovery.LSN
-	var line lineage
-	for i, b := range kept {
+	oldest := map[string]oldestKept{} // by system
+	known := true
+	var bases []Base
+	for _, b := range kept {
 		for _, o := range b.Objects {
 			needed = append(needed, o.Key)
 		}
@@ -29,43 +32,71 @@ func (e nativeEngine) Shared(ctx context.Context, c recovery.Component, kept []r
 		if len(f.Base.Chain) > 0 { // those stay with it, and their windows
 			start = f.Base.Chain[0].Start
 		}
-		switch {
-		case i == 0:
-			from, line = start, f.Line
-		case f.Line.System != line.System || f.Line.SegmentSize != line.SegmentSize:
-			from = 0
-		case start == 0 || from == 0:
-			from = 0
-		default:
-			from = min(from, start)
+		system := f.Line.System
+		o, found := oldest[system]
+		if start == 0 || system == "" || f.Line.SegmentSize == 0 || found && o.size != f.Line.SegmentSize {
+			known = false
 		}
-		if from == 0 {
-			return needed, nil, nil
+		if !found || start < o.from {
+			oldest[system] = oldestKept{start, f.Line.SegmentSize}
 		}
+		base := f.Base
+		base.System, base.SegmentSize = system, f.Line.SegmentSize
+		bases = append(bases, base)
 	}
-	if from == 0 || line.SegmentSize == 0 || line.System == "" {
+	if len(kept) == 0 || !known {
 		return needed, nil, nil
 	}
-	prefix, first := WALPrefix(c), segmentOf(from, line.SegmentSize)
-	for o, err := range store.List(ctx, prefix) {
-		if err != nil {
-			return nil, nil, fmt.Errorf("list the log: %w", err)
-		}
-		f, ok := ParseFileName(path.Base(o.Key))
-		if !ok || path.Dir(o.Key)+"/" != prefix || f.Kind == History || f.Seg(line.SegmentSize) >= first {
-			continue
-		}
-		spare = append(spare, o)
-	}
-	maps, err := listNames(ctx, store, prefix+namesDir+line.System+"/")
+	n := e.native(c, c.In(store))
+	n.backups = n.wal // only the log is looked at
+	found, err := n.list(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	// What is in the log that stays may have had its name, last, in the map before it.
-	for i, m := range maps[:max(len(maps)-1, 0)] {
-		if maps[i+1].at <= recovery.LSN(first*uint64(line.SegmentSize)) {
-			spare = append(spare, m.object)
+	archives, err := n.archives(ctx, found, &Contents{Bases: bases})
+	if err != nil {
+		return nil, nil, err
+	}
+	prefix := WALPrefix(c)
+	var cut []string // systems
+	for _, a := range archives {
+		system := a.System
+		if system == "" && len(oldest) == 1 && len(archives) == 1 { // it can only be that one's
+			system = bases[0].System
+		}
+		o, ok := oldest[system]
+		if !ok {
+			continue
+		}
+		cut = append(cut, system)
+		for _, f := range a.Files {
+			if object := f.Object(); f.Kind != History && f.Seg(o.size) < o.first() && path.Dir(object.Key)+"/" == prefix {
+				spare = append(spare, object)
+			}
+		}
+	}
+	slices.SortFunc(spare, func(a, b storage.Object) int { return cmp.Compare(a.Key, b.Key) })
+	for _, system := range slices.Sorted(slices.Values(cut)) {
+		all, err := listNames(ctx, store, prefix+namesDir+system+"/")
+		if err != nil {
+			return nil, nil, err
+		}
+		// What is in the log that stays may have had its name, last, in the map before it.
+		o := oldest[system]
+		for i, m := range all[:max(len(all)-1, 0)] {
+			if all[i+1].at <= startOf(o.first(), o.size) {
+				spare = append(spare, m.object)
+			}
 		}
 	}
 	return needed, spare, nil
 }
+
+// oldestKept is where the log begins that a cluster's kept backups need.
+type oldestKept struct {
+	from recovery.LSN
+	size int64
+}
+
+// first is the segment that it lies in.
+func (o oldestKept) first() uint64 { return segmentOf(o.from, o.size) }

@@ -134,6 +134,8 @@ type Layout struct {
 	Kind string `json:"kind"`
 	// Places are where WAL lies.
 	Places []Place `json:"places,omitempty"`
+	// Others are runs of segments there that are of other clusters.
+	Others []foreign `json:"others,omitempty"`
 	// Form is what another form needs to know, opaque to everyone else.
 	Form json.RawMessage `json:"form,omitempty"`
 }
@@ -150,6 +152,8 @@ type Contents struct {
 type Archive struct {
 	Places []Place
 	Files  []File
+	// Others are runs of segments in the same places that are not this cluster's.
+	Others []foreign
 	// What the header of a segment says; zero where none could be read.
 	System      string
 	Major       int

@@ -39,14 +39,18 @@ func (e *engine) Resolve(ctx context.Context, survey recovery.Survey, want recov
 		return recovery.Point{}, recovery.Errorf("ask a dump for it, or look at the paused copy with --look, before it is opened",
 			"a base backup and its log come back whole, not one table of them").WithExit(recovery.Refused)
 	}
-	r := &resolver{engine: e, survey: survey, want: want, store: store}
+	return e.resolveIn(ctx, survey.Lineages(), want, store)
+}
+
+// resolve finds them in the backups of one cluster.
+func (r *resolver) resolve(ctx context.Context) (recovery.Point, error) {
 	if err := r.choose(); err != nil {
 		return recovery.Point{}, err
 	}
 	if err := r.oneLineage(ctx); err != nil {
 		return recovery.Point{}, err
 	}
-	if want.Kind == recovery.WantBackup {
+	if r.want.Kind == recovery.WantBackup {
 		return r.ofBackup(ctx)
 	}
 	for i := range r.bases {

@@ -45,14 +45,45 @@ func (e *engine) Survey(ctx context.Context, c recovery.Component, copy recovery
 		s.Findings = append(s.Findings, findings...)
 	}
 	s.Findings = append(contents.Findings, s.Findings...)
-	slices.SortStableFunc(contents.Bases, func(a, b Base) int { return cmp.Compare(a.Start, b.Start) })
+	v.sort(contents.Bases)
 	for _, b := range contents.Bases {
 		if err := v.base(ctx, b); err != nil {
 			return s, err
 		}
 	}
 	v.archives(len(contents.Bases))
+	v.clusters()
 	return s, v.ends(ctx)
+}
+
+// clusters tells of the clusters that base backups are of, where there are several.
+func (v *surveyor) clusters() {
+	lineages := v.survey.Lineages()
+	for i, older := range lineages[1:] {
+		newer := lineages[i]
+		v.survey.Findings = append(v.survey.Findings, recovery.Finding{Object: newer.Oldest().ID,
+			Says: fmt.Sprintf("with it, of %s, begins another cluster than %s: times before it are those of that one", clock(newer.Oldest().Taken.Last()), clusterName(older))})
+	}
+}
+
+// sort puts base backups in the order of their log, those of one cluster together, the
+// cluster with the newest of all last.
+func (v *surveyor) sort(all []Base) {
+	systems, newest := map[string]string{}, map[string]time.Time{} // by id, by system
+	for _, b := range all {
+		x, _ := v.archiveOf(b)
+		system := b.lineage(x).System
+		systems[b.ID] = system
+		for _, t := range []time.Time{b.Started, b.Ended} {
+			if t.After(newest[system]) {
+				newest[system] = t
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Base) int {
+		s, t := systems[a.ID], systems[b.ID]
+		return cmp.Or(newest[s].Compare(newest[t]), cmp.Compare(s, t), cmp.Compare(a.Start, b.Start))
+	})
 }
 
 // learn reads the header of a segment, where nobody has told what the archive is of.
@@ -89,12 +120,13 @@ func (v *surveyor) base(ctx context.Context, b Base) error {
 		return err
 	}
 	f := facts{Layout: v.repo.Layout(), Base: b, Line: b.lineage(x), Timeline: v.timeline}
-	f.Layout.Places = nil // the places of this backup's own archive, if it has one
+	f.Layout.Places, f.Layout.Others = nil, nil // those of this backup's own archive, if it has one
 	var chains []chain
 	if b.Problem == "" {
 		branches := []branch{newBranch(b.Timeline, nil)}
 		if x != nil {
-			f.Layout.Places, f.Stray, f.Dead = x.Places, x.stray(), x.dead[b.Timeline].Dead
+			f.Layout.Places, f.Layout.Others = x.Places, x.Others
+			f.Stray, f.Dead = x.stray(), x.dead[b.Timeline].Dead
 			branches = x.alive(x.branches(b.Timeline), v.timeline)
 			if x.dead[b.Timeline].Dead && !goesOn(branches, b) {
 				b.Problem = x.dead[b.Timeline].says() + "; set the component's timeline to use it"
@@ -158,9 +190,12 @@ func (v *surveyor) archiveOf(b Base) (x *index, why string) {
 		}
 	}
 	labelled := slices.IndexFunc(fit, func(x *index) bool { _, ok := x.labelOf(b); return ok })
+	begun := slices.IndexFunc(fit, func(x *index) bool { return x.begins(b) })
 	switch {
 	case labelled >= 0:
 		return fit[labelled], ""
+	case begun >= 0 && slices.IndexFunc(fit[begun+1:], func(x *index) bool { return x.begins(b) }) < 0:
+		return fit[begun], ""
 	case len(fit) == 1:
 		return fit[0], ""
 	case len(fit) > 1:
@@ -168,6 +203,15 @@ func (v *surveyor) archiveOf(b Base) (x *index, why string) {
 	}
 	return nil, fmt.Sprintf("the WAL in the copy is of another cluster (its system identifier is %s, the backup's is %s)",
 		v.indexes[0].System, b.System)
+}
+
+// begins reports whether the archive holds the segment in which a backup's log begins.
+func (x *index) begins(b Base) bool {
+	if x.SegmentSize == 0 || b.Start == 0 {
+		return false
+	}
+	seg := segmentOf(b.Start, x.SegmentSize)
+	return len(between(x.segments[b.Timeline], seg, seg+1, x.SegmentSize)) > 0
 }
 
 // labelOf is the .backup file that a backup left in the archive.
@@ -239,7 +283,7 @@ func unusable(b Base, l lineage, chains []chain, noArchive string) string {
 func (b Base) details(l lineage) map[string]string {
 	d := map[string]string{}
 	for key, value := range map[string]string{
-		"label": b.Name, "taken from": b.From, "system identifier": l.System,
+		"label": b.Name, "taken from": b.From, recovery.SystemIdentifier: l.System,
 	} {
 		if value != "" {
 			d[key] = value
@@ -277,6 +321,14 @@ func (v *surveyor) windows(b Base, chains []chain) {
 	}
 }
 
+// baseless reports whether no base backup is of an archive's cluster.
+func (v *surveyor) baseless(x *index) bool {
+	return !slices.ContainsFunc(v.survey.Backups, func(b recovery.Backup) bool {
+		system := b.Details[recovery.SystemIdentifier]
+		return system == "" || system == x.System
+	})
+}
+
 // maxNamed bounds how many objects of the same fault are named.
 const maxNamed = 5
 
@@ -286,6 +338,10 @@ func (v *surveyor) archives(bases int) {
 		for _, timeline := range slices.Sorted(maps.Keys(x.dead)) {
 			v.survey.Findings = append(v.survey.Findings, recovery.Finding{Object: fmt.Sprintf("%s%08X.history", x.newestPlace().Dir, timeline),
 				Says: x.dead[timeline].says() + ": what came after the fork is not offered", Do: fmt.Sprintf("set `timeline: %d` of the component to go there all the same", timeline)})
+		}
+		if bases > 0 && x.System != "" && len(x.segments) > 0 && v.baseless(x) {
+			v.survey.Findings = append(v.survey.Findings, recovery.Finding{Object: x.Places[0].Dir,
+				Says: fmt.Sprintf("there is log of the cluster %s in it, of which the copy holds no base backup: nothing can be restored from that log", x.System)})
 		}
 		if bases == 0 && len(x.segments) > 0 {
 			v.survey.Findings = append(v.survey.Findings, recovery.Finding{Object: x.Places[0].Dir,

@@ -69,7 +69,7 @@ func (s switcher) clusterArgs(c recovery.SwitchContext, t clusterTarget) (cluste
 	}
 	if t.Fresh {
 		// The backup tells whose cluster it is; an empty directory has an inode.
-		all.Fresh, all.System = true, c.Point.Backup.Details["system identifier"]
+		all.Fresh, all.System = true, c.Point.Backup.Details[recovery.SystemIdentifier]
 		if all.Old == nothingThere {
 			all.Old = ""
 		}

@@ -154,6 +154,7 @@ func (k protect) archives(ctx context.Context, env recovery.Env, a protectArgs) 
 		var survey recovery.Survey
 		if err == nil {
 			survey, err = engine.Survey(ctx, a.Of, c, a.Of.In(store))
+			survey = survey.Lineage(a.Point.Backup.Details[recovery.SystemIdentifier])
 		}
 		switch {
 		case ctx.Err() != nil:

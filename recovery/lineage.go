@@ -1,0 +1,94 @@
+package recovery
+
+import (
+	"slices"
+	"time"
+)
+
+// SystemIdentifier is the detail of a base backup that says of which cluster it is. A
+// server that is built anew, or upgraded by pg_upgrade, is another cluster.
+const SystemIdentifier = "system identifier"
+
+// Lineages are a survey's backups and windows apart by the cluster that they are of. The
+// one whose newest backup is the newest comes first; there is always one. What does not
+// tell its cluster is of the only one there is, or apart.
+func (s Survey) Lineages() []Survey {
+	var known []string
+	for _, b := range s.Backups {
+		if id := b.Details[SystemIdentifier]; id != "" && !slices.Contains(known, id) {
+			known = append(known, id)
+		}
+	}
+	if len(known) < 2 {
+		return []Survey{s}
+	}
+	if slices.ContainsFunc(s.Backups, func(b Backup) bool { return b.Details[SystemIdentifier] == "" }) {
+		known = append(known, "")
+	}
+	var all []Survey
+	for _, id := range known {
+		of := s
+		of.Backups = slices.DeleteFunc(slices.Clone(s.Backups), func(b Backup) bool { return b.Details[SystemIdentifier] != id })
+		of.Windows = slices.DeleteFunc(slices.Clone(s.Windows), func(w Window) bool { _, its := of.Named(w.Backup); return !its })
+		all = append(all, of)
+	}
+	slices.SortStableFunc(all, func(a, b Survey) int { return b.Newest().at().Compare(a.Newest().at()) })
+	return all
+}
+
+// Lineage is what Lineages has of a cluster; all of it where none of them is known to be
+// that cluster's.
+func (s Survey) Lineage(system string) Survey {
+	for _, of := range s.Lineages() {
+		if system != "" && of.System() == system {
+			return of
+		}
+	}
+	return s
+}
+
+// System is the cluster that the backups are of; "" where none tells.
+func (s Survey) System() string {
+	for _, b := range s.Backups {
+		if id := b.Details[SystemIdentifier]; id != "" {
+			return id
+		}
+	}
+	return ""
+}
+
+// Oldest is the backup that was taken first; it is empty where there is none.
+func (s Survey) Oldest() Backup {
+	if len(s.Backups) == 0 {
+		return Backup{}
+	}
+	return slices.MinFunc(s.Backups, func(a, b Backup) int { return a.at().Compare(b.at()) })
+}
+
+// Newest is the backup that was taken last; it is empty where there is none.
+func (s Survey) Newest() Backup {
+	if len(s.Backups) == 0 {
+		return Backup{}
+	}
+	return slices.MaxFunc(s.Backups, func(a, b Backup) int { return a.at().Compare(b.at()) })
+}
+
+// at is when a backup was taken, as far as it is known, or else stored.
+func (b Backup) at() time.Time {
+	if t := b.Taken.Last(); !t.IsZero() {
+		return t
+	}
+	return b.Stored()
+}
+
+// Interleaved reports whether the backups of two lineages were taken in turns: both
+// clusters were in service, and neither has followed the other. The one that a has is the
+// newer.
+func Interleaved(a, b Survey) bool {
+	var times []time.Time
+	for _, backup := range a.Backups {
+		times = append(times, backup.at())
+	}
+	slices.SortFunc(times, time.Time.Compare)
+	return len(times) > 1 && len(b.Backups) > 0 && b.Newest().at().After(times[len(times)-2])
+}
