@@ -45,6 +45,9 @@ type app struct {
 	// giveWay lowers the priority of this process and of what it starts; nil does
 	// nothing.
 	giveWay func() error
+	// longest, where it is not nil, is the longest that a hold on backups is waited
+	// for; for tests.
+	longest *time.Duration
 	// tether is a process that runs must not outlive; 0 is none.
 	tether int
 	// args is the command line that is carried out.

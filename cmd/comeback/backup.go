@@ -47,7 +47,8 @@ Exit codes:
   0    every backup was taken, and is in every copy
   1    a backup was not taken at all
   2    the command, the runbook or its environment is wrong
-  3    refused: another backup of the component is at work on this host
+  3    refused: another backup of the component is at work on this host, or has
+       something been removed of it for more than an hour
   5    every backup was taken, and not every copy has it
   130  interrupted; nothing half is listed`,
 		Example: `  comeback backup shop.md
@@ -145,6 +146,15 @@ func (a *app) backup(ctx context.Context, o backupAsked) error {
 	return backupEnding(taken)
 }
 
+// What holds the backups of a component besides runs.
+const (
+	backupWork = "comeback backup"
+	retainWork = "comeback retain"
+)
+
+// backupPatience is how long a backup waits for what is removed of its component.
+const backupPatience = time.Hour
+
 // holdBackups keeps two backups of one component from each other on this host, and says
 // in the options in which place.
 func (a *app) holdBackups(ctx context.Context, o *backup.Options) (release func() error, err error) {
@@ -152,30 +162,68 @@ func (a *app) holdBackups(ctx context.Context, o *backup.Options) (release func(
 	for _, c := range o.Components {
 		names = append(names, c.Name)
 	}
-	o.Place, release, err = a.holdBackupsOf(ctx, o.System, "backup", names...)
+	o.Place, release, err = a.holdBackupsOf(ctx, o.System, exclusive.Holder{Work: backupWork}, a.afterRemoval(a.sayWaiting), names...)
 	return release, err
 }
 
 // holdBackup is holdBackups for a step of a run.
-func (a *app) holdBackup(ctx context.Context, system, component, run string) (place string, release func() error, err error) {
-	return a.holdBackupsOf(ctx, system, run, component)
+func (a *app) holdBackup(ctx context.Context, system, component, run string, waiting func(string)) (place string, release func() error, err error) {
+	return a.holdBackupsOf(ctx, system, exclusive.Holder{Run: run}, a.afterRemoval(waiting), component)
 }
 
-func (a *app) holdBackupsOf(ctx context.Context, system, run string, components ...string) (place string, release func() error, err error) {
+// patient says how long who holds what is waited for.
+type patient func(target string, by exclusive.Holder, since time.Time) time.Duration
+
+// afterRemoval lets a backup wait for what is removed of its component, and for nothing
+// else: where another backup is at work, a second one is not wanted.
+func (a *app) afterRemoval(say func(string)) patient {
+	return func(target string, by exclusive.Holder, since time.Time) time.Duration {
+		if by.Work != retainWork {
+			return 0
+		}
+		say(a.waitingFor(target, by, since))
+		return a.atMost(backupPatience)
+	}
+}
+
+// waitingFor tells of a wait: "waiting: comeback backup of ops has been at work on backup
+// of shop/uploads since 01:05 (process 77)".
+func (a *app) waitingFor(target string, by exclusive.Holder, since time.Time) string {
+	who := by.Work
+	switch {
+	case by.Run != "":
+		who = "run " + by.Run
+	case who == "":
+		who = "somebody"
+	}
+	return fmt.Sprintf("waiting: %s of %s has been at work on %s since %s (process %d)", who, by.Operator, target, since.In(a.now().Location()).Format("15:04"), by.PID)
+}
+
+// sayWaiting tells of a wait beside what a command prints.
+func (a *app) sayWaiting(text string) { fmt.Fprintln(a.err, clean(a.redact(text))) }
+
+// atMost is how long is waited at most, which tests make short.
+func (a *app) atMost(usual time.Duration) time.Duration {
+	if a.longest != nil {
+		return min(usual, *a.longest)
+	}
+	return usual
+}
+
+func (a *app) holdBackupsOf(ctx context.Context, system string, by exclusive.Holder, waits patient, components ...string) (place string, release func() error, err error) {
 	home, err := a.home()
 	if err != nil {
 		return "", nil, err
 	}
-	host, err := os.Hostname()
-	if err != nil {
+	if by.Host, err = os.Hostname(); err != nil {
 		return "", nil, fmt.Errorf("name this host: %w", err)
 	}
+	by.Operator, by.PID = a.operator(), os.Getpid()
 	var targets []string
 	for _, name := range components {
 		targets = append(targets, "backup of "+system+"/"+name)
 	}
-	hold, err := exclusive.Take(ctx, targets, exclusive.Options{Dir: filepath.Join(home.Dir, "locks"), Now: a.now,
-		Holder: exclusive.Holder{Run: run, Operator: a.operator(), Host: host, PID: os.Getpid()}})
+	hold, err := exclusive.Take(ctx, targets, exclusive.Options{Dir: filepath.Join(home.Dir, "locks"), Now: a.now, Holder: by, Waits: waits})
 	if err != nil {
 		return "", nil, err
 	}

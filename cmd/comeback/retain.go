@@ -12,10 +12,14 @@ import (
 	"comeback/recovery/backup"
 	"comeback/recovery/catalogue"
 	"comeback/recovery/check"
+	"comeback/recovery/exclusive"
 	"comeback/recovery/plan"
 
 	"github.com/spf13/cobra"
 )
+
+// retainPatience is how long backups that are at work are waited for, all together.
+const retainPatience = 6 * time.Hour
 
 // retainAsked is what `comeback retain` was asked for.
 type retainAsked struct {
@@ -40,10 +44,14 @@ packs that snapshots share. What others have put into a copy is left alone, as i
 the copy has locked. In a bucket that keeps versions, what is removed is there until
 its lifecycle ends it.
 
+While something is removed of a component, no backup of it begins on this host; one
+that is at work is waited for, six hours at most, after the other components.
+
 Exit codes:
   0    told, or removed
   2    the command, the runbook or its environment is wrong
-  3    refused: a backup of the component is at work on this host
+  3    refused: a backup of a component was at work on this host all that time; what
+       could be removed of the others was
   5    a copy could not be looked at, or did not remove what was to go`,
 		Example: `  comeback retain shop.md
   comeback retain shop.md database --copy nearby --remove`,
@@ -76,77 +84,151 @@ func (a *app) retain(ctx context.Context, o retainAsked) (err error) {
 	if err != nil {
 		return err
 	}
-	keeps := map[string]backup.Keep{}
+	r := retention{app: a, asked: o, book: b, options: options, keeps: map[string]backup.Keep{}}
 	for _, c := range options.Components {
-		if keeps[c.Name], err = backup.ParseKeep(c.Settings["retain"]); err != nil {
+		if r.keeps[c.Name], err = backup.ParseKeep(c.Settings["retain"]); err != nil {
 			return err
 		}
-	}
-	// What other hosts have proven, the copies know.
-	w := a.waits(true)
-	w.on("reading what other hosts have filed")
-	filed, err := a.fetchAllFiled(ctx, b)
-	w.end()
-	if err != nil {
-		return err
 	}
 	if o.remove && b.found {
 		return notNamed(b.path, "its retain: says what is removed")
 	}
-	proofs, _, err := a.proofs(b.System)
-	if err != nil {
+	if err := r.learn(ctx); err != nil {
 		return err
 	}
-	proven := provers(proofs)
 	if o.remove {
-		release, err := a.holdBackups(ctx, &options)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, release()) }()
+		err = r.remove(ctx)
+	} else {
+		err = r.look(ctx, options.Components)
 	}
-	restored, err := a.restoredHere(b.System)
-	if err != nil {
-		return err
+	if err == nil && !o.remove {
+		a.sayRetained("\nNothing was removed. To do it: add --remove")
 	}
-	w = a.waits(true)
-	cat, err := a.surveyAll(ctx, catalogue.Options{Components: options.Components, Copies: options.Copies, Engines: options.Engines, OpenStore: options.OpenStore, Progress: w.survey})
+	if err == nil && r.incomplete {
+		return &exitError{recovery.WithExceptions}
+	}
+	return err
+}
+
+// retention is one call of `comeback retain`.
+type retention struct {
+	app     *app
+	asked   retainAsked
+	book    *book
+	options backup.Options
+	keeps   map[string]backup.Keep
+	// unread are the copies that did not tell what is proven.
+	unread map[string]error
+	proven func(recovery.Backup) []string
+	// incomplete says that something could not be looked at, or not be removed.
+	incomplete bool
+}
+
+// learn reads what is proven: what other hosts have proven, the copies know.
+func (r *retention) learn(ctx context.Context) error {
+	w := r.app.waits(true)
+	w.on("reading what other hosts have filed")
+	filed, err := r.app.fetchAllFiled(ctx, r.book)
 	w.end()
 	if err != nil {
 		return err
 	}
-	incomplete := false
-	for _, r := range cat.Refusals {
-		incomplete = true
-		a.sayRetained("%-10s %-10s NOT LOOKED AT   %v", r.Component, r.Copy, r.Err)
+	proofs, _, err := r.app.proofs(r.book.System)
+	if err != nil {
+		return err
 	}
-	for _, cp := range options.Copies {
-		if err := filed.unread[cp.Name]; err != nil {
-			incomplete = true
-			a.sayRetained("%-10s %-10s WHAT IS PROVEN COULD NOT BE READ, and nothing is removed there   %v", "", cp.Name, err)
+	r.unread, r.proven = filed.unread, provers(proofs)
+	for _, cp := range r.options.Copies {
+		if err := r.unread[cp.Name]; err != nil {
+			r.incomplete = true
+			r.app.sayRetained("%-10s %-10s WHAT IS PROVEN COULD NOT BE READ, and nothing is removed there   %v", "", cp.Name, err)
 		}
 	}
-	for _, c := range options.Components {
-		for _, cp := range plan.Copies(b.Runbook) {
+	return nil
+}
+
+// remove looks at one component after the other, and removes. Each is held only for its
+// own time. What a backup is at work on comes last, and is waited for; what is held all
+// that time is a refusal, when the others are done.
+func (r *retention) remove(ctx context.Context) error {
+	var busy []recovery.Component
+	for _, c := range r.options.Components {
+		free, err := r.held(ctx, c, nil, r.look)
+		if !free {
+			busy = append(busy, c)
+		} else if err != nil {
+			return err
+		}
+	}
+	until := r.app.now().Add(r.app.atMost(retainPatience))
+	var refused error
+	for _, c := range busy {
+		left := until.Sub(r.app.now())
+		free, err := r.held(ctx, c, func(target string, by exclusive.Holder, since time.Time) time.Duration {
+			r.app.sayWaiting(r.app.waitingFor(target, by, since))
+			return left
+		}, func(ctx context.Context, components []recovery.Component) error {
+			// Hours may have passed.
+			if err := r.learn(ctx); err != nil {
+				return err
+			}
+			return r.look(ctx, components)
+		})
+		if !free {
+			r.app.sayRetained("%-10s %-10s NOT LOOKED AT   %v", c.Name, "", err)
+			refused = err
+		} else if err != nil {
+			return err
+		}
+	}
+	return refused
+}
+
+// held does something with a component while no backup of it is at work on this host.
+// Where one is, it is not free, and the error says who.
+func (r *retention) held(ctx context.Context, c recovery.Component, waits patient, do func(context.Context, []recovery.Component) error) (free bool, err error) {
+	place, release, err := r.app.holdBackupsOf(ctx, r.book.System, exclusive.Holder{Work: retainWork}, waits, c.Name)
+	if err != nil {
+		return recovery.ExitOf(err) != recovery.Refused, err
+	}
+	r.options.Place = place
+	err = do(ctx, []recovery.Component{c})
+	return true, errors.Join(err, release())
+}
+
+// look tells of components what stays and what goes, and removes it where that was asked
+// for.
+func (r *retention) look(ctx context.Context, components []recovery.Component) error {
+	a := r.app
+	restored, err := a.restoredHere(r.book.System)
+	if err != nil {
+		return err
+	}
+	w := a.waits(true)
+	cat, err := a.surveyAll(ctx, catalogue.Options{Components: components, Copies: r.options.Copies, Engines: r.options.Engines, OpenStore: r.options.OpenStore, Progress: w.survey})
+	w.end()
+	if err != nil {
+		return err
+	}
+	for _, refusal := range cat.Refusals {
+		r.incomplete = true
+		a.sayRetained("%-10s %-10s NOT LOOKED AT   %v", refusal.Component, refusal.Copy, refusal.Err)
+	}
+	for _, c := range components {
+		for _, cp := range plan.Copies(r.book.Runbook) {
 			for _, s := range cat.Surveys {
 				if s.Component != c.Name || s.Copy != cp.Name {
 					continue
 				}
-				o := o
-				o.remove = o.remove && filed.unread[cp.Name] == nil
-				ok, err := a.retainIn(ctx, o, options, c, cp, s, keeps[c.Name], proven, restored)
+				o := r.asked
+				o.remove = o.remove && r.unread[cp.Name] == nil
+				ok, err := a.retainIn(ctx, o, r.options, c, cp, s, r.keeps[c.Name], r.proven, restored)
 				if err != nil {
 					return err
 				}
-				incomplete = incomplete || !ok
+				r.incomplete = r.incomplete || !ok
 			}
 		}
-	}
-	if !o.remove {
-		a.sayRetained("\nNothing was removed. To do it: add --remove")
-	}
-	if incomplete {
-		return &exitError{recovery.WithExceptions}
 	}
 	return nil
 }

@@ -1,17 +1,21 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/backup"
 	"comeback/recovery/check"
+	"comeback/recovery/exclusive"
 	"comeback/recovery/report"
 	"comeback/storage"
 
@@ -135,6 +139,114 @@ func TestRetain_provenElsewhere(t *testing.T) {
 			t.Errorf("it says %s", got.out)
 		}
 	}
+}
+
+// A component of which a backup is at work keeps nobody from the others: they are done
+// first, and it is waited for. Where it takes too long, that is a refusal.
+func TestRetain_busy(t *testing.T) {
+	t.Parallel()
+	ctx, book, r := t.Context(), pictures(t), newRig(t)
+	text, err := os.ReadFile(book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	uploads := "uploads: {kind: files, path: " + filepath.Dir(book) + "/tree, prefix: \"uploads/\""
+	two := strings.NewReplacer(uploads+"}", uploads+", retain: [1 daily]}\n  thumbs: {kind: files, path: "+filepath.Dir(book)+"/tree, prefix: \"thumbs/\", retain: [1 daily]}",
+		"restore: uploads", "restore: [uploads, thumbs]").Replace(string(text))
+	if err := os.WriteFile(book, []byte(two), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	store, err := storage.OpenDir(filepath.Join(filepath.Dir(book), "nearby"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := func(component string) int {
+		t.Helper()
+		known, err := backup.Manifests(ctx, store, component)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(known)
+	}
+	backUp := func() {
+		t.Helper()
+		r.run(ctx, "backup", book).has(t, recovery.CameBack, "thumbs", "uploads")
+	}
+	backUp()
+	backUp()
+	a := r.app(io.Discard, io.Discard)
+	hold := func(component string) func() error {
+		t.Helper()
+		_, release, err := a.holdBackupsOf(ctx, "shop", exclusive.Holder{Work: backupWork}, nil, component)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return release
+	}
+	release := hold("uploads")
+
+	none := time.Duration(0)
+	var out, errs bytes.Buffer
+	hurried := r.app(&out, &errs)
+	hurried.longest = &none
+	code := hurried.run(ctx, []string{"retain", book, "--remove"})
+	if code != recovery.Refused || !strings.Contains(out.String(), "removed 1 backup") || !strings.Contains(errs.String(), "refused: comeback backup of ") || !strings.Contains(errs.String(), "backup of shop/uploads") {
+		t.Errorf("exit %d: %s%s", code, &out, &errs)
+	}
+	if left("thumbs") != 1 || left("uploads") != 2 {
+		t.Errorf("left are %d backups of thumbs and %d of uploads", left("thumbs"), left("uploads"))
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+
+	backUp()
+	release = hold("uploads")
+	got := r.whileWaiting(ctx, "waiting: comeback backup of ", func() {
+		if left("thumbs") != 1 || left("uploads") != 3 {
+			t.Errorf("while it waits, left are %d backups of thumbs and %d of uploads", left("thumbs"), left("uploads"))
+		}
+		if err := release(); err != nil {
+			t.Error(err)
+		}
+	}, "retain", book, "--remove")
+	got.has(t, recovery.CameBack, "removed 2 backups")
+	if left("uploads") != 1 {
+		t.Errorf("left are %d backups of uploads", left("uploads"))
+	}
+}
+
+// A backup waits for what is removed of its component, and not for another backup.
+func TestBackup_whileRetaining(t *testing.T) {
+	t.Parallel()
+	ctx, book, r := t.Context(), pictures(t), newRig(t)
+	a := r.app(io.Discard, io.Discard)
+	for work, waits := range map[string]bool{retainWork: true, backupWork: false} {
+		_, release, err := a.holdBackupsOf(ctx, "shop", exclusive.Holder{Work: work}, nil, "uploads")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !waits {
+			r.run(ctx, "backup", book).has(t, recovery.Refused, "refused: comeback backup of ", "at work on backup of shop/uploads")
+		} else {
+			r.whileWaiting(ctx, "waiting: comeback retain of ", func() {
+				if err := release(); err != nil {
+					t.Error(err)
+				}
+			}, "backup", book).has(t, recovery.CameBack, "in nearby")
+		}
+		if err := release(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// whileWaiting runs a command, and does something once it has told on stderr that it
+// waits.
+func (r *rig) whileWaiting(ctx context.Context, tells string, do func(), args ...string) output {
+	stdout, stderr := &screen{}, &screen{watch: tells, seen: do}
+	code := r.app(stdout, stderr).run(ctx, args)
+	return output{code, stdout.text.String(), stderr.text.String()}
 }
 
 // Of the log nothing goes that a base backup needs which stays: what is left leads to the

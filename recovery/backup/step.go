@@ -61,8 +61,9 @@ func SortOf(e recovery.Engine) string {
 type StepOptions struct {
 	Engines func() []recovery.Engine
 	// Hold keeps other backups of a component of a system on this host away until
-	// release is called, and says in which place; an error says who is at work.
-	Hold func(ctx context.Context, system, component, run string) (place string, release func() error, err error)
+	// release is called, and says in which place; an error says who is at work, and
+	// waiting is told whom it waits for.
+	Hold func(ctx context.Context, system, component, run string, waiting func(string)) (place string, release func() error, err error)
 	// By is this program with its version.
 	By string
 }
@@ -92,7 +93,7 @@ func (k taking) Do(ctx context.Context, env recovery.Env, s recovery.Step) (reco
 		return recovery.Outcome{}, recovery.Errorf("use the version of comeback that made the plan", "no engine %q here takes a %s", a.Engine, Called(a.Sort))
 	}
 	engine := named.(recovery.Capturer)
-	place, release, err := k.Hold(ctx, a.System, a.Component.Name, a.Run)
+	place, release, err := k.Hold(ctx, a.System, a.Component.Name, a.Run, func(says string) { env.Meter().Phase(says, 0, recovery.NoUnit) })
 	if err != nil {
 		return recovery.Outcome{}, err
 	}

@@ -160,7 +160,7 @@ func (p *place) take(ctx context.Context, engine lines, hold error, copies ...st
 		a.Copies = append(a.Copies, recovery.Copy{Name: name, URL: "file:///" + name})
 	}
 	kind := backup.Taking(backup.StepOptions{By: "comeback test", Engines: func() []recovery.Engine { return []recovery.Engine{engine} },
-		Hold: func(context.Context, string, string, string) (string, func() error, error) {
+		Hold: func(context.Context, string, string, string, func(string)) (string, func() error, error) {
 			return "here", func() error { return nil }, hold
 		}})
 	return kind.Do(ctx, p, backup.Step("base", a))

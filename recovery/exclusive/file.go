@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -35,30 +36,33 @@ const (
 	fileRetry = 20 * time.Millisecond
 )
 
-// lockFile locks a target, or refuses with who has it.
-func lockFile(ctx context.Context, dir string, mine record, now func() time.Time) (*fileLock, error) {
+// waitRetry is how often a lock that is waited for is tried.
+const waitRetry = 500 * time.Millisecond
+
+// lockFile locks a target, or gives the record of the living process that has it.
+func lockFile(ctx context.Context, dir string, mine record) (*fileLock, *record, error) {
 	refuse := func(err error) error {
 		return recovery.Errorf(dirHint(dir), "lock %s: %w", mine.Target, err)
 	}
 	path := filepath.Join(dir, digest(mine.Target)+".json")
 	body, err := mine.bytes()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	temp, err := newFile(dir, body)
 	if err != nil {
-		return nil, refuse(err)
+		return nil, nil, refuse(err)
 	}
 	defer os.Remove(temp.Name()) // it has its other name, or none
 	held := 0
 	for {
 		err := os.Link(temp.Name(), path)
 		if err == nil {
-			return &fileLock{file: temp, path: path, target: mine.Target}, nil
+			return &fileLock{file: temp, path: path, target: mine.Target}, nil, nil
 		}
 		if !errors.Is(err, fs.ErrExist) {
 			temp.Close()
-			return nil, refuse(err)
+			return nil, nil, refuse(err)
 		}
 		by, err := bury(path)
 		if err == nil && by == nil && ctx.Err() == nil {
@@ -67,14 +71,14 @@ func lockFile(ctx context.Context, dir string, mine record, now func() time.Time
 		if held++; err != nil || by != nil && held == fileTries {
 			temp.Close()
 			if err != nil {
-				return nil, refuse(err)
+				return nil, nil, refuse(err)
 			}
-			return nil, taken(mine.Target, *by, now())
+			return nil, by, nil
 		}
 		select {
 		case <-ctx.Done():
 			temp.Close()
-			return nil, fmt.Errorf("lock %s: %w", mine.Target, context.Cause(ctx))
+			return nil, nil, fmt.Errorf("lock %s: %w", mine.Target, context.Cause(ctx))
 		case <-time.After(fileRetry):
 		}
 	}
@@ -109,12 +113,44 @@ func bury(path string) (*record, error) {
 	return nil, nil
 }
 
-// taken is the refusal of a target that a run on this host is at work on.
-func taken(target string, by record, now time.Time) error {
-	if by.Run == "" {
-		return recovery.Errorf("see with comeback runs what is at work on this host", "refused: somebody holds the lock of %s and does not say who", target).WithExit(recovery.Refused)
+// lock locks a target, and waits for who has it as long as the options say.
+func (h *Hold) lock(ctx context.Context, mine record) (*fileLock, error) {
+	var begun, until time.Time
+	token := ""
+	for {
+		f, by, err := lockFile(ctx, h.options.Dir, mine)
+		if by == nil {
+			return f, err
+		}
+		if begun.IsZero() {
+			begun, until = time.Now(), time.Now()
+		}
+		if h.options.Waits != nil && by.Token != token {
+			token, until = by.Token, begun.Add(h.options.Waits(mine.Target, by.Holder, by.Since))
+		}
+		left := time.Until(until)
+		if left <= 0 {
+			return nil, taken(mine.Target, *by, h.options.Now())
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("lock %s: %w", mine.Target, context.Cause(ctx))
+		case <-time.After(min(left, waitRetry)):
+		}
+		mine.Since = h.options.Now().UTC()
 	}
-	return recovery.Errorf("look at it: comeback status "+by.Run, "refused: %s has been at work on %s since %s (process %d)",
+}
+
+// taken is the refusal of a target that a process on this host is at work on.
+func taken(target string, by record, now time.Time) error {
+	next := "look at it: comeback status " + by.Run
+	switch {
+	case by.Run == "" && by.Work == "":
+		return recovery.Errorf("see with comeback runs what is at work on this host", "refused: somebody holds the lock of %s and does not say who", target).WithExit(recovery.Refused)
+	case by.Run == "":
+		next = "let it end, then do this again; ps -fp " + strconv.Itoa(by.PID) + " shows it"
+	}
+	return recovery.Errorf(next, "refused: %s has been at work on %s since %s (process %d)",
 		by, target, clock(by.Since, now), by.PID).WithExit(recovery.Refused)
 }
 

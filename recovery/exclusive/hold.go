@@ -18,7 +18,9 @@ import (
 
 // Holder is who is at work.
 type Holder struct {
-	Run      string `json:"run"`
+	Run string `json:"run"`
+	// Work is what is at work where it is no run: "comeback backup".
+	Work     string `json:"work,omitempty"`
 	Operator string `json:"operator"`
 	Host     string `json:"host"`
 	PID      int    `json:"pid"`
@@ -41,6 +43,10 @@ type Options struct {
 	// heartbeat renews it three times in its length.
 	Lease time.Duration
 	Now   func() time.Time
+	// Waits says how long a target that a process of this host holds is waited for,
+	// from when it was first found held. It is asked once about each holder that is met
+	// there, with since when it holds; where it is nil, or says zero, that is a refusal.
+	Waits func(target string, by Holder, since time.Time) time.Duration
 }
 
 // Hold is the sole right to work on targets, while its process lives.
@@ -83,7 +89,8 @@ func Targets(p *recovery.Plan, host string) []string {
 // Take takes all the targets, or none: where one of them is held, it is a
 // refusal that names who holds it since when. Without targets there is nothing
 // to hold, and everything succeeds. It may wait for as long as a lease lasts
-// where a store does not tell its time. A crash leaves lock files that nobody
+// where a store does not tell its time, and as long as Waits says; what it has
+// taken by then it holds meanwhile. A crash leaves lock files that nobody
 // holds, and leases that end by themselves.
 func Take(ctx context.Context, targets []string, o Options) (*Hold, error) {
 	if o.Lease <= 0 {
@@ -132,7 +139,7 @@ func (h *Hold) take(ctx context.Context, targets []string) error {
 		Lease: recovery.Duration(h.options.Lease)}
 	for _, target := range targets {
 		mine.Target = target
-		f, err := lockFile(ctx, h.options.Dir, mine, h.options.Now)
+		f, err := h.lock(ctx, mine)
 		if err != nil {
 			return err
 		}

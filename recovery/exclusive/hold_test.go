@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -61,6 +62,69 @@ func TestTake_nothing(t *testing.T) {
 	must(t, held.Release(t.Context()))
 	if _, err := os.Stat(h.Dir); !errors.Is(err, os.ErrNotExist) || len(held.Remarks()) > 0 {
 		t.Errorf("it made %s: %v, remarks %q", h.Dir, err, held.Remarks())
+	}
+}
+
+// Who waits has the target as soon as it is given back, and is asked about each holder
+// that it meets there; it says since when it holds itself.
+func TestTake_waits(t *testing.T) {
+	first, second := newHost(t, "bastion", ""), newHost(t, "bastion", "9f00")
+	first.Holder.Work, second.Dir = "comeback backup", first.Dir
+	var clock atomic.Int64
+	second.Now = func() time.Time { return time.Unix(clock.Load(), 0) }
+	h := first.take()
+	met := make(chan Holder, 9)
+	second.Waits = func(of string, by Holder, since time.Time) time.Duration {
+		if of != target || since.IsZero() {
+			t.Errorf("asked about %s, held since %s", of, since)
+		}
+		clock.Store(1 << 30)
+		met <- by
+		return time.Hour
+	}
+	held := make(chan *Hold)
+	go func() { held <- second.take() }()
+	if by := <-met; by != first.Holder {
+		t.Errorf("it waits for %+v, want %+v", by, first.Holder)
+	}
+	must(t, h.Release(t.Context()))
+	h = <-held
+	must(t, h.Check(t.Context()))
+	if len(met) > 0 {
+		t.Errorf("asked again about %+v", <-met)
+	}
+	b, err := os.ReadFile(h.files[0].path)
+	must(t, err)
+	if r := parse(b); r.Since.Unix() != 1<<30 {
+		t.Errorf("it says that it holds since %s", r.Since)
+	}
+	must(t, h.Release(t.Context()))
+}
+
+// Patience has an end: it is a refusal then, which says who holds, and how to look at
+// what is no run.
+func TestTake_waitsInVain(t *testing.T) {
+	first, second := newHost(t, "bastion", ""), newHost(t, "bastion", "9f00")
+	first.Holder.Work, first.Holder.PID, second.Dir = "comeback backup", 77, first.Dir
+	first.take()
+	asked := 0
+	for _, patience := range []time.Duration{0, time.Millisecond} {
+		second.Waits = func(string, Holder, time.Time) time.Duration { asked++; return patience }
+		err := second.refused("refused: comeback backup of ops-of- has been at work on "+target+" since ", "(process 77)")
+		if hint := recovery.HintOf(err); !strings.Contains(hint, "ps -fp 77") || strings.Contains(hint, "comeback status") {
+			t.Errorf("hint %q", hint)
+		}
+	}
+	if asked != 2 {
+		t.Errorf("asked %d times about one holder of two takes", asked)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	second.Waits = func(string, Holder, time.Time) time.Duration { cancel(); return time.Hour }
+	if _, err := Take(ctx, []string{target}, second.Options); !errors.Is(err, context.Canceled) {
+		t.Errorf("interrupted: %v", err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(first.Dir, tempPrefix+"*")); len(left) > 0 {
+		t.Errorf("left %q", left)
 	}
 }
 

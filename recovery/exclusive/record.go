@@ -60,7 +60,7 @@ func parse(b []byte) record {
 	if len(b) > maxRecord || json.Unmarshal(b, &r) != nil || r.Format != 1 {
 		r = record{}
 	}
-	for _, s := range []*string{&r.Target, &r.Run, &r.Operator, &r.Host} {
+	for _, s := range []*string{&r.Target, &r.Run, &r.Work, &r.Operator, &r.Host} {
 		*s = printable(*s)
 	}
 	if d := time.Duration(r.Lease); d <= 0 || d > maxLease {
@@ -83,10 +83,13 @@ func printable(s string) string {
 	return s
 }
 
-// String says who holds: "run 7c31 of ops1".
+// String says who holds: "run 7c31 of ops1", or "comeback backup of ops1".
 func (r record) String() string {
-	if r.Run == "" {
+	switch {
+	case r.Run == "" && r.Work == "":
 		return "somebody"
+	case r.Run == "":
+		return fmt.Sprintf("%s of %s", r.Work, r.Operator)
 	}
 	return fmt.Sprintf("run %s of %s", r.Run, r.Operator)
 }

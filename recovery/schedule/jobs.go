@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"comeback/recovery"
@@ -45,8 +46,8 @@ type Job struct {
 	Says string
 	// Args are those of comeback.
 	Args []string
-	// Each is how often.
-	Each time.Duration
+	// Each is how often; At is when in the night, where it is once in some nights.
+	Each, At time.Duration
 	// Restores says that it starts servers of its own, shut in boxes.
 	Restores bool
 	// Scratches says that it writes into scratch, Measures that it writes the metrics.
@@ -63,6 +64,15 @@ const (
 	checkEach   = time.Hour
 	catchUpEach = 5 * time.Minute
 	leastEach   = 5 * time.Minute
+)
+
+// When in the night jobs begin. What is removed waits for a backup that is at work, and
+// a backup for a removal: far apart, neither has to. No hour is one that a change of the
+// clocks leaves out.
+const (
+	backsUpAt  = 1*time.Hour + 5*time.Minute
+	rehearseAt = 3*time.Hour + 5*time.Minute
+	retainAt   = 5*time.Hour + 35*time.Minute
 )
 
 // Unit is the name of the systemd unit that starts a job.
@@ -91,13 +101,13 @@ func Jobs(o Options) []Job {
 			continue
 		}
 		database = database || c.Kind == recovery.Postgres
-		jobs = append(jobs, Job{Name: "backup-" + c.Name, Component: c.Name, Says: "back up " + c.Name, Each: each, Scratches: true, Args: []string{"backup", o.Runbook, c.Name}})
+		jobs = append(jobs, Job{Name: "backup-" + c.Name, Component: c.Name, Says: "back up " + c.Name, Each: each, At: backsUpAt, Scratches: true, Args: []string{"backup", o.Runbook, c.Name}})
 	}
 	if database {
 		jobs = append(jobs, Job{Name: "catch-up", Says: "bring the log to copies that lack it", Each: catchUpEach, Args: []string{"wal", "push", o.Runbook, "--catch-up"}})
 	}
 	if retains {
-		jobs = append(jobs, Job{Name: "retain", Says: "remove what need not be kept", Each: nightly, Args: []string{"retain", o.Runbook, "--remove"}})
+		jobs = append(jobs, Job{Name: "retain", Says: "remove what need not be kept", Each: nightly, At: retainAt, Args: []string{"retain", o.Runbook, "--remove"}})
 	}
 	check := []string{"check", o.Runbook}
 	if o.Metrics != "" {
@@ -111,27 +121,66 @@ func Jobs(o Options) []Job {
 				args = append(args, f.name, f.value)
 			}
 		}
-		jobs = append(jobs, Job{Name: "rehearse", Says: "rehearse what most needs a proof", Each: o.Rehearse, Args: args, Scratches: true, Restores: true})
+		jobs = append(jobs, Job{Name: "rehearse", Says: "rehearse what most needs a proof", Each: o.Rehearse, At: rehearseAt, Args: args, Scratches: true, Restores: true})
 	}
+	apart(jobs)
 	return jobs
 }
+
+// apart lets each job of the night begin in a minute in which neither another one does
+// nor a backup that is taken more often.
+func apart(jobs []Job) {
+	begins := map[time.Duration]bool{}
+	for i := range jobs {
+		j := &jobs[i]
+		if j.Each < nightly {
+			continue
+		}
+		for begins[j.At] || slices.ContainsFunc(jobs, func(o Job) bool { return o.Component != "" && o.beginsAt(j.At) }) {
+			j.At += time.Minute
+		}
+		begins[j.At] = true
+	}
+}
+
+// beginsAt reports whether a job that is done more than once a day begins in a minute of
+// some hour.
+func (j Job) beginsAt(at time.Duration) bool {
+	minute := int(at % time.Hour / time.Minute)
+	switch {
+	case j.Each < time.Hour:
+		return minute%j.minutes() == 0
+	case j.Each < nightly:
+		return minute == hourlyMinute
+	}
+	return false
+}
+
+// minutes are those between two beginnings of a job that is done several times an hour.
+func (j Job) minutes() int { return max(1, int(j.Each/time.Minute)) }
+
+// hourlyMinute is that of jobs which are done each hour, or each few hours.
+const hourlyMinute = 10
 
 // calendar is when a job runs, for systemd and for cron. Jobs of days and more run
 // at night, half as far apart as they are owed, so that one may fail.
 func (j Job) calendar() (systemd, cron string) {
+	hour, minute := int(j.At/time.Hour), int(j.At%time.Hour/time.Minute)
+	daily := func(days string) string { return fmt.Sprintf("%s %02d:%02d", days, hour, minute) }
+	crontab := func(days string) string { return fmt.Sprintf("%d %d %s", minute, hour, days) }
 	switch d := j.Each; {
 	case d < time.Hour:
-		n := max(1, int(d/time.Minute))
+		n := j.minutes()
 		return fmt.Sprintf("*:0/%d", n), fmt.Sprintf("*/%d * * * *", n)
-	case d < 24*time.Hour:
+	case d < nightly:
 		n := int(d / time.Hour)
-		return fmt.Sprintf("0/%d:10", n), fmt.Sprintf("10 */%d * * *", n)
+		return fmt.Sprintf("0/%d:%d", n, hourlyMinute), fmt.Sprintf("%d */%d * * *", hourlyMinute, n)
 	case d < 14*24*time.Hour:
-		return "*-*-* 01:05", "5 1 * * *"
+		return daily("*-*-*"), crontab("* * *")
 	case d < 60*24*time.Hour:
-		return "Sun 03:05", "5 3 * * 0"
+		return daily("Sun"), crontab("* * 0")
 	case d < 180*24*time.Hour:
-		return "*-*-01 03:05", "5 3 1 * *"
+		return daily("*-*-01"), crontab("1 * *")
 	}
-	return "*-1/3-01 03:05", "5 3 1 */3 *"
+	return daily("*-1/3-01"), crontab("1 */3 *")
 }

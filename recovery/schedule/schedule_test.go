@@ -1,9 +1,12 @@
 package schedule_test
 
 import (
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -119,6 +122,54 @@ func TestCron(t *testing.T) {
 	if n != 8 {
 		t.Errorf("%d jobs:\n%s", n, text)
 	}
+}
+
+// No two jobs that hold backups begin in the same minute: neither those of the night,
+// nor one of them and a backup that is taken all day.
+func TestJobs_apart(t *testing.T) {
+	for _, rpo := range []time.Duration{0, 5 * time.Minute, 7 * time.Minute, 35 * time.Minute, 2 * time.Hour, 48 * time.Hour} {
+		o := shop()
+		o.RPO = rpo
+		begins := map[int]string{} // by the minute of the day
+		for line := range strings.Lines(schedule.Cron(o)) {
+			fields := strings.Fields(line)
+			name, job := "", strings.Contains(line, "'/bin/true'")
+			switch {
+			case job && strings.Contains(line, "'backup'"):
+				name = fields[len(fields)-1] + " of " + line
+			case job && strings.Contains(line, "'retain'"):
+				name = "retain"
+			default:
+				continue
+			}
+			for minute := range 24 * 60 {
+				if !cronMatches(t, fields[0], minute%60) || !cronMatches(t, fields[1], minute/60) {
+					continue
+				}
+				if other := begins[minute]; other != "" {
+					t.Errorf("RPO %s: at %02d:%02d begin %s and %s", rpo, minute/60, minute%60, other, name)
+				}
+				begins[minute] = name
+			}
+		}
+		if !slices.Contains(slices.Collect(maps.Values(begins)), "retain") {
+			t.Errorf("RPO %s: nothing is removed", rpo)
+		}
+	}
+}
+
+// cronMatches reports whether a field of a crontab, "*", "5" or "*/5", means a value.
+func cronMatches(t *testing.T, field string, value int) bool {
+	t.Helper()
+	if field == "*" {
+		return true
+	}
+	text, each := strings.CutPrefix(field, "*/")
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("a field %q: %v", field, err)
+	}
+	return each && value%n == 0 || value == n && !each
 }
 
 // A URL alone is fetched; a command that only has one in it is left as it is.
