@@ -238,20 +238,17 @@ func lastOf(m recovery.Manifest) string {
 
 // recordsOf reads the manifests of a component's backups by an engine.
 func recordsOf(ctx context.Context, s storage.Store, component, engine string) (map[string]recovery.Manifest, map[string]storage.Object, error) {
+	all, err := listManifests(ctx, s, component)
+	if err != nil {
+		return nil, nil, err
+	}
 	own, objects := map[string]recovery.Manifest{}, map[string]storage.Object{}
-	for o, err := range s.List(ctx, manifests+component+"/") {
-		if err != nil {
-			return nil, nil, fmt.Errorf("list what is known of backups: %w", err)
+	for r := range readManifests(ctx, s, all) {
+		if r.err != nil && stored(r.err) {
+			return nil, nil, r.err
 		}
-		if !strings.HasSuffix(o.Key, ".json") || o.Size > maxManifest {
-			continue
-		}
-		m, err := readManifest(ctx, s, o)
-		if err != nil && stored(err) {
-			return nil, nil, err
-		}
-		if err == nil && m.Engine == engine {
-			own[m.ID], objects[m.ID] = m, o
+		if r.err == nil && r.Engine == engine {
+			own[r.ID], objects[r.ID] = r.Manifest, r.object
 		}
 	}
 	return own, objects, nil

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"path"
 	"slices"
 	"strings"
@@ -107,28 +108,94 @@ const maxManifest = 64 << 20
 // the oldest first. One that cannot be read is left out: it is a convenience, and
 // the backup is judged by itself.
 func Manifests(ctx context.Context, s storage.Store, component string) ([]recovery.Manifest, error) {
+	objects, err := listManifests(ctx, s, component)
+	if err != nil {
+		return nil, err
+	}
+	var all []recovery.Manifest
+	for r := range readManifests(ctx, s, objects) {
+		if r.err != nil && stored(r.err) {
+			return nil, r.err
+		}
+		if r.err == nil {
+			all = append(all, r.Manifest)
+		}
+	}
+	oldestFirst(all)
+	return all, nil
+}
+
+func oldestFirst(all []recovery.Manifest) {
+	slices.SortStableFunc(all, func(a, b recovery.Manifest) int { return cmp.Or(a.Begun.Compare(b.Begun), cmp.Compare(a.ID, b.ID)) })
+}
+
+// listManifests are the objects that manifests of a component ("" is all) lie in.
+func listManifests(ctx context.Context, s storage.Store, component string) (objects []storage.Object, err error) {
 	prefix := manifests
 	if component != "" {
 		prefix += component + "/"
 	}
-	var all []recovery.Manifest
 	for o, err := range s.List(ctx, prefix) {
 		if err != nil {
 			return nil, fmt.Errorf("list what is known of backups: %w", err)
 		}
-		if path.Ext(o.Key) != ".json" || o.Size > maxManifest {
-			continue
-		}
-		m, err := readManifest(ctx, s, o)
-		if err != nil && stored(err) {
-			return nil, err
-		}
-		if err == nil {
-			all = append(all, m)
+		if path.Ext(o.Key) == ".json" && o.Size <= maxManifest {
+			objects = append(objects, o)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b recovery.Manifest) int { return cmp.Or(a.Begun.Compare(b.Begun), cmp.Compare(a.ID, b.ID)) })
-	return all, nil
+	return objects, nil
+}
+
+// sideBySide is how many manifests are read at a time.
+const sideBySide = 16
+
+// readOne is what was read of one manifest.
+type readOne struct {
+	object storage.Object
+	recovery.Manifest
+	err error
+}
+
+// readManifests reads manifests, several side by side, begun in their order. It yields
+// each as it comes, and begins no other when nobody wants one.
+func readManifests(ctx context.Context, s storage.Store, objects []storage.Object) iter.Seq[readOne] {
+	return func(yield func(readOne) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		todo, done, over := make(chan storage.Object), make(chan readOne), make(chan struct{})
+		var readers sync.WaitGroup
+		for range min(sideBySide, len(objects)) {
+			readers.Go(func() {
+				for o := range todo {
+					m, err := readManifest(ctx, s, o)
+					select {
+					case done <- readOne{o, m, err}:
+					case <-over:
+					}
+				}
+			})
+		}
+		defer readers.Wait()
+		defer close(todo)
+		defer close(over)
+		defer cancel()
+		for begun, ended := 0, 0; ended < len(objects); {
+			next, give := storage.Object{}, todo
+			if begun < len(objects) {
+				next = objects[begun]
+			} else {
+				give = nil
+			}
+			select {
+			case give <- next:
+				begun++
+			case r := <-done:
+				ended++
+				if !yield(r) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // stored reports whether a copy could not be read, as against what it holds.

@@ -273,6 +273,10 @@ func (j *judge) copies() {
 		}
 		j.versions(cp)
 		j.unfinished(cp)
+		if cp.Unread > 0 {
+			j.find("records/"+cp.Name, recovery.Unknown, "check again: what was read is kept, and the rest is read then; where it was refused, let the copy's credentials read "+recovery.ManifestsIn,
+				"%s: of %d backups it could not be read what was stored (%v), so that it is not known whether they still are as they were", cp.Name, cp.Unread, cp.UnreadErr)
+		}
 		if cp.Lacking.Files > 0 && j.At.Sub(cp.Lacking.Since) > lateSpool {
 			j.find("lacks/"+cp.Name, recovery.NotMet, "comeback wal push "+j.Path+" --catch-up tells why",
 				"%s lacks %d files of the log (%s), the first since %s; they lie in this host's spool alone%s", cp.Name, cp.Lacking.Files,

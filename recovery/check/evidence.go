@@ -114,6 +114,9 @@ type Copy struct {
 	Here, Beside bool
 	// Manifests are what the copy knows of its backups.
 	Manifests []recovery.Manifest
+	// Unread is how many further ones could not be read, UnreadErr why.
+	Unread    int
+	UnreadErr error
 	// Unfinished are the backups that are under way, or were cut off.
 	Unfinished []Unfinished
 	// Lacking is what the spool of this host still has for it.

@@ -235,6 +235,9 @@ func TestJudge(t *testing.T) {
 				e.Copies[0].Manifests = []recovery.Manifest{{ID: b.ID, Component: "code", Kind: recovery.Code, Engine: "code", Objects: []recovery.StoredObject{{Key: "x", Size: 10_000_001}}}}
 			})
 		}, []string{"broken/code/nearby/code"}, recovery.WouldBut, "x has 10000000 bytes, and 10000001 were stored", ""},
+		{"some of what a copy knows could not be read", func(e *check.Evidence) {
+			e.Copies[0].Unread, e.Copies[0].UnreadErr = 1200, context.DeadlineExceeded
+		}, []string{"records/nearby"}, recovery.WouldBut, "nearby: of 1200 backups it could not be read what was stored (context deadline exceeded)", "check again"},
 		{"a file of a dump and its roles are gone", func(e *check.Evidence) {
 			for i, name := range []string{"nearby", "offsite"} {
 				s := survey(name, "database", "dump", at("2026-11-23 01:00:00"), 1)
