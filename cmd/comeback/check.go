@@ -96,12 +96,9 @@ func (a *app) check(ctx context.Context, o checkAsked) error {
 	if err != nil {
 		return err
 	}
-	assessment, cat, err := a.assess(ctx, b, !o.noCanary)
-	if err != nil {
-		return err
-	}
 	// The home screen of consoles tells what this check has found.
-	if err := (&desk{app: a}).checked(b, cat, &assessment); err != nil {
+	assessment, err := a.assess(ctx, b, !o.noCanary, (&desk{app: a}).checked)
+	if err != nil {
 		return err
 	}
 	if o.assign != "" {
@@ -109,10 +106,9 @@ func (a *app) check(ctx context.Context, o checkAsked) error {
 			return err
 		}
 	}
+	var errMetrics error // told when the page is
 	if o.prometheus != "" {
-		if err := writeMetrics(o.prometheus, assessment); err != nil {
-			return err
-		}
+		errMetrics = writeMetrics(o.prometheus, assessment)
 	}
 	if o.json {
 		enc := json.NewEncoder(a.out)
@@ -130,6 +126,9 @@ func (a *app) check(ctx context.Context, o checkAsked) error {
 			fmt.Fprintln(a.out, clean(line))
 		}
 	}
+	if errMetrics != nil {
+		return errMetrics
+	}
 	if code := assessment.Exit(); code != recovery.CheckOK {
 		return &exitError{code}
 	}
@@ -140,34 +139,57 @@ func (a *app) check(ctx context.Context, o checkAsked) error {
 const checkWidth = 80
 
 // assess gathers and judges, remembers what was found, and takes secrets out of
-// what is said.
-func (a *app) assess(ctx context.Context, b *book, canary bool) (recovery.Assessment, catalogue.Catalogue, error) {
+// what is said. It hands the assessment to keep, where that is not nil. That this host
+// cannot keep it, or cannot read what it has kept, is a finding.
+func (a *app) assess(ctx context.Context, b *book, canary bool, keep func(*book, catalogue.Catalogue, *recovery.Assessment) error) (recovery.Assessment, error) {
 	e, err := a.gather(ctx, b, canary)
 	if err != nil {
-		return recovery.Assessment{}, e.Catalogue, err
+		return recovery.Assessment{}, err
 	}
 	home, err := a.home()
 	if err != nil {
-		return recovery.Assessment{}, e.Catalogue, err
+		return recovery.Assessment{}, err
 	}
+	e.State = home.Dir
 	known, err := readFindings(home, b.System)
 	if err != nil {
-		return recovery.Assessment{}, e.Catalogue, err
+		e.Unkept = append(e.Unkept, err)
 	}
 	e.Assigned, e.First = known.Assigned, known.First
+	assessment := a.judge(e)
+	if err == nil { // what somebody has to look at is not written over
+		known.First = map[string]time.Time{}
+		for _, f := range assessment.Findings {
+			known.First[f.ID] = f.Since
+		}
+		if err := known.write(home, b.System); err != nil {
+			e.Unkept = append(e.Unkept, err)
+		}
+	}
+	if keep != nil {
+		if err := keep(b, e.Catalogue, &assessment); err != nil {
+			e.Unkept = append(e.Unkept, err)
+		}
+	}
+	if len(e.Unkept) > 0 {
+		assessment = a.judge(e)
+	}
+	return assessment, nil
+}
+
+// judge judges, and takes secrets out of what is said.
+func (a *app) judge(e check.Evidence) recovery.Assessment {
 	assessment := check.Judge(e)
-	known.First = map[string]time.Time{}
 	for i := range assessment.Findings {
 		f := &assessment.Findings[i]
 		f.Says, f.Do = a.redact(f.Says), a.redact(f.Do)
-		known.First[f.ID] = f.Since
 	}
 	for i := range assessment.Digits {
 		for k, text := range assessment.Digits[i].Evidence {
 			assessment.Digits[i].Evidence[k] = a.redact(text)
 		}
 	}
-	return assessment, e.Catalogue, known.write(home, b.System)
+	return assessment
 }
 
 // findings is what is remembered of the findings of a system.
@@ -187,11 +209,11 @@ func readFindings(home runner.Home, system string) (findings, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return f, nil
 	}
-	if err == nil {
-		err = json.Unmarshal(b, &f)
-	}
 	if err != nil {
-		return f, recovery.Errorf("remove the file", "read what was found before: %s: %w", findingsFile(home, system), err)
+		return findings{}, fmt.Errorf("read what was found before: %w", err)
+	}
+	if err := json.Unmarshal(b, &f); err != nil {
+		return findings{}, recovery.Errorf("remove the file", "read what was found before: %s: %w", findingsFile(home, system), err)
 	}
 	if f.Assigned == nil {
 		f.Assigned = map[string]check.Assigned{}

@@ -2,8 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -114,6 +117,47 @@ func TestCheck(t *testing.T) {
 		if c.Component == "config" && c.Unchanged {
 			t.Error("the configuration has changed")
 		}
+	}
+}
+
+// A state that cannot be written, or was damaged, silences no check: the page is whole,
+// the answer is the same, and what is wrong with the state is one finding more.
+func TestCheck_stateUnwritable(t *testing.T) {
+	t.Parallel()
+	r, book, ctx := newRig(t), pictures(t), t.Context()
+	r.run(ctx, "backup", book).has(t, recovery.CameBack)
+	metrics := filepath.Join(t.TempDir(), "comeback.prom")
+	args := []string{"check", book, "--no-canary", "--prometheus", metrics}
+	whole := r.run(ctx, args...)
+	if whole.code != recovery.CheckWarning {
+		t.Fatalf("exit %d: %s%s", whole.code, whole.out, whole.err)
+	}
+	for _, inPlace := range []string{"findings", "judged"} {
+		dir := filepath.Join(r.state, inPlace)
+		if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600), os.RemoveAll(metrics)); err != nil {
+			t.Fatal(err)
+		}
+		got := r.run(ctx, args...)
+		got.out = strings.Join(strings.Fields(got.out), " ")
+		got.has(t, whole.code, "uploads", "this host cannot keep what it knows", "df -h")
+		if _, err := os.Stat(metrics); err != nil {
+			t.Error(err)
+		}
+		found, err := (&desk{app: r.app(io.Discard, io.Discard)}).Check(ctx, book)
+		if err != nil || len(found.Components) != 1 || !slices.ContainsFunc(found.Findings, func(f recovery.Judgement) bool { return f.ID == "state" }) {
+			t.Errorf("the console: %+v, %v", found, err)
+		}
+		if err := os.Remove(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := filepath.Join(r.state, "findings", "shop.json")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte("damaged"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	r.run(ctx, args...).has(t, whole.code, "uploads", "shop.json", "remove the file")
+	if b, err := os.ReadFile(file); err != nil || string(b) != "damaged" {
+		t.Errorf("it holds %q now, %v", b, err)
 	}
 }
 

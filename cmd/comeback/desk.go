@@ -259,9 +259,7 @@ func (d *desk) Survey(ctx context.Context, path string, progress func(tui.Access
 	if err != nil {
 		return nil, err
 	}
-	if err := d.checked(b, cat, nil); err != nil {
-		return nil, err
-	}
+	d.surveyed(b, cat)
 	var rows []tui.Access
 	proof := d.app.backupProofs(b)
 	for _, cp := range copies {

@@ -25,12 +25,12 @@ func (d *desk) Check(ctx context.Context, path string) (recovery.Assessment, err
 	if err != nil {
 		return recovery.Assessment{}, err
 	}
-	found, cat, err := d.app.assess(ctx, b, false)
-	if err != nil {
-		return recovery.Assessment{}, err
-	}
-	return found, d.checked(b, cat, &found)
+	return d.app.assess(ctx, b, false, d.checked)
 }
+
+// surveyed remembers what a look into the copies found. What this host cannot keep, the
+// next console looks for again.
+func (d *desk) surveyed(b *book, cat catalogue.Catalogue) { _ = d.checked(b, cat, nil) }
 
 // checked remembers what a look into the copies found, for this console and for
 // those that come later. A whole check has found more than the copies alone tell: a

@@ -67,7 +67,7 @@ func (a *app) export(ctx context.Context, o exportAsked) error {
 	}
 	p.System = b.System
 	if !o.offline { // it also fetches what other hosts have filed
-		assessment, _, err := a.assess(ctx, b, false)
+		assessment, err := a.assess(ctx, b, false, nil)
 		if err != nil {
 			return err
 		}

@@ -27,6 +27,10 @@ type Evidence struct {
 	Without []recovery.ComponentKind
 	// Jobs are those that comeback would do by itself; nil where nobody looked.
 	Jobs []Job
+	// State is where this host keeps what it knows; Unkept is what of a check it cannot
+	// keep there, or not read.
+	State  string
+	Unkept []error
 	// Engines tell which components anybody looks for.
 	Engines   []recovery.Engine
 	Copies    []Copy

@@ -235,6 +235,9 @@ func TestJudge(t *testing.T) {
 				e.Copies[0].Manifests = []recovery.Manifest{{ID: b.ID, Component: "code", Kind: recovery.Code, Engine: "code", Objects: []recovery.StoredObject{{Key: "x", Size: 10_000_001}}}}
 			})
 		}, []string{"broken/code/nearby/code"}, recovery.WouldBut, "x has 10000000 bytes, and 10000001 were stored", ""},
+		{"this host cannot keep what was found", func(e *check.Evidence) {
+			e.State, e.Unkept = "/var/lib/comeback", []error{errors.New("no space left on device")}
+		}, []string{"state"}, recovery.WouldBut, "cannot keep what it knows in /var/lib/comeback: no space left on device", "df -h /var/lib/comeback"},
 		{"some of what a copy knows could not be read", func(e *check.Evidence) {
 			e.Copies[0].Unread, e.Copies[0].UnreadErr = 1200, context.DeadlineExceeded
 		}, []string{"records/nearby"}, recovery.WouldBut, "nearby: of 1200 backups it could not be read what was stored (context deadline exceeded)", "check again"},

@@ -151,6 +151,17 @@ func (j *judge) tools(c recovery.Component, s Server) {
 
 // host judges what a recovery needs of this host.
 func (j *judge) host() {
+	if len(j.Unkept) > 0 {
+		do := recovery.HintOf(j.Unkept[0])
+		if do == "" {
+			do = "make room on its disk (df -h " + j.State + "), and let whoever checks write there"
+		}
+		var why []string
+		for _, err := range j.Unkept {
+			why = append(why, err.Error())
+		}
+		j.find("state", recovery.NotMet, do, "this host cannot keep what it knows in %s: %s", j.State, strings.Join(why, "; "))
+	}
 	if len(j.Unfiled) > 0 {
 		j.find("filed", recovery.NotMet, "file them: comeback report file "+j.Unfiled[0], "signed reports are on this host only, and would be lost with it: %s", strings.Join(j.Unfiled, ", "))
 	}
