@@ -7,14 +7,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"comeback/recovery"
 	"comeback/recovery/isolation"
 	"comeback/recovery/runner"
+	"comeback/recovery/schedule"
 )
 
 // version and commit are set by the linker; see the Makefile.
@@ -24,10 +27,37 @@ func main() {
 	isolation.Init()
 	// Nobody's closed pipe may end a run before it has cleaned up.
 	signal.Ignore(syscall.SIGPIPE)
+	if err := takeEnvironment(); err != nil {
+		newApp().tell(err)
+		os.Exit(int(recovery.ExitOf(err)))
+	}
 	ctx, stop := interruptible()
 	code := newApp().run(ctx, os.Args[1:])
 	stop()
 	os.Exit(int(code))
+}
+
+// takeEnvironment takes variables from the file that a job of cron names, if it is
+// there. What it says counts, as with systemd.
+func takeEnvironment() error {
+	file := os.Getenv(schedule.EnvironmentVariable)
+	if file == "" {
+		return nil
+	}
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return recovery.Errorf("let the user of the job read it, or take "+schedule.EnvironmentVariable+" away", "read the variables: %w", err).WithExit(recovery.Usage)
+	}
+	for _, v := range schedule.Environment(string(text)) {
+		name, value, _ := strings.Cut(v, "=")
+		if err := os.Setenv(name, value); err != nil {
+			return recovery.Errorf("mend its line in "+file, "take the variable %s: %w", name, err).WithExit(recovery.Usage)
+		}
+	}
+	return nil
 }
 
 // interruptible is a context that ends with the first signal that asks the

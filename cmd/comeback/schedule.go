@@ -51,8 +51,8 @@ with timers, or, with --cron, lines for /etc/cron.d. All run as one user (--user
 as services each may write where its job must and nowhere else.
 
 Without --install nothing is written but to the screen. --install refuses jobs that
-could not work, because their user cannot get to the program, the runbook, the state
-or the key, or the values that the runbook needs are not there (--environment).
+could not work, because their user cannot get to the program, the runbook, the state,
+scratch or the key, or the values that the runbook needs are not there (--environment).
 
 Without --key rehearsals are unsigned, and prove nothing. --max-disk and --min-memory
 are limits for them. --on-success and --on-failure are commands, told {job}: let
@@ -145,7 +145,16 @@ func (a *app) scheduleOptions(b *book, o scheduleAsked) (schedule.Options, error
 	if s.Environment == "" {
 		s.Environment = "/etc/comeback/" + b.System + ".env"
 	}
-	if s.Scratch, err = a.scratch(""); err != nil {
+	// What the jobs are told there counts for them, and not what this shell has.
+	scratch := ""
+	if text, err := os.ReadFile(s.Environment); err == nil {
+		for _, v := range schedule.Environment(string(text)) {
+			if dir, ok := strings.CutPrefix(v, "COMEBACK_SCRATCH="); ok {
+				scratch = dir
+			}
+		}
+	}
+	if s.Scratch, err = a.scratch(scratch); err != nil {
 		return s, err
 	}
 	for _, c := range plan.Copies(b.Runbook) {

@@ -45,6 +45,9 @@ func (o scheduleAsked) refuseUnreachable(s schedule.Options, needs map[string]st
 	look("the program", s.Program, mayRun, "install -m 755 "+s.Program+" /usr/local/bin/comeback, and use that")
 	look("the runbook", s.Runbook, mayRead, fmt.Sprintf("install -D -m 644 %s /etc/comeback/%s.md, and name that", s.Runbook, s.System))
 	look("the state", s.State, mayWrite, fmt.Sprintf("install -d -o %s -g %s -m 2770 %s", u.name, u.group, state))
+	if s.Scratch != "" {
+		look("scratch", s.Scratch, mayWrite, fmt.Sprintf("install -d -o %s -m 700 %s, or name another with COMEBACK_SCRATCH in %s", u.name, s.Scratch, s.Environment))
+	}
 	if s.Key != "" {
 		look("the key", s.Key, mayRead, fmt.Sprintf("install -o %s -m 600 %s /etc/comeback/key, and name that", u.name, s.Key))
 	}

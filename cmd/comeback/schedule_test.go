@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/user"
 	"path/filepath"
 	"slices"
@@ -132,6 +134,48 @@ func TestSchedule(t *testing.T) {
 	}
 }
 
+// A job of cron has the values that its file holds, as they are written: to a shell they
+// would be commands, variables and comments. Scratch is what the file says, too.
+func TestSchedule_cronValues(t *testing.T) {
+	t.Parallel()
+	r, book, ctx, dir := newRig(t), pictures(t), t.Context(), t.TempDir()
+	text, err := os.ReadFile(book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree, scratch := filepath.Join(dir, "a b&c$d#e `f`"), filepath.Join(dir, "scratch")
+	environment := filepath.Join(dir, "shop.env")
+	needs := strings.NewReplacer("rto: 30m\n", "rto: 30m\nneeds: {TREE: \"the host\"}\n", "path: "+filepath.Dir(book)+"/tree", "path: \"${TREE}\"").Replace(string(text))
+	me, err := user.Current()
+	if err := errors.Join(err, os.WriteFile(book, []byte(needs), 0o600), os.Mkdir(scratch, 0o700), os.Rename(filepath.Join(filepath.Dir(book), "tree"), tree),
+		os.WriteFile(environment, []byte("TREE="+tree+"\nCOMEBACK_SCRATCH="+scratch+"\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	r.run(ctx, "schedule", book, "--cron", "--dir", dir, "--install", "--user", me.Username, "--environment", environment).has(t, recovery.CameBack, "wrote")
+	crontab, err := os.ReadFile(filepath.Join(dir, "comeback-shop"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	env, job := append(r.env(), "COMEBACK_TEST_MAIN=1"), ""
+	for line := range strings.Lines(string(crontab)) {
+		name, _, variable := strings.Cut(line, "=")
+		switch {
+		case strings.HasPrefix(line, "COMEBACK_") && variable:
+			env = append(env, strings.TrimSpace(line))
+			if name == "COMEBACK_SCRATCH" && strings.TrimSpace(line) != "COMEBACK_SCRATCH="+scratch {
+				t.Errorf("it is told %s", line)
+			}
+		case strings.Contains(line, "'backup'"):
+			job = strings.TrimSpace(strings.SplitN(line, " ", 7)[6])
+		}
+	}
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", job)
+	cmd.Env = env
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "in nearby") {
+		t.Errorf("%s: %v\n%s", job, err, out)
+	}
+}
+
 // Jobs that could never work are refused before they are installed, each reason with
 // what to do.
 func TestSchedule_unreachable(t *testing.T) {
@@ -166,6 +210,7 @@ func TestSchedule_unreachable(t *testing.T) {
 		{name: "a link into one", change: func(s *schedule.Options) { s.Runbook = at("linked.md") }, says: "closed to daemon", next: "/etc/comeback/shop.md"},
 		{name: "a state of others", change: func(s *schedule.Options) { s.State = at("theirs") }, says: "the state: daemon may not write to", next: "-o daemon -g daemon -m 2770 " + at("theirs")},
 		{name: "a state in a closed place", change: func(s *schedule.Options) { s.State = at("closed/state") }, says: "the state: ", next: "2770 /var/lib/comeback"},
+		{name: "scratch of others", change: func(s *schedule.Options) { s.Scratch = at("theirs") }, says: "scratch: daemon may not write to", next: "COMEBACK_SCRATCH in "},
 		{name: "no program", change: func(s *schedule.Options) { s.Program = at("data") }, says: "the program: daemon may not run", next: "/usr/local/bin/comeback"},
 		{name: "a key of somebody", change: func(s *schedule.Options) { s.Key = at("secret") }, says: "the key: daemon may not read", next: "-o daemon -m 600"},
 		{name: "no values", change: func(s *schedule.Options) { s.Environment = at("none") }, says: "the values of DATABASE_URL", next: "--environment"},

@@ -10,12 +10,15 @@ func Cron(o Options) string {
 	o.Success, o.Failure = fetching(o.Success), fetching(o.Failure)
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\nSHELL=/bin/sh\nPATH=/usr/local/bin:/usr/bin:/bin\nCOMEBACK_STATE=%s\n", Mark(o.System), o.State)
+	if o.Scratch != "" {
+		fmt.Fprintf(&b, "COMEBACK_SCRATCH=%s\n", o.Scratch)
+	}
+	if o.Environment != "" {
+		fmt.Fprintf(&b, "%s=%s\n", EnvironmentVariable, o.Environment)
+	}
 	for _, j := range Jobs(o) {
 		_, cron := j.calendar()
 		command := shell(append([]string{o.Program}, j.Args...))
-		if o.Environment != "" {
-			command = "set -a; test ! -e " + quote(o.Environment) + " || . " + quote(o.Environment) + "; set +a; " + command
-		}
 		if j.Findings {
 			command = "{ " + command + " || test $? -eq 1; }"
 		}

@@ -91,11 +91,12 @@ func TestSystemd(t *testing.T) {
 func TestCron(t *testing.T) {
 	o := shop()
 	o.Environment = filepath.Join(t.TempDir(), "env file")
-	if err := os.WriteFile(o.Environment, []byte("GREETING=hello\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	o.Program = "/bin/false"
 	text := schedule.Cron(o)
+	// No shell reads the file: to it a value may be a command.
+	if !strings.Contains(text, "\nCOMEBACK_ENVIRONMENT="+o.Environment+"\n") || strings.Count(text, o.Environment) != 1 {
+		t.Errorf("it is not comeback that reads %s:\n%s", o.Environment, text)
+	}
 	n := 0
 	for line := range strings.Lines(text) {
 		fields := strings.SplitN(strings.TrimSpace(line), " ", 7)
@@ -170,6 +171,22 @@ func cronMatches(t *testing.T, field string, value int) bool {
 		t.Fatalf("a field %q: %v", field, err)
 	}
 	return each && value%n == 0 || value == n && !each
+}
+
+// What a job restores to and backs up through is where it may write, and is told so,
+// whatever the shell that installed it had.
+func TestSchedule_scratch(t *testing.T) {
+	o := shop()
+	o.Scratch = "/data/x"
+	if text := schedule.Cron(o); !strings.Contains(text, "\nCOMEBACK_SCRATCH=/data/x\n") {
+		t.Errorf("the crontab lacks it:\n%s", text)
+	}
+	for _, f := range schedule.Systemd(o) {
+		restores := strings.HasSuffix(f.Name, "-rehearse.service") || strings.Contains(f.Name, "-backup-") && strings.HasSuffix(f.Name, ".service")
+		if restores && (!strings.Contains(f.Text, "\nEnvironment=COMEBACK_SCRATCH=/data/x\n") || !strings.Contains(f.Text, "\nReadWritePaths=-/data/x\n")) {
+			t.Errorf("%s lacks it:\n%s", f.Name, f.Text)
+		}
+	}
 }
 
 // A URL alone is fetched; a command that only has one in it is left as it is.

@@ -113,6 +113,9 @@ func (o Options) service(j Job) string {
 		line("SuccessExitStatus=1")
 	}
 	line("Environment=COMEBACK_STATE=%s", escape(o.State))
+	if o.Scratch != "" && !j.Stays {
+		line("Environment=COMEBACK_SCRATCH=%s", escape(o.Scratch))
+	}
 	if o.Environment != "" {
 		line("EnvironmentFile=-%s", escape(o.Environment))
 	}
