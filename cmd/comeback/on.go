@@ -163,12 +163,16 @@ func (a *app) on(ctx context.Context, cmd *cobra.Command, o carrying) error {
 	}
 	ctx, stop := afterwards(ctx)
 	defer stop()
-	err = home.bring(ctx)
-	if code == 0 {
-		return err
-	}
-	if err != nil {
+	if err := home.bring(ctx); err != nil {
 		a.tell(err)
+		// What was done there is done, whatever comes home of it: that is no failure of
+		// the command, and says nothing of the backups that a check has judged.
+		if code == 0 && cmd.CommandPath() != "comeback check" {
+			code = int(recovery.WithExceptions)
+		}
+	}
+	if code == 0 {
+		return nil
 	}
 	return &exitError{recovery.Exit(code)}
 }

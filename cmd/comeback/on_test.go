@@ -247,7 +247,7 @@ func (a *away) oneStaysThere(t *testing.T, here string) {
 	for _, c := range []struct {
 		id   string
 		code recovery.Exit
-	}{{id, recovery.Failed}, {"ffff", recovery.Usage}} {
+	}{{id, recovery.WithExceptions}, {"ffff", recovery.Usage}} {
 		if got := a.on(t, "status", c.id); got.code != c.code || !strings.Contains(got.err, "run 0000 of elsewhere could not be brought: what came as run 0000 is another one") {
 			t.Errorf("status %s: exit %d\n%s\n%s", c.id, got.code, got.out, got.err)
 		}
