@@ -1,6 +1,7 @@
 package push_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -286,5 +288,49 @@ func TestCatchUp_several(t *testing.T) {
 		for _, name := range h.names {
 			h.has(t, c.Name, name)
 		}
+	}
+}
+
+// A copy that never answers, the first one, costs a fetch a moment, and the next fetch
+// nothing: what another copy has comes from there. What only it may have is neither found
+// nor proven absent.
+func TestFetch_hangs(t *testing.T) {
+	h := newHost(t, 2)
+	o := dirOptions(h.dir)
+	o.Ahead = -1
+	if _, err := push.Push(t.Context(), o, h.wal(h.names[0])); err != nil {
+		t.Fatal(err)
+	}
+	hangs(t, &o, 0)
+	var asked atomic.Int64
+	hanging := o.Copies[0].Open
+	o.Copies[0].Open = func(ctx context.Context) (storage.Store, error) {
+		asked.Add(1)
+		return hanging(ctx)
+	}
+	o.Wait = time.Millisecond
+	to := filepath.Join(t.TempDir(), "RECOVERYXLOG")
+	fetch := func(name string) (bool, error) {
+		return soon(t, "fetching "+name, func() (bool, error) { return push.Fetch(t.Context(), o, name, to) })
+	}
+	for range 2 {
+		if found, err := fetch(h.names[0]); !found || err != nil {
+			t.Fatalf("%v, %v", found, err)
+		}
+		o.Wait = time.Hour // it is asked last now
+	}
+	if n := asked.Load(); n != 1 {
+		t.Errorf("it was asked %d times", n)
+	}
+	want, err := os.ReadFile(h.wal(h.names[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(to); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("it is not what was pushed: %v", err)
+	}
+	o.Patience = time.Millisecond
+	if found, err := fetch(h.names[1]); found || err == nil || !strings.Contains(err.Error(), o.Copies[0].Name+": it has not answered for 1ms") {
+		t.Errorf("%v, %v", found, err)
 	}
 }
