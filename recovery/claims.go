@@ -46,7 +46,7 @@ func (c Component) places() []string {
 		switch p := c.Settings.Text(s.key); {
 		case p != "":
 			all = append(all, p)
-		case c.Settings.Text(prefixKey) == "":
+		case c.Settings.Text(prefixKey) == "" && (c.archives() || c.Settings.Text("database") != ""): // a database of a server may come from its base backups
 			all = append(all, s.by)
 		}
 	}

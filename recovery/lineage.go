@@ -11,7 +11,8 @@ const SystemIdentifier = "system identifier"
 
 // Lineages are a survey's backups and windows apart by the cluster that they are of. The
 // one whose newest backup is the newest comes first; there is always one. What does not
-// tell its cluster is of the only one there is, or apart.
+// tell its cluster is of the only one there is, or apart; what cannot be restored besides,
+// of the first.
 func (s Survey) Lineages() []Survey {
 	var known []string
 	for _, b := range s.Backups {
@@ -22,7 +23,9 @@ func (s Survey) Lineages() []Survey {
 	if len(known) < 2 {
 		return []Survey{s}
 	}
-	if slices.ContainsFunc(s.Backups, func(b Backup) bool { return b.Details[SystemIdentifier] == "" }) {
+	unknown := func(b Backup) bool { return b.Details[SystemIdentifier] == "" }
+	apart := slices.ContainsFunc(s.Backups, func(b Backup) bool { return unknown(b) && b.Problem == "" })
+	if apart {
 		known = append(known, "")
 	}
 	var all []Survey
@@ -33,6 +36,13 @@ func (s Survey) Lineages() []Survey {
 		all = append(all, of)
 	}
 	slices.SortStableFunc(all, func(a, b Survey) int { return b.Newest().at().Compare(a.Newest().at()) })
+	if !apart { // what cannot be restored decides nothing
+		for _, b := range s.Backups {
+			if unknown(b) {
+				all[0].Backups = append(all[0].Backups, b)
+			}
+		}
+	}
 	return all
 }
 
@@ -57,20 +67,30 @@ func (s Survey) System() string {
 	return ""
 }
 
-// Oldest is the backup that was taken first; it is empty where there is none.
+// sound are the backups that can be restored, or all where none can.
+func (s Survey) sound() []Backup {
+	if sound := slices.DeleteFunc(slices.Clone(s.Backups), func(b Backup) bool { return b.Problem != "" }); len(sound) > 0 {
+		return sound
+	}
+	return s.Backups
+}
+
+// Oldest is the backup that was taken first, of those that can be restored; it is empty
+// where there is none.
 func (s Survey) Oldest() Backup {
 	if len(s.Backups) == 0 {
 		return Backup{}
 	}
-	return slices.MinFunc(s.Backups, func(a, b Backup) int { return a.at().Compare(b.at()) })
+	return slices.MinFunc(s.sound(), func(a, b Backup) int { return a.at().Compare(b.at()) })
 }
 
-// Newest is the backup that was taken last; it is empty where there is none.
+// Newest is the backup that was taken last, of those that can be restored; it is empty
+// where there is none.
 func (s Survey) Newest() Backup {
 	if len(s.Backups) == 0 {
 		return Backup{}
 	}
-	return slices.MaxFunc(s.Backups, func(a, b Backup) int { return a.at().Compare(b.at()) })
+	return slices.MaxFunc(s.sound(), func(a, b Backup) int { return a.at().Compare(b.at()) })
 }
 
 // at is when a backup was taken, as far as it is known, or else stored.
@@ -86,7 +106,7 @@ func (b Backup) at() time.Time {
 // newer.
 func Interleaved(a, b Survey) bool {
 	var times []time.Time
-	for _, backup := range a.Backups {
+	for _, backup := range a.sound() {
 		times = append(times, backup.at())
 	}
 	slices.SortFunc(times, time.Time.Compare)

@@ -126,8 +126,11 @@ func (a *app) check(ctx context.Context, o checkAsked) error {
 			fmt.Fprintln(a.out, clean(line))
 		}
 	}
-	if errMetrics != nil {
+	if errMetrics != nil && assessment.Exit() != recovery.CheckCritical {
 		return errMetrics
+	}
+	if errMetrics != nil { // the answer counts for more
+		a.tell(errMetrics)
 	}
 	if code := assessment.Exit(); code != recovery.CheckOK {
 		return &exitError{code}

@@ -25,7 +25,8 @@ func (a *app) gatherKnown(ctx context.Context, seen *check.Copy, store storage.S
 	var before, file = backup.Remembered(nil), ""
 	home, errHome := a.home()
 	if errHome == nil {
-		sum := sha256.Sum256([]byte(seen.URL + "\n" + seen.Endpoint))
+		v, c := build()
+		sum := sha256.Sum256([]byte(seen.URL + "\n" + seen.Endpoint + "\n" + v + " " + c)) // another version may read more of a manifest
 		file = filepath.Join(home.Dir, "known", hex.EncodeToString(sum[:8])+".json")
 		if b, err := os.ReadFile(file); err == nil && json.Unmarshal(b, &before) != nil {
 			before = nil

@@ -157,9 +157,17 @@ func (a *app) beginRun(ctx context.Context, asked serving) (run *runner.Run, tol
 // hold takes the sole right to work on a plan's live targets, on this host and,
 // where a copy allows it, on all.
 func (a *app) hold(ctx context.Context, o runner.Options) (*exclusive.Hold, error) {
-	targets := exclusive.Targets(o.Plan, o.Host)
+	p := o.Plan
+	if slices.ContainsFunc(p.GivesBack, func(r recovery.Resource) bool { return r.Kind.Closes() }) {
+		parent, err := a.load(p.Parent)
+		if err != nil {
+			return nil, err
+		}
+		p = parent.Plan // nobody else may be at work on what is opened
+	}
+	targets := exclusive.Targets(p, o.Host)
 	var stores []storage.Store
-	for _, c := range o.Plan.Copies {
+	for _, c := range p.Copies {
 		if len(targets) == 0 {
 			break
 		}

@@ -145,6 +145,9 @@ func (a *app) scheduleOptions(b *book, o scheduleAsked) (schedule.Options, error
 	if s.Environment == "" {
 		s.Environment = "/etc/comeback/" + b.System + ".env"
 	}
+	if s.Environment, err = filepath.Abs(s.Environment); err != nil {
+		return s, err
+	}
 	// What the jobs are told there counts for them, and not what this shell has.
 	scratch := ""
 	if text, err := os.ReadFile(s.Environment); err == nil {

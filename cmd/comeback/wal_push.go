@@ -157,6 +157,7 @@ func (a *app) walFetch(ctx context.Context, o walPushed, name, path string) erro
 	if err != nil {
 		return failed(err)
 	}
+	options.Spool, _ = a.spoolOf(b, options.Component, o.spool) // for hints only
 	found, err := push.Fetch(ctx, options, name, path)
 	switch {
 	case err != nil:

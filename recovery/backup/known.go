@@ -50,7 +50,7 @@ func Know(ctx context.Context, s storage.Store, before Remembered) (Knowledge, e
 	k := Knowledge{Remember: Remembered{}}
 	var anew []storage.Object
 	for _, o := range objects {
-		if r, ok := before[o.Key]; ok && o.Revision != "" && r.Revision == o.Revision {
+		if r, ok := before[o.Key]; ok && o.Revision != "" && r.Revision == o.Revision && r.Manifest.ID != "" && r.Manifest.Component != "" {
 			k.Remember[o.Key] = r
 			k.Manifests = append(k.Manifests, r.Manifest)
 		} else {

@@ -187,3 +187,5 @@ func state(t testing.TB, url string) string {
 	t.Helper()
 	return token.ReplaceAllString(string(program(t, "pg_dump", "--dbname", url)), "")
 }
+
+func (plainEnv) Now() time.Time { return time.Now() }

@@ -66,12 +66,18 @@ func (n *native) clusters(ctx context.Context, p Place, files []File, bases []Ba
 		return []ofCluster{{header: h, files: files}}, err
 	}
 	mixed := slices.ContainsFunc(headers, func(h xlog.Header) bool { return h.System != "" && h.System != first.System })
+	// Where a base backup of another cluster begins, a segment of its name may be either's.
+	begins := map[string]bool{}
 	for _, b := range bases {
-		if mixed || b.System == "" || b.System == first.System || b.Start == 0 {
-			continue
+		if size := cmp.Or(b.SegmentSize, first.SegmentSize); b.System != "" && b.System != first.System && b.Start != 0 {
+			begins[SegmentName(b.Timeline, segmentOf(b.Start, size), size)] = true
 		}
-		f, ok := inPlace(files, b.Timeline, SegmentName(b.Timeline, segmentOf(b.Start, first.SegmentSize), first.SegmentSize))
-		if !ok {
+	}
+	for _, f := range files {
+		if mixed || len(begins) == 0 {
+			break
+		}
+		if f.Kind != Segment || f.empty() || !begins[f.Name()] {
 			continue
 		}
 		h, err := s.header(ctx, f)
@@ -120,17 +126,6 @@ func endsOf(files []File) (ends []File) {
 	return ends
 }
 
-// inPlace finds a segment by its name.
-func inPlace(files []File, timeline uint32, name string) (File, bool) {
-	i := slices.IndexFunc(files, func(f File) bool {
-		return f.Kind == Segment && f.Timeline == timeline && !f.empty() && f.Name() == name
-	})
-	if i < 0 {
-		return File{}, false
-	}
-	return files[i], true
-}
-
 // splitter tells the files of a place apart.
 type splitter struct {
 	repo  *native
@@ -172,7 +167,8 @@ func (s *splitter) split(ctx context.Context, files []File, bases []Base) ([]ofC
 			byTimeline[f.Timeline] = append(byTimeline[f.Timeline], f)
 		}
 	}
-	for timeline, segments := range byTimeline {
+	for _, timeline := range slices.Sorted(maps.Keys(byTimeline)) {
+		segments := byTimeline[timeline]
 		slices.SortStableFunc(segments, File.compare)
 		if err := s.timeline(ctx, timeline, segments, bases); err != nil {
 			return nil, err

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"golang.org/x/sys/unix"
+
 	"comeback/recovery"
 	"comeback/recovery/postgres"
 )
@@ -108,7 +110,11 @@ func configureRecovery(c postgres.Cluster, args replayArgs, sizes atLeast) error
 		return fmt.Errorf("set recovery.conf aside: %w", err)
 	}
 	signal := filepath.Join(c.Data, "recovery.signal")
-	if err := os.WriteFile(signal, nil, 0o600); err != nil {
+	f, err := os.OpenFile(signal, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil {
 		return fmt.Errorf("ask for a recovery: %w", err)
 	}
 	return ownFile(signal, c.Owner)
@@ -139,7 +145,7 @@ func placeExe(from, to string, owner recovery.User) (err error) {
 	}
 	defer in.Close()
 	temp := to + ".new"
-	out, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o700)
+	out, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o700)
 	if err != nil {
 		return err
 	}

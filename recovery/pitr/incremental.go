@@ -106,7 +106,7 @@ func (t *basing) follow(ctx context.Context, conn *pgx.Conn, m *recovery.Manifes
 	if summarizes != "on" {
 		return full("the server does not summarize its log; alter system set summarize_wal = on")
 	}
-	native := t.native(t.Component, t.Store)
+	native := t.native(t.Component, t.Component.In(t.Store))
 	found, err := native.list(ctx)
 	if err != nil {
 		return "", err

@@ -19,16 +19,13 @@ func (e *engine) resolveIn(ctx context.Context, lineages []recovery.Survey, want
 		i := slices.IndexFunc(lineages, func(s recovery.Survey) bool { _, ok := s.Named(want.Backup); return ok })
 		lineages = lineages[max(i, 0):][:1]
 	}
-	if len(lineages) > 1 && recovery.Interleaved(lineages[0], lineages[1]) {
-		a, b := lineages[0].Newest(), lineages[1].Newest()
-		return recovery.Point{}, recovery.Errorf(fmt.Sprintf("say which with a base backup of it: --to %s, or --to %s; and keep the backups and the log of each server under a `prefix` of its own", a.ID, b.ID),
-			"base backups of two clusters were taken in turns, and nothing tells which is meant: %s is of %s, and %s of %s",
-			a.ID, clusterName(lineages[0]), b.ID, clusterName(lineages[1])).WithExit(recovery.Refused)
-	}
 	var refused error // by a newer one
 	for i, s := range lineages {
 		r := &resolver{engine: e, survey: s, want: want, store: store}
 		p, err := r.resolve(ctx)
+		if turns := inTurns(lineages); turns != "" && err == nil {
+			p.Warnings = append(p.Warnings, turns)
+		}
 		switch {
 		case err == nil && i > 0:
 			p.Follows = true
@@ -44,6 +41,17 @@ func (e *engine) resolveIn(ctx context.Context, lineages []recovery.Survey, want
 		}
 	}
 	return recovery.Point{}, refused
+}
+
+// inTurns warns of base backups of two clusters that were taken in turns, as when a server
+// is moved, and also where two servers share a place; empty where they were not.
+func inTurns(lineages []recovery.Survey) string {
+	if len(lineages) < 2 || !recovery.Interleaved(lineages[0], lineages[1]) {
+		return ""
+	}
+	a, b := lineages[0].Newest(), lineages[1].Newest()
+	return fmt.Sprintf("base backups of two clusters were taken in turns: the newest, %s, is of %s, and %s of %s, which is reached by a base backup of it, like --to %s; two servers that are both in service need a `prefix` each",
+		a.ID, clusterName(lineages[0]), b.ID, clusterName(lineages[1]), b.ID)
 }
 
 // before reports whether a time is before all backups of a cluster.

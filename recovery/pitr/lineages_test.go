@@ -241,5 +241,21 @@ func TestLineages_inTurns(t *testing.T) {
 			Facts: facts{Base: Base{ID: id, Start: 1, Stop: 2}, Line: lineage{System: system}}.encode()}
 	}
 	s := recovery.Survey{Component: "database", Copy: "nearby", Backups: []recovery.Backup{base("a", "1", 0), base("b", "2", 1), base("c", "1", 2)}}
-	refused(t, nil, s, "latest", "taken in turns", "--to c", "--to b", "prefix")
+	says := inTurns(s.Lineages())
+	for _, want := range []string{"taken in turns", "c, is of the cluster 1", "b of the cluster 2", "--to b", "prefix"} {
+		if !strings.Contains(says, want) {
+			t.Errorf("it warns %q, without %q", says, want)
+		}
+	}
+	s.Backups[1].Taken = s.Backups[0].Taken // cluster 1 has followed
+	s.Backups[0].Taken.From, s.Backups[0].Taken.To = at.AddDate(0, 0, 1), at.AddDate(0, 0, 1)
+	if says := inTurns(s.Lineages()); says != "" {
+		t.Errorf("it warns %q", says)
+	}
+	// What cannot be restored and tells no cluster is no cluster.
+	broken := recovery.Backup{ID: "broken", Taken: recovery.Span{To: at.AddDate(0, 0, 9)}, Problem: "it ends early"}
+	s.Backups = append(s.Backups, broken)
+	if all := s.Lineages(); len(all) != 2 || all[0].System() != "1" || len(all[0].Backups) != 3 || all[0].Newest().ID != "c" {
+		t.Errorf("the clusters are %+v", all)
+	}
 }

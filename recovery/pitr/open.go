@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"comeback/recovery"
 )
 
@@ -50,7 +52,7 @@ const openingFile = "opening"
 
 // setOpening leaves the mark, durably.
 func setOpening(dir string) error {
-	f, err := os.OpenFile(filepath.Join(dir, openingFile), os.O_WRONLY|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, openingFile), os.O_WRONLY|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err == nil {
 		err = errors.Join(f.Close(), syncDir(dir))
 	}

@@ -47,6 +47,9 @@ func (e nativeEngine) Shared(ctx context.Context, c recovery.Component, kept []r
 	if len(kept) == 0 || !known {
 		return needed, nil, nil
 	}
+	if known, err = e.othersNeed(ctx, c, store, oldest); err != nil || !known {
+		return needed, nil, err
+	}
 	n := e.native(c, c.In(store))
 	n.backups = n.wal // only the log is looked at
 	found, err := n.list(ctx)
@@ -90,6 +93,41 @@ func (e nativeEngine) Shared(ctx context.Context, c recovery.Component, kept []r
 		}
 	}
 	return needed, spare, nil
+}
+
+// othersNeed keeps the log that base backups of other components need, which no survey of
+// this one sees: they may share it. It is false where one of them does not tell what it
+// needs.
+func (e nativeEngine) othersNeed(ctx context.Context, c recovery.Component, store storage.Store, oldest map[string]oldestKept) (known bool, err error) {
+	if len(c.Claims.Others) == 0 {
+		return true, nil
+	}
+	all := &native{store: store, wal: WALPrefix(c), read: e.Read}
+	found, err := all.list(ctx)
+	if err != nil {
+		return false, err
+	}
+	bases, err := all.bases(ctx, found)
+	if err != nil {
+		return false, err
+	}
+	for _, b := range bases {
+		if !c.Claims.Foreign(b.ID) && !c.Claims.Foreign(b.ID+"/") {
+			continue
+		}
+		start := b.Start
+		if len(b.Chain) > 0 {
+			start = b.Chain[0].Start
+		}
+		if b.System == "" || start == 0 {
+			return false, nil
+		}
+		if o, ok := oldest[b.System]; ok {
+			o.from = min(o.from, start)
+			oldest[b.System] = o
+		}
+	}
+	return true, nil
 }
 
 // oldestKept is where the log begins that a cluster's kept backups need.

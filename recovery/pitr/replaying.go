@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"comeback/recovery"
 	"comeback/recovery/ledger"
 )
@@ -43,7 +45,7 @@ const ruined = "ruined"
 // setReplaying leaves the mark, durably: a boot, or ruined.
 func setReplaying(dir, text string) error {
 	path := filepath.Join(dir, replayingFile)
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
 	if err == nil {
 		_, err = f.WriteString(text)
 		err = errors.Join(err, f.Sync(), f.Close())

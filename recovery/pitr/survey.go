@@ -205,13 +205,17 @@ func (v *surveyor) archiveOf(b Base) (x *index, why string) {
 		v.indexes[0].System, b.System)
 }
 
-// begins reports whether the archive holds the segment in which a backup's log begins.
+// begins reports whether the archive holds the segment in which a backup's log begins, and
+// got it when the backup was taken: another cluster has segments of the same names.
 func (x *index) begins(b Base) bool {
 	if x.SegmentSize == 0 || b.Start == 0 {
 		return false
 	}
 	seg := segmentOf(b.Start, x.SegmentSize)
-	return len(between(x.segments[b.Timeline], seg, seg+1, x.SegmentSize)) > 0
+	return !b.Started.IsZero() && slices.ContainsFunc(between(x.segments[b.Timeline], seg, seg+1, x.SegmentSize), func(f File) bool {
+		stored := f.Object().Modified
+		return stored.After(b.Started.Add(-time.Hour)) && stored.Before(b.Started.Add(3*24*time.Hour))
+	})
 }
 
 // labelOf is the .backup file that a backup left in the archive.

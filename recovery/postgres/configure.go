@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // hba lets in whoever can reach the socket, which lies in a directory that
@@ -140,7 +142,12 @@ func formatSettings(settings map[string]string) (string, error) {
 // writeFile replaces a file of the data directory.
 func (c Cluster) writeFile(name, text string) error {
 	temp := filepath.Join(c.Data, name+".new")
-	if err := os.WriteFile(temp, []byte(text), 0o600); err != nil {
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600) // the directory is the server's user's
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
 	if err := own(temp, c.Owner); err != nil {

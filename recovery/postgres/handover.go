@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"comeback/recovery"
 )
 
@@ -47,7 +49,7 @@ func (h HandOver) Write(dir string) error {
 		return err
 	}
 	path := filepath.Join(dir, handOverFile)
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
 	if err == nil {
 		_, err = f.Write(text)
 		err = errors.Join(err, f.Sync(), f.Close())

@@ -26,8 +26,9 @@ import (
 // restore_command asks for it: whole or not at all. found is false only where
 // every copy is proven not to have it; a copy that could not be asked is an error.
 //
-// A copy that does not answer within Options.Wait holds up nobody: the next one is asked
-// beside it, and for a minute it is asked last.
+// A copy of which nothing comes for Options.Wait holds up nobody: the next one is asked
+// beside it, and for a minute it is asked last. Where nothing comes of any for
+// Options.Patience it is an error.
 func Fetch(ctx context.Context, o Options, name, to string) (found bool, err error) {
 	file, ok := pitr.ParseFileName(name)
 	if !ok || file.Name() != name {
@@ -37,17 +38,21 @@ func Fetch(ctx context.Context, o Options, name, to string) (found bool, err err
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	marks := &spool{down: filepath.Join(o.Spool, "down")} // hints, where there are such
-	copies := slices.Clone(o.Copies)
+	copies, marks := slices.Clone(o.Copies), hints(o.Spool)
 	last := func(c Copy) int {
-		if marks.isDown(c.Name, o.Now()) {
+		if marks != nil && marks.isDown(c.Name, o.Now()) {
 			return 1
 		}
 		return 0
 	}
+	quiet := func(copy string) {
+		if marks != nil {
+			marks.setDown(copy, o.Now())
+		}
+	}
 	slices.SortStableFunc(copies, func(a, b Copy) int { return cmp.Compare(last(a), last(b)) })
 	ctx, cancel := context.WithCancel(ctx)
-	f := &fetch{prefix: pitr.WALPrefix(o.Component), name: name, to: to}
+	f := &fetch{prefix: pitr.WALPrefix(o.Component), name: name, to: to, heard: map[string]time.Time{}}
 	type answer struct {
 		copy  string
 		found bool
@@ -63,9 +68,16 @@ func Fetch(ctx context.Context, o Options, name, to string) (found bool, err err
 		c := copies[next]
 		next++
 		silent[c.Name] = true
+		f.hears(c.Name)
 		go func() {
-			found, err := f.from(ctx, c)
-			answers <- answer{c.Name, found, err}
+			a := answer{copy: c.Name}
+			defer func() {
+				if p := recover(); p != nil { // the end of the process would be the end of the log for PostgreSQL
+					a.found, a.err = false, fmt.Errorf("internal error: %v", p)
+				}
+				answers <- a
+			}()
+			a.found, a.err = f.from(ctx, c)
 		}()
 	}
 	defer func() {
@@ -82,32 +94,37 @@ func Fetch(ctx context.Context, o Options, name, to string) (found bool, err err
 		}
 	}()
 	var failed []error
-	beside, patience := time.NewTicker(o.Wait), time.NewTimer(o.Patience)
-	defer beside.Stop()
-	defer patience.Stop()
+	look := time.NewTicker(min(o.Wait, o.Patience))
+	defer look.Stop()
 	for ask(); len(silent) > 0; {
 		select {
 		case a := <-answers:
 			delete(silent, a.copy)
 			if a.found {
-				marks.setUp(a.copy)
+				if marks != nil {
+					marks.setUp(a.copy)
+				}
 				return true, nil
 			}
 			if a.err != nil {
-				marks.setDown(a.copy, o.Now())
+				quiet(a.copy)
 				failed = append(failed, fmt.Errorf("%s: %w", a.copy, a.err))
 			}
 			ask()
-		case <-beside.C:
-			for c := range silent {
-				marks.setDown(c, o.Now())
+		case <-look.C:
+			// As long as bytes come from one of them, no other is asked for them.
+			if f.silentFor(silent, o.Wait) && next < len(copies) {
+				for c := range silent {
+					quiet(c)
+				}
+				ask()
 			}
-			ask()
-		case <-patience.C:
-			for _, c := range slices.Sorted(maps.Keys(silent)) {
-				failed = append(failed, fmt.Errorf("%s: it has not answered for %v", c, o.Patience))
+			if next == len(copies) && f.silentFor(silent, o.Patience) {
+				for _, c := range slices.Sorted(maps.Keys(silent)) {
+					failed = append(failed, fmt.Errorf("%s: it has not answered for %v", c, o.Patience))
+				}
+				return false, errors.Join(failed...)
 			}
-			return false, errors.Join(failed...)
 		case <-ctx.Done():
 			return false, ctx.Err()
 		}
@@ -120,7 +137,40 @@ type fetch struct {
 	prefix, name, to string
 
 	mu    sync.Mutex
-	ended bool // it is there, or not wanted any more
+	ended bool                 // it is there, or not wanted any more
+	heard map[string]time.Time // when a copy was asked, or something came from it
+}
+
+// hints are the marks of copies that did not answer a moment ago, beside those of pushes;
+// nil where there is no place for them.
+func hints(dir string) *spool {
+	if dir == "" {
+		return nil
+	}
+	s := &spool{down: filepath.Join(dir, "fetch-down")}
+	if os.MkdirAll(s.down, 0o700) != nil {
+		return nil
+	}
+	return s
+}
+
+// hears notes that something came from a copy.
+func (f *fetch) hears(copy string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.heard[copy] = time.Now()
+}
+
+// silentFor reports whether nothing has come from any of some copies for a while.
+func (f *fetch) silentFor(copies map[string]bool, d time.Duration) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for c := range copies {
+		if time.Since(f.heard[c]) < d {
+			return false
+		}
+	}
+	return true
 }
 
 // end keeps whoever comes later from putting anything in the file's place.
@@ -142,7 +192,7 @@ func (f *fetch) from(ctx context.Context, c Copy) (found bool, err error) {
 		}
 		file, ok := pitr.ParseFileName(path.Base(o.Key))
 		if ok && file.Name() == f.name && path.Dir(o.Key)+"/" == f.prefix {
-			err := f.object(ctx, store, o, file.Packing)
+			err := f.object(ctx, store, o, file.Packing, func(int) { f.hears(c.Name) })
 			return err == nil, err
 		}
 	}
@@ -154,8 +204,8 @@ const fetching = ".comeback-fetch-"
 
 // object writes an object's content beside its place, and gives it its name when it is
 // whole, unless another copy was faster. What a killed fetch has left there goes.
-func (f *fetch) object(ctx context.Context, store storage.Store, o storage.Object, packing pitr.Packing) error {
-	in, err := pitr.Unpacked(storage.NewReader(ctx, store, o, storage.ReadOptions{}), packing)
+func (f *fetch) object(ctx context.Context, store storage.Store, o storage.Object, packing pitr.Packing, came func(n int)) error {
+	in, err := pitr.Unpacked(storage.NewReader(ctx, store, o, storage.ReadOptions{Progress: came}), packing)
 	if err != nil {
 		return err
 	}

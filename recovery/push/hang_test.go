@@ -291,6 +291,19 @@ func TestCatchUp_several(t *testing.T) {
 	}
 }
 
+// A fault of ours in one copy ends neither the program nor the fetch.
+func TestFetch_panics(t *testing.T) {
+	h := newHost(t, 1)
+	o := dirOptions(h.dir)
+	o.Copies = slices.Clone(o.Copies)
+	for i := range o.Copies {
+		o.Copies[i].Open = func(context.Context) (storage.Store, error) { panic("oh") }
+	}
+	if found, err := push.Fetch(t.Context(), o, h.names[0], filepath.Join(t.TempDir(), "to")); found || err == nil || !strings.Contains(err.Error(), "internal error: oh") {
+		t.Errorf("%v, %v", found, err)
+	}
+}
+
 // A copy that never answers, the first one, costs a fetch a moment, and the next fetch
 // nothing: what another copy has comes from there. What only it may have is neither found
 // nor proven absent.
@@ -329,7 +342,7 @@ func TestFetch_hangs(t *testing.T) {
 	if got, err := os.ReadFile(to); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("it is not what was pushed: %v", err)
 	}
-	o.Patience = time.Millisecond
+	o.Wait, o.Patience = time.Millisecond, time.Millisecond
 	if found, err := fetch(h.names[1]); found || err == nil || !strings.Contains(err.Error(), o.Copies[0].Name+": it has not answered for 1ms") {
 		t.Errorf("%v, %v", found, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -109,6 +110,11 @@ func tryLock(file string) (*os.File, error) {
 
 func openLock(file string) (*os.File, error) {
 	lock, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+	if errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.ENOSPC) { // a lock needs no writing
+		if lock, err = os.Open(file); errors.Is(err, fs.ErrNotExist) {
+			lock, err = os.Open(filepath.Dir(file))
+		}
+	}
 	if err != nil {
 		return nil, recovery.Errorf("let --spool be a directory that the server's user may write to", "open the spool: %w", err).WithExit(recovery.Usage)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -71,25 +72,41 @@ func Receive(ctx context.Context, o ReceiveOptions) error {
 		return err
 	}
 	defer hold.Close()
+	forgetMarks(o.Dir)
 	receiving, stop := context.WithCancel(ctx)
 	defer stop()
+	pushing, enough := context.WithCancel(ctx)
+	defer enough()
 	ended := make(chan error, 1)
-	go func() { ended <- o.follow(receiving) }()
+	go func() {
+		ended <- o.follow(receiving)
+		// Whoever starts it again receives beside pushing: a push under way does not hold
+		// that up for long.
+		late := time.NewTimer(receiveTime)
+		defer late.Stop()
+		select {
+		case <-late.C:
+			enough()
+		case <-pushing.Done():
+		}
+	}()
 	look, refused := time.NewTimer(0), 0
 	defer look.Stop()
 	for {
 		select {
 		case err := <-ended:
 			stop()
-			// What has come is pushed, also when no more does.
-			if ctx.Err() == nil {
-				return errors.Join(err, o.pushFinished(ctx))
-			}
+			// What has come is pushed, also when no more does; the next start goes on with
+			// what is left.
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), receiveTime)
 			defer cancel()
-			return o.pushFinished(last)
+			failed := o.pushFinished(last)
+			if ctx.Err() == nil {
+				failed = errors.Join(err, failed)
+			}
+			return failed
 		case <-look.C:
-			err := o.pushFinished(receiving)
+			err := o.pushFinished(pushing)
 			if refused++; err == nil {
 				refused = 0
 			} else if ctx.Err() == nil {
@@ -221,6 +238,21 @@ func finished(entries []os.DirEntry) (names []string, newest string) {
 
 // pushedMark lies beside a file of a directory that the copies have.
 func pushedMark(dir, name string) string { return filepath.Join(dir, "."+name+".pushed") }
+
+// forgetMarks removes marks whose segments are gone, removed by hand: another cluster, or
+// another recovery, may come to their names.
+func forgetMarks(dir string) {
+	marks, err := filepath.Glob(filepath.Join(dir, ".*.pushed"))
+	if err != nil {
+		return
+	}
+	for _, m := range marks {
+		name := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(m), "."), ".pushed")
+		if _, err := os.Lstat(filepath.Join(dir, name)); errors.Is(err, fs.ErrNotExist) {
+			_ = os.Remove(m)
+		}
+	}
+}
 
 // holdDir keeps two receivers from one directory.
 func holdDir(dir string) (*os.File, error) {

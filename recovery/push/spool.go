@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -39,7 +40,11 @@ const tempPrefix = ".packing-"
 func openSpool(dir string) (*spool, error) {
 	s := &spool{dir: dir, out: filepath.Join(dir, "out"), done: filepath.Join(dir, "done"), down: filepath.Join(dir, "down"), cutOff: map[string]bool{}}
 	for _, d := range []string{s.out, s.done, s.down, s.holds()} {
-		if err := mkdirDurably(d); err != nil {
+		err := mkdirDurably(d)
+		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EROFS) {
+			continue // it costs what would lie there, and no push
+		}
+		if err != nil {
 			return nil, recovery.Errorf("let --spool be a directory that the server's user may write to", "open the spool: %w", err).WithExit(recovery.Usage)
 		}
 	}
@@ -271,6 +276,8 @@ func (s *spool) kept(e *entry) ([]string, error) {
 	case before.SHA256 != e.SHA256:
 		return nil, recovery.Errorf("find out which of two servers archives into these copies, and give one of them another place", "the spool %w", ErrOther).WithExit(recovery.Refused)
 	case before.sound() != nil:
+		return nil, nil
+	case syncDir(s.out) != nil: // whoever kept it may have been killed before that
 		return nil, nil
 	}
 	return before.Lacking, nil
