@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,10 +12,12 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"comeback/recovery"
+	"comeback/recovery/exclusive"
 	"comeback/recovery/journal"
 	"comeback/shop/shoptest"
 )
@@ -148,6 +151,24 @@ func TestStop_liftsFence(t *testing.T) {
 	}
 	open(false)
 	r.environ["DATABASE_URL"] = address
+	// Nobody is let into what another run is at work on.
+	var p recovery.Plan
+	host, err := os.Hostname()
+	if err == nil {
+		err = json.Unmarshal(read(t, filepath.Join(r.state, "runs", run, "plan.json")), &p)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	hold, err := exclusive.Take(t.Context(), exclusive.Targets(&p, host), exclusive.Options{Dir: filepath.Join(r.state, "locks"), Now: time.Now, Holder: exclusive.Holder{Run: "b0b0", PID: os.Getpid(), Host: host}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop(recovery.Refused, "b0b0")
+	open(false)
+	if err := hold.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	stop(recovery.CameBack, "everything that run "+run+" still held is given back")
 	open(true)
 	if left, err := filepath.Glob(filepath.Join(r.scratch, "*")); err != nil || len(left) > 0 {
