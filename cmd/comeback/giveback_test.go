@@ -125,14 +125,7 @@ func TestStop_liftsFence(t *testing.T) {
 	}))
 	delete(r.environ, "COMEBACK_TEST_KILL")
 	address := r.environ["DATABASE_URL"]
-	stop := func(code recovery.Exit, says string) {
-		t.Helper()
-		got := r.run(t.Context(), "stop", run)
-		if got.code != code || !strings.Contains(got.out+got.err, says) {
-			t.Fatalf("stop: exit %d, want %d and %q\n%s%s", got.code, code, says, got.out, got.err)
-		}
-		r.runnersEnd(t)
-	}
+	stop := func(code recovery.Exit, says string) { t.Helper(); r.stop(t, run, code, says) }
 	open := func(want bool) {
 		t.Helper()
 		conn, err := pgx.Connect(t.Context(), address)
@@ -185,6 +178,16 @@ func read(t *testing.T, path string) []byte {
 	return b
 }
 
+// stop stops a run, or gives back what it still holds, and waits for the runners' end.
+func (r *rig) stop(t *testing.T, run string, code recovery.Exit, says string) {
+	t.Helper()
+	got := r.run(t.Context(), "stop", run)
+	if got.code != code || !strings.Contains(got.out+got.err, says) {
+		t.Fatalf("stop %s: exit %d, want %d and %q\n%s%s", run, got.code, code, says, got.out, got.err)
+	}
+	r.runnersEnd(t)
+}
+
 // A recovery whose runner died in its exchange is not ended without what giving back
 // needs. Where the server could not be reached it ends with live not given back, and nothing
 // of it is given back later by itself: people may have gone on there.
@@ -198,22 +201,15 @@ func TestStop_leavesLive(t *testing.T) {
 	}))
 	delete(r.environ, "COMEBACK_TEST_KILL")
 	address := r.environ["DATABASE_URL"]
-	stop := func(code recovery.Exit, says string, args ...string) {
-		t.Helper()
-		got := r.run(t.Context(), append([]string{"stop"}, args...)...)
-		if got.code != code || !strings.Contains(got.out+got.err, says) {
-			t.Fatalf("stop %v: exit %d, want %d and %q\n%s%s", args, got.code, code, says, got.out, got.err)
-		}
-		r.runnersEnd(t)
-	}
+	stop := func(code recovery.Exit, says string) { t.Helper(); r.stop(t, run, code, says) }
 
 	delete(r.environ, "DATABASE_URL")
-	stop(recovery.Usage, "export DATABASE_URL (from the vault)", run)
+	stop(recovery.Usage, "export DATABASE_URL (from the vault)")
 	if s := r.stateOf(t, run); s.Result != "" || s.Stop != nil {
 		t.Fatalf("it was ended: %s, %s", s.Result, s.Says)
 	}
 	r.environ["DATABASE_URL"] = "postgres:///shop?host=/nowhere"
-	stop(recovery.WithExceptions, "has to be put right by hand; see: comeback status "+run, run)
+	stop(recovery.WithExceptions, "has to be put right by hand; see: comeback status "+run)
 	ended := r.stateOf(t, run)
 	held := ended.Held()
 	if !slices.ContainsFunc(held, func(c recovery.ClaimState) bool { return c.Kind.Exchanges() }) {
@@ -221,7 +217,7 @@ func TestStop_leavesLive(t *testing.T) {
 	}
 
 	r.environ["DATABASE_URL"] = address
-	stop(recovery.Refused, "which was made of what is live", run) // people may have gone on there since
+	stop(recovery.Refused, "which was made of what is live") // people may have gone on there since
 	if got := r.run(t.Context(), "status", run); !strings.Contains(got.out, "LEFT    exchange ") || !strings.Contains(got.out, "was made of what is live, and is put right by hand") || strings.Contains(got.out, "remove it with") {
 		t.Errorf("the status of what is left of live:\n%s", got.out)
 	}

@@ -1,14 +1,12 @@
 package backup
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -27,7 +25,7 @@ type commander struct{ redact func(string) string }
 // redacted.
 func (c commander) run(ctx context.Context, cmd recovery.Cmd) error {
 	p := exec.CommandContext(ctx, cmd.Path, cmd.Args...)
-	last := &lastWords{}
+	last := &isolation.LastWords{Most: maxWords}
 	p.Dir, p.Env, p.Stdin, p.Stdout, p.Stderr = cmd.Dir, cmd.Env, cmd.Stdin, cmd.Stdout, last
 	if cmd.Stderr != nil {
 		p.Stderr = io.MultiWriter(last, cmd.Stderr)
@@ -53,18 +51,3 @@ func (c commander) run(ctx context.Context, cmd recovery.Cmd) error {
 
 // maxWords bounds what an error repeats of a program's words.
 const maxWords = 2 << 10
-
-// lastWords keeps the end of what a program says.
-type lastWords struct{ b []byte }
-
-func (l *lastWords) Write(b []byte) (int, error) {
-	l.b = append(l.b, b...)
-	if len(l.b) > maxWords {
-		l.b = bytes.Clone(l.b[len(l.b)-maxWords:])
-	}
-	return len(b), nil
-}
-
-func (l *lastWords) String() string {
-	return strings.Join(strings.Fields(strings.ToValidUTF8(string(l.b), "")), " ")
-}

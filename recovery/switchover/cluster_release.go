@@ -224,7 +224,7 @@ const commandWithin = 15 * time.Minute
 func (releaseEnv) Command(ctx context.Context, c recovery.Cmd) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, commandWithin, fmt.Errorf("it did not end within %s", recovery.FormatSpan(commandWithin)))
 	defer cancel()
-	var says lastWords
+	says := isolation.LastWords{Most: mostWords}
 	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
 	cmd.Dir, cmd.Env, cmd.Stderr = c.Dir, c.Env, &says
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -240,22 +240,11 @@ func (releaseEnv) Command(ctx context.Context, c recovery.Cmd) error {
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	}
-	return fmt.Errorf("%s: %w: %s", filepath.Base(c.Path), err, bytes.TrimSpace(says.b))
+	return fmt.Errorf("%s: %w: %s", filepath.Base(c.Path), err, bytes.TrimSpace(says.Bytes()))
 }
 
 // mostWords bounds what an error repeats of a program's words.
 const mostWords = 4 << 10
-
-// lastWords keeps the end of what a program says.
-type lastWords struct{ b []byte }
-
-func (l *lastWords) Write(b []byte) (int, error) {
-	l.b = append(l.b, b...)
-	if len(l.b) > mostWords {
-		l.b = bytes.Clone(l.b[len(l.b)-mostWords:])
-	}
-	return len(b), nil
-}
 
 // silent is a meter that nobody looks at.
 type silent struct{ recovery.Meter }
