@@ -25,9 +25,13 @@ func rows() []row {
 			prepare: dumped("shop", "custom", filled("", 116, "custom")), ours: restoreDump, theirs: pgRestore(true)},
 		{name: "snapshot", work: "a snapshot of small files, from S3", peer: "restic, synced", goal: 0.80,
 			prepare: trees, ours: restoreTree, theirs: resticTree},
-		moments("moment", "base backup and log to the latest moment, files", false),
-		moments("moment-s3", "… from S3", true),
-		versions("versions", "a bucket that keeps versions, to a moment"),
+		{name: "snapshot-far", work: "… far away", peer: "restic, synced", goal: 0.80, far: true,
+			prepare: farTrees, ours: restoreTree, theirs: resticTree},
+		moments("moment", "base backup and log to the latest moment, files", &archived{}),
+		moments("moment-s3", "… from S3", &archived{inS3: true}),
+		moments("moment-far", "… from S3, far away", &archived{inS3: true, far: true}),
+		versions("versions", "a bucket that keeps versions, to a moment", false),
+		versions("versions-far", "… far away", true),
 	}
 }
 

@@ -25,7 +25,12 @@ const fileBytes = 20_000
 
 // trees makes a tree of size MB in files of about 20 kB, and backs it up into S3
 // with comeback and with restic.
-func trees(ctx context.Context, b *bench) (err error) {
+func trees(ctx context.Context, b *bench) error { return makeTrees(ctx, b, false) }
+
+// farTrees is trees, in an S3 server far away.
+func farTrees(ctx context.Context, b *bench) error { return makeTrees(ctx, b, true) }
+
+func makeTrees(ctx context.Context, b *bench, far bool) (err error) {
 	base := filepath.Join(b.dir, "trees")
 	if err := errors.Join(os.RemoveAll(base), os.MkdirAll(base, 0o711)); err != nil {
 		return err
@@ -63,6 +68,12 @@ func trees(ctx context.Context, b *bench) (err error) {
 	if t.s3, err = b.startGateway(ctx, filepath.Join(base, "s3"), false); err != nil {
 		return err
 	}
+	if far {
+		if err := t.s3.reachedFar(); err != nil {
+			return err
+		}
+	}
+	defer t.s3.begin()
 	b.tree = t
 	b.stopLater(t.s3.stop)
 	if err := b.writeRunbook(filepath.Join(base, "bench.md")); err != nil {

@@ -26,6 +26,8 @@ import (
 type gateway struct {
 	cmd *exec.Cmd
 	url string
+	// far stands before it, where it is to be far away.
+	far *far
 	// authority is the certificate that it is trusted by, where it speaks TLS.
 	authority string
 }
@@ -83,7 +85,27 @@ func (b *bench) startGateway(ctx context.Context, dir string, overTLS bool) (*ga
 	return nil, errors.New("the S3 server does not answer")
 }
 
+// reachedFar lets the server be reached as one that is far away, from the time on at which
+// its far is on.
+func (g *gateway) reachedFar() (err error) {
+	address := g.url[strings.Index(g.url, "://")+len("://"):]
+	if g.far, err = startFar(address); err == nil {
+		g.url = strings.Replace(g.url, address, g.far.address(), 1)
+	}
+	return err
+}
+
+// begin lets what is far away be it.
+func (g *gateway) begin() {
+	if g != nil && g.far != nil {
+		g.far.on.Store(true)
+	}
+}
+
 func (g *gateway) stop() {
+	if g.far != nil {
+		g.far.stop()
+	}
 	_ = g.cmd.Process.Kill()
 	_ = g.cmd.Wait()
 }

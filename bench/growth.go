@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -20,6 +21,19 @@ func growing() []row {
 	}
 }
 
+// setTimes reads the flag of that name.
+func (b *bench) setTimes(list string) error {
+	b.times = nil
+	for _, times := range strings.Split(list, ",") {
+		n, err := strconv.Atoi(times)
+		if err != nil || n < 1 {
+			return fmt.Errorf("%q is not a whole number above 0", times)
+		}
+		b.times = append(b.times, n)
+	}
+	return nil
+}
+
 // growth measures what was asked for by name: it takes long.
 func (b *bench) growth(ctx context.Context, names string, write bool) error {
 	size := b.size
@@ -29,7 +43,7 @@ func (b *bench) growth(ctx context.Context, names string, write bool) error {
 			continue
 		}
 		fmt.Println(growthHeading)
-		for _, times := range []int{1, 2, 4, 8} {
+		for _, times := range b.times {
 			b.size = times * size
 			line, err := b.grown(ctx, r, times, size)
 			if err != nil {

@@ -15,7 +15,7 @@ import (
 // archived is a cluster whose base backup and log lie twice on one medium: as
 // comeback stores them and as pgBackRest does, both with zstd at its level 3.
 type archived struct {
-	inS3          bool
+	inS3, far     bool
 	base          string // where it lies
 	s3            *gateway
 	query, digest string // what it held at its end
@@ -23,9 +23,12 @@ type archived struct {
 
 // moments is the row of a base backup and log to the latest moment, from the
 // beginning of the restore until the server answers queries.
-func moments(name, work string, inS3 bool) row {
-	a := &archived{inS3: inS3}
-	return row{name: name, work: work, peer: "pgBackRest with two processes, until the server answers", goal: 0.90,
+func moments(name, work string, a *archived) row {
+	peer := "pgBackRest with two processes, until the server answers"
+	if a.far {
+		peer = "pgBackRest with four processes, until the server answers"
+	}
+	return row{name: name, work: work, peer: peer, goal: 0.90, far: a.far,
 		prepare: a.prepare, ours: a.restore, theirs: a.backrest}
 }
 
@@ -78,6 +81,12 @@ func (a *archived) prepare(ctx context.Context, b *bench) error {
 			return err
 		}
 		b.stopLater(a.s3.stop)
+		if a.far {
+			if err := a.s3.reachedFar(); err != nil {
+				return err
+			}
+		}
+		defer a.s3.begin()
 	}
 	if _, err := s.ask(ctx, "postgres", "create database bench template template0"); err != nil {
 		return err
@@ -112,7 +121,11 @@ func (a *archived) describe(s *server) error {
 			"repo1-s3-uri-style=path", "repo1-storage-verify-tls=n", "repo1-storage-port=" + port, "repo1-s3-key=bench", "repo1-s3-key-secret=bench-secret"}
 	}
 	conf := append([]string{"[global]"}, repo...)
-	conf = append(conf, "process-max=2", "repo1-retention-full=1", "compress-type=zst", "compress-level=3", "start-fast=y", "log-level-file=off", "log-level-console=warn",
+	processes := "process-max=2"
+	if a.far {
+		processes = "process-max=4"
+	}
+	conf = append(conf, processes, "repo1-retention-full=1", "compress-type=zst", "compress-level=3", "start-fast=y", "log-level-file=off", "log-level-console=warn",
 		"lock-path="+filepath.Join(a.base, "lock"), "[bench]", "pg1-path="+s.data(), "pg1-socket-path="+s.dir, "pg1-user=postgres", "")
 	return errors.Join(os.WriteFile(filepath.Join(a.base, "pgbackrest.conf"), []byte(strings.Join(conf, "\n")), 0o644),
 		os.WriteFile(a.book(), fmt.Appendf(nil, momentsRunbook, where, a.digest, a.query), 0o644))

@@ -25,6 +25,7 @@ import (
 // new file, which took more than all the rest of a restore and hits whoever comes second.
 type versionedBucket struct {
 	base   string
+	far    bool
 	s3     *gateway
 	dated  dated
 	moment time.Time
@@ -36,9 +37,9 @@ const objectBytes = 4_000
 
 // versions is the row of a bucket that goes back to a moment, from the beginning
 // of the process, with the listing of all versions.
-func versions(name, work string) row {
-	v := &versionedBucket{}
-	return row{name: name, work: work, peer: "rclone copy --s3-version-at --fast-list, 16 transfers, synced", goal: 0.60,
+func versions(name, work string, far bool) row {
+	v := &versionedBucket{far: far}
+	return row{name: name, work: work, far: far, peer: "rclone copy --s3-version-at --fast-list, 16 transfers, synced", goal: 0.60,
 		prepare: v.prepare, ours: v.restore, theirs: v.rclone}
 }
 
@@ -77,6 +78,12 @@ func (v *versionedBucket) prepare(ctx context.Context, b *bench) (err error) {
 		return err
 	}
 	b.stopLater(v.s3.stop)
+	if v.far {
+		if err := v.s3.reachedFar(); err != nil {
+			return err
+		}
+	}
+	defer v.s3.begin()
 	client, bucket := v.s3.client(), aws.String("bench")
 	if _, err := client.PutBucketVersioning(ctx, &s3.PutBucketVersioningInput{Bucket: bucket,
 		VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled}}); err != nil {
