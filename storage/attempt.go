@@ -17,10 +17,10 @@ type attempt struct {
 }
 
 // open opens an object for one attempt.
-func open(ctx context.Context, store Store, object Object, offset int64, stall time.Duration) (*attempt, error) {
+func open(ctx context.Context, opens func(context.Context, Object, int64) (io.ReadCloser, error), object Object, offset int64, stall time.Duration) (*attempt, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	a := &attempt{cancel: cancel, stall: stall, timer: time.AfterFunc(stall, cancel)}
-	body, err := store.Open(ctx, object, offset)
+	body, err := opens(ctx, object, offset)
 	if !a.timer.Stop() && err != nil {
 		err = a.stalled(err)
 	}

@@ -16,6 +16,11 @@ type ReadOptions struct {
 	// Before gives the bytes before From, which the caller has from an earlier
 	// read of the same revision. They are read before the object is opened.
 	Before io.Reader
+	// Ahead is how many bytes of a large object may be fetched before they are read, by
+	// connections side by side, where the store gives ranges (Ranger). They are held in
+	// memory. Zero is one connection, which is as good where many objects are read side
+	// by side; see Wide.
+	Ahead int64
 	// Progress is told the number of bytes of each Read.
 	Progress func(n int)
 	// Attempts is how often in a row the object may be opened without a byte
@@ -55,9 +60,18 @@ func NewReader(ctx context.Context, store Store, object Object, options ReadOpti
 	if options.Wait == nil {
 		options.Wait = wait
 	}
-	r := &reader{ctx: ctx, store: store, object: object, options: options, offset: options.From}
-	if options.From == 0 {
-		r.sum = newChecksum(object.Checksum)
+	_, ranges := As[Ranger](store)
+	if count := min(options.Ahead, object.Size-options.From) / rangeSize; ranges && count > 1 {
+		return &aheadReader{passing: newPassing(ctx, store.URL(), object, options), store: store, count: int(count)}
+	}
+	return newReader(ctx, store, object, options, object.Size)
+}
+
+// newReader reads up to a byte of the object by one connection after the other.
+func newReader(ctx context.Context, store Store, object Object, options ReadOptions, to int64) *reader {
+	r := &reader{passing: newPassing(ctx, store.URL(), object, options), store: store, to: to}
+	if to < object.Size {
+		r.sum = nil // which is of the whole
 	}
 	return r
 }
@@ -73,17 +87,35 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-type reader struct {
+// passing are an object's bytes as they pass: how far they are, whether they are its own,
+// and how it ended.
+type passing struct {
 	ctx     context.Context
-	store   Store
+	place   string // the store's, for people
 	object  Object
 	options ReadOptions
 
+	offset int64 // of the next byte
+	sum    *checksum
+	err    error // what Read says from now on
+}
+
+func newPassing(ctx context.Context, place string, object Object, options ReadOptions) passing {
+	p := passing{ctx: ctx, place: place, object: object, options: options, offset: options.From}
+	if options.From == 0 {
+		p.sum = newChecksum(object.Checksum)
+	}
+	return p
+}
+
+type reader struct {
+	passing
+	store Store
+	to    int64 // the first byte that is not wanted
+
 	stream   *attempt // nil between connections
-	offset   int64    // of the next byte
-	sum      *checksum
-	failures int   // attempts since the last byte
-	err      error // what Read says from now on
+	failures int      // attempts since the last byte
+	whole    string   // the object's checksum, as its first stream tells it
 }
 
 func (r *reader) Read(p []byte) (int, error) {
@@ -108,10 +140,8 @@ func (r *reader) Read(p []byte) (int, error) {
 
 // read reads from the connection there is, or makes one.
 func (r *reader) read(p []byte) (int, error) {
-	if r.options.Before != nil {
-		if err := r.before(); err != nil {
-			return 0, err
-		}
+	if err := r.before(); err != nil {
+		return 0, err
 	}
 	if r.stream == nil {
 		stream, err := r.connect()
@@ -124,7 +154,10 @@ func (r *reader) read(p []byte) (int, error) {
 }
 
 // before sums up what the caller has already.
-func (r *reader) before() error {
+func (r *passing) before() error {
+	if r.options.Before == nil {
+		return nil
+	}
 	var to io.Writer = io.Discard
 	if r.sum = newChecksum(r.object.Checksum); r.sum != nil {
 		to = r.sum
@@ -132,26 +165,34 @@ func (r *reader) before() error {
 	_, err := io.CopyN(to, r.options.Before, r.options.From)
 	r.options.Before = nil
 	if err != nil {
-		r.err = fmt.Errorf("take up %s/%s at byte %d: read what is there: %w", r.store.URL(), r.object.Key, r.options.From, err)
+		r.err = fmt.Errorf("take up %s/%s at byte %d: read what is there: %w", r.place, r.object.Key, r.options.From, err)
 	}
 	return r.err
 }
 
+// connect opens the object where the next byte is. Of a range that begins it, too, the
+// whole is asked for: only that tells the checksum.
 func (r *reader) connect() (*attempt, error) {
-	stream, err := open(r.ctx, r.store, r.object, r.offset, r.options.Stall)
+	opens := r.store.Open
+	if ranger, ok := As[Ranger](r.store); ok && r.to < r.object.Size && r.offset > 0 {
+		opens = func(ctx context.Context, o Object, offset int64) (io.ReadCloser, error) {
+			return ranger.OpenRange(ctx, o, offset, r.to)
+		}
+	}
+	stream, err := open(r.ctx, opens, r.object, r.offset, r.options.Stall)
 	if err != nil {
 		return nil, err
 	}
-	if r.offset == 0 && r.sum == nil {
-		if c, ok := stream.body.(Checksummer); ok {
-			r.sum = newChecksum(c.Checksum())
+	if c, ok := stream.body.(Checksummer); ok && r.offset == 0 {
+		if r.whole = c.Checksum(); r.sum == nil && r.to == r.object.Size {
+			r.sum = newChecksum(r.whole)
 		}
 	}
 	return stream, nil
 }
 
 // take counts bytes that came, and gives how many of them are the object's.
-func (r *reader) take(p []byte) int {
+func (r *passing) take(p []byte) int {
 	if left := r.object.Size - r.offset; int64(len(p)) > left {
 		p = p[:left]
 		r.fail(ErrCorrupt, fmt.Sprintf("it goes on after its %d bytes", r.object.Size), nil)
@@ -179,6 +220,8 @@ func (r *reader) broke(err error) {
 		r.fail(r.ctx.Err(), "", nil)
 	case permanent(err):
 		r.err = err
+	case r.offset == r.to && r.to < r.object.Size:
+		r.err = io.EOF
 	case r.offset == r.object.Size:
 		r.end() // it does not matter how a connection ends that gave everything
 	case err == io.EOF:
@@ -202,7 +245,7 @@ func (r *reader) pause(err error) {
 }
 
 // end is the end of the object.
-func (r *reader) end() {
+func (r *passing) end() {
 	if r.sum != nil && !r.sum.holds() {
 		r.fail(ErrCorrupt, fmt.Sprintf("its %s is %s, the store has recorded %s",
 			r.sum.algorithm, r.sum.got(), r.sum.want), nil)
@@ -211,8 +254,8 @@ func (r *reader) end() {
 	r.err = io.EOF
 }
 
-func (r *reader) fail(kind error, says string, cause error) {
-	r.err = &Error{Op: "read", Object: r.store.URL() + "/" + r.object.Key, Kind: kind, Says: says, Err: cause}
+func (r *passing) fail(kind error, says string, cause error) {
+	r.err = &Error{Op: "read", Object: r.place + "/" + r.object.Key, Kind: kind, Says: says, Err: cause}
 }
 
 func (r *reader) Close() error {
@@ -220,10 +263,14 @@ func (r *reader) Close() error {
 		r.stream.Close()
 		r.stream = nil
 	}
-	if r.err == nil || r.err == io.EOF {
-		r.err = errors.New("read " + r.store.URL() + "/" + r.object.Key + ": the reader is closed")
-	}
+	r.close()
 	return nil
+}
+
+func (r *passing) close() {
+	if r.err == nil || r.err == io.EOF {
+		r.err = errors.New("read " + r.place + "/" + r.object.Key + ": the reader is closed")
+	}
 }
 
 // permanent reports whether trying again cannot help.

@@ -1,6 +1,6 @@
 // Package storage reads and writes the objects of a copy: a directory, a
-// bucket. It promises that bytes are streamed, never held; that an object is
-// read at one revision or not at all; and that a refusal, an absence and a
+// bucket. It promises that bytes are streamed, and no more of them held than
+// ReadOptions.Ahead says; that an object is read at one revision or not at all; and that a refusal, an absence and a
 // broken connection are three different errors. It never knows what an object
 // means: that is the engines' business.
 //

@@ -225,6 +225,31 @@ func (f *Faulty) Open(ctx context.Context, o storage.Object, offset int64) (io.R
 	return &faultyStream{ctx: ctx, store: f, body: body, offset: offset, faults: f.count(OnRead, o.Key, offset)}, nil
 }
 
+// OpenRange breaks as Open does.
+func (f *Faulty) OpenRange(ctx context.Context, o storage.Object, offset, to int64) (io.ReadCloser, error) {
+	if err := f.call(ctx, OnOpen, o.Key); err != nil {
+		return nil, err
+	}
+	var body io.ReadCloser
+	var err error
+	switch r, ok := storage.As[storage.Ranger](f.store); {
+	case ok:
+		body, err = r.OpenRange(ctx, o, offset, to)
+	case offset >= to || to > o.Size:
+		err = &storage.Error{Op: "open", Object: f.store.URL() + "/" + o.Key, Kind: storage.ErrConfig, Says: "it is no range of the object"}
+	default:
+		body, err = f.store.Open(ctx, o, offset)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := &faultyStream{ctx: ctx, store: f, body: body, offset: offset, faults: f.count(OnRead, o.Key, offset)}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(s, to-offset), s}, nil
+}
+
 // Put breaks before it begins, or when it has read At bytes.
 func (f *Faulty) Put(ctx context.Context, key string, r io.Reader, options storage.PutOptions) (storage.Object, error) {
 	source := &faultyStream{ctx: ctx, store: f, body: io.NopCloser(r), faults: f.count(OnPut, key, 0)}

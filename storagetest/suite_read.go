@@ -53,6 +53,31 @@ func testOpen(t *testing.T, open func(t *testing.T) storage.Store) {
 			refused(t, err, storage.ErrConfig, o.Key)
 		}
 	})
+	t.Run("a part", func(t *testing.T) {
+		ranger, ok := storage.As[storage.Ranger](s)
+		if !ok {
+			return
+		}
+		for _, part := range [][2]int64{{0, 1}, {0, 1 << 20}, {4095, 2 << 20}, {1, o.Size - 1}, {o.Size - 1, o.Size}, {0, o.Size}} {
+			r, err := ranger.OpenRange(t.Context(), o, part[0], part[1])
+			if err != nil {
+				t.Fatalf("%d: %v", part, err)
+			}
+			got, err := io.ReadAll(r)
+			if err != nil || !bytes.Equal(got, data[part[0]:part[1]]) {
+				t.Errorf("%d: %d bytes, %v", part, len(got), err)
+			}
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		for _, part := range [][2]int64{{-1, 1}, {5, 5}, {5, 4}, {0, o.Size + 1}} {
+			_, err := ranger.OpenRange(t.Context(), o, part[0], part[1])
+			refused(t, err, storage.ErrConfig, o.Key)
+		}
+		_, err := ranger.OpenRange(t.Context(), storage.Object{Key: o.Key, Size: o.Size, Revision: "another"}, 0, 10)
+		refused(t, err, storage.ErrChanged, o.Key)
+	})
 	t.Run("closed early", func(t *testing.T) {
 		r, err := s.Open(t.Context(), o, 0)
 		if err != nil {

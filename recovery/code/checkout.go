@@ -195,7 +195,7 @@ func (c *checkout) download(ctx context.Context, o storage.Object) (sum string, 
 	}
 	meter := c.env.Meter()
 	meter.Phase("fetch "+path.Base(o.Key), o.Size, recovery.InBytes)
-	in := storage.NewReader(ctx, store, o, storage.ReadOptions{Progress: func(n int) { meter.Add(int64(n)) }})
+	in := storage.NewReader(ctx, store, o, storage.ReadOptions{Ahead: storage.Wide, Progress: func(n int) { meter.Add(int64(n)) }})
 	defer in.Close()
 	out, err := os.OpenFile(c.path("bundle"), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {

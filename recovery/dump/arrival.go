@@ -57,7 +57,7 @@ func (a *arrival) takeUp(ctx context.Context, before fetched) error {
 		return fmt.Errorf("look at the archive: %w", err)
 	}
 	meter := a.env.Meter()
-	options := storage.ReadOptions{Progress: func(n int) {
+	options := storage.ReadOptions{Ahead: storage.Wide, Progress: func(n int) {
 		meter.Add(int64(n))
 		a.done.Add(int64(n))
 	}}

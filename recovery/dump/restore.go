@@ -153,6 +153,7 @@ func (r *restore) open(ctx context.Context, o storage.Object, options storage.Re
 	if err != nil {
 		return nil, err
 	}
+	options.Ahead = storage.Wide
 	return &source{in: storage.NewReader(ctx, store, o, options), sum: sha256.New()}, nil
 }
 

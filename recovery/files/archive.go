@@ -69,7 +69,7 @@ func (a *archive) read(ctx context.Context) error {
 		return err
 	}
 	meter.Phase("restore "+path.Base(o.Key), o.Size, recovery.InBytes)
-	options := storage.ReadOptions{Progress: func(n int) { meter.Add(int64(n)) }}
+	options := storage.ReadOptions{Ahead: storage.Wide, Progress: func(n int) { meter.Add(int64(n)) }}
 	if a.takeUp() {
 		options.From = past.Offset
 		meter.Add(past.Offset)

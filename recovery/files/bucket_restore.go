@@ -43,12 +43,13 @@ type through struct {
 	Whole bool   `json:"whole,omitempty"`
 }
 
-// together is how many objects are noted as one, sideBySide how many are fetched at a
-// time, ahead how many are listed before they are: as many as a page of the list has,
-// so that the next page comes while they do.
+// together is how many objects are noted as one, sideBySide how many are fetched, or
+// copied, at a time: most of an object's time is that until a service answers. ahead is how many are
+// listed before they are: as many as a page of the list has, so that the next page comes
+// while they do.
 const (
 	together   = 64
-	sideBySide = 8
+	sideBySide = 64
 	ahead      = 1024
 )
 

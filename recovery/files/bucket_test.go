@@ -265,12 +265,21 @@ func TestBucket_goesOn(t *testing.T) {
 			held, last := storagetest.NewGate(), storagetest.NewGate()
 			faulty.Inject(storagetest.Fault{Op: storagetest.OnOpen, Key: "uploads/" + fails, Times: 1, Gate: held, Err: storagetest.Expired},
 				storagetest.Fault{Op: storagetest.OnOpen, Key: "uploads/199", Times: 1, Gate: last})
-			go func() {
-				<-last.Entered()
-				held.Open()
-			}()
 			o := options(t, bucketEngine(), inBucket, store)
 			o.Stores["nearby"] = faulty
+			noted := make(chan struct{}, len(want))
+			o.Event = func(e recovery.Event) {
+				if e.Type == (recovery.StepCheckpoint{}).EventType() {
+					noted <- struct{}{}
+				}
+			}
+			go func() {
+				<-last.Entered()
+				for range (len(want) - again) / 64 {
+					<-noted
+				}
+				held.Open()
+			}()
 			before := 0
 			o.Answer = func(recovery.StepState) recovery.Choice {
 				before = faulty.Calls(storagetest.OnOpen)

@@ -22,7 +22,7 @@ type Options struct {
 	// SyncEvery is about how many bytes are restored before they are made
 	// durable and the journal is told; zero means a gigabyte.
 	SyncEvery int64
-	// Jobs is how many packs are restored side by side; zero means four.
+	// Jobs is how many packs are restored side by side; zero means eight.
 	Jobs int
 	// Expand resolves a reference when a copy is surveyed that cannot be looked into
 	// without a secret; without it such a copy is a finding.
@@ -49,7 +49,7 @@ func (o Options) filled() Options {
 		o.SyncEvery = defaultSyncEvery
 	}
 	if o.Jobs == 0 {
-		o.Jobs = 4
+		o.Jobs = 8
 	}
 	return o
 }

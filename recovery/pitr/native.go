@@ -555,12 +555,7 @@ type member struct {
 
 // open streams an object, decompressed.
 func (n *native) open(ctx context.Context, o storage.Object, p Packing, progress func(int)) (io.ReadCloser, error) {
-	return n.openAt(ctx, o, p, 0, progress)
-}
-
-// openAt streams an object from an offset, which is 0 where it is compressed.
-func (n *native) openAt(ctx context.Context, o storage.Object, p Packing, from int64, progress func(int)) (io.ReadCloser, error) {
 	read := n.read
-	read.From, read.Progress = from, progress
+	read.Progress = progress
 	return unpacked(storage.NewReader(ctx, n.store, o, read), p)
 }

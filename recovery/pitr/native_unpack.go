@@ -70,7 +70,9 @@ func (n *native) unpackTar(ctx context.Context, b Base, o storage.Object, to Sin
 		from = to.From(o.Key)
 		to.Progress(int(from))
 	}
-	in, err := n.openAt(ctx, o, packing, from, to.Progress)
+	read := n.read
+	read.From, read.Progress, read.Ahead = from, to.Progress, storage.Wide
+	in, err := unpacked(storage.NewReader(ctx, n.store, o, read), packing)
 	if err != nil {
 		return err
 	}

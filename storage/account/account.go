@@ -71,8 +71,15 @@ func Load(ctx context.Context, options Options) (aws.Config, error) {
 // anyRegion is asked for a role where no region is named.
 const anyRegion = "us-east-1"
 
+// connections is how many are kept to a service while nothing is asked for: as many as
+// anybody here has side by side, since each new one is a handshake.
+const connections = 64
+
 func httpClient() *awshttp.BuildableClient {
 	return awshttp.NewBuildableClient().
 		WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout }).
-		WithTransportOptions(func(t *http.Transport) { t.ResponseHeaderTimeout = answerTimeout })
+		WithTransportOptions(func(t *http.Transport) {
+			t.ResponseHeaderTimeout = answerTimeout
+			t.MaxIdleConns, t.MaxIdleConnsPerHost = 2*connections, connections
+		})
 }

@@ -73,6 +73,19 @@ func (s *store) words(ctx context.Context, o storage.Object, failed error) error
 // does not believe an answer without looking at it: not every service knows
 // conditions and ranges.
 func (s *store) Open(ctx context.Context, o storage.Object, offset int64) (io.ReadCloser, error) {
+	return s.open(ctx, o, offset, o.Size)
+}
+
+// OpenRange asks for a range of an object, which is known to be in it.
+func (s *store) OpenRange(ctx context.Context, o storage.Object, offset, to int64) (io.ReadCloser, error) {
+	if offset >= to || to > o.Size {
+		return nil, &storage.Error{Op: "open", Object: s.name(o.Key), Kind: storage.ErrConfig,
+			Says: fmt.Sprintf("bytes %d to %d are no range of its %d bytes", offset, to, o.Size)}
+	}
+	return s.open(ctx, o, offset, to)
+}
+
+func (s *store) open(ctx context.Context, o storage.Object, offset, to int64) (io.ReadCloser, error) {
 	if err := checkRead(o.Key); err != nil {
 		return nil, &storage.Error{Op: "open", Object: s.URL(), Says: err.Error(), Err: err}
 	}
@@ -94,9 +107,13 @@ func (s *store) Open(ctx context.Context, o storage.Object, offset int64) (io.Re
 		IfMatch:   etag(o.Revision),
 		VersionId: optional(o.Version),
 	}
-	if offset > 0 {
-		in.Range = aws.String(fmt.Sprintf("bytes=%d-", offset))
-	} else {
+	part := ""
+	switch {
+	case to < o.Size:
+		in.Range, part = aws.String(fmt.Sprintf("bytes=%d-%d", offset, to-1)), fmt.Sprintf("bytes %d-%d/", offset, to-1)
+	case offset > 0:
+		in.Range, part = aws.String(fmt.Sprintf("bytes=%d-", offset)), fmt.Sprintf("bytes %d-", offset)
+	default:
 		in.ChecksumMode = types.ChecksumModeEnabled
 	}
 	a, err := s.get(ctx, in)
@@ -108,10 +125,10 @@ func (s *store) Open(ctx context.Context, o storage.Object, offset int64) (io.Re
 	case o.Revision != "" && a.revision() != o.Revision:
 		body.Close()
 		return nil, &storage.Error{Op: "open", Object: s.name(o.Key), Kind: storage.ErrChanged}
-	case offset > 0 && !strings.HasPrefix(got, fmt.Sprintf("bytes %d-", offset)):
+	case !strings.HasPrefix(got, part):
 		body.Close()
 		return nil, &storage.Error{Op: "open", Object: s.name(o.Key), Kind: storage.ErrConfig,
-			Says: fmt.Sprintf("the service does not give ranges: asked for bytes from %d on, it sent the range %q", offset, got)}
+			Says: fmt.Sprintf("the service does not give ranges: asked for %q, it sent the range %q", *in.Range, got)}
 	}
 	return body, nil
 }
