@@ -87,6 +87,42 @@ func TestSystemd(t *testing.T) {
 	}
 }
 
+// Directories with blanks in their names stay one, also to systemd.
+func TestSystemd_blanks(t *testing.T) {
+	o := shop()
+	o.State, o.Scratch = `/srv/the state/50%`, `/srv/"scratch"`
+	o.Writes = []string{"/srv/the copy"}
+	dir := t.TempDir()
+	var paths []string
+	for _, f := range schedule.Systemd(o) {
+		if !strings.HasPrefix(f.Name, "comeback-shop-backup-uploads.") {
+			continue
+		}
+		path := filepath.Join(dir, f.Name)
+		if err := os.WriteFile(path, []byte(f.Text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, path)
+		if !strings.HasSuffix(f.Name, ".service") {
+			continue
+		}
+		for _, line := range []string{`Environment="COMEBACK_STATE=/srv/the state/50%%"`, `Environment="COMEBACK_SCRATCH=/srv/\"scratch\""`, `ReadWritePaths="-/srv/the copy"`, `ReadWritePaths="-/srv/the state/50%%"`, `ReadWritePaths=-/srv/"scratch"`} {
+			if !strings.Contains(f.Text, "\n"+line+"\n") {
+				t.Errorf("it does not say %s:\n%s", line, f.Text)
+			}
+		}
+	}
+	if len(paths) != 2 {
+		t.Fatalf("the units are %q", paths)
+	}
+	if analyze, err := exec.LookPath("systemd-analyze"); err == nil {
+		out, _ := exec.Command(analyze, append([]string{"verify", "--man=no"}, paths...)...).CombinedOutput()
+		if strings.Contains(string(out), "comeback-shop") {
+			t.Errorf("systemd-analyze: %s", out)
+		}
+	}
+}
+
 // cron's lines are what sh understands: the job runs, and its end is told of.
 func TestCron(t *testing.T) {
 	o := shop()

@@ -112,9 +112,9 @@ func (o Options) service(j Job) string {
 	if j.Findings {
 		line("SuccessExitStatus=1")
 	}
-	line("Environment=COMEBACK_STATE=%s", escape(o.State))
+	line("Environment=%s", assignment("COMEBACK_STATE", o.State))
 	if o.Scratch != "" && !j.Stays {
-		line("Environment=COMEBACK_SCRATCH=%s", escape(o.Scratch))
+		line("Environment=%s", assignment("COMEBACK_SCRATCH", o.Scratch))
 	}
 	if o.Environment != "" {
 		line("EnvironmentFile=-%s", escape(o.Environment))
@@ -138,7 +138,7 @@ func (o Options) service(j Job) string {
 	}
 	slices.Sort(writes)
 	for _, dir := range slices.Compact(writes) {
-		line("ReadWritePaths=-%s", escape(dir))
+		line("ReadWritePaths=%s", oneOfList("-"+dir))
 	}
 	if j.Stays {
 		line("\n[Install]\nWantedBy=multi-user.target")
@@ -166,6 +166,23 @@ func words(command []string, specifier string) string {
 		out = append(out, `"`+quoted+`"`)
 	}
 	return strings.Join(out, " ")
+}
+
+// assignment writes a variable as systemd reads it among several.
+func assignment(name, value string) string {
+	if !strings.ContainsAny(value, " \t\"'\\") {
+		return name + "=" + escape(value)
+	}
+	return `"` + escape(strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name+"="+value)) + `"`
+}
+
+// oneOfList writes a path as systemd reads it in a list of them, where a backslash stands
+// for itself.
+func oneOfList(path string) string {
+	if strings.ContainsAny(path, " \t") {
+		return `"` + escape(path) + `"`
+	}
+	return escape(path)
 }
 
 // escape writes a path or a value that stands alone on its line.
