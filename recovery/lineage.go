@@ -57,6 +57,52 @@ func (s Survey) Lineage(system string) Survey {
 	return s
 }
 
+// LineageAt is what a survey tells of the cluster that was in service at a time: of the
+// newest whose first backup is not later, and of the newest of all where the time is not
+// known.
+func (s Survey) LineageAt(t time.Time) Survey {
+	lineages := s.Lineages()
+	for _, of := range lineages {
+		if t.IsZero() || !of.After(t) {
+			return of
+		}
+	}
+	return lineages[0]
+}
+
+// After reports whether all backups were taken after a time.
+func (s Survey) After(t time.Time) bool {
+	first := s.Oldest().Taken.Last()
+	return !first.IsZero() && t.Before(first)
+}
+
+// InService is the cluster that a component's copies say was in service at a time, the
+// newest of all where the time is zero; "" where none tells, or all are of one.
+func InService(surveys []Survey, t time.Time) string {
+	var all Survey
+	for _, s := range surveys {
+		for _, b := range s.Backups {
+			if b.Details[SystemIdentifier] != "" { // a dump is of whatever server there is
+				all.Backups = append(all.Backups, b)
+			}
+		}
+	}
+	if len(all.Lineages()) < 2 {
+		return ""
+	}
+	return all.LineageAt(t).System()
+}
+
+// OfCluster is what a survey tells of a cluster: what it has of it, all where it is not of
+// several, and false where it is known to be of others alone.
+func (s Survey) OfCluster(system string) (Survey, bool) {
+	if system == "" {
+		return s.Lineages()[0], true
+	}
+	of := s.Lineage(system)
+	return of, of.System() == system || of.System() == ""
+}
+
 // System is the cluster that the backups are of; "" where none tells.
 func (s Survey) System() string {
 	for _, b := range s.Backups {

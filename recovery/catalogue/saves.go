@@ -77,20 +77,29 @@ func (c Catalogue) refused(component string) string {
 	return ""
 }
 
-// reach is the newest moment to which a component can be restored; ends says
-// that it is known, ok that there is one.
+// reach is the newest moment to which a component can be restored, as the cluster that is
+// in service; ends says that it is known, ok that something can be restored.
 func (c Catalogue) reach(component string) (to time.Time, ends, ok bool) {
 	ends = true
+	var of []recovery.Survey
 	for _, s := range c.Surveys {
-		if s.Component != component {
-			continue
+		if s.Component == component {
+			of = append(of, s)
 		}
+	}
+	inService := recovery.InService(of, time.Time{})
+	for _, s := range of {
+		s, serves := s.OfCluster(inService)
 		usable := map[string]bool{}
 		for _, b := range s.Backups {
 			if b.Problem != "" {
 				continue
 			}
-			usable[b.ID], ok = true, true
+			ok = true
+			if !serves {
+				continue
+			}
+			usable[b.ID] = true
 			if b.Taken.To.After(to) {
 				to = b.Taken.To
 			}

@@ -43,6 +43,11 @@ func TestCatalogue_Judge(t *testing.T) {
 		{name: "lost counts more than unknown", components: append([]recovery.Component{{Name: "uploads", Kind: recovery.Files}}, components...), lost: true, why: "database: no copy"},
 		{name: "what is to mend, and what is not", cat: catalogue.Catalogue{Surveys: []recovery.Survey{{Component: "database", Copy: "nearby", Backups: []recovery.Backup{{ID: "a", Taken: at(time.Minute)}},
 			Findings: []recovery.Finding{{Object: "walg/", Says: "is WAL-G's"}, {Object: "b", Says: "ends early", Do: "look at the job"}}}}}, saved: true, to: now.Add(-time.Minute), findings: []string{"b: ends early"}},
+		{name: "the log of a cluster that another has followed", cat: catalogue.Catalogue{Surveys: []recovery.Survey{
+			{Component: "database", Copy: "nearby", Backups: []recovery.Backup{{ID: "a", Taken: at(time.Hour), Details: map[string]string{recovery.SystemIdentifier: "2"}}}},
+			{Component: "database", Copy: "offsite", Backups: []recovery.Backup{{ID: "b", Taken: at(2 * time.Hour), Details: map[string]string{recovery.SystemIdentifier: "1"}}},
+				Windows: []recovery.Window{{Backup: "b", To: recovery.Instant{Time: now}}}}}},
+			saved: true, to: now.Add(-time.Hour), findings: []string{"1h00m old"}},
 		{name: "a gap", cat: catalogue.Catalogue{Surveys: []recovery.Survey{survey("", at(time.Minute), recovery.Window{Backup: "a", To: recovery.Instant{Time: now}, Gaps: []recovery.Gap{{Object: "seg", Why: "missing"}}})}},
 			saved: true, to: now, findings: []string{"seg is missing"}},
 	} {

@@ -32,9 +32,10 @@ const nothing = "NONE"
 // gapped is what is said of a copy whose log has a gap.
 const gapped = "ok, GAP"
 
-// inCopy judges a component in one copy.
-func (j *judge) inCopy(c recovery.Component, cp Copy) recovery.CopyStanding {
-	in := recovery.CopyStanding{Copy: cp.Name, Mark: recovery.NotMet, Says: nothing, Proof: j.proofOf(c.Name, cp.Name, "")}
+// inCopy judges a component in one copy. Now is the newest moment of the cluster in
+// service; what is kept of another one says nothing of it.
+func (j *judge) inCopy(c recovery.Component, cp Copy, inService string) (in recovery.CopyStanding, now time.Time) {
+	in = recovery.CopyStanding{Copy: cp.Name, Mark: recovery.NotMet, Says: nothing, Proof: j.proofOf(c.Name, cp.Name, "")}
 	if j.refusal(c.Name, cp) != nil {
 		in.Mark, in.Says = recovery.Unknown, "REFUSED"
 	}
@@ -43,7 +44,8 @@ func (j *judge) inCopy(c recovery.Component, cp Copy) recovery.CopyStanding {
 		if s.Copy != cp.Name || s.Component != c.Name {
 			continue
 		}
-		to, usable := j.reach(cp, s)
+		of, serves := s.OfCluster(inService)
+		to, usable := j.reach(cp, of)
 		if usable {
 			in.Mark = recovery.Met
 		} else if len(s.Backups) > 0 && in.Mark == recovery.NotMet {
@@ -51,6 +53,13 @@ func (j *judge) inCopy(c recovery.Component, cp Copy) recovery.CopyStanding {
 		}
 		if to.After(in.Newest) {
 			in.Newest = to
+		}
+		if serves && to.After(now) {
+			now = to
+		}
+		if !serves && usable {
+			j.find("cluster/"+c.Name+"/"+cp.Name, recovery.NotMet, fmt.Sprintf("bring one there: comeback backup %s %s --copy %s", j.Path, c.Name, cp.Name),
+				"%s: holds base backups of %s of the cluster %s alone, and other copies newer ones of the cluster %s", cp.Name, c.Name, of.System(), inService)
 		}
 		if w := newestWindow(s); w != nil {
 			windows = true
@@ -70,7 +79,7 @@ func (j *judge) inCopy(c recovery.Component, cp Copy) recovery.CopyStanding {
 	default:
 		in.Says = "ok"
 	}
-	return in
+	return in, now
 }
 
 // absent finds the copies that hold nothing of a component that others hold. Where
@@ -88,6 +97,17 @@ func (j *judge) absent(c recovery.Component, s recovery.ComponentStanding) {
 				"%s: holds no backup of %s, which others have", in.Copy, c.Name)
 		}
 	}
+}
+
+// inService is the cluster that was backed up last, of those that copies hold.
+func (j *judge) inService(c recovery.Component) string {
+	var surveys []recovery.Survey
+	for _, s := range j.Catalogue.Surveys {
+		if s.Component == c.Name {
+			surveys = append(surveys, s)
+		}
+	}
+	return recovery.InService(surveys, time.Time{})
 }
 
 // reach is the newest moment that a survey's usable backups lead to.

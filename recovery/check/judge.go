@@ -173,8 +173,9 @@ func (j *judge) finish() {
 func (j *judge) component(c recovery.Component) {
 	s := recovery.ComponentStanding{Component: c.Name, Kind: c.Kind, RPO: recovery.Unknown}
 	refused, there := 0, 0
+	inService := j.inService(c)
 	for _, cp := range j.Copies {
-		in := j.inCopy(c, cp)
+		in, newest := j.inCopy(c, cp, inService)
 		s.Copies = append(s.Copies, in)
 		switch in.Mark {
 		case recovery.Unknown:
@@ -182,8 +183,8 @@ func (j *judge) component(c recovery.Component) {
 		case recovery.Met:
 			there++
 		}
-		if in.Newest.After(s.Newest) {
-			s.Newest = in.Newest
+		if newest.After(s.Newest) {
+			s.Newest = newest
 		}
 	}
 	s.Named = j.named(c)

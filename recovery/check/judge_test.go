@@ -128,6 +128,13 @@ func edit(e *check.Evidence, copy, component string, change func(*recovery.Surve
 	}
 }
 
+// ofCluster lets a survey's backups be those of a cluster.
+func ofCluster(s *recovery.Survey, system string) {
+	for i := range s.Backups {
+		s.Backups[i].Details = map[string]string{recovery.SystemIdentifier: system}
+	}
+}
+
 // quiet lets the log in the copies end with a commit of yesterday, and a person write
 // this second.
 func quiet(e *check.Evidence) check.Server {
@@ -393,6 +400,19 @@ func TestJudge(t *testing.T) {
 			s.SystemIdentifier, s.BackedUp = "2", "1"
 			e.Servers["database"] = s
 		}, []string{"cluster/database"}, recovery.WouldBut, "the live server is the cluster 2, and the newest base backup is of the cluster 1", "comeback backup"},
+		{"a copy that holds the server from before alone, whose log goes on", func(e *check.Evidence) {
+			edit(e, "nearby", "database", func(s *recovery.Survey) {
+				ofCluster(s, "2")
+				for i := range s.Windows {
+					s.Windows[i].To.Time = e.At.Add(-time.Hour)
+				}
+			})
+			edit(e, "offsite", "database", func(s *recovery.Survey) {
+				*s = survey("offsite", "database", "pitr", at("2026-11-23 00:30:41"), 13_100_000_000)
+				ofCluster(s, "1")
+				s.Windows = []recovery.Window{{Component: "database", Copy: "offsite", Engine: "pitr", Backup: s.Backups[5].ID, To: recovery.Instant{Time: e.At.Add(-time.Second)}}}
+			})
+		}, []string{"cluster/database/offsite", "rpo/database"}, recovery.WouldBut, "its newest moment is 1h00m old", "--copy offsite"},
 		{"a server of which a base backup is there", func(e *check.Evidence) {
 			s := e.Servers["database"]
 			s.SystemIdentifier, s.BackedUp = "2", "2"

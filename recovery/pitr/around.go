@@ -118,7 +118,7 @@ func (a *around) where() (layout Layout, start recovery.LSN, along branch, seen 
 		a.line = p.Line
 		return p.Layout, p.Base.Start, p.Branch, a.until, nil
 	}
-	of := lineageAt(a.options.Survey, a.options.Span.To)
+	of := a.options.Survey.LineageAt(a.options.Span.To)
 	if a.point != nil {
 		of = a.options.Survey.Lineage(a.point.Line.System)
 	}

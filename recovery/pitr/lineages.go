@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"comeback/recovery"
 	"comeback/storage"
@@ -36,7 +35,7 @@ func (e *engine) resolveIn(ctx context.Context, lineages []recovery.Survey, want
 			return p, err
 		}
 		refused = olderLineages(lineages, i, refused, err)
-		if want.Kind != recovery.WantTime || !before(want.Time, s) {
+		if want.Kind != recovery.WantTime || !s.After(want.Time) {
 			break
 		}
 	}
@@ -52,12 +51,6 @@ func inTurns(lineages []recovery.Survey) string {
 	a, b := lineages[0].Newest(), lineages[1].Newest()
 	return fmt.Sprintf("base backups of two clusters were taken in turns: the newest, %s, is of %s, and %s of %s, which is reached by a base backup of it, like --to %s; two servers that are both in service need a `prefix` each",
 		a.ID, clusterName(lineages[0]), b.ID, clusterName(lineages[1]), b.ID)
-}
-
-// before reports whether a time is before all backups of a cluster.
-func before(t time.Time, s recovery.Survey) bool {
-	first := s.Oldest().Taken.Last()
-	return !first.IsZero() && t.Before(first)
 }
 
 // olderLineages says of a refusal in one of several clusters which it is of, and what of
@@ -85,16 +78,4 @@ func clusterName(s recovery.Survey) string {
 		return "a cluster that nothing tells of"
 	}
 	return "the cluster " + s.System()
-}
-
-// lineageAt is what a survey tells of the cluster that was in service at a time; of the
-// newest where the time is not known.
-func lineageAt(s recovery.Survey, t time.Time) recovery.Survey {
-	lineages := s.Lineages()
-	for _, of := range lineages {
-		if t.IsZero() || !before(t, of) {
-			return of
-		}
-	}
-	return lineages[0]
 }

@@ -300,17 +300,23 @@ func (r resolver) point(c recovery.Component, w Wanted) (recovery.Point, error) 
 	}
 	var best *recovery.Point
 	var refusals []error
+	inService := inServiceAt(asked, w.Want)
 	for i := range answers {
 		if answers[i].err != nil {
 			refusals = append(refusals, answers[i].err)
 			continue
 		}
-		if p := &answers[i].point; best == nil || nearer(*p, *best) {
+		p := &answers[i].point
+		if best == nil || !isOther(*p, inService) && isOther(*best, inService) || isOther(*p, inService) == isOther(*best, inService) && nearer(*p, *best) {
 			best = p
 		}
 	}
 	if best == nil {
 		return recovery.Point{}, refused(c.Name, w.Want, asked, refusals)
+	}
+	if isOther(*best, inService) {
+		best.Warnings = append(slices.Clone(best.Warnings), fmt.Sprintf("the point is of the cluster %s, and the newest base backup from before it of the cluster %s, which no copy that was asked can bring back there",
+			best.Backup.Details[recovery.SystemIdentifier], inService))
 	}
 	for i, a := range answers {
 		if a.err != nil && couldReachLater(asked[i], w.Want, *best) {
@@ -322,6 +328,26 @@ func (r resolver) point(c recovery.Component, w Wanted) (recovery.Point, error) 
 		}
 	}
 	return *best, nil
+}
+
+// inServiceAt is the cluster that a want is about, where copies hold several: that which was
+// in service at its time, or is now. Positions, transactions and backups are of
+// whichever has them.
+func inServiceAt(asked []recovery.Survey, w recovery.Want) string {
+	switch w.Kind {
+	case recovery.WantLatest:
+		return recovery.InService(asked, time.Time{})
+	case recovery.WantTime:
+		return recovery.InService(asked, w.Time)
+	}
+	return ""
+}
+
+// isOther reports whether a point is of another cluster than the one in service. A dump
+// does not tell of which it is, and is of none other.
+func isOther(p recovery.Point, inService string) bool {
+	system := p.Backup.Details[recovery.SystemIdentifier]
+	return inService != "" && system != "" && system != inService
 }
 
 // couldReachLater reports whether a survey, whose engine refuses a want, has a window in

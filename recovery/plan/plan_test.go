@@ -325,6 +325,79 @@ func TestResolve_firstLater(t *testing.T) {
 	}
 }
 
+// clustered is a shelf whose backups tell which cluster they are of, by their directory, and
+// whose copies have log until a time of their own.
+type clustered struct {
+	shelf
+	ends map[string]time.Time
+}
+
+func (e clustered) Survey(ctx context.Context, c recovery.Component, cp recovery.Copy, store storage.Store) (recovery.Survey, error) {
+	s, err := e.shelf.Survey(ctx, c, cp, store)
+	for i, b := range s.Backups {
+		s.Backups[i].Details = map[string]string{recovery.SystemIdentifier: filepath.Base(filepath.Dir(b.ID))}
+	}
+	return s, err
+}
+
+func (e clustered) Resolve(ctx context.Context, s recovery.Survey, w recovery.Want, store storage.Store) (recovery.Point, error) {
+	p, err := e.shelf.Resolve(ctx, s, w, store)
+	if p.Time = e.ends[s.Copy]; err == nil && w.Kind == recovery.WantTime {
+		p.Time = w.Time
+	}
+	return p, err
+}
+
+// A server that was built anew is the one that comes back, also where the old one goes on
+// and a copy has its log until later; a time before is the old one's.
+func TestResolve_inService(t *testing.T) {
+	clock := func(hour int) time.Time { return time.Date(2026, 11, 23, hour, 0, 0, 0, time.UTC) }
+	engine := clustered{shelf{"pitr", recovery.ToCommit}, map[string]time.Time{"nearby": clock(3), "offsite": clock(4)}}
+	for name, c := range map[string]struct {
+		nearby, offsite []string
+		want, backup    string
+		restrict        plan.Wanted
+	}{
+		"the newest one":                   {[]string{"pitr/2/02:00"}, []string{"pitr/1/01:00"}, "latest", "pitr/2/02:00", plan.Wanted{}},
+		"at a time of it":                  {[]string{"pitr/2/02:00"}, []string{"pitr/1/01:00"}, "2026-11-23T02:30:00Z", "pitr/2/02:00", plan.Wanted{}},
+		"at a time before it":              {[]string{"pitr/2/02:00"}, []string{"pitr/1/01:00"}, "2026-11-23T01:30:00Z", "pitr/1/01:00", plan.Wanted{}},
+		"the other by its name":            {[]string{"pitr/2/02:00"}, []string{"pitr/1/01:00"}, "pitr/1/01:00", "pitr/1/01:00", plan.Wanted{}},
+		"the other, in the copy asked for": {[]string{"pitr/2/02:00"}, []string{"pitr/1/01:00"}, "latest", "pitr/1/01:00", plan.Wanted{Copy: "offsite"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, err := resolve(t, copies(t, map[string][]string{"nearby": c.nearby, "offsite": c.offsite}), c.want, c.restrict, engine)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p := m.Points[0]; p.Backup.ID != c.backup || len(p.Warnings) > 0 {
+				t.Errorf("%s comes back, with warnings %q", p.Backup.ID, p.Warnings)
+			}
+		})
+	}
+	t.Run("what refuses leaves the other, and says so", func(t *testing.T) {
+		m, err := resolve(t, copies(t, map[string][]string{"nearby": {"pitr/2/02:00"}, "offsite": {"pitr/1/01:00"}}), "latest", plan.Wanted{}, refusing{engine, "nearby"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p := m.Points[0]; p.Backup.ID != "pitr/1/01:00" || !strings.Contains(strings.Join(p.Warnings, " "), "of the cluster 1, and the newest base backup from before it of the cluster 2") {
+			t.Errorf("%s comes back, with warnings %q", p.Backup.ID, p.Warnings)
+		}
+	})
+}
+
+// refusing resolves nothing in a copy.
+type refusing struct {
+	recovery.Engine
+	copy string
+}
+
+func (e refusing) Resolve(ctx context.Context, s recovery.Survey, w recovery.Want, store storage.Store) (recovery.Point, error) {
+	if s.Copy == e.copy {
+		return recovery.Point{}, recovery.Errorf("look at the log", "a segment is missing")
+	}
+	return e.Engine.Resolve(ctx, s, w, store)
+}
+
 // A backup that only another component has makes that one decide, and the database comes back
 // to what it was then; where both have one of that name, the database decides.
 func TestResolve_backupOfAnother(t *testing.T) {
