@@ -20,9 +20,10 @@ import (
 const defaultGrace = 10 * time.Second
 
 // Box is what this step's isolated programs and scratch servers are shut into:
-// production is hidden, and what the run itself has made stays.
+// production and the sockets of runners are hidden, and what the run itself has made
+// stays.
 func (e *env) Box() isolation.Box {
-	box := isolation.Box{Production: e.x.Plan.Production}
+	box := isolation.Box{Production: e.x.Plan.Production, Hide: e.x.Hidden}
 	s := e.x.State()
 	for _, c := range s.Held() {
 		if c.Kind == recovery.Directory {

@@ -36,6 +36,9 @@ type Options struct {
 	// OpenStore opens a copy of the plan; its references are unresolved.
 	OpenStore func(context.Context, recovery.Copy) (storage.Store, error)
 	Secrets   *Secrets
+	// Hidden are directories of the host that no box may see beside what production
+	// owns: where its runners are commanded.
+	Hidden []string
 	// Owner is who scratch directories belong to and servers run as.
 	Owner recovery.User
 	Now   func() time.Time

@@ -25,7 +25,7 @@ func (b Box) paths() (hide, keep []string, err error) {
 			keep = append(keep, real)
 		}
 	}
-	for _, p := range b.Production {
+	for _, p := range slices.Concat(b.Production, b.Hide) {
 		if !filepath.IsAbs(p) {
 			continue
 		}
@@ -50,6 +50,9 @@ func (b Box) paths() (hide, keep []string, err error) {
 		return nil, nil, fmt.Errorf("%w: list the host's sockets: %w", recovery.ErrNoIsolation, err)
 	}
 	for _, path := range sockets {
+		if below(path, "/proc") {
+			continue // it leads elsewhere in the process that has named it so
+		}
 		dir, err := filepath.EvalSymlinks(filepath.Dir(path))
 		path = filepath.Join(dir, filepath.Base(path))
 		if err != nil || below(path, keep...) || below(path, private...) {

@@ -2,16 +2,19 @@
 //
 // A box has a network with nothing but loopback, and the host's file system
 // read-only but for temporary directories and what the box keeps. Hidden in it
-// are what production is said to own, every Unix socket that the host listened
-// on when the program was started, /run, and every device but the harmless
-// ones. Its program has no way back: no capability beyond those over files and
-// processes of its own, no set-uid program that would give it more. Where the
-// box has processes of its own, none of the host's is in sight; where it has
-// not, Landlock keeps the program from looking into them and, from Linux 6.12
-// on, from signalling them.
+// are what production is said to own, what else its maker names, every Unix
+// socket that the host listened on, by a whole path and in this network, when
+// the program was started, /run, and every device but the harmless ones. Its
+// program has no way back: no capability beyond those over files and processes
+// of its own, no set-uid program that would give it more. Where the box has
+// processes of its own, none of the host's is in sight; where it has not,
+// Landlock keeps the program from looking into them and, from Linux 6.12 on,
+// from signalling them.
 //
-// What a box cannot hide is a socket that the host makes later, at a path that
-// is neither below /run nor among what production owns.
+// What a box cannot hide, because the kernel does not tell of it, is a socket
+// that the host makes later, one that a container of another network listens
+// on, and one that a program has named from its own working directory, each
+// where its path is neither below /run nor among what the box is told to hide.
 //
 // The box is built from the inside, by this very program, which starts itself
 // once more: whoever starts boxes calls [Init] first thing in main.
@@ -39,6 +42,9 @@ type Box struct {
 	// Production is what the program must not reach. Those that are absolute
 	// paths are hidden; no address is reachable anyway.
 	Production []string
+	// Hide are further directories that the program must not reach, and everything that
+	// is or will be below them.
+	Hide []string
 	// Keep are the paths that stay as they are and writable, with all that is
 	// below them: the run's own. What production owns below them is hidden
 	// all the same.

@@ -214,7 +214,7 @@ func TestBox_Sockets(t *testing.T) {
 		}
 		return [2]string{network, at.String()}
 	}
-	for _, d := range []string{"alone", "among", "kept", "kept/too"} {
+	for _, d := range []string{"alone", "among", "kept", "kept/too", "live", "live/7c31"} {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -233,6 +233,14 @@ func TestBox_Sockets(t *testing.T) {
 		"in a temporary place":  listen("unix", temporary),
 		"of production in kept": listen("unix", dir+"/kept/too/production.sock"),
 	}
+	// The kernel knows that of a runner by a name that leads nowhere in another process.
+	live, err := os.Open(filepath.Join(dir, "live", "7c31"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer live.Close()
+	listen("unix", fmt.Sprintf("/proc/self/fd/%d/socket", live.Fd()))
+	hidden["by way of an open directory"] = [2]string{"unix", dir + "/live/7c31/socket"}
 	reachable := map[string][2]string{"kept": listen("unix", dir+"/kept/socket")}
 	program := self(t)
 	dial := func(to [2]string) *exec.Cmd { return exec.CommandContext(t.Context(), program, "dial", to[0], to[1]) }
@@ -243,7 +251,7 @@ func TestBox_Sockets(t *testing.T) {
 	}
 	boxes(t, func(t *testing.T, b isolation.Box, attr *syscall.SysProcAttr) {
 		b.Keep = []string{filepath.Join(dir, "kept")}
-		b.Production = []string{"db1", filepath.Join(dir, "kept", "too")}
+		b.Production, b.Hide = []string{"db1", filepath.Join(dir, "kept", "too")}, []string{filepath.Join(dir, "live")}
 		for name, to := range hidden {
 			if out, err := output(t, &b, attr, dial(to)); err == nil || !strings.HasPrefix(out, "dial ") {
 				t.Errorf("%s: reached: %s, %v", name, out, err)

@@ -83,9 +83,12 @@ func (h Home) RunDir(id string) string { return filepath.Join(h.Runs(), id) }
 // draft is where a run's directory is made before it counts as one.
 func (h Home) draft(id string) string { return filepath.Join(h.Runs(), "."+id) }
 
+// live is what only living runs have: who reaches it may command them.
+func (h Home) live() string { return filepath.Join(h.Dir, "live") }
+
 // LiveDir holds what only a living run has: its socket and its runner's log. It
 // is not kept with the report.
-func (h Home) LiveDir(id string) string { return filepath.Join(h.Dir, "live", id) }
+func (h Home) LiveDir(id string) string { return filepath.Join(h.live(), id) }
 
 // shared reports whether colleagues see this state: its directory belongs to a
 // group that may write, and hands that group on.

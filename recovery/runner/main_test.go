@@ -13,12 +13,14 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/isolation"
 	"comeback/recovery/runner"
 )
 
 // TestMain lets the test binary be other processes: a runner that is killed, one
 // that is launched, a front end of another user.
 func TestMain(m *testing.M) {
+	isolation.Init()
 	dir := os.Getenv("RUNNER_TEST_DIR")
 	switch role := os.Getenv("RUNNER_TEST_ROLE"); role {
 	case "":

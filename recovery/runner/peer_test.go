@@ -53,6 +53,10 @@ func actAs(t *testing.T, role string, uid, gid uint32, home runner.Home, ask ...
 	cmd.Dir = "/"
 	cmd.Env = []string{"RUNNER_TEST_ROLE=" + role, "RUNNER_TEST_DIR=" + home.Dir, "RUNNER_TEST_ASK=" + strings.Join(ask, " ")}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: gid}}
+	if role == "boxed client" {
+		cmd.Env[0] = "RUNNER_TEST_ROLE=client"
+		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWNET
+	}
 	said, err := cmd.CombinedOutput()
 	if err != nil {
 		return string(said) + err.Error()
@@ -113,6 +117,26 @@ func TestServer_peers(t *testing.T) {
 	}
 	run.Wait()
 	modes(t, home, map[string]fs.FileMode{"runs/7c31/report.json": 0o640}, nogroup)
+}
+
+// Programs of a rehearsal neither see where a run is commanded nor are let in if they reach
+// it, whoever they run as.
+func TestServer_boxes(t *testing.T) {
+	home := sharedHome(t)
+	o := ticking(home, t.TempDir())
+	o.Plan.Steps = append(o.Plan.Steps, recovery.NewStep("look", recovery.KindShell, "look for the socket", recovery.ShellArgs{Name: "look",
+		Script: `test -d "$STATE/live" && ! test -e "$STATE/live/7c31"`, Set: map[string]string{"STATE": home.Dir}}))
+	run := serve(t, o)
+	until(t, run, waiting)
+	for _, uid := range []uint32{0, nobody} {
+		if said := actAs(t, "boxed client", uid, nogroup, home, "note"); !strings.Contains(said, "has a network of its own") {
+			t.Errorf("a program of user %d in a box was told:\n%s", uid, said)
+		}
+	}
+	tick(t, run, "ops1")
+	if s, err := run.Wait(); err != nil || s.Step("look").State != recovery.Done || len(s.Notes) > 0 {
+		t.Errorf("the look ended as %s: %s; notes %+v, %v", s.Step("look").State, s.Step("look").Error, s.Notes, err)
+	}
 }
 
 // A state of one's own is for nobody else.

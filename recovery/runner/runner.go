@@ -213,7 +213,7 @@ func begin(ctx context.Context, o Options, j *journal.Journal, held *os.File, pa
 	}
 	var err error
 	r.exec, err = execute.New(execute.Options{Plan: o.Plan, Dir: dir, Journal: j, State: s, Kinds: o.Kinds, Releasers: o.Releasers,
-		OpenStore: o.OpenStore, Secrets: o.Secrets, Owner: o.Owner, Now: o.Now, Unattended: o.Unattended,
+		OpenStore: o.OpenStore, Secrets: o.Secrets, Hidden: []string{o.Home.live()}, Owner: o.Owner, Now: o.Now, Unattended: o.Unattended,
 		VerifyApproval: o.VerifyApproval, Hold: o.Hold, Identify: o.Identify, Watched: func() bool { return len(r.cast.here()) > 0 },
 		Intent: o.Intent, Event: event, Sample: r.cast.sample})
 	if err != nil {

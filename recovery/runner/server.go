@@ -75,8 +75,12 @@ func listen(r *Run) (*server, error) {
 	mux.HandleFunc("GET "+pathSamples, s.samples)
 	mux.HandleFunc("POST "+pathDo, s.do)
 	mux.HandleFunc("GET "+pathTerminal, s.terminal)
-	s.http = http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+	ours := networkOf(l)
+	s.http = http.Server{Handler: known(mux), ReadHeaderTimeout: 10 * time.Second, ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 		uid, err := peerUID(c)
+		if u, ok := c.(*net.UnixConn); ok && err == nil && networkOf(u) != ours {
+			err = errors.New("it has a network of its own, as the programs of a rehearsal have")
+		}
 		return context.WithValue(ctx, peerKey{}, peer{uid, err})
 	}}
 	return s, nil
@@ -118,14 +122,22 @@ func (s *server) close() error {
 	return err
 }
 
-// operator is who asks, or an answer was given already.
-func (s *server) operator(w http.ResponseWriter, r *http.Request) (string, bool) {
+// known lets nobody in of whom the kernel does not say that they are on this host, outside
+// of every box: what a rehearsal restored commands no run, whatever user it runs as.
+func known(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p, _ := r.Context().Value(peerKey{}).(peer); p.err != nil {
+			refuse(w, recovery.Errorf("attach on the host where it runs, outside of containers", "refused: the kernel does not vouch for who asks: %w", p.err).WithExit(recovery.Refused))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// operator is who asks.
+func operator(r *http.Request) string {
 	p, _ := r.Context().Value(peerKey{}).(peer)
-	if p.err != nil {
-		refuse(w, recovery.Errorf("attach on the host where it runs", "the kernel does not say who asks: %w", p.err))
-		return "", false
-	}
-	return operatorOf(p.uid, r.Header.Get(headerOperator)), true
+	return operatorOf(p.uid, r.Header.Get(headerOperator))
 }
 
 func refuse(w http.ResponseWriter, err error) {
@@ -153,24 +165,18 @@ func (s *server) tellFailure(w http.ResponseWriter) {
 func answer(w http.ResponseWriter, v any) { _ = json.NewEncoder(w).Encode(v) }
 
 func (s *server) hello(w http.ResponseWriter, r *http.Request) {
-	if who, ok := s.operator(w, r); ok {
-		answer(w, Hello{Protocol: Protocol, Version: s.run.Version, Run: s.run.Options.Plan.Run, PID: os.Getpid(), You: who})
-	}
+	answer(w, Hello{Protocol: Protocol, Version: s.run.Version, Run: s.run.Options.Plan.Run, PID: os.Getpid(), You: operator(r)})
 }
 
 func (s *server) state(w http.ResponseWriter, _ *http.Request) { answer(w, s.run.exec.State()) }
 
 func (s *server) do(w http.ResponseWriter, r *http.Request) {
-	who, ok := s.operator(w, r)
-	if !ok {
-		return
-	}
 	var c recovery.Command
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&c); err != nil {
 		refuse(w, recovery.Errorf("use the version of comeback that runs it", "the command cannot be read: %w", err))
 		return
 	}
-	c.By = who
+	c.By = operator(r)
 	if err := s.run.Do(r.Context(), c); err != nil {
 		refuse(w, err)
 		return
@@ -214,15 +220,11 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) samples(w http.ResponseWriter, r *http.Request) {
-	who, ok := s.operator(w, r)
-	if !ok {
-		return
-	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	flusher := http.NewResponseController(w)
 	enc := json.NewEncoder(w)
 	terminal := printable(r.URL.Query().Get("terminal"), maxName)
-	for sample := range s.run.cast.samples(r.Context(), recovery.Watcher{Operator: who, Terminal: terminal, Since: s.run.Now()}) {
+	for sample := range s.run.cast.samples(r.Context(), recovery.Watcher{Operator: operator(r), Terminal: terminal, Since: s.run.Now()}) {
 		if enc.Encode(sample) != nil || flusher.Flush() != nil {
 			return
 		}

@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -103,6 +104,23 @@ func peerUID(c net.Conn) (uint32, error) {
 		return 0, failed
 	}
 	return cred.Uid, nil
+}
+
+// networkOf names the network of who made a socket, of an accepted one that of the other
+// end: two that differ are two networks. It is 0 where the kernel does not say, as before
+// Linux 5.14; boxes are then kept out by their not seeing the socket.
+func networkOf(c syscall.Conn) uint64 {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	var cookie uint64
+	if err := raw.Control(func(fd uintptr) {
+		cookie, _ = unix.GetsockoptUint64(int(fd), unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
+	}); err != nil {
+		return 0
+	}
+	return cookie
 }
 
 // operatorOf is who a user counts as. The kernel's word is taken, but for root,

@@ -61,16 +61,12 @@ func (s seated) Resize(columns, rows int) error {
 
 // terminal relays a program's terminal to a front end.
 func (s *server) terminal(w http.ResponseWriter, r *http.Request) {
-	who, ok := s.operator(w, r)
-	if !ok {
-		return
-	}
 	if r.Header.Get("Upgrade") != terminalProtocol {
 		refuse(w, recovery.Errorf("use the version of comeback that runs it", "a terminal is another protocol"))
 		return
 	}
 	q := r.URL.Query()
-	t, err := s.run.terminal(q.Get("step"), who, recovery.Screen{Columns: number(q.Get("columns"), 80), Rows: number(q.Get("rows"), 24), Term: q.Get("term")})
+	t, err := s.run.terminal(q.Get("step"), operator(r), recovery.Screen{Columns: number(q.Get("columns"), 80), Rows: number(q.Get("rows"), 24), Term: q.Get("term")})
 	if err != nil {
 		refuse(w, err)
 		return
