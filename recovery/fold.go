@@ -37,7 +37,7 @@ func Fold(s State, e Event) State {
 		s.HeldBackBy = p.By
 	case Confirmed:
 		s.HeldBackBy = ""
-		s.Confirmations = append(slices.Clip(s.Confirmations), ConfirmationState{At: e.At, Confirmed: p})
+		s.Confirmations = append(slices.Clip(s.Confirmations), ConfirmationState{Seq: e.Seq, At: e.At, Confirmed: p})
 		s.Steps = slices.Clone(s.Steps)
 		for i := range s.Steps { // what waited for it goes on
 			if st := &s.Steps[i]; st.WaitsFor == WaitName {
@@ -80,7 +80,7 @@ func Fold(s State, e Event) State {
 // resume folds the end of an interruption: what was under way is to do again,
 // but for items to tick, which a person goes on with.
 func (s *State) resume(from, to time.Time, p RunResumed) {
-	i := Interruption{From: from, To: to, Reason: p.Reason, By: p.By, Rebooted: p.BootID != s.BootID}
+	i := Interruption{Seq: s.Seq, From: from, To: to, Reason: p.Reason, By: p.By, Rebooted: p.BootID != s.BootID}
 	s.BootID, s.PID, s.Unattended = p.BootID, p.PID, p.Unattended
 	if p.By != "" && p.By != s.Lease {
 		s.Lease, s.LeaseSince = p.By, to
@@ -110,7 +110,7 @@ func (s *State) foldStep(e Event, payload Payload) {
 			if st.Started.IsZero() {
 				st.Started = e.At
 			}
-			st.Ended, st.Error, st.Hint, st.ExitCode = time.Time{}, "", "", 0
+			st.Ended, st.EndedSeq, st.Error, st.Hint, st.ExitCode = time.Time{}, 0, "", "", 0
 			st.WaitsFor, st.WaitsSince, st.Outcome = "", time.Time{}, Outcome{}
 			st.Retry, st.Interrupted, st.Gone = false, false, ""
 		}
@@ -118,20 +118,20 @@ func (s *State) foldStep(e Event, payload Payload) {
 		id, change = p.Step, func(st *StepState) { st.Checkpoint = p.Text }
 	case StepFinished:
 		id, change = p.Step, func(st *StepState) {
-			st.State, st.Ended, st.Outcome = Done, e.At, p.Outcome
+			st.State, st.Ended, st.EndedSeq, st.Outcome = Done, e.At, e.Seq, p.Outcome
 			st.WaitsFor, st.WaitsSince = "", time.Time{}
 		}
 		s.Bindings = append(slices.Clip(s.Bindings), p.Outcome.Bindings...)
 		s.foldLive(e.At, p.Outcome)
 	case StepFailed:
 		id, change = p.Step, func(st *StepState) {
-			st.State, st.Ended, st.Outcome = FailedAt, e.At, p.Outcome
+			st.State, st.Ended, st.EndedSeq, st.Outcome = FailedAt, e.At, e.Seq, p.Outcome
 			st.Error, st.Hint, st.ExitCode = p.Error, p.Hint, p.Exit
 			st.WaitsFor, st.WaitsSince = "", time.Time{}
 		}
 	case StepSkipped:
 		id, change = p.Step, func(st *StepState) {
-			st.State, st.Ended, st.Why = Skipped, e.At, p.Why
+			st.State, st.Ended, st.EndedSeq, st.Why = Skipped, e.At, e.Seq, p.Why
 			st.WaitsFor, st.WaitsSince = "", time.Time{}
 		}
 	case Waiting:
@@ -194,7 +194,7 @@ func (s *State) foldLive(at time.Time, o Outcome) {
 	}
 	if o.Loss != nil {
 		s.Losses = slices.DeleteFunc(slices.Clone(s.Losses), func(l LossState) bool { return l.Component == o.Loss.Component })
-		s.Losses = append(s.Losses, LossState{At: at, Loss: *o.Loss})
+		s.Losses = append(s.Losses, LossState{Seq: s.Seq, At: at, Loss: *o.Loss})
 	}
 	if len(o.Identities) > 0 {
 		now := maps.Clone(s.Identities)

@@ -98,6 +98,9 @@ type StepState struct {
 	State          Progress
 	Attempts       int
 	Started, Ended time.Time
+	// EndedSeq is the event of Ended. Clocks go back; what came before what is told by
+	// events.
+	EndedSeq uint64
 	// Attempt is when the attempt that runs, or the last one, began.
 	Attempt     time.Time
 	Checkpoint  string
@@ -143,13 +146,15 @@ type ClaimState struct {
 
 // LossState is what going back loses, and when that was counted.
 type LossState struct {
-	At time.Time
+	Seq uint64
+	At  time.Time
 	Loss
 }
 
 // ConfirmationState is a name that a person has typed.
 type ConfirmationState struct {
-	At time.Time
+	Seq uint64
+	At  time.Time
 	Confirmed
 }
 
@@ -161,6 +166,8 @@ type NoteState struct {
 
 // Interruption is a time in which nobody ran the run.
 type Interruption struct {
+	// Seq is the event of To.
+	Seq      uint64
 	From, To time.Time
 	Reason   string
 	// By took it up again.
@@ -216,7 +223,7 @@ func newStepState(step Step) StepState {
 
 // toDoAgain forgets how a step ended; how often it was tried stays.
 func (st *StepState) toDoAgain() {
-	st.State, st.Ended, st.Outcome = ToDo, time.Time{}, Outcome{}
+	st.State, st.Ended, st.EndedSeq, st.Outcome = ToDo, time.Time{}, 0, Outcome{}
 	st.Error, st.Hint, st.ExitCode = "", "", 0
 	st.WaitsFor, st.WaitsSince, st.Retry, st.Why = "", time.Time{}, false, ""
 	ticks := make([]TickState, len(st.Ticks))

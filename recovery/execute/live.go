@@ -61,20 +61,22 @@ func (x *Executor) confirmed(s recovery.Step) error {
 	why := "nobody has typed its name"
 	if n := len(state.Confirmations); n > 0 {
 		c := state.Confirmations[n-1]
-		more := x.losesMore(&state, c.At)
+		more, age := x.losesMore(&state, c.Seq), x.Now().Sub(c.At)
 		switch {
 		case c.PlanSHA256 != state.PlanSHA256:
 			why = "the plan was changed after its name was typed"
 		case len(more) > 0:
 			why = "more is lost than was said when its name was typed: also rows of " + strings.Join(more, ", ")
-		case x.begunSince(&state, c.At, s.ID):
+		case x.begunSince(&state, c.Seq, s.ID):
 			return nil
 		case state.HeldBackBy != "":
 			why = state.HeldBackBy + " holds the run before that"
 		case c.By != state.Lease:
 			why = fmt.Sprintf("%s typed its name, and %s commands the run now", c.By, state.Lease)
-		case x.Now().Sub(c.At) > confirmedFor && (!x.Unattended || interruptedSince(&state, c.At)):
-			why = fmt.Sprintf("its name was typed %s ago", recovery.FormatSpan(x.Now().Sub(c.At)))
+		case age < 0 && (!x.Unattended || interruptedSince(&state, c.Seq)):
+			why = "nobody can tell how long ago its name was typed: the clock was put back since"
+		case age > confirmedFor && (!x.Unattended || interruptedSince(&state, c.Seq)):
+			why = fmt.Sprintf("its name was typed %s ago", recovery.FormatSpan(age))
 		default:
 			return nil
 		}
@@ -85,31 +87,31 @@ func (x *Executor) confirmed(s recovery.Step) error {
 	return refusal
 }
 
-// losesMore lists the tables that a count since then says are lost too, where the
+// losesMore lists the tables that a count since that event says are lost too, where the
 // plan had counted what is lost.
-func (x *Executor) losesMore(state *recovery.State, since time.Time) []string {
+func (x *Executor) losesMore(state *recovery.State, since uint64) []string {
 	var more []string
 	for _, now := range state.Losses {
 		i := slices.IndexFunc(state.Loses, func(l recovery.LiveLoss) bool { return l.Component == now.Component && l.Loss != nil })
-		if i >= 0 && now.At.After(since) {
+		if i >= 0 && now.Seq > since {
 			more = append(more, now.Beyond(*state.Loses[i].Loss)...)
 		}
 	}
 	return more
 }
 
-// begunSince reports whether a step that changes live has ended well since: what
+// begunSince reports whether a step that changes live has ended well since that event: what
 // follows belongs to it.
-func (x *Executor) begunSince(state *recovery.State, since time.Time, but string) bool {
+func (x *Executor) begunSince(state *recovery.State, since uint64, but string) bool {
 	return slices.ContainsFunc(state.Steps, func(st recovery.StepState) bool {
-		return st.ID != but && st.State == recovery.Done && st.Ended.After(since) && x.Plan.ChangesLive(st.Step)
+		return st.ID != but && st.State == recovery.Done && st.EndedSeq > since && x.Plan.ChangesLive(st.Step)
 	})
 }
 
-// interruptedSince reports whether the run's runner has died since.
-func interruptedSince(state *recovery.State, since time.Time) bool {
+// interruptedSince reports whether the run's runner has died since that event.
+func interruptedSince(state *recovery.State, since uint64) bool {
 	n := len(state.Interruptions)
-	return n > 0 && state.Interruptions[n-1].To.After(since)
+	return n > 0 && state.Interruptions[n-1].Seq > since
 }
 
 // nameMissing makes a wait of an attempt for which nobody has typed the name;

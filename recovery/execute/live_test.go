@@ -122,6 +122,33 @@ func TestLive_refused(t *testing.T) {
 	}
 }
 
+// What came after a name was typed is told by the order of the record, whatever the clock
+// has done meanwhile.
+func TestLive_clockPutBack(t *testing.T) {
+	now := time.Now()
+	for name, c := range map[string]struct {
+		between recovery.Payload
+		says    string
+	}{
+		"more is lost": {recovery.StepFinished{Step: "0", Outcome: recovery.Outcome{
+			Loss: &recovery.Loss{Component: "db", Tables: []recovery.TableLoss{{Table: "orders", Inserted: 3}}}}}, "also rows of orders"},
+		"its runner died": {recovery.RunResumed{By: "ops1", Reason: "its runner had died"}, "the clock was put back"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			th := &things{}
+			s := newRig(t, []recovery.Kind{th.noted("k")}, func(p *recovery.Plan, o *execute.Options) {
+				confirmedBefore(t, p, o, "db1/shop", "ops1", now.Add(time.Hour))
+				p.Live = []recovery.Live{{Component: "db", Loss: &recovery.Loss{Component: "db"}}}
+				o.Unattended = true
+				past(t, o, now, c.between)
+			}, step("0", "k"), writes("1", "live/db", "0")).run(t)
+			if s.Exit != recovery.Refused || !strings.Contains(s.Says, c.says) || strings.Contains(th.said(), "did 1") {
+				t.Errorf("ended as %s: %s; %s", s.Result, s.Says, th.said())
+			}
+		})
+	}
+}
+
 // Where nobody can be asked, the name that was given at the start counts however long the
 // restore before the first change of live takes; somebody who is there is asked again.
 func TestLive_longRestore(t *testing.T) {
