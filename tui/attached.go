@@ -111,7 +111,7 @@ func (a *attached) timing(now time.Time) string {
 		return against(word, spent, 0) + " RTO " + took(rto) + " not reached"
 	case spent.Truncate(time.Second) > rto:
 		return against(word, spent, 0) + " RTO " + took(rto) + " MISSED"
-	case !down: // it counts from an outage that nobody knows the beginning of
+	case !down, spent < 0: // it counts from an outage that nobody knows the beginning of, or that is said to begin later
 		return against(word, spent, 0) + " RTO " + took(rto) + " unknown"
 	default:
 		return against(word, spent, 0) + " RTO " + took(rto) + " met"

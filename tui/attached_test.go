@@ -35,6 +35,11 @@ func TestAttached_Timing(t *testing.T) {
 		started(f)
 		cleaned(f, 8*time.Minute, recovery.RunEnded{Result: recovery.ResultPassed})
 	}
+	endedBefore := func(f *fakeDesk) {
+		started(f)
+		f.session.add(time.Minute, recovery.OutageNoted{Since: ten.Add(time.Hour), How: outageKnown})
+		cleaned(f, 8*time.Minute, recovery.RunEnded{Result: recovery.ResultPassed})
+	}
 	boundless := shopPlan()
 	boundless.RTO = 0
 	for _, c := range []struct {
@@ -50,6 +55,7 @@ func TestAttached_Timing(t *testing.T) {
 		{"a rehearsal that ended claims no RTO", folded(shopPlan(), ended), time.Hour, "ran 8m00 RTO 30m"},
 		{"an outage that is known", folded(recover, outage("known")), time.Minute, "down 13m00 RTO 30m left 17m00"},
 		{"an outage that is estimated", folded(recover, outage("estimated")), time.Minute, "down ~13m00 RTO 30m left 17m00"},
+		{"a recovery that ended before its outage", folded(recover, endedBefore), time.Hour, "down 0m00 RTO 30m unknown"},
 		{"a recovery that ended", folded(recover, ended), time.Hour, "ran 8m00 RTO 30m unknown"},
 	} {
 		if got := c.a.timing(ten.Add(c.at)); got != c.want {

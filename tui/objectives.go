@@ -32,6 +32,8 @@ func (a *attached) objectives(zone *time.Location, w int) []line {
 		add("RTO", budget(rto, "none"), "not reached: steps were never decided", bad)
 	case o.Since.IsZero():
 		add("RTO", budget(rto, "none"), "unknown: nobody said when the outage began; everything was decided "+clock(green), warn)
+	case green.Before(o.Since):
+		add("RTO", budget(rto, "none"), fmt.Sprintf("unknown: the outage (%s) begins after everything was decided, %s", o.How, clock(green)), warn)
 	default:
 		took := green.Sub(o.Since)
 		text, k := fmt.Sprintf("%s, from %s (%s) to %s, all decided", elapsed(took), clock(o.Since), o.How, clock(green)), good

@@ -112,9 +112,12 @@ func (s *source) recoveryPoint(o *Objective) {
 		default:
 			loss := s.state.Losses[i]
 			d, known := loss.Span()
-			unknown = unknown || !known
+			unknown = unknown || !known || d < 0
 			worst = max(worst, d)
 			says = append(says, strings.Join(loss.Says(), ", "))
+			if d < 0 {
+				says = append(says, l.Component+": the last that is lost says an earlier time than the first, so that its clock was put back and the span is not known")
+			}
 		}
 	}
 	o.Says = strings.Join(says, "; ")

@@ -244,6 +244,15 @@ func TestMake_objectives(t *testing.T) {
 			t.Errorf("%+v", r.Objectives)
 		}
 	})
+	t.Run("an outage after the end is no met objective", func(t *testing.T) {
+		run := forReal(t)
+		run.after(time.Hour, recovery.OutageNoted{Since: run.now.Add(time.Minute), How: "estimated"})
+		r, err := Make(run.dir)
+		must(t, err)
+		if rto := r.Objectives.RTO; rto.Achieved != nil || rto.Verdict != Unknown || !strings.Contains(rto.Says, "begins after the system was open") {
+			t.Errorf("%+v", rto)
+		}
+	})
 	t.Run("a recovery beside the live system has opened nothing", func(t *testing.T) {
 		run := passedPlan(t, shopPlan(recovery.Recovery), func(p recovery.Payload) []recovery.Payload {
 			if _, ok := p.(recovery.RunStarted); ok {

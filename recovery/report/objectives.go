@@ -123,8 +123,11 @@ func (s *source) objectives(r *Report) Objectives {
 		return o
 	}
 	o.RTO.Verdict, o.RTO.Says = Unknown, s.whyNoRTO(r)
-	if o.RTO.Says == "" {
-		took := between(r.Times.Outage, r.Times.Opened)
+	switch took := between(r.Times.Outage, r.Times.Opened); {
+	case o.RTO.Says != "":
+	case took < 0:
+		o.RTO.Says = fmt.Sprintf("the outage (%s) begins after the system was open: one of the two times is wrong", r.Times.OutageHow)
+	default:
 		o.RTO.Achieved, o.RTO.Verdict = &took, verdict(o.RTO.Target, took)
 		o.RTO.Says = fmt.Sprintf("from the outage (%s) until every check was decided and the system open", r.Times.OutageHow)
 	}
