@@ -33,11 +33,11 @@ func (applyKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (rec
 	if err := s.Decode(&a); err != nil {
 		return recovery.Outcome{}, err
 	}
-	scratch, err := env.Target(ctx, a.Scratch)
+	dir, err := place(ctx, env, a.Scratch)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	p, ok, err := LoadPreview(scratch.Dir)
+	p, ok, err := LoadPreview(dir)
 	if err == nil && !ok {
 		err = fmt.Errorf("read the preview: it is not there: %w", recovery.ErrGone)
 	}
@@ -45,7 +45,7 @@ func (applyKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (rec
 		return recovery.Outcome{}, err
 	}
 	definitions := map[string]Definition{}
-	if _, err := kept(scratch.Dir, definitionsFile, &definitions); err != nil {
+	if _, err := kept(dir, definitionsFile, &definitions); err != nil {
 		return recovery.Outcome{}, err
 	}
 	live, err := connectTo(ctx, a.Address, a.Identity, env.Secret)
@@ -53,7 +53,7 @@ func (applyKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (rec
 		return recovery.Outcome{}, err
 	}
 	defer live.Close(context.WithoutCancel(ctx)) // what was not committed is undone by it
-	o, ok, err := before(ctx, live, scratch.Dir)
+	o, ok, err := before(ctx, live, dir)
 	if err == nil && !ok {
 		o, ok, err = claimedBefore(ctx, env, live, a)
 	}
@@ -70,7 +70,7 @@ func (applyKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (rec
 	}
 	var undo, script string
 	sum := sha256.New()
-	apply := ApplyOptions{Live: live, Identity: a.Identity, Preview: p, Dir: scratch.Dir, Definitions: definitions, Progress: func(says string) { env.Meter().Phase(says, 0, recovery.NoUnit) }}
+	apply := ApplyOptions{Live: live, Identity: a.Identity, Preview: p, Dir: dir, Definitions: definitions, Progress: func(says string) { env.Meter().Phase(says, 0, recovery.NoUnit) }}
 	apply.Undo = func(xid uint64) (io.WriteCloser, error) {
 		undo = undoName(xid)
 		file, err := env.Artifact(undo)
@@ -88,10 +88,10 @@ func (applyKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (rec
 		if _, err := env.Target(ctx, a.Live); err != nil {
 			return err
 		}
-		if err := keep(scratch.Dir, appliedFile, committing{done.XID, outcome(done)}); err != nil {
+		if err := keep(dir, appliedFile, committing{done.XID, outcome(done)}); err != nil {
 			return err
 		}
-		if err := env.Claim(ctx, claim(a, done.XID, script, hex.EncodeToString(sum.Sum(nil)), scratch.Dir)); err != nil {
+		if err := env.Claim(ctx, claim(a, done.XID, script, hex.EncodeToString(sum.Sum(nil)), dir)); err != nil {
 			return err
 		}
 		return env.Meter().Checkpoint(ctx, fmt.Sprintf("about to commit transaction %d; its undo is %s", done.XID, undo))
@@ -178,11 +178,11 @@ func (checkKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (rec
 	if err := s.Decode(&a); err != nil {
 		return recovery.Outcome{}, err
 	}
-	target, err := env.Target(ctx, a.Scratch)
+	dir, err := place(ctx, env, a.Scratch)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	p, err := a.look(ctx, env, target.Dir, "check", 0)
+	p, err := a.look(ctx, env, dir, "check", 0)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
@@ -210,7 +210,7 @@ func (undoKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (reco
 	if err := s.Decode(&a); err != nil {
 		return recovery.Outcome{}, err
 	}
-	scratch, err := env.Target(ctx, a.Scratch)
+	dir, err := place(ctx, env, a.Scratch)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
@@ -224,7 +224,7 @@ func (undoKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (reco
 		return recovery.Outcome{}, err
 	}
 	defer live.Close(context.WithoutCancel(ctx)) // what was not committed is undone by it
-	if o, ok, err := before(ctx, live, scratch.Dir); ok || err != nil {
+	if o, ok, err := before(ctx, live, dir); ok || err != nil {
 		return o, err
 	}
 	if _, err := env.Target(ctx, a.Live); err != nil {
@@ -236,7 +236,7 @@ func (undoKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (reco
 			return err
 		}
 		outcome = undone(xid, done)
-		if err := keep(scratch.Dir, appliedFile, committing{xid, outcome}); err != nil {
+		if err := keep(dir, appliedFile, committing{xid, outcome}); err != nil {
 			return err
 		}
 		return env.Meter().Checkpoint(ctx, fmt.Sprintf("about to commit transaction %d", xid))

@@ -41,11 +41,11 @@ func (diffKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (reco
 	if err := s.Decode(&a); err != nil {
 		return recovery.Outcome{}, err
 	}
-	target, err := env.Target(ctx, a.Scratch)
+	dir, err := place(ctx, env, a.Scratch)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	o := DiffOptions{Dir: target.Dir}
+	o := DiffOptions{Dir: dir}
 	var urls []string // of the copies from before
 	for i, around := range append([]Around{{a.Before, a.After, a.Changes}}, a.Further...) {
 		var c Copies
@@ -104,10 +104,10 @@ func (diffKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (reco
 			}
 		}
 	}
-	if err := keep(target.Dir, definitionsFile, definitions); err != nil {
+	if err := keep(dir, definitionsFile, definitions); err != nil {
 		return recovery.Outcome{}, err
 	}
-	if err := keep(target.Dir, differenceFile, d); err != nil {
+	if err := keep(dir, differenceFile, d); err != nil {
 		return recovery.Outcome{}, err
 	}
 	return d.outcome(), nil

@@ -30,7 +30,7 @@ type writer struct {
 }
 
 func createFile(dir, name string) (*writer, error) {
-	file, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	file, err := create(filepath.Join(dir, name))
 	if err != nil {
 		return nil, fmt.Errorf("keep the rows that differ: %w", err)
 	}
@@ -62,7 +62,7 @@ func (w *writer) finish(err error) (File, error) {
 
 // each reads the rows of a file, which must be as they were written.
 func (f File) each(dir string, do func(fields [][]byte) error) error {
-	file, err := os.Open(filepath.Join(dir, f.Name))
+	file, err := open(filepath.Join(dir, f.Name))
 	if err != nil {
 		return fmt.Errorf("read the rows that differ: %w", err)
 	}

@@ -1,6 +1,7 @@
 package rescue
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"comeback/recovery"
 )
 
 // What one step leaves for the next lies in the private directory beside the
@@ -20,6 +25,35 @@ const (
 	appliedFile     = "applied.json"
 )
 
+// place is a scratch target as the private directory of this process's user. Targets are
+// made for the user that scratch servers run as, and with them what was restored: who
+// could write here would choose the rows that live is given.
+func place(ctx context.Context, env recovery.Env, id recovery.TargetID) (dir string, err error) {
+	h, err := env.Target(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	if err = os.Lchown(h.Dir, os.Geteuid(), os.Getegid()); err == nil {
+		err = os.Chmod(h.Dir, 0o700)
+	}
+	if err != nil {
+		return "", fmt.Errorf("close the rescue's directory to others: %w", err)
+	}
+	return h.Dir, nil
+}
+
+// create makes a file that only this process's user may read, in the place of an earlier
+// one; a link that somebody has put there is removed, never followed.
+func create(path string) (*os.File, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+}
+
+// open opens a file that create has made; a link is none.
+func open(path string) (*os.File, error) { return os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0) }
+
 // keep writes a value, durable when it returns.
 func keep(dir, name string, v any) error {
 	b, err := json.Marshal(v)
@@ -27,7 +61,7 @@ func keep(dir, name string, v any) error {
 		return fmt.Errorf("encode %s: %w", name, err)
 	}
 	path := filepath.Join(dir, name)
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := create(path + ".new")
 	if err != nil {
 		return fmt.Errorf("keep %s: %w", name, err)
 	}
@@ -55,7 +89,7 @@ func syncDir(dir string) error {
 
 // kept reads what keep wrote; ok is false where it is not there.
 func kept(dir, name string, v any) (ok bool, err error) {
-	f, err := os.Open(filepath.Join(dir, name))
+	f, err := open(filepath.Join(dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}

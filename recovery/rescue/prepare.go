@@ -2,7 +2,6 @@ package rescue
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 )
@@ -81,7 +80,7 @@ func (a *applying) describe(w *work) error {
 
 // load copies the rows of a table's file into the table that is staged.
 func (a *applying) load(w *work) error {
-	file, err := os.Open(filepath.Join(a.Dir, w.File.Name))
+	file, err := open(filepath.Join(a.Dir, w.File.Name))
 	if err != nil {
 		return fmt.Errorf("read the rows to bring back: %w", err)
 	}

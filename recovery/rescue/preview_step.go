@@ -19,11 +19,11 @@ func (previewKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (r
 	if err := s.Decode(&a); err != nil {
 		return recovery.Outcome{}, err
 	}
-	target, err := env.Target(ctx, a.Scratch)
+	dir, err := place(ctx, env, a.Scratch)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	p, err := a.look(ctx, env, target.Dir, "rescue", samplesShown)
+	p, err := a.look(ctx, env, dir, "rescue", samplesShown)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
@@ -31,10 +31,10 @@ func (previewKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (r
 	for _, t := range p.Tables {
 		samples[t.Table.String()] = t.Samples
 	}
-	if err := keep(target.Dir, samplesFile, samples); err != nil {
+	if err := keep(dir, samplesFile, samples); err != nil {
 		return recovery.Outcome{}, err
 	}
-	if err := keep(target.Dir, previewFile, p); err != nil {
+	if err := keep(dir, previewFile, p); err != nil {
 		return recovery.Outcome{}, err
 	}
 	for _, line := range p.Lines() {

@@ -18,7 +18,7 @@ import (
 // what was there.
 func (a *applying) try() (err error) {
 	path := filepath.Join(a.Dir, "undo.sql")
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	file, err := create(path)
 	if err != nil {
 		return fmt.Errorf("write the undo script: %w", err)
 	}
