@@ -33,7 +33,9 @@ func TestSecrets_Redact(t *testing.T) {
 		"-----BEGIN KEY-----\nbGluZSBvbmU\n  bGluZSB0d28\n-----END KEY-----\n": {"bGluZSBvbmU", "bGluZSB0d28"},
 		"host=db1 password='it\\'s hidden' user=shop":                          {"it's hidden"},
 		"host=db1 password = bare-word user=shop":                              {"bare-word"},
-		"postgres://shop:in%20front@db1/shop?password=behind":                  {"in front", "in%20front", "behind"},
+		"hunter2-hunter2 \n":                                  {"hunter2-hunter2"},
+		"\tpostgres://shop:in-a-file@db1/shop\n":              {"in-a-file", "postgres://shop:in-a-file@db1/shop"},
+		"postgres://shop:in%20front@db1/shop?password=behind": {"in front", "in%20front", "behind"},
 	} {
 		s := execute.NewSecrets(func(string) (string, bool) { return secret, true }, nil, "X")
 		for _, word := range all {

@@ -125,17 +125,20 @@ func (s *Secrets) Expand(text string) (string, error) {
 const minSecret = 4
 
 // hide makes a value and the forms in which it may appear disappear from
-// records. Of a connection string with a password, the password is hidden too,
-// and of a text of several lines, such as a key, each line: what programs print
-// is recorded line by line.
+// records, also without the white space around it, which is of the file that it was
+// read from more often than its own. Of a connection string with a password, the
+// password is hidden too, and of a text of several lines, such as a key, each line:
+// what programs print is recorded line by line.
 func (s *hidden) hide(v string) {
 	var forms []string
 	add := func(v string) { forms = append(forms, v, url.QueryEscape(v), url.PathEscape(v)) }
 	add(v)
-	for _, p := range passwords(v) {
+	bare := strings.TrimSpace(v)
+	add(bare)
+	for _, p := range passwords(bare) {
 		add(p)
 	}
-	if lines := strings.Split(strings.TrimSpace(v), "\n"); len(lines) > 1 {
+	if lines := strings.Split(bare, "\n"); len(lines) > 1 {
 		for _, l := range lines {
 			add(strings.TrimSpace(l))
 		}
@@ -160,13 +163,17 @@ func passwords(v string) []string {
 		return append(found, u.Query()["password"]...)
 	}
 	for _, m := range passwordWord.FindAllStringSubmatch(v, -1) {
-		p := m[1]
-		if quoted, ok := strings.CutPrefix(p, "'"); ok {
-			p = escaped.ReplaceAllString(strings.TrimSuffix(quoted, "'"), "$1")
-		}
-		found = append(found, p)
+		found = append(found, unquoted(m[1]))
 	}
 	return found
+}
+
+// unquoted is a word of a connection string without the quotes that it may have.
+func unquoted(word string) string {
+	if quoted, ok := strings.CutPrefix(word, "'"); ok {
+		return escaped.ReplaceAllString(strings.TrimSuffix(quoted, "'"), "$1")
+	}
+	return word
 }
 
 var (
