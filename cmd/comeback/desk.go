@@ -155,7 +155,7 @@ func (d *desk) Runs(context.Context) ([]tui.KnownRun, error) {
 		state := standing(p)
 		if isFiled(home, p.Dir) {
 			state += ", on " + clean(p.State.Host)
-			if v, err := report.SignedBy(p.Dir, t.verifies); err != nil || !v.Known() {
+			if v, err := report.SignedBy(p.Dir, t.options(p)); err != nil || !v.Known() {
 				state += ", signer unknown"
 			}
 		}

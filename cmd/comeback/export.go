@@ -127,7 +127,7 @@ func (a *app) exportRuns(p *report.Period) error {
 				of.Host = r.State.Host
 			}
 			if r.Plan == nil || !began.Before(p.Since) && !began.After(p.Until) {
-				e := report.Export(r.ID, r.Dir, t.verifies)
+				e := report.Export(r.ID, r.Dir, t.options(r))
 				of.Stranger = !t.here(r) && !e.Known
 				e.Host, e.Stranger = of.Host, of.Stranger
 				if r.Plan != nil {

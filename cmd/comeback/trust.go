@@ -24,7 +24,8 @@ func (a *app) signersFlag(cmd *cobra.Command) {
 // trust is whose signatures count here: those of runs that this host keeps as its own,
 // of the keys that signed them, and of whom the reader's own list names. A run that was
 // fetched from a copy, or brought with somebody else's signature, proves nothing by
-// the key that it brings along: whoever may write there could make one.
+// the key that it brings along: whoever may write there could make one. Nor does it by a
+// key of this host that the list names and refuses: whoever took that could have signed it.
 type trust struct {
 	home runner.Home
 	// file is where the list is, or would be.
@@ -73,9 +74,16 @@ func (t trust) here(p runner.Past) bool {
 	return p.Dir == t.home.RunDir(p.ID) && !t.home.Foreign(p.ID)
 }
 
+// options say whose signature counts under a run.
+func (t trust) options(p runner.Past) report.VerifyOptions {
+	o := t.verifies
+	o.Here = t.here(p)
+	return o
+}
+
 // verify verifies a run.
 func (t trust) verify(p runner.Past) (report.Verification, error) {
-	return report.Verify(p.Dir, t.verifies)
+	return report.Verify(p.Dir, t.options(p))
 }
 
 // stranger is who has signed a run that only lacks a signer who is known.

@@ -136,6 +136,7 @@ func (a *AllowedSigners) find(key ssh.PublicKey, name, namespace string, now tim
 			reasons = append(reasons, fmt.Sprintf("line %d: %v", l.number, err))
 		}
 	}
+	named := len(reasons) > 0
 	reasons = append(reasons, a.Problems...)
 	who := describe(key).Fingerprint
 	if name != "" {
@@ -145,9 +146,16 @@ func (a *AllowedSigners) find(key ssh.PublicKey, name, namespace string, now tim
 	if len(reasons) > 0 {
 		why = " (" + strings.Join(reasons, "; ") + ")"
 	}
-	return "", recovery.Errorf("trust the report only if you know this key from somewhere else; then add it to your list",
+	refusal := recovery.Errorf("trust the report only if you know this key from somewhere else; then add it to your list",
 		"%s does not allow the key %s to sign%s", a.Name, who, why)
+	if named {
+		refusal.Err = errNamed
+	}
+	return "", refusal
 }
+
+// errNamed says that a list names a key and refuses it: it is no stranger's.
+var errNamed = errors.New("the list names the key and refuses it")
 
 // errOtherLine says that a line is about another key or another name.
 var errOtherLine = errors.New("is about another signer")

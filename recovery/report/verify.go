@@ -29,8 +29,11 @@ type VerifyOptions struct {
 	// LetUnknown leaves a signer whom the list does not allow unknown, and says why,
 	// instead of refusing the report.
 	LetUnknown bool
-	// Own are the fingerprints of keys with which the reader's own host signs.
-	Own map[string]bool
+	// Own are the fingerprints of keys with which the reader's own host signs. One that the
+	// list names and refuses, because it is not valid any more for example, counts only in
+	// what is the host's own, which Here says.
+	Own  map[string]bool
+	Here bool
 }
 
 // Verification is what a report proves.
@@ -179,6 +182,7 @@ func signer(dir string, sums []byte, o VerifyOptions) (v Verification, err error
 			return v, err
 		}
 		v.Principal, v.Unknown = principal, err
+		v.Own = v.Own && (o.Here || !errors.Is(err, errNamed))
 	}
 	return v, nil
 }

@@ -184,6 +184,19 @@ func TestVerify_signer(t *testing.T) {
 			t.Errorf("%s, and the list says %v", e.Signature, v.Unknown)
 		}
 	})
+	t.Run("a key of this host that the list refuses", func(t *testing.T) {
+		list, err := ReadAllowedSigners(allow(t, `ops1 valid-before="20200101" `+key))
+		must(t, err)
+		o := VerifyOptions{AllowedSigners: list, LetUnknown: true, Now: time.Now(), Own: map[string]bool{fingerprint(t, path): true}}
+		fetched, err := Verify(dir, o)
+		must(t, err)
+		o.Here = true
+		here, err := Verify(dir, o)
+		must(t, err)
+		if fetched.Known() || !strings.HasPrefix(fetched.String(), "intact, signer unknown") || !here.Known() {
+			t.Errorf("fetched: %s; here: %s", fetched, here)
+		}
+	})
 	t.Run("a list that names others leaves the signer unknown, and its line makes him known", func(t *testing.T) {
 		list, err := ReadAllowedSigners(allow(t, "ops2 "+publicKey(t, makeKey(t, "-t", "ed25519")+".pub")))
 		must(t, err)
