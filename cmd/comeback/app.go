@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"comeback/recovery"
 	"comeback/recovery/backup"
@@ -78,16 +77,10 @@ func newApp() *app {
 // redact takes known secrets out of what is about to be said.
 func (a *app) redact(text string) string { return a.secrets.Redact(text) }
 
-// clean makes text from outside harmless for a terminal: control characters and
-// escape sequences become spaces.
-func clean(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
-			return ' '
-		}
-		return r
-	}, text)
-}
+// clean makes text from outside harmless for a terminal, as a report does: control
+// characters and escape sequences become spaces, and what would hide or turn around what
+// stands beside it shows.
+func clean(text string) string { return report.Visible(text) }
 
 func (a *app) home() (runner.Home, error) { return runner.FindHome(a.lookup) }
 

@@ -53,7 +53,7 @@ func (a *app) besides(out io.Writer, cat catalogue.Catalogue) {
 		}
 	}
 	for _, r := range cat.Refusals {
-		fmt.Fprintf(out, "REFUSED  %s, %s by %s: %s%s\n", r.Copy, r.Component, r.Engine, clean(a.redact(r.Err.Error())), prefixed("; ", recovery.HintOf(r.Err)))
+		fmt.Fprintf(out, "REFUSED  %s, %s by %s: %s%s\n", r.Copy, r.Component, r.Engine, clean(a.redact(r.Err.Error())), prefixed("; ", clean(a.redact(recovery.HintOf(r.Err)))))
 	}
 }
 
@@ -204,7 +204,7 @@ func (w windowWriter) rest(s recovery.Survey) {
 		return
 	}
 	if err := w.live.sameCluster(s); err != nil {
-		w.line(s.Copy, "%s; %s; %s", until, clean(err.Error()), recovery.HintOf(err))
+		w.line(s.Copy, "%s; %s; %s", until, clean(w.redact(err.Error())), clean(w.redact(recovery.HintOf(err))))
 		return
 	}
 	segments, bytes := w.live.Rest(archived)

@@ -41,7 +41,7 @@ func (a *app) runs() error {
 	fmt.Fprintf(a.out, "%-6s %-12s %-10s %-17s %-8s %s\n", "RUN", "SYSTEM", "MODE", "STARTED", "BY", "STATE")
 	for _, r := range runs {
 		if r.Problem != nil {
-			fmt.Fprintf(a.out, "%-6s cannot be read: %v\n", r.ID, r.Problem)
+			fmt.Fprintf(a.out, "%-6s cannot be read: %s\n", clean(r.ID), clean(a.redact(r.Problem.Error())))
 			continue
 		}
 		fmt.Fprintf(a.out, "%-6s %-12s %-10s %-17s %-8s %s\n", r.ID, clean(r.State.System), r.State.Mode,

@@ -13,7 +13,7 @@ import (
 
 // text makes data safe anywhere in a paragraph or a table's cell, on one line.
 func text(s string) string {
-	s = strings.TrimSpace(visible(s))
+	s = strings.TrimSpace(Visible(s))
 	var b strings.Builder
 	for _, r := range s {
 		if strings.ContainsRune("\\`*_[]<|~&$", r) {
@@ -30,7 +30,7 @@ var blockStart = pattern.New(`^()([-+=>#])|^([0-9]+)([.)])`)
 // code shows data as code, on one line. What a code span in a table cannot hold
 // is shown as text.
 func code(s string) string {
-	s = strings.TrimSpace(visible(s))
+	s = strings.TrimSpace(Visible(s))
 	if s == "" || strings.ContainsAny(s, "`|\\") {
 		return text(s)
 	}
@@ -42,7 +42,7 @@ func fenced(language, s string) string {
 	lines := strings.Split(strings.ReplaceAll(strings.Trim(s, "\r\n"), "\r\n", "\n"), "\n")
 	fence := "```"
 	for i, line := range lines {
-		lines[i] = strings.TrimRightFunc(visible(line), unicode.IsSpace)
+		lines[i] = strings.TrimRightFunc(Visible(line), unicode.IsSpace)
 		for strings.Contains(line, fence) {
 			fence += "`"
 		}
@@ -50,9 +50,9 @@ func fenced(language, s string) string {
 	return fence + language + "\n" + strings.Join(lines, "\n") + "\n" + fence + "\n"
 }
 
-// visible replaces what a reader would not see, or would see in another order:
+// Visible replaces what a reader would not see, or would see in another order:
 // control characters become spaces, formatting ones a replacement character.
-func visible(s string) string {
+func Visible(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsControl(r), r == '\u2028', r == '\u2029':

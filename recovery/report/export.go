@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"time"
+	"unicode"
 
 	"comeback/recovery"
 )
@@ -238,5 +239,14 @@ func (p Period) HTML() ([]byte, error) {
 	if err := exportPage().Execute(&b, p); err != nil {
 		return nil, fmt.Errorf("write the page: %w", err)
 	}
-	return b.Bytes(), nil
+	return bytes.Map(shown, b.Bytes()), nil
+}
+
+// shown shows a formatting character of a text, as Visible does: it would hide or turn around
+// what stands beside it on the page, which has none of its own.
+func shown(r rune) rune {
+	if unicode.Is(unicode.Cf, r) {
+		return unicode.ReplacementChar
+	}
+	return r
 }

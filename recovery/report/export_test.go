@@ -16,7 +16,7 @@ func TestPeriod(t *testing.T) {
 	at := time.Date(2026, 11, 23, 2, 0, 0, 0, time.UTC)
 	run := func(number int, name string, took time.Duration) report.Exported {
 		r := &report.Report{System: "shop", Run: name, Number: number, Mode: recovery.Rehearsal, Result: recovery.ResultExceptions, Headline: "REHEARSED <b>WITH</b> EXCEPTIONS",
-			Times: report.Times{Started: at}, Exceptions: []report.Exception{{Number: 1, What: "the check <script>alert(1)</script>", Why: "it was skipped", By: "ops1"}},
+			Times: report.Times{Started: at}, Exceptions: []report.Exception{{Number: 1, What: "the check <script>alert(1)</script>", Why: "it was \u202edeppiks\u200b skipped", By: "ops1"}},
 			Stages: []report.Stage{{Name: "Restore", Steps: 1, State: recovery.Done, Took: recovery.Duration(took)}, {Name: "Talk", Steps: 1, State: recovery.Skipped}}}
 		r.Objectives.Exercised = &report.ExercisedTime{Took: recovery.Duration(took)}
 		r.Objectives.RTO.Target = recovery.Duration(30 * time.Minute)
@@ -30,7 +30,7 @@ func TestPeriod(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"number 3, number 5 (only a run of an unknown signer has it), number 6", "cannot be read: plan.json is missing", `<td>8</td><td><a href="#run-eeee">`, "&lt;script&gt;alert(1)", "it was skipped", "none on record", "nothing is locked", "dba", "never restored",
+	for _, want := range []string{"number 3, number 5 (only a run of an unknown signer has it), number 6", "cannot be read: plan.json is missing", `<td>8</td><td><a href="#run-eeee">`, "&lt;script&gt;alert(1)", "it was \uFFFDdeppiks\uFFFD skipped", "none on record", "nothing is locked", "dba", "never restored",
 		"NOT SIGNED", "width:25%", "width:100%", "<code>abc</code>"} {
 		if !strings.Contains(string(html), want) {
 			t.Errorf("the page lacks %q", want)
