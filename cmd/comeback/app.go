@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -256,10 +257,11 @@ func (a *app) plan(ctx context.Context, b *book, cat catalogue.Catalogue, c choi
 	if err != nil {
 		return nil, err
 	}
-	history, err := home.History(b.System)
+	runs, err := home.List()
 	if err != nil {
 		return nil, err
 	}
+	history := runner.HistoryOf(runs, b.System)
 	scratch, err := a.scratch(c.scratch)
 	if err != nil {
 		return nil, err
@@ -279,7 +281,7 @@ func (a *app) plan(ctx context.Context, b *book, cat catalogue.Catalogue, c choi
 		return nil, err
 	}
 	p, err := plan.Make(plan.Options{Losses: losses, Runbook: b.Runbook, Source: b.source, Engines: engines(), Mode: c.mode, Moment: m, Switchers: switchers(), Live: live,
-		Run: id, Number: history.Number, Previous: history.Previous, Scratch: scratch, Created: a.now(), Expected: history.Expected, Earlier: earlier(history, c.mode), Keep: c.keep})
+		Run: id, Number: history.Number, Previous: history.Previous, Scratch: scratch, Created: a.now(), Expected: history.Expected, Earlier: a.earlier(home, runs, history, c.mode), Keep: c.keep})
 	if err != nil {
 		return nil, err
 	}
@@ -289,18 +291,26 @@ func (a *app) plan(ctx context.Context, b *book, cat catalogue.Catalogue, c choi
 // compared is how many earlier rehearsals the report of another one shows.
 const compared = 5
 
-// earlier are the rehearsals that a new one is compared with, of those whose reports can
-// be read.
-func earlier(history runner.History, mode recovery.Mode) []recovery.Earlier {
+// earlier are the rehearsals that a new one is compared with, the newest of those whose
+// reports verify and whose signer is known: the new report will be signed with what they say.
+func (a *app) earlier(home runner.Home, runs []runner.Past, history runner.History, mode recovery.Mode) []recovery.Earlier {
 	if mode != recovery.Rehearsal {
 		return nil
 	}
+	t := a.trustOr(home, runs)
 	var reports []*report.Report
-	for _, p := range history.Rehearsals(compared) {
-		if r, err := report.Read(p.Dir); err == nil {
-			reports = append(reports, r)
+	for _, p := range slices.Backward(history.Rehearsals(math.MaxInt)) {
+		if len(reports) == compared {
+			break
+		}
+		if !p.Signed {
+			continue
+		}
+		if v, err := t.verify(p); err == nil && v.Known() {
+			reports = append(reports, v.Report)
 		}
 	}
+	slices.Reverse(reports)
 	return report.Rehearsals(reports)
 }
 

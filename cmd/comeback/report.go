@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -137,9 +138,19 @@ func (a *app) reportShow(run string) error {
 		b = r.Markdown()
 	} else if err != nil {
 		return fmt.Errorf("read the report: %w", err)
+	} else if _, err := report.Verify(dir, report.VerifyOptions{Now: a.now()}); err != nil {
+		a.tell(recovery.Errorf(recovery.HintOf(err), "what follows does not verify: %w", err))
 	}
-	_, err = a.out.Write(b)
-	return err
+	for line := range strings.Lines(string(b)) { // whoever wrote it
+		text, ended := strings.CutSuffix(line, "\n")
+		if text = report.Visible(text); ended {
+			text += "\n"
+		}
+		if _, err := io.WriteString(a.out, text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *app) reportVerify(run, signers, identity string) error {
