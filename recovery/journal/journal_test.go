@@ -108,14 +108,15 @@ func TestOpen_namesDamage(t *testing.T) {
 		corrupt []byte
 		says    string
 	}{
-		"changed byte":    {bytes.Replace(whole, []byte("so far"), []byte("so FAR"), 1), "line 2"},
-		"line missing":    {join(lines[0], lines[2], lines[3]), "line 2"},
-		"first missing":   {join(lines[1:]...), "line 1"},
-		"lines exchanged": {join(lines[0], lines[2], lines[1], lines[3]), "line 2"},
-		"line doubled":    {join(lines[0], lines[1], lines[1], lines[2]), "line 3"},
-		"empty line":      {join(lines[0], []byte("\n"), lines[1]), "line 2"},
-		"garbage at end":  {append(bytes.Clone(whole), "garbage\n"...), "line 5"},
-		"field added":     {bytes.Replace(whole, []byte(`{"seq":3`), []byte(`{"x":1,"seq":3`), 1), "line 3"},
+		"changed byte":              {bytes.Replace(whole, []byte("so far"), []byte("so FAR"), 1), "line 2"},
+		"line missing":              {join(lines[0], lines[2], lines[3]), "line 2"},
+		"first missing":             {join(lines[1:]...), "line 1"},
+		"lines exchanged":           {join(lines[0], lines[2], lines[1], lines[3]), "line 2"},
+		"line doubled":              {join(lines[0], lines[1], lines[1], lines[2]), "line 3"},
+		"empty line":                {join(lines[0], []byte("\n"), lines[1]), "line 2"},
+		"garbage at end":            {append(bytes.Clone(whole), "garbage\n"...), "line 5"},
+		"data after the last event": {append(bytes.Clone(whole[:len(whole)-1]), " {\"x\":1}\n"...), "line 4"},
+		"field added":               {bytes.Replace(whole, []byte(`{"seq":3`), []byte(`{"x":1,"seq":3`), 1), "line 3"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), journal.Name)

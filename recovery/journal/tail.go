@@ -67,6 +67,9 @@ func link(line []byte, head string, n uint64) (recovery.Event, error) {
 	if err := d.Decode(&e); err != nil {
 		return e, fmt.Errorf("line %d is damaged: %w", n, err)
 	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return e, fmt.Errorf("line %d is damaged: something follows its event", n)
+	}
 	if e.Prev != head {
 		return e, fmt.Errorf("line %d does not follow the line before it: the chain is broken", n)
 	}
