@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/isolation"
 )
 
 // shell executes the shell blocks of a runbook. The script is kept as an
@@ -124,6 +125,19 @@ func (b block) run(ctx context.Context, run func(context.Context, recovery.Cmd) 
 	return run(ctx, recovery.Cmd{Path: b.interpreter(), Args: []string{"-eu", b.script.path}, Dir: "/", Env: b.environ, Isolated: b.boxed, Applications: b.boxed})
 }
 
+// EndBlocks ends what blocks of a run have left that a dead runner had started, and returns
+// when it is gone: they are run again, and not beside themselves. Only what has left the
+// runner's session on purpose, as daemons do, outlives it.
+func EndBlocks(run string, runner int) error {
+	if err := isolation.EndLeft(runner, runVariable+"="+run); err != nil {
+		return recovery.Errorf("end it with kill -9, then: comeback resume "+run, "%w", err)
+	}
+	return nil
+}
+
+// runVariable names the run in the environment of its blocks.
+const runVariable = "COMEBACK_RUN"
+
 // interpreter is the program that runs the script.
 func (b block) interpreter() string {
 	if b.args.Interpreter == "bash" {
@@ -137,7 +151,7 @@ func (x *Executor) blockEnviron(e recovery.Env, args recovery.ShellArgs) ([]stri
 	vars := map[string]string{
 		"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME": "/nonexistent", "LANG": "C.UTF-8", "TERM": "dumb",
-		"COMEBACK_RUN": x.Plan.Run, "COMEBACK_MODE": string(x.Plan.Mode),
+		runVariable: x.Plan.Run, "COMEBACK_MODE": string(x.Plan.Mode),
 	}
 	if x.Plan.Mode == recovery.Recovery {
 		if home, err := os.UserHomeDir(); err == nil {

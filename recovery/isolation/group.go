@@ -132,6 +132,11 @@ func awaitEnd(pid, leader int, deadline time.Time) error {
 	if !isMember(pid, leader) {
 		return nil // it has ended, and the number may be another's
 	}
+	return awaitFile(fd, deadline)
+}
+
+// awaitFile waits until the process behind a pidfd has ended.
+func awaitFile(fd int, deadline time.Time) error {
 	for {
 		wait := max(0, time.Until(deadline))
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(wait.Milliseconds()))

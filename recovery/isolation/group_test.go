@@ -1,11 +1,14 @@
 package isolation
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -28,5 +31,52 @@ func TestRunGroup_leftovers(t *testing.T) {
 	if f, err := os.OpenFile(fifo, os.O_WRONLY|syscall.O_NONBLOCK, 0); err == nil {
 		f.Close()
 		t.Error("what it started is still there")
+	}
+}
+
+// Of a session whose leader has died, what was started with a variable is ended, and nothing
+// else: not of another variable, and no daemon.
+func TestEndLeft(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	leader := exec.Command("/bin/bash", "-c", `RUN=1 sh -c 'echo left $$; exec sleep 600' &
+RUN=2 sh -c 'echo another $$; exec sleep 600' &
+RUN=1 setsid -f sh -c 'echo daemon $$; exec sleep 600'
+read`)
+	in, err := leader.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	leader.Stdout, leader.SysProcAttr = w, &syscall.SysProcAttr{Setsid: true}
+	if err := errors.Join(leader.Start(), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	pids := map[string]int{}
+	for lines := bufio.NewScanner(r); len(pids) < 3 && lines.Scan(); {
+		who, text, _ := strings.Cut(lines.Text(), " ")
+		if pids[who], err = strconv.Atoi(text); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = syscall.Kill(pids[who], syscall.SIGKILL) })
+	}
+	session := leader.Process.Pid
+	if err := EndLeft(session, "RUN=1"); err != nil || len(pids) != 3 || !alive(pids["left"]) {
+		t.Fatalf("while the leader lives: %v, %v", pids, err)
+	}
+	if err := leader.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	leader.Wait()
+	if err := EndLeft(session, "RUN=1"); err != nil {
+		t.Error(err)
+	}
+	for who, want := range map[string]bool{"left": false, "another": true, "daemon": true} {
+		if alive(pids[who]) != want {
+			t.Errorf("%s lives: %v", who, !want)
+		}
 	}
 }

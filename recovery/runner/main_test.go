@@ -30,6 +30,12 @@ func TestMain(m *testing.M) {
 	case "resume":
 		_, err := runner.Resume(context.Background(), ticking(runner.Home{Dir: dir}, dir), "")
 		os.Exit(play(err))
+	case "block":
+		run, err := runner.Start(context.Background(), blocking(runner.Home{Dir: dir}, dir))
+		if err == nil {
+			_, err = run.Wait()
+		}
+		os.Exit(play(err))
 	case "client":
 		os.Exit(play(beClient(dir)))
 	default: // as Launch started it: what it is, the act and the run
@@ -118,6 +124,20 @@ func ticking(home runner.Home, scratch string) runner.Options {
 	o := options(home, scratch, hold{})
 	o.Plan.Steps = []recovery.Step{recovery.NewStep("t", recovery.KindTicks, "look", recovery.TicksArgs{Items: []string{"one", "two"}})}
 	o.Unattended, o.Serve = false, true
+	return o
+}
+
+// blocking are the options of a recovery with a block that waits for a program of its own,
+// and that ends well when it is run again and the program is gone.
+func blocking(home runner.Home, dir string) runner.Options {
+	o := options(home, filepath.Join(dir, "scratch"), hold{})
+	o.Plan.Mode = recovery.Recovery
+	o.Plan.Steps = []recovery.Step{recovery.NewStep("block", recovery.KindShell, "run a block", recovery.ShellArgs{Name: "block", Set: map[string]string{"DIR": dir},
+		Script: `if [ -e "$DIR/left" ]; then [ ! -e /proc/$(cat "$DIR/left") ] || grep -q ") Z " /proc/$(cat "$DIR/left")/stat; exit; fi
+sleep 600 &
+echo $! >"$DIR/left.new" && mv "$DIR/left.new" "$DIR/left"
+echo begun >"$DIR/begun"
+wait`})}
 	return o
 }
 

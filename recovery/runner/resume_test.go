@@ -5,11 +5,16 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"comeback/recovery"
 	"comeback/recovery/journal"
@@ -92,6 +97,44 @@ func TestResume(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// What a block of a recovery had started does not go on beside the block that is run again,
+// although its runner was killed where it stood.
+func TestResume_blocks(t *testing.T) {
+	dir := t.TempDir()
+	begun := filepath.Join(dir, "begun")
+	if err := unix.Mkfifo(begun, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = []string{"RUNNER_TEST_ROLE=block", "RUNNER_TEST_DIR=" + dir}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // as Launch does
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if said := read(t, begun); string(said) != "begun\n" {
+		t.Errorf("the block said %q", said)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(read(t, filepath.Join(dir, "left")))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) }) // it is gone by then
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	if err := syscall.Kill(pid, 0); err != nil {
+		t.Fatalf("it is gone with its runner already: %v", err)
+	}
+	run, err := runner.Resume(t.Context(), blocking(runner.Home{Dir: dir}, dir), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := run.Wait(); err != nil || s.Step("block").State != recovery.Done {
+		t.Errorf("ended as %s: %s %s, %v", s.Result, s.Says, s.Step("block").Error, err)
 	}
 }
 
