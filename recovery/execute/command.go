@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -20,8 +21,8 @@ import (
 const defaultGrace = 10 * time.Second
 
 // Box is what this step's isolated programs and scratch servers are shut into:
-// production and the sockets of runners are hidden, and what the run itself has made
-// stays.
+// production, the sockets of runners and the places of other runs are hidden, and what the
+// run itself has made stays.
 func (e *env) Box() isolation.Box {
 	box := isolation.Box{Production: e.x.Plan.Production, Hide: e.x.Hidden}
 	s := e.x.State()
@@ -30,6 +31,8 @@ func (e *env) Box() isolation.Box {
 			box.Keep = append(box.Keep, c.ID)
 		}
 	}
+	box.Sockets = e.x.socketsOfLive()
+	box.Hide = append(slices.Clip(box.Hide), e.x.others(box.Keep)...)
 	return box
 }
 

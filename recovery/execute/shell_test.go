@@ -247,3 +247,37 @@ func TestShell_box(t *testing.T) {
 		}
 	}
 }
+
+// A rehearsal's programs find neither what other runs and backups have beside its scratch
+// nor what its runner hides from them.
+func TestShell_others(t *testing.T) {
+	made := func(in, pattern string) string {
+		dir, err := os.MkdirTemp(in, pattern)
+		if err == nil {
+			t.Cleanup(func() { os.RemoveAll(dir) })
+			err = os.WriteFile(filepath.Join(dir, "file"), nil, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	another, backup, own, hidden := made("/var/tmp", "comeback-9f02-"), made("/tmp", "comeback-backup-"), made("/var/tmp", "comeback-7c31-"), made(t.TempDir(), "live")
+	sockets := t.TempDir() // of a live server that is down
+	if err := os.WriteFile(filepath.Join(sockets, ".s.PGSQL.5432.lock"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, nil, func(p *recovery.Plan, o *execute.Options) {
+		unattended(p, o)
+		p.Targets[0].Place = filepath.Join(own, "db")
+		p.Components = []recovery.Component{{Name: "db", Settings: recovery.Settings{"url": {"${SHOP_KEY}"}}}}
+		o.Hidden = []string{hidden}
+	}, shellStep(`test -e "$OWN/file" && ! ls "$ANOTHER/file" "$BACKUP/file" "$HIDDEN/file" "$SOCKETS/.s.PGSQL.5432.lock" 2>/dev/null | grep .`, func(a *recovery.ShellArgs) {
+		a.Set = map[string]string{"OWN": own, "ANOTHER": another, "BACKUP": backup, "HIDDEN": hidden, "SOCKETS": sockets}
+	}))
+	r.environ["SHOP_KEY"] = "postgres:///shop?host=" + sockets
+	s := r.run(t)
+	if s.Result != recovery.ResultPassed {
+		t.Errorf("ended as %s: %s %s", s.Result, s.Says, s.Step("s").Error)
+	}
+}

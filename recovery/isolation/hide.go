@@ -49,6 +49,16 @@ func (b Box) paths() (hide, keep []string, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: list the host's sockets: %w", recovery.ErrNoIsolation, err)
 	}
+	for _, dir := range b.Sockets {
+		names := socketsIn(dir)
+		for _, name := range names {
+			sockets = append(sockets, filepath.Join(dir, name))
+		}
+		if dir, err := filepath.EvalSymlinks(dir); err == nil && len(names) == 0 && holdsOnlySockets(dir) && !below(dir, private...) &&
+			!slices.ContainsFunc(keep, func(k string) bool { return below(k, dir) }) {
+			hide = append(hide, dir) // its server is down
+		}
+	}
 	for _, path := range sockets {
 		if below(path, "/proc") {
 			continue // it leads elsewhere in the process that has named it so
@@ -97,6 +107,22 @@ func boundSockets(r io.Reader) ([]string, error) {
 		paths = append(paths, filepath.Clean(line[strings.IndexByte(line, '/'):]))
 	}
 	return paths, lines.Err()
+}
+
+// socketsIn are the names of the sockets of a directory; of one that is empty yet or cannot be
+// read there is none.
+func socketsIn(dir string) []string {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, e := range entries {
+		if e.Type()&fs.ModeSocket != 0 {
+			names = append(names, e.Name())
+		}
+	}
+	return names
 }
 
 // holdsOnlySockets reports whether a directory can be hidden whole: it holds

@@ -45,6 +45,9 @@ type Box struct {
 	// Hide are further directories that the program must not reach, and everything that
 	// is or will be below them.
 	Hide []string
+	// Sockets are directories of which every socket is hidden, whoever listens on
+	// it, and that are hidden whole where they hold nothing else.
+	Sockets []string
 	// Keep are the paths that stay as they are and writable, with all that is
 	// below them: the run's own. What production owns below them is hidden
 	// all the same.

@@ -214,7 +214,7 @@ func TestBox_Sockets(t *testing.T) {
 		}
 		return [2]string{network, at.String()}
 	}
-	for _, d := range []string{"alone", "among", "kept", "kept/too", "live", "live/7c31"} {
+	for _, d := range []string{"alone", "among", "kept", "kept/too", "live", "live/7c31", "named"} {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -233,7 +233,11 @@ func TestBox_Sockets(t *testing.T) {
 		"in a temporary place":  listen("unix", temporary),
 		"of production in kept": listen("unix", dir+"/kept/too/production.sock"),
 	}
-	// The kernel knows that of a runner by a name that leads nowhere in another process.
+	// The kernel knows this one by a name that leads nowhere from elsewhere.
+	t.Chdir(filepath.Join(dir, "named"))
+	listen("unix", "socket")
+	hidden["of a name from where its server works"] = [2]string{"unix", dir + "/named/socket"}
+	// Nor does that of a runner in another process.
 	live, err := os.Open(filepath.Join(dir, "live", "7c31"))
 	if err != nil {
 		t.Fatal(err)
@@ -252,6 +256,7 @@ func TestBox_Sockets(t *testing.T) {
 	boxes(t, func(t *testing.T, b isolation.Box, attr *syscall.SysProcAttr) {
 		b.Keep = []string{filepath.Join(dir, "kept")}
 		b.Production, b.Hide = []string{"db1", filepath.Join(dir, "kept", "too")}, []string{filepath.Join(dir, "live")}
+		b.Sockets = []string{filepath.Join(dir, "named")}
 		for name, to := range hidden {
 			if out, err := output(t, &b, attr, dial(to)); err == nil || !strings.HasPrefix(out, "dial ") {
 				t.Errorf("%s: reached: %s, %v", name, out, err)
