@@ -42,6 +42,12 @@ type Want struct {
 
 func (w Want) String() string { return w.Text }
 
+// OfLog reports whether a want names a transaction or a position in the log, of which
+// every database has its own.
+func (w Want) OfLog() bool {
+	return w.Kind == WantLSN || w.Kind == WantBeforeXID || w.Kind == WantAfterXID
+}
+
 var ago = pattern.New(`^(\d+)\s*(s|sec|secs|seconds?|m|min|mins|minutes?|h|hours?|d|days?)\s+ago$`)
 
 // ParseWant reads the value of --to: "latest", an RFC 3339 time with offset,

@@ -69,7 +69,7 @@ func (s *homeScreen) clip() (what, text string) {
 func (s *commitsScreen) clip() (what, text string) {
 	switch {
 	case s.from.route().rescues && (s.cut != 0 || len(s.marked) > 0):
-		return "the command", s.from.rescueCommand(s.rescues(s.means().want))
+		return "the command", s.from.rescueCommand(s.log.window.Component, s.rescues(s.means().want))
 	case s.typed != nil:
 		return "the moment", s.typed.Text
 	case s.cut != 0:

@@ -96,9 +96,10 @@ type FollowUp struct {
 	Kind FollowKind
 	// Run is the run that is followed, for SwitchBack and MergeBack.
 	Run string
-	// Runbook and XIDs are whose transactions are taken back, for RescueRows.
-	Runbook string
-	XIDs    []recovery.XID
+	// Runbook, Component and XIDs are whose transactions are taken back, for RescueRows.
+	Runbook   string
+	Component string
+	XIDs      []recovery.XID
 }
 
 // FollowKind is what a follow-up is for.
@@ -349,8 +350,9 @@ type Choice struct {
 	// Want is the moment as recovery.ParseWant reads it.
 	Want string
 	// What follows narrows the choice; where it is empty, as for a moment from
-	// the command line, the planner decides. Backup is the backup itself or
-	// the one that the window starts from.
+	// the command line, the planner decides. Component is the one that the moment was
+	// chosen of, and decides; of a change it is the only one that Copy is for. Backup is
+	// the backup itself or the one that the window starts from.
 	Component, Copy, Engine, Backup string
 	// Look asks to stop before the copy is opened, so that a person looks at it.
 	Look bool

@@ -43,7 +43,7 @@ func (c *chooser) plan(asks screen, list *momentScreen, choice Choice) tea.Cmd {
 	mode := c.from.mode()
 	return ask(ctx, asks, func(ctx context.Context) (*Prepared, error) {
 		if r.rescues {
-			return c.m.desk.Follow(ctx, FollowUp{Kind: RescueRows, Runbook: c.from.path, XIDs: xids})
+			return c.m.desk.Follow(ctx, FollowUp{Kind: RescueRows, Runbook: c.from.path, Component: choice.Component, XIDs: xids})
 		}
 		return c.m.desk.Plan(ctx, c.from.path, mode, choice)
 	}, func(p *Prepared, err error) tea.Cmd {

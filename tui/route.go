@@ -75,10 +75,13 @@ func (s *runbookScreen) leftOut() (names []string) {
 // route is the one that was chosen last.
 func (s *runbookScreen) route() route { return routes[s.cursor] }
 
-// rescueCommand is the command that brings back what transactions did, as far as
-// they are known.
-func (s *runbookScreen) rescueCommand(xids []recovery.XID) string {
+// rescueCommand is the command that brings back what transactions of a database did, as
+// far as they are known.
+func (s *runbookScreen) rescueCommand(component string, xids []recovery.XID) string {
 	text := "comeback rescue " + s.path
+	if s.databases() > 1 { // each has transactions of its own
+		text += " --component " + component
+	}
 	for _, xid := range xids {
 		text += fmt.Sprintf(" --xid %d", xid)
 	}
@@ -86,6 +89,16 @@ func (s *runbookScreen) rescueCommand(xids []recovery.XID) string {
 		text += " --xid N"
 	}
 	return text + " --preview"
+}
+
+// databases is how many postgres components the runbook has.
+func (s *runbookScreen) databases() (n int) {
+	for _, c := range s.opened.Components {
+		if c.Kind == recovery.Postgres {
+			n++
+		}
+	}
+	return n
 }
 
 // onlyLooks is why a way that only looks plans nothing.

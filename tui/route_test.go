@@ -124,7 +124,7 @@ func TestJourney_Rescue(t *testing.T) {
 	d.sees("read back to")
 	d.press("h", "enter")
 	d.sees("PLAN 7c31")
-	if len(desk.followed) != 1 || desk.followed[0].Kind != RescueRows || desk.followed[0].Runbook != shopMD || len(desk.followed[0].XIDs) != 1 || desk.followed[0].XIDs[0] < 800 || len(desk.choices) > 0 {
+	if len(desk.followed) != 1 || desk.followed[0].Kind != RescueRows || desk.followed[0].Runbook != shopMD || desk.followed[0].Component != "database" || len(desk.followed[0].XIDs) != 1 || desk.followed[0].XIDs[0] < 800 || len(desk.choices) > 0 {
 		t.Fatalf("planned %+v and %+v", desk.followed, desk.choices)
 	}
 	d.sees("enter begin into scratch")

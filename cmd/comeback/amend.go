@@ -26,15 +26,22 @@ func (a *app) amendment(ctx context.Context, s recovery.Session, state recovery.
 	if err != nil {
 		return recovery.Amended{}, err
 	}
-	// The moment stays as it was asked for then, unless another is.
-	want := state.Moment.Want
+	// The moment stays as it was asked for then, unless another is, and so does the
+	// component that decides.
+	w := plan.Wanted{Want: state.Moment.Want, Component: state.Moment.Anchor, Copy: choice.Copy, Engine: choice.Engine}
 	if choice.Want != "" {
-		if want, err = recovery.ParseWant(choice.Want, a.now()); err != nil {
+		if w.Want, err = recovery.ParseWant(choice.Want, a.now()); err != nil {
 			return recovery.Amended{}, err
 		}
-		want.Look, want.Table = state.Moment.Want.Look, state.Moment.Want.Table
+		w.Want.Look, w.Want.Table = state.Moment.Want.Look, state.Moment.Want.Table
+		if w.Want.Kind == recovery.WantBackup && w.Want.Table == "" {
+			w.Component = "" // the one that has the backup
+		}
 	}
-	m, err := a.resolve(ctx, b, cat, want, choices{copy: choice.Copy, engine: choice.Engine})
+	if choice.Copy != "" && choice.Component != "" {
+		w.Of, w.Stay = choice.Component, state.Moment
+	}
+	m, err := a.resolve(ctx, b, cat, w)
 	if err != nil {
 		return recovery.Amended{}, err
 	}

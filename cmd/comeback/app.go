@@ -217,8 +217,10 @@ func (a *app) surveyAll(ctx context.Context, o catalogue.Options) (catalogue.Cat
 
 // choices are what a person asks a plan for.
 type choices struct {
-	mode         recovery.Mode
-	to           string
+	mode recovery.Mode
+	to   string
+	// component is the anchor; empty for the one that decides by default.
+	component    string
 	copy, engine string
 	scratch      string
 	keep         bool
@@ -253,7 +255,7 @@ func (a *app) plan(ctx context.Context, b *book, cat catalogue.Catalogue, c choi
 		return nil, err
 	}
 	c.waits.on("looking for the moment %s", c.to)
-	m, err := a.resolve(ctx, b, cat, want, c)
+	m, err := a.resolve(ctx, b, cat, plan.Wanted{Want: want, Component: c.component, Copy: c.copy, Engine: c.engine})
 	if err != nil {
 		return nil, err
 	}
@@ -324,16 +326,16 @@ func knownEngine(name string) error {
 }
 
 // resolve turns what was asked for into a moment that can be reached.
-func (a *app) resolve(ctx context.Context, b *book, cat catalogue.Catalogue, want recovery.Want, c choices) (recovery.Moment, error) {
-	if err := knownEngine(c.engine); err != nil {
+func (a *app) resolve(ctx context.Context, b *book, cat catalogue.Catalogue, w plan.Wanted) (recovery.Moment, error) {
+	if err := knownEngine(w.Engine); err != nil {
 		return recovery.Moment{}, err
 	}
-	if c.copy != "" {
-		if _, ok := b.Copy(c.copy); !ok {
-			return recovery.Moment{}, recovery.Errorf("choose one of the runbook's copies", "the runbook has no copy %q", c.copy).WithExit(recovery.Usage)
+	if w.Copy != "" {
+		if _, ok := b.Copy(w.Copy); !ok {
+			return recovery.Moment{}, recovery.Errorf("choose one of the runbook's copies", "the runbook has no copy %q", w.Copy).WithExit(recovery.Usage)
 		}
 	}
-	return plan.Resolve(ctx, cat, opener(b.secrets), b.Runbook, engines(), plan.Wanted{Want: want, Copy: c.copy, Engine: c.engine})
+	return plan.Resolve(ctx, cat, opener(b.secrets), b.Runbook, engines(), w)
 }
 
 // requirePostgres refuses early where no server can be started at all.

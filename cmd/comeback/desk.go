@@ -313,6 +313,9 @@ func (d *desk) Plan(ctx context.Context, path string, mode recovery.Mode, choice
 	c := d.choices
 	c.mode, c.to = mode, choice.Want
 	c.look = c.look || choice.Look
+	if choice.Component != "" {
+		c.component = choice.Component
+	}
 	if choice.Copy != "" {
 		c.copy, c.engine = choice.Copy, choice.Engine
 	}

@@ -43,6 +43,7 @@ func (d *desk) follow(ctx context.Context, next tui.FollowUp) (*recovery.Plan, *
 		for _, xid := range next.XIDs {
 			o.xids = append(o.xids, uint(xid))
 		}
+		o.component = next.Component
 		b, _, err = a.open(ctx, next.Runbook)
 	}
 	if err != nil {

@@ -198,6 +198,9 @@ func before(t recovery.Transaction) string {
 // command goes to just before a transaction, in a rehearsal.
 func (h *happening) command(t recovery.Transaction) string {
 	words := []string{"comeback rehearse", shellWord(h.book.path), "--to", before(t)}
+	if len(postgresOf(h.book)) > 1 { // each has a log of its own
+		words = append(words, "--component", shellWord(h.component.Name))
+	}
 	if h.asked.copy != "" {
 		words = append(words, "--copy", shellWord(h.asked.copy))
 	}

@@ -30,6 +30,7 @@ which is an exception each (exit 5), and a failure stops it. NAME is what --dry-
 MOMENT has no default: "latest", an RFC 3339 time with offset, "10 minutes ago",
 lsn:3/7A21F0C8 (nothing at or after it), before-xid:81214, after-xid:81213, or a
 backup's id as ` + "`comeback moments`" + ` lists it.
+` + anchorHelp + `
 ` + inCopyHelp + exitCodes,
 		Example: `  comeback recover shop.md
   comeback recover shop.md --to before-xid:81214 --dry-run

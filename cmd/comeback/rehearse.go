@@ -52,6 +52,7 @@ was resumed. Signed (--key), its report is filed in the copies.
 MOMENT is "latest" (the default), an RFC 3339 time with offset, "10 minutes
 ago", lsn:3/7A21F0C8 (nothing at or after it), before-xid:81214,
 after-xid:81213, or a backup's id as ` + "`comeback moments`" + ` lists it.
+` + anchorHelp + `
 ` + inCopyHelp + exitCodes,
 		Example: `  comeback rehearse shop.md
   comeback rehearse shop.md --to 2026-11-23T02:41:07+01:00 --plain
@@ -87,8 +88,14 @@ after-xid:81213, or a backup's id as ` + "`comeback moments`" + ` lists it.
 	return cmd
 }
 
+// anchorHelp says whose moment a moment is.
+const anchorHelp = `It is a moment of one component, and the others come back as they were then. Where
+several databases come back, each has transactions and a log of its own: say with
+--component whose xid or LSN it is.`
+
 // flags are those that every request has.
 func (o *request) flags(f *pflag.FlagSet) {
+	f.StringVar(&o.component, "component", "", "the `COMPONENT` that decides the moment (default the database that the runbook restores first)")
 	f.StringVar(&o.copy, "copy", "", "restore from this `COPY` only")
 	f.StringVar(&o.engine, "engine", "", "use this `ENGINE` only: dump, pitr, pgbackrest, wal-g and the like")
 	f.StringVar(&o.scratch, "scratch", "", "make the scratch directory in `DIR` (default $COMEBACK_SCRATCH or /var/tmp)")

@@ -46,7 +46,11 @@ func (a *app) auto(ctx context.Context, path string, o request) error {
 	if err != nil {
 		return err
 	}
-	anchor, _ := plan.Anchor(plan.Restored(b.Runbook))
+	anchor, err := plan.Anchor(plan.Restored(b.Runbook), o.component)
+	if err != nil {
+		return err
+	}
+	o.component = anchor.Name
 	var copies []string
 	for _, c := range plan.Copies(b.Runbook) {
 		if o.copy == "" || c.Name == o.copy {

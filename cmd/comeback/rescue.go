@@ -3,9 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/execute"
@@ -20,8 +22,7 @@ import (
 // rescuing is what `comeback rescue` was asked for.
 type rescuing struct {
 	request
-	component string
-	xids      []uint
+	xids []uint
 	// since and until are moments between which something was written.
 	since, until string
 	tables       []string
@@ -82,7 +83,7 @@ table that differs is listed; what was deleted since is deleted only where
 	f.StringArrayVar(&o.tables, "table", nil, "only this `TABLE`; again for more (default all that the transaction changed)")
 	o.chooseFlags(f)
 	f.BoolVar(&o.preview, "preview", false, "change nothing: end when it is known what would be done")
-	f.StringVar(&o.component, "component", "", "rescue this `COMPONENT` (default the database that the runbook restores first)")
+	f.StringVar(&o.component, "component", "", "rescue this `COMPONENT` (default the database that the runbook restores first); needed for an xid or LSN where there are several")
 	confirmFlag(f, &o.confirm, "the live database")
 	o.rescueFlags(f)
 	cmd.AddCommand(a.rescueShowCommand(), a.rescueChooseCommand(), a.rescueUndoCommand())
@@ -187,6 +188,9 @@ func (a *app) carryRescue(ctx context.Context, b *book, p *recovery.Plan, o requ
 // live. Where it is wanted it shows what it waits for.
 func (a *app) rescuePlan(ctx context.Context, b *book, o rescuing, look bool, say *plainWriter, shown bool) (*recovery.Plan, error) {
 	c, err := rescued(b, o.component)
+	if err == nil && o.component == "" {
+		err = o.ofOneLog(b, a.now())
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -278,6 +282,19 @@ func rescued(b *book, name string) (recovery.Component, error) {
 		return recovery.Component{}, usage("choose a database that the runbook restores", "the runbook restores no database %q", name)
 	}
 	return all[i], nil
+}
+
+// ofOneLog refuses transactions and positions that may be of several databases.
+func (o *rescuing) ofOneLog(b *book, now time.Time) error {
+	for _, n := range o.xids {
+		return plan.OfSeveralLogs(plan.Restored(b.Runbook), fmt.Sprintf("transaction %d", n))
+	}
+	for _, text := range []string{o.to, o.since, o.until} {
+		if w, err := recovery.ParseWant(text, now); err == nil && w.OfLog() { // what cannot be read is refused where it is resolved
+			return plan.OfSeveralLogs(plan.Restored(b.Runbook), text)
+		}
+	}
+	return nil
 }
 
 // chosen are the choices by their tables.

@@ -18,8 +18,34 @@ import (
 // Wanted is what a person chose.
 type Wanted struct {
 	Want recovery.Want
+	// Component is the anchor, whose log or backup Want is about; empty leaves it to Anchor.
+	Component string
 	// Copy and Engine restrict where to look; empty means everywhere.
 	Copy, Engine string
+	// Of is the only component that Copy and Engine restrict; empty means that Copy is for
+	// all of them, and Engine for the anchor.
+	Of string
+	// Stay is where the other components come from already: they stay with these copies and
+	// engines, as far as these can bring them back to the moment.
+	Stay recovery.Moment
+}
+
+// at is the same at another want, for a component that is not the anchor: the engine was
+// chosen for that one, unless it was chosen for this.
+func (w Wanted) at(want recovery.Want, component string) Wanted {
+	w.Want = want
+	if w.Of != component {
+		w.Engine = ""
+	}
+	return w
+}
+
+// in is what is wanted, restricted as it is for one component.
+func (w Wanted) in(component string) Wanted {
+	if w.Of != "" && w.Of != component {
+		w.Copy, w.Engine = "", ""
+	}
+	return w
 }
 
 // Restored lists the components that the runbook's stages bring back, in the
@@ -69,18 +95,55 @@ func Copies(rb *runbooks.Runbook) []recovery.Copy {
 	return all
 }
 
-// Anchor is the component whose moment decides: the first postgres that comes
-// back, else the first component.
-func Anchor(restored []recovery.Component) (recovery.Component, bool) {
-	for _, c := range restored {
-		if c.Kind == recovery.Postgres {
-			return c, true
-		}
-	}
+// Anchor is the component whose moment decides: the one that was named, else the first
+// postgres that comes back, else the first component.
+func Anchor(restored []recovery.Component, named string) (recovery.Component, error) {
 	if len(restored) == 0 {
-		return recovery.Component{}, false
+		return recovery.Component{}, recovery.Errorf("give a stage a block with `restore: COMPONENT`", "the runbook restores nothing").WithExit(recovery.Usage)
 	}
-	return restored[0], true
+	is := func(c recovery.Component) bool { return c.Kind == recovery.Postgres }
+	if named != "" {
+		is = func(c recovery.Component) bool { return c.Name == named }
+	}
+	if i := slices.IndexFunc(restored, is); i >= 0 {
+		return restored[i], nil
+	}
+	if named != "" {
+		return recovery.Component{}, recovery.Errorf("choose one of: "+strings.Join(names(restored), ", "), "the runbook restores no component %q", named).WithExit(recovery.Usage)
+	}
+	return restored[0], nil
+}
+
+// Databases are the names of the postgres components among those that come back.
+func Databases(restored []recovery.Component) []string {
+	return names(slices.DeleteFunc(slices.Clone(restored), func(c recovery.Component) bool { return c.Kind != recovery.Postgres }))
+}
+
+func names(components []recovery.Component) []string {
+	var all []string
+	for _, c := range components {
+		all = append(all, c.Name)
+	}
+	return all
+}
+
+// ofOneLog refuses a transaction or a position that may be one of several logs.
+func ofOneLog(restored []recovery.Component, w Wanted) error {
+	if w.Component != "" || !w.Want.OfLog() {
+		return nil
+	}
+	return OfSeveralLogs(restored, w.Want.Text)
+}
+
+// OfSeveralLogs refuses a transaction or a position of which it is not said whose it is,
+// where several databases come back.
+func OfSeveralLogs(restored []recovery.Component, want string) error {
+	all := Databases(restored)
+	if len(all) < 2 {
+		return nil
+	}
+	return recovery.Errorf("say of which database it is: --component "+strings.Join(all, " or --component "),
+		"%s may be in the log of each of several databases", want).WithExit(recovery.Usage)
 }
 
 // Resolve turns what was chosen into one point per component, before anything
@@ -89,16 +152,18 @@ func Anchor(restored []recovery.Component) (recovery.Component, bool) {
 // wanted wins, then the more exact one, then the runbook's order of copies.
 func Resolve(ctx context.Context, cat catalogue.Catalogue, open catalogue.OpenStore, rb *runbooks.Runbook, engines []recovery.Engine, w Wanted) (recovery.Moment, error) {
 	restored := Restored(rb)
-	anchor, ok := Anchor(restored)
-	if !ok {
-		return recovery.Moment{}, recovery.Errorf("give a stage a block with `restore: COMPONENT`", "the runbook restores nothing").WithExit(recovery.Usage)
-	}
-	r := resolver{ctx: ctx, cat: cat, open: open, copies: Copies(rb), engines: engines}
-	anchor, err := r.holder(restored, anchor, w)
+	anchor, err := Anchor(restored, w.Component)
 	if err != nil {
 		return recovery.Moment{}, err
 	}
-	point, err := r.point(anchor, w)
+	if err := ofOneLog(restored, w); err != nil {
+		return recovery.Moment{}, err
+	}
+	r := resolver{ctx: ctx, cat: cat, open: open, copies: Copies(rb), engines: engines}
+	if anchor, err = r.holder(restored, anchor, w); err != nil {
+		return recovery.Moment{}, err
+	}
+	point, err := r.staying(anchor, w)
 	if err != nil {
 		return recovery.Moment{}, err
 	}
@@ -129,7 +194,7 @@ func Resolve(ctx context.Context, cat catalogue.Catalogue, open catalogue.OpenSt
 func (r resolver) together(components []recovery.Component, anchor recovery.Point, until time.Time, w Wanted) (time.Time, []recovery.Point, error) {
 	resolve := func(c recovery.Component, t time.Time) (recovery.Point, error) {
 		then := recovery.Want{Kind: recovery.WantTime, Time: t, Look: w.Want.Look, Text: clock(t)}
-		return r.point(c, Wanted{Want: then, Copy: w.Copy})
+		return r.staying(c, w.at(then, c.Name))
 	}
 	var points []recovery.Point
 	var refusal error
@@ -140,7 +205,7 @@ func (r resolver) together(components []recovery.Component, anchor recovery.Poin
 			points = append(points, p)
 			continue
 		}
-		first, ok := r.first(c, until, w.Copy)
+		first, ok := r.first(c, until, w.in(c.Name).Copy)
 		if w.Want.Kind != recovery.WantLatest || !ok {
 			return until, nil, err
 		}
@@ -221,6 +286,21 @@ type resolver struct {
 	engines []recovery.Engine
 }
 
+// staying resolves a want for one component in the copy from which it comes already, or,
+// where it is restricted to another, or that one cannot bring it back to the moment, as if it
+// came from none.
+func (r resolver) staying(c recovery.Component, w Wanted) (recovery.Point, error) {
+	w = w.in(c.Name)
+	if now, ok := w.Stay.Point(c.Name); ok && w.Copy == "" {
+		there := w
+		there.Copy, there.Engine = now.Copy, now.Engine
+		if p, err := r.point(c, there); err == nil || r.ctx.Err() != nil {
+			return p, err
+		}
+	}
+	return r.point(c, w)
+}
+
 // asked are the surveys of a component that a want is about.
 func (r resolver) asked(c recovery.Component, w Wanted) []recovery.Survey {
 	var asked []recovery.Survey
@@ -235,14 +315,14 @@ func (r resolver) asked(c recovery.Component, w Wanted) []recovery.Survey {
 // holder is the component that a wanted backup is of: the anchor, where it has one of that
 // name, else the only other one that has.
 func (r resolver) holder(restored []recovery.Component, anchor recovery.Component, w Wanted) (recovery.Component, error) {
-	if w.Want.Kind != recovery.WantBackup || w.Want.Table != "" {
+	if w.Want.Kind != recovery.WantBackup || w.Want.Table != "" || w.Component != "" {
 		return anchor, nil
 	}
 	for _, exact := range []bool{true, false} {
 		var of []recovery.Component
 		var names []string
 		for _, c := range restored {
-			if slices.ContainsFunc(r.asked(c, w), func(s recovery.Survey) bool {
+			if slices.ContainsFunc(r.asked(c, w.in(c.Name)), func(s recovery.Survey) bool {
 				return slices.ContainsFunc(s.Backups, func(b recovery.Backup) bool { return goesBy(b, w.Want.Backup, exact) })
 			}) {
 				of, names = append(of, c), append(names, c.Name)
@@ -254,7 +334,7 @@ func (r resolver) holder(restored []recovery.Component, anchor recovery.Componen
 		case len(of) == 1:
 			return of[0], nil
 		case len(of) > 1:
-			return anchor, recovery.Errorf("choose one of them with --copy or --engine, or give its time",
+			return anchor, recovery.Errorf("choose one of them with --component, or give its time",
 				"%q names backups of several components: %s", w.Want.Backup, strings.Join(names, ", ")).WithExit(recovery.Usage)
 		}
 	}

@@ -3,6 +3,7 @@ package plan_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -440,6 +441,99 @@ func TestResolve_backupOfAnother(t *testing.T) {
 			}
 			if got := strings.Join(points, ", "); got != c.points || m.Anchor != m.Points[0].Component {
 				t.Errorf("%s, want %s; the anchor is %s", got, c.points, m.Anchor)
+			}
+		})
+	}
+}
+
+// logged is a shelf that has every transaction in its log.
+type logged struct{ shelf }
+
+func (e logged) Resolve(ctx context.Context, s recovery.Survey, w recovery.Want, store storage.Store) (recovery.Point, error) {
+	if w.OfLog() {
+		w.Kind = recovery.WantLatest
+	}
+	return e.shelf.Resolve(ctx, s, w, store)
+}
+
+// A transaction is looked for in the log of the database that was named, and of several
+// without a name in none.
+func TestResolve_anchor(t *testing.T) {
+	open := copies(t, map[string][]string{"nearby": {"pitr/02:00"}, "offsite": {"pitr/02:00"}})
+	both := strings.Replace(text, "restore: database", "restore: [database, stats]", 1)
+	for name, c := range map[string]struct {
+		book, want, component string
+		anchor, says, hint    string
+	}{
+		"the only database":           {text, "before-xid:81214", "", "database", "", ""},
+		"the one that was named":      {both, "before-xid:81214", "stats", "stats", "", ""},
+		"a time":                      {both, "2026-11-23T02:10:00Z", "", "database", "", ""},
+		"a time of another":           {both, "2026-11-23T02:10:00Z", "stats", "stats", "", ""},
+		"a backup of another":         {both, "pitr/02:00", "stats", "stats", "", ""},
+		"a transaction of any":        {both, "before-xid:81214", "", "", "before-xid:81214 may be in the log of each of several databases", "--component database or --component stats"},
+		"what follows a transaction":  {both, "after-xid:81214", "", "", "several databases", "--component stats"},
+		"a position in any log":       {both, "lsn:3/7A21F0C8", "", "", "several databases", "--component stats"},
+		"one that does not come back": {text, "latest", "stats", "", `restores no component "stats"`, "choose one of: database"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rb, engines := parse(t, c.book), []recovery.Engine{logged{log}}
+			cat, err := catalogue.Survey(t.Context(), catalogue.Options{Components: plan.Restored(rb), Copies: plan.Copies(rb), Engines: engines, OpenStore: open})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := recovery.ParseWant(c.want, at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := plan.Resolve(t.Context(), cat, open, rb, engines, plan.Wanted{Want: want, Component: c.component})
+			if c.says != "" {
+				if err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(recovery.HintOf(err), c.hint) || recovery.ExitOf(err) != recovery.Usage {
+					t.Fatalf("%+v, %v, hint %q, exit %d", m, err, recovery.HintOf(err), recovery.ExitOf(err))
+				}
+				return
+			}
+			if err != nil || m.Anchor != c.anchor || m.Points[0].Component != c.anchor {
+				t.Errorf("%+v, %v", m, err)
+			}
+		})
+	}
+}
+
+// Another copy for one component is one for it alone: the others stay where they come
+// from, as long as that can bring them back.
+func TestResolve_anotherCopyOfOne(t *testing.T) {
+	both := strings.Replace(text, "restore: database", "restore: [database, stats]", 1)
+	for name, c := range map[string]struct {
+		of, copy string
+		offsite  []string
+		points   string
+	}{
+		"of another":                   {"stats", "offsite", []string{"pitr/01:00", "dump/02:30"}, "database dump/02:00 in nearby, stats pitr/01:00 in offsite"},
+		"of the anchor":                {"database", "offsite", []string{"pitr/01:00"}, "database pitr/01:00 in offsite, stats dump/01:00 in nearby"},
+		"the others cannot stay there": {"database", "offsite", []string{"pitr/00:30"}, "database pitr/00:30 in offsite, stats pitr/00:30 in offsite"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			open := copies(t, map[string][]string{"nearby": {"dump/01:00", "dump/02:00"}, "offsite": c.offsite})
+			rb, engines := parse(t, both), []recovery.Engine{dumps, log}
+			cat, err := catalogue.Survey(t.Context(), catalogue.Options{Components: plan.Restored(rb), Copies: plan.Copies(rb), Engines: engines, OpenStore: open})
+			if err != nil {
+				t.Fatal(err)
+			}
+			now := recovery.Moment{Points: []recovery.Point{{Component: "database", Copy: "nearby", Engine: "dump"}, {Component: "stats", Copy: "nearby", Engine: "dump"}}}
+			want := plan.Wanted{Want: recovery.Want{Kind: recovery.WantLatest, Text: "latest"}, Component: "database", Copy: c.copy, Of: c.of, Stay: now}
+			if name == "of another" {
+				want.Engine = "pitr"
+			}
+			m, err := plan.Resolve(t.Context(), cat, open, rb, engines, want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var points []string
+			for _, p := range m.Points {
+				points = append(points, fmt.Sprintf("%s %s in %s", p.Component, p.Backup.ID, p.Copy))
+			}
+			if got := strings.Join(points, ", "); got != c.points {
+				t.Errorf("%s, want %s", got, c.points)
 			}
 		})
 	}
