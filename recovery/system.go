@@ -68,4 +68,7 @@ type Key struct {
 	Required           bool
 	// List allows several values.
 	List bool
+	// Check says what is wrong with a value, in words that go on after it ("is not a
+	// duration"), and as the hint what to write instead; nil takes every one.
+	Check func(value string) error
 }

@@ -32,6 +32,10 @@ type Key struct {
 	Required           bool
 	// List allows several values.
 	List bool
+	// Check says what is wrong with a value, in words that go on after it ("is not a
+	// duration"), and what to write instead; both are empty where nothing is. Nil takes
+	// every value.
+	Check func(value string) (what, do string)
 }
 
 // Lint checks what a runbook leaves to others: the engines' keys, backups that cannot be
@@ -183,6 +187,39 @@ func (l *linter) keys(c Component, candidates []Schema) {
 		case !k.List && len(c.Settings[name]) > 1:
 			l.problems.add(Error, c.Keys[name], fmt.Sprintf("`%s` takes one value, and %d are given", name, len(c.Settings[name])),
 				"keep one of them")
+		default:
+			l.values(c, name, candidates)
+		}
+	}
+}
+
+// values checks the values of a setting: one is wrong that each candidate refuses which
+// has the key.
+func (l *linter) values(c Component, name string, candidates []Schema) {
+	for _, v := range c.Settings[name] {
+		if v == "" { // as if it were missing
+			continue
+		}
+		var wrong string
+		var instead []string
+		for _, s := range candidates {
+			i := slices.IndexFunc(s.Keys, func(k Key) bool { return k.Name == name })
+			if i < 0 {
+				continue
+			}
+			what, do := "", ""
+			if check := s.Keys[i].Check; check != nil {
+				what, do = check(v)
+			}
+			if wrong = what; what == "" {
+				break
+			}
+			if !slices.Contains(instead, do) {
+				instead = append(instead, do)
+			}
+		}
+		if wrong != "" {
+			l.problems.add(Error, c.Keys[name], fmt.Sprintf("`%s: %s` %s", name, v, wrong), strings.Join(instead, "; or "))
 		}
 	}
 }

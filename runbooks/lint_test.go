@@ -15,10 +15,13 @@ var vocabulary = Vocabulary{
 		{Engine: "dump", Kind: "postgres", Keys: []Key{
 			{Name: "url", Example: `"${DATABASE_URL}"`, Required: true},
 			{Name: "exclude", Example: "[logs]", List: true},
+			{Name: "jobs", Example: "2", Check: only("2")},
 		}},
 		{Engine: "pitr", Kind: "postgres", Keys: []Key{
 			{Name: "url", Example: `"${DATABASE_URL}"`},
 			{Name: "archive", Example: "wal/", Required: true},
+			{Name: "jobs", Example: "4", Check: only("4")},
+			{Name: "quorum", Example: "[1]", List: true, Check: only("1")},
 		}},
 		{Engine: "tree", Kind: "files", Keys: []Key{{Name: "path", Example: "/srv", Required: true}}},
 	},
@@ -28,6 +31,16 @@ var vocabulary = Vocabulary{
 		}
 		return nil
 	},
+}
+
+// only takes one value.
+func only(value string) func(string) (string, string) {
+	return func(v string) (string, string) {
+		if v == value {
+			return "", ""
+		}
+		return "is not " + value, "write " + value
+	}
 }
 
 func TestLint(t *testing.T) {
@@ -40,7 +53,7 @@ func TestLint(t *testing.T) {
 		{name: "clean"},
 		{name: "with an engine", edits: []string{component, `{kind: postgres, with: dump, url: "${DATABASE_URL}"}`}},
 		{name: "a key of another engine", edits: []string{component, `{kind: postgres, with: dump, url: "${DATABASE_URL}", archive: wal/}`}, want: []string{
-			"11:66: error: `archive` is not a key of a component of kind `postgres`; remove it; there are kind, with, url, exclude",
+			"11:66: error: `archive` is not a key of a component of kind `postgres`; remove it; there are kind, with, url, exclude, jobs",
 		}},
 		{name: "misspelt engine", edits: []string{component, `{kind: postgres, with: dmup}`}, want: []string{
 			"11:30: error: no engine `dmup` restores components of kind `postgres`; write `with: dump`",
@@ -50,10 +63,19 @@ func TestLint(t *testing.T) {
 		}},
 		{name: "misspelt key", edits: []string{`url: "${DATABASE_URL}"`, `url: "${DATABASE_URL}", archiv: wal/, colour: red`}, want: []string{
 			"11:54: error: `archiv` is not a key of a component of kind `postgres`; write `archive`",
-			"11:68: error: `colour` is not a key of a component of kind `postgres`; remove it; there are kind, with, url, exclude, archive",
+			"11:68: error: `colour` is not a key of a component of kind `postgres`; remove it; there are kind, with, url, exclude, jobs, archive, quorum",
 		}},
 		{name: "list where one value goes", edits: []string{`"${DATABASE_URL}"`, `["${DATABASE_URL}", b]`}, want: []string{
 			"11:30: error: `url` takes one value, and 2 are given; keep one of them",
+		}},
+		{name: "value that each engine refuses", edits: []string{`url: "${DATABASE_URL}"`, `url: "${DATABASE_URL}", jobs: 3, quorum: [1, 2, x]`}, want: []string{
+			"11:54: error: `jobs: 3` is not 4; write 2; or write 4",
+			"11:63: error: `quorum: 2` is not 1; write 1",
+			"11:63: error: `quorum: x` is not 1; write 1",
+		}},
+		{name: "value that one of two engines takes", edits: []string{`url: "${DATABASE_URL}"`, `url: "${DATABASE_URL}", jobs: 2, quorum: 1`}},
+		{name: "value that the named engine refuses", edits: []string{component, `{kind: postgres, with: pitr, archive: wal/, jobs: 2}`}, want: []string{
+			"11:57: error: `jobs: 2` is not 4; write 4",
 		}},
 		{name: "list", edits: []string{component, `{kind: postgres, url: "${DATABASE_URL}", exclude: [a, b]}`}},
 		{name: "nothing that any engine needs", edits: []string{component, `{kind: postgres}`}, want: []string{

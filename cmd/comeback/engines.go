@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"os"
 	"time"
 
@@ -125,21 +127,44 @@ func vocabulary() runbooks.Vocabulary {
 	for _, e := range engines() {
 		s := e.Schema()
 		schema := runbooks.Schema{Engine: s.Engine, Kind: string(s.Kind)}
+		taker, takes := e.(recovery.Capturer)
 		for _, k := range s.Keys {
-			schema.Keys = append(schema.Keys, runbooks.Key(k))
+			if k.Name == "backup" && takes {
+				k.Check = recovery.OneOf(append(taker.Takes(), "none")...)
+			}
+			schema.Keys = append(schema.Keys, keyOf(k))
 		}
-		if _, takes := e.(recovery.Capturer); takes {
-			schema.Keys = append(schema.Keys, runbooks.Key{Name: "retain", Doc: "how many of comeback's own backups stay in each copy; everything if it is missing", Example: "[14 daily, 8 weekly, 12 monthly]", List: true})
+		if takes {
+			schema.Keys = append(schema.Keys, keyOf(recovery.Key{Name: "retain", Doc: "how many of comeback's own backups stay in each copy; everything if it is missing", Example: "[14 daily, 8 weekly, 12 monthly]", List: true,
+				Check: backup.CheckKeep}))
 		}
 		for _, s := range switchers() {
 			if s.Kind() != switched(recovery.ComponentKind(schema.Kind), schema.Engine) {
 				continue
 			}
 			for _, k := range s.Keys() {
-				schema.Keys = append(schema.Keys, runbooks.Key(k))
+				if k.Name == "keep" {
+					k.Check = plan.CheckKeep
+				}
+				schema.Keys = append(schema.Keys, keyOf(k))
 			}
 		}
 		v.Engines = append(v.Engines, schema)
 	}
 	return v
+}
+
+// keyOf is an engine's key as the linter takes it.
+func keyOf(k recovery.Key) runbooks.Key {
+	key := runbooks.Key{Name: k.Name, Doc: k.Doc, Example: k.Example, Required: k.Required, List: k.List}
+	if k.Check != nil {
+		key.Check = func(value string) (what, do string) {
+			err := k.Check(value)
+			if err == nil {
+				return "", ""
+			}
+			return err.Error(), cmp.Or(recovery.HintOf(err), fmt.Sprintf("write it like `%s: %s`", k.Name, k.Example))
+		}
+	}
+	return key
 }

@@ -33,6 +33,14 @@ func ParseKeep(words []string) (Keep, error) {
 	return k, nil
 }
 
+// CheckKeep says what is wrong with one value of a component's `retain`.
+func CheckKeep(word string) error {
+	if _, err := ParseKeep([]string{word}); err != nil {
+		return recovery.Errorf(recovery.HintOf(err), "does not say how many backups are kept").WithExit(recovery.Usage)
+	}
+	return nil
+}
+
 // PruneOptions say which backups of a component in a copy are looked at.
 type PruneOptions struct {
 	Component recovery.Component

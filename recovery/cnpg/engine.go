@@ -1,6 +1,7 @@
 package cnpg
 
 import (
+	"math"
 	"time"
 
 	"comeback/recovery"
@@ -31,9 +32,9 @@ func (engine) Schema() recovery.Schema {
 		{Name: "manifest", Doc: "a file with the source's Cluster, as it was applied; used where the source is gone", Example: "/srv/gitops/shop-db.yaml"},
 		{Name: "database", Doc: "the database that checks look at; the source's application database if it is missing", Example: "shop"},
 		{Name: "secret", Doc: "the secret with username and password that checks sign on by; the application's if it is missing", Example: "shop-db-readonly"},
-		{Name: "instances", Doc: "how many instances what is restored has; 1 if it is missing", Example: "3"},
+		{Name: "instances", Doc: "how many instances what is restored has; 1 if it is missing", Example: "3", Check: recovery.Number(1, math.MaxInt)},
 		{Name: "cost_per_hour", Doc: "what an hour of it costs, for people", Example: "0.12 EUR"},
-		{Name: "every", Doc: "how often the API is asked how far it is; 5s if it is missing", Example: "5s"},
+		{Name: "every", Doc: "how often the API is asked how far it is; 5s if it is missing", Example: "5s", Check: provider.CheckInterval},
 		{Name: "url", Doc: "the live database", Example: "${DATABASE_URL}"},
 	}}
 }

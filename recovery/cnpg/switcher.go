@@ -34,7 +34,8 @@ func (switcher) Kind() recovery.ComponentKind { return Live }
 
 // Keys are what a component says about its live target.
 func (switcher) Keys() []recovery.Key {
-	return []recovery.Key{{Name: "into", Doc: "how it comes back: hand-over (the new cluster is left running, and people give the application its address)", Example: recovery.IntoHandOver}}
+	return []recovery.Key{{Name: "into", Doc: "how it comes back: hand-over (the new cluster is left running, and people give the application its address)", Example: recovery.IntoHandOver,
+		Check: recovery.OneOf(recovery.IntoHandOver)}}
 }
 
 // Kinds are the steps of a hand-over and of its end.

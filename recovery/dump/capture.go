@@ -241,14 +241,17 @@ func (t *taking) explain(err error) error {
 	return &recovery.Error{What: err.Error(), Hint: hint, Err: err}
 }
 
+// maxDumpJobs is how many jobs take a dump at most.
+const maxDumpJobs = 64
+
 // directory dumps with several jobs into Temp and stores the files, the table of
 // contents last: without it, it is no archive.
 func (t *taking) directory(ctx context.Context, key string) error {
 	jobs := 2
 	if text := t.Component.Settings.Text("dump_jobs"); text != "" {
 		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > 64 {
-			return recovery.Errorf("write a number from 1 to 64", "`dump_jobs` of %s is %q", t.Component.Name, text).WithExit(recovery.Usage)
+		if err != nil || n < 1 || n > maxDumpJobs {
+			return recovery.Errorf("write a number from 1 to "+strconv.Itoa(maxDumpJobs), "`dump_jobs` of %s is %q", t.Component.Name, text).WithExit(recovery.Usage)
 		}
 		jobs = n
 	}

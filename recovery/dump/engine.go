@@ -54,8 +54,8 @@ func (engine) Schema() recovery.Schema {
 		{Name: "prefix", Doc: "how the keys of this component's dumps begin in a copy; if it is missing, NAME/ for those that comeback takes, and all that is no other component's is looked at", Example: "db/"},
 		{Name: "database", Doc: "the database's name, where a dump holds several or does not tell it", Example: "shop"},
 		{Name: "backup", Doc: "what comeback backup takes: dump, base; all that fits if it is missing, none for nothing", Example: "dump", List: true},
-		{Name: "dump_format", Doc: "how dumps are taken: custom (if it is missing), or directory, with several jobs", Example: "directory"},
-		{Name: "dump_jobs", Doc: "how many jobs take a dump in the directory format; 2 if it is missing", Example: "4"},
+		{Name: "dump_format", Doc: "how dumps are taken: custom (if it is missing), or directory, with several jobs", Example: "directory", Check: recovery.OneOf("custom", "directory")},
+		{Name: "dump_jobs", Doc: "how many jobs take a dump in the directory format; 2 if it is missing", Example: "4", Check: recovery.Number(1, maxDumpJobs)},
 	}}
 }
 

@@ -26,8 +26,18 @@ type bucketEngine struct{ Options }
 func (bucketEngine) Schema() recovery.Schema {
 	return recovery.Schema{Engine: Bucket, Kind: recovery.Files, Keys: []recovery.Key{
 		{Name: "prefix", Doc: "how the component's keys begin in the bucket; all of it if it is missing", Example: "uploads/"},
-		{Name: "versioned_since", Doc: "since when the bucket keeps versions; from its oldest version on if it is missing", Example: "2026-01-31T00:00:00Z"},
+		{Name: "versioned_since", Doc: "since when the bucket keeps versions; from its oldest version on if it is missing", Example: "2026-01-31T00:00:00Z",
+			Check: func(text string) error { _, err := sinceTime(text); return err }},
 	}}
+}
+
+// sinceTime reads versioned_since.
+func sinceTime(text string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return t, recovery.Errorf("write it with its offset, like 2026-01-31T00:00:00Z", "is not a time").WithExit(recovery.Usage)
+	}
+	return t, nil
 }
 
 // Kinds are the steps of a restore, and of putting it right by rows.
@@ -85,8 +95,8 @@ func (e bucketEngine) Survey(ctx context.Context, c recovery.Component, copy rec
 	b := recovery.Backup{ID: "versions", Component: c.Name, Copy: copy.Name, Engine: Bucket, Form: "versions of a bucket",
 		Taken: recovery.Span{To: e.Now().UTC()}, Details: map[string]string{"prefix": f.Prefix}}
 	if text := c.Settings.Text("versioned_since"); text != "" {
-		if f.Since, err = time.Parse(time.RFC3339, text); err != nil {
-			return s, recovery.Errorf("write it with its offset, like 2026-01-31T00:00:00Z", "survey copy %s: versioned_since is not a time: %.40q", copy.Name, text).WithExit(recovery.Usage)
+		if f.Since, err = sinceTime(text); err != nil {
+			return s, fmt.Errorf("survey copy %s: `versioned_since: %.40s` %w", copy.Name, text, err)
 		}
 		f.Declared = true
 	}

@@ -2,6 +2,7 @@ package pitr
 
 import (
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -72,7 +73,8 @@ func (e *engine) Schema() recovery.Schema {
 		{Name: "url", Doc: "the live database's connection string; its path names the database, its user the superuser", Example: "${DATABASE_URL}"},
 	}
 	return recovery.Schema{Engine: e.name(), Kind: recovery.Postgres, Keys: append(append(keys, e.form.Keys()...),
-		recovery.Key{Name: "timeline", Doc: "the timeline to follow where the archive holds several; the newest if not set", Example: "1"},
+		recovery.Key{Name: "timeline", Doc: "the timeline to follow where the archive holds several; the newest if not set", Example: "1",
+			Check: func(text string) error { _, err := timelineOf(text); return err }},
 		recovery.Key{Name: "database", Doc: "the database that checks look at, where the cluster has several", Example: "shop"},
 		recovery.Key{Name: "superuser", Doc: "the superuser of the restored cluster, if it is not postgres", Example: "admin"})}
 }
@@ -100,14 +102,21 @@ func prefixOf(c recovery.Component, key string) string {
 
 // wantedTimeline reads the setting timeline; 0 is the newest.
 func wantedTimeline(c recovery.Component) (uint32, error) {
-	text := c.Settings.Text("timeline")
+	n, err := timelineOf(c.Settings.Text("timeline"))
+	if err != nil {
+		return 0, fmt.Errorf("the setting `timeline: %s` of %s %w", c.Settings.Text("timeline"), c.Name, err)
+	}
+	return n, nil
+}
+
+// timelineOf reads a timeline that a runbook names; 0 is the newest.
+func timelineOf(text string) (uint32, error) {
 	if text == "" || text == "latest" || text == "newest" {
 		return 0, nil
 	}
 	n, err := strconv.ParseUint(text, 10, 32)
 	if err != nil || n == 0 {
-		return 0, recovery.Errorf("give the number of a timeline, like 1, or leave it out for the newest",
-			"the setting timeline of %s is %q", c.Name, text).WithExit(recovery.Usage)
+		return 0, recovery.Errorf("give the number of a timeline, like 1, or leave it out for the newest", "is no timeline").WithExit(recovery.Usage)
 	}
 	return uint32(n), nil
 }

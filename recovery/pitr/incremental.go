@@ -134,6 +134,9 @@ func (t *basing) follow(ctx context.Context, conn *pgx.Conn, m *recovery.Manifes
 	return manifest, nil
 }
 
+// maxIncrementals is how many incremental backups may follow a full one at most.
+const maxIncrementals = 1000
+
 // incrementals is how many incremental backups may follow a full one.
 func incrementals(c recovery.Component) (int, error) {
 	text := c.Settings.Text("incremental")
@@ -141,7 +144,7 @@ func incrementals(c recovery.Component) (int, error) {
 		return 0, nil
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 0 || n > 1000 {
+	if err != nil || n < 0 || n > maxIncrementals {
 		return 0, recovery.Errorf("write how many incremental backups follow a full one, like `incremental: 6`",
 			"the setting incremental of %s is %q", c.Name, text).WithExit(recovery.Usage)
 	}

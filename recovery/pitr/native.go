@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"path"
 	"slices"
 	"strings"
@@ -30,10 +31,10 @@ func (nativeForm) Keys() []recovery.Key {
 		{Name: "backups", Doc: "where base backups lie in the copy, instead of prefix", Example: "base"},
 		{Name: "wal", Doc: "where the WAL archive lies in the copy, instead of prefix", Example: "wal"},
 		{Name: "backup", Doc: "what comeback backup takes: dump, base; all that fits if it is missing, none for nothing", Example: "base", List: true},
-		{Name: "incremental", Doc: "how many incremental base backups follow a full one, each of what has changed since the one before: from PostgreSQL 17 on, with summarize_wal on; none if it is missing", Example: "6"},
-		{Name: "record", Doc: "whether base backups record the number and the digest of each table's rows, which reads all of them: yes if it is missing, or no", Example: "no"},
+		{Name: "incremental", Doc: "how many incremental base backups follow a full one, each of what has changed since the one before: from PostgreSQL 17 on, with summarize_wal on; none if it is missing", Example: "6", Check: recovery.Number(0, maxIncrementals)},
+		{Name: "record", Doc: "whether base backups record the number and the digest of each table's rows, which reads all of them: yes if it is missing, or no", Example: "no", Check: recovery.OneOf("yes", "no")},
 		{Name: "receiver", Doc: "the replication slot from which comeback wal receive takes the log, where archive_command cannot be set", Example: "comeback"},
-		{Name: "quorum", Doc: "in how many copies a segment must be durable before comeback wal push tells the server so; 1 if it is missing", Example: "2"},
+		{Name: "quorum", Doc: "in how many copies a segment must be durable before comeback wal push tells the server so; 1 if it is missing", Example: "2", Check: recovery.Number(1, math.MaxInt)},
 	}
 }
 

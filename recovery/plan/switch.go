@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -71,7 +72,12 @@ func (b *builder) switched(stage, line int, section runbooks.Stage, block runboo
 		point, _ := b.Moment.Point(name)
 		i := slices.IndexFunc(b.plan.Components, func(c recovery.Component) bool { return c.Name == name })
 		c := recovery.SwitchContext{System: b.plan.System, Runbook: b.plan.Runbook.SHA256, Component: b.plan.Components[i], Point: point, Live: l, Scratch: b.scratch(name), Run: b.Run,
-			Copies: b.plan.Copies, KeepUntil: b.Created.Add(b.keepOld(name)).UTC().Truncate(time.Second)}
+			Copies: b.plan.Copies}
+		keep, err := keepOld(c.Component)
+		if err != nil {
+			return fmt.Errorf("plan the switch of %s: %w", name, err)
+		}
+		c.KeepUntil = b.Created.Add(keep).UTC().Truncate(time.Second)
 		c.Beside = l.Target
 		c.Beside.ID, c.Beside.Beside = recovery.TargetID("beside/"+name), true
 		s, err := switcher.Plan(c)
@@ -174,17 +180,27 @@ func (b *builder) named(component string, steps []recovery.Step) []recovery.Step
 }
 
 // keepOld is how long a component's old data stays.
-func (b *builder) keepOld(component string) time.Duration {
-	c, ok := b.Runbook.Component(component)
-	if !ok {
-		return KeepOld
+func keepOld(c recovery.Component) (time.Duration, error) {
+	text := c.Settings.Text("keep")
+	if text == "" {
+		return KeepOld, nil
 	}
-	if v := c.Settings["keep"]; len(v) == 1 {
-		if d, err := runbooks.ParseDuration(v[0]); err == nil {
-			return d
-		}
+	if err := CheckKeep(text); err != nil {
+		return 0, fmt.Errorf("`keep: %s` %w", text, err)
 	}
-	return KeepOld
+	return runbooks.ParseDuration(text)
+}
+
+// CheckKeep says what is wrong with a component's `keep`.
+func CheckKeep(text string) error {
+	d, err := runbooks.ParseDuration(text)
+	if err == nil && d == 0 {
+		err = errors.New("keeps nothing")
+	}
+	if err != nil {
+		return recovery.Errorf("write it like `keep: 7d`", "%w", err).WithExit(recovery.Usage)
+	}
+	return nil
 }
 
 // protectAll ends the plan with what backs the switched system up again.

@@ -43,3 +43,11 @@ func Interval(c recovery.Component, otherwise time.Duration) (time.Duration, err
 	}
 	return d, nil
 }
+
+// CheckInterval says what is wrong with an `every`.
+func CheckInterval(text string) error {
+	if d, err := time.ParseDuration(text); err != nil || d <= 0 {
+		return recovery.Errorf("write it like `every: 15s`", "is no time between two questions").WithExit(recovery.Usage)
+	}
+	return nil
+}

@@ -37,7 +37,7 @@ func (engine) Schema() recovery.Schema {
 		{Name: "security_groups", Doc: "its VPC security groups; the source's if they are missing", Example: "[sg-0123]", List: true},
 		{Name: "parameter_group", Doc: "its DB parameter group; the source's if it is missing", Example: "shop-pg15"},
 		{Name: "cost_per_hour", Doc: "what an hour of it costs, for people", Example: "0.29 USD"},
-		{Name: "every", Doc: "how often the service is asked how far it is; 15s if it is missing", Example: "15s"},
+		{Name: "every", Doc: "how often the service is asked how far it is; 15s if it is missing", Example: "15s", Check: provider.CheckInterval},
 		{Name: "url", Doc: "the live database", Example: "${DATABASE_URL}"},
 	}}
 }

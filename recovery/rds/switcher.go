@@ -25,7 +25,8 @@ func (switcher) Kind() recovery.ComponentKind { return Live }
 // Keys are what a component says about its live target.
 func (switcher) Keys() []recovery.Key {
 	return []recovery.Key{
-		{Name: "into", Doc: "how it comes back live: hand-over (it is left running, at an address of its own) or rename (it takes the live one's name, which is renamed aside)", Example: recovery.IntoHandOver},
+		{Name: "into", Doc: "how it comes back live: hand-over (it is left running, at an address of its own) or rename (it takes the live one's name, which is renamed aside)", Example: recovery.IntoHandOver,
+			Check: recovery.OneOf(recovery.IntoHandOver, intoRename)},
 		{Name: "keep", Doc: "how long what was live stays aside after a switch; 7d if not set", Example: "7d"},
 	}
 }

@@ -54,7 +54,8 @@ func (switcher) Kind() recovery.ComponentKind { return recovery.Postgres }
 // Keys are what a component says about its live target.
 func (switcher) Keys() []recovery.Key {
 	return []recovery.Key{
-		{Name: "into", Doc: "how it comes back live: database (it takes the place of the database that url names), cluster (the whole data directory is exchanged), or hand-over (it is restored and left running beside)", Example: intoDatabase},
+		{Name: "into", Doc: "how it comes back live: database (it takes the place of the database that url names), cluster (the whole data directory is exchanged), or hand-over (it is restored and left running beside)", Example: intoDatabase,
+			Check: recovery.OneOf(intoDatabase, intoCluster, recovery.IntoHandOver)},
 		{Name: "admin", Doc: "how a recovery reaches the live server, where url's role may not create and rename databases", Example: "${ADMIN_URL}"},
 		{Name: "data", Doc: "the live server's data directory, for into: cluster where the server is down, or the host is fresh and there is nothing yet", Example: "/var/lib/postgresql/15/main"},
 		{Name: "stop", Doc: "the command that stops the live server, for into: cluster; pg_ctl if not set", Example: "[systemctl, stop, postgresql@15-main]", List: true},

@@ -51,7 +51,7 @@ func (form) Keys() []recovery.Key {
 		{Name: "config", Doc: "pgBackRest's configuration, if it is not where pgBackRest looks for it", Example: "/etc/pgbackrest/pgbackrest.conf"},
 		{Name: "repo", Doc: "the number of the repository in that configuration, 1 if it is missing; or which copy is which", Example: "[nearby=1, offsite=2]", List: true},
 		{Name: "prefix", Doc: "where the repository lies in the copy; the copy itself if it is missing", Example: "pgbackrest"},
-		{Name: "processes", Doc: "how many processes restore side by side; one for each processor if it is missing", Example: "4"},
+		{Name: "processes", Doc: "how many processes restore side by side; one for each processor if it is missing", Example: "4", Check: recovery.Number(1, maxProcesses)},
 		{Name: "environment", Doc: "what pgBackRest needs to know beside its configuration, as PGBACKREST_…=value; secrets as references", Example: `["PGBACKREST_REPO1_CIPHER_PASS=${CIPHER_PASS}"]`, List: true},
 	}
 }

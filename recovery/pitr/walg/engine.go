@@ -49,7 +49,7 @@ func (form) Keys() []recovery.Key {
 		{Name: "environment", Doc: "what WAL-G needs to know beside its configuration, as WALG_…=value, AWS_…=value and the like; secrets as references", Example: `["WALG_LIBSODIUM_KEY=${CIPHER_KEY}"]`, List: true},
 		{Name: "repository", Doc: "the copy that WAL-G's storage is, where comeback cannot see that for itself", Example: "nearby"},
 		{Name: "prefix", Doc: "where the storage lies in the copy; the copy itself if it is missing", Example: "walg"},
-		{Name: "concurrency", Doc: "how many parts of a backup are fetched side by side; WAL-G's own choice if it is missing", Example: "4"},
+		{Name: "concurrency", Doc: "how many parts of a backup are fetched side by side; WAL-G's own choice if it is missing", Example: "4", Check: recovery.Number(1, maxConcurrency)},
 	}
 }
 
