@@ -127,12 +127,19 @@ func removeTemps(dir string) {
 	}
 }
 
+// writeTemp writes a file for its owner alone, or in a run's directory for those who may
+// read the run's journal: in a shared state these are the colleagues, who verify it.
 func writeTemp(dir, name string, b []byte) (string, error) {
 	f, err := os.CreateTemp(dir, tempPrefix)
 	if err != nil {
 		return "", fmt.Errorf("write %s: %w", name, err)
 	}
-	_, err = f.Write(b)
+	if info, missing := os.Stat(filepath.Join(dir, journalFile)); missing == nil {
+		err = f.Chmod(info.Mode().Perm())
+	}
+	if err == nil {
+		_, err = f.Write(b)
+	}
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		os.Remove(f.Name())
 		return "", fmt.Errorf("write %s: %w", name, err)

@@ -315,3 +315,41 @@ func TestDigest(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// Who may read a run's journal may read what is signed of it: in a shared state the
+// colleagues, in one's own nobody else.
+func TestSign_readable(t *testing.T) {
+	for name, mode := range map[string]os.FileMode{"shared": 0o640, "one's own": 0o600} {
+		t.Run(name, func(t *testing.T) {
+			dir := written(t)
+			must(t, os.Chmod(filepath.Join(dir, journalFile), mode))
+			signWith(t, dir, makeKey(t, "-t", "ed25519"))
+			v, err := Verify(dir, VerifyOptions{})
+			must(t, err)
+			var all []int
+			for _, e := range v.Report.Exceptions {
+				all = append(all, e.Number)
+			}
+			review, err := SignReview(t.Context(), dir, all, signerOf(t, makeKey(t, "-t", "ed25519")))
+			must(t, err)
+			for _, file := range []string{SignatureFile, review.File} {
+				info, err := os.Stat(filepath.Join(dir, file))
+				must(t, err)
+				if info.Mode() != mode {
+					t.Errorf("%s is %v, and the journal %v", file, info.Mode(), mode)
+				}
+			}
+			// One that was made elsewhere, too.
+			armored, err := os.ReadFile(filepath.Join(dir, SignatureFile))
+			must(t, err)
+			must(t, os.Remove(filepath.Join(dir, SignatureFile)))
+			_, err = Adopt(dir, armored)
+			must(t, err)
+			info, err := os.Stat(filepath.Join(dir, SignatureFile))
+			must(t, err)
+			if info.Mode() != mode {
+				t.Errorf("adopted, it is %v, and the journal %v", info.Mode(), mode)
+			}
+		})
+	}
+}
