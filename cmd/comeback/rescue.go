@@ -125,6 +125,9 @@ func (a *app) rescue(ctx context.Context, path string, o rescuing) error {
 		return a.printPlan(p)
 	}
 	if !console {
+		if b.found && p.Confirm != "" {
+			return notNamed(b.path, "nobody is asked about it here")
+		}
 		if err := checkConfirmed(p, o.confirm); err != nil {
 			return err
 		}

@@ -68,13 +68,27 @@ func notNamed(path, what string) error {
 		"refused: the runbook was found in a copy, into which others may write, and %s", what).WithExit(recovery.Refused)
 }
 
-// runsPrograms refuses a runbook that was found whose commands would be run here to see
-// which backups there are, before anybody has confirmed anything.
+// tellPrograms are the settings of components that say which programs run on this host, or
+// that lead the programs of engines to others: a kubeconfig, an AWS profile and
+// pgBackRest's cmd-ssh each name some.
+var tellPrograms = []string{"kubectl", "kubeconfig", "environment", "config"}
+
+// runsPrograms refuses a runbook that was found by which programs would be run here before
+// anybody has confirmed anything: to see which backups there are, or to call a person.
 func runsPrograms(asked, path string, rb *runbooks.Runbook) error {
-	if onlyFound(asked, path) {
-		for _, c := range rb.Components {
-			if c.With == commands.Name {
-				return notNamed(path, fmt.Sprintf("its component %s has commands that this host would run", c.Name))
+	if !onlyFound(asked, path) {
+		return nil
+	}
+	if len(rb.Notify) > 0 {
+		return notNamed(path, "its `notify:` is a command that this host would run")
+	}
+	for _, c := range rb.Components {
+		if c.With == commands.Name {
+			return notNamed(path, fmt.Sprintf("its component %s has commands that this host would run", c.Name))
+		}
+		for _, key := range tellPrograms {
+			if len(c.Settings[key]) > 0 {
+				return notNamed(path, fmt.Sprintf("`%s` of its component %s says what this host would run", key, c.Name))
 			}
 		}
 	}

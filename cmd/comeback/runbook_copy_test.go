@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -270,7 +272,56 @@ func TestRunbookInCopy_found(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// Nor does any other setting that names a program, or a file that may name one.
+	for add, says := range map[string]string{
+		"components:\n  more: {kind: postgres, with: cnpg, context: a, namespace: b, cluster: c, kubectl: " + b.copy + "/program}\n":        "`kubectl` of its component more",
+		"components:\n  more: {kind: postgres, with: pgbackrest, stanza: shop, environment: [PGBACKREST_CMD_SSH=" + b.copy + "/program]}\n": "`environment` of its component more",
+		"components:\n  more: {kind: postgres, with: wal-g, config: " + b.copy + "/wal-g.json}\n":                                           "`config` of its component more",
+		"notify: [" + b.copy + "/program]\ncomponents:\n":                                                                                   "its `notify:` is a command",
+	} {
+		planted := strings.Replace(string(text), "components:\n", add, 1)
+		name := filepath.Join(dir, time.Now().Add(time.Hour).UTC().Format("20060102T150405Z")+"-"+sumOf([]byte(planted))+".md")
+		if err := os.WriteFile(name, []byte(planted), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		program := "#!/bin/sh\ntouch " + b.copy + "/ran\n"
+		if err := os.WriteFile(filepath.Join(b.copy, "program"), []byte(program), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		b.run(t.Context(), "moments", from).has(t, recovery.Refused, says, "give this very one: "+from)
+		if _, err := (&desk{app: b.app(io.Discard, io.Discard)}).Open(t.Context(), from); recovery.ExitOf(err) != recovery.Refused {
+			t.Errorf("the console opens it: %v", err)
+		}
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if _, err := os.Stat(filepath.Join(b.copy, "ran")); err == nil {
 		t.Error("the program was run")
 	}
+}
+
+// What a rescue would change by a runbook that was only found, somebody is asked about.
+func TestRunbookInCopy_foundRescue(t *testing.T) {
+	l, r := theShop(t), newRig(t)
+	r.environ["DATABASE_URL"] = l.URL()
+	text, err := os.ReadFile(runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), nil, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy := t.TempDir()
+	dir := filepath.Join(copy, "comeback", "runbooks", "shop")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "20261101T000000Z-"+sumOf(text)+".md"), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"rescue", "file://" + copy, "--xid", fmt.Sprint(l.incident.Harm.XID), "--plain"}
+	name := r.planned(t, args...).Confirm
+	if name == "" {
+		t.Fatal("the rescue changes nothing live")
+	}
+	r.run(t.Context(), append(args, "--confirm", name)...).has(t, recovery.Refused, "the runbook was found in a copy", "give this very one: file://"+copy)
+	r.noRun(t)
 }
