@@ -440,6 +440,43 @@ func TestSecrets_neverRecorded(t *testing.T) {
 	}
 }
 
+// stuck is a releaser that cannot reach what it is to give back.
+type stuck struct{ kind recovery.ResourceKind }
+
+func (s stuck) Resource() recovery.ResourceKind { return s.kind }
+func (stuck) Release(context.Context, recovery.Resource) error {
+	return errors.New("its server does not answer")
+}
+
+// A run that was stopped and could not give everything back does not end as cleaned up: it
+// names what is left, and how to give it back.
+func TestRun_interruptedWithSomethingLeft(t *testing.T) {
+	for _, what := range []recovery.ResourceKind{recovery.Exchanged, recovery.Cluster} {
+		t.Run(string(what), func(t *testing.T) {
+			started := make(chan struct{})
+			hang := kind{"hang", func(ctx context.Context, e recovery.Env, _ recovery.Step) (recovery.Outcome, error) {
+				if err := e.Claim(ctx, recovery.Resource{Kind: what, ID: "db1/shop"}); err != nil {
+					return recovery.Outcome{}, err
+				}
+				close(started)
+				<-ctx.Done()
+				return recovery.Outcome{}, ctx.Err()
+			}}
+			r := newRig(t, []recovery.Kind{hang}, func(_ *recovery.Plan, o *execute.Options) { o.Releasers = []recovery.Releaser{stuck{what}} }, step("1", "hang"))
+			ctx, cancel := context.WithCancelCause(t.Context())
+			go func() { <-started; cancel(errors.New("interrupted by ctrl-c")) }()
+			s, err := r.Run(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.Result != recovery.ResultInterrupted || s.Exit != recovery.WithExceptions ||
+				!strings.Contains(s.Says, fmt.Sprintf("ctrl-c; not given back: %s db1/shop; for that: comeback stop", what)) {
+				t.Errorf("ended as %s %d: %s", s.Result, s.Exit, s.Says)
+			}
+		})
+	}
+}
+
 func TestSecrets_missing(t *testing.T) {
 	s := execute.NewSecrets(func(string) (string, bool) { return "", false }, map[string]string{"DATABASE_URL": "from the vault, path shop/db"})
 	_, err := s.Expand("${DATABASE_URL}")

@@ -89,7 +89,8 @@ func (x *Executor) release(ctx context.Context) {
 // Ending judges a run whose steps have ended and whose claims were given back.
 // Passed means that every step was done, every check held and everything the
 // run made is gone; it is never the default. A system that is open and could not be
-// backed up again came back all the same, with that exception.
+// backed up again came back all the same, with that exception. A run that was stopped
+// ends as interrupted, and by its exit code is cleaned up only where it is.
 func Ending(s *recovery.State, p *recovery.Plan) recovery.RunEnded {
 	var failed, exceptions []string
 	exit := recovery.Failed
@@ -117,7 +118,9 @@ func Ending(s *recovery.State, p *recovery.Plan) recovery.RunEnded {
 			}
 		}
 	}
+	var left []string
 	for _, c := range s.Held() {
+		left = append(left, fmt.Sprintf("%s %s", c.Kind, c.ID))
 		what := "could not be removed"
 		if c.OnPurpose {
 			what = "is still there"
@@ -133,7 +136,12 @@ func Ending(s *recovery.State, p *recovery.Plan) recovery.RunEnded {
 	deliberate := slices.ContainsFunc(s.Steps, func(st recovery.StepState) bool { return stoppedAt(&st) })
 	switch {
 	case s.Stop != nil && s.Stop.By != "comeback" && !deliberate:
-		return recovery.RunEnded{Result: recovery.ResultInterrupted, Exit: recovery.Interrupted, Says: "stopped: " + s.Stop.Reason}
+		end := recovery.RunEnded{Result: recovery.ResultInterrupted, Exit: recovery.Interrupted, Says: "stopped: " + s.Stop.Reason}
+		if len(left) > 0 {
+			end.Exit = recovery.WithExceptions
+			end.Says += fmt.Sprintf("; not given back: %s; for that: comeback stop %s", strings.Join(left, ", "), s.Run)
+		}
+		return end
 	case len(failed) > 0 && exit == recovery.Refused:
 		return recovery.RunEnded{Result: recovery.ResultRefused, Exit: exit, Says: failed[0]}
 	case len(failed) > 0:
