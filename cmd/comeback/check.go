@@ -48,7 +48,8 @@ Exit codes, as monitoring has them:
   1    yes, but there are findings
   2    no: a component could not be brought back
   3    not known: the copies could not be judged, or the check itself failed, also
-       because its command line or runbook is wrong, or its host does not answer`,
+       because its command line or runbook is wrong, its host does not
+       answer, or it was interrupted`,
 		Example: `  comeback check shop.md
   comeback check shop.md --json
   comeback check s3://shop-backups-offsite/shop --no-canary
@@ -79,13 +80,24 @@ func monitored(cmd *cobra.Command) {
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return checkFailed(flags(cmd, err)) })
 }
 
-// checkFailed gives the failure of the check itself monitoring's code.
+// checkFailed gives the failure of the check itself monitoring's code, as it does to a code
+// of another table, which a check on another host may have ended with.
 func checkFailed(err error) error {
 	var ended *exitError
-	if err == nil || errors.As(err, &ended) {
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &ended):
+		if ended.code > recovery.CheckUnknown {
+			return &exitError{recovery.CheckUnknown}
+		}
 		return err
 	}
-	return &recovery.Error{What: err.Error(), Hint: recovery.HintOf(err), Exit: recovery.CheckUnknown, Err: err}
+	failed := &recovery.Error{What: err.Error(), Hint: recovery.HintOf(err), Exit: recovery.CheckUnknown, Err: err}
+	if errors.Is(err, context.Canceled) {
+		failed.Err = nil // of other commands it has a code of its own
+	}
+	return failed
 }
 
 func (a *app) check(ctx context.Context, o checkAsked) error {
@@ -146,6 +158,9 @@ const checkWidth = 80
 // cannot keep it, or cannot read what it has kept, is a finding.
 func (a *app) assess(ctx context.Context, b *book, canary bool, keep func(*book, catalogue.Catalogue, *recovery.Assessment) error) (recovery.Assessment, error) {
 	e, err := a.gather(ctx, b, canary)
+	if err == nil {
+		err = context.Cause(ctx) // what was not looked at any more is not missing
+	}
 	if err != nil {
 		return recovery.Assessment{}, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -178,5 +179,23 @@ func TestCheck_notMade(t *testing.T) {
 		{"--give gives variables to another host", []string{book, "--give", "HOME"}},
 	} {
 		r.run(t.Context(), append([]string{"check"}, c.args...)...).has(t, recovery.CheckUnknown, c.says, "next: ")
+	}
+	interrupted, interrupt := context.WithCancelCause(t.Context())
+	interrupt(errors.New("interrupted by ctrl-c"))
+	r.run(interrupted, "check", book).has(t, recovery.CheckUnknown)
+}
+
+// A command that could not begin ends as one that proved nothing, in the words of its own
+// table.
+func TestNeverBegan(t *testing.T) {
+	a := newRig(t).app(io.Discard, io.Discard)
+	unread := recovery.Errorf("let it be read", "read the variables").WithExit(recovery.Usage)
+	for line, want := range map[string]recovery.Exit{
+		"check shop.md --json": recovery.CheckUnknown, "wal fetch shop.md NAME PATH": fetchFailed, "wal fetch --component database shop.md NAME PATH": fetchFailed,
+		"wal push shop.md PATH": recovery.Usage, "backup shop.md": recovery.Usage, "no such command": recovery.Usage, "": recovery.Usage,
+	} {
+		if got := a.neverBegan(strings.Fields(line), unread); got != want {
+			t.Errorf("comeback %s: exit %d, want %d", line, got, want)
+		}
 	}
 }

@@ -28,8 +28,9 @@ func main() {
 	// Nobody's closed pipe may end a run before it has cleaned up.
 	signal.Ignore(syscall.SIGPIPE)
 	if err := takeEnvironment(); err != nil {
-		newApp().tell(err)
-		os.Exit(int(recovery.ExitOf(err)))
+		a := newApp()
+		a.tell(err)
+		os.Exit(int(a.neverBegan(os.Args[1:], err)))
 	}
 	ctx, stop := interruptible()
 	code := newApp().run(ctx, os.Args[1:])
@@ -105,6 +106,20 @@ func (a *app) run(ctx context.Context, args []string) recovery.Exit {
 	}
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return recovery.Interrupted
+	}
+	return recovery.ExitOf(err)
+}
+
+// neverBegan is the exit code of a command line that could not begin: that of the error,
+// but for commands whose codes say something else.
+func (a *app) neverBegan(args []string, err error) recovery.Exit {
+	if cmd, _, unknown := a.root().Find(args); unknown == nil {
+		switch cmd.CommandPath() {
+		case "comeback check":
+			return recovery.CheckUnknown
+		case "comeback wal fetch": // a server takes less for the end of the archive, or of its recovery
+			return fetchFailed
+		}
 	}
 	return recovery.ExitOf(err)
 }
