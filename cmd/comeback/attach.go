@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 
@@ -377,12 +378,12 @@ func (a *app) tellApproved(asked approvalAsked, key report.Key) {
 }
 
 // detached tells how to come back to a run that goes on.
-func (a *app) detached(id string) error {
+func (a *app) detached(out io.Writer, id string) error {
 	there, on := a.lookup(onEnv)
 	if on {
 		there = " --on " + clean(there)
 	}
-	fmt.Fprintf(a.out, "run %s goes on without this terminal; return with: comeback attach%s %s\n", id, there, id)
+	fmt.Fprintf(out, "run %s goes on without this terminal; return with: comeback attach%s %s\n", id, there, id)
 	return &exitError{recovery.NotEnded}
 }
 
@@ -421,7 +422,7 @@ func (a *app) follow(ctx context.Context, s recovery.Session, say *plainWriter, 
 			say.line("", "the run could not be asked to stop: %v", notAsked)
 		}
 		if gone {
-			return a.detached(id)
+			return a.detached(say.out, id)
 		}
 		return err
 	}

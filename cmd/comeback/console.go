@@ -106,7 +106,7 @@ func (a *app) shown(ctx context.Context, run func(context.Context, tui.Options) 
 		}
 		return &exitError{recovery.Interrupted}
 	case ending.Run != "":
-		return a.detached(ending.Run)
+		return a.detached(a.out, ending.Run)
 	}
 	return nil
 }

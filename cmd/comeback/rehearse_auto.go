@@ -23,7 +23,11 @@ func (a *app) auto(ctx context.Context, path string, o request) error {
 	if err != nil {
 		return err
 	}
+	// With --json standard output holds events and nothing else.
 	say := &plainWriter{out: a.out, now: a.now, redact: a.redact}
+	if o.json || o.dryRun {
+		say.out = a.err
+	}
 	for _, p := range problems {
 		say.line("", "%s, line %d: warning: %s; %s", path, p.Line, p.Says, p.Do)
 	}

@@ -20,6 +20,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/journal"
+	"comeback/recovery/plan"
 	"comeback/recovery/report"
 	"comeback/shop/shoptest"
 	"comeback/storage"
@@ -167,6 +168,27 @@ func TestRehearse_json(t *testing.T) {
 	}
 	if last.Type != "run.ended/1" || int(last.Seq) != len(lines) {
 		t.Errorf("the last of %d lines is %d, %s", len(lines), last.Seq, last.Type)
+	}
+}
+
+// Without anybody, too, standard output has events or a plan and nothing else.
+func TestRehearse_autoJSON(t *testing.T) {
+	r, book := newRig(t), pictures(t)
+	r.run(t.Context(), "backup", book).has(t, recovery.CameBack)
+	planned := r.run(t.Context(), "rehearse", book, "--auto", "--dry-run", "--json")
+	if _, err := plan.Decode([]byte(planned.out)); err != nil || !strings.Contains(planned.err, "chosen: nearby") {
+		t.Errorf("%v\n%s\n%s", err, planned.out, planned.err)
+	}
+	r.noRun(t)
+	got := r.run(t.Context(), "rehearse", book, "--auto", "--json")
+	for line := range strings.Lines(got.out) {
+		var e recovery.Event
+		if err := json.Unmarshal([]byte(line), &e); err != nil || e.Type == "" {
+			t.Errorf("%q: %v", line, err)
+		}
+	}
+	if got.code != recovery.CameBack || !strings.Contains(got.err, "chosen: nearby") {
+		t.Errorf("exit %d\n%s", got.code, got.err)
 	}
 }
 
