@@ -47,7 +47,8 @@ never proven, the one whose proof is the oldest, else a backup by chance), gives
 to everything else on the host, and refuses to begin where it would take more disk
 than --max-disk or less memory than --min-memory is free. It is stopped where it takes
 more disk after all, or leaves the host less than half of that memory, but not once it
-was resumed. Signed (--key), its report is filed in the copies.
+was resumed. Signed (--key), its report is filed in the copies. It does not go with
+--to, --look, --only-table, --keep, --ask or --scenario.
 
 MOMENT is "latest" (the default), an RFC 3339 time with offset, "10 minutes
 ago", lsn:3/7A21F0C8 (nothing at or after it), before-xid:81214,
@@ -67,10 +68,15 @@ after-xid:81213, or a backup's id as ` + "`comeback moments`" + ` lists it.
 		Args: oneArgument("RUNBOOK"), ValidArgsFunction: runbookArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !o.auto {
+				for _, name := range []string{"max-disk", "min-memory"} {
+					if cmd.Flags().Changed(name) {
+						return usage("add --auto, or leave it out", "--%s is a limit of a rehearsal that nobody watches", name)
+					}
+				}
 				return a.carryOut(cmd.Context(), args[0], o)
 			}
-			if o.to != "" || o.look || o.table != "" || o.keep || o.ask {
-				return usage("leave out one of them", "--auto chooses the moment and asks nobody: it does not go with --to, --look, --only-table, --keep or --ask")
+			if o.to != "" || o.look || o.table != "" || o.keep || o.ask || o.scenario != "" {
+				return usage("leave out one of them", "--auto chooses the moment and asks nobody: it does not go with --to, --look, --only-table, --keep, --ask or --scenario")
 			}
 			return a.auto(cmd.Context(), args[0], o)
 		},
