@@ -86,3 +86,29 @@ func runCases(t *testing.T, cases []problemCase) {
 
 // frontEnd is where the front matter of small ends.
 var frontEnd = strings.Index(small, "---\n# Bring")
+
+// Whatever may fail a run counts as a check, so that it is missed where it is gone.
+func TestRunbook_Checks(t *testing.T) {
+	const blocks = "\n## More\n\n```sh\n# run: smoke\ntrue\n```\n\n```sh\n# wait: search\n# every: 1s\ntrue\n```\n\n```sh\n# start: app\n# ready: up\nexec app\n```\n"
+	checks := func(edits ...string) map[string]string {
+		t.Helper()
+		rb, problems := Parse("x.md", []byte(edit(t)+strings.NewReplacer(edits...).Replace(blocks)))
+		if problems.Failed() {
+			t.Fatal(problems)
+		}
+		return rb.Checks()
+	}
+	all := checks()
+	for _, name := range []string{"smoke", "search", "app"} {
+		if all[name] == "" {
+			t.Errorf("%s is not among %q", name, all)
+		}
+	}
+	for name, edits := range map[string][]string{"smoke": {"smoke\ntrue", "smoke\ntrue || true"}, "search": {"every: 1s", "every: 2s"}, "app": {"ready: up", "ready: u"}} {
+		for other, asks := range checks(edits...) {
+			if same := asks == all[other]; same == (other == name) {
+				t.Errorf("%q: %s is the same: %v", edits, other, same)
+			}
+		}
+	}
+}

@@ -282,12 +282,22 @@ func (a *app) plan(ctx context.Context, b *book, cat catalogue.Catalogue, c choi
 	if err != nil {
 		return nil, err
 	}
-	p, err := plan.Make(plan.Options{Losses: losses, Runbook: b.Runbook, Source: b.source, Engines: engines(), Mode: c.mode, Moment: m, Switchers: switchers(), Live: live,
+	p, err := plan.Make(plan.Options{Losses: losses, Warnings: a.weakened(b), Runbook: b.Runbook, Source: b.source, Engines: engines(), Mode: c.mode, Moment: m, Switchers: switchers(), Live: live,
 		Run: id, Number: history.Number, Previous: history.Previous, Scratch: scratch, Created: a.now(), Expected: history.Expected, Earlier: a.earlier(home, runs, history, c.mode), Keep: c.keep})
 	if err != nil {
 		return nil, err
 	}
 	return p, execute.CheckPlan(p)
+}
+
+// weakened tells which checks of the system's newest proof a runbook does not make any more,
+// or makes otherwise.
+func (a *app) weakened(b *book) []string {
+	proofs, _, err := a.proofs(b.System)
+	if err != nil {
+		return []string{fmt.Sprintf("whether the runbook checks as much as when it was last proven is not known: %s", a.redact(err.Error()))}
+	}
+	return check.Weakened(proofs, b.Checks())
 }
 
 // compared is how many earlier rehearsals the report of another one shows.

@@ -255,6 +255,9 @@ func (a *app) runPlanned(ctx context.Context, b *book, p *recovery.Plan, o reque
 		}
 		tellEffects(say, p)
 	}
+	for _, text := range p.Warnings {
+		say.line("", "warning: %s", text)
+	}
 	if err := a.tellExpired(say, p); err != nil {
 		return err
 	}

@@ -99,21 +99,40 @@ func (j *judge) strangers() {
 	}
 }
 
+// Weakened says which checks of the newest proof a runbook with other checks does not make
+// any more, or makes otherwise; proofs are the newest first.
+func Weakened(proofs []Proof, checks map[string]string) []string {
+	i := slices.IndexFunc(proofs, Proof.proves)
+	if i < 0 {
+		return nil
+	}
+	since := checksSince(proofs[i].Checks, checks)
+	for k, says := range since {
+		since[k] = fmt.Sprintf("since the last proof, run %s of %s, %s", proofs[i].Run, proofs[i].At.Format("2 Jan 2006"), says)
+	}
+	return since
+}
+
 // runbookSince says what of the runbook is another since a run: what it no longer
 // checks, or checks otherwise, is named.
 func (j *judge) runbookSince(p Proof) []string {
+	if since := checksSince(p.Checks, j.Checks); len(since) > 0 {
+		return since
+	}
+	return []string{"the runbook"}
+}
+
+// checksSince names the checks that are not made any more, or otherwise.
+func checksSince(then, checks map[string]string) []string {
 	var since []string
-	for _, name := range slices.Sorted(maps.Keys(p.Checks)) {
-		now, ok := j.Checks[name]
+	for _, name := range slices.Sorted(maps.Keys(then)) {
+		now, ok := checks[name]
 		switch {
 		case !ok:
 			since = append(since, fmt.Sprintf("the check %q is gone", name))
-		case now != p.Checks[name]:
+		case now != then[name]:
 			since = append(since, fmt.Sprintf("the check %q asks for something else", name))
 		}
-	}
-	if len(since) == 0 {
-		return []string{"the runbook"}
 	}
 	return since
 }

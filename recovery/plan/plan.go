@@ -48,6 +48,8 @@ type Options struct {
 	// as they were read just now: of a recovery only.
 	Switchers []recovery.Switcher
 	Live      []recovery.Live
+	// Warnings are what a person should know of the whole plan.
+	Warnings []string
 	// Losses are what going back to the moment loses, as far as it is known.
 	Losses []recovery.Loss
 	// Earlier are the rehearsals that the run will be compared with.
@@ -88,7 +90,7 @@ func begin(o Options) *recovery.Plan {
 		Format: Format, Run: o.Run, System: rb.System, Mode: o.Mode, Number: o.Number, Previous: o.Previous,
 		Created: o.Created.UTC(), Runbook: o.Source, RPO: recovery.Duration(rb.RPO), RTO: recovery.Duration(rb.RTO),
 		RehearseEvery: recovery.Duration(rb.Rehearse), Moment: o.Moment, Components: Components(rb), Copies: Copies(rb), Needs: rb.Needs,
-		Production: rb.Production, Notify: rb.Notify, Keep: o.Keep, Earlier: o.Earlier,
+		Production: rb.Production, Notify: rb.Notify, Keep: o.Keep, Earlier: o.Earlier, Warnings: slices.Clone(o.Warnings),
 	}
 	for _, person := range rb.People {
 		p.People = append(p.People, recovery.Person{Role: person.Role, Reach: person.Reach, Key: person.Key})
