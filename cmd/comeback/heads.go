@@ -69,15 +69,15 @@ func (a *app) compareHeads(ctx context.Context, b *book) (vanished, rewritten []
 		heads, err := backup.Heads(ctx, s, b.System)
 		var gone, others []string
 		for _, f := range heads {
-			own, errHere := headIn(home, f.Run)
-			if errHere == nil && own == f.SHA256 {
+			own, errHere := holds(home, f.Run, f.SHA256)
+			if errHere == nil && own {
 				continue
 			}
 			fetched := fetchedAs(home, f.Run)
 			here := !errors.Is(errHere, fs.ErrNotExist)
 			known := slices.ContainsFunc(fetched, func(id string) bool {
-				sum, err := headIn(home.Filed(), id)
-				return err == nil && sum == f.SHA256
+				is, err := holds(home.Filed(), id, f.SHA256)
+				return err == nil && is
 			})
 			if known && !here {
 				continue
@@ -127,7 +127,8 @@ func isOf(home runner.Home, id string, h backup.Head) bool {
 	return err == nil && p.Problem == nil && p.Plan.Number == h.Number && p.State.Host == h.Host
 }
 
-func headIn(home runner.Home, run string) (string, error) {
-	sum, _, err := journal.Head(filepath.Join(home.RunDir(run), journal.Name))
-	return sum, err
+// holds reports whether the journal of a run is the one that had a head once. Until its report
+// is signed, a line may still come after the run's end.
+func holds(home runner.Home, run, head string) (bool, error) {
+	return journal.Holds(filepath.Join(home.RunDir(run), journal.Name), head)
 }

@@ -12,6 +12,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/report"
+	"comeback/recovery/runner"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -31,21 +32,33 @@ person may review it, and anyone can verify it, with stock tools as well.`,
 		Long: "RUN is the id of a run, or a run's directory.", Example: "  comeback report show 7c31",
 		RunE: func(_ *cobra.Command, args []string) error { return a.reportShow(args[0]) },
 	}
-	var key string
+	var key, since string
 	sign := &cobra.Command{
 		Use: "sign RUN", Short: "Sign the report of a run that has ended", Args: oneArgument("RUN"), ValidArgsFunction: a.runArgument,
 		Long: `Signs SHA256SUMS, which names every file of the run, as a detached SSH signature.
 Without --key it takes the first key of the ssh-agent, then ~/.ssh. What it
-proves: that the holder of this key stands behind these very bytes.`,
-		Example: "  comeback report sign 7c31\n  comeback report sign 7c31 --key ~/.ssh/id_ed25519",
+proves: that the holder of this key stands behind these very bytes.
+
+Until then it may still be said when the outage of a recovery began, with --outage: it
+is noted in the journal, the report is made again, and that is what is signed.`,
+		Example: "  comeback report sign 7c31\n  comeback report sign 7c31 --key ~/.ssh/id_ed25519\n  comeback report sign 7c31 --outage \"~2026-11-23T02:43:00+01:00\"",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir, err := a.runDir(args[0])
+			if err != nil {
+				return err
+			}
+			outage, err := parseOutage(since, a.now())
 			if err != nil {
 				return err
 			}
 			found, err := a.findKey(key)
 			if err != nil {
 				return err
+			}
+			if outage.How != "" {
+				if err := a.noteOutage(cmd.Context(), args[0], outage); err != nil {
+					return err
+				}
 			}
 			who, err := a.sign(dir, found)
 			if err != nil {
@@ -82,6 +95,7 @@ reached then. comeback check reads them back on every other host.`,
 		},
 	}
 	sign.Flags().StringVar(&key, "key", "", "the private key `FILE`, a key's fingerprint, or \"agent\"")
+	sign.Flags().StringVar(&since, "outage", "", "note before when the outage began: a `TIME` with offset, \"~\" before it where it is estimated, or unknown")
 	var signers, identity string
 	verify := &cobra.Command{
 		Use: "verify RUN", Short: "Verify a report: every byte, the journal's chain, the signer", Args: oneArgument("RUN"), ValidArgsFunction: a.runArgument,
@@ -97,6 +111,27 @@ signed, or by another; 5 intact, signer unknown (no list was given).`,
 	verify.Flags().StringVar(&identity, "identity", "", "the `NAME` in it that must have signed")
 	cmd.AddCommand(show, sign, a.reviewCommand(), file, verify, a.exportCommand())
 	return cmd
+}
+
+// noteOutage records when the outage of a recovery began that has ended, makes its report
+// again, and keeps the head that its journal has now.
+func (a *app) noteOutage(ctx context.Context, run string, outage recovery.OutageNoted) error {
+	r, err := a.load(run)
+	if err != nil {
+		return err
+	}
+	if r.Brought {
+		return recovery.Errorf("say it where the run was carried out, and sign it there", "run %s is not one of this host: its journal is kept elsewhere, too", r.ID).WithExit(recovery.Refused)
+	}
+	o, err := a.runnerOptions(r.Plan, a.secrets)
+	if err != nil {
+		return err
+	}
+	s, err := runner.NoteOutage(o, outage)
+	if err != nil {
+		return err
+	}
+	return a.fileHead(ctx, r.Dir, r.Plan, s)
 }
 
 // runDir is the directory of a run that is named by its id or its path: of one of this

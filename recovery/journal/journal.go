@@ -137,24 +137,37 @@ func Read(path, runbookSHA256 string) ([]recovery.Event, error) {
 // Head gives the digest of a journal's last line and the number of its lines.
 // It does not verify the chain: Read does.
 func Head(path string) (head string, entries int, err error) {
+	err = heads(path, func(h string) bool { head, entries = h, entries+1; return true })
+	return head, entries, err
+}
+
+// Holds reports whether a head was that of a journal once: lines may have been appended
+// since, and none before can be another.
+func Holds(path, head string) (is bool, err error) {
+	err = heads(path, func(h string) bool { is = h == head; return !is })
+	return is, err
+}
+
+// heads gives the digest of each line, until yield wants no more.
+func heads(path string, yield func(head string) bool) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", 0, fmt.Errorf("read journal: %w", err)
+		return fmt.Errorf("read journal: %w", err)
 	}
 	defer f.Close()
 	r := bufio.NewReader(f)
 	for {
 		line, err := r.ReadBytes('\n')
-		if errors.Is(err, io.EOF) {
-			if len(line) > 0 {
-				return head, entries, fmt.Errorf("read journal %s: %w", path, ErrTorn)
-			}
-			return head, entries, nil
+		switch {
+		case errors.Is(err, io.EOF) && len(line) > 0:
+			return fmt.Errorf("read journal %s: %w", path, ErrTorn)
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("read journal: %w", err)
+		case !yield(digest(line[:len(line)-1])):
+			return nil
 		}
-		if err != nil {
-			return "", 0, fmt.Errorf("read journal: %w", err)
-		}
-		head, entries = digest(line[:len(line)-1]), entries+1
 	}
 }
 

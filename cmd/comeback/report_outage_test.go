@@ -1,0 +1,56 @@
+package main
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/report"
+)
+
+// When the outage began may be said until the report is signed, also after the run has
+// ended; the copies know the journal by its head, and take none for another.
+func TestReportSign_outage(t *testing.T) {
+	r, book := newRig(t), pictures(t)
+	r.run(t.Context(), "backup", book).has(t, recovery.CameBack)
+	key := filepath.Join(r.environ["HOME"], "key")
+	if _, err := report.CreateKey(key, "ops1"); err != nil {
+		t.Fatal(err)
+	}
+	run := func(command string) string {
+		t.Helper()
+		dir := r.begun(t, func() { r.run(t.Context(), command, book, "--plain", "--to", "latest").has(t, recovery.CameBack) })
+		r.runnersEnd(t)
+		return dir
+	}
+	sign := func(dir, outage string) output {
+		return r.run(t.Context(), "report", "sign", filepath.Base(dir), "--key", key, "--outage", outage)
+	}
+	rehearsed := run("rehearse")
+	sign(rehearsed, "10 minutes ago").has(t, recovery.Usage, "is a rehearsal")
+
+	first, second := run("recover"), run("recover")
+	sign(first, "10 minutes ago").has(t, recovery.Refused, "run "+filepath.Base(second)+" follows run "+filepath.Base(first))
+	sign(second, time.Now().Add(time.Hour).Format(time.RFC3339)).has(t, recovery.Usage, "is still to come")
+	began := time.Now().Add(-10 * time.Minute).Truncate(time.Second)
+	sign(second, "~"+began.Format(time.RFC3339)).has(t, recovery.CameBack, "signed by")
+	v, err := report.Verify(second, report.VerifyOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if times := v.Report.Times; !times.Outage.Equal(began) || times.OutageHow != "estimated" {
+		t.Errorf("the outage began %s, %s", times.Outage, times.OutageHow)
+	}
+	sign(second, "unknown").has(t, recovery.Refused, "is signed, and is not changed any more")
+
+	// The head of before, which copies keep, is still the journal's.
+	b, _, err := r.app(t.Output(), t.Output()).open(t.Context(), book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	vanished, rewritten, err := r.app(t.Output(), t.Output()).compareHeads(t.Context(), b)
+	if err != nil || len(vanished)+len(rewritten) > 0 {
+		t.Errorf("vanished %q, rewritten %q, %v", vanished, rewritten, err)
+	}
+}
