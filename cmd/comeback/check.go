@@ -38,10 +38,11 @@ func (a *app) checkCommand() *cobra.Command {
 earlier runs, and says what is not as the runbook owes it: missing, too old, with a
 gap, never restored, not locked, too slow. Each finding says what to do.
 
-It reads, and stores one object of its own in each copy, a canary, which it then
-tries to delete for good with this host's credentials: run it where production runs,
-as production's user (--no-canary leaves that out). Where the copy does not let the
-canary go, it stays, and is tried again the next time.
+It reads, and stores two objects of its own in each copy (--no-canary leaves that out):
+the runbook, where it is not there yet, so that the copy alone is enough to begin with;
+and a canary, which it then tries to delete for good with this host's credentials: run
+it where production runs, as production's user. Where the copy does not let the canary
+go, it stays, and is tried again the next time.
 ` + inCopyHelp + `
 Exit codes, as monitoring has them:
   0    yes, without a finding
@@ -62,7 +63,7 @@ Exit codes, as monitoring has them:
 	}
 	f := cmd.Flags()
 	f.BoolVar(&o.json, "json", false, "print the whole assessment as JSON")
-	f.BoolVar(&o.noCanary, "no-canary", false, "store nothing: do not try whether backups can be deleted")
+	f.BoolVar(&o.noCanary, "no-canary", false, "store nothing: do not try whether backups can be deleted, and do not put the runbook there")
 	f.StringVar(&o.prometheus, "prometheus", "", "write metrics for Prometheus's textfile collector into this `FILE`, too")
 	a.signersFlag(cmd)
 	f.StringVar(&o.assign, "assign", "", "give a `FINDING`, by its number or id, an --owner or a --due date")

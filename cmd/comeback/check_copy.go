@@ -70,8 +70,26 @@ func (a *app) gatherCopy(ctx context.Context, b *book, c recovery.Copy, canary b
 	}
 	if canary {
 		seen.Canary = check.Canary(ctx, store, a.now())
+		seen.RunbookErr = a.keepRunbook(ctx, b, store)
+	}
+	all, err := backup.Runbooks(ctx, store, b.System)
+	if seen.NoRunbook = err == nil && len(all) == 0; seen.RunbookErr == nil {
+		seen.RunbookErr = err
 	}
 	return seen
+}
+
+// keepRunbook stores a runbook of this host in a copy, as backups do: where others take
+// these, nothing else brings it there.
+func (a *app) keepRunbook(ctx context.Context, b *book, store storage.Store) error {
+	if inCopy(b.path) {
+		return nil
+	}
+	k := backup.Keeping{System: b.System, Text: b.bytes, At: a.now()}
+	if info, err := os.Stat(b.path); err == nil {
+		k.Changed = info.ModTime()
+	}
+	return k.Keep(ctx, store)
 }
 
 // gatherLocks asks for the lock of the place, and for that of the newest backup's

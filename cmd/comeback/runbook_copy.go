@@ -181,7 +181,7 @@ func (k whichRunbook) find(ctx context.Context, store storage.Store, now time.Ti
 	slices.Sort(systems)
 	switch {
 	case len(systems) == 0:
-		return backup.Runbook{}, usage("give the URL of another copy, or of one Markdown file, or a file: comeback backup stores the runbook beside each backup",
+		return backup.Runbook{}, usage("give the URL of another copy, or of one Markdown file, or a file: comeback backup stores the runbook beside each backup, comeback check where other programs take them",
 			"%s holds no runbook: there is none under %s", k.store, backup.RunbooksIn)
 	case k.system == "" && len(systems) > 1:
 		return backup.Runbook{}, usage("choose one by its URL, like "+runbookURL(k.store, backup.RunbooksIn+systems[0]),

@@ -94,7 +94,12 @@ func putRunbookIn(ctx context.Context, s storage.Store, o Options, stamp, digest
 	if err != nil || len(all) > 0 && all[0].SHA256 == digest {
 		return err
 	}
-	err = putBytes(ctx, s, runbooksDir+o.System+"/"+stamp+"-"+digest+".md", o.Runbook)
+	return putNewest(ctx, s, o.System, stamp, digest, o.Runbook)
+}
+
+// putNewest stores a runbook under its stamp and digest.
+func putNewest(ctx context.Context, s storage.Store, system, stamp, digest string, text []byte) error {
+	err := putBytes(ctx, s, runbooksDir+system+"/"+stamp+"-"+digest+".md", text)
 	if errors.Is(err, storage.ErrExist) { // its name has its digest
 		return nil
 	}

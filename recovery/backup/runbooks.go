@@ -103,3 +103,36 @@ func ReadRunbook(ctx context.Context, s storage.Store, r Runbook, most int64) ([
 	}
 	return b, nil
 }
+
+// Keeping is a runbook that is kept in copies although no backup of it brings it there,
+// because other programs take the backups.
+type Keeping struct {
+	System string
+	Text   []byte
+	// At is when it was what it is, Changed since when, as far as that is known.
+	At, Changed time.Time
+}
+
+// Keep stores the runbook in a copy, unless it is the newest there. The newest is what a host
+// is given that has none: nothing takes its place that is older, nor what lay there before
+// it, unless that was changed back since.
+func (k Keeping) Keep(ctx context.Context, s storage.Store) error {
+	sum := sha256.Sum256(k.Text)
+	digest := hex.EncodeToString(sum[:])
+	all, err := Runbooks(ctx, s, k.System)
+	if err != nil {
+		return err
+	}
+	// One of the future is not found, and stands in nothing's way.
+	all = slices.DeleteFunc(all, func(r Runbook) bool { return r.At.After(k.At.Add(24 * time.Hour)) })
+	if len(all) > 0 {
+		newest, before := all[0], slices.ContainsFunc(all, func(r Runbook) bool { return r.SHA256 == digest })
+		if newest.SHA256 == digest || !newest.At.Before(k.At.Truncate(time.Second)) || before && !k.Changed.After(newest.At) {
+			return nil
+		}
+	}
+	if err := putNewest(ctx, s, k.System, k.At.UTC().Format(stampLayout), digest, k.Text); err != nil {
+		return fmt.Errorf("store the runbook: %w", err)
+	}
+	return nil
+}

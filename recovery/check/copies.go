@@ -288,6 +288,13 @@ func (j *judge) copies() {
 			j.find("refused/"+cp.Name, recovery.Unknown, do, "%s could not be judged: %v", cp.Name, err)
 			continue
 		}
+		switch {
+		case cp.RunbookErr != nil:
+			j.find("runbook/"+cp.Name, recovery.NotMet, "let this host list and write comeback/runbooks/ there, or put the file there by hand",
+				"%s: whether the runbook lies there is not known, or it could not be put there: %v", cp.Name, cp.RunbookErr)
+		case cp.NoRunbook:
+			j.find("runbook/"+cp.Name, recovery.NotMet, "let this host put it there: comeback check "+j.Path, "%s: holds no runbook: where this host is gone, nobody can begin with this copy alone", cp.Name)
+		}
 		if cp.Skew != nil && cp.Skew.Abs() > badSkew {
 			j.find("clock/"+cp.Name, recovery.NotMet, "set the clock of this host: chronyc tracking", "the clock of %s and of this host differ by %s", cp.Name, recovery.FormatSpan(cp.Skew.Abs()))
 		}

@@ -123,6 +123,10 @@ type Copy struct {
 	UnreadErr error
 	// Unfinished are the backups that are under way, or were cut off.
 	Unfinished []Unfinished
+	// NoRunbook says that no runbook of the system lies there, RunbookErr why it could not be
+	// put there, or not be looked for.
+	NoRunbook  bool
+	RunbookErr error
 	// Lacking is what the spool of this host still has for it.
 	Lacking Lacking
 }
