@@ -166,6 +166,9 @@ func (s *scriptRun) hand(ctx context.Context, r *script.Reader, p script.Part) (
 		}
 		return false, err
 	}
+	if e.Act == script.AboutIndex && len(s.fed) == 0 && len(s.on) == 0 {
+		return false, s.alone() // of a table's definition: nothing is under way that it could wait for
+	}
 	if err := s.look(ctx); err != nil {
 		return false, err
 	}

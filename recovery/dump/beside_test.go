@@ -362,3 +362,28 @@ func TestRestore_ArchiveOfOwnOperators(t *testing.T) {
 		t.Errorf("the schema differs (-source +comeback):\n%s", diff)
 	}
 }
+
+// However many constraints have comments, which stand between the definitions: rows and
+// indexes go beside each other.
+func TestRestore_ManyComments(t *testing.T) {
+	all := []string{"SELECT pg_catalog.set_config('search_path', '', false);"}
+	for i := range 40 {
+		all = append(all, fmt.Sprintf("CREATE TABLE public.t%d (id integer, CONSTRAINT positive CHECK (id > 0));\nCOMMENT ON CONSTRAINT positive ON public.t%d IS 'above zero';", i, i))
+	}
+	for i := range 40 {
+		all = append(all, fmt.Sprintf("COPY public.t%d (id) FROM stdin;\n1\n\\.\n", i))
+	}
+	for i := range 40 {
+		all = append(all, fmt.Sprintf("CREATE INDEX i%d ON public.t%d USING btree (id);\nCOMMENT ON INDEX public.i%d IS 'by id';", i, i, i))
+	}
+	o, err := into(t, empty, recovery.Component{Name: t.Name(), Kind: recovery.Postgres}, "a.sql", plainDump("15.1", all...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if says := o.Facts["statements"]; !strings.Contains(says, "201, of which 120 by") {
+		t.Errorf("the statements are %s", says)
+	}
+	if got := ask(t, o.Bindings[0].URL, "select count(*) || ' ' || count(*) filter (where description = 'by id') from pg_description where description in ('by id', 'above zero')"); got != "80 40" {
+		t.Errorf("the comments are %s", got)
+	}
+}

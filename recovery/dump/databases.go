@@ -89,7 +89,7 @@ func (s *session) create(ctx context.Context, name, sql, encoding string) error 
 		return err
 	}
 	err := s.execute(ctx, sql, nil)
-	if err == nil || s.conn.TxStatus() != 'I' || !namesLocale.MatchString(sql) {
+	if err == nil || s.conn.TxStatus() != 'I' || !namesLocale.MatchString(sql) && !ofLocale(encoding) {
 		return err
 	}
 	switch code := codeOf(err); {
@@ -107,6 +107,12 @@ func (s *session) create(ctx context.Context, name, sql, encoding string) error 
 	s.exceptions = append(s.exceptions, fmt.Sprintf("database %s has the locale %s, because PostgreSQL says: %s; text may sort otherwise than at the source",
 		name, locale, messageOf(err)))
 	return nil
+}
+
+// ofLocale reports whether an encoding goes with some locales alone, which an old pg_dumpall
+// leaves out where its template0 has it.
+func ofLocale(encoding string) bool {
+	return encoding != "" && !strings.EqualFold(encoding, "UTF8") && !strings.EqualFold(encoding, "SQL_ASCII")
 }
 
 var namesLocale = pattern.New(`(?i)locale|lc_collate|lc_ctype`)

@@ -297,6 +297,87 @@ func TestRestore_LeavesOut(t *testing.T) {
 	}
 }
 
+// What a source's own rights, roles and limits make of a dump does not keep it from coming
+// back.
+func TestRestore_RolesAndLimits(t *testing.T) {
+	major := source.Cluster().Tools.Major
+	trigger := "CREATE FUNCTION public.f() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN END $$;\nCREATE EVENT TRIGGER ddl ON ddl_command_end EXECUTE FUNCTION public.f();\n"
+	triggersOwner := "select evtowner::regrole || ' ' || rolsuper || ' ' || rolcanlogin from pg_event_trigger join pg_roles r on r.oid = evtowner"
+	for name, test := range map[string]struct {
+		since     int // the major that has it
+		dump      []byte
+		ask, want string
+	}{
+		"numbers of a role": {dump: plainDump("15.1", "CREATE ROLE limited;", "ALTER ROLE limited WITH NOSUPERUSER LOGIN CONNECTION LIMIT 20 PASSWORD 'x' VALID UNTIL '2040-01-01';", rows),
+			ask: "select rolconnlimit || ' ' || rolcanlogin from pg_roles where rolname = 'limited'", want: "20 false"},
+		"granted by another superuser": {dump: plainDump("15.1", "CREATE ROLE granting;", "ALTER ROLE granting WITH SUPERUSER;", "CREATE ROLE granted;", "CREATE ROLE member;", "GRANT granted TO member GRANTED BY granting;", rows),
+			ask: "select pg_has_role('member', 'granted', 'member')", want: "t"},
+		"owner of an event trigger": {dump: plainDump("15.1", trigger, "ALTER EVENT TRIGGER ddl OWNER TO owns_trigger;", rows),
+			ask: triggersOwner, want: "owns_trigger true false"},
+		"owner of a wrapper": {dump: plainDump("15.1", "CREATE FOREIGN DATA WRAPPER w;", "ALTER FOREIGN DATA WRAPPER w OWNER TO owns_wrapper;", rows),
+			ask: "select fdwowner::regrole::text from pg_foreign_data_wrapper where fdwname = 'w'", want: "owns_wrapper"},
+		"missing where another is the user": {dump: plainDump("15.1", rows, "ALTER TABLE public.t OWNER TO leads;", "SET SESSION AUTHORIZATION leads;", "GRANT SELECT ON TABLE public.t TO follows;", "RESET SESSION AUTHORIZATION;"),
+			ask: "select has_table_privilege('follows', 't', 'select')", want: "t"},
+		"a database that ends idle sessions": {since: 14, dump: plainDump("15.1", "CREATE DATABASE idle TEMPLATE template0;", "ALTER DATABASE idle SET idle_session_timeout TO '1ms';", `\connect idle`, rows, "CREATE INDEX a ON public.t (id);", "CREATE INDEX b ON public.t (note);", "CREATE INDEX c ON public.t (id, note);", "ALTER DATABASE idle RESET idle_session_timeout;"),
+			ask: "select count(*)::text from pg_indexes where tablename = 't'", want: "3"},
+		"an encoding of other locales": {dump: plainDump("9.6.1", "CREATE DATABASE latin WITH TEMPLATE = template0 OWNER = postgres ENCODING = 'LATIN1';", `\connect latin`, rows),
+			ask: "select pg_encoding_to_char(encoding)::text from pg_database where datname = current_database()", want: "LATIN1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if major < test.since {
+				return // it has nothing of the kind
+			}
+			o, err := into(t, empty, recovery.Component{Name: t.Name(), Kind: recovery.Postgres}, "a.sql", test.dump)
+			if err != nil {
+				t.Fatalf("%v (%s)", err, recovery.HintOf(err))
+			}
+			if got := ask(t, o.Bindings[0].URL, test.ask); got != test.want {
+				t.Errorf("restored is %s, want %s", got, test.want)
+			}
+			if got := ask(t, o.Bindings[0].URL, "select string_agg(id || note, ',' order by id) from t"); got != "1one,2two" {
+				t.Errorf("the rows are %q", got)
+			}
+		})
+	}
+	t.Run("a database that ends long statements", func(t *testing.T) {
+		script := plainDump(fmt.Sprintf("%d.1", major), "CREATE DATABASE hasty TEMPLATE template0;", "ALTER DATABASE hasty SET statement_timeout TO '1ms';", `\connect hasty`, "SET statement_timeout = 0;", rows,
+			"CREATE TABLE long AS SELECT n, md5(n::text) AS note FROM generate_series(1, 100000) n;")
+		end, _ := run(t, enginetest.Options{Component: recovery.Component{Name: "hasty", Kind: recovery.Postgres}}, directory(t, map[string][]byte{"a.sql": script}))
+		if says, hint := enginetest.Failure(end); end.Result != recovery.ResultPassed {
+			t.Errorf("%s: %s (%s)", end.Result, says, hint)
+		}
+	})
+	t.Run("who looks at a database whose logins are recorded is not", func(t *testing.T) {
+		if major < 17 {
+			return // it has no such triggers
+		}
+		o, err := into(t, empty, recovery.Component{Name: t.Name(), Kind: recovery.Postgres}, "a.sql", plainDump("17.1", rows, "CREATE TABLE public.logins (at timestamptz);",
+			"CREATE FUNCTION public.audit() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.logins VALUES (now()); END $$;", "CREATE EVENT TRIGGER a ON login EXECUTE FUNCTION public.audit();"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := ask(t, o.Bindings[0].URL, "select count(*) from logins"); got != "1" { // which this one itself is
+			t.Errorf("%s logins are recorded", got)
+		}
+	})
+	t.Run("an archive with an event trigger", func(t *testing.T) {
+		t.Cleanup(func() { // when its database is gone
+			if err := query(context.WithoutCancel(t.Context()), "postgres", "drop role trigger_owner"); err != nil {
+				t.Error(err)
+			}
+		})
+		filled(t, "triggered", strings.TrimSuffix(trigger, "\n")+"create role trigger_owner superuser; alter event trigger ddl owner to trigger_owner")
+		archive := dumpOf(t, "triggered", "--format=custom")
+		o, err := into(t, empty, recovery.Component{Name: t.Name(), Kind: recovery.Postgres}, "a.dump", archive)
+		if err != nil {
+			t.Fatalf("%v (%s)", err, recovery.HintOf(err))
+		}
+		if got := ask(t, o.Bindings[0].URL, triggersOwner); got != "trigger_owner true false" {
+			t.Errorf("restored is %s", got)
+		}
+	})
+}
+
 // Text of a dump that does not say how it sorts is sorted by its code points, which is
 // told, so that whoever replaces a live database knows better.
 func TestRestore_AnyLocale(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -111,7 +112,9 @@ type contents struct {
 	definitions, rows int
 	tables            int64
 	roles             []string
-	extensions        []string
+	// superusers are roles that own what only superusers own.
+	superusers []string
+	extensions []string
 	// create is the archive's own CREATE DATABASE, settings what it says about
 	// the database besides.
 	create   script.Part
@@ -194,6 +197,9 @@ func (c *contents) scan(r *script.Reader) error {
 		}
 		summary := p.Summary()
 		c.roles = append(c.roles, script.Roles(p)...)
+		if role := script.SuperuserOwner(p); role != "" && !slices.Contains(c.superusers, role) {
+			c.superusers = append(c.superusers, role)
+		}
 		if e := p.Effect(); (e.Act == script.BuildIndex || e.Act == script.AddKey) && (e.Calls || e.Casts) {
 			c.alone++
 		}
@@ -248,6 +254,13 @@ func (s *session) prepare(ctx context.Context, c contents) error {
 		}
 		if len(found.Rows) == 0 {
 			if err := s.createRole(ctx, role); err != nil {
+				return err
+			}
+		}
+	}
+	for _, role := range c.superusers {
+		if s.roles[role] {
+			if err := s.promote(ctx, role); err != nil {
 				return err
 			}
 		}

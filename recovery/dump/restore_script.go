@@ -312,7 +312,7 @@ func (s *scriptRun) statement(ctx context.Context, r *script.Reader, p script.Pa
 	case messageOf(err) == "" && s.source.failure() != nil:
 		return s.source.failure()
 	}
-	if err := s.forgive(p, err); err != nil && !s.passes(what, p, err) {
+	if err := s.forgive(ctx, p, err); err != nil && !s.passes(what, p, err) {
 		return s.failed(p, err)
 	}
 	return nil

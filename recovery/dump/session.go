@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -38,6 +39,8 @@ func (s *session) connect(ctx context.Context, database string) error {
 	config := &address.Config
 	// What fails here is told by the step, not by the server's log.
 	config.RuntimeParams["log_min_messages"] = "fatal"
+	// The database's own would end a session that waits while others work.
+	maps.Copy(config.RuntimeParams, s.server.Cluster().Tools.Unhurried())
 	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
 		if n.Severity != "NOTICE" { // "… does not exist, skipping"
 			s.env.Meter().Log(n.Severity + ": " + n.Message)
@@ -154,13 +157,40 @@ func (h *heldReader) end() {
 	h.ended = true
 }
 
+// createRole creates a role by a session of its own: the script's may be another role's by
+// then. A transaction of the script's, which would not see it at once, creates it itself.
 func (s *session) createRole(ctx context.Context, role string) error {
-	if err := s.run(ctx, "create role "+quoteName(role)+" nologin", nil); err != nil {
+	sql := "create role " + quoteName(role) + " nologin"
+	create := s.asSuperuser
+	if s.conn.TxStatus() == 'T' {
+		create = func(ctx context.Context, sql string) error { return s.run(ctx, sql, nil) }
+	}
+	if err := create(ctx, sql); err != nil {
 		return fmt.Errorf("create role %s: %w", role, err)
 	}
 	s.roles[role] = true
 	s.env.Meter().Log("role " + role + " is missing, created without login")
 	return nil
+}
+
+// promote makes a superuser of a role that has no login, and that owns what only superusers
+// own.
+func (s *session) promote(ctx context.Context, role string) error {
+	if err := s.asSuperuser(ctx, "alter role "+quoteName(role)+" superuser"); err != nil {
+		return fmt.Errorf("make %s a superuser: %w", role, err)
+	}
+	s.env.Meter().Log("role " + role + " is a superuser here, as the owner of what only superusers own")
+	return nil
+}
+
+func (s *session) asSuperuser(ctx context.Context, sql string) error {
+	conn, err := s.server.Connect(ctx, superuser)
+	if err != nil {
+		return lost(ctx, err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	_, err = conn.Exec(ctx, sql)
+	return lost(ctx, err)
 }
 
 var noRole = pattern.New(`(?s)^role "(.*)" does not exist$`)
@@ -201,14 +231,16 @@ const (
 	duplicateBase   = "42P04"
 	noDatabase      = "3D000"
 	copyFailed      = "57014" // the client, which is us, ended a COPY
+	notAllowed      = "42501"
 )
 
 // nothingThere are the codes of a DROP that finds nothing.
 var nothingThere = []string{undefinedObject, "42P01", "42883", "42703", "3F000", noDatabase}
 
 // forgive decides about a statement that failed: a nil error says that the
-// script goes on, as a person who reads the message would let it.
-func (s *session) forgive(p script.Part, err error) error {
+// script goes on, as a person who reads the message would let it, or when it was
+// executed otherwise.
+func (s *session) forgive(ctx context.Context, p script.Part, err error) error {
 	code, summary := codeOf(err), p.Summary()
 	if s.conn.TxStatus() != 'I' { // a failed transaction of the script's own
 		return err
@@ -222,10 +254,35 @@ func (s *session) forgive(p script.Part, err error) error {
 	case (strings.HasPrefix(summary, "CREATE ROLE ") || strings.HasPrefix(summary, "CREATE USER ")) && code == duplicateObject:
 	case strings.HasPrefix(summary, "REFRESH MATERIALIZED VIEW ") && strings.HasPrefix(code, "08"):
 		s.exceptions = append(s.exceptions, fmt.Sprintf("%s%s: %s; the scratch server reaches no other", s.lineOf(p.Line), summary, messageOf(err)))
+	case code == notAllowed:
+		return s.permit(ctx, p, err)
 	default:
 		return err
 	}
 	return nil
+}
+
+// permit executes what the server does not let even its superuser do as it is written: who
+// owns must be a superuser, too, and who has granted a membership there must be the one
+// that the cluster began with.
+func (s *session) permit(ctx context.Context, p script.Part, err error) error {
+	if role := script.SuperuserOwner(p); s.roles[role] {
+		if err := s.promote(ctx, role); err != nil {
+			return err
+		}
+		return s.execute(ctx, string(p.Text), nil)
+	}
+	if sql := script.WithoutGrantor(p); sql != "" {
+		if err := s.execute(ctx, sql, nil); err != nil {
+			return err
+		}
+		const remark = "memberships of roles are as granted by the scratch cluster's superuser: PostgreSQL lets nobody else have granted them"
+		if !slices.Contains(s.remarks, remark) {
+			s.remarks = append(s.remarks, remark)
+		}
+		return nil
+	}
+	return err
 }
 
 // isDrop reports whether a statement is one that pg_dump --clean writes.

@@ -249,7 +249,8 @@ func whyNot(setting string) string {
 // the password, which are nothing that scratch needs.
 func (t statement) withoutLogin(from int) string {
 	var b strings.Builder
-	b.Write(t.text[t.tokens[0].Start:t.tokens[min(from, len(t.tokens))-1].End])
+	from = min(from, len(t.tokens))
+	b.Write(t.text[t.tokens[0].Start:t.tokens[from-1].End])
 	for i := from; i < len(t.tokens); i++ {
 		switch t.word(i) {
 		case "login", "nologin", "encrypted", "unencrypted":
@@ -258,7 +259,10 @@ func (t statement) withoutLogin(from int) string {
 			i++ // its value, a literal or NULL
 			continue
 		}
-		b.WriteByte(' ')
+		// A number is a token for each of its digits.
+		if t.tokens[i].Start > t.tokens[i-1].End {
+			b.WriteByte(' ')
+		}
 		b.Write(t.text[t.tokens[i].Start:t.tokens[i].End])
 	}
 	b.WriteString(" NOLOGIN")

@@ -46,8 +46,10 @@ func TestJudge(t *testing.T) {
 		"ALTER ROLE shop SET local_preload_libraries TO 'x';":          {Verdict: LeaveOut},
 		"CREATE DATABASE shop WITH TEMPLATE = template0 ENCODING = 'UTF8' TABLESPACE = fast LOCALE = 'C';": {
 			Verdict: Pass, Creates: "shop", SQL: "CREATE DATABASE shop WITH TEMPLATE = template0 ENCODING = 'UTF8'  LOCALE = 'C';"},
-		`CREATE DATABASE "The Shop";`:                                   {Verdict: Pass, Creates: "The Shop"},
-		"CREATE ROLE shop;":                                             {Verdict: Pass, Role: "shop", SQL: "CREATE ROLE shop NOLOGIN"},
+		`CREATE DATABASE "The Shop";`: {Verdict: Pass, Creates: "The Shop"},
+		"CREATE ROLE shop;":           {Verdict: Pass, Role: "shop", SQL: "CREATE ROLE shop NOLOGIN"},
+		"ALTER ROLE shop WITH LOGIN CONNECTION LIMIT 120 PASSWORD 'x';": {Verdict: Pass, SQL: "ALTER ROLE shop WITH CONNECTION LIMIT 120 NOLOGIN"},
+		"CREATE ROLE shop CONNECTION LIMIT -1 SYSID 100;":               {Verdict: Pass, Role: "shop", SQL: "CREATE ROLE shop CONNECTION LIMIT -1 SYSID 100 NOLOGIN"},
 		`CREATE USER "S" PASSWORD 'secret' CREATEDB;`:                   {Verdict: Pass, Role: "S", SQL: `CREATE USER "S" CREATEDB NOLOGIN`},
 		"CREATE USER MAPPING FOR shop SERVER s OPTIONS (password 'x');": {Verdict: Pass},
 		"ALTER USER MAPPING FOR shop SERVER s OPTIONS (password 'x');":  {Verdict: Pass},

@@ -71,6 +71,41 @@ func Roles(p Part) []string {
 	return roles
 }
 
+// WithoutGrantor is a GRANT or REVOKE of a role's membership without who granted it; "" where
+// a statement is none, or says nothing of that. From 16 on that is the cluster's first
+// superuser or who may administer the role, and the source's may have another name.
+func WithoutGrantor(p Part) string {
+	t := statement{tokens: p.Tokens(), text: p.Text}
+	if first := t.word(0); first != "grant" && first != "revoke" || t.find(1, "on") >= 0 {
+		return ""
+	}
+	i := len(t.tokens) - 3 // it stands last
+	if i < 1 || t.word(i) != "granted" || t.word(i+1) != "by" {
+		return ""
+	}
+	return string(t.text[t.tokens[0].Start:t.tokens[i-1].End]) + string(t.text[t.tokens[i+2].End:])
+}
+
+// SuperuserOwner is the role that a statement makes the owner of what only superusers own,
+// or who subscribes and wraps; "" where it does nothing of the kind.
+func SuperuserOwner(p Part) string {
+	t := statement{tokens: p.Tokens(), text: p.Text}
+	if t.word(0) != "alter" {
+		return ""
+	}
+	switch t.word(1) + " " + t.word(2) {
+	case "event trigger", "foreign data":
+	default:
+		if t.word(1) != "subscription" {
+			return ""
+		}
+	}
+	if i := t.find(2, "owner"); i > 0 && t.word(i+1) == "to" {
+		return t.name(i + 2)
+	}
+	return ""
+}
+
 // after is the place after a key word outside parentheses; past the end where
 // there is none.
 func (t statement) after(word string) int {
