@@ -109,8 +109,11 @@ func (a *app) check(ctx context.Context, o checkAsked) error {
 	if err != nil {
 		return err
 	}
+	w := a.waits(true)
+	defer w.end()
 	// The home screen of consoles tells what this check has found.
-	assessment, err := a.assess(ctx, b, !o.noCanary, (&desk{app: a}).checked)
+	assessment, err := a.assess(ctx, b, !o.noCanary, w, (&desk{app: a}).checked)
+	w.end()
 	if err != nil {
 		return err
 	}
@@ -157,8 +160,8 @@ const checkWidth = 80
 // assess gathers and judges, remembers what was found, and takes secrets out of
 // what is said. It hands the assessment to keep, where that is not nil. That this host
 // cannot keep it, or cannot read what it has kept, is a finding.
-func (a *app) assess(ctx context.Context, b *book, canary bool, keep func(*book, catalogue.Catalogue, *recovery.Assessment) error) (recovery.Assessment, error) {
-	e, err := a.gather(ctx, b, canary)
+func (a *app) assess(ctx context.Context, b *book, canary bool, w *waits, keep func(*book, catalogue.Catalogue, *recovery.Assessment) error) (recovery.Assessment, error) {
+	e, err := a.gather(ctx, b, canary, w)
 	if err == nil {
 		err = context.Cause(ctx) // what was not looked at any more is not missing
 	}

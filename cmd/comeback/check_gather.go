@@ -27,7 +27,7 @@ import (
 
 // gather looks at everything that a check judges, side by side. What cannot be
 // seen is evidence, too.
-func (a *app) gather(ctx context.Context, b *book, canary bool) (check.Evidence, error) {
+func (a *app) gather(ctx context.Context, b *book, canary bool, w *waits) (check.Evidence, error) {
 	e := check.Evidence{System: b.System, Runbook: b.source.SHA256, Checks: b.Checks(), Path: b.path, At: a.now(), RPO: b.RPO, RTO: b.RTO, Rehearse: b.Rehearse,
 		Components: plan.Components(b.Runbook), Engines: engines(), Jobs: a.scheduled(b), Sources: map[string]check.Source{}, Identities: a.identities(b)}
 	if len(b.People) > 0 {
@@ -37,6 +37,7 @@ func (a *app) gather(ctx context.Context, b *book, canary bool) (check.Evidence,
 		e.Without = append(e.Without, recovery.ComponentKind(w.Kind))
 	}
 	gatherPrograms(&e)
+	w.on("reading what other hosts have filed")
 	filed, err := a.fetchFiled(ctx, b)
 	if err != nil {
 		return e, err
@@ -50,10 +51,11 @@ func (a *app) gather(ctx context.Context, b *book, canary bool) (check.Evidence,
 	}
 	var wait sync.WaitGroup
 	var errSurvey error
+	w.on("looking at the copies and the servers")
 	copies := plan.Copies(b.Runbook)
 	e.Copies = make([]check.Copy, len(copies))
 	wait.Go(func() {
-		e.Catalogue, errSurvey = a.surveyAll(ctx, catalogue.Options{Components: e.Components, Copies: copies, Engines: e.Engines, OpenStore: opener(b.secrets)})
+		e.Catalogue, errSurvey = a.surveyAll(ctx, catalogue.Options{Components: e.Components, Copies: copies, Engines: e.Engines, OpenStore: opener(b.secrets), Progress: w.survey})
 	})
 	for i, c := range copies {
 		wait.Go(func() { e.Copies[i] = a.gatherCopy(ctx, b, c, canary) })

@@ -25,7 +25,7 @@ func (d *desk) Check(ctx context.Context, path string) (recovery.Assessment, err
 	if err != nil {
 		return recovery.Assessment{}, err
 	}
-	return d.app.assess(ctx, b, false, d.checked)
+	return d.app.assess(ctx, b, false, nil, d.checked)
 }
 
 // surveyed remembers what a look into the copies found. What this host cannot keep, the

@@ -67,7 +67,10 @@ func (a *app) export(ctx context.Context, o exportAsked) error {
 	}
 	p.System = b.System
 	if !o.offline { // it also fetches what other hosts have filed
-		assessment, err := a.assess(ctx, b, false, nil)
+		w := a.waits(true)
+		defer w.end()
+		assessment, err := a.assess(ctx, b, false, w, nil)
+		w.end()
 		if err != nil {
 			return err
 		}
