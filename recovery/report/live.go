@@ -112,10 +112,11 @@ func (s *source) recoveryPoint(o *Objective) {
 		default:
 			loss := s.state.Losses[i]
 			d, known := loss.Span()
-			unknown = unknown || !known || d < 0
+			back := d < 0 && loss.Files == nil // a file may well say an older time than its own
+			unknown = unknown || !known || back
 			worst = max(worst, d)
 			says = append(says, strings.Join(loss.Says(), ", "))
-			if d < 0 {
+			if back {
 				says = append(says, l.Component+": the last that is lost says an earlier time than the first, so that its clock was put back and the span is not known")
 			}
 		}

@@ -253,6 +253,29 @@ func TestMake_objectives(t *testing.T) {
 			t.Errorf("%+v", rto)
 		}
 	})
+	t.Run("lost commits whose times go backwards tell no span", func(t *testing.T) {
+		for back, want := range map[bool]string{true: Unknown, false: Met} {
+			plan := shopPlan(recovery.Recovery)
+			plan.Live = []recovery.Live{{Component: "database"}}
+			plan.Steps[1].Phase = recovery.Exchange
+			loss := recovery.Loss{Component: "database", Final: true, Commits: 2, From: recovery.Commit{Time: noon.Add(-time.Minute)}, To: recovery.Commit{Time: noon}}
+			if back {
+				loss.From, loss.To = loss.To, loss.From
+			}
+			run := passedPlan(t, plan, func(p recovery.Payload) []recovery.Payload {
+				if f, ok := p.(recovery.StepFinished); ok && f.Step == "database/restore" {
+					f.Outcome.Loss = &loss
+					p = f
+				}
+				return []recovery.Payload{p}
+			})
+			r, err := Make(run.dir)
+			must(t, err)
+			if rpo := r.Objectives.RPO; rpo.Verdict != want || strings.Contains(rpo.Says, "clock was put back") != back {
+				t.Errorf("%+v", rpo)
+			}
+		}
+	})
 	t.Run("a recovery beside the live system has opened nothing", func(t *testing.T) {
 		run := passedPlan(t, shopPlan(recovery.Recovery), func(p recovery.Payload) []recovery.Payload {
 			if _, ok := p.(recovery.RunStarted); ok {
