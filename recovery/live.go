@@ -230,6 +230,9 @@ type Old struct {
 	Place string `json:"place"`
 	// Until is when it may go; zero where only people decide that.
 	Until time.Time `json:"until,omitzero"`
+	// Since is when it was live for the last time, by the clock of its file system;
+	// zero where nothing can write to it without being seen.
+	Since time.Time `json:"since,omitzero"`
 	// Served says that a server uses it, which is stopped before it goes.
 	Served bool `json:"served,omitempty"`
 	// Address is how the server's own user reaches it then.

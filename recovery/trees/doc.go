@@ -9,6 +9,8 @@
 // It promises that the live path names the old tree or the restored one, whole, at
 // any moment, and that a run which ends before its switch is open gives the old one
 // back. It cannot end the writes to a directory: what was written there after the
-// moment is listed, and stays in the old data. It removes
+// moment is listed, and stays in the old data. Programs that hold on to the old
+// directory itself are named when the switch is kept (users.go), and while it has
+// anything that was written after the switch it stays. It removes
 // an old tree only in a run that was made for that (expire.go), and nothing else.
 package trees

@@ -1,6 +1,7 @@
 package trees
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -35,14 +38,20 @@ const restoredTree recovery.ResourceKind = "restored tree"
 type record struct {
 	pair  exchange.Pair
 	aside string
+	// since is when it was claimed: what is written to the old tree later may have
+	// come there past the exchange.
+	since time.Time
 }
+
+// tick is how far the times that the kernel gives to files may be behind its clock.
+const tick = 10 * time.Millisecond
 
 func (r record) resource(path string) (recovery.Resource, error) {
 	b, err := json.Marshal(r.pair)
 	if err != nil {
 		return recovery.Resource{}, fmt.Errorf("keep which directory is which: %w", err)
 	}
-	return recovery.Resource{Kind: exchangedTree, ID: path, Details: map[string]string{"pair": string(b), "aside": r.aside}}, nil
+	return recovery.Resource{Kind: exchangedTree, ID: path, Details: map[string]string{"pair": string(b), "aside": r.aside, "since": r.since.Format(time.RFC3339Nano)}}, nil
 }
 
 // claim announces an exchange, and what is to be kept if it is given back.
@@ -63,6 +72,9 @@ func recordOf(r recovery.Resource) (record, error) {
 	rec := record{aside: r.Details["aside"]}
 	if err := json.Unmarshal([]byte(r.Details["pair"]), &rec.pair); err != nil {
 		return rec, recovery.Errorf("exchange them back by hand", "give back %s: its record does not say which directory is which: %w", r.ID, err)
+	}
+	if since, err := time.Parse(time.RFC3339Nano, r.Details["since"]); err == nil { // claims of before this was kept have none
+		rec.since = since
 	}
 	return rec, nil
 }
@@ -191,7 +203,7 @@ func (swap) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery
 			return recovery.Outcome{}, err
 		}
 		o.Says += "; the one before is " + place
-		o.Old = []recovery.Old{{Component: a.Component, Target: a.Live, Place: place, Until: a.Keep, Identity: was, Says: "a directory beside the live one"}}
+		o.Old = []recovery.Old{{Component: a.Component, Target: a.Live, Place: place, Until: a.Keep, Since: rec.since, Identity: was, Says: "a directory beside the live one"}}
 	}
 	return o, nil
 }
@@ -225,12 +237,13 @@ func (a args) record(ctx context.Context, env recovery.Env) (record, error) {
 	if err != nil {
 		return record{}, err
 	}
-	rec := record{pair: pair, aside: a.Aside}
+	rec := record{pair: pair, aside: a.Aside, since: time.Now().Add(-tick).UTC()}
 	return rec, rec.claim(ctx, env, a.Path)
 }
 
 // open keeps what was exchanged: it adopts the claim of it, and counts once more what
-// is lost, now that nothing written to the live path gets into the old tree.
+// is lost, now that nothing written to the live path gets into the old tree. Programs
+// that hold on to the old directory itself go on in it: it names those that it sees.
 type open struct{}
 
 func (open) Name() string              { return openName }
@@ -256,6 +269,14 @@ func (open) Do(ctx context.Context, env recovery.Env, s recovery.Step) (o recove
 	}
 	if o.Loss != nil && !o.Loss.Final {
 		o.Remarks = append(o.Remarks, "somebody still writes to "+a.Aside+", which is live no more: look who with: fuser -vm "+a.Aside)
+	}
+	old := cmp.Or(a.Aside, a.Beside)
+	using, err := users(old)
+	if err != nil {
+		return o, fmt.Errorf("look who still uses %s: %w", old, err)
+	}
+	if len(using) > 0 {
+		o.ToDo = append(o.ToDo, fmt.Sprintf("%s: restart what still uses %s, which is live no more, so that nothing more is written there: %s", a.Component, old, strings.Join(using, ", ")))
 	}
 	return o, nil
 }

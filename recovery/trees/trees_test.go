@@ -3,10 +3,14 @@ package trees
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -48,7 +52,7 @@ func TestRecord(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			rec := record{pair, aside}
+			rec := record{pair: pair, aside: aside}
 			if err := cut(rec); err != nil {
 				t.Fatal(err)
 			}
@@ -95,7 +99,7 @@ func TestRecord_cutOff(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := record{pair, aside}.resource(live)
+		r, err := record{pair: pair, aside: aside}.resource(live)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -118,7 +122,7 @@ func TestRecord_cutOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rec := record{pair, aside}
+	rec := record{pair: pair, aside: aside}
 	for range 2 {
 		if err := rec.exchange(); err != nil || says(live) != "new" {
 			t.Fatalf("%v; live is %q", err, says(live))
@@ -138,7 +142,7 @@ func TestRecord_refuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rec := record{pair, aside}
+	rec := record{pair: pair, aside: aside}
 	for name, do := range map[string]func() error{"exchange": rec.exchange, "undo": rec.undo} {
 		if err := do(); recovery.ExitOf(err) != recovery.Refused || !strings.Contains(err.Error(), "something else at "+aside) || says(live) != "old" {
 			t.Errorf("%s: %v; live is %q", name, err, says(live))
@@ -249,12 +253,13 @@ func TestCounting(t *testing.T) {
 	}
 }
 
-// within is the env of a step that holds nothing.
-type within struct{ recovery.Env }
+// holdsNothing is the env of a step that holds nothing.
+type holdsNothing struct{ recovery.Env }
 
-func (within) Meter() recovery.Meter     { return unseen{} }
-func (within) Held() []recovery.Resource { return nil }
-func (within) Target(context.Context, recovery.TargetID) (h recovery.Handle, err error) {
+func (holdsNothing) Meter() recovery.Meter                          { return unseen{} }
+func (holdsNothing) Held() []recovery.Resource                      { return nil }
+func (holdsNothing) Claim(context.Context, recovery.Resource) error { return nil }
+func (holdsNothing) Target(context.Context, recovery.TargetID) (h recovery.Handle, err error) {
 	return h, nil
 }
 
@@ -277,7 +282,7 @@ func TestOpen_countsAgain(t *testing.T) {
 	a := args{Component: "uploads", Path: live, Aside: aside, Moment: moment}
 	keep := func() recovery.Outcome {
 		t.Helper()
-		o, err := open{}.Do(t.Context(), within{}, recovery.NewStep("open", openName, "keep it", a))
+		o, err := open{}.Do(t.Context(), holdsNothing{}, recovery.NewStep("open", openName, "keep it", a))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -291,5 +296,134 @@ func TestOpen_countsAgain(t *testing.T) {
 	}
 	if o := keep(); o.Loss != nil {
 		t.Errorf("%+v", o.Loss)
+	}
+}
+
+// What a program wrote to the old tree when it was live no more is not removed with it,
+// whatever time it gave to that; what people have taken out of it is in nobody's way.
+func TestExpire_writtenSince(t *testing.T) {
+	dir := t.TempDir()
+	live, beside, aside := tree(t, filepath.Join(dir, "uploads"), "old"), tree(t, filepath.Join(dir, "tree"), "new"), filepath.Join(dir, "uploads.old-7c31")
+	held, err := os.OpenRoot(live)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	for written := time.Now(); time.Since(written) < 2*tick; { // what is claimed now comes after what was written
+		runtime.Gosched()
+	}
+	o, err := swap{}.Do(t.Context(), holdsNothing{}, recovery.NewStep("swap", swapName, "make it live", args{Component: "uploads", Path: live, Beside: beside, Aside: aside}))
+	if err != nil || len(o.Old) != 1 {
+		t.Fatalf("%+v, %v", o, err)
+	}
+	expires := func(old recovery.Old) error {
+		t.Helper()
+		_, steps, err := New().(recovery.Expirer).Expire(recovery.SwitchContext{}, old)
+		if err != nil {
+			return err
+		}
+		_, err = expire{}.Do(t.Context(), holdsNothing{}, steps[0])
+		return err
+	}
+	unknown := o.Old[0]
+	unknown.Since = time.Time{}
+	if err := expires(unknown); err == nil || recovery.HintOf(err) == "" || says(aside) != "old" {
+		t.Errorf("where it is not known since when it is not live: %v", err)
+	}
+	if err := errors.Join(held.Mkdir("d", 0o755), held.WriteFile("d/upload", []byte("only here"), 0o600), held.Chtimes("d/upload", time.Unix(0, 0), time.Unix(0, 0))); err != nil {
+		t.Fatal(err)
+	}
+	if err := expires(o.Old[0]); recovery.ExitOf(err) != recovery.Refused || !strings.Contains(err.Error(), `1 file in `+aside) || !strings.Contains(err.Error(), `"d/upload"`) ||
+		!strings.Contains(recovery.HintOf(err), "restart") || says(aside) != "old" {
+		t.Errorf("with an upload of since then: %v, next: %s", err, recovery.HintOf(err))
+	}
+	if err := os.Rename(filepath.Join(aside, "d", "upload"), filepath.Join(live, "upload")); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := expires(o.Old[0]); err != nil || says(aside) != "" {
+			t.Errorf("after it was taken out: %v", err)
+		}
+	}
+}
+
+// Programs that go on in the old tree are named: by a directory that they are in, a file
+// that they have open, and a mount of it in a container.
+func TestOpen_namesUsers(t *testing.T) {
+	dir := t.TempDir()
+	live, aside := tree(t, filepath.Join(dir, "uploads"), "new"), tree(t, filepath.Join(dir, "uploads before"), "old")
+	mnt := filepath.Join(dir, "in a container")
+	if err := errors.Join(os.Mkdir(mnt, 0o755), os.Mkdir(filepath.Join(aside, "d"), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Open(filepath.Join(aside, "says"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	begin := func(in string, script string, with *os.File) int {
+		t.Helper()
+		cmd := exec.Command("sh", "-c", script+"echo; exec cat <&3", "sh", aside, mnt)
+		cmd.Dir = in
+		wait, end, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd.ExtraFiles = []*os.File{wait}
+		if with != nil {
+			cmd.ExtraFiles = append(cmd.ExtraFiles, with)
+		}
+		if script != "" {
+			cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
+			if os.Geteuid() != 0 {
+				cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+				cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
+			}
+		}
+		out, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := errors.Join(wait.Close(), end.Close(), cmd.Wait()); err != nil {
+				t.Error(err)
+			}
+		})
+		if _, err := out.Read(make([]byte, 1)); err != nil {
+			t.Fatalf("the program does not begin: %v", err)
+		}
+		return cmd.Process.Pid
+	}
+	begin(live, "", nil) // one that uses what is live
+	a := args{Component: "uploads", Path: live, Aside: aside}
+	keep := func() []string {
+		t.Helper()
+		o, err := open{}.Do(t.Context(), holdsNothing{}, recovery.NewStep("open", openName, "keep it", a))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o.ToDo
+	}
+	if todo := keep(); len(todo) > 0 {
+		t.Errorf("nobody uses it: %q", todo)
+	}
+	pids := []int{begin(filepath.Join(aside, "d"), "", nil), begin(dir, "", file),
+		begin(dir, `mount --make-rprivate / && mount --bind "$1" "$2" && `, nil)}
+	todo := keep()
+	if len(todo) != 1 || !strings.HasPrefix(todo[0], "uploads: restart what still uses "+aside) || !strings.Contains(todo[0], "mounted at "+mnt) {
+		t.Fatalf("to do %q", todo)
+	}
+	for _, pid := range pids {
+		if !strings.Contains(todo[0], fmt.Sprintf("(%d)", pid)) {
+			t.Errorf("%d is not named in %q", pid, todo)
+		}
+	}
+	// Of a switch back, too.
+	a.Beside, a.Aside = a.Aside, ""
+	if back := keep(); len(back) != 1 || back[0] != todo[0] {
+		t.Errorf("of a switch back %q", back)
 	}
 }
