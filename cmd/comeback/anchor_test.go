@@ -23,7 +23,7 @@ func twoDatabases(t *testing.T, l *lost) string {
 			t.Fatal(err)
 		}
 	}
-	path := runbook(t, fmt.Sprintf("{url: %q}", "file://"+dir), nil, "")
+	path := runbook(t, fmt.Sprintf("{url: %q}\n  offsite: {url: %q}", "file://"+dir, "file://"+dir), nil, "")
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -70,4 +70,24 @@ func TestAnchor_ofTheDatabaseItWasReadOf(t *testing.T) {
 	if err != nil || prepared.Plan.Moment.Anchor != "ledger" {
 		t.Errorf("what the console chose of ledger has the plan %+v, %v", prepared, err)
 	}
+
+	// Another copy for one of them leaves the other where it is, and decides nothing.
+	state := recovery.NewState(p)
+	change, err := r.app(io.Discard, io.Discard).amendment(t.Context(), planned{p: p}, state, tui.Choice{Component: "database", Copy: "offsite"})
+	if err != nil || change.Moment == nil {
+		t.Fatalf("the change is %+v, %v", change, err)
+	}
+	other, _ := change.Moment.Point("database")
+	stays, _ := change.Moment.Point("ledger")
+	if change.Moment.Anchor != "ledger" || other.Copy != "offsite" || stays.Copy != "nearby" || stays.Lost.XID != l.incident.Harm.XID {
+		t.Errorf("anchored in %s, database from %s, ledger from %s to before transaction %d", change.Moment.Anchor, other.Copy, stays.Copy, stays.Lost.XID)
+	}
 }
+
+// planned is a run of which only the plan is asked.
+type planned struct {
+	recovery.Session
+	p *recovery.Plan
+}
+
+func (s planned) Plan() *recovery.Plan { return s.p }
