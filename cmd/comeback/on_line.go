@@ -59,6 +59,9 @@ func (a *app) lineFor(cmd *cobra.Command, o *carrying) (remote.Start, error) {
 		if err != nil {
 			return s, err
 		}
+		if b.found {
+			return s, notNamed(b.path, "on another host it would be a file like one that somebody has named")
+		}
 		names = append(names, slices.DeleteFunc(b.Variables(), hostsOwn)...)
 		goesAlong(&s, "", b.path, b.bytes)
 		o.runbook, args = b.source.SHA256, args[1:]

@@ -247,7 +247,8 @@ func TestRunbookInCopy_s3(t *testing.T) {
 func TestRunbookInCopy_found(t *testing.T) {
 	b := openCopiedBook(t)
 	from := "file://" + b.copy
-	for _, args := range [][]string{{"retain", from, "--remove"}, {"recover", from, "--plain", "--to", "latest", "--confirm", "db1/shop"}} {
+	for _, args := range [][]string{{"retain", from, "--remove"}, {"recover", from, "--plain", "--to", "latest", "--confirm", "db1/shop"},
+		{"recover", from, "--plain", "--to", "latest", "--confirm", "db1/shop", "--on", "elsewhere"}, {"rehearse", from, "--plain", "--on", "elsewhere"}} {
 		b.run(t.Context(), args...).has(t, recovery.Refused, "the runbook was found in a copy", "give this very one: file://")
 	}
 	text, err := os.ReadFile(b.book)
