@@ -140,6 +140,18 @@ func (c counted) Open(ctx context.Context, o storage.Object, offset int64) (io.R
 	return countedBody{body, c}, nil
 }
 
+func (c counted) OpenRange(ctx context.Context, o storage.Object, offset, to int64) (io.ReadCloser, error) {
+	r, ok := storage.As[storage.Ranger](c.Store)
+	if !ok {
+		return nil, &storage.Error{Op: "open", Object: c.URL() + "/" + o.Key, Kind: storage.ErrConfig, Says: "it gives no ranges"}
+	}
+	body, err := r.OpenRange(ctx, o, offset, to)
+	if err != nil {
+		return nil, err
+	}
+	return countedBody{body, c}, nil
+}
+
 type countedBody struct {
 	io.ReadCloser
 	counted

@@ -77,12 +77,13 @@ func (s Survey) After(t time.Time) bool {
 }
 
 // InService is the cluster that a component's copies say was in service at a time, the
-// newest of all where the time is zero; "" where none tells, or all are of one.
+// newest of all where the time is zero; "" where none tells, or all are of one. What cannot
+// be restored, as while the first backup of a new server is made, tells nothing.
 func InService(surveys []Survey, t time.Time) string {
 	var all Survey
 	for _, s := range surveys {
 		for _, b := range s.Backups {
-			if b.Details[SystemIdentifier] != "" { // a dump is of whatever server there is
+			if b.Details[SystemIdentifier] != "" && b.Problem == "" { // a dump is of whatever server there is
 				all.Backups = append(all.Backups, b)
 			}
 		}
@@ -93,11 +94,11 @@ func InService(surveys []Survey, t time.Time) string {
 	return all.LineageAt(t).System()
 }
 
-// OfCluster is what a survey tells of a cluster: what it has of it, all where it is not of
-// several, and false where it is known to be of others alone.
+// OfCluster is what a survey tells of a cluster, as InService gives it: what it has of it,
+// all of it where there is but one, and false where it is known to be of others alone.
 func (s Survey) OfCluster(system string) (Survey, bool) {
 	if system == "" {
-		return s.Lineages()[0], true
+		return s, true
 	}
 	of := s.Lineage(system)
 	return of, of.System() == system || of.System() == ""

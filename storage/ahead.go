@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"io"
 )
 
@@ -120,24 +121,46 @@ func (a *ahead) Close() {
 }
 
 // aheadReader is a reader of an object by ranges. Each of them is tried again by itself.
+// Where a service does not give ranges, which shows at the first Read, it is one stream.
 type aheadReader struct {
 	passing
-	store Store
-	count int
-	from  *ahead // nil before the first Read
+	store  Store
+	count  int
+	from   *ahead  // nil before the first Read
+	single *reader // where there are no ranges
+}
+
+// begin asks for the last byte, which only a service that gives ranges gives by itself.
+func (r *aheadReader) begin() {
+	last := func(ctx context.Context, o Object, _ int64) (io.ReadCloser, error) {
+		ranger, _ := As[Ranger](r.store)
+		return ranger.OpenRange(ctx, o, o.Size-1, o.Size)
+	}
+	a, err := open(r.ctx, last, r.object, 0, r.options.Stall)
+	if errors.Is(err, ErrConfig) {
+		r.single = newReader(r.ctx, r.store, r.object, r.options, r.object.Size)
+		return
+	}
+	if err == nil { // what else fails is tried again where it is read
+		a.Close()
+	}
+	r.from = openAhead(r.ctx, r.store, r.object, r.offset, r.count, r.options)
 }
 
 func (r *aheadReader) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, r.err
 	}
+	if r.from == nil && r.single == nil && r.err == nil {
+		r.begin()
+	}
+	if r.single != nil {
+		return r.single.Read(p)
+	}
+	if r.err == nil && r.before() != nil {
+		return 0, r.err
+	}
 	for r.err == nil {
-		if r.from == nil {
-			if r.before() != nil {
-				break
-			}
-			r.from = openAhead(r.ctx, r.store, r.object, r.offset, r.count, r.options)
-		}
 		if len(r.from.left) > 0 {
 			n := copy(p, r.from.left)
 			r.from.left = r.from.left[n:]
@@ -158,6 +181,9 @@ func (r *aheadReader) Read(p []byte) (int, error) {
 }
 
 func (r *aheadReader) Close() error {
+	if r.single != nil {
+		return r.single.Close()
+	}
 	if r.from != nil {
 		r.from.Close()
 	}

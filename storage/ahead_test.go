@@ -20,9 +20,10 @@ const rangeSize = storage.Wide / 8
 // where anything was asked for.
 type ranges struct {
 	storage.Store
-	mu         sync.Mutex
-	open, most int
-	farthest   int64
+	none     bool // says that it does not
+	mu       sync.Mutex
+	open     int
+	farthest int64
 }
 
 func (r *ranges) Open(ctx context.Context, o storage.Object, offset int64) (io.ReadCloser, error) {
@@ -30,6 +31,9 @@ func (r *ranges) Open(ctx context.Context, o storage.Object, offset int64) (io.R
 }
 
 func (r *ranges) OpenRange(ctx context.Context, o storage.Object, offset, to int64) (io.ReadCloser, error) {
+	if r.none {
+		return nil, &storage.Error{Op: "open", Object: o.Key, Kind: storage.ErrConfig, Says: "the service does not give ranges"}
+	}
 	in, err := r.stream(ctx, o, offset, to)
 	if err != nil {
 		return nil, err
@@ -47,8 +51,9 @@ func (r *ranges) stream(ctx context.Context, o storage.Object, offset, to int64)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.open++
-	r.most, r.farthest = max(r.most, r.open), max(r.farthest, to)
+	if r.open++; to-offset > 1 { // not the one that shows whether there are ranges
+		r.farthest = max(r.farthest, to)
+	}
 	return &counting{in, r}, nil
 }
 
@@ -97,7 +102,7 @@ func TestAhead(t *testing.T) {
 			}
 		}
 		r.Close()
-		if open, farthest := s.now(); open != 0 || farthest != size && from < size || int64(came) != size-from {
+		if open, farthest := s.now(); open != 0 || farthest != size && from < size-1 || int64(came) != size-from {
 			t.Errorf("from %d: %d streams are open, up to %d was asked for, %d told", from, open, farthest, came)
 		}
 	}
@@ -135,6 +140,29 @@ func TestAhead_Broken(t *testing.T) {
 				t.Errorf("%d streams are open", open)
 			}
 		})
+	}
+}
+
+// A service that gives no ranges gives the object, as one stream.
+func TestAhead_NoRanges(t *testing.T) {
+	faulty, o, data := stored(t, 2*rangeSize+1)
+	faulty.Inject(storagetest.Fault{Op: storagetest.OnRead, At: rangeSize + 7, Times: 1, Err: storagetest.Dropped})
+	for _, from := range []int64{0, 5} {
+		s := &ranges{Store: faulty, none: true}
+		came := 0
+		r := storage.NewReader(t.Context(), s, o, storage.ReadOptions{From: from, Before: bytes.NewReader(data), Ahead: storage.Wide, Progress: func(n int) { came += n },
+			Wait: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }})
+		got, err := io.ReadAll(r)
+		if err != nil || !bytes.Equal(got, data[from:]) || came != len(got) {
+			t.Errorf("from %d: %d bytes, %d told, %v", from, len(got), came, err)
+		}
+		r.Close()
+		if open, _ := s.now(); open != 0 {
+			t.Errorf("%d streams are open", open)
+		}
+		if _, err := r.Read(make([]byte, 1)); err == nil || err == io.EOF {
+			t.Errorf("a reader that is closed gives %v", err)
+		}
 	}
 }
 

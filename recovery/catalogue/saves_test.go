@@ -48,6 +48,10 @@ func TestCatalogue_Judge(t *testing.T) {
 			{Component: "database", Copy: "offsite", Backups: []recovery.Backup{{ID: "b", Taken: at(2 * time.Hour), Details: map[string]string{recovery.SystemIdentifier: "1"}}},
 				Windows: []recovery.Window{{Backup: "b", To: recovery.Instant{Time: now}}}}}},
 			saved: true, to: now.Add(-time.Hour), findings: []string{"1h00m old"}},
+		{name: "the first backup of another cluster is being made", cat: catalogue.Catalogue{Surveys: []recovery.Survey{
+			{Component: "database", Copy: "nearby", Backups: []recovery.Backup{{ID: "a", Taken: at(time.Minute), Details: map[string]string{recovery.SystemIdentifier: "1"}},
+				{ID: "b", Problem: "base.tar is missing", Taken: at(0), Details: map[string]string{recovery.SystemIdentifier: "2"}}}}}},
+			saved: true, to: now.Add(-time.Minute), findings: []string{"base.tar is missing"}},
 		{name: "a gap", cat: catalogue.Catalogue{Surveys: []recovery.Survey{survey("", at(time.Minute), recovery.Window{Backup: "a", To: recovery.Instant{Time: now}, Gaps: []recovery.Gap{{Object: "seg", Why: "missing"}}})}},
 			saved: true, to: now, findings: []string{"seg is missing"}},
 	} {

@@ -58,7 +58,11 @@ func (j *judge) inCopy(c recovery.Component, cp Copy, inService string) (in reco
 			now = to
 		}
 		if !serves && usable {
-			j.find("cluster/"+c.Name+"/"+cp.Name, recovery.NotMet, fmt.Sprintf("bring one there: comeback backup %s %s --copy %s", j.Path, c.Name, cp.Name),
+			do := "let what takes the base backups of it take one there"
+			if j.takes(c) {
+				do = fmt.Sprintf("bring one there: comeback backup %s %s --copy %s", j.Path, c.Name, cp.Name)
+			}
+			j.find("cluster/"+c.Name+"/"+cp.Name, recovery.NotMet, do,
 				"%s: holds base backups of %s of the cluster %s alone, and other copies newer ones of the cluster %s", cp.Name, c.Name, of.System(), inService)
 		}
 		if w := newestWindow(s); w != nil {
@@ -86,10 +90,8 @@ func (j *judge) inCopy(c recovery.Component, cp Copy, inService string) (in reco
 // there is something that cannot be restored, that has been found. Into which copies
 // another program takes its backups is that program's configuration to say.
 func (j *judge) absent(c recovery.Component, s recovery.ComponentStanding) {
-	if e, ok := recovery.EngineNamed(j.Engines, c.With); ok {
-		if _, takes := e.(recovery.Capturer); !takes {
-			return
-		}
+	if !j.takes(c) {
+		return
 	}
 	for _, in := range s.Copies {
 		if in.Mark == recovery.NotMet && in.Says == nothing {
@@ -108,6 +110,13 @@ func (j *judge) inService(c recovery.Component) string {
 		}
 	}
 	return recovery.InService(surveys, time.Time{})
+}
+
+// takes reports whether comeback itself can take a component's backups.
+func (j *judge) takes(c recovery.Component) bool {
+	e, named := recovery.EngineNamed(j.Engines, c.With)
+	_, takes := e.(recovery.Capturer)
+	return !named || takes
 }
 
 // reach is the newest moment that a survey's usable backups lead to.

@@ -413,6 +413,13 @@ func TestJudge(t *testing.T) {
 				s.Windows = []recovery.Window{{Component: "database", Copy: "offsite", Engine: "pitr", Backup: s.Backups[5].ID, To: recovery.Instant{Time: e.At.Add(-time.Second)}}}
 			})
 		}, []string{"cluster/database/offsite", "rpo/database"}, recovery.WouldBut, "its newest moment is 1h00m old", "--copy offsite"},
+		{"the first base backup of another server is being made", func(e *check.Evidence) {
+			edit(e, "", "database", func(s *recovery.Survey) { ofCluster(s, "1") })
+			edit(e, "nearby", "database", func(s *recovery.Survey) {
+				s.Backups = append(s.Backups, recovery.Backup{ID: "base/20261123T091200Z", Problem: "base.tar is missing", Details: map[string]string{recovery.SystemIdentifier: "2"}})
+			})
+			e.Copies[0].Unfinished = []check.Unfinished{{Component: "database", Prefix: "base/20261123T091200Z/", Last: now.Add(-time.Hour)}}
+		}, nil, recovery.WouldSave, "", ""},
 		{"a server of which a base backup is there", func(e *check.Evidence) {
 			s := e.Servers["database"]
 			s.SystemIdentifier, s.BackedUp = "2", "2"

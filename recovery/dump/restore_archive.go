@@ -55,7 +55,7 @@ func (r *restore) archiveFiles(ctx context.Context) error {
 	for again := 0; ; again++ {
 		err := r.entries(ctx, s, path, contents)
 		if err == nil {
-			return s.finish(ctx, contents)
+			return errors.Join(s.demote(ctx, s.superusers(contents)...), s.finish(ctx, contents))
 		}
 		role := missingRole(err)
 		if role == "" || r.roles[role] || again == maxMissingRoles {
@@ -112,9 +112,11 @@ type contents struct {
 	definitions, rows int
 	tables            int64
 	roles             []string
-	// superusers are roles that own what only superusers own.
-	superusers []string
-	extensions []string
+	// superusers are roles that are given what only superusers are; subscriptions are of that
+	// kind where that is so.
+	superusers    []string
+	subscriptions bool
+	extensions    []string
 	// create is the archive's own CREATE DATABASE, settings what it says about
 	// the database besides.
 	create   script.Part
@@ -127,8 +129,8 @@ type contents struct {
 
 // readContents reads the archive's table of contents as pg_restore shows it.
 func (r *restore) readContents(ctx context.Context, path string) (contents, error) {
-	c := contents{}
 	tools := r.server.Cluster().Tools
+	c := contents{subscriptions: tools.SubscribesAsSuperuser()}
 	var list bytes.Buffer
 	cmd := recovery.Cmd{Path: tools.Program("pg_restore"), Args: []string{"--list", "--section=pre-data", "--section=data", path}, Dir: "/", Env: programEnv,
 		User: userOf(r.handle), Stdout: &list}
@@ -197,7 +199,7 @@ func (c *contents) scan(r *script.Reader) error {
 		}
 		summary := p.Summary()
 		c.roles = append(c.roles, script.Roles(p)...)
-		if role := script.SuperuserOwner(p); role != "" && !slices.Contains(c.superusers, role) {
+		if role := script.SuperuserOwner(p, c.subscriptions); role != "" && !slices.Contains(c.superusers, role) {
 			c.superusers = append(c.superusers, role)
 		}
 		if e := p.Effect(); (e.Act == script.BuildIndex || e.Act == script.AddKey) && (e.Calls || e.Casts) {
@@ -258,14 +260,20 @@ func (s *session) prepare(ctx context.Context, c contents) error {
 			}
 		}
 	}
-	for _, role := range c.superusers {
-		if s.roles[role] {
-			if err := s.promote(ctx, role); err != nil {
-				return err
-			}
-		}
+	if err := s.promote(ctx, s.superusers(c)...); err != nil {
+		return err
 	}
 	return s.createFrom(ctx, c)
+}
+
+// superusers are those of an archive's roles that were made for it.
+func (s *session) superusers(c contents) (made []string) {
+	for _, role := range c.superusers {
+		if s.roles[role] {
+			made = append(made, role)
+		}
+	}
+	return made
 }
 
 // createFrom creates the database with the archive's own encoding and locale.

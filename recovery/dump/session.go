@@ -173,14 +173,32 @@ func (s *session) createRole(ctx context.Context, role string) error {
 	return nil
 }
 
-// promote makes a superuser of a role that has no login, and that owns what only superusers
-// own.
-func (s *session) promote(ctx context.Context, role string) error {
-	if err := s.asSuperuser(ctx, "alter role "+quoteName(role)+" superuser"); err != nil {
-		return fmt.Errorf("make %s a superuser: %w", role, err)
+// promote makes superusers of roles that are given what only superusers are, for as long as
+// it is given; demote takes it back.
+func (s *session) promote(ctx context.Context, roles ...string) error {
+	for _, role := range roles {
+		if err := s.asSuperuser(ctx, "alter role "+quoteName(role)+" superuser"); err != nil {
+			return fmt.Errorf("make %s a superuser: %w", role, err)
+		}
 	}
-	s.env.Meter().Log("role " + role + " is a superuser here, as the owner of what only superusers own")
 	return nil
+}
+
+func (s *session) demote(ctx context.Context, roles ...string) error {
+	for _, role := range roles {
+		if err := s.asSuperuser(ctx, "alter role "+quoteName(role)+" nosuperuser"); err != nil {
+			return fmt.Errorf("take back that %s is a superuser: %w", role, err)
+		}
+		s.remark("role " + role + " owns what PostgreSQL gives superusers alone, and is none")
+	}
+	return nil
+}
+
+// remark is told once.
+func (r *restore) remark(text string) {
+	if !slices.Contains(r.remarks, text) {
+		r.remarks = append(r.remarks, text)
+	}
 }
 
 func (s *session) asSuperuser(ctx context.Context, sql string) error {
@@ -266,20 +284,17 @@ func (s *session) forgive(ctx context.Context, p script.Part, err error) error {
 // owns must be a superuser, too, and who has granted a membership there must be the one
 // that the cluster began with.
 func (s *session) permit(ctx context.Context, p script.Part, err error) error {
-	if role := script.SuperuserOwner(p); s.roles[role] {
+	if role := script.SuperuserOwner(p, s.server.Cluster().Tools.SubscribesAsSuperuser()); s.roles[role] {
 		if err := s.promote(ctx, role); err != nil {
 			return err
 		}
-		return s.execute(ctx, string(p.Text), nil)
+		return errors.Join(s.execute(ctx, string(p.Text), nil), s.demote(ctx, role))
 	}
 	if sql := script.WithoutGrantor(p); sql != "" {
 		if err := s.execute(ctx, sql, nil); err != nil {
 			return err
 		}
-		const remark = "memberships of roles are as granted by the scratch cluster's superuser: PostgreSQL lets nobody else have granted them"
-		if !slices.Contains(s.remarks, remark) {
-			s.remarks = append(s.remarks, remark)
-		}
+		s.remark("memberships of roles are as granted by the scratch cluster's superuser: PostgreSQL lets nobody else have granted them")
 		return nil
 	}
 	return err

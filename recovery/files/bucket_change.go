@@ -161,6 +161,7 @@ func (r reverter) differing(ctx context.Context, want wanted) iter.Seq2[change, 
 // What is on its way when another one fails, or when the run is stopped, is waited
 // for: a service may do what nobody waits for any more, later.
 func (r reverter) apply(ctx context.Context, list iter.Seq2[change, error], done func(c change, copy storage.Object)) error {
+	large := make(chan struct{}, largeBeside)
 	g, failed := errgroup.WithContext(ctx)
 	g.SetLimit(sideBySide)
 	for c, err := range list {
@@ -171,6 +172,10 @@ func (r reverter) apply(ctx context.Context, list iter.Seq2[change, error], done
 			return errors.Join(g.Wait(), err)
 		}
 		g.Go(func() error {
+			if c.To != nil && c.To.Size > isLarge {
+				large <- struct{}{}
+				defer func() { <-large }()
+			}
 			copy, err := r.make(context.WithoutCancel(ctx), c)
 			if err != nil {
 				return err

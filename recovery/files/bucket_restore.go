@@ -53,6 +53,13 @@ const (
 	ahead      = 1024
 )
 
+// Of objects that are larger than isLarge bytes a service is to copy only largeBeside at a
+// time: it answers when it is done, and is not waited for without end.
+const (
+	largeBeside = 4
+	isLarge     = 64 << 20
+)
+
 func (k bucketKind) open(ctx context.Context, env recovery.Env, step recovery.Step) (*scratch, bucketArgs, string, error) {
 	var a bucketArgs
 	if err := step.Decode(&a); err != nil {

@@ -27,7 +27,12 @@ local replication all trust
 // becomes postgresql.conf.source and so on; standby.signal and recovery.signal
 // are removed; whoever wants one of them writes it afterwards. An interruption
 // leaves a file whole, old or new.
-func (c Cluster) Configure(settings map[string]string) error { return c.ConfigureFor(settings, hba) }
+func (c Cluster) Configure(settings map[string]string) error {
+	all := map[string]string{}
+	maps.Copy(all, c.Tools.withoutEventTriggers())
+	maps.Copy(all, settings)
+	return c.ConfigureFor(all, hba)
+}
 
 // ConfigureFor is Configure with another pg_hba.conf: for a server that is not
 // scratch any more.

@@ -83,6 +83,31 @@ func FileBackup(major int, label string) (start, stop string) {
 // pg_combinebackup makes full ones of.
 func TakesIncremental(major int) bool { return major >= 17 }
 
+// Unhurried are the settings of a session that works on what was restored: a database's own
+// limits are meant for its programs.
+func (t Tools) Unhurried() map[string]string {
+	all := map[string]string{"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
+	if t.Major >= 14 {
+		all["idle_session_timeout"] = "0"
+	}
+	if t.Major >= 17 {
+		all["transaction_timeout"] = "0"
+	}
+	return all
+}
+
+// withoutEventTriggers are the settings of a server in which none fires, from 17 on, where one
+// may at each login: it would change what was restored, or let nobody in to look at it.
+func (t Tools) withoutEventTriggers() map[string]string {
+	if t.Major < 17 {
+		return nil
+	}
+	return map[string]string{"event_triggers": "off"}
+}
+
+// SubscribesAsSuperuser reports whether the owner of a subscription must be a superuser.
+func (t Tools) SubscribesAsSuperuser() bool { return t.Major < 16 }
+
 // initArguments are those that not every initdb knows: no advice is printed, and
 // page checksums are on or off whatever the major does by itself (from 18 on).
 func (t Tools) initArguments(checksums bool) (args []string) {

@@ -191,36 +191,19 @@ func (s *Server) Isolated() bool { return s.child != nil && s.child.isolated }
 // URL is how a database is reached; it holds no secret.
 func (s *Server) URL(database string) string { return s.cluster.URL(database) }
 
-// Connect opens a session as the superuser, which takes as long as it takes, and at whose
-// login nothing of the database's own happens.
+// Connect opens a session as the superuser, which takes as long as it takes and may write.
 func (s *Server) Connect(ctx context.Context, database string) (*pgx.Conn, error) {
 	config, err := ParseAddress(s.URL(database))
 	if err != nil {
 		return nil, err
 	}
 	maps.Copy(config.RuntimeParams, s.cluster.Tools.Unhurried())
-	if s.cluster.Tools.Major >= 17 {
-		// One that fires at a login would change what was restored, or let nobody in.
-		config.RuntimeParams["event_triggers"] = "off"
-	}
+	config.RuntimeParams["default_transaction_read_only"] = "off"
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("connect to database %s of %s: %w", database, s.cluster.Data, err)
 	}
 	return conn, nil
-}
-
-// Unhurried are the settings of a session that works on what was restored: a database's own
-// limits are meant for its programs.
-func (t Tools) Unhurried() map[string]string {
-	all := map[string]string{"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
-	if t.Major >= 14 {
-		all["idle_session_timeout"] = "0"
-	}
-	if t.Major >= 17 {
-		all["transaction_timeout"] = "0"
-	}
-	return all
 }
 
 // Ready is closed when the server accepts connections. It is nil for a server

@@ -86,9 +86,9 @@ func WithoutGrantor(p Part) string {
 	return string(t.text[t.tokens[0].Start:t.tokens[i-1].End]) + string(t.text[t.tokens[i+2].End:])
 }
 
-// SuperuserOwner is the role that a statement makes the owner of what only superusers own,
-// or who subscribes and wraps; "" where it does nothing of the kind.
-func SuperuserOwner(p Part) string {
+// SuperuserOwner is the role that a statement makes the owner of what only superusers are
+// given, with subscriptions before 16; "" where it does nothing of the kind.
+func SuperuserOwner(p Part, subscriptions bool) string {
 	t := statement{tokens: p.Tokens(), text: p.Text}
 	if t.word(0) != "alter" {
 		return ""
@@ -96,7 +96,7 @@ func SuperuserOwner(p Part) string {
 	switch t.word(1) + " " + t.word(2) {
 	case "event trigger", "foreign data":
 	default:
-		if t.word(1) != "subscription" {
+		if t.word(1) != "subscription" || !subscriptions {
 			return ""
 		}
 	}

@@ -4,6 +4,10 @@ import "testing"
 
 // What is told of a statement that a superuser cannot execute as it is written.
 func TestOwnersAndGrantors(t *testing.T) {
+	subscriptions := Part{Kind: Statement, Text: []byte("ALTER SUBSCRIPTION s OWNER TO app;")}
+	if got := SuperuserOwner(subscriptions, false); got != "" {
+		t.Errorf("who owns a subscription is %q", got)
+	}
 	for text, want := range map[string]struct{ without, owner string }{
 		"GRANT granted TO member GRANTED BY granting;":                              {without: "GRANT granted TO member;"},
 		`GRANT ro TO bob WITH ADMIN OPTION, INHERIT TRUE GRANTED BY "A b";`:         {without: "GRANT ro TO bob WITH ADMIN OPTION, INHERIT TRUE;"},
@@ -22,7 +26,7 @@ func TestOwnersAndGrantors(t *testing.T) {
 		if got := WithoutGrantor(p); got != want.without {
 			t.Errorf("%s without who granted it is %q, want %q", text, got, want.without)
 		}
-		if got := SuperuserOwner(p); got != want.owner {
+		if got := SuperuserOwner(p, true); got != want.owner {
 			t.Errorf("%s makes %q an owner, want %q", text, got, want.owner)
 		}
 	}
