@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -32,7 +31,7 @@ func (e *env) Box() isolation.Box {
 		}
 	}
 	box.Sockets = e.x.socketsOfLive()
-	box.Hide = append(slices.Clip(box.Hide), e.x.others(box.Keep)...)
+	box.Beside = e.x.others(box.Keep)
 	return box
 }
 

@@ -15,7 +15,8 @@ var shared = []string{"/tmp", "/var/tmp"}
 
 // others are the places of other runs and of backups, comeback-*, beside which this run
 // has its scratch: what it has restored may run as their user. In none of them lies
-// anything of this run's, nor this program.
+// anything of this run's, nor this program. Every program may make something of such a
+// name: only directories themselves count, never what a link leads to.
 func (x *Executor) others(keep []string) []string {
 	own, beside := append(slices.Clone(keep), x.Dir), slices.Clone(shared)
 	if program, err := os.Executable(); err == nil {
@@ -35,13 +36,17 @@ func (x *Executor) others(keep []string) []string {
 	slices.Sort(beside)
 	var others []string
 	for _, dir := range slices.Compact(beside) {
+		dir, err := filepath.EvalSymlinks(dir)
+		if err != nil {
+			continue
+		}
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			continue // nor can a program of this user find what is in there
 		}
 		for _, e := range entries {
 			path := filepath.Join(dir, e.Name())
-			if strings.HasPrefix(e.Name(), "comeback-") && !slices.ContainsFunc(own, func(o string) bool { return o == path || strings.HasPrefix(o, path+"/") }) {
+			if e.IsDir() && strings.HasPrefix(e.Name(), "comeback-") && !slices.ContainsFunc(own, func(o string) bool { return o == path || strings.HasPrefix(o, path+"/") }) {
 				others = append(others, path)
 			}
 		}

@@ -249,7 +249,7 @@ func TestShell_box(t *testing.T) {
 }
 
 // A rehearsal's programs find neither what other runs and backups have beside its scratch
-// nor what its runner hides from them.
+// nor what its runner hides from them. What a program plants among those opens nothing.
 func TestShell_others(t *testing.T) {
 	made := func(in, pattern string) string {
 		dir, err := os.MkdirTemp(in, pattern)
@@ -262,7 +262,13 @@ func TestShell_others(t *testing.T) {
 		}
 		return dir
 	}
-	another, backup, own, hidden := made("/var/tmp", "comeback-9f02-"), made("/tmp", "comeback-backup-"), made("/var/tmp", "comeback-7c31-"), made(t.TempDir(), "live")
+	beside := t.TempDir()
+	another, backup, own, hidden := made(beside, "comeback-9f02-"), made("/tmp", "comeback-backup-"), made(beside, "comeback-7c31-"), made(t.TempDir(), "live")
+	for name, to := range map[string]string{"proc": "/proc", "run": "/run", "dev": "/dev", "usr": "/usr", "root": "/"} { // a program has planted them
+		if err := os.Symlink(to, filepath.Join(beside, "comeback-"+name)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	sockets := t.TempDir() // of a live server that is down
 	if err := os.WriteFile(filepath.Join(sockets, ".s.PGSQL.5432.lock"), nil, 0o600); err != nil {
 		t.Fatal(err)

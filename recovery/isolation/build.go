@@ -31,7 +31,7 @@ func (o orders) build() error {
 	}
 	kept, err := hold(keep)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errHiding, err)
 	}
 	nodes := slices.Clone(deviceNodes)
 	if o.Terminal { // else it could be somebody's, whose session we are in
@@ -50,9 +50,6 @@ func (o orders) build() error {
 			return err
 		}
 	}
-	if err := o.cover(); err != nil {
-		return err
-	}
 	if err := furnishDevices(devices); err != nil {
 		return err
 	}
@@ -61,9 +58,12 @@ func (o orders) build() error {
 			return fmt.Errorf("furnish /run: %w", err)
 		}
 	}
+	if err := o.cover(); err != nil {
+		return err
+	}
 	for _, k := range kept {
 		if err := k.putBack(); err != nil {
-			return fmt.Errorf("keep %s: %w", k.path, err)
+			return fmt.Errorf("%w: keep %s: %w", errHiding, k.path, err)
 		}
 	}
 	for _, path := range o.Hide {
@@ -73,7 +73,7 @@ func (o orders) build() error {
 		// One below another that is hidden is a part of that by now.
 		err := setReadOnly(path)
 		if err != nil && !slices.ContainsFunc(o.Hide, func(other string) bool { return other != path && below(path, other) }) {
-			return fmt.Errorf("hide %s: %w", path, err)
+			return fmt.Errorf("%w: hide %s: %w", errHiding, path, err)
 		}
 	}
 	spared := append(slices.Clone(private), "/proc")
@@ -110,19 +110,8 @@ func (o orders) cover() error {
 		return fmt.Errorf("make an empty file: %w", err)
 	}
 	for _, path := range slices.Backward(o.Hide) {
-		info, err := os.Lstat(path)
-		switch {
-		case err != nil:
-		case info.IsDir() && o.keepsBelow(path):
-			err = coverDirectory(path, 0, "mode=0555")
-		case info.IsDir():
-			err = coverDirectory(path, unix.MS_RDONLY, "mode=0555")
-		default:
-			err = unix.Mount(empty, path, "", unix.MS_BIND, "")
-		}
-		// Sockets and their directories come and go.
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("hide %s: %w", path, err)
+		if err := o.coverOne(path, empty); err != nil {
+			return fmt.Errorf("%w: hide %s: %w", errHiding, path, err)
 		}
 	}
 	if err := unix.Unmount(place, unix.MNT_DETACH); err != nil {
@@ -130,6 +119,38 @@ func (o orders) cover() error {
 	}
 	return os.Remove(place)
 }
+
+// coverOne hides one path, as it is now: no link that somebody has put in its place is
+// followed.
+func (o orders) coverOne(path, empty string) error {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // sockets and their directories come and go
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	flags := uintptr(unix.MS_RDONLY)
+	if o.keepsBelow(path) {
+		flags = 0
+	}
+	switch at := openFile(fd); st.Mode & unix.S_IFMT {
+	case unix.S_IFLNK:
+		return errors.New("it has become a link meanwhile")
+	case unix.S_IFDIR:
+		return unix.Mount("tmpfs", at, "tmpfs", hiding|flags, "mode=0555")
+	default:
+		return unix.Mount(empty, at, "", unix.MS_BIND, "")
+	}
+}
+
+// openFile is the path of what an open file is, whatever is mounted over that.
+func openFile(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }
 
 // keepsBelow reports whether something is kept below a path.
 func (o orders) keepsBelow(path string) bool {
@@ -192,7 +213,7 @@ func (h held) putBack() error {
 			return err
 		}
 	}
-	return unix.Mount(fmt.Sprintf("/proc/self/fd/%d", h.fd), h.path, "", unix.MS_BIND|unix.MS_REC, "")
+	return unix.Mount(openFile(h.fd), h.path, "", unix.MS_BIND|unix.MS_REC, "")
 }
 
 // linksIn are the symbolic links of a directory, and where they lead.

@@ -38,16 +38,23 @@ func (b Box) paths() (hide, keep []string, err error) {
 			return nil, nil, recovery.Errorf("name the directories that production has in the runbook's production list",
 				"nothing can run beside a production that owns %s", p)
 		}
-		hide = append(hide, real)
+		if !below(real, private...) { // else nothing of it is there anyway
+			hide = append(hide, real)
+		}
+	}
+	for _, p := range b.Beside {
+		if real, err := filepath.EvalSymlinks(p); err == nil && real == p {
+			hide = append(hide, p)
+		}
 	}
 	f, err := os.Open("/proc/net/unix")
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: list the host's sockets: %w", recovery.ErrNoIsolation, err)
+		return nil, nil, fmt.Errorf("list the host's sockets: %w", err)
 	}
 	defer f.Close()
 	sockets, err := boundSockets(f)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: list the host's sockets: %w", recovery.ErrNoIsolation, err)
+		return nil, nil, fmt.Errorf("list the host's sockets: %w", err)
 	}
 	for _, dir := range b.Sockets {
 		names := socketsIn(dir)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"strconv"
@@ -15,8 +16,9 @@ import (
 )
 
 // marker is the name under which the program starts itself as the init of a
-// box. What follows it are the orders, the number of the file that it reports
-// to, the program's path and the program's arguments with its name.
+// box. What follows it are the numbers of the files that its orders come by and
+// that it reports to, the program's path and the program's arguments with its
+// name.
 const marker = "comeback: init of a box"
 
 // ready says that Init was called, so that this program can be an init.
@@ -48,14 +50,19 @@ func Init() {
 	if len(os.Args) < 5 || os.Args[0] != marker {
 		return
 	}
+	orderFD, err := strconv.Atoi(os.Args[1])
+	if err != nil {
+		syscall.Exit(broken)
+	}
 	fd, err := strconv.Atoi(os.Args[2])
 	if err != nil {
 		syscall.Exit(broken)
 	}
 	unix.CloseOnExec(fd) // its end tells that the program runs
 	report := os.NewFile(uintptr(fd), "report")
-	err = run(report)
-	if b, encodeErr := json.Marshal(confession{Program: errors.Is(err, errProgram), Words: err.Error()}); encodeErr == nil {
+	err = run(os.NewFile(uintptr(orderFD), "orders"), report)
+	c := confession{Program: errors.Is(err, errProgram), Hiding: errors.Is(err, errHiding), Words: err.Error()}
+	if b, encodeErr := json.Marshal(c); encodeErr == nil {
 		_, _ = report.Write(b) // where nobody reads, nobody is there to be told
 	}
 	syscall.Exit(broken)
@@ -67,9 +74,15 @@ const broken = 125
 // errProgram says that the box is fine and the program could not be executed.
 var errProgram = errors.New("execute the program")
 
+// errHiding says that the host gives boxes, and that what this one is to hide or
+// to keep does not let it be made. Programs of other boxes may have brought that
+// about: it is no reason to do without one.
+var errHiding = errors.New("make the box")
+
 // confession is what an init reports before it gives up.
 type confession struct {
 	Program bool   `json:"program"`
+	Hiding  bool   `json:"hiding"`
 	Words   string `json:"words"`
 }
 
@@ -79,19 +92,24 @@ func failure(report []byte) error {
 	if err := json.Unmarshal(report, &c); err != nil {
 		return fmt.Errorf("%w: its init said %q", recovery.ErrNoIsolation, report)
 	}
-	if c.Program {
+	if c.Program || c.Hiding {
 		return errors.New(c.Words)
 	}
 	return fmt.Errorf("%w: %s", recovery.ErrNoIsolation, c.Words)
 }
 
-// run builds the box around this process, gives up what would lead out, and
-// executes the program, which comes in its place or, with processes of its
-// own, below it. It returns only what went wrong before the program ran.
-func run(report *os.File) error {
+// run reads the orders, builds the box around this process, gives up what would
+// lead out, and executes the program, which comes in its place or, with
+// processes of its own, below it. It returns only what went wrong before the
+// program ran.
+func run(ordered, report *os.File) error {
 	runtime.LockOSThread() // capabilities and users are a thread's
 	var o orders
-	if err := json.Unmarshal([]byte(os.Args[1]), &o); err != nil {
+	text, err := io.ReadAll(ordered)
+	if err == nil {
+		err = json.Unmarshal(text, &o)
+	}
+	if err = errors.Join(err, ordered.Close()); err != nil {
 		return fmt.Errorf("read the orders: %w", err)
 	}
 	path, args := os.Args[3], os.Args[4:]

@@ -45,6 +45,9 @@ type Box struct {
 	// Hide are further directories that the program must not reach, and everything that
 	// is or will be below them.
 	Hide []string
+	// Beside are such directories of others in places that programs of boxes may write
+	// to: one that has become a link, or lies behind one, is left out.
+	Beside []string
 	// Sockets are directories of which every socket is hidden, whoever listens on
 	// it, and that are hidden whole where they hold nothing else.
 	Sockets []string
@@ -75,8 +78,9 @@ type Box struct {
 
 // Start starts cmd inside the box, instead of cmd.Start; cmd.Wait follows. The
 // error is recovery.ErrNoIsolation with the kernel's words where the host gives
-// no box; then nothing was started. Otherwise it is why the program could not
-// be executed, or why cmd's context had ended before.
+// no box; then nothing was started. Otherwise it is why this box could not be
+// made on a host that gives them, why the program could not be executed, or why
+// cmd's context had ended before.
 //
 // A parent-death signal that cmd asks for reaches the program, whatever user it
 // runs as; it belongs to the calling thread, which must be one of [OnThread].
@@ -111,9 +115,15 @@ func (b Box) Start(cmd *exec.Cmd) (err error) {
 		return fmt.Errorf("start in a box: %w", err)
 	}
 	defer report.Close()
-	cmd.Args = append([]string{marker, string(text), strconv.Itoa(3 + len(cmd.ExtraFiles)), cmd.Path}, cmd.Args...)
+	ordered, order, err := os.Pipe() // an argument has bounds
+	if err != nil {
+		tell.Close()
+		return fmt.Errorf("start in a box: %w", err)
+	}
+	cmd.ExtraFiles = append(cmd.ExtraFiles, ordered, tell)
+	files := 3 + len(cmd.ExtraFiles)
+	cmd.Args = append([]string{marker, strconv.Itoa(files - 2), strconv.Itoa(files - 1), cmd.Path}, cmd.Args...)
 	cmd.Path, cmd.Dir = initProgram(), "/"
-	cmd.ExtraFiles = append(cmd.ExtraFiles, tell)
 	b.namespaces(cmd.SysProcAttr)
 	began := make(chan struct{})
 	begun := sync.OnceFunc(func() { close(began) })
@@ -125,9 +135,17 @@ func (b Box) Start(cmd *exec.Cmd) (err error) {
 	}
 	err = cmd.Start()
 	tell.Close()
+	ordered.Close()
+	if err == nil {
+		// An init that dies meanwhile tells by that, and does nothing by a part of them.
+		_, _ = order.Write(text)
+	}
+	order.Close()
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err // the box is not at fault: nobody wants the program any more
+	case errors.Is(err, unix.E2BIG), errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOMEM), errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+		return fmt.Errorf("start in a box: %w", err) // which programs can bring about
 	case err != nil:
 		return fmt.Errorf("%w: %w", recovery.ErrNoIsolation, err)
 	}
