@@ -173,6 +173,12 @@ type SwitchContext struct {
 	At time.Time
 }
 
+// UndescribedFile stands beside a restored tree in scratch, where it was written by an
+// engine whose backup does not describe all directories: it has their names below the
+// tree, each after the one above it and ended by NUL; "." is the tree itself. They are
+// private until the switcher gives them owner and mode.
+const UndescribedFile = "undescribed"
+
 // Switcher brings what an engine has restored into scratch to a live target of
 // one kind: a server, a directory, a bucket. It is chosen by what is live, not by
 // the engine that restores it.

@@ -80,6 +80,9 @@ func TestRecover_tree(t *testing.T) {
 	t.Parallel()
 	p, r := newPages(t), newRig(t)
 	harmed := treeOf(t, p.live)
+	if err := os.Chmod(p.live, 0o775); err != nil {
+		t.Fatal(err)
+	}
 	newest := time.Time{}
 	for name := range harmed {
 		if info, err := os.Stat(filepath.Join(p.live, name)); err == nil && info.ModTime().After(newest) {
@@ -110,6 +113,12 @@ func TestRecover_tree(t *testing.T) {
 	}
 	if now := treeOf(t, p.live); now["index.html"] != "<h1>shop</h1>" || now["blog/new.html"] != "" {
 		t.Errorf("live holds %v", now)
+	}
+	// The archive does not describe its directories: whoever could use live still can.
+	for name, mode := range map[string]fs.FileMode{".": 0o775, "about": 0o755} {
+		if info, err := os.Stat(filepath.Join(p.live, name)); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("%s is %v, %v", name, info.Mode(), err)
+		}
 	}
 	run := filepath.Base(r.only(t))
 	state := r.stateOf(t, run)

@@ -34,6 +34,7 @@ type archive struct {
 	absolute int64 // names that began with a slash
 	attrs    int64 // files with extended attributes
 	leftOut  []string
+	private  []string // directories that it does not describe
 }
 
 // restoreArchive writes the archive's entries and makes the tree whole.
@@ -56,6 +57,9 @@ func restoreArchive(ctx context.Context, env recovery.Env, s *scratch, t *tree) 
 	}
 	env.Meter().Phase("make links, dress directories", 0, recovery.NoUnit)
 	if err := t.finish(a.late.records); err != nil {
+		return nil, err
+	}
+	if a.private, err = s.undescribed(a.late.records); err != nil {
 		return nil, err
 	}
 	return a, a.log.whole(a.tree)

@@ -241,6 +241,9 @@ func (a *archive) outcome() recovery.Outcome {
 	if a.attrs > 0 {
 		o.Remarks = append(o.Remarks, fmt.Sprintf("extended attributes of %s were not restored", recovery.FormatCount(a.attrs, "file")))
 	}
+	if n := len(a.private); n > 0 {
+		o.Remarks = append(o.Remarks, fmt.Sprintf("the archive does not describe %d of its directories, %s the first: they are private, until a switch gives them owner and mode", n, show(a.private[0])))
+	}
 	o.Remarks = append(o.Remarks, a.tree.remarks()...)
 	return o
 }

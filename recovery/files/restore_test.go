@@ -197,6 +197,43 @@ func TestRestore_Hostile(t *testing.T) {
 	}
 }
 
+// What an archive does not describe of its directories is told, and named beside the
+// tree for whoever makes it live; it stays private.
+func TestRestore_undescribed(t *testing.T) {
+	members := []member{{tar.Header{Name: "b/c/one"}, "1"}, {tar.Header{Name: "-/two"}, "2"}, {tar.Header{Name: "b/", Typeflag: tar.TypeDir, Mode: 0o700}, ""}, {tar.Header{Name: "d/link", Typeflag: tar.TypeSymlink, Linkname: "x"}, ""}}
+	for name, test := range map[string]struct {
+		members []member
+		want    string
+	}{
+		"some": {members, ".\x00-\x00b/c\x00d\x00"},
+		"none": {append(members, member{tar.Header{Name: "./", Typeflag: tar.TypeDir, Mode: 0o755}, ""}, member{tar.Header{Name: "-/", Typeflag: tar.TypeDir, Mode: 0o700}, ""},
+			member{tar.Header{Name: "b/c", Typeflag: tar.TypeDir, Mode: 0o755}, ""}, member{tar.Header{Name: "d", Typeflag: tar.TypeDir, Mode: 0o500}, ""}), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := options(t, engine(), component, directory(t, map[string][]byte{"a.tar": tarOf(t, test.members...)}))
+			o.Probe = func(_ context.Context, env recovery.Env) error {
+				tree, err := treeOf(env, "uploads")
+				if err != nil {
+					return err
+				}
+				got, err := os.ReadFile(filepath.Join(filepath.Dir(tree), recovery.UndescribedFile))
+				if string(got) != test.want {
+					t.Errorf("undescribed are %q, want %q", got, test.want)
+				}
+				return err
+			}
+			end, restored := restore(t, o)
+			passed(t, end)
+			if test.want != "" && !strings.HasPrefix(restored, `"." drwx------ `) {
+				t.Errorf("others may enter it: %s", restored)
+			}
+			if says := strings.Join(end.Steps[0].Outcome.Remarks, "; "); strings.Contains(says, `does not describe 4 of its directories, "." the first`) != (test.want != "") {
+				t.Errorf("the remarks are %q", says)
+			}
+		})
+	}
+}
+
 // Devices and pipes are left out, and the report says so.
 func TestRestore_LeavesOut(t *testing.T) {
 	end, restored := restore(t, options(t, engine(), component, directory(t, map[string][]byte{"a.tar": tarOf(t,

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -426,4 +428,60 @@ func TestOpen_namesUsers(t *testing.T) {
 	if back := keep(); len(back) != 1 || back[0] != todo[0] {
 		t.Errorf("of a switch back %q", back)
 	}
+}
+
+// Directories that the backup does not describe are as those that were live when they
+// take their place, or else open to whoever may enter the one above.
+func TestSwap_dresses(t *testing.T) {
+	dir := t.TempDir()
+	live, scratch := filepath.Join(dir, "uploads"), filepath.Join(dir, "scratch")
+	beside := filepath.Join(scratch, "tree")
+	for _, d := range []string{live, filepath.Join(live, "a"), filepath.Join(live, "outside")} {
+		if err := errors.Join(os.Mkdir(d, 0o700), os.Chmod(d, 0o770|fs.ModeSetgid)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Remove(filepath.Join(live, "outside")), os.Symlink(dir, filepath.Join(live, "outside")), os.Mkdir(filepath.Join(dir, "b"), 0o777),
+		os.MkdirAll(filepath.Join(beside, "a", "new"), 0o700), os.MkdirAll(filepath.Join(beside, "outside", "b"), 0o700), os.Mkdir(filepath.Join(beside, "described"), 0o700),
+		os.WriteFile(filepath.Join(scratch, recovery.UndescribedFile), []byte(".\x00a\x00a/new\x00outside\x00outside/b\x00"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	uid := os.Getuid()
+	if uid == 0 {
+		uid = 33
+		if err := errors.Join(os.Chown(live, uid, uid), os.Chmod(live, 0o770|fs.ModeSetgid), os.Chown(filepath.Join(live, "a"), uid, uid), os.Chmod(filepath.Join(live, "a"), 0o770|fs.ModeSetgid)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	env := restoredAt{url: (&url.URL{Scheme: "file", Path: beside}).String()}
+	o, err := swap{}.Do(t.Context(), env, recovery.NewStep("swap", swapName, "make it live", args{Component: "uploads", Path: live, Aside: live + ".old-7c31"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if says := strings.Join(o.Remarks, "; "); !strings.Contains(says, "2 directories that the backup does not describe got owner and mode") || !strings.Contains(says, `3 directories that neither the backup describes nor live has, "a/new" the first`) {
+		t.Errorf("it says %q", says)
+	}
+	for name, mode := range map[string]fs.FileMode{".": 0o770 | fs.ModeSetgid, "a": 0o770 | fs.ModeSetgid, "a/new": 0o755, "outside": 0o755, "outside/b": 0o755, "described": 0o700} {
+		info, err := os.Lstat(filepath.Join(live, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := uid
+		if name == "described" {
+			want = os.Getuid()
+		}
+		if got := info.Sys().(*syscall.Stat_t).Uid; info.Mode() != mode|fs.ModeDir || int(got) != want {
+			t.Errorf("%s is %s of %d", name, info.Mode(), got)
+		}
+	}
+}
+
+// restoredAt is the env of a step with a restored tree.
+type restoredAt struct {
+	holdsNothing
+	url string
+}
+
+func (r restoredAt) Binding(component string) (recovery.Binding, bool) {
+	return recovery.Binding{Component: component, URL: r.url, Scratch: true}, true
 }
