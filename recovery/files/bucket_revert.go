@@ -184,7 +184,34 @@ func (c *copies) add(o storage.Object) {
 	c.ids[o.Key] = o.Version
 }
 
-func (c *copies) has(o storage.Object) bool { return o.Version != "" && c.ids[o.Key] == o.Version }
+func (c *copies) has(o storage.Object) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return o.Version != "" && c.ids[o.Key] == o.Version
+}
+
+// note keeps what became of a change, where that is a copy which does not show it.
+func (c *copies) note(of change, copy storage.Object) {
+	if of.To != nil && copy.Revision != of.To.Revision {
+		c.add(copy)
+	}
+}
+
+// others leaves out what is current as such a copy. The service has said that the one is
+// a copy of the other, and of an object that was stored in parts, or encrypted with a
+// key of its own, it may keep nothing that shows it.
+func (c *copies) others(list iter.Seq2[change, error]) iter.Seq2[change, error] {
+	return func(yield func(change, error) bool) {
+		for d, err := range list {
+			if err == nil && d.Was != nil && c.has(*d.Was) {
+				continue
+			}
+			if !yield(d, err) {
+				return
+			}
+		}
+	}
+}
 
 // revert makes versions current. What is about to be changed is on disk and claimed
 // before it is; an interruption leaves a part, which the next attempt goes on with,
@@ -227,9 +254,7 @@ func (revert) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recove
 			return
 		}
 		copied.Add(1)
-		if copy.Revision != c.To.Revision {
-			made.add(copy)
-		}
+		made.note(c, copy)
 	}); err != nil {
 		return recovery.Outcome{}, fmt.Errorf("make versions current in %s: %w", h.Target.Place, err)
 	}
@@ -284,14 +309,9 @@ func (a changeArgs) prove(ctx context.Context, env recovery.Env, r reverter, mad
 	defer stop()
 	env.Meter().Phase("prove that each is current", 0, recovery.InItems)
 	var wrong []string
-	for c, err := range r.differing(ctx, want) {
+	for c, err := range made.others(r.differing(ctx, want)) {
 		if err != nil {
 			return fmt.Errorf("look at what is current: %w", err)
-		}
-		// The service has said that the one is a copy of the other, and of an object
-		// that was stored in parts it may keep nothing that shows it.
-		if c.Was != nil && made.has(*c.Was) {
-			continue
 		}
 		if wrong = append(wrong, show(c.Key)); len(wrong) > 3 {
 			break
@@ -461,11 +481,15 @@ func (u reverted) Release(ctx context.Context, res recovery.Resource) error {
 	}
 	// What the attempt had not come to is as it was, and is left alone. The service may
 	// still have had something to do that the attempt had asked for, so it is looked at
-	// until nothing differs.
+	// until nothing differs but for copies that were made here.
+	var own copies
 	for range 3 {
 		want, stop := listed(back(changes(res.ID)))
 		var n atomic.Int64
-		err := r.apply(ctx, r.differing(ctx, want), func(change, storage.Object) { n.Add(1) })
+		err := r.apply(ctx, own.others(r.differing(ctx, want)), func(c change, copy storage.Object) {
+			n.Add(1)
+			own.note(c, copy)
+		})
 		stop()
 		if err != nil {
 			return fmt.Errorf("make current again what was before in %s: %w", store.URL(), err)
