@@ -102,15 +102,16 @@ type block struct {
 // block gives a block its environment and keeps its script.
 func (x *Executor) block(e recovery.Env, s recovery.Step, args recovery.ShellArgs) (block, error) {
 	b := block{args: args, boxed: x.Plan.Mode == recovery.Rehearsal}
-	var err error
-	if b.environ, err = x.blockEnviron(e, b.args); err != nil {
-		return b, err
-	}
 	attempt := 1
 	state := x.State()
 	if st := state.Step(s.ID); st != nil {
 		attempt = st.Attempts
 	}
+	var err error
+	if b.environ, err = x.blockEnviron(e, b.args); err != nil {
+		return b, err
+	}
+	b.environ = append(b.environ, blockOf(x.Plan.Run, s.ID, attempt))
 	b.script, err = x.keepScript(e, scriptName(s.ID, attempt), b.args.Script)
 	return b, err
 }
@@ -125,18 +126,32 @@ func (b block) run(ctx context.Context, run func(context.Context, recovery.Cmd) 
 	return run(ctx, recovery.Cmd{Path: b.interpreter(), Args: []string{"-eu", b.script.path}, Dir: "/", Env: b.environ, Isolated: b.boxed, Applications: b.boxed})
 }
 
-// EndBlocks ends what blocks of a run have left that a dead runner had started, and returns
-// when it is gone: they are run again, and not beside themselves. Only what has left the
-// runner's session on purpose, as daemons do, outlives it.
-func EndBlocks(run string, runner int) error {
-	if err := isolation.EndLeft(runner, runVariable+"="+run); err != nil {
-		return recovery.Errorf("end it with kill -9, then: comeback resume "+run, "%w", err)
+// EndBlocks ends what the blocks have left that were under way when a run's runner died, and
+// returns when it is gone: they are run again, and not beside themselves. What blocks have
+// left that had ended goes on, as does what has left the runner's session on purpose, as
+// daemons do. The state is that of before the run is resumed.
+func EndBlocks(s *recovery.State) error {
+	var under []string
+	for _, st := range s.Steps {
+		if st.State == recovery.Running && slices.Contains([]string{recovery.KindShell, recovery.KindShellWait, recovery.KindStart}, st.Kind) {
+			under = append(under, blockOf(s.Run, st.ID, st.Attempts))
+		}
+	}
+	if len(under) == 0 {
+		return nil
+	}
+	if err := isolation.EndLeft(s.PID, under); err != nil {
+		return recovery.Errorf("end it with kill -9, then: comeback resume "+s.Run, "%w", err)
 	}
 	return nil
 }
 
-// runVariable names the run in the environment of its blocks.
-const runVariable = "COMEBACK_RUN"
+// blockOf is the variable by which what a block starts is known: whose attempt it is.
+func blockOf(run, step string, attempt int) string {
+	return fmt.Sprintf("%s=%s/%s/%d", blockVariable, run, step, attempt)
+}
+
+const blockVariable = "COMEBACK_BLOCK"
 
 // interpreter is the program that runs the script.
 func (b block) interpreter() string {
@@ -151,7 +166,7 @@ func (x *Executor) blockEnviron(e recovery.Env, args recovery.ShellArgs) ([]stri
 	vars := map[string]string{
 		"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME": "/nonexistent", "LANG": "C.UTF-8", "TERM": "dumb",
-		runVariable: x.Plan.Run, "COMEBACK_MODE": string(x.Plan.Mode),
+		"COMEBACK_RUN": x.Plan.Run, "COMEBACK_MODE": string(x.Plan.Mode),
 	}
 	if x.Plan.Mode == recovery.Recovery {
 		if home, err := os.UserHomeDir(); err == nil {

@@ -64,14 +64,14 @@ read`)
 		t.Cleanup(func() { _ = syscall.Kill(pids[who], syscall.SIGKILL) })
 	}
 	session := leader.Process.Pid
-	if err := EndLeft(session, "RUN=1"); err != nil || len(pids) != 3 || !alive(pids["left"]) {
+	if err := EndLeft(session, []string{"RUN=0", "RUN=1"}); err != nil || len(pids) != 3 || !alive(pids["left"]) {
 		t.Fatalf("while the leader lives: %v, %v", pids, err)
 	}
 	if err := leader.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	leader.Wait()
-	if err := EndLeft(session, "RUN=1"); err != nil {
+	if err := EndLeft(session, []string{"RUN=0", "RUN=1"}); err != nil {
 		t.Error(err)
 	}
 	for who, want := range map[string]bool{"left": false, "another": true, "daemon": true} {

@@ -15,10 +15,10 @@ import (
 )
 
 // EndLeft kills what is left of a session whose leader has died, of the processes that were
-// started with a variable, "NAME=value", and returns when it is gone. What has begun a session
-// of its own, as daemons do, is not of it. Nothing is done while the leader lives: then the
-// number is another's.
-func EndLeft(session int, variable string) error {
+// started with one of some variables, "NAME=value", and returns when it is gone. What has
+// begun a session of its own, as daemons do, is not of it. Nothing is done while the leader
+// lives: then the number is another's.
+func EndLeft(session int, variables []string) error {
 	if session <= 1 || alive(session) {
 		return nil
 	}
@@ -34,7 +34,7 @@ func EndLeft(session int, variable string) error {
 			if err != nil {
 				continue
 			}
-			killed, err := endOne(pid, session, variable, deadline)
+			killed, err := endOne(pid, session, variables, deadline)
 			if err != nil {
 				return fmt.Errorf("end process %d, which is left of what process %d started: %w", pid, session, err)
 			}
@@ -47,8 +47,8 @@ func EndLeft(session int, variable string) error {
 }
 
 // endOne kills a process if it is one of EndLeft's, and waits until it has ended.
-func endOne(pid, session int, variable string, deadline time.Time) (killed bool, err error) {
-	if !isLeft(pid, session, variable) {
+func endOne(pid, session int, variables []string, deadline time.Time) (killed bool, err error) {
+	if !isLeft(pid, session, variables) {
 		return false, nil
 	}
 	fd, err := unix.PidfdOpen(pid, 0)
@@ -59,7 +59,7 @@ func endOne(pid, session int, variable string, deadline time.Time) (killed bool,
 		return false, err
 	}
 	defer unix.Close(fd)
-	if !isLeft(pid, session, variable) {
+	if !isLeft(pid, session, variables) {
 		return false, nil // it has ended, and the number may be another's
 	}
 	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
@@ -68,8 +68,9 @@ func endOne(pid, session int, variable string, deadline time.Time) (killed bool,
 	return true, awaitFile(fd, deadline)
 }
 
-// isLeft says whether a process has not ended, is of a session and was started with a variable.
-func isLeft(pid, session int, variable string) bool {
+// isLeft says whether a process has not ended, is of a session and was started with one of
+// the variables.
+func isLeft(pid, session int, variables []string) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return false
@@ -79,7 +80,7 @@ func isLeft(pid, session int, variable string) bool {
 		return false
 	}
 	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-	return err == nil && slices.Contains(strings.Split(string(environ), "\x00"), variable)
+	return err == nil && slices.ContainsFunc(strings.Split(string(environ), "\x00"), func(v string) bool { return slices.Contains(variables, v) })
 }
 
 // alive says whether a process has not ended.

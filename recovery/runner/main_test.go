@@ -127,17 +127,23 @@ func ticking(home runner.Home, scratch string) runner.Options {
 	return o
 }
 
-// blocking are the options of a recovery with a block that waits for a program of its own,
-// and that ends well when it is run again and the program is gone.
+// blocking are the options of a recovery with a block that leaves a program, and one that
+// waits for a program of its own, and that ends well when it is run again and that is gone.
 func blocking(home runner.Home, dir string) runner.Options {
 	o := options(home, filepath.Join(dir, "scratch"), hold{})
 	o.Plan.Mode = recovery.Recovery
-	o.Plan.Steps = []recovery.Step{recovery.NewStep("block", recovery.KindShell, "run a block", recovery.ShellArgs{Name: "block", Set: map[string]string{"DIR": dir},
+	app := recovery.NewStep("app", recovery.KindShell, "start the application", recovery.ShellArgs{Name: "app", Interpreter: "bash", Set: map[string]string{"DIR": dir},
+		Script: `set -m
+sleep 600 >/dev/null 2>&1 &
+echo $! >"$DIR/app"`})
+	block := recovery.NewStep("block", recovery.KindShell, "run a block", recovery.ShellArgs{Name: "block", Set: map[string]string{"DIR": dir},
 		Script: `if [ -e "$DIR/left" ]; then [ ! -e /proc/$(cat "$DIR/left") ] || grep -q ") Z " /proc/$(cat "$DIR/left")/stat; exit; fi
 sleep 600 &
 echo $! >"$DIR/left.new" && mv "$DIR/left.new" "$DIR/left"
 echo begun >"$DIR/begun"
-wait`})}
+wait`})
+	block.After = []string{app.ID}
+	o.Plan.Steps = []recovery.Step{app, block}
 	return o
 }
 

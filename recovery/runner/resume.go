@@ -74,7 +74,7 @@ func Resume(ctx context.Context, o Options, stop string) (*Run, error) {
 		why := "its runner had died"
 		if s.BootID != bootID() {
 			why = "the host was started again"
-		} else if err := execute.EndBlocks(o.Plan.Run, s.PID); err != nil {
+		} else if err := execute.EndBlocks(&s); err != nil {
 			return nil, errors.Join(err, j.Close(), held.Close())
 		}
 		first = append(first, recovery.RunResumed{PID: os.Getpid(), BootID: bootID(), Reason: why, Version: o.Version, By: o.Operator,

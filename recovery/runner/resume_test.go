@@ -3,6 +3,7 @@ package runner_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -101,7 +102,7 @@ func TestResume(t *testing.T) {
 }
 
 // What a block of a recovery had started does not go on beside the block that is run again,
-// although its runner was killed where it stood.
+// although its runner was killed where it stood; what one had started that was done does.
 func TestResume_blocks(t *testing.T) {
 	dir := t.TempDir()
 	begun := filepath.Join(dir, "begun")
@@ -117,17 +118,23 @@ func TestResume_blocks(t *testing.T) {
 	if said := read(t, begun); string(said) != "begun\n" {
 		t.Errorf("the block said %q", said)
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(read(t, filepath.Join(dir, "left")))))
-	if err != nil {
-		t.Fatal(err)
+	pids := map[string]int{}
+	for _, name := range []string{"app", "left"} {
+		pid, err := strconv.Atoi(strings.TrimSpace(string(read(t, filepath.Join(dir, name)))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pids[name] = pid
+		t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
 	}
-	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) }) // it is gone by then
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	cmd.Wait()
-	if err := syscall.Kill(pid, 0); err != nil {
-		t.Fatalf("it is gone with its runner already: %v", err)
+	for name, pid := range pids {
+		if err := syscall.Kill(pid, 0); err != nil {
+			t.Fatalf("%s is gone with its runner already: %v", name, err)
+		}
 	}
 	run, err := runner.Resume(t.Context(), blocking(runner.Home{Dir: dir}, dir), "")
 	if err != nil {
@@ -135,6 +142,9 @@ func TestResume_blocks(t *testing.T) {
 	}
 	if s, err := run.Wait(); err != nil || s.Step("block").State != recovery.Done {
 		t.Errorf("ended as %s: %s %s, %v", s.Result, s.Says, s.Step("block").Error, err)
+	}
+	if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pids["app"])); err != nil || strings.Contains(string(stat), ") Z ") {
+		t.Errorf("what a block had started that was done has been ended: %s, %v", stat, err)
 	}
 }
 
