@@ -129,7 +129,8 @@ func (b block) run(ctx context.Context, run func(context.Context, recovery.Cmd) 
 // EndBlocks ends what the blocks have left that were under way when a run's runner died, and
 // returns when it is gone: they are run again, and not beside themselves. What blocks have
 // left that had ended goes on, as does what has left the runner's session on purpose, as
-// daemons do. The state is that of before the run is resumed.
+// daemons do. Where nobody can tell whose a process is, which has reset its environment or is
+// another user's, it refuses. The state is that of before the run is resumed.
 func EndBlocks(s *recovery.State) error {
 	var under []string
 	for _, st := range s.Steps {
@@ -140,10 +141,34 @@ func EndBlocks(s *recovery.State) error {
 	if len(under) == 0 {
 		return nil
 	}
-	if err := isolation.EndLeft(s.PID, under); err != nil {
+	unknown, err := isolation.EndLeft(s.PID, func(environ []string) isolation.Fate {
+		switch {
+		case slices.ContainsFunc(under, func(block string) bool { return slices.Contains(environ, block) }):
+			return isolation.Ends
+		case slices.ContainsFunc(environ, notUnder):
+			return isolation.Stays
+		}
+		return isolation.Unknown
+	})
+	if err != nil {
 		return recovery.Errorf("end it with kill -9, then: comeback resume "+s.Run, "%w", err)
 	}
-	return nil
+	if len(unknown) == 0 {
+		return nil
+	}
+	pids, names := "", ""
+	for _, left := range unknown {
+		pids += fmt.Sprintf(" %d", left.PID)
+		names += fmt.Sprintf(", %s (process %d)", left.Name, left.PID)
+	}
+	return recovery.Errorf("look whose it is and end it: kill -9"+pids+"; start again with setsid what is to stay; then: comeback resume "+s.Run,
+		"refused: the dead runner of %s has left %s, and it does not show whether that is of a block that would be run again beside it", s.Run, names[2:]).WithExit(recovery.Refused)
+}
+
+// notUnder says of a variable that what has it is of no block that was under way: of another
+// block, as that has been looked for, of a notify command, or a server.
+func notUnder(variable string) bool {
+	return variable == isolation.Own || strings.HasPrefix(variable, blockVariable+"=") || strings.HasPrefix(variable, "COMEBACK_EVENT=")
 }
 
 // blockOf is the variable by which what a block starts is known: whose attempt it is.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -35,7 +36,7 @@ func TestRunGroup_leftovers(t *testing.T) {
 }
 
 // Of a session whose leader has died, what was started with a variable is ended, and nothing
-// else: not of another variable, and no daemon.
+// else: not of another variable, and no daemon. Of which nobody can tell is named.
 func TestEndLeft(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -45,6 +46,7 @@ func TestEndLeft(t *testing.T) {
 	leader := exec.Command("/bin/bash", "-c", `RUN=1 sh -c 'echo left $$; exec sleep 600' &
 RUN=2 sh -c 'echo another $$; exec sleep 600' &
 RUN=1 setsid -f sh -c 'echo daemon $$; exec sleep 600'
+RUN=1 env -i sh -c 'echo reset $$; exec sleep 600' &
 read`)
 	in, err := leader.StdinPipe()
 	if err != nil {
@@ -55,8 +57,17 @@ read`)
 	if err := errors.Join(leader.Start(), w.Close()); err != nil {
 		t.Fatal(err)
 	}
+	fate := func(environ []string) Fate {
+		switch {
+		case slices.Contains(environ, "RUN=1"):
+			return Ends
+		case slices.ContainsFunc(environ, func(v string) bool { return strings.HasPrefix(v, "RUN=") }):
+			return Stays
+		}
+		return Unknown
+	}
 	pids := map[string]int{}
-	for lines := bufio.NewScanner(r); len(pids) < 3 && lines.Scan(); {
+	for lines := bufio.NewScanner(r); len(pids) < 4 && lines.Scan(); {
 		who, text, _ := strings.Cut(lines.Text(), " ")
 		if pids[who], err = strconv.Atoi(text); err != nil {
 			t.Fatal(err)
@@ -64,17 +75,17 @@ read`)
 		t.Cleanup(func() { _ = syscall.Kill(pids[who], syscall.SIGKILL) })
 	}
 	session := leader.Process.Pid
-	if err := EndLeft(session, []string{"RUN=0", "RUN=1"}); err != nil || len(pids) != 3 || !alive(pids["left"]) {
-		t.Fatalf("while the leader lives: %v, %v", pids, err)
+	if unknown, err := EndLeft(session, fate); err != nil || unknown != nil || len(pids) != 4 || !alive(pids["left"]) {
+		t.Fatalf("while the leader lives: %v, %v, %v", pids, unknown, err)
 	}
 	if err := leader.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	leader.Wait()
-	if err := EndLeft(session, []string{"RUN=0", "RUN=1"}); err != nil {
-		t.Error(err)
+	if unknown, err := EndLeft(session, fate); err != nil || !slices.Equal(unknown, []Left{{PID: pids["reset"], Name: "sleep"}}) {
+		t.Errorf("nobody can tell of %v, %v", unknown, err)
 	}
-	for who, want := range map[string]bool{"left": false, "another": true, "daemon": true} {
+	for who, want := range map[string]bool{"left": false, "another": true, "daemon": true, "reset": true} {
 		if alive(pids[who]) != want {
 			t.Errorf("%s lives: %v", who, !want)
 		}

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,73 +14,131 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// EndLeft kills what is left of a session whose leader has died, of the processes that were
-// started with one of some variables, "NAME=value", and returns when it is gone. What has
-// begun a session of its own, as daemons do, is not of it. Nothing is done while the leader
-// lives: then the number is another's.
-func EndLeft(session int, variables []string) error {
+// Fate is what is to become of a process that a dead one has left.
+type Fate int
+
+// Nobody can tell, it stays, it ends.
+const (
+	Unknown Fate = iota
+	Stays
+	Ends
+)
+
+// Left is a process that somebody has left.
+type Left struct {
+	PID  int
+	Name string
+}
+
+// Own, "NAME=value", marks the environment of programs of our own that may end a while
+// after us, as servers do that shut down.
+const Own = "COMEBACK_OWN=1"
+
+// settling is how long a process whose fate is unknown may take to end by itself or to be
+// known: while it starts another program, and when it ends, it has no environment.
+const settling = 2 * time.Second
+
+// EndLeft kills what is left of a session whose leader has died and is to end by the
+// environment that it was started with, and returns when it is gone. Those whose fate is
+// unknown, because their environment says nothing or may not be read, it leaves, and
+// returns. What has begun a session of its own, as daemons do, is not of it. Nothing is done
+// while the leader lives: then the number is another's.
+func EndLeft(session int, fate func(environ []string) Fate) (unknown []Left, err error) {
 	if session <= 1 || alive(session) {
-		return nil
+		return nil, nil
 	}
-	deadline := time.Now().Add(dying)
+	deadline, settled := time.Now().Add(dying), time.Now().Add(settling)
 	for { // until none is found: each may have started others before it was killed
 		names, err := filepath.Glob("/proc/[0-9]*")
 		if err != nil {
-			return err
+			return nil, err
 		}
+		unknown = nil
 		found := false
 		for _, name := range names {
 			pid, err := strconv.Atoi(filepath.Base(name))
 			if err != nil {
 				continue
 			}
-			killed, err := endOne(pid, session, variables, deadline)
-			if err != nil {
-				return fmt.Errorf("end process %d, which is left of what process %d started: %w", pid, session, err)
+			program, is := fateOf(pid, session, fate)
+			switch is {
+			case Unknown:
+				unknown = append(unknown, Left{PID: pid, Name: program})
+			case Ends:
+				found = true
+				if err := endOne(pid, session, fate, deadline); err != nil {
+					return nil, fmt.Errorf("end process %d, which is left of what process %d started: %w", pid, session, err)
+				}
 			}
-			found = found || killed
 		}
-		if !found {
-			return nil
+		switch {
+		case found:
+		case len(unknown) == 0 || !time.Now().Before(settled):
+			return unknown, nil
+		default:
+			if err := glance(unknown[0].PID); err != nil {
+				return nil, fmt.Errorf("wait for process %d, which is left of what process %d started: %w", unknown[0].PID, session, err)
+			}
 		}
 	}
 }
 
-// endOne kills a process if it is one of EndLeft's, and waits until it has ended.
-func endOne(pid, session int, variables []string, deadline time.Time) (killed bool, err error) {
-	if !isLeft(pid, session, variables) {
-		return false, nil
-	}
+// endOne kills a process if it is one that is to end, and waits until it has ended.
+func endOne(pid, session int, fate func(environ []string) Fate, deadline time.Time) error {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ESRCH) {
-		return false, nil
+		return nil
 	}
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer unix.Close(fd)
-	if !isLeft(pid, session, variables) {
-		return false, nil // it has ended, and the number may be another's
+	if _, is := fateOf(pid, session, fate); is != Ends {
+		return nil // it has ended, and the number may be another's
 	}
 	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
-		return false, err
+		return err
 	}
-	return true, awaitFile(fd, deadline)
+	return awaitFile(fd, deadline)
 }
 
-// isLeft says whether a process has not ended, is of a session and was started with one of
-// the variables.
-func isLeft(pid, session int, variables []string) bool {
+// glance waits until a process has ended, for a moment only.
+func glance(pid int) error {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if _, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 20); err != nil && !errors.Is(err, unix.EINTR) {
+		return err
+	}
+	return nil
+}
+
+// fateOf is the fate of a process, and its name; one that has ended or is of another session
+// stays.
+func fateOf(pid, session int, fate func(environ []string) Fate) (program string, is Fate) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return false
+		return "", Stays
 	}
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	end := bytes.LastIndexByte(stat, ')')
+	fields := strings.Fields(string(stat[end+1:]))
 	if len(fields) < 4 || strings.Contains("ZX", fields[0]) || fields[3] != strconv.Itoa(session) {
-		return false
+		return "", Stays
 	}
+	_, program, _ = strings.Cut(string(stat[:end]), "(")
 	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-	return err == nil && slices.ContainsFunc(strings.Split(string(environ), "\x00"), func(v string) bool { return slices.Contains(variables, v) })
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ESRCH):
+		return program, Stays // it has ended
+	case err != nil:
+		return program, Unknown
+	}
+	return program, fate(strings.Split(string(environ), "\x00"))
 }
 
 // alive says whether a process has not ended.

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"comeback/recovery"
+	"comeback/recovery/isolation"
 )
 
 // Cluster is a data directory and how its server is reached: a Unix socket in
@@ -144,7 +145,7 @@ func (c Cluster) Init(ctx context.Context, env recovery.Env, o InitOptions) erro
 }
 
 // serverEnv is the environment of servers and initdb, whole.
-var serverEnv = []string{"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", "TZ=UTC", "HOME=/"}
+var serverEnv = []string{"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", "TZ=UTC", "HOME=/", isolation.Own}
 
 // prepareData makes the data directory, private to the server's user.
 func (c Cluster) prepareData() error {

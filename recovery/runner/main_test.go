@@ -128,7 +128,8 @@ func ticking(home runner.Home, scratch string) runner.Options {
 }
 
 // blocking are the options of a recovery with a block that leaves a program, and one that
-// waits for a program of its own, and that ends well when it is run again and that is gone.
+// waits for programs of its own, of which one has reset its environment, and that ends well
+// when it is run again and the other is gone.
 func blocking(home runner.Home, dir string) runner.Options {
 	o := options(home, filepath.Join(dir, "scratch"), hold{})
 	o.Plan.Mode = recovery.Recovery
@@ -138,6 +139,8 @@ sleep 600 >/dev/null 2>&1 &
 echo $! >"$DIR/app"`})
 	block := recovery.NewStep("block", recovery.KindShell, "run a block", recovery.ShellArgs{Name: "block", Set: map[string]string{"DIR": dir},
 		Script: `if [ -e "$DIR/left" ]; then [ ! -e /proc/$(cat "$DIR/left") ] || grep -q ") Z " /proc/$(cat "$DIR/left")/stat; exit; fi
+env -i sleep 600 &
+echo $! >"$DIR/reset"
 sleep 600 &
 echo $! >"$DIR/left.new" && mv "$DIR/left.new" "$DIR/left"
 echo begun >"$DIR/begun"

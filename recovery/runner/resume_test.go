@@ -102,7 +102,7 @@ func TestResume(t *testing.T) {
 }
 
 // What a block of a recovery had started does not go on beside the block that is run again,
-// although its runner was killed where it stood; what one had started that was done does.
+// although its runner was killed where it stood; what one had started that was done does. Where nobody can tell, the run is not resumed.
 func TestResume_blocks(t *testing.T) {
 	dir := t.TempDir()
 	begun := filepath.Join(dir, "begun")
@@ -119,7 +119,7 @@ func TestResume_blocks(t *testing.T) {
 		t.Errorf("the block said %q", said)
 	}
 	pids := map[string]int{}
-	for _, name := range []string{"app", "left"} {
+	for _, name := range []string{"app", "left", "reset"} {
 		pid, err := strconv.Atoi(strings.TrimSpace(string(read(t, filepath.Join(dir, name)))))
 		if err != nil {
 			t.Fatal(err)
@@ -135,6 +135,13 @@ func TestResume_blocks(t *testing.T) {
 		if err := syscall.Kill(pid, 0); err != nil {
 			t.Fatalf("%s is gone with its runner already: %v", name, err)
 		}
+	}
+	_, err := runner.Resume(t.Context(), blocking(runner.Home{Dir: dir}, dir), "")
+	if kill := fmt.Sprintf("kill -9 %d;", pids["reset"]); err == nil || recovery.ExitOf(err) != recovery.Refused || !strings.Contains(err.Error(), "sleep (process") || !strings.Contains(recovery.HintOf(err), kill) {
+		t.Errorf("beside one of which nobody can tell: %v (%s)", err, recovery.HintOf(err))
+	}
+	if err := syscall.Kill(pids["reset"], syscall.SIGKILL); err != nil {
+		t.Error(err)
 	}
 	run, err := runner.Resume(t.Context(), blocking(runner.Home{Dir: dir}, dir), "")
 	if err != nil {
