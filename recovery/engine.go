@@ -154,8 +154,9 @@ const (
 	Application ResourceKind = "application"
 	// Exchanged is what a switch has exchanged and not opened yet; kinds of
 	// exchanges that are given back in other ways are called "exchange of …".
-	// Giving it back undoes the exchange. The first step that opens adopts all of
-	// them, so that a system is old as a whole, or new.
+	// Giving it back undoes the exchange. When the first step that opens has ended, the
+	// run adopts all of them and all openings of its switch, and claims no more of
+	// either for it, so that a system is old as a whole, or new.
 	Exchanged ResourceKind = "exchange"
 	// Opened is what a switch lets people into from its claim on; kinds that are
 	// given back in other ways are called "opening of …". Giving it back makes live

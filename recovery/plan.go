@@ -224,6 +224,9 @@ type Step struct {
 	Line int `json:"line,omitempty"`
 }
 
+// SameSwitch reports whether two steps are asked for by the same switch of the runbook.
+func (s Step) SameSwitch(o Step) bool { return s.Stage == o.Stage && s.Line == o.Line }
+
 // Ref is an object that a step reads.
 type Ref struct {
 	Copy string `json:"copy"`

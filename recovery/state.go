@@ -331,6 +331,12 @@ func (s *State) Opened() bool {
 	return slices.ContainsFunc(s.Steps, func(st StepState) bool { return st.Phase == Open && st.State == Done })
 }
 
+// OpenedWith reports whether the switch that a step is part of has opened any of its
+// components: it goes one way from then on.
+func (s *State) OpenedWith(step Step) bool {
+	return slices.ContainsFunc(s.Steps, func(st StepState) bool { return st.Phase == Open && st.State == Done && st.SameSwitch(step) })
+}
+
 // Unprotected says what is live and not backed up again, one sentence each.
 func (s *State) Unprotected() []string {
 	opened := s.Opened()

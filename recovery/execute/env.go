@@ -69,6 +69,9 @@ func (e *env) Claim(_ context.Context, r recovery.Resource) error {
 	}) {
 		return nil
 	}
+	if (r.Kind.Exchanges() || r.Kind.Opens()) && e.x.state.OpenedWith(e.step) {
+		return nil // the system is the new one, and nothing of it is given back
+	}
 	return e.x.recordLocked(recovery.ClaimMade{Step: e.step.ID, Resource: r})
 }
 

@@ -216,3 +216,16 @@ func (e *env) Held() []recovery.Resource {
 	}
 	return held
 }
+
+// exchangedWith are the claims of exchanges and openings that end with a step that opens,
+// for all components of its switch: people are in the system from then on. Those that open
+// later claim none, so that whatever ends the run finds a system that is new as a whole.
+func (x *Executor) exchangedWith(s recovery.Step) []recovery.Resource {
+	var all []recovery.Resource
+	for _, c := range x.state.Held() {
+		if st := x.state.Step(c.Step); (c.Kind.Exchanges() || c.Kind.Opens()) && st != nil && st.SameSwitch(s) {
+			all = append(all, c.Resource)
+		}
+	}
+	return all
+}

@@ -111,6 +111,9 @@ func (x *Executor) do(ctx context.Context, s recovery.Step, r *running, again bo
 		return
 	}
 	if err == nil {
+		if s.Phase == recovery.Open {
+			outcome.Adopted = append(outcome.Adopted, x.exchangedWith(s)...)
+		}
 		if err = x.recordLocked(recovery.StepFinished{Step: s.ID, Outcome: outcome}); err == nil {
 			return
 		}

@@ -448,14 +448,8 @@ func (openBucket) Do(ctx context.Context, env recovery.Env, s recovery.Step) (re
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	o := recovery.Outcome{Says: h.Target.Place + " stays what it is now",
-		Bindings: []recovery.Binding{{Component: a.Component, URL: recovery.BucketURL(a.Bucket.Copy.Name, a.Bucket.Prefix)}}}
-	for _, r := range env.Held() {
-		if r.Kind.Exchanges() {
-			o.Adopted = append(o.Adopted, r)
-		}
-	}
-	return o, nil
+	return recovery.Outcome{Says: h.Target.Place + " stays what it is now",
+		Bindings: []recovery.Binding{{Component: a.Component, URL: recovery.BucketURL(a.Bucket.Copy.Name, a.Bucket.Prefix)}}}, nil
 }
 
 // reverted makes current again what was before, from a claim's record and its list.

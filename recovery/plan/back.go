@@ -27,7 +27,7 @@ func Back(o BackOptions) (*recovery.Plan, error) {
 	p.RPO, p.RTO = parent.RPO, parent.RTO
 	b := builder{Options: o.Options, plan: p, restored: map[string]string{}}
 	b.Moment = p.Moment
-	phases := make([][]recovery.Step, 4)
+	var phases inPhase
 	for _, old := range o.Old {
 		l, switcher, ok := b.live(old.Component)
 		i := slices.IndexFunc(p.Components, func(c recovery.Component) bool { return c.Name == old.Component })
@@ -43,9 +43,7 @@ func Back(o BackOptions) (*recovery.Plan, error) {
 			return nil, fmt.Errorf("plan the switch back of %s: %w", old.Component, err)
 		}
 		b.goesLive(l, old.Component)
-		for n, steps := range [][]recovery.Step{s.Fence, s.Settle, s.Exchange, s.Open} {
-			phases[n] = append(phases[n], b.named(old.Component, steps)...)
-		}
+		phases.add(&b, old.Component, s)
 		b.protect = append(b.protect, b.named(old.Component, s.Protect)...)
 	}
 	b.inPhases(0, 0, 0, phases, nil)

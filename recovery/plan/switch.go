@@ -15,7 +15,9 @@ import (
 // A recovery restores beside what is live and then switches. Restoring begins at
 // once, as in a rehearsal; a switch block fences all of its components, settles
 // what is lost, exchanges them and opens them, in this order, so that a failure
-// on the way leaves the old system whole.
+// on the way leaves the old system whole. What was closed to its users is opened
+// first, and what was not, such as a directory, is kept when that has worked: the
+// first that is open makes the system the new one.
 
 // KeepOld is how long old data stays where the runbook does not say.
 const KeepOld = 7 * 24 * time.Hour
@@ -52,7 +54,7 @@ func (b *builder) scratch(component string) recovery.Target {
 // switched is a switch block in a recovery.
 func (b *builder) switched(stage, line int, section runbooks.Stage, block runbooks.Switch) error {
 	before := b.after()
-	phases := make([][]recovery.Step, 4)
+	var phases inPhase
 	for _, name := range block.Components {
 		last, ok := b.restored[name]
 		if !ok {
@@ -101,9 +103,7 @@ func (b *builder) switched(stage, line int, section runbooks.Stage, block runboo
 			b.add(step)
 			before = append(before, step.ID)
 		}
-		for n, steps := range [][]recovery.Step{s.Fence, s.Settle, s.Exchange, s.Open} {
-			phases[n] = append(phases[n], b.named(name, steps)...)
-		}
+		phases.add(b, name, s)
 		b.protect = append(b.protect, b.named(name, s.Protect)...)
 	}
 	b.barrier = append(b.barrier, b.inPhases(stage, line, section.Budget, phases, before)...)
@@ -144,10 +144,24 @@ func (b *builder) goesLive(l recovery.Live, component string) {
 	}
 }
 
+// inPhase are the steps of a switch, of all its components: those of the phases fence,
+// settle, exchange and open, and what opens nothing that was closed.
+type inPhase [5][]recovery.Step
+
+func (p *inPhase) add(b *builder, component string, s recovery.Switch) {
+	all := [5][]recovery.Step{s.Fence, s.Settle, s.Exchange, s.Open, nil}
+	if len(s.Fence) == 0 {
+		all[3], all[4] = nil, s.Open
+	}
+	for n, steps := range all {
+		p[n] = append(p[n], b.named(component, steps)...)
+	}
+}
+
 // inPhases adds the steps of a switch, each phase after the one before, and gives
 // their ids.
-func (b *builder) inPhases(stage, line int, budget time.Duration, phases [][]recovery.Step, before []string) []string {
-	names := []recovery.Phase{recovery.Fence, recovery.Settle, recovery.Exchange, recovery.Open}
+func (b *builder) inPhases(stage, line int, budget time.Duration, phases inPhase, before []string) []string {
+	names := []recovery.Phase{recovery.Fence, recovery.Settle, recovery.Exchange, recovery.Open, recovery.Open}
 	var all []string
 	for n, steps := range phases {
 		var ids []string

@@ -421,7 +421,7 @@ func (k renameKind) leads(ctx context.Context, env recovery.Env, s service, a re
 // usual pause ten minutes.
 const leadsWithin = 40
 
-// openKind keeps what was exchanged: it adopts the claims of it.
+// openKind keeps what was exchanged: it adopts the claims of what has become live.
 type openKind struct{ engine }
 
 func (openKind) Name() string              { return openName }
@@ -440,7 +440,7 @@ func (openKind) Do(ctx context.Context, env recovery.Env, step recovery.Step) (r
 		o.ToDo = append(o.ToDo, anewReaders(a.Names.Live, a.Names.Readers))
 	}
 	for _, r := range env.Held() {
-		if r.Kind.Exchanges() || r.Kind == Instance && (r.ID == a.Names.Beside || r.ID == a.Member) || r.Kind == Cluster && r.ID == a.Names.Beside {
+		if r.Kind == Instance && (r.ID == a.Names.Beside || r.ID == a.Member) || r.Kind == Cluster && r.ID == a.Names.Beside {
 			o.Adopted = append(o.Adopted, r)
 		}
 	}

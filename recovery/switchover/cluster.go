@@ -412,7 +412,8 @@ func (exchangeKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (
 
 // startKind starts the server of what is live now, and proves that it is the right
 // one. From then on the switch is not given back when the run ends. Where it is cut
-// off before that is recorded, its claim keeps what users may have written.
+// off before that is recorded, its claim keeps what users may have written, as that of
+// open does.
 type startKind struct{}
 
 func (startKind) Name() string              { return startName }
@@ -451,8 +452,7 @@ func (startKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (rec
 	o := recovery.Outcome{Says: fmt.Sprintf("%s is served, on timeline %d", c.Data, id.Timeline), ToDo: c.Rebuild, Bindings: []recovery.Binding{{Component: c.Component, URL: c.Address}},
 		Facts: map[string]string{"timeline": strconv.FormatUint(uint64(id.Timeline), 10)}}
 	for _, r := range env.Held() {
-		own := r.Details["data"] == c.Data && (r.Kind == restoredDirectory || r.Kind == stopped || r.Kind.Opens())
-		if own || r.Kind.Exchanges() {
+		if r.Details["data"] == c.Data && (r.Kind == restoredDirectory || r.Kind == stopped) {
 			o.Adopted = append(o.Adopted, r)
 		}
 	}

@@ -164,8 +164,8 @@ func (k startAgain) Release(ctx context.Context, r recovery.Resource) error {
 }
 
 // removeRestored removes a restored data directory that did not become live: that
-// one, and no other that stands at its place. Old data are not touched, nor what was
-// open to its users.
+// one, and no other that stands at its place. Old data are not touched, nor what is
+// live, nor what was open to its users.
 type removeRestored struct {
 	expand func(string) (string, error)
 }
@@ -176,6 +176,9 @@ func (k removeRestored) Release(_ context.Context, r recovery.Resource) error {
 	c, err := clusterOfRecord(r, k.expand)
 	if err != nil {
 		return err
+	}
+	if at, err := c.cluster.Pair.Side(); err == nil && at == exchange.After {
+		return nil
 	}
 	place := c.cluster.Pair.Beside
 	found, err := exchange.Identify(place)

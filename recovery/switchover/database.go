@@ -265,7 +265,8 @@ func (swap) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery
 
 // open lets users in. From then on the switch is not given back when the run ends:
 // it adopts what the steps before have claimed. Where it is cut off before that is
-// recorded, its claim keeps what users may have written.
+// recorded, its claim keeps what users may have written; where another component has
+// opened the system already, it claims nothing, and goes forward like that one.
 type open struct{}
 
 func (open) Name() string              { return openName }
@@ -285,8 +286,7 @@ func (open) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery
 	o := recovery.Outcome{Says: p.target.Name + " is open", ToDo: p.Rebuild,
 		Bindings: []recovery.Binding{{Component: p.Component, URL: cmp.Or(p.URL, p.Address)}}}
 	for _, r := range env.Held() {
-		own := r.Details["address"] == p.Address && r.Details["run"] == p.Run && (r.Kind == loadedDatabase || r.Kind == fenced || r.Kind.Opens())
-		if own || r.Kind.Exchanges() {
+		if r.Details["address"] == p.Address && r.Details["run"] == p.Run && (r.Kind == loadedDatabase || r.Kind == fenced) {
 			o.Adopted = append(o.Adopted, r)
 		}
 	}

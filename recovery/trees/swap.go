@@ -245,9 +245,9 @@ func (a args) record(ctx context.Context, env recovery.Env) (record, error) {
 	return rec, rec.claim(ctx, env, a.Path)
 }
 
-// open keeps what was exchanged: it adopts the claim of it, and counts once more what
-// is lost, now that nothing written to the live path gets into the old tree. Programs
-// that hold on to the old directory itself go on in it: it names those that it sees.
+// open keeps what was exchanged, and counts once more what is lost, now that nothing
+// written to the live path gets into the old tree. Programs that hold on to the old
+// directory itself go on in it: it names those that it sees.
 type open struct{}
 
 func (open) Name() string              { return openName }
@@ -264,7 +264,7 @@ func (open) Do(ctx context.Context, env recovery.Env, s recovery.Step) (o recove
 	o = recovery.Outcome{Says: a.Path + " stays what it is now",
 		Bindings: []recovery.Binding{{Component: a.Component, URL: (&url.URL{Scheme: "file", Path: a.Path}).String()}}}
 	for _, r := range env.Held() {
-		if r.Kind.Exchanges() || r.Kind == restoredTree && r.ID == a.Aside {
+		if r.Kind == restoredTree && r.ID == a.Aside {
 			o.Adopted = append(o.Adopted, r)
 		}
 	}

@@ -1,0 +1,92 @@
+package execute_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"comeback/recovery"
+	"comeback/recovery/execute"
+)
+
+// noted gives back a kind of resource and notes it.
+type noted struct {
+	*things
+	kind recovery.ResourceKind
+}
+
+func (n noted) Resource() recovery.ResourceKind { return n.kind }
+
+// A system of two components is old as a whole or new, wherever a run ends while they are
+// opened: what the first that is open makes of it is not taken back by one that opens
+// beside it, or after it, and fails.
+func TestSwitch_oneWay(t *testing.T) {
+	at := func(s recovery.Step, phase recovery.Phase, line int) recovery.Step {
+		s.Phase, s.Line = phase, line
+		return s
+	}
+	both := []string{"database.swap", "uploads.swap"}
+	later := []recovery.Step{at(step("mail.swap", "swap", "uploads.open"), recovery.Exchange, 30), at(step("mail.open", "fails", "mail.swap"), recovery.Open, 30)}
+	for name, c := range map[string]struct {
+		opens []recovery.Step
+		back  string
+		old   int
+	}{
+		"the database fails first": {[]recovery.Step{step("database.open", "fails", both...), step("uploads.open", "keeps", "database.open")},
+			"released database.open, released uploads.swap, released database.swap", 0},
+		"beside the uploads, which it lets in":   {[]recovery.Step{step("database.open", "fails beside", both...), step("uploads.open", "keeps", both...)}, "", 2},
+		"after the uploads":                      {[]recovery.Step{step("database.open", "fails", "uploads.open"), step("uploads.open", "keeps", both...)}, "", 2},
+		"a switch of its own, after that of two": {[]recovery.Step{step("uploads.open", "keeps", both...)}, "released mail.open, released mail.swap", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			th := &things{}
+			claimed, kept := make(chan struct{}), make(chan struct{})
+			claims := func(ctx context.Context, e recovery.Env, s recovery.Step, kind recovery.ResourceKind) error {
+				return e.Claim(ctx, recovery.Resource{Kind: kind, ID: s.ID})
+			}
+			fails := errors.New("the server does not start")
+			kinds := []recovery.Kind{
+				kind{"swap", func(ctx context.Context, e recovery.Env, s recovery.Step) (recovery.Outcome, error) {
+					return recovery.Outcome{Old: []recovery.Old{{Component: s.Component, Place: s.ID}}}, claims(ctx, e, s, recovery.Exchanged)
+				}},
+				kind{"keeps", func(context.Context, recovery.Env, recovery.Step) (recovery.Outcome, error) {
+					if name == "beside the uploads, which it lets in" {
+						<-claimed
+					}
+					return recovery.Outcome{}, nil
+				}},
+				kind{"fails beside", func(ctx context.Context, e recovery.Env, s recovery.Step) (recovery.Outcome, error) {
+					err := claims(ctx, e, s, recovery.Opened)
+					close(claimed)
+					<-kept
+					return recovery.Outcome{}, errors.Join(err, fails)
+				}},
+				kind{"fails", func(ctx context.Context, e recovery.Env, s recovery.Step) (recovery.Outcome, error) {
+					return recovery.Outcome{}, errors.Join(claims(ctx, e, s, recovery.Opened), fails)
+				}}}
+			steps := []recovery.Step{at(step("database.swap", "swap"), recovery.Exchange, 20), at(step("uploads.swap", "swap", "database.swap"), recovery.Exchange, 20)}
+			for _, s := range c.opens {
+				steps = append(steps, at(s, recovery.Open, 20))
+			}
+			if len(c.opens) == 1 {
+				steps = append(steps, later...)
+			}
+			for i := range steps {
+				steps[i].Component = steps[i].ID[:len(steps[i].ID)-len(".swap")]
+			}
+			s := newRig(t, kinds, func(_ *recovery.Plan, o *execute.Options) {
+				o.Unattended, o.Releasers = true, []recovery.Releaser{noted{th, recovery.Exchanged}, noted{th, recovery.Opened}}
+				o.Event = func(e recovery.Event) {
+					if p, ok := e.Payload(); ok {
+						if f, ok := p.(recovery.StepFinished); ok && f.Step == "uploads.open" {
+							close(kept)
+						}
+					}
+				}
+			}, steps...).run(t)
+			if th.said() != c.back || len(s.Old) != c.old || len(s.Held()) != 0 || s.Exit != recovery.Failed {
+				t.Errorf("gave back %q, old data %+v, holds %v, ended as %s: %s", th.said(), s.Old, s.Held(), s.Result, s.Says)
+			}
+		})
+	}
+}
