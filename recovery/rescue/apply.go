@@ -61,12 +61,16 @@ type TableApplied struct {
 	// Without is what a table that was made could not be given: its owner,
 	// rights and comments.
 	Without []string `json:"without,omitempty"`
+	// Advanced are sequences that gave keys which came back, Behind those that could
+	// not be moved past them.
+	Advanced []Advanced `json:"advanced,omitempty"`
+	Behind   []string   `json:"behind,omitempty"`
 }
 
 // Apply does what a preview lists, in one transaction: everything is done, taken
 // back by the script that was written for that, and compared with what was there
-// before; then it is done again, and committed. An error leaves live as it was,
-// unless it wraps ErrUnknown.
+// before; then it is done again, and committed. An error leaves live as it was but
+// for sequences, which may have been advanced, unless it wraps ErrUnknown.
 func Apply(ctx context.Context, o ApplyOptions) (Applied, error) {
 	if !o.Preview.Sealed() {
 		return Applied{}, refusedf("look again: comeback rescue --dry-run", "the preview is not the one that was made")
@@ -128,6 +132,9 @@ func (a *applying) all() error {
 		return err
 	}
 	if err := a.try(); err != nil {
+		return err
+	}
+	if err := a.advance(); err != nil {
 		return err
 	}
 	a.say("do it")
@@ -264,7 +271,7 @@ func (a *applying) fingerprint() (string, error) {
 
 // counts reads how many rows were done something with.
 func (a *applying) counts(w *work) (t TableApplied, err error) {
-	t = TableApplied{Table: w.Live.Name, Created: w.Create != "", Altered: w.altered, AlteredRows: w.alteredRows, Without: w.without}
+	t = TableApplied{Table: w.Live.Name, Created: w.Create != "", Altered: w.altered, AlteredRows: w.alteredRows, Without: w.without, Advanced: w.advanced, Behind: w.behind}
 	for act, n := range map[string]*int64{insert: &t.Inserted, update: &t.Updated, remove: &t.Removed} {
 		if *n, err = value(a.ctx, a.tx, "select pg_catalog.count(*) from "+w.done()+" where act = '"+act+"'"); err != nil {
 			return t, fmt.Errorf("count what was done: %w", err)

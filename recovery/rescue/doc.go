@@ -15,6 +15,7 @@
 //	preview.go  what live has of each row (classify.go), and what would be done; live is only read
 //	parents.go  what refers to rows that live does not have is left out
 //	apply.go    in one transaction: tried, undone, compared, taken back, then done
+//	sequences.go before that, sequences go past the keys that come back, and stay there
 //	undo.go     the script that takes it back, on disk before anything is committed
 //
 // Between the steps rows lie in files of a private directory, in the format of

@@ -2,6 +2,7 @@ package rescue
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"comeback/recovery"
@@ -148,8 +149,11 @@ func (a *Applied) outcome(p *Preview) recovery.Outcome {
 		if t.AlteredRows > 0 {
 			o.Exceptions = append(o.Exceptions, fmt.Sprintf("%s: %d rows are otherwise than before, because a trigger sets %s", t.Table, t.AlteredRows, strings.Join(t.Altered, ", ")))
 		}
-		for _, w := range t.Without {
+		for _, w := range slices.Concat(t.Without, t.Behind) {
 			o.Exceptions = append(o.Exceptions, fmt.Sprintf("%s: %s", t.Table, w))
+		}
+		for _, s := range t.Advanced {
+			o.Remarks = append(o.Remarks, fmt.Sprintf("%s: the sequence %s was at %d, before keys of %s that came back, and is at %d now; it stays there in an undo", t.Table, s.Sequence, s.From, quote(s.Column), s.To))
 		}
 	}
 	o.Says = strings.Join(says, "; ")

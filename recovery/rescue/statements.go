@@ -17,6 +17,8 @@ type work struct {
 	altered     []string
 	without     []string
 	alteredRows int64
+	advanced    []Advanced // sequences
+	behind      []string   // sequences that could not be
 }
 
 // staged are the rows to be brought back, state what live has of them, made what

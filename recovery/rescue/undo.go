@@ -23,6 +23,7 @@ func (a *applying) writeUndo(out io.Writer) error {
 -- Run it with: psql -v ON_ERROR_STOP=1 -f FILE
 -- Where rows were changed since, it changes nothing and says so. With
 -- PGOPTIONS='-c %s=on' it leaves those rows alone and does the rest.
+-- Sequences stay where they are: rows that were inserted since have their values.
 begin;
 %sset local client_encoding = %s;
 create temp table comeback_undone (what pg_catalog.text, wanted pg_catalog.int8, done pg_catalog.int8, strict pg_catalog.bool) on commit drop;
