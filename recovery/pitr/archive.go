@@ -123,9 +123,10 @@ func fault(f File, size int64) string {
 }
 
 // usable reports whether an unfinished segment can stand for the finished one:
-// pg_receivewal writes it in its full size, but not where it compresses.
+// pg_receivewal writes it in its full size, but not where it compresses, and a server that
+// was promoted archives it in its full size.
 func usable(f File, size int64) bool {
-	return fault(f, size) == "" && f.Packing == Plain
+	return fault(f, size) == "" && !f.Short
 }
 
 func (x *index) readHistories(ctx context.Context, r Repository, histories []File) ([]recovery.Finding, error) {

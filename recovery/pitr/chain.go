@@ -70,6 +70,8 @@ type chain struct {
 	gaps []recovery.Gap
 	// rest says that there is log behind all of them which cannot be used.
 	rest bool
+	// lies says that the branch's own timeline has log in the archive.
+	lies bool
 }
 
 // maxGaps bounds how many gaps are told.
@@ -173,10 +175,11 @@ func (c chain) end() recovery.LSN { return startOf(c.next(), c.size()) }
 // whole reports whether the chain holds the log that the backup itself needs.
 func (c chain) whole() bool { return c.base.Stop != 0 && len(c.files) > 0 && c.end() >= c.base.Stop }
 
-// reaches reports whether the chain comes to its branch's own timeline.
+// reaches reports whether the chain comes to its branch's own timeline, or would but for
+// what is missing: a history whose log lies behind a gap is the one that goes on.
 func (c chain) reaches() bool {
 	timeline := c.branch.timeline()
-	return timeline == c.base.Timeline || len(c.files) > 0 && c.files[len(c.files)-1].Timeline == timeline
+	return c.lies && len(c.gaps) > 0 || timeline == c.base.Timeline || len(c.files) > 0 && c.files[len(c.files)-1].Timeline == timeline
 }
 
 // before is the chain without a segment of no use, and what follows it.

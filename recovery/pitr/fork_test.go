@@ -93,6 +93,9 @@ func (f *lazyFork) make(t testing.TB, l *live) {
 	m.switchSegment()
 	m.truncate()
 	m.locked()
+	// Files go, in a transaction that has no number: those that the database had before.
+	m.exec("create database moves")
+	m.exec("alter database moves set tablespace fast")
 	m.order(102)
 	m.archived()
 	m.conn.Close(ctx)
@@ -185,8 +188,12 @@ func TestFork_Newest(t *testing.T) {
 	if before.Timeline != 1 {
 		t.Errorf("a moment before the fork is on timeline %d", before.Timeline)
 	}
-	// What timeline 1 did after the fork is not part of it.
-	refused(t, c.store, s, fmt.Sprintf("after-xid:%d", l.mark(t, "order 20").xid), "archive")
+	// What timeline 1 did after the fork is not part of it: its numbers are of others there.
+	on1 := l.mark(t, "order 20")
+	if p := mustResolve(t, c.store, s, fmt.Sprintf("after-xid:%d", on1.xid)); p.Timeline != 2 || !p.Kept.Time.After(on1.time) {
+		t.Errorf("after transaction %d of timeline 1: %+v", on1.xid, p)
+	}
+	refused(t, c.store, s, fmt.Sprintf("after-xid:%d", marks[1].xid+100), "archive")
 }
 
 // The setting chooses the other history.
@@ -229,6 +236,33 @@ func TestFork_TwoHistories(t *testing.T) {
 	if p := mustResolve(t, c.store, survey(t, c.store, database), "latest"); p.Timeline != 1 {
 		t.Errorf("latest follows timeline %d", p.Timeline)
 	}
+}
+
+// A history that goes on behind a gap, as where what the dead server had not archived lies
+// before the fork, is the one that is followed: to the gap, which is told.
+func TestFork_Hole(t *testing.T) {
+	t.Parallel()
+	c, marks := copyFork(t, "plain")
+	fork := segmentOf(forked.fork.before, 1<<20)
+	var hole string
+	for _, name := range c.segments(t) {
+		if f, _ := ParseFileName(name); f.Timeline == 1 && f.Seg(1<<20)+1 >= fork {
+			c.remove(t, "wal/"+name)
+			if hole == "" {
+				hole = name
+			}
+		}
+	}
+	s := survey(t, c.store, database)
+	last := s.Windows[len(s.Windows)-1]
+	if last.Timeline != 2 || len(last.Gaps) == 0 || last.Gaps[0].Object != hole {
+		t.Errorf("the windows are %+v, want the gap at %s in that of timeline 2", s.Windows, hole)
+	}
+	p := mustResolve(t, c.store, s, "latest")
+	if p.Timeline != 1 || !p.Follows || !strings.Contains(strings.Join(p.Warnings, " "), "the archive has a gap: segment "+hole) {
+		t.Errorf("latest: timeline %d, follows %v, warnings %q", p.Timeline, p.Follows, p.Warnings)
+	}
+	refused(t, c.store, s, marks[1].time.Format(time.RFC3339Nano), hole, "missing")
 }
 
 // Segments of a timeline whose history is not there lead nowhere.

@@ -292,8 +292,11 @@ func (l *logReader) commit(r record) recovery.Commit {
 	return r.commit(l.line.SegmentSize, l.line.PageSize)
 }
 
-// end is where a record ends.
+// end is where a record ends: one that switches to the next segment, with its own.
 func (l *logReader) end(r record) recovery.LSN {
+	if r.Kind == switchRecord {
+		return startOf(segmentOf(r.LSN, l.line.SegmentSize)+1, l.line.SegmentSize)
+	}
 	return xlog.RecordEnd(r.LSN, r.Total, l.line.SegmentSize, l.line.PageSize)
 }
 

@@ -1,6 +1,7 @@
 package pitr
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/klauspost/compress/zstd"
 
 	"comeback/recovery"
 	"comeback/recovery/pitr/xlog"
@@ -260,11 +263,48 @@ func TestResolve_Partial(t *testing.T) {
 		clear(b[len(b)/2:])
 		return b
 	})
-	s := survey(t, c.store, database)
-	p := mustResolve(t, c.store, s, "latest")
-	if p.Kept.XID != l.mark(t, "order 20").xid {
-		t.Errorf("latest keeps %d, want the commit in the unfinished segment, %d", p.Kept.XID, l.mark(t, "order 20").xid)
+	latest := func(of string, want recovery.XID) {
+		t.Helper()
+		if p := mustResolve(t, c.store, survey(t, c.store, database), "latest"); p.Kept.XID != want {
+			t.Errorf("of one %s latest keeps %d, want %d", of, p.Kept.XID, want)
+		}
 	}
+	in := l.mark(t, "order 20").xid // which is committed in it
+	latest("as the server has it", in)
+	enc, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.replace(t, "wal/"+last+".partial", func(b []byte) []byte { return enc.EncodeAll(b, nil) })
+	move := func(from, to string) {
+		if err := os.Rename(c.path("wal/"+last+from), c.path("wal/"+last+to)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	move(".partial", ".partial.zst")
+	latest("that was compressed for the archive", in)
+	move(".partial.zst", ".zst.partial")
+	if p := mustResolve(t, c.store, survey(t, c.store, database), "latest"); p.Kept.XID == in || !p.Follows {
+		t.Errorf("of one that its receiver compresses latest keeps %d, and %v follows", p.Kept.XID, p.Follows)
+	}
+}
+
+// The end of a segment that was left before it was full is where the log goes on: it can be
+// gone to when nothing follows in the archive, and the server is there then.
+func TestResolve_Switched(t *testing.T) {
+	t.Parallel()
+	c := source.get(t).copy(t, "zstd")
+	names := c.segments(t)
+	f, _ := ParseFileName(names[len(names)-1])
+	end := startOf(f.Seg(1<<20)+1, 1<<20)
+	p := mustResolve(t, c.store, survey(t, c.store, database), "lsn:"+end.String())
+	var facts pointFacts
+	if err := json.Unmarshal(p.Facts, &facts); err != nil || facts.Needs != end {
+		t.Fatalf("the server is to be at %s, want %s (%v)", facts.Needs, end, err)
+	}
+	r := restore(t, c.store, p)
+	r.passed(t)
+	r.proven(t, p)
 }
 
 // The temporary directory is empty when the engine is done.

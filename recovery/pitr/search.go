@@ -255,7 +255,9 @@ func (l *logReader) fateOf(ctx context.Context, xid recovery.XID) (fate, error) 
 
 // dropBefore finds the first record before stop that removes files for a
 // transaction whose commit is not before stop: stopping there would leave a
-// database without its files.
+// database without its files. What was rolled back before stop has removed files that
+// nobody knew of, and what is no transaction's those that a committed one has moved away
+// from.
 func (l *logReader) dropBefore(ctx context.Context, stop recovery.LSN) (record, bool, error) {
 	size := l.line.SegmentSize
 	last := segmentOf(stop-1, size)
@@ -277,8 +279,10 @@ func (l *logReader) dropBefore(ctx context.Context, stop recovery.LSN) (record, 
 		}
 		switch r.Kind {
 		case dropRecord:
-			drops = append(drops, r)
-		case commitRecord:
+			if r.XID != 0 {
+				drops = append(drops, r)
+			}
+		case commitRecord, abortRecord:
 			drops = slices.DeleteFunc(drops, func(d record) bool { return d.XID == r.XID })
 		}
 	}

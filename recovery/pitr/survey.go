@@ -141,6 +141,7 @@ func (v *surveyor) base(ctx context.Context, b Base) error {
 				log = x.along(history)
 			}
 			c := log.after(b, f.Line)
+			c.lies = x != nil && len(x.segments[history.timeline()]) > 0
 			chains = append(chains, c)
 			if c.whole() && c.reaches() {
 				f.Branches = append(f.Branches, history)
