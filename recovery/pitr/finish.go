@@ -78,13 +78,37 @@ const databasesQuery = "select datname from pg_database where not datistemplate 
 // while a switch takes it away: another one, loaded beside it for that switch, is not it.
 func (r *replay) reopen(ctx context.Context) (remarks []string, err error) {
 	asked := r.asked()
-	if closed, err := r.closed(ctx, asked); err != nil || !closed {
+	if remarks, err = r.revalidate(ctx, asked); err != nil {
 		return nil, err
+	}
+	if closed, err := r.closed(ctx, asked); err != nil || !closed {
+		return remarks, err
 	}
 	if _, err := r.conn.Exec(ctx, "alter database "+pgx.Identifier{asked}.Sanitize()+" allow_connections true"); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", asked, err)
 	}
-	return []string{fmt.Sprintf("database %s let nobody in at the moment, and was opened here", asked)}, nil
+	return append(remarks, fmt.Sprintf("database %s let nobody in at the moment, and was opened here", asked)), nil
+}
+
+// revalidate lets people into a database that was being dropped at the moment. Dropping
+// closes it for good, by -2 as its limit of connections, before it writes a checkpoint,
+// during which others may commit, and only then removes its files. So what it held is there.
+func (r *replay) revalidate(ctx context.Context, asked string) (remarks []string, err error) {
+	dropped, err := r.names(ctx, "select datname from pg_database where not datistemplate and datconnlimit = -2")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range dropped {
+		if asked != "" && name != asked {
+			continue
+		}
+		// ALTER DATABASE refuses it.
+		if _, err := r.conn.Exec(ctx, "update pg_catalog.pg_database set datconnlimit = -1 where datname = $1", name); err != nil {
+			return nil, fmt.Errorf("open database %s: %w", name, err)
+		}
+		remarks = append(remarks, fmt.Sprintf("database %s was being dropped at the moment, and was opened here without a limit of connections", name))
+	}
+	return remarks, nil
 }
 
 // closed reports whether a database lets nobody in.

@@ -3,6 +3,7 @@ package pitr
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -164,3 +165,41 @@ func TestRestore(t *testing.T) {
 }
 
 const timeFormat = "2006-01-02T15:04:05.999999Z07:00"
+
+// A database that was being dropped at the moment, which is not valid any more and whose files
+// are all there, is valid again, and another one stays as it is.
+func TestReplay_droppedMeanwhile(t *testing.T) {
+	t.Parallel()
+	c := source.get(t).copy(t, "zstd")
+	p := mustResolve(t, c.store, survey(t, c.store, database), "latest")
+	r := restore(t, c.store, p, func(o *enginetest.Options) {
+		o.Probe = func(ctx context.Context, env recovery.Env) error {
+			b, _ := env.Binding("database")
+			conn, err := pgx.Connect(ctx, strings.Replace(b.URL, "/shop", "/postgres", 1))
+			if err != nil {
+				return err
+			}
+			defer conn.Close(ctx)
+			for _, sql := range []string{"create database other", "update pg_catalog.pg_database set datconnlimit = -2 where datname in ('shop', 'other')"} {
+				if _, err := conn.Exec(ctx, sql); err != nil {
+					return err
+				}
+			}
+			opened := &replay{conn: conn, args: replayArgs{Database: "shop"}}
+			for _, want := range []int{1, 0} { // remarks
+				if remarks, err := opened.reopen(ctx); err != nil || len(remarks) != want || want > 0 && !strings.Contains(remarks[0], "database shop was being dropped at the moment") {
+					t.Errorf("%q, %v", remarks, err)
+				}
+			}
+			if left, err := opened.names(ctx, "select datname from pg_database where datconnlimit = -2"); err != nil || !slices.Equal(left, []string{"other"}) {
+				t.Errorf("not valid are %q, %v", left, err)
+			}
+			shop, err := pgx.Connect(ctx, b.URL)
+			if err != nil {
+				return err
+			}
+			return shop.Close(ctx)
+		}
+	})
+	r.passed(t)
+}

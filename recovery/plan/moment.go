@@ -464,8 +464,13 @@ func (r resolver) resolve(s recovery.Survey, w recovery.Want) (recovery.Point, e
 }
 
 // nearer reports whether a loses less than b: it is later, or as late and more
-// exact. Every point is at or before what was wanted.
+// exact. Every point is at or before what was wanted. In one log its positions tell which
+// is later: a clock may have been put back.
 func nearer(a, b recovery.Point) bool {
+	system := a.Backup.Details[recovery.SystemIdentifier]
+	if system != "" && system == b.Backup.Details[recovery.SystemIdentifier] && a.Timeline == b.Timeline && a.Stop != 0 && b.Stop != 0 && a.Stop != b.Stop {
+		return a.Stop > b.Stop
+	}
 	if !a.Time.Equal(b.Time) {
 		return a.Time.After(b.Time)
 	}

@@ -375,6 +375,15 @@ func TestResolve_inService(t *testing.T) {
 			}
 		})
 	}
+	t.Run("of one log the position tells, whatever the clock", func(t *testing.T) {
+		m, err := resolve(t, copies(t, map[string][]string{"nearby": {"pitr/2/02:00"}, "offsite": {"pitr/2/02:00"}}), "latest", plan.Wanted{}, placed{engine})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p := m.Points[0]; p.Copy != "nearby" { // whose last commit is of an earlier time
+			t.Errorf("the one in %s, at %s, comes back", p.Copy, p.Stop)
+		}
+	})
 	t.Run("what refuses leaves the other, and says so", func(t *testing.T) {
 		m, err := resolve(t, copies(t, map[string][]string{"nearby": {"pitr/2/02:00"}, "offsite": {"pitr/1/01:00"}}), "latest", plan.Wanted{}, refusing{engine, "nearby"})
 		if err != nil {
@@ -384,6 +393,15 @@ func TestResolve_inService(t *testing.T) {
 			t.Errorf("%s comes back, with warnings %q", p.Backup.ID, p.Warnings)
 		}
 	})
+}
+
+// placed has more log in nearby than in offsite.
+type placed struct{ clustered }
+
+func (e placed) Resolve(ctx context.Context, s recovery.Survey, w recovery.Want, store storage.Store) (recovery.Point, error) {
+	p, err := e.clustered.Resolve(ctx, s, w, store)
+	p.Timeline, p.Stop = 1, map[string]recovery.LSN{"nearby": 0x3000000, "offsite": 0x2000000}[s.Copy]
+	return p, err
 }
 
 // refusing resolves nothing in a copy.
