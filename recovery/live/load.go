@@ -49,7 +49,8 @@ type Loaded struct {
 // the live server, beside the live one, which it does not touch: by pg_dump and
 // pg_restore, with the encoding, the locale and the provider of the restored one (but
 // see Source.AnyLocale), owners and privileges kept. What the live server lacks and must
-// have is refused before. It returns when all tables have the same number of rows on both sides.
+// have, room on its disks among it, is refused before. It returns when all tables have the
+// same number of rows on both sides.
 //
 // Where this run has loaded it already it counts again; what an interruption has
 // left half, and what was loaded from another restored database, because the plan
@@ -178,6 +179,9 @@ func (l *load) load(ctx context.Context) (Loaded, error) {
 	dump := filepath.Join(l.from.Dir, "dump")
 	if err := os.RemoveAll(dump); err != nil {
 		return Loaded{}, fmt.Errorf("make room for the dump: %w", err)
+	}
+	if err := l.roomy(ctx, dump); err != nil {
+		return Loaded{}, err
 	}
 	if err := l.dump(ctx, dump); err != nil {
 		return Loaded{}, err

@@ -87,8 +87,14 @@ func (s switcher) Plan(c recovery.SwitchContext) (recovery.Switch, error) {
 		Open:     []recovery.Step{step("open-live", openName, "let users into "+c.Live.Target.Name, a, a.Live)},
 	}
 	if seen.Host != "" && seen.Data != "" {
-		// What comes back is about as large as what is live, and both are there.
-		p.Prepare[0].Guards = []recovery.Guard{{Kind: recovery.GuardRoom, Target: a.Beside, Dir: seen.Data, Bytes: seen.Target.Size}}
+		// What comes back is about as large as what is live, and both are there. Where what
+		// is missing is most of it, a dump is larger; the log's base backup is of all
+		// databases, and tells nothing. The load itself measures what was restored.
+		size := seen.Target.Size
+		if c.Point.Timeline == 0 {
+			size = max(size, c.Point.Bytes)
+		}
+		p.Prepare[0].Guards = []recovery.Guard{{Kind: recovery.GuardRoom, Target: a.Beside, Dir: seen.Data, Bytes: size}}
 	}
 	logged := s.logged(c.Point)
 	of := c.Component

@@ -1,0 +1,185 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sys/unix"
+
+	"comeback/recovery"
+)
+
+// disk is a file system that a load writes to.
+type disk struct {
+	free, need int64
+	places     []string
+}
+
+// roomy refuses to load what the live server's disks have no room for: a full disk under
+// its data or its log would end it for everybody. What was live says nothing about that,
+// because what is missing may be all of it; so what was restored is measured. It counts
+// what a checkpoint lets stand of the log, and the dump where it lies on the same disk.
+// What cannot be seen from here is a remark.
+func (l *load) roomy(ctx context.Context, dump string) error {
+	size, tables, err := l.sizes(ctx)
+	if err != nil {
+		return err
+	}
+	id, err := Identify(ctx, l.Address)
+	if err != nil {
+		return err
+	}
+	if id.Host == "" {
+		l.result.Remarks = append(l.result.Remarks, unseen(size))
+		return nil
+	}
+	needs, err := l.needs(ctx, id.Data, size)
+	if err != nil {
+		return err
+	}
+	disks := map[uint64]*disk{}
+	for _, dir := range slices.Sorted(maps.Keys(needs)) {
+		free, device, err := roomIn(dir)
+		if err != nil {
+			l.result.Remarks = append(l.result.Remarks, unseen(size)+": "+err.Error())
+			return nil
+		}
+		if disks[device] == nil {
+			disks[device] = &disk{free: free}
+		}
+		d := disks[device]
+		d.need, d.places = d.need+needs[dir], append(d.places, dir)
+	}
+	if _, device, err := roomIn(dump); err == nil && disks[device] != nil {
+		d := disks[device]
+		d.need, d.places = d.need+tables, append(d.places, dump)
+	}
+	for _, d := range disks {
+		if d.free < d.need {
+			return recovery.Errorf("make room on that disk; or write `into: hand-over` and restore into another directory with --scratch, or on another host; or bring only some tables or rows back: comeback rescue RUNBOOK",
+				"refused: what was restored needs %s in %s and there is %s free: a full disk would end the live server", recovery.FormatBytes(d.need), strings.Join(d.places, " and "), recovery.FormatBytes(d.free)).WithExit(recovery.Refused)
+		}
+	}
+	return nil
+}
+
+func unseen(size int64) string {
+	return fmt.Sprintf("whether the live server's disks have room for the %s that come back cannot be seen from here", recovery.FormatBytes(size))
+}
+
+// sizes are those of the restored database, and of its tables alone, which is about the
+// most that a dump of it takes.
+func (l *load) sizes(ctx context.Context) (all, tables int64, err error) {
+	err = l.scratch.QueryRow(ctx, `select pg_database_size(current_database()),
+		(select coalesce(sum(pg_table_size(oid)), 0)::int8 from pg_class where relkind in ('r', 'm') and relpersistence <> 't')`).Scan(&all, &tables)
+	if err != nil {
+		return 0, 0, recovery.Errorf("retry the restore", "ask how large the restored database is: %w", err)
+	}
+	return all, tables, nil
+}
+
+// needs are the bytes that a load takes in each directory of the live server.
+func (l *load) needs(ctx context.Context, data string, size int64) (map[string]int64, error) {
+	var mostLog int64
+	var space uint32
+	err := l.conn.QueryRow(ctx, "select pg_size_bytes(current_setting('max_wal_size')), dattablespace from pg_database where oid = $1::oid", l.Was).Scan(&mostLog, &space)
+	if err != nil {
+		return nil, fmt.Errorf("ask the live server where its data are: %w", err)
+	}
+	log := filepath.Join(data, "pg_wal")
+	needs := map[string]int64{log: max(0, min(size, mostLog)-sizeOf(log))}
+	lacking, err := l.lackingSpaces(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(lacking) == 0 {
+		elsewhere, err := l.spaces(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for oid, n := range elsewhere {
+			needs[spaceIn(data, oid)] += n
+			size -= n
+		}
+	}
+	needs[spaceIn(data, space)] += max(0, size)
+	return needs, nil
+}
+
+// spaces are, by the OIDs that the live server's tablespaces have, the bytes that what was
+// restored has in them, beside the default one of its database.
+func (l *load) spaces(ctx context.Context) (map[uint32]int64, error) {
+	type used struct {
+		Name  string
+		Bytes int64
+	}
+	found, err := l.scratch.Query(ctx, `select spcname::text, sum(pg_relation_size(c.oid))::int8 from pg_class c join pg_tablespace t on t.oid = c.reltablespace
+		where spcname <> 'pg_global' and c.relkind in ('r', 'i', 'm', 't') group by 1`)
+	var there []used
+	if err == nil {
+		there, err = pgx.CollectRows(found, pgx.RowToStructByPos[used])
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ask how large the tablespaces of the restored database are: %w", err)
+	}
+	all := map[uint32]int64{}
+	for _, u := range there {
+		var oid uint32
+		if err := l.conn.QueryRow(ctx, "select oid from pg_tablespace where spcname = $1::name", u.Name).Scan(&oid); err != nil {
+			return nil, fmt.Errorf("look for tablespace %s on the live server: %w", u.Name, err)
+		}
+		all[oid] += u.Bytes
+	}
+	return all, nil
+}
+
+// defaultSpace is the OID of pg_default in every cluster.
+const defaultSpace = 1663
+
+// spaceIn is the directory of a tablespace, or the link to it.
+func spaceIn(data string, space uint32) string {
+	if space == defaultSpace {
+		return filepath.Join(data, "base")
+	}
+	return filepath.Join(data, "pg_tblspc", strconv.FormatUint(uint64(space), 10))
+}
+
+// sizeOf is how many bytes lie in the files of a directory, as far as this user can see.
+func sizeOf(dir string) (n int64) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && info.Mode().IsRegular() {
+			n += info.Size()
+		}
+	}
+	return n
+}
+
+// roomIn is how many bytes are free where a directory lies, or will lie, and on which
+// device that is. Tests say it in place of a disk.
+var roomIn = func(dir string) (free int64, device uint64, err error) {
+	for {
+		var s unix.Statfs_t
+		var st unix.Stat_t
+		if err = unix.Statfs(dir, &s); err == nil {
+			err = unix.Stat(dir, &st)
+		}
+		if err == nil {
+			return int64(s.Bavail) * s.Bsize, st.Dev, nil
+		}
+		parent := filepath.Dir(dir)
+		if !errors.Is(err, fs.ErrNotExist) || parent == dir {
+			return 0, 0, fmt.Errorf("look for room in %s: %w", dir, err)
+		}
+		dir = parent
+	}
+}
