@@ -90,6 +90,14 @@ func (diffKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (reco
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
+	var exceptions, remarks []string
+	for _, c := range append([]Copies{{Before: o.Before, After: o.After}}, o.Further...) {
+		exception, remark, err := large(ctx, c.Before, c.After)
+		if err != nil {
+			return recovery.Outcome{}, err
+		}
+		exceptions, remarks = tell(exceptions, exception), tell(remarks, remark)
+	}
 	befores := []*pgx.Conn{o.Before}
 	for _, c := range o.Further {
 		befores = append(befores, c.Before)
@@ -110,7 +118,17 @@ func (diffKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (reco
 	if err := keep(dir, differenceFile, d); err != nil {
 		return recovery.Outcome{}, err
 	}
-	return d.outcome(), nil
+	outcome := d.outcome()
+	outcome.Exceptions, outcome.Remarks = append(outcome.Exceptions, exceptions...), append(outcome.Remarks, remarks...)
+	return outcome, nil
+}
+
+// tell adds what is not told yet.
+func tell(told []string, says string) []string {
+	if says == "" || slices.Contains(told, says) {
+		return told
+	}
+	return append(told, says)
 }
 
 // tables finds what to compare in the first copies.

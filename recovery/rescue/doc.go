@@ -10,6 +10,7 @@
 //
 //	catalog.go  what a database says of its tables
 //	diff.go     which tables of which copies; of several transactions, each has two
+//	large.go    large objects that a transaction removed: told, because they do not come back
 //	compare.go  copies side by side, in the order of the key: removed, changed, added
 //	match.go    which table and columns of live they belong to
 //	preview.go  what live has of each row (classify.go), and what would be done; live is only read

@@ -180,6 +180,34 @@ func TestSteps_droppedTable(t *testing.T) {
 	}
 }
 
+// Large objects are no rows: that some are gone is told, and not that all is back.
+func TestSteps_largeObjects(t *testing.T) {
+	w := newWorld(t, `create table photos (id int primary key, content oid); insert into photos select n, lo_from_bytea(50000 + n, 'a photo') from generate_series(1, 9) n`)
+	w.harm(`delete from photos where id > 7`)
+	diff := func() recovery.Outcome {
+		t.Helper()
+		return newStage(w).must(w.args("photos"), rescue.KindDiff)
+	}
+	if o := diff(); len(o.Exceptions) > 0 || !strings.Contains(strings.Join(o.Remarks, "; "), "large objects") {
+		t.Errorf("exceptions %q, remarks %q", o.Exceptions, o.Remarks)
+	}
+	w.after = w.copy("later")
+	c := w.conn(w.after)
+	w.query(c, `select lo_unlink(content) from photos where id = 3; select lo_unlink(50009); select lo_create(60000)`)
+	if err := c.Close(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	if o := diff(); len(o.Exceptions) != 1 || !strings.HasPrefix(o.Exceptions[0], "2 large objects were removed") || !strings.Contains(o.Exceptions[0], "(50003, 50009)") {
+		t.Errorf("exceptions %q", o.Exceptions)
+	}
+	// Of a database without any nothing is told.
+	w.before = w.copy("none")
+	w.query(w.conn(w.before), `select lo_unlink(oid) from pg_largeobject_metadata`)
+	if o := diff(); len(o.Exceptions) > 0 || strings.Contains(strings.Join(o.Remarks, "; "), "large objects") {
+		t.Errorf("exceptions %q, remarks %q", o.Exceptions, o.Remarks)
+	}
+}
+
 // definition is a table as psql describes it, but for what others have on it.
 func (w *world) definition(table string) string {
 	w.Helper()
