@@ -219,7 +219,7 @@ func (l *linter) values(c Component, name string, candidates []Schema) {
 			}
 		}
 		if wrong != "" {
-			l.problems.add(Error, c.Keys[name], fmt.Sprintf("`%s: %s` %s", name, v, wrong), strings.Join(instead, "; or "))
+			l.problems.value(c.Keys[name], fmt.Sprintf("`%s: %s` %s", name, v, wrong), strings.Join(instead, "; or "))
 		}
 	}
 }

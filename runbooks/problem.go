@@ -31,6 +31,9 @@ type Problem struct {
 	Says string
 	// Do is what to write instead, likewise.
 	Do string
+	// Value says that it is the value of a component's setting: whatever does not read that
+	// setting can go by the runbook all the same.
+	Value bool
 }
 
 // String is "12:3: error: what is wrong; what to write".
@@ -74,6 +77,13 @@ func (p *Problems) add(s Severity, at Pos, says, do string) {
 		return
 	}
 	*p = append(*p, Problem{Pos: at, Severity: s, Says: says, Do: do})
+}
+
+// value adds an error in the value of a setting.
+func (p *Problems) value(at Pos, says, do string) {
+	if !p.full() {
+		*p = append(*p, Problem{Pos: at, Severity: Error, Says: says, Do: do, Value: true})
+	}
 }
 
 // maxProblems is how many problems are worth listing.

@@ -14,7 +14,7 @@ import (
 // moment, or another copy to restore from. It only reads.
 func (a *app) amendment(ctx context.Context, s recovery.Session, state recovery.State, choice tui.Choice) (recovery.Amended, error) {
 	old := s.Plan()
-	b, _, err := a.open(ctx, old.Runbook.Path)
+	b, _, err := a.openFollowed(ctx, old.Runbook.Path)
 	if err != nil {
 		return recovery.Amended{}, err
 	}
@@ -61,7 +61,7 @@ func (a *app) amendment(ctx context.Context, s recovery.Session, state recovery.
 		}
 	}
 	fresh, err := plan.Make(plan.Options{Losses: losses, Runbook: b.Runbook, Source: b.source, Engines: engines(), Mode: old.Mode, Moment: m, Switchers: switchers(), Live: live,
-		Run: old.Run, Number: old.Number, Previous: old.Previous, Scratch: scratchOf(old), Created: old.Created, Expected: history.Expected, Keep: old.Keep})
+		Run: old.Run, Number: old.Number, Previous: old.Previous, Scratch: scratchOf(old), Created: old.Created, Expected: history.Expected, Keep: old.Keep, Begun: true})
 	if err != nil {
 		return recovery.Amended{}, err
 	}

@@ -111,9 +111,29 @@ type book struct {
 // maxRunbook is more than a person can read in an incident.
 const maxRunbook = 8 << 20
 
-// open reads, parses and lints a runbook. All its errors come in one error, one
-// a line.
+// open reads, parses and lints a runbook, for what begins by it. All its errors come in one
+// error, one a line.
 func (a *app) open(ctx context.Context, path string) (*book, runbooks.Problems, error) {
+	return a.opened(ctx, path, parse)
+}
+
+// openFollowed is open for what goes by a runbook already: a server's log, which fills the
+// disk while nobody takes it, and runs that there are. A setting that another version took, or
+// that nothing here reads, holds none of them up: its value is a warning. Whatever does read
+// it refuses it by itself.
+func (a *app) openFollowed(ctx context.Context, path string) (*book, runbooks.Problems, error) {
+	return a.opened(ctx, path, func(path string, b []byte) (*runbooks.Runbook, runbooks.Problems) {
+		rb, problems := parse(path, b)
+		for i := range problems {
+			if problems[i].Value {
+				problems[i].Severity = runbooks.Warning
+			}
+		}
+		return rb, problems
+	})
+}
+
+func (a *app) opened(ctx context.Context, path string, parse func(path string, b []byte) (*runbooks.Runbook, runbooks.Problems)) (*book, runbooks.Problems, error) {
 	asked := path
 	path, b, err := a.readRunbook(ctx, path)
 	if err != nil {

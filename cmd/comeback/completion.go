@@ -77,7 +77,7 @@ func (a *app) ofRunbook(names func(*book) []string) completion {
 		if len(args) == 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		b, _, err := a.open(cmd.Context(), args[0])
+		b, _, err := a.openFollowed(cmd.Context(), args[0])
 		if r, unknown := a.load(args[0]); err != nil && unknown == nil {
 			b, err = a.bookOf(r)
 		}

@@ -31,7 +31,7 @@ func (a *app) firstLost(ctx context.Context, r runner.Past, component string, co
 	if !ok || p.Lost.LSN == 0 {
 		return nil, nil
 	}
-	b, _, err := a.open(ctx, r.Plan.Runbook.Path)
+	b, _, err := a.openFollowed(ctx, r.Plan.Runbook.Path)
 	if err != nil {
 		return nil, err
 	}

@@ -79,7 +79,7 @@ func (a *app) lookAtTables(ctx context.Context, r runner.Past, url string, o loo
 
 // liveRows counts the rows of a component's live database.
 func (a *app) liveRows(ctx context.Context, p *recovery.Plan, o looking) ([]verify.TableRows, error) {
-	b, _, err := a.open(ctx, p.Runbook.Path)
+	b, _, err := a.openFollowed(ctx, p.Runbook.Path)
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ func (a *app) planUndo(ctx context.Context, r runner.Past, leave bool) (*recover
 	if err != nil {
 		return nil, nil, err
 	}
-	b, _, err := a.open(ctx, filepath.Join(r.Dir, "runbook.md"))
+	b, _, err := a.openFollowed(ctx, filepath.Join(r.Dir, "runbook.md"))
 	if err != nil {
 		return nil, nil, err
 	}

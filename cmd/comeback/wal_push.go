@@ -98,7 +98,7 @@ func (a *app) walPush(ctx context.Context, o walPushed) error {
 
 // pusher opens the runbook and gives what a push of its log needs, a spool with it.
 func (a *app) pusher(ctx context.Context, o walPushed) (*book, push.Options, error) {
-	b, _, err := a.open(ctx, o.runbook)
+	b, _, err := a.openFollowed(ctx, o.runbook)
 	if err != nil {
 		return nil, push.Options{}, err
 	}
@@ -149,7 +149,7 @@ func (a *app) walFetch(ctx context.Context, o walPushed, name, path string) erro
 	failed := func(err error) error {
 		return &recovery.Error{What: err.Error(), Hint: recovery.HintOf(err), Exit: fetchFailed, Err: err}
 	}
-	b, _, err := a.open(ctx, o.runbook)
+	b, _, err := a.openFollowed(ctx, o.runbook)
 	if err != nil {
 		return failed(err)
 	}

@@ -76,7 +76,7 @@ Exit codes:
 }
 
 func (a *app) walSave(ctx context.Context, o walSaved) error {
-	b, _, err := a.open(ctx, o.runbook)
+	b, _, err := a.openFollowed(ctx, o.runbook)
 	if err != nil {
 		return err
 	}

@@ -34,11 +34,7 @@ func Back(o BackOptions) (*recovery.Plan, error) {
 		if !ok || i < 0 {
 			return nil, recovery.Errorf("bring it back by hand", "plan the switch back of %s: this version cannot switch it", old.Component).WithExit(recovery.Refused)
 		}
-		keep, err := keepOld(p.Components[i])
-		if err != nil { // the run has switched, by a version that took this value for the default
-			keep = KeepOld
-		}
-		s, err := switcher.Back(recovery.SwitchContext{Component: p.Components[i], Live: l, Run: parent.Run, Copies: p.Copies, KeepUntil: o.Created.Add(keep), By: o.Run, At: o.Created.UTC()}, old)
+		s, err := switcher.Back(recovery.SwitchContext{Component: p.Components[i], Live: l, Run: parent.Run, Copies: p.Copies, KeepUntil: o.Created.Add(keptOld(p.Components[i])), By: o.Run, At: o.Created.UTC()}, old)
 		if err != nil {
 			return nil, fmt.Errorf("plan the switch back of %s: %w", old.Component, err)
 		}

@@ -27,7 +27,8 @@ func (s swaps) Back(c recovery.SwitchContext, _ recovery.Old) (recovery.Switch, 
 }
 
 // What was live stays for as long as the runbook says, after a switch and after the way
-// back, and a length that cannot be read is told and not taken for another.
+// back, and a length that cannot be read is told and not taken for another, but where the
+// run has begun with it.
 func TestKeep(t *testing.T) {
 	for name, c := range map[string]struct {
 		keep  string
@@ -51,6 +52,13 @@ func TestKeep(t *testing.T) {
 			if c.says != "" {
 				if err == nil || !strings.Contains(err.Error(), c.says) || recovery.HintOf(err) == "" || recovery.ExitOf(err) != recovery.Usage {
 					t.Fatalf("%v, hint %q, exit %d", err, recovery.HintOf(err), recovery.ExitOf(err))
+				}
+				_, err = makePlan(t, func(o *plan.Options) {
+					o.Runbook, o.Mode, o.Begun = parse(t, book), recovery.Recovery, true
+					o.Live, o.Switchers = []recovery.Live{live}, []recovery.Switcher{swaps{until: &until}}
+				})
+				if err != nil || !until.Equal(at.Add(plan.KeepOld)) {
+					t.Errorf("of a run that has begun it stays until %s, %v", until, err)
 				}
 				return
 			}

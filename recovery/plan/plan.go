@@ -42,6 +42,8 @@ type Options struct {
 	// Scratch is the directory that the run's scratch directory is made in.
 	Scratch string
 	Created time.Time
+	// Begun says that the run has begun already, and that the plan changes its own.
+	Begun bool
 	// Keep leaves what was restored in place when the run ends well.
 	Keep bool
 	// Switchers bring restored components live, and Live are their live targets

@@ -76,6 +76,9 @@ func (b *builder) switched(stage, line int, section runbooks.Stage, block runboo
 		c := recovery.SwitchContext{System: b.plan.System, Runbook: b.plan.Runbook.SHA256, Component: b.plan.Components[i], Point: point, Live: l, Scratch: b.scratch(name), Run: b.Run,
 			Copies: b.plan.Copies}
 		keep, err := keepOld(c.Component)
+		if b.Begun {
+			keep, err = keptOld(c.Component), nil
+		}
 		if err != nil {
 			return fmt.Errorf("plan the switch of %s: %w", name, err)
 		}
@@ -203,6 +206,16 @@ func keepOld(c recovery.Component) (time.Duration, error) {
 		return 0, fmt.Errorf("`keep: %s` %w", text, err)
 	}
 	return runbooks.ParseDuration(text)
+}
+
+// keptOld is keepOld for a run that has begun: what cannot be read was taken for the
+// default then.
+func keptOld(c recovery.Component) time.Duration {
+	keep, err := keepOld(c)
+	if err != nil {
+		return KeepOld
+	}
+	return keep
 }
 
 // CheckKeep says what is wrong with a component's `keep`.
