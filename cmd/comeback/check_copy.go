@@ -68,28 +68,30 @@ func (a *app) gatherCopy(ctx context.Context, b *book, c recovery.Copy, canary b
 	if l, ok := storage.As[storage.Locker](store); ok {
 		a.gatherLocks(ctx, &seen, store, l)
 	}
+	k := backup.Keeping{System: b.System, Text: b.bytes, At: a.now(), Changed: changed(b.path)}
 	if canary {
 		seen.Canary = check.Canary(ctx, store, a.now())
-		seen.RunbookErr = a.keepRunbook(ctx, b, store)
+		if !inCopy(b.path) { // as backups do: where others take these, nothing else brings it there
+			seen.RunbookErr = k.Keep(ctx, store)
+		}
 	}
 	all, err := backup.Runbooks(ctx, store, b.System)
 	if seen.NoRunbook = err == nil && len(all) == 0; seen.RunbookErr == nil {
 		seen.RunbookErr = err
 	}
+	if other, ok := k.Other(all); ok && !inCopy(b.path) {
+		seen.OtherRunbook, seen.OtherSince = other.Key, other.At
+	}
 	return seen
 }
 
-// keepRunbook stores a runbook of this host in a copy, as backups do: where others take
-// these, nothing else brings it there.
-func (a *app) keepRunbook(ctx context.Context, b *book, store storage.Store) error {
-	if inCopy(b.path) {
-		return nil
+// changed is when a runbook of this host was changed last; zero where that is not known.
+func changed(path string) time.Time {
+	info, err := os.Stat(path)
+	if err != nil {
+		return time.Time{}
 	}
-	k := backup.Keeping{System: b.System, Text: b.bytes, At: a.now()}
-	if info, err := os.Stat(b.path); err == nil {
-		k.Changed = info.ModTime()
-	}
-	return k.Keep(ctx, store)
+	return info.ModTime()
 }
 
 // gatherLocks asks for the lock of the place, and for that of the newest backup's

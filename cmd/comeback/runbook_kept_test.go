@@ -57,17 +57,26 @@ func TestRunbookInCopy_withoutBackups(t *testing.T) {
 	if n := len(b.books(t)); n != 2 {
 		t.Fatalf("after the rehearsal of another one there are %d", n)
 	}
-	// An older one that another host still has is not the newest; one that was put back is.
-	for _, c := range []struct {
+	// An older one that another host still has is not the newest, whether it lay there before
+	// or not; one that was put back is.
+	never := append(bytes.Clone(first), "\nA draft.\n"...)
+	for name, c := range map[string]struct {
+		text    []byte
 		changed time.Time
-		books   int
-	}{{time.Now(), 2}, {time.Now().Add(r.ahead + 30*time.Minute), 3}} {
-		write(first, c.changed)
+	}{"that lay there before": {first, time.Now()}, "that never lay there": {never, time.Now()}} {
+		write(c.text, c.changed)
 		r.ahead += time.Hour
-		told()
-		if n := len(b.books(t)); n != c.books {
-			t.Errorf("changed %s, it was stored: %d, not %d", c.changed, n, c.books)
+		says := strings.Join(strings.Fields(r.run(t.Context(), "check", book).out), " ")
+		rehearse(book)
+		r.runnersEnd(t)
+		if n := len(b.books(t)); n != 2 || !strings.Contains(says, "the newest runbook in nearby is another than this one") || !strings.Contains(says, "touch "+book) {
+			t.Errorf("an older one %s: there are %d\n%s", name, n, says)
 		}
+	}
+	write(first, time.Now().Add(r.ahead+30*time.Minute))
+	r.ahead += time.Hour
+	if got := r.run(t.Context(), "check", book); len(b.books(t)) != 3 || strings.Contains(got.out, "the newest runbook") {
+		t.Errorf("after one was put back there are %d\n%s", len(b.books(t)), got.out)
 	}
 	// What was found in a copy is carried into no other.
 	rehearse("file://" + b.copy)

@@ -109,30 +109,50 @@ func ReadRunbook(ctx context.Context, s storage.Store, r Runbook, most int64) ([
 type Keeping struct {
 	System string
 	Text   []byte
-	// At is when it was what it is, Changed since when, as far as that is known.
+	// At is when it was what it is, Changed since when; zero where that is not known.
 	At, Changed time.Time
 }
 
-// Keep stores the runbook in a copy, unless it is the newest there. The newest is what a host
-// is given that has none: nothing takes its place that is older, nor what lay there before
-// it, unless that was changed back since.
+// Keep stores the runbook in a copy, unless the newest there stays it.
 func (k Keeping) Keep(ctx context.Context, s storage.Store) error {
-	sum := sha256.Sum256(k.Text)
-	digest := hex.EncodeToString(sum[:])
 	all, err := Runbooks(ctx, s, k.System)
 	if err != nil {
 		return err
 	}
-	// One of the future is not found, and stands in nothing's way.
-	all = slices.DeleteFunc(all, func(r Runbook) bool { return r.At.After(k.At.Add(24 * time.Hour)) })
-	if len(all) > 0 {
-		newest, before := all[0], slices.ContainsFunc(all, func(r Runbook) bool { return r.SHA256 == digest })
-		if newest.SHA256 == digest || !newest.At.Before(k.At.Truncate(time.Second)) || before && !k.Changed.After(newest.At) {
-			return nil
-		}
+	newest, ok := k.newest(all)
+	if ok && (newest.SHA256 == k.digest() || !k.after(newest)) {
+		return nil
 	}
-	if err := putNewest(ctx, s, k.System, k.At.UTC().Format(stampLayout), digest, k.Text); err != nil {
+	if err := putNewest(ctx, s, k.System, k.At.UTC().Format(stampLayout), k.digest(), k.Text); err != nil {
 		return fmt.Errorf("store the runbook: %w", err)
 	}
 	return nil
+}
+
+// Other is the newest of a copy's runbooks, where that is another one and this was not
+// changed after it.
+func (k Keeping) Other(all []Runbook) (Runbook, bool) {
+	newest, ok := k.newest(all)
+	return newest, ok && newest.SHA256 != k.digest() && !k.Changed.After(newest.At)
+}
+
+// newest is the one that a host is given that has none. One of the future is not found, and
+// stands in nothing's way.
+func (k Keeping) newest(all []Runbook) (Runbook, bool) {
+	i := slices.IndexFunc(all, func(r Runbook) bool { return !r.At.After(k.At.Add(24 * time.Hour)) })
+	if i < 0 {
+		return Runbook{}, false
+	}
+	return all[i], true
+}
+
+// after reports whether it is known to have come after another one: nothing takes the place of
+// the newest that was not changed since, an old checkout, for example, that another host has.
+func (k Keeping) after(r Runbook) bool {
+	return r.At.Before(k.At.Truncate(time.Second)) && k.Changed.After(r.At)
+}
+
+func (k Keeping) digest() string {
+	sum := sha256.Sum256(k.Text)
+	return hex.EncodeToString(sum[:])
 }

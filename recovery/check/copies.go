@@ -303,6 +303,9 @@ func (j *judge) copies() {
 				"%s: whether the runbook lies there is not known, or it could not be put there: %v", cp.Name, cp.RunbookErr)
 		case cp.NoRunbook:
 			j.find("runbook/"+cp.Name, recovery.NotMet, "let this host put it there: comeback check "+j.Path, "%s: holds no runbook: where this host is gone, nobody can begin with this copy alone", cp.Name)
+		case cp.OtherRunbook != "":
+			j.find("runbook/"+cp.Name, recovery.NotMet, "compare them; where this one is right: touch "+j.Path+" and comeback check "+j.Path+"; else go by that one here, too",
+				"the newest runbook in %s is another than this one, which was not changed since: %s of %s; a host that has none is given that one", cp.Name, cp.OtherRunbook, cp.OtherSince.Format("2 Jan 15:04"))
 		}
 		if cp.Skew != nil && cp.Skew.Abs() > badSkew {
 			j.find("clock/"+cp.Name, recovery.NotMet, "set the clock of this host: chronyc tracking", "the clock of %s and of this host differ by %s", cp.Name, recovery.FormatSpan(cp.Skew.Abs()))

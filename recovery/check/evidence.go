@@ -127,6 +127,10 @@ type Copy struct {
 	// put there, or not be looked for.
 	NoRunbook  bool
 	RunbookErr error
+	// OtherRunbook is the newest runbook there, where that is another one than this which
+	// this does not replace, since it was not changed after it; OtherSince is when it was stored.
+	OtherRunbook string
+	OtherSince   time.Time
 	// Lacking is what the spool of this host still has for it.
 	Lacking Lacking
 }
