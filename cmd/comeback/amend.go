@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/plan"
@@ -26,20 +28,9 @@ func (a *app) amendment(ctx context.Context, s recovery.Session, state recovery.
 	if err != nil {
 		return recovery.Amended{}, err
 	}
-	// The moment stays as it was asked for then, unless another is, and so does the
-	// component that decides.
-	w := plan.Wanted{Want: state.Moment.Want, Component: state.Moment.Anchor, Copy: choice.Copy, Engine: choice.Engine}
-	if choice.Want != "" {
-		if w.Want, err = recovery.ParseWant(choice.Want, a.now()); err != nil {
-			return recovery.Amended{}, err
-		}
-		w.Want.Look, w.Want.Table = state.Moment.Want.Look, state.Moment.Want.Table
-		if w.Want.Kind == recovery.WantBackup && w.Want.Table == "" {
-			w.Component = "" // the one that has the backup
-		}
-	}
-	if choice.Copy != "" && choice.Component != "" {
-		w.Of, w.Stay = choice.Component, state.Moment
+	w, err := wantedNow(old, state.Moment, choice, a.now())
+	if err != nil {
+		return recovery.Amended{}, err
 	}
 	m, err := a.resolve(ctx, b, cat, w)
 	if err != nil {
@@ -66,6 +57,31 @@ func (a *app) amendment(ctx context.Context, s recovery.Session, state recovery.
 		return recovery.Amended{}, err
 	}
 	return plan.Amend(state, old, fresh, a.operator(), "")
+}
+
+// wantedNow is what a choice asks for of a run that goes back to a moment. That stays as it
+// was asked for then, unless another is, and so does the component that decides.
+func wantedNow(p *recovery.Plan, m recovery.Moment, choice tui.Choice, now time.Time) (plan.Wanted, error) {
+	w := plan.Wanted{Want: m.Want, Component: m.Anchor, Copy: choice.Copy, Engine: choice.Engine}
+	if choice.Want != "" {
+		var err error
+		if w.Want, err = recovery.ParseWant(choice.Want, now); err != nil {
+			return w, err
+		}
+		w.Want.Look, w.Want.Table = m.Want.Look, m.Want.Table
+		switch {
+		case w.Want.Kind == recovery.WantBackup && w.Want.Table == "":
+			w.Component = "" // the one that has the backup
+		case m.Want.Kind == recovery.WantBackup && m.Want.Table == "" && !slices.ContainsFunc(p.Components, func(c recovery.Component) bool {
+			return c.Name == m.Anchor && c.Kind == recovery.Postgres
+		}):
+			w.Component = "" // it decided since it had the backup; to its last one the databases do not go back
+		}
+	}
+	if choice.Copy != "" && choice.Component != "" {
+		w.Of, w.Stay = choice.Component, m
+	}
+	return w, nil
 }
 
 // scratchOf is the directory that a plan's scratch directory is made in.
