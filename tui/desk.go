@@ -351,7 +351,7 @@ type Choice struct {
 	Want string
 	// What follows narrows the choice; where it is empty, as for a moment from
 	// the command line, the planner decides. Component is the one that the moment was
-	// chosen of, and decides; of a change it is the only one that Copy is for. Backup is
+	// chosen of, and decides, as for a place in its log; of a change it is the only one that Copy is for. Backup is
 	// the backup itself or the one that the window starts from.
 	Component, Copy, Engine, Backup string
 	// Look asks to stop before the copy is opened, so that a person looks at it.

@@ -53,9 +53,34 @@ func TestJourney_AWindowAsksForTheMoment(t *testing.T) {
 	toMoment(d, desk)
 	d.press("down", "enter", "t", "=latest", "enter", "enter")
 	d.sees("PLAN 7c31")
-	want := Choice{Want: "latest", Component: "database", Copy: "nearby", Engine: "pitr", Backup: "base/20261122T010041"}
+	want := Choice{Want: "latest", Copy: "nearby", Engine: "pitr", Backup: "base/20261122T010041"}
 	if desk.choices[0] != want {
 		t.Errorf("the desk was asked to plan %+v, not %+v", desk.choices[0], want)
+	}
+}
+
+// What was typed decides for the database whose log is open only where it is of that log:
+// the latest and a time are those of the whole system.
+func TestJourney_WhoseMomentIsTyped(t *testing.T) {
+	log := Choice{Component: "database", Copy: "nearby", Engine: "pitr", Backup: "base/20261122T010041"}
+	for typed, want := range map[string]Choice{
+		"latest":                    {Want: "latest", Copy: "nearby"},
+		"2026-11-23T09:00:00+01:00": {Want: "2026-11-23T09:00:00+01:00", Copy: "nearby"},
+		"before-xid:81214":          {Want: "before-xid:81214", Component: log.Component, Copy: log.Copy, Engine: log.Engine, Backup: log.Backup},
+		"lsn:3/7A21F0C8":            {Want: "lsn:3/7A21F0C8", Component: log.Component, Copy: log.Copy, Engine: log.Engine, Backup: log.Backup},
+	} {
+		t.Run(typed, func(t *testing.T) {
+			t.Parallel()
+			desk := shopDesk()
+			desk.opened.Components = []recovery.Component{{Name: "ledger", Kind: recovery.Postgres}, {Name: "database", Kind: recovery.Postgres}}
+			d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+			toMoment(d, desk)
+			d.press("down", "enter", "t", "="+typed, "enter", "enter")
+			d.sees("PLAN 7c31")
+			if got := desk.choices[0]; got != want {
+				t.Errorf("the desk was asked to plan %+v, not %+v", got, want)
+			}
+		})
 	}
 }
 

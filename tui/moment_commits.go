@@ -222,7 +222,15 @@ func (s *commitsScreen) use() tea.Cmd {
 		return nil
 	}
 	w := s.window()
-	return s.chooser.plan(s, s.offers, Choice{Want: want, Component: w.Component, Copy: w.Copy, Engine: w.Engine, Backup: w.Backup})
+	choice := Choice{Want: want, Component: w.Component, Copy: w.Copy, Engine: w.Engine, Backup: w.Backup}
+	// A time that was typed, or latest, is one of the whole system, whichever of its logs is open.
+	if len(s.marked) == 0 && s.typed != nil && !s.typed.OfLog() {
+		choice.Component = ""
+		if s.from.databases() > 1 { // the one that decides may be another's than this log's
+			choice.Engine, choice.Backup = "", ""
+		}
+	}
+	return s.chooser.plan(s, s.offers, choice)
 }
 
 // window is the window that the moment lies in: the one from the newest base
