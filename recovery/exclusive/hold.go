@@ -65,7 +65,9 @@ type Hold struct {
 
 // Targets are the identities of a plan's live targets, and of what they are parts
 // of: a database and the whole of its server are not worked on by two runs at once.
-// A place that is a path is one of this host.
+// A place that is a path is one of this host. Runs that follow the same run deal with the
+// same old data, wherever those lie: one of them does not remove what another one is about
+// to make live again.
 func Targets(p *recovery.Plan, host string) []string {
 	var targets []string
 	for _, t := range p.Targets {
@@ -81,6 +83,9 @@ func Targets(p *recovery.Plan, host string) []string {
 				targets = append(targets, held)
 			}
 		}
+	}
+	if p.Parent != "" && len(targets) > 0 {
+		targets = append(targets, "what run "+p.Parent+" has put aside")
 	}
 	slices.Sort(targets)
 	return targets

@@ -54,6 +54,42 @@ func TestTargets_ofOneServer(t *testing.T) {
 	}
 }
 
+// Old data of a run are not removed while another run makes them live again: an expiry
+// writes elsewhere than a switch back does. Those of other runs may go meanwhile, and so
+// may a recovery, which needs none of them.
+func TestTargets_ofOneParent(t *testing.T) {
+	of := func(run, parent, id, place string) *recovery.Plan {
+		return &recovery.Plan{Run: run, Parent: parent, Targets: []recovery.Target{{ID: recovery.TargetID(id), Place: place}}}
+	}
+	dir := filepath.Join(t.TempDir(), "locks")
+	take := func(p *recovery.Plan) (*Hold, error) {
+		return Take(t.Context(), Targets(p, "db1"), Options{Dir: dir, Now: time.Now, Holder: Holder{Run: p.Run, Operator: "ops", Host: "db1", PID: os.Getpid()}})
+	}
+	back, err := take(of("9a02", "7c31", "live/uploads", "/srv/uploads"))
+	must(t, err)
+	for name, c := range map[string]struct {
+		plan    *recovery.Plan
+		refused bool
+	}{
+		"its expiry":            {of("b0b0", "7c31", "old/uploads", "/srv/uploads.old-7c31"), true},
+		"the expiry of another": {of("b0b1", "5d11", "old/uploads", "/srv/uploads.old-5d11"), false},
+		"a recovery elsewhere":  {of("b0b2", "", "live/pages", "/srv/pages"), false},
+	} {
+		held, err := take(c.plan)
+		if c.refused != (recovery.ExitOf(err) == recovery.Refused) || c.refused && !strings.Contains(err.Error(), "9a02") || !c.refused && err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err == nil {
+			must(t, held.Release(t.Context()))
+		}
+	}
+	must(t, back.Release(t.Context()))
+	// What has no live target has nothing to hold.
+	if targets := Targets(&recovery.Plan{Parent: "7c31", Targets: []recovery.Target{{Scratch: true, Place: "/var/tmp/x"}}}, "db1"); len(targets) > 0 {
+		t.Errorf("targets %q", targets)
+	}
+}
+
 func TestTake_nothing(t *testing.T) {
 	h := newHost(t, "bastion", "7c31")
 	held, err := Take(t.Context(), nil, h.Options)
