@@ -160,7 +160,17 @@ func TestRecover_database(t *testing.T) {
 		t.Error("live is not what it was before the recovery")
 	}
 	benchedIn(t, l).loses(t, l, rep)
-	refuses("was switched back already", "switch-back", run, "--plain", "--confirm", target(t))
+	// To switch again, that switch back is switched back: as often as anybody likes.
+	for _, want := range [][]digest{now, harmed} {
+		refuses("was switched back already", "switch-back", run, "--plain", "--confirm", target(t))
+		run = r.lastState(t).Run
+		if got := r.run(t.Context(), "switch-back", run, "--plain", "--confirm", target(t)); got.code != recovery.CameBack {
+			t.Fatalf("switch back of %s: exit %d\n%s\n%s", run, got.code, got.out, got.err)
+		}
+		if after, err := digests(t.Context(), l.URL()); err != nil || !slices.Equal(after, want) {
+			t.Errorf("after the switch back of %s live is not what it was before: %v", run, err)
+		}
+	}
 }
 
 // lostCommits is how many commits of the shop came from the harm on.

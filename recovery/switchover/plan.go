@@ -1,6 +1,7 @@
 package switchover
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -141,7 +142,8 @@ func withoutSecrets(all recovery.Settings) recovery.Settings {
 	return kept
 }
 
-// Back lists the steps that give the old database its name again.
+// Back lists the steps that give the old database its name again. After a switch back
+// that is the one that was restored, which takes its place once more as it did at first.
 func (s switcher) Back(c recovery.SwitchContext, old recovery.Old) (recovery.Switch, error) {
 	if t, ok := isCluster(c.Live.Target); ok {
 		return s.backCluster(c, t, old)
@@ -155,11 +157,20 @@ func (s switcher) Back(c recovery.SwitchContext, old recovery.Old) (recovery.Swi
 		return recovery.Switch{}, recovery.Errorf("switch back by hand: rename the databases", "it is not recorded which database %s was", old.Place)
 	}
 	now = a.Was
-	a.Was, a.New, a.Back, a.Rebuild = was, now, true, nil
-	live := []recovery.TargetID{a.Live}
+	// The databases are called after the run that has restored one of them.
+	a.Run, a.Rebuild = cmp.Or(old.Identity["run"], a.Run), nil
+	switch old.Place {
+	case live.AsideName(a.Database, a.Run):
+		a.Was, a.New, a.Back = was, now, true
+	case live.BesideName(a.Database, a.Run):
+		a.Was, a.New = now, was
+	default:
+		return recovery.Switch{}, recovery.Errorf("switch back by hand: rename the databases", "plan the switch back of %s: database %s is not called as a switch of run %s calls it", a.Component, old.Place, a.Run).WithExit(recovery.Refused)
+	}
+	writes := []recovery.TargetID{a.Live}
 	fence := recovery.NewStep("fence", fenceName, "let nobody into "+c.Live.Target.Name, a)
 	swap := recovery.NewStep("swap-back", swapName, "make "+old.Place+" live again", a)
 	open := recovery.NewStep("open-live", openName, "let users into "+c.Live.Target.Name, a)
-	fence.Writes, swap.Writes, open.Writes = live, live, live
+	fence.Writes, swap.Writes, open.Writes = writes, writes, writes
 	return recovery.Switch{Fence: []recovery.Step{fence}, Exchange: []recovery.Step{swap}, Open: []recovery.Step{open}}, nil
 }
