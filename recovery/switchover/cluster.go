@@ -275,6 +275,48 @@ func (k stopKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (re
 	return o, nil
 }
 
+// Revive proves that the server was not started since: else people may have written, and
+// it is to stop again, and what is lost to count again. Where the switch was cut off
+// between its exchange and the record of it, another directory stands there: the exchange
+// finds out by itself how far it had come.
+func (stopKind) Revive(ctx context.Context, _ recovery.Env, s recovery.Step, o recovery.Outcome, _ bool) error {
+	var a clusterArgs
+	if err := s.Decode(&a); err != nil {
+		return err
+	}
+	which := a.Old
+	if a.Back {
+		which = a.New
+	}
+	var was exchange.Identity
+	if err := was.UnmarshalText([]byte(which)); err != nil {
+		return err
+	}
+	at, err := exchange.Standing(a.Data)
+	if err != nil || at != was {
+		return err
+	}
+	tools, err := postgres.FindTools(a.Major)
+	if err != nil {
+		return err
+	}
+	down, _, err := live.Service{Data: a.Data, Tools: tools}.Stopped(ctx)
+	if err != nil {
+		return err
+	}
+	if !down {
+		return fmt.Errorf("the live server was started again: %w", recovery.ErrGone)
+	}
+	control, err := postgres.ReadControl(ctx, tools, a.Data)
+	if err != nil {
+		return err
+	}
+	if now := control.CheckpointLSN.String(); now != o.Facts["log then at"] {
+		return fmt.Errorf("the live server was started since it was stopped, its log went on from %s to %s: %w", o.Facts["log then at"], now, recovery.ErrGone)
+	}
+	return nil
+}
+
 // watch observes the writes once more before they are ended.
 func (k stopKind) watch(ctx context.Context, env recovery.Env, c clusterStepOf, o *recovery.Outcome) error {
 	env.Meter().Phase("observe the writes", 0, recovery.NoUnit)
