@@ -38,9 +38,20 @@ type Want struct {
 	// Table asks for one table only, "carts" or "app.carts", where the engine
 	// can: a canary that tells whether the lost rows are there.
 	Table string `json:"table,omitempty"`
+	// Of is the component of which it is resolved, where several databases come back: no
+	// moment is told without it then. It is not a part of what was asked for.
+	Of string `json:"-"`
 }
 
 func (w Want) String() string { return w.Text }
+
+// To is how to ask for another moment of the same component.
+func (w Want) To(text string) string {
+	if w.Of != "" {
+		text += " --component " + w.Of
+	}
+	return "--to " + text
+}
 
 // OfLog reports whether a want names a transaction or a position in the log, of which
 // every database has its own.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/catalogue"
 	"comeback/recovery/execute"
 	"comeback/recovery/plan"
 	"comeback/recovery/rescue"
@@ -191,15 +192,21 @@ func (a *app) carryRescue(ctx context.Context, b *book, p *recovery.Plan, o requ
 // live. Where it is wanted it shows what it waits for.
 func (a *app) rescuePlan(ctx context.Context, b *book, o rescuing, look bool, say *plainWriter, shown bool) (*recovery.Plan, error) {
 	c, err := rescued(b, o.component)
-	if err == nil && o.component == "" {
-		err = o.ofOneLog(b, a.now())
-	}
 	if err != nil {
 		return nil, err
 	}
 	cat, err := a.surveyShown(ctx, b, shown)
 	if err != nil {
 		return nil, err
+	}
+	if o.component == "" {
+		of, err := o.logOf(cat, b, a.now())
+		if err == nil && of != "" {
+			c, err = rescued(b, of)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 	for _, r := range cat.Refusals {
 		say.line("", "copy %s could not be judged for %s: %v", r.Copy, r.Component, r.Err)
@@ -287,17 +294,18 @@ func rescued(b *book, name string) (recovery.Component, error) {
 	return all[i], nil
 }
 
-// ofOneLog refuses transactions and positions that may be of several databases.
-func (o *rescuing) ofOneLog(b *book, now time.Time) error {
+// logOf is the database of whose log the transactions and positions are; "" where there are
+// none.
+func (o *rescuing) logOf(cat catalogue.Catalogue, b *book, now time.Time) (string, error) {
 	for _, n := range o.xids {
-		return plan.OfSeveralLogs(plan.Restored(b.Runbook), fmt.Sprintf("transaction %d", n))
+		return plan.LogOf(cat, plan.Restored(b.Runbook), fmt.Sprintf("transaction %d", n))
 	}
 	for _, text := range []string{o.to, o.since, o.until} {
 		if w, err := recovery.ParseWant(text, now); err == nil && w.OfLog() { // what cannot be read is refused where it is resolved
-			return plan.OfSeveralLogs(plan.Restored(b.Runbook), text)
+			return plan.LogOf(cat, plan.Restored(b.Runbook), text)
 		}
 	}
-	return nil
+	return "", nil
 }
 
 // chosen are the choices by their tables.

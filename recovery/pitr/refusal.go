@@ -27,7 +27,7 @@ func (r *resolver) brokenStart(c chain) error {
 // of the oldest.
 func (r *resolver) beforeFirst() error {
 	oldest := r.bases[len(r.bases)-1].Base
-	hint := fmt.Sprintf("the first moment of the window is the end of base backup %s: --to %s; an older base backup may be in another copy", oldest.ID, oldest.ID)
+	hint := fmt.Sprintf("the first moment of the window is the end of base backup %s: %s; an older base backup may be in another copy", oldest.ID, r.want.To(oldest.ID))
 	if len(r.warnings) > 0 {
 		hint += " (" + r.warnings[0] + ")"
 	}
@@ -56,9 +56,9 @@ func (r *resolver) beyond(ctx context.Context, l *logReader) error {
 	gap := l.log.gaps[0]
 	after := "nothing after it can be restored"
 	if b, ok := r.firstAfter(gap); ok {
-		after = fmt.Sprintf("the nearest after it is the end of base backup %s, %s: --to %s", b.ID, clock(b.Ended), b.ID)
+		after = fmt.Sprintf("the nearest after it is the end of base backup %s, %s: %s", b.ID, clock(b.Ended), r.want.To(b.ID))
 	}
-	return recovery.Errorf(fmt.Sprintf("the nearest moment before the gap is %s: --to %s; %s", before, to, after),
+	return recovery.Errorf(fmt.Sprintf("the nearest moment before the gap is %s: %s; %s", before, r.want.To(to), after),
 		"%s cannot be reached: %s", r.want, gapSays(gap)).WithExit(recovery.Refused)
 }
 

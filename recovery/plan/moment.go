@@ -127,23 +127,52 @@ func names(components []recovery.Component) []string {
 	return all
 }
 
-// ofOneLog refuses a transaction or a position that may be one of several logs.
-func ofOneLog(restored []recovery.Component, w Wanted) error {
-	if w.Component != "" || !w.Want.OfLog() {
-		return nil
+// LogOf is the database in whose log a transaction or a position is of which it is not said
+// whose it is; "" where no copy holds a log. It is refused where it may be in several.
+func LogOf(cat catalogue.Catalogue, restored []recovery.Component, want string) (string, error) {
+	var of []string // a database of each log
+	logs := map[start]bool{}
+	for _, name := range Databases(restored) {
+		starts := logsOf(cat, name)
+		if len(starts) > 0 && !slices.ContainsFunc(starts, func(s start) bool { return logs[s] }) {
+			of = append(of, name)
+		}
+		for _, s := range starts {
+			logs[s] = true
+		}
 	}
-	return OfSeveralLogs(restored, w.Want.Text)
+	switch len(of) {
+	case 0:
+		return "", nil
+	case 1:
+		return of[0], nil
+	}
+	return "", recovery.Errorf("say of which database it is: --component "+strings.Join(of, " or --component "),
+		"%s may be in the log of each of several databases", want).WithExit(recovery.Usage)
 }
 
-// OfSeveralLogs refuses a transaction or a position of which it is not said whose it is,
-// where several databases come back.
-func OfSeveralLogs(restored []recovery.Component, want string) error {
-	all := Databases(restored)
-	if len(all) < 2 {
-		return nil
+// start is where a log starts: what starts at the same backup is the same log.
+type start struct{ copy, engine, backup, system string }
+
+// logsOf are the starts of the logs with positions that copies hold of a component. A service's
+// window has none, nor has a dump.
+func logsOf(cat catalogue.Catalogue, component string) (starts []start) {
+	for _, s := range cat.Surveys {
+		if s.Component != component {
+			continue
+		}
+		for _, w := range s.Windows {
+			if w.Exactness() != recovery.ToCommit {
+				continue
+			}
+			at := start{copy: s.Copy, engine: s.Engine, backup: w.Backup}
+			if i := slices.IndexFunc(s.Backups, func(b recovery.Backup) bool { return b.ID == w.Backup }); i >= 0 {
+				at.system = s.Backups[i].Details[recovery.SystemIdentifier]
+			}
+			starts = append(starts, at)
+		}
 	}
-	return recovery.Errorf("say of which database it is: --component "+strings.Join(all, " or --component "),
-		"%s may be in the log of each of several databases", want).WithExit(recovery.Usage)
+	return starts
 }
 
 // Resolve turns what was chosen into one point per component, before anything
@@ -153,13 +182,16 @@ func OfSeveralLogs(restored []recovery.Component, want string) error {
 func Resolve(ctx context.Context, cat catalogue.Catalogue, open catalogue.OpenStore, rb *runbooks.Runbook, engines []recovery.Engine, w Wanted) (recovery.Moment, error) {
 	restored := Restored(rb)
 	anchor, err := Anchor(restored, w.Component)
+	if err == nil && w.Component == "" && w.Want.OfLog() {
+		var of string
+		if of, err = LogOf(cat, restored, w.Want.Text); of != "" {
+			anchor, err = Anchor(restored, of)
+		}
+	}
 	if err != nil {
 		return recovery.Moment{}, err
 	}
-	if err := ofOneLog(restored, w); err != nil {
-		return recovery.Moment{}, err
-	}
-	r := resolver{ctx: ctx, cat: cat, open: open, copies: Copies(rb), engines: engines}
+	r := newResolver(ctx, cat, open, rb, engines)
 	if anchor, err = r.holder(restored, anchor, w); err != nil {
 		return recovery.Moment{}, err
 	}
@@ -258,8 +290,7 @@ func clock(t time.Time) string { return t.Format("2006-01-02T15:04:05.999999Z07:
 // ResolvePoint is Resolve for one component alone, whatever the runbook's stages
 // bring back besides.
 func ResolvePoint(ctx context.Context, cat catalogue.Catalogue, open catalogue.OpenStore, rb *runbooks.Runbook, engines []recovery.Engine, c recovery.Component, w Wanted) (recovery.Point, error) {
-	r := resolver{ctx: ctx, cat: cat, open: open, copies: Copies(rb), engines: engines}
-	return r.point(c, w)
+	return newResolver(ctx, cat, open, rb, engines).point(c, w)
 }
 
 // lastMoment is the latest time at which the anchor is known to have been as it is at
@@ -284,6 +315,14 @@ type resolver struct {
 	open    catalogue.OpenStore
 	copies  []recovery.Copy
 	engines []recovery.Engine
+	// several says that several components come back, databases that several of them do:
+	// then it is said of which a refusal is.
+	several, databases bool
+}
+
+func newResolver(ctx context.Context, cat catalogue.Catalogue, open catalogue.OpenStore, rb *runbooks.Runbook, engines []recovery.Engine) resolver {
+	restored := Restored(rb)
+	return resolver{ctx: ctx, cat: cat, open: open, copies: Copies(rb), engines: engines, several: len(restored) > 1, databases: len(Databases(restored)) > 1}
 }
 
 // staying resolves a want for one component in the copy from which it comes already, or,
@@ -366,6 +405,9 @@ func (r resolver) point(c recovery.Component, w Wanted) (recovery.Point, error) 
 		return recovery.Point{}, recovery.Errorf("leave --copy out, or choose one that `comeback moments` lists",
 			"the copy %s holds no backup of %s", w.Copy, c.Name)
 	}
+	if r.databases {
+		w.Want.Of = c.Name
+	}
 	answers := make([]answer, len(asked))
 	var wait sync.WaitGroup
 	for i, s := range asked {
@@ -392,7 +434,11 @@ func (r resolver) point(c recovery.Component, w Wanted) (recovery.Point, error) 
 		}
 	}
 	if best == nil {
-		return recovery.Point{}, refused(c.Name, w.Want, asked, refusals)
+		err := refused(c.Name, w.Want, asked, refusals)
+		if r.several && len(refusals) == 1 {
+			err = fmt.Errorf("bring back %s: %w", c.Name, err)
+		}
+		return recovery.Point{}, err
 	}
 	if isOther(*best, inService) {
 		best.Warnings = append(slices.Clone(best.Warnings), fmt.Sprintf("the point is of the cluster %s, and the newest base backup from before it of the cluster %s, which no copy that was asked can bring back there",

@@ -464,8 +464,27 @@ func TestResolve_backupOfAnother(t *testing.T) {
 	}
 }
 
-// logged is a shelf that has every transaction in its log.
-type logged struct{ shelf }
+// logged is a shelf that has every transaction in its log, which starts at each backup of the
+// component: of one that dumps names there is none, and where it is shared all are of one cluster.
+type logged struct {
+	shelf
+	dumps  string
+	shared bool
+}
+
+func (e logged) Survey(ctx context.Context, c recovery.Component, cp recovery.Copy, store storage.Store) (recovery.Survey, error) {
+	s, err := e.shelf.Survey(ctx, c, cp, store)
+	for _, b := range s.Backups {
+		w := recovery.Window{Component: c.Name, Copy: cp.Name, Engine: e.name, Backup: b.ID, From: recovery.Instant{LSN: 1, Time: b.Taken.To}}
+		if !e.shared {
+			w.Backup = c.Name + "/" + b.ID
+		}
+		if c.Name != e.dumps {
+			s.Windows = append(s.Windows, w)
+		}
+	}
+	return s, err
+}
 
 func (e logged) Resolve(ctx context.Context, s recovery.Survey, w recovery.Want, store storage.Store) (recovery.Point, error) {
 	if w.OfLog() {
@@ -491,10 +510,16 @@ func TestResolve_anchor(t *testing.T) {
 		"a transaction of any":        {both, "before-xid:81214", "", "", "before-xid:81214 may be in the log of each of several databases", "--component database or --component stats"},
 		"what follows a transaction":  {both, "after-xid:81214", "", "", "several databases", "--component stats"},
 		"a position in any log":       {both, "lsn:3/7A21F0C8", "", "", "several databases", "--component stats"},
+		"one of the only log":         {both + "database has dumps", "before-xid:81214", "", "stats", "", ""},
+		"one of one cluster":          {both + "one cluster", "before-xid:81214", "", "database", "", ""},
 		"one that does not come back": {text, "latest", "stats", "", `restores no component "stats"`, "choose one of: database"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			rb, engines := parse(t, c.book), []recovery.Engine{logged{log}}
+			engine := logged{shelf: log, shared: strings.HasSuffix(c.book, "one cluster")}
+			if strings.HasSuffix(c.book, "database has dumps") {
+				engine.dumps = "database"
+			}
+			rb, engines := parse(t, c.book), []recovery.Engine{engine}
 			cat, err := catalogue.Survey(t.Context(), catalogue.Options{Components: plan.Restored(rb), Copies: plan.Copies(rb), Engines: engines, OpenStore: open})
 			if err != nil {
 				t.Fatal(err)
@@ -514,6 +539,36 @@ func TestResolve_anchor(t *testing.T) {
 				t.Errorf("%+v, %v", m, err)
 			}
 		})
+	}
+}
+
+// refuses is a log with a gap before everything that is wanted.
+type refuses struct{ shelf }
+
+func (refuses) Resolve(_ context.Context, _ recovery.Survey, w recovery.Want, _ storage.Store) (recovery.Point, error) {
+	return recovery.Point{}, recovery.Errorf("the nearest moment before the gap is "+w.To("after-xid:81213"), "%s cannot be reached", w).WithExit(recovery.Refused)
+}
+
+// A refusal says of which component it is where several come back, and what it tells to ask for
+// instead names the database where there are several.
+func TestResolve_refusalOfOne(t *testing.T) {
+	open := copies(t, map[string][]string{"nearby": {"pitr/02:00"}})
+	for book, c := range map[string]struct{ says, hint string }{
+		text: {"2026-11-23T02:10:00Z cannot be reached", "the nearest moment before the gap is --to after-xid:81213"},
+		strings.Replace(text, "restore: database", "restore: [database, stats]", 1): {
+			"bring back stats: 2026-11-23T02:10:00Z cannot be reached", "the nearest moment before the gap is --to after-xid:81213 --component stats"},
+	} {
+		rb, engines := parse(t, book), []recovery.Engine{refuses{log}}
+		cat, err := catalogue.Survey(t.Context(), catalogue.Options{Components: plan.Restored(rb), Copies: plan.Copies(rb), Engines: engines, OpenStore: open})
+		if err != nil {
+			t.Fatal(err)
+		}
+		restored := plan.Restored(rb)
+		want := recovery.Want{Kind: recovery.WantTime, Time: at, Text: "2026-11-23T02:10:00Z"}
+		_, err = plan.Resolve(t.Context(), cat, open, rb, engines, plan.Wanted{Want: want, Component: restored[len(restored)-1].Name})
+		if err == nil || err.Error() != c.says || recovery.HintOf(err) != c.hint || recovery.ExitOf(err) != recovery.Refused {
+			t.Errorf("%v, hint %q, exit %d; not %q, %q", err, recovery.HintOf(err), recovery.ExitOf(err), c.says, c.hint)
+		}
 	}
 }
 
