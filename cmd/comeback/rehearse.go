@@ -47,7 +47,7 @@ never proven, the one whose proof is the oldest, else a backup by chance), gives
 to everything else on the host, and refuses to begin where it would take more disk
 than --max-disk or less memory than --min-memory is free. It is stopped where it takes
 more disk after all, or leaves the host less than half of that memory, but not once it
-was resumed. Signed (--key), its report is filed in the copies. It does not go with
+was resumed; these limits hold for every rehearsal that nobody watches. Signed (--key), its report is filed in the copies. It does not go with
 --to, --look, --only-table, --keep, --ask or --scenario.
 
 MOMENT is "latest" (the default), an RFC 3339 time with offset, "10 minutes
@@ -68,11 +68,6 @@ after-xid:81213, or a backup's id as ` + "`comeback moments`" + ` lists it.
 		Args: oneArgument("RUNBOOK"), ValidArgsFunction: runbookArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !o.auto {
-				for _, name := range []string{"max-disk", "min-memory"} {
-					if cmd.Flags().Changed(name) {
-						return usage("add --auto, or leave it out", "--%s is a limit of a rehearsal that nobody watches", name)
-					}
-				}
 				return a.carryOut(cmd.Context(), args[0], o)
 			}
 			if o.to != "" || o.look || o.table != "" || o.keep || o.ask || o.scenario != "" {
@@ -83,8 +78,8 @@ after-xid:81213, or a backup's id as ` + "`comeback moments`" + ` lists it.
 	}
 	f := cmd.Flags()
 	f.BoolVar(&o.auto, "auto", false, "rehearse what most needs a proof, without anybody")
-	f.Var(&o.limits.disk, "max-disk", "with --auto: never take more disk than this, like 50GB")
-	f.Var(&o.limits.memory, "min-memory", "with --auto: refuse to begin while less memory is free than this, like 2GB")
+	f.Var(&o.limits.disk, "max-disk", "where nobody watches: never take more disk than this, like 50GB")
+	f.Var(&o.limits.memory, "min-memory", "where nobody watches: refuse to begin while less memory is free than this, like 2GB")
 	a.signersFlag(cmd)
 	f.StringVar(&o.to, "to", "", "the `MOMENT` to go back to (default latest)")
 	o.flags(f)
@@ -190,6 +185,9 @@ func (a *app) carryOut(ctx context.Context, path string, o request) error {
 	}
 	byLines := o.ask || o.plain && a.asks(false)
 	if !o.json && !o.dryRun && o.confirm == "" && (byLines || !o.plain && a.interactive()) {
+		if o.limits != (limits{}) {
+			return usage("add --auto or --json, or leave it out", "--max-disk and --min-memory are limits of a rehearsal that nobody watches")
+		}
 		o.plain = byLines
 		return a.consoleKeyed(ctx, path, o)
 	}
@@ -236,6 +234,11 @@ func (a *app) carryOut(ctx context.Context, path string, o request) error {
 	}
 	if o.dryRun {
 		return a.printPlan(p)
+	}
+	if o.limits != (limits{}) {
+		if err := o.limits.hold(p); err != nil {
+			return err
+		}
 	}
 	return a.runPlanned(ctx, b, p, o, say)
 }

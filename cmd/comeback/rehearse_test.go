@@ -349,8 +349,9 @@ func TestRehearse_refusals(t *testing.T) {
 		"no PostgreSQL":        {copyYAML: file, change: func(t *testing.T, r *rig) { t.Setenv("COMEBACK_PG_BIN", t.TempDir()) }, code: recovery.Usage, says: "there is no PostgreSQL in it", next: "COMEBACK_PG_BIN"},
 		"no scratch directory": {copyYAML: file, args: []string{"--scratch", "/nowhere/at/all"}, code: recovery.Usage, says: "/nowhere", next: "--scratch"},
 		"auto with cards":      {copyYAML: file, args: []string{"--auto", "--scenario", "cards.md"}, code: recovery.Usage, says: "--auto chooses the moment and asks nobody", next: "leave out one"},
-		"a limit of disk":      {copyYAML: file, args: []string{"--max-disk", "1GB"}, code: recovery.Usage, says: "--max-disk is a limit", next: "add --auto"},
-		"a limit of memory":    {copyYAML: file, args: []string{"--min-memory", "1GB"}, code: recovery.Usage, says: "--min-memory is a limit", next: "add --auto"},
+		"a limit of disk":      {copyYAML: file, args: []string{"--to", l.dump, "--max-disk", "1B"}, code: recovery.Refused, says: "may take 1 B", next: "raise --max-disk"},
+		"a limit of memory":    {copyYAML: file, args: []string{"--to", l.dump, "--min-memory", "1000TB"}, code: recovery.Refused, says: "memory", next: "--min-memory"},
+		"a limit with people":  {copyYAML: file, args: []string{"--ask", "--max-disk", "1GB"}, code: recovery.Usage, says: "limits of a rehearsal that nobody watches", next: "add --auto or --json"},
 		"no key":               {copyYAML: file, args: []string{"--to", l.dump, "--key", "/nowhere/key"}, code: recovery.Failed, says: "/nowhere/key", next: ""},
 	} {
 		t.Run(name, func(t *testing.T) {
