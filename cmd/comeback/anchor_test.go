@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -55,6 +56,25 @@ func TestAnchor_ofTheDatabaseItWasReadOf(t *testing.T) {
 
 	listed := r.run(t.Context(), "moments", path, "--around", "xid:"+fmt.Sprint(l.incident.Harm.XID), "--harm")
 	listed.has(t, recovery.CameBack, "--to "+harm+" --component database\n", "--to "+harm+" --component ledger\n")
+
+	lines := r.run(t.Context(), "moments", path, "--around", "xid:"+fmt.Sprint(l.incident.Harm.XID), "--harm", "--json")
+	lines.has(t, recovery.CameBack)
+	of := map[string]recovery.XID{}
+	for line := range strings.Lines(lines.out) {
+		var tx struct {
+			Component string
+			XID       recovery.XID
+		}
+		if err := json.Unmarshal([]byte(line), &tx); err != nil {
+			t.Errorf("%q: %v", line, err)
+		}
+		if tx.XID == l.incident.Harm.XID {
+			of[tx.Component] = tx.XID
+		}
+	}
+	if len(of) != 2 || of["database"] == 0 || of["ledger"] == 0 {
+		t.Errorf("--json tells of the harm in %v:\n%s", of, lines.out)
+	}
 
 	named := r.run(t.Context(), "rehearse", path, "--to", harm, "--component", "ledger", "--dry-run")
 	p, err := plan.Decode([]byte(named.out))

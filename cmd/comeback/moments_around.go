@@ -35,7 +35,7 @@ func (a *app) whatHappened(ctx context.Context, b *book, cat catalogue.Catalogue
 		if !ok {
 			continue
 		}
-		if read {
+		if read && !o.json {
 			fmt.Fprintln(a.out)
 		}
 		read = true
@@ -185,7 +185,11 @@ func (h *happening) take(t recovery.Transaction) error {
 		return nil
 	}
 	h.written++
-	b, err := json.Marshal(t)
+	b, err := json.Marshal(struct {
+		// Component is the one in whose log it is: with --to it is --component.
+		Component string `json:"component"`
+		recovery.Transaction
+	}{h.component.Name, t})
 	if err != nil {
 		return fmt.Errorf("write a transaction: %w", err)
 	}
