@@ -56,7 +56,7 @@ is noted in the journal, the report is made again, and that is what is signed.`,
 				return err
 			}
 			if outage.How != "" {
-				if err := a.noteOutage(cmd.Context(), args[0], outage); err != nil {
+				if err := a.noteOutage(cmd.Context(), dir, outage); err != nil {
 					return err
 				}
 			}
@@ -115,13 +115,26 @@ signed, or by another; 5 intact, signer unknown (no list was given).`,
 
 // noteOutage records when the outage of a recovery began that has ended, makes its report
 // again, and keeps the head that its journal has now.
-func (a *app) noteOutage(ctx context.Context, run string, outage recovery.OutageNoted) error {
+func (a *app) noteOutage(ctx context.Context, dir string, outage recovery.OutageNoted) error {
+	home, err := a.home()
+	if err != nil {
+		return err
+	}
+	run := filepath.Base(dir)
+	given, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("find the run: %w", err)
+	}
+	if own, err := os.Stat(home.RunDir(run)); err != nil || !os.SameFile(own, given) {
+		return recovery.Errorf("leave --outage out, or say it where the run was carried out", "%s is no run of this host's: its journal is kept elsewhere, too", dir).WithExit(recovery.Refused)
+	}
 	r, err := a.load(run)
 	if err != nil {
 		return err
 	}
 	if r.Brought {
-		return recovery.Errorf("say it where the run was carried out, and sign it there", "run %s is not one of this host: its journal is kept elsewhere, too", r.ID).WithExit(recovery.Refused)
+		return recovery.Errorf(fmt.Sprintf("sign it here without --outage; or on %s, with a key that is there: comeback report sign %s --outage TIME (what is here stays as it was brought)", clean(r.State.Host), r.ID),
+			"run %s is not one of this host: its journal is kept elsewhere, too", r.ID).WithExit(recovery.Refused)
 	}
 	o, err := a.runnerOptions(r.Plan, a.secrets)
 	if err != nil {

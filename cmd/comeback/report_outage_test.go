@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -34,7 +35,16 @@ func TestReportSign_outage(t *testing.T) {
 	sign(first, "10 minutes ago").has(t, recovery.Refused, "run "+filepath.Base(second)+" follows run "+filepath.Base(first))
 	sign(second, time.Now().Add(time.Hour).Format(time.RFC3339)).has(t, recovery.Usage, "is still to come")
 	began := time.Now().Add(-10 * time.Minute).Truncate(time.Second)
-	sign(second, "~"+began.Format(time.RFC3339)).has(t, recovery.CameBack, "signed by")
+	// Of a copy of the directory it is not noted, in the run's own it is.
+	elsewhere := filepath.Join(t.TempDir(), filepath.Base(second))
+	if err := os.CopyFS(elsewhere, os.DirFS(second)); err != nil {
+		t.Fatal(err)
+	}
+	byPath := func(dir string) output {
+		return r.run(t.Context(), "report", "sign", dir, "--key", key, "--outage", "~"+began.Format(time.RFC3339))
+	}
+	byPath(elsewhere).has(t, recovery.Refused, elsewhere+" is no run of this host's", "next: leave --outage out")
+	byPath(second).has(t, recovery.CameBack, "signed by")
 	v, err := report.Verify(second, report.VerifyOptions{})
 	if err != nil {
 		t.Fatal(err)
