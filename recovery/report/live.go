@@ -87,6 +87,10 @@ func (s *source) live() *Live {
 	return l
 }
 
+// inverted is by how much the times of commits side by side may contradict their order:
+// each is taken before its record is written.
+const inverted = time.Second
+
 // recoveryPoint is the achieved RPO: from the first commit that is lost to the
 // last one before the writes stopped, or from the moment of files to their newest
 // change; of the worst component.
@@ -112,7 +116,7 @@ func (s *source) recoveryPoint(o *Objective) {
 		default:
 			loss := s.state.Losses[i]
 			d, known := loss.Span()
-			back := d < 0 && loss.Files == nil // a file may well say an older time than its own
+			back := d < -inverted && loss.Files == nil // a file may well say an older time than its own
 			unknown = unknown || !known || back
 			worst = max(worst, d)
 			says = append(says, strings.Join(loss.Says(), ", "))
