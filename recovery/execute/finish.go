@@ -119,8 +119,12 @@ func Ending(s *recovery.State, p *recovery.Plan) recovery.RunEnded {
 		}
 	}
 	var left []string
+	again := "for that: comeback stop " + s.Run
 	for _, c := range s.Held() {
 		left = append(left, fmt.Sprintf("%s %s", c.Kind, c.ID))
+		if p.OfLive(s, c) { // people may go on there, and no other run gives it back
+			again = "what was made of what is live has to be put right by hand; see: comeback status " + s.Run
+		}
 		what := "could not be removed"
 		if c.OnPurpose {
 			what = "is still there"
@@ -139,7 +143,7 @@ func Ending(s *recovery.State, p *recovery.Plan) recovery.RunEnded {
 		end := recovery.RunEnded{Result: recovery.ResultInterrupted, Exit: recovery.Interrupted, Says: "stopped: " + s.Stop.Reason}
 		if len(left) > 0 {
 			end.Exit = recovery.WithExceptions
-			end.Says += fmt.Sprintf("; not given back: %s; for that: comeback stop %s", strings.Join(left, ", "), s.Run)
+			end.Says += fmt.Sprintf("; not given back: %s; %s", strings.Join(left, ", "), again)
 		}
 		return end
 	case len(failed) > 0 && exit == recovery.Refused:

@@ -245,6 +245,23 @@ func TestEnding_stoppedWhereItWaits(t *testing.T) {
 	}
 }
 
+// What a stopped run has left of live is put right by hand: no other run gives it back. What
+// only keeps people out of live is.
+func TestEnding_heldOfLive(t *testing.T) {
+	p := &recovery.Plan{Mode: recovery.Recovery, Targets: []recovery.Target{{ID: "live/db", Place: "db1/shop"}}, Steps: []recovery.Step{writes("1", "live/db")}}
+	s := recovery.NewState(p)
+	s.Run, s.Stop = "7c31", &recovery.StopAsked{By: "ops1", Reason: "enough"}
+	for kind, want := range map[recovery.ResourceKind]string{
+		recovery.Fenced:    "stopped: enough; not given back: fence db1/shop; for that: comeback stop 7c31",
+		recovery.Exchanged: "stopped: enough; not given back: exchange db1/shop; what was made of what is live has to be put right by hand; see: comeback status 7c31",
+	} {
+		s.Claims = []recovery.ClaimState{{Resource: recovery.Resource{Kind: kind, ID: "db1/shop"}, Step: "1"}}
+		if end := execute.Ending(&s, p); end.Exit != recovery.WithExceptions || end.Says != want {
+			t.Errorf("ended with %d: %s", end.Exit, end.Says)
+		}
+	}
+}
+
 // Writing beside live needs no typed name, but the right server.
 func TestLive_beside(t *testing.T) {
 	for _, right := range []bool{true, false} {
