@@ -32,7 +32,17 @@ func TestPlace(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	theirs := filepath.Join(dir, appliedFile)
+	if err := syscall.Mkfifo(filepath.Join(dir, definitionsFile), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(theirs, []byte(`"theirs"`), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	if os.Geteuid() == 0 {
+		if err := os.Chown(theirs, 54321, 54321); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.Chown(dir, 54321, 54321); err != nil {
 			t.Fatal(err)
 		}
@@ -52,8 +62,14 @@ func TestPlace(t *testing.T) {
 		t.Errorf("the directory is of user %d, %v", st.Uid, info.Mode())
 	}
 	var read string
-	if ok, err := kept(dir, samplesFile, &read); ok || err == nil {
-		t.Errorf("a link is read: %q", read)
+	planted := []string{samplesFile, definitionsFile}
+	if os.Geteuid() == 0 {
+		planted = append(planted, appliedFile)
+	}
+	for _, name := range planted {
+		if ok, err := kept(dir, name, &read); ok || err == nil {
+			t.Errorf("%s of somebody else is read: %q", name, read)
+		}
 	}
 	if err := keep(dir, differenceFile, "ours"); err != nil {
 		t.Error(err)
