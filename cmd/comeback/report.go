@@ -186,7 +186,9 @@ func (a *app) reportShow(run string) error {
 		b = r.Markdown()
 	} else if err != nil {
 		return fmt.Errorf("read the report: %w", err)
-	} else if _, err := report.Verify(dir, report.VerifyOptions{Now: a.now()}); err != nil {
+	} else if _, err := report.Verify(dir, report.VerifyOptions{Now: a.now()}); errors.Is(err, report.ErrUnsigned) {
+		a.tell(recovery.Errorf(recovery.HintOf(err), "what follows is whole, but %w", err))
+	} else if err != nil {
 		a.tell(recovery.Errorf(recovery.HintOf(err), "what follows does not verify: %w", err))
 	}
 	for line := range strings.Lines(string(b)) { // whoever wrote it

@@ -28,11 +28,14 @@ func TestReport_changed(t *testing.T) {
 		})
 	}
 	changed, whole := rehearse("--key", key), rehearse("--key", key)
-	rehearse() // nobody signs it
+	unsigned := rehearse() // nobody signs it
 	r.runnersEnd(t)
 
 	if got := r.run(ctx, "report", "show", whole); strings.Contains(got.err, "verify") || !strings.Contains(got.out, "\n## ") {
 		t.Errorf("a whole report is shown as %s%s", got.out, got.err)
+	}
+	if got := r.run(ctx, "report", "show", unsigned); !strings.Contains(got.err, "is whole, but the report is not signed") || !strings.Contains(got.err, "comeback report sign") || strings.Contains(got.err, "verify") {
+		t.Errorf("one that is not signed is shown with %s", got.err)
 	}
 	for name, more := range map[string]string{report.MarkdownFile: "\x1b]0;title\x07 \u202eREHEARSED\n", report.JSONFile: " "} {
 		path := filepath.Join(changed, name)
