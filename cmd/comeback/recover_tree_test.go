@@ -144,7 +144,19 @@ func TestRecover_tree(t *testing.T) {
 	if got := r.run(t.Context(), "expire", run, "--plain", "--done", "1", "--confirm", p.name(t)); got.code != recovery.Refused || !there() {
 		t.Errorf("with the name of live: exit %d, %s", got.code, got.err)
 	}
-	expires(t, r, run, old, func() bool { _, err := os.Stat(old); return err == nil }, "--done", "1")
+	// Somebody kept hold of the old directory, and went on in it.
+	late := filepath.Join(old, "blog", "late.html")
+	if err := os.WriteFile(late, []byte("written since the switch"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got = r.run(t.Context(), "expire", run, "--plain", "--done", "1", "--confirm", old)
+	if got.code != recovery.Refused || !strings.Contains(got.out+got.err, `the newest "blog/late.html"`) {
+		t.Errorf("with what was written since: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	if err := os.Rename(late, filepath.Join(p.live, "late.html")); err != nil {
+		t.Fatal(err)
+	}
+	expires(t, r, run, old, func() bool { _, err := os.Stat(old); return err == nil })
 	expired := r.lastState(t)
 	if says := expired.LiveSays(time.UTC); says != "as run "+run+" left it; what was put aside is removed" {
 		t.Errorf("after an expiry live is %s", says)
