@@ -25,6 +25,9 @@ type Database struct {
 	// Was is the OID of the database that was live when the run was planned,
 	// New that of the one that Load has made; zero where there is none yet.
 	Was, New uint32
+	// StaysClosed is the one that let nobody in already when it was fenced; zero where
+	// there is none. Giving it back leaves it so: people had closed it.
+	StaysClosed uint32
 	// Before, where it is not nil, is called before each statement that changes
 	// something on the live server, with what it does. Its error ends the
 	// function, which gives live back.

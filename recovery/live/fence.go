@@ -225,7 +225,8 @@ func (s *server) proveEmpty(ctx context.Context, o one) error {
 	return nil
 }
 
-// Unfence lets people into the database that is live now, whichever that is.
+// Unfence lets people into the database that is live now, whichever that is, unless it
+// stays closed.
 func (d Database) Unfence(ctx context.Context) error {
 	s, err := d.open(ctx)
 	if err != nil {
@@ -243,7 +244,7 @@ func (d Database) Unfence(ctx context.Context) error {
 }
 
 func (s *server) unfence(ctx context.Context, o one) error {
-	if o.Open {
+	if o.Open || o.OID == s.StaysClosed {
 		return nil
 	}
 	what := fmt.Sprintf("let people into database %s", o.Name)

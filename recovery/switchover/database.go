@@ -48,12 +48,15 @@ func (a args) resource(kind recovery.ResourceKind, t recovery.Target) recovery.R
 	if a.Back {
 		r.Details["back"] = "yes"
 	}
+	if a.staysClosed != 0 {
+		r.Details["stays closed"] = strconv.FormatUint(uint64(a.staysClosed), 10)
+	}
 	return r
 }
 
 // database is the switch as package live knows it.
 func (a args) database(address string) live.Database {
-	return live.Database{Address: address, Run: a.Run, Was: a.Was, New: a.New}
+	return live.Database{Address: address, Run: a.Run, Was: a.Was, New: a.New, StaysClosed: a.staysClosed}
 }
 
 // prepared is what every step of a switch begins with.
@@ -61,6 +64,7 @@ type prepared struct {
 	args
 	target recovery.Target
 	db     live.Database
+	fenced bool // by this run
 }
 
 // prepare proves the step's target and finds out how far the switch has come.
@@ -78,8 +82,21 @@ func prepare(ctx context.Context, env recovery.Env, s recovery.Step, writes func
 		return p, err
 	}
 	p.target = handle.Target
+	for _, r := range env.Held() {
+		if p.own(r) && r.Kind == fenced {
+			p.fenced = true
+			if p.staysClosed, err = closedOf(r); err != nil {
+				return p, err
+			}
+		}
+	}
 	p.db, err = p.args.database(address).Complete(ctx)
 	return p, err
+}
+
+// own reports whether a claim is of this switch.
+func (a args) own(r recovery.Resource) bool {
+	return r.Details["address"] == a.Address && r.Details["run"] == a.Run
 }
 
 func toLive(a args) recovery.TargetID   { return a.Live }
@@ -172,6 +189,9 @@ func (k fence) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recov
 		return recovery.Outcome{}, err
 	}
 	unnamed := k.saveNames(ctx, env, p)
+	if err := p.closedBefore(ctx); err != nil {
+		return recovery.Outcome{}, err
+	}
 	if err := env.Claim(ctx, p.resource(fenced, p.target)); err != nil {
 		return recovery.Outcome{}, err
 	}
@@ -192,6 +212,25 @@ func (k fence) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recov
 		o.Remarks = append(o.Remarks, fmt.Sprintf("the writes had not stopped: %d transactions began in the last moments before", quiet.Transactions))
 	}
 	return o, nil
+}
+
+// closedBefore finds out whether people had closed what is live before this run did: what
+// a run that is stopped gives back is as it was.
+func (p *prepared) closedBefore(ctx context.Context) error {
+	closed, err := p.db.Closed(ctx)
+	switch {
+	case err != nil:
+		return err
+	case !closed:
+		p.staysClosed = 0 // whoever has opened it since wants it open
+	case p.fenced: // as the claim says
+	case p.Back:
+		p.staysClosed = p.db.New
+	default:
+		p.staysClosed = p.db.Was
+	}
+	p.db.StaysClosed = p.staysClosed
+	return nil
 }
 
 // Revive proves that nobody was let in since: else the fence is to do again, and
@@ -286,7 +325,7 @@ func (open) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery
 	o := recovery.Outcome{Says: p.target.Name + " is open", ToDo: p.Rebuild,
 		Bindings: []recovery.Binding{{Component: p.Component, URL: cmp.Or(p.URL, p.Address)}}}
 	for _, r := range env.Held() {
-		if r.Details["address"] == p.Address && r.Details["run"] == p.Run && (r.Kind == loadedDatabase || r.Kind == fenced) {
+		if p.own(r) && (r.Kind == loadedDatabase || r.Kind == fenced) {
 			o.Adopted = append(o.Adopted, r)
 		}
 	}

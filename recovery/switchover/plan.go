@@ -32,6 +32,9 @@ type args struct {
 	Back bool `json:"back,omitempty"`
 	// Rebuild is what must be made anew when users are in again.
 	Rebuild []string `json:"rebuild,omitempty"`
+	// staysClosed is of what is live and let nobody in already when this run fenced it; the
+	// fence's claim has it, and those after it.
+	staysClosed uint32
 }
 
 // countArgs are those of the step that counts what is lost, and of the one that

@@ -31,7 +31,24 @@ func ofRecord(ctx context.Context, r recovery.Resource, expand func(string) (str
 		}
 		d.New = uint32(n)
 	}
+	if d.StaysClosed, err = closedOf(r); err != nil {
+		return d, err
+	}
 	return d.Complete(ctx)
+}
+
+// closedOf is the OID of the database that people had closed before the run did, by a
+// claim; zero where they had not, or where an earlier version did not look.
+func closedOf(r recovery.Resource) (uint32, error) {
+	text := r.Details["stays closed"]
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("give back %s %s: %w", r.Kind, r.ID, errNotRecorded)
+	}
+	return uint32(n), nil
 }
 
 // dropLoaded removes a database that was loaded beside and did not become live.
@@ -49,7 +66,7 @@ func (k dropLoaded) Release(ctx context.Context, r recovery.Resource) error {
 	return d.Drop(ctx)
 }
 
-// liftFence lets users into whatever is live.
+// liftFence lets users into whatever is live, unless people had closed it before.
 type liftFence struct {
 	expand func(string) (string, error)
 }
