@@ -133,7 +133,9 @@ func TestServer_boxes(t *testing.T) {
 			t.Errorf("a program of user %d in a box was told:\n%s", uid, said)
 		}
 	}
-	s := until(t, run, func(s recovery.State) bool { return s.Step("look").State == recovery.Done || s.Step("look").Error != "" })
+	s := until(t, run, func(s recovery.State) bool {
+		return s.Step("look").State == recovery.Done || s.Step("look").Error != ""
+	})
 	if s.Step("look").State != recovery.Done || len(s.Notes) > 0 {
 		t.Errorf("the look ended as %s: %s; notes %+v", s.Step("look").State, s.Step("look").Error, s.Notes)
 	}
