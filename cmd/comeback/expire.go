@@ -86,6 +86,8 @@ func (a *app) leftOvers(ctx context.Context, r runner.Past, open []string, runs 
 			l.keeps = "gone, or live again"
 		case openedAgain(r, old, runs) != "":
 			l.keeps = fmt.Sprintf("kept: run %s let people into it and then gave up; look for what they wrote, then remove it by hand", openedAgain(r, old, runs))
+		case r.Plan.Switches(old) == recovery.Files && old.Since.IsZero():
+			l.keeps = "kept: its run did not record since when it is live no more; look for what was written to it since, then remove it by hand"
 		case old.Until.After(a.now()):
 			l.keeps = "kept until " + old.Until.UTC().Format("2 Jan 2006 15:04Z")
 		case !old.Served && len(open) == 1:

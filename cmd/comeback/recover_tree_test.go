@@ -115,7 +115,7 @@ func TestRecover_tree(t *testing.T) {
 		t.Errorf("live holds %v", now)
 	}
 	// The archive does not describe its directories: whoever could use live still can.
-	for name, mode := range map[string]fs.FileMode{".": 0o775, "about": 0o755} {
+	for name, mode := range map[string]fs.FileMode{".": 0o775, "about": 0o775} {
 		if info, err := os.Stat(filepath.Join(p.live, name)); err != nil || info.Mode().Perm() != mode {
 			t.Errorf("%s is %v, %v", name, info.Mode(), err)
 		}

@@ -130,8 +130,8 @@ func (b block) run(ctx context.Context, run func(context.Context, recovery.Cmd) 
 // returns when it is gone: they are run again, and not beside themselves. What blocks have
 // left that had ended goes on, as does what has left the runner's session on purpose, as
 // daemons do. Where nobody can tell whose a process is, which has reset its environment or is
-// another user's, it refuses. The state is that of before the run is resumed.
-func EndBlocks(s *recovery.State) error {
+// another user's, it gives them. The state is that of before the run is resumed.
+func EndBlocks(s *recovery.State) (unknown []isolation.Left, err error) {
 	var under []string
 	for _, st := range s.Steps {
 		if st.State == recovery.Running && slices.Contains([]string{recovery.KindShell, recovery.KindShellWait, recovery.KindStart}, st.Kind) {
@@ -139,9 +139,9 @@ func EndBlocks(s *recovery.State) error {
 		}
 	}
 	if len(under) == 0 {
-		return nil
+		return nil, nil
 	}
-	unknown, err := isolation.EndLeft(s.PID, func(environ []string) isolation.Fate {
+	unknown, err = isolation.EndLeft(s.PID, func(environ []string) isolation.Fate {
 		switch {
 		case slices.ContainsFunc(under, func(block string) bool { return slices.Contains(environ, block) }):
 			return isolation.Ends
@@ -151,18 +151,32 @@ func EndBlocks(s *recovery.State) error {
 		return isolation.Unknown
 	})
 	if err != nil {
-		return recovery.Errorf("end it with kill -9, then: comeback resume "+s.Run, "%w", err)
+		return nil, recovery.Errorf("end it with kill -9, then: comeback resume "+s.Run, "%w", err)
 	}
+	return unknown, nil
+}
+
+// Unjudged refuses to run blocks again while a dead runner's processes are there of which
+// nobody can tell whose they are; nil where there are none.
+func Unjudged(s *recovery.State, unknown []isolation.Left) error {
 	if len(unknown) == 0 {
 		return nil
 	}
-	pids, names := "", ""
+	pids := ""
 	for _, left := range unknown {
 		pids += fmt.Sprintf(" %d", left.PID)
-		names += fmt.Sprintf(", %s (process %d)", left.Name, left.PID)
 	}
 	return recovery.Errorf("look whose it is and end it: kill -9"+pids+"; start again with setsid what is to stay; then: comeback resume "+s.Run,
-		"refused: the dead runner of %s has left %s, and it does not show whether that is of a block that would be run again beside it", s.Run, names[2:]).WithExit(recovery.Refused)
+		"refused: the dead runner of %s has left %s, and it does not show whether that is of a block that would be run again beside it", s.Run, Named(unknown)).WithExit(recovery.Refused)
+}
+
+// Named are processes for people: "sudo (process 42), rsync (process 43)".
+func Named(all []isolation.Left) string {
+	var names []string
+	for _, left := range all {
+		names = append(names, fmt.Sprintf("%s (process %d)", left.Name, left.PID))
+	}
+	return strings.Join(names, ", ")
 }
 
 // notUnder says of a variable that what has it is of no block that was under way: of another

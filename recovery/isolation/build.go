@@ -143,10 +143,19 @@ func (o orders) coverOne(path, empty string) error {
 	case unix.S_IFLNK:
 		return errors.New("it has become a link meanwhile")
 	case unix.S_IFDIR:
-		return unix.Mount("tmpfs", at, "tmpfs", hiding|flags, "mode=0555")
+		return unlessGone(unix.Mount("tmpfs", at, "tmpfs", hiding|flags, "mode=0555"))
 	default:
-		return unix.Mount(empty, at, "", unix.MS_BIND, "")
+		return unlessGone(unix.Mount(empty, at, "", unix.MS_BIND, ""))
 	}
+}
+
+// unlessGone is an error but that of what has been removed meanwhile, which need not be
+// hidden.
+func unlessGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // openFile is the path of what an open file is, whatever is mounted over that.

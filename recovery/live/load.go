@@ -180,10 +180,11 @@ func (l *load) load(ctx context.Context) (Loaded, error) {
 	if err := os.RemoveAll(dump); err != nil {
 		return Loaded{}, fmt.Errorf("make room for the dump: %w", err)
 	}
-	if err := l.roomy(ctx, dump); err != nil {
+	disks, err := l.roomy(ctx)
+	if err != nil {
 		return Loaded{}, err
 	}
-	if err := l.dump(ctx, dump); err != nil {
+	if err := l.dumpBeside(ctx, dump, disks); err != nil {
 		return Loaded{}, err
 	}
 	if err := l.roles(ctx); err != nil {

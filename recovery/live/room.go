@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"comeback/recovery"
+	"comeback/recovery/written"
 )
 
 // disk is a file system that a load writes to.
@@ -27,31 +28,31 @@ type disk struct {
 // roomy refuses to load what the live server's disks have no room for: a full disk under
 // its data or its log would end it for everybody. What was live says nothing about that,
 // because what is missing may be all of it; so what was restored is measured. It counts
-// what a checkpoint lets stand of the log, and the dump where it lies on the same disk.
-// What cannot be seen from here is a remark.
-func (l *load) roomy(ctx context.Context, dump string) error {
-	size, tables, err := l.sizes(ctx)
-	if err != nil {
-		return err
+// what a checkpoint lets stand of the log, and gives what each disk must have. What cannot
+// be seen from here is a remark.
+func (l *load) roomy(ctx context.Context) (disks map[uint64]*disk, err error) {
+	var size int64
+	if err := l.scratch.QueryRow(ctx, "select pg_database_size(current_database())").Scan(&size); err != nil {
+		return nil, recovery.Errorf("retry the restore", "ask how large the restored database is: %w", err)
 	}
 	id, err := Identify(ctx, l.Address)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if id.Host == "" {
-		l.result.Remarks = append(l.result.Remarks, unseen(size))
-		return nil
+		l.remark(unseen(size))
+		return nil, nil
 	}
 	needs, err := l.needs(ctx, id.Data, size)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	disks := map[uint64]*disk{}
+	disks = map[uint64]*disk{}
 	for _, dir := range slices.Sorted(maps.Keys(needs)) {
 		free, device, err := roomIn(dir)
 		if err != nil {
-			l.result.Remarks = append(l.result.Remarks, unseen(size)+": "+err.Error())
-			return nil
+			l.remark(unseen(size) + ": " + err.Error())
+			return nil, nil
 		}
 		if disks[device] == nil {
 			disks[device] = &disk{free: free}
@@ -59,32 +60,54 @@ func (l *load) roomy(ctx context.Context, dump string) error {
 		d := disks[device]
 		d.need, d.places = d.need+needs[dir], append(d.places, dir)
 	}
-	if _, device, err := roomIn(dump); err == nil && disks[device] != nil {
-		d := disks[device]
-		d.need, d.places = d.need+tables, append(d.places, dump)
-	}
 	for _, d := range disks {
 		if d.free < d.need {
-			return recovery.Errorf("make room on that disk; or write `into: hand-over` and restore into another directory with --scratch, or on another host; or bring only some tables or rows back: comeback rescue RUNBOOK",
-				"refused: what was restored needs %s in %s and there is %s free: a full disk would end the live server", recovery.FormatBytes(d.need), strings.Join(d.places, " and "), recovery.FormatBytes(d.free)).WithExit(recovery.Refused)
+			return nil, d.refused("what was restored needs", d.free)
 		}
 	}
-	return nil
+	return disks, nil
+}
+
+func (d *disk) refused(what string, free int64) error {
+	return recovery.Errorf("make room on that disk; or write `into: hand-over` and restore into another directory with --scratch, or on another host; or bring only some tables or rows back: comeback rescue RUNBOOK",
+		"refused: %s %s in %s and there is %s free: a full disk would end the live server", what, recovery.FormatBytes(d.need), strings.Join(d.places, " and "), recovery.FormatBytes(free)).WithExit(recovery.Refused)
+}
+
+// remark is told once.
+func (l *load) remark(text string) {
+	if !slices.Contains(l.result.Remarks, text) {
+		l.result.Remarks = append(l.result.Remarks, text)
+	}
+}
+
+// dumpBeside dumps the restored database, and stops where that would take from a disk of the
+// live server what is needed to load it: how far a dump shrinks nobody knows before.
+func (l *load) dumpBeside(ctx context.Context, dir string, disks map[uint64]*disk) error {
+	_, device, err := roomIn(dir)
+	d := disks[device]
+	if err != nil || d == nil {
+		return l.dump(ctx, dir)
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var full error
+	look := func() {
+		if free, _, err := roomIn(dir); err == nil && free < d.need && full == nil {
+			full = d.refused("the dump of what was restored leaves too little room; loading it needs", free)
+			stop(full)
+		}
+	}
+	end := written.Watch(look)
+	err = l.dump(ctx, dir)
+	end()
+	if look(); full != nil {
+		return full
+	}
+	return err
 }
 
 func unseen(size int64) string {
 	return fmt.Sprintf("whether the live server's disks have room for the %s that come back cannot be seen from here", recovery.FormatBytes(size))
-}
-
-// sizes are those of the restored database, and of its tables alone, which is about the
-// most that a dump of it takes.
-func (l *load) sizes(ctx context.Context) (all, tables int64, err error) {
-	err = l.scratch.QueryRow(ctx, `select pg_database_size(current_database()),
-		(select coalesce(sum(pg_table_size(oid)), 0)::int8 from pg_class where relkind in ('r', 'm') and relpersistence <> 't')`).Scan(&all, &tables)
-	if err != nil {
-		return 0, 0, recovery.Errorf("retry the restore", "ask how large the restored database is: %w", err)
-	}
-	return all, tables, nil
 }
 
 // needs are the bytes that a load takes in each directory of the live server.

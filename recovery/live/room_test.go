@@ -35,7 +35,8 @@ func TestLoad_tooLittleRoom(t *testing.T) {
 		says            string
 	}{
 		"data":                  {size - 1<<20, plenty, plenty, true, "/base and there is"},
-		"data beside the dump":  {size + 1<<20, plenty, size + 1<<20, false, "/transfer/dump and there is"},
+		"data beside the dump":  {size + 1<<20, plenty, size - 1<<20, false, "the dump of what was restored leaves too little room"},
+		"and room for both":     {size, plenty, size, false, ""},
 		"the log":               {plenty, -1, plenty, true, "/pg_wal and there is"},
 		"enough for all of it":  {size, plenty, size, true, ""},
 		"nothing is to be seen": {0, 0, 0, true, ""},
@@ -49,6 +50,8 @@ func TestLoad_tooLittleRoom(t *testing.T) {
 					return c.log, 2, nil
 				case strings.HasSuffix(dir, "dump") && c.apart:
 					return 0, 3, nil
+				case strings.HasSuffix(dir, "dump"):
+					return c.dump, 1, nil
 				}
 				return c.data, 1, nil
 			})()

@@ -2,6 +2,7 @@ package pitr
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -103,12 +104,40 @@ func (r *replay) revalidate(ctx context.Context, asked string) (remarks []string
 			continue
 		}
 		// ALTER DATABASE refuses it.
-		if _, err := r.conn.Exec(ctx, "update pg_catalog.pg_database set datconnlimit = -1 where datname = $1", name); err != nil {
+		const limit = "update pg_catalog.pg_database set datconnlimit = $2 where datname = $1"
+		if _, err := r.conn.Exec(ctx, limit, name, -1); err != nil {
 			return nil, fmt.Errorf("open database %s: %w", name, err)
+		}
+		if err := r.complete(ctx, name); err != nil {
+			_, again := r.conn.Exec(ctx, limit, name, -2)
+			return nil, errors.Join(err, again)
 		}
 		remarks = append(remarks, fmt.Sprintf("database %s was being dropped at the moment, and was opened here without a limit of connections", name))
 	}
 	return remarks, nil
+}
+
+// complete refuses a database of which a file is missing, as where a base backup was taken
+// when a drop was cut off that had removed some.
+func (r *replay) complete(ctx context.Context, database string) error {
+	lacks := func(err error) error {
+		return recovery.Errorf("choose an earlier moment", "database %s was being dropped when the base backup was taken, and is not whole: %w", database, err).WithExit(recovery.Refused)
+	}
+	conn, err := r.dial(ctx, database)
+	if err != nil {
+		return lacks(err)
+	}
+	defer conn.Close(ctx)
+	var missing string
+	err = conn.QueryRow(ctx, `select coalesce(min(oid::regclass::text), '') from pg_class
+		where pg_relation_filepath(oid) is not null and relpersistence <> 't' and pg_stat_file(pg_relation_filepath(oid), true) is null`).Scan(&missing)
+	switch {
+	case err != nil:
+		return lacks(err)
+	case missing != "":
+		return lacks(fmt.Errorf("the file of %s is missing", missing))
+	}
+	return nil
 }
 
 // closed reports whether a database lets nobody in.

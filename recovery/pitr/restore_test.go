@@ -185,7 +185,7 @@ func TestReplay_droppedMeanwhile(t *testing.T) {
 					return err
 				}
 			}
-			opened := &replay{conn: conn, args: replayArgs{Database: "shop"}}
+			opened := &replay{conn: conn, cluster: postgres.Cluster{Socket: conn.Config().Host}, args: replayArgs{Database: "shop"}}
 			for _, want := range []int{1, 0} { // remarks
 				if remarks, err := opened.reopen(ctx); err != nil || len(remarks) != want || want > 0 && !strings.Contains(remarks[0], "database shop was being dropped at the moment") {
 					t.Errorf("%q, %v", remarks, err)

@@ -74,8 +74,18 @@ func Resume(ctx context.Context, o Options, stop string) (*Run, error) {
 		why := "its runner had died"
 		if s.BootID != bootID() {
 			why = "the host was started again"
-		} else if err := execute.EndBlocks(&s); err != nil {
-			return nil, errors.Join(err, j.Close(), held.Close())
+		} else {
+			unknown, err := execute.EndBlocks(&s)
+			switch {
+			case err != nil:
+			case stop == "":
+				err = execute.Unjudged(&s, unknown)
+			case len(unknown) > 0: // nothing is run again, and what is live cannot wait
+				why += "; it has left " + execute.Named(unknown)
+			}
+			if err != nil {
+				return nil, errors.Join(err, j.Close(), held.Close())
+			}
 		}
 		first = append(first, recovery.RunResumed{PID: os.Getpid(), BootID: bootID(), Reason: why, Version: o.Version, By: o.Operator,
 			Unattended: o.Unattended, Artifacts: left})

@@ -104,38 +104,7 @@ func TestResume(t *testing.T) {
 // What a block of a recovery had started does not go on beside the block that is run again,
 // although its runner was killed where it stood; what one had started that was done does. Where nobody can tell, the run is not resumed.
 func TestResume_blocks(t *testing.T) {
-	dir := t.TempDir()
-	begun := filepath.Join(dir, "begun")
-	if err := unix.Mkfifo(begun, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = []string{"RUNNER_TEST_ROLE=block", "RUNNER_TEST_DIR=" + dir}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // as Launch does
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if said := read(t, begun); string(said) != "begun\n" {
-		t.Errorf("the block said %q", said)
-	}
-	pids := map[string]int{}
-	for _, name := range []string{"app", "left", "reset"} {
-		pid, err := strconv.Atoi(strings.TrimSpace(string(read(t, filepath.Join(dir, name)))))
-		if err != nil {
-			t.Fatal(err)
-		}
-		pids[name] = pid
-		t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
-	}
-	if err := cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	cmd.Wait()
-	for name, pid := range pids {
-		if err := syscall.Kill(pid, 0); err != nil {
-			t.Fatalf("%s is gone with its runner already: %v", name, err)
-		}
-	}
+	dir, pids := blocked(t)
 	_, err := runner.Resume(t.Context(), blocking(runner.Home{Dir: dir}, dir), "")
 	if kill := fmt.Sprintf("kill -9 %d;", pids["reset"]); err == nil || recovery.ExitOf(err) != recovery.Refused || !strings.Contains(err.Error(), "sleep (process") || !strings.Contains(recovery.HintOf(err), kill) {
 		t.Errorf("beside one of which nobody can tell: %v (%s)", err, recovery.HintOf(err))
@@ -153,6 +122,63 @@ func TestResume_blocks(t *testing.T) {
 	if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pids["app"])); err != nil || strings.Contains(string(stat), ") Z ") {
 		t.Errorf("what a block had started that was done has been ended: %s, %v", stat, err)
 	}
+}
+
+// A run that is stopped runs no block again: what nobody can tell of does not keep it from
+// giving back what it holds, and is told.
+func TestResume_stopped(t *testing.T) {
+	dir, pids := blocked(t)
+	home := runner.Home{Dir: dir}
+	run, err := runner.Resume(t.Context(), blocking(home, dir), "enough")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := run.Wait()
+	if err != nil || s.Result != recovery.ResultInterrupted {
+		t.Errorf("ended as %s: %s, %v", s.Result, s.Says, err)
+	}
+	if text := string(read(t, filepath.Join(home.RunDir(s.Run), journal.Name))); !strings.Contains(text, fmt.Sprintf("it has left sleep (process %d)", pids["reset"])) {
+		t.Errorf("the journal does not tell what was left:\n%s", text)
+	}
+}
+
+// blocked is a run whose runner has died, and what its blocks have started: app, of one that
+// had ended; left, of one that was under way; and reset, of which nobody can tell.
+func blocked(t *testing.T) (dir string, pids map[string]int) {
+	t.Helper()
+	dir = t.TempDir()
+	begun := filepath.Join(dir, "begun")
+	if err := unix.Mkfifo(begun, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = []string{"RUNNER_TEST_ROLE=block", "RUNNER_TEST_DIR=" + dir}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // as Launch does
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if said := read(t, begun); string(said) != "begun\n" {
+		t.Errorf("the block said %q", said)
+	}
+	pids = map[string]int{}
+	for _, name := range []string{"app", "left", "reset"} {
+		pid, err := strconv.Atoi(strings.TrimSpace(string(read(t, filepath.Join(dir, name)))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pids[name] = pid
+		t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	for name, pid := range pids {
+		if err := syscall.Kill(pid, 0); err != nil {
+			t.Fatalf("%s is gone with its runner already: %v", name, err)
+		}
+	}
+	return dir, pids
 }
 
 // What is damaged otherwise is refused, by its place, and left as it is.

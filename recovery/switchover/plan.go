@@ -92,10 +92,10 @@ func (s switcher) Plan(c recovery.SwitchContext) (recovery.Switch, error) {
 	}
 	if seen.Host != "" && seen.Data != "" {
 		// What comes back is about as large as what is live, and both are there. Where what
-		// is missing is most of it, a dump is larger; the log's base backup is of all
-		// databases, and tells nothing. The load itself measures what was restored.
+		// is missing is most of it, a dump is larger; a base backup or a script of all
+		// databases tells nothing. The load itself measures what was restored.
 		size := seen.Target.Size
-		if c.Point.Timeline == 0 {
+		if c.Point.Timeline == 0 && c.Point.Backup.Details["database"] != "" {
 			size = max(size, c.Point.Bytes)
 		}
 		p.Prepare[0].Guards = []recovery.Guard{{Kind: recovery.GuardRoom, Target: a.Beside, Dir: seen.Data, Bytes: size}}

@@ -19,12 +19,14 @@ func TestSwitcher_Plan_room(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ofOne := recovery.Backup{Details: map[string]string{"database": "shop"}}
 	for name, c := range map[string]struct {
 		point recovery.Point
 		want  int64
 	}{
-		"a dump that is larger":  {recovery.Point{Bytes: 500 << 30}, 500 << 30},
-		"a dump that is smaller": {recovery.Point{Bytes: 1 << 30}, 5 << 30},
+		"a dump that is larger":  {recovery.Point{Bytes: 500 << 30, Backup: ofOne}, 500 << 30},
+		"a dump that is smaller": {recovery.Point{Bytes: 1 << 30, Backup: ofOne}, 5 << 30},
+		"a dump of all":          {recovery.Point{Bytes: 500 << 30}, 5 << 30},
 		"log":                    {recovery.Point{Timeline: 1, Bytes: 500 << 30}, 5 << 30},
 	} {
 		s, err := switcher{}.Plan(recovery.SwitchContext{Component: recovery.Component{Name: "database", Kind: recovery.Postgres}, Point: c.point, Run: "7c31",

@@ -17,33 +17,33 @@ import (
 
 // dress gives the directories that the backup does not describe the owner and mode of
 // those that are live, before they take their place: private ones would shut out whoever
-// uses the tree. What live has not as a directory is open to everybody, and belongs to
-// the owner of the directory above. It may be repeated; a tree that is live by now was
+// uses the tree. What live has not as a directory is as the directory above, in the tree;
+// the tree itself stays private then. It may be repeated; a tree that is live by now was
 // dressed.
-func (a args) dress(pair exchange.Pair) (remarks []string, err error) {
+func (a args) dress(pair exchange.Pair) (remarks, toDo []string, err error) {
 	if a.Beside != "" { // it comes from no backup
-		return nil, nil
+		return nil, nil, nil
 	}
 	list, err := os.ReadFile(filepath.Join(filepath.Dir(pair.Beside), recovery.UndescribedFile))
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(list) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read which directories the backup does not describe: %w", err)
+		return nil, nil, fmt.Errorf("read which directories the backup does not describe: %w", err)
 	}
 	if id, err := exchange.Identify(pair.Beside); err != nil || id != pair.New {
-		return nil, nil
+		return nil, nil, nil
 	}
 	restored, err := os.OpenRoot(pair.Beside)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer restored.Close()
 	live, err := os.OpenRoot(pair.Live)
 	if err == nil {
 		defer live.Close()
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+		return nil, nil, err
 	}
 	alike, first, others := 0, "", 0
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(list), "\x00"), "\x00") {
@@ -52,9 +52,7 @@ func (a args) dress(pair exchange.Pair) (remarks []string, err error) {
 		if live != nil {
 			like, err = live.Lstat(name)
 		}
-		mode := fs.FileMode(0o755)
 		if err == nil && like.IsDir() {
-			mode = like.Mode() & (fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky)
 			alike++
 		} else {
 			if others++; first == "" {
@@ -66,8 +64,13 @@ func (a args) dress(pair exchange.Pair) (remarks []string, err error) {
 				like, err = restored.Lstat(path.Dir(name))
 			}
 			if err != nil {
-				return nil, fmt.Errorf("give %s its owner: %w", strconv.Quote(name), err)
+				return nil, nil, fmt.Errorf("give %s its owner: %w", strconv.Quote(name), err)
 			}
+		}
+		mode := like.Mode() & (fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky)
+		if name == "." && live == nil {
+			mode = 0o700
+			toDo = append(toDo, fmt.Sprintf("give %s its owner and mode, which neither the backup describes nor anything live showed: it is private", pair.Live))
 		}
 		// The owner first: were it cut off between them, the directory were still private.
 		if st, ok := like.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
@@ -76,17 +79,17 @@ func (a args) dress(pair exchange.Pair) (remarks []string, err error) {
 			err = nil
 		}
 		if err := errors.Join(err, restored.Chmod(name, mode)); err != nil {
-			return nil, fmt.Errorf("give %s its owner and mode: %w", strconv.Quote(name), err)
+			return nil, nil, fmt.Errorf("give %s its owner and mode: %w", strconv.Quote(name), err)
 		}
 	}
 	if alike > 0 {
 		remarks = append(remarks, directories(alike)+" that the backup does not describe got owner and mode of the live ones")
 	}
 	if others > 0 {
-		remarks = append(remarks, fmt.Sprintf("%s that neither the backup describes nor live has, %s the first, got mode 0755 and the owner of the directory above: look whether whoever uses them may write there",
+		remarks = append(remarks, fmt.Sprintf("%s that neither the backup describes nor live has, %s the first, got owner and mode of the directory above: look whether whoever uses them may write there",
 			directories(others), strconv.Quote(first)))
 	}
-	return remarks, nil
+	return remarks, toDo, nil
 }
 
 func directories(n int) string {

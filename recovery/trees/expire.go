@@ -27,9 +27,6 @@ func (switcher) Expire(_ recovery.SwitchContext, old recovery.Old) (recovery.Tar
 	if old.Identity["inode"] == "" || old.Identity["inode"] == nothing {
 		return t, nil, recovery.Errorf("remove it by hand", "remove %s: it is not recorded which directory it is", old.Place)
 	}
-	if old.Since.IsZero() {
-		return t, nil, recovery.Errorf("look for what was written to it after its run, then remove it by hand", "remove %s: it is not recorded since when it is live no more", old.Place)
-	}
 	s := recovery.NewStep("expire", expireName, "remove "+old.Place+" for good", expireArgs{Place: old.Place, Inode: old.Identity["inode"], Since: old.Since, Target: t.ID})
 	s.Writes = []recovery.TargetID{t.ID}
 	return t, []recovery.Step{s}, nil
@@ -65,6 +62,9 @@ func (expire) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recove
 // so that these files can be taken out. A tree whose removal was cut off stands here no
 // more.
 func (a expireArgs) unwritten(ctx context.Context, env recovery.Env) error {
+	if a.Since.IsZero() {
+		return recovery.Errorf("look for what was written to it after its run, then remove it by hand", "remove %s: it is not recorded since when it is live no more", a.Place).WithExit(recovery.Refused)
+	}
 	env.Meter().Phase("look for what was written after the switch", 0, recovery.InItems)
 	var n int64
 	var newest string

@@ -185,7 +185,7 @@ func (swap) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	remarks, err := a.dress(rec.pair)
+	remarks, toDo, err := a.dress(rec.pair)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
@@ -196,7 +196,7 @@ func (swap) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	o := recovery.Outcome{Says: a.Path + " is the restored tree now", Remarks: remarks, Identities: map[recovery.TargetID]recovery.Identity{a.Live: now}}
+	o := recovery.Outcome{Says: a.Path + " is the restored tree now", Remarks: remarks, ToDo: toDo, Identities: map[recovery.TargetID]recovery.Identity{a.Live: now}}
 	place := a.Aside
 	if place == "" {
 		place = rec.pair.Beside

@@ -431,7 +431,7 @@ func TestOpen_namesUsers(t *testing.T) {
 }
 
 // Directories that the backup does not describe are as those that were live when they
-// take their place, or else open to whoever may enter the one above.
+// take their place, or else as the one above.
 func TestSwap_dresses(t *testing.T) {
 	dir := t.TempDir()
 	live, scratch := filepath.Join(dir, "uploads"), filepath.Join(dir, "scratch")
@@ -458,10 +458,10 @@ func TestSwap_dresses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if says := strings.Join(o.Remarks, "; "); !strings.Contains(says, "2 directories that the backup does not describe got owner and mode") || !strings.Contains(says, `3 directories that neither the backup describes nor live has, "a/new" the first`) {
+	if says := strings.Join(o.Remarks, "; "); !strings.Contains(says, "2 directories that the backup does not describe got owner and mode") || !strings.Contains(says, `3 directories that neither the backup describes nor live has, "a/new" the first`) || len(o.ToDo) > 0 {
 		t.Errorf("it says %q", says)
 	}
-	for name, mode := range map[string]fs.FileMode{".": 0o770 | fs.ModeSetgid, "a": 0o770 | fs.ModeSetgid, "a/new": 0o755, "outside": 0o755, "outside/b": 0o755, "described": 0o700} {
+	for name, mode := range map[string]fs.FileMode{".": 0o770 | fs.ModeSetgid, "a": 0o770 | fs.ModeSetgid, "a/new": 0o770 | fs.ModeSetgid, "outside": 0o770 | fs.ModeSetgid, "outside/b": 0o770 | fs.ModeSetgid, "described": 0o700} {
 		info, err := os.Lstat(filepath.Join(live, name))
 		if err != nil {
 			t.Fatal(err)
@@ -472,6 +472,27 @@ func TestSwap_dresses(t *testing.T) {
 		}
 		if got := info.Sys().(*syscall.Stat_t).Uid; info.Mode() != mode|fs.ModeDir || int(got) != want {
 			t.Errorf("%s is %s of %d", name, info.Mode(), got)
+		}
+	}
+}
+
+// Where nothing is live, a tree of which the backup does not describe the top stays private,
+// and somebody is to decide.
+func TestSwap_dressesAlone(t *testing.T) {
+	dir := t.TempDir()
+	live, scratch := filepath.Join(dir, "uploads"), filepath.Join(dir, "scratch")
+	beside := filepath.Join(scratch, "tree")
+	if err := errors.Join(os.Chmod(dir, 0o755), os.MkdirAll(filepath.Join(beside, "a"), 0o700), os.WriteFile(filepath.Join(scratch, recovery.UndescribedFile), []byte(".\x00a\x00"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	env := restoredAt{url: (&url.URL{Scheme: "file", Path: beside}).String()}
+	o, err := swap{}.Do(t.Context(), env, recovery.NewStep("swap", swapName, "make it live", args{Component: "uploads", Path: live, Aside: live + ".old-7c31"}))
+	if err != nil || len(o.ToDo) != 1 || !strings.Contains(o.ToDo[0], "it is private") {
+		t.Errorf("to do %q, %v", o.ToDo, err)
+	}
+	for _, name := range []string{".", "a"} {
+		if info, err := os.Stat(filepath.Join(live, name)); err != nil || info.Mode().Perm() != 0o700 {
+			t.Errorf("%s is %v, %v", name, info.Mode(), err)
 		}
 	}
 }
