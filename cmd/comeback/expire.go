@@ -354,7 +354,8 @@ func expired(runs []runner.Past, system string, now time.Time) []string {
 			})
 		}
 		for _, old := range r.State.Old {
-			if !old.Until.After(now) && !removed(old.Place) {
+			byHand := r.Plan.Switches(old) == recovery.Files && old.Since.IsZero() // as leftOvers says
+			if !old.Until.After(now) && !removed(old.Place) && !byHand {
 				says = append(says, fmt.Sprintf("the time of %s, which run %s has put aside, has come: comeback expire %s", old.Place, r.ID, r.ID))
 			}
 		}

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,8 +23,13 @@ import (
 // disk is a file system that a load writes to.
 type disk struct {
 	free, need int64
-	places     []string
+	// reserve is what a dump leaves besides, for what the live server goes on to write.
+	reserve int64
+	places  []string
 }
+
+// leastFree is what is left of each disk of a live server, whatever a load needs of it.
+const leastFree = 256 << 20
 
 // roomy refuses to load what the live server's disks have no room for: a full disk under
 // its data or its log would end it for everybody. What was live says nothing about that,
@@ -58,7 +64,10 @@ func (l *load) roomy(ctx context.Context) (disks map[uint64]*disk, err error) {
 			disks[device] = &disk{free: free}
 		}
 		d := disks[device]
-		d.need, d.places = d.need+needs[dir], append(d.places, dir)
+		d.need += needs[dir]
+		if d.reserve = leastFree; dir != id.Data {
+			d.places = append(d.places, dir)
+		}
 	}
 	for _, d := range disks {
 		if d.free < d.need {
@@ -70,7 +79,7 @@ func (l *load) roomy(ctx context.Context) (disks map[uint64]*disk, err error) {
 
 func (d *disk) refused(what string, free int64) error {
 	return recovery.Errorf("make room on that disk; or write `into: hand-over` and restore into another directory with --scratch, or on another host; or bring only some tables or rows back: comeback rescue RUNBOOK",
-		"refused: %s %s in %s and there is %s free: a full disk would end the live server", what, recovery.FormatBytes(d.need), strings.Join(d.places, " and "), recovery.FormatBytes(free)).WithExit(recovery.Refused)
+		"refused: %s %s in %s and there is %s free: a full disk would end the live server", what, recovery.FormatBytes(d.need), cmp.Or(strings.Join(d.places, " and "), "a disk of the live server"), recovery.FormatBytes(free)).WithExit(recovery.Refused)
 }
 
 // remark is told once.
@@ -92,7 +101,7 @@ func (l *load) dumpBeside(ctx context.Context, dir string, disks map[uint64]*dis
 	defer stop(nil)
 	var full error
 	look := func() {
-		if free, _, err := roomIn(dir); err == nil && free < d.need && full == nil {
+		if free, _, err := roomIn(dir); err == nil && free < d.need+d.reserve && full == nil {
 			full = d.refused("the dump of what was restored leaves too little room; loading it needs", free)
 			stop(full)
 		}
@@ -101,7 +110,7 @@ func (l *load) dumpBeside(ctx context.Context, dir string, disks map[uint64]*dis
 	err = l.dump(ctx, dir)
 	end()
 	if look(); full != nil {
-		return full
+		return errors.Join(full, os.RemoveAll(dir))
 	}
 	return err
 }
@@ -119,7 +128,7 @@ func (l *load) needs(ctx context.Context, data string, size int64) (map[string]i
 		return nil, fmt.Errorf("ask the live server where its data are: %w", err)
 	}
 	log := filepath.Join(data, "pg_wal")
-	needs := map[string]int64{log: max(0, min(size, mostLog)-sizeOf(log))}
+	needs := map[string]int64{data: 0, log: max(0, min(size, mostLog)-sizeOf(log))}
 	lacking, err := l.lackingSpaces(ctx)
 	if err != nil {
 		return nil, err

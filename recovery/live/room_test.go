@@ -36,7 +36,7 @@ func TestLoad_tooLittleRoom(t *testing.T) {
 	}{
 		"data":                  {size - 1<<20, plenty, plenty, true, "/base and there is"},
 		"data beside the dump":  {size + 1<<20, plenty, size - 1<<20, false, "the dump of what was restored leaves too little room"},
-		"and room for both":     {size, plenty, size, false, ""},
+		"and room for both":     {size, plenty, size + 1<<30, false, ""},
 		"the log":               {plenty, -1, plenty, true, "/pg_wal and there is"},
 		"enough for all of it":  {size, plenty, size, true, ""},
 		"nothing is to be seen": {0, 0, 0, true, ""},
@@ -69,6 +69,9 @@ func TestLoad_tooLittleRoom(t *testing.T) {
 				return
 			}
 			refused(t, err, c.says)
+			if left, err := filepath.Glob(filepath.Join(p.source().Dir, "dump*")); err != nil || len(left) > 0 {
+				t.Errorf("the dump is left: %q, %v", left, err)
+			}
 			if now := p.databases(t); now != before {
 				t.Errorf("made %s, there were %s", now, before)
 			}

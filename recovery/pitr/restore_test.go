@@ -2,7 +2,9 @@ package pitr
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -180,10 +182,29 @@ func TestReplay_droppedMeanwhile(t *testing.T) {
 				return err
 			}
 			defer conn.Close(ctx)
-			for _, sql := range []string{"create database other", "update pg_catalog.pg_database set datconnlimit = -2 where datname in ('shop', 'other')"} {
+			for _, sql := range []string{"create database other", "create database wreck"} {
 				if _, err := conn.Exec(ctx, sql); err != nil {
 					return err
 				}
+			}
+			wreck, err := pgx.Connect(ctx, strings.Replace(b.URL, "/shop", "/wreck", 1))
+			if err != nil {
+				return err
+			}
+			var file string
+			err = wreck.QueryRow(ctx, "select current_setting('data_directory') || '/' || pg_relation_filepath('pg_description')").Scan(&file)
+			if err := errors.Join(err, wreck.Close(ctx)); err != nil {
+				return err
+			}
+			if _, err := conn.Exec(ctx, "update pg_catalog.pg_database set datconnlimit = -2, datallowconn = datname <> 'shop' where datname in ('shop', 'other', 'wreck')"); err != nil {
+				return err
+			}
+			if err := os.Remove(file); err != nil { // as a drop that was cut off
+				return err
+			}
+			cut := &replay{conn: conn, cluster: postgres.Cluster{Socket: conn.Config().Host}, args: replayArgs{Database: "wreck"}}
+			if _, err := cut.reopen(ctx); recovery.ExitOf(err) != recovery.Refused || !strings.Contains(err.Error(), "a file of pg_description is missing") {
+				t.Errorf("one that lacks a file: %v", err)
 			}
 			opened := &replay{conn: conn, cluster: postgres.Cluster{Socket: conn.Config().Host}, args: replayArgs{Database: "shop"}}
 			for _, want := range []int{1, 0} { // remarks
@@ -191,7 +212,7 @@ func TestReplay_droppedMeanwhile(t *testing.T) {
 					t.Errorf("%q, %v", remarks, err)
 				}
 			}
-			if left, err := opened.names(ctx, "select datname from pg_database where datconnlimit = -2"); err != nil || !slices.Equal(left, []string{"other"}) {
+			if left, err := opened.names(ctx, "select datname from pg_database where datconnlimit = -2 order by 1"); err != nil || !slices.Equal(left, []string{"other", "wreck"}) {
 				t.Errorf("not valid are %q, %v", left, err)
 			}
 			shop, err := pgx.Connect(ctx, b.URL)

@@ -77,6 +77,8 @@ func Resume(ctx context.Context, o Options, stop string) (*Run, error) {
 		} else {
 			unknown, err := execute.EndBlocks(&s)
 			switch {
+			case err != nil && stop != "":
+				why, err = why+"; "+err.Error(), nil
 			case err != nil:
 			case stop == "":
 				err = execute.Unjudged(&s, unknown)

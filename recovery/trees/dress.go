@@ -55,10 +55,11 @@ func (a args) dress(pair exchange.Pair) (remarks, toDo []string, err error) {
 		if err == nil && like.IsDir() {
 			alike++
 		} else {
-			if others++; first == "" {
+			if others++; first == "" && name != "." {
 				first = name
 			}
 			if name == "." {
+				others--
 				like, err = os.Stat(filepath.Dir(pair.Live))
 			} else {
 				like, err = restored.Lstat(path.Dir(name))
@@ -70,7 +71,7 @@ func (a args) dress(pair exchange.Pair) (remarks, toDo []string, err error) {
 		mode := like.Mode() & (fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky)
 		if name == "." && live == nil {
 			mode = 0o700
-			toDo = append(toDo, fmt.Sprintf("give %s its owner and mode, which neither the backup describes nor anything live showed: it is private", pair.Live))
+			toDo = append(toDo, fmt.Sprintf("give %s, and the directories in it that the backup does not describe, their owner and mode, which nothing live showed: they are private", pair.Live))
 		}
 		// The owner first: were it cut off between them, the directory were still private.
 		if st, ok := like.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {

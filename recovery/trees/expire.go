@@ -84,7 +84,7 @@ func (a expireArgs) unwritten(ctx context.Context, env recovery.Env) error {
 	if n == 0 {
 		return nil
 	}
-	return recovery.Errorf(fmt.Sprintf("restart what still uses it (fuser -vm %s), list these files with: find %s ! -type d -newerct '%s'; copy what is wanted into the live directory, "+
+	return recovery.Errorf(fmt.Sprintf("restart what still uses it (lsof +D %s), list these files with: find %s ! -type d -newerct '%s'; copy what is wanted into the live directory, "+
 		"move them out of %s and expire it again", a.Place, a.Place, a.Since.UTC().Format("2006-01-02 15:04:05.000000000 UTC"), a.Place),
 		"refused: %s in %s changed after it was live no more, the newest %s at %s: a program went on in it, and that is nowhere else",
 		recovery.FormatCount(n, "file"), a.Place, strconv.Quote(newest), at.UTC().Format("2006-01-02 15:04:05Z")).WithExit(recovery.Refused)

@@ -487,7 +487,7 @@ func TestSwap_dressesAlone(t *testing.T) {
 	}
 	env := restoredAt{url: (&url.URL{Scheme: "file", Path: beside}).String()}
 	o, err := swap{}.Do(t.Context(), env, recovery.NewStep("swap", swapName, "make it live", args{Component: "uploads", Path: live, Aside: live + ".old-7c31"}))
-	if err != nil || len(o.ToDo) != 1 || !strings.Contains(o.ToDo[0], "it is private") {
+	if err != nil || len(o.ToDo) != 1 || !strings.Contains(o.ToDo[0], "they are private") {
 		t.Errorf("to do %q, %v", o.ToDo, err)
 	}
 	for _, name := range []string{".", "a"} {
