@@ -39,32 +39,28 @@ func (a *app) fileHead(ctx context.Context, dir string, p *recovery.Plan, ended 
 	}
 	h := backup.Head{System: p.System, Run: p.Run, Number: p.Number, Mode: p.Mode, Result: ended.Result, Host: ended.Host, State: home.Dir,
 		Ended: ended.Ended.UTC(), Lines: lines, SHA256: sum}
-	book := keepingOf(dir, p, ended)
+	book := keepingOf(dir, p)
 	ctx, cancel := context.WithTimeout(ctx, headTime)
 	defer cancel()
 	inEach(ctx, p.Copies, opener(a.secrets), func(ctx context.Context, _ string, s storage.Store) error {
 		err := backup.FileHead(ctx, s, h)
 		if book != nil {
-			err = errors.Join(err, book.Keep(ctx, s))
+			err = errors.Join(err, book.KeepFirst(ctx, s))
 		}
 		return err
 	})
 	return nil
 }
 
-// keepingOf is the runbook of a run, as copies are to keep it: that of a file of this host. What
-// was found in a copy is not carried into others, and runs that follow others go by theirs. The
-// file tells since when it is what it is, unless it was carried here or is another by now.
-func keepingOf(dir string, p *recovery.Plan, ended recovery.State) *backup.Keeping {
+// keepingOf is the runbook of a run, as copies that have none are to keep it: that of a file
+// of this host. What was found in a copy is not carried into others, and runs that follow
+// others go by theirs.
+func keepingOf(dir string, p *recovery.Plan) *backup.Keeping {
 	text, err := os.ReadFile(filepath.Join(dir, report.RunbookFile))
 	if err != nil || p.Parent != "" || inCopy(p.Runbook.Path) || sumOf(text) != p.Runbook.SHA256 {
 		return nil
 	}
-	k := &backup.Keeping{System: p.System, Text: text, At: p.Created}
-	if b, err := readRunbookFile(p.Runbook.Path); err == nil && sumOf(b) == p.Runbook.SHA256 && ended.Asserted[fromEnv] == "" {
-		k.Changed = changed(p.Runbook.Path)
-	}
-	return k
+	return &backup.Keeping{System: p.System, Text: text, At: p.Created}
 }
 
 // fileRefused keeps the head of a run that has ended although it never began: it was

@@ -52,10 +52,14 @@ func TestRunbookInCopy_withoutBackups(t *testing.T) {
 	}
 	r.ahead += time.Hour
 	write(append(bytes.Clone(first), "\nAnd then tell everybody.\n"...), time.Now().Add(r.ahead))
-	rehearse(book)
+	rehearse(book) // which may have been of a draft
 	r.runnersEnd(t)
-	if n := len(b.books(t)); n != 2 {
+	if n := len(b.books(t)); n != 1 {
 		t.Fatalf("after the rehearsal of another one there are %d", n)
+	}
+	r.run(t.Context(), "check", book)
+	if n := len(b.books(t)); n != 2 {
+		t.Fatalf("after the check of another one there are %d", n)
 	}
 	// An older one that another host still has is not the newest, whether it lay there before
 	// or not; one that was put back is.

@@ -123,6 +123,23 @@ func (k Keeping) Keep(ctx context.Context, s storage.Store) error {
 	if ok && (newest.SHA256 == k.digest() || !k.after(newest)) {
 		return nil
 	}
+	return k.put(ctx, s)
+}
+
+// KeepFirst stores the runbook in a copy that has none: which of several is the system's, one
+// that somebody rehearsed with does not say.
+func (k Keeping) KeepFirst(ctx context.Context, s storage.Store) error {
+	all, err := Runbooks(ctx, s, k.System)
+	if err != nil {
+		return err
+	}
+	if _, ok := k.newest(all); ok {
+		return nil
+	}
+	return k.put(ctx, s)
+}
+
+func (k Keeping) put(ctx context.Context, s storage.Store) error {
 	if err := putNewest(ctx, s, k.System, k.At.UTC().Format(stampLayout), k.digest(), k.Text); err != nil {
 		return fmt.Errorf("store the runbook: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sort"
+	"strings"
 
 	"comeback/recovery"
 	"comeback/recovery/pitr/xlog"
@@ -126,7 +127,8 @@ func fault(f File, size int64) string {
 // pg_receivewal writes it in its full size, but not where it compresses, and a server that
 // was promoted archives it in its full size.
 func usable(f File, size int64) bool {
-	return fault(f, size) == "" && !f.Short
+	growing := f.Packing != Plain && strings.HasSuffix(f.Object().Key, ".partial")
+	return fault(f, size) == "" && !growing
 }
 
 func (x *index) readHistories(ctx context.Context, r Repository, histories []File) ([]recovery.Finding, error) {

@@ -36,9 +36,6 @@ type File struct {
 	Sealed bool
 	// Unsized says that the listing does not tell the object's size.
 	Unsized bool
-	// Short says that a partial segment may be shorter than a segment: who receives it
-	// compresses it, as pg_receivewal does. Compressed later it has its full size.
-	Short bool
 	// Timeline, Log and Low are the three numbers of a segment's name; a
 	// history file has the first alone.
 	Timeline, Log, Low uint32
@@ -145,7 +142,6 @@ func ParseFileName(name string) (f File, ok bool) {
 	// pg_receivewal writes NAME.gz.partial, people who compress later NAME.partial.gz.
 	base, partial := strings.CutSuffix(name, ".partial")
 	base, packing := cutPacking(base)
-	f.Short = partial && packing != Plain
 	if b, again := strings.CutSuffix(base, ".partial"); again && !partial {
 		base, partial = b, true
 	}
