@@ -83,6 +83,25 @@ func survey(t testing.TB, c recovery.Component, store storage.Store) recovery.Su
 // the restored database holds.
 func run(t testing.TB, o enginetest.Options, store storage.Store) (end recovery.State, restored string) {
 	t.Helper()
+	o = newest(t, o, store)
+	probe := o.Probe
+	o.Probe = func(ctx context.Context, env recovery.Env) error {
+		b, ok := env.Binding(o.Component.Name)
+		if !ok || !b.Scratch {
+			return fmt.Errorf("the binding is %+v", b)
+		}
+		restored = state(t, b.URL)
+		if probe == nil {
+			return nil
+		}
+		return probe(ctx, env)
+	}
+	return enginetest.Restore(t, o), restored
+}
+
+// newest restores the newest dump of a copy.
+func newest(t testing.TB, o enginetest.Options, store storage.Store) enginetest.Options {
+	t.Helper()
 	if o.Component.Name == "" {
 		o.Component = component
 	}
@@ -100,19 +119,7 @@ func run(t testing.TB, o enginetest.Options, store storage.Store) (end recovery.
 	}
 	o.Point, o.Owner, o.Stores = p, owner, map[string]storage.Store{"nearby": store}
 	o.Releasers = []recovery.Releaser{postgres.ReleaseCluster{}}
-	probe := o.Probe
-	o.Probe = func(ctx context.Context, env recovery.Env) error {
-		b, ok := env.Binding(o.Component.Name)
-		if !ok || !b.Scratch {
-			return fmt.Errorf("the binding is %+v", b)
-		}
-		restored = state(t, b.URL)
-		if probe == nil {
-			return nil
-		}
-		return probe(ctx, env)
-	}
-	return enginetest.Restore(t, o), restored
+	return o
 }
 
 // step is a step's state.
