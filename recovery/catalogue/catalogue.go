@@ -28,6 +28,16 @@ type Catalogue struct {
 	Refusals []Refusal
 }
 
+// Of are the surveys of a component, in their order.
+func (c Catalogue) Of(component string) (of []recovery.Survey) {
+	for _, s := range c.Surveys {
+		if s.Component == component {
+			of = append(of, s)
+		}
+	}
+	return of
+}
+
 // Refusal says why a copy could not be judged for a component.
 type Refusal struct {
 	Copy, Component, Engine string

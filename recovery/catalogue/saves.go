@@ -81,12 +81,7 @@ func (c Catalogue) refused(component string) string {
 // in service; ends says that it is known, ok that something can be restored.
 func (c Catalogue) reach(component string) (to time.Time, ends, ok bool) {
 	ends = true
-	var of []recovery.Survey
-	for _, s := range c.Surveys {
-		if s.Component == component {
-			of = append(of, s)
-		}
-	}
+	of := c.Of(component)
 	inService := recovery.InService(of, time.Time{})
 	for _, s := range of {
 		s, serves := s.OfCluster(inService)

@@ -101,17 +101,6 @@ func (j *judge) absent(c recovery.Component, s recovery.ComponentStanding) {
 	}
 }
 
-// inService is the cluster that was backed up last, of those that copies hold.
-func (j *judge) inService(c recovery.Component) string {
-	var surveys []recovery.Survey
-	for _, s := range j.Catalogue.Surveys {
-		if s.Component == c.Name {
-			surveys = append(surveys, s)
-		}
-	}
-	return recovery.InService(surveys, time.Time{})
-}
-
 // takes reports whether comeback itself can take a component's backups.
 func (j *judge) takes(c recovery.Component) bool {
 	e, named := recovery.EngineNamed(j.Engines, c.With)

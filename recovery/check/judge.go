@@ -173,7 +173,7 @@ func (j *judge) finish() {
 func (j *judge) component(c recovery.Component) {
 	s := recovery.ComponentStanding{Component: c.Name, Kind: c.Kind, RPO: recovery.Unknown}
 	refused, there := 0, 0
-	inService := j.inService(c)
+	inService := recovery.InService(j.Catalogue.Of(c.Name), time.Time{}) // the cluster that was backed up last
 	for _, cp := range j.Copies {
 		in, newest := j.inCopy(c, cp, inService)
 		s.Copies = append(s.Copies, in)

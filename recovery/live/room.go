@@ -23,12 +23,11 @@ import (
 // disk is a file system that a load writes to.
 type disk struct {
 	free, need int64
-	// reserve is what a dump leaves besides, for what the live server goes on to write.
-	reserve int64
-	places  []string
+	places     []string
 }
 
-// leastFree is what is left of each disk of a live server, whatever a load needs of it.
+// leastFree is what a dump leaves of each disk of a live server besides what a load needs of
+// it, for what the server goes on to write.
 const leastFree = 256 << 20
 
 // roomy refuses to load what the live server's disks have no room for: a full disk under
@@ -65,7 +64,7 @@ func (l *load) roomy(ctx context.Context) (disks map[uint64]*disk, err error) {
 		}
 		d := disks[device]
 		d.need += needs[dir]
-		if d.reserve = leastFree; dir != id.Data {
+		if dir != id.Data {
 			d.places = append(d.places, dir)
 		}
 	}
@@ -101,7 +100,7 @@ func (l *load) dumpBeside(ctx context.Context, dir string, disks map[uint64]*dis
 	defer stop(nil)
 	var full error
 	look := func() {
-		if free, _, err := roomIn(dir); err == nil && free < d.need+d.reserve && full == nil {
+		if free, _, err := roomIn(dir); err == nil && free < d.need+leastFree && full == nil {
 			full = d.refused("the dump of what was restored leaves too little room; loading it needs", free)
 			stop(full)
 		}
