@@ -25,6 +25,7 @@ import (
 	"comeback/recovery/postgres"
 	"comeback/recovery/rds"
 	"comeback/recovery/rescue"
+	"comeback/recovery/runner"
 	"comeback/recovery/switchover"
 	"comeback/recovery/trees"
 	"comeback/recovery/verify"
@@ -40,7 +41,7 @@ func engines() []recovery.Engine {
 		walg.New(walg.Options{Options: pitr.Options{Exe: executable()}, Expand: execute.NewSecrets(os.LookupEnv, nil).Expand}),
 		files.New(files.Options{}),
 		files.NewConfig(files.Options{}),
-		files.NewBucket(files.Options{Rows: verify.Rows}),
+		files.NewBucket(files.Options{Rows: verify.Rows, Listings: listings}),
 		files.NewRestic(files.Options{Expand: execute.NewSecrets(os.LookupEnv, nil).Expand}),
 		code.New(code.Options{}),
 		cnpg.New(cnpg.Options{Expand: execute.NewSecrets(os.LookupEnv, nil).Expand}),
@@ -48,6 +49,16 @@ func engines() []recovery.Engine {
 		commands.New(recovery.Postgres, commands.Options{Expand: execute.NewSecrets(os.LookupEnv, nil).Expand}),
 		commands.New(recovery.Files, commands.Options{Expand: execute.NewSecrets(os.LookupEnv, nil).Expand}),
 	}
+}
+
+// listings is where what a bucket had at a moment waits for its restore; a variable,
+// because tests have states of their own.
+var listings = func() (string, error) {
+	home, err := runner.FindHome(os.LookupEnv)
+	if err != nil {
+		return "", err
+	}
+	return home.Listings()
 }
 
 // switchers lists what brings restored components live, one for a kind of target.

@@ -46,6 +46,7 @@ func TestMain(m *testing.M) {
 		asComeback()
 	}
 	endWithParent()
+	listings = nil
 	testscript.Main(closing{m}, map[string]func(){"comeback": main})
 }
 

@@ -61,10 +61,13 @@ type bucketFacts struct {
 	Overwritten int64 `json:"overwritten,string,omitempty"`
 	Removed     int64 `json:"removed,string,omitempty"`
 	Added       int64 `json:"added,string,omitempty"`
+	// Listing is the digest of what was current at the moment, where it is kept for the
+	// restore.
+	Listing string `json:"listing,omitempty"`
 }
 
-// count adds a key to what is known of the moment and since.
-func (f *bucketFacts) count(h history) {
+// count adds a key to what is known of the moment and since, and gives what was current.
+func (f *bucketFacts) count(h history) *storage.Object {
 	then, now := h.at(f.Moment), h.now()
 	if then != nil {
 		f.Files++
@@ -78,6 +81,7 @@ func (f *bucketFacts) count(h history) {
 	case then != nil && then.Version != now.Version:
 		f.Overwritten++
 	}
+	return then
 }
 
 // Survey tells whether a copy keeps versions. The one backup of it is its past.
@@ -147,6 +151,8 @@ func (e bucketEngine) Resolve(ctx context.Context, s recovery.Survey, want recov
 	}
 	oldest := time.Time{} // since when versions are surely kept
 	var clock versionClock
+	listing := newListing(e.listingOf(s.Component, store, f.Prefix), e.Now())
+	defer listing.drop()
 	for h, err := range byKey(versions.Versions(ctx, f.Prefix)) {
 		if err != nil {
 			return recovery.Point{}, fmt.Errorf("list the versions of %s: %w", s.Copy, err)
@@ -157,7 +163,9 @@ func (e bucketEngine) Resolve(ctx context.Context, s recovery.Survey, want recov
 				oldest = v.Modified
 			}
 		}
-		f.count(h)
+		if then := f.count(h); then != nil {
+			listing.add(*then)
+		}
 	}
 	if !f.Declared && (oldest.IsZero() || oldest.After(f.Since)) {
 		f.Since = oldest // a rule that removes versions does not tell since when there are any
@@ -177,6 +185,7 @@ func (e bucketEngine) Resolve(ctx context.Context, s recovery.Survey, want recov
 	if f.Hidden && want.Kind == recovery.WantTime {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("whether a rule of %s removes versions is not known (allow s3:GetLifecycleConfiguration): what one has removed looks as if it had not been there", store.URL()))
 	}
+	f.Listing = listing.keep()
 	b.Details["objects"] = strconv.FormatInt(f.Files, 10)
 	var err error
 	if b.Facts, err = json.Marshal(f); err != nil {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"strconv"
 	"strings"
@@ -106,7 +107,7 @@ func (k bucketKind) Do(ctx context.Context, env recovery.Env, step recovery.Step
 	if len(past) > 0 {
 		r.done = past[len(past)-1]
 	}
-	if err := r.run(ctx); err != nil {
+	if err := r.restore(ctx, k.Options); err != nil {
 		return recovery.Outcome{}, s.failed(ctx, err)
 	}
 	return r.outcome(), nil
@@ -131,7 +132,9 @@ type bucketRestore struct {
 	odd    []string // keys that no file can have
 }
 
-func (r *bucketRestore) run(ctx context.Context) error {
+// restore goes by the listing of when the moment was resolved. Where that is not there
+// any more, or names a version that is not, the bucket's versions tell what is left.
+func (r *bucketRestore) restore(ctx context.Context, o Options) error {
 	store, err := r.env.Store(ctx, r.args.Copy)
 	if err != nil {
 		return err
@@ -140,6 +143,19 @@ func (r *bucketRestore) run(ctx context.Context) error {
 	if !ok {
 		return fmt.Errorf("%s keeps no versions", store.URL())
 	}
+	path := o.listingOf(r.args.Component, store, r.args.Facts.Prefix)
+	if f := kept(path, r.args.Facts.Listing); f != nil {
+		err := r.run(ctx, store, listedIn(f))
+		if err = errors.Join(err, f.Close()); !errors.Is(err, storage.ErrNotExist) {
+			return err
+		}
+	}
+	return r.run(ctx, store, r.args.then(ctx, versions))
+}
+
+// run restores objects, which come in the order of their keys.
+func (r *bucketRestore) run(ctx context.Context, store storage.Store, all iter.Seq2[storage.Object, error]) error {
+	r.odd = nil
 	meter := r.env.Meter()
 	meter.Phase("restore "+r.args.Copy+" by its versions", r.args.Facts.Bytes, recovery.InBytes)
 	meter.Add(r.done.Bytes)
@@ -149,7 +165,7 @@ func (r *bucketRestore) run(ctx context.Context) error {
 	g.Go(func() error {
 		defer close(objects)
 		defer close(batches)
-		return r.list(ctx, versions, from, objects, batches)
+		return r.list(ctx, all, from, objects, batches)
 	})
 	for range sideBySide {
 		g.Go(func() error { return r.fetch(ctx, store, objects) })
@@ -179,8 +195,8 @@ type member struct {
 	of     *batch
 }
 
-// list hands on what was current at the moment, in the order of its keys.
-func (r *bucketRestore) list(ctx context.Context, versions storage.Versioner, from string, to chan<- member, batches chan<- *batch) error {
+// list hands on what is to be a file and is not there yet.
+func (r *bucketRestore) list(ctx context.Context, all iter.Seq2[storage.Object, error], from string, to chan<- member, batches chan<- *batch) error {
 	var next []storage.Object
 	hand := func() error {
 		b := &batch{objects: next, whole: make(chan struct{})}
@@ -201,13 +217,9 @@ func (r *bucketRestore) list(ctx context.Context, versions storage.Versioner, fr
 		return nil
 	}
 	var nested nested
-	for h, err := range byKey(versions.Versions(ctx, r.args.Facts.Prefix)) {
+	for v, err := range all {
 		if err != nil {
 			return err
-		}
-		v := h.at(r.args.Facts.Moment)
-		if v == nil {
-			continue
 		}
 		if storage.CheckKey(v.Key) != nil || !sound(r.args.name(v.Key)) {
 			r.odd = append(r.odd, fmt.Sprintf("left out: the key %s can be no file's name", show(v.Key)))
@@ -220,7 +232,7 @@ func (r *bucketRestore) list(ctx context.Context, versions storage.Versioner, fr
 		if v.Key <= from {
 			continue
 		}
-		if next = append(next, *v); len(next) == together {
+		if next = append(next, v); len(next) == together {
 			if err := hand(); err != nil {
 				return err
 			}

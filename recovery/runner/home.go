@@ -90,6 +90,13 @@ func (h Home) live() string { return filepath.Join(h.Dir, "live") }
 // is not kept with the report.
 func (h Home) LiveDir(id string) string { return filepath.Join(h.live(), id) }
 
+// Listings is where what a bucket had at a moment waits for its restore. It is made where
+// it is missing, and what lies in it can be missed.
+func (h Home) Listings() (string, error) {
+	dir := filepath.Join(h.Dir, "listings")
+	return dir, h.mkdirAll(dir)
+}
+
 // shared reports whether colleagues see this state: its directory belongs to a
 // group that may write, and hands that group on.
 func (h Home) shared() bool {

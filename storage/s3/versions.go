@@ -152,6 +152,9 @@ func (s *store) versionsOf(page *s3.ListObjectVersionsOutput) ([]storage.Version
 // yieldKey yields the versions of one key, the newest first, which the service names.
 // Where times are the same its order stands.
 func yieldKey(same []storage.Version, yield func(storage.Version, error) bool) bool {
+	if len(same) == 1 {
+		return yield(same[0], nil)
+	}
 	slices.SortStableFunc(same, func(a, b storage.Version) int {
 		if a.Latest != b.Latest {
 			if a.Latest {
