@@ -1,5 +1,7 @@
 package recovery
 
+import "time"
+
 // ComponentKind is what a component is made of.
 type ComponentKind string
 
@@ -51,6 +53,9 @@ type Copy struct {
 	Role string `json:"role,omitempty"`
 	// Account is the account that must own the bucket.
 	Account string `json:"account,omitempty"`
+	// AsOf is the moment as of which a copy that keeps versions is read; zero for what is
+	// there now. Directories are always read as they are.
+	AsOf time.Time `json:"as_of,omitzero"`
 }
 
 // Schema is what an engine understands in a runbook, for the linter.

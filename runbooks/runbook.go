@@ -77,6 +77,9 @@ type Copy struct {
 	Role string
 	// Account is the account that must own the bucket, twelve digits.
 	Account string
+	// AsOf is the moment as of which the copy is read. No runbook says it: whoever
+	// goes by one may.
+	AsOf time.Time
 }
 
 // Component is a part of the system.

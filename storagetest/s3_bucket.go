@@ -3,8 +3,11 @@ package storagetest
 import (
 	"context"
 	"encoding/json"
+	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
@@ -50,6 +53,24 @@ func (s *S3) Delete(bucket, key string) {
 // back.
 func (s *S3) File(bucket, key string) string {
 	return filepath.Join(s.dir, "data", bucket, filepath.FromSlash(key))
+}
+
+// DateVersions gives what a bucket has kept of replaced and deleted objects one time, and
+// what is current another. The server tells the times of its files: those of versions by
+// when they were replaced, those of marks of deletion by the object that they delete.
+func (s *S3) DateVersions(bucket string, kept, current time.Time) {
+	s.t.Helper()
+	for dir, at := range map[string]time.Time{"versions": kept, "data": current} {
+		err := filepath.WalkDir(filepath.Join(s.dir, dir, bucket), func(path string, e fs.DirEntry, err error) error {
+			if err != nil || !e.Type().IsRegular() {
+				return err
+			}
+			return os.Chtimes(path, at, at)
+		})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+	}
 }
 
 // Parts is how many parts of unfinished uploads a bucket holds.

@@ -35,8 +35,11 @@ type app struct {
 	lookup   func(string) (string, bool)
 	nextID   string // the ID of the next run, which a test has chosen
 	signers  string // the reader's own list, as a command line names it
-	environ  []string
-	now      func() time.Time
+	// asOf is the moment as of which copies that keep versions are read, where a command
+	// line names one.
+	asOf    time.Time
+	environ []string
+	now     func() time.Time
 	// shared is the state directory that all users of this host share, where it is there.
 	shared string
 	// unitDir and cronDir are where this host keeps what it does by itself.
@@ -160,6 +163,9 @@ func (a *app) opened(ctx context.Context, path string, parse func(path string, b
 	}
 	if err := runsPrograms(asked, path, rb); err != nil {
 		return nil, problems, err
+	}
+	for i := range rb.Copies {
+		rb.Copies[i].AsOf = a.asOf
 	}
 	return &book{Runbook: rb, path: abs, found: onlyFound(asked, path), bytes: b, secrets: a.secrets.For(rb.Needs),
 		source: recovery.Source{Path: abs, SHA256: sumOf(b)}}, problems, nil
@@ -302,7 +308,7 @@ func (a *app) plan(ctx context.Context, b *book, cat catalogue.Catalogue, c choi
 	if err != nil {
 		return nil, err
 	}
-	p, err := plan.Make(plan.Options{Losses: losses, Warnings: a.weakened(b), Runbook: b.Runbook, Source: b.source, Engines: engines(), Mode: c.mode, Moment: m, Switchers: switchers(), Live: live,
+	p, err := plan.Make(plan.Options{Losses: losses, Warnings: append(a.weakened(b), readThen(b)...), Runbook: b.Runbook, Source: b.source, Engines: engines(), Mode: c.mode, Moment: m, Switchers: switchers(), Live: live,
 		Run: id, Number: history.Number, Previous: history.Previous, Scratch: scratch, Created: a.now(), Expected: history.Expected, Earlier: a.earlier(home, runs, history, c.mode), Keep: c.keep})
 	if err != nil {
 		return nil, err

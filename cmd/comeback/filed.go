@@ -24,7 +24,7 @@ import (
 // fileTime is how long a copy may take to be given a report, or to list them.
 const fileTime = 30 * time.Second
 
-// inEach asks every copy at once and gives the failures by the copies' names.
+// inEach asks every copy at once, as it is now, and gives the failures by the copies' names.
 func inEach(ctx context.Context, copies []recovery.Copy, open func(context.Context, recovery.Copy) (storage.Store, error), do func(context.Context, string, storage.Store) error) map[string]error {
 	ctx, cancel := context.WithTimeout(ctx, fileTime)
 	defer cancel()
@@ -35,7 +35,7 @@ func inEach(ctx context.Context, copies []recovery.Copy, open func(context.Conte
 		wait.Go(func() {
 			store, err := open(ctx, c)
 			if err == nil {
-				err = do(ctx, c.Name, store)
+				err = do(ctx, c.Name, storage.Current(store))
 			}
 			if err != nil {
 				mu.Lock()

@@ -64,6 +64,7 @@ Exit codes:
   130  interrupted; what was found until then is listed`,
 		Example: `  comeback moments shop.md
   comeback moments file:///mnt/backups/shop  # where the runbook's host is gone
+  comeback moments shop.md --as-of "2 hours ago"   # where somebody has deleted backups from a bucket
   comeback moments shop.md --switch-wal
   comeback moments shop.md --json | jq -r 'select(.engine == "dump").backup'
   comeback moments shop.md --around 14:30 --harm
@@ -84,6 +85,7 @@ Exit codes:
 	f := cmd.Flags()
 	f.BoolVar(&o.utc, "utc", false, "show times in UTC instead of the local zone")
 	f.StringVar(&o.copy, "copy", "", "look into this `COPY` only")
+	f.Var(thenFlag{a}, "as-of", "read copies in buckets that keep versions as they were at a `TIME` before somebody deleted or overwrote what is in them")
 	f.StringVar(&o.engine, "engine", "", "use this `ENGINE` only: dump, pitr, pgbackrest, wal-g and the like")
 	f.BoolVar(&o.switchWAL, "switch-wal", false, "push the live server's unarchived log out (touches live)")
 	f.DurationVar(&o.wait, "wait", time.Minute, "how `LONG` --switch-wal waits for the segment to come into the copy")

@@ -37,6 +37,7 @@ backup's id as ` + "`comeback moments`" + ` lists it.
   comeback recover shop.md --to before-xid:81214 --plain --confirm db1/shop --outage 2026-11-23T02:43:00+01:00
   comeback recover shop.md --to latest --copy offsite
   AWS_REGION=eu-central-1 comeback recover s3://shop-backups-offsite/shop   # the runbook, too
+  comeback recover s3://shop-backups-offsite/shop --as-of 2026-11-29T20:00:00+01:00   # before it was emptied
   comeback recover shop.md --on root@db1`,
 		Args: oneArgument("RUNBOOK"), ValidArgsFunction: runbookArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -51,7 +52,7 @@ backup's id as ` + "`comeback moments`" + ` lists it.
 	f.StringVar(&o.to, "to", "", "the `MOMENT` to go back to; there is no default")
 	confirmFlag(f, &o.confirm, "the live target")
 	f.StringVar(&since, "outage", "", "when the outage began: a `TIME` with offset, \"~\" before it where it is estimated, or unknown")
-	o.flags(f)
+	a.flags(&o, f)
 	return cmd
 }
 

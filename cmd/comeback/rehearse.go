@@ -64,6 +64,7 @@ after-xid:81213, or a backup's id as ` + "`comeback moments`" + ` lists it.
   comeback rehearse shop.md --scenario friday-evening.md
   comeback rehearse shop.md --on db1
   comeback rehearse s3://shop-backups-offsite/shop   # with the runbook that lies there
+  comeback rehearse s3://shop-backups-offsite/shop --as-of "2 hours ago"   # before it was emptied
   comeback rehearse shop.md --dry-run`,
 		Args: oneArgument("RUNBOOK"), ValidArgsFunction: runbookArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -82,7 +83,7 @@ after-xid:81213, or a backup's id as ` + "`comeback moments`" + ` lists it.
 	f.Var(&o.limits.memory, "min-memory", "where nobody watches: refuse to begin while less memory is free than this, like 2GB")
 	a.signersFlag(cmd)
 	f.StringVar(&o.to, "to", "", "the `MOMENT` to go back to (default latest)")
-	o.flags(f)
+	a.flags(&o, f)
 	f.StringVar(&o.scenario, "scenario", "", "play the cards of this Markdown `FILE`: each ## section is one, and x shows the next while people rehearse")
 	f.StringVar(&o.table, "only-table", "", "restore only this `TABLE` of a dump, to see whether the lost rows are there; proves nothing else")
 	f.BoolVar(&o.keep, "keep", false, "leave the files of what was restored when the rehearsal ends well; its servers end with it (elsewhere they stay), and `comeback stop RUN` removes what was left")
@@ -95,11 +96,12 @@ several databases come back, each has transactions and a log of its own: say wit
 --component whose xid or LSN it is.`
 
 // flags are those that every request has.
-func (o *request) flags(f *pflag.FlagSet) {
+func (a *app) flags(o *request, f *pflag.FlagSet) {
 	f.StringVar(&o.component, "component", "", "the `COMPONENT` that decides the moment (default the database that the runbook restores first)")
 	f.StringVar(&o.copy, "copy", "", "restore from this `COPY` only")
 	f.StringVar(&o.engine, "engine", "", "use this `ENGINE` only: dump, pitr, pgbackrest, wal-g and the like")
 	f.StringVar(&o.scratch, "scratch", "", "make the scratch directory in `DIR` (default $COMEBACK_SCRATCH or /var/tmp)")
+	f.Var(thenFlag{a}, "as-of", "read copies in buckets that keep versions as they were at a `TIME` before somebody deleted or overwrote what is in them")
 	runFlags(f, &o.key, &o.plain, &o.json)
 	f.BoolVar(&o.ask, "ask", false, "with questions, line by line, also where the input is not a terminal")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan as JSON and do nothing")

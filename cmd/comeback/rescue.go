@@ -86,16 +86,16 @@ table that differs is listed; what was deleted since is deleted only where
 	f.BoolVar(&o.preview, "preview", false, "change nothing: end when it is known what would be done")
 	f.StringVar(&o.component, "component", "", "rescue this `COMPONENT` (default the database that the runbook restores first); needed for an xid or LSN where there are several")
 	confirmFlag(f, &o.confirm, "the live database")
-	o.rescueFlags(f)
+	a.rescueFlags(&o, f)
 	cmd.AddCommand(a.rescueShowCommand(), a.rescueChooseCommand(), a.rescueUndoCommand())
 	return cmd
 }
 
 // rescueFlags are those of a request that a rescue has, too.
-func (o *rescuing) rescueFlags(f *pflag.FlagSet) {
+func (a *app) rescueFlags(o *rescuing, f *pflag.FlagSet) {
 	var all pflag.FlagSet
-	o.flags(&all)
-	for _, name := range []string{"copy", "scratch", "key", "plain", "json", "dry-run"} {
+	a.flags(&o.request, &all)
+	for _, name := range []string{"copy", "as-of", "scratch", "key", "plain", "json", "dry-run"} {
 		f.AddFlag(all.Lookup(name))
 	}
 	asksNothing(f)

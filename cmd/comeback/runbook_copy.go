@@ -113,6 +113,9 @@ func (a *app) readCopied(ctx context.Context, text string) (string, []byte, erro
 	defer w.end()
 	w.on("looking for the runbook in %s", k.store)
 	store, err := openURL(ctx, k.store)
+	if err == nil {
+		store, err = asOf(store, a.asOf)
+	}
 	if err != nil {
 		return "", nil, explainURL(err)
 	}
@@ -181,7 +184,7 @@ func (k whichRunbook) find(ctx context.Context, store storage.Store, now time.Ti
 	slices.Sort(systems)
 	switch {
 	case len(systems) == 0:
-		return backup.Runbook{}, usage("give the URL of another copy, or of one Markdown file, or a file: comeback backup stores the runbook beside each backup, comeback check where other programs take them",
+		return backup.Runbook{}, usage("give the URL of another copy, or of one Markdown file, or a file: comeback backup stores the runbook beside each backup, comeback check where other programs take them; what was deleted from a bucket that keeps versions is seen with --as-of TIME",
 			"%s holds no runbook: there is none under %s", k.store, backup.RunbooksIn)
 	case k.system == "" && len(systems) > 1:
 		return backup.Runbook{}, usage("choose one by its URL, like "+runbookURL(k.store, backup.RunbooksIn+systems[0]),

@@ -21,6 +21,14 @@ func opener(secrets *execute.Secrets) func(context.Context, recovery.Copy) (stor
 	}
 }
 
+// asOf gives a store as it was at a moment, where one is given; a directory as it is.
+func asOf(store storage.Store, moment time.Time) (storage.Store, error) {
+	if _, keeps := storage.As[storage.Versioner](store); moment.IsZero() || !keeps {
+		return store, nil
+	}
+	return storage.AsOf(store, moment)
+}
+
 // directoryWithin is how long a directory may take to answer at all.
 const directoryWithin = 10 * time.Second
 
@@ -48,6 +56,9 @@ func openCopy(ctx context.Context, c recovery.Copy, expand func(string) (string,
 		return nil, recovery.Errorf("write file:///directory or s3://bucket/prefix", "open the copy %s: its url is neither a file:// nor an s3:// address", c.Name).WithExit(recovery.Usage)
 	}
 	if err != nil {
+		return nil, catalogue.Explain(err, c.Name)
+	}
+	if store, err = asOf(store, c.AsOf); err != nil {
 		return nil, catalogue.Explain(err, c.Name)
 	}
 	return store, nil

@@ -169,6 +169,7 @@ func (a StepArgs) required(ctx context.Context, env recovery.Env, engine recover
 		store, err := env.Store(ctx, c.Name)
 		var survey recovery.Survey
 		if err == nil {
+			store = storage.Current(store)
 			survey, err = engine.Survey(ctx, a.Component, c, a.Component.In(store))
 		}
 		env.Meter().Add(1)
@@ -211,6 +212,7 @@ func (a StepArgs) whole(ctx context.Context, env recovery.Env, engine recovery.E
 	if err != nil {
 		return err
 	}
+	store = storage.Current(store)
 	i := slices.IndexFunc(a.Copies, func(c recovery.Copy) bool { return c.Name == name })
 	survey, err := engine.Survey(ctx, a.Component, a.Copies[i], a.Component.In(store))
 	if err != nil {

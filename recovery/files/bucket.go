@@ -150,7 +150,7 @@ func (e bucketEngine) Resolve(ctx context.Context, s recovery.Survey, want recov
 		return recovery.Point{}, refusal(`use "latest" or a time with its offset`, "a bucket has no positions in a log, so %s cannot be reached", want.Text)
 	}
 	oldest := time.Time{} // since when versions are surely kept
-	var clock versionClock
+	var clock storage.VersionClock
 	listing := newListing(e.listingOf(s.Component, store, f.Prefix), e.Now())
 	defer listing.drop()
 	for h, err := range byKey(versions.Versions(ctx, f.Prefix)) {
@@ -158,7 +158,7 @@ func (e bucketEngine) Resolve(ctx context.Context, s recovery.Survey, want recov
 			return recovery.Point{}, fmt.Errorf("list the versions of %s: %w", s.Copy, err)
 		}
 		for _, v := range h {
-			clock.see(v)
+			clock.See(v)
 			if !v.Unversioned && (oldest.IsZero() || v.Modified.Before(oldest)) {
 				oldest = v.Modified
 			}
@@ -171,7 +171,7 @@ func (e bucketEngine) Resolve(ctx context.Context, s recovery.Survey, want recov
 		f.Since = oldest // a rule that removes versions does not tell since when there are any
 	}
 	switch {
-	case clock.wrong():
+	case clock.Wrong():
 		return recovery.Point{}, refusal("restore from a backup of the bucket, or from a service that keeps the times of versions",
 			"%s gives versions that were overwritten the time of that and not their own: which was current when is not known", store.URL())
 	case f.Since.IsZero():
@@ -194,27 +194,6 @@ func (e bucketEngine) Resolve(ctx context.Context, s recovery.Survey, want recov
 	p.Backup = b
 	return p, nil
 }
-
-// versionClock watches for services that give a version, when it is overwritten,
-// the time of that in place of its own: then times say nothing.
-type versionClock struct {
-	newer       storage.Version
-	pairs, late int
-}
-
-func (c *versionClock) see(older storage.Version) {
-	if older.Key == c.newer.Key {
-		c.pairs++
-		if !older.Modified.Before(c.newer.Modified) {
-			c.late++
-		}
-	}
-	c.newer = older
-}
-
-// wrong reports whether most versions are as late as those that replaced them. A
-// few may be: an object can be written twice in a second.
-func (c *versionClock) wrong() bool { return c.pairs > 2 && c.late > c.pairs/2 }
 
 // Plan is one step.
 func (e bucketEngine) Plan(c recovery.Component, p recovery.Point, t recovery.Target) ([]recovery.Step, error) {

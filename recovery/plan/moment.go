@@ -90,7 +90,7 @@ func Copies(rb *runbooks.Runbook) []recovery.Copy {
 	var all []recovery.Copy
 	for _, c := range rb.Copies {
 		all = append(all, recovery.Copy{Name: c.Name, URL: c.URL, Region: c.Region, Profile: c.Profile,
-			Endpoint: c.Endpoint, PathStyle: c.PathStyle, Role: c.Role, Account: c.Account})
+			Endpoint: c.Endpoint, PathStyle: c.PathStyle, Role: c.Role, Account: c.Account, AsOf: c.AsOf})
 	}
 	return all
 }

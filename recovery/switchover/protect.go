@@ -153,6 +153,7 @@ func (k protect) archives(ctx context.Context, env recovery.Env, a protectArgs) 
 		store, err := env.Store(ctx, c.Name)
 		var survey recovery.Survey
 		if err == nil {
+			store = storage.Current(store)
 			survey, err = engine.Survey(ctx, a.Of, c, a.Of.In(store))
 			survey = survey.Lineage(a.Point.Backup.Details[recovery.SystemIdentifier])
 		}

@@ -42,7 +42,7 @@ func (k markTimeline) Do(ctx context.Context, env recovery.Env, s recovery.Step)
 		store, err := env.Store(ctx, c.Name)
 		if err == nil {
 			var there bool
-			if there, err = k.markIn(ctx, a, c.Name, store); there {
+			if there, err = k.markIn(ctx, a, c.Name, storage.Current(store)); there {
 				marked = append(marked, c.Name)
 			}
 		}
