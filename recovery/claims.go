@@ -54,19 +54,22 @@ func (c Component) places() []string {
 }
 
 // Claims tell the backups of a component from those of the others of its kind in the same
-// runbook, which look alike.
+// runbook, which look alike, and from those of other systems in the same copy.
 type Claims struct {
+	// System is the component's; what the manifests in a copy say to be another's is none
+	// of its backups. Plans of older versions do not say it.
+	System string `json:"system,omitempty"`
 	// Own are what the keys of its own begin with, Others those of the others.
 	Own    []string `json:"own,omitempty"`
 	Others []string `json:"others,omitempty"`
 }
 
-// Apart gives each of a runbook's components its claims. Those that are the only one of
-// their kind have none.
-func Apart(all []Component) []Component {
+// Apart gives each of the components of a system its claims. Those that are the only one
+// of their kind claim nothing from the others.
+func Apart(system string, all []Component) []Component {
 	all = slices.Clone(all)
 	for i, c := range all {
-		var k Claims
+		k := Claims{System: system}
 		for j, other := range all {
 			if j != i && other.Kind == c.Kind {
 				k.Others = append(k.Others, other.places()...)
@@ -98,25 +101,35 @@ func longest(places []string, key string) (n int) {
 
 // In is a copy as surveys of a component see it: without what comeback keeps there for
 // itself, none of which is a backup whatever its name is like, and without what is another
-// component's. What is asked for by its key is there as ever.
+// component's, or another system's. What is asked for by its key is there as ever.
 func (c Component) In(s storage.Store) storage.Store {
 	if s == nil {
 		return nil
 	}
-	return seen{s, c.Claims}
+	asked, ok := storage.As[*once](s)
+	if !ok {
+		asked = &once{Store: s, known: map[string]Neighbours{}}
+	}
+	return seen{s, c.Claims, asked}
 }
 
 type seen struct {
 	storage.Store
 	claims Claims
+	asked  *once
 }
 
 func (s seen) Unwrap() storage.Store { return s.Store }
 
 func (s seen) List(ctx context.Context, prefix string) iter.Seq2[storage.Object, error] {
 	return func(yield func(storage.Object, error) bool) {
+		neighbours, err := s.asked.neighbours(ctx, s.claims.System)
+		if err != nil {
+			yield(storage.Object{}, err)
+			return
+		}
 		for o, err := range s.Store.List(ctx, prefix) {
-			if err == nil && (strings.HasPrefix(o.Key, OwnIn) || s.claims.Foreign(o.Key)) {
+			if err == nil && (strings.HasPrefix(o.Key, OwnIn) || s.claims.Foreign(o.Key) || neighbours.Of(o.Key) != "") {
 				continue
 			}
 			if !yield(o, err) {

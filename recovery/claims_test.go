@@ -1,8 +1,11 @@
 package recovery
 
 import (
+	"context"
+	"io"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"comeback/storage"
@@ -40,7 +43,7 @@ func TestApart(t *testing.T) {
 		"a log of one's own":        {[]Component{database("invoices", nil), database("main", Settings{"wal": {"/backup"}})}, []string{"backup/d"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			first := Apart(test.all)[0]
+			first := Apart("shop", test.all)[0]
 			var hidden []string
 			for _, key := range keys {
 				if first.Claims.Foreign(key) {
@@ -67,7 +70,7 @@ func TestComponent_In(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	uploads := Apart([]Component{{Name: "uploads", Kind: Files}, {Name: "invoices", Kind: Files}})[0]
+	uploads := Apart("shop", []Component{{Name: "uploads", Kind: Files}, {Name: "invoices", Kind: Files}})[0]
 	in := uploads.In(store)
 	var listed []string
 	for o, err := range in.List(t.Context(), "") {
@@ -85,6 +88,87 @@ func TestComponent_In(t *testing.T) {
 	if _, ok := storage.As[storage.Swapper](in); !ok {
 		t.Error("what the store can do is not found any more")
 	}
+}
+
+// A survey lists nothing that another system's manifests name, however often it is asked:
+// they are read once for all that look.
+func TestComponent_In_neighbours(t *testing.T) {
+	t.Parallel()
+	dir, err := storage.OpenDir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := &opened{Store: dir}
+	put := func(key, text string) {
+		t.Helper()
+		if _, err := store.Put(t.Context(), key, strings.NewReader(text), storage.PutOptions{Size: int64(len(text))}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	taken := func(system, component, key string) {
+		t.Helper()
+		put(key, "x")
+		text, err := Manifest{ID: key, System: system, Component: component, Objects: []StoredObject{{Key: key, Size: 1}}}.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(ManifestsIn+component+"/"+system+".json", string(text))
+	}
+	taken("shop", "database", "nightly/shop.sql")
+	taken("blog", "posts", "nightly/blog.sql")
+	put("nightly/by-hand.sql", "x")
+	put(ManifestsIn+"posts/damaged.json", "{")
+	listed := func(system string) (keys []string) {
+		t.Helper()
+		c := Apart(system, []Component{{Name: "database", Kind: Postgres}})[0]
+		for o, err := range c.In(Once(store)).List(t.Context(), "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			keys = append(keys, o.Key)
+		}
+		return keys
+	}
+	all := []string{"nightly/blog.sql", "nightly/by-hand.sql", "nightly/shop.sql"}
+	if put(RunbooksIn+"shop/x.md", "x"); !slices.Equal(listed("shop"), all) || store.n.Load() > 0 {
+		t.Errorf("alone it lists %v, and %d objects were read", listed("shop"), store.n.Load())
+	}
+	put(RunbooksIn+"blog/x.md", "x")
+	if got := listed("shop"); !slices.Equal(got, all[1:]) {
+		t.Errorf("the shop lists %v", got)
+	}
+	if got := listed("blog"); !slices.Equal(got, all[:2]) {
+		t.Errorf("the blog lists %v", got)
+	}
+	if got := listed(""); !slices.Equal(got, all) {
+		t.Errorf("who says no system lists %v", got)
+	}
+	store.n.Store(0)
+	once, c := Once(store), Component{Name: "database", Claims: Claims{System: "shop"}}
+	for range 3 {
+		for _, err := range c.In(once).List(t.Context(), "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n := store.n.Load(); n != 3 {
+		t.Errorf("%d objects were read for three surveys", n)
+	}
+	if got := Known(once, "shop").Systems(); !slices.Equal(got, []string{"blog"}) {
+		t.Errorf("the neighbours are %v", got)
+	}
+}
+
+// opened counts what is read.
+type opened struct {
+	storage.Store
+	n atomic.Int64
+}
+
+func (o *opened) Open(ctx context.Context, object storage.Object, offset int64) (io.ReadCloser, error) {
+	o.n.Add(1)
+	return o.Store.Open(ctx, object, offset)
 }
 
 // Of two components that keep their backups in one place it is told, unless something

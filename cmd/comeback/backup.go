@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -273,6 +274,11 @@ func (a *app) tellTaken(t backup.Taken) {
 	}
 	for _, why := range t.Missing() {
 		say("%20s NOT in %s", "", why)
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.Failed)) {
+		if hint := recovery.HintOf(t.Failed[name]); hint != "" && t.Err == nil {
+			say("%20s next: %s: %s", "", name, hint)
+		}
 	}
 }
 

@@ -182,7 +182,7 @@ func (a *app) moments(ctx context.Context, path string, o momentsAsked) error {
 
 // restrict leaves out what was not asked for.
 func (o momentsAsked) restrict(cat catalogue.Catalogue) catalogue.Catalogue {
-	var kept catalogue.Catalogue
+	kept := catalogue.Catalogue{Neighbours: cat.Neighbours}
 	for _, s := range cat.Surveys {
 		if (o.copy == "" || s.Copy == o.copy) && (o.engine == "" || s.Engine == o.engine) {
 			kept.Surveys = append(kept.Surveys, s)

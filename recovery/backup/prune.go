@@ -111,7 +111,11 @@ func Prune(ctx context.Context, o PruneOptions) (Pruning, error) {
 	if err != nil {
 		return p, err
 	}
-	own, records, err := recordsOf(ctx, o.Store, o.Component.Name, o.Survey.Engine)
+	own, records, shared, err := recordsOf(ctx, o.Store, o.System, o.Component.Name, o.Survey.Engine)
+	if err != nil {
+		return p, err
+	}
+	others, err := o.beside(ctx, shared)
 	if err != nil {
 		return p, err
 	}
@@ -123,7 +127,7 @@ func Prune(ctx context.Context, o PruneOptions) (Pruning, error) {
 	s := o.Survey
 	s.Backups = slices.DeleteFunc(slices.Clone(o.Survey.Backups), func(b recovery.Backup) bool { _, ok := own[b.ID]; return !ok })
 	p.Kept = Retain(s, o.Keep, o.Zone, o.Proven)
-	stays := slices.DeleteFunc(slices.Clone(o.Survey.Backups), func(b recovery.Backup) bool { _, ok := own[b.ID]; return ok }) // others made them
+	stays := slices.DeleteFunc(slices.Concat(o.Survey.Backups, others.backups), func(b recovery.Backup) bool { _, ok := own[b.ID]; return ok }) // others made them
 	var going []recovery.Manifest
 	for i := range p.Kept {
 		k := &p.Kept[i]
@@ -163,6 +167,9 @@ func Prune(ctx context.Context, o PruneOptions) (Pruning, error) {
 		return p, nil
 	}
 	needed := map[string]bool{}
+	for key := range others.Objects() {
+		needed[key] = true
+	}
 	for _, m := range own {
 		if !slices.ContainsFunc(going, func(g recovery.Manifest) bool { return g.ID == m.ID }) {
 			for _, obj := range m.Objects {
@@ -244,22 +251,59 @@ func lastOf(m recovery.Manifest) string {
 	return m.ID
 }
 
-// recordsOf reads the manifests of a component's backups by an engine.
-func recordsOf(ctx context.Context, s storage.Store, component, engine string) (map[string]recovery.Manifest, map[string]storage.Object, error) {
+// recordsOf reads the manifests of a component's backups by an engine, those of a system
+// alone: others may have a component of that name in the same copy. Those of older versions
+// that say no system are its own where there is no other. It is shared where others were
+// seen.
+func recordsOf(ctx context.Context, s storage.Store, system, component, engine string) (own map[string]recovery.Manifest, objects map[string]storage.Object, shared bool, err error) {
 	all, err := listManifests(ctx, s, component)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, false, err
 	}
-	own, objects := map[string]recovery.Manifest{}, map[string]storage.Object{}
+	var read []recovery.Manifest
+	of := map[string]storage.Object{}
 	for r := range readManifests(ctx, s, all) {
 		if r.err != nil && stored(r.err) {
-			return nil, nil, r.err
+			return nil, nil, false, r.err
 		}
-		if r.err == nil && r.Engine == engine {
-			own[r.ID], objects[r.ID] = r.Manifest, r.object
+		if r.err == nil {
+			read, of[r.ID] = append(read, r.Manifest), r.object
 		}
 	}
-	return own, objects, nil
+	own, objects = map[string]recovery.Manifest{}, map[string]storage.Object{}
+	mine := Own(read, system)
+	for _, m := range mine {
+		if m.Engine == engine {
+			own[m.ID], objects[m.ID] = m, of[m.ID]
+		}
+	}
+	return own, objects, len(mine) < len(read), nil
+}
+
+// neighbours are the other systems of a copy, and their backups where this engine would see
+// them: older versions kept them apart by nothing, so that they may share what they need.
+type neighbours struct {
+	recovery.Neighbours
+	backups []recovery.Backup
+}
+
+// beside looks for other systems in the copy, and reads all manifests where one was seen.
+func (o PruneOptions) beside(ctx context.Context, seen bool) (n neighbours, err error) {
+	look := recovery.NeighboursIn
+	if seen {
+		look = recovery.ReadNeighbours
+	}
+	if n.Neighbours, err = look(ctx, o.Store, o.System); err != nil || len(n.Systems()) == 0 {
+		return n, err
+	}
+	c := o.Component
+	c.Claims.System = ""
+	s, err := o.Engine.Survey(ctx, c, recovery.Copy{Name: o.Survey.Copy}, c.In(o.Store))
+	n.backups = slices.DeleteFunc(s.Backups, func(b recovery.Backup) bool {
+		_, ok := o.Survey.Named(b.ID)
+		return ok
+	})
+	return n, err
 }
 
 // locked says why the copy would not let a backup go; empty where it would.

@@ -37,12 +37,13 @@ type pruned struct {
 	now       time.Time
 	temp      string
 	place     string // in which it is held
+	system    string
 	restored  func(recovery.Backup) string
 }
 
 func newPruned(t *testing.T, days int) *pruned {
 	t.Helper()
-	p := &pruned{T: t, dir: t.TempDir(), copy: t.TempDir(), temp: t.TempDir(), place: "h/1", engine: files.New(files.Options{}), now: time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC)}
+	p := &pruned{T: t, dir: t.TempDir(), copy: t.TempDir(), temp: t.TempDir(), place: "h/1", system: "shop", engine: files.New(files.Options{}), now: time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC)}
 	p.component = recovery.Component{Name: "uploads", Kind: recovery.Files, Settings: recovery.Settings{"path": {p.dir}, "prefix": {"uploads/"}}}
 	var err error
 	if p.store, err = storage.OpenDir(p.copy); err != nil {
@@ -76,7 +77,7 @@ func (p *pruned) run() ([]backup.Taken, error) {
 		}
 		return p.store, nil
 	}
-	return backup.Take(p.Context(), backup.Options{System: "shop", Components: []recovery.Component{p.component}, Engines: []recovery.Engine{p.engine},
+	return backup.Take(p.Context(), backup.Options{System: p.system, Components: []recovery.Component{p.component}, Engines: []recovery.Engine{p.engine},
 		Copies: copies, OpenStore: open, Runbook: []byte("# x\n"),
 		Secret: func(s string) (string, error) { return s, nil }, Redact: func(s string) string { return s }, Temp: p.temp, Host: "h", Place: p.place, By: "comeback",
 		Now: func() time.Time { return p.now }, Watch: func(string, string, *recovery.Manifest) recovery.Meter { return deaf{} }})
@@ -92,7 +93,7 @@ func (p *pruned) take() {
 
 func (p *pruned) look(keep backup.Keep, proven func(recovery.Backup) bool) backup.Pruning {
 	p.Helper()
-	s, err := p.engine.Survey(p.Context(), p.component, recovery.Copy{Name: "nearby"}, p.store)
+	s, err := p.engine.Survey(p.Context(), p.component, recovery.Copy{Name: "nearby"}, p.component.In(p.store))
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -102,7 +103,7 @@ func (p *pruned) look(keep backup.Keep, proven func(recovery.Backup) bool) backu
 		}
 		return nil
 	}
-	pruning, err := backup.Prune(p.Context(), backup.PruneOptions{Component: p.component, Engine: p.engine, Survey: s, Store: p.store, Keep: keep, Zone: time.UTC, Proven: signers, Restored: p.restored, System: "shop", Host: "h", Place: p.place,
+	pruning, err := backup.Prune(p.Context(), backup.PruneOptions{Component: p.component, Engine: p.engine, Survey: s, Store: p.store, Keep: keep, Zone: time.UTC, Proven: signers, Restored: p.restored, System: p.system, Host: "h", Place: p.place,
 		Now: func() time.Time { return p.now }})
 	if err != nil {
 		p.Fatal(err)
@@ -113,7 +114,7 @@ func (p *pruned) look(keep backup.Keep, proven func(recovery.Backup) bool) backu
 // usable are the snapshots that resolve: all that they need is there.
 func (p *pruned) usable() (days []string) {
 	p.Helper()
-	s, err := p.engine.Survey(p.Context(), p.component, recovery.Copy{Name: "nearby"}, p.store)
+	s, err := p.engine.Survey(p.Context(), p.component, recovery.Copy{Name: "nearby"}, p.component.In(p.store))
 	if err != nil {
 		p.Fatal(err)
 	}

@@ -23,7 +23,7 @@ import (
 // Where what is known of backups lies in a copy.
 const (
 	manifests   = recovery.ManifestsIn
-	runbooksDir = "comeback/runbooks/"
+	runbooksDir = recovery.RunbooksIn
 )
 
 var recording sync.Mutex // of the objects of a recorder: packs are stored side by side
@@ -106,8 +106,8 @@ func putNewest(ctx context.Context, s storage.Store, system, stamp, digest strin
 	return err
 }
 
-// maxManifest bounds what is read of one: a hundred thousand tables take less.
-const maxManifest = 64 << 20
+// maxManifest bounds what is read of one.
+const maxManifest = recovery.MaxManifest
 
 // Manifests reads what a copy knows of the backups of a component ("" is all),
 // the oldest first. One that cannot be read is left out: it is a convenience, and
@@ -128,6 +128,15 @@ func Manifests(ctx context.Context, s storage.Store, component string) ([]recove
 	}
 	oldestFirst(all)
 	return all, nil
+}
+
+// Own are the manifests of a system's backups. Those that do not say whose they are, as
+// older versions have written them, are its own where it is the only system that is seen.
+func Own(all []recovery.Manifest, system string) []recovery.Manifest {
+	alone := !slices.ContainsFunc(all, func(m recovery.Manifest) bool { return m.System != "" && m.System != system })
+	return slices.DeleteFunc(slices.Clone(all), func(m recovery.Manifest) bool {
+		return m.System != system && (m.System != "" || !alone)
+	})
 }
 
 func oldestFirst(all []recovery.Manifest) {
@@ -219,10 +228,10 @@ func readManifest(ctx context.Context, s storage.Store, o storage.Object) (recov
 	return recovery.DecodeManifest(b)
 }
 
-// newest is the manifest of the newest backup of a sort, nil where none can be read,
-// and its stamp. The manifest tells how much is to be expected, and nothing depends on
-// it.
-func newest(ctx context.Context, s storage.Store, component, sort string) (m *recovery.Manifest, stamp string) {
+// newest is the manifest of the newest backup of a sort, nil where none can be read or it
+// is another system's, and its stamp. The manifest tells how much is to be expected, and
+// nothing depends on it.
+func newest(ctx context.Context, s storage.Store, system, component, sort string) (m *recovery.Manifest, stamp string) {
 	var last storage.Object
 	for o, err := range s.List(ctx, manifests+component+"/") {
 		if err != nil {
@@ -237,7 +246,7 @@ func newest(ctx context.Context, s storage.Store, component, sort string) (m *re
 	}
 	stamp = strings.TrimSuffix(path.Base(last.Key), "-"+sort+".json")
 	found, err := readManifest(ctx, s, last)
-	if err != nil {
+	if err != nil || found.System != system && found.System != "" {
 		return nil, stamp
 	}
 	return &found, stamp

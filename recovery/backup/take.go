@@ -194,7 +194,7 @@ func capture(ctx context.Context, o Options, j job, fan *storage.Fan) (m recover
 	defer func() { err = errors.Join(err, leave()) }()
 	cleared := clearUnfinished(ctx, fan, j.component.Name, holder{o.Host, o.Place, o.System}, o.Now())
 	begun := o.Now().UTC()
-	last, lastStamp := newest(ctx, fan, j.component.Name, j.sort)
+	last, lastStamp := newest(ctx, fan, o.System, j.component.Name, j.sort)
 	stamp := stampOf(begun, lastStamp)
 	meter := o.Watch(j.component.Name, j.sort, last)
 	known := recovery.Manifest{Format: recovery.ManifestFormat, System: o.System, Component: j.component.Name, Kind: j.component.Kind, Engine: j.engine.Schema().Engine,
@@ -209,6 +209,9 @@ func capture(ctx context.Context, o Options, j job, fan *storage.Fan) (m recover
 		Command: o.command(), Meter: meter, Temp: temp, Now: o.Now,
 		Begin: func(ctx context.Context, b recovery.Beginning) error {
 			mark.of(b)
+			if err := apart(ctx, fan, o.System, j.component.Name, mark.prefixes()); err != nil {
+				return err
+			}
 			if o.Claim != nil {
 				r, err := mark.resource(o.left(fan), stamp)
 				if err == nil {
@@ -249,6 +252,45 @@ func capture(ctx context.Context, o Options, j job, fan *storage.Fan) (m recover
 		return m, errTaken
 	}
 	return m, nil
+}
+
+// apart leaves out the copies in which another system keeps backups where these would lie:
+// each would be taken for the other's, and what they have in common be removed by either.
+func apart(ctx context.Context, fan *storage.Fan, system, component string, prefixes []string) error {
+	for _, a := range fan.Left() {
+		neighbours, err := recovery.NeighboursIn(ctx, a.Store, system)
+		if err == nil {
+			err = collide(neighbours, system, component, prefixes)
+		}
+		if err != nil {
+			fan.Drop(a.Name, err)
+		}
+	}
+	if len(fan.Left()) > 0 {
+		return nil
+	}
+	var all []error
+	failed := fan.Failed()
+	for _, name := range slices.Sorted(maps.Keys(failed)) {
+		all = append(all, fmt.Errorf("%s: %w", name, failed[name]))
+	}
+	return errors.Join(all...)
+}
+
+// collide says which neighbour has backups in a place that these prefixes lie in.
+func collide(neighbours recovery.Neighbours, system, component string, prefixes []string) error {
+	places := map[string]bool{}
+	for _, prefix := range prefixes {
+		places[placeIn(prefix)] = true
+	}
+	for key, other := range neighbours.Objects() {
+		if place := placeIn(key); places[place] {
+			return recovery.Errorf(fmt.Sprintf("give `%s` a `prefix:` of its own in the runbook, like `prefix: %s/%s/`; where %s is this system under an earlier name, let the runbook say `system: %s`",
+				component, system, component, other, other),
+				"backups of the system %s lie in %q, where those of %s would", other, place, system).WithExit(recovery.Refused)
+		}
+	}
+	return nil
 }
 
 // left are the copies that the backup goes into.

@@ -26,6 +26,9 @@ type Catalogue struct {
 	Surveys []recovery.Survey
 	// Refusals are the surveys that could not be made.
 	Refusals []Refusal
+	// Neighbours are the other systems whose backups a copy holds, which no survey lists,
+	// by copies.
+	Neighbours map[string][]string
 }
 
 // Of are the surveys of a component, in their order.
@@ -70,6 +73,7 @@ const atOnce = 8
 func Survey(ctx context.Context, o Options) (Catalogue, error) {
 	type slot struct {
 		survey recovery.Survey
+		others []string
 		err    error
 		what   Progress
 	}
@@ -77,7 +81,10 @@ func Survey(ctx context.Context, o Options) (Catalogue, error) {
 	var wait sync.WaitGroup
 	gate := make(chan struct{}, atOnce)
 	for _, cp := range o.Copies {
-		open := sync.OnceValues(func() (storage.Store, error) { return o.OpenStore(ctx, cp) })
+		open := sync.OnceValues(func() (storage.Store, error) {
+			store, err := o.OpenStore(ctx, cp)
+			return recovery.Once(store), err
+		})
 		for _, c := range o.Components {
 			for _, e := range For(c, o.Engines) {
 				s := &slot{what: Progress{Copy: cp.Name, Component: c.Name, Engine: e.Schema().Engine, State: "reading"}}
@@ -89,6 +96,7 @@ func Survey(ctx context.Context, o Options) (Catalogue, error) {
 					store, err := open()
 					if err == nil {
 						s.survey, err = e.Survey(ctx, c, cp, c.In(store))
+						s.others = recovery.Known(store, c.Claims.System).Systems()
 					}
 					s.err, s.what.State = err, "ok"
 					if err != nil {
@@ -106,8 +114,11 @@ func Survey(ctx context.Context, o Options) (Catalogue, error) {
 	case <-ctx.Done(): // a directory that has gone may answer nothing, not even that
 		return Catalogue{}, ctx.Err()
 	}
-	var cat Catalogue
+	cat := Catalogue{Neighbours: map[string][]string{}}
 	for _, s := range slots {
+		if len(s.others) > 0 {
+			cat.Neighbours[s.what.Copy] = s.others
+		}
 		if s.err != nil {
 			cat.Refusals = append(cat.Refusals, Refusal{Copy: s.what.Copy, Component: s.what.Component, Engine: s.what.Engine, Err: Explain(s.err, s.what.Copy)})
 			continue
@@ -226,6 +237,14 @@ func (c Catalogue) Empty(component string) error {
 	what := fmt.Sprintf("no copy holds a backup of %s", component)
 	if len(looked) > 0 {
 		what += fmt.Sprintf(" (looked in %s)", strings.Join(looked, ", "))
+	}
+	for _, cp := range looked {
+		if others := c.Neighbours[cp]; len(others) > 0 {
+			what += fmt.Sprintf("; what %s holds of the system %s is not this one's", cp, strings.Join(others, " or "))
+			if cause == nil {
+				hint += fmt.Sprintf("; where %s is this system under an earlier name, let the runbook say `system: %s`", others[0], others[0])
+			}
+		}
 	}
 	if len(why) > 0 {
 		what = fmt.Sprintf("%s: %s", what, strings.Join(why, "; "))

@@ -71,13 +71,13 @@ func Restored(rb *runbooks.Runbook) []recovery.Component {
 }
 
 // Components are all of the runbook's components, each with what tells its backups from
-// those of the others.
+// those of the others, and of other systems.
 func Components(rb *runbooks.Runbook) []recovery.Component {
 	var all []recovery.Component
 	for _, c := range rb.Components {
 		all = append(all, Component(c))
 	}
-	return recovery.Apart(all)
+	return recovery.Apart(rb.System, all)
 }
 
 // Component is a component of the runbook by itself, without the others.

@@ -1,0 +1,138 @@
+package backup_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"comeback/recovery"
+	"comeback/recovery/backup"
+	"comeback/storage"
+)
+
+// as lets what follows be done for a system.
+func (p *pruned) as(system string) {
+	p.system, p.component.Claims.System = system, system
+}
+
+// give lets a backup be another system's, as one that an older version has taken into the
+// same place.
+func (p *pruned) give(system string, number int) {
+	p.Helper()
+	all, err := filepath.Glob(filepath.Join(p.copy, "comeback/backups/uploads/*.json"))
+	if err != nil || len(all) <= number {
+		p.Fatal(all, err)
+	}
+	text, err := os.ReadFile(all[number])
+	if err != nil {
+		p.Fatal(err)
+	}
+	runbooks := filepath.Join(p.copy, "comeback/runbooks", system)
+	if err := errors.Join(os.WriteFile(all[number], bytes.Replace(text, []byte(`"system": "shop"`), []byte(`"system": "`+system+`"`), 1), 0o600), os.MkdirAll(runbooks, 0o700),
+		os.WriteFile(filepath.Join(runbooks, "20261101T030000Z-"+strings.Repeat("0", 64)+".md"), []byte("# "+system), 0o600)); err != nil {
+		p.Fatal(err)
+	}
+}
+
+// Of two systems whose backups older versions have put into one place, each lists its own
+// alone, and keeps what its own rule says; what they have in common stays for both.
+func TestPrune_twoSystems(t *testing.T) {
+	p := newPruned(t, 0)
+	p.now = p.now.AddDate(100, 0, 0) // files that were changed before are unchanged
+	for range 6 {
+		p.write("today", "of "+p.now.String())
+		p.take()
+		p.now = p.now.AddDate(0, 0, 1)
+	}
+	for day := 1; day < 6; day += 2 {
+		p.give("blog", day)
+	}
+	days := map[string][]string{"shop": {"01", "03", "05"}, "blog": {"02", "04", "06"}}
+	for system, want := range days {
+		if p.as(system); !slices.Equal(p.usable(), want) {
+			t.Fatalf("%s lists %v", system, p.usable())
+		}
+	}
+	p.as("shop")
+	if removed, refused := p.look(backup.Keep{Daily: 1}, nil).Remove(t.Context()); removed != 2 || len(refused) > 0 {
+		t.Errorf("removed %d, refused %v", removed, refused)
+	}
+	if got := p.usable(); !slices.Equal(got, []string{"05"}) {
+		t.Errorf("left to the shop are the days %v", got)
+	}
+	if p.as("blog"); !slices.Equal(p.usable(), days["blog"]) {
+		t.Errorf("left to the blog are the days %v", p.usable())
+	}
+	if removed, refused := p.look(backup.Keep{Daily: 2}, nil).Remove(t.Context()); removed != 1 || len(refused) > 0 {
+		t.Errorf("removed %d, refused %v", removed, refused)
+	}
+	if got := p.usable(); !slices.Equal(got, []string{"04", "06"}) {
+		t.Errorf("left to the blog are the days %v", got)
+	}
+	if p.as("shop"); !slices.Equal(p.usable(), []string{"05"}) {
+		t.Errorf("left to the shop are the days %v", p.usable())
+	}
+}
+
+// Manifests that say no system are the only system's, and nobody's where there are two.
+func TestPrune_noSystem(t *testing.T) {
+	p := newPruned(t, 0)
+	for day := range 3 {
+		p.write("today", "of "+p.now.String())
+		p.take()
+		p.give("", day)
+		p.now = p.now.AddDate(0, 0, 1)
+	}
+	if look := p.look(backup.Keep{Daily: 1}, nil); len(look.Going) != 2 {
+		t.Errorf("of one system %d go", len(look.Going))
+	}
+	p.take()
+	p.give("blog", 3)
+	if look := p.look(backup.Keep{Daily: 1}, nil); len(look.Going) > 0 || len(look.Kept) > 0 {
+		t.Errorf("of two systems: %+v", look)
+	}
+}
+
+// A backup is refused where it would lie among another system's, copy by copy, and says what
+// to do; with a place of its own it is taken.
+func TestTake_amongAnothers(t *testing.T) {
+	p := newPruned(t, 1)
+	before := p.keys()
+	p.as("blog")
+	taken, err := p.run()
+	if err != nil || len(taken) != 1 {
+		t.Fatal(taken, err)
+	}
+	refused := func(err error) {
+		t.Helper()
+		if err == nil || !strings.Contains(err.Error(), `backups of the system shop lie in "uploads/`) || recovery.ExitOf(err) != recovery.Refused ||
+			!strings.Contains(recovery.HintOf(err), "`prefix: blog/uploads/`") || !strings.Contains(recovery.HintOf(err), "`system: shop`") {
+			t.Errorf("it says: %v (%s)", err, recovery.HintOf(err))
+		}
+	}
+	if refused(taken[0].Err); !slices.Equal(p.keys(), before) {
+		t.Errorf("it has stored %v", p.keys())
+	}
+	if p.offsite, err = storage.OpenDir(t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	if taken, err = p.run(); err != nil || taken[0].Err != nil || !slices.Equal(taken[0].Copies, []string{"offsite"}) {
+		t.Fatal(taken, err)
+	}
+	refused(taken[0].Failed["nearby"])
+	p.now = p.now.AddDate(0, 0, 1)
+	p.component.Settings = recovery.Settings{"path": {p.dir}, "prefix": {"blog/uploads/"}}
+	if taken, err = p.run(); err != nil || taken[0].Err != nil || len(taken[0].Copies) != 2 {
+		t.Fatal(taken, err)
+	}
+	if got := p.usable(); len(got) != 1 {
+		t.Errorf("the blog lists %v", got)
+	}
+	p.component.Settings = recovery.Settings{"path": {p.dir}, "prefix": {"uploads/"}}
+	p.as("shop")
+	p.take()
+}
