@@ -31,6 +31,14 @@ type Pruner interface {
 	Shared(ctx context.Context, c Component, kept []Backup, store storage.Store) (needed []string, spare []storage.Object, err error)
 }
 
+// Borrower is a Capturer whose backups need objects that earlier ones have stored, and that
+// no survey lists as theirs.
+type Borrower interface {
+	// Needs lists the keys of all objects that a backup needs, whoever has stored them.
+	// Where it cannot tell it must say so.
+	Needs(ctx context.Context, b Backup, store storage.Store) ([]string, error)
+}
+
 // Capture is what an engine takes a backup of, and with.
 type Capture struct {
 	System    string

@@ -29,6 +29,9 @@ type Manifest struct {
 	// Objects are those that this backup has stored, with the digests of their
 	// bytes; a snapshot also has parts of earlier ones.
 	Objects []StoredObject `json:"objects"`
+	// Reused are the keys of what earlier backups have stored and this one needs, too. They
+	// are for whoever has just taken it: the backup itself tells them later.
+	Reused []string `json:"-"`
 	// Host and By are where and by which program it was taken; Runbook is the
 	// SHA-256 of the runbook that asked for it.
 	Host    string `json:"host"`

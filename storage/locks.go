@@ -27,6 +27,13 @@ type Protector interface {
 	Protect(ctx context.Context, o Object, until time.Time) error
 }
 
+// Prolonger is a Locker that lets a lock last longer.
+type Prolonger interface {
+	// Prolong lets this version of an object be locked no shorter than r says, in the mode
+	// that it has or, where it has none, in that of r. It returns when that is so.
+	Prolong(ctx context.Context, o Object, r Retention) error
+}
+
 // Locking is how a place locks new objects.
 type Locking struct {
 	// Able says that objects can be locked, On that new ones are.

@@ -66,7 +66,11 @@ func (a *app) gatherCopy(ctx context.Context, b *book, c recovery.Copy, canary b
 		}
 	}
 	if l, ok := storage.As[storage.Locker](store); ok {
-		a.gatherLocks(ctx, &seen, store, l)
+		if locking, err := l.Locking(ctx); err != nil {
+			seen.LockErr = err
+		} else {
+			seen.Locking = &locking
+		}
 	}
 	k := backup.Keeping{System: b.System, Text: b.bytes, At: a.now(), Changed: changed(b.path)}
 	if canary {
@@ -92,27 +96,6 @@ func changed(path string) time.Time {
 		return time.Time{}
 	}
 	return info.ModTime()
-}
-
-// gatherLocks asks for the lock of the place, and for that of the newest backup's
-// last object.
-func (a *app) gatherLocks(ctx context.Context, seen *check.Copy, store storage.Store, l storage.Locker) {
-	locking, err := l.Locking(ctx)
-	if err != nil {
-		seen.LockErr = err
-		return
-	}
-	seen.Locking = &locking
-	if n := len(seen.Manifests); n > 0 && len(seen.Manifests[n-1].Objects) > 0 {
-		objects := seen.Manifests[n-1].Objects
-		o, err := store.Stat(ctx, objects[len(objects)-1].Key)
-		if err != nil {
-			return
-		}
-		if r, err := l.Retention(ctx, o); err == nil {
-			seen.Newest = &r
-		}
-	}
 }
 
 // The file systems that lie elsewhere, by the kernel's numbers.

@@ -71,6 +71,11 @@ func (a *app) gather(ctx context.Context, b *book, canary bool, w *waits) (check
 	if errSurvey != nil {
 		return e, errSurvey
 	}
+	w.on("looking at the locks")
+	for i := range e.Copies {
+		wait.Go(func() { a.gatherLocks(ctx, b, &e.Copies[i], e.Catalogue, e.Engines) })
+	}
+	wait.Wait()
 	for i, c := range e.Components {
 		e.Sources[c.Name] = sources[i]
 	}

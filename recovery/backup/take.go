@@ -239,6 +239,7 @@ func capture(ctx context.Context, o Options, j job, fan *storage.Fan) (m recover
 	m.Begun, m.Ended, m.Objects, m.Host, m.By = begun, o.Now().UTC(), recorded.objects, o.Host, o.By
 	m.Runbook, m.Remarks = o.digest(), append(m.Remarks, cleared...)
 	// From here on the backup is whole, whatever happens.
+	m.Remarks = append(m.Remarks, prolong(ctx, fan, m)...)
 	if err := putManifest(ctx, fan, stamp, j.sort, m); err != nil {
 		return m, err
 	}

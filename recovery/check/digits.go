@@ -19,6 +19,9 @@ func (j *judge) digits() {
 		"1 locked":    "create the bucket with object lock, and: aws s3api put-object-lock-configuration --bucket BUCKET --object-lock-configuration 'ObjectLockEnabled=Enabled,Rule={DefaultRetention={Mode=COMPLIANCE,Days=30}}'",
 		"0 errors":    "comeback rehearse " + j.Path,
 	}
+	if slices.ContainsFunc(j.Copies, func(cp Copy) bool { return cp.Newest != nil && cp.Locks.First != "" }) { // objects can be locked
+		do["1 locked"] = "let new objects be locked by the bucket, and the key that takes backups have s3:PutObjectRetention: each backup locks anew what it needs of earlier ones; then: comeback backup " + j.Path
+	}
 	for _, d := range j.a.Digits {
 		if d.Mark != recovery.Met && d.Name != "0 errors" { // which the proofs have told
 			j.find("3-2-1-1-0/"+d.Name, d.Mark, do[d.Name], "%s: %s", d.Name, strings.Join(d.Evidence, "; "))
@@ -201,7 +204,7 @@ func (j *judge) locked() recovery.Digit {
 		if j.whole(cp.Name) == recovery.NotMet {
 			continue
 		}
-		mark, says := j.lock(cp)
+		mark, says := j.allLocked(cp)
 		if mark == recovery.Met && j.whole(cp.Name) == recovery.Unknown {
 			mark, says = recovery.Unknown, says+", and what it holds could not be seen whole"
 		}
@@ -220,6 +223,28 @@ func (j *judge) locked() recovery.Digit {
 	return d
 }
 
+// allLocked judges the lock of one copy by what was tried, and by all that its newest backups
+// need: an object that was stored long ago may be the one that can be deleted.
+func (j *judge) allLocked(cp Copy) (recovery.Mark, string) {
+	mark, says := j.lock(cp)
+	l := cp.Locks
+	switch {
+	case mark != recovery.Met || l.Of == 0:
+		return mark, says
+	case l.Looked < l.Of:
+		return recovery.Unknown, fmt.Sprintf("%s; of %s that the newest backups need, the locks of %d could be looked at%s", says, recovery.FormatCount(l.Of, "object"), l.Looked, why(l.Err))
+	}
+	return mark, fmt.Sprintf("%s; %s that the newest backups need were looked at, and all are locked", says, recovery.FormatCount(l.Of, "object"))
+}
+
+// first is the object of the newest backups whose lock ends first, in words.
+func (l Locks) first() string {
+	if l.First == "" {
+		return "the newest backup"
+	}
+	return l.First + ", which the newest backups need,"
+}
+
 // lock judges the lock of one copy. What was tried says more than what is
 // configured.
 func (j *judge) lock(cp Copy) (recovery.Mark, string) {
@@ -231,10 +256,10 @@ func (j *judge) lock(cp Copy) (recovery.Mark, string) {
 	case c.Deleted && (c.Until.IsZero() || c.Until.After(j.At)): // else its lock had ended, and the next one tells
 		return recovery.NotMet, fmt.Sprintf("no object lock: %s deleted our canary", by(c.By))
 	case cp.Newest != nil && !cp.Newest.Hold && !cp.Newest.Until.IsZero() && !cp.Newest.Until.After(j.At):
-		return recovery.NotMet, fmt.Sprintf("the lock of the newest backup ended on %s", cp.Newest.Until.In(j.At.Location()).Format("2 Jan 2006"))
+		return recovery.NotMet, fmt.Sprintf("the lock of %s ended on %s", cp.Locks.first(), cp.Newest.Until.In(j.At.Location()).Format("2 Jan 2006"))
 	case cp.Newest != nil && !cp.Newest.Hold && cp.Newest.Until.IsZero() && !c.Until.IsZero():
 		// The canary is older, and the service tells locks.
-		return recovery.NotMet, "objects can be locked, and the newest backup is not"
+		return recovery.NotMet, "objects can be locked, and " + cp.Locks.first() + " is not"
 	case c.Refused && c.Until.After(j.At) && cp.Newest == nil && cp.Locking != nil && !cp.Locking.On:
 		return recovery.NotMet, "our canary is locked, and what is stored now is not"
 	case c.Refused && c.Until.After(j.At) && c.Mode == "GOVERNANCE":
@@ -248,9 +273,9 @@ func (j *judge) lock(cp Copy) (recovery.Mark, string) {
 	case !cp.Locking.Able:
 		return recovery.NotMet, "no object lock"
 	case cp.Newest != nil && (cp.Newest.Hold || cp.Newest.Until.After(j.At)):
-		return recovery.Met, fmt.Sprintf("the newest backup is locked until %s (%s)", cp.Newest.Until.In(j.At.Location()).Format("2 Jan 2006"), strings.ToLower(cp.Newest.Mode))
+		return recovery.Met, fmt.Sprintf("%s is locked until %s (%s)", cp.Locks.first(), cp.Newest.Until.In(j.At.Location()).Format("2 Jan 2006"), strings.ToLower(cp.Newest.Mode))
 	case cp.Newest != nil && !c.Refused:
-		return recovery.NotMet, "objects can be locked, and the newest backup is not"
+		return recovery.NotMet, "objects can be locked, and " + cp.Locks.first() + " is not"
 	case c.Refused:
 		return recovery.Unknown, by(c.By) + " could not delete our canary, and no lock shows: it may lack the right alone"
 	}

@@ -104,8 +104,10 @@ type Copy struct {
 	Versioning *storage.Versioning
 	Locking    *storage.Locking
 	LockErr    error
-	// Newest is the lock of the newest backup's last object.
+	// Newest is the lock that ends first of those of all objects that the newest backups
+	// need; nil where none could be seen. Locks says whose it is.
 	Newest *storage.Retention
+	Locks  Locks
 	Canary Tried
 	// Medium is "a directory" or "a bucket"; Domain is what fails as one: a disk
 	// of a host, an account of a provider; empty where it is not known. Whose account
@@ -133,6 +135,16 @@ type Copy struct {
 	OtherSince   time.Time
 	// Lacking is what the spool of this host still has for it.
 	Lacking Lacking
+}
+
+// Locks are what was seen of the locks of all objects that the newest backups need: those
+// of each component, by each engine.
+type Locks struct {
+	// First is the key of the object whose lock ends first.
+	First string
+	// Looked is at how many of Of objects was looked; Err is why not at all of them.
+	Looked, Of int
+	Err        error
 }
 
 // Spool is what is to be said of one that holds the log of a component.

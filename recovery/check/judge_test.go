@@ -486,6 +486,21 @@ func TestJudge(t *testing.T) {
 			e.Copies[1].Canary = check.Tried{}
 			e.Copies[1].Newest = &storage.Retention{Mode: "COMPLIANCE", Until: at("2026-11-22 00:00:00")}
 		}, []string{"3-2-1-1-0/1 locked"}, recovery.WouldBut, "the lock of the newest backup ended on 22 Nov 2026", ""},
+		{"the lock of a pack of old has expired", func(e *check.Evidence) {
+			e.Copies[1].Newest = &storage.Retention{Mode: "COMPLIANCE", Until: at("2026-11-22 00:00:00")}
+			e.Copies[1].Locks = check.Locks{First: "uploads/packs/1", Looked: 3000, Of: 3000}
+		}, []string{"3-2-1-1-0/1 locked"}, recovery.WouldBut, "the lock of uploads/packs/1, which the newest backups need, ended on 22 Nov 2026", "s3:PutObjectRetention"},
+		{"a pack of old is not locked", func(e *check.Evidence) {
+			e.Copies[1].Newest, e.Copies[1].Locks = &storage.Retention{}, check.Locks{First: "uploads/packs/1", Looked: 3000, Of: 3000}
+		}, []string{"3-2-1-1-0/1 locked"}, recovery.WouldBut, "objects can be locked, and uploads/packs/1, which the newest backups need, is not", ""},
+		{"not all locks were looked at", func(e *check.Evidence) {
+			e.Copies[1].Newest = &storage.Retention{Mode: "COMPLIANCE", Until: at("2026-12-22 00:00:00")}
+			e.Copies[1].Locks = check.Locks{First: "uploads/packs/1", Looked: 2000, Of: 3000, Err: errors.New("slow down")}
+		}, []string{"3-2-1-1-0/1 locked"}, recovery.WouldBut, "of 3000 objects that the newest backups need, the locks of 2000 could be looked at: slow down", ""},
+		{"all that the newest backups need is locked", func(e *check.Evidence) {
+			e.Copies[1].Newest = &storage.Retention{Mode: "COMPLIANCE", Until: at("2026-12-22 00:00:00")}
+			e.Copies[1].Locks = check.Locks{First: "uploads/packs/1", Looked: 3000, Of: 3000}
+		}, nil, recovery.WouldSave, "", ""},
 		{"a lock was not tried", func(e *check.Evidence) { e.Copies[1].Canary = check.Tried{} }, []string{"3-2-1-1-0/1 locked"}, recovery.WouldBut, "a lock is configured, and was not tried", ""},
 		{"refused and no lock shows", func(e *check.Evidence) {
 			e.Copies[1].Canary = check.Tried{Refused: true, By: "user/ro"}

@@ -54,8 +54,10 @@ type Captured struct {
 	Key          string
 	Begun, Ended time.Time
 	Files, Bytes int64
-	// New is how much of the content was stored by this snapshot.
-	New int64
+	// New is how much of the content was stored by this snapshot, Reused are the keys of
+	// the packs that have the rest.
+	New    int64
+	Reused []string
 	// LeftOut are names that are no files, and files that vanished meanwhile.
 	LeftOut []string
 }
@@ -165,7 +167,7 @@ func (c *capture) run(ctx context.Context) error {
 		return err
 	}
 	s.Ended = c.Now().UTC()
-	c.done.Ended = s.Ended
+	c.done.Ended, c.done.Reused = s.Ended, c.packs.reused()
 	text := s.text()
 	_, err = c.Store.Put(ctx, c.done.Key, strings.NewReader(string(text)), storage.PutOptions{IfAbsent: true, Size: int64(len(text))})
 	return err

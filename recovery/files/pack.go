@@ -8,8 +8,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path"
+	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -74,6 +76,14 @@ func (p *packer) known(old part) int {
 	}
 	p.parts[n].Files++
 	return n
+}
+
+// reused are the keys of the packs of earlier snapshots.
+func (p *packer) reused() (keys []string) {
+	for _, name := range slices.Sorted(maps.Keys(p.numbers)) {
+		keys = append(keys, inPrefix(p.Prefix, name))
+	}
+	return keys
 }
 
 // add packs an open file and says where in its record. again is true, and

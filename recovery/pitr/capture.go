@@ -187,6 +187,7 @@ func (t *basing) basebackup(ctx context.Context, address string, conn *pgx.Conn,
 	if followed != "" && ctx.Err() == nil && strings.Contains(err.Error(), "summar") {
 		m.Remarks = append(m.Remarks, fmt.Sprintf("a full backup was taken, not one that is incremental to %s: %v", m.Source["incremental to"], err))
 		delete(m.Source, "incremental to")
+		m.Reused = nil
 		if err := os.RemoveAll(dir); err != nil {
 			return fmt.Errorf("take a full backup instead: %w", err)
 		}

@@ -131,6 +131,9 @@ func (t *basing) follow(ctx context.Context, conn *pgx.Conn, m *recovery.Manifes
 		return "", fmt.Errorf("fetch %s: %w", parent.Manifest, err)
 	}
 	m.Source["incremental to"] = parent.ID
+	for _, o := range parent.Objects { // of its whole chain
+		m.Reused = append(m.Reused, o.Key)
+	}
 	return manifest, nil
 }
 

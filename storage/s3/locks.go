@@ -1,7 +1,9 @@
 package s3
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -14,6 +16,7 @@ import (
 var (
 	_ storage.Locker    = (*store)(nil)
 	_ storage.Protector = (*store)(nil)
+	_ storage.Prolonger = (*store)(nil)
 )
 
 // Locking asks for the bucket's own rule.
@@ -76,6 +79,26 @@ func (s *store) Protect(ctx context.Context, o storage.Object, until time.Time) 
 		Retention: &types.ObjectLockRetention{Mode: types.ObjectLockRetentionModeGovernance, RetainUntilDate: aws.Time(until.UTC())}})
 	if err != nil {
 		return s.refusal(ctx, "lock", o.Key, err)
+	}
+	return nil
+}
+
+// Prolong asks first: no lock is shortened, and one that ends late enough is let alone. Who
+// may not ask may lock all the same, and the service shortens none.
+func (s *store) Prolong(ctx context.Context, o storage.Object, r storage.Retention) error {
+	is, err := s.Retention(ctx, o)
+	if err != nil && !errors.Is(err, storage.ErrDenied) {
+		return err
+	}
+	until := r.Until.UTC().Truncate(time.Second)
+	if err == nil && !is.Until.Before(until) {
+		return nil
+	}
+	mode := types.ObjectLockRetentionMode(cmp.Or(is.Mode, r.Mode, string(types.ObjectLockRetentionModeGovernance)))
+	_, err = s.client.PutObjectRetention(ctx, &s3.PutObjectRetentionInput{Bucket: &s.bucket, Key: s.key(o.Key), VersionId: optional(o.Version),
+		Retention: &types.ObjectLockRetention{Mode: mode, RetainUntilDate: aws.Time(until)}})
+	if err != nil {
+		return s.refusal(ctx, "prolong the lock of", o.Key, err)
 	}
 	return nil
 }

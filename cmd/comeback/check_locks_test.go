@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/check"
+	"comeback/storage"
+	"comeback/storagetest"
+)
+
+// What is stored once is locked anew with each backup that needs it; where the copy does not
+// let it, the backup says so, and no check calls the copy locked when the lock of the oldest
+// object that is needed has ended.
+func TestCheck_locksOfAll(t *testing.T) {
+	server := storagetest.StartS3(t)
+	server.CreateLocking("vault")
+	server.SetLocking("vault", 1)
+	key := server.CreateUser("backup")
+	server.SetenvAs(t, key)
+	all := []string{"s3:*"}
+	server.Allow("vault", key, all...)
+	ctx, r := t.Context(), newRig(t)
+	place := t.TempDir()
+	book := filepath.Join(place, "shop.md")
+	text := fmt.Sprintf("---\ncomeback: 1\nsystem: shop\nrpo: 5m\nrto: 30m\ncopies:\n  vault: {url: \"s3://vault/shop\", region: %[2]s, endpoint: %[3]q, path_style: true}\n"+
+		"components:\n  uploads: {kind: files, path: %[1]s/tree, prefix: \"uploads/\"}\n---\n# Shop\n\n## Restore\n\n```yaml\nrestore: uploads\n```\n", place, storagetest.Region, server.Endpoint())
+	if err := errors.Join(os.Mkdir(filepath.Join(place, "tree"), 0o700), os.WriteFile(filepath.Join(place, "tree", "a.jpg"), []byte("a picture"), 0o600), os.WriteFile(book, []byte(text), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	day := 24 * time.Hour
+	night := func() output {
+		t.Helper()
+		taken := r.run(ctx, "backup", book)
+		taken.has(t, recovery.CameBack)
+		server.LockNew("vault", time.Now().Add(day)) // as other services do with each object
+		r.ahead += 2 * time.Second                   // no two begin in one second
+		return taken
+	}
+	locked := func() string {
+		t.Helper()
+		var a recovery.Assessment
+		if got := r.run(ctx, "check", book, "--no-canary", "--json"); json.Unmarshal([]byte(got.out), &a) != nil {
+			t.Fatalf("%s%s", got.out, got.err)
+		}
+		i := slices.IndexFunc(a.Digits, func(d recovery.Digit) bool { return d.Name == "1 locked" })
+		return string(a.Digits[i].Mark) + ": " + strings.Join(a.Digits[i].Evidence, "; ")
+	}
+	r.ahead = time.Minute // what was changed before is unchanged
+	night()
+	if says := locked(); !strings.HasPrefix(says, string(recovery.Met)+": ") || !strings.Contains(says, "4 objects that the newest backups need were looked at, and all are locked") {
+		t.Errorf("at first: %s", says)
+	}
+	server.EndLocks("vault")
+	if says := locked(); !strings.HasPrefix(says, string(recovery.NotMet)+": ") || !strings.Contains(says, "which the newest backups need, ended on") {
+		t.Errorf("when they have ended: %s", says)
+	}
+	if taken := night(); strings.Contains(taken.out, "remark") {
+		t.Errorf("the second backup says:\n%s", taken.out)
+	}
+	if says := locked(); !strings.HasPrefix(says, string(recovery.Met)+": ") || !strings.Contains(says, "and all are locked") {
+		t.Errorf("after a second backup: %s", says)
+	}
+	server.EndLocks("vault")
+	server.Allow("vault", key, "s3:GetObject", "s3:GetObjectVersion", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket", "s3:GetObjectRetention", "s3:GetBucketObjectLockConfiguration", "s3:GetBucketVersioning", "s3:ListBucketMultipartUploads")
+	night().has(t, recovery.CameBack, "could not be prolonged", "s3:PutObjectRetention")
+	if says := locked(); !strings.HasPrefix(says, string(recovery.NotMet)+": ") || !strings.Contains(says, "-0001.tar.zst, which the newest backups need, ended on") {
+		t.Errorf("after a backup that may not lock: %s", says)
+	}
+}
+
+// someLocks knows the locks of some objects, and may not ask for the others.
+type someLocks struct {
+	storage.Locker
+	of map[string]storage.Retention
+}
+
+func (l someLocks) Retention(_ context.Context, o storage.Object) (storage.Retention, error) {
+	r, ok := l.of[o.Key]
+	if !ok {
+		return r, storage.ErrDenied
+	}
+	return r, nil
+}
+
+// The lock that ends first is found among all, and those that could not be asked for are
+// counted.
+func TestFirstLock(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
+	late, soon, hold, none := storage.Retention{Until: at.AddDate(0, 0, 9)}, storage.Retention{Until: at}, storage.Retention{Hold: true}, storage.Retention{}
+	for name, test := range map[string]struct {
+		of   map[string]storage.Retention
+		keys string
+		want *storage.Retention
+		seen check.Locks
+	}{
+		"none":                    {nil, "", nil, check.Locks{}},
+		"of several":              {map[string]storage.Retention{"a": late, "b": soon, "c": late}, "a b c", &soon, check.Locks{First: "b", Looked: 3, Of: 3}},
+		"a hold never ends":       {map[string]storage.Retention{"a": hold, "b": late}, "a b", &late, check.Locks{First: "b", Looked: 2, Of: 2}},
+		"holds alone":             {map[string]storage.Retention{"a": hold, "b": hold}, "a b", &hold, check.Locks{First: "a", Looked: 2, Of: 2}},
+		"one is not locked":       {map[string]storage.Retention{"a": late, "b": none, "c": hold}, "a b c", &none, check.Locks{First: "b", Looked: 3, Of: 3}},
+		"one may not be asked":    {map[string]storage.Retention{"a": late}, "a b", &late, check.Locks{First: "a", Looked: 1, Of: 2, Err: storage.ErrDenied}},
+		"nothing may be asked of": {nil, "a b", nil, check.Locks{Of: 2, Err: storage.ErrDenied}},
+	} {
+		first, seen := firstLock(t.Context(), someLocks{of: test.of}, strings.Fields(test.keys))
+		if seen != test.seen || (first == nil) != (test.want == nil) || first != nil && *first != *test.want {
+			t.Errorf("%s: %+v, %+v", name, first, seen)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if first, seen := firstLock(ctx, someLocks{}, []string{"a"}); first != nil || seen.Looked > 0 || seen.Of != 1 || !errors.Is(seen.Err, context.Canceled) {
+		t.Errorf("out of time: %+v, %+v", first, seen)
+	}
+}
