@@ -72,7 +72,7 @@ func (a *app) gatherCopy(ctx context.Context, b *book, c recovery.Copy, canary b
 			seen.Locking = &locking
 		}
 	}
-	k := backup.Keeping{System: b.System, Text: b.bytes, At: a.now(), Changed: changed(b.path)}
+	k := backup.Keeping{System: b.System, Text: b.bytes, Signature: b.signature(), At: a.now(), Changed: changed(b.path)}
 	if canary {
 		seen.Canary = check.Canary(ctx, store, a.now())
 		if !inCopy(b.path) { // as backups do: where others take these, nothing else brings it there

@@ -177,8 +177,10 @@ func (d *desk) Open(ctx context.Context, path string) (*tui.Opened, error) {
 		return nil, err
 	}
 	rb, _ := parse(path, b)
-	if err := runsPrograms(asked, path, rb); err != nil {
-		return nil, err
+	if d.app.onlyFound(asked, path) {
+		if err := runsPrograms(path, rb); err != nil {
+			return nil, err
+		}
 	}
 	if path, err = absolute(path); err != nil {
 		return nil, err

@@ -84,6 +84,7 @@ Exit codes:
 	}
 	f := cmd.Flags()
 	f.BoolVar(&o.utc, "utc", false, "show times in UTC instead of the local zone")
+	a.signersFlag(cmd)
 	f.StringVar(&o.copy, "copy", "", "look into this `COPY` only")
 	f.Var(thenFlag{a}, "as-of", "read copies in buckets that keep versions as they were at a `TIME` before somebody deleted or overwrote what is in them")
 	f.StringVar(&o.engine, "engine", "", "use this `ENGINE` only: dump, pitr, pgbackrest, wal-g and the like")

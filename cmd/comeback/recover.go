@@ -52,6 +52,7 @@ backup's id as ` + "`comeback moments`" + ` lists it.
 	f.StringVar(&o.to, "to", "", "the `MOMENT` to go back to; there is no default")
 	confirmFlag(f, &o.confirm, "the live target")
 	f.StringVar(&since, "outage", "", "when the outage began: a `TIME` with offset, \"~\" before it where it is estimated, or unknown")
+	a.signersFlag(cmd)
 	a.flags(&o, f)
 	return cmd
 }

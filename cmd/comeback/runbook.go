@@ -21,6 +21,7 @@ where its copies are, and a section for each stage. What comeback runbook new wr
 lints clean, and explains itself.`,
 		Example: `  comeback runbook new shop
   comeback runbook lint shop.md
+  comeback runbook sign shop.md
   comeback runbook keys files`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	var output string
@@ -38,7 +39,8 @@ It never writes over a file.`,
 		Long: "Exit codes: 0 no errors (there may be warnings); 2 errors, each with its line,\ncolumn and what to write instead.",
 		RunE: func(cmd *cobra.Command, args []string) error { return a.lint(cmd.Context(), args[0]) },
 	}
-	cmd.AddCommand(fresh, lint, a.runbookKeysCommand())
+	a.signersFlag(lint)
+	cmd.AddCommand(fresh, lint, a.runbookSignCommand(), a.runbookVerifyCommand(), a.runbookKeysCommand())
 	return cmd
 }
 

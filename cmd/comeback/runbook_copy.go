@@ -17,6 +17,7 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/backup"
 	"comeback/recovery/commands"
+	"comeback/recovery/report"
 	"comeback/runbooks"
 	"comeback/storage"
 	"comeback/storage/s3"
@@ -59,12 +60,15 @@ func keptAt(text string) (whichRunbook, error) {
 }
 
 // onlyFound reports whether a runbook was found in a copy, where nobody has named this very
-// one: whoever may write into the copy may have put it there.
-func onlyFound(asked, path string) bool { return inCopy(asked) && asked != path }
+// one and nobody who is known here has signed it: whoever may write into the copy may have
+// put it there.
+func (a *app) onlyFound(asked, path string) bool {
+	return inCopy(asked) && asked != path && !a.books.vouched(path)
+}
 
 // notNamed refuses what a runbook that was found may not do before somebody has named it.
 func notNamed(path, what string) error {
-	return recovery.Errorf("compare its SHA-256 with the one in the last report that you trust, and give this very one: "+path,
+	return recovery.Errorf("compare its SHA-256 with the one in the last report that you trust, and give this very one: "+path+"; or name a list with --signers in which the key that has signed it stands",
 		"refused: the runbook was found in a copy, into which others may write, and %s", what).WithExit(recovery.Refused)
 }
 
@@ -75,10 +79,7 @@ var tellPrograms = []string{"kubectl", "kubeconfig", "environment", "config"}
 
 // runsPrograms refuses a runbook that was found by which programs would be run here before
 // anybody has confirmed anything: to see which backups there are, or to call a person.
-func runsPrograms(asked, path string, rb *runbooks.Runbook) error {
-	if !onlyFound(asked, path) {
-		return nil
-	}
+func runsPrograms(path string, rb *runbooks.Runbook) error {
 	if len(rb.Notify) > 0 {
 		return notNamed(path, "its `notify:` is a command that this host would run")
 	}
@@ -112,10 +113,7 @@ func (a *app) readCopied(ctx context.Context, text string) (string, []byte, erro
 	w := a.waits(!again)
 	defer w.end()
 	w.on("looking for the runbook in %s", k.store)
-	store, err := openURL(ctx, k.store)
-	if err == nil {
-		store, err = asOf(store, a.asOf)
-	}
+	store, err := a.openURL(ctx, k.store)
 	if err != nil {
 		return "", nil, explainURL(err)
 	}
@@ -128,9 +126,19 @@ func (a *app) readCopied(ctx context.Context, text string) (string, []byte, erro
 		return "", nil, explainURL(err)
 	}
 	of := runbookURL(k.store, found.Key)
+	armored, err := backup.RunbookSignature(ctx, store, found)
+	if err != nil {
+		return "", nil, explainURL(err)
+	}
 	w.end()
+	known, _ := a.signersKnown() // a list that cannot be read knows nobody
+	signed, err := a.books.signed(of, b, armored, known)
+	if err != nil {
+		return "", nil, recovery.Errorf("find out who changed it, and give the URL of another one that lies beside it, or of another copy",
+			"refused: what lies beside %s as its signature: %w", of, err).WithExit(recovery.Refused)
+	}
 	if a.books.take(of, b) {
-		fmt.Fprintf(a.err, "comeback: the runbook is that of %s, SHA-256 %s: %s\n", found.At.UTC().Format(time.RFC3339), sumOf(b), clean(a.redact(of)))
+		fmt.Fprintf(a.err, "comeback: the runbook is that of %s, %sSHA-256 %s: %s\n", found.At.UTC().Format(time.RFC3339), signed, sumOf(b), clean(a.redact(of)))
 	}
 	return of, b, nil
 }
@@ -139,6 +147,34 @@ func (a *app) readCopied(ctx context.Context, text string) (string, []byte, erro
 type copiedBooks struct {
 	mu   sync.Mutex
 	read map[string][]byte
+	// known are those whose signer is known here.
+	known map[string]bool
+}
+
+// signed holds a runbook against its signature, and says of whom that is; "" where it has
+// none.
+func (c *copiedBooks) signed(of string, b, armored []byte, known report.VerifyOptions) (string, error) {
+	if armored == nil {
+		return "", nil
+	}
+	v, err := report.VerifyRunbook(b, armored, known)
+	if err != nil {
+		return "", err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.known == nil {
+		c.known = map[string]bool{}
+	}
+	c.known[of] = v.Known()
+	return clean(saysSigned(v)) + ", ", nil
+}
+
+// vouched reports whether somebody who is known here has signed a runbook.
+func (c *copiedBooks) vouched(of string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.known[of]
 }
 
 // take keeps one, and reports whether it is the first time.
@@ -236,9 +272,13 @@ func (a *app) copied(of string) ([]byte, bool) {
 
 // openURL opens a copy that no runbook describes: what else it takes comes from the
 // environment and the profile.
-func openURL(ctx context.Context, text string) (storage.Store, error) {
+func (a *app) openURL(ctx context.Context, text string) (storage.Store, error) {
 	if strings.HasPrefix(text, "s3://") {
-		return s3.Open(ctx, s3.Options{URL: text, PathElsewhere: true})
+		store, err := s3.Open(ctx, s3.Options{URL: text, PathElsewhere: true})
+		if err != nil {
+			return nil, err
+		}
+		return asOf(store, a.asOf)
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Host != "" || !filepath.IsAbs(u.Path) {

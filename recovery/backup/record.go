@@ -91,19 +91,22 @@ func putRunbook(ctx context.Context, fan *storage.Fan, o Options, stamp, digest 
 
 func putRunbookIn(ctx context.Context, s storage.Store, o Options, stamp, digest string) error {
 	all, err := Runbooks(ctx, s, o.System)
-	if err != nil || len(all) > 0 && all[0].SHA256 == digest {
+	switch {
+	case err != nil:
 		return err
+	case len(all) > 0 && all[0].SHA256 == digest:
+		return putSignature(ctx, s, all[0].Key, o.RunbookSignature)
 	}
-	return putNewest(ctx, s, o.System, stamp, digest, o.Runbook)
+	return putNewest(ctx, s, o.System, stamp, digest, o.Runbook, o.RunbookSignature)
 }
 
-// putNewest stores a runbook under its stamp and digest.
-func putNewest(ctx context.Context, s storage.Store, system, stamp, digest string, text []byte) error {
-	err := putBytes(ctx, s, runbooksDir+system+"/"+stamp+"-"+digest+".md", text)
-	if errors.Is(err, storage.ErrExist) { // its name has its digest
-		return nil
+// putNewest stores a runbook under its stamp and digest, and its signature beside it.
+func putNewest(ctx context.Context, s storage.Store, system, stamp, digest string, text, signature []byte) error {
+	key := runbooksDir + system + "/" + stamp + "-" + digest + ".md"
+	if err := putBytes(ctx, s, key, text); err != nil && !errors.Is(err, storage.ErrExist) { // its name has its digest
+		return err
 	}
-	return err
+	return putSignature(ctx, s, key, signature)
 }
 
 // maxManifest bounds what is read of one.

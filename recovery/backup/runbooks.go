@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -31,6 +32,10 @@ type Runbook struct {
 
 	object storage.Object
 }
+
+// signatureEnds is how the name of a signature goes on after that of what is signed, as
+// ssh-keygen has it.
+const signatureEnds = ".sig"
 
 var runbookName = pattern.New(`^([0-9]{8}T[0-9]{6}Z)-([0-9a-f]{64})\.md$`)
 
@@ -104,11 +109,48 @@ func ReadRunbook(ctx context.Context, s storage.Store, r Runbook, most int64) ([
 	return b, nil
 }
 
+// maxSignature bounds what is read of a signature; those of the largest keys and
+// certificates take a few thousand bytes.
+const maxSignature = 64 << 10
+
+// RunbookSignature reads the signature that lies beside a stored runbook; nil where none
+// does.
+func RunbookSignature(ctx context.Context, s storage.Store, r Runbook) ([]byte, error) {
+	o, err := s.Stat(ctx, r.Key+signatureEnds)
+	if errors.Is(err, storage.ErrNotExist) {
+		return nil, nil
+	}
+	var b []byte
+	if err == nil {
+		in := storage.NewReader(ctx, s, o, storage.ReadOptions{Attempts: 3})
+		b, err = io.ReadAll(io.LimitReader(in, maxSignature))
+		err = errors.Join(err, in.Close())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the runbook's signature: %w", err)
+	}
+	return b, nil
+}
+
+// putSignature stores the signature of a runbook beside it, if nobody has done so.
+func putSignature(ctx context.Context, s storage.Store, of string, signature []byte) error {
+	if len(signature) == 0 {
+		return nil
+	}
+	if err := putBytes(ctx, s, of+signatureEnds, signature); err != nil && !errors.Is(err, storage.ErrExist) {
+		return fmt.Errorf("store the runbook's signature: %w", err)
+	}
+	return nil
+}
+
 // Keeping is a runbook that is kept in copies although no backup of it brings it there,
 // because other programs take the backups.
 type Keeping struct {
 	System string
 	Text   []byte
+	// Signature is one over the text, for whoever finds it there; nil where nobody has
+	// signed it.
+	Signature []byte
 	// At is when it was what it is, Changed since when; zero where that is not known.
 	At, Changed time.Time
 }
@@ -120,7 +162,10 @@ func (k Keeping) Keep(ctx context.Context, s storage.Store) error {
 		return err
 	}
 	newest, ok := k.newest(all)
-	if ok && (newest.SHA256 == k.digest() || !k.after(newest)) {
+	if ok && newest.SHA256 == k.digest() {
+		return putSignature(ctx, s, newest.Key, k.Signature)
+	}
+	if ok && !k.after(newest) {
 		return nil
 	}
 	return k.put(ctx, s)
@@ -140,7 +185,7 @@ func (k Keeping) KeepFirst(ctx context.Context, s storage.Store) error {
 }
 
 func (k Keeping) put(ctx context.Context, s storage.Store) error {
-	if err := putNewest(ctx, s, k.System, k.At.UTC().Format(stampLayout), k.digest(), k.Text); err != nil {
+	if err := putNewest(ctx, s, k.System, k.At.UTC().Format(stampLayout), k.digest(), k.Text, k.Signature); err != nil {
 		return fmt.Errorf("store the runbook: %w", err)
 	}
 	return nil

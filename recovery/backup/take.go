@@ -29,6 +29,9 @@ type Options struct {
 	// only its digest is known, RunbookSHA256 is that.
 	Runbook       []byte
 	RunbookSHA256 string
+	// RunbookSignature is one over the text, which goes along; nil where nobody has
+	// signed it.
+	RunbookSignature []byte
 	// Secret resolves references, Redact takes what they are out of a text.
 	Secret func(string) (string, error)
 	Redact func(string) string

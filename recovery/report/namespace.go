@@ -11,4 +11,6 @@ const (
 	// ApprovalNamespace is that of a second person's signature over the digest
 	// of a plan, before the run goes on.
 	ApprovalNamespace = "approval@comeback"
+	// RunbookNamespace is that of a signature over the bytes of a runbook.
+	RunbookNamespace = "runbook@comeback"
 )

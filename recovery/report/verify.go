@@ -63,14 +63,14 @@ func (v Verification) Trusted() bool { return v.Principal != "" }
 // is one of his own host.
 func (v Verification) Known() bool { return v.Trusted() || v.Own }
 
-// SignerLine is the line of a list of signers that would let whoever has signed sign
-// reports under a name, "signer" where that cannot stand in a list. Of a certificate it
+// SignerLine is the line of a list of signers that would let whoever has signed sign the
+// same, a report or a runbook, under a name, "signer" where that cannot stand in a list. Of a certificate it
 // names the authority, and who is certified.
 func (v Verification) SignerLine(name string) string {
 	if v.key == nil { // nobody has signed
 		return ""
 	}
-	key, options := v.key, `namespaces="`+Namespace+`"`
+	key, options := v.key, `namespaces="`+v.Signature.Namespace+`"`
 	if c, ok := key.(*ssh.Certificate); ok {
 		key, options, name = c.SignatureKey, "cert-authority,"+options, ""
 		if len(c.ValidPrincipals) > 0 {
@@ -174,17 +174,7 @@ func signer(dir string, sums []byte, o VerifyOptions) (v Verification, err error
 		return v, recovery.Errorf("get the directory as it was signed, or treat the report as worthless",
 			"%s is not what %s signs: %w", SumsFile, SignatureFile, err)
 	}
-	v.Signature, v.key = describeSignature(sig, SignatureFile), sig.PublicKey
-	v.Own = o.Own[v.Signature.Fingerprint]
-	if o.AllowedSigners != nil {
-		principal, err := o.AllowedSigners.find(sig.PublicKey, o.Identity, Namespace, o.Now)
-		if err != nil && !o.LetUnknown {
-			return v, err
-		}
-		v.Principal, v.Unknown = principal, err
-		v.Own = v.Own && (o.Here || !errors.Is(err, errNamed))
-	}
-	return v, nil
+	return o.known(sig, Namespace, SignatureFile)
 }
 
 // consistent checks everything but the signature, and returns the bytes of

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"comeback/recovery"
+	"comeback/recovery/backup"
+	"comeback/recovery/report"
+	"comeback/runbooks"
+
+	"github.com/spf13/cobra"
+)
+
+// signatureEnds is how the name of a signature goes on after that of what is signed, as
+// ssh-keygen has it.
+const signatureEnds = ".sig"
+
+func (a *app) runbookSignCommand() *cobra.Command {
+	var key string
+	cmd := &cobra.Command{
+		Use: "sign RUNBOOK", Short: "Sign a runbook, so that who finds it in a copy knows whose it is", Args: oneArgument("RUNBOOK"), ValidArgsFunction: runbookArgument,
+		Long: `Signs a runbook's bytes with an SSH key, in the namespace runbook@comeback, into
+RUNBOOK.sig beside it, as ssh-keygen -Y sign does. comeback backup and comeback check
+carry the signature into the copies. Whoever then finds the runbook there and knows the
+key (--signers) need not compare its digest: it may do what a runbook may whose file
+somebody has named. Every change takes a new signature.
+
+Exit codes: 0 signed; 1 not; 2 the runbook has errors.`,
+		Example: "  comeback runbook sign shop.md\n  comeback runbook sign shop.md --key ~/.ssh/id_ed25519\n  comeback runbook verify shop.md",
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.signRunbook(cmd.Context(), args[0], key) },
+	}
+	cmd.Flags().StringVar(&key, "key", "", "the private key `FILE`, a key's fingerprint, or \"agent\"")
+	return cmd
+}
+
+func (a *app) runbookVerifyCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "verify RUNBOOK", Short: "Tell who has signed a runbook", Args: oneArgument("RUNBOOK"), ValidArgsFunction: runbookArgument,
+		Long: `Checks the signature that lies beside a runbook, RUNBOOK.sig, a file or in a copy.
+
+Exit codes: 0 signed by somebody whom you know; 2 not signed; 3 the signature is not one
+over these bytes, or you do not know the key.`,
+		Example: "  comeback runbook verify shop.md\n  comeback runbook verify s3://shop-backups-offsite/shop --signers ~/.ssh/allowed_signers",
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.verifyRunbook(cmd.Context(), args[0]) },
+	}
+	a.signersFlag(cmd)
+	return cmd
+}
+
+func (a *app) signRunbook(ctx context.Context, path, named string) error {
+	if inCopy(path) {
+		return usage("sign the file, and let comeback backup or comeback check bring it there", "%s lies in a copy", path)
+	}
+	b, err := readRunbookFile(path)
+	if err != nil {
+		return err
+	}
+	if _, problems := parse(path, b); problems.Failed() {
+		return usage("see comeback runbook lint "+path, "%s has %s: nothing is signed", path, recovery.FormatCount(int64(problems.Count(runbooks.Error)), "error"))
+	}
+	key, err := a.findKey(named)
+	if err != nil {
+		return err
+	}
+	signer, err := key.Signer(ctx, a.passphrase)
+	if err != nil {
+		return err
+	}
+	armored, err := report.SignRunbook(ctx, b, signer)
+	if err != nil {
+		return err
+	}
+	if err := replaceFile(path+signatureEnds, armored); err != nil {
+		return recovery.Errorf("make room, or sign a copy of it where you may write", "write the signature: %w", err)
+	}
+	fmt.Fprintf(a.out, "signed by %s: %s%s\nverify it without comeback:\n  ssh-keygen -Y verify -f allowed_signers -I NAME -n %s -s %s%[2]s < %[4]s\n", key, path, signatureEnds, report.RunbookNamespace, path)
+	return nil
+}
+
+// replaceFile writes a file that others may read in the place of one that is there, whole or not at all.
+func replaceFile(path string, b []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".sig-")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
+
+// signatureOf reads the signature beside a runbook's file; nil where none is.
+func signatureOf(path string) ([]byte, error) {
+	f, err := os.Open(path + signatureEnds)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the runbook's signature: %w", err)
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxSignature))
+}
+
+// maxSignature is more than a signature takes.
+const maxSignature = 64 << 10
+
+// signature is the one that goes into copies with a runbook's file: none that is not over
+// these very bytes.
+func (b *book) signature() []byte {
+	if inCopy(b.path) {
+		return nil
+	}
+	armored, err := signatureOf(b.path)
+	if err != nil || armored == nil {
+		return nil
+	}
+	if _, err := report.VerifyRunbook(b.bytes, armored, report.VerifyOptions{}); err != nil {
+		return nil
+	}
+	return armored
+}
+
+// signersKnown says whose signatures of runbooks count.
+func (a *app) signersKnown() (report.VerifyOptions, error) {
+	home, err := a.home()
+	if err != nil {
+		return report.VerifyOptions{}, err
+	}
+	runs, err := home.List()
+	if err != nil {
+		return report.VerifyOptions{}, err
+	}
+	t, err := a.trust(home, runs)
+	return t.verifies, err
+}
+
+func (a *app) verifyRunbook(ctx context.Context, path string) error {
+	path, b, err := a.readRunbook(ctx, path)
+	if err != nil {
+		return err
+	}
+	armored, err := a.signatureBeside(ctx, path)
+	if err != nil {
+		return err
+	}
+	if armored == nil {
+		return usage("sign it: comeback runbook sign RUNBOOK", "%s is not signed", path)
+	}
+	known, err := a.signersKnown()
+	if err != nil {
+		return err
+	}
+	v, err := report.VerifyRunbook(b, armored, known)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(a.out, clean(saysSigned(v)))
+	if !v.Known() {
+		return recovery.Errorf("if you know by another way whose key it is, add this line to your list: "+v.SignerLine(""), "nobody whom you know has signed %s", path).WithExit(recovery.Refused)
+	}
+	return nil
+}
+
+// signatureBeside is the signature beside a runbook, wherever that lies.
+func (a *app) signatureBeside(ctx context.Context, path string) ([]byte, error) {
+	if !inCopy(path) {
+		return signatureOf(path)
+	}
+	k, err := keptAt(path)
+	if err != nil {
+		return nil, err
+	}
+	store, err := a.openURL(ctx, k.store)
+	if err != nil {
+		return nil, explainURL(err)
+	}
+	found, err := k.find(ctx, store, a.now())
+	if err != nil {
+		return nil, explainURL(err)
+	}
+	b, err := backup.RunbookSignature(ctx, store, found)
+	if err != nil {
+		return nil, explainURL(err)
+	}
+	return b, nil
+}
+
+// saysSigned says in one line who has signed a runbook.
+func saysSigned(v report.Verification) string {
+	key := v.Signature.Type + " " + v.Signature.Fingerprint
+	switch {
+	case v.Trusted():
+		return "signed by " + v.Principal + ", " + key
+	case v.Own:
+		return "signed with a key of this host, " + key
+	}
+	return "signed with a key that is not known here, " + key
+}

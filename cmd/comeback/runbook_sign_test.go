@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"comeback/recovery"
+	"comeback/recovery/report"
+)
+
+// A runbook that was found in a copy may do what one may that somebody has named, if it is
+// signed there by a key that the reader knows; the stock tools say the same of it.
+func TestRunbookSign(t *testing.T) {
+	b := openCopiedBook(t)
+	withKey(t, b.rig)
+	text, err := os.ReadFile(b.book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = bytes.Replace(text, []byte("components:\n"), []byte("notify: [/bin/true]\ncomponents:\n"), 1)
+	if err := os.WriteFile(b.book, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	from, signature := "file://"+b.copy, b.book+".sig"
+	b.run(t.Context(), "runbook", "verify", b.book).has(t, recovery.Usage, "is not signed", "next: sign it")
+	b.run(t.Context(), "backup", b.book).has(t, recovery.CameBack)
+	b.run(t.Context(), "moments", from).has(t, recovery.Refused, "its `notify:` is a command", "--signers")
+
+	b.run(t.Context(), "runbook", "sign", b.book).has(t, recovery.CameBack, "signed by", signature, "ssh-keygen -Y verify")
+	public, err := os.ReadFile(filepath.Join(b.environ["HOME"], ".ssh", "id_ed25519.pub"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lists := t.TempDir()
+	list := func(name, line string) string {
+		path := filepath.Join(lists, name)
+		if err := os.WriteFile(path, []byte(line+" "+string(public)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	runbooksOnly, reportsOnly := list("runbooks", `ops1 namespaces="runbook@comeback"`), list("reports", `ops1 namespaces="report@comeback"`)
+	stock := func(file, signature string) error {
+		cmd := exec.Command("ssh-keygen", "-Y", "verify", "-f", runbooksOnly, "-I", "ops1", "-n", report.RunbookNamespace, "-s", signature)
+		in, err := os.Open(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.Close()
+		cmd.Stdin = in
+		return cmd.Run()
+	}
+	if err := stock(b.book, signature); err != nil {
+		t.Errorf("ssh-keygen: %v", err)
+	}
+	b.run(t.Context(), "runbook", "verify", b.book).has(t, recovery.Refused, "is not known here", `namespaces="runbook@comeback"`)
+	b.run(t.Context(), "runbook", "verify", b.book, "--signers", reportsOnly).has(t, recovery.Refused, "is not known here")
+	b.run(t.Context(), "runbook", "verify", b.book, "--signers", runbooksOnly).has(t, recovery.CameBack, "signed by ops1")
+	b.run(t.Context(), "runbook", "verify", b.book, "--signers", filepath.Join(lists, "none")).has(t, recovery.Failed, "no such file")
+
+	// It goes into the copy beside the runbook that lies there already.
+	b.run(t.Context(), "backup", b.book).has(t, recovery.CameBack)
+	books := b.books(t)
+	stored := books[len(books)-1]
+	if err := stock(stored, stored+".sig"); err != nil {
+		t.Errorf("ssh-keygen, in the copy: %v", err)
+	}
+	b.run(t.Context(), "moments", from).has(t, recovery.Refused, "signed with a key that is not known here", "its `notify:` is a command")
+	b.run(t.Context(), "moments", from, "--signers", runbooksOnly).has(t, recovery.CameBack, "signed by ops1", "SHA-256 "+sumOf(text))
+	b.run(t.Context(), "runbook", "verify", from, "--signers", runbooksOnly).has(t, recovery.CameBack, "signed by ops1")
+	b.run(t.Context(), "rehearse", from, "--plain", "--signers", runbooksOnly).has(t, recovery.CameBack, "signed by ops1")
+
+	// What does not hold is worse than nothing, and is not carried on.
+	if err := os.WriteFile(b.book, append(text, "\nOne more line.\n"...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.run(t.Context(), "runbook", "verify", b.book, "--signers", runbooksOnly).has(t, recovery.Refused, "not one over this runbook", "next: sign it again")
+	b.run(t.Context(), "backup", b.book).has(t, recovery.CameBack)
+	if books = b.books(t); books[len(books)-1] == stored {
+		t.Fatal("the changed runbook is not stored")
+	}
+	changed := books[len(books)-1]
+	if _, err := os.Stat(changed + ".sig"); err == nil {
+		t.Error("a signature of other bytes lies beside it")
+	}
+	b.run(t.Context(), "moments", from, "--signers", runbooksOnly).has(t, recovery.Refused, "its `notify:` is a command")
+	armored, err := os.ReadFile(signature)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, planted := range []string{string(armored), strings.Replace(string(armored), "BEGIN", "begin", 1), ""} {
+		if err := os.WriteFile(changed+".sig", []byte(planted), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b.run(t.Context(), "moments", from, "--signers", runbooksOnly).has(t, recovery.Refused, "as its signature")
+	}
+}
+
+// What cannot be signed is said before a key is asked for.
+func TestRunbookSign_refuses(t *testing.T) {
+	b := openCopiedBook(t)
+	broken := filepath.Join(t.TempDir(), "broken.md")
+	if err := os.WriteFile(broken, []byte("---\ncomeback: 1\n---\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.run(t.Context(), "runbook", "sign", broken).has(t, recovery.Usage, "nothing is signed", "next: see comeback runbook lint")
+	b.run(t.Context(), "runbook", "sign", "file://"+b.copy).has(t, recovery.Usage, "lies in a copy")
+	b.run(t.Context(), "runbook", "sign", b.book).has(t, recovery.Failed, "no key to sign with")
+	if _, err := os.Stat(b.book + ".sig"); err == nil {
+		t.Error("there is a signature")
+	}
+}
