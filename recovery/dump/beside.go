@@ -402,7 +402,12 @@ func (s *scriptRun) analyze(table script.Relation, mode crew.Mode) {
 	name := lockName(table)
 	s.crew.Add(crew.Task{Line: math.MaxInt64, Cost: min(s.fed[table], sampled), Locks: []crew.Lock{{Relation: name, Mode: mode}}, Do: s.do(func(ctx context.Context, w *session) error {
 		s.env.Meter().Note("statistics of " + name)
-		if err := w.run(ctx, "analyze "+name, nil); err != nil {
+		err := w.run(ctx, "analyze "+name, nil)
+		if says := withoutStatistics(err); says != "" {
+			s.env.Meter().Log("statistics of " + name + ": " + says) // settle tries again, and tells
+			return nil
+		}
+		if err != nil {
 			return fmt.Errorf("gather statistics of %s: %w", name, err)
 		}
 		return nil

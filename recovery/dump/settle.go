@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -39,7 +42,8 @@ func (k settleKind) Do(ctx context.Context, env recovery.Env, step recovery.Step
 	if !ok {
 		return recovery.Outcome{}, recovery.Errorf("retry the restore", "%s is not restored", s.args.Component)
 	}
-	if err := k.analyze(ctx, env, server, databaseOf(binding)); err != nil {
+	without, err := k.analyze(ctx, env, server, databaseOf(binding))
+	if err != nil {
 		return recovery.Outcome{}, serverError(server, fmt.Errorf("gather statistics: %w", err))
 	}
 	env.Meter().Phase("write everything to disk", 0, recovery.NoUnit)
@@ -57,7 +61,7 @@ func (k settleKind) Do(ctx context.Context, env recovery.Env, step recovery.Step
 	if err := s.setMark(m); err != nil {
 		return recovery.Outcome{}, err
 	}
-	return recovery.Outcome{Says: "statistics gathered, crash safety on, everything on disk"}, nil
+	return recovery.Outcome{Says: "statistics gathered, crash safety on, everything on disk", Exceptions: without}, nil
 }
 
 // harden gives the server the settings that guard against a crash, and returns
@@ -117,8 +121,8 @@ func heeds(ctx context.Context, server *postgres.Server) (fsync string, err erro
 }
 
 // analyze gathers the statistics that are missing, those of the largest table first, so
-// that it can be seen to move.
-func (k settleKind) analyze(ctx context.Context, env recovery.Env, server *postgres.Server, database string) error {
+// that it can be seen to move. It tells the tables of which none can be gathered.
+func (k settleKind) analyze(ctx context.Context, env recovery.Env, server *postgres.Server, database string) (without []string, err error) {
 	conns := make([]*pgx.Conn, k.Jobs)
 	defer func() {
 		for _, conn := range conns {
@@ -128,9 +132,8 @@ func (k settleKind) analyze(ctx context.Context, env recovery.Env, server *postg
 		}
 	}()
 	for i := range conns {
-		var err error
 		if conns[i], err = server.Connect(ctx, database); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	rows, err := conns[0].Query(ctx, `select format('%I.%I', n.nspname, c.relname), c.relpages
@@ -139,7 +142,7 @@ func (k settleKind) analyze(ctx context.Context, env recovery.Env, server *postg
 			and not exists (select from pg_stat_all_tables s where s.relid = c.oid and s.last_analyze is not null)
 		order by c.relpages desc, 1`)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	type table struct {
 		Name  string
@@ -147,15 +150,21 @@ func (k settleKind) analyze(ctx context.Context, env recovery.Env, server *postg
 	}
 	tables, err := pgx.CollectRows(rows, pgx.RowToStructByPos[table])
 	if err != nil {
-		return err
+		return nil, err
 	}
+	var mu sync.Mutex
 	env.Meter().Phase("gather statistics", int64(len(tables)), recovery.InTables)
 	c := crew.New(ctx, len(conns), env.Now)
 	defer c.Close()
 	for i, t := range tables {
 		c.Add(crew.Task{Line: int64(i), Cost: int64(t.Pages), Do: func(ctx context.Context, worker int) error {
 			env.Meter().Note(t.Name)
-			if _, err := conns[worker].Exec(ctx, "analyze "+t.Name); err != nil {
+			_, err := conns[worker].Exec(ctx, "analyze "+t.Name)
+			if says := withoutStatistics(err); says != "" {
+				mu.Lock()
+				defer mu.Unlock()
+				without = append(without, fmt.Sprintf("statistics of %s could not be gathered: %s; queries of it may be slow", t.Name, says))
+			} else if err != nil {
 				return fmt.Errorf("%s: %w", t.Name, err)
 			}
 			env.Meter().Add(1)
@@ -163,9 +172,21 @@ func (k settleKind) analyze(ctx context.Context, env recovery.Env, server *postg
 		}})
 	}
 	if f := c.Wait(); f != nil {
-		return f.Err
+		return nil, f.Err
 	}
-	return nil
+	slices.Sort(without)
+	return without, nil
+}
+
+// withoutStatistics is what keeps the server from gathering the statistics of one table, such
+// as an expression that fails for a row, in its own words; "" where nothing does, or what
+// would keep it from anything else.
+func withoutStatistics(err error) string {
+	code := codeOf(err)
+	if code == "" || slices.ContainsFunc([]string{"53", "57", "58", "XX"}, func(class string) bool { return strings.HasPrefix(code, class) }) {
+		return ""
+	}
+	return messageOf(err)
 }
 
 func checkpoint(ctx context.Context, server *postgres.Server) error {

@@ -235,3 +235,26 @@ func (c *Crew) unfinished() bool {
 	defer c.mu.Unlock()
 	return c.waiting > 0 || len(c.busy) > 0
 }
+
+// Who looks at a table's rows waits for those that come into it.
+func TestCrew_RowsBeforeALookAtThem(t *testing.T) {
+	c := New(t.Context(), 2, time.Now)
+	come := make(chan struct{})
+	all, seen := false, false
+	c.Add(Task{Line: 1, Locks: []Lock{{"t", Load}}, Do: func(context.Context, int) error {
+		<-come
+		all = true
+		return nil
+	}})
+	c.Add(Task{Line: 2, Locks: []Lock{{"t", Validate}}, Do: func(context.Context, int) error {
+		seen = all
+		return nil
+	}})
+	c.Add(Task{Line: 3, Do: func(context.Context, int) error { // on the other session, behind the look if that does not wait
+		close(come)
+		return nil
+	}})
+	if f := c.Wait(); f != nil || !seen {
+		t.Errorf("%v, all rows seen: %t", f, seen)
+	}
+}

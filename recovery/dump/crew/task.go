@@ -17,18 +17,19 @@ const (
 	Build                // CREATE INDEX: SHARE
 	Refer                // ADD FOREIGN KEY, on both tables, and CREATE TRIGGER: SHARE ROW EXCLUSIVE
 	Alter                // ALTER TABLE: ACCESS EXCLUSIVE
-	Validate             // VALIDATE CONSTRAINT and ANALYZE: SHARE UPDATE EXCLUSIVE
+	Validate             // VALIDATE CONSTRAINT and ANALYZE: SHARE UPDATE EXCLUSIVE, and all rows are in
 	Read                 // VALIDATE CONSTRAINT, on what is referred to: ROW SHARE
 	modes                // how many there are
 )
 
-// excludes says which modes cannot be held together.
+// excludes says which modes cannot be held together: those whose locks cannot, and what looks
+// at rows while they come.
 var excludes = [modes][modes]bool{
-	Load:     {Build: true, Refer: true, Alter: true},
+	Load:     {Build: true, Refer: true, Alter: true, Validate: true},
 	Build:    {Load: true, Refer: true, Alter: true, Validate: true},
 	Refer:    {Load: true, Build: true, Refer: true, Alter: true, Validate: true},
 	Alter:    {Load: true, Build: true, Refer: true, Alter: true, Validate: true, Read: true},
-	Validate: {Build: true, Refer: true, Alter: true, Validate: true},
+	Validate: {Load: true, Build: true, Refer: true, Alter: true, Validate: true},
 	Read:     {Alter: true},
 }
 
