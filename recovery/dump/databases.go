@@ -30,7 +30,7 @@ func (s *scriptRun) createDatabase(ctx context.Context, p script.Part, j script.
 	if sql == "" {
 		sql = string(p.Text)
 	}
-	if err := s.create(ctx, name, sql, encodingOf(p)); err != nil {
+	if err := s.create(ctx, name, sql); err != nil {
 		return s.failed(p, err)
 	}
 	if !own {
@@ -84,7 +84,9 @@ func (s *session) clear(ctx context.Context, name string) error {
 // create makes a database as the dump says. Where this machine does not have
 // its locale, the next best is taken, and that is an exception: text sorts
 // otherwise than at the source.
-func (s *session) create(ctx context.Context, name, sql, encoding string) error {
+func (s *session) create(ctx context.Context, name, sql string) error {
+	statement := script.Part{Kind: script.Statement, Text: []byte(sql)}
+	encoding := encodingOf(statement)
 	if err := s.clear(ctx, name); err != nil {
 		return err
 	}
@@ -100,8 +102,10 @@ func (s *session) create(ctx context.Context, name, sql, encoding string) error 
 	if encoding == "" || strings.EqualFold(encoding, "UTF8") {
 		locale, how = "C.UTF-8", "" // as the cluster has it
 	}
-	plain := fmt.Sprintf("create database %s template template0 encoding '%s'%s", quoteName(name), orUTF8(encoding), how)
-	if s.execute(ctx, plain, nil) != nil {
+	if !slices.ContainsFunc(statement.Tokens(), func(t script.Token) bool { return t.Is("template") }) {
+		how += " template template0" // any other is of one encoding
+	}
+	if s.execute(ctx, script.WithoutLocale(statement)+how, nil) != nil {
 		return err // the first failure is the one to tell
 	}
 	s.exceptions = append(s.exceptions, fmt.Sprintf("database %s has the locale %s, because PostgreSQL says: %s; text may sort otherwise than at the source",
@@ -135,11 +139,4 @@ func encodingOf(p script.Part) string {
 		return name
 	}
 	return ""
-}
-
-func orUTF8(encoding string) string {
-	if encoding == "" {
-		return "UTF8"
-	}
-	return encoding
 }

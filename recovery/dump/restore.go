@@ -97,11 +97,14 @@ type restore struct {
 	facts      map[string]string
 	roles      map[string]bool // created without login
 	leftOut    []string        // at most maxLeftOut of those that are counted
+	missing    []string        // the same of those that are exceptions
 	leftOuts   int
 	remarks    []string
 	exceptions []string
 	notDropped int
-	rows       atomic.Int64
+	// unfilled says that a materialized view could not be filled.
+	unfilled bool
+	rows     atomic.Int64
 	// translated counts the rows that went in as tuples.
 	translated atomic.Int64
 	// along counts the foreign keys that were looked at along indexes.
@@ -258,6 +261,9 @@ func (r *restore) outcome(ctx context.Context) (recovery.Outcome, error) {
 	}
 	for _, text := range r.leftOut {
 		o.Remarks = append(o.Remarks, "left out: "+text)
+	}
+	for _, text := range r.missing {
+		o.Exceptions = append(o.Exceptions, "left out: "+text)
 	}
 	return o, nil
 }

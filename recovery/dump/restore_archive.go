@@ -55,7 +55,9 @@ func (r *restore) archiveFiles(ctx context.Context) error {
 	for again := 0; ; again++ {
 		err := r.entries(ctx, s, path, contents)
 		if err == nil {
-			return errors.Join(s.demote(ctx, s.superusers(contents)...), s.finish(ctx, contents))
+			owners := s.superusers(contents)
+			s.owns(owners...)
+			return errors.Join(s.demote(ctx, owners...), s.finish(ctx, contents))
 		}
 		role := missingRole(err)
 		if role == "" || r.roles[role] || again == maxMissingRoles {
@@ -283,7 +285,7 @@ func (s *session) createFrom(ctx context.Context, c contents) error {
 	if j := script.Judge(c.create, superuser); j.Creates == s.database {
 		sql, s.anyLocale = string(c.create.Text), !saysLocale(c.create)
 	}
-	if err := s.create(ctx, s.database, sql, encodingOf(c.create)); err != nil {
+	if err := s.create(ctx, s.database, sql); err != nil {
 		return fmt.Errorf("create database %s: %w", s.database, err)
 	}
 	return nil
@@ -298,11 +300,9 @@ func (s *session) finish(ctx context.Context, c contents) error {
 			continue
 		}
 		if err := s.execute(ctx, string(p.Text), nil); err != nil {
-			if codeOf(err) == undefinedObject {
-				s.leave(p, messageOf(err))
-				continue
+			if err := s.forgive(ctx, p, err); err != nil {
+				return s.failed(p, err)
 			}
-			return s.failed(p, err)
 		}
 	}
 	return nil

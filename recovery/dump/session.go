@@ -39,6 +39,8 @@ func (s *session) connect(ctx context.Context, database string) error {
 	config := &address.Config
 	// What fails here is told by the step, not by the server's log.
 	config.RuntimeParams["log_min_messages"] = "fatal"
+	// The database's own language would hide what a message tells.
+	config.RuntimeParams["lc_messages"] = "C"
 	// The database's own would end a session that waits while others work.
 	maps.Copy(config.RuntimeParams, s.server.Cluster().Tools.Unhurried())
 	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
@@ -189,9 +191,15 @@ func (s *session) demote(ctx context.Context, roles ...string) error {
 		if err := s.asSuperuser(ctx, "alter role "+quoteName(role)+" nosuperuser"); err != nil {
 			return fmt.Errorf("take back that %s is a superuser: %w", role, err)
 		}
-		s.remark("role " + role + " owns what PostgreSQL gives superusers alone, and is none")
 	}
 	return nil
+}
+
+// owns remarks that roles own what only superusers are given.
+func (r *restore) owns(roles ...string) {
+	for _, role := range roles {
+		r.remark("role " + role + " owns what PostgreSQL gives superusers alone, and is none")
+	}
 }
 
 // remark is told once.
@@ -250,10 +258,17 @@ const (
 	noDatabase      = "3D000"
 	copyFailed      = "57014" // the client, which is us, ended a COPY
 	notAllowed      = "42501"
+	notReady        = "55000" // also a materialized view that was not filled
 )
 
 // nothingThere are the codes of a DROP that finds nothing.
 var nothingThere = []string{undefinedObject, "42P01", "42883", "42703", "3F000", noDatabase}
+
+// notHere are the codes of a setting, or of a value of one, that this server does not have.
+var notHere = []string{undefinedObject, "22023", "42602"}
+
+// noProvider: a label is of a library that the server has not loaded.
+var noProvider = pattern.New(`(?s)^security label provider ".*" is not loaded$`)
 
 // forgive decides about a statement that failed: a nil error says that the
 // script goes on, as a person who reads the message would let it, or when it was
@@ -264,13 +279,18 @@ func (s *session) forgive(ctx context.Context, p script.Part, err error) error {
 		return err
 	}
 	switch {
-	case isDrop(summary) && slices.Contains(nothingThere, code):
+	case script.Drops(p) && slices.Contains(nothingThere, code):
 		s.notDropped++
 	case strings.HasPrefix(summary, "SET ") && code == undefinedObject:
 		s.leave(p, fmt.Sprintf("PostgreSQL %d does not know this setting", s.server.Cluster().Tools.Major))
-	case strings.HasPrefix(summary, "CREATE SCHEMA public") && code == duplicateSchema:
+	case script.SetsDefault(p) && slices.Contains(notHere, code):
+		s.leave(p, messageOf(err))
+	case script.MakesPublic(p) && code == duplicateSchema:
 	case (strings.HasPrefix(summary, "CREATE ROLE ") || strings.HasPrefix(summary, "CREATE USER ")) && code == duplicateObject:
-	case strings.HasPrefix(summary, "REFRESH MATERIALIZED VIEW ") && strings.HasPrefix(code, "08"):
+	case strings.HasPrefix(summary, "SECURITY LABEL ") && noProvider.MatchString(messageOf(err)):
+		s.leaveOut(p, messageOf(err))
+	case strings.HasPrefix(summary, "REFRESH MATERIALIZED VIEW ") && (strings.HasPrefix(code, "08") || strings.HasPrefix(code, "HV") || s.unfilled && code == notReady):
+		s.unfilled = true
 		s.exceptions = append(s.exceptions, fmt.Sprintf("%s%s: %s; the scratch server reaches no other", s.lineOf(p.Line), summary, messageOf(err)))
 	case code == notAllowed:
 		return s.permit(ctx, p, err)
@@ -281,14 +301,16 @@ func (s *session) forgive(ctx context.Context, p script.Part, err error) error {
 }
 
 // permit executes what the server does not let even its superuser do as it is written: who
-// owns must be a superuser, too, and who has granted a membership there must be the one
-// that the cluster began with.
+// owns must be a superuser, too, who makes things as their owner may need rights that come
+// behind them, and who has granted a membership there must be the one that the cluster began
+// with.
 func (s *session) permit(ctx context.Context, p script.Part, err error) error {
 	if role := script.SuperuserOwner(p, s.server.Cluster().Tools.SubscribesAsSuperuser()); s.roles[role] {
-		if err := s.promote(ctx, role); err != nil {
-			return err
-		}
-		return errors.Join(s.execute(ctx, string(p.Text), nil), s.demote(ctx, role))
+		s.owns(role)
+		return s.executeAbove(ctx, p, role)
+	}
+	if role := s.conn.ParameterStatus("session_authorization"); s.roles[role] && script.Defines(p) {
+		return s.executeAbove(ctx, p, role)
 	}
 	if sql := script.WithoutGrantor(p); sql != "" {
 		if err := s.execute(ctx, sql, nil); err != nil {
@@ -300,24 +322,32 @@ func (s *session) permit(ctx context.Context, p script.Part, err error) error {
 	return err
 }
 
-// isDrop reports whether a statement is one that pg_dump --clean writes.
-func isDrop(summary string) bool {
-	return strings.HasPrefix(summary, "DROP ") || strings.HasPrefix(summary, "SELECT pg_catalog.lo_unlink(") || strings.HasPrefix(summary, "ALTER ") && strings.Contains(summary, " DROP ")
+// executeAbove executes a statement while a role is a superuser.
+func (s *session) executeAbove(ctx context.Context, p script.Part, role string) error {
+	if err := s.promote(ctx, role); err != nil {
+		return err
+	}
+	return errors.Join(s.execute(ctx, string(p.Text), nil), s.demote(ctx, role))
 }
 
 // maxLeftOut bounds what is listed one by one.
 const maxLeftOut = 50
 
-// leave lists a statement that is not executed.
-func (r *restore) leave(p script.Part, why string) {
-	text := fmt.Sprintf("line %d: %s (%s)", p.Line, p.Summary(), why)
+// leave lists a statement that is not executed, and that nobody misses.
+func (r *restore) leave(p script.Part, why string) { r.list(&r.leftOut, p, why) }
+
+// leaveOut lists a statement that is not executed, and that is missed.
+func (r *restore) leaveOut(p script.Part, why string) { r.list(&r.missing, p, why) }
+
+func (r *restore) list(among *[]string, p script.Part, why string) {
+	text := fmt.Sprintf("%s%s (%s)", r.lineOf(p.Line), p.Summary(), why)
 	r.env.Meter().Log("left out: " + text)
 	r.leftOuts++
 	switch {
-	case len(r.leftOut) < maxLeftOut:
-		r.leftOut = append(r.leftOut, text)
-	case len(r.leftOut) == maxLeftOut:
-		r.leftOut = append(r.leftOut, "more, which the step's log lists")
+	case len(*among) < maxLeftOut:
+		*among = append(*among, text)
+	case len(*among) == maxLeftOut:
+		*among = append(*among, "more, which the step's log lists")
 	}
 }
 
@@ -371,8 +401,8 @@ func (s *session) failedAt(p script.Part, line int64, err error) error {
 }
 
 // lineOf says where a statement stands: an archive has no lines.
-func (s *session) lineOf(line int64) string {
-	if !s.args.Head.Form.script() {
+func (r *restore) lineOf(line int64) string {
+	if !r.args.Head.Form.script() {
 		return ""
 	}
 	return fmt.Sprintf("line %d: ", line)

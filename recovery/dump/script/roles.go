@@ -106,6 +106,19 @@ func SuperuserOwner(p Part, subscriptions bool) string {
 	return ""
 }
 
+// Defines reports whether a statement makes something or changes how it is defined, whoever
+// executes it. A GRANT is another one's where another one executes it.
+func Defines(p Part) bool {
+	t := statement{tokens: p.Tokens(), text: p.Text}
+	switch t.word(0) {
+	case "create", "comment":
+		return true
+	case "alter":
+		return t.word(1) != "default" // privileges
+	}
+	return false
+}
+
 // after is the place after a key word outside parentheses; past the end where
 // there is none.
 func (t statement) after(word string) int {

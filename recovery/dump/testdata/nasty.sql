@@ -27,6 +27,9 @@ create unlogged table public.gone (id integer);
 create table public.no_columns ();
 create table public.audit (id integer, what text);
 create sequence public.odd start 5 increment -3 minvalue -100 maxvalue 5;
+create schema app;
+create table app.o (id integer primary key, m public.mood);
+create view app.totals as select id, m, count(*) from app.o group by id;
 create function public.twice(bigint) returns bigint language plpgsql immutable as $$ begin return $1 * 2; end $$;
 --
 insert into public.words select 'word ' || n from generate_series(1, 50) n;
@@ -44,6 +47,7 @@ insert into public.booked select n, int4range(n * 10, n * 10 + 5) from generate_
 insert into public.refs (wide, base, parent, parent_at, self) select n, 1 + n % 90, n, '2026-01-01'::date + n % 60, n from generate_series(1, 2000) n;
 insert into public.no_columns default values;
 insert into public.gone values (1);
+insert into app.o values (1, 'sad');
 select nextval('public.odd'), nextval('public.odd');
 select lo_from_bytea(900 + n, decode(repeat('00ff0a5c', 1000), 'hex')) from generate_series(1, 3) n;
 --
