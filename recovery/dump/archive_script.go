@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"comeback/recovery"
 	"comeback/recovery/dump/script"
@@ -51,32 +53,64 @@ var errInserts = errors.New("the archive holds its rows as INSERT statements")
 // read and hash both tables of each. One pg_restore writes 200 MB of rows a second, and a
 // session copies 35 to 70. It fails with errInserts before it has put in anything.
 func (r *restore) loadAndBuild(ctx context.Context, path string, c contents) error {
-	run := &scriptRun{session: session{restore: r}, key: r.args.Backup, source: &source{}, skipped: map[string]bool{}, archive: true,
-		progress: &feed{meter: r.env.Meter(), total: c.tables, unit: recovery.InItems}}
+	behind := []string{"--section=data", "--section=post-data"}
+	if c.rights > 0 {
+		list, err := r.listBehind(ctx, path, behind)
+		if err != nil {
+			return err
+		}
+		behind = []string{list}
+	}
+	run := r.archiveRun(c.tables)
 	defer run.close(ctx)
 	defer func() { run.endCrew(ctx) }()
 	if err := run.connect(ctx, r.database); err != nil {
 		return err
 	}
 	run.startCrew(ctx)
-	if err := run.written(ctx, path); err != nil {
+	if err := run.written(ctx, path, append(behind, c.withoutLabels()...)...); err != nil {
 		return err
 	}
+	run.note()
 	r.facts["rows"] = fmt.Sprint(r.rows.Load())
 	return nil
 }
 
-// written executes the script that pg_restore writes of all behind the definitions. Its output is a file of the
+// listBehind lists what stands in sections behind the definitions, and of these what roles may
+// do: pg_restore writes that behind indexes and keys.
+func (r *restore) listBehind(ctx context.Context, path string, sections []string) (argument string, err error) {
+	before, err := r.entriesOf(ctx, path, "--section=pre-data")
+	if err != nil {
+		return "", err
+	}
+	behind, err := r.entriesOf(ctx, path, sections...)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for _, e := range slices.Concat(slices.DeleteFunc(before, func(e entry) bool { return !e.right() }), behind) {
+		b.WriteString(e.line + "\n")
+	}
+	return r.writeList(b.String())
+}
+
+// archiveRun is a script that pg_restore writes of an archive, with so many items.
+func (r *restore) archiveRun(items int64) *scriptRun {
+	return &scriptRun{session: session{restore: r}, key: r.args.Backup, source: &source{}, skipped: map[string]bool{}, archive: true,
+		progress: &feed{meter: r.env.Meter(), total: items, unit: recovery.InItems}}
+}
+
+// written executes the script that pg_restore writes of a part of the archive. Its output is a file of the
 // program's own: what it has written when it ends is all there, however long it takes to
 // execute it.
-func (s *scriptRun) written(ctx context.Context, path string) error {
+func (s *scriptRun) written(ctx context.Context, path string, part ...string) error {
 	out, in, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("read what pg_restore writes: %w", err)
 	}
 	defer out.Close()
 	says := &restoreLog{meter: s.env.Meter()}
-	cmd := recovery.Cmd{Path: s.server.Cluster().Tools.Program("pg_restore"), Args: []string{"--section=data", "--section=post-data", "--no-tablespaces", "--file=-"}, Dir: "/", Env: programEnv,
+	cmd := recovery.Cmd{Path: s.server.Cluster().Tools.Program("pg_restore"), Args: append(part, "--no-tablespaces", "--file=-"), Dir: "/", Env: programEnv,
 		User: userOf(s.handle), Stdout: in, Stderr: says}
 	if s.args.Head.Form == customArchive {
 		archive, err := os.Open(path)
@@ -112,7 +146,6 @@ func (s *scriptRun) written(ctx context.Context, path string) error {
 	case err != nil:
 		return err
 	}
-	s.note()
 	return nil
 }
 

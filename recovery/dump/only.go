@@ -111,9 +111,9 @@ func (o *only) names(t []script.Token) bool {
 	return ok && first == o.name
 }
 
-// define executes what an archive says before its data, as far as it is of the
+// defineOnly executes what an archive says before its data, as far as it is of the
 // table.
-func (s *session) define(ctx context.Context, path string) error {
+func (s *session) defineOnly(ctx context.Context, path string) error {
 	out, in := io.Pipe()
 	executed := make(chan error, 1)
 	ctx, stop := context.WithCancel(ctx)

@@ -6,15 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"slices"
 	"strconv"
 	"strings"
 
 	"comeback/pattern"
 	"comeback/recovery"
 	"comeback/recovery/dump/script"
-	"comeback/recovery/postgres"
 )
 
 // programEnv is the environment of pg_restore, whole: none of the source's.
@@ -47,7 +44,7 @@ func (r *restore) archiveFiles(ctx context.Context) error {
 		if err := s.connect(ctx, r.database); err != nil {
 			return err
 		}
-		if err := s.define(ctx, path); err != nil {
+		if err := s.defineOnly(ctx, path); err != nil {
 			return err
 		}
 		return r.loadOnly(ctx, path)
@@ -76,11 +73,10 @@ func (r *restore) archiveFiles(ctx context.Context) error {
 
 // entries restores all that an archive holds, its rows as a script where that can be.
 func (r *restore) entries(ctx context.Context, s *session, path string, c contents) error {
-	all := func() error { return r.pgRestore(ctx, path, "restore", c.definitions+c.rows) }
 	if c.alone > maxAlone || r.jobs < 2 {
-		return all()
+		return r.all(ctx, path, c)
 	}
-	if err := r.pgRestore(ctx, path, "definitions", c.definitions, "--section=pre-data"); err != nil {
+	if err := r.define(ctx, path, c); err != nil {
 		return err
 	}
 	beside, err := r.mostlyBeside(ctx)
@@ -96,7 +92,46 @@ func (r *restore) entries(ctx context.Context, s *session, path string, c conten
 	if err := s.createAnew(ctx, c); err != nil {
 		return err
 	}
-	return all()
+	return r.all(ctx, path, c)
+}
+
+// define has pg_restore load the definitions, without what roles may do: indexes, which come
+// later, are made as the owners of their tables, who may do less in the end than they have done.
+func (r *restore) define(ctx context.Context, path string, c contents) error {
+	what := "--section=pre-data"
+	if c.public != "" {
+		var err error
+		if what, err = r.useList(ctx, path, func(e entry) bool { return !c.makesPublic(e) }, what); err != nil {
+			return err
+		}
+	}
+	return r.pgRestore(ctx, path, "definitions", c.definitions, append(c.withoutLabels(), what, "--no-acl")...)
+}
+
+// all has pg_restore load all but what fills materialized views, which may reach for servers
+// that scratch does not reach.
+func (r *restore) all(ctx context.Context, path string, c contents) error {
+	args := c.withoutLabels()
+	if c.public != "" || c.fills > 0 {
+		list, err := r.useList(ctx, path, func(e entry) bool { return !c.makesPublic(e) && !e.fills() })
+		if err != nil {
+			return err
+		}
+		args = append(args, list)
+	}
+	if err := r.pgRestore(ctx, path, "restore", c.definitions+c.rights+c.rows, args...); err != nil || c.fills == 0 {
+		return err
+	}
+	list, err := r.useList(ctx, path, entry.fills)
+	if err != nil {
+		return err
+	}
+	run := r.archiveRun(int64(c.fills))
+	defer run.close(ctx)
+	if err := run.connect(ctx, r.database); err != nil {
+		return err
+	}
+	return run.written(ctx, path, list)
 }
 
 // createAnew creates the database again, without anything in it.
@@ -106,131 +141,6 @@ func (s *session) createAnew(ctx context.Context, c contents) error {
 	}
 	return s.createFrom(ctx, c)
 }
-
-// contents are what an archive says before it is restored.
-type contents struct {
-	// definitions and rows are how many entries there are in the sections before and of
-	// the data; tables those of which rows come.
-	definitions, rows int
-	tables            int64
-	roles             []string
-	// superusers are roles that are given what only superusers are; subscriptions are of that
-	// kind where that is so.
-	superusers    []string
-	subscriptions bool
-	extensions    []string
-	// create is the archive's own CREATE DATABASE, settings what it says about
-	// the database besides.
-	create   script.Part
-	settings []script.Part
-	// alone is how many indexes and keys call functions that are not PostgreSQL's own, so
-	// that nothing may be beside them in a script; too many where names are without
-	// their schemas, as old majors wrote them.
-	alone int
-}
-
-// readContents reads the archive's table of contents as pg_restore shows it.
-func (r *restore) readContents(ctx context.Context, path string) (contents, error) {
-	tools := r.server.Cluster().Tools
-	c := contents{subscriptions: tools.SubscribesAsSuperuser()}
-	var list bytes.Buffer
-	cmd := recovery.Cmd{Path: tools.Program("pg_restore"), Args: []string{"--list", "--section=pre-data", "--section=data", path}, Dir: "/", Env: programEnv,
-		User: userOf(r.handle), Stdout: &list}
-	if err := r.env.Command(ctx, cmd); err != nil {
-		return c, r.unreadableArchive(err)
-	}
-	for line := range strings.Lines(list.String()) {
-		switch m := listed.FindStringSubmatch(line); {
-		case m == nil:
-		case m[1] == "TABLE DATA":
-			c.tables++
-			c.rows++
-		case m[1] != "":
-			c.rows++
-		default:
-			c.definitions++
-		}
-	}
-	// All statements without the data, through a pipe: a catalogue can be
-	// large.
-	out, in := io.Pipe()
-	scanned := make(chan error, 1)
-	go func() {
-		err := c.scan(script.NewReader(out))
-		out.CloseWithError(err) // nil is io.EOF, which nobody sees
-		scanned <- err
-	}()
-	cmd.Args = []string{"--create", "--section=pre-data", "--section=post-data", "--no-tablespaces", "--file=-", path}
-	cmd.Stdout = in
-	err := r.env.Command(ctx, cmd)
-	in.Close()
-	if scanErr := <-scanned; scanErr != nil && !errors.Is(scanErr, script.ErrCutOff) {
-		return c, scanErr
-	}
-	if err != nil {
-		return c, r.unreadableArchive(err)
-	}
-	return c, nil
-}
-
-// listed is an entry of a list of contents, "3361; 0 16402 TABLE DATA public orders
-// shop"; what it is where that is of the data.
-var listed = pattern.New(`^\d+; \d+ \d+ (?:(TABLE DATA|SEQUENCE SET|BLOBS) )?`)
-
-// unreadableArchive is pg_restore's refusal of the archive itself.
-func (r *restore) unreadableArchive(err error) error {
-	hint := "choose another dump or another copy: this archive is damaged or cut off"
-	if strings.Contains(err.Error(), "unsupported version") {
-		hint = fmt.Sprintf("install a newer PostgreSQL, at least %d", postgres.MajorForArchive(r.args.Head.Archive))
-	}
-	return recovery.Errorf(hint, "read the contents of %s: %w", r.args.Backup, err)
-}
-
-// scan collects what must be there before the restore begins.
-func (c *contents) scan(r *script.Reader) error {
-	for {
-		p, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("read the contents of the archive: %w", err)
-		}
-		if p.Kind != script.Statement {
-			continue
-		}
-		summary := p.Summary()
-		c.roles = append(c.roles, script.Roles(p)...)
-		if role := script.SuperuserOwner(p, c.subscriptions); role != "" && !slices.Contains(c.superusers, role) {
-			c.superusers = append(c.superusers, role)
-		}
-		if e := p.Effect(); (e.Act == script.BuildIndex || e.Act == script.AddKey) && (e.Calls || e.Casts) {
-			c.alone++
-		}
-		if strings.HasPrefix(summary, "SET search_path ") {
-			c.alone = maxAlone + 1
-		}
-		if rest, ok := strings.CutPrefix(summary, "CREATE EXTENSION "); ok {
-			rest = strings.TrimPrefix(rest, "IF NOT EXISTS ")
-			name, _, _ := strings.Cut(rest, " ")
-			c.extensions = append(c.extensions, strings.Trim(name, `"`))
-		}
-		switch j := script.Judge(p, superuser); {
-		case j.Creates != "":
-			c.create = p
-			c.create.Text = bytes.Clone(p.Text)
-		case aboutDatabase.MatchString(summary):
-			p.Text = bytes.Clone(p.Text)
-			c.settings = append(c.settings, p)
-		case j.Verdict != script.Pass:
-			return recovery.Errorf("restore a dump as pg_dump writes it",
-				"the archive is refused: %s: %s", summary, j.Why).WithExit(recovery.Refused)
-		}
-	}
-}
-
-// aboutDatabase are the statements that pg_restore gives only with --create.
-var aboutDatabase = pattern.New(`^(ALTER DATABASE |COMMENT ON DATABASE |SECURITY LABEL .*ON DATABASE |(GRANT|REVOKE) .* ON DATABASE |ALTER ROLE .* IN DATABASE )`)
 
 // prepare creates roles and the database, and refuses an archive whose
 // extensions are not installed before its data are loaded.
@@ -278,7 +188,8 @@ func (s *session) superusers(c contents) (made []string) {
 	return made
 }
 
-// createFrom creates the database with the archive's own encoding and locale.
+// createFrom creates the database with the archive's own encoding and locale, and its schema
+// public with the archive's owner.
 func (s *session) createFrom(ctx context.Context, c contents) error {
 	sql := "create database " + quoteName(s.database) + " template template0 encoding 'UTF8'"
 	s.anyLocale = true
@@ -288,11 +199,22 @@ func (s *session) createFrom(ctx context.Context, c contents) error {
 	if err := s.create(ctx, s.database, sql); err != nil {
 		return fmt.Errorf("create database %s: %w", s.database, err)
 	}
+	if len(c.ownsPublic.Text) == 0 {
+		return nil
+	}
+	within := &session{restore: s.restore}
+	defer within.close(ctx)
+	if err := within.connect(ctx, s.database); err != nil {
+		return err
+	}
+	if err := within.execute(ctx, string(c.ownsPublic.Text), nil); err != nil {
+		return within.failed(c.ownsPublic, err)
+	}
 	return nil
 }
 
 // finish gives the database its settings, once the data are in: some of them
-// (read only, a timeout) would have been in the way.
+// (read only, a timeout) would have been in the way. It tells of what was left out.
 func (s *session) finish(ctx context.Context, c contents) error {
 	for _, p := range c.settings {
 		if j := script.Judge(p, superuser); j.Verdict != script.Pass {
@@ -304,6 +226,9 @@ func (s *session) finish(ctx context.Context, c contents) error {
 				return s.failed(p, err)
 			}
 		}
+	}
+	for _, p := range c.labels {
+		s.leaveOut(p, "the library that it is for is not loaded")
 	}
 	return nil
 }
