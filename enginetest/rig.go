@@ -123,6 +123,8 @@ func (r *rig) run(ctx context.Context, first recovery.RunResumed, h hooks) (reco
 	if r.Probe != nil {
 		kinds = append(kinds, probe(r.Probe))
 	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	answers := make(chan error, 1)
 	var x *execute.Executor
 	x, err = execute.New(execute.Options{
@@ -145,9 +147,14 @@ func (r *rig) run(ctx context.Context, first recovery.RunResumed, h hooks) (reco
 			if p, ok := e.Payload(); ok && r.Answer != nil {
 				if w, ok := p.(recovery.Waiting); ok {
 					go func() {
-						if err := answer(x, w, r.Answer); err != nil {
-							answers <- err
-						}
+						err := errEnded
+						defer func() {
+							if err != nil {
+								answers <- err
+								stop() // nobody answers any more
+							}
+						}()
+						err = answer(x, w, r.Answer)
 					}()
 				}
 			}
@@ -221,6 +228,17 @@ func (probe) Name() string { return "test.probe" }
 
 func (probe) Restart() recovery.Restart { return recovery.Repeat }
 
+// Do looks in a goroutine of its own: one that fails the test ends with it, and the step
+// has to end all the same.
 func (p probe) Do(ctx context.Context, env recovery.Env, _ recovery.Step) (recovery.Outcome, error) {
-	return recovery.Outcome{Says: "looked"}, p(ctx, env)
+	err := errEnded
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		err = p(ctx, env)
+	}()
+	<-ended
+	return recovery.Outcome{Says: "looked"}, err
 }
+
+var errEnded = errors.New("the test has failed while it looked")
