@@ -195,6 +195,9 @@ func (c *capture) walk(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if info.Mode().Type() == fs.ModeSymlink {
+			c.done.LeftOut = append(c.done.LeftOut, fmt.Sprintf("%s is a link, and is kept as one: what it leads to is not in the backup, unless that is named, too", show(p)))
+		}
 		if err := c.entry(ctx, p, fs.FileInfoToDirEntry(info)); err != nil {
 			return err
 		}

@@ -133,10 +133,15 @@ func (e engine) live(src recovery.Capture) (dir string, paths []string, err erro
 }
 
 // fingerprintOf walks a tree. Names that vanish meanwhile are no failure: they
-// have changed it.
+// have changed it. Where the tree is named by a link, what is walked is what the
+// snapshot reads, and not the link, which stays as it is whatever changes behind it.
 func fingerprintOf(ctx context.Context, dir string, paths []string) (string, error) {
 	if len(paths) == 0 {
-		paths = []string{"."}
+		tree, err := filepath.EvalSymlinks(dir)
+		if err != nil {
+			return "", fmt.Errorf("look at the live files: %w", err)
+		}
+		dir, paths = tree, []string{"."}
 	}
 	sum := sha256.New()
 	for _, p := range paths {
