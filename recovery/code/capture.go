@@ -5,8 +5,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -43,6 +45,9 @@ func (e engine) Capture(ctx context.Context, src recovery.Capture) (m recovery.M
 	if err != nil {
 		return m, err
 	}
+	if err := l.whole(ctx); err != nil {
+		return m, err
+	}
 	head, fingerprint, err := l.refs(ctx)
 	if err != nil {
 		return m, err
@@ -54,6 +59,9 @@ func (e engine) Capture(ctx context.Context, src recovery.Capture) (m recovery.M
 	now := src.Now().UTC()
 	m = recovery.Manifest{ID: src.Component.Prefix() + src.Component.Name + "-" + src.Stamp + ".bundle", Engine: Name, Form: "git bundle", Moment: recovery.Span{From: now, To: now},
 		Fingerprint: fingerprint, Source: map[string]string{"directory": l.dir, "HEAD": head}, Tools: map[string]string{"git": strings.TrimPrefix(version, "git version ")}}
+	if m.Remarks, err = beside(ctx, l.run, head); err != nil {
+		return m, err
+	}
 	// It is one object; an interruption may leave parts of it that no list shows.
 	if err := src.Begin(ctx, recovery.Beginning{ID: m.ID, Prefixes: []string{m.ID}, Last: m.ID}); err != nil {
 		return m, err
@@ -100,6 +108,33 @@ func (l *liveRepo) run(ctx context.Context, args ...string) (string, error) {
 		return "", recovery.Errorf("let `path` of the component be the checkout", "%s: %w", l.dir, err).WithExit(recovery.Usage)
 	}
 	return strings.TrimSpace(out.String()), err
+}
+
+// whole refuses a repository that lacks a part of its history: git makes a bundle of it
+// that looks like any other one, and takes it from nobody.
+func (l *liveRepo) whole(ctx context.Context) error {
+	shallow, err := l.run(ctx, "rev-parse", "--is-shallow-repository")
+	if err != nil {
+		return err
+	}
+	if shallow != "false" {
+		return recovery.Errorf("let it have all of its history, as the user whose it is: git -C "+l.dir+" fetch --unshallow",
+			"%s is a shallow checkout, and what a bundle of it holds cannot be restored", l.dir).WithExit(recovery.Refused)
+	}
+	partial, err := l.run(ctx, "config", "--get-regexp", `^(remote\..*\.promisor|extensions\.partialclone)$`)
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == 1 {
+		return nil // there is no such line
+	}
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(partial) {
+		if key, value, _ := strings.Cut(strings.TrimSpace(line), " "); value != "false" {
+			return recovery.Errorf("clone it anew, without --filter, and let `path` of the component be that",
+				"%s is a partial clone (%s): it lacks objects that its remote has promised, and so would a bundle of it", l.dir, key).WithExit(recovery.Refused)
+		}
+	}
+	return nil
 }
 
 // refs gives the commit that is checked out, and the fingerprint of all names.

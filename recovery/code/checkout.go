@@ -147,6 +147,10 @@ func (c *checkout) fetch(ctx context.Context, g *git) (bundle, sum string, err e
 		if err != nil && strings.Contains(err.Error(), "couldn't find remote ref HEAD") {
 			err = g.work(ctx, "fetch", "--no-tags", "--no-write-fetch-head", c.path("bundle"), "+refs/*:refs/bundle/*")
 		}
+		if err != nil && strings.Contains(err.Error(), "did not send all necessary objects") {
+			return "", "", recovery.Errorf("choose a moment that an older bundle has, or another copy; then let the live checkout have all of its history (git fetch --unshallow) and back it up anew",
+				"unpack %s: it lacks a part of its history, as one of a shallow checkout does: %w", o.Key, err)
+		}
 		if err != nil {
 			return "", "", fmt.Errorf("unpack %s: %w", o.Key, err)
 		}
@@ -267,8 +271,15 @@ func (c *checkout) outcome(ctx context.Context, g *git, bundle, sum string) (rec
 		Reached: &recovery.Reached{Component: c.Component, Time: c.Deploy.At, Evidence: []string{
 			fmt.Sprintf("%s names %s, HEAD is that commit, and git finds no file that differs from it", c.Deploy.By, c.commit)}},
 	}
+	missing, err := beside(ctx, g.run, c.commit)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	for _, says := range missing {
+		o.Exceptions = append(o.Exceptions, "the checkout lacks "+says)
+	}
 	if bad {
-		o.Exceptions = []string{"the signature of the deployed commit: " + signature}
+		o.Exceptions = append(o.Exceptions, "the signature of the deployed commit: "+signature)
 	}
 	return o, nil
 }
