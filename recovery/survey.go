@@ -96,6 +96,9 @@ type Backup struct {
 	// Damaged says that the Problem has come since it was stored: parts of a backup
 	// that was whole are gone or are others. A person decides what becomes of it.
 	Damaged bool `json:"damaged,omitempty"`
+	// Left says that the Problem is that nobody goes on where it is, on a timeline
+	// that was left: all of it is there, and it comes back for whoever asks for that.
+	Left bool `json:"left,omitempty"`
 	// Elsewhere says that it is not in the copy, but in what the runbook names
 	// beside it: it can be restored, and is no copy.
 	Elsewhere bool `json:"elsewhere,omitempty"`

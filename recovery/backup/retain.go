@@ -30,8 +30,8 @@ const Known = ""
 // where something is said to keep it from being restored now: that may be mended, and it
 // was restored (proven gives those of a backup: Known, and the keys of strangers). So a stranger can let
 // something stay, and never lets go what another has proven. What cannot be restored
-// goes when a newer one can be; what was damaged after it was stored stays as long as it
-// would if it were whole. Times are those of zone.
+// goes when a newer one can be; what was damaged after it was stored, or lies on a timeline
+// that was left, stays as long as it would if it were whole. Times are those of zone.
 func Retain(s recovery.Survey, keep Keep, zone *time.Location, proven func(recovery.Backup) []string) []Kept {
 	all := make([]Kept, len(s.Backups))
 	for i, b := range s.Backups {
@@ -88,8 +88,11 @@ func Retain(s recovery.Survey, keep Keep, zone *time.Location, proven func(recov
 		for i := len(all) - 1; i >= 0; i-- {
 			period := rule.of(all[i].Taken.Last().In(zone))
 			whole, first := all[i].Problem == "", !were[period] && len(were) < rule.n
-			if first && (whole || all[i].Damaged) {
-				if were[period] = true; !whole {
+			if first && (whole || all[i].Damaged || all[i].Left) {
+				switch were[period] = true; {
+				case all[i].Left:
+					stay(i, "the newest of the %s %s on a timeline that was left: the component's timeline brings it back", rule.name, period)
+				case !whole:
 					stay(i, "it would be the newest of the %s %s, and was damaged: look for its parts before it goes", rule.name, period)
 				}
 			}

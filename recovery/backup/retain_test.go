@@ -88,3 +88,22 @@ func TestRetain_damaged(t *testing.T) {
 		t.Errorf("a day later: kept %s", got)
 	}
 }
+
+// A base backup on a timeline that was left holds what people wrote there, and comes back
+// for whoever asks for that timeline: it stays as long as if nobody had left it.
+func TestRetain_left(t *testing.T) {
+	end := time.Date(2026, 11, 28, 2, 0, 0, 0, time.UTC)
+	var s recovery.Survey
+	for day := 9; day >= 0; day-- {
+		taken := end.AddDate(0, 0, -day)
+		s.Backups = append(s.Backups, recovery.Backup{ID: taken.Format("02"), Taken: recovery.Span{From: taken, To: taken}})
+	}
+	s.Backups[5].Problem, s.Backups[5].Left = "timeline 2 was left with run 7c31", true // 24
+	for daily, want := range map[int]bool{7: true, 5: true, 4: false} {
+		for _, k := range backup.Retain(s, backup.Keep{Daily: daily}, time.UTC, nil) {
+			if k.ID == "24" && (len(k.Why) > 0) != want {
+				t.Errorf("%d daily: kept for %q", daily, k.Why)
+			}
+		}
+	}
+}

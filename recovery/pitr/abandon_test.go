@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/backup"
 )
 
 // After a switch back the newer timeline is marked: latest is taken from the one
@@ -49,5 +50,33 @@ func TestMarkTimeline(t *testing.T) {
 	}
 	if marked, err := e.(recovery.TimelineMarker).MarkTimeline(t.Context(), database, c.store, recovery.TimelineMark{System: "1", Timeline: 2, Dead: true, Run: "9", At: now}); marked || err != nil {
 		t.Errorf("the log of another cluster: marked %v, %v", marked, err)
+	}
+}
+
+// What lies on a timeline that was left is no damage: it stays as long as the policy says,
+// also where something newer can be restored.
+func TestMarkTimeline_retained(t *testing.T) {
+	c, _ := copyFork(t, "gzip", "zstd")
+	e := testEngine(t)
+	s := survey(t, c.store, database)
+	marked, err := e.(recovery.TimelineMarker).MarkTimeline(t.Context(), database, c.store,
+		recovery.TimelineMark{System: s.Backups[0].Details["system identifier"], Timeline: 1, Dead: true, Run: "7c31", At: time.Now()})
+	if err != nil || !marked {
+		t.Fatalf("marked %v, %v", marked, err)
+	}
+	s = survey(t, c.store, database)
+	dead, alive := s.Backups[1], s.Backups[0] // the last was made on timeline 1 after the fork
+	if dead.ID != "base/zstd" || !dead.Left || dead.Problem == "" || dead.Damaged || alive.Left || alive.Problem != "" {
+		t.Fatalf("%+v, %+v", dead, alive)
+	}
+	// As if the one that goes on were taken six days after it.
+	later := dead.Taken.Last().AddDate(0, 0, 6)
+	s.Backups[0].Taken = recovery.Span{From: later, To: later}
+	for days, want := range map[int]bool{7: true, 1: false} {
+		for _, k := range backup.Retain(s, backup.Keep{Daily: days}, time.UTC, nil) {
+			if k.ID == dead.ID && (len(k.Why) > 0) != want {
+				t.Errorf("%d daily: kept for %q", days, k.Why)
+			}
+		}
 	}
 }

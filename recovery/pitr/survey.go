@@ -122,13 +122,14 @@ func (v *surveyor) base(ctx context.Context, b Base) error {
 	f := facts{Layout: v.repo.Layout(), Base: b, Line: b.lineage(x), Timeline: v.timeline}
 	f.Layout.Places, f.Layout.Others = nil, nil // those of this backup's own archive, if it has one
 	var chains []chain
+	left := false
 	if b.Problem == "" {
 		branches := []branch{newBranch(b.Timeline, nil)}
 		if x != nil {
 			f.Layout.Places, f.Layout.Others = x.Places, x.Others
 			f.Stray, f.Dead = x.stray(), x.dead[b.Timeline].Dead
 			branches = x.alive(x.branches(b.Timeline), v.timeline)
-			if x.dead[b.Timeline].Dead && !goesOn(branches, b) {
+			if left = x.dead[b.Timeline].Dead && !goesOn(branches, b); left {
 				b.Problem = x.dead[b.Timeline].says() + "; set the component's timeline to use it"
 			}
 		}
@@ -155,7 +156,7 @@ func (v *surveyor) base(ctx context.Context, b Base) error {
 		}
 	}
 	backup := recovery.Backup{ID: b.ID, Component: v.survey.Component, Copy: v.survey.Copy, Engine: v.name(),
-		Form: b.form(), Objects: b.Objects, Stop: b.Stop, Timeline: b.Timeline, Problem: b.Problem,
+		Form: b.form(), Objects: b.Objects, Stop: b.Stop, Timeline: b.Timeline, Problem: b.Problem, Left: left,
 		Details: b.details(f.Line), Facts: f.encode()}
 	switch {
 	case !b.Ended.IsZero():
