@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -33,7 +35,8 @@ archive_command asks for it. Success means that it is durable in as many copies 
 the component's ` + "`quorum`" + ` says (1 if it says nothing), and in a spool on this host for
 the others; later pushes, or --catch-up, bring it to them. What the server has ready
 behind it goes along. What a copy lacks that the runbook does not name any more stays in
-the spool until it is named again, or given up with --forget.
+the spool until it is named again, or given up with --forget. Of several databases
+--catch-up brings the log of each that has a spool here, unless --component names one.
 
 The server runs it as its own user, with its own environment: that user must be
 able to read the runbook and to write to the state directory and to the copies, and
@@ -72,49 +75,105 @@ Exit codes:
 }
 
 func (a *app) walPush(ctx context.Context, o walPushed) error {
-	_, options, err := a.pusher(ctx, o)
-	if err != nil {
-		return err
-	}
 	if len(o.forget) > 0 && !o.catchUp {
 		return usage("write: comeback wal push RUNBOOK --catch-up --forget COPY", "--forget is for --catch-up")
 	}
-	for _, name := range o.forget {
-		if slices.ContainsFunc(options.Copies, func(c push.Copy) bool { return c.Name == name }) {
-			return usage("take it out of the runbook first, if it is to get nothing any more", "the runbook names the copy %s", name)
-		}
+	b, err := a.openPushed(ctx, o.runbook)
+	if err != nil {
+		return err
 	}
-	options.Forget = o.forget
 	if o.catchUp {
-		n, err := push.CatchUp(ctx, options)
-		if n > 0 || err == nil {
-			fmt.Fprintf(a.out, "brought %s to copies that lacked them\n", count(int64(n), "file"))
-		}
+		return a.catchUp(ctx, b, o)
+	}
+	options, err := a.pusher(b, o)
+	if err != nil {
 		return err
 	}
 	_, err = push.Push(ctx, options, o.path)
 	return err
 }
 
-// pusher opens the runbook and gives what a push of its log needs, a spool with it.
-func (a *app) pusher(ctx context.Context, o walPushed) (*book, push.Options, error) {
-	b, _, err := a.openFollowed(ctx, o.runbook)
+// catchUp brings what waits on this host to the copies that lack it: of the component
+// that was named, or of every database that has a spool here. One that fails keeps no
+// other one waiting.
+func (a *app) catchUp(ctx context.Context, b *book, o walPushed) error {
+	for _, name := range o.forget {
+		if _, named := b.Copy(name); named {
+			return usage("take it out of the runbook first, if it is to get nothing any more", "the runbook names the copy %s", name)
+		}
+	}
+	components, err := a.spooled(b, o)
 	if err != nil {
-		return nil, push.Options{}, err
+		return err
+	}
+	total := 0
+	var errs []error
+	for _, name := range components {
+		o.component = name
+		options, err := a.pusher(b, o)
+		n := 0
+		if err == nil {
+			options.Forget = o.forget
+			n, err = push.CatchUp(ctx, options)
+		}
+		if total += n; err != nil && len(components) > 1 {
+			err = fmt.Errorf("%s: %w", name, err)
+		}
+		errs = append(errs, err)
+	}
+	if err = errors.Join(errs...); total > 0 || err == nil {
+		fmt.Fprintf(a.out, "brought %s to copies that lacked them\n", count(int64(total), "file"))
+	}
+	return err
+}
+
+// spooled are the components to catch up with. Of several databases those have a spool
+// of which something was pushed on this host.
+func (a *app) spooled(b *book, o walPushed) ([]string, error) {
+	databases := postgresOf(b)
+	if o.component != "" || o.spool != "" || len(databases) < 2 {
+		c, err := theDatabase(b, o.component, byFlag)
+		return []string{c.Name}, err
+	}
+	var names []string
+	for _, c := range databases {
+		dir, err := a.spoolOf(b, c, "")
+		if err != nil {
+			return nil, err
+		}
+		if _, err := os.Stat(dir); err == nil {
+			names = append(names, c.Name)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return nil, recovery.Errorf("run it as the user who archives the log", "look whether log of %s waits here: %w", c.Name, err)
+		}
+	}
+	return names, nil
+}
+
+// openPushed opens a runbook whose log is pushed.
+func (a *app) openPushed(ctx context.Context, path string) (*book, error) {
+	b, _, err := a.openFollowed(ctx, path)
+	if err != nil {
+		return nil, err
 	}
 	if inCopy(b.path) { // the log would wait for that one copy
-		return nil, push.Options{}, usage("copy it to a file of this host, and give that", "the log is pushed by a runbook that is on this host, and %s is in a copy", b.path)
+		return nil, usage("copy it to a file of this host, and give that", "the log is pushed by a runbook that is on this host, and %s is in a copy", b.path)
 	}
+	return b, nil
+}
+
+// pusher gives what a push of a runbook's log needs, a spool with it.
+func (a *app) pusher(b *book, o walPushed) (push.Options, error) {
 	options, err := a.pushOptions(b, o)
 	if err == nil {
 		options.Spool, err = a.spoolOf(b, options.Component, o.spool)
 	}
-	return b, options, err
+	return options, err
 }
 
 // pushOptions are what every push and fetch of a runbook's log is given.
 func (a *app) pushOptions(b *book, o walPushed) (push.Options, error) {
-	c, err := theDatabase(b, o.component)
+	c, err := theDatabase(b, o.component, byFlag)
 	if err != nil {
 		return push.Options{}, err
 	}

@@ -45,7 +45,11 @@ Exit codes:
 }
 
 func (a *app) walReceive(ctx context.Context, o walPushed, slot, dir string) error {
-	b, options, err := a.pusher(ctx, o)
+	b, err := a.openPushed(ctx, o.runbook)
+	if err != nil {
+		return err
+	}
+	options, err := a.pusher(b, o)
 	if err != nil {
 		return err
 	}

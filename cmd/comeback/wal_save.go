@@ -80,7 +80,7 @@ func (a *app) walSave(ctx context.Context, o walSaved) error {
 	if err != nil {
 		return err
 	}
-	c, err := theDatabase(b, o.component)
+	c, err := theDatabase(b, o.component, "behind the runbook")
 	if err != nil {
 		return err
 	}
@@ -119,8 +119,12 @@ func (a *app) walSave(ctx context.Context, o walSaved) error {
 	return nil
 }
 
-// theDatabase is the component that was named, or the only one there is.
-func theDatabase(b *book, named string) (recovery.Component, error) {
+// byFlag is how commands of archive_command and restore_command are told the component.
+const byFlag = "with --component"
+
+// theDatabase is the component that was named, or the only one there is; how is where
+// it is named.
+func theDatabase(b *book, named, how string) (recovery.Component, error) {
 	all := postgresOf(b)
 	i := slices.IndexFunc(all, func(c recovery.Component) bool { return c.Name == named })
 	switch {
@@ -129,7 +133,7 @@ func theDatabase(b *book, named string) (recovery.Component, error) {
 	case named != "":
 		return recovery.Component{}, usage("name a component of kind postgres", "the runbook brings back no database %q", named)
 	case len(all) != 1:
-		return recovery.Component{}, usage("name the component, behind the runbook", "the runbook brings back %s", count(int64(len(all)), "database"))
+		return recovery.Component{}, usage("name the component, "+how, "the runbook brings back %s", count(int64(len(all)), "database"))
 	}
 	return all[0], nil
 }

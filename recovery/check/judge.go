@@ -339,12 +339,31 @@ func (j *judge) oftener(c recovery.Component) string {
 		if j.archives(c.Name) {
 			return "see why the log does not come: comeback moments " + j.Path
 		}
-		return "archive the log: archive_command = 'comeback wal push " + j.Path + " %p'"
+		return "archive the log: " + j.archiveCommand(c)
 	}
 	if every := j.every(c.Name, ""); every > j.RPO {
 		return fmt.Sprintf("back it up each %s, not each %s, or set an RPO for it and have it signed", recovery.FormatSpan(j.RPO), recovery.FormatSpan(every))
 	}
 	return fmt.Sprintf("back it up: comeback backup %s %s, and see why its job did not", j.Path, c.Name)
+}
+
+// archiveCommand is what a server is to be told to bring its log by.
+func (j *judge) archiveCommand(c recovery.Component) string {
+	return "archive_command = 'comeback wal push " + j.Path + " %p" + j.ofDatabase(c.Name) + "'"
+}
+
+// ofDatabase names a database in a command about the log, where there are several.
+func (j *judge) ofDatabase(component string) string {
+	databases := 0
+	for _, c := range j.Components {
+		if c.Kind == recovery.Postgres {
+			databases++
+		}
+	}
+	if databases < 2 {
+		return ""
+	}
+	return " --component " + component
 }
 
 // archives reports whether any copy has a window of a component.

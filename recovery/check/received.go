@@ -37,7 +37,7 @@ func (j *judge) received() {
 				"%s: the server does not answer, and this host has received log of it that is in no copy: %s", r.Component, r.Says(j.At.Location()))
 		case r.Files > 0 && j.At.Sub(r.Since) > lateSpool:
 			r.Partial = "" // it goes on
-			j.find(id, recovery.NotMet, "comeback wal receive "+j.Path+" tells why; so do the words of its service",
+			j.find(id, recovery.NotMet, "comeback wal receive "+j.Path+j.ofDatabase(r.Component)+" tells why; so do the words of its service",
 				"%s: what this host has received of the log is not in the copies: %s", r.Component, r.Says(j.At.Location()))
 		}
 	}

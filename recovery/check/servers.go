@@ -47,7 +47,7 @@ func (j *judge) archiver(c recovery.Component, s Server) {
 	switch {
 	case s.Mode == "off" && !windows:
 		if j.RPO > 0 {
-			j.find("archive/"+c.Name, recovery.NotMet, "archive_mode = on, archive_command = 'comeback wal push "+j.Path+" %p', then restart the server",
+			j.find("archive/"+c.Name, recovery.NotMet, "archive_mode = on, "+j.archiveCommand(c)+", then restart the server",
 				"%s: archive_mode is off; only whole backups can be restored, nothing between them", c.Name)
 		}
 		return
@@ -114,7 +114,7 @@ func (j *judge) slots(c recovery.Component, s Server) {
 			j.find("slot/"+c.Name+"/"+slot.Name, recovery.NotMet, "set up anew what reads it, then: select pg_drop_replication_slot('"+slot.Name+"')",
 				"%s: the slot %s has lost log that its reader needs", c.Name, slot.Name)
 		case !slot.Active && slot.Name == c.Settings.Text("receiver"):
-			j.find("slot/"+c.Name+"/"+slot.Name, recovery.NotMet, "see why its service does not receive: journalctl -u '*-receive-"+c.Name+".service'; comeback wal receive "+j.Path+" tells it, too",
+			j.find("slot/"+c.Name+"/"+slot.Name, recovery.NotMet, "see why its service does not receive: journalctl -u '*-receive-"+c.Name+".service'; comeback wal receive "+j.Path+j.ofDatabase(c.Name)+" tells it, too",
 				"%s: nothing receives the log through the slot %s, which holds %s of it%s", c.Name, slot.Name, recovery.FormatBytes(slot.Bytes), room(s))
 		case !slot.Active && much:
 			limit := ""
