@@ -26,6 +26,20 @@ func (s Span) Narrowed(from, to time.Time) Span {
 	return s
 }
 
+// badClock is from where on a moment that a backup claims contradicts the store's clock.
+const badClock = 10 * time.Minute
+
+// StoredBy is what is known of a moment that whoever has taken a backup claims, when the
+// store's clock says that all of it was stored then: nothing is of a time after it was
+// stored, and a clock that was wrong when a backup was taken makes it no newer. Zero says
+// nothing.
+func (s Span) StoredBy(stored time.Time) Span {
+	if stored.IsZero() || !s.Last().After(stored.Add(badClock)) {
+		return s
+	}
+	return Span{To: stored}.Narrowed(s.From, stored)
+}
+
 var (
 	nameDate = pattern.New(`(?:^|\D)(20\d\d)[-_.]?(0[1-9]|1[0-2])[-_.]?(0[1-9]|[12]\d|3[01])(?:\D|$)`)
 	nameTime = pattern.New(`^[-_.T ]{0,3}([01]\d|2[0-3])[-_.:h]?([0-5]\d)(?:[-_.:m]?([0-5]\d))?(Z)?(?:\D|$)`)

@@ -24,3 +24,26 @@ func TestSpan_Says(t *testing.T) {
 		t.Errorf("a span within a second says %q", got)
 	}
 }
+
+// What is stored is of no later time than that, whatever clock says so; clocks that differ
+// by little do not.
+func TestSpan_StoredBy(t *testing.T) {
+	stored := time.Date(2026, 11, 28, 2, 0, 0, 0, time.UTC)
+	span := func(from, to time.Duration) recovery.Span {
+		return recovery.Span{From: stored.Add(from), To: stored.Add(to)}
+	}
+	for name, row := range map[string]struct{ claim, want recovery.Span }{
+		"before":                  {span(-time.Hour, -time.Minute), span(-time.Hour, -time.Minute)},
+		"clocks differ by little": {span(-time.Minute, time.Minute), span(-time.Minute, time.Minute)},
+		"begun before":            {span(-time.Minute, time.Hour), span(-time.Minute, 0)},
+		"a year ahead":            {span(365*24*time.Hour, 366*24*time.Hour), recovery.Span{To: stored}},
+		"nothing":                 {recovery.Span{}, recovery.Span{}},
+	} {
+		if got := row.claim.StoredBy(stored); got != row.want {
+			t.Errorf("%s: %+v, want %+v", name, got, row.want)
+		}
+		if got := row.claim.StoredBy(time.Time{}); got != row.claim {
+			t.Errorf("%s, and nothing is known of the store: %+v", name, got)
+		}
+	}
+}

@@ -71,6 +71,7 @@ func (j *judge) inCopy(c recovery.Component, cp Copy, inService string) (in reco
 			j.gaps(c, cp, w)
 		}
 		j.broken(c, cp, s)
+		j.aheadOfTime(c, cp, s)
 		j.stopped(c, cp, s)
 		j.roles(c, cp, s)
 	}
@@ -116,30 +117,55 @@ func (j *judge) reach(cp Copy, s recovery.Survey) (to time.Time, usable bool) {
 			continue
 		}
 		usable, ok[b.ID] = true, true
-		if t := taken(cp, b); t.After(to) {
+		if t := taken(cp, b); t.After(to) && !j.future(t) {
 			to = t
 		}
 	}
 	for _, w := range s.Windows {
-		if ok[w.Backup] && w.To.Time.After(to) {
+		if ok[w.Backup] && w.To.Time.After(to) && !j.future(w.To.Time) {
 			to = w.To.Time
 		}
 	}
 	return to, usable
 }
 
+// farAhead is from where on a moment is still to come, whatever clocks differ by.
+const farAhead = 5 * time.Minute
+
+// future reports whether a moment is still to come. Whatever is said to be of it was
+// taken by a clock that was wrong, and how old it is nobody knows.
+func (j *judge) future(t time.Time) bool { return t.After(j.At.Add(farAhead)) }
+
+// aheadOfTime finds what a clock that was wrong has given a moment that is still to come:
+// by it nothing would ever be too old.
+func (j *judge) aheadOfTime(c recovery.Component, cp Copy, s recovery.Survey) {
+	const layout = "2 Jan 2006 15:04"
+	for _, b := range slices.Backward(s.Backups) {
+		if t := taken(cp, b); b.Problem == "" && j.future(t) {
+			j.find("future/"+c.Name+"/"+cp.Name, recovery.NotMet, fmt.Sprintf("set the clock of what takes them (chronyc tracking), and take another: comeback backup %s %s; until then recover by the id of a backup, for this one passes for the latest", j.Path, c.Name),
+				"%s: %s of %s says that it is of %s, which is still to come: the clock was wrong that it was taken by, and how fresh it is is not known", cp.Name, b.ID, c.Name, t.Format(layout))
+			return
+		}
+	}
+	for _, w := range slices.Backward(s.Windows) {
+		if j.future(w.To.Time) {
+			j.find("future/"+c.Name+"/"+cp.Name, recovery.NotMet, "set the clock of its server: chronyc tracking",
+				"%s: the log of %s ends with a commit of %s, which is still to come: the clock of its server was wrong, and how fresh the log is is not known", cp.Name, c.Name, w.To.Time.Format(layout))
+			return
+		}
+	}
+}
+
 // taken is the moment of a backup's content: what its manifest says, which is
-// exact, or what the survey knows.
+// exact, or what the survey knows. Of what is no log the survey knows when it was
+// stored, and a manifest does not make it newer than that.
 func taken(cp Copy, b recovery.Backup) time.Time {
 	for _, m := range cp.Manifests {
 		if m.ID == b.ID && m.Component == b.Component && !m.Moment.From.IsZero() {
-			if m.Engine == "dump" {
-				return m.Moment.From // a dump is of its start
-			}
-			// Of a tree that was read while it changed only what was read first is
-			// surely of its beginning; a base backup is of its end.
-			if m.Kind != recovery.Postgres {
-				return m.Moment.From
+			// A dump is of its start. Of a tree that was read while it changed only what
+			// was read first is surely of its beginning; a base backup is of its end.
+			if m.Engine == "dump" || m.Kind != recovery.Postgres {
+				return recovery.Span{From: m.Moment.From, To: m.Moment.From}.StoredBy(b.Taken.Last()).Last()
 			}
 			return m.Moment.To
 		}
@@ -216,10 +242,10 @@ const fewBackups = 4
 
 // interval is how long usually lies between a survey's newest backups, of which older
 // ones may have been thinned out; 0 where there are too few to tell.
-func interval(s recovery.Survey) time.Duration {
+func (j *judge) interval(s recovery.Survey) time.Duration {
 	var times []time.Time
 	for _, b := range s.Backups {
-		if t := b.Taken.Last(); !t.IsZero() {
+		if t := b.Taken.Last(); !t.IsZero() && !j.future(t) {
 			times = append(times, t)
 		}
 	}
@@ -241,7 +267,7 @@ func (j *judge) every(component, copy string) time.Duration {
 	var shortest time.Duration
 	for _, s := range j.Catalogue.Surveys {
 		if s.Component == component && (copy == "" || s.Copy == copy) {
-			if d := interval(s); d > 0 && (shortest == 0 || d < shortest) {
+			if d := j.interval(s); d > 0 && (shortest == 0 || d < shortest) {
 				shortest = d
 			}
 		}
@@ -251,13 +277,13 @@ func (j *judge) every(component, copy string) time.Duration {
 
 // stopped finds a job that has done its work for a while, and does no more.
 func (j *judge) stopped(c recovery.Component, cp Copy, s recovery.Survey) {
-	usual := interval(s)
+	usual := j.interval(s)
 	if usual < time.Minute { // made by hand, one after the other
 		return
 	}
 	var last time.Time
 	for _, b := range s.Backups {
-		if t := b.Taken.Last(); t.After(last) {
+		if t := b.Taken.Last(); t.After(last) && !j.future(t) {
 			last = t
 		}
 	}
@@ -357,7 +383,7 @@ func (j *judge) spools() {
 			j.find("spool/"+s.Component, recovery.Unknown, do, "what of the log of %s waits on this host for copies could not be told: %v", s.Component, s.Err)
 		}
 		if s.Copy != "" {
-			j.find("spool/"+s.Component+"/"+s.Copy, recovery.NotMet, "let the runbook name it again, or give it up: comeback wal push "+j.Path+" --catch-up --forget "+s.Copy,
+			j.find("spool/"+s.Component+"/"+s.Copy, recovery.NotMet, "let the runbook name it again, or give it up: comeback wal push "+j.Path+" --catch-up"+j.ofDatabase(s.Component)+" --forget "+s.Copy,
 				"%d files of the log of %s (%s) wait on this host for the copy %s, which the runbook does not name", s.Lacking.Files, s.Component, recovery.FormatBytes(s.Lacking.Bytes), s.Copy)
 		}
 	}

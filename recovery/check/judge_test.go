@@ -184,6 +184,33 @@ func TestJudge(t *testing.T) {
 			e.Sources["uploads"] = check.Source{Fingerprint: "f"}
 			e.Copies[0].Manifests = []recovery.Manifest{{ID: "uploads/20261122", Component: "uploads", Fingerprint: "f"}}
 		}, nil, recovery.WouldSave, "", ""},
+		{"uploads have changed, and their job has stopped", func(e *check.Evidence) {
+			edit(e, "", "uploads", func(s *recovery.Survey) { *s = survey(s.Copy, "uploads", "files", at("2026-11-21 09:12:00"), 1) })
+			e.Sources["uploads"] = check.Source{Fingerprint: "g"}
+			e.Copies[0].Manifests = []recovery.Manifest{{ID: "uploads/20261121", Component: "uploads", Fingerprint: "f"}}
+		}, []string{"rpo/uploads", "stopped/uploads/nearby/files", "stopped/uploads/offsite/files"}, recovery.WouldBut, "uploads: its newest moment is 2d", "systemctl list-timers"},
+		{"a backup of a wrong clock hides nothing", func(e *check.Evidence) {
+			edit(e, "", "uploads", func(s *recovery.Survey) {
+				*s = survey(s.Copy, "uploads", "files", at("2026-11-21 09:12:00"), 1)
+				next := e.At.AddDate(1, 0, 0)
+				s.Backups = append(s.Backups, recovery.Backup{ID: "uploads/wrong", Component: "uploads", Copy: s.Copy, Engine: "files", Taken: recovery.Span{From: next, To: next}})
+			})
+			e.Copies[0].Manifests = []recovery.Manifest{{ID: "uploads/wrong", Component: "uploads", Moment: recovery.Span{From: e.At.AddDate(1, 0, 0), To: e.At.AddDate(1, 0, 0)}}}
+		}, []string{"future/uploads/nearby", "future/uploads/offsite", "rpo/uploads", "stopped/uploads/nearby/files", "stopped/uploads/offsite/files"}, recovery.WouldBut,
+			"nearby: uploads/wrong of uploads says that it is of 23 Nov 2027 09:13, which is still to come", "recover by the id"},
+		{"what was stored two days ago is no newer by its manifest", func(e *check.Evidence) {
+			edit(e, "", "uploads", func(s *recovery.Survey) { *s = survey(s.Copy, "uploads", "files", at("2026-11-21 09:12:00"), 1) })
+			for i := range e.Copies {
+				e.Copies[i].Manifests = []recovery.Manifest{{ID: "uploads/20261121", Component: "uploads", Kind: recovery.Files, Moment: recovery.Span{From: e.At.Add(-time.Minute), To: e.At.Add(-time.Minute)}}}
+			}
+		}, []string{"rpo/uploads", "stopped/uploads/nearby/files", "stopped/uploads/offsite/files"}, recovery.WouldBut, "uploads: its newest moment is 2d", ""},
+		{"a log of a server whose clock is wrong", func(e *check.Evidence) {
+			edit(e, "", "database", func(s *recovery.Survey) {
+				for i := range s.Windows {
+					s.Windows[i].To.Time = e.At.Add(time.Hour)
+				}
+			})
+		}, []string{"future/database/nearby", "future/database/offsite", "rpo/database"}, recovery.WouldBut, "nearby: the log of database ends with a commit of 23 Nov 2026 10:13, which is still to come", "chronyc tracking"},
 		{"a runbook that is silent about files and code", func(e *check.Evidence) {
 			e.Components = []recovery.Component{e.Components[0], e.Components[2]}
 		}, []string{"kinds"}, recovery.WouldBut, "the runbook says nothing of uploaded files and code", "without: [files, code]"},
@@ -455,6 +482,17 @@ func TestJudge(t *testing.T) {
 		{"log waits for a copy of another name", func(e *check.Evidence) {
 			e.Spools = []check.Spool{{Component: "database", Copy: "remote", Lacking: check.Lacking{Files: 3, Bytes: 40 << 20}}}
 		}, []string{"spool/database/remote"}, recovery.WouldBut, "3 files of the log of database (41.9 MB) wait on this host for the copy remote", "--forget remote"},
+		{"log of one of two databases waits for a copy of another name", func(e *check.Evidence) {
+			e.Components = append(slices.Clone(e.Components), recovery.Component{Name: "ledger", Kind: recovery.Postgres})
+			for _, name := range []string{"nearby", "offsite"} {
+				s := survey(name, "ledger", "pitr", e.At.Add(-time.Minute), 1)
+				e.Catalogue.Surveys = append(e.Catalogue.Surveys, s)
+			}
+			for i := range e.Proofs {
+				e.Proofs[i].Points = append(e.Proofs[i].Points, recovery.Point{Component: "ledger", Copy: []string{"nearby", "offsite"}[i]})
+			}
+			e.Spools = []check.Spool{{Component: "ledger", Copy: "remote", Lacking: check.Lacking{Files: 3, Bytes: 40 << 20}}}
+		}, []string{"spool/ledger/remote"}, recovery.WouldBut, "3 files of the log of ledger (41.9 MB) wait on this host for the copy remote", "--catch-up --component ledger --forget remote"},
 		{"what was received is not pushed", func(e *check.Evidence) {
 			e.Received = []check.Received{{Component: "database", Dir: "/var/lib/x-received", Lacking: check.Lacking{Files: 2, Bytes: 32 << 20, Since: at("2026-11-23 08:00:00")}, Partial: "7.partial"}}
 		}, []string{"received/database"}, recovery.WouldBut, "not in the copies: 2 finished segments (33.6 MB), the first of 23 Nov 08:00 in /var/lib/x-received", "comeback wal receive shop.md"},

@@ -56,7 +56,7 @@ func (j *judge) automated() {
 // habit reports whether backups of a component come by themselves into any copy, as far as
 // the times between them tell.
 func (j *judge) habit(component string) bool {
-	return slices.ContainsFunc(j.Catalogue.Surveys, func(s recovery.Survey) bool { return s.Component == component && interval(s) >= time.Minute })
+	return slices.ContainsFunc(j.Catalogue.Surveys, func(s recovery.Survey) bool { return s.Component == component && j.interval(s) >= time.Minute })
 }
 
 // series writes words one after the other: "a, b and c".

@@ -15,7 +15,7 @@ func takenOf(h head, o storage.Object) recovery.Span {
 	s := recovery.Span{To: o.Modified.UTC()}
 	switch {
 	case !h.Clock.IsZero() && h.Zoned:
-		return recovery.Span{From: h.Clock, To: h.Clock}
+		return recovery.Span{From: h.Clock, To: h.Clock}.StoredBy(s.To)
 	case !h.Clock.IsZero():
 		return s.Narrowed(h.Clock.Add(-recovery.AheadOfUTC), h.Clock.Add(recovery.BehindOfUTC))
 	}

@@ -88,6 +88,37 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
+// A snapshot that was taken by a clock which was a year ahead is no newer than when it was
+// stored, and the one that came after it is the latest.
+func TestSnapshot_wrongClock(t *testing.T) {
+	dir := oddTree(t)
+	store := directory(t, nil)
+	wrong := capture(t, dir, store, later(365*24*60))
+	harm(t, dir)
+	want := describe(t, dir)
+	right := capture(t, dir, store, later(1))
+	s := survey(t, engine(), component, store)
+	if len(s.Backups) != 2 || s.Backups[0].ID != wrong.Key || s.Backups[1].ID != right.Key || s.Backups[0].Taken.To.After(time.Now()) {
+		t.Fatalf("the survey has %+v", s.Backups)
+	}
+	o := options(t, engine(), component, store)
+	p, err := engine().Resolve(t.Context(), s, latest, store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Point = p
+	end, restored := restore(t, o)
+	passed(t, end)
+	if diff := cmp.Diff(want, restored); diff != "" {
+		t.Errorf("%s: %s", p.Says, diff)
+	}
+	// Chosen by its name it says no more of its time than the survey does.
+	p, err = engine().Resolve(t.Context(), s, recovery.Want{Kind: recovery.WantBackup, Backup: wrong.Key, Text: wrong.Key}, store)
+	if err != nil || p.Time.After(time.Now()) {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
 // harm changes, removes, renames and adds.
 func harm(t testing.TB, dir string) {
 	t.Helper()

@@ -126,13 +126,19 @@ func lookAtSnapshot(ctx context.Context, store storage.Store, parts inventory, o
 		b.Problem = err.Error()
 		return b, nil
 	}
-	b.Taken = recovery.Span{From: s.Begun.UTC(), To: s.Ended.UTC()}
+	b.Taken = takenOf(s, o)
 	f := facts{Form: snapshotForm, Prefix: prefixOf(o.Key), Sealed: s.sealed(), Files: s.Files, Bytes: s.Bytes}
 	b.Facts, b.Form = encode(f), f.says()
 	b.Details["files"], b.Details["bytes"] = fmt.Sprint(s.Files), fmt.Sprint(s.Bytes)
 	b.Problem, err = parts.lacks(ctx, store, f.Prefix, s)
 	b.Damaged = b.Problem != ""
 	return b, err
+}
+
+// takenOf is the stretch of time that a snapshot is of, as far as its store's clock lets
+// that of the host stand which took it.
+func takenOf(s snapshot, o storage.Object) recovery.Span {
+	return recovery.Span{From: s.Begun.UTC(), To: s.Ended.UTC()}.StoredBy(o.Modified.UTC())
 }
 
 func encode(f facts) json.RawMessage {
@@ -181,7 +187,7 @@ func openedSnapshot(ctx context.Context, b recovery.Backup, store storage.Store)
 		b.Problem, b.Damaged = lost.says(), true
 		return b, nil
 	}
-	b.Taken = recovery.Span{From: s.Begun.UTC(), To: s.Ended.UTC()}
+	b.Taken = takenOf(s, o)
 	b.Facts = encode(facts{Form: snapshotForm, Prefix: prefix, Sealed: s.sealed(), Dir: s.Dir, Files: s.Files, Bytes: s.Bytes, Manifest: s.Manifest, Packs: s.Packs})
 	return b, nil
 }

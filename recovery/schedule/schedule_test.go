@@ -80,7 +80,7 @@ func TestSystemd(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, line := range []string{`ExecStart="/bin/true" "backup" "/etc/comeback/the shop's 100 %%.md" "uploads"`, `ExecStartPost="/bin/echo" "https://hc.example.com/shop-backup-uploads" "$$HOME"`,
-		"OnFailure=comeback-shop-failed@backup-uploads.service", "User=daemon", "ProtectSystem=strict", "ReadWritePaths=-/var/backups/shop", "RestrictNamespaces=yes"} {
+		"OnFailure=comeback-shop-failed@backup-uploads.service", "After=network-online.target time-sync.target", "Wants=network-online.target time-sync.target", "User=daemon", "ProtectSystem=strict", "ReadWritePaths=-/var/backups/shop", "RestrictNamespaces=yes"} {
 		if !strings.Contains(string(text), line+"\n") {
 			t.Errorf("the service lacks %s:\n%s", line, text)
 		}

@@ -96,7 +96,9 @@ func (o Options) service(j Job) string {
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("%s", Mark(o.System))
 	line("[Unit]\nDescription=%s: %s", o.System, j.Says)
-	line("Wants=network-online.target\nAfter=network-online.target")
+	// What is missed while a host is down is done when it comes up: not before its clock
+	// is right, for a backup has its time of it.
+	line("Wants=network-online.target time-sync.target\nAfter=network-online.target time-sync.target")
 	if len(o.Failure) > 0 {
 		line("OnFailure=%sfailed@%s.service", Prefix(o.System), j.Name)
 	}
