@@ -46,8 +46,9 @@ type Start struct {
 	// Runbook opens this runbook, for a rehearsal.
 	Runbook string
 	// Want, with Runbook, prepares the run to this moment at once; it is still
-	// reviewed before it starts.
-	Want string
+	// reviewed before it starts. Asked is when that was said; zero is now.
+	Want  string
+	Asked time.Time
 	// Mode, with Runbook, is what was asked for: a rehearsal answers "what
 	// happened?" already.
 	Mode recovery.Mode
@@ -146,6 +147,9 @@ func newModel(ctx context.Context, o Options) *model {
 		m.stack = append(m.stack, shown{screen: &runScreen{m: m, run: m.run}})
 	case o.Start.Runbook != "":
 		book := newRunbook(m, o.Start.Runbook, o.Start.Want)
+		if !o.Start.Asked.IsZero() {
+			book.asked = o.Start.Asked
+		}
 		if o.Start.Mode == recovery.Rehearsal {
 			book.cursor = rehearsalRoute
 		}

@@ -349,6 +349,9 @@ const (
 type Choice struct {
 	// Want is the moment as recovery.ParseWant reads it.
 	Want string
+	// Asked is when Want was said: "10 minutes ago" is ten minutes before that, however
+	// often it is planned. Zero is now.
+	Asked time.Time
 	// What follows narrows the choice; where it is empty, as for a moment from
 	// the command line, the planner decides. Component is the one that the moment was
 	// chosen of, and decides, as for a place in its log; of a change it is the only one that Copy is for. Backup is

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -129,10 +130,14 @@ func TestJourney_AWordThatIsNoMomentIsRefusedInPlace(t *testing.T) {
 func TestJourney_AMomentFromTheCommandLine(t *testing.T) {
 	t.Run("is planned at once and still reviewed", func(t *testing.T) {
 		desk := shopDesk()
-		d := drive(t, desk, Options{Start: Start{Runbook: shopMD, Want: "latest"}})
+		asked := time.Date(2026, 11, 23, 9, 40, 0, 0, time.UTC)
+		d := drive(t, desk, Options{Start: Start{Runbook: shopMD, Want: "10 minutes ago", Asked: asked}})
 		d.sees("PLAN 7c31")
-		if desk.choices[0] != (Choice{Want: "latest"}) {
-			t.Errorf("the desk was asked to plan %+v", desk.choices[0])
+		d.press("tab")
+		d.sees("tab no look")
+		// What is relative stays so to when it was said, however often it is planned.
+		if want := []Choice{{Want: "10 minutes ago", Asked: asked}, {Want: "10 minutes ago", Asked: asked, Look: true}}; !slices.Equal(desk.choices, want) {
+			t.Errorf("the desk was asked to plan %+v", desk.choices)
 		}
 	})
 	t.Run("is refused where another can be chosen", func(t *testing.T) {

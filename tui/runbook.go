@@ -15,6 +15,8 @@ type runbookScreen struct {
 	path string
 	// want is a moment that was given on the command line, until it was tried.
 	want string
+	// asked is when that was said.
+	asked time.Time
 
 	// began is when it was opened first.
 	began  time.Time
@@ -43,7 +45,7 @@ type runbookScreen struct {
 }
 
 func newRunbook(m *model, path, want string) *runbookScreen {
-	s := &runbookScreen{m: m, path: path, want: want, began: m.now()}
+	s := &runbookScreen{m: m, path: path, want: want, asked: m.now(), began: m.now()}
 	s.ctx, s.cancel = context.WithCancel(m.ctx)
 	return s
 }
@@ -77,7 +79,7 @@ func (s *runbookScreen) read() tea.Cmd {
 		if want := s.want; want != "" {
 			s.want = ""
 			moment := newMoment(s.m, s)
-			return tea.Batch(s.survey(), s.m.push(moment), moment.plan(Choice{Want: want}))
+			return tea.Batch(s.survey(), s.m.push(moment), moment.plan(Choice{Want: want, Asked: s.asked}))
 		}
 		return s.survey()
 	})

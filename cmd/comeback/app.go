@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -248,6 +249,9 @@ func (a *app) surveyAll(ctx context.Context, o catalogue.Options) (catalogue.Cat
 type choices struct {
 	mode recovery.Mode
 	to   string
+	// asked is when that was said, before anything was surveyed: what is relative in it is
+	// so to that, however long a survey takes. Zero is now.
+	asked time.Time
 	// component is the anchor; empty for the one that decides by default.
 	component    string
 	copy, engine string
@@ -260,6 +264,8 @@ type choices struct {
 	table string
 	// waits is told what is waited for; it may be nil.
 	waits *waits
+	// begun is told which runs a console has started; it may be nil.
+	begun *begun
 }
 
 // parse reads a runbook's bytes with every problem that it has.
@@ -275,7 +281,7 @@ func (a *app) plan(ctx context.Context, b *book, cat catalogue.Catalogue, c choi
 	if err != nil {
 		return nil, err
 	}
-	want, err := recovery.ParseWant(c.to, a.now())
+	want, err := recovery.ParseWant(c.to, cmp.Or(c.asked, a.now()))
 	if err != nil {
 		return nil, err
 	}

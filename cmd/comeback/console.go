@@ -55,7 +55,7 @@ func (a *app) consoleRunbook(ctx context.Context, path string, o request) error 
 	if inCopy(path) { // the very one that was read now
 		path = b.path
 	}
-	start := tui.Start{Runbook: path, Want: o.to, Mode: o.mode, Outage: o.outage}
+	start := tui.Start{Runbook: path, Want: o.to, Asked: o.asked, Mode: o.mode, Outage: o.outage}
 	if o.plain {
 		return a.byLines(ctx, start, o.choices)
 	}

@@ -313,7 +313,7 @@ func (d *desk) Plan(ctx context.Context, path string, mode recovery.Mode, choice
 		}
 	}
 	c := d.choices
-	c.mode, c.to = mode, choice.Want
+	c.mode, c.to, c.asked = mode, choice.Want, choice.Asked
 	c.look = c.look || choice.Look
 	if choice.Component != "" {
 		c.component = choice.Component
@@ -360,7 +360,11 @@ func (d *desk) Start(ctx context.Context, p *tui.Prepared, typed string) (recove
 	if b.source.SHA256 != p.Plan.Runbook.SHA256 {
 		return nil, recovery.Errorf("prepare the plan again", "the runbook was changed after the plan was made").WithExit(recovery.Refused)
 	}
-	return d.app.start(ctx, b, p.Plan, false, "console", typed)
+	run, err := d.app.start(ctx, b, p.Plan, false, "console", typed)
+	if err == nil {
+		d.choices.begun.add(p.Plan.Run)
+	}
+	return run, err
 }
 
 // Amend makes the amendment of a run under way.

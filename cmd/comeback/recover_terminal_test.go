@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +11,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/report"
+	"comeback/recovery/runner"
 )
 
 // What the command line says is not asked for again on a terminal: with --confirm
@@ -21,11 +24,7 @@ func TestRecover_onTerminal(t *testing.T) {
 	key := filepath.Join(r.environ["HOME"], ".ssh", "id_ed25519")
 	newest := func() string {
 		t.Helper()
-		past, err := r.app(os.Stdout, os.Stderr).newest()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return past.Dir
+		return r.newest(t).Dir
 	}
 	outage := func(run string) recovery.OutageNoted {
 		t.Helper()
@@ -75,4 +74,62 @@ func TestRecover_onTerminal(t *testing.T) {
 
 	got := r.run(t.Context(), "recover", p.book, "--to", "latest", "--ask", "--confirm", name)
 	got.has(t, recovery.Usage, "--ask asks for the name")
+}
+
+// newest is the run that began last.
+func (r *rig) newest(t *testing.T) runner.Past {
+	t.Helper()
+	home, err := r.app(io.Discard, io.Discard).home()
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs, err := home.List()
+	if err != nil || len(runs) == 0 {
+		t.Fatalf("%d runs, %v", len(runs), err)
+	}
+	return runs[0]
+}
+
+// A key that was named signs what was started with it, and not what somebody else has
+// started meanwhile on this host.
+func TestRehearse_signsItsOwn(t *testing.T) {
+	t.Parallel()
+	p, other, r := newPages(t), newPages(t), newRig(t)
+	text, err := os.ReadFile(other.book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(other.book, bytes.Replace(text, []byte("system: pages"), []byte("system: other"), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	withKey(t, r)
+	key := filepath.Join(r.environ["HOME"], ".ssh", "id_ed25519")
+	c := converse(t, r, filepath.Dir(p.book), "rehearse", "pages.md", "--to", "latest", "--plain", "--key", key)
+	c.hears("PLAN", "ANSWER: enter start the rehearsal")
+	c.answers("start")
+	c.hears("REHEARSED", "ANSWER")
+	own := r.newest(t)
+	r.run(t.Context(), "rehearse", other.book, "--plain", "--to", "latest").has(t, recovery.CameBack)
+	theirs := r.newest(t)
+	if theirs.ID == own.ID || theirs.Plan.System != "other" {
+		t.Fatalf("the newest run is %s of %s", theirs.ID, theirs.Plan.System)
+	}
+	c.answers("quit")
+	if code := c.ends(); code != int(recovery.CameBack) {
+		t.Errorf("exit %d", code)
+	}
+	verifiesWithStockTools(t, own.Dir, key)
+	if now := r.newest(t); now.ID != theirs.ID || now.Signed {
+		t.Errorf("run %s of %s is signed: %v", now.ID, now.Plan.System, now.Signed)
+	}
+}
+
+// Who has taken a run over answers for it.
+func TestSignEnded_takenOver(t *testing.T) {
+	r := newRig(t)
+	var out bytes.Buffer
+	taken := runner.Past{ID: "4f2a", Dir: t.TempDir(), ReportSHA256: "of its report", State: recovery.State{Operator: "ops1", Lease: "ops2"}}
+	if err := r.app(&out, io.Discard).signEnded(t.Context(), taken, report.Key{}); err != nil || !strings.Contains(out.String(), "run 4f2a was taken over by ops2") {
+		t.Errorf("%v: %s", err, out.String())
+	}
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 
 	"comeback/recovery"
 	"comeback/recovery/plan"
@@ -108,8 +110,8 @@ func (a *app) flags(o *request, f *pflag.FlagSet) {
 	f.BoolVar(&o.look, "look", false, "stop before the copy is opened, so that you can look (comeback look RUN) and still choose another moment")
 }
 
-// consoleKeyed runs a runbook in the console and, with a key, signs what has ended
-// unsigned.
+// consoleKeyed runs a runbook in the console and, with a key, signs what it has started
+// there and what has ended unsigned: nobody else's run, though it began after it.
 func (a *app) consoleKeyed(ctx context.Context, path string, o request) error {
 	if o.key == "" {
 		return a.consoleRunbook(ctx, path, o)
@@ -118,16 +120,38 @@ func (a *app) consoleKeyed(ctx context.Context, path string, o request) error {
 	if err != nil {
 		return err
 	}
-	before, err := a.newest()
-	if err != nil {
-		return err
+	o.begun = &begun{}
+	errs := []error{a.consoleRunbook(ctx, path, o)}
+	for _, id := range o.begun.all() {
+		r, err := a.load(id)
+		if err == nil {
+			err = a.signEnded(ctx, r, key)
+		}
+		errs = append(errs, err)
 	}
-	ended := a.consoleRunbook(ctx, path, o)
-	after, err := a.newest()
-	if err != nil || after.ID == before.ID {
-		return errors.Join(ended, err)
+	return errors.Join(errs...)
+}
+
+// begun are the runs that a console has started, in their order.
+type begun struct {
+	mu   sync.Mutex
+	runs []string
+}
+
+// add does nothing where nobody asks for them.
+func (b *begun) add(run string) {
+	if b == nil {
+		return
 	}
-	return errors.Join(ended, a.signEnded(ctx, after, key))
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.runs = append(b.runs, run)
+}
+
+func (b *begun) all() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.runs)
 }
 
 // consoleRun starts a plan and shows its run in the console, which asks for the name of
@@ -152,9 +176,14 @@ func (a *app) consoleRun(ctx context.Context, b *book, p *recovery.Plan, o reque
 	return errors.Join(ended, a.signEnded(ctx, r, *key))
 }
 
-// signEnded signs and files a run, if it has ended and nobody has signed it.
+// signEnded signs and files a run, if it has ended, nobody has signed it and nobody else
+// has commanded it to its end.
 func (a *app) signEnded(ctx context.Context, r runner.Past, key report.Key) error {
 	if r.ReportSHA256 == "" || r.Signed {
+		return nil
+	}
+	if by := r.State.Lease; by != "" && by != a.operator() {
+		fmt.Fprintf(a.out, "run %s was taken over by %s, who answers for it: comeback report sign %s\n", r.ID, clean(by), r.ID)
 		return nil
 	}
 	signed, err := a.sign(r.Dir, key)
@@ -166,22 +195,10 @@ func (a *app) signEnded(ctx context.Context, r runner.Past, key report.Key) erro
 	return nil
 }
 
-// newest is the run that began last, if there is one.
-func (a *app) newest() (runner.Past, error) {
-	home, err := a.home()
-	if err != nil {
-		return runner.Past{}, err
-	}
-	runs, err := home.List()
-	if err != nil || len(runs) == 0 {
-		return runner.Past{}, err
-	}
-	return runs[0], nil
-}
-
 // carryOut runs a runbook in the mode that was asked for. Where the name of the target
 // was given, nobody is asked anything.
 func (a *app) carryOut(ctx context.Context, path string, o request) error {
+	o.asked = a.now()
 	if o.ask && o.confirm != "" {
 		return usage("leave out one of them", "--ask asks for the name of the target, and --confirm gives it to be asked nothing")
 	}

@@ -195,12 +195,13 @@ func (a *app) rescuePlan(ctx context.Context, b *book, o rescuing, look bool, sa
 	if err != nil {
 		return nil, err
 	}
+	asked := a.now() // what is relative is so to this, however long the survey takes
 	cat, err := a.surveyShown(ctx, b, shown)
 	if err != nil {
 		return nil, err
 	}
 	if o.component == "" {
-		of, err := o.logOf(cat, b, a.now())
+		of, err := o.logOf(cat, b, asked)
 		if err == nil && of != "" {
 			c, err = rescued(b, of)
 		}
@@ -216,7 +217,7 @@ func (a *app) rescuePlan(ctx context.Context, b *book, o rescuing, look bool, sa
 		return nil, err
 	}
 	w := a.waits(shown)
-	f := finding{app: a, ctx: ctx, book: b, cat: cat, component: c, copy: o.copy, waits: w}
+	f := finding{app: a, ctx: ctx, book: b, cat: cat, component: c, copy: o.copy, asked: asked, waits: w}
 	var found foundCopies
 	if len(o.xids) > 0 {
 		found, err = f.around(o.xids, len(o.tables) > 0)

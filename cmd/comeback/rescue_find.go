@@ -19,6 +19,7 @@ type finding struct {
 	cat       catalogue.Catalogue
 	component recovery.Component
 	copy      string // where to look; empty is everywhere
+	asked     time.Time
 	waits     *waits // is told what is waited for; it may be nil
 }
 
@@ -51,7 +52,7 @@ func (f finding) between(with, without string) (found foundCopies, err error) {
 
 // point resolves where a copy goes to.
 func (f finding) point(text string) (recovery.Want, recovery.Point, error) {
-	want, err := recovery.ParseWant(text, f.now())
+	want, err := recovery.ParseWant(text, f.asked)
 	if err != nil {
 		return want, recovery.Point{}, err
 	}
