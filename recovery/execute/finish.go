@@ -26,7 +26,7 @@ func (x *Executor) finish(ctx context.Context) {
 		case st.State == recovery.ToDo || st.State == recovery.WaitsFor:
 			x.note(recovery.StepSkipped{Step: st.ID, Why: x.whySkipped(st)})
 		case st.State == recovery.Running:
-			x.note(recovery.StepFailed{Step: st.ID, Error: "stopped before it had ended", Exit: recovery.Interrupted})
+			x.note(recovery.StepFailed{Step: st.ID, Error: cutShort, Exit: recovery.Interrupted})
 		}
 	}
 	x.note(recovery.CleanupStarted{})
@@ -37,6 +37,9 @@ func (x *Executor) finish(ctx context.Context) {
 	x.note(end)
 	x.callEnded(ctx, end)
 }
+
+// cutShort is how the error of a step begins that was stopped while it was at work.
+const cutShort = "stopped before it had ended"
 
 func (x *Executor) whySkipped(st recovery.StepState) string {
 	switch s := x.State(); {
@@ -89,17 +92,18 @@ func (x *Executor) release(ctx context.Context) {
 // Ending judges a run whose steps have ended and whose claims were given back.
 // Passed means that every step was done, every check held and everything the
 // run made is gone; it is never the default. A system that is open and could not be
-// backed up again came back all the same, with that exception. A run that was stopped
-// ends as interrupted, and by its exit code is cleaned up only where it is.
+// backed up again, because that failed or was stopped, came back all the same, with that
+// exception. A run that was stopped before ends as interrupted, and by its exit code is
+// cleaned up only where it is.
 func Ending(s *recovery.State, p *recovery.Plan) recovery.RunEnded {
 	var failed, exceptions []string
 	exit := recovery.Failed
 	for i := range s.Steps {
 		st := &s.Steps[i]
-		unprotected := st.Phase == recovery.Protect && st.State == recovery.FailedAt && s.Opened()
+		unprotected := st.Phase == recovery.Protect && (st.State == recovery.FailedAt || st.State == recovery.Skipped) && s.Opened()
 		switch {
 		case unprotected:
-			exceptions = append(exceptions, "not protected: "+st.Says+": "+st.Error)
+			exceptions = append(exceptions, "not protected: "+st.Says+": "+whyUnprotected(s, st))
 		case st.State == recovery.Done:
 			exceptions = append(exceptions, st.Outcome.Exceptions...)
 			for _, what := range st.Outcome.Unprotected {
@@ -139,7 +143,7 @@ func Ending(s *recovery.State, p *recovery.Plan) recovery.RunEnded {
 	exceptions = append(exceptions, s.Unknown...)
 	deliberate := slices.ContainsFunc(s.Steps, func(st recovery.StepState) bool { return stoppedAt(&st) })
 	switch {
-	case s.Stop != nil && s.Stop.By != "comeback" && !deliberate:
+	case s.Stop != nil && s.Stop.By != "comeback" && !deliberate && !cameBack(s):
 		end := recovery.RunEnded{Result: recovery.ResultInterrupted, Exit: recovery.Interrupted, Says: "stopped: " + s.Stop.Reason}
 		if len(left) > 0 {
 			end.Exit = recovery.WithExceptions
@@ -170,6 +174,32 @@ func Ending(s *recovery.State, p *recovery.Plan) recovery.RunEnded {
 		says = fmt.Sprintf("came back, %d of %d checks held", held, total)
 	}
 	return recovery.RunEnded{Result: recovery.ResultPassed, Exit: recovery.CameBack, Says: says}
+}
+
+// cameBack reports whether what was restored is open and everything was done and checked
+// but what backs it up again.
+func cameBack(s *recovery.State) bool {
+	return s.Opened() && !slices.ContainsFunc(s.Steps, func(st recovery.StepState) bool {
+		return st.Phase != recovery.Protect && st.State != recovery.Done && st.State != recovery.Passed && !amendedOut(&st)
+	})
+}
+
+// amendedOut reports whether an amendment has left a step out: only what is skipped at the end
+// has an event of its own.
+func amendedOut(st *recovery.StepState) bool { return st.State == recovery.Skipped && st.EndedSeq == 0 }
+
+// whyUnprotected says why a step did not back up again what is open.
+func whyUnprotected(s *recovery.State, st *recovery.StepState) string {
+	stopped := st.State == recovery.Skipped && !amendedOut(st) || strings.HasPrefix(st.Error, cutShort)
+	switch {
+	case stopped && s.Stop != nil && s.Stop.By != "comeback" && s.Stop.Reason != "":
+		return "stopped by " + s.Stop.By + ": " + s.Stop.Reason
+	case stopped && s.Stop != nil && s.Stop.By != "comeback":
+		return "stopped by " + s.Stop.By
+	case st.State == recovery.Skipped:
+		return st.Why
+	}
+	return st.Error
 }
 
 // removeDirectory gives back directories that a run created. It follows no

@@ -48,3 +48,68 @@ func TestEnding_notProtected(t *testing.T) {
 		}
 	}
 }
+
+// A run that is stopped while it backs up again what is open came back, too: nobody is told
+// that it was interrupted, and everybody that it is not protected. One that is stopped before
+// everything else was done is interrupted.
+func TestEnding_stoppedWhileProtected(t *testing.T) {
+	for name, test := range map[string]struct {
+		first, second recovery.Phase
+		want          recovery.Exit
+		result        recovery.Result
+	}{
+		"open":                  {recovery.Open, recovery.Protect, recovery.WithExceptions, recovery.ResultExceptions},
+		"not open":              {recovery.Settle, recovery.Protect, recovery.Interrupted, recovery.ResultInterrupted},
+		"open, and not checked": {recovery.Open, recovery.Settle, recovery.Interrupted, recovery.ResultInterrupted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			started := make(chan struct{})
+			waits := kind{"waits", func(ctx context.Context, _ recovery.Env, _ recovery.Step) (recovery.Outcome, error) {
+				close(started)
+				<-ctx.Done()
+				return recovery.Outcome{}, ctx.Err()
+			}}
+			first, second, last := step("1", "k"), step("2", "waits", "1"), step("3", "k", "2")
+			first.Phase, second.Phase, last.Phase, second.MayPass, last.MayPass = test.first, test.second, recovery.Protect, true, true
+			r := newRig(t, []recovery.Kind{kind{"k", ok}, waits}, func(p *recovery.Plan, _ *execute.Options) { p.Mode = recovery.Recovery }, first, second, last)
+			go func() {
+				<-started
+				if err := r.Do(recovery.Command{Kind: recovery.DoStop, By: "ops1", Text: "enough"}); err != nil {
+					t.Error(err)
+				}
+			}()
+			s := r.run(t)
+			if s.Exit != test.want || s.Result != test.result {
+				t.Errorf("ended as %s (exit %d): %s", s.Result, s.Exit, s.Says)
+			}
+			if says := "not protected: " + s.Step("2").Says + ": stopped by ops1: enough"; test.want == recovery.WithExceptions && (!strings.Contains(s.Says, says) || len(s.Unprotected()) != 2) {
+				t.Errorf("it says %s; not protected %q", s.Says, s.Unprotected())
+			}
+		})
+	}
+}
+
+// What an amendment has left out was not stopped, and the system came back without it.
+func TestEnding_leftOutAndStopped(t *testing.T) {
+	opens, task, protects, another := step("1", "k"), step("2", "k", "1"), step("3", "k", "2"), step("4", "k", "2")
+	opens.Phase, protects.Phase, another.Phase = recovery.Open, recovery.Protect, recovery.Protect
+	p := &recovery.Plan{Mode: recovery.Recovery, Steps: []recovery.Step{opens, task, protects, another}}
+	s := recovery.NewState(p)
+	s.Stop = &recovery.StopAsked{By: "ops1"}
+	s.Steps[0].State = recovery.Done
+	s.Steps[1].State, s.Steps[1].Why = recovery.Skipped, "it was done by hand"
+	s.Steps[2].State, s.Steps[2].Why, s.Steps[2].EndedSeq = recovery.Skipped, "the run was stopped", 9
+	s.Steps[3].State, s.Steps[3].Why = recovery.Skipped, "the copy is being replaced"
+	end := execute.Ending(&s, p)
+	if end.Exit != recovery.WithExceptions || end.Says != "3 exceptions, the first: 2: it was done by hand" {
+		t.Errorf("ended as %s (exit %d): %s", end.Result, end.Exit, end.Says)
+	}
+	s.Steps[1].State = recovery.Done
+	if end := execute.Ending(&s, p); end.Says != "2 exceptions, the first: not protected: 3: stopped by ops1" {
+		t.Errorf("ended as %s (exit %d): %s", end.Result, end.Exit, end.Says)
+	}
+	s.Steps[2].State = recovery.Done
+	if end := execute.Ending(&s, p); end.Says != "1 exception: not protected: 4: the copy is being replaced" {
+		t.Errorf("ended as %s (exit %d): %s", end.Result, end.Exit, end.Says)
+	}
+}

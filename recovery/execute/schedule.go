@@ -123,7 +123,7 @@ func (x *Executor) do(ctx context.Context, s recovery.Step, r *running, again bo
 		return
 	}
 	if x.state.Stop != nil && errors.Is(err, context.Canceled) {
-		err = recovery.Errorf("", "stopped before it had ended: %w", context.Canceled)
+		err = recovery.Errorf("", cutShort+": %w", context.Canceled)
 	}
 	failed := recovery.StepFailed{Step: s.ID, Error: x.Secrets.Redact(err.Error()),
 		Hint: x.Secrets.Redact(recovery.HintOf(err)), Exit: recovery.ExitOf(err), Outcome: outcome}
