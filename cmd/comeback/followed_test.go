@@ -33,6 +33,14 @@ func TestOpenFollowed(t *testing.T) {
 	if got, err := os.ReadFile(path + ".back"); err != nil || !bytes.Equal(got, log) {
 		t.Errorf("the segment that came back has %d bytes, %v", len(got), err)
 	}
+	// Neither the lack of all log nor that of another program's form is the end of the log.
+	for was, now := range map[string]string{"keep: 14": "wal: elsewhere", "kind: postgres,": "kind: postgres, with: pgbackrest,"} {
+		other := filepath.Join(place, "other.md")
+		if err := os.WriteFile(other, []byte(strings.Replace(text, was, now, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r.run(ctx, "wal", "fetch", other, segment, path+".other").has(t, fetchFailed)
+	}
 	for _, args := range [][]string{{"runbook", "lint", book}, {"rehearse", book, "--dry-run"}, {"recover", book, "--dry-run"}, {"backup", book}, {"check", book}} {
 		if got := r.run(ctx, args...); got.code == recovery.CameBack || !strings.Contains(got.out+got.err, "`keep: 14`") || !strings.Contains(got.out+got.err, "`dump_jobs: 65`") {
 			t.Errorf("%s: exit %d\n%s%s", args[0], got.code, got.out, got.err)

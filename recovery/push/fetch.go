@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,8 +23,10 @@ import (
 )
 
 // Fetch brings a file of the log from the first copy that has it to a path, as
-// restore_command asks for it: whole or not at all. found is false only where
-// every copy is proven not to have it; a copy that could not be asked is an error.
+// restore_command asks for it: whole or not at all. It looks where comeback pushes the log
+// and, where it is not there, wherever a survey finds log. found is false only where
+// every copy is proven not to have it, and one of them has log; a copy that could not be
+// asked is an error.
 //
 // A copy of which nothing comes for Options.Wait holds up nobody: the next one is asked
 // beside it, and for a minute it is asked last. Where nothing comes of any for
@@ -37,6 +39,9 @@ func Fetch(ctx context.Context, o Options, name, to string) (found bool, err err
 	o.Wait, o.Patience = cmp.Or(o.Wait, defaultWait), cmp.Or(o.Patience, silence)
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if w := o.Component.With; w != "" && w != "pitr" {
+		return false, recovery.Errorf("use the restore_command of that program", "the log of %s lies in a form that comeback wal fetch does not read, because the component says `with: %s`", o.Component.Name, w)
 	}
 	copies, marks := slices.Clone(o.Copies), hints(o.Spool)
 	last := func(c Copy) int {
@@ -52,11 +57,11 @@ func Fetch(ctx context.Context, o Options, name, to string) (found bool, err err
 	}
 	slices.SortStableFunc(copies, func(a, b Copy) int { return cmp.Compare(last(a), last(b)) })
 	ctx, cancel := context.WithCancel(ctx)
-	f := &fetch{prefix: pitr.WALPrefix(o.Component), name: name, to: to, heard: map[string]time.Time{}}
+	f := &fetch{component: o.Component, system: systemOf(to), name: name, to: to, marks: marks, now: o.Now, heard: map[string]time.Time{}}
 	type answer struct {
-		copy  string
-		found bool
-		err   error
+		copy string
+		had
+		err error
 	}
 	answers := make(chan answer, len(copies))
 	silent := map[string]bool{} // those that were asked and have not answered
@@ -73,11 +78,11 @@ func Fetch(ctx context.Context, o Options, name, to string) (found bool, err err
 			a := answer{copy: c.Name}
 			defer func() {
 				if p := recover(); p != nil { // the end of the process would be the end of the log for PostgreSQL
-					a.found, a.err = false, fmt.Errorf("internal error: %v", p)
+					a.had, a.err = nothing, fmt.Errorf("internal error: %v", p)
 				}
 				answers <- a
 			}()
-			a.found, a.err = f.from(ctx, c)
+			a.had, a.err = f.from(ctx, c)
 		}()
 	}
 	defer func() {
@@ -94,13 +99,15 @@ func Fetch(ctx context.Context, o Options, name, to string) (found bool, err err
 		}
 	}()
 	var failed []error
+	holds := false // one of them holds log
 	look := time.NewTicker(min(o.Wait, o.Patience))
 	defer look.Stop()
 	for ask(); len(silent) > 0; {
 		select {
 		case a := <-answers:
 			delete(silent, a.copy)
-			if a.found {
+			holds = holds || a.had != nothing
+			if a.had == theFile {
 				if marks != nil {
 					marks.setUp(a.copy)
 				}
@@ -129,12 +136,28 @@ func Fetch(ctx context.Context, o Options, name, to string) (found bool, err err
 			return false, ctx.Err()
 		}
 	}
+	if len(failed) == 0 && !holds {
+		return false, recovery.Errorf("let the component's setting `wal` be where the log lies", "no copy holds any log of %s", o.Component.Name)
+	}
 	return false, errors.Join(failed...)
 }
 
+// had is what a copy had of the log.
+type had uint8
+
+const (
+	nothing had = iota
+	otherFiles
+	theFile
+)
+
 // fetch is a file on its way from any of several copies.
 type fetch struct {
-	prefix, name, to string
+	component recovery.Component
+	// system is the identifier of the cluster that asks, empty where it is not known.
+	system, name, to string
+	marks            *spool // nil where there is no place for them
+	now              func() time.Time
 
 	mu    sync.Mutex
 	ended bool                 // it is there, or not wanted any more
@@ -180,23 +203,59 @@ func (f *fetch) end() {
 	f.ended = true
 }
 
-// from fetches it from a copy.
-func (f *fetch) from(ctx context.Context, c Copy) (found bool, err error) {
+// from fetches it from a copy: from where comeback pushes it to, else from any other place
+// in which a survey finds log of this cluster.
+func (f *fetch) from(ctx context.Context, c Copy) (had, error) {
 	store, err := c.Open(ctx)
 	if err != nil {
-		return false, err
+		return nothing, err
 	}
-	for o, err := range store.List(ctx, f.prefix+f.name) {
+	heard := func() { f.hears(c.Name) }
+	store = hearing{store, heard}
+	file, found, err := pitr.Pushed(f.component).FindFile(ctx, store, f.name)
+	if err != nil {
+		return nothing, err
+	}
+	places := 1
+	if !found {
+		l, err := f.log(ctx, c.Name, store)
 		if err != nil {
-			return false, err
+			return nothing, err
 		}
-		file, ok := pitr.ParseFileName(path.Base(o.Key))
-		if ok && file.Name() == f.name && path.Dir(o.Key)+"/" == f.prefix {
-			err := f.object(ctx, store, o, file.Packing, func(int) { f.hears(c.Name) })
-			return err == nil, err
+		if file, found, err = l.FindFile(ctx, store, f.name); err != nil {
+			return nothing, err
+		}
+		places = len(l.Places)
+	}
+	switch {
+	case found:
+		if err := f.object(ctx, store, file.Object(), file.Packing, func(int) { heard() }); err != nil {
+			return otherFiles, err
+		}
+		return theFile, nil
+	case places > 0:
+		return otherFiles, nil
+	}
+	return nothing, nil
+}
+
+// hearing is a copy of which each object that is listed is heard.
+type hearing struct {
+	storage.Store
+	heard func()
+}
+
+func (h hearing) Unwrap() storage.Store { return h.Store }
+
+func (h hearing) List(ctx context.Context, prefix string) iter.Seq2[storage.Object, error] {
+	return func(yield func(storage.Object, error) bool) {
+		for o, err := range h.Store.List(ctx, prefix) {
+			h.heard()
+			if !yield(o, err) {
+				return
+			}
 		}
 	}
-	return false, nil
 }
 
 // fetching begins the names of files that are being fetched.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -308,6 +309,72 @@ func TestFetch(t *testing.T) {
 	if found, err := push.Fetch(t.Context(), o, h.names[1], to); found || err == nil {
 		t.Errorf("a copy that is not there proves nothing: %v, %v", found, err)
 	}
+}
+
+// Log that comeback has not brought there is found where a survey finds it, flat or as
+// barman nests it, and that of the cluster that asks; where nobody has any log, or keeps it
+// in another form, nothing is proven.
+func TestFetch_elsewhere(t *testing.T) {
+	const asking, older = 7_000_000_000_000_000_001, 7_000_000_000_000_000_002
+	for name, place := range map[string]string{"flat": "archive/", "nested": "pg/wals/0000000100000000/"} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t, 0)
+			o := dirOptions(h.dir)
+			data := t.TempDir()
+			to := filepath.Join(data, "pg_wal", "RECOVERYXLOG")
+			for _, dir := range []string{"global", "pg_wal"} {
+				if err := os.Mkdir(filepath.Join(data, dir), 0o700); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.WriteFile(filepath.Join(data, "global/pg_control"), binary.NativeEndian.AppendUint64(nil, asking), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if found, err := push.Fetch(t.Context(), o, pitr.SegmentName(1, 5, 16<<20), to); found || err == nil || !strings.Contains(err.Error(), "no copy holds any log") {
+				t.Errorf("copies without any log: %v, %v", found, err)
+			}
+			archived := func(place string, seg, system uint64) []byte {
+				t.Helper()
+				file := filepath.Join(h.dir, "nearby", filepath.FromSlash(place), pitr.SegmentName(1, seg, 16<<20))
+				b := segmentOf(system, seg)
+				if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, b, 0o600)); err != nil {
+					t.Fatal(err)
+				}
+				return b
+			}
+			want := archived(place, 5, asking)
+			archived("before/", 5, older)
+			archived("before/", 6, older)
+			for range 2 { // the second one asks where it was seen
+				if found, err := push.Fetch(t.Context(), o, pitr.SegmentName(1, 5, 16<<20), to); !found || err != nil {
+					t.Fatalf("what lies in %s: %v, %v", place, found, err)
+				}
+				if got, err := os.ReadFile(to); err != nil || !bytes.Equal(got, want) {
+					t.Errorf("another file came: %v", err)
+				}
+			}
+			if found, err := push.Fetch(t.Context(), o, pitr.SegmentName(1, 6, 16<<20), to); found || err != nil {
+				t.Errorf("what only the older cluster has: %v, %v", found, err)
+			}
+			o.Component.With = "pgbackrest"
+			if found, err := push.Fetch(t.Context(), o, pitr.SegmentName(1, 6, 16<<20), to); found || err == nil {
+				t.Errorf("the log of another program: %v, %v", found, err)
+			}
+		})
+	}
+}
+
+// segmentOf is the beginning of a segment of a cluster: the header of its first page.
+func segmentOf(system, seg uint64) []byte {
+	b := binary.NativeEndian.AppendUint16(nil, 0xD110) // of PostgreSQL 15
+	b = binary.NativeEndian.AppendUint16(b, 2)         // a long header
+	b = binary.NativeEndian.AppendUint32(b, 1)         // its timeline
+	b = binary.NativeEndian.AppendUint64(b, seg*16<<20)
+	b = binary.NativeEndian.AppendUint64(b, 0)
+	b = binary.NativeEndian.AppendUint64(b, system)
+	b = binary.NativeEndian.AppendUint32(b, 16<<20)
+	b = binary.NativeEndian.AppendUint32(b, 8192)
+	return append(b, make([]byte, 8192-len(b))...)
 }
 
 // settled counts what is made durable although it was there.
