@@ -39,6 +39,7 @@ func (c Cluster) Configure(settings map[string]string) error {
 func (c Cluster) ConfigureFor(settings map[string]string, hba string) error {
 	c = c.withDefaults()
 	all := ScratchSettings()
+	maps.Copy(all, c.Tools.room())
 	all["unix_socket_directories"] = c.Socket
 	all["hba_file"] = filepath.Join(c.Data, "pg_hba.conf")
 	all["ident_file"] = filepath.Join(c.Data, "pg_ident.conf")

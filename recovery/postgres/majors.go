@@ -86,12 +86,31 @@ func TakesIncremental(major int) bool { return major >= 17 }
 // Unhurried are the settings of a session that works on what was restored: a database's own
 // limits are meant for its programs.
 func (t Tools) Unhurried() map[string]string {
-	all := map[string]string{"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
+	all := everyLimit()
 	if t.Major >= 14 {
 		all["idle_session_timeout"] = "0"
 	}
 	if t.Major >= 17 {
 		all["transaction_timeout"] = "0"
+	}
+	return all
+}
+
+// everyLimit are those of [Tools.Unhurried] that all majors have.
+func everyLimit() map[string]string {
+	return map[string]string{"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
+}
+
+// manyOrigins is more than anybody has.
+const manyOrigins = "8192"
+
+// room is what a server needs to start on what others have left: one that has less room for
+// replication origins than there are, which every base backup brings, crashes. From 18 on
+// it has a setting of its own.
+func (t Tools) room() map[string]string {
+	all := map[string]string{"max_replication_slots": manyOrigins}
+	if t.Major >= 18 {
+		all["max_active_replication_origins"] = manyOrigins
 	}
 	return all
 }

@@ -95,7 +95,7 @@ func givesOwner(t []script.Token) bool {
 // Sequences are statements that set the sequences of a copy's table as they are
 // there: they belong to a table that is made anew.
 func Sequences(ctx context.Context, copy *pgx.Conn, name Name) ([]Statement, error) {
-	tx, _, err := begin(ctx, copy, readOnly)
+	tx, _, err := beginCopy(ctx, copy, pgx.ReadCommitted)
 	if err != nil {
 		return nil, err
 	}

@@ -98,7 +98,7 @@ func Diff(ctx context.Context, o DiffOptions) (Difference, error) {
 			if conn == nil {
 				continue
 			}
-			tx, encoding, err := begin(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+			tx, encoding, err := beginCopy(ctx, conn, pgx.RepeatableRead)
 			if err != nil {
 				return d, err
 			}

@@ -22,7 +22,7 @@ func copyOf(ctx context.Context, env recovery.Env, component string) (*pgx.Conn,
 	if err != nil {
 		return nil, "", err
 	}
-	conn, err := pgx.ConnectConfig(ctx, config)
+	conn, err := postgres.ConnectRestored(ctx, config)
 	if err != nil {
 		return nil, "", recovery.Errorf("try again: it is looked for anew", "connect to the copy %s: %w", component, err)
 	}

@@ -17,7 +17,7 @@ import (
 // the partitions that were changed are read. Those that hold nothing to bring
 // back, such as sequences, are left out.
 func Find(ctx context.Context, copy *pgx.Conn, named []string, changes []recovery.TableChange) ([]Selected, error) {
-	tx, _, err := begin(ctx, copy, readOnly)
+	tx, _, err := beginCopy(ctx, copy, pgx.ReadCommitted)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func listRelations(ctx context.Context, tx pgx.Tx) (relations, error) {
 // All lists every table of a copy that holds rows, partitioned ones whole. Unlogged
 // ones hold none in a copy.
 func All(ctx context.Context, copy *pgx.Conn) ([]Selected, error) {
-	tx, _, err := begin(ctx, copy, readOnly)
+	tx, _, err := beginCopy(ctx, copy, pgx.ReadCommitted)
 	if err != nil {
 		return nil, err
 	}

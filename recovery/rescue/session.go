@@ -30,27 +30,45 @@ set local quote_all_identifiers = off;
 set local row_security = off;
 set local statement_timeout = 0;
 set local lock_timeout = '5s';
-set local idle_in_transaction_session_timeout = '10min';
 set local transform_null_equals = off;
 `
 
-// begin opens a transaction with our settings. A database in another encoding
+// untimed lets a transaction take as long as it takes, where the server has a limit of that:
+// from 17 on.
+const untimed = "select pg_catalog.set_config(name, '0', true) from pg_catalog.pg_settings where name = 'transaction_timeout'"
+
+// liveIdle is how long a transaction with live may wait for us, which holds its locks there.
+var liveIdle = "10min"
+
+// begin opens a transaction with live, with our settings. A database in another encoding
 // than UTF-8 is spoken to in its own, so that bytes stay what they are.
 func begin(ctx context.Context, conn *pgx.Conn, o pgx.TxOptions) (pgx.Tx, string, error) {
+	return beginIdle(ctx, conn, o, liveIdle)
+}
+
+// beginCopy opens a transaction with a restored copy, with our settings. It waits as long as
+// another copy is read, and is in nobody's way.
+func beginCopy(ctx context.Context, conn *pgx.Conn, isolation pgx.TxIsoLevel) (pgx.Tx, string, error) {
+	return beginIdle(ctx, conn, pgx.TxOptions{IsoLevel: isolation, AccessMode: pgx.ReadOnly}, "0")
+}
+
+func beginIdle(ctx context.Context, conn *pgx.Conn, o pgx.TxOptions, idle string) (pgx.Tx, string, error) {
 	tx, err := conn.BeginTx(ctx, o)
 	if err != nil {
 		return nil, "", fmt.Errorf("begin a transaction: %w", err)
 	}
-	encoding, err := settle(ctx, tx)
+	encoding, err := settle(ctx, tx, idle)
 	if err != nil {
 		return nil, "", errors.Join(fmt.Errorf("begin a transaction: %w", err), tx.Rollback(context.WithoutCancel(ctx)))
 	}
 	return tx, encoding, nil
 }
 
-func settle(ctx context.Context, tx pgx.Tx) (encoding string, err error) {
-	if err := run(ctx, tx, settings); err != nil {
-		return "", err
+func settle(ctx context.Context, tx pgx.Tx, idle string) (encoding string, err error) {
+	for _, sql := range []string{settings, "set local idle_in_transaction_session_timeout = " + quoteText(idle), untimed} {
+		if err := run(ctx, tx, sql); err != nil {
+			return "", err
+		}
 	}
 	if err := tx.QueryRow(ctx, "select pg_catalog.current_setting('server_encoding')").Scan(&encoding); err != nil {
 		return "", err
@@ -76,7 +94,7 @@ func value(ctx context.Context, tx pgx.Tx, sql string) (int64, error) {
 	return strconv.ParseInt(string(results[0].Rows[0][0]), 10, 64)
 }
 
-// readOnly is how copies and, for a preview, live are asked.
+// readOnly is how live is asked for a preview.
 var readOnly = pgx.TxOptions{AccessMode: pgx.ReadOnly}
 
 // Name is a table by its schema and its own name, letter by letter as the

@@ -142,6 +142,28 @@ const cartsSchema = `
 	comment on table carts is 'what people may buy';
 	do $$ begin create role "shop ""app"""; exception when duplicate_object then null; end $$; grant select on carts to "shop ""app"""`
 
+// The copy that is not read meanwhile waits as long as the other one is: the limit is for
+// transactions with live.
+func TestDiff_waits(t *testing.T) {
+	t.Cleanup(rescue.SetLiveIdle("100ms"))
+	w := newWorld(t, `create table big (id int primary key); insert into big select generate_series(1, 5000);
+		create table small (id int primary key); insert into small values (1), (2)`)
+	w.harm(`drop table big; delete from small where id = 1`)
+	before, after, beside := w.conn(w.before), w.conn(w.after), w.conn("postgres")
+	o := rescue.DiffOptions{Before: before, After: after, Dir: t.TempDir(), Progress: func(rescue.Name, int64) { w.query(beside, "select pg_sleep(1)") }}
+	var err error
+	if o.Tables, err = rescue.Find(within(t), before, []string{"big", "small"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	d, err := rescue.Diff(within(t), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(d.Tables) != 2 || !d.Tables[0].Gone || d.Tables[0].Removed != 5000 || d.Tables[1].Removed != 1 {
+		t.Errorf("%+v", d)
+	}
+}
+
 // A dropped table comes back as the copy defines it, with its rows, and goes
 // again by the undo.
 func TestSteps_droppedTable(t *testing.T) {
