@@ -113,7 +113,7 @@ func connectScratch(ctx context.Context, address string) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := pgx.ConnectConfig(ctx, config)
+	conn, err := postgres.ConnectRestored(ctx, config)
 	if err != nil {
 		return nil, recovery.Errorf("retry the restore", "connect to the restored database: %w", err)
 	}

@@ -78,12 +78,16 @@ func admin(ctx context.Context, address string) (*pgx.Conn, string, error) {
 		return nil, "", recovery.Errorf(fmt.Sprintf("as a superuser: grant connect on database postgres to %s", ident(conn.Config().User)),
 			"refused: this role may enter no other database than %s, and it must not be in use when it is renamed", database).WithExit(recovery.Refused)
 	}
+	err = postgres.Unhurry(ctx, conn) // it waits while programs dump and restore
 	for _, set := range []string{"default_transaction_read_only = off", "synchronous_commit = local", "standard_conforming_strings = on",
-		"statement_timeout = '60s'", "lock_timeout = '20s'", "idle_in_transaction_session_timeout = 0"} {
-		if _, err := conn.Exec(ctx, "set "+set); err != nil {
-			conn.Close(context.WithoutCancel(ctx))
-			return nil, "", fmt.Errorf("prepare a session with the live server: %w", err)
+		"statement_timeout = '60s'", "lock_timeout = '20s'"} {
+		if err == nil {
+			_, err = conn.Exec(ctx, "set "+set)
 		}
+	}
+	if err != nil {
+		conn.Close(context.WithoutCancel(ctx))
+		return nil, "", fmt.Errorf("prepare a session with the live server: %w", err)
 	}
 	return conn, database, nil
 }

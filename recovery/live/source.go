@@ -59,11 +59,37 @@ func (l *load) admissible(ctx context.Context) error {
 	return l.nameable(ctx)
 }
 
-// extensions refuses what the live server has not installed.
+// tied are extensions that a server lets exist in the one database only that a setting names.
+var tied = map[string]string{"pg_cron": "cron.database_name"}
+
+// untied refuses extensions that the new database cannot have, because it is not the one
+// that they are tied to: it has another name until it is live.
+func (l *load) untied(ctx context.Context, wanted []string) error {
+	for _, name := range wanted {
+		setting, ok := tied[name]
+		if !ok {
+			continue
+		}
+		var database string
+		if err := l.conn.QueryRow(ctx, "select coalesce(current_setting($1::text, true), '')", setting).Scan(&database); err != nil {
+			return fmt.Errorf("ask the live server for %s: %w", setting, err)
+		}
+		if database != l.beside {
+			return recovery.Errorf("bring the whole server back with `into: cluster`, or hand the restored one over with `into: hand-over`",
+				"refused: the restored database has the extension %s, which can be only in the database that %s names, and not in one that is loaded beside it", name, setting).WithExit(recovery.Refused)
+		}
+	}
+	return nil
+}
+
+// extensions refuses what the live server has not installed, or not for another database.
 func (l *load) extensions(ctx context.Context, major int) error {
 	wanted, err := names(ctx, l.scratch, "select extname::text from pg_extension order by 1")
 	if err != nil {
 		return fmt.Errorf("list the extensions of the restored database: %w", err)
+	}
+	if err := l.untied(ctx, wanted); err != nil {
+		return err
 	}
 	available, err := names(ctx, l.conn, "select name::text from pg_available_extensions")
 	if err != nil {

@@ -28,7 +28,7 @@ func (l *load) dump(ctx context.Context, dir string) error {
 	}
 	l.env.Meter().Phase("dump the restored database", tables, recovery.InTables)
 	config := l.scratch.Config()
-	conninfo, env, err := postgres.ProgramAddress(l.from.Address, config, config.Database)
+	conninfo, env, err := postgres.ProgramAddress(l.from.Address, config, config.Database, unhurried(l.from.Tools)...)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (l *load) dump(ctx context.Context, dir string) error {
 
 // restore fills the new database.
 func (l *load) restore(ctx context.Context, dir string) error {
-	conninfo, env, err := program(l.Address, l.conn.Config(), l.beside)
+	conninfo, env, err := program(l.Address, l.conn.Config(), l.beside, l.major)
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (l *load) lackingSpaces(ctx context.Context) ([]string, error) {
 // analyze gives the planner its statistics, which no dump brings: without them the
 // first queries of everybody would be slow.
 func (l *load) analyze(ctx context.Context) error {
-	conninfo, env, err := program(l.Address, l.conn.Config(), l.beside)
+	conninfo, env, err := program(l.Address, l.conn.Config(), l.beside, l.major)
 	if err != nil {
 		return err
 	}

@@ -14,8 +14,11 @@ import (
 	"comeback/recovery/postgres"
 )
 
-// table is one that holds rows.
-type table struct{ Schema, Name string }
+// table is one that holds rows, or a materialized view.
+type table struct {
+	Schema, Name string
+	View, Filled bool
+}
 
 func (t table) String() string { return ident(t.Schema) + "." + ident(t.Name) }
 
@@ -26,8 +29,8 @@ const notOurs = `(n.nspname like 'pg\_%' or n.nspname = 'information_schema' or 
 
 // tables lists the tables and materialized views.
 func tables(ctx context.Context, conn *pgx.Conn) ([]table, error) {
-	found, err := conn.Query(ctx, `select n.nspname::text, c.relname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
-		where (c.relkind = 'r' or c.relkind = 'm' and c.relispopulated) and c.relpersistence <> 't' and not `+notOurs+` order by 1, 2`)
+	found, err := conn.Query(ctx, `select n.nspname::text, c.relname::text, c.relkind = 'm', c.relispopulated from pg_class c join pg_namespace n on n.oid = c.relnamespace
+		where c.relkind in ('r', 'm') and c.relpersistence <> 't' and not `+notOurs+` order by 1, 2`)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +56,8 @@ type count struct {
 }
 
 // verify holds the new database against the restored one: every table has the same
-// number of rows, and there are as many objects of each kind.
+// number of rows, and there are as many objects of each kind. A materialized view that is
+// filled is filled in both, but pg_restore makes its rows anew.
 func (l *load) verify(ctx context.Context) error {
 	made, err := l.within(ctx)
 	if err != nil {
@@ -69,8 +73,9 @@ func (l *load) verify(ctx context.Context) error {
 		return fmt.Errorf("list the tables of database %s: %w", l.beside, err)
 	}
 	if !slices.Equal(want, have) {
-		return l.differs("the restored database has %d tables and %s has %d", len(want), l.beside, len(have))
+		return l.differs("the restored database has %d tables and %s has %d, or others of them", len(want), l.beside, len(have))
 	}
+	want = slices.DeleteFunc(want, func(t table) bool { return !t.Filled })
 	if err := l.sameObjects(ctx, made); err != nil {
 		return err
 	}
@@ -80,6 +85,7 @@ func (l *load) verify(ctx context.Context) error {
 	meter := l.env.Meter()
 	meter.Phase("count the rows of database "+l.beside, int64(len(want)), recovery.InTables)
 	l.result.Tables, l.result.Rows = len(want), 0
+	var refreshed []string
 	for _, t := range want {
 		meter.Note(t.String())
 		restored, err := rowsOf(ctx, l.scratch, t)
@@ -90,11 +96,18 @@ func (l *load) verify(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("count the rows of %s in database %s: %w", t, l.beside, err)
 		}
-		if restored != loaded {
+		switch {
+		case restored == loaded:
+			l.result.Rows += loaded
+		case t.View:
+			refreshed = append(refreshed, fmt.Sprintf("%s (%d rows before, %d now)", t, restored, loaded))
+		default:
 			return l.differs("%s has %d rows in the restored database and %d in %s", t, restored, loaded, l.beside)
 		}
-		l.result.Rows += loaded
 		meter.Add(1)
+	}
+	if len(refreshed) > 0 {
+		l.result.Remarks = append(l.result.Remarks, "what was loaded has materialized views as of its tables, which were behind them in the backup: "+strings.Join(refreshed, ", "))
 	}
 	return nil
 }
@@ -107,8 +120,11 @@ func (l *load) within(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Rows that a policy hides are an error then, instead of missing.
-	if _, err := conn.Exec(ctx, "set row_security = off"); err != nil {
+	if err = postgres.Unhurry(ctx, conn); err == nil {
+		// Rows that a policy hides are an error then, instead of missing.
+		_, err = conn.Exec(ctx, "set row_security = off")
+	}
+	if err != nil {
 		conn.Close(context.WithoutCancel(ctx))
 		return nil, fmt.Errorf("look into database %s: %w", l.beside, err)
 	}
