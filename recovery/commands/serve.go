@@ -131,6 +131,7 @@ func (k serveKind) cluster(ctx context.Context, env recovery.Env, p place, f fet
 	if err := c.Configure(map[string]string{
 		"max_connections":           strconv.Itoa(max(control.MaxConnections, 40)),
 		"max_prepared_transactions": strconv.Itoa(control.MaxPreparedXacts),
+		"track_commit_timestamp":    control.CommitTimes(),
 		"max_locks_per_transaction": strconv.Itoa(max(control.MaxLocksPerXact, 64)),
 	}); err != nil {
 		return recovery.Outcome{}, err

@@ -70,6 +70,7 @@ func (h Handed) Serve(ctx context.Context, env recovery.Env, database string) (a
 		"restart_after_crash": "on", "dynamic_shared_memory_type": "posix", "cluster_name": h.Name,
 		"max_connections":           strconv.Itoa(max(control.MaxConnections, 100)),
 		"max_prepared_transactions": strconv.Itoa(control.MaxPreparedXacts),
+		"track_commit_timestamp":    control.CommitTimes(),
 		"max_locks_per_transaction": strconv.Itoa(max(control.MaxLocksPerXact, 64)),
 	})
 	if err := c.ConfigureFor(settings, handedHBA); err != nil {

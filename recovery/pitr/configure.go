@@ -59,6 +59,9 @@ func serveSettings(c postgres.Cluster, sizes atLeast, becomesLive bool) (map[str
 		// server does not, so full_page_writes stays on.
 		"fsync":              "off",
 		"synchronous_commit": "off",
+		// Where it is off, opening the database removes the times of all commits that the
+		// source has kept; it may have begun to keep them at any point of the log.
+		"track_commit_timestamp": "on",
 	}
 	if becomesLive {
 		s["archive_mode"], s["archive_command"] = "on", ""

@@ -99,6 +99,8 @@ func (t *tree) Put(e Entry) error {
 		return err
 	}
 	switch {
+	case e.Dir && leftOut(name):
+		return t.finished(e, "")
 	case e.Dir:
 		if err := t.mkdir(place); err != nil || e.Object == "" {
 			return err
@@ -123,9 +125,11 @@ func (t *tree) Put(e Entry) error {
 	return t.finished(e, place)
 }
 
-// leftOut reports whether a file must not come into the data directory.
+// leftOut reports whether a file must not come into the data directory. Replication slots
+// are none of a server's that was restored: pg_basebackup brings none, and one of them may
+// keep it from starting.
 func leftOut(name string) bool {
-	return name == "tablespace_map" || name == "postmaster.pid" || name == "postmaster.opts" || path.Dir(name) == "pg_wal/archive_status"
+	return strings.HasPrefix(name, "pg_replslot/") || name == "tablespace_map" || name == "postmaster.pid" || name == "postmaster.opts" || path.Dir(name) == "pg_wal/archive_status"
 }
 
 // place is where in the target a file of the data directory is written.

@@ -28,14 +28,25 @@ type Control struct {
 	MaxConnections, MaxWorkerProcesses, MaxWALSenders int
 	MaxPreparedXacts, MaxLocksPerXact                 int
 	WALLevel                                          string
-	WALSegmentSize                                    int64
-	DataChecksums                                     bool
+	// TrackCommitTimestamp says that the times of commits are kept.
+	TrackCommitTimestamp bool
+	WALSegmentSize       int64
+	DataChecksums        bool
 	// Version is the version of pg_control's format: 1300 from 13 to 17.
 	Version int
 	// CatalogVersion tells majors apart.
 	CatalogVersion string
 	// NextXID is the next transaction id at the checkpoint, without epoch.
 	NextXID recovery.XID
+}
+
+// CommitTimes is the value of track_commit_timestamp with which a server keeps what times
+// of commits there are.
+func (c Control) CommitTimes() string {
+	if c.TrackCommitTimestamp {
+		return "on"
+	}
+	return "off"
 }
 
 // ReadControl reads a data directory with pg_controldata of its own major. It
@@ -86,10 +97,12 @@ func parseControl(out string) (Control, error) {
 		MaxPreparedXacts:   int(r.number("max_prepared_xacts setting", 31)),
 		MaxLocksPerXact:    int(r.number("max_locks_per_xact setting", 31)),
 		WALLevel:           r.text("wal_level setting"),
-		WALSegmentSize:     int64(r.number("Bytes per WAL segment", 31)),
-		DataChecksums:      r.number("Data page checksum version", 31) != 0,
-		Version:            int(r.number("pg_control version number", 31)),
-		CatalogVersion:     r.text("Catalog version number"),
+		// Servers that are started without it remove what there is.
+		TrackCommitTimestamp: r.text("track_commit_timestamp setting") == "on",
+		WALSegmentSize:       int64(r.number("Bytes per WAL segment", 31)),
+		DataChecksums:        r.number("Data page checksum version", 31) != 0,
+		Version:              int(r.number("pg_control version number", 31)),
+		CatalogVersion:       r.text("Catalog version number"),
 	}
 	_, xid, _ := strings.Cut(r.text("Latest checkpoint's NextXID"), ":")
 	n, err := strconv.ParseUint(xid, 10, 32)
