@@ -341,13 +341,14 @@ func (n *native) treeBase(ctx context.Context, dir string, parts *treeParts) (*B
 		}
 		b.Major, _ = strconv.Atoi(strings.TrimSpace(string(text))) // 9.6 stays 0, and is refused as unknown
 	}
-	return b, n.treeObjects(ctx, b)
+	return b, n.treeObjects(ctx, b, parts)
 }
 
 // treeObjects lists what belongs to a tree, and learns from its own log.
-func (n *native) treeObjects(ctx context.Context, b *Base) error {
+func (n *native) treeObjects(ctx context.Context, b *Base, parts *treeParts) error {
 	own := map[string]File{}
 	var first *File
+	var spaces storage.Object
 	for o, err := range n.store.List(ctx, b.Root) {
 		if err != nil {
 			return fmt.Errorf("list %s: %w", n.store.URL(), err)
@@ -364,11 +365,16 @@ func (n *native) treeObjects(ctx context.Context, b *Base) error {
 			}
 		}
 		if rest, ok := strings.CutPrefix(rel, "pg_tblspc/"); ok {
-			oid, _, _ := strings.Cut(rest, "/")
-			if !slices.Contains(b.Tablespaces, oid) {
+			if oid, _, inside := strings.Cut(rest, "/"); inside && !slices.Contains(b.Tablespaces, oid) {
 				b.Tablespaces = append(b.Tablespaces, oid)
 			}
 		}
+		if rel == "tablespace_map" {
+			spaces = o
+		}
+	}
+	if err := n.outside(ctx, b, spaces, parts.manifest); err != nil || b.Problem != "" {
+		return err
 	}
 	if first == nil {
 		return nil

@@ -182,7 +182,7 @@ func (n *native) unpackTree(ctx context.Context, b Base, to Sink) error {
 			continue
 		}
 		group.Go(func() error {
-			name := strings.TrimPrefix(o.Key, b.Root)
+			name := b.nameIn(o.Key)
 			if to.Has(name, o.Size) {
 				to.Progress(int(o.Size))
 				return nil

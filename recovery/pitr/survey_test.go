@@ -61,6 +61,45 @@ func TestSurvey_Forms(t *testing.T) {
 
 const timeOfFixture = 60e9
 
+// A tablespace of a copied data directory that was a link, and was not copied, is missed by
+// the survey; what Barman keeps beside the data directory is not.
+func TestSurvey_LostTablespace(t *testing.T) {
+	t.Parallel()
+	l := source.get(t)
+	c := l.copy(t, "plain")
+	inside, err := filepath.Glob(c.path("base/plain/pg_tblspc/*"))
+	if err != nil || len(inside) != 1 {
+		t.Fatalf("the tablespaces are %v, %v", inside, err)
+	}
+	oid := filepath.Base(inside[0])
+	if err := errors.Join(os.MkdirAll(c.path("base/barman"), 0o700), os.Rename(inside[0], c.path("base/barman/"+oid)), os.Rename(c.path("base/plain"), c.path("base/barman/data"))); err != nil {
+		t.Fatal(err)
+	}
+	p := mustResolve(t, c.store, survey(t, c.store, database), fmt.Sprintf("before-xid:%d", l.mark(t, "order 4").xid))
+	r := restore(t, c.store, p)
+	r.passed(t)
+	r.proven(t, p)
+	if !strings.Contains(r.copy.Says, "every checksum of its manifest holds") {
+		t.Errorf("the copy says %q", r.copy.Says)
+	}
+	if err := os.Rename(c.path("base/barman/data"), c.path("base/plain")); err != nil {
+		t.Fatal(err)
+	}
+	lost := func(of string) {
+		t.Helper()
+		s := survey(t, c.store, database)
+		if len(s.Backups) != 1 || !strings.Contains(s.Backups[0].Problem, "the tablespace "+oid+" is missing") || len(s.Windows) > 0 {
+			t.Errorf("by its %s: %+v", of, s.Backups)
+		}
+	}
+	lost("manifest")
+	c.remove(t, "base/plain/backup_manifest")
+	if err := os.WriteFile(c.path("base/plain/tablespace_map"), []byte(oid+" /somewhere/else\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	lost("tablespace_map")
+}
+
 // The archive may be anywhere in the copy, nested, packed or beside another
 // cluster's.
 func TestSurvey_Places(t *testing.T) {
