@@ -66,7 +66,7 @@ func openCopies(dir string, args copyArgs) (*copies, error) {
 		return nil, err
 	}
 	if _, err := os.Lstat(filepath.Join(dir, replayingFile)); !errors.Is(err, fs.ErrNotExist) {
-		for _, name := range []string{ledgerFile, dataDir, spacesDir, openingFile, replayingFile} {
+		for _, name := range []string{ledgerFile, dataDir, spacesDir, openingFile, provenFile, replayingFile} {
 			if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
 				return nil, fmt.Errorf("remove what an earlier attempt left: %w", err)
 			}

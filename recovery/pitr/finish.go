@@ -17,6 +17,9 @@ import (
 // finish gives the opened cluster a configuration without the recovery, looks
 // at what a person should know about it, and binds its database.
 func (r *replay) finish(ctx context.Context) (recovery.Outcome, error) {
+	if err := setProven(r.handle.Dir, r.evidence); err != nil {
+		return recovery.Outcome{}, err
+	}
 	if err := configureServing(r.cluster, r.sizes, r.args.BecomesLive); err != nil {
 		return recovery.Outcome{}, err
 	}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"golang.org/x/sys/unix"
 
 	"comeback/recovery"
 	"comeback/recovery/pitr/xlog"
@@ -83,6 +85,17 @@ func (r *replay) proveTransactions(ctx context.Context, when string) error {
 	if xid == 0 {
 		return nil
 	}
+	if when == "opened" {
+		// Since then the database gives its own transactions the numbers of those that are lost.
+		before, err := provenBefore(r.handle.Dir)
+		if err != nil {
+			return err
+		}
+		if before != "" {
+			r.observe("before anything was changed in it, %s", before)
+			return nil
+		}
+	}
 	status, err := r.status(ctx, xid)
 	if err != nil {
 		return err
@@ -98,6 +111,39 @@ func (r *replay) proveTransactions(ctx context.Context, when string) error {
 	}
 	r.observe("%s: transaction %d, the first to lose, is %s", when, xid, status)
 	return nil
+}
+
+// provenFile is a mark in a scratch target: the opened database was proven to be at the
+// point. It holds the last thing that was observed.
+const provenFile = "proven"
+
+// setProven leaves the mark, durably, unless it is there.
+func setProven(dir string, evidence []string) error {
+	before, err := provenBefore(dir)
+	if err != nil || before != "" || len(evidence) == 0 {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, provenFile+".new"), os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
+	if err == nil {
+		_, err = f.WriteString(evidence[len(evidence)-1])
+		err = errors.Join(err, f.Sync(), f.Close())
+	}
+	if err == nil {
+		err = errors.Join(os.Rename(f.Name(), filepath.Join(dir, provenFile)), syncDir(dir))
+	}
+	if err != nil {
+		return fmt.Errorf("note that the point is proven: %w", err)
+	}
+	return nil
+}
+
+// provenBefore reads the mark; empty where there is none.
+func provenBefore(dir string) (string, error) {
+	b, err := os.ReadFile(filepath.Join(dir, provenFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("look whether the point was proven: %w", err)
+	}
+	return string(b), nil
 }
 
 // status asks what became of a transaction: "committed", "aborted", "in
