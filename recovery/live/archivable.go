@@ -156,14 +156,21 @@ func (p *preparation) ready(name string) error {
 	return nil
 }
 
-// LastSegment is PostgreSQL's name of the last segment with anything in it of a
-// server that was shut down: one that archives closes it, and writes nothing but
-// the shutdown's own checkpoint behind it.
-func LastSegment(c postgres.Control) (string, error) {
+// firstRecord is where in a segment the first record begins, behind the page's long header.
+const firstRecord = 40
+
+// LastSegment is PostgreSQL's name of the last segment that a server has finished which was
+// shut down. One that archives closes its segment then, and writes nothing but the
+// shutdown's own checkpoint behind it; what else was written, by one that does not, is in
+// open, which nobody finishes.
+func LastSegment(c postgres.Control) (last, open string, err error) {
 	size := uint64(c.WALSegmentSize)
 	n := uint64(c.CheckpointLSN) / max(size, 1)
 	if size == 0 || n == 0 {
-		return "", errors.New("the control data do not say where the log ends")
+		return "", "", errors.New("the control data do not say where the log ends")
 	}
-	return segmentName(c.Timeline, n-1, size), nil
+	if uint64(c.CheckpointLSN)%size != firstRecord {
+		open = segmentName(c.Timeline, n, size)
+	}
+	return segmentName(c.Timeline, n-1, size), open, nil
 }

@@ -346,8 +346,9 @@ const (
 )
 
 // tailKind proves that the log up to the stop is in the copy: a server that archives
-// closes its last segment when it is shut down, and hands it over. Of one that has
-// crashed nobody knows where the log ends: it says so, and what is lost is then not
+// closes its last segment when it is shut down, and hands it over. Of one that does not,
+// whose log a receiver takes, the last segment stays open: it is saved, as that of a dead
+// server is. Of one that has crashed nobody knows where the log ends: it says so, and what is lost is then not
 // final.
 type tailKind struct{ Options }
 
@@ -371,13 +372,16 @@ func (k tailKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (re
 		return recovery.Outcome{Says: fmt.Sprintf("the live server had crashed (%s): the end of its log may not be in %s, and stays in %s",
 			control.State, a.Point.Copy, filepath.Join(a.Data, "pg_wal")), Facts: map[string]string{unproven: control.State}}, nil
 	}
-	segment, err := live.LastSegment(control)
+	segment, open, err := live.LastSegment(control)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
 	engine, store, survey, err := k.surveyed(ctx, env, a.countArgs)
 	if err != nil {
 		return recovery.Outcome{}, err
+	}
+	if open != "" {
+		return k.saveOpen(ctx, env, a, engine, open)
 	}
 	h, ok := engine.(holder)
 	if !ok {
@@ -392,6 +396,27 @@ func (k tailKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (re
 			"the last segment of the live log, %s, is not in %s", segment, a.Point.Copy)
 	}
 	return recovery.Outcome{Says: fmt.Sprintf("the log up to segment %s is in %s", segment, a.Point.Copy), Facts: map[string]string{"last segment": segment}}, nil
+}
+
+// saveOpen saves the end of the log of a server that has not closed its last segment. Where
+// the engine saves nothing, the end is not proven.
+func (tailKind) saveOpen(ctx context.Context, env recovery.Env, a clusterArgs, engine recovery.Engine, segment string) (recovery.Outcome, error) {
+	wal := filepath.Join(a.Data, "pg_wal")
+	saver, ok := engine.(recovery.TailSaver)
+	if !ok {
+		return recovery.Outcome{Says: fmt.Sprintf("the live server has not closed its last segment, %s: the end of its log is not in %s, and stays in %s", segment, a.Point.Copy, wal),
+			Facts: map[string]string{unproven: "segment " + segment + " is open"}}, nil
+	}
+	step, err := saver.PlanTail(a.Of, a.Point.Copy, wal)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	for _, kind := range engine.Kinds() {
+		if kind.Name() == step.Kind {
+			return kind.Do(ctx, env, step)
+		}
+	}
+	return recovery.Outcome{}, fmt.Errorf("save the end of the log: the engine %s has no step %s", a.Point.Engine, step.Kind)
 }
 
 // exchangeKind exchanges the two directories.

@@ -10,9 +10,13 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"comeback/recovery"
 	"comeback/recovery/live"
+	"comeback/recovery/pitr"
 	"comeback/recovery/postgres"
+	"comeback/storage"
 )
 
 // after is the Env of a step that comes after others.
@@ -68,6 +72,92 @@ func TestTail_crashed(t *testing.T) {
 	o, err := tailKind{}.Do(t.Context(), nil, recovery.NewStep("tail", tailName, "", a))
 	if err != nil || o.Facts[unproven] != "in production" || !strings.Contains(o.Says, "may not be in nearby") {
 		t.Errorf("%+v, %v", o, err)
+	}
+}
+
+// tailing is the Env of a step that reads and writes a copy.
+type tailing struct {
+	recovery.Env
+	store storage.Store
+}
+
+func (e tailing) Store(context.Context, string) (storage.Store, error) { return e.store, nil }
+func (tailing) Meter() recovery.Meter                                  { return unheard{} }
+
+type unheard struct{ recovery.Meter }
+
+func (unheard) Phase(string, int64, recovery.Unit) {}
+func (unheard) Set(int64)                          {}
+func (unheard) Log(string)                         {}
+
+// only is an engine that saves no log.
+type only struct{ recovery.Engine }
+
+// A server that does not archive leaves its last segment open when it is shut down: what was
+// committed in it is saved, or the end is not proven.
+func TestTail_notArchiving(t *testing.T) {
+	tools, data, address := serving(t)
+	dir := t.TempDir()
+	conn, err := pgx.Connect(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	base := recovery.Cmd{Path: tools.Program("pg_basebackup"), Args: []string{"-d", address, "-D", filepath.Join(dir, "base", "first"), "-Ft", "-c", "fast"}, Dir: "/", Env: []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}}
+	if err := (releaseEnv{}).Command(t.Context(), base); err != nil {
+		t.Fatal(err)
+	}
+	var current string
+	for _, sql := range []string{"create table kept (id int)", "select pg_switch_wal()", "insert into kept values (1)"} {
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := conn.QueryRow(t.Context(), "select pg_walfile_name(pg_current_wal_lsn())").Scan(&current); err != nil {
+		t.Fatal(err)
+	}
+	// What a receiver has pushed: all finished segments.
+	segments, err := filepath.Glob(filepath.Join(data, "pg_wal", "0*"))
+	if err := errors.Join(err, os.Mkdir(filepath.Join(dir, "wal"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	for _, segment := range segments {
+		if name := filepath.Base(segment); name < current {
+			b, err := os.ReadFile(segment)
+			if err := errors.Join(err, os.WriteFile(filepath.Join(dir, "wal", name), b, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	conn.Close(t.Context())
+	if _, err := (live.Service{Data: data, Tools: tools}).Stop(t.Context(), releaseEnv{}); err != nil {
+		t.Fatal(err)
+	}
+	store, err := storage.OpenDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine := pitr.New(pitr.Options{Exe: "/proc/self/exe"})
+	do := func(e recovery.Engine) recovery.Outcome {
+		t.Helper()
+		k := tailKind{Options{Engines: func() []recovery.Engine { return []recovery.Engine{e} }}}
+		a := clusterArgs{countArgs: countArgs{Of: recovery.Component{Name: "database", Kind: recovery.Postgres}, Point: recovery.Point{Copy: "nearby", Engine: "pitr"}}, Data: data, Major: tools.Major}
+		o, err := k.Do(t.Context(), tailing{store: store}, recovery.NewStep("tail", tailName, "", a))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o
+	}
+	if o := do(only{engine}); o.Facts[unproven] == "" || !strings.Contains(o.Says, "has not closed its last segment, "+current) {
+		t.Errorf("an engine that saves nothing: %+v", o)
+	}
+	for _, saved := range []string{"1", "0"} {
+		if o := do(engine); o.Facts["saved"] != saved || o.Facts[unproven] != "" {
+			t.Errorf("%+v", o)
+		}
+	}
+	if _, err := store.Stat(t.Context(), "wal/"+current+".partial"); err != nil {
+		t.Errorf("the end of the log: %v", err)
 	}
 }
 
