@@ -38,7 +38,7 @@ func (engine) Schema() recovery.Schema {
 		{Name: "parameter_group", Doc: "its DB parameter group; the source's if it is missing", Example: "shop-pg15"},
 		{Name: "cost_per_hour", Doc: "what an hour of it costs, for people", Example: "0.29 USD"},
 		{Name: "every", Doc: "how often the service is asked how far it is; 15s if it is missing", Example: "15s", Check: provider.CheckInterval},
-		{Name: "url", Doc: "the live database", Example: "${DATABASE_URL}"},
+		{Name: "url", Doc: "the live database, which is asked what it does to others by itself: so will what is restored", Example: "${DATABASE_URL}"},
 	}}
 }
 
@@ -71,6 +71,8 @@ type facts struct {
 	Moves bool   `json:"moves,omitempty"`
 	Shape shape  `json:"shape"`
 	Cost  string `json:"cost,omitempty"`
+	// Outwards is what the source does to others, as does what is restored of it.
+	Outwards []string `json:"outwards,omitempty"`
 }
 
 // what it is, in words.

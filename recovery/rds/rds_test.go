@@ -355,6 +355,43 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+// What the source does to others by itself is in the plan of whatever is made of it, because
+// that does it, too; where the source cannot be asked, that is.
+func TestResolve_outwards(t *testing.T) {
+	address := fmt.Sprintf("postgres:///%s?user=postgres&host=%s&port=%d", hosted.Database, service.Path("socket"), service.Port)
+	conn, err := pgx.Connect(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	do := func(statements ...string) {
+		t.Helper()
+		for _, sql := range statements {
+			if _, err := conn.Exec(context.WithoutCancel(t.Context()), sql); err != nil {
+				t.Fatalf("%s: %v", sql, err)
+			}
+		}
+	}
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	warnings := func(address string) string {
+		t.Helper()
+		return strings.Join(resolved(t, instance("url", address), second(service.At)).Warnings, "\n")
+	}
+	if w := warnings(address); strings.Contains(w, "subscriptions") || strings.Contains(w, "pg_cron") {
+		t.Errorf("of one that does nothing: %s", w)
+	}
+	do("create subscription news connection 'host=/nowhere' publication news with (connect = false)", "alter subscription news enable",
+		"create schema cron", "create table cron.job as select n as jobid, n < 3 as active from generate_series(1, 3) n")
+	t.Cleanup(func() {
+		do("alter subscription news disable", "alter subscription news set (slot_name = none)", "drop subscription news", "drop schema cron cascade")
+	})
+	if w := warnings(address); !strings.Contains(w, "its subscriptions (news) are enabled") || !strings.Contains(w, "pg_cron has 2 jobs") {
+		t.Errorf("of one that acts: %s", w)
+	}
+	if w := warnings("postgres://shop@127.0.0.1:1/shop"); !strings.Contains(w, "could not be asked") {
+		t.Errorf("of one that does not answer: %s", w)
+	}
+}
+
 // A snapshot by its id, a cluster of Aurora to a second and from a snapshot.
 func TestRestore(t *testing.T) {
 	for name, test := range map[string]struct {

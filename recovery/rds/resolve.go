@@ -51,6 +51,7 @@ func point(b recovery.Backup, at time.Time, want recovery.Want) (recovery.Point,
 	if f.Namesake {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("it is of an earlier %s: the new %s is made with the class, networks and parameters of today's", f.Source, f.what()))
 	}
+	p.Warnings = append(p.Warnings, f.Outwards...)
 	p.Warnings = append(p.Warnings, fmt.Sprintf("a new %s is made in RDS, %s, which costs %s until it is deleted", f.what(), f.Shape.says(), f.price()))
 	p.Facts = provider.Encode(f)
 	return p, nil

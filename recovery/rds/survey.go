@@ -37,6 +37,7 @@ func (e engine) Survey(ctx context.Context, c recovery.Component, copy recovery.
 	if err != nil {
 		return s, err
 	}
+	f.Outwards = e.outwards(ctx, c)
 	a := asked{service: rds, survey: &s, component: c, facts: f}
 	if f.Cluster {
 		err = a.cluster(ctx)
