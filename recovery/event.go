@@ -210,8 +210,15 @@ type (
 		Says   string `json:"says"`
 		// Watched says that somebody was watching.
 		Watched bool `json:"watched"`
+		// Report is the number of the form of its report, ReportForm; 1 where it is not
+		// told, which is so in journals of versions that wrote no other.
+		Report int `json:"report,omitempty"`
 	}
 )
+
+// ReportForm is the number of the form of the reports that this version writes. Those of
+// runs that were ended by earlier versions keep the form that they have.
+const ReportForm = 2
 
 func (RunStarted) EventType() string     { return "run.started/1" }
 func (RunResumed) EventType() string     { return "run.resumed/1" }

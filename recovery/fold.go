@@ -71,6 +71,7 @@ func Fold(s State, e Event) State {
 		s.claim(p.Resource, func(c *ClaimState) { c.Kept, c.OnPurpose = p.Why, p.OnPurpose })
 	case RunEnded:
 		s.Result, s.Exit, s.Says, s.Ended, s.Watched = p.Result, p.Exit, p.Says, e.At, p.Watched
+		s.ReportForm = p.Report
 	default:
 		s.foldStep(e, payload)
 	}

@@ -77,6 +77,8 @@ type State struct {
 	Exit    Exit
 	Says    string
 	Watched bool
+	// ReportForm is that of its report; 0 until it has ended, and in early journals.
+	ReportForm int
 	// Unknown lists events that this version does not understand; with any
 	// of them a report does not pass.
 	Unknown []string

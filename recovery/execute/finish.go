@@ -34,6 +34,7 @@ func (x *Executor) finish(ctx context.Context) {
 	s := x.State()
 	end := Ending(&s, x.Plan)
 	end.Watched = x.Watched != nil && x.Watched()
+	end.Report = recovery.ReportForm
 	x.note(end)
 	x.callEnded(ctx, end)
 }

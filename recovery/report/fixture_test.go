@@ -300,6 +300,30 @@ func forReal(t testing.TB) *run {
 	return r
 }
 
+// protectedLater is a recovery, of this version, that backs up again what has been open for
+// an hour and a half by then.
+func protectedLater(t testing.TB) *run {
+	plan := shopPlan(recovery.Recovery)
+	plan.Targets = append(plan.Targets, recovery.Target{ID: "live/database", Component: "database", Place: "db1:/srv/pg/shop"})
+	plan.Steps[1].Writes = append(plan.Steps[1].Writes, "live/database")
+	plan.Stages = append(plan.Stages, recovery.Stage{Name: "Protect again"})
+	protect := recovery.NewStep("protect/database", "backup.take", "take a new base backup of database", map[string]string{"component": "database"})
+	protect.Stage, protect.Phase, protect.MayPass, protect.After = 3, recovery.Protect, true, []string{"check/orders", "check/newest"}
+	plan.Steps = append(plan.Steps, protect)
+	r := begin(t, plan)
+	r.after(0, r.started(), recovery.OutageNoted{Since: noon.Add(-10 * time.Minute), How: "known"})
+	r.items()
+	r.restore()
+	r.orders(1, "48211", true)
+	r.newest()
+	r.after(time.Second, recovery.StepStarted{Step: "protect/database", Attempt: 1})
+	r.after(90*time.Minute, recovery.StepFinished{Step: "protect/database", Outcome: recovery.Outcome{Says: "the base backup base/20261123T133000Z, 12.1 GB, is whole in nearby"}})
+	r.after(time.Second, recovery.CleanupStarted{}, recovery.ClaimKept{Resource: cluster, Why: "it is live now", OnPurpose: true},
+		recovery.ClaimKept{Resource: scratch, Why: "it is live now", OnPurpose: true})
+	r.after(time.Second, recovery.RunEnded{Result: recovery.ResultPassed, Exit: recovery.CameBack, Says: "came back, 2 of 2 checks held", Report: recovery.ReportForm})
+	return r
+}
+
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

@@ -26,6 +26,7 @@ func TestWrite_golden(t *testing.T) {
 		"recovery":    forReal,
 		"resumed":     resumed,
 		"amended":     amended,
+		"protected":   protectedLater,
 	}
 	for name, build := range runs {
 		t.Run(name, func(t *testing.T) {
@@ -53,7 +54,7 @@ func TestWrite_golden(t *testing.T) {
 					t.Errorf("%s differs from %s (go test -update, then read the difference): %s", name, golden, firstLine(got, want))
 				}
 			}
-			if got, want := r.Passing(), slices.Contains([]string{"passed", "recovery", "resumed"}, name); got != want {
+			if got, want := r.Passing(), slices.Contains([]string{"passed", "recovery", "resumed", "protected"}, name); got != want {
 				t.Errorf("passing is %v, want %v: %q", got, want, r.Against)
 			}
 		})

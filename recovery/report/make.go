@@ -100,10 +100,18 @@ func readJournal(dir, runbook string) ([]recovery.Event, string, error) {
 	return events, head, nil
 }
 
+// format is that of the run's report: the newest until it has ended.
+func (s *source) format() int {
+	if s.state.Result == "" {
+		return Format
+	}
+	return max(1, s.state.ReportForm)
+}
+
 // report builds what the documents' digests do not give.
 func (s *source) report() *Report {
 	r := &Report{
-		Format: Format, System: s.state.System, Run: s.state.Run, Number: s.state.Number, Mode: s.state.Mode,
+		Format: s.format(), System: s.state.System, Run: s.state.Run, Number: s.state.Number, Mode: s.state.Mode,
 		Result: s.state.Result, Exit: s.state.Exit, Says: s.state.Says, GivesBack: s.plan.GivesBack != nil, Previous: s.plan.Previous,
 		Scenario: s.scenario(),
 		Who: Who{

@@ -175,14 +175,19 @@ func (d *document) objectives(r *Report) {
 		rows = append(rows, []string{"exercised time", "–", took(e.Took), says})
 	}
 	d.table([]string{"", "target", "achieved", "how"}, rows)
-	d.table([]string{"moment", "time"}, [][]string{
+	times := [][]string{
 		{fmt.Sprintf("outage began (%s)", text(r.Times.OutageHow)), when(r.Times.Outage)},
 		{"moment chosen, plan made", at(r.Times.Decided)},
 		{"run started", at(r.Times.Started)},
 		{"last check decided", when(r.Times.ChecksDone)},
+	}
+	if r.Format >= tellsOpened && r.Mode == recovery.Recovery { // which the RTO ends with
+		times = append(times, []string{"system open", when(r.Times.Opened)})
+	}
+	d.table([]string{"moment", "time"}, append(times, [][]string{
 		{"last step done", when(r.Times.StepsDone)},
 		{"clean-up started", when(r.Times.CleanupStarted)},
 		{"clean-up done", when(r.Times.CleanupDone)},
 		{"run ended", when(r.Times.Ended)},
-	})
+	}...))
 }

@@ -9,8 +9,14 @@ import (
 // Format is the number of the form that this version writes. A run gives the
 // same bytes in every version that writes its format, because verifying makes
 // the report again: a field that is new, here or in the types of package
-// recovery that stand below, is left out where it is empty.
-const Format = 1
+// recovery that stand below, is left out where it is empty. Which format its report
+// has a run says at its end; what another number changes:
+//
+//	2  report.md says when the system was open
+const Format = recovery.ReportForm
+
+// tellsOpened is the first format whose report.md says when the system was open.
+const tellsOpened = 2
 
 // Report is the result of a run as its journal tells it. Times are UTC; numbers
 // that may pass 2^53 are strings; durations are written as Go writes them,
