@@ -173,6 +173,9 @@ func (s *scriptRun) hand(ctx context.Context, r *script.Reader, p script.Part) (
 		return false, err
 	}
 	if !s.fit(e) {
+		if e.Act == script.BuildIndex || e.Act == script.AddKey {
+			return false, s.aloneIndex(e)
+		}
 		return false, s.alone()
 	}
 	s.handed++
@@ -195,6 +198,23 @@ func (s *scriptRun) alone() error {
 	}
 	s.known, s.now = nil, nil
 	return s.drain()
+}
+
+// aloneIndex makes ready for an index or a key that nothing may be beside, as of one that calls
+// a function of the dump's. What the catalogue said of all else stays true: there may be many
+// of the kind.
+func (s *scriptRun) aloneIndex(e script.Effect) error {
+	known := s.known
+	err := s.alone()
+	if s.known = known; known == nil {
+		return err
+	}
+	facts, there := known.relations[e.Table]
+	if facts.loads = false; there {
+		known.relations[e.Table] = facts
+		s.on[e.Index] = e.Table
+	}
+	return err
 }
 
 // look asks for what decides about the next statement, where it may have changed.

@@ -135,16 +135,33 @@ func TestRestore_LongestFirst(t *testing.T) {
 }
 
 // Names of columns come in the encoding of the script, in which a letter may end in what
-// is a backslash elsewhere.
+// is a backslash elsewhere. Where a backslash escapes in strings, too, it ends none of them.
 func TestRestore_OtherEncoding(t *testing.T) {
-	filled(t, "encoded", `create table public."予約者" (id integer primary key, "表" text); insert into public."予約者" select n, '表 ' || n from generate_series(1, 100) n; create index on public."予約者" ("表")`)
-	for _, encoding := range []string{"SJIS", "UTF8"} {
-		o, err := into(t, empty, recovery.Component{Name: t.Name() + encoding, Kind: recovery.Postgres}, "a.sql", dumpOf(t, "encoded", "--encoding="+encoding))
-		if err != nil {
-			t.Fatalf("%s: %v (%s)", encoding, err, recovery.HintOf(err))
+	filled(t, "encoded", `create table public."予約者" (id integer primary key, "表" text default '表', check ("表" <> E'\\表')); insert into public."予約者" select n, '表 ' || n from generate_series(1, 100) n; create index on public."予約者" ("表")`)
+	url := source.URL("encoded")
+	want := schema(t, url) + digests(t, url)
+	dumps := map[string][]byte{"SJIS": dumpOf(t, "encoded", "--encoding=SJIS"), "UTF8": dumpOf(t, "encoded", "--encoding=UTF8")}
+	if err := query(t.Context(), "postgres", "alter database encoded set standard_conforming_strings = off"); err != nil {
+		t.Fatal(err)
+	}
+	dumps["SJIS, old strings"] = dumpOf(t, "encoded", "--encoding=SJIS")
+	dumps["SJIS, old strings, archive"] = dumpOf(t, "encoded", "--encoding=SJIS", "--format=custom")
+	for name, content := range dumps {
+		key := "a.sql"
+		if strings.HasSuffix(name, "archive") {
+			key = "a.dump"
 		}
-		if diff := cmp.Diff(digests(t, source.URL("encoded")), digests(t, o.Bindings[0].URL)); diff != "" {
-			t.Errorf("%s: the rows differ (-source +comeback):\n%s", encoding, diff)
+		o, err := into(t, empty, recovery.Component{Name: t.Name() + name, Kind: recovery.Postgres}, key, content)
+		if err != nil {
+			t.Fatalf("%s: %v (%s)", name, err, recovery.HintOf(err))
+		}
+		url := o.Bindings[0].URL
+		if key == "a.dump" { // it has its database's name, and its setting
+			program(t, "psql", "-X", "-q", "-d", empty.URL("postgres"), "-c", "alter database encoded reset all")
+			defer program(t, "psql", "-X", "-q", "-d", empty.URL("postgres"), "-c", "drop database encoded with (force)")
+		}
+		if diff := cmp.Diff(want, schema(t, url)+digests(t, url)); diff != "" {
+			t.Errorf("%s: what is restored differs (-source +comeback):\n%s", name, diff)
 		}
 	}
 }
@@ -385,5 +402,30 @@ func TestRestore_ManyComments(t *testing.T) {
 	}
 	if got := ask(t, o.Bindings[0].URL, "select count(*) || ' ' || count(*) filter (where description = 'by id') from pg_description where description in ('by id', 'above zero')"); got != "80 40" {
 		t.Errorf("the comments are %s", got)
+	}
+}
+
+// However many indexes call functions of the dump's, beside which nothing may be: what stands
+// between them goes beside each other.
+func TestRestore_ManyOwnFunctions(t *testing.T) {
+	all := []string{"SELECT pg_catalog.set_config('search_path', '', false);", "CREATE FUNCTION public.own(integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN $1; END $$;"}
+	for i := range 40 {
+		all = append(all, fmt.Sprintf("CREATE TABLE public.t%d (id integer);", i))
+	}
+	for i := range 40 {
+		all = append(all, fmt.Sprintf("COPY public.t%d (id) FROM stdin;\n1\n\\.\n", i))
+	}
+	for i := range 40 {
+		all = append(all, fmt.Sprintf("CREATE INDEX o%d ON public.t%d USING btree (public.own(id));\nCOMMENT ON INDEX public.o%d IS 'by own';\nCREATE INDEX i%d ON public.t%d USING btree (id);", i, i, i, i, i))
+	}
+	o, err := into(t, empty, recovery.Component{Name: t.Name(), Kind: recovery.Postgres}, "a.sql", plainDump("15.1", all...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if says := o.Facts["statements"]; !strings.Contains(says, "202, of which 120 by") {
+		t.Errorf("the statements are %s", says)
+	}
+	if got := ask(t, o.Bindings[0].URL, "select count(*) || ' ' || (select count(*) from pg_description where description = 'by own') from pg_indexes where tablename ~ '^t[0-9]'"); got != "80 40" {
+		t.Errorf("the indexes and comments are %s", got)
 	}
 }

@@ -37,7 +37,7 @@ var judged = []string{"copy", "load", "alter", "create", "drop", "set", "comment
 // the cluster (tablespaces, ALTER SYSTEM, preloaded libraries) is left out;
 // roles come without login and password.
 func Judge(p Part, superuser string) Judgement {
-	first := statement{tokens: tokens(p.Text, 1, p.Escapes)}
+	first := statement{tokens: p.tokens(1)}
 	if !slices.Contains(judged, first.word(0)) {
 		return Judgement{Verdict: Pass}
 	}
@@ -142,7 +142,7 @@ func (p Part) copiesFromStdin() bool {
 	if len(p.Text) == 0 || p.Text[0]|0x20 != 'c' {
 		return false
 	}
-	first := tokens(p.Text, 1, p.Escapes)
+	first := p.tokens(1)
 	if len(first) == 0 || !first[0].Is("copy") {
 		return false
 	}

@@ -31,6 +31,7 @@ type Part struct {
 	Copies bool
 	// Escapes says that a backslash escapes in plain strings of this part.
 	Escapes bool
+	letters letters
 }
 
 // MaxPart is how long one statement may be, in bytes. PostgreSQL itself takes
@@ -56,6 +57,8 @@ type Reader struct {
 	data *data
 	// escapes says that a backslash escapes in plain strings.
 	escapes bool
+	// letters are those of the encoding that the script has said last.
+	letters letters
 }
 
 // NewReader splits what r gives.
@@ -89,7 +92,7 @@ func (r *Reader) Next() (Part, error) {
 		if err != nil {
 			return Part{}, r.broken(start, err)
 		}
-		return Part{Kind: k, Line: start, Text: r.buf, Escapes: r.escapes}, nil
+		return Part{Kind: k, Line: start, Text: r.buf, Escapes: r.escapes, letters: r.letters}, nil
 	}
 	two, err := r.in.Peek(2)
 	if len(two) == 0 {
@@ -112,6 +115,9 @@ func (r *Reader) Next() (Part, error) {
 		p.Copies = true
 		err = r.beginData()
 		p.Text = r.buf
+	}
+	if encoding, ok := clientEncoding(p); ok {
+		r.letters = lettersOf(encoding)
 	}
 	return p, err
 }
@@ -175,6 +181,18 @@ func (r *Reader) peek() byte {
 	return b[0]
 }
 
+// letter takes the next letter, with all of its bytes.
+func (r *Reader) letter() error {
+	two, _ := r.in.Peek(2) // an error comes again with the next read
+	two = append(two[:len(two):len(two)], 0, 0)
+	for range r.letters.length(two[0], two[1]) {
+		if _, err := r.next(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // whileByte takes bytes as long as they are of a kind. The end of the script
 // ends a part like this well.
 func (r *Reader) whileByte(is func(byte) bool) error {
@@ -194,8 +212,19 @@ func (r *Reader) whileByte(is func(byte) bool) error {
 	}
 }
 
-// until takes bytes up to the next one that is a or b, which it leaves.
+// until takes text up to the next byte that is a or b, which it leaves.
 func (r *Reader) until(a, b byte) error {
+	for r.letters != byBytes {
+		if _, err := r.in.Peek(1); err != nil {
+			return err
+		}
+		if c := r.peek(); c == a || c == b {
+			return nil
+		}
+		if err := r.letter(); err != nil {
+			return err
+		}
+	}
 	for {
 		if _, err := r.in.Peek(1); err != nil {
 			return err

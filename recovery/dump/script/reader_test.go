@@ -266,3 +266,52 @@ func BenchmarkReader(b *testing.B) {
 		})
 	}
 }
+
+// In some encodings a letter ends in what is a backslash elsewhere: where a script says that
+// it is written in one of them, it ends no string and is no command.
+func TestReader_LettersThatEndInABackslash(t *testing.T) {
+	for encoding, letter := range map[string]string{"SJIS": "\x95\\", "shift_jis_2004": "\x83\\", "BIG5": "\xa5\\", "GBK": "\x81\\", "Win936": "\x81\\", "GB18030": "\x81\\", "JOHAB": "\xa1\\"} {
+		want := []string{"statement: SET client_encoding = '" + encoding + "';", "statement: select E'" + letter + "', ';';", "statement: select E'\\" + letter + "\\';', E'" + letter + "\\\\';",
+			`statement: create view "` + letter + `" as select ` + letter + `;`, "statement: " + letter + ";", "comment: -- " + letter + "'", "statement: x;"}
+		var script strings.Builder
+		for _, part := range want {
+			script.WriteString(part[strings.Index(part, ": ")+2:] + "\n")
+		}
+		got, err := split(t, script.String())
+		if err != nil {
+			t.Errorf("%s: %v", encoding, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", encoding, diff)
+		}
+	}
+	for name, text := range map[string]string{
+		"a letter of one byte": "SET client_encoding TO SJIS;\nselect E'\xb1\\\\', 1;",
+		"a letter of four":     "SET client_encoding = 'GB18030';\nselect E'\x81\x30\x81\x30\\'', 1;",
+		"no such encoding":     "SET client_encoding = 'UTF8';\nselect E'\xe8\xa1\xa8\\'', 1;",
+		"not any more":         "SET client_encoding = 'SJIS';SET client_encoding = 'UTF8';select E'\xe8\xa1\xa8\\'', 1;",
+	} {
+		got, err := split(t, text)
+		if err != nil || !strings.HasSuffix(got[len(got)-1], "', 1;") {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}
+
+func TestPart_TokensOfLetters(t *testing.T) {
+	r := NewReader(strings.NewReader("SET client_encoding = 'SJIS';ALTER TABLE \x83A\x95\\.\"\x83A\x95\\\" RENAME TO E'\x95\\';"))
+	if _, err := r.Next(); err != nil {
+		t.Fatal(err)
+	}
+	p, err := r.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, token := range p.Tokens() {
+		got = append(got, string(token.Kind)+" "+token.Text)
+	}
+	if diff := cmp.Diff([]string{"word alter", "word table", "word \x83A\x95\\", "other .", "quoted \x83A\x95\\", "word rename", "word to", "string E'\x95\\'"}, got); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -68,8 +68,16 @@ func (r *Reader) word() (word []byte, escape bool, err error) {
 		return nil, true, nil
 	}
 	start := len(r.buf)
-	if err := r.whileByte(isIdent); err != nil {
-		return nil, false, err
+	for isIdent(r.peek()) {
+		if r.letters == byBytes {
+			if err := r.whileByte(isIdent); err != nil {
+				return nil, false, err
+			}
+			break
+		}
+		if err := r.letter(); err != nil {
+			return nil, false, err
+		}
 	}
 	return r.buf[start:], false, nil
 }
@@ -91,7 +99,7 @@ func (r *Reader) quoted(quote byte, escapes bool) error {
 		}
 		switch {
 		case c == '\\' && escapes:
-			if _, err := r.next(); err != nil {
+			if err := r.letter(); err != nil {
 				return err
 			}
 		case c == quote:

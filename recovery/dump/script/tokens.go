@@ -37,10 +37,12 @@ const maxTokens = 10_000
 
 // Tokens are the first tokens of a statement, without white space, comments
 // and the semicolon.
-func (p Part) Tokens() []Token { return tokens(p.Text, maxTokens, p.Escapes) }
+func (p Part) Tokens() []Token { return p.tokens(maxTokens) }
 
-func tokens(text []byte, max int, escapes bool) []Token {
+// tokens are the first of them, at most max.
+func (p Part) tokens(max int) []Token {
 	var all []Token
+	text, escapes := p.letters.bare(p.Text), p.Escapes
 	for i := 0; i < len(text) && len(all) < max; {
 		start, c := i, text[i]
 		next := byte(0)
@@ -67,11 +69,11 @@ func tokens(text []byte, max int, escapes bool) []Token {
 			for i < len(text) && isIdent(text[i]) {
 				i++
 			}
-			t.Kind, t.Text = Word, lower(text[start:i])
+			t.Kind, t.Text = Word, lower(p.Text[start:i], text[start:i])
 		case c == '"':
 			i = skipQuoted(text, i, false)
 			t.Kind = Quoted
-			t.Text = strings.ReplaceAll(strings.TrimSuffix(string(text[start+1:i]), `"`), `""`, `"`)
+			t.Text = strings.ReplaceAll(strings.TrimSuffix(string(p.Text[start+1:i]), `"`), `""`, `"`)
 		case c == '\'':
 			i = skipQuoted(text, i, escapes)
 			t.Kind = String
@@ -86,21 +88,22 @@ func tokens(text []byte, max int, escapes bool) []Token {
 		}
 		t.End = i
 		if t.Kind == String || t.Kind == Other {
-			t.Text = string(text[start:i])
+			t.Text = string(p.Text[start:i])
 		}
 		all = append(all, t)
 	}
 	return all
 }
 
-// lower folds as PostgreSQL does for names: ASCII only.
-func lower(b []byte) string {
-	return strings.Map(func(r rune) rune {
-		if r >= 'A' && r <= 'Z' {
-			return r + 'a' - 'A'
+// lower folds as PostgreSQL does for names: ASCII only, which bare tells.
+func lower(word, bare []byte) string {
+	word = bytes.Clone(word)
+	for i, c := range bare {
+		if c >= 'A' && c <= 'Z' {
+			word[i] += 'a' - 'A'
 		}
-		return r
-	}, string(b))
+	}
+	return string(word)
 }
 
 func skipComment(text []byte, i int) int {
@@ -163,7 +166,7 @@ func (p Part) Summary() string {
 	text := p.Text
 	var b strings.Builder
 	last := -1
-	for _, t := range tokens(text, 16, p.Escapes) {
+	for _, t := range p.tokens(16) {
 		if last >= 0 && t.Start > last {
 			b.WriteByte(' ')
 		}
