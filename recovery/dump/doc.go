@@ -15,7 +15,7 @@
 // fed to it (dump.restore) and made safe (dump.settle). Plain scripts are split
 // and judged by package script and sent as single statements, so that nothing
 // in them reaches a shell. Of archives pg_restore loads the definitions, and writes
-// rows and the rest as a script; where little of that could be done beside each other it
+// rows, the rest and what roles may do as a script; where little of that could be done beside each other it
 // loads all. Missing roles are created without login and reported.
 // A dump that is cut off is refused, at the latest when its end is missing: then nothing
 // counts as restored.

@@ -287,15 +287,16 @@ func (s *scriptRun) statement(ctx context.Context, r *script.Reader, p script.Pa
 	if sql == "" {
 		sql = string(p.Text)
 	}
-	var data io.Reader
+	execute, data := s.execute, io.Reader(nil)
 	if p.Copies {
+		execute = s.copyRows
 		s.progress.data()
 		s.env.Meter().Note(strings.TrimSuffix(p.Summary(), " FROM stdin"))
 		data = r.Data()
 	} else {
 		s.progress.statement(p)
 	}
-	err := s.execute(ctx, sql, data)
+	err := execute(ctx, sql, data)
 	switch {
 	case err == nil:
 		if j.Role != "" {

@@ -300,6 +300,32 @@ func (s *session) forgive(ctx context.Context, p script.Part, err error) error {
 	return nil
 }
 
+// user is the role that the script has made the session's user, where that was created for it;
+// else "".
+func (s *session) user() string {
+	if role := s.conn.ParameterStatus("session_authorization"); s.roles[role] {
+		return role
+	}
+	return ""
+}
+
+// copyRows executes a COPY. What its user may do comes behind the rows, and rows do not come
+// twice: for so long it is a superuser.
+func (s *session) copyRows(ctx context.Context, sql string, data io.Reader) error {
+	role := s.user()
+	if role == "" || s.conn.TxStatus() != 'I' {
+		return s.execute(ctx, sql, data)
+	}
+	if err := s.promote(ctx, role); err != nil {
+		return err
+	}
+	err := s.execute(ctx, sql, data)
+	if back := s.demote(ctx, role); back != nil && err == nil {
+		return back
+	}
+	return err
+}
+
 // permit executes what the server does not let even its superuser do as it is written: who
 // owns must be a superuser, too, who makes things as their owner may need rights that come
 // behind them, and who has granted a membership there must be the one that the cluster began
@@ -309,7 +335,7 @@ func (s *session) permit(ctx context.Context, p script.Part, err error) error {
 		s.owns(role)
 		return s.executeAbove(ctx, p, role)
 	}
-	if role := s.conn.ParameterStatus("session_authorization"); s.roles[role] && script.Defines(p) {
+	if role := s.user(); role != "" && !script.Grants(p) {
 		return s.executeAbove(ctx, p, role)
 	}
 	if sql := script.WithoutGrantor(p); sql != "" {

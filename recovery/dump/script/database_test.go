@@ -45,18 +45,3 @@ func TestPublic(t *testing.T) {
 		}
 	}
 }
-
-func TestDefines(t *testing.T) {
-	for sql, want := range map[string]bool{
-		"CREATE TABLE public.t (a integer);":                               true,
-		"ALTER TABLE ONLY public.t ADD CONSTRAINT k PRIMARY KEY (a);":      true,
-		"COMMENT ON TABLE public.t IS 'x';":                                true,
-		"GRANT SELECT ON TABLE public.t TO app;":                           false,
-		"REVOKE ALL ON TABLE public.t FROM app;":                           false,
-		"ALTER DEFAULT PRIVILEGES FOR ROLE a GRANT SELECT ON TABLES TO b;": false,
-	} {
-		if got := Defines(statementOf(t, sql)); got != want {
-			t.Errorf("%s: %t", sql, got)
-		}
-	}
-}

@@ -106,17 +106,10 @@ func SuperuserOwner(p Part, subscriptions bool) string {
 	return ""
 }
 
-// Defines reports whether a statement makes something or changes how it is defined, whoever
-// executes it. A GRANT is another one's where another one executes it.
-func Defines(p Part) bool {
+// Grants reports whether a statement says what roles may do, which depends on who executes it.
+func Grants(p Part) bool {
 	t := statement{tokens: p.Tokens(), text: p.Text}
-	switch t.word(0) {
-	case "create", "comment":
-		return true
-	case "alter":
-		return t.word(1) != "default" // privileges
-	}
-	return false
+	return t.word(0) == "grant" || t.word(0) == "revoke" || t.word(0) == "alter" && t.word(1) == "default"
 }
 
 // after is the place after a key word outside parentheses; past the end where

@@ -31,3 +31,17 @@ func TestOwnersAndGrantors(t *testing.T) {
 		}
 	}
 }
+
+func TestGrants(t *testing.T) {
+	for sql, want := range map[string]bool{
+		"CREATE TABLE public.t (a integer);":                               false,
+		"ALTER TABLE ONLY public.t ADD CONSTRAINT k PRIMARY KEY (a);":      false,
+		"GRANT SELECT ON TABLE public.t TO app;":                           true,
+		"REVOKE ALL ON TABLE public.t FROM app;":                           true,
+		"ALTER DEFAULT PRIVILEGES FOR ROLE a GRANT SELECT ON TABLES TO b;": true,
+	} {
+		if got := Grants(statementOf(t, sql)); got != want {
+			t.Errorf("%s: %t", sql, got)
+		}
+	}
+}
