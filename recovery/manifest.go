@@ -64,8 +64,10 @@ type Manifest struct {
 	Timeline uint32 `json:"timeline,omitempty"`
 	// SourceBytes is how large the source was, where that is known.
 	SourceBytes int64 `json:"source_bytes,string,omitempty"`
-	// Remarks are what a person should know.
-	Remarks []string `json:"remarks,omitempty"`
+	// Remarks are what a person should know, Exceptions what is not in the backup as it
+	// was to be: a file that was written to whenever it was read.
+	Remarks    []string `json:"remarks,omitempty"`
+	Exceptions []string `json:"exceptions,omitempty"`
 }
 
 // ManifestsIn is where manifests lie in a copy, by component.

@@ -50,7 +50,8 @@ Exit codes:
   2    the command, the runbook or its environment is wrong
   3    refused: another backup of the component is at work on this host, or has
        something been removed of it for more than an hour
-  5    every backup was taken, and not every copy has it
+  5    every backup was taken, and not every copy has it, or a file in it is not as it
+       was: one that was written to whenever it was read
   130  interrupted; nothing half is listed`,
 		Example: `  comeback backup shop.md
   comeback backup shop.md database --copy nearby`,
@@ -238,7 +239,7 @@ func backupEnding(taken []backup.Taken) error {
 		switch {
 		case t.Err != nil:
 			return &exitError{recovery.Failed}
-		case len(t.Failed) > 0:
+		case len(t.Failed) > 0, len(t.Manifest.Exceptions) > 0:
 			code = recovery.WithExceptions
 		}
 	}
@@ -270,6 +271,9 @@ func (a *app) tellTaken(t backup.Taken) {
 		}
 		for _, r := range m.Remarks {
 			say("%20s remark: %s", "", r)
+		}
+		for _, e := range m.Exceptions {
+			say("%20s EXCEPTION: %s", "", e)
 		}
 	}
 	for _, why := range t.Missing() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -402,5 +403,27 @@ func TestBackup_incremental(t *testing.T) {
 	b.run(ctx, "retain", b.book, "database", "--copy", "nearby", "--remove").has(t, recovery.CameBack, "goes   "+full.ID, "goes   "+newest)
 	if left := b.manifests(t, "nearby"); len(left) != 1 {
 		t.Errorf("%d backups are left", len(left))
+	}
+}
+
+// A backup that does not hold everything as it was is one with exceptions.
+func TestBackupEnding(t *testing.T) {
+	t.Parallel()
+	whole, lacking := backup.Taken{}, backup.Taken{Manifest: recovery.Manifest{Exceptions: []string{"a file is missing"}}}
+	for name, test := range map[string]struct {
+		taken []backup.Taken
+		want  recovery.Exit
+	}{
+		"whole":      {[]backup.Taken{whole, whole}, recovery.CameBack},
+		"exceptions": {[]backup.Taken{lacking, whole}, recovery.WithExceptions},
+		"failed":     {[]backup.Taken{lacking, {Err: errors.New("no")}}, recovery.Failed},
+	} {
+		code := recovery.CameBack
+		if exit := (*exitError)(nil); errors.As(backupEnding(test.taken), &exit) {
+			code = exit.code
+		}
+		if code != test.want {
+			t.Errorf("%s: exit %d", name, code)
+		}
 	}
 }

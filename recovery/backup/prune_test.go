@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -454,5 +456,39 @@ func TestParseKeep(t *testing.T) {
 		if k, err := backup.ParseKeep(bad); err == nil || recovery.HintOf(err) == "" {
 			t.Errorf("%q: %+v, %v", bad, k, err)
 		}
+	}
+}
+
+// written writes to a file whenever a pack is stored, and so while it is read.
+type written struct {
+	storage.Store
+	file string
+}
+
+func (w written) Unwrap() storage.Store { return w.Store }
+
+func (w written) Put(ctx context.Context, key string, r io.Reader, o storage.PutOptions) (storage.Object, error) {
+	if strings.Contains(key, "/packs/") {
+		if err := os.Chtimes(w.file, time.Time{}, time.Now()); err != nil {
+			return storage.Object{}, err
+		}
+	}
+	return w.Store.Put(ctx, key, r, o)
+}
+
+// What a backup could not take as it was is told in the manifest that lies beside it.
+func TestTake_exceptions(t *testing.T) {
+	p := newPruned(t, 0)
+	film := make([]byte, 20<<20)
+	_, _ = rand.NewChaCha8([32]byte{3}).Read(film) // never fails
+	p.write("film", string(film))
+	p.store = written{p.store, filepath.Join(p.dir, "film")}
+	p.take()
+	all, err := backup.Manifests(t.Context(), p.store, "uploads")
+	if err != nil || len(all) != 1 || len(all[0].Exceptions) != 1 || !strings.Contains(all[0].Exceptions[0], `"film" was written to whenever it was read, and is missing`) {
+		t.Errorf("%+v, %v", all, err)
+	}
+	if got := p.usable(); len(got) != 1 {
+		t.Errorf("it lists %v", got)
 	}
 }

@@ -146,6 +146,9 @@ func (a StepArgs) outcome(t Taken, claimed []recovery.Resource) recovery.Outcome
 	m := t.Manifest
 	o := recovery.Outcome{Says: fmt.Sprintf("the %s %s, %s, is whole in %s", Called(a.Sort), m.ID, recovery.FormatBytes(m.Size()), strings.Join(t.Copies, ", ")),
 		Facts: map[string]string{"backup": m.ID, "copies": strings.Join(t.Copies, ", ")}, Remarks: m.Remarks}
+	for _, e := range m.Exceptions {
+		o.Exceptions = append(o.Exceptions, a.Component.Name+": in the new "+Called(a.Sort)+" "+e)
+	}
 	if len(t.Copies) == 0 {
 		o.Says = "not protected yet: no copy has the new " + Called(a.Sort)
 	}

@@ -72,6 +72,7 @@ func (j *judge) inCopy(c recovery.Component, cp Copy, inService string) (in reco
 		}
 		j.broken(c, cp, s)
 		j.aheadOfTime(c, cp, s)
+		j.excepted(c, cp, s)
 		j.stopped(c, cp, s)
 		j.roles(c, cp, s)
 	}
@@ -212,6 +213,17 @@ func (j *judge) broken(c recovery.Component, cp Copy, s recovery.Survey) {
 		j.find("broken/"+c.Name+"/"+cp.Name+"/"+s.Engine, recovery.NotMet, fmt.Sprintf("see what makes it, and take another: comeback backup %s %s", j.Path, c.Name),
 			"%s: the newest backup of %s, %s, cannot be restored: %s", cp.Name, c.Name, b.ID, b.Problem)
 		return
+	}
+}
+
+// excepted finds a newest backup in which something is not as it was to be.
+func (j *judge) excepted(c recovery.Component, cp Copy, s recovery.Survey) {
+	newest := s.Newest()
+	for _, m := range cp.Manifests {
+		if m.ID == newest.ID && m.Component == c.Name && len(m.Exceptions) > 0 {
+			j.find("excepted/"+c.Name+"/"+cp.Name, recovery.NotMet, fmt.Sprintf("see what writes to it, and take another when that has ended: comeback backup %s %s", j.Path, c.Name),
+				"%s: in the newest backup of %s %s", cp.Name, c.Name, strings.Join(m.Exceptions, "; "))
+		}
 	}
 }
 

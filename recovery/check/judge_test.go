@@ -524,6 +524,13 @@ func TestJudge(t *testing.T) {
 			e.Copies[1].Canary = check.Tried{}
 			e.Copies[1].Newest = &storage.Retention{Mode: "COMPLIANCE", Until: at("2026-11-22 00:00:00")}
 		}, []string{"3-2-1-1-0/1 locked"}, recovery.WouldBut, "the lock of the newest backup ended on 22 Nov 2026", ""},
+		{"a file was written to whenever it was read", func(e *check.Evidence) {
+			for _, s := range e.Catalogue.Surveys {
+				if s.Copy == "offsite" && s.Component == "uploads" {
+					e.Copies[1].Manifests = []recovery.Manifest{{ID: s.Backups[4].ID, Component: "uploads", Exceptions: []string{"older"}}, {ID: s.Newest().ID, Component: "uploads", Exceptions: []string{`"film.mp4" is missing`}}}
+				}
+			}
+		}, []string{"excepted/uploads/offsite"}, recovery.WouldBut, `offsite: in the newest backup of uploads "film.mp4" is missing`, "comeback backup shop.md uploads"},
 		{"the lock of a pack of old has expired", func(e *check.Evidence) {
 			e.Copies[1].Newest = &storage.Retention{Mode: "COMPLIANCE", Until: at("2026-11-22 00:00:00")}
 			e.Copies[1].Locks = check.Locks{First: "uploads/packs/1", Looked: 3000, Of: 3000}

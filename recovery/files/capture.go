@@ -60,13 +60,17 @@ type Captured struct {
 	Reused []string
 	// LeftOut are names that are no files, and files that vanished meanwhile.
 	LeftOut []string
+	// Exceptions tell of files that were written to whenever they were read, and are as
+	// the snapshot before has them, or missing.
+	Exceptions []string
 }
 
 // Capture stores a snapshot of a tree: content that the newest snapshot before
 // does not have, then the manifest, and last what makes it a snapshot. An
 // interruption leaves packs that no snapshot names, under the prefixes that Begin was
 // told. Files that change while they
-// are read are read again; the tree is not frozen, so a snapshot is of a stretch
+// are read are read again, and where they change each time the snapshot does without
+// what they are now, and says so; the tree is not frozen, so a snapshot is of a stretch
 // of time.
 func Capture(ctx context.Context, o CaptureOptions) (Captured, error) {
 	c, err := newCapture(ctx, o)
@@ -92,6 +96,7 @@ type capture struct {
 	packs    *packer
 	before   *earlier
 	links    map[[2]uint64]string // first names of files with several
+	excepted []excepted
 	done     Captured
 }
 
@@ -162,12 +167,12 @@ func (c *capture) run(ctx context.Context) error {
 	if err := errors.Join(err, c.records.Flush(), c.zip.Close()); err != nil {
 		return fmt.Errorf("write the manifest: %w", err)
 	}
-	s := snapshot{ID: c.id, Dir: c.Dir, Begun: c.done.Begun, Files: c.done.Files, Bytes: c.done.Bytes, Packs: parts}
+	s := snapshot{ID: c.id, Dir: c.Dir, Begun: c.done.Begun, Files: c.done.Files, Bytes: c.done.Bytes, Packs: parts, Excepted: c.excepted}
 	if s.Manifest, err = c.storeManifest(ctx); err != nil {
 		return err
 	}
 	s.Ended = c.Now().UTC()
-	c.done.Ended, c.done.Reused = s.Ended, c.packs.reused()
+	c.done.Ended, c.done.Reused, c.done.Exceptions = s.Ended, c.packs.reused(), exceptions(c.excepted)
 	text := s.text()
 	_, err = c.Store.Put(ctx, c.done.Key, strings.NewReader(string(text)), storage.PutOptions{IfAbsent: true, Size: int64(len(text))})
 	return err
@@ -298,7 +303,8 @@ func (c *capture) vanished(name string, err error) error {
 const readings = 3
 
 // file takes a file: from the snapshot before where it is unchanged, else into
-// a pack.
+// a pack. One that is written to all the while does not keep the others from being
+// stored.
 func (c *capture) file(ctx context.Context, name string) error {
 	for attempt := 1; ; attempt++ {
 		again, err := c.readFile(ctx, name, attempt == readings)
@@ -344,9 +350,16 @@ func (c *capture) readFile(ctx context.Context, name string, last bool) (again b
 		case again && !last:
 			return true, nil
 		case again:
-			return false, fmt.Errorf("%s changed each of the %d times that it was read", show(name), readings)
+			old, kept := c.before.asBefore(name)
+			c.excepted = append(c.excepted, excepted{Path: name, Kept: kept})
+			if !kept {
+				return false, nil
+			}
+			n := c.packs.known(c.before.Packs[old.Pack])
+			r, r.Pack = old, n
+		default:
+			c.done.New += r.Size
 		}
-		c.done.New += r.Size
 	}
 	if st.Nlink > 1 {
 		c.links[inode] = name

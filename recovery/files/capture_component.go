@@ -57,7 +57,7 @@ func (e engine) Capture(ctx context.Context, src recovery.Capture) (m recovery.M
 	if e.sealed() {
 		m.Form = "snapshot, encrypted with age"
 	}
-	m.Remarks, m.Reused = done.LeftOut, done.Reused
+	m.Remarks, m.Exceptions, m.Reused = done.LeftOut, done.Exceptions, done.Reused
 	return m, nil
 }
 

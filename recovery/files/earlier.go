@@ -123,6 +123,16 @@ func (e *earlier) same(r Record) (old Record, ok bool, err error) {
 	return o, ok, nil
 }
 
+// asBefore is a file as the snapshot before has it, whatever it is now. It is asked of a file
+// that same was asked for last.
+func (e *earlier) asBefore(path string) (Record, bool) {
+	if e == nil || e.end {
+		return Record{}, false
+	}
+	o := e.at
+	return o, o.Path == path && o.Type == File && o.Pack < len(e.Packs) && !e.lost[o.Pack]
+}
+
 // walkOrder is a text that sorts as a walk goes: what is in a directory follows
 // it at once.
 func walkOrder(p string) string {

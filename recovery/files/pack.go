@@ -123,6 +123,27 @@ func changed(f *os.File, r Record) bool {
 	return err != nil || info.Size() != r.Size || !info.ModTime().Equal(r.Modified)
 }
 
+// lookEvery is how much of a large file is read before it is looked whether it has changed:
+// one that grows for hours is not read to its end for nothing.
+const lookEvery = 64 << 20
+
+// still reads a file for as long as it has not changed.
+type still struct {
+	*os.File
+	of   Record
+	read int64 // since it was looked at
+}
+
+func (s *still) Read(b []byte) (int, error) {
+	n, err := s.File.Read(b)
+	if s.read += int64(n); s.read >= lookEvery {
+		if s.read = 0; changed(s.File, s.of) {
+			return n, fmt.Errorf("%s changed while it was read", show(s.of.Path))
+		}
+	}
+	return n, err
+}
+
 // link packs what is no file.
 func (p *packer) link(r Record) error {
 	if p.tree == nil {
@@ -154,7 +175,7 @@ func (p *packer) alone(ctx context.Context, r *Record, f *os.File) (again bool, 
 		t := tar.NewWriter(z)
 		err = t.WriteHeader(header(*r))
 		if err == nil {
-			_, err = io.Copy(t, io.TeeReader(storage.Exactly(f, r.Size), sum))
+			_, err = io.Copy(t, io.TeeReader(storage.Exactly(&still{File: f, of: *r}, r.Size), sum))
 		}
 		if torn = changed(f, *r); torn {
 			return fmt.Errorf("%s changed while it was read", show(r.Path))

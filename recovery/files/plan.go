@@ -35,6 +35,8 @@ type facts struct {
 	Bytes    int64  `json:"bytes,string,omitempty"`
 	Manifest part   `json:"manifest,omitzero"`
 	Packs    []part `json:"packs,omitempty"`
+	// Excepted are files that it does not hold as they were.
+	Excepted []excepted `json:"excepted,omitempty"`
 }
 
 func (f facts) says() string {

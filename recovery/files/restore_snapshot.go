@@ -323,7 +323,8 @@ func (r *restoring) outcome() recovery.Outcome {
 		Bindings: []recovery.Binding{r.binding()},
 		Reached: &recovery.Reached{Component: r.args.Component, Time: r.args.Taken.To, Evidence: []string{
 			fmt.Sprintf("each of %s has the SHA-256 that the snapshot recorded; it was taken %s", recovery.FormatCount(f.Files, "file"), r.args.Taken.Says())}},
-		Remarks: r.tree.remarks(),
+		Remarks:    r.tree.remarks(),
+		Exceptions: exceptions(f.Excepted),
 	}
 	if r.files > 0 {
 		o.Says += fmt.Sprintf("; %d of them were there from the attempt before", r.files)

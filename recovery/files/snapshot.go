@@ -25,7 +25,8 @@ import (
 // takes. It consists of zstd frames that each begin with a member's header, so
 // that a part of it can be read by itself; files that have not changed stay in
 // the packs of earlier snapshots. Sealed snapshots have every object but the
-// .snapshot encrypted with age, and `.age` after its name.
+// .snapshot encrypted with age, and `.age` after its name. A file that was written to
+// whenever it was read is as the snapshot before has it, or missing: the .snapshot names it.
 //
 // By hand, with GNU grep and cut, M being the manifest, PACK a pack's name and N
 // its number in the .snapshot:
@@ -39,8 +40,14 @@ import (
 //
 // (and packs/ID-tree2.tar.zst and so on, where a tree has that many directories).
 
-// SnapshotFormat is the version of snapshots that this package writes.
-const SnapshotFormat = 1
+// The versions of snapshots: plainFormat is that of one which SnapshotFormat adds nothing to,
+// so that older programs read it, too. They refuse the newer one in words.
+const (
+	plainFormat = 1
+	// SnapshotFormat is the newest that this package writes and reads: it tells files that
+	// are not as they were when the tree was read.
+	SnapshotFormat = 2
+)
 
 // snapshot is what a .snapshot tells.
 type snapshot struct {
@@ -51,6 +58,34 @@ type snapshot struct {
 	Files, Bytes int64
 	Manifest     part
 	Packs        []part
+	// Excepted are files that were written to whenever they were read.
+	Excepted []excepted
+}
+
+// excepted is a file that is not in a snapshot as it was when the tree was read.
+type excepted struct {
+	Path string `json:"path"`
+	// Kept says that it is as the snapshot before has it; else it is missing.
+	Kept bool `json:"kept,omitempty"`
+}
+
+// says is what people are told of it.
+func (e excepted) says() string {
+	if e.Kept {
+		return fmt.Sprintf("%s was written to whenever it was read, and is as it was in the snapshot before", show(e.Path))
+	}
+	return fmt.Sprintf("%s was written to whenever it was read, and is missing", show(e.Path))
+}
+
+// exceptions are what people are told of several.
+func exceptions(all []excepted) (says []string) {
+	for i, e := range all {
+		if i == maxLeftOut {
+			return append(says, fmt.Sprintf("and so it is with %d more", len(all)-i))
+		}
+		says = append(says, e.says())
+	}
+	return says
 }
 
 // part is an object of a snapshot; its name is relative to the prefix.
@@ -77,11 +112,18 @@ func (s snapshot) sealed() bool { return strings.HasSuffix(s.Manifest.Name, seal
 // text is the .snapshot.
 func (s snapshot) text() []byte {
 	var b strings.Builder
-	fmt.Fprintf(&b, "comeback-snapshot %d\nof %q\nbegun %s\nended %s\nfiles %d\nbytes %d\nmanifest %s %d %s\n", SnapshotFormat, s.Dir,
+	format := plainFormat
+	if len(s.Excepted) > 0 {
+		format = SnapshotFormat
+	}
+	fmt.Fprintf(&b, "comeback-snapshot %d\nof %q\nbegun %s\nended %s\nfiles %d\nbytes %d\nmanifest %s %d %s\n", format, s.Dir,
 		s.Begun.UTC().Format(time.RFC3339Nano), s.Ended.UTC().Format(time.RFC3339Nano), s.Files, s.Bytes,
 		s.Manifest.Name, s.Manifest.Size, s.Manifest.SHA256)
 	for i, p := range s.Packs {
 		fmt.Fprintf(&b, "pack %d %s %d %s %d\n", i, p.Name, p.Size, p.SHA256, p.Files)
+	}
+	for _, e := range s.Excepted {
+		fmt.Fprintf(&b, "excepted %s %q\n", map[bool]string{true: "kept", false: "missing"}[e.Kept], e.Path)
 	}
 	b.WriteString("end\n")
 	return []byte(b.String())
@@ -97,8 +139,8 @@ func parseSnapshot(in io.Reader) (s snapshot, err error) {
 		switch {
 		case ended || len(f) == 0 || (n == 0) != (f[0] == "comeback-snapshot"):
 			return s, bad
-		case n == 0 && (len(f) != 2 || f[1] != strconv.Itoa(SnapshotFormat)):
-			return s, fmt.Errorf("the snapshot has the format %q, and this version reads %d", strings.Join(f[1:], " "), SnapshotFormat)
+		case n == 0 && (len(f) != 2 || f[1] != strconv.Itoa(plainFormat) && f[1] != strconv.Itoa(SnapshotFormat)):
+			return s, fmt.Errorf("the snapshot has the format %q, and this version reads those up to %d", strings.Join(f[1:], " "), SnapshotFormat)
 		case n == 0:
 		case f[0] == "end" && len(f) == 1:
 			ended = true
@@ -118,6 +160,10 @@ func parseSnapshot(in io.Reader) (s snapshot, err error) {
 			var p part
 			p, err = parsePart(f[2:5], f[5])
 			s.Packs = append(s.Packs, p)
+		case len(f) > 2 && f[0] == "excepted" && (f[1] == "kept" || f[1] == "missing"):
+			e := excepted{Kept: f[1] == "kept"}
+			e.Path, err = strconv.Unquote(strings.TrimPrefix(lines.Text(), "excepted "+f[1]+" "))
+			s.Excepted = append(s.Excepted, e)
 		default:
 			return s, bad
 		}

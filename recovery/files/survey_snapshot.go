@@ -130,6 +130,9 @@ func lookAtSnapshot(ctx context.Context, store storage.Store, parts inventory, o
 	f := facts{Form: snapshotForm, Prefix: prefixOf(o.Key), Sealed: s.sealed(), Files: s.Files, Bytes: s.Bytes}
 	b.Facts, b.Form = encode(f), f.says()
 	b.Details["files"], b.Details["bytes"] = fmt.Sprint(s.Files), fmt.Sprint(s.Bytes)
+	if len(s.Excepted) > 0 {
+		b.Details["exceptions"] = strings.Join(exceptions(s.Excepted), "; ")
+	}
 	b.Problem, err = parts.lacks(ctx, store, f.Prefix, s)
 	b.Damaged = b.Problem != ""
 	return b, err
@@ -188,6 +191,6 @@ func openedSnapshot(ctx context.Context, b recovery.Backup, store storage.Store)
 		return b, nil
 	}
 	b.Taken = takenOf(s, o)
-	b.Facts = encode(facts{Form: snapshotForm, Prefix: prefix, Sealed: s.sealed(), Dir: s.Dir, Files: s.Files, Bytes: s.Bytes, Manifest: s.Manifest, Packs: s.Packs})
+	b.Facts = encode(facts{Form: snapshotForm, Prefix: prefix, Sealed: s.sealed(), Dir: s.Dir, Files: s.Files, Bytes: s.Bytes, Manifest: s.Manifest, Packs: s.Packs, Excepted: s.Excepted})
 	return b, nil
 }
