@@ -10,11 +10,13 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"maps"
 	"path"
 	"slices"
 	"strings"
 
 	"comeback/recovery"
+	"comeback/recovery/attributes"
 	"comeback/storage"
 )
 
@@ -32,7 +34,7 @@ type archive struct {
 
 	entries  int64 // that were read, those of earlier attempts included
 	absolute int64 // names that began with a slash
-	attrs    int64 // files with extended attributes
+	attrs    int64 // files with attributes that are not restored
 	leftOut  []string
 	private  []string // directories that it does not describe
 }
@@ -177,11 +179,8 @@ func (a *archive) entry(h *tar.Header, body io.Reader) error {
 		return fmt.Errorf("%w: %s belongs to nobody: user %d, group %d", storage.ErrCorrupt, show(h.Name), h.Uid, h.Gid)
 	}
 	r := Record{Path: name, Link: h.Linkname, Mode: uint32(h.Mode & 0o7777), UID: h.Uid, GID: h.Gid, Modified: h.ModTime, Size: h.Size}
-	for key := range h.PAXRecords {
-		if strings.HasPrefix(key, "SCHILY.xattr.") || strings.HasPrefix(key, "SCHILY.acl.") {
-			a.attrs++
-			break
-		}
+	if r.Attributes, ok = attributesOf(h.PAXRecords); !ok {
+		a.attrs++
 	}
 	switch h.Typeflag {
 	case tar.TypeReg, tar.TypeCont, tar.TypeGNUSparse:
@@ -211,6 +210,22 @@ func (a *archive) entry(h *tar.Header, body io.Reader) error {
 		return fmt.Errorf("%w: %s leads nowhere", storage.ErrCorrupt, show(h.Name))
 	}
 	return a.late.add(r)
+}
+
+// attributesOf are the attributes that an archive has of an entry; all is false where it has
+// others that are not restored.
+func attributesOf(records map[string]string) (kept []attributes.Attribute, all bool) {
+	all = true
+	for _, key := range slices.Sorted(maps.Keys(records)) {
+		name, ok := strings.CutPrefix(key, inPAX)
+		switch {
+		case ok && attributes.Kept(name):
+			kept = append(kept, attributes.Attribute{Name: name, Value: []byte(records[key])})
+		case ok, strings.HasPrefix(key, "SCHILY.acl."):
+			all = false
+		}
+	}
+	return kept, all
 }
 
 // name is where in the tree an entry belongs; ok is false for what lies outside

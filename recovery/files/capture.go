@@ -17,6 +17,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"comeback/recovery"
+	"comeback/recovery/attributes"
 	"comeback/storage"
 )
 
@@ -97,7 +98,12 @@ type capture struct {
 	before   *earlier
 	links    map[[2]uint64]string // first names of files with several
 	excepted []excepted
-	done     Captured
+	// attributed says that a record has attributes; others counts names with some that are
+	// not kept, of which other is one.
+	attributed bool
+	others     int64
+	other      string
+	done       Captured
 }
 
 func newCapture(ctx context.Context, o CaptureOptions) (*capture, error) {
@@ -167,11 +173,14 @@ func (c *capture) run(ctx context.Context) error {
 	if err := errors.Join(err, c.records.Flush(), c.zip.Close()); err != nil {
 		return fmt.Errorf("write the manifest: %w", err)
 	}
-	s := snapshot{ID: c.id, Dir: c.Dir, Begun: c.done.Begun, Files: c.done.Files, Bytes: c.done.Bytes, Packs: parts, Excepted: c.excepted}
+	s := snapshot{ID: c.id, Dir: c.Dir, Begun: c.done.Begun, Files: c.done.Files, Bytes: c.done.Bytes, Packs: parts, Excepted: c.excepted, Attributed: c.attributed}
 	if s.Manifest, err = c.storeManifest(ctx); err != nil {
 		return err
 	}
 	s.Ended = c.Now().UTC()
+	if c.others > 0 {
+		c.done.LeftOut = append(c.done.LeftOut, fmt.Sprintf("%s with attributes that are not kept: %s", recovery.FormatCount(c.others, "name"), c.other))
+	}
 	c.done.Ended, c.done.Reused, c.done.Exceptions = s.Ended, c.packs.reused(), exceptions(c.excepted)
 	text := s.text()
 	_, err = c.Store.Put(ctx, c.done.Key, strings.NewReader(string(text)), storage.PutOptions{IfAbsent: true, Size: int64(len(text))})
@@ -221,11 +230,36 @@ func (c *capture) lead(dir string, led map[string]bool) error {
 			return err
 		}
 	}
-	info, err := c.root.Lstat(dir)
+	f, err := c.root.Open(dir)
 	if err != nil {
 		return err
 	}
-	return c.add(recordOf(dir, info, Directory))
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	r, err := c.described(dir, f, info, Directory)
+	if err != nil {
+		return err
+	}
+	return c.add(r)
+}
+
+// described is the record of an open file or directory, with its attributes.
+func (c *capture) described(name string, f *os.File, info fs.FileInfo, t Type) (Record, error) {
+	r := recordOf(name, info, t)
+	kept, others, err := attributes.Read(f)
+	if err != nil {
+		return r, err
+	}
+	r.Attributes = kept
+	if len(others) > 0 {
+		if c.others++; c.other == "" {
+			c.other = fmt.Sprintf("%q of %s", others[0], show(name))
+		}
+	}
+	return r, nil
 }
 
 func (c *capture) storeManifest(ctx context.Context) (part, error) {
@@ -243,19 +277,7 @@ func (c *capture) directory(ctx context.Context, name string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	info, err := c.root.Lstat(name)
-	if err != nil {
-		return c.vanished(name, err)
-	}
-	if err := c.add(recordOf(name, info, Directory)); err != nil {
-		return err
-	}
-	f, err := c.root.Open(name)
-	if err != nil {
-		return c.vanished(name, err)
-	}
-	entries, err := f.ReadDir(-1)
-	f.Close()
+	entries, err := c.open(name)
 	if err != nil {
 		return c.vanished(name, err)
 	}
@@ -266,6 +288,30 @@ func (c *capture) directory(ctx context.Context, name string) error {
 		}
 	}
 	return nil
+}
+
+// open takes the record of a directory, and lists what is in it.
+func (c *capture) open(name string) ([]fs.DirEntry, error) {
+	f, err := c.root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() { // it was one when it was seen
+		return nil, fs.ErrNotExist
+	}
+	r, err := c.described(name, f, info, Directory)
+	if err == nil {
+		err = c.add(r)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f.ReadDir(-1)
 }
 
 func (c *capture) entry(ctx context.Context, name string, e fs.DirEntry) error {
@@ -328,11 +374,14 @@ func (c *capture) readFile(ctx context.Context, name string, last bool) (again b
 	if !info.Mode().IsRegular() {
 		return false, c.vanished(name, fs.ErrNotExist)
 	}
-	r := recordOf(name, info, File)
+	r, err := c.described(name, f, info, File)
+	if err != nil {
+		return false, err
+	}
 	st := info.Sys().(*syscall.Stat_t)
 	inode := [2]uint64{uint64(st.Dev), st.Ino}
 	if first, ok := c.links[inode]; ok && st.Nlink > 1 {
-		r.Type, r.Link = HardLink, first
+		r.Type, r.Link, r.Attributes = HardLink, first, nil
 		return false, c.add(r)
 	}
 	old, ok, err := c.before.same(r)
@@ -380,6 +429,7 @@ func (c *capture) add(r Record) error {
 		}
 	}
 	c.count++
+	c.attributed = c.attributed || len(r.Attributes) > 0
 	if _, err := c.records.Write(r.appendTo(nil)); err != nil {
 		return fmt.Errorf("write the manifest: %w", err)
 	}

@@ -1,8 +1,9 @@
 // Package files brings back directory trees: uploads, attachments, whatever lies
 // beside a database. It promises that a tree is restored as it was or not at
 // all: every byte proven by what the backup recorded of it, modes, owners,
-// times, links, holes and names of any bytes kept, and nothing written outside
-// of the target, whatever an archive says.
+// times, links, holes, access control lists and other extended attributes, and names
+// of any bytes kept, and nothing written outside of the target, whatever an archive
+// says. What this host or its file system does not let it keep of these, it tells.
 //
 // It reads tar archives as people have them, plain or packed with gzip, zstd or
 // bzip2:

@@ -62,6 +62,9 @@ func (t *tree) directory(r Record) error {
 
 func (t *tree) dressDirectory(r Record) error {
 	err := t.own(r, func(uid, gid int) error { return t.root.Lchown(r.Path, uid, gid) })
+	if err == nil && len(r.Attributes) > 0 {
+		err = t.attributeDirectory(r)
+	}
 	if err == nil {
 		err = t.root.Chmod(r.Path, r.permissions())
 	}

@@ -321,7 +321,8 @@ func (p *packer) store(ctx context.Context, name string, write func(io.Writer) e
 	return part{Name: name, Size: o.Size, SHA256: hex.EncodeToString(sum.Sum(nil))}, nil
 }
 
-// header is a record as tar has it. The format of GNU holds names of any bytes.
+// header is a record as tar has it. The format of GNU holds names of any bytes, that of PAX
+// extended attributes.
 func header(r Record) *tar.Header {
 	h := &tar.Header{Format: tar.FormatGNU, Name: r.Path, Mode: int64(r.Mode), Uid: r.UID, Gid: r.GID, ModTime: r.Modified, Size: r.Size, Linkname: r.Link}
 	switch r.Type {
@@ -333,6 +334,12 @@ func header(r Record) *tar.Header {
 		h.Typeflag, h.Mode = tar.TypeSymlink, 0o777
 	case HardLink:
 		h.Typeflag = tar.TypeLink
+	}
+	if len(r.Attributes) > 0 {
+		h.Format, h.PAXRecords = tar.FormatPAX, map[string]string{}
+		for _, a := range r.Attributes {
+			h.PAXRecords[inPAX+a.Name] = string(a.Value)
+		}
 	}
 	return h
 }

@@ -2,6 +2,7 @@ package files
 
 import (
 	"bufio"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"comeback/recovery/attributes"
 	"comeback/storage"
 )
 
@@ -30,7 +32,12 @@ const (
 //	TYPE PACK AT SHA256 SIZE MODE UID GID MODIFIED CHANGED PATH
 //
 // ended by a NUL byte, so that a path may hold any other; fields that mean
-// nothing are "-". Links are followed by where they lead and another NUL byte.
+// nothing are "-". Links are followed by where they lead and another NUL byte, and
+// each extended attribute follows as
+//
+//	x BASE64 SCHILY.xattr.NAME
+//
+// and a NUL byte: its value, and its name as PAX has it.
 type Record struct {
 	Type Type
 	// Path is relative to the tree and clean; "." is the tree itself.
@@ -50,10 +57,16 @@ type Record struct {
 	// the frame with them begins.
 	Pack int
 	At   int64
+	// Attributes are the extended ones, by name. Links have none.
+	Attributes []attributes.Attribute
 }
 
-// maxText bounds one path or link; Linux takes 4096 bytes.
-const maxText = 64 << 10
+// maxText bounds one path, link or attribute; Linux takes 4096 bytes, and 64 KB of an
+// attribute.
+const maxText = 128 << 10
+
+// inPAX is what PAX calls extended attributes, before their names.
+const inPAX = "SCHILY.xattr."
 
 // appendTo writes the record's text.
 func (r Record) appendTo(b []byte) []byte {
@@ -86,7 +99,39 @@ func (r Record) appendTo(b []byte) []byte {
 	if r.Type == Symlink || r.Type == HardLink {
 		b = append(append(b, r.Link...), 0)
 	}
+	for _, a := range r.Attributes {
+		b = base64.StdEncoding.AppendEncode(append(b, attributePrefix...), a.Value)
+		b = append(append(b, " "+inPAX+a.Name...), 0)
+	}
 	return b
+}
+
+// attributePrefix tells the texts of attributes from those of records.
+const attributePrefix = "x "
+
+// readAttributes reads those that follow a record.
+func readAttributes(r *bufio.Reader) (all []attributes.Attribute, err error) {
+	for {
+		next, err := r.Peek(len(attributePrefix))
+		if err != nil || string(next) != attributePrefix {
+			return all, nil // what is wrong with the stream the next record tells
+		}
+		text, err := readText(r)
+		if err != nil {
+			return nil, unexpected(err)
+		}
+		f := strings.SplitN(text, " ", 3)
+		bad := fmt.Errorf("%w: not an attribute: %.80q", storage.ErrCorrupt, text)
+		if len(f) != 3 {
+			return nil, bad
+		}
+		name, ok := strings.CutPrefix(f[2], inPAX)
+		value, err := base64.StdEncoding.Strict().DecodeString(f[1])
+		if err != nil || !ok || name == "" || strings.ContainsAny(f[1], "\r\n") || len(all) > 0 && all[len(all)-1].Name >= name {
+			return nil, bad
+		}
+		all = append(all, attributes.Attribute{Name: name, Value: value})
+	}
 }
 
 func orDash(s string) string {
@@ -116,8 +161,8 @@ func readText(r *bufio.Reader) (string, error) {
 	}
 }
 
-// readRecord reads the record whose first text is given; the rest of a link
-// comes from r.
+// readRecord reads the record whose first text is given; the rest of a link, and
+// the attributes, come from r.
 func readRecord(text string, r *bufio.Reader) (Record, error) {
 	bad := func(what string) (Record, error) {
 		return Record{}, fmt.Errorf("%w: a record has no %s: %.80q", storage.ErrCorrupt, what, text)
@@ -173,6 +218,9 @@ func readRecord(text string, r *bufio.Reader) (Record, error) {
 	case Directory:
 	default:
 		return bad("known type")
+	}
+	if e.Attributes, err = readAttributes(r); err != nil {
+		return Record{}, fmt.Errorf("read the attributes of %.80q: %w", e.Path, err)
 	}
 	return e, nil
 }

@@ -6,18 +6,22 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"comeback/recovery/attributes"
 )
 
 func FuzzReadRecords(f *testing.F) {
 	at := time.Unix(1550000000, 7).UTC()
 	for _, r := range []Record{
 		{Type: File, Path: "a/b\n c", Mode: 0o4755, UID: 1, GID: 2, Modified: at, Changed: at, Size: 5, SHA256: strings.Repeat("ab", 32), Pack: 3, At: 9},
+		{Type: File, Path: "with", Modified: at, Changed: at, Attributes: []attributes.Attribute{{Name: "user.a b", Value: []byte("\x00\n =")}, {Name: "user.empty", Value: []byte{}}}},
 		{Type: Directory, Path: ".", Mode: 0o700, Modified: at, Changed: at},
 		{Type: Symlink, Path: "\xff", Link: "../x", Modified: at, Changed: at},
 		{Type: HardLink, Path: "b", Link: "a", Modified: at, Changed: at},
 	} {
 		f.Add(r.appendTo(nil))
 	}
+	f.Add([]byte("d - - - - 755 0 0 1.000000000 0.000000000 a\x00x YQ== SCHILY.xattr.user.x\x00"))
 	f.Add([]byte("d - - - - 755 0 0 1.000000000 0.000000000 ../x\x00"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		for r, err := range readRecords(bytes.NewReader(text)) {

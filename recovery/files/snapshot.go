@@ -38,14 +38,16 @@ import (
 //
 //	zstd -dc packs/ID-tree.tar.zst | tar -xp --numeric-owner
 //
-// (and packs/ID-tree2.tar.zst and so on, where a tree has that many directories).
+// (and packs/ID-tree2.tar.zst and so on, where a tree has that many directories). Where the
+// .snapshot says `attributes`, tar brings them back, too, with --xattrs --xattrs-include='*';
+// those of a file are as they were when it was packed.
 
 // The versions of snapshots: plainFormat is that of one which SnapshotFormat adds nothing to,
 // so that older programs read it, too. They refuse the newer one in words.
 const (
 	plainFormat = 1
 	// SnapshotFormat is the newest that this package writes and reads: it tells files that
-	// are not as they were when the tree was read.
+	// are not as they were when the tree was read, and has extended attributes.
 	SnapshotFormat = 2
 )
 
@@ -60,6 +62,8 @@ type snapshot struct {
 	Packs        []part
 	// Excepted are files that were written to whenever they were read.
 	Excepted []excepted
+	// Attributed says that records have extended attributes.
+	Attributed bool
 }
 
 // excepted is a file that is not in a snapshot as it was when the tree was read.
@@ -113,7 +117,7 @@ func (s snapshot) sealed() bool { return strings.HasSuffix(s.Manifest.Name, seal
 func (s snapshot) text() []byte {
 	var b strings.Builder
 	format := plainFormat
-	if len(s.Excepted) > 0 {
+	if len(s.Excepted) > 0 || s.Attributed {
 		format = SnapshotFormat
 	}
 	fmt.Fprintf(&b, "comeback-snapshot %d\nof %q\nbegun %s\nended %s\nfiles %d\nbytes %d\nmanifest %s %d %s\n", format, s.Dir,
@@ -121,6 +125,9 @@ func (s snapshot) text() []byte {
 		s.Manifest.Name, s.Manifest.Size, s.Manifest.SHA256)
 	for i, p := range s.Packs {
 		fmt.Fprintf(&b, "pack %d %s %d %s %d\n", i, p.Name, p.Size, p.SHA256, p.Files)
+	}
+	if s.Attributed {
+		b.WriteString("attributes\n")
 	}
 	for _, e := range s.Excepted {
 		fmt.Fprintf(&b, "excepted %s %q\n", map[bool]string{true: "kept", false: "missing"}[e.Kept], e.Path)
@@ -160,6 +167,8 @@ func parseSnapshot(in io.Reader) (s snapshot, err error) {
 			var p part
 			p, err = parsePart(f[2:5], f[5])
 			s.Packs = append(s.Packs, p)
+		case len(f) == 1 && f[0] == "attributes":
+			s.Attributed = true
 		case len(f) > 2 && f[0] == "excepted" && (f[1] == "kept" || f[1] == "missing"):
 			e := excepted{Kept: f[1] == "kept"}
 			e.Path, err = strconv.Unquote(strings.TrimPrefix(lines.Text(), "excepted "+f[1]+" "))

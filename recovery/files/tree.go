@@ -30,6 +30,7 @@ type tree struct {
 	// outside counts links that lead out of the tree.
 	outside atomic.Int64
 	leads   atomic.Pointer[string] // one of them
+	unset   unset
 }
 
 // openTree opens a directory to write into; it is made where it is not there.
@@ -41,7 +42,7 @@ func openTree(dir string) (*tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the tree: %w", err)
 	}
-	return &tree{root: root, give: os.Geteuid() == 0}, nil
+	return &tree{root: root, give: os.Geteuid() == 0, unset: unset{kept: dir + ".unset"}}, nil
 }
 
 func (t *tree) Close() error { return t.root.Close() }
@@ -115,10 +116,13 @@ func (t *tree) mkdir(name string) error {
 	return nil
 }
 
-// dress gives an open file its owner, mode and time. The mode comes after the
-// owner, whose change takes the set-user-ID bit away.
+// dress gives an open file its owner, attributes, mode and time. The mode comes after the
+// owner, whose change takes the set-user-ID bit away, and capabilities.
 func (t *tree) dress(out *os.File, r Record) error {
 	if err := t.own(r, out.Chown); err != nil {
+		return err
+	}
+	if err := t.attribute(out, r); err != nil {
 		return err
 	}
 	if err := out.Chmod(r.permissions()); err != nil {

@@ -12,11 +12,12 @@ import (
 	"syscall"
 
 	"comeback/recovery"
+	"comeback/recovery/attributes"
 	"comeback/recovery/exchange"
 )
 
-// dress gives the directories that the backup does not describe the owner and mode of
-// those that are live, before they take their place: private ones would shut out whoever
+// dress gives the directories that the backup does not describe the owner, mode and extended
+// attributes (access control lists, too) of those that are live, before they take their place: private ones would shut out whoever
 // uses the tree. What live has not as a directory is as the directory above, in the tree;
 // the tree itself stays private then. It may be repeated; a tree that is live by now was
 // dressed.
@@ -46,15 +47,18 @@ func (a args) dress(pair exchange.Pair) (remarks, toDo []string, err error) {
 		return nil, nil, err
 	}
 	alike, first, others := 0, "", 0
+	var unset []string
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(list), "\x00"), "\x00") {
 		var like fs.FileInfo
 		err := fs.ErrNotExist
+		in, of := live, name
 		if live != nil {
 			like, err = live.Lstat(name)
 		}
 		if err == nil && like.IsDir() {
 			alike++
 		} else {
+			in, of = restored, path.Dir(name)
 			if others++; first == "" && name != "." {
 				first = name
 			}
@@ -79,6 +83,11 @@ func (a args) dress(pair exchange.Pair) (remarks, toDo []string, err error) {
 		} else {
 			err = nil
 		}
+		if err == nil && (name != "." || live != nil && in == live) {
+			failed, errAttributes := attributesLike(restored, name, in, of)
+			err = errAttributes
+			unset = append(unset, failed...)
+		}
 		if err := errors.Join(err, restored.Chmod(name, mode)); err != nil {
 			return nil, nil, fmt.Errorf("give %s its owner and mode: %w", strconv.Quote(name), err)
 		}
@@ -90,7 +99,38 @@ func (a args) dress(pair exchange.Pair) (remarks, toDo []string, err error) {
 		remarks = append(remarks, fmt.Sprintf("%s that neither the backup describes nor live has, %s the first, got owner and mode of the directory above: look whether whoever uses them may write there",
 			directories(others), strconv.Quote(first)))
 	}
+	if len(unset) > 0 {
+		toDo = append(toDo, fmt.Sprintf("give %s, in %s, the attributes that could not be set, %s the first", directories(len(unset)), pair.Live, unset[0]))
+	}
 	return remarks, toDo, nil
+}
+
+// attributesLike gives a directory the extended attributes of another one, and says what
+// could not be read or set.
+func attributesLike(restored *os.Root, name string, in *os.Root, of string) (failed []string, err error) {
+	like, err := in.Open(of)
+	if errors.Is(err, fs.ErrPermission) {
+		return []string{fmt.Sprintf("those of %s, which may not be read", strconv.Quote(of))}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer like.Close()
+	all, _, err := attributes.Read(like)
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	to, err := restored.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer to.Close()
+	for _, a := range all {
+		if err := attributes.Set(to, a); err != nil && a.Name != attributes.Label && failed == nil {
+			failed = []string{fmt.Sprintf("%s of %s: %v", a.Name, strconv.Quote(name), err)}
+		}
+	}
+	return failed, nil
 }
 
 func directories(n int) string {

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"comeback/recovery"
 	"comeback/recovery/exchange"
 )
@@ -472,6 +474,37 @@ func TestSwap_dresses(t *testing.T) {
 		}
 		if got := info.Sys().(*syscall.Stat_t).Uid; info.Mode() != mode|fs.ModeDir || int(got) != want {
 			t.Errorf("%s is %s of %d", name, info.Mode(), got)
+		}
+	}
+}
+
+// They have the attributes of those, too.
+func TestSwap_dressesAttributes(t *testing.T) {
+	dir := t.TempDir()
+	live, scratch := filepath.Join(dir, "uploads"), filepath.Join(dir, "scratch")
+	beside := filepath.Join(scratch, "tree")
+	if err := errors.Join(os.MkdirAll(filepath.Join(live, "a"), 0o700), os.MkdirAll(filepath.Join(beside, "a", "new"), 0o700), os.Mkdir(filepath.Join(beside, "described"), 0o700),
+		os.WriteFile(filepath.Join(scratch, recovery.UndescribedFile), []byte("a\x00a/new\x00"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setxattr(filepath.Join(live, "a"), "user.x", []byte("as live"), 0); errors.Is(err, unix.ENOTSUP) {
+		t.Skip("the file system of ", dir, " has no user.x")
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	env := restoredAt{url: (&url.URL{Scheme: "file", Path: beside}).String()}
+	o, err := swap{}.Do(t.Context(), env, recovery.NewStep("swap", swapName, "make it live", args{Component: "uploads", Path: live, Aside: live + ".old-7c31"}))
+	if err != nil || len(o.ToDo) > 0 {
+		t.Fatal(o.ToDo, err)
+	}
+	for name, want := range map[string]string{"a": "as live", "a/new": "as live", "described": ""} {
+		value := make([]byte, 100)
+		n, err := unix.Getxattr(filepath.Join(live, name), "user.x", value)
+		if errors.Is(err, unix.ENODATA) {
+			n, err = 0, nil
+		}
+		if err != nil || string(value[:n]) != want {
+			t.Errorf("%s has %q, %v", name, value[:max(n, 0)], err)
 		}
 	}
 }

@@ -1,0 +1,108 @@
+// Package attributes reads and sets what a file system keeps with a file beside its owner,
+// mode and times: access control lists, capabilities, labels of SELinux, and what programs
+// note as user.*.
+//
+// It never follows a link: it is given open files.
+package attributes
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Attribute is one attribute of a file, by its name in the kernel: "user.origin",
+// "system.posix_acl_default".
+type Attribute struct {
+	Name  string
+	Value []byte
+}
+
+// Label is the attribute that SELinux keeps its label in: a host without SELinux may not let
+// it be set, and restorecon sets it anew.
+const Label = "security.selinux"
+
+// Kept reports whether an attribute is one that a backup keeps. Those of one host alone, such
+// as trusted.* and what a file system notes for itself, are not.
+func Kept(name string) bool {
+	switch name {
+	case "security.capability", Label, "system.posix_acl_access", "system.posix_acl_default":
+		return true
+	}
+	return strings.HasPrefix(name, "user.")
+}
+
+// Read lists the attributes of an open file that a backup keeps, by name, and the names of
+// all others. A file system that has none gives none.
+func Read(f *os.File) (kept []Attribute, others []string, err error) {
+	names, err := list(f)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, name := range names {
+		if !Kept(name) {
+			others = append(others, name)
+			continue
+		}
+		value, err := get(f, name)
+		switch {
+		case errors.Is(err, unix.ENODATA): // it went meanwhile
+		case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES), errors.Is(err, unix.ENOTSUP):
+			others = append(others, name)
+		case err != nil:
+			return nil, nil, &os.PathError{Op: "read the attribute " + name + " of", Path: f.Name(), Err: err}
+		default:
+			kept = append(kept, Attribute{name, value})
+		}
+	}
+	return kept, others, nil
+}
+
+// list gives the names of a file's attributes, in order.
+func list(f *os.File) ([]string, error) {
+	text, err := whole(func(b []byte) (int, error) { return unix.Flistxattr(int(f.Fd()), b) })
+	if errors.Is(err, unix.ENOTSUP) || len(text) == 0 && err == nil {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, &os.PathError{Op: "list the attributes of", Path: f.Name(), Err: err}
+	}
+	names := strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00")
+	slices.Sort(names)
+	return names, nil
+}
+
+func get(f *os.File, name string) ([]byte, error) {
+	return whole(func(b []byte) (int, error) { return unix.Fgetxattr(int(f.Fd()), name, b) })
+}
+
+// usual is how much most attributes take.
+const usual = 256
+
+// whole reads what read gives into room that is large enough for it.
+func whole(read func([]byte) (int, error)) ([]byte, error) {
+	b := make([]byte, usual)
+	for {
+		n, err := read(b)
+		if errors.Is(err, unix.ERANGE) {
+			if n, err = read(nil); err == nil { // it may grow until it is read
+				b = make([]byte, n+usual)
+				continue
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		return bytes.Clone(b[:n]), nil
+	}
+}
+
+// Set gives an open file an attribute.
+func Set(f *os.File, a Attribute) error { return unix.Fsetxattr(int(f.Fd()), a.Name, a.Value, 0) }
+
+// None reports whether a failure to set an attribute is that the file system has no such.
+func None(err error) bool { return errors.Is(err, unix.ENOTSUP) }

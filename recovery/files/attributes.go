@@ -1,0 +1,135 @@
+package files
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"sync"
+
+	"comeback/recovery"
+	"comeback/recovery/attributes"
+)
+
+// Why an attribute was not set.
+const (
+	noneThere  = "none"   // the file system has no such
+	notAllowed = "rights" // it is the host's, which this user may not set here
+	refused    = "refused"
+)
+
+// unset is what was not set of the attributes of a tree, by why. Its first of each are kept
+// in a file beside the tree, so that what an attempt has not set is told by the last one.
+type unset struct {
+	kept string
+	mu   sync.Mutex
+	says map[string]notSet
+}
+
+// notSet counts names, of which First is one.
+type notSet struct {
+	Names int64  `json:"names,string"`
+	First string `json:"first"`
+}
+
+// attribute gives an open file its attributes. What cannot be set is noted.
+func (t *tree) attribute(f *os.File, r Record) error {
+	failed := ""
+	for _, a := range r.Attributes {
+		err := attributes.Set(f, a)
+		if err == nil {
+			continue
+		}
+		why := refused
+		switch {
+		case attributes.None(err):
+			why = noneThere
+		case !errors.Is(err, fs.ErrPermission):
+		case a.Name == attributes.Label, !t.give && strings.HasPrefix(a.Name, "security."):
+			why = notAllowed
+		}
+		if why == failed {
+			continue // one name counts once
+		}
+		failed = why
+		if err := t.unset.note(why, fmt.Sprintf("%s of %s: %v", a.Name, show(r.Path), err)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tree) attributeDirectory(r Record) error {
+	f, err := t.root.Open(r.Path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(t.attribute(f, r), f.Close())
+}
+
+// note counts one name; the first of its kind is durable when the tree is.
+func (u *unset) note(why, first string) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if err := u.load(); err != nil {
+		return err
+	}
+	n, known := u.says[why]
+	if n.Names++; !known {
+		n.First = first
+	}
+	u.says[why] = n
+	if known {
+		return nil
+	}
+	b, err := json.Marshal(u.says)
+	if err == nil {
+		err = os.WriteFile(u.kept, b, 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("note what was not set: %w", err)
+	}
+	return nil
+}
+
+// load reads what an earlier attempt has noted: at least so many.
+func (u *unset) load() error {
+	if u.says != nil {
+		return nil
+	}
+	u.says = map[string]notSet{}
+	b, err := os.ReadFile(u.kept)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && json.Unmarshal(bytes.TrimSpace(b), &u.says) != nil {
+		u.says = map[string]notSet{} // it was cut off; what is noted now comes in its place
+	}
+	return err
+}
+
+// tell adds to an outcome what was not set.
+func (u *unset) tell(o *recovery.Outcome) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if err := u.load(); err != nil {
+		return err
+	}
+	of := func(why string) (string, bool) {
+		n, ok := u.says[why]
+		return recovery.FormatCount(n.Names, "name") + ", the first " + n.First, ok
+	}
+	if says, ok := of(refused); ok {
+		o.Exceptions = append(o.Exceptions, "attributes could not be set of "+says)
+	}
+	if says, ok := of(noneThere); ok {
+		o.Remarks = append(o.Remarks, "the file system here has no such attributes, and lacks them of "+says)
+	}
+	if says, ok := of(notAllowed); ok {
+		o.Remarks = append(o.Remarks, "attributes of the host were not set, which this user may not here (labels: restorecon), of "+says)
+	}
+	return nil
+}

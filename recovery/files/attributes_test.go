@@ -1,0 +1,219 @@
+package files_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"comeback/recovery"
+	"comeback/recovery/files"
+	"comeback/storage"
+)
+
+// setAttribute sets an attribute by its path; a file system that has no such ends the test.
+func setAttribute(t testing.TB, path, name string, value []byte) {
+	t.Helper()
+	err := unix.Setxattr(path, name, value, 0)
+	if errors.Is(err, unix.ENOTSUP) {
+		t.Skipf("the file system of %s has no %s", path, name)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// acl is an access control list as the kernel takes it: the owner may do everything, the
+// user 33, too, all others may read.
+func acl() []byte {
+	b := binary.LittleEndian.AppendUint32(nil, 2)
+	for _, e := range []struct {
+		tag, may uint16
+		id       uint32
+	}{{1, 7, ^uint32(0)}, {2, 7, 33}, {4, 5, ^uint32(0)}, {16, 7, ^uint32(0)}, {32, 5, ^uint32(0)}} {
+		b = binary.LittleEndian.AppendUint16(b, e.tag)
+		b = binary.LittleEndian.AppendUint16(b, e.may)
+		b = binary.LittleEndian.AppendUint32(b, e.id)
+	}
+	return b
+}
+
+// attributedTree is an odd tree with attributes of all sorts that are kept.
+func attributedTree(t testing.TB) string {
+	t.Helper()
+	dir := oddTree(t)
+	at := func(name string) string { return filepath.Join(dir, name) }
+	setAttribute(t, at("a"), "user.origin", []byte("https://example.org/a"))
+	setAttribute(t, at("a"), "user.any bytes", []byte("\x00\n\xff"))
+	setAttribute(t, at("not utf-8 \xff\xfe/caf\xe9.txt"), "user.empty", nil)
+	setAttribute(t, at("sparse"), "user.large", bytes.Repeat([]byte("x"), 1000))
+	setAttribute(t, at("2026/02"), "system.posix_acl_default", acl())
+	setAttribute(t, at("2026/02"), "system.posix_acl_access", acl())
+	setAttribute(t, at("2026/01/photo-1.jpg"), "system.posix_acl_access", acl())
+	setAttribute(t, at("."), "user.tree", []byte("itself"))
+	if os.Geteuid() == 0 {
+		setAttribute(t, at("program"), "security.capability", []byte("\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"))
+	}
+	return dir
+}
+
+// attributesOf tells the attributes of a tree, a line each.
+func attributesOf(t testing.TB, dir string) string {
+	t.Helper()
+	var b strings.Builder
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		names := make([]byte, 4096)
+		n, err := unix.Llistxattr(path, names)
+		if err != nil {
+			return err
+		}
+		listed := strings.Split(strings.TrimSuffix(string(names[:n]), "\x00"), "\x00")
+		slices.Sort(listed)
+		for _, name := range listed {
+			value := make([]byte, 4096)
+			if name == "" {
+				continue
+			}
+			n, err := unix.Lgetxattr(path, name, value)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(&b, "%q %q %q\n", strings.TrimPrefix(path, dir), name, value[:n])
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// attributesIn restores the newest backup, and tells the attributes of the tree, and its mode
+// and all else.
+func attributesIn(t *testing.T, store storage.Store) (attributes, tree string, o recovery.Outcome) {
+	t.Helper()
+	run := options(t, engine(), component, store)
+	run.Probe = func(_ context.Context, env recovery.Env) error {
+		dir, err := treeOf(env, component.Name)
+		if err == nil {
+			attributes = attributesOf(t, dir)
+		}
+		return err
+	}
+	end, tree := restore(t, run)
+	passed(t, end)
+	return attributes, tree, end.Steps[0].Outcome
+}
+
+// What a file system keeps with a name comes back with it, from a snapshot that builds on
+// another one as well, and by hand.
+func TestSnapshot_attributes(t *testing.T) {
+	dir := attributedTree(t)
+	store := directory(t, nil)
+	want := attributesOf(t, dir)
+	for n := range 2 {
+		c := capture(t, dir, store, later(n+1))
+		if len(c.LeftOut) > 0 || n > 0 && c.New > 0 {
+			t.Errorf("%+v", c)
+		}
+		got, tree, o := attributesIn(t, store)
+		if diff := cmp.Diff(want, got); diff != "" || len(o.Exceptions) > 0 {
+			t.Errorf("%q: %s", o.Exceptions, diff)
+		}
+		if diff := cmp.Diff(describe(t, dir), tree); diff != "" {
+			t.Error(diff)
+		}
+	}
+	// An attribute is a change of its own.
+	setAttribute(t, filepath.Join(dir, "a"), "user.origin", []byte("another"))
+	capture(t, dir, store, later(3))
+	if got, _, _ := attributesIn(t, store); got != attributesOf(t, dir) || got == want {
+		t.Error(cmp.Diff(attributesOf(t, dir), got))
+	}
+	t.Run("by hand", func(t *testing.T) {
+		store := directory(t, nil)
+		c := capture(t, dir, store, later(1))
+		packs, err := filepath.Glob(filepath.Join(strings.TrimPrefix(store.URL(), "file://"), "uploads/packs/*.tar.zst"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		tree := t.TempDir()
+		for _, pack := range packs {
+			cmd := exec.Command("sh", "-c", `zstd -dc "$1" | tar -C "$2" -xp --numeric-owner --xattrs --xattrs-include='*'`, "-", pack, tree)
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%s: %v: %s", c.Key, err, out)
+			}
+		}
+		if diff := cmp.Diff(attributesOf(t, dir), attributesOf(t, tree)); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// A snapshot without any is one that older programs read.
+func TestSnapshot_formats(t *testing.T) {
+	store := directory(t, nil)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "a")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	format := func(c files.Captured) string {
+		t.Helper()
+		text, err := os.ReadFile(filepath.Join(strings.TrimPrefix(store.URL(), "file://"), c.Key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, _, _ := strings.Cut(string(text), "\n")
+		return first
+	}
+	if got := format(capture(t, dir, store, later(1))); got != "comeback-snapshot 1" {
+		t.Errorf("without attributes it is %q", got)
+	}
+	setAttribute(t, file, "user.x", []byte("x"))
+	if got := format(capture(t, dir, store, later(2))); got != "comeback-snapshot 2" {
+		t.Errorf("with attributes it is %q", got)
+	}
+}
+
+// The attributes of an archive come back, too; lists as text, and what belongs to one host,
+// are told.
+func TestArchive_attributes(t *testing.T) {
+	probe := filepath.Join(t.TempDir(), "probe")
+	if err := os.WriteFile(probe, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	setAttribute(t, probe, "user.x", nil)
+	member := func(name string, typ byte, records ...string) member {
+		m := member{Header: tar.Header{Name: name, Typeflag: typ, Mode: 0o755, Uid: os.Getuid(), Gid: os.Getgid(), Format: tar.FormatPAX, PAXRecords: map[string]string{}}}
+		for i := 0; i < len(records); i += 2 {
+			m.PAXRecords[records[i]] = records[i+1]
+		}
+		return m
+	}
+	store := directory(t, map[string][]byte{"uploads/20261122T010000Z.tar": tarOf(t,
+		member("uploads/", tar.TypeDir, "SCHILY.xattr.user.d", "\x00"), member("uploads/a", tar.TypeReg, "SCHILY.xattr.user.f", "b", "SCHILY.xattr.trusted.t", "c"),
+		member("uploads/b", tar.TypeReg, "SCHILY.acl.access", "user::rwx"))})
+	got, _, o := attributesIn(t, store)
+	if want := "\"\" \"user.d\" \"\\x00\"\n\"/a\" \"user.f\" \"b\"\n"; got != want {
+		t.Errorf("it has %s, want %s", got, want)
+	}
+	if says := strings.Join(o.Remarks, "; "); !strings.Contains(says, "of 2 files were not restored") {
+		t.Errorf("it says %q", says)
+	}
+}
