@@ -14,8 +14,11 @@ import (
 // is the way to them. Reading asks for versions by their ids. What is put is put now, and
 // is not seen: [Current] gives the store as it is.
 //
-// A store that keeps no versions is ErrConfig. Where the store gives versions the time at
-// which they were replaced and not their own, a list ends with ErrConfig, too.
+// A store that knows no versions is ErrConfig. Where the store gives versions the time at
+// which they were replaced and not their own, a list ends with ErrConfig, too. What a bucket
+// does not keep cannot be told: while versioning was off, a later object takes the place of
+// the one before it. Nor is a time a proof: S3 gives an object that came in parts the time at
+// which its upload began.
 func AsOf(s Store, moment time.Time) (Store, error) {
 	versions, ok := As[Versioner](s)
 	if !ok {
@@ -41,6 +44,16 @@ type asOf struct {
 var _ Ranger = (*asOf)(nil)
 
 func (s *asOf) Unwrap() Store { return s.Store }
+
+func (s *asOf) then() time.Time { return s.moment }
+
+// Then is the moment as of which a store is given; zero where it is given as it is.
+func Then(s Store) time.Time {
+	if d, ok := As[interface{ then() time.Time }](s); ok {
+		return d.then()
+	}
+	return time.Time{}
+}
 
 // List yields of each key the newest version that is not younger than the moment.
 func (s *asOf) List(ctx context.Context, prefix string) iter.Seq2[Object, error] {

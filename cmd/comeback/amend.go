@@ -24,11 +24,7 @@ func (a *app) amendment(ctx context.Context, s recovery.Session, state recovery.
 		return recovery.Amended{}, recovery.Errorf("put the runbook back as it was, or stop the run and begin another",
 			"the runbook was changed after the run had begun").WithExit(recovery.Refused)
 	}
-	for i, c := range b.Copies {
-		if j := slices.IndexFunc(old.Copies, func(was recovery.Copy) bool { return was.Name == c.Name }); j >= 0 {
-			b.Copies[i].AsOf = old.Copies[j].AsOf
-		}
-	}
+	b.readAs(old)
 	cat, err := a.survey(ctx, b, nil)
 	if err != nil {
 		return recovery.Amended{}, err

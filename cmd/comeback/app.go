@@ -162,16 +162,15 @@ func (a *app) opened(ctx context.Context, path string, parse func(path string, b
 	if err != nil {
 		return nil, problems, err
 	}
-	found := a.onlyFound(asked, path)
-	if found {
-		if err := runsPrograms(path, rb); err != nil {
-			return nil, problems, err
+	if err := a.runsPrograms(asked, path, rb); err != nil {
+		return nil, problems, err
+	}
+	if a.books.then(abs) {
+		for i := range rb.Copies {
+			rb.Copies[i].AsOf = a.asOf
 		}
 	}
-	for i := range rb.Copies {
-		rb.Copies[i].AsOf = a.asOf
-	}
-	return &book{Runbook: rb, path: abs, found: found, bytes: b, secrets: a.secrets.For(rb.Needs),
+	return &book{Runbook: rb, path: abs, found: onlyFound(asked, path), bytes: b, secrets: a.secrets.For(rb.Needs),
 		source: recovery.Source{Path: abs, SHA256: sumOf(b)}}, problems, nil
 }
 

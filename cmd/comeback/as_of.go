@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +32,24 @@ func (f thenFlag) Set(text string) error {
 	}
 	f.app.asOf = w.Time
 	return nil
+}
+
+// readAs lets a runbook's copies be read as those of a plan are.
+func (b *book) readAs(p *recovery.Plan) {
+	for i, c := range b.Copies {
+		if j := slices.IndexFunc(p.Copies, func(was recovery.Copy) bool { return was.Name == c.Name }); j >= 0 {
+			b.Copies[i].AsOf = p.Copies[j].AsOf
+		}
+	}
+}
+
+// readAs lets the copies of a run's runbook be read as the run does, for whoever looks at it.
+func (a *app) readAs(p *recovery.Plan) {
+	for _, c := range p.Copies {
+		if a.asOf.IsZero() {
+			a.asOf = c.AsOf
+		}
+	}
 }
 
 // readThen says which copies are read as they were.

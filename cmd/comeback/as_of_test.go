@@ -79,6 +79,15 @@ func TestAsOf(t *testing.T) {
 	if err != nil || !strings.Contains(string(text), "read as it was at "+at) {
 		t.Errorf("%v, the report says %s", err, text)
 	}
+	r.run(t.Context(), "moments", url, "--as-of", at, "--switch-wal").has(t, recovery.Usage, "leave out one of them")
+	// What reads a copy by its own program would tell of what is there now.
+	restic := strings.Replace(bucketBook, "pages: {kind: files, path:", "pages: {kind: files, with: restic, password: secret, path:", 1)
+	if err := os.WriteFile(book, []byte(restic), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.run(t.Context(), "moments", book, "--as-of", at); !strings.Contains(got.out+got.err, "nearby cannot be read as it was at "+at+": restic") {
+		t.Errorf("exit %d, %s%s", got.code, got.out, got.err)
+	}
 	// Before there was anything there is nothing.
 	r.run(t.Context(), "rehearse", url, "--as-of", stored.Add(-time.Hour).Format(time.RFC3339), "--plain").has(t, recovery.Usage, "holds no runbook")
 }

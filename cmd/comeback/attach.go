@@ -107,6 +107,7 @@ func (a *app) attach(ctx context.Context, id string, plain, ask bool, takeOver s
 	if err := a.take(ctx, s, takeOver); err != nil {
 		return err
 	}
+	a.readAs(s.Plan())
 	switch c := (choices{mode: s.Plan().Mode}); {
 	case console:
 		return a.show(ctx, tui.Start{Session: s}, c)
@@ -158,6 +159,7 @@ func (a *app) resume(ctx context.Context, id string, plain, unattended bool, con
 	if r.State.Result != "" {
 		return a.conclude(r)
 	}
+	a.readAs(r.Plan)
 	values, err := a.askSecrets(r)
 	if err != nil {
 		return err

@@ -80,8 +80,11 @@ Exit codes:
 
 // backupOptions are what every backup of a runbook is given.
 func (a *app) backupOptions(b *book, o backupAsked) (backup.Options, error) {
-	options := backup.Options{System: b.System, Engines: engines(), OpenStore: opener(b.secrets), Runbook: b.bytes, RunbookSignature: b.signature(), Secret: b.secrets.Expand,
+	options := backup.Options{System: b.System, Engines: engines(), OpenStore: opener(b.secrets), Runbook: b.bytes, RunbookSHA256: b.source.SHA256, RunbookSignature: a.signatureOf(b), Secret: b.secrets.Expand,
 		Redact: a.redact, Now: a.now}
+	if b.found {
+		options.Runbook = nil // it is carried into no other copy
+	}
 	for _, c := range plan.Components(b.Runbook) {
 		if o.component == "" || c.Name == o.component {
 			options.Components = append(options.Components, c)

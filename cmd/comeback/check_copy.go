@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -72,11 +73,12 @@ func (a *app) gatherCopy(ctx context.Context, b *book, c recovery.Copy, canary b
 			seen.Locking = &locking
 		}
 	}
-	k := backup.Keeping{System: b.System, Text: b.bytes, Signature: b.signature(), At: a.now(), Changed: changed(b.path)}
+	signature, errSigned := b.signature()
+	k := backup.Keeping{System: b.System, Text: b.bytes, Signature: signature, At: a.now(), Changed: changed(b.path)}
 	if canary {
 		seen.Canary = check.Canary(ctx, store, a.now())
 		if !inCopy(b.path) { // as backups do: where others take these, nothing else brings it there
-			seen.RunbookErr = k.Keep(ctx, store)
+			seen.RunbookErr = errors.Join(k.Keep(ctx, store), errSigned)
 		}
 	}
 	all, err := backup.Runbooks(ctx, store, b.System)

@@ -177,10 +177,8 @@ func (d *desk) Open(ctx context.Context, path string) (*tui.Opened, error) {
 		return nil, err
 	}
 	rb, _ := parse(path, b)
-	if d.app.onlyFound(asked, path) {
-		if err := runsPrograms(path, rb); err != nil {
-			return nil, err
-		}
+	if err := d.app.runsPrograms(asked, path, rb); err != nil {
+		return nil, err
 	}
 	if path, err = absolute(path); err != nil {
 		return nil, err

@@ -42,6 +42,9 @@ func (d *desk) checked(b *book, cat catalogue.Catalogue, whole *recovery.Assessm
 	}
 	d.surveys[b.path] = cat
 	d.mu.Unlock()
+	if !d.app.asOf.IsZero() {
+		return nil // what was there then says nothing of what is
+	}
 	home, err := d.app.home()
 	if err != nil {
 		return err

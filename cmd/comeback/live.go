@@ -12,6 +12,7 @@ import (
 	"comeback/recovery/plan"
 	"comeback/recovery/postgres"
 	"comeback/recovery/rescue"
+	"comeback/storage"
 )
 
 // lookLive reads the live targets of a recovery, side by side with nothing: each
@@ -77,6 +78,7 @@ func (a *app) countLosses(ctx context.Context, b *book, cat catalogue.Catalogue,
 		}
 		o.Names = a.besideRestored(ctx, b, l.Component, survey.Lineage(p.Backup.Details[recovery.SystemIdentifier]), o.Names)
 		loss, err := loser.Loss(ctx, o, p)
+		loss.AtLeast = loss.AtLeast || err == nil && !storage.Then(store).IsZero() // what came later is not seen
 		if err != nil && !loss.AtLeast {
 			return nil, catalogue.Explain(err, p.Copy)
 		}

@@ -35,6 +35,7 @@ func (a *app) firstLost(ctx context.Context, r runner.Past, component string, co
 	if err != nil {
 		return nil, err
 	}
+	b.readAs(r.Plan)
 	components, copies := plan.Restored(b.Runbook), plan.Copies(b.Runbook)
 	c := slices.IndexFunc(components, func(c recovery.Component) bool { return c.Name == component })
 	cp := slices.IndexFunc(copies, func(c recovery.Copy) bool { return c.Name == p.Copy })

@@ -110,6 +110,8 @@ func (o momentsAsked) judge(cmd *cobra.Command) error {
 		}
 	}
 	switch {
+	case o.switchWAL && cmd.Flags().Changed("as-of"):
+		return usage("leave out one of them", "--switch-wal waits for what comes into a copy now, and --as-of does not see it")
 	case cmd.Flags().Changed("around") && o.around == "":
 		return usage(see, "--around is empty")
 	case cmd.Flags().Changed("wait") && !o.switchWAL:

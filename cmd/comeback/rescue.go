@@ -86,6 +86,7 @@ table that differs is listed; what was deleted since is deleted only where
 	f.BoolVar(&o.preview, "preview", false, "change nothing: end when it is known what would be done")
 	f.StringVar(&o.component, "component", "", "rescue this `COMPONENT` (default the database that the runbook restores first); needed for an xid or LSN where there are several")
 	confirmFlag(f, &o.confirm, "the live database")
+	a.signersFlag(cmd)
 	a.rescueFlags(&o, f)
 	cmd.AddCommand(a.rescueShowCommand(), a.rescueChooseCommand(), a.rescueUndoCommand())
 	return cmd
@@ -276,7 +277,7 @@ func (a *app) newRun(b *book, asked string) (plan.Options, error) {
 	}
 	id, err := a.newID(home)
 	return plan.Options{Runbook: b.Runbook, Source: b.source, Engines: engines(), Run: id, Number: history.Number, Previous: history.Previous,
-		Scratch: scratch, Created: a.now(), Expected: history.Expected}, err
+		Scratch: scratch, Created: a.now(), Expected: history.Expected, Warnings: readThen(b)}, err
 }
 
 // rescued is the database of the runbook whose rows come back.

@@ -77,6 +77,9 @@ func (a *app) lint(ctx context.Context, path string) error {
 		return err
 	}
 	rb, problems := parse(path, b)
+	if _, err := (&book{path: path, bytes: b}).signature(); err != nil {
+		fmt.Fprintf(a.out, "%s: warning: %s\n", clean(path), clean(err.Error()))
+	}
 	for _, p := range problems {
 		fmt.Fprintf(a.out, "%s:%s\n", clean(path), clean(p.String()))
 	}

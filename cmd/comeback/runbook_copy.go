@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,11 +61,8 @@ func keptAt(text string) (whichRunbook, error) {
 }
 
 // onlyFound reports whether a runbook was found in a copy, where nobody has named this very
-// one and nobody who is known here has signed it: whoever may write into the copy may have
-// put it there.
-func (a *app) onlyFound(asked, path string) bool {
-	return inCopy(asked) && asked != path && !a.books.vouched(path)
-}
+// one: whoever may write into the copy may have put it there.
+func onlyFound(asked, path string) bool { return inCopy(asked) && asked != path }
 
 // notNamed refuses what a runbook that was found may not do before somebody has named it.
 func notNamed(path, what string) error {
@@ -79,7 +77,12 @@ var tellPrograms = []string{"kubectl", "kubeconfig", "environment", "config"}
 
 // runsPrograms refuses a runbook that was found by which programs would be run here before
 // anybody has confirmed anything: to see which backups there are, or to call a person.
-func runsPrograms(path string, rb *runbooks.Runbook) error {
+func (a *app) runsPrograms(asked, path string, rb *runbooks.Runbook) error {
+	// Somebody who is known here has signed it for this system. That it is the newest of
+	// theirs no signature says, so that it counts for no more than this.
+	if !onlyFound(asked, path) || a.books.vouched(path, rb.System) {
+		return nil
+	}
 	if len(rb.Notify) > 0 {
 		return notNamed(path, "its `notify:` is a command that this host would run")
 	}
@@ -131,7 +134,10 @@ func (a *app) readCopied(ctx context.Context, text string) (string, []byte, erro
 		return "", nil, explainURL(err)
 	}
 	w.end()
-	known, _ := a.signersKnown() // a list that cannot be read knows nobody
+	known, err := a.signersKnown()
+	if err != nil && a.signers != "" { // else a list that cannot be read knows nobody
+		return "", nil, err
+	}
 	signed, err := a.books.signed(of, b, armored, known)
 	if err != nil {
 		return "", nil, recovery.Errorf("find out who changed it, and give the URL of another one that lies beside it, or of another copy",
@@ -149,6 +155,17 @@ type copiedBooks struct {
 	read map[string][]byte
 	// known are those whose signer is known here.
 	known map[string]bool
+	// first is the one that the command line names, which --as-of is about: it is opened
+	// before all others.
+	first string
+}
+
+// then reports whether a runbook is the one that the command line names.
+func (c *copiedBooks) then(path string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.first = cmp.Or(c.first, path)
+	return c.first == path
 }
 
 // signed holds a runbook against its signature, and says of whom that is; "" where it has
@@ -166,15 +183,16 @@ func (c *copiedBooks) signed(of string, b, armored []byte, known report.VerifyOp
 	if c.known == nil {
 		c.known = map[string]bool{}
 	}
-	c.known[of] = v.Known()
+	c.known[of] = v.Trusted()
 	return clean(saysSigned(v)) + ", ", nil
 }
 
-// vouched reports whether somebody who is known here has signed a runbook.
-func (c *copiedBooks) vouched(of string) bool {
+// vouched reports whether somebody whom the reader's list names has signed a runbook that
+// lies where those of its system do.
+func (c *copiedBooks) vouched(of, system string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.known[of]
+	return c.known[of] && strings.HasSuffix(strings.TrimSuffix(of, path.Base(of)), "/"+backup.RunbooksIn+system+"/")
 }
 
 // take keeps one, and reports whether it is the first time.

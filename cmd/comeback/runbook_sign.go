@@ -28,8 +28,9 @@ func (a *app) runbookSignCommand() *cobra.Command {
 		Long: `Signs a runbook's bytes with an SSH key, in the namespace runbook@comeback, into
 RUNBOOK.sig beside it, as ssh-keygen -Y sign does. comeback backup and comeback check
 carry the signature into the copies. Whoever then finds the runbook there and knows the
-key (--signers) need not compare its digest: it may do what a runbook may whose file
-somebody has named. Every change takes a new signature.
+key (--signers) knows whose it is, and it may name programs of the host that are run
+before anything is confirmed. That it is the newest of yours no signature says. Every
+change takes a new one.
 
 Exit codes: 0 signed; 1 not; 2 the runbook has errors.`,
 		Example: "  comeback runbook sign shop.md\n  comeback runbook sign shop.md --key ~/.ssh/id_ed25519\n  comeback runbook verify shop.md",
@@ -44,8 +45,8 @@ func (a *app) runbookVerifyCommand() *cobra.Command {
 		Use: "verify RUNBOOK", Short: "Tell who has signed a runbook", Args: oneArgument("RUNBOOK"), ValidArgsFunction: runbookArgument,
 		Long: `Checks the signature that lies beside a runbook, RUNBOOK.sig, a file or in a copy.
 
-Exit codes: 0 signed by somebody whom you know; 2 not signed; 3 the signature is not one
-over these bytes, or you do not know the key.`,
+Exit codes: 0 signed by somebody whom you know; 1 your list of signers cannot be read;
+2 not signed; 3 the signature is not one over these bytes, or you do not know the key.`,
 		Example: "  comeback runbook verify shop.md\n  comeback runbook verify s3://shop-backups-offsite/shop --signers ~/.ssh/allowed_signers",
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.verifyRunbook(cmd.Context(), args[0]) },
 	}
@@ -115,18 +116,27 @@ func signatureOf(path string) ([]byte, error) {
 // maxSignature is more than a signature takes.
 const maxSignature = 64 << 10
 
-// signature is the one that goes into copies with a runbook's file: none that is not over
-// these very bytes.
-func (b *book) signature() []byte {
+// signature is the one that goes into copies with a runbook's file. One that cannot be read,
+// or is not over these very bytes, does not, which the error says.
+func (b *book) signature() ([]byte, error) {
 	if inCopy(b.path) {
-		return nil
+		return nil, nil
 	}
 	armored, err := signatureOf(b.path)
 	if err != nil || armored == nil {
-		return nil
+		return nil, err
 	}
 	if _, err := report.VerifyRunbook(b.bytes, armored, report.VerifyOptions{}); err != nil {
-		return nil
+		return nil, fmt.Errorf("%s%s stays here: %w", b.path, signatureEnds, err)
+	}
+	return armored, nil
+}
+
+// signatureOf gives what goes into copies, and says on standard error what does not.
+func (a *app) signatureOf(b *book) []byte {
+	armored, err := b.signature()
+	if err != nil {
+		fmt.Fprintf(a.err, "comeback: %s\n", clean(a.redact(err.Error())))
 	}
 	return armored
 }
@@ -166,7 +176,7 @@ func (a *app) verifyRunbook(ctx context.Context, path string) error {
 		return err
 	}
 	fmt.Fprintln(a.out, clean(saysSigned(v)))
-	if !v.Known() {
+	if !v.Trusted() {
 		return recovery.Errorf("if you know by another way whose key it is, add this line to your list: "+v.SignerLine(""), "nobody whom you know has signed %s", path).WithExit(recovery.Refused)
 	}
 	return nil

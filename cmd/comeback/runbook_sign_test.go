@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/report"
@@ -74,12 +75,50 @@ func TestRunbookSign(t *testing.T) {
 	b.run(t.Context(), "runbook", "verify", from, "--signers", runbooksOnly).has(t, recovery.CameBack, "signed by ops1")
 	b.run(t.Context(), "rehearse", from, "--plain", "--signers", runbooksOnly).has(t, recovery.CameBack, "signed by ops1")
 
+	// What removes something goes by nothing that may have been put back.
+	b.run(t.Context(), "retain", from, "--remove", "--signers", runbooksOnly).has(t, recovery.Refused, "the runbook was found in a copy")
+	// One of another system's says nothing of this one.
+	other := bytes.Replace(text, []byte("system: shop"), []byte("system: blog"), 1)
+	blog := filepath.Join(t.TempDir(), "blog.md")
+	if err := os.WriteFile(blog, other, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.run(t.Context(), "runbook", "sign", blog).has(t, recovery.CameBack)
+	armoredBlog, err := os.ReadFile(blog + ".sig")
+	if err != nil {
+		t.Fatal(err)
+	}
+	planted := filepath.Join(filepath.Dir(stored), time.Now().Add(time.Hour).UTC().Format("20060102T150405Z")+"-"+sumOf(other)+".md")
+	for name, b := range map[string][]byte{planted: other, planted + ".sig": armoredBlog} {
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.run(t.Context(), "moments", from, "--signers", runbooksOnly).has(t, recovery.Refused, "signed by ops1", "its `notify:` is a command")
+	for _, name := range []string{planted, planted + ".sig"} {
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A new signature takes the place of the old one.
+	if _, err := report.CreateKey(filepath.Join(lists, "second"), "ops2"); err != nil {
+		t.Fatal(err)
+	}
+	b.run(t.Context(), "runbook", "sign", b.book, "--key", filepath.Join(lists, "second")).has(t, recovery.CameBack)
+	b.run(t.Context(), "backup", b.book).has(t, recovery.CameBack)
+	b.run(t.Context(), "moments", from, "--signers", runbooksOnly).has(t, recovery.Refused, "signed with a key that is not known here")
+	b.run(t.Context(), "moments", from, "--signers", filepath.Join(lists, "none")).has(t, recovery.Failed, "read the list of signers")
+	b.run(t.Context(), "runbook", "sign", b.book).has(t, recovery.CameBack)
+	b.run(t.Context(), "backup", b.book).has(t, recovery.CameBack)
+	b.run(t.Context(), "moments", from, "--signers", runbooksOnly).has(t, recovery.CameBack, "signed by ops1")
+
 	// What does not hold is worse than nothing, and is not carried on.
 	if err := os.WriteFile(b.book, append(text, "\nOne more line.\n"...), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	b.run(t.Context(), "runbook", "verify", b.book, "--signers", runbooksOnly).has(t, recovery.Refused, "not one over this runbook", "next: sign it again")
-	b.run(t.Context(), "backup", b.book).has(t, recovery.CameBack)
+	b.run(t.Context(), "runbook", "lint", b.book).has(t, recovery.CameBack, "warning", "stays here")
+	b.run(t.Context(), "backup", b.book).has(t, recovery.CameBack, ".sig stays here")
 	if books = b.books(t); books[len(books)-1] == stored {
 		t.Fatal("the changed runbook is not stored")
 	}

@@ -174,7 +174,7 @@ func (a *app) hold(ctx context.Context, o runner.Options) (*exclusive.Hold, erro
 		// A copy that cannot be opened keeps nobody out; the steps that need
 		// it say what is wrong with it.
 		if s, err := o.OpenStore(ctx, c); err == nil {
-			stores = append(stores, s)
+			stores = append(stores, storage.Current(s))
 		}
 	}
 	return exclusive.Take(ctx, targets, exclusive.Options{Dir: filepath.Join(o.Home.Dir, "locks"), Stores: stores, Now: a.now,

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -132,12 +133,19 @@ func RunbookSignature(ctx context.Context, s storage.Store, r Runbook) ([]byte, 
 	return b, nil
 }
 
-// putSignature stores the signature of a runbook beside it, if nobody has done so.
+// putSignature stores the signature of a runbook beside it, in the place of another one.
 func putSignature(ctx context.Context, s storage.Store, of string, signature []byte) error {
 	if len(signature) == 0 {
 		return nil
 	}
-	if err := putBytes(ctx, s, of+signatureEnds, signature); err != nil && !errors.Is(err, storage.ErrExist) {
+	there, err := RunbookSignature(ctx, s, Runbook{Key: of})
+	if err == nil && bytes.Equal(there, signature) {
+		return nil
+	}
+	if err == nil {
+		_, err = s.Put(ctx, of+signatureEnds, bytes.NewReader(signature), storage.PutOptions{Size: int64(len(signature))})
+	}
+	if err != nil {
 		return fmt.Errorf("store the runbook's signature: %w", err)
 	}
 	return nil

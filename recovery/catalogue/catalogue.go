@@ -87,6 +87,9 @@ func Survey(ctx context.Context, o Options) (Catalogue, error) {
 		})
 		for _, c := range o.Components {
 			for _, e := range For(c, o.Engines) {
+				if then := cp.AsOf; !then.IsZero() && e.Schema().Outside && c.With == "" {
+					continue // it would tell of what is there now
+				}
 				s := &slot{what: Progress{Copy: cp.Name, Component: c.Name, Engine: e.Schema().Engine, State: "reading"}}
 				slots = append(slots, s)
 				wait.Go(func() {
@@ -94,6 +97,9 @@ func Survey(ctx context.Context, o Options) (Catalogue, error) {
 					defer func() { <-gate }()
 					report(ctx, o.Progress, s.what)
 					store, err := open()
+					if err == nil && e.Schema().Outside {
+						err = presentOnly(e.Schema().Engine, cp, store)
+					}
 					if err == nil {
 						s.survey, err = e.Survey(ctx, c, cp, c.In(store))
 						s.others = recovery.Known(store, c.Claims.System).Systems()
@@ -126,6 +132,16 @@ func Survey(ctx context.Context, o Options) (Catalogue, error) {
 		cat.Surveys = append(cat.Surveys, s.survey)
 	}
 	return cat, ctx.Err()
+}
+
+// presentOnly refuses what reads a copy by its own means where that is to be read as it was.
+func presentOnly(engine string, cp recovery.Copy, store storage.Store) error {
+	then := storage.Then(store)
+	if then.IsZero() {
+		return nil
+	}
+	return recovery.Errorf("leave out --as-of, and go back by the means of "+engine+"; or restore from another copy",
+		"%s cannot be read as it was at %s: %s reads it by a program or a service of its own", cp.Name, then.UTC().Format(time.RFC3339), engine).WithExit(recovery.Refused)
 }
 
 func report(ctx context.Context, progress func(Progress), p Progress) {

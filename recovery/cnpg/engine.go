@@ -21,7 +21,7 @@ type engine struct{ Options }
 
 // Schema is what a component may say.
 func (engine) Schema() recovery.Schema {
-	return recovery.Schema{Engine: Name, Kind: recovery.Postgres, Keys: []recovery.Key{
+	return recovery.Schema{Engine: Name, Kind: recovery.Postgres, Outside: true, Keys: []recovery.Key{
 		{Name: "context", Doc: "the context of the kubeconfig; the current one is never used", Example: "production", Required: true},
 		{Name: "namespace", Doc: "the namespace of the source, in which the new cluster is made, too", Example: "shop", Required: true},
 		{Name: "cluster", Doc: "the source's Cluster", Example: "shop-db", Required: true},

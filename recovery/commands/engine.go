@@ -51,7 +51,7 @@ type engine struct {
 
 // Schema is what a component may say.
 func (e engine) Schema() recovery.Schema {
-	s := recovery.Schema{Engine: Name, Kind: e.kind, Keys: []recovery.Key{
+	s := recovery.Schema{Engine: Name, Kind: e.kind, Outside: true, Keys: []recovery.Key{
 		{Name: "list", Doc: "the program that lists backups and windows, with its arguments", Example: "[/usr/local/bin/shop-backups, list]", List: true},
 		{Name: "fetch", Doc: "the program that restores one", Example: "[/usr/local/bin/shop-backups, fetch]", List: true},
 		{Name: "remove", Doc: "the program that removes what fetch has made elsewhere", Example: "[/usr/local/bin/shop-backups, remove]", List: true},

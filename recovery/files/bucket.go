@@ -116,6 +116,9 @@ func (e bucketEngine) Survey(ctx context.Context, c recovery.Component, copy rec
 	if !f.Since.IsZero() {
 		b.Taken.From = f.Since
 	}
+	if then := storage.Then(store); !then.IsZero() {
+		b.Taken.To = then.UTC()
+	}
 	if !v.On {
 		b.Problem = "the bucket keeps no versions: what was overwritten or deleted is gone"
 	}
@@ -141,11 +144,17 @@ func (e bucketEngine) Resolve(ctx context.Context, s recovery.Survey, want recov
 	if err := json.Unmarshal(b.Facts, &f); err != nil {
 		return recovery.Point{}, recovery.Errorf("survey the copy again", "read what the survey says of %s: %w", b.ID, err)
 	}
+	latest := e.Now().UTC()
+	if then := storage.Then(store); !then.IsZero() {
+		latest = then.UTC()
+	}
 	switch want.Kind {
 	case recovery.WantTime:
-		f.Moment = want.Time.UTC()
+		if f.Moment = want.Time.UTC(); f.Moment.After(latest) && !storage.Then(store).IsZero() {
+			return recovery.Point{}, refusal("choose a moment up to then, or a later --as-of", "%s is read as it was at %s, and %s is later", s.Copy, latest.Format(time.RFC3339), want.Text)
+		}
 	case recovery.WantLatest, recovery.WantBackup:
-		f.Moment = e.Now().UTC()
+		f.Moment = latest
 	default:
 		return recovery.Point{}, refusal(`use "latest" or a time with its offset`, "a bucket has no positions in a log, so %s cannot be reached", want.Text)
 	}

@@ -176,3 +176,41 @@ func TestBucket_forgetsListings(t *testing.T) {
 		t.Errorf("%v", now)
 	}
 }
+
+// In a copy that is read as it was, the latest moment is that one, and none is later.
+func TestBucket_asOf(t *testing.T) {
+	_, store := versioned(t)
+	store.put(t, "uploads/a", "then")
+	then := time.Now().UTC()
+	store.put(t, "uploads/a", "encrypted")
+	store.put(t, "uploads/b", "new")
+	past, err := storage.AsOf(store, then)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := bucketEngine()
+	s := survey(t, e, inBucket, past)
+	if len(s.Backups) != 1 || s.Backups[0].Taken.To.After(then) {
+		t.Errorf("%+v", s.Backups)
+	}
+	_, err = e.Resolve(t.Context(), s, recovery.Want{Kind: recovery.WantTime, Time: then.Add(time.Second), Text: "a second later"}, past)
+	if err == nil || !strings.Contains(err.Error(), "is later") || recovery.HintOf(err) == "" {
+		t.Error(err)
+	}
+	p, err := e.Resolve(t.Context(), s, latest, past)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var restored map[string]string
+	passed(t, enginetest.Restore(t, enginetest.Options{Engine: e, Component: inBucket, Point: p, Owner: recovery.User{UID: -1, GID: -1},
+		Stores: map[string]storage.Store{"nearby": past}, Probe: func(_ context.Context, env recovery.Env) error {
+			dir, err := treeOf(env, "uploads")
+			if err == nil {
+				restored = contents(t, dir)
+			}
+			return err
+		}}))
+	if diff := cmp.Diff(map[string]string{"a": "then"}, restored); diff != "" {
+		t.Error(diff)
+	}
+}

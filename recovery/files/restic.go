@@ -33,7 +33,7 @@ type resticEngine struct{ Options }
 
 // Schema is what a component in a repository may say.
 func (resticEngine) Schema() recovery.Schema {
-	return recovery.Schema{Engine: Restic, Kind: recovery.Files, Keys: []recovery.Key{
+	return recovery.Schema{Engine: Restic, Kind: recovery.Files, Outside: true, Keys: []recovery.Key{
 		{Name: "path", Doc: "the live directory, as its snapshots name it", Example: "/srv/shop/uploads"},
 		{Name: "prefix", Doc: "where the repository lies in a copy; the copy itself if it is missing", Example: "restic/"},
 		{Name: "password", Doc: "a reference to the repository's password", Example: "${RESTIC_PASSWORD}"},

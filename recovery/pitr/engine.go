@@ -72,7 +72,8 @@ func (e *engine) Schema() recovery.Schema {
 	keys := []recovery.Key{
 		{Name: "url", Doc: "the live database's connection string; its path names the database, its user the superuser", Example: "${DATABASE_URL}"},
 	}
-	return recovery.Schema{Engine: e.name(), Kind: recovery.Postgres, Keys: append(append(keys, e.form.Keys()...),
+	_, own := e.form.(nativeForm)
+	return recovery.Schema{Engine: e.name(), Kind: recovery.Postgres, Outside: !own, Keys: append(append(keys, e.form.Keys()...),
 		recovery.Key{Name: "timeline", Doc: "the timeline to follow where the archive holds several; the newest if not set", Example: "1",
 			Check: func(text string) error { _, err := timelineOf(text); return err }},
 		recovery.Key{Name: "database", Doc: "the database that checks look at, where the cluster has several", Example: "shop"},

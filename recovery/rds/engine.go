@@ -20,7 +20,7 @@ type engine struct{ Options }
 
 // Schema is what a component may say.
 func (engine) Schema() recovery.Schema {
-	return recovery.Schema{Engine: Name, Kind: recovery.Postgres, Keys: []recovery.Key{
+	return recovery.Schema{Engine: Name, Kind: recovery.Postgres, Outside: true, Keys: []recovery.Key{
 		{Name: "instance", Doc: "the source's DB instance identifier", Example: "shop-prod"},
 		{Name: "cluster", Doc: "the source's DB cluster identifier, of Aurora; either this or instance", Example: "shop-prod"},
 		{Name: "region", Doc: "the region of the source", Example: "eu-central-1"},

@@ -372,6 +372,9 @@ func (k tailKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (re
 		return recovery.Outcome{Says: fmt.Sprintf("the live server had crashed (%s): the end of its log may not be in %s, and stays in %s",
 			control.State, a.Point.Copy, filepath.Join(a.Data, "pg_wal")), Facts: map[string]string{unproven: control.State}}, nil
 	}
+	if o, ok := a.unseen(); ok {
+		return o, nil
+	}
 	segment, open, err := live.LastSegment(control)
 	if err != nil {
 		return recovery.Outcome{}, err

@@ -49,6 +49,9 @@ func (k push) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recove
 	if err := s.Decode(&a); err != nil {
 		return recovery.Outcome{}, err
 	}
+	if o, ok := a.unseen(); ok {
+		return o, nil
+	}
 	segment, err := k.push(ctx, env, a)
 	if err != nil {
 		return recovery.Outcome{}, err
@@ -126,8 +129,23 @@ func (k count) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recov
 	}
 	loss.Stopped = true
 	loss.Final = err == nil && a.ended(env)
+	if past, ok := a.unseen(); ok {
+		loss.Final, loss.AtLeast = false, true
+		outcome.Exceptions = append(outcome.Exceptions, past.Says)
+	}
 	outcome.Loss, outcome.Says = &loss, strings.Join(loss.Says(), "; ")
 	return outcome, nil
+}
+
+// unseen is the outcome of what would look for the end of the log in a copy that is read as
+// it was: it cannot be seen there.
+func (a countArgs) unseen() (recovery.Outcome, bool) {
+	if a.Copy.AsOf.IsZero() {
+		return recovery.Outcome{}, false
+	}
+	then := a.Copy.AsOf.UTC().Format(time.RFC3339)
+	return recovery.Outcome{Says: fmt.Sprintf("what was committed after %s is not counted: %s is read as it was then", then, a.Copy.Name),
+		Facts: map[string]string{unproven: "the copy is read as it was at " + then}}, true
 }
 
 // ended reports whether the end of the log is known to be in the copy.

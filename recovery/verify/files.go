@@ -82,7 +82,8 @@ func (c *crossCheck) places(ctx context.Context) (database string, files tree, e
 	}
 	if copy, prefix, ok := b.Bucket(); ok {
 		files.prefix, files.cut = prefix, prefix[:strings.LastIndex(prefix, "/")+1]
-		files.store, err = c.env.Store(ctx, copy)
+		store, err := c.env.Store(ctx, copy)
+		files.store = storage.Current(store)
 		return database, files, err
 	}
 	u, err := url.Parse(b.URL)
