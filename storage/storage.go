@@ -73,6 +73,10 @@ type PutOptions struct {
 	// Size is the number of bytes that r must give, or -1 where unknown:
 	// more or fewer fail with ErrCorrupt.
 	Size int64
+	// AtMost is how many bytes r gives at most, as far as anybody can tell where Size is
+	// not known; 0 where nobody can. A store that has to know beforehand goes by it; more
+	// are no failure by themselves.
+	AtMost int64
 }
 
 // The errors that callers tell apart. Stores wrap them with the object's name

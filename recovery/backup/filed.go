@@ -89,7 +89,7 @@ func FileRun(ctx context.Context, s storage.Store, dir, system string, number in
 	} else if !errors.Is(err, storage.ErrNotExist) {
 		return fmt.Errorf("file the report of run %s: %w", run, err)
 	}
-	o, err := storage.PutFrom(ctx, s, key, nil, func(_ context.Context, w io.Writer) error { return PackRun(w, dir, run) })
+	o, err := storage.PutFrom(ctx, s, key, 0, nil, func(_ context.Context, w io.Writer) error { return PackRun(w, dir, run) })
 	if err != nil {
 		return fmt.Errorf("file the report of run %s: %w", run, err)
 	}
@@ -136,7 +136,7 @@ func FileReviews(ctx context.Context, s storage.Store, dir, system string, numbe
 		b, err := os.ReadFile(name)
 		if err == nil {
 			key := strings.TrimSuffix(filedKey(system, number, run, sums), ".tar") + "/" + filepath.Base(name)
-			_, err = storage.PutFrom(ctx, s, key, nil, func(_ context.Context, w io.Writer) error { _, err := w.Write(b); return err })
+			_, err = storage.PutFrom(ctx, s, key, 0, nil, func(_ context.Context, w io.Writer) error { _, err := w.Write(b); return err })
 		}
 		if err != nil && !errors.Is(err, storage.ErrExist) {
 			return fmt.Errorf("file the reviews of run %s: %w", run, err)

@@ -152,7 +152,7 @@ func (l *liveRepo) refs(ctx context.Context) (head, fingerprint string, err erro
 
 // bundle streams a bundle; git's failure is the stream's.
 func (l *liveRepo) bundle(ctx context.Context, key string) error {
-	_, err := storage.PutFrom(ctx, l.Store, key, l.Meter.Add, func(ctx context.Context, w io.Writer) error {
+	_, err := storage.PutFrom(ctx, l.Store, key, 0, l.Meter.Add, func(ctx context.Context, w io.Writer) error {
 		return l.Command(ctx, l.command(w, "bundle", "create", "--quiet", "-", "--all", "HEAD"))
 	})
 	return err

@@ -215,11 +215,15 @@ func (t *taking) dumpArgs(more ...string) []string {
 	return append([]string{"--dbname", t.conninfo, "--snapshot", t.server.Snapshot, "--no-password"}, more...)
 }
 
+// atMost is how large an archive of a database may be: what does not get smaller there gets a
+// little larger, as text that is compressed.
+func atMost(database int64) int64 { return database + database/4 }
+
 // custom streams a custom archive. pg_dump's failure is the stream's, so that no
 // object is left of a dump that did not end well.
 func (t *taking) custom(ctx context.Context, key string) error {
 	t.Meter.Phase("dump "+t.server.Database, 0, recovery.InBytes)
-	_, err := storage.PutFrom(ctx, t.Store, key, t.Meter.Add, func(ctx context.Context, w io.Writer) error {
+	_, err := storage.PutFrom(ctx, t.Store, key, atMost(t.server.Bytes), t.Meter.Add, func(ctx context.Context, w io.Writer) error {
 		err := t.Command(ctx, recovery.Cmd{Path: t.tools.Program("pg_dump"), Args: t.dumpArgs("--format=custom"), Dir: "/", Env: t.env, Stdout: w})
 		return t.explain(err)
 	})

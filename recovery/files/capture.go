@@ -263,10 +263,14 @@ func (c *capture) described(name string, f *os.File, info fs.FileInfo, t Type) (
 }
 
 func (c *capture) storeManifest(ctx context.Context) (part, error) {
-	if _, err := c.manifest.Seek(0, io.SeekStart); err != nil {
+	size, err := c.manifest.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = c.manifest.Seek(0, io.SeekStart)
+	}
+	if err != nil {
 		return part{}, err
 	}
-	return c.packs.store(ctx, "snapshots/"+c.id+".manifest.zst", func(w io.Writer) error {
+	return c.packs.store(ctx, "snapshots/"+c.id+".manifest.zst", packedAtMost(size), func(w io.Writer) error {
 		_, err := io.Copy(w, c.manifest)
 		return err
 	})

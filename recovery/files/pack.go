@@ -123,6 +123,10 @@ func changed(f *os.File, r Record) bool {
 	return err != nil || info.Size() != r.Size || !info.ModTime().Equal(r.Modified)
 }
 
+// packedAtMost is how large content may be in a pack: what cannot be compressed, and is
+// encrypted, becomes a little larger.
+func packedAtMost(size int64) int64 { return size + size/100 + 1<<20 }
+
 // lookEvery is how much of a large file is read before it is looked whether it has changed:
 // one that grows for hours is not read to its end for nothing.
 const lookEvery = 64 << 20
@@ -167,7 +171,7 @@ func (p *packer) alone(ctx context.Context, r *Record, f *os.File) (again bool, 
 	p.serial++
 	sum := sha256.New()
 	torn := false
-	stored, err := p.store(ctx, "packs/"+p.id+fmt.Sprintf("-%04d.tar.zst", p.serial), func(w io.Writer) error {
+	stored, err := p.store(ctx, "packs/"+p.id+fmt.Sprintf("-%04d.tar.zst", p.serial), packedAtMost(r.Size), func(w io.Writer) error {
 		z, err := zstd.NewWriter(w)
 		if err != nil {
 			return err
@@ -282,7 +286,7 @@ func (p *packer) close(open **pack) error {
 	}
 	k.frame()
 	p.group.Go(func() error {
-		stored, err := p.store(p.ctx, k.name, func(w io.Writer) error {
+		stored, err := p.store(p.ctx, k.name, packedAtMost(int64(k.out.Len())), func(w io.Writer) error {
 			_, err := w.Write(k.out.Bytes())
 			return err
 		})
@@ -294,14 +298,14 @@ func (p *packer) close(open **pack) error {
 	return p.ctx.Err()
 }
 
-// store stores what write writes, sealed where that is asked for, and gives its
-// size and digest.
-func (p *packer) store(ctx context.Context, name string, write func(io.Writer) error) (part, error) {
+// store stores what write writes, at most so much, sealed where that is asked for, and
+// gives its size and digest.
+func (p *packer) store(ctx context.Context, name string, atMost int64, write func(io.Writer) error) (part, error) {
 	if p.Seal != nil {
 		name += sealedSuffix
 	}
 	sum := sha256.New()
-	o, err := storage.PutFrom(ctx, p.Store, inPrefix(p.Prefix, name), nil, func(_ context.Context, w io.Writer) error {
+	o, err := storage.PutFrom(ctx, p.Store, inPrefix(p.Prefix, name), atMost, nil, func(_ context.Context, w io.Writer) error {
 		to := io.MultiWriter(w, sum)
 		if p.Seal == nil {
 			return write(to)

@@ -7,3 +7,10 @@ func CopyInParts(most, part int64) func() {
 	mostCopied, copiedPart = most, part
 	return func() { mostCopied, copiedPart = m, p }
 }
+
+// MostParts sets how many parts an object may have, and gives what sets it back.
+func MostParts(n int64) func() {
+	was := mostParts
+	mostParts = n
+	return func() { mostParts = was }
+}

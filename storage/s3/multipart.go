@@ -19,8 +19,17 @@ import (
 )
 
 // atOnce is how many parts are sent side by side. One more is being read: 32 MB
-// are held where the size is known (and below 80 GB), 128 MB where it is not.
-const atOnce = 3
+// are held where the size is known (and below 80 GB), 128 MB where it is not. Large parts
+// are fewer at once, so that mostHeld are held, or two parts.
+const (
+	atOnce   = 3
+	mostHeld = 512 << 20
+)
+
+// sideBySide is how many parts of a size are sent side by side.
+func sideBySide(partSize int64) int {
+	return int(min(atOnce, max(1, mostHeld/partSize-1)))
+}
 
 // abortTimeout is how long removing the parts of a failed upload may take.
 const abortTimeout = 30 * time.Second
@@ -72,11 +81,11 @@ type parts struct {
 // of bytes. It returns when no part is on its way any more.
 func (p *parts) send(ctx context.Context, part []byte) (size int64, err error) {
 	group, sending := errgroup.WithContext(ctx)
-	group.SetLimit(atOnce)
+	group.SetLimit(sideBySide(p.partSize))
 	free := make(chan []byte, atOnce+1)
 	for number := int32(1); len(part) > 0 && sending.Err() == nil; number++ {
-		if number > mostParts {
-			p.sourceErr = fmt.Errorf("it goes on after %d parts of %d bytes: say its size beforehand", mostParts, p.partSize)
+		if int64(number) > mostParts {
+			p.sourceErr = fmt.Errorf("it goes on after %d parts of %d bytes, and nobody has said beforehand that it may be so large", mostParts, p.partSize)
 			break
 		}
 		body := part

@@ -34,7 +34,7 @@ func (s *store) Put(ctx context.Context, key string, r io.Reader, options storag
 		return storage.Object{}, s.refusal(ctx, "put", key, err)
 	}
 	u := &upload{store: s, key: key, source: storage.Exactly(r, options.Size), ifAbsent: options.IfAbsent,
-		partSize: partSize(options.Size)}
+		partSize: partSize(options)}
 	o, err := u.run(ctx)
 	if err != nil {
 		if u.sourceErr != nil && ctx.Err() == nil {
@@ -45,23 +45,25 @@ func (s *store) Put(ctx context.Context, key string, r io.Reader, options storag
 	return o, nil
 }
 
-// The sizes of parts. A service takes 10 000 of them: parts of the least size
-// hold 80 GB, those for an unknown size 320 GB.
+// The sizes of parts. Parts of the least size hold 80 GB, those for an unknown size 320 GB,
+// and more where it is told how much it may be.
 const (
 	leastPart   = 8 << 20
 	unknownPart = 32 << 20
-	mostParts   = 10_000
 )
+
+// mostParts is how many parts a service takes.
+var mostParts int64 = 10_000
 
 // partSize is the size of each part but the last; services other than AWS want
 // them all the same.
-func partSize(size int64) int64 {
-	if size < 0 {
-		return unknownPart
-	}
+func partSize(o storage.PutOptions) int64 {
 	const step = 1 << 20
-	need := (size/mostParts/step + 1) * step
-	return max(leastPart, need)
+	need := func(size int64) int64 { return (size/mostParts/step + 1) * step }
+	if o.Size < 0 {
+		return max(unknownPart, need(max(0, o.AtMost)))
+	}
+	return max(leastPart, need(o.Size))
 }
 
 // upload is one Put.

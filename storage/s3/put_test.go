@@ -12,6 +12,7 @@ import (
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"comeback/storage"
+	"comeback/storage/s3"
 	"comeback/storagetest"
 )
 
@@ -32,6 +33,21 @@ func TestPut_Multipart(t *testing.T) {
 	})
 	t.Run("unknown size", func(t *testing.T) {
 		o, err := s.Put(t.Context(), "unknown", onlyReader{bytes.NewReader(huge)}, storage.PutOptions{Size: -1})
+		same(t, s, o, err, huge)
+	})
+	t.Run("more than its parts hold, unless it was said", func(t *testing.T) {
+		defer s3.MostParts(1)()
+		put := func(key string, atMost int64) (storage.Object, error) {
+			return storage.PutFrom(t.Context(), s, key, atMost, nil, func(_ context.Context, w io.Writer) error {
+				_, err := w.Write(huge)
+				return err
+			})
+		}
+		if _, err := put("failed", 0); err == nil || !strings.Contains(err.Error(), "nobody has said beforehand") {
+			t.Errorf("error is %v", err)
+		}
+		nothing(t, server, s)
+		o, err := put("said", int64(len(huge)))
 		same(t, s, o, err, huge)
 	})
 	t.Run("whole parts", func(t *testing.T) {
