@@ -280,10 +280,14 @@ func (s *State) LiveSays(loc *time.Location) string {
 	switch {
 	case !ended[Rescuing].IsZero():
 		return "rows changed " + clock(Rescuing) + ", all else as it was"
+	case s.Result != "" && s.heldOfLive().rows:
+		return "NOT GIVEN BACK: rows may be changed"
 	case begun[Rescuing]:
 		return "rows are being brought back, none is committed"
 	}
-	undone := s.Result != "" && len(s.Old) == 0
+	held := s.heldOfLive()
+	leaving := s.Result != "" || !s.Cleaning.IsZero()
+	undone := leaving && len(s.Old) == 0 && !s.Opened()
 	switch {
 	case begun[Expiring]:
 		return untouched + "; what was put aside is removed"
@@ -291,10 +295,26 @@ func (s *State) LiveSays(loc *time.Location) string {
 		return untouched + "; not all that it still held was given back"
 	case begun[GivingBack]:
 		return untouched + "; what it still held is given back"
-	case undone && (begun[Fence] || tried[Exchange]) && s.Parent != "":
+	case s.Result != "" && held.exchanged && held.closed:
+		return "NOT GIVEN BACK: it may be " + switched + ", CLOSED to users"
+	case s.Result != "" && held.exchanged:
+		return "NOT GIVEN BACK: it may be " + switched
+	case s.Result != "" && held.closed && undone:
+		return "NOT GIVEN BACK: CLOSED to users, data untouched"
+	case s.Result != "" && held.closed:
+		return switched + ", but not all is open: CLOSED to users"
+	case leaving && held.exchanged:
+		return "being given back, it may still be " + switched
+	case undone && held.closed:
+		return "being given back, still CLOSED to users"
+	case undone && (begun[Fence] || tried[Exchange] || held.before) && s.Parent != "":
 		return untouched + ": nothing was switched back"
-	case undone && begun[Fence]:
+	case undone && (begun[Fence] || begun[Exchange] || held.before):
 		return "given back as it was: nothing was switched"
+	case held.exchanged && !begun[Exchange]: // cut off or failed on the way
+		return "BEING " + strings.ToUpper(switched)
+	case held.closed && !begun[Fence] && !begun[Exchange]:
+		return "CLOSED to users, data untouched"
 	case !begun[Fence] && !begun[Exchange] && len(s.HandedOver) > 0:
 		return untouched + "; what came back runs beside it"
 	case !begun[Fence] && !begun[Exchange]:
@@ -305,8 +325,52 @@ func (s *State) LiveSays(loc *time.Location) string {
 		return "writes stopped " + clock(Fence) + ", data untouched"
 	case open[Exchange] > 0:
 		return "being " + switched
+	case held.opening:
+		return switched + " " + clock(Exchange) + ", being opened"
 	case open[Open] > 0:
 		return switched + " " + clock(Exchange) + ", not open yet"
 	}
 	return switched + " " + clock(Exchange) + ", open " + clock(Open)
+}
+
+// heldOfLive is what the claims that a run holds have made of live. The phases of its steps
+// tell less: of a step that was cut off, failed or was skipped they say only that it is to do.
+type heldOfLive struct {
+	// exchanged says that live is switched, or may be; opening that people are let into
+	// that, or may be; closed that they are kept out of it; rows that some were changed,
+	// or may be; before that one of these was so, and was given back.
+	exchanged, opening, closed, rows, before bool
+}
+
+func (s *State) heldOfLive() (h heldOfLive) {
+	for _, c := range s.Claims {
+		if !c.Released.IsZero() {
+			h.before = h.before || c.Kind.Exchanges() || c.Kind.Opens() || c.Kind.Closes()
+			continue
+		}
+		st := s.Step(c.Step)
+		h.opening = h.opening || c.Kind.Opens()
+		h.exchanged = h.exchanged || c.Kind.Exchanges() || c.Kind.Opens()
+		h.closed = h.closed || c.Kind.Closes()
+		h.rows = h.rows || st != nil && st.Phase == Rescuing
+	}
+	return h
+}
+
+// StoppingSays is what the end of a run makes of live where it is stopped now: "exchanges
+// back and reopens live". It follows from what the run holds, which its end gives back.
+func (s *State) StoppingSays() string {
+	switch held := s.heldOfLive(); {
+	case held.exchanged && held.closed:
+		return "exchanges back and reopens live"
+	case held.exchanged:
+		return "exchanges live back"
+	case held.closed:
+		return "reopens live to its users"
+	case held.rows:
+		return "takes back the rows that were changed"
+	case s.Opened():
+		return "leaves live switched and open"
+	}
+	return "changes nothing live"
 }

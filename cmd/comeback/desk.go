@@ -159,7 +159,8 @@ func (d *desk) Runs(context.Context) ([]tui.KnownRun, error) {
 				state += ", signer unknown"
 			}
 		}
-		runs = append(runs, tui.KnownRun{ID: p.ID, System: p.State.System, Mode: p.State.Mode, State: state, Operator: p.State.Operator, Live: p.State.LiveSays(d.app.now().Location()),
+		now := heldOf(p, past).now(p.State)
+		runs = append(runs, tui.KnownRun{ID: p.ID, System: p.State.System, Mode: p.State.Mode, State: state, Operator: p.State.Operator, Live: now.LiveSays(d.app.now().Location()),
 			Started: p.State.Started, Ended: p.State.Ended, Dir: p.Dir, Alive: p.Alive, Died: p.Died})
 	}
 	return runs, nil

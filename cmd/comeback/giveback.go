@@ -69,6 +69,18 @@ func givenBackBy(r runner.Past, c recovery.ClaimState, runs []runner.Past) (give
 	return givenBack{}, false
 }
 
+// now is the state of a run without the claims that later runs gave back.
+func (h held) now(s recovery.State) recovery.State {
+	s.Claims = slices.Clone(s.Claims)
+	for _, g := range h.gone {
+		i := slices.IndexFunc(s.Claims, func(c recovery.ClaimState) bool { return c.Kind == g.Kind && c.ID == g.ID && c.Released.IsZero() })
+		if i >= 0 {
+			s.Claims[i].Released = g.at
+		}
+	}
+	return s
+}
+
 // held reads what a run still holds.
 func (a *app) held(r runner.Past) (held, error) {
 	home, err := a.home()

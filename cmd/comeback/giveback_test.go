@@ -139,9 +139,17 @@ func TestStop_liftsFence(t *testing.T) {
 	open(false)
 	r.environ["DATABASE_URL"] = "postgres:///shop?host=/nowhere"
 	stop(recovery.WithExceptions, "when the cause is gone, try again with: comeback stop "+run)
-	if ended := r.stateOf(t, run); !slices.ContainsFunc(ended.Held(), func(c recovery.ClaimState) bool { return c.Kind == recovery.Fenced }) {
+	ended := r.stateOf(t, run)
+	if !slices.ContainsFunc(ended.Held(), func(c recovery.ClaimState) bool { return c.Kind == recovery.Fenced }) {
 		t.Fatalf("the fence is not held: %v", ended.Claims)
 	}
+	live := func(want string) {
+		t.Helper()
+		if got := r.run(t.Context(), "status", run); !strings.Contains(got.out, "LIVE    "+want+"\n") {
+			t.Errorf("live is not said to be %q:\n%s", want, got.out)
+		}
+	}
+	live("NOT GIVEN BACK: CLOSED to users, data untouched")
 	open(false)
 	r.environ["DATABASE_URL"] = address
 	// Nobody is let into what another run is at work on.
@@ -164,6 +172,7 @@ func TestStop_liftsFence(t *testing.T) {
 	}
 	stop(recovery.CameBack, "everything that run "+run+" still held is given back")
 	open(true)
+	live("given back as it was: nothing was switched")
 	if left, err := filepath.Glob(filepath.Join(r.scratch, "*")); err != nil || len(left) > 0 {
 		t.Errorf("scratch holds %v, %v", left, err)
 	}
@@ -214,6 +223,9 @@ func TestStop_leavesLive(t *testing.T) {
 	held := ended.Held()
 	if !slices.ContainsFunc(held, func(c recovery.ClaimState) bool { return c.Kind.Exchanges() }) {
 		t.Fatalf("the exchange is not held: %v", held)
+	}
+	if says := ended.LiveSays(time.UTC); says != "NOT GIVEN BACK: it may be switched, CLOSED to users" {
+		t.Errorf("live is %s", says)
 	}
 
 	r.environ["DATABASE_URL"] = address

@@ -104,14 +104,15 @@ func (a *app) status(id string) error {
 	if err != nil {
 		return err
 	}
-	text := recovery.Status(r.Plan, &r.State, r.Alive, a.now().Local())
+	state, left := r.State, ""
 	if r.State.Result != "" && len(r.State.Held()) > 0 && r.Plan.GivesBack == nil { // else its parent tells of it
 		held, err := a.held(r)
 		if err != nil {
 			return err
 		}
-		text += held.status(r, time.Local)
+		state, left = held.now(r.State), held.status(r, time.Local)
 	}
+	text := recovery.Status(r.Plan, &state, r.Alive, a.now().Local()) + left
 	_, err = io.WriteString(a.out, a.redact(lines(text)))
 	return err
 }
