@@ -71,9 +71,9 @@ func (s *State) amend(at time.Time, a Amended) {
 	s.Steps = slices.Clone(s.Steps)
 	for _, step := range a.Steps {
 		if st := s.Step(step.ID); st != nil {
-			attempts, started := st.Attempts, st.Started
+			attempts, started, decided := st.Attempts, st.Started, st.Decided
 			*st = newStepState(step)
-			st.Attempts, st.Started = attempts, started
+			st.Attempts, st.Started, st.Decided = attempts, started, decided
 			continue
 		}
 		s.Steps = append(s.Steps, newStepState(step))
@@ -88,7 +88,7 @@ func (s *State) amend(at time.Time, a Amended) {
 		again := slices.Contains(a.Redo, st.ID) || st.Kind == KindApproval && st.State == Done
 		switch {
 		case slices.Contains(a.Skip, st.ID):
-			st.State, st.Ended, st.Why = Skipped, at, a.Why
+			st.State, st.Ended, st.Why, st.LeftOut = Skipped, at, a.Why, true
 			st.WaitsFor, st.WaitsSince = "", time.Time{}
 		case again:
 			st.toDoAgain()

@@ -218,7 +218,7 @@ type (
 
 // ReportForm is the number of the form of the reports that this version writes. Those of
 // runs that were ended by earlier versions keep the form that they have.
-const ReportForm = 2
+const ReportForm = 3
 
 func (RunStarted) EventType() string     { return "run.started/1" }
 func (RunResumed) EventType() string     { return "run.resumed/1" }

@@ -132,7 +132,7 @@ func (s *State) foldStep(e Event, payload Payload) {
 		}
 	case StepSkipped:
 		id, change = p.Step, func(st *StepState) {
-			st.State, st.Ended, st.EndedSeq, st.Why = Skipped, e.At, e.Seq, p.Why
+			st.State, st.Ended, st.EndedSeq, st.Why, st.LeftOut = Skipped, e.At, e.Seq, p.Why, false
 			st.WaitsFor, st.WaitsSince = "", time.Time{}
 		}
 	case Waiting:
@@ -163,7 +163,7 @@ func (s *State) foldStep(e Event, payload Payload) {
 		}
 	case Decided:
 		id, change = p.Step, func(st *StepState) {
-			st.Decisions = append(slices.Clip(st.Decisions), p)
+			st.Decisions, st.Decided = append(slices.Clip(st.Decisions), p), e.At
 			st.WaitsFor, st.WaitsSince = "", time.Time{}
 			switch p.Choice {
 			case ChooseContinue:

@@ -122,8 +122,12 @@ type StepState struct {
 	Gone        string
 	Ticks       []TickState
 	Decisions   []Decided
-	// Why says why a step was skipped or passed over.
-	Why string
+	// Decided is when the last of them was made.
+	Decided time.Time
+	// Why says why a step was skipped or passed over; LeftOut that an amendment left it
+	// out, and no stop.
+	Why     string
+	LeftOut bool
 }
 
 // TickState is an item to tick.
@@ -227,7 +231,7 @@ func newStepState(step Step) StepState {
 func (st *StepState) toDoAgain() {
 	st.State, st.Ended, st.EndedSeq, st.Outcome = ToDo, time.Time{}, 0, Outcome{}
 	st.Error, st.Hint, st.ExitCode = "", "", 0
-	st.WaitsFor, st.WaitsSince, st.Retry, st.Why = "", time.Time{}, false, ""
+	st.WaitsFor, st.WaitsSince, st.Retry, st.Why, st.LeftOut = "", time.Time{}, false, "", false
 	ticks := make([]TickState, len(st.Ticks))
 	for i, t := range st.Ticks {
 		ticks[i].Text = t.Text

@@ -90,8 +90,8 @@ func (a *attached) timing(now time.Time) string {
 	}
 	rto := time.Duration(a.plan.RTO)
 	down := a.plan.Mode == recovery.Recovery && !a.state.Outage.Since.IsZero()
-	if green, decided := a.green(); down && a.ended() && decided {
-		end = green
+	if opened := a.state.OpenedAt(); down && a.ended() && !opened.IsZero() {
+		end = opened
 	}
 	since, word := a.state.Started, "ran "
 	if down {
@@ -100,6 +100,7 @@ func (a *attached) timing(now time.Time) string {
 			word += "~"
 		}
 	}
+	open, unknown := a.plan.TimeToOpen(&a.state)
 	switch spent := end.Sub(since); {
 	case since.IsZero():
 		return "starting"
@@ -109,10 +110,10 @@ func (a *attached) timing(now time.Time) string {
 		return against(word, spent, 0) + " RTO " + took(rto)
 	case a.state.Result != recovery.ResultPassed && a.state.Result != recovery.ResultExceptions:
 		return against(word, spent, 0) + " RTO " + took(rto) + " not reached"
-	case spent.Truncate(time.Second) > rto:
-		return against(word, spent, 0) + " RTO " + took(rto) + " MISSED"
-	case !down, spent < 0: // it counts from an outage that nobody knows the beginning of, or that is said to begin later
+	case unknown != "":
 		return against(word, spent, 0) + " RTO " + took(rto) + " unknown"
+	case time.Duration(open) > rto:
+		return against(word, spent, 0) + " RTO " + took(rto) + " MISSED"
 	default:
 		return against(word, spent, 0) + " RTO " + took(rto) + " met"
 	}

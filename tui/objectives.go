@@ -10,14 +10,14 @@ import (
 
 // objectives are what a recovery owed and what it achieved: the time from the
 // start of the outage until all that opens the system was decided, and what was
-// lost. The report is the judge; this says the same of the same events.
+// lost. The report judges by the same.
 func (a *attached) objectives(zone *time.Location, w int) []line {
 	if a.plan.Mode != recovery.Recovery {
 		return nil
 	}
 	lines := []line{as(strong, pad("", 12)+pad("TARGET", 9)+"ACHIEVED")}
 	add := func(name, target, text string, k look) {
-		for i, l := range paragraph(pad(name, 12)+target, 21, k, text, w, 2) {
+		for i, l := range paragraph(pad(name, 12)+target, 21, k, text, w, 3) {
 			if i > 0 {
 				l = as(plain, pad("", 21)).and(k, l[1].text)
 			}
@@ -25,19 +25,15 @@ func (a *attached) objectives(zone *time.Location, w int) []line {
 		}
 	}
 	clock := func(t time.Time) string { return t.In(zone).Format("15:04:05") }
-	green, decided := a.green()
-	rto, o := time.Duration(a.plan.RTO), a.state.Outage
-	switch {
-	case !decided:
-		add("RTO", budget(rto, "none"), "not reached: steps were never decided", bad)
-	case o.Since.IsZero():
-		add("RTO", budget(rto, "none"), "unknown: nobody said when the outage began; everything was decided "+clock(green), warn)
-	case green.Before(o.Since):
-		add("RTO", budget(rto, "none"), fmt.Sprintf("unknown: the outage (%s) begins after everything was decided, %s", o.How, clock(green)), warn)
+	opened, rto, o := a.state.OpenedAt(), time.Duration(a.plan.RTO), a.state.Outage
+	switch spent, unknown := a.plan.TimeToOpen(&a.state); {
+	case unknown != "" && opened.IsZero():
+		add("RTO", budget(rto, "none"), "unknown: "+unknown, bad)
+	case unknown != "":
+		add("RTO", budget(rto, "none"), "unknown: "+unknown+"; everything was decided "+clock(opened), warn)
 	default:
-		took := green.Sub(o.Since)
-		text, k := fmt.Sprintf("%s, from %s (%s) to %s, all decided", elapsed(took), clock(o.Since), o.How, clock(green)), good
-		if rto > 0 && took > rto {
+		text, k := fmt.Sprintf("%s, from %s (%s) to %s, all decided", elapsed(time.Duration(spent)), clock(o.Since), o.How, clock(opened)), good
+		if rto > 0 && time.Duration(spent) > rto {
 			text, k = "MISSED: "+text, bad
 		}
 		add("RTO", budget(rto, "none"), text, k)
@@ -45,24 +41,6 @@ func (a *attached) objectives(zone *time.Location, w int) []line {
 	text, k := a.achievedRPO(zone)
 	add("RPO", budget(time.Duration(a.plan.RPO), "none"), text, k)
 	return append(lines, nil)
-}
-
-// green is when the last step that opens the system was decided; decided says
-// that all of them were.
-func (a *attached) green() (at time.Time, decided bool) {
-	for i := range a.state.Steps {
-		st := &a.state.Steps[i]
-		if st.Phase == recovery.Protect {
-			continue
-		}
-		switch st.State {
-		case recovery.Done, recovery.Passed, recovery.Skipped:
-			at = latest(at, st.Ended)
-		default:
-			return at, false
-		}
-	}
-	return at, !at.IsZero()
 }
 
 // achievedRPO is the loss of the component that lost most.

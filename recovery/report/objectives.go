@@ -79,29 +79,25 @@ func (s *source) times(r *Report) Times {
 	if t.OutageHow == "" {
 		t.OutageHow = Unknown
 	}
-	steps, checks, opened := true, true, true
+	if s.state.Mode != recovery.Rehearsal {
+		t.Opened = s.state.OpenedAt().UTC()
+	}
+	steps, checks := true, true
 	for i := range s.state.Steps {
 		st := &s.state.Steps[i]
-		at := later(st.Ended.UTC(), s.history.decidedAt(st.ID))
 		switch st.State {
 		case recovery.Done, recovery.Passed:
+			at := later(st.Ended, st.Decided).UTC()
 			t.StepsDone = later(t.StepsDone, at)
-			if st.Phase != recovery.Protect {
-				t.Opened = later(t.Opened, at)
-			}
 			if isCheck(st) {
 				t.ChecksDone = later(t.ChecksDone, at)
 			}
 		default:
-			steps, opened = false, opened && st.Phase == recovery.Protect
-			checks = checks && !isCheck(st)
+			steps, checks = false, checks && !isCheck(st)
 		}
 	}
 	if !steps {
 		t.StepsDone = time.Time{}
-	}
-	if !opened || s.state.Mode == recovery.Rehearsal {
-		t.Opened = time.Time{}
 	}
 	if !checks {
 		t.ChecksDone = time.Time{}
@@ -122,39 +118,14 @@ func (s *source) objectives(r *Report) Objectives {
 		o.Exercised = s.exercised(r)
 		return o
 	}
-	o.RTO.Verdict, o.RTO.Says = Unknown, s.whyNoRTO(r)
-	switch took := between(r.Times.Outage, r.Times.Opened); {
-	case o.RTO.Says != "":
-	case took < 0:
-		o.RTO.Says = fmt.Sprintf("the outage (%s) begins after the system was open: one of the two times is wrong", r.Times.OutageHow)
-	default:
+	took, unknown := s.plan.TimeToOpen(&s.state)
+	o.RTO.Verdict, o.RTO.Says = Unknown, unknown
+	if unknown == "" {
 		o.RTO.Achieved, o.RTO.Verdict = &took, verdict(o.RTO.Target, took)
 		o.RTO.Says = fmt.Sprintf("from the outage (%s) until every check was decided and the system open", r.Times.OutageHow)
 	}
 	s.recoveryPoint(&o.RPO)
 	return o
-}
-
-// whyNoRTO says why an RTO cannot be told, or nothing where it can.
-func (s *source) whyNoRTO(r *Report) string {
-	switch {
-	case r.Times.Outage.IsZero():
-		return "nobody said when the outage began"
-	case r.Times.Opened.IsZero():
-		return "not every step was done"
-	}
-	live := map[recovery.TargetID]bool{}
-	for _, t := range s.plan.Targets {
-		live[t.ID] = !t.Scratch
-	}
-	for i := range s.state.Steps {
-		for _, id := range s.state.Steps[i].Writes {
-			if live[id] && s.state.Steps[i].State == recovery.Done {
-				return ""
-			}
-		}
-	}
-	return "no step of this run wrote to a live target: it did not open the system itself"
 }
 
 func verdict(target, took recovery.Duration) string {

@@ -13,6 +13,7 @@ import (
 // has a run says at its end; what another number changes:
 //
 //	2  report.md says when the system was open
+//	3  a step that an amendment left out counts as decided for when it was
 const Format = recovery.ReportForm
 
 // tellsOpened is the first format whose report.md says when the system was open.

@@ -1,0 +1,147 @@
+package tui
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/journal"
+	"comeback/recovery/report"
+)
+
+// The screen says of the time that a recovery took what its signed report says.
+func TestObjectives_asTheReport(t *testing.T) {
+	done := func(f *fakeDesk, at time.Duration, steps ...string) {
+		for _, id := range steps {
+			f.session.add(at, recovery.StepStarted{Step: id, Attempt: 1}, recovery.StepFinished{Step: id, Outcome: recovery.Outcome{Says: "done"}})
+		}
+	}
+	before := []string{"stop/ticks", "database/copy", "database/replay", "database/prove", "check/orders"}
+	opens := func(f *fakeDesk, at time.Duration) {
+		done(f, at, "database/exchange", "database/open", "database/protect")
+	}
+	ends := func(f *fakeDesk, at time.Duration, result recovery.Result, form int) {
+		f.session.add(at, recovery.CleanupStarted{}, recovery.RunEnded{Result: result, Report: form})
+	}
+	leavesOut := func(f *fakeDesk) {
+		done(f, 8*time.Minute, before...)
+		skip, err := recovery.Amend(f.session.state.PlanSHA256, recovery.Amended{Says: "skip carts are there", Why: "there were none before", By: "ops1", Skip: []string{"check/carts"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.session.add(9*time.Minute, skip)
+		opens(f, 10*time.Minute)
+	}
+	for name, c := range map[string]struct {
+		play    func(*fakeDesk)
+		verdict string
+		says    string
+		aside   string
+	}{
+		"all is done": {func(f *fakeDesk) {
+			done(f, 8*time.Minute, append(before, "check/carts")...)
+			opens(f, 12*time.Minute)
+			ends(f, 13*time.Minute, recovery.ResultPassed, recovery.ReportForm)
+		}, report.Met, "20m00, from 09:52:00 (known) to 10:12:00, all decided", "down 20m00 RTO 30m met"},
+		"passed over at last": {func(f *fakeDesk) {
+			done(f, 8*time.Minute, before...)
+			opens(f, 10*time.Minute)
+			f.session.add(11*time.Minute, recovery.StepStarted{Step: "check/carts", Attempt: 1}, recovery.StepFailed{Step: "check/carts", Error: "no rows"},
+				recovery.Waiting{Step: "check/carts", For: recovery.WaitDecision})
+			f.session.add(25*time.Minute, recovery.Decided{Step: "check/carts", Choice: recovery.ChooseContinue, Reason: "they are rebuilt", By: "ops1"})
+			ends(f, 26*time.Minute, recovery.ResultExceptions, recovery.ReportForm)
+		}, report.Missed, "MISSED: 33m00, from 09:52:00 (known) to 10:25:00, all decided", "down 33m00 RTO 30m MISSED"},
+		"stopped while it waited": {func(f *fakeDesk) {
+			f.session.add(time.Minute, recovery.StepStarted{Step: "stop/ticks", Attempt: 1}, recovery.Waiting{Step: "stop/ticks", For: recovery.WaitTicks})
+			f.session.add(4*time.Minute, recovery.StopAsked{By: "ops1", Reason: "a false alarm"})
+			for i := range f.session.plan.Steps {
+				f.session.add(4*time.Minute, recovery.StepSkipped{Step: f.session.plan.Steps[i].ID, Why: "the run was stopped"})
+			}
+			ends(f, 5*time.Minute, recovery.ResultInterrupted, recovery.ReportForm)
+		}, report.Unknown, "unknown: not every step was done", "down 13m00 RTO 30m not reached"},
+		"left out by an amendment": {func(f *fakeDesk) {
+			leavesOut(f)
+			ends(f, 11*time.Minute, recovery.ResultExceptions, recovery.ReportForm)
+		}, report.Met, "18m00, from 09:52:00 (known) to 10:10:00, all decided", "down 18m00 RTO 30m met"},
+		"left out, in a run of an earlier version": {func(f *fakeDesk) {
+			leavesOut(f)
+			ends(f, 11*time.Minute, recovery.ResultExceptions, 2)
+		}, report.Unknown, "unknown: not every step was done", "down 19m00 RTO 30m unknown"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			desk := shopDesk()
+			forReal(desk)
+			runbook := []byte("# shop\n")
+			p := desk.session.plan
+			p.Runbook.SHA256 = sum(runbook)
+			plan := prepared(p)
+			desk.session.add(0, recovery.RunStarted{Run: p.Run, System: p.System, Mode: p.Mode, Operator: "ops1", PlanSHA256: plan.Digest, RunbookSHA256: p.Runbook.SHA256},
+				recovery.OutageNoted{Since: ten.Add(-8 * time.Minute), How: outageKnown})
+			c.play(desk)
+
+			a := folded(p, func(f *fakeDesk) { f.session.events = desk.session.events })
+			var text strings.Builder
+			for _, l := range a.objectives(zone, 200) {
+				for _, part := range l {
+					text.WriteString(part.text)
+				}
+			}
+			if !strings.Contains(text.String(), c.says) {
+				t.Errorf("the screen does not say %q: %q", c.says, text.String())
+			}
+			if aside := a.timing(ten.Add(time.Hour)); aside != c.aside {
+				t.Errorf("line 1 says %q, want %q", aside, c.aside)
+			}
+
+			r, err := report.Make(runDirectory(t, plan.Bytes, runbook, desk.session.events))
+			if err != nil {
+				t.Fatal(err)
+			}
+			rto := r.Objectives.RTO
+			if rto.Verdict != c.verdict {
+				t.Errorf("the report says %q, want %q", rto.Verdict, c.verdict)
+			}
+			if rto.Verdict == report.Unknown && c.says != "unknown: "+rto.Says {
+				t.Errorf("the report says %q", rto.Says)
+			}
+			if rto.Achieved != nil && !strings.Contains(c.says, elapsed(time.Duration(*rto.Achieved))) {
+				t.Errorf("the report says %s", time.Duration(*rto.Achieved))
+			}
+		})
+	}
+}
+
+func sum(b []byte) string {
+	digest := sha256.Sum256(b)
+	return hex.EncodeToString(digest[:])
+}
+
+// runDirectory is what a run leaves for its report.
+func runDirectory(t *testing.T, plan, runbook []byte, events []recovery.Event) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, b := range map[string][]byte{report.PlanFile: plan, report.RunbookFile: runbook} {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, report.ArtifactsDir), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	j, err := journal.Create(filepath.Join(dir, journal.Name), sum(runbook))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	for _, e := range events {
+		if _, err := j.Append(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
