@@ -69,6 +69,9 @@ type Ending struct {
 	// Detached says that a person left a run that has not ended: it goes on
 	// without the console, and they should be told how to come back.
 	Detached bool
+	// Lost says that nothing more is heard of this run, which has not ended: its
+	// runner died, or cannot be reached.
+	Lost bool
 	// HungUp says that the terminal went away, or that the process was asked
 	// to end.
 	HungUp bool

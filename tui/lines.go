@@ -292,6 +292,9 @@ func (t *teller) tell() (unasked bool) {
 			if s.err != nil && answered {
 				lines = append(lines, wrap(t.written("REFUSED: "+s.err.Error()+". "+recovery.HintOf(s.err)), t.m.width)...)
 			}
+			if a := s.run; a.over && !a.ended() {
+				lines = append(lines, wrap(t.written(a.lost()), t.m.width)...)
+			}
 		}
 	}
 	t.standing = false

@@ -333,6 +333,7 @@ func (m *model) settle() tea.Cmd {
 		return nil
 	}
 	m.ending.Ended, m.ending.Exit = a.ended(), a.state.Exit
+	m.ending.Lost = a.over && !a.ended()
 	switch s := m.top().screen.(type) {
 	case passing:
 		if s.gone() {

@@ -103,6 +103,14 @@ func (s *runScreen) says() string {
 	a := s.run
 	switch {
 	case a.over:
+// lost is why nothing more is heard of a run that has not ended.
+func (a *attached) lost() string {
+	if a.err == nil {
+		return "BROKEN OFF: its journal stops here; esc, and enter on the run resumes it"
+	}
+	return "LOST: " + a.err.Error() + ". " + recovery.HintOf(a.err)
+}
+
 		return ""
 	case !a.state.Cleaning.IsZero():
 		return "cleaning up, " + count(len(a.state.Held()), "claim", "claims") + " left"

@@ -381,12 +381,17 @@ func (a *app) tellApproved(asked approvalAsked, key report.Key) {
 
 // detached tells how to come back to a run that goes on.
 func (a *app) detached(out io.Writer, id string) error {
-	there, on := a.lookup(onEnv)
-	if on {
-		there = " --on " + clean(there)
-	}
-	fmt.Fprintf(out, "run %s goes on without this terminal; return with: comeback attach%s %s\n", id, there, id)
+	fmt.Fprintf(out, "run %s goes on without this terminal; return with: comeback attach%s %s\n", id, a.there(), id)
 	return &exitError{recovery.NotEnded}
+}
+
+// there is what a command needs to be carried out on this host, where it was asked for from
+// another one.
+func (a *app) there() string {
+	if host, on := a.lookup(onEnv); on {
+		return " --on " + clean(host)
+	}
+	return ""
 }
 
 // follow prints a run until it has ended and says how. A person who interrupts

@@ -94,19 +94,42 @@ func (a *app) shown(ctx context.Context, run func(context.Context, tui.Options) 
 	}
 	switch {
 	case ending.Ended:
-		fmt.Fprintf(a.out, "run %s: report in %s\n", ending.Run, ending.Dir)
-		if ending.Exit != recovery.CameBack {
-			return &exitError{ending.Exit}
-		}
-	case !ending.Detached && !ending.HungUp: // nothing goes on that was looked at
+		return a.shownEnd(ending.Run, ending.Dir, ending.Exit)
+	case !ending.Detached && !ending.HungUp && !ending.Lost: // nothing goes on that was looked at
 	case ending.Run != "" && a.tether != 0: // nothing of a demo goes on without it
 		fmt.Fprintf(a.err, "stopping run %s and cleaning up after it\n", ending.Run)
 		if err := a.stopped(context.WithoutCancel(ctx), ending.Run); err != nil {
 			return err
 		}
 		return &exitError{recovery.Interrupted}
+	case ending.Lost:
+		return a.lost(ending.Run)
 	case ending.Run != "":
 		return a.detached(a.out, ending.Run)
 	}
 	return nil
+}
+
+// shownEnd says where the report of a run is that ended while it was shown.
+func (a *app) shownEnd(id, dir string, exit recovery.Exit) error {
+	fmt.Fprintf(a.out, "run %s: report in %s\n", id, dir)
+	if exit != recovery.CameBack {
+		return &exitError{exit}
+	}
+	return nil
+}
+
+// lost says how to go on with a run of which nothing more was heard before its end. It
+// may have gone on, or ended, without having been heard.
+func (a *app) lost(id string) error {
+	r, err := a.load(id)
+	switch {
+	case err != nil:
+		return recovery.Errorf("see where it stands: comeback status "+id, "run %s has not ended: %w", id, err).WithExit(recovery.NotEnded)
+	case r.State.Result != "":
+		return a.shownEnd(id, r.Dir, r.State.Exit)
+	case r.Alive:
+		return a.detached(a.out, id)
+	}
+	return recovery.Errorf("take it up again: comeback resume"+a.there()+" "+id, "the runner of run %s died", id).WithExit(recovery.NotEnded)
 }

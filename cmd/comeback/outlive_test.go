@@ -46,6 +46,45 @@ func TestConsole_outlived(t *testing.T) {
 	}
 }
 
+// Whose runner dies under the console is told how to go on when they leave it, and so is
+// the program that started it: the run has not ended.
+func TestConsole_runnerDies(t *testing.T) {
+	for name, way := range map[string]func(t *testing.T) (*rig, *terminal){
+		"screens": func(t *testing.T) (*rig, *terminal) {
+			r, _, s := waiting(t)
+			return r, s
+		},
+		"line by line": func(t *testing.T) (*rig, *terminal) {
+			r := newRig(t)
+			c := converse(t, r, filepath.Dir(filesBook(t, somebodyLooks)), "rehearse", "shop.md", "--to", "pages.tar", "--plain")
+			c.isTold("PLAN", "start the rehearsal")
+			c.answers("start")
+			c.isTold("WAITS FOR YOU", "1 [ ] Somebody has looked")
+			return r, c.terminal
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, s := way(t)
+			id := filepath.Base(r.only(t))
+			if err := syscall.Kill(r.stateOf(t, id).PID, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			s.shows("LOST")
+			if name == "screens" {
+				s.press("q")
+			} else {
+				s.press("quit\n")
+			}
+			if code := s.ends(); code != int(recovery.NotEnded) || !strings.Contains(s.text(), "comeback resume "+id) {
+				t.Errorf("exit %d\n%s", code, s.text())
+			}
+			if got := r.run(t.Context(), "stop", id); got.code != recovery.CameBack {
+				t.Errorf("stop: exit %d\n%s%s", got.code, got.out, got.err)
+			}
+		})
+	}
+}
+
 // still is a screen without the parts that move with the clock: the first line
 // and every number.
 func still(screen string) string {
