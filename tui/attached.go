@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -23,9 +24,12 @@ type attached struct {
 	snapshot
 	// log holds the newest lines.
 	log []logLine
-	// looked is the wait that the operator has turned away from, to look at
-	// the run.
-	looked string
+	// looked are the waits that the operator has turned away from, to look at
+	// the run; shown is the one that was on the screen last.
+	looked map[string]bool
+	shown  string
+	// outageOf is the runbook of which the outage was told that this run is to end.
+	outageOf string
 	// answered is when the operator answered last.
 	answered time.Time
 	// rung holds the waits that were heard of; nil before the first snapshot.
@@ -133,15 +137,56 @@ func (a *attached) running() []*recovery.StepState {
 	return steps
 }
 
-// waits lists the steps that wait for a person, those that began to wait first
-// before the others, so that every console shows the same one.
+// waits lists the steps that wait for a person, so that every console shows the same one:
+// what keeps a machine waiting before what people do or sign, which may take them long, and
+// of either what began to wait first.
 func (a *attached) waits() []*recovery.StepState {
 	if a.over {
 		return nil
 	}
 	waits := a.state.Waits()
-	slices.SortStableFunc(waits, func(x, y *recovery.StepState) int { return x.WaitsSince.Compare(y.WaitsSince) })
+	slices.SortStableFunc(waits, func(x, y *recovery.StepState) int {
+		return cmp.Or(cmp.Compare(canWait(x.WaitsFor), canWait(y.WaitsFor)), x.WaitsSince.Compare(y.WaitsSince))
+	})
 	return waits
+}
+
+// canWait is 1 for a wait that stands behind those of machines.
+func canWait(w recovery.WaitFor) int {
+	if w == recovery.WaitTicks || w == recovery.WaitApproval {
+		return 1
+	}
+	return 0
+}
+
+// unseen is the first wait that the operator has not turned away from, nil where there
+// is none.
+func (a *attached) unseen() *recovery.StepState {
+	for _, st := range a.waits() {
+		if !a.looked[waitKey(st)] {
+			return st
+		}
+	}
+	return nil
+}
+
+// nextWait is the wait after the one that was on the screen last, the first where that is
+// over or was the last of them; nil where nothing waits.
+func (a *attached) nextWait() *recovery.StepState {
+	waits := a.waits()
+	if len(waits) == 0 {
+		return nil
+	}
+	at := slices.IndexFunc(waits, func(st *recovery.StepState) bool { return waitKey(st) == a.shown })
+	return waits[(at+1)%len(waits)]
+}
+
+// turnAway leaves everything that waits now, to look at the run.
+func (a *attached) turnAway() {
+	a.looked = map[string]bool{}
+	for _, st := range a.waits() {
+		a.looked[waitKey(st)] = true
+	}
 }
 
 // progress shows how far at most n of the running steps are.

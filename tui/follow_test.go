@@ -26,6 +26,9 @@ func TestJourney_WhatFollowsARecovery(t *testing.T) {
 	d.sees("asks for the name before it changes live")
 	d.sees("LIVE: as run 7c31 left it")
 	d.sees("enter begin into scratch")
+	if o, told := d.m.outage(shopMD); told {
+		t.Errorf("the outage that the recovery has ended is still told: %+v", o)
+	}
 	if strings.Contains(d.screen(), "look first") {
 		t.Errorf("a follow-up cannot be planned anew\n%s", d.screen())
 	}
@@ -36,6 +39,10 @@ func TestJourney_WhatFollowsARecovery(t *testing.T) {
 	d.sees("is not the name of the target")
 	if desk.typed != "" {
 		t.Errorf("it began with the name %q", desk.typed)
+	}
+	d.m.outages[shopMD] = recovery.OutageNoted{Since: ten, How: outageKnown}
+	if d.m.top().screen.(*planScreen).tellOutage(desk.session) != nil {
+		t.Error("the switch back is told of an outage that it does not end")
 	}
 	d.press("ctrl+u", "=db1/shop", "enter")
 	d.until("the start", func() bool { desk.mu.Lock(); defer desk.mu.Unlock(); return desk.typed == "db1/shop" })

@@ -69,11 +69,13 @@ For example: n writes a note that all who look can read.`
 	case *waitingScreen:
 		if s.ticking() {
 			return `Only a person can know these. Each item is done, or not done with the reason; the
-report says who decided what, and when. The run goes on after the last.
+report says who decided what, and when. The run goes on after the last. Where more
+than one step waits, w shows the next.
 For example: space for one that is done; - and "the provider does not answer", enter.`
 		}
 		return `The run stands still until somebody answers. Nothing is chosen beforehand, and
 every answer says what it leaves behind. A number moves the cursor, enter chooses.
+Where more than one step waits, w shows the next.
 For example: 2, enter, and the reason.`
 	case *resultScreen:
 		return `How the run ended, the word first. The report is a proof only once it is signed.

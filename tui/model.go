@@ -345,14 +345,15 @@ func (m *model) settle() tea.Cmd {
 			return nil
 		}
 		if a.over && a.ended() {
+			m.outageOver(a)
 			m.pop()
 			return m.push(&resultScreen{m: m, run: a, next: follower{m: m}})
 		}
 		if s.field() != nil {
 			return nil
 		}
-		if waits := a.waits(); len(waits) > 0 && a.looked != waitKey(waits[0]) {
-			return m.push(newWaiting(m, a, waits[0]))
+		if st := a.unseen(); st != nil {
+			return m.push(newWaiting(m, a, st))
 		}
 	}
 	return nil

@@ -23,6 +23,22 @@ func (m *model) outage(runbook string) (o recovery.OutageNoted, told bool) {
 	return o, told
 }
 
+// outageOver forgets an outage that a recovery has ended: what follows is another one. One
+// that did not bring the system back leaves it to the next.
+func (m *model) outageOver(a *attached) {
+	cameBack := a.state.Result == recovery.ResultPassed || a.state.Result == recovery.ResultExceptions || a.state.Opened()
+	if a.plan.Mode != recovery.Recovery || !cameBack {
+		return
+	}
+	delete(m.outages, a.outageOf)
+	// A console that came later knows the run by its journal, and may have been told of a
+	// new outage since.
+	path, ended := a.plan.Runbook.Path, a.state.Outage
+	if o, told := m.outage(path); told && o.How == ended.How && o.Since.Equal(ended.Since) {
+		delete(m.outages, path)
+	}
+}
+
 // outagePrompt asks when the outage of a runbook's system began.
 func outagePrompt(m *model, runbook string, then func() tea.Cmd) *prompt {
 	return &prompt{label: "OUTAGE BEGAN > ", does: "note it and go on", check: func(text string) error {

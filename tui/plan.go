@@ -96,15 +96,19 @@ func (s *planScreen) start(typed string) tea.Cmd {
 			return nil
 		}
 		s.m.pop() // the plan has been used up
-		return tea.Batch(s.m.begin(session), s.tellOutage(session))
+		begun := s.m.begin(session)
+		if s.prepared.Plan.Parent == "" {
+			s.m.run.outageOf = s.path
+		}
+		return tea.Batch(begun, s.tellOutage(session))
 	})
 }
 
 // tellOutage tells a recovery since when its system has been down, as a person
-// said before it began.
+// said before it began. What follows another run ends no outage of before that one.
 func (s *planScreen) tellOutage(session recovery.Session) tea.Cmd {
 	o, told := s.m.outage(s.path)
-	if !told || s.prepared.Plan.Mode != recovery.Recovery {
+	if !told || s.prepared.Plan.Mode != recovery.Recovery || s.prepared.Plan.Parent != "" {
 		return nil
 	}
 	home := s.m.stack[0].screen

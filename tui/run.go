@@ -22,12 +22,15 @@ func (s *runScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 		return s.answer(k)
 	}
 	switch k.String() {
-	case "w", keyEnter: // enter leads on, as elsewhere
-		if k.String() == keyEnter && len(s.run.waits()) == 0 {
-			break
+	case "w", keyTab, keyEnter: // enter leads on, as elsewhere
+		st := s.run.nextWait()
+		s.run.looked = nil
+		switch {
+		case st != nil:
+			return s.m.push(newWaiting(s.m, s.run, st)), true
+		case k.String() == "w":
+			return nil, true
 		}
-		s.run.looked = ""
-		return nil, true
 	case "o":
 		st := s.run.talks()
 		if st == nil {
@@ -59,6 +62,9 @@ func (s *runScreen) page(w, h int) page {
 		p.note = "WAITS FOR YOU: w"
 		if who := a.waitsFor(s.m, waits[0]); who != "you" {
 			p.note = "WAITS for " + who + ": w"
+		}
+		if n := len(waits); n > 1 {
+			p.note = fmt.Sprintf("%d steps WAIT: w", n)
 		}
 	}
 	var foot []line

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +29,7 @@ const afterAnswer = 2 * time.Second
 
 func newWaiting(m *model, a *attached, st *recovery.StepState) *waitingScreen {
 	s := &waitingScreen{m: m, run: a, id: st.ID, wait: waitKey(st), menu: menu{-1}}
+	a.shown = s.wait
 	if st.WaitsFor == recovery.WaitTicks && m.now().Sub(a.answered) >= afterAnswer {
 		s.menu.cursor = nextTick(st)
 	}
@@ -73,8 +75,10 @@ func (s *waitingScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 	case s.prompt != nil:
 		return s.answer(k)
 	case k.String() == keyEscape:
-		s.run.looked = s.wait
+		s.run.turnAway()
 		return s.m.back(), true
+	case k.String() == "w" || k.String() == keyTab:
+		return s.next(), true
 	}
 	if cmd, handled := s.run.key(s.m, s, &s.asker, k); handled {
 		return cmd, true
@@ -91,6 +95,17 @@ func (s *waitingScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 	}
 	s.err = nil
 	return c.do(), true
+}
+
+// next shows the wait after this one in its place. An answer that is under way is waited
+// for: it may be refused.
+func (s *waitingScreen) next() tea.Cmd {
+	st := s.run.nextWait()
+	if s.asking || waitKey(st) == s.wait {
+		return nil
+	}
+	s.m.pop()
+	return s.m.push(newWaiting(s.m, s.run, st))
 }
 
 // because asks for a reason first.
@@ -134,8 +149,9 @@ func (s *waitingScreen) page(w, h int) page {
 	if told := a.told(now.Location()); told != "" {
 		p.note = told
 	}
-	if n := len(a.waits()); n > 1 {
-		p.note = fmt.Sprintf("%d steps wait", n)
+	waits := a.waits()
+	if n := len(waits); n > 1 {
+		p.note = fmt.Sprintf("%d steps WAIT: w", n)
 	}
 	if !a.mine(s.m) {
 		p.note = a.crew(s.m)
@@ -166,6 +182,10 @@ func (s *waitingScreen) page(w, h int) page {
 		s.menu.show(&p, s.choices(st), w)
 		p.keys = append([]binding{{keyEnter, "choose"}}, a.keys(s.m)...)
 	}
+	if len(waits) > 1 {
+		at := slices.IndexFunc(p.keys, func(b binding) bool { return b.key == "n" }) // behind what answers
+		p.keys = slices.Insert(p.keys, max(0, at), binding{"w", "next that waits"})
+	}
 	if s.asking {
 		p.note = "asking .."
 	}
@@ -173,7 +193,7 @@ func (s *waitingScreen) page(w, h int) page {
 	if s.prompt == nil && s.err == nil && !s.m.byLines {
 		if others := a.progress(now, w, 2); len(others) > 0 {
 			p.body = append(append(p.body, nil, as(strong, "MEANWHILE")), others...)
-		} else if n := a.toDo(); n > 0 && len(a.waits()) == 1 && h >= roomy && (st.WaitsFor == recovery.WaitTicks || st.WaitsFor == recovery.WaitApproval) {
+		} else if n := a.toDo(); n > 0 && len(waits) == 1 && h >= roomy && (st.WaitsFor == recovery.WaitTicks || st.WaitsFor == recovery.WaitApproval) {
 			p.body = append(p.body, nil, as(strong, "MEANWHILE").say("  nothing runs; "+count(n, "step comes", "steps come")+" after this"))
 		}
 	}

@@ -106,6 +106,58 @@ func TestWaits_Credentials(t *testing.T) {
 	})
 }
 
+// twoWait waits for ticks, and since later for credentials.
+func twoWait(f *fakeDesk) {
+	started(f)
+	alsoExpires(f)
+}
+
+func alsoExpires(f *fakeDesk) {
+	f.session.add(time.Minute, recovery.StepStarted{Step: "database/copy", Attempt: 1})
+	f.session.add(2*time.Minute, recovery.Waiting{Step: "database/copy", For: recovery.WaitCredentials, Cause: "ExpiredToken: The provided token has expired.", Hint: "aws sso login --profile backups"})
+}
+
+// What keeps a machine waiting is not behind what people have still to do.
+func TestWaits_Several(t *testing.T) {
+	const ticks, credentials = "The maintenance page is up", "not a failure"
+	t.Run("the machine first", func(t *testing.T) {
+		d, _ := onRun(t, twoCopies, func(d *driver, f *fakeDesk) { twoWait(f); d.sees(credentials) })
+		d.sees("2 steps WAIT: w")
+	})
+	t.Run("each is reached", func(t *testing.T) {
+		d, desk := onRun(t, twoCopies, func(d *driver, f *fakeDesk) {
+			started(f)
+			d.sees(ticks)
+			alsoExpires(f)
+		})
+		d.sees("2 steps WAIT: w")
+		d.sees(ticks) // what is being answered stays
+		d.press("esc")
+		d.hears(desk.session)
+		d.sees("LOG ")
+		d.press("w")
+		d.sees(credentials)
+		d.press("w")
+		d.sees(ticks)
+		d.press("tab")
+		d.sees(credentials)
+		d.press("esc")
+		d.sees("LOG ")
+		d.press("enter")
+		d.sees(ticks)
+		d.press("w", "1", "enter")
+		d.wants(desk, recovery.Command{Kind: recovery.DoDecide, Step: "database/copy", Choice: recovery.ChooseRetry, By: "ops1"})
+		desk.session.add(3*time.Minute, recovery.Decided{Step: "database/copy", Choice: recovery.ChooseRetry, By: "ops1"}, recovery.StepStarted{Step: "database/copy", Attempt: 2})
+		d.sees(ticks)
+	})
+	t.Run("an answer under way is waited for", func(t *testing.T) {
+		d, desk := onRun(t, twoCopies, func(d *driver, f *fakeDesk) { twoWait(f); d.sees(credentials) })
+		desk.session.refuse = recovery.Errorf("renew them", "they are as old as before")
+		d.press("1", "enter", "w")
+		d.sees("they are as old as before")
+	})
+}
+
 func TestWaits_Terminal(t *testing.T) {
 	d, desk := onRun(t, nil, func(d *driver, f *fakeDesk) {
 		copied(f)
