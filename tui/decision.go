@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"net/url"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -89,7 +90,7 @@ func (s *waitingScreen) otherCopy(st *recovery.StepState) []choice {
 func (s *waitingScreen) stopHere() choice {
 	leaves := "removes all that the run made; the report says FAILED"
 	if s.run.plan.Mode == recovery.Recovery {
-		leaves = "leaves live as the LIVE line says; the report says FAILED"
+		leaves = s.run.state.StoppingSays() + "; the report says FAILED"
 	}
 	return choice{name: "Stop here...", leaves: leaves, do: s.because("stop the run", func(reason string) tea.Cmd {
 		return s.decide(recovery.ChooseStop, reason)
@@ -115,6 +116,28 @@ func (s *waitingScreen) decision(p *page, st *recovery.StepState, head line, w i
 	if st.Line > 0 {
 		p.about("FROM", faint, fmt.Sprintf("the runbook, line %d", st.Line), w, 1)
 	}
+	p.about("ELSEWHERE", plain, s.run.lookFrom(st), w, 2)
+}
+
+// lookFrom is how somebody looks at what was restored before they decide about a step: at its
+// component, or else at the one that decides the moment. "" where neither is there yet.
+func (a *attached) lookFrom(st *recovery.StepState) string {
+	anchor := a.plan.Moment.Anchor
+	for _, component := range []string{st.Component, anchor} {
+		b, ok := a.state.Binding(component)
+		u, err := url.Parse(b.URL)
+		switch {
+		case !ok || !b.Scratch || err != nil:
+		case u.Scheme == "file":
+			return "what was restored of " + component + " can be read in " + u.Path
+		case u.Scheme != "postgres":
+		case component == anchor:
+			return "comeback look " + a.plan.Run + " reads the restored copy and changes nothing"
+		default:
+			return "comeback look " + a.plan.Run + " --component " + component + " reads the restored copy and changes nothing"
+		}
+	}
+	return ""
 }
 
 // named is a step with its component.

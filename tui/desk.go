@@ -316,6 +316,8 @@ type Stage struct {
 	// Budget and Last, the time it took in the last run, are zero where there
 	// is none.
 	Budget, Last time.Duration
+	// Live says that a recovery changes live in it.
+	Live bool
 }
 
 // Access is what came of looking for a component in a copy.

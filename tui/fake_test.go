@@ -451,7 +451,7 @@ func prepared(p *recovery.Plan) *Prepared {
 // shopDesk is a desk with one good system, one with problems, and two runs.
 func shopDesk() *fakeDesk {
 	last := func(name string, budget, last time.Duration) Stage {
-		return Stage{name, "platform on-call", budget, last}
+		return Stage{Name: name, Owner: "platform on-call", Budget: budget, Last: last, Live: name == "Switch"}
 	}
 	people := []recovery.Person{{Role: "platform on-call", Reach: "+00 000 000"}, {Role: "approver", Reach: "#incidents", Key: approverKey}}
 	shop := System{People: people, Name: "shop", Runbook: "/var/lib/comeback/runbooks/shop.md", RPO: 5 * time.Minute, RTO: 30 * time.Minute,

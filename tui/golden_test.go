@@ -273,10 +273,40 @@ var scenes = []scene{
 	}},
 	{name: "run-late", attach: true, desk: sideBySide, play: func(d *driver, f *fakeDesk) { late(d, f); d.sees("running, LATE") }},
 	{name: "run-recovery", attach: true, desk: func(f *fakeDesk) {
-		f.session.plan.Mode, f.session.plan.Targets[0].Scratch = recovery.Recovery, false
+		closes(f)
+		opens := recovery.NewStep("open/ticks", recovery.KindTicks, "tick 1 item", recovery.TicksArgs{Items: []string{"The maintenance page is down"}})
+		opens.Stage, opens.MayPass, opens.After = 5, true, []string{"database/open"}
+		f.session.plan.Steps = append(f.session.plan.Steps, opens)
+		f.session.state = recovery.NewState(f.session.plan)
 	}, play: func(d *driver, f *fakeDesk) {
 		f.session.add(0, recovery.OutageNoted{Since: ten.Add(-8 * time.Minute), How: "estimated"})
 		running(d, f)
+	}},
+	{name: "run-stop-closed", start: Start{Runbook: shopMD}, desk: closes, play: func(d *driver, f *fakeDesk) {
+		startReal(d, f)
+		closed(d, f)
+		d.press("S")
+		d.sees("reopens live to its users")
+	}},
+	{name: "run-stop-exchanged", start: Start{Runbook: shopMD}, desk: closes, play: func(d *driver, f *fakeDesk) {
+		startReal(d, f)
+		exchanged(d, f)
+		d.press("S")
+		d.sees("exchanges back and reopens live")
+	}},
+	{name: "waiting-decision-closed", start: Start{Runbook: shopMD}, desk: closes, play: func(d *driver, f *fakeDesk) {
+		startReal(d, f)
+		closed(d, f)
+		stepFails(d, f, "database/exchange")
+	}},
+	{name: "waiting-decision-exchanged", start: Start{Runbook: shopMD}, desk: closes, play: func(d *driver, f *fakeDesk) {
+		startReal(d, f)
+		exchanged(d, f)
+		stepFails(d, f, "database/open")
+	}},
+	{name: "waiting-two", attach: true, desk: twoCopies, play: func(d *driver, f *fakeDesk) {
+		twoWait(f)
+		d.sees("not a failure")
 	}},
 	{name: "run-held-back", start: Start{Runbook: shopMD}, desk: forReal, play: func(d *driver, f *fakeDesk) {
 		startReal(d, f)

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,14 +63,55 @@ func nameAgain() recovery.Waiting {
 		Cause: "refused: put the restored cluster in the place of the live one changes db1/shop, and its name was typed 31m ago"}
 }
 
+// closes makes it one that lets nobody into the live database before it exchanges it.
+func closes(f *fakeDesk) {
+	forReal(f)
+	p := f.session.plan
+	at := slices.IndexFunc(p.Steps, func(s recovery.Step) bool { return s.Phase == recovery.Exchange })
+	fence := recovery.NewStep("database/fence", "postgres.fence", "let nobody in", struct{}{})
+	fence.Stage, fence.Component, fence.Writes, fence.After, fence.Phase = 4, "database", p.Steps[at].Writes, p.Steps[at].After, recovery.Fence
+	p.Steps[at].After = []string{fence.ID}
+	p.Steps = slices.Insert(p.Steps, at, fence)
+	f.session.state = recovery.NewState(p)
+	f.prepared = prepared(p)
+}
+
+// closed has restored everything and lets nobody into the live database; exchanged has
+// exchanged it, too.
+func closed(d *driver, f *fakeDesk) {
+	restored(f)
+	f.session.add(9*time.Minute, recovery.StepStarted{Step: "database/fence", Attempt: 1},
+		recovery.ClaimMade{Step: "database/fence", Resource: recovery.Resource{Kind: recovery.Fenced, ID: "db1/shop"}},
+		recovery.StepFinished{Step: "database/fence", Outcome: recovery.Outcome{Says: "nobody is in db1/shop"}})
+	d.clock = ten.Add(9*time.Minute + 30*time.Second)
+	d.sees("writes stopped 10:09:00")
+}
+
+func exchanged(d *driver, f *fakeDesk) {
+	closed(d, f)
+	f.session.add(9*time.Minute+20*time.Second, recovery.StepStarted{Step: "database/exchange", Attempt: 1}, recovery.ClaimMade{Step: "database/exchange", Resource: recovery.Resource{Kind: recovery.Exchanged, ID: "db1/shop"}},
+		recovery.StepFinished{Step: "database/exchange", Outcome: recovery.Outcome{Says: "exchanged", Old: []recovery.Old{{Component: "database", Place: "shop_old_7c31", Until: ten.AddDate(0, 0, 7)}}}})
+	d.sees("switched 10:09:20")
+}
+
+// stepFails waits for a decision about a step of the switch.
+func stepFails(d *driver, f *fakeDesk, step string) {
+	f.session.add(9*time.Minute+25*time.Second, recovery.StepStarted{Step: step, Attempt: 1}, recovery.StepFailed{Step: step, Error: "connect to db1: connection refused", Hint: "start the server"}, recovery.Waiting{Step: step, For: recovery.WaitDecision})
+	d.sees("CAUSE")
+}
+
 // waitsForName has restored everything and waits for the name once more.
 func waitsForName(d *driver, f *fakeDesk) {
-	for _, id := range []string{"stop/ticks", "database/copy", "database/replay", "database/prove", "check/orders", "check/carts"} {
-		f.session.add(8*time.Minute, recovery.StepStarted{Step: id, Attempt: 1}, recovery.StepFinished{Step: id, Outcome: recovery.Outcome{Says: "done"}})
-	}
+	restored(f)
 	f.session.add(9*time.Minute, recovery.StepStarted{Step: "database/exchange", Attempt: 1}, nameAgain())
 	d.clock = ten.Add(9*time.Minute + 30*time.Second)
 	d.sees("WAITS FOR YOU")
+}
+
+func restored(f *fakeDesk) {
+	for _, id := range []string{"stop/ticks", "database/copy", "database/replay", "database/prove", "check/orders", "check/carts"} {
+		f.session.add(8*time.Minute, recovery.StepStarted{Step: id, Attempt: 1}, recovery.StepFinished{Step: id, Outcome: recovery.Outcome{Says: "done"}})
+	}
 }
 
 func switchedBack(d *driver, f *fakeDesk) {

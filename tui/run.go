@@ -103,12 +103,6 @@ func (s *runScreen) page(w, h int) page {
 	return p
 }
 
-// says is who commands the run and when it should be through, or what it does
-// instead.
-func (s *runScreen) says() string {
-	a := s.run
-	switch {
-	case a.over:
 // lost is why nothing more is heard of a run that has not ended.
 func (a *attached) lost() string {
 	if a.err == nil {
@@ -117,6 +111,12 @@ func (a *attached) lost() string {
 	return "LOST: " + a.err.Error() + ". " + recovery.HintOf(a.err)
 }
 
+// says is who commands the run and when it should be through, or what it does
+// instead.
+func (s *runScreen) says() string {
+	a := s.run
+	switch {
+	case a.over:
 		return ""
 	case !a.state.Cleaning.IsZero():
 		return "cleaning up, " + count(len(a.state.Held()), "claim", "claims") + " left"
@@ -154,8 +154,13 @@ func looksOf(p recovery.Progress) look {
 func (s *runScreen) stages(w, h int, withSteps bool) []line {
 	a, now := s.run, s.m.now()
 	name := 16
-	for _, st := range a.state.Stages {
-		name = max(name, cells(clean(st.Name))+2)
+	live := a.liveStages()
+	for i, st := range a.state.Stages {
+		needs := cells(clean(st.Name)) + 2
+		if live[i] {
+			needs += len(changed)
+		}
+		name = max(name, needs)
 	}
 	t := table{w: w, columns: []column{
 		{title: "STAGE", width: max(16, min(name, w-56)), keep: 9}, {title: "STATE", width: 13, keep: 8},
@@ -165,6 +170,7 @@ func (s *runScreen) stages(w, h int, withSteps bool) []line {
 		t.columns[0] = column{title: "STAGE"}
 		t.columns = t.columns[:4]
 	}
+	width := t.layout()[0]
 	var rows []line
 	current := 0
 	for i := range a.state.Stages {
@@ -190,6 +196,9 @@ func (s *runScreen) stages(w, h int, withSteps bool) []line {
 		name := span{fmt.Sprintf("%d %s", i+1, st.Name), plain}
 		if here {
 			name.look = strong
+		}
+		if live[i] {
+			name = markedLive(name.text, width)
 		}
 		state := span{string(st.State), looksOf(st.State)}
 		if !slices.ContainsFunc(a.state.Steps, func(step recovery.StepState) bool { return step.Step.Stage == i }) {
@@ -228,7 +237,7 @@ func (s *runScreen) detail(stage int) string {
 	}
 	switch {
 	case now == nil:
-		return ""
+		return s.coming(stage)
 	case now.WaitsFor == recovery.WaitTicks:
 		return "needs a tick from " + s.run.waitsFor(s.m, now)
 	case now.WaitsFor == recovery.WaitApproval:

@@ -207,7 +207,11 @@ func (s *runbookScreen) stages(w, columns int) []line {
 	}}
 	var all []line
 	for i, stage := range s.opened.Stages {
-		all = append(all, t.row(mark(false), span{fmt.Sprintf("%d %s", i+1, stage.Name), plain},
+		name := span{fmt.Sprintf("%d %s", i+1, stage.Name), plain}
+		if stage.Live {
+			name = markedLive(name.text, t.layout()[0])
+		}
+		all = append(all, t.row(mark(false), name,
 			span{budget(stage.Budget, "-"), plain}, span{budget(stage.Last, "never"), plain}))
 	}
 	half := (len(all) + columns - 1) / columns

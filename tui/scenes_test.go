@@ -87,6 +87,7 @@ func running(d *driver, f *fakeDesk) {
 func replayed(f *fakeDesk) {
 	copied(f)
 	f.session.add(8*time.Minute, recovery.StepFinished{Step: "database/replay", Outcome: recovery.Outcome{Says: "replayed to 3/7A21F0C8",
+		Bindings: []recovery.Binding{{Component: "database", URL: "postgres:///shop?host=/var/tmp/comeback/7c31/database", Scratch: true}},
 		Reached: &recovery.Reached{Component: "database", Time: time.Date(2026, 11, 23, 2, 41, 5, 907e6, zone), LSN: 0x37A21F0C8, XID: 81213, Timeline: 4,
 			Evidence: []string{"the server says: recovery stopping before WAL location 3/7A21F0C8", "pg_xact_status(81213) is committed, 81214 is in progress"}}}},
 		recovery.StepStarted{Step: "database/prove", Attempt: 1})

@@ -94,7 +94,7 @@ func (s *stopScreen) page(w, h int) page {
 	p.body = []line{as(strong, "STOP THIS "+word+"?"), nil}
 	what := "no live system was touched; "
 	if a.plan.Mode == recovery.Recovery {
-		what = "live stays as the LIVE line says; "
+		what = "stopping " + a.state.StoppingSays() + "; "
 	}
 	add("LEAVES", what+"everything that the run made is removed and proven gone:", 3)
 	for i, c := range held {

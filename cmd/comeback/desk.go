@@ -192,7 +192,7 @@ func (d *desk) Open(ctx context.Context, path string) (*tui.Opened, error) {
 		OnlyScratch: onlyScratch(rb)}
 	history := runner.HistoryOf(runs, rb.System)
 	for _, s := range rb.Stages {
-		o.Stages = append(o.Stages, tui.Stage{Name: s.Name, Owner: s.Owner, Budget: s.Budget, Last: history.StageTook(s.Name)})
+		o.Stages = append(o.Stages, tui.Stage{Name: s.Name, Owner: s.Owner, Budget: s.Budget, Last: history.StageTook(s.Name), Live: plan.ChangesLive(rb, s)})
 	}
 	return o, nil
 }

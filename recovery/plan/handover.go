@@ -65,7 +65,7 @@ func (b *builder) handOverRest() error {
 	if b.Mode != recovery.Recovery || b.Moment.Want.Table != "" {
 		return nil
 	}
-	switched := switches(b.Runbook)
+	switched := switches(b.Runbook.Stages...)
 	stage := -1
 	for _, c := range b.plan.Components {
 		_, restored := b.restored[c.Name]

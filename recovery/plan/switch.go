@@ -247,10 +247,10 @@ func (b *builder) protectAll() {
 	}
 }
 
-// switches lists the components that the runbook's stages switch.
-func switches(rb *runbooks.Runbook) []string {
+// switches lists the components that stages of a runbook switch.
+func switches(stages ...runbooks.Stage) []string {
 	var names []string
-	for _, stage := range rb.Stages {
+	for _, stage := range stages {
 		for _, block := range stage.Blocks {
 			if s, ok := block.(runbooks.Switch); ok {
 				names = append(names, s.Components...)
@@ -261,9 +261,16 @@ func switches(rb *runbooks.Runbook) []string {
 }
 
 // Switched lists the components whose live targets a recovery writes to.
-func Switched(rb *runbooks.Runbook) []recovery.Component {
+func Switched(rb *runbooks.Runbook) []recovery.Component { return switchedIn(rb, rb.Stages...) }
+
+// ChangesLive reports whether a recovery changes what is live in a stage of a runbook.
+func ChangesLive(rb *runbooks.Runbook, stage runbooks.Stage) bool {
+	return len(switchedIn(rb, stage)) > 0
+}
+
+func switchedIn(rb *runbooks.Runbook, stages ...runbooks.Stage) []recovery.Component {
 	var all []recovery.Component
-	for _, name := range switches(rb) {
+	for _, name := range switches(stages...) {
 		if c, ok := rb.Component(name); ok && Component(c).Settings.Text("into") != recovery.IntoHandOver {
 			all = append(all, Component(c))
 		}

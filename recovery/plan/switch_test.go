@@ -6,6 +6,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/plan"
+	"comeback/runbooks"
 )
 
 // phases is a switcher with one step in each phase; without a fence what it switches is
@@ -60,5 +61,20 @@ func TestSwitch_opensWhatWasClosed(t *testing.T) {
 	}
 	if s, _ := p.Step("uploads.open"); s.Phase != recovery.Open {
 		t.Errorf("its phase is %s", s.Phase)
+	}
+}
+
+// Stages that switch something which is live change that; what comes back is left running
+// beside it where the runbook hands it over.
+func TestChangesLive(t *testing.T) {
+	rb := &runbooks.Runbook{
+		Components: []runbooks.Component{{Name: "database", Kind: "postgres"}, {Name: "stats", Kind: "postgres", Settings: map[string][]string{"into": {recovery.IntoHandOver}}}},
+		Stages: []runbooks.Stage{{Name: "Check"}, {Name: "Switch", Blocks: []runbooks.Block{runbooks.Switch{Components: []string{"stats", "database"}}}},
+			{Name: "Hand over", Blocks: []runbooks.Block{runbooks.Switch{Components: []string{"stats"}}}}},
+	}
+	for i, want := range []bool{false, true, false} {
+		if got := plan.ChangesLive(rb, rb.Stages[i]); got != want {
+			t.Errorf("%s changes live: %v, want %v", rb.Stages[i].Name, got, want)
+		}
 	}
 }
