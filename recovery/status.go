@@ -54,10 +54,14 @@ func Status(p *Plan, s *State, alive bool, now time.Time) string {
 		text := fmt.Sprintf("%-7s %s", word, fmt.Sprintf(format, args...))
 		b.WriteString(strings.TrimRight(text, " ") + "\n")
 	}
-	at := func(t time.Time) string { return t.In(now.Location()).Format("15:04:05Z07:00") }
+	at := func(t time.Time) string { return onDay(t, now) + t.In(now.Location()).Format("15:04:05Z07:00") }
 	line("WHAT", "%s of %s, run %s: %s", s.Mode, s.System, s.Run, standing(s, alive, now))
 	if o := s.Outage; s.Mode == Recovery && !o.Since.IsZero() {
-		line("SINCE", "down since %s, %s, %s ago", at(o.Since), o.How, FormatSpan(now.Sub(o.Since)))
+		if took, unknown := p.TimeToOpen(s); unknown == "" {
+			line("SINCE", "was down %s, %s to %s, %s", FormatSpan(time.Duration(took)), at(o.Since), at(s.OpenedAt()), o.How)
+		} else {
+			line("SINCE", "down since %s, %s, %s ago", at(o.Since), o.How, FormatSpan(now.Sub(o.Since)))
+		}
 	}
 	end := now
 	if !s.Ended.IsZero() {
@@ -142,6 +146,18 @@ func Status(p *Plan, s *State, alive bool, now time.Time) string {
 		line("NEXT", "update at %s, or when this changes", next.Format("15:04Z07:00"))
 	}
 	return b.String()
+}
+
+// onDay is the date of a time, with a blank behind it, where that is not the day of now.
+func onDay(t, now time.Time) string {
+	t = t.In(now.Location())
+	switch {
+	case t.Year() != now.Year():
+		return t.Format("2 Jan 2006 ")
+	case t.YearDay() != now.YearDay():
+		return t.Format("2 Jan ")
+	}
+	return ""
 }
 
 // since is how long ago a run that goes on began.

@@ -46,3 +46,42 @@ func TestStatus(t *testing.T) {
 		}
 	}
 }
+
+// Once the system is open it is down no more: what is pasted says for how long it was, and
+// when, with the day where that is another one than the reader's.
+func TestStatus_wasDown(t *testing.T) {
+	p := plan()
+	p.Mode, p.Targets = recovery.Recovery, []recovery.Target{{ID: "live/db", Place: "db1/shop"}}
+	p.Steps = []recovery.Step{
+		{ID: "db.switch", Kind: "k", Says: "switch", Writes: []recovery.TargetID{"live/db"}, Phase: recovery.Open},
+		{ID: "db.protect", Kind: "k", Says: "back it up again", Phase: recovery.Protect},
+	}
+	began := now.Add(-20 * time.Minute)
+	status := func(after time.Duration, payloads ...recovery.Payload) string {
+		s := recovery.NewState(p)
+		for _, e := range journalOf(t, append([]recovery.Payload{recovery.RunStarted{Run: "7c31", System: "shop", Mode: recovery.Recovery, Operator: "ops1", Host: "db1"},
+			recovery.OutageNoted{Since: began, How: "known"}, recovery.StepStarted{Step: "db.switch", Attempt: 1}}, payloads...)...) {
+			s = recovery.Fold(s, e)
+		}
+		return recovery.Status(p, &s, true, now.Add(after))
+	}
+	open := []recovery.Payload{recovery.StepFinished{Step: "db.switch"}, recovery.StepStarted{Step: "db.protect", Attempt: 1}}
+	ended := append(open, recovery.StepFinished{Step: "db.protect"}, recovery.RunEnded{Result: recovery.ResultPassed, Says: "came back"})
+	clock := func(layout string, t time.Time) string { return t.Format(layout + "15:04:05Z07:00") }
+	opened := now.Add(3 * time.Second)
+	for name, row := range map[string]struct {
+		got, want string
+		down      bool
+	}{
+		"not open yet":     {status(time.Minute), "SINCE   down since " + clock("", began) + ", known, 21m00 ago\n", true},
+		"not since a day":  {status(25 * time.Hour), "SINCE   down since " + clock("2 Jan ", began) + ", known, 25h20m ago\n", true},
+		"open, and busy":   {status(time.Minute, open...), "SINCE   was down 20m03, " + clock("", began) + " to " + clock("", opened) + ", known\n", false},
+		"hours later":      {status(5*time.Hour, ended...), "SINCE   was down 20m03, " + clock("", began) + " to " + clock("", opened) + ", known\n", false},
+		"on the next day":  {status(25*time.Hour, ended...), "SINCE   was down 20m03, " + clock("2 Jan ", began) + " to " + clock("2 Jan ", opened) + ", known\n", false},
+		"in the next year": {status(365*24*time.Hour, ended...), "SINCE   was down 20m03, " + clock("2 Jan 2006 ", began), false},
+	} {
+		if !strings.Contains(row.got, row.want) || strings.Contains(row.got, "down since") != row.down {
+			t.Errorf("%s: it does not say %q:\n%s", name, row.want, row.got)
+		}
+	}
+}

@@ -178,20 +178,16 @@ func Ending(s *recovery.State, p *recovery.Plan) recovery.RunEnded {
 }
 
 // cameBack reports whether what was restored is open and everything was done and checked
-// but what backs it up again.
+// but what backs it up again, and what an amendment left out.
 func cameBack(s *recovery.State) bool {
 	return s.Opened() && !slices.ContainsFunc(s.Steps, func(st recovery.StepState) bool {
-		return st.Phase != recovery.Protect && st.State != recovery.Done && st.State != recovery.Passed && !amendedOut(&st)
+		return st.Phase != recovery.Protect && st.State != recovery.Done && st.State != recovery.Passed && !(st.State == recovery.Skipped && st.LeftOut)
 	})
 }
 
-// amendedOut reports whether an amendment has left a step out: only what is skipped at the end
-// has an event of its own.
-func amendedOut(st *recovery.StepState) bool { return st.State == recovery.Skipped && st.EndedSeq == 0 }
-
 // whyUnprotected says why a step did not back up again what is open.
 func whyUnprotected(s *recovery.State, st *recovery.StepState) string {
-	stopped := st.State == recovery.Skipped && !amendedOut(st) || strings.HasPrefix(st.Error, cutShort)
+	stopped := st.State == recovery.Skipped && !st.LeftOut || strings.HasPrefix(st.Error, cutShort)
 	switch {
 	case stopped && s.Stop != nil && s.Stop.By != "comeback" && s.Stop.Reason != "":
 		return "stopped by " + s.Stop.By + ": " + s.Stop.Reason

@@ -97,9 +97,9 @@ func TestEnding_leftOutAndStopped(t *testing.T) {
 	s := recovery.NewState(p)
 	s.Stop = &recovery.StopAsked{By: "ops1"}
 	s.Steps[0].State = recovery.Done
-	s.Steps[1].State, s.Steps[1].Why = recovery.Skipped, "it was done by hand"
-	s.Steps[2].State, s.Steps[2].Why, s.Steps[2].EndedSeq = recovery.Skipped, "the run was stopped", 9
-	s.Steps[3].State, s.Steps[3].Why = recovery.Skipped, "the copy is being replaced"
+	s.Steps[1].State, s.Steps[1].Why, s.Steps[1].LeftOut = recovery.Skipped, "it was done by hand", true
+	s.Steps[2].State, s.Steps[2].Why = recovery.Skipped, "the run was stopped"
+	s.Steps[3].State, s.Steps[3].Why, s.Steps[3].LeftOut = recovery.Skipped, "the copy is being replaced", true
 	end := execute.Ending(&s, p)
 	if end.Exit != recovery.WithExceptions || end.Says != "3 exceptions, the first: 2: it was done by hand" {
 		t.Errorf("ended as %s (exit %d): %s", end.Result, end.Exit, end.Says)
