@@ -27,6 +27,8 @@ type lines struct {
 	between func()
 	// broken is what its survey says of every backup.
 	broken string
+	// lacks is what it says that a backup lacks.
+	lacks string
 }
 
 func (lines) Schema() recovery.Schema {
@@ -64,6 +66,9 @@ func (l lines) Capture(ctx context.Context, src recovery.Capture) (recovery.Mani
 		if i == 0 && l.half != nil {
 			return m, l.half()
 		}
+	}
+	if l.lacks != "" {
+		m.Exceptions = []string{l.lacks}
 	}
 	return m, nil
 }
@@ -178,6 +183,15 @@ func (p *place) giveBack() error {
 const taken = "base/20261128T100000Z"
 
 func whole(keys []string) bool { return slices.Contains(keys, taken+"/last") }
+
+// What a backup within a run does not hold as it was is an exception of the run.
+func TestTaking_exceptions(t *testing.T) {
+	p := newPlace(t, "nearby", "")
+	o, err := p.take(t.Context(), lines{lacks: "a line is missing"}, nil, "nearby")
+	if want := []string{"database: in the new base backup a line is missing"}; err != nil || !slices.Equal(o.Exceptions, want) || len(o.Adopted) != 1 {
+		t.Errorf("%+v, %v", o, err)
+	}
+}
 
 // A backup within a run goes into the copies that hold such backups already, is
 // claimed before anything of it is stored, and is the run's no more when it is whole.
