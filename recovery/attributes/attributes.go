@@ -26,20 +26,26 @@ type Attribute struct {
 // it be set, and restorecon sets it anew.
 const Label = "security.selinux"
 
+// known are the attributes that are kept and have one name, in order. They can be asked for
+// where there are more names than the kernel lists: 64 KB of them.
+var known = []string{"security.capability", Label, ACL, "system.posix_acl_default"}
+
+// ACL is the attribute that has a name's access control list.
+const ACL = "system.posix_acl_access"
+
 // Kept reports whether an attribute is one that a backup keeps. Those of one host alone, such
 // as trusted.* and what a file system notes for itself, are not.
 func Kept(name string) bool {
-	switch name {
-	case "security.capability", Label, "system.posix_acl_access", "system.posix_acl_default":
-		return true
-	}
-	return strings.HasPrefix(name, "user.")
+	return slices.Contains(known, name) || strings.HasPrefix(name, "user.")
 }
 
 // Read lists the attributes of an open file that a backup keeps, by name, and the names of
 // all others. A file system that has none gives none.
 func Read(f *os.File) (kept []Attribute, others []string, err error) {
 	names, err := list(f)
+	if errors.Is(err, unix.E2BIG) {
+		names, others, err = slices.Clone(known), []string{"more than the kernel lists"}, nil
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -51,7 +57,7 @@ func Read(f *os.File) (kept []Attribute, others []string, err error) {
 		value, err := get(f, name)
 		switch {
 		case errors.Is(err, unix.ENODATA): // it went meanwhile
-		case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES), errors.Is(err, unix.ENOTSUP):
+		case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES), errors.Is(err, unix.ENOTSUP), errors.Is(err, unix.E2BIG):
 			others = append(others, name)
 		case err != nil:
 			return nil, nil, &os.PathError{Op: "read the attribute " + name + " of", Path: f.Name(), Err: err}

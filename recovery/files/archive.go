@@ -212,18 +212,26 @@ func (a *archive) entry(h *tar.Header, body io.Reader) error {
 	return a.late.add(r)
 }
 
+// largestAttribute is how large Linux lets one be.
+const largestAttribute = 64 << 10
+
 // attributesOf are the attributes that an archive has of an entry; all is false where it has
 // others that are not restored.
 func attributesOf(records map[string]string) (kept []attributes.Attribute, all bool) {
 	all = true
+	of := map[string]string{}
 	for _, key := range slices.Sorted(maps.Keys(records)) {
 		name, ok := strings.CutPrefix(key, inPAX)
+		name = fromPAX.Replace(name)
 		switch {
-		case ok && attributes.Kept(name):
-			kept = append(kept, attributes.Attribute{Name: name, Value: []byte(records[key])})
+		case ok && attributes.Kept(name) && len(records[key]) <= largestAttribute:
+			of[name] = records[key]
 		case ok, strings.HasPrefix(key, "SCHILY.acl."):
 			all = false
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(of)) {
+		kept = append(kept, attributes.Attribute{Name: name, Value: []byte(of[name])})
 	}
 	return kept, all
 }

@@ -56,6 +56,7 @@ func attributedTree(t testing.TB) string {
 	dir := oddTree(t)
 	at := func(name string) string { return filepath.Join(dir, name) }
 	setAttribute(t, at("a"), "user.origin", []byte("https://example.org/a"))
+	setAttribute(t, at("a"), "user.a=b%3D%25%", []byte("="))
 	setAttribute(t, at("a"), "user.any bytes", []byte("\x00\n\xff"))
 	setAttribute(t, at("not utf-8 \xff\xfe/caf\xe9.txt"), "user.empty", nil)
 	setAttribute(t, at("sparse"), "user.large", bytes.Repeat([]byte("x"), 1000))
@@ -165,6 +166,48 @@ func TestSnapshot_attributes(t *testing.T) {
 	})
 }
 
+// onShm is a directory of a file system that takes more attributes than a pack can hold.
+func onShm(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "comeback-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// Whoever owns one file can note on it what no pack holds, or more than the kernel lists: it
+// is stored without that, which is told, and keeps no snapshot from being taken.
+func TestSnapshot_attributesThatCannotBePacked(t *testing.T) {
+	dir, store := onShm(t), directory(t, nil)
+	for _, name := range []string{"a", "many", "other"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 20 {
+		setAttribute(t, filepath.Join(dir, "a"), fmt.Sprintf("user.%02d", i), bytes.Repeat([]byte("x"), 64<<10))
+	}
+	for i := range 400 {
+		setAttribute(t, filepath.Join(dir, "many"), fmt.Sprintf("user.%03d%s", i, strings.Repeat("n", 240)), nil)
+	}
+	setAttribute(t, filepath.Join(dir, "many"), "system.posix_acl_access", acl())
+	c := capture(t, dir, store, later(1))
+	want := []string{`2 names with attributes that are not kept: "user.13 (too large)" of "a"`}
+	if !slices.Equal(c.LeftOut, want) || c.Files != 3 {
+		t.Errorf("it holds %d files, and says %q, want %q", c.Files, c.LeftOut, want)
+	}
+	// The scratch may lie on a file system that takes fewer.
+	if end, _ := restore(t, options(t, engine(), component, store)); end.Result != recovery.ResultPassed && end.Result != recovery.ResultExceptions {
+		t.Errorf("its restore ended as %s", end.Result)
+	}
+}
+
 // A snapshot without any is one that older programs read.
 func TestSnapshot_formats(t *testing.T) {
 	store := directory(t, nil)
@@ -207,10 +250,10 @@ func TestArchive_attributes(t *testing.T) {
 		return m
 	}
 	store := directory(t, map[string][]byte{"uploads/20261122T010000Z.tar": tarOf(t,
-		member("uploads/", tar.TypeDir, "SCHILY.xattr.user.d", "\x00"), member("uploads/a", tar.TypeReg, "SCHILY.xattr.user.f", "b", "SCHILY.xattr.trusted.t", "c"),
+		member("uploads/", tar.TypeDir, "SCHILY.xattr.user.d", "\x00"), member("uploads/a", tar.TypeReg, "SCHILY.xattr.user.f", "b", "SCHILY.xattr.user.g%3D%2525", "c", "SCHILY.xattr.trusted.t", "c"),
 		member("uploads/b", tar.TypeReg, "SCHILY.acl.access", "user::rwx"))})
 	got, _, o := attributesIn(t, store)
-	if want := "\"\" \"user.d\" \"\\x00\"\n\"/a\" \"user.f\" \"b\"\n"; got != want {
+	if want := "\"\" \"user.d\" \"\\x00\"\n\"/a\" \"user.f\" \"b\"\n\"/a\" \"user.g=%25\" \"c\"\n"; got != want {
 		t.Errorf("it has %s, want %s", got, want)
 	}
 	if says := strings.Join(o.Remarks, "; "); !strings.Contains(says, "of 2 files were not restored") {

@@ -253,8 +253,9 @@ func (c *capture) described(name string, f *os.File, info fs.FileInfo, t Type) (
 	if err != nil {
 		return r, err
 	}
-	r.Attributes = kept
-	if len(others) > 0 {
+	var large []string
+	r.Attributes, large = packable(kept)
+	if others = append(large, others...); len(others) > 0 {
 		if c.others++; c.other == "" {
 			c.other = fmt.Sprintf("%q of %s", others[0], show(name))
 		}

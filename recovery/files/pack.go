@@ -342,7 +342,7 @@ func header(r Record) *tar.Header {
 	if len(r.Attributes) > 0 {
 		h.Format, h.PAXRecords = tar.FormatPAX, map[string]string{}
 		for _, a := range r.Attributes {
-			h.PAXRecords[inPAX+a.Name] = string(a.Value)
+			h.PAXRecords[inPAX+toPAX.Replace(a.Name)] = string(a.Value)
 		}
 	}
 	return h
