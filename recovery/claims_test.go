@@ -1,8 +1,10 @@
 package recovery
 
 import (
+	"bytes"
 	"context"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -112,10 +114,11 @@ func TestComponent_In_neighbours(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		put(ManifestsIn+component+"/"+system+".json", string(text))
+		put(ManifestsIn+component+"/"+stampDay+"Z-dump.json", string(text))
 	}
-	taken("shop", "database", "nightly/shop.sql")
-	taken("blog", "posts", "nightly/blog.sql")
+	const shop, blog = "nightly/shop-" + stampDay + ".sql", "nightly/blog-" + stampDay + ".sql"
+	taken("shop", "database", shop)
+	taken("blog", "posts", blog)
 	put("nightly/by-hand.sql", "x")
 	put(ManifestsIn+"posts/damaged.json", "{")
 	listed := func(system string) (keys []string) {
@@ -129,7 +132,7 @@ func TestComponent_In_neighbours(t *testing.T) {
 		}
 		return keys
 	}
-	all := []string{"nightly/blog.sql", "nightly/by-hand.sql", "nightly/shop.sql"}
+	all := []string{blog, "nightly/by-hand.sql", shop}
 	if put(RunbooksIn+"shop/x.md", "x"); !slices.Equal(listed("shop"), all) || store.n.Load() > 0 {
 		t.Errorf("alone it lists %v, and %d objects were read", listed("shop"), store.n.Load())
 	}
@@ -157,6 +160,48 @@ func TestComponent_In_neighbours(t *testing.T) {
 	}
 	if got := Known(once, "shop").Systems(); !slices.Equal(got, []string{"blog"}) {
 		t.Errorf("the neighbours are %v", got)
+	}
+}
+
+// stampDay is when backups of these tests were taken.
+const stampDay = "20261101T030000"
+
+// Whoever may only add manifests to a copy hides nothing that a system's own manifests name,
+// nor what has not the time of the manifest in its name; what they name, nothing removes.
+func TestReadNeighbours_planted(t *testing.T) {
+	t.Parallel()
+	store, err := storage.OpenDir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	planted := func(system, component, name string, keys ...string) {
+		t.Helper()
+		m := Manifest{ID: keys[0], System: system, Component: component}
+		for _, key := range keys {
+			m.Objects = append(m.Objects, StoredObject{Key: key, Size: 1})
+		}
+		text, err := m.Encode()
+		if err == nil {
+			_, err = store.Put(t.Context(), ManifestsIn+name, bytes.NewReader(text), storage.PutOptions{Size: int64(len(text))})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	const own, theirs, byHand, later = "nightly/shop-" + stampDay + ".sql", "nightly/blog-" + stampDay + ".sql", "nightly/by-hand.sql", "nightly/shop-20261102T030000.sql"
+	planted("shop", "database", "database/"+stampDay+"Z-dump.json", own)
+	planted("x", "database", "database/"+stampDay+"Z-planted.json", theirs, own, byHand, later)
+	planted("x", "database", "other/"+stampDay+"Z-dump.json", "nightly/a-"+stampDay+".sql")
+	planted("x", "database", "database/a.json", "nightly/b-"+stampDay+".sql")
+	n, err := ReadNeighbours(t.Context(), store, "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := maps.Collect(n.Objects()); !maps.Equal(got, map[string]string{theirs: "x"}) {
+		t.Errorf("hidden are %v", got)
+	}
+	if got := maps.Collect(n.Named()); len(got) != 6 || got[own] != "x" {
+		t.Errorf("named are %v", got)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -27,19 +28,29 @@ const MaxManifest = 64 << 20
 // Neighbours are the systems beside one that keep their backups in the same copy, as the
 // manifests there tell.
 type Neighbours struct {
-	// of are the systems by the keys of what their backups have stored.
-	of map[string]string
+	// Unread is how many manifests there may not be read, so that it is not known what they
+	// tell; Err is why, of one of them.
+	Unread int
+	Err    error
+
+	// named are the systems by the keys that their manifests name, of those that are theirs
+	// alone: no manifest of this system names them, and they look like what was named.
+	named, of map[string]string
 }
 
-// Of is whose an object is; "" where it is no neighbour's.
+// Of is whose an object is; "" where it is no neighbour's, or not its alone.
 func (n Neighbours) Of(key string) string { return n.of[key] }
 
-// Objects are all that they have stored, with the system that has.
+// Objects are all that is theirs alone, with the system that has stored it.
 func (n Neighbours) Objects() iter.Seq2[string, string] { return maps.All(n.of) }
 
-// Systems are their names, those that have stored something.
+// Named are the keys of all that their manifests name, with the system: also of what this
+// system's manifests name, too.
+func (n Neighbours) Named() iter.Seq2[string, string] { return maps.All(n.named) }
+
+// Systems are their names, those that say to have stored something.
 func (n Neighbours) Systems() []string {
-	return slices.Compact(slices.Sorted(maps.Values(n.of)))
+	return slices.Compact(slices.Sorted(maps.Values(n.named)))
 }
 
 // NeighboursIn looks which systems beside one keep backups in a copy. Each backup has
@@ -66,10 +77,12 @@ func NeighboursIn(ctx context.Context, s storage.Store, system string) (Neighbou
 // manifestsAtOnce is how many manifests are read side by side.
 const manifestsAtOnce = 16
 
-// ReadNeighbours is NeighboursIn, whatever runbooks lie there.
+// ReadNeighbours is NeighboursIn, whatever runbooks lie there. A manifest that may not be
+// read hides nothing, and is counted.
 func ReadNeighbours(ctx context.Context, s storage.Store, system string) (Neighbours, error) {
-	n := Neighbours{of: map[string]string{}}
-	var mu sync.Mutex // guards it
+	n := Neighbours{named: map[string]string{}, of: map[string]string{}}
+	own := map[string]bool{}
+	var mu sync.Mutex // guards both
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(manifestsAtOnce)
 	var failed error
@@ -82,14 +95,26 @@ func ReadNeighbours(ctx context.Context, s storage.Store, system string) (Neighb
 			continue
 		}
 		g.Go(func() error {
-			of, keys, err := storedBy(gctx, s, o)
-			if err != nil || of == "" || of == system {
-				return err
-			}
+			t, err := toldBy(gctx, s, o)
 			mu.Lock()
 			defer mu.Unlock()
-			for _, key := range keys {
-				n.of[key] = of
+			switch {
+			case errors.Is(err, storage.ErrDenied): // an archive has it, or this key may not
+				n.Unread, n.Err = n.Unread+1, err
+				return nil
+			case err != nil:
+				return err
+			}
+			for _, key := range t.keys {
+				switch theirs := t.whole && strings.Contains(key, t.stamp); {
+				case t.system == system:
+					own[key] = own[key] || theirs
+				case t.system != "":
+					n.named[key] = t.system
+					if theirs {
+						n.of[key] = t.system
+					}
+				}
 			}
 			return nil
 		})
@@ -100,33 +125,55 @@ func ReadNeighbours(ctx context.Context, s storage.Store, system string) (Neighb
 	if failed != nil {
 		return Neighbours{}, fmt.Errorf("look whose backups it holds: %w", failed)
 	}
+	maps.DeleteFunc(n.of, func(key, _ string) bool { return own[key] })
 	return n, nil
 }
 
-// storedBy is which system a manifest is of, and the keys of what was stored. One that
-// cannot be read as a manifest, or went meanwhile, tells of none.
-func storedBy(ctx context.Context, s storage.Store, o storage.Object) (system string, keys []string, err error) {
+// told is what a manifest says: which system it is of, and the keys of what was stored. It
+// is whole where it lies under the name that its component and its backup's stamp give, and
+// names its backup; the keys of that have the stamp, too. Who may only add objects to a copy
+// could hide another's backups with less.
+type told struct {
+	system, stamp string
+	keys          []string
+	whole         bool
+}
+
+// stampDigits are how many characters of a manifest's name are its time, as in the keys of
+// its backup: 20261101T030000.
+const stampDigits = len("20060102T150405")
+
+// toldBy reads a manifest. One that cannot be read as such, or went meanwhile, tells nothing.
+func toldBy(ctx context.Context, s storage.Store, o storage.Object) (told, error) {
 	in := storage.NewReader(ctx, s, o, storage.ReadOptions{Attempts: 3})
 	defer in.Close()
 	b, err := io.ReadAll(in)
 	switch {
 	case errors.Is(err, storage.ErrNotExist), errors.Is(err, storage.ErrChanged), errors.Is(err, storage.ErrCorrupt):
-		return "", nil, nil
+		return told{}, nil
 	case err != nil:
-		return "", nil, fmt.Errorf("read %s: %w", o.Key, err)
+		return told{}, fmt.Errorf("read %s: %w", o.Key, err)
 	}
 	var m struct {
-		Format  int            `json:"comeback_backup"`
-		System  string         `json:"system"`
-		Objects []StoredObject `json:"objects"`
+		Format    int            `json:"comeback_backup"`
+		ID        string         `json:"id"`
+		System    string         `json:"system"`
+		Component string         `json:"component"`
+		Objects   []StoredObject `json:"objects"`
 	}
 	if json.Unmarshal(b, &m) != nil || m.Format != ManifestFormat {
-		return "", nil, nil
+		return told{}, nil
 	}
+	t := told{system: m.System}
 	for _, stored := range m.Objects {
-		keys = append(keys, stored.Key)
+		t.keys = append(t.keys, stored.Key)
 	}
-	return m.System, keys, nil
+	if name := path.Base(o.Key); len(name) > stampDigits {
+		t.stamp = name[:stampDigits]
+	}
+	_, err = time.Parse("20060102T150405", t.stamp)
+	t.whole = err == nil && path.Dir(o.Key) == ManifestsIn+m.Component && strings.Contains(m.ID, t.stamp)
+	return t, nil
 }
 
 // Once is a copy that is asked once which neighbours a system has in it, however many

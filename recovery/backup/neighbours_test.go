@@ -2,7 +2,9 @@ package backup_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -135,4 +137,44 @@ func TestTake_amongAnothers(t *testing.T) {
 	p.component.Settings = recovery.Settings{"path": {p.dir}, "prefix": {"uploads/"}}
 	p.as("shop")
 	p.take()
+}
+
+// archived is a store of which the objects under a prefix may be listed, and not read.
+type archived struct {
+	storage.Store
+	prefix string
+}
+
+func (a archived) Unwrap() storage.Store { return a.Store }
+
+func (a archived) Open(ctx context.Context, o storage.Object, offset int64) (io.ReadCloser, error) {
+	if strings.HasPrefix(o.Key, a.prefix) {
+		return nil, &storage.Error{Op: "read", Object: o.Key, Kind: storage.ErrDenied}
+	}
+	return a.Store.Open(ctx, o, offset)
+}
+
+// Where one manifest may not be read, backups are listed and taken all the same, and nothing
+// is removed: it may name what is to go.
+func TestPrune_deniedManifest(t *testing.T) {
+	p := newPruned(t, 3)
+	p.as("blog")
+	p.component.Name, p.component.Settings = "posts", recovery.Settings{"path": {p.dir}, "prefix": {"blog/posts/"}}
+	p.take()
+	p.as("shop")
+	p.component.Name, p.component.Settings = "uploads", recovery.Settings{"path": {p.dir}, "prefix": {"uploads/"}}
+	open := p.store
+	p.store = archived{open, "comeback/backups/posts/"}
+	if got := p.usable(); len(got) < 3 {
+		t.Errorf("it lists %v", got)
+	}
+	p.now = p.now.AddDate(0, 0, 1)
+	p.take()
+	if look := p.look(backup.Keep{Daily: 1}, nil); len(look.Going) > 0 || !strings.Contains(strings.Join(look.Remarks, " "), "1 manifest may not be read") {
+		t.Errorf("%d go: %v", len(look.Going), look.Remarks)
+	}
+	p.store = open
+	if look := p.look(backup.Keep{Daily: 1}, nil); len(look.Going) == 0 {
+		t.Errorf("nothing goes: %v", look.Remarks)
+	}
 }

@@ -166,8 +166,13 @@ func Prune(ctx context.Context, o PruneOptions) (Pruning, error) {
 		p.Remarks = append(p.Remarks, fmt.Sprintf("a backup is under way, or was cut off, at %s: nothing goes before it has ended", under[0]))
 		return p, nil
 	}
+	if others.Unread > 0 { // another system may need what it would not be known to have stored
+		p.Remarks = append(p.Remarks, fmt.Sprintf("nothing goes: whose backups the copy holds is not known, %s may not be read: %v",
+			recovery.FormatCount(int64(others.Unread), "manifest"), others.Err))
+		return p, nil
+	}
 	needed := map[string]bool{}
-	for key := range others.Objects() {
+	for key := range others.Named() {
 		needed[key] = true
 	}
 	for _, m := range own {
