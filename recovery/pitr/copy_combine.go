@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"comeback/recovery"
@@ -40,7 +41,7 @@ func (c copying) combine(ctx context.Context, env recovery.Env, r Unpacker) (rec
 		}
 		last, files, bytes = t, files+len(t.written), bytes+t.size
 	}
-	for _, oid := range c.base.Tablespaces {
+	for _, oid := range slices.Concat(c.base.Tablespaces, c.base.Bare) {
 		args = append(args, "--tablespace-mapping", filepath.Join(last.dir, spacesDir, oid)+"="+filepath.Join(spaces, oid))
 	}
 	for i := range parts {

@@ -175,6 +175,11 @@ func lenWithoutZeros(b []byte) int {
 // unpackTree reads several objects at a time: most files of a data directory
 // are small.
 func (n *native) unpackTree(ctx context.Context, b Base, to Sink) error {
+	for _, oid := range b.Bare { // the log may bring something into them
+		if err := to.Put(Entry{Path: "pg_tblspc/" + oid, Dir: true}); err != nil {
+			return err
+		}
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	for _, o := range b.Objects {

@@ -201,6 +201,8 @@ type Base struct {
 	OwnWAL bool `json:"own_wal,omitempty"`
 	// Tablespaces are the oids of tablespaces outside of the data directory.
 	Tablespaces []string `json:"tablespaces,omitempty"`
+	// Bare are those of which the copy holds nothing, as of empty ones.
+	Bare []string `json:"bare,omitempty"`
 	// Name is the label that was given to it, From "primary" or "standby".
 	Name string `json:"name,omitempty"`
 	From string `json:"from,omitempty"`

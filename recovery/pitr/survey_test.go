@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"comeback/enginetest"
 	"comeback/recovery"
 	"comeback/recovery/pitr/walfetch"
@@ -85,19 +87,59 @@ func TestSurvey_LostTablespace(t *testing.T) {
 	if err := os.Rename(c.path("base/barman/data"), c.path("base/plain")); err != nil {
 		t.Fatal(err)
 	}
-	lost := func(of string) {
-		t.Helper()
-		s := survey(t, c.store, database)
-		if len(s.Backups) != 1 || !strings.Contains(s.Backups[0].Problem, "the tablespace "+oid+" is missing") || len(s.Windows) > 0 {
-			t.Errorf("by its %s: %+v", of, s.Backups)
-		}
+	s := survey(t, c.store, database)
+	if len(s.Backups) != 1 || !strings.Contains(s.Backups[0].Problem, "the tablespace "+oid+" is missing") || len(s.Windows) > 0 {
+		t.Errorf("by its manifest: %+v", s.Backups)
 	}
-	lost("manifest")
+}
+
+// A tablespace map also names tablespaces in which nothing lay, of which a copy holds nothing:
+// it can be restored, and the log may bring something into them.
+func TestSurvey_EmptyTablespace(t *testing.T) {
+	t.Parallel()
+	l := source.get(t)
+	c := l.copy(t, "plain")
 	c.remove(t, "base/plain/backup_manifest")
-	if err := os.WriteFile(c.path("base/plain/tablespace_map"), []byte(oid+" /somewhere/else\n"), 0o600); err != nil {
+	inside, err := filepath.Glob(c.path("base/plain/pg_tblspc/*"))
+	if err != nil || len(inside) != 1 {
+		t.Fatalf("the tablespaces are %v, %v", inside, err)
+	}
+	if err := os.WriteFile(c.path("base/plain/tablespace_map"), []byte(filepath.Base(inside[0])+" /somewhere\n59999 /some where/else\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	lost("tablespace_map")
+	s := survey(t, c.store, database)
+	if len(s.Backups) != 1 || s.Backups[0].Problem != "" || len(s.Windows) != 1 {
+		t.Fatalf("%+v, %+v", s.Backups, s.Windows)
+	}
+	p := mustResolve(t, c.store, s, fmt.Sprintf("before-xid:%d", l.mark(t, "order 4").xid))
+	if said := strings.Join(p.Warnings, "; "); !strings.Contains(said, "tablespace 59999 was empty, or what lay in it is missing") {
+		t.Errorf("it warns %q", said)
+	}
+	linked := ""
+	r := restore(t, c.store, p, func(o *enginetest.Options) {
+		probe := o.Probe
+		o.Probe = func(ctx context.Context, env recovery.Env) error {
+			b, _ := env.Binding("database")
+			conn, err := pgx.Connect(ctx, b.URL)
+			if err != nil {
+				return err
+			}
+			defer conn.Close(ctx)
+			var at string
+			if err := conn.QueryRow(ctx, "select current_setting('data_directory')").Scan(&at); err != nil {
+				return err
+			}
+			if linked, err = os.Readlink(filepath.Join(at, "pg_tblspc/59999")); err != nil {
+				return err
+			}
+			return probe(ctx, env)
+		}
+	})
+	r.passed(t)
+	r.proven(t, p)
+	if filepath.Base(linked) != "59999" {
+		t.Errorf("the tablespace is linked to %q", linked)
+	}
 }
 
 // The archive may be anywhere in the copy, nested, packed or beside another
