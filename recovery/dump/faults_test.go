@@ -314,6 +314,11 @@ func TestRestore_RolesAndLimits(t *testing.T) {
 	major := source.Cluster().Tools.Major
 	trigger := "CREATE FUNCTION public.f() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN END $$;\nCREATE EVENT TRIGGER ddl ON ddl_command_end EXECUTE FUNCTION public.f();\n"
 	triggersOwner := "select evtowner::regrole || ' ' || rolsuper || ' ' || rolcanlogin from pg_event_trigger join pg_roles r on r.oid = evtowner"
+	denied := []string{rows, "CREATE SCHEMA closed;", "SET SESSION AUTHORIZATION 'inserts';", "CREATE TABLE closed.u (id integer);", "CREATE TABLE closed.xids AS SELECT txid_current() AS id;"}
+	for i := range 1000 {
+		denied = append(denied, fmt.Sprintf("INSERT INTO closed.u VALUES (%d);", i))
+	}
+	denied = append(denied, "INSERT INTO closed.xids SELECT txid_current();", "RESET SESSION AUTHORIZATION;")
 	for name, test := range map[string]struct {
 		since     int // the major that has it
 		dump      []byte
@@ -338,6 +343,13 @@ func TestRestore_RolesAndLimits(t *testing.T) {
 			"CREATE TABLE closed.u (id integer);", "COPY closed.u (id) FROM stdin;\n1\n\\.\n", "INSERT INTO closed.u VALUES (2);", "CREATE SEQUENCE closed.s;", "SELECT pg_catalog.setval('closed.s', 7, true);", "GRANT SELECT ON TABLE public.t TO PUBLIC;", "RESET SESSION AUTHORIZATION;"),
 			ask:  "select string_agg(relname || ' ' || relowner::regrole || ' ' || rolsuper, ',' order by relname) from pg_class join pg_roles r on r.oid = relowner where relname in ('t', 't_pkey', 'u', 'v') having (select sum(id) + (select last_value from closed.s) from closed.u) = 10",
 			want: "t makes false,t_pkey makes false,u makes false,v makes false"},
+		"a superuser by the dump that owns": {dump: plainDump("15.1", "CREATE ROLE admin;", "ALTER ROLE admin WITH SUPERUSER;", "SET SESSION AUTHORIZATION 'admin';", rows, "RESET SESSION AUTHORIZATION;"),
+			ask: "select relowner::regrole || ' ' || rolsuper from pg_class join pg_roles r on r.oid = relowner where relname = 't'", want: "admin true"},
+		"made a superuser behind its rows": {dump: plainDump("15.1", "CREATE ROLE late;", "SET SESSION AUTHORIZATION 'late';", rows, "RESET SESSION AUTHORIZATION;", "ALTER ROLE late WITH SUPERUSER;", "SET SESSION AUTHORIZATION 'late';", "CREATE TABLE public.u ();"),
+			ask: "select relowner::regrole || ' ' || rolsuper from pg_class join pg_roles r on r.oid = relowner where relname = 't'", want: "late true"},
+		// A transaction for each row, and not two more that make its user a superuser.
+		"rows that are denied one by one": {dump: plainDump("15.1", denied...),
+			ask: "select count(*) || ' ' || (select max(id) - min(id) < 1500 from closed.xids) || ' ' || (select rolsuper from pg_roles where rolname = 'inserts') from closed.u", want: "1000 true false"},
 		"a database of a locale that is not here": {dump: plainDump("15.1", "CREATE DATABASE elsewhere WITH TEMPLATE = template0 OWNER = owns_database ENCODING = 'UTF8' LC_COLLATE = 'tlh_QO.UTF-8' LC_CTYPE = 'tlh_QO.UTF-8' CONNECTION LIMIT = 10;", `\connect elsewhere`, rows),
 			ask: "select datdba::regrole || ' ' || datconnlimit from pg_database where datname = current_database()", want: "owns_database 10"},
 		"a database that says what is wrong in its own language": {dump: plainDump("15.1", "CREATE DATABASE worded TEMPLATE template0;", "ALTER DATABASE worded SET lc_messages TO 'C.UTF-8';", `\connect worded`, rows, "CREATE TABLE public.said AS SELECT current_setting('lc_messages') AS messages;"),

@@ -172,7 +172,7 @@ func (s *session) prepare(ctx context.Context, c contents) error {
 			}
 		}
 	}
-	if err := s.promote(ctx, s.superusers(c)...); err != nil {
+	if _, err := s.promote(ctx, s.superusers(c)...); err != nil {
 		return err
 	}
 	return s.createFrom(ctx, c)

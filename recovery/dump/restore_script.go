@@ -137,7 +137,7 @@ func (s *scriptRun) all(ctx context.Context, r *script.Reader) error {
 		p, err := r.Next()
 		if errors.Is(err, io.EOF) && s.source.failure() == nil {
 			s.handStatistics()
-			return nil
+			return s.lower(ctx)
 		}
 		if err != nil {
 			return s.unreadable(err)
@@ -282,6 +282,9 @@ func (s *scriptRun) statement(ctx context.Context, r *script.Reader, p script.Pa
 		if what = s.only.judge(p); what == apart {
 			return nil // the reader passes over its data
 		}
+	}
+	if err := s.settleUser(ctx, p); err != nil {
+		return err
 	}
 	sql := j.SQL
 	if sql == "" {

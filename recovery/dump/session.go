@@ -27,10 +27,17 @@ type session struct {
 	at string
 	// has are the settings that the session was given by become.
 	has settings
+	// above is the user of the session that may do all for as long as it is that, and
+	// lifted says that it is a superuser by that alone.
+	above  string
+	lifted bool
 }
 
 // connect opens a session with another database, and ends the one before.
 func (s *session) connect(ctx context.Context, database string) error {
+	if err := s.lower(ctx); err != nil {
+		return err
+	}
 	s.close(ctx)
 	address, err := postgres.ParseAddress(s.server.URL(database))
 	if err != nil {
@@ -57,6 +64,9 @@ func (s *session) connect(ctx context.Context, database string) error {
 }
 
 func (s *session) close(ctx context.Context) {
+	if err := s.lower(context.WithoutCancel(ctx)); err != nil {
+		s.env.Meter().Log(err.Error()) // the restore has failed by then
+	}
 	if s.conn != nil {
 		// Ending a session has nothing to lose: its work is committed.
 		_ = s.conn.Close(context.WithoutCancel(ctx))
@@ -176,14 +186,18 @@ func (s *session) createRole(ctx context.Context, role string) error {
 }
 
 // promote makes superusers of roles that are given what only superusers are, for as long as
-// it is given; demote takes it back.
-func (s *session) promote(ctx context.Context, roles ...string) error {
+// it is given, and tells those that were none; demote takes it back.
+func (s *session) promote(ctx context.Context, roles ...string) (made []string, err error) {
 	for _, role := range roles {
-		if err := s.asSuperuser(ctx, "alter role "+quoteName(role)+" superuser"); err != nil {
-			return fmt.Errorf("make %s a superuser: %w", role, err)
+		was, err := s.isSuperuser(ctx, role)
+		if err == nil && !was {
+			made, err = append(made, role), s.asSuperuser(ctx, "alter role "+quoteName(role)+" superuser")
+		}
+		if err != nil {
+			return made, fmt.Errorf("make %s a superuser: %w", role, err)
 		}
 	}
-	return nil
+	return made, nil
 }
 
 func (s *session) demote(ctx context.Context, roles ...string) error {
@@ -194,6 +208,41 @@ func (s *session) demote(ctx context.Context, roles ...string) error {
 	}
 	return nil
 }
+
+// lift lets the session's user do all until the session has another one: what it may do may
+// come behind thousands of statements that need it.
+func (s *session) lift(ctx context.Context, role string) error {
+	if s.above == role {
+		return nil
+	}
+	if err := s.lower(ctx); err != nil {
+		return err
+	}
+	made, err := s.promote(ctx, role)
+	s.above, s.lifted = role, len(made) > 0
+	return err
+}
+
+// lower takes back what lift gave.
+func (s *session) lower(ctx context.Context) error {
+	role, lifted := s.above, s.lifted
+	s.above, s.lifted = "", false
+	if !lifted {
+		return nil
+	}
+	return s.demote(ctx, role)
+}
+
+// settleUser takes back what another user of the session was given than it has now, and, before
+// a statement about roles, what any was: the script decides who is a superuser.
+func (s *session) settleUser(ctx context.Context, p script.Part) error {
+	if s.above == "" || s.above == s.user() && !aboutRoles.Match(p.Text) {
+		return nil
+	}
+	return s.lower(ctx)
+}
+
+var aboutRoles = pattern.New(`(?i)^\s*(alter|drop)\s+(role|user|group)\s`)
 
 // owns remarks that roles own what only superusers are given.
 func (r *restore) owns(roles ...string) {
@@ -207,6 +256,16 @@ func (r *restore) remark(text string) {
 	if !slices.Contains(r.remarks, text) {
 		r.remarks = append(r.remarks, text)
 	}
+}
+
+func (s *session) isSuperuser(ctx context.Context, role string) (is bool, err error) {
+	conn, err := s.server.Connect(ctx, superuser)
+	if err != nil {
+		return false, lost(ctx, err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	err = conn.QueryRow(ctx, "select rolsuper from pg_catalog.pg_roles where rolname = $1", role).Scan(&is)
+	return is, lost(ctx, err)
 }
 
 func (s *session) asSuperuser(ctx context.Context, sql string) error {
@@ -310,20 +369,14 @@ func (s *session) user() string {
 }
 
 // copyRows executes a COPY. What its user may do comes behind the rows, and rows do not come
-// twice: for so long it is a superuser.
+// twice: it is a superuser from there on.
 func (s *session) copyRows(ctx context.Context, sql string, data io.Reader) error {
-	role := s.user()
-	if role == "" || s.conn.TxStatus() != 'I' {
-		return s.execute(ctx, sql, data)
+	if role := s.user(); role != "" && s.conn.TxStatus() == 'I' {
+		if err := s.lift(ctx, role); err != nil {
+			return err
+		}
 	}
-	if err := s.promote(ctx, role); err != nil {
-		return err
-	}
-	err := s.execute(ctx, sql, data)
-	if back := s.demote(ctx, role); back != nil && err == nil {
-		return back
-	}
-	return err
+	return s.execute(ctx, sql, data)
 }
 
 // permit executes what the server does not let even its superuser do as it is written: who
@@ -335,8 +388,11 @@ func (s *session) permit(ctx context.Context, p script.Part, err error) error {
 		s.owns(role)
 		return s.executeAbove(ctx, p, role)
 	}
-	if role := s.user(); role != "" && !script.Grants(p) {
-		return s.executeAbove(ctx, p, role)
+	if role := s.user(); role != "" && role != s.above && !script.Grants(p) {
+		if err := s.lift(ctx, role); err != nil {
+			return err
+		}
+		return s.execute(ctx, string(p.Text), nil)
 	}
 	if sql := script.WithoutGrantor(p); sql != "" {
 		if err := s.execute(ctx, sql, nil); err != nil {
@@ -350,10 +406,11 @@ func (s *session) permit(ctx context.Context, p script.Part, err error) error {
 
 // executeAbove executes a statement while a role is a superuser.
 func (s *session) executeAbove(ctx context.Context, p script.Part, role string) error {
-	if err := s.promote(ctx, role); err != nil {
-		return err
+	made, err := s.promote(ctx, role)
+	if err == nil {
+		err = s.execute(ctx, string(p.Text), nil)
 	}
-	return errors.Join(s.execute(ctx, string(p.Text), nil), s.demote(ctx, role))
+	return errors.Join(err, s.demote(ctx, made...))
 }
 
 // maxLeftOut bounds what is listed one by one.
