@@ -59,17 +59,20 @@ type Claims struct {
 	// System is the component's; what the manifests in a copy say to be another's is none
 	// of its backups. Plans of older versions do not say it.
 	System string `json:"system,omitempty"`
+	// Formerly are other names of systems whose backups are its own: it had them once, or
+	// restores what they have taken.
+	Formerly []string `json:"formerly,omitempty"`
 	// Own are what the keys of its own begin with, Others those of the others.
 	Own    []string `json:"own,omitempty"`
 	Others []string `json:"others,omitempty"`
 }
 
-// Apart gives each of the components of a system its claims. Those that are the only one
-// of their kind claim nothing from the others.
-func Apart(system string, all []Component) []Component {
+// Apart gives each of the components of a system, which had other names formerly, its
+// claims. Those that are the only one of their kind claim nothing from the others.
+func Apart(system string, all []Component, formerly ...string) []Component {
 	all = slices.Clone(all)
 	for i, c := range all {
-		k := Claims{System: system}
+		k := Claims{System: system, Formerly: formerly}
 		for j, other := range all {
 			if j != i && other.Kind == c.Kind {
 				k.Others = append(k.Others, other.places()...)
@@ -123,7 +126,7 @@ func (s seen) Unwrap() storage.Store { return s.Store }
 
 func (s seen) List(ctx context.Context, prefix string) iter.Seq2[storage.Object, error] {
 	return func(yield func(storage.Object, error) bool) {
-		neighbours, err := s.asked.neighbours(ctx, s.claims.System)
+		neighbours, err := s.asked.neighbours(ctx, s.claims.System, s.claims.Formerly)
 		if err != nil {
 			yield(storage.Object{}, err)
 			return

@@ -36,6 +36,8 @@ type Neighbours struct {
 	// named are the systems by the keys that their manifests name, of those that are theirs
 	// alone: no manifest of this system names them, and they look like what was named.
 	named, of map[string]string
+	// own are the keys that this system's manifests name, and that look like it.
+	own map[string]bool
 }
 
 // Of is whose an object is; "" where it is no neighbour's, or not its alone.
@@ -43,6 +45,9 @@ func (n Neighbours) Of(key string) string { return n.of[key] }
 
 // Objects are all that is theirs alone, with the system that has stored it.
 func (n Neighbours) Objects() iter.Seq2[string, string] { return maps.All(n.of) }
+
+// Own are the keys of what manifests tell to be this system's.
+func (n Neighbours) Own() iter.Seq[string] { return maps.Keys(n.own) }
 
 // Named are the keys of all that their manifests name, with the system: also of what this
 // system's manifests name, too.
@@ -53,10 +58,11 @@ func (n Neighbours) Systems() []string {
 	return slices.Compact(slices.Sorted(maps.Values(n.named)))
 }
 
-// NeighboursIn looks which systems beside one keep backups in a copy. Each backup has
-// brought its runbook there, so that where those of no other system lie nothing else is
-// read. Who may not list them sees the copy as if nobody else were there.
-func NeighboursIn(ctx context.Context, s storage.Store, system string) (Neighbours, error) {
+// NeighboursIn looks which systems beside one keep backups in a copy; formerly are names
+// that the one had, too. Each backup has brought its runbook there, so that where those of
+// no other system lie nothing else is read. Who may not list them sees the copy as if nobody
+// else were there.
+func NeighboursIn(ctx context.Context, s storage.Store, system string, formerly ...string) (Neighbours, error) {
 	others := false
 	for o, err := range s.List(ctx, RunbooksIn) {
 		if errors.Is(err, storage.ErrDenied) {
@@ -66,12 +72,12 @@ func NeighboursIn(ctx context.Context, s storage.Store, system string) (Neighbou
 			return Neighbours{}, fmt.Errorf("look whose backups it holds: %w", err)
 		}
 		of, _, ok := strings.Cut(strings.TrimPrefix(o.Key, RunbooksIn), "/")
-		others = others || ok && of != system
+		others = others || ok && of != system && !slices.Contains(formerly, of)
 	}
 	if !others {
 		return Neighbours{}, nil
 	}
-	return ReadNeighbours(ctx, s, system)
+	return ReadNeighbours(ctx, s, system, formerly...)
 }
 
 // manifestsAtOnce is how many manifests are read side by side.
@@ -79,10 +85,9 @@ const manifestsAtOnce = 16
 
 // ReadNeighbours is NeighboursIn, whatever runbooks lie there. A manifest that may not be
 // read hides nothing, and is counted.
-func ReadNeighbours(ctx context.Context, s storage.Store, system string) (Neighbours, error) {
-	n := Neighbours{named: map[string]string{}, of: map[string]string{}}
-	own := map[string]bool{}
-	var mu sync.Mutex // guards both
+func ReadNeighbours(ctx context.Context, s storage.Store, system string, formerly ...string) (Neighbours, error) {
+	n := Neighbours{named: map[string]string{}, of: map[string]string{}, own: map[string]bool{}}
+	var mu sync.Mutex // guards it
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(manifestsAtOnce)
 	var failed error
@@ -107,8 +112,10 @@ func ReadNeighbours(ctx context.Context, s storage.Store, system string) (Neighb
 			}
 			for _, key := range t.keys {
 				switch theirs := t.whole && strings.Contains(key, t.stamp); {
-				case t.system == system:
-					own[key] = own[key] || theirs
+				case t.system == system, slices.Contains(formerly, t.system):
+					if theirs {
+						n.own[key] = true
+					}
 				case t.system != "":
 					n.named[key] = t.system
 					if theirs {
@@ -125,7 +132,7 @@ func ReadNeighbours(ctx context.Context, s storage.Store, system string) (Neighb
 	if failed != nil {
 		return Neighbours{}, fmt.Errorf("look whose backups it holds: %w", failed)
 	}
-	maps.DeleteFunc(n.of, func(key, _ string) bool { return own[key] })
+	maps.DeleteFunc(n.of, func(key, _ string) bool { return n.own[key] })
 	return n, nil
 }
 
@@ -206,7 +213,7 @@ type once struct {
 func (o *once) Unwrap() storage.Store { return o.Store }
 
 // neighbours asks, or knows. A failure is not kept.
-func (o *once) neighbours(ctx context.Context, system string) (Neighbours, error) {
+func (o *once) neighbours(ctx context.Context, system string, formerly []string) (Neighbours, error) {
 	if system == "" {
 		return Neighbours{}, nil
 	}
@@ -215,7 +222,7 @@ func (o *once) neighbours(ctx context.Context, system string) (Neighbours, error
 	if n, ok := o.known[system]; ok {
 		return n, nil
 	}
-	n, err := NeighboursIn(ctx, o.Store, system)
+	n, err := NeighboursIn(ctx, o.Store, system, formerly...)
 	if err == nil {
 		o.known[system] = n
 	}

@@ -3,6 +3,7 @@ package runbooks
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-var frontKeys = []string{"comeback", "system", "rpo", "rto", "rehearse", "people", "production", "notify", "needs", "copies", "components", "without"}
+var frontKeys = []string{"comeback", "system", "formerly", "rpo", "rto", "rehearse", "people", "production", "notify", "needs", "copies", "components", "without"}
 
 // name is what systems, copies and components can be called: names become parts
 // of file names and of step ids.
@@ -78,6 +79,8 @@ func (p *parser) readFront(front *excerpt) {
 			if s, ok := p.text(e); ok && p.named(e.valueAt(), "system", s) {
 				p.rb.System = s
 			}
+		case "formerly":
+			p.readFormerly(e)
 		case "rpo":
 			p.rb.RPO, _ = p.duration(e, 0)
 		case "rto":
@@ -104,6 +107,7 @@ func (p *parser) readFront(front *excerpt) {
 	}
 	p.missingKeys(has)
 	p.holdWithout()
+	p.holdFormerly()
 }
 
 func (p *parser) missingKeys(has map[string]bool) {
@@ -172,6 +176,27 @@ func (p *parser) named(at Pos, what, s string) bool {
 	p.fail(at, fmt.Sprintf("`%s` cannot be the name of a %s", s, what),
 		"use letters, digits, `-`, `_` and `.`, at most 63, beginning with a letter or a digit")
 	return false
+}
+
+// readFormerly reads the names under which other backups of the system were taken.
+func (p *parser) readFormerly(e entry) {
+	for _, n := range p.items(e) {
+		if p.named(e.from.at(n.Line, n.Column), "system", n.Value) {
+			p.formerly = append(p.formerly, e.from.at(n.Line, n.Column))
+			p.rb.Formerly = append(p.rb.Formerly, n.Value)
+		}
+	}
+}
+
+// holdFormerly holds them against the name that the system has.
+func (p *parser) holdFormerly() {
+	for i, was := range p.rb.Formerly {
+		if was == p.rb.System {
+			p.fail(p.formerly[i], fmt.Sprintf("`%s` is what the system is called now", was), "leave it out of `formerly`, which has the names that it had")
+		} else if slices.Index(p.rb.Formerly, was) < i {
+			p.fail(p.formerly[i], fmt.Sprintf("`formerly` names `%s` twice", was), "leave one of them out")
+		}
+	}
 }
 
 func (p *parser) readPeople(e entry) {

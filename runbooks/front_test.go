@@ -48,11 +48,16 @@ func TestParse_frontMatter(t *testing.T) {
 			"3:1: error: `sytem` is not a key of a runbook; write `system`",
 		}},
 		{name: "unknown key", edits: []string{"rpo: 5m", "colour: blue\nrpo: 5m"}, want: []string{
-			"4:1: error: `colour` is not a key of a runbook; remove it, or write one of comeback, system, rpo, rto, rehearse, people, production, notify, needs, copies, components, without",
+			"4:1: error: `colour` is not a key of a runbook; remove it, or write one of comeback, system, formerly, rpo, rto, rehearse, people, production, notify, needs, copies, components, without",
 		}},
 		{name: "kinds that it does without", edits: []string{"rpo: 5m", "without: [code, fils, postgres]\nrpo: 5m"}, want: []string{
 			"4:17: error: `fils` is not a kind of component; write `files`",
 			"4:23: error: the system is said to have no postgres, and its component database is that; remove one of the two",
+		}},
+		{name: "other names", edits: []string{"rpo: 5m", "formerly: [webshop, shop, webshop, a b]\nrpo: 5m"}, want: []string{
+			"4:21: error: `shop` is what the system is called now; leave it out of `formerly`, which has the names that it had",
+			"4:27: error: `formerly` names `webshop` twice; leave one of them out",
+			"4:36: error: `a b` cannot be the name of a system; use letters, digits, `-`, `_` and `.`, at most 63, beginning with a letter or a digit",
 		}},
 		{name: "key twice", edits: []string{"rpo: 5m", "rpo: 5m\nrpo: 6m"}, want: []string{
 			"5:1: error: `rpo` stands here again, first on line 4; keep one of them",

@@ -55,6 +55,8 @@ type parser struct {
 	// is where an address is asked by a variable.
 	applications map[string]Pos
 	visited      []Pos
+	// formerly is where the other names of the system stand.
+	formerly []Pos
 }
 
 func (p *parser) fail(at Pos, says, do string) { p.problems.add(Error, at, says, do) }

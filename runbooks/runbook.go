@@ -17,6 +17,8 @@ type Runbook struct {
 	// Format is the value of `comeback:`.
 	Format int
 	System string
+	// Formerly are other names of systems whose backups are this one's own.
+	Formerly []string
 	// Title is the text of the first # heading.
 	Title string
 	// RPO and RTO are what the business was promised; zero where the runbook

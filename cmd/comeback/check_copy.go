@@ -42,7 +42,7 @@ func (a *app) gatherCopy(ctx context.Context, b *book, c recovery.Copy, canary b
 		seen.Who, seen.Account, _ = id.Identity(ctx) // who it is only adds to the evidence
 	}
 	placeOf(ctx, &seen)
-	if err := a.gatherKnown(ctx, &seen, store, b.System, knownWithin); err != nil {
+	if err := a.gatherKnown(ctx, &seen, store, b.Runbook, knownWithin); err != nil {
 		seen.Err = err
 		return seen
 	}

@@ -11,6 +11,7 @@ import (
 
 	"comeback/recovery/backup"
 	"comeback/recovery/check"
+	"comeback/runbooks"
 	"comeback/storage"
 )
 
@@ -21,7 +22,7 @@ const knownWithin = copyWithin / 2
 // gatherKnown reads what a copy knows of a system's backups. What was read once is kept in the
 // state, for a copy may have a hundred thousand manifests, which never change; that it
 // cannot be kept, or was damaged, costs time and nothing else.
-func (a *app) gatherKnown(ctx context.Context, seen *check.Copy, store storage.Store, system string, within time.Duration) error {
+func (a *app) gatherKnown(ctx context.Context, seen *check.Copy, store storage.Store, rb *runbooks.Runbook, within time.Duration) error {
 	var before, file = backup.Remembered(nil), ""
 	home, errHome := a.home()
 	if errHome == nil {
@@ -38,7 +39,7 @@ func (a *app) gatherKnown(ctx context.Context, seen *check.Copy, store storage.S
 	if err != nil {
 		return err
 	}
-	seen.Manifests, seen.Unread, seen.UnreadErr = backup.Own(k.Manifests, system), k.Unread, k.Err
+	seen.Manifests, seen.Unread, seen.UnreadErr = backup.Own(k.Manifests, rb.System, rb.Formerly...), k.Unread, k.Err
 	if errHome == nil && !k.Remember.Same(before) {
 		if b, err := json.Marshal(k.Remember); err == nil {
 			_ = home.WriteFile(file, b)

@@ -34,11 +34,16 @@ func TestNeighbours(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.run(ctx, "backup", shop).has(t, recovery.CameBack)
-	r.run(ctx, "moments", blog).has(t, recovery.Failed, "no copy holds a backup of uploads", "what nearby holds of the system shop is not this one's", "`system: shop`")
+	r.run(ctx, "moments", blog).has(t, recovery.Failed, "no copy holds a backup of uploads", "what nearby holds of the system shop is not this one's", "`formerly: [shop]`")
 	if got := r.run(ctx, "check", blog, "--no-canary"); !strings.Contains(got.out, "NONE") || strings.Contains(strings.Join(strings.Fields(got.out), " "), "nearby ok") {
 		t.Errorf("the check of the blog: exit %d\n%s%s", got.code, got.out, got.err)
 	}
 	r.run(ctx, "backup", blog).has(t, recovery.Failed, "backups of the system shop lie in", "`prefix: blog/uploads/`")
+	write("system: shop", "system: staging\nformerly: [shop]")
+	r.run(ctx, "moments", blog).has(t, recovery.CameBack, " uploads/snapshots/")
+	if got := r.run(ctx, "check", blog, "--no-canary"); strings.Contains(got.out, "NONE") {
+		t.Errorf("the check of staging: exit %d\n%s%s", got.code, got.out, got.err)
+	}
 	write(`prefix: "uploads/"`, "prefix: blog/uploads/")
 	taken := r.run(ctx, "backup", blog)
 	taken.has(t, recovery.CameBack, "blog/uploads/snapshots/")

@@ -112,7 +112,7 @@ func TestTake_amongAnothers(t *testing.T) {
 	refused := func(err error) {
 		t.Helper()
 		if err == nil || !strings.Contains(err.Error(), `backups of the system shop lie in "uploads/`) || recovery.ExitOf(err) != recovery.Refused ||
-			!strings.Contains(recovery.HintOf(err), "`prefix: blog/uploads/`") || !strings.Contains(recovery.HintOf(err), "`system: shop`") {
+			!strings.Contains(recovery.HintOf(err), "`prefix: blog/uploads/`") || !strings.Contains(recovery.HintOf(err), "`formerly: [shop]`") {
 			t.Errorf("it says: %v (%s)", err, recovery.HintOf(err))
 		}
 	}
@@ -137,6 +137,49 @@ func TestTake_amongAnothers(t *testing.T) {
 	p.component.Settings = recovery.Settings{"path": {p.dir}, "prefix": {"uploads/"}}
 	p.as("shop")
 	p.take()
+}
+
+// A system that got another name long ago, with the same prefix, is backed up as ever, and
+// told what to write into its runbook; with that, its backups of both names are its own.
+func TestTake_renamed(t *testing.T) {
+	p := newPruned(t, 0)
+	p.now = p.now.AddDate(100, 0, 0) // files that were changed before are unchanged
+	for day := range 4 {
+		p.write("today", "of "+p.now.String())
+		p.take()
+		if p.now = p.now.AddDate(0, 0, 1); day >= 2 {
+			p.give("webshop", day)
+		}
+	}
+	remarks := func() string {
+		t.Helper()
+		all, err := backup.Manifests(t.Context(), p.store, "uploads")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(all[len(all)-1].Remarks, " ")
+	}
+	p.as("webshop")
+	if p.take(); !strings.Contains(remarks(), "`formerly: [shop]`") {
+		t.Errorf("it remarks %q", remarks())
+	}
+	if got, want := p.usable(), []string{"03", "04", "05"}; !slices.Equal(got, want) {
+		t.Errorf("as webshop alone it lists %v, want %v", got, want)
+	}
+	p.component.Claims.Formerly = []string{"shop"}
+	p.now = p.now.AddDate(0, 0, 1)
+	if p.take(); remarks() != "" {
+		t.Errorf("it remarks %q", remarks())
+	}
+	if got, want := p.usable(), []string{"01", "02", "03", "04", "05", "06"}; !slices.Equal(got, want) {
+		t.Errorf("under both names it lists %v, want %v", got, want)
+	}
+	if removed, refused := p.look(backup.Keep{Daily: 2}, nil).Remove(t.Context()); removed != 4 || len(refused) > 0 {
+		t.Errorf("removed %d, refused %v", removed, refused)
+	}
+	if got := p.usable(); !slices.Equal(got, []string{"05", "06"}) {
+		t.Errorf("left are the days %v", got)
+	}
 }
 
 // archived is a store of which the objects under a prefix may be listed, and not read.

@@ -111,7 +111,7 @@ func Prune(ctx context.Context, o PruneOptions) (Pruning, error) {
 	if err != nil {
 		return p, err
 	}
-	own, records, shared, err := recordsOf(ctx, o.Store, o.System, o.Component.Name, o.Survey.Engine)
+	own, records, shared, err := recordsOf(ctx, o.Store, o.System, o.Component, o.Survey.Engine)
 	if err != nil {
 		return p, err
 	}
@@ -260,8 +260,8 @@ func lastOf(m recovery.Manifest) string {
 // alone: others may have a component of that name in the same copy. Those of older versions
 // that say no system are its own where there is no other. It is shared where others were
 // seen.
-func recordsOf(ctx context.Context, s storage.Store, system, component, engine string) (own map[string]recovery.Manifest, objects map[string]storage.Object, shared bool, err error) {
-	all, err := listManifests(ctx, s, component)
+func recordsOf(ctx context.Context, s storage.Store, system string, c recovery.Component, engine string) (own map[string]recovery.Manifest, objects map[string]storage.Object, shared bool, err error) {
+	all, err := listManifests(ctx, s, c.Name)
 	if err != nil {
 		return nil, nil, false, err
 	}
@@ -276,7 +276,7 @@ func recordsOf(ctx context.Context, s storage.Store, system, component, engine s
 		}
 	}
 	own, objects = map[string]recovery.Manifest{}, map[string]storage.Object{}
-	mine := Own(read, system)
+	mine := Own(read, system, c.Claims.Formerly...)
 	for _, m := range mine {
 		if m.Engine == engine {
 			own[m.ID], objects[m.ID] = m, of[m.ID]
@@ -298,7 +298,7 @@ func (o PruneOptions) beside(ctx context.Context, seen bool) (n neighbours, err 
 	if seen {
 		look = recovery.ReadNeighbours
 	}
-	if n.Neighbours, err = look(ctx, o.Store, o.System); err != nil || len(n.Systems()) == 0 {
+	if n.Neighbours, err = look(ctx, o.Store, o.System, o.Component.Claims.Formerly...); err != nil || len(n.Systems()) == 0 {
 		return n, err
 	}
 	c := o.Component

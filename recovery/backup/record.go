@@ -133,12 +133,16 @@ func Manifests(ctx context.Context, s storage.Store, component string) ([]recove
 	return all, nil
 }
 
-// Own are the manifests of a system's backups. Those that do not say whose they are, as
+// Own are the manifests of a system's backups, also of those under names that it had
+// formerly. Those that do not say whose they are, as
 // older versions have written them, are its own where it is the only system that is seen.
-func Own(all []recovery.Manifest, system string) []recovery.Manifest {
-	alone := !slices.ContainsFunc(all, func(m recovery.Manifest) bool { return m.System != "" && m.System != system })
+func Own(all []recovery.Manifest, system string, formerly ...string) []recovery.Manifest {
+	others := func(m recovery.Manifest) bool {
+		return m.System != "" && m.System != system && !slices.Contains(formerly, m.System)
+	}
+	alone := !slices.ContainsFunc(all, others)
 	return slices.DeleteFunc(slices.Clone(all), func(m recovery.Manifest) bool {
-		return m.System != system && (m.System != "" || !alone)
+		return others(m) || m.System == "" && system != "" && !alone
 	})
 }
 
@@ -234,9 +238,9 @@ func readManifest(ctx context.Context, s storage.Store, o storage.Object) (recov
 // newest is the manifest of the newest backup of a sort, nil where none can be read or it
 // is another system's, and its stamp. The manifest tells how much is to be expected, and
 // nothing depends on it.
-func newest(ctx context.Context, s storage.Store, system, component, sort string) (m *recovery.Manifest, stamp string) {
+func newest(ctx context.Context, s storage.Store, system string, c recovery.Component, sort string) (m *recovery.Manifest, stamp string) {
 	var last storage.Object
-	for o, err := range s.List(ctx, manifests+component+"/") {
+	for o, err := range s.List(ctx, manifests+c.Name+"/") {
 		if err != nil {
 			return nil, ""
 		}
@@ -249,7 +253,7 @@ func newest(ctx context.Context, s storage.Store, system, component, sort string
 	}
 	stamp = strings.TrimSuffix(path.Base(last.Key), "-"+sort+".json")
 	found, err := readManifest(ctx, s, last)
-	if err != nil || found.System != system && found.System != "" {
+	if err != nil || found.System != system && found.System != "" && !slices.Contains(c.Claims.Formerly, found.System) {
 		return nil, stamp
 	}
 	return &found, stamp

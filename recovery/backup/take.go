@@ -197,7 +197,7 @@ func capture(ctx context.Context, o Options, j job, fan *storage.Fan) (m recover
 	defer func() { err = errors.Join(err, leave()) }()
 	cleared := clearUnfinished(ctx, fan, j.component.Name, holder{o.Host, o.Place, o.System}, o.Now())
 	begun := o.Now().UTC()
-	last, lastStamp := newest(ctx, fan, o.System, j.component.Name, j.sort)
+	last, lastStamp := newest(ctx, fan, o.System, j.component, j.sort)
 	stamp := stampOf(begun, lastStamp)
 	meter := o.Watch(j.component.Name, j.sort, last)
 	known := recovery.Manifest{Format: recovery.ManifestFormat, System: o.System, Component: j.component.Name, Kind: j.component.Kind, Engine: j.engine.Schema().Engine,
@@ -207,12 +207,14 @@ func capture(ctx context.Context, o Options, j job, fan *storage.Fan) (m recover
 	recorded := &recorder{Store: fan, guard: guards}
 	var keeping sync.WaitGroup
 	keep, stop := context.WithCancel(ctx)
+	var among []string // remarks on others' backups beside it
 	defer func() { stop(); keeping.Wait() }()
 	m, err = j.engine.Capture(ctx, recovery.Capture{System: o.System, Component: j.component, Stamp: stamp, Store: recorded, Secret: o.Secret,
 		Command: o.command(), Meter: meter, Temp: temp, Now: o.Now,
 		Begin: func(ctx context.Context, b recovery.Beginning) error {
 			mark.of(b)
-			if err := apart(ctx, fan, o.System, j.component.Name, mark.prefixes()); err != nil {
+			var err error
+			if among, err = apart(ctx, fan, o.System, j.component, mark.prefixes()); err != nil {
 				return err
 			}
 			if o.Claim != nil {
@@ -240,7 +242,7 @@ func capture(ctx context.Context, o Options, j job, fan *storage.Fan) (m recover
 	}
 	m.System, m.Component, m.Kind = o.System, j.component.Name, j.component.Kind
 	m.Begun, m.Ended, m.Objects, m.Host, m.By = begun, o.Now().UTC(), recorded.objects, o.Host, o.By
-	m.Runbook, m.Remarks = o.digest(), append(m.Remarks, cleared...)
+	m.Runbook, m.Remarks = o.digest(), slices.Concat(m.Remarks, cleared, among)
 	// From here on the backup is whole, whatever happens.
 	m.Remarks = append(m.Remarks, prolong(ctx, fan, m)...)
 	if err := putManifest(ctx, fan, stamp, j.sort, m); err != nil {
@@ -258,43 +260,59 @@ func capture(ctx context.Context, o Options, j job, fan *storage.Fan) (m recover
 	return m, nil
 }
 
-// apart leaves out the copies in which another system keeps backups where these would lie:
-// each would be taken for the other's, and what they have in common be removed by either.
-func apart(ctx context.Context, fan *storage.Fan, system, component string, prefixes []string) error {
+// apart leaves out the copies in which another system keeps backups where these would lie,
+// and this one has none yet: each would be taken for the other's, as far as no manifest tells
+// them apart. Where it has some, what no backup would cost is worse, and it is remarked.
+func apart(ctx context.Context, fan *storage.Fan, system string, c recovery.Component, prefixes []string) (remarks []string, err error) {
 	for _, a := range fan.Left() {
-		neighbours, err := recovery.NeighboursIn(ctx, a.Store, system)
-		if err == nil {
-			err = collide(neighbours, system, component, prefixes)
+		neighbours, err := recovery.NeighboursIn(ctx, a.Store, system, c.Claims.Formerly...)
+		if err == nil && neighbours.Unread > 0 {
+			remarks = append(remarks, fmt.Sprintf("%s: whether another system keeps backups where this one lies is not known, %s there may not be read: %v",
+				a.Name, recovery.FormatCount(int64(neighbours.Unread), "manifest"), neighbours.Err))
 		}
-		if err != nil {
+		other, place, own := beside(neighbours, prefixes)
+		switch {
+		case err != nil:
 			fan.Drop(a.Name, err)
+		case other != "" && own:
+			remarks = append(remarks, fmt.Sprintf("%s: backups of the system %s lie in %q, too, told apart by their manifests alone: %s", a.Name, other, place, apartBy(system, c.Name, other)))
+		case other != "":
+			fan.Drop(a.Name, recovery.Errorf(apartBy(system, c.Name, other), "backups of the system %s lie in %q, where those of %s would", other, place, system).WithExit(recovery.Refused))
 		}
 	}
 	if len(fan.Left()) > 0 {
-		return nil
+		return remarks, nil
 	}
 	var all []error
 	failed := fan.Failed()
 	for _, name := range slices.Sorted(maps.Keys(failed)) {
 		all = append(all, fmt.Errorf("%s: %w", name, failed[name]))
 	}
-	return errors.Join(all...)
+	return nil, errors.Join(all...)
 }
 
-// collide says which neighbour has backups in a place that these prefixes lie in.
-func collide(neighbours recovery.Neighbours, system, component string, prefixes []string) error {
+// apartBy is what a person does about two systems in one place.
+func apartBy(system, component, other string) string {
+	return fmt.Sprintf("give `%s` a `prefix:` of its own in the runbook, like `prefix: %s/%s/`; where %s is this system under an earlier name, let the runbook say `formerly: [%s]`",
+		component, system, component, other, other)
+}
+
+// beside is which neighbour has backups in a place that these prefixes lie in, "" where none
+// has, and whether the system itself has some in one of them.
+func beside(neighbours recovery.Neighbours, prefixes []string) (other, in string, own bool) {
 	places := map[string]bool{}
 	for _, prefix := range prefixes {
 		places[placeIn(prefix)] = true
 	}
-	for key, other := range neighbours.Objects() {
-		if place := placeIn(key); places[place] {
-			return recovery.Errorf(fmt.Sprintf("give `%s` a `prefix:` of its own in the runbook, like `prefix: %s/%s/`; where %s is this system under an earlier name, let the runbook say `system: %s`",
-				component, system, component, other, other),
-				"backups of the system %s lie in %q, where those of %s would", other, place, system).WithExit(recovery.Refused)
+	for key, system := range neighbours.Objects() {
+		if place := placeIn(key); places[place] && (other == "" || system < other || system == other && place < in) {
+			other, in = system, place
 		}
 	}
-	return nil
+	for key := range neighbours.Own() {
+		own = own || places[placeIn(key)]
+	}
+	return other, in, own
 }
 
 // left are the copies that the backup goes into.

@@ -258,7 +258,7 @@ func (c Catalogue) Empty(component string) error {
 		if others := c.Neighbours[cp]; len(others) > 0 {
 			what += fmt.Sprintf("; what %s holds of the system %s is not this one's", cp, strings.Join(others, " or "))
 			if cause == nil {
-				hint += fmt.Sprintf("; where %s is this system under an earlier name, let the runbook say `system: %s`", others[0], others[0])
+				hint += fmt.Sprintf("; where %s is this system under an earlier name, let the runbook say `formerly: [%s]`", others[0], others[0])
 			}
 		}
 	}

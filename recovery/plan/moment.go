@@ -77,7 +77,7 @@ func Components(rb *runbooks.Runbook) []recovery.Component {
 	for _, c := range rb.Components {
 		all = append(all, Component(c))
 	}
-	return recovery.Apart(rb.System, all)
+	return recovery.Apart(rb.System, all, rb.Formerly...)
 }
 
 // Component is a component of the runbook by itself, without the others.
