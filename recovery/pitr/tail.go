@@ -64,8 +64,9 @@ func (t Tail) Says() string {
 // SaveTail saves into a copy what it lacks of a server's log: whole segments, the
 // last one up to where it is filled, as NAME.partial, and the histories of
 // timelines. Nothing is overwritten: an object that is there with the same bytes
-// is as good, with others it is refused, after everything else was saved. Doing
-// it again goes on where it was.
+// is as good, with others it is refused, after everything else was saved. Only a
+// NAME.partial that holds the beginning of what the server has in it by now is
+// replaced. Doing it again goes on where it was.
 //
 // What the server recycled, or made for later, is not saved: its first page says
 // that it holds other log. Of a server that still runs it saves what is on disk.
@@ -120,12 +121,12 @@ func (e nativeEngine) SaveTail(ctx context.Context, o TailOptions) (Tail, error)
 			t.Last = j.last
 		}
 	}
-	return saveAll(ctx, o, place, queue, t)
+	return tailJudge{tools: tools, temp: e.Temp, line: wal.line}.saveAll(ctx, o, place, queue, t)
 }
 
 // saveAll puts files into the copy, in the order of the log, so that what an
 // interruption leaves has no gap.
-func saveAll(ctx context.Context, o TailOptions, place Place, queue []tailFile, t Tail) (Tail, error) {
+func (j tailJudge) saveAll(ctx context.Context, o TailOptions, place Place, queue []tailFile, t Tail) (Tail, error) {
 	var total int64
 	for _, f := range queue {
 		total += f.size
@@ -134,7 +135,7 @@ func saveAll(ctx context.Context, o TailOptions, place Place, queue []tailFile, 
 	var differs []string
 	for _, f := range queue {
 		key := place.key(f.name)
-		added, err := putTail(ctx, o.Store, key, f)
+		added, err := j.putTail(ctx, o.Store, key, f)
 		switch {
 		case err == nil && added:
 			t.Saved, t.Bytes = append(t.Saved, key), t.Bytes+f.size

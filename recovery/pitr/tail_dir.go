@@ -1,9 +1,9 @@
 package pitr
 
 import (
+	"bufio"
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -38,6 +38,9 @@ type tailFile struct {
 	kind FileKind
 	seg  uint64
 	size int64
+	// run is the part of the log that a segment which the server had not filled ends; of the
+	// others it is nil.
+	run *tailRun
 }
 
 // add takes a file, unless it holds something else than its name says.
@@ -145,8 +148,23 @@ func (j *tailJudge) judge(ctx context.Context, r tailRun) error {
 		j.segments = j.segments[:keep] // nothing of it is written
 	} else {
 		f.name, f.kind = f.name+".partial", Partial
+		f.run = &tailRun{timeline: r.timeline, segments: r.segments[max(0, keep-1) : keep+1]}
 	}
 	return nil
+}
+
+// endIn finds where the log ends in an earlier state of the segment that ends a run.
+func (j tailJudge) endIn(ctx context.Context, r tailRun, path string) (recovery.LSN, error) {
+	r.segments = slices.Clone(r.segments)
+	n := len(r.segments)
+	r.segments[n-1].path = path
+	begin, limit := startOf(r.segments[0].seg, j.line.SegmentSize), startOf(r.segments[n-1].seg+1, j.line.SegmentSize)
+	j.end = 0
+	whole, err := j.read(ctx, r, 0, begin, limit)
+	if whole {
+		return limit, err
+	}
+	return j.end, err
 }
 
 // read reads the segments of a run from the first on, and reports whether they
@@ -205,8 +223,9 @@ func (j *tailJudge) read(ctx context.Context, r tailRun, first int, from, to rec
 // errOther: the archive holds other bytes under the name.
 var errOther = errors.New("holds other bytes")
 
-// putTail saves a file, and reports whether it was not there.
-func putTail(ctx context.Context, store storage.Store, key string, f tailFile) (added bool, err error) {
+// putTail saves a file, and reports whether it was not there. A segment that its server has gone
+// on writing since it was saved, until it was stopped again, is replaced.
+func (j tailJudge) putTail(ctx context.Context, store storage.Store, key string, f tailFile) (added bool, err error) {
 	in, err := os.Open(f.path)
 	if err != nil {
 		return false, fmt.Errorf("save %s: %w", f.name, err)
@@ -219,35 +238,81 @@ func putTail(ctx context.Context, store storage.Store, key string, f tailFile) (
 	case !errors.Is(err, storage.ErrExist):
 		return false, recovery.Errorf(fetchHintText(err), "save %s: %w", f.name, err)
 	}
-	same, err := sameBytes(ctx, store, key, f)
+	there, err := store.Stat(ctx, key)
 	if err != nil {
 		return false, recovery.Errorf(fetchHintText(err), "compare %s: %w", key, err)
 	}
-	if !same {
+	same, older, err := j.compare(ctx, store, there, f)
+	if err != nil {
+		return false, recovery.Errorf(fetchHintText(err), "compare %s: %w", key, err)
+	}
+	swapper, ok := storage.As[storage.Swapper](store)
+	switch {
+	case same:
+		return false, nil
+	case !older || !ok:
 		return false, fmt.Errorf("%s is in the copy already and %w than %s", key, errOther, f.path)
 	}
-	return false, nil
+	ours, err := os.ReadFile(f.path)
+	if err == nil {
+		_, err = swapper.Swap(ctx, there, ours)
+	}
+	if err != nil {
+		return false, recovery.Errorf(fetchHintText(err), "replace %s by what its server has written since: %w", key, err)
+	}
+	return true, nil
 }
 
-// sameBytes compares an object with a file.
-func sameBytes(ctx context.Context, store storage.Store, key string, f tailFile) (bool, error) {
-	o, err := store.Stat(ctx, key)
-	if err != nil || o.Size != f.size {
-		return false, err
+// compare holds an object against a file. older says that the object is what the file was when
+// the server was stopped before: up to where its log ends both are the same.
+func (j tailJudge) compare(ctx context.Context, store storage.Store, o storage.Object, f tailFile) (same, older bool, err error) {
+	if o.Size != f.size {
+		return false, false, nil
 	}
-	theirs := storage.NewReader(ctx, store, o, storage.ReadOptions{})
-	defer theirs.Close()
-	ours, err := os.Open(f.path)
+	dir, err := os.MkdirTemp(j.temp, "comeback-tail-")
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
-	defer ours.Close()
-	a, b := sha256.New(), sha256.New()
-	if _, err := io.Copy(a, theirs); err != nil {
-		return false, err
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	theirs := filepath.Join(dir, "there")
+	if err := fetchFile(storage.NewReader(ctx, store, o, storage.ReadOptions{}), theirs); err != nil {
+		return false, false, err
 	}
-	if _, err := io.Copy(b, ours); err != nil {
-		return false, err
+	at, err := differAt(theirs, f.path)
+	if err != nil || at == o.Size {
+		return at == o.Size, false, err
 	}
-	return [sha256.Size]byte(a.Sum(nil)) == [sha256.Size]byte(b.Sum(nil)), nil
+	if f.run == nil || at < sizeOfLongHeader {
+		return false, false, nil
+	}
+	end, err := j.endIn(ctx, *f.run, theirs)
+	return false, err == nil && end <= startOf(f.seg, j.line.SegmentSize)+recovery.LSN(at), err
+}
+
+// sizeOfLongHeader is what a segment begins with, by which it is known.
+const sizeOfLongHeader = 40
+
+// differAt is where two files begin to differ, the length of the shorter where it nowhere does.
+func differAt(a, b string) (at int64, err error) {
+	var in [2]*bufio.Reader
+	for i, path := range []string{a, b} {
+		f, err := os.Open(path)
+		if err != nil {
+			return 0, err
+		}
+		defer f.Close()
+		in[i] = bufio.NewReaderSize(f, 1<<16)
+	}
+	for ; ; at++ {
+		x, errX := in[0].ReadByte()
+		y, errY := in[1].ReadByte()
+		switch {
+		case errors.Is(errX, io.EOF) || errors.Is(errY, io.EOF):
+			return at, nil
+		case errX != nil || errY != nil:
+			return at, errors.Join(errX, errY)
+		case x != y:
+			return at, nil
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package switchover
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -158,6 +159,46 @@ func TestTail_notArchiving(t *testing.T) {
 	}
 	if _, err := store.Stat(t.Context(), "wal/"+current+".partial"); err != nil {
 		t.Errorf("the end of the log: %v", err)
+	}
+	first, err := os.ReadFile(filepath.Join(data, "pg_wal", current))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The switch is given up, and live goes on in the same segment until the next attempt.
+	service := live.Service{Data: data, Tools: tools}
+	if err := service.Start(t.Context(), releaseEnv{}, address); err != nil {
+		t.Fatal(err)
+	}
+	if conn, err = pgx.Connect(t.Context(), address); err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	var xid uint64
+	if err := conn.QueryRow(t.Context(), "insert into kept values (2) returning pg_current_xact_id()::text::bigint").Scan(&xid); err != nil {
+		t.Fatal(err)
+	}
+	conn.Close(t.Context())
+	if _, err := service.Stop(t.Context(), releaseEnv{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, saved := range []string{"1", "0"} {
+		if o := do(engine); o.Facts["saved"] != saved || !strings.Contains(o.Says, fmt.Sprintf("last commit xid %d", xid)) {
+			t.Errorf("written since: %+v", o)
+		}
+	}
+	ours, err := os.ReadFile(filepath.Join(data, "pg_wal", current))
+	theirs, errCopy := os.ReadFile(filepath.Join(dir, "wal", current+".partial"))
+	if err := errors.Join(err, errCopy); err != nil || !bytes.Equal(ours, theirs) {
+		t.Errorf("the copy does not hold what the server has written since: %v", err)
+	}
+	// What goes beyond the server's own log is left.
+	if err := os.WriteFile(filepath.Join(data, "pg_wal", current), first, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	k := tailKind{Options{Engines: func() []recovery.Engine { return []recovery.Engine{engine} }}}
+	a := clusterArgs{countArgs: countArgs{Of: recovery.Component{Name: "database", Kind: recovery.Postgres}, Point: recovery.Point{Copy: "nearby", Engine: "pitr"}}, Data: data, Major: tools.Major}
+	if o, err := k.Do(t.Context(), tailing{store: store}, recovery.NewStep("tail", tailName, "", a)); recovery.ExitOf(err) != recovery.Refused {
+		t.Errorf("other log: %+v, %v", o, err)
 	}
 }
 
