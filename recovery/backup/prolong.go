@@ -13,27 +13,36 @@ import (
 	"comeback/storage"
 )
 
-// prolongedAtOnce is how many locks are prolonged side by side.
-const prolongedAtOnce = 16
+const (
+	// prolongedAtOnce is how many locks are prolonged side by side, prolongWithin how long
+	// that may take in a copy: what was not come to the next backup prolongs.
+	prolongedAtOnce = 32
+	prolongWithin   = 5 * time.Minute
+)
 
-// prolong lets what earlier backups have stored and this one needs be locked as long as what
-// it has stored itself: a snapshot is worth no more than the oldest of its packs. Where a
-// copy does not let it, that is remarked, and comeback check sees it in the copy.
+// prolong lets what earlier backups have stored and this one needs be locked about as long as
+// what it has stored itself: a snapshot is worth no more than the oldest of its packs. Where a
+// copy does not let it, that is remarked, and comeback check sees it in the copy. The backup
+// is whole and has its manifest before, so that nothing is lost where it is cut off.
 func prolong(ctx context.Context, fan *storage.Fan, m recovery.Manifest) (remarks []string) {
 	if len(m.Reused) == 0 {
 		return nil
 	}
 	for _, a := range fan.Left() {
-		short, err := prolongIn(ctx, a.Store, m)
-		switch {
+		within, cancel := context.WithTimeout(ctx, prolongWithin)
+		short, err := prolongIn(within, a.Store, m)
+		late := within.Err() != nil
+		cancel()
+		switch objects := recovery.FormatCount(int64(len(m.Reused)), "object"); {
 		case ctx.Err() != nil:
 			return remarks
 		case err != nil && short == 0:
-			remarks = append(remarks, fmt.Sprintf("%s: it could not be asked until when this backup is locked there, so that the locks of %s that it needs of earlier ones were not prolonged: %v",
-				a.Name, recovery.FormatCount(int64(len(m.Reused)), "object"), err))
+			remarks = append(remarks, fmt.Sprintf("%s: it could not be asked until when this backup is locked there, so that the locks of %s that it needs of earlier ones were not prolonged: %v", a.Name, objects, err))
+		case err != nil && late:
+			remarks = append(remarks, fmt.Sprintf("%s: %d of the %s that it needs of earlier backups were not asked for their locks within %s; the next backup goes on with them", a.Name, short, objects, recovery.FormatSpan(prolongWithin)))
 		case err != nil:
 			remarks = append(remarks, fmt.Sprintf("%s: the locks of %d of the %s that it needs of earlier backups may end before its own, and could not be prolonged: %v; let the key that takes backups have s3:PutObjectRetention there",
-				a.Name, short, recovery.FormatCount(int64(len(m.Reused)), "object"), err))
+				a.Name, short, objects, err))
 		}
 	}
 	return remarks
@@ -47,16 +56,17 @@ func prolongIn(ctx context.Context, s storage.Store, m recovery.Manifest) (short
 	if !ok || !can {
 		return 0, nil
 	}
-	until, err := lockOf(ctx, s, locker, lastOf(m))
+	until, from, err := lockOf(ctx, s, locker, lastOf(m))
 	if err != nil || until.Until.IsZero() {
 		return 0, err
 	}
+	enough := from.Add(until.Until.Sub(from) / 4 * 3)
 	var mu sync.Mutex // guards what is returned
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(prolongedAtOnce)
 	for _, key := range m.Reused {
 		g.Go(func() error {
-			if failed := prolonger.Prolong(gctx, storage.Object{Key: key}, until); failed != nil {
+			if failed := prolongOne(gctx, locker, prolonger, key, until, enough); failed != nil {
 				mu.Lock()
 				defer mu.Unlock()
 				if short++; err == nil {
@@ -72,23 +82,37 @@ func prolongIn(ctx context.Context, s storage.Store, m recovery.Manifest) (short
 	return short, err
 }
 
-// lockOf is until when an object is locked that was just stored; zero where the copy locks
-// none. A service may lock by the rule of its bucket, and not tell that with the object.
-func lockOf(ctx context.Context, s storage.Store, locker storage.Locker, key string) (storage.Retention, error) {
+// prolongOne lets an object be locked until a time, unless it is locked long enough: each
+// lock is prolonged a few times in its length, not by each of the backups that need it.
+func prolongOne(ctx context.Context, locker storage.Locker, prolonger storage.Prolonger, key string, until storage.Retention, enough time.Time) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	o := storage.Object{Key: key}
+	if is, err := locker.Retention(ctx, o); err == nil && !is.Until.Before(enough) {
+		return nil
+	}
+	return prolonger.Prolong(ctx, o, until) // who may not ask may lock all the same
+}
+
+// lockOf is until when an object is locked that was just stored, and when it was; zero where
+// the copy locks none. A service may lock by the rule of its bucket, and not tell that with
+// the object.
+func lockOf(ctx context.Context, s storage.Store, locker storage.Locker, key string) (until storage.Retention, stored time.Time, err error) {
 	o, err := s.Stat(ctx, key)
 	if err != nil {
-		return storage.Retention{}, err
+		return storage.Retention{}, time.Time{}, err
 	}
 	is, err := locker.Retention(ctx, o)
 	if err != nil && !errors.Is(err, storage.ErrDenied) || !is.Until.IsZero() {
-		return is, err
+		return is, o.Modified, err
 	}
 	l, err := locker.Locking(ctx)
 	if errors.Is(err, storage.ErrDenied) { // nothing shows a lock; comeback check says that it is not known
-		return storage.Retention{}, nil
+		return storage.Retention{}, o.Modified, nil
 	}
 	if err != nil || !l.On {
-		return storage.Retention{}, err
+		return storage.Retention{}, o.Modified, err
 	}
-	return storage.Retention{Mode: l.Mode, Until: o.Modified.Add(l.For).Truncate(time.Second)}, nil
+	return storage.Retention{Mode: l.Mode, Until: o.Modified.Add(l.For).Truncate(time.Second)}, o.Modified, nil
 }

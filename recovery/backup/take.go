@@ -235,8 +235,6 @@ func capture(ctx context.Context, o Options, j job, fan *storage.Fan) (m recover
 			keeping.Go(func() { guards.keep(keep) })
 			return nil
 		}})
-	stop()
-	keeping.Wait()
 	if err != nil {
 		return m, err
 	}
@@ -244,7 +242,6 @@ func capture(ctx context.Context, o Options, j job, fan *storage.Fan) (m recover
 	m.Begun, m.Ended, m.Objects, m.Host, m.By = begun, o.Now().UTC(), recorded.objects, o.Host, o.By
 	m.Runbook, m.Remarks = o.digest(), slices.Concat(m.Remarks, cleared, among)
 	// From here on the backup is whole, whatever happens.
-	m.Remarks = append(m.Remarks, prolong(ctx, fan, m)...)
 	if err := putManifest(ctx, fan, stamp, j.sort, m); err != nil {
 		return m, err
 	}
@@ -253,6 +250,9 @@ func capture(ctx context.Context, o Options, j job, fan *storage.Fan) (m recover
 			return m, err
 		}
 	}
+	m.Remarks = append(m.Remarks, prolong(ctx, fan, m)...)
+	stop()
+	keeping.Wait() // it would miss the mark
 	m.Remarks = append(m.Remarks, mark.end(ctx, fan)...)
 	if len(fan.Left()) == 0 {
 		return m, errTaken
