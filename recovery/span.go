@@ -29,15 +29,25 @@ func (s Span) Narrowed(from, to time.Time) Span {
 // badClock is from where on a moment that a backup claims contradicts the store's clock.
 const badClock = 10 * time.Minute
 
-// StoredBy is what is known of a moment that whoever has taken a backup claims, when the
-// store's clock says that all of it was stored then: nothing is of a time after it was
-// stored, and a clock that was wrong when a backup was taken makes it no newer. Zero says
-// nothing.
-func (s Span) StoredBy(stored time.Time) Span {
+// Contradicted is when a store says that all of a backup was stored, where the moment of its
+// content was still to come by that: the clock of one of them was wrong, and nobody knows
+// whose. Zero is no contradiction.
+func (s Span) Contradicted(stored time.Time) time.Time {
 	if stored.IsZero() || !s.Last().After(stored.Add(badClock)) {
-		return s
+		return time.Time{}
 	}
-	return Span{To: stored}.Narrowed(s.From, stored)
+	return stored
+}
+
+// StoredBy is what is known of a moment that whoever has taken a backup claims, when the
+// store's clock says that all of it was stored then. Where the clocks contradict each other
+// the later bound stands: what is not surely from before a time is not taken for that, and
+// it is let go no earlier. When it begins is not known then, unless that is before both.
+func (s Span) StoredBy(stored time.Time) Span {
+	if !s.Contradicted(stored).IsZero() && s.From.After(stored) {
+		return Span{To: s.Last()}
+	}
+	return s
 }
 
 var (

@@ -25,8 +25,8 @@ func TestSpan_Says(t *testing.T) {
 	}
 }
 
-// What is stored is of no later time than that, whatever clock says so; clocks that differ
-// by little do not.
+// What contradicts the clock of its store is as late as it may be, and nobody knows when it
+// begins; clocks that differ by little contradict nothing.
 func TestSpan_StoredBy(t *testing.T) {
 	stored := time.Date(2026, 11, 28, 2, 0, 0, 0, time.UTC)
 	span := func(from, to time.Duration) recovery.Span {
@@ -35,12 +35,15 @@ func TestSpan_StoredBy(t *testing.T) {
 	for name, row := range map[string]struct{ claim, want recovery.Span }{
 		"before":                  {span(-time.Hour, -time.Minute), span(-time.Hour, -time.Minute)},
 		"clocks differ by little": {span(-time.Minute, time.Minute), span(-time.Minute, time.Minute)},
-		"begun before":            {span(-time.Minute, time.Hour), span(-time.Minute, 0)},
-		"a year ahead":            {span(365*24*time.Hour, 366*24*time.Hour), recovery.Span{To: stored}},
+		"begun before":            {span(-time.Minute, time.Hour), span(-time.Minute, time.Hour)},
+		"a year ahead":            {span(365*24*time.Hour, 366*24*time.Hour), recovery.Span{To: stored.Add(366 * 24 * time.Hour)}},
 		"nothing":                 {recovery.Span{}, recovery.Span{}},
 	} {
 		if got := row.claim.StoredBy(stored); got != row.want {
 			t.Errorf("%s: %+v, want %+v", name, got, row.want)
+		}
+		if got := row.claim.Contradicted(stored); got.IsZero() != (name != "begun before" && name != "a year ahead") {
+			t.Errorf("%s is contradicted at %s", name, got)
 		}
 		if got := row.claim.StoredBy(time.Time{}); got != row.claim {
 			t.Errorf("%s, and nothing is known of the store: %+v", name, got)

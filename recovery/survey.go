@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
 
@@ -85,6 +86,9 @@ type Backup struct {
 	// Taken is the moment of its content as far as it is known: a dump's
 	// moment is its start, a base backup's is its stop.
 	Taken Span `json:"taken"`
+	// Contradicts is when its store says that it was stored, where by that Taken was still
+	// to come: one of the clocks was wrong.
+	Contradicts time.Time `json:"contradicts,omitzero"`
 	// Stop is the first position that a base backup can be recovered to.
 	Stop     LSN    `json:"stop,omitempty"`
 	Timeline uint32 `json:"timeline,omitempty"`
@@ -113,6 +117,42 @@ func (b Backup) Size() int64 {
 		n += o.Size
 	}
 	return n
+}
+
+// Fresh is the latest moment of its content, as far as its store's clock lets it be new: a
+// clock that was ahead when it was taken makes it no newer than others.
+func (b Backup) Fresh() time.Time {
+	if !b.Contradicts.IsZero() {
+		return b.Contradicts
+	}
+	return b.Taken.Last()
+}
+
+// Freshest are backups in the order of Fresh, the newest last.
+func Freshest(backups []Backup) []Backup {
+	backups = slices.Clone(backups)
+	slices.SortStableFunc(backups, func(a, b Backup) int { return a.Fresh().Compare(b.Fresh()) })
+	return backups
+}
+
+// ClockWarning says that the clocks contradict each other; empty where they do not.
+func (b Backup) ClockWarning() string {
+	if b.Contradicts.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("%s says that it was taken %s, and its store that it was stored %s: one of the clocks was wrong, and of which time it is is not known",
+		b.ID, b.Taken.Says(), Span{From: b.Contradicts, To: b.Contradicts}.Says())
+}
+
+// PassedOver tells of what is not the latest by its store's clock, and says itself that it is
+// newer.
+func PassedOver(backups []Backup, latest Backup) (warnings []string) {
+	for _, b := range backups {
+		if says := b.ClockWarning(); says != "" && b.Problem == "" && b.ID != latest.ID && b.Taken.Last().After(latest.Taken.Last()) {
+			warnings = append(warnings, "passed over "+says+"; if it is the newest, choose it by its name")
+		}
+	}
+	return warnings
 }
 
 // Stored is when the newest of its objects was stored; zero where there is none.

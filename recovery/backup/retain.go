@@ -25,6 +25,18 @@ type Kept struct {
 // Known are the signers of proofs whom the reader knows.
 const Known = ""
 
+// newestStored is the newest that can be restored by its store's clock, where that
+// contradicts what it claims; -1 where none can be.
+func newestStored(all []Kept) int {
+	newest := -1
+	for i, k := range all {
+		if k.Problem == "" && (newest < 0 || !k.Fresh().Before(all[newest].Fresh())) {
+			newest = i
+		}
+	}
+	return newest
+}
+
 // Retain decides which backups of one survey stay. It is pure. The newest that can
 // be restored always stays, and so does the newest that each signer has proven, also
 // where something is said to keep it from being restored now: that may be mended, and it
@@ -59,6 +71,9 @@ func Retain(s recovery.Survey, keep Keep, zone *time.Location, proven func(recov
 		}
 	}
 	stay(newest, "the newest")
+	if stored := newestStored(all); stored != newest {
+		stay(stored, "the newest by the clock of its store")
+	}
 	for _, signer := range slices.Sorted(maps.Keys(newestProven)) {
 		why := "the newest that was proven"
 		if signer != Known {

@@ -107,3 +107,34 @@ func TestRetain_left(t *testing.T) {
 		}
 	}
 }
+
+// A snapshot of last night does not go because its store's clock had fallen to 1970, and
+// one of a clock that was ahead lets the newest by its store stay.
+func TestRetain_clocks(t *testing.T) {
+	end := time.Date(2026, 11, 28, 2, 0, 0, 0, time.UTC)
+	var s recovery.Survey
+	for day := 3; day >= 0; day-- {
+		taken := end.AddDate(0, 0, -day)
+		s.Backups = append(s.Backups, recovery.Backup{ID: taken.Format("02"), Taken: recovery.Span{From: taken, To: taken}})
+	}
+	ids := func() string {
+		var ids []string
+		for _, k := range backup.Retain(s, backup.Keep{Daily: 1}, time.UTC, nil) {
+			if len(k.Why) > 0 {
+				ids = append(ids, k.ID)
+			}
+		}
+		return strings.Join(ids, " ")
+	}
+	s.Backups[3].Taken = recovery.Span{To: end}
+	s.Backups[3].Contradicts = time.Unix(0, 0)
+	if got := ids(); got != "27 28" {
+		t.Errorf("the clock of the store had fallen: kept %s", got)
+	}
+	s.Backups[3].Contradicts = time.Time{}
+	s.Backups[0].Taken = recovery.Span{To: end.AddDate(1, 0, 0)}
+	s.Backups[0].Contradicts = end.AddDate(0, 0, -3)
+	if got := ids(); got != "28 25" {
+		t.Errorf("the clock of the host was ahead: kept %s", got)
+	}
+}

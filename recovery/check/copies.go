@@ -148,6 +148,14 @@ func (j *judge) aheadOfTime(c recovery.Component, cp Copy, s recovery.Survey) {
 			return
 		}
 	}
+	newest := newestOf(s.Backups)
+	if newest.Contradicts.IsZero() {
+		newest = newestOf(recovery.Freshest(s.Backups))
+	}
+	if !newest.Contradicts.IsZero() {
+		j.find("clock/"+c.Name+"/"+cp.Name, recovery.NotMet, "compare the clocks of this host and of what stores the copy (chronyc tracking), then take another: comeback backup "+j.Path+" "+c.Name,
+			"%s: of %s, %s", cp.Name, c.Name, newest.ClockWarning())
+	}
 	for _, w := range slices.Backward(s.Windows) {
 		if j.future(w.To.Time) {
 			j.find("future/"+c.Name+"/"+cp.Name, recovery.NotMet, "set the clock of its server: chronyc tracking",
@@ -155,6 +163,16 @@ func (j *judge) aheadOfTime(c recovery.Component, cp Copy, s recovery.Survey) {
 			return
 		}
 	}
+}
+
+// newestOf is the last of backups that can be restored; the zero Backup where none can.
+func newestOf(backups []recovery.Backup) recovery.Backup {
+	for _, b := range slices.Backward(backups) {
+		if b.Problem == "" {
+			return b
+		}
+	}
+	return recovery.Backup{}
 }
 
 // taken is the moment of a backup's content: what its manifest says, which is
@@ -166,12 +184,16 @@ func taken(cp Copy, b recovery.Backup) time.Time {
 			// A dump is of its start. Of a tree that was read while it changed only what
 			// was read first is surely of its beginning; a base backup is of its end.
 			if m.Engine == "dump" || m.Kind != recovery.Postgres {
-				return recovery.Span{From: m.Moment.From, To: m.Moment.From}.StoredBy(b.Taken.Last()).Last()
+				claim := recovery.Span{From: m.Moment.From, To: m.Moment.From}
+				if !claim.Contradicted(b.Fresh()).IsZero() {
+					return b.Fresh()
+				}
+				return m.Moment.From
 			}
 			return m.Moment.To
 		}
 	}
-	return b.Taken.Last()
+	return b.Fresh()
 }
 
 // newestWindow is that of the newest backup, along the newest timeline.
@@ -257,7 +279,7 @@ const fewBackups = 4
 func (j *judge) interval(s recovery.Survey) time.Duration {
 	var times []time.Time
 	for _, b := range s.Backups {
-		if t := b.Taken.Last(); !t.IsZero() && !j.future(t) {
+		if t := b.Fresh(); !t.IsZero() && !j.future(t) {
 			times = append(times, t)
 		}
 	}
@@ -295,7 +317,7 @@ func (j *judge) stopped(c recovery.Component, cp Copy, s recovery.Survey) {
 	}
 	var last time.Time
 	for _, b := range s.Backups {
-		if t := b.Taken.Last(); t.After(last) && !j.future(t) {
+		if t := b.Fresh(); t.After(last) && !j.future(t) {
 			last = t
 		}
 	}

@@ -198,6 +198,12 @@ func TestJudge(t *testing.T) {
 			e.Copies[0].Manifests = []recovery.Manifest{{ID: "uploads/wrong", Component: "uploads", Moment: recovery.Span{From: e.At.AddDate(1, 0, 0), To: e.At.AddDate(1, 0, 0)}}}
 		}, []string{"future/uploads/nearby", "future/uploads/offsite", "rpo/uploads", "stopped/uploads/nearby/files", "stopped/uploads/offsite/files"}, recovery.WouldBut,
 			"nearby: uploads/wrong of uploads says that it is of 23 Nov 2027 09:13, which is still to come", "recover by the id"},
+		{"a snapshot that contradicts the clock of its store", func(e *check.Evidence) {
+			edit(e, "nearby", "uploads", func(s *recovery.Survey) {
+				b := &s.Backups[len(s.Backups)-1]
+				b.Contradicts = b.Taken.To.Add(-time.Hour)
+			})
+		}, []string{"clock/uploads/nearby"}, recovery.WouldBut, "one of the clocks was wrong", "compare the clocks"},
 		{"what was stored two days ago is no newer by its manifest", func(e *check.Evidence) {
 			edit(e, "", "uploads", func(s *recovery.Survey) { *s = survey(s.Copy, "uploads", "files", at("2026-11-21 09:12:00"), 1) })
 			for i := range e.Copies {

@@ -39,7 +39,11 @@ func (e engine) Resolve(ctx context.Context, s recovery.Survey, want recovery.Wa
 func (e engine) resolveTime(ctx context.Context, s recovery.Survey, want recovery.Want, store storage.Store) (recovery.Point, error) {
 	var after *recovery.Backup // the nearest that is not surely early enough
 	broken := 0
-	for _, b := range slices.Backward(s.Backups) { // the newest first
+	backups := s.Backups
+	if want.Kind == recovery.WantLatest {
+		backups = recovery.Freshest(backups)
+	}
+	for _, b := range slices.Backward(backups) { // the newest first
 		if want.Kind == recovery.WantTime && (b.Taken.To.IsZero() || b.Taken.To.After(want.Time)) {
 			if b.Problem == "" {
 				after = &b
@@ -50,8 +54,15 @@ func (e engine) resolveTime(ctx context.Context, s recovery.Survey, want recover
 		if err != nil {
 			return recovery.Point{}, err
 		}
+		if want.Kind == recovery.WantTime && b.Taken.To.After(want.Time) { // it was known by its name alone
+			after = &b
+			continue
+		}
 		if b.Problem == "" {
 			p := point(b, want)
+			if want.Kind == recovery.WantLatest {
+				p.Warnings = append(p.Warnings, recovery.PassedOver(backups, b)...)
+			}
 			if broken > 0 {
 				p.Warnings = append(p.Warnings, fmt.Sprintf("passed over %s that cannot be restored", recovery.FormatCount(broken, "newer dump")))
 			}
@@ -145,6 +156,9 @@ func point(b recovery.Backup, want recovery.Want) recovery.Point {
 	p := recovery.Point{Component: b.Component, Copy: b.Copy, Engine: Name, Backup: b, Exactness: recovery.ToBackup,
 		Time: b.Taken.To, Bytes: b.Size(),
 		Says: fmt.Sprintf("dump %s, begun %s (%s, %s)", b.ID, when(b.Taken), b.Form, recovery.FormatBytes(b.Size()))}
+	if says := b.ClockWarning(); says != "" {
+		p.Warnings = append(p.Warnings, says)
+	}
 	if !b.Taken.Known() {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("the dump does not tell exactly when it was begun: it holds the state of a moment %s, and the latest of them is shown as the moment", when(b.Taken)))
 	}

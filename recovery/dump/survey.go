@@ -127,8 +127,9 @@ func (f found) backup(s recovery.Survey) recovery.Backup {
 	}
 	newest := slices.MaxFunc(f.objects, func(a, b storage.Object) int { return a.Modified.Compare(b.Modified) })
 	newest.Key = f.key
+	taken := takenOf(f.head, newest)
 	return recovery.Backup{ID: f.key, Component: s.Component, Copy: s.Copy, Engine: Name,
-		Form: f.head.Form.says(f.head.Packing), Objects: f.objects, Taken: takenOf(f.head, newest),
+		Form: f.head.Form.says(f.head.Packing), Objects: f.objects, Taken: taken, Contradicts: taken.Contradicted(newest.Modified.UTC()),
 		Details: details, Problem: f.problem, Facts: facts}
 }
 

@@ -37,7 +37,11 @@ func (e engine) Resolve(ctx context.Context, s recovery.Survey, want recovery.Wa
 func (e engine) before(ctx context.Context, s recovery.Survey, want recovery.Want, store storage.Store) (recovery.Point, error) {
 	var after *recovery.Backup // the nearest that is not surely early enough
 	var broken []recovery.Backup
-	for _, b := range slices.Backward(s.Backups) { // the newest first
+	backups := s.Backups
+	if want.Kind == recovery.WantLatest {
+		backups = recovery.Freshest(backups)
+	}
+	for _, b := range slices.Backward(backups) { // the newest first
 		if want.Kind == recovery.WantTime && (b.Taken.To.IsZero() || b.Taken.To.After(want.Time)) {
 			if b.Problem == "" {
 				after = &b
@@ -48,8 +52,15 @@ func (e engine) before(ctx context.Context, s recovery.Survey, want recovery.Wan
 		if err != nil {
 			return recovery.Point{}, err
 		}
+		if want.Kind == recovery.WantTime && b.Taken.To.After(want.Time) { // it was known by its name alone
+			after = &b
+			continue
+		}
 		if b.Problem == "" {
 			p := point(b, want)
+			if want.Kind == recovery.WantLatest {
+				p.Warnings = append(p.Warnings, recovery.PassedOver(backups, b)...)
+			}
 			for _, w := range broken {
 				p.Warnings = append(p.Warnings, fmt.Sprintf("passed over %s, which is newer: %s", w.ID, w.Problem))
 			}
@@ -105,6 +116,9 @@ func point(b recovery.Backup, want recovery.Want) recovery.Point {
 	p := recovery.Point{Component: b.Component, Copy: b.Copy, Engine: b.Engine, Backup: b, Exactness: recovery.ToBackup,
 		Time: b.Taken.To, Bytes: b.Size(),
 		Says: fmt.Sprintf("%s, taken %s (%s, %s)", b.ID, b.Taken.Says(), b.Form, recovery.FormatBytes(b.Size()))}
+	if says := b.ClockWarning(); says != "" {
+		p.Warnings = append(p.Warnings, says)
+	}
 	if want.Kind == recovery.WantTime && want.Time.After(b.Taken.To) {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("its backup ended %s before the moment: what was changed in between is not in it",
 			recovery.FormatSpan(want.Time.Sub(b.Taken.To))))

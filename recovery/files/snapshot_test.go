@@ -88,8 +88,8 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
-// A snapshot that was taken by a clock which was a year ahead is no newer than when it was
-// stored, and the one that came after it is the latest.
+// A snapshot that was taken by a clock which was a year ahead is not the latest when another
+// came after it, and surely of no time before what it says.
 func TestSnapshot_wrongClock(t *testing.T) {
 	dir := oddTree(t)
 	store := directory(t, nil)
@@ -98,7 +98,7 @@ func TestSnapshot_wrongClock(t *testing.T) {
 	want := describe(t, dir)
 	right := capture(t, dir, store, later(1))
 	s := survey(t, engine(), component, store)
-	if len(s.Backups) != 2 || s.Backups[0].ID != wrong.Key || s.Backups[1].ID != right.Key || s.Backups[0].Taken.To.After(time.Now()) {
+	if len(s.Backups) != 2 || s.Backups[1].ID != wrong.Key || s.Backups[0].ID != right.Key || s.Backups[1].Fresh().After(time.Now()) {
 		t.Fatalf("the survey has %+v", s.Backups)
 	}
 	o := options(t, engine(), component, store)
@@ -112,10 +112,40 @@ func TestSnapshot_wrongClock(t *testing.T) {
 	if diff := cmp.Diff(want, restored); diff != "" {
 		t.Errorf("%s: %s", p.Says, diff)
 	}
-	// Chosen by its name it says no more of its time than the survey does.
+	if says := strings.Join(p.Warnings, "; "); !strings.Contains(says, "passed over "+wrong.Key) {
+		t.Errorf("it warns of %q", says)
+	}
+	// Chosen by its name it says that its time is not known.
 	p, err = engine().Resolve(t.Context(), s, recovery.Want{Kind: recovery.WantBackup, Backup: wrong.Key, Text: wrong.Key}, store)
-	if err != nil || p.Time.After(time.Now()) {
-		t.Errorf("%+v, %v", p, err)
+	if err != nil || len(p.Warnings) != 1 || !strings.Contains(p.Warnings[0], "one of the clocks was wrong") {
+		t.Errorf("%q, %v", p.Warnings, err)
+	}
+}
+
+// What a store whose clock is slow holds is not surely from before a time that its clock
+// says, and nothing is of 1970 because a store says so.
+func TestSnapshot_slowStore(t *testing.T) {
+	dir := oddTree(t)
+	store := directory(t, nil)
+	begun := later(1)
+	c := capture(t, dir, store, begun)
+	for _, slow := range []time.Time{begun.Add(-time.Hour), time.Unix(0, 0)} {
+		if err := storagetest.MoveTimes(strings.TrimPrefix(store.URL(), "file://"), func(time.Time) time.Time { return slow }); err != nil {
+			t.Fatal(err)
+		}
+		s := survey(t, engine(), component, store)
+		if b := s.Backups[0]; !b.Taken.To.Equal(begun) || !b.Contradicts.Equal(slow) {
+			t.Errorf("the survey has %+v, contradicted at %s", b.Taken, b.Contradicts)
+		}
+		at := func(moment time.Time) (recovery.Point, error) {
+			return engine().Resolve(t.Context(), s, recovery.Want{Kind: recovery.WantTime, Time: moment, Text: moment.String()}, store)
+		}
+		if p, err := at(begun.Add(-time.Minute)); err == nil {
+			t.Errorf("what was taken at %s is chosen for the minute before: %s", begun, p.Says)
+		}
+		if p, err := at(begun.Add(time.Minute)); err != nil || p.Backup.ID != c.Key || len(p.Warnings) == 0 {
+			t.Errorf("%+v, %v", p, err)
+		}
 	}
 }
 

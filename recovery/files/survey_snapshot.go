@@ -104,7 +104,11 @@ func snapshotByName(s *recovery.Survey, o storage.Object) recovery.Backup {
 	b := recovery.Backup{ID: o.Key, Component: s.Component, Copy: s.Copy, Engine: s.Engine, Form: f.says(), Objects: []storage.Object{o},
 		Taken: recovery.Span{To: o.Modified.UTC()}, Details: map[string]string{}}
 	if begun, err := time.Parse(idLayout, snapshotKey.FindStringSubmatch(o.Key)[2]); err == nil {
-		b.Taken = b.Taken.Narrowed(begun, b.Taken.To)
+		if begun.After(b.Taken.To) {
+			b.Taken.To = begun // at least
+		}
+		b.Taken.From = begun
+		b.Taken, b.Contradicts = b.Taken.StoredBy(o.Modified.UTC()), b.Taken.Contradicted(o.Modified.UTC())
 	}
 	b.Facts = encode(f)
 	return b
@@ -126,7 +130,7 @@ func lookAtSnapshot(ctx context.Context, store storage.Store, parts inventory, o
 		b.Problem = err.Error()
 		return b, nil
 	}
-	b.Taken = takenOf(s, o)
+	b.Taken, b.Contradicts = takenOf(s, o)
 	f := facts{Form: snapshotForm, Prefix: prefixOf(o.Key), Sealed: s.sealed(), Files: s.Files, Bytes: s.Bytes}
 	b.Facts, b.Form = encode(f), f.says()
 	b.Details["files"], b.Details["bytes"] = fmt.Sprint(s.Files), fmt.Sprint(s.Bytes)
@@ -138,10 +142,11 @@ func lookAtSnapshot(ctx context.Context, store storage.Store, parts inventory, o
 	return b, err
 }
 
-// takenOf is the stretch of time that a snapshot is of, as far as its store's clock lets
-// that of the host stand which took it.
-func takenOf(s snapshot, o storage.Object) recovery.Span {
-	return recovery.Span{From: s.Begun.UTC(), To: s.Ended.UTC()}.StoredBy(o.Modified.UTC())
+// takenOf is the stretch of time that a snapshot is of, and when its store says that it was
+// stored, where that contradicts it.
+func takenOf(s snapshot, o storage.Object) (recovery.Span, time.Time) {
+	taken := recovery.Span{From: s.Begun.UTC(), To: s.Ended.UTC()}.StoredBy(o.Modified.UTC())
+	return taken, taken.Contradicted(o.Modified.UTC())
 }
 
 func encode(f facts) json.RawMessage {
@@ -190,7 +195,7 @@ func openedSnapshot(ctx context.Context, b recovery.Backup, store storage.Store)
 		b.Problem, b.Damaged = lost.says(), true
 		return b, nil
 	}
-	b.Taken = takenOf(s, o)
+	b.Taken, b.Contradicts = takenOf(s, o)
 	b.Facts = encode(facts{Form: snapshotForm, Prefix: prefix, Sealed: s.sealed(), Dir: s.Dir, Files: s.Files, Bytes: s.Bytes, Manifest: s.Manifest, Packs: s.Packs, Excepted: s.Excepted})
 	return b, nil
 }
