@@ -7,6 +7,7 @@ package attributes
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"os"
 	"slices"
@@ -112,3 +113,36 @@ func Set(f *os.File, a Attribute) error { return unix.Fsetxattr(int(f.Fd()), a.N
 
 // None reports whether a failure to set an attribute is that the file system has no such.
 func None(err error) bool { return errors.Is(err, unix.ENOTSUP) }
+
+// The parts of an access control list as the kernel gives it: its version, then entries of a
+// tag, what it lets do, and of whom. https://man7.org/linux/man-pages/man5/acl.5.html
+const (
+	aclHead, aclEntry = 4, 8
+	aclVersion        = 2
+	aclGroup          = 0x04
+	aclMask           = 0x10
+)
+
+// OfGroup tells what a file's own group may do by its access control list: read, write and
+// execute as 4, 2 and 1, as far as the mask lets it; ok is false for what is no such list.
+// Where it cannot be read the group may do nothing.
+func OfGroup(a Attribute) (bits uint32, ok bool) {
+	if a.Name != ACL {
+		return 0, false
+	}
+	b := a.Value
+	if len(b) < aclHead || (len(b)-aclHead)%aclEntry != 0 || binary.LittleEndian.Uint32(b) != aclVersion {
+		return 0, true
+	}
+	mask := uint32(7)
+	for b = b[aclHead:]; len(b) > 0; b = b[aclEntry:] {
+		may := uint32(binary.LittleEndian.Uint16(b[2:])) & 7
+		switch binary.LittleEndian.Uint16(b) {
+		case aclGroup:
+			bits = may
+		case aclMask:
+			mask = may
+		}
+	}
+	return bits & mask, true
+}

@@ -36,38 +36,57 @@ type notSet struct {
 }
 
 // attribute gives an open file its attributes. What cannot be set is noted.
-func (t *tree) attribute(f *os.File, r Record) error {
+// The group is what the group of a file may do by an access control list that was not set:
+// the bits of its mode are then its mask, which may let others do more than it let the group.
+func (t *tree) attribute(f *os.File, r Record) (group *uint32, err error) {
 	failed := ""
 	for _, a := range r.Attributes {
 		err := attributes.Set(f, a)
 		if err == nil {
 			continue
 		}
-		why := refused
-		switch {
-		case attributes.None(err):
-			why = noneThere
-		case !errors.Is(err, fs.ErrPermission):
-		case a.Name == attributes.Label, !t.give && strings.HasPrefix(a.Name, "security."):
-			why = notAllowed
+		if bits, ok := attributes.OfGroup(a); ok {
+			group = &bits
 		}
+		why := t.whyNotSet(a.Name, err)
 		if why == failed {
 			continue // one name counts once
 		}
 		failed = why
 		if err := t.unset.note(why, fmt.Sprintf("%s of %s: %v", a.Name, show(r.Path), err)); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return group, nil
 }
 
-func (t *tree) attributeDirectory(r Record) error {
+// whyNotSet tells what keeps an attribute from being set. A label means nothing, or
+// something else, on a host with other rules: whatever is said of it is the host's to say.
+func (t *tree) whyNotSet(name string, err error) string {
+	switch {
+	case attributes.None(err):
+		return noneThere
+	case name == attributes.Label, errors.Is(err, fs.ErrPermission) && !t.give && strings.HasPrefix(name, "security."):
+		return notAllowed
+	}
+	return refused
+}
+
+func (t *tree) attributeDirectory(r Record) (group *uint32, err error) {
 	f, err := t.root.Open(r.Path)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return errors.Join(t.attribute(f, r), f.Close())
+	group, err = t.attribute(f, r)
+	return group, errors.Join(err, f.Close())
+}
+
+// without is a record's mode where its access control list was not set.
+func (r Record) without(group *uint32) Record {
+	if group != nil {
+		r.Mode = r.Mode&^0o070 | *group<<3
+	}
+	return r
 }
 
 // note counts one name; the first of its kind is durable when the tree is.

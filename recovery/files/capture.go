@@ -88,16 +88,18 @@ func Capture(ctx context.Context, o CaptureOptions) (Captured, error) {
 // capture is one snapshot under way.
 type capture struct {
 	CaptureOptions
-	id       string
-	root     *os.Root
-	manifest *os.File
-	records  *bufio.Writer
-	zip      *zstd.Encoder
-	count    int64
-	packs    *packer
-	before   *earlier
-	links    map[[2]uint64]string // first names of files with several
-	excepted []excepted
+	id   string
+	root *os.Root
+	// openDirectory opens a directory that leads to what is kept.
+	openDirectory func(string) (*os.File, error)
+	manifest      *os.File
+	records       *bufio.Writer
+	zip           *zstd.Encoder
+	count         int64
+	packs         *packer
+	before        *earlier
+	links         map[[2]uint64]string // first names of files with several
+	excepted      []excepted
 	// attributed says that a record has attributes; others counts names with some that are
 	// not kept, of which other is one.
 	attributed bool
@@ -123,6 +125,7 @@ func newCapture(ctx context.Context, o CaptureOptions) (*capture, error) {
 	if c.root, err = os.OpenRoot(o.Dir); err != nil {
 		return nil, err
 	}
+	c.openDirectory = c.root.Open
 	if c.manifest, err = os.CreateTemp(o.Temp, "comeback-manifest-"); err != nil {
 		return nil, errors.Join(err, c.root.Close())
 	}
@@ -230,20 +233,34 @@ func (c *capture) lead(dir string, led map[string]bool) error {
 			return err
 		}
 	}
-	f, err := c.root.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	r, err := c.described(dir, f, info, Directory)
+	r, err := c.leading(dir)
 	if err != nil {
 		return err
 	}
 	return c.add(r)
+}
+
+// leading is the record of a directory that leads to a path. One that this user may only
+// pass through cannot be opened, which its attributes need.
+func (c *capture) leading(dir string) (Record, error) {
+	f, err := c.openDirectory(dir)
+	if errors.Is(err, fs.ErrPermission) {
+		info, err := c.root.Stat(dir)
+		if err != nil {
+			return Record{}, err
+		}
+		c.done.LeftOut = append(c.done.LeftOut, fmt.Sprintf("the attributes of %s, and its access control list: this user may only pass through it", show(dir)))
+		return recordOf(dir, info, Directory), nil
+	}
+	if err != nil {
+		return Record{}, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return Record{}, err
+	}
+	return c.described(dir, f, info, Directory)
 }
 
 // described is the record of an open file or directory, with its attributes.

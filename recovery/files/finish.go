@@ -62,11 +62,12 @@ func (t *tree) directory(r Record) error {
 
 func (t *tree) dressDirectory(r Record) error {
 	err := t.own(r, func(uid, gid int) error { return t.root.Lchown(r.Path, uid, gid) })
+	var group *uint32
 	if err == nil && len(r.Attributes) > 0 {
-		err = t.attributeDirectory(r)
+		group, err = t.attributeDirectory(r)
 	}
 	if err == nil {
-		err = t.root.Chmod(r.Path, r.permissions())
+		err = t.root.Chmod(r.Path, r.without(group).permissions())
 	}
 	if err == nil {
 		err = t.root.Chtimes(r.Path, time.Time{}, r.Modified)

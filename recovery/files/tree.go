@@ -122,10 +122,11 @@ func (t *tree) dress(out *os.File, r Record) error {
 	if err := t.own(r, out.Chown); err != nil {
 		return err
 	}
-	if err := t.attribute(out, r); err != nil {
+	group, err := t.attribute(out, r)
+	if err != nil {
 		return err
 	}
-	if err := out.Chmod(r.permissions()); err != nil {
+	if err := out.Chmod(r.without(group).permissions()); err != nil {
 		return err
 	}
 	return t.root.Chtimes(r.Path, time.Time{}, r.Modified)
