@@ -16,6 +16,9 @@ import (
 // holds no such log.
 func FindLog(ctx context.Context, c recovery.Component, store storage.Store, system string) (Layout, error) {
 	n := nativeForm{}.in(c, c.In(store))
+	if n.wal != "" {
+		n.backups = n.wal // nothing else needs to be listed
+	}
 	found, err := n.list(ctx)
 	if err != nil {
 		return Layout{}, err

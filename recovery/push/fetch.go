@@ -137,6 +137,7 @@ func Fetch(ctx context.Context, o Options, name, to string) (found bool, err err
 		}
 	}
 	if len(failed) == 0 && !holds {
+		f.forget()
 		return false, recovery.Errorf("let the component's setting `wal` be where the log lies", "no copy holds any log of %s", o.Component.Name)
 	}
 	return false, errors.Join(failed...)
@@ -162,6 +163,7 @@ type fetch struct {
 	mu    sync.Mutex
 	ended bool                 // it is there, or not wanted any more
 	heard map[string]time.Time // when a copy was asked, or something came from it
+	noted []string             // the notes of where the log of copies lies
 }
 
 // hints are the marks of copies that did not answer a moment ago, beside those of pushes;
@@ -218,14 +220,9 @@ func (f *fetch) from(ctx context.Context, c Copy) (had, error) {
 	}
 	places := 1
 	if !found {
-		l, err := f.log(ctx, c.Name, store)
-		if err != nil {
+		if file, found, places, err = f.elsewhere(ctx, c.Name, store); err != nil {
 			return nothing, err
 		}
-		if file, found, err = l.FindFile(ctx, store, f.name); err != nil {
-			return nothing, err
-		}
-		places = len(l.Places)
 	}
 	switch {
 	case found:

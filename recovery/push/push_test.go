@@ -364,6 +364,85 @@ func TestFetch_elsewhere(t *testing.T) {
 	}
 }
 
+// A standby asks every few seconds for what is not there yet: a copy without log is listed as
+// seldom as one with, and with `wal:` only where that says. Who opens where the log ends believes
+// no note that it ends.
+func TestFetch_notes(t *testing.T) {
+	h := newHost(t, 0)
+	data := t.TempDir()
+	to := filepath.Join(data, "pg_wal", "RECOVERYXLOG")
+	archived := func(copy, place string, seg uint64) {
+		t.Helper()
+		file := filepath.Join(h.dir, copy, place, pitr.SegmentName(1, seg, 16<<20))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, segmentOf(7, seg), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Dir(to), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	archived("nearby", "archive", 5)
+	o := dirOptions(h.dir)
+	lists := make(chan string, 1000)
+	for i, c := range o.Copies {
+		o.Copies[i].Open = func(ctx context.Context) (storage.Store, error) {
+			s, err := c.Open(ctx)
+			return listed{s, lists}, err
+		}
+	}
+	misses := func() (all []string) {
+		t.Helper()
+		for range 10 {
+			if found, err := push.Fetch(t.Context(), o, pitr.SegmentName(1, 6, 16<<20), to); found || err != nil {
+				t.Fatalf("what is nowhere: %v, %v", found, err)
+			}
+		}
+		for len(lists) > 0 {
+			all = append(all, <-lists)
+		}
+		return all
+	}
+	whole := 0
+	for _, prefix := range misses() {
+		if prefix == "" {
+			whole++
+		}
+	}
+	if whole != len(o.Copies) {
+		t.Errorf("whole copies were listed %d times", whole)
+	}
+	archived("offsite", "later", 6)
+	misses() // a standby finds it some minutes later
+	if err := os.WriteFile(filepath.Join(data, "recovery.signal"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := push.Fetch(t.Context(), o, pitr.SegmentName(1, 6, 16<<20), to); !found || err != nil {
+		t.Errorf("what has come since, to who recovers: %v, %v", found, err)
+	}
+	o.Component.Settings = recovery.Settings{"wal": {"archive/"}}
+	for len(lists) > 0 {
+		<-lists
+	}
+	for _, prefix := range misses() {
+		if !strings.HasPrefix(prefix, "archive/") {
+			t.Errorf("%q was listed, where wal says archive/", prefix)
+		}
+	}
+}
+
+// listed tells what is listed.
+type listed struct {
+	storage.Store
+	prefixes chan string
+}
+
+func (l listed) Unwrap() storage.Store { return l.Store }
+
+func (l listed) List(ctx context.Context, prefix string) iter.Seq2[storage.Object, error] {
+	l.prefixes <- prefix
+	return l.Store.List(ctx, prefix)
+}
+
 // segmentOf is the beginning of a segment of a cluster: the header of its first page.
 func segmentOf(system, seg uint64) []byte {
 	b := binary.NativeEndian.AppendUint16(nil, 0xD110) // of PostgreSQL 15
