@@ -8,11 +8,33 @@ func Drops(p Part) bool {
 	case "drop":
 		return true
 	case "alter":
-		return t.find(2, "drop") > 0
+		return t.actsByDrop()
 	case "select":
 		return t.word(1) == "pg_catalog" && t.word(2) == "." && t.word(3) == "lo_unlink"
 	}
 	return t.emptiesView()
+}
+
+// actsByDrop knows ALTER … name DROP … and ALTER … name ALTER COLUMN name DROP …: drop may as
+// well be the name of a table, a column or a schema.
+func (t statement) actsByDrop() bool {
+	i := 2
+	if t.word(1) == "foreign" || t.word(1) == "materialized" {
+		i++
+	}
+	if t.word(i) == "if" && t.word(i+1) == "exists" {
+		i += 2
+	}
+	if t.word(i) == "only" {
+		i++
+	}
+	for t.name(i) != "" && t.word(i+1) == "." {
+		i += 2
+	}
+	if i++; t.word(i) == "alter" && t.word(i+1) == "column" && t.name(i+2) != "" {
+		i += 3
+	}
+	return t.word(i) == "drop"
 }
 
 // emptiesView knows CREATE OR REPLACE VIEW … AS SELECT NULL::type AS name, …: before a view
