@@ -87,6 +87,11 @@ func schedules(ctx context.Context, conn *pgx.Conn) (string, error) {
 		if err := tx.QueryRow(ctx, "select pg_catalog.to_regclass('cron.job') is not null").Scan(&has); err != nil || !has {
 			return err
 		}
+		// To everybody else each role shows its own jobs; those that a policy hides are an error
+		// then, instead of none.
+		if _, err := tx.Exec(ctx, "set local row_security = off"); err != nil {
+			return err
+		}
 		return tx.QueryRow(ctx, "select count(*) from cron.job where active").Scan(&jobs)
 	})
 	if err != nil || jobs == 0 {

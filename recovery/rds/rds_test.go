@@ -382,10 +382,15 @@ func TestResolve_outwards(t *testing.T) {
 	do("create subscription news connection 'host=/nowhere' publication news with (connect = false)", "alter subscription news enable",
 		"create schema cron", "create table cron.job as select n as jobid, n < 3 as active from generate_series(1, 3) n")
 	t.Cleanup(func() {
-		do("alter subscription news disable", "alter subscription news set (slot_name = none)", "drop subscription news", "drop schema cron cascade")
+		do("alter subscription news disable", "alter subscription news set (slot_name = none)", "drop subscription news", "drop schema cron cascade", "drop role if exists asks")
 	})
 	if w := warnings(address); !strings.Contains(w, "its subscriptions (news) are enabled") || !strings.Contains(w, "pg_cron has 2 jobs") {
 		t.Errorf("of one that acts: %s", w)
+	}
+	// As pg_cron has it, each role sees its own jobs.
+	do("alter table cron.job enable row level security", "create policy own on cron.job using (jobid = 0)", "create role asks login", "grant usage on schema cron to asks", "grant select on cron.job to asks")
+	if w := warnings(strings.Replace(address, "user=postgres", "user=asks", 1)); !strings.Contains(w, "row-level security") {
+		t.Errorf("to who may not see all jobs: %s", w)
 	}
 	if w := warnings("postgres://shop@127.0.0.1:1/shop"); !strings.Contains(w, "could not be asked") {
 		t.Errorf("of one that does not answer: %s", w)
