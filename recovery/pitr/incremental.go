@@ -76,12 +76,19 @@ func (b Base) parts() []Base {
 		p := &parts[i]
 		p.Chain, p.Objects = nil, nil
 		for _, o := range b.Objects {
-			if path.Dir(o.Key)+"/" == p.Root || p.Format == "plain" && strings.HasPrefix(o.Key, p.Root) {
+			if path.Dir(o.Key)+"/" == p.Root || p.Format == "plain" && (strings.HasPrefix(o.Key, p.Root) || p.keepsBeside(o.Key)) {
 				p.Objects = append(p.Objects, o)
 			}
 		}
 	}
 	return parts
+}
+
+// keepsBeside reports whether an object lies in one of a tree's tablespaces beside it.
+func (b Base) keepsBeside(key string) bool {
+	rest, ok := strings.CutPrefix(key, aroundRoot(b.Root))
+	oid, _, inside := strings.Cut(rest, "/")
+	return ok && inside && path.Base(b.Root) == "data" && slices.Contains(b.Tablespaces, oid)
 }
 
 // follow finds the backup that the one to be taken may be incremental to, by

@@ -66,3 +66,27 @@ func TestLinkChains(t *testing.T) {
 		})
 	}
 }
+
+// A tablespace that Barman keeps beside a data directory belongs to the backup that it is beside.
+func TestParts_beside(t *testing.T) {
+	base := func(id string, before recovery.LSN, spaces ...string) Base {
+		b := Base{ID: id, Root: "server/base/" + id + "/data/", Format: "plain", System: "7", Start: before + 1, Before: before, Tablespaces: spaces}
+		b.Manifest = b.Root + manifestName
+		b.Objects = []storage.Object{{Key: b.Manifest}}
+		for _, oid := range spaces {
+			b.Objects = append(b.Objects, storage.Object{Key: "server/base/" + id + "/" + oid + "/PG_17_202406281/5/16391"})
+		}
+		return b
+	}
+	all := []Base{base("1", 0, "16390"), base("11", 1, "16390", "16400")}
+	want := []Base{all[0], all[1]}
+	linkChains(all)
+	if all[1].Problem != "" {
+		t.Fatal(all[1].Problem)
+	}
+	for i, p := range all[1].parts() {
+		if diff := cmp.Diff(want[i].Objects, p.Objects); diff != "" {
+			t.Errorf("of %s (-want +got):\n%s", p.ID, diff)
+		}
+	}
+}
