@@ -119,6 +119,9 @@ func (b Backup) Size() int64 {
 	return n
 }
 
+// DetailExceptions is the detail of a backup that tells what in it is not as it was to be.
+const DetailExceptions = "exceptions"
+
 // Fresh is the latest moment of its content, as far as its store's clock lets it be new: a
 // clock that was ahead when it was taken makes it no newer than others.
 func (b Backup) Fresh() time.Time {

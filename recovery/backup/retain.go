@@ -25,6 +25,17 @@ type Kept struct {
 // Known are the signers of proofs whom the reader knows.
 const Known = ""
 
+// newestWhole is the newest that can be restored in which all is as it was to be; -1 where
+// none is.
+func newestWhole(all []Kept) int {
+	for i, k := range slices.Backward(all) {
+		if k.Problem == "" && k.Details[recovery.DetailExceptions] == "" {
+			return i
+		}
+	}
+	return -1
+}
+
 // newestStored is the newest that can be restored by its store's clock, where that
 // contradicts what it claims; -1 where none can be.
 func newestStored(all []Kept) int {
@@ -71,6 +82,9 @@ func Retain(s recovery.Survey, keep Keep, zone *time.Location, proven func(recov
 		}
 	}
 	stay(newest, "the newest")
+	if whole := newestWhole(all); whole != newest {
+		stay(whole, "the newest without exceptions")
+	}
 	if stored := newestStored(all); stored != newest {
 		stay(stored, "the newest by the clock of its store")
 	}

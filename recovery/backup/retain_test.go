@@ -138,3 +138,26 @@ func TestRetain_clocks(t *testing.T) {
 		t.Errorf("the clock of the host was ahead: kept %s", got)
 	}
 }
+
+// What the newest ones lack, the newest that lacks nothing has: it stays.
+func TestRetain_exceptions(t *testing.T) {
+	end := time.Date(2026, 11, 28, 2, 0, 0, 0, time.UTC)
+	var s recovery.Survey
+	for day := 9; day >= 0; day-- {
+		taken := end.AddDate(0, 0, -day)
+		b := recovery.Backup{ID: taken.Format("02"), Taken: recovery.Span{From: taken, To: taken}}
+		if day < 8 {
+			b.Details = map[string]string{recovery.DetailExceptions: "a film is missing"}
+		}
+		s.Backups = append(s.Backups, b)
+	}
+	var stay []string
+	for _, k := range backup.Retain(s, backup.Keep{Daily: 2}, time.UTC, nil) {
+		if len(k.Why) > 0 {
+			stay = append(stay, k.ID)
+		}
+	}
+	if want := []string{"20", "27", "28"}; !slices.Equal(stay, want) {
+		t.Errorf("kept %q, want %q", stay, want)
+	}
+}

@@ -234,6 +234,20 @@ func TestSnapshot_formats(t *testing.T) {
 	}
 }
 
+// Where the snapshot before is of a version to come, all is stored anew, and that is said.
+func TestSnapshot_afterNewer(t *testing.T) {
+	dir, store := manyFiles(t, 2, 100), directory(t, nil)
+	first := capture(t, dir, store, later(1))
+	key := filepath.Join(strings.TrimPrefix(store.URL(), "file://"), first.Key)
+	if err := os.WriteFile(key, []byte("comeback-snapshot 99\nnew\nend\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := capture(t, dir, store, later(2))
+	if c.New != first.New || len(c.LeftOut) != 1 || !strings.Contains(c.LeftOut[0], "all content is stored anew") {
+		t.Errorf("%+v", c)
+	}
+}
+
 // The attributes of an archive come back, too; lists as text, and what belongs to one host,
 // are told.
 func TestArchive_attributes(t *testing.T) {

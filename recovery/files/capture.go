@@ -139,6 +139,10 @@ func newCapture(ctx context.Context, o CaptureOptions) (*capture, error) {
 	}
 	if err == nil && o.Seal == nil {
 		c.before, err = newestBefore(ctx, o.Store, o.Prefix)
+		if errors.Is(err, errFormat) {
+			c.done.LeftOut = append(c.done.LeftOut, fmt.Sprintf("all content is stored anew: %v", err))
+			err = nil
+		}
 	}
 	if err != nil {
 		c.close()
@@ -422,10 +426,11 @@ func (c *capture) readFile(ctx context.Context, name string, last bool) (again b
 			return true, nil
 		case again:
 			old, kept := c.before.asBefore(name)
-			c.excepted = append(c.excepted, excepted{Path: name, Kept: kept})
 			if !kept {
+				c.excepted = append(c.excepted, excepted{Path: name})
 				return false, nil
 			}
+			c.excepted = append(c.excepted, excepted{Path: name, Kept: true, Modified: old.Modified})
 			n := c.packs.known(c.before.Packs[old.Pack])
 			r, r.Pack = old, n
 		default:

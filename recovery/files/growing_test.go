@@ -86,15 +86,23 @@ func TestCapture_growing(t *testing.T) {
 	if b := survey(t, engine(), component, store).Backups[0]; b.Problem != "" || b.Details["exceptions"] != missing {
 		t.Errorf("the survey says %q, %q", b.Problem, b.Details)
 	}
+	if p := options(t, engine(), component, store).Point; len(p.Warnings) != 1 || !strings.Contains(p.Warnings[0], missing) {
+		t.Errorf("before it is restored it warns of %q", p.Warnings)
+	}
 	large()
 	whole := describe(t, dir)
 	if c := take(2, store); len(c.Exceptions) > 0 || c.Files != 101 {
 		t.Errorf("it holds %d files, and says %q", c.Files, c.Exceptions)
 	}
+	info, err := os.Stat(film)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := info.ModTime()
 	if err := appendTo(film); err != nil {
 		t.Fatal(err)
 	}
-	kept := strings.Replace(missing, "missing", "as it was in the snapshot before", 1)
+	kept := strings.Replace(missing, "missing", "as an earlier snapshot has it, changed last "+changed.UTC().Format("2006-01-02 15:04:05 MST"), 1)
 	if c := take(3, growing{store, film}); c.Files != 101 || c.New != 0 || !slices.Equal(c.Exceptions, []string{kept}) {
 		t.Errorf("it holds %d files, %d bytes of them new, and says %q", c.Files, c.New, c.Exceptions)
 	}

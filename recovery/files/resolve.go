@@ -25,7 +25,7 @@ func (e engine) Resolve(ctx context.Context, s recovery.Survey, want recovery.Wa
 		if b.Problem != "" {
 			return recovery.Point{}, refusal(alternatives(s), "%s cannot be restored: %s", b.ID, b.Problem)
 		}
-		return point(b, want), nil
+		return point(b, want)
 	case recovery.WantLatest, recovery.WantTime:
 		return e.before(ctx, s, want, store)
 	}
@@ -57,7 +57,10 @@ func (e engine) before(ctx context.Context, s recovery.Survey, want recovery.Wan
 			continue
 		}
 		if b.Problem == "" {
-			p := point(b, want)
+			p, err := point(b, want)
+			if err != nil {
+				return p, err
+			}
 			if want.Kind == recovery.WantLatest {
 				p.Warnings = append(p.Warnings, recovery.PassedOver(backups, b)...)
 			}
@@ -112,10 +115,17 @@ func alternatives(s recovery.Survey) string {
 }
 
 // point is a backup as a moment.
-func point(b recovery.Backup, want recovery.Want) recovery.Point {
+func point(b recovery.Backup, want recovery.Want) (recovery.Point, error) {
+	f, err := factsOf(b)
+	if err != nil {
+		return recovery.Point{}, err
+	}
 	p := recovery.Point{Component: b.Component, Copy: b.Copy, Engine: b.Engine, Backup: b, Exactness: recovery.ToBackup,
 		Time: b.Taken.To, Bytes: b.Size(),
 		Says: fmt.Sprintf("%s, taken %s (%s, %s)", b.ID, b.Taken.Says(), b.Form, recovery.FormatBytes(b.Size()))}
+	for _, says := range exceptions(f.Excepted) {
+		p.Warnings = append(p.Warnings, "in it "+says+"; another snapshot may have it")
+	}
 	if says := b.ClockWarning(); says != "" {
 		p.Warnings = append(p.Warnings, says)
 	}
@@ -123,7 +133,7 @@ func point(b recovery.Backup, want recovery.Want) recovery.Point {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("its backup ended %s before the moment: what was changed in between is not in it",
 			recovery.FormatSpan(want.Time.Sub(b.Taken.To))))
 	}
-	return p
+	return p, nil
 }
 
 func refusal(hint, format string, args ...any) error {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"comeback/pattern"
+	"comeback/recovery"
 	"comeback/storage"
 )
 
@@ -43,7 +44,8 @@ import (
 // those of a file are as they were when it was packed.
 
 // The versions of snapshots: plainFormat is that of one which SnapshotFormat adds nothing to,
-// so that older programs read it, too. They refuse the newer one in words.
+// so that older programs read it, too. They refuse the newer one in words, and those of before
+// 2 take no snapshot after one.
 const (
 	plainFormat = 1
 	// SnapshotFormat is the newest that this package writes and reads: it tells files that
@@ -69,14 +71,16 @@ type snapshot struct {
 // excepted is a file that is not in a snapshot as it was when the tree was read.
 type excepted struct {
 	Path string `json:"path"`
-	// Kept says that it is as the snapshot before has it; else it is missing.
+	// Kept says that it is as an earlier snapshot has it; else it is missing.
 	Kept bool `json:"kept,omitempty"`
+	// Modified is when what was kept was changed last.
+	Modified time.Time `json:"modified,omitzero"`
 }
 
 // says is what people are told of it.
 func (e excepted) says() string {
 	if e.Kept {
-		return fmt.Sprintf("%s was written to whenever it was read, and is as it was in the snapshot before", show(e.Path))
+		return fmt.Sprintf("%s was written to whenever it was read, and is as an earlier snapshot has it, changed last %s", show(e.Path), recovery.Span{To: e.Modified, From: e.Modified}.Says())
 	}
 	return fmt.Sprintf("%s was written to whenever it was read, and is missing", show(e.Path))
 }
@@ -130,11 +134,18 @@ func (s snapshot) text() []byte {
 		b.WriteString("attributes\n")
 	}
 	for _, e := range s.Excepted {
-		fmt.Fprintf(&b, "excepted %s %q\n", map[bool]string{true: "kept", false: "missing"}[e.Kept], e.Path)
+		how := "missing"
+		if e.Kept {
+			how = fmt.Sprintf("kept %d.%09d", e.Modified.Unix(), e.Modified.Nanosecond())
+		}
+		fmt.Fprintf(&b, "excepted %s %q\n", how, e.Path)
 	}
 	b.WriteString("end\n")
 	return []byte(b.String())
 }
+
+// errFormat says that a snapshot is of a version that is not known.
+var errFormat = errors.New("the snapshot has a format that this version does not know")
 
 // parseSnapshot reads a .snapshot.
 func parseSnapshot(in io.Reader) (s snapshot, err error) {
@@ -147,7 +158,7 @@ func parseSnapshot(in io.Reader) (s snapshot, err error) {
 		case ended || len(f) == 0 || (n == 0) != (f[0] == "comeback-snapshot"):
 			return s, bad
 		case n == 0 && (len(f) != 2 || f[1] != strconv.Itoa(plainFormat) && f[1] != strconv.Itoa(SnapshotFormat)):
-			return s, fmt.Errorf("the snapshot has the format %q, and this version reads those up to %d", strings.Join(f[1:], " "), SnapshotFormat)
+			return s, fmt.Errorf("%w: it is %q, and this version reads those up to %d", errFormat, strings.Join(f[1:], " "), SnapshotFormat)
 		case n == 0:
 		case f[0] == "end" && len(f) == 1:
 			ended = true
@@ -171,7 +182,14 @@ func parseSnapshot(in io.Reader) (s snapshot, err error) {
 			s.Attributed = true
 		case len(f) > 2 && f[0] == "excepted" && (f[1] == "kept" || f[1] == "missing"):
 			e := excepted{Kept: f[1] == "kept"}
-			e.Path, err = strconv.Unquote(strings.TrimPrefix(lines.Text(), "excepted "+f[1]+" "))
+			name := strings.TrimPrefix(lines.Text(), "excepted "+f[1]+" ")
+			if e.Kept {
+				e.Modified, err = parseTime(f[2])
+				name = strings.TrimPrefix(name, f[2]+" ")
+			}
+			if err == nil {
+				e.Path, err = strconv.Unquote(name)
+			}
 			s.Excepted = append(s.Excepted, e)
 		default:
 			return s, bad

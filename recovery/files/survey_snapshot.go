@@ -135,7 +135,7 @@ func lookAtSnapshot(ctx context.Context, store storage.Store, parts inventory, o
 	b.Facts, b.Form = encode(f), f.says()
 	b.Details["files"], b.Details["bytes"] = fmt.Sprint(s.Files), fmt.Sprint(s.Bytes)
 	if len(s.Excepted) > 0 {
-		b.Details["exceptions"] = strings.Join(exceptions(s.Excepted), "; ")
+		b.Details[recovery.DetailExceptions] = strings.Join(exceptions(s.Excepted), "; ")
 	}
 	b.Problem, err = parts.lacks(ctx, store, f.Prefix, s)
 	b.Damaged = b.Problem != ""
