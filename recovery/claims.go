@@ -111,7 +111,7 @@ func (c Component) In(s storage.Store) storage.Store {
 	}
 	asked, ok := storage.As[*once](s)
 	if !ok {
-		asked = &once{Store: s, known: map[string]Neighbours{}}
+		asked = newOnce(s)
 	}
 	return seen{s, c.Claims, asked}
 }

@@ -3,7 +3,9 @@ package recovery
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -203,6 +205,88 @@ func TestReadNeighbours_planted(t *testing.T) {
 	if got := maps.Collect(n.Named()); len(got) != 6 || got[own] != "x" {
 		t.Errorf("named are %v", got)
 	}
+}
+
+// What manifests have told is not read again when a copy is opened again, and what is new is.
+func TestManifestsRead(t *testing.T) {
+	t.Parallel()
+	dir, err := storage.OpenDir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := &opened{Store: dir}
+	put := func(key, text string) {
+		t.Helper()
+		if _, err := dir.Put(t.Context(), key, strings.NewReader(text), storage.PutOptions{Size: int64(len(text))}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	taken := func(stamp string) {
+		t.Helper()
+		key := "nightly/blog-" + stamp + ".sql"
+		text, err := Manifest{ID: key, System: "blog", Component: "posts", Objects: []StoredObject{{Key: key, Size: 1}}}.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(ManifestsIn+"posts/"+stamp+"Z-dump.json", string(text))
+	}
+	put(RunbooksIn+"blog/x.md", "x")
+	taken(stampDay)
+	taken("20261102T030000")
+	var read ManifestsRead
+	open := read.Opening(func(context.Context, Copy) (storage.Store, error) { return counted, nil })
+	look := func() (hidden int, read int64) {
+		t.Helper()
+		s, err := open(t.Context(), Copy{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := counted.n.Load()
+		n, err := NeighboursIn(t.Context(), Once(s), "shop")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(maps.Collect(n.Objects())), counted.n.Load() - before
+	}
+	for i, want := range []struct {
+		hidden int
+		read   int64
+	}{{2, 2}, {2, 0}, {3, 1}} {
+		if i == 2 {
+			taken("20261103T030000")
+		}
+		if hidden, read := look(); hidden != want.hidden || read != want.read {
+			t.Errorf("look %d: %d are hidden, %d were read; want %+v", i, hidden, read, want)
+		}
+	}
+}
+
+// Of a copy that does not tell its neighbours, each survey of one look is told so at once.
+func TestOnce_failure(t *testing.T) {
+	t.Parallel()
+	s := &unlisted{}
+	once, c := Once(s), Component{Name: "database", Claims: Claims{System: "shop"}}
+	for range 3 {
+		for _, err := range c.In(once).List(t.Context(), "") {
+			if !errors.Is(err, storage.ErrUnavailable) {
+				t.Fatal(err)
+			}
+		}
+	}
+	if s.n != 1 {
+		t.Errorf("it was asked %d times", s.n)
+	}
+}
+
+// unlisted does not answer, and counts who has asked.
+type unlisted struct {
+	storage.Store
+	n int
+}
+
+func (u *unlisted) List(context.Context, string) iter.Seq2[storage.Object, error] {
+	u.n++
+	return func(yield func(storage.Object, error) bool) { yield(storage.Object{}, storage.ErrUnavailable) }
 }
 
 // opened counts what is read.

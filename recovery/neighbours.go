@@ -87,6 +87,7 @@ const manifestsAtOnce = 16
 // read hides nothing, and is counted.
 func ReadNeighbours(ctx context.Context, s storage.Store, system string, formerly ...string) (Neighbours, error) {
 	n := Neighbours{named: map[string]string{}, of: map[string]string{}, own: map[string]bool{}}
+	known, remember := remembered(s)
 	var mu sync.Mutex // guards it
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(manifestsAtOnce)
@@ -100,7 +101,11 @@ func ReadNeighbours(ctx context.Context, s storage.Store, system string, formerl
 			continue
 		}
 		g.Go(func() error {
-			t, err := toldBy(gctx, s, o)
+			var err error
+			t, ok := known.of(o)
+			if !ok {
+				t, err = toldBy(gctx, s, o)
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
@@ -109,6 +114,9 @@ func ReadNeighbours(ctx context.Context, s storage.Store, system string, formerl
 				return nil
 			case err != nil:
 				return err
+			}
+			if t.system != "" { // what could not be made out may be read better
+				remember[o.Key] = toldOf{o.Revision, t}
 			}
 			for _, key := range t.keys {
 				switch theirs := t.whole && strings.Contains(key, t.stamp); {
@@ -132,6 +140,7 @@ func ReadNeighbours(ctx context.Context, s storage.Store, system string, formerl
 	if failed != nil {
 		return Neighbours{}, fmt.Errorf("look whose backups it holds: %w", failed)
 	}
+	known.keep(remember)
 	maps.DeleteFunc(n.of, func(key, _ string) bool { return n.own[key] })
 	return n, nil
 }
@@ -189,7 +198,11 @@ func Once(s storage.Store) storage.Store {
 	if s == nil {
 		return nil
 	}
-	return &once{Store: s, known: map[string]Neighbours{}}
+	return newOnce(s)
+}
+
+func newOnce(s storage.Store) *once {
+	return &once{Store: s, known: map[string]Neighbours{}, failed: map[string]error{}}
 }
 
 // Known are the neighbours of a system as a copy of Once has told them; none where nobody
@@ -208,11 +221,13 @@ type once struct {
 	storage.Store
 	mu    sync.Mutex
 	known map[string]Neighbours // by systems
+	// failed are why it could not be said, of surveys that would ask again one by one.
+	failed map[string]error
 }
 
 func (o *once) Unwrap() storage.Store { return o.Store }
 
-// neighbours asks, or knows. A failure is not kept.
+// neighbours asks, or knows. That it was broken off is not kept.
 func (o *once) neighbours(ctx context.Context, system string, formerly []string) (Neighbours, error) {
 	if system == "" {
 		return Neighbours{}, nil
@@ -222,9 +237,15 @@ func (o *once) neighbours(ctx context.Context, system string, formerly []string)
 	if n, ok := o.known[system]; ok {
 		return n, nil
 	}
+	if err := o.failed[system]; err != nil {
+		return Neighbours{}, err
+	}
 	n, err := NeighboursIn(ctx, o.Store, system, formerly...)
-	if err == nil {
+	switch {
+	case err == nil:
 		o.known[system] = n
+	case ctx.Err() == nil:
+		o.failed[system] = err
 	}
 	return n, err
 }

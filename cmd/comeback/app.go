@@ -71,12 +71,14 @@ type app struct {
 
 	// books are the runbooks that were read from copies.
 	books *copiedBooks
+	// manifests are what those in the copies have told of other systems.
+	manifests *recovery.ManifestsRead
 }
 
 // newApp is the program in the surroundings of this process.
 func newApp() *app {
 	return &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, lookup: os.LookupEnv, environ: os.Environ(), now: time.Now,
-		secrets: execute.NewSecrets(os.LookupEnv, nil, execute.KnownSecrets...), giveWay: giveWay, unitDir: unitDir, cronDir: cronDir, shared: runner.SharedState, books: &copiedBooks{}}
+		secrets: execute.NewSecrets(os.LookupEnv, nil, execute.KnownSecrets...), giveWay: giveWay, unitDir: unitDir, cronDir: cronDir, shared: runner.SharedState, books: &copiedBooks{}, manifests: &recovery.ManifestsRead{}}
 }
 
 // redact takes known secrets out of what is about to be said.
@@ -237,6 +239,7 @@ func (a *app) survey(ctx context.Context, b *book, progress func(catalogue.Progr
 }
 
 func (a *app) surveyAll(ctx context.Context, o catalogue.Options) (catalogue.Catalogue, error) {
+	o.OpenStore = a.manifests.Opening(o.OpenStore)
 	cat, err := catalogue.Survey(ctx, o)
 	if err == nil && a.surveyed != nil {
 		a.surveyed(&cat)

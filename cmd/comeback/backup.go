@@ -80,7 +80,7 @@ Exit codes:
 
 // backupOptions are what every backup of a runbook is given.
 func (a *app) backupOptions(b *book, o backupAsked) (backup.Options, error) {
-	options := backup.Options{System: b.System, Engines: engines(), OpenStore: opener(b.secrets), Runbook: b.bytes, RunbookSHA256: b.source.SHA256, RunbookSignature: a.signatureOf(b), Secret: b.secrets.Expand,
+	options := backup.Options{System: b.System, Engines: engines(), OpenStore: a.manifests.Opening(opener(b.secrets)), Runbook: b.bytes, RunbookSHA256: b.source.SHA256, RunbookSignature: a.signatureOf(b), Secret: b.secrets.Expand,
 		Redact: a.redact, Now: a.now}
 	if b.found {
 		options.Runbook = nil // it is carried into no other copy

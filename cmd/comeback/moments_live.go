@@ -167,7 +167,7 @@ func (a *app) openSurvey(ctx context.Context, b *book, s recovery.Survey) (recov
 		}
 		for _, c := range plan.Copies(b.Runbook) {
 			if c.Name == s.Copy {
-				store, err := opener(b.secrets)(ctx, c)
+				store, err := a.manifests.Opening(opener(b.secrets))(ctx, c)
 				return e, store, err
 			}
 		}
