@@ -3,6 +3,7 @@ package code
 import (
 	"context"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -10,12 +11,13 @@ import (
 )
 
 // beside says what belongs to a commit and is in no bundle of its repository, because it
-// lies elsewhere: the content of submodules, and that of files which git LFS keeps. Run
-// runs git on the repository, whose index is that of the commit.
-func beside(ctx context.Context, run func(context.Context, ...string) (string, error), commit string) (says []string, err error) {
+// lies elsewhere: the content of submodules, and that of files which git LFS keeps. What lies
+// in the paths of without is told by itself: the runbook says that it comes back otherwise,
+// or need not. Run runs git on the repository, whose index is that of the commit.
+func beside(ctx context.Context, run func(context.Context, ...string) (string, error), commit string, without []string) (lacks, accepted []string, err error) {
 	tree, err := run(ctx, "ls-tree", "-z", "-r", "-d", "--full-tree", commit)
 	if err != nil {
-		return nil, fmt.Errorf("look for submodules: %w", err)
+		return nil, nil, fmt.Errorf("look for submodules: %w", err)
 	}
 	var modules []string
 	for _, line := range strings.Split(tree, "\x00") {
@@ -23,20 +25,50 @@ func beside(ctx context.Context, run func(context.Context, ...string) (string, e
 			modules = append(modules, name)
 		}
 	}
-	if len(modules) > 0 {
-		says = append(says, fmt.Sprintf("%s, %s: a bundle has the names of their commits, and nothing of their content; let each be a component of kind code",
-			recovery.FormatCount(len(modules), "submodule"), named(modules)))
-	}
 	kept, err := run(ctx, "ls-files", "-z", "--", ":(top,attr:filter=lfs)")
 	if err != nil {
-		return nil, fmt.Errorf("look for files of git LFS: %w", err)
+		return nil, nil, fmt.Errorf("look for files of git LFS: %w", err)
 	}
 	pointers := slices.DeleteFunc(strings.Split(kept, "\x00"), func(name string) bool { return name == "" })
-	if len(pointers) > 0 {
-		says = append(says, fmt.Sprintf("%s of git LFS, %s: a bundle has what points to them, and not their content; let what git LFS keeps be a component of kind files",
-			recovery.FormatCount(len(pointers), "file"), named(pointers)))
+	for _, sort := range []struct {
+		paths         []string
+		one, has, let string
+	}{
+		{modules, "submodule", "a bundle has the names of their commits, and nothing of their content", "each be a component of kind code"},
+		{pointers, "file of git LFS", "a bundle has what points to them, and not their content", "what git LFS keeps be a component of kind files"},
+	} {
+		var named, others []string
+		for _, p := range sort.paths {
+			if slices.ContainsFunc(without, func(w string) bool { return below(p, w) }) {
+				named = append(named, p)
+			} else {
+				others = append(others, p)
+			}
+		}
+		if len(others) > 0 {
+			lacks = append(lacks, fmt.Sprintf("%s: %s; let %s, and name their paths in `without` of this one", told(others, sort.one), sort.has, sort.let))
+		}
+		if len(named) > 0 {
+			accepted = append(accepted, fmt.Sprintf("%s: %s, and `without` names their paths", told(named, sort.one), sort.has))
+		}
 	}
-	return says, nil
+	return lacks, accepted, nil
+}
+
+// below reports whether a path of a repository is one that is named, or lies in it.
+func below(name, dir string) bool {
+	dir = path.Clean(dir)
+	return dir == "." || name == dir || strings.HasPrefix(name, dir+"/")
+}
+
+// told counts paths of a sort, and names the first.
+func told(paths []string, one string) string {
+	noun, of, ok := strings.Cut(one, " ")
+	says := recovery.FormatCount(len(paths), noun)
+	if ok {
+		says += " " + of
+	}
+	return says + ", " + named(paths)
 }
 
 // named names the first of some paths.

@@ -59,9 +59,11 @@ func (e engine) Capture(ctx context.Context, src recovery.Capture) (m recovery.M
 	now := src.Now().UTC()
 	m = recovery.Manifest{ID: src.Component.Prefix() + src.Component.Name + "-" + src.Stamp + ".bundle", Engine: Name, Form: "git bundle", Moment: recovery.Span{From: now, To: now},
 		Fingerprint: fingerprint, Source: map[string]string{"directory": l.dir, "HEAD": head}, Tools: map[string]string{"git": strings.TrimPrefix(version, "git version ")}}
-	if m.Remarks, err = beside(ctx, l.run, head); err != nil {
+	lacks, accepted, err := beside(ctx, l.run, head, src.Component.Settings["without"])
+	if err != nil {
 		return m, err
 	}
+	m.Remarks = append(lacks, accepted...)
 	// It is one object; an interruption may leave parts of it that no list shows.
 	if err := src.Begin(ctx, recovery.Beginning{ID: m.ID, Prefixes: []string{m.ID}, Last: m.ID}); err != nil {
 		return m, err

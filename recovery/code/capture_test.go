@@ -113,6 +113,18 @@ func TestCapture_beside(t *testing.T) {
 			t.Errorf("%s tells %q", what, all)
 		}
 	}
+	// What the runbook names is told, and is no exception.
+	o := r.options(recovery.Want{Kind: recovery.WantLatest, Text: "latest"})
+	o.Component.Settings = recovery.Settings{"without": {"vendor/", "assets/logo.bin"}}
+	end = enginetest.Restore(t, o)
+	if out := end.Steps[0].Outcome; end.Result != recovery.ResultPassed || len(out.Exceptions) > 0 || len(out.Remarks) != 2 || !strings.Contains(strings.Join(out.Remarks, "\n"), `1 submodule, "vendor/engine"`) {
+		t.Errorf("the run ended as %s: %q, %q", end.Result, out.Exceptions, out.Remarks)
+	}
+	o.Component.Settings = recovery.Settings{"without": {"vendor/eng", "assets"}}
+	end = enginetest.Restore(t, o)
+	if out := end.Steps[0].Outcome; end.Result != recovery.ResultExceptions || len(out.Exceptions) != 1 || len(out.Remarks) != 1 {
+		t.Errorf("the run ended as %s: %q, %q", end.Result, out.Exceptions, out.Remarks)
+	}
 	// The commit before it has neither.
 	end = enginetest.Restore(t, r.options(at(r.at[2])))
 	if all := end.Steps[0].Outcome.Exceptions; end.Result != recovery.ResultPassed || len(all) > 0 {

@@ -271,12 +271,15 @@ func (c *checkout) outcome(ctx context.Context, g *git, bundle, sum string) (rec
 		Reached: &recovery.Reached{Component: c.Component, Time: c.Deploy.At, Evidence: []string{
 			fmt.Sprintf("%s names %s, HEAD is that commit, and git finds no file that differs from it", c.Deploy.By, c.commit)}},
 	}
-	missing, err := beside(ctx, g.run, c.commit)
+	missing, accepted, err := beside(ctx, g.run, c.commit, c.Without)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
 	for _, says := range missing {
 		o.Exceptions = append(o.Exceptions, "the checkout lacks "+says)
+	}
+	for _, says := range accepted {
+		o.Remarks = append(o.Remarks, "the checkout lacks "+says)
 	}
 	if bad {
 		o.Exceptions = append(o.Exceptions, "the signature of the deployed commit: "+signature)

@@ -19,6 +19,8 @@ type args struct {
 	Signers string           `json:"signers,omitempty"`
 	// Remote is asked when no bundle holds the commit; it may have references.
 	Remote string `json:"remote,omitempty"`
+	// Without are paths whose content lies in other repositories, or in git LFS.
+	Without []string `json:"without,omitempty"`
 }
 
 // Plan is one step.
@@ -34,7 +36,7 @@ func (e engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target) 
 		return nil, recovery.Errorf("survey the copy again", "plan the checkout of %s: %.80q is no commit", c.Name, f.Deploy.Commit)
 	}
 	a := args{Component: c.Name, Copy: p.Copy, Target: t.ID, Deploy: f.Deploy, Bundles: append(slices.Clone(p.Backup.Objects), f.Others...),
-		Signers: c.Settings.Text("signers"), Remote: c.Settings.Text("remote")}
+		Signers: c.Settings.Text("signers"), Remote: c.Settings.Text("remote"), Without: c.Settings["without"]}
 	s := recovery.NewStep("checkout", checkoutKind{}.Name(), fmt.Sprintf("check out %.12s from %s", f.Deploy.Commit, p.Backup.ID), a)
 	for _, o := range a.Bundles {
 		s.Reads = append(s.Reads, recovery.Ref{Copy: p.Copy, Key: o.Key, Size: o.Size})
