@@ -2,7 +2,7 @@
 // mode and times: access control lists, capabilities, labels of SELinux, and what programs
 // note as user.*.
 //
-// It never follows a link: it is given open files.
+// It never follows a link: it is given open files, or names what a link itself has.
 package attributes
 
 import (
@@ -67,6 +67,22 @@ func Read(f *os.File) (kept []Attribute, others []string, err error) {
 		}
 	}
 	return kept, others, nil
+}
+
+// OfLink names the attributes of a symbolic link, which no backup keeps, but for its label:
+// that restorecon sets anew. The link is not followed.
+func OfLink(path string) (names []string, err error) {
+	text, err := whole(func(b []byte) (int, error) { return unix.Llistxattr(path, b) })
+	switch {
+	case errors.Is(err, unix.ENOTSUP), errors.Is(err, unix.EACCES), err == nil && len(text) == 0:
+		return nil, nil
+	case errors.Is(err, unix.E2BIG):
+		return []string{"more than the kernel lists"}, nil
+	case err != nil:
+		return nil, &os.PathError{Op: "list the attributes of", Path: path, Err: err}
+	}
+	names = strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00")
+	return slices.DeleteFunc(names, func(name string) bool { return name == Label }), nil
 }
 
 // list gives the names of a file's attributes, in order.

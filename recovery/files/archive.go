@@ -11,6 +11,7 @@ import (
 	"hash"
 	"io"
 	"maps"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -193,6 +194,12 @@ func (a *archive) entry(h *tar.Header, body io.Reader) error {
 		r.Type = Directory
 	case tar.TypeSymlink:
 		r.Type = Symlink
+		if len(r.Attributes) > 0 { // those of a link are not restored
+			if ok {
+				a.attrs++
+			}
+			r.Attributes = nil
+		}
 	case tar.TypeLink:
 		r.Type = HardLink
 		if r.Link, ok, err = a.name(h.Linkname); err != nil {
@@ -219,7 +226,7 @@ const largestAttribute = 64 << 10
 // others that are not restored.
 func attributesOf(records map[string]string) (kept []attributes.Attribute, all bool) {
 	all = true
-	of := map[string]string{}
+	of, others := map[string]string{}, []string{}
 	for _, key := range slices.Sorted(maps.Keys(records)) {
 		name, ok := strings.CutPrefix(key, inPAX)
 		name = fromPAX.Replace(name)
@@ -227,6 +234,19 @@ func attributesOf(records map[string]string) (kept []attributes.Attribute, all b
 		case ok && attributes.Kept(name) && len(records[key]) <= largestAttribute:
 			of[name] = records[key]
 		case ok, strings.HasPrefix(key, "SCHILY.acl."):
+			all = false
+		}
+		// bsdtar writes most attributes twice, and the other way with its name escaped.
+		if escaped, ok := strings.CutPrefix(key, "LIBARCHIVE.xattr."); ok {
+			name, err := url.PathUnescape(escaped)
+			if err != nil {
+				name = escaped
+			}
+			others = append(others, name)
+		}
+	}
+	for _, name := range others {
+		if _, ok := of[name]; !ok {
 			all = false
 		}
 	}

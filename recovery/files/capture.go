@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -276,12 +277,18 @@ func (c *capture) described(name string, f *os.File, info fs.FileInfo, t Type) (
 	}
 	var large []string
 	r.Attributes, large = packable(kept)
-	if others = append(large, others...); len(others) > 0 {
-		if c.others++; c.other == "" {
-			c.other = fmt.Sprintf("%q of %s", others[0], show(name))
-		}
-	}
+	c.lack(name, append(large, others...))
 	return r, nil
+}
+
+// lack counts a name with attributes that are not kept.
+func (c *capture) lack(name string, others []string) {
+	if len(others) == 0 {
+		return
+	}
+	if c.others++; c.other == "" {
+		c.other = fmt.Sprintf("%q of %s", others[0], show(name))
+	}
 }
 
 func (c *capture) storeManifest(ctx context.Context) (part, error) {
@@ -353,6 +360,11 @@ func (c *capture) entry(ctx context.Context, name string, e fs.DirEntry) error {
 		if r.Link, err = c.root.Readlink(name); err != nil {
 			return c.vanished(name, err)
 		}
+		others, err := attributes.OfLink(filepath.Join(c.root.Name(), name))
+		if err != nil {
+			return c.vanished(name, err)
+		}
+		c.lack(name, others)
 		return c.add(r)
 	case 0:
 		return c.file(ctx, name)

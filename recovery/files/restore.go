@@ -242,7 +242,7 @@ func (a *archive) outcome() recovery.Outcome {
 		o.Remarks = append(o.Remarks, fmt.Sprintf("%s of the archive began with a slash; they are restored below the tree", recovery.FormatCount(a.absolute, "name")))
 	}
 	if a.attrs > 0 {
-		o.Remarks = append(o.Remarks, fmt.Sprintf("access control lists as text, or attributes of one host alone, of %s were not restored", recovery.FormatCount(a.attrs, "file")))
+		o.Remarks = append(o.Remarks, fmt.Sprintf("access control lists as text, attributes of links or of one host alone, or as bsdtar alone writes them, of %s were not restored", recovery.FormatCount(a.attrs, "file")))
 	}
 	if n := len(a.private); n > 0 {
 		o.Remarks = append(o.Remarks, fmt.Sprintf("the archive does not describe %d of its directories, %s the first: they are private, until a switch gives them owner and mode", n, show(a.private[0])))

@@ -97,7 +97,8 @@ func (o Options) service(j Job) string {
 	line("%s", Mark(o.System))
 	line("[Unit]\nDescription=%s: %s", o.System, j.Says)
 	// What is missed while a host is down is done when it comes up: not before its clock
-	// is right, for a backup has its time of it.
+	// is right, for a backup has its time of it. The target waits for that where
+	// systemd-time-wait-sync.service, or chrony-wait.service, is enabled, and nowhere else.
 	line("Wants=network-online.target time-sync.target\nAfter=network-online.target time-sync.target")
 	if len(o.Failure) > 0 {
 		line("OnFailure=%sfailed@%s.service", Prefix(o.System), j.Name)
