@@ -85,6 +85,9 @@ func (a *app) backupOptions(b *book, o backupAsked) (backup.Options, error) {
 	if b.found {
 		options.Runbook = nil // it is carried into no other copy
 	}
+	if home, err := a.home(); err == nil { // else each backup asks anew
+		options.Locks = locksSeen{home}
+	}
 	for _, c := range plan.Components(b.Runbook) {
 		if o.component == "" || c.Name == o.component {
 			options.Components = append(options.Components, c)

@@ -64,13 +64,24 @@ func TestCheck_locksOfAll(t *testing.T) {
 	if says := locked(); !strings.HasPrefix(says, string(recovery.NotMet)+": ") || !strings.Contains(says, "which the newest backups need, ended on") {
 		t.Errorf("when they have ended: %s", says)
 	}
+	forget := func() { // no lock ends sooner by itself
+		t.Helper()
+		if err := os.RemoveAll(filepath.Join(r.state, "locks")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	forget()
 	if taken := night(); strings.Contains(taken.out, "remark") {
 		t.Errorf("the second backup says:\n%s", taken.out)
 	}
 	if says := locked(); !strings.HasPrefix(says, string(recovery.Met)+": ") || !strings.Contains(says, "and all are locked") {
 		t.Errorf("after a second backup: %s", says)
 	}
+	if kept, err := filepath.Glob(filepath.Join(r.state, "locks", "*.json")); err != nil || len(kept) != 1 {
+		t.Errorf("of what was seen of locks the state keeps %v, %v", kept, err)
+	}
 	server.EndLocks("vault")
+	forget()
 	server.Allow("vault", key, "s3:GetObject", "s3:GetObjectVersion", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket", "s3:GetObjectRetention", "s3:GetBucketObjectLockConfiguration", "s3:GetBucketVersioning", "s3:ListBucketMultipartUploads")
 	night().has(t, recovery.CameBack, "could not be prolonged", "s3:PutObjectRetention")
 	if says := locked(); !strings.HasPrefix(says, string(recovery.NotMet)+": ") || !strings.Contains(says, "-0001.tar.zst, which the newest backups need, ended on") {

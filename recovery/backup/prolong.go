@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -20,17 +21,26 @@ const (
 	prolongWithin   = 5 * time.Minute
 )
 
+// LocksSeen keeps until when objects are locked in a place that backups of a component, of
+// a sort, need: locks only get longer, so that what was seen need not be asked again. It is
+// kept on the host: whoever may write into a copy must not say what is locked there. What is
+// not kept costs requests and nothing else.
+type LocksSeen interface {
+	Read(place string, of recovery.Manifest) map[string]time.Time
+	Write(place string, of recovery.Manifest, until map[string]time.Time)
+}
+
 // prolong lets what earlier backups have stored and this one needs be locked about as long as
 // what it has stored itself: a snapshot is worth no more than the oldest of its packs. Where a
 // copy does not let it, that is remarked, and comeback check sees it in the copy. The backup
 // is whole and has its manifest before, so that nothing is lost where it is cut off.
-func prolong(ctx context.Context, fan *storage.Fan, m recovery.Manifest) (remarks []string) {
+func (o Options) prolong(ctx context.Context, fan *storage.Fan, m recovery.Manifest) (remarks []string) {
 	if len(m.Reused) == 0 {
 		return nil
 	}
 	for _, a := range fan.Left() {
 		within, cancel := context.WithTimeout(ctx, prolongWithin)
-		short, err := prolongIn(within, a.Store, m)
+		short, err := o.prolongIn(within, a, m)
 		late := within.Err() != nil
 		cancel()
 		switch objects := recovery.FormatCount(int64(len(m.Reused)), "object"); {
@@ -50,7 +60,13 @@ func prolong(ctx context.Context, fan *storage.Fan, m recovery.Manifest) (remark
 
 // prolongIn does that in one copy. It says how many locks may end sooner, and why the first
 // of them was not prolonged.
-func prolongIn(ctx context.Context, s storage.Store, m recovery.Manifest) (short int, err error) {
+func (o Options) prolongIn(ctx context.Context, a storage.Arm, m recovery.Manifest) (short int, err error) {
+	s, place := a.Store, a.Name+" "+a.Store.URL()
+	for _, c := range o.Copies {
+		if c.Name == a.Name {
+			place += " " + c.Endpoint
+		}
+	}
 	locker, ok := storage.As[storage.Locker](s)
 	prolonger, can := storage.As[storage.Prolonger](s)
 	if !ok || !can {
@@ -61,21 +77,37 @@ func prolongIn(ctx context.Context, s storage.Store, m recovery.Manifest) (short
 		return 0, err
 	}
 	enough := from.Add(until.Until.Sub(from) / 4 * 3)
-	var mu sync.Mutex // guards what is returned
+	known, locks := map[string]time.Time{}, map[string]time.Time{}
+	if o.Locks != nil {
+		known = o.Locks.Read(place, m)
+	}
+	var mu sync.Mutex // guards locks and what is returned
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(prolongedAtOnce)
 	for _, key := range m.Reused {
+		if ends := known[key]; !ends.Before(enough) {
+			mu.Lock()
+			locks[key] = ends
+			mu.Unlock()
+			continue
+		}
 		g.Go(func() error {
-			if failed := prolongOne(gctx, locker, prolonger, key, until, enough); failed != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				if short++; err == nil {
-					err = failed
-				}
+			ends, failed := prolongOne(gctx, locker, prolonger, key, until, enough)
+			mu.Lock()
+			defer mu.Unlock()
+			if failed == nil {
+				locks[key] = ends
+			} else if short++; err == nil {
+				err = failed
 			}
 			return nil
 		})
 	}
+	defer func() {
+		if o.Locks != nil && !maps.EqualFunc(known, locks, time.Time.Equal) {
+			o.Locks.Write(place, m, locks)
+		}
+	}()
 	if failed := g.Wait(); failed != nil {
 		return short, failed
 	}
@@ -83,16 +115,17 @@ func prolongIn(ctx context.Context, s storage.Store, m recovery.Manifest) (short
 }
 
 // prolongOne lets an object be locked until a time, unless it is locked long enough: each
-// lock is prolonged a few times in its length, not by each of the backups that need it.
-func prolongOne(ctx context.Context, locker storage.Locker, prolonger storage.Prolonger, key string, until storage.Retention, enough time.Time) error {
+// lock is prolonged a few times in its length, not by each of the backups that need it. It
+// says when the lock ends at the earliest.
+func prolongOne(ctx context.Context, locker storage.Locker, prolonger storage.Prolonger, key string, until storage.Retention, enough time.Time) (ends time.Time, err error) {
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return ends, context.Cause(ctx)
 	}
 	o := storage.Object{Key: key}
 	if is, err := locker.Retention(ctx, o); err == nil && !is.Until.Before(enough) {
-		return nil
+		return is.Until, nil
 	}
-	return prolonger.Prolong(ctx, o, until) // who may not ask may lock all the same
+	return until.Until, prolonger.Prolong(ctx, o, until) // who may not ask may lock all the same
 }
 
 // lockOf is until when an object is locked that was just stored, and when it was; zero where

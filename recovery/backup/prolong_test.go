@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"comeback/recovery"
 	"comeback/storage"
 )
 
@@ -21,6 +22,7 @@ type locking struct {
 	// prolonged are the keys of what was prolonged; before, where it is not nil, is called
 	// before each.
 	prolonged []string
+	asked     int // for locks
 	before    func()
 }
 
@@ -41,6 +43,7 @@ func (l *locking) Locking(context.Context) (storage.Locking, error) {
 func (l *locking) Retention(_ context.Context, o storage.Object) (storage.Retention, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.asked++
 	if l.until[o.Key].IsZero() {
 		l.until[o.Key] = l.now().Add(lockedFor)
 	}
@@ -77,6 +80,34 @@ func TestTake_prolongs(t *testing.T) {
 	}
 	if counts[1] > 0 || counts[2] > 0 || counts[3] == 0 || counts[4] > counts[3] {
 		t.Errorf("prolonged were %v", counts)
+	}
+}
+
+// seenLocks are kept in memory.
+type seenLocks map[string]map[string]time.Time
+
+func (s seenLocks) Read(place string, _ recovery.Manifest) map[string]time.Time { return s[place] }
+
+func (s seenLocks) Write(place string, _ recovery.Manifest, until map[string]time.Time) {
+	s[place] = until
+}
+
+// What was seen to be locked long enough is not asked again before a quarter of that is over.
+func TestTake_remembersLocks(t *testing.T) {
+	p := newPruned(t, 0)
+	p.now, p.locks = p.now.AddDate(100, 0, 0), seenLocks{} // files that were changed before are unchanged
+	l := &locking{Store: p.store, now: func() time.Time { return p.now }, until: map[string]time.Time{}}
+	p.store = l
+	var asked []int
+	for _, after := range []time.Duration{0, 5 * time.Minute, 5 * time.Minute, 5 * time.Minute, 3 * 24 * time.Hour, 5 * time.Minute} {
+		p.now = p.now.Add(after)
+		before := l.asked
+		p.take()
+		asked = append(asked, l.asked-before)
+	}
+	// Nothing changes in the tree: the last object of each is asked, and once what it needs.
+	if asked[1] < 2 || asked[2] != 1 || asked[3] != 1 || asked[4] < 2 || asked[5] != 1 || len(l.prolonged) != asked[4]-1 {
+		t.Errorf("asked were %v, prolonged %v", asked, l.prolonged)
 	}
 }
 

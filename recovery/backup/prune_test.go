@@ -41,6 +41,7 @@ type pruned struct {
 	temp      string
 	place     string // in which it is held
 	system    string
+	locks     backup.LocksSeen
 	restored  func(recovery.Backup) string
 }
 
@@ -82,7 +83,7 @@ func (p *pruned) run() ([]backup.Taken, error) {
 	}
 	return backup.Take(p.Context(), backup.Options{System: p.system, Components: []recovery.Component{p.component}, Engines: []recovery.Engine{p.engine},
 		Copies: copies, OpenStore: open, Runbook: []byte("# x\n"),
-		Secret: func(s string) (string, error) { return s, nil }, Redact: func(s string) string { return s }, Temp: p.temp, Host: "h", Place: p.place, By: "comeback",
+		Secret: func(s string) (string, error) { return s, nil }, Redact: func(s string) string { return s }, Temp: p.temp, Locks: p.locks, Host: "h", Place: p.place, By: "comeback",
 		Now: func() time.Time { return p.now }, Watch: func(string, string, *recovery.Manifest) recovery.Meter { return deaf{} }})
 }
 

@@ -51,6 +51,8 @@ type Options struct {
 	// Command runs the programs that read a source; nil runs them in a process
 	// group of their own.
 	Command func(context.Context, recovery.Cmd) error
+	// Locks, where it is not nil, keeps what was seen of locks for the next backup.
+	Locks LocksSeen
 	// Claim, where it is not nil, records what the backup is about to store before
 	// it stores anything, so that what an interruption leaves can be removed even
 	// if no other backup follows. It is durable when it returns.
@@ -250,7 +252,7 @@ func capture(ctx context.Context, o Options, j job, fan *storage.Fan) (m recover
 			return m, err
 		}
 	}
-	m.Remarks = append(m.Remarks, prolong(ctx, fan, m)...)
+	m.Remarks = append(m.Remarks, o.prolong(ctx, fan, m)...)
 	stop()
 	keeping.Wait() // it would miss the mark
 	m.Remarks = append(m.Remarks, mark.end(ctx, fan)...)
