@@ -348,6 +348,25 @@ func TestRestore_postgres(t *testing.T) {
 			t.Errorf("the restore ended %s: %s (%s)", end.Result, says, hint)
 		}
 	})
+	t.Run("with replication slots", func(t *testing.T) {
+		program := script(t, `
+case $1 in
+list) echo '{"id": "sunday", "taken": "2026-11-22T01:00:00Z"}' ;;
+fetch)
+	cp -a "`+dir+`/sunday" "$COMEBACK_DIR/data"
+	mkdir "$COMEBACK_DIR/data/pg_replslot/debezium"
+	echo 'what no server can read' >"$COMEBACK_DIR/data/pg_replslot/debezium/state"
+	echo '{"cluster": "data"}'
+	;;
+esac`)
+		end := restored(t, component(recovery.Postgres, program, nil), dir, owner, counted)
+		if says, hint := enginetest.Failure(end); end.Result != recovery.ResultPassed {
+			t.Errorf("the restore ended %s: %s (%s)", end.Result, says, hint)
+		}
+		if st := end.Step("serve"); st == nil || !strings.Contains(strings.Join(st.Outcome.Remarks, "\n"), "replication slots were left out") || !strings.Contains(st.Outcome.Remarks[0], "debezium") {
+			t.Errorf("it is not told: %+v", st)
+		}
+	})
 	made := filepath.Join(dir, "made")
 	run := ""
 	if owner.UID >= 0 {

@@ -124,6 +124,10 @@ func (k serveKind) cluster(ctx context.Context, env recovery.Env, p place, f fet
 	if err := c.Halt(ctx); err != nil {
 		return recovery.Outcome{}, err
 	}
+	slots, err := leaveSlots(data)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
 	control, err := postgres.ReadControl(ctx, tools, data)
 	if err != nil {
 		return recovery.Outcome{}, err
@@ -146,9 +150,30 @@ func (k serveKind) cluster(ctx context.Context, env recovery.Env, p place, f fet
 	if err != nil {
 		return recovery.Outcome{}, errors.Join(err, server.Stop(ctx))
 	}
-	return recovery.Outcome{Says: fmt.Sprintf("PostgreSQL %s runs on what was fetched, database %s", tools.Version, database),
+	var remarks []string
+	if len(slots) > 0 {
+		remarks = append(remarks, "replication slots were left out, which are none of a restored server's and may keep it from starting: "+strings.Join(slots, ", "))
+	}
+	return recovery.Outcome{Says: fmt.Sprintf("PostgreSQL %s runs on what was fetched, database %s", tools.Version, database), Remarks: remarks,
 		Facts:    map[string]string{"data directory": data, "system identifier": control.SystemIdentifier, "PostgreSQL": tools.Version, "archiving": "off"},
 		Bindings: []recovery.Binding{{Component: p.Component, URL: c.URL(database), Scratch: true}}}, nil
+}
+
+// leaveSlots removes the replication slots from a data directory, and tells their names: one
+// that reads changes keeps a server from starting whose log tells less.
+func leaveSlots(data string) (names []string, err error) {
+	dir := filepath.Join(data, "pg_replslot")
+	slots, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // the server says what it misses
+	}
+	for _, e := range slots {
+		names, err = append(names, e.Name()), errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("leave out replication slots: %w", err)
+	}
+	return names, nil
 }
 
 // own gives what was fetched to the server's user; nobody else may enter it.
