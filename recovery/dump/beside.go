@@ -423,7 +423,7 @@ func (s *scriptRun) analyze(table script.Relation, mode crew.Mode) {
 	s.crew.Add(crew.Task{Line: math.MaxInt64, Cost: min(s.fed[table], sampled), Locks: []crew.Lock{{Relation: name, Mode: mode}}, Do: s.do(func(ctx context.Context, w *session) error {
 		s.env.Meter().Note("statistics of " + name)
 		err := w.run(ctx, "analyze "+name, nil)
-		if says := withoutStatistics(err); says != "" {
+		if says := postgres.WithoutStatistics(err); says != "" {
 			s.env.Meter().Log("statistics of " + name + ": " + says) // settle tries again, and tells
 			return nil
 		}

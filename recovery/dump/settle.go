@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -160,7 +159,7 @@ func (k settleKind) analyze(ctx context.Context, env recovery.Env, server *postg
 		c.Add(crew.Task{Line: int64(i), Cost: int64(t.Pages), Do: func(ctx context.Context, worker int) error {
 			env.Meter().Note(t.Name)
 			_, err := conns[worker].Exec(ctx, "analyze "+t.Name)
-			if says := withoutStatistics(err); says != "" {
+			if says := postgres.WithoutStatistics(err); says != "" {
 				mu.Lock()
 				defer mu.Unlock()
 				without = append(without, fmt.Sprintf("statistics of %s could not be gathered: %s; queries of it may be slow", t.Name, says))
@@ -176,17 +175,6 @@ func (k settleKind) analyze(ctx context.Context, env recovery.Env, server *postg
 	}
 	slices.Sort(without)
 	return without, nil
-}
-
-// withoutStatistics is what keeps the server from gathering the statistics of one table, such
-// as an expression that fails for a row, in its own words; "" where nothing does, or what
-// would keep it from anything else.
-func withoutStatistics(err error) string {
-	code := codeOf(err)
-	if code == "" || slices.ContainsFunc([]string{"53", "57", "58", "XX"}, func(class string) bool { return strings.HasPrefix(code, class) }) {
-		return ""
-	}
-	return messageOf(err)
 }
 
 func checkpoint(ctx context.Context, server *postgres.Server) error {

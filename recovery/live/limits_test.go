@@ -102,3 +102,27 @@ func TestDatabase_Load_staleView(t *testing.T) {
 		}
 	}
 }
+
+// Statistics that cannot be gathered, as of an expression that divides by zero, keep nothing
+// from being loaded: they are told, and those of other tables are there.
+func TestDatabase_Load_statisticsThatFail(t *testing.T) {
+	p := openPlace(t)
+	scratch := connect(t, p.scratch.URL("shop"))
+	if major, err := strconv.Atoi(text(t, scratch, "select (current_setting('server_version_num')::int4 / 10000)::text")); err != nil {
+		t.Fatal(err)
+	} else if major < 14 {
+		return // it has no statistics of expressions
+	}
+	run(t, scratch, "create table divided (a int, b int, c int)", "create table other as select 1 as a", "create statistics s on (a / b), c from divided", "insert into divided values (1, 0, 1), (2, 1, 2)")
+	loaded, err := p.database(t).Load(within(t), &env{}, p.source())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said := strings.Join(loaded.Exceptions, "; "); said != "statistics of public.divided could not be gathered: division by zero; queries of it may be slow" {
+		t.Errorf("it says %q", said)
+	}
+	beside := connect(t, p.Layout.URL("postgres", "shop_cb_7c31"))
+	if got := text(t, beside, "select string_agg(relname || ' ' || (reltuples >= 0), ',' order by relname) from pg_class where relname in ('divided', 'other')"); got != "divided false,other true" {
+		t.Errorf("statistics: %s", got)
+	}
+}

@@ -43,6 +43,8 @@ type Loaded struct {
 	// name them and the live server had none.
 	Roles   []string `json:"roles,omitempty"`
 	Remarks []string `json:"remarks,omitempty"`
+	// Exceptions are the tables of which no statistics could be gathered.
+	Exceptions []string `json:"exceptions,omitempty"`
 }
 
 // Load brings the restored database from a scratch server into a new database of
@@ -57,7 +59,7 @@ type Loaded struct {
 // goes to another moment now, is removed and loaded anew. A database of that name
 // that is not the run's is refused. An error leaves a database that Drop removes.
 func (d Database) Load(ctx context.Context, env recovery.Env, from Source) (Loaded, error) {
-	if err := from.Tools.Need("pg_dump", "pg_restore", "vacuumdb"); err != nil {
+	if err := from.Tools.Need("pg_dump", "pg_restore"); err != nil {
 		return Loaded{}, err
 	}
 	s, err := d.open(ctx)

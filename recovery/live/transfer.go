@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"comeback/pattern"
 	"comeback/recovery"
@@ -95,20 +98,66 @@ func (l *load) lackingSpaces(ctx context.Context) ([]string, error) {
 }
 
 // analyze gives the planner its statistics, which no dump brings: without them the
-// first queries of everybody would be slow.
+// first queries of everybody would be slow. A table of which none can be gathered is told.
 func (l *load) analyze(ctx context.Context) error {
-	conninfo, env, err := program(l.Address, l.conn.Config(), l.beside, l.major)
-	if err != nil {
-		return err
-	}
 	if err := l.before(ctx, "analyze database %s", l.beside); err != nil {
 		return err
 	}
-	l.env.Meter().Phase("analyze database "+l.beside, 0, recovery.NoUnit)
-	says := &programLog{meter: l.env.Meter()}
-	cmd := recovery.Cmd{Path: l.from.Tools.Program("vacuumdb"), Dir: "/", Env: env, Stderr: says, Stdout: says,
-		Args: []string{"--dbname", conninfo, "--analyze-only", "--no-password", "--quiet", "--jobs", l.jobs()}}
-	return l.explainProgram(ctx, "analyze database "+l.beside, l.env.Command(ctx, cmd), says)
+	made, err := l.within(ctx)
+	if err != nil {
+		return err
+	}
+	defer made.Close(context.WithoutCancel(ctx))
+	all, err := names(ctx, made, `select pg_catalog.format('%I.%I', n.nspname, c.relname) from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+		where c.relkind in ('r', 'm') and c.relpersistence <> 't' and n.nspname not in ('information_schema', 'pg_toast') order by c.relpages desc, 1`)
+	if err != nil {
+		return fmt.Errorf("list the tables of database %s: %w", l.beside, err)
+	}
+	l.env.Meter().Phase("analyze database "+l.beside, int64(len(all)), recovery.InTables)
+	next := make(chan string, len(all))
+	for _, table := range all {
+		next <- table
+	}
+	close(next)
+	var mu sync.Mutex
+	told := func(table string, err error) error {
+		mu.Lock()
+		defer mu.Unlock()
+		l.env.Meter().Note(table)
+		l.env.Meter().Add(1)
+		if says := postgres.WithoutStatistics(err); says != "" {
+			l.result.Exceptions = append(l.result.Exceptions, fmt.Sprintf("statistics of %s could not be gathered: %s; queries of it may be slow", table, says))
+			return nil
+		}
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for range max(1, l.from.Jobs) {
+		group.Go(func() error { return l.analyzeNext(ctx, next, told) })
+	}
+	err = group.Wait()
+	slices.Sort(l.result.Exceptions)
+	return err
+}
+
+// analyzeNext gathers the statistics of tables, one by one, in a session of its own. Names in
+// expressions are read as vacuumdb has them read, only as they are written in full.
+func (l *load) analyzeNext(ctx context.Context, next <-chan string, told func(table string, err error) error) error {
+	conn, err := l.within(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, "select pg_catalog.set_config('search_path', '', false)"); err != nil {
+		return fmt.Errorf("analyze database %s: %w", l.beside, err)
+	}
+	for table := range next {
+		_, err := conn.Exec(ctx, "analyze "+table)
+		if err := told(table, err); err != nil {
+			return fmt.Errorf("analyze %s in database %s: %w", table, l.beside, err)
+		}
+	}
+	return nil
 }
 
 // explainProgram is the failure of one of PostgreSQL's programs in its words.
@@ -139,7 +188,7 @@ type programLog struct {
 }
 
 var (
-	programError = pattern.New(`^(?:pg_dump|pg_restore|vacuumdb): (?:\[.*?\] )?(?:error|fatal): (.*)$`)
+	programError = pattern.New(`^(?:pg_dump|pg_restore): (?:\[.*?\] )?(?:error|fatal): (.*)$`)
 	dumped       = pattern.New(`^pg_dump: (dumping contents of table .*)$`)
 	restored     = pattern.New(`^pg_restore: ((?:creating|processing data for|executing|restoring) .*)$`)
 	wrapping     = pattern.New(`^could not execute query: ERROR:  `)
@@ -161,7 +210,7 @@ func (l *programLog) Write(b []byte) (int, error) {
 }
 
 func (l *programLog) line(line string) {
-	if strings.HasPrefix(line, "pg_") || strings.HasPrefix(line, "vacuumdb: ") {
+	if strings.HasPrefix(line, "pg_") {
 		l.quiet = false
 	}
 	if strings.HasPrefix(line, "Command was:") || strings.HasPrefix(line, "pg_dump: detail: Command was:") {

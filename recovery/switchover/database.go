@@ -145,7 +145,7 @@ func (load) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery
 	o := recovery.Outcome{
 		Says:    fmt.Sprintf("%d tables, %d rows are in %s, the same on both sides", loaded.Tables, loaded.Rows, loaded.Database.Name),
 		Facts:   map[string]string{"database beside": loaded.Database.Name, "its oid": strconv.FormatUint(uint64(loaded.Database.OID), 10)},
-		Remarks: append(loaded.Remarks, remarks...),
+		Remarks: append(loaded.Remarks, remarks...), Exceptions: loaded.Exceptions,
 	}
 	if len(loaded.Roles) > 0 {
 		o.ToDo = []string{"decide about the roles that the data name and live had not; they were made without login: " + strings.Join(loaded.Roles, ", ")}
