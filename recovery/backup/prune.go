@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -126,6 +127,15 @@ func Prune(ctx context.Context, o PruneOptions) (Pruning, error) {
 	}
 	s := o.Survey
 	s.Backups = slices.DeleteFunc(slices.Clone(o.Survey.Backups), func(b recovery.Backup) bool { _, ok := own[b.ID]; return !ok })
+	for i, b := range s.Backups { // a survey opens the newest alone
+		if told := own[b.ID].Exceptions; len(told) > 0 && b.Details[recovery.DetailExceptions] == "" {
+			s.Backups[i].Details = maps.Clone(b.Details)
+			if b.Details == nil {
+				s.Backups[i].Details = map[string]string{}
+			}
+			s.Backups[i].Details[recovery.DetailExceptions] = strings.Join(told, "; ")
+		}
+	}
 	p.Kept = Retain(s, o.Keep, o.Zone, o.Proven)
 	stays := slices.DeleteFunc(slices.Concat(o.Survey.Backups, others.backups), func(b recovery.Backup) bool { _, ok := own[b.ID]; return ok }) // others made them
 	var going []recovery.Manifest

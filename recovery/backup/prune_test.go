@@ -493,3 +493,32 @@ func TestTake_exceptions(t *testing.T) {
 		t.Errorf("it lists %v", got)
 	}
 }
+
+// What a backup lacks its manifest tells, also where no survey has looked into it: the newest
+// that lacks nothing stays.
+func TestPrune_exceptions(t *testing.T) {
+	p := newPruned(t, 4)
+	files, err := filepath.Glob(filepath.Join(p.copy, "comeback", "backups", "uploads", "*.json"))
+	all, errRead := backup.Manifests(t.Context(), p.store, "uploads")
+	if err != nil || errRead != nil || len(files) != 4 || len(all) != 4 {
+		t.Fatal(files, err, errRead)
+	}
+	for i, m := range all[1:] {
+		m.Exceptions = []string{"a film is missing"}
+		b, err := m.Encode()
+		if err == nil {
+			err = os.WriteFile(files[i+1], b, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	look := p.look(backup.Keep{Daily: 1}, nil)
+	var going []string
+	for _, g := range look.Going {
+		going = append(going, g.Manifest.ID)
+	}
+	if len(going) != 2 || slices.Contains(going, all[0].ID) || slices.Contains(going, all[3].ID) {
+		t.Errorf("%q go, of %s, %s, %s and %s", going, all[0].ID, all[1].ID, all[2].ID, all[3].ID)
+	}
+}

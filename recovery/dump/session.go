@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"comeback/pattern"
@@ -265,6 +266,9 @@ func (s *session) isSuperuser(ctx context.Context, role string) (is bool, err er
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	err = conn.QueryRow(ctx, "select rolsuper from pg_catalog.pg_roles where rolname = $1", role).Scan(&is)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, fmt.Errorf("the role %s is not there for others yet", role)
+	}
 	return is, lost(ctx, err)
 }
 

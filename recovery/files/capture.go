@@ -360,9 +360,11 @@ func (c *capture) entry(ctx context.Context, name string, e fs.DirEntry) error {
 		if r.Link, err = c.root.Readlink(name); err != nil {
 			return c.vanished(name, err)
 		}
+		// It is asked for by its path, which may lead elsewhere by now: what it does not tell
+		// keeps no link from being stored.
 		others, err := attributes.OfLink(filepath.Join(c.root.Name(), name))
-		if err != nil {
-			return c.vanished(name, err)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			others = []string{"what else it has"}
 		}
 		c.lack(name, others)
 		return c.add(r)

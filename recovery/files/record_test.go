@@ -44,6 +44,21 @@ func FuzzReadRecords(f *testing.F) {
 	})
 }
 
+// The first snapshots that had kept a file from an earlier one did not say when it was
+// changed.
+func TestParseSnapshot_keptWithoutTime(t *testing.T) {
+	s := snapshot{Begun: time.Unix(1, 5).UTC(), Ended: time.Unix(2, 0).UTC(), Manifest: part{Name: "snapshots/20261128T030405.000006Z.manifest.zst", Size: 1, SHA256: strings.Repeat("ab", 32)},
+		Excepted: []excepted{{Path: "a b", Kept: true, Modified: time.Unix(3, 4).UTC()}}}
+	old := strings.Replace(string(s.text()), "kept 3.000000004 ", "kept ", 1)
+	got, err := parseSnapshot(strings.NewReader(old))
+	if s.Excepted[0].Modified = (time.Time{}); err != nil || !reflect.DeepEqual(got.Excepted, s.Excepted) || old == string(s.text()) {
+		t.Errorf("%+v, %v", got.Excepted, err)
+	}
+	if says := got.Excepted[0].says(); !strings.HasSuffix(says, "as an earlier snapshot has it") {
+		t.Error(says)
+	}
+}
+
 func FuzzParseSnapshot(f *testing.F) {
 	sum := strings.Repeat("ab", 32)
 	f.Add(snapshot{Begun: time.Unix(1, 5), Ended: time.Unix(2, 0), Files: 1, Bytes: 2,

@@ -79,6 +79,9 @@ type excepted struct {
 
 // says is what people are told of it.
 func (e excepted) says() string {
+	if e.Kept && e.Modified.IsZero() {
+		return fmt.Sprintf("%s was written to whenever it was read, and is as an earlier snapshot has it", show(e.Path))
+	}
 	if e.Kept {
 		return fmt.Sprintf("%s was written to whenever it was read, and is as an earlier snapshot has it, changed last %s", show(e.Path), recovery.Span{To: e.Modified, From: e.Modified}.Says())
 	}
@@ -183,7 +186,7 @@ func parseSnapshot(in io.Reader) (s snapshot, err error) {
 		case len(f) > 2 && f[0] == "excepted" && (f[1] == "kept" || f[1] == "missing"):
 			e := excepted{Kept: f[1] == "kept"}
 			name := strings.TrimPrefix(lines.Text(), "excepted "+f[1]+" ")
-			if e.Kept {
+			if e.Kept && !strings.HasPrefix(f[2], `"`) { // the first of them told no time
 				e.Modified, err = parseTime(f[2])
 				name = strings.TrimPrefix(name, f[2]+" ")
 			}
