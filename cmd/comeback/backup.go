@@ -86,7 +86,7 @@ func (a *app) backupOptions(b *book, o backupAsked) (backup.Options, error) {
 		options.Runbook = nil // it is carried into no other copy
 	}
 	if home, err := a.home(); err == nil { // else each backup asks anew
-		options.Locks = locksSeen{home}
+		options.Locks = locksSeen{home, a.now}
 	}
 	for _, c := range plan.Components(b.Runbook) {
 		if o.component == "" || c.Name == o.component {

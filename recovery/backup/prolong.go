@@ -22,7 +22,8 @@ const (
 )
 
 // LocksSeen keeps until when objects are locked in a place that backups of a component, of
-// a sort, need: locks only get longer, so that what was seen need not be asked again. It is
+// a sort, need, so that what was seen a while ago need not be asked again; for how long it
+// keeps that, it says: who may lift locks can let them end before their time. It is
 // kept on the host: whoever may write into a copy must not say what is locked there. What is
 // not kept costs requests and nothing else.
 type LocksSeen interface {
@@ -76,7 +77,12 @@ func (o Options) prolongIn(ctx context.Context, a storage.Arm, m recovery.Manife
 	if err != nil || until.Until.IsZero() {
 		return 0, err
 	}
-	enough := from.Add(until.Until.Sub(from) / 4 * 3)
+	// By whichever clock it is shorter: the store's, which has locked it, or this host's.
+	length := until.Until.Sub(from)
+	if byHost := until.Until.Sub(o.Now()); byHost > 0 {
+		length = min(length, byHost)
+	}
+	enough := until.Until.Add(-length / 4)
 	known, locks := map[string]time.Time{}, map[string]time.Time{}
 	if o.Locks != nil {
 		known = o.Locks.Read(place, m)
