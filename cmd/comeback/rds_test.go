@@ -425,9 +425,18 @@ func listsBesideOthers(t *testing.T, s *rdstest.Service) {
 	if !ok {
 		t.Fatalf("there is no list of all moments in\n%s", got.out)
 	}
+	// A dump tells no parts of a second, so that one in whose second the base backup ended
+	// has no place before or after it.
+	later := []string{"  orders: " + l.dump, "  orders: " + l.base}
+	second := regexp.MustCompile(`(?m)^  (?:the backup  of|any commit ) (\S+ \S+).*  orders: `).FindAllStringSubmatch(one, -1)
+	if len(second) != 2 {
+		t.Fatalf("of orders there are %d in\n%s", len(second), one)
+	}
+	if second[0][1] == second[1][1] && strings.Index(one, later[0]) > strings.Index(one, later[1]) {
+		slices.Reverse(later)
+	}
 	at := -1
-	for _, want := range []string{"the backup  of 2001-02-03 04:05:06Z  uploads: old, volume snapshot by commands", "any second  2001-02-04 00:00:00Z .. 2001-02-05 00:00:00Z  uploads: automated",
-		"  orders: " + l.dump, "  orders: " + l.base} {
+	for _, want := range append([]string{"the backup  of 2001-02-03 04:05:06Z  uploads: old, volume snapshot by commands", "any second  2001-02-04 00:00:00Z .. 2001-02-05 00:00:00Z  uploads: automated"}, later...) {
 		next := strings.Index(one, want)
 		if next <= at {
 			t.Errorf("%q is not where it belongs in\n%s", want, one)
