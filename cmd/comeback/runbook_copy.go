@@ -134,7 +134,10 @@ func (a *app) readCopied(ctx context.Context, text string) (string, []byte, erro
 		return "", nil, explainURL(err)
 	}
 	w.end()
-	known, err := a.signersKnown()
+	var known report.VerifyOptions
+	if armored != nil || a.signers != "" { // it reads all runs
+		known, err = a.signersKnown()
+	}
 	if err != nil && a.signers != "" { // else a list that cannot be read knows nobody
 		return "", nil, err
 	}

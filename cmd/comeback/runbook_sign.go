@@ -17,10 +17,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// signatureEnds is how the name of a signature goes on after that of what is signed, as
-// ssh-keygen has it.
-const signatureEnds = ".sig"
-
 func (a *app) runbookSignCommand() *cobra.Command {
 	var key string
 	cmd := &cobra.Command{
@@ -77,10 +73,10 @@ func (a *app) signRunbook(ctx context.Context, path, named string) error {
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(path+signatureEnds, armored); err != nil {
+	if err := replaceFile(path+backup.SignatureEnds, armored); err != nil {
 		return recovery.Errorf("make room, or sign a copy of it where you may write", "write the signature: %w", err)
 	}
-	fmt.Fprintf(a.out, "signed by %s: %s%s\nverify it without comeback:\n  ssh-keygen -Y verify -f allowed_signers -I NAME -n %s -s %s%[2]s < %[4]s\n", key, path, signatureEnds, report.RunbookNamespace, path)
+	fmt.Fprintf(a.out, "signed by %s: %s%s\nverify it without comeback:\n  ssh-keygen -Y verify -f allowed_signers -I NAME -n %s -s %s%[2]s < %[4]s\n", key, path, backup.SignatureEnds, report.RunbookNamespace, path)
 	return nil
 }
 
@@ -102,7 +98,7 @@ func replaceFile(path string, b []byte) error {
 
 // signatureOf reads the signature beside a runbook's file; nil where none is.
 func signatureOf(path string) ([]byte, error) {
-	f, err := os.Open(path + signatureEnds)
+	f, err := os.Open(path + backup.SignatureEnds)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -110,11 +106,8 @@ func signatureOf(path string) ([]byte, error) {
 		return nil, fmt.Errorf("read the runbook's signature: %w", err)
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxSignature))
+	return io.ReadAll(io.LimitReader(f, backup.MaxSignature))
 }
-
-// maxSignature is more than a signature takes.
-const maxSignature = 64 << 10
 
 // signature is the one that goes into copies with a runbook's file. One that cannot be read,
 // or is not over these very bytes, does not, which the error says.
@@ -127,7 +120,7 @@ func (b *book) signature() ([]byte, error) {
 		return nil, err
 	}
 	if _, err := report.VerifyRunbook(b.bytes, armored, report.VerifyOptions{}); err != nil {
-		return nil, fmt.Errorf("%s%s stays here: %w", b.path, signatureEnds, err)
+		return nil, fmt.Errorf("%s%s stays here: %w", b.path, backup.SignatureEnds, err)
 	}
 	return armored, nil
 }

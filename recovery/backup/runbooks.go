@@ -34,9 +34,9 @@ type Runbook struct {
 	object storage.Object
 }
 
-// signatureEnds is how the name of a signature goes on after that of what is signed, as
+// SignatureEnds is how the name of a signature goes on after that of what is signed, as
 // ssh-keygen has it.
-const signatureEnds = ".sig"
+const SignatureEnds = ".sig"
 
 var runbookName = pattern.New(`^([0-9]{8}T[0-9]{6}Z)-([0-9a-f]{64})\.md$`)
 
@@ -110,21 +110,21 @@ func ReadRunbook(ctx context.Context, s storage.Store, r Runbook, most int64) ([
 	return b, nil
 }
 
-// maxSignature bounds what is read of a signature; those of the largest keys and
+// MaxSignature bounds what is read of a signature; those of the largest keys and
 // certificates take a few thousand bytes.
-const maxSignature = 64 << 10
+const MaxSignature = 64 << 10
 
 // RunbookSignature reads the signature that lies beside a stored runbook; nil where none
 // does.
 func RunbookSignature(ctx context.Context, s storage.Store, r Runbook) ([]byte, error) {
-	o, err := s.Stat(ctx, r.Key+signatureEnds)
+	o, err := s.Stat(ctx, r.Key+SignatureEnds)
 	if errors.Is(err, storage.ErrNotExist) {
 		return nil, nil
 	}
 	var b []byte
 	if err == nil {
 		in := storage.NewReader(ctx, s, o, storage.ReadOptions{Attempts: 3})
-		b, err = io.ReadAll(io.LimitReader(in, maxSignature))
+		b, err = io.ReadAll(io.LimitReader(in, MaxSignature))
 		err = errors.Join(err, in.Close())
 	}
 	if err != nil {
@@ -143,7 +143,7 @@ func putSignature(ctx context.Context, s storage.Store, of string, signature []b
 		return nil
 	}
 	if err == nil {
-		_, err = s.Put(ctx, of+signatureEnds, bytes.NewReader(signature), storage.PutOptions{Size: int64(len(signature))})
+		_, err = s.Put(ctx, of+SignatureEnds, bytes.NewReader(signature), storage.PutOptions{Size: int64(len(signature))})
 	}
 	if err != nil {
 		return fmt.Errorf("store the runbook's signature: %w", err)

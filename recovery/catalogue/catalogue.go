@@ -87,7 +87,7 @@ func Survey(ctx context.Context, o Options) (Catalogue, error) {
 		})
 		for _, c := range o.Components {
 			for _, e := range For(c, o.Engines) {
-				if then := cp.AsOf; !then.IsZero() && e.Schema().Outside && c.With == "" {
+				if !cp.AsOf.IsZero() && e.Schema().Outside && c.With == "" {
 					continue // it would tell of what is there now
 				}
 				s := &slot{what: Progress{Copy: cp.Name, Component: c.Name, Engine: e.Schema().Engine, State: "reading"}}
