@@ -17,10 +17,27 @@ import (
 
 // dataset is a dump with what its database held.
 type dataset struct {
-	copy   string // a directory with the dump in it
-	file   string
-	query  string // which gives digest, where everything came back
-	digest string
+	name, format string
+	copy         string // a directory with the dump in it
+	file         string
+	query        string // which gives digest, where everything came back
+	digest       string
+}
+
+// dataset is where a dump of a format lies, and what is known of it: no digest where it
+// is not there yet.
+func (b *bench) dataset(name, format string) (dataset, error) {
+	d := dataset{name: name, format: format, copy: filepath.Join(b.dir, fmt.Sprintf("%s-%d-%s", name, b.size, format))}
+	d.file = filepath.Join(d.copy, "db", map[string]string{"plain": "bench.sql.gz", "custom": "bench.dump"}[format])
+	if digest, err := os.ReadFile(d.copy + ".digest"); err == nil {
+		d.query, d.digest, _ = strings.Cut(string(digest), "\n")
+	}
+	return d, os.MkdirAll(filepath.Dir(d.file), 0o711)
+}
+
+// written notes that the dump is whole.
+func (d dataset) written() error {
+	return os.WriteFile(d.copy+".digest", []byte(d.query+"\n"+d.digest), 0o644)
 }
 
 // The statements that fill a database; %d is about how many rows make the
@@ -40,91 +57,149 @@ const (
 			if t %% 100 = 0 then commit; end if;
 		end loop; end $$`
 	// oneIndex is what takes longest.
-	oneIndex = `create table documents (id bigint primary key, title text not null, body text not null);
-		insert into documents select n, 'document ' || n, (select string_agg(md5((n * 31 + w)::text), ' ') from generate_series(1, 12) w) from generate_series(1, %[1]d / 4) n;
+	oneIndex = documents + `;
 		create table readers (id bigint primary key, document bigint references documents, at timestamptz);
-		insert into readers select n, 1 + n %% (%[1]d / 4), '2026-01-01'::timestamptz + n * interval '1 minute' from generate_series(1, %[1]d) n;
-		create index on readers (document); create index on readers (at); create index on documents (title);
-		create index on documents using gin (to_tsvector('simple', body))`
+		insert into readers select n, 1 + n %% %[1]d, '2026-01-01'::timestamptz + n * interval '1 minute' from generate_series(1, 4 * %[1]d) n;
+		create index on readers (document); create index on readers (at)`
+	// documents are a number of rows with a full-text index over twelve words in each.
+	documents = `create table documents (id bigint primary key, title text not null, body text not null);
+		insert into documents select n, 'document ' || n, (select string_agg(md5((n * 31 + w)::text), ' ') from generate_series(1, 12) w) from generate_series(1, %[1]d) n;
+		create index on documents (title); create index on documents using gin (to_tsvector('simple', body))`
 )
 
-// fillAndDump makes a database in a server and its dump in a file, and notes the digest
-// of what is in it.
-type fillAndDump func(context.Context, *bench, *server, *dataset) error
+// fillAndDump makes a database in a server of its own and its dump in a file, and notes
+// the digest of what is in it.
+type fillAndDump func(context.Context, *bench, *dataset) error
 
 // dumped makes a database and its dump, or takes those of the last time.
 func dumped(name, format string, fill fillAndDump) func(context.Context, *bench) error {
 	return func(ctx context.Context, b *bench) error {
-		d := dataset{copy: filepath.Join(b.dir, fmt.Sprintf("%s-%d-%s", name, b.size, format))}
-		d.file = filepath.Join(d.copy, "db", map[string]string{"plain": "bench.sql.gz", "custom": "bench.dump"}[format])
-		digest, err := os.ReadFile(d.copy + ".digest")
-		if err == nil {
-			if d.query, d.digest, _ = strings.Cut(string(digest), "\n"); d.digest != "" {
-				b.data = d
-				return nil
-			}
-		}
-		if err := os.MkdirAll(filepath.Dir(d.file), 0o711); err != nil {
+		d, err := b.dataset(name, format)
+		if err != nil {
 			return err
 		}
-		s, err := b.startServer(ctx, "source", tuned())
+		if d.digest != "" {
+			b.data = d
+			return nil
+		}
+		if err := fill(ctx, b, &d); err != nil {
+			return err
+		}
+		b.data = d
+		return d.written()
+	}
+}
+
+// filled fills a database by statements, and dumps it.
+func filled(statements string, rowBytes int) fillAndDump {
+	return func(ctx context.Context, b *bench, d *dataset) error {
+		s, err := b.sourceServer(ctx)
 		if err != nil {
 			return err
 		}
 		defer s.stop(ctx)
-		if _, err := s.ask(ctx, "postgres", "create database bench template template0"); err != nil {
+		if _, err := s.ask(ctx, s.about, fmt.Sprintf(statements, b.size*1_000_000/rowBytes)); err != nil {
 			return err
 		}
-		if err := fill(ctx, b, s, &d); err != nil {
+		if err := d.digestIn(ctx, s); err != nil {
 			return err
 		}
-		b.data = d
-		return os.WriteFile(d.copy+".digest", []byte(d.query+"\n"+d.digest), 0o644)
+		return d.dump(ctx, s)
 	}
 }
 
-// filled fills the database by statements, or with the shop where there are none, and
-// dumps it.
-func filled(statements string, rowBytes int, format string) fillAndDump {
-	return func(ctx context.Context, b *bench, s *server, d *dataset) error {
-		rows := b.size * 1_000_000 / rowBytes
-		var err error
-		if statements == "" {
-			err = b.fillShop(ctx, s, rows)
-		} else {
-			_, err = s.ask(ctx, "bench", fmt.Sprintf(statements, rows))
-		}
-		if err != nil {
-			return err
-		}
-		if d.query, err = s.digestQuery(ctx); err != nil {
-			return err
-		}
-		if d.digest, err = s.ask(ctx, "bench", d.query); err != nil {
-			return err
-		}
-		how := `"$0" -Fc -d "$1" > "$2"`
-		if format == "plain" {
-			how = `"$0" -d "$1" | gzip > "$2"`
-		}
-		dump := exec.CommandContext(ctx, "sh", "-c", how, s.tools.Program("pg_dump"), s.url("bench"), d.file)
-		if out, err := dump.CombinedOutput(); err != nil {
-			return fmt.Errorf("dump: %w: %s", err, out)
-		}
-		return nil
+// sourceServer has an empty database.
+func (b *bench) sourceServer(ctx context.Context) (*server, error) {
+	s, err := b.startServer(ctx, "source", tuned())
+	if err != nil {
+		return nil, err
 	}
+	if _, err := s.ask(ctx, "postgres", "create database bench template template0"); err != nil {
+		s.stop(ctx)
+		return nil, err
+	}
+	return s, nil
+}
+
+// theShop dumps a shop in both formats: a large one takes longer to fill than to dump.
+func theShop(ctx context.Context, b *bench, d *dataset) error {
+	s, closed, err := b.openShop(ctx, b.size*1_000_000/shopRowBytes)
+	if err != nil {
+		return err
+	}
+	defer closed()
+	if err := d.digestIn(ctx, s); err != nil {
+		return err
+	}
+	if err := d.dump(ctx, s); err != nil {
+		return err
+	}
+	other, err := b.dataset(d.name, map[string]string{"plain": "custom", "custom": "plain"}[d.format])
+	if err != nil || other.digest != "" {
+		return err
+	}
+	other.query, other.digest = d.query, d.digest
+	if err := other.dump(ctx, s); err != nil {
+		return err
+	}
+	return other.written()
+}
+
+// shopWithIndex dumps a shop beside documents whose full-text index takes one and a half
+// times as long as all of the shop.
+func shopWithIndex(ctx context.Context, b *bench, d *dataset) error {
+	s, closed, err := b.openShop(ctx, b.size*1_000_000/shopRowBytes)
+	if err != nil {
+		return err
+	}
+	defer closed()
+	if _, err := s.ask(ctx, s.about, fmt.Sprintf(documents, b.size*800)); err != nil {
+		return err
+	}
+	if err := d.digestIn(ctx, s); err != nil {
+		return err
+	}
+	return d.dump(ctx, s)
+}
+
+// shopRowBytes is how much of a dump of the shop comes with each order.
+const shopRowBytes = 116
+
+// digestIn notes what is in a server's database.
+func (d *dataset) digestIn(ctx context.Context, s *server) (err error) {
+	if d.query, err = s.digestQuery(ctx); err == nil {
+		d.digest, err = s.ask(ctx, s.about, d.query)
+	}
+	return err
+}
+
+// dump dumps the server's database in the format of the dataset.
+func (d dataset) dump(ctx context.Context, s *server) error {
+	how := `"$0" -Fc -d "$1" > "$2"`
+	if d.format == "plain" {
+		how = `"$0" -d "$1" | gzip > "$2"`
+	}
+	dump := exec.CommandContext(ctx, "sh", "-c", how, s.tools.Program("pg_dump"), s.url(s.about), d.file)
+	if out, err := dump.CombinedOutput(); err != nil {
+		return fmt.Errorf("dump: %w: %s", err, out)
+	}
+	return nil
 }
 
 // streamed makes the dump of a database whose rows of events are those of a query, without
 // storing and indexing them first: pg_dump dumps it without those, and the server writes
 // them, as COPY does for pg_dump, into their place.
 func streamed(statements, rows string, rowBytes int) fillAndDump {
-	return func(ctx context.Context, b *bench, s *server, d *dataset) error {
+	return func(ctx context.Context, b *bench, d *dataset) error {
+		s, err := b.sourceServer(ctx)
+		if err != nil {
+			return err
+		}
+		defer s.stop(ctx)
 		rows := fmt.Sprintf(rows, b.size*1_000_000/rowBytes)
 		if _, err := s.ask(ctx, "bench", statements); err != nil {
 			return err
 		}
-		var err error
 		if d.query, err = s.digestQuery(ctx); err != nil {
 			return err
 		}
@@ -154,20 +229,37 @@ func streamed(statements, rows string, rowBytes int) fillAndDump {
 	}
 }
 
-// fillShop gives a database the shop's tables, rows and rules.
-func (b *bench) fillShop(ctx context.Context, s *server, orders int) error {
+// openShop opens a shop with a number of orders; closed removes it.
+func (b *bench) openShop(ctx context.Context, orders int) (s *server, closed func(), err error) {
 	dir := filepath.Join(b.dir, "shop")
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove %s, which another bench has left", dir)
+		return nil, nil, fmt.Errorf("remove %s, which another bench has left", dir)
 	}
 	live, err := shop.Open(ctx, shop.Options{Dir: dir, Scale: orders, SegmentMB: 64})
 	if err != nil {
+		return nil, nil, err
+	}
+	closed = func() { _, _ = live.Close(), os.RemoveAll(dir) }
+	s = &server{dir: dir, host: live.Layout.Socket(), about: "bench", tools: live.Tools, owner: live.Owner}
+	// An archive says which database it is of.
+	for _, sql := range []string{"select pg_terminate_backend(pid, 60000) from pg_stat_activity where datname = 'shop'", "alter database shop rename to bench"} {
+		if _, err := s.ask(ctx, "postgres", sql); err != nil {
+			closed()
+			return nil, nil, fmt.Errorf("give the shop's database its name: %w", err)
+		}
+	}
+	return s, closed, nil
+}
+
+// fillShop gives a database the shop's tables, rows and rules.
+func (b *bench) fillShop(ctx context.Context, s *server, orders int) error {
+	live, closed, err := b.openShop(ctx, orders)
+	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	defer live.Close()
+	defer closed()
 	copies := exec.CommandContext(ctx, "sh", "-c", `set -e; "$0" "$1" | "$2" -X -q -v ON_ERROR_STOP=1 -d "$3"`,
-		s.tools.Program("pg_dump"), live.Layout.URL("postgres", "shop"), s.tools.Program("psql"), s.url("bench"))
+		s.tools.Program("pg_dump"), live.url(live.about), s.tools.Program("psql"), s.url(s.about))
 	if _, err := s.ask(ctx, "postgres", "create role shop"); err != nil {
 		return err
 	}
@@ -180,7 +272,7 @@ func (b *bench) fillShop(ctx context.Context, s *server, orders int) error {
 
 // digestQuery asks for the query that digests what is in the database.
 func (s *server) digestQuery(ctx context.Context) (string, error) {
-	query, err := s.ask(ctx, "bench", digestQuery)
+	query, err := s.ask(ctx, s.about, digestQuery)
 	return strings.Join(strings.Fields(query), " "), err
 }
 

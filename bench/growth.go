@@ -14,9 +14,9 @@ import (
 // times the size: the time per MB must stay, and so must the memory.
 func growing() []row {
 	return []row{
-		{name: "growth-plain", prepare: dumped("shop", "plain", filled("", 116, "plain")), ours: restoreDump},
+		{name: "growth-plain", prepare: dumped("shop", "plain", theShop), ours: restoreDump},
 		{name: "growth-table", prepare: dumped("table", "plain", streamed(oneTable, oneTableRows, 95)), ours: restoreDump},
-		{name: "growth-custom", prepare: dumped("shop", "custom", filled("", 116, "custom")), ours: restoreDump},
+		{name: "growth-custom", prepare: dumped("shop", "custom", theShop), ours: restoreDump},
 		{name: "growth-snapshot", prepare: trees, ours: restoreTree},
 	}
 }

@@ -20,6 +20,8 @@ import (
 // server is a PostgreSQL server of the bench's own.
 type server struct {
 	dir   string
+	host  string // the directory of its socket
+	about string // the database that the work is about
 	tools postgres.Tools
 	owner recovery.User
 }
@@ -34,7 +36,8 @@ func (b *bench) emptyServer(name string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{dir: filepath.Join(b.dir, name), tools: tools, owner: owner}
+	dir := filepath.Join(b.dir, name)
+	s := &server{dir: dir, host: dir, about: "bench", tools: tools, owner: owner}
 	s.stop(context.Background())
 	return s, errors.Join(os.MkdirAll(s.dir, 0o700), os.Chown(s.dir, owner.UID, owner.GID))
 }
@@ -72,7 +75,7 @@ func (b *bench) startServer(ctx context.Context, name string, settings map[strin
 func (s *server) data() string { return filepath.Join(s.dir, "data") }
 
 func (s *server) url(database string) string {
-	return "host=" + s.dir + " user=postgres dbname=" + database
+	return "host=" + s.host + " user=postgres dbname=" + database
 }
 
 // program runs one of PostgreSQL's programs as the server's user.
