@@ -57,6 +57,13 @@ func (p Pair) Side() (Side, error) {
 		"exchange %s with %s: %s", p.Live, p.Beside, p.stranger(live, beside)).WithExit(recovery.Refused)
 }
 
+// Brings reports whether a path, by whatever links it is written, is the one from which
+// the restored one is brought.
+func (p Pair) Brings(path string) bool {
+	at, err := resolve(path)
+	return err == nil && at == p.Beside
+}
+
 // stranger says which of the two paths holds what it should not.
 func (p Pair) stranger(live, beside Identity) string {
 	for _, at := range []struct {

@@ -88,21 +88,16 @@ func (k bucketKind) Do(ctx context.Context, env recovery.Env, step recovery.Step
 	if err := s.begin(); err != nil {
 		return recovery.Outcome{}, err
 	}
-	l, past, err := ledger.Open[through](s.path(ledgerFile), of, ledger.Boot())
-	if err != nil {
-		return recovery.Outcome{}, err
-	}
-	defer l.Close()
-	if len(past) == 0 {
-		if err := os.RemoveAll(s.path(treeDir)); err != nil {
-			return recovery.Outcome{}, fmt.Errorf("remove what an earlier attempt left: %w", err)
-		}
-	}
-	t, err := openTree(s.path(treeDir))
+	t, err := s.openTree()
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
 	defer t.Close()
+	l, past, err := openLedger[through](s, of)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	defer l.Close()
 	r := &bucketRestore{scratch: s, args: a, env: env, tree: t, ledger: l}
 	if len(past) > 0 {
 		r.done = past[len(past)-1]

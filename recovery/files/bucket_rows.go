@@ -62,6 +62,9 @@ func (k rowsKind) Do(ctx context.Context, env recovery.Env, step recovery.Step) 
 	}
 	s := &scratch{args: args{Component: a.Component, Copy: a.Copy, Backup: "what rows name by their hashes"}, dir: h.Dir, scratch: h.Scratch}
 	t, err := openTree(s.path(treeDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: %w", err, recovery.ErrGone)
+	}
 	if err != nil {
 		return recovery.Outcome{}, err
 	}

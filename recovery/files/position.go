@@ -60,7 +60,11 @@ func (a args) ledgerOf() (string, error) {
 // openPosition opens the ledger. Where nothing of an earlier attempt is believed
 // its tree is removed.
 func (s *scratch) openPosition() (*position, error) {
-	l, past, err := openLedger[passed](s)
+	of, err := s.args.ledgerOf()
+	if err != nil {
+		return nil, err
+	}
+	l, past, err := openLedger[passed](s, of)
 	if err != nil {
 		return nil, err
 	}

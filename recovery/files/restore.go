@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -43,7 +44,7 @@ func (k restoreKind) Do(ctx context.Context, env recovery.Env, step recovery.Ste
 	if err := s.begin(); err != nil {
 		return recovery.Outcome{}, err
 	}
-	t, err := openTree(s.path(treeDir))
+	t, err := s.openTree()
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
@@ -116,7 +117,7 @@ func (s *scratch) standing(env recovery.Env, of string, rebooted bool) error {
 func (s *scratch) live(env recovery.Env) bool {
 	for _, r := range env.Held() {
 		var pair exchange.Pair
-		if !r.Kind.Exchanges() || json.Unmarshal([]byte(r.Details["pair"]), &pair) != nil || pair.Beside != s.path(treeDir) {
+		if !r.Kind.Exchanges() || json.Unmarshal([]byte(r.Details["pair"]), &pair) != nil || !pair.Brings(s.path(treeDir)) {
 			continue
 		}
 		at, err := exchange.Identify(pair.Live)
@@ -167,13 +168,26 @@ func (s *scratch) begin() error {
 	return nil
 }
 
-// openLedger opens the ledger of a restore, and removes what stands there where
-// nothing of it is believed.
-func openLedger[E any](s *scratch) (*ledger.Ledger[E], []E, error) {
-	of, err := s.args.ledgerOf()
-	if err != nil {
-		return nil, nil, err
+// openTree opens the tree of a restore. Where there is none, as where somebody has removed
+// it to restore anew, nothing is true any more that a ledger says of it: that is forgotten
+// before the tree is made, so that no interruption leaves a new tree and the old ledger.
+func (s *scratch) openTree() (*tree, error) {
+	dir := s.path(treeDir)
+	_, err := os.Lstat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = ledger.Forget(s.path(ledgerFile)); err == nil {
+			err = os.Mkdir(dir, 0o700)
+		}
 	}
+	if err != nil {
+		return nil, fmt.Errorf("make the tree: %w", err)
+	}
+	return openTree(dir)
+}
+
+// openLedger opens the ledger of a restore, and removes what stands there where
+// nothing of it is believed. The tree must have been opened before.
+func openLedger[E any](s *scratch, of string) (*ledger.Ledger[E], []E, error) {
 	l, past, err := ledger.Open[E](s.path(ledgerFile), of, ledger.Boot())
 	if err != nil || len(past) > 0 {
 		return l, past, err

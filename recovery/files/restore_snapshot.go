@@ -70,7 +70,11 @@ func restoreSnapshot(ctx context.Context, env recovery.Env, s *scratch, t *tree)
 	if r.store, err = env.Store(ctx, s.args.Copy); err != nil {
 		return nil, err
 	}
-	l, past, err := openLedger[written](s)
+	of, err := s.args.ledgerOf()
+	if err != nil {
+		return nil, err
+	}
+	l, past, err := openLedger[written](s, of)
 	if err != nil {
 		return nil, err
 	}

@@ -33,11 +33,8 @@ type tree struct {
 	unset   unset
 }
 
-// openTree opens a directory to write into; it is made where it is not there.
+// openTree opens a directory to write into.
 func openTree(dir string) (*tree, error) {
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("make the tree: %w", err)
-	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open the tree: %w", err)

@@ -21,7 +21,7 @@ func TestTree_attributesUnset(t *testing.T) {
 	large := attributes.Attribute{Name: "user.large", Value: bytes.Repeat([]byte("x"), 100<<10)} // Linux takes 64 KB
 	write := func(names ...string) recovery.Outcome {
 		t.Helper()
-		tree, err := openTree(dir)
+		tree, err := (&scratch{dir: filepath.Dir(dir)}).openTree()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -59,7 +59,7 @@ func TestTree_attributesUnset(t *testing.T) {
 // its own entry says.
 func TestTree_listUnset(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "tree")
-	tree, err := openTree(dir)
+	tree, err := (&scratch{dir: filepath.Dir(dir)}).openTree()
 	if err != nil {
 		t.Fatal(err)
 	}

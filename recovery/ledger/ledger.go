@@ -87,6 +87,22 @@ func Read[E any](path, of, boot string) ([]E, error) {
 	return read[E](f, of, boot)
 }
 
+// Forget removes a ledger whose things are not there any more; it is durable when it
+// returns. There may be none.
+func Forget(path string) error {
+	err := os.Remove(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(path))
+	}
+	if err != nil {
+		return fmt.Errorf("forget ledger: %w", err)
+	}
+	return nil
+}
+
 // Add records that a thing is finished. What it tells of must be written, but
 // need not be synced.
 func (l *Ledger[E]) Add(e E) error {

@@ -97,6 +97,22 @@ func TestOpen_torn(t *testing.T) {
 	}
 }
 
+// What is forgotten is not believed, and may be forgotten again.
+func TestForget(t *testing.T) {
+	path := written(t)
+	for range 2 {
+		if err := ledger.Forget(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, past := open(t, path, "backup 1", "boot 1"); len(past) > 0 {
+		t.Errorf("it believes %q", past)
+	}
+	if err := ledger.Forget(filepath.Join(path, "ledger")); err == nil {
+		t.Error("a ledger that cannot be removed is forgotten")
+	}
+}
+
 func TestBoot(t *testing.T) {
 	if b := ledger.Boot(); b != strings.TrimSpace(b) || b != ledger.Boot() {
 		t.Errorf("the boot is %q", b)
