@@ -6,12 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +22,7 @@ import (
 	"comeback/recovery/pitr"
 	"comeback/recovery/pitr/backrest"
 	"comeback/recovery/pitr/backrest/backresttest"
+	"comeback/recovery/pitr/pitrtest"
 	"comeback/recovery/postgres"
 	"comeback/storage"
 	"comeback/storage/s3"
@@ -36,28 +35,6 @@ func TestSuite(t *testing.T) {
 		t.Fatal(err)
 	}
 	enginetest.Suite(t, engine(key), store)
-}
-
-func surveyed(t testing.TB, e recovery.Engine, c recovery.Component, store storage.Store) recovery.Survey {
-	t.Helper()
-	s, err := e.Survey(t.Context(), c, recovery.Copy{Name: "nearby", URL: store.URL()}, store)
-	if err != nil {
-		t.Fatalf("survey: %v (%s)", err, recovery.HintOf(err))
-	}
-	return s
-}
-
-func resolved(t testing.TB, e recovery.Engine, s recovery.Survey, store storage.Store, to string) recovery.Point {
-	t.Helper()
-	w, err := recovery.ParseWant(to, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := e.Resolve(t.Context(), s, w, store)
-	if err != nil {
-		t.Fatalf("resolve %s: %v (%s)", to, err, recovery.HintOf(err))
-	}
-	return p
 }
 
 // outcome is what a restore has come to.
@@ -98,26 +75,6 @@ func (s *source) restored(t *testing.T, c recovery.Component, p recovery.Point, 
 	return got
 }
 
-// tree lists everything below a directory, with sizes and times.
-func tree(t *testing.T, dir string) []string {
-	t.Helper()
-	var all []string
-	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := e.Info()
-		if err == nil {
-			all = append(all, fmt.Sprint(path, info.Size(), info.ModTime()))
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
-
 // An incident is undone from backups that pgBackRest made itself: to just before the
 // transaction, with the data as they were, and nothing is written to the repository, to
 // the places of the stanza's own cluster, or to where its configuration would restore.
@@ -131,9 +88,9 @@ func TestRestore(t *testing.T) {
 		"an encrypted repository": {"2", "sealed", []string{"full backup of pgBackRest"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e, store, c := engine(key), s.store(t, test.store), s.component(recovery.Settings{"repo": {test.repo}})
-			kept := [][]string{tree(t, s.Path(test.store)), tree(t, s.Path("production")), tree(t, s.Path("spaces"))}
-			survey := surveyed(t, e, c, store)
+			e, store, c := engine(key), s.Store(t, test.store), s.component(recovery.Settings{"repo": {test.repo}})
+			kept := [][]string{pitrtest.Tree(t, s.Path(test.store)), pitrtest.Tree(t, s.Path("production")), pitrtest.Tree(t, s.Path("spaces"))}
+			survey := pitrtest.Surveyed(t, e, c, store)
 			var forms []string
 			for _, b := range survey.Backups {
 				forms = append(forms, b.Form)
@@ -152,11 +109,11 @@ func TestRestore(t *testing.T) {
 					t.Errorf("window %+v", w)
 				}
 			}
-			p := resolved(t, e, survey, store, fmt.Sprintf("before-xid:%d", s.Incident))
+			p := pitrtest.Resolved(t, e, survey, store, fmt.Sprintf("before-xid:%d", s.Incident))
 			if p.Backup.ID != survey.Backups[len(survey.Backups)-1].ID || p.Lost.XID != s.Incident || p.Exactness != recovery.ToCommit {
 				t.Errorf("the point is %+v", p)
 			}
-			if again := resolved(t, e, survey, store, s.IncidentAt.Add(-time.Microsecond).Format(time.RFC3339Nano)); again.Stop != p.Stop {
+			if again := pitrtest.Resolved(t, e, survey, store, s.IncidentAt.Add(-time.Microsecond).Format(time.RFC3339Nano)); again.Stop != p.Stop {
 				t.Errorf("by the clock it is %s, by the transaction %s", again.Stop, p.Stop)
 			}
 			got := s.restored(t, c, p, store)
@@ -174,90 +131,22 @@ func TestRestore(t *testing.T) {
 				t.Errorf("the copy says %+v", step.Outcome)
 			}
 			for i, dir := range []string{test.store, "production", "spaces"} {
-				if diff := cmp.Diff(kept[i], tree(t, s.Path(dir))); diff != "" {
+				if diff := cmp.Diff(kept[i], pitrtest.Tree(t, s.Path(dir))); diff != "" {
 					t.Errorf("%s was written to:\n%s", dir, diff)
 				}
 			}
-			if p := resolved(t, e, survey, store, survey.Backups[0].ID); p.Backup.ID != survey.Backups[0].ID || p.Stop > survey.Backups[0].Stop {
+			if p := pitrtest.Resolved(t, e, survey, store, survey.Backups[0].ID); p.Backup.ID != survey.Backups[0].ID || p.Stop > survey.Backups[0].Stop {
 				t.Errorf("to the end of the backup it is %+v", p)
 			}
 		})
 	}
 }
 
-// What each transaction did is read from the repository's log, and what going back loses
-// is counted.
-func TestScan(t *testing.T) {
+// What every form promises of the log holds for that of pgBackRest.
+func TestLog(t *testing.T) {
 	s := theShop(t)
-	e, store, c := engine(key), s.store(t, "sealed"), s.component(recovery.Settings{"repo": {"2"}})
-	o := recovery.ScanOptions{Component: c, Store: store, Survey: surveyed(t, e, c, store), Span: recovery.Span{From: s.IncidentAt, To: s.IncidentAt}}
-	var deleted int64
-	for tx, err := range e.(recovery.Scanner).Scan(t.Context(), o) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if tx.XID == s.Incident {
-			for _, table := range tx.Tables {
-				deleted += table.Deleted
-			}
-		}
-	}
-	if deleted != 4 {
-		t.Errorf("the incident deleted %d rows, by the log", deleted)
-	}
-	loss, err := e.(recovery.Loser).Loss(t.Context(), o, resolved(t, e, o.Survey, store, fmt.Sprintf("before-xid:%d", s.Incident)))
-	if err != nil || loss.Commits < 3 {
-		t.Errorf("lost are %+v, %v", loss, err)
-	}
-}
-
-// A segment that is missing is a gap of the window, and one that is damaged is found when
-// it is read; what is before either can be gone to, what is behind not.
-func TestGaps(t *testing.T) {
-	s := theShop(t)
-	dir, c := s.damaged(t)
-	e, store := engine(key), s.store(t, dir)
-	all, err := filepath.Glob(s.Path(dir + "/archive/shop/*/*/*-*.lz4"))
-	if err != nil || len(all) < 8 {
-		t.Fatalf("%d segments, %v", len(all), err)
-	}
-	slices.Sort(all)
-	lost := all[len(all)-3]
-	if err := os.Remove(lost); err != nil {
-		t.Fatal(err)
-	}
-	name := filepath.Base(lost)[:24]
-	survey := surveyed(t, e, c, store)
-	w := survey.Windows[len(survey.Windows)-1]
-	if len(w.Gaps) != 1 || w.Gaps[0].Object != name || w.Gaps[0].Why != "missing" {
-		t.Fatalf("the gaps are %+v, %s is missing", w.Gaps, name)
-	}
-	if p := resolved(t, e, survey, store, "latest"); p.Stop >= w.Gaps[0].From {
-		t.Errorf("the latest point is %s, and the log is missing from %s on", p.Stop, w.Gaps[0].From)
-	}
-	_, err = e.Resolve(t.Context(), survey, recovery.Want{Kind: recovery.WantLSN, LSN: w.Gaps[0].To + 1000, Text: "behind it"}, store)
-	if err == nil || !strings.Contains(err.Error(), name) || recovery.HintOf(err) == "" {
-		t.Errorf("behind the gap: %v (%s)", err, recovery.HintOf(err))
-	}
-
-	// Bytes that changed behind pgBackRest's back.
-	bad := all[len(all)-5]
-	b, err := os.ReadFile(bad)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b[len(b)/2] ^= 0xff
-	if err := os.WriteFile(bad, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if p := resolved(t, e, survey, store, "latest"); !strings.Contains(strings.Join(p.Warnings, " ")+p.Says, filepath.Base(bad)) && p.Stop >= w.Gaps[0].From {
-		t.Errorf("with a damaged segment the latest point is %s: %s %v", p.Stop, p.Says, p.Warnings)
-	}
-	for tx, err := range e.(recovery.Scanner).Scan(t.Context(), recovery.ScanOptions{Component: c, Store: store, Survey: survey}) {
-		if err != nil && !strings.Contains(err.Error(), filepath.Base(bad)[:24]) {
-			t.Errorf("after %v: %v", tx, err)
-		}
-	}
+	pitrtest.Log(t, pitrtest.Subject{Kept: s.Kept, Engine: engine(key), Sealed: s.component(recovery.Settings{"repo": {"2"}}), Damaged: s.damaged,
+		Segments: "archive/shop/*/*/*-*.lz4"})
 }
 
 // A stanza that is not in order, a repository that may not be read and a key that does not
@@ -319,7 +208,7 @@ func TestRefusals(t *testing.T) {
 			if test.cipher == "" {
 				test.cipher = key
 			}
-			store := s.store(t, dir)
+			store := s.Store(t, dir)
 			_, err := engine(test.cipher).Survey(t.Context(), c, recovery.Copy{Name: "nearby", URL: store.URL()}, store)
 			if err == nil || !strings.Contains(err.Error(), test.says) || recovery.HintOf(err) == "" || test.kind != nil && !errors.Is(err, test.kind) {
 				t.Errorf("the error is %v (hint %q), want %v with %q", err, recovery.HintOf(err), test.kind, test.says)
@@ -330,23 +219,23 @@ func TestRefusals(t *testing.T) {
 		})
 	}
 	t.Run("another stanza", func(t *testing.T) {
-		store := s.store(t, "plain")
-		got := surveyed(t, engine(key), s.component(recovery.Settings{"stanza": {"other"}}), store)
+		store := s.Store(t, "plain")
+		got := pitrtest.Surveyed(t, engine(key), s.component(recovery.Settings{"stanza": {"other"}}), store)
 		if len(got.Backups)+len(got.Findings) > 0 {
 			t.Errorf("a copy without it holds %+v", got)
 		}
-		got = surveyed(t, engine(key), s.component(recovery.Settings{"stanza": {"other"}, "repo": {"nearby=1"}}), store)
+		got = pitrtest.Surveyed(t, engine(key), s.component(recovery.Settings{"stanza": {"other"}, "repo": {"nearby=1"}}), store)
 		if len(got.Backups) > 0 || len(got.Findings) != 1 || !strings.Contains(got.Findings[0].Says, "missing stanza path") || !strings.HasSuffix(got.Findings[0].Do, "; repository 1 has shop") {
 			t.Errorf("a copy that should have it: %+v", got)
 		}
-		got = surveyed(t, engine(key), s.component(recovery.Settings{"repo": {"elsewhere=1"}}), store)
+		got = pitrtest.Surveyed(t, engine(key), s.component(recovery.Settings{"repo": {"elsewhere=1"}}), store)
 		if len(got.Backups)+len(got.Findings) > 0 {
 			t.Errorf("a copy that is not the repository holds %+v", got)
 		}
 	})
 	t.Run("it is not installed", func(t *testing.T) {
 		missing := recovery.Errorf("install it", "it is not here")
-		store := s.store(t, "plain")
+		store := s.Store(t, "plain")
 		_, err := backrest.New(backrest.Options{Program: func() (string, error) { return "", missing }}).
 			Survey(t.Context(), s.component(nil), recovery.Copy{Name: "nearby"}, store)
 		if !errors.Is(err, missing) {
@@ -359,8 +248,8 @@ func TestRefusals(t *testing.T) {
 // same data.
 func TestSurvive(t *testing.T) {
 	s := theShop(t)
-	e, store, c := engine(key), s.store(t, "plain"), s.component(nil)
-	p := resolved(t, e, surveyed(t, e, c, store), store, fmt.Sprintf("before-xid:%d", s.Incident))
+	e, store, c := engine(key), s.Store(t, "plain"), s.component(nil)
+	p := pitrtest.Resolved(t, e, pitrtest.Surveyed(t, e, c, store), store, fmt.Sprintf("before-xid:%d", s.Incident))
 	var got outcome
 	o := s.options(c, p, store, &got)
 	look := o.Probe
@@ -406,7 +295,7 @@ func TestBucket(t *testing.T) {
 		t.Fatal(err)
 	}
 	// What pgBackRest has stored in a directory it reads from a bucket.
-	for o, err := range s.store(t, "plain").List(t.Context(), "") {
+	for o, err := range s.Store(t, "plain").List(t.Context(), "") {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -425,7 +314,7 @@ func TestBucket(t *testing.T) {
 	c := s.component(recovery.Settings{"repo": {"3"}, "config": {s.Path("bucket.conf")}, "environment": {"PGBACKREST_REPO2_CIPHER_PASS=${CIPHER}",
 		"PGBACKREST_REPO3_S3_KEY=" + storagetest.Root.AccessKey, "PGBACKREST_REPO3_S3_KEY_SECRET=${CIPHER}"}})
 	e := engine(storagetest.Root.SecretKey)
-	p := resolved(t, e, surveyed(t, e, c, bucket), bucket, fmt.Sprintf("before-xid:%d", s.Incident))
+	p := pitrtest.Resolved(t, e, pitrtest.Surveyed(t, e, c, bucket), bucket, fmt.Sprintf("before-xid:%d", s.Incident))
 	var got outcome
 	o := s.options(c, p, bucket, &got)
 	o.Engine, o.Environ = e, map[string]string{"CIPHER": storagetest.Root.SecretKey}
@@ -497,26 +386,13 @@ func TestBucket_sealed(t *testing.T) {
 	c := s.component(recovery.Settings{"repo": {"nearby=2"}, "environment": {"PGBACKREST_REPO2_CIPHER_PASS=${CIPHER}",
 		"PGBACKREST_REPO2_S3_KEY=" + storagetest.Root.AccessKey, "PGBACKREST_REPO2_S3_KEY_SECRET=${SECRET}"}})
 	e, known := opening(key, storagetest.Root.SecretKey)
-	survey := surveyed(t, e, c, bucket)
+	survey := pitrtest.Surveyed(t, e, c, bucket)
 	if len(survey.Backups) != 1 || survey.Backups[0].Problem != "" || len(survey.Findings) > 0 || len(survey.Windows) != 1 || len(survey.Windows[0].Gaps) > 0 || survey.Windows[0].To.Time.Before(s.IncidentAt) {
 		t.Fatalf("the survey is %+v", survey)
 	}
-	var deleted int64
-	for tx, err := range e.(recovery.Scanner).Scan(t.Context(), recovery.ScanOptions{Component: c, Store: bucket, Survey: survey, Span: recovery.Span{From: s.IncidentAt, To: s.IncidentAt}}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if tx.XID == s.Incident {
-			for _, table := range tx.Tables {
-				deleted += table.Deleted
-			}
-		}
-	}
-	if deleted != 4 {
-		t.Errorf("the incident deleted %d rows, by the log", deleted)
-	}
-	before := resolved(t, e, survey, bucket, fmt.Sprintf("before-xid:%d", s.Incident))
-	p := resolved(t, e, survey, bucket, "lsn:"+before.Stop.String())
+	s.CheckIncident(t, e, c, bucket, survey)
+	before := pitrtest.Resolved(t, e, survey, bucket, fmt.Sprintf("before-xid:%d", s.Incident))
+	p := pitrtest.Resolved(t, e, survey, bucket, "lsn:"+before.Stop.String())
 	if p.Stop != before.Stop || p.Exactness != recovery.ToCommit {
 		t.Errorf("by its position the point is %+v, by its transaction %+v", p, before)
 	}

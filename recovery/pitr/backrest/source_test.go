@@ -2,10 +2,8 @@ package backrest_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,7 +18,6 @@ import (
 	"comeback/recovery/pitr/pitrtest"
 	"comeback/recovery/pitr/walfetch"
 	"comeback/recovery/postgres"
-	"comeback/storage"
 )
 
 // The test binary is what restore_command starts: it answers `wal fetch` as the
@@ -83,30 +80,10 @@ func (s *source) component(settings recovery.Settings) recovery.Component {
 	return c
 }
 
-func (s *source) store(t testing.TB, name string) storage.Store {
-	t.Helper()
-	store, err := storage.OpenDir(s.Path(name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return store
-}
-
 // damaged is another repository, a copy of the first, with a configuration of its own.
 func (s *source) damaged(t *testing.T) (dir string, c recovery.Component) {
 	t.Helper()
-	name := "copy-" + strings.ReplaceAll(strings.ReplaceAll(t.Name(), "/", "-"), " ", "-")
-	if err := os.CopyFS(s.Path(name), os.DirFS(s.Path("plain"))); err != nil {
-		t.Fatal(err)
-	}
-	if s.Owner.UID >= 0 {
-		err := filepath.WalkDir(s.Path(name), func(path string, _ os.DirEntry, err error) error {
-			return errors.Join(err, os.Lchown(path, s.Owner.UID, s.Owner.GID))
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	name := s.Copied(t)
 	if err := s.Config(name+".conf", name); err != nil {
 		t.Fatal(err)
 	}

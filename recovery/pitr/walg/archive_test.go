@@ -13,6 +13,7 @@ import (
 	"comeback/enginetest"
 	"comeback/recovery"
 	"comeback/recovery/pitr"
+	"comeback/recovery/pitr/pitrtest"
 	"comeback/recovery/pitr/walg/walgtest"
 	"comeback/storage"
 )
@@ -35,7 +36,7 @@ func (s *source) behind(t *testing.T, does string) (program, notes string) {
 func TestListings(t *testing.T) {
 	s := theShop(t)
 	program, notes := s.behind(t, `"$WALG" "$@"; code=$?; echo "$1 $code" >>"$NOTES"; exit $code`)
-	e, store, c := engineOf(program, ""), s.store(t, "plain"), s.component("plain.json", nil)
+	e, store, c := engineOf(program, ""), s.Store(t, "plain"), s.component("plain.json", nil)
 	calls := func() (n map[string]int) {
 		t.Helper()
 		text, err := os.ReadFile(notes)
@@ -56,9 +57,9 @@ func TestListings(t *testing.T) {
 		}
 		return n
 	}
-	survey := surveyed(t, e, c, store)
+	survey := pitrtest.Surveyed(t, e, c, store)
 	once("survey")
-	p := resolved(t, e, survey, store, "latest")
+	p := pitrtest.Resolved(t, e, survey, store, "latest")
 	once("resolve")
 	o := recovery.ScanOptions{Component: c, Store: store, Survey: survey}
 	for _, err := range e.(recovery.Scanner).Scan(t.Context(), o) {
@@ -67,7 +68,7 @@ func TestListings(t *testing.T) {
 		}
 	}
 	once("scan")
-	if _, err := e.(recovery.Loser).Loss(t.Context(), o, resolved(t, e, survey, store, survey.Backups[0].ID)); err != nil {
+	if _, err := e.(recovery.Loser).Loss(t.Context(), o, pitrtest.Resolved(t, e, survey, store, survey.Backups[0].ID)); err != nil {
 		t.Fatal(err)
 	}
 	calls() // that of the moment is among them
@@ -88,8 +89,8 @@ func TestListings(t *testing.T) {
 func TestGone(t *testing.T) {
 	s := theShop(t)
 	dir, c := s.damaged(t)
-	e, store := s.engine(""), s.store(t, dir)
-	survey := surveyed(t, e, c, store)
+	e, store := s.engine(""), s.Store(t, dir)
+	survey := pitrtest.Surveyed(t, e, c, store)
 	for _, folder := range []string{"wal_005", "basebackups_005"} {
 		if err := os.Rename(s.Path(dir+"/"+folder), s.Path(dir+"-"+folder)); err != nil {
 			t.Fatal(err)
@@ -112,7 +113,7 @@ func TestSilentList(t *testing.T) {
 	s := theShop(t)
 	survey := func(t *testing.T, dir string, c recovery.Component, does string) (recovery.Survey, error) {
 		program, _ := s.behind(t, does+`; exec "$WALG" "$@"`)
-		store := s.store(t, dir)
+		store := s.Store(t, dir)
 		return engineOf(program, "").Survey(t.Context(), c, recovery.Copy{Name: "nearby", URL: store.URL()}, store)
 	}
 	const silent, broken = `[ "$1" != backup-list ] || exit 0`, `[ "$1 $2" != "st ls" ] || { echo "ERROR: 2026/11/29 00:01:03.000000 RequestError: send request failed" >&2; exit 1; }`
@@ -163,8 +164,8 @@ func TestUnexpectedEOF(t *testing.T) {
 		for name, path := range map[string]string{"in the log": all[len(all)-4], "at its end": all[len(all)-1]} {
 			t.Run(name, func(t *testing.T) {
 				program, _ := s.behind(t, fmt.Sprintf(`[ "$1 $2" != "wal-fetch %s" ] || { echo "ERROR: 2026/11/29 00:01:03.000000 unexpected EOF" >&2; exit 1; }; exec "$WALG" "$@"`, filepath.Base(path)[:24]))
-				e, store, c := engineOf(program, ""), s.store(t, "plain"), s.component("plain.json", nil)
-				survey := surveyed(t, e, c, store)
+				e, store, c := engineOf(program, ""), s.Store(t, "plain"), s.component("plain.json", nil)
+				survey := pitrtest.Surveyed(t, e, c, store)
 				for _, w := range survey.Windows {
 					if len(w.Gaps) > 0 {
 						t.Errorf("the window is %+v", w)
@@ -183,8 +184,8 @@ func TestUnexpectedEOF(t *testing.T) {
 		if err := os.Truncate(all[len(all)-4], 1000); err != nil {
 			t.Fatal(err)
 		}
-		e, store := s.engine(walgtest.Key), s.store(t, dir)
-		if err := scanned(e, c, store, surveyed(t, e, c, store)); err == nil || !strings.Contains(err.Error(), "damaged") || !strings.Contains(err.Error(), "is cut off in the storage") {
+		e, store := s.engine(walgtest.Key), s.Store(t, dir)
+		if err := scanned(e, c, store, pitrtest.Surveyed(t, e, c, store)); err == nil || !strings.Contains(err.Error(), "damaged") || !strings.Contains(err.Error(), "is cut off in the storage") {
 			t.Errorf("reading the log ended with %v", err)
 		}
 	})

@@ -8,6 +8,7 @@ import (
 
 	"comeback/enginetest"
 	"comeback/recovery"
+	"comeback/recovery/pitr/pitrtest"
 )
 
 // Pages that were damaged when the backup was made are in the report of its restore. What
@@ -15,8 +16,8 @@ import (
 func TestRestore_damagedPages(t *testing.T) {
 	s := theShop(t)
 	dir, c := s.damaged(t)
-	e, store := s.engine(""), s.store(t, dir)
-	p := resolved(t, e, surveyed(t, e, c, store), store, "latest")
+	e, store := s.engine(""), s.Store(t, dir)
+	p := pitrtest.Resolved(t, e, pitrtest.Surveyed(t, e, c, store), store, "latest")
 	path := s.Path(dir + "/basebackups_005/" + p.Backup.ID + "/files_metadata.json")
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -46,8 +47,8 @@ exec "$WALG" "$@"`)
 func TestRestore_noList(t *testing.T) {
 	s := theShop(t)
 	dir, c := s.damaged(t)
-	e, store := s.engine(""), s.store(t, dir)
-	p := resolved(t, e, surveyed(t, e, c, store), store, "latest")
+	e, store := s.engine(""), s.Store(t, dir)
+	p := pitrtest.Resolved(t, e, pitrtest.Surveyed(t, e, c, store), store, "latest")
 	program, _ := s.behind(t, `[ "$1 $2" != "st cat" ] || case "$3" in */files_metadata.json) echo "ERROR: 2026/11/29 00:01:03.000000 download the file: object '$3' not found in storage" >&2; exit 1;; esac; exec "$WALG" "$@"`)
 	var got outcome
 	o := s.options(c, p, store, &got)

@@ -2,10 +2,8 @@ package walg_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -87,43 +85,14 @@ func (s *source) component(config string, settings recovery.Settings) recovery.C
 	return c
 }
 
-func (s *source) store(t testing.TB, name string) storage.Store {
-	t.Helper()
-	store, err := storage.OpenDir(s.Path(name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return store
-}
-
 // damaged is another storage, a copy of the first, with a configuration of its own.
 func (s *source) damaged(t *testing.T) (dir string, c recovery.Component) {
 	t.Helper()
-	name := "copy-" + strings.ReplaceAll(strings.ReplaceAll(t.Name(), "/", "-"), " ", "-")
-	if err := os.CopyFS(s.Path(name), os.DirFS(s.Path("plain"))); err != nil {
-		t.Fatal(err)
-	}
-	if s.Owner.UID >= 0 {
-		err := filepath.WalkDir(s.Path(name), func(path string, _ os.DirEntry, err error) error {
-			return errors.Join(err, os.Lchown(path, s.Owner.UID, s.Owner.GID))
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	name := s.Copied(t)
 	if err := s.Config(name+".json", name); err != nil {
 		t.Fatal(err)
 	}
 	return name, s.component(name+".json", nil)
-}
-
-func surveyed(t testing.TB, e recovery.Engine, c recovery.Component, store storage.Store) recovery.Survey {
-	t.Helper()
-	s, err := e.Survey(t.Context(), c, recovery.Copy{Name: "nearby", URL: store.URL()}, store)
-	if err != nil {
-		t.Fatalf("survey: %v (%s)", err, recovery.HintOf(err))
-	}
-	return s
 }
 
 func TestSuite(t *testing.T) {

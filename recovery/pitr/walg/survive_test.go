@@ -12,12 +12,12 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"comeback/enginetest"
 	"comeback/recovery"
+	"comeback/recovery/pitr/pitrtest"
 	"comeback/recovery/pitr/walg/walgtest"
 )
 
@@ -47,6 +47,8 @@ func doomed() recovery.Engine {
 // it in the middle of a restore, with all that comes before written.
 type heldBack struct {
 	path, aside string
+	// config is the storage's configuration, with which nothing else restores.
+	config string
 	// reading gives the end that nobody writes to, when WAL-G has come to it.
 	reading chan *os.File
 }
@@ -59,7 +61,7 @@ func (s *source) holdBack(t *testing.T, dir string) *heldBack {
 	if err != nil || len(all) == 0 {
 		t.Fatalf("the parts of the delta backup: %q, %v", all, err)
 	}
-	h := &heldBack{path: all[0], aside: s.Path("aside-" + dir), reading: make(chan *os.File, 1)}
+	h := &heldBack{path: all[0], aside: s.Path("aside-" + dir), config: s.Path(dir + ".json"), reading: make(chan *os.File, 1)}
 	err = errors.Join(os.Rename(h.path, h.aside), syscall.Mkfifo(h.path, 0o644))
 	if err == nil && s.Owner.UID >= 0 {
 		err = os.Lchown(h.path, s.Owner.UID, s.Owner.GID)
@@ -95,8 +97,8 @@ func TestSurvive(t *testing.T) {
 	s := theShop(t)
 	prepared := func(t *testing.T) (*heldBack, enginetest.Crash) {
 		dir, c := s.damaged(t)
-		store := s.store(t, dir)
-		p := resolved(t, s.engine(""), surveyed(t, s.engine(""), c, store), store, fmt.Sprintf("before-xid:%d", s.Incident))
+		store := s.Store(t, dir)
+		p := pitrtest.Resolved(t, s.engine(""), pitrtest.Surveyed(t, s.engine(""), c, store), store, fmt.Sprintf("before-xid:%d", s.Incident))
 		var got outcome
 		o := s.options(c, p, store, &got)
 		look := o.Probe
@@ -129,7 +131,7 @@ func TestSurvive(t *testing.T) {
 		killed := make(chan error, 1)
 		go func() {
 			f := <-held.reading
-			killed <- errors.Join(killFetch(held.path), held.give(f))
+			killed <- errors.Join(killFetch(held.config), held.give(f))
 		}()
 		crash.Answer = func(st recovery.StepState) recovery.Choice {
 			if err := <-killed; err != nil || st.ID != "copy" || st.Attempts > 1 {
@@ -146,36 +148,19 @@ func TestSurvive(t *testing.T) {
 	})
 }
 
-// killFetch kills the WAL-G that reads a part of a backup, which may still be opening it.
-func killFetch(part string) error {
-	for limit := time.Now().Add(time.Minute); ; {
-		err := killReader(part)
-		if !errors.Is(err, errNobody) || time.Now().After(limit) {
-			return err
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-}
-
-var errNobody = errors.New("nobody reads it")
-
-func killReader(part string) error {
-	all, err := filepath.Glob("/proc/[0-9]*/fd/*")
+// killFetch kills the WAL-G that restores with a configuration.
+func killFetch(config string) error {
+	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
 		return err
 	}
-	for _, fd := range all {
-		to, err := os.Readlink(fd)
-		if err != nil || to != part {
+	for _, path := range all {
+		line, err := os.ReadFile(path)
+		if err != nil || !bytes.Contains(line, []byte("\x00backup-fetch\x00")) || !bytes.Contains(line, []byte("\x00--config="+config+"\x00")) {
 			continue // it has ended, or is another's
 		}
-		pid := filepath.Base(filepath.Dir(filepath.Dir(fd)))
-		line, err := os.ReadFile("/proc/" + pid + "/cmdline")
-		if err != nil || !bytes.Contains(line, []byte("\x00backup-fetch\x00")) {
-			continue
-		}
-		n, err := strconv.Atoi(pid)
-		return errors.Join(err, syscall.Kill(n, syscall.SIGKILL))
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		return errors.Join(err, syscall.Kill(pid, syscall.SIGKILL))
 	}
-	return fmt.Errorf("%s: %w", part, errNobody)
+	return fmt.Errorf("no WAL-G restores with %s", config)
 }

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,19 +22,6 @@ import (
 	"comeback/recovery/postgres"
 	"comeback/storage"
 )
-
-func resolved(t testing.TB, e recovery.Engine, s recovery.Survey, store storage.Store, to string) recovery.Point {
-	t.Helper()
-	w, err := recovery.ParseWant(to, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := e.Resolve(t.Context(), s, w, store)
-	if err != nil {
-		t.Fatalf("resolve %s: %v (%s)", to, err, recovery.HintOf(err))
-	}
-	return p
-}
 
 // outcome is what a restore has come to.
 type outcome struct {
@@ -64,26 +49,6 @@ func (s *source) options(c recovery.Component, p recovery.Point, store storage.S
 		}}
 }
 
-// tree lists everything below a directory, with sizes and times.
-func tree(t *testing.T, dir string) []string {
-	t.Helper()
-	var all []string
-	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := e.Info()
-		if err == nil {
-			all = append(all, fmt.Sprint(path, info.Size(), info.ModTime()))
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
-
 // An incident is undone from backups that WAL-G made itself: to just before the transaction,
 // with the data as they were, from a delta backup with the one that it builds on and from an
 // encrypted storage; nothing is written to the storage, to the source's own tablespace, or
@@ -102,9 +67,9 @@ func TestRestore(t *testing.T) {
 			if err := os.Chmod(temp, 0o755); err != nil {
 				t.Fatal(err)
 			}
-			e, store, c := s.engine(walgtest.Key), s.store(t, test.store), s.component(test.store+".json", recovery.Settings{"concurrency": {"2"}})
-			kept := [][]string{tree(t, s.Path(test.store)), tree(t, s.Path("spaces"))}
-			survey := surveyed(t, e, c, store)
+			e, store, c := s.engine(walgtest.Key), s.Store(t, test.store), s.component(test.store+".json", recovery.Settings{"concurrency": {"2"}})
+			kept := [][]string{pitrtest.Tree(t, s.Path(test.store)), pitrtest.Tree(t, s.Path("spaces"))}
+			survey := pitrtest.Surveyed(t, e, c, store)
 			var forms []string
 			for _, b := range survey.Backups {
 				forms = append(forms, b.Form)
@@ -126,12 +91,12 @@ func TestRestore(t *testing.T) {
 					t.Errorf("window %+v", w)
 				}
 			}
-			p := resolved(t, e, survey, store, fmt.Sprintf("before-xid:%d", s.Incident))
+			p := pitrtest.Resolved(t, e, survey, store, fmt.Sprintf("before-xid:%d", s.Incident))
 			if p.Backup.ID != survey.Backups[len(survey.Backups)-1].ID || p.Lost.XID != s.Incident || p.Exactness != recovery.ToCommit {
 				t.Errorf("the point is %+v", p)
 			}
 			for _, to := range []string{s.IncidentAt.Add(-time.Microsecond).Format(time.RFC3339Nano), "lsn:" + p.Stop.String()} {
-				if again := resolved(t, e, survey, store, to); again.Stop != p.Stop {
+				if again := pitrtest.Resolved(t, e, survey, store, to); again.Stop != p.Stop {
 					t.Errorf("by %s it is %s, by the transaction %s", to, again.Stop, p.Stop)
 				}
 			}
@@ -155,96 +120,36 @@ func TestRestore(t *testing.T) {
 				t.Errorf("the copy says %+v", step.Outcome)
 			}
 			for i, dir := range []string{test.store, "spaces"} {
-				if diff := cmp.Diff(kept[i], tree(t, s.Path(dir))); diff != "" {
+				if diff := cmp.Diff(kept[i], pitrtest.Tree(t, s.Path(dir))); diff != "" {
 					t.Errorf("%s was written to:\n%s", dir, diff)
 				}
 			}
-			if p := resolved(t, e, survey, store, survey.Backups[0].ID); p.Backup.ID != survey.Backups[0].ID || p.Stop > survey.Backups[0].Stop {
+			if p := pitrtest.Resolved(t, e, survey, store, survey.Backups[0].ID); p.Backup.ID != survey.Backups[0].ID || p.Stop > survey.Backups[0].Stop {
 				t.Errorf("to the end of the backup it is %+v", p)
 			}
 		})
 	}
 }
 
-// What each transaction did is read from the log of an encrypted storage, and what going
-// back loses is counted.
-func TestScan(t *testing.T) {
+// What every form promises of the log holds for that of WAL-G.
+func TestLog(t *testing.T) {
 	s := theShop(t)
-	e, store, c := s.engine(walgtest.Key), s.store(t, "sealed"), s.component("sealed.json", nil)
-	o := recovery.ScanOptions{Component: c, Store: store, Survey: surveyed(t, e, c, store), Span: recovery.Span{From: s.IncidentAt, To: s.IncidentAt}}
-	var deleted int64
-	for tx, err := range e.(recovery.Scanner).Scan(t.Context(), o) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if tx.XID == s.Incident {
-			for _, table := range tx.Tables {
-				deleted += table.Deleted
-			}
-		}
-	}
-	if deleted != 4 {
-		t.Errorf("the incident deleted %d rows, by the log", deleted)
-	}
-	loss, err := e.(recovery.Loser).Loss(t.Context(), o, resolved(t, e, o.Survey, store, fmt.Sprintf("before-xid:%d", s.Incident)))
-	if err != nil || loss.Commits < 3 {
-		t.Errorf("lost are %+v, %v", loss, err)
-	}
+	pitrtest.Log(t, pitrtest.Subject{Kept: s.Kept, Engine: s.engine(walgtest.Key), Sealed: s.component("sealed.json", nil), Damaged: s.damaged,
+		Segments: "wal_005/????????????????????????.lz4"})
 }
 
-// A segment that is missing is a gap of the window, one that is damaged is found when it is
-// read, and a backup whose base is gone says so.
-func TestGaps(t *testing.T) {
+// A backup whose base is gone says so.
+func TestSurvey_baseGone(t *testing.T) {
 	s := theShop(t)
 	dir, c := s.damaged(t)
-	e, store := s.engine(""), s.store(t, dir)
-	all, err := filepath.Glob(s.Path(dir + "/wal_005/????????????????????????.lz4"))
-	if err != nil || len(all) < 8 {
-		t.Fatalf("%d segments, %v", len(all), err)
-	}
-	slices.Sort(all)
-	lost := all[len(all)-3]
-	if err := os.Remove(lost); err != nil {
-		t.Fatal(err)
-	}
-	name := filepath.Base(lost)[:24]
-	survey := surveyed(t, e, c, store)
-	w := survey.Windows[len(survey.Windows)-1]
-	if len(w.Gaps) != 1 || w.Gaps[0].Object != name || w.Gaps[0].Why != "missing" {
-		t.Fatalf("the gaps are %+v, %s is missing", w.Gaps, name)
-	}
-	if p := resolved(t, e, survey, store, "latest"); p.Stop >= w.Gaps[0].From {
-		t.Errorf("the latest point is %s, and the log is missing from %s on", p.Stop, w.Gaps[0].From)
-	}
-	_, err = e.Resolve(t.Context(), survey, recovery.Want{Kind: recovery.WantLSN, LSN: w.Gaps[0].To + 1000, Text: "behind it"}, store)
-	if err == nil || !strings.Contains(err.Error(), name) || recovery.HintOf(err) == "" {
-		t.Errorf("behind the gap: %v (%s)", err, recovery.HintOf(err))
-	}
-
-	bad := all[len(all)-5]
-	b, err := os.ReadFile(bad)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b[len(b)/2] ^= 0xff
-	if err := os.WriteFile(bad, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Lchown(bad, s.Owner.UID, s.Owner.GID); err != nil && s.Owner.UID >= 0 {
-		t.Fatal(err)
-	}
-	for tx, err := range e.(recovery.Scanner).Scan(t.Context(), recovery.ScanOptions{Component: c, Store: store, Survey: survey}) {
-		if err != nil && !strings.Contains(err.Error(), filepath.Base(bad)[:24]) {
-			t.Errorf("after %v: %v", tx, err)
-		}
-	}
-
-	for _, path := range []string{survey.Backups[0].ID, survey.Backups[0].ID + "_backup_stop_sentinel.json"} {
+	e, store := s.engine(""), s.Store(t, dir)
+	full := pitrtest.Surveyed(t, e, c, store).Backups[0].ID
+	for _, path := range []string{full, full + "_backup_stop_sentinel.json"} {
 		if err := os.RemoveAll(s.Path(dir + "/basebackups_005/" + path)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if left := surveyed(t, e, c, store); len(left.Backups) != 1 || !strings.Contains(left.Backups[0].Problem, "builds on a backup") {
+	if left := pitrtest.Surveyed(t, e, c, store); len(left.Backups) != 1 || !strings.Contains(left.Backups[0].Problem, "builds on a backup") {
 		t.Errorf("without the full backup there is %+v", left.Backups)
 	}
 }
@@ -306,7 +211,7 @@ func TestRefusals(t *testing.T) {
 			for k, v := range test.settings {
 				c.Settings[k] = v
 			}
-			store := s.store(t, dir)
+			store := s.Store(t, dir)
 			_, err := s.engine(test.cipher).Survey(t.Context(), c, recovery.Copy{Name: "nearby", URL: store.URL()}, store)
 			if err == nil || !strings.Contains(err.Error(), test.says) || recovery.HintOf(err) == "" || test.kind != nil && !errors.Is(err, test.kind) {
 				t.Errorf("the error is %v (hint %q), want %v with %q", err, recovery.HintOf(err), test.kind, test.says)
@@ -314,15 +219,15 @@ func TestRefusals(t *testing.T) {
 		})
 	}
 	t.Run("a copy that is not the storage", func(t *testing.T) {
-		store := s.store(t, "spaces")
+		store := s.Store(t, "spaces")
 		for name, settings := range map[string]recovery.Settings{"by what is in it": nil, "by its name": {"config": {"elsewhere=" + s.Path("plain.json")}},
 			"by the name of another": {"repository": {"elsewhere"}}} {
-			if got := surveyed(t, s.engine(""), s.component("plain.json", settings), store); len(got.Backups)+len(got.Findings) > 0 {
+			if got := pitrtest.Surveyed(t, s.engine(""), s.component("plain.json", settings), store); len(got.Backups)+len(got.Findings) > 0 {
 				t.Errorf("%s it holds %+v", name, got)
 			}
 		}
 		for name, settings := range map[string]recovery.Settings{"config": {"config": {"nearby=" + s.Path("plain.json")}}, "repository": {"repository": {"nearby"}}} {
-			if got := surveyed(t, s.engine(""), s.component("plain.json", settings), store); len(got.Backups) != 2 {
+			if got := pitrtest.Surveyed(t, s.engine(""), s.component("plain.json", settings), store); len(got.Backups) != 2 {
 				t.Errorf("where %s says that it stands for the storage, it holds %+v", name, got)
 			}
 		}
@@ -332,7 +237,7 @@ func TestRefusals(t *testing.T) {
 	})
 	t.Run("it is not installed", func(t *testing.T) {
 		missing := recovery.Errorf("install it", "it is not here")
-		store := s.store(t, "plain")
+		store := s.Store(t, "plain")
 		_, err := walg.New(walg.Options{Program: func() (string, error) { return "", missing }}).
 			Survey(t.Context(), s.component("plain.json", nil), recovery.Copy{Name: "nearby"}, store)
 		if !errors.Is(err, missing) {
@@ -360,7 +265,7 @@ func TestNative(t *testing.T) {
 	s := theShop(t)
 	for _, name := range []string{"plain", "sealed"} {
 		c := recovery.Component{Name: "database", Kind: recovery.Postgres}
-		found := surveyed(t, pitr.New(pitr.Options{Exe: "/proc/self/exe"}), c, s.store(t, name))
+		found := pitrtest.Surveyed(t, pitr.New(pitr.Options{Exe: "/proc/self/exe"}), c, s.Store(t, name))
 		if len(found.Backups)+len(found.Windows) > 0 {
 			t.Errorf("%s: %+v, %+v", name, found.Backups, found.Windows)
 		}
