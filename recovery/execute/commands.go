@@ -101,7 +101,7 @@ func (x *Executor) startTicks(s recovery.Step) {
 
 // askTicks asks for the items that are not decided.
 func (x *Executor) askTicks(s recovery.Step) {
-	if !slices.ContainsFunc(x.state.Step(s.ID).Ticks, func(t recovery.TickState) bool { return t.How == "" }) {
+	if ticked(x.state.Step(s.ID)) {
 		x.endTicks(s.ID)
 		return
 	}
@@ -122,6 +122,11 @@ func (x *Executor) askTicks(s recovery.Step) {
 		}
 	}
 	x.endTicks(s.ID)
+}
+
+// ticked reports whether all items of a step are decided.
+func ticked(st *recovery.StepState) bool {
+	return !slices.ContainsFunc(st.Ticks, func(t recovery.TickState) bool { return t.How == "" })
 }
 
 // endTicks finishes a step whose items are all decided.

@@ -11,9 +11,9 @@ import (
 )
 
 // takeUp goes on where an interruption has left the run: it removes what an
-// interrupted step that says so has left, brings back what ended with the
-// runner, and asks again what a person was about to be asked. The end of ctx
-// leaves the rest undone.
+// interrupted step that says so has left, takes back what came after a step that
+// is to do again, brings back what ended with the runner, and asks again what a
+// person was about to be asked. The end of ctx leaves the rest undone.
 func (x *Executor) takeUp(ctx context.Context) {
 	s := x.State()
 	if len(s.Interruptions) == 0 || !s.Cleaning.IsZero() || s.Result != "" || s.Stop != nil {
@@ -26,6 +26,7 @@ func (x *Executor) takeUp(ctx context.Context) {
 			_ = x.cleanAfter(ctx, st.ID)
 		}
 	}
+	x.loseRest()
 	x.revive(ctx, nil)
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -48,7 +49,7 @@ func (x *Executor) askAgain(st *recovery.StepState) {
 	switch {
 	case chosen == recovery.ChooseStop && (waits || st.State == recovery.FailedAt):
 		x.recordLocked(recovery.StopAsked{By: st.Decisions[len(st.Decisions)-1].By, Reason: fmt.Sprintf("%s failed", st.Says)})
-	case st.Kind == recovery.KindTicks && (st.State == recovery.Running || waits && x.Unattended):
+	case st.Kind == recovery.KindTicks && (st.State == recovery.Running || waits && (x.Unattended || ticked(st))):
 		x.askTicks(st.Step)
 	case st.Kind == recovery.KindApproval && (st.State == recovery.Running || waits):
 		x.askApprovalAgain(st)
@@ -177,17 +178,37 @@ func (x *Executor) reviveStep(ctx context.Context, k recovery.Reviver, e *env, s
 
 // rebootedSince reports whether the host was started again after a step had
 // ended. A run may be taken up several times after one reboot, and a clock may
-// be wrong after it: where in doubt, it was.
+// be wrong after it: the order of events tells.
 func rebootedSince(s *recovery.State, st *recovery.StepState) bool {
-	return slices.ContainsFunc(s.Interruptions, func(i recovery.Interruption) bool {
-		return i.Rebooted && (!i.To.Before(st.Ended) || st.Ended.After(s.At))
-	})
+	return slices.ContainsFunc(s.Interruptions, func(i recovery.Interruption) bool { return i.Rebooted && i.Seq > st.EndedSeq })
+}
+
+// loseRest records what a runner could not that died, or whose disk was full, while it
+// recorded what was gone: everything that came after a step that is to do is to do again,
+// too. An approval is to do after each change of the plan, and what was done by it stays.
+func (x *Executor) loseRest() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, st := range x.state.Steps {
+		if st.State == recovery.ToDo && st.Kind != recovery.KindApproval {
+			x.loseAfterLocked(st.ID)
+		}
+	}
 }
 
 // goneLocked records that what a step made is gone, and that everything that
-// came after it is to do again. An attempt under way is cut off first.
+// came after it is to do again.
 func (x *Executor) goneLocked(id, why string) {
-	x.recordLocked(recovery.StepGone{Step: id, Why: why})
+	if x.recordLocked(recovery.StepGone{Step: id, Why: why}) == nil {
+		x.loseAfterLocked(id)
+	}
+}
+
+// loseAfterLocked records that everything that came after a step is to do again. An
+// attempt under way is cut off first. Where that cannot be recorded nothing more happens in
+// this process, and whoever takes the run up records the rest.
+func (x *Executor) loseAfterLocked(id string) {
+	why := "it came after " + id
 	lost := map[string]bool{id: true}
 	for more := true; more; {
 		more = false
@@ -196,14 +217,16 @@ func (x *Executor) goneLocked(id, why string) {
 				continue
 			}
 			lost[st.ID], more = true, true
-			why := "it came after " + id
 			if r, ok := x.running[st.ID]; ok && r.begun {
 				r.void = why
 				r.cancel()
 				continue
 			}
-			if st.State != recovery.ToDo && st.State != recovery.Skipped {
-				x.recordLocked(recovery.StepGone{Step: st.ID, Why: why})
+			if st.State == recovery.ToDo || st.State == recovery.Skipped {
+				continue
+			}
+			if x.recordLocked(recovery.StepGone{Step: st.ID, Why: why}) != nil {
+				return
 			}
 		}
 	}

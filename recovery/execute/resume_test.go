@@ -203,6 +203,7 @@ func TestResume_people(t *testing.T) {
 		"ticks not asked yet":           {step: ticks("one", "two"), past: []recovery.Payload{begun("t"), tick(0)}, asks: recovery.WaitTicks},
 		"ticks all ticked":              {step: ticks("one", "two"), past: []recovery.Payload{begun("t"), tick(0), tick(1)}, result: recovery.ResultPassed},
 		"ticks asked":                   {step: ticks("one"), past: []recovery.Payload{begun("t"), recovery.Waiting{Step: "t", For: recovery.WaitTicks}}, asks: recovery.WaitTicks},
+		"ticks asked and all ticked":    {step: ticks("one"), past: []recovery.Payload{begun("t"), recovery.Waiting{Step: "t", For: recovery.WaitTicks}, tick(0)}, result: recovery.ResultPassed},
 		"ticks, nobody there now":       {step: ticks("one"), past: []recovery.Payload{begun("t"), recovery.Waiting{Step: "t", For: recovery.WaitTicks}}, unattended: true, result: recovery.ResultPassed},
 		"ticks of a recovery, nobody":   {step: ticks("one"), past: []recovery.Payload{begun("t"), recovery.Waiting{Step: "t", For: recovery.WaitTicks}}, unattended: true, mode: recovery.Recovery, result: recovery.ResultExceptions},
 		"approval not asked yet":        {step: approval, past: []recovery.Payload{begun("a")}, asks: recovery.WaitApproval},
@@ -318,6 +319,37 @@ func TestResume_rebooted(t *testing.T) {
 		recovery.RunResumed{BootID: "b2"}), step("1", "server"), step("2", "server")).run(t)
 	if !got["1"] || got["2"] {
 		t.Errorf("rebooted: %v", got)
+	}
+}
+
+// Which of two came first is told by the order of events: the clock was an hour ahead
+// until the host was started again, and the runner died before it had asked.
+func TestResume_rebootedByAWrongClock(t *testing.T) {
+	got := map[string]bool{}
+	server := living{kind{"server", ok}, func(_ context.Context, id string, rebooted bool) error { got[id] = rebooted; return nil }}
+	three := time.Now().Truncate(time.Hour)
+	newRig(t, []recovery.Kind{server}, func(p *recovery.Plan, o *execute.Options) {
+		o.Unattended = true
+		for _, past := range []struct {
+			at time.Time
+			recovery.Payload
+		}{
+			{three.Add(-time.Minute), recovery.RunStarted{Run: p.Run, System: p.System, Mode: p.Mode, Operator: "ops1", BootID: "b1"}},
+			{three.Add(-time.Minute), begun("1")}, {three, done("1")},
+			{three.Add(-54 * time.Minute), recovery.RunResumed{BootID: "b2", Reason: "the host was started again"}},
+			{three.Add(time.Minute), recovery.RunResumed{BootID: "b2"}},
+		} {
+			e, err := recovery.NewEvent(past.at, past.Payload)
+			if err == nil {
+				_, err = o.Journal.Append(e)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}, step("1", "server")).run(t)
+	if !got["1"] {
+		t.Error("the host was started again after step 1 had ended")
 	}
 }
 
