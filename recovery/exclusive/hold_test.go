@@ -355,6 +355,23 @@ func TestTake_withoutClock(t *testing.T) {
 	refusal(t, h.Check(t.Context()), "run 9f00")
 }
 
+// A clock that is put forward while a holder is watched does not make it silent.
+func TestTake_withoutClock_putForward(t *testing.T) {
+	c := directory(t)
+	first, second := newHost(t, "bastion", "7c31", c), newHost(t, "bastion2", "9f00", c)
+	first.Lease = 2 * time.Second
+	second.Stores = []storage.Store{withoutClock(second.Stores[0])}
+	var asked atomic.Int64
+	second.Now = func() time.Time { // later by an hour, each time
+		return time.Now().Round(0).Add(time.Duration(asked.Add(1)) * time.Hour)
+	}
+	h := first.take()
+	if hint := recovery.HintOf(second.refused("run 7c31")); !strings.Contains(hint, "it is alive") {
+		t.Errorf("hint %q", hint)
+	}
+	must(t, h.Check(t.Context()))
+}
+
 // Copies that cannot hold a lease leave the lock of this host, and say so.
 func TestTake_noConditions(t *testing.T) {
 	c := directory(t)
