@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"comeback/recovery"
+	"comeback/recovery/aftermath"
 	"comeback/recovery/catalogue"
 	"comeback/recovery/plan"
 	"comeback/recovery/report"
@@ -159,7 +160,7 @@ func (d *desk) Runs(context.Context) ([]tui.KnownRun, error) {
 				state += ", signer unknown"
 			}
 		}
-		now := heldOf(p, past).now(p.State)
+		now := aftermath.Held(p, past).Now(p.State)
 		runs = append(runs, tui.KnownRun{ID: p.ID, System: p.State.System, Mode: p.State.Mode, State: state, Operator: p.State.Operator, Live: now.LiveSays(d.app.now().Location()),
 			Started: p.State.Started, Ended: p.State.Ended, Dir: p.Dir, Alive: p.Alive, Died: p.Died})
 	}

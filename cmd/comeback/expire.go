@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/aftermath"
 	"comeback/recovery/plan"
 	"comeback/recovery/runner"
 
@@ -45,12 +46,10 @@ own, a child of RUN, and asks for the name of what it removes.
 	return cmd
 }
 
-// leftOver is something that a run has put aside or left running.
+// leftOver is something that a run has put aside or left running, and in words what keeps
+// it, empty where it may go.
 type leftOver struct {
 	recovery.Old
-	// there reports whether it is still what the run has left; keeps says what
-	// keeps it, empty where it may go.
-	there bool
 	keeps string
 }
 
@@ -61,73 +60,42 @@ func (a *app) leftOvers(ctx context.Context, r runner.Past, open []string, runs 
 	if err != nil {
 		return nil, err
 	}
-	all := slices.Clone(r.State.Old)
-	for _, h := range r.State.HandedOver {
-		all = append(all, h.Old())
-	}
 	var left []leftOver
-	for _, old := range all {
-		l := leftOver{Old: old}
+	for _, old := range aftermath.Left(r) {
 		if _, ok := expirerOf(r, old); !ok {
-			l.there, l.keeps = true, "its versions stay in place, and go by the rules of their bucket"
-			left = append(left, l)
+			left = append(left, leftOver{old, "its versions stay in place, and go by the rules of their bucket"})
 			continue
 		}
-		if removedBy(r, old, runs) != "" { // nothing need be asked, and may not be able to answer
-			l.keeps = "gone"
-			left = append(left, l)
-			continue
+		why := aftermath.Keeps(r, old, runs, open, a.now())
+		there := false
+		if why.Why != aftermath.Removed { // else nothing need be asked, and may not be able to answer
+			if there, err = a.stillThere(ctx, b, r, old); err != nil {
+				return nil, err
+			}
 		}
-		if l.there, err = a.stillThere(ctx, b, r, old); err != nil {
-			return nil, err
-		}
-		switch {
-		case !l.there:
-			l.keeps = "gone, or live again"
-		case openedAgain(r, old, runs) != "":
-			l.keeps = fmt.Sprintf("kept: run %s let people into it and then gave up; look for what they wrote, then remove it by hand", openedAgain(r, old, runs))
-		case r.Plan.Switches(old) == recovery.Files && old.Since.IsZero():
-			l.keeps = "kept: its run did not record since when it is live no more; look for what was written to it since, then remove it by hand"
-		case old.Until.After(a.now()):
-			l.keeps = "kept until " + old.Until.UTC().Format("2 Jan 2006 15:04Z")
-		case !old.Served && len(open) == 1:
-			l.keeps = "kept: 1 to-do of the run is open"
-		case !old.Served && len(open) > 1:
-			l.keeps = fmt.Sprintf("kept: %d to-dos of the run are open", len(open))
-		}
-		left = append(left, l)
+		left = append(left, leftOver{old, keeps(why, there)})
 	}
 	return left, nil
 }
 
-// openedAgain is the run, a switch back, that let people into old data, or may have, and
-// then gave up: what they wrote there is nowhere else. Empty where none did. A tree is
-// open as soon as it is exchanged.
-func openedAgain(r runner.Past, old recovery.Old, runs []runner.Past) string {
-	tree := r.Plan.Switches(old) == recovery.Files
-	for _, child := range runs {
-		if child.Problem != nil || child.Plan.Parent != r.ID {
-			continue
-		}
-		for _, c := range child.State.Claims {
-			if of, _, _ := strings.Cut(c.Step, "."); of == old.Component && !c.Adopted && (c.Kind.Opens() || tree && c.Kind.Exchanges()) {
-				return child.ID
-			}
-		}
-	}
-	return ""
-}
-
-// removedBy is the run, an expiry, that has removed what a run has left; empty where none
-// has.
-func removedBy(r runner.Past, old recovery.Old, runs []runner.Past) string {
-	for _, child := range runs {
-		if child.Problem == nil && child.Plan.Parent == r.ID && child.State.Result == recovery.ResultPassed &&
-			slices.ContainsFunc(child.Plan.Expires, func(o recovery.Old) bool {
-				return o.Component == old.Component && o.Place == old.Place
-			}) {
-			return child.ID
-		}
+// keeps says what keeps something that a run has left; empty where it may go. There says
+// that it is still what the run has left.
+func keeps(why aftermath.Reason, there bool) string {
+	switch {
+	case why.Why == aftermath.Removed:
+		return "gone"
+	case !there:
+		return "gone, or live again"
+	case why.Why == aftermath.Entered:
+		return fmt.Sprintf("kept: run %s let people into it and then gave up; look for what they wrote, then remove it by hand", why.Run)
+	case why.Why == aftermath.Undated:
+		return "kept: its run did not record since when it is live no more; look for what was written to it since, then remove it by hand"
+	case why.Why == aftermath.Early:
+		return "kept until " + why.Until.UTC().Format("2 Jan 2006 15:04Z")
+	case why.Why == aftermath.Unsettled && why.Open == 1:
+		return "kept: 1 to-do of the run is open"
+	case why.Why == aftermath.Unsettled:
+		return fmt.Sprintf("kept: %d to-dos of the run are open", why.Open)
 	}
 	return ""
 }
@@ -163,18 +131,6 @@ func expirerOf(r runner.Past, old recovery.Old) (recovery.Expirer, bool) {
 	return e, ok
 }
 
-// toDos are what a run has left to do, and openToDos those of them of which none of
-// the runs, an expiry, was told that they are done.
-func toDos(r runner.Past) []string { return append(r.State.ToDos(), r.State.Unprotected()...) }
-
-func openToDos(r runner.Past, runs []runner.Past) []string {
-	return slices.DeleteFunc(toDos(r), func(text string) bool {
-		return slices.ContainsFunc(runs, func(child runner.Past) bool {
-			return child.Problem == nil && child.Plan.Parent == r.ID && slices.Contains(child.Plan.Settled, text)
-		})
-	})
-}
-
 // listOld lists what the runs of this host have left.
 func (a *app) listOld(ctx context.Context) error {
 	home, err := a.home()
@@ -191,7 +147,7 @@ func (a *app) listOld(ctx context.Context) error {
 			continue
 		}
 		none = false
-		open := openToDos(r, runs)
+		open := aftermath.Open(r, runs)
 		left, err := a.leftOvers(ctx, r, open, runs)
 		if err != nil {
 			fmt.Fprintf(a.out, "%s: %s\n", r.ID, a.redact(clean(err.Error())))
@@ -240,7 +196,7 @@ func (a *app) planExpiry(ctx context.Context, id, done string) (*recovery.Plan, 
 	if err != nil {
 		return nil, nil, err
 	}
-	open := openToDos(parent, runs)
+	open := aftermath.Open(parent, runs)
 	settled, err := settle(open, done)
 	if err != nil {
 		return nil, nil, err
@@ -354,7 +310,7 @@ func expired(runs []runner.Past, system string, now time.Time) []string {
 			})
 		}
 		for _, old := range r.State.Old {
-			byHand := r.Plan.Switches(old) == recovery.Files && old.Since.IsZero() // as leftOvers says
+			byHand := r.Plan.Switches(old) == recovery.Files && old.Since.IsZero() // as aftermath.Keeps says
 			if !old.Until.After(now) && !removed(old.Place) && !byHand {
 				says = append(says, fmt.Sprintf("the time of %s, which run %s has put aside, has come: comeback expire %s", old.Place, r.ID, r.ID))
 			}

@@ -9,100 +9,34 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/aftermath"
 	"comeback/recovery/plan"
 	"comeback/recovery/runner"
 	"comeback/tui"
 )
 
-// held is what a run that has ended did not give back.
-type held struct {
-	// still is there; gone was given back since, each by the run beside it.
-	still []recovery.ClaimState
-	gone  []givenBack
-	// ofLive says that some of it was made of what is live: people may have gone on there.
-	ofLive bool
-	// under is a run that is about to give back, or died of it; nil where none is.
-	under *runner.Past
-}
-
-// givenBack is a claim that a later run gave back.
-type givenBack struct {
-	recovery.ClaimState
-	by string
-	at time.Time
-}
-
-// heldOf reads from the runs of the host what one of them still holds. What a recovery
-// kept on purpose is what came back, and no claim of anybody.
-func heldOf(r runner.Past, runs []runner.Past) held {
-	var h held
-	for i, child := range runs {
-		if child.Problem == nil && child.Plan.Parent == r.ID && child.Plan.GivesBack != nil && child.State.Result == "" {
-			h.under = &runs[i]
-		}
-	}
-	for _, c := range r.State.Held() {
-		if c.OnPurpose && r.Plan.Mode == recovery.Recovery {
-			continue
-		}
-		if g, ok := givenBackBy(r, c, runs); ok {
-			h.gone = append(h.gone, g)
-		} else {
-			h.still = append(h.still, c)
-			h.ofLive = h.ofLive || r.Plan.OfLive(&r.State, c)
-		}
-	}
-	return h
-}
-
-func givenBackBy(r runner.Past, c recovery.ClaimState, runs []runner.Past) (givenBack, bool) {
-	for _, child := range runs {
-		if child.Problem != nil || child.Plan.Parent != r.ID || child.Plan.GivesBack == nil {
-			continue
-		}
-		for _, theirs := range child.State.Claims {
-			if theirs.Kind == c.Kind && theirs.ID == c.ID && !theirs.Released.IsZero() {
-				return givenBack{c, child.ID, theirs.Released}, true
-			}
-		}
-	}
-	return givenBack{}, false
-}
-
-// now is the state of a run without the claims that later runs gave back.
-func (h held) now(s recovery.State) recovery.State {
-	s.Claims = slices.Clone(s.Claims)
-	for _, g := range h.gone {
-		i := slices.IndexFunc(s.Claims, func(c recovery.ClaimState) bool { return c.Kind == g.Kind && c.ID == g.ID && c.Released.IsZero() })
-		if i >= 0 {
-			s.Claims[i].Released = g.at
-		}
-	}
-	return s
-}
-
 // held reads what a run still holds.
-func (a *app) held(r runner.Past) (held, error) {
+func (a *app) held(r runner.Past) (aftermath.Holding, error) {
 	home, err := a.home()
 	if err != nil {
-		return held{}, err
+		return aftermath.Holding{}, err
 	}
 	runs, err := home.List()
-	return heldOf(r, runs), err
+	return aftermath.Held(r, runs), err
 }
 
-// status are the lines of a status about what a run did not give back.
-func (h held) status(r runner.Past, loc *time.Location) string {
+// statusHeld are the lines of a status about what a run did not give back.
+func statusHeld(h aftermath.Holding, r runner.Past, loc *time.Location) string {
 	var b strings.Builder
-	for _, c := range h.still {
+	for _, c := range h.Still {
 		how := "remove it with: " + stopLine(r)
-		if h.ofLive {
+		if h.OfLive {
 			how = "it or another one was made of what is live, and is put right by hand"
 		}
 		fmt.Fprintf(&b, "%-7s %s; %s\n", "LEFT", saysHeld(c), how)
 	}
-	for _, g := range h.gone {
-		fmt.Fprintf(&b, "%-7s %s %s, given back %s by run %s\n", "GONE", g.Kind, g.ID, g.at.In(loc).Format("2 Jan 2006 15:04Z07:00"), g.by)
+	for _, g := range h.Gone {
+		fmt.Fprintf(&b, "%-7s %s %s, given back %s by run %s\n", "GONE", g.Kind, g.ID, g.At.In(loc).Format("2 Jan 2006 15:04Z07:00"), g.By)
 	}
 	return b.String()
 }
@@ -196,23 +130,23 @@ func (a *app) stopEnded(ctx context.Context, r runner.Past, why string, say *pla
 		return err
 	}
 	switch ended := "run " + r.ID + " has ended already"; {
-	case held.under != nil && held.under.Alive:
-		return recovery.Errorf("follow it with: comeback attach "+held.under.ID, "refused: run %s gives back what run %s still holds", held.under.ID, r.ID).WithExit(recovery.Refused)
-	case held.under != nil:
-		return recovery.Errorf("take it up again: comeback resume "+held.under.ID, "refused: the runner of run %s, which was to give back what run %s still holds, died", held.under.ID, r.ID).WithExit(recovery.Refused)
-	case len(held.still) == 0 && len(held.gone) > 0:
-		return usage("read the report of that run: comeback report show "+held.gone[0].by, "%s, and run %s gave back what it had left", ended, held.gone[0].by)
-	case len(held.still) == 0 && len(r.State.HandedOver) > 0:
+	case held.Under != nil && held.Under.Alive:
+		return recovery.Errorf("follow it with: comeback attach "+held.Under.ID, "refused: run %s gives back what run %s still holds", held.Under.ID, r.ID).WithExit(recovery.Refused)
+	case held.Under != nil:
+		return recovery.Errorf("take it up again: comeback resume "+held.Under.ID, "refused: the runner of run %s, which was to give back what run %s still holds, died", held.Under.ID, r.ID).WithExit(recovery.Refused)
+	case len(held.Still) == 0 && len(held.Gone) > 0:
+		return usage("read the report of that run: comeback report show "+held.Gone[0].By, "%s, and run %s gave back what it had left", ended, held.Gone[0].By)
+	case len(held.Still) == 0 && len(r.State.HandedOver) > 0:
 		return usage("to remove what it has left running: comeback expire "+r.ID, "%s", ended)
-	case len(held.still) == 0:
+	case len(held.Still) == 0:
 		return usage("read its report: comeback report show "+r.ID, "%s", ended)
 	case why != "":
 		return usage("leave --reason out", "%s: a reason is for one that is stopped", ended)
 	}
-	for _, c := range held.still {
+	for _, c := range held.Still {
 		say.line("", "still there: %s", saysHeld(c))
 	}
-	p, b, err := a.planGiveBack(r, held.still)
+	p, b, err := a.planGiveBack(r, held.Still)
 	if err != nil {
 		return err
 	}

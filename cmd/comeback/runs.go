@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/aftermath"
 	"comeback/recovery/runner"
 
 	"github.com/spf13/cobra"
@@ -56,11 +57,11 @@ func (a *app) stillHolds(r runner.Past, runs []runner.Past) string {
 	if r.State.Result == "" || r.Plan.GivesBack != nil { // its parent tells of it
 		return ""
 	}
-	h := heldOf(r, runs)
-	switch n := len(h.still); {
+	h := aftermath.Held(r, runs)
+	switch n := len(h.Still); {
 	case n == 0:
 		return ""
-	case h.ofLive:
+	case h.OfLive:
 		return ", NOT ALL GIVEN BACK; comeback status " + r.ID
 	case n == 1:
 		return ", 1 claim not given back; " + stopLine(r)
@@ -110,7 +111,7 @@ func (a *app) status(id string) error {
 		if err != nil {
 			return err
 		}
-		state, left = held.now(r.State), held.status(r, time.Local)
+		state, left = held.Now(r.State), statusHeld(held, r, time.Local)
 	}
 	text := recovery.Status(r.Plan, &state, r.Alive, a.now().Local()) + left
 	_, err = io.WriteString(a.out, a.redact(lines(text)))

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/aftermath"
 	"comeback/recovery/catalogue"
 	"comeback/recovery/plan"
 	"comeback/recovery/runner"
@@ -82,11 +83,12 @@ func (a *app) planBack(ctx context.Context, id string, shown bool) (*recovery.Pl
 	if err != nil {
 		return nil, nil, err
 	}
-	if child, ok, err := switchedBack(home, id); err != nil || ok {
-		if err == nil {
-			err = recovery.Errorf("to switch again, switch back that one: comeback switch-back "+child, "refused: run %s was switched back already, by run %s", id, child).WithExit(recovery.Refused)
-		}
+	runs, err := home.List()
+	if err != nil {
 		return nil, nil, err
+	}
+	if child := aftermath.SwitchedBack(parent, runs); child != "" {
+		return nil, nil, recovery.Errorf("to switch again, switch back that one: comeback switch-back "+child, "refused: run %s was switched back already, by run %s", id, child).WithExit(recovery.Refused)
 	}
 	b, err := a.bookOf(parent)
 	if err != nil {
@@ -122,21 +124,6 @@ func (a *app) planBack(ctx context.Context, id string, shown bool) (*recovery.Pl
 		Source: b.source, Run: next, Number: history.Number, Previous: history.Previous, Created: a.now(), Mode: recovery.Recovery,
 		Switchers: switchers(), Live: live, Losses: losses, Expected: history.Expected}})
 	return p, b, err
-}
-
-// switchedBack finds the child run that has switched a run back.
-func switchedBack(home runner.Home, id string) (string, bool, error) {
-	runs, err := home.List()
-	if err != nil {
-		return "", false, err
-	}
-	i := slices.IndexFunc(runs, func(r runner.Past) bool {
-		return r.Problem == nil && r.Plan.Parent == id && len(r.State.Old) > 0
-	})
-	if i < 0 {
-		return "", false, nil
-	}
-	return runs[i].ID, true, nil
 }
 
 // bookOf is the runbook that a run was made from, as the run has kept it.
