@@ -92,10 +92,8 @@ func keeps(why aftermath.Reason, there bool) string {
 		return "kept: its run did not record since when it is live no more; look for what was written to it since, then remove it by hand"
 	case why.Why == aftermath.Early:
 		return "kept until " + why.Until.UTC().Format("2 Jan 2006 15:04Z")
-	case why.Why == aftermath.Unsettled && why.Open == 1:
-		return "kept: 1 to-do of the run is open"
 	case why.Why == aftermath.Unsettled:
-		return fmt.Sprintf("kept: %d to-dos of the run are open", why.Open)
+		return "kept: " + toDosOpen(why.Open, "the")
 	}
 	return ""
 }
@@ -296,25 +294,35 @@ func (a *app) tellExpired(say *plainWriter, p *recovery.Plan) error {
 	return nil
 }
 
-// expired lists which old data of a system may go now, for whoever runs it next.
+// expired lists the old data of a system whose time has come and which go now, or when the
+// to-dos of their run are done, for whoever runs it next.
 func expired(runs []runner.Past, system string, now time.Time) []string {
 	var says []string
 	for _, r := range runs {
-		if r.Problem != nil || r.State.System != system || r.State.Result == "" {
+		if r.Problem != nil || r.State.System != system || r.State.Result == "" || aftermath.SwitchedBack(r, runs) != "" {
 			continue
 		}
-		removed := func(place string) bool {
-			return slices.ContainsFunc(runs, func(c runner.Past) bool {
-				return c.Problem == nil && c.Plan.Parent == r.ID && (len(c.State.Old) > 0 || c.State.Result == recovery.ResultPassed &&
-					slices.ContainsFunc(c.Plan.Expires, func(o recovery.Old) bool { return o.Place == place }))
-			})
-		}
+		open := aftermath.Open(r, runs)
 		for _, old := range r.State.Old {
-			byHand := r.Plan.Switches(old) == recovery.Files && old.Since.IsZero() // as aftermath.Keeps says
-			if !old.Until.After(now) && !removed(old.Place) && !byHand {
-				says = append(says, fmt.Sprintf("the time of %s, which run %s has put aside, has come: comeback expire %s", old.Place, r.ID, r.ID))
+			if _, ok := expirerOf(r, old); !ok {
+				continue
+			}
+			comes := fmt.Sprintf("the time of %s, which run %s has put aside, has come", old.Place, r.ID)
+			switch why := aftermath.Keeps(r, old, runs, open, now); why.Why {
+			case "":
+				says = append(says, comes+": comeback expire "+r.ID)
+			case aftermath.Unsettled:
+				says = append(says, comes+", and "+toDosOpen(why.Open, "that")+": comeback expire")
 			}
 		}
 	}
 	return says
+}
+
+// toDosOpen says how many to-dos of a run are open.
+func toDosOpen(n int, which string) string {
+	if n == 1 {
+		return "1 to-do of " + which + " run is open"
+	}
+	return fmt.Sprintf("%d to-dos of %s run are open", n, which)
 }
