@@ -162,6 +162,7 @@ func (e bucketEngine) Resolve(ctx context.Context, s recovery.Survey, want recov
 	var clock storage.VersionClock
 	listing := newListing(e.listingOf(s.Component, store, f.Prefix), e.Now())
 	defer listing.drop()
+	fit, unfit := fit{of: bucketArgs{Facts: f}}, unfit{}
 	for h, err := range byKey(versions.Versions(ctx, f.Prefix)) {
 		if err != nil {
 			return recovery.Point{}, fmt.Errorf("list the versions of %s: %w", s.Copy, err)
@@ -174,6 +175,9 @@ func (e bucketEngine) Resolve(ctx context.Context, s recovery.Survey, want recov
 		}
 		if then := f.count(h); then != nil {
 			listing.add(*then)
+			if why := fit.why(then.Key); why != "" {
+				unfit.add(why)
+			}
 		}
 	}
 	if !f.Declared && (oldest.IsZero() || oldest.After(f.Since)) {
@@ -193,6 +197,9 @@ func (e bucketEngine) Resolve(ctx context.Context, s recovery.Survey, want recov
 		Says: fmt.Sprintf("%s, %s, by the versions of %s at %s", recovery.FormatCount(f.Files, "object"), recovery.FormatBytes(f.Bytes), store.URL(), f.Moment.Format("2006-01-02 15:04:05 MST"))}
 	if f.Hidden && want.Kind == recovery.WantTime {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("whether a rule of %s removes versions is not known (allow s3:GetLifecycleConfiguration): what one has removed looks as if it had not been there", store.URL()))
+	}
+	if says := unfit.warning(); says != "" {
+		p.Warnings = append(p.Warnings, says)
 	}
 	f.Listing = listing.keep()
 	b.Details["objects"] = strconv.FormatInt(f.Files, 10)

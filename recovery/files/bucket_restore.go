@@ -124,7 +124,7 @@ type bucketRestore struct {
 	tree   *tree
 	ledger *ledger.Ledger[through]
 	done   through
-	odd    []string // keys that no file can have
+	unfit  unfit
 }
 
 // restore goes by the listing of when the moment was resolved. Where that is not there
@@ -150,7 +150,7 @@ func (r *bucketRestore) restore(ctx context.Context, o Options) error {
 
 // run restores objects, which come in the order of their keys.
 func (r *bucketRestore) run(ctx context.Context, store storage.Store, all iter.Seq2[storage.Object, error]) error {
-	r.odd = nil
+	r.unfit = unfit{}
 	meter := r.env.Meter()
 	meter.Phase("restore "+r.args.Copy+" by its versions", r.args.Facts.Bytes, recovery.InBytes)
 	meter.Add(r.done.Bytes)
@@ -169,7 +169,7 @@ func (r *bucketRestore) run(ctx context.Context, store storage.Store, all iter.S
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	if gone := r.args.Facts.Files - r.done.Files - int64(len(r.odd)); gone > 0 {
+	if gone := r.args.Facts.Files - r.done.Files - r.unfit.n; gone > 0 {
 		return recovery.Errorf("choose the moment again, which shows what is left, or another copy; and look at who removes versions",
 			"%s that %s had at the moment when it was chosen cannot be restored: their versions have been removed since", recovery.FormatCount(gone, "object"), store.URL())
 	}
@@ -211,17 +211,13 @@ func (r *bucketRestore) list(ctx context.Context, all iter.Seq2[storage.Object, 
 		}
 		return nil
 	}
-	var nested nested
+	fit := fit{of: r.args}
 	for v, err := range all {
 		if err != nil {
 			return err
 		}
-		if storage.CheckKey(v.Key) != nil || !sound(r.args.name(v.Key)) {
-			r.odd = append(r.odd, fmt.Sprintf("left out: the key %s can be no file's name", show(v.Key)))
-			continue
-		}
-		if file, ok := nested.below(v.Key); ok {
-			r.odd = append(r.odd, fmt.Sprintf("left out: the key %s lies below %s, which is an object too: a directory cannot hold both, and a bucket can (`live` in the runbook brings them back in place)", show(v.Key), show(file)))
+		if why := fit.why(v.Key); why != "" {
+			r.unfit.add(why)
 			continue
 		}
 		if v.Key <= from {
@@ -310,6 +306,6 @@ func (r *bucketRestore) outcome() recovery.Outcome {
 		Bindings: []recovery.Binding{r.binding()},
 		Reached: &recovery.Reached{Component: r.args.Component, Time: f.Moment, Evidence: []string{
 			"of each key the version that was current by the bucket's own clock, to the second, was read by its id"}},
-		Exceptions: r.odd,
+		Exceptions: r.unfit.exceptions(),
 	}
 }

@@ -139,6 +139,10 @@ func (r *byRows) row(ctx context.Context, row recovery.NamedFile, h history) err
 	if has || err != nil {
 		return err
 	}
+	if !sound(row.Path) {
+		r.none = append(r.none, show(row.Path))
+		return nil
+	}
 	candidates := slices.Clone(h)
 	candidates = slices.DeleteFunc(candidates, func(v storage.Version) bool { return v.Deleted || row.Bytes >= 0 && v.Size != row.Bytes })
 	moment := r.args.Facts.Moment
@@ -152,9 +156,6 @@ func (r *byRows) row(ctx context.Context, row recovery.NamedFile, h history) err
 		}
 		if !ok {
 			continue
-		}
-		if !sound(row.Path) {
-			break
 		}
 		if err := r.keep(chosenVersion{Key: v.Key, Version: v.Version}); err != nil {
 			return err

@@ -1,10 +1,13 @@
 package files
 
 import (
+	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 
+	"comeback/recovery"
 	"comeback/storage"
 )
 
@@ -64,6 +67,59 @@ func (h history) version(id string) *storage.Object {
 		}
 	}
 	return nil
+}
+
+// fit watches keys, in their order, for those that a tree cannot hold.
+type fit struct {
+	of     bucketArgs
+	nested nested
+}
+
+// longestName is how long a file's name may be, in bytes, between two slashes.
+const longestName = 255
+
+// why says what keeps a key from being a file's name; "" is nothing.
+func (f *fit) why(key string) string {
+	name := f.of.name(key)
+	long := slices.ContainsFunc(strings.Split(name, "/"), func(word string) bool { return len(word) > longestName })
+	if storage.CheckKey(key) != nil || !sound(name) || long {
+		return fmt.Sprintf("the key %s can be no file's name", show(key))
+	}
+	if file, ok := f.nested.below(key); ok {
+		return fmt.Sprintf("the key %s lies below %s, which is an object too: a directory cannot hold both, and a bucket can", show(key), show(file))
+	}
+	return ""
+}
+
+// unfit are the first of the keys that a tree cannot hold, with why, and how many there are.
+type unfit struct {
+	n     int64
+	first []string
+}
+
+func (u *unfit) add(why string) {
+	if u.n++; u.n <= maxLeftOut {
+		u.first = append(u.first, why)
+	}
+}
+
+// exceptions are what a restore into a tree tells of them.
+func (u *unfit) exceptions() (says []string) {
+	for _, why := range u.first {
+		says = append(says, "left out: "+why+" (`live` in the runbook brings it back in place)")
+	}
+	if more := u.n - int64(len(u.first)); more > 0 {
+		says = append(says, fmt.Sprintf("left out: and %d keys more", more))
+	}
+	return says
+}
+
+// warning is what a plan tells of them; "" is nothing.
+func (u *unfit) warning() string {
+	if u.n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s cannot be restored into a directory (`live` in the runbook brings them back in place): %s", recovery.FormatCount(u.n, "object"), u.first[0])
 }
 
 // nested watches keys, in their order, for one that lies below another: "a/b" where

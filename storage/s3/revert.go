@@ -48,11 +48,20 @@ func (s *store) Revert(ctx context.Context, v storage.Object) (storage.Object, e
 }
 
 func (s *store) revertible(v storage.Object) error {
-	if err := storage.CheckKey(v.Key); err != nil {
-		return &storage.Error{Op: "revert", Object: s.URL(), Says: err.Error(), Err: err}
+	if err := s.named("revert", v.Key); err != nil {
+		return err
 	}
 	if v.Version == "" {
 		return &storage.Error{Op: "revert", Object: s.name(v.Key), Kind: storage.ErrConfig, Says: "which version is meant is not known"}
+	}
+	return nil
+}
+
+// named refuses no key but none at all: what is in a bucket has names as its users chose,
+// "a//b" and "/x.jpg" among them, which comeback would give to nothing of its own.
+func (s *store) named(op, key string) error {
+	if key == "" {
+		return &storage.Error{Op: op, Object: s.URL(), Kind: storage.ErrConfig, Says: "the key is empty"}
 	}
 	return nil
 }
@@ -122,8 +131,8 @@ func (s *store) tags(ctx context.Context, v storage.Object) (*string, error) {
 // Hide deletes without a version, which leaves a marker where the bucket keeps
 // versions. Where it keeps none the object would be lost, so that is asked first.
 func (s *store) Hide(ctx context.Context, key string) error {
-	if err := storage.CheckKey(key); err != nil {
-		return &storage.Error{Op: "hide", Object: s.URL(), Says: err.Error(), Err: err}
+	if err := s.named("hide", key); err != nil {
+		return err
 	}
 	v, err := s.client.GetBucketVersioning(ctx, &s3.GetBucketVersioningInput{Bucket: &s.bucket})
 	if err != nil {

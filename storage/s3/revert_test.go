@@ -2,6 +2,9 @@ package s3_test
 
 import (
 	"errors"
+	"fmt"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -101,4 +104,50 @@ func TestStore_Revert(t *testing.T) {
 		t.Errorf("hidden where no versions are kept: %v", err)
 	}
 	storagetest.Read(t, plain, "a")
+}
+
+// Keys that users of S3 have and comeback would give to nothing go back like others, asked
+// for as they are.
+func TestFake_RevertOddKeys(t *testing.T) {
+	var asked []string
+	s := at(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+		path, query, _ := strings.Cut(r.RequestURI, "?")
+		switch {
+		case strings.HasPrefix(query, "versioning"):
+			fmt.Fprint(w, "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>")
+		case r.Method == http.MethodPut:
+			asked = append(asked, path+" from "+r.Header.Get("x-amz-copy-source"))
+			w.Header().Set("x-amz-version-id", "v2")
+			fmt.Fprint(w, `<CopyObjectResult><ETag>"e"</ETag></CopyObjectResult>`)
+		case r.Method == http.MethodDelete:
+			asked = append(asked, path)
+			w.Header().Set("x-amz-version-id", "v3")
+			w.WriteHeader(http.StatusNoContent)
+		case r.Method == http.MethodHead:
+			w.Header().Set("ETag", `"e"`)
+		default:
+			w.WriteHeader(http.StatusNotImplemented)
+			fmt.Fprint(w, "<Error><Code>NotImplemented</Code><Message>no</Message></Error>")
+		}
+	}), s3.Options{})
+	reverter, ok := storage.As[storage.Reverter](s)
+	if !ok {
+		t.Fatal("the store cannot go back")
+	}
+	for _, key := range []string{"a//b", "/x.jpg", "./x", "a/../b", "a/", "nul\x00"} {
+		asked = nil
+		path := "/backups/" + strings.ReplaceAll(key, "\x00", "%00")
+		if _, err := reverter.Revert(t.Context(), storage.Object{Key: key, Version: "v1", Revision: "e"}); err != nil {
+			t.Errorf("%q: %v", key, err)
+		}
+		if err := reverter.Hide(t.Context(), key); err != nil {
+			t.Errorf("%q: %v", key, err)
+		}
+		if want := []string{path + " from " + path[1:] + "?versionId=v1", path}; !slices.Equal(asked, want) {
+			t.Errorf("asked for %q, want %q", asked, want)
+		}
+	}
+	_, err := reverter.Revert(t.Context(), storage.Object{Version: "v1"})
+	check(t, "revert nothing", err, storage.ErrConfig, "the key is empty")
+	check(t, "hide nothing", reverter.Hide(t.Context(), ""), storage.ErrConfig, "the key is empty")
 }
