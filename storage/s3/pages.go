@@ -225,8 +225,18 @@ func readVersions(d *document, root []byte) any {
 			r := d.record(name)
 			out.DeleteMarkers = append(out.DeleteMarkers, types.DeleteMarkerEntry{Key: told(r, hasKey, &r.key), VersionId: told(r, hasVersion, &r.version),
 				LastModified: told(r, hasModified, &r.modified), IsLatest: told(r, hasLatest, &r.latest)})
+		case "CommonPrefixes":
+			var p types.CommonPrefix
+			d.each(name, func(name []byte) {
+				if string(name) == "Prefix" {
+					p.Prefix = d.value(name)
+				} else {
+					d.other(name, "Prefix")
+				}
+			})
+			out.CommonPrefixes = append(out.CommonPrefixes, p)
 		default:
-			d.other(name, "Name", "IsTruncated", "NextKeyMarker", "NextVersionIdMarker", "EncodingType", "Version", "DeleteMarker")
+			d.other(name, "Name", "IsTruncated", "NextKeyMarker", "NextVersionIdMarker", "EncodingType", "Version", "DeleteMarker", "CommonPrefixes")
 		}
 	})
 	return out

@@ -49,44 +49,30 @@ func (s *store) Versioning(ctx context.Context) (storage.Versioning, error) {
 	return v, nil
 }
 
-// Versions asks for a page while the one before it is consumed. The service
-// gives versions and marks of deletion apart; of one key they are put together
-// by their times, and a version that a service repeats comes once.
+// Versions asks for pages while others are consumed. The service gives versions and
+// marks of deletion apart; of one key they are put together by their times, and a version
+// that a service repeats comes once.
 func (s *store) Versions(ctx context.Context, prefix string) iter.Seq2[storage.Version, error] {
-	ask := func(ctx context.Context, at place) ([]storage.Version, place, error) {
-		page, err := s.client.ListObjectVersions(ctx, &s3.ListObjectVersionsInput{Bucket: &s.bucket, Prefix: s.key(prefix), MaxKeys: aws.Int32(pageSize),
-			EncodingType: types.EncodingTypeUrl, KeyMarker: optional(at.key), VersionIdMarker: optional(at.version)})
-		if err != nil {
-			return nil, place{}, err
-		}
-		if page.Name == nil {
-			return nil, place{}, s.noList("the answer is not that of an S3 service")
-		}
-		found, err := s.versionsOf(page)
-		if err != nil || !aws.ToBool(page.IsTruncated) {
-			return found, place{}, err
-		}
-		next := place{key: marker(page), version: aws.ToString(page.NextVersionIdMarker)}
-		return found, next, s.goesOn(at, next)
-	}
 	return func(yield func(storage.Version, error) bool) {
 		var same []storage.Version // of the key whose versions may go on on the next page
-		for page, err := range ahead(ctx, ask) {
+		whole := s.listVersions(ctx, prefix, func(page []storage.Version, err error) bool {
 			if err != nil {
-				yield(storage.Version{}, s.refusal(ctx, "list", "", err))
-				return
+				return yield(storage.Version{}, s.refusal(ctx, "list", "", err))
 			}
 			for _, v := range page {
 				if len(same) > 0 && same[0].Key != v.Key {
 					if !yieldKey(same, yield) {
-						return
+						return false
 					}
 					same = nil
 				}
 				same = append(same, v)
 			}
+			return true
+		})
+		if whole {
+			yieldKey(same, yield)
 		}
-		yieldKey(same, yield)
 	}
 }
 
