@@ -117,13 +117,21 @@ type TableChange struct {
 	Inserted int64 `json:"inserted,string,omitempty"`
 	Updated  int64 `json:"updated,string,omitempty"`
 	Deleted  int64 `json:"deleted,string,omitempty"`
-	Created  bool  `json:"created,omitempty"`
-	Dropped  bool  `json:"dropped,omitempty"`
+	// Left are those of the updated rows that went to another partition, and count as
+	// updated here alone. Arrived are rows that an update brought from one: a
+	// partition that got nothing else is listed for them.
+	Left    int64 `json:"left,string,omitempty"`
+	Arrived int64 `json:"arrived,string,omitempty"`
+	Created bool  `json:"created,omitempty"`
+	Dropped bool  `json:"dropped,omitempty"`
 	// Truncated lost all rows; Rewritten kept them (VACUUM FULL, CLUSTER,
 	// ALTER TABLE).
 	Truncated bool `json:"truncated,omitempty"`
 	Rewritten bool `json:"rewritten,omitempty"`
 }
+
+// Grew is by how many rows the table grew, of what was neither made nor emptied.
+func (c TableChange) Grew() int64 { return c.Inserted - c.Deleted + c.Arrived - c.Left }
 
 // ObjectChange is a database or tablespace that came or went.
 type ObjectChange struct {

@@ -132,6 +132,15 @@ func TestBackup(t *testing.T) {
 	if err := os.WriteFile(b.book, append(text, "\n```yaml\ncheck: it is what the log made of what was recorded\non: database\nsound: [record]\n```\n"...), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	conn, err := pgx.Connect(ctx, b.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, "create table parcels (id int, state text) partition by list (state); create table parcels_open partition of parcels for values in ('open'); "+
+		"create table parcels_closed partition of parcels for values in ('closed'); insert into parcels select i, 'open' from generate_series(1, 9) i"); err != nil {
+		t.Fatal(err)
+	}
 	got := b.run(ctx, "backup", b.book)
 	got.has(t, recovery.CameBack, "database   dump     database/shop-", "database   base     base/", "uploads    snapshot uploads/snapshots/", "config     snapshot config/snapshots/",
 		"code       bundle   code/code-", "in nearby, offsite", "each with its digest",
@@ -140,17 +149,13 @@ func TestBackup(t *testing.T) {
 		t.Fatalf("%s%s", got.out, got.err)
 	}
 	// The latest moment is a commit after the backup that no file belongs to.
-	conn, err := pgx.Connect(ctx, b.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
 	for _, sql := range []string{
 		"create table since_the_backup (n int)", "insert into since_the_backup select generate_series(1, 70)",
 		"insert into sessions (token, customer_id, expires_at) select 'since ' || i, 1, now() from generate_series(1, 90) i; delete from sessions where token like 'since 1%'",
 		"begin; delete from sessions; savepoint a; delete from carts; rollback to a; rollback",
 		"begin; savepoint a; delete from carts; rollback to a; delete from carts where id = (select min(id::text)::uuid from carts); commit",
 		"update products set name = name || '!' where id % 2 = 0",
+		"update parcels set state = 'closed' where id <= 4",
 		"alter table customers add touched int default 7",
 		"alter table sessions rename to visits; insert into visits (token, customer_id, expires_at) select 'later ' || i, 1, now() from generate_series(1, 9) i",
 	} {

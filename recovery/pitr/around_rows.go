@@ -39,7 +39,7 @@ func (s *sizes) before(t *recovery.Transaction) {
 				// A table of that name has other rows from here on back.
 				s.lost[key] = true
 			}
-			s.since[key] += c.Deleted - c.Inserted
+			s.since[key] -= c.Grew()
 		}
 		if s.lost[key] {
 			c.Rows = -1

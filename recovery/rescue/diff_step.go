@@ -137,7 +137,11 @@ func (a Args) tables(ctx context.Context, before *pgx.Conn) ([]Selected, error) 
 	case a.All:
 		return All(ctx, before)
 	case len(a.Tables) > 0:
-		return Find(ctx, before, a.Tables, nil)
+		all := slices.Clone(a.Changes)
+		for _, further := range a.Further {
+			all = append(all, further.Changes...)
+		}
+		return Find(ctx, before, a.Tables, all)
 	}
 	return Find(ctx, before, nil, a.Changes)
 }

@@ -14,8 +14,10 @@ import (
 // Find finds in a copy the tables that people name, "carts" or "app.carts", and
 // those that a transaction changed: by the number of their file, which a copy
 // from just before it has, or else by their name. Of a partitioned table only
-// the partitions that were changed are read. Those that hold nothing to bring
-// back, such as sequences, are left out.
+// the partitions that were changed are read, all of them where the transaction put
+// rows into a table that it made: they may have come from there. Of tables that people
+// name the changes tell only with which partitions the named ones exchanged rows. Those
+// that hold nothing to bring back, such as sequences, are left out.
 func Find(ctx context.Context, copy *pgx.Conn, named []string, changes []recovery.TableChange) ([]Selected, error) {
 	tx, _, err := beginCopy(ctx, copy, pgx.ReadCommitted)
 	if err != nil {
@@ -33,10 +35,14 @@ func Find(ctx context.Context, copy *pgx.Conn, named []string, changes []recover
 			table = r.root
 		}
 		i := slices.IndexFunc(found, func(s Selected) bool { return s.Name == table })
-		if i < 0 {
-			found, i = append(found, Selected{Name: table}), len(found)
-		}
-		if leaf != table && !slices.Contains(found[i].Leaves, leaf) {
+		switch {
+		case leaf == table && i < 0:
+			found = append(found, Selected{Name: table})
+		case leaf == table:
+			found[i].Leaves = nil
+		case i < 0:
+			found = append(found, Selected{table, []Name{leaf}})
+		case len(found[i].Leaves) > 0 && !slices.Contains(found[i].Leaves, leaf):
 			found[i].Leaves = append(found[i].Leaves, leaf)
 		}
 	}
@@ -51,15 +57,30 @@ func Find(ctx context.Context, copy *pgx.Conn, named []string, changes []recover
 		}
 		add(r)
 	}
+	anew := false
 	for _, c := range changes {
 		if c.Database != 0 && c.Database != database {
 			continue
 		}
-		if r, ok := relations.changed(c); ok && r.kind == "r" {
+		r, ok := relations.changed(c)
+		anew = anew || !ok && c.Created && (c.Arrived > 0 || c.Inserted > 0 && len(named) == 0)
+		switch {
+		case !ok || r.kind != "r":
+		case len(named) == 0, c.Left+c.Arrived > 0 && inPart(found, r.root):
 			add(r)
 		}
 	}
+	for i := range found {
+		if anew {
+			found[i].Leaves = nil
+		}
+	}
 	return found, nil
+}
+
+// inPart reports whether some partitions of a table are read, and not all.
+func inPart(found []Selected, root Name) bool {
+	return slices.ContainsFunc(found, func(s Selected) bool { return s.Name == root && len(s.Leaves) > 0 })
 }
 
 // Selected is a table to bring rows back of, and the partitions of it to read

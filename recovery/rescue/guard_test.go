@@ -340,6 +340,11 @@ func TestFind(t *testing.T) {
 	if err != nil || len(found) != 2 || found[0].String() != "m" || found[0].Leaves[0].String() != "m1" || found[1].Name != name("a.b") {
 		t.Errorf("found %+v, %v", found, err)
 	}
+	for _, named := range [][]string{{"m", "m1"}, {"m1", "m"}} {
+		if found, err := rescue.Find(within(t), conn, named, nil); err != nil || len(found) != 1 || len(found[0].Leaves) != 0 {
+			t.Errorf("a table, and a part of it: %+v, %v", found, err)
+		}
+	}
 	for table, want := range map[string]string{"a.b": "is several tables", "nothing": "has no table nothing", "v": "has no table v"} {
 		if _, err := rescue.Find(within(t), conn, []string{table}, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", table, err)

@@ -354,6 +354,49 @@ func TestSteps_severalPartitions(t *testing.T) {
 	}
 }
 
+// Rows that a transaction moved to another partition are in both: what left comes back,
+// and what arrived is told and goes where that is chosen, also in a partition that the
+// transaction made, and where only the partition that they left is named.
+func TestSteps_movedBetweenPartitions(t *testing.T) {
+	name := func(of string) recovery.Relation { return recovery.Relation{Name: of} }
+	left := recovery.TableChange{Relation: name("fresh"), Updated: 9, Left: 9}
+	for what, c := range map[string]struct {
+		harm    string
+		tables  []string
+		changes []recovery.TableChange
+	}{
+		"a partition that was there":        {"update orders set status = 'archived'", nil, []recovery.TableChange{left, {Relation: name("archived"), Arrived: 9}}},
+		"the partition that they left":      {"update orders set status = 'archived'", []string{"fresh"}, []recovery.TableChange{left, {Relation: name("archived"), Arrived: 9}}},
+		"a partition that was made":         {"create table gone partition of orders for values in ('gone'); update orders set status = 'gone' where status = 'new'", nil, []recovery.TableChange{left, {Relation: name("gone"), Arrived: 9, Created: true}}},
+		"made, and only what left is named": {"create table gone partition of orders for values in ('gone'); update orders set status = 'gone' where status = 'new'", []string{"fresh"}, []recovery.TableChange{left, {Relation: name("gone"), Arrived: 9, Created: true}}},
+		"written into what was made":        {"create table gone partition of orders for values in ('gone'); with old as (delete from fresh returning *) insert into orders select id, 'gone' from old", nil, []recovery.TableChange{{Relation: name("fresh"), Deleted: 9}, {Relation: name("gone"), Inserted: 9, Created: true}}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			w := newWorld(t, `create table orders (id int, status text, primary key (id, status)) partition by list (status);
+				create table fresh partition of orders for values in ('new'); create table archived partition of orders for values in ('archived');
+				insert into orders select n, 'new' from generate_series(1, 9) n; insert into orders select n, 'archived' from generate_series(10, 19) n`)
+			const content = "select string_agg(orders::text, ' ' order by id, status) from orders"
+			was := w.rows(content)
+			w.harm(c.harm)
+			s := newStage(w)
+			a := w.args(c.tables...)
+			a.Changes = c.changes
+			if o := s.must(a, rescue.KindDiff); o.Facts["difference of orders"] != "9 removed, 0 changed, 9 added" {
+				t.Errorf("what it did: %v", o.Facts)
+			}
+			if o := s.must(a, rescue.KindPreview); o.Facts["rescue of orders"] != "9 to insert, 9 added since, left there" {
+				t.Errorf("what would be brought back by itself: %v", o.Facts)
+			}
+			a.Choices = []rescue.Chosen{{Table: "orders", Remove: true}}
+			s.must(a, rescue.KindPreview)
+			s.must(a, rescue.KindApply)
+			if got := w.rows(content); got != was {
+				t.Errorf("after the rescue\n%s\nand before the harm\n%s", got, was)
+			}
+		})
+	}
+}
+
 // Where the address of live leads elsewhere by now, nothing is asked there and nothing
 // is written, whatever another session has found: the session that changes live proves
 // itself whom it is with.

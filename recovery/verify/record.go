@@ -127,7 +127,7 @@ func (c changes) add(t recovery.Transaction, database uint32) {
 			of = &change{}
 			c[table.Name] = of
 		}
-		of.rows += table.Inserted - table.Deleted
+		of.rows += table.Grew()
 		of.anew = of.anew || table.Created || table.Dropped || table.Truncated || table.Rewritten
 	}
 }

@@ -111,8 +111,8 @@ func (w *writer) move(ctx context.Context) {
 		w.err = w.conn.QueryRow(ctx, "select count(*) from parted_1 where id = any($1::int[])", ids).Scan(&first)
 	}
 	n = w.exec(ctx, "update parted set k = 3 - k where id = any($1::int[])", ids)
-	w.change("parted_1", func(e *effect) { e.updated += first })
-	w.change("parted_2", func(e *effect) { e.updated += n - first })
+	w.change("parted_1", func(e *effect) { e.updated, e.left, e.arrived = e.updated+first, e.left+first, e.arrived+n-first })
+	w.change("parted_2", func(e *effect) { e.updated, e.left, e.arrived = e.updated+n-first, e.left+n-first, e.arrived+first })
 }
 
 func (w *writer) unlogged(ctx context.Context) {

@@ -28,7 +28,7 @@ type Truth struct {
 }
 
 // Show writes what was done to each table as the tests write it down:
-// "orders +3 ~1 -2", "carts truncated".
+// "orders +3 ~1 -2", "carts truncated"; "<2" rows that left a partition, ">2" that arrived.
 func Show(tables []recovery.TableChange) []string {
 	var lines []string
 	for _, c := range tables {
@@ -39,7 +39,7 @@ func Show(tables []recovery.TableChange) []string {
 		for _, n := range []struct {
 			sign string
 			n    int64
-		}{{"+", c.Inserted}, {"~", c.Updated}, {"-", c.Deleted}} {
+		}{{"+", c.Inserted}, {"~", c.Updated}, {"-", c.Deleted}, {"<", c.Left}, {">", c.Arrived}} {
 			if n.n != 0 {
 				line += fmt.Sprintf(" %s%d", n.sign, n.n)
 			}

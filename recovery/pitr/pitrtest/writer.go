@@ -19,7 +19,7 @@ type effect struct {
 	created, dropped, truncated bool
 }
 
-type counts struct{ inserted, updated, deleted int64 }
+type counts struct{ inserted, updated, deleted, left, arrived int64 }
 
 // writer writes transactions with known effects, side by side with others. Rows
 // and tables that it changes are its own, so that it never waits for another.
@@ -122,8 +122,9 @@ func lines(effects map[string]effect) []string {
 	for name, e := range effects {
 		c := recovery.TableChange{Relation: recovery.Relation{Name: name}, Inserted: e.before.inserted + e.inserted,
 			Updated: e.before.updated + e.updated, Deleted: e.before.deleted + e.deleted,
+			Left: e.before.left + e.left, Arrived: e.before.arrived + e.arrived,
 			Created: e.created, Dropped: e.dropped, Truncated: e.truncated}
-		if c.Inserted+c.Updated+c.Deleted != 0 || e.created || e.dropped || e.truncated {
+		if c.Inserted+c.Updated+c.Deleted+c.Arrived != 0 || e.created || e.dropped || e.truncated {
 			tables = append(tables, c)
 		}
 	}

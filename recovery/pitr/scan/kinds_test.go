@@ -61,8 +61,9 @@ var kinds = []struct {
 	{name: "drop both", sql: "drop table t, kept", want: "kept dropped"},
 	{name: "partitions", sql: "create table parted (id int, k int, note text) partition by list (k); create table parted_1 partition of parted for values in (1); create table parted_2 partition of parted for values in (2)", want: "parted_1 created; parted_2 created"},
 	{name: "into partitions", sql: "insert into parted select i, 1 + i % 2 from generate_series(1, 10) i", want: "parted_1 +5; parted_2 +5"},
-	{name: "between partitions", sql: "update parted set k = 2 where id in (2, 4, 6)", want: "parted_1 ~3"},
-	{name: "between partitions with a long value", sql: "update parted set k = 1, note = (select string_agg(md5(i::text), '') from generate_series(1, 3000) i) where id = 2", want: "parted_2 ~1"},
+	{name: "between partitions", sql: "update parted set k = 2 where id in (2, 4, 6)", want: "parted_1 ~3 <3; parted_2 >3"},
+	{name: "between partitions with a long value", sql: "update parted set k = 1, note = (select string_agg(md5(i::text), '') from generate_series(1, 3000) i) where id = 2", want: "parted_1 >1; parted_2 ~1 <1"},
+	{name: "between partitions in savepoints", sql: "savepoint a; update parted set k = 2 where id = 8; rollback to a; savepoint b; update parted set k = 2 where id = 10; release b; insert into parted values (11, 2); delete from parted where id = 4", want: "parted_1 ~1 <1; parted_2 +1 -1 >1"},
 	{name: "copy", sql: "insert into carts select generate_series(1, 1000); delete from carts where id <= 10", want: "carts +1000 -10"},
 	{name: "unlogged", sql: "create unlogged table scratchpad (id int primary key, note text)", want: "scratchpad created"},
 	{name: "into unlogged", sql: "insert into scratchpad select i, 'x' from generate_series(1, 100) i; insert into carts values (1)", want: "carts +1"},
@@ -165,6 +166,8 @@ func totals(tx recovery.Transaction) recovery.TableChange {
 		sum.Inserted += c.Inserted
 		sum.Updated += c.Updated
 		sum.Deleted += c.Deleted
+		sum.Left += c.Left
+		sum.Arrived += c.Arrived
 		sum.Created = sum.Created || c.Created
 		sum.Dropped = sum.Dropped || c.Dropped
 		sum.Truncated = sum.Truncated || c.Truncated
@@ -197,6 +200,10 @@ func withoutNames(lines []string) recovery.TableChange {
 					sum.Updated += n
 				case '-':
 					sum.Deleted += n
+				case '<':
+					sum.Left += n
+				case '>':
+					sum.Arrived += n
 				}
 			}
 		}

@@ -135,9 +135,7 @@ func (n *namer) tables(f *finished) []recovery.TableChange {
 			// Its rows are in the new one.
 			kept := rows[m.relation.new.file]
 			kept.file = m.relation.new.file
-			kept.inserted += given.inserted
-			kept.updated += given.updated
-			kept.deleted += given.deleted
+			kept.add(given)
 			rows[kept.file] = kept
 		}
 	}
@@ -156,7 +154,7 @@ func (n *namer) tables(f *finished) []recovery.TableChange {
 // which nothing was done in the end.
 func sorted(list []recovery.TableChange) []recovery.TableChange {
 	list = slices.DeleteFunc(list, func(c recovery.TableChange) bool {
-		return rowsOf(c) == 0 && !c.Created && !c.Dropped && !c.Truncated && !c.Rewritten
+		return rowsOf(c) == 0 && c.Arrived == 0 && !c.Created && !c.Dropped && !c.Truncated && !c.Rewritten
 	})
 	slices.SortFunc(list, func(a, b recovery.TableChange) int {
 		return cmp.Or(cmp.Compare(rowsOf(b), rowsOf(a)), cmp.Compare(a.Database, b.Database),
@@ -291,4 +289,6 @@ func add(c *recovery.TableChange, n rowCount) {
 	c.Inserted += max(n.inserted, 0)
 	c.Updated += n.updated
 	c.Deleted += n.deleted
+	c.Left += n.left
+	c.Arrived += n.arrived
 }

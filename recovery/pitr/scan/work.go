@@ -29,6 +29,9 @@ type work struct {
 type rowCount struct {
 	file
 	inserted, updated, deleted int64
+	// left are updated rows that went to another partition, arrived those that came
+	// from one.
+	left, arrived int64
 }
 
 // deedKind is a record that tells what became of a relation.
@@ -65,6 +68,15 @@ type place struct {
 	offset uint16
 }
 
+// add adds what was done elsewhere, or to another file of the same table.
+func (c *rowCount) add(o rowCount) {
+	c.inserted += o.inserted
+	c.updated += o.updated
+	c.deleted += o.deleted
+	c.left += o.left
+	c.arrived += o.arrived
+}
+
 // count is the counter of a file.
 func (w *work) count(f file) *rowCount {
 	if w.last < len(w.rows) && w.rows[w.last].file == f {
@@ -88,6 +100,7 @@ func (w *work) insert(f file, n int64, at recovery.LSN) {
 	if w.moves > 0 && n > 0 {
 		w.moves--
 		n--
+		w.count(f).arrived++
 		if n == 0 {
 			return
 		}
@@ -100,7 +113,9 @@ func (w *work) delete(f file, flags uint32) {
 	case flags&deleteIsSuper != 0:
 		w.count(f).inserted--
 	case flags&deleteIsMove != 0:
-		w.count(f).updated++
+		c := w.count(f)
+		c.updated++
+		c.left++
 		w.moves++
 	default:
 		w.count(f).deleted++
@@ -229,7 +244,9 @@ func (w *work) joinAll(works []*work) {
 	for _, o := range works {
 		w.join(o)
 		if o.moves > 0 && at != 0 {
-			w.count(arrived).inserted--
+			c := w.count(arrived)
+			c.inserted--
+			c.arrived++
 			o.moves--
 		}
 		w.moves += o.moves
@@ -246,10 +263,7 @@ func (w *work) join(o *work) {
 	}
 	w.bytes += o.bytes
 	for _, c := range o.rows {
-		t := w.count(c.file)
-		t.inserted += c.inserted
-		t.updated += c.updated
-		t.deleted += c.deleted
+		w.count(c.file).add(c)
 	}
 	w.deeds = append(w.deeds, o.deeds...)
 	w.wants = append(w.wants, o.wants...)
