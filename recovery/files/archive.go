@@ -59,7 +59,7 @@ func restoreArchive(ctx context.Context, env recovery.Env, s *scratch, t *tree) 
 		}
 	}
 	env.Meter().Phase("make links, dress directories", 0, recovery.NoUnit)
-	if err := t.finish(a.late.records); err != nil {
+	if err := t.finish(a.late.records, a.order()); err != nil {
 		return nil, err
 	}
 	if a.private, err = s.undescribed(a.late.records); err != nil {
@@ -189,7 +189,7 @@ func (a *archive) entry(h *tar.Header, body io.Reader) error {
 		if name == "." {
 			return fmt.Errorf("%w: %s is a file and the tree itself", storage.ErrCorrupt, show(h.Name))
 		}
-		return tarDamage(a.tree.put(r, body))
+		return tarDamage(a.file(r, body))
 	case tar.TypeDir:
 		r.Type = Directory
 	case tar.TypeSymlink:
@@ -215,6 +215,23 @@ func (a *archive) entry(h *tar.Header, body io.Reader) error {
 	}
 	if r.Type != Directory && (name == "." || r.Link == "") {
 		return fmt.Errorf("%w: %s leads nowhere", storage.ErrCorrupt, show(h.Name))
+	}
+	return a.late.add(r)
+}
+
+// file writes a file, or puts it aside until its turn comes: where a link or a directory
+// came before it under its name, a hard link leads to what its name was, or what it lies in
+// was a file. Whatever the archive has twice, as one does that was appended to, is in the end
+// what tar would have made of it.
+func (a *archive) file(r Record, body io.Reader) error {
+	if !a.late.names(r.Path) {
+		if err := a.tree.put(r, body); !errors.Is(err, errOther) {
+			return err
+		}
+	}
+	r.At = a.entries
+	if err := a.tree.putAside(r, body); err != nil {
+		return err
 	}
 	return a.late.add(r)
 }

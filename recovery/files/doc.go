@@ -10,9 +10,10 @@
 //
 //	tar -C /srv/shop -cz uploads | aws s3 cp - "s3://backups/uploads/$(date +%F).tar.gz"
 //
-// and snapshots, its own open format (snapshot.go), which [Capture] writes: new
-// content in packs of tens of megabytes, one manifest that says which file is
-// where, restorable by hand with zstd and tar. A snapshot restores by parallel
+// Of names that an archive has more than once, because it was appended to, the last counts,
+// as it does for tar. It also reads snapshots, its own open format (snapshot.go), which
+// [Capture] writes: new content in packs of tens of megabytes, one manifest that says which
+// file is where, restorable by hand with zstd and tar. A snapshot restores by parallel
 // reads of those parts of packs that hold its files, in bounded memory, and each
 // file is held against its SHA-256.
 //

@@ -7,32 +7,85 @@ import (
 	"iter"
 	"path"
 	"strings"
+	"syscall"
 	"time"
 
 	"comeback/storage"
 )
 
 // finish makes the links and dresses the directories of a tree whose files are
-// all there. It goes three times through the records, in any order, and may be
-// repeated: what an earlier attempt has made stays.
-func (t *tree) finish(late func() iter.Seq2[Record, error]) error {
-	for _, pass := range []func(Record) error{t.directory, t.link} {
-		for r, err := range late() {
-			if err == nil {
-				err = pass(r)
-			}
-			if err != nil {
-				return err
-			}
+// all there, and brings the files that were put aside. It goes through the records in
+// their order, and then once more. It may be repeated: what an earlier attempt has made
+// stays, or is made again.
+func (t *tree) finish(late func() iter.Seq2[Record, error], o *order) error {
+	if err := o.look(late); err != nil {
+		return err
+	}
+	n, aside := int64(0), false
+	for r, err := range late() {
+		if err != nil {
+			return err
+		}
+		n++
+		aside = aside || r.Type == File
+		made, err := o.turn(n, r)
+		if err == nil && !made {
+			err = t.make(n, r, o)
+		}
+		if err != nil {
+			return err
 		}
 	}
-	// Last, when nothing is made in them any more. A directory that its own
-	// user may not enter is closed after those in it.
+	if aside {
+		if err := t.clearAside(n, o); err != nil {
+			return err
+		}
+	}
+	return t.dressAll(late, o)
+}
+
+// make brings what a record describes into the tree, in the place of what came before.
+func (t *tree) make(n int64, r Record, o *order) error {
+	switch r.Type {
+	case Directory:
+		if err := t.directory(r, o); err != nil {
+			return fmt.Errorf("make directory %s: %w", show(r.Path), err)
+		}
+	case File:
+		free, err := t.vacate(n, r, "a file", o)
+		if err == nil && free {
+			err = t.fromAside(r)
+		}
+		if err != nil {
+			return fmt.Errorf("write %s: %w", show(r.Path), err)
+		}
+	default:
+		free, err := t.vacate(n, r, "a link", o)
+		if err == nil && free {
+			err = t.link(r)
+		}
+		if err != nil {
+			return fmt.Errorf("link %s to %s: %w", show(r.Path), show(r.Link), err)
+		}
+	}
+	return nil
+}
+
+// dressAll dresses the directories last, when nothing is made in them any more. A directory
+// that its own user may not enter is closed after those in it.
+func (t *tree) dressAll(late func() iter.Seq2[Record, error], o *order) error {
 	var closed []Record
+	n := int64(0)
 	for r, err := range late() {
+		n++
 		switch {
 		case err != nil:
 			return err
+		case o.replaced(n, r.Path):
+		case r.Type == Symlink && leadsOut(r):
+			t.outside.Add(1)
+			says := show(r.Path) + " to " + show(r.Link)
+			t.leads.CompareAndSwap(nil, &says)
 		case r.Type != Directory:
 		case !t.give && r.Mode&0o300 != 0o300:
 			closed = append(closed, r)
@@ -50,14 +103,62 @@ func (t *tree) finish(late func() iter.Seq2[Record, error]) error {
 	return nil
 }
 
-func (t *tree) directory(r Record) error {
-	if r.Type != Directory {
+// directory makes a directory, in the place of a file or a link that came before it.
+func (t *tree) directory(r Record, o *order) error {
+	if err := t.reach(path.Dir(r.Path)); err != nil {
+		return err
+	}
+	info, err := t.root.Lstat(r.Path)
+	if err == nil && !info.IsDir() && o != nil {
+		if err := t.root.Remove(r.Path); err != nil {
+			return err
+		}
+	}
+	return t.mkdir(r.Path)
+}
+
+// reach makes a directory and those above it, and sees that each of them is one: a link is
+// not followed, wherever it leads.
+func (t *tree) reach(name string) error {
+	if name == "." || name == t.reached || strings.HasPrefix(t.reached, name+"/") {
 		return nil
 	}
-	if err := t.mkdir(r.Path); err != nil {
-		return fmt.Errorf("make directory %s: %w", show(r.Path), err)
+	if err := t.reach(path.Dir(name)); err != nil {
+		return err
 	}
+	if err := t.mkdir(name); err != nil {
+		return err
+	}
+	t.reached = name
 	return nil
+}
+
+// vacate makes room for a file or a link: whatever came before it under its name goes. A
+// directory with something in it stays, which is right where a later record wants another
+// thing there: then the name is not free.
+func (t *tree) vacate(n int64, r Record, what string, o *order) (free bool, err error) {
+	if err := t.reach(path.Dir(r.Path)); err != nil {
+		return false, err
+	}
+	info, err := t.root.Lstat(r.Path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return true, nil
+	case err != nil:
+		return false, err
+	case !info.IsDir():
+		return true, t.root.Remove(r.Path)
+	case o.again(r.Path):
+		t.reached = ""
+		err := t.root.Remove(r.Path)
+		if err == nil || !errors.Is(err, syscall.ENOTEMPTY) && !errors.Is(err, syscall.EEXIST) {
+			return err == nil, err
+		}
+		if o.replaced(n, r.Path) {
+			return false, nil
+		}
+	}
+	return false, fmt.Errorf("%w: it is %s and a directory", storage.ErrCorrupt, what)
 }
 
 func (t *tree) dressDirectory(r Record) error {
@@ -78,33 +179,8 @@ func (t *tree) dressDirectory(r Record) error {
 	return nil
 }
 
-// link makes a symbolic or a hard link, unless it is there.
+// link makes a symbolic or a hard link.
 func (t *tree) link(r Record) error {
-	if r.Type == Directory {
-		return nil
-	}
-	if err := t.mkdir(path.Dir(r.Path)); err != nil {
-		return fmt.Errorf("link %s: %w", show(r.Path), err)
-	}
-	if err := t.makeLink(r); err != nil {
-		return fmt.Errorf("link %s to %s: %w", show(r.Path), show(r.Link), err)
-	}
-	return nil
-}
-
-func (t *tree) makeLink(r Record) error {
-	info, err := t.root.Lstat(r.Path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return err
-	case info.IsDir():
-		return fmt.Errorf("%w: it is a link and a directory", storage.ErrCorrupt)
-	default:
-		if err := t.root.Remove(r.Path); err != nil {
-			return err
-		}
-	}
 	if r.Type == HardLink {
 		if r.Link == r.Path {
 			return fmt.Errorf("%w: it is a link to itself", storage.ErrCorrupt)
@@ -117,11 +193,6 @@ func (t *tree) makeLink(r Record) error {
 	}
 	if err := t.root.Symlink(r.Link, r.Path); err != nil {
 		return err
-	}
-	if leadsOut(r) {
-		t.outside.Add(1)
-		says := show(r.Path) + " to " + show(r.Link)
-		t.leads.CompareAndSwap(nil, &says)
 	}
 	return t.own(r, func(uid, gid int) error { return t.root.Lchown(r.Path, uid, gid) })
 }

@@ -29,6 +29,8 @@ type passed struct {
 	LeftOut  []string `json:"left_out,omitempty"`
 	Absolute int64    `json:"absolute,string,omitempty"`
 	Attrs    int64    `json:"attrs,string,omitempty"`
+	// Made are so many of the spool's records whose links and directories are made for good.
+	Made int64 `json:"made,string,omitempty"`
 	// All says that every file is there, Whole that the tree is as well.
 	All   bool `json:"all,omitempty"`
 	Whole bool `json:"whole,omitempty"`
@@ -120,6 +122,16 @@ func (p *position) all(_ context.Context, a *archive) error {
 	return errors.Join(p.Add(p.now), p.Sync())
 }
 
+// made notes that so many late records are done: they are durable before the note is, and
+// the note before what comes next.
+func (p *position) made(n int64) error {
+	if err := p.Sync(); err != nil {
+		return err
+	}
+	p.now.Made = n
+	return errors.Join(p.Add(p.now), p.Sync())
+}
+
 // whole notes that the tree is complete: it is durable before the note is.
 func (p *position) whole(*tree) error {
 	if err := p.Sync(); err != nil {
@@ -134,6 +146,7 @@ type spool struct {
 	file *os.File
 	out  *bufio.Writer
 	size int64
+	repeats
 }
 
 // openSpool opens a spool and cuts it to what is believed of it.
@@ -148,7 +161,14 @@ func openSpool(path string, size int64) (*spool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keep links and directories for the end: %w", err)
 	}
-	return &spool{file: f, out: bufio.NewWriterSize(f, 64<<10), size: size}, nil
+	s := &spool{file: f, out: bufio.NewWriterSize(f, 64<<10), size: size, repeats: newRepeats()}
+	for r, err := range s.records() {
+		if err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		s.note(r)
+	}
+	return s, nil
 }
 
 func (s *spool) add(r Record) error {
@@ -157,6 +177,7 @@ func (s *spool) add(r Record) error {
 	if err != nil {
 		return fmt.Errorf("keep links and directories for the end: %w", err)
 	}
+	s.note(r)
 	return nil
 }
 

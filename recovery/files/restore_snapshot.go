@@ -105,7 +105,7 @@ func restoreSnapshot(ctx context.Context, env recovery.Env, s *scratch, t *tree)
 		return nil, err
 	}
 	env.Meter().Phase("make links, dress directories", 0, recovery.NoUnit)
-	if err := t.finish(func() iter.Seq2[Record, error] { return r.records(notFiles) }); err != nil {
+	if err := t.finish(func() iter.Seq2[Record, error] { return r.records(notFiles) }, nil); err != nil {
 		return nil, err
 	}
 	return r, errors.Join(l.Sync(), l.Add(written{Whole: true}), l.Sync())

@@ -165,13 +165,13 @@ func TestRestore_Hostile(t *testing.T) {
 		"through a link": {[]member{
 			{tar.Header{Name: "x", Typeflag: tar.TypeSymlink, Linkname: outside}, ""},
 			{tar.Header{Name: "x/evil"}, "2"}}, "a link and a directory", ""},
-		"a link over a file": {[]member{
+		"a file over a link": {[]member{
 			{tar.Header{Name: "x", Typeflag: tar.TypeSymlink, Linkname: filepath.Join(outside, "evil")}, ""},
-			{tar.Header{Name: "x"}, "2"}}, "", "1 link lead out"},
+			{tar.Header{Name: "x"}, "22"}}, "", ""},
 		"a hard link out":         {[]member{{tar.Header{Name: "x", Typeflag: tar.TypeLink, Linkname: "../../etc/passwd"}, ""}}, "leads out of the tree", ""},
 		"a hard link to nothing":  {[]member{{tar.Header{Name: "x", Typeflag: tar.TypeLink, Linkname: "nothing"}, ""}}, "not in the tree", ""},
 		"absolute names":          {[]member{{tar.Header{Name: "/etc/evil"}, "1"}}, "", "began with a slash"},
-		"a directory over a file": {[]member{{tar.Header{Name: "x"}, "1"}, {tar.Header{Name: "x/", Typeflag: tar.TypeDir}, ""}}, "a directory and something else", ""},
+		"a directory over a file": {[]member{{tar.Header{Name: "x"}, "1"}, {tar.Header{Name: "x/", Typeflag: tar.TypeDir}, ""}}, "", ""},
 		"a file in a file":        {[]member{{tar.Header{Name: "x"}, "1"}, {tar.Header{Name: "x/y"}, "2"}}, "x/y", ""},
 		"the later wins":          {[]member{{tar.Header{Name: "x"}, "1"}, {tar.Header{Name: "x"}, "22"}}, "", ""},
 	} {
@@ -187,7 +187,7 @@ func TestRestore_Hostile(t *testing.T) {
 			case end.Result == recovery.ResultPassed || !strings.Contains(says, test.says) || hint == "":
 				t.Errorf("the run ended as %s: %s (%s)", end.Result, says, hint)
 			}
-			if name == "the later wins" && !strings.Contains(restored, " 2 ") {
+			if (name == "the later wins" || name == "a file over a link") && !strings.Contains(restored, " 2 ") || name == "a directory over a file" && !strings.Contains(restored, `"x" d`) {
 				t.Errorf("restored is %s", restored)
 			}
 			if left, err := os.ReadDir(outside); err != nil || len(left) > 0 {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"comeback/storage"
@@ -21,6 +22,11 @@ import (
 // written through a link of the tree's own. It is safe for concurrent use.
 type tree struct {
 	root *os.Root
+	// aside is where files wait that come in the place of a link or a directory; it is made
+	// when there is one.
+	aside     *os.Root
+	asidePath string
+	reached   string // a directory that finish has seen to be one
 	// give says that files can be given to other users.
 	give bool
 
@@ -39,18 +45,29 @@ func openTree(dir string) (*tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the tree: %w", err)
 	}
-	return &tree{root: root, give: os.Geteuid() == 0, unset: unset{kept: dir + ".unset"}}, nil
+	return &tree{root: root, asidePath: dir + ".aside", give: os.Geteuid() == 0, unset: unset{kept: dir + ".unset"}}, nil
 }
 
-func (t *tree) Close() error { return t.root.Close() }
+func (t *tree) Close() error {
+	err := t.root.Close()
+	if t.aside != nil {
+		err = errors.Join(err, t.aside.Close())
+	}
+	return err
+}
 
 // put writes a file from body, which must give exactly its size and, where the
-// record has one, its digest.
+// record has one, its digest. Nothing is read of body where the failure is errOther.
 func (t *tree) put(r Record, body io.Reader) error {
 	out, err := t.create(r.Path)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", show(r.Path), err)
 	}
+	return t.fill(out, t.root, r.Path, r, body)
+}
+
+// fill writes a file that was just created, under the name that it has there.
+func (t *tree) fill(out *os.File, in *os.Root, name string, r Record, body io.Reader) error {
 	sum := sha256.New()
 	if r.SHA256 != "" {
 		body = io.TeeReader(body, sum)
@@ -64,6 +81,9 @@ func (t *tree) put(r Record, body io.Reader) error {
 		err = fmt.Errorf("%w: its SHA-256 is %x, and %s was recorded", storage.ErrCorrupt, sum.Sum(nil), r.SHA256)
 	default:
 		err = t.dress(out, r)
+	}
+	if err == nil {
+		err = in.Chtimes(name, time.Time{}, r.Modified)
 	}
 	if err = errors.Join(err, out.Close()); err != nil {
 		return fmt.Errorf("write %s: %w", show(r.Path), err)
@@ -79,7 +99,7 @@ func (t *tree) create(name string) (*os.File, error) {
 	const flags = os.O_WRONLY | os.O_CREATE | os.O_EXCL
 	out, err := t.root.OpenFile(name, flags, 0o600)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case notThere(err):
 		if err := t.mkdir(path.Dir(name)); err != nil {
 			return nil, err
 		}
@@ -93,6 +113,14 @@ func (t *tree) create(name string) (*os.File, error) {
 	return t.root.OpenFile(name, flags, 0o600)
 }
 
+// errOther says of a directory that something else has its name.
+var errOther = errors.New("is a directory and something else")
+
+// notThere reports whether nothing has a name, be it that what it lies in is no directory.
+func notThere(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
 // mkdir makes a directory and those above it, private until they are dressed.
 func (t *tree) mkdir(name string) error {
 	info, err := t.root.Lstat(name)
@@ -100,8 +128,8 @@ func (t *tree) mkdir(name string) error {
 	case err == nil && info.IsDir():
 		return nil
 	case err == nil:
-		return fmt.Errorf("%w: %s is a directory and something else", storage.ErrCorrupt, show(name))
-	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: %s %w", storage.ErrCorrupt, show(name), errOther)
+	case !notThere(err):
 		return err
 	}
 	if err := t.mkdir(path.Dir(name)); err != nil {
@@ -113,7 +141,7 @@ func (t *tree) mkdir(name string) error {
 	return nil
 }
 
-// dress gives an open file its owner, attributes, mode and time. The mode comes after the
+// dress gives an open file its owner, attributes and mode. The mode comes after the
 // owner, whose change takes the set-user-ID bit away, and capabilities.
 func (t *tree) dress(out *os.File, r Record) error {
 	if err := t.own(r, out.Chown); err != nil {
@@ -123,10 +151,7 @@ func (t *tree) dress(out *os.File, r Record) error {
 	if err != nil {
 		return err
 	}
-	if err := out.Chmod(r.without(group).permissions()); err != nil {
-		return err
-	}
-	return t.root.Chtimes(r.Path, time.Time{}, r.Modified)
+	return out.Chmod(r.without(group).permissions())
 }
 
 // own keeps the owner where this process may give files away.
