@@ -35,6 +35,14 @@ func (b *bench) dataset(name, format string) (dataset, error) {
 	return d, os.MkdirAll(filepath.Dir(d.file), 0o711)
 }
 
+// dumpAndNote dumps, and notes that the dump is whole.
+func (d dataset) dumpAndNote(ctx context.Context, s *server) error {
+	if err := d.dump(ctx, s); err != nil {
+		return err
+	}
+	return d.written()
+}
+
 // written notes that the dump is whole.
 func (d dataset) written() error {
 	return os.WriteFile(d.copy+".digest", []byte(d.query+"\n"+d.digest), 0o644)
@@ -131,18 +139,17 @@ func theShop(ctx context.Context, b *bench, d *dataset) error {
 	if err := d.digestIn(ctx, s); err != nil {
 		return err
 	}
-	if err := d.dump(ctx, s); err != nil {
-		return err
-	}
-	other, err := b.dataset(d.name, map[string]string{"plain": "custom", "custom": "plain"}[d.format])
-	if err != nil || other.digest != "" {
-		return err
-	}
-	other.query, other.digest = d.query, d.digest
-	if err := other.dump(ctx, s); err != nil {
-		return err
-	}
-	return other.written()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return d.dump(ctx, s) })
+	g.Go(func() error {
+		other, err := b.dataset(d.name, map[string]string{"plain": "custom", "custom": "plain"}[d.format])
+		if err != nil || other.digest != "" {
+			return err
+		}
+		other.query, other.digest = d.query, d.digest
+		return other.dumpAndNote(ctx, s)
+	})
+	return g.Wait()
 }
 
 // shopWithIndex dumps a shop beside documents whose full-text index takes one and a half
@@ -235,7 +242,9 @@ func (b *bench) openShop(ctx context.Context, orders int) (s *server, closed fun
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, fmt.Errorf("remove %s, which another bench has left", dir)
 	}
-	live, err := shop.Open(ctx, shop.Options{Dir: dir, Scale: orders, SegmentMB: 64})
+	settings := tuned()
+	settings["archive_mode"] = "off"
+	live, err := shop.Open(ctx, shop.Options{Dir: dir, Scale: orders, SegmentMB: 64, Settings: settings})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -3,8 +3,10 @@ package shop
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -44,7 +46,11 @@ func (s *Shop) initCluster(ctx context.Context) error {
 	}
 	var conf strings.Builder
 	conf.WriteString("\n# The shop's own settings.\n")
-	for _, kv := range s.settings() {
+	settings := s.settings()
+	for _, name := range slices.Sorted(maps.Keys(s.options.Settings)) {
+		settings = append(settings, [2]string{name, s.options.Settings[name]}) // the last one counts
+	}
+	for _, kv := range settings {
 		fmt.Fprintf(&conf, "%s = '%s'\n", kv[0], strings.ReplaceAll(kv[1], "'", "''"))
 	}
 	f, err := os.OpenFile(filepath.Join(s.Cluster(), "postgresql.conf"), os.O_WRONLY|os.O_APPEND, 0)

@@ -27,6 +27,9 @@ type Options struct {
 	// SegmentMB is the size of a WAL segment in MB. Zero means 1, so that
 	// segments fill and are archived while people watch.
 	SegmentMB int
+	// Settings are the server's instead of, or beside, those of a small production server,
+	// for a shop that is filled and read and never recovered.
+	Settings map[string]string
 	// Major is PostgreSQL's; zero means the newest that is installed.
 	Major int
 	// Now is the shop's clock; nil is the system's.
