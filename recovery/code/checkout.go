@@ -80,7 +80,7 @@ func (checkoutKind) Revive(ctx context.Context, env recovery.Env, step recovery.
 	}
 	g, err := newGit(env, h.Dir, "")
 	if err == nil {
-		_, err = g.proof(ctx, a.Deploy.Commit)
+		_, _, err = g.proof(ctx, a.Deploy.Commit)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", err, recovery.ErrGone)
@@ -93,7 +93,10 @@ type checkout struct {
 	env     recovery.Env
 	dir     string
 	scratch bool
-	commit  string // once it is checked out
+	// commit is what is checked out, and filtered are its files that git would commit
+	// otherwise than they are in it.
+	commit   string
+	filtered []string
 }
 
 func (c *checkout) path(name string) string { return filepath.Join(c.dir, name) }
@@ -128,7 +131,7 @@ func (c *checkout) run(ctx context.Context) (recovery.Outcome, error) {
 	if err := g.work(ctx, "checkout", "--detach", c.Deploy.Commit, "--"); err != nil {
 		return recovery.Outcome{}, err
 	}
-	if c.commit, err = g.proof(ctx, c.Deploy.Commit); err != nil {
+	if c.commit, c.filtered, err = g.proof(ctx, c.Deploy.Commit); err != nil {
 		return recovery.Outcome{}, err
 	}
 	if err := c.whole(); err != nil {
@@ -213,30 +216,6 @@ func (c *checkout) download(ctx context.Context, o storage.Object) (sum string, 
 	return hex.EncodeToString(digest.Sum(nil)), nil
 }
 
-// proof holds the checkout against the commit, or the commit that an annotated
-// tag is of, and gives it.
-func (g *git) proof(ctx context.Context, deployed string) (commit string, err error) {
-	head, err := g.run(ctx, "rev-parse", "--verify", "HEAD")
-	if err == nil {
-		commit, err = g.run(ctx, "rev-parse", "--verify", deployed+"^{commit}")
-	}
-	if err != nil {
-		return "", err
-	}
-	if head != commit {
-		return "", fmt.Errorf("the checkout is of %.12s, not of %.12s", head, commit)
-	}
-	changed, err := g.run(ctx, "status", "--porcelain", "--untracked-files=all", "--ignored")
-	if err != nil {
-		return "", err
-	}
-	if changed != "" {
-		first, _, _ := strings.Cut(changed, "\n")
-		return "", fmt.Errorf("the checkout is not as its commit: %s", first)
-	}
-	return commit, nil
-}
-
 // whole makes everything durable, and then says so.
 func (c *checkout) whole() error {
 	f, err := os.OpenFile(c.path(wholeFile), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
@@ -268,8 +247,11 @@ func (c *checkout) outcome(ctx context.Context, g *git, bundle, sum string) (rec
 		Facts: map[string]string{"commit": c.commit, "subject": f[0], "author": f[1], "committed": f[2], "tree": f[3],
 			"deployed": c.Deploy.At.UTC().Format("2006-01-02 15:04:05 MST") + ", by " + c.Deploy.By, "bundle": bundle, "sha256": sum, "signature": signature},
 		Bindings: []recovery.Binding{{Component: c.Component, URL: (&url.URL{Scheme: "file", Path: c.path(treeDir)}).String(), Scratch: c.scratch}},
-		Reached: &recovery.Reached{Component: c.Component, Time: c.Deploy.At, Evidence: []string{
-			fmt.Sprintf("%s names %s, HEAD is that commit, and git finds no file that differs from it", c.Deploy.By, c.commit)}},
+		Reached:  &recovery.Reached{Component: c.Component, Time: c.Deploy.At, Evidence: []string{c.evidence()}},
+	}
+	if len(c.filtered) > 0 {
+		o.Remarks = append(o.Remarks, fmt.Sprintf("git calls %s changed, %s, because .gitattributes asks for other line endings, or another encoding, than were committed: what is checked out is what the commit has",
+			recovery.FormatCount(len(c.filtered), "file"), named(c.filtered)))
 	}
 	missing, accepted, err := beside(ctx, g.run, c.commit, c.Without)
 	if err != nil {
@@ -285,4 +267,12 @@ func (c *checkout) outcome(ctx context.Context, g *git, bundle, sum string) (rec
 		o.Exceptions = append(o.Exceptions, "the signature of the deployed commit: "+signature)
 	}
 	return o, nil
+}
+
+func (c *checkout) evidence() string {
+	says := fmt.Sprintf("%s names %s, HEAD is that commit, and git finds no file that differs from it", c.Deploy.By, c.commit)
+	if n := len(c.filtered); n > 0 {
+		says += fmt.Sprintf(", but for %s, of which the content is what the commit has", recovery.FormatCount(n, "name"))
+	}
+	return says
 }
