@@ -2,14 +2,10 @@ package code
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 
@@ -97,6 +93,7 @@ type checkout struct {
 	// otherwise than they are in it.
 	commit   string
 	filtered []string
+	broken   []broken
 }
 
 func (c *checkout) path(name string) string { return filepath.Join(c.dir, name) }
@@ -116,11 +113,7 @@ func (c *checkout) run(ctx context.Context) (recovery.Outcome, error) {
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	format := "sha1"
-	if len(c.Deploy.Commit) == 64 {
-		format = "sha256"
-	}
-	if _, err := g.run(ctx, "init", "--quiet", "--template=", "--initial-branch=restored", "--object-format="+format); err != nil {
+	if err := c.emptyRepository(ctx, g); err != nil {
 		return recovery.Outcome{}, err
 	}
 	bundle, sum, err := c.fetch(ctx, g)
@@ -138,82 +131,6 @@ func (c *checkout) run(ctx context.Context) (recovery.Outcome, error) {
 		return recovery.Outcome{}, err
 	}
 	return c.outcome(ctx, g, bundle, sum)
-}
-
-// fetch unpacks bundles until one has held the commit.
-func (c *checkout) fetch(ctx context.Context, g *git) (bundle, sum string, err error) {
-	for _, o := range c.Bundles {
-		if sum, err = c.download(ctx, o); err != nil {
-			return "", "", err
-		}
-		err := g.work(ctx, "fetch", "--no-tags", "--no-write-fetch-head", c.path("bundle"), "+refs/*:refs/bundle/*", "+HEAD:refs/bundle/HEAD")
-		if err != nil && strings.Contains(err.Error(), "couldn't find remote ref HEAD") {
-			err = g.work(ctx, "fetch", "--no-tags", "--no-write-fetch-head", c.path("bundle"), "+refs/*:refs/bundle/*")
-		}
-		if err != nil && strings.Contains(err.Error(), "did not send all necessary objects") {
-			return "", "", recovery.Errorf("choose a moment that an older bundle has, or another copy; then let the live checkout have all of its history (git fetch --unshallow) and back it up anew",
-				"unpack %s: it lacks a part of its history, as one of a shallow checkout does: %w", o.Key, err)
-		}
-		if err != nil {
-			return "", "", fmt.Errorf("unpack %s: %w", o.Key, err)
-		}
-		has, err := g.has(ctx, c.Deploy.Commit)
-		if err != nil || has {
-			return o.Key, sum, errors.Join(err, os.Remove(c.path("bundle")))
-		}
-		c.env.Meter().Log(fmt.Sprintf("comeback: %s does not hold %s", o.Key, c.Deploy.Commit))
-	}
-	if c.Remote != "" {
-		return c.fromRemote(ctx, g)
-	}
-	return "", "", recovery.Errorf("write bundles with --all, and before a branch is deleted or rewritten; look in another copy",
-		"none of the %d bundles holds %s, which %s names", len(c.Bundles), c.Deploy.Commit, c.Deploy.By).WithExit(recovery.Refused)
-}
-
-// fromRemote asks the remote for the commit, and for all that it has where it gives
-// no commit by its name.
-func (c *checkout) fromRemote(ctx context.Context, g *git) (bundle, sum string, err error) {
-	address, err := c.env.Secret(c.Remote)
-	if err != nil {
-		return "", "", err
-	}
-	g.remote = address
-	defer func() { g.remote = "" }()
-	c.env.Meter().Phase("fetch "+c.Deploy.Commit+" from the remote", 0, recovery.NoUnit)
-	err = g.work(ctx, "fetch", "--no-tags", "--no-write-fetch-head", remoteName, "+"+c.Deploy.Commit+":refs/remote/deployed")
-	if err != nil && ctx.Err() == nil {
-		err = g.work(ctx, "fetch", "--no-tags", "--no-write-fetch-head", remoteName, "+refs/heads/*:refs/remote/heads/*", "+refs/tags/*:refs/remote/tags/*")
-	}
-	if err != nil {
-		return "", "", recovery.Errorf("see whether this user can read it: git ls-remote; nothing is proven to be missing", "fetch from the remote: %w", err)
-	}
-	has, err := g.has(ctx, c.Deploy.Commit)
-	if err == nil && !has {
-		err = recovery.Errorf("write bundles with --all, and before a branch is deleted or rewritten; look in another copy",
-			"neither the %d bundles nor the remote hold %s, which %s names", len(c.Bundles), c.Deploy.Commit, c.Deploy.By).WithExit(recovery.Refused)
-	}
-	return "none: the remote " + c.Remote, "", err
-}
-
-func (c *checkout) download(ctx context.Context, o storage.Object) (sum string, err error) {
-	store, err := c.env.Store(ctx, c.Copy)
-	if err != nil {
-		return "", err
-	}
-	meter := c.env.Meter()
-	meter.Phase("fetch "+path.Base(o.Key), o.Size, recovery.InBytes)
-	in := storage.NewReader(ctx, store, o, storage.ReadOptions{Ahead: storage.Wide, Progress: func(n int) { meter.Add(int64(n)) }})
-	defer in.Close()
-	out, err := os.OpenFile(c.path("bundle"), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return "", fmt.Errorf("keep the bundle: %w", err)
-	}
-	digest := sha256.New()
-	_, err = io.Copy(io.MultiWriter(out, digest), in)
-	if err = errors.Join(err, out.Close()); err != nil {
-		return "", fmt.Errorf("fetch %s: %w", o.Key, err)
-	}
-	return hex.EncodeToString(digest.Sum(nil)), nil
 }
 
 // whole makes everything durable, and then says so.
@@ -248,6 +165,9 @@ func (c *checkout) outcome(ctx context.Context, g *git, bundle, sum string) (rec
 			"deployed": c.Deploy.At.UTC().Format("2006-01-02 15:04:05 MST") + ", by " + c.Deploy.By, "bundle": bundle, "sha256": sum, "signature": signature},
 		Bindings: []recovery.Binding{{Component: c.Component, URL: (&url.URL{Scheme: "file", Path: c.path(treeDir)}).String(), Scratch: c.scratch}},
 		Reached:  &recovery.Reached{Component: c.Component, Time: c.Deploy.At, Evidence: []string{c.evidence()}},
+	}
+	for _, b := range c.broken {
+		o.Exceptions = append(o.Exceptions, b.Error())
 	}
 	if len(c.filtered) > 0 {
 		o.Remarks = append(o.Remarks, fmt.Sprintf("git calls %s changed, %s, because .gitattributes asks for other line endings, or another encoding, than were committed: what is checked out is what the commit has",
