@@ -33,7 +33,7 @@ func TestTree_finish_again(t *testing.T) {
 	for first := range len(records) + 1 {
 		for second := range len(records) + 1 {
 			s := &scratch{dir: t.TempDir()}
-			tree, err := openTree(s.path(treeDir))
+			tree, err := s.openTree()
 			if err != nil {
 				t.Fatal(err)
 			}
