@@ -13,7 +13,8 @@ import (
 )
 
 // Engine surveys and restores one kind of backup. A new engine is one package
-// and one line in cmd/comeback/engines.go; nothing else knows it by name.
+// and one line in cmd/comeback/engines.go, where it is also said how what it restores goes
+// live, if that is in a way of its own.
 type Engine interface {
 	// Schema is what the engine understands in a runbook.
 	Schema() Schema

@@ -71,5 +71,10 @@
 // begins again), the server is started again, and what was built with fsync off
 // and not settled is given up after a reboot.
 //
-// It never writes to a copy and never touches a server that it did not claim.
+// # Backups
+//
+// It takes them, too (capture.go): a dump of the live database as pg_dump writes it, and beside
+// it what the dump needs of its server. That, into copies that it is handed, is all that it
+// writes to a copy; it never replaces an object there, and removes none. A live server it
+// only reads, and only for a backup; it never touches any other that it did not claim.
 package dump

@@ -5,8 +5,8 @@
 // of any bytes kept, and nothing written outside of the target, whatever an archive
 // says. What this host or its file system does not let it keep of these, it tells.
 //
-// It reads tar archives as people have them, plain or packed with gzip, zstd or
-// bzip2:
+// It reads tar archives as people have them, plain or
+// packed with gzip, zstd or bzip2:
 //
 //	tar -C /srv/shop -cz uploads | aws s3 cp - "s3://backups/uploads/$(date +%F).tar.gz"
 //
@@ -15,7 +15,11 @@
 // [Capture] writes: new content in packs of tens of megabytes, one manifest that says which
 // file is where, restorable by hand with zstd and tar. A snapshot restores by parallel
 // reads of those parts of packs that hold its files, in bounded memory, and each
-// file is held against its SHA-256.
+// file is held against its SHA-256. With [NewConfig] a tree is the same, encrypted.
+//
+// [NewRestic] restores from repositories of restic, through the program itself and without a
+// lock there. [NewBucket] restores a bucket that keeps versions to what it held at a moment, by
+// the version of each key that was current then.
 //
 // The order of work:
 //
@@ -24,7 +28,12 @@
 //	plan.go     one step
 //	restore.go  files.restore: files first, then links and directories
 //
+// restic.go and bucket.go have the same in the same order for theirs. A bucket may go back
+// in place, too ([NewInPlace], bucket_live.go): what was current at the moment becomes the
+// current version again, and what was not there gets a mark of deletion.
+//
 // An interrupted restore goes on where its ledger says that it stood.
 //
-// It never writes to a copy and never deletes a version.
+// It writes to a copy only what [Capture] stores there, and never replaces an object; and to a
+// live bucket, in place, versions on top of those that are there. It never deletes a version.
 package files

@@ -7,8 +7,8 @@
 // it is the same act the other way round. Every function may be called again with
 // the same arguments after kill -9 between any two of its statements: it reads how
 // far it had come, by OIDs and inodes, and ends in the finished state. One that
-// fails gives live back as it was. Something else than what was planned for is a
-// refusal that changes nothing: see [Identity.Same].
+// fails gives live back as it was. Whether it is still what was planned for is held against
+// what an [Identity] says of it, by whoever calls, before each of them.
 //
 // The order of work for one database of a running server is [Look] (for the plan),
 // [Database.Load], [Quiet], [Database.Fence], [Database.Swap], [Database.Unfence]

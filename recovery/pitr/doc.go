@@ -30,7 +30,8 @@
 // A [Repository] is the form in which base backups and WAL are stored. The
 // native one is what pg_basebackup and archive_command leave behind.
 //
-// The package never lets a server archive. It writes to a copy only to save what
-// a dead server had not archived, and what names the relations in the log; it
-// never replaces an object.
+// The package never lets a restored server archive. It writes to a copy base backups of a live
+// one (capture.go), the names of the relations in the log (names.go), what a dead server had not
+// archived (tail.go), and a note beside the log on a timeline that was left (abandon.go); it
+// never replaces an object, and removes none.
 package pitr
