@@ -149,7 +149,6 @@ type ResourceKind string
 const (
 	Directory ResourceKind = "directory" // ID is an absolute path
 	Cluster   ResourceKind = "cluster"   // ID is a PostgreSQL data directory
-	Process   ResourceKind = "process"   // ID is a pid
 	// Application is what runs in a box from one step to another; ID is the path
 	// of a file that is locked for as long as anything of it lives.
 	Application ResourceKind = "application"

@@ -199,17 +199,6 @@ func (l Loss) Only(database string) Loss {
 	return own
 }
 
-// Besides are the databases that go back too, beside the component's own.
-func (l Loss) Besides(own string) []DatabaseLoss {
-	var others []DatabaseLoss
-	for _, d := range l.Databases {
-		if d.Name != own {
-			others = append(others, d)
-		}
-	}
-	return others
-}
-
 // Says is the loss in words, one sentence each.
 func (l Loss) Says() []string {
 	switch {

@@ -423,7 +423,7 @@ type LogPoint struct {
 type SoundCheckArgs struct {
 	Name string `json:"name"`
 	On   string `json:"on"`
-	// Sound is what is looked at, as verify.Sounds lists it.
+	// Sound is what is looked at, in the words of recovery/verify.
 	Sound []string `json:"sound"`
 	// Record is the backup whose record the tables are held against; After, where
 	// it is not nil, the point in the log after it that was gone to.

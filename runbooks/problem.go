@@ -58,20 +58,6 @@ func (p Problems) Count(s Severity) int {
 	return n
 }
 
-// Err is nil if there is no error among the problems, else one error that shows
-// the first and says how many follow.
-func (p Problems) Err() error {
-	n := p.Count(Error)
-	if n == 0 {
-		return nil
-	}
-	first := p[slices.IndexFunc(p, func(p Problem) bool { return p.Severity == Error })]
-	if n == 1 {
-		return fmt.Errorf("line %d: %s; %s", first.Line, first.Says, first.Do)
-	}
-	return fmt.Errorf("line %d: %s; %s (and %d more)", first.Line, first.Says, first.Do, n-1)
-}
-
 func (p *Problems) add(s Severity, at Pos, says, do string) {
 	if p.full() {
 		return

@@ -57,10 +57,8 @@ type Hold struct {
 	remarks []string
 	place   string
 
-	stop     context.CancelFunc
-	beats    sync.WaitGroup
-	lost     chan struct{}
-	loseOnce sync.Once
+	stop  context.CancelFunc
+	beats sync.WaitGroup
 }
 
 // Targets are the identities of a plan's live targets, and of what they are parts
@@ -104,7 +102,7 @@ func Take(ctx context.Context, targets []string, o Options) (*Hold, error) {
 	o.Lease = min(o.Lease, maxLease)
 	o.Stores = distinct(o.Stores)
 	beating, stop := context.WithCancel(context.WithoutCancel(ctx))
-	h := &Hold{options: o, stop: stop, lost: make(chan struct{})}
+	h := &Hold{options: o, stop: stop}
 	if len(targets) == 0 {
 		return h, nil
 	}
@@ -186,12 +184,6 @@ func (h *Hold) takeLease(ctx context.Context, store storage.Store, mine record) 
 // know.
 func (h *Hold) Remarks() []string { return slices.Clone(h.remarks) }
 
-// Lost is closed when a heartbeat or a check has found that somebody else has a
-// target now.
-func (h *Hold) Lost() <-chan struct{} { return h.lost }
-
-func (h *Hold) lose() { h.loseOnce.Do(func() { close(h.lost) }) }
-
 // beat renews one lease until the hold ends. What fails is tried again with the
 // next beat; Check judges what that means.
 func (h *Hold) beat(ctx context.Context, l *lease) {
@@ -209,7 +201,6 @@ func (h *Hold) beat(ctx context.Context, l *lease) {
 		cancel()
 		var taken *lostError
 		if errors.As(err, &taken) {
-			h.lose()
 			return
 		}
 	}
@@ -226,7 +217,6 @@ const answerTimeout = 15 * time.Second
 func (h *Hold) Check(ctx context.Context) error {
 	for _, f := range h.files {
 		if err := f.check(); err != nil {
-			h.lose()
 			return err
 		}
 	}
@@ -241,7 +231,6 @@ func (h *Hold) Check(ctx context.Context) error {
 		case err == nil:
 			proven[target] = true
 		case errors.As(err, &taken):
-			h.lose()
 			return taken.refusal
 		case ctx.Err() != nil:
 			return fmt.Errorf("check the hold on %s: %w", target, context.Cause(ctx))

@@ -112,9 +112,6 @@ func (j *Journal) Append(e recovery.Event) (recovery.Event, error) {
 	return e, nil
 }
 
-// Head is the digest of the last line and the number of lines.
-func (j *Journal) Head() (head string, entries uint64) { return j.prev, j.seq }
-
 // Close closes the file. Everything in it is durable already.
 func (j *Journal) Close() error { return j.file.Close() }
 

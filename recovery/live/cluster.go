@@ -170,3 +170,10 @@ func (c Cluster) Serves(ctx context.Context, address string, p Preparation) (Ide
 	}
 	return id, nil
 }
+
+func orUnknown(s string) string {
+	if s == "" {
+		return "not known"
+	}
+	return s
+}

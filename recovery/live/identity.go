@@ -2,13 +2,11 @@ package live
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 
-	"comeback/recovery"
 	"comeback/recovery/exchange"
 	"comeback/recovery/postgres"
 )
@@ -38,32 +36,6 @@ type Identity struct {
 	// are not known.
 	Database string `json:"database,omitempty"`
 	OID      uint32 `json:"oid,omitempty"`
-}
-
-// Same refuses any other server, directory or database than this one. It names
-// each part that differs. A server that was restarted is the same; one that was
-// promoted, or restored beside, is not.
-func (i Identity) Same(now Identity) error {
-	names := []string{"host", "address", "system identifier", "timeline", "role", "data directory", "inode", "database", "database oid"}
-	was, is := i.OfDatabase(), now.OfDatabase()
-	var errs []error
-	for _, name := range names {
-		if was[name] != is[name] {
-			errs = append(errs, fmt.Errorf("the %s was %s and is %s", name, orUnknown(was[name]), orUnknown(is[name])))
-		}
-	}
-	if len(errs) == 0 {
-		return nil
-	}
-	return recovery.Errorf("find out what happened to it, then make a new plan; nothing was changed",
-		"refused: this is not the server, or the database, that was planned for: %w", errors.Join(errs...)).WithExit(recovery.Refused)
-}
-
-func orUnknown(s string) string {
-	if s == "" {
-		return "not known"
-	}
-	return s
 }
 
 // OfCluster is the identity of the server in named parts; numbers are text. It is

@@ -3,6 +3,7 @@ package live_test
 import (
 	"context"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/isolation"
+	"comeback/recovery/live"
 	"comeback/recovery/postgres"
 	"comeback/shop"
 	"comeback/shop/shoptest"
@@ -68,6 +70,18 @@ func text(t *testing.T, conn *pgx.Conn, query string, args ...any) string {
 }
 
 // refused wants a refusal with exit code 3 that says something and what to do.
+// differences are what a step would be refused for: the identity is not the planned one.
+func differences(then, now live.Identity) []string {
+	return recovery.Identity(then.OfDatabase()).Differences(now.OfDatabase())
+}
+
+func differs(t *testing.T, then, now live.Identity, says string) {
+	t.Helper()
+	if others := differences(then, now); !slices.ContainsFunc(others, func(other string) bool { return strings.Contains(other, says) }) {
+		t.Errorf("what differs is %q, want %q", others, says)
+	}
+}
+
 func refused(t *testing.T, err error, says string) {
 	t.Helper()
 	if recovery.ExitOf(err) != recovery.Refused || !strings.Contains(err.Error(), says) || recovery.HintOf(err) == "" {

@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/pitrtest"
 	"comeback/recovery/postgres"
 	"comeback/storage"
 )
@@ -326,7 +327,7 @@ func (m *maker) history() {
 	m.switchSegment()
 	m.order(17)
 	m.special["drop table"] = m.commit("drop table", "drop table carts", "delete from orders where id < 5")
-	m.alone("create database", "create database coupons"+m.cluster.Tools.ByFiles())
+	m.alone("create database", "create database coupons"+pitrtest.ByFiles(m.cluster.Tools))
 	m.order(18)
 	m.alone("drop database", "drop database coupons")
 	m.order(19)

@@ -140,9 +140,6 @@ func TestLoss_PerTable(t *testing.T) {
 	if none := got.Only("other"); none.Commits != 0 || none.Tables != nil || none.To != (recovery.Commit{}) {
 		t.Errorf("only of another: %+v", none)
 	}
-	if got.Besides("shop") != nil || len(got.Besides("other")) != 1 {
-		t.Errorf("besides: %v, %v", got.Besides("shop"), got.Besides("other"))
-	}
 }
 
 // A point on an older timeline loses what came on the newer one.

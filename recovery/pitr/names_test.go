@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/pitrtest"
 	"comeback/recovery/postgres"
 	"comeback/storage"
 )
@@ -106,7 +107,7 @@ func TestNames_Saved(t *testing.T) {
 	}
 	// Its files are others since it was emptied, and no map has seen them.
 	late := ""
-	if l.cluster.Tools.TellsDropped() {
+	if pitrtest.TellsDropped(l.cluster.Tools) {
 		late = "late"
 	}
 	for name, want := range map[string]string{

@@ -52,7 +52,7 @@ func makeBusy(t *testing.T, transactions int, seed uint64) busy {
 	if m.err != nil {
 		t.Fatal(m.err)
 	}
-	known := knownNames{databases: map[uint32]*scan.DatabaseMap{}, seen: map[[3]uint32]bool{}, files: !m.cluster.Tools.TellsDropped()}
+	known := knownNames{databases: map[uint32]*scan.DatabaseMap{}, seen: map[[3]uint32]bool{}, files: !pitrtest.TellsDropped(m.cluster.Tools)}
 	b := busy{live: m.live}
 	if b.Known, err = pitrtest.Write(ctx, pitrtest.Options{Transactions: transactions, Seed: seed, Connect: m.server.Connect, Names: known.look, States: true}); err != nil {
 		t.Fatal(err)

@@ -12,10 +12,6 @@ const Oldest = 13
 // one wins.
 func (t Tools) ManyManagers() bool { return t.Major >= 15 }
 
-// TellsDropped reports whether a commit's record tells the OIDs of what it dropped,
-// by the statistics that go with it.
-func (t Tools) TellsDropped() bool { return t.Major >= 15 }
-
 // RecordsCollations reports whether databases of a major remember the version of
 // their collation.
 func RecordsCollations(major int) bool { return major >= 15 }
@@ -36,15 +32,6 @@ func (t Tools) ReplayPaused() string {
 		return "pg_get_wal_replay_pause_state() = 'paused'"
 	}
 	return "pg_is_wal_replay_paused()"
-}
-
-// ByFiles ends a CREATE DATABASE that copies files instead of writing every page into
-// the log; before 15 each does.
-func (t Tools) ByFiles() string {
-	if t.Major >= 15 {
-		return " strategy file_copy"
-	}
-	return ""
 }
 
 // MarksFrozen reports whether a COPY that freezes its rows also marks their pages as seen

@@ -54,7 +54,7 @@ func TestWrite_golden(t *testing.T) {
 					t.Errorf("%s differs from %s (go test -update, then read the difference): %s", name, golden, firstLine(got, want))
 				}
 			}
-			if got, want := r.Passing(), slices.Contains([]string{"passed", "recovery", "resumed", "protected"}, name); got != want {
+			if got, want := r.Passed, slices.Contains([]string{"passed", "recovery", "resumed", "protected"}, name); got != want {
 				t.Errorf("passing is %v, want %v: %q", got, want, r.Against)
 			}
 		})
@@ -118,7 +118,7 @@ func TestWrite_refusesARunThatGoesOn(t *testing.T) {
 	}
 	made, err := Make(r.dir)
 	must(t, err)
-	if made.Passing() || made.Ended() || made.Headline != "NOT ENDED" {
+	if made.Passed || made.Ended() || made.Headline != "NOT ENDED" {
 		t.Errorf("the report of a run that goes on: %+v", made.Headline)
 	}
 }

@@ -13,7 +13,7 @@ func TestMake_interruptions(t *testing.T) {
 	run := resumed(t)
 	r, err := Make(run.dir)
 	must(t, err)
-	if !r.Passing() || len(r.Failures) > 0 {
+	if !r.Passed || len(r.Failures) > 0 {
 		t.Errorf("not passing because of %q, failures %+v", r.Against, r.Failures)
 	}
 	if len(r.Interrupted) != 2 {
@@ -66,7 +66,7 @@ func TestMake_leftArtifactChanged(t *testing.T) {
 	run.write("artifacts/database-restore.1.log", "nothing to see")
 	r, err := Make(run.dir)
 	must(t, err)
-	if r.Passing() || !slices.ContainsFunc(r.Exceptions, func(e Exception) bool { return strings.Contains(e.What, "database-restore.1.log is not what") }) {
+	if r.Passed || !slices.ContainsFunc(r.Exceptions, func(e Exception) bool { return strings.Contains(e.What, "database-restore.1.log is not what") }) {
 		t.Errorf("exceptions %+v", r.Exceptions)
 	}
 }
@@ -110,8 +110,8 @@ func TestMake_attemptWithoutEnd(t *testing.T) {
 			})
 			r, err := Make(run.dir)
 			must(t, err)
-			if r.Passing() != test.want {
-				t.Errorf("passing is %v: %q", r.Passing(), r.Against)
+			if r.Passed != test.want {
+				t.Errorf("passing is %v: %q", r.Passed, r.Against)
 			}
 		})
 	}
@@ -143,7 +143,7 @@ func TestMake_approvals(t *testing.T) {
 	t.Run("holds", func(t *testing.T) {
 		r, err := Make(approvedRun(t, nil).dir)
 		must(t, err)
-		if !r.Passing() || len(r.Approvals) != 2 || len(r.Amendments) != 1 {
+		if !r.Passed || len(r.Approvals) != 2 || len(r.Amendments) != 1 {
 			t.Fatalf("%q, approvals %+v, amendments %+v", r.Against, r.Approvals, r.Amendments)
 		}
 		first, second, change := r.Approvals[0], r.Approvals[1], r.Amendments[0]
@@ -202,7 +202,7 @@ func TestMake_approvals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r, err := Make(approvedRun(t, test.edit).dir)
 			must(t, err)
-			if r.Passing() || !slices.ContainsFunc(r.Exceptions, func(e Exception) bool {
+			if r.Passed || !slices.ContainsFunc(r.Exceptions, func(e Exception) bool {
 				return e.What == "no valid approval of approver stands behind the plan" && strings.Contains(e.Why, test.want)
 			}) {
 				t.Errorf("exceptions %+v", r.Exceptions)
@@ -230,7 +230,7 @@ func TestMake_approvals(t *testing.T) {
 			return []recovery.Payload{p}
 		}).dir)
 		must(t, err)
-		if !r.Passing() || r.Stages[1].How != "exercised 1, talked through 1" {
+		if !r.Passed || r.Stages[1].How != "exercised 1, talked through 1" {
 			t.Errorf("%q, %+v", r.Against, r.Stages[1])
 		}
 	})
@@ -257,7 +257,7 @@ func TestMake_brokenChainOfAmendments(t *testing.T) {
 				return []recovery.Payload{p}
 			}).dir)
 			must(t, err)
-			if r.Passing() || r.Amendments[0].Follows || !slices.ContainsFunc(r.Exceptions, func(e Exception) bool {
+			if r.Passed || r.Amendments[0].Follows || !slices.ContainsFunc(r.Exceptions, func(e Exception) bool {
 				return e.What == "the amendment note it does not follow from the plan" && strings.Contains(e.Why, test.want)
 			}) {
 				t.Errorf("exceptions %+v", r.Exceptions)

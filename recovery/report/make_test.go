@@ -28,7 +28,7 @@ func wantError(t testing.TB, err error, parts ...string) {
 
 // Each row spoils one thing in a run that passes. The report must not pass, and
 // must say why.
-func TestReport_Passing(t *testing.T) {
+func TestReport_Passed(t *testing.T) {
 	drop := func(match func(recovery.Payload) bool) func(recovery.Payload) []recovery.Payload {
 		return func(p recovery.Payload) []recovery.Payload {
 			if match(p) {
@@ -118,7 +118,7 @@ func TestReport_Passing(t *testing.T) {
 			}
 			r, err := Make(run.dir)
 			must(t, err)
-			if r.Passing() {
+			if r.Passed {
 				t.Fatal("it passes")
 			}
 			if !slices.ContainsFunc(r.Against, func(why string) bool { return strings.Contains(why, test.want) }) {
@@ -132,7 +132,7 @@ func TestReport_Passing(t *testing.T) {
 	t.Run("nothing is spoilt", func(t *testing.T) {
 		r, err := Make(passed(t, nil).dir)
 		must(t, err)
-		if !r.Passing() || len(r.Against) > 0 || r.Headline != "REHEARSED, EVERY CHECK HELD" {
+		if !r.Passed || len(r.Against) > 0 || r.Headline != "REHEARSED, EVERY CHECK HELD" {
 			t.Errorf("%s: %q", r.Headline, r.Against)
 		}
 	})
@@ -141,7 +141,7 @@ func TestReport_Passing(t *testing.T) {
 		plan.NotExecuted = append(plan.NotExecuted, recovery.NotExecuted{Stage: "Check the copy", What: "uploads have their files", Why: "no address", Check: true})
 		r, err := Make(passedPlan(t, plan, nil).dir)
 		must(t, err)
-		if r.Passing() {
+		if r.Passed {
 			t.Error("it passes")
 		}
 	})
@@ -153,7 +153,7 @@ func TestReport_Passing(t *testing.T) {
 			return finished("check/orders")(p) || finished("check/newest")(p) || ok && strings.HasPrefix(s.Step, "check/")
 		})).dir)
 		must(t, err)
-		if !r.Passing() || !strings.Contains(r.Headline, "NO CHECK") {
+		if !r.Passed || !strings.Contains(r.Headline, "NO CHECK") {
 			t.Errorf("%s: %q", r.Headline, r.Against)
 		}
 	})
@@ -298,7 +298,7 @@ func TestMake_objectives(t *testing.T) {
 		run.after(time.Hour, recovery.OutageNoted{Since: noon.Add(-30 * time.Minute), How: "known"})
 		r, err := Make(run.dir)
 		must(t, err)
-		if !r.Passing() || r.Objectives.RTO.Verdict != Missed {
+		if !r.Passed || r.Objectives.RTO.Verdict != Missed {
 			t.Errorf("%q, %+v", r.Against, r.Objectives.RTO)
 		}
 	})

@@ -32,7 +32,9 @@ type Report struct {
 	Scenario string `json:"scenario"`
 	// Headline is the result in capitals: "REHEARSED, EVERY CHECK HELD".
 	Headline string `json:"headline"`
-	Passed   bool   `json:"passing"`
+	// Passed says that every check ran and held, every step is done, what the run made
+	// is gone, and nothing in its journal is unknown.
+	Passed bool `json:"passing"`
 	// Against lists every reason why the report does not pass.
 	Against []string `json:"not_passing_because,omitempty"`
 	// Result, Exit and Says are the run's own words at its end; Result is
@@ -99,10 +101,6 @@ type Report struct {
 	// Unknown lists the events that this version does not understand.
 	Unknown []string `json:"unknown_events,omitempty"`
 }
-
-// Passing reports whether every check ran and held, every step is done, what
-// the run made is gone, and nothing in its journal is unknown.
-func (r *Report) Passing() bool { return r.Passed }
 
 // Ended reports whether the run has ended; only then can its report be written
 // and signed.

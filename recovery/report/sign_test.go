@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -302,18 +301,6 @@ func TestWrite_afterSigning(t *testing.T) {
 	wantError(t, err, "is signed", JSONFile)
 	_, err = ours(t, run.dir, allow(t, "ops1 "+publicKey(t, path+".pub")), "ops1")
 	wantError(t, err, journalFile, "changed")
-}
-
-func TestDigest(t *testing.T) {
-	dir := written(t)
-	got, err := Digest(dir)
-	must(t, err)
-	if want := strings.Fields(mustRun(t, "sha256sum", filepath.Join(dir, JSONFile)))[0]; got != want {
-		t.Errorf("%s, want %s", got, want)
-	}
-	if _, err = Digest(t.TempDir()); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("error %v", err)
-	}
 }
 
 // Who may read a run's journal may read what is signed of it: in a shared state the

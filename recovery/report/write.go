@@ -98,11 +98,3 @@ func Read(dir string) (*Report, error) {
 	}
 	return &r, nil
 }
-
-// Digest is what the next report of the same system carries as Previous: the
-// hex SHA-256 of report.json. The error is fs.ErrNotExist where the run has no
-// report.
-func Digest(dir string) (string, error) {
-	sum, _, err := digestFile(dir, JSONFile)
-	return sum, err
-}

@@ -19,6 +19,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/isolation"
+	"comeback/recovery/pitr/pitrtest"
 	"comeback/recovery/postgres"
 )
 
@@ -104,7 +105,7 @@ type world struct {
 func newWorld(t *testing.T, sql string) *world {
 	t.Helper()
 	w := &world{T: t, live: fmt.Sprintf("live %d", databases.Add(1))}
-	w.admin(`create database "` + w.live + `"` + server.Cluster().Tools.ByFiles())
+	w.admin(`create database "` + w.live + `"` + pitrtest.ByFiles(server.Cluster().Tools))
 	w.exec(sql)
 	return w
 }
@@ -121,7 +122,7 @@ func (w *world) harm(sql string) {
 func (w *world) copy(name string) string {
 	w.Helper()
 	name = w.live + " " + name
-	w.admin(fmt.Sprintf(`create database "%s" template "%s"%s`, name, w.live, server.Cluster().Tools.ByFiles()))
+	w.admin(fmt.Sprintf(`create database "%s" template "%s"%s`, name, w.live, pitrtest.ByFiles(server.Cluster().Tools)))
 	return name
 }
 

@@ -391,26 +391,6 @@ func (h Home) number(p *recovery.Plan) error {
 	return nil
 }
 
-// Last is the newest run of the system that ended, if there is one.
-func (h History) Last() (Past, bool) {
-	for _, p := range h.runs {
-		if p.State.Result != "" {
-			return p, true
-		}
-	}
-	return Past{}, false
-}
-
-// Proof is the newest run of the system that passed and whose report is signed.
-func (h History) Proof() (Past, bool) {
-	for _, p := range h.runs {
-		if p.State.Result == recovery.ResultPassed && p.Signed {
-			return p, true
-		}
-	}
-	return Past{}, false
-}
-
 // Rehearsals are the newest rehearsals of the system that came through, with exceptions
 // or without, the oldest first.
 func (h History) Rehearsals(most int) []Past {

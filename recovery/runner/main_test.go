@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 		_, err := runner.Resume(context.Background(), ticking(runner.Home{Dir: dir}, dir), "")
 		os.Exit(play(err))
 	case "block":
-		run, err := runner.Start(context.Background(), blocking(runner.Home{Dir: dir}, dir))
+		run, err := start(context.Background(), blocking(runner.Home{Dir: dir}, dir))
 		if err == nil {
 			_, err = run.Wait()
 		}
@@ -41,6 +41,14 @@ func TestMain(m *testing.M) {
 	default: // as Launch started it: what it is, the act and the run
 		os.Exit(play(beLaunched(dir, role)))
 	}
+}
+
+// start prepares a run and begins it in this process.
+func start(ctx context.Context, o runner.Options) (*runner.Run, error) {
+	if err := runner.Prepare(o.Home, o.Plan, o.Runbook); err != nil {
+		return nil, err
+	}
+	return runner.Begin(ctx, o)
 }
 
 func play(err error) int {
@@ -54,7 +62,7 @@ func play(err error) int {
 // holdIn is a runner that says when its step is under way, and is killed.
 func holdIn(dir string) error {
 	h := newHold()
-	run, err := runner.Start(context.Background(), options(runner.Home{Dir: dir}, filepath.Join(dir, "scratch"), h))
+	run, err := start(context.Background(), options(runner.Home{Dir: dir}, filepath.Join(dir, "scratch"), h))
 	if err != nil {
 		return err
 	}
@@ -154,7 +162,7 @@ wait`})
 func serve(t *testing.T, o runner.Options) *runner.Run {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	run, err := runner.Start(ctx, o)
+	run, err := start(ctx, o)
 	if err != nil {
 		cancel()
 		t.Fatal(err)

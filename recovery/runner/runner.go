@@ -89,15 +89,6 @@ type Run struct {
 	err   error
 }
 
-// Start prepares a run and begins it in this process. The end of ctx interrupts
-// the run, which then stops in order.
-func Start(ctx context.Context, o Options) (*Run, error) {
-	if err := Prepare(o.Home, o.Plan, o.Runbook); err != nil {
-		return nil, err
-	}
-	return Begin(ctx, o)
-}
-
 // Begin begins a prepared run in this process: it writes its first event.
 func Begin(ctx context.Context, o Options) (*Run, error) {
 	b, err := os.ReadFile(filepath.Join(o.Home.RunDir(o.Plan.Run), "plan.json"))

@@ -56,7 +56,7 @@ func newHold() hold { return hold{make(chan struct{}), make(chan struct{})} }
 
 func TestRun_watchers(t *testing.T) {
 	home, h := runner.Home{Dir: t.TempDir()}, newHold()
-	run, err := runner.Start(t.Context(), options(home, t.TempDir(), h))
+	run, err := start(t.Context(), options(home, t.TempDir(), h))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestRun_release(t *testing.T) {
 	stuck := errors.New("the copy does not answer")
 	released := 0
 	o.Release = func() error { released++; return stuck }
-	run, err := runner.Start(t.Context(), o)
+	run, err := start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func TestRun_release(t *testing.T) {
 
 func TestRun_samplesEnd(t *testing.T) {
 	h := newHold()
-	run, err := runner.Start(t.Context(), options(runner.Home{Dir: t.TempDir()}, t.TempDir(), h))
+	run, err := start(t.Context(), options(runner.Home{Dir: t.TempDir()}, t.TempDir(), h))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,12 +223,12 @@ func TestEnd_ofADeadRun(t *testing.T) {
 func TestStart_neverReplaces(t *testing.T) {
 	home, h := runner.Home{Dir: t.TempDir()}, newHold()
 	close(h.release)
-	run, err := runner.Start(t.Context(), options(home, t.TempDir(), h))
+	run, err := start(t.Context(), options(home, t.TempDir(), h))
 	if err != nil {
 		t.Fatal(err)
 	}
 	run.Wait()
-	if _, err := runner.Start(t.Context(), options(home, t.TempDir(), newHold())); err == nil {
+	if _, err := start(t.Context(), options(home, t.TempDir(), newHold())); err == nil {
 		t.Error("a run was started over another one")
 	}
 }
@@ -239,7 +239,7 @@ func TestHome_History(t *testing.T) {
 		t.Errorf("without a run: %+v, %v", hist, err)
 	}
 	close(h.release)
-	run, err := runner.Start(t.Context(), options(home, t.TempDir(), h))
+	run, err := start(t.Context(), options(home, t.TempDir(), h))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,11 +260,8 @@ func TestHome_History(t *testing.T) {
 		t.Fatal(err)
 	}
 	brought, err := home.History("shop")
-	if past, ok := brought.Last(); err != nil || brought.Number != 1 || brought.Previous != "" || !ok || !past.Brought {
+	if past := brought.Rehearsals(1); err != nil || brought.Number != 1 || brought.Previous != "" || len(past) != 1 || !past[0].Brought {
 		t.Errorf("after a run was brought: %+v, %v", brought, err)
-	}
-	if _, ok := hist.Proof(); ok {
-		t.Error("an unsigned report counts as proof")
 	}
 	if other, err := home.History("billing"); err != nil || other.Number != 1 {
 		t.Errorf("another system: %+v, %v", other, err)

@@ -34,15 +34,6 @@ func (SoundCheck) Name() string { return recovery.KindSoundCheck }
 // Restart says that a check may be made again.
 func (SoundCheck) Restart() recovery.Restart { return recovery.Repeat }
 
-// Sounds are what can be asked for, in the order in which they are looked at.
-func Sounds() []string {
-	var names []string
-	for _, s := range sounds {
-		names = append(names, s.name)
-	}
-	return names
-}
-
 // sound is one thing to look at; ask lists what is wrong and counts what was
 // looked at. Lacks, where it is set, says afterwards what could not be looked at.
 type sound struct {
@@ -51,6 +42,7 @@ type sound struct {
 	lacks func(context.Context, pgx.Tx) (says string, err error)
 }
 
+// sounds are what can be asked for, in the order in which they are looked at.
 var sounds = []sound{
 	{name: "indexes", ask: invalidIndexes}, {name: "foreign keys", ask: brokenKeys}, {name: "sequences", ask: lateSequences},
 	{name: "collations", ask: otherCollations}, {name: "extensions", ask: otherExtensions}, {name: "checksums", ask: badChecksums},

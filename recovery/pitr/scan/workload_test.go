@@ -57,7 +57,7 @@ func (k *known) look(ctx context.Context, database string, conn *pgx.Conn) error
 
 // workload writes transactions of which everything is known.
 func workload(t *testing.T, c *cluster, transactions int, seed uint64) (truths []pitrtest.Truth, names []recovery.Names, from recovery.LSN) {
-	k := known{databases: map[string]*DatabaseMap{}, files: !c.Tools.TellsDropped()}
+	k := known{databases: map[string]*DatabaseMap{}, files: !pitrtest.TellsDropped(c.Tools)}
 	admin := c.connect(t, "postgres")
 	done, err := pitrtest.Write(within(t, 20*time.Minute), pitrtest.Options{Transactions: transactions, Seed: seed, Connect: c.server.Connect, Names: k.look,
 		Begin: func() error { from = admin.lsn(); return nil }})
