@@ -73,6 +73,12 @@ type Manifest struct {
 // ManifestsIn is where manifests lie in a copy, by component.
 const ManifestsIn = "comeback/backups/"
 
+// RunbooksIn is where runbooks lie in a copy, by system.
+const RunbooksIn = OwnIn + "runbooks/"
+
+// MaxManifest bounds what is read of a manifest: a hundred thousand tables take less.
+const MaxManifest = 64 << 20
+
 // StoredObject is an object that a backup has stored.
 type StoredObject struct {
 	Key    string `json:"key"`

@@ -22,6 +22,7 @@ import (
 	"comeback/recovery/catalogue"
 	"comeback/recovery/check"
 	"comeback/recovery/execute"
+	"comeback/recovery/neighbours"
 	"comeback/recovery/plan"
 	"comeback/recovery/postgres"
 	"comeback/recovery/report"
@@ -72,13 +73,13 @@ type app struct {
 	// books are the runbooks that were read from copies.
 	books *copiedBooks
 	// manifests are what those in the copies have told of other systems.
-	manifests *recovery.ManifestsRead
+	manifests *neighbours.Cache
 }
 
 // newApp is the program in the surroundings of this process.
 func newApp() *app {
 	return &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, lookup: os.LookupEnv, environ: os.Environ(), now: time.Now,
-		secrets: execute.NewSecrets(os.LookupEnv, nil, execute.KnownSecrets...), giveWay: giveWay, unitDir: unitDir, cronDir: cronDir, shared: runner.SharedState, books: &copiedBooks{}, manifests: &recovery.ManifestsRead{}}
+		secrets: execute.NewSecrets(os.LookupEnv, nil, execute.KnownSecrets...), giveWay: giveWay, unitDir: unitDir, cronDir: cronDir, shared: runner.SharedState, books: &copiedBooks{}, manifests: &neighbours.Cache{}}
 }
 
 // redact takes known secrets out of what is about to be said.

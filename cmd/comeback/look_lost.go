@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/neighbours"
 	"comeback/recovery/pitr/scan"
 	"comeback/recovery/plan"
 	"comeback/recovery/runner"
@@ -50,7 +51,7 @@ func (a *app) firstLost(ctx context.Context, r runner.Past, component string, co
 	if !ok {
 		return nil, nil
 	}
-	survey, err := engine.Survey(ctx, components[c], copies[cp], components[c].In(store))
+	survey, err := engine.Survey(ctx, components[c], copies[cp], neighbours.See(components[c], store))
 	if err != nil {
 		return nil, err
 	}

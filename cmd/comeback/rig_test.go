@@ -20,6 +20,7 @@ import (
 	"comeback/recovery/check"
 	"comeback/recovery/execute"
 	"comeback/recovery/isolation"
+	"comeback/recovery/neighbours"
 	"comeback/recovery/pitr/walg/walgtest"
 	"comeback/recovery/runner"
 	"comeback/shop"
@@ -367,7 +368,7 @@ func (r *rig) app(stdout, stderr io.Writer) *app {
 	lookup := func(name string) (string, bool) { v, ok := r.environ[name]; return v, ok }
 	return &app{in: strings.NewReader(""), out: stdout, err: stderr, lookup: lookup, now: func() time.Time { return time.Now().Add(r.ahead) }, environ: r.env(),
 		secrets: execute.NewSecrets(lookup, nil, execute.KnownSecrets...), nextID: r.nextID, surveyed: r.surveyed, gathered: r.gathered,
-		unitDir: filepath.Join(r.state, "units"), cronDir: filepath.Join(r.state, "cron"), books: &copiedBooks{}, manifests: &recovery.ManifestsRead{}}
+		unitDir: filepath.Join(r.state, "units"), cronDir: filepath.Join(r.state, "cron"), books: &copiedBooks{}, manifests: &neighbours.Cache{}}
 }
 
 // only is the single run of the rig's state.

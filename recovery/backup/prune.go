@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/neighbours"
 	"comeback/storage"
 )
 
@@ -295,25 +296,25 @@ func recordsOf(ctx context.Context, s storage.Store, system string, c recovery.C
 	return own, objects, len(mine) < len(read), nil
 }
 
-// neighbours are the other systems of a copy, and their backups where this engine would see
+// others are the other systems of a copy, and their backups where this engine would see
 // them: older versions kept them apart by nothing, so that they may share what they need.
-type neighbours struct {
-	recovery.Neighbours
+type others struct {
+	neighbours.Found
 	backups []recovery.Backup
 }
 
 // beside looks for other systems in the copy, and reads all manifests where one was seen.
-func (o PruneOptions) beside(ctx context.Context, seen bool) (n neighbours, err error) {
-	look := recovery.NeighboursIn
+func (o PruneOptions) beside(ctx context.Context, seen bool) (n others, err error) {
+	look := neighbours.In
 	if seen {
-		look = recovery.ReadNeighbours
+		look = neighbours.Read
 	}
-	if n.Neighbours, err = look(ctx, o.Store, o.System, o.Component.Claims.Formerly...); err != nil || len(n.Systems()) == 0 {
+	if n.Found, err = look(ctx, o.Store, o.System, o.Component.Claims.Formerly...); err != nil || len(n.Systems()) == 0 {
 		return n, err
 	}
 	c := o.Component
 	c.Claims.System = ""
-	s, err := o.Engine.Survey(ctx, c, recovery.Copy{Name: o.Survey.Copy}, c.In(o.Store))
+	s, err := o.Engine.Survey(ctx, c, recovery.Copy{Name: o.Survey.Copy}, neighbours.See(c, o.Store))
 	n.backups = slices.DeleteFunc(s.Backups, func(b recovery.Backup) bool {
 		_, ok := o.Survey.Named(b.ID)
 		return ok

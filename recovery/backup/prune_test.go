@@ -16,6 +16,7 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/backup"
 	"comeback/recovery/files"
+	"comeback/recovery/neighbours"
 	"comeback/storage"
 	"comeback/storagetest"
 )
@@ -108,7 +109,7 @@ func (p *pruned) take() {
 
 func (p *pruned) look(keep backup.Keep, proven func(recovery.Backup) bool) backup.Pruning {
 	p.Helper()
-	s, err := p.engine.Survey(p.Context(), p.component, recovery.Copy{Name: "nearby"}, p.component.In(p.store))
+	s, err := p.engine.Survey(p.Context(), p.component, recovery.Copy{Name: "nearby"}, neighbours.See(p.component, p.store))
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -129,7 +130,7 @@ func (p *pruned) look(keep backup.Keep, proven func(recovery.Backup) bool) backu
 // usable are the snapshots that resolve: all that they need is there.
 func (p *pruned) usable() (days []string) {
 	p.Helper()
-	s, err := p.engine.Survey(p.Context(), p.component, recovery.Copy{Name: "nearby"}, p.component.In(p.store))
+	s, err := p.engine.Survey(p.Context(), p.component, recovery.Copy{Name: "nearby"}, neighbours.See(p.component, p.store))
 	if err != nil {
 		p.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"comeback/recovery"
+	"comeback/recovery/neighbours"
 	"comeback/storage"
 )
 
@@ -173,7 +174,7 @@ func (a StepArgs) required(ctx context.Context, env recovery.Env, engine recover
 		var survey recovery.Survey
 		if err == nil {
 			store = storage.Current(store)
-			survey, err = engine.Survey(ctx, a.Component, c, a.Component.In(store))
+			survey, err = engine.Survey(ctx, a.Component, c, neighbours.See(a.Component, store))
 		}
 		env.Meter().Add(1)
 		switch {
@@ -217,7 +218,7 @@ func (a StepArgs) whole(ctx context.Context, env recovery.Env, engine recovery.E
 	}
 	store = storage.Current(store)
 	i := slices.IndexFunc(a.Copies, func(c recovery.Copy) bool { return c.Name == name })
-	survey, err := engine.Survey(ctx, a.Component, a.Copies[i], a.Component.In(store))
+	survey, err := engine.Survey(ctx, a.Component, a.Copies[i], neighbours.See(a.Component, store))
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/neighbours"
 	"comeback/storage"
 )
 
@@ -267,12 +268,12 @@ func capture(ctx context.Context, o Options, j job, fan *storage.Fan) (m recover
 // them apart. Where it has some, what no backup would cost is worse, and it is remarked.
 func apart(ctx context.Context, fan *storage.Fan, system string, c recovery.Component, prefixes []string) (remarks []string, err error) {
 	for _, a := range fan.Left() {
-		neighbours, err := recovery.NeighboursIn(ctx, a.Store, system, c.Claims.Formerly...)
-		if err == nil && neighbours.Unread > 0 {
+		found, err := neighbours.In(ctx, a.Store, system, c.Claims.Formerly...)
+		if err == nil && found.Unread > 0 {
 			remarks = append(remarks, fmt.Sprintf("%s: whether another system keeps backups where this one lies is not known, %s there may not be read: %v",
-				a.Name, recovery.FormatCount(int64(neighbours.Unread), "manifest"), neighbours.Err))
+				a.Name, recovery.FormatCount(int64(found.Unread), "manifest"), found.Err))
 		}
-		other, place, own := beside(neighbours, prefixes)
+		other, place, own := beside(found, prefixes)
 		switch {
 		case err != nil:
 			fan.Drop(a.Name, err)
@@ -301,17 +302,17 @@ func apartBy(system, component, other string) string {
 
 // beside is which neighbour has backups in a place that these prefixes lie in, "" where none
 // has, and whether the system itself has some in one of them.
-func beside(neighbours recovery.Neighbours, prefixes []string) (other, in string, own bool) {
+func beside(found neighbours.Found, prefixes []string) (other, in string, own bool) {
 	places := map[string]bool{}
 	for _, prefix := range prefixes {
 		places[placeIn(prefix)] = true
 	}
-	for key, system := range neighbours.Objects() {
+	for key, system := range found.Objects() {
 		if place := placeIn(key); places[place] && (other == "" || system < other || system == other && place < in) {
 			other, in = system, place
 		}
 	}
-	for key := range neighbours.Own() {
+	for key := range found.Own() {
 		own = own || places[placeIn(key)]
 	}
 	return other, in, own

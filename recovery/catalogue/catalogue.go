@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/neighbours"
 	"comeback/storage"
 )
 
@@ -83,7 +84,7 @@ func Survey(ctx context.Context, o Options) (Catalogue, error) {
 	for _, cp := range o.Copies {
 		open := sync.OnceValues(func() (storage.Store, error) {
 			store, err := o.OpenStore(ctx, cp)
-			return recovery.Once(store), err
+			return neighbours.Once(store), err
 		})
 		for _, c := range o.Components {
 			for _, e := range For(c, o.Engines) {
@@ -101,8 +102,8 @@ func Survey(ctx context.Context, o Options) (Catalogue, error) {
 						err = presentOnly(e.Schema().Engine, cp, store)
 					}
 					if err == nil {
-						s.survey, err = e.Survey(ctx, c, cp, c.In(store))
-						s.others = recovery.Known(store, c.Claims.System).Systems()
+						s.survey, err = e.Survey(ctx, c, cp, neighbours.See(c, store))
+						s.others = neighbours.Known(store, c.Claims.System).Systems()
 					}
 					s.err, s.what.State = err, "ok"
 					if err != nil {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"comeback/recovery"
+	"comeback/recovery/neighbours"
 	"comeback/storage"
 )
 
@@ -15,7 +16,7 @@ import (
 // identifier, empty where it is not known. A layout without places says that the copy
 // holds no such log.
 func FindLog(ctx context.Context, c recovery.Component, store storage.Store, system string) (Layout, error) {
-	n := nativeForm{}.in(c, c.In(store))
+	n := nativeForm{}.in(c, neighbours.See(c, store))
 	if n.wal != "" {
 		n.backups = n.wal // nothing else needs to be listed
 	}

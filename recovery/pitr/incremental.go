@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"comeback/recovery"
+	"comeback/recovery/neighbours"
 	"comeback/recovery/postgres"
 	"comeback/storage"
 )
@@ -113,7 +114,7 @@ func (t *basing) follow(ctx context.Context, conn *pgx.Conn, m *recovery.Manifes
 	if summarizes != "on" {
 		return full("the server does not summarize its log; alter system set summarize_wal = on")
 	}
-	native := t.native(t.Component, t.Component.In(t.Store))
+	native := t.native(t.Component, neighbours.See(t.Component, t.Store))
 	found, err := native.list(ctx)
 	if err != nil {
 		return "", err

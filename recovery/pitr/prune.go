@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"comeback/recovery"
+	"comeback/recovery/neighbours"
 	"comeback/storage"
 )
 
@@ -50,7 +51,7 @@ func (e nativeEngine) Shared(ctx context.Context, c recovery.Component, kept []r
 	if known, err = e.othersNeed(ctx, c, store, oldest); err != nil || !known {
 		return needed, nil, err
 	}
-	n := e.native(c, c.In(store))
+	n := e.native(c, neighbours.See(c, store))
 	n.backups = n.wal // only the log is looked at
 	found, err := n.list(ctx)
 	if err != nil {

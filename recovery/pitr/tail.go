@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"comeback/recovery"
+	"comeback/recovery/neighbours"
 	"comeback/storage"
 )
 
@@ -75,7 +76,7 @@ func (e nativeEngine) SaveTail(ctx context.Context, o TailOptions) (Tail, error)
 	if err != nil {
 		return Tail{}, err
 	}
-	repo := e.native(o.Component, o.Component.In(o.Store))
+	repo := e.native(o.Component, neighbours.See(o.Component, o.Store))
 	contents, err := repo.Contents(ctx)
 	if err != nil {
 		return Tail{}, err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/neighbours"
 	"comeback/recovery/postgres"
 	"comeback/storage"
 )
@@ -30,7 +31,7 @@ func (o Options) surveyed(ctx context.Context, env recovery.Env, a countArgs) (r
 	if err != nil {
 		return nil, nil, recovery.Survey{}, err
 	}
-	survey, err := engine.Survey(ctx, a.Of, a.Copy, a.Of.In(store))
+	survey, err := engine.Survey(ctx, a.Of, a.Copy, neighbours.See(a.Of, store))
 	return engine, store, survey, err
 }
 

@@ -11,6 +11,7 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/backup"
 	"comeback/recovery/live"
+	"comeback/recovery/neighbours"
 	"comeback/storage"
 )
 
@@ -154,7 +155,7 @@ func (k protect) archives(ctx context.Context, env recovery.Env, a protectArgs) 
 		var survey recovery.Survey
 		if err == nil {
 			store = storage.Current(store)
-			survey, err = engine.Survey(ctx, a.Of, c, a.Of.In(store))
+			survey, err = engine.Survey(ctx, a.Of, c, neighbours.See(a.Of, store))
 			survey = survey.Lineage(a.Point.Backup.Details[recovery.SystemIdentifier])
 		}
 		switch {

@@ -1,26 +1,27 @@
-package recovery
+package neighbours
 
 import (
 	"context"
 	"sync"
 
+	"comeback/recovery"
 	"comeback/storage"
 )
 
-// ManifestsRead is what manifests in copies have told: they never change, and each of them
+// Cache is what manifests in copies have told: they never change, and each of them
 // is read once as long as this is kept, whatever opens the copy again and again. Its zero
 // value knows nothing yet.
-type ManifestsRead struct {
+type Cache struct {
 	mu     sync.Mutex
 	copies map[string]*toldIn // by URLs
 }
 
 // Opening lets stores that are opened know what was read before. A nil one changes nothing.
-func (m *ManifestsRead) Opening(open func(context.Context, Copy) (storage.Store, error)) func(context.Context, Copy) (storage.Store, error) {
+func (m *Cache) Opening(open func(context.Context, recovery.Copy) (storage.Store, error)) func(context.Context, recovery.Copy) (storage.Store, error) {
 	if m == nil {
 		return open
 	}
-	return func(ctx context.Context, c Copy) (storage.Store, error) {
+	return func(ctx context.Context, c recovery.Copy) (storage.Store, error) {
 		s, err := open(ctx, c)
 		if err != nil || s == nil {
 			return s, err
