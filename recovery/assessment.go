@@ -46,6 +46,8 @@ type Assessment struct {
 	Stages []StageStanding `json:"stages,omitempty"`
 	// Runbook is the SHA-256 of the runbook that says what is owed.
 	Runbook string `json:"runbook"`
+	// RunbookIn are the copies in which these very bytes lie.
+	RunbookIn []string `json:"runbook_in,omitempty"`
 }
 
 // ComponentStanding is how a component stands in all copies.

@@ -205,6 +205,11 @@ type System struct {
 	People []recovery.Person
 	// SHA256 is the digest of its bytes, in hex.
 	SHA256 string
+	// Signed tells who has signed these very bytes, in a few words; empty where no
+	// signature lies beside them. Unsigned says that one does, and that it does not hold or
+	// is by somebody who is not known here.
+	Signed   string
+	Unsigned bool
 }
 
 // Saves answers "would it save us?".
@@ -218,6 +223,9 @@ type Saves struct {
 	// where it is not known.
 	To       time.Time
 	Findings []string
+	// Holding are the copies in which these bytes of the runbook lay, at the newest whole
+	// check.
+	Holding []string
 }
 
 // SavesAnswer is the word of a Saves.

@@ -455,8 +455,8 @@ func shopDesk() *fakeDesk {
 	}
 	people := []recovery.Person{{Role: "platform on-call", Reach: "+00 000 000"}, {Role: "approver", Reach: "#incidents", Key: approverKey}}
 	shop := System{People: people, Name: "shop", Runbook: "/var/lib/comeback/runbooks/shop.md", RPO: 5 * time.Minute, RTO: 30 * time.Minute,
-		RehearseEvery: 90 * 24 * time.Hour, Proof: "12 Oct, 13m12, ops1", SHA256: planDigest,
-		Saves: Saves{Checked: ten.Add(-8 * time.Hour), Answer: SavesYes, To: ten.Add(-10*time.Minute - 29*time.Second), Findings: []string{
+		RehearseEvery: 90 * 24 * time.Hour, Proof: "12 Oct, 13m12, ops1", SHA256: planDigest, Signed: "same bytes as lead signed",
+		Saves: Saves{Holding: []string{"nearby", "offsite"}, Checked: ten.Add(-8 * time.Hour), Answer: SavesYes, To: ten.Add(-10*time.Minute - 29*time.Second), Findings: []string{
 			"offsite could not be judged: AccessDenied", "db/2026-11-22.sql.gz in nearby cannot be restored: the stream ends early"}}}
 	plan := shopPlan()
 	session := newFakeSession(plan)

@@ -57,6 +57,13 @@ func (s *homeScreen) systemLines(w, h int) []line {
 	return append(lines, window(rows, s.cursor, max(1, h-1))...)
 }
 
+// proofColumn is how wide a proof may be that the list of systems shows whole, where the
+// screen is at least proofShown cells wide.
+const (
+	proofColumn = 24
+	proofShown  = 60
+)
+
 // savesOf answers "would it save us?" in a few words. An answer that is old is
 // no answer about tonight.
 func savesOf(s System, now time.Time) span {
@@ -97,6 +104,25 @@ func reachOf(s System, now time.Time) span {
 		return span{to.Format("15:04:05") + " today", plain}
 	}
 	return span{strings.TrimSpace(to.Format("_2 Jan 15:04")), plain}
+}
+
+// provenance is whose bytes a runbook has, and where else it lies.
+func provenance(s System) span {
+	known := span{s.Signed, plain}
+	if s.Unsigned {
+		known.look = warn
+	}
+	if in := s.Saves.Holding; len(in) > 0 {
+		kept := "also kept in " + strings.Join(in, ", ")
+		if n := len(in) - 1; n > 0 {
+			kept = "also kept in " + strings.Join(in[:n], ", ") + " and " + in[n]
+		}
+		if known.text != "" {
+			known.text += "; "
+		}
+		known.text += kept
+	}
+	return known
 }
 
 // owes is what a system promised, "RPO 5m, RTO 30m".
@@ -178,6 +204,9 @@ func (s *homeScreen) details(w int) []line {
 			path += ", sha256 " + system.SHA256[:min(8, len(system.SHA256))]
 		}
 		add("runbook", plain, path)
+		if known := provenance(*system); known.text != "" {
+			add("", known.look, known.text)
+		}
 		text := owes(*system)
 		if system.RehearseEvery > 0 {
 			text += ", a rehearsal every " + took(system.RehearseEvery)
@@ -203,8 +232,9 @@ func (s *homeScreen) details(w int) []line {
 			}
 			add(name, warn, f)
 		}
-		proof := proofOf(*system)
-		add("proof", proof.look, proof.text)
+		if proof := proofOf(*system); cells(proof.text) > proofColumn || w < proofShown { // else the list shows it
+			add("proof", proof.look, proof.text)
+		}
 		lines = append(lines, problems(system.Problems, w, 3)...)
 	case run != nil:
 		lines = append(lines, as(strong, "run "+run.ID))

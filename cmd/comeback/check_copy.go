@@ -85,6 +85,7 @@ func (a *app) gatherCopy(ctx context.Context, b *book, c recovery.Copy, canary b
 	if seen.NoRunbook = err == nil && len(all) == 0; seen.RunbookErr == nil {
 		seen.RunbookErr = err
 	}
+	seen.HoldsRunbook = slices.ContainsFunc(all, func(r backup.Runbook) bool { return r.SHA256 == b.source.SHA256 })
 	if other, ok := k.Other(all); ok && !inCopy(b.path) {
 		seen.OtherRunbook, seen.OtherSince = other.Key, other.At
 	}

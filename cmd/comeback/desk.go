@@ -124,6 +124,7 @@ func (d *desk) system(ctx context.Context, t trust, path string, runs []runner.P
 		s.People = append(s.People, recovery.Person{Role: p.Role, Reach: p.Reach, Key: p.Key})
 	}
 	s.SHA256 = sumOf(b)
+	s.Signed, s.Unsigned = signedBy(path, b, t.verifies)
 	s.Saves = saves(t.home, path, s.SHA256)
 	p, unknown := t.proven(runs, rb.System)
 	if unknown != nil {

@@ -53,12 +53,12 @@ func (d *desk) checked(b *book, cat catalogue.Catalogue, whole *recovery.Assessm
 	l := judged{Runbook: b.path, SHA256: b.source.SHA256, At: now, Verdict: cat.Judge(plan.Components(b.Runbook), engines(), b.RPO, now)}
 	switch last, err := readJudged(home, b.path); {
 	case whole != nil:
-		l.Whole, l.Verdict.Findings = now, nil
+		l.Whole, l.Verdict.Findings, l.Holding = now, nil, whole.RunbookIn
 		for _, f := range whole.Findings {
 			l.Verdict.Findings = append(l.Verdict.Findings, f.Says)
 		}
 	case err == nil && l.Verdict.Saved && last.SHA256 == l.SHA256 && now.Sub(last.Whole) < wholeFor:
-		l.Whole, l.Verdict.Findings = last.Whole, last.Verdict.Findings
+		l.Whole, l.Verdict.Findings, l.Holding = last.Whole, last.Verdict.Findings, last.Holding
 	}
 	for i := range l.Verdict.Findings {
 		l.Verdict.Findings[i] = d.app.redact(l.Verdict.Findings[i])
@@ -79,6 +79,8 @@ type judged struct {
 	// zero where they are those of the look.
 	Whole   time.Time         `json:"whole,omitzero"`
 	Verdict catalogue.Verdict `json:"verdict"`
+	// Holding are the copies in which that check found the runbook as it is.
+	Holding []string `json:"holding,omitempty"`
 }
 
 // judgedFile is where the newest look into the copies of a runbook is kept.
@@ -121,7 +123,7 @@ func saves(home runner.Home, path, sum string) tui.Saves {
 	case l.SHA256 != sum:
 		return tui.Saves{Answer: tui.SavesUnknown, Why: "the runbook was changed since the last look", Checked: l.At}
 	}
-	s := tui.Saves{Checked: l.At, Answer: tui.SavesUnknown, Why: l.Verdict.Why, To: l.Verdict.To, Findings: l.Verdict.Findings}
+	s := tui.Saves{Checked: l.At, Answer: tui.SavesUnknown, Why: l.Verdict.Why, To: l.Verdict.To, Findings: l.Verdict.Findings, Holding: l.Holding}
 	switch {
 	case l.Verdict.Saved:
 		s.Answer = tui.SavesYes

@@ -109,6 +109,31 @@ func signatureOf(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, backup.MaxSignature))
 }
 
+// signedBy says in a few words whose signature lies beside a runbook's file, nothing where
+// none does, and whether it is one that counts for nothing here.
+func signedBy(path string, b []byte, known report.VerifyOptions) (says string, doubtful bool) {
+	if inCopy(path) {
+		return "", false
+	}
+	armored, err := signatureOf(path)
+	if armored == nil && err == nil {
+		return "", false
+	}
+	var v report.Verification
+	if err == nil {
+		v, err = report.VerifyRunbook(b, armored, known)
+	}
+	switch {
+	case err != nil:
+		return "NOT as it was signed: " + err.Error(), true
+	case v.Own && v.Principal == "":
+		return "same bytes as signed with a key of this host, " + v.Signature.Fingerprint, false
+	case v.Principal == "":
+		return "signed by somebody who is not known here, " + v.Signature.Fingerprint, true
+	}
+	return "same bytes as " + v.Principal + " signed", false
+}
+
 // signature is the one that goes into copies with a runbook's file. One that cannot be read,
 // or is not over these very bytes, does not, which the error says.
 func (b *book) signature() ([]byte, error) {

@@ -2,15 +2,18 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/report"
+	"comeback/tui"
 )
 
 // A runbook that was found in a copy may do what one may that somebody has named, if it is
@@ -75,6 +78,29 @@ func TestRunbookSign(t *testing.T) {
 	b.run(t.Context(), "runbook", "verify", from, "--signers", runbooksOnly).has(t, recovery.CameBack, "signed by ops1")
 	b.run(t.Context(), "rehearse", from, "--plain", "--signers", runbooksOnly).has(t, recovery.CameBack, "signed by ops1")
 
+	// The console's first screen says whose bytes they are, and where they lie.
+	t.Chdir(filepath.Dir(b.book))
+	home := func(signers string) tui.System {
+		a := b.app(io.Discard, io.Discard)
+		a.signers = signers
+		d := &desk{app: a, named: b.book}
+		if _, err := d.Check(t.Context(), b.book); err != nil {
+			t.Fatal(err)
+		}
+		list, err := d.Systems(t.Context())
+		i := slices.IndexFunc(list, func(s tui.System) bool { return s.Runbook == b.book })
+		if err != nil || i < 0 {
+			t.Fatalf("the systems are %+v, %v", list, err)
+		}
+		return list[i]
+	}
+	if s := home(runbooksOnly); s.Signed != "same bytes as ops1 signed" || s.Unsigned || !slices.Equal(s.Saves.Holding, []string{"nearby"}) {
+		t.Errorf("the first screen says %q, %v, %q", s.Signed, s.Unsigned, s.Saves.Holding)
+	}
+	if s := home(reportsOnly); !strings.Contains(s.Signed, "not known here") || !s.Unsigned {
+		t.Errorf("of a signer that is not known the first screen says %q, %v", s.Signed, s.Unsigned)
+	}
+
 	// What removes something goes by nothing that may have been put back.
 	b.run(t.Context(), "retain", from, "--remove", "--signers", runbooksOnly).has(t, recovery.Refused, "the runbook was found in a copy")
 	// One of another system's says nothing of this one.
@@ -117,6 +143,9 @@ func TestRunbookSign(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.run(t.Context(), "runbook", "verify", b.book, "--signers", runbooksOnly).has(t, recovery.Refused, "not one over this runbook", "next: sign it again")
+	if s := home(runbooksOnly); !strings.Contains(s.Signed, "NOT as it was signed") || !s.Unsigned || len(s.Saves.Holding) > 0 {
+		t.Errorf("of other bytes the first screen says %q, %v, %q", s.Signed, s.Unsigned, s.Saves.Holding)
+	}
 	b.run(t.Context(), "runbook", "lint", b.book).has(t, recovery.CameBack, "warning", "stays here")
 	b.run(t.Context(), "backup", b.book).has(t, recovery.CameBack, ".sig stays here")
 	if books = b.books(t); books[len(books)-1] == stored {

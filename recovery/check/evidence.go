@@ -129,6 +129,8 @@ type Copy struct {
 	// put there, or not be looked for.
 	NoRunbook  bool
 	RunbookErr error
+	// HoldsRunbook says that this very one lies there.
+	HoldsRunbook bool
 	// OtherRunbook is the newest runbook there, where that is another one than this which
 	// this does not replace, since it was not changed after it; OtherSince is when it was stored.
 	OtherRunbook string

@@ -18,6 +18,9 @@ func Judge(e Evidence) recovery.Assessment {
 		RPO: recovery.Duration(e.RPO), RTO: recovery.Duration(e.RTO)}}
 	for _, c := range e.Copies {
 		j.a.Copies = append(j.a.Copies, c.Name)
+		if c.HoldsRunbook {
+			j.a.RunbookIn = append(j.a.RunbookIn, c.Name)
+		}
 	}
 	for _, c := range e.Components {
 		j.component(c)
