@@ -41,13 +41,21 @@ type Version struct {
 	Unversioned bool
 }
 
+// Reverted is the copy of a version that is current now.
+type Reverted struct {
+	Object
+	// Lacks is what the version had beside its bytes and the copy does not have, in words
+	// that are the same for all objects; "" where it has everything.
+	Lacks string
+}
+
 // Reverter is a Versioner that goes back: what it does adds versions, and removes
 // none. The bytes do not travel through here.
 type Reverter interface {
 	// Revert makes a version the current one of its key again, by a copy of it,
-	// with all that the store keeps beside the bytes. It returns when the copy is
-	// durable.
-	Revert(ctx context.Context, v Object) (Object, error)
+	// with all that the store keeps beside the bytes, and says what the copy lacks of
+	// that. It returns when the copy is durable.
+	Revert(ctx context.Context, v Object) (Reverted, error)
 	// Hide marks a key as deleted. Its versions stay, and what is hidden already
 	// may be hidden again. It must give ErrConfig, and leave the object, where
 	// the store keeps no versions now.

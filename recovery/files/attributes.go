@@ -1,14 +1,11 @@
 package files
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"strings"
-	"sync"
 
 	"comeback/recovery"
 	"comeback/recovery/attributes"
@@ -21,19 +18,8 @@ const (
 	refused    = "refused"
 )
 
-// unset is what was not set of the attributes of a tree, by why. Its first of each are kept
-// in a file beside the tree, so that what an attempt has not set is told by the last one.
-type unset struct {
-	kept string
-	mu   sync.Mutex
-	says map[string]notSet
-}
-
-// notSet counts names, of which First is one.
-type notSet struct {
-	Names int64  `json:"names,string"`
-	First string `json:"first"`
-}
+// unset is what was not set of the attributes of a tree, by why.
+type unset struct{ tally }
 
 // attribute gives an open file its attributes. What cannot be set is noted.
 // The group is what the group of a file may do by an access control list that was not set:
@@ -89,47 +75,6 @@ func (r Record) without(group *uint32) Record {
 	return r
 }
 
-// note counts one name; the first of its kind is durable when the tree is.
-func (u *unset) note(why, first string) error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if err := u.load(); err != nil {
-		return err
-	}
-	n, known := u.says[why]
-	if n.Names++; !known {
-		n.First = first
-	}
-	u.says[why] = n
-	if known {
-		return nil
-	}
-	b, err := json.Marshal(u.says)
-	if err == nil {
-		err = os.WriteFile(u.kept, b, 0o600)
-	}
-	if err != nil {
-		return fmt.Errorf("note what was not set: %w", err)
-	}
-	return nil
-}
-
-// load reads what an earlier attempt has noted: at least so many.
-func (u *unset) load() error {
-	if u.says != nil {
-		return nil
-	}
-	u.says = map[string]notSet{}
-	b, err := os.ReadFile(u.kept)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err == nil && json.Unmarshal(bytes.TrimSpace(b), &u.says) != nil {
-		u.says = map[string]notSet{} // it was cut off; what is noted now comes in its place
-	}
-	return err
-}
-
 // The characters that GNU tar writes otherwise in the names of attributes, because "=" ends
 // the key of a record of PAX.
 var (
@@ -160,13 +105,12 @@ func packable(all []attributes.Attribute) (kept []attributes.Attribute, others [
 
 // tell adds to an outcome what was not set.
 func (u *unset) tell(o *recovery.Outcome) error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if err := u.load(); err != nil {
+	all, err := u.all()
+	if err != nil {
 		return err
 	}
 	of := func(why string) (string, bool) {
-		n, ok := u.says[why]
+		n, ok := all[why]
 		return recovery.FormatCount(n.Names, "name") + ", the first " + n.First, ok
 	}
 	if says, ok := of(refused); ok {

@@ -160,7 +160,7 @@ func (r reverter) differing(ctx context.Context, want wanted) iter.Seq2[change, 
 // apply makes the changes of a list, several side by side. Each may be made again.
 // What is on its way when another one fails, or when the run is stopped, is waited
 // for: a service may do what nobody waits for any more, later.
-func (r reverter) apply(ctx context.Context, list iter.Seq2[change, error], done func(c change, copy storage.Object)) error {
+func (r reverter) apply(ctx context.Context, list iter.Seq2[change, error], done func(c change, copy storage.Reverted) error) error {
 	large := make(chan struct{}, largeBeside)
 	g, failed := errgroup.WithContext(ctx)
 	g.SetLimit(sideBySide)
@@ -180,16 +180,15 @@ func (r reverter) apply(ctx context.Context, list iter.Seq2[change, error], done
 			if err != nil {
 				return err
 			}
-			done(c, copy)
-			return nil
+			return done(c, copy)
 		})
 	}
 	return cmp.Or(g.Wait(), context.Cause(ctx))
 }
 
-func (r reverter) make(ctx context.Context, c change) (storage.Object, error) {
+func (r reverter) make(ctx context.Context, c change) (storage.Reverted, error) {
 	if c.To == nil {
-		return storage.Object{}, r.Hide(ctx, c.Key)
+		return storage.Reverted{}, r.Hide(ctx, c.Key)
 	}
 	return r.Revert(ctx, *c.To)
 }

@@ -37,7 +37,7 @@ func (m mortal) Versions(ctx context.Context, prefix string) iter.Seq2[storage.V
 	return m.dated.Versions(ctx, prefix)
 }
 
-func (m mortal) Revert(ctx context.Context, v storage.Object) (storage.Object, error) {
+func (m mortal) Revert(ctx context.Context, v storage.Object) (storage.Reverted, error) {
 	m.lives()
 	return m.dated.Revert(ctx, v)
 }

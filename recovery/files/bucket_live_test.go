@@ -40,7 +40,7 @@ func (d dated) Alike(ctx context.Context, a, b storage.Object) (bool, error) {
 
 func (d dated) Hide(ctx context.Context, key string) error { return d.reverter().Hide(ctx, key) }
 
-func (d dated) Revert(ctx context.Context, v storage.Object) (storage.Object, error) {
+func (d dated) Revert(ctx context.Context, v storage.Object) (storage.Reverted, error) {
 	return d.reverter().Revert(ctx, v)
 }
 
@@ -50,9 +50,9 @@ type failing struct {
 	left atomic.Int64
 }
 
-func (f *failing) Revert(ctx context.Context, v storage.Object) (storage.Object, error) {
+func (f *failing) Revert(ctx context.Context, v storage.Object) (storage.Reverted, error) {
 	if f.left.Add(-1) < 0 {
-		return storage.Object{}, &storage.Error{Op: "revert", Object: v.Key, Kind: storage.ErrUnavailable, Says: "cut off"}
+		return storage.Reverted{}, &storage.Error{Op: "revert", Object: v.Key, Kind: storage.ErrUnavailable, Says: "cut off"}
 	}
 	return f.dated.Revert(ctx, v)
 }
@@ -326,7 +326,7 @@ func (p inParts) Alike(_ context.Context, a, b storage.Object) (bool, error) {
 	return a.Version == b.Version, nil
 }
 
-func (p inParts) Revert(ctx context.Context, v storage.Object) (storage.Object, error) {
+func (p inParts) Revert(ctx context.Context, v storage.Object) (storage.Reverted, error) {
 	o, err := p.failing.Revert(ctx, v)
 	o.Revision += "-2"
 	return o, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,7 +43,7 @@ func (s slashed) Hide(ctx context.Context, key string) error {
 	return s.dated.Hide(ctx, stored(storage.Object{Key: key}).Key)
 }
 
-func (s slashed) Revert(ctx context.Context, v storage.Object) (storage.Object, error) {
+func (s slashed) Revert(ctx context.Context, v storage.Object) (storage.Reverted, error) {
 	o, err := s.dated.Revert(ctx, stored(v))
 	o.Key = v.Key
 	return o, err
@@ -68,5 +69,44 @@ func TestBucket_inPlaceOddKeys(t *testing.T) {
 	}
 	if diff := cmp.Diff(then, objects(t, d, "")); diff != "" {
 		t.Errorf("live is not what it was at the moment: %s", diff)
+	}
+}
+
+// private is a bucket of objects whose lists may not be read until it is told.
+type private struct {
+	*failing
+	hidden *atomic.Bool
+}
+
+func (p private) Revert(ctx context.Context, v storage.Object) (storage.Reverted, error) {
+	o, err := p.failing.Revert(ctx, v)
+	if p.hidden.Load() {
+		o.Lacks = "access control lists"
+	}
+	return o, err
+}
+
+// What copies lack of what they are copies of is told in the end, also of the attempt before.
+func TestBucket_inPlaceLacks(t *testing.T) {
+	_, d := versioned(t)
+	names := []string{"uploads/a", "uploads/b", "uploads/c"}
+	for _, name := range names {
+		d.put(t, name, "as it was")
+	}
+	moment := time.Now().UTC()
+	for _, name := range names {
+		d.put(t, name, "overwritten")
+	}
+	store := private{&failing{dated: d}, new(atomic.Bool)}
+	store.hidden.Store(true)
+	store.left.Store(1)
+	l := newLiveRun(store, func() recovery.Choice {
+		store.hidden.Store(false)
+		store.left.Store(1000)
+		return recovery.ChooseRetry
+	})
+	s := l.run(t, l.plan(t, moment))
+	if s.Result != recovery.ResultExceptions || !strings.Contains(s.Says, `made current again without their access control lists: 1 object, the first "uploads/`) {
+		t.Errorf("ended as %s: %s", s.Result, s.Says)
 	}
 }

@@ -10,8 +10,10 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -191,9 +193,9 @@ func (c *copies) has(o storage.Object) bool {
 }
 
 // note keeps what became of a change, where that is a copy which does not show it.
-func (c *copies) note(of change, copy storage.Object) {
+func (c *copies) note(of change, copy storage.Reverted) {
 	if of.To != nil && copy.Revision != of.To.Revision {
-		c.add(copy)
+		c.add(copy.Object)
 	}
 }
 
@@ -247,21 +249,47 @@ func (revert) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recove
 	env.Meter().Phase("make versions current in "+h.Target.Place, list.n, recovery.InItems)
 	var copied, hidden atomic.Int64
 	var made copies
-	if err := r.apply(ctx, changes(list.path), func(c change, copy storage.Object) {
+	lacking, err := a.lacking(ctx, env)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	if err := r.apply(ctx, changes(list.path), func(c change, copy storage.Reverted) error {
 		env.Meter().Add(1)
 		if c.To == nil {
 			hidden.Add(1)
-			return
+			return nil
 		}
 		copied.Add(1)
 		made.note(c, copy)
+		if copy.Lacks == "" {
+			return nil
+		}
+		return lacking.note(copy.Lacks, show(c.Key))
 	}); err != nil {
 		return recovery.Outcome{}, fmt.Errorf("make versions current in %s: %w", h.Target.Place, err)
 	}
 	if err := a.prove(ctx, env, r, &made); err != nil {
 		return recovery.Outcome{}, err
 	}
-	return a.outcome(env, h, copied.Load(), hidden.Load())
+	o, err := a.outcome(env, h, copied.Load(), hidden.Load())
+	if err != nil {
+		return o, err
+	}
+	lacks, err := lacking.all()
+	for _, what := range slices.Sorted(maps.Keys(lacks)) {
+		o.Exceptions = append(o.Exceptions, fmt.Sprintf("made current again without their %s: %s, the first %s; look who may read them",
+			what, recovery.FormatCount(lacks[what].Names, "object"), lacks[what].First))
+	}
+	return o, err
+}
+
+// lacking counts what copies lack. It is kept in scratch; a switch back has none.
+func (a changeArgs) lacking(ctx context.Context, env recovery.Env) (*tally, error) {
+	if a.Scratch == "" {
+		return &tally{}, nil
+	}
+	h, err := env.Target(ctx, a.Scratch)
+	return &tally{kept: filepath.Join(h.Dir, fmt.Sprintf("lacking-%d", a.Moment.UnixNano()))}, err
 }
 
 // wanted is what the moment wants, or of a switch back what its list says.
@@ -480,9 +508,10 @@ func (u reverted) Release(ctx context.Context, res recovery.Resource) error {
 	for range 3 {
 		want, stop := listed(back(changes(res.ID)))
 		var n atomic.Int64
-		err := r.apply(ctx, own.others(r.differing(ctx, want)), func(c change, copy storage.Object) {
+		err := r.apply(ctx, own.others(r.differing(ctx, want)), func(c change, copy storage.Reverted) error {
 			n.Add(1)
 			own.note(c, copy)
+			return nil
 		})
 		stop()
 		if err != nil {

@@ -45,7 +45,7 @@ func openTree(dir string) (*tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the tree: %w", err)
 	}
-	return &tree{root: root, asidePath: dir + ".aside", give: os.Geteuid() == 0, unset: unset{kept: dir + ".unset"}}, nil
+	return &tree{root: root, asidePath: dir + ".aside", give: os.Geteuid() == 0, unset: unset{tally{kept: dir + ".unset"}}}, nil
 }
 
 func (t *tree) Close() error {

@@ -23,22 +23,37 @@ var (
 	copiedPart int64 = 512 << 20
 )
 
-// Revert lets the service copy. Content type, metadata and tags are the version's.
-func (s *store) Revert(ctx context.Context, v storage.Object) (storage.Object, error) {
+// Revert lets the service copy. Content type, metadata and tags are the version's, and so
+// are its storage class and who may do what with it, as far as the service lets it.
+func (s *store) Revert(ctx context.Context, v storage.Object) (storage.Reverted, error) {
 	if err := s.revertible(v); err != nil {
-		return storage.Object{}, err
+		return storage.Reverted{}, err
 	}
-	if v.Size > mostCopied {
-		o, err := s.revertInParts(ctx, v)
-		if err != nil {
-			return storage.Object{}, s.refusal(ctx, "revert", v.Key, err)
-		}
-		return o, nil
-	}
-	out, err := s.client.CopyObject(ctx, &s3.CopyObjectInput{Bucket: &s.bucket, Key: s.key(v.Key), CopySource: s.source(v),
-		MetadataDirective: types.MetadataDirectiveCopy, TaggingDirective: types.TaggingDirectiveCopy})
+	b, err := s.beside(ctx, v)
 	if err != nil {
-		return storage.Object{}, s.refusal(ctx, "revert", v.Key, err)
+		return storage.Reverted{}, s.refusal(ctx, "revert", v.Key, err)
+	}
+	o, err := s.copy(ctx, v, b)
+	if err != nil {
+		if plain, ok := b.plain(err); ok {
+			b = plain
+			o, err = s.copy(ctx, v, b)
+		}
+	}
+	if err != nil {
+		return storage.Reverted{}, s.refusal(ctx, "revert", v.Key, err)
+	}
+	return storage.Reverted{Object: o, Lacks: b.lacks}, nil
+}
+
+func (s *store) copy(ctx context.Context, v storage.Object, b beside) (storage.Object, error) {
+	if v.Size > mostCopied {
+		return s.copyInParts(ctx, v, b)
+	}
+	out, err := s.client.CopyObject(ctx, b.copied(&s3.CopyObjectInput{Bucket: &s.bucket, Key: s.key(v.Key), CopySource: s.source(v),
+		MetadataDirective: types.MetadataDirectiveCopy, TaggingDirective: types.TaggingDirectiveCopy}))
+	if err != nil {
+		return storage.Object{}, err
 	}
 	o := storage.Object{Key: v.Key, Size: v.Size, Version: version(out.VersionId), Modified: serverTime(out.ResultMetadata)}
 	if out.CopyObjectResult != nil {
@@ -75,20 +90,14 @@ func (s *store) source(v storage.Object) *string {
 	return aws.String(strings.Join(words, "/") + "?versionId=" + url.QueryEscape(v.Version))
 }
 
-// revertInParts copies what is too large for one request. A copy in parts has the
-// metadata that it is given, and no tags.
-func (s *store) revertInParts(ctx context.Context, v storage.Object) (storage.Object, error) {
-	head, err := s.head(ctx, v)
-	if err != nil {
-		return storage.Object{}, err
-	}
+// copyInParts copies what is too large for one request. A copy in parts has the
+// metadata and the tags that it is given.
+func (s *store) copyInParts(ctx context.Context, v storage.Object, b beside) (storage.Object, error) {
 	tags, err := s.tags(ctx, v)
 	if err != nil {
 		return storage.Object{}, err
 	}
-	created, err := s.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &s.bucket, Key: s.key(v.Key), Tagging: tags,
-		Metadata: head.Metadata, ContentType: head.ContentType, ContentEncoding: head.ContentEncoding, ContentDisposition: head.ContentDisposition,
-		ContentLanguage: head.ContentLanguage, CacheControl: head.CacheControl, StorageClass: head.StorageClass})
+	created, err := s.client.CreateMultipartUpload(ctx, b.created(&s3.CreateMultipartUploadInput{Bucket: &s.bucket, Key: s.key(v.Key), Tagging: tags}))
 	if err != nil {
 		return storage.Object{}, err
 	}

@@ -52,6 +52,7 @@ type store struct {
 	client         *s3.Client
 	anyOwner       *s3.Client // asks without naming the account
 	quick          quick
+	lists          lists
 }
 
 // Open prepares a store and asks nobody yet, unless the profile needs it: the

@@ -1,0 +1,78 @@
+package files
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+)
+
+// tally counts names by what is to be told of them. The first of each kind is kept in a file,
+// so that what an attempt has met is told by the last one; without a file it is of one
+// attempt.
+type tally struct {
+	kept string
+	mu   sync.Mutex
+	says map[string]counted
+}
+
+// counted counts names, of which First is one.
+type counted struct {
+	Names int64  `json:"names,string"`
+	First string `json:"first"`
+}
+
+// note counts one name; the first of its kind is durable when the tree is.
+func (t *tally) note(why, first string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.load(); err != nil {
+		return err
+	}
+	n, known := t.says[why]
+	if n.Names++; !known {
+		n.First = first
+	}
+	t.says[why] = n
+	if known || t.kept == "" {
+		return nil
+	}
+	b, err := json.Marshal(t.says)
+	if err == nil {
+		err = os.WriteFile(t.kept, b, 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("note what is to be told: %w", err)
+	}
+	return nil
+}
+
+// load reads what an earlier attempt has noted: at least so many.
+func (t *tally) load() error {
+	if t.says != nil {
+		return nil
+	}
+	t.says = map[string]counted{}
+	if t.kept == "" {
+		return nil
+	}
+	b, err := os.ReadFile(t.kept)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && json.Unmarshal(bytes.TrimSpace(b), &t.says) != nil {
+		t.says = map[string]counted{} // it was cut off; what is noted now comes in its place
+	}
+	return err
+}
+
+// all is what was noted.
+func (t *tally) all() (map[string]counted, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	err := t.load()
+	return t.says, err
+}
