@@ -22,7 +22,7 @@ type kept struct {
 
 func (k kept) URL() string { return "kept:" }
 
-func (k kept) Versioning(context.Context) (storage.Versioning, error) {
+func (k kept) Versioning(context.Context, string) (storage.Versioning, error) {
 	return storage.Versioning{On: true}, nil
 }
 

@@ -8,8 +8,9 @@ import (
 
 // Versioner is a store that keeps what was overwritten and deleted.
 type Versioner interface {
-	// Versioning says whether it does so now, and for how long.
-	Versioning(ctx context.Context) (Versioning, error)
+	// Versioning says whether it does so now, and for how long the versions of the
+	// objects whose key starts with prefix are kept.
+	Versioning(ctx context.Context, prefix string) (Versioning, error)
 	// Versions yields every version of the objects whose key starts with
 	// prefix: in the byte order of their keys, of each key the newest first. A
 	// version comes once. A failure is yielded once, last. Opening a version
@@ -21,8 +22,8 @@ type Versioner interface {
 type Versioning struct {
 	// On says that every overwrite and deletion from now on leaves a version.
 	On bool
-	// Expires is how long after a version was replaced it is removed; zero is
-	// never, as far as the store tells.
+	// Expires is how long after a version was replaced it may be removed, of any of the
+	// objects; zero is never, as far as the store tells.
 	Expires time.Duration
 	// Hidden says that whoever asks may not know whether versions are removed.
 	Hidden bool

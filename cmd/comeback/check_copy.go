@@ -62,7 +62,7 @@ func (a *app) gatherCopy(ctx context.Context, b *book, c recovery.Copy, canary b
 		}
 	}
 	if v, ok := storage.As[storage.Versioner](store); ok {
-		if versioning, err := v.Versioning(ctx); err == nil {
+		if versioning, err := v.Versioning(ctx, ""); err == nil {
 			seen.Versioning = &versioning
 		}
 	}

@@ -91,7 +91,7 @@ func (e bucketEngine) Survey(ctx context.Context, c recovery.Component, copy rec
 	if c.With != Bucket || !ok {
 		return s, nil
 	}
-	v, err := versions.Versioning(ctx)
+	v, err := versions.Versioning(ctx, c.Settings.Text("prefix"))
 	if err != nil {
 		return s, fmt.Errorf("survey copy %s: %w", copy.Name, err)
 	}

@@ -107,7 +107,7 @@ func (s inPlace) identify(ctx context.Context, b liveBucket, expand func(string)
 	if _, back := storage.As[storage.Reverter](store); !ok || !back {
 		return nil, storage.Versioning{}, recovery.Errorf("restore into a directory, and leave it out of the switch", "refused: %s is no bucket that keeps versions", store.URL()).WithExit(recovery.Refused)
 	}
-	v, err := versions.Versioning(ctx)
+	v, err := versions.Versioning(ctx, b.Prefix)
 	if err != nil {
 		return nil, v, fmt.Errorf("look at %s: %w", store.URL(), err)
 	}

@@ -56,9 +56,11 @@ type dated struct {
 	rules *storage.Versioning
 }
 
-func (d dated) Versioning(ctx context.Context) (storage.Versioning, error) {
-	v, err := d.versions.Versioning(ctx)
-	v.Expires, v.Hidden = d.rules.Expires, d.rules.Hidden
+func (d dated) Versioning(ctx context.Context, prefix string) (storage.Versioning, error) {
+	v, err := d.versions.Versioning(ctx, prefix)
+	if strings.HasPrefix("uploads/", prefix) { // what the rules are for
+		v.Expires, v.Hidden = d.rules.Expires, d.rules.Hidden
+	}
 	return v, err
 }
 
@@ -361,7 +363,7 @@ func TestBucket_window(t *testing.T) {
 	_, store := versioned(t)
 	const day = 24 * time.Hour
 	now := time.Now().UTC()
-	for name, ago := range map[string]time.Duration{"uploads/a": 10 * day, "uploads/b": 2 * day} {
+	for name, ago := range map[string]time.Duration{"uploads/a": 10 * day, "uploads/b": 2 * day, "elsewhere/a": 10 * day} {
 		o, err := store.Put(t.Context(), name, strings.NewReader("x"), storage.PutOptions{Size: 1})
 		if err != nil {
 			t.Fatal(err)
@@ -372,6 +374,7 @@ func TestBucket_window(t *testing.T) {
 		name   string
 		rules  storage.Versioning
 		since  string
+		prefix string
 		ago    time.Duration
 		known  bool
 		warned bool
@@ -382,13 +385,18 @@ func TestBucket_window(t *testing.T) {
 		{name: "within what a rule leaves", rules: storage.Versioning{Expires: 5 * day}, ago: 4 * day, known: true},
 		{name: "before that", rules: storage.Versioning{Expires: 5 * day}, ago: 6 * day},
 		{name: "before that, whatever the runbook says", rules: storage.Versioning{Expires: 5 * day}, since: now.Add(-20 * day).Format(time.RFC3339), ago: 6 * day},
+		{name: "a rule for what lies elsewhere", rules: storage.Versioning{Expires: 5 * day}, prefix: "elsewhere/", ago: 6 * day, known: true},
 		{name: "a rule of long ago, and versions of late", rules: storage.Versioning{Expires: 90 * day}, ago: 11 * day},
 		{name: "the rules may not be read", rules: storage.Versioning{Hidden: true}, ago: 9 * day, known: true, warned: true},
 	} {
 		*store.rules = c.rules
 		component := inBucket
+		component.Settings = recovery.Settings{"prefix": {"uploads/"}}
+		if c.prefix != "" {
+			component.Settings["prefix"] = []string{c.prefix}
+		}
 		if c.since != "" {
-			component.Settings = recovery.Settings{"prefix": {"uploads/"}, "versioned_since": {c.since}}
+			component.Settings["versioned_since"] = []string{c.since}
 		}
 		p, err := bucketEngine().Resolve(t.Context(), survey(t, bucketEngine(), component, store), recovery.Want{Kind: recovery.WantTime, Time: now.Add(-c.ago), Text: "then"}, store)
 		if known := err == nil; known != c.known || !known && (!strings.Contains(err.Error(), "is not known") || recovery.HintOf(err) == "") {

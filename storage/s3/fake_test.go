@@ -49,12 +49,13 @@ func serve(t *testing.T, handler http.HandlerFunc) *httptest.Server {
 	return server
 }
 
-// at opens a store in a bucket of a fake, with root's credentials.
+// at opens a store in a bucket of a fake, with root's credentials; the URL of the options
+// is what comes after the bucket.
 func at(t *testing.T, server *httptest.Server, options s3.Options) storage.Store {
 	t.Helper()
 	storagetest.SetenvS3(t, server.URL, storagetest.Root)
 	t.Setenv("AWS_MAX_ATTEMPTS", "1")
-	options.URL, options.PathStyle = "s3://backups", true
+	options.URL, options.PathStyle = "s3://backups"+options.URL, true
 	return open(t, options)
 }
 
@@ -300,13 +301,43 @@ func TestVersioning(t *testing.T) {
 			if !ok {
 				t.Fatal("the store has no versions")
 			}
-			got, err := v.Versioning(t.Context())
+			got, err := v.Versioning(t.Context(), "")
 			if c.err != nil {
 				check(t, name, err, c.err)
 			} else if err != nil || got != c.want {
 				t.Errorf("%+v, %v; want %+v", got, err, c.want)
 			}
 		})
+	}
+}
+
+// A rule counts where it can be one for what is asked about: by the prefixes alone, because
+// tags and sizes are not known.
+func TestVersioning_prefixes(t *testing.T) {
+	const day = 24 * time.Hour
+	rules := ""
+	for days, filter := range map[int]string{
+		1: "<Filter><Prefix>live/logs/</Prefix></Filter>",
+		2: "<Filter><And><Prefix>live/tmp/</Prefix><Tag><Key>k</Key><Value>v</Value></Tag></And></Filter>",
+		3: "<Prefix>live/old</Prefix>",
+		4: "<Filter><Prefix>elsewhere/</Prefix></Filter>",
+		7: "<Filter><Tag><Key>k</Key><Value>v</Value></Tag></Filter>",
+		9: "<Filter></Filter>",
+	} {
+		rules += fmt.Sprintf("<Rule><ID>%d</ID><Status>Enabled</Status>%s<NoncurrentVersionExpiration><NoncurrentDays>%d</NoncurrentDays></NoncurrentVersionExpiration></Rule>", days, filter, days)
+	}
+	s := at(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Has("versioning") {
+			fmt.Fprint(w, "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>")
+			return
+		}
+		fmt.Fprint(w, "<LifecycleConfiguration>"+rules+"</LifecycleConfiguration>")
+	}), s3.Options{URL: "/live"})
+	v, _ := storage.As[storage.Versioner](s)
+	for prefix, want := range map[string]time.Duration{"": day, "logs/": day, "logs/app/": day, "l": day, "tmp/": 2 * day, "old/": 3 * day, "uploads/": 7 * day} {
+		if got, err := v.Versioning(t.Context(), prefix); err != nil || got.Expires != want {
+			t.Errorf("%q: %+v, %v; want %v", prefix, got, err, want)
+		}
 	}
 }
 

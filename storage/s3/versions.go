@@ -18,9 +18,9 @@ import (
 var _ storage.Versioner = (*store)(nil)
 
 // Versioning asks for the bucket's state and for the shortest time after which
-// a rule removes versions. A service without rules tells of none; one that does not
-// show them to the caller hides them.
-func (s *store) Versioning(ctx context.Context) (storage.Versioning, error) {
+// a rule removes versions below a prefix. A service without rules tells of none; one that
+// does not show them to the caller hides them.
+func (s *store) Versioning(ctx context.Context, prefix string) (storage.Versioning, error) {
 	state, err := s.client.GetBucketVersioning(ctx, &s3.GetBucketVersioningInput{Bucket: &s.bucket})
 	if err != nil {
 		return storage.Versioning{}, s.refusal(ctx, "list", "", err)
@@ -38,7 +38,7 @@ func (s *store) Versioning(ctx context.Context) (storage.Versioning, error) {
 		return v, s.refusal(ctx, "list", "", err)
 	}
 	for _, r := range rules.Rules {
-		if r.Status != types.ExpirationStatusEnabled || r.NoncurrentVersionExpiration == nil {
+		if r.Status != types.ExpirationStatusEnabled || r.NoncurrentVersionExpiration == nil || !touches(r, *s.key(prefix)) {
 			continue
 		}
 		expires := time.Duration(aws.ToInt32(r.NoncurrentVersionExpiration.NoncurrentDays)) * 24 * time.Hour
@@ -47,6 +47,20 @@ func (s *store) Versioning(ctx context.Context) (storage.Versioning, error) {
 		}
 	}
 	return v, nil
+}
+
+// touches reports whether a rule can be one for objects below a prefix of the bucket. Which
+// tags and sizes they have is not known.
+func touches(r types.LifecycleRule, prefix string) bool {
+	//lint:ignore SA1019 old rules have it in place of a filter
+	of := aws.ToString(r.Prefix)
+	if f := r.Filter; f != nil {
+		of = aws.ToString(f.Prefix)
+		if f.And != nil {
+			of = aws.ToString(f.And.Prefix)
+		}
+	}
+	return strings.HasPrefix(of, prefix) || strings.HasPrefix(prefix, of)
 }
 
 // Versions asks for pages while others are consumed. The service gives versions and
