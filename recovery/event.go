@@ -68,10 +68,12 @@ type (
 		By string `json:"by"`
 		To string `json:"to"`
 	}
-	// OutageNoted says when the outage began: "known", "estimated" or "unknown".
+	// OutageNoted says when the outage began: "known", "estimated" or "unknown". By said it;
+	// journals of earlier versions do not tell.
 	OutageNoted struct {
 		Since time.Time `json:"since,omitzero"`
 		How   string    `json:"how"`
+		By    string    `json:"by,omitempty"`
 	}
 	// StepStarted announces a step.
 	StepStarted struct {
@@ -218,7 +220,7 @@ type (
 
 // ReportForm is the number of the form of the reports that this version writes. Those of
 // runs that were ended by earlier versions keep the form that they have.
-const ReportForm = 3
+const ReportForm = 4
 
 func (RunStarted) EventType() string     { return "run.started/1" }
 func (RunResumed) EventType() string     { return "run.resumed/1" }

@@ -7,11 +7,18 @@ import (
 	"time"
 )
 
+// stepsBack is by how much the time of an event may be earlier than that of the event
+// before it, without its clock having been put back: clocks are adjusted all the time.
+const stepsBack = time.Second
+
 // Fold adds one event to a state. It is pure and total: the same events give
 // the same state everywhere, and an event that it does not understand is
 // remembered in Unknown, never an error.
 func Fold(s State, e Event) State {
 	before := s.At
+	if back := before.Sub(e.At); !before.IsZero() && back > stepsBack && s.Result == "" {
+		s.PutBack = append(slices.Clip(s.PutBack), ClockPutBack{Seq: e.Seq, By: back})
+	}
 	s.Seq, s.At = e.Seq, e.At
 	payload, ok := e.Payload()
 	if !ok {
@@ -113,7 +120,7 @@ func (s *State) foldStep(e Event, payload Payload) {
 			}
 			st.Ended, st.EndedSeq, st.Error, st.Hint, st.ExitCode = time.Time{}, 0, "", "", 0
 			st.WaitsFor, st.WaitsSince, st.Outcome = "", time.Time{}, Outcome{}
-			st.Retry, st.Interrupted, st.Gone = false, false, ""
+			st.Retry, st.Interrupted, st.Gone, st.Undone = false, false, "", false
 		}
 	case StepCheckpoint:
 		id, change = p.Step, func(st *StepState) { st.Checkpoint = p.Text }
@@ -211,10 +218,33 @@ func (s *State) foldLive(at time.Time, o Outcome) {
 }
 
 // foldUndone forgets what an exchange had put aside that was given back: it is live
-// again.
+// again, and what the exchange and its opening said of its target and asked people to do is
+// over.
 func (s *State) foldUndone(step string) {
-	if st := s.Step(step); st != nil {
-		s.Old = slices.DeleteFunc(slices.Clone(s.Old), func(o Old) bool { return o.Component == st.Component })
+	st := s.Step(step)
+	if st == nil {
+		return
+	}
+	component := st.Component
+	s.Old = slices.DeleteFunc(slices.Clone(s.Old), func(o Old) bool { return o.Component == component })
+	s.Steps, s.Identities, s.GivenBack = slices.Clone(s.Steps), maps.Clone(s.Identities), maps.Clone(s.GivenBack)
+	for i := range s.Steps {
+		st := &s.Steps[i]
+		if st.Component != component || st.Phase != Exchange && st.Phase != Open {
+			continue
+		}
+		st.Undone = true
+		for id := range st.Outcome.Identities {
+			was, ok := s.Identities[id]
+			if !ok {
+				continue
+			}
+			delete(s.Identities, id)
+			if s.GivenBack == nil {
+				s.GivenBack = map[TargetID]Identity{}
+			}
+			s.GivenBack[id] = was
+		}
 	}
 }
 

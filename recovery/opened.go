@@ -7,9 +7,19 @@ import (
 	"time"
 )
 
-// countsLeftOut is the first form of reports for which a step that an amendment left out is
-// decided: those of earlier ones call the time unknown, and stay what was signed.
-const countsLeftOut = 3
+// The first forms of reports that judge otherwise than those before, which stay what was
+// signed: for which a step that an amendment left out is decided, where earlier ones call the
+// time unknown; that tell when the clock was put back, and then know no time; and that tell
+// nothing of an exchange that was given back.
+const (
+	countsLeftOut  = 3
+	tellsPutBack   = 4
+	tellsGivenBack = 4
+)
+
+// reports reports whether the report of a run has that form, or a later one: the newest
+// until the run has ended.
+func (s *State) reports(form int) bool { return s.Result == "" || s.ReportForm >= form }
 
 // OpenedAt is when the last of what opens a recovered system was decided: every step but
 // those that protect it again. A step is decided when it has ended well, when a person went
@@ -22,7 +32,7 @@ func (s *State) OpenedAt() time.Time {
 		if st.Phase == Protect {
 			continue
 		}
-		leftOut := st.State == Skipped && st.LeftOut && (s.Result == "" || s.ReportForm >= countsLeftOut)
+		leftOut := st.State == Skipped && st.LeftOut && s.reports(countsLeftOut)
 		if st.State != Done && st.State != Passed && !leftOut {
 			return time.Time{}
 		}
@@ -47,6 +57,8 @@ func (p *Plan) TimeToOpen(s *State) (took Duration, unknown string) {
 		return 0, "not every step was done"
 	case !p.wroteLive(s):
 		return 0, "no step of this run wrote to a live target: it did not open the system itself"
+	case len(s.PutBack) > 0 && s.reports(tellsPutBack):
+		return 0, s.PutBack[0].Says()
 	}
 	took = Duration(opened.Sub(s.Outage.Since).Round(time.Millisecond))
 	if took < 0 {

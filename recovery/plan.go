@@ -430,9 +430,3 @@ type SoundCheckArgs struct {
 	Record *BackupRef `json:"record,omitempty"`
 	After  *LogPoint  `json:"after,omitempty"`
 }
-
-// Replaces says that the plan puts something in the place of what is live, so that what
-// live had goes back; a rescue changes rows, and loses nothing.
-func (p *Plan) Replaces() bool {
-	return slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Phase == Exchange })
-}

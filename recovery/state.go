@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -51,6 +52,8 @@ type State struct {
 	Bindings      []Binding
 	Notes         []NoteState
 	Interruptions []Interruption
+	// PutBack are the steps back of the run's clock.
+	PutBack       []ClockPutBack
 	Amendments    []AmendmentState
 	Approvals     []ApprovalState
 	Notifications []NotificationState
@@ -58,8 +61,9 @@ type State struct {
 	// HeldBackBy wants the name to be typed again before the first change of live.
 	HeldBackBy string
 	// Identities are what the switched targets are now, where that is not what
-	// the plan says.
+	// the plan says; GivenBack what they were between an exchange and its end.
 	Identities map[TargetID]Identity
+	GivenBack  map[TargetID]Identity
 	// Loses is what the plan says that going back loses, amendments included, and
 	// Losses what the run has counted since, the newest count of each component.
 	Loses  []LiveLoss
@@ -128,6 +132,8 @@ type StepState struct {
 	// out, and no stop.
 	Why     string
 	LeftOut bool
+	// Undone says that what the step has exchanged, or opened, was given back.
+	Undone bool
 }
 
 // TickState is an item to tick.
@@ -184,6 +190,18 @@ type Interruption struct {
 	Steps []string
 }
 
+// ClockPutBack is a step back of the clock by which a run's events have their times: the
+// event Seq says an earlier one than the event before it, by By.
+type ClockPutBack struct {
+	Seq uint64
+	By  time.Duration
+}
+
+// Says is that in words.
+func (c ClockPutBack) Says() string {
+	return fmt.Sprintf("the clock was put back by %s between events %d and %d", FormatSpan(c.By), c.Seq-1, c.Seq)
+}
+
 // AmendmentState is a change of the plan.
 type AmendmentState struct {
 	At time.Time
@@ -231,7 +249,7 @@ func newStepState(step Step) StepState {
 func (st *StepState) toDoAgain() {
 	st.State, st.Ended, st.EndedSeq, st.Outcome = ToDo, time.Time{}, 0, Outcome{}
 	st.Error, st.Hint, st.ExitCode = "", "", 0
-	st.WaitsFor, st.WaitsSince, st.Retry, st.Why, st.LeftOut = "", time.Time{}, false, "", false
+	st.WaitsFor, st.WaitsSince, st.Retry, st.Why, st.LeftOut, st.Undone = "", time.Time{}, false, "", false, false
 	ticks := make([]TickState, len(st.Ticks))
 	for i, t := range st.Ticks {
 		ticks[i].Text = t.Text
@@ -323,11 +341,14 @@ func (s *State) Ready(step *StepState) bool {
 	return true
 }
 
-// ToDos are what people have to do after the run.
+// ToDos are what people have to do after the run: nothing of an exchange that was given
+// back.
 func (s *State) ToDos() []string {
 	var all []string
 	for i := range s.Steps {
-		all = append(all, s.Steps[i].Outcome.ToDo...)
+		if st := &s.Steps[i]; !st.Undone || !s.reports(tellsGivenBack) {
+			all = append(all, st.Outcome.ToDo...)
+		}
 	}
 	return all
 }

@@ -86,24 +86,7 @@ func Status(p *Plan, s *State, alive bool, now time.Time) string {
 		line("BACK", "not known: not all of it was ever timed")
 	}
 	line("MOMENT", "%s", s.Moment)
-	for _, l := range s.Losses {
-		for _, says := range l.Says() {
-			line("LOST", "%s", says)
-		}
-	}
-	for _, point := range s.Moment.Points {
-		if slices.ContainsFunc(s.Losses, func(l LossState) bool { return l.Component == point.Component }) {
-			continue
-		}
-		lost := point.Lost.Time.In(now.Location()).Format(time.RFC3339)
-		switch {
-		case point.Lost.Time.IsZero():
-		case s.Mode == Rehearsal:
-			line("LOST", "nothing, it is a rehearsal; for real %s would lose everything from %s on", point.Component, lost)
-		default:
-			line("LOST", "%s: everything from %s on", point.Component, lost)
-		}
-	}
+	s.saysLost(p, now, line)
 	for i := range s.Stages {
 		st := &s.Stages[i]
 		took := ""
@@ -146,6 +129,33 @@ func Status(p *Plan, s *State, alive bool, now time.Time) string {
 		line("NEXT", "update at %s, or when this changes", next.Format("15:04Z07:00"))
 	}
 	return b.String()
+}
+
+// saysLost says what is lost, or will be: of each component as it was counted, or from where
+// on.
+func (s *State) saysLost(p *Plan, now time.Time, line func(word, format string, args ...any)) {
+	if p.LostNothing(s) {
+		line("LOST", "nothing: nothing live was replaced")
+		return
+	}
+	for _, l := range s.Losses {
+		for _, says := range l.Says() {
+			line("LOST", "%s", says)
+		}
+	}
+	for _, point := range s.Moment.Points {
+		if slices.ContainsFunc(s.Losses, func(l LossState) bool { return l.Component == point.Component }) {
+			continue
+		}
+		lost := point.Lost.Time.In(now.Location()).Format(time.RFC3339)
+		switch {
+		case point.Lost.Time.IsZero():
+		case s.Mode == Rehearsal:
+			line("LOST", "nothing, it is a rehearsal; for real %s would lose everything from %s on", point.Component, lost)
+		default:
+			line("LOST", "%s: everything from %s on", point.Component, lost)
+		}
+	}
 }
 
 // onDay is the date of a time, with a blank behind it, where that is not the day of now.

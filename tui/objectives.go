@@ -45,7 +45,7 @@ func (a *attached) objectives(zone *time.Location, w int) []line {
 
 // achievedRPO is the loss of the component that lost most.
 func (a *attached) achievedRPO(zone *time.Location) (string, look) {
-	if !a.plan.Replaces() {
+	if !a.plan.Replaces() || a.plan.LostNothing(&a.state) {
 		return "nothing live was replaced, so nothing was lost", plain
 	}
 	var worst recovery.LossState

@@ -64,6 +64,11 @@ func TestObjectives_asTheReport(t *testing.T) {
 			}
 			ends(f, 5*time.Minute, recovery.ResultInterrupted, recovery.ReportForm)
 		}, report.Unknown, "unknown: not every step was done", "down 13m00 RTO 30m not reached"},
+		"the clock was put back": {func(f *fakeDesk) {
+			done(f, 8*time.Minute, append(before, "check/carts")...)
+			opens(f, 2*time.Minute)
+			ends(f, 3*time.Minute, recovery.ResultExceptions, recovery.ReportForm)
+		}, report.Unknown, "unknown: the clock was put back by 6m00 between events 14 and 15", "down 16m00 RTO 30m unknown"},
 		"left out by an amendment": {func(f *fakeDesk) {
 			leavesOut(f)
 			ends(f, 11*time.Minute, recovery.ResultExceptions, recovery.ReportForm)
@@ -111,6 +116,42 @@ func TestObjectives_asTheReport(t *testing.T) {
 			}
 			if rto.Achieved != nil && !strings.Contains(c.says, elapsed(time.Duration(*rto.Achieved))) {
 				t.Errorf("the report says %s", time.Duration(*rto.Achieved))
+			}
+		})
+	}
+}
+
+// What an ended run has given back is not told as lost, nor as left to do.
+func TestResult_givenBack(t *testing.T) {
+	exchange := recovery.Resource{Kind: recovery.Exchanged, ID: "db1/shop"}
+	for name, ends := range map[string]recovery.Payload{
+		"given back": recovery.ClaimReleased{Resource: exchange},
+		"stuck":      recovery.ClaimKept{Resource: exchange, Why: "the server does not answer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			desk := shopDesk()
+			forReal(desk)
+			d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+			startReal(d, desk)
+			restored(desk)
+			desk.session.add(9*time.Minute, recovery.StepStarted{Step: "database/exchange", Attempt: 1}, recovery.ClaimMade{Step: "database/exchange", Resource: exchange},
+				recovery.StepFinished{Step: "database/exchange", Outcome: recovery.Outcome{Says: "exchanged", ToDo: []string{"merge 41 orders"},
+					Loss: &recovery.Loss{Component: "database", Commits: 389, From: recovery.Commit{Time: ten.Add(-7 * time.Hour)}, To: recovery.Commit{Time: ten.Add(-6 * time.Hour)}, Final: true}}})
+			stepFails(d, desk, "database/open")
+			desk.session.add(10*time.Minute, recovery.Decided{Step: "database/open", Choice: recovery.ChooseStop, By: "ops1"}, recovery.StopAsked{By: "ops1", Reason: "let users in failed"},
+				recovery.CleanupStarted{}, ends)
+			cleaned(desk, 11*time.Minute, recovery.RunEnded{Result: recovery.ResultFailed, Exit: recovery.Failed, Says: "let users in: connection refused", Report: recovery.ReportForm})
+			d.clock = ten.Add(12 * time.Minute)
+			d.sees("FAILED")
+			d.sees("RPO")
+			screen := strings.Join(strings.Fields(d.screen()), " ")
+			for _, says := range []string{"merge 41 orders", "389 commits", "LOST"} {
+				if strings.Contains(screen, says) != (name == "stuck") {
+					t.Errorf("it says %q: %v\n%s", says, name != "stuck", d.screen())
+				}
+			}
+			if strings.Contains(screen, "nothing live was replaced, so nothing was lost") != (name == "given back") {
+				t.Errorf("the RPO:\n%s", d.screen())
 			}
 		})
 	}

@@ -169,6 +169,9 @@ func (s *resultScreen) times(w int) []line {
 		return lines
 	}
 	text := "exercised " + elapsed(a.ran(time.Time{}))
+	if len(a.state.PutBack) > 0 {
+		text = "exercised time unknown: " + a.state.PutBack[0].Says()
+	}
 	if rto := time.Duration(a.plan.RTO); rto > 0 {
 		text += ", RTO " + took(rto) + "; a rehearsal's time is not an RTO"
 	}
@@ -198,7 +201,7 @@ func (s *resultScreen) findings(w int) []line {
 		add(n.name, n.look, n.text, 3)
 	}
 	var lost []string
-	if len(a.state.Losses)+len(a.state.Old) > 0 {
+	if len(a.state.Losses)+len(a.state.Old) > 0 && !a.plan.LostNothing(&a.state) {
 		lost = a.state.Gone()
 	}
 	for i, text := range lost {

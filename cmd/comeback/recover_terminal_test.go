@@ -44,7 +44,7 @@ func TestRecover_onTerminal(t *testing.T) {
 		t.Errorf("it was not told in lines:\n%s", all)
 	}
 	first := newest()
-	if o := outage(first); o.How != "estimated" || time.Since(o.Since) < 10*time.Minute {
+	if o := outage(first); o.How != "estimated" || o.By == "" || time.Since(o.Since) < 10*time.Minute {
 		t.Errorf("the outage is %+v", o)
 	}
 

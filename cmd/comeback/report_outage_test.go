@@ -52,6 +52,9 @@ func TestReportSign_outage(t *testing.T) {
 	if times := v.Report.Times; !times.Outage.Equal(began) || times.OutageHow != "estimated" {
 		t.Errorf("the outage began %s, %s", times.Outage, times.OutageHow)
 	}
+	if said := v.Report.Outages; len(said) != 1 || said[0].By != v.Report.Who.Operator || said[0].By == "" || !said[0].AfterEnd {
+		t.Errorf("it was said by %+v", said)
+	}
 	sign(second, "unknown").has(t, recovery.Refused, "is signed, and is not changed any more")
 
 	// The head of before, which copies keep, is still the journal's.

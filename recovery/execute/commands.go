@@ -22,6 +22,7 @@ func (x *Executor) Do(c recovery.Command) error {
 	case recovery.DoNote:
 		return x.recordLocked(recovery.Noted{Text: c.Text, By: c.By})
 	case recovery.DoOutage:
+		c.Outage.By = c.By
 		return x.recordLocked(c.Outage)
 	case recovery.DoStop:
 		switch {

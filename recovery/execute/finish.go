@@ -142,6 +142,9 @@ func Ending(s *recovery.State, p *recovery.Plan) recovery.RunEnded {
 		}
 	}
 	exceptions = append(exceptions, s.Unknown...)
+	for _, c := range s.PutBack {
+		exceptions = append(exceptions, c.Says())
+	}
 	deliberate := slices.ContainsFunc(s.Steps, func(st recovery.StepState) bool { return stoppedAt(&st) })
 	switch {
 	case s.Stop != nil && s.Stop.By != "comeback" && !deliberate && !cameBack(s):

@@ -264,7 +264,7 @@ func TestHold(t *testing.T) {
 	}
 }
 
-// A run that is ending takes notes and no decisions.
+// A run that is ending takes notes, of the outage, too, by whom they are, and no decisions.
 func TestDo_whileEnding(t *testing.T) {
 	var r *rig
 	blocked, release := make(chan struct{}), make(chan struct{})
@@ -288,9 +288,12 @@ func TestDo_whileEnding(t *testing.T) {
 		if err := r.Do(recovery.Command{Kind: recovery.DoNote, Text: "hm", By: "ops2"}); err != nil {
 			t.Error(err)
 		}
+		if err := r.Do(recovery.Command{Kind: recovery.DoOutage, Outage: recovery.OutageNoted{How: "unknown", By: "somebody"}, By: "ops2"}); err != nil {
+			t.Error(err)
+		}
 		close(release)
 	}()
-	if s := r.run(t); s.Result != recovery.ResultFailed || len(s.Notes) != 1 {
+	if s := r.run(t); s.Result != recovery.ResultFailed || len(s.Notes) != 1 || s.Outage.By != "ops2" {
 		t.Errorf("ended as %s: %s", s.Result, s.Says)
 	}
 }

@@ -35,6 +35,9 @@ func (s *source) exceptions(r *Report) []Exception {
 	for _, lost := range s.lostArtifacts() {
 		add(Exception{What: lost, Why: "it was changed or removed after its step had ended"})
 	}
+	for _, c := range s.putBack() {
+		add(Exception{What: c.Says(), Why: "the times of events are those of the clock of the host: what lies between two of them is not known"})
+	}
 	for _, u := range s.state.Unknown {
 		add(Exception{What: u, Why: "this version of comeback does not understand it"})
 	}

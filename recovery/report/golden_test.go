@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"comeback/recovery"
 )
@@ -27,6 +28,12 @@ func TestWrite_golden(t *testing.T) {
 		"resumed":     resumed,
 		"amended":     amended,
 		"protected":   protectedLater,
+		"given-back": func(t testing.TB) *run {
+			r := givenBack(t, "open", 4)
+			r.after(time.Minute, recovery.OutageNoted{Since: noon.Add(-3 * time.Minute), How: "estimated", By: "ops2"})
+			return r
+		},
+		"side-by-side": func(t testing.TB) *run { return sideBySide(t, false, 4) },
 	}
 	for name, build := range runs {
 		t.Run(name, func(t *testing.T) {

@@ -57,6 +57,7 @@ type history struct {
 	approvals  []Approval
 	secrets    []SecretGiven
 	calls      []Call
+	outages    []Outage
 	// strange lists events that stand where none of their kind may.
 	strange []string
 	// recorded holds the artifacts of every attempt, by name.
@@ -74,6 +75,7 @@ type history struct {
 	lastBoot    string
 	running     bool
 	ended       bool
+	stopped     time.Time      // somebody asked for it
 	open        map[string]int // step → index of its open wait
 	attempts    map[string]int
 	began       map[string]time.Time
@@ -113,11 +115,18 @@ func (h *history) add(e recovery.Event, s *recovery.State) {
 	case recovery.Decided:
 		h.close(p.Step, at)
 		h.decisions = append(h.decisions, Decision{At: at, Step: p.Step, Choice: p.Choice, Reason: p.Reason, By: p.By})
+	case recovery.OutageNoted:
+		h.outages = append(h.outages, Outage{At: at, Since: p.Since.UTC(), How: p.How, By: p.By, AfterEnd: h.ended})
 	case recovery.StopAsked:
+		h.stopped = at
 		h.decisions = append(h.decisions, Decision{At: at, Choice: recovery.ChooseStop, Reason: p.Reason, By: p.By})
 	case recovery.RunEnded:
+		until := at
+		if p.Report >= tellsDecided && !h.stopped.IsZero() { // nobody was waited for any more
+			until = h.stopped
+		}
 		for step := range h.open {
-			h.close(step, at)
+			h.close(step, until)
 		}
 		h.watched = watched(e)
 	default:
@@ -217,17 +226,6 @@ func (h *history) record(step string, artifacts []recovery.Artifact) {
 	for _, a := range artifacts {
 		h.recorded[a.Name] = recorded{Artifact: a, step: step}
 	}
-}
-
-// waited is how long a step waited for people.
-func (h *history) waited(step string) recovery.Duration {
-	var d recovery.Duration
-	for _, w := range h.waits {
-		if w.Step == step {
-			d += w.Took
-		}
-	}
-	return d
 }
 
 // decidedAt is when a person last decided about a step.

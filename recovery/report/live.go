@@ -18,6 +18,9 @@ type Live struct {
 	// they were read then.
 	Effects recovery.Effects `json:"effects"`
 	Targets []LiveTarget     `json:"targets"`
+	// NothingReplaced says that the run was to put something in the place of what is live, and
+	// did not, or gave it back: then nothing was lost, and none of the effects came to pass.
+	NothingReplaced bool `json:"nothing_replaced,omitempty"`
 	// Losses are what going back has lost.
 	Losses []Loss `json:"losses"`
 	// Old is what was replaced, and until when it stays.
@@ -48,7 +51,7 @@ type LiveTarget struct {
 	ID     recovery.TargetID `json:"id"`
 	Name   string            `json:"name"`
 	Before recovery.Identity `json:"before"`
-	// After is missing where the run did not change it.
+	// After is missing where the run did not change it, or gave it back.
 	After recovery.Identity `json:"after,omitempty"`
 }
 
@@ -76,15 +79,31 @@ func (s *source) live() *Live {
 	}
 	for _, t := range s.plan.Targets {
 		if t.Changes() {
-			l.Targets = append(l.Targets, LiveTarget{ID: t.ID, Name: t.Name, Before: t.Identity, After: s.state.Identities[t.ID]})
+			l.Targets = append(l.Targets, LiveTarget{ID: t.ID, Name: t.Name, Before: t.Identity, After: s.identity(t.ID)})
 		}
 	}
-	for _, loss := range s.state.Losses {
-		l.Losses = append(l.Losses, Loss{At: loss.At.UTC(), Loss: loss.Loss})
+	if l.NothingReplaced = s.lostNothing(); !l.NothingReplaced {
+		for _, loss := range s.state.Losses {
+			l.Losses = append(l.Losses, Loss{At: loss.At.UTC(), Loss: loss.Loss})
+		}
 	}
 	l.ToDo = append(l.ToDo, s.state.ToDos()...)
 	l.Unprotected = append(l.Unprotected, s.state.Unprotected()...)
 	return l
+}
+
+// lostNothing reports whether the run was to replace something live, and has ended without.
+// Earlier forms go by what was to be.
+func (s *source) lostNothing() bool {
+	return s.format() >= tellsDecided && s.plan.LostNothing(&s.state)
+}
+
+// identity is what a target became; earlier forms tell also what was given back.
+func (s *source) identity(id recovery.TargetID) recovery.Identity {
+	if was, ok := s.state.GivenBack[id]; ok && s.format() < tellsDecided && s.state.Identities[id] == nil {
+		return was
+	}
+	return s.state.Identities[id]
 }
 
 // inverted is by how much the times of commits side by side may contradict their order:
@@ -96,7 +115,7 @@ const inverted = time.Second
 // change; of the worst component.
 func (s *source) recoveryPoint(o *Objective) {
 	o.Verdict = Unknown
-	if !s.plan.Replaces() {
+	if !s.plan.Replaces() || s.lostNothing() {
 		o.Says = "nothing live was replaced, so nothing was lost"
 		return
 	}
@@ -167,10 +186,15 @@ func (d *document) live(r *Report) {
 			d.printf("  - %s: %d inserted, %d updated, %d deleted\n", code(t.Table), t.Inserted, t.Updated, t.Deleted)
 		}
 	}
+	effects := l.Effects
+	if l.NothingReplaced {
+		effects = recovery.Effects{}
+		d.printf("- nothing live was replaced, so nothing was lost\n")
+	}
 	for _, part := range []struct {
 		word string
 		says []string
-	}{{"went back too", l.Effects.GoesBack}, {"to rebuild", l.Effects.Rebuild}, {"to do", l.ToDo}, {"not undone", l.Effects.NotUndone}, {"**not protected**", l.Unprotected}} {
+	}{{"went back too", effects.GoesBack}, {"to rebuild", effects.Rebuild}, {"to do", l.ToDo}, {"not undone", effects.NotUndone}, {"**not protected**", l.Unprotected}} {
 		for _, says := range part.says {
 			d.printf("- %s: %s\n", part.word, short(says))
 		}

@@ -130,6 +130,9 @@ func (s *source) report() *Report {
 	for _, n := range s.state.Notes {
 		r.Notes = append(r.Notes, Note{At: n.At.UTC(), Text: n.Text, By: n.By})
 	}
+	if r.Format >= tellsDecided {
+		r.Outages = s.history.outages
+	}
 	r.Moment = s.moment()
 	r.Stages, r.Steps, r.Ticks, r.Remarks = s.stages(), s.steps(), s.ticks(), s.remarks()
 	r.Checks = s.checks()

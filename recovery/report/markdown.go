@@ -170,9 +170,13 @@ func (d *document) objectives(r *Report) {
 	if e := r.Objectives.Exercised; e != nil {
 		says := fmt.Sprintf("%s; of it %s waiting for people", text(e.Says), took(e.Waited))
 		if e.Interrupted > 0 {
-			says += fmt.Sprintf(", %s interrupted", took(e.Interrupted))
+			says += fmt.Sprintf(", %s%s interrupted", r.atMost(), took(e.Interrupted))
 		}
-		rows = append(rows, []string{"exercised time", "–", took(e.Took), says})
+		achieved := took(e.Took)
+		if e.Unknown != "" {
+			achieved, says = Unknown, text(e.Says)+"; "+short(e.Unknown)
+		}
+		rows = append(rows, []string{"exercised time", "–", achieved, says})
 	}
 	d.table([]string{"", "target", "achieved", "how"}, rows)
 	times := [][]string{
@@ -190,4 +194,11 @@ func (d *document) objectives(r *Report) {
 		{"clean-up done", when(r.Times.CleanupDone)},
 		{"run ended", when(r.Times.Ended)},
 	}...))
+	listOf(d, "What was said of the outage, the last of which counts", []string{"time", "began", "", "by"}, r.Outages, func(o Outage) []string {
+		said := at(o.At)
+		if o.AfterEnd {
+			said += ", after the run had ended"
+		}
+		return []string{said, at(o.Since), text(o.How), code(o.By)}
+	})
 }

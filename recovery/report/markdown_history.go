@@ -9,11 +9,20 @@ import (
 )
 
 // within writes a time, and how much of it nobody ran the run.
-func within(d, interrupted recovery.Duration) string {
+func (r *Report) within(d, interrupted recovery.Duration) string {
 	if interrupted == 0 {
 		return span(d)
 	}
-	return fmt.Sprintf("%s, of it %s interrupted", span(d), took(interrupted))
+	return fmt.Sprintf("%s, of it %s%s interrupted", span(d), r.atMost(), took(interrupted))
+}
+
+// atMost stands before how long nobody ran the run: its runner may have been at work for
+// longer than its last event says. Earlier forms do not tell.
+func (r *Report) atMost() string {
+	if r.Format >= tellsDecided {
+		return "at most "
+	}
+	return ""
 }
 
 // told reports whether a journal says who took an interrupted run up.
@@ -76,6 +85,9 @@ func (d *document) interruptions(r *Report) {
 	d.heading("Interruptions")
 	if told(r.Interrupted) {
 		d.line("The run was interrupted and taken up again. All times above include these:")
+		if r.Format >= tellsDecided {
+			d.line("The last sign of life is the last event. A step that was under way may have gone on after it until the runner died, so that an interruption took at most, and an attempt that it cut off at least, what stands here.")
+		}
 	}
 	var rows [][]string
 	for i, b := range r.Interrupted {

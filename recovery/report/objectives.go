@@ -67,7 +67,9 @@ type ExercisedTime struct {
 	// both are within Took.
 	Waited      recovery.Duration `json:"waited"`
 	Interrupted recovery.Duration `json:"interrupted"`
-	Says        string            `json:"says"`
+	// Unknown says why none of the three is known, where they are not.
+	Unknown string `json:"unknown_because,omitempty"`
+	Says    string `json:"says"`
 }
 
 func (s *source) times(r *Report) Times {
@@ -165,12 +167,13 @@ func (s *source) exercised(r *Report) *ExercisedTime {
 	for _, st := range r.Steps {
 		last = later(last, later(st.Ended, s.history.decidedAt(st.ID)))
 	}
-	e := &ExercisedTime{Took: between(r.Times.Started, last)}
-	for _, w := range s.history.waits {
-		e.Waited += w.Took
-	}
-	for _, b := range s.history.breaks {
-		e.Interrupted += b.Took
+	e := &ExercisedTime{}
+	if back := s.putBack(); len(back) > 0 {
+		e.Unknown = back[0].Says()
+	} else {
+		e.Took = between(r.Times.Started, last)
+		e.Waited = s.waited(r.Times.Started, last, func(string) bool { return true })
+		e.Interrupted = s.interruptedInAll(r.Times.Started, last)
 	}
 	count := map[How]int{}
 	for _, st := range r.Steps {
@@ -181,6 +184,14 @@ func (s *source) exercised(r *Report) *ExercisedTime {
 		e.Says += fmt.Sprintf("; left out by the plan: %d", n)
 	}
 	return e
+}
+
+// putBack are the steps back of the run's clock that its report tells.
+func (s *source) putBack() []recovery.ClockPutBack {
+	if s.format() < tellsDecided {
+		return nil
+	}
+	return s.state.PutBack
 }
 
 func later(a, b time.Time) time.Time {

@@ -14,10 +14,17 @@ import (
 //
 //	2  report.md says when the system was open
 //	3  a step that an amendment left out counts as decided for when it was
+//	4  what was given back has lost nothing; a clock that was put back leaves times unknown;
+//	   a step ends when it was decided, and what waited side by side counts once; every time
+//	   that was said of the outage is told; how long nobody ran the run is at most what it says
 const Format = recovery.ReportForm
 
-// tellsOpened is the first format whose report.md says when the system was open.
-const tellsOpened = 2
+// tellsOpened is the first format whose report.md says when the system was open;
+// tellsDecided the one that is otherwise in all that stands at 4.
+const (
+	tellsOpened  = 2
+	tellsDecided = 4
+)
 
 // Report is the result of a run as its journal tells it. Times are UTC; numbers
 // that may pass 2^53 are strings; durations are written as Go writes them,
@@ -79,6 +86,9 @@ type Report struct {
 	// Watched says whether somebody watched the run end; it is missing where
 	// the journal does not tell.
 	Watched *bool `json:"watched_at_its_end,omitempty"`
+
+	// Outages is what was said of when the outage began, in the order in which it was.
+	Outages []Outage `json:"outage_said,omitempty"`
 
 	// Earlier are the rehearsals that this one is compared with, the oldest first.
 	Earlier []recovery.Earlier `json:"earlier_rehearsals,omitempty"`
@@ -184,6 +194,17 @@ type Note struct {
 	At   time.Time `json:"at"`
 	Text string    `json:"text"`
 	By   string    `json:"by"`
+}
+
+// Outage is when the outage began, as somebody said. Since is zero where they said that it
+// is not known.
+type Outage struct {
+	At    time.Time `json:"at"`
+	Since time.Time `json:"since,omitzero"`
+	How   string    `json:"how"`
+	By    string    `json:"by"`
+	// AfterEnd says that the run had ended.
+	AfterEnd bool `json:"after_the_run_had_ended,omitempty"`
 }
 
 // Due is when the next rehearsal is due, and why then.

@@ -92,8 +92,9 @@ func (s *source) stages() []Stage {
 	stages := []Stage{}
 	for i, st := range s.state.Stages {
 		stage := Stage{Name: st.Name, Owner: st.Owner, State: st.State, Budget: st.Budget,
-			Started: st.Started.UTC(), Ended: st.Ended.UTC(), Took: between(st.Started, st.Ended)}
-		count := map[How]int{}
+			Started: st.Started.UTC(), Ended: s.stageEnded(i).UTC()}
+		stage.Took = between(stage.Started, stage.Ended)
+		count, own := map[How]int{}, map[string]bool{}
 		for j := range s.state.Steps {
 			step := &s.state.Steps[j]
 			if step.Stage != i {
@@ -101,9 +102,10 @@ func (s *source) stages() []Stage {
 			}
 			stage.Steps++
 			count[s.howOf(step)]++
-			stage.Waited += s.history.waited(step.ID)
+			own[step.ID] = true
 		}
-		stage.Interrupted = s.history.interrupted(st.Started, st.Ended)
+		stage.Waited = s.waited(stage.Started, stage.Ended, func(step string) bool { return own[step] })
+		stage.Interrupted = s.interrupted(stage.Started, stage.Ended)
 		for _, n := range s.plan.NotExecuted {
 			if n.Stage == st.Name {
 				stage.Omitted++
@@ -151,11 +153,12 @@ func (s *source) steps() []Step {
 	steps := []Step{}
 	for i := range s.state.Steps {
 		st := &s.state.Steps[i]
+		ended := s.ended(st)
 		steps = append(steps, Step{
 			ID: st.ID, Stage: s.stageName(st.Stage), Kind: st.Kind, Component: st.Component, Says: st.Says,
 			State: st.State, How: s.howOf(st), Attempts: st.Attempts,
-			Started: st.Started.UTC(), Ended: st.Ended.UTC(), Took: between(st.Started, st.Ended),
-			Waited: s.history.waited(st.ID), Interrupted: s.history.interrupted(st.Started, st.Ended), Expected: st.Expected, Budget: st.Budget,
+			Started: st.Started.UTC(), Ended: ended.UTC(), Took: between(st.Started, ended),
+			Waited: s.waited(st.Started, ended, func(step string) bool { return step == st.ID }), Interrupted: s.interrupted(st.Started, ended), Expected: st.Expected, Budget: st.Budget,
 			Outcome: st.Outcome.Says, Error: st.Error, Hint: st.Hint, Checkpoint: st.Checkpoint,
 			Why: st.Why, Facts: st.Outcome.Facts, Line: st.Line,
 		})

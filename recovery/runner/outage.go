@@ -9,8 +9,8 @@ import (
 	"comeback/recovery/journal"
 )
 
-// NoteOutage records in the journal of a recovery that has ended when the outage began, and
-// writes its report again. Until the report is signed a person may still say it; afterwards,
+// NoteOutage records in the journal of a recovery that has ended when the outage began, by
+// whom that is said, and writes its report again. Until the report is signed a person may still say it; afterwards,
 // and once another run has the digest of the report as it is, nothing is changed. A crash
 // leaves the journal as it was, or a report that is older than it, which nobody can sign
 // before this is done again.
@@ -32,6 +32,7 @@ func NoteOutage(o Options, outage recovery.OutageNoted) (s recovery.State, err e
 	}
 	if err = errors.Join(samePlan(dir, events), o.mayNote(dir, s, outage)); err == nil {
 		var e recovery.Event
+		outage.By = o.Operator
 		if e, err = recovery.NewEvent(o.Now(), outage); err == nil {
 			e, err = j.Append(e)
 			s = recovery.Fold(s, e)

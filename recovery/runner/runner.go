@@ -123,7 +123,9 @@ func (o *Options) first(planJSON []byte) []recovery.Payload {
 		first = append(first, recovery.Confirmed{Name: o.Confirmed, PlanSHA256: started.PlanSHA256, By: o.Operator, Loss: o.Plan.Effects().Gone})
 	}
 	if o.Outage.How != "" {
-		first = append(first, o.Outage)
+		outage := o.Outage
+		outage.By = o.Operator
+		first = append(first, outage)
 	}
 	return first
 }
