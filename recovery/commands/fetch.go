@@ -11,8 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"comeback/durable"
 	"comeback/recovery"
 	"comeback/recovery/ledger"
 	"comeback/recovery/provider"
@@ -158,31 +157,12 @@ func (p place) keep(f fetched) error {
 	b, err := json.Marshal(f)
 	path := filepath.Join(p.handle.Dir, fetchedFile)
 	if err == nil {
-		err = writeDurably(path, b)
+		err = durable.Replace(path, b)
 	}
 	if err != nil {
 		return fmt.Errorf("note what was fetched: %w", err)
 	}
 	return nil
-}
-
-func writeDurably(path string, b []byte) error {
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return err
-	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // fetched is the note; recovery.ErrGone where there is none, or where what it tells

@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
+	"comeback/durable"
 )
 
 // mark says what stands in a scratch directory, for whoever comes after an
@@ -50,17 +50,8 @@ func (s scratch) mark() (m mark, ok bool, err error) {
 // setMark replaces the mark, durably.
 func (s scratch) setMark(m mark) error {
 	b, err := json.Marshal(m)
-	if err != nil {
-		return fmt.Errorf("note what stands in scratch: %w", err)
-	}
-	temp := s.markFile() + ".new"
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
 	if err == nil {
-		_, err = f.Write(b)
-		err = errors.Join(err, f.Sync(), f.Close())
-	}
-	if err == nil {
-		err = errors.Join(os.Rename(temp, s.markFile()), s.syncDir())
+		err = durable.Replace(s.markFile(), b)
 	}
 	if err != nil {
 		return fmt.Errorf("note what stands in scratch: %w", err)
@@ -73,13 +64,5 @@ func (s scratch) removeMark() error {
 	if err := os.Remove(s.markFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove what an earlier attempt left: %w", err)
 	}
-	return s.syncDir()
-}
-
-func (s scratch) syncDir() error {
-	d, err := os.Open(s.handle.Dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return durable.SyncDir(s.handle.Dir)
 }

@@ -11,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 
+	"comeback/durable"
 	"comeback/recovery"
 	"comeback/recovery/ledger"
 )
@@ -70,7 +71,7 @@ func openCopies(dir string, args copyArgs) (*copies, error) {
 			if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
 				return nil, fmt.Errorf("remove what an earlier attempt left: %w", err)
 			}
-			if err := syncDir(dir); err != nil {
+			if err := durable.SyncDir(dir); err != nil {
 				return nil, fmt.Errorf("remove what an earlier attempt left: %w", err)
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 
+	"comeback/durable"
 	"comeback/recovery"
 	"comeback/recovery/written"
 )
@@ -80,7 +81,7 @@ func (c copying) combine(ctx context.Context, env recovery.Env, r Unpacker) (rec
 		err = os.Rename(combined, data)
 	}
 	if err == nil {
-		err = errors.Join(syncDir(c.handle.Dir), c.past.whole())
+		err = errors.Join(durable.SyncDir(c.handle.Dir), c.past.whole())
 	}
 	if err == nil { // what is combined is not needed any more
 		err = os.RemoveAll(filepath.Join(c.handle.Dir, chainDir))

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"comeback/durable"
 	"comeback/recovery"
 )
 
@@ -54,7 +55,7 @@ const openingFile = "opening"
 func setOpening(dir string) error {
 	f, err := os.OpenFile(filepath.Join(dir, openingFile), os.O_WRONLY|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err == nil {
-		err = errors.Join(f.Close(), syncDir(dir))
+		err = errors.Join(f.Close(), durable.SyncDir(dir))
 	}
 	if err != nil {
 		return fmt.Errorf("note that the database is opened: %w", err)

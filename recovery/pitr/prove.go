@@ -11,8 +11,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"golang.org/x/sys/unix"
 
+	"comeback/durable"
 	"comeback/recovery"
 	"comeback/recovery/pitr/xlog"
 )
@@ -123,15 +123,7 @@ func setProven(dir string, evidence []string) error {
 	if err != nil || before != "" || len(evidence) == 0 {
 		return err
 	}
-	f, err := os.OpenFile(filepath.Join(dir, provenFile+".new"), os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
-	if err == nil {
-		_, err = f.WriteString(evidence[len(evidence)-1])
-		err = errors.Join(err, f.Sync(), f.Close())
-	}
-	if err == nil {
-		err = errors.Join(os.Rename(f.Name(), filepath.Join(dir, provenFile)), syncDir(dir))
-	}
-	if err != nil {
+	if err := durable.Replace(filepath.Join(dir, provenFile), []byte(evidence[len(evidence)-1])); err != nil {
 		return fmt.Errorf("note that the point is proven: %w", err)
 	}
 	return nil

@@ -7,8 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
-
+	"comeback/durable"
 	"comeback/recovery"
 	"comeback/recovery/ledger"
 )
@@ -44,26 +43,8 @@ const ruined = "ruined"
 
 // setReplaying leaves the mark, durably: a boot, or ruined.
 func setReplaying(dir, text string) error {
-	path := filepath.Join(dir, replayingFile)
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
-	if err == nil {
-		_, err = f.WriteString(text)
-		err = errors.Join(err, f.Sync(), f.Close())
-	}
-	if err == nil {
-		err = errors.Join(os.Rename(path+".new", path), syncDir(dir))
-	}
-	if err != nil {
+	if err := durable.Replace(filepath.Join(dir, replayingFile), []byte(text)); err != nil {
 		return fmt.Errorf("note that the log is replayed: %w", err)
 	}
 	return nil
-}
-
-// syncDir makes the names in a directory durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -8,8 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
-
+	"comeback/durable"
 	"comeback/recovery"
 )
 
@@ -48,19 +47,7 @@ func (h HandOver) Write(dir string) error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(dir, handOverFile)
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
-	if err == nil {
-		_, err = f.Write(text)
-		err = errors.Join(err, f.Sync(), f.Close())
-	}
-	if err == nil {
-		err = os.Rename(path+".new", path)
-	}
-	if err == nil {
-		err = syncDir(dir)
-	}
-	if err != nil {
+	if err := durable.Replace(filepath.Join(dir, handOverFile), text); err != nil {
 		return fmt.Errorf("note that %s is handed over: %w", dir, err)
 	}
 	return nil
@@ -71,7 +58,7 @@ func (h HandOver) Write(dir string) error {
 func ForgetHandOver(dir string) error {
 	err := os.Remove(filepath.Join(dir, handOverFile))
 	if err == nil {
-		err = syncDir(dir)
+		err = durable.SyncDir(dir)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("note that %s is not handed over: %w", dir, err)
@@ -95,12 +82,4 @@ func HandedOver(dir string, rebooted bool) (bool, error) {
 		return false, fmt.Errorf("note that %s is not handed over: %w", dir, err)
 	}
 	return false, fmt.Errorf("the machine was started again before %s was on disk: %w", h.Data, recovery.ErrGone)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"comeback/durable"
 	"comeback/recovery"
 )
 
@@ -75,31 +76,10 @@ func keep(dir, name string, v any) error {
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", name, err)
 	}
-	path := filepath.Join(dir, name)
-	f, err := create(path + ".new")
-	if err != nil {
-		return fmt.Errorf("keep %s: %w", name, err)
-	}
-	_, err = f.Write(b)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(path+".new", path)
-	}
-	if err == nil {
-		err = syncDir(dir)
-	}
-	if err != nil {
+	if err := durable.Replace(filepath.Join(dir, name), b); err != nil {
 		return fmt.Errorf("keep %s: %w", name, err)
 	}
 	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // kept reads what keep wrote; ok is false where it is not there.
