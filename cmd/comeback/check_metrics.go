@@ -1,14 +1,12 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
+	"comeback/durable"
 	"comeback/recovery"
 )
 
@@ -83,17 +81,8 @@ func label(name, text string) string {
 // writeMetrics replaces the file of the metrics, whole or not at all: the
 // collector may read it at any time, and as another user.
 func writeMetrics(path string, a recovery.Assessment) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".comeback-")
-	if err != nil {
+	if err := durable.Publish(path, []byte(metrics(a))); err != nil {
 		return recovery.Errorf("let --prometheus name a file in a directory that you may write to", "write the metrics: %w", err)
-	}
-	_, err = f.WriteString(metrics(a))
-	err = errors.Join(err, f.Chmod(0o644), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("write the metrics: %w", err), os.Remove(f.Name()))
 	}
 	return nil
 }

@@ -7,14 +7,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 
+	"github.com/spf13/cobra"
+
+	"comeback/durable"
 	"comeback/recovery"
 	"comeback/recovery/backup"
 	"comeback/recovery/report"
 	"comeback/runbooks"
-
-	"github.com/spf13/cobra"
 )
 
 func (a *app) runbookSignCommand() *cobra.Command {
@@ -73,26 +73,10 @@ func (a *app) signRunbook(ctx context.Context, path, named string) error {
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(path+backup.SignatureEnds, armored); err != nil {
+	if err := durable.Publish(path+backup.SignatureEnds, armored); err != nil {
 		return recovery.Errorf("make room, or sign a copy of it where you may write", "write the signature: %w", err)
 	}
 	fmt.Fprintf(a.out, "signed by %s: %s%s\nverify it without comeback:\n  ssh-keygen -Y verify -f allowed_signers -I NAME -n %s -s %s%[2]s < %[4]s\n", key, path, backup.SignatureEnds, report.RunbookNamespace, path)
-	return nil
-}
-
-// replaceFile writes a file that others may read in the place of one that is there, whole or not at all.
-func replaceFile(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".sig-")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
 	return nil
 }
 

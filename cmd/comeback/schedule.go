@@ -13,13 +13,14 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/spf13/cobra"
+
+	"comeback/durable"
 	"comeback/recovery"
 	"comeback/recovery/catalogue"
 	"comeback/recovery/check"
 	"comeback/recovery/plan"
 	"comeback/recovery/schedule"
-
-	"github.com/spf13/cobra"
 )
 
 // scheduleAsked is what `comeback schedule` was asked for.
@@ -275,14 +276,7 @@ func writeUnit(path, text, system string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
-	if err := os.WriteFile(temp, []byte(text), 0o644); err != nil {
-		return err
-	}
-	if err := os.Rename(temp, path); err != nil {
-		return errors.Join(err, os.Remove(temp))
-	}
-	return nil
+	return durable.Publish(path, []byte(text))
 }
 
 // removeUnits removes the files of a system that this program has written.

@@ -23,6 +23,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"comeback/durable"
 	"comeback/recovery"
 )
 
@@ -55,7 +56,7 @@ func Create(path, runbookSHA256 string) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create journal: %w", err)
 	}
-	if err := syncDir(filepath.Dir(path)); err != nil {
+	if err := durable.SyncDir(filepath.Dir(path)); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("create journal: %w", err)
 	}
@@ -202,13 +203,4 @@ func readChain(f io.Reader, genesis string) (chain, error) {
 func digest(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

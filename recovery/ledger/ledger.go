@@ -18,6 +18,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"comeback/durable"
 )
 
 // Ledger is an open ledger of entries E, which must survive JSON. It is safe for
@@ -65,7 +67,7 @@ func Open[E any](path, of, boot string) (*Ledger[E], []E, error) {
 	}
 	l.entries = len(past)
 	if err == nil {
-		err = errors.Join(l.Sync(), os.Rename(temp, path), syncDir(filepath.Dir(path)))
+		err = errors.Join(l.Sync(), os.Rename(temp, path), durable.SyncDir(filepath.Dir(path)))
 	}
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("open ledger: %w", err), l.file.Close())
@@ -95,7 +97,7 @@ func Forget(path string) error {
 		return nil
 	}
 	if err == nil {
-		err = syncDir(filepath.Dir(path))
+		err = durable.SyncDir(filepath.Dir(path))
 	}
 	if err != nil {
 		return fmt.Errorf("forget ledger: %w", err)
@@ -143,12 +145,4 @@ func (l *Ledger[E]) write(text line[E]) error {
 	}
 	_, err = l.file.Write(append(b, '\n'))
 	return err
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"comeback/durable"
 	"comeback/recovery"
 	"comeback/recovery/pitr"
 	"comeback/storage"
@@ -87,15 +88,7 @@ func mkdirDurably(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return syncDir(filepath.Dir(dir))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return durable.SyncDir(filepath.Dir(dir))
 }
 
 // entry is a file that is being pushed, or that a copy lacks.
@@ -277,7 +270,7 @@ func (s *spool) kept(e *entry) ([]string, error) {
 		return nil, recovery.Errorf("find out which of two servers archives into these copies, and give one of them another place", "the spool %w", ErrOther).WithExit(recovery.Refused)
 	case before.sound() != nil:
 		return nil, nil
-	case syncDir(s.out) != nil: // whoever kept it may have been killed before that
+	case durable.SyncDir(s.out) != nil: // whoever kept it may have been killed before that
 		return nil, nil
 	}
 	return before.Lacking, nil
@@ -460,20 +453,11 @@ func (s *spool) setDown(copy string, now time.Time) {
 
 func (s *spool) setUp(copy string) { _ = os.Remove(filepath.Join(s.down, copy)) }
 
-// writeDurably replaces a file, whole or not at all.
+// writeDurably replaces a file, whole or not at all, while others may write it, too.
 func writeDurably(file string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(file), tempPrefix)
+	temp, err := durable.Temp(filepath.Dir(file), tempPrefix, 0o600, b)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(b)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), file)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return err
-	}
-	return syncDir(filepath.Dir(file))
+	return durable.Rename(temp, file)
 }

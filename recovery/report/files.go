@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"comeback/durable"
 	"comeback/recovery"
 	"comeback/recovery/journal"
 )
@@ -94,11 +95,10 @@ func replaceFile(dir, name string, b []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(temp, filepath.Join(dir, name)); err != nil {
-		os.Remove(temp)
+	if err := durable.Rename(temp, filepath.Join(dir, name)); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
-	return syncDir(dir)
+	return nil
 }
 
 // createFile is replaceFile for a name that must not exist; the error is
@@ -113,7 +113,7 @@ func createFile(dir, name string, b []byte) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
-	return syncDir(dir)
+	return durable.SyncDir(dir)
 }
 
 // tempPrefix begins the names of files under way.
@@ -130,31 +130,13 @@ func removeTemps(dir string) {
 // writeTemp writes a file for its owner alone, or in a run's directory for those who may
 // read the run's journal: in a shared state these are the colleagues, who verify it.
 func writeTemp(dir, name string, b []byte) (string, error) {
-	f, err := os.CreateTemp(dir, tempPrefix)
+	mode := fs.FileMode(0o600)
+	if info, err := os.Stat(filepath.Join(dir, journalFile)); err == nil {
+		mode = info.Mode().Perm()
+	}
+	temp, err := durable.Temp(dir, tempPrefix, mode, b)
 	if err != nil {
 		return "", fmt.Errorf("write %s: %w", name, err)
 	}
-	if info, missing := os.Stat(filepath.Join(dir, journalFile)); missing == nil {
-		err = f.Chmod(info.Mode().Perm())
-	}
-	if err == nil {
-		_, err = f.Write(b)
-	}
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		os.Remove(f.Name())
-		return "", fmt.Errorf("write %s: %w", name, err)
-	}
-	return f.Name(), nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sync directory: %w", err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("sync directory %s: %w", dir, err)
-	}
-	return nil
+	return temp, nil
 }

@@ -8,9 +8,10 @@ import (
 	"path/filepath"
 	"strings"
 
-	"comeback/recovery"
-
 	"golang.org/x/sys/unix"
+
+	"comeback/durable"
+	"comeback/recovery"
 )
 
 // Bring takes in a run that was carried out elsewhere. Fill writes its directory and
@@ -39,7 +40,7 @@ func (h Home) Bring(id string, fill func(dir string) error) (err error) {
 	if err := unix.Renameat2(unix.AT_FDCWD, draft, unix.AT_FDCWD, h.RunDir(id), unix.RENAME_NOREPLACE); err != nil {
 		return fmt.Errorf("bring run %s: %w", id, err)
 	}
-	return syncDir(h.Runs())
+	return durable.SyncDir(h.Runs())
 }
 
 // MarkBrought remembers that a run is being brought: its number is of another count.
@@ -104,6 +105,6 @@ func (h Home) settle(dir string) error {
 		if err != nil {
 			return err
 		}
-		return syncDir(path) // of a file, its content
+		return durable.SyncDir(path) // of a file, its content
 	})
 }

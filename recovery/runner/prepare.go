@@ -6,10 +6,11 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
+	"comeback/durable"
 	"comeback/recovery"
 	"comeback/recovery/plan"
-
-	"golang.org/x/sys/unix"
 )
 
 // Prepare makes the directory of a new run with its plan and runbook, whole or
@@ -56,7 +57,7 @@ func Prepare(h Home, p *recovery.Plan, runbook []byte) error {
 		err = unix.Renameat2(unix.AT_FDCWD, draft, unix.AT_FDCWD, dir, unix.RENAME_NOREPLACE)
 	}
 	if err == nil {
-		err = syncDir(h.Runs())
+		err = durable.SyncDir(h.Runs())
 	}
 	if err == nil {
 		return nil
@@ -78,13 +79,5 @@ func writeFile(path string, b []byte) error {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return durable.SyncDir(filepath.Dir(path))
 }
