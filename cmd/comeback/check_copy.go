@@ -17,6 +17,7 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/backup"
 	"comeback/recovery/check"
+	"comeback/recovery/room"
 	"comeback/storage"
 )
 
@@ -132,7 +133,7 @@ func placeOf(ctx context.Context, seen *check.Copy) {
 			return
 		}
 	}
-	if dev, ok := deviceOf(u.Path); ok {
+	if _, dev, err := room.Free(u.Path); err == nil {
 		host, err := os.Hostname()
 		if err != nil {
 			host = "this host"
@@ -166,22 +167,6 @@ func onThisHost(ctx context.Context, host string) bool {
 	})
 }
 
-// deviceOf is the number of the disk that a path lies on, or that its nearest
-// directory does which is there.
-func deviceOf(path string) (uint64, bool) {
-	for {
-		var st syscall.Stat_t
-		if err := syscall.Stat(path, &st); err == nil {
-			return st.Dev, true
-		}
-		up := filepath.Dir(path)
-		if up == path {
-			return 0, false
-		}
-		path = up
-	}
-}
-
 // besideLive finds the copies that lie on a disk that holds live data.
 func besideLive(b *book, e *check.Evidence) {
 	live := map[uint64]bool{}
@@ -189,7 +174,7 @@ func besideLive(b *book, e *check.Evidence) {
 		if _, err := os.Stat(path); err != nil || !filepath.IsAbs(path) {
 			return
 		}
-		if dev, ok := deviceOf(path); ok {
+		if _, dev, err := room.Free(path); err == nil {
 			live[dev] = true
 		}
 	}
@@ -212,7 +197,7 @@ func besideLive(b *book, e *check.Evidence) {
 		if err != nil || u.Scheme != "file" || !e.Copies[i].Here {
 			continue
 		}
-		if dev, ok := deviceOf(u.Path); ok && live[dev] {
+		if _, dev, err := room.Free(u.Path); err == nil && live[dev] {
 			e.Copies[i].Beside = true
 		}
 	}

@@ -14,13 +14,13 @@ import (
 	"comeback/recovery/backup"
 	"comeback/recovery/catalogue"
 	"comeback/recovery/check"
-	"comeback/recovery/execute"
 	"comeback/recovery/files"
 	"comeback/recovery/pitr"
 	"comeback/recovery/plan"
 	"comeback/recovery/postgres"
 	"comeback/recovery/push"
 	"comeback/recovery/report"
+	"comeback/recovery/room"
 	"comeback/recovery/runner"
 	"comeback/runbooks"
 )
@@ -156,7 +156,7 @@ func (a *app) gatherServers(ctx context.Context, b *book) map[string]check.Serve
 		// Only where the server's directory is this host's can its disk be seen.
 		if s.DataDirectory != "" {
 			if _, err := os.Stat(filepath.Join(s.DataDirectory, "PG_VERSION")); err == nil {
-				if free, err := execute.Room(filepath.Join(s.DataDirectory, "pg_wal")); err == nil {
+				if free, _, err := room.Free(filepath.Join(s.DataDirectory, "pg_wal")); err == nil {
 					s.Free = free
 				}
 			}
@@ -173,7 +173,7 @@ func (a *app) gatherRoom(cat catalogue.Catalogue) *check.Room {
 		return nil
 	}
 	r := &check.Room{Place: place}
-	if r.Free, err = execute.Room(place); err != nil {
+	if r.Free, _, err = room.Free(place); err != nil {
 		return nil
 	}
 	seen := map[string]bool{}
@@ -196,7 +196,7 @@ func (a *app) lack(b *book, e *check.Evidence) {
 			if err != nil {
 				e.Spools = append(e.Spools, check.Spool{Component: c.Name, Dir: spool, Err: err})
 			}
-			free, errRoom := execute.Room(spool)
+			free, _, errRoom := room.Free(spool)
 			for _, l := range backlogs {
 				if _, named := b.Copy(l.Copy); !named {
 					e.Spools = append(e.Spools, check.Spool{Component: c.Name, Dir: spool, Copy: l.Copy, Lacking: check.Lacking{Files: l.Files, Bytes: l.Bytes, Since: l.Since}})

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"comeback/recovery"
-	"comeback/recovery/execute"
 	"comeback/recovery/plan"
+	"comeback/recovery/room"
 	"comeback/storage"
 	"comeback/tui"
 )
@@ -35,14 +35,14 @@ func (d *desk) Ready(ctx context.Context, path string) (tui.Ready, error) {
 			r.Copies[i].Problem = d.app.redact(r.Copies[i].Problem)
 		})
 	}
-	room := tui.Room{Needs: d.least(b.path)}
-	if room.Place, err = d.app.scratch(d.choices.scratch); err == nil {
-		room.Free, err = execute.Room(room.Place)
+	scratch := tui.Room{Needs: d.least(b.path)}
+	if scratch.Place, err = d.app.scratch(d.choices.scratch); err == nil {
+		scratch.Free, _, err = room.Free(scratch.Place)
 	}
 	if err != nil {
-		room.Problem = err.Error()
+		scratch.Problem = err.Error()
 	}
-	r.Room = append(r.Room, room)
+	r.Room = append(r.Room, scratch)
 	asking.Wait()
 	return r, nil
 }

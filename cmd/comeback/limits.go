@@ -3,18 +3,14 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"comeback/recovery"
-	"comeback/recovery/execute"
+	"comeback/recovery/room"
 )
 
 // limits are what a rehearsal that nobody watches may take of a host.
@@ -76,9 +72,12 @@ func (l limits) hold(p *recovery.Plan) error {
 			recovery.FormatBytes(needs), l.disk.String()).WithExit(recovery.Refused)
 	}
 	if len(p.Targets) > 0 { // all scratch lies in one place
-		place := existingAbove(p.Targets[0].Place)
-		free, err := execute.Room(place)
-		if err == nil && needs > free {
+		place := p.Targets[0].Place
+		free, _, err := room.Free(place)
+		if err != nil {
+			return err
+		}
+		if needs > free {
 			return recovery.Errorf("make room, or name another place with --scratch", "refused: the rehearsal needs about %s in %s, and %s are free",
 				recovery.FormatBytes(needs), place, recovery.FormatBytes(free)).WithExit(recovery.Refused)
 		}
@@ -94,17 +93,6 @@ func (l limits) hold(p *recovery.Plan) error {
 		}
 	}
 	return nil
-}
-
-// existingAbove is the directory that a run's own is made in.
-func existingAbove(place string) string {
-	for dir := place; dir != "/" && dir != "."; {
-		dir = dir[:max(1, strings.LastIndexByte(dir, '/'))]
-		if info, err := os.Stat(dir); err == nil && info.IsDir() {
-			return dir
-		}
-	}
-	return "/"
 }
 
 // freeMemory is what the kernel says could be had without swapping.
@@ -167,7 +155,8 @@ const shortLooks = 5
 // exceeded says that a run in a place takes more disk than it may.
 func (l limits) exceeded(place string) error {
 	if l.disk > 0 {
-		if takes := taken(place); takes > int64(l.disk) {
+		takes, _ := room.Taken(place) // what cannot be looked at is not counted
+		if takes > int64(l.disk) {
 			return recovery.Errorf("raise --max-disk, or rehearse on a larger host", "the rehearsal takes %s of disk, and may take %s", recovery.FormatBytes(takes), l.disk.String())
 		}
 	}
@@ -184,27 +173,4 @@ func (l limits) starved() error {
 		}
 	}
 	return nil
-}
-
-// taken is the room that what lies in a directory takes on its disk. What cannot be
-// looked at, because it has gone meanwhile, takes none.
-func taken(dir string) int64 {
-	var bytes int64
-	filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil {
-			if d != nil && d.IsDir() && !errors.Is(err, fs.ErrNotExist) {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		info, err := d.Info()
-		if err != nil {
-			return nil
-		}
-		if st, ok := info.Sys().(*syscall.Stat_t); ok {
-			bytes += st.Blocks * 512
-		}
-		return nil
-	})
-	return bytes
 }

@@ -9,10 +9,10 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"comeback/recovery"
-	"comeback/recovery/execute"
-
 	"golang.org/x/sys/unix"
+
+	"comeback/recovery"
+	"comeback/recovery/room"
 )
 
 // A step that finds what it builds on lost makes it again without asking, a few
@@ -49,7 +49,7 @@ func TestRun_foundGone(t *testing.T) {
 
 // What an earlier attempt has left in the target is room that the next one has.
 func TestGuard_roomOfAnotherAttempt(t *testing.T) {
-	free, err := execute.Room(os.TempDir())
+	free, _, err := room.Free(os.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,14 +1,10 @@
 package execute
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
-	"path/filepath"
 	"slices"
-	"syscall"
 
 	"comeback/recovery"
+	"comeback/recovery/room"
 )
 
 // guard checks a condition immediately before an attempt at a step.
@@ -23,7 +19,7 @@ func (x *Executor) guard(g recovery.Guard, attempt int) error {
 	}
 	need := g.Bytes
 	if attempt > 1 && g.Dir == "" { // what an earlier one has left is gone on with or replaced
-		left, err := size(t.Place)
+		left, err := room.Taken(t.Place)
 		if err != nil {
 			return err
 		}
@@ -72,7 +68,7 @@ func CheckPlan(p *recovery.Plan) error {
 					continue
 				}
 				at := guarded{t, g.Dir, g.Bytes, isTree(p, t)}
-				free, device, err := room(at.where())
+				free, device, err := room.Free(at.where())
 				if err != nil {
 					return err
 				}
@@ -116,34 +112,10 @@ func tooSmall(all []guarded, need, free int64) error {
 	return recovery.Errorf(hint, "refused: %s %s %s and there is %s free", where, verb, recovery.FormatBytes(need), recovery.FormatBytes(free)).WithExit(recovery.Refused)
 }
 
-// size is how many bytes of disk lie in a directory; none if it is not there.
-// What vanishes meanwhile does not count.
-func size(dir string) (int64, error) {
-	var n int64
-	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() {
-			var info fs.FileInfo
-			if info, err = d.Info(); err == nil {
-				if s, ok := info.Sys().(*syscall.Stat_t); ok {
-					n += s.Blocks * 512
-				}
-			}
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		return err
-	})
-	if err != nil {
-		return 0, fmt.Errorf("look how much lies in %s: %w", dir, err)
-	}
-	return n, nil
-}
-
 // checkRoom refuses where too little is free for this user on the file system that
 // a place lies on, or will lie on once it is created.
 func checkRoom(g guarded) error {
-	free, _, err := room(g.where())
+	free, _, err := room.Free(g.where())
 	if err != nil {
 		return err
 	}
@@ -151,30 +123,4 @@ func checkRoom(g guarded) error {
 		return tooSmall([]guarded{g}, g.need, free)
 	}
 	return nil
-}
-
-// Room is the number of bytes free for this user where dir lies.
-func Room(dir string) (int64, error) {
-	free, _, err := room(dir)
-	return free, err
-}
-
-// room also says on which device dir lies, or will lie.
-func room(dir string) (free int64, device uint64, err error) {
-	for {
-		var s syscall.Statfs_t
-		var st syscall.Stat_t
-		err := syscall.Statfs(dir, &s)
-		if err == nil {
-			err = syscall.Stat(dir, &st)
-		}
-		if err == nil {
-			return int64(s.Bavail) * s.Bsize, st.Dev, nil
-		}
-		parent := filepath.Dir(dir)
-		if !errors.Is(err, fs.ErrNotExist) || parent == dir {
-			return 0, 0, fmt.Errorf("look for room in %s: %w", dir, err)
-		}
-		dir = parent
-	}
 }

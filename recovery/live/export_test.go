@@ -9,12 +9,11 @@ import (
 // SetLockWait shortens the wait for another session of ours.
 func SetLockWait(d time.Duration) { lockWait = d }
 
-// SetRoom says how much is free where a directory lies, and on which device that is,
-// until the function that it gives is called.
-func SetRoom(in func(dir string) (free int64, device uint64, err error)) func() {
-	real := roomIn
-	roomIn = in
-	return func() { roomIn = real }
+// WithRoom is the source with what is free where a directory lies, and on which device that
+// is, in place of a disk.
+func (s Source) WithRoom(in func(dir string) (free int64, device uint64, err error)) Source {
+	s.room = in
+	return s
 }
 
 // SplitNames, Program and Derived are what is fuzzed.

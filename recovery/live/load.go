@@ -30,6 +30,9 @@ type Source struct {
 	// Jobs is how many sessions dump and restore side by side; one where it is
 	// zero.
 	Jobs int
+
+	// room is what tests say in place of a disk.
+	room func(dir string) (free int64, device uint64, err error)
 }
 
 // Loaded is what Load has made.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -14,9 +13,9 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"golang.org/x/sys/unix"
 
 	"comeback/recovery"
+	"comeback/recovery/room"
 	"comeback/recovery/written"
 )
 
@@ -54,7 +53,7 @@ func (l *load) roomy(ctx context.Context) (disks map[uint64]*disk, err error) {
 	}
 	disks = map[uint64]*disk{}
 	for _, dir := range slices.Sorted(maps.Keys(needs)) {
-		free, device, err := roomIn(dir)
+		free, device, err := l.roomIn(dir)
 		if err != nil {
 			l.remark(unseen(size) + ": " + err.Error())
 			return nil, nil
@@ -91,7 +90,7 @@ func (l *load) remark(text string) {
 // dumpBeside dumps the restored database, and stops where that would take from a disk of the
 // live server what is needed to load it: how far a dump shrinks nobody knows before.
 func (l *load) dumpBeside(ctx context.Context, dir string, disks map[uint64]*disk) error {
-	_, device, err := roomIn(dir)
+	_, device, err := l.roomIn(dir)
 	d := disks[device]
 	if err != nil || d == nil {
 		return l.dump(ctx, dir)
@@ -100,7 +99,7 @@ func (l *load) dumpBeside(ctx context.Context, dir string, disks map[uint64]*dis
 	defer stop(nil)
 	var full error
 	look := func() {
-		if free, _, err := roomIn(dir); err == nil && free < d.need+leastFree && full == nil {
+		if free, _, err := l.roomIn(dir); err == nil && free < d.need+leastFree && full == nil {
 			full = d.refused("the dump of what was restored leaves too little room; loading it needs", free)
 			stop(full)
 		}
@@ -196,21 +195,10 @@ func sizeOf(dir string) (n int64) {
 }
 
 // roomIn is how many bytes are free where a directory lies, or will lie, and on which
-// device that is. Tests say it in place of a disk.
-var roomIn = func(dir string) (free int64, device uint64, err error) {
-	for {
-		var s unix.Statfs_t
-		var st unix.Stat_t
-		if err = unix.Statfs(dir, &s); err == nil {
-			err = unix.Stat(dir, &st)
-		}
-		if err == nil {
-			return int64(s.Bavail) * s.Bsize, st.Dev, nil
-		}
-		parent := filepath.Dir(dir)
-		if !errors.Is(err, fs.ErrNotExist) || parent == dir {
-			return 0, 0, fmt.Errorf("look for room in %s: %w", dir, err)
-		}
-		dir = parent
+// device that is.
+func (l *load) roomIn(dir string) (free int64, device uint64, err error) {
+	if l.from.room != nil {
+		return l.from.room(dir)
 	}
+	return room.Free(dir)
 }

@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	"comeback/recovery/live"
 )
 
 // What comes back is measured and not what is live, of which the largest part may be what
@@ -42,7 +40,7 @@ func TestLoad_tooLittleRoom(t *testing.T) {
 		"nothing is to be seen": {0, 0, 0, true, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			defer live.SetRoom(func(dir string) (int64, uint64, error) {
+			from := p.source().WithRoom(func(dir string) (int64, uint64, error) {
 				switch {
 				case name == "nothing is to be seen":
 					return 0, 0, filepath.ErrBadPattern
@@ -54,8 +52,8 @@ func TestLoad_tooLittleRoom(t *testing.T) {
 					return c.dump, 1, nil
 				}
 				return c.data, 1, nil
-			})()
-			loaded, err := d.Load(ctx, &env{}, p.source())
+			})
+			loaded, err := d.Load(ctx, &env{}, from)
 			if c.says == "" {
 				told := strings.Contains(strings.Join(loaded.Remarks, ", "), "cannot be seen from here")
 				if err != nil || told != (name == "nothing is to be seen") {

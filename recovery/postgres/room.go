@@ -1,10 +1,9 @@
 package postgres
 
 import (
-	"fmt"
 	"strconv"
 
-	"golang.org/x/sys/unix"
+	"comeback/recovery/room"
 )
 
 const leastTemporary = 1 << 30
@@ -14,10 +13,10 @@ const leastTemporary = 1 << 30
 // that is more. They are for a server that is looked at: building an index in a
 // restore may need more.
 func RoomSettings(dir string) (map[string]string, error) {
-	var s unix.Statfs_t
-	if err := unix.Statfs(dir, &s); err != nil {
-		return nil, fmt.Errorf("look for room in %s: %w", dir, err)
+	free, _, err := room.On(dir)
+	if err != nil {
+		return nil, err
 	}
-	limit := max(int64(s.Bavail)*s.Bsize/3, leastTemporary)
+	limit := max(free/3, leastTemporary)
 	return map[string]string{"temp_file_limit": strconv.FormatInt(limit>>10, 10) + "kB"}, nil
 }
