@@ -356,7 +356,7 @@ func (a *app) earlier(home runner.Home, runs []runner.Past, history runner.Histo
 		if !p.Signed {
 			continue
 		}
-		if v, err := t.verify(p); err == nil && v.Known() {
+		if v, err := t.Verify(p); err == nil && v.Known() {
 			reports = append(reports, v.Report)
 		}
 	}

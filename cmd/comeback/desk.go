@@ -13,6 +13,7 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/aftermath"
 	"comeback/recovery/catalogue"
+	"comeback/recovery/filing"
 	"comeback/recovery/plan"
 	"comeback/recovery/report"
 	"comeback/recovery/runner"
@@ -77,7 +78,7 @@ func (d *desk) Systems(ctx context.Context) ([]tui.System, error) {
 		if path != d.named && !d.app.isRunbook(abs) {
 			continue
 		}
-		systems = append(systems, d.system(ctx, t, abs, runs))
+		systems = append(systems, d.system(ctx, home, t, abs, runs))
 	}
 	return systems, nil
 }
@@ -103,7 +104,7 @@ func (a *app) isRunbook(path string) bool {
 	return strings.HasPrefix(text, "---") && strings.Contains(text, "\ncomeback:")
 }
 
-func (d *desk) system(ctx context.Context, t trust, path string, runs []runner.Past) tui.System {
+func (d *desk) system(ctx context.Context, home runner.Home, t filing.Trust, path string, runs []runner.Past) tui.System {
 	s := tui.System{Name: strings.TrimSuffix(filepath.Base(path), ".md"), Runbook: path}
 	_, b, err := d.app.readRunbook(ctx, path)
 	if err != nil {
@@ -124,9 +125,9 @@ func (d *desk) system(ctx context.Context, t trust, path string, runs []runner.P
 		s.People = append(s.People, recovery.Person{Role: p.Role, Reach: p.Reach, Key: p.Key})
 	}
 	s.SHA256 = sumOf(b)
-	s.Signed, s.Unsigned = signedBy(path, b, t.verifies)
-	s.Saves = saves(t.home, path, s.SHA256)
-	p, unknown := t.proven(runs, rb.System)
+	s.Signed, s.Unsigned = signedBy(path, b, t.Elsewhere())
+	s.Saves = saves(home, path, s.SHA256)
+	p, unknown := t.Proven(runs, rb.System)
 	if unknown != nil {
 		s.Unproven = fmt.Sprintf("%s, run %s: signer unknown", unknown.State.Ended.Local().Format("2 Jan 2006"), unknown.ID)
 	}
@@ -157,7 +158,7 @@ func (d *desk) Runs(context.Context) ([]tui.KnownRun, error) {
 		state := standing(p)
 		if isFiled(home, p.Dir) {
 			state += ", on " + clean(p.State.Host)
-			if v, err := report.SignedBy(p.Dir, t.options(p)); err != nil || !v.Known() {
+			if v, err := report.SignedBy(p.Dir, t.Options(p)); err != nil || !v.Known() {
 				state += ", signer unknown"
 			}
 		}
@@ -190,7 +191,7 @@ func (d *desk) Open(ctx context.Context, path string) (*tui.Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &tui.Opened{System: d.system(ctx, d.app.trustOr(home, runs), path, runs), Title: rb.Title, Components: plan.Components(rb), Copies: plan.Copies(rb), Text: string(b),
+	o := &tui.Opened{System: d.system(ctx, home, d.app.trustOr(home, runs), path, runs), Title: rb.Title, Components: plan.Components(rb), Copies: plan.Copies(rb), Text: string(b),
 		OnlyScratch: onlyScratch(rb)}
 	history := runner.HistoryOf(runs, rb.System)
 	for _, s := range rb.Stages {

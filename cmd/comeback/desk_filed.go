@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	"comeback/recovery"
 	"comeback/recovery/backup"
 	"comeback/recovery/runner"
 )
@@ -74,24 +73,4 @@ func hasHere(home runner.Home, p runner.Past) bool {
 // isFiled reports whether a run's directory is that of one that was fetched.
 func isFiled(home runner.Home, dir string) bool {
 	return filepath.Dir(dir) == home.Filed().Runs()
-}
-
-// proven is the newest run of a system that passed, whose every file is as it was signed
-// and whose signer is known here; and, where there is none, the newest of which only
-// that is not so.
-func (t trust) proven(runs []runner.Past, system string) (proven, unknown *runner.Past) {
-	for i, p := range runs {
-		if p.Problem != nil || p.Plan.System != system || !p.Plan.Restores() || p.State.Result != recovery.ResultPassed || !p.Signed {
-			continue
-		}
-		v, err := t.verify(p)
-		switch {
-		case err != nil:
-		case v.Known():
-			return &runs[i], nil
-		case unknown == nil:
-			unknown = &runs[i]
-		}
-	}
-	return nil, unknown
 }

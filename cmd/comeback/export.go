@@ -108,8 +108,8 @@ func (a *app) exportRuns(p *report.Period) error {
 	if err != nil {
 		return err
 	}
-	if t.named { // an auditor's own list is overruled by no key of the host
-		t.verifies.Own = nil
+	if a.signersOf(home).Named { // an auditor's own list is overruled by no key of the host
+		t = t.ByListAlone()
 	}
 	filed, err := home.Filed().List()
 	if err != nil {
@@ -130,15 +130,15 @@ func (a *app) exportRuns(p *report.Period) error {
 				of.Host = r.State.Host
 			}
 			if r.Plan == nil || !began.Before(p.Since) && !began.After(p.Until) {
-				e := report.Export(r.ID, r.Dir, t.options(r))
-				of.Stranger = !t.here(r) && !e.Known
+				e := report.Export(r.ID, r.Dir, t.Options(r))
+				of.Stranger = !t.Here(r) && !e.Known
 				e.Host, e.Stranger = of.Host, of.Stranger
 				if r.Plan != nil {
 					e.Number = r.Plan.Number
 				}
 				p.Runs = append(p.Runs, e)
-			} else if !t.here(r) {
-				v, err := t.verify(r)
+			} else if !t.Here(r) {
+				v, err := t.Verify(r)
 				of.Stranger = err != nil || !v.Known()
 			}
 			if r.Plan != nil {

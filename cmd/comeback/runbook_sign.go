@@ -154,7 +154,7 @@ func (a *app) signersKnown() (report.VerifyOptions, error) {
 		return report.VerifyOptions{}, err
 	}
 	t, err := a.trust(home, runs)
-	return t.verifies, err
+	return t.Elsewhere(), err
 }
 
 func (a *app) verifyRunbook(ctx context.Context, path string) error {

@@ -1,0 +1,65 @@
+package filing
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/check"
+	"comeback/recovery/report"
+	"comeback/recovery/runner"
+	"comeback/runbooks"
+)
+
+// Proofs are the runs of a system that ended, seen from what they prove, the newest first.
+func (t Trust) Proofs(runs []runner.Past, system string) []check.Proof {
+	var all []check.Proof
+	for _, p := range runs {
+		if p.Problem == nil && p.Plan != nil && p.Plan.System == system && p.Plan.Restores() && p.State.Result != "" {
+			all = append(all, t.proof(p))
+		}
+	}
+	slices.SortStableFunc(all, func(x, y check.Proof) int { return y.At.Compare(x.At) })
+	return all
+}
+
+// proof is a run seen from what it proves. A signature counts where it is good, every
+// file is as it was signed, and the reader knows whose it is.
+func (t Trust) proof(p runner.Past) check.Proof {
+	c := check.Proof{Run: p.ID, Mode: p.State.Mode, At: p.State.Ended, Passed: p.State.Result == recovery.ResultPassed, Points: p.State.Moment.Points,
+		Runbook: p.State.RunbookSHA256, Took: p.State.Ended.Sub(p.State.Started), Programs: map[string]string{}}
+	c.Program, _, _ = strings.Cut(p.State.Version, " ") // its commit
+	for _, s := range p.State.Steps {
+		for _, bound := range s.Outcome.Bindings {
+			if v := s.Outcome.Facts["server version"]; v != "" {
+				c.Programs[bound.Component] = v
+			}
+		}
+	}
+	if c.Passed && p.Signed || !t.Here(p) {
+		v, err := t.Verify(p)
+		c.Signed, c.Passed = err == nil && v.Known(), c.Passed && (err == nil || t.Here(p))
+		if !c.Signed && (err == nil || !t.Here(p)) {
+			c.Stranger = t.stranger(p, v)
+		}
+	}
+	if book, err := os.ReadFile(filepath.Join(p.Dir, report.RunbookFile)); err == nil {
+		rb, _ := runbooks.Parse(report.RunbookFile, book)
+		c.Checks = rb.Checks()
+	}
+	r, err := report.Read(p.Dir)
+	if err != nil {
+		return c
+	}
+	for _, s := range r.Stages {
+		if s.Steps == 0 && s.Omitted == 0 {
+			continue // prose
+		}
+		c.Stages = append(c.Stages, check.Stage{Name: s.Name, Took: time.Duration(s.Took), Talked: strings.Contains(s.How, string(report.TalkedThrough)),
+			StoodIn: strings.Contains(s.How, string(report.OnStandIn)), Omitted: s.Omitted > 0 || strings.Contains(s.How, string(report.NotExecuted))})
+	}
+	return c
+}
