@@ -13,6 +13,7 @@ import (
 	"comeback/recovery/catalogue"
 	"comeback/recovery/check"
 	"comeback/recovery/files"
+	"comeback/recovery/filing"
 	"comeback/recovery/pitr"
 	"comeback/recovery/plan"
 	"comeback/recovery/postgres"
@@ -38,7 +39,7 @@ func (a *app) gather(ctx context.Context, b *book, canary bool, w *waits) (check
 	if err != nil {
 		return e, err
 	}
-	e.Unfiled, e.Altered = filed.unfiled, filed.altered
+	e.Unfiled, e.Altered = filed.Unfiled, filed.Altered
 	if e.Vanished, e.Rewritten, err = a.compareHeads(ctx, b); err != nil {
 		return e, err
 	}
@@ -242,7 +243,7 @@ func (a *app) proofs(system string) ([]check.Proof, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	runs, err := allRuns(home)
+	runs, err := filing.Runs(home)
 	if err != nil {
 		return nil, "", err
 	}

@@ -49,12 +49,12 @@ func (d *desk) Systems(ctx context.Context) ([]tui.System, error) {
 		}
 		paths = append(paths, found...)
 	}
-	runs, err := allRuns(home)
+	runs, err := filing.Runs(home)
 	if err != nil {
 		return nil, err
 	}
 	for _, r := range runs { // what was rehearsed here once is known
-		if r.Problem == nil && !isFiled(home, r.Dir) {
+		if r.Problem == nil && !filing.IsFetched(home, r.Dir) {
 			paths = append(paths, r.Plan.Runbook.Path)
 		}
 	}
@@ -144,7 +144,7 @@ func (d *desk) Runs(context.Context) ([]tui.KnownRun, error) {
 	if err != nil {
 		return nil, err
 	}
-	past, err := allRuns(home)
+	past, err := filing.Runs(home)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +156,7 @@ func (d *desk) Runs(context.Context) ([]tui.KnownRun, error) {
 			continue
 		}
 		state := standing(p)
-		if isFiled(home, p.Dir) {
+		if filing.IsFetched(home, p.Dir) {
 			state += ", on " + clean(p.State.Host)
 			if v, err := report.SignedBy(p.Dir, t.Options(p)); err != nil || !v.Known() {
 				state += ", signer unknown"
@@ -187,7 +187,7 @@ func (d *desk) Open(ctx context.Context, path string) (*tui.Opened, error) {
 	if path, err = absolute(path); err != nil {
 		return nil, err
 	}
-	runs, err := allRuns(home)
+	runs, err := filing.Runs(home)
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +216,7 @@ func (d *desk) Attach(ctx context.Context, run tui.KnownRun) (recovery.Session, 
 	if err != nil {
 		return nil, err
 	}
-	if isFiled(home, run.Dir) {
+	if filing.IsFetched(home, run.Dir) {
 		p, err := home.Filed().Load(run.ID)
 		if err == nil {
 			err = p.Problem

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/filing"
 	"comeback/recovery/report"
 	"comeback/recovery/runner"
 
@@ -117,8 +118,8 @@ func (a *app) exportRuns(p *report.Period) error {
 	}
 	for _, runs := range [][]runner.Past{own, filed} {
 		for _, r := range runs {
-			fetched := isFiled(home, r.Dir)
-			if fetched && hasHere(home, r) || r.Plan != nil && r.Plan.System != p.System {
+			fetched := filing.IsFetched(home, r.Dir)
+			if fetched && filing.HasHere(home, r) || r.Plan != nil && r.Plan.System != p.System {
 				continue
 			}
 			began := r.State.Started

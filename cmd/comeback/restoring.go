@@ -55,7 +55,7 @@ func (r *restoring) say(ctx context.Context, points []recovery.Point) map[string
 	}
 	ctx, cancel := context.WithTimeout(ctx, restoringTime)
 	defer cancel()
-	failed := inEach(ctx, r.copies(of), r.options.OpenStore, func(ctx context.Context, name string, s storage.Store) error {
+	failed := backup.InEach(ctx, r.copies(of), r.options.OpenStore, func(ctx context.Context, name string, s storage.Store) error {
 		return backup.KeepRestoring(ctx, s, backup.Restoring{System: p.System, Run: p.Run, Host: r.options.Host, Backups: of[name], Until: now.UTC().Add(backup.RestoringLasts)}, r.by)
 	})
 	// What it restored from before it was amended stays until its lease has ended: the
@@ -91,7 +91,7 @@ func (r *restoring) follow(ctx context.Context, run *runner.Run) {
 func (r *restoring) end(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, restoringTime)
 	defer cancel()
-	inEach(ctx, r.options.Plan.Copies, r.options.OpenStore, func(ctx context.Context, _ string, s storage.Store) error {
+	backup.InEach(ctx, r.options.Plan.Copies, r.options.OpenStore, func(ctx context.Context, _ string, s storage.Store) error {
 		return backup.EndRestoring(ctx, s, r.options.Plan.System, r.options.Plan.Run, r.by)
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"comeback/recovery/catalogue"
 	"comeback/recovery/check"
 	"comeback/recovery/exclusive"
+	"comeback/recovery/filing"
 	"comeback/recovery/plan"
 
 	"github.com/spf13/cobra"
@@ -126,9 +127,13 @@ type retention struct {
 
 // learn reads what is proven: what other hosts have proven, the copies know.
 func (r *retention) learn(ctx context.Context) error {
+	home, err := r.app.home()
+	if err != nil {
+		return err
+	}
 	w := r.app.waits(true)
 	w.on("reading what other hosts have filed")
-	filed, err := r.app.fetchAllFiled(ctx, r.book)
+	filed, err := filing.FetchAll(ctx, home, copiesOf(r.book))
 	w.end()
 	if err != nil {
 		return err
@@ -137,7 +142,7 @@ func (r *retention) learn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.unread, r.proven = filed.unread, provers(proofs)
+	r.unread, r.proven = filed.Unread, provers(proofs)
 	for _, cp := range r.options.Copies {
 		if err := r.unread[cp.Name]; err != nil {
 			r.incomplete = true

@@ -1,0 +1,87 @@
+package filing
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"comeback/recovery/backup"
+	"comeback/recovery/journal"
+	"comeback/recovery/runner"
+	"comeback/storage"
+)
+
+// Compare holds the journals of this host, and those that were fetched from copies,
+// against the heads that copies keep: which of this host are gone, and which are others.
+func Compare(ctx context.Context, home runner.Home, host string, c Copies) (vanished, rewritten []string, err error) {
+	var mu sync.Mutex
+	backup.InEach(ctx, c.Copies, c.Open, func(ctx context.Context, _ string, s storage.Store) error {
+		heads, err := backup.Heads(ctx, s, c.System)
+		var gone, others []string
+		for _, f := range heads {
+			own, errHere := holds(home, f.Run, f.SHA256)
+			if errHere == nil && own {
+				continue
+			}
+			fetched := fetchedAs(home, f.Run)
+			here := !errors.Is(errHere, fs.ErrNotExist)
+			known := slices.ContainsFunc(fetched, func(id string) bool {
+				is, err := holds(home.Filed(), id, f.SHA256)
+				return err == nil && is
+			})
+			if known && !here {
+				continue
+			}
+			h, errHead := f.Read(ctx, s)
+			if errHead != nil {
+				err = errors.Join(err, errHead)
+				continue
+			}
+			// Runs of two hosts may have the same ID. What was fetched excuses no run of
+			// this host: whoever has replaced it here has left the true one in the copy.
+			switch ours := h.Host == host && h.State == home.Dir; {
+			case ours && here:
+				others = append(others, f.Run)
+			case known:
+			case ours:
+				gone = append(gone, f.Run)
+			case h.Host != host && isOf(home, f.Run, h):
+				others = append(others, f.Run)
+			case slices.ContainsFunc(fetched, func(id string) bool { return isOf(home.Filed(), id, h) }):
+				others = append(others, f.Run)
+			}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		vanished, rewritten = append(vanished, gone...), append(rewritten, others...)
+		return err
+	})
+	slices.Sort(vanished)
+	slices.Sort(rewritten)
+	return slices.Compact(vanished), slices.Compact(rewritten), ctx.Err()
+}
+
+// fetchedAs are the IDs that runs of an ID which were fetched may have here.
+func fetchedAs(home runner.Home, run string) []string {
+	var ids []string
+	dirs, _ := filepath.Glob(home.Filed().RunDir(run) + "*") // the pattern is good
+	for _, dir := range dirs {
+		ids = append(ids, filepath.Base(dir))
+	}
+	return ids
+}
+
+// isOf reports whether a run that is here says that it is the one of a head.
+func isOf(home runner.Home, id string, h backup.Head) bool {
+	p, err := home.Load(id)
+	return err == nil && p.Problem == nil && p.Plan.Number == h.Number && p.State.Host == h.Host
+}
+
+// holds reports whether the journal of a run is the one that had a head once. Until its report
+// is signed, a line may still come after the run's end.
+func holds(home runner.Home, run, head string) (bool, error) {
+	return journal.Holds(filepath.Join(home.RunDir(run), journal.Name), head)
+}
