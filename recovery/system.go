@@ -65,6 +65,9 @@ type Schema struct {
 	// Kind is the kind of component that it restores.
 	Kind ComponentKind
 	Keys []Key
+	// Versions says that each of its backups is all that was there since the backup's begin,
+	// and is brought back as it was at any second.
+	Versions bool
 	// Outside says that it reads backups by a program or a service of its own, and not
 	// through the store of a copy, which it cannot read as it was then.
 	Outside bool

@@ -35,11 +35,11 @@ func (d *desk) history(ctx context.Context, path string, window tui.Choice) (his
 			return history{}, nil, err
 		}
 	}
-	cat = momentsAsked{copy: window.Copy, engine: window.Engine}.restrict(cat)
+	cat = cat.Only(window.Copy, window.Engine)
 	servers := d.app.askLive(ctx, b)
 	for _, c := range postgresOf(b) {
-		s, found := newestLog(cat, c.Name)
-		for _, of := range lineages(cat, c.Name) { // it may be of an older cluster
+		s, found := cat.NewestLog(c.Name)
+		for _, of := range cat.Lineages(c.Name) { // it may be of an older cluster
 			_, has := s.Named(window.Backup)
 			if _, its := of.Named(window.Backup); its && !has && len(of.Windows) > 0 {
 				s = of

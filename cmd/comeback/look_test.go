@@ -146,7 +146,7 @@ func namesOfPaused(t *testing.T, a *app, b *book, cat catalogue.Catalogue, numbe
 	if _, err := fmt.Sscanf(strings.SplitN(numbers, "\n", 2)[1], "%d %d", &carts, &database); err != nil {
 		t.Fatalf("%q: %v", numbers, err)
 	}
-	survey, ok := newestLog(cat, "database")
+	survey, ok := cat.NewestLog("database")
 	if !ok {
 		t.Fatal("there is no log")
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"comeback/recovery"
-	"comeback/recovery/catalogue"
 	"comeback/recovery/plan"
 
 	"github.com/spf13/cobra"
@@ -158,7 +157,7 @@ func (a *app) moments(ctx context.Context, path string, o momentsAsked) error {
 	if err != nil {
 		return err
 	}
-	cat = o.restrict(cat)
+	cat = cat.Only(o.copy, o.engine)
 	if o.switchWAL {
 		if err := a.switchWAL(ctx, b, cat, servers, o); err != nil {
 			return err
@@ -167,7 +166,7 @@ func (a *app) moments(ctx context.Context, path string, o momentsAsked) error {
 		if cat, err = a.surveyShown(ctx, b, true); err != nil {
 			return err
 		}
-		cat = o.restrict(cat)
+		cat = cat.Only(o.copy, o.engine)
 		servers.refresh(ctx)
 	}
 	for _, text := range a.receivedSays(b, func(component string) bool { return servers[component] != nil && servers[component].err == nil }) {
@@ -181,22 +180,6 @@ func (a *app) moments(ctx context.Context, path string, o momentsAsked) error {
 		return errors.Join(a.writeMoments(b, cat), nothingOf(b, cat))
 	}
 	return a.windows(b, cat, servers, z)
-}
-
-// restrict leaves out what was not asked for.
-func (o momentsAsked) restrict(cat catalogue.Catalogue) catalogue.Catalogue {
-	kept := catalogue.Catalogue{Neighbours: cat.Neighbours}
-	for _, s := range cat.Surveys {
-		if (o.copy == "" || s.Copy == o.copy) && (o.engine == "" || s.Engine == o.engine) {
-			kept.Surveys = append(kept.Surveys, s)
-		}
-	}
-	for _, r := range cat.Refusals {
-		if (o.copy == "" || r.Copy == o.copy) && (o.engine == "" || r.Engine == o.engine) {
-			kept.Refusals = append(kept.Refusals, r)
-		}
-	}
-	return kept
 }
 
 // postgresOf are the databases that the runbook brings back.

@@ -20,7 +20,6 @@ import (
 	"comeback/recovery/cnpg/cnpgtest"
 	"comeback/recovery/commands"
 	"comeback/recovery/dump"
-	"comeback/recovery/files"
 	"comeback/recovery/pitr/backrest"
 	"comeback/recovery/pitr/backrest/backresttest"
 	"comeback/recovery/pitr/pitrtest"
@@ -143,10 +142,10 @@ func TestMoments_acrossEngines(t *testing.T) {
 
 	got := r.run(t.Context(), "moments", path, "--json", "--utc")
 	got.has(t, recovery.CameBack)
-	var all []reachable
+	var all []catalogue.Reachable
 	of := map[string]int{}
 	for line := range strings.Lines(got.out) {
-		var m reachable
+		var m catalogue.Reachable
 		if err := json.Unmarshal([]byte(line), &m); err != nil {
 			t.Fatalf("%q: %v", line, err)
 		}
@@ -157,7 +156,7 @@ func TestMoments_acrossEngines(t *testing.T) {
 	if !maps.Equal(of, want) {
 		t.Errorf("the moments are of %v, want %v", of, want)
 	}
-	if !slices.IsSortedFunc(all, func(a, b reachable) int { return a.begins().Compare(b.begins()) }) {
+	if !slices.IsSortedFunc(all, func(a, b catalogue.Reachable) int { return a.Begins().Compare(b.Begins()) }) {
 		t.Errorf("the moments are not in the order of time:\n%s", got.out)
 	}
 
@@ -176,7 +175,7 @@ func TestMoments_acrossEngines(t *testing.T) {
 		if strings.Contains(lines[i][0], "there is nothing") != (len(m.Without) > 0) {
 			t.Errorf("the line %q, and without %q", lines[i][0], m.Without)
 		}
-		late := len(m.Beyond) > 0 && m.begins().After(m.Until)
+		late := len(m.Beyond) > 0 && m.Begins().After(m.Until)
 		if strings.Contains(lines[i][0], "ends before it, at ") != late || strings.Contains(lines[i][0], "goes on only until ") != (len(m.Beyond) > 0 && !late) {
 			t.Errorf("the line %q, and beyond %q, until %s", lines[i][0], m.Beyond, m.Until)
 		}
@@ -211,92 +210,25 @@ func TestMoments_acrossEngines(t *testing.T) {
 	}
 }
 
-// Which moments another component's log does not reach is known where nothing else of that
-// component goes on: a dump, a window that nothing follows, and an end that nobody has
-// read leave every later moment as it is.
-func TestEveryMoment_beyond(t *testing.T) {
-	at := func(clock string) time.Time {
-		when, err := time.Parse(time.DateTime, "2026-11-23 "+clock)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return when
-	}
-	survey := func(component, copy string, windows []recovery.Window, alone ...string) recovery.Survey {
-		s := recovery.Survey{Component: component, Copy: copy, Engine: "pitr"}
-		for i, w := range windows {
-			id := fmt.Sprint(component, "/", copy, i)
-			w.Backup = id
-			s.Windows = append(s.Windows, w)
-			s.Backups = append(s.Backups, recovery.Backup{ID: id, Taken: recovery.Span{To: w.From.Time}})
-		}
-		for _, clock := range alone {
-			s.Backups = append(s.Backups, recovery.Backup{ID: clock, Taken: recovery.Span{From: at(clock), To: at(clock)}})
-		}
-		return s
-	}
-	window := func(timeline uint32, from, to string, change func(*recovery.Window)) recovery.Window {
-		w := recovery.Window{Timeline: timeline, From: recovery.Instant{Time: at(from), LSN: 1}}
-		if to != "" {
-			w.To = recovery.Instant{Time: at(to), LSN: 2}
-		}
-		if change != nil {
-			change(&w)
-		}
-		return w
-	}
-	final := func(w *recovery.Window) { w.Final = true }
-	seconds := func(w *recovery.Window) { w.From.LSN, w.To.LSN = 0, 0 }
-	uploads := survey("uploads", "nearby", nil, "09:00:00", "12:00:00", "12:00:01")
-	components := []recovery.Component{{Name: "database"}, {Name: "uploads"}}
+// A window of which only the end is beyond says how far it can be used.
+func TestPasses(t *testing.T) {
+	at := func(hour int) time.Time { return time.Date(2026, 11, 23, hour, 0, 0, 0, time.UTC) }
+	window := catalogue.Reachable{Exactness: recovery.ToCommit, From: at(8), To: at(12)}
 	for name, test := range map[string]struct {
-		database []recovery.Survey
-		beyond   []string
+		beyond []string
+		until  int
+		want   string
 	}{
-		"log that ends":                 {[]recovery.Survey{survey("database", "nearby", []recovery.Window{window(1, "08:00:00", "12:00:00", nil)})}, []string{"12:00:01"}},
-		"log to the second":             {[]recovery.Survey{survey("database", "nearby", []recovery.Window{window(0, "08:00:00", "11:00:00", seconds)})}, []string{"12:00:00", "12:00:01"}},
-		"the newest timeline":           {[]recovery.Survey{survey("database", "nearby", []recovery.Window{window(2, "08:00:00", "10:00:00", nil), window(1, "07:00:00", "12:00:01", nil)})}, []string{"12:00:00", "12:00:01"}},
-		"the copy that goes further":    {[]recovery.Survey{survey("database", "nearby", []recovery.Window{window(1, "08:00:00", "10:00:00", nil)}), survey("database", "offsite", []recovery.Window{window(1, "08:00:00", "12:00:00", nil)})}, []string{"12:00:01"}},
-		"an end that nobody has read":   {[]recovery.Survey{survey("database", "nearby", []recovery.Window{window(1, "08:00:00", "", nil)})}, nil},
-		"a window that nothing follows": {[]recovery.Survey{survey("database", "nearby", []recovery.Window{window(0, "08:00:00", "10:00:00", final)})}, nil},
-		"a dump beside it":              {[]recovery.Survey{survey("database", "nearby", []recovery.Window{window(1, "08:00:00", "10:00:00", nil)}), survey("database", "offsite", nil, "08:30:00")}, nil},
+		"all of it": {},
+		"its end":   {[]string{"b"}, 10, "; the log of b goes on only until 2026-11-23 10:00:00Z"},
+		"none":      {[]string{"b"}, 7, "; the log of b ends before it, at 2026-11-23 07:00:00Z"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			var beyond []string
-			for _, m := range everyMoment(components, catalogue.Catalogue{Surveys: append(test.database, uploads)}) {
-				if len(m.Beyond) == 0 {
-					continue
-				}
-				if beyond = append(beyond, m.Backup); m.Component != "uploads" || !slices.Equal(m.Beyond, []string{"database"}) || m.Until.IsZero() || !m.begins().After(m.Until) {
-					t.Errorf("%+v", m)
-				}
-			}
-			if !slices.Equal(beyond, test.beyond) {
-				t.Errorf("beyond the end are %q, want %q", beyond, test.beyond)
-			}
-		})
-	}
-	// A window of which only the end is beyond says how far it can be used.
-	all := everyMoment([]recovery.Component{{Name: "a"}, {Name: "b"}}, catalogue.Catalogue{Surveys: []recovery.Survey{
-		survey("a", "nearby", []recovery.Window{window(1, "08:00:00", "12:00:00", nil)}), survey("b", "nearby", []recovery.Window{window(1, "08:00:00", "10:00:00", nil)})}})
-	if len(all) != 2 || !all[1].Until.Equal(at("10:00:00")) || !slices.Equal(all[1].Beyond, []string{"b"}) || len(all[0].Beyond) > 0 {
-		t.Errorf("%+v", all)
-	}
-	if says, want := all[1].passes(zone{at: time.UTC}), "; the log of b goes on only until 2026-11-23 10:00:00Z"; says != want {
-		t.Errorf("%q, want %q", says, want)
-	}
-	bucket := recovery.Survey{Component: "uploads", Copy: "nearby", Engine: files.Bucket, Backups: []recovery.Backup{{ID: "versions", Taken: recovery.Span{From: at("06:00:00"), To: at("13:00:00")}}}}
-	database := survey("database", "nearby", []recovery.Window{window(1, "08:00:00", "12:00:00", nil)})
-	for _, m := range everyMoment(components, catalogue.Catalogue{Surveys: []recovery.Survey{database, bucket}}) {
-		switch m.Component {
-		case "uploads": // until the database's end it can be gone to
-			if !m.begins().Equal(at("06:00:00")) || !m.Until.Equal(at("12:00:00")) || m.begins().After(m.Until) {
-				t.Errorf("a bucket's versions: %+v", m)
-			}
-		case "database":
-			if len(m.Without) > 0 {
-				t.Errorf("beside a bucket's versions: %+v", m)
-			}
+		m := window
+		if m.Beyond = test.beyond; test.beyond != nil {
+			m.Until, m.First = at(test.until), test.beyond[0]
+		}
+		if says := passes(m, zone{at: time.UTC}); says != test.want {
+			t.Errorf("%s: %q, want %q", name, says, test.want)
 		}
 	}
 }

@@ -31,7 +31,7 @@ func (a *app) whatHappened(ctx context.Context, b *book, cat catalogue.Catalogue
 	read := false
 	var failed error
 	for _, c := range postgresOf(b) {
-		s, ok := logAround(cat, c.Name, center.time)
+		s, ok := cat.LogAround(c.Name, center.time)
 		if !ok {
 			continue
 		}

@@ -116,7 +116,7 @@ type holder interface {
 func (a *app) switchWAL(ctx context.Context, b *book, cat catalogue.Catalogue, servers liveServers, o momentsAsked) error {
 	pushed := false
 	for _, c := range postgresOf(b) {
-		s, ok := newestLog(cat, c.Name)
+		s, ok := cat.NewestLog(c.Name)
 		if !ok {
 			continue
 		}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"comeback/recovery"
-	"comeback/recovery/catalogue"
 )
 
 // somebody names two databases.
@@ -80,26 +79,6 @@ func TestFound(t *testing.T) {
 	}
 	if len(f.harms) != 1 || f.harms[0].kept.XID != 103 || f.harms[0].after != 6 || f.harms[0].lost.inserted != 6 {
 		t.Errorf("harms: %+v", f.harms)
-	}
-}
-
-// A time that only an older copy holds is read there.
-func TestLogAround(t *testing.T) {
-	at := func(hour int) time.Time { return time.Date(2026, 11, 23, hour, 0, 0, 0, time.UTC) }
-	survey := func(copy string, from, to int) recovery.Survey {
-		return recovery.Survey{Component: "database", Copy: copy, Windows: []recovery.Window{{From: recovery.Instant{Time: at(from)}, To: recovery.Instant{Time: at(to)}}}}
-	}
-	cat := catalogue.Catalogue{Surveys: []recovery.Survey{survey("offsite", 1, 12), survey("nearby", 8, 14), {Component: "database", Copy: "dumps"}}}
-	for hour, want := range map[int]string{0: "nearby", 2: "offsite", 9: "nearby", 13: "nearby", 20: "nearby"} {
-		if s, ok := logAround(cat, "database", at(hour)); !ok || s.Copy != want {
-			t.Errorf("%d:00 is read in %s, want %s", hour, s.Copy, want)
-		}
-	}
-	if s, ok := logAround(cat, "database", time.Time{}); !ok || s.Copy != "nearby" {
-		t.Errorf("without a time %s is read", s.Copy)
-	}
-	if _, ok := logAround(cat, "uploads", at(9)); ok {
-		t.Error("what has no log is read")
 	}
 }
 

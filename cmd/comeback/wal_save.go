@@ -96,7 +96,7 @@ func (a *app) walSave(ctx context.Context, o walSaved) error {
 		if err != nil {
 			return err
 		}
-		s, ok := newestLog(cat, c.Name)
+		s, ok := cat.NewestLog(c.Name)
 		if !ok {
 			return recovery.Errorf("say which with --copy", "no copy holds a log of %s that this one goes on from", c.Name).WithExit(recovery.Refused)
 		}

@@ -24,7 +24,7 @@ type bucketEngine struct{ Options }
 
 // Schema is what a component in a bucket may say.
 func (bucketEngine) Schema() recovery.Schema {
-	return recovery.Schema{Engine: Bucket, Kind: recovery.Files, Keys: []recovery.Key{
+	return recovery.Schema{Engine: Bucket, Kind: recovery.Files, Versions: true, Keys: []recovery.Key{
 		{Name: "prefix", Doc: "how the component's keys begin in the bucket; all of it if it is missing", Example: "uploads/"},
 		{Name: "versioned_since", Doc: "since when the bucket keeps versions; from its oldest version on if it is missing", Example: "2026-01-31T00:00:00Z",
 			Check: func(text string) error { _, err := sinceTime(text); return err }},
