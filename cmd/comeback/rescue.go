@@ -218,12 +218,12 @@ func (a *app) rescuePlan(ctx context.Context, b *book, o rescuing, look bool, sa
 		return nil, err
 	}
 	w := a.waits(shown)
-	f := finding{app: a, ctx: ctx, book: b, cat: cat, component: c, copy: o.copy, asked: asked, waits: w}
+	f := finding{app: a, book: b, cat: cat, component: c, copy: o.copy, asked: asked, waits: w}
 	var found foundCopies
 	if len(o.xids) > 0 {
-		found, err = f.around(o.xids, len(o.tables) > 0)
+		found, err = f.around(ctx, o.xids, len(o.tables) > 0)
 	} else {
-		found, err = f.between(cmp.Or(o.until, o.to), o.since)
+		found, err = f.between(ctx, cmp.Or(o.until, o.to), o.since)
 	}
 	w.end()
 	if err != nil {

@@ -13,8 +13,7 @@ import (
 
 // finding finds where a rescue's copies go to.
 type finding struct {
-	*app
-	ctx       context.Context
+	app       *app
 	book      *book
 	cat       catalogue.Catalogue
 	component recovery.Component
@@ -37,95 +36,70 @@ type foundCopies struct {
 
 // between are copies of two moments, the first with what is to be brought back, the
 // second without it; without a second whole tables come back.
-func (f finding) between(with, without string) (found foundCopies, err error) {
+func (f finding) between(ctx context.Context, with, without string) (found foundCopies, err error) {
 	found.changes = make([][]recovery.TableChange, 1)
 	if without != "" {
-		_, after, err := f.point(without)
+		_, after, err := f.point(ctx, without)
 		if err != nil {
 			return found, err
 		}
 		found.after = &after
 	}
-	found.want, found.before, err = f.point(with)
+	found.want, found.before, err = f.point(ctx, with)
 	return found, err
 }
 
 // point resolves where a copy goes to.
-func (f finding) point(text string) (recovery.Want, recovery.Point, error) {
+func (f finding) point(ctx context.Context, text string) (recovery.Want, recovery.Point, error) {
 	want, err := recovery.ParseWant(text, f.asked)
 	if err != nil {
 		return want, recovery.Point{}, err
 	}
 	f.waits.on("looking for the moment %s of %s", text, f.component.Name)
-	p, err := plan.ResolvePoint(f.ctx, f.cat, opener(f.book.secrets), f.book.Runbook, engines(), f.component, plan.Wanted{Want: want, Copy: f.copy})
+	p, err := plan.ResolvePoint(ctx, f.cat, opener(f.book.secrets), f.book.Runbook, engines(), f.component, plan.Wanted{Want: want, Copy: f.copy})
 	return want, p, err
 }
 
-// stretch are transactions of which only the chosen ones did anything to the tables
-// that come back.
-type stretch struct {
-	first, last recovery.Transaction
-	changes     []recovery.TableChange
-}
-
-// stretchesMost is how many stretches a rescue takes: each is restored twice.
-const stretchesMost = 4
-
-// clockStep is how far a server's clock may have been set back or forth between
-// two transactions.
-const clockStep = 10 * time.Minute
-
 // around are the copies around transactions. Where tables were named, the log does
 // not tell what of it is about them.
-func (f finding) around(xids []uint, named bool) (found foundCopies, err error) {
+func (f finding) around(ctx context.Context, numbers []uint, named bool) (found foundCopies, err error) {
 	after := map[recovery.XID]recovery.Point{}
-	var span recovery.Span
-	var first recovery.Point
-	for i, n := range xids {
-		_, p, err := f.point(fmt.Sprintf("after-xid:%d", n))
+	var xids []recovery.XID
+	var ends []recovery.Point
+	for _, n := range numbers {
+		_, p, err := f.point(ctx, fmt.Sprintf("after-xid:%d", n))
 		if err != nil {
 			return found, err
 		}
-		if i == 0 {
-			first, span = p, recovery.Span{From: p.Kept.Time, To: p.Kept.Time}
-		}
-		if p.Copy != first.Copy || p.Engine != first.Engine || p.Timeline != first.Timeline {
-			return found, recovery.Errorf("rescue them one after the other, or say which copy with --copy", "transactions %d and %d are in different logs: %s, timeline %d, and %s, timeline %d",
-				xids[0], n, first.Copy, first.Timeline, p.Copy, p.Timeline).WithExit(recovery.Refused)
-		}
-		if p.Kept.Time.Before(span.From) {
-			span.From = p.Kept.Time
-		}
-		if p.Kept.Time.After(span.To) {
-			span.To = p.Kept.Time
-		}
-		after[recovery.XID(n)] = p
+		xid := recovery.XID(n)
+		xids, ends, after[xid] = append(xids, xid), append(ends, p), p
 	}
-	// The times of commits are not in the order of the log, which counts here; what
-	// lies further back is not read once all of them were seen.
-	span.From, span.To = span.From.Add(-clockStep), span.To.Add(clockStep)
-	log, err := f.read(first, span, after)
+	span, err := plan.Together(xids, ends)
 	if err != nil {
 		return found, err
 	}
-	chosen := func(t recovery.Transaction) bool { _, ok := after[t.XID]; return ok }
+	// What lies further back is not read once all of them were seen.
+	log, err := f.read(ctx, ends[0], span, after)
+	if err != nil {
+		return found, err
+	}
+	chosen := func(xid recovery.XID) bool { _, ok := after[xid]; return ok }
 	for _, t := range log {
-		if chosen(t) {
+		if chosen(t.XID) {
 			found.xids = append(found.xids, t.XID)
 		}
 	}
-	all := stretches(log, chosen, named)
-	if len(all) > stretchesMost {
-		return found, recovery.Errorf("rescue fewer at once, the last first",
-			"others changed the same tables between the transactions, so that the database would have to be restored %d times; %d are the most", 2*len(all), 2*stretchesMost).WithExit(recovery.Refused)
+	stretches, err := plan.Stretches(log, chosen, named)
+	if err != nil {
+		return found, err
 	}
-	for i, s := range all {
-		want, before, err := f.point(fmt.Sprintf("before-xid:%d", s.first.XID))
+	for i, s := range stretches {
+		want, before, err := f.point(ctx, fmt.Sprintf("before-xid:%d", s.First.XID))
 		if err != nil {
 			return found, err
 		}
-		found.changes = append(found.changes, s.changes)
-		then := after[s.last.XID]
+		found.changes = append(found.changes, s.Changes)
+		then := after[s.Last.XID]
 		if i == 0 {
 			found.want, found.before, found.after = want, before, &then
 			continue
@@ -138,11 +112,11 @@ func (f finding) around(xids []uint, named bool) (found foundCopies, err error) 
 // read reads what the log of a point's copy says was committed in a span, the oldest
 // first, from the first of some transactions to the last. Names of tables are not
 // needed: the copy from before a transaction knows their files.
-func (f finding) read(p recovery.Point, span recovery.Span, among map[recovery.XID]recovery.Point) ([]recovery.Transaction, error) {
+func (f finding) read(ctx context.Context, p recovery.Point, span recovery.Span, among map[recovery.XID]recovery.Point) ([]recovery.Transaction, error) {
 	var scanner recovery.Scanner
 	o := recovery.ScanOptions{Component: f.component, Span: span, Progress: f.waits.scan}
 	if survey, ok := f.cat.SurveyOf(p); ok {
-		engine, store, err := f.openSurvey(f.ctx, f.book, survey)
+		engine, store, err := f.app.openSurvey(ctx, f.book, survey)
 		if err != nil {
 			return nil, err
 		}
@@ -155,7 +129,7 @@ func (f finding) read(p recovery.Point, span recovery.Span, among map[recovery.X
 	f.waits.on("reading the log in %s", p.Copy)
 	left := len(among)
 	var log []recovery.Transaction
-	for t, err := range scanner.Scan(f.ctx, o) {
+	for t, err := range scanner.Scan(ctx, o) {
 		if err != nil {
 			return nil, catalogue.Explain(err, p.Copy)
 		}
@@ -182,39 +156,4 @@ func (f finding) read(p recovery.Point, span recovery.Span, among map[recovery.X
 	}
 	slices.Reverse(log)
 	return log, nil
-}
-
-// stretches cuts the log where somebody else did something to a table of a chosen
-// transaction, or may have.
-func stretches(log []recovery.Transaction, chosen func(recovery.Transaction) bool, named bool) []stretch {
-	// What was given another file goes under two numbers.
-	all := named
-	var tables []recovery.TableChange
-	for _, t := range log {
-		if chosen(t) {
-			tables = append(tables, t.Tables...)
-			all = all || t.AtLeast || slices.ContainsFunc(t.Tables, func(c recovery.TableChange) bool { return c.Created || c.Dropped || c.Truncated || c.Rewritten })
-		}
-	}
-	disturbs := func(t recovery.Transaction) bool {
-		return t.AtLeast || slices.ContainsFunc(t.Tables, func(c recovery.TableChange) bool {
-			return slices.ContainsFunc(tables, func(o recovery.TableChange) bool {
-				return c.Database == o.Database && (all || c.Filenode == o.Filenode)
-			})
-		})
-	}
-	var found []stretch
-	disturbed := true
-	for _, t := range log {
-		switch {
-		case !chosen(t):
-			disturbed = disturbed || disturbs(t)
-			continue
-		case disturbed:
-			found = append(found, stretch{first: t})
-		}
-		s := &found[len(found)-1]
-		s.last, s.changes, disturbed = t, append(s.changes, t.Tables...), false
-	}
-	return found
 }
