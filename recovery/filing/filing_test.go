@@ -1,0 +1,198 @@
+package filing_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/backup"
+	"comeback/recovery/filing"
+	"comeback/recovery/report"
+	"comeback/recovery/runner"
+	"comeback/storage"
+)
+
+// now is after the run that the tests file: number 12 of shop, 4f2a, a rehearsal on bastion
+// that passed.
+var now = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+
+const run = "4f2a"
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// key makes a key of a person.
+func key(t *testing.T) report.Key {
+	t.Helper()
+	k, err := report.CreateKey(filepath.Join(t.TempDir(), "key"), "somebody")
+	must(t, err)
+	return k
+}
+
+// holds puts a run as a report of this version has it into a home, signed where there is a
+// key, and reads it.
+func holds(t *testing.T, home runner.Home, as string, k *report.Key) runner.Past {
+	t.Helper()
+	dir := home.RunDir(run)
+	must(t, os.MkdirAll(filepath.Dir(dir), 0o700))
+	must(t, os.CopyFS(dir, os.DirFS(filepath.Join("..", "report", "testdata", "runs", as))))
+	if k != nil {
+		signer, err := k.Signer(t.Context(), nil)
+		must(t, err)
+		_, err = report.Sign(t.Context(), dir, signer)
+		must(t, err)
+	}
+	return load(t, home)
+}
+
+func load(t *testing.T, home runner.Home) runner.Past {
+	t.Helper()
+	p, err := home.Load(run)
+	must(t, errors.Join(err, p.Problem))
+	return p
+}
+
+// copies are those of shop: one directory.
+func copies(t *testing.T) (filing.Copies, storage.Store) {
+	t.Helper()
+	store, err := storage.OpenDir(t.TempDir())
+	must(t, err)
+	return filing.Copies{System: "shop", Copies: []recovery.Copy{{Name: "nearby"}},
+		Open: func(context.Context, recovery.Copy) (storage.Store, error) { return store, nil }}, store
+}
+
+// A key counts where this host signs with it or the reader's list names it, and not because a
+// run that came from elsewhere brings it along.
+func TestTrust(t *testing.T) {
+	ours, theirs := key(t), key(t)
+	home := runner.Home{Dir: t.TempDir()}
+	own, fetched := holds(t, home, "passed", &ours), holds(t, home.Filed(), "passed", &theirs)
+	line, err := report.AllowedSigner("ops2@example.com", theirs)
+	must(t, err)
+	list := filepath.Join(t.TempDir(), "allowed_signers")
+	must(t, os.WriteFile(list, []byte(line), 0o600))
+	none := filing.Signers{File: filepath.Join(home.Dir, "allowed_signers")}
+	judges := func(name string, signers filing.Signers, alone bool, knowsOwn, knowsFetched bool) {
+		t.Helper()
+		trust, err := filing.NewTrust(home, []runner.Past{own, fetched}, signers, now)
+		must(t, err)
+		if alone {
+			trust = trust.ByListAlone()
+		}
+		for p, want := range map[*runner.Past]bool{&own: knowsOwn, &fetched: knowsFetched} {
+			v, err := trust.Verify(*p)
+			if must(t, err); v.Known() != want {
+				t.Errorf("%s: the signer under %s is known: %v, want %v", name, p.Dir, v.Known(), want)
+			}
+			proofs := trust.Proofs([]runner.Past{*p}, "shop")
+			if len(proofs) != 1 || !proofs[0].Passed || proofs[0].Signed != want || (proofs[0].Stranger == nil) != want {
+				t.Errorf("%s: %s proves %+v", name, p.Dir, proofs)
+			}
+			proven, unknown := trust.Proven([]runner.Past{*p}, "shop")
+			if (proven != nil) != want || (unknown != nil) == want {
+				t.Errorf("%s: by %s proven %v, unknown %v", name, p.Dir, proven, unknown)
+			}
+		}
+	}
+	judges("no list", none, false, true, false)
+	judges("a list", filing.Signers{File: list, Named: true}, false, true, true)
+	judges("a list alone", filing.Signers{File: list, Named: true}, true, false, true)
+	must(t, home.MarkForeign(run))
+	judges("brought with somebody else's signature", none, false, false, false)
+
+	none.Named = true
+	if _, err := filing.NewTrust(home, nil, none, now); err == nil {
+		t.Error("a list that was named and is not there is nothing")
+	}
+	trust, err := filing.NewTrust(home, []runner.Past{own}, filing.Signers{}, now)
+	must(t, err)
+	if proven, unknown := trust.Proven([]runner.Past{own}, "others"); proven != nil || unknown != nil || len(trust.Proofs([]runner.Past{own}, "others")) > 0 {
+		t.Errorf("another system is proven by %v, %v", proven, unknown)
+	}
+}
+
+// What a copy holds is fetched once, as it was signed, beside the runs of this host; what was
+// altered is told and not kept.
+func TestFetch(t *testing.T) {
+	k := key(t)
+	here, there := runner.Home{Dir: t.TempDir()}, runner.Home{Dir: t.TempDir()}
+	p := holds(t, there, "passed", &k)
+	c, store := copies(t)
+	if f, err := filing.Fetch(t.Context(), there, c); err != nil || !slices.Equal(f.Unfiled, []string{run}) {
+		t.Errorf("where nothing is filed: %+v, %v", f, err)
+	}
+	must(t, backup.FileRun(t.Context(), store, p.Dir, "shop", p.Plan.Number, run))
+	for range 2 {
+		f, err := filing.FetchAll(t.Context(), here, c)
+		if err != nil || f.Failed != nil || len(f.Altered)+len(f.Unfiled)+len(f.Unread)+f.Left > 0 {
+			t.Fatalf("%+v, %v", f, err)
+		}
+		all, err := filing.Runs(here)
+		if err != nil || len(all) != 1 || all[0].ID != run || !filing.IsFetched(here, all[0].Dir) || filing.HasHere(here, all[0]) {
+			t.Fatalf("here are %+v, %v", all, err)
+		}
+	}
+	if f, err := filing.Fetch(t.Context(), there, c); err != nil || len(f.Unfiled) > 0 {
+		t.Errorf("where it is from: %+v, %v", f, err)
+	}
+	if dirs, err := filepath.Glob(filepath.Join(there.Filed().Runs(), "*")); err != nil || len(dirs) > 0 {
+		t.Errorf("where it is from it was fetched, too: %q, %v", dirs, err)
+	}
+
+	// It is another one, which says that it is the same.
+	c, store = copies(t)
+	must(t, os.WriteFile(filepath.Join(p.Dir, report.MarkdownFile), []byte("# All is well\n"), 0o600))
+	must(t, backup.FileRun(t.Context(), store, p.Dir, "shop", p.Plan.Number, run))
+	elsewhere := runner.Home{Dir: t.TempDir()}
+	f, err := filing.Fetch(t.Context(), elsewhere, c)
+	if err != nil || !slices.Equal(f.Altered, []string{run + " in nearby"}) {
+		t.Errorf("an altered run: %+v, %v", f, err)
+	}
+	// So is one that has the name of another run.
+	c, store = copies(t)
+	must(t, backup.FileRun(t.Context(), store, here.Filed().RunDir(run), "shop", p.Plan.Number, "5b3c"))
+	if g, err := filing.Fetch(t.Context(), elsewhere, c); err != nil || !slices.Equal(g.Altered, []string{"5b3c in nearby"}) {
+		t.Errorf("a run of another name: %+v, %v", g, err)
+	}
+	if all, err := filing.Runs(elsewhere); err != nil || len(all) > 0 {
+		t.Errorf("kept are %+v, %v", all, err)
+	}
+}
+
+// A journal of this host that is gone, or another than the one whose head a copy keeps, is
+// told; one that ended on another host is not this one's to have.
+func TestCompare(t *testing.T) {
+	home := runner.Home{Dir: t.TempDir()}
+	p := holds(t, home, "passed", nil)
+	c, _ := copies(t)
+	p.Plan.Copies = c.Copies
+	must(t, filing.KeepHead(t.Context(), home, p.Dir, p.Plan, recovery.State{}, nil, c.Open)) // it has not ended
+	tells := func(name, host string, gone, others []string) {
+		t.Helper()
+		vanished, rewritten, err := filing.Compare(t.Context(), home, host, c)
+		if err != nil || !slices.Equal(vanished, gone) || !slices.Equal(rewritten, others) {
+			t.Errorf("%s: gone are %q, others %q, %v", name, vanished, rewritten, err)
+		}
+	}
+	must(t, os.Rename(p.Dir, p.Dir+".aside"))
+	tells("no head is kept", p.State.Host, nil, nil)
+	must(t, os.Rename(p.Dir+".aside", p.Dir))
+	must(t, filing.KeepHead(t.Context(), home, p.Dir, p.Plan, p.State, nil, c.Open))
+	tells("as it ended", p.State.Host, nil, nil)
+	must(t, os.RemoveAll(p.Dir))
+	tells("it is gone", p.State.Host, []string{run}, nil)
+	tells("of another host", "db2", nil, nil)
+	holds(t, home.Filed(), "passed", nil)
+	tells("it is gone here, and fetched", p.State.Host, nil, nil)
+	holds(t, home, "failed", nil)
+	tells("another one is in its place", p.State.Host, nil, []string{run})
+}
