@@ -1,6 +1,8 @@
 // Command comeback brings a system back from its backups, and rehearses that.
-// This package is the wiring: commands, plain and JSON output, the demo. It
-// decides nothing; the packages under recovery do.
+// This package is the wiring: what a command line means, whom a command asks and in which
+// order, the words and the JSON for what comes of it, and the demo. What can be gone to, what
+// a run has left and what keeps it, whose signature counts and what a run proves by it the
+// packages under recovery decide.
 package main
 
 import (
