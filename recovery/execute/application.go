@@ -166,6 +166,14 @@ func (k endApplication) Release(ctx context.Context, r recovery.Resource) error 
 	return provenEnded(ctx, r.ID)
 }
 
+// giveBackApplication gives one back before its run ends.
+func (x *Executor) giveBackApplication(ctx context.Context, r recovery.Resource) error {
+	if err := (endApplication{x}).Release(ctx, r); err != nil {
+		return err
+	}
+	return x.record(recovery.ClaimReleased{Resource: r})
+}
+
 // endings is how long the kernel may take to end what a dead runner had started.
 const endings = 10 * time.Second
 

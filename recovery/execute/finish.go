@@ -52,13 +52,14 @@ func (x *Executor) whySkipped(st recovery.StepState) string {
 	return "a step before it failed"
 }
 
-// release gives back every claim, the newest first. What cannot be removed is
+// release gives back every claim, the newest first. A run that ends well and was asked to
+// keeps them, but for applications: they would go on writing. What cannot be removed is
 // recorded as kept; the others are still removed, unless it is an exchange or an
 // opening: what was live may then lie in any of those that are older, and none of
 // them is touched.
 func (x *Executor) release(ctx context.Context) {
 	s := x.State()
-	keep := x.Plan.Keep && !slices.ContainsFunc(s.Steps, func(st recovery.StepState) bool { return st.State == recovery.FailedAt })
+	keep := x.Plan.Keep && s.Stop == nil && !slices.ContainsFunc(s.Steps, func(st recovery.StepState) bool { return st.State == recovery.FailedAt })
 	stuck := ""
 	for _, c := range slices.Backward(s.Held()) {
 		if x.journalError() != nil {
@@ -68,7 +69,7 @@ func (x *Executor) release(ctx context.Context) {
 			x.note(recovery.ClaimKept{Resource: c.Resource, Why: "what was live may lie in it: " + stuck + " could not be given back"})
 			continue
 		}
-		if keep {
+		if keep && c.Kind != recovery.Application {
 			x.note(recovery.ClaimKept{Resource: c.Resource, Why: "kept as asked", OnPurpose: true})
 			continue
 		}

@@ -65,10 +65,18 @@ func withoutIsolation(t *testing.T) {
 	if err := isolation.Available(); !errors.Is(err, recovery.ErrNoIsolation) {
 		t.Fatalf("this host gives namespaces: %v", err)
 	}
+	started := newRig(t, []recovery.Kind{verify.HTTPCheck{}}, unattended, startStep(server, nil), askStep(), stopStep())
+	s := started.run(t)
+	started.none(t, s)
+	for _, c := range s.Claims { // not only at its end: it is not kept, whatever is
+		if c.Released.After(s.Cleaning) {
+			t.Errorf("%s was given back with what was restored", c.ID)
+		}
+	}
 	touched := filepath.Join(t.TempDir(), "touched")
 	block, wait := shellStep("touch "+touched+"\n", nil), waitStep("touch "+touched+"\n", 0, 0)
 	wait.ID = "w"
-	s := newRig(t, nil, unattended, block, wait).run(t)
+	s = newRig(t, nil, unattended, block, wait).run(t)
 	if _, err := os.Lstat(touched); err == nil {
 		t.Error("a block was executed")
 	}

@@ -59,7 +59,8 @@ func (k start) start(ctx context.Context, e recovery.Env, s recovery.Step, args 
 		return recovery.Outcome{}, err
 	}
 	lock := filepath.Join(k.x.Dir, "started-"+strings.TrimSuffix(logName(s.ID, 1), ".log"))
-	if err := e.Claim(ctx, recovery.Resource{Kind: recovery.Application, ID: lock, Details: map[string]string{"name": args.Name}}); err != nil {
+	claim := recovery.Resource{Kind: recovery.Application, ID: lock, Details: map[string]string{"name": args.Name}}
+	if err := e.Claim(ctx, claim); err != nil {
 		return recovery.Outcome{}, err
 	}
 	limit := time.Duration(args.Timeout)
@@ -71,7 +72,7 @@ func (k start) start(ctx context.Context, e recovery.Env, s recovery.Step, args 
 	a, err := k.x.launch(ctx, e.(*env), b, s, lock, args.Ready)
 	if errors.Is(err, recovery.ErrNoIsolation) {
 		k.x.keepApplication(args.Name, nil)
-		return notExecuted(args.ShellArgs, err), nil
+		return notExecuted(args.ShellArgs, err), k.x.giveBackApplication(ctx, claim)
 	}
 	if err != nil {
 		return recovery.Outcome{}, failed(args.ShellArgs, err)
@@ -212,10 +213,7 @@ func (k stop) Do(ctx context.Context, e recovery.Env, s recovery.Step) (recovery
 		if r.Kind != recovery.Application || r.Details["name"] != args.Name {
 			continue
 		}
-		if err := endApplication(k).Release(ctx, r); err != nil {
-			return o, err
-		}
-		if err := k.x.record(recovery.ClaimReleased{Resource: r}); err != nil {
+		if err := k.x.giveBackApplication(ctx, r); err != nil {
 			return o, err
 		}
 	}

@@ -207,6 +207,37 @@ func TestStart_resumed(t *testing.T) {
 	r.none(t, s)
 }
 
+// A run that leaves what it restored in place leaves no application, which would go on
+// writing to what is signed; and where it is stopped it leaves nothing.
+func TestStart_kept(t *testing.T) {
+	for name, stops := range map[string]bool{"ends well": false, "is stopped while it waits": true} {
+		t.Run(name, func(t *testing.T) {
+			claims := kind{"claims", func(ctx context.Context, e recovery.Env, _ recovery.Step) (recovery.Outcome, error) {
+				return recovery.Outcome{}, e.Claim(ctx, thing("a"))
+			}}
+			waits := ticks("one")
+			waits.After = []string{"start", "claims"}
+			r := newRig(t, []recovery.Kind{claims}, func(p *recovery.Plan, o *execute.Options) {
+				p.Keep, o.Unattended, o.Releasers = true, !stops, []recovery.Releaser{&things{}}
+			}, startStep(server, nil), step("claims", "claims"), waits)
+			if stops {
+				go func() {
+					<-r.waiting
+					if err := r.Do(recovery.Command{Kind: recovery.DoStop, By: "ops1", Text: "enough"}); err != nil {
+						t.Error(err)
+					}
+				}()
+			}
+			s := r.run(t)
+			if held := s.Held(); stops && len(held) > 0 || !stops && (len(held) != 1 || held[0].Kind != "thing" || !held[0].OnPurpose) {
+				t.Errorf("ended as %s: %s, held %v", s.Result, s.Says, held)
+			}
+			s.Claims = nil
+			r.none(t, s)
+		})
+	}
+}
+
 // A run that is stopped while its application runs ends it.
 func TestStart_stopped(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
