@@ -3,6 +3,7 @@ package runner
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,7 +38,13 @@ type Viewer struct {
 	Operator string
 	// Terminal is a word for others to see: "console", "plain".
 	Terminal string
+	// Patience is how long the runner may take to begin an answer, thirty seconds where it
+	// is zero: what it is asked it records first, and a disk that a restore fills is slow.
+	Patience time.Duration
 }
+
+// patience is how long a runner may take where nothing is said.
+const patience = 30 * time.Second
 
 // ErrProtocol says that a runner is of a version that speaks otherwise.
 var ErrProtocol = errors.New("it speaks another protocol")
@@ -55,7 +62,7 @@ func (h Home) Dial(ctx context.Context, id string, v Viewer) (*Client, error) {
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return dialIn(ctx, h.LiveDir(id))
 		},
-		DisableCompression: true, ResponseHeaderTimeout: 10 * time.Second,
+		DisableCompression: true, ResponseHeaderTimeout: cmp.Or(v.Patience, patience),
 	}}}
 	if err := c.get(ctx, pathHello, &c.Hello); err != nil {
 		c.Close()
@@ -200,24 +207,33 @@ func (c *Client) refused(r *http.Response) error {
 	return recovery.Errorf(refused.Hint, "%s", refused.What).WithExit(refused.Exit)
 }
 
-// lost is what a broken connection means.
+// lost is what a broken connection means, or an answer that does not come: that the run has
+// ended, that its runner is gone, or that it lives, and may still do what it was asked.
 func (c *Client) lost(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	c.awaitDeath(ctx)
+	alive := c.outlives(ctx, err)
 	if p, load := c.past.home.Load(c.past.ID); load == nil && p.State.Result != "" {
 		return recovery.Errorf("read its report: comeback report show "+p.ID, "run %s has ended: %w", p.ID, err)
+	}
+	if alive {
+		return recovery.Errorf("what you asked may still happen; see: comeback status "+c.past.ID,
+			"the runner of run %s does not answer (its disk may be slow): %w", c.past.ID, err).WithExit(recovery.NotEnded)
 	}
 	return recovery.Errorf("take it up again: comeback resume "+c.past.ID, "the runner of run %s is gone: %w", c.past.ID, err).WithExit(recovery.NotEnded)
 }
 
 // dying is how long a killed process may take to be gone.
-const dying = 2 * time.Second
+const dying = 5 * time.Second
 
-// awaitDeath waits until a runner that broke off holds its journal no more, so
-// that the run can be taken up when its loss is told.
-func (c *Client) awaitDeath(ctx context.Context) {
+// outlives reports whether a runner lives that did not answer, or broke off: it holds its
+// journal. For one that broke off it waits until it does not any more, so that the run can
+// be taken up when its loss is told.
+func (c *Client) outlives(ctx context.Context, err error) bool {
+	if late := net.Error(nil); errors.As(err, &late) && late.Timeout() {
+		return locked(filepath.Join(c.past.Dir, journal.Name))
+	}
 	ctx, cancel := context.WithTimeout(ctx, dying)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -226,9 +242,10 @@ func (c *Client) awaitDeath(ctx context.Context) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // lines reads JSON objects, one a line, until each says no or they end; then it
