@@ -368,8 +368,22 @@ func HistoryOf(runs []Past, system string) History {
 	return hist
 }
 
-// number gives a plan the next number and the report before it, where a run that was
-// recorded since the plan was made has taken its own. The state must be locked.
+// lockRuns is alone to add a run, or to change a report that another may follow, until it is
+// closed.
+func (h Home) lockRuns() (*os.File, error) {
+	runs, err := os.Open(h.Runs())
+	if err != nil {
+		return nil, fmt.Errorf("open the state directory: %w", err)
+	}
+	if err := unix.Flock(int(runs.Fd()), unix.LOCK_EX); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock the state directory: %w", err), runs.Close())
+	}
+	return runs, nil
+}
+
+// number gives a plan the next number where a run that was recorded since it was made has
+// taken its own, and the report before it, which may be of a run that has ended since, or
+// another one than it was. The state must be locked.
 func (h Home) number(p *recovery.Plan) error {
 	entries, err := os.ReadDir(h.Runs())
 	if err != nil {
@@ -385,7 +399,7 @@ func (h Home) number(p *recovery.Plan) error {
 			runs = append(runs, past)
 		}
 	}
-	if now := HistoryOf(runs, p.System); p.Number < now.Number {
+	if now := HistoryOf(runs, p.System); p.Number < now.Number || p.Number == now.Number && p.Previous != now.Previous {
 		p.Number, p.Previous = now.Number, now.Previous
 	}
 	return nil

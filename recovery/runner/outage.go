@@ -10,10 +10,10 @@ import (
 )
 
 // NoteOutage records in the journal of a recovery that has ended when the outage began, by
-// whom that is said, and writes its report again. Until the report is signed a person may still say it; afterwards,
-// and once another run has the digest of the report as it is, nothing is changed. A crash
-// leaves the journal as it was, or a report that is older than it, which nobody can sign
-// before this is done again.
+// whom that is said, and writes its report again. Until the report is signed a person may
+// still say it; afterwards, and once another run has the digest of the report as it is,
+// nothing is changed: none is recorded meanwhile. A crash leaves the journal as it was, or a
+// report that is older than it, which nobody can sign before this is done again.
 func NoteOutage(o Options, outage recovery.OutageNoted) (s recovery.State, err error) {
 	dir := o.Home.RunDir(o.Plan.Run)
 	path := filepath.Join(dir, journal.Name)
@@ -22,6 +22,11 @@ func NoteOutage(o Options, outage recovery.OutageNoted) (s recovery.State, err e
 		return s, refused(o.Plan.Run, err)
 	}
 	defer func() { err = errors.Join(err, held.Close()) }()
+	runs, err := o.Home.lockRuns()
+	if err != nil {
+		return s, err
+	}
+	defer runs.Close()
 	j, events, err := journal.Open(path, o.Plan.Runbook.SHA256)
 	if err != nil {
 		return s, err

@@ -15,20 +15,17 @@ import (
 
 // Prepare makes the directory of a new run with its plan and runbook, whole or
 // not at all. Of plans that are recorded at once each gets a number of its own: p
-// gets the next one, and the report before it, where its own is taken.
+// gets the next one where its own is taken, and the report before it as it is now.
 func Prepare(h Home, p *recovery.Plan, runbook []byte) error {
 	const hint = "make room, or set COMEBACK_STATE to a directory that you may write to"
 	if err := h.mkdirAll(h.Runs()); err != nil {
 		return recovery.Errorf(hint, "create the state directory: %w", err)
 	}
-	runs, err := os.Open(h.Runs())
+	runs, err := h.lockRuns()
 	if err != nil {
-		return recovery.Errorf(hint, "open the state directory: %w", err)
+		return recovery.Errorf(hint, "%w", err)
 	}
-	defer runs.Close() // which unlocks it
-	if err := unix.Flock(int(runs.Fd()), unix.LOCK_EX); err != nil {
-		return recovery.Errorf(hint, "lock the state directory: %w", err)
-	}
+	defer runs.Close()
 	if err := h.number(p); err != nil {
 		return recovery.Errorf(hint, "number the run: %w", err)
 	}

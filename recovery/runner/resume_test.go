@@ -2,6 +2,7 @@ package runner_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -323,6 +324,48 @@ func TestPrepare_numbers(t *testing.T) {
 	slices.Sort(numbers)
 	if first := numbers[0]; !slices.Equal(numbers, []int{first, first + 1, first + 2}) {
 		t.Errorf("the numbers are %v", numbers)
+	}
+}
+
+// A run follows the report that there is when it is recorded, whatever there was when it was
+// planned: that of a run that has ended since, or as it has become since.
+func TestPrepare_previous(t *testing.T) {
+	for name, planned := range map[string]string{"it ended since": "", "it was changed since": "as it was"} {
+		t.Run(name, func(t *testing.T) {
+			home := runner.Home{Dir: t.TempDir()}
+			o := ticking(home, t.TempDir())
+			first, second := *o.Plan, *o.Plan
+			second.Run = "7c32"
+			if err := runner.Prepare(home, &first, o.Runbook); err != nil {
+				t.Fatal(err)
+			}
+			write := func(report string) {
+				for name, content := range map[string]string{"report.json": report, "SHA256SUMS": "sums"} {
+					if err := os.WriteFile(filepath.Join(home.RunDir(first.Run), name), []byte(content), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if planned != "" {
+				write(planned)
+			}
+			history, err := home.History(o.Plan.System)
+			if err != nil {
+				t.Fatal(err)
+			}
+			second.Number, second.Previous = history.Number, history.Previous
+			write("as it is")
+			if err := runner.Prepare(home, &second, o.Runbook); err != nil {
+				t.Fatal(err)
+			}
+			recorded, err := home.Look(second.Run)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := fmt.Sprintf("%x", sha256.Sum256([]byte("as it is"))); recorded.Plan.Number != first.Number+1 || recorded.Plan.Previous != want || history.Previous == want {
+				t.Errorf("number %d follows %q, want %d and %q", recorded.Plan.Number, recorded.Plan.Previous, first.Number+1, want)
+			}
+		})
 	}
 }
 
