@@ -55,8 +55,9 @@ type Loss struct {
 	// where there are commits to count.
 	Since Span      `json:"since,omitzero"`
 	Until time.Time `json:"until,omitzero"`
-	// End is where the log ended that was read.
-	End LSN `json:"end,omitempty"`
+	// End is where the log ended that was read, Timeline the one on which it did.
+	End      LSN    `json:"end,omitempty"`
+	Timeline uint32 `json:"timeline,omitempty"`
 	// AtLeast says that a part of the log could not be read.
 	AtLeast bool `json:"at_least,omitempty"`
 	// Unnamed says why tables have numbers instead of names; empty where

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"comeback/recovery"
+	"comeback/runbooks"
 	"comeback/tui"
 )
 
@@ -57,6 +61,20 @@ func (d *desk) follow(ctx context.Context, next tui.FollowUp) (*recovery.Plan, *
 	return p, b, err
 }
 
+// alongOld lets a component be looked for on the timeline that the old system was on, from
+// which the run may have branched off.
+func alongOld(b *book, p recovery.Plan, l recovery.Loss) {
+	point, _ := p.Moment.Point(l.Component)
+	timeline := cmp.Or(l.Timeline, point.Timeline) // runs of earlier versions tell only the point's
+	i := slices.IndexFunc(b.Components, func(c runbooks.Component) bool { return c.Name == l.Component })
+	if i < 0 || timeline == 0 {
+		return
+	}
+	settings := maps.Clone(b.Components[i].Settings)
+	settings["timeline"] = []string{fmt.Sprint(timeline)}
+	b.Components[i].Settings = settings
+}
+
 // merged asks for what was written to the system that a run has replaced, after
 // the first commit that the run took back: that one is why it was made.
 func (a *app) merged(id string, o *rescuing) (*book, error) {
@@ -69,7 +87,11 @@ func (a *app) merged(id string, o *rescuing) (*book, error) {
 			continue
 		}
 		o.component, o.since, o.until = l.Component, fmt.Sprintf("after-xid:%d", l.From.XID), fmt.Sprintf("after-xid:%d", l.To.XID)
-		return a.bookOf(parent)
+		b, err := a.bookOf(parent)
+		if err == nil {
+			alongOld(b, *parent.Plan, l.Loss)
+		}
+		return b, err
 	}
 	return nil, recovery.Errorf("see what run "+id+" has put aside in its report", "refused: nothing was written after the moment of run %s that a copy's log tells of", id).WithExit(recovery.Refused)
 }

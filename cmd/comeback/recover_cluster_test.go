@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"comeback/recovery/postgres"
 	"comeback/recovery/report"
 	"comeback/shop/shoptest"
+	"comeback/tui"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -142,6 +144,7 @@ func TestRecover_cluster(t *testing.T) {
 	if point, warnings := latest(); point.Timeline != 2 || point.Backup.ID != ended.Step("database.base").Outcome.Facts["backup"] {
 		t.Errorf("protected again, the latest moment is on timeline %d, from %s; warnings: %q", point.Timeline, point.Backup.ID, warnings)
 	}
+	mergesOld(t, r, newRig(t).live(l), path, ended.Losses[0].Loss)
 	// And back, after a look at what that loses.
 	if conn, err = pgx.Connect(t.Context(), l.Layout.URL("postgres", "shop")); err != nil {
 		t.Fatal(err)
@@ -185,6 +188,43 @@ func TestRecover_cluster(t *testing.T) {
 	}
 	expires(t, r, gone.Run, gone.Old[0].Place, func() bool { _, err := os.Stat(gone.Old[0].Place); return err == nil })
 	same(after)
+}
+
+// mergesOld asks for what the old system had taken down after the moment of the only run,
+// on a timeline that nobody follows by itself any more: the console goes there, and
+// whoever asks for it otherwise is told how to. Other runs than that are another rig's.
+func mergesOld(t *testing.T, r, other *rig, path string, lost recovery.Loss) {
+	t.Helper()
+	d := &desk{app: r.app(io.Discard, io.Discard)}
+	merge, _, err := d.follow(t.Context(), tui.FollowUp{Kind: tui.MergeBack, Run: filepath.Base(r.only(t))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, _ := merge.Moment.Point("database.before"); p.Timeline != 1 || p.Kept.XID != lost.To.XID {
+		t.Errorf("the console's merge goes to %d on timeline %d, want %d on timeline 1", p.Kept.XID, p.Timeline, lost.To.XID)
+	}
+	refused := func(since, until string) {
+		t.Helper()
+		got := other.run(t.Context(), "rescue", path, "--plain", "--preview", "--since", since, "--until", until)
+		if got.code != recovery.Refused || !strings.Contains(got.err, "set timeline: ") {
+			t.Errorf("since %s until %s: exit %d\n%s\n%s", since, until, got.code, got.out, got.err)
+		}
+	}
+	after, to := fmt.Sprintf("after-xid:%d", lost.From.XID), fmt.Sprintf("after-xid:%d", lost.To.XID)
+	refused(after, to)
+	refused("lsn:"+lost.From.LSN.String(), "latest")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := strings.TrimSuffix(path, ".md") + "-old.md"
+	if err := os.WriteFile(old, []byte(strings.Replace(string(text), ", into: cluster", ", into: cluster, timeline: 1", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := other.run(t.Context(), "rescue", old, "--plain", "--preview", "--since", after, "--until", to, "--table", "orders")
+	if got.code != recovery.CameBack || !strings.Contains(got.out, "to insert") {
+		t.Errorf("on the old timeline: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
 }
 
 // rebuilt is what depends on the live cluster of TestRecover_cluster and has to be made

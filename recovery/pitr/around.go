@@ -41,10 +41,11 @@ type around struct {
 	point *pointFacts
 	after recovery.LSN
 	until recovery.LSN
-	// end is where the log ends.
-	end  recovery.LSN
-	repo Repository
-	line lineage
+	// end is where the log ends, along the history that is read.
+	end   recovery.LSN
+	along branch
+	repo  Repository
+	line  lineage
 	// runs are the parts of the log that have no gap, the newest last.
 	runs []chain
 	// saved are the names that the copy has beside its backups.
@@ -93,6 +94,7 @@ func (a *around) list(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.along = along
 	if a.repo, err = a.enter(layout, a.options.Store); err != nil {
 		return err
 	}

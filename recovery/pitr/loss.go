@@ -30,7 +30,7 @@ func (e *engine) Loss(ctx context.Context, o recovery.ScanOptions, p recovery.Po
 	}
 	err := a.read(ctx)
 	c.finish()
-	l.End, l.AtLeast = a.end, err != nil
+	l.End, l.Timeline, l.AtLeast = a.end, a.along.timeline(), err != nil
 	if newest := o.Survey.Lineages()[0].System(); err == nil && f.Line.System != "" && newest != "" && newest != f.Line.System {
 		l.AtLeast, err = true, recovery.Errorf("look what it holds with: comeback moments RUNBOOK", "the newest base backup is of another cluster, %s, and what was committed there is not counted", newest)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"comeback/recovery"
 )
@@ -87,11 +88,24 @@ func gapSays(g recovery.Gap) string {
 	return fmt.Sprintf("%s (the log from %s to %s)", text, g.From, g.To)
 }
 
+// numbers lists timelines.
+func numbers(timelines []uint32) string {
+	return strings.ReplaceAll(strings.Trim(fmt.Sprint(timelines), "[]"), " ", ", ")
+}
+
 // noSuchXID refuses a transaction that did not end where it must have ended,
 // and names the range that was searched.
 func (r *resolver) noSuchXID(ctx context.Context, l *logReader, f fate) error {
 	size := l.line.SegmentSize
 	from, to := startOf(f.from, size), startOf(f.to, size)
+	others, err := r.beside(0)
+	if err != nil {
+		return err
+	}
+	if len(others) > 0 {
+		return recovery.Errorf(fmt.Sprintf("if it is one of timeline %d, which the system was on before a recovery, set timeline: %d of the component", others[len(others)-1], others[len(others)-1]),
+			"transaction %d has no commit on timeline %d, which is followed and was searched from %s to %s; the archive also holds log of timeline %s that is no part of that", r.want.XID, r.branch.timeline(), from, to, numbers(others)).WithExit(recovery.Refused)
+	}
 	if f.late {
 		last, _, err := l.commitBefore(ctx, l.log.end())
 		if err != nil {

@@ -385,6 +385,9 @@ func (r *resolver) point(ctx context.Context, l *logReader, f facts, c cut) (rec
 		}
 	}
 	p.Timeline = facts.Branch.timeline()
+	if p.Beside, err = r.beside(s.at); err != nil {
+		return p, err
+	}
 	p.Bytes = p.Backup.Size() + l.log.bytes(s.needs)
 	p.Warnings = slices.Concat(r.warnings, f.Base.Warnings, s.warnings)
 	p.Says = s.says(f)
@@ -392,6 +395,46 @@ func (r *resolver) point(ctx context.Context, l *logReader, f facts, c cut) (rec
 		return p, fmt.Errorf("encode the facts of the point: %w", err)
 	}
 	return p, nil
+}
+
+// beside are the timelines, other than that of the history that is followed, whose log
+// goes on after a position and after the fork. There are none where the runbook chose.
+func (r *resolver) beside(at recovery.LSN) ([]uint32, error) {
+	if r.bases[0].Timeline != 0 {
+		return nil, nil
+	}
+	var others []uint32
+	for _, w := range r.survey.Windows {
+		if w.Timeline == r.branch.timeline() || w.To.LSN <= at || slices.Contains(others, w.Timeline) {
+			continue
+		}
+		b, err := r.history(w)
+		if err != nil {
+			return nil, err
+		}
+		if b != nil && w.To.LSN > parting(b, r.branch) {
+			others = append(others, w.Timeline)
+		}
+	}
+	slices.Sort(others)
+	return others, nil
+}
+
+// history is that of a window; nil where its backup does not know it.
+func (r *resolver) history(w recovery.Window) (branch, error) {
+	b, ok := r.survey.Named(w.Backup)
+	if !ok {
+		return nil, nil
+	}
+	f, err := decodeFacts(b)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(f.Branches, func(b branch) bool { return b.timeline() == w.Timeline })
+	if i < 0 {
+		return nil, nil
+	}
+	return f.Branches[i], nil
 }
 
 // follow chooses the timeline to recover along: the one that the stop lies on,
