@@ -182,21 +182,51 @@ func (checkKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (rec
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	p, err := a.look(ctx, env, dir, "check", 0)
+	was, ok, err := LoadPreview(dir)
+	if err == nil && !ok {
+		err = fmt.Errorf("read the preview: it is not there: %w", recovery.ErrGone)
+	}
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	missing := p.Rows()
+	p, err := a.look(ctx, env, dir, PreviewOptions{files: "check", checking: true})
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	missing, unseen, remarks := p.lacks(&was)
 	found := fmt.Sprintf("%d rows that are not as before", missing)
 	if missing == 1 {
 		found = "1 row that is not as before"
 	}
-	check := &recovery.CheckResult{Name: "the rows are back", Held: missing == 0 && !p.Makes(), Expected: "no row to bring back", Found: found}
-	o := recovery.Outcome{Says: found, Check: check}
+	for _, why := range unseen {
+		found += "; " + why
+	}
+	check := &recovery.CheckResult{Name: "the rows are back", Held: missing == 0 && len(unseen) == 0 && !p.Makes(), Expected: "no row to bring back", Found: found}
+	o := recovery.Outcome{Says: found, Check: check, Remarks: remarks}
 	if !check.Held {
 		return o, recovery.Errorf("look at them: make another rescue of the same transaction", "check %s: found %s, expected %s", check.Name, found, check.Expected)
 	}
 	return o, nil
+}
+
+// lacks is how many rows live has not as they were to be brought back, by a look after they
+// were, and which tables nothing can be told of: the preview could do something with them.
+func (p *Preview) lacks(was *Preview) (rows int64, unseen, remarks []string) {
+	for i := range p.Tables {
+		t := &p.Tables[i]
+		k := slices.IndexFunc(was.Tables, func(o TablePreview) bool { return o.Table == t.Table })
+		switch {
+		case k >= 0 && was.Tables[k].Problem != "": // that it cannot be brought back was told
+		case t.Problem == "":
+			rows += t.Rows()
+		case k >= 0 && t.counted != nil:
+			rows += max(0, was.Tables[k].Insert-*t.counted)
+			remarks = append(remarks, fmt.Sprintf("%s: it has no key: its rows were counted, and not compared", t.Table))
+		default:
+			unseen = append(unseen, fmt.Sprintf("%s cannot be looked at: %s", t.Table, t.Problem))
+		}
+	}
+	return rows, unseen, remarks
 }
 
 // undoKind takes a rescue back by its script.

@@ -73,6 +73,9 @@ type TableDifference struct {
 	// Gone says that the second copy, or the last that was looked into, does not
 	// have the table.
 	Gone bool `json:"gone,omitempty"`
+	// Partitions are those of the first copy that the second, or the last that was looked
+	// into, does not have.
+	Partitions []Partition `json:"partitions,omitempty"`
 	// References are the foreign keys that the first copy has.
 	References []ForeignKey `json:"references,omitempty"`
 	// Notes are what a person should know.
@@ -80,8 +83,10 @@ type TableDifference struct {
 	// Problem says why its rows cannot be told apart; empty if they can.
 	Problem string `json:"problem,omitempty"`
 
-	// in is which copies have it first: 0 are Before and After.
-	in int
+	// in is which copies have it first: 0 are Before and After. leaves are all of its
+	// partitions there.
+	in     int
+	leaves []Partition
 }
 
 // Differs reports whether there is anything to bring back.
@@ -171,7 +176,8 @@ func (o DiffOptions) table(ctx context.Context, all []opened, selected Selected,
 		case !ok:
 			continue // it had gone before this transaction
 		}
-		if t.Leaves, err = leavesOf(ctx, one.tx[0], selected.Leaves); err != nil {
+		none := false
+		if t.Leaves, none, err = leavesOf(ctx, one.tx[0], selected.Leaves); err != nil {
 			return d, err
 		}
 		if first {
@@ -183,6 +189,9 @@ func (o DiffOptions) table(ctx context.Context, all []opened, selected Selected,
 			return d, err
 		}
 		s := sides{before: side{one.Before, &t}}
+		if none {
+			s.before = side{}
+		}
 		if one.After != nil {
 			if s.after, err = d.second(ctx, one.tx[1], one.After, selected.Leaves); err != nil || d.Problem != "" {
 				return d, err
@@ -210,6 +219,9 @@ func (d *TableDifference) begin(ctx context.Context, tx pgx.Tx, t Table) (err er
 	if d.References, err = foreignKeys(ctx, tx, t.OID, false); err != nil {
 		return fmt.Errorf("describe the foreign keys of %s: %w", t.Name, err)
 	}
+	if d.leaves, err = partitions(ctx, tx, t); err != nil {
+		return err
+	}
 	for _, c := range t.Columns {
 		if !c.Generated {
 			d.Compared = append(d.Compared, c.Name)
@@ -234,7 +246,15 @@ func (d *TableDifference) second(ctx context.Context, tx pgx.Tx, conn *pgx.Conn,
 	if err := d.align(&t); err != nil || d.Problem != "" {
 		return side{}, err
 	}
-	t.Leaves, err = leavesOf(ctx, tx, leaves)
+	there, err := partitions(ctx, tx, t)
+	if err != nil {
+		return side{}, err
+	}
+	d.Partitions = without(d.leaves, there)
+	none := false
+	if t.Leaves, none, err = leavesOf(ctx, tx, leaves); none {
+		return side{}, err // with them went all rows that were read
+	}
 	return side{conn, &t}, err
 }
 
@@ -267,20 +287,17 @@ func (d *TableDifference) align(second *Table) error {
 	return nil
 }
 
-// leavesOf are those partitions that are still there.
-func leavesOf(ctx context.Context, tx pgx.Tx, leaves []Name) ([]Name, error) {
-	var there []Name
+// leavesOf are those partitions that are there. None says that some are to be read, and
+// that none of these is.
+func leavesOf(ctx context.Context, tx pgx.Tx, leaves []Name) (there []Name, none bool, err error) {
 	for _, leaf := range leaves {
 		_, ok, err := readTable(ctx, tx, leaf)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		if ok {
 			there = append(there, leaf)
 		}
 	}
-	if len(leaves) > 0 && len(there) == 0 {
-		return nil, refusedf("bring the table back under another name", "none of the partitions that the transaction changed is left")
-	}
-	return there, nil
+	return there, len(leaves) > 0 && len(there) == 0, nil
 }

@@ -10,6 +10,7 @@
 //
 //	catalog.go  what a database says of its tables
 //	diff.go     which tables of which copies; of several transactions, each has two
+//	partitions.go  which partitions are gone, and whether live has others in their place
 //	large.go    large objects that a transaction removed: told, because they do not come back
 //	compare.go  copies side by side, in the order of the key: removed, changed, added
 //	match.go    which table and columns of live they belong to

@@ -156,6 +156,24 @@ func TestUndo_besideWriters(t *testing.T) {
 	}
 }
 
+// One value of a unique column that somebody has taken since keeps one row as it is, and the
+// others come back; a value that a row has already, in another way of writing, is its own.
+func TestApply_takenValue(t *testing.T) {
+	w := newWorld(t, `create table t (id int primary key, v text, u numeric unique); insert into t select n, 'v', n + 0.5 from generate_series(1, 10) n`)
+	w.harm(`update t set u = u + 100, v = 'bad' where id <= 5; update t set u = 6.50, v = 'bad' where id = 6`)
+	w.exec(`insert into t values (11, 'mine', 2.5)`)
+	p, dir := w.preview([]string{"t"})
+	if got := counts(p.Tables[0]); got != "t: insert 0, update 5, remove 0, already 0, left 0, conflict 1, orphans 0" {
+		t.Errorf("the preview: %s", got)
+	}
+	if _, _, err := w.apply(p, dir); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.rows("select string_agg(id || ':' || u, ' ' order by id) from t where v <> 'v' or id < 7"); got != "1:1.5 2:102.5 3:3.5 4:4.5 5:5.5 6:6.5 11:2.5" {
+		t.Errorf("after the rescue: %s", got)
+	}
+}
+
 // A row that changes between the preview and the rescue is left alone, and told.
 func TestApply_changedSincePreview(t *testing.T) {
 	w := newWorld(t, `create table t (id int primary key, v text, u text unique); insert into t select n, 'v', 'u' || n from generate_series(1, 10) n`)

@@ -43,6 +43,9 @@ type PreviewOptions struct {
 	Progress func(table Name, rows int64)
 	// files is what its files are called, after the number of the table.
 	files string
+	// checking says that what was to be done was done: a whole table has its rows, and of
+	// one without a key they are counted.
+	checking bool
 }
 
 // Preview is what a rescue would do to live, row by row in files, and counted
@@ -105,6 +108,9 @@ type TablePreview struct {
 
 	unique     [][]KeyColumn
 	references []ForeignKey
+	// counted is how many rows live has of a table without a key; nil where they were not
+	// counted.
+	counted *int64
 }
 
 // Rows is how many rows would be done something with.
@@ -165,8 +171,16 @@ func (o PreviewOptions) table(ctx context.Context, tx pgx.Tx, d *TableDifference
 		choice = o.Choices[i]
 	}
 	t, err := match(ctx, tx, d, choice, o.SameCluster)
+	if err == nil && o.checking && len(d.Key) == 0 && t.Create == "" {
+		err = t.count(ctx, tx)
+	}
 	if err != nil || t.Problem != "" {
 		return t, err
+	}
+	if d.Removed > 0 {
+		if t.Problem, err = t.homeless(ctx, tx, d.Partitions); err != nil || t.Problem != "" {
+			return t, err
+		}
 	}
 	if t.Create == Defined {
 		t.references = d.References
@@ -175,7 +189,7 @@ func (o PreviewOptions) table(ctx context.Context, tx pgx.Tx, d *TableDifference
 		if t.references, err = foreignKeys(ctx, tx, t.Live.OID, false); err != nil {
 			return t, fmt.Errorf("describe the foreign keys of %s: %w", t.Live.Name, err)
 		}
-		if o.Difference.Whole {
+		if o.Difference.Whole && !o.checking {
 			if err := t.mustBeEmpty(ctx, tx); err != nil || t.Problem != "" {
 				return t, err
 			}
@@ -228,6 +242,15 @@ func (t *TablePreview) mustBeEmpty(ctx context.Context, tx pgx.Tx) error {
 	}
 	if rows {
 		t.Problem = "live has rows in it: name the transaction that did the harm, or bring the table back under another name"
+	}
+	return nil
+}
+
+// count counts the rows of live.
+func (t *TablePreview) count(ctx context.Context, tx pgx.Tx) error {
+	t.counted = new(int64)
+	if err := tx.QueryRow(ctx, "select count(*) from "+t.Live.from()).Scan(t.counted); err != nil {
+		return failed("", err, "count the rows of %s", t.Live.Name)
 	}
 	return nil
 }

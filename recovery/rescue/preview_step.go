@@ -23,7 +23,7 @@ func (previewKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (r
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	p, err := a.look(ctx, env, dir, "rescue", samplesShown)
+	p, err := a.look(ctx, env, dir, PreviewOptions{files: "rescue", Samples: samplesShown})
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
@@ -47,7 +47,7 @@ func (previewKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (r
 const samplesShown = 5
 
 // look makes a preview of what the difference in a directory would do to live.
-func (a Args) look(ctx context.Context, env recovery.Env, dir, files string, samples int) (Preview, error) {
+func (a Args) look(ctx context.Context, env recovery.Env, dir string, o PreviewOptions) (Preview, error) {
 	var d Difference
 	ok, err := kept(dir, differenceFile, &d)
 	if err == nil && !ok {
@@ -67,14 +67,15 @@ func (a Args) look(ctx context.Context, env recovery.Env, dir, files string, sam
 	defer live.Close(context.WithoutCancel(ctx)) // it only read
 	meter := env.Meter()
 	var now Name
-	return Make(ctx, PreviewOptions{Live: live, Difference: d, Dir: dir, Choices: choices, SameCluster: a.SameCluster, Samples: samples, files: files,
-		Progress: func(table Name, rows int64) {
-			if table != now {
-				now = table
-				meter.Phase("look at "+table.String()+" in live", 0, recovery.InItems)
-			}
-			meter.Set(rows)
-		}})
+	o.Live, o.Difference, o.Dir, o.Choices, o.SameCluster = live, d, dir, choices, a.SameCluster
+	o.Progress = func(table Name, rows int64) {
+		if table != now {
+			now = table
+			meter.Phase("look at "+table.String()+" in live", 0, recovery.InItems)
+		}
+		meter.Set(rows)
+	}
+	return Make(ctx, o)
 }
 
 // LoadPreview reads the preview that a run has made, with its samples, from the

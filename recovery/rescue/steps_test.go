@@ -266,11 +266,58 @@ func TestSteps_underAnotherName(t *testing.T) {
 	if got := w.rows("select md5(string_agg(row(id, customer, items, touched, n)::text, ' ' order by id)) from carts_rescued"); got != carts {
 		t.Error("the rows are other ones")
 	}
+	if o := s.must(a, rescue.KindCheck); !o.Check.Held {
+		t.Errorf("the check: %+v", o.Check)
+	}
+	w.exec(`create table spare as select id, customer, items, touched, n from carts_rescued where id = 7; delete from carts_rescued where id = 7`)
+	if _, err := s.step(a, rescue.KindCheck); err == nil || !strings.Contains(err.Error(), "found 1 row that is not as before") {
+		t.Errorf("the check of a row that is missing: %v", err)
+	}
+	w.exec(`insert into carts_rescued (id, customer, items, touched, n) select * from spare; drop table spare`)
 	if _, err := s.undone(false); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.digest(); got != now {
 		t.Errorf("after the undo\n%s\nand before the rescue\n%s", got, now)
+	}
+}
+
+// The rows of a table without a key are counted after they came back: that they are the same
+// cannot be told.
+func TestSteps_withoutKey(t *testing.T) {
+	w := newWorld(t, `create table visits (at int, page text); insert into visits select n, 'page' from generate_series(1, 20) n`)
+	w.harm(`drop table visits`)
+	for what, s := range map[string]*stage{"dropped": newStage(w), "under another name": newStage(w)} {
+		a := w.args("visits")
+		table := "visits"
+		if what != "dropped" {
+			table, a.After, a.XIDs, a.Choices = "visits_then", "", nil, []rescue.Chosen{{Table: "visits", Into: "visits_then"}}
+		}
+		s.must(a, rescue.KindDiff)
+		s.must(a, rescue.KindPreview)
+		s.must(a, rescue.KindApply)
+		if o := s.must(a, rescue.KindCheck); !o.Check.Held || len(o.Remarks) != 1 || !strings.Contains(o.Remarks[0], "its rows were counted, and not compared") {
+			t.Errorf("%s: the check: %+v %q", what, o.Check, o.Remarks)
+		}
+		w.exec(`delete from ` + table + ` where at > 17`)
+		if _, err := s.step(a, rescue.KindCheck); err == nil || !strings.Contains(err.Error(), "found 3 rows that are not as before") {
+			t.Errorf("%s: the check of rows that are missing: %v", what, err)
+		}
+	}
+}
+
+// A table that cannot be looked at any more when its rows are to be back is not as it was to be.
+func TestSteps_checkOfAnotherTable(t *testing.T) {
+	w := newWorld(t, `create table t (id int primary key, v text); insert into t select n, 'v' from generate_series(1, 10) n`)
+	w.harm(`delete from t where id > 5`)
+	s := newStage(w)
+	a := w.args("t")
+	s.must(a, rescue.KindDiff)
+	s.must(a, rescue.KindPreview)
+	s.must(a, rescue.KindApply)
+	w.exec(`alter table t drop constraint t_pkey`)
+	if _, err := s.step(a, rescue.KindCheck); err == nil || !strings.Contains(err.Error(), "t cannot be looked at: live has no unique index over id") {
+		t.Errorf("the check: %v", err)
 	}
 }
 
@@ -394,6 +441,36 @@ func TestSteps_movedBetweenPartitions(t *testing.T) {
 				t.Errorf("after the rescue\n%s\nand before the harm\n%s", got, was)
 			}
 		})
+	}
+}
+
+// The rows of a partition that was dropped were removed with it: they come back where live has
+// a partition for them, and the preview says so where it has not.
+func TestSteps_droppedPartition(t *testing.T) {
+	w := newWorld(t, `create table orders (id int, year int, primary key (id, year)) partition by list (year);
+		create table orders_2024 partition of orders for values in (2024); create table orders_2025 partition of orders for values in (2025);
+		insert into orders select n, 2024 + n % 2 from generate_series(1, 20) n`)
+	was := w.digest()
+	w.harm(`drop table orders_2024`)
+	w.exec(`insert into orders values (21, 2025)`)
+	s := newStage(w)
+	a := w.args()
+	a.Changes = []recovery.TableChange{{Relation: recovery.Relation{Name: "orders_2024"}, Dropped: true}}
+	if o := s.must(a, rescue.KindDiff); o.Facts["difference of orders"] != "10 removed, 0 changed, 0 added" {
+		t.Errorf("what it did: %v", o.Facts)
+	}
+	const again = `create table "public"."orders_2024" partition of "public"."orders" FOR VALUES IN (2024)`
+	if o := s.must(a, rescue.KindPreview); len(o.Exceptions) != 1 || !strings.Contains(o.Exceptions[0], "live has no partition for the rows of orders_2024: make it again ("+again+")") {
+		t.Errorf("without the partition: %q", o.Exceptions)
+	}
+	w.exec(again)
+	if o := s.must(a, rescue.KindPreview); o.Facts["rescue of orders"] != "10 to insert" {
+		t.Errorf("with a partition: %v %q", o.Facts, o.Exceptions)
+	}
+	s.must(a, rescue.KindApply)
+	w.exec(`delete from orders where id = 21`)
+	if got := w.digest(); got != was {
+		t.Errorf("after the rescue\n%s\nand before the harm\n%s", got, was)
 	}
 }
 

@@ -1,13 +1,14 @@
 package rescue
 
 import (
+	"bytes"
 	"hash/maphash"
 	"slices"
 	"strings"
 )
 
-// taken finds rows to insert whose place in another unique index of live is
-// taken by another row: they are in conflict.
+// taken finds rows to insert, and to update, whose place in another unique index of live
+// is taken by another row: they are in conflict.
 func (c *classifier) taken() error {
 	for _, unique := range c.t.unique {
 		var at []int
@@ -23,8 +24,9 @@ func (c *classifier) taken() error {
 		}
 		l := newLookup(types...)
 		var rows []int
-		for i, r := range c.batch {
-			if r.how != removed || r.live != nil {
+		for i := range c.batch {
+			r := &c.batch[i]
+			if !c.places(r, at) {
 				continue
 			}
 			value := make([][]byte, len(at))
@@ -53,7 +55,8 @@ func (c *classifier) taken() error {
 					row[i] = escape(nil, v)
 				}
 				r := &c.batch[rows[n-1]]
-				if !c.goes[hashOf(c.seed, c.keyOf(row))] {
+				own := slices.EqualFunc(c.keyOf(row), c.keyOf(r.before), bytes.Equal)
+				if !own && !c.goes[hashOf(c.seed, c.keyOf(row))] {
 					r.how, r.live = occupied, row
 				}
 			})
@@ -62,6 +65,19 @@ func (c *classifier) taken() error {
 		}
 	}
 	return nil
+}
+
+// places reports whether a row is to get values of some columns that live does not have in it.
+func (c *classifier) places(r *difference, at []int) bool {
+	switch {
+	case r.before == nil || r.how == occupied:
+		return false
+	case r.live == nil:
+		return r.how == removed || c.t.Choice.Overwrite
+	case !c.t.Choice.Overwrite && (r.apart || !same(r.live, r.after)):
+		return false
+	}
+	return slices.ContainsFunc(at, func(i int) bool { return !bytes.Equal(r.before[i], r.live[i]) })
 }
 
 // findGoing collects the keys of rows that are updated or removed by the rescue.
@@ -93,5 +109,5 @@ func (c *classifier) keyOf(row [][]byte) [][]byte {
 	return key
 }
 
-// occupied is a removed row whose place another row has taken.
+// occupied is a removed or changed row whose place another row has taken.
 const occupied = "occupied"
