@@ -332,8 +332,11 @@ func renamesAurora(t *testing.T, s *rdstest.Service) {
 		t.Fatal(err)
 	}
 	s.Calls()
+	s.Follow("cluster "+rdstest.SourceCluster, "shop-worldwide", "arn:aws:rds:us-east-1:210987654321:cluster:shop-us")
+	defer s.Follow("cluster "+rdstest.SourceCluster, "")
 	got := r.run(t.Context(), "recover", path, "--plain", "--to", s.At.Format(time.RFC3339), "--outage", "1 minute ago", "--confirm", rdstest.SourceCluster)
-	if got.code != recovery.CameBack || !strings.Contains(got.out, "the readers "+rdstest.SourceReader+", which stay with what was live") {
+	if got.code != recovery.CameBack || !strings.Contains(got.out, "the readers "+rdstest.SourceReader+", which stay with what was live") ||
+		!strings.Contains(got.out, "the global database shop-worldwide, whose other clusters go on following what was live") || !strings.Contains(got.out, "cluster:shop-us, which go on following what was live") {
 		t.Fatalf("exit %d\n%s\n%s", got.code, got.out, got.err)
 	}
 	state := r.lastState(t)

@@ -111,6 +111,7 @@ type made struct {
 	groups           []string
 	cluster          string
 	replicas         []string
+	global           string
 	tags             []types.Tag
 }
 
@@ -124,7 +125,7 @@ func (s service) find(ctx context.Context, kind recovery.ResourceKind, id string
 		return &made{kind: kind, id: id, arn: aws.ToString(c.DBClusterArn), resource: aws.ToString(c.DbClusterResourceId), status: aws.ToString(c.Status), percent: aws.ToString(c.PercentProgress),
 			host: aws.ToString(c.Endpoint), port: aws.ToInt32(c.Port), encrypted: aws.ToBool(c.StorageEncrypted), key: aws.ToString(c.KmsKeyId), class: aws.ToString(c.DBClusterInstanceClass),
 			version: aws.ToString(c.EngineVersion), parameters: aws.ToString(c.DBClusterParameterGroup), groups: groupsOf(c.VpcSecurityGroups), tags: c.TagList,
-			protected: aws.ToBool(c.DeletionProtection)}, nil
+			protected: aws.ToBool(c.DeletionProtection), replicas: c.ReadReplicaIdentifiers, global: aws.ToString(c.GlobalClusterIdentifier)}, nil
 	}
 	i, err := s.findInstance(ctx, id)
 	if i == nil || err != nil {

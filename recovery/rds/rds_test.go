@@ -446,6 +446,22 @@ func TestRestore(t *testing.T) {
 	}
 }
 
+// A snapshot from before a major upgrade gets no groups of today's version, and what else is
+// today's.
+func TestRestore_beforeUpgrade(t *testing.T) {
+	service.Upgrade(true)
+	defer service.Upgrade(false)
+	o := options(t, instance(), rdstest.Upgraded, service.AtSnapshot)
+	look := o.Probe
+	o.Probe = func(ctx context.Context, env recovery.Env) error {
+		if asked := service.Asked("instance run-part"); asked.Get("DBInstanceClass") != "db.t4g.large" || asked.Get("DBSubnetGroupName") != "shop-subnets" {
+			return fmt.Errorf("the instance was asked for as %v", asked)
+		}
+		return look(ctx, env)
+	}
+	passes(t, enginetest.Restore(t, o))
+}
+
 // What goes wrong on the way is survived where it can be, and told where not.
 func TestRestore_faults(t *testing.T) {
 	busy := rdstest.Fault{Status: 400, Code: "Throttling", Message: "Rate exceeded"}

@@ -1,6 +1,7 @@
 package rds
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -72,9 +73,9 @@ func namesOf(r recovery.Resource) (names, error) {
 // exchange gives the live name to what was restored, and calls what was live aside; undo
 // does the reverse. Both ask the service how far it has come, so that they may be repeated
 // after any interruption.
-func (n names) exchange(ctx context.Context, e engine, s service, meter func(string)) error {
-	meter("call what was live " + n.Aside)
-	if err := n.move(ctx, e, s, n.Old, n.Live, n.Aside); err != nil {
+func (n names) exchange(ctx context.Context, e engine, s service, meter recovery.Meter) error {
+	meter.Phase("call what was live "+n.Aside, 0, recovery.NoUnit)
+	if err := n.move(ctx, e, s, meter.Note, n.Old, n.Live, n.Aside); err != nil {
 		return err
 	}
 	if n.Restored {
@@ -82,8 +83,8 @@ func (n names) exchange(ctx context.Context, e engine, s service, meter func(str
 			return err
 		}
 	}
-	meter("call what came back " + n.Live)
-	err := n.move(ctx, e, s, n.New, n.Beside, n.Live)
+	meter.Phase("call what came back "+n.Live, 0, recovery.NoUnit)
+	err := n.move(ctx, e, s, meter.Note, n.New, n.Beside, n.Live)
 	if err != nil && n.Restored {
 		err = errors.Join(err, n.unmark(ctx, s, err))
 	}
@@ -117,20 +118,39 @@ func (n names) unmark(ctx context.Context, s service, refused error) error {
 }
 
 func (n names) undo(ctx context.Context, e engine, s service) error {
+	unheard := func(string) {}
 	live, err := s.find(ctx, n.Kind, n.Live)
 	if err != nil {
 		return err
 	}
 	if live != nil && live.resource == n.New {
-		if err := n.move(ctx, e, s, n.New, n.Live, n.Beside); err != nil {
+		if err := n.move(ctx, e, s, unheard, n.New, n.Live, n.Beside); err != nil {
 			return err
 		}
 	}
-	return n.move(ctx, e, s, n.Old, n.Aside, n.Live)
+	return n.move(ctx, e, s, unheard, n.Old, n.Aside, n.Live)
+}
+
+// unnamed are what to do about states in which nothing can be renamed and that do not end
+// by themselves, where that is another thing than for what is being restored.
+var unnamed = map[string]string{
+	"storage-full":              "give it more storage, in the console of RDS, then retry",
+	"incompatible-parameters":   "give it a parameter group with which it starts, in the console of RDS, then retry",
+	"incompatible-network":      "give it a network with room, in the console of RDS, then retry",
+	"incompatible-option-group": "give it an option group that fits, in the console of RDS, then retry",
+}
+
+// renamable refuses what is in a state that does not end by itself.
+func (m *made) renamable(to string) error {
+	hint, is := stuck[m.status]
+	if !is {
+		return nil
+	}
+	return recovery.Errorf(cmp.Or(unnamed[m.status], hint), "the %s is %s: it does not become available as %s by itself", m, m.status, to)
 }
 
 // move renames what has an id, and returns when it is available under its new name.
-func (n names) move(ctx context.Context, e engine, s service, resource, from, to string) error {
+func (n names) move(ctx context.Context, e engine, s service, note func(string), resource, from, to string) error {
 	for asked := false; ; {
 		there, err := s.find(ctx, n.Kind, to)
 		if err != nil {
@@ -141,6 +161,11 @@ func (n names) move(ctx context.Context, e engine, s service, resource, from, to
 			return nil
 		case there != nil && there.resource != resource && there.status == available:
 			return provider.Refused("find out whose it is, and rename it", "the name %s is taken: the %s has it", to, there)
+		case there != nil && there.resource == resource:
+			if err := there.renamable(to); err != nil {
+				return err
+			}
+			note(fmt.Sprintf("the %s is %s", there, there.status))
 		}
 		if there == nil || there.resource != resource {
 			here, err := s.find(ctx, n.Kind, from)
@@ -155,7 +180,12 @@ func (n names) move(ctx context.Context, e engine, s service, resource, from, to
 				if c := code(err); err != nil && c != wrongInstanceNow && c != wrongClusterNow {
 					return err
 				}
-			case here != nil && here.resource != resource:
+			case here != nil && here.resource == resource:
+				if err := here.renamable(to); err != nil {
+					return err
+				}
+				note(fmt.Sprintf("the %s is %s", here, here.status))
+			case here != nil:
 				return provider.Refused("find out what happened to it, then make a new plan", "the %s is another one than was planned for", here)
 			}
 		}
@@ -238,6 +268,9 @@ func (w switcher) Look(ctx context.Context, c recovery.Component, _ []recovery.C
 	if len(m.replicas) > 0 {
 		l.Effects.Rebuild = []string{fmt.Sprintf("%s: the read replicas %s, which go on following what was live", c.Name, strings.Join(m.replicas, ", "))}
 	}
+	if m.global != "" {
+		l.Effects.Rebuild = append(l.Effects.Rebuild, fmt.Sprintf("%s: the global database %s, whose other clusters go on following what was live: what comes back is no part of it", c.Name, m.global))
+	}
 	if len(n.Readers) > 0 {
 		l.Effects.Rebuild = append(l.Effects.Rebuild, fmt.Sprintf("%s: the readers %s, which stay with what was live: what comes back has one instance, and its reader endpoint leads to that", c.Name, strings.Join(n.Readers, ", ")))
 	}
@@ -318,7 +351,7 @@ func (k renameKind) Do(ctx context.Context, env recovery.Env, step recovery.Step
 	} else if n, err = a.claim(ctx, env, s, k); err != nil {
 		return recovery.Outcome{}, err
 	}
-	if err := n.exchange(ctx, k.engine, s, func(text string) { env.Meter().Phase(text, 0, recovery.NoUnit) }); err != nil {
+	if err := n.exchange(ctx, k.engine, s, env.Meter()); err != nil {
 		return recovery.Outcome{}, err
 	}
 	m, err := s.find(ctx, n.Kind, n.Live)

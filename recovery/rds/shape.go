@@ -103,10 +103,28 @@ func (s shape) like(o shape) shape {
 	s.Network, s.Authority, s.Logs, s.MultiAZ, s.Public = o.Network, o.Authority, o.Logs, o.MultiAZ, o.Public
 	s.CopyTags, s.MinorUpgrades, s.Protected = o.CopyTags, o.MinorUpgrades, o.Protected
 	s.Database, s.ClusterClass, s.MinCapacity, s.MaxCapacity = o.Database, o.ClusterClass, o.MinCapacity, o.MaxCapacity
-	own, _, _ := strings.Cut(s.Version, ".")
-	if others, _, _ := strings.Cut(o.Version, "."); own == others {
+	if s.major() == o.major() {
 		s.Parameters, s.ClusterParameters = o.Parameters, o.ClusterParameters
 	}
+	return s
+}
+
+// major is that of PostgreSQL.
+func (s shape) major() string {
+	major, _, _ := strings.Cut(s.Version, ".")
+	return major
+}
+
+// then is the shape of today for a snapshot of the same source, with the version and the
+// options that the snapshot tells. Of one from before a major upgrade it takes what fits
+// every version, and no group of parameters or options.
+func (s shape) then(kept shape) shape {
+	if kept.Version != "" && kept.major() != s.major() {
+		kept = kept.like(s)
+		kept.Readers = s.Readers
+		return kept
+	}
+	s.Version, s.Options = cmp.Or(kept.Version, s.Version), cmp.Or(kept.Options, s.Options)
 	return s
 }
 

@@ -242,6 +242,8 @@ func (a *asked) snapshot(n snapshot) {
 	f.Snapshot = n.id
 	if f.Gone || n.resource != f.Resource {
 		a.left(&f, n.id, n.resource, n.shape)
+	} else {
+		f.Shape = f.Shape.then(n.shape)
 	}
 	f.Shape = f.Shape.with(a.component)
 	taken := aws.ToTime(n.taken).UTC()

@@ -50,6 +50,8 @@ const (
 	SourceReader    = "shop-aurora-0"
 	Snapshot        = "shop-before-release"
 	ClusterSnapshot = "aurora-before-release"
+	// Upgraded is a snapshot of the instance from before it got its major version.
+	Upgraded = "preupgrade-shop-prod"
 )
 
 // Service is the service.
@@ -68,6 +70,8 @@ type Service struct {
 	late   *late
 	// remembered is for how many looks a name will still lead to the source.
 	remembered int
+	// upgraded says that the instance got its major version lately.
+	upgraded bool
 	// Page is how many of a list the service gives at once.
 	Page int
 }
@@ -89,7 +93,10 @@ type thing struct {
 	stale int
 	// reader says that it does not write.
 	reader bool
-	to     time.Time
+	// replicas follow it; global is the global database that it is of.
+	replicas []string
+	global   string
+	to       time.Time
 }
 
 type event struct {
@@ -304,6 +311,24 @@ func (s *Service) Scale(name, low, high string) {
 	ask["ServerlessV2ScalingConfiguration.MinCapacity"], ask["ServerlessV2ScalingConfiguration.MaxCapacity"] = []string{low}, []string{high}
 }
 
+// Upgrade gives the instance a snapshot from before it got its major version, or takes it away.
+func (s *Service) Upgrade(lately bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.upgraded = lately
+}
+
+// before is the major version before the one of today.
+func (s *Service) before() string { return strconv.Itoa(s.Tools.Major - 1) }
+
+// Follow lets clusters follow another one, as read replicas of it and as a global database.
+func (s *Service) Follow(name, global string, replicas ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.things[name]
+	t.global, t.replicas = global, replicas
+}
+
 // Grow gives something more storage, in gibibytes.
 func (s *Service) Grow(name string, storage int) {
 	s.mu.Lock()
@@ -478,8 +503,11 @@ func (s *Service) do(ctx context.Context, action string, ask values) ([]node, er
 	case "RestoreDBInstanceToPointInTime":
 		return s.restoreInstance(ask)
 	case "RestoreDBInstanceFromDBSnapshot":
-		if ask.text("DBSnapshotIdentifier") != Snapshot {
-			return nil, fault(404, "DBSnapshotNotFound", "DBSnapshot %s not found.", ask.text("DBSnapshotIdentifier"))
+		switch id := ask.text("DBSnapshotIdentifier"); {
+		case id == Upgraded && ask.text("DBParameterGroupName")+ask.text("OptionGroupName") != "default:postgres-"+s.before():
+			return nil, fault(400, "InvalidParameterCombination", "The Parameter Group %s or the Option Group %s is not of the engine version of %s.", ask.text("DBParameterGroupName"), ask.text("OptionGroupName"), id)
+		case id != Snapshot && id != Upgraded:
+			return nil, fault(404, "DBSnapshotNotFound", "DBSnapshot %s not found.", id)
 		}
 		return s.create("instance", ask.text("DBInstanceIdentifier"), "", ask, time.Time{})
 	case "RestoreDBClusterToPointInTime":
@@ -826,6 +854,9 @@ func (s *Service) instanceNode(t *thing) node {
 		truth("MultiAZ", t.ask.text("MultiAZ") == "true"), truth("PubliclyAccessible", false), truth("DeletionProtection", t.protected), truth("AutoMinorVersionUpgrade", false), leaf("LicenseModel", "postgresql-license"),
 		tree("DBParameterGroups", tree("DBParameterGroup", leaf("DBParameterGroupName", t.ask.or("DBParameterGroupName", parameters)), leaf("ParameterApplyStatus", "in-sync"))),
 		tree("DBSubnetGroup", leaf("DBSubnetGroupName", t.ask.or("DBSubnetGroupName", subnets))), groups(t.ask, group), tagNode(t.tags))
+	if t.source && t.cluster == "" {
+		n.in = append(n.in, tree("OptionGroupMemberships", tree("OptionGroupMembership", leaf("OptionGroupName", "shop-options"), leaf("Status", "in-sync"))))
+	}
 	n = n.with("DBClusterIdentifier", t.cluster)
 	if t.ask.text("StorageType") == "gp3" { // it tells what every volume of that size has
 		iops, throughput := 3000, 125
@@ -864,6 +895,12 @@ func (s *Service) clusterNode(t *thing) node {
 	if t.source {
 		n.in = append(n.in, at("EarliestRestorableTime", s.Snapshot), at("LatestRestorableTime", s.Latest))
 	}
+	replicas := tree("ReadReplicaIdentifiers")
+	for _, id := range t.replicas {
+		replicas.in = append(replicas.in, leaf("ReadReplicaIdentifier", id))
+	}
+	n.in = append(n.in, replicas)
+	n = n.with("GlobalClusterIdentifier", t.global)
 	if len(t.states) > 1 {
 		n.in = append(n.in, leaf("PercentProgress", strconv.Itoa(100/len(t.states))))
 	}
@@ -905,19 +942,26 @@ func (s *Service) automatedClusters(ask values) ([]node, error) {
 // snapshots are more than fit on a page.
 func (s *Service) snapshots(ask values) ([]node, error) {
 	var all []node
-	one := func(id, kind, status string, taken time.Time) {
+	one := func(id, kind, status string, taken time.Time, version string) {
+		options := "shop-options"
+		if version != s.Tools.Version {
+			options = "default:postgres-" + s.before()
+		}
 		n := tree("DBSnapshot", leaf("DBSnapshotIdentifier", id), leaf("DBInstanceIdentifier", SourceInstance), leaf("DbiResourceId", "db-SHOPPROD"), leaf("SnapshotType", kind), leaf("Status", status), leaf("Engine", "postgres"),
-			leaf("EngineVersion", s.Tools.Version), number("AllocatedStorage", 20), truth("Encrypted", true), leaf("MasterUsername", "postgres"))
+			leaf("EngineVersion", version), leaf("OptionGroupName", options), number("AllocatedStorage", 20), truth("Encrypted", true), leaf("MasterUsername", "postgres"))
 		if !taken.IsZero() {
 			n.in = append(n.in, at("SnapshotCreateTime", taken))
 		}
 		all = append(all, n)
 	}
 	if ask.text("DBInstanceIdentifier") == SourceInstance {
-		one("rds:shop-prod-2026-01-01-03-10", "automated", "available", s.Snapshot.AddDate(0, 0, -2))
-		one("rds:shop-prod-2026-01-02-03-10", "automated", "available", s.Snapshot.AddDate(0, 0, -1))
-		one(Snapshot, "manual", "available", s.Snapshot)
-		one("shop-in-the-making", "manual", "creating", time.Time{})
+		one("rds:shop-prod-2026-01-01-03-10", "automated", "available", s.Snapshot.AddDate(0, 0, -2), s.Tools.Version)
+		one("rds:shop-prod-2026-01-02-03-10", "automated", "available", s.Snapshot.AddDate(0, 0, -1), s.Tools.Version)
+		one(Snapshot, "manual", "available", s.Snapshot, s.Tools.Version)
+		one("shop-in-the-making", "manual", "creating", time.Time{}, s.Tools.Version)
+		if s.upgraded {
+			one(Upgraded, "manual", "available", s.Snapshot.AddDate(0, 0, -3), s.before()+".9")
+		}
 	}
 	part, marker, err := page(all, ask, s.Page)
 	return []node{marker, tree("DBSnapshots", part...)}, err
