@@ -41,6 +41,13 @@
 //	get                  services, pods, pods/log, secrets
 //	create               pods/portforward
 //
+// and for all namespaces
+//
+//	get                  persistentvolumes
+//
+// because the volumes of a class that retains them stay, and cost, when their cluster is gone.
+// Where that is not allowed, a run says that it does not know.
+//
 // How far the archive reaches is not told by Kubernetes. While archiving works everything is
 // in it that is older than archive_timeout; newer moments are refused with the time at which
 // they can be gone to. `latest` replays all that the archive has, and where that ends is not

@@ -30,6 +30,7 @@ func (engine) Schema() recovery.Schema {
 		{Name: "environment", Doc: "what kubectl and the programs that sign in for it need to know, as NAME=value; secrets as references", Example: "[AWS_PROFILE=recovery]", List: true},
 		{Name: "copy", Doc: "the one copy that the engine answers for; every copy if it is missing", Example: "records"},
 		{Name: "manifest", Doc: "a file with the source's Cluster, as it was applied; used where the source is gone", Example: "/srv/gitops/shop-db.yaml"},
+		{Name: "image", Doc: "the image for backups of its major version, from before a major upgrade of the source", Example: "ghcr.io/cloudnative-pg/postgresql:16.9"},
 		{Name: "database", Doc: "the database that checks look at; the source's application database if it is missing", Example: "shop"},
 		{Name: "secret", Doc: "the secret with username and password that checks sign on by; the application's if it is missing", Example: "shop-db-readonly"},
 		{Name: "instances", Doc: "how many instances what is restored has; 1 if it is missing", Example: "3", Check: recovery.Number(1, math.MaxInt)},

@@ -66,13 +66,17 @@ func (k expireKind) Do(ctx context.Context, env recovery.Env, step recovery.Step
 		}
 	}
 	env.Meter().Phase("delete "+h.Name, 0, recovery.NoUnit)
-	err = k.delete(ctx, api, deletion{name: h.Name, every: time.Duration(h.Every), may: func(c *cluster) error {
+	left, err := k.delete(ctx, api, deletion{name: h.Name, every: time.Duration(h.Every), may: func(c *cluster) error {
 		if c.Metadata.UID != h.UID {
 			return provider.Refused("delete it by hand, with kubectl", "the cluster %s is another one than was left running", h.Name)
 		}
 		return nil
 	}})
-	return recovery.Outcome{Says: h.Name + " is gone, and its volumes with it"}, err
+	o := recovery.Outcome{Says: h.Name + " is gone, and its volumes with it", Exceptions: left.says()}
+	if len(o.Exceptions) > 0 {
+		o.Says = h.Name + " is gone, and not every volume of it"
+	}
+	return o, err
 }
 
 // own are the roles of the operator, which are always there: as postgres it comes by a socket.

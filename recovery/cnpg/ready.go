@@ -61,7 +61,9 @@ func (k readyKind) Do(ctx context.Context, env recovery.Env, step recovery.Step)
 			return recovery.Outcome{}, recovery.Errorf("find out who deleted it; retry the restore", "the cluster %s is not there any more", p.name())
 		case c.Status.Phase == healthy && c.Status.Ready > 0:
 			env.Meter().Set(min(int64(c.Status.Ready), int64(p.Facts.Shape.Instances)))
-			return p.ready(c, env.Now().Sub(begun)), nil
+			o := p.ready(c, env.Now().Sub(begun))
+			o.Remarks, err = p.outliving(ctx)
+			return o, err
 		default:
 			silent = 0
 			if at := cmp.Or(c.Status.Phase, "waiting for the operator"); at != phase {
@@ -96,6 +98,16 @@ func (p place) ready(c *cluster, took time.Duration) recovery.Outcome {
 		}
 	}
 	return o
+}
+
+// outliving tells of volumes that do not go with the cluster, or may not.
+func (p place) outliving(ctx context.Context) ([]string, error) {
+	var v disks
+	err := v.list(ctx, p.kube, p.name())
+	if err == nil {
+		_, err = v.look(ctx, p.kube)
+	}
+	return v.says(), err
 }
 
 // trouble is why a cluster does not come up, in one sentence.

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"comeback/recovery"
@@ -46,12 +48,16 @@ func (e engine) release(ctx context.Context, k kube, of recovery.Resource) error
 	if err != nil {
 		every = pause
 	}
-	return e.delete(ctx, k, deletion{name: of.ID, every: every, looks: lookedFor, may: func(c *cluster) error {
+	v, err := e.delete(ctx, k, deletion{name: of.ID, every: every, looks: lookedFor, may: func(c *cluster) error {
 		if !c.ours(&of) {
 			return provider.Refused("find out whose it is; delete it by hand if nobody needs it", "it is not deleted: its annotation %s is %s, and not the one that this run has given", markClaim, cmp.Or(c.Metadata.Annotations[markClaim], "not there"))
 		}
 		return nil
 	}})
+	if err == nil && len(v.kept) > 0 { // of those that may not be asked about the step that made them has told
+		return recovery.Errorf("delete them with kubectl, and what they are of where that does not go with them", "the cluster is gone, and its volumes stay: %s", v.stay())
+	}
+	return err
 }
 
 // deletion is what is deleted, and how.
@@ -64,10 +70,11 @@ type deletion struct {
 	may func(*cluster) error
 }
 
-// delete deletes a cluster, that very one, and waits until it and its volumes are gone. That
-// nobody answers for a while is survived.
-func (e engine) delete(ctx context.Context, k kube, d deletion) error {
+// delete deletes a cluster, that very one, and waits until it and its volumes are gone, but
+// for those that stay. That nobody answers for a while is survived.
+func (e engine) delete(ctx context.Context, k kube, d deletion) (disks, error) {
 	seen, looked, silent := false, 0, 0
+	v := disks{}
 	for {
 		c, err := k.find(ctx, d.name)
 		switch {
@@ -75,16 +82,16 @@ func (e engine) delete(ctx context.Context, k kube, d deletion) error {
 			if looked++; seen || looked >= d.looks {
 				var gone bool
 				stopRelay(k, serviceOf(d.name)) // it leads nowhere any more
-				if gone, err = k.emptied(ctx, d.name); gone {
-					return nil
+				if gone, err = k.emptied(ctx, d.name, &v); gone {
+					return v, nil
 				}
 			}
 		case err == nil:
 			seen = true
 			if err := d.may(c); err != nil {
-				return err
+				return v, err
 			}
-			if c.Metadata.Deletion == nil {
+			if err = v.list(ctx, k, d.name); err == nil && c.Metadata.Deletion == nil {
 				err = k.remove(ctx, c)
 			}
 		}
@@ -94,10 +101,10 @@ func (e engine) delete(ctx context.Context, k kube, d deletion) error {
 		case errors.Is(err, storage.ErrUnavailable) && silent < provider.Unanswered:
 			silent++
 		default:
-			return err
+			return v, err
 		}
 		if err := e.Sleep(ctx, d.every); err != nil {
-			return err
+			return v, err
 		}
 	}
 }
@@ -115,8 +122,77 @@ func (k kube) remove(ctx context.Context, c *cluster) error {
 	return err
 }
 
-// emptied reports whether the volumes of a cluster are gone, which cost until they are.
-func (k kube) emptied(ctx context.Context, name string) (bool, error) {
-	all, err := list[claimed](ctx, k, coreAPI, "persistentvolumeclaims", url.Values{"labelSelector": {"cnpg.io/cluster=" + name}})
-	return err == nil && len(all) == 0, err
+// emptied reports whether the volumes of a cluster are gone, which cost until they are: what
+// was claimed, and what it was claimed of. What stays is known then.
+func (k kube) emptied(ctx context.Context, name string, v *disks) (bool, error) {
+	if err := v.list(ctx, k, name); err != nil || v.claimed > 0 {
+		return false, err
+	}
+	going, err := v.look(ctx, k)
+	return err == nil && going == 0, err
+}
+
+// disks are the PersistentVolumes of a cluster.
+type disks struct {
+	names []string
+	// claimed is how many claims there are.
+	claimed int
+	// kept stay when nobody claims them any more, unknown are those about which nobody may be
+	// asked.
+	kept, unknown []string
+}
+
+// list adds those that a cluster has claimed.
+func (v *disks) list(ctx context.Context, k kube, cluster string) error {
+	all, err := list[claimed](ctx, k, coreAPI, "persistentvolumeclaims", url.Values{"labelSelector": {"cnpg.io/cluster=" + cluster}})
+	if err != nil {
+		return err
+	}
+	v.claimed = len(all)
+	for _, c := range all {
+		if name := c.Spec.Volume; name != "" && !slices.Contains(v.names, name) {
+			v.names = append(v.names, name)
+		}
+	}
+	return nil
+}
+
+// look tells which of them stay; going are those that go by themselves.
+func (v *disks) look(ctx context.Context, k kube) (going int, err error) {
+	v.kept, v.unknown = nil, nil
+	for _, name := range v.names {
+		b, err := k.ask(ctx, call{verb: "get", resource: "persistentvolumes", path: coreAPI + "/persistentvolumes/" + url.PathEscape(name)})
+		var found volume
+		if err == nil {
+			err = k.decode(b, "persistentvolumes", &found)
+		}
+		switch {
+		case errors.Is(err, errAbsent):
+		case errors.Is(err, storage.ErrDenied):
+			v.unknown = append(v.unknown, name)
+		case err != nil:
+			return going, err
+		case found.Spec.Policy == "Delete" && found.Status.Phase != "Failed":
+			going++
+		default:
+			v.kept = append(v.kept, name)
+		}
+	}
+	return going, nil
+}
+
+// stay are those that stay, in words.
+func (v *disks) stay() string {
+	return fmt.Sprintf("%s, each with its disk, which costs as before", strings.Join(v.kept, ", "))
+}
+
+// says are what a reader should know of volumes that may outlive their cluster.
+func (v *disks) says() (all []string) {
+	if len(v.kept) > 0 {
+		all = append(all, "volumes that stay: "+v.stay()+"; delete them with kubectl, and their disks where these do not go with them")
+	}
+	if len(v.unknown) > 0 {
+		all = append(all, fmt.Sprintf("whether the volumes %s stay is not known: whoever asks may not get persistentvolumes", strings.Join(v.unknown, ", ")))
+	}
+	return all
 }

@@ -39,14 +39,17 @@ type cluster struct {
 	Metadata metadata        `json:"metadata"`
 	Spec     json.RawMessage `json:"spec"`
 	Status   struct {
-		Phase          string               `json:"phase"`
-		Reason         string               `json:"phaseReason"`
-		Instances      int                  `json:"instances"`
-		Ready          int                  `json:"readyInstances"`
-		Primary        string               `json:"currentPrimary"`
-		Timeline       int                  `json:"timelineID"`
-		SystemID       string               `json:"systemID"`
-		Image          string               `json:"image"`
+		Phase     string `json:"phase"`
+		Reason    string `json:"phaseReason"`
+		Instances int    `json:"instances"`
+		Ready     int    `json:"readyInstances"`
+		Primary   string `json:"currentPrimary"`
+		Timeline  int    `json:"timelineID"`
+		SystemID  string `json:"systemID"`
+		Image     string `json:"image"`
+		Data      struct {
+			Major int `json:"majorVersion"`
+		} `json:"pgDataImageInfo"`
 		WriteService   string               `json:"writeService"`
 		First          string               `json:"firstRecoverabilityPoint"`
 		FirstByMethod  map[string]time.Time `json:"firstRecoverabilityPointByMethod"`
@@ -141,7 +144,20 @@ type job struct {
 // claimed is a PersistentVolumeClaim.
 type claimed struct {
 	Metadata metadata `json:"metadata"`
-	Status   struct {
+	Spec     struct {
+		Volume string `json:"volumeName"`
+	} `json:"spec"`
+	Status struct {
+		Phase string `json:"phase"`
+	} `json:"status"`
+}
+
+// volume is a PersistentVolume, which is in no namespace.
+type volume struct {
+	Spec struct {
+		Policy string `json:"persistentVolumeReclaimPolicy"`
+	} `json:"spec"`
+	Status struct {
 		Phase string `json:"phase"`
 	} `json:"status"`
 }

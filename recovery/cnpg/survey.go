@@ -6,10 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
+	"comeback/pattern"
 	"comeback/recovery"
 	"comeback/recovery/provider"
 	"comeback/storage"
@@ -217,14 +220,61 @@ func (a *asked) backup(b backup) {
 	if method == bySnapshot {
 		f.Snapshots = st.Snapshots.Elements
 	}
-	r.Problem = a.problem(b, method, f)
-	if r.Problem == "" && !f.Earlier && !a.end.IsZero() && a.end.After(r.Taken.To) {
+	older := st.Major != 0 && a.major() != 0 && st.Major != a.major()
+	why := ""
+	if older {
+		why = f.older(a.major(), st.Major, a.component.Settings.Text("image"))
+	}
+	r.Details["restored as"] = f.Shape.says()
+	if r.Problem = a.problem(b, method, f); r.Problem == "" {
+		r.Problem = why
+	}
+	// Where the log of an earlier major version ended is not known.
+	if r.Problem == "" && !f.Earlier && !older && !a.end.IsZero() && a.end.After(r.Taken.To) {
 		f.Window = true
 		a.survey.Windows = append(a.survey.Windows, recovery.Window{Component: r.Component, Copy: r.Copy, Engine: Name, Backup: r.ID,
 			From: recovery.Instant{Time: r.Taken.To, LSN: r.Stop}, To: recovery.Instant{Time: a.end}, Final: !f.Moves})
 	}
 	r.Facts = provider.Encode(f)
 	a.survey.Backups = append(a.survey.Backups, r)
+}
+
+// major is the major version of the source, as far as anything tells it; 0 is not known.
+func (a *asked) major() int {
+	if n := a.source.Status.Data.Major; n != 0 {
+		return n
+	}
+	if n, ok := at(a.facts.Shape.Spec, "imageCatalogRef")["major"].(float64); ok {
+		return int(n)
+	}
+	return majorOf(text(a.facts.Shape.Spec, "imageName"))
+}
+
+// tagged is the version in the tag of an image.
+var tagged = pattern.New(`:(\d+)(?:[.\-]|$)`)
+
+// majorOf is the major version of an image, by its tag; 0 is not known.
+func majorOf(image string) int {
+	image, _, _ = strings.Cut(image, "@")
+	m := tagged.FindStringSubmatch(image[strings.LastIndexByte(image, '/')+1:])
+	if m == nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(m[1]) // too long is no version
+	return n
+}
+
+// older gives a backup of another major version than the source's the image that the runbook
+// has for it, and says why it cannot be restored where that has none: the image of today
+// does not start on its data.
+func (f *facts) older(major, of int, image string) (problem string) {
+	if n := majorOf(image); image == "" || n != 0 && n != of {
+		return fmt.Sprintf("it is of PostgreSQL %d, and the source is of %d by now: write `image:` of PostgreSQL %d into the component", of, major, of)
+	}
+	f.Shape.Spec = maps.Clone(f.Shape.Spec)
+	delete(f.Shape.Spec, "imageCatalogRef")
+	f.Shape.Spec["imageName"] = image
+	return ""
 }
 
 // forms are the methods in words.

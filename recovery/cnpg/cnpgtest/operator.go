@@ -108,6 +108,7 @@ func (s *Server) create(r *http.Request) (any, error) {
 	s.uids++
 	uid := fmt.Sprintf("uid-%d", s.uids)
 	s.made[name] = &made{manifest: m, uid: uid, data: s.dataDir(uid), volumes: 2}
+	s.volumes["pv-"+uid] = &claimedVolume{looks: 2}
 	s.calls = append(s.calls, "create "+name)
 	return m, nil
 }
@@ -201,6 +202,9 @@ func (s *Server) children(resource, selector string) []any {
 		}
 		if m.gone && resource == "persistentvolumeclaims" {
 			if m.volumes--; m.volumes < 0 { // each look brings their end nearer
+				if v := s.volumes["pv-"+m.uid]; v != nil {
+					v.released = true
+				}
 				delete(s.made, name)
 				continue
 			}
@@ -216,7 +220,7 @@ func (m *made) children(resource, name string) []any {
 	one := func(suffix string, labels map[string]any, status map[string]any) []any {
 		labels["cnpg.io/cluster"] = name
 		return []any{map[string]any{"apiVersion": "v1", "metadata": map[string]any{"name": name + suffix, "namespace": Namespace, "labels": labels}, "status": status,
-			"spec": map[string]any{"containers": []any{map[string]any{"name": "postgres", "ports": []any{map[string]any{"name": "postgresql", "containerPort": 5432}}}}}}}
+			"spec": map[string]any{"volumeName": "pv-" + m.uid, "containers": []any{map[string]any{"name": "postgres", "ports": []any{map[string]any{"name": "postgresql", "containerPort": 5432}}}}}}}
 	}
 	told := func(kind, object, typ, reason, message string) any {
 		return map[string]any{"metadata": map[string]any{"name": object + ".1"}, "involvedObject": map[string]any{"kind": kind, "name": object}, "type": typ, "reason": reason, "message": message, "lastTimestamp": stamp(time.Unix(0, 0))}

@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -52,6 +53,17 @@ type Server struct {
 	faults []*fault
 	calls  []string
 	uids   int
+	// volumes are those that were claimed, by their names; retains says that they stay when
+	// nobody claims them any more.
+	volumes map[string]*claimedVolume
+	retains bool
+}
+
+// claimedVolume is a PersistentVolume.
+type claimedVolume struct {
+	released bool
+	// looks are how often it is still there once it is released, where none are retained.
+	looks int
 }
 
 // made is a Cluster that somebody has created.
@@ -87,7 +99,7 @@ type fault struct {
 
 // Start makes the source and starts the server. Close removes it, also where it fails.
 func Start(ctx context.Context) (*Server, error) {
-	s := &Server{Source: &hosted.Source{Admin: "operator"}, made: map[string]*made{}}
+	s := &Server{Source: &hosted.Source{Admin: "operator"}, made: map[string]*made{}, volumes: map[string]*claimedVolume{}}
 	if err := s.Make(ctx); err != nil {
 		return s, err
 	}
@@ -193,10 +205,55 @@ func (s *Server) Left() []string {
 	return all
 }
 
+// Retain lets volumes stay when nobody claims them any more, or not.
+func (s *Server) Retain(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.retains = on
+}
+
+// Volumes are those that are there, claimed or not; Reclaim removes those that nobody claims.
+func (s *Server) Volumes() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.volumes))
+}
+
+func (s *Server) Reclaim() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.volumes, func(_ string, v *claimedVolume) bool { return v.released })
+}
+
+// volume gives a PersistentVolume; each look at one that was released brings its end nearer.
+func (s *Server) volume(name string) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := s.volumes[name]
+	if v != nil && v.released && !s.retains {
+		if v.looks--; v.looks < 0 {
+			delete(s.volumes, name)
+			v = nil
+		}
+	}
+	if v == nil {
+		return nil, refuse(404, "NotFound", "persistentvolumes %q not found", name)
+	}
+	policy, phase := "Delete", "Bound"
+	if s.retains {
+		policy = "Retain"
+	}
+	if v.released {
+		phase = "Released"
+	}
+	return map[string]any{"apiVersion": "v1", "kind": "PersistentVolume", "metadata": map[string]any{"name": name}, "spec": map[string]any{"persistentVolumeReclaimPolicy": policy}, "status": map[string]any{"phase": phase}}, nil
+}
+
 // Foreign makes a cluster that somebody else has made.
 func (s *Server) Foreign(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.volumes["pv-uid-foreign"] = &claimedVolume{looks: 2}
 	s.made[name] = &made{uid: "uid-foreign", state: healthyState, port: s.Port, manifest: map[string]any{"metadata": map[string]any{"name": name}, "spec": map[string]any{"instances": 1.0}}}
 }
 
@@ -212,6 +269,9 @@ func (s *Server) Discard(name string) error {
 	s.mu.Lock()
 	m := s.made[name]
 	delete(s.made, name)
+	if m != nil {
+		delete(s.volumes, "pv-"+m.uid)
+	}
 	s.mu.Unlock()
 	return s.erase(m)
 }
@@ -351,6 +411,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if verb == "get" && name == "" {
 		verb = "list"
 	}
+	global, isVolume := strings.CutPrefix(r.URL.Path, "/api/v1/persistentvolumes/")
+	if isVolume { // they are in no namespace
+		namespace, resource, name, verb = Namespace, "persistentvolumes", global, verbs[r.Method]
+	}
 	call := strings.TrimSuffix(verb+" "+resource+"/"+sub, "/")
 	f := s.takes(call)
 	switch {
@@ -413,6 +477,8 @@ func (s *Server) act(r *http.Request, verb, resource, name, sub string) (any, er
 		return paged(r, s.backups())
 	case "list scheduledbackups":
 		return paged(r, []any{map[string]any{"metadata": map[string]any{"name": "nightly"}, "spec": map[string]any{"cluster": map[string]any{"name": Source}, "schedule": "0 0 2 * * *"}}})
+	case "get persistentvolumes":
+		return s.volume(name)
 	case "get secrets":
 		return s.secret(name)
 	case "get services":
