@@ -455,12 +455,20 @@ esac`)
 		}
 		asProvider("fetch")
 		defer asProvider("remove")
-		// By another way to it: its directory through a link.
+		// By another way to it: its directory through a link, as a role in another zone.
+		conn, err := pgx.Connect(t.Context(), "postgres://postgres@/shop?host="+filepath.Join(made, "live"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = conn.Exec(t.Context(), "create role abroad superuser login; alter role abroad set timezone = 'Asia/Tokyo'")
+		if err = errors.Join(err, conn.Close(context.WithoutCancel(t.Context()))); err != nil {
+			t.Fatal(err)
+		}
 		link := filepath.Join(dir, "link")
 		if err := os.Symlink(filepath.Join(made, "live"), link); err != nil {
 			t.Fatal(err)
 		}
-		c := component(recovery.Postgres, live, map[string][]string{"remove": {"/bin/true"}, "url": {"postgres://postgres@/shop?host=" + link}})
+		c := component(recovery.Postgres, live, map[string][]string{"remove": {"/bin/true"}, "url": {"postgres://abroad@/shop?host=" + link}})
 		end := restored(t, c, dir, owner, nil)
 		if says, hint := enginetest.Failure(end); !strings.Contains(says, "the address of the live server") || hint == "" {
 			t.Errorf("the restore ended %s: %s (%s)", end.Result, says, hint)

@@ -284,8 +284,8 @@ func isLive(ctx context.Context, conn *pgx.Conn, live string) (bool, error) {
 	}
 	defer other.Close(context.WithoutCancel(ctx))
 	var begun [2]string
-	for i, c := range []*pgx.Conn{conn, other} {
-		if err := c.QueryRow(ctx, "select system_identifier::text || ' ' || pg_postmaster_start_time() from pg_control_system()").Scan(&begun[i]); err != nil {
+	for i, c := range []*pgx.Conn{conn, other} { // as text a time depends on the session's zone
+		if err := c.QueryRow(ctx, "select system_identifier::text || ' ' || extract(epoch from pg_postmaster_start_time()) from pg_control_system()").Scan(&begun[i]); err != nil {
 			return false, fmt.Errorf("hold it against the live server: %w", err)
 		}
 	}

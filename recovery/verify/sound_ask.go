@@ -35,14 +35,15 @@ func invalidIndexes(ctx context.Context, tx pgx.Tx) (wrong []string, looked int,
 
 // brokenKeys are foreign keys with rows that lead nowhere. Those are left out that
 // PostgreSQL itself does not hold for all rows (not valid) or by equal values
-// (periods). Only what is partitioned is taken with its children: what inherits from a
+// (periods). Values are equal by the key's own operators, whatever else is visible. Only what is partitioned is taken with its children: what inherits from a
 // table has no part in its keys.
 func brokenKeys(ctx context.Context, tx pgx.Tx) (wrong []string, looked int, err error) {
 	rows, err := tx.Query(ctx, `select k.conname::text, k.conrelid::regclass::text,
 		format('select count(*) from %s %s a where %s and not exists (select from %s %s b where %s)', case c.relkind when 'p' then '' else 'only' end, k.conrelid::regclass,
 			(select string_agg(format('a.%I is not null', x.attname), ' and ' order by o) from unnest(k.conkey) with ordinality c(n, o) join pg_attribute x on x.attrelid = k.conrelid and x.attnum = c.n),
 			case f.relkind when 'p' then '' else 'only' end, k.confrelid::regclass,
-			(select string_agg(format('a.%I = b.%I', x.attname, y.attname), ' and ' order by c.o) from unnest(k.conkey, k.confkey) with ordinality c(n, m, o)
+			(select string_agg(format('b.%I operator(%I.%s) a.%I', y.attname, s.nspname, q.oprname, x.attname), ' and ' order by c.o)
+				from unnest(k.conkey, k.confkey, k.conpfeqop) with ordinality c(n, m, op, o) join pg_operator q on q.oid = c.op join pg_namespace s on s.oid = q.oprnamespace
 				join pg_attribute x on x.attrelid = k.conrelid and x.attnum = c.n join pg_attribute y on y.attrelid = k.confrelid and y.attnum = c.m))
 		from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_class f on f.oid = k.confrelid
 		where k.contype = 'f' and k.conparentid = 0 and k.convalidated and to_jsonb(k)->>'conperiod' is distinct from 'true' order by 1, 2`)

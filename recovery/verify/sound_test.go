@@ -78,7 +78,9 @@ func TestSoundCheck(t *testing.T) {
 			create table loose (up bigint); insert into loose values (99); alter table loose add constraint later foreign key (up) references parent not valid;
 			create table parted (id bigint primary key, up bigint references parted) partition by list (id); create table parted_1 partition of parted default;
 			insert into parted values (1, 1);
-			create table counted (id bigint generated always as identity (start with 7)); insert into counted overriding system value values (6)`)
+			create table counted (id bigint generated always as identity (start with 7)); insert into counted overriding system value values (6);
+			create schema ext; create extension citext schema ext; create table coded (code ext.citext primary key); insert into coded values ('EUR');
+			create table priced (code ext.citext references coded); insert into priced values ('eur')`)
 		if o, err := look("foreign keys", "sequences"); err != nil || !o.Check.Held {
 			t.Errorf("%+v, %v", o.Check, err)
 		}
