@@ -12,6 +12,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/isolation"
+	"comeback/said"
 )
 
 // grace is how long a program may take to end when it is asked to.
@@ -25,7 +26,7 @@ type commander struct{ redact func(string) string }
 // redacted.
 func (c commander) run(ctx context.Context, cmd recovery.Cmd) error {
 	p := exec.CommandContext(ctx, cmd.Path, cmd.Args...)
-	last := &isolation.LastWords{Most: maxWords}
+	last := &said.Last{Most: maxWords}
 	p.Dir, p.Env, p.Stdin, p.Stdout, p.Stderr = cmd.Dir, cmd.Env, cmd.Stdin, cmd.Stdout, last
 	if cmd.Stderr != nil {
 		p.Stderr = io.MultiWriter(last, cmd.Stderr)
@@ -43,8 +44,8 @@ func (c commander) run(ctx context.Context, cmd recovery.Cmd) error {
 		return nil
 	case errors.Is(ctx.Err(), context.Canceled):
 		return fmt.Errorf("%s was stopped: %w", name, context.Canceled)
-	case last.String() != "":
-		return fmt.Errorf("%s (%w)", c.redact(last.String()), err)
+	case last.Words() != "":
+		return fmt.Errorf("%s (%w)", c.redact(last.Words()), err)
 	}
 	return fmt.Errorf("%s: %w", name, err)
 }

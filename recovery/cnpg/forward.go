@@ -24,7 +24,7 @@ var forwarded = pattern.New(`Forwarding from (127\.0\.0\.1:[0-9]+) ->`)
 func (k kube) forward(ctx context.Context, service, port string) (*forward, error) {
 	h, address, err := k.start(ctx, forwarded, "port-forward", "--namespace", k.Namespace, "--address", "127.0.0.1", "service/"+service, ":"+port)
 	if err != nil && h != nil {
-		return nil, k.refusal(ctx, call{verb: "create", resource: "pods/portforward"}, answer{Message: h.words()}, err)
+		return nil, k.refusal(ctx, call{verb: "create", resource: "pods/portforward"}, answer{Message: h.String()}, err)
 	}
 	return &forward{h, address}, err
 }

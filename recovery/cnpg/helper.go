@@ -1,7 +1,6 @@
 package cnpg
 
 import (
-	"bytes"
 	"context"
 	"os/exec"
 	"sync"
@@ -9,6 +8,7 @@ import (
 
 	"comeback/pattern"
 	"comeback/recovery/isolation"
+	"comeback/said"
 )
 
 // helper is a kubectl that runs beside this process and ends with it.
@@ -22,7 +22,7 @@ type helper struct {
 // part. Where it ends before that, what it said is told by the helper.
 func (k kube) start(ctx context.Context, ready *pattern.Pattern, args ...string) (*helper, string, error) {
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	h := &helper{sayer: sayer{ready: ready, found: make(chan string, 1)}, done: make(chan struct{}), cancel: cancel}
+	h := &helper{sayer: sayer{Last: said.Last{Most: mostWords}, ready: ready, found: make(chan string, 1)}, done: make(chan struct{}), cancel: cancel}
 	cmd := exec.CommandContext(own, k.Program, k.args(args...)...)
 	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = k.environ, "/", h, h
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
@@ -62,28 +62,19 @@ func (h *helper) over() bool {
 
 // sayer looks for a text in what kubectl says, and keeps the end of it.
 type sayer struct {
+	said.Last
 	ready *pattern.Pattern
 	found chan string
-	mu    sync.Mutex
-	text  []byte
 	once  sync.Once
 }
 
 func (s *sayer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	const most = 4096
-	s.text = append(s.text, p...)
-	if m := s.ready.FindStringSubmatch(string(s.text)); m != nil {
+	n, err := s.Last.Write(p)
+	if m := s.ready.FindStringSubmatch(s.String()); m != nil {
 		s.once.Do(func() { s.found <- m[1] })
 	}
-	s.text = s.text[max(0, len(s.text)-most):]
-	return len(p), nil
+	return n, err
 }
 
-// words are the last that it said.
-func (s *sayer) words() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return string(bytes.TrimSpace(s.text))
-}
+// mostWords is how much of what kubectl says is kept.
+const mostWords = 4 << 10

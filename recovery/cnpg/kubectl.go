@@ -137,7 +137,7 @@ func (k kube) ask(ctx context.Context, c call) ([]byte, error) {
 	}
 	response, err := k.proxy.client.Do(request)
 	if err != nil {
-		return nil, k.refusal(ctx, c, answer{Message: k.proxy.words(), Reason: "ServiceUnavailable"}, err)
+		return nil, k.refusal(ctx, c, answer{Message: k.proxy.String(), Reason: "ServiceUnavailable"}, err)
 	}
 	defer response.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(response.Body, most))

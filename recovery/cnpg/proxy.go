@@ -43,7 +43,7 @@ func (k kube) startProxy(ctx context.Context) (*proxy, error) {
 	path := filepath.Join(dir, "api")
 	h, _, err := k.start(ctx, serves, "proxy", "--unix-socket", path)
 	if err != nil && h != nil {
-		return nil, k.unstarted(h.words(), err)
+		return nil, k.unstarted(h.String(), err)
 	} else if err != nil {
 		return nil, err
 	}

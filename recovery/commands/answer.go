@@ -15,8 +15,8 @@ import (
 	"comeback/recovery"
 )
 
-// said is one line of fetch.
-type said struct {
+// saying is one line of fetch.
+type saying struct {
 	Done  int64  `json:"done,string"`
 	Total int64  `json:"total,string"`
 	Unit  string `json:"unit"`
@@ -29,16 +29,16 @@ type said struct {
 }
 
 // progress reports whether it says how far the command is.
-func (s said) progress() bool { return s.Total > 0 || s.Done > 0 }
+func (s saying) progress() bool { return s.Total > 0 || s.Done > 0 }
 
 // made reports whether it says what was made.
-func (s said) made() bool { return s.Tree != "" || s.Cluster != "" || s.Address != "" }
+func (s saying) made() bool { return s.Tree != "" || s.Cluster != "" || s.Address != "" }
 
 // answer collects what fetch prints, and shows it.
 type answer struct {
 	meter  recovery.Meter
-	phase  said
-	made   []said
+	phase  saying
+	made   []saying
 	rest   []byte
 	tooBig bool
 
@@ -67,7 +67,7 @@ func (a *answer) Write(p []byte) (int, error) {
 func (a *answer) line() {
 	text, whole := string(a.rest), !a.tooBig
 	a.rest, a.tooBig = a.rest[:0], false
-	var s said
+	var s saying
 	if !whole || json.Unmarshal([]byte(text), &s) != nil || !s.progress() && !s.made() {
 		if text != "" {
 			a.meter.Log(text)
@@ -100,12 +100,12 @@ func (a *answer) line() {
 
 // result is the one thing that the command says it has made, held to the kind of
 // the component and to the directory it was given.
-func (a *answer) result(kind recovery.ComponentKind, dir string, removes bool) (said, error) {
+func (a *answer) result(kind recovery.ComponentKind, dir string, removes bool) (saying, error) {
 	if len(a.rest) > 0 {
 		a.line()
 	}
 	if len(a.made) != 1 {
-		return said{}, recovery.Errorf(shape(kind), "the command did not say what it has made: it must do so once, and did %d times", len(a.made))
+		return saying{}, recovery.Errorf(shape(kind), "the command did not say what it has made: it must do so once, and did %d times", len(a.made))
 	}
 	s := a.made[0]
 	switch kind {

@@ -27,7 +27,7 @@ func (fetchKind) Restart() recovery.Restart { return recovery.Continue }
 
 // fetched is what stands in the scratch target when fetch has ended well.
 type fetched struct {
-	said
+	saying
 	Boot string `json:"boot"`
 }
 
@@ -100,7 +100,7 @@ func (k fetchKind) Do(ctx context.Context, env recovery.Env, step recovery.Step)
 	if err != nil {
 		return recovery.Outcome{}, fmt.Errorf("fetch %s: %w", p.Backup, err)
 	}
-	if err := p.keep(fetched{said: said, Boot: ledger.Boot()}); err != nil {
+	if err := p.keep(fetched{saying: said, Boot: ledger.Boot()}); err != nil {
 		return recovery.Outcome{}, err
 	}
 	o := recovery.Outcome{Says: fmt.Sprintf("%s was fetched by %s", p.Backup, c.Argv[0]),

@@ -10,6 +10,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/provider"
+	"comeback/said"
 )
 
 // Instance is what a command has made outside of this host; its ID is the name that
@@ -79,10 +80,10 @@ func (r Releaser) Release(ctx context.Context, of recovery.Resource) error {
 	}
 	cmd := exec.CommandContext(ctx, c.Argv[0], c.Argv[1:]...)
 	cmd.Env, cmd.Dir, cmd.WaitDelay = env, "/", endsWithin
-	var says tail
-	cmd.Stdout, cmd.Stderr = &says, &says
+	says := &said.Last{Most: mostWords}
+	cmd.Stdout, cmd.Stderr = says, says
 	if err := cmd.Run(); err != nil {
-		return recovery.Errorf("remove it by hand, then release again", "release instance %s: %s: %w%s", of.ID, c.Argv[0], err, says.words())
+		return recovery.Errorf("remove it by hand, then release again", "release instance %s: %s: %w%s", of.ID, c.Argv[0], err, ending(says))
 	}
 	return nil
 }

@@ -11,11 +11,11 @@ import (
 	"os/exec"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/provider"
+	"comeback/said"
 	"comeback/storage"
 )
 
@@ -133,8 +133,8 @@ func (e engine) ask(ctx context.Context, c command) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, c.Argv[0], c.Argv[1:]...)
 	cmd.Env, cmd.Dir = env, "/"
 	cmd.WaitDelay = endsWithin
-	var says tail
-	cmd.Stderr = &says
+	says := &said.Last{Most: mostWords}
+	cmd.Stderr = says
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -154,7 +154,7 @@ func (e engine) ask(ctx context.Context, c command) ([]byte, error) {
 	case errRead != nil && len(text) > maxList:
 		return nil, errRead
 	case errRun != nil:
-		return nil, recovery.Errorf("run it by hand to see more", "%s: %w%s", c.Argv[0], errRun, says.words())
+		return nil, recovery.Errorf("run it by hand to see more", "%s: %w%s", c.Argv[0], errRun, ending(says))
 	}
 	return text, errRead
 }
@@ -162,24 +162,13 @@ func (e engine) ask(ctx context.Context, c command) ([]byte, error) {
 // endsWithin is how long a command that is ended may hold its output open.
 const endsWithin = 5 * time.Second
 
-// tail keeps the end of what a command says.
-type tail struct{ b []byte }
+// mostWords is how much of what a command says is kept.
+const mostWords = 4 << 10
 
-func (t *tail) Write(p []byte) (int, error) {
-	const most = 4096
-	t.b = append(t.b, p...)
-	t.b = t.b[max(0, len(t.b)-most):]
-	return len(p), nil
-}
-
-// words is the last line, after ": ".
-func (t *tail) words() string {
-	text := strings.TrimSpace(string(t.b))
-	if i := strings.LastIndexByte(text, '\n'); i >= 0 {
-		text = text[i+1:]
+// ending is the last line that a command has said, after ": ".
+func ending(says *said.Last) string {
+	if line := says.Line(); line != "" {
+		return ": " + line
 	}
-	if text == "" {
-		return ""
-	}
-	return ": " + strings.ToValidUTF8(text, "?")
+	return ""
 }

@@ -12,6 +12,7 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/dump/script"
 	"comeback/recovery/written"
+	"comeback/said"
 )
 
 // maxAlone is how many tables, indexes and keys there may be in an archive's script that
@@ -111,7 +112,7 @@ func (s *scriptRun) written(ctx context.Context, path string, part ...string) er
 	defer out.Close()
 	says := &restoreLog{meter: s.env.Meter()}
 	cmd := recovery.Cmd{Path: s.server.Cluster().Tools.Program("pg_restore"), Args: append(part, "--no-tablespaces", "--file=-"), Dir: "/", Env: programEnv,
-		User: userOf(s.handle), Stdout: in, Stderr: says}
+		User: userOf(s.handle), Stdout: in, Stderr: &said.Lines{Each: says.line}}
 	if s.args.Head.Form == customArchive {
 		archive, err := os.Open(path)
 		if err != nil {

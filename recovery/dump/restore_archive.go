@@ -1,8 +1,6 @@
 package dump
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +10,7 @@ import (
 	"comeback/pattern"
 	"comeback/recovery"
 	"comeback/recovery/dump/script"
+	"comeback/said"
 )
 
 // programEnv is the environment of pg_restore, whole: none of the source's.
@@ -245,7 +244,7 @@ func (r *restore) pgRestore(ctx context.Context, path, phase string, entries int
 	r.env.Meter().Phase(phase, int64(entries), recovery.InItems)
 	says := &restoreLog{meter: r.env.Meter(), left: entries}
 	cmd := recovery.Cmd{Path: tools.Program("pg_restore"), Args: append(args, path), Dir: "/", Env: programEnv,
-		User: userOf(r.handle), Stderr: says}
+		User: userOf(r.handle), Stderr: &said.Lines{Each: says.line}}
 	if err := r.env.Command(ctx, cmd); err != nil {
 		return r.broken(ctx, err, says)
 	}
@@ -271,7 +270,6 @@ func (r *restore) broken(ctx context.Context, err error, says *restoreLog) error
 // restoreLog follows what pg_restore writes to its standard error.
 type restoreLog struct {
 	meter recovery.Meter
-	rest  []byte
 	// first is the first error, in PostgreSQL's words.
 	first string
 	// left is how many items the contents told of that have not come yet: some majors
@@ -291,21 +289,6 @@ var (
 	restoreSkips = pattern.New(`^pg_restore: skipping item \d+ `)
 	wrapping     = pattern.New(`^could not execute query: ERROR:  `)
 )
-
-func (l *restoreLog) Write(b []byte) (int, error) {
-	l.rest = append(l.rest, b...)
-	for {
-		line, rest, ok := bytes.Cut(l.rest, []byte("\n"))
-		if !ok && len(l.rest) < bufio.MaxScanTokenSize {
-			return len(b), nil
-		}
-		if !ok {
-			line, rest = l.rest, nil
-		}
-		l.line(string(line))
-		l.rest = append(l.rest[:0], rest...)
-	}
-}
 
 func (l *restoreLog) line(line string) {
 	if strings.HasPrefix(line, "pg_restore: ") {

@@ -8,10 +8,8 @@ import (
 	"os"
 	"time"
 
-	"github.com/creack/pty"
-	"golang.org/x/sys/unix"
-
 	"comeback/recovery"
+	"comeback/recovery/terminal"
 )
 
 // Screen is the terminal of a person: its size in cells and its name for
@@ -93,7 +91,7 @@ func (x *Executor) conversation(e recovery.Env, s recovery.Step, args recovery.S
 func (e *env) converse(ctx context.Context, c recovery.Cmd, s *seat) error {
 	last := &tailWriter{}
 	log := newScreen(func(line string) { last.add(line); e.meter.Log(line) }, nil)
-	ours, theirs, err := openTerminal()
+	ours, theirs, err := terminal.Open()
 	if err != nil {
 		return fmt.Errorf("open a terminal: %w", err)
 	}
@@ -127,24 +125,6 @@ func (e *env) converse(ctx context.Context, c recovery.Cmd, s *seat) error {
 	}
 	log.flush()
 	return e.explain(ctx, c, err, last)
-}
-
-// openTerminal makes a pseudo terminal: our end, which can be closed while it is
-// read, and the program's.
-func openTerminal() (ours, theirs *os.File, err error) {
-	blocking, theirs, err := pty.Open()
-	if err != nil {
-		return nil, nil, err
-	}
-	defer blocking.Close()
-	fd, err := unix.FcntlInt(blocking.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if err == nil {
-		err = unix.SetNonblock(fd, true)
-	}
-	if err != nil {
-		return nil, nil, errors.Join(err, theirs.Close())
-	}
-	return os.NewFile(uintptr(fd), blocking.Name()), theirs, nil
 }
 
 // lastWords is how long a terminal is read after its program has ended.

@@ -1,7 +1,6 @@
 package live
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -16,6 +15,7 @@ import (
 	"comeback/pattern"
 	"comeback/recovery"
 	"comeback/recovery/postgres"
+	"comeback/said"
 )
 
 // dump writes the restored database to a directory. Subscriptions are left out:
@@ -38,7 +38,7 @@ func (l *load) dump(ctx context.Context, dir string) error {
 	args := []string{"--dbname", conninfo, "--format=directory", "--file", dir, "--compress=1", "--no-sync", "--no-subscriptions",
 		"--no-password", "--verbose", "--jobs", l.jobs()}
 	says := &programLog{meter: l.env.Meter(), counts: dumped}
-	cmd := recovery.Cmd{Path: l.from.Tools.Program("pg_dump"), Args: args, Dir: "/", Env: env, Stderr: says}
+	cmd := recovery.Cmd{Path: l.from.Tools.Program("pg_dump"), Args: args, Dir: "/", Env: env, Stderr: &said.Lines{Each: says.line}}
 	return l.explainProgram(ctx, "dump the restored database", l.env.Command(ctx, cmd), says)
 }
 
@@ -73,7 +73,7 @@ func (l *load) restore(ctx context.Context, dir string) error {
 	}
 	l.env.Meter().Phase("load database "+l.beside, entries, recovery.InItems)
 	says := &programLog{meter: l.env.Meter(), counts: restored}
-	cmd = recovery.Cmd{Path: l.from.Tools.Program("pg_restore"), Args: append(args, dir), Dir: "/", Env: env, Stderr: says}
+	cmd = recovery.Cmd{Path: l.from.Tools.Program("pg_restore"), Args: append(args, dir), Dir: "/", Env: env, Stderr: &said.Lines{Each: says.line}}
 	return l.explainProgram(ctx, "load database "+l.beside, l.env.Command(ctx, cmd), says)
 }
 
@@ -179,7 +179,6 @@ func (l *load) explainProgram(ctx context.Context, doing string, err error, says
 type programLog struct {
 	meter  recovery.Meter
 	counts *pattern.Pattern
-	rest   []byte
 	// first is the first error, in PostgreSQL's words.
 	first string
 	// quiet is set while a program repeats the command that failed, which may
@@ -193,21 +192,6 @@ var (
 	restored     = pattern.New(`^pg_restore: ((?:creating|processing data for|executing|restoring) .*)$`)
 	wrapping     = pattern.New(`^could not execute query: ERROR:  `)
 )
-
-func (l *programLog) Write(b []byte) (int, error) {
-	l.rest = append(l.rest, b...)
-	for {
-		line, rest, ok := bytes.Cut(l.rest, []byte("\n"))
-		if !ok && len(l.rest) < bufio.MaxScanTokenSize {
-			return len(b), nil
-		}
-		if !ok {
-			line, rest = l.rest, nil
-		}
-		l.line(string(line))
-		l.rest = append(l.rest[:0], rest...)
-	}
-}
 
 func (l *programLog) line(line string) {
 	if strings.HasPrefix(line, "pg_") {

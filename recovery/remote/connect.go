@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/said"
 )
 
 // Options are what Dial needs.
@@ -34,7 +35,7 @@ type Conn struct {
 	in    io.WriteCloser
 	out   *bufio.Reader
 	to    *frames
-	words *lastWords
+	words *said.Last
 	ended chan struct{} // closed when ssh has ended
 }
 
@@ -71,7 +72,7 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 }
 
 func spawn(o Options) (*Conn, error) {
-	c := &Conn{host: o.Host, cmd: o.SSH.command(o.Host), words: &lastWords{}, ended: make(chan struct{})}
+	c := &Conn{host: o.Host, cmd: o.SSH.command(o.Host), words: &said.Last{Most: mostWords}, ended: make(chan struct{})}
 	c.cmd.Stderr = c.words
 	// What ssh leaves behind may hold on to its errors; it is not waited for.
 	c.cmd.WaitDelay = time.Second
@@ -156,7 +157,7 @@ func (c *Conn) next() (word, rest string, err error) {
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			return "", "", err
 		}
-		if text, ok := strings.CutPrefix(string(line), said); ok {
+		if text, ok := strings.CutPrefix(string(line), prefix); ok {
 			word, rest, _ = strings.Cut(strings.TrimSpace(text), " ")
 			return word, rest, nil
 		}
@@ -176,7 +177,7 @@ var ErrLost = errors.New("the connection is gone")
 // cut is the error of a connection that went away.
 func (c *Conn) cut(when string) error {
 	c.part()
-	why := lastLine(c.words.String())
+	why := c.words.Line()
 	if why != "" {
 		why = ": " + why
 	}

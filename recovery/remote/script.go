@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// said begins every line that the script says: what else a login prints is
+// prefix begins every line that the script says: what else a login prints is
 // skipped.
-const said = "comeback-remote "
+const prefix = "comeback-remote "
 
 // The words of the script and of the program that it becomes.
 const (

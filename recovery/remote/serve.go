@@ -13,8 +13,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
+
+	"comeback/recovery/terminal"
 )
 
 // Handler is what the program on a host does with what it is asked for.
@@ -34,7 +35,7 @@ const hungUp = 10 * time.Second
 // questions, one at a time, until its input ends. A command that runs then is hung
 // up and waited for.
 func Serve(ctx context.Context, in io.Reader, out io.Writer, h Handler) error {
-	if _, err := io.WriteString(out, said+saysBegun+"\n"); err != nil {
+	if _, err := io.WriteString(out, prefix+saysBegun+"\n"); err != nil {
 		return err
 	}
 	s := &served{to: &frames{w: out}, h: h}
@@ -198,7 +199,7 @@ func begin(cmd *exec.Cmd, size *Size, to *frames) (*command, error) {
 		c.taken.Go(func() { c.types(typed, to) })
 		return c, nil
 	}
-	ours, theirs, err := openTerminal()
+	ours, theirs, err := terminal.Open()
 	if err != nil {
 		return nil, fmt.Errorf("open a terminal: %w", err)
 	}
@@ -335,22 +336,4 @@ func (c *command) resize(size Size) {
 			_ = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: uint16(size.Rows), Col: uint16(size.Columns)})
 		})
 	}
-}
-
-// openTerminal makes a pseudo terminal: our end, which can be closed while it is
-// read, and the command's.
-func openTerminal() (ours, theirs *os.File, err error) {
-	blocking, theirs, err := pty.Open()
-	if err != nil {
-		return nil, nil, err
-	}
-	defer blocking.Close()
-	fd, err := unix.FcntlInt(blocking.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if err == nil {
-		err = unix.SetNonblock(fd, true)
-	}
-	if err != nil {
-		return nil, nil, errors.Join(err, theirs.Close())
-	}
-	return os.NewFile(uintptr(fd), blocking.Name()), theirs, nil
 }

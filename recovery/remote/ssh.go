@@ -1,13 +1,12 @@
 package remote
 
 import (
-	"io"
 	"os/exec"
 	"slices"
 	"strings"
-	"sync"
 
 	"comeback/recovery"
+	"comeback/said"
 )
 
 // SSH is how ssh is asked.
@@ -61,7 +60,7 @@ func explain(h Host, words string) error {
 	wrong := func(exit recovery.Exit, hint, format string, args ...any) error {
 		return recovery.Errorf(hint, format, args...).WithExit(exit)
 	}
-	last := lastLine(words)
+	last := said.LastLine(words)
 	has := func(texts ...string) bool {
 		return slices.ContainsFunc(texts, func(t string) bool { return strings.Contains(words, t) })
 	}
@@ -85,40 +84,5 @@ func explain(h Host, words string) error {
 	return wrong(recovery.Failed, "try it: ssh "+string(h), "ssh to %s failed: %s", name, last)
 }
 
-// lastLine is the last line in which something stands.
-func lastLine(text string) string {
-	lines := strings.Split(strings.ReplaceAll(text, "\r", "\n"), "\n")
-	for _, line := range slices.Backward(lines) {
-		if line = strings.TrimSpace(line); line != "" {
-			return line
-		}
-	}
-	return ""
-}
-
-// lastWords keeps the end of what is written to it.
-type lastWords struct {
-	mu sync.Mutex
-	b  []byte
-}
-
-var _ io.Writer = (*lastWords)(nil)
-
 // mostWords is enough for a banner and what ssh says after it.
 const mostWords = 16 << 10
-
-func (l *lastWords) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.b = append(l.b, b...)
-	if len(l.b) > mostWords {
-		l.b = slices.Clone(l.b[len(l.b)-mostWords:])
-	}
-	return len(b), nil
-}
-
-func (l *lastWords) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return string(l.b)
-}

@@ -1,7 +1,6 @@
 package switchover
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +18,7 @@ import (
 	"comeback/recovery/isolation"
 	"comeback/recovery/live"
 	"comeback/recovery/postgres"
+	"comeback/said"
 )
 
 // recorded is a switch of a cluster as its claims tell of it.
@@ -227,9 +227,9 @@ const commandWithin = 15 * time.Minute
 func (releaseEnv) Command(ctx context.Context, c recovery.Cmd) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, commandWithin, fmt.Errorf("it did not end within %s", recovery.FormatSpan(commandWithin)))
 	defer cancel()
-	says := isolation.LastWords{Most: mostWords}
+	says := &said.Last{Most: mostWords}
 	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
-	cmd.Dir, cmd.Env, cmd.Stderr = c.Dir, c.Env, &says
+	cmd.Dir, cmd.Env, cmd.Stderr = c.Dir, c.Env, says
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = outputGrace
@@ -243,7 +243,7 @@ func (releaseEnv) Command(ctx context.Context, c recovery.Cmd) error {
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	}
-	return fmt.Errorf("%s: %w: %s", filepath.Base(c.Path), err, bytes.TrimSpace(says.Bytes()))
+	return fmt.Errorf("%s: %w: %s", filepath.Base(c.Path), err, says)
 }
 
 // mostWords bounds what an error repeats of a program's words.

@@ -7,6 +7,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/pitr"
+	"comeback/said"
 )
 
 // What pgBackRest 2.45 says of a backup of PostgreSQL 18, and 2.60 of its configuration.
@@ -108,8 +109,9 @@ P00   INFO: restore command end: aborted with exception [050]
 	for _, size := range []int{1, 7, 100, len(text)} {
 		m := &recorder{}
 		l := &restoreLog{meter: m, total: 1000}
+		lines := &said.Lines{Each: l.line}
 		for rest := []byte(text); len(rest) > 0; {
-			n, err := l.Write(rest[:min(size, len(rest))])
+			n, err := lines.Write(rest[:min(size, len(rest))])
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,10 +1,8 @@
 package backrest
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -14,6 +12,7 @@ import (
 	"comeback/pattern"
 	"comeback/recovery"
 	"comeback/recovery/pitr"
+	"comeback/said"
 )
 
 // Restore has pgBackRest restore a backup. Where an earlier attempt was cut off, it
@@ -41,7 +40,7 @@ func (r *repository) Restore(ctx context.Context, b pitr.Base, to pitr.Restoring
 	log := &restoreLog{meter: meter, total: b.Unpacked}
 	own := []string{"PGBACKREST_LOCK_PATH=" + filepath.Join(to.Own, "lock"), "PGBACKREST_SPOOL_PATH=" + filepath.Join(to.Own, "spool"),
 		"PGBACKREST_LOG_PATH=" + filepath.Join(to.Own, "log")}
-	if err := r.run(ctx, log, own, args...); err != nil {
+	if err := r.run(ctx, &said.Lines{Each: log.line}, own, args...); err != nil {
 		if log.failed != "" && ctx.Err() == nil {
 			return pitr.Restored{}, failure(log.code, log.failed)
 		}
@@ -110,7 +109,6 @@ var (
 type restoreLog struct {
 	meter recovery.Meter
 	total int64
-	rest  []byte
 
 	files, kept int
 	version     string
@@ -118,23 +116,6 @@ type restoreLog struct {
 	failed  string
 	code    int
 	failing bool
-}
-
-// Write takes a part of the log, line by line.
-func (l *restoreLog) Write(p []byte) (int, error) {
-	l.rest = append(l.rest, p...)
-	for {
-		line, rest, ok := bytes.Cut(l.rest, []byte("\n"))
-		if !ok {
-			break
-		}
-		l.line(string(line))
-		l.rest = rest
-	}
-	if len(l.rest) > 1<<20 {
-		return len(p), io.ErrShortBuffer
-	}
-	return len(p), nil
 }
 
 func (l *restoreLog) line(text string) {

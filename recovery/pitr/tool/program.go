@@ -24,6 +24,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/postgres"
+	"comeback/said"
 )
 
 // Program is a tool that keeps a repository.
@@ -105,9 +106,9 @@ func (p Program) Run(ctx context.Context, env recovery.Env, c Call) error {
 	if c.Quiet {
 		cmd.Stderr = io.Discard
 	}
-	said := &complaints{out: c.Stdout, of: p.Complaint}
+	says := &complaints{out: c.Stdout, of: p.Complaint}
 	if p.Complaint != nil && c.Stdout != nil {
-		cmd.Stdout = said
+		cmd.Stdout = says
 	}
 	if env != nil {
 		err = env.Command(ctx, cmd)
@@ -115,10 +116,10 @@ func (p Program) Run(ctx context.Context, env recovery.Env, c Call) error {
 		err = command(ctx, cmd)
 	}
 	if err == nil {
-		err = said.end()
+		err = says.end()
 	}
 	if env != nil && !c.Quiet {
-		for _, line := range said.said {
+		for _, line := range says.said {
 			env.Meter().Log(line)
 		}
 	}
@@ -129,8 +130,8 @@ func (p Program) Run(ctx context.Context, env recovery.Env, c Call) error {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		failed.Code = exit.ExitCode()
-		if len(said.fatal) > 0 {
-			failed.err = fmt.Errorf("%s: %s (%w)", filepath.Base(path), strings.Join(said.fatal, "\n"), exit)
+		if len(says.fatal) > 0 {
+			failed.err = fmt.Errorf("%s: %s (%w)", filepath.Base(path), strings.Join(says.fatal, "\n"), exit)
 		}
 	}
 	return failed
@@ -149,6 +150,9 @@ func (f *Failure) Unwrap() error { return f.err }
 // endsWithin is how long a command that is ended may take.
 const endsWithin = 5 * time.Second
 
+// mostWords bounds what an error repeats of a program's words.
+const mostWords = 4 << 10
+
 // command runs a program outside of a run, as Env.Command does within.
 func command(ctx context.Context, c recovery.Cmd) error {
 	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
@@ -159,22 +163,12 @@ func command(ctx context.Context, c recovery.Cmd) error {
 	}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = endsWithin
-	var says tail
-	cmd.Stderr = &says
+	says := &said.Last{Most: mostWords}
+	cmd.Stderr = says
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("%s: %s (%w)", filepath.Base(c.Path), strings.TrimSpace(string(says.b)), err)
+		return fmt.Errorf("%s: %s (%w)", filepath.Base(c.Path), says, err)
 	}
 	return nil
-}
-
-// tail keeps the end of what a program says.
-type tail struct{ b []byte }
-
-func (t *tail) Write(p []byte) (int, error) {
-	const most = 4 << 10
-	t.b = append(t.b, p...)
-	t.b = t.b[max(0, len(t.b)-most):]
-	return len(p), nil
 }
 
 // Ask runs a command and gives its answer.
