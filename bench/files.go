@@ -65,17 +65,11 @@ func makeTrees(ctx context.Context, b *bench, far bool) (err error) {
 	if t.digest, err = digestOf(ctx, t.dir); err != nil {
 		return err
 	}
-	if t.s3, err = b.startGateway(ctx, filepath.Join(base, "s3"), false); err != nil {
+	if t.s3, err = b.startGateway(ctx, filepath.Join(base, "s3"), gatewayOptions{Far: far}); err != nil {
 		return err
-	}
-	if far {
-		if err := t.s3.reachedFar(); err != nil {
-			return err
-		}
 	}
 	defer t.s3.begin()
 	b.tree = t
-	b.stopLater(t.s3.stop)
 	if err := b.writeRunbook(filepath.Join(base, "bench.md")); err != nil {
 		return err
 	}

@@ -32,9 +32,29 @@ type gateway struct {
 	authority string
 }
 
-// startGateway starts one that keeps its objects below dir, in the bucket bench,
-// over TLS where a client asks for it.
-func (b *bench) startGateway(ctx context.Context, dir string, overTLS bool) (*gateway, error) {
+// gatewayOptions say how a gateway is reached.
+type gatewayOptions struct {
+	// TLS is for clients that speak nothing else.
+	TLS bool
+	// Far has it reached as one that is far away, from begin on.
+	Far bool
+}
+
+// startGateway starts one that keeps its objects below dir, in the bucket bench. It is
+// stopped with the bench.
+func (b *bench) startGateway(ctx context.Context, dir string, o gatewayOptions) (*gateway, error) {
+	g, err := b.serveObjects(ctx, dir, o.TLS)
+	if err != nil {
+		return nil, err
+	}
+	b.stopLater(g.stop)
+	if o.Far {
+		err = g.reachedFar()
+	}
+	return g, err
+}
+
+func (b *bench) serveObjects(ctx context.Context, dir string, overTLS bool) (*gateway, error) {
 	if err := os.MkdirAll(dir, 0o711); err != nil { // a server's user reads the certificate
 		return nil, err
 	}

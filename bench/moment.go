@@ -77,14 +77,8 @@ func (a *archived) prepare(ctx context.Context, b *bench) error {
 		}
 	}
 	if a.inS3 {
-		if a.s3, err = b.startGateway(ctx, filepath.Join(a.base, "s3"), true); err != nil {
+		if a.s3, err = b.startGateway(ctx, filepath.Join(a.base, "s3"), gatewayOptions{TLS: true, Far: a.far}); err != nil {
 			return err
-		}
-		b.stopLater(a.s3.stop)
-		if a.far {
-			if err := a.s3.reachedFar(); err != nil {
-				return err
-			}
 		}
 		defer a.s3.begin()
 	}

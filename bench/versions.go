@@ -74,14 +74,8 @@ func (v *versionedBucket) prepare(ctx context.Context, b *bench) (err error) {
 		return err
 	}
 	b.stopLater(func() { _ = os.RemoveAll(v.base) })
-	if v.s3, err = b.startGateway(ctx, filepath.Join(v.base, "s3"), false); err != nil {
+	if v.s3, err = b.startGateway(ctx, filepath.Join(v.base, "s3"), gatewayOptions{Far: v.far}); err != nil {
 		return err
-	}
-	b.stopLater(v.s3.stop)
-	if v.far {
-		if err := v.s3.reachedFar(); err != nil {
-			return err
-		}
 	}
 	defer v.s3.begin()
 	client, bucket := v.s3.client(), aws.String("bench")

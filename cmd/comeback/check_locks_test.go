@@ -66,7 +66,7 @@ func TestCheck_locksOfAll(t *testing.T) {
 	}
 	forget := func() { // no lock ends sooner by itself
 		t.Helper()
-		if err := os.RemoveAll(filepath.Join(r.state, "locks")); err != nil {
+		if err := os.RemoveAll(filepath.Join(r.state, "locks-seen")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -77,7 +77,7 @@ func TestCheck_locksOfAll(t *testing.T) {
 	if says := locked(); !strings.HasPrefix(says, string(recovery.Met)+": ") || !strings.Contains(says, "and all are locked") {
 		t.Errorf("after a second backup: %s", says)
 	}
-	if kept, err := filepath.Glob(filepath.Join(r.state, "locks", "*.json")); err != nil || len(kept) != 1 {
+	if kept, err := filepath.Glob(filepath.Join(r.state, "locks-seen", "*")); err != nil || len(kept) != 1 {
 		t.Errorf("of what was seen of locks the state keeps %v, %v", kept, err)
 	}
 	server.EndLocks("vault")

@@ -33,7 +33,7 @@ var _ backup.LocksSeen = locksSeen{}
 
 func (l locksSeen) file(place string, of recovery.Manifest) string {
 	sum := sha256.Sum256([]byte(place + "\n" + of.System + "\n" + of.Component + "\n" + of.Engine))
-	return filepath.Join(l.home.Dir, "locks", hex.EncodeToString(sum[:8])+".json")
+	return filepath.Join(l.home.Dir, "locks-seen", hex.EncodeToString(sum[:8])+".json")
 }
 
 func (l locksSeen) Read(place string, of recovery.Manifest) map[string]time.Time {
