@@ -134,6 +134,10 @@ type Handle struct {
 	// Owner is the user that servers run as; its ids are -1 where the run's
 	// own user serves.
 	Owner User
+	// Room refuses where so many more bytes do not fit into a scratch target, or would not
+	// leave what must stay free for what lives on the same disk: for a step that learns only
+	// while it writes how much that is. It may be nil, where nobody looks.
+	Room func(more int64) error
 }
 
 // User is an operating system user by its ids.

@@ -110,7 +110,11 @@ func (e *env) Target(ctx context.Context, id recovery.TargetID) (recovery.Handle
 	if err := e.makeDir(t.Place, e.x.Owner); err != nil {
 		return recovery.Handle{}, err
 	}
-	return recovery.Handle{Dir: t.Place, Scratch: true, Owner: e.x.Owner, Target: t}, nil
+	room, err := e.x.roomIn(t)
+	if err != nil {
+		return recovery.Handle{}, err
+	}
+	return recovery.Handle{Dir: t.Place, Scratch: true, Owner: e.x.Owner, Target: t, Room: room}, nil
 }
 
 // makeDir creates a directory for its owner, 0700; one of the run's own that servers' users

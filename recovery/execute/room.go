@@ -91,18 +91,14 @@ func CheckPlan(p *recovery.Plan) error {
 
 // tooSmall says which places lack room, and what can be done instead.
 func tooSmall(all []guarded, need, free int64) error {
-	hint, where := "make room, or choose another place with --scratch", ""
+	hint, where := elsewhere, ""
 	for i, g := range all {
 		if i > 0 {
 			where += " and "
 		}
 		where += g.where()
-		switch {
-		case !g.Beside && !g.BecomesLive:
-		case g.tree:
-			hint = "make room on that disk; or give another directory as its `path:`, or recover on another host; or leave it out of the switch"
-		default:
-			hint = "make room on that disk; or write `into: hand-over` and restore into another directory with --scratch, or on another host; or bring only some tables or rows back: comeback rescue RUNBOOK"
+		if h := g.hint(); h != elsewhere {
+			hint = h
 		}
 	}
 	verb := "needs"
@@ -110,6 +106,19 @@ func tooSmall(all []guarded, need, free int64) error {
 		verb = "together need"
 	}
 	return recovery.Errorf(hint, "refused: %s %s %s and there is %s free", where, verb, recovery.FormatBytes(need), recovery.FormatBytes(free)).WithExit(recovery.Refused)
+}
+
+const elsewhere = "make room, or choose another place with --scratch"
+
+// hint is what can be done where a place lacks room.
+func (g guarded) hint() string {
+	switch {
+	case !g.Beside && !g.BecomesLive:
+		return elsewhere
+	case g.tree:
+		return "make room on that disk; or give another directory as its `path:`, or recover on another host; or leave it out of the switch"
+	}
+	return "make room on that disk; or write `into: hand-over` and restore into another directory with --scratch, or on another host; or bring only some tables or rows back: comeback rescue RUNBOOK"
 }
 
 // checkRoom refuses where too little is free for this user on the file system that

@@ -43,6 +43,7 @@ type archive struct {
 // restoreArchive writes the archive's entries and makes the tree whole.
 func restoreArchive(ctx context.Context, env recovery.Env, s *scratch, t *tree) (*archive, error) {
 	a := &archive{scratch: s, env: env, tree: t}
+	t.room = s.room // how large it is shows only while it is unpacked
 	var err error
 	if a.log, err = s.openPosition(); err != nil {
 		return nil, err

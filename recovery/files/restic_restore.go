@@ -1,11 +1,10 @@
 package files
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/url"
 	"os"
@@ -31,7 +30,7 @@ func (k resticKind) open(ctx context.Context, env recovery.Env, step recovery.St
 		return nil, a, err
 	}
 	h, err := env.Target(ctx, a.Target)
-	s := &scratch{args: args{Component: a.Component, Copy: a.Copy, Backup: "the snapshot " + a.Facts.Snapshot, Taken: a.Taken}, dir: h.Dir, scratch: h.Scratch}
+	s := &scratch{args: args{Component: a.Component, Copy: a.Copy, Backup: "the snapshot " + a.Facts.Snapshot, Taken: a.Taken}, dir: h.Dir, scratch: h.Scratch, room: h.Room}
 	return s, a, err
 }
 
@@ -80,39 +79,28 @@ func (k resticKind) Revive(ctx context.Context, env recovery.Env, step recovery.
 }
 
 func (k resticKind) restore(ctx context.Context, env recovery.Env, s *scratch, a resticArgs, r resticRepo) (recovery.Outcome, error) {
-	ask := func(out *bytes.Buffer, args ...string) error {
-		c := recovery.Cmd{Path: r.program, Args: append(append(r.options[:len(r.options):len(r.options)], "--cache-dir", s.path("cache")), args...), Dir: s.dir, Env: r.environ}
-		if out != nil {
-			c.Stdout = out
-		}
+	ask := func(ctx context.Context, out io.Writer, args ...string) error {
+		c := recovery.Cmd{Path: r.program, Args: append(append(r.options[:len(r.options):len(r.options)], "--cache-dir", s.path("cache")), args...), Dir: s.dir, Env: r.environ, Stdout: out}
 		return env.Command(ctx, c)
 	}
 	env.Meter().Phase("ask restic how much it is", 0, recovery.NoUnit)
-	var out bytes.Buffer
-	var size struct {
-		Bytes int64 `json:"total_size"`
-		Files int64 `json:"total_file_count"`
-	}
-	if err := ask(&out, "stats", "--json", "--mode", "restore-size", a.Facts.Snapshot); err != nil {
-		return recovery.Outcome{}, fmt.Errorf("ask restic how much %.8s is: %w", a.Facts.Snapshot, err)
-	}
-	if err := json.Unmarshal(out.Bytes(), &size); err != nil {
-		return recovery.Outcome{}, fmt.Errorf("read how much %.8s is: %w", a.Facts.Snapshot, err)
+	size, err := k.fits(ctx, s, a.Facts, ask)
+	if err != nil {
+		return recovery.Outcome{}, err
 	}
 	env.Meter().Phase("restore with restic", size.Bytes, recovery.InBytes)
-	watching, stop := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		watch(watching, s.path(treeDir), size.Bytes, env.Meter())
-	}()
+	writing, full := context.WithCancelCause(ctx)
+	defer full(nil)
+	end := s.watch(size.Bytes, env.Meter(), full)
 	args := []string{"restore", a.Facts.Snapshot, "--target", s.path(treeDir), "--verify"}
 	if a.Facts.Path != "/" {
 		args = append(args, "--include", resticPattern(a.Facts.Path))
 	}
-	err := ask(nil, args...)
-	stop()
-	<-ended
+	err = ask(writing, nil, args...)
+	end()
+	if cause := context.Cause(writing); err != nil && cause != nil && ctx.Err() == nil {
+		err = cause
+	}
 	if err != nil {
 		return recovery.Outcome{}, fmt.Errorf("restore %.8s with restic: %w", a.Facts.Snapshot, err)
 	}
@@ -148,21 +136,36 @@ func resticPattern(p string) string {
 	return string(out)
 }
 
-// watch shows how much of a tree is written, of so many bytes: restic before 0.16 does not tell. It
-// looks less often the longer a look takes.
-func watch(ctx context.Context, tree string, total int64, meter recovery.Meter) {
-	pause := time.Second
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(pause):
+// watch shows how much of a tree is written, of so many bytes, as restic before 0.16 does not
+// tell, and says so where too little room is left. It looks less often the longer a look takes.
+func (s *scratch) watch(total int64, meter recovery.Meter, full func(error)) (end func()) {
+	stop, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for next := time.Now(); ; {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+			}
+			if err := s.hasRoom(0); err != nil {
+				full(err)
+			}
+			begun := time.Now()
+			if begun.Before(next) {
+				continue
+			}
+			if _, bytes, err := inTree(s.path(treeDir)); err == nil {
+				meter.Set(min(bytes, total))
+			}
+			next = begun.Add(20 * time.Since(begun))
 		}
-		begun := time.Now()
-		if _, bytes, err := inTree(tree); err == nil {
-			meter.Set(min(bytes, total))
-		}
-		pause = max(time.Second, 20*time.Since(begun))
+	}()
+	return func() {
+		close(stop)
+		<-ended
 	}
 }
 

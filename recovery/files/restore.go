@@ -141,6 +141,8 @@ type scratch struct {
 	jobs      int
 	// unseal decrypts; nil where nothing is encrypted.
 	unseal func(io.Reader) (io.Reader, error)
+	// room refuses where so many more bytes have no room; nil where nobody looks.
+	room func(more int64) error
 }
 
 func (k restoreKind) open(ctx context.Context, env recovery.Env, step recovery.Step) (*scratch, error) {
@@ -149,7 +151,7 @@ func (k restoreKind) open(ctx context.Context, env recovery.Env, step recovery.S
 		return nil, err
 	}
 	h, err := env.Target(ctx, s.args.Target)
-	s.dir, s.scratch = h.Dir, h.Scratch
+	s.dir, s.scratch, s.room = h.Dir, h.Scratch, h.Room
 	return s, err
 }
 

@@ -37,6 +37,10 @@ type tree struct {
 	outside atomic.Int64
 	leads   atomic.Pointer[string] // one of them
 	unset   unset
+	// room is asked now and then whether there still is some, unlooked is how much was
+	// written since; nil where the room was seen before.
+	room     func(more int64) error
+	unlooked atomic.Int64
 }
 
 // openTree opens a directory to write into.
@@ -68,11 +72,14 @@ func (t *tree) put(r Record, body io.Reader) error {
 
 // fill writes a file that was just created, under the name that it has there.
 func (t *tree) fill(out *os.File, in *os.Root, name string, r Record, body io.Reader) error {
+	if err := t.look(hole); err != nil { // what the smallest file takes
+		return errors.Join(fmt.Errorf("write %s: %w", show(r.Path), err), out.Close())
+	}
 	sum := sha256.New()
 	if r.SHA256 != "" {
 		body = io.TeeReader(body, sum)
 	}
-	n, err := copySparse(out, body)
+	n, err := copySparse(out, roomy{body, t})
 	switch {
 	case err != nil:
 	case n != r.Size:
@@ -91,6 +98,34 @@ func (t *tree) fill(out *os.File, in *os.Root, name string, r Record, body io.Re
 	t.files.Add(1)
 	t.bytes.Add(n)
 	return nil
+}
+
+// roomEvery is how much is written between two looks for room.
+const roomEvery = 16 << 20
+
+// look looks for room now and then, of so many bytes that are about to be written.
+func (t *tree) look(n int64) error {
+	if t.room == nil || t.unlooked.Add(n) < roomEvery {
+		return nil
+	}
+	t.unlooked.Store(0)
+	return t.room(0)
+}
+
+// roomy reads what a tree is about to write, while there is room.
+type roomy struct {
+	in   io.Reader
+	tree *tree
+}
+
+func (r roomy) Read(b []byte) (int, error) {
+	n, err := r.in.Read(b)
+	if n > 0 && (err == nil || err == io.EOF) {
+		if full := r.tree.look(int64(n)); full != nil {
+			err = full
+		}
+	}
+	return n, err
 }
 
 // create makes a new file in the place of whatever an earlier attempt has left

@@ -1,0 +1,47 @@
+package execute
+
+import (
+	"comeback/recovery"
+	"comeback/recovery/room"
+)
+
+// leastFree is what a step leaves of a disk that something lives on, where it learns only
+// while it writes how much that is: a full disk would end what lives there.
+const leastFree = 256 << 20
+
+// roomIn gives what a step asks for room in a scratch target.
+func (x *Executor) roomIn(t recovery.Target) (func(more int64) error, error) {
+	_, device, err := room.Free(t.Place)
+	if err != nil {
+		return nil, err
+	}
+	var keep int64
+	if t.BecomesLive || t.Beside || livesOn(x.Plan, device) {
+		keep = leastFree
+	}
+	hint := guarded{Target: t, tree: isTree(x.Plan, t)}.hint()
+	return func(more int64) error {
+		free, _, err := room.Free(t.Place)
+		switch {
+		case err != nil:
+			return err
+		case free >= more+keep, more+keep == 0:
+			return nil
+		case more == 0:
+			return recovery.Errorf(hint, "refused: there is %s free in %s, and %s must stay free for what lives on that disk", recovery.FormatBytes(free), t.Place, recovery.FormatBytes(keep)).WithExit(recovery.Refused)
+		case keep == 0:
+			return recovery.Errorf(hint, "refused: %s needs %s and there is %s free", t.Place, recovery.FormatBytes(more), recovery.FormatBytes(free)).WithExit(recovery.Refused)
+		}
+		return recovery.Errorf(hint, "refused: %s needs %s and there is %s free, of which %s must stay free for what lives on that disk", t.Place, recovery.FormatBytes(more), recovery.FormatBytes(free), recovery.FormatBytes(keep)).WithExit(recovery.Refused)
+	}, nil
+}
+
+// livesOn reports whether anything lives on a device, as far as a plan tells.
+func livesOn(p *recovery.Plan, device uint64) bool {
+	for path := range living(p) {
+		if _, at, err := room.On(path); err == nil && at == device {
+			return true
+		}
+	}
+	return false
+}
