@@ -17,6 +17,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"comeback/recovery"
 	"comeback/storage"
 )
@@ -118,21 +120,38 @@ func (e *env) Target(ctx context.Context, id recovery.TargetID) (recovery.Handle
 }
 
 // makeDir creates a directory for its owner, 0700; one of the run's own that servers' users
-// go through, where there are such, 0711.
+// go through, where there are such, 0711. It inherits nothing from the one that it lies in,
+// and what is restored there nothing from it.
 func (e *env) makeDir(dir string, owner recovery.User) error {
 	mode := fs.FileMode(0o700)
 	if owner.UID < 0 && e.x.Owner.UID >= 0 {
 		mode = 0o711
 	}
 	err := os.Mkdir(dir, mode)
-	if err == nil {
+	made := err == nil
+	if made || errors.Is(err, fs.ErrExist) { // the making may have been cut off
+		err = disinherit(dir)
+	}
+	if err == nil && made {
 		err = os.Chmod(dir, mode) // whatever the umask
 	}
-	if err == nil && owner.UID >= 0 {
+	if err == nil && made && owner.UID >= 0 {
 		err = os.Chown(dir, owner.UID, owner.GID)
 	}
-	if err != nil && !errors.Is(err, fs.ErrExist) {
+	if err != nil {
 		return recovery.Errorf("choose another place with --scratch", "create the scratch directory: %w", err)
+	}
+	return nil
+}
+
+// disinherit takes from a directory of the run's own the access control lists that it has of
+// its parent's default one: all that is made in it would have them, too.
+func disinherit(dir string) error {
+	for _, name := range []string{"system.posix_acl_default", "system.posix_acl_access"} {
+		err := unix.Lremovexattr(dir, name)
+		if err != nil && !errors.Is(err, unix.ENODATA) && !errors.Is(err, unix.ENOTSUP) {
+			return fmt.Errorf("take %s from %s: %w", name, dir, err)
+		}
 	}
 	return nil
 }

@@ -294,3 +294,34 @@ func TestArchive_attributes(t *testing.T) {
 		t.Errorf("it says %q", says)
 	}
 }
+
+// Nothing of a restored tree has an access control list that the backup does not have, though
+// all that is made where scratch lies inherits one.
+func TestRestore_inheritsNoList(t *testing.T) {
+	dir := oddTree(t)
+	store := directory(t, map[string][]byte{"a.tar": archived(t, dir, ".")})
+	scratch := t.TempDir()
+	setAttribute(t, scratch, "system.posix_acl_default", acl())
+	t.Setenv("TMPDIR", scratch)
+	o := options(t, engine(), component, store)
+	o.Probe = func(_ context.Context, env recovery.Env) error {
+		tree, err := treeOf(env, "uploads")
+		if err != nil {
+			return err
+		}
+		run := filepath.Dir(filepath.Dir(tree))
+		if got := attributesOf(t, run); strings.Contains(got, "acl") {
+			t.Errorf("inherited:\n%s", got)
+		}
+		above, err := unix.Getxattr(filepath.Dir(run), "system.posix_acl_default", nil)
+		if err != nil || above == 0 {
+			t.Errorf("what scratch lies in has no list to inherit: %v", err)
+		}
+		return nil
+	}
+	end, restored := restore(t, o)
+	passed(t, end)
+	if diff := cmp.Diff(describe(t, dir), restored); diff != "" {
+		t.Error(diff)
+	}
+}
