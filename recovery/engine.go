@@ -196,11 +196,18 @@ type Resource struct {
 
 // Releaser removes a kind of resource. Release must be safe to repeat, must
 // work from the resource's record alone, and returns nil only when the
-// resource is proven to be gone.
+// resource is proven to be gone; or [Spared].
 type Releaser interface {
 	Resource() ResourceKind
 	Release(ctx context.Context, r Resource) error
 }
+
+// Spared is what Release gives where everything was given back but what others have changed
+// since, which stays as they have left it. The resource counts as given back, and the run
+// tells what stays.
+type Spared struct{ Says string }
+
+func (s *Spared) Error() string { return s.Says }
 
 // Meter is how a running step is seen. Everything but Checkpoint is lossy: it
 // may be called as often as is convenient and never blocks.

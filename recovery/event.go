@@ -190,6 +190,8 @@ type (
 	// ClaimReleased reports that a resource is proven gone.
 	ClaimReleased struct {
 		Resource Resource `json:"resource"`
+		// Spared is what was not given back, because others have changed it since.
+		Spared string `json:"spared,omitempty"`
 	}
 	// ClaimKept reports that a resource could not be removed, or is left on
 	// purpose.

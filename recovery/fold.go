@@ -69,7 +69,7 @@ func Fold(s State, e Event) State {
 		}
 	case ClaimReleased:
 		s.claim(p.Resource, func(c *ClaimState) {
-			c.Released, c.Kept = e.At, ""
+			c.Released, c.Kept, c.Spared = e.At, "", p.Spared
 			if c.Kind.Exchanges() {
 				s.foldUndone(c.Step)
 			}

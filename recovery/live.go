@@ -310,6 +310,9 @@ func (s *State) LiveSays(loc *time.Location) string {
 	case undone && (begun[Fence] || tried[Exchange] || held.before) && s.Parent != "":
 		return untouched + ": nothing was switched back"
 	case undone && (begun[Fence] || begun[Exchange] || held.before):
+		if slices.ContainsFunc(s.Claims, func(c ClaimState) bool { return c.Spared != "" }) {
+			return "given back, but for what others have written meanwhile"
+		}
 		return "given back as it was: nothing was switched"
 	case held.exchanged && !begun[Exchange]: // cut off or failed on the way
 		return "BEING " + strings.ToUpper(switched)

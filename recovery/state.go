@@ -152,6 +152,7 @@ type ClaimState struct {
 	Released  time.Time
 	Kept      string // why it is still there
 	OnPurpose bool
+	Spared    string // what of it was not given back, because others have changed it since
 	// Adopted says that it is live, or somebody else's, since it was released.
 	Adopted bool
 }

@@ -64,4 +64,7 @@ type Reverter interface {
 	// Alike reports whether two versions are proven to hold the same bytes: by
 	// their revisions, or by checksums that the store keeps of both.
 	Alike(ctx context.Context, a, b Object) (bool, error)
+	// SaidAlike reports whether what is said of two versions beside their bytes, such
+	// as their content type and metadata, is the same.
+	SaidAlike(ctx context.Context, a, b Object) (bool, error)
 }

@@ -244,7 +244,7 @@ func (w *plainWriter) event(s *recovery.State, e recovery.Event) {
 	case recovery.CleanupStarted:
 		w.at(e.At, "", "cleaning up")
 	case recovery.ClaimReleased:
-		w.at(e.At, "", "gone: %s %s", p.Resource.Kind, p.Resource.ID)
+		w.at(e.At, "", "gone: %s %s%s", p.Resource.Kind, p.Resource.ID, prefixed("; ", p.Spared))
 	case recovery.ClaimKept:
 		w.at(e.At, "", "still there: %s %s, %s", p.Resource.Kind, p.Resource.ID, p.Why)
 	case recovery.RunEnded, recovery.ClaimMade, recovery.OutageNoted:

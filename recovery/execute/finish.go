@@ -80,6 +80,10 @@ func (x *Executor) release(ctx context.Context) {
 		} else {
 			err = r.Release(ctx, c.Resource)
 		}
+		released := recovery.ClaimReleased{Resource: c.Resource}
+		if spared, ok := errors.AsType[*recovery.Spared](err); ok {
+			released.Spared, err = x.Secrets.Redact(spared.Says), nil
+		}
 		if err != nil {
 			x.note(recovery.ClaimKept{Resource: c.Resource, Why: x.Secrets.Redact(err.Error())})
 			if c.Kind.Exchanges() || c.Kind.Opens() {
@@ -87,7 +91,7 @@ func (x *Executor) release(ctx context.Context) {
 			}
 			continue
 		}
-		x.note(recovery.ClaimReleased{Resource: c.Resource})
+		x.note(released)
 	}
 }
 
@@ -137,6 +141,13 @@ func Ending(s *recovery.State, p *recovery.Plan) recovery.RunEnded {
 		}
 		exceptions = append(exceptions, fmt.Sprintf("%s %s %s: %s", c.Kind, c.ID, what, c.Kept))
 	}
+	spared := ""
+	for _, c := range s.Claims {
+		if c.Spared != "" {
+			spared += "; " + c.Spared
+			exceptions = append(exceptions, c.Spared)
+		}
+	}
 	for _, n := range p.NotExecuted {
 		if n.Check {
 			exceptions = append(exceptions, fmt.Sprintf("not checked: %s, because %s", n.What, n.Why))
@@ -149,16 +160,16 @@ func Ending(s *recovery.State, p *recovery.Plan) recovery.RunEnded {
 	deliberate := slices.ContainsFunc(s.Steps, func(st recovery.StepState) bool { return stoppedAt(&st) })
 	switch {
 	case s.Stop != nil && s.Stop.By != "comeback" && !deliberate && !cameBack(s):
-		end := recovery.RunEnded{Result: recovery.ResultInterrupted, Exit: recovery.Interrupted, Says: "stopped: " + s.Stop.Reason}
+		end := recovery.RunEnded{Result: recovery.ResultInterrupted, Exit: recovery.Interrupted, Says: "stopped: " + s.Stop.Reason + spared}
 		if len(left) > 0 {
 			end.Exit = recovery.WithExceptions
 			end.Says += fmt.Sprintf("; not given back: %s; %s", strings.Join(left, ", "), again)
 		}
 		return end
 	case len(failed) > 0 && exit == recovery.Refused:
-		return recovery.RunEnded{Result: recovery.ResultRefused, Exit: exit, Says: failed[0]}
+		return recovery.RunEnded{Result: recovery.ResultRefused, Exit: exit, Says: failed[0] + spared}
 	case len(failed) > 0:
-		return recovery.RunEnded{Result: recovery.ResultFailed, Exit: exit, Says: failed[0]}
+		return recovery.RunEnded{Result: recovery.ResultFailed, Exit: exit, Says: failed[0] + spared}
 	case len(s.Steps) == 0:
 		return recovery.RunEnded{Result: recovery.ResultFailed, Exit: recovery.Failed, Says: "the plan has no steps"}
 	case len(exceptions) > 0:

@@ -121,38 +121,108 @@ func newReverter(store storage.Store, prefix string) (reverter, error) {
 	return reverter{back, versions, prefix}, nil
 }
 
-// right reports whether what is current is what is to be.
-func (r reverter) right(ctx context.Context, now, to *storage.Object) (bool, error) {
-	if now == nil || to == nil {
-		return now == to, nil
+// alike reports whether what is current has the bytes of what is to be.
+func (r reverter) alike(ctx context.Context, now *storage.Object, c change) (bool, error) {
+	if now == nil || c.To == nil {
+		return now == c.To, nil
 	}
-	return r.Alike(ctx, *now, *to)
+	return r.Alike(ctx, *now, *c.To)
+}
+
+// right reports whether what is current is what is to be, with all that is said of it: of a
+// page that is stored again with another type people see no page.
+func (r reverter) right(ctx context.Context, now *storage.Object, c change) (bool, error) {
+	alike, err := r.alike(ctx, now, c)
+	if !alike || err != nil || now == nil {
+		return alike, err
+	}
+	return r.SaidAlike(ctx, *now, *c.To)
 }
 
 // wanted says of each key's history what is to be current; ok is false where the key
 // is none of its business.
-type wanted func(h history) (to *storage.Object, ok bool, err error)
+type wanted func(h history) (c change, ok bool, err error)
 
-// differing yields what is not as wanted.
-func (r reverter) differing(ctx context.Context, want wanted) iter.Seq2[change, error] {
+// judge reports whether what is current may stay. It may ask the store.
+type judge func(ctx context.Context, now *storage.Object, c change) (bool, error)
+
+// judged is a key whose judgement is under way.
+type judged struct {
+	change
+	stays bool
+	err   error
+	done  chan struct{} // closed when it is known
+}
+
+// differing yields what may not stay as it is, in the order of the keys. Several keys are
+// judged at a time.
+func (r reverter) differing(ctx context.Context, want wanted, stays judge) iter.Seq2[change, error] {
 	return func(yield func(change, error) bool) {
-		for h, err := range byKey(r.versions.Versions(ctx, r.prefix)) {
-			var to *storage.Object
-			ours := false
-			if err == nil {
-				to, ours, err = want(h)
+		ctx, stop := context.WithCancel(ctx)
+		keys := make(chan *judged, ahead)
+		go func() {
+			defer close(keys)
+			r.judge(ctx, want, stays, keys)
+		}()
+		defer func() { // whoever wants something may end it when this returns
+			stop()
+			for k := range keys {
+				<-k.done
 			}
-			right := !ours
-			if err == nil && ours {
-				right, err = r.right(ctx, h.now(), to)
-			}
-			if err != nil {
-				yield(change{}, err)
+		}()
+		for k := range keys {
+			<-k.done
+			if k.err != nil {
+				yield(change{}, k.err)
 				return
 			}
-			if !right && !yield(change{Key: h[0].Key, Was: h.now(), To: to, At: h[0].Modified.UTC()}, nil) {
+			if !k.stays && !yield(k.change, nil) {
 				return
 			}
+		}
+	}
+}
+
+// judge hands on all keys that somebody wants something of, and that are not just that.
+func (r reverter) judge(ctx context.Context, want wanted, stays judge, to chan<- *judged) {
+	free := make(chan struct{}, sideBySide)
+	hand := func(k *judged) bool {
+		select {
+		case to <- k:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	fails := func(err error) {
+		k := &judged{err: err, done: make(chan struct{})}
+		close(k.done)
+		hand(k)
+	}
+	for h, err := range byKey(r.versions.Versions(ctx, r.prefix)) {
+		var c change
+		ours := false
+		if err == nil {
+			c, ours, err = want(h)
+		}
+		if err != nil {
+			fails(err)
+			return
+		}
+		now := h.now()
+		if !ours || now == nil && c.To == nil || now != nil && c.To != nil && now.Version == c.To.Version {
+			continue
+		}
+		k := &judged{change: change{Key: h[0].Key, Was: now, To: c.To, At: h[0].Modified.UTC()}, done: make(chan struct{})}
+		free <- struct{}{}
+		go func() {
+			k.stays, k.err = stays(ctx, now, c)
+			close(k.done)
+			<-free
+		}()
+		if !hand(k) {
+			<-k.done
+			return
 		}
 	}
 }
@@ -214,16 +284,13 @@ func listed(list iter.Seq2[change, error]) (want wanted, stop func()) {
 		return err
 	}
 	begun := false
-	return func(h history) (*storage.Object, bool, error) {
+	return func(h history) (change, bool, error) {
 		for here && (!begun || c.Key < h[0].Key) {
 			begun = true
 			if err := advance(); err != nil {
-				return nil, false, err
+				return change{}, false, err
 			}
 		}
-		if !here || c.Key != h[0].Key {
-			return nil, false, nil
-		}
-		return c.To, true, nil
+		return c, here && c.Key == h[0].Key, nil
 	}, stop
 }

@@ -71,7 +71,12 @@ func (l *liveRun) killed(t *testing.T, p *recovery.Plan, store dated, at string)
 	n.Store(2)
 	o := l.executor(t, p, dir, j, s, m)
 	o.Intent = func(recovery.Payload) { meet("before", n.Load()+1) }
-	o.Event = func(recovery.Event) { meet("after", n.Add(1)) }
+	o.Event = func(e recovery.Event) {
+		if l.dies != nil && l.dies(e) && m.dead.CompareAndSwap(false, true) {
+			close(died)
+		}
+		meet("after", n.Add(1))
+	}
 	x, err := execute.New(o)
 	if err != nil {
 		t.Fatal(err)

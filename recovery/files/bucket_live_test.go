@@ -38,6 +38,10 @@ func (d dated) Alike(ctx context.Context, a, b storage.Object) (bool, error) {
 	return d.reverter().Alike(ctx, a, b)
 }
 
+func (d dated) SaidAlike(ctx context.Context, a, b storage.Object) (bool, error) {
+	return d.reverter().SaidAlike(ctx, a, b)
+}
+
 func (d dated) Hide(ctx context.Context, key string) error { return d.reverter().Hide(ctx, key) }
 
 func (d dated) Revert(ctx context.Context, v storage.Object) (storage.Reverted, error) {
@@ -67,13 +71,14 @@ type liveRun struct {
 	engine   recovery.Engine
 	switcher recovery.Switcher
 	choose   func() recovery.Choice
+	dies     func(e recovery.Event) bool // behind which event its process dies
 }
 
 func newLiveRun(store storage.Store, choose func() recovery.Choice) *liveRun {
 	open := func(context.Context, recovery.Copy, func(string) (string, error)) (storage.Store, error) {
 		return store, nil
 	}
-	return &liveRun{store, bucketEngine(), files.NewInPlace(open), choose}
+	return &liveRun{store: store, engine: bucketEngine(), switcher: files.NewInPlace(open), choose: choose}
 }
 
 func asIs(s string) (string, error) { return s, nil }

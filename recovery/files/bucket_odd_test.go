@@ -39,6 +39,10 @@ func (s slashed) Alike(ctx context.Context, a, b storage.Object) (bool, error) {
 	return s.dated.Alike(ctx, stored(a), stored(b))
 }
 
+func (s slashed) SaidAlike(ctx context.Context, a, b storage.Object) (bool, error) {
+	return s.dated.SaidAlike(ctx, stored(a), stored(b))
+}
+
 func (s slashed) Hide(ctx context.Context, key string) error {
 	return s.dated.Hide(ctx, stored(storage.Object{Key: key}).Key)
 }

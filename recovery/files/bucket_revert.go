@@ -14,7 +14,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -49,7 +48,7 @@ func (a changeArgs) wantedAt(ctx context.Context, env recovery.Env) (wanted, err
 	if err != nil {
 		return nil, err
 	}
-	return func(h history) (*storage.Object, bool, error) { return h.chosen(a.Moment, named), true, nil }, nil
+	return func(h history) (change, bool, error) { return change{To: h.chosen(a.Moment, named)}, true, nil }, nil
 }
 
 // chosen is the version that a row has named, or else the one of the moment.
@@ -114,7 +113,7 @@ func (since) Do(ctx context.Context, env recovery.Env, s recovery.Step) (o recov
 	defer func() { err = errors.Join(err, list.out.Close()) }()
 	env.Meter().Phase("list what came after the moment", 0, recovery.InItems)
 	lost := recovery.FilesLoss{Since: a.Moment.UTC()}
-	for c, err := range r.differing(ctx, want) {
+	for c, err := range r.differing(ctx, want, r.right) {
 		if err == nil {
 			err = list.add(c)
 		}
@@ -171,50 +170,6 @@ func openChange(ctx context.Context, env recovery.Env, s recovery.Step) (a chang
 	return a, r, err
 }
 
-// copies are those that do not look like what they are copies of.
-type copies struct {
-	mu  sync.Mutex
-	ids map[string]string // versions by their keys
-}
-
-func (c *copies) add(o storage.Object) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ids == nil {
-		c.ids = map[string]string{}
-	}
-	c.ids[o.Key] = o.Version
-}
-
-func (c *copies) has(o storage.Object) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return o.Version != "" && c.ids[o.Key] == o.Version
-}
-
-// note keeps what became of a change, where that is a copy which does not show it.
-func (c *copies) note(of change, copy storage.Reverted) {
-	if of.To != nil && copy.Revision != of.To.Revision {
-		c.add(copy.Object)
-	}
-}
-
-// others leaves out what is current as such a copy. The service has said that the one is
-// a copy of the other, and of an object that was stored in parts, or encrypted with a
-// key of its own, it may keep nothing that shows it.
-func (c *copies) others(list iter.Seq2[change, error]) iter.Seq2[change, error] {
-	return func(yield func(change, error) bool) {
-		for d, err := range list {
-			if err == nil && d.Was != nil && c.has(*d.Was) {
-				continue
-			}
-			if !yield(d, err) {
-				return
-			}
-		}
-	}
-}
-
 // revert makes versions current. What is about to be changed is on disk and claimed
 // before it is; an interruption leaves a part, which the next attempt goes on with,
 // or which the claim undoes.
@@ -223,7 +178,7 @@ type revert struct{}
 func (revert) Name() string              { return revertName }
 func (revert) Restart() recovery.Restart { return recovery.Continue }
 
-func (revert) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery.Outcome, error) {
+func (revert) Do(ctx context.Context, env recovery.Env, s recovery.Step) (o recovery.Outcome, err error) {
 	a, r, err := openChange(ctx, env, s)
 	if err != nil {
 		return recovery.Outcome{}, err
@@ -241,14 +196,20 @@ func (revert) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recove
 	if err != nil {
 		return recovery.Outcome{}, fmt.Errorf("list what is to be changed in %s: %w", h.Target.Place, err)
 	}
+	made := &copies{}
 	if list.n > 0 {
-		if err := env.Claim(ctx, a.claim(list.path)); err != nil {
+		var kept *listOfChanges
+		if kept, err = newListOfChanges(env, a.Component+"-copies"); err != nil {
+			return recovery.Outcome{}, err
+		}
+		defer func() { err = errors.Join(err, kept.out.Close()) }()
+		made.out = kept.out
+		if err := env.Claim(ctx, a.claim(list.path, kept.path)); err != nil {
 			return recovery.Outcome{}, err
 		}
 	}
 	env.Meter().Phase("make versions current in "+h.Target.Place, list.n, recovery.InItems)
 	var copied, hidden atomic.Int64
-	var made copies
 	lacking, err := a.lacking(ctx, env)
 	if err != nil {
 		return recovery.Outcome{}, err
@@ -260,18 +221,18 @@ func (revert) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recove
 			return nil
 		}
 		copied.Add(1)
-		made.note(c, copy)
-		if copy.Lacks == "" {
-			return nil
+		err := made.note(c, copy)
+		if copy.Lacks != "" {
+			err = errors.Join(err, lacking.note(copy.Lacks, show(c.Key)))
 		}
-		return lacking.note(copy.Lacks, show(c.Key))
+		return err
 	}); err != nil {
 		return recovery.Outcome{}, fmt.Errorf("make versions current in %s: %w", h.Target.Place, err)
 	}
-	if err := a.prove(ctx, env, r, &made); err != nil {
+	if err := a.prove(ctx, env, r, made); err != nil {
 		return recovery.Outcome{}, err
 	}
-	o, err := a.outcome(env, h, copied.Load(), hidden.Load())
+	o, err = a.outcome(env, h, copied.Load(), hidden.Load())
 	if err != nil {
 		return o, err
 	}
@@ -316,7 +277,7 @@ func (a changeArgs) plan(ctx context.Context, env recovery.Env, r reverter, want
 		return nil, err
 	}
 	env.Meter().Phase("list what is to be changed", 0, recovery.InItems)
-	for c, err := range r.differing(ctx, want) {
+	for c, err := range r.differing(ctx, want, r.right) {
 		if err == nil {
 			env.Meter().Add(1)
 			err = list.add(c)
@@ -337,7 +298,7 @@ func (a changeArgs) prove(ctx context.Context, env recovery.Env, r reverter, mad
 	defer stop()
 	env.Meter().Phase("prove that each is current", 0, recovery.InItems)
 	var wrong []string
-	for c, err := range made.others(r.differing(ctx, want)) {
+	for c, err := range made.others(r.differing(ctx, want, r.alike)) {
 		if err != nil {
 			return fmt.Errorf("look at what is current: %w", err)
 		}
@@ -351,12 +312,15 @@ func (a changeArgs) prove(ctx context.Context, env recovery.Env, r reverter, mad
 	return nil
 }
 
-func (a changeArgs) claim(path string) recovery.Resource {
+// copiesDetail is where a claim says which of its copies do not look like ones.
+const copiesDetail = "copies"
+
+func (a changeArgs) claim(path, copies string) recovery.Resource {
 	copy, err := json.Marshal(a.Bucket)
 	if err != nil {
 		panic("files: a copy's record: " + err.Error()) // plain data always encodes
 	}
-	return recovery.Resource{Kind: exchangedVersions, ID: path, Details: map[string]string{"component": a.Component, "bucket": string(copy)}}
+	return recovery.Resource{Kind: exchangedVersions, ID: path, Details: map[string]string{"component": a.Component, "bucket": string(copy), copiesDetail: copies}}
 }
 
 // lists are the lists of changes that the run's attempts have claimed, in order.
@@ -478,48 +442,4 @@ func (openBucket) Do(ctx context.Context, env recovery.Env, s recovery.Step) (re
 	}
 	return recovery.Outcome{Says: h.Target.Place + " stays what it is now",
 		Bindings: []recovery.Binding{{Component: a.Component, URL: recovery.BucketURL(a.Bucket.Copy.Name, a.Bucket.Prefix)}}}, nil
-}
-
-// reverted makes current again what was before, from a claim's record and its list.
-type reverted struct {
-	openCopy OpenCopy
-	expand   func(string) (string, error)
-}
-
-func (reverted) Resource() recovery.ResourceKind { return exchangedVersions }
-
-func (u reverted) Release(ctx context.Context, res recovery.Resource) error {
-	var b liveBucket
-	if err := json.Unmarshal([]byte(res.Details["bucket"]), &b); err != nil {
-		return recovery.Errorf("make the versions current by hand, by "+res.ID, "give back what was current: the claim does not say in which bucket: %w", err)
-	}
-	store, err := u.openCopy(ctx, b.Copy, u.expand)
-	if err != nil {
-		return err
-	}
-	r, err := newReverter(store, b.Prefix)
-	if err != nil {
-		return err
-	}
-	// What the attempt had not come to is as it was, and is left alone. The service may
-	// still have had something to do that the attempt had asked for, so it is looked at
-	// until nothing differs but for copies that were made here.
-	var own copies
-	for range 3 {
-		want, stop := listed(back(changes(res.ID)))
-		var n atomic.Int64
-		err := r.apply(ctx, own.others(r.differing(ctx, want)), func(c change, copy storage.Reverted) error {
-			n.Add(1)
-			own.note(c, copy)
-			return nil
-		})
-		stop()
-		if err != nil {
-			return fmt.Errorf("make current again what was before in %s: %w", store.URL(), err)
-		}
-		if n.Load() == 0 {
-			return nil
-		}
-	}
-	return recovery.Errorf("stop what writes to the bucket, then stop the run again", "what was current before in %s does not stay current", store.URL())
 }

@@ -26,6 +26,8 @@ type Claim struct {
 	Kept     string                `json:"kept,omitempty"`
 	// OnPurpose says that it was meant to stay.
 	OnPurpose bool `json:"on_purpose,omitempty"`
+	// Spared is what of it was not given back, because others had changed it since.
+	Spared string `json:"spared,omitempty"`
 	// Adopted says that it was not given back, but is live since Released.
 	Adopted bool              `json:"adopted,omitempty"`
 	Details map[string]string `json:"details,omitempty"`
@@ -41,7 +43,7 @@ func (s *source) cleanup() Cleanup {
 			}
 		}
 		c.Claims = append(c.Claims, Claim{Kind: claim.Kind, ID: claim.ID, Step: claim.Step,
-			Made: claim.Made.UTC(), Released: claim.Released.UTC(), Kept: claim.Kept, OnPurpose: claim.OnPurpose, Adopted: claim.Adopted, Details: claim.Details})
+			Made: claim.Made.UTC(), Released: claim.Released.UTC(), Kept: claim.Kept, OnPurpose: claim.OnPurpose, Spared: claim.Spared, Adopted: claim.Adopted, Details: claim.Details})
 	}
 	return c
 }

@@ -25,6 +25,9 @@ func (s *source) exceptions(r *Report) []Exception {
 		if c.Released.IsZero() && !(c.OnPurpose && s.state.Mode == recovery.Recovery) {
 			add(Exception{What: fmt.Sprintf("%s %s is still there", c.Kind, c.ID), Why: c.Kept, Step: c.Step})
 		}
+		if c.Spared != "" {
+			add(Exception{What: c.Spared, Step: c.Step})
+		}
 	}
 	if s.state.Mode == recovery.Rehearsal && !r.Isolation.ScratchOnly {
 		add(Exception{What: "the rehearsal was not confined to scratch", Why: r.Isolation.Evidence[0]})

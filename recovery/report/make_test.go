@@ -91,6 +91,10 @@ func TestReport_Passed(t *testing.T) {
 			c, ok := p.(recovery.ClaimReleased)
 			return ok && c.Resource.ID == scratch.ID
 		}, recovery.ClaimKept{Resource: scratch, Why: "kept as asked", OnPurpose: true}), want: "is still there"},
+		"others have changed what was to be given back": {edit: insteadOf(func(p recovery.Payload) bool {
+			c, ok := p.(recovery.ClaimReleased)
+			return ok && c.Resource.ID == scratch.ID
+		}, recovery.ClaimReleased{Resource: scratch, Spared: "left as somebody else has written it"}), want: "left as somebody else has written it"},
 		"an event is unknown": {edit: func(p recovery.Payload) []recovery.Payload {
 			if finished("check/newest")(p) {
 				return []recovery.Payload{unheardOf{}, p}

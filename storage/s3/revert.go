@@ -3,7 +3,9 @@ package s3
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -169,15 +171,48 @@ func (s *store) Alike(ctx context.Context, a, b storage.Object) (bool, error) {
 	case a.Version != "" && a.Version == b.Version, a.Revision != "" && a.Revision == b.Revision:
 		return true, nil
 	}
+	of, err := s.heads(ctx, a, b)
+	if err != nil {
+		return false, err
+	}
 	var sums [2]string
-	for i, o := range []storage.Object{a, b} {
-		out, err := s.head(ctx, o)
-		if err != nil {
-			return false, s.refusal(ctx, "stat", o.Key, err)
-		}
+	for i, out := range of {
 		if sums[i] = checksum(out.ChecksumType, checksums{out.ChecksumCRC64NVME, out.ChecksumSHA256, out.ChecksumCRC32C, out.ChecksumSHA1, out.ChecksumCRC32}); sums[i] == "" {
 			return false, nil
 		}
 	}
 	return sums[0] == sums[1], nil
+}
+
+// SaidAlike compares what a HEAD gives. Tags and access control lists are none of it: to
+// change them makes no version.
+func (s *store) SaidAlike(ctx context.Context, a, b storage.Object) (bool, error) {
+	if a.Version != "" && a.Version == b.Version {
+		return true, nil
+	}
+	of, err := s.heads(ctx, a, b)
+	if err != nil {
+		return false, err
+	}
+	var says [2][]string
+	for i, h := range of {
+		for _, text := range []*string{h.ContentType, h.ContentEncoding, h.ContentDisposition, h.ContentLanguage, h.CacheControl, h.ExpiresString, h.WebsiteRedirectLocation} {
+			says[i] = append(says[i], aws.ToString(text))
+		}
+	}
+	return slices.Equal(says[0], says[1]) && maps.Equal(of[0].Metadata, of[1].Metadata), nil
+}
+
+// heads asks for what is said of two versions, both at once.
+func (s *store) heads(ctx context.Context, a, b storage.Object) (of [2]*s3.HeadObjectOutput, err error) {
+	g, asking := errgroup.WithContext(ctx)
+	for i, o := range []storage.Object{a, b} {
+		g.Go(func() (err error) {
+			if of[i], err = s.head(asking, o); err != nil {
+				return s.refusal(asking, "stat", o.Key, err)
+			}
+			return nil
+		})
+	}
+	return of, g.Wait()
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
@@ -297,4 +298,43 @@ func TestFake_RevertWithoutAnswer(t *testing.T) {
 	reverter, _ := storage.As[storage.Reverter](s)
 	_, err := reverter.Revert(t.Context(), storage.Object{Key: "a", Version: "v1", Revision: "e", Size: 9})
 	check(t, "revert", err, storage.ErrUnavailable)
+}
+
+// Two versions are said to be the same where everything is that comes with them to whoever
+// reads them.
+func TestFake_SaidAlike(t *testing.T) {
+	of := map[string]http.Header{}
+	var asked atomic.Int64
+	s := at(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		for name, values := range of[r.URL.Query().Get("versionId")] {
+			w.Header()[name] = values
+		}
+	}), s3.Options{})
+	reverter, _ := storage.As[storage.Reverter](s)
+	alike := func() bool {
+		ok, err := reverter.SaidAlike(t.Context(), storage.Object{Key: "a", Version: "v1"}, storage.Object{Key: "a", Version: "v2"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ok
+	}
+	for _, name := range []string{"Content-Type", "Content-Encoding", "Content-Disposition", "Content-Language", "Cache-Control", "Expires", "X-Amz-Website-Redirect-Location", "X-Amz-Meta-Owner"} {
+		base := func() http.Header {
+			return http.Header{"Content-Type": {"text/html"}, "Cache-Control": {"no-cache"}, "X-Amz-Meta-Owner": {"ann"}, "Last-Modified": {"Thu, 01 Dec 2033 16:00:00 GMT"}}
+		}
+		of["v1"], of["v2"] = base(), base()
+		of["v2"].Set("Last-Modified", "Thu, 01 Dec 2033 17:00:00 GMT")
+		if !alike() {
+			t.Error("the same is said, and not found alike")
+		}
+		of["v2"].Set(name, "another")
+		if alike() {
+			t.Errorf("another %s is found alike", name)
+		}
+	}
+	before := asked.Load()
+	if ok, err := reverter.SaidAlike(t.Context(), storage.Object{Key: "a", Version: "v1"}, storage.Object{Key: "a", Version: "v1"}); !ok || err != nil || asked.Load() != before {
+		t.Errorf("a version is like itself: %v, %v", ok, err)
+	}
 }
