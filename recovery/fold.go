@@ -293,8 +293,16 @@ func (s *State) foldStage(stage int) {
 		if !step.Started.IsZero() && (st.Started.IsZero() || step.Started.Before(st.Started)) {
 			st.Started = step.Started
 		}
+		if step.Ended.IsZero() {
+			continue
+		}
 		if step.Ended.After(st.Ended) {
 			st.Ended = step.Ended
+		}
+		for _, end := range []time.Time{step.Ended, step.Decided} {
+			if end.After(st.Decided) {
+				st.Decided = end
+			}
 		}
 	}
 	switch ended := count[Done] + count[Passed] + count[Skipped]; {
@@ -313,7 +321,7 @@ func (s *State) foldStage(stage int) {
 		st.State = Running
 	}
 	if st.State != Done && st.State != Passed && st.State != Skipped && st.State != FailedAt {
-		st.Ended = time.Time{}
+		st.Ended, st.Decided = time.Time{}, time.Time{}
 	}
 	s.Stages = slices.Clone(s.Stages)
 	s.Stages[stage] = st

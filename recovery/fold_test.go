@@ -168,6 +168,20 @@ func TestFold_resume(t *testing.T) {
 
 // An amendment changes the digest, makes what it replaces to do again, and voids
 // approvals; one of another plan is not taken.
+// What failed and was passed over ends with the decision about it.
+func TestFold_stageDecided(t *testing.T) {
+	events := journalOf(t, recovery.StepStarted{Step: "2.2", Attempt: 1}, recovery.StepFailed{Step: "2.2", Error: "no"}, recovery.Waiting{Step: "2.2", For: recovery.WaitDecision},
+		recovery.StepFinished{Step: "2.1"}, recovery.Noted{Text: "we look"}, recovery.Decided{Step: "2.2", Choice: recovery.ChooseContinue, Reason: "it need not hold"})
+	s := fold(recovery.NewState(plan()), events)
+	stage := s.Stages[1]
+	if want := now.Add(5 * time.Second); stage.State != recovery.Passed || !stage.Decided.Equal(want) || !stage.Ended.Equal(now.Add(3*time.Second)) {
+		t.Errorf("%s, ended %s, decided %s, want %s", stage.State, stage.Ended, stage.Decided, want)
+	}
+	if waiting := fold(recovery.NewState(plan()), events[:5]).Stages[1]; !waiting.Decided.IsZero() {
+		t.Errorf("while it waits it was decided %s", waiting.Decided)
+	}
+}
+
 func TestFold_aStageWithoutStepsStaysToDo(t *testing.T) {
 	p := plan()
 	p.Stages = append(p.Stages, recovery.Stage{Name: "Switch"})

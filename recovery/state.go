@@ -96,6 +96,8 @@ type StageState struct {
 	Stage
 	State          Progress
 	Started, Ended time.Time
+	// Decided is its end, with the decisions about what had failed in it.
+	Decided time.Time
 }
 
 // StepState is a step of a run.

@@ -92,8 +92,8 @@ func Status(p *Plan, s *State, alive bool, now time.Time) string {
 		took := ""
 		if !st.Started.IsZero() {
 			until := end
-			if !st.Ended.IsZero() {
-				until = st.Ended
+			if !st.Decided.IsZero() {
+				until = st.Decided
 			}
 			took = FormatSpan(until.Sub(st.Started))
 		}

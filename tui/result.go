@@ -152,8 +152,8 @@ func (s *resultScreen) times(w int) []line {
 		}
 		spent := span{"-", plain}
 		state := span{string(st.State), looksOf(st.State)}
-		if !st.Started.IsZero() && !st.Ended.IsZero() {
-			d := st.Ended.Sub(st.Started)
+		if !st.Started.IsZero() && !st.Decided.IsZero() {
+			d := st.Decided.Sub(st.Started)
 			spent.text = elapsed(d)
 			if b := time.Duration(st.Budget); b > 0 && d > b {
 				spent.look = warn

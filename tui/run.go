@@ -182,8 +182,8 @@ func (s *runScreen) stages(w, h int, withSteps bool) []line {
 		spent, late := span{"", plain}, false
 		if !st.Started.IsZero() {
 			end := now
-			if !st.Ended.IsZero() {
-				end = st.Ended
+			if !st.Decided.IsZero() {
+				end = st.Decided
 			} else if a.over {
 				end = a.state.At
 			}
