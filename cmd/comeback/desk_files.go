@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"comeback/recovery"
+	"comeback/recovery/journal"
 	"comeback/tui"
 )
 
@@ -32,7 +34,7 @@ func (d *desk) Files(_ context.Context, dir string) ([]tui.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the files of the run: %w", err)
 	}
-	first := []string{"report.md", "plan.json", "runbook.md", "journal.jsonl"}
+	first := []string{recovery.PageFile, recovery.PlanFile, recovery.RunbookFile, journal.Name}
 	slices.SortStableFunc(list, func(a, b tui.File) int {
 		i, j := slices.Index(first, a.Name), slices.Index(first, b.Name)
 		switch {

@@ -151,7 +151,7 @@ func (a *app) noteOutage(ctx context.Context, dir string, outage recovery.Outage
 // host, or else of one that was fetched from a copy.
 func (a *app) runDir(run string) (string, error) {
 	if strings.ContainsRune(run, filepath.Separator) || run == "." {
-		if _, err := os.Stat(filepath.Join(run, "plan.json")); err != nil {
+		if _, err := os.Stat(filepath.Join(run, recovery.PlanFile)); err != nil {
 			return "", usage("give a run's directory, or its id from: comeback runs", "%s is not the directory of a run: %w", run, err)
 		}
 		return filepath.Abs(run)

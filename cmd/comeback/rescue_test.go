@@ -270,6 +270,17 @@ func rescueRows(t *testing.T, l *lost) {
 	if got := r.run(t.Context(), "rescue", "undo", run, "--plain", "--confirm", "shop"); got.code != recovery.Refused {
 		t.Errorf("an undo with another name: exit %d, %s", got.code, got.err)
 	}
+	kept := filepath.Join(dir, recovery.RunbookFile)
+	whole := read(t, kept)
+	if err := os.WriteFile(kept, append(slices.Clone(whole), "\nAnother line.\n"...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.run(t.Context(), "rescue", "undo", run, "--plain", "--confirm", p.Confirm); got.code != recovery.Refused || !strings.Contains(got.err, "is not the one that it was made from") {
+		t.Errorf("an undo by another runbook: exit %d, %s", got.code, got.err)
+	}
+	if err := os.WriteFile(kept, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	got = r.run(t.Context(), "rescue", "undo", run, "--plain", "--confirm", p.Confirm)
 	if got.code != recovery.CameBack {
 		t.Fatalf("undo: exit %d\n%s%s", got.code, got.out, got.err)

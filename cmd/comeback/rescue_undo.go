@@ -19,7 +19,10 @@ func (a *app) planUndo(ctx context.Context, r runner.Past, leave bool) (*recover
 	if err != nil {
 		return nil, nil, err
 	}
-	b, _, err := a.openFollowed(ctx, filepath.Join(r.Dir, "runbook.md"))
+	if _, err := r.Runbook(); err != nil {
+		return nil, nil, err
+	}
+	b, _, err := a.openFollowed(ctx, filepath.Join(r.Dir, recovery.RunbookFile))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -47,7 +50,7 @@ func (a *app) planUndo(ctx context.Context, r runner.Past, leave bool) (*recover
 	o.Moment.Want = recovery.Want{Text: "before the rescue of run " + r.ID}
 	p := plan.RescueUndo(o, r.ID, args.Component, target, args.UndoLocks(), func(scratch recovery.Target) recovery.Step {
 		return rescue.UndoStep(rescue.UndoArgs{Component: args.Component, Scratch: scratch.ID, Live: target.ID, Address: args.Address, Identity: target.Identity,
-			Script: filepath.Join(r.Dir, "artifacts", script.Name), SHA256: script.SHA256, Leave: leave})
+			Script: filepath.Join(r.Dir, recovery.ArtifactsDir, script.Name), SHA256: script.SHA256, Leave: leave})
 	})
 	return p, b, nil
 }

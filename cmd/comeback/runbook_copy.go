@@ -279,7 +279,7 @@ func (a *app) copied(of string) ([]byte, bool) {
 		if err != nil || p.Problem != nil || p.Plan.Runbook.Path != of {
 			continue
 		}
-		f, err := os.Open(filepath.Join(p.Dir, "runbook.md"))
+		f, err := os.Open(filepath.Join(p.Dir, recovery.RunbookFile))
 		if err != nil {
 			continue
 		}

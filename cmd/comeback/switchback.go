@@ -2,11 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -128,13 +124,9 @@ func (a *app) planBack(ctx context.Context, id string, shown bool) (*recovery.Pl
 
 // bookOf is the runbook that a run was made from, as the run has kept it.
 func (a *app) bookOf(r runner.Past) (*book, error) {
-	bytes, err := os.ReadFile(filepath.Join(r.Dir, "runbook.md"))
+	bytes, err := r.Runbook()
 	if err != nil {
-		return nil, fmt.Errorf("read the runbook of run %s: %w", r.ID, err)
-	}
-	sum := sha256.Sum256(bytes)
-	if hex.EncodeToString(sum[:]) != r.Plan.Runbook.SHA256 {
-		return nil, recovery.Errorf("find out who changed it", "refused: the runbook of run %s is not the one that it was made from", r.ID).WithExit(recovery.Refused)
+		return nil, err
 	}
 	rb, _ := parse(r.Plan.Runbook.Path, bytes)
 	return &book{Runbook: rb, path: r.Plan.Runbook.Path, bytes: bytes, source: r.Plan.Runbook, secrets: a.secrets.For(rb.Needs)}, nil

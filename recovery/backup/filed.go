@@ -68,7 +68,7 @@ func filedKey(system string, number int, run, sums string) string {
 // Sums tells a run that has a report from every other, also from one of another host
 // that has the same number and ID: the beginning of the digest of its SHA256SUMS.
 func Sums(dir string) (string, error) {
-	b, err := os.ReadFile(filepath.Join(dir, "SHA256SUMS"))
+	b, err := os.ReadFile(filepath.Join(dir, recovery.SumsFile))
 	if err != nil {
 		return "", fmt.Errorf("tell a run from others: %w", err)
 	}

@@ -88,7 +88,7 @@ func (x *Executor) launch(ctx context.Context, e *env, b block, s recovery.Step,
 	others, err := x.passages(ctx, &box)
 	if err != nil {
 		cancel()
-		return nil, errors.Join(err, a.log.Close(), os.Remove(filepath.Join(x.Dir, "artifacts", a.log.name)), a.door.Close())
+		return nil, errors.Join(err, a.log.Close(), os.Remove(filepath.Join(x.Dir, recovery.ArtifactsDir, a.log.name)), a.door.Close())
 	}
 	runs := make(chan error, 1)
 	go func() {
@@ -104,7 +104,7 @@ func (x *Executor) launch(ctx context.Context, e *env, b block, s recovery.Step,
 	if err := <-runs; err != nil {
 		cancel()
 		<-a.done
-		return nil, errors.Join(err, os.Remove(filepath.Join(x.Dir, "artifacts", a.log.name)))
+		return nil, errors.Join(err, os.Remove(filepath.Join(x.Dir, recovery.ArtifactsDir, a.log.name)))
 	}
 	return a, nil
 }

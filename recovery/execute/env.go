@@ -183,10 +183,10 @@ type artifact struct {
 }
 
 func createArtifact(dir, name string) (*artifact, error) {
-	if err := os.MkdirAll(filepath.Join(dir, "artifacts"), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, recovery.ArtifactsDir), 0o700); err != nil {
 		return nil, fmt.Errorf("create artifact: %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "artifacts", name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, recovery.ArtifactsDir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("create artifact: %w", err)
 	}

@@ -38,7 +38,7 @@ func (x *Executor) keepScript(e recovery.Env, name, text string) (script, error)
 	if err := file.Close(); err != nil {
 		return script{}, err
 	}
-	return script{path: filepath.Join(x.Dir, "artifacts", name), planned: []byte(text)}, nil
+	return script{path: filepath.Join(x.Dir, recovery.ArtifactsDir, name), planned: []byte(text)}, nil
 }
 
 // verify refuses a file that is not the planned script any more. It is called

@@ -15,15 +15,15 @@ import (
 	"comeback/recovery/journal"
 )
 
-// The files of a run's directory.
+// The files of a run's directory, as reports name them.
 const (
-	PlanFile      = "plan.json"
-	RunbookFile   = "runbook.md"
-	JSONFile      = "report.json"
-	MarkdownFile  = "report.md"
-	SumsFile      = "SHA256SUMS"
-	SignatureFile = "SHA256SUMS.sig"
-	ArtifactsDir  = "artifacts"
+	PlanFile      = recovery.PlanFile
+	RunbookFile   = recovery.RunbookFile
+	JSONFile      = recovery.ReportFile
+	MarkdownFile  = recovery.PageFile
+	SumsFile      = recovery.SumsFile
+	SignatureFile = recovery.SignatureFile
+	ArtifactsDir  = recovery.ArtifactsDir
 
 	journalFile = journal.Name
 )

@@ -15,7 +15,7 @@ import (
 // changes nothing but the run's directory.
 func Refuse(o Options, cause error) (err error) {
 	dir := o.Home.RunDir(o.Plan.Run)
-	b, err := os.ReadFile(filepath.Join(dir, "plan.json"))
+	b, err := os.ReadFile(filepath.Join(dir, recovery.PlanFile))
 	if err != nil {
 		return fmt.Errorf("record that run %s was refused: %w", o.Plan.Run, err)
 	}

@@ -245,8 +245,21 @@ func (h Home) find(id string) (Past, error) {
 	return Past{ID: id, Dir: dir, Brought: h.Brought(id), home: h}, nil
 }
 
+// Runbook is the runbook that the run's plan was made from, as the run has kept it. One that
+// is another is refused.
+func (p Past) Runbook() ([]byte, error) {
+	b, err := os.ReadFile(filepath.Join(p.Dir, recovery.RunbookFile))
+	if err != nil {
+		return nil, fmt.Errorf("read the runbook of run %s: %w", p.ID, err)
+	}
+	if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != p.Plan.Runbook.SHA256 {
+		return nil, recovery.Errorf("find out who changed it", "refused: the runbook of run %s is not the one that it was made from", p.ID).WithExit(recovery.Refused)
+	}
+	return b, nil
+}
+
 func (p *Past) readPlan() error {
-	b, err := os.ReadFile(filepath.Join(p.Dir, "plan.json"))
+	b, err := os.ReadFile(filepath.Join(p.Dir, recovery.PlanFile))
 	if err != nil {
 		return fmt.Errorf("read run %s: %w", p.ID, err)
 	}
@@ -275,7 +288,7 @@ func (p *Past) read() error {
 		p.State = recovery.Fold(p.State, e)
 	}
 	p.Died = !p.Alive && p.State.Result == "" && !locked(path)
-	if _, err := os.Stat(filepath.Join(p.Dir, "SHA256SUMS.sig")); err == nil {
+	if _, err := os.Stat(filepath.Join(p.Dir, recovery.SignatureFile)); err == nil {
 		p.Signed = true
 	}
 	p.ReportSHA256 = reportOf(p.Dir)
@@ -288,7 +301,7 @@ func reportOf(dir string) string {
 	if !reported(dir) {
 		return ""
 	}
-	b, err := os.ReadFile(filepath.Join(dir, "report.json"))
+	b, err := os.ReadFile(filepath.Join(dir, recovery.ReportFile))
 	if err != nil {
 		return ""
 	}
@@ -298,7 +311,7 @@ func reportOf(dir string) string {
 
 // reported says whether a run's report is whole.
 func reported(dir string) bool {
-	_, err := os.Lstat(filepath.Join(dir, "SHA256SUMS"))
+	_, err := os.Lstat(filepath.Join(dir, recovery.SumsFile))
 	return err == nil
 }
 

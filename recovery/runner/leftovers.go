@@ -16,7 +16,7 @@ import (
 // leftovers are the files of a run that no event tells of: interrupted steps
 // had not finished them.
 func leftovers(dir string, events []recovery.Event) ([]recovery.Artifact, error) {
-	entries, err := os.ReadDir(filepath.Join(dir, "artifacts"))
+	entries, err := os.ReadDir(filepath.Join(dir, recovery.ArtifactsDir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -46,7 +46,7 @@ func leftovers(dir string, events []recovery.Event) ([]recovery.Artifact, error)
 		if known[e.Name()] || !e.Type().IsRegular() {
 			continue
 		}
-		f, err := os.Open(filepath.Join(dir, "artifacts", e.Name()))
+		f, err := os.Open(filepath.Join(dir, recovery.ArtifactsDir, e.Name()))
 		if err != nil {
 			return nil, fmt.Errorf("look at what was left unfinished: %w", err)
 		}

@@ -51,7 +51,7 @@ func NoteOutage(o Options, outage recovery.OutageNoted) (s recovery.State, err e
 
 // mayNote refuses what may not be noted any more, or never.
 func (o Options) mayNote(dir string, s recovery.State, outage recovery.OutageNoted) error {
-	_, unsigned := os.Lstat(filepath.Join(dir, "SHA256SUMS.sig"))
+	_, unsigned := os.Lstat(filepath.Join(dir, recovery.SignatureFile))
 	switch {
 	case s.Result == "":
 		return recovery.Errorf("say it in its console, or wait until it has ended: comeback attach "+s.Run, "run %s has not ended", s.Run).WithExit(recovery.NotEnded)

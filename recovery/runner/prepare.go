@@ -42,7 +42,7 @@ func Prepare(h Home, p *recovery.Plan, runbook []byte) error {
 		return recovery.Errorf(hint, "create the run's directory: %w", err)
 	}
 	err = h.open(draft, 0o770|fs.ModeSetgid)
-	for name, content := range map[string][]byte{"plan.json": b, "runbook.md": runbook} {
+	for name, content := range map[string][]byte{recovery.PlanFile: b, recovery.RunbookFile: runbook} {
 		if err == nil {
 			err = writeFile(filepath.Join(draft, name), content)
 		}

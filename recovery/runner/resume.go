@@ -61,7 +61,7 @@ func Resume(ctx context.Context, o Options, stop string) (*Run, error) {
 		}
 		return nil, err
 	case len(events) == 0:
-		b, err := os.ReadFile(filepath.Join(dir, "plan.json"))
+		b, err := os.ReadFile(filepath.Join(dir, recovery.PlanFile))
 		if err != nil {
 			return nil, errors.Join(err, j.Close(), held.Close())
 		}
@@ -112,7 +112,7 @@ func samePlan(dir string, events []recovery.Event) error {
 	if !ok {
 		return recovery.Errorf("look at it with the version of comeback that wrote it", "the journal begins with %q, not with the run's start", events[0].Type)
 	}
-	b, err := os.ReadFile(filepath.Join(dir, "plan.json"))
+	b, err := os.ReadFile(filepath.Join(dir, recovery.PlanFile))
 	if err != nil {
 		return fmt.Errorf("read the plan: %w", err)
 	}

@@ -91,7 +91,7 @@ type Run struct {
 
 // Begin begins a prepared run in this process: it writes its first event.
 func Begin(ctx context.Context, o Options) (*Run, error) {
-	b, err := os.ReadFile(filepath.Join(o.Home.RunDir(o.Plan.Run), "plan.json"))
+	b, err := os.ReadFile(filepath.Join(o.Home.RunDir(o.Plan.Run), recovery.PlanFile))
 	if err != nil {
 		return nil, fmt.Errorf("begin run %s: %w", o.Plan.Run, err)
 	}

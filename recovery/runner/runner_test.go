@@ -1,8 +1,11 @@
 package runner_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -270,6 +273,38 @@ func TestHome_History(t *testing.T) {
 		if _, err := home.Load(id); err == nil || recovery.HintOf(err) == "" {
 			t.Errorf("Load(%q): %v", id, err)
 		}
+	}
+}
+
+// What follows a run goes by the runbook that it was made from, and by no other.
+func TestPast_Runbook(t *testing.T) {
+	home, h := runner.Home{Dir: t.TempDir()}, newHold()
+	close(h.release)
+	o := options(home, t.TempDir(), h)
+	o.Plan.Runbook.SHA256 = fmt.Sprintf("%x", sha256.Sum256(o.Runbook))
+	run, err := start(t.Context(), o)
+	if err == nil {
+		_, err = run.Wait()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	past, err := home.Load("7c31")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := past.Runbook(); err != nil || !bytes.Equal(b, o.Runbook) {
+		t.Errorf("it is %q, %v", b, err)
+	}
+	rewrite(t, filepath.Join(past.Dir, recovery.RunbookFile), []byte("# Another\n"))
+	if _, err := past.Runbook(); recovery.ExitOf(err) != recovery.Refused {
+		t.Errorf("one that was changed: %v", err)
+	}
+	if err := os.Remove(filepath.Join(past.Dir, recovery.RunbookFile)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := past.Runbook(); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("one that is gone: %v", err)
 	}
 }
 
