@@ -146,7 +146,7 @@ type (
 		About string `json:"about"`
 		Error string `json:"error,omitempty"`
 	}
-	// Ticked is one item of a stage decided by a person. How is "done",
+	// Ticked is one item of a stage decided by a person, or by Nobody. How is "done",
 	// "talked through" or "not done", the last with a reason.
 	Ticked struct {
 		Step string `json:"step"`

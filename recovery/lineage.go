@@ -5,10 +5,6 @@ import (
 	"time"
 )
 
-// SystemIdentifier is the detail of a base backup that says of which cluster it is. A
-// server that is built anew, or upgraded by pg_upgrade, is another cluster.
-const SystemIdentifier = "system identifier"
-
 // Lineages are a survey's backups and windows apart by the cluster that they are of. The
 // one whose newest backup is the newest comes first; there is always one. What does not
 // tell its cluster is of the only one there is, or apart; what cannot be restored besides,

@@ -73,6 +73,9 @@ const (
 	TickNotDone       = "not done"
 )
 
+// Nobody is who has decided an item that was decided because there was nobody to do it.
+const Nobody = "nobody"
+
 // Seats is a Session that can give a person the terminal of a program that talks
 // with one.
 type Seats interface {

@@ -229,7 +229,7 @@ func (w *plainWriter) event(s *recovery.State, e recovery.Event) {
 		st, stage := step(p.Step)
 		if p.Item >= 0 && p.Item < len(st.Ticks) {
 			by := ", by " + p.By
-			if p.By == "nobody" {
+			if p.By == recovery.Nobody {
 				by = ""
 			}
 			w.at(e.At, stage, "[%s] %s%s%s", p.How, st.Ticks[p.Item].Text, by, prefixed(": ", p.Note))

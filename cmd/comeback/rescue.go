@@ -234,7 +234,7 @@ func (a *app) rescuePlan(ctx context.Context, b *book, o rescuing, look bool, sa
 		return nil, err
 	}
 	args.Live, args.Identity, args.XIDs, args.Changes = target.ID, target.Identity, found.xids, found.changes[0]
-	args.SameCluster = found.before.Backup.Details[recovery.SystemIdentifier] == target.Identity["system identifier"]
+	args.SameCluster = found.before.Backup.Details[recovery.SystemIdentifier] == target.Identity[recovery.SystemIdentifier]
 	return a.planRescue(b, o, found.want, plan.RescueOptions{Component: c.Name, Before: found.before, After: found.after, Further: found.further, Target: target,
 		Locks: args.Locks(),
 		Steps: func(copies []plan.Copied, scratch recovery.Target) []recovery.Step {

@@ -62,7 +62,7 @@ func (j *judge) proofOf(component, copy, backup string) recovery.ProofStanding {
 			s.Changed = append(s.Changed, fmt.Sprintf("its size: %s then, %s now", recovery.FormatBytes(then), recovery.FormatBytes(now)))
 		}
 		if server, ok := j.Servers[component]; ok && server.Err == nil {
-			then := cmp.Or(pt.Backup.Details["server version"], strings.TrimPrefix(pt.Backup.Details["server"], "PostgreSQL "))
+			then := cmp.Or(pt.Backup.Details[recovery.ServerVersion], strings.TrimPrefix(pt.Backup.Details["server"], "PostgreSQL "))
 			if then != "" && major(then) != major(server.Version) {
 				s.Changed = append(s.Changed, fmt.Sprintf("the server: PostgreSQL %s then, %s now", major(then), major(server.Version)))
 			}

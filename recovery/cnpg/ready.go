@@ -92,7 +92,7 @@ func (k readyKind) Do(ctx context.Context, env recovery.Env, step recovery.Step)
 func (p place) ready(c *cluster, took time.Duration) recovery.Outcome {
 	o := recovery.Outcome{Says: fmt.Sprintf("the cluster %s is healthy, after %s", p.name(), recovery.FormatSpan(took)),
 		Facts: map[string]string{"uid": c.Metadata.UID, "primary": c.Status.Primary, "timeline": fmt.Sprint(c.Status.Timeline), "instances": fmt.Sprintf("%d of %d ready", c.Status.Ready, p.Facts.Shape.Instances)}}
-	for name, v := range map[string]string{"image": c.Status.Image, "system identifier": c.Status.SystemID} {
+	for name, v := range map[string]string{"image": c.Status.Image, recovery.SystemIdentifier: c.Status.SystemID} {
 		if v != "" {
 			o.Facts[name] = v
 		}

@@ -66,7 +66,7 @@ func (k handOverKind) Do(ctx context.Context, env recovery.Env, step recovery.St
 		o.Adopted = []recovery.Resource{*claim}
 	}
 	o.HandedOver = []recovery.HandedOver{{Component: p.Component, Address: address, Local: f.Address, Place: p.name(),
-		Identity: recovery.Identity{string(Instance): p.name(), identitySystem: served.Facts[identitySystem], identityCopy: p.Copy.Name},
+		Identity: recovery.Identity{string(Instance): p.name(), recovery.SystemIdentifier: served.Facts[recovery.SystemIdentifier], identityCopy: p.Copy.Name},
 		Says:     "a server that " + p.Fetch.Argv[0] + " has made elsewhere, with the roles of the backup; it costs what its provider takes for it until it is removed"}}
 	return o, nil
 }
@@ -98,7 +98,7 @@ type handedOver struct {
 func (switcher) Expire(c recovery.SwitchContext, old recovery.Old) (recovery.Target, []recovery.Step, error) {
 	t := recovery.Target{ID: recovery.TargetID("old/" + old.Place), Component: old.Component, Switches: Live, Place: old.Place, Name: old.Place, Identity: old.Identity}
 	h := handedOver{Name: old.Place, Address: old.Address, Target: t.ID}
-	if h.Address == "" || old.Identity[string(Instance)] != h.Name || old.Identity[identitySystem] == "" {
+	if h.Address == "" || old.Identity[string(Instance)] != h.Name || old.Identity[recovery.SystemIdentifier] == "" {
 		return t, nil, recovery.Errorf("remove it by hand", "remove %s: it is not recorded which one it is", old.Place)
 	}
 	of := recovery.Copy{Name: old.Identity[identityCopy]}

@@ -37,7 +37,7 @@ func (k serveKind) Revive(ctx context.Context, env recovery.Env, step recovery.S
 	if err != nil {
 		return err
 	}
-	if was, is := o.Facts["system identifier"], again.Facts["system identifier"]; was != is {
+	if was, is := o.Facts[recovery.SystemIdentifier], again.Facts[recovery.SystemIdentifier]; was != is {
 		return fmt.Errorf("another cluster than before answers, %s and not %s: %w", is, was, recovery.ErrGone)
 	}
 	return nil
@@ -155,7 +155,7 @@ func (k serveKind) cluster(ctx context.Context, env recovery.Env, p place, f fet
 		remarks = append(remarks, "replication slots were left out, which are none of a restored server's and may keep it from starting: "+strings.Join(slots, ", "))
 	}
 	return recovery.Outcome{Says: fmt.Sprintf("PostgreSQL %s runs on what was fetched, database %s", tools.Version, database), Remarks: remarks,
-		Facts:    map[string]string{"data directory": data, "system identifier": control.SystemIdentifier, "PostgreSQL": tools.Version, "archiving": "off"},
+		Facts:    map[string]string{"data directory": data, recovery.SystemIdentifier: control.SystemIdentifier, "PostgreSQL": tools.Version, "archiving": "off"},
 		Bindings: []recovery.Binding{{Component: p.Component, URL: c.URL(database), Scratch: true}}}, nil
 }
 
@@ -258,7 +258,7 @@ func (p place) elsewhere(ctx context.Context, env recovery.Env, f fetched) (reco
 		return recovery.Outcome{}, err
 	}
 	return recovery.Outcome{Says: fmt.Sprintf("%s answers, database %s", p.name(), identity.Database),
-		Facts:    map[string]string{"address": f.Address, "made elsewhere": p.name(), "system identifier": identity.SystemIdentifier},
+		Facts:    map[string]string{"address": f.Address, "made elsewhere": p.name(), recovery.SystemIdentifier: identity.SystemIdentifier},
 		Bindings: []recovery.Binding{{Component: p.Component, URL: f.Address, Scratch: true}}}, nil
 }
 

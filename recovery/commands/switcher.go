@@ -75,15 +75,12 @@ func (w switcher) Identify(ctx context.Context, t recovery.Target, expand func(s
 		return nil, err
 	}
 	now := maps.Clone(t.Identity)
-	now[identitySystem] = is.SystemIdentifier
+	now[recovery.SystemIdentifier] = is.SystemIdentifier
 	return now, nil
 }
 
-// What tells a server from every other, and which copy it came from.
-const (
-	identitySystem = "system identifier"
-	identityCopy   = "copy"
-)
+// identityCopy is which copy a server came from, beside what tells it from every other.
+const identityCopy = "copy"
 
 // removedWithin is how long a server that is to be removed may take to answer who uses it.
 const removedWithin = 10 * time.Second

@@ -160,10 +160,10 @@ func (t *taking) key() string {
 func (t *taking) take(ctx context.Context) (recovery.Manifest, error) {
 	m := recovery.Manifest{Engine: Name, Form: "custom archive", Moment: recovery.Span{From: t.server.At, To: t.server.At}, Start: t.server.LSN,
 		SourceBytes: t.server.Bytes, TableDigest: postgres.TableDigest,
-		Source: map[string]string{"database": t.server.Database, "server version": t.server.Version, "role": t.server.Role},
+		Source: map[string]string{"database": t.server.Database, recovery.ServerVersion: t.server.Version, "role": t.server.Role},
 		Tools:  map[string]string{"pg_dump": t.tools.Version}}
 	if t.server.System != "" {
-		m.Source["system identifier"] = t.server.System
+		m.Source[recovery.SystemIdentifier] = t.server.System
 	}
 	key := t.key()
 	switch t.Component.Settings.Text("dump_format") {

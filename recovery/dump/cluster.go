@@ -63,10 +63,10 @@ func (k clusterKind) Do(ctx context.Context, env recovery.Env, step recovery.Ste
 	o := recovery.Outcome{
 		Says: fmt.Sprintf("PostgreSQL %s runs in %s", tools.Version, s.data()),
 		Facts: map[string]string{
-			"PostgreSQL":        tools.Version,
-			"data directory":    s.data(),
-			"system identifier": m.System,
-			"network":           map[bool]string{true: "none but loopback", false: "the host's (it gives no namespace); the server listens on no port"}[server.Isolated()],
+			"PostgreSQL":              tools.Version,
+			"data directory":          s.data(),
+			recovery.SystemIdentifier: m.System,
+			"network":                 map[bool]string{true: "none but loopback", false: "the host's (it gives no namespace); the server listens on no port"}[server.Isolated()],
 		},
 	}
 	switch {

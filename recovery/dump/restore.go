@@ -47,7 +47,7 @@ func (k restoreKind) Do(ctx context.Context, env recovery.Env, step recovery.Ste
 	o, err := r.do(ctx)
 	stop()
 	if err == nil {
-		o.Facts["system identifier"] = m.System
+		o.Facts[recovery.SystemIdentifier] = m.System
 	}
 	return o, err
 }

@@ -30,7 +30,7 @@ func (k clusterKind) Revive(ctx context.Context, env recovery.Env, step recovery
 	if m.Begun {
 		return c.Is(ctx, m.System)
 	}
-	if o.Facts["system identifier"] != m.System {
+	if o.Facts[recovery.SystemIdentifier] != m.System {
 		return fmt.Errorf("another cluster than the step's stands in %s: %w", s.data(), recovery.ErrGone)
 	}
 	_, err = postgres.Revive(ctx, env, c, postgres.StartOptions{Crashed: s.giveUp}, m.System, "postgres")
@@ -52,7 +52,7 @@ func (k restoreKind) Revive(ctx context.Context, env recovery.Env, step recovery
 	if err != nil {
 		return err
 	}
-	if o.Facts["system identifier"] != m.System || len(o.Bindings) != 1 {
+	if o.Facts[recovery.SystemIdentifier] != m.System || len(o.Bindings) != 1 {
 		return fmt.Errorf("the restored database of %s was replaced by another attempt: %w", s.data(), recovery.ErrGone)
 	}
 	binding := o.Bindings[0]

@@ -113,7 +113,7 @@ func (f found) backup(s recovery.Survey) recovery.Backup {
 	}
 	details := map[string]string{}
 	for name, value := range map[string]string{
-		"server version": f.head.Server, "pg_dump version": f.head.Dumper, "database": f.head.Database,
+		recovery.ServerVersion: f.head.Server, "pg_dump version": f.head.Dumper, "database": f.head.Database,
 	} {
 		if value != "" {
 			details[name] = value

@@ -118,7 +118,7 @@ func (x *Executor) askTicks(s recovery.Step) {
 		if t.How != "" {
 			continue
 		}
-		if x.recordLocked(recovery.Ticked{Step: s.ID, Item: i, How: how, By: "nobody", Note: why}) != nil {
+		if x.recordLocked(recovery.Ticked{Step: s.ID, Item: i, How: how, By: recovery.Nobody, Note: why}) != nil {
 			return
 		}
 	}

@@ -34,7 +34,7 @@ func (t Trust) proof(p runner.Past) check.Proof {
 	c.Program, _, _ = strings.Cut(p.State.Version, " ") // its commit
 	for _, s := range p.State.Steps {
 		for _, bound := range s.Outcome.Bindings {
-			if v := s.Outcome.Facts["server version"]; v != "" {
+			if v := s.Outcome.Facts[recovery.ServerVersion]; v != "" {
 				c.Programs[bound.Component] = v
 			}
 		}

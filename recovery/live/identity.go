@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"comeback/recovery"
 	"comeback/recovery/exchange"
 	"comeback/recovery/postgres"
 )
@@ -43,9 +44,9 @@ type Identity struct {
 // while it is shut down.
 func (i Identity) OfCluster() map[string]string {
 	parts := map[string]string{
-		"system identifier": i.SystemIdentifier,
-		"timeline":          strconv.FormatUint(uint64(i.Timeline), 10),
-		"role":              "primary",
+		recovery.SystemIdentifier: i.SystemIdentifier,
+		"timeline":                strconv.FormatUint(uint64(i.Timeline), 10),
+		"role":                    "primary",
 	}
 	if i.Standby {
 		parts["role"] = "standby"

@@ -72,7 +72,7 @@ func (t *basing) take(ctx context.Context) (m recovery.Manifest, err error) {
 		return m, err
 	}
 	m = recovery.Manifest{Engine: t.name(), SourceBytes: clusterBytes(ctx, conn), Timeline: t.server.Timeline,
-		Source: map[string]string{"system identifier": t.server.SystemIdentifier, "server version": t.server.Version, "database": t.server.Database},
+		Source: map[string]string{recovery.SystemIdentifier: t.server.SystemIdentifier, recovery.ServerVersion: t.server.Version, "database": t.server.Database},
 		Tools:  map[string]string{"pg_basebackup": t.tools.Version}}
 	m.ID = t.prefix() + t.Stamp
 	if err := t.Begin(ctx, recovery.Beginning{ID: m.ID, Prefixes: []string{m.ID + "/"}, Last: m.ID + "/base.tar" + t.tools.Packing().Suffix}); err != nil {

@@ -208,11 +208,11 @@ func checkCluster(ctx context.Context, c postgres.Cluster, f pointFacts) error {
 // outcome says what was copied and how it was proven.
 func (t *tree) outcome(b Base, f pointFacts) recovery.Outcome {
 	o := recovery.Outcome{Facts: map[string]string{
-		"base backup":       b.ID,
-		"system identifier": f.Line.System,
-		"server version":    fmt.Sprint(f.Line.Major),
-		"files":             strconv.Itoa(len(t.written)),
-		"bytes":             strconv.FormatInt(t.size, 10),
+		"base backup":             b.ID,
+		recovery.SystemIdentifier: f.Line.System,
+		recovery.ServerMajor:      fmt.Sprint(f.Line.Major),
+		"files":                   strconv.Itoa(len(t.written)),
+		"bytes":                   strconv.FormatInt(t.size, 10),
 	}}
 	o.Says = fmt.Sprintf("base backup %s copied: %d files, %s", b.ID, len(t.written), recovery.FormatBytes(t.size))
 	if t.manifest == nil {

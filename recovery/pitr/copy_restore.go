@@ -44,11 +44,11 @@ func (c copying) restore(ctx context.Context, r Restorer) (recovery.Outcome, err
 	}
 	o := recovery.Outcome{Says: fmt.Sprintf("base backup %s restored: %d files, %s; %s", c.base.ID, done.Files, recovery.FormatBytes(done.Bytes), done.Proof),
 		Facts: map[string]string{
-			"base backup":       c.base.ID,
-			"system identifier": c.args.Facts.Line.System,
-			"server version":    strconv.Itoa(c.args.Facts.Line.Major),
-			"files":             strconv.Itoa(done.Files),
-			"bytes":             strconv.FormatInt(done.Bytes, 10),
+			"base backup":             c.base.ID,
+			recovery.SystemIdentifier: c.args.Facts.Line.System,
+			recovery.ServerMajor:      strconv.Itoa(c.args.Facts.Line.Major),
+			"files":                   strconv.Itoa(done.Files),
+			"bytes":                   strconv.FormatInt(done.Bytes, 10),
 		}}
 	maps.Copy(o.Facts, done.Facts)
 	o.Remarks = append(o.Remarks, done.Remarks...)

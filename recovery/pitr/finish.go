@@ -48,13 +48,13 @@ func (r *replay) finish(ctx context.Context) (recovery.Outcome, error) {
 	r.server.LogTo(nil) // it runs on, this step's log does not
 	o := recovery.Outcome{
 		Facts: map[string]string{
-			"server version":    version,
-			"system identifier": r.control.SystemIdentifier,
-			"timeline":          strconv.FormatUint(uint64(r.newTimeline), 10),
-			"recovered along":   "timeline " + strconv.FormatUint(uint64(r.args.Timeline), 10),
-			"replayed to":       r.reachedAt.String(),
-			"databases":         strings.Join(databases, ", "),
-			"archiving":         "off",
+			recovery.ServerVersion:    version,
+			recovery.SystemIdentifier: r.control.SystemIdentifier,
+			"timeline":                strconv.FormatUint(uint64(r.newTimeline), 10),
+			"recovered along":         "timeline " + strconv.FormatUint(uint64(r.args.Timeline), 10),
+			"replayed to":             r.reachedAt.String(),
+			"databases":               strings.Join(databases, ", "),
+			"archiving":               "off",
 		},
 		Remarks:  remarks,
 		Bindings: []recovery.Binding{{Component: r.args.Component, URL: r.cluster.URL(database), Scratch: r.handle.Scratch}},

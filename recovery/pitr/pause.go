@@ -58,13 +58,13 @@ func (r *replay) pause(ctx context.Context, feed *feeder) (recovery.Outcome, err
 	address := r.cluster.URL(database)
 	o := recovery.Outcome{
 		Facts: map[string]string{
-			"server version":    version,
-			"system identifier": r.control.SystemIdentifier,
-			"recovered along":   "timeline " + strconv.FormatUint(uint64(r.args.Timeline), 10),
-			"replayed to":       at.replayed.String(),
-			"databases":         strings.Join(databases, ", "),
-			"archiving":         "off",
-			"look":              psql(address),
+			recovery.ServerVersion:    version,
+			recovery.SystemIdentifier: r.control.SystemIdentifier,
+			"recovered along":         "timeline " + strconv.FormatUint(uint64(r.args.Timeline), 10),
+			"replayed to":             at.replayed.String(),
+			"databases":               strings.Join(databases, ", "),
+			"archiving":               "off",
+			"look":                    psql(address),
 		},
 		Bindings: []recovery.Binding{{Component: r.args.Component, URL: address, Scratch: r.handle.Scratch}},
 		Says:     fmt.Sprintf("log replayed to %s, proven, paused there and read-only%s; look with: %s", at.replayed, standsClear, psql(address)),

@@ -54,7 +54,7 @@ func (r *replay) reviveOpened(ctx context.Context, o recovery.Outcome, rebooted 
 		return fmt.Errorf("read the address of the restored database: %w", err)
 	}
 	r.cluster.Socket, r.cluster.Superuser = u.Query().Get("host"), u.Query().Get("user")
-	r.server, err = postgres.Revive(ctx, env, r.cluster, postgres.StartOptions{}, o.Facts["system identifier"], strings.TrimPrefix(u.Path, "/"))
+	r.server, err = postgres.Revive(ctx, env, r.cluster, postgres.StartOptions{}, o.Facts[recovery.SystemIdentifier], strings.TrimPrefix(u.Path, "/"))
 	if err == nil {
 		if err = r.stands(ctx, o.Facts["timeline"]); err != nil && !errors.Is(err, recovery.ErrGone) {
 			err = r.server.Failure(ctx, err)

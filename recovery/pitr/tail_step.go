@@ -64,6 +64,6 @@ func (k tailKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (re
 		m.Log("comeback: saved " + key)
 	}
 	return recovery.Outcome{Says: t.Says(), Facts: map[string]string{
-		"system identifier": t.System, "timeline": fmt.Sprint(t.Timeline), "end of the log": t.End.String(),
+		recovery.SystemIdentifier: t.System, "timeline": fmt.Sprint(t.Timeline), "end of the log": t.End.String(),
 		"saved": fmt.Sprint(len(t.Saved)), "already in the copy": fmt.Sprint(t.There)}}, nil
 }

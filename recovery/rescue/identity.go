@@ -134,11 +134,11 @@ func parts(id postgres.Identity) recovery.Identity {
 		role = "standby"
 	}
 	p := recovery.Identity{
-		"system identifier": id.SystemIdentifier,
-		"timeline":          strconv.FormatUint(uint64(id.Timeline), 10),
-		"role":              role,
-		"database":          id.Database,
-		"database oid":      strconv.FormatUint(uint64(id.DatabaseOID), 10),
+		recovery.SystemIdentifier: id.SystemIdentifier,
+		"timeline":                strconv.FormatUint(uint64(id.Timeline), 10),
+		"role":                    role,
+		"database":                id.Database,
+		"database oid":            strconv.FormatUint(uint64(id.DatabaseOID), 10),
 	}
 	if id.Address != "" {
 		p["address"] = id.Address
