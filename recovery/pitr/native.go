@@ -18,12 +18,15 @@ import (
 	"comeback/storage"
 )
 
+// Name is the engine's name in a runbook, where backups are of the native form.
+const Name = "pitr"
+
 const nativeKind = "native"
 
 // nativeForm opens what pg_basebackup and archive_command leave behind.
 type nativeForm struct{ read storage.ReadOptions }
 
-func (nativeForm) Name() string { return "pitr" }
+func (nativeForm) Name() string { return Name }
 
 func (nativeForm) Keys() []recovery.Key {
 	return []recovery.Key{

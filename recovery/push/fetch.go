@@ -40,7 +40,7 @@ func Fetch(ctx context.Context, o Options, name, to string) (found bool, err err
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if w := o.Component.With; w != "" && w != "pitr" {
+	if w := o.Component.With; w != "" && w != pitr.Name {
 		return false, recovery.Errorf("use the restore_command of that program", "the log of %s lies in a form that comeback wal fetch does not read, because the component says `with: %s`", o.Component.Name, w)
 	}
 	copies, marks := slices.Clone(o.Copies), hints(o.Spool)

@@ -13,8 +13,9 @@ type Options struct {
 	System string
 	// Runbook is the absolute path of the runbook, Program that of comeback.
 	Runbook, Program string
-	Components       []recovery.Component
-	RPO, Rehearse    time.Duration
+	// Components are those that comeback takes backups of.
+	Components    []recovery.Component
+	RPO, Rehearse time.Duration
 	// User runs the jobs.
 	User string
 	// State is where comeback keeps its state; Writes are the copies on this host, which
@@ -97,7 +98,7 @@ func Jobs(o Options) []Job {
 		if c.Settings.Text("receiver") != "" {
 			jobs = append(jobs, Job{Name: "receive-" + c.Name, Says: "receive the log of " + c.Name, Stays: true, Each: catchUpEach, Args: []string{"wal", "receive", o.Runbook, "--component", c.Name}})
 		}
-		if w := c.Settings["backup"]; len(w) == 1 && w[0] == "none" || c.With == "bucket" {
+		if w := c.Settings["backup"]; len(w) == 1 && w[0] == "none" {
 			continue
 		}
 		database = database || c.Kind == recovery.Postgres
