@@ -209,6 +209,13 @@ type Spared struct{ Says string }
 
 func (s *Spared) Error() string { return s.Says }
 
+// Expander is a Releaser that does not resolve every reference of what a claim records.
+type Expander interface {
+	// Expands lists the texts of a claim whose references Release resolves: they are what
+	// a person has to give for it. It is pure.
+	Expands(r Resource) []string
+}
+
 // Meter is how a running step is seen. Everything but Checkpoint is lossy: it
 // may be called as often as is convenient and never blocks.
 type Meter interface {

@@ -18,6 +18,13 @@ type Scanner interface {
 	Scan(ctx context.Context, o ScanOptions) iter.Seq2[Transaction, error]
 }
 
+// Locator is an Engine that can find where a transaction ended, by the log in a copy.
+type Locator interface {
+	// Locate finds where it ended, be it with a commit or not; o.Span does not count. It reads
+	// little of the log. One that ended before the log that the copy holds is a refusal.
+	Locate(ctx context.Context, o ScanOptions, xid XID) (Commit, error)
+}
+
 // ScanOptions say what to read.
 type ScanOptions struct {
 	Component Component

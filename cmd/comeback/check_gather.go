@@ -92,7 +92,7 @@ func holdLog(e *check.Evidence) {
 	for _, s := range e.Catalogue.Surveys {
 		server, asked := e.Servers[s.Component]
 		engine, _ := recovery.EngineNamed(e.Engines, s.Engine)
-		ends, ok := engine.(ender)
+		ends, ok := engine.(recovery.Ender)
 		if !ok || !asked {
 			continue
 		}

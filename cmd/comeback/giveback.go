@@ -85,9 +85,7 @@ func (a *app) heldNeeds(r runner.Past, claims []recovery.Resource) []tui.Need {
 		i := slices.IndexFunc(all, func(k recovery.Releaser) bool { return k.Resource() == c.Kind })
 		if i >= 0 {
 			// Most resolve every reference of a claim; who does not says which.
-			if some, ok := all[i].(interface {
-				Expands(recovery.Resource) []string
-			}); ok {
+			if some, ok := all[i].(recovery.Expander); ok {
 				texts = some.Expands(c)
 			}
 		}

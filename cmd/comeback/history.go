@@ -116,14 +116,9 @@ func (d *desk) Live(ctx context.Context, path, component string) (tui.Live, erro
 	}
 	a := h.live.Archiver
 	l := tui.Live{At: a.Now, Zone: a.Zone, Archived: a.ArchivedAt}
-	var end recovery.LSN
+	end := recovery.LogEnd(engines(), h.survey)
 	for _, w := range h.survey.Windows {
 		end = max(end, w.To.LSN)
-	}
-	for _, e := range engines() {
-		if a, ok := e.(ender); ok && e.Schema().Engine == h.survey.Engine {
-			end = max(end, a.End(h.survey))
-		}
 	}
 	if end > 0 {
 		_, l.Unarchived = a.Rest(end)

@@ -21,11 +21,6 @@ const (
 	maxLog = 64 << 30
 )
 
-// locator is an engine that can find where a transaction ended.
-type locator interface {
-	Locate(ctx context.Context, o recovery.ScanOptions, xid recovery.XID) (recovery.Commit, error)
-}
-
 // whatHappened lists what transactions did around a time.
 func (a *app) whatHappened(ctx context.Context, b *book, cat catalogue.Catalogue, servers liveServers, center around, z zone, o momentsAsked) error {
 	read := false
@@ -155,7 +150,7 @@ func (h *happening) usual(ctx context.Context, scanner recovery.Scanner, o recov
 func (h *happening) aim(ctx context.Context, center around) error {
 	switch {
 	case center.xid != 0:
-		l, ok := h.engine.(locator)
+		l, ok := h.engine.(recovery.Locator)
 		if !ok {
 			return recovery.Errorf("give a time instead", "the engine %s finds no transactions", h.survey.Engine).WithExit(recovery.Usage)
 		}

@@ -106,11 +106,6 @@ func (l *liveServer) names(ctx context.Context, s recovery.Survey) (recovery.Nam
 // namesTimeout bounds how long the live server is asked for names.
 const namesTimeout = 20 * time.Second
 
-// holder is an engine that can tell whether a segment has come into a copy.
-type holder interface {
-	Holds(ctx context.Context, s recovery.Survey, store storage.Store, segment string) (bool, error)
-}
-
 // switchWAL pushes the live log of every database out and waits until a copy has
 // it.
 func (a *app) switchWAL(ctx context.Context, b *book, cat catalogue.Catalogue, servers liveServers, o momentsAsked) error {
@@ -150,7 +145,7 @@ func (a *app) arrived(ctx context.Context, b *book, l *liveServer, s recovery.Su
 	if err != nil {
 		return err
 	}
-	h, ok := engine.(holder)
+	h, ok := engine.(recovery.Holder)
 	if !ok {
 		return fmt.Errorf("wait for %s: the engine %s reads no archive", segment, s.Engine)
 	}

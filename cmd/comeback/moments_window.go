@@ -180,11 +180,6 @@ func firstBehind(s recovery.Survey, g recovery.Gap) (recovery.Backup, bool) {
 	return first, first.Stop != 0
 }
 
-// ender is an engine that knows where an archive ends, gaps or not.
-type ender interface {
-	End(s recovery.Survey) recovery.LSN
-}
-
 // rest says until when a copy holds the log, and what the live server has that
 // it does not.
 func (w windowWriter) rest(s recovery.Survey) {
@@ -193,11 +188,9 @@ func (w windowWriter) rest(s recovery.Survey) {
 	}
 	end := slices.MaxFunc(s.Windows, func(a, b recovery.Window) int { return cmp.Compare(a.To.LSN, b.To.LSN) }).To
 	until, archived := "archived until "+w.instant(end), end.LSN
-	for _, e := range engines() {
-		if a, ok := e.(ender); ok && e.Schema().Engine == s.Engine && a.End(s) > archived {
-			archived = a.End(s)
-			until = fmt.Sprintf("archived without a gap until %s, with gaps to LSN %s", w.instant(end), archived)
-		}
+	if last := recovery.LogEnd(engines(), s); last > archived {
+		archived = last
+		until = fmt.Sprintf("archived without a gap until %s, with gaps to LSN %s", w.instant(end), archived)
 	}
 	if w.live.err != nil {
 		w.line(s.Copy, "%s; how far the live server is, is not known", until)

@@ -8,17 +8,11 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/catalogue"
-	"comeback/recovery/pitr"
 	"comeback/recovery/plan"
 	"comeback/storage"
 
 	"github.com/spf13/cobra"
 )
-
-// tailSaver is an engine that can save what a dead server had not archived.
-type tailSaver interface {
-	SaveTail(ctx context.Context, o pitr.TailOptions) (pitr.Tail, error)
-}
 
 // walSaved is what `comeback wal save` was asked for.
 type walSaved struct {
@@ -107,7 +101,7 @@ func (a *app) walSave(ctx context.Context, o walSaved) error {
 		return err
 	}
 	show := newTailMeter(a)
-	t, err := saver.SaveTail(ctx, pitr.TailOptions{Component: c, Copy: o.copy, Store: store, Dir: dir, Progress: show.progress})
+	t, err := saver.SaveTail(ctx, recovery.TailOptions{Component: c, Copy: o.copy, Store: store, Dir: dir, Progress: show.progress})
 	show.end()
 	for _, key := range t.Saved {
 		fmt.Fprintf(a.out, "saved  %s\n", clean(key))
@@ -139,7 +133,7 @@ func theDatabase(b *book, named, how string) (recovery.Component, error) {
 }
 
 // openTail opens a copy, and finds the engine that saves logs.
-func (a *app) openTail(ctx context.Context, b *book, copy string) (storage.Store, tailSaver, error) {
+func (a *app) openTail(ctx context.Context, b *book, copy string) (storage.Store, recovery.TailSaver, error) {
 	for _, c := range plan.Copies(b.Runbook) {
 		if c.Name != copy {
 			continue
@@ -149,7 +143,7 @@ func (a *app) openTail(ctx context.Context, b *book, copy string) (storage.Store
 			return nil, nil, err
 		}
 		for _, e := range engines() {
-			if s, ok := e.(tailSaver); ok {
+			if s, ok := e.(recovery.TailSaver); ok {
 				return store, s, nil
 			}
 		}

@@ -203,9 +203,7 @@ func holdsSome(engine recovery.Engine, s recovery.Survey) bool {
 	if len(s.Backups) > 0 {
 		return true
 	}
-	logged, ok := engine.(interface {
-		End(recovery.Survey) recovery.LSN
-	})
+	logged, ok := engine.(recovery.Ender)
 	return ok && logged.End(s) > 0
 }
 

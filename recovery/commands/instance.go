@@ -51,6 +51,8 @@ type Releaser struct {
 
 func (Releaser) Resource() recovery.ResourceKind { return Instance }
 
+var _ recovery.Expander = Releaser{}
+
 // Expands lists the texts of a claim whose references Release resolves: what its command
 // says to a shell of its own is none of them.
 func (Releaser) Expands(of recovery.Resource) []string {

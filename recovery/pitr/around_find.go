@@ -10,6 +10,11 @@ import (
 	"comeback/storage"
 )
 
+var (
+	_ recovery.Locator = (*engine)(nil)
+	_ recovery.Holder  = (*engine)(nil)
+)
+
 // Locate finds where a transaction ended, be it with a commit or not. It reads a
 // few segments.
 func (e *engine) Locate(ctx context.Context, o recovery.ScanOptions, xid recovery.XID) (recovery.Commit, error) {

@@ -32,6 +32,7 @@
 //
 // The package never lets a restored server archive. It writes to a copy base backups of a live
 // one (capture.go), the names of the relations in the log (names.go), what a dead server had not
-// archived (tail.go), and a note beside the log on a timeline that was left (abandon.go); it
-// never replaces an object, and removes none.
+// archived (tail.go), and a note beside the log on a timeline that was left (abandon.go). It
+// replaces no object but a segment that was not full when it was saved, by what its server has
+// written since, and removes none.
 package pitr

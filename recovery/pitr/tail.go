@@ -11,56 +11,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/neighbours"
-	"comeback/storage"
 )
-
-// TailOptions say which log to save, and where.
-type TailOptions struct {
-	Component recovery.Component
-	// Copy is the copy's name, Store the copy.
-	Copy  string
-	Store storage.Store
-	// Dir is the pg_wal of a server that has stopped or died. It is only read.
-	Dir string
-	// Progress is told the bytes that were saved, and how many there are; it
-	// may be nil.
-	Progress func(done, total int64)
-}
-
-// Tail is what saving the rest of a server's log came to.
-type Tail struct {
-	System   string
-	Timeline uint32
-	// Saved are the keys of the objects that were added, Bytes their size.
-	Saved []string
-	Bytes int64
-	// There counts the files that the copy had already, with the same bytes
-	// where they were compared.
-	There int
-	// End is where the log in the directory ends, Last the last commit in what
-	// was read of it; zero where none is in it.
-	End  recovery.LSN
-	Last recovery.Commit
-	// Partial is the key of the segment that the server had not filled; empty
-	// where the log ends with a whole one.
-	Partial string
-}
-
-// Says is it in one sentence.
-func (t Tail) Says() string {
-	last := ""
-	if !t.Last.Time.IsZero() {
-		last = fmt.Sprintf(", last commit xid %d of %s", t.Last.XID, clock(t.Last.Time))
-	}
-	if len(t.Saved) == 0 {
-		return fmt.Sprintf("the copy has all of the log already, to %s%s", t.End, last)
-	}
-	what := "1 file"
-	if n := len(t.Saved); n != 1 {
-		what = fmt.Sprintf("%d files", n)
-	}
-	return fmt.Sprintf("%s (%s) of the log saved, to %s%s", what, recovery.FormatBytes(t.Bytes), t.End, last)
-}
 
 // SaveTail saves into a copy what it lacks of a server's log: whole segments, the
 // last one up to where it is filled, as NAME.partial, and the histories of
@@ -71,21 +22,21 @@ func (t Tail) Says() string {
 //
 // What the server recycled, or made for later, is not saved: its first page says
 // that it holds other log. Of a server that still runs it saves what is on disk.
-func (e nativeEngine) SaveTail(ctx context.Context, o TailOptions) (Tail, error) {
+func (e nativeEngine) SaveTail(ctx context.Context, o recovery.TailOptions) (recovery.Tail, error) {
 	wal, err := readTail(o.Dir)
 	if err != nil {
-		return Tail{}, err
+		return recovery.Tail{}, err
 	}
 	repo := e.native(o.Component, neighbours.See(o.Component, o.Store))
 	contents, err := repo.Contents(ctx)
 	if err != nil {
-		return Tail{}, err
+		return recovery.Tail{}, err
 	}
 	place, files, err := tailPlace(contents, wal.line, repo.wal, o)
 	if err != nil {
-		return Tail{}, err
+		return recovery.Tail{}, err
 	}
-	t := Tail{System: wal.line.System, Timeline: wal.timelines[len(wal.timelines)-1]}
+	t := recovery.Tail{System: wal.line.System, Timeline: wal.timelines[len(wal.timelines)-1]}
 	have := map[string]bool{}
 	for _, f := range files {
 		if f.Kind != Segment || fault(f, wal.line.SegmentSize) == "" {
@@ -105,7 +56,7 @@ func (e nativeEngine) SaveTail(ctx context.Context, o TailOptions) (Tail, error)
 		err = tools.Need("pg_waldump")
 	}
 	if err != nil {
-		return Tail{}, fmt.Errorf("read the log in %s: %w", o.Dir, err)
+		return recovery.Tail{}, fmt.Errorf("read the log in %s: %w", o.Dir, err)
 	}
 	for _, f := range wal.others {
 		lacks(f)
@@ -113,7 +64,7 @@ func (e nativeEngine) SaveTail(ctx context.Context, o TailOptions) (Tail, error)
 	for _, r := range wal.runs() {
 		j := tailJudge{tools: tools, temp: e.Temp, line: wal.line, have: have}
 		if err := j.judge(ctx, r); err != nil {
-			return Tail{}, err
+			return recovery.Tail{}, err
 		}
 		for _, f := range j.segments {
 			lacks(f)
@@ -127,7 +78,7 @@ func (e nativeEngine) SaveTail(ctx context.Context, o TailOptions) (Tail, error)
 
 // saveAll puts files into the copy, in the order of the log, so that what an
 // interruption leaves has no gap.
-func (j tailJudge) saveAll(ctx context.Context, o TailOptions, place Place, queue []tailFile, t Tail) (Tail, error) {
+func (j tailJudge) saveAll(ctx context.Context, o recovery.TailOptions, place Place, queue []tailFile, t recovery.Tail) (recovery.Tail, error) {
 	var total int64
 	for _, f := range queue {
 		total += f.size
@@ -162,7 +113,7 @@ func (j tailJudge) saveAll(ctx context.Context, o TailOptions, place Place, queu
 }
 
 // tailPlace is where the cluster's archive lies in a copy, with what it holds.
-func tailPlace(c Contents, l lineage, setting string, o TailOptions) (Place, []File, error) {
+func tailPlace(c Contents, l lineage, setting string, o recovery.TailOptions) (Place, []File, error) {
 	refuse := func(hint, format string, args ...any) (Place, []File, error) {
 		return Place{}, nil, recovery.Errorf(hint, format, args...).WithExit(recovery.Refused)
 	}

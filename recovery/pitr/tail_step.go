@@ -49,7 +49,7 @@ func (k tailKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (re
 	}
 	m := env.Meter()
 	begun := false
-	t, err := k.SaveTail(ctx, TailOptions{Component: args.Component, Copy: args.Copy, Store: storage.Current(store), Dir: args.Dir,
+	t, err := k.SaveTail(ctx, recovery.TailOptions{Component: args.Component, Copy: args.Copy, Store: storage.Current(store), Dir: args.Dir,
 		Progress: func(done, total int64) {
 			if !begun {
 				m.Phase("save the rest of the log", total, recovery.InBytes)

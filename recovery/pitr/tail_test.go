@@ -75,11 +75,11 @@ func (m *maker) die(l *live, name string) {
 
 // saveTail saves a tail into a copy, with a temporary directory that must be
 // empty afterwards.
-func saveTail(t testing.TB, store storage.Store, dir string) (Tail, error) {
+func saveTail(t testing.TB, store storage.Store, dir string) (recovery.Tail, error) {
 	t.Helper()
 	temp := t.TempDir()
 	e := New(Options{Temp: temp}).(nativeEngine)
-	tail, err := e.SaveTail(t.Context(), TailOptions{Component: database, Copy: "nearby", Store: store, Dir: dir})
+	tail, err := e.SaveTail(t.Context(), recovery.TailOptions{Component: database, Copy: "nearby", Store: store, Dir: dir})
 	leavesNothing(t, temp)
 	return tail, err
 }

@@ -386,7 +386,7 @@ func (k tailKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (re
 	if open != "" {
 		return k.saveOpen(ctx, env, a, engine, open)
 	}
-	h, ok := engine.(holder)
+	h, ok := engine.(recovery.Holder)
 	if !ok {
 		return recovery.Outcome{}, fmt.Errorf("look for the end of the log: the engine %s reads no archive", a.Point.Engine)
 	}

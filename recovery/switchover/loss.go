@@ -13,13 +13,6 @@ import (
 	"comeback/storage"
 )
 
-// holder is an engine that can tell whether a segment has come into a copy.
-type holder interface {
-	Holds(ctx context.Context, s recovery.Survey, store storage.Store, segment string) (bool, error)
-	// End is where the archive ended that a survey found; zero where there is none.
-	End(s recovery.Survey) recovery.LSN
-}
-
 // surveyed opens a copy and surveys it with the engine that has restored the
 // point: what has come into it since counts.
 func (o Options) surveyed(ctx context.Context, env recovery.Env, a countArgs) (recovery.Engine, storage.Store, recovery.Survey, error) {
@@ -69,7 +62,7 @@ func (k push) push(ctx context.Context, env recovery.Env, a countArgs) (string, 
 	if err != nil {
 		return "", err
 	}
-	h, ok := engine.(holder)
+	h, ok := engine.(recovery.Holder)
 	if !ok {
 		return "", fmt.Errorf("wait for the log: the engine %s reads no archive", a.Point.Engine)
 	}

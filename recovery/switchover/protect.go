@@ -145,7 +145,7 @@ func (k protect) archives(ctx context.Context, env recovery.Env, a protectArgs) 
 	if err != nil {
 		return nil, nil, err
 	}
-	h, ok := engine.(holder)
+	h, ok := engine.(recovery.Holder)
 	if !ok {
 		return nil, nil, fmt.Errorf("wait for the log: the engine %s reads no archive", a.Point.Engine)
 	}
@@ -181,7 +181,7 @@ func namesOf(copies []live.Archive) string {
 // heldBy is the archive of a copy as an engine reads it.
 type heldBy struct {
 	copy   string
-	engine holder
+	engine recovery.Holder
 	survey recovery.Survey
 	store  storage.Store
 }
