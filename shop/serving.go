@@ -16,9 +16,8 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"comeback/port"
+	"comeback/recovery/isolation"
 )
 
 // Serve opens the application of a furnished shop to visitors of this host, in place of
@@ -95,23 +94,23 @@ func (l Layout) closeApp() error {
 	if err != nil || pid <= 1 {
 		return nil // it was cut off before it was written
 	}
-	fd, err := unix.PidfdOpen(pid, 0)
-	if errors.Is(err, unix.ESRCH) {
+	p, err := isolation.OpenProcess(pid)
+	if errors.Is(err, os.ErrProcessDone) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("find the application: %w", err)
 	}
-	defer unix.Close(fd)
+	defer p.Close()
 	cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid))
 	if app, _ := filepath.EvalSymlinks(l.App()); err != nil || cwd != l.App() && cwd != app {
 		return nil
 	}
-	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+	if err := p.Kill(); err != nil {
 		return fmt.Errorf("end the application: %w", err)
 	}
-	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 10_000); n != 1 {
-		return fmt.Errorf("end the application: it goes on (%w)", err)
+	if ended, err := p.Wait(10 * time.Second); err != nil || !ended {
+		return errors.Join(errors.New("end the application: it goes on"), err)
 	}
 	return nil
 }

@@ -13,13 +13,13 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"comeback/recovery"
 	"comeback/recovery/exclusive"
+	"comeback/recovery/isolation"
 	"comeback/recovery/runner"
 	"comeback/storage"
-
-	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 )
 
 // runnerCommand is what this program executes itself as, to carry out a run
@@ -183,24 +183,19 @@ func (a *app) hold(ctx context.Context, o runner.Options) (*exclusive.Hold, erro
 
 // afterProcess is closed when a process has ended.
 func afterProcess(pid int) (<-chan struct{}, error) {
-	fd, err := unix.PidfdOpen(pid, 0)
 	ended := make(chan struct{})
-	if errors.Is(err, unix.ESRCH) {
+	p, err := isolation.OpenProcess(pid)
+	if errors.Is(err, os.ErrProcessDone) {
 		close(ended)
 		return ended, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("watch process %d: %w", pid, err)
+		return nil, err
 	}
 	go func() {
 		defer close(ended)
-		defer unix.Close(fd)
-		for {
-			_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
-			if !errors.Is(err, unix.EINTR) {
-				return
-			}
-		}
+		defer p.Close()
+		_, _ = p.Wait(isolation.Forever) // what cannot be waited for is taken to have ended
 	}()
 	return ended, nil
 }

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -96,58 +94,22 @@ func members(leader int) ([]int, error) {
 
 // isMember says whether a process has not ended and is of the leader's group.
 func isMember(pid, leader int) bool {
-	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	if err != nil {
-		return false // it has ended
-	}
-	state, group := parseStat(string(stat))
-	return group == leader && !strings.Contains("ZX", state)
-}
-
-// parseStat gives a process's state and group of its /proc/PID/stat, as
-// proc_pid_stat(5) has them: after the program's name, which is in parentheses
-// and may hold any of them itself.
-func parseStat(stat string) (state string, group int) {
-	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
-	if len(fields) < 3 {
-		return "", 0
-	}
-	group, err := strconv.Atoi(fields[2])
-	if err != nil {
-		return "", 0
-	}
-	return fields[0], group
+	s, ok := readStat(pid)
+	return ok && s.group == leader && !s.ended()
 }
 
 // awaitEnd waits until a process of the leader's group has ended.
 func awaitEnd(pid, leader int, deadline time.Time) error {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if errors.Is(err, unix.ESRCH) {
+	p, err := OpenProcess(pid)
+	if errors.Is(err, os.ErrProcessDone) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	defer p.Close()
 	if !isMember(pid, leader) {
 		return nil // it has ended, and the number may be another's
 	}
-	return awaitFile(fd, deadline)
-}
-
-// awaitFile waits until the process behind a pidfd has ended.
-func awaitFile(fd int, deadline time.Time) error {
-	for {
-		wait := max(0, time.Until(deadline))
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(wait.Milliseconds()))
-		switch {
-		case errors.Is(err, unix.EINTR):
-		case err != nil:
-			return err
-		case n > 0:
-			return nil
-		default:
-			return fmt.Errorf("it was killed %s ago and has not ended", dying)
-		}
-	}
+	return p.dies(deadline)
 }

@@ -1,7 +1,6 @@
 package isolation
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -85,65 +84,56 @@ func EndLeft(session int, fate func(environ []string) Fate) (unknown []Left, err
 
 // endOne kills a process if it is one that is to end, and waits until it has ended.
 func endOne(pid, session int, fate func(environ []string) Fate, deadline time.Time) error {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if errors.Is(err, unix.ESRCH) {
+	p, err := OpenProcess(pid)
+	if errors.Is(err, os.ErrProcessDone) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	defer p.Close()
 	if _, is := fateOf(pid, session, fate); is != Ends {
 		return nil // it has ended, and the number may be another's
 	}
-	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+	if err := p.Kill(); err != nil {
 		return err
 	}
-	return awaitFile(fd, deadline)
+	return p.dies(deadline)
 }
 
 // glance waits until a process has ended, for a moment only.
 func glance(pid int) error {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if errors.Is(err, unix.ESRCH) {
+	p, err := OpenProcess(pid)
+	if errors.Is(err, os.ErrProcessDone) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
-	if _, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 20); err != nil && !errors.Is(err, unix.EINTR) {
-		return err
-	}
-	return nil
+	defer p.Close()
+	_, err = p.Wait(20 * time.Millisecond)
+	return err
 }
 
 // fateOf is the fate of a process, and its name; one that has ended or is of another session
 // stays.
 func fateOf(pid, session int, fate func(environ []string) Fate) (program string, is Fate) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
+	s, ok := readStat(pid)
+	if !ok || s.ended() || s.session != session {
 		return "", Stays
 	}
-	end := bytes.LastIndexByte(stat, ')')
-	fields := strings.Fields(string(stat[end+1:]))
-	if len(fields) < 4 || strings.Contains("ZX", fields[0]) || fields[3] != strconv.Itoa(session) {
-		return "", Stays
-	}
-	_, program, _ = strings.Cut(string(stat[:end]), "(")
 	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ESRCH):
-		return program, Stays // it has ended
+		return s.name, Stays // it has ended
 	case err != nil:
-		return program, Unknown
+		return s.name, Unknown
 	}
-	return program, fate(strings.Split(string(environ), "\x00"))
+	return s.name, fate(strings.Split(string(environ), "\x00"))
 }
 
 // alive says whether a process has not ended.
 func alive(pid int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	state, _ := parseStat(string(stat))
-	return err == nil && !strings.Contains("ZX", state)
+	s, ok := readStat(pid)
+	return ok && !s.ended()
 }

@@ -31,19 +31,20 @@ func TestMountPoints(t *testing.T) {
 }
 
 func TestParseStat(t *testing.T) {
-	for stat, want := range map[string]struct {
-		state string
-		group int
-	}{
-		"7 (sleep) S 1 42 42 0 -1\n":    {"S", 42},
-		"7 (a) Z (b) R 1 42 42 0 -1\n":  {"R", 42},
-		"7 (two words) D 1 5 42 0 -1\n": {"D", 5},
-		"7 (sleep) S 1\n":               {},
+	for text, want := range map[string]stat{
+		"7 (sleep) S 1 42 41 0 -1\n":    {"sleep", "S", 42, 41},
+		"7 (a) Z (b) R 1 42 42 0 -1\n":  {"a) Z (b", "R", 42, 42},
+		"7 (two words) D 1 5 42 0 -1\n": {"two words", "D", 5, 42},
+		"7 () Z 1 5 42 0 -1\n":          {"", "Z", 5, 42},
+		"7 (sleep) S 1 42\n":            {},
 		"7 (sleep) S 1 x 42\n":          {},
+		"7 (sleep) S 1 42 x\n":          {},
+		"7 sleep S 1 42 41\n":           {},
+		"7 sleep) S 1 42 41\n":          {},
 		"":                              {},
 	} {
-		if state, group := parseStat(stat); state != want.state || group != want.group {
-			t.Errorf("%q: %q, %d", stat, state, group)
+		if got, ok := parseStat(text); got != want || ok != (want != stat{}) {
+			t.Errorf("%q: %+v, %v", text, got, ok)
 		}
 	}
 }
