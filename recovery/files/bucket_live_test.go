@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -508,6 +509,54 @@ func TestBucket_byRows(t *testing.T) {
 	}
 	if o := end.Step(rows.ID).Outcome; o.Facts["versions by their hash"] != "2" || o.Facts["hashes that no version has"] != "1" || !strings.Contains(strings.Join(o.Remarks, "; "), `"e"`) {
 		t.Errorf("%+v", o)
+	}
+}
+
+// Rows are not held against a tree that is gone: it is restored anew, all of it, and then
+// they are.
+func TestBucket_byRowsAnew(t *testing.T) {
+	_, store := versioned(t)
+	want := map[string]string{"a": "a, as it was", "b": "b, as it was"}
+	for name, text := range want {
+		store.put(t, "uploads/"+name, text)
+	}
+	sum := sha256.Sum256([]byte(want["a"]))
+	e := files.NewBucket(files.Options{SyncEvery: 4 << 10, Rows: func(context.Context, recovery.Env, string, string) iter.Seq2[recovery.NamedFile, error] {
+		return func(yield func(recovery.NamedFile, error) bool) {
+			yield(recovery.NamedFile{Path: "a", SHA256: hex.EncodeToString(sum[:]), Bytes: -1}, nil)
+		}
+	}})
+	p, err := e.Resolve(t.Context(), survey(t, e, inBucket, store), latest, store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLiveRun(store, nil)
+	l.engine = e
+	target := recovery.Target{ID: "scratch/uploads", Scratch: true, Component: "uploads", Place: filepath.Join(t.TempDir(), "run", "uploads")}
+	steps, err := e.Plan(inBucket, p, target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := e.(recovery.RowReader).PlanRows(inBucket, p, target, recovery.FilesCheckArgs{On: "database", Query: "select path, sha256 from uploads", Files: "uploads"})
+	rows.After = []string{"before"}
+	tree, looked := filepath.Join(target.Place, "tree"), 0
+	var restored map[string]string
+	l.switcher = probing{l.switcher, func() error {
+		if looked++; looked == 1 {
+			return os.RemoveAll(tree)
+		}
+		restored = contents(t, tree)
+		return nil
+	}}
+	look := func(id, after string) recovery.Step {
+		return recovery.Step{ID: id, Kind: "probe", Says: "look", After: []string{after}}
+	}
+	end := l.run(t, &recovery.Plan{Format: 1, Run: "test", System: "test", Mode: recovery.Rehearsal, Components: []recovery.Component{inBucket},
+		Copies: []recovery.Copy{{Name: "nearby", URL: "s3://shop"}}, Targets: []recovery.Target{target}, Stages: []recovery.Stage{{Name: "Restore"}},
+		Steps: append(steps, look("before", steps[0].ID), rows, look("after", rows.ID)), Moment: recovery.Moment{Points: []recovery.Point{p}}})
+	passed(t, end)
+	if diff := cmp.Diff(want, restored); diff != "" || looked != 3 {
+		t.Errorf("looked %d times: %s", looked, diff)
 	}
 }
 
