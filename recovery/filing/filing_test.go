@@ -120,6 +120,22 @@ func TestTrust(t *testing.T) {
 	}
 }
 
+// What a run has checked is read in the runbook that it was made from, and in no other.
+func TestTrust_Proofs_runbook(t *testing.T) {
+	home := runner.Home{Dir: t.TempDir()}
+	p := holds(t, home, "passed", nil)
+	trust, err := filing.NewTrust(home, []runner.Past{p}, filing.Signers{}, now)
+	must(t, err)
+	book := filepath.Join(p.Dir, recovery.RunbookFile)
+	if proofs := trust.Proofs([]runner.Past{p}, "shop"); len(proofs) != 1 || proofs[0].Checks == nil {
+		t.Errorf("by its own: %+v", proofs)
+	}
+	must(t, os.WriteFile(book, []byte("# Another\n"), 0o600))
+	if proofs := trust.Proofs([]runner.Past{p}, "shop"); len(proofs) != 1 || proofs[0].Checks != nil {
+		t.Errorf("by another: %+v", proofs)
+	}
+}
+
 // What a copy holds is fetched once, as it was signed, beside the runs of this host; what was
 // altered is told and not kept.
 func TestFetch(t *testing.T) {

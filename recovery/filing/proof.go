@@ -1,8 +1,6 @@
 package filing
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -46,7 +44,7 @@ func (t Trust) proof(p runner.Past) check.Proof {
 			c.Stranger = t.stranger(p, v)
 		}
 	}
-	if book, err := os.ReadFile(filepath.Join(p.Dir, report.RunbookFile)); err == nil {
+	if book, err := p.Runbook(); err == nil {
 		rb, _ := runbooks.Parse(report.RunbookFile, book)
 		c.Checks = rb.Checks()
 	}
