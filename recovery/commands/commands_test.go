@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -276,6 +277,61 @@ func TestExample_datedTrees(t *testing.T) {
 	})
 	if says, hint := enginetest.Failure(end); end.Result != recovery.ResultPassed {
 		t.Errorf("the restore ended %s: %s (%s)", end.Result, says, hint)
+	}
+}
+
+// A file that cannot be read ends the fetch of the shipped example: what would come back
+// without it is not the tree.
+func TestExample_datedTreesUnreadable(t *testing.T) {
+	dir, err := os.MkdirTemp("", "cbc-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	const night = "2026-11-28T020000Z"
+	text, err := os.ReadFile(example(t, "dated-trees"))
+	for _, made := range []func() error{
+		func() error { return os.Chmod(dir, 0o755) },
+		func() error { return os.WriteFile(filepath.Join(dir, "dated-trees"), text, 0o600) },
+		func() error { return os.Chmod(filepath.Join(dir, "dated-trees"), 0o755) },
+		func() error { return os.MkdirAll(filepath.Join(dir, night), 0o755) },
+		func() error { return os.WriteFile(filepath.Join(dir, night, "COMPLETE"), nil, 0o644) },
+		func() error { return os.WriteFile(filepath.Join(dir, night, "bag.jpg"), []byte("a bag"), 0o644) },
+		func() error { return os.WriteFile(filepath.Join(dir, night, "closed.jpg"), []byte("closed"), 0) },
+		func() error { return os.Mkdir(filepath.Join(dir, "to"), 0o700) },
+	} {
+		if err == nil {
+			err = made()
+		}
+	}
+	if err == nil && os.Geteuid() == 0 {
+		err = os.Chown(filepath.Join(dir, "to"), 65534, 65534)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	fetch := func() (string, error) {
+		cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "dated-trees"), "fetch")
+		cmd.Dir = "/"
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "COMEBACK_COPY=nightly", "COMEBACK_COPY_URL=file://" + dir, "COMEBACK_BACKUP=" + night, "COMEBACK_DIR=" + filepath.Join(dir, "to")}
+		if os.Geteuid() == 0 { // who may read everything is no test
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		}
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := fetch(); err == nil || strings.Contains(out, `{"tree"`) || !strings.Contains(out, "closed.jpg") {
+		t.Errorf("with a file that cannot be read: %v\n%s", err, out)
+	}
+	if err := os.Chmod(filepath.Join(dir, night, "closed.jpg"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := fetch(); err != nil || !strings.Contains(out, `{"done": "2", "total": "2"`) || !strings.HasSuffix(out, `{"tree": "tree"}`+"\n") {
+		t.Errorf("with all files: %v\n%s", err, out)
 	}
 }
 
