@@ -10,39 +10,23 @@ import (
 
 // verdict is the word that comes first. It never says more than was proven.
 func verdict(a *attached) (string, look) {
-	s := &a.state
-	word := "REHEARSED"
-	if a.plan.Mode == recovery.Recovery {
-		word = "CAME BACK"
-	}
-	held, total := s.Checks()
-	switch {
-	case a.plan.GivesBack != nil && s.Result == recovery.ResultPassed && len(s.Unknown) == 0:
-		return "GIVEN BACK", good
-	case a.plan.GivesBack != nil && s.Result == recovery.ResultExceptions:
-		return "NOT ALL GIVEN BACK", bad
-	}
-	switch s.Result {
+	word := a.plan.Headline(&a.state)
+	held, total := a.state.Checks()
+	switch a.state.Result {
 	case recovery.ResultPassed:
 		switch {
-		case len(s.Unknown) > 0:
-			return "ENDED, BUT ITS JOURNAL IS NOT UNDERSTOOD", bad
-		case total == 0:
-			return word + ", BUT NOTHING WAS CHECKED", warn
-		case held < total:
-			return fmt.Sprintf("%s, BUT ONLY %d OF %d CHECKS HELD", word, held, total), bad
+		case len(a.state.Unknown) > 0 || held < total:
+			return word, bad
+		case total == 0 && a.plan.GivesBack == nil && a.plan.Expires == nil:
+			return word, warn
 		}
-		return word + ", EVERY CHECK HELD", good
+		return word, good
 	case recovery.ResultExceptions:
-		return word + " WITH EXCEPTIONS", warn
-	case recovery.ResultFailed:
-		return "FAILED", bad
-	case recovery.ResultRefused:
-		return "REFUSED BY A GUARD", bad
-	case recovery.ResultInterrupted:
-		return "INTERRUPTED AND STOPPED", bad
+		if a.plan.GivesBack == nil {
+			return word, warn
+		}
 	}
-	return "ENDED: " + string(s.Result), bad
+	return word, bad
 }
 
 // reached is the proof of a moment in one line.

@@ -169,7 +169,7 @@ func (d *demo) play(ctx context.Context, o demoOptions) error {
 	if err := d.shop.StopWrites(); err != nil {
 		return err
 	}
-	s, published, err := d.publish(context.WithoutCancel(ctx))
+	r, published, err := d.publish(context.WithoutCancel(ctx))
 	if err != nil {
 		return errors.Join(err, ended)
 	}
@@ -177,7 +177,7 @@ func (d *demo) play(ctx context.Context, o demoOptions) error {
 		d.tell.line("\nNothing was rehearsed, so there is no report.")
 		return ended
 	}
-	d.tell.ending(d.place, s, len(d.shop.Commits())-writes)
+	d.tell.ending(d.place, r, len(d.shop.Commits())-writes)
 	return ended
 }
 

@@ -11,6 +11,7 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/isolation"
 	"comeback/recovery/report"
+	"comeback/recovery/runner"
 	"comeback/shop"
 )
 
@@ -187,14 +188,14 @@ func (d *demo) rehearseDemo(ctx context.Context, c choices) error {
 // publish signs the report of the newest run that has ended and copies its
 // directory to DIR/report, in the place of an earlier demo's. It reports false
 // where there was no run.
-func (d *demo) publish(ctx context.Context) (recovery.State, bool, error) {
+func (d *demo) publish(ctx context.Context) (runner.Past, bool, error) {
 	home, err := d.app.home()
 	if err != nil {
-		return recovery.State{}, false, err
+		return runner.Past{}, false, err
 	}
 	runs, err := home.List()
 	if err != nil {
-		return recovery.State{}, false, err
+		return runner.Past{}, false, err
 	}
 	for _, r := range runs {
 		if r.Problem != nil || r.State.Result == "" {
@@ -203,17 +204,17 @@ func (d *demo) publish(ctx context.Context) (recovery.State, bool, error) {
 		if !r.Signed {
 			signer, err := d.key.Signer(ctx, nil)
 			if err != nil {
-				return recovery.State{}, false, err
+				return runner.Past{}, false, err
 			}
 			if _, err := report.Sign(ctx, r.Dir, signer); err != nil {
-				return recovery.State{}, false, err
+				return runner.Past{}, false, err
 			}
 		}
 		line, err := report.AllowedSigner(demoIdentity, d.key)
 		if err != nil {
-			return recovery.State{}, false, err
+			return runner.Past{}, false, err
 		}
-		return r.State, true, d.place.keepReport(r.Dir, line)
+		return r, true, d.place.keepReport(r.Dir, line)
 	}
-	return recovery.State{}, false, nil
+	return runner.Past{}, false, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/report"
+	"comeback/recovery/runner"
 	"comeback/shop"
 )
 
@@ -84,9 +85,9 @@ func (t *demoTeller) incident(i shop.Incident, d shop.Damage, since int64) {
 }
 
 // ending tells how it came out and how anyone can check that.
-func (t *demoTeller) ending(p *demoPlace, s recovery.State, writes int) {
-	held, total := s.Checks()
-	t.line("\n%s in %s: %d of %d checks held.", ending(s.Result, s.Mode), took(s.Ended.Sub(s.Started)), held, total)
+func (t *demoTeller) ending(p *demoPlace, r runner.Past, writes int) {
+	s := &r.State
+	t.line("\n%s in %s: %s.", r.Plan.Headline(s), took(s.Ended.Sub(s.Started)), s.ChecksSay())
 	t.line("The live shop was not touched; it took %d orders meanwhile.", writes)
 	t.line("\nTHE REPORT: signed, for people and for machines")
 	t.line("  %s", filepath.Join(p.report(), report.MarkdownFile))

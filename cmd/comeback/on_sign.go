@@ -62,7 +62,7 @@ func (h *homeward) sign(ctx context.Context, past runner.Past, listed endedRun) 
 		return err
 	}
 	if !unasked {
-		fmt.Fprintf(h.out, "run %s: %s: %s\nSign its report with %s? (yes/no) ", past.ID, ending(past.State.Result, past.State.Mode), clean(past.State.Says), key)
+		fmt.Fprintf(h.out, "run %s: %s: %s\nSign its report with %s? (yes/no) ", past.ID, past.Plan.Headline(&past.State), clean(past.State.Says), key)
 		if !h.app.yes(ctx) {
 			fmt.Fprintln(h.out, later)
 			return nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
 	"comeback/recovery"
@@ -322,7 +321,7 @@ func (a *app) concluded(r runner.Past, key *report.Key, say *plainWriter) error 
 	if s.Result == "" {
 		return recovery.Errorf("take it up again: comeback resume "+r.ID, "the runner of run %s died", r.ID).WithExit(recovery.NotEnded)
 	}
-	say.line("", "%s: %s", endingOf(r), s.Says)
+	say.line("", "%s: %s", r.Plan.Headline(&r.State), s.Says)
 	say.line("", "report: %s", r.Dir)
 	if key != nil {
 		signed, err := a.sign(r.Dir, *key)
@@ -339,36 +338,6 @@ func (a *app) concluded(r runner.Past, key *report.Key, say *plainWriter) error 
 		return &exitError{s.Exit}
 	}
 	return nil
-}
-
-// endingOf is how a run ended in the words of the screens. One that gave back what another
-// held brought nothing back, and checked nothing.
-func endingOf(r runner.Past) string {
-	switch s := &r.State; {
-	case r.Plan.GivesBack != nil && s.Result == recovery.ResultPassed:
-		return "GIVEN BACK"
-	case r.Plan.GivesBack != nil && s.Result == recovery.ResultExceptions:
-		return "NOT ALL GIVEN BACK"
-	default:
-		return ending(s.Result, s.Mode)
-	}
-}
-
-// ending is a result in the words of the screens.
-func ending(r recovery.Result, m recovery.Mode) string {
-	came := "REHEARSED"
-	if m == recovery.Recovery {
-		came = "CAME BACK"
-	}
-	switch r {
-	case recovery.ResultPassed:
-		return came + ", EVERY CHECK HELD"
-	case recovery.ResultExceptions:
-		return came + " WITH EXCEPTIONS"
-	case "":
-		return "NOT ENDED"
-	}
-	return strings.ToUpper(string(r))
 }
 
 func prefixed(prefix, text string) string {

@@ -75,13 +75,13 @@ func standing(r runner.Past) string {
 	s := &r.State
 	switch {
 	case s.Result != "" && r.Signed:
-		return strings.ToLower(endingOf(r)) + ", report signed"
+		return strings.ToLower(r.Plan.Headline(s)) + ", report signed"
 	case s.Result != "" && r.ReportSHA256 == "" && !r.Alive:
-		return strings.ToLower(endingOf(r)) + ", NO REPORT; comeback resume " + r.ID
+		return strings.ToLower(r.Plan.Headline(s)) + ", NO REPORT; comeback resume " + r.ID
 	case s.Result != "" && !s.Watched:
-		return strings.ToLower(endingOf(r)) + ", unwatched, unsigned"
+		return strings.ToLower(r.Plan.Headline(s)) + ", unwatched, unsigned"
 	case s.Result != "":
-		return strings.ToLower(endingOf(r)) + ", unsigned"
+		return strings.ToLower(r.Plan.Headline(s)) + ", unsigned"
 	case r.Died && s.Started.IsZero():
 		return "DIED before it began; comeback resume " + r.ID
 	case r.Died:
@@ -214,7 +214,7 @@ func (a *app) stop(ctx context.Context, id, why string) error {
 	if err = errors.Join(told, err, hold.Release(context.WithoutCancel(ctx))); err != nil {
 		return err
 	}
-	say.line("", "%s: %s", ending(s.Result, s.Mode), s.Says)
+	say.line("", "%s: %s", r.Plan.Headline(&s), s.Says)
 	say.line("", "report: %s", run.Dir())
 	return a.tellHeld(say, r.Plan, &s)
 }
@@ -259,7 +259,7 @@ func (a *app) stopAlive(ctx context.Context, r runner.Past, why string, say *pla
 	if err != nil {
 		return err
 	}
-	say.line("", "%s: %s", ending(end.State.Result, end.State.Mode), end.State.Says)
+	say.line("", "%s: %s", end.Plan.Headline(&end.State), end.State.Says)
 	say.line("", "report: %s", end.Dir)
 	return a.tellHeld(say, end.Plan, &end.State)
 }

@@ -179,15 +179,17 @@ func Ending(s *recovery.State, p *recovery.Plan) recovery.RunEnded {
 		}
 		return recovery.RunEnded{Result: recovery.ResultExceptions, Exit: recovery.WithExceptions, Says: says}
 	}
-	held, total := s.Checks()
-	says := fmt.Sprintf("every step done, %d of %d checks held, everything cleaned up", held, total)
+	says := fmt.Sprintf("every step done, %s, everything cleaned up", s.ChecksSay())
 	switch {
 	case p.Expires != nil:
 		says = "everything that was to go is gone"
 	case p.GivesBack != nil:
 		says = "everything that run " + p.Parent + " still held is given back"
 	case p.Mode == recovery.Recovery:
-		says = fmt.Sprintf("came back, %d of %d checks held", held, total)
+		says = "came back, " + s.ChecksSay()
+	}
+	for _, h := range s.HandedOver {
+		says += "; " + h.Component + " " + h.Where()
 	}
 	return recovery.RunEnded{Result: recovery.ResultPassed, Exit: recovery.CameBack, Says: says}
 }

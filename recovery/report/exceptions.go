@@ -129,8 +129,24 @@ func (s *source) against(r *Report) []string {
 	return out
 }
 
-// headline is the result in a few words.
-func headline(r *Report) string {
+// headline is the result in a few words. What this version finds against a run that says
+// of itself that it passed is an exception.
+func (s *source) headline(r *Report) string {
+	if !recovery.OneHeadline(r.Format) {
+		return earlierHeadline(r)
+	}
+	state := s.state
+	if len(r.Unknown) > 0 {
+		state.Unknown = r.Unknown
+	}
+	if r.Result == recovery.ResultPassed && !r.Passed && len(state.Unknown) == 0 {
+		state.Result = recovery.ResultExceptions
+	}
+	return s.plan.Headline(&state)
+}
+
+// earlierHeadline is that of reports of earlier forms.
+func earlierHeadline(r *Report) string {
 	verb, noun := "CAME BACK", "RECOVERY"
 	if r.Mode == recovery.Rehearsal {
 		verb, noun = "REHEARSED", "REHEARSAL"

@@ -144,7 +144,7 @@ func (s *source) report() *Report {
 	r.Exceptions = s.exceptions(r)
 	r.Against = s.against(r)
 	r.Passed = len(r.Against) == 0
-	r.Headline = headline(r)
+	r.Headline = s.headline(r)
 	r.NextRehearsal = s.due(r)
 	return r
 }
