@@ -4,14 +4,22 @@ package recovery
 // restored and left running.
 const IntoHandOver = "hand-over"
 
-// HandedOver is what a run has restored and left running beside live. It is
-// nobody's but the people's from then on; a run of `comeback expire` removes it.
+// HandedTree is a claim of a restored tree that leaves scratch and is to be left on its
+// own. Its details say which component it is of, and, as "tree", where it then lies.
+const HandedTree ResourceKind = "handed over tree"
+
+// HandedOver is what a run has restored and left beside live: a server that runs, or a
+// tree. It is nobody's but the people's from then on; a run of `comeback expire`
+// removes it.
 type HandedOver struct {
 	Component string `json:"component"`
-	// Address is how people reach it, without a secret; Local how the server's
+	// Address is how people reach a server, without a secret; Local how the server's
 	// own user does on its machine.
 	Address string `json:"address"`
 	Local   string `json:"local,omitempty"`
+	// Tree is the restored directory, where it is one: it lies in Place, and has no
+	// address.
+	Tree string `json:"tree,omitempty"`
 	// Place is the directory that holds all of it, Identity tells it from anything
 	// else in that place.
 	Place    string   `json:"place"`
@@ -20,14 +28,32 @@ type HandedOver struct {
 	Says string `json:"says,omitempty"`
 }
 
+// Where says where people find it, as a clause: "answers at postgres://…", "lies in /…".
+func (h HandedOver) Where() string {
+	if h.Tree != "" {
+		return "lies in " + h.Tree
+	}
+	return "answers at " + h.Address
+}
+
 // Old is what was handed over as something that can be removed. It has no date:
 // it goes when people say so.
 func (h HandedOver) Old() Old {
-	return Old{Component: h.Component, Place: h.Place, Identity: h.Identity, Served: true, Address: h.Local, Says: "a restored server that was left running"}
+	if h.Tree != "" {
+		return Old{Component: h.Component, Place: h.Place, Identity: h.Identity, Handed: true, Says: "a restored tree that was left there"}
+	}
+	return Old{Component: h.Component, Place: h.Place, Identity: h.Identity, Handed: true, Served: true, Address: h.Local, Says: "a restored server that was left running"}
 }
 
-// HandOverer is a Switcher that can leave what was restored running on its own.
+// HandOverer is a Switcher that can leave what was restored on its own.
 type HandOverer interface {
 	// HandOver lists the steps. Nothing live is written to. It is pure.
 	HandOver(c SwitchContext) ([]Step, error)
+}
+
+// Bystander is a HandOverer whose restored component takes the place of nothing that is
+// live: it switches nothing.
+type Bystander interface {
+	// Instead is what to write instead of a switch of it.
+	Instead() string
 }

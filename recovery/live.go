@@ -239,6 +239,8 @@ type Old struct {
 	// Since is when it was live for the last time, by the clock of its file system;
 	// zero where nothing can write to it without being seen.
 	Since time.Time `json:"since,omitzero"`
+	// Handed says that it was never live, but handed over; it goes when people say so.
+	Handed bool `json:"handed,omitempty"`
 	// Served says that a server uses it, which is stopped before it goes.
 	Served bool `json:"served,omitempty"`
 	// Address is how the server's own user reaches it then.
@@ -319,7 +321,7 @@ func (s *State) LiveSays(loc *time.Location) string {
 	case held.closed && !begun[Fence] && !begun[Exchange]:
 		return "CLOSED to users, data untouched"
 	case !begun[Fence] && !begun[Exchange] && len(s.HandedOver) > 0:
-		return untouched + "; what came back runs beside it"
+		return untouched + "; what came back " + s.besides() + " beside it"
 	case !begun[Fence] && !begun[Exchange]:
 		return untouched
 	case open[Fence] > 0:
@@ -334,6 +336,14 @@ func (s *State) LiveSays(loc *time.Location) string {
 		return switched + " " + clock(Exchange) + ", not open yet"
 	}
 	return switched + " " + clock(Exchange) + ", open " + clock(Open)
+}
+
+// besides says what what was handed over does there: servers run, trees lie.
+func (s *State) besides() string {
+	if slices.ContainsFunc(s.HandedOver, func(h HandedOver) bool { return h.Tree == "" }) {
+		return "runs"
+	}
+	return "lies"
 }
 
 // heldOfLive is what the claims that a run holds have made of live. The phases of its steps

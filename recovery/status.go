@@ -116,7 +116,11 @@ func Status(p *Plan, s *State, alive bool, now time.Time) string {
 	}
 	line("LIVE", "%s", s.LiveSays(now.Location()))
 	for _, h := range s.HandedOver {
-		line("RUNS", "%s answers at %s, until it is removed: comeback expire %s", h.Component, h.Address, s.Run)
+		word := "RUNS"
+		if h.Tree != "" {
+			word = "KEPT"
+		}
+		line(word, "%s %s, until it is removed: comeback expire %s", h.Component, h.Where(), s.Run)
 	}
 	for _, old := range s.Old {
 		line("OLD", "%s, until %s", old.Place, old.Until.In(now.Location()).Format("2 Jan 2006 15:04Z07:00"))

@@ -53,7 +53,7 @@ func (p *parser) readAction(e *excerpt, at Pos) Block {
 		s := Switch{Pos: at}
 		for _, u := range p.componentNames(first) {
 			p.switched = append(p.switched, u)
-			s.Components = append(s.Components, u.name)
+			s.Components, s.At = append(s.Components, u.name), append(s.At, u.at)
 		}
 		return s
 	case "approve":

@@ -120,6 +120,8 @@ func (c HTTPCheck) References() []string {
 type Switch struct {
 	Pos
 	Components []string
+	// At is where each of them stands.
+	At []Pos
 }
 
 // Where says in which runs a block runs.

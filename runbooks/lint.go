@@ -24,7 +24,15 @@ type Schema struct {
 	// Kind is the kind of component that it restores.
 	Kind string
 	Keys []Key
+	// Switches says that a recovery can put what was restored in the place of what is
+	// live. Where it cannot, Instead is what to write instead of a switch.
+	Switches bool
+	Instead  string
 }
+
+// handOver is the value of `into:` of what a recovery leaves on its own, wherever a
+// `switch:` names it.
+const handOver = "hand-over"
 
 // Key is one setting of a component.
 type Key struct {
@@ -38,8 +46,8 @@ type Key struct {
 	Check func(value string) (what, do string)
 }
 
-// Lint checks what a runbook leaves to others: the engines' keys, backups that cannot be
-// told apart, and the expectations. It is for a runbook that Parse found no error in; its problems
+// Lint checks what a runbook leaves to others: the engines' keys, what cannot be switched,
+// backups that cannot be told apart, and the expectations. It is for a runbook that Parse found no error in; its problems
 // come in the order of the document.
 func Lint(rb *Runbook, v Vocabulary) Problems {
 	l := &linter{rb: rb, vocabulary: v}
@@ -54,6 +62,8 @@ func Lint(rb *Runbook, v Vocabulary) Problems {
 				l.expectation(b)
 			case SQLWait:
 				l.expectation(b.SQLCheck)
+			case Switch:
+				l.switched(b)
 			}
 		}
 	}
@@ -119,6 +129,56 @@ func (l *linter) component(c Component) {
 	}
 	l.keys(c, candidates)
 	l.required(c, candidates)
+	l.unswitched(c, candidates)
+}
+
+// candidates are the engines that may restore a component.
+func (l *linter) candidates(c Component) (all []Schema) {
+	for _, s := range l.vocabulary.Engines {
+		if s.Kind == c.Kind && (c.With == "" || s.Engine == c.With) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+func handedOver(c Component) bool { return slices.Contains(c.Settings["into"], handOver) }
+
+// switched checks that what a block switches can be switched.
+func (l *linter) switched(b Switch) {
+	for i, name := range b.Components {
+		c, ok := l.rb.Component(name)
+		candidates := l.candidates(c)
+		if !ok || handedOver(c) || len(candidates) == 0 || slices.ContainsFunc(candidates, func(s Schema) bool { return s.Switches || s.Instead == "" }) {
+			continue
+		}
+		at := b.Pos
+		if i < len(b.At) {
+			at = b.At[i]
+		}
+		what := "a component of kind `" + c.Kind + "`"
+		if c.With != "" {
+			what = "what `with: " + c.With + "` restores"
+		}
+		l.problems.add(Error, at, fmt.Sprintf("`%s` cannot be switched: nothing puts %s in the place of what is live", name, what), candidates[0].Instead)
+	}
+}
+
+// unswitched tells of a component that a recovery restores and puts in nobody's place.
+func (l *linter) unswitched(c Component, candidates []Schema) {
+	can := slices.ContainsFunc(candidates, func(s Schema) bool { return s.Switches })
+	if !can || handedOver(c) || !l.restored(c.Name) {
+		return
+	}
+	for _, s := range l.rb.Stages {
+		for _, b := range s.Blocks {
+			if b, ok := b.(Switch); ok && slices.Contains(b.Components, c.Name) {
+				return
+			}
+		}
+	}
+	l.problems.add(Warning, c.Pos, fmt.Sprintf("no stage switches `%s`: a recovery leaves it beside what is live, and says where", c.Name),
+		fmt.Sprintf("write a YAML block `switch: %s` below its checks, if it is to take the place of what is live", c.Name))
 }
 
 // unsupported reports a kind that no engine restores: an error only if a stage

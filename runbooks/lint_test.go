@@ -2,6 +2,7 @@ package runbooks
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,7 +49,9 @@ func TestLint(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		edits []string
-		want  []string
+		// engines are there, too.
+		engines []Schema
+		want    []string
 	}{
 		{name: "clean"},
 		{name: "with an engine", edits: []string{component, `{kind: postgres, with: dump, url: "${DATABASE_URL}"}`}},
@@ -91,6 +94,20 @@ func TestLint(t *testing.T) {
 		{name: "expectation of a wait", edits: []string{"-- check", "-- wait", ">= 1", "many"}, want: []string{
 			"27:12: error: `many` is no expectation; write for example `>= 1`, `= 42`, `between 1 and 9`, `within 10m`, `no rows`, `rows` or `in {open, paid}`",
 		}},
+		{name: "switch of what nothing switches", edits: []string{component, component + "\n  site: {kind: code, path: /srv}", "restore: database\n```", "restore: [database, site]\n```\n\n```yaml\nswitch: [database, site]\n```"},
+			engines: []Schema{{Engine: "code", Kind: "code", Keys: []Key{{Name: "path"}}, Instead: "leave it out of the `switch:`"}}, want: []string{
+				"24:20: error: `site` cannot be switched: nothing puts a component of kind `code` in the place of what is live; leave it out of the `switch:`",
+			}},
+		{name: "switch of what is handed over", edits: []string{component, `{kind: postgres, with: cluster, into: hand-over}`, "restore: database\n```", "restore: database\n```\n\n```yaml\nswitch: database\n```"},
+			engines: []Schema{{Engine: "cluster", Kind: "postgres", Keys: []Key{{Name: "into"}}, Instead: "write `into: hand-over` into the component"}}},
+		{name: "switch of what would have to be handed over", edits: []string{component, `{kind: postgres, with: cluster}`, "restore: database\n```", "restore: database\n```\n\n```yaml\nswitch: database\n```"},
+			engines: []Schema{{Engine: "cluster", Kind: "postgres", Keys: []Key{{Name: "into"}}, Instead: "write `into: hand-over` into the component"}}, want: []string{
+				"23:9: error: `database` cannot be switched: nothing puts what `with: cluster` restores in the place of what is live; write `into: hand-over` into the component",
+			}},
+		{name: "restored and not switched", edits: []string{component, component + "\n  uploads: {kind: files, path: /srv}", "restore: database", "restore: [database, uploads]"},
+			engines: []Schema{{Engine: "files", Kind: "files", Keys: []Key{{Name: "path"}}, Switches: true}}, want: []string{
+				"12:3: warning: no stage switches `uploads`: a recovery leaves it beside what is live, and says where; write a YAML block `switch: uploads` below its checks, if it is to take the place of what is live",
+			}},
 		{name: "expectation", edits: []string{">= 1", "many"}, want: []string{
 			"27:12: error: `many` is no expectation; write for example `>= 1`, `= 42`, `between 1 and 9`, `within 10m`, `no rows`, `rows` or `in {open, paid}`",
 		}},
@@ -100,7 +117,9 @@ func TestLint(t *testing.T) {
 			if problems.Failed() {
 				t.Fatalf("problems: %q", problems)
 			}
-			if diff := cmp.Diff(c.want, texts(Lint(rb, vocabulary))); diff != "" {
+			v := vocabulary
+			v.Engines = append(slices.Clip(v.Engines), c.engines...)
+			if diff := cmp.Diff(c.want, texts(Lint(rb, v))); diff != "" {
 				t.Errorf("problems (-want +got):\n%s", diff)
 			}
 		})

@@ -173,7 +173,7 @@ func (s *planScreen) page(w, h int) page {
 		case s.prepared.NameLater:
 			p.body = append(p.body, paragraph("LIVE", 15, plain, "the run shows what it would change of "+plan.Confirm+" row by row, and asks for that name then; until it is typed nothing is changed", w, 2)...)
 		case s.confirms() == "":
-			p.body = append(p.body, paragraph("LIVE", 15, plain, "the runbook switches nothing: what comes back is left running beside what is live", w, 2)...)
+			p.body = append(p.body, paragraph("LIVE", 15, plain, "the runbook switches nothing: what comes back is left beside what is live, a database running", w, 2)...)
 		default:
 			p.focus = len(p.body) - 1
 			p.body = append(append(p.body, nil), changesLive(s.confirms(), w)...)

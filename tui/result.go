@@ -219,11 +219,11 @@ func (s *resultScreen) findings(w int) []line {
 		add(name, plain, strings.TrimSuffix(fmt.Sprintf("%s until %s; %s", old.Place, stamp(old.Until, s.m.now()), old.Says), "; "), 3)
 	}
 	for i, h := range a.state.HandedOver {
-		name := "RUNS ON"
+		name := "BESIDE"
 		if i > 0 {
 			name = ""
 		}
-		add(name, plain, h.Component+" at "+h.Address+"; "+h.Says, 4)
+		add(name, plain, h.Component+" "+h.Where()+"; "+h.Says, 4)
 	}
 	list("TO DO", warn, a.state.ToDos())
 	list("UNPROTECTED", warn, a.state.Unprotected())

@@ -203,7 +203,7 @@ func (d *desk) Open(ctx context.Context, path string) (*tui.Opened, error) {
 // onlyScratch is why a runbook cannot be recovered for real by this version.
 func onlyScratch(rb *runbooks.Runbook) string {
 	for _, c := range plan.Switched(rb) {
-		if _, ok := switcher(c.Kind); !ok {
+		if _, ok := takesPlace(c.Kind, c.With); !ok {
 			return fmt.Sprintf("this version cannot switch %s, it restores into scratch only and changes nothing live", c.Name)
 		}
 	}

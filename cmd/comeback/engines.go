@@ -64,7 +64,7 @@ var listings = func() (string, error) {
 // switchers lists what brings restored components live, one for a kind of target.
 func switchers() []recovery.Switcher {
 	inRDS, inKubernetes, byCommand := rds.NewSwitcher(rds.Options{}), cnpg.NewSwitcher(cnpg.Options{}), commands.NewSwitcher(commands.Options{})
-	return []recovery.Switcher{trees.New(), files.NewInPlace(openCopy), inRDS, inKubernetes, byCommand,
+	return []recovery.Switcher{trees.New(), trees.Beside(recovery.Config), trees.Beside(recovery.Code), files.NewInPlace(openCopy), inRDS, inKubernetes, byCommand,
 		switchover.New(switchover.Options{Engines: engines, SaveNames: saveNames, LoadNames: loadNames,
 			Elsewhere: map[string]switchover.Elsewhere{rds.Name: inRDS, cnpg.Name: inKubernetes, commands.Name: byCommand}})}
 }
@@ -81,6 +81,19 @@ func switched(kind recovery.ComponentKind, engine string) recovery.ComponentKind
 		return cnpg.Live
 	}
 	return kind
+}
+
+// takesPlace finds what puts a component in the place of what is live; one that is only
+// handed over takes none, and instead is what to write then.
+func takesPlace(kind recovery.ComponentKind, engine string) (instead string, can bool) {
+	s, ok := switcher(switched(kind, engine))
+	if !ok {
+		return "leave it out of the `switch:`, and bring it back by hand", false
+	}
+	if b, only := s.(recovery.Bystander); only {
+		return b.Instead(), false
+	}
+	return "", true
 }
 
 // executable is this program, which runs runs and which restored servers ask for WAL;
@@ -138,6 +151,7 @@ func vocabulary() runbooks.Vocabulary {
 	for _, e := range engines() {
 		s := e.Schema()
 		schema := runbooks.Schema{Engine: s.Engine, Kind: string(s.Kind)}
+		schema.Instead, schema.Switches = takesPlace(s.Kind, s.Engine)
 		taker, takes := e.(recovery.Capturer)
 		for _, k := range s.Keys {
 			if k.Name == "backup" && takes {

@@ -108,7 +108,7 @@ func tellEffects(say *plainWriter, p *recovery.Plan) {
 		}
 	}
 	if p.Confirm == "" {
-		say.line("", "live: untouched; a database that comes back is left running beside it")
+		say.line("", "live: untouched; what comes back is left beside it, a database running")
 	}
 }
 

@@ -39,6 +39,7 @@ func entered(step string, kind recovery.ResourceKind, adopted bool) recovery.Sta
 
 func TestKeeps(t *testing.T) {
 	later, undated, served := database, uploads, database
+	handed := recovery.HandedOver{Component: "uploads", Tree: "/srv/comeback-7c31.uploads/uploads", Place: "/srv/comeback-7c31.uploads"}.Old()
 	later.Until, undated.Since, served.Served = now.Add(time.Second), time.Time{}, true
 	removes := recovery.Plan{Expires: []recovery.Old{database}}
 	for name, test := range map[string]struct {
@@ -55,6 +56,7 @@ func TestKeeps(t *testing.T) {
 		"before the to-dos":                       {old: later, open: []string{"look"}, want: aftermath.Reason{Why: aftermath.Early, Until: later.Until}},
 		"to-dos are open":                         {old: database, open: []string{"look", "tell"}, want: aftermath.Reason{Why: aftermath.Unsettled, Open: 2}},
 		"of a server they keep nothing":           {old: served, open: []string{"look"}},
+		"nor of a tree that was handed over":      {old: handed, open: []string{"look"}},
 		"a tree of which nobody knows since when": {old: undated, want: aftermath.Reason{Why: aftermath.Undated}},
 		"an expiry removed it": {old: database, runs: []runner.Past{child("8d01", removes, recovery.State{Result: recovery.ResultPassed})},
 			want: aftermath.Reason{Why: aftermath.Removed, Run: "8d01"}},

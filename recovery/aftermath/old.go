@@ -58,11 +58,11 @@ func Keeps(r runner.Past, old recovery.Old, runs []runner.Past, open []string, n
 	switch {
 	case by != "":
 		return Reason{Why: Entered, Run: by}
-	case r.Plan.Switches(old) == recovery.Files && old.Since.IsZero():
+	case r.Plan.Switches(old) == recovery.Files && old.Since.IsZero() && !old.Handed:
 		return Reason{Why: Undated}
 	case old.Until.After(now):
 		return Reason{Why: Early, Until: old.Until}
-	case !old.Served && len(open) > 0:
+	case !old.Served && !old.Handed && len(open) > 0:
 		return Reason{Why: Unsettled, Open: len(open)}
 	}
 	return Reason{}

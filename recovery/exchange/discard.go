@@ -55,11 +55,28 @@ func Discard(path string, which Identity) error {
 	if err := NothingMounted(gone); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(gone); err != nil {
+	err = os.RemoveAll(gone)
+	if errors.Is(err, fs.ErrPermission) {
+		// A restored tree may hold directories that their owner may not write to.
+		err = errors.Join(openDirectories(gone), os.RemoveAll(gone))
+	}
+	if err != nil {
 		return recovery.Errorf("remove it by hand", "remove %s: %w", path, err)
 	}
 	if _, err := os.Lstat(gone); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove %s: %s is still there", path, gone)
 	}
 	return nil
+}
+
+// openDirectories lets the owner of a tree remove what is in it. Links are not
+// followed.
+func openDirectories(dir string) error {
+	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		// A directory is told of before it is read.
+		if e == nil || !e.IsDir() || err != nil {
+			return err
+		}
+		return os.Chmod(path, 0o700)
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -135,7 +136,7 @@ func (x *Executor) revive(ctx context.Context, only map[string]bool) {
 		now := x.State()
 		done := now.Step(st.ID)
 		k, ok := x.kinds[st.Kind].(recovery.Reviver)
-		if !ok || done.State != recovery.Done || only != nil && !only[st.ID] || served(&now, st.Component) {
+		if !ok || done.State != recovery.Done || only != nil && !only[st.ID] || served(&now, st.Component) || leftScratch(&now, st.Component) {
 			continue
 		}
 		x.mu.Lock()
@@ -163,6 +164,21 @@ func (x *Executor) revive(ctx context.Context, only map[string]bool) {
 func served(s *recovery.State, component string) bool {
 	return slices.ContainsFunc(s.Steps, func(st recovery.StepState) bool {
 		return st.Component == component && st.Phase == recovery.Exchange && st.State == recovery.Done
+	})
+}
+
+// leftScratch reports whether the restored tree of a component has left scratch, to lie
+// on its own, or is about to and lies there already: it is not restored again.
+func leftScratch(s *recovery.State, component string) bool {
+	if slices.ContainsFunc(s.HandedOver, func(h recovery.HandedOver) bool { return h.Component == component && h.Tree != "" }) {
+		return true
+	}
+	return slices.ContainsFunc(s.Held(), func(c recovery.ClaimState) bool {
+		if c.Kind != recovery.HandedTree || c.Details["component"] != component {
+			return false
+		}
+		_, err := os.Lstat(c.Details["tree"])
+		return err == nil
 	})
 }
 

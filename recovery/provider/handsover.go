@@ -13,8 +13,11 @@ type HandsOver struct {
 	Makes string
 }
 
+// Instead is how it comes back.
+func (HandsOver) Instead() string { return "write `into: hand-over` into the component" }
+
 func (h HandsOver) refuse(component string) error {
-	return recovery.Errorf("write `into: hand-over` into the component", "the component %s cannot take the place of what is live: %s", component, h.Makes).WithExit(recovery.Usage)
+	return recovery.Errorf(h.Instead(), "the component %s cannot take the place of what is live: %s", component, h.Makes).WithExit(recovery.Usage)
 }
 
 // Look refuses: there is nothing to switch.

@@ -25,7 +25,7 @@ type Live struct {
 	Losses []Loss `json:"losses"`
 	// Old is what was replaced, and until when it stays.
 	Old []recovery.Old `json:"old_data"`
-	// HandedOver is what was restored and left running.
+	// HandedOver is what was restored and left beside, servers running.
 	HandedOver []recovery.HandedOver `json:"handed_over,omitempty"`
 	// Expired is what was removed for good, Settled what to-dos of the parent
 	// were said to be done.
@@ -203,6 +203,11 @@ func (d *document) live(r *Report) {
 		d.printf("- old data of %s: %s, until %s. %s\n", code(old.Component), code(old.Place), at(old.Until), short(old.Says))
 	}
 	for _, h := range l.HandedOver {
+		if h.Tree != "" {
+			d.printf("- handed over: %s lies in %s. %s\n", code(h.Component), code(h.Tree), short(h.Says))
+			d.printf("- it is removed with %s\n", code("comeback expire "+r.Run))
+			continue
+		}
 		d.printf("- handed over: %s answers at %s. %s\n", code(h.Component), code(h.Address), short(h.Says))
 		d.printf("- it lies in %s, and is removed with %s\n", code(h.Place), code("comeback expire "+r.Run))
 	}

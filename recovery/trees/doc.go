@@ -13,4 +13,9 @@
 // directory itself are named when the switch is kept (users.go), and while it has
 // anything that was written after the switch it stays. It removes
 // an old tree only in a run that was made for that (expire.go), and nothing else.
+//
+// A restored tree that nothing switches, and the trees of kinds that nothing can switch
+// (configuration, code), leave scratch with the last steps of a recovery (handover.go):
+// each lies then in a directory that only the user of the run may enter, and stays
+// there until people say that it goes.
 package trees

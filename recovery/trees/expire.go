@@ -15,9 +15,11 @@ const expireName = "trees.expire"
 
 // expireArgs are those of the step that removes an old tree.
 type expireArgs struct {
-	Place  string            `json:"place"`
-	Inode  string            `json:"inode"`
-	Since  time.Time         `json:"since,omitzero"`
+	Place string    `json:"place"`
+	Inode string    `json:"inode"`
+	Since time.Time `json:"since,omitzero"`
+	// Handed says that it was never live: it was handed over.
+	Handed bool              `json:"handed,omitempty"`
 	Target recovery.TargetID `json:"target"`
 }
 
@@ -27,12 +29,12 @@ func (switcher) Expire(_ recovery.SwitchContext, old recovery.Old) (recovery.Tar
 	if old.Identity["inode"] == "" || old.Identity["inode"] == nothing {
 		return t, nil, recovery.Errorf("remove it by hand", "remove %s: it is not recorded which directory it is", old.Place)
 	}
-	s := recovery.NewStep("expire", expireName, "remove "+old.Place+" for good", expireArgs{Place: old.Place, Inode: old.Identity["inode"], Since: old.Since, Target: t.ID})
+	s := recovery.NewStep("expire", expireName, "remove "+old.Place+" for good", expireArgs{Place: old.Place, Inode: old.Identity["inode"], Since: old.Since, Handed: old.Handed, Target: t.ID})
 	s.Writes = []recovery.TargetID{t.ID}
 	return t, []recovery.Step{s}, nil
 }
 
-// expire removes an old tree. What is cut off is ended by the next attempt.
+// expire removes an old tree, or one that was handed over. What is cut off is ended by the next attempt.
 type expire struct{}
 
 func (expire) Name() string              { return expireName }
@@ -50,10 +52,18 @@ func (expire) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recove
 	if err := which.UnmarshalText([]byte(a.Inode)); err != nil {
 		return recovery.Outcome{}, fmt.Errorf("remove %s: %w", a.Place, err)
 	}
-	if err := a.unwritten(ctx, env); err != nil {
+	if err := a.free(ctx, env); err != nil {
 		return recovery.Outcome{}, err
 	}
 	return recovery.Outcome{Says: a.Place + " is gone"}, exchange.Discard(a.Place, which)
+}
+
+// free refuses a tree that people still need.
+func (a expireArgs) free(ctx context.Context, env recovery.Env) error {
+	if a.Handed {
+		return a.unused()
+	}
+	return a.unwritten(ctx, env)
 }
 
 // unwritten refuses a tree that was written to when it was live no more: a program that

@@ -155,7 +155,12 @@ func move(from, to string) error {
 	if err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE); err != nil {
 		return recovery.Errorf("look what stands at "+to, "call %s %s: %w", from, to, err)
 	}
-	for _, dir := range []string{filepath.Dir(from), filepath.Dir(to)} {
+	return syncNames(filepath.Dir(from), filepath.Dir(to))
+}
+
+// syncNames makes the names in directories durable.
+func syncNames(dirs ...string) error {
+	for _, dir := range dirs {
 		d, err := os.Open(dir)
 		if err == nil {
 			err = errors.Join(d.Sync(), d.Close())

@@ -125,10 +125,13 @@ func step(id, kind, says string, a args, more ...recovery.TargetID) recovery.Ste
 	return s
 }
 
-// Kinds are the steps of a switch.
-func (switcher) Kinds() []recovery.Kind { return []recovery.Kind{newer{}, swap{}, open{}, expire{}} }
+// Kinds are the steps of a switch, and of a hand-over.
+func (switcher) Kinds() []recovery.Kind {
+	return []recovery.Kind{newer{}, swap{}, open{}, expire{}, handOver{}}
+}
 
-// Releasers give back a tree that was exchanged and not kept.
+// Releasers give back a tree that was exchanged and not kept, and one that was not handed
+// over to the end.
 func (switcher) Releasers(func(string) (string, error)) []recovery.Releaser {
-	return []recovery.Releaser{undo{}, keepRestored{}}
+	return []recovery.Releaser{undo{}, keepRestored{}, removeHanded{}}
 }
