@@ -24,7 +24,9 @@ func (a *app) expireCommand() *cobra.Command {
 		Long: `Without RUN it lists what recoveries on this host have put aside or left running,
 and what keeps it. With RUN it removes that for good: old data only after its
 date and only when no to-do of the run is open, a server that was handed over
-only while nobody is connected to it. Nothing else is touched. It is a run of its
+only while nobody is connected to it, a tree that was handed over only while no
+program uses it. What --done says is remembered, also where nothing may go yet.
+Nothing else is touched. It is a run of its
 own, a child of RUN, and asks for the name of what it removes.
 ` + exitCodes,
 		Example: `  comeback expire
@@ -158,8 +160,10 @@ func (a *app) listOld(ctx context.Context) error {
 			}
 			fmt.Fprintf(a.out, "%s  %s, %s: %s\n", r.ID, clean(l.Place), clean(l.Says), keeps)
 		}
-		for i, text := range open {
-			fmt.Fprintf(a.out, "%s  to do %d: %s\n", r.ID, i+1, a.redact(clean(text)))
+		for i, text := range aftermath.ToDos(r) {
+			if slices.Contains(open, text) {
+				fmt.Fprintf(a.out, "%s  to do %d: %s\n", r.ID, i+1, a.redact(clean(text)))
+			}
 		}
 	}
 	if none {
@@ -169,16 +173,17 @@ func (a *app) listOld(ctx context.Context) error {
 }
 
 func (a *app) expire(ctx context.Context, id, done string, o request) error {
-	p, b, err := a.planExpiry(ctx, id, done)
+	p, b, err := a.planExpiry(ctx, id, done, o.dryRun)
 	if err != nil {
 		return err
 	}
 	return a.runChild(ctx, b, p, o)
 }
 
-// planExpiry plans to remove what a run has left and nothing keeps. It leaves
-// nothing behind.
-func (a *app) planExpiry(ctx context.Context, id, done string) (*recovery.Plan, *book, error) {
+// planExpiry plans to remove what a run has left and nothing keeps. It leaves nothing
+// behind, but remembers which to-dos are done, whether or not anything goes now; dry, it
+// remembers nothing.
+func (a *app) planExpiry(ctx context.Context, id, done string, dry bool) (*recovery.Plan, *book, error) {
 	parent, err := a.load(id)
 	if err != nil {
 		return nil, nil, err
@@ -195,7 +200,10 @@ func (a *app) planExpiry(ctx context.Context, id, done string) (*recovery.Plan, 
 		return nil, nil, err
 	}
 	open := aftermath.Open(parent, runs)
-	settled, err := settle(open, done)
+	settled, err := settle(aftermath.ToDos(parent), done)
+	if err == nil && !dry {
+		err = a.remember(home, parent, settled)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -214,7 +222,7 @@ func (a *app) planExpiry(ctx context.Context, id, done string) (*recovery.Plan, 
 		}
 	}
 	if len(goes) == 0 {
-		return nil, nil, nothingExpires(id, keeps, open, still)
+		return nil, nil, nothingExpires(id, keeps, aftermath.ToDos(parent), still, len(settled) > 0 && !dry)
 	}
 	b, err := a.bookOf(parent)
 	if err != nil {
@@ -234,43 +242,63 @@ func (a *app) planExpiry(ctx context.Context, id, done string) (*recovery.Plan, 
 	if err != nil {
 		return nil, nil, err
 	}
-	p.Settled = settled
+	for _, text := range aftermath.ToDos(parent) {
+		if !slices.Contains(still, text) {
+			p.Settled = append(p.Settled, text)
+		}
+	}
 	return p, b, nil
 }
 
+// remember keeps what a person says of a run's to-dos.
+func (a *app) remember(home runner.Home, parent runner.Past, settled []string) error {
+	if len(settled) == 0 {
+		return nil
+	}
+	var said []runner.Settlement
+	for _, text := range settled {
+		said = append(said, runner.Settlement{ToDo: text, By: a.operator(), At: a.now().UTC()})
+	}
+	return home.Settle(parent.ID, said...)
+}
+
 // nothingExpires is the refusal where all that a run has left is kept.
-func nothingExpires(id string, keeps, open, still []string) error {
+func nothingExpires(id string, keeps, all, still []string, remembered bool) error {
 	if len(keeps) == 0 {
 		return recovery.Errorf("list what there is with: comeback expire", "refused: run %s has put nothing aside, and left nothing running", id).WithExit(recovery.Refused)
 	}
 	hint := "look again then, or list all with: comeback expire"
 	if len(still) > 0 {
 		var lines []string
-		for i, text := range open {
+		for i, text := range all {
 			if slices.Contains(still, text) {
 				lines = append(lines, fmt.Sprintf("%d: %s", i+1, text))
 			}
 		}
 		hint = "when they are done, say so with --done NUMBERS; " + strings.Join(lines, "; ")
 	}
+	if remembered {
+		hint = "what --done says is remembered; " + hint
+	}
 	return recovery.Errorf(hint, "refused: nothing that run %s has left may go: %s", id, strings.Join(keeps, "; ")).WithExit(recovery.Refused)
 }
 
-// settle picks the to-dos that a person says are done.
-func settle(open []string, done string) ([]string, error) {
+// settle picks the to-dos that a person says are done, by the numbers that they have
+// among all of their run: what was said to be done before moves none of them.
+func settle(all []string, done string) ([]string, error) {
 	if done == "" {
 		return nil, nil
 	}
 	if done == "all" {
-		return open, nil
+		return all, nil
 	}
 	var settled []string
 	for text := range strings.SplitSeq(done, ",") {
 		n, err := strconv.Atoi(strings.TrimSpace(text))
-		if err != nil || n < 1 || n > len(open) {
-			return nil, usage("give the numbers that `comeback expire` lists, or all", "--done %s: there is no open to-do %q", done, strings.TrimSpace(text))
+		if err != nil || n < 1 || n > len(all) {
+			return nil, usage("give the numbers that `comeback expire` lists, or all", "--done %s: the run has no to-do %q", done, strings.TrimSpace(text))
 		}
-		settled = append(settled, open[n-1])
+		settled = append(settled, all[n-1])
 	}
 	return settled, nil
 }

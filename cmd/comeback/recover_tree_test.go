@@ -135,7 +135,7 @@ func TestRecover_tree(t *testing.T) {
 		}
 	}
 	refuses("kept until " + state.Old[0].Until.UTC().Format("2 Jan 2006 15:04Z"))
-	refuses("kept until", "--done", "all")
+	refuses("kept until", "--dry-run", "--done", "all") // and remembers nothing
 	r.ahead = 8 * 24 * time.Hour
 	refuses("1 to-do of the run is open")
 	if got := r.run(t.Context(), "expire"); !strings.Contains(got.out, "to do 1: pages: decide about 2 files") || !strings.Contains(got.out, "1 to-do of the run is open") {
@@ -144,12 +144,16 @@ func TestRecover_tree(t *testing.T) {
 	if got := r.run(t.Context(), "expire", run, "--plain", "--done", "1", "--confirm", p.name(t)); got.code != recovery.Refused || !there() {
 		t.Errorf("with the name of live: exit %d, %s", got.code, got.err)
 	}
+	// What was said to be done is remembered, and is no to-do any more.
+	if got := r.run(t.Context(), "expire"); strings.Contains(got.out, "to do") || !strings.Contains(got.out, "may go: comeback expire "+run) {
+		t.Errorf("the list after --done 1:\n%s%s", got.out, got.err)
+	}
 	// Somebody kept hold of the old directory, and went on in it.
 	late := filepath.Join(old, "blog", "late.html")
 	if err := os.WriteFile(late, []byte("written since the switch"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	got = r.run(t.Context(), "expire", run, "--plain", "--done", "1", "--confirm", old)
+	got = r.run(t.Context(), "expire", run, "--plain", "--confirm", old)
 	if got.code != recovery.Refused || !strings.Contains(got.out+got.err, `the newest "blog/late.html"`) {
 		t.Errorf("with what was written since: exit %d\n%s\n%s", got.code, got.out, got.err)
 	}

@@ -95,6 +95,10 @@ func TestOpen(t *testing.T) {
 	if got := aftermath.Open(r, runs); !slices.Equal(got, []string{"tell"}) {
 		t.Errorf("open are %q", got)
 	}
+	r.Settled = []runner.Settlement{{ToDo: "tell"}}
+	if got := aftermath.Open(r, runs); len(got) > 0 {
+		t.Errorf("open are %q", got)
+	}
 }
 
 // A run was switched back by the child that has put something aside itself.

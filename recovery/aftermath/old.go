@@ -114,7 +114,7 @@ func ToDos(r runner.Past) []string { return append(r.State.ToDos(), r.State.Unpr
 func Open(r runner.Past, runs []runner.Past) []string {
 	children := childrenOf(r, runs)
 	return slices.DeleteFunc(ToDos(r), func(text string) bool {
-		return slices.ContainsFunc(children, func(child runner.Past) bool { return slices.Contains(child.Plan.Settled, text) })
+		return slices.ContainsFunc(r.Settled, func(s runner.Settlement) bool { return s.ToDo == text }) || slices.ContainsFunc(children, func(child runner.Past) bool { return slices.Contains(child.Plan.Settled, text) })
 	})
 }
 

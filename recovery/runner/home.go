@@ -207,6 +207,8 @@ type Past struct {
 	Died bool
 	// Brought says that it was carried out and numbered elsewhere.
 	Brought bool
+	// Settled are to-dos of it that somebody has said to be done.
+	Settled []Settlement
 	// Problem says why the directory cannot be read as a run.
 	Problem error
 
@@ -292,7 +294,9 @@ func (p *Past) read() error {
 		p.Signed = true
 	}
 	p.ReportSHA256 = reportOf(p.Dir)
-	return nil
+	var errSettled error
+	p.Settled, errSettled = p.home.settlements(p.ID)
+	return errSettled
 }
 
 // reportOf is the digest of a run's report.json, "" where the report is not whole:
