@@ -47,13 +47,21 @@ func (a *app) scheduleCommand() *cobra.Command {
 		Use: "schedule RUNBOOK", Short: "Timers for the backups, checks and rehearsals of a runbook",
 		Long: `Writes what this host has to do by itself: backups of every component (each night;
 files as often as the RPO asks for), the log for copies that lack it, checks each
-hour, and rehearsals as often as the runbook asks for. They are systemd services
+hour, rehearsals as often as the runbook asks for, and the removal of backups that
+` + "`retain:`" + ` does not keep. They are systemd services
 with timers, or, with --cron, lines for /etc/cron.d. All run as one user (--user);
 as services each may write where its job must and nowhere else.
 
 Without --install nothing is written but to the screen. --install refuses jobs that
 could not work, because their user cannot get to the program, the runbook, the state,
-scratch or the key, or the values that the runbook needs are not there (--environment).
+scratch, the key, a copy on this host or the place of the metrics, or the values that
+the runbook needs are not there (--environment). --remove takes away what --install
+has written, units and lines for cron.
+
+Where components say ` + "`retain:`" + `, a job each night (05:35) runs ` + "`comeback retain --remove`" + `, which
+removes the backups that need not be kept. A component with ` + "`receiver:`" + ` gets a service
+that stays, comeback wal receive, instead of a timer (under cron it is started every
+five minutes where it does not run).
 
 Without --key rehearsals are unsigned, and prove nothing. --max-disk and --min-memory
 are limits for them. --on-success and --on-failure are commands, told {job}: let
@@ -73,14 +81,14 @@ somebody else. They are split into words as a shell does it, and no shell runs t
 	f := cmd.Flags()
 	f.BoolVar(&o.cron, "cron", false, "lines for cron instead of systemd's units")
 	f.BoolVar(&o.install, "install", false, "write them where they belong, and start the timers")
-	f.BoolVar(&o.remove, "remove", false, "stop the timers and remove what --install has written")
+	f.BoolVar(&o.remove, "remove", false, "stop the timers and remove what --install has written, units and lines for cron")
 	f.StringVar(&o.dir, "dir", "", "another `DIRECTORY` than "+unitDir+" or "+cronDir+"; nothing is started then")
 	f.StringVar(&o.user, "user", "postgres", "the `USER` that runs the jobs: the one who archives the log")
 	f.StringVar(&o.environment, "environment", "", "a `FILE` with the variables that the runbook needs (default /etc/comeback/SYSTEM.env)")
 	f.StringVar(&o.metrics, "prometheus", "", "let checks write metrics into this `FILE`")
 	f.StringVar(&o.key, "key", "", "sign the reports of rehearsals with this SSH private key `FILE`; unsigned they prove nothing")
-	f.Var(&o.limits.disk, "max-disk", "rehearsals never take more disk than this, like 50GB")
-	f.Var(&o.limits.memory, "min-memory", "rehearsals do not begin while less memory is free than this, like 2GB")
+	f.Var(&o.limits.disk, "max-disk", "rehearsals never take more disk than this, like 50GB; no limit if it is not given, or 0")
+	f.Var(&o.limits.memory, "min-memory", "rehearsals do not begin while less memory is free than this, like 2GB; no limit if it is not given, or 0")
 	f.StringArrayVar(&o.success, "on-success", nil, "a `COMMAND` for when a job has ended well; given several times, each is a word of it")
 	f.StringArrayVar(&o.failure, "on-failure", nil, "a `COMMAND` for when a job has failed; given several times, each is a word of it")
 	return cmd
@@ -118,7 +126,11 @@ func (a *app) schedule(ctx context.Context, o scheduleAsked) error {
 		}
 		return a.installUnits(ctx, dir, b.System, files, start)
 	case o.remove:
-		return a.removeUnits(ctx, dir, b.System, start)
+		dirs := []string{dir}
+		if start { // either may have been installed
+			dirs = []string{a.unitDir, a.cronDir}
+		}
+		return a.removeUnits(ctx, dirs, b.System, start)
 	}
 	for i, f := range files {
 		if i > 0 {
@@ -255,10 +267,11 @@ func (a *app) installUnits(ctx context.Context, dir, system string, files []sche
 	if !start {
 		return nil
 	}
-	if err := systemctl(ctx, "daemon-reload"); err != nil {
+	const hint = "the files are written; start the timers by hand, or use --cron where no systemd runs"
+	if err := systemctl(ctx, hint, "daemon-reload"); err != nil {
 		return err
 	}
-	return systemctl(ctx, append([]string{"enable", "--now"}, timers...)...)
+	return systemctl(ctx, hint, append([]string{"enable", "--now"}, timers...)...)
 }
 
 // starts reports whether a unit is one that is started by itself: a timer, or a
@@ -279,15 +292,17 @@ func writeUnit(path, text, system string) error {
 	return durable.Publish(path, []byte(text))
 }
 
-// removeUnits removes the files of a system that this program has written.
-func (a *app) removeUnits(ctx context.Context, dir, system string, stop bool) error {
-	prefix := schedule.Prefix(system)
-	paths, err := filepath.Glob(filepath.Join(dir, prefix+"*"))
-	if err != nil {
-		return fmt.Errorf("list the units: %w", err)
+// removeUnits removes the files of a system that this program has written: units, and
+// lines for cron.
+func (a *app) removeUnits(ctx context.Context, dirs []string, system string, stop bool) error {
+	var paths, timers []string
+	for _, dir := range dirs {
+		units, err := filepath.Glob(filepath.Join(dir, schedule.Prefix(system)+"*"))
+		if err != nil {
+			return fmt.Errorf("list the units: %w", err)
+		}
+		paths = append(append(paths, units...), filepath.Join(dir, cronName(system)))
 	}
-	paths = append(paths, filepath.Join(dir, cronName(system)))
-	var timers []string
 	paths = slices.DeleteFunc(paths, func(path string) bool {
 		text, err := os.ReadFile(path)
 		ours := err == nil && strings.Contains(string(text), schedule.Mark(system))
@@ -296,8 +311,13 @@ func (a *app) removeUnits(ctx context.Context, dir, system string, stop bool) er
 		}
 		return !ours
 	})
+	if len(paths) == 0 {
+		fmt.Fprintf(a.out, "nothing is installed for %s in %s\n", clean(system), strings.Join(dirs, " or "))
+		return nil
+	}
 	if stop && len(timers) > 0 {
-		if err := systemctl(ctx, append([]string{"disable", "--now"}, timers...)...); err != nil {
+		const hint = "nothing is removed; run it as root, or stop the timers by hand and remove it again"
+		if err := systemctl(ctx, hint, append([]string{"disable", "--now"}, timers...)...); err != nil {
 			return err
 		}
 	}
@@ -307,17 +327,17 @@ func (a *app) removeUnits(ctx context.Context, dir, system string, stop bool) er
 		}
 		fmt.Fprintf(a.out, "removed  %s\n", path)
 	}
-	if stop && len(paths) > 0 {
-		return systemctl(ctx, "daemon-reload")
+	if stop && slices.ContainsFunc(paths, func(path string) bool { return filepath.Base(path) != cronName(system) }) {
+		return systemctl(ctx, "the files are removed; let systemd know it: systemctl daemon-reload", "daemon-reload")
 	}
 	return nil
 }
 
-// systemctl asks systemd; an error has its words.
-func systemctl(ctx context.Context, args ...string) error {
+// systemctl asks systemd; an error has its words, and what is to be done then.
+func systemctl(ctx context.Context, hint string, args ...string) error {
 	out, err := exec.CommandContext(ctx, "systemctl", args...).CombinedOutput()
 	if err != nil {
-		return recovery.Errorf("the files are written; start the timers by hand, or use --cron where no systemd runs", "systemctl %s: %s (%w)",
+		return recovery.Errorf(hint, "systemctl %s: %s (%w)",
 			args[0], strings.TrimSpace(string(out)), err)
 	}
 	return nil

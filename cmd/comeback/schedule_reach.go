@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -51,22 +52,50 @@ func (o scheduleAsked) refuseUnreachable(s schedule.Options, needs map[string]st
 	if s.Key != "" {
 		look("the key", s.Key, mayRead, fmt.Sprintf("install -o %s -m 600 %s /etc/comeback/key, and name that", u.name, s.Key))
 	}
-	switch _, err := os.Stat(s.Environment); {
-	case errors.Is(err, fs.ErrNotExist) && len(needs) > 0:
-		names := make([]string, 0, len(needs))
-		for name := range needs {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		says = append(says, fmt.Sprintf("the values of %s: there is no %s", strings.Join(names, ", "), s.Environment))
+	for _, dir := range s.Writes {
+		look("the copy", dir, mayWrite, fmt.Sprintf("install -d -o %s -m 700 %s, or mount what belongs there", u.name, dir))
+	}
+	if s.Metrics != "" {
+		dir := filepath.Dir(s.Metrics)
+		look("the metrics", dir, mayWrite, fmt.Sprintf("install -d -o %s -m 755 %s, or name another file with --prometheus", u.name, dir))
+	}
+	if missing, why := valuesMissing(s.Environment, needs); len(missing) > 0 {
+		says = append(says, fmt.Sprintf("the values of %s: %s", strings.Join(missing, ", "), why))
 		does = append(does, fmt.Sprintf("write them into it, a line NAME=VALUE each (install -o %s -m 600), or name another with --environment", u.name))
-	case err == nil && o.cron: // systemd reads it before it changes the user
+	}
+	if _, err := os.Stat(s.Environment); err == nil && o.cron { // systemd reads it before it changes the user
 		look("the variables", s.Environment, mayRead, fmt.Sprintf("chown %s %s", u.name, s.Environment))
 	}
 	if len(says) == 0 {
 		return nil
 	}
 	return recovery.Errorf(strings.Join(does, "; "), "refused: the jobs would run as %s and could not work. %s", u.name, strings.Join(says, "; ")).WithExit(recovery.Refused)
+}
+
+// valuesMissing lists what the runbook needs and a file of variables does not say, and why
+// it does not. What this user may not read is taken to say everything: who installs jobs
+// is root.
+func valuesMissing(file string, needs map[string]string) (names []string, why string) {
+	text, err := os.ReadFile(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		why = "there is no " + file
+	case err != nil:
+		return nil, ""
+	default:
+		why = file + " does not say them"
+	}
+	said := map[string]bool{}
+	for _, v := range schedule.Environment(string(text)) {
+		name, value, _ := strings.Cut(v, "=")
+		said[name] = value != ""
+	}
+	for _, name := range slices.Sorted(maps.Keys(needs)) {
+		if !said[name] {
+			names = append(names, name)
+		}
+	}
+	return names, why
 }
 
 // jobUser is who runs jobs.

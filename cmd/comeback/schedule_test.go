@@ -47,6 +47,13 @@ func TestSchedule(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// An empty file, as the recipe makes it, has no values yet.
+	r.run(ctx, append([]string{"schedule", book, "--dir", dir, "--install", "--key", key}, mine...)...).has(t, recovery.Refused,
+		"the values of DATABASE_URL: "+environment+" does not say them", "a line NAME=VALUE each")
+	if err := os.WriteFile(environment, []byte("DATABASE_URL=postgres://\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.run(ctx, "schedule", book, "--remove").has(t, recovery.CameBack, "nothing is installed for shop in "+filepath.Join(r.state, "units")+" or "+filepath.Join(r.state, "cron"))
 	r.run(ctx, "schedule", book, "--dir", dir, "--install", "--user", "daemon", "--environment", environment).has(t, recovery.Refused,
 		"the jobs would run as daemon", "the state: "+r.state+" lies in ", "closed to daemon", "install -d -o daemon -g daemon -m 2770 /var/lib/comeback")
 	r.run(ctx, "schedule", book, "--dir", dir, "--on-failure", "mail -s 'it failed").has(t, recovery.Usage, "a quote ' is not closed")
@@ -128,10 +135,22 @@ func TestSchedule(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(os.Getenv("PATH"), "systemctl"), []byte("#!/bin/sh\necho System has not been booted with systemd >&2\nexit 1\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	err = systemctl(ctx, "daemon-reload")
+	err = systemctl(ctx, "use --cron", "daemon-reload")
 	if err == nil || !strings.Contains(err.Error(), "has not been booted with systemd") || !strings.Contains(recovery.HintOf(err), "--cron") {
 		t.Errorf("%v", err)
 	}
+	// What is to be removed is looked for in both places, and stays where systemd refuses.
+	timer, cron := filepath.Join(r.state, "units", "comeback-shop-check.timer"), filepath.Join(r.state, "cron", "comeback-shop")
+	for _, path := range []string{timer, cron} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(schedule.Mark("shop")+"\n"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.run(ctx, "schedule", book, "--remove").has(t, recovery.Failed, "has not been booted with systemd", "nothing is removed; run it as root")
+	if err := os.Remove(timer); err != nil {
+		t.Errorf("it was removed: %v", err)
+	}
+	r.run(ctx, "schedule", book, "--remove").has(t, recovery.CameBack, "removed  "+cron)
 }
 
 // A job of cron has the values that its file holds, as they are written: to a shell they
@@ -190,9 +209,12 @@ func TestSchedule_unreachable(t *testing.T) {
 		}
 	}
 	for name, mode := range map[string]os.FileMode{"comeback": 0o755, "data": 0o644, "secret": 0o600, "closed/shop.md": 0o644} {
-		if err := os.WriteFile(at(name), nil, mode); err != nil {
+		if err := os.WriteFile(at(name), []byte("DATABASE_URL=postgres://\n"), mode); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := os.WriteFile(at("unsaid"), []byte("DATABASE_URL=\n# APP_URL=x\n"), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	if err := os.Symlink(at("closed/shop.md"), at("linked.md")); err != nil {
 		t.Fatal(err)
@@ -216,6 +238,11 @@ func TestSchedule_unreachable(t *testing.T) {
 		{name: "no values", change: func(s *schedule.Options) { s.Environment = at("none") }, says: "the values of DATABASE_URL", next: "--environment"},
 		{name: "values that systemd reads", change: func(s *schedule.Options) { s.Environment = at("secret") }},
 		{name: "values that cron does not read", change: func(s *schedule.Options) { s.Environment = at("secret") }, cron: true, says: "the variables: daemon may not read", next: "chown daemon"},
+		{name: "an empty value", change: func(s *schedule.Options) { s.Environment = at("unsaid") }, says: "the values of DATABASE_URL: " + at("unsaid") + " does not say them", next: "NAME=VALUE"},
+		{name: "a copy that is not there", change: func(s *schedule.Options) { s.Writes = []string{at("state"), at("copy")} }, says: "the copy: " + at("copy") + " is not there", next: "install -d -o daemon -m 700 " + at("copy")},
+		{name: "a copy of others", change: func(s *schedule.Options) { s.Writes = []string{at("theirs")} }, says: "the copy: daemon may not write to " + at("theirs"), next: "install -d"},
+		{name: "a copy and metrics", change: func(s *schedule.Options) { s.Writes, s.Metrics = []string{at("state")}, at("state/comeback.prom") }},
+		{name: "no place for metrics", change: func(s *schedule.Options) { s.Metrics = at("none/comeback.prom") }, says: "the metrics: " + at("none") + " is not there", next: "--prometheus"},
 		{name: "nobody", change: func(s *schedule.Options) { s.User = "no-such-user" }, says: "there is no user", next: "--user"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
