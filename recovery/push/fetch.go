@@ -34,7 +34,7 @@ import (
 func Fetch(ctx context.Context, o Options, name, to string) (found bool, err error) {
 	file, ok := pitr.ParseFileName(name)
 	if !ok || file.Name() != name {
-		return false, recovery.Errorf("it is for restore_command only: comeback wal fetch RUNBOOK %%f %%p", "%q is not a file of a server's log", name).WithExit(recovery.Usage)
+		return false, recovery.Errorf("it is for restore_command only: comeback wal fetch RUNBOOK %f %p", "%q is not a file of a server's log", name).WithExit(recovery.Usage)
 	}
 	o.Wait, o.Patience = cmp.Or(o.Wait, defaultWait), cmp.Or(o.Patience, silence)
 	if o.Now == nil {

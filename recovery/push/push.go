@@ -155,7 +155,7 @@ func (p *pusher) push(ctx context.Context, path string) (Pushed, error) {
 	name := filepath.Base(path)
 	f, ok := pitr.ParseFileName(name)
 	if !ok || f.Name() != name {
-		return Pushed{}, recovery.Errorf("it is for archive_command only: comeback wal push RUNBOOK %%p", "%q is not a file of a server's log", name).WithExit(recovery.Usage)
+		return Pushed{}, recovery.Errorf("it is for archive_command only: comeback wal push RUNBOOK %p", "%q is not a file of a server's log", name).WithExit(recovery.Usage)
 	}
 	done, err := p.spool.doneAlready(name, path)
 	if err != nil {

@@ -274,6 +274,20 @@ func TestPush_killed(t *testing.T) {
 	}
 }
 
+// What is no file of a log is refused with the line that a server's setting has, letter by
+// letter.
+func TestPush_noFileOfALog(t *testing.T) {
+	h := newHost(t, 1)
+	o := dirOptions(h.dir)
+	_, errPush := push.Push(t.Context(), o, h.wal("shop.sql"))
+	_, errFetch := push.Fetch(t.Context(), o, "shop.sql", filepath.Join(t.TempDir(), "shop.sql"))
+	for err, want := range map[error]string{errPush: "comeback wal push RUNBOOK %p", errFetch: "comeback wal fetch RUNBOOK %f %p"} {
+		if recovery.ExitOf(err) != recovery.Usage || !strings.HasSuffix(recovery.HintOf(err), want) {
+			t.Errorf("%v; %s", err, recovery.HintOf(err))
+		}
+	}
+}
+
 // What was pushed is fetched as it was; absence is proven by every copy, or not at
 // all.
 func TestFetch(t *testing.T) {
