@@ -48,7 +48,7 @@ func shopAssessed() recovery.Assessment {
 			{Name: "0 errors", Mark: recovery.Met}},
 		Findings: []recovery.Judgement{
 			{ID: "3-2-1-1-0/1 locked", Mark: recovery.NotMet, Says: "1 locked: offsite: no object lock: user/prod deleted our canary", Do: "turn on compliance lock, 30 days", Owner: "platform on-call", Since: ten},
-			{ID: "rpo/uploads", Mark: recovery.NotMet, Says: "uploads: its newest moment is 14m00 old, the RPO is 5m00", Do: "back it up each 5m00, or set an RPO for it and have it signed", Owner: "platform on-call", Since: ten.Add(-time.Hour)},
+			{ID: "rpo/uploads", Mark: recovery.NotMet, Says: "uploads: its newest moment is 14m00 old, the RPO is 5m00", Do: "back it up each 5m00, or owe less by the runbook's `rpo:` and have that signed", Owner: "platform on-call", Since: ten.Add(-time.Hour)},
 			{ID: "proof/copy/offsite", Mark: recovery.Unknown, Says: "offsite was never restored from: a hope", Do: "comeback rehearse shop.md --copy offsite", Owner: "platform on-call", Since: ten},
 		},
 		Rehearsal: recovery.RehearsalStanding{Last: proof.At, Due: ten.AddDate(0, 0, 48)},

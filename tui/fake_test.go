@@ -387,7 +387,7 @@ func shopPlan() *recovery.Plan {
 			{Stage: "Switch", What: "switch database, uploads", Why: "a rehearsal has nothing to switch", Line: 71},
 			{Stage: "Verify and open", What: "smoke test", Why: "it runs in recovery only", Line: 77},
 		},
-		Warnings: []string{"uploads: no engine of this version restores files"},
+		Warnings: []string{"uploads: the snapshot is of 02:30:00, older than the moment"},
 	}
 	for _, s := range []struct {
 		name   string
@@ -521,7 +521,7 @@ func shopRows() []Access {
 		{Copy: "offsite", Component: "database", State: Refused,
 			Cause: "AccessDenied: arn:aws:sts::111122223333:assumed-role/bastion-ro is not authorized to perform s3:GetObject",
 			Hint:  "sign in again: aws sso login --profile backups"},
-		{Copy: "nearby", Component: "uploads", State: NotLookedAt, Says: "no engine of this version restores files"},
+		{Copy: "nearby", Component: "uploads", State: NotLookedAt, Says: "1 snapshot, of 02:30:00 today"},
 	}
 }
 

@@ -372,7 +372,7 @@ func TestJourney_TheEndIsShownWhateverWasOpen(t *testing.T) {
 	running(d, desk)
 	d.press("S", "=typing a reaso")
 	cleaned(desk, 7*time.Minute, recovery.RunEnded{Result: recovery.ResultInterrupted, Exit: recovery.Interrupted, Says: "stopped by a signal"})
-	d.sees("INTERRUPTED")
+	d.sees("exit 130")
 	if e := d.m.ending; !e.Ended || e.Exit != recovery.Interrupted {
 		t.Errorf("the ending is %+v", e)
 	}

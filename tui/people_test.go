@@ -233,7 +233,7 @@ func TestPeople_TheBellRingsOncePerWait(t *testing.T) {
 	desk.session.add(10*time.Minute, recovery.StepFailed{Step: "check/carts", Error: "again"}, recovery.Waiting{Step: "check/carts", For: recovery.WaitDecision})
 	rings(2, "it waits again")
 	cleaned(desk, 11*time.Minute, recovery.RunEnded{Result: recovery.ResultInterrupted, Exit: recovery.Interrupted})
-	d.sees("INTERRUPTED")
+	d.sees("exit 130")
 	rings(3, "the end")
 }
 
