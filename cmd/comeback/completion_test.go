@@ -26,6 +26,12 @@ func TestHelp(t *testing.T) {
 			if name, _ := pflag.UnquoteUsage(f); f.Value.Type() != "bool" && name != strings.ToUpper(name) {
 				t.Errorf("%s --%s does not name its value: %s", cmd.CommandPath(), f.Name, f.Usage)
 			}
+			if f.Value.Type() == "bool" && strings.Contains(f.Usage, "`") {
+				t.Errorf("%s --%s seems to take a value: %s", cmd.CommandPath(), f.Name, f.Usage)
+			}
+			if strings.Contains(f.DefValue, "0 B") {
+				t.Errorf("%s --%s has no limit, and says 0", cmd.CommandPath(), f.Name)
+			}
 		})
 		for _, sub := range cmd.Commands() {
 			look(sub)

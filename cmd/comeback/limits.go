@@ -23,8 +23,15 @@ type limits struct {
 // size is a number of bytes as people write it: "20GB", "512MB", "1TB".
 type size int64
 
-func (s *size) String() string { return recovery.FormatBytes(int64(*s)) }
-func (*size) Type() string     { return "SIZE" }
+// String is empty for no limit, so that help shows no default of 0 bytes.
+func (s *size) String() string {
+	if *s == 0 {
+		return ""
+	}
+	return recovery.FormatBytes(int64(*s))
+}
+
+func (*size) Type() string { return "SIZE" }
 
 var units = []struct {
 	suffix string
@@ -41,7 +48,12 @@ func (s *size) flag() string {
 	return ""
 }
 
+// Set takes 0 as no limit.
 func (s *size) Set(text string) error {
+	if strings.TrimSpace(text) == "0" {
+		*s = 0
+		return nil
+	}
 	for _, u := range units {
 		number, ok := strings.CutSuffix(strings.TrimSpace(text), u.suffix)
 		if !ok {
@@ -54,7 +66,7 @@ func (s *size) Set(text string) error {
 		*s = size(n * u.bytes)
 		return nil
 	}
-	return fmt.Errorf("%q is not a size like 20GB", text)
+	return fmt.Errorf("%q is not a size like 20GB, or 0 for no limit", text)
 }
 
 // hold refuses a plan that would take more than it may.

@@ -25,7 +25,8 @@ was. What is replaced stays, and comes back with: comeback switch-back RUN
 On a terminal it opens the console, which asks for what is not said here. With
 --confirm NAME nobody is asked anything: the moment has to be said too, the run is
 told line by line, on a terminal as in a script, items to tick count as not done,
-which is an exception each (exit 5), and a failure stops it. NAME is what --dry-run prints as "confirm".
+which is an exception each (exit 5), and a failure stops it; a runbook with an
+approval, or a block that talks with a person, is refused. NAME is what --dry-run prints as "confirm".
 
 MOMENT has no default: "latest", an RFC 3339 time with offset, "10 minutes ago",
 lsn:3/7A21F0C8 (nothing at or after it), before-xid:81214, after-xid:81213, or a
@@ -122,6 +123,28 @@ func checkNeeds(p *recovery.Plan, secrets *execute.Secrets) error {
 	m := missing[0]
 	_, err = secrets.Expand("${" + m.Name + "}")
 	return recovery.Errorf(recovery.HintOf(err), "refused: %q needs %s, which is not set", m.For, m.Name).WithExit(recovery.Usage)
+}
+
+// checkPeople refuses a recovery that nobody can be asked about if one of its steps cannot
+// go on without somebody: after the restore that would be late. Items to tick count as not
+// done instead, and a failure stops the run.
+func checkPeople(p *recovery.Plan) error {
+	const hint = "run it from a terminal, without --confirm, where people are asked"
+	for _, s := range p.Steps {
+		switch s.Kind {
+		case recovery.KindApproval:
+			return recovery.Errorf(hint, "refused: %q waits for a person's signature, and where nobody is asked the run would stop there", s.Says).WithExit(recovery.Refused)
+		case recovery.KindShell, recovery.KindShellWait:
+			var args recovery.ShellArgs
+			if err := s.Decode(&args); err != nil {
+				return err
+			}
+			if args.Terminal {
+				return recovery.Errorf(hint, "refused: %q talks with a person at a terminal, and where nobody is asked the run would stop there", s.Says).WithExit(recovery.Refused)
+			}
+		}
+	}
+	return nil
 }
 
 // notSet lists the values that checks of applications and shell blocks of a plan would miss.

@@ -305,3 +305,28 @@ func recoverFromWholeServer(t *testing.T, l *lost) {
 		t.Errorf("the server was\n%s\nand is\n%s", was, now)
 	}
 }
+
+// A recovery that nobody is asked about does not begin where a step cannot go on without
+// somebody.
+func TestRecover_needsPeople(t *testing.T) {
+	t.Parallel()
+	p := newPages(t)
+	text, err := os.ReadFile(p.book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ front, block, says string }{
+		"approval": {"people: [{role: lead, reach: \"#lead\", key: \"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHUPFqfhx0ZIMLhsXw1MBV5l3mTNQrWb9nJZnHqQWqlH\"}]\n", "```yaml\napprove: lead\n```\n", "waits for a person's signature"},
+		"terminal": {"", "```sh\n# run: ask\n# terminal: yes\nread name\n```\n", `"run: ask" talks with a person`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, book := newRig(t), filepath.Join(t.TempDir(), "pages.md")
+			asks := strings.NewReplacer("rto: 30m\n", "rto: 30m\n"+c.front, "## Switch\n\n", "## Switch\n\n"+c.block+"\n").Replace(string(text))
+			if err := os.WriteFile(book, []byte(asks), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			r.run(t.Context(), "recover", book, "--plain", "--to", "latest", "--confirm", p.name(t)).has(t, recovery.Refused, c.says, "without --confirm")
+			r.noRun(t)
+		})
+	}
+}

@@ -80,14 +80,14 @@ after-xid:81213, or a backup's id as ` + "`comeback moments`" + ` lists it.
 	}
 	f := cmd.Flags()
 	f.BoolVar(&o.auto, "auto", false, "rehearse what most needs a proof, without anybody")
-	f.Var(&o.limits.disk, "max-disk", "where nobody watches: never take more disk than this, like 50GB")
-	f.Var(&o.limits.memory, "min-memory", "where nobody watches: refuse to begin while less memory is free than this, like 2GB")
+	f.Var(&o.limits.disk, "max-disk", "where nobody watches: never take more disk than this, like 50GB; no limit if it is not given, or 0")
+	f.Var(&o.limits.memory, "min-memory", "where nobody watches: refuse to begin while less memory is free than this, like 2GB; no limit if it is not given, or 0")
 	a.signersFlag(cmd)
 	f.StringVar(&o.to, "to", "", "the `MOMENT` to go back to (default latest)")
 	a.flags(&o, f)
 	f.StringVar(&o.scenario, "scenario", "", "play the cards of this Markdown `FILE`: each ## section is one, and x shows the next while people rehearse")
 	f.StringVar(&o.table, "only-table", "", "restore only this `TABLE` of a dump, to see whether the lost rows are there; proves nothing else")
-	f.BoolVar(&o.keep, "keep", false, "leave the files of what was restored when the rehearsal ends well; its servers end with it (elsewhere they stay), and `comeback stop RUN` removes what was left")
+	f.BoolVar(&o.keep, "keep", false, "leave the files of what was restored when the rehearsal ends well; its servers end with it (elsewhere they stay), and comeback stop RUN removes what was left")
 	return cmd
 }
 
@@ -272,6 +272,9 @@ func (a *app) runPlanned(ctx context.Context, b *book, p *recovery.Plan, o reque
 			return err
 		}
 		if err := checkNeeds(p, b.secrets); err != nil {
+			return err
+		}
+		if err := checkPeople(p); err != nil {
 			return err
 		}
 		tellEffects(say, p)

@@ -142,7 +142,7 @@ func TestRehearse_auto(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"The numbers of the runs have no gap", "NOT SIGNED", "REHEARSED, BUT THE RUNBOOK HAS NO CHECK", "Trends over rehearsals", "intact, signed with a key of this host", "<td>Restore</td>"} {
+	for _, want := range []string{"The numbers of the runs have no gap", "NOT SIGNED", "REHEARSED, BUT NOTHING WAS CHECKED", "Trends over rehearsals", "intact, signed with a key of this host", "<td>Restore</td>"} {
 		if !strings.Contains(string(html), want) {
 			t.Errorf("the page lacks %q", want)
 		}
