@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -36,8 +37,9 @@ Do this before anything else writes on that host.
 
 Exit codes:
   0    saved, or the copy has all of it already
-  1    the directory or the copy cannot be read or written
-  2    the command, the runbook or its environment is wrong
+  1    the copy cannot be read or written
+  2    the command, the runbook or its environment is wrong, or the directory cannot
+       be read or holds no log
   3    refused: the log is of another cluster, or the copy holds other bytes`,
 		Example: `  comeback wal save shop.md --from /var/lib/postgresql/15/main/pg_wal
   comeback wal save shop.md database --from /mnt/olddisk/pg_wal --copy offsite`,
@@ -84,6 +86,9 @@ func (a *app) walSave(ctx context.Context, o walSaved) error {
 	dir, err := filepath.Abs(o.from)
 	if err != nil {
 		return fmt.Errorf("find %s: %w", o.from, err)
+	}
+	if _, err := os.ReadDir(dir); err != nil { // before the copies are asked, which may take long
+		return usage("give the pg_wal of the server's data directory, and let this program read it", "read the log: %w", err)
 	}
 	if o.copy == "" {
 		cat, err := a.surveyShown(ctx, b, true)

@@ -110,7 +110,7 @@ func TestWalSave_refused(t *testing.T) {
 		{[]string{book}, recovery.Usage, "needs --from"},
 		{[]string{book, "a", "b", "--from", "/x"}, recovery.Usage, "not 3 words"},
 		{[]string{book, "files", "--from", "/x"}, recovery.Usage, "no database \"files\""},
-		{[]string{book, "--from", "/x", "--copy", "other"}, recovery.Usage, "no copy \"other\""},
+		{[]string{book, "--from", t.TempDir(), "--copy", "other"}, recovery.Usage, "no copy \"other\""},
 		{[]string{book, "--from", filepath.Join(t.TempDir(), "pg_wal")}, recovery.Usage, "no such file"},
 		{[]string{book, "--from", l.Uploads()}, recovery.Usage, "holds no segment of a PostgreSQL log"},
 	} {
