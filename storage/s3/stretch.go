@@ -32,9 +32,11 @@ const (
 	worthDividing = 4
 	smallStretch  = 2
 	largeStretch  = 16
-	// mostHints is how many pages of directories are asked for, and how many levels of
-	// them are looked into.
-	mostHints = 10
+	// mostHints is how many pages of directories are asked for at a time, and how many
+	// levels of them are looked into. Where a directory has fewer versions than worthNaming,
+	// their names are nearly as long a list as the versions.
+	mostHints   = 10
+	worthNaming = 8
 )
 
 // stretch is a part of a list. Its keys are without the store's own prefix.
@@ -117,7 +119,8 @@ func (l *versionList) ask(ctx context.Context, prefix, delimiter string, at plac
 // walk gives the pages of a stretch, and reports whether those are all. It divides one
 // that turns out to be long.
 func (l *versionList) walk(ctx context.Context, s stretch, yield func([]storage.Version, error) bool) bool {
-	for seen := 0; ; {
+	seen, last := 0, "" // the last key that came
+	for {
 		p, err := l.ask(ctx, s.prefix, "", s.from, s.most(seen, l.unit))
 		if err != nil {
 			yield(nil, err)
@@ -125,6 +128,13 @@ func (l *versionList) walk(ctx context.Context, s stretch, yield func([]storage.
 		}
 		if l.unit == 0 {
 			l.unit = max(p.count, 1)
+		}
+		if n := len(p.versions); n > 0 {
+			if p.versions[0].Key < last && (s.over != "" || s.upTo != "") {
+				yield(nil, l.noList("the service gives keys out of the order of their bytes; whether all came cannot be known"))
+				return false
+			}
+			last = p.versions[n-1].Key
 		}
 		versions, ends := s.cut(p.versions)
 		if !yield(versions, nil) {
@@ -134,6 +144,9 @@ func (l *versionList) walk(ctx context.Context, s stretch, yield func([]storage.
 			return true
 		}
 		s.from, seen = p.next, seen+len(versions)
+		if seen > s.size {
+			s.size = 0 // it has more than was thought, nobody knows how many
+		}
 		if seen < s.longer {
 			continue
 		}
@@ -228,10 +241,18 @@ func (l *versionList) divide(ctx context.Context, s stretch, last []storage.Vers
 		if !isBelow || !isDir {
 			return nil // the keys here are in one directory
 		}
+		each := perDirectory(s.level, last)
+		if each > 0 && each < worthNaming {
+			return nil
+		}
 		var ahead []string
-		inside := s.inside
+		inside, whole := s.inside, true
 		if inside == nil {
-			inside = l.dirs(ctx, s)
+			enough := mostHints * pageSize
+			if each > 0 {
+				enough = listedBeside * largeStretch * l.unit / each
+			}
+			inside, whole = l.dirs(ctx, s, enough)
 		}
 		for _, d := range inside {
 			if strings.HasPrefix(d, s.prefix) && d > at && (s.upTo == "" || d < s.upTo) && (len(ahead) == 0 || d > ahead[len(ahead)-1]) {
@@ -240,7 +261,7 @@ func (l *versionList) divide(ctx context.Context, s stretch, last []storage.Vers
 		}
 		below = s.level + name + "/"
 		if len(ahead) > 0 {
-			return l.between(s, at, below, ahead, perDirectory(s.level, last))
+			return l.between(s, at, below, ahead, whole, each)
 		}
 		s.level, s.inside = below, nil
 	}
@@ -264,8 +285,8 @@ func perDirectory(level string, versions []storage.Version) int {
 }
 
 // between makes stretches that meet at directories: what is left of the one that is being
-// listed, and then as many as a stretch is to have of those ahead.
-func (l *versionList) between(s stretch, at, below string, ahead []string, each int) []stretch {
+// listed, and then as many as a stretch is to have of those ahead, which may not be all.
+func (l *versionList) between(s stretch, at, below string, ahead []string, whole bool, each int) []stretch {
 	group := (len(ahead) + 4*listedBeside - 1) / (4 * listedBeside) // where nothing tells how much is in each
 	if each > 0 {
 		all := each * len(ahead)
@@ -284,36 +305,44 @@ func (l *versionList) between(s stretch, at, below string, ahead []string, each 
 		if next.upTo != "" {
 			next.prefix = common(next.over, next.upTo)
 		}
-		if group == 1 {
+		switch {
+		case n+group >= len(ahead) && !whole: // there are others behind it
+			next.size = 0
+		case group == 1:
 			next.level = ahead[n]
-		} else {
+		default:
 			next.inside = ahead[n+1 : min(n+group, len(ahead))]
 		}
-		next.longer = max(2*next.size, long)
+		if next.longer = max(2*next.size, long); next.size == 0 {
+			next.longer = largeStretch * l.unit
+		}
 		parts = append(parts, next)
 	}
 	return parts
 }
 
-// dirs are the directories of a stretch's level, as far as the service names them: what
-// fails here is no failure of the list, which tells of its own.
-func (l *versionList) dirs(ctx context.Context, s stretch) []string {
+// dirs are the directories of a stretch's level from where it has come to, about as many as
+// are enough, and whether those are all. What fails here is no failure of the list, which
+// tells of its own.
+func (l *versionList) dirs(ctx context.Context, s stretch, enough int) (dirs []string, whole bool) {
 	prefix := s.level
 	if len(s.prefix) > len(prefix) {
 		prefix = s.prefix
 	}
-	var dirs []string
-	for at, n := (place{}), 0; n < mostHints; n++ {
+	for at, n := (place{key: s.from.key}), 0; n < mostHints && len(dirs) < enough; n++ {
 		p, err := l.ask(ctx, prefix, "/", at, pageSize)
 		if err != nil {
-			return dirs
+			return dirs, false
 		}
 		dirs = append(dirs, p.dirs...)
-		if at = p.next; at == (place{}) || len(p.dirs) == 0 {
-			break
+		if at = p.next; at == (place{}) {
+			return dirs, true
+		}
+		if len(p.dirs) == 0 { // files lie before them
+			return dirs, false
 		}
 	}
-	return dirs
+	return dirs, false
 }
 
 // common is what two keys begin with, and so all that are between them.

@@ -223,6 +223,43 @@ func TestVersions_SideBySide(t *testing.T) {
 	}
 }
 
+// TestVersions_Requests counts what is asked for lists of every shape: little more than their
+// pages.
+func TestVersions_Requests(t *testing.T) {
+	for name, c := range map[string]struct{ dirs, each, last int }{
+		"a directory for each":              {6000, 1, 0},
+		"three in each":                     {2000, 3, 0},
+		"more directories than are asked":   {4000, 9, 0},
+		"even":                              {300, 70, 0},
+		"large ones":                        {40, 500, 0},
+		"small ones, and a large flat last": {100, 9, 10000},
+		"one flat":                          {0, 0, 10000},
+	} {
+		l := &versionLister{page: 100}
+		for n := range c.dirs {
+			for m := range c.each {
+				l.all = append(l.all, keptVersion{fmt.Sprintf("%05d/object-%04d", n, m), "59"})
+			}
+		}
+		for n := range c.last {
+			l.all = append(l.all, keptVersion{fmt.Sprintf("today/object-%06d", n), "59"})
+		}
+		if got := l.got(t, ""); !slices.Equal(got, l.all) {
+			t.Errorf("%s: %d versions, not %d", name, len(got), len(l.all))
+		}
+		pages := (len(l.all) + l.page - 1) / l.page
+		hints := 0
+		for _, q := range l.asked {
+			if q.Get("delimiter") != "" {
+				hints++
+			}
+		}
+		if t.Logf("%s: %d requests for %d pages, %d of them for names", name, len(l.asked), pages, hints); len(l.asked) > pages*13/10+12 {
+			t.Errorf("%s: %d requests for %d pages, %d of them for names", name, len(l.asked), pages, hints)
+		}
+	}
+}
+
 // TestVersions_SideBySide_fails ends a list at a stretch that cannot be listed, and at one
 // whose caller has gone.
 func TestVersions_SideBySide_fails(t *testing.T) {
