@@ -69,7 +69,7 @@ func readable(file []byte) (Problem, bool) {
 	}
 	start := Pos{1, 1}
 	if len(file) > MaxSize {
-		return fail(start, fmt.Sprintf("the file has %d bytes, and a runbook has at most %d", len(file), MaxSize),
+		return fail(start, fmt.Sprintf("the file has more than %d bytes, and a runbook has not", MaxSize),
 			"give the runbook, not the data that it restores")
 	}
 	if bytes.HasPrefix(file, []byte("\xFF\xFE")) || bytes.HasPrefix(file, []byte("\xFE\xFF")) {

@@ -66,8 +66,9 @@ WORDS
               says; backup: the backup's own moment, nothing between
 
 HOW A RUN ENDS
-  exit 0      rehearsed, cleaned up, every check held
+  exit 0      came back, or rehearsed and cleaned up; every check held
   exit 1      failed
+  exit 2      the command, the runbook or its environment is wrong
   exit 3      refused by a guard
   exit 4      not ended: detached, or waiting for a person
   exit 5      with exceptions, or not cleaned up

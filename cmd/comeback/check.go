@@ -105,6 +105,9 @@ func (a *app) check(ctx context.Context, o checkAsked) error {
 	if o.assign == "" && (o.owner != "" || o.due != "") {
 		return usage("add --assign with the finding's number", "--owner and --due need a finding")
 	}
+	if o.assign != "" && o.owner == "" && o.due == "" {
+		return usage("add --owner WHO, --due DATE or both", "--assign %s does not say to whom, nor until when", o.assign)
+	}
 	b, _, err := a.open(ctx, o.runbook)
 	if err != nil {
 		return err

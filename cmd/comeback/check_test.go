@@ -78,7 +78,8 @@ func TestCheck(t *testing.T) {
 	}
 	b.run(ctx, "check", b.book, "--assign", "proof", "--owner", "dba", "--due", "2099-12-24").has(t, recovery.CheckWarning, "dba, by 24 Dec 2099.")
 	b.run(ctx, "check", b.book).has(t, recovery.CheckWarning, "dba, by 24 Dec 2099.")
-	b.run(ctx, "check", b.book, "--assign", "99").has(t, recovery.CheckUnknown, "no finding")
+	b.run(ctx, "check", b.book, "--assign", "99", "--owner", "dba").has(t, recovery.CheckUnknown, "no finding")
+	b.run(ctx, "check", b.book, "--assign", "proof").has(t, recovery.CheckUnknown, "--assign proof does not say to whom", "add --owner WHO")
 
 	// A segment is lost, a file changes, and what decrypts is not at hand.
 	if err := b.Write(ctx, 5); err != nil {

@@ -218,6 +218,11 @@ func (a *app) carryOut(ctx context.Context, path string, o request) error {
 	if o.to == "" && o.mode == recovery.Rehearsal {
 		o.to = string(recovery.WantLatest)
 	}
+	if o.key != "" { // better noticed now than after the survey, or the run
+		if _, err := a.findKey(o.key); err != nil {
+			return err
+		}
+	}
 	b, problems, err := a.open(ctx, path)
 	if err != nil {
 		return err

@@ -103,7 +103,8 @@ reached then. comeback check reads them back on every other host.`,
 (OpenSSH's allowed_signers); one that lies beside the report proves nothing.
 
 Exit codes: 0 intact and signed by someone on the list; 1 not intact, not
-signed, or by another; 5 intact, signer unknown (no list was given).`,
+signed, or by another; 2 there is no such run; 4 the run
+has not ended; 5 intact, signer unknown (no list was given).`,
 		Example: "  comeback report verify 7c31 --signers ~/.ssh/allowed_signers --identity ops1@example.com",
 		RunE:    func(_ *cobra.Command, args []string) error { return a.reportVerify(args[0], signers, identity) },
 	}
@@ -243,7 +244,11 @@ func (a *app) getenv(name string) string {
 func (a *app) findKey(name string) (report.Key, error) {
 	ctx := context.Background()
 	if name != "" && name != "agent" {
-		return report.FindKey(ctx, a.getenv, name)
+		key, err := report.FindKey(ctx, a.getenv, name)
+		if err != nil && recovery.HintOf(err) == "" {
+			err = recovery.Errorf("name the file of an SSH private key, its fingerprint or agent", "--key %s: %w", name, err).WithExit(recovery.Usage)
+		}
+		return key, err
 	}
 	keys, err := report.FindKeys(ctx, a.getenv)
 	if name == "agent" {

@@ -55,3 +55,21 @@ func TestReport_changed(t *testing.T) {
 		t.Errorf("it is compared with %+v, %v; only %s verifies", p.Earlier, err, filepath.Base(whole))
 	}
 }
+
+// A key that is not there is told before anything is looked at, with what may stand there.
+func TestKey_notThere(t *testing.T) {
+	t.Parallel()
+	p, r := newPages(t), newRig(t)
+	r.run(t.Context(), "rehearse", p.book, "--plain", "--key", "nosuch").has(t, recovery.Usage, "--key nosuch: ", "name the file of an SSH private key")
+	r.noRun(t)
+}
+
+// What is said in two ways is not said to be missing.
+func TestRescue_saidTwice(t *testing.T) {
+	t.Parallel()
+	o := rescuing{xids: []uint{81214}}
+	o.to = "latest"
+	if err := o.check(); recovery.ExitOf(err) != recovery.Usage || !strings.Contains(err.Error(), "exclude each other") {
+		t.Errorf("%v", err)
+	}
+}

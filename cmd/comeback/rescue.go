@@ -147,6 +147,8 @@ func (o *rescuing) check() error {
 		}
 	}
 	switch {
+	case asked > 1:
+		return usage("say one of --xid, --to and --since, and rescue the rest by another run", "what is to be brought back is said in several ways, which exclude each other")
 	case asked != 1:
 		return usage("say one of: --xid N for the rows that a transaction removed or changed, --to MOMENT with --table for whole tables, --since MOMENT for what was written after it",
 			"it is not said what is to be brought back")

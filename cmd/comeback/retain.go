@@ -50,10 +50,12 @@ that is at work is waited for, six hours at most, after the other components.
 
 Exit codes:
   0    told, or removed
+  1    failed
   2    the command, the runbook or its environment is wrong
   3    refused: a backup of a component was at work on this host all that time; what
        could be removed of the others was
-  5    a copy could not be looked at, or did not remove what was to go`,
+  5    a copy could not be looked at, or did not remove what was to go
+  130  interrupted`,
 		Example: `  comeback retain shop.md
   comeback retain shop.md database --copy nearby --remove`,
 		Args: func(_ *cobra.Command, args []string) error {

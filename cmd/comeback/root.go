@@ -15,8 +15,8 @@ Exit codes of runs:
   1    failed
   2    the command, the runbook or its environment is wrong
   3    refused by a guard
-  4    not ended: you have left it, the connection was lost, or its runner died;
-       see comeback runs
+  4    not ended: you have left it (it may wait for a person), the connection was
+       lost, or its runner died; see comeback runs
   5    with exceptions, or not everything could be cleaned up
   130  interrupted, stopped and cleaned up`
 

@@ -160,7 +160,8 @@ Exit codes:
   2    there is no such run, nothing of it is left, or a secret is missing
   3    refused: somebody else commands it or works on it, or what is left was live
   4    it is still stopping
-  5    it has ended, and not everything could be cleaned up`,
+  5    it has ended, and not everything could be cleaned up
+  130  interrupted`,
 		Example: "  comeback stop 7c31\n  comeback stop 7c31 --reason \"wrong backup\"",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.stop(cmd.Context(), args[0], why)
