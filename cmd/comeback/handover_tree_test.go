@@ -247,3 +247,19 @@ func TestRecover_unswitchedTreesAfterKill(t *testing.T) {
 	}
 	t.Run("noted", func(t *testing.T) { k.at(t, "after:step.finished/1 code.hand-over", true) })
 }
+
+// takeAway removes the trees that recoveries of the rig have handed over, as people do.
+func (r *rig) takeAway(t *testing.T) {
+	t.Helper()
+	runs, err := os.ReadDir(filepath.Join(r.state, "runs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, run := range runs {
+		for _, h := range r.stateOf(t, run.Name()).HandedOver {
+			if err := os.RemoveAll(h.Place); h.Tree == "" || err != nil {
+				t.Errorf("%s: %v", h.Place, err)
+			}
+		}
+	}
+}

@@ -32,6 +32,7 @@ func TestReportSign_outage(t *testing.T) {
 	sign(rehearsed, "10 minutes ago").has(t, recovery.Usage, "is a rehearsal")
 
 	first, second := run("recover"), run("recover")
+	r.takeAway(t)
 	sign(first, "10 minutes ago").has(t, recovery.Refused, "run "+filepath.Base(second)+" follows run "+filepath.Base(first))
 	sign(second, time.Now().Add(time.Hour).Format(time.RFC3339)).has(t, recovery.Usage, "is still to come")
 	began := time.Now().Add(-10 * time.Minute).Truncate(time.Second)
