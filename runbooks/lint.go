@@ -179,6 +179,7 @@ func (l *linter) unswitched(c Component, candidates []Schema) {
 	}
 	l.problems.add(Warning, c.Pos, fmt.Sprintf("no stage switches `%s`: a recovery leaves it beside what is live, and says where", c.Name),
 		fmt.Sprintf("write a YAML block `switch: %s` below its checks, if it is to take the place of what is live", c.Name))
+	l.problems[len(l.problems)-1].OfRecovery = true
 }
 
 // unsupported reports a kind that no engine restores: an error only if a stage

@@ -34,6 +34,8 @@ type Problem struct {
 	// Value says that it is the value of a component's setting: whatever does not read that
 	// setting can go by the runbook all the same.
 	Value bool
+	// OfRecovery says that it is of no consequence but in a recovery.
+	OfRecovery bool
 }
 
 // String is "12:3: error: what is wrong; what to write".

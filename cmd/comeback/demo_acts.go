@@ -160,6 +160,9 @@ func (d *demo) rehearseDemo(ctx context.Context, c choices) error {
 	}
 	say := &plainWriter{out: d.out, now: d.now, redact: d.redact}
 	for _, p := range problems {
+		if p.OfRecovery {
+			continue
+		}
 		say.line("", "line %d: warning: %s; %s", p.Line, p.Says, p.Do)
 	}
 	cat, err := d.survey(ctx, b, nil)

@@ -233,6 +233,9 @@ func (a *app) carryOut(ctx context.Context, path string, o request) error {
 		say.out = a.err
 	}
 	for _, p := range problems {
+		if p.OfRecovery && o.mode != recovery.Recovery {
+			continue
+		}
 		say.line("", "%s, line %d: warning: %s; %s", path, p.Line, p.Says, p.Do)
 	}
 	cat, err := a.surveyShown(ctx, b, true)

@@ -29,6 +29,9 @@ func (a *app) auto(ctx context.Context, path string, o request) error {
 		say.out = a.err
 	}
 	for _, p := range problems {
+		if p.OfRecovery {
+			continue
+		}
 		say.line("", "%s, line %d: warning: %s; %s", path, p.Line, p.Says, p.Do)
 	}
 	cat, err := a.surveyShown(ctx, b, true)

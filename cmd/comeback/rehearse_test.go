@@ -352,7 +352,7 @@ func TestRehearse_refusals(t *testing.T) {
 		"a limit of disk":      {copyYAML: file, args: []string{"--to", l.dump, "--max-disk", "1B"}, code: recovery.Refused, says: "may take 1 B", next: "raise --max-disk"},
 		"a limit of memory":    {copyYAML: file, args: []string{"--to", l.dump, "--min-memory", "1000TB"}, code: recovery.Refused, says: "memory", next: "--min-memory"},
 		"a limit with people":  {copyYAML: file, args: []string{"--ask", "--max-disk", "1GB"}, code: recovery.Usage, says: "limits of a rehearsal that nobody watches", next: "add --auto or --json"},
-		"no key":               {copyYAML: file, args: []string{"--to", l.dump, "--key", "/nowhere/key"}, code: recovery.Failed, says: "/nowhere/key", next: ""},
+		"no key":               {copyYAML: file, args: []string{"--to", l.dump, "--key", "/nowhere/key"}, code: recovery.Usage, says: "/nowhere/key", next: "SSH private key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)

@@ -117,6 +117,9 @@ func (a *app) rescue(ctx context.Context, path string, o rescuing) error {
 		say.out = a.err
 	}
 	for _, p := range problems {
+		if p.OfRecovery {
+			continue
+		}
 		say.line("", "%s, line %d: warning: %s; %s", path, p.Line, p.Says, p.Do)
 	}
 	p, err := a.rescuePlan(ctx, b, o, console, say, true)
