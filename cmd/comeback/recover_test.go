@@ -339,6 +339,11 @@ func TestRecover_wholeSystem(t *testing.T) {
 	if len(state.Old) != 2 || len(state.Held()) != 0 {
 		t.Fatalf("old data %+v, held %+v", state.Old, state.Held())
 	}
+	// Configuration and code have come back beside, whence people bring them in.
+	if len(state.HandedOver) != 2 {
+		t.Errorf("handed over %+v", state.HandedOver)
+	}
+	r.takeAway(t)
 	for _, old := range state.Old {
 		if old.Component == "uploads" && !maps.Equal(treeOf(t, old.Place), harmed) {
 			t.Errorf("the old uploads in %s are not what was live", old.Place)
