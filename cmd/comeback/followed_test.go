@@ -51,7 +51,7 @@ func TestOpenFollowed(t *testing.T) {
 	step := recovery.StepState{Step: recovery.NewStep("apply", rescue.KindApply, "bring the rows back", rescue.Args{Component: "database"}), State: recovery.Done}
 	step.Outcome.Facts = map[string]string{rescue.FactUndo: "undo.sql", rescue.FactUndoSHA256: sumOf(nil)}
 	rescued.Steps = []recovery.StepState{step}
-	_, _, err := r.app(io.Discard, io.Discard).planUndo(ctx, runner.Past{ID: "7c31", Dir: place, Plan: &recovery.Plan{}, State: rescued}, false)
+	_, _, err := r.app(io.Discard, io.Discard).planUndo(ctx, runner.Past{ID: "7c31", Dir: place, Plan: &recovery.Plan{Runbook: recovery.Source{Path: book, SHA256: sumOf([]byte(text))}}, State: rescued}, false)
 	if err == nil || !strings.Contains(err.Error(), "find the component database") { // which comes after the runbook was read
 		t.Errorf("the undo of a rescue: %v", err)
 	}
