@@ -12,11 +12,17 @@ import (
 // name, too.
 func NewArtifact(env Env, name, ending string) (w io.WriteCloser, as string, err error) {
 	for n := 1; ; n++ {
-		if as = name + ending; n > 1 {
-			as = fmt.Sprintf("%s.%d%s", name, n, ending)
-		}
+		as = ArtifactOf(name, ending, n)
 		if w, err = env.Artifact(as); !errors.Is(err, fs.ErrExist) {
 			return w, as, err
 		}
 	}
+}
+
+// ArtifactOf is the name of the n-th of such files, from 1 on.
+func ArtifactOf(name, ending string, n int) string {
+	if n == 1 {
+		return name + ending
+	}
+	return fmt.Sprintf("%s.%d%s", name, n, ending)
 }

@@ -210,7 +210,7 @@ func (r reverter) judge(ctx context.Context, want wanted, stays judge, to chan<-
 			return
 		}
 		now := h.now()
-		if !ours || now == nil && c.To == nil || now != nil && c.To != nil && now.Version == c.To.Version {
+		if !ours || sameVersion(now, c.To) {
 			continue
 		}
 		k := &judged{change: change{Key: h[0].Key, Was: now, To: c.To, At: h[0].Modified.UTC()}, done: make(chan struct{})}
@@ -227,10 +227,18 @@ func (r reverter) judge(ctx context.Context, want wanted, stays judge, to chan<-
 	}
 }
 
+// sameVersion reports whether two versions are one, or both are nothing.
+func sameVersion(a, b *storage.Object) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Version == b.Version
+}
+
 // apply makes the changes of a list, several side by side. Each may be made again.
 // What is on its way when another one fails, or when the run is stopped, is waited
 // for: a service may do what nobody waits for any more, later.
-func (r reverter) apply(ctx context.Context, list iter.Seq2[change, error], done func(c change, copy storage.Reverted) error) error {
+func (r reverter) apply(ctx context.Context, list iter.Seq2[change, error], each func(ctx context.Context, c change) error) error {
 	large := make(chan struct{}, largeBeside)
 	g, failed := errgroup.WithContext(ctx)
 	g.SetLimit(sideBySide)
@@ -246,11 +254,7 @@ func (r reverter) apply(ctx context.Context, list iter.Seq2[change, error], done
 				large <- struct{}{}
 				defer func() { <-large }()
 			}
-			copy, err := r.make(context.WithoutCancel(ctx), c)
-			if err != nil {
-				return err
-			}
-			return done(c, copy)
+			return each(context.WithoutCancel(ctx), c)
 		})
 	}
 	return cmp.Or(g.Wait(), context.Cause(ctx))

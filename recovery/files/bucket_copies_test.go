@@ -1,6 +1,7 @@
 package files
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -11,8 +12,8 @@ import (
 // Copies that do not look like ones are known to who reads what was kept of them, also
 // where its last line was cut off.
 func TestCopies(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "copies")
-	out, err := os.Create(path)
+	dir := t.TempDir()
+	out, err := os.Create(filepath.Join(dir, "shop-copies.jsonl"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +38,14 @@ func TestCopies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	read, err := readCopies(path)
+	next := &nextCopies{dir: dir, component: "shop"}
+	given := copies{out: next}
+	again := version("a", "2", "f")
+	err = given.note(change{Key: "a", To: &again}, storage.Reverted{Object: version("a", "5", "g")})
+	if err = errors.Join(err, next.Close()); err != nil {
+		t.Fatal(err)
+	}
+	read, err := ofRun(dir, "shop")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,9 +57,10 @@ func TestCopies(t *testing.T) {
 	if read.has(version("a", "2", "f"), version("a", "0", "e")) || read.has(version("b", "2", "f"), version("b", "1", "e")) {
 		t.Error("a copy is one of what it is not")
 	}
-	for _, none := range []string{"", filepath.Join(t.TempDir(), "none")} {
-		if c, err := readCopies(none); err != nil || len(c.of) > 0 {
-			t.Errorf("%q: %v, %v", none, c.of, err)
-		}
+	if !read.has(version("a", "5", "g"), again) || !read.has(version("a", "5", "g"), was) {
+		t.Error("a copy of a copy is none")
+	}
+	if c, err := ofRun(t.TempDir(), "shop"); err != nil || len(c.of) > 0 {
+		t.Errorf("%v, %v", c.of, err)
 	}
 }

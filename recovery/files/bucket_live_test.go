@@ -375,6 +375,44 @@ func TestBucket_inPlaceInParts(t *testing.T) {
 	}
 }
 
+// An attempt goes on from what an earlier one has made of such objects, and stopped after
+// both the bucket is as it was: what either of them, and giving back, has made is known.
+func TestBucket_inPlaceInPartsAgain(t *testing.T) {
+	_, d := versioned(t)
+	f := &failing{dated: d}
+	for i := range 8 {
+		f.put(t, fmt.Sprintf("uploads/%d", i), "as it was")
+	}
+	moment := time.Now().UTC()
+	for i := range 8 {
+		f.put(t, fmt.Sprintf("uploads/%d", i), "overwritten")
+	}
+	harmed, before := objects(t, d, ""), ids(t, d)
+	choices := []recovery.Choice{recovery.ChooseRetry, recovery.ChooseStop}
+	l := newLiveRun(inParts{f}, func() recovery.Choice {
+		next := choices[0]
+		choices = choices[1:]
+		f.left.Store(map[recovery.Choice]int64{recovery.ChooseRetry: 2, recovery.ChooseStop: 1000}[next])
+		if now := objects(t, d, ""); len(choices) == 0 && strings.Count(fmt.Sprint(now), "as it was") != 4 {
+			t.Errorf("two attempts, of two objects each, have made of it %v", now)
+		}
+		return next
+	})
+	f.left.Store(2)
+	s := l.run(t, l.plan(t, moment))
+	if len(choices) > 0 || s.Result == recovery.ResultPassed || len(s.Held()) > 0 || spared(s) != "" {
+		t.Errorf("ended as %s: %s, holds %v", s.Result, s.Says, s.Held())
+	}
+	if diff := cmp.Diff(harmed, objects(t, d, "")); diff != "" {
+		t.Errorf("stopped after two attempts, live is not what it was: %s", diff)
+	}
+	for key, all := range ids(t, d) {
+		if n := len(all) - len(before[key]); n > 2 {
+			t.Errorf("%s got %d versions more", key, n)
+		}
+	}
+}
+
 // Somebody goes on uploading until the recovery says so and is obeyed: the loss that it
 // tells in the end is what is current no more, whenever that was uploaded.
 func TestBucket_inPlaceUnderLoad(t *testing.T) {

@@ -191,15 +191,19 @@ func (revert) Do(ctx context.Context, env recovery.Env, s recovery.Step) (o reco
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	list, err := a.plan(ctx, env, r, want)
+	made, err := a.madeBefore(env)
+	if err != nil {
+		stop()
+		return recovery.Outcome{}, err
+	}
+	list, err := a.plan(ctx, env, r, want, made)
 	stop()
 	if err != nil {
 		return recovery.Outcome{}, fmt.Errorf("list what is to be changed in %s: %w", h.Target.Place, err)
 	}
-	made := &copies{}
 	if list.n > 0 {
 		var kept *listOfChanges
-		if kept, err = newListOfChanges(env, a.Component+"-copies"); err != nil {
+		if kept, err = newListOfChanges(env, copiesName(a.Component)); err != nil {
 			return recovery.Outcome{}, err
 		}
 		defer func() { err = errors.Join(err, kept.out.Close()) }()
@@ -214,14 +218,18 @@ func (revert) Do(ctx context.Context, env recovery.Env, s recovery.Step) (o reco
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	if err := r.apply(ctx, changes(list.path), func(c change, copy storage.Reverted) error {
+	if err := r.apply(ctx, changes(list.path), func(ctx context.Context, c change) error {
+		copy, err := r.make(ctx, c)
+		if err != nil {
+			return err
+		}
 		env.Meter().Add(1)
 		if c.To == nil {
 			hidden.Add(1)
 			return nil
 		}
 		copied.Add(1)
-		err := made.note(c, copy)
+		err = made.note(c, copy)
 		if copy.Lacks != "" {
 			err = errors.Join(err, lacking.note(copy.Lacks, show(c.Key)))
 		}
@@ -270,14 +278,24 @@ func (a changeArgs) wanted(ctx context.Context, env recovery.Env) (wanted, func(
 	return want, stop, nil
 }
 
-// plan writes what is to be changed, durable when it returns.
-func (a changeArgs) plan(ctx context.Context, env recovery.Env, r reverter, want wanted) (*listOfChanges, error) {
+// madeBefore are the copies that earlier attempts have made.
+func (a changeArgs) madeBefore(env recovery.Env) (*copies, error) {
+	lists := a.lists(env)
+	if len(lists) == 0 {
+		return &copies{}, nil
+	}
+	return ofRun(filepath.Dir(lists[0]), a.Component)
+}
+
+// plan writes what is to be changed, durable when it returns. What an earlier attempt has
+// made current is right.
+func (a changeArgs) plan(ctx context.Context, env recovery.Env, r reverter, want wanted, made *copies) (*listOfChanges, error) {
 	list, err := newListOfChanges(env, a.Component+"-changes")
 	if err != nil {
 		return nil, err
 	}
 	env.Meter().Phase("list what is to be changed", 0, recovery.InItems)
-	for c, err := range r.differing(ctx, want, r.right) {
+	for c, err := range made.others(r.differing(ctx, want, r.right)) {
 		if err == nil {
 			env.Meter().Add(1)
 			err = list.add(c)

@@ -1,8 +1,11 @@
 package files_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -10,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"comeback/recovery"
+	"comeback/storage"
 )
 
 // spared is what a run says that others have written meanwhile.
@@ -165,5 +169,56 @@ func TestBucket_inPlaceSaid(t *testing.T) {
 	passed(t, l.run(t, back))
 	if diff := cmp.Diff(harmed, kinds()); diff != "" {
 		t.Errorf("switched back: %s", diff)
+	}
+}
+
+// meanwhile is a bucket that somebody writes to when the first version is made current in it
+// after it was told so.
+type meanwhile struct {
+	*failing
+	write atomic.Pointer[func()]
+	once  sync.Once
+}
+
+func (m *meanwhile) Revert(ctx context.Context, v storage.Object) (storage.Reverted, error) {
+	if write := m.write.Load(); write != nil {
+		m.once.Do(*write)
+	}
+	return m.failing.Revert(ctx, v)
+}
+
+// What is written while a run is given back stays, too, also where it was listed before.
+func TestBucket_writtenWhileGivenBack(t *testing.T) {
+	_, d := versioned(t)
+	store := &meanwhile{failing: &failing{dated: d}}
+	const n = 150 // many more than are given back at a time
+	for i := range n {
+		store.put(t, fmt.Sprintf("uploads/%03d", i), "as it was")
+	}
+	moment := time.Now().UTC()
+	for i := range n {
+		store.put(t, fmt.Sprintf("uploads/%03d", i), "overwritten")
+	}
+	want := objects(t, store, "")
+	late := ""
+	l := newLiveRun(store, func() recovery.Choice {
+		for key, text := range objects(t, store, "") {
+			if text == "as it was" {
+				late = max(late, key)
+			}
+		}
+		write := func() { store.put(t, late, "written now") }
+		store.left.Store(1000)
+		store.write.Store(&write)
+		return recovery.ChooseStop
+	})
+	store.left.Store(n - 1)
+	s := l.run(t, l.plan(t, moment))
+	want[late] = "written now"
+	if diff := cmp.Diff(want, objects(t, store, "")); diff != "" {
+		t.Errorf("stopped, live is not what it was, with what was written since: %s", diff)
+	}
+	if says := spared(s); len(s.Held()) > 0 || !strings.Contains(says, "1 object") || !strings.Contains(says, late) {
+		t.Errorf("ended as %s: %s, holds %v; spared: %s", s.Result, s.Says, s.Held(), says)
 	}
 }
