@@ -45,6 +45,7 @@ type lists struct {
 // What a copy may lack, as [storage.Reverted] says it.
 const (
 	listsHidden  = "access control lists, which may not be read (allow s3:GetObjectVersionAcl)"
+	listsUntold  = "access control lists, which the service does not tell (%s)"
 	listsRefused = "access control lists or storage classes, which were refused (%s; allow s3:PutObjectAcl)"
 )
 
@@ -98,15 +99,31 @@ func (s *store) list(ctx context.Context, v storage.Object) (out *s3.GetObjectAc
 	if err == nil {
 		return out, "", nil
 	}
-	switch refused := s.refusal(ctx, "revert", v.Key, err); refused.Kind {
-	case storage.ErrConfig: // the service knows no such question
+	if s.knowsNone(ctx, v, err) {
 		s.lists.none.Store(true)
 		return nil, "", nil
+	}
+	switch refused := s.refusal(ctx, "revert", v.Key, err); refused.Kind {
+	case storage.ErrConfig: // whatever is odd about this one, others are asked for
+		return nil, fmt.Sprintf(listsUntold, code(err)), nil
 	case storage.ErrDenied:
 		return nil, listsHidden, nil
 	default:
 		return nil, "", refused
 	}
+}
+
+// knowsNone reports whether what the service says to the question for a version's list is that
+// it has none at all. That the question is not allowed it says of one version, too.
+func (s *store) knowsNone(ctx context.Context, v storage.Object, refused error) bool {
+	switch code(refused) {
+	case "NotImplemented", "AccessControlListNotSupported":
+		return true
+	case "MethodNotAllowed":
+		_, err := s.client.GetObjectAcl(ctx, &s3.GetObjectAclInput{Bucket: &s.bucket, Key: s.key(v.Key)})
+		return code(err) == "MethodNotAllowed"
+	}
+	return false
 }
 
 // The groups that canned lists name.

@@ -188,6 +188,8 @@ func TestFake_RevertKeeps(t *testing.T) {
 		"no lists in the bucket":    {ownership: "BucketOwnerEnforced", list: owner + everybody},
 		"lists of the writer":       {ownership: "ObjectWriter", list: owner + everybody, want: map[string]string{"Acl": "public-read"}, asked: 2},
 		"a service without lists":   {status: 501, list: "NotImplemented", asked: 1},
+		"lists of no use":           {status: 400, list: "AccessControlListNotSupported", asked: 1},
+		"no list of this version":   {status: 400, list: "InvalidArgument", lacks: "does not tell (InvalidArgument)", asked: 2},
 		"may not be read":           {status: 403, list: "AccessDenied", lacks: "s3:GetObjectVersionAcl", asked: 2},
 		"may not be set":            {list: owner + everybody, refuses: "AccessDenied", lacks: "refused (AccessDenied", asked: 2},
 		"rarely read":               {list: owner, class: "STANDARD_IA", want: map[string]string{"Storage-Class": "STANDARD_IA"}, asked: 2},
@@ -279,6 +281,60 @@ func TestFake_RevertKeeps(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// What is odd about the list of one version says nothing of those of others; that the question
+// is not allowed of any object says that there are none.
+func TestFake_RevertOddList(t *testing.T) {
+	for name, c := range map[string]struct {
+		code  string
+		any   bool // it is answered to the question without a version, too
+		lacks string
+		want  string
+		asked int
+	}{
+		"an argument that is not taken": {code: "InvalidArgument", lacks: "does not tell (InvalidArgument)", want: "public-read", asked: 2},
+		"not allowed of a version":      {code: "MethodNotAllowed", lacks: "does not tell (MethodNotAllowed)", want: "public-read", asked: 3},
+		"not allowed at all":            {code: "MethodNotAllowed", any: true, asked: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked, given := 0, ""
+			s := at(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+				q := r.URL.Query()
+				switch {
+				case q.Has("ownershipControls"):
+					w.WriteHeader(404)
+					fmt.Fprint(w, "<Error><Code>OwnershipControlsNotFoundError</Code><Message>no</Message></Error>")
+				case q.Has("acl"):
+					if asked++; q.Get("versionId") == "null" || c.any {
+						w.WriteHeader(map[string]int{"InvalidArgument": 400, "MethodNotAllowed": 405}[c.code])
+						fmt.Fprintf(w, "<Error><Code>%s</Code><Message>no</Message></Error>", c.code)
+						return
+					}
+					fmt.Fprint(w, `<AccessControlPolicy><Owner><ID>me</ID></Owner><AccessControlList>`+
+						`<Grant><Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="CanonicalUser"><ID>me</ID></Grantee><Permission>FULL_CONTROL</Permission></Grant>`+
+						`<Grant><Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="Group"><URI>http://acs.amazonaws.com/groups/global/AllUsers</URI></Grantee><Permission>READ</Permission></Grant>`+
+						`</AccessControlList></AccessControlPolicy>`)
+				case r.Method == http.MethodHead:
+					w.Header().Set("ETag", `"e"`)
+				default:
+					given = r.Header.Get("X-Amz-Acl")
+					w.Header().Set("x-amz-version-id", "v3")
+					fmt.Fprint(w, `<CopyObjectResult><ETag>"e"</ETag></CopyObjectResult>`)
+				}
+			}), s3.Options{})
+			reverter, _ := storage.As[storage.Reverter](s)
+			for _, next := range []struct{ version, lacks, given string }{{"null", c.lacks, ""}, {"v2", "", c.want}} {
+				o, err := reverter.Revert(t.Context(), storage.Object{Key: "a", Version: next.version, Revision: "e", Size: 9})
+				if err != nil || given != next.given || (o.Lacks == "") != (next.lacks == "") || !strings.Contains(o.Lacks, next.lacks) {
+					t.Errorf("of version %s: %+v, %v; the copy is given the list %q", next.version, o, err, given)
+				}
+			}
+			if asked != c.asked {
+				t.Errorf("asked for %d lists, want %d", asked, c.asked)
+			}
+		})
 	}
 }
 
