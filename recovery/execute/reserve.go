@@ -5,8 +5,8 @@ import (
 	"comeback/recovery/room"
 )
 
-// leastFree is what a step leaves of a disk that something lives on, where it learns only
-// while it writes how much that is: a full disk would end what lives there.
+// leastFree is what stays free of a disk that something lives on: a full disk would end what
+// lives there.
 const leastFree = 256 << 20
 
 // roomIn gives what a step asks for room in a scratch target.
@@ -15,10 +15,7 @@ func (x *Executor) roomIn(t recovery.Target) (func(more int64) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	var keep int64
-	if t.BecomesLive || t.Beside || livesOn(x.Plan, device) {
-		keep = leastFree
-	}
+	keep := keepsFree(x.Plan, t, device)
 	hint := guarded{Target: t, tree: isTree(x.Plan, t)}.hint()
 	return func(more int64) error {
 		free, _, err := room.Free(t.Place)
@@ -34,6 +31,15 @@ func (x *Executor) roomIn(t recovery.Target) (func(more int64) error, error) {
 		}
 		return recovery.Errorf(hint, "refused: %s needs %s and there is %s free, of which %s must stay free for what lives on that disk", t.Place, recovery.FormatBytes(more), recovery.FormatBytes(free), recovery.FormatBytes(keep)).WithExit(recovery.Refused)
 	}, nil
+}
+
+// keepsFree is how much must stay free of a device that a target lies on, for what lives
+// there.
+func keepsFree(p *recovery.Plan, t recovery.Target, device uint64) int64 {
+	if t.BecomesLive || t.Beside || livesOn(p, device) {
+		return leastFree
+	}
+	return 0
 }
 
 // livesOn reports whether anything lives on a device, as far as a plan tells.

@@ -1,6 +1,7 @@
 package execute
 
 import (
+	"fmt"
 	"slices"
 
 	"comeback/recovery"
@@ -25,7 +26,7 @@ func (x *Executor) guard(g recovery.Guard, attempt int) error {
 		}
 		need = max(0, need-left)
 	}
-	return checkRoom(guarded{t, g.Dir, need, isTree(x.Plan, t)})
+	return checkRoom(x.Plan, guarded{t, g.Dir, need, isTree(x.Plan, t)})
 }
 
 // guarded is a place that a plan needs room in.
@@ -50,14 +51,14 @@ func (g guarded) where() string {
 
 // CheckPlan refuses a plan beforehand whose scratch would lie inside of what lives, or
 // whose steps would find too little room: what they need on one file system together
-// must be free there.
+// must be free there, and what must stay free for what lives on it.
 func CheckPlan(p *recovery.Plan) error {
 	if err := checkApart(p); err != nil {
 		return err
 	}
 	type disk struct {
-		free, need int64
-		all        []guarded
+		free, need, keep int64
+		all              []guarded
 	}
 	disks := map[uint64]*disk{}
 	var order []uint64
@@ -77,20 +78,20 @@ func CheckPlan(p *recovery.Plan) error {
 					order = append(order, device)
 				}
 				d := disks[device]
-				d.need, d.all = d.need+g.Bytes, append(d.all, at)
+				d.need, d.keep, d.all = d.need+g.Bytes, max(d.keep, keepsFree(p, t, device)), append(d.all, at)
 			}
 		}
 	}
 	for _, device := range order {
-		if d := disks[device]; d.free < d.need {
-			return tooSmall(d.all, d.need, d.free)
+		if d := disks[device]; d.free < d.need+d.keep {
+			return tooSmall(d.all, d.need, d.free, d.keep)
 		}
 	}
 	return nil
 }
 
 // tooSmall says which places lack room, and what can be done instead.
-func tooSmall(all []guarded, need, free int64) error {
+func tooSmall(all []guarded, need, free, keep int64) error {
 	hint, where := elsewhere, ""
 	for i, g := range all {
 		if i > 0 {
@@ -105,7 +106,11 @@ func tooSmall(all []guarded, need, free int64) error {
 	if len(all) > 1 {
 		verb = "together need"
 	}
-	return recovery.Errorf(hint, "refused: %s %s %s and there is %s free", where, verb, recovery.FormatBytes(need), recovery.FormatBytes(free)).WithExit(recovery.Refused)
+	stays := ""
+	if keep > 0 {
+		stays = fmt.Sprintf(", of which %s must stay free for what lives on that disk", recovery.FormatBytes(keep))
+	}
+	return recovery.Errorf(hint, "refused: %s %s %s and there is %s free%s", where, verb, recovery.FormatBytes(need), recovery.FormatBytes(free), stays).WithExit(recovery.Refused)
 }
 
 const elsewhere = "make room, or choose another place with --scratch"
@@ -123,13 +128,13 @@ func (g guarded) hint() string {
 
 // checkRoom refuses where too little is free for this user on the file system that
 // a place lies on, or will lie on once it is created.
-func checkRoom(g guarded) error {
-	free, _, err := room.Free(g.where())
+func checkRoom(p *recovery.Plan, g guarded) error {
+	free, device, err := room.Free(g.where())
 	if err != nil {
 		return err
 	}
-	if free < g.need {
-		return tooSmall([]guarded{g}, g.need, free)
+	if keep := keepsFree(p, g.Target, device); free < g.need+keep {
+		return tooSmall([]guarded{g}, g.need, free, keep)
 	}
 	return nil
 }
