@@ -150,7 +150,7 @@ func (s *scratch) watch(total int64, meter recovery.Meter, full func(error)) (en
 				return
 			case <-tick.C:
 			}
-			if err := s.hasRoom(0); err != nil {
+			if err := s.crowded(); err != nil {
 				full(err)
 			}
 			begun := time.Now()
@@ -167,6 +167,15 @@ func (s *scratch) watch(total int64, meter recovery.Meter, full func(error)) (en
 		close(stop)
 		<-ended
 	}
+}
+
+// crowded refuses to go on where too little room is left. That it could not be told for once,
+// as of a network's disk, ends nothing that has run for hours: it is looked at again.
+func (s *scratch) crowded() error {
+	if err := s.hasRoom(0); recovery.ExitOf(err) == recovery.Refused {
+		return err
+	}
+	return nil
 }
 
 // inTree counts the files of a tree, hard links once.
