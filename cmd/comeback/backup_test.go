@@ -272,6 +272,9 @@ func TestBackup_copyMissing(t *testing.T) {
 		{[]string{"backup", b.book, "--copy", "other"}, recovery.Usage, `no copy "other"`},
 		{[]string{"wal", "push", b.book}, recovery.Usage, "needs RUNBOOK and PATH"},
 		{[]string{"wal", "push", b.book, "/etc/passwd", "--spool", b.spool}, recovery.Usage, "is not a file of a server's log"},
+		{[]string{"wal", "push", b.book, "/nowhere/000000010000000000000001", "--spool", b.spool}, recovery.Usage, "is not there"},
+		{[]string{"rescue", b.book, "--xid", "abc"}, recovery.Usage, `--xid: "abc" is not a whole number`},
+		{[]string{"rescue", b.book, "--xid", "99999999999999999999999"}, recovery.Usage, "is too large"},
 	} {
 		b.run(ctx, test.args...).has(t, test.exit, test.says, "next:")
 	}

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"comeback/recovery"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 const exitCodes = `
@@ -61,7 +64,7 @@ PowerShell: source <(comeback completion bash)`,
 	root.Flags().BoolVar(&ask, "ask", false, "like --plain, also where the input is not a terminal")
 	a.signersFlag(root)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return recovery.Errorf("see "+cmd.CommandPath()+" --help", "%w", err).WithExit(recovery.Usage)
+		return recovery.Errorf("see "+cmd.CommandPath()+" --help", "%w", inWords(err)).WithExit(recovery.Usage)
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	check := a.checkCommand()
@@ -126,4 +129,21 @@ func (a *app) versionCommand() *cobra.Command {
 			return err
 		},
 	}
+}
+
+// inWords says of a value that is no number what it is, where Go's own words would stand.
+func inWords(err error) error {
+	var value *pflag.InvalidValueError
+	var number *strconv.NumError
+	if !errors.As(err, &value) || !errors.As(err, &number) {
+		return err
+	}
+	says := "is not a number"
+	switch {
+	case errors.Is(number, strconv.ErrRange):
+		says = "is too large"
+	case strings.Contains(value.GetFlag().Value.Type(), "int"):
+		says = "is not a whole number"
+	}
+	return fmt.Errorf("--%s: %q %s", value.GetFlag().Name, value.GetValue(), says)
 }

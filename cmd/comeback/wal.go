@@ -53,7 +53,7 @@ Exit codes:
 			}
 			socket, ok := a.lookup("COMEBACK_WAL_SOCKET")
 			if !ok || socket == "" {
-				return recovery.Errorf("it is for restore_command only", "wal fetch: COMEBACK_WAL_SOCKET is not set").WithExit(fetchFailed)
+				return recovery.Errorf("by hand give the runbook, too: comeback wal fetch RUNBOOK NAME PATH", "wal fetch: without RUNBOOK it asks the run that has started the server, and COMEBACK_WAL_SOCKET names none").WithExit(fetchFailed)
 			}
 			if code := walfetch.Ask(cmd.Context(), socket, args[0], args[1]); code != 0 {
 				return &exitError{recovery.Exit(code)}

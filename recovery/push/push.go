@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -156,6 +157,9 @@ func (p *pusher) push(ctx context.Context, path string) (Pushed, error) {
 	f, ok := pitr.ParseFileName(name)
 	if !ok || f.Name() != name {
 		return Pushed{}, recovery.Errorf("it is for archive_command only: comeback wal push RUNBOOK %p", "%q is not a file of a server's log", name).WithExit(recovery.Usage)
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return Pushed{}, recovery.Errorf("a server names its file as %p, from its data directory; by hand give the whole path", "%s is not there", path).WithExit(recovery.Usage)
 	}
 	done, err := p.spool.doneAlready(name, path)
 	if err != nil {
