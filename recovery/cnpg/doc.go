@@ -43,10 +43,12 @@
 //
 // and for all namespaces
 //
-//	get                  persistentvolumes
+//	get, list            persistentvolumes
 //
 // because the volumes of a class that retains them stay, and cost, when their cluster is gone.
-// Where that is not allowed, a run says that it does not know.
+// Where that is not allowed, a run says that it does not know. A claim is not given back while
+// they stay, however often that is tried; what of them is known is kept with the claim, for
+// those who may not list them.
 //
 // How far the archive reaches is not told by Kubernetes. While archiving works everything is
 // in it that is older than archive_timeout; newer moments are refused with the time at which

@@ -197,13 +197,18 @@ func (k kube) decode(b []byte, what string, into any) error {
 
 // list reads every resource of the namespace, page by page.
 func list[T any](ctx context.Context, k kube, api, resource string, query url.Values) ([]T, error) {
+	return listAt[T](ctx, k, k.in(api, resource), resource, query)
+}
+
+// listAt reads every resource of a path.
+func listAt[T any](ctx context.Context, k kube, path, resource string, query url.Values) ([]T, error) {
 	q := url.Values{"limit": {"500"}}
 	for name, v := range query {
 		q[name] = v
 	}
 	var all []T
 	for {
-		b, err := k.ask(ctx, call{verb: "list", resource: resource, path: k.in(api, resource) + "?" + q.Encode()})
+		b, err := k.ask(ctx, call{verb: "list", resource: resource, path: path + "?" + q.Encode()})
 		if err != nil {
 			return nil, err
 		}

@@ -22,6 +22,9 @@ const (
 // whose it is.
 const Cluster recovery.ResourceKind = "Kubernetes cluster of PostgreSQL"
 
+// detailVolumes are the names of its volumes in its claim, once they are known.
+const detailVolumes = "volumes"
+
 // place is what a step works on: a new Cluster, by its name.
 type place struct {
 	args

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -62,7 +63,7 @@ func (k readyKind) Do(ctx context.Context, env recovery.Env, step recovery.Step)
 		case c.Status.Phase == healthy && c.Status.Ready > 0:
 			env.Meter().Set(min(int64(c.Status.Ready), int64(p.Facts.Shape.Instances)))
 			o := p.ready(c, env.Now().Sub(begun))
-			o.Remarks, err = p.outliving(ctx)
+			o.Remarks, err = p.outliving(ctx, env)
 			return o, err
 		default:
 			silent = 0
@@ -100,14 +101,37 @@ func (p place) ready(c *cluster, took time.Duration) recovery.Outcome {
 	return o
 }
 
-// outliving tells of volumes that do not go with the cluster, or may not.
-func (p place) outliving(ctx context.Context) ([]string, error) {
+// outliving tells of volumes that do not go with the cluster, or may not. That it is not
+// known is no fault of the cluster.
+func (p place) outliving(ctx context.Context, env recovery.Env) ([]string, error) {
 	var v disks
 	err := v.list(ctx, p.kube, p.name())
 	if err == nil {
-		_, err = v.look(ctx, p.kube)
+		if err := p.remember(ctx, env, v.names); err != nil {
+			return nil, err
+		}
+		_, err = v.look(ctx, p.kube, p.name())
 	}
-	return v.says(), err
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil:
+		return []string{"whether its volumes stay is not known: " + err.Error()}, nil
+	}
+	return v.says(), nil
+}
+
+// remember records with the claim which volumes there are: once nobody claims them any more,
+// not everybody may find them.
+func (p place) remember(ctx context.Context, env recovery.Env, volumes []string) error {
+	claim := provider.Held(env, Cluster, p.name())
+	if claim == nil || len(volumes) == 0 {
+		return nil
+	}
+	r := *claim
+	r.Details = maps.Clone(r.Details)
+	r.Details[detailVolumes] = strings.Join(volumes, " ")
+	return env.Claim(ctx, r)
 }
 
 // trouble is why a cluster does not come up, in one sentence.

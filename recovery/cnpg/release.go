@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -48,7 +49,7 @@ func (e engine) release(ctx context.Context, k kube, of recovery.Resource) error
 	if err != nil {
 		every = pause
 	}
-	v, err := e.delete(ctx, k, deletion{name: of.ID, every: every, looks: lookedFor, may: func(c *cluster) error {
+	v, err := e.delete(ctx, k, deletion{name: of.ID, every: every, looks: lookedFor, volumes: strings.Fields(of.Details[detailVolumes]), may: func(c *cluster) error {
 		if !c.ours(&of) {
 			return provider.Refused("find out whose it is; delete it by hand if nobody needs it", "it is not deleted: its annotation %s is %s, and not the one that this run has given", markClaim, cmp.Or(c.Metadata.Annotations[markClaim], "not there"))
 		}
@@ -66,6 +67,8 @@ type deletion struct {
 	every time.Duration
 	// looks is how often it is looked for where it is not there at first.
 	looks int
+	// volumes are those that it is known to have, or to have had.
+	volumes []string
 	// may is asked each time.
 	may func(*cluster) error
 }
@@ -74,7 +77,7 @@ type deletion struct {
 // for those that stay. That nobody answers for a while is survived.
 func (e engine) delete(ctx context.Context, k kube, d deletion) (disks, error) {
 	seen, looked, silent := false, 0, 0
-	v := disks{}
+	v := disks{names: slices.Clone(d.volumes)}
 	for {
 		c, err := k.find(ctx, d.name)
 		switch {
@@ -128,7 +131,10 @@ func (k kube) emptied(ctx context.Context, name string, v *disks) (bool, error) 
 	if err := v.list(ctx, k, name); err != nil || v.claimed > 0 {
 		return false, err
 	}
-	going, err := v.look(ctx, k)
+	if err := v.find(ctx, k, name); err != nil {
+		return false, err
+	}
+	going, err := v.look(ctx, k, name)
 	return err == nil && going == 0, err
 }
 
@@ -137,6 +143,8 @@ type disks struct {
 	names []string
 	// claimed is how many claims there are.
 	claimed int
+	// found says that those were looked for that nobody claims any more.
+	found bool
 	// kept stay when nobody claims them any more, unknown are those about which nobody may be
 	// asked.
 	kept, unknown []string
@@ -150,15 +158,48 @@ func (v *disks) list(ctx context.Context, k kube, cluster string) error {
 	}
 	v.claimed = len(all)
 	for _, c := range all {
-		if name := c.Spec.Volume; name != "" && !slices.Contains(v.names, name) {
-			v.names = append(v.names, name)
+		v.add(c.Spec.Volume)
+	}
+	return nil
+}
+
+func (v *disks) add(name string) {
+	if name != "" && !slices.Contains(v.names, name) {
+		v.names = append(v.names, name)
+	}
+}
+
+// find adds those that a cluster had claimed, once: an earlier attempt may have deleted the
+// claims. Where they may not be listed, it is those that are known.
+func (v *disks) find(ctx context.Context, k kube, cluster string) error {
+	if v.found {
+		return nil
+	}
+	all, err := listAt[volume](ctx, k, coreAPI+"/persistentvolumes", "persistentvolumes", nil)
+	if err != nil && !errors.Is(err, storage.ErrDenied) {
+		return err
+	}
+	v.found = true
+	for _, found := range all {
+		if k.claims(cluster, found) {
+			v.add(found.Metadata.Name)
 		}
 	}
 	return nil
 }
 
-// look tells which of them stay; going are those that go by themselves.
-func (v *disks) look(ctx context.Context, k kube) (going int, err error) {
+// claims reports whether a volume's claim is one that the operator makes for a cluster: for an
+// instance, by its number, of its data, its log or a tablespace.
+func (k kube) claims(cluster string, v volume) bool {
+	rest, of := strings.CutPrefix(v.Spec.Claim.Name, cluster+"-")
+	number, part, more := strings.Cut(rest, "-")
+	_, err := strconv.ParseUint(number, 10, 32)
+	return of && err == nil && v.Spec.Claim.Namespace == k.Namespace && (!more || part == "wal" || strings.HasPrefix(part, "tbs-"))
+}
+
+// look tells which of them stay; going are those that go by themselves. What is claimed for
+// something else by now is not the cluster's any more.
+func (v *disks) look(ctx context.Context, k kube, cluster string) (going int, err error) {
 	v.kept, v.unknown = nil, nil
 	for _, name := range v.names {
 		b, err := k.ask(ctx, call{verb: "get", resource: "persistentvolumes", path: coreAPI + "/persistentvolumes/" + url.PathEscape(name)})
@@ -172,6 +213,7 @@ func (v *disks) look(ctx context.Context, k kube) (going int, err error) {
 			v.unknown = append(v.unknown, name)
 		case err != nil:
 			return going, err
+		case !k.claims(cluster, found):
 		case found.Spec.Policy == "Delete" && found.Status.Phase != "Failed":
 			going++
 		default:

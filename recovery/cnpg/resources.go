@@ -154,8 +154,14 @@ type claimed struct {
 
 // volume is a PersistentVolume, which is in no namespace.
 type volume struct {
-	Spec struct {
+	Metadata metadata `json:"metadata"`
+	Spec     struct {
 		Policy string `json:"persistentVolumeReclaimPolicy"`
+		// Claim is what claims it, or did last.
+		Claim struct {
+			Namespace string `json:"namespace"`
+			Name      string `json:"name"`
+		} `json:"claimRef"`
 	} `json:"spec"`
 	Status struct {
 		Phase string `json:"phase"`

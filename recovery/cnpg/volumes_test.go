@@ -29,6 +29,9 @@ func TestRestore_retained(t *testing.T) {
 		}
 		end := enginetest.Restore(t, o)
 		passes(t, end)
+		if claims := end.Claims; !slices.ContainsFunc(claims, func(c recovery.ClaimState) bool { return strings.HasPrefix(c.Details["volumes"], "pv-uid-") }) {
+			t.Errorf("no claim knows its volumes: %+v", claims)
+		}
 		if ready := end.Step("ready"); ready == nil || len(ready.Outcome.Remarks) != 1 || !strings.Contains(ready.Outcome.Remarks[0], says) {
 			t.Errorf("when it is ready: %+v", ready)
 		}
@@ -36,6 +39,10 @@ func TestRestore_retained(t *testing.T) {
 	told(", each with its disk, which costs as before", func() { server.Retain(true) }, func() { server.Retain(false) })
 	told("stay is not known: whoever asks may not get persistentvolumes", func() {
 		server.Fail("get persistentvolumes", 1000, 403, "Forbidden", `persistentvolumes is forbidden: User "ops" cannot get resource "persistentvolumes"`)
+	}, func() {})
+	server.Fine()
+	told("whether its volumes stay is not known: get persistentvolumes in shop of production: unavailable: the server is busy", func() {
+		server.Fail("get persistentvolumes", 1, 503, "ServiceUnavailable", "the server is busy")
 	}, func() {})
 	server.Fine()
 
@@ -48,11 +55,45 @@ func TestRestore_retained(t *testing.T) {
 		details[key] = v[0]
 	}
 	details["every"] = "1ms"
-	err := cnpg.NewSwitcher(cnpg.Options{}).Releasers(nil)[0].Release(t.Context(), recovery.Resource{Kind: cnpg.Cluster, ID: "shop-back", Details: details})
-	if err == nil || !strings.Contains(err.Error(), "the cluster is gone, and its volumes stay: pv-uid-foreign") || len(server.Left()) > 0 {
-		t.Errorf("given back: %v; there is %v", err, server.Left())
+	release := func() error {
+		return cnpg.NewSwitcher(cnpg.Options{}).Releasers(nil)[0].Release(t.Context(), recovery.Resource{Kind: cnpg.Cluster, ID: "shop-back", Details: details})
 	}
+	stays := func(when string) {
+		t.Helper()
+		if err := release(); err == nil || !strings.Contains(err.Error(), "the cluster is gone, and its volumes stay: pv-uid-foreign") || len(server.Left()) > 0 {
+			t.Errorf("given back%s: %v; there is %v", when, err, server.Left())
+		}
+	}
+	stays("")
+	stays(" again")
+	details["volumes"] = "pv-uid-foreign"
+	server.Fail("list persistentvolumes", 1, 403, "Forbidden", `persistentvolumes is forbidden: User "ops" cannot list resource "persistentvolumes"`)
+	stays(" where volumes may not be listed")
 	server.Reclaim()
+	if err := release(); err != nil {
+		t.Errorf("the volumes are gone: %v", err)
+	}
+}
+
+// What is told of volumes goes by their claims: by the names that the operator gives to those
+// of a cluster, and not by those of another one whose name begins so.
+func TestRelease_othersVolumes(t *testing.T) {
+	server.Retain(true)
+	defer server.Retain(false)
+	defer server.Reclaim()
+	details := map[string]string{"claim": "a claim"}
+	for key, v := range component().Settings {
+		details[key] = v[0]
+	}
+	details["every"] = "1ms"
+	for claim, stays := range map[string]bool{"shop-1": true, "shop-12-wal": true, "shop-1-tbs-fast": true, "shop-b-1": false, "shop-2-1": false, "shop-1-walnut": false, "shop": false} {
+		server.Release("pv-of-"+claim, claim)
+		err := cnpg.NewSwitcher(cnpg.Options{}).Releasers(nil)[0].Release(t.Context(), recovery.Resource{Kind: cnpg.Cluster, ID: "shop", Details: details})
+		if (err != nil) != stays || stays && !strings.Contains(err.Error(), "its volumes stay: pv-of-"+claim+",") {
+			t.Errorf("a volume of %s: %v", claim, err)
+		}
+		server.Reclaim()
+	}
 }
 
 // expiring is what a step of a removal runs in.

@@ -108,7 +108,7 @@ func (s *Server) create(r *http.Request) (any, error) {
 	s.uids++
 	uid := fmt.Sprintf("uid-%d", s.uids)
 	s.made[name] = &made{manifest: m, uid: uid, data: s.dataDir(uid), volumes: 2}
-	s.volumes["pv-"+uid] = &claimedVolume{looks: 2}
+	s.volumes["pv-"+uid] = &claimedVolume{of: name + "-1", looks: 2}
 	s.calls = append(s.calls, "create "+name)
 	return m, nil
 }

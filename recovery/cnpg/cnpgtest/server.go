@@ -61,6 +61,8 @@ type Server struct {
 
 // claimedVolume is a PersistentVolume.
 type claimedVolume struct {
+	// of is what claims it, or did.
+	of       string
 	released bool
 	// looks are how often it is still there once it is released, where none are retained.
 	looks int
@@ -239,6 +241,21 @@ func (s *Server) volume(name string) (any, error) {
 	if v == nil {
 		return nil, refuse(404, "NotFound", "persistentvolumes %q not found", name)
 	}
+	return s.volumeOf(name, v), nil
+}
+
+// allVolumes lists them.
+func (s *Server) allVolumes() any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := []any{}
+	for _, name := range slices.Sorted(maps.Keys(s.volumes)) {
+		all = append(all, s.volumeOf(name, s.volumes[name]))
+	}
+	return map[string]any{"kind": "PersistentVolumeList", "apiVersion": "v1", "metadata": map[string]any{"resourceVersion": "1"}, "items": all}
+}
+
+func (s *Server) volumeOf(name string, v *claimedVolume) map[string]any {
 	policy, phase := "Delete", "Bound"
 	if s.retains {
 		policy = "Retain"
@@ -246,14 +263,22 @@ func (s *Server) volume(name string) (any, error) {
 	if v.released {
 		phase = "Released"
 	}
-	return map[string]any{"apiVersion": "v1", "kind": "PersistentVolume", "metadata": map[string]any{"name": name}, "spec": map[string]any{"persistentVolumeReclaimPolicy": policy}, "status": map[string]any{"phase": phase}}, nil
+	return map[string]any{"apiVersion": "v1", "kind": "PersistentVolume", "metadata": map[string]any{"name": name}, "status": map[string]any{"phase": phase},
+		"spec": map[string]any{"persistentVolumeReclaimPolicy": policy, "claimRef": map[string]any{"kind": "PersistentVolumeClaim", "namespace": Namespace, "name": v.of}}}
+}
+
+// Release lets a volume be there that a claim had, which is gone.
+func (s *Server) Release(name, claim string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.volumes[name] = &claimedVolume{of: claim, released: true}
 }
 
 // Foreign makes a cluster that somebody else has made.
 func (s *Server) Foreign(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.volumes["pv-uid-foreign"] = &claimedVolume{looks: 2}
+	s.volumes["pv-uid-foreign"] = &claimedVolume{of: name + "-1", looks: 2}
 	s.made[name] = &made{uid: "uid-foreign", state: healthyState, port: s.Port, manifest: map[string]any{"metadata": map[string]any{"name": name}, "spec": map[string]any{"instances": 1.0}}}
 }
 
@@ -407,13 +432,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	namespace, resource, name, sub := split(r.URL.Path)
+	if global, isVolume := strings.CutPrefix(r.URL.Path, "/api/v1/persistentvolumes"); isVolume { // they are in no namespace
+		namespace, resource, name = Namespace, "persistentvolumes", strings.TrimPrefix(global, "/")
+	}
 	verb := verbs[r.Method]
 	if verb == "get" && name == "" {
 		verb = "list"
-	}
-	global, isVolume := strings.CutPrefix(r.URL.Path, "/api/v1/persistentvolumes/")
-	if isVolume { // they are in no namespace
-		namespace, resource, name, verb = Namespace, "persistentvolumes", global, verbs[r.Method]
 	}
 	call := strings.TrimSuffix(verb+" "+resource+"/"+sub, "/")
 	f := s.takes(call)
@@ -479,6 +503,8 @@ func (s *Server) act(r *http.Request, verb, resource, name, sub string) (any, er
 		return paged(r, []any{map[string]any{"metadata": map[string]any{"name": "nightly"}, "spec": map[string]any{"cluster": map[string]any{"name": Source}, "schedule": "0 0 2 * * *"}}})
 	case "get persistentvolumes":
 		return s.volume(name)
+	case "list persistentvolumes":
+		return s.allVolumes(), nil
 	case "get secrets":
 		return s.secret(name)
 	case "get services":
