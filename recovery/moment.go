@@ -143,8 +143,10 @@ type Point struct {
 	Stop      LSN    `json:"stop,omitempty"`
 	Inclusive bool   `json:"inclusive,omitempty"`
 	// Beside are timelines whose log in the copy goes on after the point, and is no part
-	// of the history that was followed to it. They are no part of a plan.
+	// of the history that was followed to it, the newest timeline of which is Along. They are
+	// no part of a plan.
 	Beside []uint32 `json:"-"`
+	Along  uint32   `json:"-"`
 	// Time is the point as a time: of the last kept commit, or the dump's
 	// start.
 	Time time.Time `json:"time,omitzero"`

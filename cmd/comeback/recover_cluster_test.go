@@ -206,7 +206,7 @@ func mergesOld(t *testing.T, r, other *rig, path string, lost recovery.Loss) {
 	refused := func(since, until string) {
 		t.Helper()
 		got := other.run(t.Context(), "rescue", path, "--plain", "--preview", "--since", since, "--until", until)
-		if got.code != recovery.Refused || !strings.Contains(got.err, "set timeline: ") {
+		if got.code != recovery.Refused || !strings.Contains(got.err, "set timeline: ") || !strings.Contains(got.err, "timeline: 1") || !strings.Contains(got.err, "timeline 2, which is followed") {
 			t.Errorf("since %s until %s: exit %d\n%s\n%s", since, until, got.code, got.out, got.err)
 		}
 	}

@@ -46,8 +46,8 @@ func (f finding) between(ctx context.Context, with, without string) (found found
 		}
 		found.after = &after
 		if len(after.Beside) > 0 { // what was meant may be what a recovery took back
-			return found, recovery.Errorf(fmt.Sprintf("set timeline: N of the component %s: after a recovery %d is where the old system went on", f.component.Name, after.Beside[len(after.Beside)-1]),
-				"refused: in %s more than one history goes on after %s: beside the one that is followed, that of timeline %s", after.Copy, without, strings.Trim(fmt.Sprint(after.Beside), "[]")).WithExit(recovery.Refused)
+			return found, recovery.Errorf(fmt.Sprintf("set timeline: %d of the component %s to go along that one, or timeline: %d, which after a recovery is where the old system went on", after.Along, f.component.Name, after.Beside[len(after.Beside)-1]),
+				"refused: in %s more than one history goes on after %s: beside that of timeline %d, which is followed, that of timeline %s", after.Copy, without, after.Along, strings.Trim(fmt.Sprint(after.Beside), "[]")).WithExit(recovery.Refused)
 		}
 	}
 	found.want, found.before, err = f.point(ctx, with)

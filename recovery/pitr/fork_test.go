@@ -193,7 +193,39 @@ func TestFork_Newest(t *testing.T) {
 	if p := mustResolve(t, c.store, s, fmt.Sprintf("after-xid:%d", on1.xid)); p.Timeline != 2 || !p.Kept.Time.After(on1.time) {
 		t.Errorf("after transaction %d of timeline 1: %+v", on1.xid, p)
 	}
-	refused(t, c.store, s, fmt.Sprintf("after-xid:%d", marks[1].xid+100), "archive")
+	// What is not found is told as such, and that it may be one of the other history's.
+	for xid, says := range map[recovery.XID]string{marks[1].xid + 100: "pg_switch_wal", forked.fork.xid: "did not commit: it ended between"} {
+		refused(t, c.store, s, fmt.Sprintf("after-xid:%d", xid), says, "if it is one of timeline 1, ", "set timeline: 1")
+	}
+}
+
+// Another history goes on after a moment where it has a later commit than that. Its positions
+// in the log say nothing of those on the one that is followed.
+func TestFork_Beside(t *testing.T) {
+	t.Parallel()
+	l := source.get(t)
+	c, marks := copyFork(t, "plain", "gzip", "zstd")
+	s := survey(t, c.store, database)
+	left := s.Windows[slices.IndexFunc(s.Windows, func(w recovery.Window) bool { return w.Timeline == 1 })]
+	for _, to := range []struct {
+		want string
+		on   []uint32
+	}{
+		{l.mark(t, "order 19").time.Format(timeFormat), []uint32{1}},
+		{marks[0].time.Format(timeFormat), nil},
+		{"lsn:" + marks[0].before.String(), []uint32{1}},
+	} {
+		p := mustResolve(t, c.store, s, to.want)
+		if !slices.Equal(p.Beside, to.on) || p.Along != 2 {
+			t.Errorf("after %s timelines %v go on beside %d, want %v beside 2", to.want, p.Beside, p.Along, to.on)
+		}
+		if left.To.LSN <= p.Stop {
+			t.Errorf("%s is at %s, behind the end of timeline 1 at %s: that proves nothing", to.want, p.Stop, left.To.LSN)
+		}
+	}
+	if p := mustResolve(t, c.store, survey(t, c.store, inTimeline("1")), l.mark(t, "order 19").time.Format(timeFormat)); p.Beside != nil {
+		t.Errorf("where the runbook chose, timelines %v go on beside", p.Beside)
+	}
 }
 
 // The setting chooses the other history.

@@ -94,31 +94,41 @@ func numbers(timelines []uint32) string {
 }
 
 // noSuchXID refuses a transaction that did not end where it must have ended,
-// and names the range that was searched.
+// and names the range that was searched. Where other histories go on, it may be of one.
 func (r *resolver) noSuchXID(ctx context.Context, l *logReader, f fate) error {
-	size := l.line.SegmentSize
-	from, to := startOf(f.from, size), startOf(f.to, size)
-	others, err := r.beside(0)
+	says, hint, err := r.whyNoXID(ctx, l, f)
+	if err != nil {
+		return err
+	}
+	others, err := r.beside(ctx, 0)
 	if err != nil {
 		return err
 	}
 	if len(others) > 0 {
-		return recovery.Errorf(fmt.Sprintf("if it is one of timeline %d, which the system was on before a recovery, set timeline: %d of the component", others[len(others)-1], others[len(others)-1]),
-			"transaction %d has no commit on timeline %d, which is followed and was searched from %s to %s; the archive also holds log of timeline %s that is no part of that", r.want.XID, r.branch.timeline(), from, to, numbers(others)).WithExit(recovery.Refused)
+		says += fmt.Sprintf("; that is along timeline %d, which is followed, and the archive also holds log of timeline %s that is no part of it", r.branch.timeline(), numbers(others))
+		older := others[len(others)-1]
+		hint += fmt.Sprintf("; if it is one of timeline %d, which the system was on before a recovery, set timeline: %d of the component", older, older)
 	}
-	if f.late {
-		last, _, err := l.commitBefore(ctx, l.log.end())
-		if err != nil {
-			return err
-		}
-		if last.XID == 0 {
-			return recovery.Errorf("it may have committed in log that is not archived yet: save the server's pg_wal, or let `select pg_switch_wal()` archive it",
-				"transaction %d has no commit in the archive, which was searched from %s to its end at %s and holds no commit there", r.want.XID, from, to).WithExit(recovery.Refused)
-		}
-		return recovery.Errorf("it may have committed in log that is not archived yet: save the server's pg_wal, or let `select pg_switch_wal()` archive it",
-			"transaction %d has no commit in the archive, which was searched from %s to its end at %s and whose last commit is xid %d of %s",
-			r.want.XID, from, to, last.XID, clock(last.Time)).WithExit(recovery.Refused)
+	return recovery.Errorf(hint, "%s", says).WithExit(recovery.Refused)
+}
+
+// whyNoXID says what became of such a transaction, and what to do.
+func (r *resolver) whyNoXID(ctx context.Context, l *logReader, f fate) (says, hint string, err error) {
+	size := l.line.SegmentSize
+	from, to := startOf(f.from, size), startOf(f.to, size)
+	if !f.late {
+		return fmt.Sprintf("transaction %d did not commit: it ended between %s and %s, and there is no commit of it", r.want.XID, from, to),
+			"check the number; list transactions with: comeback moments RUNBOOK --around TIME", nil
 	}
-	return recovery.Errorf("check the number; list transactions with: comeback moments RUNBOOK --around TIME",
-		"transaction %d did not commit: it ended between %s and %s, and there is no commit of it", r.want.XID, from, to).WithExit(recovery.Refused)
+	last, _, err := l.commitBefore(ctx, l.log.end())
+	if err != nil {
+		return "", "", err
+	}
+	says = fmt.Sprintf("transaction %d has no commit in the archive, which was searched from %s to its end at %s and ", r.want.XID, from, to)
+	if last.XID == 0 {
+		says += "holds no commit there"
+	} else {
+		says += fmt.Sprintf("whose last commit is xid %d of %s", last.XID, clock(last.Time))
+	}
+	return says, "it may have committed in log that is not archived yet: save the server's pg_wal, or let `select pg_switch_wal()` archive it", nil
 }

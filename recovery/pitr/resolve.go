@@ -385,9 +385,10 @@ func (r *resolver) point(ctx context.Context, l *logReader, f facts, c cut) (rec
 		}
 	}
 	p.Timeline = facts.Branch.timeline()
-	if p.Beside, err = r.beside(s.at); err != nil {
+	if p.Beside, err = r.beside(ctx, s.at); err != nil {
 		return p, err
 	}
+	p.Along = r.branch.timeline()
 	p.Bytes = p.Backup.Size() + l.log.bytes(s.needs)
 	p.Warnings = slices.Concat(r.warnings, f.Base.Warnings, s.warnings)
 	p.Says = s.says(f)
@@ -398,21 +399,35 @@ func (r *resolver) point(ctx context.Context, l *logReader, f facts, c cut) (rec
 }
 
 // beside are the timelines, other than that of the history that is followed, whose log
-// goes on after a position and after the fork. There are none where the runbook chose.
-func (r *resolver) beside(at recovery.LSN) ([]uint32, error) {
+// goes on after the fork, and after what is wanted, which a position may be known of. There
+// are none where the runbook chose.
+func (r *resolver) beside(ctx context.Context, at recovery.LSN) ([]uint32, error) {
 	if r.bases[0].Timeline != 0 {
 		return nil, nil
 	}
 	var others []uint32
-	for _, w := range r.survey.Windows {
-		if w.Timeline == r.branch.timeline() || w.To.LSN <= at || slices.Contains(others, w.Timeline) {
-			continue
+	judged := []uint32{r.branch.timeline()}
+	for _, w := range slices.Backward(r.survey.Windows) {
+		if slices.Contains(judged, w.Timeline) {
+			continue // windows of older backups end in the same place
 		}
-		b, err := r.history(w)
+		judged = append(judged, w.Timeline)
+		f, b, err := r.history(w)
 		if err != nil {
 			return nil, err
 		}
-		if b != nil && w.To.LSN > parting(b, r.branch) {
+		if b == nil || w.To.LSN <= parting(b, r.branch) {
+			continue
+		}
+		after := w.To.LSN > at
+		if r.want.Kind == recovery.WantTime { // past the fork, a position on one history tells nothing of another
+			last, err := r.lastOf(ctx, f, b)
+			if err != nil {
+				return nil, err
+			}
+			after = last.Time.After(r.want.Time)
+		}
+		if after {
 			others = append(others, w.Timeline)
 		}
 	}
@@ -420,21 +435,21 @@ func (r *resolver) beside(at recovery.LSN) ([]uint32, error) {
 	return others, nil
 }
 
-// history is that of a window; nil where its backup does not know it.
-func (r *resolver) history(w recovery.Window) (branch, error) {
+// history is that of a window, and its backup; nil where that does not know it.
+func (r *resolver) history(w recovery.Window) (facts, branch, error) {
 	b, ok := r.survey.Named(w.Backup)
 	if !ok {
-		return nil, nil
+		return facts{}, nil, nil
 	}
 	f, err := decodeFacts(b)
 	if err != nil {
-		return nil, err
+		return f, nil, err
 	}
 	i := slices.IndexFunc(f.Branches, func(b branch) bool { return b.timeline() == w.Timeline })
 	if i < 0 {
-		return nil, nil
+		return f, nil, nil
 	}
-	return f.Branches[i], nil
+	return f, f.Branches[i], nil
 }
 
 // follow chooses the timeline to recover along: the one that the stop lies on,
