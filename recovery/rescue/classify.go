@@ -21,6 +21,7 @@ type classifier struct {
 	o   PreviewOptions
 
 	batch []difference
+	found func() error // what is done with a batch, when live was asked for it
 	key   *lookup
 	at    []int // the places of the key among the pairs
 	done  int64
@@ -97,7 +98,7 @@ func (c *classifier) pick(fields [][]byte) [][]byte {
 	return row
 }
 
-// flush asks live for a batch and decides.
+// flush asks live for a batch, and does with it what is to be done.
 func (c *classifier) flush() error {
 	if len(c.batch) == 0 {
 		return nil
@@ -118,10 +119,19 @@ func (c *classifier) flush() error {
 		if err != nil {
 			return failed("look at the live database, then try again", err, "look at the rows of %s in live", c.t.Live.Name)
 		}
+		c.key.reset()
+	}
+	err := c.found()
+	c.batch = c.batch[:0]
+	return err
+}
+
+// decideAll decides about a batch.
+func (c *classifier) decideAll() error {
+	if c.t.Create == "" {
 		if err := c.taken(); err != nil {
 			return err
 		}
-		c.key.reset()
 	}
 	for i := range c.batch {
 		if err := c.decide(&c.batch[i]); err != nil {
@@ -132,7 +142,6 @@ func (c *classifier) flush() error {
 	if c.o.Progress != nil {
 		c.o.Progress(c.t.Table, c.done)
 	}
-	c.batch = c.batch[:0]
 	return nil
 }
 

@@ -174,6 +174,25 @@ func TestApply_takenValue(t *testing.T) {
 	}
 }
 
+// A value that a row still has which the rescue does not touch, because somebody has changed it
+// since, is taken: what was to get it stays as it is, and so does what was to get the value of
+// that. All others come back, also where values only changed places.
+func TestApply_takenByWhatStays(t *testing.T) {
+	w := newWorld(t, `create table t (id int primary key, u text unique deferrable initially deferred, phone text); insert into t select n, 'u' || n, '1' from generate_series(1, 10) n`)
+	w.harm(`update t set u = case id when 3 then 'gone' when 2 then 'u3' when 1 then 'u2' when 4 then 'u5' when 5 then 'u4' end where id <= 5; delete from t where id > 7`)
+	w.exec(`update t set phone = '2' where id = 1`)
+	p, dir := w.preview([]string{"t"})
+	if got := counts(p.Tables[0]); got != "t: insert 3, update 2, remove 0, already 0, left 0, conflict 3, orphans 0" {
+		t.Errorf("the preview: %s", got)
+	}
+	if _, _, err := w.apply(p, dir); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.rows("select string_agg(id || ':' || u || ':' || phone, ' ' order by id) from t"); got != "1:u2:2 2:u3:1 3:gone:1 4:u4:1 5:u5:1 6:u6:1 7:u7:1 8:u8:1 9:u9:1 10:u10:1" {
+		t.Errorf("after the rescue: %s", got)
+	}
+}
+
 // A row that changes between the preview and the rescue is left alone, and told.
 func TestApply_changedSincePreview(t *testing.T) {
 	w := newWorld(t, `create table t (id int primary key, v text, u text unique); insert into t select n, 'v', 'u' || n from generate_series(1, 10) n`)

@@ -200,6 +200,7 @@ func (o PreviewOptions) table(ctx context.Context, tx pgx.Tx, d *TableDifference
 		return t, err
 	}
 	c := classifier{ctx: ctx, tx: tx, t: &t, d: d, w: w, o: o}
+	c.found = c.decideAll
 	err = c.all()
 	if err == nil && !d.Differs() {
 		t.Notes = append(t.Notes, "the copies do not differ in it")

@@ -8,8 +8,31 @@ import (
 )
 
 // taken finds rows to insert, and to update, whose place in another unique index of live
-// is taken by another row: they are in conflict.
+// is taken by another row, which stays there: they are in conflict.
 func (c *classifier) taken() error {
+	type meeting struct {
+		r   *difference
+		row [][]byte
+	}
+	var all []meeting
+	err := c.inTheWay(func(r *difference, row [][]byte) { all = append(all, meeting{r, row}) })
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	if err := c.findGoing(); err != nil {
+		return err
+	}
+	for _, m := range all {
+		if !c.goes[c.hash(m.row)] {
+			m.r.how, m.r.live = occupied, m.row
+		}
+	}
+	return nil
+}
+
+// inTheWay tells of the rows of live that have a place in another unique index which a row of
+// the batch is to get.
+func (c *classifier) inTheWay(tell func(r *difference, row [][]byte)) error {
 	for _, unique := range c.t.unique {
 		var at []int
 		var types []string
@@ -41,9 +64,6 @@ func (c *classifier) taken() error {
 		if len(rows) == 0 {
 			continue
 		}
-		if err := c.findGoing(); err != nil {
-			return err
-		}
 		var list []string
 		for _, p := range c.t.Columns {
 			list = append(list, "t."+quote(p.Name))
@@ -55,9 +75,8 @@ func (c *classifier) taken() error {
 					row[i] = escape(nil, v)
 				}
 				r := &c.batch[rows[n-1]]
-				own := slices.EqualFunc(c.keyOf(row), c.keyOf(r.before), bytes.Equal)
-				if !own && !c.goes[hashOf(c.seed, c.keyOf(row))] {
-					r.how, r.live = occupied, row
+				if !slices.EqualFunc(c.keyOf(row), c.keyOf(r.before), bytes.Equal) {
+					tell(r, row)
 				}
 			})
 		if err != nil {
@@ -80,25 +99,66 @@ func (c *classifier) places(r *difference, at []int) bool {
 	return slices.ContainsFunc(at, func(i int) bool { return !bytes.Equal(r.before[i], r.live[i]) })
 }
 
-// findGoing collects the keys of rows that are updated or removed by the rescue.
+// leaves reports whether the rescue updates or removes a row of live, if the place that the row
+// gets is free.
+func (c *classifier) leaves(r *difference) bool {
+	over := c.t.Choice.Overwrite
+	switch {
+	case r.live == nil, r.before != nil && same(r.live, r.before), r.apart && !over, r.how == added && !c.t.Choice.Remove:
+		return false
+	}
+	return over || r.how != removed && same(r.live, r.after)
+}
+
+// findGoing collects the keys of rows that are updated or removed by the rescue. One that is
+// to get the place of a row that stays where it is stays, too, and so does what was to get its
+// own.
 func (c *classifier) findGoing() error {
 	if c.goes != nil {
 		return nil
 	}
 	c.goes, c.seed = map[uint64]bool{}, maphash.MakeSeed()
-	if c.d.Changed == 0 && !(c.t.Choice.Remove && c.d.Added > 0) {
+	if choice := c.t.Choice; c.d.Changed == 0 && !(choice.Remove && c.d.Added > 0) && !choice.Overwrite {
 		return nil
 	}
-	n := len(c.d.Compared)
-	return c.d.File.each(c.o.Dir, func(fields [][]byte) error {
-		if how, others := strings.CutPrefix(string(fields[0]), apart); others && !c.t.Choice.Overwrite {
-			return nil // it stays as it is
-		} else if how == changed || how == added && c.t.Choice.Remove {
-			c.goes[hashOf(c.seed, c.keyOf(c.pick(fields[1+n:])))] = true
+	var moves [][2]uint64 // a row that goes, and the one whose place it is to get
+	all := classifier{ctx: c.ctx, tx: c.tx, t: c.t, d: c.d, o: c.o}
+	all.found = func() error {
+		for i := range all.batch {
+			if r := &all.batch[i]; all.leaves(r) {
+				c.goes[c.hash(r.live)] = true
+			}
 		}
-		return nil
-	})
+		return all.inTheWay(func(r *difference, row [][]byte) {
+			if all.leaves(r) {
+				moves = append(moves, [2]uint64{c.hash(r.live), c.hash(row)})
+			}
+		})
+	}
+	if err := all.all(); err != nil {
+		return err
+	}
+	behind := map[uint64][]uint64{}
+	var stay []uint64
+	for _, m := range moves {
+		behind[m[1]] = append(behind[m[1]], m[0])
+		if !c.goes[m[1]] {
+			stay = append(stay, m[0])
+		}
+	}
+	for len(stay) > 0 {
+		key := stay[len(stay)-1]
+		stay = stay[:len(stay)-1]
+		if c.goes[key] {
+			delete(c.goes, key)
+			stay = append(stay, behind[key]...)
+		}
+	}
+	return nil
 }
+
+// hash is that of a row's key.
+func (c *classifier) hash(row [][]byte) uint64 { return hashOf(c.seed, c.keyOf(row)) }
 
 // keyOf is the key of a row of the pairs.
 func (c *classifier) keyOf(row [][]byte) [][]byte {
