@@ -116,7 +116,7 @@ func (s *State) foldStep(e Event, payload Payload) {
 		id, change = p.Step, func(st *StepState) {
 			st.State, st.Attempts, st.Attempt = Running, p.Attempt, e.At
 			if st.Started.IsZero() {
-				st.Started = e.At
+				st.Started, st.StartedSeq = e.At, e.Seq
 			}
 			st.Ended, st.EndedSeq, st.Error, st.Hint, st.ExitCode = time.Time{}, 0, "", "", 0
 			st.WaitsFor, st.WaitsSince, st.Outcome = "", time.Time{}, Outcome{}

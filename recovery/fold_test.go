@@ -258,3 +258,23 @@ func TestEvent_Payload(t *testing.T) {
 		}
 	}
 }
+
+// Between two events of which the clock was put back, nobody knows how long anything took.
+func TestState_tookPutBack(t *testing.T) {
+	for inside, known := range map[int]bool{1: true, 3: false, 4: true} {
+		events := journalOf(t, recovery.RunStarted{}, recovery.StepStarted{Step: "db.copy", Attempt: 1}, recovery.Noted{Text: "we look"},
+			recovery.StepFinished{Step: "db.copy"}, recovery.StepStarted{Step: "2.1", Attempt: 1}, recovery.StepFinished{Step: "2.1"})
+		for i := inside; i < len(events); i++ {
+			events[i].At = events[i].At.Add(-time.Hour)
+		}
+		s := fold(recovery.NewState(plan()), events)
+		took, ok := s.Took(s.Step("db.copy"))
+		stage, okStage := s.StageTook(0)
+		if ok != known || okStage != known || known != (took == 2*time.Second) || stage != took {
+			t.Errorf("put back before event %d: the step took %s, %t, its stage %s, %t", inside+1, took, ok, stage, okStage)
+		}
+		if took, ok := s.Took(s.Step("2.2")); ok || took != 0 {
+			t.Errorf("what never began took %s", took)
+		}
+	}
+}

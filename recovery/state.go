@@ -106,9 +106,9 @@ type StepState struct {
 	State          Progress
 	Attempts       int
 	Started, Ended time.Time
-	// EndedSeq is the event of Ended. Clocks go back; what came before what is told by
-	// events.
-	EndedSeq uint64
+	// StartedSeq and EndedSeq are the events of both. Clocks go back; what came before what
+	// is told by events.
+	StartedSeq, EndedSeq uint64
 	// Attempt is when the attempt that runs, or the last one, began.
 	Attempt     time.Time
 	Checkpoint  string
@@ -203,6 +203,45 @@ type ClockPutBack struct {
 // Says is that in words.
 func (c ClockPutBack) Says() string {
 	return fmt.Sprintf("the clock was put back by %s between events %d and %d", FormatSpan(c.By), c.Seq-1, c.Seq)
+}
+
+// PutBackBetween is the first step back of the clock after one event and up to another, so that
+// the time between them is not known; nil where there is none.
+func (s *State) PutBackBetween(from, to uint64) *ClockPutBack {
+	for i, c := range s.PutBack {
+		if from > 0 && from < c.Seq && c.Seq <= to {
+			return &s.PutBack[i]
+		}
+	}
+	return nil
+}
+
+// Took is how long a step took from its first start to its last end, and whether that is known.
+func (s *State) Took(st *StepState) (time.Duration, bool) {
+	if st.Started.IsZero() || st.Ended.IsZero() || s.PutBackBetween(st.StartedSeq, st.EndedSeq) != nil {
+		return 0, false
+	}
+	took := st.Ended.Sub(st.Started)
+	return took, took > 0
+}
+
+// StageTook is the same of a stage.
+func (s *State) StageTook(stage int) (time.Duration, bool) {
+	var from, to uint64
+	for i := range s.Steps {
+		if st := &s.Steps[i]; st.Stage == stage && st.StartedSeq > 0 {
+			if from == 0 || st.StartedSeq < from {
+				from = st.StartedSeq
+			}
+			to = max(to, st.EndedSeq)
+		}
+	}
+	st := s.Stages[stage]
+	if st.Started.IsZero() || st.Ended.IsZero() || s.PutBackBetween(from, to) != nil {
+		return 0, false
+	}
+	took := st.Ended.Sub(st.Started)
+	return took, took > 0
 }
 
 // AmendmentState is a change of the plan.

@@ -20,6 +20,10 @@ type Wait struct {
 	// that had expired. That is no failure.
 	Cause string `json:"cause,omitempty"`
 	Hint  string `json:"hint,omitempty"`
+	// Unknown says why it is not known how long it took, where it is not.
+	Unknown string `json:"took_unknown_because,omitempty"`
+
+	from, to uint64 // the events of both
 }
 
 // Decision is what a person chose for a failed step, or that one asked the run
@@ -72,6 +76,8 @@ type history struct {
 	plan        string // the digest that is current
 	holder      string // of the lease
 	last        time.Time
+	seq         uint64            // of the event that is added
+	lastOf      map[string]uint64 // step → the last event that began or ended anything in it
 	lastBoot    string
 	running     bool
 	ended       bool
@@ -79,6 +85,7 @@ type history struct {
 	open        map[string]int // step → index of its open wait
 	attempts    map[string]int
 	began       map[string]time.Time
+	beganAt     map[string]uint64 // by the event
 	checkpoints map[string]string
 	underWay    map[string]bool
 }
@@ -93,7 +100,7 @@ type recorded struct {
 
 func newHistory(people []recovery.Person) history {
 	return history{people: people, recorded: map[string]recorded{}, open: map[string]int{}, attempts: map[string]int{},
-		began: map[string]time.Time{}, checkpoints: map[string]string{}, underWay: map[string]bool{}}
+		began: map[string]time.Time{}, beganAt: map[string]uint64{}, lastOf: map[string]uint64{}, checkpoints: map[string]string{}, underWay: map[string]bool{}}
 }
 
 // add takes the next event and the state that it folds to. What it does not
@@ -101,6 +108,7 @@ func newHistory(people []recovery.Person) history {
 func (h *history) add(e recovery.Event, s *recovery.State) {
 	payload, _ := e.Payload()
 	at := e.At.UTC()
+	h.seq = e.Seq
 	h.order(e, payload)
 	switch p := payload.(type) {
 	case recovery.RunStarted:
@@ -157,7 +165,7 @@ func (h *history) step(e recovery.Event, payload recovery.Payload) {
 		if h.underWay[p.Step] {
 			h.strange = append(h.strange, fmt.Sprintf("event %d: %s of %s, which is under way", e.Seq, e.Type, p.Step))
 		}
-		h.attempts[p.Step], h.began[p.Step], h.underWay[p.Step] = p.Attempt, at, true
+		h.attempts[p.Step], h.began[p.Step], h.beganAt[p.Step], h.underWay[p.Step] = p.Attempt, at, e.Seq, true
 		delete(h.checkpoints, p.Step)
 		h.close(p.Step, at)
 	case recovery.StepCheckpoint:
@@ -184,7 +192,7 @@ func (h *history) step(e recovery.Event, payload recovery.Payload) {
 		h.record(p.Step, p.Artifacts)
 		delete(h.underWay, p.Step)
 		h.open[p.Step] = len(h.waits)
-		h.waits = append(h.waits, Wait{Step: p.Step, For: p.For, Since: at, Cause: p.Cause, Hint: p.Hint})
+		h.waits = append(h.waits, Wait{Step: p.Step, For: p.For, Since: at, Cause: p.Cause, Hint: p.Hint, from: e.Seq})
 	}
 }
 
@@ -216,8 +224,9 @@ func (h *history) order(e recovery.Event, payload recovery.Payload) {
 
 // close ends a step's wait.
 func (h *history) close(step string, at time.Time) {
+	h.lastOf[step] = h.seq
 	if i, ok := h.open[step]; ok {
-		h.waits[i].Until, h.waits[i].Took = at, between(h.waits[i].Since, at)
+		h.waits[i].Until, h.waits[i].Took, h.waits[i].to = at, between(h.waits[i].Since, at), h.seq
 		delete(h.open, step)
 	}
 }

@@ -22,6 +22,10 @@ type Break struct {
 	// Steps were under way and were to do again. It is empty in what is made
 	// of a journal of the first release.
 	Steps []string `json:"steps_under_way,omitempty"`
+	// Unknown says why it is not known how long it took, where it is not.
+	Unknown string `json:"took_unknown_because,omitempty"`
+
+	seq uint64 // the event of To
 }
 
 // CutOff is an attempt at a step that an interruption ended: it neither failed
@@ -35,6 +39,10 @@ type CutOff struct {
 	Took  recovery.Duration `json:"took"`
 	// Checkpoint is how far the step had come, where it said so.
 	Checkpoint string `json:"checkpoint,omitempty"`
+	// Unknown says why it is not known how long it took, where it is not.
+	Unknown string `json:"took_unknown_because,omitempty"`
+
+	from, to uint64 // the events of both
 }
 
 // Redone is a step that had ended and was to do again, because what it had made did
@@ -50,7 +58,7 @@ type Redone struct {
 // the bytes that it had.
 func (h *history) resume(at time.Time, p recovery.RunResumed, s *recovery.State) {
 	b := Break{From: h.last, To: at, Took: between(h.last, at), Reason: p.Reason, Rebooted: p.BootID != h.lastBoot,
-		By: p.By, Unattended: p.Unattended, Version: p.Version}
+		By: p.By, Unattended: p.Unattended, Version: p.Version, seq: h.seq}
 	h.lastBoot = p.BootID
 	clear(h.underWay)
 	if p.By != "" {
@@ -58,7 +66,7 @@ func (h *history) resume(at time.Time, p recovery.RunResumed, s *recovery.State)
 		for _, id := range b.Steps {
 			started := h.began[id]
 			h.cutOff = append(h.cutOff, CutOff{Step: id, Attempt: h.attempts[id], Started: started, Until: h.last,
-				Took: between(started, h.last), Checkpoint: h.checkpoints[id]})
+				Took: between(started, h.last), Checkpoint: h.checkpoints[id], from: h.beganAt[id], to: h.seq - 1})
 		}
 		h.lease(LeaseChange{At: at, To: p.By, How: TookUp, Reason: p.Reason})
 	}

@@ -132,6 +132,7 @@ func (s *source) report() *Report {
 	}
 	if r.Format >= tellsDecided {
 		r.Outages = s.history.outages
+		s.unmeasure(r)
 	}
 	r.Moment = s.moment()
 	r.Stages, r.Steps, r.Ticks, r.Remarks = s.stages(), s.steps(), s.ticks(), s.remarks()

@@ -33,7 +33,7 @@ func (d *document) people(r *Report) {
 		if w.Cause != "" {
 			what += ": " + short(w.Cause)
 		}
-		return []string{code(w.Step), what, at(w.Since), took(w.Took)}
+		return []string{code(w.Step), what, at(w.Since), known(took(w.Took), w.Unknown)}
 	})
 	listOf(d, "Decisions", []string{"time", "step", "choice", "reason", "by"}, r.Decisions, func(c Decision) []string {
 		return []string{at(c.At), code(c.Step), text(string(c.Choice)), short(c.Reason), code(c.By)}
@@ -43,7 +43,7 @@ func (d *document) people(r *Report) {
 	})
 	if !told(r.Interrupted) {
 		listOf(d, "Interruptions", []string{"from", "to", "took", "reason", "host restarted"}, r.Interrupted, func(b Break) []string {
-			return []string{at(b.From), at(b.To), took(b.Took), short(b.Reason), yes(b.Rebooted)}
+			return []string{at(b.From), at(b.To), known(took(b.Took), b.Unknown), short(b.Reason), yes(b.Rebooted)}
 		})
 	}
 	listOf(d, "Command of the run", []string{"time", "", "from", "to", "reason"}, r.Leases, func(l LeaseChange) []string {

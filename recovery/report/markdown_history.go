@@ -8,6 +8,14 @@ import (
 	"comeback/recovery"
 )
 
+// known writes how long something took, or that it is not known.
+func known(says, unknown string) string {
+	if unknown != "" {
+		return Unknown
+	}
+	return says
+}
+
 // within writes a time, and how much of it nobody ran the run.
 func (r *Report) within(d, interrupted recovery.Duration) string {
 	if interrupted == 0 {
@@ -102,14 +110,14 @@ func (d *document) interruptions(r *Report) {
 		if under == "" {
 			under = "none"
 		}
-		rows = append(rows, []string{fmt.Sprint(i + 1), at(b.From), at(b.To), took(b.Took), short(b.Reason), yes(b.Rebooted), by, under})
+		rows = append(rows, []string{fmt.Sprint(i + 1), at(b.From), at(b.To), known(took(b.Took), b.Unknown), short(b.Reason), yes(b.Rebooted), by, under})
 	}
 	if told(r.Interrupted) {
 		d.table([]string{"#", "last sign of life", "taken up", "took", "reason", "host restarted", "by", "steps under way"}, rows)
 	}
 	listOf(d, "Attempts that were cut off; they neither failed nor ended", []string{"step", "attempt", "started", "until", "took", "had come to"},
 		r.CutOff, func(c CutOff) []string {
-			return []string{code(c.Step), fmt.Sprint(c.Attempt), at(c.Started), at(c.Until), took(c.Took), short(c.Checkpoint)}
+			return []string{code(c.Step), fmt.Sprint(c.Attempt), at(c.Started), at(c.Until), known(took(c.Took), c.Unknown), short(c.Checkpoint)}
 		})
 	listOf(d, "Steps that were to do again", []string{"time", "step", "why"}, r.Redone, func(g Redone) []string {
 		return []string{at(g.At), code(g.Step), short(g.Why)}

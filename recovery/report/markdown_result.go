@@ -126,7 +126,7 @@ func (d *document) stages(r *Report) {
 			how += fmt.Sprintf("; %d left out by the plan", s.Omitted)
 		}
 		rows = append(rows, []string{fmt.Sprint(i + 1), text(s.Name), text(s.Owner), text(string(s.State)), how,
-			when(s.Started), r.within(s.Took, s.Interrupted), span(s.Waited), span(s.Budget)})
+			when(s.Started), known(r.within(s.Took, s.Interrupted), s.Unknown), known(span(s.Waited), s.Unknown), span(s.Budget)})
 	}
 	d.table([]string{"", "stage", "owner", "state", "how", "started", "took", "of it waiting", "budget"}, rows)
 }
@@ -143,7 +143,7 @@ func (d *document) steps(r *Report) {
 			outcome += more
 		}
 		rows = append(rows, []string{code(s.ID), short(s.Says), text(string(s.State)), fmt.Sprint(s.Attempts),
-			when(s.Started), r.within(s.Took, s.Interrupted), span(s.Expected), short(outcome)})
+			when(s.Started), known(r.within(s.Took, s.Interrupted), s.Unknown), span(s.Expected), short(outcome)})
 	}
 	d.table([]string{"step", "does", "state", "attempts", "started", "took", "expected", "outcome"}, rows)
 	if len(r.Remarks) > 0 {

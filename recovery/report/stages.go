@@ -40,6 +40,8 @@ type Stage struct {
 	// may go on meanwhile.
 	Interrupted recovery.Duration `json:"interrupted,omitempty"`
 	Budget      recovery.Duration `json:"budget"`
+	// Unknown says why none of the three is known, where they are not.
+	Unknown string `json:"took_unknown_because,omitempty"`
 	// How names every way in which its steps were done, with their number
 	// where there are several: "exercised 2, not executed 1".
 	How   string `json:"how"`
@@ -66,6 +68,8 @@ type Step struct {
 	Interrupted recovery.Duration `json:"interrupted,omitempty"`
 	Expected    recovery.Duration `json:"expected"`
 	Budget      recovery.Duration `json:"budget"`
+	// Unknown says why none of the three is known, where they are not.
+	Unknown string `json:"took_unknown_because,omitempty"`
 	// Outcome is the step's own sentence; Error and Hint stand where it failed.
 	Outcome    string `json:"outcome,omitempty"`
 	Error      string `json:"error,omitempty"`
@@ -93,7 +97,7 @@ func (s *source) stages() []Stage {
 	for i, st := range s.state.Stages {
 		stage := Stage{Name: st.Name, Owner: st.Owner, State: st.State, Budget: st.Budget,
 			Started: st.Started.UTC(), Ended: s.stageEnded(i).UTC()}
-		stage.Took = between(stage.Started, stage.Ended)
+		var from, to uint64
 		count, own := map[How]int{}, map[string]bool{}
 		for j := range s.state.Steps {
 			step := &s.state.Steps[j]
@@ -103,9 +107,18 @@ func (s *source) stages() []Stage {
 			stage.Steps++
 			count[s.howOf(step)]++
 			own[step.ID] = true
+			to = max(to, s.history.lastOf[step.ID])
+			if at := step.StartedSeq; at > 0 && (from == 0 || at < from) {
+				from = at
+			}
 		}
-		stage.Waited = s.waited(stage.Started, stage.Ended, func(step string) bool { return own[step] })
-		stage.Interrupted = s.interrupted(stage.Started, stage.Ended)
+		if stage.Took, stage.Unknown = s.measured(between(stage.Started, stage.Ended), from, to); stage.Ended.IsZero() {
+			stage.Unknown = ""
+		}
+		if stage.Unknown == "" {
+			stage.Waited = s.waited(stage.Started, stage.Ended, func(step string) bool { return own[step] })
+			stage.Interrupted = s.interrupted(stage.Started, stage.Ended)
+		}
 		for _, n := range s.plan.NotExecuted {
 			if n.Stage == st.Name {
 				stage.Omitted++
@@ -154,14 +167,21 @@ func (s *source) steps() []Step {
 	for i := range s.state.Steps {
 		st := &s.state.Steps[i]
 		ended := s.ended(st)
-		steps = append(steps, Step{
+		step := Step{
 			ID: st.ID, Stage: s.stageName(st.Stage), Kind: st.Kind, Component: st.Component, Says: st.Says,
 			State: st.State, How: s.howOf(st), Attempts: st.Attempts,
-			Started: st.Started.UTC(), Ended: ended.UTC(), Took: between(st.Started, ended),
-			Waited: s.waited(st.Started, ended, func(step string) bool { return step == st.ID }), Interrupted: s.interrupted(st.Started, ended), Expected: st.Expected, Budget: st.Budget,
+			Started: st.Started.UTC(), Ended: ended.UTC(), Expected: st.Expected, Budget: st.Budget,
 			Outcome: st.Outcome.Says, Error: st.Error, Hint: st.Hint, Checkpoint: st.Checkpoint,
 			Why: st.Why, Facts: st.Outcome.Facts, Line: st.Line,
-		})
+		}
+		if step.Took, step.Unknown = s.measured(between(st.Started, ended), st.StartedSeq, s.history.lastOf[st.ID]); ended.IsZero() {
+			step.Unknown = ""
+		}
+		if step.Unknown == "" {
+			step.Waited = s.waited(st.Started, ended, func(step string) bool { return step == st.ID })
+			step.Interrupted = s.interrupted(st.Started, ended)
+		}
+		steps = append(steps, step)
 	}
 	return steps
 }

@@ -11,15 +11,21 @@ import (
 const maxTrend = 12
 
 // Rehearsals are the newest rehearsals that came to their end, of reports that are in
-// the order of time.
+// the order of time. What they took is to be known.
 func Rehearsals(reports []*Report) []recovery.Earlier {
 	var all []recovery.Earlier
 	for _, r := range reports {
-		if r != nil && r.Mode == recovery.Rehearsal && r.Objectives.Exercised != nil && r.Ended() {
+		if r != nil && r.Mode == recovery.Rehearsal && r.measured() && r.Ended() {
 			all = append(all, r.earlier())
 		}
 	}
 	return all[max(0, len(all)-maxTrend):]
+}
+
+// measured reports whether it is known what a rehearsal took.
+func (r *Report) measured() bool {
+	e := r.Objectives.Exercised
+	return e != nil && e.Unknown == "" && e.Took >= 0
 }
 
 // earlier is the run as later ones are compared with it.
@@ -46,9 +52,14 @@ func (d *document) trend(r *Report) {
 	if len(r.Earlier) == 0 || r.Objectives.Exercised == nil {
 		return
 	}
-	runs := append(append([]recovery.Earlier{}, r.Earlier...), r.earlier())
-	t := recovery.NewTrend(runs)
+	runs, has := append([]recovery.Earlier{}, r.Earlier...), r.Objectives.Exercised.Unknown == ""
 	d.heading("Beside earlier rehearsals")
+	if has {
+		runs = append(runs, r.earlier())
+	} else {
+		d.line("What this one took is not known: %s.", short(r.Objectives.Exercised.Unknown))
+	}
+	t := recovery.NewTrend(runs)
 	var most recovery.Duration = 1
 	for _, run := range t.Runs {
 		most = max(most, run.Took)
@@ -56,7 +67,7 @@ func (d *document) trend(r *Report) {
 	var rows [][]string
 	for i, run := range t.Runs {
 		name, of := code(run.Run), "–"
-		if i == len(t.Runs)-1 {
+		if has && i == len(t.Runs)-1 {
 			name += ", this one"
 		}
 		if run.RTO > 0 {

@@ -114,3 +114,31 @@ func (s *source) interruptedInAll(from, to time.Time) (d recovery.Duration) {
 	}
 	return d
 }
+
+// measured is how long something took from one event to another, and why that is not known
+// where it is not: the clock was put back meanwhile. Earlier forms tell what the clock said.
+func (s *source) measured(took recovery.Duration, from, to uint64) (recovery.Duration, string) {
+	if s.format() < tellsDecided {
+		return took, ""
+	}
+	if back := s.state.PutBackBetween(from, to); back != nil {
+		return 0, back.Says()
+	}
+	return max(0, took), "" // clocks are adjusted all the time
+}
+
+// unmeasure takes back what is not known of waits and interruptions.
+func (s *source) unmeasure(r *Report) {
+	for i := range r.Waits {
+		w := &r.Waits[i]
+		w.Took, w.Unknown = s.measured(w.Took, w.from, w.to)
+	}
+	for i := range r.Interrupted {
+		b := &r.Interrupted[i]
+		b.Took, b.Unknown = s.measured(b.Took, b.seq-1, b.seq)
+	}
+	for i := range r.CutOff {
+		c := &r.CutOff[i]
+		c.Took, c.Unknown = s.measured(c.Took, c.from, c.to)
+	}
+}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -173,6 +174,84 @@ func TestMake_clockPutBack(t *testing.T) {
 				t.Errorf("exercised %+v", e)
 			}
 		})
+	}
+}
+
+// Where the clock was put back inside of a stage, neither what it took is known, nor what any
+// step did in which it was; later rehearsals are not compared with the run, nor do they expect
+// anything of it. Whatever does not hold the step back is known.
+func TestMake_clockPutBackInAStage(t *testing.T) {
+	for _, inside := range []string{"database/restore", "check/orders", "between checks", "a wait", "an interruption"} {
+		for form, told := range map[int]bool{3: false, recovery.ReportForm: true} {
+			plan := shopPlan(recovery.Rehearsal)
+			plan.Earlier = []recovery.Earlier{{Run: "1c2d", At: noon.AddDate(0, -3, 0), Took: recovery.Duration(10 * time.Minute), RTO: plan.RTO}}
+			r := begin(t, plan)
+			back := func(here string) {
+				if inside == here {
+					r.now = r.now.Add(-time.Hour)
+				}
+			}
+			r.after(0, r.started())
+			r.items()
+			r.edit = func(p recovery.Payload) []recovery.Payload {
+				if _, ok := p.(recovery.StepCheckpoint); ok {
+					back("database/restore")
+				}
+				return []recovery.Payload{p}
+			}
+			r.restore()
+			r.edit = nil
+			r.after(time.Second, recovery.StepStarted{Step: "check/orders", Attempt: 1})
+			back("check/orders")
+			r.after(time.Second, recovery.StepFailed{Step: "check/orders", Error: "found 0"}, recovery.Waiting{Step: "check/orders", For: recovery.WaitDecision})
+			back("an interruption")
+			r.after(time.Minute, recovery.RunResumed{PID: 4712, BootID: "boot-1", Reason: "its runner had died", By: "ops1"})
+			r.after(time.Second, recovery.Noted{Text: "we look", By: "ops1"})
+			back("a wait")
+			r.after(time.Minute, recovery.Decided{Step: "check/orders", Choice: recovery.ChooseContinue, Reason: "they were cleared", By: "ops1"})
+			back("between checks")
+			r.newest()
+			r.after(time.Second, recovery.CleanupStarted{}, recovery.ClaimReleased{Resource: cluster}, recovery.ClaimReleased{Resource: scratch})
+			r.after(time.Second, recovery.RunEnded{Result: recovery.ResultExceptions, Exit: recovery.WithExceptions, Says: "exceptions", Report: form})
+			report, err := Make(r.dir)
+			must(t, err)
+			text := string(report.Markdown())
+			if told && strings.Contains(text, "| 0% of ") || strings.Contains(text, "What this one took is not known: the clock was put back by ") != told {
+				t.Errorf("%s, form %d: the trend\n%s", inside, form, text)
+			}
+			if len(Rehearsals([]*Report{report})) > 0 == told {
+				t.Errorf("%s, form %d: a later plan compares itself with %+v", inside, form, Rehearsals([]*Report{report}))
+			}
+			if !told {
+				continue
+			}
+			for digit := range 10 {
+				if strings.Contains(text, fmt.Sprintf(" -%d", digit)) {
+					t.Errorf("%s: something took less than nothing\n%s", inside, text)
+				}
+			}
+			for i, s := range report.Stages {
+				holds := i == 1 && inside == "database/restore" || i == 2 && inside != "database/restore"
+				if (s.Unknown != "") != holds || holds && s.Took+s.Waited+s.Interrupted != 0 || !holds && s.Took <= 0 {
+					t.Errorf("%s: stage %s took %s, unknown because %q", inside, s.Name, took(s.Took), s.Unknown)
+				}
+			}
+			for _, s := range report.Steps {
+				holds := s.ID == inside || s.ID == "check/orders" && (inside == "a wait" || inside == "an interruption")
+				if (s.Unknown != "") != holds || holds && s.Took+s.Waited+s.Interrupted != 0 || !holds && s.Took <= 0 {
+					t.Errorf("%s: step %s took %s, unknown because %q", inside, s.ID, took(s.Took), s.Unknown)
+				}
+			}
+			for _, w := range report.Waits {
+				holds := w.Step == "check/orders" && (inside == "a wait" || inside == "an interruption")
+				if (w.Unknown != "") != holds || (w.Took == 0) != holds {
+					t.Errorf("%s: a wait in %s took %s, unknown because %q", inside, w.Step, took(w.Took), w.Unknown)
+				}
+			}
+			if b := report.Interrupted[0]; (b.Unknown != "") != (inside == "an interruption") || b.Took < 0 {
+				t.Errorf("%s: the interruption took %s, unknown because %q", inside, took(b.Took), b.Unknown)
+			}
+		}
 	}
 }
 

@@ -435,13 +435,13 @@ func (h History) Rehearsals(most int) []Past {
 	return all
 }
 
-// StageTook is how long a stage took in the newest run in which it was done; 0
+// StageTook is how long a stage took in the newest run in which it was done, and that tells; 0
 // if it never was.
 func (h History) StageTook(name string) time.Duration {
 	for _, p := range h.runs {
-		for _, s := range p.State.Stages {
-			if s.Name == name && s.State == recovery.Done && !s.Ended.IsZero() {
-				return s.Ended.Sub(s.Started)
+		for i, s := range p.State.Stages {
+			if took, known := p.State.StageTook(i); s.Name == name && s.State == recovery.Done && known {
+				return took
 			}
 		}
 	}
