@@ -409,7 +409,13 @@ func TestJourney_APassphraseIsMaskedAndWiped(t *testing.T) {
 	passed(d, desk)
 	d.press("k")
 	d.sees("FINGERPRINT")
-	d.press("down", "down", "enter", "=correct horse")
+	d.press("enter")
+	d.sees("no key is chosen yet: nothing is signed")
+	d.press("down", "down")
+	if strings.Contains(d.screen(), "REFUSED") {
+		t.Errorf("it goes on saying that none is chosen\n%s", d.screen())
+	}
+	d.press("enter", "=correct horse")
 	field := d.m.top().screen.(*signScreen).passphrase
 	runes := field.runes
 	if strings.Contains(d.m.View().Content, "horse") || !strings.Contains(d.screen(), "> *************") {

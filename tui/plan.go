@@ -134,7 +134,7 @@ func (s *planScreen) page(w, h int) page {
 	}
 	if plan.Mode == recovery.Recovery {
 		p.aside = s.aside()
-		p.keys[0].does = "begin: copies beside live, changes nothing of it"
+		p.keys[0].does = "begin, beside live"
 		p.leave.does = "back, nothing changes"
 	}
 	if s.follows != "" {

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	tea "charm.land/bubbletea/v2"
+
+	"comeback/recovery"
 )
 
 // signScreen chooses a key and signs with it: a report, or a plan.
@@ -98,7 +100,7 @@ func (s *signScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 		return nil, false
 	}
 	if cursor, ok := move(k.String(), s.cursor, s.rows(), 8); ok {
-		s.cursor = cursor
+		s.cursor, s.err = cursor, nil
 		return nil, true
 	}
 	if k.String() != keyEnter {
@@ -107,6 +109,7 @@ func (s *signScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 	s.err = nil
 	switch {
 	case s.cursor < 0:
+		s.err = recovery.Errorf("go to one with up and down, then enter", "no key is chosen yet: nothing is signed")
 	case s.cursor >= len(s.keys):
 		return s.create(), true
 	case s.keys[s.cursor].Locked:

@@ -76,7 +76,7 @@ func (a *app) signRunbook(ctx context.Context, path, named string) error {
 	if err := durable.Publish(path+backup.SignatureEnds, armored); err != nil {
 		return recovery.Errorf("make room, or sign a copy of it where you may write", "write the signature: %w", err)
 	}
-	fmt.Fprintf(a.out, "signed by %s: %s%s\nverify it without comeback:\n  ssh-keygen -Y verify -f allowed_signers -I NAME -n %s -s %s%[2]s < %[4]s\n", key, path, backup.SignatureEnds, report.RunbookNamespace, path)
+	fmt.Fprintf(a.out, "signed by %s: %[2]s%[3]s\nverify it without comeback:\n  ssh-keygen -Y verify -f allowed_signers -I NAME -n %[4]s -s %[2]s%[3]s < %[2]s\n", key, path, backup.SignatureEnds, report.RunbookNamespace)
 	return nil
 }
 

@@ -34,7 +34,7 @@ func TestRunbookSign(t *testing.T) {
 	b.run(t.Context(), "backup", b.book).has(t, recovery.CameBack)
 	b.run(t.Context(), "moments", from).has(t, recovery.Refused, "its `notify:` is a command", "--signers")
 
-	b.run(t.Context(), "runbook", "sign", b.book).has(t, recovery.CameBack, "signed by", signature, "ssh-keygen -Y verify")
+	b.run(t.Context(), "runbook", "sign", b.book).has(t, recovery.CameBack, "signed by", signature+"\n", "ssh-keygen -Y verify -f allowed_signers -I NAME -n runbook@comeback -s "+signature+" < "+b.book+"\n")
 	public, err := os.ReadFile(filepath.Join(b.environ["HOME"], ".ssh", "id_ed25519.pub"))
 	if err != nil {
 		t.Fatal(err)
