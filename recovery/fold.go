@@ -234,7 +234,8 @@ func (s *State) foldUndone(step string) {
 			continue
 		}
 		st.Undone = true
-		for id := range st.Outcome.Identities {
+		// An exchange that was to do again has no outcome any more.
+		for _, id := range slices.AppendSeq(slices.Clone(st.Writes), maps.Keys(st.Outcome.Identities)) {
 			was, ok := s.Identities[id]
 			if !ok {
 				continue

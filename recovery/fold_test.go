@@ -278,3 +278,20 @@ func TestState_tookPutBack(t *testing.T) {
 		}
 	}
 }
+
+// What an exchange made of its target is over when it is given back, also where the exchange
+// was to do again before.
+func TestFold_givenBackWhenGone(t *testing.T) {
+	p := plan()
+	exchange := recovery.NewStep("db.exchange", "db.exchange", "exchange", struct{}{})
+	exchange.Component, exchange.Phase, exchange.Writes = "db", recovery.Exchange, []recovery.TargetID{"live/db"}
+	p.Steps = append(p.Steps, exchange)
+	claim := recovery.Resource{Kind: recovery.Exchanged, ID: "db1/shop"}
+	events := journalOf(t, recovery.StepStarted{Step: "db.exchange", Attempt: 1}, recovery.ClaimMade{Step: "db.exchange", Resource: claim},
+		recovery.StepFinished{Step: "db.exchange", Outcome: recovery.Outcome{Identities: map[recovery.TargetID]recovery.Identity{"live/db": {"database oid": "2"}, "live/other": {"database oid": "3"}}}},
+		recovery.StepGone{Step: "db.exchange", Why: "it did not survive"}, recovery.ClaimReleased{Resource: claim})
+	s := fold(recovery.NewState(p), events)
+	if was := s.GivenBack["live/db"]; s.Identities["live/db"] != nil || was["database oid"] != "2" || s.Identities["live/other"] == nil {
+		t.Errorf("it is %v, and was %v", s.Identities, s.GivenBack)
+	}
+}
