@@ -143,11 +143,18 @@ func (s *State) saysLost(p *Plan, now time.Time, line func(word, format string, 
 		return
 	}
 	for _, l := range s.Losses {
+		if p.LostNothingOf(s, l.Component) {
+			continue
+		}
 		for _, says := range l.Says() {
 			line("LOST", "%s", says)
 		}
 	}
 	for _, point := range s.Moment.Points {
+		if p.LostNothingOf(s, point.Component) {
+			line("LOST", "%s: nothing: nothing live was replaced", point.Component)
+			continue
+		}
 		if slices.ContainsFunc(s.Losses, func(l LossState) bool { return l.Component == point.Component }) {
 			continue
 		}

@@ -51,6 +51,9 @@ func (a *attached) achievedRPO(zone *time.Location) (string, look) {
 	var worst recovery.LossState
 	final := true
 	for _, l := range a.plan.Live {
+		if a.plan.LostNothingOf(&a.state, l.Component) {
+			continue
+		}
 		i := slices.IndexFunc(a.state.Losses, func(s recovery.LossState) bool { return s.Component == l.Component })
 		if i < 0 {
 			return "unknown: nothing counted what " + l.Component + " lost", warn

@@ -202,7 +202,7 @@ func (s *resultScreen) findings(w int) []line {
 	}
 	var lost []string
 	if len(a.state.Losses)+len(a.state.Old) > 0 && !a.plan.LostNothing(&a.state) {
-		lost = a.state.Gone()
+		lost = a.plan.Lost(&a.state)
 	}
 	for i, text := range lost {
 		name := "LOST"

@@ -154,6 +154,64 @@ func TestStatus_givenBack(t *testing.T) {
 	}
 }
 
+// What was given back of one component has lost nothing where another one could not be given
+// back: only that one counts.
+func TestMake_givenBackInPart(t *testing.T) {
+	for form, told := range map[int]bool{3: false, recovery.ReportForm: true} {
+		plan := switchPlan()
+		live := recovery.Target{ID: "live/files", Component: "files", Place: "web1:/srv/files", Name: "web1/files", Identity: recovery.Identity{"inode": "1"}}
+		plan.Targets = append(plan.Targets, live)
+		plan.Live = append(plan.Live, recovery.Live{Component: "files", Target: live, Effects: recovery.Effects{Rebuild: []string{"thumbnails"}}})
+		for id, phase := range map[string]recovery.Phase{"files/count": recovery.Settle, "files/exchange": recovery.Exchange} {
+			step := recovery.NewStep(id, "files.step", id, struct{}{})
+			step.Stage, step.Component, step.Phase, step.Writes = 3, "files", phase, []recovery.TargetID{live.ID}
+			plan.Steps = append(plan.Steps, step)
+		}
+		swapped := recovery.Resource{Kind: recovery.Exchanged + " of files", ID: "web1/files"}
+		r := begin(t, plan)
+		r.after(0, r.started(), recovery.OutageNoted{Since: noon.Add(-10 * time.Minute), How: "known", By: "ops1"})
+		r.items()
+		r.restore()
+		r.orders(1, "48211", true)
+		r.newest()
+		do := func(step string, o recovery.Outcome, claims ...recovery.Resource) {
+			r.after(time.Second, recovery.StepStarted{Step: step, Attempt: 1})
+			for _, c := range claims {
+				r.after(time.Second, recovery.ClaimMade{Step: step, Resource: c})
+			}
+			r.after(time.Second, recovery.StepFinished{Step: step, Outcome: o})
+		}
+		lost := func(component string, hours time.Duration) recovery.Outcome {
+			return recovery.Outcome{Loss: &recovery.Loss{Component: component, Copy: "nearby", Final: true, Commits: 7, From: recovery.Commit{Time: noon.Add(-hours * time.Hour)}, To: recovery.Commit{Time: noon}}}
+		}
+		do("database/fence", recovery.Outcome{}, closed)
+		do("database/count", lost("database", 1))
+		do("files/count", lost("files", 5))
+		do("database/exchange", recovery.Outcome{}, exchanged)
+		do("files/exchange", recovery.Outcome{}, swapped)
+		r.after(time.Minute, recovery.StopAsked{By: "ops1", Reason: "a false alarm"}, recovery.StepSkipped{Step: "database/open", Why: "the run was stopped"}, recovery.CleanupStarted{},
+			recovery.ClaimReleased{Resource: swapped}, recovery.ClaimKept{Resource: exchanged, Why: "the server does not answer"})
+		r.after(time.Second, recovery.RunEnded{Result: recovery.ResultInterrupted, Exit: recovery.WithExceptions, Says: "stopped", Report: form})
+		report, err := Make(r.dir)
+		must(t, err)
+		text, rpo, worst := string(report.Markdown()), report.Objectives.RPO, time.Hour
+		if !told {
+			worst = 5 * time.Hour
+		}
+		if len(report.Live.Losses) == 1 != told || report.Live.NothingReplaced || rpo.Achieved == nil || *rpo.Achieved != recovery.Duration(worst) {
+			t.Errorf("form %d: RPO %+v, lost %+v", form, rpo, report.Live.Losses)
+		}
+		if strings.Contains(text, "thumbnails") == told || !strings.Contains(text, "standby db2") || strings.Contains(text, "nothing live of `files` was replaced") != told {
+			t.Errorf("form %d: effects\n%s", form, text)
+		}
+		s := r.state()
+		status := recovery.Status(r.plan, &s, false, r.now)
+		if got := strings.Count(status, "LOST "); told && (got != 1 || r.plan.LostNothing(&s) || len(r.plan.Lost(&s)) != 1) {
+			t.Errorf("status tells of %d losses, and %q\n%s", got, r.plan.Lost(&s), status)
+		}
+	}
+}
+
 // state is what the run's events fold to.
 func (r *run) state() recovery.State {
 	r.t.Helper()

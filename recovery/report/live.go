@@ -14,13 +14,15 @@ type Live struct {
 	// Confirm is the name that a person had to type, Confirmed who did.
 	Confirm   string         `json:"confirm,omitempty"`
 	Confirmed []Confirmation `json:"confirmed"`
-	// Effects are what the plan said it would do, Targets the live targets as
-	// they were read then.
+	// Effects are what the plan said it would do, but to what is GivenBack; Targets are the
+	// live targets as they were read then.
 	Effects recovery.Effects `json:"effects"`
 	Targets []LiveTarget     `json:"targets"`
 	// NothingReplaced says that the run was to put something in the place of what is live, and
 	// did not, or gave it back: then nothing was lost, and none of the effects came to pass.
 	NothingReplaced bool `json:"nothing_replaced,omitempty"`
+	// GivenBack are the components of which that is so, where it is not so of others.
+	GivenBack []string `json:"given_back,omitempty"`
 	// Losses are what going back has lost.
 	Losses []Loss `json:"losses"`
 	// Old is what was replaced, and until when it stays.
@@ -66,11 +68,24 @@ func (s *source) live() *Live {
 	if len(s.plan.Live) == 0 && len(s.state.HandedOver) == 0 {
 		return nil
 	}
-	l := &Live{HandedOver: s.state.HandedOver, Expired: s.plan.Expires, Settled: s.plan.Settled, Confirm: s.plan.Confirm, Confirmed: []Confirmation{}, Effects: s.plan.Effects(), Targets: []LiveTarget{},
+	l := &Live{HandedOver: s.state.HandedOver, Expired: s.plan.Expires, Settled: s.plan.Settled, Confirm: s.plan.Confirm, Confirmed: []Confirmation{}, Targets: []LiveTarget{},
 		Losses: []Loss{}, Old: list(s.state.Old), ToDo: []string{}, Unprotected: []string{}}
+	l.NothingReplaced = s.lostNothing()
+	back := func(component string) bool { return !l.NothingReplaced && s.lostNothingOf(component) }
+	l.Effects = recovery.Effects{}
+	for _, of := range s.plan.Live {
+		if back(of.Component) {
+			l.GivenBack = append(l.GivenBack, of.Component)
+			continue
+		}
+		l.Effects.Add(of.Effects)
+	}
 	if len(s.state.Amendments) > 0 { // the moment may be another one
 		l.Effects.Gone = nil
 		for _, loss := range s.state.Loses {
+			if back(loss.Component) {
+				continue
+			}
 			l.Effects.Gone = append(l.Effects.Gone, loss.Says()...)
 		}
 	}
@@ -82,8 +97,8 @@ func (s *source) live() *Live {
 			l.Targets = append(l.Targets, LiveTarget{ID: t.ID, Name: t.Name, Before: t.Identity, After: s.identity(t.ID)})
 		}
 	}
-	if l.NothingReplaced = s.lostNothing(); !l.NothingReplaced {
-		for _, loss := range s.state.Losses {
+	for _, loss := range s.state.Losses {
+		if !l.NothingReplaced && !back(loss.Component) {
 			l.Losses = append(l.Losses, Loss{At: loss.At.UTC(), Loss: loss.Loss})
 		}
 	}
@@ -96,6 +111,11 @@ func (s *source) live() *Live {
 // Earlier forms go by what was to be.
 func (s *source) lostNothing() bool {
 	return s.format() >= tellsDecided && s.plan.LostNothing(&s.state)
+}
+
+// lostNothingOf reports the same of one component.
+func (s *source) lostNothingOf(component string) bool {
+	return s.format() >= tellsDecided && s.plan.LostNothingOf(&s.state, component)
 }
 
 // identity is what a target became; earlier forms tell also what was given back.
@@ -125,6 +145,8 @@ func (s *source) recoveryPoint(o *Objective) {
 	for _, l := range s.plan.Live {
 		i := slices.IndexFunc(s.state.Losses, func(loss recovery.LossState) bool { return loss.Component == l.Component })
 		switch {
+		case s.lostNothingOf(l.Component):
+			says = append(says, l.Component+": nothing live was replaced, so nothing was lost")
 		case i < 0:
 			says, unknown = append(says, l.Component+": nothing counted what was lost"), true
 		case !s.state.Losses[i].Final:
@@ -190,6 +212,9 @@ func (d *document) live(r *Report) {
 	if l.NothingReplaced {
 		effects = recovery.Effects{}
 		d.printf("- nothing live was replaced, so nothing was lost\n")
+	}
+	for _, component := range l.GivenBack {
+		d.printf("- nothing live of %s was replaced, so nothing of it was lost\n", code(component))
 	}
 	for _, part := range []struct {
 		word string
