@@ -1,5 +1,10 @@
 package recovery
 
+import (
+	"fmt"
+	"slices"
+)
+
 // IntoHandOver is what a component says that comes back into nothing live: it is
 // restored and left running.
 const IntoHandOver = "hand-over"
@@ -34,6 +39,22 @@ func (h HandedOver) Where() string {
 		return "lies in " + h.Tree
 	}
 	return "answers at " + h.Address
+}
+
+// IsHandedOver reports whether a claim's ID is the place of something that was handed over:
+// what was claimed is then neither gone nor live.
+func IsHandedOver(all []HandedOver, id string) bool {
+	return slices.ContainsFunc(all, func(h HandedOver) bool { return h.Place == id })
+}
+
+// GoneSays says what has become of so many claims: "9 proven gone, 2 live, 1 handed over and
+// kept".
+func GoneSays(gone, live, handed int) string {
+	says := fmt.Sprintf("%d proven gone", gone)
+	if live > 0 {
+		says += fmt.Sprintf(", %d live", live)
+	}
+	return says + fmt.Sprintf(", %d handed over and kept", handed)
 }
 
 // Old is what was handed over as something that can be removed. It has no date:

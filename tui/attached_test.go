@@ -149,6 +149,8 @@ func TestCleanup_OnlyWhatIsProvenGoneIsGone(t *testing.T) {
 		"kept":           {[]recovery.Payload{claim, recovery.ClaimKept{Resource: claim.Resource, Why: "busy"}}, "1 of 1 STILL THERE; again with comeback stop 7c31: directory /tmp/7c31 (busy)"},
 		"on purpose":     {[]recovery.Payload{claim, recovery.ClaimKept{Resource: claim.Resource, Why: "asked", OnPurpose: true}}, "1 kept on purpose, until: comeback stop 7c31"},
 		"gone":           {[]recovery.Payload{claim, recovery.ClaimReleased{Resource: claim.Resource}}, "all proven gone"},
+		"handed over": {[]recovery.Payload{claim, recovery.StepFinished{Step: "database/copy", Outcome: recovery.Outcome{Adopted: []recovery.Resource{claim.Resource},
+			HandedOver: []recovery.HandedOver{{Component: "code", Tree: claim.Resource.ID + "/code", Place: claim.Resource.ID}}}}}, "1 claim made: 0 proven gone, 1 handed over and kept"},
 	} {
 		a := folded(shopPlan(), func(f *fakeDesk) { f.session.add(0, c.events...) })
 		if got, _ := cleanup(a, zone); !strings.Contains(got, c.want) {

@@ -116,10 +116,14 @@ func notChecked(a *attached) []string {
 // cleanup is whether everything that the run made is gone.
 func cleanup(a *attached, zone *time.Location) (string, look) {
 	var kept []string
-	purpose, again := 0, "again with comeback stop "+a.state.Run
+	purpose, live, handed, again := 0, 0, 0, "again with comeback stop "+a.state.Run
 	var last time.Time
 	for _, c := range a.state.Claims {
 		switch {
+		case c.Adopted && recovery.IsHandedOver(a.state.HandedOver, c.ID):
+			handed++
+		case c.Adopted:
+			live++
 		case !c.Released.IsZero():
 			last = latest(last, c.Released)
 		case c.OnPurpose:
@@ -145,6 +149,8 @@ func cleanup(a *attached, zone *time.Location) (string, look) {
 		return fmt.Sprintf("%d of %s proven gone, %d kept on purpose, until: comeback stop %s", n-purpose, count(n, "claim", "claims"), purpose, a.state.Run), plain
 	case purpose > 0:
 		return fmt.Sprintf("%d of %s proven gone, %d kept on purpose", n-purpose, count(n, "claim", "claims"), purpose), plain
+	case handed > 0:
+		return fmt.Sprintf("%s made: %s", count(n, "claim", "claims"), recovery.GoneSays(n-live-handed, live, handed)), plain
 	}
 	return fmt.Sprintf("%s made, all proven gone %s", count(n, "claim", "claims"), last.In(zone).Format("15:04:05")), good
 }

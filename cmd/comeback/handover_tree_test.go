@@ -155,6 +155,10 @@ func TestRecover_unswitchedTrees(t *testing.T) {
 	if live := state.LiveSays(time.UTC); live != "untouched; what came back lies beside it" {
 		t.Errorf("live is %s", live)
 	}
+	if text := told["the report"]; strings.Contains(text, "proven gone.") || !strings.Contains(text, fmt.Sprintf(" proven gone, %d handed over and kept.", len(u.want))) ||
+		strings.Contains(text, "live since") || strings.Count(text, "| handed over and kept since ") != len(u.want) || strings.Contains(text, "system open") {
+		t.Errorf("the report takes what stays for gone, for live or for open:\n%s", text)
+	}
 	u.goes(t, r, state)
 }
 

@@ -118,6 +118,13 @@ func (s *source) lostNothingOf(component string) bool {
 	return s.format() >= tellsDecided && s.plan.LostNothingOf(&s.state, component)
 }
 
+// openedNothing reports whether all that came back are trees that lie beside live: no server
+// runs, and nothing was switched. Earlier forms do not tell.
+func (r *Report) openedNothing() bool {
+	return r.Format >= tellsDecided && r.Live != nil && len(r.Live.Targets) == 0 && len(r.Live.HandedOver) > 0 &&
+		!slices.ContainsFunc(r.Live.HandedOver, func(h recovery.HandedOver) bool { return h.Tree == "" })
+}
+
 // identity is what a target became; earlier forms tell also what was given back.
 func (s *source) identity(id recovery.TargetID) recovery.Identity {
 	if was, ok := s.state.GivenBack[id]; ok && s.format() < tellsDecided && s.state.Identities[id] == nil {

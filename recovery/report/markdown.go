@@ -188,7 +188,7 @@ func (d *document) objectives(r *Report) {
 		{"run started", at(r.Times.Started)},
 		{"last check decided", when(r.Times.ChecksDone)},
 	}
-	if r.Format >= tellsOpened && r.Mode == recovery.Recovery { // which the RTO ends with
+	if r.Format >= tellsOpened && r.Mode == recovery.Recovery && !r.openedNothing() { // which the RTO ends with
 		times = append(times, []string{"system open", when(r.Times.Opened)})
 	}
 	d.table([]string{"moment", "time"}, append(times, [][]string{

@@ -93,10 +93,13 @@ func (d *document) cleanup(r *Report) {
 	if r.Cleanup.Keep {
 		d.line("It was asked to leave what it restored in place.")
 	}
+	live, handed := r.adopted()
 	switch {
 	case len(r.Cleanup.Claims) == 0:
 		d.line("The run made nothing outside its own directory.")
 		return
+	case r.Cleanup.Gone && handed > 0:
+		d.line("Of what the run made: %s.", recovery.GoneSays(len(r.Cleanup.Claims)-live-handed, live, handed))
 	case r.Cleanup.Gone:
 		d.line("Everything that the run made is proven gone.")
 	case slices.ContainsFunc(r.Cleanup.Claims, func(c Claim) bool { return c.Released.IsZero() && !c.OnPurpose }):
@@ -109,6 +112,9 @@ func (d *document) cleanup(r *Report) {
 		gone := at(c.Released)
 		if c.Adopted {
 			gone = "live since " + gone
+			if r.handedOver(c) {
+				gone = "handed over and kept since " + at(c.Released)
+			}
 		}
 		if c.Released.IsZero() {
 			gone = "**still there**: " + short(c.Kept)
@@ -119,6 +125,25 @@ func (d *document) cleanup(r *Report) {
 		rows = append(rows, []string{text(string(c.Kind)), code(c.ID), code(c.Step), at(c.Made), gone})
 	}
 	d.table([]string{"kind", "what", "step", "claimed", "proven gone"}, rows)
+}
+
+// handedOver reports whether a claim is of something that lies or runs beside live: it is
+// neither gone nor live. Earlier forms call it live.
+func (r *Report) handedOver(c Claim) bool {
+	return r.Format >= tellsDecided && c.Adopted && r.Live != nil && recovery.IsHandedOver(r.Live.HandedOver, c.ID)
+}
+
+// adopted is how many claims were not given back, because they are live or handed over.
+func (r *Report) adopted() (live, handed int) {
+	for _, c := range r.Cleanup.Claims {
+		switch {
+		case r.handedOver(c):
+			handed++
+		case c.Adopted:
+			live++
+		}
+	}
+	return live, handed
 }
 
 func (d *document) backups(r *Report) {

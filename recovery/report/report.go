@@ -16,7 +16,8 @@ import (
 //	3  a step that an amendment left out counts as decided for when it was
 //	4  what was given back has lost nothing; a clock that was put back leaves times unknown;
 //	   a step ends when it was decided, and what waited side by side counts once; every time
-//	   that was said of the outage is told; how long nobody ran the run is at most what it says
+//	   that was said of the outage is told; how long nobody ran the run is at most what it says;
+//	   what was handed over is neither gone nor live
 const Format = recovery.ReportForm
 
 // tellsOpened is the first format whose report.md says when the system was open;
