@@ -96,6 +96,8 @@ type ProofStanding struct {
 	Run string    `json:"run,omitempty"`
 	// Took is how long that run took or, of a stage, the stage.
 	Took Duration `json:"took,omitempty"`
+	// Unchecked says that no check held in that run, so that it proves nothing by itself.
+	Unchecked bool `json:"unchecked,omitempty"`
 	// SignerUnknown is a newer run that would be the proof, if anybody here knew who
 	// has signed it.
 	SignerUnknown string `json:"signer_unknown,omitempty"`

@@ -172,6 +172,8 @@ func (p ProofStanding) says(now time.Time, zone *time.Location) string {
 		return "signer unknown"
 	case p.Run == "":
 		return "never: a hope"
+	case p.Unchecked:
+		return dayOrDate(p.At, now, zone) + ", unchecked"
 	case len(p.Changed) > 0:
 		return dayOrDate(p.At, now, zone) + ", changed"
 	}
@@ -179,7 +181,7 @@ func (p ProofStanding) says(now time.Time, zone *time.Location) string {
 }
 
 // Tells is all of it in words: never restored, or proven by which run, when, in what
-// time, and what has changed since.
+// time, and what has changed since. A run that checked nothing proves nothing.
 func (p ProofStanding) Tells(zone *time.Location) string {
 	unknown := ""
 	if p.SignerUnknown != "" {
@@ -189,7 +191,9 @@ func (p ProofStanding) Tells(zone *time.Location) string {
 		return "never restored" + unknown
 	}
 	text := fmt.Sprintf("proven by %s on %s", p.Run, p.At.In(zone).Format("2 Jan 2006"))
-	if p.Took > 0 {
+	if p.Unchecked {
+		text = fmt.Sprintf("not proven: run %s of %s checked nothing", p.Run, p.At.In(zone).Format("2 Jan 2006"))
+	} else if p.Took > 0 {
 		text += " in " + FormatSpan(time.Duration(p.Took))
 	}
 	if len(p.Changed) > 0 {

@@ -54,10 +54,10 @@ func TestRehearse_auto(t *testing.T) {
 	r.noRun(t)
 	auto().has(t, recovery.CameBack, "chosen: nearby, because nearby was never proven", "talked through", "signed by", "filed in nearby, offsite")
 	auto().has(t, recovery.CameBack, "chosen: offsite, because offsite was never proven")
-	if got := r.run(ctx, "moments", book); strings.Count(got.out, "proven by ") != 2 || strings.Contains(got.out, "never restored") {
+	if got := r.run(ctx, "moments", book); strings.Count(got.out, "not proven: run ") != 2 || strings.Contains(got.out, "never restored") {
 		t.Errorf("the one backup, in both copies: %s", got.out)
 	}
-	r.run(ctx, "check", book, "--no-canary").has(t, recovery.CheckWarning, "PROOF   uploads, nearby         proven by ", "Restore                 proven by ", "Stop                    never exercised")
+	r.run(ctx, "check", book, "--no-canary").has(t, recovery.CheckWarning, "PROOF   uploads, nearby         not proven: run ", "Restore                 not proven: run ", "that it comes back right is not proven.", "Stop                    never exercised")
 	auto().has(t, recovery.CameBack, "every copy was proven; by chance uploads/")
 	r.comparesThree(t)
 

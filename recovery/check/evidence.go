@@ -222,6 +222,12 @@ type Proof struct {
 	// Passed says that every check held, Signed that somebody whom the reader knows
 	// stands behind the report and that it is intact. Only both together prove anything.
 	Passed, Signed bool
+	// Unchecked says that no check held in it: what it restored came, and nothing says
+	// that it is right.
+	Unchecked bool
+	// Untimed says that it did not measure how long it takes to come back, whatever it
+	// took itself.
+	Untimed bool
 	// Stranger is who has signed a report that is intact, where nobody here knows the
 	// key; nil otherwise.
 	Stranger *Stranger

@@ -632,6 +632,22 @@ func TestJudge(t *testing.T) {
 				e.Proofs[i].Stages = []check.Stage{{Name: "Stop the writes", Talked: true}, {Name: "Restore"}}
 			}
 		}, []string{"stages"}, recovery.WouldBut, `left out: "Stop the writes"`, ""},
+		{"nothing was checked", func(e *check.Evidence) {
+			for i := range e.Proofs {
+				e.Proofs[i].Unchecked = true
+			}
+		}, []string{"unchecked/database", "unchecked/uploads", "unchecked/config", "unchecked/code"}, recovery.WouldBut,
+			"database was restored on 12 Oct 2026 by 4f2a, and nothing was checked there: that it comes back right is not proven", "write a check into the runbook"},
+		{"the newest restore checked nothing, an older did", func(e *check.Evidence) {
+			unchecked := e.Proofs[0]
+			unchecked.Run, unchecked.Unchecked, unchecked.At = "b8ae", true, at("2026-11-20 10:00:00")
+			e.Proofs = append([]check.Proof{unchecked}, e.Proofs...)
+		}, nil, recovery.WouldSave, "", ""},
+		{"a recovery whose time is not known", func(e *check.Evidence) {
+			for i := range e.Proofs {
+				e.Proofs[i].Mode, e.Proofs[i].Untimed = recovery.Recovery, true
+			}
+		}, []string{"rto"}, recovery.WouldBut, "how long it takes to come back was never measured; the RTO is 30m00", ""},
 		{"a copy was never restored from", func(e *check.Evidence) { e.Proofs = e.Proofs[:1] }, []string{"proof/copy/offsite"}, recovery.WouldBut, "offsite was never restored from: a hope", "--copy offsite"},
 		{"the newest restore failed", func(e *check.Evidence) {
 			failed := e.Proofs[0]

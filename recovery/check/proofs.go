@@ -42,8 +42,19 @@ func OfBackup(e Evidence, b recovery.Backup) recovery.ProofStanding {
 	return j.proofOf(b.Component, b.Copy, b.ID)
 }
 
-// proofOf is the newest proof of a component, from a copy and of a backup ("" is any).
+// proofOf is the newest proof of a component, from a copy and of a backup ("" is any). A run
+// that checked nothing stands for it only where no other does.
 func (j *judge) proofOf(component, copy, backup string) recovery.ProofStanding {
+	s := j.standingOf(component, copy, backup, false)
+	if s.Run == "" {
+		s = j.standingOf(component, copy, backup, true)
+	}
+	return s
+}
+
+// standingOf is the newest run that proves a component, among those that checked nothing or
+// among the others.
+func (j *judge) standingOf(component, copy, backup string, unchecked bool) recovery.ProofStanding {
 	unknown := ""
 	for _, p := range j.Proofs {
 		pt, ok := p.point(component, copy)
@@ -51,10 +62,10 @@ func (j *judge) proofOf(component, copy, backup string) recovery.ProofStanding {
 		if ok && p.would() && unknown == "" {
 			unknown = p.Run
 		}
-		if !ok || !p.proves() {
+		if !ok || !p.proves() || p.Unchecked != unchecked {
 			continue
 		}
-		s := recovery.ProofStanding{At: p.At, Run: p.Run, Took: recovery.Duration(p.Took), SignerUnknown: unknown}
+		s := recovery.ProofStanding{At: p.At, Run: p.Run, Took: recovery.Duration(p.Took), Unchecked: unchecked, SignerUnknown: unknown}
 		if p.Runbook != j.Runbook {
 			s.Changed = append(s.Changed, j.runbookSince(p)...)
 		}
@@ -200,6 +211,10 @@ func (j *judge) proofs() {
 	for _, s := range j.a.Components {
 		if s.Proof.At.IsZero() {
 			j.find("proof/"+s.Component, recovery.Unknown, "comeback rehearse "+j.Path, "%s was never restored: a hope", s.Component)
+		} else if s.Proof.Unchecked {
+			j.find("unchecked/"+s.Component, recovery.Unknown, "write a check into the runbook, then comeback rehearse "+j.Path,
+				"%s was restored on %s by %s, and nothing was checked there: that it comes back right is not proven", s.Component,
+				s.Proof.At.In(j.At.Location()).Format("2 Jan 2006"), s.Proof.Run)
 		} else if len(s.Proof.Changed) > 0 {
 			j.find("changed/"+s.Component, recovery.Unknown, "comeback rehearse "+j.Path, "%s was proven on %s by %s; changed since: %s", s.Component,
 				s.Proof.At.In(j.At.Location()).Format("2 Jan"), s.Proof.Run, strings.Join(s.Proof.Changed, ", "))
@@ -230,7 +245,7 @@ func (j *judge) exercised(stage string) recovery.ProofStanding {
 		if i < 0 || !p.proves() {
 			continue
 		}
-		s := recovery.ProofStanding{At: p.At, Run: p.Run, Took: recovery.Duration(p.Stages[i].Took)}
+		s := recovery.ProofStanding{At: p.At, Run: p.Run, Took: recovery.Duration(p.Stages[i].Took), Unchecked: p.Unchecked}
 		if p.Runbook != j.Runbook {
 			s.Changed = j.runbookSince(p)
 		}
@@ -276,7 +291,7 @@ func (j *judge) time() {
 	t.Mark = recovery.Unknown
 	engine, measured := map[string]string{}, "" // what was measured, and by which run
 	for _, p := range j.Proofs {
-		if !p.proves() || p.Took <= 0 {
+		if !p.proves() || p.Untimed || p.Took <= 0 {
 			continue
 		}
 		t.Measured, t.Measures, t.Stages, measured = recovery.Duration(p.Took), p.At, len(p.Stages), p.Run

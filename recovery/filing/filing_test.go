@@ -11,6 +11,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/backup"
+	"comeback/recovery/check"
 	"comeback/recovery/filing"
 	"comeback/recovery/report"
 	"comeback/recovery/runner"
@@ -117,6 +118,36 @@ func TestTrust(t *testing.T) {
 	must(t, err)
 	if proven, unknown := trust.Proven([]runner.Past{own}, "others"); proven != nil || unknown != nil || len(trust.Proofs([]runner.Past{own}, "others")) > 0 {
 		t.Errorf("another system is proven by %v, %v", proven, unknown)
+	}
+}
+
+// A run proves what was checked in it, and how long it takes where it measured that: a
+// recovery whose RTO is unknown did not, whatever it took.
+func TestTrust_Proofs_unknown(t *testing.T) {
+	for as, want := range map[string]struct{ unchecked, untimed bool }{
+		"passed": {}, "recovery": {}, "side-by-side": {unchecked: true}, "amended": {untimed: true},
+	} {
+		t.Run(as, func(t *testing.T) {
+			home := runner.Home{Dir: t.TempDir()}
+			p := holds(t, home, as, nil)
+			trust, err := filing.NewTrust(home, []runner.Past{p}, filing.Signers{}, now)
+			must(t, err)
+			proof := func() check.Proof {
+				t.Helper()
+				proofs := trust.Proofs([]runner.Past{p}, p.Plan.System)
+				if len(proofs) != 1 {
+					t.Fatalf("proofs: %+v", proofs)
+				}
+				return proofs[0]
+			}
+			if got := proof(); got.Unchecked != want.unchecked || got.Untimed != want.untimed {
+				t.Errorf("unchecked %v, untimed %v; want %+v", got.Unchecked, got.Untimed, want)
+			}
+			p.State.Steps = nil // a run without checks
+			if !proof().Unchecked {
+				t.Error("a run without a check is checked")
+			}
+		})
 	}
 }
 

@@ -29,6 +29,8 @@ func (t Trust) Proofs(runs []runner.Past, system string) []check.Proof {
 func (t Trust) proof(p runner.Past) check.Proof {
 	c := check.Proof{Run: p.ID, Mode: p.State.Mode, At: p.State.Ended, Passed: p.State.Result == recovery.ResultPassed, Points: p.State.Moment.Points,
 		Runbook: p.State.RunbookSHA256, Took: p.State.Ended.Sub(p.State.Started), Programs: map[string]string{}}
+	held, _ := p.State.Checks()
+	c.Unchecked, c.Untimed = held == 0, true
 	c.Program, _, _ = strings.Cut(p.State.Version, " ") // its commit
 	for _, s := range p.State.Steps {
 		for _, bound := range s.Outcome.Bindings {
@@ -52,6 +54,7 @@ func (t Trust) proof(p runner.Past) check.Proof {
 	if err != nil {
 		return c
 	}
+	c.Untimed = untimed(r.Objectives, p.State.Mode)
 	for _, s := range r.Stages {
 		if s.Steps == 0 && s.Omitted == 0 {
 			continue // prose
@@ -60,4 +63,13 @@ func (t Trust) proof(p runner.Past) check.Proof {
 			StoodIn: strings.Contains(s.How, string(report.OnStandIn)), Omitted: s.Omitted > 0 || strings.Contains(s.How, string(report.NotExecuted))})
 	}
 	return c
+}
+
+// untimed reports whether a run did not measure how long it takes to come back: of a recovery
+// its RTO is not known, of a rehearsal what it exercised.
+func untimed(o report.Objectives, mode recovery.Mode) bool {
+	if mode == recovery.Recovery {
+		return o.RTO.Achieved == nil
+	}
+	return o.Exercised == nil || o.Exercised.Unknown != ""
 }
