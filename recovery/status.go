@@ -49,6 +49,11 @@ const updateEvery = 15 * time.Minute
 // since when, back when, what is lost, when the next one comes. Times are in the
 // zone of now. It holds no secret and nothing that was not recorded.
 func Status(p *Plan, s *State, alive bool, now time.Time) string {
+	return StatusUndone(p, s, nil, alive, now)
+}
+
+// StatusUndone is the status of a run that another, by, has switched back; nil where none has.
+func StatusUndone(p *Plan, s, by *State, alive bool, now time.Time) string {
 	var b strings.Builder
 	line := func(word, format string, args ...any) {
 		text := fmt.Sprintf("%-7s %s", word, fmt.Sprintf(format, args...))
@@ -114,7 +119,11 @@ func Status(p *Plan, s *State, alive bool, now time.Time) string {
 	if s.Result != "" {
 		line("RESULT", "%s: %s", s.Result, s.Says)
 	}
-	line("LIVE", "%s", s.LiveSays(now.Location()))
+	if by != nil {
+		line("LIVE", "switched back by run %s: as it was before this run", by.Run)
+	} else {
+		line("LIVE", "%s", s.LiveSays(now.Location()))
+	}
 	for _, h := range s.HandedOver {
 		word := "RUNS"
 		if h.Tree != "" {
@@ -122,7 +131,11 @@ func Status(p *Plan, s *State, alive bool, now time.Time) string {
 		}
 		line(word, "%s %s, until it is removed: comeback expire %s", h.Component, h.Where(), s.Run)
 	}
-	for _, old := range s.Old {
+	aside := s
+	if by != nil {
+		aside = by
+	}
+	for _, old := range aside.Old {
 		line("OLD", "%s, until %s", old.Place, old.Until.In(now.Location()).Format("2 Jan 2006 15:04Z07:00"))
 	}
 	if s.Result == "" {

@@ -202,6 +202,7 @@ func TestRecover_treeAfterKill(t *testing.T) {
 		if got.code != recovery.CameBack {
 			t.Fatalf("switch back: exit %d\n%s\n%s", got.code, got.out, got.err)
 		}
+		undoneIs(t, r, run)
 		// Nobody wrote to what came back: what the run has restored is no loss.
 		if !strings.Contains(got.out, "gone from live: pages: nothing so far") {
 			t.Errorf("what a switch back loses:\n%s", got.out)
@@ -247,6 +248,21 @@ func TestRecover_treeAfterKill(t *testing.T) {
 	}
 	if treeOf(t, parent.Old[0].Place)["theirs"] == "" {
 		t.Error("what people wrote is gone")
+	}
+}
+
+// undoneIs says that a run was switched back by the newest, wherever the run is told of.
+func undoneIs(t *testing.T, r *rig, run string) {
+	t.Helper()
+	by := r.lastState(t)
+	if got := r.run(t.Context(), "runs"); !strings.Contains(got.out, ", switched back by "+by.Run+"\n") {
+		t.Errorf("the runs do not tell that %s was switched back:\n%s", run, got.out)
+	}
+	if got := r.run(t.Context(), "status", run); !strings.Contains(got.out, "LIVE    switched back by run "+by.Run+": as it was before this run\n") || !strings.Contains(got.out, "OLD     "+by.Old[0].Place+", until ") {
+		t.Errorf("the status of a run that was switched back:\n%s", got.out)
+	}
+	if got := r.run(t.Context(), "expire"); strings.Contains(got.out, run+"  to do ") {
+		t.Errorf("what is live again is still to be decided about:\n%s", got.out)
 	}
 }
 

@@ -46,9 +46,17 @@ func (a *app) runs() error {
 			continue
 		}
 		fmt.Fprintf(a.out, "%-6s %-12s %-10s %-17s %-8s %s\n", r.ID, clean(r.State.System), r.State.Mode,
-			r.State.Started.Local().Format("2 Jan 2006 15:04"), clean(r.State.Operator), standing(r)+a.stillHolds(r, runs))
+			r.State.Started.Local().Format("2 Jan 2006 15:04"), clean(r.State.Operator), standing(r)+undone(r, runs)+a.stillHolds(r, runs))
 	}
 	return nil
+}
+
+// undone says by which run a run was switched back; empty where it was not.
+func undone(r runner.Past, runs []runner.Past) string {
+	if by := aftermath.Undone(r, runs); by != nil {
+		return ", switched back by " + by.ID
+	}
+	return ""
 }
 
 // stillHolds says that a run has ended and not everything that it made is gone; empty
@@ -113,9 +121,32 @@ func (a *app) status(id string) error {
 		}
 		state, left = held.Now(r.State), statusHeld(held, r, time.Local)
 	}
-	text := recovery.Status(r.Plan, &state, r.Alive, a.now().Local()) + left
+	by, err := a.undoneBy(r)
+	if err != nil {
+		return err
+	}
+	text := recovery.StatusUndone(r.Plan, &state, by, r.Alive, a.now().Local()) + left
 	_, err = io.WriteString(a.out, a.redact(lines(text)))
 	return err
+}
+
+// undoneBy is the state of the run that has switched a run back; nil where none has.
+func (a *app) undoneBy(r runner.Past) (*recovery.State, error) {
+	if len(r.State.Old) == 0 {
+		return nil, nil
+	}
+	home, err := a.home()
+	if err != nil {
+		return nil, err
+	}
+	runs, err := home.List()
+	if err != nil {
+		return nil, err
+	}
+	if by := aftermath.Undone(r, runs); by != nil {
+		return &by.State, nil
+	}
+	return nil, nil
 }
 
 // lines makes text of several lines harmless for a terminal.

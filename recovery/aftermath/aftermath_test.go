@@ -112,6 +112,41 @@ func TestSwitchedBack(t *testing.T) {
 	}
 }
 
+// A run is undone by the child that has put all of it aside, until that one is switched back
+// itself; a run that is undone leaves nothing to do.
+func TestUndone(t *testing.T) {
+	r := recovered()
+	r.State.Steps = []recovery.StepState{{Outcome: recovery.Outcome{ToDo: []string{"decide about the old files"}}}}
+	aside := func(components ...string) (s recovery.State) {
+		for _, c := range components {
+			s.Old = append(s.Old, recovery.Old{Component: c, Place: c + "_old"})
+		}
+		return s
+	}
+	half, whole := child("8d01", recovery.Plan{}, aside("database")), child("8d02", recovery.Plan{}, aside("database", "uploads"))
+	again := child("8d03", recovery.Plan{}, aside("database", "uploads"))
+	again.Plan.Parent = "8d02"
+	for name, test := range map[string]struct {
+		runs []runner.Past
+		by   string
+	}{
+		"no child":           {},
+		"one component only": {runs: []runner.Past{half}},
+		"all of it":          {runs: []runner.Past{half, whole}, by: "8d02"},
+		"and switched again": {runs: []runner.Past{whole, again}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			by := ""
+			if u := aftermath.Undone(r, test.runs); u != nil {
+				by = u.ID
+			}
+			if open := aftermath.Open(r, test.runs); by != test.by || (len(open) == 0) != (test.by != "") {
+				t.Errorf("undone by %q, open are %q; want by %q", by, open, test.by)
+			}
+		})
+	}
+}
+
 // What a run did not give back is there until a child has given it back; what a recovery
 // kept on purpose is no claim.
 func TestHeld(t *testing.T) {

@@ -106,12 +106,33 @@ func SwitchedBack(r runner.Past, runs []runner.Past) string {
 	return ""
 }
 
+// Undone is the run that has switched all of a run back and was not switched back itself;
+// nil where there is none.
+func Undone(r runner.Past, runs []runner.Past) *runner.Past {
+	for _, child := range childrenOf(r, runs) {
+		if len(r.State.Old) > 0 && putAsideIn(child, r.State.Old) && Undone(child, runs) == nil {
+			return &child
+		}
+	}
+	return nil
+}
+
+// putAsideIn reports whether a run has put something aside of the component of each old data.
+func putAsideIn(child runner.Past, old []recovery.Old) bool {
+	return !slices.ContainsFunc(old, func(o recovery.Old) bool {
+		return !slices.ContainsFunc(child.State.Old, func(c recovery.Old) bool { return c.Component == o.Component })
+	})
+}
+
 // ToDos are what a run has left to do.
 func ToDos(r runner.Past) []string { return append(r.State.ToDos(), r.State.Unprotected()...) }
 
 // Open are the to-dos of a run of which none of its children, an expiry, was told that they
-// are done.
+// are done. A run that is undone has none: what they tell of is live again.
 func Open(r runner.Past, runs []runner.Past) []string {
+	if Undone(r, runs) != nil {
+		return nil
+	}
 	children := childrenOf(r, runs)
 	return slices.DeleteFunc(ToDos(r), func(text string) bool {
 		return slices.ContainsFunc(r.Settled, func(s runner.Settlement) bool { return s.ToDo == text }) || slices.ContainsFunc(children, func(child runner.Past) bool { return slices.Contains(child.Plan.Settled, text) })
