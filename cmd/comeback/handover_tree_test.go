@@ -198,9 +198,14 @@ func (u unswitched) goes(t *testing.T, r *rig, s recovery.State) {
 	if got := r.run(t.Context(), expire...); got.code != recovery.CameBack || !strings.Contains(got.out, "REMOVED: ") {
 		t.Fatalf("removed: exit %d\n%s\n%s", got.code, got.out, got.err)
 	}
+	status := r.run(t.Context(), "status", s.Run).out
 	for _, h := range s.HandedOver {
 		if _, err := os.Lstat(h.Place); err == nil {
 			t.Errorf("%s is still there", h.Place)
+		}
+		if strings.Contains(status, h.Where()) || !strings.Contains(status, "GONE    "+h.Component+" of "+h.Place+": ") ||
+			h.Place == s.HandedOver[0].Place && !strings.Contains(status, h.Place+": removed by run ") {
+			t.Errorf("the status does not tell that %s is removed:\n%s", h.Place, status)
 		}
 	}
 	if got := r.run(t.Context(), expire...); got.code != recovery.Refused {

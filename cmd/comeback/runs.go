@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"strings"
 	"time"
 
@@ -125,7 +127,11 @@ func (a *app) status(id string) error {
 	if err != nil {
 		return err
 	}
-	text := recovery.StatusUndone(r.Plan, &state, by, r.Alive, a.now().Local()) + left
+	removed, err := a.takeRemoved(r, &state)
+	if err != nil {
+		return err
+	}
+	text := recovery.StatusUndone(r.Plan, &state, by, r.Alive, a.now().Local()) + removed + left
 	_, err = io.WriteString(a.out, a.redact(lines(text)))
 	return err
 }
@@ -147,6 +153,42 @@ func (a *app) undoneBy(r runner.Past) (*recovery.State, error) {
 		return &by.State, nil
 	}
 	return nil, nil
+}
+
+// takeRemoved takes out of a state what the run has handed over and is gone since, by an
+// expiry or, of a tree, otherwise, and says so.
+func (a *app) takeRemoved(r runner.Past, state *recovery.State) (string, error) {
+	if r.State.Result == "" || len(r.State.HandedOver) == 0 {
+		return "", nil
+	}
+	home, err := a.home()
+	if err != nil {
+		return "", err
+	}
+	runs, err := home.List()
+	if err != nil {
+		return "", err
+	}
+	var says strings.Builder
+	var still []recovery.HandedOver
+	for _, h := range r.State.HandedOver {
+		by := ""
+		if why := aftermath.Keeps(r, h.Old(), runs, nil, a.now()); why.Why == aftermath.Removed {
+			by = "removed by run " + why.Run
+		} else if h.Tree != "" {
+			if _, err := os.Lstat(h.Place); errors.Is(err, fs.ErrNotExist) {
+				by = "it is there no more" // by hand, or by an expiry that did not end well
+			}
+		}
+		if by == "" {
+			still = append(still, h)
+			continue
+		}
+		fmt.Fprintf(&says, "%-7s %s of %s: %s\n", "GONE", h.Component, h.Place, by)
+		state.Says = strings.Replace(state.Says, "; "+h.Component+" "+h.Where(), "", 1)
+	}
+	state.HandedOver = still
+	return says.String(), nil
 }
 
 // lines makes text of several lines harmless for a terminal.

@@ -117,7 +117,7 @@ func (handOver) Do(ctx context.Context, env recovery.Env, s recovery.Step) (reco
 		return recovery.Outcome{}, err
 	}
 	h := recovery.HandedOver{Component: a.Component, Tree: a.tree(), Place: a.Place, Identity: id,
-		Says: "only " + whoever() + " may enter " + a.Place + "; bring in of it what is needed"}
+		Says: "NOTHING LIVE IS CHANGED: copy from it what is needed, as with cp -a; only " + whoever() + " may enter " + a.Place}
 	says := fmt.Sprintf("the restored %s lies in %s", a.Component, a.tree())
 	if a.Secret {
 		h.Says = "decrypted: OPEN SECRETS ON DISK until it is removed; " + h.Says
