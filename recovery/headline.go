@@ -47,6 +47,8 @@ func (p *Plan) passed(s *State, came string) string {
 		return "GIVEN BACK"
 	case p.Expires != nil:
 		return "REMOVED"
+	case total == 0 && p.Parent != "" && len(s.Old) > 0: // it restores nothing that could be checked
+		return "SWITCHED BACK"
 	case total == 0:
 		return came + ", BUT NOTHING WAS CHECKED"
 	case held < total:

@@ -19,6 +19,7 @@ func TestPlan_Headline(t *testing.T) {
 		"REHEARSED, BUT ONLY 1 OF 2 CHECKS HELD":   {Plan{Mode: Rehearsal}, State{Result: ResultPassed, Steps: []StepState{check(true), check(false)}}},
 		"ENDED, BUT ITS JOURNAL IS NOT UNDERSTOOD": {Plan{Mode: Rehearsal}, State{Result: ResultPassed, Steps: []StepState{check(true)}, Unknown: []string{"event 3"}}},
 		"REHEARSED WITH EXCEPTIONS":                {Plan{Mode: Rehearsal}, State{Result: ResultExceptions, Steps: []StepState{check(true)}}},
+		"SWITCHED BACK":                            {Plan{Mode: Recovery, Parent: "7c31"}, State{Result: ResultPassed, Steps: []StepState{restore}, Old: []Old{{}}}},
 		"REMOVED":                                  {Plan{Mode: Recovery, Expires: []Old{{}}}, State{Result: ResultPassed, Steps: []StepState{restore}}},
 		"GIVEN BACK":                               {Plan{Mode: Recovery, GivesBack: []Resource{{}}}, State{Result: ResultPassed, Steps: []StepState{restore}}},
 		"NOT ALL GIVEN BACK":                       {Plan{Mode: Recovery, GivesBack: []Resource{{}}}, State{Result: ResultExceptions, Steps: []StepState{restore}}},

@@ -53,7 +53,7 @@ func TestRecover_onTerminal(t *testing.T) {
 	s.press("1", enter)
 	s.shows("enter confirm")
 	s.press(name, enter)
-	s.shows("CAME BACK")
+	s.shows("SWITCHED BACK")
 	s.press("q")
 	if code := s.ends(); code != int(recovery.CameBack) {
 		t.Fatalf("exit %d\n%s", code, s.text())
