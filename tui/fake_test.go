@@ -352,10 +352,25 @@ func (s *fakeSession) asked() []recovery.Command {
 
 // add appends events, each as long after ten as its offset says.
 func (s *fakeSession) add(at time.Duration, payloads ...recovery.Payload) {
+	var all []timed
+	for _, p := range payloads {
+		all = append(all, timed{at, p})
+	}
+	s.together(all)
+}
+
+// timed is what happens at a time.
+type timed struct {
+	at   time.Duration
+	what recovery.Payload
+}
+
+// together adds events of which nobody sees one without the others.
+func (s *fakeSession) together(all []timed) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, p := range payloads {
-		e, err := recovery.NewEvent(ten.Add(at), p)
+	for _, t := range all {
+		e, err := recovery.NewEvent(ten.Add(t.at), t.what)
 		if err != nil {
 			panic(err)
 		}

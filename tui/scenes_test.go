@@ -42,9 +42,13 @@ func toRun(d *driver, f *fakeDesk) {
 }
 
 // started writes the first events of the run.
-func started(f *fakeDesk) {
-	f.session.add(0, recovery.RunStarted{Run: "7c31", System: "shop", Mode: f.session.plan.Mode, Number: 12, Operator: "ops1", Host: "bastion", PlanSHA256: planDigest},
-		recovery.StepStarted{Step: "stop/ticks", Attempt: 1}, recovery.Waiting{Step: "stop/ticks", For: "ticks"})
+func started(f *fakeDesk) { f.session.together(starts(f)) }
+
+func starts(f *fakeDesk) []timed {
+	return []timed{
+		{0, recovery.RunStarted{Run: "7c31", System: "shop", Mode: f.session.plan.Mode, Number: 12, Operator: "ops1", Host: "bastion", PlanSHA256: planDigest}},
+		{0, recovery.StepStarted{Step: "stop/ticks", Attempt: 1}}, {0, recovery.Waiting{Step: "stop/ticks", For: "ticks"}},
+	}
 }
 
 func ticking(d *driver, f *fakeDesk) {

@@ -106,15 +106,15 @@ func TestWaits_Credentials(t *testing.T) {
 	})
 }
 
-// twoWait waits for ticks, and since later for credentials.
-func twoWait(f *fakeDesk) {
-	started(f)
-	alsoExpires(f)
-}
+// twoWait waits for ticks, and since later for credentials; nobody sees the one without
+// the other, for what a person has begun to answer stays on the screen.
+func twoWait(f *fakeDesk) { f.session.together(append(starts(f), expires...)) }
 
-func alsoExpires(f *fakeDesk) {
-	f.session.add(time.Minute, recovery.StepStarted{Step: "database/copy", Attempt: 1})
-	f.session.add(2*time.Minute, recovery.Waiting{Step: "database/copy", For: recovery.WaitCredentials, Cause: "ExpiredToken: The provided token has expired.", Hint: "aws sso login --profile backups"})
+func alsoExpires(f *fakeDesk) { f.session.together(expires) }
+
+var expires = []timed{
+	{time.Minute, recovery.StepStarted{Step: "database/copy", Attempt: 1}},
+	{2 * time.Minute, recovery.Waiting{Step: "database/copy", For: recovery.WaitCredentials, Cause: "ExpiredToken: The provided token has expired.", Hint: "aws sso login --profile backups"}},
 }
 
 // What keeps a machine waiting is not behind what people have still to do.
