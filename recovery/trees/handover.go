@@ -194,12 +194,10 @@ func (m moving) orRestored(ctx context.Context, env recovery.Env, err error) (mo
 
 // restored claims the tree that the component is bound to.
 func (m moving) restored(ctx context.Context, env recovery.Env) (moving, error) {
-	binding, ok := env.Binding(m.Component)
-	u, err := url.Parse(binding.URL)
-	if !ok || !binding.Scratch || err != nil || u.Scheme != "file" {
+	if m.from = scratchTree(env, m.Component); m.from == "" {
 		return m, recovery.Errorf("retry the restore", "hand %s over: no restored directory of it is there", m.Component)
 	}
-	m.from = u.Path
+	var err error
 	if m.which, err = exchange.Identify(m.from); err != nil {
 		return m, recovery.Errorf("retry the restore", "hand %s over: %w", m.Component, err)
 	}

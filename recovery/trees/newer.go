@@ -36,7 +36,7 @@ func (newer) Do(ctx context.Context, env recovery.Env, s recovery.Step) (o recov
 	}
 	defer func() { err = errors.Join(err, list.Close()) }()
 	env.Meter().Phase("list what came after the moment", 0, recovery.InItems)
-	c := counting{live: a.Path, restored: a.restored(env), moment: a.Moment, began: time.Now(), list: list, count: func() { env.Meter().Add(1) }}
+	c := counting{live: a.Path, restored: scratchTree(env, a.Component), moment: a.Moment, began: time.Now(), list: list, count: func() { env.Meter().Add(1) }}
 	if err := c.walk(ctx); err != nil {
 		return o, fmt.Errorf("list what came after the moment in %s: %w", a.Path, err)
 	}
@@ -83,9 +83,10 @@ func (a args) recount(ctx context.Context, env recovery.Env) (*recovery.Loss, er
 	return &loss, nil
 }
 
-// restored is where the restored tree stands; empty where it is not known.
-func (a args) restored(env recovery.Env) string {
-	binding, ok := env.Binding(a.Component)
+// scratchTree is where in scratch a component's restored tree stands; empty where it is not
+// known.
+func scratchTree(env recovery.Env, component string) string {
+	binding, ok := env.Binding(component)
 	u, err := url.Parse(binding.URL)
 	if !ok || !binding.Scratch || err != nil || u.Scheme != "file" {
 		return ""

@@ -235,12 +235,9 @@ func (a args) record(ctx context.Context, env recovery.Env) (record, error) {
 	}
 	beside := a.Beside
 	if beside == "" {
-		binding, ok := env.Binding(a.Component)
-		u, err := url.Parse(binding.URL)
-		if !ok || !binding.Scratch || err != nil || u.Scheme != "file" {
+		if beside = scratchTree(env, a.Component); beside == "" {
 			return record{}, recovery.Errorf("retry the restore", "make %s live: it is not restored", a.Component)
 		}
-		beside = u.Path
 	}
 	pair, err := exchange.Look(a.Path, beside)
 	if err != nil {
