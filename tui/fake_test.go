@@ -356,7 +356,7 @@ func (s *fakeSession) add(at time.Duration, payloads ...recovery.Payload) {
 	for _, p := range payloads {
 		all = append(all, timed{at, p})
 	}
-	s.together(all)
+	s.happen(all)
 }
 
 // timed is what happens at a time.
@@ -365,8 +365,9 @@ type timed struct {
 	what recovery.Payload
 }
 
-// together adds events of which nobody sees one without the others.
-func (s *fakeSession) together(all []timed) {
+// happen adds events in their order. Who follows the session can see each without those
+// after it; who attaches afterwards sees them all at once.
+func (s *fakeSession) happen(all []timed) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, t := range all {

@@ -304,10 +304,7 @@ var scenes = []scene{
 		exchanged(d, f)
 		stepFails(d, f, "database/open")
 	}},
-	{name: "waiting-two", attach: true, desk: twoCopies, play: func(d *driver, f *fakeDesk) {
-		twoWait(f)
-		d.sees("not a failure")
-	}},
+	{name: "waiting-two", attach: true, desk: twoWait, play: func(d *driver, _ *fakeDesk) { d.sees("not a failure") }},
 	{name: "run-held-back", start: Start{Runbook: shopMD}, desk: forReal, play: func(d *driver, f *fakeDesk) {
 		startReal(d, f)
 		d.sees("p hold before 5")

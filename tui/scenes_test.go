@@ -42,7 +42,7 @@ func toRun(d *driver, f *fakeDesk) {
 }
 
 // started writes the first events of the run.
-func started(f *fakeDesk) { f.session.together(starts(f)) }
+func started(f *fakeDesk) { f.session.happen(starts(f)) }
 
 func starts(f *fakeDesk) []timed {
 	return []timed{

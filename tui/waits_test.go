@@ -106,11 +106,15 @@ func TestWaits_Credentials(t *testing.T) {
 	})
 }
 
-// twoWait waits for ticks, and since later for credentials; nobody sees the one without
-// the other, for what a person has begun to answer stays on the screen.
-func twoWait(f *fakeDesk) { f.session.together(append(starts(f), expires...)) }
+// twoWait is a desk whose run waits for ticks, and since later for credentials, before
+// anybody attaches to it: of what comes after that a screen can show the one without the
+// other, and what a person may have begun to answer stays on it.
+func twoWait(f *fakeDesk) {
+	twoCopies(f)
+	f.session.happen(append(starts(f), expires...))
+}
 
-func alsoExpires(f *fakeDesk) { f.session.together(expires) }
+func alsoExpires(f *fakeDesk) { f.session.happen(expires) }
 
 var expires = []timed{
 	{time.Minute, recovery.StepStarted{Step: "database/copy", Attempt: 1}},
@@ -121,7 +125,7 @@ var expires = []timed{
 func TestWaits_Several(t *testing.T) {
 	const ticks, credentials = "The maintenance page is up", "not a failure"
 	t.Run("the machine first", func(t *testing.T) {
-		d, _ := onRun(t, twoCopies, func(d *driver, f *fakeDesk) { twoWait(f); d.sees(credentials) })
+		d, _ := onRun(t, twoWait, func(d *driver, _ *fakeDesk) { d.sees(credentials) })
 		d.sees("2 steps WAIT: w")
 	})
 	t.Run("each is reached", func(t *testing.T) {
@@ -151,7 +155,7 @@ func TestWaits_Several(t *testing.T) {
 		d.sees(ticks)
 	})
 	t.Run("an answer under way is waited for", func(t *testing.T) {
-		d, desk := onRun(t, twoCopies, func(d *driver, f *fakeDesk) { twoWait(f); d.sees(credentials) })
+		d, desk := onRun(t, twoWait, func(d *driver, _ *fakeDesk) { d.sees(credentials) })
 		desk.session.refuse = recovery.Errorf("renew them", "they are as old as before")
 		d.press("1", "enter", "w")
 		d.sees("they are as old as before")
