@@ -369,21 +369,3 @@ func (s *State) heldOfLive() (h heldOfLive) {
 	}
 	return h
 }
-
-// StoppingSays is what the end of a run makes of live where it is stopped now: "exchanges
-// back and reopens live". It follows from what the run holds, which its end gives back.
-func (s *State) StoppingSays() string {
-	switch held := s.heldOfLive(); {
-	case held.exchanged && held.closed:
-		return "exchanges back and reopens live"
-	case held.exchanged:
-		return "exchanges live back"
-	case held.closed:
-		return "reopens live to its users"
-	case held.rows:
-		return "takes back the rows that were changed"
-	case s.Opened():
-		return "leaves live switched and open"
-	}
-	return "changes nothing live"
-}

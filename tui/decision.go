@@ -85,16 +85,21 @@ func (s *waitingScreen) otherCopy(st *recovery.StepState) []choice {
 	}}}
 }
 
-// stopHere ends the run. It asks for the reason, so that no key that was meant for
-// another question ends it.
+// stopHere ends the run. It says first what that leaves, and asks for the reason, so that no
+// key that was meant for another question ends it.
 func (s *waitingScreen) stopHere() choice {
-	leaves := "removes all that the run made; the report says FAILED"
+	state := &s.run.state
+	leaves := "removes all that the run made"
 	if s.run.plan.Mode == recovery.Recovery {
-		leaves = s.run.state.StoppingSays() + "; the report says FAILED"
+		leaves = state.StoppingSays()
 	}
-	return choice{name: "Stop here...", leaves: leaves, do: s.because("stop the run", func(reason string) tea.Cmd {
-		return s.decide(recovery.ChooseStop, reason)
-	})}
+	leaves += "; the report says " + s.run.plan.StoppedSays(state, s.step())
+	if state.Opened() && len(state.Unprotected()) > 0 {
+		leaves = "leaves live switched, and not proven to be backed up again"
+	}
+	return choice{name: "Stop here...", leaves: leaves, do: func() tea.Cmd {
+		return s.m.push(newStopAt(s.m, s.run, s.step()))
+	}}
 }
 
 // decision shows what failed, and why.

@@ -294,6 +294,22 @@ var scenes = []scene{
 		d.press("S")
 		d.sees("exchanges back and reopens live")
 	}},
+	{name: "run-stop-open", start: Start{Runbook: shopMD}, desk: opens, play: func(d *driver, f *fakeDesk) {
+		startReal(d, f)
+		opened(d, f)
+		d.press("S")
+		d.sees("switch-back 7c31")
+	}},
+	{name: "waiting-decision-open", start: Start{Runbook: shopMD}, desk: opens, play: func(d *driver, f *fakeDesk) {
+		startReal(d, f)
+		opened(d, f)
+		stepFails(d, f, "open/smoke")
+	}},
+	{name: "stop-here", attach: true, play: func(d *driver, f *fakeDesk) {
+		restoreFails(d, f)
+		stopsHere(d)
+		d.sees("REASON > ")
+	}},
 	{name: "waiting-decision-closed", start: Start{Runbook: shopMD}, desk: closes, play: func(d *driver, f *fakeDesk) {
 		startReal(d, f)
 		closed(d, f)

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -92,6 +93,110 @@ func exchanged(d *driver, f *fakeDesk) {
 	f.session.add(9*time.Minute+20*time.Second, recovery.StepStarted{Step: "database/exchange", Attempt: 1}, recovery.ClaimMade{Step: "database/exchange", Resource: recovery.Resource{Kind: recovery.Exchanged, ID: "db1/shop"}},
 		recovery.StepFinished{Step: "database/exchange", Outcome: recovery.Outcome{Says: "exchanged", Old: []recovery.Old{{Component: "database", Place: "shop_old_7c31", Until: ten.AddDate(0, 0, 7)}}}})
 	d.sees("switched 10:09:20")
+}
+
+// opens is one that has a check to make when it has let users in.
+func opens(f *fakeDesk) {
+	closes(f)
+	p := f.session.plan
+	smoke := recovery.NewStep("open/smoke", recovery.KindShell, "smoke test", recovery.ShellArgs{Name: "smoke test"})
+	smoke.Stage, smoke.After, smoke.MayPass = 5, []string{"database/open"}, true
+	at := slices.IndexFunc(p.Steps, func(s recovery.Step) bool { return s.Phase == recovery.Protect })
+	p.Steps[at].After = []string{smoke.ID}
+	p.Steps = slices.Insert(p.Steps, at, smoke)
+	f.session.state = recovery.NewState(p)
+	f.prepared = prepared(p)
+}
+
+// opened has let users in.
+func opened(d *driver, f *fakeDesk) {
+	closed(d, f)
+	fence, exchange := recovery.Resource{Kind: recovery.Fenced, ID: "db1/shop"}, recovery.Resource{Kind: recovery.Exchanged, ID: "db1/shop"}
+	f.session.add(9*time.Minute+20*time.Second, recovery.StepStarted{Step: "database/exchange", Attempt: 1}, recovery.ClaimMade{Step: "database/exchange", Resource: exchange},
+		recovery.StepFinished{Step: "database/exchange", Outcome: recovery.Outcome{Says: "exchanged",
+			Old: []recovery.Old{{Component: "database", Place: "shop_old_7c31", Until: ten.AddDate(0, 0, 7), Says: "a database of the same server that lets nobody in"}}}},
+		recovery.StepStarted{Step: "database/open", Attempt: 1},
+		recovery.StepFinished{Step: "database/open", Outcome: recovery.Outcome{Says: "users are let in", Adopted: []recovery.Resource{fence, exchange}}})
+	d.sees("open 10:09:20")
+}
+
+// verified has made the check, too.
+func verified(d *driver, f *fakeDesk) {
+	opened(d, f)
+	f.session.add(9*time.Minute+22*time.Second, recovery.StepStarted{Step: "open/smoke", Attempt: 1}, recovery.StepFinished{Step: "open/smoke"})
+}
+
+// What a stop leaves is told before it: of a switch that is open that nothing proves that it
+// can be restored, what was not looked at, what stays of before, and how the report ends.
+func TestStop_says(t *testing.T) {
+	for name, c := range map[string]struct {
+		plan  func(*fakeDesk)
+		play  func(*driver, *fakeDesk)
+		says  []string
+		never []string
+		sends recovery.Command
+	}{
+		"exchanged": {plan: closes, play: func(d *driver, f *fakeDesk) { exchanged(d, f); d.press("S") },
+			says: []string{"stopping exchanges back and reopens live", "says INTERRUPTED"}, never: []string{"UNPROTECTED", "switch-back"},
+			sends: recovery.Command{Kind: recovery.DoStop}},
+		"open": {plan: opens, play: func(d *driver, f *fakeDesk) { opened(d, f); d.press("S") },
+			says: []string{"stopping leaves live switched and open", "UNPROTECTED nothing proves that what is live can be restored: take a base backup: to do", "NOT CHECKED smoke test",
+				"STAYS shop_old_7c31, a database of the same server that lets nobody in, until 30 Nov", "comeback switch-back 7c31", "loses what is written after the switch", "says INTERRUPTED"},
+			never: []string{"everything that the run made", "not all backed up"}, sends: recovery.Command{Kind: recovery.DoStop}},
+		"open and checked": {plan: opens, play: func(d *driver, f *fakeDesk) { verified(d, f); d.press("S") },
+			says: []string{"UNPROTECTED", "says CAME BACK WITH EXCEPTIONS"}, never: []string{"NOT CHECKED", "INTERRUPTED"}, sends: recovery.Command{Kind: recovery.DoStop}},
+		"stopped at a check": {plan: opens, play: func(d *driver, f *fakeDesk) { opened(d, f); stepFails(d, f, "open/smoke"); stopsHere(d) },
+			says: []string{"STOP THIS RECOVERY HERE?", "UNPROTECTED nothing proves", "NOT CHECKED smoke test", "switch-back 7c31", "says FAILED"}, never: []string{"INTERRUPTED"},
+			sends: recovery.Command{Kind: recovery.DoDecide, Step: "open/smoke", Choice: recovery.ChooseStop}},
+		"stopped at what protects it": {plan: opens, play: func(d *driver, f *fakeDesk) { verified(d, f); stepFails(d, f, "database/protect"); stopsHere(d) },
+			says: []string{"take a base backup: FAILED", "says CAME BACK WITH EXCEPTIONS"}, never: []string{"NOT CHECKED", "INTERRUPTED"},
+			sends: recovery.Command{Kind: recovery.DoDecide, Step: "database/protect", Choice: recovery.ChooseStop}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			desk := shopDesk()
+			c.plan(desk)
+			d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+			startReal(d, desk)
+			d.asked(desk, 1) // for the outage, which the run notes first
+			c.play(d, desk)
+			d.hears(desk.session)
+			d.sees("REASON > ")
+			screen := strings.Join(strings.Fields(d.screen()), " ")
+			for _, says := range c.says {
+				if !strings.Contains(screen, says) {
+					t.Errorf("it does not say %q", says)
+				}
+			}
+			for _, never := range c.never {
+				if strings.Contains(screen, never) {
+					t.Errorf("it says %q", never)
+				}
+			}
+			if t.Failed() {
+				t.Log(d.screen())
+			}
+			d.press("=no more time", "enter")
+			c.sends.Text, c.sends.By = "no more time", "ops1"
+			if got := d.asked(desk, 2)[1]; !reflect.DeepEqual(got, c.sends) {
+				t.Errorf("the run was asked for %+v", got)
+			}
+		})
+	}
+}
+
+// stopsHere chooses the last way to go on, which ends the run.
+func stopsHere(d *driver) {
+	d.sees("Stop here...")
+	d.press("end", "enter")
+}
+
+// Who has decided meanwhile takes the question away with the wait.
+func TestStop_here_goesWithItsWait(t *testing.T) {
+	d, desk := onRun(t, nil, restoreFails)
+	stopsHere(d)
+	d.sees("STOP THIS REHEARSAL HERE?")
+	desk.session.add(8*time.Minute, recovery.Decided{Step: "database/replay", Choice: recovery.ChooseRetry, By: "ops2"}, recovery.StepStarted{Step: "database/replay", Attempt: 2})
+	d.sees("LOG ")
 }
 
 // stepFails waits for a decision about a step of the switch.

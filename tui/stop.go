@@ -2,6 +2,8 @@ package tui
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -12,6 +14,9 @@ import (
 type stopScreen struct {
 	m   *model
 	run *attached
+	// id and wait name the step that the run is stopped at, and this wait of it; empty
+	// where it is stopped wherever it is.
+	id, wait string
 	asker
 	asking bool
 	// asked says that the run has been told.
@@ -28,7 +33,17 @@ func newStop(m *model, a *attached) *stopScreen {
 	return s
 }
 
-func (s *stopScreen) gone() bool { return s.run.over }
+// newStopAt stops a run at a step that waits, which then counts as failed.
+func newStopAt(m *model, a *attached, st *recovery.StepState) *stopScreen {
+	s := newStop(m, a)
+	s.id, s.wait = st.ID, waitKey(st)
+	return s
+}
+
+// at is the step that the run is stopped at, nil where it is none.
+func (s *stopScreen) at() *recovery.StepState { return s.run.waiting(s.id, s.wait) }
+
+func (s *stopScreen) gone() bool { return s.run.over || s.id != "" && s.at() == nil }
 
 // again asks for the reason. There is no stop without one: an enter that was
 // meant for something else must not end a run.
@@ -53,7 +68,11 @@ func (s *stopScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 
 func (s *stopScreen) send(reason string) tea.Cmd {
 	s.asking = true
-	return s.run.ask(s.m, s, recovery.Command{Kind: recovery.DoStop, Text: reason}, func(err error) tea.Cmd {
+	c := recovery.Command{Kind: recovery.DoStop, Text: reason}
+	if s.id != "" {
+		c = recovery.Command{Kind: recovery.DoDecide, Step: s.id, Choice: recovery.ChooseStop, Text: reason}
+	}
+	return s.run.ask(s.m, s, c, func(err error) tea.Cmd {
 		s.asking = false
 		if err == nil {
 			s.asked = true
@@ -68,22 +87,11 @@ func (s *stopScreen) send(reason string) tea.Cmd {
 func (s *stopScreen) page(w, h int) page {
 	a := s.run
 	p := a.frame(s.m)
-	const indent = 10
-	add := func(name, text string, most int) {
-		p.body = append(p.body, paragraph(name, indent, plain, text, w, most)...)
-	}
-	held := a.state.Held()
 	if s.asked {
 		p.body = []line{as(strong, "THE RUN IS STOPPING"), nil}
-		add("LEFT", fmt.Sprintf("%s to give back", count(len(held), "claim", "claims")), 1)
-		for i, c := range held {
-			if i == 6 {
-				add("", fmt.Sprintf("and %d more", len(held)-i), 1)
-				break
-			}
-			add("", fmt.Sprintf("%s %s", c.Kind, c.ID), 1)
-		}
-		add("LEAVING", "The clean-up goes on without this screen; its end is in the journal.", 2)
+		p.body = append(p.body, paragraph("LEFT", stopIndent, plain, fmt.Sprintf("%s to give back", count(len(a.state.Held()), "claim", "claims")), w, 1)...)
+		p.body = append(p.body, s.removes(6, w)...)
+		p.body = append(p.body, paragraph("LEAVING", stopIndent, plain, "The clean-up goes on without this screen; its end is in the journal.", w, 2)...)
 		p.keys, p.leave = []binding{{"d", "detach"}}, binding{keyEscape, "watch it"}
 		return p
 	}
@@ -91,24 +99,15 @@ func (s *stopScreen) page(w, h int) page {
 	if a.plan.Mode == recovery.Recovery {
 		word = "RECOVERY"
 	}
+	if s.id != "" {
+		word += " HERE"
+	}
 	p.body = []line{as(strong, "STOP THIS "+word+"?"), nil}
-	what := "no live system was touched; "
-	if a.plan.Mode == recovery.Recovery {
-		what = "stopping " + a.state.StoppingSays() + "; "
+	if a.state.Opened() {
+		p.body = append(p.body, s.leavesOpen(w)...)
+	} else {
+		p.body = append(p.body, s.leaves(w)...)
 	}
-	add("LEAVES", what+"everything that the run made is removed and proven gone:", 3)
-	for i, c := range held {
-		if i == 4 {
-			add("", fmt.Sprintf("and %d more", len(held)-i), 1)
-			break
-		}
-		add("", fmt.Sprintf("%s %s", c.Kind, c.ID), 1)
-	}
-	if len(held) == 0 {
-		add("", "nothing yet", 1)
-	}
-	add("KEEPS", "the journal, and a report that says INTERRUPTED, in "+a.session.Dir(), 2)
-	add("CANNOT", "be continued: a new run starts from the beginning. To leave it running, esc and then d", 2)
 	if s.asking {
 		p.note = "asking .."
 	}
@@ -116,4 +115,83 @@ func (s *stopScreen) page(w, h int) page {
 		p.leave = binding{keyEscape, "let it go on"}
 	}
 	return p
+}
+
+// stopIndent is where the text begins behind the words of what a stop leaves.
+const stopIndent = 12
+
+// leaves is what a stop leaves where live is as it was, or is given back.
+func (s *stopScreen) leaves(w int) []line {
+	what := "no live system was touched; "
+	if s.run.plan.Mode == recovery.Recovery {
+		what = "stopping " + s.run.state.StoppingSays() + "; "
+	}
+	lines := paragraph("LEAVES", stopIndent, plain, what+"everything that the run made is removed and proven gone:", w, 3)
+	return append(append(lines, s.removes(4, w)...), s.keeps(w)...)
+}
+
+// leavesOpen is what a stop leaves of a switch that is open: it goes one way, and what was to
+// follow it does not. What weighs most stands next to the question.
+func (s *stopScreen) leavesOpen(w int) []line {
+	st, now := &s.run.state, s.m.now()
+	var lines []line
+	add := func(name string, k look, text string, most int) {
+		lines = append(lines, paragraph(name, stopIndent, k, text, w, s.m.most(most))...)
+	}
+	add("LIVE", danger, "stopping "+st.StoppingSays(), 2)
+	for i, old := range st.Old {
+		name := "STAYS"
+		if i > 0 {
+			name = ""
+		}
+		add(name, plain, fmt.Sprintf("%s, %s, until %s", old.Place, old.Says, stamp(old.Until, now)), 2)
+	}
+	if len(st.Old) > 0 {
+		add("UNDO", plain, "comeback switch-back "+s.run.plan.Run+", once the run has ended; loses what is written after the switch", 3)
+	}
+	if held := len(st.Held()); held > 0 {
+		add("REMOVES", plain, "what else the run made: "+count(held, "claim", "claims")+" to give back", 1)
+	}
+	lines = append(lines, s.keeps(w)...)
+	var undone []string
+	for _, step := range st.Unfinished() {
+		undone = append(undone, named(step))
+	}
+	if len(undone) > 0 {
+		add("NOT CHECKED", warn, strings.Join(undone, "; "), 3)
+	}
+	if again := st.Unprotected(); len(again) > 0 {
+		what := "what is live is not all backed up again: "
+		if !slices.ContainsFunc(st.Steps, func(step recovery.StepState) bool {
+			return step.Phase == recovery.Protect && step.State == recovery.Done
+		}) {
+			what = "nothing proves that what is live can be restored: "
+		}
+		add("UNPROTECTED", bad, what+strings.Join(again, "; "), 3)
+	}
+	return lines
+}
+
+// removes are the first of what a stop gives back.
+func (s *stopScreen) removes(most, w int) (lines []line) {
+	held := s.run.state.Held()
+	for i, c := range held {
+		text := fmt.Sprintf("%s %s", c.Kind, c.ID)
+		if i == most {
+			text = fmt.Sprintf("and %d more", len(held)-i)
+		}
+		if lines = append(lines, paragraph("", stopIndent, plain, text, w, 1)...); i == most {
+			break
+		}
+	}
+	if len(held) == 0 {
+		return paragraph("", stopIndent, plain, "nothing yet", w, 1)
+	}
+	return lines
+}
+
+// keeps is what stays of the run itself.
+func (s *stopScreen) keeps(w int) []line {
+	lines := paragraph("KEEPS", stopIndent, plain, "the journal, and a report that says "+s.run.plan.StoppedSays(&s.run.state, s.at())+", in "+s.run.session.Dir(), w, 2)
+	return append(lines, paragraph("CANNOT", stopIndent, plain, "be continued: a new run starts from the beginning. To leave it running, esc and then d", w, 3)...)
 }

@@ -159,7 +159,7 @@ func Ending(s *recovery.State, p *recovery.Plan) recovery.RunEnded {
 	}
 	deliberate := slices.ContainsFunc(s.Steps, func(st recovery.StepState) bool { return stoppedAt(&st) })
 	switch {
-	case s.Stop != nil && s.Stop.By != "comeback" && !deliberate && !cameBack(s):
+	case s.Stop != nil && s.Stop.By != "comeback" && !deliberate && !s.CameBack():
 		end := recovery.RunEnded{Result: recovery.ResultInterrupted, Exit: recovery.Interrupted, Says: "stopped: " + s.Stop.Reason + spared}
 		if len(left) > 0 {
 			end.Exit = recovery.WithExceptions
@@ -192,14 +192,6 @@ func Ending(s *recovery.State, p *recovery.Plan) recovery.RunEnded {
 		says += "; " + h.Component + " " + h.Where()
 	}
 	return recovery.RunEnded{Result: recovery.ResultPassed, Exit: recovery.CameBack, Says: says}
-}
-
-// cameBack reports whether what was restored is open and everything was done and checked
-// but what backs it up again, and what an amendment left out.
-func cameBack(s *recovery.State) bool {
-	return s.Opened() && !slices.ContainsFunc(s.Steps, func(st recovery.StepState) bool {
-		return st.Phase != recovery.Protect && st.State != recovery.Done && st.State != recovery.Passed && !(st.State == recovery.Skipped && st.LeftOut)
-	})
 }
 
 // whyUnprotected says why a step did not back up again what is open.

@@ -72,13 +72,19 @@ func TestEnding_stoppedWhileProtected(t *testing.T) {
 			first, second, last := step("1", "k"), step("2", "waits", "1"), step("3", "k", "2")
 			first.Phase, second.Phase, last.Phase, second.MayPass, last.MayPass = test.first, test.second, recovery.Protect, true, true
 			r := newRig(t, []recovery.Kind{kind{"k", ok}, waits}, func(p *recovery.Plan, _ *execute.Options) { p.Mode = recovery.Recovery }, first, second, last)
+			foretold := ""
 			go func() {
 				<-started
+				s := r.State()
+				foretold = r.Plan.StoppedSays(&s, nil)
 				if err := r.Do(recovery.Command{Kind: recovery.DoStop, By: "ops1", Text: "enough"}); err != nil {
 					t.Error(err)
 				}
 			}()
 			s := r.run(t)
+			if headline := r.Plan.Headline(&s); foretold != headline {
+				t.Errorf("before it was stopped it was said to end as %q, and it ended as %q", foretold, headline)
+			}
 			if s.Exit != test.want || s.Result != test.result {
 				t.Errorf("ended as %s (exit %d): %s", s.Result, s.Exit, s.Says)
 			}
