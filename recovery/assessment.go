@@ -85,24 +85,56 @@ type CopyStanding struct {
 	// Says is a word or two: "ok, no gap", "REFUSED", "NONE".
 	Says   string    `json:"says"`
 	Newest time.Time `json:"newest,omitzero"`
-	// Proof is the newest restore of this component from this copy.
+	// Proof is by what this component is proven from this copy.
 	Proof ProofStanding `json:"proof"`
 }
 
-// ProofStanding is the newest signed report that passed, seen from what it
-// proves; without a run it was never restored.
+// ProofStanding is the newest proof, seen from what it proves. Where there is none it is
+// the run that comes closest, with what it lacks; without a run it was never restored.
 type ProofStanding struct {
 	At  time.Time `json:"at,omitzero"`
 	Run string    `json:"run,omitempty"`
 	// Took is how long that run took or, of a stage, the stage.
-	Took Duration `json:"took,omitempty"`
-	// Unchecked says that no check held in that run, so that it proves nothing by itself.
-	Unchecked bool `json:"unchecked,omitempty"`
+	Took  Duration `json:"took,omitempty"`
+	Lacks Lack     `json:"lacks,omitempty"`
 	// SignerUnknown is a newer run that would be the proof, if anybody here knew who
 	// has signed it.
 	SignerUnknown string `json:"signer_unknown,omitempty"`
 	// Changed is what has changed since, in words.
 	Changed []string `json:"changed,omitempty"`
+}
+
+// Proven reports whether there is a proof.
+func (p ProofStanding) Proven() bool { return p.Run != "" && p.Lacks == "" }
+
+// Lack is what keeps a run from being a proof, in two words or three; empty where it is one.
+type Lack string
+
+// What runs lack. Whatever was restored without checks, or by a report that nobody stands
+// behind, is a hope.
+const (
+	LacksChecks    Lack = "no checks"
+	LacksSignature Lack = "not signed"
+	LacksSigner    Lack = "signer unknown"
+	LacksBytes     Lack = "not as signed"
+	LacksSuccess   Lack = "did not pass"
+)
+
+// Of names a run with what it lacks, as part of a sentence.
+func (l Lack) Of(run string) string {
+	switch l {
+	case LacksChecks:
+		return "run " + run + ", with no checks"
+	case LacksSignature:
+		return "run " + run + ", which nobody has signed"
+	case LacksSigner:
+		return "run " + run + ", whose signer is not known here"
+	case LacksBytes:
+		return "run " + run + ", whose report is not as it was signed"
+	case LacksSuccess:
+		return "run " + run + ", which did not pass"
+	}
+	return "run " + run
 }
 
 // StageStanding is a stage of the runbook; without a run it was never exercised.

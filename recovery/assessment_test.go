@@ -73,6 +73,13 @@ func TestAssessment_Lines(t *testing.T) {
 	if a.Exit() != recovery.CheckWarning {
 		t.Errorf("exit %d", a.Exit())
 	}
+	// What is no proof says in the table what it lacks.
+	for _, lacks := range []recovery.Lack{recovery.LacksChecks, recovery.LacksSignature, recovery.LacksBytes, recovery.LacksSuccess} {
+		a.Components[0].Proof.Lacks = lacks
+		if row := a.Table(80, a.At.Location())[1]; !strings.HasSuffix(row, " "+string(lacks)) {
+			t.Errorf("%s: %s", lacks, row)
+		}
+	}
 	// However many copies there are, the table stays on the page.
 	for range 6 {
 		a.Copies = append(a.Copies, "another-copy")
@@ -91,20 +98,28 @@ func TestAssessment_Lines(t *testing.T) {
 func TestAssessment_ProofLines(t *testing.T) {
 	at := time.Date(2026, 10, 12, 10, 0, 0, 0, time.UTC)
 	proven := recovery.ProofStanding{Run: "4f2a", At: at, Took: recovery.Duration(13*time.Minute + 12*time.Second)}
-	changed, strange := proven, recovery.ProofStanding{SignerUnknown: "9e01"}
+	changed, strange, unchecked, unsigned := proven, recovery.ProofStanding{SignerUnknown: "9e01"}, proven, proven
+	unchecked.Lacks, unsigned.Lacks = recovery.LacksChecks, recovery.LacksSignature
 	changed.Changed, changed.SignerUnknown = []string{"the runbook", "comeback: v0.2.0 then, v0.3.0 now"}, "9e01"
 	a := recovery.Assessment{Components: []recovery.ComponentStanding{
 		{Component: "database", Copies: []recovery.CopyStanding{{Copy: "nearby", Proof: proven}, {Copy: "offsite", Proof: changed}}},
 		{Component: "uploads-of-many-customers", Copies: []recovery.CopyStanding{{Copy: "nearby", Proof: strange}, {Copy: "offsite"}}},
-	}, Stages: []recovery.StageStanding{{Stage: "Stop the writes"}, {Stage: "Restore", Proof: proven}}}
+		{Component: "code", Copies: []recovery.CopyStanding{{Copy: "nearby", Proof: unchecked}, {Copy: "offsite", Proof: unsigned}}},
+	}, Stages: []recovery.StageStanding{{Stage: "Stop the writes"}, {Stage: "Restore", Proof: proven}, {Stage: "Open", Proof: unchecked}}}
 	want := `PROOF   database, nearby        proven by 4f2a on 12 Oct 2026 in 13m12
         database, offsite       proven by 4f2a on 12 Oct 2026 in 13m12; changed
                                 since: the runbook, comeback: v0.2.0 then,
                                 v0.3.0 now; restored by 9e01, signer unknown
         uploads-of-many-custo~  never restored; restored by 9e01, signer unknown
         uploads-of-many-custo~  never restored
+        code, nearby            not proven: restored on 12 Oct 2026 by run 4f2a,
+                                with no checks
+        code, offsite           not proven: restored on 12 Oct 2026 by run 4f2a,
+                                which nobody has signed
 STAGES  Stop the writes         never exercised
-        Restore                 proven by 4f2a on 12 Oct 2026 in 13m12`
+        Restore                 proven by 4f2a on 12 Oct 2026 in 13m12
+        Open                    not proven: exercised on 12 Oct 2026 by run
+                                4f2a, with no checks`
 	if diff := cmp.Diff(want, strings.Join(a.ProofLines(80, time.UTC), "\n")); diff != "" {
 		t.Error(diff)
 	}

@@ -172,8 +172,8 @@ func (p ProofStanding) says(now time.Time, zone *time.Location) string {
 		return "signer unknown"
 	case p.Run == "":
 		return "never: a hope"
-	case p.Unchecked:
-		return dayOrDate(p.At, now, zone) + ", unchecked"
+	case p.Lacks != "":
+		return string(p.Lacks)
 	case len(p.Changed) > 0:
 		return dayOrDate(p.At, now, zone) + ", changed"
 	}
@@ -181,18 +181,22 @@ func (p ProofStanding) says(now time.Time, zone *time.Location) string {
 }
 
 // Tells is all of it in words: never restored, or proven by which run, when, in what
-// time, and what has changed since. A run that checked nothing proves nothing.
-func (p ProofStanding) Tells(zone *time.Location) string {
+// time, and what has changed since; or restored by which run, and what that lacks.
+func (p ProofStanding) Tells(zone *time.Location) string { return p.tells("restored", zone) }
+
+// tells is Tells of what was done with something: restored, exercised.
+func (p ProofStanding) tells(done string, zone *time.Location) string {
 	unknown := ""
 	if p.SignerUnknown != "" {
-		unknown = "; restored by " + p.SignerUnknown + ", signer unknown"
+		unknown = "; " + done + " by " + p.SignerUnknown + ", signer unknown"
 	}
 	if p.Run == "" {
-		return "never restored" + unknown
+		return "never " + done + unknown
 	}
-	text := fmt.Sprintf("proven by %s on %s", p.Run, p.At.In(zone).Format("2 Jan 2006"))
-	if p.Unchecked {
-		text = fmt.Sprintf("not proven: run %s of %s checked nothing", p.Run, p.At.In(zone).Format("2 Jan 2006"))
+	on := p.At.In(zone).Format("2 Jan 2006")
+	text := fmt.Sprintf("proven by %s on %s", p.Run, on)
+	if !p.Proven() {
+		text = fmt.Sprintf("not proven: %s on %s by %s", done, on, p.Lacks.Of(p.Run))
 	} else if p.Took > 0 {
 		text += " in " + FormatSpan(time.Duration(p.Took))
 	}
@@ -227,11 +231,7 @@ func (a Assessment) ProofLines(width int, zone *time.Location) []string {
 	}
 	head = "STAGES"
 	for _, s := range a.Stages {
-		tells := s.Proof.Tells(zone)
-		if s.Proof.Run == "" {
-			tells = "never exercised"
-		}
-		add(head, s.Stage, tells)
+		add(head, s.Stage, s.Proof.tells("exercised", zone))
 		head = ""
 	}
 	return lines
@@ -393,7 +393,7 @@ func (a Assessment) NextLine(zone *time.Location) string {
 	r := a.Rehearsal
 	switch {
 	case r.Last.IsZero():
-		return "NEXT    a rehearsal: there was none with a signed report yet"
+		return "NEXT    a rehearsal: none has proven anything yet"
 	case r.Due.IsZero():
 		return "NEXT    a rehearsal is due when you say so: the runbook has no `rehearse:`"
 	}

@@ -198,7 +198,7 @@ type System struct {
 	Proof string
 	// Outdated says that the runbook was changed after it.
 	Outdated bool
-	// Unproven is the newest that would be one if its signer were known here.
+	// Unproven is what comes closest to one where there is none, beginning with what it lacks.
 	Unproven string
 	// Saves is what the last look into its copies found.
 	Saves  Saves

@@ -62,9 +62,11 @@ func metrics(a recovery.Assessment) string {
 			value("log_lag_seconds", time.Duration(c.Lag.Time).Seconds(), "component", c.Component)
 		}
 	}
-	metric("proof_timestamp_seconds", "When a component was last restored with a signed report that passed.")
+	metric("proof_timestamp_seconds", "When a component was last restored and checked with a signed report that passed.")
 	for _, c := range a.Components {
-		at("proof_timestamp_seconds", c.Proof.At, "component", c.Component)
+		if c.Proof.Proven() {
+			at("proof_timestamp_seconds", c.Proof.At, "component", c.Component)
+		}
 	}
 	metric("recovery_seconds", "About how long a recovery takes, as measured and scaled by size.")
 	if a.Time.About > 0 {

@@ -127,13 +127,13 @@ func (d *desk) system(ctx context.Context, home runner.Home, t filing.Trust, pat
 	s.SHA256 = sumOf(b)
 	s.Signed, s.Unsigned = signedBy(path, b, t.Elsewhere())
 	s.Saves = saves(home, path, s.SHA256)
-	p, unknown := t.Proven(runs, rb.System)
-	if unknown != nil {
-		s.Unproven = fmt.Sprintf("%s, run %s: signer unknown", unknown.State.Ended.Local().Format("2 Jan 2006"), unknown.ID)
-	}
-	if p != nil {
-		s.Proof = fmt.Sprintf("%s, run %s, %s", p.State.Ended.Local().Format("2 Jan 2006"), p.ID, recovery.FormatSpan(p.State.Ended.Sub(p.State.Started)))
-		s.Outdated = p.State.RunbookSHA256 != s.SHA256
+	if p, ok := t.Closest(runs, rb.System); ok {
+		run := fmt.Sprintf("%s, run %s", p.At.Local().Format("2 Jan 2006"), p.Run)
+		if p.Proves() {
+			s.Proof, s.Outdated = run+", "+recovery.FormatSpan(p.Took), p.Runbook != s.SHA256
+		} else {
+			s.Unproven = string(p.Lacks()) + ": " + run
+		}
 	}
 	return s
 }

@@ -54,11 +54,13 @@ func TestRehearse_auto(t *testing.T) {
 	r.noRun(t)
 	auto().has(t, recovery.CameBack, "chosen: nearby, because nearby was never proven", "talked through", "signed by", "filed in nearby, offsite")
 	auto().has(t, recovery.CameBack, "chosen: offsite, because offsite was never proven")
-	if got := r.run(ctx, "moments", book); strings.Count(got.out, "not proven: run ") != 2 || strings.Contains(got.out, "never restored") {
+	if got := r.run(ctx, "moments", book); strings.Count(got.out, "not proven: restored on ") != 2 || strings.Contains(got.out, "never restored") {
 		t.Errorf("the one backup, in both copies: %s", got.out)
 	}
-	r.run(ctx, "check", book, "--no-canary").has(t, recovery.CheckWarning, "PROOF   uploads, nearby         not proven: run ", "Restore                 not proven: run ", "that it comes back right is not proven.", "Stop                    never exercised")
-	auto().has(t, recovery.CameBack, "every copy was proven; by chance uploads/")
+	r.run(ctx, "check", book, "--no-canary").has(t, recovery.CheckWarning, "no checks\n", "PROOF   uploads, nearby         not proven: restored on ", "Restore                 not proven: exercised on ",
+		"that it comes back right is not proven.", "Stop                    never exercised", "0 errors  unknown", "NEXT    a rehearsal: none has proven anything yet")
+	// Nothing was checked, so nothing is proven: what was restored longest ago comes next.
+	auto().has(t, recovery.CameBack, "chosen: nearby, because nearby was never proven: it was restored by run ", ", with no checks")
 	r.comparesThree(t)
 
 	// Another host, which has nothing but the runbook, shows what was filed by a key that it
@@ -70,7 +72,7 @@ func TestRehearse_auto(t *testing.T) {
 		t.Errorf("the list is %s", list)
 	}
 	got = other.run(ctx, "check", book, "--no-canary")
-	if !strings.Contains(got.out, "signer unknown\n") || !strings.Contains(got.out, "\n  "+line+"\n") || !strings.Contains(got.out, "never measured") {
+	if !strings.Contains(got.out, "signer unknown\n") || !strings.Contains(got.out, "nothing was ever restored with a signed report") || !strings.Contains(got.out, "\n  "+line+"\n") || !strings.Contains(got.out, "never measured") {
 		t.Errorf("by an unknown signer:\n%s%s", got.out, got.err)
 	}
 	other.run(ctx, "rehearse", book, "--auto", "--dry-run").has(t, recovery.CameBack, "chosen: nearby, because nearby was never proven")
@@ -78,7 +80,7 @@ func TestRehearse_auto(t *testing.T) {
 	if err := os.WriteFile(list, []byte(line+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	other.run(ctx, "rehearse", book, "--auto", "--dry-run").has(t, recovery.CameBack, "chosen: ", "because every copy was proven")
+	other.run(ctx, "rehearse", book, "--auto", "--dry-run").has(t, recovery.CameBack, "chosen: offsite, because offsite was never proven: it was restored by run ")
 	got = other.run(ctx, "check", book, "--no-canary")
 	if strings.Contains(got.out, "never: a hope") || strings.Contains(got.out, "never measured") || strings.Contains(got.out, "signer unknown") {
 		t.Errorf("on another host:\n%s%s", got.out, got.err)
@@ -221,7 +223,8 @@ func strangersLine(t *testing.T, checked output) (list, line string) {
 }
 
 // atHome is a new host with a console, whose home fetches so many runs of others, and
-// takes them for a proof once it has a list of whose signatures count.
+// lets them count once it has a list of whose signatures do: of those the newest comes
+// closest to a proof, and lacks checks.
 func atHome(t *testing.T, book, list string, n int) *rig {
 	t.Helper()
 	r, ctx := newRig(t), t.Context()
@@ -250,15 +253,15 @@ func atHome(t *testing.T, book, list string, n int) *rig {
 			t.Errorf("%+v", run)
 		}
 	}
-	if got, unknown := proof(); got != "" || !strings.Contains(unknown, "run "+runs[0].ID+": signer unknown") {
+	if got, unknown := proof(); got != "" || !strings.HasPrefix(unknown, "signer unknown: ") || !strings.HasSuffix(unknown, ", run "+runs[0].ID) {
 		t.Errorf("the newest run is %s, by an unknown signer, the proof %q, %q", runs[0].ID, got, unknown)
 	}
 	r.environ[signersEnv] = list
 	if runs, err = d.Runs(ctx); err != nil || strings.Contains(runs[0].State, "unknown") {
 		t.Errorf("%+v, %v", runs, err)
 	}
-	if got, unknown := proof(); !strings.Contains(got, "run "+runs[0].ID) || unknown != "" {
-		t.Errorf("the newest run is %s, the proof %q, %q", runs[0].ID, got, unknown)
+	if got, unknown := proof(); got != "" || !strings.HasPrefix(unknown, "no checks: ") || !strings.HasSuffix(unknown, ", run "+runs[0].ID) {
+		t.Errorf("the newest run is %s, which checked nothing, the proof %q, %q", runs[0].ID, got, unknown)
 	}
 	session, err := d.Attach(ctx, runs[0])
 	if err != nil {

@@ -38,8 +38,8 @@ ask for: ` + "`retain: [14 daily, 8 weekly, 12 monthly]`" + ` keeps the newest o
 many days, ISO weeks and months that have one. Without it everything stays.
 
 Nothing is removed unless --remove is given. The newest backup that can be restored
-never goes, nor the newest that a signed rehearsal has proven, also by a key that is
-not known here or on another host, nor what a run restores that has not ended, on
+never goes, nor the newest that a signed rehearsal has proven (where none has checked
+anything: restored), also by a key that is not known here or on another host, nor what a run restores that has not ended, on
 whatever host, nor what a kept one needs: the log since the oldest kept base backup,
 packs that snapshots share. What others have put into a copy is left alone, as is what
 the copy has locked. In a bucket that keeps versions, what is removed is there until
@@ -122,7 +122,7 @@ type retention struct {
 	keeps   map[string]backup.Keep
 	// unread are the copies that did not tell what is proven.
 	unread map[string]error
-	proven func(recovery.Backup) []string
+	proven func(recovery.Backup) []backup.Prover
 	// incomplete says that something could not be looked at, or not be removed.
 	incomplete bool
 }
@@ -241,19 +241,19 @@ func (r *retention) look(ctx context.Context, components []recovery.Component) e
 }
 
 // provers gives the signers of those proofs that restored a backup.
-func provers(proofs []check.Proof) func(recovery.Backup) []string {
-	return func(k recovery.Backup) (signers []string) {
+func provers(proofs []check.Proof) func(recovery.Backup) []backup.Prover {
+	return func(k recovery.Backup) (signers []backup.Prover) {
 		for _, p := range proofs {
-			if !p.Passed || !slices.ContainsFunc(p.Points, func(pt recovery.Point) bool {
+			if !slices.ContainsFunc(p.Points, func(pt recovery.Point) bool {
 				return pt.Copy == k.Copy && pt.Backup.ID == k.ID && pt.Component == k.Component
 			}) {
 				continue
 			}
 			switch {
-			case p.Signed:
-				signers = append(signers, backup.Known)
-			case p.Stranger != nil:
-				signers = append(signers, p.Stranger.Fingerprint)
+			case p.Restored():
+				signers = append(signers, backup.Prover{Signer: backup.Known, Unchecked: p.Unchecked})
+			case p.Lacks() == recovery.LacksSigner:
+				signers = append(signers, backup.Prover{Signer: p.Stranger.Fingerprint, Unchecked: p.Unchecked})
 			}
 		}
 		return signers
@@ -261,7 +261,7 @@ func provers(proofs []check.Proof) func(recovery.Backup) []string {
 }
 
 // retainIn is one component, in one copy, by one engine.
-func (a *app) retainIn(ctx context.Context, o retainAsked, options backup.Options, c recovery.Component, cp recovery.Copy, s recovery.Survey, keep backup.Keep, proven func(recovery.Backup) []string, restored func(recovery.Backup) string) (ok bool, err error) {
+func (a *app) retainIn(ctx context.Context, o retainAsked, options backup.Options, c recovery.Component, cp recovery.Copy, s recovery.Survey, keep backup.Keep, proven func(recovery.Backup) []backup.Prover, restored func(recovery.Backup) string) (ok bool, err error) {
 	engine, ok := recovery.EngineNamed(options.Engines, s.Engine)
 	if !ok {
 		return true, nil

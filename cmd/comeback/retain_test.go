@@ -23,7 +23,7 @@ import (
 )
 
 // A backup is proven by whoever restored it in a run that passed and is signed, known
-// here or not, and by no other run.
+// here or not, and by no other run; what nobody has checked says so.
 func TestProvers(t *testing.T) {
 	k := recovery.Backup{ID: "base/1", Component: "database", Copy: "offsite"}
 	points := []recovery.Point{{Component: "database", Copy: "offsite", Backup: k}}
@@ -31,12 +31,13 @@ func TestProvers(t *testing.T) {
 	got := provers([]check.Proof{
 		{Passed: true, Stranger: ci, Points: points},
 		{Passed: true, Signed: true, Points: points},
+		{Passed: true, Signed: true, Unchecked: true, Points: points},
 		{Passed: true, Points: points}, // unsigned
 		{Stranger: &check.Stranger{Fingerprint: "SHA256:failed"}, Points: points},
 		{Passed: true, Stranger: &check.Stranger{Fingerprint: "SHA256:elsewhere"}, Points: []recovery.Point{{Component: "database", Copy: "nearby", Backup: k}}},
 	})(k)
-	if want := []string{ci.Fingerprint, backup.Known}; !slices.Equal(got, want) {
-		t.Errorf("proven by %q, want %q", got, want)
+	if want := []backup.Prover{{Signer: ci.Fingerprint}, {}, {Unchecked: true}}; !slices.Equal(got, want) {
+		t.Errorf("proven by %+v, want %+v", got, want)
 	}
 }
 
@@ -134,7 +135,7 @@ func TestRetain_provenElsewhere(t *testing.T) {
 	}
 	for range 2 { // fetched, and here already
 		got := here.run(ctx, "retain", book, "--remove")
-		got.has(t, recovery.CameBack, "has proven, a key that is not known here")
+		got.has(t, recovery.CameBack, "has restored, with no checks and none proven, a key that is not known here")
 		if strings.Contains(got.out, "  goes") {
 			t.Errorf("it says %s", got.out)
 		}

@@ -11,7 +11,7 @@ import (
 	"comeback/recovery/report"
 )
 
-// A check that was taken out or changed since the system was last proven is told of before
+// A check that was taken out or changed since the system was last restored is told of before
 // anything runs, a script as much as a query.
 func TestRehearse_weakened(t *testing.T) {
 	r := newRig(t)
@@ -33,7 +33,7 @@ func TestRehearse_weakened(t *testing.T) {
 	if err := os.WriteFile(book, []byte(less), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	says := fmt.Sprintf("since the last proof, run %s of ", filepath.Base(r.only(t)))
+	says := fmt.Sprintf("since run %s of ", filepath.Base(r.only(t)))
 	p := r.planned(t, rehearse...)
 	if len(p.Warnings) != 2 || !strings.HasPrefix(p.Warnings[0], says) || !strings.HasSuffix(p.Warnings[0], `the check "pages" is gone`) ||
 		!strings.HasSuffix(p.Warnings[1], `the check "smoke test" asks for something else`) {

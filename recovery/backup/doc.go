@@ -35,7 +35,7 @@
 // Nothing goes while somebody needs it. Retention asks for what is kept before it
 // removes each backup, and keeps with a backup all that this needs: the log from it on,
 // what it is incremental to, packs. Kept is what the policy asks for; the newest, and
-// the newest that each signer has proven; and what a run restores. A run says so in the
+// the newest that each signer has proven or, where that is none, restored; and what a run restores. A run says so in the
 // copy before its first step, renews that while it is at work, and takes it back when it
 // has ended; what nobody renews ends by itself.
 package backup

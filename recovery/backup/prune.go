@@ -52,9 +52,8 @@ type PruneOptions struct {
 	Store  storage.Store
 	Keep   Keep
 	Zone   *time.Location
-	// Proven are the signers of runs that restored a backup and passed: Known, and the
-	// keys of strangers.
-	Proven func(recovery.Backup) []string
+	// Proven are those who have signed runs that restored a backup and passed.
+	Proven func(recovery.Backup) []Prover
 	// Restored says which run of this host restores a backup, or may go on with it, as
 	// why it stays; "" where none does. Nil says it of none. What runs of all hosts have
 	// said in the copy counts as well.

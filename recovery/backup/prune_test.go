@@ -113,9 +113,9 @@ func (p *pruned) look(keep backup.Keep, proven func(recovery.Backup) bool) backu
 	if err != nil {
 		p.Fatal(err)
 	}
-	signers := func(b recovery.Backup) []string {
+	signers := func(b recovery.Backup) []backup.Prover {
 		if proven != nil && proven(b) {
-			return []string{backup.Known}
+			return []backup.Prover{{}}
 		}
 		return nil
 	}

@@ -25,6 +25,33 @@ type Kept struct {
 // Known are the signers of proofs whom the reader knows.
 const Known = ""
 
+// Prover is whoever has signed that a backup was restored in a run that passed: Known, or the
+// key of a stranger. Unchecked says that nothing was checked in it, so that it is no proof.
+type Prover struct {
+	Signer    string
+	Unchecked bool
+}
+
+// why says why the newest stays that somebody has proven or, where there is none, restored.
+func (p Prover) why() string {
+	why, done := "the newest that was ", "proven"
+	if p.Signer != Known {
+		why = "the newest that " + p.Signer + " has "
+	}
+	if p.Unchecked {
+		done = "restored, with no checks and none proven"
+	}
+	if p.Signer != Known {
+		done += ", a key that is not known here"
+	}
+	return why + done
+}
+
+func (p Prover) compare(other Prover) int {
+	unchecked := map[bool]int{true: 1}
+	return cmp.Or(cmp.Compare(p.Signer, other.Signer), cmp.Compare(unchecked[p.Unchecked], unchecked[other.Unchecked]))
+}
+
 // newestWhole is the newest that can be restored in which all is as it was to be; -1 where
 // none is.
 func newestWhole(all []Kept) int {
@@ -51,17 +78,19 @@ func newestStored(all []Kept) int {
 // Retain decides which backups of one survey stay. It is pure. The newest that can
 // be restored always stays, and so does the newest that each signer has proven, also
 // where something is said to keep it from being restored now: that may be mended, and it
-// was restored (proven gives those of a backup: Known, and the keys of strangers). So a stranger can let
-// something stay, and never lets go what another has proven. What cannot be restored
+// was restored (proven gives those of a backup). So a stranger can let something stay, and never
+// lets go what another has proven. What was restored without checks is not proven, and lets
+// nothing go that is; of a signer who has proven nothing that can be restored, the newest such
+// stays, because to remove it cannot be undone. What cannot be restored
 // goes when a newer one can be; what was damaged after it was stored, or lies on a timeline
 // that was left, stays as long as it would if it were whole. Times are those of zone.
-func Retain(s recovery.Survey, keep Keep, zone *time.Location, proven func(recovery.Backup) []string) []Kept {
+func Retain(s recovery.Survey, keep Keep, zone *time.Location, proven func(recovery.Backup) []Prover) []Kept {
 	all := make([]Kept, len(s.Backups))
 	for i, b := range s.Backups {
 		all[i].Backup = b
 	}
 	slices.SortStableFunc(all, func(a, b Kept) int { return cmp.Or(a.Taken.Last().Compare(b.Taken.Last()), cmp.Compare(a.ID, b.ID)) })
-	newest, newestProven, usableProven := -1, map[string]int{}, map[string]int{}
+	newest, newestProven, usableProven := -1, map[Prover]int{}, map[Prover]int{}
 	for i, k := range all {
 		if k.Problem == "" {
 			newest = i
@@ -69,10 +98,10 @@ func Retain(s recovery.Survey, keep Keep, zone *time.Location, proven func(recov
 		if proven == nil {
 			continue
 		}
-		for _, signer := range proven(k.Backup) {
-			newestProven[signer] = i
+		for _, p := range proven(k.Backup) {
+			newestProven[p] = i
 			if k.Problem == "" {
-				usableProven[signer] = i
+				usableProven[p] = i
 			}
 		}
 	}
@@ -88,14 +117,13 @@ func Retain(s recovery.Survey, keep Keep, zone *time.Location, proven func(recov
 	if stored := newestStored(all); stored != newest {
 		stay(stored, "the newest by the clock of its store")
 	}
-	for _, signer := range slices.Sorted(maps.Keys(newestProven)) {
-		why := "the newest that was proven"
-		if signer != Known {
-			why = fmt.Sprintf("the newest that %s has proven, a key that is not known here", signer)
+	for _, p := range slices.SortedFunc(maps.Keys(newestProven), Prover.compare) {
+		if _, proven := usableProven[Prover{Signer: p.Signer}]; p.Unchecked && proven {
+			continue
 		}
-		stay(newestProven[signer], "%s", why)
-		if i, ok := usableProven[signer]; ok && i != newestProven[signer] {
-			stay(i, "%s, of those that can be restored", why)
+		stay(newestProven[p], "%s", p.why())
+		if i, ok := usableProven[p]; ok && i != newestProven[p] {
+			stay(i, "%s, of those that can be restored", p.why())
 		}
 	}
 	if keep == (Keep{}) {

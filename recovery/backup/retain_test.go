@@ -21,8 +21,9 @@ func TestRetain(t *testing.T) {
 		s.Backups = append(s.Backups, b)
 	}
 	s.Backups[365].Problem = "it is cut off" // last night's
-	proven := func(b recovery.Backup) []string {
-		return map[string][]string{"base/20260302": {"SHA256:ci", backup.Known}, "base/20260303": {backup.Known}, "base/20260304": {"SHA256:ci"}, "base/20260305": {"SHA256:forger"}}[b.ID]
+	known, ci, forger := backup.Prover{}, backup.Prover{Signer: "SHA256:ci"}, backup.Prover{Signer: "SHA256:forger"}
+	proven := func(b recovery.Backup) []backup.Prover {
+		return map[string][]backup.Prover{"base/20260302": {ci, known}, "base/20260303": {known}, "base/20260304": {ci}, "base/20260305": {forger}}[b.ID]
 	}
 	kept := backup.Retain(s, backup.Keep{Daily: 7, Weekly: 4, Monthly: 12}, time.UTC, proven)
 	var ids []string
@@ -49,8 +50,8 @@ func TestRetain(t *testing.T) {
 	some := recovery.Survey{Backups: slices.Clone(s.Backups[:5])}
 	some.Backups[2].Problem = "its timeline is dead"
 	var stay []string
-	for _, k := range backup.Retain(some, backup.Keep{Daily: 1}, time.UTC, func(b recovery.Backup) []string {
-		return map[string][]string{some.Backups[1].ID: {backup.Known}, some.Backups[2].ID: {backup.Known}}[b.ID]
+	for _, k := range backup.Retain(some, backup.Keep{Daily: 1}, time.UTC, func(b recovery.Backup) []backup.Prover {
+		return map[string][]backup.Prover{some.Backups[1].ID: {known}, some.Backups[2].ID: {known}}[b.ID]
 	}) {
 		if len(k.Why) > 0 {
 			stay = append(stay, k.ID)
@@ -58,6 +59,42 @@ func TestRetain(t *testing.T) {
 	}
 	if want := []string{some.Backups[1].ID, some.Backups[2].ID, some.Backups[4].ID}; !slices.Equal(stay, want) {
 		t.Errorf("kept %q, want %q", stay, want)
+	}
+}
+
+// What was restored without checks is no proof: it lets nothing go that is proven, and stays
+// itself only where its signer has proven nothing that can be restored.
+func TestRetain_unchecked(t *testing.T) {
+	end := time.Date(2026, 11, 28, 2, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		provers map[string][]backup.Prover
+		broken  string
+		want    []string
+	}{
+		"beside a proof":       {map[string][]backup.Prover{"24": {{}}, "25": {{Unchecked: true}}}, "", []string{"24: the newest that was proven", "28: the newest"}},
+		"without a proof":      {map[string][]backup.Prover{"24": {{Unchecked: true}}, "25": {{Unchecked: true}}}, "", []string{"25: the newest that was restored, with no checks and none proven", "28: the newest"}},
+		"what is proven broke": {map[string][]backup.Prover{"24": {{}}, "25": {{Unchecked: true}}}, "24", []string{"24: the newest that was proven", "25: the newest that was restored, with no checks and none proven", "28: the newest"}},
+		"another's proof": {map[string][]backup.Prover{"24": {{}}, "25": {{Signer: "SHA256:ci", Unchecked: true}}}, "",
+			[]string{"24: the newest that was proven", "25: the newest that SHA256:ci has restored, with no checks and none proven, a key that is not known here", "28: the newest"}},
+	} {
+		var s recovery.Survey
+		for day := 4; day >= 0; day-- {
+			taken := end.AddDate(0, 0, -day)
+			b := recovery.Backup{ID: taken.Format("02"), Taken: recovery.Span{From: taken, To: taken}}
+			if b.ID == c.broken {
+				b.Problem = "a pack is missing"
+			}
+			s.Backups = append(s.Backups, b)
+		}
+		var stay []string
+		for _, k := range backup.Retain(s, backup.Keep{Daily: 1}, time.UTC, func(b recovery.Backup) []backup.Prover { return c.provers[b.ID] }) {
+			if len(k.Why) > 0 {
+				stay = append(stay, k.ID+": "+k.Why[0])
+			}
+		}
+		if !slices.Equal(stay, c.want) {
+			t.Errorf("%s: kept %q, want %q", name, stay, c.want)
+		}
 	}
 }
 

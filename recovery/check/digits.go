@@ -311,13 +311,15 @@ func why(err error) string {
 }
 
 // zero errors in the newest restore from each copy. What a stranger has signed proves
-// nothing; that it did not pass is told, and leaves open what the older ones say.
+// nothing; that it did not pass is told, and leaves open what the older ones say. What passed
+// and is no proof leaves that open, too, and mends no error.
 func (j *judge) zero() recovery.Digit {
 	d := recovery.Digit{Name: "0 errors", Mark: recovery.Unknown}
 	var proven, failed []string
 	doubted := false
 	for _, cp := range j.Copies {
 		strange, told := "", map[string]bool{} // the newest run of each key that nobody knows
+		var hope *Proof                        // the newest that passed and is no proof
 		for _, p := range j.Proofs {
 			if !slices.ContainsFunc(p.Points, func(pt recovery.Point) bool { return pt.Copy == cp.Name }) {
 				continue
@@ -338,15 +340,25 @@ func (j *judge) zero() recovery.Digit {
 				told[p.Stranger.Fingerprint] = true
 				continue
 			}
-			switch {
-			case p.proves():
+			switch p.Lacks() {
+			case "":
 				proven = append(proven, cp.Name)
 				d.Evidence = append(d.Evidence, fmt.Sprintf("%s was restored on %s without an error, report %s", cp.Name, on, p.Run))
-			case !p.Passed:
-				failed = append(failed, cp.Name)
+			case recovery.LacksSuccess:
 				d.Evidence = append(d.Evidence, fmt.Sprintf("the restore from %s on %s did not pass, run %s", cp.Name, on, p.Run))
+				if hope == nil {
+					failed = append(failed, cp.Name)
+					break
+				}
+				doubted = true
+				j.find("errors/"+cp.Name, recovery.Unknown, j.makesUpFor(hope.standing(0)),
+					"the restore from %s on %s did not pass, run %s, and nothing that was restored from it since is proven", cp.Name, on, p.Run)
 			default:
-				d.Evidence = append(d.Evidence, fmt.Sprintf("the report of run %s, from %s, is not signed", p.Run, cp.Name))
+				if hope == nil {
+					hope = &p
+					d.Evidence = append(d.Evidence, fmt.Sprintf("%s was restored on %s by %s", cp.Name, on, p.Lacks().Of(p.Run)))
+				}
+				continue
 			}
 			break
 		}

@@ -219,12 +219,15 @@ type Proof struct {
 	Run  string
 	Mode recovery.Mode
 	At   time.Time
-	// Passed says that every check held, Signed that somebody whom the reader knows
-	// stands behind the report and that it is intact. Only both together prove anything.
-	Passed, Signed bool
-	// Unchecked says that no check held in it: what it restored came, and nothing says
-	// that it is right.
-	Unchecked bool
+	// Passed says that everything that it did came to a good end, Signed that somebody whom
+	// the reader knows stands behind the report and that it is intact, Unchecked that no check
+	// held in it: what it restored came, and nothing says that it is right. What of it all
+	// makes a proof is said by Lacks.
+	Passed, Signed, Unchecked bool
+	// Altered says that the report is signed and not as it was signed.
+	Altered bool
+	// Came are the components that came to their point, whatever became of the run.
+	Came []string
 	// Untimed says that it did not measure how long it takes to come back, whatever it
 	// took itself.
 	Untimed bool

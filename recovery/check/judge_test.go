@@ -605,7 +605,7 @@ func TestJudge(t *testing.T) {
 			for i := range e.Proofs {
 				e.Proofs[i].Signed = false
 			}
-		}, []string{"rto", "proof"}, recovery.WouldBut, "never measured", ""},
+		}, []string{"rto", "proof"}, recovery.WouldBut, "never measured", "comeback report sign 4f2a"},
 		{"nobody here knows who signed", func(e *check.Evidence) {
 			for i := range e.Proofs {
 				stranger(e, i)
@@ -643,6 +643,28 @@ func TestJudge(t *testing.T) {
 			unchecked.Run, unchecked.Unchecked, unchecked.At = "b8ae", true, at("2026-11-20 10:00:00")
 			e.Proofs = append([]check.Proof{unchecked}, e.Proofs...)
 		}, nil, recovery.WouldSave, "", ""},
+		{"a rehearsal is overdue, whatever was restored since without checks", func(e *check.Evidence) {
+			unchecked := e.Proofs[0]
+			unchecked.Run, unchecked.Unchecked, unchecked.At = "b8ae", true, at("2026-11-20 10:00:00")
+			e.Proofs = append([]check.Proof{unchecked}, e.Proofs...)
+			e.Rehearse = 30 * 24 * time.Hour
+		}, []string{"rehearsal"}, recovery.WouldBut, "a rehearsal is due since 11 Nov 2026: the last that proved anything was on 12 Oct 2026", ""},
+		{"a copy was restored from, and nothing was checked", func(e *check.Evidence) { e.Proofs[1].Unchecked = true }, []string{"unchecked/copy/offsite"}, recovery.WouldBut,
+			"what was restored from offsite on 5 Oct 2026 by 3b1c was not checked: a hope", "--copy offsite"},
+		{"no checks mend no error", func(e *check.Evidence) {
+			failed, unchecked := e.Proofs[0], e.Proofs[0]
+			failed.Run, failed.Passed, failed.At = "5d0e", false, at("2026-11-20 10:00:00")
+			unchecked.Run, unchecked.Unchecked, unchecked.At = "b8ae", true, at("2026-11-21 10:00:00")
+			e.Proofs = append([]check.Proof{unchecked, failed}, e.Proofs...)
+		}, []string{"errors/nearby"}, recovery.WouldBut, "the restore from nearby on 20 Nov did not pass, run 5d0e, and nothing that was restored from it since is proven", "write a check into the runbook"},
+		{"one component came in a run that nobody has signed", func(e *check.Evidence) {
+			unsigned := e.Proofs[0]
+			unsigned.Run, unsigned.Signed, unsigned.At, unsigned.Points = "b8ae", false, at("2026-11-20 10:00:00"), e.Proofs[0].Points[:1]
+			for i := range e.Proofs {
+				e.Proofs[i].Points = e.Proofs[i].Points[1:]
+			}
+			e.Proofs = append([]check.Proof{unsigned}, e.Proofs...)
+		}, []string{"proof/database"}, recovery.WouldBut, "database was restored on 20 Nov 2026 by run b8ae, which nobody has signed: a hope", "comeback report sign b8ae"},
 		{"a recovery whose time is not known", func(e *check.Evidence) {
 			for i := range e.Proofs {
 				e.Proofs[i].Mode, e.Proofs[i].Untimed = recovery.Recovery, true
@@ -877,5 +899,77 @@ func TestJudge_lag(t *testing.T) {
 	e.Servers["database"] = s
 	if l := check.Judge(*e).Components[0].Lag; l != nil {
 		t.Errorf("of a standby: %+v", l)
+	}
+}
+
+// The digit of errors is met by what was checked alone.
+func TestJudge_errors(t *testing.T) {
+	digit := func(e *check.Evidence) recovery.Digit {
+		for _, d := range check.Judge(*e).Digits {
+			if d.Name == "0 errors" {
+				return d
+			}
+		}
+		t.Fatal("there is no such digit")
+		return recovery.Digit{}
+	}
+	e := healthy()
+	if d := digit(e); d.Mark != recovery.Met {
+		t.Errorf("of two proofs: %+v", d)
+	}
+	for i := range e.Proofs {
+		e.Proofs[i].Unchecked = true
+	}
+	if d := digit(e); d.Mark != recovery.Unknown || !slices.Contains(d.Evidence, "nearby was restored on 12 Oct by run 4f2a, with no checks") {
+		t.Errorf("without checks: %+v", d)
+	}
+}
+
+// A backup says of the newest run that restored it what that lacks, and never that it was never
+// restored.
+func TestOfBackup_lacks(t *testing.T) {
+	b := recovery.Backup{ID: "database/20261122", Component: "database", Copy: "nearby"}
+	for name, c := range map[string]struct {
+		change func(*check.Proof)
+		want   string
+	}{
+		"proven":   {func(*check.Proof) {}, "proven by 4f2a on 12 Oct 2026 in 13m12"},
+		"unsigned": {func(p *check.Proof) { p.Signed = false }, "not proven: restored on 12 Oct 2026 by run 4f2a, which nobody has signed"},
+		"unsigned, and without checks": {func(p *check.Proof) { p.Signed, p.Unchecked = false, true },
+			"not proven: restored on 12 Oct 2026 by run 4f2a, which nobody has signed"},
+		"altered":              {func(p *check.Proof) { p.Signed, p.Altered = false, true }, "not proven: restored on 12 Oct 2026 by run 4f2a, whose report is not as it was signed"},
+		"unchecked":            {func(p *check.Proof) { p.Unchecked = true }, "not proven: restored on 12 Oct 2026 by run 4f2a, with no checks"},
+		"restored, and failed": {func(p *check.Proof) { p.Passed, p.Came = false, []string{"database"} }, "not proven: restored on 12 Oct 2026 by run 4f2a, which did not pass"},
+		"failed before":        {func(p *check.Proof) { p.Passed = false }, "never restored"},
+	} {
+		e := healthy()
+		e.Proofs = e.Proofs[:1]
+		for i := range e.Proofs[0].Points {
+			e.Proofs[0].Points[i].Backup = b
+		}
+		c.change(&e.Proofs[0])
+		if got := check.OfBackup(*e, b).Tells(now.Location()); got != c.want {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+// What a runbook no longer checks is what the newest proof did, whatever was restored since
+// without checks; where nothing is proven, what the newest signed run did.
+func TestWeakened(t *testing.T) {
+	proof, unchecked, unsigned := healthy().Proofs[0], healthy().Proofs[0], healthy().Proofs[0]
+	proof.Checks, unchecked.Checks, unsigned.Checks = map[string]string{"orders": "1"}, map[string]string{"pages": "1"}, map[string]string{"carts": "1"}
+	unchecked.Run, unchecked.Unchecked, unsigned.Run, unsigned.Signed = "b8ae", true, "5d0e", false
+	for _, c := range []struct {
+		proofs []check.Proof
+		want   []string
+	}{
+		{[]check.Proof{unsigned, unchecked, proof}, []string{`since the last proof, run 4f2a of 12 Oct 2026, the check "orders" is gone`}},
+		{[]check.Proof{unsigned, unchecked}, []string{`since run b8ae of 12 Oct 2026, the check "pages" is gone`}},
+		{[]check.Proof{unsigned}, nil},
+	} {
+		if got := check.Weakened(c.proofs, map[string]string{}); !slices.Equal(got, c.want) {
+			t.Errorf("of %d runs: %q", len(c.proofs), got)
+		}
 	}
 }

@@ -20,13 +20,14 @@ type Need struct {
 
 // MostNeeds chooses what an unattended rehearsal restores: from a copy that was never
 // proven, else by an engine of the anchor that was never proven in a copy, else what has
-// the oldest proof. Where all of it was proven within the interval that the runbook asks
+// the oldest proof. What was restored without checks is not proven; of several that are not
+// it comes after those that were never restored, or it would be chosen each time. Where all of it was proven within the interval that the runbook asks
 // for, it is a backup of the anchor that pick chooses among n, so that no old one is taken
 // for granted. pick gives 0 ≤ i < n. It is pure.
 func MostNeeds(cat catalogue.Catalogue, proofs []Proof, anchor string, copies []string, now time.Time, rehearse time.Duration, pick func(n int) int) (Need, bool) {
 	type standing struct {
 		copy, engine string
-		proven       time.Time
+		last
 	}
 	whole := func(b recovery.Backup) bool { return b.Problem == "" }
 	surveys := inCopies(cat.Surveys)
@@ -41,13 +42,11 @@ func MostNeeds(cat catalogue.Catalogue, proofs []Proof, anchor string, copies []
 		var engines []standing
 		for _, s := range surveys {
 			if s.Copy == name && (anchor == "" || s.Component == anchor) && slices.ContainsFunc(s.Backups, whole) {
-				st := standing{copy: name, proven: provenBy(proofs, anchor, name, s.Engine)}
+				st := standing{copy: name, last: lastBy(proofs, anchor, name, s.Engine)}
 				if anchor != "" {
 					st.engine = s.Engine
 				}
-				if st.proven.After(in.proven) {
-					in.proven = st.proven
-				}
+				in.last = in.last.or(st.last)
 				engines = append(engines, st)
 			}
 		}
@@ -59,10 +58,10 @@ func MostNeeds(cat catalogue.Catalogue, proofs []Proof, anchor string, copies []
 		return Need{}, false
 	}
 	first := func(of []standing) standing {
-		return slices.MinFunc(of, func(a, b standing) int { return a.proven.Compare(b.proven) })
+		return slices.MinFunc(of, func(a, b standing) int { return a.last.compare(b.last) })
 	}
 	if s := first(all); s.proven.IsZero() {
-		return Need{Copy: s.copy, Why: s.copy + " was never proven"}, true
+		return Need{Copy: s.copy, Why: s.never(s.copy)}, true
 	}
 	oldest := first(inAll)
 	what := oldest.copy
@@ -72,7 +71,7 @@ func MostNeeds(cat catalogue.Catalogue, proofs []Proof, anchor string, copies []
 	need := Need{Copy: oldest.copy, Engine: oldest.engine}
 	switch {
 	case oldest.proven.IsZero():
-		need.Why = what + " was never proven"
+		need.Why = oldest.never(what)
 		return need, true
 	case rehearse <= 0 || now.Sub(oldest.proven) > rehearse:
 		need.Why = fmt.Sprintf("%s was last proven %s ago", what, recovery.FormatSpan(now.Sub(oldest.proven)))
@@ -95,16 +94,53 @@ func MostNeeds(cat catalogue.Catalogue, proofs []Proof, anchor string, copies []
 	return Need{Copy: b.Copy, Engine: b.Engine, Backup: b.ID, Why: "every copy was proven; by chance " + b.ID}, true
 }
 
-// provenBy is when a component ("" is any) was last proven from a copy, by an engine;
+// last is when something was last proven, and when it was last restored without a check, by
+// which run; the zero time is never.
+type last struct {
+	proven, unchecked time.Time
+	run               string
+}
+
+// lastBy is when a component ("" is any) was last proven from a copy, by an engine;
 // reports that do not tell theirs count for all.
-func provenBy(proofs []Proof, component, copy, engine string) (at time.Time) {
+func lastBy(proofs []Proof, component, copy, engine string) last {
+	var l last
 	for _, p := range proofs {
-		if p.proves() && p.At.After(at) && slices.ContainsFunc(p.Points, func(pt recovery.Point) bool {
+		if !p.Restored() || !slices.ContainsFunc(p.Points, func(pt recovery.Point) bool {
 			by := cmp.Or(pt.Engine, pt.Backup.Engine)
 			return pt.Copy == copy && (component == "" || pt.Component == component && (by == "" || by == engine))
 		}) {
-			at = p.At
+			continue
+		}
+		if p.Proves() {
+			l = l.or(last{proven: p.At})
+		} else {
+			l = l.or(last{unchecked: p.At, run: p.Run})
 		}
 	}
-	return at
+	return l
+}
+
+// or is the later of each.
+func (l last) or(other last) last {
+	if other.proven.After(l.proven) {
+		l.proven = other.proven
+	}
+	if other.unchecked.After(l.unchecked) {
+		l.unchecked, l.run = other.unchecked, other.run
+	}
+	return l
+}
+
+// compare puts what most needs a proof first.
+func (l last) compare(other last) int {
+	return cmp.Or(l.proven.Compare(other.proven), l.unchecked.Compare(other.unchecked))
+}
+
+// never says that something was never proven, and by what it was restored all the same.
+func (l last) never(what string) string {
+	if l.run == "" {
+		return what + " was never proven"
+	}
+	return what + " was never proven: it was restored by " + recovery.LacksChecks.Of(l.run)
 }

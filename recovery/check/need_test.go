@@ -16,9 +16,21 @@ func TestMostNeeds(t *testing.T) {
 		change func(*check.Evidence)
 		need   check.Need
 	}{
-		"never":                 {func(e *check.Evidence) { e.Proofs = e.Proofs[:1] }, check.Need{Copy: "offsite", Why: "offsite was never proven"}},
-		"unsigned":              {func(e *check.Evidence) { e.Proofs[1].Signed = false }, check.Need{Copy: "offsite", Why: "never proven"}},
-		"stranger":              {func(e *check.Evidence) { stranger(e, 1) }, check.Need{Copy: "offsite", Why: "never proven"}},
+		"never":          {func(e *check.Evidence) { e.Proofs = e.Proofs[:1] }, check.Need{Copy: "offsite", Why: "offsite was never proven"}},
+		"unsigned":       {func(e *check.Evidence) { e.Proofs[1].Signed = false }, check.Need{Copy: "offsite", Why: "never proven"}},
+		"stranger":       {func(e *check.Evidence) { stranger(e, 1) }, check.Need{Copy: "offsite", Why: "never proven"}},
+		"without checks": {func(e *check.Evidence) { e.Proofs[1].Unchecked = true }, check.Need{Copy: "offsite", Why: "offsite was never proven: it was restored by run 3b1c, with no checks"}},
+		"no checks anywhere": {func(e *check.Evidence) { // what was restored longest ago comes first
+			for i := range e.Proofs {
+				e.Proofs[i].Unchecked = true
+			}
+		}, check.Need{Copy: "offsite", Why: "offsite was never proven"}},
+		"an older proof, and since then no checks": {func(e *check.Evidence) {
+			since := e.Proofs[1]
+			since.Run, since.At, since.Unchecked = "9e01", at("2026-11-22 10:00:00"), true
+			e.Proofs = append([]check.Proof{since}, e.Proofs...)
+			e.Rehearse = 45 * 24 * time.Hour
+		}, check.Need{Copy: "offsite", Engine: "pitr", Why: "offsite was last proven"}},
 		"oldest":                {func(e *check.Evidence) { e.Rehearse = 24 * time.Hour }, check.Need{Copy: "offsite", Engine: "pitr", Why: "offsite was last proven"}},
 		"chance":                {nil, check.Need{Copy: "nearby", Engine: "pitr", Backup: "database/20261119", Why: "by chance database/20261119"}},
 		"a dump beside the log": {func(e *check.Evidence) { dumps(e, "") }, check.Need{Copy: "nearby", Engine: "dump", Why: "dump of nearby was never proven"}},

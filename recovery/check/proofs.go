@@ -19,22 +19,6 @@ const (
 	grownBy = 16 << 20
 )
 
-// proves reports whether a run proves anything.
-func (p Proof) proves() bool { return p.Passed && p.Signed }
-
-// would reports whether a run would prove something, if its signer were known.
-func (p Proof) would() bool { return p.Passed && !p.Signed && p.Stranger != nil }
-
-// point is what a run restored of a component, from a copy ("" is any).
-func (p Proof) point(component, copy string) (recovery.Point, bool) {
-	for _, pt := range p.Points {
-		if pt.Component == component && (copy == "" || pt.Copy == copy) {
-			return pt, true
-		}
-	}
-	return recovery.Point{}, false
-}
-
 // OfBackup is the newest proof of one backup, of evidence that has at least the proofs
 // and what they are compared with.
 func OfBackup(e Evidence, b recovery.Backup) recovery.ProofStanding {
@@ -42,46 +26,56 @@ func OfBackup(e Evidence, b recovery.Backup) recovery.ProofStanding {
 	return j.proofOf(b.Component, b.Copy, b.ID)
 }
 
-// proofOf is the newest proof of a component, from a copy and of a backup ("" is any). A run
-// that checked nothing stands for it only where no other does.
+// proofOf is the newest proof of a component, from a copy and of a backup ("" is any). Where
+// none is, the run stands for it that comes closest.
 func (j *judge) proofOf(component, copy, backup string) recovery.ProofStanding {
-	s := j.standingOf(component, copy, backup, false)
-	if s.Run == "" {
-		s = j.standingOf(component, copy, backup, true)
+	unknown, closest := "", Proof{}
+	var point recovery.Point
+	for _, p := range j.Proofs {
+		switch pt, ok := p.point(component, copy); {
+		case !ok || backup != "" && pt.Backup.ID != backup || !p.Brought(component):
+		case p.would():
+			unknown = cmp.Or(unknown, p.Run)
+		case closest.Run == "" || p.Closer(closest):
+			closest, point = p, pt
+		}
+		if closest.Proves() {
+			break
+		}
+	}
+	s := closest.standing(closest.Took)
+	s.SignerUnknown = unknown
+	if closest.Run != "" {
+		s.Changed = j.changedSince(closest, component, point)
 	}
 	return s
 }
 
-// standingOf is the newest run that proves a component, among those that checked nothing or
-// among the others.
-func (j *judge) standingOf(component, copy, backup string, unchecked bool) recovery.ProofStanding {
-	unknown := ""
-	for _, p := range j.Proofs {
-		pt, ok := p.point(component, copy)
-		ok = ok && (backup == "" || pt.Backup.ID == backup)
-		if ok && p.would() && unknown == "" {
-			unknown = p.Run
-		}
-		if !ok || !p.proves() || p.Unchecked != unchecked {
-			continue
-		}
-		s := recovery.ProofStanding{At: p.At, Run: p.Run, Took: recovery.Duration(p.Took), Unchecked: unchecked, SignerUnknown: unknown}
-		if p.Runbook != j.Runbook {
-			s.Changed = append(s.Changed, j.runbookSince(p)...)
-		}
-		if then, now := pt.Backup.Size(), j.size(component, cmp.Or(pt.Engine, pt.Backup.Engine)); then > 0 && now-then > grownBy && float64(now) > grown*float64(then) {
-			s.Changed = append(s.Changed, fmt.Sprintf("its size: %s then, %s now", recovery.FormatBytes(then), recovery.FormatBytes(now)))
-		}
-		if server, ok := j.Servers[component]; ok && server.Err == nil {
-			then := cmp.Or(pt.Backup.Details[recovery.ServerVersion], strings.TrimPrefix(pt.Backup.Details["server"], "PostgreSQL "))
-			if then != "" && major(then) != major(server.Version) {
-				s.Changed = append(s.Changed, fmt.Sprintf("the server: PostgreSQL %s then, %s now", major(then), major(server.Version)))
-			}
-		}
-		s.Changed = append(s.Changed, j.programsSince(p, component)...)
-		return s
+// standing is a run seen from what it was to prove, which took so long; nothing where there is
+// no run.
+func (p Proof) standing(took time.Duration) recovery.ProofStanding {
+	if p.Run == "" {
+		return recovery.ProofStanding{}
 	}
-	return recovery.ProofStanding{SignerUnknown: unknown}
+	return recovery.ProofStanding{At: p.At, Run: p.Run, Took: recovery.Duration(took), Lacks: p.Lacks()}
+}
+
+// changedSince is what is another since a run has restored a component to a point.
+func (j *judge) changedSince(p Proof, component string, pt recovery.Point) []string {
+	var since []string
+	if p.Runbook != j.Runbook {
+		since = append(since, j.runbookSince(p)...)
+	}
+	if then, now := pt.Backup.Size(), j.size(component, cmp.Or(pt.Engine, pt.Backup.Engine)); then > 0 && now-then > grownBy && float64(now) > grown*float64(then) {
+		since = append(since, fmt.Sprintf("its size: %s then, %s now", recovery.FormatBytes(then), recovery.FormatBytes(now)))
+	}
+	if server, ok := j.Servers[component]; ok && server.Err == nil {
+		then := cmp.Or(pt.Backup.Details[recovery.ServerVersion], strings.TrimPrefix(pt.Backup.Details["server"], "PostgreSQL "))
+		if then != "" && major(then) != major(server.Version) {
+			since = append(since, fmt.Sprintf("the server: PostgreSQL %s then, %s now", major(then), major(server.Version)))
+		}
+	}
+	return append(since, j.programsSince(p, component)...)
 }
 
 // strangers finds the newest run of each key that nobody here knows, where one of its
@@ -111,15 +105,19 @@ func (j *judge) strangers() {
 }
 
 // Weakened says which checks of the newest proof a runbook with other checks does not make
-// any more, or makes otherwise; proofs are the newest first.
+// any more, or makes otherwise; where there is no proof, of the newest run that has restored
+// all the same. Proofs are the newest first.
 func Weakened(proofs []Proof, checks map[string]string) []string {
-	i := slices.IndexFunc(proofs, Proof.proves)
+	what, i := "the last proof, ", slices.IndexFunc(proofs, Proof.Proves)
+	if i < 0 {
+		what, i = "", slices.IndexFunc(proofs, Proof.Restored)
+	}
 	if i < 0 {
 		return nil
 	}
 	since := checksSince(proofs[i].Checks, checks)
 	for k, says := range since {
-		since[k] = fmt.Sprintf("since the last proof, run %s of %s, %s", proofs[i].Run, proofs[i].At.Format("2 Jan 2006"), says)
+		since[k] = fmt.Sprintf("since %srun %s of %s, %s", what, proofs[i].Run, proofs[i].At.Format("2 Jan 2006"), says)
 	}
 	return since
 }
@@ -196,62 +194,103 @@ func (j *judge) proofs() {
 		j.a.Components[i].Proof = j.proofOf(j.a.Components[i].Component, "", "")
 	}
 	j.strangers()
-	var last time.Time
-	for _, p := range j.Proofs {
-		if p.proves() {
-			last = p.At
-			break
-		}
-	}
-	j.a.Rehearsal.Last = last
-	if last.IsZero() {
-		j.find("proof", recovery.Unknown, "comeback rehearse "+j.Path, "nothing was ever restored with a signed report: these backups are a hope")
+	if !slices.ContainsFunc(j.Proofs, Proof.Restored) {
+		j.find("proof", recovery.Unknown, j.proveIt(), "nothing was ever restored with a signed report: these backups are a hope")
 		return
 	}
 	for _, s := range j.a.Components {
-		if s.Proof.At.IsZero() {
+		on := s.Proof.At.In(j.At.Location()).Format("2 Jan 2006")
+		switch {
+		case s.Proof.Run == "":
 			j.find("proof/"+s.Component, recovery.Unknown, "comeback rehearse "+j.Path, "%s was never restored: a hope", s.Component)
-		} else if s.Proof.Unchecked {
-			j.find("unchecked/"+s.Component, recovery.Unknown, "write a check into the runbook, then comeback rehearse "+j.Path,
-				"%s was restored on %s by %s, and nothing was checked there: that it comes back right is not proven", s.Component,
-				s.Proof.At.In(j.At.Location()).Format("2 Jan 2006"), s.Proof.Run)
-		} else if len(s.Proof.Changed) > 0 {
+		case s.Proof.Lacks == recovery.LacksChecks:
+			j.find("unchecked/"+s.Component, recovery.Unknown, j.makesUpFor(s.Proof),
+				"%s was restored on %s by %s, and nothing was checked there: that it comes back right is not proven", s.Component, on, s.Proof.Run)
+		case !s.Proof.Proven():
+			j.find("proof/"+s.Component, recovery.Unknown, j.makesUpFor(s.Proof), "%s was restored on %s by %s: a hope", s.Component, on, s.Proof.Lacks.Of(s.Proof.Run))
+		case len(s.Proof.Changed) > 0:
 			j.find("changed/"+s.Component, recovery.Unknown, "comeback rehearse "+j.Path, "%s was proven on %s by %s; changed since: %s", s.Component,
 				s.Proof.At.In(j.At.Location()).Format("2 Jan"), s.Proof.Run, strings.Join(s.Proof.Changed, ", "))
 		}
 	}
 	for _, cp := range j.Copies {
-		proven := slices.ContainsFunc(j.Proofs, func(p Proof) bool {
-			return p.proves() && slices.ContainsFunc(p.Points, func(pt recovery.Point) bool { return pt.Copy == cp.Name })
-		})
-		if !proven {
-			j.find("proof/copy/"+cp.Name, recovery.Unknown, "comeback rehearse "+j.Path+" --copy "+cp.Name, "%s was never restored from: a hope", cp.Name)
-		}
+		j.copyProven(cp.Name)
 	}
-	if j.Rehearse > 0 {
-		j.a.Rehearsal.Due = last.Add(j.Rehearse)
-		if late := j.At.Sub(j.a.Rehearsal.Due); late > 0 {
-			j.find("rehearsal", recovery.NotMet, "comeback rehearse "+j.Path, "a rehearsal is due since %s: the last that passed was on %s",
-				j.a.Rehearsal.Due.In(j.At.Location()).Format("2 Jan 2006"), last.In(j.At.Location()).Format("2 Jan 2006"))
-		}
-	}
+	j.rehearsal()
 	j.stages()
 }
 
-// exercised is the newest proof in which a stage was done for real.
+// makesUpFor is the next step to a proof where a run is none.
+func (j *judge) makesUpFor(p recovery.ProofStanding) string {
+	switch p.Lacks {
+	case recovery.LacksSignature:
+		return "comeback report sign " + p.Run
+	case recovery.LacksChecks:
+		return "write a check into the runbook, then comeback rehearse " + j.Path
+	}
+	return "comeback rehearse " + j.Path
+}
+
+// proveIt is the next step where nothing is proven: to sign the newest run that lacks only that.
+func (j *judge) proveIt() string {
+	for _, p := range j.Proofs {
+		if p.Lacks() == recovery.LacksSignature {
+			return j.makesUpFor(p.standing(0))
+		}
+	}
+	return "comeback rehearse " + j.Path
+}
+
+// copyProven finds a copy of which nothing is proven. That no run checked anything is told of
+// the components.
+func (j *judge) copyProven(name string) {
+	from := func(p Proof) bool {
+		return p.Restored() && slices.ContainsFunc(p.Points, func(pt recovery.Point) bool { return pt.Copy == name })
+	}
+	do := "comeback rehearse " + j.Path + " --copy " + name
+	switch i := slices.IndexFunc(j.Proofs, from); {
+	case i < 0:
+		j.find("proof/copy/"+name, recovery.Unknown, do, "%s was never restored from: a hope", name)
+	case slices.ContainsFunc(j.Proofs, Proof.Proves) && !slices.ContainsFunc(j.Proofs, func(p Proof) bool { return p.Proves() && from(p) }):
+		j.find("unchecked/copy/"+name, recovery.Unknown, do, "what was restored from %s on %s by %s was not checked: a hope", name,
+			j.Proofs[i].At.In(j.At.Location()).Format("2 Jan 2006"), j.Proofs[i].Run)
+	}
+}
+
+// rehearsal judges when the next rehearsal is due: so long after the last run that proved
+// anything.
+func (j *judge) rehearsal() {
+	i := slices.IndexFunc(j.Proofs, Proof.Proves)
+	if i < 0 {
+		return
+	}
+	last := j.Proofs[i].At
+	j.a.Rehearsal.Last = last
+	if j.Rehearse <= 0 {
+		return
+	}
+	j.a.Rehearsal.Due = last.Add(j.Rehearse)
+	if j.At.After(j.a.Rehearsal.Due) {
+		j.find("rehearsal", recovery.NotMet, "comeback rehearse "+j.Path, "a rehearsal is due since %s: the last that proved anything was on %s",
+			j.a.Rehearsal.Due.In(j.At.Location()).Format("2 Jan 2006"), last.In(j.At.Location()).Format("2 Jan 2006"))
+	}
+}
+
+// exercised is the newest proof in which a stage was done for real; where there is none, the
+// newest run with a signed report.
 func (j *judge) exercised(stage string) recovery.ProofStanding {
+	closest, took := Proof{}, time.Duration(0)
 	for _, p := range j.Proofs {
 		i := slices.IndexFunc(p.Stages, func(s Stage) bool { return s.Name == stage && !s.Talked && !s.StoodIn && !s.Omitted })
-		if i < 0 || !p.proves() {
-			continue
+		if i >= 0 && p.Restored() && (closest.Run == "" || p.Closer(closest)) {
+			closest, took = p, p.Stages[i].Took
 		}
-		s := recovery.ProofStanding{At: p.At, Run: p.Run, Took: recovery.Duration(p.Stages[i].Took), Unchecked: p.Unchecked}
-		if p.Runbook != j.Runbook {
-			s.Changed = j.runbookSince(p)
-		}
-		return s
 	}
-	return recovery.ProofStanding{}
+	s := closest.standing(took)
+	if closest.Run != "" && closest.Runbook != j.Runbook {
+		s.Changed = j.runbookSince(closest)
+	}
+	return s
 }
 
 // stages finds those that no run has ever exercised.
@@ -268,7 +307,7 @@ func (j *judge) stages() {
 		}
 	}
 	for _, p := range j.Proofs {
-		if !p.proves() {
+		if !p.Restored() {
 			continue
 		}
 		var never []string
@@ -285,13 +324,14 @@ func (j *judge) stages() {
 	}
 }
 
-// time holds what a recovery takes against the RTO.
+// time holds what a recovery takes against the RTO. What a run took was measured whether or
+// not it checked anything.
 func (j *judge) time() {
 	t := &j.a.Time
 	t.Mark = recovery.Unknown
 	engine, measured := map[string]string{}, "" // what was measured, and by which run
 	for _, p := range j.Proofs {
-		if !p.proves() || p.Untimed || p.Took <= 0 {
+		if !p.Restored() || p.Untimed || p.Took <= 0 {
 			continue
 		}
 		t.Measured, t.Measures, t.Stages, measured = recovery.Duration(p.Took), p.At, len(p.Stages), p.Run

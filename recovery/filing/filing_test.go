@@ -98,9 +98,9 @@ func TestTrust(t *testing.T) {
 			if len(proofs) != 1 || !proofs[0].Passed || proofs[0].Signed != want || (proofs[0].Stranger == nil) != want {
 				t.Errorf("%s: %s proves %+v", name, p.Dir, proofs)
 			}
-			proven, unknown := trust.Proven([]runner.Past{*p}, "shop")
-			if (proven != nil) != want || (unknown != nil) == want {
-				t.Errorf("%s: by %s proven %v, unknown %v", name, p.Dir, proven, unknown)
+			closest, ok := trust.Closest([]runner.Past{*p}, "shop")
+			if lacks := closest.Lacks(); !ok || (lacks == "") != want || !want && lacks != recovery.LacksSigner {
+				t.Errorf("%s: %s lacks %q, %v", name, p.Dir, lacks, ok)
 			}
 		}
 	}
@@ -116,8 +116,43 @@ func TestTrust(t *testing.T) {
 	}
 	trust, err := filing.NewTrust(home, []runner.Past{own}, filing.Signers{}, now)
 	must(t, err)
-	if proven, unknown := trust.Proven([]runner.Past{own}, "others"); proven != nil || unknown != nil || len(trust.Proofs([]runner.Past{own}, "others")) > 0 {
-		t.Errorf("another system is proven by %v, %v", proven, unknown)
+	if closest, ok := trust.Closest([]runner.Past{own}, "others"); ok || len(trust.Proofs([]runner.Past{own}, "others")) > 0 {
+		t.Errorf("another system is proven by %+v", closest)
+	}
+}
+
+// A run lacks what keeps it from being a proof; the newest that proves something stands before
+// newer ones that do not, and where none does, the one that comes closest.
+func TestTrust_Closest(t *testing.T) {
+	ours := key(t)
+	home := runner.Home{Dir: t.TempDir()}
+	signed := holds(t, home, "passed", &ours)
+	trust, err := filing.NewTrust(home, []runner.Past{signed}, filing.Signers{}, now)
+	must(t, err)
+	unsigned, unchecked, failed, nothing := signed, signed, signed, signed
+	unsigned.Signed = false
+	unchecked.State.Steps = slices.DeleteFunc(slices.Clone(signed.State.Steps), func(st recovery.StepState) bool { return st.Outcome.Check != nil })
+	failed.State.Result = recovery.ResultFailed
+	nothing.State = recovery.State{Ended: signed.State.Ended, Result: recovery.ResultFailed, Moment: signed.State.Moment}
+	for _, c := range []struct {
+		runs []runner.Past
+		want recovery.Lack
+	}{
+		{[]runner.Past{failed, unsigned, unchecked, signed}, ""},
+		{[]runner.Past{failed, unsigned, unchecked}, recovery.LacksChecks},
+		{[]runner.Past{failed, unsigned}, recovery.LacksSignature},
+		{[]runner.Past{nothing, failed}, recovery.LacksSuccess},
+	} {
+		if closest, ok := trust.Closest(c.runs, "shop"); !ok || closest.Lacks() != c.want {
+			t.Errorf("of %d runs the closest lacks %q, %v, not %q", len(c.runs), closest.Lacks(), ok, c.want)
+		}
+	}
+	if closest, ok := trust.Closest([]runner.Past{nothing}, "shop"); ok {
+		t.Errorf("a run that brought nothing back is %+v", closest)
+	}
+	must(t, os.WriteFile(filepath.Join(signed.Dir, recovery.RunbookFile), []byte("# Another\n"), 0o600))
+	if closest, ok := trust.Closest([]runner.Past{signed}, "shop"); !ok || closest.Lacks() != recovery.LacksBytes {
+		t.Errorf("a run that was changed since lacks %q, %v", closest.Lacks(), ok)
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 func (t Trust) Proofs(runs []runner.Past, system string) []check.Proof {
 	var all []check.Proof
 	for _, p := range runs {
-		if p.Problem == nil && p.Plan != nil && p.Plan.System == system && p.Plan.Restores() && p.State.Result != "" {
+		if ended(p, system) {
 			all = append(all, t.proof(p))
 		}
 	}
@@ -24,26 +24,64 @@ func (t Trust) Proofs(runs []runner.Past, system string) []check.Proof {
 	return all
 }
 
-// proof is a run seen from what it proves. A signature counts where it is good, every
-// file is as it was signed, and the reader knows whose it is.
-func (t Trust) proof(p runner.Past) check.Proof {
+// ended reports whether a run is one of a system that restores, and has ended: only such a
+// run can prove anything.
+func ended(p runner.Past, system string) bool {
+	return p.Problem == nil && p.Plan != nil && p.Plan.System == system && p.Plan.Restores() && p.State.Result != ""
+}
+
+// Closest is the newest run of a system that proves something; where there is none, the newest
+// that comes closest to it of those that brought anything back. Runs are the newest first.
+func (t Trust) Closest(runs []runner.Past, system string) (closest check.Proof, ok bool) {
+	for _, p := range runs {
+		if !ended(p, system) {
+			continue
+		}
+		c := t.worth(p)
+		if slices.ContainsFunc(c.Points, func(pt recovery.Point) bool { return c.Brought(pt.Component) }) && (!ok || c.Closer(closest)) {
+			closest, ok = c, true
+		}
+		if c.Proves() {
+			break
+		}
+	}
+	return closest, ok
+}
+
+// worth is whether a run proves what it restored, or what it lacks. A signature counts where
+// it is good, every file is as it was signed, and the reader knows whose it is.
+func (t Trust) worth(p runner.Past) check.Proof {
 	c := check.Proof{Run: p.ID, Mode: p.State.Mode, At: p.State.Ended, Passed: p.State.Result == recovery.ResultPassed, Points: p.State.Moment.Points,
-		Runbook: p.State.RunbookSHA256, Took: p.State.Ended.Sub(p.State.Started), Programs: map[string]string{}}
+		Runbook: p.State.RunbookSHA256, Took: p.State.Ended.Sub(p.State.Started)}
 	held, _ := p.State.Checks()
-	c.Unchecked, c.Untimed = held == 0, true
+	c.Unchecked = held == 0
+	for _, r := range p.State.Reached() {
+		c.Came = append(c.Came, r.Component)
+	}
+	if c.Passed && p.Signed || !t.Here(p) {
+		v, err := t.Verify(p)
+		c.Signed, c.Passed = err == nil && v.Known(), c.Passed && (err == nil || t.Here(p))
+		switch {
+		case c.Signed:
+		case err == nil || !t.Here(p):
+			c.Stranger = t.stranger(p, v)
+		default:
+			c.Altered = true
+		}
+	}
+	return c
+}
+
+// proof is a run seen from what it proves, with what that is compared with.
+func (t Trust) proof(p runner.Past) check.Proof {
+	c := t.worth(p)
+	c.Untimed, c.Programs = true, map[string]string{}
 	c.Program, _, _ = strings.Cut(p.State.Version, " ") // its commit
 	for _, s := range p.State.Steps {
 		for _, bound := range s.Outcome.Bindings {
 			if v := s.Outcome.Facts[recovery.ServerVersion]; v != "" {
 				c.Programs[bound.Component] = v
 			}
-		}
-	}
-	if c.Passed && p.Signed || !t.Here(p) {
-		v, err := t.Verify(p)
-		c.Signed, c.Passed = err == nil && v.Known(), c.Passed && (err == nil || t.Here(p))
-		if !c.Signed && (err == nil || !t.Here(p)) {
-			c.Stranger = t.stranger(p, v)
 		}
 	}
 	if book, err := p.Runbook(); err == nil {

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"comeback/recovery"
 	"comeback/recovery/check"
 	"comeback/recovery/report"
 	"comeback/recovery/runner"
@@ -77,26 +76,6 @@ func (t Trust) Options(p runner.Past) report.VerifyOptions {
 // Verify verifies a run.
 func (t Trust) Verify(p runner.Past) (report.Verification, error) {
 	return report.Verify(p.Dir, t.Options(p))
-}
-
-// Proven is the newest run of a system that passed, whose every file is as it was signed
-// and whose signer is known here; and, where there is none, the newest of which only
-// that is not so.
-func (t Trust) Proven(runs []runner.Past, system string) (proven, unknown *runner.Past) {
-	for i, p := range runs {
-		if p.Problem != nil || p.Plan.System != system || !p.Plan.Restores() || p.State.Result != recovery.ResultPassed || !p.Signed {
-			continue
-		}
-		v, err := t.Verify(p)
-		switch {
-		case err != nil:
-		case v.Known():
-			return &runs[i], nil
-		case unknown == nil:
-			unknown = &runs[i]
-		}
-	}
-	return nil, unknown
 }
 
 // stranger is who has signed a run that only lacks a signer who is known.
