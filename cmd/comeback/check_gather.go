@@ -14,7 +14,7 @@ import (
 	"comeback/recovery/check"
 	"comeback/recovery/files"
 	"comeback/recovery/filing"
-	"comeback/recovery/pitr"
+	"comeback/recovery/pitr/walfile"
 	"comeback/recovery/plan"
 	"comeback/recovery/postgres"
 	"comeback/recovery/push"
@@ -147,8 +147,8 @@ func (a *app) gatherServers(ctx context.Context, b *book) map[string]check.Serve
 		if s.Err == nil {
 			s.Keeping, s.Err = postgres.ReadKeeping(ctx, l.conn)
 		}
-		if f, ok := pitr.ParseFileName(s.Archived); ok && f.Kind == pitr.Segment && s.SegmentSize > 0 {
-			s.ArchivedLSN = recovery.LSN(f.Seg(s.SegmentSize) * uint64(s.SegmentSize))
+		if f, ok := walfile.Parse(s.Archived); ok && f.Kind == walfile.Segment && s.SegmentSize > 0 {
+			s.ArchivedLSN = walfile.Start(f.Number(s.SegmentSize), s.SegmentSize)
 		}
 		// Only where the server's directory is this host's can its disk be seen.
 		if s.DataDirectory != "" {

@@ -18,6 +18,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/pitr"
+	"comeback/recovery/pitr/walfile"
 	"comeback/recovery/postgres"
 	"comeback/shop"
 	"comeback/storagetest"
@@ -457,7 +458,7 @@ func packedCopy(t *testing.T, l *lost, suffix string, pack func(t testing.TB, b 
 	}
 	for _, path := range walSegments(t, dir) {
 		f, ok := pitr.ParseFileName(filepath.Base(path))
-		if pack == nil || !ok || f.Kind != pitr.Segment {
+		if pack == nil || !ok || f.Kind != walfile.Segment {
 			continue
 		}
 		b, err := os.ReadFile(path)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 	"comeback/recovery/postgres"
 )
 
@@ -42,7 +43,7 @@ func (p *preparation) archivable(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	history := fmt.Sprintf("%08X.history", control.Timeline)
+	history := walfile.HistoryName(control.Timeline)
 	text, err := os.ReadFile(filepath.Join(p.Pair.Beside, "pg_wal", history))
 	if errors.Is(err, fs.ErrNotExist) {
 		return recovery.Errorf("restore it again", "refused: the restored cluster is on timeline %d and has no %s, so nobody could follow it", control.Timeline, history).WithExit(recovery.Refused)
@@ -59,10 +60,10 @@ func (p *preparation) archivable(ctx context.Context) error {
 	_, err = os.Lstat(filepath.Join(p.Pair.Beside, "pg_wal", "archive_status", history+".done"))
 	wasLive := err == nil
 	p.Archivable = []string{history}
-	size := uint64(control.WALSegmentSize)
-	last := uint64(control.CheckpointLSN) / size // it is not full, and is archived when it is
-	for n := uint64(fork) / size; n < last; n++ {
-		name := segmentName(control.Timeline, n, size)
+	size := control.WALSegmentSize
+	last := walfile.Number(control.CheckpointLSN, size) // it is not full, and is archived when it is
+	for n := walfile.Number(fork, size); n < last; n++ {
+		name := walfile.SegmentName(control.Timeline, n, size)
 		if _, err := os.Lstat(filepath.Join(p.Pair.Beside, "pg_wal", name)); wasLive && errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -91,16 +92,16 @@ func FirstSegment(ctx context.Context, data string) (string, error) {
 	if err != nil || control.Timeline == 1 {
 		return "", err
 	}
-	text, err := os.ReadFile(filepath.Join(data, "pg_wal", fmt.Sprintf("%08X.history", control.Timeline)))
+	text, err := os.ReadFile(filepath.Join(data, "pg_wal", walfile.HistoryName(control.Timeline)))
 	if err != nil {
 		return "", fmt.Errorf("read the history of the new timeline: %w", err)
 	}
 	fork, err := forkOf(text)
-	size := uint64(control.WALSegmentSize)
+	size := control.WALSegmentSize
 	if err != nil || size == 0 {
 		return "", fmt.Errorf("read the history of the new timeline: %w", errors.Join(err, errors.New("it does not say where it begins")))
 	}
-	return segmentName(control.Timeline, uint64(fork)/size, size), nil
+	return walfile.SegmentName(control.Timeline, walfile.Number(fork, size), size), nil
 }
 
 // forkOf is where a timeline branches off: in the last line of its history.
@@ -122,12 +123,6 @@ func forkOf(history []byte) (recovery.LSN, error) {
 		return 0, errors.New("it does not say where the timeline branches off")
 	}
 	return at, nil
-}
-
-// segmentName is PostgreSQL's name of a segment.
-func segmentName(timeline uint32, n, size uint64) string {
-	perLog := uint64(1<<32) / size
-	return fmt.Sprintf("%08X%08X%08X", timeline, n/perLog, n%perLog)
 }
 
 // ready marks a file of the log for the archiver, where it is not marked yet.
@@ -164,13 +159,13 @@ const firstRecord = 40
 // shutdown's own checkpoint behind it; what else was written, by one that does not, is in
 // open, which nobody finishes.
 func LastSegment(c postgres.Control) (last, open string, err error) {
-	size := uint64(c.WALSegmentSize)
-	n := uint64(c.CheckpointLSN) / max(size, 1)
+	size := c.WALSegmentSize
+	n := walfile.Number(c.CheckpointLSN, max(size, 1))
 	if size == 0 || n == 0 {
 		return "", "", errors.New("the control data do not say where the log ends")
 	}
-	if uint64(c.CheckpointLSN)%size != firstRecord {
-		open = segmentName(c.Timeline, n, size)
+	if c.CheckpointLSN != walfile.Start(n, size)+firstRecord {
+		open = walfile.SegmentName(c.Timeline, n, size)
 	}
-	return segmentName(c.Timeline, n-1, size), open, nil
+	return walfile.SegmentName(c.Timeline, n-1, size), open, nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 	"comeback/recovery/postgres"
 	"comeback/storage"
 )
@@ -68,7 +69,7 @@ func Protected(ctx context.Context, address string, copies []Archive, first stri
 	}
 	p := Protection{Timeline: before.Timeline, First: first}
 	if before.Timeline > 1 {
-		p.History = fmt.Sprintf("%08X.history", before.Timeline)
+		p.History = walfile.HistoryName(before.Timeline)
 	}
 	if p.off(before, copies) {
 		return p, nil

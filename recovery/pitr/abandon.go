@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"strconv"
 	"strings"
 	"time"
 
 	"comeback/pattern"
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 	"comeback/storage"
 )
 
@@ -65,7 +65,7 @@ func (e *engine) MarkTimeline(ctx context.Context, c recovery.Component, store s
 		} else {
 			dir = a.newestPlace().Dir
 		}
-		key := fmt.Sprintf("%s%08X.comeback-%s", dir, t.Timeline, t.Run)
+		key := fmt.Sprintf("%s%s.comeback-%s", dir, walfile.FormatTimeline(t.Timeline), t.Run)
 		_, err = store.Put(ctx, key, strings.NewReader(string(b)+"\n"), storage.PutOptions{IfAbsent: true, Size: int64(len(b)) + 1})
 		if err != nil && !errors.Is(err, storage.ErrExist) {
 			return false, recovery.Errorf(fetchHintText(err), "mark timeline %d in %s: %w", t.Timeline, store.URL(), err)
@@ -132,8 +132,8 @@ func readMark(ctx context.Context, store storage.Store, read storage.ReadOptions
 	if err := json.Unmarshal(b, &m); err != nil {
 		return m, err
 	}
-	name, err := strconv.ParseUint(path.Base(o.Key)[:8], 16, 32)
-	if err != nil || m.Format != 1 || uint32(name) != m.Timeline {
+	timeline, ok := walfile.ParseTimeline(path.Base(o.Key)[:8])
+	if !ok || m.Format != 1 || timeline != m.Timeline {
 		return m, errors.New("it is not one of this version")
 	}
 	return m, nil

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 	"comeback/recovery/pitr/xlog"
 )
 
@@ -46,15 +47,15 @@ func newIndex(ctx context.Context, r Repository, a Archive) (*index, []recovery.
 		alike := slices.Clip(files[:n])
 		files = files[n:]
 		switch kind {
-		case Segment:
+		case walfile.Segment:
 			x.segments[timeline] = alike
-		case Partial:
+		case walfile.Partial:
 			x.partials[timeline] = alike
-		case Label:
+		case walfile.Label:
 			for _, f := range alike {
 				x.labels[f.Name()] = f
 			}
-		case History:
+		case walfile.History:
 			histories = append(histories, alike...)
 		}
 	}
@@ -78,7 +79,7 @@ func (x *index) learnSize() {
 	}
 	counts := map[int64]int{}
 	for _, f := range x.Files {
-		if f.Kind == Segment && f.Packing == Plain && !f.Sealed && !f.Unsized && xlog.ValidSegmentSize(f.size()) {
+		if f.Kind == walfile.Segment && f.Packing == Plain && !f.Sealed && !f.Unsized && xlog.ValidSegmentSize(f.size()) {
 			counts[f.size()]++
 		}
 	}
@@ -150,7 +151,7 @@ func (x *index) readHistories(ctx context.Context, r Repository, histories []Fil
 	for _, timeline := range slices.Sorted(maps.Keys(x.segments)) {
 		if _, ok := x.forks[timeline]; !ok {
 			findings = append(findings, recovery.Finding{Object: x.segments[timeline][0].Object().Key,
-				Says: fmt.Sprintf("timeline %d has segments but no %08X.history, so nobody knows where it branched off", timeline, timeline),
+				Says: fmt.Sprintf("timeline %d has segments but no %s, so nobody knows where it branched off", timeline, walfile.HistoryName(timeline)),
 				Do:   "copy the file from the server's pg_wal into the archive"})
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/pitr/scan"
+	"comeback/recovery/pitr/walfile"
 	"comeback/storage"
 )
 
@@ -101,7 +102,7 @@ func (a *around) list(ctx context.Context) error {
 	if a.saved, err = openNames(ctx, a.options, a.line, a.Read); err != nil {
 		return err
 	}
-	first := segmentOf(start, a.line.SegmentSize)
+	first := walfile.Number(start, a.line.SegmentSize)
 	log, err := listLog(ctx, a.repo, along, a.line, first, seen)
 	if err != nil {
 		return err
@@ -186,14 +187,14 @@ func (a *around) run(ctx context.Context, c chain) (older bool, err error) {
 	if !errors.As(err, &broken) {
 		return older, err
 	}
-	f, ok := ParseFileName(broken.Segment)
-	seg := f.Seg(c.size())
+	name, ok := walfile.Parse(broken.Segment)
+	seg := name.Number(c.size())
 	if !ok || seg < c.first() || seg >= c.next() {
 		return false, broken
 	}
 	h := hole{seg: seg, good: seg, object: broken.Segment, why: "damaged: " + broken.Says,
-		beside: startOf(seg+1, c.size()) <= stretch.From} // it was only read for what began early
-	if broken.LSN > startOf(seg, c.size()) && seg+1 < c.next() {
+		beside: walfile.Start(seg+1, c.size()) <= stretch.From} // it was only read for what began early
+	if broken.LSN > walfile.Start(seg, c.size()) && seg+1 < c.next() {
 		h.good++
 	}
 	a.split(c, h)
@@ -298,17 +299,18 @@ func (a *around) names() recovery.Names { return a.using }
 
 // fetch unpacks a segment of a run.
 func (a *around) fetch(ctx context.Context, c chain, name, path string) error {
-	wanted, ok := ParseFileName(name)
+	wanted, ok := walfile.Parse(name)
 	if !ok {
 		return fmt.Errorf("%q is not a segment", name)
 	}
-	f, ok := c.file(wanted.Seg(c.size()))
+	seg := wanted.Number(c.size())
+	f, ok := c.file(seg)
 	if !ok {
 		return fmt.Errorf("segment %s is not among those to be read", name)
 	}
 	err := fetchSegment(ctx, a.repo, f, a.line, path)
 	if errors.Is(err, storage.ErrCorrupt) || errors.Is(err, errForeign) {
-		return &scan.Damage{Segment: name, LSN: startOf(wanted.Seg(c.size()), c.size()), Says: err.Error()}
+		return &scan.Damage{Segment: name, LSN: walfile.Start(seg, c.size()), Says: err.Error()}
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 	"comeback/storage"
 )
 
@@ -47,8 +48,8 @@ func (e *engine) Locate(ctx context.Context, o recovery.ScanOptions, xid recover
 // Holds reports whether the archive that a survey found has a segment, or a
 // timeline's history, by now, by PostgreSQL's name of it. It lists anew.
 func (e *engine) Holds(ctx context.Context, survey recovery.Survey, store storage.Store, segment string) (bool, error) {
-	wanted, ok := ParseFileName(segment)
-	if !ok || wanted.Kind != Segment && wanted.Kind != History {
+	wanted, ok := walfile.Parse(segment)
+	if !ok || wanted.Kind != walfile.Segment && wanted.Kind != walfile.History {
 		return false, fmt.Errorf("%q is neither a segment nor a history", segment)
 	}
 	var asked []Layout
@@ -75,7 +76,7 @@ func (e *engine) Holds(ctx context.Context, survey recovery.Survey, store storag
 			return false, err
 		}
 		if slices.ContainsFunc(files, func(file File) bool {
-			return file.Kind == wanted.Kind && file.Name() == segment && (file.Kind == History && !file.empty() || file.Kind == Segment && fault(file, f.Line.SegmentSize) == "")
+			return file.Kind == wanted.Kind && file.Name() == segment && (file.Kind == walfile.History && !file.empty() || file.Kind == walfile.Segment && fault(file, f.Line.SegmentSize) == "")
 		}) {
 			return true, nil
 		}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 )
 
 // runs cuts the log from a segment on where it has gaps.
@@ -19,7 +20,7 @@ func (w wal) runs(from uint64, l lineage) []chain {
 			runs[n-1].files = append(runs[n-1].files, w.files[i])
 			continue
 		}
-		runs = append(runs, chain{base: Base{Start: startOf(seg, w.size)}, branch: w.branch, line: l, files: []File{f}})
+		runs = append(runs, chain{base: Base{Start: walfile.Start(seg, w.size)}, branch: w.branch, line: l, files: []File{f}})
 	}
 	// Each run knows the gaps behind it, as far as the next one.
 	for i := range runs {
@@ -55,7 +56,7 @@ type hole struct {
 // of like any gap: when the span goes on behind the part before it.
 func (a *around) split(c chain, h hole) {
 	a.sizes.unknown = true
-	gap := recovery.Gap{From: startOf(h.seg, c.size()), To: startOf(h.seg+1, c.size()), Object: h.object, Why: h.why}
+	gap := recovery.Gap{From: walfile.Start(h.seg, c.size()), To: walfile.Start(h.seg+1, c.size()), Object: h.object, Why: h.why}
 	switch {
 	case h.good > c.first():
 		before := c.part(c.first(), h.good)
@@ -73,7 +74,7 @@ func (a *around) split(c chain, h hole) {
 func (c chain) part(from, to uint64) chain {
 	p := c
 	p.files = c.files[from-c.first() : to-c.first()]
-	p.base.Start = startOf(from, c.size())
+	p.base.Start = walfile.Start(from, c.size())
 	if to != c.next() {
 		p.gaps = nil
 	}

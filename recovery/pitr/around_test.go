@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 )
 
 // scanned is what a scan of a copy came to.
@@ -161,8 +162,8 @@ func TestScan_Span(t *testing.T) {
 func TestScan_Gap(t *testing.T) {
 	t.Parallel()
 	l := source.get(t)
-	hole := segmentOf(l.mark(t, "third bulk").before, 1<<20) + 1
-	segment := SegmentName(1, hole, 1<<20)
+	hole := walfile.Number(l.mark(t, "third bulk").before, 1<<20) + 1
+	segment := walfile.SegmentName(1, hole, 1<<20)
 	for name, c := range map[string]struct {
 		harm func(c *copyOf)
 		says string
@@ -282,7 +283,7 @@ func TestHolds(t *testing.T) {
 	e := testEngine(t).(nativeEngine).engine
 	segments := c.segments(t)
 	last := segments[len(segments)-1]
-	for name, want := range map[string]bool{last: true, SegmentName(1, 4000, 1<<20): false} {
+	for name, want := range map[string]bool{last: true, walfile.SegmentName(1, 4000, 1<<20): false} {
 		if got, err := e.Holds(t.Context(), s, c.store, name); got != want || err != nil {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}

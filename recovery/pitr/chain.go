@@ -5,6 +5,7 @@ import (
 	"sort"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 )
 
 // wal is the archived log of one branch: what is there, in order, each segment
@@ -25,10 +26,10 @@ func (x *index) along(b branch) wal {
 		return w
 	}
 	for i, s := range b {
-		from, to := segmentOf(s.From, w.size), ^uint64(0)
+		from, to := walfile.Number(s.From, w.size), ^uint64(0)
 		if i+1 < len(b) {
 			// The segment of the fork belongs to the timeline that begins there.
-			to = segmentOf(b[i+1].From, w.size)
+			to = walfile.Number(b[i+1].From, w.size)
 		}
 		if its := between(x.segments[s.Timeline], from, to, w.size); len(w.files) == 0 {
 			w.files = slices.Clip(its) // no copy: an archive may be large
@@ -85,14 +86,14 @@ func (w wal) after(b Base, l lineage) chain {
 	if size == 0 {
 		return c
 	}
-	seg := segmentOf(b.Start, size)
+	seg := walfile.Number(b.Start, size)
 	at := sort.Search(len(w.files), func(i int) bool { return w.files[i].Seg(size) >= seg })
 	good := func(i int, seg uint64) bool {
 		return i < len(w.files) && w.files[i].Seg(size) == seg && fault(w.files[i], size) == ""
 	}
 	first := at
 	if b.OwnWAL {
-		for ; startOf(seg, size) < b.Stop; seg++ {
+		for ; walfile.Start(seg, size) < b.Stop; seg++ {
 			switch {
 			case good(at, seg):
 				c.files = append(c.files, w.files[at])
@@ -119,7 +120,7 @@ func (w wal) after(b Base, l lineage) chain {
 
 // own is a segment that the backup brings.
 func (b Base) own(seg uint64, size int64) File {
-	f := File{Kind: Segment, Timeline: b.Timeline, Log: uint32(seg / perLog(size)), Low: uint32(seg % perLog(size))}
+	f := called(walfile.OfSegment(b.Timeline, seg, size))
 	for _, o := range b.Objects {
 		if o.Key == b.Root+"pg_wal/"+f.Name() {
 			f.Hold(o)
@@ -141,11 +142,11 @@ func (w wal) gaps(i int, seg uint64) []recovery.Gap {
 		f := w.files[i]
 		there := f.Seg(w.size)
 		if there > seg {
-			gaps = append(gaps, recovery.Gap{From: startOf(seg, w.size), To: startOf(there, w.size),
-				Object: SegmentName(w.branch.on(seg, w.size), seg, w.size), Why: "missing"})
+			gaps = append(gaps, recovery.Gap{From: walfile.Start(seg, w.size), To: walfile.Start(there, w.size),
+				Object: walfile.SegmentName(w.branch.on(seg, w.size), seg, w.size), Why: "missing"})
 		}
 		if why := fault(f, w.size); why != "" {
-			gaps = append(gaps, recovery.Gap{From: startOf(there, w.size), To: startOf(there+1, w.size), Object: f.Object().Key, Why: why})
+			gaps = append(gaps, recovery.Gap{From: walfile.Start(there, w.size), To: walfile.Start(there+1, w.size), Object: f.Object().Key, Why: why})
 		}
 		seg = there + 1
 	}
@@ -156,7 +157,7 @@ func (w wal) gaps(i int, seg uint64) []recovery.Gap {
 func (c chain) size() int64 { return c.line.SegmentSize }
 
 // first is the number of the chain's first segment.
-func (c chain) first() uint64 { return segmentOf(c.base.Start, c.size()) }
+func (c chain) first() uint64 { return walfile.Number(c.base.Start, c.size()) }
 
 // file is a segment of the chain.
 func (c chain) file(seg uint64) (File, bool) {
@@ -170,7 +171,7 @@ func (c chain) file(seg uint64) (File, bool) {
 func (c chain) next() uint64 { return c.first() + uint64(len(c.files)) }
 
 // end is where the chain ends.
-func (c chain) end() recovery.LSN { return startOf(c.next(), c.size()) }
+func (c chain) end() recovery.LSN { return walfile.Start(c.next(), c.size()) }
 
 // whole reports whether the chain holds the log that the backup itself needs.
 func (c chain) whole() bool { return c.base.Stop != 0 && len(c.files) > 0 && c.end() >= c.base.Stop }
@@ -185,7 +186,7 @@ func (c chain) reaches() bool {
 // before is the chain without a segment of no use, and what follows it.
 func (c chain) before(d *damagedLog) chain {
 	c.files = c.files[:d.Seg-c.first()]
-	c.gaps = append([]recovery.Gap{{From: c.end(), To: startOf(d.Seg+1, c.size()), Object: d.Object, Why: d.Why}}, c.gaps...)
+	c.gaps = append([]recovery.Gap{{From: c.end(), To: walfile.Start(d.Seg+1, c.size()), Object: d.Object, Why: d.Why}}, c.gaps...)
 	return c
 }
 
@@ -193,7 +194,7 @@ func (c chain) before(d *damagedLog) chain {
 func (c chain) bytes(to recovery.LSN) int64 {
 	var n int64
 	for _, f := range c.files {
-		if startOf(f.Seg(c.size()), c.size()) >= to {
+		if walfile.Start(f.Seg(c.size()), c.size()) >= to {
 			break
 		}
 		switch {

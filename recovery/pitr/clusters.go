@@ -9,6 +9,7 @@ import (
 	"sort"
 	"strings"
 
+	"comeback/recovery/pitr/walfile"
 	"comeback/recovery/pitr/xlog"
 )
 
@@ -70,14 +71,14 @@ func (n *native) clusters(ctx context.Context, p Place, files []File, bases []Ba
 	begins := map[string]bool{}
 	for _, b := range bases {
 		if size := cmp.Or(b.SegmentSize, first.SegmentSize); b.System != "" && b.System != first.System && b.Start != 0 {
-			begins[SegmentName(b.Timeline, segmentOf(b.Start, size), size)] = true
+			begins[walfile.SegmentName(b.Timeline, walfile.Number(b.Start, size), size)] = true
 		}
 	}
 	for _, f := range files {
 		if mixed || len(begins) == 0 {
 			break
 		}
-		if f.Kind != Segment || f.empty() || !begins[f.Name()] {
+		if f.Kind != walfile.Segment || f.empty() || !begins[f.Name()] {
 			continue
 		}
 		h, err := s.header(ctx, f)
@@ -98,7 +99,7 @@ func endsOf(files []File) (ends []File) {
 	all := map[uint32]*pair{}
 	var at *pair // that of the file before, which most are like
 	for _, f := range files {
-		if f.Kind != Segment || f.empty() {
+		if f.Kind != walfile.Segment || f.empty() {
 			continue
 		}
 		if at == nil || at.first.Timeline != f.Timeline {
@@ -163,7 +164,7 @@ func (s *splitter) header(ctx context.Context, f File) (xlog.Header, error) {
 func (s *splitter) split(ctx context.Context, files []File, bases []Base) ([]ofCluster, error) {
 	byTimeline := map[uint32][]File{}
 	for _, f := range files {
-		if f.Kind == Segment {
+		if f.Kind == walfile.Segment {
 			byTimeline[f.Timeline] = append(byTimeline[f.Timeline], f)
 		}
 	}
@@ -175,7 +176,7 @@ func (s *splitter) split(ctx context.Context, files []File, bases []Base) ([]ofC
 		}
 	}
 	for _, f := range files {
-		if f.Kind == Segment {
+		if f.Kind == walfile.Segment {
 			continue
 		}
 		if err := s.other(ctx, f); err != nil {
@@ -227,7 +228,7 @@ func (s *splitter) timeline(ctx context.Context, timeline uint32, segments []Fil
 		if b.Timeline != timeline || b.Start == 0 || b.SegmentSize == 0 {
 			continue
 		}
-		name := SegmentName(timeline, segmentOf(b.Start, b.SegmentSize), b.SegmentSize)
+		name := walfile.SegmentName(timeline, walfile.Number(b.Start, b.SegmentSize), b.SegmentSize)
 		i := sort.Search(len(segments), func(i int) bool { return segments[i].Name() >= name })
 		if i < len(segments) && segments[i].Name() == name {
 			samples = append(samples, i)
@@ -294,7 +295,7 @@ func (s *splitter) timeline(ctx context.Context, timeline uint32, segments []Fil
 // other sorts in what is no segment. A history is that of each cluster which has its
 // timeline; where none has, nobody knows whose it is.
 func (s *splitter) other(ctx context.Context, f File) error {
-	if f.Kind == Partial && !f.empty() {
+	if f.Kind == walfile.Partial && !f.empty() {
 		if h, err := s.header(ctx, f); err != nil {
 			return err
 		} else if h.System != "" {
@@ -303,7 +304,7 @@ func (s *splitter) other(ctx context.Context, f File) error {
 			return nil
 		}
 	}
-	prefix := fmt.Sprintf("%08X", f.Timeline)
+	prefix := walfile.FormatTimeline(f.Timeline)
 	added := false
 	for i := range s.all {
 		c := &s.all[i]
@@ -312,7 +313,7 @@ func (s *splitter) other(ctx context.Context, f File) error {
 			if r.system != c.header.System || !strings.HasPrefix(r.From, prefix) {
 				continue
 			}
-			its = its || f.Kind == History || r.has(s.dir, f.Name()[:24])
+			its = its || f.Kind == walfile.History || r.has(s.dir, f.Name()[:24])
 		}
 		if its {
 			c.files = append(c.files, f)

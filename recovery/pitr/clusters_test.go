@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"comeback/recovery/pitr/walfile"
 	"comeback/storage"
 )
 
@@ -79,7 +80,7 @@ func TestNative_clusters(t *testing.T) {
 			for timeline, letters := range test.segments {
 				for i, letter := range letters {
 					seg := uint64(i) + 1
-					key := "wal/" + SegmentName(timeline, seg, 1<<20)
+					key := "wal/" + walfile.SegmentName(timeline, seg, 1<<20)
 					switch letter {
 					case '.':
 					case '?':
@@ -109,9 +110,9 @@ func TestNative_clusters(t *testing.T) {
 				for _, f := range c.files {
 					switch {
 					case unreadable[f.Object().Key]:
-					case f.Kind == History:
+					case f.Kind == walfile.History:
 						counts[fmt.Sprintf("history:%d", f.Timeline)] = 0
-					case f.Kind == Label:
+					case f.Kind == walfile.Label:
 						counts[fmt.Sprintf("label:%d", f.Low)] = 0
 					default:
 						counts[fmt.Sprintf("%d", f.Timeline)]++

@@ -18,6 +18,7 @@ import (
 
 	"comeback/enginetest"
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 	"comeback/recovery/postgres"
 	"comeback/storage"
 	"comeback/storagetest"
@@ -72,7 +73,7 @@ func TestReplay_NetworkFails(t *testing.T) {
 		t.Run(fault.name, func(t *testing.T) {
 			t.Parallel()
 			f := fault.fault
-			f.Key = "wal/" + SegmentName(1, segmentOf(l.mark(t, "order 14").before, 1<<20), 1<<20)
+			f.Key = "wal/" + walfile.SegmentName(1, walfile.Number(l.mark(t, "order 14").before, 1<<20), 1<<20)
 			store := storagetest.NewFaulty(c.store, f)
 			var failures []string
 			r := restore(t, store, p, func(o *enginetest.Options) {
@@ -109,7 +110,7 @@ type badSegment struct {
 // ends the step by its name, and the database is never opened early.
 func TestReplay_BadSegment(t *testing.T) {
 	l := source.get(t)
-	name := SegmentName(1, segmentOf(l.mark(t, "order 16").before, 1<<20), 1<<20)
+	name := walfile.SegmentName(1, walfile.Number(l.mark(t, "order 16").before, 1<<20), 1<<20)
 	for _, test := range []badSegment{
 		{"missing", func(t *testing.T, c *copyOf, name string) { c.remove(t, "wal/"+name) }, []string{"segment " + name + " is missing"}},
 		{"flipped bit in a record", func(t *testing.T, c *copyOf, name string) {
@@ -324,7 +325,7 @@ func TestReplay_BrokenExe(t *testing.T) {
 // the operator's stop in the middle leaves nothing.
 func TestReplay_Interrupted(t *testing.T) {
 	l := source.get(t)
-	held := "wal/" + SegmentName(1, segmentOf(l.mark(t, "order 14").before, 1<<20), 1<<20)
+	held := "wal/" + walfile.SegmentName(1, walfile.Number(l.mark(t, "order 14").before, 1<<20), 1<<20)
 	setUp := func(t *testing.T) (*storagetest.Faulty, *storagetest.Gate, recovery.Point) {
 		c := l.copy(t, "gzip")
 		p := mustResolve(t, c.store, survey(t, c.store, database), "latest")

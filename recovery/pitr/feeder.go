@@ -12,6 +12,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/pitr/walfetch"
+	"comeback/recovery/pitr/walfile"
 	"comeback/storage"
 )
 
@@ -86,7 +87,7 @@ func newFeeder(ctx context.Context, repo Repository, args replayArgs, data, dir 
 		return nil, fmt.Errorf("make the directory for the log: %w", err)
 	}
 	if len(args.Facts.Layout.Places) > 0 {
-		first := segmentOf(args.Facts.Base.Start, f.line.SegmentSize)
+		first := walfile.Number(args.Facts.Base.Start, f.line.SegmentSize)
 		log, err := listLog(ctx, repo, args.Facts.Branch, f.line, first, args.Facts.Needs)
 		if err != nil {
 			return nil, err
@@ -143,7 +144,7 @@ func (f *feeder) position() recovery.LSN {
 	if f.taken == 0 {
 		return 0
 	}
-	return startOf(f.taken-1, f.line.SegmentSize)
+	return walfile.Start(f.taken-1, f.line.SegmentSize)
 }
 
 // fetch answers one request of the server.
@@ -152,9 +153,8 @@ func (f *feeder) fetch(name, path string) int {
 	if err != nil {
 		return f.fail(err)
 	}
-	file, ok := ParseFileName(name)
-	if ok && file.Packing == Plain && file.Kind == Segment && file.Name() == name {
-		return f.segment(file, target)
+	if asked, ok := walfile.Parse(name); ok && asked.Kind == walfile.Segment {
+		return f.segment(called(asked), target)
 	}
 	return f.other(name, target)
 }
@@ -174,7 +174,7 @@ func (f *feeder) target(path string) (string, error) {
 func (f *feeder) segment(asked File, target string) int {
 	size := f.line.SegmentSize
 	seg := asked.Seg(size)
-	needed := startOf(seg, size) < f.args.Facts.Needs && asked.Timeline == f.args.Facts.Branch.on(seg, size)
+	needed := walfile.Start(seg, size) < f.args.Facts.Needs && asked.Timeline == f.args.Facts.Branch.on(seg, size)
 	known, ok := f.files[seg]
 	if !ok || known.Timeline != asked.Timeline {
 		return f.unlisted(asked, needed, target)
@@ -184,7 +184,7 @@ func (f *feeder) segment(asked File, target string) int {
 		case f.own(asked) || !needed:
 			return walfetch.Absent
 		default:
-			return f.fail(gapError(recovery.Gap{From: startOf(seg, size), To: startOf(seg+1, size), Object: known.Object().Key, Why: why}))
+			return f.fail(gapError(recovery.Gap{From: walfile.Start(seg, size), To: walfile.Start(seg+1, size), Object: known.Object().Key, Why: why}))
 		}
 	}
 	if path, ok, err := f.unshelve(seg); err != nil {
@@ -274,7 +274,7 @@ func (f *feeder) unlisted(asked File, needed bool, target string) int {
 		return f.fail(fetchHint(err))
 	}
 	for _, file := range files {
-		if file.Kind == Segment && fault(file, f.line.SegmentSize) == "" {
+		if file.Kind == walfile.Segment && fault(file, f.line.SegmentSize) == "" {
 			path := filepath.Join(f.dir, "late."+asked.Name())
 			if err := fetchSegment(f.ctx, f.repo, file, f.line, path); err != nil {
 				return f.fail(fetchHint(err))
@@ -291,7 +291,7 @@ func (f *feeder) unlisted(asked File, needed bool, target string) int {
 	}
 	if needed {
 		seg := asked.Seg(f.line.SegmentSize)
-		return f.fail(gapError(recovery.Gap{From: startOf(seg, f.line.SegmentSize), To: startOf(seg+1, f.line.SegmentSize), Object: asked.Name(), Why: "missing"}))
+		return f.fail(gapError(recovery.Gap{From: walfile.Start(seg, f.line.SegmentSize), To: walfile.Start(seg+1, f.line.SegmentSize), Object: asked.Name(), Why: "missing"}))
 	}
 	return f.absent(asked.Name())
 }
@@ -313,7 +313,7 @@ func (f *feeder) absent(name string) int {
 // the server keeps for later.
 func (f *feeder) own(asked File) bool {
 	l := f.line
-	if startOf(asked.Seg(l.SegmentSize), l.SegmentSize) >= f.args.Facts.Base.Stop {
+	if walfile.Start(asked.Seg(l.SegmentSize), l.SegmentSize) >= f.args.Facts.Base.Stop {
 		return false
 	}
 	in, err := os.Open(filepath.Join(f.data, "pg_wal", asked.Name()))
@@ -323,7 +323,7 @@ func (f *feeder) own(asked File) bool {
 	defer in.Close()
 	h, err := headerOf(in)
 	info, errStat := in.Stat()
-	return err == nil && errStat == nil && info.Size() == l.SegmentSize && h.System == l.System && h.Address == startOf(asked.Seg(l.SegmentSize), l.SegmentSize)
+	return err == nil && errStat == nil && info.Size() == l.SegmentSize && h.System == l.System && h.Address == walfile.Start(asked.Seg(l.SegmentSize), l.SegmentSize)
 }
 
 // other gives what is not a segment: the history of a timeline.
@@ -376,7 +376,7 @@ func (f *feeder) ahead(seg uint64) {
 	size := f.line.SegmentSize
 	for next := seg + 1; next <= seg+f.most; next++ {
 		file, ok := f.files[next]
-		if !ok || startOf(next, size) >= f.args.Facts.Needs || fault(file, size) != "" {
+		if !ok || walfile.Start(next, size) >= f.args.Facts.Needs || fault(file, size) != "" {
 			return
 		}
 		if !f.ready.holds(next) {
@@ -392,7 +392,7 @@ func (f *feeder) look(path string, seg uint64) (looked, error) {
 		return looked{}, err
 	}
 	defer in.Close()
-	return lookThrough(in, startOf(seg, f.line.SegmentSize), f.line.SegmentSize, f.line.PageSize)
+	return lookThrough(in, walfile.Start(seg, f.line.SegmentSize), f.line.SegmentSize, f.line.PageSize)
 }
 
 // harmless refuses a segment that would make the server write outside of

@@ -14,6 +14,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/pitr/walfetch"
+	"comeback/recovery/pitr/walfile"
 	"comeback/storage"
 	"comeback/storagetest"
 )
@@ -143,7 +144,7 @@ func TestFeeder_Absence(t *testing.T) {
 	last := names[len(names)-1]
 	f := feeding(t, c, nil)
 	after, _ := ParseFileName(last)
-	next := SegmentName(1, after.Seg(1<<20)+1, 1<<20)
+	next := walfile.SegmentName(1, after.Seg(1<<20)+1, 1<<20)
 	for _, name := range []string{next, "00000002.history", "00000002" + last[8:]} {
 		if code := f.fetch(name, restoring); code != walfetch.Absent || f.failure() != nil {
 			t.Errorf("%s: exit code %d (%v), want %d", name, code, f.failure(), walfetch.Absent)

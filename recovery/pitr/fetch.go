@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 	"comeback/recovery/pitr/xlog"
 	"comeback/storage"
 )
@@ -82,7 +83,7 @@ func judge(f File, l lineage, head []byte, size int64) error {
 			"%s %w: its system identifier is %s, the backup's is %s", f.Object().Key, errForeign, h.System, l.System).WithExit(recovery.Refused)
 	case h.SegmentSize != l.SegmentSize || size != l.SegmentSize:
 		return fmt.Errorf("%w: it holds %d bytes, and a segment has %d", storage.ErrCorrupt, size, l.SegmentSize)
-	case h.Address != startOf(f.Seg(l.SegmentSize), l.SegmentSize):
+	case h.Address != walfile.Start(f.Seg(l.SegmentSize), l.SegmentSize):
 		return fmt.Errorf("%w: it holds the log at %s, which is not what its name says", storage.ErrCorrupt, h.Address)
 	case h.Major != l.Major:
 		return fmt.Errorf("%w: it is of PostgreSQL %d, the backup is of %d", storage.ErrCorrupt, h.Major, l.Major)

@@ -19,6 +19,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/pitr/pitrtest"
+	"comeback/recovery/pitr/walfile"
 	"comeback/recovery/postgres"
 	"comeback/storage"
 )
@@ -393,7 +394,7 @@ func (m *maker) archived() {
 // prior is the segment before, within the same log.
 func prior(name string) string {
 	f, _ := ParseFileName(name)
-	return SegmentName(f.Timeline, f.Seg(1<<20)-1, 1<<20)
+	return walfile.SegmentName(f.Timeline, f.Seg(1<<20)-1, 1<<20)
 }
 
 // mark finds a commit by its name.
@@ -492,7 +493,7 @@ func (c *copyOf) segments(t testing.TB) []string {
 	}
 	var names []string
 	for _, e := range entries {
-		if f, ok := ParseFileName(e.Name()); ok && f.Kind == Segment {
+		if f, ok := ParseFileName(e.Name()); ok && f.Kind == walfile.Segment {
 			names = append(names, e.Name())
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 )
 
 // The latest moment says whether the copy shows that there was more: log that cannot be
@@ -43,7 +44,7 @@ func TestResolve_Follows(t *testing.T) {
 			c.add(t, filepath.Join(l.dir, "base", "zstd"), "base/zstd")
 			s := survey(t, c.store, database)
 			i := slices.IndexFunc(s.Windows, func(w recovery.Window) bool { return w.Backup == "base/zstd" })
-			first := SegmentName(1, segmentOf(s.Windows[i].From.LSN, 1<<20), 1<<20)
+			first := walfile.SegmentName(1, walfile.Number(s.Windows[i].From.LSN, 1<<20), 1<<20)
 			for _, name := range segments {
 				if name >= prior(first) {
 					c.remove(t, "wal/"+name)

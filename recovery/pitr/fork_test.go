@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 	"comeback/recovery/postgres"
 )
 
@@ -251,20 +252,20 @@ func TestFork_TwoHistories(t *testing.T) {
 	l := source.get(t)
 	c := l.copy(t, "zstd")
 	at := l.mark(t, "order 16").before
-	seg := segmentOf(at, 1<<20)
+	seg := walfile.Number(at, 1<<20)
 	text := fmt.Sprintf("1\t%s\tno recovery target specified\n", at)
-	b, err := os.ReadFile(c.path("wal/" + SegmentName(1, seg, 1<<20)))
+	b, err := os.ReadFile(c.path("wal/" + walfile.SegmentName(1, seg, 1<<20)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(os.WriteFile(c.path("wal/00000005.history"), []byte(text), 0o600),
-		os.WriteFile(c.path("wal/"+SegmentName(5, seg, 1<<20)), b, 0o600)); err != nil {
+		os.WriteFile(c.path("wal/"+walfile.SegmentName(5, seg, 1<<20)), b, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	refused(t, c.store, survey(t, c.store, database), "latest", "two histories", "timeline: 1", "timeline: 5")
 	mustResolve(t, c.store, survey(t, c.store, inTimeline("1")), "latest")
 	// A history alone, without any log of its own, changes nothing.
-	c.remove(t, "wal/"+SegmentName(5, seg, 1<<20))
+	c.remove(t, "wal/"+walfile.SegmentName(5, seg, 1<<20))
 	if p := mustResolve(t, c.store, survey(t, c.store, database), "latest"); p.Timeline != 1 {
 		t.Errorf("latest follows timeline %d", p.Timeline)
 	}
@@ -275,7 +276,7 @@ func TestFork_TwoHistories(t *testing.T) {
 func TestFork_Hole(t *testing.T) {
 	t.Parallel()
 	c, marks := copyFork(t, "plain")
-	fork := segmentOf(forked.fork.before, 1<<20)
+	fork := walfile.Number(forked.fork.before, 1<<20)
 	var hole string
 	for _, name := range c.segments(t) {
 		if f, _ := ParseFileName(name); f.Timeline == 1 && f.Seg(1<<20)+1 >= fork {

@@ -14,6 +14,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/pitr/walfetch"
+	"comeback/recovery/pitr/walfile"
 	"comeback/recovery/postgres"
 )
 
@@ -158,7 +159,7 @@ func TestLineages_rebuilt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	begins := SegmentName(1, segmentOf(f.Base.Start, 1<<20), 1<<20)
+	begins := walfile.SegmentName(1, walfile.Number(f.Base.Start, 1<<20), 1<<20)
 	entries, err := os.ReadDir(c.path("wal"))
 	if err != nil {
 		t.Fatal(err)
@@ -181,7 +182,7 @@ func TestLineages_upgraded(t *testing.T) {
 	c := old.copy(t, "zstd")
 	segments := c.segments(t)
 	last, _ := ParseFileName(segments[len(segments)-1])
-	goesOn := SegmentName(1, last.Seg(1<<20)+1, 1<<20)
+	goesOn := walfile.SegmentName(1, last.Seg(1<<20)+1, 1<<20)
 	next := successor(t, goesOn)
 	c.joined(t, next, "next", "bare")
 	apart(t, c, old, next)
@@ -202,7 +203,7 @@ func TestLineages_upgraded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return SegmentName(1, segmentOf(f.Base.Start, 1<<20), 1<<20)
+		return walfile.SegmentName(1, walfile.Number(f.Base.Start, 1<<20), 1<<20)
 	}
 	goes := func(kept ...string) (names []string) {
 		var all []recovery.Backup

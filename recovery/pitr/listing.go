@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 )
 
 // groupSize is how many segments share all but the last two digits of their
@@ -19,11 +20,11 @@ const groupSize = 256
 func listLog(ctx context.Context, r Repository, b branch, l lineage, from uint64, seen recovery.LSN) (wal, error) {
 	x := &index{Archive: Archive{SegmentSize: l.SegmentSize}, segments: map[uint32][]File{}, partials: map[uint32][]File{}}
 	for i, s := range b {
-		first, until := max(from, segmentOf(s.From, l.SegmentSize)), segmentOf(seen, l.SegmentSize)+1
+		first, until := max(from, walfile.Number(s.From, l.SegmentSize)), walfile.Number(seen, l.SegmentSize)+1
 		open := i+1 == len(b)
 		if !open {
 			// One more: the ancestor may have a file of the segment of the fork.
-			until = segmentOf(b[i+1].From, l.SegmentSize) + 1
+			until = walfile.Number(b[i+1].From, l.SegmentSize) + 1
 		}
 		if !open && until <= from {
 			continue
@@ -38,7 +39,7 @@ func listLog(ctx context.Context, r Repository, b branch, l lineage, from uint64
 // list adds the segments from ≤ n < until of a timeline, and where it is open
 // all that follow without a group in which there is none.
 func (x *index) list(ctx context.Context, r Repository, timeline uint32, from, until uint64, open bool) error {
-	perName := min(groupSize, perLog(x.SegmentSize))
+	perName := min(groupSize, walfile.PerLog(x.SegmentSize))
 	for group := from / perName; ; group += atOnce {
 		var found [atOnce][]File
 		lists, ctx := errgroup.WithContext(ctx)
@@ -48,7 +49,7 @@ func (x *index) list(ctx context.Context, r Repository, timeline uint32, from, u
 				break
 			}
 			lists.Go(func() (err error) {
-				name := SegmentName(timeline, seg, x.SegmentSize)
+				name := walfile.SegmentName(timeline, seg, x.SegmentSize)
 				found[i], err = r.Files(ctx, name[:len(name)-2])
 				return err
 			})
@@ -61,10 +62,10 @@ func (x *index) list(ctx context.Context, r Repository, timeline uint32, from, u
 			any := false
 			for _, f := range files {
 				switch f.Kind {
-				case Segment:
+				case walfile.Segment:
 					x.segments[timeline] = append(x.segments[timeline], f)
 					any = true
-				case Partial:
+				case walfile.Partial:
 					x.partials[timeline] = append(x.partials[timeline], f)
 					any = true
 				}

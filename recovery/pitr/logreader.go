@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 	"comeback/recovery/pitr/xlog"
 	"comeback/storage"
 )
@@ -120,7 +121,7 @@ func (l *logReader) load(ctx context.Context, from, to uint64) error {
 }
 
 func (l *logReader) path(seg uint64) string {
-	return filepath.Join(l.dump.dir, SegmentName(l.dump.timeline, seg, l.line.SegmentSize))
+	return filepath.Join(l.dump.dir, walfile.SegmentName(l.dump.timeline, seg, l.line.SegmentSize))
 }
 
 // records yields the records that begin in the segments from ≤ seg < to. A
@@ -166,11 +167,11 @@ func (l *logReader) piece(ctx context.Context, from, end uint64, rmgrs []string,
 	if err != nil {
 		return err
 	}
-	limit := startOf(end, size)
+	limit := walfile.Start(end, size)
 	var broken *unreadableLog
 	for {
 		broken = nil
-		for r, err := range l.dump.records(ctx, startOf(from, size), startOf(ahead, size), rmgrs...) {
+		for r, err := range l.dump.records(ctx, walfile.Start(from, size), walfile.Start(ahead, size), rmgrs...) {
 			switch {
 			case errors.As(err, &broken):
 			case err != nil:
@@ -187,7 +188,7 @@ func (l *logReader) piece(ctx context.Context, from, end uint64, rmgrs []string,
 		ahead = end // is it the segment after that is damaged?
 	}
 	last, _ := l.log.file(end - 1)
-	if broken == nil || last.Kind == Partial { // which ends in the middle
+	if broken == nil || last.Kind == walfile.Partial { // which ends in the middle
 		return nil
 	}
 	if broken.nothing && l.filled(from, end) {
@@ -204,7 +205,7 @@ func (l *logReader) filled(from, end uint64) bool {
 	}
 	defer in.Close()
 	h, err := headerOf(in)
-	return err == nil && xlog.RecordEnd(h.Address+xlog.LongHeaderSize, h.Rest, h.SegmentSize, h.PageSize) >= startOf(end, h.SegmentSize)
+	return err == nil && xlog.RecordEnd(h.Address+xlog.LongHeaderSize, h.Rest, h.SegmentSize, h.PageSize) >= walfile.Start(end, h.SegmentSize)
 }
 
 // damaged finds the first segment of a piece that cannot be read by itself.
@@ -212,7 +213,7 @@ func (l *logReader) damaged(ctx context.Context, from, end uint64, broken *unrea
 	size := l.line.SegmentSize
 	for seg := from; seg < end; seg++ {
 		f, _ := l.log.file(seg)
-		for _, err := range l.dump.records(ctx, startOf(seg, size), startOf(seg+1, size), "Transaction") {
+		for _, err := range l.dump.records(ctx, walfile.Start(seg, size), walfile.Start(seg+1, size), "Transaction") {
 			var this *unreadableLog
 			if errors.As(err, &this) {
 				if this.nothing && l.filled(seg, seg+1) {

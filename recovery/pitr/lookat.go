@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 )
 
 // lookAt is where a server pauses for people to look at what they would get. It
@@ -81,7 +82,7 @@ type held struct {
 // assigned.
 func (l *logReader) firstHeld(ctx context.Context, until recovery.LSN) (record, tableLock, bool, error) {
 	first := l.log.first()
-	last := max(first, segmentOf(until-1, l.line.SegmentSize))
+	last := max(first, walfile.Number(until-1, l.line.SegmentSize))
 	from, h := last, held{}
 	for back := uint64(1); ; back *= 2 {
 		var err error
@@ -128,7 +129,7 @@ func (l *logReader) firstHeld(ctx context.Context, until recovery.LSN) (record, 
 // before a position.
 func (l *logReader) heldAt(ctx context.Context, from uint64, until recovery.LSN) (held, error) {
 	h := held{first: map[recovery.XID]record{}}
-	for r, err := range l.records(ctx, from, segmentOf(until-1, l.line.SegmentSize)+1, transactions, standby) {
+	for r, err := range l.records(ctx, from, walfile.Number(until-1, l.line.SegmentSize)+1, transactions, standby) {
 		if err != nil {
 			return h, err
 		}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 	"comeback/storage"
 )
 
@@ -39,13 +40,13 @@ func longArchive(t testing.TB, c *copyOf, n int, broken map[int]string) *year {
 			t.Fatal(err)
 		}
 		y.objects = append(y.objects, o)
-		if f, ok := ParseFileName(path.Base(o.Key)); ok && f.Kind == Segment {
+		if f, ok := ParseFileName(path.Base(o.Key)); ok && f.Kind == walfile.Segment {
 			last = o.Key
 		}
 	}
 	f, _ := ParseFileName(path.Base(last))
 	for i := 1; i <= n; i++ {
-		o := storage.Object{Key: "wal/" + SegmentName(1, f.Seg(1<<20)+uint64(i), 1<<20), Size: 1 << 20, Modified: time.Unix(int64(i), 0)}
+		o := storage.Object{Key: "wal/" + walfile.SegmentName(1, f.Seg(1<<20)+uint64(i), 1<<20), Size: 1 << 20, Modified: time.Unix(int64(i), 0)}
 		switch broken[i] {
 		case "missing":
 			continue
@@ -161,7 +162,7 @@ func TestResolve_Many(t *testing.T) {
 	read := 0
 	for key, n := range y.opened {
 		f, ok := ParseFileName(path.Base(key))
-		if !ok || f.Kind != Segment {
+		if !ok || f.Kind != walfile.Segment {
 			continue
 		}
 		if read++; n > 6 {

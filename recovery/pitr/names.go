@@ -16,6 +16,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/pitr/scan"
+	"comeback/recovery/pitr/walfile"
 	"comeback/storage"
 )
 
@@ -87,7 +88,7 @@ func SaveNames(ctx context.Context, o NamesOptions) (key string, err error) {
 	if err := scan.EncodeNames(&b, m); err != nil {
 		return "", err
 	}
-	key = fmt.Sprintf("%s%s/%08X-%016X.json", namesPrefix(o.Component), m.System, timeline, uint64(lsn))
+	key = fmt.Sprintf("%s%s/%s-%016X.json", namesPrefix(o.Component), m.System, walfile.FormatTimeline(timeline), uint64(lsn))
 	_, err = o.Store.Put(ctx, key, &b, storage.PutOptions{IfAbsent: true, Size: int64(b.Len())})
 	if errors.Is(err, storage.ErrExist) { // of the same position: nothing happened since
 		err = nil
@@ -146,7 +147,7 @@ func parseMapName(name string) (m savedMap, ok bool) {
 	if !ok || !found || len(second) != 16 {
 		return savedMap{}, false
 	}
-	if m.timeline, ok = hex8(first); !ok {
+	if m.timeline, ok = walfile.ParseTimeline(first); !ok {
 		return savedMap{}, false
 	}
 	n, err := strconv.ParseUint(second, 16, 64)

@@ -14,6 +14,7 @@ import (
 
 	"comeback/pattern"
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 	"comeback/recovery/pitr/xlog"
 	"comeback/storage"
 )
@@ -278,7 +279,7 @@ func (l *listing) add(o storage.Object, backup, wal, walg bool) {
 			}
 			f.lie(l.last, o)
 			p := Place{Dir: dir}
-			if last := path.Base(dir); len(last) == 16 && f.Kind != History && last == f.Name()[:16] {
+			if last := path.Base(dir); len(last) == 16 && f.Kind != walfile.History && last == f.Name()[:16] {
 				p = Place{Dir: strings.TrimSuffix(dir, last+"/"), Nested: true}
 			}
 			if l.wal[p] == nil {
@@ -430,7 +431,7 @@ const headerTries = 5
 func anyHeader(ctx context.Context, r Repository, files []File) (xlog.Header, error) {
 	tries := 0
 	for _, f := range files {
-		if f.Kind != Segment || f.empty() {
+		if f.Kind != walfile.Segment || f.empty() {
 			continue
 		}
 		if tries++; tries > headerTries {
@@ -497,7 +498,7 @@ func (n *native) Files(ctx context.Context, prefix string) ([]File, error) {
 
 // foreign reports whether a segment in a place is another cluster's.
 func (n *native) foreign(p Place, f File) bool {
-	return f.Kind == Segment && len(n.others) > 0 && slices.ContainsFunc(n.others, func(r foreign) bool { return r.has(p.Dir, f.Name()) })
+	return f.Kind == walfile.Segment && len(n.others) > 0 && slices.ContainsFunc(n.others, func(r foreign) bool { return r.has(p.Dir, f.Name()) })
 }
 
 func (n *native) Absent(ctx context.Context, name string) (bool, error) {

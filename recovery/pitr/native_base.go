@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"comeback/recovery/pitr/walfile"
 	"comeback/recovery/pitr/xlog"
 	"comeback/storage"
 )
@@ -229,7 +230,7 @@ func (n *native) tarWALHeader(ctx context.Context, o storage.Object) (xlog.Heade
 		if err != nil {
 			return xlog.Header{}, err
 		}
-		if f, ok := ParseFileName(path.Base(h.Name)); ok && f.Kind == Segment && h.Typeflag == tar.TypeReg && h.Size >= xlog.LongHeaderSize {
+		if f, ok := ParseFileName(path.Base(h.Name)); ok && f.Kind == walfile.Segment && h.Typeflag == tar.TypeReg && h.Size >= xlog.LongHeaderSize {
 			return headerOf(t)
 		}
 	}
@@ -356,7 +357,7 @@ func (n *native) treeObjects(ctx context.Context, b *Base, parts *treeParts) err
 		b.Objects = append(b.Objects, o)
 		rel := strings.TrimPrefix(o.Key, b.Root)
 		if dir, name := path.Split(rel); dir == "pg_wal/" {
-			if f, ok := ParseFileName(name); ok && f.Kind == Segment && f.Packing == Plain && o.Size > 0 {
+			if f, ok := ParseFileName(name); ok && f.Kind == walfile.Segment && f.Packing == Plain && o.Size > 0 {
 				f.Hold(o)
 				own[f.Name()] = f
 				if first == nil {
@@ -385,8 +386,8 @@ func (n *native) treeObjects(ctx context.Context, b *Base, parts *treeParts) err
 	}
 	b.learn(h)
 	b.OwnWAL = b.Stop != 0
-	for seg := segmentOf(b.Start, h.SegmentSize); b.OwnWAL && startOf(seg, h.SegmentSize) < b.Stop; seg++ {
-		_, b.OwnWAL = own[SegmentName(b.Timeline, seg, h.SegmentSize)]
+	for seg := walfile.Number(b.Start, h.SegmentSize); b.OwnWAL && walfile.Start(seg, h.SegmentSize) < b.Stop; seg++ {
+		_, b.OwnWAL = own[walfile.SegmentName(b.Timeline, seg, h.SegmentSize)]
 	}
 	return nil
 }

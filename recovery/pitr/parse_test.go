@@ -14,26 +14,27 @@ import (
 	"unsafe"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 	"comeback/recovery/pitr/xlog"
 	"comeback/storage"
 )
 
 func TestParseFileName(t *testing.T) {
 	for name, want := range map[string]struct {
-		kind    FileKind
+		kind    walfile.Kind
 		packing Packing
 		name    string
 	}{
-		"00000004000000030000007A":                  {Segment, Plain, "00000004000000030000007A"},
-		"00000004000000030000007A.gz":               {Segment, Gzip, "00000004000000030000007A"},
-		"00000004000000030000007A.zst":              {Segment, Zstd, "00000004000000030000007A"},
-		"00000004000000030000007A.lz4":              {Segment, LZ4, "00000004000000030000007A"},
-		"00000004000000030000007A.partial":          {Partial, Plain, "00000004000000030000007A.partial"},
-		"00000004000000030000007A.gz.partial":       {Partial, Gzip, "00000004000000030000007A.partial"},
-		"00000004000000030000007A.partial.gz":       {Partial, Gzip, "00000004000000030000007A.partial"},
-		"00000004.history":                          {History, Plain, "00000004.history"},
-		"00000004.history.gz":                       {History, Gzip, "00000004.history"},
-		"00000004000000030000007A.00000028.backup":  {Label, Plain, "00000004000000030000007A.00000028.backup"},
+		"00000004000000030000007A":                  {walfile.Segment, Plain, "00000004000000030000007A"},
+		"00000004000000030000007A.gz":               {walfile.Segment, Gzip, "00000004000000030000007A"},
+		"00000004000000030000007A.zst":              {walfile.Segment, Zstd, "00000004000000030000007A"},
+		"00000004000000030000007A.lz4":              {walfile.Segment, LZ4, "00000004000000030000007A"},
+		"00000004000000030000007A.partial":          {walfile.Partial, Plain, "00000004000000030000007A.partial"},
+		"00000004000000030000007A.gz.partial":       {walfile.Partial, Gzip, "00000004000000030000007A.partial"},
+		"00000004000000030000007A.partial.gz":       {walfile.Partial, Gzip, "00000004000000030000007A.partial"},
+		"00000004.history":                          {walfile.History, Plain, "00000004.history"},
+		"00000004.history.gz":                       {walfile.History, Gzip, "00000004.history"},
+		"00000004000000030000007A.00000028.backup":  {walfile.Label, Plain, "00000004000000030000007A.00000028.backup"},
 		"00000004000000030000007a":                  {},
 		"00000000000000030000007A":                  {},
 		"00000004000000030000007A.new":              {},
@@ -44,13 +45,6 @@ func TestParseFileName(t *testing.T) {
 		f, ok := ParseFileName(name)
 		if ok != (want.kind != 0) || ok && (f.Kind != want.kind || f.Packing != want.packing || f.Name() != want.name) {
 			t.Errorf("%q: %+v, %v", name, f, ok)
-		}
-	}
-	for size, want := range map[int64]string{1 << 20: "000000040000000300000FFF", 16 << 20: "0000000400000003000000FF", 1 << 30: "000000040000000300000003"} {
-		seg := segmentOf(0x3FFFFFFFF, size)
-		f, ok := ParseFileName(SegmentName(4, seg, size))
-		if got := f.Name(); got != want || !ok || f.Seg(size) != seg {
-			t.Errorf("the segment of 3/FFFFFFFF with %d bytes is %s, want %s", size, got, want)
 		}
 	}
 }
@@ -243,7 +237,7 @@ func TestLookThrough(t *testing.T) {
 		var found []newSpace
 		var before looked
 		for i, s := range segments {
-			seen, err := lookThrough(bytes.NewReader(s), startOf(uint64(i), size), size, page)
+			seen, err := lookThrough(bytes.NewReader(s), walfile.Start(uint64(i), size), size, page)
 			if err != nil {
 				t.Fatal(err)
 			}

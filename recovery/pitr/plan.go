@@ -6,6 +6,7 @@ import (
 	"path"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 	"comeback/storage"
 )
 
@@ -81,7 +82,7 @@ func (e *engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target)
 		BecomesLive: t.BecomesLive})
 	replay.Component, replay.After, replay.Writes = c.Name, []string{load.ID}, []recovery.TargetID{t.ID}
 	if size := f.Line.SegmentSize; size > 0 {
-		first := SegmentName(f.Branch.on(segmentOf(f.Base.Start, size), size), segmentOf(f.Base.Start, size), size)
+		first := walfile.SegmentName(f.Branch.on(walfile.Number(f.Base.Start, size), size), walfile.Number(f.Base.Start, size), size)
 		for _, place := range f.Layout.Places[:min(1, len(f.Layout.Places))] {
 			// One reference for the log from here to the point: it may be
 			// very many objects.

@@ -14,6 +14,7 @@ import (
 
 	"comeback/durable"
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 	"comeback/recovery/pitr/xlog"
 )
 
@@ -193,11 +194,11 @@ func (r *replay) proveOpened(ctx context.Context) error {
 	if err := r.conn.QueryRow(ctx, "select pg_walfile_name(pg_current_wal_lsn())").Scan(&file); err != nil {
 		return fmt.Errorf("ask the opened database: %w", err)
 	}
-	f, ok := ParseFileName(file)
+	f, ok := walfile.Parse(file)
 	if !ok {
 		return r.notProven("its log is called %q", file)
 	}
-	history := fmt.Sprintf("%08X.history", f.Timeline)
+	history := walfile.HistoryName(f.Timeline)
 	text, err := os.ReadFile(filepath.Join(r.cluster.Data, "pg_wal", history))
 	if err != nil {
 		return r.notProven("timeline %d has no history: %v", f.Timeline, err)

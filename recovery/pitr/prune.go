@@ -8,6 +8,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/neighbours"
+	"comeback/recovery/pitr/walfile"
 	"comeback/storage"
 )
 
@@ -74,7 +75,7 @@ func (e nativeEngine) Shared(ctx context.Context, c recovery.Component, kept []r
 		}
 		cut = append(cut, system)
 		for _, f := range a.Files {
-			if object := f.Object(); f.Kind != History && f.Seg(o.size) < o.first() && path.Dir(object.Key)+"/" == prefix {
+			if object := f.Object(); f.Kind != walfile.History && f.Seg(o.size) < o.first() && path.Dir(object.Key)+"/" == prefix {
 				spare = append(spare, object)
 			}
 		}
@@ -88,7 +89,7 @@ func (e nativeEngine) Shared(ctx context.Context, c recovery.Component, kept []r
 		// What is in the log that stays may have had its name, last, in the map before it.
 		o := oldest[system]
 		for i, m := range all[:max(len(all)-1, 0)] {
-			if all[i+1].at <= startOf(o.first(), o.size) {
+			if all[i+1].at <= walfile.Start(o.first(), o.size) {
 				spare = append(spare, m.object)
 			}
 		}
@@ -138,4 +139,4 @@ type oldestKept struct {
 }
 
 // first is the segment that it lies in.
-func (o oldestKept) first() uint64 { return segmentOf(o.from, o.size) }
+func (o oldestKept) first() uint64 { return walfile.Number(o.from, o.size) }

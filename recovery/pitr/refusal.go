@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 )
 
 // errNoLog: the log that a backup itself needs is not there.
@@ -15,7 +16,7 @@ var errNoLog = errors.New("the log that it needs is missing")
 
 // brokenStart says that a chain does not even hold its backup's own log.
 func (r *resolver) brokenStart(c chain) error {
-	missing := SegmentName(c.branch.on(c.next(), c.size()), c.next(), c.size())
+	missing := walfile.SegmentName(c.branch.on(c.next(), c.size()), c.next(), c.size())
 	why := "missing"
 	if len(c.gaps) > 0 {
 		missing, why = c.gaps[0].Object, c.gaps[0].Why
@@ -115,7 +116,7 @@ func (r *resolver) noSuchXID(ctx context.Context, l *logReader, f fate) error {
 // whyNoXID says what became of such a transaction, and what to do.
 func (r *resolver) whyNoXID(ctx context.Context, l *logReader, f fate) (says, hint string, err error) {
 	size := l.line.SegmentSize
-	from, to := startOf(f.from, size), startOf(f.to, size)
+	from, to := walfile.Start(f.from, size), walfile.Start(f.to, size)
 	if !f.late {
 		return fmt.Sprintf("transaction %d did not commit: it ended between %s and %s, and there is no commit of it", r.want.XID, from, to),
 			"check the number; list transactions with: comeback moments RUNBOOK --around TIME", nil

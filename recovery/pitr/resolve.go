@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 	"comeback/recovery/pitr/xlog"
 	"comeback/storage"
 )
@@ -225,7 +226,7 @@ func (r *resolver) reading(ctx context.Context, f facts, b branch, do func(*logR
 	if err != nil {
 		return err
 	}
-	log, err := listLog(ctx, repo, b, f.Line, segmentOf(f.Base.Start, f.Line.SegmentSize), f.Archived)
+	log, err := listLog(ctx, repo, b, f.Line, walfile.Number(f.Base.Start, f.Line.SegmentSize), f.Archived)
 	if err != nil {
 		return err
 	}
@@ -274,7 +275,7 @@ func (r *resolver) commitBeforeBackup(ctx context.Context, l *logReader) (record
 	}
 	// With the backup's first segment, for a record that goes over into it.
 	c.files = append(slices.Clone(log.files[begin:end]), c.files[0])
-	c.base.Start = startOf(log.files[begin].Seg(log.size), log.size)
+	c.base.Start = walfile.Start(log.files[begin].Seg(log.size), log.size)
 	before, err := r.open(l.repo, c)
 	if err != nil {
 		return record{}, false, err
@@ -295,7 +296,7 @@ func (l *logReader) commit(r record) recovery.Commit {
 // end is where a record ends: one that switches to the next segment, with its own.
 func (l *logReader) end(r record) recovery.LSN {
 	if r.Kind == switchRecord {
-		return startOf(segmentOf(r.LSN, l.line.SegmentSize)+1, l.line.SegmentSize)
+		return walfile.Start(walfile.Number(r.LSN, l.line.SegmentSize)+1, l.line.SegmentSize)
 	}
 	return xlog.RecordEnd(r.LSN, r.Total, l.line.SegmentSize, l.line.PageSize)
 }
@@ -462,7 +463,7 @@ func (r *resolver) follow(ctx context.Context, l *logReader, f facts, s stop) (b
 		return b, nil
 	}
 	own := b.upTo(on)
-	log, err := listLog(ctx, l.repo, own, f.Line, segmentOf(f.Base.Start, f.Line.SegmentSize), s.needs)
+	log, err := listLog(ctx, l.repo, own, f.Line, walfile.Number(f.Base.Start, f.Line.SegmentSize), s.needs)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 	"comeback/recovery/pitr/xlog"
 )
 
@@ -178,7 +179,7 @@ func TestResolve_Refusals(t *testing.T) {
 		t.Parallel()
 		c := l.copy(t, "gzip", "zstd")
 		m := l.mark(t, "long")
-		gap := SegmentName(1, segmentOf(m.before, 1<<20), 1<<20)
+		gap := walfile.SegmentName(1, walfile.Number(m.before, 1<<20), 1<<20)
 		c.remove(t, "wal/"+gap)
 		s := survey(t, c.store, database)
 		for _, to := range []string{m.time.Format(timeFormat), fmt.Sprintf("before-xid:%d", m.xid), "lsn:" + m.before.String()} {
@@ -192,7 +193,7 @@ func TestResolve_Refusals(t *testing.T) {
 		t.Parallel()
 		c := l.copy(t, "gzip")
 		m := l.mark(t, "order 14")
-		name := SegmentName(1, segmentOf(m.before, 1<<20), 1<<20)
+		name := walfile.SegmentName(1, walfile.Number(m.before, 1<<20), 1<<20)
 		c.replace(t, "wal/"+name, func(b []byte) []byte { b[0]++; return b })
 		s := survey(t, c.store, database)
 		refused(t, c.store, s, fmt.Sprintf("before-xid:%d", m.xid), name, "damaged", "the nearest moment before the gap")
@@ -296,7 +297,7 @@ func TestResolve_Switched(t *testing.T) {
 	c := source.get(t).copy(t, "zstd")
 	names := c.segments(t)
 	f, _ := ParseFileName(names[len(names)-1])
-	end := startOf(f.Seg(1<<20)+1, 1<<20)
+	end := walfile.Start(f.Seg(1<<20)+1, 1<<20)
 	p := mustResolve(t, c.store, survey(t, c.store, database), "lsn:"+end.String())
 	var facts pointFacts
 	if err := json.Unmarshal(p.Facts, &facts); err != nil || facts.Needs != end {
@@ -361,7 +362,7 @@ func TestLogReader_AllRecords(t *testing.T) {
 		}
 		whole := waldump{tools: l.dump.tools, dir: dir, timeline: 1}
 		i := 0
-		for r, err := range whole.records(t.Context(), startOf(l.log.first(), l.line.SegmentSize), l.log.end()) {
+		for r, err := range whole.records(t.Context(), walfile.Start(l.log.first(), l.line.SegmentSize), l.log.end()) {
 			if err != nil {
 				return err
 			}
@@ -391,7 +392,7 @@ func TestLogReader_AllRecords(t *testing.T) {
 			dump waldump
 			to   *[]record
 		}{{whole, &one}, {old, &many}} {
-			for r, err := range w.dump.records(t.Context(), startOf(l.log.first(), l.line.SegmentSize), l.log.end(), transactions, standby, "Database") {
+			for r, err := range w.dump.records(t.Context(), walfile.Start(l.log.first(), l.line.SegmentSize), l.log.end(), transactions, standby, "Database") {
 				if err != nil {
 					return err
 				}

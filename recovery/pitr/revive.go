@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 	"comeback/recovery/postgres"
 )
 
@@ -84,7 +85,7 @@ func (r *replay) stands(ctx context.Context, timeline string) error {
 	if err := r.conn.QueryRow(ctx, "select pg_walfile_name(pg_current_wal_lsn())").Scan(&file); err != nil {
 		return fmt.Errorf("ask the restored server: %w", err)
 	}
-	f, ok := ParseFileName(file)
+	f, ok := walfile.Parse(file)
 	if !ok {
 		return errors.New("ask the restored server: its log is called " + file)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 )
 
 const (
@@ -132,7 +133,7 @@ func (l *logReader) laterBefore(ctx context.Context, seg uint64, t time.Time) (u
 
 // commitFrom finds the first commit at or after a position.
 func (l *logReader) commitFrom(ctx context.Context, at recovery.LSN) (record, bool, error) {
-	for r, err := range l.records(ctx, max(segmentOf(at, l.line.SegmentSize), l.log.first()), l.log.next(), transactions) {
+	for r, err := range l.records(ctx, max(walfile.Number(at, l.line.SegmentSize), l.log.first()), l.log.next(), transactions) {
 		if err != nil {
 			return record{}, false, err
 		}
@@ -159,7 +160,7 @@ func (l *logReader) lastDecided(ctx context.Context, at recovery.LSN) (record, b
 // lastBefore finds the last record before a position that fits.
 func (l *logReader) lastBefore(ctx context.Context, at recovery.LSN, fits func(record) bool, rmgrs ...string) (record, bool, error) {
 	first := l.log.first()
-	for seg := min(segmentOf(at-1, l.line.SegmentSize)+1, l.log.next()); seg > first; seg-- {
+	for seg := min(walfile.Number(at-1, l.line.SegmentSize)+1, l.log.next()); seg > first; seg-- {
 		var last record
 		found := false
 		for r, err := range l.records(ctx, seg-1, seg, rmgrs...) {
@@ -183,7 +184,7 @@ func (l *logReader) lastBefore(ctx context.Context, at recovery.LSN, fits func(r
 // recordFrom finds the first record of any kind that begins at or after a
 // position.
 func (l *logReader) recordFrom(ctx context.Context, at recovery.LSN) (record, bool, error) {
-	for r, err := range l.records(ctx, max(segmentOf(at, l.line.SegmentSize), l.log.first()), l.log.next()) {
+	for r, err := range l.records(ctx, max(walfile.Number(at, l.line.SegmentSize), l.log.first()), l.log.next()) {
 		if err != nil {
 			return record{}, false, err
 		}
@@ -260,14 +261,14 @@ func (l *logReader) fateOf(ctx context.Context, xid recovery.XID) (fate, error) 
 // from.
 func (l *logReader) dropBefore(ctx context.Context, stop recovery.LSN) (record, bool, error) {
 	size := l.line.SegmentSize
-	last := segmentOf(stop-1, size)
+	last := walfile.Number(stop-1, size)
 	from := l.log.first()
 	if kept, ok, err := l.commitBefore(ctx, stop); err != nil {
 		return record{}, false, err
 	} else if ok {
 		// A drop commits at once; one that another commit overtook is not
 		// far back.
-		from = max(from, segmentOf(kept.LSN, size)-1)
+		from = max(from, walfile.Number(kept.LSN, size)-1)
 	}
 	var drops []record
 	for r, err := range l.records(ctx, from, last+1, transactions, "Database", "Tablespace") {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 	"comeback/recovery/postgres"
 	"comeback/storage"
 )
@@ -148,7 +149,7 @@ func (v *surveyor) base(ctx context.Context, b Base) error {
 				f.Branches = append(f.Branches, history)
 			}
 			if n := len(log.files); n > 0 {
-				f.Archived = max(f.Archived, startOf(log.files[n-1].Seg(log.size)+1, log.size))
+				f.Archived = max(f.Archived, walfile.Start(log.files[n-1].Seg(log.size)+1, log.size))
 			}
 		}
 		if b.Problem == "" {
@@ -213,7 +214,7 @@ func (x *index) begins(b Base) bool {
 	if x.SegmentSize == 0 || b.Start == 0 {
 		return false
 	}
-	seg := segmentOf(b.Start, x.SegmentSize)
+	seg := walfile.Number(b.Start, x.SegmentSize)
 	return !b.Started.IsZero() && slices.ContainsFunc(between(x.segments[b.Timeline], seg, seg+1, x.SegmentSize), func(f File) bool {
 		stored := f.Object().Modified
 		return stored.After(b.Started.Add(-time.Hour)) && stored.Before(b.Started.Add(3*24*time.Hour))
@@ -225,10 +226,9 @@ func (x *index) labelOf(b Base) (File, bool) {
 	if x.SegmentSize == 0 || b.Start == 0 {
 		return File{}, false
 	}
-	seg := segmentOf(b.Start, x.SegmentSize)
-	f := File{Kind: Label, Timeline: b.Timeline, Log: uint32(seg / perLog(x.SegmentSize)), Low: uint32(seg % perLog(x.SegmentSize)),
-		Offset: uint32(uint64(b.Start) % uint64(x.SegmentSize))}
-	f, ok := x.labels[f.Name()]
+	name := walfile.OfSegment(b.Timeline, walfile.Number(b.Start, x.SegmentSize), x.SegmentSize)
+	name.Kind, name.Offset = walfile.Label, uint32(uint64(b.Start)%uint64(x.SegmentSize))
+	f, ok := x.labels[name.String()]
 	return f, ok
 }
 
@@ -276,7 +276,7 @@ func unusable(b Base, l lineage, chains []chain, noArchive string) string {
 	c := chains[0]
 	missing := "segment"
 	if c.size() > 0 {
-		missing = "segment " + SegmentName(c.branch.on(c.next(), c.size()), c.next(), c.size())
+		missing = "segment " + walfile.SegmentName(c.branch.on(c.next(), c.size()), c.next(), c.size())
 	}
 	if len(c.gaps) > 0 && c.gaps[0].Why != "missing" {
 		missing = c.gaps[0].Object
@@ -342,7 +342,7 @@ const maxNamed = 5
 func (v *surveyor) archives(bases int) {
 	for _, x := range v.indexes {
 		for _, timeline := range slices.Sorted(maps.Keys(x.dead)) {
-			v.survey.Findings = append(v.survey.Findings, recovery.Finding{Object: fmt.Sprintf("%s%08X.history", x.newestPlace().Dir, timeline),
+			v.survey.Findings = append(v.survey.Findings, recovery.Finding{Object: x.newestPlace().Dir + walfile.HistoryName(timeline),
 				Says: x.dead[timeline].says() + ": what came after the fork is not offered", Do: fmt.Sprintf("set `timeline: %d` of the component to go there all the same", timeline)})
 		}
 		if bases > 0 && x.System != "" && len(x.segments) > 0 && v.baseless(x) {
@@ -419,7 +419,7 @@ func (v *surveyor) ends(ctx context.Context) error {
 // has one.
 func (v *surveyor) lastCommit(ctx context.Context, c chain) (time.Time, error) {
 	if n := len(c.files); n > endDepth {
-		c.base.Start, c.files = startOf(c.next()-endDepth, c.size()), c.files[n-endDepth:]
+		c.base.Start, c.files = walfile.Start(c.next()-endDepth, c.size()), c.files[n-endDepth:]
 	}
 	reader, err := v.open(v.repo, c)
 	if err != nil {

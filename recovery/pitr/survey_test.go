@@ -18,6 +18,7 @@ import (
 	"comeback/enginetest"
 	"comeback/recovery"
 	"comeback/recovery/pitr/walfetch"
+	"comeback/recovery/pitr/walfile"
 	"comeback/storage"
 	"comeback/storagetest"
 )
@@ -164,7 +165,7 @@ func TestSurvey_Places(t *testing.T) {
 		}
 		latest(t, c, database)
 		f := feeding(t, c, nil)
-		if code := f.fetch(SegmentName(1, segmentOf(l.mark(t, "order 20").before, 1<<20), 1<<20), restoring); code != walfetch.Fetched {
+		if code := f.fetch(walfile.SegmentName(1, walfile.Number(l.mark(t, "order 20").before, 1<<20), 1<<20), restoring); code != walfetch.Fetched {
 			t.Errorf("exit code %d: %v", code, f.failure())
 		}
 		if code := f.fetch("00000001000000000000FFFF", restoring); code != walfetch.Absent {
@@ -204,7 +205,7 @@ func TestSurvey_Places(t *testing.T) {
 		latest(t, c, named)
 		named.Settings = recovery.Settings{"wal": {"another"}, "backups": {"base"}}
 		s := survey(t, c.store, named)
-		if len(s.Windows) != 1 || s.Windows[0].To.LSN != startOf(segmentOf(s.Windows[0].From.LSN, 1<<20)+1, 1<<20) {
+		if len(s.Windows) != 1 || s.Windows[0].To.LSN != walfile.Start(walfile.Number(s.Windows[0].From.LSN, 1<<20)+1, 1<<20) {
 			t.Errorf("with another cluster's log the windows are %+v", s.Windows)
 		}
 		refused(t, c.store, s, l.mark(t, "order 20").time.Format(timeFormat), "after the end of the archive")
@@ -225,7 +226,9 @@ func TestSurvey_Gaps(t *testing.T) {
 	l := source.get(t)
 	c := l.copy(t, "plain", "zstd")
 	names := c.segments(t)
-	at := func(mark string) string { return SegmentName(1, segmentOf(l.mark(t, mark).before, 1<<20), 1<<20) }
+	at := func(mark string) string {
+		return walfile.SegmentName(1, walfile.Number(l.mark(t, mark).before, 1<<20), 1<<20)
+	}
 	c.remove(t, "wal/"+at("order 5"))
 	c.replace(t, "wal/"+at("order 8"), func([]byte) []byte { return nil })
 	c.replace(t, "wal/"+names[len(names)-1], func(b []byte) []byte { return b[:1000] })
@@ -243,7 +246,7 @@ func TestSurvey_Gaps(t *testing.T) {
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("the gaps are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	if s.Windows[0].To.LSN != startOf(segmentOf(l.mark(t, "order 5").before, 1<<20), 1<<20) {
+	if s.Windows[0].To.LSN != walfile.Start(walfile.Number(l.mark(t, "order 5").before, 1<<20), 1<<20) {
 		t.Errorf("the first window ends at %s", s.Windows[0].To.LSN)
 	}
 	var found []string
@@ -287,8 +290,8 @@ func TestSurvey_Problems(t *testing.T) {
 		}, "there is no WAL archive"},
 		{"its segment is missing", "tar", func(t *testing.T, c *copyOf) {
 			c.remove(t, "base/tar/pg_wal.tar")
-			c.remove(t, "wal/"+SegmentName(1, segmentOf(l.mark(t, "order 5").before, 1<<20)-1, 1<<20))
-			c.remove(t, "wal/"+SegmentName(1, segmentOf(l.mark(t, "order 5").before, 1<<20), 1<<20))
+			c.remove(t, "wal/"+walfile.SegmentName(1, walfile.Number(l.mark(t, "order 5").before, 1<<20)-1, 1<<20))
+			c.remove(t, "wal/"+walfile.SegmentName(1, walfile.Number(l.mark(t, "order 5").before, 1<<20), 1<<20))
 		}, "the log that it needs is missing"},
 		{"an end that nobody tells", "plain", func(t *testing.T, c *copyOf) {
 			c.remove(t, "base/plain/backup_manifest")
@@ -427,7 +430,7 @@ func (s largeArchive) List(ctx context.Context, prefix string) iter.Seq2[storage
 	return func(yield func(storage.Object, error) bool) {
 		for i := from; i < to; i++ {
 			o := s.one
-			o.Key = "wal/" + SegmentName(1, uint64(i), 1<<20)
+			o.Key = "wal/" + walfile.SegmentName(1, uint64(i), 1<<20)
 			if !s.missing[i] && strings.HasPrefix(o.Key, prefix) && !yield(o, nil) {
 				return
 			}
@@ -464,14 +467,14 @@ func TestSurvey_LargeArchive(t *testing.T) {
 		start, next uint64
 		gaps        int
 	}{{5, 7_000, 2}, {7_002, 15_000, 1}, {15_001, n, 0}, {7_000, 7_000, 2}} {
-		b := Base{Start: startOf(test.start, 1<<20) + 0x28, Stop: startOf(test.start, 1<<20) + 0x100, Timeline: 1}
+		b := Base{Start: walfile.Start(test.start, 1<<20) + 0x28, Stop: walfile.Start(test.start, 1<<20) + 0x100, Timeline: 1}
 		chain := log.after(b, lineage{SegmentSize: 1 << 20})
 		if chain.next() != test.next || len(chain.gaps) != test.gaps {
 			t.Errorf("from segment %d the log goes to %d with %d gaps, want %d and %d", test.start, chain.next(), len(chain.gaps), test.next, test.gaps)
 		}
 	}
 	// Resolving lists the part that it needs, not everything.
-	near, err := listLog(t.Context(), &native{store: store, places: []Place{{Dir: "wal/"}}}, newBranch(1, nil), lineage{SegmentSize: 1 << 20}, 14_900, startOf(14_950, 1<<20))
+	near, err := listLog(t.Context(), &native{store: store, places: []Place{{Dir: "wal/"}}}, newBranch(1, nil), lineage{SegmentSize: 1 << 20}, 14_900, walfile.Start(14_950, 1<<20))
 	if err != nil {
 		t.Fatal(err)
 	}

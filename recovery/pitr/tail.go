@@ -11,6 +11,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/neighbours"
+	"comeback/recovery/pitr/walfile"
 )
 
 // SaveTail saves into a copy what it lacks of a server's log: whole segments, the
@@ -39,13 +40,13 @@ func (e nativeEngine) SaveTail(ctx context.Context, o recovery.TailOptions) (rec
 	t := recovery.Tail{System: wal.line.System, Timeline: wal.timelines[len(wal.timelines)-1]}
 	have := map[string]bool{}
 	for _, f := range files {
-		if f.Kind != Segment || fault(f, wal.line.SegmentSize) == "" {
+		if f.Kind != walfile.Segment || fault(f, wal.line.SegmentSize) == "" {
 			have[f.Name()] = true
 		}
 	}
 	var queue []tailFile
 	lacks := func(f tailFile) {
-		if have[strings.TrimSuffix(f.name, ".partial")] || f.kind != Partial && have[f.name] {
+		if have[strings.TrimSuffix(f.name, ".partial")] || f.kind != walfile.Partial && have[f.name] {
 			t.There++
 			return
 		}
@@ -98,7 +99,7 @@ func (j tailJudge) saveAll(ctx context.Context, o recovery.TailOptions, place Pl
 		default:
 			return t, err
 		}
-		if f.kind == Partial && err == nil {
+		if f.kind == walfile.Partial && err == nil {
 			t.Partial = key
 		}
 		if done += f.size; o.Progress != nil {
@@ -145,7 +146,7 @@ func (a Archive) newestPlace() Place {
 	var newest File
 	place := a.Places[0]
 	for _, f := range slices.Backward(a.Files) { // most come in order
-		if f.Kind != Segment || f.compare(newest) <= 0 {
+		if f.Kind != walfile.Segment || f.compare(newest) <= 0 {
 			continue
 		}
 		if i := slices.IndexFunc(a.Places, func(p Place) bool { return strings.HasPrefix(f.Object().Key, p.key(f.Name())) }); i >= 0 {
@@ -163,11 +164,11 @@ func readTail(dir string) (*tailDir, error) {
 	}
 	d := &tailDir{dir: dir, segments: map[uint32][]tailFile{}}
 	for _, e := range entries {
-		f, ok := ParseFileName(e.Name())
-		if !ok || f.Packing != Plain || e.Name() != f.Name() {
+		name, ok := walfile.Parse(e.Name())
+		if !ok {
 			continue
 		}
-		if err := d.add(f, filepath.Join(dir, e.Name())); err != nil {
+		if err := d.add(name, filepath.Join(dir, e.Name())); err != nil {
 			return nil, fmt.Errorf("read the log: %w", err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 	"comeback/recovery/pitr/xlog"
 	"comeback/recovery/postgres"
 	"comeback/storage"
@@ -35,7 +36,7 @@ type tailFile struct {
 	path string
 	// name is what the archive calls it.
 	name string
-	kind FileKind
+	kind walfile.Kind
 	seg  uint64
 	size int64
 	// run is the part of the log that a segment which the server had not filled ends; of the
@@ -44,13 +45,13 @@ type tailFile struct {
 }
 
 // add takes a file, unless it holds something else than its name says.
-func (d *tailDir) add(f File, path string) error {
+func (d *tailDir) add(f walfile.Name, path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return err
 	}
-	t := tailFile{path: path, name: f.Name(), kind: f.Kind, size: info.Size()}
-	if f.Kind == History || f.Kind == Label {
+	t := tailFile{path: path, name: f.String(), kind: f.Kind, size: info.Size()}
+	if f.Kind == walfile.History || f.Kind == walfile.Label {
 		if info.Size() > 0 {
 			d.others = append(d.others, t)
 		}
@@ -62,7 +63,7 @@ func (d *tailDir) add(f File, path string) error {
 	}
 	defer in.Close()
 	h, err := headerOf(in)
-	if errors.Is(err, xlog.ErrNotWAL) || err == nil && (h.SegmentSize != info.Size() || h.Address != startOf(f.Seg(h.SegmentSize), h.SegmentSize)) {
+	if errors.Is(err, xlog.ErrNotWAL) || err == nil && (h.SegmentSize != info.Size() || h.Address != walfile.Start(f.Number(h.SegmentSize), h.SegmentSize)) {
 		return nil // made for later, or recycled
 	}
 	if err != nil {
@@ -75,7 +76,7 @@ func (d *tailDir) add(f File, path string) error {
 	if l != d.line {
 		return recovery.Errorf("give the pg_wal of one server", "%s holds the log of two clusters: %s and %s", d.dir, d.line.System, l.System).WithExit(recovery.Refused)
 	}
-	if t.seg = f.Seg(h.SegmentSize); f.Kind == Partial {
+	if t.seg = f.Number(h.SegmentSize); f.Kind == walfile.Partial {
 		d.others = append(d.others, t)
 		return nil
 	}
@@ -131,7 +132,7 @@ func (j *tailJudge) judge(ctx context.Context, r tailRun) error {
 	}
 	first = max(0, first-1)
 	j.segments = slices.Clone(r.segments)
-	begin, limit := startOf(r.segments[first].seg, j.line.SegmentSize), startOf(r.segments[n-1].seg+1, j.line.SegmentSize)
+	begin, limit := walfile.Start(r.segments[first].seg, j.line.SegmentSize), walfile.Start(r.segments[n-1].seg+1, j.line.SegmentSize)
 	whole, err := j.read(ctx, r, first, begin, limit)
 	if err != nil || whole {
 		j.end = limit
@@ -139,15 +140,15 @@ func (j *tailJudge) judge(ctx context.Context, r tailRun) error {
 	}
 	// The segment that holds the end is unfinished; what lies behind it is of
 	// no use.
-	keep := slices.IndexFunc(j.segments, func(f tailFile) bool { return startOf(f.seg+1, j.line.SegmentSize) > j.end })
+	keep := slices.IndexFunc(j.segments, func(f tailFile) bool { return walfile.Start(f.seg+1, j.line.SegmentSize) > j.end })
 	if keep < 0 {
 		return nil
 	}
 	j.segments = j.segments[:keep+1]
-	if f := &j.segments[keep]; startOf(f.seg, j.line.SegmentSize) == j.end {
+	if f := &j.segments[keep]; walfile.Start(f.seg, j.line.SegmentSize) == j.end {
 		j.segments = j.segments[:keep] // nothing of it is written
 	} else {
-		f.name, f.kind = f.name+".partial", Partial
+		f.name, f.kind = f.name+".partial", walfile.Partial
 		f.run = &tailRun{timeline: r.timeline, segments: r.segments[max(0, keep-1) : keep+1]}
 	}
 	return nil
@@ -158,7 +159,7 @@ func (j tailJudge) endIn(ctx context.Context, r tailRun, path string) (recovery.
 	r.segments = slices.Clone(r.segments)
 	n := len(r.segments)
 	r.segments[n-1].path = path
-	begin, limit := startOf(r.segments[0].seg, j.line.SegmentSize), startOf(r.segments[n-1].seg+1, j.line.SegmentSize)
+	begin, limit := walfile.Start(r.segments[0].seg, j.line.SegmentSize), walfile.Start(r.segments[n-1].seg+1, j.line.SegmentSize)
 	j.end = 0
 	whole, err := j.read(ctx, r, 0, begin, limit)
 	if whole {
@@ -211,7 +212,7 @@ func (j *tailJudge) read(ctx context.Context, r tailRun, first int, from, to rec
 			return false, fmt.Errorf("read the log: %w", err)
 		}
 		if j.end = xlog.RecordEnd(rec.LSN, rec.Total, j.line.SegmentSize, j.line.PageSize); rec.Kind == switchRecord {
-			j.end = startOf(segmentOf(rec.LSN, j.line.SegmentSize)+1, j.line.SegmentSize)
+			j.end = walfile.Start(walfile.Number(rec.LSN, j.line.SegmentSize)+1, j.line.SegmentSize)
 		}
 	}
 	if j.end == 0 {
@@ -286,7 +287,7 @@ func (j tailJudge) compare(ctx context.Context, store storage.Store, o storage.O
 		return false, false, nil
 	}
 	end, err := j.endIn(ctx, *f.run, theirs)
-	return false, err == nil && end <= startOf(f.seg, j.line.SegmentSize)+recovery.LSN(at), err
+	return false, err == nil && end <= walfile.Start(f.seg, j.line.SegmentSize)+recovery.LSN(at), err
 }
 
 // sizeOfLongHeader is what a segment begins with, by which it is known.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 	"comeback/recovery/postgres"
 	"comeback/storage"
 	"comeback/storagetest"
@@ -215,7 +216,7 @@ func TestSaveTail_Refused(t *testing.T) {
 		{"other bytes in the copy", func(t *testing.T, c *copyOf) string {
 			names := c.segments(t)
 			next, _ := ParseFileName(names[len(names)-1])
-			key := "wal/" + SegmentName(1, next.Seg(1<<20)+1, 1<<20)
+			key := "wal/" + walfile.SegmentName(1, next.Seg(1<<20)+1, 1<<20)
 			if _, err := c.store.Put(t.Context(), key, strings.NewReader("not a segment"), storage.PutOptions{Size: -1}); err != nil {
 				t.Fatal(err)
 			}
@@ -279,7 +280,9 @@ func TestSaveTail_Recycled(t *testing.T) {
 		t.Fatal(err)
 	}
 	partial, _ := ParseFileName(filepath.Base(sound.Partial))
-	name := func(by uint64) string { return filepath.Join(dir, SegmentName(1, partial.Seg(1<<20)+by, 1<<20)) }
+	name := func(by uint64) string {
+		return filepath.Join(dir, walfile.SegmentName(1, partial.Seg(1<<20)+by, 1<<20))
+	}
 	old, err := os.ReadFile(filepath.Join(wal, strings.TrimSuffix(filepath.Base(sound.Partial), ".partial")))
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 )
 
 // fork is one line of a .history file: a timeline's ancestor, and where it was
@@ -79,7 +80,7 @@ func (b branch) timeline() uint32 { return b[len(b)-1].Timeline }
 // segment that it branched off in.
 func (b branch) on(seg uint64, size int64) uint32 {
 	for _, s := range slices.Backward(b) {
-		if segmentOf(s.From, size) <= seg {
+		if walfile.Number(s.From, size) <= seg {
 			return s.Timeline
 		}
 	}

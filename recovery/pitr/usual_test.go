@@ -15,6 +15,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/pitr/scan"
+	"comeback/recovery/pitr/walfile"
 	"comeback/recovery/pitr/xlog"
 	"comeback/recovery/postgres"
 )
@@ -179,7 +180,7 @@ func preparedLast(t *testing.T, m *maker, open, gone recovery.LSN) {
 		t.Errorf("latest stops at %s and keeps xid %d; what was rolled back was at %s", p.Stop, p.Kept.XID, gone)
 	}
 	for _, name := range c.segments(t) {
-		if f, _ := ParseFileName(name); f.Seg(1<<20) >= segmentOf(gone, 1<<20) {
+		if f, _ := ParseFileName(name); f.Seg(1<<20) >= walfile.Number(gone, 1<<20) {
 			c.remove(t, "wal/"+name)
 		}
 	}
@@ -196,7 +197,7 @@ func (c *copyOf) setClock(t *testing.T, tools postgres.Tools, by func(recovery.L
 	names := c.segments(t)
 	first, _ := ParseFileName(names[0])
 	size := int64(1 << 20)
-	from := startOf(first.Seg(size), size)
+	from := walfile.Start(first.Seg(size), size)
 	image := make([]byte, 0, len(names)<<20)
 	for i, name := range names {
 		b, err := os.ReadFile(c.path("wal/" + name))

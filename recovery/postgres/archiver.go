@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 )
 
 // Archiver is how far a live server's log is, and how far its archiver has come
@@ -81,8 +82,12 @@ func ReadArchiver(ctx context.Context, conn *pgx.Conn) (Archiver, error) {
 		a.Timeline = uint32(timeline)
 		// A server that was promoted a moment ago may not have made a
 		// checkpoint since.
-		if n, err := fmt.Sscanf(segment, "%08X", &a.Timeline); segment != "" && (n != 1 || err != nil) {
-			return fmt.Errorf("the server calls its segment %q", segment)
+		if segment != "" {
+			name, ok := walfile.Parse(segment)
+			if !ok {
+				return fmt.Errorf("the server calls its segment %q", segment)
+			}
+			a.Timeline = name.Timeline
 		}
 		if archived != nil {
 			a.ArchivedAt = *archived

@@ -19,6 +19,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/pitr"
+	"comeback/recovery/pitr/walfile"
 	"comeback/storage"
 )
 
@@ -32,8 +33,7 @@ import (
 // beside it, and for a minute it is asked last. Where nothing comes of any for
 // Options.Patience it is an error.
 func Fetch(ctx context.Context, o Options, name, to string) (found bool, err error) {
-	file, ok := pitr.ParseFileName(name)
-	if !ok || file.Name() != name {
+	if _, ok := walfile.Parse(name); !ok {
 		return false, recovery.Errorf("it is for restore_command only: comeback wal fetch RUNBOOK %f %p", "%q is not a file of a server's log", name).WithExit(recovery.Usage)
 	}
 	o.Wait, o.Patience = cmp.Or(o.Wait, defaultWait), cmp.Or(o.Patience, silence)

@@ -15,6 +15,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/pitr"
+	"comeback/recovery/pitr/walfile"
 	"comeback/storage"
 )
 
@@ -154,8 +155,7 @@ func noAnswer(after time.Duration) error {
 
 func (p *pusher) push(ctx context.Context, path string) (Pushed, error) {
 	name := filepath.Base(path)
-	f, ok := pitr.ParseFileName(name)
-	if !ok || f.Name() != name {
+	if _, ok := walfile.Parse(name); !ok {
 		return Pushed{}, recovery.Errorf("it is for archive_command only: comeback wal push RUNBOOK %p", "%q is not a file of a server's log", name).WithExit(recovery.Usage)
 	}
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
@@ -226,8 +226,8 @@ func (p *pusher) ready(name, dir string) []string {
 	var all []string
 	for _, e := range entries {
 		next, ok := strings.CutSuffix(e.Name(), ".ready")
-		f, known := pitr.ParseFileName(next)
-		if ok && known && f.Kind == pitr.Segment && f.Name() == next && next > name && len(all) < p.Ahead {
+		f, known := walfile.Parse(next)
+		if ok && known && f.Kind == walfile.Segment && next > name && len(all) < p.Ahead {
 			if _, err := os.Stat(filepath.Join(p.spool.done, next)); err != nil {
 				all = append(all, next)
 			}

@@ -24,6 +24,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/pitr"
+	"comeback/recovery/pitr/walfile"
 	"comeback/recovery/push"
 	"comeback/storage"
 	"comeback/storage/s3"
@@ -46,7 +47,7 @@ func newHost(t *testing.T, segments int) host {
 		}
 	}
 	for i := range segments {
-		name := pitr.SegmentName(1, uint64(i+1), 16<<20)
+		name := walfile.SegmentName(1, uint64(i+1), 16<<20)
 		content := bytes.Repeat(fmt.Appendf(nil, "segment %d ", i), 20_000)
 		if err := errors.Join(os.WriteFile(h.wal(name), content, 0o600), os.WriteFile(h.wal("archive_status/"+name+".ready"), nil, 0o600)); err != nil {
 			t.Fatal(err)
@@ -344,12 +345,12 @@ func TestFetch_elsewhere(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(data, "global/pg_control"), binary.NativeEndian.AppendUint64(nil, asking), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if found, err := push.Fetch(t.Context(), o, pitr.SegmentName(1, 5, 16<<20), to); found || err == nil || !strings.Contains(err.Error(), "no copy holds any log") {
+			if found, err := push.Fetch(t.Context(), o, walfile.SegmentName(1, 5, 16<<20), to); found || err == nil || !strings.Contains(err.Error(), "no copy holds any log") {
 				t.Errorf("copies without any log: %v, %v", found, err)
 			}
 			archived := func(place string, seg, system uint64) []byte {
 				t.Helper()
-				file := filepath.Join(h.dir, "nearby", filepath.FromSlash(place), pitr.SegmentName(1, seg, 16<<20))
+				file := filepath.Join(h.dir, "nearby", filepath.FromSlash(place), walfile.SegmentName(1, seg, 16<<20))
 				b := segmentOf(system, seg)
 				if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, b, 0o600)); err != nil {
 					t.Fatal(err)
@@ -360,18 +361,18 @@ func TestFetch_elsewhere(t *testing.T) {
 			archived("before/", 5, older)
 			archived("before/", 6, older)
 			for range 2 { // the second one asks where it was seen
-				if found, err := push.Fetch(t.Context(), o, pitr.SegmentName(1, 5, 16<<20), to); !found || err != nil {
+				if found, err := push.Fetch(t.Context(), o, walfile.SegmentName(1, 5, 16<<20), to); !found || err != nil {
 					t.Fatalf("what lies in %s: %v, %v", place, found, err)
 				}
 				if got, err := os.ReadFile(to); err != nil || !bytes.Equal(got, want) {
 					t.Errorf("another file came: %v", err)
 				}
 			}
-			if found, err := push.Fetch(t.Context(), o, pitr.SegmentName(1, 6, 16<<20), to); found || err != nil {
+			if found, err := push.Fetch(t.Context(), o, walfile.SegmentName(1, 6, 16<<20), to); found || err != nil {
 				t.Errorf("what only the older cluster has: %v, %v", found, err)
 			}
 			o.Component.With = "pgbackrest"
-			if found, err := push.Fetch(t.Context(), o, pitr.SegmentName(1, 6, 16<<20), to); found || err == nil {
+			if found, err := push.Fetch(t.Context(), o, walfile.SegmentName(1, 6, 16<<20), to); found || err == nil {
 				t.Errorf("the log of another program: %v, %v", found, err)
 			}
 		})
@@ -387,7 +388,7 @@ func TestFetch_notes(t *testing.T) {
 	to := filepath.Join(data, "pg_wal", "RECOVERYXLOG")
 	archived := func(copy, place string, seg uint64) {
 		t.Helper()
-		file := filepath.Join(h.dir, copy, place, pitr.SegmentName(1, seg, 16<<20))
+		file := filepath.Join(h.dir, copy, place, walfile.SegmentName(1, seg, 16<<20))
 		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, segmentOf(7, seg), 0o600)); err != nil {
 			t.Fatal(err)
 		}
@@ -407,7 +408,7 @@ func TestFetch_notes(t *testing.T) {
 	misses := func() (all []string) {
 		t.Helper()
 		for range 10 {
-			if found, err := push.Fetch(t.Context(), o, pitr.SegmentName(1, 6, 16<<20), to); found || err != nil {
+			if found, err := push.Fetch(t.Context(), o, walfile.SegmentName(1, 6, 16<<20), to); found || err != nil {
 				t.Fatalf("what is nowhere: %v, %v", found, err)
 			}
 		}
@@ -430,7 +431,7 @@ func TestFetch_notes(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(data, "recovery.signal"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if found, err := push.Fetch(t.Context(), o, pitr.SegmentName(1, 6, 16<<20), to); !found || err != nil {
+	if found, err := push.Fetch(t.Context(), o, walfile.SegmentName(1, 6, 16<<20), to); !found || err != nil {
 		t.Errorf("what has come since, to who recovers: %v, %v", found, err)
 	}
 	o.Component.Settings = recovery.Settings{"wal": {"archive/"}}

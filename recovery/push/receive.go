@@ -18,7 +18,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/isolation"
-	"comeback/recovery/pitr"
+	"comeback/recovery/pitr/walfile"
 )
 
 // ReceiveOptions say where the log comes from, for servers whose archive_command
@@ -224,10 +224,10 @@ func (o ReceiveOptions) pushFinished(ctx context.Context) error {
 // the newest segment of them.
 func finished(entries []os.DirEntry) (names []string, newest string) {
 	for _, e := range entries {
-		f, ok := pitr.ParseFileName(e.Name())
-		if ok && f.Name() == e.Name() && (f.Kind == pitr.Segment || f.Kind == pitr.History) {
+		f, ok := walfile.Parse(e.Name())
+		if ok && (f.Kind == walfile.Segment || f.Kind == walfile.History) {
 			names = append(names, e.Name())
-			if f.Kind == pitr.Segment {
+			if f.Kind == walfile.Segment {
 				newest = max(newest, e.Name())
 			}
 		}

@@ -23,6 +23,7 @@ import (
 	"comeback/durable"
 	"comeback/recovery"
 	"comeback/recovery/pitr"
+	"comeback/recovery/pitr/walfile"
 	"comeback/storage"
 )
 
@@ -108,7 +109,7 @@ type entry struct {
 // object is the file's name in a copy: segments are compressed, the small files
 // are as people read them.
 func (e *entry) object() string {
-	if f, ok := pitr.ParseFileName(e.Name); ok && (f.Kind == pitr.Segment || f.Kind == pitr.Partial) {
+	if f, ok := walfile.Parse(e.Name); ok && (f.Kind == walfile.Segment || f.Kind == walfile.Partial) {
 		return e.Name + ".zst"
 	}
 	return e.Name

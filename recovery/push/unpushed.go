@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"comeback/recovery/pitr"
+	"comeback/recovery/pitr/walfile"
 )
 
 // Unpushed is what a receiver's directory holds that the copies have not got.
@@ -53,8 +53,8 @@ func ReadUnpushed(dir string) (Unpushed, error) {
 		}
 	}
 	for _, e := range entries {
-		f, ok := pitr.ParseFileName(e.Name())
-		if !ok || f.Name() != e.Name() || f.Kind != pitr.Partial || e.Name() <= max(newest, u.Partial) {
+		f, ok := walfile.Parse(e.Name())
+		if !ok || f.Kind != walfile.Partial || e.Name() <= max(newest, u.Partial) {
 			continue
 		}
 		if info, err := e.Info(); err == nil {

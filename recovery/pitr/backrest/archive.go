@@ -16,6 +16,7 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/pitr"
 	"comeback/recovery/pitr/tool"
+	"comeback/recovery/pitr/walfile"
 	"comeback/storage"
 )
 
@@ -38,7 +39,7 @@ func parseName(name string) (f pitr.File, digest string, ok bool) {
 		return f, m[2], ok
 	}
 	f, ok = pitr.ParseFileName(name)
-	return f, "", ok && f.Kind != pitr.Segment
+	return f, "", ok && f.Kind != walfile.Segment
 }
 
 // list asks for the files of an archive's directory whose names begin with prefix.

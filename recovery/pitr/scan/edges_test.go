@@ -15,6 +15,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/pitr/pitrtest"
+	"comeback/recovery/pitr/walfile"
 )
 
 // story is a little history with what is hard about reading it.
@@ -262,7 +263,7 @@ func TestReader_Edges(t *testing.T) {
 			mu.Lock()
 			seen[name[:8]] = true
 			mu.Unlock()
-			if at := segmentName(7, uint64(fork)/segment, segment); name[:8] == "00000003" && name[8:] >= at[8:] || name[:8] == "00000007" && name[8:] < at[8:] {
+			if at := walfile.SegmentName(7, uint64(fork)/segment, segment); name[:8] == "00000003" && name[8:] >= at[8:] || name[:8] == "00000007" && name[8:] < at[8:] {
 				return fmt.Errorf("%s is of the wrong timeline", name)
 			}
 			return s.fetch(ctx, "00000001"+name[8:], path)
@@ -284,7 +285,7 @@ func TestReader_Faults(t *testing.T) {
 	s := tell(t)
 	whole := read(t, s.reader(t, s.names), s.whole(t))
 	at := by(t, whole, s.xids["many"])
-	bad := segmentName(1, uint64(at.LSN)/segment, segment)
+	bad := walfile.SegmentName(1, uint64(at.LSN)/segment, segment)
 	read := func(t *testing.T, r Reader, stretch Stretch) ([]recovery.Transaction, error) {
 		t.Helper()
 		var all []recovery.Transaction
@@ -319,7 +320,7 @@ func TestReader_Faults(t *testing.T) {
 		{"zeros", func(b []byte) []byte { clear(b[len(b)/2:]); return b }, ""},
 		{"too short", func(b []byte) []byte { return b[:len(b)/2] }, "it has 524288 bytes instead of 1048576"},
 		{"another segment", func(b []byte) []byte {
-			other, err := os.ReadFile(filepath.Join(s.Data, "pg_wal", segmentName(1, uint64(at.LSN)/segment-1, segment)))
+			other, err := os.ReadFile(filepath.Join(s.Data, "pg_wal", walfile.SegmentName(1, uint64(at.LSN)/segment-1, segment)))
 			if err != nil {
 				t.Error(err)
 			}
@@ -366,7 +367,7 @@ func TestReader_Faults(t *testing.T) {
 		next := (s.end/segment + 1) * segment
 		stretch := Stretch{First: s.start, To: next, Open: true}
 		r := s.reader(t, s.names)
-		zeros := segmentName(1, uint64(s.end)/segment, segment)
+		zeros := walfile.SegmentName(1, uint64(s.end)/segment, segment)
 		r.Fetch = func(ctx context.Context, name, path string) error {
 			if err := s.fetch(ctx, name, path); err != nil || name != zeros {
 				return err

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 	"comeback/recovery/pitr/xlog"
 )
 
@@ -73,12 +74,12 @@ func sameRecords(t *testing.T, c *cluster, s Stretch) {
 		}
 	}
 	sort.Slice(want, func(i, j int) bool { return want[i].LSN < want[j].LSN })
-	begin, err := continued(filepath.Join(dir, segmentName(1, uint64(s.First)/segment, segment)), uint64(s.First)/segment, segment, 8192)
+	begin, err := continued(filepath.Join(dir, walfile.SegmentName(1, uint64(s.First)/segment, segment)), uint64(s.First)/segment, segment, 8192)
 	if err != nil {
 		t.Fatal(err)
 	}
 	n := native{dumper: d, log: xlog.Stretch{From: begin, To: s.To, Major: c.Tools.Major, SegmentSize: segment, PageSize: 8192,
-		Path: func(seg uint64) string { return filepath.Join(dir, segmentName(1, seg, segment)) }}}
+		Path: func(seg uint64) string { return filepath.Join(dir, walfile.SegmentName(1, seg, segment)) }}}
 	i, here := 0, 0
 	err = n.each(t.Context(), func(r *record) error {
 		if i == len(want) {
@@ -133,7 +134,7 @@ func TestReader_Doubts(t *testing.T) {
 		conn.do("insert into t select generate_series(1, 5000)")
 	}
 	whole := c.whole(t)
-	bad := segmentName(1, uint64(whole.First)/segment+1, segment)
+	bad := walfile.SegmentName(1, uint64(whole.First)/segment+1, segment)
 	for _, test := range []struct {
 		name   string
 		change func(b []byte) // of the second segment

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
+	"comeback/recovery/pitr/xlog"
 	"comeback/recovery/postgres"
 )
 
@@ -149,18 +151,13 @@ func (r Reader) timeline(l recovery.LSN) uint32 {
 // segmentName is PostgreSQL's name of the file that is read for a segment.
 func (r Reader) segmentName(seg uint64) string {
 	// The segment with a fork is the newer timeline's, which has both.
-	return segmentName(r.timeline(recovery.LSN((seg+1)*uint64(r.SegmentSize)-1)), seg, r.SegmentSize)
-}
-
-func segmentName(timeline uint32, seg uint64, size int64) string {
-	perLog := uint64(1<<32) / uint64(size)
-	return fmt.Sprintf("%08X%08X%08X", timeline, seg/perLog, seg%perLog)
+	return walfile.SegmentName(r.timeline(walfile.Start(seg+1, r.SegmentSize)-1), seg, r.SegmentSize)
 }
 
 // read is Read without the iterator.
 func (r Reader) read(ctx context.Context, s Stretch, yield func(recovery.Transaction) bool) (err error) {
 	r = r.withDefaults()
-	if r.SegmentSize < 1<<20 || r.SegmentSize > 1<<30 || r.SegmentSize&(r.SegmentSize-1) != 0 {
+	if !xlog.ValidSegmentSize(r.SegmentSize) {
 		return fmt.Errorf("read the log: segments of %d bytes do not exist", r.SegmentSize)
 	}
 	if err := r.Tools.Need("pg_waldump"); err != nil {

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 
-	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
 )
 
 // spool holds the segments that are being read. The first segment of a chunk
@@ -70,7 +70,7 @@ func (s *spool) fetch(ctx context.Context, seg uint64) error {
 		return fmt.Errorf("fetch segment %s: %w", name, err)
 	}
 	if info.Size() != s.reader.SegmentSize {
-		return &Damage{Segment: name, LSN: recovery.LSN(seg * uint64(s.reader.SegmentSize)),
+		return &Damage{Segment: name, LSN: walfile.Start(seg, s.reader.SegmentSize),
 			Says: fmt.Sprintf("it has %d bytes instead of %d", info.Size(), s.reader.SegmentSize)}
 	}
 	return nil
@@ -121,7 +121,7 @@ func (c *chunkDir) add(ctx context.Context, seg uint64) error {
 
 func (c *chunkDir) path(seg uint64) string {
 	r := c.spool.reader
-	return filepath.Join(c.dir, segmentName(r.newest(), seg, r.SegmentSize))
+	return filepath.Join(c.dir, walfile.SegmentName(r.newest(), seg, r.SegmentSize))
 }
 
 // close gives the segments up.

@@ -17,6 +17,7 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/pitr"
 	"comeback/recovery/pitr/tool"
+	"comeback/recovery/pitr/walfile"
 	"comeback/recovery/pitr/xlog"
 	"comeback/storage"
 )
@@ -63,7 +64,7 @@ func (r *repository) parseLog(text []byte) (files []pitr.File, findings []recove
 			continue
 		}
 		if t.Parent != 0 {
-			files = append(files, r.file(pitr.File{Kind: pitr.History, Timeline: t.ID})) // its name comes before those of segments
+			files = append(files, r.file(pitr.File{Kind: walfile.History, Timeline: t.ID})) // its name comes before those of segments
 		}
 		for _, f := range names {
 			files = append(files, r.file(f))
@@ -86,7 +87,7 @@ func (t timeline) names() ([]pitr.File, error) {
 	first, ok := pitr.ParseFileName(t.First)
 	last, okLast := pitr.ParseFileName(t.Last)
 	switch {
-	case !ok || !okLast || first.Kind != pitr.Segment || last.Kind != pitr.Segment || first.Timeline != t.ID || last.Timeline != t.ID:
+	case !ok || !okLast || first.Kind != walfile.Segment || last.Kind != walfile.Segment || first.Timeline != t.ID || last.Timeline != t.ID:
 		return nil, fmt.Errorf("it goes from %q to %q", t.First, t.Last)
 	case t.Range == 0 || t.Range > maxSegments || last.Log < first.Log:
 		return nil, fmt.Errorf("from %s to %s there are %d segments", t.First, t.Last, t.Range)
@@ -243,7 +244,7 @@ var errMissing = fmt.Errorf("WAL-G does not have it: %w", storage.ErrNotExist)
 // fetch has WAL-G fetch a file of the archive into a directory that is gone when it is
 // open. Nothing is fetched ahead, and if it were, it would go there, too.
 func (r *repository) fetch(ctx context.Context, name string) (_ *os.File, err error) {
-	if f, ok := pitr.ParseFileName(name); !ok || f.Packing != pitr.Plain {
+	if _, ok := walfile.Parse(name); !ok {
 		return nil, fmt.Errorf("fetch %q: %w", name, errMissing) // no file of an archive is called so
 	}
 	dir, err := os.MkdirTemp(r.access.Temp, "comeback-wal-g-")

@@ -15,6 +15,7 @@ import (
 	"comeback/pattern"
 	"comeback/recovery"
 	"comeback/recovery/pitr"
+	"comeback/recovery/pitr/walfile"
 	"comeback/recovery/pitr/xlog"
 	"comeback/storage"
 )
@@ -121,7 +122,7 @@ func (r *repository) Contents(ctx context.Context) (pitr.Contents, error) {
 // says the same.
 func (r *repository) archive(ctx context.Context, files []pitr.File) (pitr.Archive, error) {
 	a := pitr.Archive{Places: r.Layout().Places, Files: slices.Clone(files)} // who judges an archive sorts it
-	segments := slices.DeleteFunc(slices.Clone(files), func(f pitr.File) bool { return f.Kind != pitr.Segment })
+	segments := slices.DeleteFunc(slices.Clone(files), func(f pitr.File) bool { return f.Kind != walfile.Segment })
 	if len(segments) == 0 {
 		return a, nil
 	}
@@ -202,7 +203,7 @@ func (r *repository) bases(all []backup) []pitr.Base {
 			base.Problem = fmt.Sprintf("it builds on a backup that began in %s, which WAL-G does not list any more", missing)
 		case b.Stop == 0:
 			base.Problem = "WAL-G's list does not say where in the log it ends: it was made by an old version, or never ended"
-		case !ok || at.Kind != pitr.Segment:
+		case !ok || at.Kind != walfile.Segment:
 			base.Problem = fmt.Sprintf("WAL-G's list does not say which log it needs, but %q", b.Segment)
 		}
 		bases = append(bases, base)
