@@ -6,9 +6,9 @@ import (
 	"encoding/base64"
 	"hash"
 	"hash/crc32"
-	"hash/crc64"
 	"strings"
-	"sync"
+
+	"github.com/minio/crc64nvme"
 )
 
 // A Checksummer is a stream of a whole object that knows the object's checksum
@@ -16,15 +16,11 @@ import (
 // where the object itself says none.
 type Checksummer interface{ Checksum() string }
 
-// nvme is the table of CRC-64/NVME, by its reflected polynomial. It takes longer to
-// make than to sum a small object up.
-var nvme = sync.OnceValue(func() *crc64.Table { return crc64.MakeTable(0x9a6c9329ac4bc9b5) })
-
 // hashers are the algorithms of Object.Checksum that can be verified.
 var hashers = map[string]func() hash.Hash{
 	"crc32":     func() hash.Hash { return crc32.NewIEEE() },
 	"crc32c":    func() hash.Hash { return crc32.New(crc32.MakeTable(crc32.Castagnoli)) },
-	"crc64nvme": func() hash.Hash { return crc64.New(nvme()) },
+	"crc64nvme": func() hash.Hash { return crc64nvme.New() },
 	"sha1":      sha1.New,
 	"sha256":    sha256.New,
 }

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"comeback/storage"
 )
 
@@ -90,7 +92,7 @@ func (t *tree) fill(out *os.File, in *os.Root, name string, r Record, body io.Re
 		err = t.dress(out, r)
 	}
 	if err == nil {
-		err = in.Chtimes(name, time.Time{}, r.Modified)
+		err = date(out, in, name, r.Modified)
 	}
 	if err = errors.Join(err, out.Close()); err != nil {
 		return fmt.Errorf("write %s: %w", show(r.Path), err)
@@ -187,6 +189,23 @@ func (t *tree) dress(out *os.File, r Record) error {
 		return err
 	}
 	return out.Chmod(r.without(group).permissions())
+}
+
+// date gives an open file its time, under the name that it has there where the kernel dates
+// no open files by themselves (before Linux 5.8). By its name the directory above it would be
+// opened once more for each file.
+func date(out *os.File, in *os.Root, name string, modified time.Time) error {
+	at, err := unix.TimeToTimespec(modified)
+	if err == nil {
+		err = unix.UtimesNanoAt(int(out.Fd()), "", []unix.Timespec{{Nsec: unix.UTIME_OMIT}, at}, unix.AT_EMPTY_PATH)
+	}
+	switch {
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT), errors.Is(err, unix.ERANGE):
+		return in.Chtimes(name, time.Time{}, modified)
+	case err != nil:
+		return &fs.PathError{Op: "set the time", Path: out.Name(), Err: err}
+	}
+	return nil
 }
 
 // own keeps the owner where this process may give files away.
