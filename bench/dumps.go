@@ -33,7 +33,8 @@ func rows() []row {
 		moments("moment-s3", "… from S3", &archived{inS3: true}),
 		moments("moment-far", "… from S3, far away", &archived{inS3: true, far: true}),
 		versions("versions", "a bucket that keeps versions, to a moment", false),
-		versions("versions-far", "… far away", true),
+		versions("versions-tuned", "… the other with more transfers", false, "--transfers=16"),
+		versions("versions-far", "… far away", true, "--transfers=16", "--checkers=16", "--fast-list"),
 	}
 }
 

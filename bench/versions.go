@@ -26,6 +26,7 @@ import (
 type versionedBucket struct {
 	base   string
 	far    bool
+	flags  []string // of rclone
 	s3     *gateway
 	dated  dated
 	moment time.Time
@@ -36,11 +37,11 @@ type versionedBucket struct {
 const objectBytes = 4_000
 
 // versions is the row of a bucket that goes back to a moment, from the beginning
-// of the process, with the listing of all versions.
-func versions(name, work string, far bool) row {
-	v := &versionedBucket{far: far}
-	return row{name: name, work: work, far: far, peer: "rclone copy --s3-version-at --fast-list, 16 transfers, synced", goal: 0.60,
-		prepare: v.prepare, ours: v.restore, theirs: v.rclone}
+// of the process, with the listing of all versions, against rclone with flags.
+func versions(name, work string, far bool, flags ...string) row {
+	v := &versionedBucket{far: far, flags: flags}
+	peer := strings.Join(append([]string{"rclone copy --s3-version-at"}, flags...), " ") + ", synced"
+	return row{name: name, work: work, far: far, peer: peer, goal: 0.60, prepare: v.prepare, ours: v.restore, theirs: v.rclone}
 }
 
 // versionsRunbook restores the bucket into scratch and digests what came back.
@@ -163,7 +164,7 @@ func (v *versionedBucket) rclone(ctx context.Context, _ *bench) (took, error) {
 	}
 	server := v.s3.busy()
 	c := startClock()
-	cmd := exec.CommandContext(ctx, "rclone", "copy", "--config=", "--s3-version-at="+v.moment.Format("2006-01-02 15:04:05"), "--transfers=16", "--checkers=16", "--fast-list", "bench:bench", to)
+	cmd := exec.CommandContext(ctx, "rclone", append([]string{"copy", "--config=", "--s3-version-at=" + v.moment.Format("2006-01-02 15:04:05"), "bench:bench", to}, v.flags...)...)
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + v.base, "TZ=UTC"}, "RCLONE_CONFIG_BENCH_TYPE=s3", "RCLONE_CONFIG_BENCH_PROVIDER=Other", "RCLONE_CONFIG_BENCH_ENDPOINT="+v.s3.url,
 		"RCLONE_CONFIG_BENCH_ACCESS_KEY_ID=bench", "RCLONE_CONFIG_BENCH_SECRET_ACCESS_KEY=bench-secret", "RCLONE_CONFIG_BENCH_REGION=eu-central-1")
 	if out, err := cmd.CombinedOutput(); err != nil {
