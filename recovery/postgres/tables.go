@@ -55,16 +55,27 @@ func ReadTables(ctx context.Context, tx pgx.Tx, progress func(table string, n, o
 		if progress != nil {
 			progress(t.Name, i, len(tables))
 		}
-		var first, second string
 		all[i].Name, all[i].OID, all[i].Shape = t.Name, t.OID, t.Shape
-		err := tx.QueryRow(ctx, `select pg_catalog.count(*), coalesce(pg_catalog.sum(('x' || pg_catalog.left(h, 16))::bit(64)::bigint), 0)::text,
-			coalesce(pg_catalog.sum(('x' || pg_catalog.right(h, 16))::bit(64)::bigint), 0)::text
-			from (select pg_catalog.md5(("comeback row".*)::text) from only `+t.Quoted+` "comeback row") d(h)`).Scan(&all[i].Rows, &first, &second)
+		err := Briefly(ctx, tx, func() (err error) {
+			all[i].Rows, all[i].Digest, err = digest(ctx, tx, t.Quoted)
+			return err
+		})
 		if err != nil {
 			return nil, fmt.Errorf("read the table %s: %w", t.Name, err)
 		}
-		sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %s", all[i].Rows, first, second))
-		all[i].Digest = hex.EncodeToString(sum[:])
 	}
 	return all, nil
+}
+
+// digest reads one table, by its name for PostgreSQL.
+func digest(ctx context.Context, tx pgx.Tx, quoted string) (rows int64, text string, err error) {
+	var first, second string
+	err = tx.QueryRow(ctx, `select pg_catalog.count(*), coalesce(pg_catalog.sum(('x' || pg_catalog.left(h, 16))::bit(64)::bigint), 0)::text,
+		coalesce(pg_catalog.sum(('x' || pg_catalog.right(h, 16))::bit(64)::bigint), 0)::text
+		from (select pg_catalog.md5(("comeback row".*)::text) from only `+quoted+` "comeback row") d(h)`).Scan(&rows, &first, &second)
+	if err != nil {
+		return 0, "", err
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %s", rows, first, second))
+	return rows, hex.EncodeToString(sum[:]), nil
 }

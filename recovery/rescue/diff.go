@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"comeback/recovery/postgres"
 )
 
 // The ways in which a row differs between two copies.
@@ -117,14 +119,34 @@ func Diff(ctx context.Context, o DiffOptions) (Difference, error) {
 		}
 		all = append(all, one)
 	}
+	var sessions []pgx.Tx
+	for _, one := range all {
+		for _, tx := range one.tx {
+			if tx != nil {
+				sessions = append(sessions, tx)
+			}
+		}
+	}
 	for i, s := range selected(all) {
-		t, err := o.table(ctx, all, s, i+1)
+		var t TableDifference
+		err := briefly(ctx, sessions, func() (err error) {
+			t, err = o.table(ctx, all, s, i+1)
+			return err
+		})
 		if err != nil {
 			return d, err
 		}
 		d.Tables = append(d.Tables, t)
 	}
 	return d, nil
+}
+
+// briefly is postgres.Briefly in several sessions.
+func briefly(ctx context.Context, sessions []pgx.Tx, do func() error) error {
+	if len(sessions) == 0 {
+		return do()
+	}
+	return postgres.Briefly(ctx, sessions[0], func() error { return briefly(ctx, sessions[1:], do) })
 }
 
 // opened are copies with a snapshot of each: before and after.

@@ -10,6 +10,8 @@ import (
 	"strconv"
 
 	"github.com/jackc/pgx/v5"
+
+	"comeback/recovery/postgres"
 )
 
 // sort puts tables that are referred to before those that refer to them. Where
@@ -62,7 +64,7 @@ func (p *Preview) dropOrphans(ctx context.Context, tx pgx.Tx, dir string, sample
 		for i := range p.Tables {
 			t := &p.Tables[i]
 			before := t.Orphans
-			if err := o.table(t, round); err != nil {
+			if err := postgres.Briefly(ctx, tx, func() error { return o.table(t, round) }); err != nil {
 				return err
 			}
 			again = again || t.Orphans > before

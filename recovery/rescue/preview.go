@@ -10,6 +10,8 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5"
+
+	"comeback/recovery/postgres"
 )
 
 // What is done with a row.
@@ -128,7 +130,8 @@ type Sample struct {
 }
 
 // Make looks at every row that differs: what live has of it, and what would be
-// done. It only reads, in batches, without holding a snapshot.
+// done. It only reads, in batches, without holding a snapshot, or a lock on a table that
+// it is done with.
 func Make(ctx context.Context, o PreviewOptions) (Preview, error) {
 	p := Preview{Encoding: o.Difference.Encoding}
 	tx, encoding, err := begin(ctx, o.Live, readOnly)
@@ -144,7 +147,11 @@ func Make(ctx context.Context, o PreviewOptions) (Preview, error) {
 	}
 	for i := range o.Difference.Tables {
 		d := &o.Difference.Tables[i]
-		t, err := o.table(ctx, tx, d, i+1)
+		var t TablePreview
+		err := postgres.Briefly(ctx, tx, func() (err error) {
+			t, err = o.table(ctx, tx, d, i+1)
+			return err
+		})
 		if err != nil {
 			return p, err
 		}

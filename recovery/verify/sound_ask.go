@@ -57,7 +57,7 @@ func brokenKeys(ctx context.Context, tx pgx.Tx) (wrong []string, looked int, err
 	}
 	for _, k := range keys {
 		var n int64
-		if err := tx.QueryRow(ctx, k.Query).Scan(&n); err != nil {
+		if err := postgres.Briefly(ctx, tx, func() error { return tx.QueryRow(ctx, k.Query).Scan(&n) }); err != nil {
 			return nil, 0, err
 		}
 		if n > 0 {
@@ -86,7 +86,7 @@ func lateSequences(ctx context.Context, tx pgx.Tx) (wrong []string, looked int, 
 	}
 	for _, s := range all {
 		var behind int64
-		if err := tx.QueryRow(ctx, s.Query).Scan(&behind); err != nil {
+		if err := postgres.Briefly(ctx, tx, func() error { return tx.QueryRow(ctx, s.Query).Scan(&behind) }); err != nil {
 			return nil, 0, err
 		}
 		if behind > 0 {
@@ -167,12 +167,10 @@ func badChecksums(ctx context.Context, tx pgx.Tx) (wrong []string, looked int, e
 // unreadable reads all pages of one relation, in a savepoint: the first that is
 // damaged ends it.
 func unreadable(ctx context.Context, tx pgx.Tx, schema string, oid int64) (says string, err error) {
-	inner, err := tx.Begin(ctx)
-	if err != nil {
-		return "", err
-	}
-	defer inner.Rollback(context.WithoutCancel(ctx)) // a check leaves nothing
-	_, err = inner.Exec(ctx, "select "+schema+".pg_prewarm($1::int8::oid::regclass, 'buffer')", oid)
+	err = postgres.Briefly(ctx, tx, func() error {
+		_, err := tx.Exec(ctx, "select "+schema+".pg_prewarm($1::int8::oid::regclass, 'buffer')", oid)
+		return err
+	})
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && (refused.Code == dataCorrupted || refused.Code == ioError) {
 		return refused.Message, nil
@@ -215,7 +213,7 @@ func brokenTrees(ctx context.Context, tx pgx.Tx) (wrong []string, looked int, er
 		return nil, 0, err
 	}
 	for _, r := range all {
-		says, err := broken(ctx, tx, schema, r.Name, r.Kind == "i", r.OID)
+		says, err := broken(ctx, tx, schema, r.Kind == "i", r.OID)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -247,17 +245,14 @@ func withoutHeaps(ctx context.Context, tx pgx.Tx) (says string, err error) {
 
 // broken asks amcheck about one relation, in a savepoint: it raises what it finds
 // in an index.
-func broken(ctx context.Context, tx pgx.Tx, schema, name string, index bool, oid int64) (says string, err error) {
-	inner, err := tx.Begin(ctx)
-	if err != nil {
-		return "", err
-	}
-	defer inner.Rollback(context.WithoutCancel(ctx)) // a check leaves nothing
-	if index {
-		_, err = inner.Exec(ctx, "select "+schema+".bt_index_check($1::int8::oid::regclass, true)", oid)
-		return damage(err)
-	}
-	err = inner.QueryRow(ctx, "select coalesce((select msg from "+schema+".verify_heapam($1::int8::oid::regclass) limit 1), '')", oid).Scan(&says)
+func broken(ctx context.Context, tx pgx.Tx, schema string, index bool, oid int64) (says string, err error) {
+	err = postgres.Briefly(ctx, tx, func() error {
+		if index {
+			_, err := tx.Exec(ctx, "select "+schema+".bt_index_check($1::int8::oid::regclass, true)", oid)
+			return err
+		}
+		return tx.QueryRow(ctx, "select coalesce((select msg from "+schema+".verify_heapam($1::int8::oid::regclass) limit 1), '')", oid).Scan(&says)
+	})
 	if err != nil {
 		return damage(err)
 	}
