@@ -15,6 +15,10 @@ import (
 // before a person is asked.
 const goneTries = 3
 
+// checksAtOnce is how many checks of a component are made at a time. Each has a session of its
+// own with the server, which after a switch is the one that people use.
+const checksAtOnce = 4
+
 // schedule starts what can start. It reports whether there is anything left to
 // wait for; where there is not, nothing can be decided any more.
 func (x *Executor) schedule(ctx context.Context, wait *sync.WaitGroup) bool {
@@ -30,7 +34,7 @@ func (x *Executor) starts(ctx context.Context, wait *sync.WaitGroup) bool {
 	}
 	for i := range x.state.Steps {
 		st := &x.state.Steps[i]
-		if _, busy := x.running[st.ID]; busy || !x.startable(st) {
+		if _, busy := x.running[st.ID]; busy || !x.startable(st) || x.crowded(st.Step) {
 			continue
 		}
 		switch st.Kind {
@@ -56,6 +60,26 @@ func (x *Executor) starts(ctx context.Context, wait *sync.WaitGroup) bool {
 		return true
 	}
 	return slices.ContainsFunc(x.state.Steps, func(st recovery.StepState) bool { return x.startable(&st) })
+}
+
+// crowded reports whether a check has to wait until others of its component have been made.
+func (x *Executor) crowded(s recovery.Step) bool {
+	under := 0
+	for _, r := range x.running {
+		if other := r.meter.step; other.Component == s.Component && checks(other) {
+			under++
+		}
+	}
+	return checks(s) && under >= checksAtOnce
+}
+
+// checks reports whether a step asks something of what was restored, and ends with the answer.
+func checks(s recovery.Step) bool {
+	switch s.Kind {
+	case recovery.KindSQLCheck, recovery.KindFilesCheck, recovery.KindSoundCheck, recovery.KindHTTPCheck:
+		return true
+	}
+	return false
 }
 
 // awaited reports whether a person is waited for: where nobody was to be asked, only who

@@ -59,7 +59,7 @@ func list(ctx context.Context, url string, live bool, query string, yield func(r
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
-	conn, err := pgx.ConnectConfig(ctx, config)
+	conn, err := connect(ctx, config)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}

@@ -97,7 +97,7 @@ func Connect(ctx context.Context, url string, limit time.Duration) (*pgx.Conn, e
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
-	conn, err := pgx.ConnectConfig(ctx, config)
+	conn, err := connect(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}

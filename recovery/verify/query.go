@@ -36,7 +36,7 @@ func query(ctx context.Context, url string, live bool, sql string, limit time.Du
 	if err != nil {
 		return Result{}, fmt.Errorf("connect: %w", err)
 	}
-	conn, err := pgx.ConnectConfig(ctx, config)
+	conn, err := connect(ctx, config)
 	if err != nil {
 		return Result{}, fmt.Errorf("connect: %w", err)
 	}

@@ -105,7 +105,7 @@ func (k SoundCheck) look(ctx context.Context, env recovery.Env, args recovery.So
 		// amcheck is made for the while, and rolled back.
 		config.RuntimeParams["default_transaction_read_only"] = "off"
 	}
-	conn, err := pgx.ConnectConfig(ctx, config)
+	conn, err := connect(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}

@@ -73,6 +73,8 @@ func hintFor(err error) string {
 		return "give the stage a larger budget, or ask for less"
 	case lockNotAvailable:
 		return "a change in the log holds this table; choose a moment just before or after it"
+	case tooManyConnections:
+		return "let others leave the server, or give it more connections (max_connections), then try again"
 	case undefinedTable:
 		return "the restored database does not have it: choose an earlier moment, or correct the query"
 	case syntaxError:
