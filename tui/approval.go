@@ -42,7 +42,7 @@ func (s *waitingScreen) approvalChoices() []choice {
 			return s.m.push(s.approve())
 		}},
 		{name: "Paste a signature...", leaves: "that somebody made elsewhere", anybody: true, do: func() tea.Cmd {
-			s.asks(&prompt{label: "SIGNATURE > ", does: "hand it in", needs: "this needs a signature", edit: field{long: true}, then: s.pasted})
+			s.asks(&prompt{label: "SIGNATURE > ", does: "hand it in", needs: "this needs a signature", edit: field{long: true}, check: isArmored, then: s.pasted})
 			return nil
 		}},
 		{name: "Go on without...", leaves: "breaks the glass: a reason, WITH EXCEPTIONS", do: s.because("go on without an approval", func(reason string) tea.Cmd {
@@ -59,11 +59,7 @@ func (s *waitingScreen) approvalChoices() []choice {
 
 // pasted hands a signature in.
 func (s *waitingScreen) pasted(text string) tea.Cmd {
-	signature, ok := armored(text)
-	if !ok {
-		s.err = recovery.Errorf("paste all of it, from "+armorBegin+" to "+armorEnd, "this is no armored SSH signature")
-		return nil
-	}
+	signature, _ := armored(text)
 	return s.send(recovery.Command{Kind: recovery.DoApprove, Step: s.id, Signature: signature})
 }
 

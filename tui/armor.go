@@ -1,6 +1,10 @@
 package tui
 
-import "strings"
+import (
+	"strings"
+
+	"comeback/recovery"
+)
 
 // The lines around an armored SSH signature.
 const (
@@ -10,6 +14,14 @@ const (
 
 // armorWidth is how long ssh-keygen makes the lines between them.
 const armorWidth = 70
+
+// isArmored refuses what is no signature.
+func isArmored(text string) error {
+	if _, ok := armored(text); !ok {
+		return recovery.Errorf("paste all of it, from "+armorBegin+" to "+armorEnd, "this is no armored SSH signature")
+	}
+	return nil
+}
 
 // armored restores an SSH signature that went through a field of one line, in
 // which line ends have become spaces. ok is false where the text holds none.

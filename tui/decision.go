@@ -69,7 +69,7 @@ func (s *waitingScreen) skip(reason string) tea.Cmd {
 	}
 	a, err := recovery.Amend(s.run.state.PlanSHA256, recovery.Amended{Says: "skip " + st.Says, Why: reason, By: s.m.operator, Skip: []string{st.ID}})
 	if err != nil {
-		s.err = err
+		s.refused(err)
 		return nil
 	}
 	return s.send(recovery.Command{Kind: recovery.DoAmend, Amend: &a})

@@ -191,13 +191,19 @@ var scenes = []scene{
 	{name: "waiting-name-typed", start: Start{Runbook: shopMD}, desk: forReal, play: func(d *driver, f *fakeDesk) {
 		startReal(d, f)
 		waitsForName(d, f)
-		d.press("1", "enter", "=db2/shop", "enter")
+		d.press("=db2/shop", "enter")
 		d.sees("REFUSED")
 	}},
 	{name: "home-recovery", desk: func(f *fakeDesk) {
 		f.runs = append(f.runs, KnownRun{ID: "9d0e", System: "shop", Mode: recovery.Recovery, State: "runs: 5 Switch", Alive: true, Operator: "ops2",
 			Live: "writes stopped 09:56:20, data untouched", Started: ten.Add(-10 * time.Minute), Dir: "/var/lib/comeback/runs/9d0e"})
 	}, play: func(d *driver, f *fakeDesk) { atHome(d, f); d.press("down", "down"); d.sees("run 9d0e") }},
+	{name: "waiting-name-other", start: Start{Runbook: shopMD}, desk: forReal, play: func(d *driver, f *fakeDesk) {
+		startReal(d, f)
+		waitsForName(d, f)
+		d.press("esc")
+		d.sees("Stop here...")
+	}},
 	{name: "waiting-name", start: Start{Runbook: shopMD}, desk: forReal, play: func(d *driver, f *fakeDesk) { startReal(d, f); waitsForName(d, f) }},
 	{name: "result-recovery", start: Start{Runbook: shopMD}, desk: forReal, play: func(d *driver, f *fakeDesk) { startReal(d, f); switchedBack(d, f) }},
 	{name: "run-starting", start: Start{Runbook: shopMD}, play: toRun},
@@ -262,7 +268,7 @@ var scenes = []scene{
 		d.sees("FINGERPRINT")
 		d.press("down", "down", "enter", "=battery", "enter")
 		d.sees("REFUSED")
-		d.press("enter", "=correct")
+		d.press("=correct")
 	}},
 	{name: "verify", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) { toRun(d, f); passed(d, f); d.press("v") }},
 	{name: "report", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) {

@@ -36,8 +36,8 @@ func (s *handScreen) choices() []choice {
 func (s *handScreen) send(to string) tea.Cmd {
 	s.asking, s.err = true, nil
 	return s.run.ask(s.m, s, recovery.Command{Kind: recovery.DoHandOver, To: to}, func(err error) tea.Cmd {
-		s.asking, s.err = false, err
-		if err == nil {
+		s.asking = false
+		if s.refused(err); err == nil {
 			return s.m.back()
 		}
 		return nil
@@ -99,8 +99,7 @@ func (s *takeScreen) send(reason string) tea.Cmd {
 		if s.asking = false; err == nil {
 			return s.m.back()
 		}
-		s.again()
-		s.err = err
+		s.refused(err)
 		return nil
 	})
 }

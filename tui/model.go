@@ -65,6 +65,8 @@ type model struct {
 	// next one; that a key does nothing is said until the time of passes.
 	said   string
 	passes time.Time
+	// astray is until when what is typed was meant for a question that is over.
+	astray time.Time
 	// sought is the word that / looked for in the rows of a screen.
 	sought sought
 	// outages are what people have told of the outages of runbooks, by path.
@@ -173,6 +175,9 @@ func (m *model) press(k tea.KeyPressMsg) tea.Cmd {
 		}
 		return nil
 	}
+	if m.goesAstray(k) {
+		return nil
+	}
 	if cmd, handled := top.key(k); handled {
 		top.scrolled = false
 		return cmd
@@ -222,6 +227,24 @@ func (m *model) press(k tea.KeyPressMsg) tea.Cmd {
 		}
 	}
 	return nil
+}
+
+// overtaken is called before a screen goes by itself. Whoever types into it goes on for a
+// moment, and none of that is a key of what is shown instead.
+func (m *model) overtaken() {
+	if f := m.top().field(); f != nil && len(f.runes) > 0 && !m.byLines {
+		m.astray = m.now().Add(afterAnswer)
+	}
+}
+
+// goesAstray reports whether a key was meant for a question that is over, and says so.
+func (m *model) goesAstray(k tea.KeyPressMsg) bool {
+	if typed := k.Text != "" || k.String() == keyEnter || k.String() == "backspace"; !typed || !m.now().Before(m.astray) {
+		return false
+	}
+	m.astray = m.now().Add(afterAnswer)
+	m.said, m.passes = "the question is over; not taken", m.astray
+	return true
 }
 
 // wrongKey is how long it is said that a key does nothing, in the place of what
@@ -337,8 +360,12 @@ func (m *model) settle() tea.Cmd {
 	switch s := m.top().screen.(type) {
 	case passing:
 		if s.gone() {
+			m.overtaken()
 			m.pop()
 			return m.settle()
+		}
+		if w, ok := s.(*waitingScreen); ok {
+			w.offersName()
 		}
 	case *runScreen:
 		if s.run != a {
@@ -346,6 +373,7 @@ func (m *model) settle() tea.Cmd {
 		}
 		if a.over && a.ended() {
 			m.outageOver(a)
+			m.overtaken()
 			m.pop()
 			return m.push(&resultScreen{m: m, run: a, next: follower{m: m}})
 		}

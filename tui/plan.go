@@ -92,6 +92,10 @@ func (s *planScreen) start(typed string) tea.Cmd {
 		return s.m.desk.Start(ctx, s.prepared, typed)
 	}, func(session recovery.Session, err error) tea.Cmd {
 		s.starting, s.refused = false, err
+		if err != nil && s.confirms() != "" { // why stands where the name is typed once more
+			s.asksName()
+			s.err, s.refused = err, nil
+		}
 		if err != nil {
 			return nil
 		}
@@ -176,7 +180,11 @@ func (s *planScreen) page(w, h int) page {
 			p.body = append(p.body, paragraph("LIVE", 15, plain, "the runbook switches nothing: what comes back is left beside what is live, a database running", w, 2)...)
 		default:
 			p.focus = len(p.body) - 1
-			p.body = append(append(p.body, nil), changesLive(s.confirms(), w)...)
+			typing := typingChanges(s.confirms(), w)
+			if s.prompt == nil {
+				typing = changesLive("press enter and type", "", s.confirms(), w)
+			}
+			p.body = append(append(p.body, nil), typing...)
 			p.pinned = len(p.body) - 1 - p.focus
 		}
 	}

@@ -17,8 +17,10 @@ type prompt struct {
 	needs string
 	// check refuses what was typed, in place; nil takes everything.
 	check func(text string) error
-	edit  field
-	then  func(text string) tea.Cmd
+	// anew says that it is typed anew where it was refused, letter by letter.
+	anew bool
+	edit field
+	then func(text string) tea.Cmd
 }
 
 // unfinished reports whether enter is a line end of a text that is being pasted
@@ -33,6 +35,8 @@ func (p *prompt) unfinished() bool {
 type asker struct {
 	prompt *prompt
 	err    error
+	// answered is what was asked last, until it is known what came of the answer.
+	answered *prompt
 }
 
 func (a *asker) field() *field {
@@ -43,14 +47,23 @@ func (a *asker) field() *field {
 }
 
 // asks opens a prompt.
-func (a *asker) asks(p *prompt) { a.prompt, a.err = p, nil }
+func (a *asker) asks(p *prompt) { a.prompt, a.err, a.answered = p, nil, nil }
+
+// refused says what came of an answer: why it was refused, or nil. After a refusal the same is
+// asked again, since what a person types then is meant for it; a secret is typed anew.
+func (a *asker) refused(err error) {
+	if a.err = err; err != nil && a.answered != nil && a.prompt == nil {
+		a.prompt = a.answered
+	}
+	a.answered = nil
+}
 
 // drop forgets what was typed.
 func (a *asker) drop() {
 	if a.prompt != nil {
 		a.prompt.edit.wipe()
 	}
-	a.prompt, a.err = nil, nil
+	a.prompt, a.err, a.answered = nil, nil, nil
 }
 
 // answer handles a key while a prompt is open.
@@ -78,7 +91,13 @@ func (a *asker) answer(k tea.KeyPressMsg) (tea.Cmd, bool) {
 				return nil, true
 			}
 		}
+		again := *p
+		again.edit = field{secret: p.edit.secret, long: p.edit.long}
+		if !p.edit.secret && !p.anew {
+			again.edit.insert(text)
+		}
 		a.drop()
+		a.answered = &again
 		return p.then(text), true
 	}
 	a.err = nil

@@ -263,8 +263,9 @@ func TestJourney_ARunAsksForTheNameAgain(t *testing.T) {
 	startReal(d, desk)
 	waitsForName(d, desk)
 	d.sees("LIVE: untouched")
-	d.press("enter") // nothing is chosen beforehand
-	d.press("1", "enter", "=no", "enter")
+	d.press("enter") // nothing was typed
+	d.sees("nothing was typed, nothing is changed")
+	d.press("=no", "enter")
 	d.sees("is not the name of the target")
 	d.press("ctrl+u", "=db1/shop", "enter")
 	d.until("the name", func() bool {

@@ -13,8 +13,8 @@ import (
 )
 
 // preview is what a rescue would do to live, table by table, once the run has
-// found that out.
-func (a *attached) preview(w int) []line {
+// found that out. While somebody types, keys are text.
+func (a *attached) preview(w int, typing bool) []line {
 	const most = 8
 	var tables []string
 	for i := range a.state.Steps {
@@ -39,7 +39,11 @@ func (a *attached) preview(w int) []line {
 			break
 		}
 	}
-	return append(lines, paragraph("ROWS", 10, plain, "v shows some of each, like comeback rescue show "+a.plan.Run, w, 2)...)
+	key := "v"
+	if typing {
+		key = "esc, then v"
+	}
+	return append(lines, paragraph("ROWS", 10, plain, key+" shows some of each, like comeback rescue show "+a.plan.Run, w, 2)...)
 }
 
 // previews says that the run is a rescue which has found out what it would do, and

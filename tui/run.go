@@ -71,6 +71,9 @@ func (s *runScreen) page(w, h int) page {
 	switch {
 	case s.prompt != nil:
 		foot = s.foot(w)
+		if s.err != nil {
+			foot = append(foot, trouble("REFUSED", s.err, w)...)
+		}
 		p.keys, p.leave = []binding{{keyEnter, s.prompt.does}}, binding{keyEscape, "drop"}
 	case s.err != nil:
 		foot = trouble("REFUSED", s.err, w)

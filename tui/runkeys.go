@@ -52,7 +52,7 @@ func (a *attached) key(m *model, on screen, asks *asker, k tea.KeyPressMsg) (tea
 				return nil
 			}
 			return a.ask(m, on, recovery.Command{Kind: recovery.DoNote, Text: text}, func(err error) tea.Cmd {
-				asks.err = err
+				asks.refused(err)
 				return nil
 			})
 		}})
@@ -66,7 +66,7 @@ func (a *attached) key(m *model, on screen, asks *asker, k tea.KeyPressMsg) (tea
 				return nil // check has refused it
 			}
 			return a.ask(m, on, recovery.Command{Kind: recovery.DoOutage, Outage: o}, func(err error) tea.Cmd {
-				asks.err = err
+				asks.refused(err)
 				return nil
 			})
 		}})

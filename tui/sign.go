@@ -142,6 +142,9 @@ func (s *signScreen) sign(key Key, passphrase []byte) tea.Cmd {
 	}, func(done func() tea.Cmd, err error) tea.Cmd {
 		s.busy, s.err = "", err
 		if err != nil {
+			if key.Locked { // what is typed next is the passphrase once more
+				s.passphrase = &field{secret: true}
+			}
 			return nil
 		}
 		return done()

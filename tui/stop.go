@@ -78,8 +78,7 @@ func (s *stopScreen) send(reason string) tea.Cmd {
 			s.asked = true
 			return s.m.back() // to the run, which shows how it cleans up
 		}
-		s.again()
-		s.err = err
+		s.refused(err)
 		return nil
 	})
 }

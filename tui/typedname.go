@@ -18,7 +18,7 @@ func namePrompt(name string, then func(typed string) tea.Cmd) *prompt {
 		}
 		return recovery.Errorf("type "+name+" if that is what you mean to change, or press esc", "%q is not the name of the target, nothing is changed", text)
 	}
-	return &prompt{label: "> ", does: "confirm", needs: "nothing was typed, nothing is changed", check: refused, then: then}
+	return &prompt{label: "> ", does: "confirm", needs: "nothing was typed, nothing is changed", check: refused, anew: true, then: then}
 }
 
 // effects are what a recovery does to live, one paragraph each of at most so many
@@ -67,6 +67,17 @@ func (a *attached) effects() recovery.Effects {
 	return e
 }
 
+// offersName opens the field for the name, once, as soon as this operator may type it: the
+// screen says that it is to be typed, and no letter of it must be a key.
+func (s *waitingScreen) offersName() {
+	st := s.step()
+	if st == nil || st.WaitsFor != recovery.WaitName || s.offered || s.prompt != nil || s.asking || !s.run.mine(s.m) {
+		return
+	}
+	s.offered = true
+	s.asksName()
+}
+
 // asksName opens the prompt of a run that waits for the name of its target.
 func (s *waitingScreen) asksName() tea.Cmd {
 	s.asks(namePrompt(s.run.plan.Confirm, func(typed string) tea.Cmd {
@@ -92,21 +103,34 @@ func (s *waitingScreen) naming(p *page, st *recovery.StepState, head line, w int
 		why = reason
 	}
 	p.about("WHY", plain, why, w, 3)
-	if preview := s.run.preview(w); len(preview) > 0 {
+	if preview := s.run.preview(w, s.prompt != nil); len(preview) > 0 {
 		p.body = append(append(p.body, nil), preview...)
 	}
 	p.body = append(append(p.body, nil), effects(s.run.effects(), w, s.m.most(3))...)
-	p.body = append(append(p.body, nil), changesLive(s.run.plan.Confirm, w)...)
+	p.body = append(append(p.body, nil), s.changes(w)...)
 }
 
-// changesLive says what typing the name does. The name is never cut: it has to be
-// typed as it stands.
-func changesLive(name string, w int) []line {
-	l := say("To change LIVE, type the target, ").and(strong, clean(name)).say(". Anything else changes nothing.")
+// changes says what typing the name does, and how that begins where nothing is typed into.
+func (s *waitingScreen) changes(w int) []line {
+	if s.prompt == nil {
+		return changesLive("choose 1 and type", "", s.run.plan.Confirm, w)
+	}
+	return typingChanges(s.run.plan.Confirm, w)
+}
+
+// typingChanges says what typing the name does.
+func typingChanges(name string, w int) []line {
+	return changesLive("type", " Anything else changes nothing.", name, w)
+}
+
+// changesLive says how live is changed by the name, and what else there is to say of it. The
+// name is never cut: it has to be typed as it stands.
+func changesLive(how, more, name string, w int) []line {
+	l := say("To change LIVE, "+how+" the target, ").and(strong, clean(name)).say("." + more)
 	if l.cells() <= w {
 		return []line{l.fit(w)}
 	}
-	lines := []line{say("To change LIVE, type the target. Anything else changes nothing. It is:").fit(w)}
+	lines := []line{say("To change LIVE, " + how + " the target." + more + " It is:").fit(w)}
 	for part := range slices.Chunk([]rune(clean(name)), max(1, w-2)) {
 		lines = append(lines, say("  ").and(strong, string(part)).fit(w))
 	}

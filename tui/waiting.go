@@ -21,6 +21,8 @@ type waitingScreen struct {
 	menu     menu
 	asker
 	asking bool
+	// offered says that the name was asked for.
+	offered bool
 }
 
 // afterAnswer is how long after an answer the next question stands without a
@@ -33,6 +35,7 @@ func newWaiting(m *model, a *attached, st *recovery.StepState) *waitingScreen {
 	if st.WaitsFor == recovery.WaitTicks && m.now().Sub(a.answered) >= afterAnswer {
 		s.menu.cursor = nextTick(st)
 	}
+	s.offersName()
 	return s
 }
 
@@ -125,7 +128,8 @@ func (s *waitingScreen) decide(c recovery.Choice, reason string) tea.Cmd {
 func (s *waitingScreen) send(c recovery.Command) tea.Cmd {
 	s.asking, s.err, s.run.answered = true, nil, s.m.now()
 	return s.run.ask(s.m, s, c, func(err error) tea.Cmd {
-		s.asking, s.err = false, err
+		s.asking = false
+		s.refused(err)
 		st := s.step()
 		switch {
 		case err != nil || st == nil:
@@ -175,9 +179,10 @@ func (s *waitingScreen) page(w, h int) page {
 	}
 	from := len(p.body)
 	if st.WaitsFor == recovery.WaitName { // what typing does is part of the question
-		from -= len(changesLive(a.plan.Confirm, w)) + 1
+		from -= len(s.changes(w)) + 1
 	}
-	if st.WaitsFor != recovery.WaitTicks {
+	naming := st.WaitsFor == recovery.WaitName && s.prompt != nil // then no number is one of a choice
+	if st.WaitsFor != recovery.WaitTicks && !naming {
 		p.body = append(p.body, nil)
 		s.menu.show(&p, s.choices(st), w)
 		p.keys = append([]binding{{keyEnter, "choose"}}, a.keys(s.m)...)
@@ -198,7 +203,9 @@ func (s *waitingScreen) page(w, h int) page {
 		}
 	}
 	p.pinned = len(p.body) - from
-	s.show(&p, w)
+	if s.show(&p, w); naming && s.prompt.edit.text() == "" {
+		p.leave.does = "other ways to go on"
+	}
 	return p
 }
 

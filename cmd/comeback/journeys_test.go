@@ -47,7 +47,6 @@ func TestJourney_deleted(t *testing.T) {
 								t.Error("live was changed before anybody has typed its name")
 							}
 						}},
-						{sees: []string{"WAITS FOR YOU", "To change LIVE, type the target"}, keys: "1 enter", line: "1"},
 						{sees: []string{"WAITS FOR YOU", "To change LIVE, type the target"}, keys: "shop enter", line: "shop"},
 						{sees: []string{"is not the name of the target"}, keys: "clear " + name + " enter", line: name},
 						{sees: []string{"CAME BACK"}, keys: "q", line: "quit"},

@@ -50,8 +50,6 @@ func TestRecover_onTerminal(t *testing.T) {
 
 	s = openTerminal(t, r, dir, 80, 24, "switch-back", filepath.Base(first), "--key", key)
 	s.shows("To change LIVE, type the target")
-	s.press("1", enter)
-	s.shows("enter confirm")
 	s.press(name, enter)
 	s.shows("SWITCHED BACK")
 	s.press("q")
