@@ -1,9 +1,6 @@
 package runbooks
 
-import (
-	"strings"
-	"time"
-)
+import "time"
 
 // Block is one thing in a stage: [Ticks], [Approval], [Restore], [SQLCheck],
 // [SQLWait], [FilesCheck], [SoundCheck], [HTTPCheck], [Switch], [Shell], [ShellWait], [Start]
@@ -108,13 +105,7 @@ type HTTPCheck struct {
 }
 
 // References are the names that the URL refers to.
-func (c HTTPCheck) References() []string {
-	var names []string
-	for _, text := range referenceLike.FindAllString(c.URL, -1) {
-		names = append(names, strings.Trim(text, "${}"))
-	}
-	return names
-}
+func (c HTTPCheck) References() []string { return Named(c.URL) }
 
 // Switch puts what was restored in the place of what is live.
 type Switch struct {

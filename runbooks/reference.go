@@ -52,3 +52,24 @@ func (p *parser) reference(at Pos, text string) {
 		p.fail(at, says, do)
 	}
 }
+
+// Within names a variable that a value only is in part, as in
+// "postgres://shop:${PASSWORD}@db1/shop": there the text around it says where the
+// variable's value goes. It is "" for a value without references, and for one that is a
+// single reference and nothing else.
+func Within(value string) string {
+	names := Named(value)
+	if len(names) == 0 || "${"+names[0]+"}" == strings.TrimSpace(value) {
+		return ""
+	}
+	return names[0]
+}
+
+// Named are the variables that a value refers to, in their order.
+func Named(value string) []string {
+	var names []string
+	for _, text := range referenceLike.FindAllString(value, -1) {
+		names = append(names, strings.Trim(text, "${}"))
+	}
+	return names
+}

