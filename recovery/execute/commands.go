@@ -52,11 +52,22 @@ func (x *Executor) Do(c recovery.Command) error {
 		clear(x.stores)
 		return x.recordLocked(recovery.SecretGiven{Name: c.Name, By: c.By})
 	case recovery.DoHandOver:
-		return x.recordLocked(recovery.LeaseHanded{By: c.By, To: c.To})
+		return x.passOn(c.To, recovery.LeaseHanded{By: c.By, To: c.To})
 	case recovery.DoTakeOver:
-		return x.recordLocked(recovery.LeaseTaken{By: c.By, From: x.state.Lease, Reason: c.Text})
+		return x.passOn(c.By, recovery.LeaseTaken{By: c.By, From: x.state.Lease, Reason: c.Text})
 	}
 	return recovery.Errorf("", "this version does not know the command %q", c.Kind)
+}
+
+// passOn gives the command of the run to another, who is there from now on. Nobody else
+// types on into a program of the run.
+func (x *Executor) passOn(to string, p recovery.Payload) error {
+	if err := x.recordLocked(p); err != nil {
+		return err
+	}
+	x.attended = true
+	x.seats.leaveTo(to)
+	return nil
 }
 
 // decides reports whether a command says how the steps go on.

@@ -77,6 +77,9 @@ type Executor struct {
 	stores  map[string]*opening
 	running map[string]*running
 	through bool // no step will be started any more
+	// attended says that a person has taken the command of a run that nobody was to be asked
+	// in, or was given it, or has changed its plan: they can be asked for the name.
+	attended bool
 
 	reviving sync.Mutex // one at a time looks what is still there
 	calls    calls

@@ -58,28 +58,9 @@ func (x *Executor) beforeLive(ctx context.Context, s recovery.Step) error {
 // by whoever commands it now, not long ago.
 func (x *Executor) confirmed(s recovery.Step) error {
 	state := x.State()
-	why := "nobody has typed its name"
-	if n := len(state.Confirmations); n > 0 {
-		c := state.Confirmations[n-1]
-		more, age := x.losesMore(&state, c.Seq), x.Now().Sub(c.At)
-		switch {
-		case c.PlanSHA256 != state.PlanSHA256:
-			why = "the plan was changed after its name was typed"
-		case len(more) > 0:
-			why = "more is lost than was said when its name was typed: also rows of " + strings.Join(more, ", ")
-		case x.begunSince(&state, c.Seq, s.ID):
-			return nil
-		case state.HeldBackBy != "":
-			why = state.HeldBackBy + " holds the run before that"
-		case c.By != state.Lease:
-			why = fmt.Sprintf("%s typed its name, and %s commands the run now", c.By, state.Lease)
-		case age < 0 && (!x.Unattended || interruptedSince(&state, c.Seq)):
-			why = "nobody can tell how long ago its name was typed: the clock was put back since"
-		case age > confirmedFor && (!x.Unattended || interruptedSince(&state, c.Seq)):
-			why = fmt.Sprintf("its name was typed %s ago", recovery.FormatSpan(age))
-		default:
-			return nil
-		}
+	why := unconfirmed(x.Plan, &state, s, x.Now(), x.Unattended)
+	if why == "" {
+		return nil
 	}
 	refusal := recovery.Errorf("type its name when the run asks for it, or give it at the start: --confirm "+x.Plan.Confirm,
 		"refused: %s changes %s, and %s", s.Says, x.Plan.Confirm, why).WithExit(recovery.Refused)
@@ -87,9 +68,67 @@ func (x *Executor) confirmed(s recovery.Step) error {
 	return refusal
 }
 
+// Confirmed refuses to take up, where nobody can be asked, a run that could not change live
+// when it comes to that, after all the work before it: no name that was typed counts for it
+// as it is taken up. A run that somebody holds back asks them.
+func Confirmed(p *recovery.Plan, state *recovery.State) error {
+	i := slices.IndexFunc(state.Steps, func(st recovery.StepState) bool {
+		return p.ChangesLive(st.Step) && st.State != recovery.Done && st.State != recovery.Passed && st.State != recovery.Skipped
+	})
+	if i < 0 || state.HeldBackBy != "" {
+		return nil
+	}
+	why := unconfirmed(p, state, state.Steps[i].Step, state.At, true)
+	if why == "" {
+		return nil
+	}
+	return recovery.Errorf("give it again: --confirm "+p.Confirm+"; or take the run up where somebody is there to be asked",
+		"refused: run %s is to change %s, nobody would be there to type its name, and %s", p.Run, p.Confirm, why).WithExit(recovery.Refused)
+}
+
+// unconfirmed is why a step that changes live may not do so; empty where the name counts for
+// it. Where nobody can be asked, a name that counted when the run was taken up counts on.
+func unconfirmed(p *recovery.Plan, state *recovery.State, s recovery.Step, now time.Time, unattended bool) string {
+	n := len(state.Confirmations)
+	if n == 0 {
+		return "nobody has typed its name"
+	}
+	c := state.Confirmations[n-1]
+	if unattended {
+		now = takenUp(state, c)
+	}
+	more, age := losesMore(state, c.Seq), now.Sub(c.At)
+	switch {
+	case c.PlanSHA256 != state.PlanSHA256:
+		return "the plan was changed after its name was typed"
+	case len(more) > 0:
+		return "more is lost than was said when its name was typed: also rows of " + strings.Join(more, ", ")
+	case begunSince(p, state, c.Seq, s.ID):
+		return ""
+	case state.HeldBackBy != "":
+		return state.HeldBackBy + " holds the run before that"
+	case c.By != state.Lease:
+		return fmt.Sprintf("%s typed its name, and %s commands the run now", c.By, state.Lease)
+	case age < 0:
+		return "nobody can tell how long ago its name was typed: the clock was put back since"
+	case age > confirmedFor:
+		return fmt.Sprintf("its name was typed %s ago", recovery.FormatSpan(age))
+	}
+	return ""
+}
+
+// takenUp is when a run was taken up last since its name was typed; where its runner has
+// lived since, when that was.
+func takenUp(state *recovery.State, c recovery.ConfirmationState) time.Time {
+	if n := len(state.Interruptions); n > 0 && state.Interruptions[n-1].Seq > c.Seq {
+		return state.Interruptions[n-1].To
+	}
+	return c.At
+}
+
 // losesMore lists the tables that a count since that event says are lost too, where the
 // plan had counted what is lost.
-func (x *Executor) losesMore(state *recovery.State, since uint64) []string {
+func losesMore(state *recovery.State, since uint64) []string {
 	var more []string
 	for _, now := range state.Losses {
 		i := slices.IndexFunc(state.Loses, func(l recovery.LiveLoss) bool { return l.Component == now.Component && l.Loss != nil })
@@ -102,26 +141,26 @@ func (x *Executor) losesMore(state *recovery.State, since uint64) []string {
 
 // begunSince reports whether a step that changes live has ended well since that event: what
 // follows belongs to it.
-func (x *Executor) begunSince(state *recovery.State, since uint64, but string) bool {
+func begunSince(p *recovery.Plan, state *recovery.State, since uint64, but string) bool {
 	return slices.ContainsFunc(state.Steps, func(st recovery.StepState) bool {
-		return st.ID != but && st.State == recovery.Done && st.EndedSeq > since && x.Plan.ChangesLive(st.Step)
+		return st.ID != but && st.State == recovery.Done && st.EndedSeq > since && p.ChangesLive(st.Step)
 	})
 }
 
-// interruptedSince reports whether the run's runner has died since that event.
-func interruptedSince(state *recovery.State, since uint64) bool {
-	n := len(state.Interruptions)
-	return n > 0 && state.Interruptions[n-1].Seq > since
-}
-
 // nameMissing makes a wait of an attempt for which nobody has typed the name;
-// where nobody can be asked it is a refusal. Who holds the run back is somebody who can.
+// where nobody can be asked for it, it is a refusal.
 func (x *Executor) nameMissing(s recovery.Step, err error) (recovery.Waiting, bool) {
-	if !errors.Is(err, errName) || x.Unattended && x.state.HeldBackBy == "" || x.state.Stop != nil {
+	if !errors.Is(err, errName) || !x.asksName() || x.state.Stop != nil {
 		return recovery.Waiting{}, false
 	}
 	return recovery.Waiting{Step: s.ID, For: recovery.WaitName, Cause: err.Error(),
 		Hint: fmt.Sprintf("type %s; anything else changes nothing", x.Plan.Confirm)}, true
+}
+
+// asksName reports whether somebody can be asked for the name: where nobody was to be asked,
+// who holds the run back, and who commands it since, or has changed its plan.
+func (x *Executor) asksName() bool {
+	return !x.Unattended || x.state.HeldBackBy != "" || x.attended
 }
 
 // confirm takes a typed name. Steps that waited for it go on.

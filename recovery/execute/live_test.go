@@ -74,11 +74,7 @@ func TestLive_refused(t *testing.T) {
 		}, "ops2 typed its name, and ops1 commands"},
 		"another plan": {func(t *testing.T, p *recovery.Plan, o *execute.Options) {
 			confirmedBefore(t, p, o, "db1/shop", "ops1", now)
-			a, err := recovery.Amend("aa", recovery.Amended{Says: "go elsewhere", By: "ops1"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			past(t, o, now, a)
+			past(t, o, now, elsewhere(t))
 		}, "the plan was changed after"},
 		"another database of the same name": {func(t *testing.T, p *recovery.Plan, o *execute.Options) {
 			confirmedBefore(t, p, o, "db1/shop", "ops1", now)
@@ -213,6 +209,106 @@ func TestLive_heldBack(t *testing.T) {
 			t.Errorf("unattended %v: ended as %s: %s; %s", unattended, s.Result, s.Says, th.said())
 		}
 	}
+}
+
+// Whoever takes the command of a run in which nobody was to be asked, is given it or changes
+// its plan is there: they are asked for the name, and nothing is refused that they watch.
+func TestLive_takenOver(t *testing.T) {
+	amended := elsewhere(t)
+	for name, c := range map[string]struct {
+		command recovery.Command
+		who     string
+		says    string
+	}{
+		"taken over":  {recovery.Command{Kind: recovery.DoTakeOver, By: "ops2", Text: "my shift"}, "ops2", "ops1 typed its name, and ops2 commands"},
+		"handed over": {recovery.Command{Kind: recovery.DoHandOver, By: "ops1", To: "ops2"}, "ops2", "ops1 typed its name, and ops2 commands"},
+		"amended":     {recovery.Command{Kind: recovery.DoAmend, By: "ops1", Amend: &amended}, "ops1", "the plan was changed after"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			th := &things{}
+			var r *rig
+			first := step("0", "restore")
+			restore := kind{"restore", func(context.Context, recovery.Env, recovery.Step) (recovery.Outcome, error) {
+				return recovery.Outcome{}, r.Do(c.command)
+			}}
+			r = newRig(t, []recovery.Kind{th.noted("k"), restore}, func(p *recovery.Plan, o *execute.Options) {
+				confirmedBefore(t, p, o, "db1/shop", "ops1", time.Now())
+				o.Unattended = true
+			}, first, writes("1", "live/db", "0"))
+			ended := r.begin(t.Context(), t)
+			select {
+			case w := <-r.waiting:
+				if w.For != recovery.WaitName || w.Step != "1" || !strings.Contains(w.Cause, c.says) {
+					t.Errorf("it waits for %s of %s: %s", w.For, w.Step, w.Cause)
+				}
+			case s := <-ended:
+				t.Fatalf("nobody was asked; ended as %s: %s", s.Result, s.Says)
+			}
+			if err := r.Do(recovery.Command{Kind: recovery.DoConfirm, By: c.who, Text: "db1/shop"}); err != nil {
+				t.Error(err)
+			}
+			if s := <-ended; s.Result != recovery.ResultPassed || th.said() != "did 1" {
+				t.Errorf("ended as %s: %s; %s", s.Result, s.Says, th.said())
+			}
+		})
+	}
+}
+
+// Where nobody can be asked, a name that counted when the run was taken up counts on, however
+// long the restore takes; one that would not is refused before anything begins.
+func TestConfirmed(t *testing.T) {
+	now := time.Now()
+	for name, c := range map[string]struct {
+		typed   time.Duration // before the run was taken up
+		by      string        // who took it up
+		between []recovery.Payload
+		says    string
+	}{
+		"a moment ago":        {5 * time.Minute, "ops1", nil, ""},
+		"too long ago":        {31 * time.Minute, "ops1", nil, "typed 31m"},
+		"by another":          {5 * time.Minute, "ops2", nil, "ops1 typed its name, and ops2 commands"},
+		"it has changed live": {5 * time.Hour, "ops2", []recovery.Payload{recovery.StepStarted{Step: "1", Attempt: 1}, recovery.StepFinished{Step: "1"}}, ""},
+		"somebody holds it":   {5 * time.Hour, "ops2", []recovery.Payload{recovery.HeldBack{By: "ops1"}}, ""},
+		"another plan":        {time.Minute, "ops1", []recovery.Payload{elsewhere(t)}, "the plan was changed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			th := &things{}
+			r := newRig(t, []recovery.Kind{th.noted("k")}, func(p *recovery.Plan, o *execute.Options) {
+				confirmedBefore(t, p, o, "db1/shop", "ops1", now.Add(-c.typed))
+				for _, payload := range c.between {
+					past(t, o, now.Add(-c.typed), payload)
+				}
+				past(t, o, now, recovery.RunResumed{By: c.by, Reason: "its runner had died", Unattended: true})
+				o.Unattended, o.Now = true, func() time.Time { return now.Add(3 * time.Hour) }
+			}, writes("1", "live/db"), writes("2", "live/db", "1"))
+			state := r.State()
+			err := execute.Confirmed(r.Plan, &state)
+			if c.says != "" {
+				if err == nil || recovery.ExitOf(err) != recovery.Refused || !strings.Contains(err.Error(), c.says) || !strings.Contains(recovery.HintOf(err), "--confirm db1/shop") {
+					t.Errorf("taken up: %v (%s)", err, recovery.HintOf(err))
+				}
+				return
+			}
+			if err != nil {
+				t.Fatalf("refused: %v", err)
+			}
+			if state.HeldBackBy != "" {
+				return // it asks them
+			}
+			if s := r.run(t); s.Result != recovery.ResultPassed {
+				t.Errorf("ended as %s: %s; %s", s.Result, s.Says, th.said())
+			}
+		})
+	}
+}
+
+func elsewhere(t *testing.T) recovery.Amended {
+	t.Helper()
+	a, err := recovery.Amend("aa", recovery.Amended{Says: "go elsewhere", By: "ops1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
 }
 
 // A run that somebody stops where it waits has not brought anything back, although nothing

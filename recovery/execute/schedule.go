@@ -82,13 +82,13 @@ func checks(s recovery.Step) bool {
 	return false
 }
 
-// awaited reports whether a person is waited for: where nobody was to be asked, only who
-// holds the run back.
+// awaited reports whether a person is waited for: where nobody was to be asked, only for
+// the name, by who can be asked for it all the same.
 func (x *Executor) awaited() bool {
 	if !x.Unattended {
 		return len(x.state.Waits()) > 0
 	}
-	return x.state.HeldBackBy != "" && slices.ContainsFunc(x.state.Steps, func(st recovery.StepState) bool { return st.WaitsFor == recovery.WaitName })
+	return x.asksName() && slices.ContainsFunc(x.state.Steps, func(st recovery.StepState) bool { return st.WaitsFor == recovery.WaitName })
 }
 
 // startable reports whether a step can start now: it is to do, or a person

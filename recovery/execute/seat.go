@@ -65,18 +65,36 @@ const (
 	maxUnread = 1 << 20
 )
 
+// leaveTo takes every seat from whoever sits there and is not who commands the run now.
+func (s *seats) leaveTo(holder string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, seat := range s.steps {
+		seat.leaveTo(holder)
+	}
+}
+
 // sit takes the seat.
-func (s *seat) sit(screen Screen) *Terminal {
+func (s *seat) sit(by string, screen Screen) *Terminal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.sitter != nil {
 		s.sitter.gone = true
 	}
-	t := &Terminal{seat: s, unread: append([]byte(nil), s.recent...)}
+	t := &Terminal{seat: s, by: by, unread: append([]byte(nil), s.recent...)}
 	s.sitter, s.screen = t, screen
 	s.resize()
 	s.changed.Broadcast()
 	return t
+}
+
+func (s *seat) leaveTo(holder string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sitter != nil && s.sitter.by != holder {
+		s.sitter.gone, s.sitter = true, nil
+		s.changed.Broadcast()
+	}
 }
 
 // taken reports whether somebody sits there.

@@ -22,9 +22,10 @@ type Screen struct {
 // Terminal is a person's hold on the program of a step that talks with one: what
 // the program shows is read, what the person types is written. Closing it
 // leaves the program running; whoever asks for the step's terminal next goes on
-// with it. It is safe for concurrent use.
+// with it. Whoever loses the command of the run loses the seat. It is safe for concurrent use.
 type Terminal struct {
 	seat   *seat
+	by     string // who sits there
 	unread []byte
 	gone   bool // closed, or another took the seat
 }
@@ -41,13 +42,13 @@ func (x *Executor) Terminal(step, by string, screen Screen) (*Terminal, error) {
 	}
 	if _, runs := x.running[step]; runs {
 		if s := x.seats.of(step); s != nil {
-			return s.sit(screen), nil
+			return s.sit(by, screen), nil
 		}
 	}
 	if st.WaitsFor != recovery.WaitTerminal {
 		return nil, recovery.Errorf("", "%s does not wait for a terminal now", st.Says)
 	}
-	t := x.seats.make(step).sit(screen)
+	t := x.seats.make(step).sit(by, screen)
 	if err := x.recordLocked(recovery.Decided{Step: step, Choice: recovery.ChooseRetry, By: by}); err != nil {
 		x.seats.remove(step)
 		return nil, err

@@ -140,6 +140,51 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
+// Whoever loses the command of a run types no more into its programs, and the new commander
+// goes on with them.
+func TestTerminal_takenOver(t *testing.T) {
+	for name, c := range map[recovery.CommandKind]recovery.Command{
+		recovery.DoTakeOver: {By: "ops2", Text: "my shift"},
+		recovery.DoHandOver: {By: "ops1", To: "ops2"},
+	} {
+		t.Run(string(name), func(t *testing.T) {
+			r := newRig(t, nil, func(p *recovery.Plan, _ *execute.Options) { p.Mode = recovery.Recovery }, talkStep())
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			ended := r.begin(ctx, t)
+			<-r.waiting
+			first := sit(t, r, 80, 24)
+			first.until("name? ")
+			c.Kind = name
+			if err := r.Do(c); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := first.Write([]byte("ops\n")); !errors.Is(err, os.ErrClosed) {
+				t.Fatalf("who commands no more types on: %v", err)
+			}
+			if _, err := io.Copy(io.Discard, first); !errors.Is(err, os.ErrClosed) {
+				t.Errorf("who commands no more reads on: %v", err)
+			}
+			terminal, err := r.Terminal("s", "ops2", execute.Screen{Columns: 80, Rows: 24})
+			if err != nil {
+				t.Fatal(err)
+			}
+			second := &person{t: t, Terminal: terminal, lines: bufio.NewReader(terminal)}
+			if err := r.Do(recovery.Command{Kind: recovery.DoHandOver, By: "ops1", To: "ops2"}); err != nil { // it is theirs already
+				t.Fatal(err)
+			}
+			second.types("ops\n")
+			second.until("password? ")
+			second.types("correct horse\n")
+			second.until("more? ")
+			second.types("more\n")
+			if s := <-ended; s.Result != recovery.ResultPassed {
+				t.Errorf("ended as %s: %s", s.Result, s.Says)
+			}
+		})
+	}
+}
+
 // The interrupt key reaches the program; its failure is a person's to decide,
 // and a stopped run ends one that goes on.
 func TestTerminal_ends(t *testing.T) {

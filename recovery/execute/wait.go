@@ -126,7 +126,11 @@ func (x *Executor) amend(c recovery.Command) error {
 			return err
 		}
 	}
-	return x.recordLocked(a)
+	if err := x.recordLocked(a); err != nil {
+		return err
+	}
+	x.attended = true
+	return nil
 }
 
 // mayLeaveOut refuses what follows cannot go without. Where the moment or the steps change

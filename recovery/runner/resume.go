@@ -97,8 +97,25 @@ func Resume(ctx context.Context, o Options, stop string) (*Run, error) {
 	}
 	if stop != "" {
 		first = append(first, recovery.StopAsked{By: o.Operator, Reason: stop})
+	} else if o.Unattended {
+		if err := o.confirmed(s, first); err != nil {
+			return nil, errors.Join(err, j.Close(), held.Close())
+		}
 	}
 	return begin(ctx, o, j, held, events, first...)
+}
+
+// confirmed refuses what could not change live once these payloads are recorded.
+func (o *Options) confirmed(s recovery.State, first []recovery.Payload) error {
+	for _, p := range first {
+		e, err := recovery.NewEvent(o.Now(), p)
+		if err != nil {
+			return err
+		}
+		e.Seq = s.Seq + 1
+		s = recovery.Fold(s, e)
+	}
+	return execute.Confirmed(o.Plan, &s)
 }
 
 // samePlan refuses a plan that is not, byte for byte, the one that the run began

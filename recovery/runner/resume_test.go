@@ -30,11 +30,17 @@ func died(t *testing.T) (runner.Options, string) {
 	home := runner.Home{Dir: t.TempDir()}
 	o := ticking(home, t.TempDir())
 	o.Serve = false
+	return o, dies(t, o)
+}
+
+// dies begins a run whose runner dies while it waits, and gives its journal.
+func dies(t *testing.T, o runner.Options) (path string) {
+	t.Helper()
 	dead := o
 	dead.Finish = func(string) error { return errors.New("it never came to that") }
 	run := serve(t, dead)
 	until(t, run, waiting)
-	path := filepath.Join(home.RunDir("7c31"), journal.Name)
+	path = filepath.Join(o.Home.RunDir("7c31"), journal.Name)
 	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +50,7 @@ func died(t *testing.T) (runner.Options, string) {
 	}
 	run.Wait()
 	rewrite(t, path, b) // as it was when it died
-	return o, path
+	return path
 }
 
 func rewrite(t *testing.T, path string, b []byte) {
@@ -455,5 +461,49 @@ func TestResume_leftovers(t *testing.T) {
 	}
 	if len(told) != 1 || told[0].Name != "db.copy.log" || told[0].Size != 9 || len(told[0].SHA256) != 64 {
 		t.Errorf("told of %+v", told)
+	}
+}
+
+// Where nobody can be asked, a run that is to change live is not taken up when its name would
+// not count: that would be refused only at the switch, after all the work before it.
+func TestResume_name(t *testing.T) {
+	home := runner.Home{Dir: t.TempDir()}
+	o := ticking(home, t.TempDir())
+	o.Plan.Mode, o.Plan.Confirm = recovery.Recovery, "db1/shop"
+	o.Plan.Targets = append(o.Plan.Targets, recovery.Target{ID: "live/db", Name: "db1/shop", Place: "/srv/pg/shop"})
+	switches := recovery.Step{ID: "switch", Kind: "test.hold", Says: "switch", After: []string{"t"}, Writes: []recovery.TargetID{"live/db"}}
+	o.Plan.Steps = append(o.Plan.Steps, switches)
+	o.Serve, o.Confirmed = false, "db1/shop"
+	path := dies(t, o)
+	before := read(t, path)
+	o.Confirmed, o.Unattended = "", true
+	for name, c := range map[string]struct {
+		operator, confirmed, stop string
+		taken                     bool
+	}{
+		"by another":                {operator: "ops2"},
+		"by another who types it":   {operator: "ops2", confirmed: "db1/shop", taken: true},
+		"by who typed it":           {operator: "ops1", taken: true},
+		"by another, to be stopped": {operator: "ops2", stop: "enough", taken: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := o
+			o.Operator, o.Confirmed = c.operator, c.confirmed
+			run, err := runner.Resume(t.Context(), o, c.stop)
+			if taken := err == nil; taken != c.taken {
+				t.Fatalf("taken up %v, want %v: %v", taken, c.taken, err)
+			}
+			if c.taken {
+				run.Wait()
+				rewrite(t, path, before)
+				return
+			}
+			if recovery.ExitOf(err) != recovery.Refused || !strings.Contains(recovery.HintOf(err), "--confirm db1/shop") {
+				t.Errorf("%v (%s)", err, recovery.HintOf(err))
+			}
+			if !bytes.Equal(before, read(t, path)) {
+				t.Error("the journal was changed")
+			}
+		})
 	}
 }
