@@ -251,6 +251,14 @@ func (StopAsked) EventType() string      { return "stop.asked/1" }
 func (CleanupStarted) EventType() string { return "cleanup.started/1" }
 func (RunEnded) EventType() string       { return "run.ended/1" }
 
+// Says is who asked for the stop, as a clause; of one that nobody asked for only that it is.
+func (s StopAsked) Says() string {
+	if s.By == Nobody {
+		return "the run is stopped"
+	}
+	return s.By + " asked to stop"
+}
+
 // WaitFor is what a step waits for.
 type WaitFor string
 

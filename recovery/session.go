@@ -73,7 +73,8 @@ const (
 	TickNotDone       = "not done"
 )
 
-// Nobody is who has decided an item that was decided because there was nobody to do it.
+// Nobody is who has decided an item that was decided because there was nobody to do it, and
+// who has asked for a stop that came from outside: from a signal, or a limit.
 const Nobody = "nobody"
 
 // Seats is a Session that can give a person the terminal of a program that talks

@@ -124,7 +124,7 @@ func (s *runScreen) says() string {
 	case !a.state.Cleaning.IsZero():
 		return "cleaning up, " + count(len(a.state.Held()), "claim", "claims") + " left"
 	case a.state.Stop != nil:
-		return a.state.Stop.By + " asked to stop"
+		return a.state.Stop.Says()
 	}
 	text := a.crew(s.m)
 	if left, known := a.left(s.m.now()); known {

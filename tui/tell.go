@@ -107,7 +107,7 @@ func tell(s recovery.State, e recovery.Event) string {
 	case recovery.ClaimKept:
 		return fmt.Sprintf("%s %s is still there: %s", p.Resource.Kind, p.Resource.ID, p.Why)
 	case recovery.StopAsked:
-		return strings.TrimSuffix(fmt.Sprintf("%s asked to stop: %s", p.By, p.Reason), ": ")
+		return strings.TrimSuffix(p.Says()+": "+p.Reason, ": ")
 	case recovery.CleanupStarted:
 		return "clean-up: everything that the run holds is given back"
 	case recovery.RunEnded:

@@ -193,7 +193,8 @@ func (x *Executor) Run(ctx context.Context) (recovery.State, error) {
 	return x.State(), x.journalError()
 }
 
-// interrupt records why the run is to stop, unless it stops already.
+// interrupt records why the run is to stop, unless it stops already. It names nobody: who
+// commands the run has not asked for it.
 func (x *Executor) interrupt(ctx context.Context) {
 	cause := "interrupted"
 	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
@@ -202,7 +203,7 @@ func (x *Executor) interrupt(ctx context.Context) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.state.Stop == nil && x.state.Cleaning.IsZero() {
-		x.recordLocked(recovery.StopAsked{By: x.state.Operator, Reason: cause})
+		x.recordLocked(recovery.StopAsked{By: recovery.Nobody, Reason: cause})
 	}
 }
 

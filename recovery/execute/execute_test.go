@@ -301,6 +301,31 @@ func TestRun_interrupted(t *testing.T) {
 	}
 }
 
+// A stop that comes from outside is nobody's decision: neither of who started the run nor of
+// who commands it.
+func TestRun_interruptedAfterTakeOver(t *testing.T) {
+	started := make(chan struct{})
+	hang := kind{"hang", func(ctx context.Context, _ recovery.Env, _ recovery.Step) (recovery.Outcome, error) {
+		close(started)
+		<-ctx.Done()
+		return recovery.Outcome{}, ctx.Err()
+	}}
+	r := newRig(t, []recovery.Kind{hang}, func(p *recovery.Plan, o *execute.Options) {
+		past(t, o, time.Now(), recovery.RunStarted{Run: p.Run, System: p.System, Mode: p.Mode, Operator: "ops1"})
+	}, step("1", "hang"))
+	ctx, cancel := context.WithCancelCause(t.Context())
+	ended := r.begin(ctx, t)
+	<-started
+	if err := r.Do(recovery.Command{Kind: recovery.DoTakeOver, By: "ops2", Text: "my shift"}); err != nil {
+		t.Fatal(err)
+	}
+	cancel(errors.New("interrupted by SIGTERM"))
+	s := <-ended
+	if s.Stop == nil || s.Stop.By != recovery.Nobody || s.Stop.Says() != "the run is stopped" || s.Result != recovery.ResultInterrupted || s.Says != "stopped: interrupted by SIGTERM" {
+		t.Errorf("ended as %s: %s; %+v", s.Result, s.Says, s.Stop)
+	}
+}
+
 func TestEnv_Target(t *testing.T) {
 	try := func(t *testing.T, id recovery.TargetID, before func(r *rig)) (recovery.State, *rig) {
 		s := step("1", "use")

@@ -198,6 +198,8 @@ func Ending(s *recovery.State, p *recovery.Plan) recovery.RunEnded {
 func whyUnprotected(s *recovery.State, st *recovery.StepState) string {
 	stopped := st.State == recovery.Skipped && !st.LeftOut || strings.HasPrefix(st.Error, cutShort)
 	switch {
+	case stopped && s.Stop != nil && s.Stop.By == recovery.Nobody:
+		return "stopped: " + s.Stop.Reason
 	case stopped && s.Stop != nil && s.Stop.By != "comeback" && s.Stop.Reason != "":
 		return "stopped by " + s.Stop.By + ": " + s.Stop.Reason
 	case stopped && s.Stop != nil && s.Stop.By != "comeback":
