@@ -36,7 +36,6 @@ func (x *Executor) finish(ctx context.Context) {
 	end.Watched = x.Watched != nil && x.Watched()
 	end.Report = recovery.ReportForm
 	x.note(end)
-	x.callEnded(ctx, end)
 }
 
 // cutShort is how the error of a step begins that was stopped while it was at work.

@@ -59,14 +59,17 @@ func (x *Executor) call(w recovery.Waiting) {
 	})
 }
 
-// callEnded runs it because the run has ended. The journal is closed by then:
-// how this goes can be seen and is not recorded.
-func (x *Executor) callEnded(ctx context.Context, end recovery.RunEnded) {
-	if len(x.Plan.Notify) == 0 || x.journalError() != nil {
+// CallEnded runs the runbook's notify command because the run has ended, when its report is
+// written and others may take what it held: nothing waits for a command that hangs, and
+// whoever is called finds the report. The journal is closed by then: how this goes can be
+// seen and is not recorded.
+func (x *Executor) CallEnded() {
+	s := x.State()
+	if len(x.Plan.Notify) == 0 || s.Result == "" {
 		return
 	}
-	text := fmt.Sprintf("%s of %s, run %s: %s", x.Plan.Mode, x.Plan.System, x.Plan.Run, end.Says)
-	if err := x.notify(ctx, "ended", text); err != nil && x.Sample != nil {
+	text := fmt.Sprintf("%s of %s, run %s: %s", x.Plan.Mode, x.Plan.System, x.Plan.Run, s.Says)
+	if err := x.notify(context.Background(), "ended", text); err != nil && x.Sample != nil {
 		x.Sample(recovery.Sample{At: x.Now(), Lines: []string{"the notify command failed: " + x.Secrets.Redact(err.Error())}})
 	}
 }

@@ -50,10 +50,16 @@ func TestNotify(t *testing.T) {
 { echo "$# <$1> <$2>"; echo "$COMEBACK_EVENT|$COMEBACK_TEXT|$COMEBACK_RUN|$COMEBACK_SYSTEM|$COMEBACK_MODE|$SHOP_KEY|${SSH_AUTH_SOCK:-none}|$(pwd)"; } >>`+out+"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	s := called(t, calling(t, script, "$(touch /tmp/x); a b", "`id`"))
+	r := calling(t, script, "$(touch /tmp/x); a b", "`id`")
+	s := called(t, r)
 	if s.Result != recovery.ResultPassed || len(s.Notifications) != 1 || s.Notifications[0].Error != "" || s.Notifications[0].About != "ticks: waits for ticks" {
 		t.Errorf("ended as %s, %+v", s.Result, s.Notifications)
 	}
+	before, err := os.ReadFile(out)
+	if err != nil || strings.Contains(string(before), "ended|") {
+		t.Errorf("before the report is written it was called:\n%s%v", before, err)
+	}
+	r.CallEnded()
 	b, err := os.ReadFile(out)
 	if err != nil {
 		t.Fatal(err)

@@ -233,13 +233,36 @@ func begin(ctx context.Context, o Options, j *journal.Journal, held *os.File, pa
 		// Whoever reads the end finds nothing that belongs to a living run.
 		notReleased := <-released
 		r.err = errors.Join(r.err, o.Home.vanish(o.Plan.Run, r.state.Result != ""), held.Close())
+		called := r.call()
 		r.cast.end(r.err)
 		r.err = errors.Join(r.err, notReleased)
 		if r.server != nil {
 			r.err = errors.Join(r.err, r.server.close())
 		}
+		<-called
 	}()
 	return r, nil
+}
+
+// lastCall is how long those who watch are kept to see how the call of the run's end goes.
+const lastCall = 3 * time.Second
+
+// call tells of the run's end by the runbook's notify command; what it gives is closed when
+// that has ended. It returns earlier where that hangs: nobody waits for its end but the
+// process itself.
+func (r *Run) call() <-chan struct{} {
+	called := make(chan struct{})
+	go func() {
+		defer close(called)
+		r.exec.CallEnded()
+	}()
+	timer := time.NewTimer(lastCall)
+	defer timer.Stop()
+	select {
+	case <-called:
+	case <-timer.C:
+	}
+	return called
 }
 
 // Plan is what the run executes.

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"comeback/recovery"
 	"comeback/recovery/execute"
 	"comeback/recovery/journal"
@@ -332,5 +334,53 @@ func TestFindHome(t *testing.T) {
 		if _, err := runner.FindHome(env()); recovery.ExitOf(err) != recovery.Usage {
 			t.Errorf("no place: %v", err)
 		}
+	}
+}
+
+// A call of the run's end that hangs holds up nothing: the report is there, the run is over
+// for everybody, and only its process waits for the call.
+func TestRun_callHangs(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "page")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	home, h := runner.Home{Dir: t.TempDir()}, newHold()
+	o := options(home, t.TempDir(), h)
+	o.Plan.Notify = []string{"/bin/sh", "-c", "read word <" + fifo}
+	released := make(chan struct{})
+	o.Release = func() error { close(released); return nil }
+	run := serve(t, o)
+	<-h.started
+	close(h.release)
+	page, err := os.OpenFile(fifo, os.O_WRONLY, 0) // it is read now
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-released:
+	default:
+		t.Error("what the run held is not released")
+	}
+	if p, err := home.Load("7c31"); err != nil || p.Alive || p.ReportSHA256 == "" {
+		t.Errorf("while it hangs: alive %v, report %q, %v", p.Alive, p.ReportSHA256, err)
+	}
+	if s := until(t, run, over); s.Result != recovery.ResultPassed {
+		t.Errorf("ended as %s: %s", s.Result, s.Says)
+	}
+	for _, err := range run.Events(t.Context(), 1) { // to their end
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	select {
+	case <-run.Done():
+		t.Error("nobody waits for the call")
+	default:
+	}
+	if err := page.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := run.Wait(); err != nil {
+		t.Error(err)
 	}
 }
