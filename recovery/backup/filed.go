@@ -48,14 +48,6 @@ type FiledRun struct {
 // Size is how many bytes a copy holds of it.
 func (f FiledRun) Size() int64 { return f.object.Size }
 
-var reviewName = pattern.New(`^([0-9]{6}-[0-9a-f]{4,16}(?:-[0-9a-f]{16})?)/(SHA256SUMS\.review-[0-9]{1,2}\.sig)$`)
-
-// maxReview bounds a signature, mostReviews how many of a run are read.
-const (
-	maxReview   = 64 << 10
-	mostReviews = 20
-)
-
 // mostFiles bounds how many files a run's directory has.
 const mostFiles = 20_000
 
@@ -76,8 +68,9 @@ func Sums(dir string) (string, error) {
 	return hex.EncodeToString(sum[:8]), nil
 }
 
-// FileRun files a run's directory in a copy; one that is there already is left as
-// it is. The object appears whole or not at all.
+// FileRun files a run's directory in a copy; one that is there already, also since a moment
+// ago, is left as it is: its name tells what it was signed as. The object appears whole or
+// not at all.
 func FileRun(ctx context.Context, s storage.Store, dir, system string, number int, run string) error {
 	sums, err := Sums(dir)
 	if err != nil {
@@ -90,6 +83,9 @@ func FileRun(ctx context.Context, s storage.Store, dir, system string, number in
 		return fmt.Errorf("file the report of run %s: %w", run, err)
 	}
 	o, err := storage.PutFrom(ctx, s, key, 0, nil, func(_ context.Context, w io.Writer) error { return PackRun(w, dir, run) })
+	if errors.Is(err, storage.ErrExist) { // somebody else has filed it meanwhile
+		o, err = s.Stat(ctx, key)
+	}
 	if err != nil {
 		return fmt.Errorf("file the report of run %s: %w", run, err)
 	}
@@ -117,30 +113,6 @@ func lockFiled(ctx context.Context, s storage.Store, o storage.Object, run strin
 	}
 	if err != nil && !errors.Is(err, storage.ErrDenied) && !errors.Is(err, storage.ErrConfig) {
 		return fmt.Errorf("lock the report of run %s, which is filed: %w", run, err)
-	}
-	return nil
-}
-
-// FileReviews files the reviews of a run that is filed, each as an object beside it:
-// they come later than the report, and nothing that is filed is written again.
-func FileReviews(ctx context.Context, s storage.Store, dir, system string, number int, run string) error {
-	sums, err := Sums(dir)
-	if err != nil {
-		return err
-	}
-	names, err := filepath.Glob(filepath.Join(dir, "SHA256SUMS.review-*.sig"))
-	if err != nil {
-		return fmt.Errorf("file the reviews of run %s: %w", run, err)
-	}
-	for _, name := range names {
-		b, err := os.ReadFile(name)
-		if err == nil {
-			key := strings.TrimSuffix(filedKey(system, number, run, sums), ".tar") + "/" + filepath.Base(name)
-			_, err = storage.PutFrom(ctx, s, key, 0, nil, func(_ context.Context, w io.Writer) error { _, err := w.Write(b); return err })
-		}
-		if err != nil && !errors.Is(err, storage.ErrExist) {
-			return fmt.Errorf("file the reviews of run %s: %w", run, err)
-		}
 	}
 	return nil
 }
@@ -204,21 +176,6 @@ func Filed(ctx context.Context, s storage.Store, system string) ([]FiledRun, err
 	}
 	for i, f := range all {
 		all[i].reviews = reviews[strings.TrimSuffix(path.Base(f.object.Key), ".tar")]
-	}
-	return all, nil
-}
-
-// Reviews reads the reviews of the run that the copy holds, each a signature; what
-// they sign is for others to verify.
-func (f FiledRun) Reviews(ctx context.Context, s storage.Store) ([][]byte, error) {
-	var all [][]byte
-	for _, o := range f.reviews[:min(len(f.reviews), mostReviews)] {
-		in := storage.NewReader(ctx, s, o, storage.ReadOptions{Attempts: 3})
-		b, err := io.ReadAll(io.LimitReader(in, maxReview))
-		if err = errors.Join(err, in.Close()); err != nil {
-			return all, fmt.Errorf("fetch a review of run %s: %w", f.Run, err)
-		}
-		all = append(all, b)
 	}
 	return all, nil
 }
