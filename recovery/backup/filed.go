@@ -191,12 +191,18 @@ func (f FiledRun) Fetch(ctx context.Context, s storage.Store, dir string) error 
 	return nil
 }
 
-// UnpackRun writes what PackRun has packed into a directory, no more than PackRun packs.
+// UnpackRun writes what PackRun has packed into a directory, no more than PackRun packs; into
+// that very directory, which is not made again where somebody removes it meanwhile.
 // What is no such archive is storage.ErrCorrupt. What it holds is for others to verify.
 func UnpackRun(in io.Reader, dir, run string) error {
 	corrupt := func(format string, args ...any) error {
 		return fmt.Errorf("%w: "+format, append([]any{storage.ErrCorrupt}, args...)...)
 	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
 	t := tar.NewReader(io.LimitReader(in, MaxPacked))
 	for left, files := int64(maxFiled), 0; ; files++ {
 		h, err := t.Next()
@@ -217,11 +223,11 @@ func UnpackRun(in io.Reader, dir, run string) error {
 		if left -= h.Size; left < 0 || files >= mostFiles {
 			return corrupt("it holds more than a run's directory does")
 		}
-		to := filepath.Join(dir, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		to := filepath.FromSlash(name)
+		if err := root.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 			return err
 		}
-		out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		out, err := root.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if errors.Is(err, fs.ErrExist) {
 			return corrupt("it holds %.80q twice", h.Name)
 		}

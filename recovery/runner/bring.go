@@ -25,12 +25,11 @@ func (h Home) Bring(id string, fill func(dir string) error) (err error) {
 	if err := h.mkdirAll(h.Runs()); err != nil {
 		return recovery.Errorf(hint, "create the state directory: %w", err)
 	}
-	h.forgetDrafts(id)
-	draft, err := os.MkdirTemp(h.Runs(), drafts+id+"-")
+	draft, held, err := h.newDraft(id)
 	if err != nil {
 		return recovery.Errorf(hint, "bring run %s: %w", id, err)
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(draft)) }()
+	defer func() { err = errors.Join(err, os.RemoveAll(draft), held.Close()) }()
 	if err := fill(draft); err != nil {
 		return err
 	}
@@ -80,12 +79,46 @@ func exists(path string) bool {
 // drafts begins the names of runs that are being brought.
 const drafts = ".bring-"
 
-// forgetDrafts removes what was brought half before.
+// newDraft makes a directory for a run that is being brought. Nobody takes it for one that
+// was left half until what is given is closed, or this process has ended.
+func (h Home) newDraft(id string) (draft string, held *os.File, err error) {
+	runs, err := h.lockRuns() // nobody forgets a draft before it is held
+	if err != nil {
+		return "", nil, err
+	}
+	defer runs.Close()
+	h.forgetDrafts(id)
+	if draft, err = os.MkdirTemp(h.Runs(), drafts+id+"-"); err != nil {
+		return "", nil, err
+	}
+	if held, err = holdDraft(draft); err != nil {
+		return "", nil, errors.Join(err, os.RemoveAll(draft))
+	}
+	return draft, held, nil
+}
+
+// holdDraft holds a draft that nobody else holds.
+func holdDraft(draft string) (*os.File, error) {
+	d, err := os.Open(draft)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(d.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("hold %s: %w", draft, err), d.Close())
+	}
+	return d, nil
+}
+
+// forgetDrafts removes what was brought half before, and leaves what somebody brings now.
 func (h Home) forgetDrafts(id string) {
 	entries, _ := os.ReadDir(h.Runs()) // what cannot be listed cannot be written beside, either
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), drafts+id+"-") {
-			_ = os.RemoveAll(filepath.Join(h.Runs(), e.Name())) // it counts as nothing
+		if !strings.HasPrefix(e.Name(), drafts+id+"-") {
+			continue
+		}
+		draft := filepath.Join(h.Runs(), e.Name())
+		if held, err := holdDraft(draft); err == nil {
+			_ = errors.Join(os.RemoveAll(draft), held.Close()) // it counts as nothing
 		}
 	}
 }
