@@ -26,7 +26,7 @@ func Refuse(o Options, cause error) (err error) {
 	}
 	held, err := lock(path)
 	if err != nil {
-		return errors.Join(refused(o.Plan.Run, err), j.Close())
+		return errors.Join(refused(o.Plan.Run, path, err), j.Close())
 	}
 	defer func() { err = errors.Join(err, held.Close()) }()
 	err = o.Home.open(path, 0o640)
@@ -50,9 +50,10 @@ func Refuse(o Options, cause error) (err error) {
 // and its report. It refuses while a runner lives.
 func Conclude(o Options) error {
 	dir := o.Home.RunDir(o.Plan.Run)
-	held, err := lock(filepath.Join(dir, journal.Name))
+	path := filepath.Join(dir, journal.Name)
+	held, err := lock(path)
 	if err != nil {
-		return refused(o.Plan.Run, err)
+		return refused(o.Plan.Run, path, err)
 	}
 	return errors.Join(o.report(dir), os.RemoveAll(o.Home.LiveDir(o.Plan.Run)), held.Close())
 }

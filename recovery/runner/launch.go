@@ -93,7 +93,7 @@ func (l Launch) Spawn(ctx context.Context) error {
 	}
 	log, err := os.OpenFile(filepath.Join(dir, logName), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if errors.Is(err, fs.ErrPermission) {
-		return refused(l.Run, err)
+		return refused(l.Run, filepath.Join(dir, logName), err)
 	}
 	if err != nil {
 		return fmt.Errorf("start the runner: %w", err)

@@ -39,10 +39,14 @@ func locked(path string) bool {
 	return unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &l) == nil && l.Type != unix.F_UNLCK
 }
 
-// refused is why a journal could not be locked, for people.
-func refused(run string, err error) error {
+// refused is why a file of a run, its journal or its log, could not be had, for people.
+func refused(run, path string, err error) error {
 	if errors.Is(err, fs.ErrPermission) {
-		return recovery.Errorf("ask whoever started it, or root, to take it up", "run %s belongs to another user: %w", run, err).WithExit(recovery.Refused)
+		hint := "ask whoever started it to take it up"
+		if info, err := os.Stat(path); err == nil && uidOf(info) >= 0 {
+			hint = fmt.Sprintf("ask %s to take it up, or as %[1]s: %s", operatorOf(uint32(uidOf(info)), ""), as(uidOf(info), "comeback resume "+run))
+		}
+		return recovery.Errorf(hint, "run %s belongs to another user: %w", run, err).WithExit(recovery.Refused)
 	}
 	return recovery.Errorf("watch it with: comeback attach "+run, "run %s has a runner: %w", run, err).WithExit(recovery.Refused)
 }

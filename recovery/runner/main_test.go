@@ -2,15 +2,19 @@ package runner_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"comeback/recovery"
 	"comeback/recovery/isolation"
@@ -30,6 +34,8 @@ func TestMain(m *testing.M) {
 	case "resume":
 		_, err := runner.Resume(context.Background(), ticking(runner.Home{Dir: dir}, dir), "")
 		os.Exit(play(err))
+	case "resume, given to one":
+		os.Exit(play(resumeGivenToOne(dir)))
 	case "block":
 		run, err := start(context.Background(), blocking(runner.Home{Dir: dir}, dir))
 		if err == nil {
@@ -53,7 +59,7 @@ func start(ctx context.Context, o runner.Options) (*runner.Run, error) {
 
 func play(err error) int {
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
+		fmt.Fprintf(os.Stderr, "%v\n  next: %s\n", err, recovery.HintOf(err))
 		return 1
 	}
 	return 0
@@ -69,6 +75,17 @@ func holdIn(dir string) error {
 	<-h.started
 	fmt.Println("started")
 	_, err = run.Wait()
+	return err
+}
+
+// resumeGivenToOne goes on with such a run where a file server gives to nobody whatever is
+// made there, and by whomever.
+func resumeGivenToOne(dir string) error {
+	runtime.LockOSThread()
+	if err := errors.Join(unix.Setfsgid(nogroup), unix.Setfsuid(nobody)); err != nil {
+		return err
+	}
+	_, err := runner.Resume(context.Background(), options(runner.Home{Dir: dir}, filepath.Join(dir, "scratch"), newHold()), "")
 	return err
 }
 

@@ -19,7 +19,7 @@ func NoteOutage(o Options, outage recovery.OutageNoted) (s recovery.State, err e
 	path := filepath.Join(dir, journal.Name)
 	held, err := lock(path)
 	if err != nil {
-		return s, refused(o.Plan.Run, err)
+		return s, refused(o.Plan.Run, path, err)
 	}
 	defer func() { err = errors.Join(err, held.Close()) }()
 	runs, err := o.Home.lockRuns()

@@ -1,15 +1,20 @@
 package runner_test
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"comeback/recovery"
+	"comeback/recovery/journal"
 	"comeback/recovery/runner"
 )
 
@@ -112,11 +117,93 @@ func TestServer_peers(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Whose files they are takes a run up; others are told so.
-	if said := actAs(t, "resume", nobody, nogroup, home); !strings.Contains(said, "belongs to another user") {
+	if said := actAs(t, "resume", nobody, nogroup, home); !strings.Contains(said, "belongs to another user") || !strings.Contains(said, "next: ask root to take it up, or as root: sudo comeback resume 7c31\n") {
 		t.Errorf("a member who resumes was told:\n%s", said)
 	}
 	run.Wait()
 	modes(t, home, map[string]fs.FileMode{"runs/7c31/report.json": 0o640}, nogroup)
+}
+
+// What a plain user's run has restored is of no use to anybody else: root does not go on with
+// it, and is told how that user does, but may give it back.
+func TestResume_anotherUser(t *testing.T) {
+	home := sharedHome(t)
+	o := diedAsNobody(t, home)
+	path, scratch := filepath.Join(home.RunDir("7c31"), journal.Name), filepath.Join(home.Dir, "scratch")
+	journaled, made := read(t, path), below(t, scratch)
+	_, err := runner.Resume(t.Context(), o, "")
+	if recovery.ExitOf(err) != recovery.Refused || !strings.Contains(err.Error(), "run 7c31 was begun by nobody") || !strings.Contains(recovery.HintOf(err), "sudo -u nobody comeback resume 7c31;") {
+		t.Errorf("root was told %v (%s)", err, recovery.HintOf(err))
+	}
+	if now := below(t, scratch); !bytes.Equal(read(t, path), journaled) || !slices.Equal(now, made) || len(made) == 0 {
+		t.Errorf("the journal was changed, or scratch, which holds %q and held %q", now, made)
+	}
+	run, err := runner.Resume(t.Context(), o, "enough")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := run.Wait(); err != nil || s.Result != recovery.ResultInterrupted || len(s.Held()) > 0 {
+		t.Errorf("ended as %s, it holds %v, %v", s.Result, s.Held(), err)
+	}
+}
+
+// Where a file server gives everything to one user, whose a journal is does not tell who
+// has begun the run.
+func TestResume_givenToOne(t *testing.T) {
+	home := sharedHome(t)
+	diedAsNobody(t, home)
+	if said := actAs(t, "resume, given to one", 0, 0, home); said != "" {
+		t.Errorf("it was told:\n%s", said)
+	}
+	if left, err := filepath.Glob(filepath.Join(home.Runs(), ".*")); err != nil || len(left) > 0 {
+		t.Errorf("left: %q, %v", left, err)
+	}
+}
+
+// diedAsNobody is a run of a plain user in a shared state whose runner was killed when its
+// step had made its scratch.
+func diedAsNobody(t *testing.T, home runner.Home) runner.Options {
+	t.Helper()
+	scratch := filepath.Join(home.Dir, "scratch")
+	if err := errors.Join(os.Mkdir(scratch, 0o700), os.Chown(scratch, nobody, nogroup)); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Dir, cmd.Stderr = "/", os.Stderr
+	cmd.Env = []string{"RUNNER_TEST_ROLE=hold", "RUNNER_TEST_DIR=" + home.Dir}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nogroup}}
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err == nil {
+		_, err = out.Read(make([]byte, 1))
+		err = errors.Join(err, cmd.Process.Kill())
+		cmd.Wait()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return options(home, scratch, newHold())
+}
+
+// below lists what lies below a directory, with whose it is.
+func below(t *testing.T, dir string) (all []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || path == dir {
+			return err
+		}
+		info, err := e.Info()
+		if err == nil {
+			all = append(all, fmt.Sprintf("%s %v of %d", path, info.Mode(), info.Sys().(*syscall.Stat_t).Uid))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 // Programs of a rehearsal neither see where a run is commanded nor are let in if they reach

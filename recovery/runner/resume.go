@@ -16,8 +16,9 @@ import (
 )
 
 // Resume goes on, in this process, with a run whose runner died. It refuses
-// while a runner lives. With a stop reason the run is not gone on with: all that
-// it claimed is given back and its report is written.
+// while a runner lives, and as another user than the one who began it. With a stop
+// reason the run is not gone on with: all that it claimed is given back, by whomever,
+// and its report is written.
 func Resume(ctx context.Context, o Options, stop string) (*Run, error) {
 	if o.Confirmed != "" {
 		if err := execute.CheckName(o.Plan, o.Confirmed); err != nil {
@@ -39,7 +40,12 @@ func Resume(ctx context.Context, o Options, stop string) (*Run, error) {
 	// that a living runner is writing least of all.
 	held, err := lock(path)
 	if err != nil {
-		return nil, refused(o.Plan.Run, err)
+		return nil, refused(o.Plan.Run, path, err)
+	}
+	if stop == "" {
+		if err := o.ours(held); err != nil {
+			return nil, errors.Join(err, held.Close())
+		}
 	}
 	j, events, err := journal.Open(path, o.Plan.Runbook.SHA256)
 	if err != nil {

@@ -110,7 +110,7 @@ func Begin(ctx context.Context, o Options) (*Run, error) {
 	}
 	held, err := lock(path)
 	if err != nil {
-		return nil, errors.Join(refused(o.Plan.Run, err), j.Close())
+		return nil, errors.Join(refused(o.Plan.Run, path, err), j.Close())
 	}
 	return begin(ctx, o, j, held, nil, o.first(b)...)
 }
