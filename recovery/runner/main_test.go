@@ -166,6 +166,7 @@ echo $! >"$DIR/app"`})
 		Script: `if [ -e "$DIR/left" ]; then [ ! -e /proc/$(cat "$DIR/left") ] || grep -q ") Z " /proc/$(cat "$DIR/left")/stat; exit; fi
 env -i sleep 600 &
 echo $! >"$DIR/reset"
+while grep -q . /proc/$!/environ; do :; done
 sleep 600 &
 echo $! >"$DIR/left.new" && mv "$DIR/left.new" "$DIR/left"
 echo begun >"$DIR/begun"
