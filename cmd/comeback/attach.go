@@ -197,6 +197,8 @@ func (a *app) resumable(id string) (runner.Past, error) {
 		return r, recovery.Errorf("return to it with: comeback attach "+id, "run %s goes on", id).WithExit(recovery.Usage)
 	case r.State.Result != "" && r.ReportSHA256 != "":
 		return r, recovery.Errorf("read its report: comeback report show "+id, "run %s has ended", id).WithExit(recovery.Usage)
+	case r.State.Result == "":
+		return r, a.onItsHost(r, "comeback resume ")
 	}
 	return r, nil
 }

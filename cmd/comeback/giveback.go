@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -141,6 +142,9 @@ func (a *app) stopEnded(ctx context.Context, r runner.Past, why string, say *pla
 	case why != "":
 		return usage("leave --reason out", "%s: a reason is for one that is stopped", ended)
 	}
+	if err := a.onItsHost(r, "comeback stop "); err != nil {
+		return err
+	}
 	for _, c := range held.Still {
 		say.line("", "still there: %s", saysHeld(c))
 	}
@@ -165,6 +169,16 @@ func (a *app) stopEnded(ctx context.Context, r runner.Past, why string, say *pla
 	}
 	defer s.Close()
 	return a.follow(ctx, s, say, nil, true)
+}
+
+// onItsHost refuses a command about a run that was carried out on another host, with which
+// this one shares the state.
+func (a *app) onItsHost(r runner.Past, command string) error {
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("name this host: %w", err)
+	}
+	return runner.Here(&r.State, host, command+r.ID)
 }
 
 // planGiveBack plans to give back what a run still holds. It leaves nothing behind.

@@ -256,6 +256,9 @@ func (a *app) stop(ctx context.Context, id, why string) error {
 	case r.Alive:
 		return a.stopAlive(ctx, r, why, say)
 	}
+	if err := a.onItsHost(r, "comeback stop "); err != nil {
+		return err
+	}
 	// What ends without them could not be given back.
 	var claims []recovery.Resource
 	for _, c := range r.State.Held() {

@@ -16,9 +16,9 @@ import (
 )
 
 // Resume goes on, in this process, with a run whose runner died. It refuses
-// while a runner lives, and as another user than the one who began it. With a stop
-// reason the run is not gone on with: all that it claimed is given back, by whomever,
-// and its report is written.
+// while a runner lives, on another host than the one that it was begun on, and as another
+// user than the one who began it. With a stop reason the run is not gone on with: all that
+// it claimed is given back, by whomever, and its report is written.
 func Resume(ctx context.Context, o Options, stop string) (*Run, error) {
 	if o.Confirmed != "" {
 		if err := execute.CheckName(o.Plan, o.Confirmed); err != nil {
@@ -73,7 +73,11 @@ func Resume(ctx context.Context, o Options, stop string) (*Run, error) {
 		}
 		first = append(first, o.first(b)...)
 	default:
-		left, err := leftovers(dir, events)
+		err := o.here(&s, stop)
+		var left []recovery.Artifact
+		if err == nil {
+			left, err = leftovers(dir, events)
+		}
 		if err != nil {
 			return nil, errors.Join(err, j.Close(), held.Close())
 		}

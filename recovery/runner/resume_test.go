@@ -188,6 +188,76 @@ func blocked(t *testing.T) (dir string, pids map[string]int) {
 	return dir, pids
 }
 
+// Hosts that share a state directory take up, and stop, what each of them has begun: what another
+// one has restored seems to be gone here. A host that was renamed since it was started is the same.
+func TestResume_anotherHost(t *testing.T) {
+	for name, test := range map[string]struct{ was, stop, command string }{
+		"resumed":                 {was: "another boot", command: "comeback resume 7c31"},
+		"stopped":                 {was: "another boot", stop: "enough", command: "comeback stop 7c31"},
+		"a boot that is not told": {command: "comeback resume 7c31"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, path := died(t)
+			rebooted(t, path, o.Plan.Runbook.SHA256, test.was)
+			before := read(t, path)
+			o.Host = "db2"
+			_, err := runner.Resume(t.Context(), o, test.stop)
+			if recovery.ExitOf(err) != recovery.Refused || !strings.Contains(err.Error(), "was carried out on db1, what it has made is there, and this is db2") || !strings.HasPrefix(recovery.HintOf(err), "on db1: "+test.command+"; ") {
+				t.Errorf("%v (%s)", err, recovery.HintOf(err))
+			}
+			if !bytes.Equal(before, read(t, path)) {
+				t.Error("the journal was changed")
+			}
+			o.Host = "db1" // after a reboot
+			run, err := runner.Resume(t.Context(), o, "enough")
+			if err != nil {
+				t.Fatal(err)
+			}
+			run.Wait()
+		})
+	}
+	o, _ := died(t)
+	o.Host = "renamed"
+	run, err := runner.Resume(t.Context(), o, "enough")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run.Wait()
+}
+
+// rebooted writes a journal anew, as of another boot of its host.
+func rebooted(t *testing.T, path, runbook, boot string) {
+	t.Helper()
+	events, err := journal.Read(path, runbook)
+	if err == nil {
+		err = os.Remove(path)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := journal.Create(path, runbook)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events {
+		var err error
+		p, _ := e.Payload()
+		if started, ok := p.(recovery.RunStarted); ok {
+			started.BootID = boot
+			e, err = recovery.NewEvent(e.At, started)
+		}
+		if err == nil {
+			_, err = j.Append(e)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // What is damaged otherwise is refused, by its place, and left as it is.
 func TestResume_damaged(t *testing.T) {
 	for name, test := range map[string]struct {

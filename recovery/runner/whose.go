@@ -33,6 +33,26 @@ func (o *Options) ours(journal *os.File) error {
 		"refused: run %s was begun by %s, and nobody else can use what it has restored", o.Plan.Run, who).WithExit(recovery.Refused)
 }
 
+// here refuses to take a run up, or to stop it, on another host than the one that it was begun
+// on.
+func (o *Options) here(s *recovery.State, stop string) error {
+	if stop != "" {
+		return Here(s, o.Host, "comeback stop "+s.Run)
+	}
+	return Here(s, o.Host, "comeback resume "+s.Run)
+}
+
+// Here refuses a command about what a run has made where this host, of the given name, is not
+// the one that the run was begun on, as where hosts share a state directory: what is there
+// seems to be gone here. A host that was renamed since it was last started is the same one.
+func Here(s *recovery.State, host, command string) error {
+	if s.Host == "" || s.Host == host || s.BootID != "" && s.BootID == bootID() {
+		return nil
+	}
+	return recovery.Errorf(fmt.Sprintf("on %s: %s; if this is that host and was renamed, or stands in its place, call it so first: sudo hostname %[1]s", s.Host, command),
+		"refused: run %s was carried out on %s, what it has made is there, and this is %s", s.Run, s.Host, host).WithExit(recovery.Refused)
+}
+
 // givenTo is whom a file belongs to that this process makes beside the runs.
 func (h Home) givenTo() (uid int, err error) {
 	f, err := os.CreateTemp(h.Runs(), ".whose-")
