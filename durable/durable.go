@@ -6,6 +6,8 @@
 // fails, or is cut off, the file that was there before is there still, or the new one is
 // already; at most the file beside it is left. None follows a link.
 //
+// Who must be alone with what several files say together locks their directory.
+//
 // It imports nothing of ours, and every package that does I/O may import it. What lies in a
 // directory of a copy is written by storage itself, below an os.Root.
 package durable
@@ -16,6 +18,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // Beside is what the name of a file under way ends with that Replace has made.
@@ -94,4 +98,23 @@ func SyncDir(dir string) error {
 		return fmt.Errorf("sync directory: %w", err)
 	}
 	return nil
+}
+
+// LockDir is alone with what lies in a directory, among all who ask for that, until the file
+// is closed. It waits for whoever is. The lock ends with its process.
+func LockDir(dir string) (*os.File, error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("lock directory: %w", err)
+	}
+	for {
+		err = unix.Flock(int(d.Fd()), unix.LOCK_EX)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", dir, err), d.Close())
+	}
+	return d, nil
 }

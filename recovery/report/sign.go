@@ -14,6 +14,7 @@ import (
 	"github.com/hiddeco/sshsig"
 	"golang.org/x/crypto/ssh"
 
+	"comeback/durable"
 	"comeback/recovery"
 )
 
@@ -66,17 +67,39 @@ func Sign(ctx context.Context, dir string, s Signer) (Signature, error) {
 	if err != nil {
 		return Signature{}, err
 	}
-	if err := createFile(dir, SignatureFile, sshsig.Armor(sig)); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			return Signature{}, signedAlready(dir)
-		}
+	return put(dir, sums, sig)
+}
+
+// put puts a signature beside the report that it is of. Somebody may have said something of
+// the run, and written its report again, while a key waited for its touch: who does so is
+// alone with the runs from their look for a signature on, and so are we with ours.
+func put(dir string, sums []byte, sig *sshsig.Signature) (made Signature, err error) {
+	runs, err := durable.LockDir(filepath.Dir(dir))
+	if err != nil {
 		return Signature{}, err
 	}
-	// Somebody may have written the report again while a key waited for its
-	// touch. A signature of other bytes must not stay.
+	defer func() { err = errors.Join(err, runs.Close()) }()
+	if exists(filepath.Join(dir, SignatureFile)) {
+		return Signature{}, signedAlready(dir)
+	}
+	changed := recovery.Errorf("sign again", "%s changed while it was signed", SumsFile)
 	if now, err := readDocument(dir, SumsFile); err != nil || !bytes.Equal(now, sums) {
-		os.Remove(filepath.Join(dir, SignatureFile))
-		return Signature{}, recovery.Errorf("sign again", "%s changed while it was signed", SumsFile)
+		return Signature{}, changed
+	}
+	if _, _, err := consistent(dir); err != nil { // of a crash between the journal and the report
+		return Signature{}, err
+	}
+	err = createFile(dir, SignatureFile, sshsig.Armor(sig))
+	if errors.Is(err, fs.ErrExist) {
+		return Signature{}, signedAlready(dir)
+	}
+	if err != nil {
+		return Signature{}, err
+	}
+	// Not all who write a report are alone with the runs: a signature of other bytes must
+	// not stay.
+	if now, err := readDocument(dir, SumsFile); err != nil || !bytes.Equal(now, sums) {
+		return Signature{}, errors.Join(changed, os.Remove(filepath.Join(dir, SignatureFile)))
 	}
 	return describeSignature(sig, SignatureFile), nil
 }
@@ -98,11 +121,7 @@ func Adopt(dir string, armored []byte) (Signature, error) {
 	if err != nil {
 		return Signature{}, recovery.Errorf("sign the report as it is now", "the signature is not one of %s: %w", SumsFile, err)
 	}
-	err = createFile(dir, SignatureFile, sshsig.Armor(sig))
-	if errors.Is(err, fs.ErrExist) {
-		err = signedAlready(dir)
-	}
-	return describeSignature(sig, SignatureFile), err
+	return put(dir, sums, sig)
 }
 
 // signable says why a run cannot be signed now.

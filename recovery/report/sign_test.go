@@ -5,15 +5,21 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
 
+	"comeback/durable"
 	"comeback/recovery"
+	"comeback/recovery/journal"
 )
 
 // What we sign, ssh-keygen and sha256sum accept, and so do we.
@@ -225,6 +231,39 @@ func TestSign_refuses(t *testing.T) {
 		}})
 		wantError(t, err, "signed already")
 	})
+	t.Run("while somebody changes the journal", func(t *testing.T) {
+		dir, signer := written(t), key(t)
+		runs, err := durable.LockDir(filepath.Dir(dir))
+		must(t, err)
+		done := make(chan error, 1)
+		go func() {
+			_, err := Sign(t.Context(), dir, signer)
+			done <- err
+		}()
+		for !awaited(t, runs) {
+			select {
+			case err := <-done:
+				t.Fatalf("it did not wait: %v", err)
+			default:
+				runtime.Gosched()
+			}
+		}
+		b, err := os.ReadFile(filepath.Join(dir, PlanFile))
+		must(t, err)
+		var p recovery.Plan
+		must(t, json.Unmarshal(b, &p))
+		j, _, err := journal.Open(filepath.Join(dir, journal.Name), p.Runbook.SHA256)
+		must(t, err)
+		e, err := recovery.NewEvent(noon, recovery.OutageNoted{How: "unknown", By: "ops1"})
+		must(t, err)
+		_, err = j.Append(e)
+		must(t, errors.Join(err, j.Close()))
+		must(t, runs.Close()) // as after a crash, before the report is written
+		wantError(t, <-done, journal.Name, "changed")
+		if exists(filepath.Join(dir, SignatureFile)) {
+			t.Error("there is a signature")
+		}
+	})
 	t.Run("to go on after its context", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		dir := written(t)
@@ -233,6 +272,22 @@ func TestSign_refuses(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	})
+}
+
+// awaited reports whether somebody waits for the lock of an open directory.
+func awaited(t testing.TB, d *os.File) bool {
+	t.Helper()
+	info, err := d.Stat()
+	must(t, err)
+	locks, err := os.ReadFile("/proc/locks")
+	must(t, err)
+	of := fmt.Sprintf(":%d ", info.Sys().(*syscall.Stat_t).Ino)
+	for line := range strings.Lines(string(locks)) {
+		if strings.Contains(line, "-> FLOCK") && strings.Contains(line, of) {
+			return true
+		}
+	}
+	return false
 }
 
 // meanwhile does something while the key signs.

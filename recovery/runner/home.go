@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"comeback/durable"
 	"comeback/pattern"
 	"comeback/recovery"
 	"comeback/recovery/journal"
@@ -385,18 +386,10 @@ func HistoryOf(runs []Past, system string) History {
 	return hist
 }
 
-// lockRuns is alone to add a run, or to change a report that another may follow, until it is
-// closed.
-func (h Home) lockRuns() (*os.File, error) {
-	runs, err := os.Open(h.Runs())
-	if err != nil {
-		return nil, fmt.Errorf("open the state directory: %w", err)
-	}
-	if err := unix.Flock(int(runs.Fd()), unix.LOCK_EX); err != nil {
-		return nil, errors.Join(fmt.Errorf("lock the state directory: %w", err), runs.Close())
-	}
-	return runs, nil
-}
+// lockRuns is alone to add a run, to change a report that another may follow, or to say
+// something of a run that has ended, until it is closed. Who signs a report is alone with
+// the same directory.
+func (h Home) lockRuns() (*os.File, error) { return durable.LockDir(h.Runs()) }
 
 // number gives a plan the next number where a run that was recorded since it was made has
 // taken its own, and the report before it, which may be of a run that has ended since, or

@@ -2,7 +2,6 @@ package runner
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
 
 	"comeback/recovery"
@@ -36,12 +35,7 @@ func NoteOutage(o Options, outage recovery.OutageNoted) (s recovery.State, err e
 		s = recovery.Fold(s, e)
 	}
 	if err = errors.Join(samePlan(dir, events), o.mayNote(dir, s, outage)); err == nil {
-		var e recovery.Event
-		outage.By = o.Operator
-		if e, err = recovery.NewEvent(o.Now(), outage); err == nil {
-			e, err = j.Append(e)
-			s = recovery.Fold(s, e)
-		}
+		s, err = o.note(dir, j, s, outage)
 	}
 	if err = errors.Join(err, j.Close()); err != nil {
 		return s, err
@@ -49,14 +43,39 @@ func NoteOutage(o Options, outage recovery.OutageNoted) (s recovery.State, err e
 	return s, o.finish(dir)
 }
 
+// note appends what is said of the outage. It looks for a signature at the last moment: all
+// runs may have been read meanwhile, and who signs on another host of a shared state, or
+// with an earlier version, does not wait for our lock.
+func (o Options) note(dir string, j *journal.Journal, s recovery.State, outage recovery.OutageNoted) (recovery.State, error) {
+	outage.By = o.Operator
+	e, err := recovery.NewEvent(o.Now(), outage)
+	if err == nil {
+		err = unsigned(dir, s.Run)
+	}
+	if err == nil {
+		if e, err = j.Append(e); err == nil {
+			s = recovery.Fold(s, e)
+		}
+	}
+	return s, err
+}
+
+// unsigned refuses to change what is signed.
+func unsigned(dir, run string) error {
+	if !exists(filepath.Join(dir, recovery.SignatureFile)) {
+		return nil
+	}
+	return recovery.Errorf("what is known of the outage now stands beside the report, not in it", "the report of run %s is signed, and is not changed any more", run).WithExit(recovery.Refused)
+}
+
 // mayNote refuses what may not be noted any more, or never.
 func (o Options) mayNote(dir string, s recovery.State, outage recovery.OutageNoted) error {
-	_, unsigned := os.Lstat(filepath.Join(dir, recovery.SignatureFile))
+	signed := unsigned(dir, s.Run)
 	switch {
 	case s.Result == "":
 		return recovery.Errorf("say it in its console, or wait until it has ended: comeback attach "+s.Run, "run %s has not ended", s.Run).WithExit(recovery.NotEnded)
-	case unsigned == nil:
-		return recovery.Errorf("what is known of the outage now stands beside the report, not in it", "the report of run %s is signed, and is not changed any more", s.Run).WithExit(recovery.Refused)
+	case signed != nil:
+		return signed
 	case s.Mode != recovery.Recovery:
 		return recovery.Errorf("leave --outage out", "run %s is a rehearsal: no outage began", s.Run).WithExit(recovery.Usage)
 	case outage.Since.After(s.Ended):

@@ -26,8 +26,13 @@ type Settlement struct {
 func (h Home) settled(id string) string { return filepath.Join(h.Dir, "settled", id+".json") }
 
 // Settle remembers that to-dos of a run are done, beside those that were said to be
-// before.
+// before, or are by somebody else just now.
 func (h Home) Settle(id string, said ...Settlement) error {
+	runs, err := h.lockRuns()
+	if err != nil {
+		return fmt.Errorf("remember what is done of run %s: %w", id, err)
+	}
+	defer runs.Close()
 	all, err := h.settlements(id)
 	if err != nil {
 		return err
