@@ -160,7 +160,7 @@ const (
 	retainWork = "comeback retain"
 )
 
-// backupPatience is how long a backup waits for what is removed of its component.
+// backupPatience is how long a backup waits for what is at work on those of its component.
 const backupPatience = time.Hour
 
 // holdBackups keeps two backups of one component from each other on this host, and says
@@ -174,9 +174,10 @@ func (a *app) holdBackups(ctx context.Context, o *backup.Options) (release func(
 	return release, err
 }
 
-// holdBackup is holdBackups for a step of a run.
+// holdBackup is holdBackups for a step of a run, which waits for another backup, too: that
+// may be one of what was live before.
 func (a *app) holdBackup(ctx context.Context, system, component, run string, waiting func(string)) (place string, release func() error, err error) {
-	return a.holdBackupsOf(ctx, system, exclusive.Holder{Run: run}, a.afterRemoval(waiting), component)
+	return a.holdBackupsOf(ctx, system, exclusive.Holder{Run: run}, a.afterAnybody(waiting), component)
 }
 
 // patient says how long who holds what is waited for.
@@ -185,10 +186,18 @@ type patient func(target string, by exclusive.Holder, since time.Time) time.Dura
 // afterRemoval lets a backup wait for what is removed of its component, and for nothing
 // else: where another backup is at work, a second one is not wanted.
 func (a *app) afterRemoval(say func(string)) patient {
+	anybody := a.afterAnybody(say)
 	return func(target string, by exclusive.Holder, since time.Time) time.Duration {
 		if by.Work != retainWork {
 			return 0
 		}
+		return anybody(target, by, since)
+	}
+}
+
+// afterAnybody lets a backup wait for whoever is at work on the backups of its component.
+func (a *app) afterAnybody(say func(string)) patient {
+	return func(target string, by exclusive.Holder, since time.Time) time.Duration {
 		say(a.waitingFor(target, by, since))
 		return a.atMost(backupPatience)
 	}

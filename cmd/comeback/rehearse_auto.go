@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -71,6 +72,9 @@ func (a *app) auto(ctx context.Context, path string, o request) error {
 	if o.dryRun {
 		return a.printPlan(p)
 	}
+	if err := a.nobodyRecovers(); err != nil {
+		return err
+	}
 	if err := o.limits.hold(p); err != nil {
 		return err
 	}
@@ -80,6 +84,30 @@ func (a *app) auto(ctx context.Context, path string, o request) error {
 		}
 	}
 	return a.runPlanned(ctx, b, p, o, say)
+}
+
+// nobodyRecovers refuses while a recovery on this host has not ended, of whichever system:
+// both would grow on the same disks, and what is free now says nothing of what it still takes.
+func (a *app) nobodyRecovers() error {
+	home, err := a.home()
+	if err != nil {
+		return err
+	}
+	runs, err := home.List()
+	if err != nil {
+		return err
+	}
+	for _, r := range runs {
+		if r.Problem != nil || r.Brought || r.Plan.Mode != recovery.Recovery || r.State.Result != "" || a.onItsHost(r, "") != nil {
+			continue
+		}
+		next := "rehearse when it has ended; look at it: comeback status " + r.ID
+		if r.Died {
+			next = fmt.Sprintf("its runner died: comeback resume %s, or comeback stop %[1]s", r.ID)
+		}
+		return recovery.Errorf(next, "refused: run %s, a recovery of %s, has not ended, and a rehearsal that nobody waits for gives way to it", r.ID, clean(r.Plan.System)).WithExit(recovery.Refused)
+	}
+	return nil
 }
 
 // planNeeded plans to restore what most needs a proof. What cannot be planned gives way

@@ -299,6 +299,25 @@ func (r *rig) comparesThree(t *testing.T) {
 	r.run(t.Context(), "report", "verify", runs[0].ID).has(t, recovery.WithExceptions, "intact, signer unknown")
 }
 
+// A rehearsal that nobody waits for does not begin beside a recovery that has not ended, be it
+// one that waits for somebody to take it up.
+func TestRehearse_autoBesideRecovery(t *testing.T) {
+	r, book := newRig(t), pictures(t)
+	r.run(t.Context(), "backup", book).has(t, recovery.CameBack)
+	r.environ["COMEBACK_TEST_KILL"] = "after:step.started/1 uploads.restore"
+	died := filepath.Base(r.begun(t, func() {
+		r.run(t.Context(), "recover", book, "--plain", "--to", "latest").has(t, recovery.NotEnded)
+	}))
+	delete(r.environ, "COMEBACK_TEST_KILL")
+	auto := []string{"rehearse", book, "--auto", "--plain"}
+	r.run(t.Context(), auto...).has(t, recovery.Refused, "refused: run "+died+", a recovery of shop, has not ended", "next: its runner died: comeback resume "+died+", or comeback stop "+died)
+	if only := filepath.Base(r.only(t)); only != died {
+		t.Errorf("run %s was prepared", only)
+	}
+	r.stop(t, died, recovery.CameBack, "report: ")
+	r.run(t.Context(), auto...).has(t, recovery.CameBack, "chosen: nearby")
+}
+
 // The threads of a process that gives way, and so what they start, go last.
 func TestGiveWay(t *testing.T) {
 	if os.Getenv("COMEBACK_TEST_GIVE_WAY") == "" {

@@ -242,6 +242,35 @@ func TestBackup_whileRetaining(t *testing.T) {
 	}
 }
 
+// A step of a run waits for whatever is at work on the backups of its component, another
+// backup, too: with that of the old data the system would not be protected.
+func TestBackup_ofARun(t *testing.T) {
+	t.Parallel()
+	ctx, a := t.Context(), newRig(t).app(io.Discard, io.Discard)
+	for _, by := range []exclusive.Holder{{Work: backupWork}, {Work: retainWork}, {Run: "7c31"}} {
+		_, first, err := a.holdBackupsOf(ctx, "shop", by, nil, "uploads")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var told []string
+		_, second, err := a.holdBackup(ctx, "shop", "uploads", "7c32", func(says string) {
+			told = append(told, says)
+			if err := first(); err != nil {
+				t.Error(err)
+			}
+		})
+		if err != nil {
+			t.Fatalf("beside %+v: %v", by, err)
+		}
+		if len(told) != 1 || !strings.HasPrefix(told[0], "waiting: ") || !strings.Contains(told[0], " has been at work on backup of shop/uploads since ") {
+			t.Errorf("it told %q", told)
+		}
+		if err := second(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // whileWaiting runs a command, and does something once it has told on stderr that it
 // waits.
 func (r *rig) whileWaiting(ctx context.Context, tells string, do func(), args ...string) output {
