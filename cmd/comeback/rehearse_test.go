@@ -190,6 +190,8 @@ func TestRehearse_autoJSON(t *testing.T) {
 	if got.code != recovery.CameBack || !strings.Contains(got.err, "chosen: nearby") {
 		t.Errorf("exit %d\n%s", got.code, got.err)
 	}
+	// It is restored and not signed, and listed as just that.
+	r.run(t.Context(), "moments", book).has(t, recovery.CameBack, "not proven: restored on ", " by run "+filepath.Base(r.only(t))+", which nobody has signed")
 }
 
 func TestRehearse_dryRun(t *testing.T) {
