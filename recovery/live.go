@@ -82,6 +82,8 @@ type Effects struct {
 	Target []string `json:"target,omitempty"`
 	// Gone is what live loses.
 	Gone []string `json:"gone,omitempty"`
+	// Removed is what is removed for good and is not live: it was put aside, or lies beside.
+	Removed []string `json:"removed,omitempty"`
 	// GoesBack is what also goes back: neighbouring databases.
 	GoesBack []string `json:"goes_back,omitempty"`
 	// Rebuild is what must be rebuilt afterwards: standbys, slots.
@@ -98,6 +100,7 @@ type Effects struct {
 func (e *Effects) Add(o Effects) {
 	e.Target = append(e.Target, o.Target...)
 	e.Gone = append(e.Gone, o.Gone...)
+	e.Removed = append(e.Removed, o.Removed...)
 	e.GoesBack = append(e.GoesBack, o.GoesBack...)
 	e.Rebuild = append(e.Rebuild, o.Rebuild...)
 	e.Undo = append(e.Undo, o.Undo...)
@@ -276,7 +279,7 @@ func (s *State) LiveSays(loc *time.Location) string {
 	}
 	clock := func(p Phase) string { return ended[p].In(loc).Format(time.TimeOnly) }
 	untouched, switched := "untouched", "switched"
-	if s.Parent != "" { // what it follows has changed live
+	if s.Parent != "" && !s.removesBeside() { // what it follows has changed live
 		untouched, switched = "as run "+s.Parent+" left it", "switched back"
 	}
 	switch {
@@ -292,7 +295,7 @@ func (s *State) LiveSays(loc *time.Location) string {
 	undone := leaving && len(s.Old) == 0 && !s.Opened()
 	switch {
 	case begun[Expiring]:
-		return untouched + "; what was put aside is removed"
+		return untouched + "; " + s.removes()
 	case begun[GivingBack] && s.Result != "" && len(s.Held()) > 0:
 		return untouched + "; not all that it still held was given back"
 	case begun[GivingBack]:
@@ -336,6 +339,24 @@ func (s *State) LiveSays(loc *time.Location) string {
 		return switched + " " + clock(Exchange) + ", not open yet"
 	}
 	return switched + " " + clock(Exchange) + ", open " + clock(Open)
+}
+
+// removesBeside reports whether the run removes only what was left beside live, and was never
+// in its place.
+func (s *State) removesBeside() bool {
+	return len(s.Expires) > 0 && !slices.ContainsFunc(s.Expires, func(o Old) bool { return !o.Handed })
+}
+
+// removes says what an expiry removes.
+func (s *State) removes() string {
+	handed := slices.ContainsFunc(s.Expires, func(o Old) bool { return o.Handed })
+	switch {
+	case s.removesBeside():
+		return "what was left beside it is removed"
+	case handed:
+		return "what was put aside, and what was left beside it, is removed"
+	}
+	return "what was put aside is removed"
 }
 
 // besides says what what was handed over does there: servers run, trees lie.

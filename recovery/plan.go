@@ -66,7 +66,8 @@ type Plan struct {
 	Keep     bool     `json:"keep,omitempty"`
 	People   []Person `json:"people,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
-	// Confirm is the name that a person types before anything live changes;
+	// Confirm is the name that a person types before anything live changes, or is removed for
+	// good: of several things that are removed all their names, with ", " between them. It is
 	// empty where nothing live is written to.
 	Confirm string `json:"confirm,omitempty"`
 	// Live are the live targets as they were read when the plan was made.

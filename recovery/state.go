@@ -68,6 +68,8 @@ type State struct {
 	// Losses what the run has counted since, the newest count of each component.
 	Loses  []LiveLoss
 	Losses []LossState
+	// Expires is what the plan says that the run removes for good.
+	Expires []Old
 	// Old is what was put aside by this run.
 	Old []Old
 	// HandedOver is what this run has left running.
@@ -264,7 +266,7 @@ type NotificationState struct {
 
 // NewState is the state before the first event of a plan's run.
 func NewState(p *Plan) State {
-	s := State{Run: p.Run, Parent: p.Parent, System: p.System, Mode: p.Mode, Number: p.Number, Moment: p.Moment, Loses: p.Loses()}
+	s := State{Run: p.Run, Parent: p.Parent, System: p.System, Mode: p.Mode, Number: p.Number, Moment: p.Moment, Loses: p.Loses(), Expires: p.Expires}
 	for _, stage := range p.Stages {
 		s.Stages = append(s.Stages, StageState{Stage: stage, State: ToDo})
 	}

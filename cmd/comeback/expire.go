@@ -27,7 +27,8 @@ date and only when no to-do of the run is open, a server that was handed over
 only while nobody is connected to it, a tree that was handed over only while no
 program uses it. What --done says is remembered, also where nothing may go yet.
 Nothing else is touched. It is a run of its
-own, a child of RUN, and asks for the name of what it removes.
+own, a child of RUN, and asks for the name of what it removes: of several things
+all their names, with a comma and a space between them.
 ` + exitCodes,
 		Example: `  comeback expire
   comeback expire 7c31

@@ -16,6 +16,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/report"
+	"comeback/recovery/runner"
 	"comeback/shop/shoptest"
 )
 
@@ -171,7 +172,17 @@ func says(s recovery.State) string {
 	return b.String()
 }
 
-// goes removes what was handed over, by its name, and not while a program uses it.
+// everything names all that a run has handed over, as it is typed where that is removed.
+func everything(s recovery.State) string {
+	var places []string
+	for _, h := range s.HandedOver {
+		places = append(places, h.Place)
+	}
+	return strings.Join(places, ", ")
+}
+
+// goes removes what was handed over, by all its names, and not while a program uses it. What it
+// says is true of trees that were never live.
 func (u unswitched) goes(t *testing.T, r *rig, s recovery.State) {
 	t.Helper()
 	first := s.HandedOver[0]
@@ -180,13 +191,26 @@ func (u unswitched) goes(t *testing.T, r *rig, s recovery.State) {
 	if err := holds.Start(); err != nil {
 		t.Fatal(err)
 	}
-	expire := []string{"expire", s.Run, "--plain", "--confirm", first.Place}
-	if got := r.run(t.Context(), "expire", s.Run, "--plain"); got.code != recovery.Refused || !strings.Contains(got.err, "--confirm "+first.Place) {
+	if got := r.run(t.Context(), "expire", s.Run, "--plain"); got.code != recovery.Refused || !strings.Contains(got.err, "--confirm '"+everything(s)+"'") ||
+		!strings.Contains(got.err, "the expiry removes "+everything(s)+" for good, and nobody has named them") {
 		t.Errorf("unnamed: exit %d\n%s", got.code, got.err)
 	}
-	if got := r.run(t.Context(), expire...); got.code != recovery.Refused || !strings.Contains(got.out, first.Place+" is in use: sleep (") {
+	if got := r.run(t.Context(), "expire", s.Run, "--plain", "--confirm", first.Place); got.code != recovery.Refused || !strings.Contains(got.err, "does not name what is removed, so nothing is") {
+		t.Errorf("one of them named: exit %d\n%s", got.code, got.err)
+	}
+	got := r.run(t.Context(), "expire", s.Run, "--plain", "--confirm", everything(s))
+	if got.code != recovery.Refused || !strings.Contains(got.out, first.Place+" is in use: sleep (") {
 		t.Errorf("in use: exit %d\n%s\n%s", got.code, got.out, got.err)
 	}
+	if strings.Contains(got.out, "gone from live") || strings.Contains(got.out, "nothing brings it back") {
+		t.Errorf("trees that were never live go from live, or the copies are no way back:\n%s", got.out)
+	}
+	for _, h := range s.HandedOver {
+		if want := "removed for good: " + h.Place + ": restored by run " + s.Run + " and left beside live\n"; !strings.Contains(got.out, want) {
+			t.Errorf("it lacks %q:\n%s", want, got.out)
+		}
+	}
+	expire := []string{"expire", s.Run, "--plain", "--confirm", first.Place} // the others are gone
 	if err := holds.Process.Kill(); err != nil {
 		t.Error(err)
 	}
@@ -197,6 +221,13 @@ func (u unswitched) goes(t *testing.T, r *rig, s recovery.State) {
 	}
 	if got := r.run(t.Context(), expire...); got.code != recovery.CameBack || !strings.Contains(got.out, "REMOVED: ") {
 		t.Fatalf("removed: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	runs, err := runner.Home{Dir: r.state}.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if live := runs[0].State.LiveSays(time.UTC); live != "untouched; what was left beside it is removed" {
+		t.Errorf("live is %s", live)
 	}
 	status := r.run(t.Context(), "status", s.Run).out
 	for _, h := range s.HandedOver {
@@ -242,7 +273,7 @@ func TestRecover_unswitchedTreesAfterKill(t *testing.T) {
 				t.Errorf("%s was done again: %s", st.ID, st.Gone)
 			}
 		}
-		if got := r.run(t.Context(), "expire", run, "--plain", "--confirm", s.HandedOver[0].Place); got.code != recovery.CameBack {
+		if got := r.run(t.Context(), "expire", run, "--plain", "--confirm", everything(s)); got.code != recovery.CameBack {
 			t.Fatalf("removed: exit %d\n%s\n%s", got.code, got.out, got.err)
 		}
 	}

@@ -91,19 +91,24 @@ func checkConfirmed(p *recovery.Plan, typed string) error {
 	case p.Confirm == "":
 		return usage("leave --confirm out", "the plan changes nothing live, so %q is no target of it", typed)
 	case typed == "":
-		return recovery.Errorf("if that is what you mean: --confirm "+p.Confirm,
-			"refused: the recovery changes %s, and nobody has named it", p.Confirm).WithExit(recovery.Refused)
+		run, it := "recovery", "it"
+		if n := len(p.Expires); n > 0 {
+			if run = "expiry"; n > 1 {
+				it = "them"
+			}
+		}
+		return recovery.Errorf("if that is what you mean: --confirm "+recovery.ShellWord(p.Confirm), "refused: the %s %s, and nobody has named %s", run, p.Does(), it).WithExit(recovery.Refused)
 	}
 	return execute.CheckName(p, typed)
 }
 
-// tellEffects says what a recovery does to live, before it begins.
+// tellEffects says what a recovery does to live, or an expiry removes, before it begins.
 func tellEffects(say *plainWriter, p *recovery.Plan) {
 	e := p.Effects()
 	for _, part := range []struct {
 		word string
 		says []string
-	}{{"target", e.Target}, {"gone from live", e.Gone}, {"goes back too", e.GoesBack}, {"to rebuild", e.Rebuild}, {"undo", e.Undo}, {"not undone", e.NotUndone}, {"locks", e.Locks}} {
+	}{{"target", e.Target}, {"gone from live", e.Gone}, {"removed for good", e.Removed}, {"goes back too", e.GoesBack}, {"to rebuild", e.Rebuild}, {"undo", e.Undo}, {"not undone", e.NotUndone}, {"locks", e.Locks}} {
 		for _, text := range part.says {
 			say.line("", "%s: %s", part.word, text)
 		}

@@ -62,8 +62,12 @@ func (x *Executor) confirmed(s recovery.Step) error {
 	if why == "" {
 		return nil
 	}
-	refusal := recovery.Errorf("type its name when the run asks for it, or give it at the start: --confirm "+x.Plan.Confirm,
-		"refused: %s changes %s, and %s", s.Says, x.Plan.Confirm, why).WithExit(recovery.Refused)
+	what := s.Says
+	if x.Plan.Expires != nil { // the step's words name only what it removes itself
+		what = "the run"
+	}
+	refusal := recovery.Errorf("type its name when the run asks for it, or give it at the start: --confirm "+recovery.ShellWord(x.Plan.Confirm),
+		"refused: %s %s, and %s", what, x.Plan.Does(), why).WithExit(recovery.Refused)
 	refusal.Err = errName
 	return refusal
 }
@@ -154,7 +158,7 @@ func (x *Executor) nameMissing(s recovery.Step, err error) (recovery.Waiting, bo
 		return recovery.Waiting{}, false
 	}
 	return recovery.Waiting{Step: s.ID, For: recovery.WaitName, Cause: err.Error(),
-		Hint: fmt.Sprintf("type %s; anything else changes nothing", x.Plan.Confirm)}, true
+		Hint: fmt.Sprintf("type %s; anything else %s nothing", x.Plan.Confirm, verb(x.Plan))}, true
 }
 
 // asksName reports whether somebody can be asked for the name: where nobody was to be asked,
@@ -171,7 +175,7 @@ func (x *Executor) confirm(c recovery.Command) error {
 	if err := CheckName(x.Plan, c.Text); err != nil {
 		return err
 	}
-	return x.recordLocked(recovery.Confirmed{Name: c.Text, PlanSHA256: x.state.PlanSHA256, By: c.By, Loss: x.state.Gone()})
+	return x.recordLocked(recovery.Confirmed{Name: c.Text, PlanSHA256: x.state.PlanSHA256, By: c.By, Loss: x.Plan.Told(&x.state)})
 }
 
 // holdBack makes the run ask for the name again before it changes anything live.
@@ -185,15 +189,26 @@ func (x *Executor) holdBack(c recovery.Command) error {
 	case begun:
 		return recovery.Errorf("let it go on, or stop the run: then what it has changed is given back", "%s is being changed already", x.Plan.Confirm)
 	case len(x.state.Confirmations) == 0 || x.state.HeldBackBy != "":
-		return recovery.Errorf("type "+x.Plan.Confirm+" when it asks", "run %s asks for the name before it changes anything live as it is", x.Plan.Run)
+		return recovery.Errorf("type "+x.Plan.Confirm+" when it asks", "run %s asks for the name before it changes anything as it is", x.Plan.Run)
 	}
 	return x.recordLocked(recovery.HeldBack{By: c.By})
 }
 
-// CheckName refuses a typed name that is not the one of the plan's target.
+// verb is what a run does to its target.
+func verb(p *recovery.Plan) string {
+	verb, _, _ := strings.Cut(p.Does(), " ")
+	return verb
+}
+
+// CheckName refuses a typed name that is not the one of the plan's target, or not those of all
+// that is removed.
 func CheckName(p *recovery.Plan, typed string) error {
-	if strings.TrimSpace(typed) == p.Confirm {
+	switch {
+	case strings.TrimSpace(typed) == p.Confirm:
 		return nil
+	case p.Expires != nil:
+		return recovery.Errorf("type "+p.Confirm+" if all of that is to go",
+			"refused: %q does not name what is removed, so nothing is", typed).WithExit(recovery.Refused)
 	}
 	return recovery.Errorf("type "+p.Confirm+" if that is what you mean to change, else make another plan",
 		"refused: %q is not the name of the target, nothing is changed", typed).WithExit(recovery.Refused)

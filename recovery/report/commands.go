@@ -2,7 +2,8 @@ package report
 
 import (
 	"path/filepath"
-	"strings"
+
+	"comeback/recovery"
 )
 
 // Commands are the commands by which an auditor verifies a report without
@@ -30,19 +31,8 @@ func commands(dir, signers, identity, namespace, signature string) []string {
 		dir = absolute
 	}
 	return []string{
-		"cd " + quote(dir),
-		"ssh-keygen -Y verify -f " + quote(signers) + " -I " + quote(identity) + " -n " + namespace + " -s " + quote(signature) + " < " + SumsFile,
+		"cd " + recovery.ShellWord(dir),
+		"ssh-keygen -Y verify -f " + recovery.ShellWord(signers) + " -I " + recovery.ShellWord(identity) + " -n " + namespace + " -s " + recovery.ShellWord(signature) + " < " + SumsFile,
 		"sha256sum --strict -c " + SumsFile,
 	}
-}
-
-// quote writes a word for a shell.
-func quote(word string) string {
-	safe := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("@%+:,./_-", r)
-	}
-	if word != "" && !strings.ContainsFunc(word, func(r rune) bool { return !safe(r) }) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

@@ -65,7 +65,7 @@ func readPrivate(path string) ([]byte, error) {
 		return nil, recovery.Errorf("name the file of a private key", "%s is not a file", path)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return nil, recovery.Errorf("chmod 600 "+quote(path), "others can read %s, so it proves nobody: its mode is %04o", path, info.Mode().Perm())
+		return nil, recovery.Errorf("chmod 600 "+recovery.ShellWord(path), "others can read %s, so it proves nobody: its mode is %04o", path, info.Mode().Perm())
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -81,10 +81,10 @@ func unusable(path string, b []byte, err error) error {
 	case block == nil:
 		return recovery.Errorf("name the file of a private key that ssh-keygen made", "%s holds no private key", path)
 	case block.Type == "ENCRYPTED PRIVATE KEY":
-		return recovery.Errorf("ssh-keygen -p -f "+quote(path)+" writes it in OpenSSH's form; or add it to an agent: ssh-add "+quote(path),
+		return recovery.Errorf("ssh-keygen -p -f "+recovery.ShellWord(path)+" writes it in OpenSSH's form; or add it to an agent: ssh-add "+recovery.ShellWord(path),
 			"%s is encrypted in the form PKCS #8, which cannot be read here", path)
 	case block.Type == "OPENSSH PRIVATE KEY":
-		return recovery.Errorf("if it is a FIDO key, its device signs through an agent: ssh-add "+quote(path), "read key %s: %w", path, err)
+		return recovery.Errorf("if it is a FIDO key, its device signs through an agent: ssh-add "+recovery.ShellWord(path), "read key %s: %w", path, err)
 	}
 	return recovery.Errorf("use a key that ssh-keygen made", "read key %s: %w", path, err)
 }
@@ -110,7 +110,7 @@ func openFile(ctx context.Context, k Key, ask Passphrase) (Signer, error) {
 	var raw crypto.PrivateKey
 	if k.Encrypted {
 		if ask == nil {
-			return nil, recovery.Errorf("add it to an agent: ssh-add "+quote(k.Path), "%s is encrypted, and nobody can be asked for its passphrase", k.Path)
+			return nil, recovery.Errorf("add it to an agent: ssh-add "+recovery.ShellWord(k.Path), "%s is encrypted, and nobody can be asked for its passphrase", k.Path)
 		}
 		passphrase, err := ask(ctx, k)
 		if err != nil {
