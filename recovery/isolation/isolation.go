@@ -18,6 +18,10 @@
 //
 // The box is built from the inside, by this very program, which starts itself
 // once more: whoever starts boxes calls [Init] first thing in main.
+//
+// What a program without a process namespace leaves behind is found by its control group
+// ([MakeCgroup], [EndCgroups]), where the host gives one: root has them wherever version 2 of
+// them is mounted for writing.
 package isolation
 
 import (
@@ -74,6 +78,9 @@ type Box struct {
 	// anything in the box lives: who can lock it knows that nothing does. It
 	// needs Processes.
 	Alive *os.File
+	// Cgroup, where it is not "", is the directory of a control group ([MakeCgroup]) that
+	// everything in the box is in, from before the program runs.
+	Cgroup string
 }
 
 // Start starts cmd inside the box, instead of cmd.Start; cmd.Wait follows. The
@@ -136,7 +143,11 @@ func (b Box) Start(cmd *exec.Cmd) (err error) {
 	err = cmd.Start()
 	tell.Close()
 	ordered.Close()
-	if err == nil {
+	var outside error // of its control group: then it gets no orders
+	if err == nil && b.Cgroup != "" {
+		outside = join(b.Cgroup, cmd.Process.Pid)
+	}
+	if err == nil && outside == nil {
 		// An init that dies meanwhile tells by that, and does nothing by a part of them.
 		_, _ = order.Write(text)
 	}
@@ -150,6 +161,10 @@ func (b Box) Start(cmd *exec.Cmd) (err error) {
 		return fmt.Errorf("%w: %w", recovery.ErrNoIsolation, err)
 	}
 	words, err := io.ReadAll(report)
+	if outside != nil {
+		begun()
+		return errors.Join(fmt.Errorf("put what is started into its control group: %w", outside), err, notExit(cmd.Wait()))
+	}
 	if err == nil && len(words) == 0 {
 		return nil // the program runs, or was stopped before it could
 	}

@@ -3,6 +3,8 @@ package postgres
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -33,14 +35,25 @@ type Boxer interface{ Box() isolation.Box }
 // box is what the cluster's server is shut into: whatever env says, it reaches
 // its data and its socket. It keeps the host's processes in sight and its shared
 // memory: by them PostgreSQL notices that another server has the data.
-func (c Cluster) box(env recovery.Env) isolation.Box {
+func (c Cluster) box(env recovery.Env) (isolation.Box, error) {
 	box := isolation.Box{Keep: []string{filepath.Dir(c.Data)}}
 	if b, ok := env.(Boxer); ok {
 		box = b.Box()
 	}
 	box.Keep = append(slices.Clip(box.Keep), c.Data, c.Socket)
 	box.Processes = false
-	return box
+	var err error
+	if box.Cgroup, err = isolation.MakeCgroup(cgroupOf(c.Data)); err != nil && !errors.Is(err, isolation.ErrNoCgroup) {
+		return isolation.Box{}, err
+	}
+	return box, nil
+}
+
+// cgroupOf is the name of the control group of a data directory's server. The functions of
+// a restored database can start programs that outlive the server, as its user.
+func cgroupOf(data string) string {
+	sum := sha256.Sum256([]byte(filepath.Clean(data)))
+	return "comeback-" + hex.EncodeToString(sum[:8])
 }
 
 // startProcess starts a program in a box, whose standard error and output go to

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"comeback/recovery/isolation"
 )
 
 // ErrNotRunning: no server runs on the data directory.
@@ -100,8 +102,16 @@ func serverProcesses(data string) ([]int, error) {
 }
 
 // stopServer ends the server of a data directory, whoever started it, and
-// returns when none of its processes is left.
+// returns when none of its processes is left, nor anything that they have started in a box
+// of this host's.
 func stopServer(ctx context.Context, data string, now func() time.Time) error {
+	if err := stopProcesses(ctx, data, now); err != nil {
+		return err
+	}
+	return isolation.EndCgroups(cgroupOf(data))
+}
+
+func stopProcesses(ctx context.Context, data string, now func() time.Time) error {
 	pid, err := readPID(data)
 	if err != nil {
 		return err

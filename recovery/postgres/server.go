@@ -85,7 +85,11 @@ func Start(ctx context.Context, env recovery.Env, c Cluster, o StartOptions) (*S
 	// What the command line says wins over every file.
 	args := []string{"-D", c.Data, "-k", c.Socket, "-p", strconv.Itoa(socketPort), "-h", "",
 		"-c", "logging_collector=off", "-c", "log_destination=stderr", "-c", "log_line_prefix=%m [%p] ", "-c", "lc_messages=C"}
-	child, err := startProcess(c.box(env), c.Tools.Program("postgres"), args, append(serverEnv[:len(serverEnv):len(serverEnv)], o.Env...), c.user(), line)
+	box, err := c.box(env)
+	if err != nil {
+		return nil, fmt.Errorf("start the server of %s: %w", c.Data, err)
+	}
+	child, err := startProcess(box, c.Tools.Program("postgres"), args, append(serverEnv[:len(serverEnv):len(serverEnv)], o.Env...), c.user(), line)
 	if err != nil {
 		return nil, recovery.Errorf("check that PostgreSQL is installed whole, then retry", "start %s: %w", c.Tools.Program("postgres"), err)
 	}
