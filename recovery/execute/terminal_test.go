@@ -160,7 +160,10 @@ func TestTerminal_takenOver(t *testing.T) {
 				t.Fatal(err)
 			}
 			if _, err := first.Write([]byte("ops\n")); !errors.Is(err, os.ErrClosed) {
-				t.Fatalf("who commands no more types on: %v", err)
+				t.Errorf("who commands no more types on: %v", err)
+				stop()
+				<-ended
+				return
 			}
 			if _, err := io.Copy(io.Discard, first); !errors.Is(err, os.ErrClosed) {
 				t.Errorf("who commands no more reads on: %v", err)
