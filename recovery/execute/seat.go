@@ -53,6 +53,7 @@ type seat struct {
 	pty     *os.File  // nil until the program runs
 	screen  Screen
 	sitter  *Terminal // nil while nobody sits there
+	sat     string    // who sat there last
 	recent  []byte    // what was shown last, for the next sitter
 	ended   bool
 }
@@ -82,7 +83,7 @@ func (s *seat) sit(by string, screen Screen) *Terminal {
 		s.sitter.gone = true
 	}
 	t := &Terminal{seat: s, by: by, unread: append([]byte(nil), s.recent...)}
-	s.sitter, s.screen = t, screen
+	s.sitter, s.sat, s.screen = t, by, screen
 	s.resize()
 	s.changed.Broadcast()
 	return t
@@ -95,6 +96,13 @@ func (s *seat) leaveTo(holder string) {
 		s.sitter.gone, s.sitter = true, nil
 		s.changed.Broadcast()
 	}
+}
+
+// last is who sat there last.
+func (s *seat) last() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sat
 }
 
 // taken reports whether somebody sits there.

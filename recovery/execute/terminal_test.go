@@ -133,6 +133,9 @@ func TestTerminal(t *testing.T) {
 			if strings.Contains(string(b), "horse") || !strings.Contains(string(b), " name? ops\n") || !strings.Contains(string(b), " more, 40 90\n") {
 				t.Errorf("the log is %q", b)
 			}
+			if len(s.Notes) > 0 { // it was one person all the time
+				t.Errorf("notes %+v", s.Notes)
+			}
 			if d := s.Step("s").Decisions; len(d) != 1 || d[0].By != "ops1" || d[0].Choice != recovery.ChooseRetry {
 				t.Errorf("decisions %+v", d)
 			}
@@ -181,8 +184,12 @@ func TestTerminal_takenOver(t *testing.T) {
 			second.types("correct horse\n")
 			second.until("more? ")
 			second.types("more\n")
-			if s := <-ended; s.Result != recovery.ResultPassed {
+			s := <-ended
+			if s.Result != recovery.ResultPassed {
 				t.Errorf("ended as %s: %s", s.Result, s.Says)
+			}
+			if len(s.Notes) != 1 || s.Notes[0].By != "comeback" || s.Notes[0].Text != `ops2 sits at the terminal of "run: smoke" now` {
+				t.Errorf("of who sat there it is noted: %+v", s.Notes)
 			}
 		})
 	}
