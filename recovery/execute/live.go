@@ -86,8 +86,8 @@ func Confirmed(p *recovery.Plan, state *recovery.State) error {
 	if why == "" {
 		return nil
 	}
-	return recovery.Errorf("give it again: --confirm "+p.Confirm+"; or take the run up where somebody is there to be asked",
-		"refused: run %s is to change %s, nobody would be there to type its name, and %s", p.Run, p.Confirm, why).WithExit(recovery.Refused)
+	return recovery.Errorf("give it again: --confirm "+recovery.ShellWord(p.Confirm)+"; or take the run up where somebody is there to be asked",
+		"refused: run %s %s, nobody would be there to type its name, and %s", p.Run, p.Does(), why).WithExit(recovery.Refused)
 }
 
 // unconfirmed is why a step that changes live may not do so; empty where the name counts for
