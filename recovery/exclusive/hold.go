@@ -43,6 +43,9 @@ type Options struct {
 	// heartbeat renews it three times in its length.
 	Lease time.Duration
 	Now   func() time.Time
+	// Answer is how long a copy may take to answer at all before it counts as one that
+	// holds no lease; AnswerWithin where it is zero.
+	Answer time.Duration
 	// Waits says how long a target that a process of this host holds is waited for,
 	// from when it was first found held. It is asked once about each holder that is met
 	// there, with since when it holds; where it is nil, or says zero, that is a refusal.
@@ -100,6 +103,7 @@ func Take(ctx context.Context, targets []string, o Options) (*Hold, error) {
 		o.Lease = DefaultLease
 	}
 	o.Lease = min(o.Lease, maxLease)
+	o.Answer = cmp.Or(o.Answer, AnswerWithin)
 	o.Stores = distinct(o.Stores)
 	beating, stop := context.WithCancel(context.WithoutCancel(ctx))
 	h := &Hold{options: o, stop: stop}
@@ -148,36 +152,79 @@ func (h *Hold) take(ctx context.Context, targets []string) error {
 		}
 		h.files = append(h.files, f)
 	}
+	stores, err := h.answering(ctx, targets)
+	if err != nil {
+		return err
+	}
 	for _, target := range targets {
 		mine.Target = target
-		for _, store := range h.options.Stores {
-			if err := h.takeLease(ctx, store, mine); err != nil {
+		for i, store := range stores {
+			if store == nil {
+				continue
+			}
+			holds, err := h.takeLease(ctx, store, mine)
+			if err != nil {
 				return err
 			}
+			if !holds { // for the next target it would take as long once more
+				stores[i] = nil
+			}
 		}
-		if !slices.ContainsFunc(h.leases, func(l *lease) bool { return l.mine.Target == target }) {
+		if !slices.ContainsFunc(h.leases, func(l *lease) bool { return l.target == target }) {
 			h.remarks = append(h.remarks, fmt.Sprintf("no copy keeps a run on another host from %s: only runs on this host are kept from it", target))
 		}
 	}
 	return nil
 }
 
+// answering are the copies that answer, all asked side by side; one that does not is a
+// remark, and nil in its place.
+func (h *Hold) answering(ctx context.Context, targets []string) ([]storage.Store, error) {
+	asked, cancel := context.WithTimeout(ctx, h.options.Answer)
+	defer cancel()
+	stores := slices.Clone(h.options.Stores)
+	answers := make([]chan error, len(stores))
+	for i, store := range stores {
+		answers[i] = make(chan error, 1)
+		go func() {
+			_, err := store.Stat(asked, lockKey(targets[0]))
+			answers[i] <- err
+		}()
+	}
+	for i, store := range stores {
+		var err error
+		select {
+		case err = <-answers[i]:
+		case <-asked.Done(): // also one that does not hear that it is over, as a hung disk does not
+			err = asked.Err()
+		}
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("take %s: %w", targets[0], context.Cause(ctx))
+		}
+		if asked.Err() != nil && err != nil && !errors.Is(err, storage.ErrNotExist) {
+			h.remarks = append(h.remarks, fmt.Sprintf("%s holds no lease: it gave no answer within %s", store.URL(), h.options.Answer))
+			stores[i] = nil
+		}
+	}
+	return stores, nil
+}
+
 // takeLease takes a target's lease in one copy; a copy that cannot hold one is
 // a remark.
-func (h *Hold) takeLease(ctx context.Context, store storage.Store, mine record) error {
+func (h *Hold) takeLease(ctx context.Context, store storage.Store, mine record) (holds bool, err error) {
 	l, err := takeLease(ctx, store, mine, h.options.Now)
 	var refusal *recovery.Error
 	switch {
 	case err == nil:
 		h.leases = append(h.leases, l)
+		return true, nil
 	case errors.As(err, &refusal):
-		return err
+		return false, err
 	case ctx.Err() != nil:
-		return fmt.Errorf("take %s: %w", mine.Target, context.Cause(ctx))
-	default:
-		h.remarks = append(h.remarks, fmt.Sprintf("%s holds no lease on %s: %v", store.URL(), mine.Target, err))
+		return false, fmt.Errorf("take %s: %w", mine.Target, context.Cause(ctx))
 	}
-	return nil
+	h.remarks = append(h.remarks, fmt.Sprintf("%s holds no lease on %s: %v", store.URL(), mine.Target, err))
+	return false, nil
 }
 
 // Remarks say what the hold does not keep out: a reader of the report should
@@ -206,8 +253,27 @@ func (h *Hold) beat(ctx context.Context, l *lease) {
 	}
 }
 
-// answerTimeout is how long a check or a release waits for one copy.
-const answerTimeout = 15 * time.Second
+// AnswerWithin is how long a copy is waited for that gives no answer, unless Options say so.
+const AnswerWithin = 15 * time.Second
+
+// late is how much longer the other copies are waited for when every target is proven by
+// one of them: only to hear that somebody has taken it over.
+const late = time.Second
+
+// answer is what came of a question about a lease.
+type answer struct {
+	of  *lease
+	err error
+}
+
+// ask asks about all leases side by side, and gives the answers as they come.
+func (h *Hold) ask(ctx context.Context, question func(*lease, context.Context) error) <-chan answer {
+	answers := make(chan answer, len(h.leases))
+	for _, l := range h.leases {
+		go func() { answers <- answer{l, question(l, ctx)} }()
+	}
+	return answers
+}
 
 // Check proves that every target is still this run's: the lock files are in
 // place, and each target's lease was renewed just now or, where its copy does
@@ -220,30 +286,55 @@ func (h *Hold) Check(ctx context.Context) error {
 			return err
 		}
 	}
-	proven, silent := map[string]bool{}, map[string][]string{}
+	asked, cancel := context.WithTimeout(ctx, h.options.Answer)
+	defer cancel()
+	answers := h.ask(asked, (*lease).renew)
+	waiting := map[*lease]string{} // with why nothing is known of it
+	proven := map[string]bool{}
 	for _, l := range h.leases {
-		attempt, cancel := context.WithTimeout(ctx, answerTimeout)
-		err := l.renew(attempt)
-		cancel()
-		target := l.mine.Target
+		waiting[l], proven[l.target] = "it gave no answer", false
+	}
+	all := func() bool {
+		return !slices.ContainsFunc(h.leases, func(l *lease) bool { return !proven[l.target] })
+	}
+	var enough <-chan time.Time
+	for left := len(h.leases); left > 0; left-- {
+		if enough == nil && all() {
+			enough = time.After(late)
+		}
+		var a answer
+		select {
+		case a = <-answers:
+		case <-enough:
+			return nil
+		case <-asked.Done(): // also of those that do not hear that it is over
+			a.err, left = asked.Err(), 1
+		}
 		var taken *lostError
 		switch {
-		case err == nil:
-			proven[target] = true
-		case errors.As(err, &taken):
+		case errors.As(a.err, &taken):
 			return taken.refusal
 		case ctx.Err() != nil:
-			return fmt.Errorf("check the hold on %s: %w", target, context.Cause(ctx))
-		case l.lasts():
-			proven[target] = true
+			return fmt.Errorf("check the hold on %s: %w", h.leases[0].target, context.Cause(ctx))
+		case a.of == nil:
+		case a.err == nil:
+			proven[a.of.target] = true
+			delete(waiting, a.of)
 		default:
-			silent[target] = append(silent[target], err.Error())
+			waiting[a.of] = a.err.Error()
 		}
 	}
-	for target, errs := range silent {
-		if !proven[target] {
+	silent := map[string][]string{}
+	for l, why := range waiting {
+		if l.lasts() {
+			proven[l.target] = true
+		}
+		silent[l.target] = append(silent[l.target], l.store.URL()+": "+why)
+	}
+	for _, l := range h.leases {
+		if !proven[l.target] {
 			return recovery.Errorf("let the copy answer again, make sure that no run on another host has taken the target meanwhile, then retry",
-				"refused: nothing proves that %s is still held by this run: %s", target, strings.Join(errs, "; ")).WithExit(recovery.Refused)
+				"refused: nothing proves that %s is still held by this run: %s", l.target, strings.Join(slices.Sorted(slices.Values(silent[l.target])), "; ")).WithExit(recovery.Refused)
 		}
 	}
 	return nil
@@ -252,23 +343,47 @@ func (h *Hold) Check(ctx context.Context) error {
 // Release gives everything back: the leases, then the lock files. What somebody
 // else has taken is left to them. A copy that keeps versions keeps those of the
 // lease, and a record that says that nobody holds it. Release is safe to repeat.
+// A copy that gives no answer is not waited for without end: its leases end by themselves.
 func (h *Hold) Release(ctx context.Context) error {
 	h.stop()
-	h.beats.Wait()
-	errs := make([]error, len(h.leases))
-	var all sync.WaitGroup
-	for i, l := range h.leases { // side by side: some may not answer
-		all.Go(func() {
-			attempt, cancel := context.WithTimeout(ctx, answerTimeout)
-			defer cancel()
-			if err := l.release(attempt); err != nil {
-				errs[i] = fmt.Errorf("release %s in %s: %w", l.mine.Target, l.store.URL(), err)
-			}
-		})
+	asked, cancel := context.WithTimeout(ctx, h.options.Answer)
+	defer cancel()
+	still := make(chan struct{})
+	go func() { h.beats.Wait(); close(still) }()
+	select {
+	case <-still:
+	case <-asked.Done():
 	}
-	all.Wait()
+	answers := h.ask(asked, (*lease).release)
+	errs := map[*lease]error{}
+	for _, l := range h.leases {
+		errs[l] = errNoAnswer
+	}
+	for range h.leases {
+		select {
+		case a := <-answers:
+			errs[a.of] = a.err
+			continue
+		case <-asked.Done():
+		}
+		select { // those that have heard that it is over
+		case a := <-answers:
+			errs[a.of] = a.err
+			continue
+		case <-time.After(late):
+		}
+		break
+	}
+	var failed []error
+	for _, l := range h.leases {
+		if err := errs[l]; err != nil {
+			failed = append(failed, fmt.Errorf("release %s in %s: %w", l.target, l.store.URL(), err))
+		}
+	}
 	for _, f := range h.files {
-		errs = append(errs, f.release())
+		failed = append(failed, f.release())
 	}
-	return errors.Join(errs...)
+	return errors.Join(failed...)
 }
+
+var errNoAnswer = errors.New("it gave no answer")

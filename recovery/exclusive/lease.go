@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"comeback/recovery"
@@ -19,14 +20,18 @@ type lease struct {
 	store   storage.Store
 	swapper storage.Swapper
 	now     func() time.Time
+	target  string
+	length  time.Duration
 
 	mu     sync.Mutex // guards what follows
 	mine   record
 	object storage.Object // as this holder wrote it last
-	// sent is when the last writing that succeeded began, by this host's clock.
-	sent time.Time
-	lost *lostError
-	over bool // released
+	lost   *lostError
+	over   bool // released
+
+	// sent is when the last writing that succeeded began, by this host's clock; it can be
+	// read while a copy that gives no answer is written.
+	sent atomic.Pointer[time.Time]
 }
 
 // errNoConditions says that a copy cannot hold a lease.
@@ -47,7 +52,7 @@ func takeLease(ctx context.Context, store storage.Store, mine record, now func()
 	if !ok {
 		return nil, errNoConditions
 	}
-	l := &lease{store: store, swapper: swapper, mine: mine, now: now}
+	l := &lease{store: store, swapper: swapper, mine: mine, now: now, target: mine.Target, length: time.Duration(mine.Lease)}
 	err := l.take(ctx)
 	if err == nil {
 		err = l.prove(ctx)
@@ -145,7 +150,8 @@ func (l *lease) put(do func([]byte) (storage.Object, error)) error {
 	if err != nil {
 		return err
 	}
-	l.object, l.sent = o, sent
+	l.object = o
+	l.sent.Store(&sent)
 	return nil
 }
 
@@ -213,11 +219,7 @@ func (l *lease) lostTo(by record) error {
 
 // lasts reports whether nobody can have taken the lease yet, whatever the copy
 // says: it was written less than its length ago.
-func (l *lease) lasts() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return elapsed(l.now(), l.sent) < time.Duration(l.mine.Lease)
-}
+func (l *lease) lasts() bool { return elapsed(l.now(), *l.sent.Load()) < l.length }
 
 // elapsed is the longer of what the monotonic and the wall clock say.
 func elapsed(now, since time.Time) time.Duration {
