@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"comeback/recovery"
@@ -14,6 +16,33 @@ import (
 // newest of each of so many days, ISO weeks and months that have one. Zero keeps
 // none of that sort; a Keep of zeros keeps everything.
 type Keep struct{ Daily, Weekly, Monthly int }
+
+// ParseKeep reads what a component's `retain` asks for: "14 daily", "8 weekly",
+// "12 monthly". Nothing keeps everything.
+func ParseKeep(words []string) (Keep, error) {
+	var k Keep
+	for _, w := range words {
+		f := strings.Fields(w)
+		n, err := 0, error(nil)
+		if len(f) == 2 {
+			n, err = strconv.Atoi(f[0])
+		}
+		rule := map[string]*int{"daily": &k.Daily, "weekly": &k.Weekly, "monthly": &k.Monthly}
+		if len(f) != 2 || err != nil || n < 1 || n > 10_000 || rule[f[1]] == nil || *rule[f[1]] != 0 {
+			return Keep{}, recovery.Errorf("write it like `retain: [14 daily, 8 weekly, 12 monthly]`", "%q does not say how many backups are kept", w).WithExit(recovery.Usage)
+		}
+		*rule[f[1]] = n
+	}
+	return k, nil
+}
+
+// CheckKeep says what is wrong with one value of a component's `retain`.
+func CheckKeep(word string) error {
+	if _, err := ParseKeep([]string{word}); err != nil {
+		return recovery.Errorf(recovery.HintOf(err), "does not say how many backups are kept").WithExit(recovery.Usage)
+	}
+	return nil
+}
 
 // Kept says why a backup stays, or that it may go.
 type Kept struct {
