@@ -33,114 +33,167 @@ import (
 // beside it, and for a minute it is asked last. Where nothing comes of any for
 // Options.Patience it is an error.
 func Fetch(ctx context.Context, o Options, name, to string) (found bool, err error) {
-	if _, ok := walfile.Parse(name); !ok {
-		return false, recovery.Errorf("it is for restore_command only: comeback wal fetch RUNBOOK %f %p", "%q is not a file of a server's log", name).WithExit(recovery.Usage)
+	if err := fetchable(o.Component, name); err != nil {
+		return false, err
 	}
 	o.Wait, o.Patience = cmp.Or(o.Wait, defaultWait), cmp.Or(o.Patience, silence)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if w := o.Component.With; w != "" && w != pitr.Name {
-		return false, recovery.Errorf("use the restore_command of that program", "the log of %s lies in a form that comeback wal fetch does not read, because the component says `with: %s`", o.Component.Name, w)
-	}
-	copies, marks := slices.Clone(o.Copies), hints(o.Spool)
-	last := func(c Copy) int {
-		if marks != nil && marks.isDown(c.Name, o.Now()) {
-			return 1
-		}
-		return 0
-	}
-	quiet := func(copy string) {
-		if marks != nil {
-			marks.setDown(copy, o.Now())
-		}
-	}
-	slices.SortStableFunc(copies, func(a, b Copy) int { return cmp.Compare(last(a), last(b)) })
 	ctx, cancel := context.WithCancel(ctx)
-	f := &fetch{component: o.Component, system: systemOf(to), name: name, to: to, marks: marks, now: o.Now, heard: map[string]time.Time{}}
-	type answer struct {
-		copy string
-		had
-		err error
-	}
-	answers := make(chan answer, len(copies))
-	silent := map[string]bool{} // those that were asked and have not answered
-	next := 0
-	ask := func() {
-		if next == len(copies) {
-			return
-		}
-		c := copies[next]
-		next++
-		silent[c.Name] = true
-		f.hears(c.Name)
-		go func() {
-			a := answer{copy: c.Name}
-			defer func() {
-				if p := recover(); p != nil { // the end of the process would be the end of the log for PostgreSQL
-					a.had, a.err = nothing, fmt.Errorf("internal error: %v", p)
-				}
-				answers <- a
-			}()
-			a.had, a.err = f.from(ctx, c)
-		}()
-	}
-	defer func() {
-		// Those that are still at it end, and remove what they have; who hangs is left.
-		f.end()
-		cancel()
-		for late := time.NewTimer(time.Second); len(silent) > 0; {
-			select {
-			case a := <-answers:
-				delete(silent, a.copy)
-			case <-late.C:
-				return
-			}
-		}
-	}()
-	var failed []error
-	holds := false // one of them holds log
+	a := newAsking(o, name, to)
+	defer a.leave(cancel)
 	look := time.NewTicker(min(o.Wait, o.Patience))
 	defer look.Stop()
-	for ask(); len(silent) > 0; {
+	for a.ask(ctx); len(a.silent) > 0; {
 		select {
-		case a := <-answers:
-			delete(silent, a.copy)
-			holds = holds || a.had != nothing
-			if a.had == theFile {
-				if marks != nil {
-					marks.setUp(a.copy)
-				}
+		case r := <-a.replies:
+			if a.take(r) {
 				return true, nil
 			}
-			if a.err != nil {
-				quiet(a.copy)
-				failed = append(failed, fmt.Errorf("%s: %w", a.copy, a.err))
-			}
-			ask()
+			a.ask(ctx)
 		case <-look.C:
-			// As long as bytes come from one of them, no other is asked for them.
-			if f.silentFor(silent, o.Wait) && next < len(copies) {
-				for c := range silent {
-					quiet(c)
-				}
-				ask()
-			}
-			if next == len(copies) && f.silentFor(silent, o.Patience) {
-				for _, c := range slices.Sorted(maps.Keys(silent)) {
-					failed = append(failed, fmt.Errorf("%s: it has not answered for %v", c, o.Patience))
-				}
-				return false, errors.Join(failed...)
+			if a.look(ctx) {
+				return false, errors.Join(a.failed...)
 			}
 		case <-ctx.Done():
 			return false, ctx.Err()
 		}
 	}
-	if len(failed) == 0 && !holds {
-		f.forget()
-		return false, recovery.Errorf("let the component's setting `wal` be where the log lies", "no copy holds any log of %s", o.Component.Name)
+	return false, a.none()
+}
+
+// fetchable refuses what is no name of a file of the log, and a log that others keep.
+func fetchable(c recovery.Component, name string) error {
+	if _, ok := walfile.Parse(name); !ok {
+		return recovery.Errorf("it is for restore_command only: comeback wal fetch RUNBOOK %f %p", "%q is not a file of a server's log", name).WithExit(recovery.Usage)
 	}
-	return false, errors.Join(failed...)
+	if c.With != "" && c.With != pitr.Name {
+		return recovery.Errorf("use the restore_command of that program", "the log of %s lies in a form that comeback wal fetch does not read, because the component says `with: %s`", c.Name, c.With)
+	}
+	return nil
+}
+
+// asking is a fetch on its way through the copies.
+type asking struct {
+	*fetch
+	wait, patience time.Duration
+	// left are the copies that were not asked yet, silent those that were and have not
+	// answered.
+	left    []Copy
+	silent  map[string]bool
+	replies chan reply
+	failed  []error
+	holds   bool // one of them holds log
+}
+
+// reply is what came of asking a copy.
+type reply struct {
+	copy string
+	had
+	err error
+}
+
+// newAsking has those copies last that did not answer a moment ago.
+func newAsking(o Options, name, to string) *asking {
+	a := &asking{wait: o.Wait, patience: o.Patience, left: slices.Clone(o.Copies), silent: map[string]bool{}, replies: make(chan reply, len(o.Copies)),
+		fetch: &fetch{component: o.Component, system: systemOf(to), name: name, to: to, marks: hints(o.Spool), now: o.Now, heard: map[string]time.Time{}}}
+	last := func(c Copy) int {
+		if a.marks != nil && a.marks.isDown(c.Name, a.now()) {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(a.left, func(b, c Copy) int { return cmp.Compare(last(b), last(c)) })
+	return a
+}
+
+// ask asks the next copy, if there is one.
+func (a *asking) ask(ctx context.Context) {
+	if len(a.left) == 0 {
+		return
+	}
+	c := a.left[0]
+	a.left = a.left[1:]
+	a.silent[c.Name] = true
+	a.hears(c.Name)
+	go func() {
+		r := reply{copy: c.Name}
+		defer func() {
+			if p := recover(); p != nil { // the end of the process would be the end of the log for PostgreSQL
+				r.had, r.err = nothing, fmt.Errorf("internal error: %v", p)
+			}
+			a.replies <- r
+		}()
+		r.had, r.err = a.from(ctx, c)
+	}()
+}
+
+// take notes what a copy has answered, and reports whether the file is there.
+func (a *asking) take(r reply) (found bool) {
+	delete(a.silent, r.copy)
+	a.holds = a.holds || r.had != nothing
+	if r.had == theFile {
+		if a.marks != nil {
+			a.marks.setUp(r.copy)
+		}
+		return true
+	}
+	if r.err != nil {
+		a.quiet(r.copy)
+		a.failed = append(a.failed, fmt.Errorf("%s: %w", r.copy, r.err))
+	}
+	return false
+}
+
+// look asks the next copy where nothing comes of those before, and reports whether there
+// is nothing left to wait for. As long as bytes come from one of them, no other is asked
+// for them.
+func (a *asking) look(ctx context.Context) (over bool) {
+	if len(a.left) > 0 && a.silentFor(a.silent, a.wait) {
+		for c := range a.silent {
+			a.quiet(c)
+		}
+		a.ask(ctx)
+	}
+	if len(a.left) > 0 || !a.silentFor(a.silent, a.patience) {
+		return false
+	}
+	for _, c := range slices.Sorted(maps.Keys(a.silent)) {
+		a.failed = append(a.failed, fmt.Errorf("%s: it has not answered for %v", c, a.patience))
+	}
+	return true
+}
+
+// quiet has a copy asked last for a minute.
+func (a *asking) quiet(copy string) {
+	if a.marks != nil {
+		a.marks.setDown(copy, a.now())
+	}
+}
+
+// none says why no copy that has answered has the file; nil is that all are proven not to
+// have it, and one of them has log.
+func (a *asking) none() error {
+	if len(a.failed) == 0 && !a.holds {
+		a.forget()
+		return recovery.Errorf("let the component's setting `wal` be where the log lies", "no copy holds any log of %s", a.component.Name)
+	}
+	return errors.Join(a.failed...)
+}
+
+// leave ends those that are still at it, which remove what they have; who hangs is left.
+func (a *asking) leave(cancel func()) {
+	a.end()
+	cancel()
+	for late := time.NewTimer(time.Second); len(a.silent) > 0; {
+		select {
+		case r := <-a.replies:
+			delete(a.silent, r.copy)
+		case <-late.C:
+			return
+		}
+	}
 }
 
 // had is what a copy had of the log.
