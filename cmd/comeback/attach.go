@@ -19,7 +19,7 @@ import (
 )
 
 func (a *app) attachCommand() *cobra.Command {
-	var plain, ask bool
+	var s style
 	var takeOver string
 	cmd := &cobra.Command{
 		Use: "attach [RUN]", Short: "Return to a run: its screen, as it was", ValidArgsFunction: a.runArgument,
@@ -47,11 +47,11 @@ by line: comeback stop RUN asks it to stop.
 			if err != nil {
 				return err
 			}
-			return a.attach(cmd.Context(), id, plain, ask, takeOver)
+			return a.attach(cmd.Context(), id, s, takeOver)
 		},
 	}
-	cmd.Flags().BoolVar(&plain, "plain", false, "lines instead of the console: on a terminal with questions, elsewhere one line per transition")
-	cmd.Flags().BoolVar(&ask, "ask", false, "with questions, line by line, also where the input is not a terminal")
+	cmd.Flags().BoolVar(&s.plain, "plain", false, "lines instead of the console: on a terminal with questions, elsewhere one line per transition")
+	cmd.Flags().BoolVar(&s.ask, "ask", false, "with questions, line by line, also where the input is not a terminal")
 	cmd.Flags().StringVar(&takeOver, "take-over", "", "command the run from now on, for this `REASON`")
 	return cmd
 }
@@ -84,14 +84,10 @@ func (a *app) chosen(args []string) (string, error) {
 	return "", usage(fmt.Sprintf("name one: comeback attach %s", living[0]), "%d runs go on: %v", len(living), living)
 }
 
-func (a *app) attach(ctx context.Context, id string, plain, ask bool, takeOver string) error {
-	console := !plain && !ask && a.interactive()
-	byLines := ask || plain && a.asks(false)
-	terminal := "plain"
-	if console {
-		terminal = "console"
-	}
-	s, err := a.session(ctx, id, terminal)
+// attach returns to a run, and takes its command where there is a reason to.
+func (a *app) attach(ctx context.Context, id string, in style, takeOver string) error {
+	front := a.front(in)
+	s, err := a.session(ctx, id, front.terminal())
 	if err != nil {
 		return err
 	}
@@ -108,13 +104,13 @@ func (a *app) attach(ctx context.Context, id string, plain, ask bool, takeOver s
 		return err
 	}
 	a.readAs(s.Plan())
-	switch c := (choices{mode: s.Plan().Mode}); {
-	case console:
+	switch c := (choices{mode: s.Plan().Mode}); front {
+	case inConsole:
 		return a.show(ctx, tui.Start{Session: s}, c)
 	case byLines:
 		return a.byLines(ctx, tui.Start{Session: s}, c)
 	}
-	return a.follow(ctx, s, &plainWriter{out: a.out, now: a.now, redact: a.redact}, nil, false)
+	return a.watch(ctx, s, &plainWriter{out: a.out, now: a.now, redact: a.redact})
 }
 
 // take takes the command of a run, if a reason is given.
@@ -126,8 +122,7 @@ func (a *app) take(ctx context.Context, s recovery.Session, why string) error {
 }
 
 func (a *app) resumeCommand() *cobra.Command {
-	var plain, unattended bool
-	var confirm string
+	var o resuming
 	cmd := &cobra.Command{
 		Use: "resume RUN", Short: "Go on with a run whose runner died", Args: oneArgument("RUN"), ValidArgsFunction: a.runArgument,
 		Long: `Takes a run up where its journal ends: after kill -9, a full disk, a reboot. What
@@ -142,16 +137,25 @@ yet, give it again with --confirm.
 ` + exitCodes,
 		Example: "  comeback resume 7c31\n  comeback resume 7c31 --plain --unattended --confirm db1/shop",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.resume(cmd.Context(), args[0], plain, unattended, confirm)
+			return a.resume(cmd.Context(), args[0], o)
 		},
 	}
-	confirmFlag(cmd.Flags(), &confirm, "the live target")
-	cmd.Flags().BoolVar(&plain, "plain", false, "lines instead of the console: on a terminal with questions, elsewhere and with --unattended one line per transition")
-	cmd.Flags().BoolVar(&unattended, "unattended", false, "nobody can be asked: items to tick count as talked through in a rehearsal and as not done in a recovery, and a failure stops the run")
+	confirmFlag(cmd.Flags(), &o.confirm, "the live target")
+	cmd.Flags().BoolVar(&o.plain, "plain", false, "lines instead of the console: on a terminal with questions, elsewhere and with --unattended one line per transition")
+	cmd.Flags().BoolVar(&o.unattended, "unattended", false, "nobody can be asked: items to tick count as talked through in a rehearsal and as not done in a recovery, and a failure stops the run")
 	return cmd
 }
 
-func (a *app) resume(ctx context.Context, id string, plain, unattended bool, confirm string) error {
+// resuming is how a run is taken up again.
+type resuming struct {
+	style
+	// unattended says that nobody can be asked, confirm is the name of the live target.
+	unattended bool
+	confirm    string
+}
+
+// resume takes up a run whose runner died.
+func (a *app) resume(ctx context.Context, id string, o resuming) error {
 	r, err := a.resumable(id)
 	if err != nil {
 		return err
@@ -164,27 +168,23 @@ func (a *app) resume(ctx context.Context, id string, plain, unattended bool, con
 	if err != nil {
 		return err
 	}
-	console := !plain && a.interactive()
-	unattended = unattended || !console && r.State.Unattended
-	terminal := "plain"
-	if console {
-		terminal = "console"
-	}
+	front := a.front(o.style)
+	unattended := o.unattended || front != inConsole && r.State.Unattended
 	home, err := a.home()
 	if err != nil {
 		return err
 	}
-	s, err := a.launch(ctx, runner.Launch{Home: home, Run: id, Act: runner.ActResume, Unattended: unattended, Confirm: confirm}, terminal, values)
+	s, err := a.launch(ctx, runner.Launch{Home: home, Run: id, Act: runner.ActResume, Unattended: unattended, Confirm: o.confirm}, front.terminal(), values)
 	if err != nil {
 		return err
 	}
 	switch c := (choices{mode: r.Plan.Mode}); {
-	case console:
+	case front == inConsole:
 		return a.show(ctx, tui.Start{Session: s}, c)
-	case plain && !unattended && a.asks(false):
+	case front == byLines && !unattended:
 		return a.byLines(ctx, tui.Start{Session: s}, c)
 	}
-	return a.follow(ctx, s, &plainWriter{out: a.out, now: a.now, redact: a.redact}, nil, true)
+	return a.follow(ctx, s, &plainWriter{out: a.out, now: a.now, redact: a.redact}, nil)
 }
 
 // resumable is a run whose runner died before its report was written.
@@ -396,9 +396,17 @@ func (a *app) there() string {
 	return ""
 }
 
-// follow prints a run until it has ended and says how. A person who interrupts
-// asks the run to stop in order, once; a terminal that goes away leaves it.
-func (a *app) follow(ctx context.Context, s recovery.Session, say *plainWriter, key *report.Key, commands bool) error {
+// watch prints a run until it has ended and says how. Who interrupts leaves it as it is.
+func (a *app) watch(ctx context.Context, s recovery.Session, say *plainWriter) error {
+	watching, leave := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer leave(nil)
+	defer context.AfterFunc(ctx, func() { leave(errHangUp) })()
+	return a.follow(watching, s, say, nil)
+}
+
+// follow prints a run until it has ended and says how, and signs it with a key. A person who
+// interrupts asks the run to stop in order, once; a terminal that goes away leaves it.
+func (a *app) follow(ctx context.Context, s recovery.Session, say *plainWriter, key *report.Key) error {
 	id := s.Plan().Run
 	printing, left := context.WithCancel(context.WithoutCancel(ctx))
 	defer left()
@@ -412,7 +420,7 @@ func (a *app) follow(ctx context.Context, s recovery.Session, say *plainWriter, 
 		case <-ctx.Done():
 		}
 		cause := context.Cause(ctx)
-		if errors.Is(cause, errHangUp) || !commands {
+		if errors.Is(cause, errHangUp) {
 			left()
 			return
 		}

@@ -19,11 +19,45 @@ func (a *app) interactive() bool {
 	return ok
 }
 
-// asks reports whether the plain output asks for answers, line by line: where a
-// person may be at the other end of the input, or where it was asked for.
-func (a *app) asks(asked bool) bool {
+// asks reports whether a person may be at the other end of the input, who answers.
+func (a *app) asks() bool {
 	f, ok := a.in.(*os.File)
-	return asked || ok && term.IsTerminal(int(f.Fd()))
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// style is how a person wants to see a run, and to be asked, by the flags of a command.
+type style struct {
+	// plain wants lines instead of the console, ask the questions line by line, also where
+	// the input is not a terminal.
+	plain, ask bool
+}
+
+// front is how a run is shown.
+type front int
+
+const (
+	inLines   front = iota // one line per transition: nobody can be asked
+	byLines                // the console line by line, with questions
+	inConsole              // the console
+)
+
+// front is how a run is shown in a style, here.
+func (a *app) front(s style) front {
+	switch {
+	case s.ask, s.plain && a.asks():
+		return byLines
+	case !s.plain && a.interactive():
+		return inConsole
+	}
+	return inLines
+}
+
+// terminal is what others are told of who looks at a run.
+func (f front) terminal() string {
+	if f == inConsole {
+		return "console"
+	}
+	return "plain"
 }
 
 // byLines shows the console line by line, with questions.
@@ -31,18 +65,18 @@ func (a *app) byLines(ctx context.Context, start tui.Start, c choices) error {
 	return a.shown(ctx, tui.Lines, start, c)
 }
 
-// console opens the console on its first screen, or on a runbook.
-func (a *app) console(ctx context.Context, runbook string, plain, ask bool) error {
-	if plain || ask {
-		if !a.asks(ask) {
+// console opens the console on its first screen.
+func (a *app) console(ctx context.Context, s style) error {
+	if s.plain || s.ask {
+		if a.front(s) != byLines {
 			return usage("use a command: comeback rehearse RUNBOOK --plain, comeback runs, comeback --help, or give --ask", "there is nobody to ask: the input is not a terminal")
 		}
-		return a.byLines(ctx, tui.Start{Runbook: runbook}, choices{mode: recovery.Rehearsal})
+		return a.byLines(ctx, tui.Start{}, choices{mode: recovery.Rehearsal})
 	}
 	if ok, why := tui.Usable(a.environ, a.in, a.out); !ok {
 		return usage("use a command: comeback rehearse RUNBOOK --plain, comeback --plain, comeback --help", "the console cannot open: %s", why)
 	}
-	return a.show(ctx, tui.Start{Runbook: runbook}, choices{mode: recovery.Rehearsal})
+	return a.show(ctx, tui.Start{}, choices{mode: recovery.Rehearsal})
 }
 
 // consoleRunbook opens the console on the rehearsal or the recovery of a runbook.

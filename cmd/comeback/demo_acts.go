@@ -173,7 +173,7 @@ func (d *demo) rehearseDemo(ctx context.Context, c choices) error {
 	if err != nil {
 		return err
 	}
-	run, err := d.start(ctx, b, p, true, "plain", "")
+	run, err := d.start(ctx, b, p, inLines.terminal(), runner.Launch{Unattended: true})
 	if err != nil {
 		return err
 	}

@@ -362,7 +362,7 @@ func (d *desk) Start(ctx context.Context, p *tui.Prepared, typed string) (recove
 	if b.source.SHA256 != p.Plan.Runbook.SHA256 {
 		return nil, recovery.Errorf("prepare the plan again", "the runbook was changed after the plan was made").WithExit(recovery.Refused)
 	}
-	run, err := d.app.start(ctx, b, p.Plan, false, "console", typed)
+	run, err := d.app.start(ctx, b, p.Plan, inConsole.terminal(), runner.Launch{Confirm: typed})
 	if err == nil {
 		d.choices.begun.add(p.Plan.Run)
 	}

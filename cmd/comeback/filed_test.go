@@ -13,6 +13,7 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/backup"
 	"comeback/recovery/report"
+	"comeback/recovery/runner"
 )
 
 // pictures is a runbook of a tree of files that is backed up into one copy, "nearby"
@@ -195,7 +196,7 @@ func TestExport_ended(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run, err := a.start(t.Context(), opened, first, false, "test", p.name(t))
+	run, err := a.start(t.Context(), opened, first, "test", runner.Launch{Confirm: p.name(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -168,7 +168,7 @@ func (a *app) stopEnded(ctx context.Context, r runner.Past, why string, say *pla
 		return err
 	}
 	defer s.Close()
-	return a.follow(ctx, s, say, nil, true)
+	return a.follow(ctx, s, say, nil)
 }
 
 // onItsHost refuses a command about a run that was carried out on another host, with which

@@ -184,7 +184,7 @@ func (r *rig) attended(t *testing.T, book, to string) attached {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := a.start(t.Context(), b, p, false, "test", "")
+	client, err := a.start(t.Context(), b, p, "test", runner.Launch{})
 	if err != nil {
 		t.Fatal(err)
 	}

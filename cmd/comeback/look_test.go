@@ -10,6 +10,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/catalogue"
+	"comeback/recovery/runner"
 	"comeback/recovery/verify"
 	"comeback/tui"
 )
@@ -36,7 +37,7 @@ func TestLook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := a.start(t.Context(), b, p, false, "test", "")
+	s, err := a.start(t.Context(), b, p, "test", runner.Launch{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -145,7 +145,7 @@ func (a *app) tellOverlooked() {
 // which does not wait until all commands and their flags have been made.
 func (a *app) execute(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return a.console(ctx, "", false, false)
+		return a.console(ctx, style{})
 	}
 	root := a.root()
 	a.args = args

@@ -11,6 +11,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/execute"
+	"comeback/recovery/runner"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -42,7 +43,7 @@ func TestRecover_meanwhile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run, err := a.start(t.Context(), opened, p, false, "test", target(t))
+	run, err := a.start(t.Context(), opened, p, "test", runner.Launch{Confirm: target(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -160,7 +160,7 @@ func (a *app) consoleRun(ctx context.Context, b *book, p *recovery.Plan, o reque
 	if err != nil {
 		return err
 	}
-	run, err := a.start(ctx, b, p, false, "console", o.confirm)
+	run, err := a.start(ctx, b, p, inConsole.terminal(), runner.Launch{Confirm: o.confirm})
 	if err != nil {
 		return err
 	}
@@ -201,12 +201,11 @@ func (a *app) carryOut(ctx context.Context, path string, o request) error {
 	if o.ask && o.confirm != "" {
 		return usage("leave out one of them", "--ask asks for the name of the target, and --confirm gives it to be asked nothing")
 	}
-	byLines := o.ask || o.plain && a.asks(false)
-	if !o.json && !o.dryRun && o.confirm == "" && (byLines || !o.plain && a.interactive()) {
+	if shown := a.front(style{plain: o.plain, ask: o.ask}); !o.json && !o.dryRun && o.confirm == "" && shown != inLines {
 		if o.limits != (limits{}) {
 			return usage("add --auto or --json, or leave it out", "--max-disk and --min-memory are limits of a rehearsal that nobody watches")
 		}
-		o.plain = byLines
+		o.plain = shown == byLines
 		return a.consoleKeyed(ctx, path, o)
 	}
 	if o.scenario != "" {
@@ -307,7 +306,7 @@ func (a *app) runPlanned(ctx context.Context, b *book, p *recovery.Plan, o reque
 	if warning := runner.LogoutWarning(a.environ); warning != "" {
 		say.line("", "warning: %s", warning)
 	}
-	run, err := a.startAs(ctx, b, p, "plain", runner.Launch{Unattended: true, Confirm: o.confirm, Outage: o.outage, MaxDisk: int64(o.limits.disk), MinMemory: int64(o.limits.memory)})
+	run, err := a.start(ctx, b, p, inLines.terminal(), runner.Launch{Unattended: true, Confirm: o.confirm, Outage: o.outage, MaxDisk: int64(o.limits.disk), MinMemory: int64(o.limits.memory)})
 	if err != nil {
 		return err
 	}
@@ -315,7 +314,7 @@ func (a *app) runPlanned(ctx context.Context, b *book, p *recovery.Plan, o reque
 	if o.json {
 		say = &plainWriter{out: a.err, now: a.now, redact: a.redact, json: a.out}
 	}
-	return a.follow(ctx, run, say, key, true)
+	return a.follow(ctx, run, say, key)
 }
 
 // printPlan prints plan.json.

@@ -129,16 +129,13 @@ func (a *app) rescue(ctx context.Context, path string, o rescuing) error {
 	if o.dryRun {
 		return a.printPlan(p)
 	}
-	if !console {
-		if b.found && p.Confirm != "" {
-			return notNamed(b.path, "nobody is asked about it here")
-		}
-		if err := checkConfirmed(p, o.confirm); err != nil {
-			return err
-		}
-		tellEffects(say, p)
+	if console {
+		return a.consoleRun(ctx, b, p, o.request)
 	}
-	return a.carryRescue(ctx, b, p, o.request, console, say)
+	if b.found && p.Confirm != "" {
+		return notNamed(b.path, "nobody is asked about it here")
+	}
+	return a.carryRescue(ctx, b, p, o.request, say)
 }
 
 // check refuses a request that does not say what is to be brought back.
@@ -171,11 +168,12 @@ func (o *rescuing) check() error {
 	return nil
 }
 
-// carryRescue starts a run and shows it.
-func (a *app) carryRescue(ctx context.Context, b *book, p *recovery.Plan, o request, console bool, say *plainWriter) error {
-	if console {
-		return a.consoleRun(ctx, b, p, o)
+// carryRescue starts a run whose target was named, and prints it.
+func (a *app) carryRescue(ctx context.Context, b *book, p *recovery.Plan, o request, say *plainWriter) error {
+	if err := checkConfirmed(p, o.confirm); err != nil {
+		return err
 	}
+	tellEffects(say, p)
 	key, err := a.keyFor(o.key)
 	if err != nil {
 		return err
@@ -183,7 +181,7 @@ func (a *app) carryRescue(ctx context.Context, b *book, p *recovery.Plan, o requ
 	if warning := runner.LogoutWarning(a.environ); warning != "" {
 		say.line("", "warning: %s", warning)
 	}
-	run, err := a.start(ctx, b, p, true, "plain", o.confirm)
+	run, err := a.start(ctx, b, p, inLines.terminal(), runner.Launch{Unattended: true, Confirm: o.confirm})
 	if err != nil {
 		return err
 	}
@@ -191,7 +189,7 @@ func (a *app) carryRescue(ctx context.Context, b *book, p *recovery.Plan, o requ
 	if o.json {
 		say = &plainWriter{out: a.err, now: a.now, redact: a.redact, json: a.out}
 	}
-	return a.follow(ctx, run, say, key, true)
+	return a.follow(ctx, run, say, key)
 }
 
 // rescuePlan finds what the transaction did, resolves both copies and looks at

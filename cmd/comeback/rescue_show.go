@@ -185,16 +185,12 @@ func (a *app) rescueUndo(ctx context.Context, run string, o request, leave bool)
 	if o.dryRun {
 		return a.printPlan(p)
 	}
+	if !o.plain && !o.json && a.interactive() {
+		return a.consoleRun(ctx, b, p, o)
+	}
 	say := &plainWriter{out: a.out, now: a.now, redact: a.redact}
 	if o.json {
 		say.out = a.err
 	}
-	console := !o.plain && !o.json && a.interactive()
-	if !console {
-		if err := checkConfirmed(p, o.confirm); err != nil {
-			return err
-		}
-		tellEffects(say, p)
-	}
-	return a.carryRescue(ctx, b, p, o, console, say)
+	return a.carryRescue(ctx, b, p, o, say)
 }

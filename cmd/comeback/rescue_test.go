@@ -15,6 +15,7 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/plan"
 	"comeback/recovery/rescue"
+	"comeback/recovery/runner"
 	"comeback/shop"
 	"comeback/shop/shoptest"
 
@@ -306,7 +307,7 @@ func rescueTable(t *testing.T, l *lost) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := a.start(t.Context(), b, p, false, "test", "")
+	s, err := a.start(t.Context(), b, p, "test", runner.Launch{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -109,7 +109,7 @@ func numbers(text string) ([]int, error) {
 
 // askAccepted asks for each exception, and for the whole, on the terminal.
 func (a *app) askAccepted(r *report.Report) ([]int, error) {
-	if !a.asks(false) {
+	if !a.asks() {
 		return nil, recovery.Errorf("answer with --accept, or review it on a terminal", "a review accepts each exception by its number, and nobody can be asked").WithExit(recovery.Refused)
 	}
 	in := bufio.NewReader(a.in)

@@ -34,7 +34,7 @@ AWS_REGION, AWS_ENDPOINT_URL.
 
 // root is the whole command line.
 func (a *app) root() *cobra.Command {
-	var plain, ask bool
+	var s style
 	root := &cobra.Command{
 		Use:   "comeback",
 		Short: "Bring a system back from its backups, and prove that you can",
@@ -58,10 +58,10 @@ PowerShell: source <(comeback completion bash)`,
 		Args:          noArguments,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return a.console(cmd.Context(), "", plain, ask) },
+		RunE:          func(cmd *cobra.Command, _ []string) error { return a.console(cmd.Context(), s) },
 	}
-	root.Flags().BoolVar(&plain, "plain", false, "the console as text, line by line, with questions: for screen readers and simple terminals")
-	root.Flags().BoolVar(&ask, "ask", false, "like --plain, also where the input is not a terminal")
+	root.Flags().BoolVar(&s.plain, "plain", false, "the console as text, line by line, with questions: for screen readers and simple terminals")
+	root.Flags().BoolVar(&s.ask, "ask", false, "like --plain, also where the input is not a terminal")
 	a.signersFlag(root)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return recovery.Errorf("see "+cmd.CommandPath()+" --help", "%w", inWords(err)).WithExit(recovery.Usage)

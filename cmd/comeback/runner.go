@@ -200,14 +200,9 @@ func afterProcess(pid int) (<-chan struct{}, error) {
 	return ended, nil
 }
 
-// start prepares a plan's run and starts a process for it. confirm is the name of the
-// target, where a person has typed it already.
-func (a *app) start(ctx context.Context, b *book, p *recovery.Plan, unattended bool, terminal, confirm string) (attached, error) {
-	return a.startAs(ctx, b, p, terminal, runner.Launch{Unattended: unattended, Confirm: confirm})
-}
-
-// startAs prepares a plan's run and starts it as a launch says that leaves the run open.
-func (a *app) startAs(ctx context.Context, b *book, p *recovery.Plan, terminal string, l runner.Launch) (attached, error) {
+// start prepares a plan's run and starts a process for it, as a launch says that leaves the
+// run open.
+func (a *app) start(ctx context.Context, b *book, p *recovery.Plan, terminal string, l runner.Launch) (attached, error) {
 	home, err := a.home()
 	if err != nil {
 		return nil, err
