@@ -80,10 +80,8 @@ type Effects struct {
 	// Target is the live target as it was read: "db1, /srv/pg/shop, system
 	// 7301448812, primary, 6 sessions".
 	Target []string `json:"target,omitempty"`
-	// Gone is what live loses.
+	// Gone is what live loses; of an expiry what is removed for good, none of which is live.
 	Gone []string `json:"gone,omitempty"`
-	// Removed is what is removed for good and is not live: it was put aside, or lies beside.
-	Removed []string `json:"removed,omitempty"`
 	// GoesBack is what also goes back: neighbouring databases.
 	GoesBack []string `json:"goes_back,omitempty"`
 	// Rebuild is what must be rebuilt afterwards: standbys, slots.
@@ -100,7 +98,6 @@ type Effects struct {
 func (e *Effects) Add(o Effects) {
 	e.Target = append(e.Target, o.Target...)
 	e.Gone = append(e.Gone, o.Gone...)
-	e.Removed = append(e.Removed, o.Removed...)
 	e.GoesBack = append(e.GoesBack, o.GoesBack...)
 	e.Rebuild = append(e.Rebuild, o.Rebuild...)
 	e.Undo = append(e.Undo, o.Undo...)

@@ -48,16 +48,3 @@ func (s *State) Gone() []string {
 	}
 	return says
 }
-
-// Told is what a person is told before the plan's name is typed: what live loses, by the newest
-// counts, and what is removed for good.
-func (p *Plan) Told(s *State) []string { return append(s.Gone(), p.Effects().Removed...) }
-
-// Does is what a run does to that of which it asks the name, as a clause: "changes db1/shop",
-// "removes /srv/shop.old-7c31 for good".
-func (p *Plan) Does() string {
-	if p.Expires != nil {
-		return "removes " + p.Confirm + " for good"
-	}
-	return "changes " + p.Confirm
-}

@@ -97,6 +97,15 @@ func (p *Plan) Effects() Effects {
 	return e
 }
 
+// Does is what a run does to that of which it asks the name, as a clause: "changes db1/shop",
+// "removes /srv/shop.old-7c31 for good".
+func (p *Plan) Does() string {
+	if p.Expires != nil {
+		return "removes " + p.Confirm + " for good"
+	}
+	return "changes " + p.Confirm
+}
+
 // Source is a document by its path and the digest of its bytes.
 type Source struct {
 	Path   string `json:"path"`

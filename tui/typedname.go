@@ -33,7 +33,6 @@ func effects(e recovery.Effects, w, most int) []line {
 		}
 	}
 	add("GONE FROM LIVE", warn, e.Gone)
-	add("REMOVED", warn, e.Removed)
 	add("GOES BACK TOO", warn, e.GoesBack)
 	add("TO REBUILD", plain, e.Rebuild)
 	add("UNDO", plain, e.Undo)

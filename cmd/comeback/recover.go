@@ -104,11 +104,14 @@ func checkConfirmed(p *recovery.Plan, typed string) error {
 
 // tellEffects says what a recovery does to live, or an expiry removes, before it begins.
 func tellEffects(say *plainWriter, p *recovery.Plan) {
-	e := p.Effects()
+	e, gone := p.Effects(), "gone from live"
+	if p.Expires != nil { // nothing of it is
+		gone = "removed for good"
+	}
 	for _, part := range []struct {
 		word string
 		says []string
-	}{{"target", e.Target}, {"gone from live", e.Gone}, {"removed for good", e.Removed}, {"goes back too", e.GoesBack}, {"to rebuild", e.Rebuild}, {"undo", e.Undo}, {"not undone", e.NotUndone}, {"locks", e.Locks}} {
+	}{{"target", e.Target}, {gone, e.Gone}, {"goes back too", e.GoesBack}, {"to rebuild", e.Rebuild}, {"undo", e.Undo}, {"not undone", e.NotUndone}, {"locks", e.Locks}} {
 		for _, text := range part.says {
 			say.line("", "%s: %s", part.word, text)
 		}

@@ -175,7 +175,7 @@ func (x *Executor) confirm(c recovery.Command) error {
 	if err := CheckName(x.Plan, c.Text); err != nil {
 		return err
 	}
-	return x.recordLocked(recovery.Confirmed{Name: c.Text, PlanSHA256: x.state.PlanSHA256, By: c.By, Loss: x.Plan.Told(&x.state)})
+	return x.recordLocked(recovery.Confirmed{Name: c.Text, PlanSHA256: x.state.PlanSHA256, By: c.By, Loss: x.state.Gone()})
 }
 
 // holdBack makes the run ask for the name again before it changes anything live.

@@ -63,7 +63,7 @@ func expired(old recovery.Old, run string) recovery.Effects {
 	case old.Handed:
 		left, not = "restored by run "+run+" and left beside live", "what was written to it since is nowhere else"
 	}
-	return recovery.Effects{Target: []string{fmt.Sprintf("%s, %s", old.Place, old.Says)}, Removed: []string{old.Place + ": " + left}, NotUndone: []string{old.Place + ": " + not}}
+	return recovery.Effects{Target: []string{fmt.Sprintf("%s, %s", old.Place, old.Says)}, Gone: []string{old.Place + ": " + left}, NotUndone: []string{old.Place + ": " + not}}
 }
 
 func expirerOf(all []recovery.Switcher, kind recovery.ComponentKind) (recovery.Expirer, bool) {

@@ -102,7 +102,7 @@ func Resume(ctx context.Context, o Options, stop string) (*Run, error) {
 		first = append(first, recovery.RunResumed{PID: os.Getpid(), BootID: bootID(), Reason: why, Version: o.Version, By: o.Operator,
 			Unattended: o.Unattended, Artifacts: left})
 		if o.Confirmed != "" {
-			first = append(first, recovery.Confirmed{Name: o.Confirmed, PlanSHA256: s.PlanSHA256, By: o.Operator, Loss: o.Plan.Told(&s)})
+			first = append(first, recovery.Confirmed{Name: o.Confirmed, PlanSHA256: s.PlanSHA256, By: o.Operator, Loss: s.Gone()})
 		}
 	}
 	if stop != "" {

@@ -120,7 +120,7 @@ func (o *Options) first(planJSON []byte) []recovery.Payload {
 	started := o.started(planJSON)
 	first := []recovery.Payload{started}
 	if o.Confirmed != "" {
-		first = append(first, recovery.Confirmed{Name: o.Confirmed, PlanSHA256: started.PlanSHA256, By: o.Operator, Loss: append(o.Plan.Effects().Gone, o.Plan.Effects().Removed...)})
+		first = append(first, recovery.Confirmed{Name: o.Confirmed, PlanSHA256: started.PlanSHA256, By: o.Operator, Loss: o.Plan.Effects().Gone})
 	}
 	if o.Outage.How != "" {
 		outage := o.Outage
