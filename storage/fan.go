@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Arm is one of the stores of a Fan, with the name that people know it by: one
@@ -22,17 +24,29 @@ type Arm struct {
 // only when none is left does the fan itself fail. Reading sees what all of them
 // hold, so that whatever is built upon it is there in each.
 //
-// The slowest of the stores sets the pace.
+// The slowest of the stores sets the pace, but one that takes nothing for a quarter of an
+// hour is left out, too, and is not waited for.
 type Fan struct {
+	arms []Arm
+	// stall is how long a store may take no piece.
+	stall time.Duration
+
 	mu     sync.Mutex
-	arms   []Arm
 	failed map[string]error
+	// puts are those under way, by the names of their stores.
+	puts map[string][]*fanPut
 }
+
+// fanStall is longer than what a slow line takes for the largest part of a large object,
+// with all that is tried again.
+const fanStall = 15 * time.Minute
 
 var _ Store = (*Fan)(nil)
 
 // NewFan makes one store of several.
-func NewFan(arms ...Arm) *Fan { return &Fan{arms: arms, failed: map[string]error{}} }
+func NewFan(arms ...Arm) *Fan {
+	return &Fan{arms: arms, stall: fanStall, failed: map[string]error{}, puts: map[string][]*fanPut{}}
+}
 
 // Failed tells which stores were left out, by their names, and why.
 func (f *Fan) Failed() map[string]error {
@@ -59,13 +73,39 @@ func (f *Fan) Left() []Arm {
 }
 
 // Drop leaves a store out from now on, for a reason that the fan did not find
-// itself.
+// itself. What is being stored there is not waited for.
 func (f *Fan) Drop(name string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.failed[name] == nil {
-		f.failed[name] = err
+	if f.failed[name] != nil {
+		return
 	}
+	f.failed[name] = err
+	for _, p := range f.puts[name] {
+		p.giveUp(err)
+	}
+}
+
+// putTo begins to store in one of the stores.
+func (f *Fan) putTo(ctx context.Context, a Arm, key string, options PutOptions) *fanPut {
+	p := &fanPut{place: a.Store.URL() + "/" + key, pieces: make(chan []byte, fanLag), ended: make(chan struct{})}
+	p.ctx, p.giveUp = context.WithCancelCause(ctx)
+	f.mu.Lock()
+	f.puts[a.Name] = append(f.puts[a.Name], p)
+	if err := f.failed[a.Name]; err != nil { // meanwhile
+		p.giveUp(err)
+	}
+	f.mu.Unlock()
+	go p.run(a.Store, key, options)
+	return p
+}
+
+// putOver forgets a put that nobody waits for any more.
+func (f *Fan) putOver(a Arm, p *fanPut) {
+	p.giveUp(nil)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.puts[a.Name] = slices.DeleteFunc(f.puts[a.Name], func(other *fanPut) bool { return other == p })
 }
 
 func (f *Fan) fail(a Arm, err error) { f.Drop(a.Name, err) }
@@ -258,28 +298,28 @@ func (f *Fan) Put(ctx context.Context, key string, r io.Reader, options PutOptio
 	}
 	puts := make([]*fanPut, len(arms))
 	for i, a := range arms {
-		puts[i] = &fanPut{pieces: make(chan []byte, fanLag), ended: make(chan struct{})}
-		go puts[i].run(ctx, a.Store, key, options)
+		puts[i] = f.putTo(ctx, a, key, options)
+		defer f.putOver(a, puts[i])
 	}
-	last, broken := feed(ctx, Exactly(r, options.Size), puts)
+	last, broken := f.feed(ctx, Exactly(r, options.Size), puts)
 	if broken != nil && ctx.Err() == nil {
 		broken = &Error{Op: "put", Object: f.name(key), Says: broken.Error(), Err: broken}
 	}
 	stored := -1
 	for i, p := range puts {
-		p.finish(last, broken)
+		err := p.finish(last, broken, f.stall)
 		switch {
 		case broken != nil:
-		case p.err == nil:
+		case err == nil:
 			if stored < 0 {
 				stored = i
 			}
 		case ctx.Err() != nil:
-			broken = p.err
-		case stored < 0 && errors.Is(p.err, ErrExist):
-			broken = p.err
+			broken = err
+		case stored < 0 && errors.Is(err, ErrExist):
+			broken = err
 		default:
-			f.fail(arms[i], p.err)
+			f.fail(arms[i], err)
 		}
 	}
 	switch {
@@ -297,18 +337,16 @@ func (f *Fan) name(key string) string { return f.arms[0].Store.URL() + "/" + key
 // feed reads the source once and hands it on, but for its last piece. Its error
 // is the source's own, or that of ctx; a store that has ended takes nothing any
 // more.
-func feed(ctx context.Context, r io.Reader, puts []*fanPut) (last []byte, err error) {
+func (f *Fan) feed(ctx context.Context, r io.Reader, puts []*fanPut) (last []byte, err error) {
 	for {
 		piece := make([]byte, fanPiece)
 		n, err := Fill(r, piece)
 		if n > 0 && last != nil {
 			taken := false
 			for _, p := range puts {
-				select {
-				case p.pieces <- last:
+				if p.give(last, f.stall) {
 					taken = true
-				case <-p.ended:
-				case <-ctx.Done():
+				} else if ctx.Err() != nil {
 					return nil, ctx.Err()
 				}
 			}
@@ -331,6 +369,10 @@ func feed(ctx context.Context, r io.Reader, puts []*fanPut) (last []byte, err er
 
 // fanPut is one store's part of a Put.
 type fanPut struct {
+	// ctx ends when nobody waits for it any more, with why.
+	ctx    context.Context
+	giveUp context.CancelCauseFunc
+	place  string // where it is put, for people
 	pieces chan []byte
 	// broken is what the source failed with; it is set before pieces is closed.
 	broken error
@@ -341,36 +383,75 @@ type fanPut struct {
 	ended  chan struct{}
 }
 
-func (p *fanPut) run(ctx context.Context, s Store, key string, options PutOptions) {
+func (p *fanPut) run(s Store, key string, options PutOptions) {
 	defer close(p.ended)
-	p.object, p.err = s.Put(ctx, key, p, options)
+	p.object, p.err = s.Put(p.ctx, key, p, options)
 }
 
-// finish gives the store the last piece and the end, or the failure, and waits
-// until it has ended.
-func (p *fanPut) finish(last []byte, broken error) {
+// give hands a piece on, and reports whether the store takes it. One that takes none for so
+// long is given up.
+func (p *fanPut) give(piece []byte, stall time.Duration) bool {
+	select { // mostly there is room
+	case p.pieces <- piece:
+		return true
+	default:
+	}
+	timer := time.NewTimer(stall)
+	defer timer.Stop()
+	select {
+	case p.pieces <- piece:
+		return true
+	case <-p.ended:
+	case <-p.ctx.Done():
+	case <-timer.C:
+		p.giveUp(&Error{Op: "put", Object: p.place, Kind: ErrUnavailable, Says: fmt.Sprintf("it took nothing for %s", stall)})
+	}
+	return false
+}
+
+// lastWord is how long a store that was given up may take to hear it.
+const lastWord = 10 * time.Second
+
+// finish gives the store the last piece and the end, or the failure, and waits until it has
+// ended, with why it has not stored all. Of one that was given up and does not hear it, as a
+// disk that does not answer, it says why.
+func (p *fanPut) finish(last []byte, broken error, stall time.Duration) error {
 	if last != nil && broken == nil {
-		select {
-		case p.pieces <- last:
-		case <-p.ended:
-		}
+		p.give(last, stall)
 	}
 	p.broken = broken
 	close(p.pieces)
-	<-p.ended
+	select {
+	case <-p.ended:
+		return p.err
+	case <-p.ctx.Done():
+	}
+	select {
+	case <-p.ended:
+		if p.err != nil {
+			return fmt.Errorf("%w: %w", context.Cause(p.ctx), p.err)
+		}
+		return nil
+	case <-time.After(min(stall, lastWord)):
+		return context.Cause(p.ctx)
+	}
 }
 
 // Read is the source as one store reads it.
 func (p *fanPut) Read(b []byte) (int, error) {
 	for len(p.rest) == 0 {
-		piece, ok := <-p.pieces
-		if !ok && p.broken != nil {
-			return 0, p.broken
+		select {
+		case <-p.ctx.Done():
+			return 0, context.Cause(p.ctx)
+		case piece, ok := <-p.pieces:
+			if !ok && p.broken != nil {
+				return 0, p.broken
+			}
+			if !ok {
+				return 0, io.EOF
+			}
+			p.rest = piece
 		}
-		if !ok {
-			return 0, io.EOF
-		}
-		p.rest = piece
 	}
 	n := copy(b, p.rest)
 	p.rest = p.rest[n:]

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"comeback/storage"
 	"comeback/storagetest"
@@ -114,6 +115,73 @@ func TestFan_Put_brokenSource(t *testing.T) {
 }
 
 // When the last store fails the fan does, with the words of each.
+// stuck is a store that takes some bytes and then no more; one that is deaf does not hear
+// either that nobody waits for it.
+type stuck struct {
+	storage.Store
+	deaf chan struct{}
+}
+
+func (s stuck) Put(ctx context.Context, _ string, in io.Reader, _ storage.PutOptions) (storage.Object, error) {
+	if _, err := io.CopyN(io.Discard, in, 3<<20); err != nil {
+		return storage.Object{}, err
+	}
+	if s.deaf != nil {
+		<-s.deaf
+		return storage.Object{}, nil
+	}
+	<-ctx.Done()
+	return storage.Object{}, ctx.Err()
+}
+
+// A store that takes nothing any more, or that is left out meanwhile, keeps the others from
+// nothing.
+func TestFan_Put_stuck(t *testing.T) {
+	const ample = 5 * time.Second // for a directory of this host
+	deaf := make(chan struct{})
+	t.Cleanup(func() { close(deaf) }) // when the last has ended
+	for name, c := range map[string]struct {
+		deaf    chan struct{}
+		dropped bool
+	}{"hears": {}, "is deaf": {deaf: deaf}, "is left out": {dropped: true}, "is deaf and left out": {deaf, true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			arms := openDirs(t, "nearby", "offsite")
+			arms[1].Store = stuck{arms[1].Store, c.deaf}
+			fan := storage.NewFan(arms...)
+			why := errors.New("others may take it for dead")
+			left := 64 << 20
+			source := readerFunc(func(p []byte) (int, error) {
+				if left -= len(p); left < 60<<20 && c.dropped {
+					fan.Drop("offsite", why)
+				}
+				if left <= 0 {
+					return 0, io.EOF
+				}
+				return len(p), nil
+			})
+			if !c.dropped || c.deaf != nil {
+				fan.StallAfter(ample)
+			}
+			o, err := fan.Put(t.Context(), "base.tar", source, storage.PutOptions{Size: -1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if stored, err := arms[0].Store.Stat(t.Context(), "base.tar"); err != nil || stored.Size != o.Size || o.Size < 60<<20 {
+				t.Errorf("the other store has %d bytes, %v; the fan says %d", stored.Size, err, o.Size)
+			}
+			switch failed := fan.Failed(); {
+			case len(failed) != 1 || failed["offsite"] == nil:
+				t.Errorf("left out are %v", failed)
+			case c.dropped && !errors.Is(failed["offsite"], why):
+				t.Errorf("it was left out for %v", failed["offsite"])
+			case !c.dropped && (!errors.Is(failed["offsite"], storage.ErrUnavailable) || !strings.Contains(failed["offsite"].Error(), "it took nothing for 5s")):
+				t.Errorf("it was left out for %v", failed["offsite"])
+			}
+		})
+	}
+}
+
 func TestFan_Put_nobodyLeft(t *testing.T) {
 	arms := openDirs(t, "nearby", "offsite")
 	for i := range arms {
