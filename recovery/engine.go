@@ -125,7 +125,9 @@ var ErrNoIsolation = errors.New("this host gives no network namespace")
 
 // Handle is a resolved target.
 type Handle struct {
-	// Dir is an absolute path.
+	// Dir is an absolute path. A scratch target is the run's own, and Owner may go through it:
+	// what servers and their programs write to lies in it, in directories that a step gives
+	// them. So nobody else puts anything in the place of what lies directly in it.
 	Dir     string
 	Scratch bool
 	// Target is the plan's; of a live one its identity has just been read again

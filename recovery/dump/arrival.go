@@ -36,8 +36,6 @@ const noteEvery = 64 << 20
 func (d *download) open(ctx context.Context, o storage.Object, name, to string, before fetched) (*arrival, error) {
 	a := &arrival{download: d, object: o, name: name}
 	var err error
-	// Programs of a restored database may have written into the directory: no link of
-	// theirs is followed.
 	if a.out, err = os.OpenFile(to, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600); err != nil {
 		return nil, fmt.Errorf("write the archive: %w", err)
 	}

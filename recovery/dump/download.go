@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -114,10 +115,7 @@ func (r *restore) openDownload(dir string) (*download, error) {
 		err = os.RemoveAll(dir)
 	}
 	if err == nil {
-		err = os.MkdirAll(dir, 0o700)
-	}
-	if err == nil {
-		err = r.give(dir)
+		err = r.makeReadable(dir)
 	}
 	if err != nil {
 		d.ledger.Close()
@@ -183,6 +181,21 @@ func (d *download) checkpoint(ctx context.Context) error {
 	}
 	d.unsynced = 0
 	return d.env.Meter().Checkpoint(ctx, fmt.Sprintf("%s of %s of the archive fetched", recovery.FormatBytes(d.done.Load()), recovery.FormatBytes(d.total)))
+}
+
+// makeReadable makes a directory in which we alone make files, where it is not there yet, for
+// the user that servers run as to read.
+func (r *restore) makeReadable(dir string) error {
+	err := os.Mkdir(dir, 0o700)
+	if errors.Is(err, fs.ErrExist) {
+		err = nil
+	}
+	if u := r.handle.Owner; err == nil && u.UID >= 0 {
+		if err = os.Lchown(dir, os.Geteuid(), u.GID); err == nil {
+			err = os.Chmod(dir, 0o750)
+		}
+	}
+	return err
 }
 
 // give lets the user that servers run as read a file of ours.

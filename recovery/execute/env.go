@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -104,12 +105,12 @@ func (e *env) Target(ctx context.Context, id recovery.TargetID) (recovery.Handle
 	if err := e.Claim(ctx, recovery.Resource{Kind: recovery.Directory, ID: root}); err != nil {
 		return recovery.Handle{}, err
 	}
-	// Each target belongs to the user that servers run as, and what they lie in does not:
-	// programs of a restored database put nothing else in a target's place.
-	if err := e.makeDir(root, recovery.User{UID: -1, GID: -1}); err != nil {
+	// Neither is of the user that servers run as, who goes through them to what steps give
+	// him: programs of a restored database put nothing else in the place of what lies there.
+	if err := e.makeDir(root, 0o711, -1); err != nil {
 		return recovery.Handle{}, err
 	}
-	if err := e.makeDir(t.Place, e.x.Owner); err != nil {
+	if err := e.makeDir(t.Place, 0o710, e.x.Owner.GID); err != nil {
 		return recovery.Handle{}, err
 	}
 	room, err := e.x.roomIn(t)
@@ -119,29 +120,41 @@ func (e *env) Target(ctx context.Context, id recovery.TargetID) (recovery.Handle
 	return recovery.Handle{Dir: t.Place, Scratch: true, Owner: e.x.Owner, Target: t, Room: room}, nil
 }
 
-// makeDir creates a directory for its owner, 0700; one of the run's own that servers' users
-// go through, where there are such, 0711. It inherits nothing from the one that it lies in,
-// and what is restored there nothing from it.
-func (e *env) makeDir(dir string, owner recovery.User) error {
-	mode := fs.FileMode(0o700)
-	if owner.UID < 0 && e.x.Owner.UID >= 0 {
-		mode = 0o711
-	}
-	err := os.Mkdir(dir, mode)
+// makeDir creates a directory of the run's own, 0700. Where servers run as another user that
+// user goes through it, by the mode and the group, and changes nothing of what lies in it. It
+// inherits nothing from the one that it lies in, and what is restored there nothing from it.
+func (e *env) makeDir(dir string, mode fs.FileMode, group int) error {
+	err := os.Mkdir(dir, 0o700)
 	made := err == nil
 	if made || errors.Is(err, fs.ErrExist) { // the making may have been cut off
 		err = disinherit(dir)
 	}
-	if err == nil && made {
-		err = os.Chmod(dir, mode) // whatever the umask
+	if err == nil && !made {
+		made, err = e.theirs(dir)
 	}
-	if err == nil && made && owner.UID >= 0 {
-		err = os.Chown(dir, owner.UID, owner.GID)
+	if err == nil && made && e.x.Owner.UID >= 0 {
+		if err = os.Lchown(dir, os.Geteuid(), group); err == nil {
+			err = os.Chmod(dir, mode) // whatever the umask
+		}
 	}
 	if err != nil {
 		return recovery.Errorf("choose another place with --scratch", "create the scratch directory: %w", err)
 	}
 	return nil
+}
+
+// theirs reports whether a directory belongs to the user that servers run as: earlier
+// versions have given targets away.
+func (e *env) theirs(dir string) (bool, error) {
+	if e.x.Owner.UID < 0 {
+		return false, nil
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return false, err
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(st.Uid) == e.x.Owner.UID, nil
 }
 
 // disinherit takes from a directory of the run's own the access control lists that it has of

@@ -39,7 +39,7 @@ type Options struct {
 	// Hidden are directories of the host that no box may see beside what production
 	// owns: where its runners are commanded.
 	Hidden []string
-	// Owner is who scratch directories belong to and servers run as.
+	// Owner is who servers run as.
 	Owner recovery.User
 	Now   func() time.Time
 	// Unattended says that nobody can be asked: the ticks of a rehearsal are

@@ -112,15 +112,18 @@ func configureRecovery(c postgres.Cluster, args replayArgs, sizes atLeast) error
 	if err := os.Rename(conf, conf+".source"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("set recovery.conf aside: %w", err)
 	}
-	signal := filepath.Join(c.Data, "recovery.signal")
-	f, err := os.OpenFile(signal, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
+	// Configure has removed one that was there.
+	f, err := os.OpenFile(filepath.Join(c.Data, "recovery.signal"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err == nil {
-		err = f.Close()
+		if c.Owner.UID >= 0 {
+			err = f.Chown(c.Owner.UID, c.Owner.GID)
+		}
+		err = errors.Join(err, f.Close())
 	}
 	if err != nil {
 		return fmt.Errorf("ask for a recovery: %w", err)
 	}
-	return ownFile(signal, c.Owner)
+	return nil
 }
 
 func ownFile(path string, u recovery.User) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -101,7 +102,7 @@ func (c copying) combine(ctx context.Context, env recovery.Env, r Unpacker) (rec
 func (c copying) part(ctx context.Context, r Unpacker, i int, b Base) (*tree, error) {
 	dir := filepath.Join(c.handle.Dir, chainDir, strconv.Itoa(i))
 	for _, dir := range []string{filepath.Dir(dir), dir} {
-		if err := c.makeDir(dir); err != nil {
+		if err := c.makePassable(dir); err != nil {
 			return nil, err
 		}
 	}
@@ -118,6 +119,21 @@ func (c copying) part(ctx context.Context, r Unpacker, i int, b Base) (*tree, er
 		return nil, err
 	}
 	return t, t.Close()
+}
+
+// makePassable makes a directory in which we alone make files, and through which the server's
+// user goes to his. It may be there.
+func (c copying) makePassable(dir string) error {
+	err := os.Mkdir(dir, 0o700)
+	if errors.Is(err, fs.ErrExist) {
+		err = nil
+	}
+	if err == nil && c.handle.Owner.UID >= 0 {
+		if err = os.Lchown(dir, os.Geteuid(), c.handle.Owner.GID); err == nil {
+			err = os.Chmod(dir, 0o710)
+		}
+	}
+	return err
 }
 
 // makeDir makes a directory of the server's user, which may be there.

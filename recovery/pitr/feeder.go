@@ -7,8 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"comeback/recovery"
 	"comeback/recovery/pitr/walfetch"
@@ -26,7 +29,7 @@ type feeder struct {
 	line  lineage
 	files map[uint64]File // the log that the point needs, by segment
 	data  string          // the data directory
-	dir   string          // where segments wait
+	dir   string          // where segments wait; it lies where only this user makes names
 	ready *shelf          // from where the server takes them by itself
 	owner recovery.User
 	log   func(string)
@@ -153,21 +156,26 @@ func (f *feeder) fetch(name, path string) int {
 	if err != nil {
 		return f.fail(err)
 	}
-	if asked, ok := walfile.Parse(name); ok && asked.Kind == walfile.Segment {
+	asked, ok := walfile.Parse(name)
+	switch {
+	case ok && asked.Kind == walfile.Segment:
 		return f.segment(called(asked), target)
+	case ok && asked.Kind == walfile.History:
+		return f.history(called(asked), target)
 	}
-	return f.other(name, target)
+	return walfetch.Absent // no server of PostgreSQL asks for it
 }
 
-// target is where the server wants a file: directly in its pg_wal.
+// target is how the server wants a file to be called: directly in its pg_wal.
 func (f *feeder) target(path string) (string, error) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(f.data, path)
 	}
-	if filepath.Dir(path) != filepath.Join(f.data, "pg_wal") {
+	dir, name := filepath.Split(filepath.Clean(path))
+	if filepath.Clean(dir) != filepath.Join(f.data, "pg_wal") {
 		return "", fmt.Errorf("the server asked for a file at %s, which is not in its pg_wal", path)
 	}
-	return path, nil
+	return name, nil
 }
 
 // segment gives a segment.
@@ -190,7 +198,7 @@ func (f *feeder) segment(asked File, target string) int {
 	if path, ok, err := f.unshelve(seg); err != nil {
 		return f.fail(err)
 	} else if ok {
-		return f.give(path, target)
+		return f.put(path, target) // it is the server's already
 	}
 	f.mu.Lock()
 	t := f.start(seg, known)
@@ -244,23 +252,43 @@ func (f *feeder) waitedSays() string {
 	return fmt.Sprintf("%.1f s, for %d of %d segments after the first", f.waited.Seconds(), f.waits, max(0, len(f.files)-1))
 }
 
-// give puts a file where the server wants it.
+// give makes a file the server's, and puts it where it wants it.
 func (f *feeder) give(from, target string) int {
-	if err := handOver(from, target, f.owner); err != nil {
+	if err := ownFile(from, f.owner); err != nil {
 		return f.fail(err)
+	}
+	return f.put(from, target)
+}
+
+// put puts a file into the server's pg_wal, and nowhere else: its programs may have made a
+// link of that directory.
+func (f *feeder) put(from, target string) int {
+	wal, err := openWithin(f.data, "pg_wal")
+	if err != nil {
+		return f.fail(recovery.Errorf("find out what the restored database runs, and stop the run",
+			"put a segment in place: the restored server has no directory pg_wal any more: %w", err))
+	}
+	err = unix.Renameat(unix.AT_FDCWD, from, int(wal.Fd()), target)
+	if err = errors.Join(err, wal.Close()); err != nil {
+		return f.fail(fmt.Errorf("put a segment in place: %w", err))
 	}
 	return walfetch.Fetched
 }
 
-// handOver makes a file the server's, at a path of its own.
-func handOver(from, to string, owner recovery.User) error {
-	if err := ownFile(from, owner); err != nil {
-		return err
+// openWithin opens a directory in another one; neither may be a link.
+func openWithin(dir, name string) (*os.File, error) {
+	const flags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	outer, err := unix.Open(dir, flags, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
 	}
-	if err := os.Rename(from, to); err != nil {
-		return fmt.Errorf("put a segment in place: %w", err)
+	defer unix.Close(outer)
+	path := filepath.Join(dir, name)
+	inner, err := unix.Openat(outer, name, flags, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
-	return nil
+	return os.NewFile(uintptr(inner), path), nil
 }
 
 // unlisted answers for a segment that was not there when the step began: it
@@ -316,7 +344,7 @@ func (f *feeder) own(asked File) bool {
 	if walfile.Start(asked.Seg(l.SegmentSize), l.SegmentSize) >= f.args.Facts.Base.Stop {
 		return false
 	}
-	in, err := os.Open(filepath.Join(f.data, "pg_wal", asked.Name()))
+	in, err := os.OpenFile(filepath.Join(f.data, "pg_wal", asked.Name()), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return false
 	}
@@ -326,8 +354,10 @@ func (f *feeder) own(asked File) bool {
 	return err == nil && errStat == nil && info.Size() == l.SegmentSize && h.System == l.System && h.Address == walfile.Start(asked.Seg(l.SegmentSize), l.SegmentSize)
 }
 
-// other gives what is not a segment: the history of a timeline.
-func (f *feeder) other(name, target string) int {
+// history gives the history of a timeline.
+func (f *feeder) history(asked File, target string) int {
+	name := asked.Name()
+	needed := slices.ContainsFunc(f.args.Facts.Branch, func(s stretch) bool { return s.Timeline == asked.Timeline })
 	files, err := f.repo.Files(f.ctx, name)
 	if err != nil {
 		return f.fail(fetchHint(err))
@@ -337,7 +367,7 @@ func (f *feeder) other(name, target string) int {
 			continue
 		}
 		path := filepath.Join(f.dir, name)
-		if err := fetchSmall(f.ctx, f.repo, file, path); err != nil {
+		if err := fetchHistory(f.ctx, f.repo, file, needed, path); err != nil {
 			return f.fail(fetchHint(err))
 		}
 		return f.give(path, target)

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"comeback/recovery"
@@ -165,6 +168,82 @@ func TestFeeder_Absence(t *testing.T) {
 	}
 }
 
+// What the server's programs have put in the place of a directory is not written through, and
+// what arrives is not written into anything that is there.
+func TestFeeder_Swapped(t *testing.T) {
+	const name = "00000009.history"
+	c := source.get(t).copy(t, "zstd")
+	if err := os.WriteFile(c.path("wal/"+name), []byte("1\t0/1\tx\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// aside makes a directory of theirs where one of ours was.
+	aside := func(dir string) error { return os.Rename(dir, dir+".aside") }
+	for _, test := range []struct {
+		name string
+		swap func(f *feeder, victim string) error
+		code int
+	}{
+		{"where it arrives a link has its name", func(f *feeder, victim string) error {
+			return errors.Join(aside(f.dir), os.Mkdir(f.dir, 0o700), os.Symlink(victim, filepath.Join(f.dir, name)))
+		}, walfetch.Fetched},
+		{"where it arrives another name of a file has its name", func(f *feeder, victim string) error {
+			return os.Link(victim, filepath.Join(f.dir, name))
+		}, walfetch.Fetched},
+		{"pg_wal is a link", func(f *feeder, victim string) error {
+			dir := filepath.Join(f.data, "pg_wal")
+			return errors.Join(aside(dir), os.Symlink(filepath.Dir(victim), dir))
+		}, walfetch.Failed},
+		{"the data directory is a link", func(f *feeder, victim string) error {
+			return errors.Join(aside(f.data), os.Symlink(filepath.Dir(filepath.Dir(victim)), f.data))
+		}, walfetch.Failed},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := feeding(t, c, nil)
+			victim := filepath.Join(filepath.Dir(f.data), "elsewhere", "pg_wal", "victim")
+			if err := errors.Join(os.MkdirAll(filepath.Dir(victim), 0o700), os.WriteFile(victim, []byte("untouched"), 0o600), test.swap(f, victim)); err != nil {
+				t.Fatal(err)
+			}
+			if code := f.fetch(name, "pg_wal/victim"); code != test.code {
+				t.Errorf("exit code %d, want %d: %v", code, test.code, f.failure())
+			}
+			if err := f.failure(); err != nil && recovery.HintOf(err) == "" {
+				t.Errorf("the failure %q has no hint", err)
+			}
+			if b, err := os.ReadFile(victim); string(b) != "untouched" || err != nil {
+				t.Errorf("the victim is %q, %v", b, err)
+			}
+		})
+	}
+}
+
+// A history that the point needs is judged before the server sees it; of another one the
+// server must know that it is there. What is neither a segment nor a history is nobody's.
+func TestFeeder_Histories(t *testing.T) {
+	c := source.get(t).copy(t, "zstd")
+	label := c.segments(t)[0] + ".00000028.backup"
+	for name, says := range map[string]string{"00000001.history": "x", "00000009.history": "x", "0000000A.history": strings.Repeat("#", maxHistory+1), label: "x"} {
+		if err := os.WriteFile(c.path("wal/"+name), []byte(says), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := feeding(t, c, nil)
+	for _, test := range []struct {
+		name string
+		code int
+	}{{label, walfetch.Absent}, {"00000009.history", walfetch.Fetched}} {
+		if code := f.fetch(test.name, "pg_wal/RECOVERYHISTORY"); code != test.code || f.failure() != nil {
+			t.Errorf("%s: exit code %d (%v), want %d", test.name, code, f.failure(), test.code)
+		}
+	}
+	for name, says := range map[string]string{"00000001.history": "does not tell where", "0000000A.history": "longer than"} {
+		f := feeding(t, c, nil)
+		checkFailure(t, f, f.fetch(name, "pg_wal/RECOVERYHISTORY"), []string{name, says})
+		if left, err := os.ReadDir(f.dir); err != nil || len(left) > 0 {
+			t.Errorf("%s has left %v, %v", name, left, err)
+		}
+	}
+}
+
 func TestFeeder_Failures(t *testing.T) {
 	l := source.get(t)
 	names := l.copy(t).segments(t)
@@ -260,6 +339,42 @@ func checkFailure(t *testing.T, f *feeder, code int, says []string) {
 	case <-f.failed:
 	default:
 		t.Error("nobody is told of the failure")
+	}
+}
+
+// Only whoever the server runs as may ask: the socket is his, and has its mode from the start.
+func TestListen(t *testing.T) {
+	dir, err := os.MkdirTemp("", "cbs-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	owner := recovery.User{UID: -1, GID: -1}
+	want := os.Geteuid()
+	if want == 0 {
+		owner = recovery.User{UID: 65534, GID: 65534}
+		want = owner.UID
+	}
+	for range 2 { // again, as after a crash
+		l, err := listen(filepath.Join(dir, "s"), owner)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.SetUnlinkOnClose(false)
+		info, err := os.Lstat(filepath.Join(dir, "s", socketName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st := info.Sys().(*syscall.Stat_t); int(st.Uid) != want || info.Mode() != fs.ModeSocket|0o600 {
+			t.Errorf("the socket is of user %d, %v", st.Uid, info.Mode())
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package pitr
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -34,15 +36,22 @@ func listen(dir string, owner recovery.User) (*net.UnixListener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("remove the socket of an earlier attempt: %w", err)
 	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	// It has its mode before it has its name: whoever owns the directory may put something else
+	// in its place.
+	private := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var errMode error
+		err := c.Control(func(fd uintptr) { errMode = unix.Fchmod(int(fd), 0o600) })
+		return errors.Join(err, errMode)
+	}}
+	listening, err := private.Listen(context.Background(), "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("listen for the restored server: %w", err)
 	}
+	l := listening.(*net.UnixListener)
 	if owner.UID >= 0 {
-		err = os.Lchown(path, owner.UID, owner.GID)
-	}
-	if err = errors.Join(err, os.Chmod(path, 0o600)); err != nil {
-		return nil, errors.Join(fmt.Errorf("listen for the restored server: %w", err), l.Close())
+		if err := os.Lchown(path, owner.UID, owner.GID); err != nil {
+			return nil, errors.Join(fmt.Errorf("listen for the restored server: %w", err), l.Close())
+		}
 	}
 	return l, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"comeback/recovery"
 	"comeback/recovery/pitr/walfile"
@@ -24,8 +25,8 @@ type lineage struct {
 // errForeign: the segment is of another cluster.
 var errForeign = errors.New("belongs to another cluster")
 
-// fetchSegment writes a segment, unpacked and judged by its first page, to a
-// new file at path. It leaves nothing there when it fails.
+// fetchSegment writes a segment, unpacked, to a file of its own, and gives that the name
+// path when it was judged by its first page. It leaves nothing there when it fails.
 func fetchSegment(ctx context.Context, r Repository, f File, l lineage, path string) (err error) {
 	defer func() {
 		if err != nil {
@@ -37,37 +38,59 @@ func fetchSegment(ctx context.Context, r Repository, f File, l lineage, path str
 		return err
 	}
 	defer in.Close()
-	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	return arrive(path, func(out io.Writer) error {
+		head := &headKeeper{}
+		size, err := io.Copy(io.MultiWriter(out, head), io.LimitReader(in, l.SegmentSize+1))
+		if err != nil {
+			return err
+		}
+		return judge(f, l, head.bytes, size)
+	})
+}
+
+// arrive writes a file that nobody else has, and gives it the name path when all of it was
+// written and found to be right. It leaves nothing there when that fails.
+func arrive(path string, write func(io.Writer) error) error {
+	out, err := os.CreateTemp(filepath.Dir(path), arriving)
 	if err != nil {
 		return err
 	}
-	head := &headKeeper{}
-	size, err := io.Copy(io.MultiWriter(out, head), io.LimitReader(in, l.SegmentSize+1))
-	err = errors.Join(err, out.Close())
+	err = errors.Join(write(out), out.Close())
 	if err == nil {
-		err = judge(f, l, head.bytes, size)
+		err = os.Rename(out.Name(), path)
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(path))
+		return errors.Join(err, os.Remove(out.Name()))
 	}
 	return nil
 }
 
-// fetchSmall writes a file that is not a segment, at most a megabyte of it, to a
-// new file at path.
-func fetchSmall(ctx context.Context, r Repository, f File, path string) error {
+// arriving begins the names of files that are not whole, or not judged.
+const arriving = "arriving-"
+
+// maxHistory bounds the history of a timeline: a line of it is hardly 100 bytes.
+const maxHistory = 1 << 20
+
+// fetchHistory writes the history of a timeline to a new file at path. One that the point
+// needs is judged before; of any other the server only wants to know that it is there.
+func fetchHistory(ctx context.Context, r Repository, f File, needed bool, path string) error {
 	in, err := r.Open(ctx, f)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", f.Object().Key, err)
 	}
 	defer in.Close()
-	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
+	text, err := io.ReadAll(io.LimitReader(in, maxHistory+1))
+	if err == nil && len(text) > maxHistory {
+		err = fmt.Errorf("%w: it is longer than the history of a timeline can be", storage.ErrCorrupt)
 	}
-	_, err = io.Copy(out, io.LimitReader(in, 1<<20))
-	if err = errors.Join(err, out.Close()); err != nil {
-		return errors.Join(fmt.Errorf("read %s: %w", f.Object().Key, err), os.Remove(path))
+	if _, errParse := parseHistory(string(text)); err == nil && errParse != nil && needed {
+		err = fmt.Errorf("%w: %w", storage.ErrCorrupt, errParse)
+	}
+	if err == nil {
+		err = arrive(path, func(out io.Writer) error { _, err := out.Write(text); return err })
+	}
+	if err != nil {
+		return fmt.Errorf("read %s: %w", f.Object().Key, err)
 	}
 	return nil
 }

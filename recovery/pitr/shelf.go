@@ -65,8 +65,11 @@ func (s *shelf) put(seg uint64, from string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	name := filepath.Base(from)
-	if err := handOver(from, filepath.Join(s.dir, name), s.owner); err != nil {
+	if err := ownFile(from, s.owner); err != nil {
 		return err
+	}
+	if err := os.Rename(from, filepath.Join(s.dir, name)); err != nil {
+		return fmt.Errorf("lay a segment ready: %w", err)
 	}
 	s.lies[seg] = name
 	return nil

@@ -26,7 +26,7 @@ func (o Options) saveNames(ctx context.Context, env recovery.Env, p prepared) (e
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(filepath.Join(scratch.Dir, namesFile), os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600) // the directory is the server's user's
+	f, err := os.OpenFile(filepath.Join(scratch.Dir, namesFile), os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return fmt.Errorf("keep the names of tables: %w", err)
 	}

@@ -120,9 +120,12 @@ func mapSpaces(s sentinel, to pitr.Restoring) (string, error) {
 		return "", fmt.Errorf("map the tablespaces: %w", err)
 	}
 	path := filepath.Join(to.Own, "restore-spec.json")
-	err = os.WriteFile(path, text, 0o600)
-	if err == nil && to.Owner.UID >= 0 {
-		err = os.Lchown(path, to.Owner.UID, to.Owner.GID)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // the directory is another user's, and new
+	if err == nil {
+		if _, err = f.Write(text); err == nil && to.Owner.UID >= 0 {
+			err = f.Chown(to.Owner.UID, to.Owner.GID)
+		}
+		err = errors.Join(err, f.Close())
 	}
 	if err != nil {
 		return "", fmt.Errorf("map the tablespaces: %w", err)
