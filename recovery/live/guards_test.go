@@ -81,6 +81,39 @@ func (w *two) source() live.Source {
 	return live.Source{Address: w.scratch.URL("shop"), Tools: w.live.Cluster().Tools, Dir: filepath.Join(w.dir, "transfer")}
 }
 
+// refusesPlaces wants the dump to go nowhere where somebody else may have put something.
+func (w *two) refusesPlaces(t *testing.T, d live.Database) {
+	t.Helper()
+	dir, elsewhere := w.source().Dir, filepath.Join(w.dir, "elsewhere")
+	kept := filepath.Join(elsewhere, "dump", "kept")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(kept), 0o700), os.WriteFile(kept, []byte("untouched"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for name, put := range map[string]func() error{
+		"a link":           func() error { return os.Symlink(elsewhere, dir) },
+		"open to others":   func() error { return errors.Join(os.Mkdir(dir, 0o700), os.Chmod(dir, 0o777)) },
+		"no directory":     func() error { return os.WriteFile(dir, nil, 0o700) },
+		"of somebody else": func() error { return errors.Join(os.Mkdir(dir, 0o700), own(dir, w.live.Cluster().Owner)) },
+	} {
+		if name == "of somebody else" && os.Geteuid() != 0 {
+			continue // there is nobody else
+		}
+		if err := put(); err != nil {
+			t.Fatal(err)
+		}
+		_, err := d.Load(within(t), &env{}, w.source())
+		refused(t, err, "is no private directory of this run")
+		if b, err := os.ReadFile(kept); string(b) != "untouched" || err != nil {
+			t.Errorf("%s: elsewhere there is %q, %v", name, b, err)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func own(path string, u recovery.User) error { return os.Chown(path, u.UID, u.GID) }
+
 // database is the switch of a database of the live server.
 func (w *two) database(t *testing.T, name string) live.Database {
 	t.Helper()
@@ -125,6 +158,7 @@ func TestDatabase_refuses(t *testing.T) {
 	ctx := within(t)
 	w := openTwo(t)
 	d := w.database(t, "shop")
+	w.refusesPlaces(t, d)
 	l, err := d.Load(ctx, &env{}, w.source())
 	if err != nil {
 		t.Fatal(err)

@@ -21,8 +21,9 @@ type Source struct {
 	Address string
 	// Tools are of the scratch server's major.
 	Tools postgres.Tools
-	// Dir is a private directory of the run, for the dump on its way; what is
-	// called "dump" in it is replaced.
+	// Dir is a private directory of the run, for the dump on its way, which is made where it is
+	// not there; what is called "dump" in it is replaced. Nobody else may write to it, or to the
+	// one that it lies in: the server that is dumped runs on meanwhile.
 	Dir string
 	// AnyLocale says that the backup did not tell how text sorts in it: the new
 	// database then has the locale of the live one, where their encodings are the same.
@@ -182,6 +183,9 @@ func (s *server) ours(ctx context.Context) (one, bool, error) {
 // load makes the database and fills it.
 func (l *load) load(ctx context.Context) (Loaded, error) {
 	dump := filepath.Join(l.from.Dir, "dump")
+	if err := private(l.from.Dir); err != nil {
+		return Loaded{}, err
+	}
 	if err := os.RemoveAll(dump); err != nil {
 		return Loaded{}, fmt.Errorf("make room for the dump: %w", err)
 	}

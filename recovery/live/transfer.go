@@ -3,12 +3,14 @@ package live
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sync/errgroup"
 
@@ -18,12 +20,30 @@ import (
 	"comeback/said"
 )
 
+// private makes the directory of the dump, or proves that the one that is there is ours alone:
+// pg_dump opens by their paths what it writes there.
+func private(dir string) error {
+	err := os.Mkdir(dir, 0o700)
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("make the directory of the dump: %w", err)
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return fmt.Errorf("look at the directory of the dump: %w", err)
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !info.IsDir() || info.Mode().Perm() != 0o700 || !ok || int(st.Uid) != os.Geteuid() {
+		return recovery.Errorf("find out who has put it there, and stop the run", "refused: %s is no private directory of this run", dir).WithExit(recovery.Refused)
+	}
+	return nil
+}
+
 // dump writes the restored database to a directory. Subscriptions are left out:
 // made anew they would reach for the slots of the old ones.
 func (l *load) dump(ctx context.Context, dir string) error {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
-		return fmt.Errorf("make the directory of the dump: %w", err)
-	}
 	var tables int64
 	err := l.scratch.QueryRow(ctx, "select count(*) from pg_class where relkind in ('r', 'm') and relnamespace::regnamespace::text not in ('pg_catalog', 'information_schema', 'pg_toast')").Scan(&tables)
 	if err != nil {
