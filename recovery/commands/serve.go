@@ -162,13 +162,18 @@ func (k serveKind) cluster(ctx context.Context, env recovery.Env, p place, f fet
 // leaveSlots removes the replication slots from a data directory, and tells their names: one
 // that reads changes keeps a server from starting whose log tells less.
 func leaveSlots(data string) (names []string, err error) {
-	dir := filepath.Join(data, "pg_replslot")
-	slots, err := os.ReadDir(dir)
+	root, err := postgres.OpenDir(data)
+	if err != nil {
+		return nil, fmt.Errorf("leave out replication slots: %w", err)
+	}
+	defer root.Close() // it was only gone through
+	const dir = "pg_replslot"
+	slots, err := fs.ReadDir(root.FS(), dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil // the server says what it misses
 	}
 	for _, e := range slots {
-		names, err = append(names, e.Name()), errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+		names, err = append(names, e.Name()), errors.Join(err, root.RemoveAll(filepath.Join(dir, e.Name())))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("leave out replication slots: %w", err)
@@ -181,14 +186,20 @@ func (p place) own(data string, meter recovery.Meter) error {
 	if p.handle.Owner.UID < 0 {
 		return os.Chmod(data, 0o700)
 	}
-	err := filepath.WalkDir(data, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		meter.Add(1)
-		return os.Lchown(path, p.handle.Owner.UID, p.handle.Owner.GID)
-	})
-	if err = errors.Join(err, os.Chmod(data, 0o700)); err == nil {
+	// Where it was served before, programs of the restored database may go on in there.
+	root, err := postgres.OpenDir(data)
+	if err == nil {
+		defer root.Close() // it was only gone through
+		err = fs.WalkDir(root.FS(), ".", func(name string, _ fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			meter.Add(1)
+			return root.Lchown(name, p.handle.Owner.UID, p.handle.Owner.GID)
+		})
+		err = errors.Join(err, root.Chmod(".", 0o700))
+	}
+	if err == nil {
 		// On the way there the server's user may pass and not look.
 		for dir := filepath.Dir(data); err == nil && len(dir) > len(p.handle.Dir); dir = filepath.Dir(dir) {
 			err = os.Chmod(dir, 0o711)

@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"comeback/recovery"
 	"comeback/recovery/pitr/walfile"
 	"comeback/recovery/postgres"
@@ -20,13 +18,13 @@ import (
 // setAside removes what the restored cluster has no use for: slots of the source,
 // which would keep its log for ever.
 func (p *preparation) setAside(context.Context) error {
-	dir := filepath.Join(p.Pair.Beside, "pg_replslot")
-	slots, err := os.ReadDir(dir)
+	const dir = "pg_replslot"
+	slots, err := fs.ReadDir(p.root.FS(), dir)
 	if err != nil {
 		return fmt.Errorf("look for replication slots: %w", err)
 	}
 	for _, s := range slots {
-		if err := os.RemoveAll(filepath.Join(dir, s.Name())); err != nil {
+		if err := p.root.RemoveAll(filepath.Join(dir, s.Name())); err != nil {
 			return fmt.Errorf("remove the replication slot %s: %w", s.Name(), err)
 		}
 		p.Remarks = append(p.Remarks, fmt.Sprintf("replication slot %s came with the backup and was removed: make it anew for its standby", s.Name()))
@@ -127,25 +125,21 @@ func forkOf(history []byte) (recovery.LSN, error) {
 
 // ready marks a file of the log for the archiver, where it is not marked yet.
 func (p *preparation) ready(name string) error {
-	if _, err := os.Lstat(filepath.Join(p.Pair.Beside, "pg_wal", name)); errors.Is(err, fs.ErrNotExist) {
+	if _, err := p.root.Lstat(filepath.Join("pg_wal", name)); errors.Is(err, fs.ErrNotExist) {
 		return recovery.Errorf("restore it again, and promote it with archive_mode = on and an empty archive_command, so that its log is kept",
 			"refused: the restored cluster has removed %s of its log before it was archived", name).WithExit(recovery.Refused)
 	} else if err != nil {
 		return fmt.Errorf("look at the new timeline's log: %w", err)
 	}
-	status := filepath.Join(p.Pair.Beside, "pg_wal", "archive_status", name)
+	status := filepath.Join("pg_wal", "archive_status", name)
 	for _, mark := range []string{".ready", ".done"} {
-		if _, err := os.Lstat(status + mark); err == nil {
+		if _, err := p.root.Lstat(status + mark); err == nil {
 			return nil
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("look at the new timeline's log: %w", err)
 		}
 	}
-	f, err := os.OpenFile(status+".ready", os.O_WRONLY|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return fmt.Errorf("mark %s for the archiver: %w", name, err)
-	}
-	if err := errors.Join(f.Close(), p.give(status+".ready")); err != nil {
+	if err := p.create(status+".ready", nil); err != nil {
 		return fmt.Errorf("mark %s for the archiver: %w", name, err)
 	}
 	return nil

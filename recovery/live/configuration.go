@@ -2,6 +2,7 @@ package live
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,15 +53,16 @@ func (p *preparation) configure(ctx context.Context) error {
 		return p.reinstate(ctx)
 	}
 	for _, name := range ofScratch {
-		if err := os.RemoveAll(filepath.Join(p.Pair.Beside, name)); err != nil {
+		if err := p.root.RemoveAll(name); err != nil {
 			return fmt.Errorf("take scratch's configuration away: %w", err)
 		}
 	}
-	from := p.Conf
-	if from == "" {
-		from = p.Pair.Live
+	from, err := os.OpenRoot(cmp.Or(p.Conf, p.Pair.Live))
+	var entries []fs.DirEntry
+	if err == nil {
+		defer from.Close() // it is only read
+		entries, err = fs.ReadDir(from.FS(), ".")
 	}
-	entries, err := os.ReadDir(from)
 	if err != nil {
 		return recovery.Errorf("name the directory with postgresql.conf and pg_hba.conf", "take over the configuration: %w", err)
 	}
@@ -69,11 +71,11 @@ func (p *preparation) configure(ctx context.Context) error {
 		if ofPostgres(e.Name()) {
 			continue
 		}
-		if err := p.take(filepath.Join(from, e.Name()), filepath.Join(p.Pair.Beside, e.Name())); err != nil {
+		if err := p.take(from, e.Name()); err != nil {
 			return fmt.Errorf("take over the configuration: %w", err)
 		}
 	}
-	if err := p.override(ctx, filepath.Join(from, autoConf)); err != nil {
+	if err := p.override(ctx, from, autoConf); err != nil {
 		return fmt.Errorf("take over the configuration: %w", err)
 	}
 	return p.inUse()
@@ -81,13 +83,10 @@ func (p *preparation) configure(ctx context.Context) error {
 
 // take copies one file, link or small directory of the configuration, with its
 // owner and permissions.
-func (p *preparation) take(from, to string) error {
+func (p *preparation) take(from *os.Root, name string) error {
 	size, files := int64(0), 0
-	err := filepath.WalkDir(from, func(_ string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := e.Info()
+	err := below(from, name, func(path string) error {
+		info, err := from.Lstat(path)
 		if err != nil {
 			return err
 		}
@@ -96,46 +95,56 @@ func (p *preparation) take(from, to string) error {
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.SkipAll) {
 		return err
 	}
 	if size > mostConfiguration || files > mostFiles {
-		p.Remarks = append(p.Remarks, fmt.Sprintf("%s is too large to be configuration and stays in the old data directory", from))
+		p.Remarks = append(p.Remarks, fmt.Sprintf("%s is too large to be configuration and stays in the old data directory", filepath.Join(from.Name(), name)))
 		return nil
 	}
-	if err := os.RemoveAll(to); err != nil {
+	if err := p.root.RemoveAll(name); err != nil {
 		return err
 	}
-	err = filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(from, path)
-		if err != nil {
-			return err
-		}
-		return copyOne(path, filepath.Join(to, rel), e)
-	})
-	p.Taken = append(p.Taken, filepath.Base(to))
+	err = below(from, name, func(path string) error { return copyOne(from, p.root, path) })
+	p.Taken = append(p.Taken, name)
 	return err
 }
 
-// copyOne copies a file, a link or a directory without what is in it.
-func copyOne(from, to string, e fs.DirEntry) error {
-	info, err := e.Info()
+// below visits what has a name in a directory, and all that lies below it; of a link, which
+// may lead anywhere, the link alone.
+func below(dir *os.Root, name string, visit func(path string) error) error {
+	info, err := dir.Lstat(name)
 	if err != nil {
 		return err
 	}
-	switch e.Type() {
+	if !info.IsDir() {
+		return visit(name)
+	}
+	return fs.WalkDir(dir.FS(), name, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return visit(path)
+	})
+}
+
+// copyOne copies a file, a link or a directory without what is in it, from a directory to
+// another one.
+func copyOne(from, to *os.Root, name string) error {
+	info, err := from.Lstat(name)
+	if err != nil {
+		return err
+	}
+	switch info.Mode().Type() {
 	case fs.ModeDir:
-		err = os.Mkdir(to, 0o700)
+		err = to.Mkdir(name, 0o700)
 	case fs.ModeSymlink:
 		var target string
-		if target, err = os.Readlink(from); err == nil {
-			err = os.Symlink(target, to)
+		if target, err = from.Readlink(name); err == nil {
+			err = to.Symlink(target, name)
 		}
 	case 0:
-		err = copyFile(from, to)
+		err = copyFile(from, to, name)
 	default:
 		return nil // a socket or a pipe is made anew by whoever needs it
 	}
@@ -143,23 +152,23 @@ func copyOne(from, to string, e fs.DirEntry) error {
 		return err
 	}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
-		if err := os.Lchown(to, int(st.Uid), int(st.Gid)); err != nil {
+		if err := to.Lchown(name, int(st.Uid), int(st.Gid)); err != nil {
 			return err
 		}
 	}
-	if e.Type() == fs.ModeSymlink {
+	if info.Mode().Type() == fs.ModeSymlink {
 		return nil
 	}
-	return os.Chmod(to, info.Mode().Perm())
+	return to.Chmod(name, info.Mode().Perm())
 }
 
-func copyFile(from, to string) error {
-	in, err := os.Open(from)
+func copyFile(from, to *os.Root, name string) error {
+	in, err := from.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0) // whatever is in its place by now
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	out, err := to.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -198,8 +207,8 @@ var assignment = pattern.New(`^\s*([A-Za-z_][A-Za-z0-9_.$]*)\s*(?:=|\s)`)
 
 // override writes postgresql.auto.conf, which wins over everything else, from
 // live's own: what ALTER SYSTEM has set there, but for what is unwanted.
-func (p *preparation) override(ctx context.Context, from string) error {
-	text, err := os.ReadFile(from)
+func (p *preparation) override(ctx context.Context, from *os.Root, name string) error {
+	text, err := from.ReadFile(name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -268,35 +277,34 @@ const (
 func (p *preparation) reinstate(ctx context.Context) error {
 	p.Taken, p.Dropped = nil, nil
 	for _, name := range postgres.Configuration {
-		path := filepath.Join(p.Pair.Beside, name)
-		written, err := postgres.Written(path)
+		written, err := postgres.Written(p.root, name)
 		if err == nil && written {
-			err = os.Remove(path)
+			err = p.root.Remove(name)
 		}
 		if err == nil || errors.Is(err, fs.ErrNotExist) {
-			err = os.Rename(path+postgres.Aside, path)
+			err = p.root.Rename(name+postgres.Aside, name)
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("put the configuration of the backup back: %w", err)
 		}
-		if _, err := os.Lstat(path); err == nil {
+		if _, err := p.root.Lstat(name); err == nil {
 			p.Taken = append(p.Taken, name)
 		}
 	}
-	auto := filepath.Join(p.Pair.Beside, autoConf)
-	if _, err := os.Lstat(auto + postgres.Aside); err == nil {
+	auto := autoConf
+	if _, err := p.root.Lstat(auto + postgres.Aside); err == nil {
 		auto += postgres.Aside
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("look for the configuration of the backup: %w", err)
 	}
-	if err := p.override(ctx, auto); err != nil {
+	if err := p.override(ctx, p.root, auto); err != nil {
 		return fmt.Errorf("put the configuration of the backup back: %w", err)
 	}
 	for _, name := range ofScratch {
 		if name == autoConf || slices.Contains(postgres.Configuration, name) {
 			continue
 		}
-		if err := os.RemoveAll(filepath.Join(p.Pair.Beside, name)); err != nil {
+		if err := p.root.RemoveAll(name); err != nil {
 			return fmt.Errorf("take scratch's configuration away: %w", err)
 		}
 	}
@@ -334,54 +342,25 @@ func (p *preparation) inUse() error {
 
 // write replaces a file of the restored directory.
 func (p *preparation) write(name string, text []byte) error {
-	path := filepath.Join(p.Pair.Beside, name)
-	temp := path + ".new"
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600) // the directory is another user's
+	temp := name + ".new"
+	if err := p.root.RemoveAll(temp); err != nil { // of an earlier attempt, or whatever else it is
+		return err
+	}
+	if err := p.create(temp, text); err != nil {
+		return err
+	}
+	return p.root.Rename(temp, name)
+}
+
+// create makes a new file of the owner's.
+func (p *preparation) create(name string, text []byte) error {
+	f, err := p.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(text)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
+	if err == nil && os.Geteuid() == 0 {
+		err = f.Chown(p.owner.UID, p.owner.GID)
 	}
-	if err := p.give(temp); err != nil {
-		return err
-	}
-	return os.Rename(temp, path)
-}
-
-// give gives a file to the owner.
-func (p *preparation) give(path string) error {
-	if os.Geteuid() != 0 {
-		return nil
-	}
-	return os.Lchown(path, p.owner.UID, p.owner.GID)
-}
-
-// ownOne gives one file or directory the owner and permissions where it has others.
-func (p *preparation) ownOne(path string, e fs.DirEntry, dirs, files fs.FileMode) error {
-	info, err := e.Info()
-	if err != nil {
-		return fmt.Errorf("give %s its owner: %w", path, err)
-	}
-	if st, ok := info.Sys().(*syscall.Stat_t); ok && (int(st.Uid) != p.owner.UID || int(st.Gid) != p.owner.GID) {
-		if err := os.Lchown(path, p.owner.UID, p.owner.GID); err != nil {
-			return fmt.Errorf("give %s its owner: %w", path, err)
-		}
-	}
-	want := files
-	switch e.Type() {
-	case fs.ModeDir:
-		want = dirs
-	case 0:
-	default:
-		return nil
-	}
-	if info.Mode().Perm() == want {
-		return nil
-	}
-	if err := os.Chmod(path, want); err != nil {
-		return fmt.Errorf("give %s its permissions: %w", path, err)
-	}
-	return nil
+	return errors.Join(err, f.Close())
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"comeback/recovery"
 	"comeback/recovery/exchange"
@@ -79,6 +80,10 @@ func Prepare(ctx context.Context, env recovery.Env, r Restored) (Preparation, er
 	if err := p.admissible(ctx); err != nil {
 		return Preparation{}, err
 	}
+	if err := p.open(); err != nil {
+		return Preparation{}, err
+	}
+	defer p.root.Close() // it was only gone through
 	for _, step := range []func(context.Context) error{p.own, p.configure, p.loadable, p.setAside, p.archivable, p.sync} {
 		if err := step(ctx); err != nil {
 			return Preparation{}, err
@@ -95,6 +100,25 @@ type preparation struct {
 	owner recovery.User
 	mode  fs.FileMode
 	fresh bool // there is no live directory yet, or an empty one
+	// root is the restored directory. It is another user's, and so may be the one that it lies
+	// in: all that is changed is changed below it, whatever stands at its path meanwhile, and
+	// no link leads out of it.
+	root *os.Root
+}
+
+// open opens the restored directory that was looked at, and no other in its place.
+func (p *preparation) open() (err error) {
+	if p.root, err = os.OpenRoot(p.Pair.Beside); err != nil {
+		return fmt.Errorf("open the restored directory: %w", err)
+	}
+	info, err := p.root.Stat(".")
+	if err != nil {
+		return errors.Join(fmt.Errorf("open the restored directory: %w", err), p.root.Close())
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); !ok || st.Dev != p.Pair.New.Device || st.Ino != p.Pair.New.Inode {
+		return errors.Join(recovery.Errorf("find out who has put it there, then retry", "refused: another directory than the restored one stands at %s now", p.Pair.Beside).WithExit(recovery.Refused), p.root.Close())
+	}
+	return nil
 }
 
 // admissible refuses what must not become live.
@@ -231,15 +255,43 @@ func (p *preparation) own(ctx context.Context) error {
 	if p.mode&0o050 == 0o050 {
 		dirs, files = 0o750, 0o640
 	}
-	return filepath.WalkDir(p.Pair.Beside, func(path string, e fs.DirEntry, err error) error {
+	return fs.WalkDir(p.root.FS(), ".", func(name string, _ fs.DirEntry, err error) error {
 		if err != nil {
-			return fmt.Errorf("give %s its owner: %w", path, err)
+			return fmt.Errorf("give %s its owner: %w", filepath.Join(p.Pair.Beside, name), err)
 		}
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
-		return p.ownOne(path, e, dirs, files)
+		if err := p.ownOne(name, dirs, files); err != nil {
+			return fmt.Errorf("give %s its owner and its permissions: %w", filepath.Join(p.Pair.Beside, name), err)
+		}
+		return nil
 	})
+}
+
+// ownOne gives one file or directory the owner and permissions where it has others.
+func (p *preparation) ownOne(name string, dirs, files fs.FileMode) error {
+	info, err := p.root.Lstat(name)
+	if err != nil {
+		return err
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && (int(st.Uid) != p.owner.UID || int(st.Gid) != p.owner.GID) {
+		if err := p.root.Lchown(name, p.owner.UID, p.owner.GID); err != nil {
+			return err
+		}
+	}
+	want := files
+	switch info.Mode().Type() {
+	case fs.ModeDir:
+		want = dirs
+	case 0:
+	default:
+		return nil
+	}
+	if info.Mode().Perm() == want {
+		return nil
+	}
+	return p.root.Chmod(name, want)
 }
 
 func firstLine(b []byte) string {

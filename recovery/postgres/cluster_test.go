@@ -12,6 +12,41 @@ import (
 	"comeback/recovery/postgres"
 )
 
+// The data directory is the server's user's. What he has put in the place of the directory, or
+// of a file that is about to be written, is not written through.
+func TestCluster_ConfigureStaysInside(t *testing.T) {
+	dir := t.TempDir()
+	data, elsewhere := filepath.Join(dir, "data"), filepath.Join(dir, "elsewhere")
+	victim := filepath.Join(elsewhere, "pg_hba.conf")
+	if err := errors.Join(os.Mkdir(elsewhere, 0o700), os.WriteFile(victim, []byte("untouched"), 0o600), os.Symlink(elsewhere, data)); err != nil {
+		t.Fatal(err)
+	}
+	owner, err := postgres.ServerUser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := postgres.Cluster{Data: data, Owner: owner}
+	if err := c.Configure(nil); recovery.ExitOf(err) != recovery.Refused || recovery.HintOf(err) == "" {
+		t.Errorf("a link in the place of the data directory: %v", err)
+	}
+	err = errors.Join(os.Remove(data), os.Mkdir(data, 0o700), os.Link(victim, filepath.Join(data, "pg_hba.conf.new")),
+		os.Symlink(victim, filepath.Join(data, "pg_ident.conf.new")), os.Symlink(victim, filepath.Join(data, "postgresql.conf")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Configure(nil); err != nil {
+		t.Error(err)
+	}
+	for _, name := range []string{"postgresql.conf", "pg_hba.conf", "pg_ident.conf"} {
+		if info, err := os.Lstat(filepath.Join(data, name)); err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+			t.Errorf("%s is %v, %v", name, info, err)
+		}
+	}
+	if b, err := os.ReadFile(victim); string(b) != "untouched" || err != nil {
+		t.Errorf("elsewhere there is %q, %v", b, err)
+	}
+}
+
 func TestCluster_ConfigureSetsTheSourceAside(t *testing.T) {
 	e, c := cluster(t)
 	ctx := within(t)

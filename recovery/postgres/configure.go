@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"comeback/recovery"
 )
 
 // hba lets in whoever can reach the socket, which lies in a directory that
@@ -48,7 +50,12 @@ func (c Cluster) ConfigureFor(settings map[string]string, hba string) error {
 	if err != nil {
 		return fmt.Errorf("configure %s: %w", c.Data, err)
 	}
-	if err := c.setAside(); err != nil {
+	data, err := OpenDir(c.Data)
+	if err != nil {
+		return fmt.Errorf("configure %s: %w", c.Data, err)
+	}
+	defer data.Close() // it was only gone through
+	if err := setAside(data); err != nil {
 		return fmt.Errorf("configure %s: %w", c.Data, err)
 	}
 	for _, f := range []struct{ name, text string }{
@@ -56,33 +63,32 @@ func (c Cluster) ConfigureFor(settings map[string]string, hba string) error {
 		{"pg_ident.conf", "# written by comeback\n"},
 		{"postgresql.conf", conf},
 	} {
-		if err := c.writeFile(f.name, f.text); err != nil {
+		if err := writeFile(data, f.name, f.text, c.Owner); err != nil {
 			return fmt.Errorf("configure %s: %w", c.Data, err)
 		}
 	}
 	return nil
 }
 
-func (c Cluster) setAside() error {
-	auto := filepath.Join(c.Data, "postgresql.auto.conf")
-	source := auto + ".source"
-	_, err := os.Lstat(source)
+func setAside(data *os.Root) error {
+	const auto = "postgresql.auto.conf"
+	_, err := data.Lstat(auto + Aside)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		err = os.Rename(auto, source)
+		err = data.Rename(auto, auto+Aside)
 	case err == nil: // the source's is kept already; this one came later
-		err = os.Remove(auto)
+		err = data.Remove(auto)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	for _, name := range Configuration {
-		if err := c.setOneAside(name); err != nil {
+		if err := setOneAside(data, name); err != nil {
 			return err
 		}
 	}
 	for _, name := range []string{"standby.signal", "recovery.signal"} {
-		if err := os.Remove(filepath.Join(c.Data, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := data.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
@@ -96,27 +102,30 @@ var Configuration = []string{"postgresql.conf", "pg_hba.conf", "pg_ident.conf"}
 const ours = "# written by comeback"
 
 // setOneAside keeps a file of the configuration that came with the data directory.
-func (c Cluster) setOneAside(name string) error {
-	path := filepath.Join(c.Data, name)
-	if _, err := os.Lstat(path + Aside); !errors.Is(err, fs.ErrNotExist) {
+func setOneAside(data *os.Root, name string) error {
+	if _, err := data.Lstat(name + Aside); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	written, err := Written(path)
+	written, err := Written(data, name)
 	if errors.Is(err, fs.ErrNotExist) || written {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return os.Rename(path, path+Aside)
+	return data.Rename(name, name+Aside)
 }
 
 // Aside ends the names of what came with a data directory and is not in force.
 const Aside = ".source"
 
-// Written reports whether Configure has written a file.
-func Written(path string) (bool, error) {
-	f, err := os.Open(path)
+// Written reports whether Configure has written a file of a data directory.
+func Written(data *os.Root, name string) (bool, error) {
+	info, err := data.Lstat(name)
+	if err != nil || !info.Mode().IsRegular() {
+		return false, err
+	}
+	f, err := data.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0) // whatever is in its place by now
 	if err != nil {
 		return false, err
 	}
@@ -145,19 +154,44 @@ func formatSettings(settings map[string]string) (string, error) {
 	return b.String(), nil
 }
 
-// writeFile replaces a file of the data directory.
-func (c Cluster) writeFile(name, text string) error {
-	temp := filepath.Join(c.Data, name+".new")
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600) // the directory is the server's user's
+// writeFile replaces a file of the data directory. The directory is the server's user's: what
+// he has put there is removed, never opened.
+func writeFile(data *os.Root, name, text string, owner recovery.User) error {
+	temp := name + ".new"
+	if err := data.RemoveAll(temp); err != nil {
+		return err
+	}
+	f, err := data.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = f.WriteString(text)
+	if err == nil && owner.UID >= 0 {
+		err = f.Chown(owner.UID, owner.GID)
+	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err := own(temp, c.Owner); err != nil {
-		return err
+	return data.Rename(temp, name)
+}
+
+// OpenDir opens a directory to be changed below it, whatever stands at its path meanwhile; no
+// link leads out of it, and none may stand in its place.
+func OpenDir(dir string) (*os.Root, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
 	}
-	return os.Rename(temp, filepath.Join(c.Data, name))
+	opened, err := root.Stat(".")
+	var there fs.FileInfo
+	if err == nil {
+		there, err = os.Lstat(dir)
+	}
+	if err == nil && !os.SameFile(opened, there) {
+		err = recovery.Errorf("find out who has put it there, then retry", "%s is a link, or was exchanged meanwhile", dir).WithExit(recovery.Refused)
+	}
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return root, nil
 }
