@@ -261,7 +261,8 @@ func TestCheckout_remote(t *testing.T) {
 	}
 }
 
-// The signature of a commit is shown.
+// The signature of a commit is shown. Where signers are named, a commit without the good
+// signature of one of them is an exception.
 func TestCheckout_signature(t *testing.T) {
 	r := newRepository(t)
 	key := filepath.Join(t.TempDir(), "key")
@@ -279,17 +280,50 @@ func TestCheckout_signature(t *testing.T) {
 	r.commit("signed", "-S")
 	r.record()
 	r.bundle("shop.bundle", "--all")
-	for with, want := range map[string]string{"": "signed, ", signers: "good, by dev@example.com"} {
+	other := filepath.Join(t.TempDir(), "others")
+	r.write(other, "ops@example.com "+otherKey(t), 0o600)
+	past := filepath.Join(t.TempDir(), "past")
+	r.write(past, `dev@example.com valid-before="20200101" `+string(public), 0o600)
+	restored := func(with, want string, result recovery.Result) {
+		t.Helper()
 		o := r.options(recovery.Want{Kind: recovery.WantLatest, Text: "latest"})
 		o.Component.Settings = recovery.Settings{}
 		if with != "" {
 			o.Component.Settings["signers"] = []string{with}
 		}
 		end := enginetest.Restore(t, o)
-		if got := end.Steps[0].Outcome.Facts["signature"]; end.Result != recovery.ResultPassed || !strings.HasPrefix(got, want) {
+		out := end.Steps[0].Outcome
+		if got := out.Facts["signature"]; end.Result != result || !strings.HasPrefix(got, want) {
 			t.Errorf("with %q the signature is %q, the run ended as %s", with, got, end.Result)
 		}
+		if says := strings.Join(out.Exceptions, "; "); (says != "") != (result != recovery.ResultPassed) || !strings.Contains(says, out.Facts["signature"]) && says != "" {
+			t.Errorf("with %q the exceptions are %q", with, says)
+		}
 	}
+	restored("", "signed, ", recovery.ResultPassed)
+	restored(signers, "good, by dev@example.com", recovery.ResultPassed)
+	restored(other, "signed", recovery.ResultExceptions)
+	restored(past, "", recovery.ResultExceptions)
+	restored(filepath.Join(t.TempDir(), "no such file"), "signed", recovery.ResultExceptions)
+	r.commit("not signed")
+	r.record()
+	r.bundle("shop.bundle", "--all")
+	restored("", "not signed", recovery.ResultPassed)
+	restored(signers, "not signed", recovery.ResultExceptions)
+}
+
+// otherKey is the public key of somebody else.
+func otherKey(t *testing.T) string {
+	t.Helper()
+	key := filepath.Join(t.TempDir(), "key")
+	if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	public, err := os.ReadFile(key + ".pub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(public)
 }
 
 // What cannot be used is said, and why.

@@ -34,7 +34,7 @@ func (engine) Schema() recovery.Schema {
 		{Name: "backup", Doc: "what comeback backup takes: bundle; all that fits if it is missing, none for nothing", Example: "bundle", List: true},
 		{Name: "remote", Doc: "a git remote that is asked for commits that no bundle holds; a deploy record in a copy says which", Example: "ssh://git@git.example.com/shop.git"},
 		{Name: "without", Doc: "paths in the repository of submodules, or of files of git LFS, that no bundle has the content of and that come back otherwise, or need not: a restore names them, and is not with exceptions because of them", Example: "vendor/engine", List: true},
-		{Name: "signers", Doc: "a file of allowed signers on this host, for the signatures of commits", Example: "/etc/shop/allowed_signers"},
+		{Name: "signers", Doc: "a file of allowed signers on this host, for the signatures of commits: the run does not pass where the deployed one has not the good signature of one of them", Example: "/etc/shop/allowed_signers"},
 	}}
 }
 

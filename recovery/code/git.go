@@ -106,31 +106,41 @@ func (g *git) has(ctx context.Context, commit string) (bool, error) {
 	return err == nil, err
 }
 
-// signature says in words what git finds about a commit's signature.
+// signature says in words what git finds about a commit's signature, and whether that is an
+// exception: where signers are named, all but the good signature of one of them is.
 func (g *git) signature(ctx context.Context, commit string) (says string, bad bool, err error) {
+	says, result, err := g.signed(ctx, commit)
+	return says, result == "B" || result == "R" || g.signers != "" && result != "G", err
+}
+
+// signed says in words what git finds about a commit's signature, and gives git's letter for it.
+func (g *git) signed(ctx context.Context, commit string) (says, result string, err error) {
 	out, err := g.run(ctx, "log", "-1", "--format=%G?%x00%GS%x00%GK", commit, "--")
 	if err != nil {
-		return "", false, err
+		return "", "", err
 	}
 	f := append(strings.Split(out, "\x00"), "", "")
 	by := strings.TrimSpace(strings.Join(f[1:3], " "))
 	switch f[0] {
 	case "G":
-		return "good, by " + by, false, nil
+		return "good, by " + by, f[0], nil
 	case "N":
 		raw, err := g.run(ctx, "cat-file", "commit", commit)
 		if head, _, _ := strings.Cut(raw, "\n\n"); err == nil && strings.Contains("\n"+head, "\ngpgsig") {
-			return "signed, and no list of signers was given to hold it against", false, nil
+			if g.signers != "" {
+				return "signed in a way that git cannot hold against the list of signers", f[0], nil
+			}
+			return "signed, and no list of signers was given to hold it against", f[0], nil
 		}
-		return "not signed", false, err
+		return "not signed", f[0], err
 	case "B":
-		return "BAD: the commit is not what was signed", true, nil
+		return "BAD: the commit is not what was signed", f[0], nil
 	case "U", "E":
-		return strings.TrimSpace("signed, signer not known " + by), false, nil
+		return strings.TrimSpace("signed, signer not known " + by), f[0], nil
 	case "X", "Y":
-		return "good, but it or its key has expired, by " + by, false, nil
+		return "good, but it or its key has expired, by " + by, f[0], nil
 	case "R":
-		return "by a key that was revoked, " + by, true, nil
+		return "by a key that was revoked, " + by, f[0], nil
 	}
-	return fmt.Sprintf("git says %.40q", f[0]), false, nil
+	return fmt.Sprintf("git says %.40q", f[0]), f[0], nil
 }
