@@ -59,6 +59,11 @@ type Capture struct {
 	// Temp is a directory, of the backup alone, for what must lie somewhere
 	// before it is stored.
 	Temp string
+	// Room refuses where so many more bytes do not fit into Temp, or would not leave what must
+	// stay free for what lives on the same disk. It may be nil, where nobody looks.
+	Room func(more int64) error
+	// Last is the backup of the same sort before this one; nil where none is known.
+	Last *Manifest
 	Now  func() time.Time
 }
 

@@ -98,11 +98,11 @@ func (k taking) Do(ctx context.Context, env recovery.Env, s recovery.Step) (reco
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	o, err := k.take(ctx, env, a, engine, scratch.Dir, place)
+	o, err := k.take(ctx, env, a, engine, scratch, place)
 	return o, errors.Join(err, release())
 }
 
-func (k taking) take(ctx context.Context, env recovery.Env, a StepArgs, engine recovery.Capturer, dir, place string) (recovery.Outcome, error) {
+func (k taking) take(ctx context.Context, env recovery.Env, a StepArgs, engine recovery.Capturer, scratch recovery.Handle, place string) (recovery.Outcome, error) {
 	env.Meter().Phase("ask which copies must have it", int64(len(a.Copies)), recovery.InItems)
 	arms, refused, err := a.required(ctx, env, engine)
 	if err != nil {
@@ -112,13 +112,13 @@ func (k taking) take(ctx context.Context, env recovery.Env, a StepArgs, engine r
 	if err != nil {
 		return recovery.Outcome{}, fmt.Errorf("name this host: %w", err)
 	}
-	temp := filepath.Join(dir, "backup")
+	temp := filepath.Join(scratch.Dir, "backup")
 	// What an attempt that was killed has left there is worth nothing.
 	if err := errors.Join(os.RemoveAll(temp), os.Mkdir(temp, 0o700)); err != nil {
 		return recovery.Outcome{}, recovery.Errorf("make room there, then retry", "make a place for the backup: %w", err)
 	}
 	var claimed []recovery.Resource
-	options := Options{System: a.System, Copies: a.Copies, RunbookSHA256: a.Runbook, Secret: env.Secret, Temp: temp, Host: host, Place: place, By: k.By, Now: env.Now, Command: env.Command,
+	options := Options{Room: a.room(scratch.Room), System: a.System, Copies: a.Copies, RunbookSHA256: a.Runbook, Secret: env.Secret, Temp: temp, Host: host, Place: place, By: k.By, Now: env.Now, Command: env.Command,
 		Watch: func(_, _ string, last *recovery.Manifest) recovery.Meter { return expecting(env.Meter(), last) },
 		Claim: func(ctx context.Context, r recovery.Resource) error {
 			claimed = append(claimed, r)
@@ -139,6 +139,22 @@ func (k taking) take(ctx context.Context, env recovery.Env, a StepArgs, engine r
 		t.Failed[name] = err
 	}
 	return a.outcome(t, claimed), nil
+}
+
+// room is that of the scratch, where a backup lies until it is stored: on the disk of what was
+// just opened, or beside it. What can be done is not what can before a switch.
+func (a StepArgs) room(scratch func(more int64) error) func(more int64) error {
+	if scratch == nil {
+		return nil
+	}
+	return func(more int64) error {
+		err := scratch(more)
+		if err == nil {
+			return nil
+		}
+		return recovery.Errorf("make room on that disk, then retry; or go on without it, and take it into another directory: comeback backup RUNBOOK "+a.Component.Name+" --temp DIRECTORY",
+			"%w", err).WithExit(recovery.Refused)
+	}
 }
 
 // outcome tells how it went. A copy that has not got it keeps the system from being

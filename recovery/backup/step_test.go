@@ -29,6 +29,8 @@ type lines struct {
 	broken string
 	// lacks is what it says that a backup lacks.
 	lacks string
+	// needs is the room that it needs before anything is stored.
+	needs int64
 }
 
 func (lines) Schema() recovery.Schema {
@@ -56,6 +58,11 @@ func (l lines) Capture(ctx context.Context, src recovery.Capture) (recovery.Mani
 	if err := src.Begin(ctx, recovery.Beginning{ID: m.ID, Prefixes: []string{m.ID + "/"}, Last: m.ID + "/last"}); err != nil {
 		return m, err
 	}
+	if l.needs > 0 {
+		if err := src.Room(l.needs); err != nil {
+			return m, err
+		}
+	}
 	for i, name := range []string{"first", "second", "last"} {
 		if _, err := src.Store.Put(ctx, m.ID+"/"+name, strings.NewReader(name), storage.PutOptions{IfAbsent: true, Size: int64(len(name))}); err != nil {
 			return m, err
@@ -80,6 +87,7 @@ type place struct {
 	dir     string
 	stores  map[string]storage.Store
 	claimed []recovery.Resource
+	free    int64
 	// had is what the copies held when a claim was made.
 	had []string
 }
@@ -92,7 +100,12 @@ func (quiet) Add(int64)                          {}
 func (p *place) Meter() recovery.Meter { return quiet{} }
 func (p *place) Now() time.Time        { return time.Date(2026, 11, 28, 10, 0, 0, 0, time.UTC) }
 func (p *place) Target(context.Context, recovery.TargetID) (recovery.Handle, error) {
-	return recovery.Handle{Dir: filepath.Join(p.dir, "scratch"), Scratch: true}, nil
+	return recovery.Handle{Dir: filepath.Join(p.dir, "scratch"), Scratch: true, Room: func(more int64) error {
+		if more > p.free {
+			return recovery.Errorf("choose another place with --scratch", "refused: it needs %d and there is %d free", more, p.free).WithExit(recovery.Refused)
+		}
+		return nil
+	}}, nil
 }
 func (p *place) Secret(text string) (string, error) { return text, nil }
 func (p *place) Command(context.Context, recovery.Cmd) error {
@@ -215,6 +228,23 @@ func TestTaking(t *testing.T) {
 	// It is whole: what gives back a claim leaves it alone.
 	if err := p.giveBack(); err != nil || !whole(p.holds("nearby")) {
 		t.Errorf("given back: %v; there is %v", err, p.holds("nearby"))
+	}
+}
+
+// A backup that the disk of what was just opened has no room for is refused, with what can be
+// done after a switch.
+func TestTaking_room(t *testing.T) {
+	p := newPlace(t, "nearby", "")
+	p.free = 10
+	_, err := p.take(t.Context(), lines{needs: 11}, nil, "nearby")
+	if err == nil || !strings.Contains(err.Error(), "there is 10 free") || !strings.Contains(recovery.HintOf(err), "comeback backup RUNBOOK database --temp") || recovery.ExitOf(err) != recovery.Refused {
+		t.Errorf("%v (hint %q)", err, recovery.HintOf(err))
+	}
+	if whole(p.holds("nearby")) {
+		t.Errorf("nearby holds %v", p.holds("nearby"))
+	}
+	if o, err := p.take(t.Context(), lines{needs: 10}, nil, "nearby"); err != nil || len(o.Unprotected) > 0 {
+		t.Errorf("%+v, %v", o, err)
 	}
 }
 

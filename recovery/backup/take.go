@@ -58,6 +58,8 @@ type Options struct {
 	// it stores anything, so that what an interruption leaves can be removed even
 	// if no other backup follows. It is durable when it returns.
 	Claim func(context.Context, recovery.Resource) error
+	// Room, where it is not nil, refuses what Temp has no room for, as Capture.Room does.
+	Room func(more int64) error
 }
 
 // command is what runs programs.
@@ -213,7 +215,7 @@ func capture(ctx context.Context, o Options, j job, fan *storage.Fan) (m recover
 	var among []string // remarks on others' backups beside it
 	defer func() { stop(); keeping.Wait() }()
 	m, err = j.engine.Capture(ctx, recovery.Capture{System: o.System, Component: j.component, Stamp: stamp, Store: recorded, Secret: o.Secret,
-		Command: o.command(), Meter: meter, Temp: temp, Now: o.Now,
+		Command: o.command(), Meter: meter, Temp: temp, Room: o.Room, Last: last, Now: o.Now,
 		Begin: func(ctx context.Context, b recovery.Beginning) error {
 			mark.of(b)
 			var err error

@@ -15,6 +15,7 @@ import (
 	"comeback/pattern"
 	"comeback/recovery"
 	"comeback/recovery/postgres"
+	"comeback/recovery/written"
 	"comeback/storage"
 )
 
@@ -175,7 +176,7 @@ func (t *taking) take(ctx context.Context) (recovery.Manifest, error) {
 	last := m.ID
 	directory := t.Component.Settings.Text("dump_format") == "directory"
 	if directory {
-		m.Form, m.ID, last = "directory archive", key, key+"/"+tocFile
+		m.Form, m.ID, last = directoryArchive.says(unpacked), key, key+"/"+tocFile
 	}
 	if err := t.Begin(ctx, recovery.Beginning{ID: m.ID, Prefixes: []string{key}, Last: last}); err != nil {
 		return m, err
@@ -259,10 +260,19 @@ func (t *taking) directory(ctx context.Context, key string) error {
 		}
 		jobs = n
 	}
-	t.Meter.Phase("dump "+t.server.Database, 0, recovery.NoUnit)
+	if t.Room != nil && t.Last != nil && t.Last.Form == directoryArchive.says(unpacked) {
+		if err := t.Room(t.Last.Size()); err != nil {
+			return err
+		}
+	}
+	t.Meter.Phase("dump "+t.server.Database, 0, recovery.InBytes)
 	dir := filepath.Join(t.Temp, "dump")
-	err := t.Command(ctx, recovery.Cmd{Path: t.tools.Program("pg_dump"), Dir: "/", Env: t.env,
+	running, end := written.Within(ctx, t.Room, t.Meter, dir)
+	err := t.Command(running, recovery.Cmd{Path: t.tools.Program("pg_dump"), Dir: "/", Env: t.env,
 		Args: t.dumpArgs("--format=directory", "--jobs", strconv.Itoa(jobs), "--no-sync", "--file", dir)})
+	if full := end(); err != nil && full != nil {
+		return fmt.Errorf("stop the dump before the disk is full: %w", full)
+	}
 	if err != nil {
 		return t.explain(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/postgres"
+	"comeback/recovery/written"
 	"comeback/storage"
 )
 
@@ -109,6 +110,24 @@ func (t *basing) take(ctx context.Context) (m recovery.Manifest, err error) {
 	return m, nil
 }
 
+// roomy refuses a backup that Temp has no room for: as much as the one before it took where
+// that was of the same form, or else half of the cluster. What has changed nobody knows before.
+func (t *basing) roomy(m *recovery.Manifest) error {
+	if t.Room == nil {
+		return nil
+	}
+	switch {
+	case t.Last != nil && t.Last.Form == m.Form:
+		return t.Room(t.Last.Size())
+	case strings.HasPrefix(m.Form, incrementalForm):
+		return t.Room(0)
+	}
+	return t.Room(m.SourceBytes / 2)
+}
+
+// incrementalForm begins the form of a backup that holds what has changed since another.
+const incrementalForm = "incremental "
+
 // isBase tells the file that makes a base backup of the others.
 func isBase(name string) bool { return strings.HasPrefix(name, "base.tar") }
 
@@ -176,13 +195,21 @@ func (t *basing) basebackup(ctx context.Context, address string, conn *pgx.Conn,
 		"--label", "comeback " + t.Stamp, t.tools.Packing().Argument}
 	m.Form = "base backup, tar, " + t.tools.Packing().Name
 	if followed != "" {
-		m.Form, args = "incremental "+m.Form, append(args, "--incremental="+followed)
+		m.Form, args = incrementalForm+m.Form, append(args, "--incremental="+followed)
 	}
-	t.Meter.Phase("copy the cluster, "+recovery.FormatBytes(m.SourceBytes), 0, recovery.NoUnit)
+	if err := t.roomy(m); err != nil {
+		return err
+	}
+	t.Meter.Phase("copy the cluster, "+recovery.FormatBytes(m.SourceBytes), 0, recovery.InBytes)
 	env = append(env, "PGAPPNAME="+t.application())
-	err = t.Command(ctx, recovery.Cmd{Path: t.tools.Program("pg_basebackup"), Args: args, Dir: "/", Env: env})
-	if err == nil {
+	running, end := written.Within(ctx, t.Room, t.Meter, dir)
+	err = t.Command(running, recovery.Cmd{Path: t.tools.Program("pg_basebackup"), Args: args, Dir: "/", Env: env})
+	full := end()
+	switch {
+	case err == nil:
 		return nil
+	case full != nil:
+		return fmt.Errorf("stop the copy before the disk is full: %w", full)
 	}
 	if followed != "" && ctx.Err() == nil && strings.Contains(err.Error(), "summar") {
 		m.Remarks = append(m.Remarks, fmt.Sprintf("a full backup was taken, not one that is incremental to %s: %v", m.Source["incremental to"], err))

@@ -5,6 +5,7 @@
 package written
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"path/filepath"
@@ -68,6 +69,39 @@ func Show(meter recovery.Meter, all int64, dirs ...string) (end func()) {
 			meter.Set(w.Of(all))
 		}
 	})
+}
+
+// Within is Show for a program that may fill its disk, and Roomy.
+func Within(ctx context.Context, room func(more int64) error, meter recovery.Meter, dirs ...string) (running context.Context, end func() error) {
+	return Roomy(ctx, room, func() {
+		if w, err := Measure(dirs...); err == nil {
+			meter.Set(w.Bytes)
+		}
+	})
+}
+
+// Roomy looks for room, again and again, while something is written: where room, which may be
+// nil, says that nothing is left of what may be, the context that it gives ends, and end gives
+// what room has said. What else there is to look at may be nil.
+func Roomy(ctx context.Context, room func(more int64) error, look func()) (running context.Context, end func() error) {
+	running, stop := context.WithCancelCause(ctx)
+	var full error
+	ended := Watch(func() {
+		if look != nil {
+			look()
+		}
+		if room == nil || full != nil {
+			return
+		}
+		if full = room(0); full != nil {
+			stop(full)
+		}
+	})
+	return running, func() error {
+		ended()
+		stop(nil)
+		return full
+	}
 }
 
 // Watch looks again and again, until it is ended.
