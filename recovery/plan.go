@@ -253,6 +253,9 @@ type Guard struct {
 	// the server that a database is made on.
 	Dir   string `json:"dir,omitempty"`
 	Bytes int64  `json:"bytes,string,omitempty"`
+	// Likely is how many bytes it may come to where nobody knows before: a plan warns where
+	// they are not free.
+	Likely int64 `json:"likely,string,omitempty"`
 }
 
 // GuardRoom is the kind of guard that asks for free space.

@@ -207,16 +207,17 @@ func (r *restore) count(ctx context.Context) error {
 type pointFacts struct {
 	// Table is the only one that comes back; empty for all.
 	Table string `json:"table,omitempty"`
+	// Source is how large the database was that was dumped; 0 where nobody has recorded it.
+	Source int64 `json:"source,omitempty,string"`
 }
 
-// tableOf is the only table that a point asks for, or "".
-func tableOf(p recovery.Point) (string, error) {
-	var f pointFacts
+// factsOf are what the engine has kept with a point.
+func factsOf(p recovery.Point) (f pointFacts, err error) {
 	if len(p.Facts) == 0 {
-		return "", nil
+		return f, nil
 	}
 	if err := json.Unmarshal(p.Facts, &f); err != nil {
-		return "", recovery.Errorf("choose the moment again with this version of comeback", "read the facts of the point of %s: %w", p.Component, err)
+		return f, recovery.Errorf("choose the moment again with this version of comeback", "read the facts of the point of %s: %w", p.Component, err)
 	}
-	return f.Table, nil
+	return f, nil
 }

@@ -32,13 +32,15 @@ func (e engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target) 
 	if err != nil {
 		return nil, err
 	}
-	table, err := tableOf(p)
+	facts, err := factsOf(p)
 	if err != nil {
 		return nil, err
 	}
+	table := facts.Table
 	a := args{Component: c.Name, Copy: p.Copy, Backup: p.Backup.ID, Target: t.ID, Head: h, Objects: p.Backup.Objects,
 		Taken: p.Backup.Taken, Database: c.Settings.Text("database"), Table: table}
-	room := recovery.Guard{Kind: recovery.GuardRoom, Target: t.ID, Bytes: roomFor(h, p.Backup.Size())}
+	room := recovery.Guard{Kind: recovery.GuardRoom, Target: t.ID}
+	room.Bytes, room.Likely = roomFor(h, p.Backup.Size(), facts.Source)
 	var reads []recovery.Ref
 	for _, o := range p.Backup.Objects {
 		reads = append(reads, recovery.Ref{Copy: p.Copy, Key: o.Key, Size: o.Size})
@@ -63,27 +65,33 @@ func (e engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target) 
 }
 
 // Room: a table takes about what its COPY data do, its indexes half as much
-// again, and text shrinks to about an eighth. The log is bounded by the tuned
+// again. Text shrinks to an eighth, or, where it is what is compressed already, as
+// images are, to half: those are digits of its bytes. The log is bounded by the tuned
 // max_wal_size. An empty cluster with its first WAL segments takes 64 MB.
 const (
 	emptyCluster = 64 << 20
 	shrinks      = 8
+	shrinksLeast = 2
 	mostWAL      = 4 << 30
 )
 
-// roomFor is how many bytes must be free to restore a dump of a size; an
-// archive lies beside the cluster while it is restored.
-func roomFor(h head, size int64) int64 {
-	text := size
-	if h.Packing != unpacked || h.Form == customArchive || h.Form == directoryArchive {
-		text = size * shrinks
-	}
-	room := emptyCluster + text + min(text/2, mostWAL)
-	if h.Packing == unpacked && h.Form.script() || h.Form == tarArchive {
-		room += text / 2
-	}
+// roomFor is how many bytes must be free to restore a dump of a size, and how many it may
+// take where nobody knows how far it has shrunk; 0 where that is known. An archive lies
+// beside the cluster while it is restored. A database comes back as large as it was, or
+// smaller.
+func roomFor(h head, size, source int64) (least, likely int64) {
+	beside := int64(emptyCluster)
 	if !h.Form.script() {
-		room += size
+		beside += size
 	}
-	return room
+	if source > 0 {
+		return beside + source + source/10 + min(source/2, mostWAL), 0
+	}
+	of := func(text int64) int64 { return beside + text + min(text/2, mostWAL) }
+	switch {
+	case h.Packing != unpacked || h.Form == customArchive || h.Form == directoryArchive:
+		return of(size * shrinksLeast), of(size * shrinks)
+	default: // a script or a tar archive as it was dumped
+		return of(size) + size/2, 0
+	}
 }

@@ -20,23 +20,39 @@ const (
 	maxRecord    = 64 << 20
 )
 
-// recorded is the manifest beside a dump that comeback has taken; nil where there is
-// none. Nothing depends on it: that it cannot be read is a remark.
+// recorded is the manifest beside the dump that is restored. Nothing depends on it: that it
+// cannot be read is a remark.
 func (r *restore) recorded(ctx context.Context) (*recovery.Manifest, error) {
 	store, err := r.env.Store(ctx, r.args.Copy)
 	if err != nil {
 		return nil, err
+	}
+	return recordOf(ctx, store, r.args.Backup, func(key string, err error) {
+		if key == "" {
+			r.remarks = append(r.remarks, fmt.Sprintf("what was recorded of %s could not be read, and its bytes were not held against it: %v", r.args.Backup, err))
+			return
+		}
+		r.remarks = append(r.remarks, fmt.Sprintf("%s could not be read, and no bytes were held against it: %v", key, err))
+	})
+}
+
+// recordOf is the manifest beside a dump that comeback has taken; nil where there is none.
+// Unread, which may be nil, is told of one that cannot be read, or, without its key, that they
+// cannot be listed; the error is ctx's.
+func recordOf(ctx context.Context, store storage.Store, backup string, unread func(key string, err error)) (*recovery.Manifest, error) {
+	if unread == nil {
+		unread = func(string, error) {}
 	}
 	for o, err := range store.List(ctx, recovery.ManifestsIn) {
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
 			}
-			r.remarks = append(r.remarks, fmt.Sprintf("what was recorded of %s could not be read, and its bytes were not held against it: %v", r.args.Backup, err))
+			unread("", err)
 			return nil, nil
 		}
 		stamp, ok := strings.CutSuffix(path.Base(o.Key), recordSuffix)
-		if !ok || o.Size > maxRecord || !strings.Contains(r.args.Backup, stamp) {
+		if !ok || o.Size > maxRecord || !strings.Contains(backup, stamp) {
 			continue
 		}
 		in := storage.NewReader(ctx, store, o, storage.ReadOptions{Attempts: 3})
@@ -50,10 +66,10 @@ func (r *restore) recorded(ctx context.Context) (*recovery.Manifest, error) {
 			m, err = recovery.DecodeManifest(b)
 		}
 		if err != nil {
-			r.remarks = append(r.remarks, fmt.Sprintf("%s could not be read, and no bytes were held against it: %v", o.Key, err))
+			unread(o.Key, err)
 			continue
 		}
-		if m.ID == r.args.Backup {
+		if m.ID == backup {
 			return &m, nil
 		}
 	}

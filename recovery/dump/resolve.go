@@ -28,7 +28,7 @@ func (e engine) Resolve(ctx context.Context, s recovery.Survey, want recovery.Wa
 		if b.Problem != "" {
 			return recovery.Point{}, refusal(alternatives(s), "%s cannot be restored: %s", b.ID, b.Problem)
 		}
-		return point(b, want), nil
+		return point(ctx, b, want, store)
 	case recovery.WantLatest, recovery.WantTime:
 		return e.resolveTime(ctx, s, want, store)
 	}
@@ -59,7 +59,10 @@ func (e engine) resolveTime(ctx context.Context, s recovery.Survey, want recover
 			continue
 		}
 		if b.Problem == "" {
-			p := point(b, want)
+			p, err := point(ctx, b, want, store)
+			if err != nil {
+				return p, err
+			}
 			if want.Kind == recovery.WantLatest {
 				p.Warnings = append(p.Warnings, recovery.PassedOver(backups, b)...)
 			}
@@ -152,7 +155,7 @@ func headOf(b recovery.Backup) (head, error) {
 }
 
 // point is a dump as a moment.
-func point(b recovery.Backup, want recovery.Want) recovery.Point {
+func point(ctx context.Context, b recovery.Backup, want recovery.Want, store storage.Store) (recovery.Point, error) {
 	p := recovery.Point{Component: b.Component, Copy: b.Copy, Engine: Name, Backup: b, Exactness: recovery.ToBackup,
 		Time: b.Taken.To, Bytes: b.Size(),
 		Says: fmt.Sprintf("dump %s, begun %s (%s, %s)", b.ID, when(b.Taken), b.Form, recovery.FormatBytes(b.Size()))}
@@ -162,17 +165,30 @@ func point(b recovery.Backup, want recovery.Want) recovery.Point {
 	if !b.Taken.Known() {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("the dump does not tell exactly when it was begun: it holds the state of a moment %s, and the latest of them is shown as the moment", when(b.Taken)))
 	}
-	if want.Table != "" {
-		b, err := json.Marshal(pointFacts{Table: want.Table})
+	facts := pointFacts{Table: want.Table}
+	if store != nil {
+		m, err := recordOf(ctx, store, b.ID, nil)
+		if err != nil {
+			return p, err
+		}
+		if m != nil {
+			facts.Source = m.SourceBytes
+		}
+	}
+	if facts != (pointFacts{}) {
+		b, err := json.Marshal(facts)
 		if err != nil {
 			panic("dump: facts of a point: " + err.Error()) // plain data always encodes
 		}
-		p.Facts, p.Says = b, "only "+want.Table+" of "+p.Says
+		p.Facts = b
+	}
+	if want.Table != "" {
+		p.Says = "only " + want.Table + " of " + p.Says
 	}
 	if want.Kind == recovery.WantTime {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("a dump is one moment: what was written between it and %s is not in it", want.Text))
 	}
-	return p
+	return p, nil
 }
 
 func refusal(hint, format string, args ...any) error {

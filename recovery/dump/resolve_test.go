@@ -1,12 +1,18 @@
 package dump_test
 
 import (
+	"bytes"
+	"context"
+	"errors"
+	"math"
 	"strings"
 	"testing"
 	"time"
 
+	"comeback/enginetest"
 	"comeback/recovery"
 	"comeback/recovery/dump"
+	"comeback/storage"
 )
 
 func at(t testing.TB, text string) time.Time {
@@ -130,5 +136,98 @@ func TestPlan(t *testing.T) {
 	}
 	if g := steps[0].Guards; len(g) != 1 || g[0].Kind != recovery.GuardRoom || g[0].Bytes < 64<<20 {
 		t.Errorf("guards %+v", g)
+	}
+}
+
+// What a restore needs is known where the manifest beside the dump tells how large the database
+// was; where nothing does, what it needs at least is asked for, and what it may need is told.
+func TestPlan_room(t *testing.T) {
+	const terabyte = 1_000_000_000_000
+	const id = "db/shop-20261122T020000Z"
+	dir := t.TempDir()
+	store, err := storage.OpenDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := recovery.Manifest{ID: id + ".dump", System: "shop", Component: "database", Kind: recovery.Postgres, Engine: "dump", SourceBytes: terabyte / 2}
+	record, err := m.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Put(t.Context(), recovery.ManifestsIn+"database/20261122T020000Z-dump.json", bytes.NewReader(record), storage.PutOptions{Size: int64(len(record))}); err != nil {
+		t.Fatal(err)
+	}
+	e := dump.New(dump.Options{})
+	for name, c := range map[string]struct {
+		id, head    string
+		least, most float64 // in terabytes, for an archive of 450 GB
+	}{
+		"recorded":               {id + ".dump", `{"form":"custom"}`, 1.004, 0},
+		"not recorded":           {id + ".other", `{"form":"custom"}`, 1.354, 4.054},
+		"a script, not recorded": {id + ".sql.gz", `{"form":"plain","packing":"gzip"}`, 0.904, 3.604},
+		"a script in clear":      {id + ".sql", `{"form":"plain"}`, 0.679, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := recovery.Backup{ID: c.id, Component: "database", Copy: "nearby", Engine: "dump", Facts: []byte(c.head),
+				Objects: []storage.Object{{Key: c.id, Size: 450_000_000_000}}, Taken: recovery.Span{From: at(t, "2026-11-22T02:00:00Z"), To: at(t, "2026-11-22T02:00:00Z")}}
+			p, err := e.Resolve(t.Context(), recovery.Survey{Component: "database", Copy: "nearby", Engine: "dump", Backups: []recovery.Backup{b}},
+				recovery.Want{Kind: recovery.WantLatest, Text: "latest"}, store)
+			if err != nil {
+				t.Fatal(err)
+			}
+			steps, err := e.Plan(component, p, recovery.Target{ID: "scratch/database", Scratch: true, Place: "/tmp/x"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			g := steps[0].Guards[0]
+			least, most := float64(g.Bytes)/terabyte, float64(g.Likely)/terabyte
+			if math.Abs(least-c.least) > 0.001 || math.Abs(most-c.most) > 0.001 {
+				t.Errorf("it needs %.3f TB at least and %.3f TB at most, want %.3f and %.3f", least, most, c.least, c.most)
+			}
+		})
+	}
+}
+
+// crowded is a step's world whose disk fills up, and whose copy keeps it waiting.
+type crowded struct{ recovery.Env }
+
+var errFull = errors.New("there is too little free")
+
+func (e crowded) Target(ctx context.Context, id recovery.TargetID) (recovery.Handle, error) {
+	h, err := e.Env.Target(ctx, id)
+	h.Room = func(int64) error { return errFull }
+	return h, err
+}
+
+func (e crowded) Store(ctx context.Context, _ string) (storage.Store, error) {
+	<-ctx.Done() // nothing else ends it
+	return nil, context.Cause(ctx)
+}
+
+// crowding is an engine whose restores meet that world.
+type crowding struct{ recovery.Engine }
+
+func (e crowding) Kinds() []recovery.Kind {
+	all := e.Engine.Kinds()
+	for i, k := range all {
+		if k.Name() == "dump.restore" {
+			all[i] = crowdedKind{k}
+		}
+	}
+	return all
+}
+
+type crowdedKind struct{ recovery.Kind }
+
+func (k crowdedKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery.Outcome, error) {
+	return k.Kind.Do(ctx, crowded{env}, s)
+}
+
+// A restore is ended before it fills the disk, on which something may live.
+func TestRestore_endsBeforeFull(t *testing.T) {
+	end, _ := run(t, enginetest.Options{Engine: crowding{dump.New(dump.Options{})}}, directory(t, map[string][]byte{"a.sql.gz": gz(t, dumpOf(t, "shop"))}))
+	says, _ := enginetest.Failure(end)
+	if end.Result != recovery.ResultFailed || !strings.Contains(says, "before the disk is full: "+errFull.Error()) {
+		t.Errorf("the run ended as %s: %s", end.Result, says)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/ledger"
 	"comeback/recovery/postgres"
+	"comeback/recovery/written"
 	"comeback/storage"
 )
 
@@ -44,8 +45,13 @@ func (k restoreKind) Do(ctx context.Context, env recovery.Env, step recovery.Ste
 	r := newRestore(s, env, server, k.Jobs)
 	r.syncEvery, r.again = k.SyncEvery, again
 	stop := s.writeback(ctx)
-	o, err := r.do(ctx)
+	running, end := written.Roomy(ctx, s.handle.Room, nil) // how far a dump shrinks nobody knows before
+	o, err := r.do(running)
+	full := end()
 	stop()
+	if err != nil && full != nil {
+		return o, fmt.Errorf("stop the restore before the disk is full: %w", full)
+	}
 	if err == nil {
 		o.Facts[recovery.SystemIdentifier] = m.System
 	}

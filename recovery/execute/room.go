@@ -3,6 +3,7 @@ package execute
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"comeback/recovery"
 	"comeback/recovery/room"
@@ -57,8 +58,8 @@ func CheckPlan(p *recovery.Plan) error {
 		return err
 	}
 	type disk struct {
-		free, need, keep int64
-		all              []guarded
+		free, need, likely, keep int64
+		all                      []guarded
 	}
 	disks := map[uint64]*disk{}
 	var order []uint64
@@ -78,42 +79,59 @@ func CheckPlan(p *recovery.Plan) error {
 					order = append(order, device)
 				}
 				d := disks[device]
-				d.need, d.keep, d.all = d.need+g.Bytes, max(d.keep, keepsFree(p, t, device)), append(d.all, at)
+				d.need, d.likely = d.need+g.Bytes, d.likely+max(g.Bytes, g.Likely)
+				d.keep, d.all = max(d.keep, keepsFree(p, t, device)), append(d.all, at)
 			}
 		}
 	}
 	for _, device := range order {
-		if d := disks[device]; d.free < d.need+d.keep {
+		d := disks[device]
+		if d.free < d.need+d.keep {
 			return tooSmall(d.all, d.need, d.free, d.keep)
+		}
+		if d.free < d.likely+d.keep {
+			where, verb := places(d.all)
+			p.Warnings = append(p.Warnings, fmt.Sprintf("%s %s at least %s, and up to %s if what was dumped has shrunk as far as text does; there is %s free: %s",
+				where, verb, recovery.FormatBytes(d.need), recovery.FormatBytes(d.likely), recovery.FormatBytes(d.free), hintOf(d.all)))
 		}
 	}
 	return nil
 }
 
+// places names places, with the verb for what they need.
+func places(all []guarded) (where, verb string) {
+	var names []string
+	for _, g := range all {
+		names = append(names, g.where())
+	}
+	if len(names) > 1 {
+		return strings.Join(names, " and "), "together need"
+	}
+	return strings.Join(names, ""), "needs"
+}
+
 // tooSmall says which places lack room, and what can be done instead.
 func tooSmall(all []guarded, need, free, keep int64) error {
-	hint, where := elsewhere, ""
-	for i, g := range all {
-		if i > 0 {
-			where += " and "
-		}
-		where += g.where()
-		if h := g.hint(); h != elsewhere {
-			hint = h
-		}
-	}
-	verb := "needs"
-	if len(all) > 1 {
-		verb = "together need"
-	}
+	where, verb := places(all)
 	stays := ""
 	if keep > 0 {
 		stays = fmt.Sprintf(", of which %s must stay free for what lives on that disk", recovery.FormatBytes(keep))
 	}
-	return recovery.Errorf(hint, "refused: %s %s %s and there is %s free%s", where, verb, recovery.FormatBytes(need), recovery.FormatBytes(free), stays).WithExit(recovery.Refused)
+	return recovery.Errorf(hintOf(all), "refused: %s %s %s and there is %s free%s", where, verb, recovery.FormatBytes(need), recovery.FormatBytes(free), stays).WithExit(recovery.Refused)
 }
 
 const elsewhere = "make room, or choose another place with --scratch"
+
+// hintOf is what can be done where places lack room.
+func hintOf(all []guarded) string {
+	hint := elsewhere
+	for _, g := range all {
+		if h := g.hint(); h != elsewhere {
+			hint = h
+		}
+	}
+	return hint
+}
 
 // hint is what can be done where a place lacks room.
 func (g guarded) hint() string {

@@ -46,3 +46,19 @@ func TestCheckPlan_staysFree(t *testing.T) {
 		})
 	}
 }
+
+// What may be needed and is not free is told in the plan, and refuses nothing.
+func TestCheckPlan_likely(t *testing.T) {
+	for likely, told := range map[int64]bool{0: false, 2 << 10: false, 1 << 60: true} {
+		s := step("a", "fill")
+		s.Guards = []recovery.Guard{{Kind: recovery.GuardRoom, Target: "scratch/db", Bytes: 1 << 10, Likely: likely}}
+		var plan *recovery.Plan
+		newRig(t, []recovery.Kind{kind{"fill", ok}}, func(p *recovery.Plan, _ *execute.Options) { plan = p }, s)
+		if err := execute.CheckPlan(plan); err != nil {
+			t.Errorf("likely %d: %v", likely, err)
+		}
+		if got := len(plan.Warnings) == 1 && strings.Contains(plan.Warnings[0], "at least 1.02 kB, and up to 1.15 EB") && strings.Contains(plan.Warnings[0], "--scratch"); got != told || !told && len(plan.Warnings) > 0 {
+			t.Errorf("likely %d: %q", likely, plan.Warnings)
+		}
+	}
+}
