@@ -27,7 +27,7 @@ type application struct {
 	name   string
 	cancel context.CancelFunc
 	door   *isolation.Door
-	log    *artifact
+	log    *stepsLog
 	last   *tailWriter
 	// said is closed when a line has the text that was waited for, done when the
 	// program and all that it started have ended; err is how.
@@ -64,7 +64,7 @@ func (x *Executor) launch(ctx context.Context, e *env, b block, s recovery.Step,
 	if a.door, err = isolation.NewDoor(); err != nil {
 		return nil, err
 	}
-	if a.log, err = createArtifact(x.Dir, strings.TrimSuffix(logName(s.ID, e.meter.attempt), ".log")+".output.log"); err != nil {
+	if a.log, err = createLog(x.Dir, strings.TrimSuffix(logName(s.ID, e.meter.attempt), ".log")+".output.log", x.KeptOfLog); err != nil {
 		return nil, errors.Join(err, a.door.Close())
 	}
 	var once sync.Once
@@ -72,7 +72,7 @@ func (x *Executor) launch(ctx context.Context, e *env, b block, s recovery.Step,
 		line = x.Secrets.Redact(line)
 		a.last.add(line)
 		e.meter.show(line)
-		if _, err := fmt.Fprintf(a.log, "%s %s\n", x.Now().UTC().Format("15:04:05.000"), line); err != nil && a.logged == nil {
+		if err := errors.Join(a.log.line(x.Now(), line), a.log.flush()); err != nil && a.logged == nil {
 			a.logged = err
 		}
 		if strings.Contains(line, text) {

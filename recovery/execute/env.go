@@ -199,7 +199,7 @@ func createArtifact(dir, name string) (*artifact, error) {
 	if err := os.MkdirAll(filepath.Join(dir, recovery.ArtifactsDir), 0o700); err != nil {
 		return nil, fmt.Errorf("create artifact: %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(dir, recovery.ArtifactsDir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, recovery.ArtifactsDir, name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("create artifact: %w", err)
 	}

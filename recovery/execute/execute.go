@@ -54,6 +54,9 @@ type Options struct {
 	// Identify reads the identity of a target that is not scratch. Without it
 	// no such target can be written to.
 	Identify func(context.Context, recovery.Target) (recovery.Identity, error)
+	// KeptOfLog is how much of the beginning, and how much of the end, of what a step says is
+	// kept in its log; 0 is 32 MB of each.
+	KeptOfLog int64
 	// Watched reports whether somebody is looking. It may be nil.
 	Watched func() bool
 	// Intent is told of every event before it is written. It may be nil.

@@ -14,12 +14,12 @@ const (
 	// sampleEvery is how often a running step is shown: 4 Hz is as fast as a
 	// person reads, and kind to a slow line.
 	sampleEvery = 250 * time.Millisecond
-	// maxPendingLines bounds the log lines that wait for the next sample; a
-	// flood is thinned on screen, never in the artifact.
+	// maxPendingLines bounds the log lines that wait for the next sample; of a
+	// flood the screen has some lines, and the artifact its beginning and its end.
 	maxPendingLines = 200
 )
 
-// meter collects what a step shows and keeps its full log.
+// meter collects what a step shows and keeps its log.
 type meter struct {
 	x    *Executor
 	step recovery.Step
@@ -31,7 +31,7 @@ type meter struct {
 	last    int64
 	lastAt  time.Time
 	dirty   bool
-	log     *artifact
+	log     *stepsLog
 	logErr  error
 	attempt int
 	// unlogged shows lines and keeps none.
@@ -82,10 +82,10 @@ func (m *meter) Log(line string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.log == nil && m.logErr == nil && !m.unlogged {
-		m.log, m.logErr = createArtifact(m.x.Dir, logName(m.step.ID, m.attempt))
+		m.log, m.logErr = createLog(m.x.Dir, logName(m.step.ID, m.attempt), m.x.KeptOfLog)
 	}
 	if m.log != nil && m.logErr == nil {
-		_, m.logErr = fmt.Fprintf(m.log, "%s %s\n", m.x.Now().UTC().Format("15:04:05.000"), line)
+		m.logErr = m.log.line(m.x.Now(), line)
 	}
 	if len(m.sample.Lines) < maxPendingLines {
 		m.sample.Lines = append(m.sample.Lines, line)
@@ -126,6 +126,9 @@ func (m *meter) take(now time.Time) (recovery.Sample, bool) {
 	defer m.mu.Unlock()
 	if !m.dirty {
 		return recovery.Sample{}, false
+	}
+	if m.log != nil && m.logErr == nil { // what is shown can be read in the file, too
+		m.logErr = m.log.flush()
 	}
 	if d := now.Sub(m.lastAt); d >= sampleEvery && m.sample.Unit != recovery.NoUnit {
 		// A moving average over some seconds: steady enough to read, quick
@@ -179,11 +182,8 @@ func (x *Executor) publishSamples(ctx context.Context) <-chan struct{} {
 				return
 			case <-tick.C:
 			}
-			if x.Sample == nil {
-				continue
-			}
 			for _, m := range x.meters() {
-				if s, ok := m.take(x.Now()); ok {
+				if s, ok := m.take(x.Now()); ok && x.Sample != nil {
 					x.Sample(s)
 				}
 			}
