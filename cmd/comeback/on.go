@@ -132,8 +132,11 @@ func (a *app) on(ctx context.Context, cmd *cobra.Command, o carrying) error {
 		return err
 	}
 	defer conn.Close()
+	if err := a.remembersGiven(string(host), start.Env); err != nil {
+		return err
+	}
 	if o.runs && o.run != "" {
-		needs, err := a.needsThere(ctx, conn, o.run)
+		needs, err := a.needsThere(ctx, conn, string(host), o.run)
 		if err != nil {
 			return err
 		}
@@ -177,9 +180,9 @@ func (a *app) on(ctx context.Context, cmd *cobra.Command, o carrying) error {
 	return &exitError{recovery.Exit(code)}
 }
 
-// needsThere are the variables of this environment that a run on a host needs: a command
-// about a run names no runbook. What the host cannot tell the command itself says there.
-func (a *app) needsThere(ctx context.Context, conn *remote.Conn, run string) ([]string, error) {
+// needsThere are the variables of this environment that a run on a host needs, as far as it
+// was given them before. What the host cannot tell the command itself says there.
+func (a *app) needsThere(ctx context.Context, conn *remote.Conn, host, run string) ([]string, error) {
 	var answer bytes.Buffer
 	err := conn.Ask(ctx, askNeeds, []byte(run), mostTold, &answer)
 	if errors.Is(err, remote.ErrLost) || ctx.Err() != nil {
@@ -192,7 +195,14 @@ func (a *app) needsThere(ctx context.Context, conn *remote.Conn, run string) ([]
 	if err := json.Unmarshal(answer.Bytes(), &names); err != nil {
 		return nil, fmt.Errorf("understand what run %s needs: %w", run, err)
 	}
-	return a.given(names, nil)
+	before, more, err := a.asksFor(host, names)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range more {
+		fmt.Fprintf(a.err, "comeback: %s asks for $%s for run %s, and was never given it from here: it is not sent; --give %s sends it\n", clean(host), clean(name), clean(run), clean(name))
+	}
+	return a.given(before, nil)
 }
 
 // afterwards is the context of what comes after a command: an interrupt that the

@@ -510,7 +510,25 @@ func TestOn_resume(t *testing.T) {
 	if err != nil || len(runs) != 1 {
 		t.Fatalf("%d runs on the host, %v", len(runs), err)
 	}
-	if got := a.on(t, "resume", runs[0].ID, "--plain"); got.code != recovery.CameBack || !strings.Contains(got.out, "REHEARSED") {
+	// A host is given nothing that it was not given before, and it is said what it asks for.
+	given, err := filepath.Glob(filepath.Join(a.environ["COMEBACK_STATE"], "given-*.json"))
+	if err != nil || len(given) != 1 {
+		t.Fatalf("what the host was given is in %v, %v", given, err)
+	}
+	names, err := os.ReadFile(given[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(given[0]); err != nil {
+		t.Fatal(err)
+	}
+	if got := a.on(t, "resume", runs[0].ID, "--plain"); got.code == recovery.CameBack || !strings.Contains(got.err, "was never given it from here: it is not sent; --give ") {
+		t.Errorf("asked by a host: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	if err := os.WriteFile(given[0], names, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := a.on(t, "resume", runs[0].ID, "--plain"); got.code != recovery.CameBack || !strings.Contains(got.out, "REHEARSED") || strings.Contains(got.err, "was never given") {
 		t.Errorf("exit %d\n%s\n%s", got.code, got.out, got.err)
 	}
 	a.secretNowhere(t)
