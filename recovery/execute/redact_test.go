@@ -36,6 +36,15 @@ func TestSecrets_Redact(t *testing.T) {
 		"hunter2-hunter2 \n":                                  {"hunter2-hunter2"},
 		"\tpostgres://shop:in-a-file@db1/shop\n":              {"in-a-file", "postgres://shop:in-a-file@db1/shop"},
 		"postgres://shop:in%20front@db1/shop?password=behind": {"in front", "in%20front", "behind"},
+		"postgres://shop:lower%2fcase@db1/shop?password=be%2fhind#x": {"lower%2fcase", "lower/case", "be%2fhind", "be/hind",
+			"c2hvcDpsb3dlci9jYXNl"}, // with the user, as HTTP sends it
+		"postgres://shop:hunter2#se@cret@db1/shop":          {"hunter2#se@cret", "hunter2#se", ":hunter2"},
+		"postgres://shop:hunter2%zz@db1/shop":               {"hunter2%zz"},
+		"postgres://shop:hunter2/secret@db1/shop":           {"hunter2/secret", ":hunter2"},
+		"postgres://shop:hunter2/a@db1?sslpassword=b+ehind": {"hunter2/a", "b+ehind", "b ehind"},
+		"host=db1 sslpassword=of-the-key user=shop":         {"of-the-key"},
+		"sub?ject~~":      {"c3ViP2plY3R+fg==", "c3ViP2plY3R+fg", "c3ViP2plY3R-fg==", "c3ViP2plY3R-fg"},
+		"with \"quotes\"": {`with \"quotes\"`},
 	} {
 		s := execute.NewSecrets(func(string) (string, bool) { return secret, true }, nil, "X")
 		for _, word := range all {
@@ -46,5 +55,13 @@ func TestSecrets_Redact(t *testing.T) {
 		if got := s.Redact("host db1"); got != "host db1" {
 			t.Errorf("of %q even this is hidden: %q", secret, got)
 		}
+	}
+}
+
+// A value that is too short to be taken out is not taken out in another form either.
+func TestSecrets_Redact_short(t *testing.T) {
+	s := execute.NewSecrets(func(string) (string, bool) { return "abc", true }, nil, "X")
+	if got := s.Redact("abc YWJj"); got != "abc YWJj" {
+		t.Errorf("it says %q", got)
 	}
 }

@@ -1,8 +1,10 @@
 package execute
 
 import (
+	"encoding/base64"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -130,17 +132,18 @@ const minSecret = 4
 // password is hidden too, and of a text of several lines, such as a key, each line:
 // what programs print is recorded line by line.
 func (s *hidden) hide(v string) {
-	var forms []string
-	add := func(v string) { forms = append(forms, v, url.QueryEscape(v), url.PathEscape(v)) }
-	add(v)
+	forms := formsOf(v)
 	bare := strings.TrimSpace(v)
-	add(bare)
+	forms = append(forms, formsOf(bare)...)
 	for _, p := range passwords(bare) {
-		add(p)
+		forms = append(forms, formsOf(p)...)
+	}
+	for _, both := range credentials(bare) {
+		forms = append(forms, inBase64(both)...) // as HTTP sends a user and a password
 	}
 	if lines := strings.Split(bare, "\n"); len(lines) > 1 {
 		for _, l := range lines {
-			add(strings.TrimSpace(l))
+			forms = append(forms, formsOf(strings.TrimSpace(l))...)
 		}
 	}
 	s.mu.Lock()
@@ -153,33 +156,25 @@ func (s *hidden) hide(v string) {
 	slices.SortFunc(s.values, func(a, b string) int { return len(b) - len(a) })
 }
 
-// passwords are those in a connection string, as a URL or as key=value words.
-func passwords(v string) []string {
-	var found []string
-	if u, err := url.Parse(v); err == nil && u.Scheme != "" {
-		if p, ok := u.User.Password(); ok {
-			found = append(found, p)
-		}
-		return append(found, u.Query()["password"]...)
-	}
-	for _, m := range passwordWord.FindAllStringSubmatch(v, -1) {
-		found = append(found, unquoted(m[1]))
-	}
-	return found
+// formsOf are a value as it is, as URLs have it, as Go quotes it, and in base64, as
+// Kubernetes keeps it.
+func formsOf(v string) []string {
+	quoted := strconv.Quote(v)
+	forms := []string{v, url.QueryEscape(v), url.PathEscape(v), quoted[1 : len(quoted)-1]}
+	return append(forms, inBase64(v)...)
 }
 
-// unquoted is a word of a connection string without the quotes that it may have.
-func unquoted(word string) string {
-	if quoted, ok := strings.CutPrefix(word, "'"); ok {
-		return escaped.ReplaceAllString(strings.TrimSuffix(quoted, "'"), "$1")
+// inBase64 are the ways to write a value in base64, nothing for one that is too short to
+// be taken out.
+func inBase64(v string) (forms []string) {
+	if len(v) < minSecret {
+		return nil
 	}
-	return word
+	for _, e := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
+		forms = append(forms, e.EncodeToString([]byte(v)))
+	}
+	return forms
 }
-
-var (
-	passwordWord = pattern.New(`\bpassword\s*=\s*('(?:[^'\\]|\\.)*'|[^\s']\S*)`)
-	escaped      = pattern.New(`\\(.)`)
-)
 
 // Redact takes every secret out of text.
 func (s *hidden) Redact(text string) string {

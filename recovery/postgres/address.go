@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"github.com/jackc/pgx/v5"
+
+	"comeback/recovery"
 )
 
 // ParseAddress reads the address of a cluster's database, as [Cluster.URL]
@@ -14,7 +16,9 @@ import (
 func ParseAddress(address string) (*pgx.ConnConfig, error) {
 	u, err := url.Parse(address)
 	if err != nil {
-		return nil, fmt.Errorf("read the address of a database: %w", err)
+		// What the parser complains of may be a part of the password.
+		return nil, recovery.Errorf("write special characters of its password as URLs have them: # as %23, / as %2F, ? as %3F, @ as %40, % as %25",
+			"the address of a database is not one that can be read as a URL")
 	}
 	q := u.Query()
 	q.Set("target_session_attrs", "any")
@@ -32,7 +36,7 @@ func ParseAddress(address string) (*pgx.ConnConfig, error) {
 	u.RawQuery = q.Encode()
 	config, err := pgx.ParseConfig(u.String())
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", address, err)
+		return nil, fmt.Errorf("read the address of a database: %w", err) // which pgx names without its passwords
 	}
 	config.Password, _ = u.User.Password()
 	config.RuntimeParams = map[string]string{"application_name": "comeback"}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"comeback/recovery"
 	"comeback/recovery/postgres"
 )
 
@@ -65,6 +66,17 @@ func TestParseAddress_password(t *testing.T) {
 	for address, want := range map[string]string{"postgres://app:corr%2Fect@h/shop?sslmode=require": "corr/ect", "postgres://app@h/shop?sslmode=require": ""} {
 		if config, err := postgres.ParseAddress(address); err != nil || config.Password != want {
 			t.Errorf("of %s the password is %q, want %q: %v", address, config.Password, want, err)
+		}
+	}
+}
+
+// An address that cannot be read is not told with its password, nor with a part of it.
+func TestParseAddress_tellsNoPassword(t *testing.T) {
+	for _, address := range []string{"postgres://shop:hunter2#secret@db1/shop", "postgres://shop:hunter2%zz@db1/shop", "postgres://shop:hunter2/secret@db1/shop",
+		"postgres://shop:hunter2@db1/shop?sslmode=sometimes", "postgres://shop@db1/shop?password=hunter2&sslmode=sometimes"} {
+		_, err := postgres.ParseAddress(address)
+		if err == nil || strings.Contains(err.Error(), "hunter2") || strings.Contains(recovery.HintOf(err), "hunter2") {
+			t.Errorf("of %s it says %v", address, err)
 		}
 	}
 }
