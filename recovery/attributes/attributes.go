@@ -29,7 +29,10 @@ const Label = "security.selinux"
 
 // known are the attributes that are kept and have one name, in order. They can be asked for
 // where there are more names than the kernel lists: 64 KB of them.
-var known = []string{"security.capability", Label, ACL, "system.posix_acl_default"}
+var known = []string{Capability, Label, ACL, "system.posix_acl_default"}
+
+// Capability is the attribute that has the capabilities of whoever runs a file.
+const Capability = "security.capability"
 
 // ACL is the attribute that has a name's access control list.
 const ACL = "system.posix_acl_access"
@@ -122,6 +125,18 @@ func whole(read func([]byte) (int, error)) ([]byte, error) {
 		}
 		return bytes.Clone(b[:n]), nil
 	}
+}
+
+// Capable reports whether a file has capabilities. A link is not followed.
+func Capable(path string) (bool, error) {
+	n, err := unix.Lgetxattr(path, Capability, nil)
+	switch {
+	case errors.Is(err, unix.ENODATA), errors.Is(err, unix.ENOTSUP):
+		return false, nil
+	case err != nil:
+		return false, &os.PathError{Op: "read the attribute " + Capability + " of", Path: path, Err: err}
+	}
+	return n > 0, nil
 }
 
 // Set gives an open file an attribute.

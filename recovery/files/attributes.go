@@ -29,6 +29,11 @@ func (t *tree) attribute(f *os.File, r Record) (group *uint32, err error) {
 	for _, a := range r.Attributes {
 		err := attributes.Set(f, a)
 		if err == nil {
+			if a.Name == attributes.Capability && r.Type == File {
+				if err := t.grants.note(capable, show(r.Path)); err != nil {
+					return nil, err
+				}
+			}
 			continue
 		}
 		if bits, ok := attributes.OfGroup(a); ok {

@@ -113,14 +113,19 @@ func (k resticKind) restore(ctx context.Context, env recovery.Env, s *scratch, a
 		return recovery.Outcome{}, err
 	}
 	env.Meter().Set(min(bytes, size.Bytes))
-	return recovery.Outcome{
+	g, err := grantedIn(tree)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	o := recovery.Outcome{
 		Says: fmt.Sprintf("the snapshot %.8s of restic is restored: %s, %s", a.Facts.Snapshot, recovery.FormatCount(files, "file"), recovery.FormatBytes(bytes)),
 		Facts: map[string]string{"backup": a.Facts.Snapshot, "form": "snapshot of restic", "taken": a.Taken.Says(),
 			"files": strconv.FormatInt(files, 10), "bytes": strconv.FormatInt(bytes, 10)},
 		Bindings: []recovery.Binding{{Component: a.Component, URL: (&url.URL{Scheme: "file", Path: tree}).String(), Scratch: s.scratch}},
 		Reached: &recovery.Reached{Component: a.Component, Time: a.Taken.To, Evidence: []string{
 			"restic has held each restored file against the digests in its repository"}},
-	}, nil
+	}
+	return o, g.tell(&o)
 }
 
 // resticPattern is a path as one of restic's patterns that matches nothing else.

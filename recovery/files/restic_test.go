@@ -96,7 +96,11 @@ func TestRestic(t *testing.T) {
 					}
 					return err
 				}}
-			passed(t, enginetest.Restore(t, o))
+			end := enginetest.Restore(t, o)
+			passed(t, end)
+			if says := end.Steps[0].Outcome.Exceptions; len(says) != 1 || !strings.Contains(says[0], `"program" (mode 4755`) {
+				t.Errorf("the exceptions are %q", says)
+			}
 			if diff := cmp.Diff(want, restored); diff != "" {
 				t.Error(diff)
 			}

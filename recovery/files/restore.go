@@ -67,7 +67,7 @@ func (k restoreKind) Do(ctx context.Context, env recovery.Env, step recovery.Ste
 		}
 	}
 	if err == nil {
-		err = t.unset.tell(&o)
+		err = errors.Join(t.grants.tell(&o), t.unset.tell(&o))
 	}
 	if err == nil && k.sealed() {
 		err = s.compare(env, &o)
@@ -199,6 +199,9 @@ func openLedger[E any](s *scratch, of string) (*ledger.Ledger[E], []E, error) {
 		if err == nil {
 			err = os.RemoveAll(filepath.Join(s.path(treeDir), e.Name()))
 		}
+	}
+	if err == nil { // what it has noted of the tree
+		err = os.RemoveAll(s.path(treeDir + keptGrants))
 	}
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("remove what an earlier attempt left: %w", err), l.Close())

@@ -52,6 +52,9 @@ func TestSnapshot(t *testing.T) {
 	}
 	end, restored := restore(t, options(t, engine(), component, store))
 	passed(t, end)
+	if says := end.Steps[0].Outcome.Exceptions; len(says) != 1 || !strings.Contains(says[0], `"program" (mode 4755`) {
+		t.Errorf("the exceptions are %q", says)
+	}
 	if diff := cmp.Diff(want, restored); diff != "" {
 		t.Error(diff)
 	}
@@ -204,7 +207,7 @@ zstd -dc "$1/packs/$2-tree.tar.zst" | tar -C "$4" -xp --numeric-owner
 }
 
 func TestSnapshot_survive(t *testing.T) {
-	dir := oddTree(t)
+	dir := plainTree(t)
 	store := directory(t, nil)
 	capture(t, dir, store, later(1))
 	harm(t, dir)

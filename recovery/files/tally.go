@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"sync"
 )
 
@@ -15,17 +16,21 @@ import (
 // attempt.
 type tally struct {
 	kept string
-	mu   sync.Mutex
-	says map[string]counted
+	// others is how many names are kept beside the first.
+	others int
+	mu     sync.Mutex
+	says   map[string]counted
 }
 
-// counted counts names, of which First is one.
+// counted counts names, of which First is one, and Others are the next.
 type counted struct {
-	Names int64  `json:"names,string"`
-	First string `json:"first"`
+	Names  int64    `json:"names,string"`
+	First  string   `json:"first"`
+	Others []string `json:"others,omitempty"`
 }
 
-// note counts one name; the first of its kind is durable when the tree is.
+// note counts one name; the first ones of its kind are durable when the tree is. One of
+// several that are kept counts once, however often it is noted.
 func (t *tally) note(why, first string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -33,11 +38,20 @@ func (t *tally) note(why, first string) error {
 		return err
 	}
 	n, known := t.says[why]
-	if n.Names++; !known {
+	if t.others > 0 && known && (n.First == first || slices.Contains(n.Others, first)) {
+		return nil
+	}
+	keep := true
+	switch n.Names++; {
+	case !known:
 		n.First = first
+	case len(n.Others) < t.others:
+		n.Others = append(n.Others, first)
+	default:
+		keep = false
 	}
 	t.says[why] = n
-	if known || t.kept == "" {
+	if !keep || t.kept == "" {
 		return nil
 	}
 	b, err := json.Marshal(t.says)

@@ -39,6 +39,7 @@ type tree struct {
 	outside atomic.Int64
 	leads   atomic.Pointer[string] // one of them
 	unset   unset
+	grants  grants
 	// room is asked now and then whether there still is some, unlooked is how much was
 	// written since; nil where the room was seen before.
 	room     func(more int64) error
@@ -51,7 +52,7 @@ func openTree(dir string) (*tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the tree: %w", err)
 	}
-	return &tree{root: root, asidePath: dir + ".aside", give: os.Geteuid() == 0, unset: unset{tally{kept: dir + ".unset"}}}, nil
+	return &tree{root: root, asidePath: dir + ".aside", give: os.Geteuid() == 0, unset: unset{tally{kept: dir + ".unset"}}, grants: grantsIn(dir + keptGrants)}, nil
 }
 
 func (t *tree) Close() error {
@@ -188,7 +189,14 @@ func (t *tree) dress(out *os.File, r Record) error {
 	if err != nil {
 		return err
 	}
-	return out.Chmod(r.without(group).permissions())
+	r = r.without(group)
+	if err := out.Chmod(r.permissions()); err != nil {
+		return err
+	}
+	if !t.give {
+		r.UID, r.GID = os.Geteuid(), os.Getegid()
+	}
+	return t.grants.see(r.Path, r.Mode, r.UID, r.GID)
 }
 
 // date gives an open file its time, under the name that it has there where the kernel dates

@@ -165,6 +165,16 @@ func packed(t testing.TB, content []byte, program string, args ...string) []byte
 	return out
 }
 
+// plainTree is an odd tree without a file that gives rights: nothing of it is an exception.
+func plainTree(t testing.TB) string {
+	t.Helper()
+	dir := oddTree(t)
+	if err := os.Chmod(filepath.Join(dir, "program"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // member is one entry of an archive made by hand.
 type member struct {
 	tar.Header
