@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"iter"
 	"os"
@@ -84,16 +85,21 @@ func (w *walk) leads(directory string) bool {
 	return strings.HasPrefix(directory, w.prefix) || strings.HasPrefix(w.prefix, directory)
 }
 
-// read gives the names of a directory in the byte order of the keys under
-// them, which is the order of the names with a slash after directories:
-// "a.txt" comes before "a/b".
+// read gives the names of a directory that keys with the prefix can have, in the
+// byte order of the keys under them, which is the order of the names with a slash
+// after directories: "a.txt" comes before "a/b".
 func (w *walk) read(at string) ([]entry, error) {
 	f, err := w.root.Open(at)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	found, err := f.ReadDir(-1)
+	var found []fs.DirEntry
+	if rest := w.below(at); rest == "" {
+		found, err = f.ReadDir(-1)
+	} else {
+		found, err = w.few(f, at, rest)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -111,6 +117,68 @@ func (w *walk) read(at string) ([]entry, error) {
 	}
 	slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.name, b.name) })
 	return entries, nil
+}
+
+// below is what of the prefix the names in a directory have to begin with, or lead to.
+// It is nothing where all of them do.
+func (w *walk) below(at string) string {
+	if at == "." {
+		return w.prefix
+	}
+	rest, _ := strings.CutPrefix(w.prefix, at+"/")
+	if rest == w.prefix {
+		return "" // the prefix has ended above
+	}
+	return rest
+}
+
+// few finds what in a directory begins with rest or leads to it. A million names are
+// looked through, and only those are asked for what they are.
+func (w *walk) few(f *os.File, at, rest string) ([]fs.DirEntry, error) {
+	first, _, deeper := strings.Cut(rest, "/")
+	names, err := namesOf(w.ctx, f, func(name string) bool {
+		return strings.HasPrefix(name, rest) || deeper && name == first
+	})
+	if err != nil {
+		return nil, err
+	}
+	found := make([]fs.DirEntry, 0, len(names))
+	for _, name := range names {
+		info, err := w.root.Lstat(path.Join(at, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, fs.FileInfoToDirEntry(info))
+	}
+	return found, nil
+}
+
+// namesAtOnce is how many names of a directory are held that are not wanted.
+const namesAtOnce = 1024
+
+// namesOf reads the names in a directory that are wanted.
+func namesOf(ctx context.Context, f *os.File, wanted func(name string) bool) ([]string, error) {
+	var names []string
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		some, err := f.Readdirnames(namesAtOnce)
+		for _, name := range some {
+			if wanted(name) {
+				names = append(names, name)
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return names, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 }
 
 // object describes a file. It is not one where it vanished, or where it is a

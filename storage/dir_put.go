@@ -222,15 +222,13 @@ func createTemp(root *os.Root, parent string) (*os.File, error) {
 
 // sweep removes what interrupted Puts left: reserved files that nobody locks.
 func sweep(root *os.Root, parent string) error {
-	names, err := namesIn(root, parent)
+	names, err := namesIn(root, parent, func(base string) bool { return strings.HasPrefix(base, reservedPrefix) })
 	if err != nil {
 		return err
 	}
 	for _, base := range names {
-		if strings.HasPrefix(base, reservedPrefix) {
-			if err := sweepOne(root, path.Join(parent, base)); err != nil && !errors.Is(err, os.ErrNotExist) {
-				return err
-			}
+		if err := sweepOne(root, path.Join(parent, base)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
 		}
 	}
 	return nil

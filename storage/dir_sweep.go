@@ -27,14 +27,14 @@ func (d *dir) Sweep(ctx context.Context, prefix string) error {
 	} else if err != nil {
 		return d.refusal("sweep", prefix, err)
 	}
-	names, err := namesIn(root, parent)
+	names, err := namesIn(root, parent, func(base string) bool { return strings.HasPrefix(path.Join(parent, base), prefix) })
 	if err != nil {
 		return d.refusal("sweep", prefix, err)
 	}
 	for _, base := range names {
 		name := path.Join(parent, base)
 		info, err := root.Lstat(name)
-		if err != nil || !info.IsDir() || !strings.HasPrefix(name, prefix) || reserved(name) {
+		if err != nil || !info.IsDir() || reserved(name) {
 			continue
 		}
 		if err := sweepTree(ctx, root, name); err != nil {
@@ -59,7 +59,7 @@ func sweepTree(ctx context.Context, root *os.Root, name string) error {
 	if err := sweep(root, name); err != nil {
 		return err
 	}
-	names, err := namesIn(root, name)
+	names, err := namesIn(root, name, everyName)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func sweepTree(ctx context.Context, root *os.Root, name string) error {
 
 // removeEmpty removes a directory that is empty.
 func removeEmpty(root *os.Root, name string) error {
-	names, err := namesIn(root, name)
+	names, err := namesIn(root, name, everyName)
 	if err != nil || len(names) > 0 {
 		return err
 	}
@@ -87,11 +87,15 @@ func removeEmpty(root *os.Root, name string) error {
 	return syncDir(root, path.Dir(name))
 }
 
-func namesIn(root *os.Root, name string) ([]string, error) {
+// everyName wants all.
+func everyName(string) bool { return true }
+
+// namesIn reads the names in a directory that are wanted.
+func namesIn(root *os.Root, name string, wanted func(base string) bool) ([]string, error) {
 	f, err := root.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return f.Readdirnames(-1)
+	return namesOf(context.Background(), f, wanted)
 }

@@ -51,7 +51,7 @@ func Pushed(c recovery.Component) Layout {
 func (l Layout) FindFile(ctx context.Context, store storage.Store, name string) (f File, found bool, err error) {
 	n := &native{store: store, places: l.Places, others: l.Others}
 	for _, p := range l.Places {
-		for o, err := range store.List(ctx, p.key(name)) {
+		for o, err := range Named(ctx, store, p.key(name)) {
 			if err != nil {
 				return File{}, false, fmt.Errorf("list %s: %w", store.URL(), err)
 			}

@@ -3,9 +3,11 @@ package pitr
 import (
 	"bufio"
 	"compress/bzip2"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 	"strings"
 
@@ -44,6 +46,22 @@ var packings = []struct {
 }
 
 var packingNames = [...]string{Plain: "not compressed", Gzip: "gzip", Zstd: "zstd", LZ4: "lz4", Bzip2: "bzip2", xz: "xz", lzo: "lzo", brotli: "brotli", snappy: "snappy"}
+
+// endings are all that the object of a file can have behind its name, also those of ways
+// that are not read.
+var endings = func() []string {
+	all := []string{""}
+	for _, p := range packings {
+		all = append(all, p.suffix)
+	}
+	return all
+}()
+
+// Named yields the objects that may hold a file of the log: those whose keys are key and
+// nothing, or what tells how they are compressed.
+func Named(ctx context.Context, store storage.Store, key string) iter.Seq2[storage.Object, error] {
+	return storage.Named(ctx, store, key, endings)
+}
 
 // suffix is the usual one.
 func (p Packing) suffix() string {

@@ -289,13 +289,18 @@ func (f *fetch) from(ctx context.Context, c Copy) (had, error) {
 	return nothing, nil
 }
 
-// hearing is a copy of which each object that is listed is heard.
+// hearing is a copy of which each object that is listed, and each answer about one, is heard.
 type hearing struct {
 	storage.Store
 	heard func()
 }
 
 func (h hearing) Unwrap() storage.Store { return h.Store }
+
+func (h hearing) Stat(ctx context.Context, key string) (storage.Object, error) {
+	defer h.heard()
+	return h.Store.Stat(ctx, key)
+}
 
 func (h hearing) List(ctx context.Context, prefix string) iter.Seq2[storage.Object, error] {
 	return func(yield func(storage.Object, error) bool) {

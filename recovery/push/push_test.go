@@ -398,7 +398,7 @@ func TestFetch_notes(t *testing.T) {
 	}
 	archived("nearby", "archive", 5)
 	o := dirOptions(h.dir)
-	lists := make(chan string, 1000)
+	lists := make(chan string, 10_000)
 	for i, c := range o.Copies {
 		o.Copies[i].Open = func(ctx context.Context) (storage.Store, error) {
 			s, err := c.Open(ctx)
@@ -445,7 +445,7 @@ func TestFetch_notes(t *testing.T) {
 	}
 }
 
-// listed tells what is listed.
+// listed tells what is listed, and what is asked for by its name.
 type listed struct {
 	storage.Store
 	prefixes chan string
@@ -456,6 +456,11 @@ func (l listed) Unwrap() storage.Store { return l.Store }
 func (l listed) List(ctx context.Context, prefix string) iter.Seq2[storage.Object, error] {
 	l.prefixes <- prefix
 	return l.Store.List(ctx, prefix)
+}
+
+func (l listed) Stat(ctx context.Context, key string) (storage.Object, error) {
+	l.prefixes <- key
+	return l.Store.Stat(ctx, key)
 }
 
 // segmentOf is the beginning of a segment of a cluster: the header of its first page.
@@ -480,6 +485,38 @@ type settled struct {
 func (s settled) Settle(_ context.Context, o storage.Object) error {
 	s.keys <- o.Key
 	return nil
+}
+
+// unlisted is a copy that nobody may list.
+type unlisted struct{ storage.Store }
+
+func (u unlisted) Unwrap() storage.Store { return u.Store }
+
+func (u unlisted) List(_ context.Context, prefix string) iter.Seq2[storage.Object, error] {
+	return func(yield func(storage.Object, error) bool) {
+		yield(storage.Object{}, fmt.Errorf("%q was listed", prefix))
+	}
+}
+
+// A directory with a year of log is not listed for each segment that comes to it or from it.
+func TestPush_unlisted(t *testing.T) {
+	h := newHost(t, 1)
+	o := dirOptions(h.dir)
+	for i, c := range o.Copies {
+		o.Copies[i].Open = func(ctx context.Context) (storage.Store, error) {
+			s, err := c.Open(ctx)
+			return unlisted{s}, err
+		}
+	}
+	o.Quorum, o.Wait = len(o.Copies), time.Hour
+	for range 2 { // it is found the second time
+		if _, err := push.Push(t.Context(), o, h.wal(h.names[0])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found, err := push.Fetch(t.Context(), o, h.names[0], filepath.Join(t.TempDir(), "RECOVERYXLOG")); !found || err != nil {
+		t.Errorf("fetched: %v, %v", found, err)
+	}
 }
 
 // A segment that a killed push has given its name is made durable before it is

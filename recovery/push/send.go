@@ -50,7 +50,7 @@ func (p *pusher) send(ctx context.Context, c Copy, e *entry) error {
 // there reports whether a copy has the file already, under its name or compressed
 // in any way that is read, and durable; with other content that is ErrOther.
 func (p *pusher) there(ctx context.Context, store storage.Store, e *entry) (bool, error) {
-	for o, err := range store.List(ctx, p.prefix+e.Name) {
+	for o, err := range pitr.Named(ctx, store, p.prefix+e.Name) {
 		if err != nil {
 			return false, err
 		}
