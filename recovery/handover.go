@@ -41,6 +41,42 @@ func (h HandedOver) Where() string {
 	return "answers at " + h.Address
 }
 
+// InPlaceFact is the name of the fact that is the nth command, from 1 on, by which people put what
+// was handed over in the place of what is live.
+func InPlaceFact(n int) string { return fmt.Sprintf("in live's place, %d", n) }
+
+// InPlace are the commands by which people put what a step has handed over in the place of what
+// is live, one after the other; none where it cannot tell.
+func (o Outcome) InPlace() (commands []string) {
+	for {
+		command, ok := o.Facts[InPlaceFact(len(commands)+1)]
+		if !ok {
+			return commands
+		}
+		commands = append(commands, command)
+	}
+}
+
+// SayInPlace names such commands, one a line, as they come one after the other.
+func SayInPlace(commands []string) (says []string) {
+	lead := "in live's place: "
+	for _, command := range commands {
+		says = append(says, lead+command)
+		lead = "then: "
+	}
+	return says
+}
+
+// inPlace are those of something that the run has handed over.
+func (s *State) inPlace(h HandedOver) []string {
+	for i := range s.Steps {
+		if o := s.Steps[i].Outcome; slices.ContainsFunc(o.HandedOver, func(of HandedOver) bool { return of.Place == h.Place }) {
+			return o.InPlace()
+		}
+	}
+	return nil
+}
+
 // IsHandedOver reports whether a claim's ID is the place of something that was handed over:
 // what was claimed is then neither gone nor live.
 func IsHandedOver(all []HandedOver, id string) bool {

@@ -130,6 +130,9 @@ func StatusUndone(p *Plan, s, by *State, alive bool, now time.Time) string {
 			word = "KEPT"
 		}
 		line(word, "%s %s, until it is removed: comeback expire %s", h.Component, h.Where(), s.Run)
+		for _, says := range SayInPlace(s.inPlace(h)) {
+			line("", "%s", says)
+		}
 	}
 	aside := s
 	if by != nil {

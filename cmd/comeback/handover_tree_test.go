@@ -160,7 +160,40 @@ func TestRecover_unswitchedTrees(t *testing.T) {
 		strings.Contains(text, "live since") || strings.Count(text, "| handed over and kept since ") != len(u.want) || strings.Contains(text, "system open") {
 		t.Errorf("the report takes what stays for gone, for live or for open:\n%s", text)
 	}
+	u.takesPlace(t, r, state)
 	u.goes(t, r, state)
+}
+
+// takesPlace puts what was handed over in live's place, by the commands that the steps, the
+// status and the report tell.
+func (u unswitched) takesPlace(t *testing.T, r *rig, s recovery.State) {
+	t.Helper()
+	status, shown := r.run(t.Context(), "status", s.Run).out, r.run(t.Context(), "report", "show", s.Run).out
+	for _, st := range s.Steps {
+		if len(st.Outcome.HandedOver) == 0 {
+			continue
+		}
+		component := st.Outcome.HandedOver[0].Component
+		commands := st.Outcome.InPlace()
+		if len(commands) == 0 {
+			t.Errorf("nothing tells how %s is put in live's place", component)
+		}
+		for _, command := range commands {
+			if !strings.Contains(status, ": "+command+"\n") || !strings.Contains(shown, "`"+command+"`") {
+				t.Errorf("%s is not told:\n%s\n%s", command, status, shown)
+			}
+			if out, err := exec.CommandContext(t.Context(), "sh", "-c", command).CombinedOutput(); err != nil {
+				t.Errorf("%s: %v: %s", command, err, out)
+			}
+		}
+		live := map[string]string{"code": "app"}[component]
+		if live == "" {
+			live = component
+		}
+		if now := treeOf(t, filepath.Join(filepath.Dir(u.book), live)); !maps.Equal(now, u.want[component]) {
+			t.Errorf("in live's place %s holds %v", component, now)
+		}
+	}
 }
 
 // says is what the finished steps of a run say.
@@ -172,11 +205,14 @@ func says(s recovery.State) string {
 	return b.String()
 }
 
-// everything names all that a run has handed over, as it is typed where that is removed.
+// everything names all that a run has handed over and is there, as it is typed where that is
+// removed.
 func everything(s recovery.State) string {
 	var places []string
 	for _, h := range s.HandedOver {
-		places = append(places, h.Place)
+		if _, err := os.Lstat(h.Place); err == nil {
+			places = append(places, h.Place)
+		}
 	}
 	return strings.Join(places, ", ")
 }
@@ -210,7 +246,7 @@ func (u unswitched) goes(t *testing.T, r *rig, s recovery.State) {
 			t.Errorf("it lacks %q:\n%s", want, got.out)
 		}
 	}
-	expire := []string{"expire", s.Run, "--plain", "--confirm", first.Place} // the others are gone
+	expire := []string{"expire", s.Run, "--plain", "--confirm", everything(s)} // some may be gone
 	if err := holds.Process.Kill(); err != nil {
 		t.Error(err)
 	}

@@ -200,6 +200,9 @@ func (w *plainWriter) event(s *recovery.State, e recovery.Event) {
 		for _, r := range p.Outcome.Remarks {
 			w.at(e.At, stage, "  %s", r)
 		}
+		for _, says := range recovery.SayInPlace(p.Outcome.InPlace()) {
+			w.at(e.At, stage, "  %s", says)
+		}
 		for _, x := range p.Outcome.Exceptions {
 			w.at(e.At, stage, "  exception: %s", x)
 		}

@@ -74,13 +74,18 @@ type handOverArgs struct {
 	Place string `json:"place"`
 	// Secret says that the tree was encrypted in its copy, and lies there in clear.
 	Secret bool `json:"secret,omitempty"`
+	// Live are the paths that it is a copy of, as the runbook writes them.
+	Live []string `json:"live,omitempty"`
 }
 
 // HandOver lists the step that leaves what was restored on its own. Its directory lies
 // beside the run's scratch, which goes.
 func (switcher) HandOver(c recovery.SwitchContext) ([]recovery.Step, error) {
 	a := handOverArgs{Component: c.Component.Name, Run: c.Run, Scratch: c.Scratch.ID, Secret: c.Component.Kind == recovery.Config,
-		Place: filepath.Dir(c.Scratch.Place) + "." + c.Component.Name}
+		Place: filepath.Dir(c.Scratch.Place) + "." + c.Component.Name, Live: c.Component.Settings["path"]}
+	if paths := c.Component.Settings["paths"]; len(paths) > 0 {
+		a.Live = paths
+	}
 	s := recovery.NewStep("hand-over", handOverName, "leave the restored "+c.Component.Name+" in "+a.tree(), a)
 	s.Writes = []recovery.TargetID{c.Scratch.ID}
 	return []recovery.Step{s}, nil
@@ -116,8 +121,14 @@ func (handOver) Do(ctx context.Context, env recovery.Env, s recovery.Step) (reco
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
+	facts := a.inPlace(undescribed(m.from))
+	how := "copy from it what is needed, as with cp -a"
+	if len(facts) > 0 {
+		how = "comeback status " + a.Run + " tells the commands that put it in live's place"
+	}
 	h := recovery.HandedOver{Component: a.Component, Tree: a.tree(), Place: a.Place, Identity: id,
-		Says: "NOTHING LIVE IS CHANGED: copy from it what is needed, as with cp -a; only " + whoever() + " may enter " + a.Place}
+		Says: "NOTHING LIVE IS CHANGED: " + how + "; only " + whoever() + " may enter " + a.Place}
+	facts["directory"] = a.tree()
 	says := fmt.Sprintf("the restored %s lies in %s", a.Component, a.tree())
 	if a.Secret {
 		h.Says = "decrypted: OPEN SECRETS ON DISK until it is removed; " + h.Says
@@ -125,7 +136,7 @@ func (handOver) Do(ctx context.Context, env recovery.Env, s recovery.Step) (reco
 	}
 	return recovery.Outcome{Says: says, Adopted: []recovery.Resource{m.resource()}, HandedOver: []recovery.HandedOver{h},
 		Bindings: []recovery.Binding{{Component: a.Component, URL: (&url.URL{Scheme: "file", Path: a.tree()}).String(), Scratch: true}},
-		Facts:    map[string]string{"directory": a.tree()}}, nil
+		Facts:    facts}, nil
 }
 
 // whoever is the user of this process, as a sentence can hold them.
