@@ -17,6 +17,7 @@ import (
 	"comeback/recovery/dump"
 	"comeback/recovery/execute"
 	"comeback/recovery/files"
+	"comeback/recovery/files/bucket"
 	"comeback/recovery/pitr"
 	"comeback/recovery/pitr/backrest"
 	"comeback/recovery/pitr/scan"
@@ -41,7 +42,7 @@ func engines() []recovery.Engine {
 		walg.New(walg.Options{Options: pitr.Options{Exe: executable()}, Expand: execute.NewSecrets(os.LookupEnv, nil).Expand}),
 		files.New(files.Options{}),
 		files.NewConfig(files.Options{}),
-		files.NewBucket(files.Options{Rows: verify.Rows, Listings: listings}),
+		bucket.New(bucket.Options{Rows: verify.Rows, Listings: listings}),
 		files.NewRestic(files.Options{Expand: execute.NewSecrets(os.LookupEnv, nil).Expand}),
 		code.New(code.Options{}),
 		cnpg.New(cnpg.Options{Expand: execute.NewSecrets(os.LookupEnv, nil).Expand}),
@@ -64,7 +65,7 @@ var listings = func() (string, error) {
 // switchers lists what brings restored components live, one for a kind of target.
 func switchers() []recovery.Switcher {
 	inRDS, inKubernetes, byCommand := rds.NewSwitcher(rds.Options{}), cnpg.NewSwitcher(cnpg.Options{}), commands.NewSwitcher(commands.Options{})
-	return []recovery.Switcher{trees.New(), trees.Beside(recovery.Config), trees.Beside(recovery.Code), files.NewInPlace(openCopy), inRDS, inKubernetes, byCommand,
+	return []recovery.Switcher{trees.New(), trees.Beside(recovery.Config), trees.Beside(recovery.Code), bucket.NewSwitcher(openCopy), inRDS, inKubernetes, byCommand,
 		switchover.New(switchover.Options{Engines: engines, SaveNames: saveNames, LoadNames: loadNames,
 			Elsewhere: map[string]switchover.Elsewhere{rds.Name: inRDS, cnpg.Name: inKubernetes, commands.Name: byCommand}})}
 }
@@ -73,8 +74,8 @@ func switchers() []recovery.Switcher {
 // but a bucket for what an engine of buckets brings back, and RDS or CloudNativePG for what is there.
 func switched(kind recovery.ComponentKind, engine string) recovery.ComponentKind {
 	switch engine {
-	case files.Bucket:
-		return files.InPlace
+	case bucket.Name:
+		return bucket.Live
 	case rds.Name:
 		return rds.Live
 	case cnpg.Name:

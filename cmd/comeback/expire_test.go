@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"comeback/recovery"
-	"comeback/recovery/files"
+	"comeback/recovery/files/bucket"
 	"comeback/recovery/runner"
 )
 
@@ -20,7 +20,7 @@ func TestExpired(t *testing.T) {
 		state.System, state.Result = "shop", recovery.ResultPassed
 		return runner.Past{ID: "7c31", State: state, Plan: &recovery.Plan{Run: "7c31",
 			Components: []recovery.Component{{Name: "database", Kind: recovery.Postgres}, {Name: "uploads", Kind: recovery.Files}, {Name: "bucket", Kind: recovery.Files}},
-			Targets:    []recovery.Target{{ID: "bucket", Switches: files.InPlace}}}}
+			Targets:    []recovery.Target{{ID: "bucket", Switches: bucket.Live}}}}
 	}
 	aside := func(old recovery.Old, toDos ...string) runner.Past {
 		return run(recovery.State{Old: []recovery.Old{old}, Steps: []recovery.StepState{{Outcome: recovery.Outcome{ToDo: toDos}}}})

@@ -8,7 +8,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/catalogue"
-	"comeback/recovery/files"
+	"comeback/recovery/files/bucket"
 )
 
 // Which moments another component's log does not reach is known where nothing else of that
@@ -49,7 +49,7 @@ func TestCatalogue_Reachable(t *testing.T) {
 	seconds := func(w *recovery.Window) { w.From.LSN, w.To.LSN = 0, 0 }
 	uploads := survey("uploads", "nearby", nil, "09:00:00", "12:00:00", "12:00:01")
 	components := []recovery.Component{{Name: "database"}, {Name: "uploads"}}
-	engines := []recovery.Engine{files.NewBucket(files.Options{})}
+	engines := []recovery.Engine{bucket.New(bucket.Options{})}
 	for name, test := range map[string]struct {
 		database []recovery.Survey
 		beyond   []string
@@ -84,7 +84,7 @@ func TestCatalogue_Reachable(t *testing.T) {
 	if len(all) != 2 || !all[1].Until.Equal(at("10:00:00")) || all[1].First != "b" || !slices.Equal(all[1].Beyond, []string{"b"}) || len(all[0].Beyond) > 0 {
 		t.Errorf("%+v", all)
 	}
-	bucket := recovery.Survey{Component: "uploads", Copy: "nearby", Engine: files.Bucket, Backups: []recovery.Backup{{ID: "versions", Taken: recovery.Span{From: at("06:00:00"), To: at("13:00:00")}}}}
+	bucket := recovery.Survey{Component: "uploads", Copy: "nearby", Engine: bucket.Name, Backups: []recovery.Backup{{ID: "versions", Taken: recovery.Span{From: at("06:00:00"), To: at("13:00:00")}}}}
 	database := survey("database", "nearby", []recovery.Window{window(1, "08:00:00", "12:00:00", nil)})
 	cat := catalogue.Catalogue{Surveys: []recovery.Survey{database, bucket}}
 	for _, m := range cat.Reachable(components, engines) {

@@ -6,12 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -28,10 +26,6 @@ func TestRestore_anew(t *testing.T) {
 	for i := range 50 {
 		members = append(members, member{tar.Header{Name: fmt.Sprint("f", i)}, strings.Repeat(fmt.Sprint(i), 500)})
 	}
-	_, bucket := versioned(t)
-	for i := range 5 {
-		bucket.put(t, fmt.Sprintf("uploads/d/%d", i), "as it was")
-	}
 	snapshots := directory(t, nil)
 	capture(t, oddTree(t), snapshots, later(1))
 	for name, of := range map[string]struct {
@@ -42,7 +36,6 @@ func TestRestore_anew(t *testing.T) {
 		"archive":        {engine(), component, directory(t, map[string][]byte{"a.tar": tarOf(t, members...)})},
 		"packed archive": {engine(), component, directory(t, map[string][]byte{"a.tar.gz": packed(t, tarOf(t, members...), "gzip", "-c")})},
 		"snapshot":       {engine(), component, snapshots},
-		"bucket":         {bucketEngine(), inBucket, bucket},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := options(t, of.engine, of.component, of.store)
@@ -51,11 +44,6 @@ func TestRestore_anew(t *testing.T) {
 				dir, err := treeOf(env, "uploads")
 				if err != nil {
 					return err
-				}
-				if name == "bucket" { // knows no directories, which so have the time of their making
-					if err := setDirectories(dir, later(0)); err != nil {
-						return err
-					}
 				}
 				if trees = append(trees, describe(t, dir)); len(trees) > 1 {
 					return nil
@@ -78,16 +66,6 @@ func TestRestore_anew(t *testing.T) {
 			}
 		})
 	}
-}
-
-// setDirectories gives all directories of a tree one time.
-func setDirectories(tree string, at time.Time) error {
-	return filepath.WalkDir(tree, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.IsDir() {
-			return err
-		}
-		return os.Chtimes(path, at, at)
-	})
 }
 
 // A tree that has become live in an exchange that was cut off is there, whatever links lead

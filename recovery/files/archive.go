@@ -18,6 +18,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/attributes"
+	"comeback/recovery/files/tree"
 	"comeback/storage"
 )
 
@@ -28,7 +29,7 @@ import (
 type archive struct {
 	*scratch
 	env  recovery.Env
-	tree *tree
+	tree *tree.Writer
 	log  *position
 	late *spool
 	sum  hash.Hash // over the object's bytes; nil where not all are read
@@ -41,16 +42,16 @@ type archive struct {
 }
 
 // restoreArchive writes the archive's entries and makes the tree whole.
-func restoreArchive(ctx context.Context, env recovery.Env, s *scratch, t *tree) (*archive, error) {
+func restoreArchive(ctx context.Context, env recovery.Env, s *scratch, t *tree.Writer) (*archive, error) {
 	a := &archive{scratch: s, env: env, tree: t}
-	t.room = s.room // how large it is shows only while it is unpacked
+	t.Room = s.room // how large it is shows only while it is unpacked
 	var err error
 	if a.log, err = s.openPosition(); err != nil {
 		return nil, err
 	}
 	defer a.log.Close()
 	a.leftOut, a.absolute, a.attrs = a.log.past.LeftOut, a.log.past.Absolute, a.log.past.Attrs
-	if a.late, err = openSpool(s.path(lateFile), a.log.past.Late); err != nil {
+	if a.late, err = openSpool(s.Path(lateFile), a.log.past.Late); err != nil {
 		return nil, err
 	}
 	defer a.late.Close()
@@ -60,7 +61,7 @@ func restoreArchive(ctx context.Context, env recovery.Env, s *scratch, t *tree) 
 		}
 	}
 	env.Meter().Phase("make links, dress directories", 0, recovery.NoUnit)
-	if err := t.finish(a.late.records, a.order()); err != nil {
+	if err := t.Finish(a.late.records, tree.NewOrder(&a.late.Repeats, a.log.past.Made, a.log.made)); err != nil {
 		return nil, err
 	}
 	if a.private, err = s.undescribed(a.late.records); err != nil {
@@ -178,23 +179,23 @@ func (a *archive) entry(h *tar.Header, body io.Reader) error {
 		return err
 	}
 	if h.Uid < 0 || h.Gid < 0 {
-		return fmt.Errorf("%w: %s belongs to nobody: user %d, group %d", storage.ErrCorrupt, show(h.Name), h.Uid, h.Gid)
+		return fmt.Errorf("%w: %s belongs to nobody: user %d, group %d", storage.ErrCorrupt, tree.Show(h.Name), h.Uid, h.Gid)
 	}
-	r := Record{Path: name, Link: h.Linkname, Mode: uint32(h.Mode & 0o7777), UID: h.Uid, GID: h.Gid, Modified: h.ModTime, Size: h.Size}
+	r := tree.Record{Path: name, Link: h.Linkname, Mode: uint32(h.Mode & 0o7777), UID: h.Uid, GID: h.Gid, Modified: h.ModTime, Size: h.Size}
 	if r.Attributes, ok = attributesOf(h.PAXRecords); !ok {
 		a.attrs++
 	}
 	switch h.Typeflag {
 	case tar.TypeReg, tar.TypeCont, tar.TypeGNUSparse:
-		r.Type = File
+		r.Type = tree.File
 		if name == "." {
-			return fmt.Errorf("%w: %s is a file and the tree itself", storage.ErrCorrupt, show(h.Name))
+			return fmt.Errorf("%w: %s is a file and the tree itself", storage.ErrCorrupt, tree.Show(h.Name))
 		}
 		return tarDamage(a.file(r, body))
 	case tar.TypeDir:
-		r.Type = Directory
+		r.Type = tree.Directory
 	case tar.TypeSymlink:
-		r.Type = Symlink
+		r.Type = tree.Symlink
 		if len(r.Attributes) > 0 { // those of a link are not restored
 			if ok {
 				a.attrs++
@@ -202,7 +203,7 @@ func (a *archive) entry(h *tar.Header, body io.Reader) error {
 			r.Attributes = nil
 		}
 	case tar.TypeLink:
-		r.Type = HardLink
+		r.Type = tree.HardLink
 		if r.Link, ok, err = a.name(h.Linkname); err != nil {
 			return err
 		}
@@ -214,8 +215,8 @@ func (a *archive) entry(h *tar.Header, body io.Reader) error {
 		a.leaveOut(h.Name, map[byte]string{tar.TypeChar: "a device", tar.TypeBlock: "a device", tar.TypeFifo: "a pipe"}[h.Typeflag])
 		return nil
 	}
-	if r.Type != Directory && (name == "." || r.Link == "") {
-		return fmt.Errorf("%w: %s leads nowhere", storage.ErrCorrupt, show(h.Name))
+	if r.Type != tree.Directory && (name == "." || r.Link == "") {
+		return fmt.Errorf("%w: %s leads nowhere", storage.ErrCorrupt, tree.Show(h.Name))
 	}
 	return a.late.add(r)
 }
@@ -224,14 +225,14 @@ func (a *archive) entry(h *tar.Header, body io.Reader) error {
 // came before it under its name, a hard link leads to what its name was, or what it lies in
 // was a file. Whatever the archive has twice, as one does that was appended to, is in the end
 // what tar would have made of it.
-func (a *archive) file(r Record, body io.Reader) error {
-	if !a.late.names(r.Path) {
-		if err := a.tree.put(r, body); !errors.Is(err, errOther) {
+func (a *archive) file(r tree.Record, body io.Reader) error {
+	if !a.late.Names(r.Path) {
+		if err := a.tree.Put(r, body); !errors.Is(err, tree.ErrOther) {
 			return err
 		}
 	}
 	r.At = a.entries
-	if err := a.tree.putAside(r, body); err != nil {
+	if err := a.tree.PutAside(r, body); err != nil {
 		return err
 	}
 	return a.late.add(r)
@@ -279,7 +280,7 @@ func attributesOf(records map[string]string) (kept []attributes.Attribute, all b
 func (a *archive) name(name string) (inside string, ok bool, err error) {
 	if slices.Contains(strings.Split(name, "/"), "..") || strings.ContainsRune(name, 0) || name == "" {
 		return "", false, recovery.Errorf("do not use this archive: whatever wrote it is broken, or somebody has prepared it",
-			"refused: %w: the name %s leads out of the tree", storage.ErrCorrupt, show(name))
+			"refused: %w: the name %s leads out of the tree", storage.ErrCorrupt, tree.Show(name))
 	}
 	if strings.HasPrefix(name, "/") {
 		a.absolute++
@@ -311,7 +312,7 @@ const maxLeftOut = 20
 func (a *archive) leaveOut(name, why string) {
 	switch n := len(a.leftOut); {
 	case n < maxLeftOut:
-		a.leftOut = append(a.leftOut, fmt.Sprintf("left out: %s: %s", show(name), orElse(why, "no kind of file that is known")))
+		a.leftOut = append(a.leftOut, fmt.Sprintf("left out: %s: %s", tree.Show(name), orElse(why, "no kind of file that is known")))
 	case n == maxLeftOut:
 		a.leftOut = append(a.leftOut, "left out: and more")
 	}

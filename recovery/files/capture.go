@@ -19,6 +19,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/attributes"
+	"comeback/recovery/files/tree"
 	"comeback/storage"
 )
 
@@ -208,7 +209,7 @@ func (c *capture) walk(ctx context.Context) error {
 	led := map[string]bool{}
 	for i, p := range paths {
 		if i > 0 && (p == paths[i-1] || strings.HasPrefix(p, paths[i-1]+"/")) {
-			return fmt.Errorf("%s lies in another path that is kept", show(p))
+			return fmt.Errorf("%s lies in another path that is kept", tree.Show(p))
 		}
 		if err := c.lead(path.Dir(p), led); err != nil {
 			return err
@@ -218,7 +219,7 @@ func (c *capture) walk(ctx context.Context) error {
 			return err
 		}
 		if info.Mode().Type() == fs.ModeSymlink {
-			c.done.LeftOut = append(c.done.LeftOut, fmt.Sprintf("%s is a link, and is kept as one: what it leads to is not in the backup, unless that is named, too", show(p)))
+			c.done.LeftOut = append(c.done.LeftOut, fmt.Sprintf("%s is a link, and is kept as one: what it leads to is not in the backup, unless that is named, too", tree.Show(p)))
 		}
 		if err := c.entry(ctx, p, fs.FileInfoToDirEntry(info)); err != nil {
 			return err
@@ -247,29 +248,29 @@ func (c *capture) lead(dir string, led map[string]bool) error {
 
 // leading is the record of a directory that leads to a path. One that this user may only
 // pass through cannot be opened, which its attributes need.
-func (c *capture) leading(dir string) (Record, error) {
+func (c *capture) leading(dir string) (tree.Record, error) {
 	f, err := c.openDirectory(dir)
 	if errors.Is(err, fs.ErrPermission) {
 		info, err := c.root.Stat(dir)
 		if err != nil {
-			return Record{}, err
+			return tree.Record{}, err
 		}
-		c.done.LeftOut = append(c.done.LeftOut, fmt.Sprintf("the attributes of %s, and its access control list: this user may only pass through it", show(dir)))
-		return recordOf(dir, info, Directory), nil
+		c.done.LeftOut = append(c.done.LeftOut, fmt.Sprintf("the attributes of %s, and its access control list: this user may only pass through it", tree.Show(dir)))
+		return recordOf(dir, info, tree.Directory), nil
 	}
 	if err != nil {
-		return Record{}, err
+		return tree.Record{}, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return Record{}, err
+		return tree.Record{}, err
 	}
-	return c.described(dir, f, info, Directory)
+	return c.described(dir, f, info, tree.Directory)
 }
 
 // described is the record of an open file or directory, with its attributes.
-func (c *capture) described(name string, f *os.File, info fs.FileInfo, t Type) (Record, error) {
+func (c *capture) described(name string, f *os.File, info fs.FileInfo, t tree.Type) (tree.Record, error) {
 	r := recordOf(name, info, t)
 	kept, others, err := attributes.Read(f)
 	if err != nil {
@@ -287,7 +288,7 @@ func (c *capture) lack(name string, others []string) {
 		return
 	}
 	if c.others++; c.other == "" {
-		c.other = fmt.Sprintf("%q of %s", others[0], show(name))
+		c.other = fmt.Sprintf("%q of %s", others[0], tree.Show(name))
 	}
 }
 
@@ -337,7 +338,7 @@ func (c *capture) open(name string) ([]fs.DirEntry, error) {
 	if !info.IsDir() { // it was one when it was seen
 		return nil, fs.ErrNotExist
 	}
-	r, err := c.described(name, f, info, Directory)
+	r, err := c.described(name, f, info, tree.Directory)
 	if err == nil {
 		err = c.add(r)
 	}
@@ -356,7 +357,7 @@ func (c *capture) entry(ctx context.Context, name string, e fs.DirEntry) error {
 		if err != nil {
 			return c.vanished(name, err)
 		}
-		r := recordOf(name, info, Symlink)
+		r := recordOf(name, info, tree.Symlink)
 		if r.Link, err = c.root.Readlink(name); err != nil {
 			return c.vanished(name, err)
 		}
@@ -371,7 +372,7 @@ func (c *capture) entry(ctx context.Context, name string, e fs.DirEntry) error {
 	case 0:
 		return c.file(ctx, name)
 	}
-	c.done.LeftOut = append(c.done.LeftOut, fmt.Sprintf("%s is no file", show(name)))
+	c.done.LeftOut = append(c.done.LeftOut, fmt.Sprintf("%s is no file", tree.Show(name)))
 	return nil
 }
 
@@ -379,7 +380,7 @@ func (c *capture) entry(ctx context.Context, name string, e fs.DirEntry) error {
 // failure, because a snapshot that silently lacks files is worse than none.
 func (c *capture) vanished(name string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) && name != "." {
-		c.done.LeftOut = append(c.done.LeftOut, fmt.Sprintf("%s vanished meanwhile", show(name)))
+		c.done.LeftOut = append(c.done.LeftOut, fmt.Sprintf("%s vanished meanwhile", tree.Show(name)))
 		return nil
 	}
 	return err
@@ -414,14 +415,14 @@ func (c *capture) readFile(ctx context.Context, name string, last bool) (again b
 	if !info.Mode().IsRegular() {
 		return false, c.vanished(name, fs.ErrNotExist)
 	}
-	r, err := c.described(name, f, info, File)
+	r, err := c.described(name, f, info, tree.File)
 	if err != nil {
 		return false, err
 	}
 	st := info.Sys().(*syscall.Stat_t)
 	inode := [2]uint64{uint64(st.Dev), st.Ino}
 	if first, ok := c.links[inode]; ok && st.Nlink > 1 {
-		r.Type, r.Link, r.Attributes = HardLink, first, nil
+		r.Type, r.Link, r.Attributes = tree.HardLink, first, nil
 		return false, c.add(r)
 	}
 	old, ok, err := c.before.same(r)
@@ -463,28 +464,28 @@ func (c *capture) readFile(ctx context.Context, name string, last bool) (again b
 }
 
 // add writes a record, and what is no file into the tree's pack as well.
-func (c *capture) add(r Record) error {
-	if r.Type != File {
+func (c *capture) add(r tree.Record) error {
+	if r.Type != tree.File {
 		if err := c.packs.link(r); err != nil {
 			return err
 		}
 	}
 	c.count++
 	c.attributed = c.attributed || len(r.Attributes) > 0
-	if _, err := c.records.Write(r.appendTo(nil)); err != nil {
+	if _, err := c.records.Write(appendRecord(nil, r)); err != nil {
 		return fmt.Errorf("write the manifest: %w", err)
 	}
 	return nil
 }
 
-func recordOf(name string, info fs.FileInfo, t Type) Record {
+func recordOf(name string, info fs.FileInfo, t tree.Type) tree.Record {
 	st := info.Sys().(*syscall.Stat_t)
-	return Record{Type: t, Path: name, Mode: st.Mode & 0o7777, UID: int(st.Uid), GID: int(st.Gid), Modified: info.ModTime().UTC(),
+	return tree.Record{Type: t, Path: name, Mode: st.Mode & 0o7777, UID: int(st.Uid), GID: int(st.Gid), Modified: info.ModTime().UTC(),
 		Changed: time.Unix(st.Ctim.Unix()).UTC(), Size: fileSize(info, t)}
 }
 
-func fileSize(info fs.FileInfo, t Type) int64 {
-	if t != File {
+func fileSize(info fs.FileInfo, t tree.Type) int64 {
+	if t != tree.File {
 		return 0
 	}
 	return info.Size()

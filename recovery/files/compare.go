@@ -1,8 +1,11 @@
 package files
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -10,6 +13,7 @@ import (
 	"strconv"
 
 	"comeback/recovery"
+	"comeback/recovery/files/tree"
 )
 
 // compare tells what a restored configuration holds and how it differs from what
@@ -23,17 +27,17 @@ func (s *scratch) compare(env recovery.Env, o *recovery.Outcome) error {
 	first := ""
 	note := func(says, name, about string) error {
 		if count[says]++; says != same && first == "" {
-			first = says + ": " + show(name)
+			first = says + ": " + tree.Show(name)
 		}
 		_, err := fmt.Fprintf(out, "%s\t%q\t%s\n", says, name, about)
 		return err
 	}
 	restored, base := map[string]bool{}, s.liveBase()
-	err = filepath.WalkDir(s.path(treeDir), func(p string, e fs.DirEntry, err error) error {
+	err = filepath.WalkDir(s.Tree(), func(p string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
 		}
-		name, err := filepath.Rel(s.path(treeDir), p)
+		name, err := filepath.Rel(s.Tree(), p)
 		if err != nil {
 			return err
 		}
@@ -135,4 +139,18 @@ func aboutOf(p string) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("%s, %d bytes, sha256 %s", info.Mode(), info.Size(), sum), nil
+}
+
+// digestOf is the SHA-256 of a file.
+func digestOf(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }

@@ -18,8 +18,7 @@
 // file is held against its SHA-256. With [NewConfig] a tree is the same, encrypted.
 //
 // [NewRestic] restores from repositories of restic, through the program itself and without a
-// lock there. [NewBucket] restores a bucket that keeps versions to what it held at a moment, by
-// the version of each key that was current then.
+// lock there.
 //
 // The order of work:
 //
@@ -28,12 +27,10 @@
 //	plan.go     one step
 //	restore.go  files.restore: files first, then links and directories
 //
-// restic.go and bucket.go have the same in the same order for theirs. A bucket may go back
-// in place, too ([NewInPlace], bucket_live.go): what was current at the moment becomes the
-// current version again, and what was not there gets a mark of deletion.
+// restic.go has the same in the same order for its own. What writes a tree, and where it
+// stands, is package tree's.
 //
 // An interrupted restore goes on where its ledger says that it stood.
 //
-// It writes to a copy only what [Capture] stores there, and never replaces an object; and to a
-// live bucket, in place, versions on top of those that are there. It never deletes a version.
+// It writes to a copy only what [Capture] stores there, and never replaces an object.
 package files

@@ -11,6 +11,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"comeback/recovery/files/tree"
 	"comeback/storage"
 )
 
@@ -18,10 +19,10 @@ import (
 type earlier struct {
 	snapshot
 	lost map[int]bool // packs that the copy does not hold any more
-	next func() (Record, error, bool)
+	next func() (tree.Record, error, bool)
 	stop func()
 	in   io.Closer
-	at   Record
+	at   tree.Record
 	end  bool
 }
 
@@ -106,31 +107,31 @@ const settled = time.Second
 
 // same finds a file as the snapshot before has it, if nothing of it has changed.
 // It is asked in the order of the walk.
-func (e *earlier) same(r Record) (old Record, ok bool, err error) {
+func (e *earlier) same(r tree.Record) (old tree.Record, ok bool, err error) {
 	if e == nil {
-		return Record{}, false, nil
+		return tree.Record{}, false, nil
 	}
 	for !e.end && (e.at.Path == "" || walkOrder(e.at.Path) < walkOrder(r.Path)) {
 		next, err, more := e.next()
 		if err != nil {
-			return Record{}, false, fmt.Errorf("read the snapshot before: %w", err)
+			return tree.Record{}, false, fmt.Errorf("read the snapshot before: %w", err)
 		}
 		e.at, e.end = next, !more
 	}
 	o := e.at
-	ok = !e.end && o.Path == r.Path && o.Type == File && o.Size == r.Size && o.Modified.Equal(r.Modified) && o.Changed.Equal(r.Changed) &&
+	ok = !e.end && o.Path == r.Path && o.Type == tree.File && o.Size == r.Size && o.Modified.Equal(r.Modified) && o.Changed.Equal(r.Changed) &&
 		o.Changed.Before(e.Begun.Add(-settled)) && o.Pack < len(e.Packs) && !e.lost[o.Pack]
 	return o, ok, nil
 }
 
 // asBefore is a file as the snapshot before has it, whatever it is now. It is asked of a file
 // that same was asked for last.
-func (e *earlier) asBefore(path string) (Record, bool) {
+func (e *earlier) asBefore(path string) (tree.Record, bool) {
 	if e == nil || e.end {
-		return Record{}, false
+		return tree.Record{}, false
 	}
 	o := e.at
-	return o, o.Path == path && o.Type == File && o.Pack < len(e.Packs) && !e.lost[o.Pack]
+	return o, o.Path == path && o.Type == tree.File && o.Pack < len(e.Packs) && !e.lost[o.Pack]
 }
 
 // walkOrder is a text that sorts as a walk goes: what is in a directory follows
@@ -156,18 +157,18 @@ func readSnapshot(ctx context.Context, store storage.Store, o storage.Object) (s
 
 // manifestRecords streams the records of a manifest. One that does not end with
 // the number of its records is damaged.
-func manifestRecords(in io.Reader) iter.Seq2[Record, error] {
-	return func(yield func(Record, error) bool) {
+func manifestRecords(in io.Reader) iter.Seq2[tree.Record, error] {
+	return func(yield func(tree.Record, error) bool) {
 		b := bufio.NewReaderSize(in, 64<<10)
 		for n := int64(0); ; n++ {
 			text, err := readText(b)
 			if err == nil && strings.HasPrefix(text, "end ") {
 				if text != fmt.Sprintf("end %d", n) {
-					yield(Record{}, fmt.Errorf("%w: the manifest holds %d records, and its end says %.40q", storage.ErrCorrupt, n, text))
+					yield(tree.Record{}, fmt.Errorf("%w: the manifest holds %d records, and its end says %.40q", storage.ErrCorrupt, n, text))
 				}
 				return
 			}
-			var r Record
+			var r tree.Record
 			if err = unexpected(err); err == nil {
 				r, err = readRecord(text, b)
 			}

@@ -27,12 +27,6 @@ type Options struct {
 	// Expand resolves a reference when a copy is surveyed that cannot be looked into
 	// without a secret; without it such a copy is a finding.
 	Expand func(string) (string, error)
-	// Rows reads which files the rows of a restored database name; without it no
-	// hash of a row decides between the versions of a bucket.
-	Rows recovery.RowsOf
-	// Listings gives the directory where what a bucket had at a moment is kept from the
-	// choice of the moment to its restore; without it the bucket is listed for both.
-	Listings func() (string, error)
 }
 
 const defaultSyncEvery = 1 << 30

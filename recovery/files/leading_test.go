@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"comeback/recovery/files/tree"
 	"comeback/storage"
 )
 
@@ -39,7 +40,7 @@ func TestCapture_leading(t *testing.T) {
 		return c.root.Open(name)
 	}
 	r, err := c.leading("private")
-	if err != nil || r.Type != Directory || r.Path != "private" || r.Mode&0o700 != 0o700 || len(c.done.LeftOut) != 1 || !strings.Contains(c.done.LeftOut[0], `"private"`) {
+	if err != nil || r.Type != tree.Directory || r.Path != "private" || r.Mode&0o700 != 0o700 || len(c.done.LeftOut) != 1 || !strings.Contains(c.done.LeftOut[0], `"private"`) {
 		t.Errorf("%+v, %v, %q", r, err, c.done.LeftOut)
 	}
 	if err := c.run(t.Context()); err != nil || c.done.Files != 1 {

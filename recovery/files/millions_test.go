@@ -16,6 +16,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"comeback/enginetest"
+	"comeback/recovery/files/tree"
 )
 
 // What a restore knows of a tree's files at a time is bounded, however many there are:
@@ -27,8 +28,8 @@ func TestRestoring_millions(t *testing.T) {
 	if enginetest.Soak() {
 		n = 10_000_000
 	}
-	s := &scratch{dir: t.TempDir(), jobs: 2}
-	writeManifest(t, s.path(manifestFile), n, inPack)
+	s := &scratch{Place: tree.Place{Dir: t.TempDir()}, jobs: 2}
+	writeManifest(t, s.Path(manifestFile), n, inPack)
 	r := &restoring{scratch: s, past: map[int]written{}}
 	for i := range n / inPack {
 		s.args.Facts.Packs = append(s.args.Facts.Packs, part{Name: fmt.Sprintf("packs/%d", i), Files: inPack})
@@ -83,12 +84,12 @@ func writeManifest(t *testing.T, path string, n, inPack int) {
 	}
 	out := bufio.NewWriterSize(z, 1<<20)
 	sum := sha256.Sum256(nil)
-	record := Record{Type: File, Mode: 0o644, Modified: time.Unix(1, 0), Changed: time.Unix(1, 0), Size: 100, SHA256: hex.EncodeToString(sum[:])}
+	record := tree.Record{Type: tree.File, Mode: 0o644, Modified: time.Unix(1, 0), Changed: time.Unix(1, 0), Size: 100, SHA256: hex.EncodeToString(sum[:])}
 	var text []byte
 	for i := range n {
 		record.Pack, record.At = i/inPack, int64(i%inPack)*512
 		record.Path = filepath.Join(fmt.Sprintf("%03d/%03d", i/1_000_000, i/1000%1000), fmt.Sprintf("an-upload-with-a-name-%d.jpg", i))
-		text = record.appendTo(text[:0])
+		text = appendRecord(text[:0], record)
 		if _, err := out.Write(text); err != nil {
 			t.Fatal(err)
 		}

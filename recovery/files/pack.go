@@ -17,6 +17,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sync/errgroup"
 
+	"comeback/recovery/files/tree"
 	"comeback/storage"
 )
 
@@ -88,7 +89,7 @@ func (p *packer) reused() (keys []string) {
 
 // add packs an open file and says where in its record. again is true, and
 // nothing is packed, where the file has changed while it was read.
-func (p *packer) add(ctx context.Context, r *Record, f *os.File) (again bool, err error) {
+func (p *packer) add(ctx context.Context, r *tree.Record, f *os.File) (again bool, err error) {
 	if r.Size >= p.Large {
 		return p.alone(ctx, r, f)
 	}
@@ -118,7 +119,7 @@ func (p *packer) add(ctx context.Context, r *Record, f *os.File) (again bool, er
 }
 
 // changed reports whether a file is not any more what its record says.
-func changed(f *os.File, r Record) bool {
+func changed(f *os.File, r tree.Record) bool {
 	info, err := f.Stat()
 	return err != nil || info.Size() != r.Size || !info.ModTime().Equal(r.Modified)
 }
@@ -134,7 +135,7 @@ const lookEvery = 64 << 20
 // still reads a file for as long as it has not changed.
 type still struct {
 	*os.File
-	of   Record
+	of   tree.Record
 	read int64 // since it was looked at
 }
 
@@ -142,14 +143,14 @@ func (s *still) Read(b []byte) (int, error) {
 	n, err := s.File.Read(b)
 	if s.read += int64(n); s.read >= lookEvery {
 		if s.read = 0; changed(s.File, s.of) {
-			return n, fmt.Errorf("%s changed while it was read", show(s.of.Path))
+			return n, fmt.Errorf("%s changed while it was read", tree.Show(s.of.Path))
 		}
 	}
 	return n, err
 }
 
 // link packs what is no file.
-func (p *packer) link(r Record) error {
+func (p *packer) link(r tree.Record) error {
 	if p.tree == nil {
 		name := "tree"
 		if p.trees++; p.trees > 1 {
@@ -167,7 +168,7 @@ func (p *packer) link(r Record) error {
 }
 
 // alone streams one large file into a pack of its own.
-func (p *packer) alone(ctx context.Context, r *Record, f *os.File) (again bool, err error) {
+func (p *packer) alone(ctx context.Context, r *tree.Record, f *os.File) (again bool, err error) {
 	p.serial++
 	sum := sha256.New()
 	torn := false
@@ -182,7 +183,7 @@ func (p *packer) alone(ctx context.Context, r *Record, f *os.File) (again bool, 
 			_, err = io.Copy(t, io.TeeReader(storage.Exactly(&still{File: f, of: *r}, r.Size), sum))
 		}
 		if torn = changed(f, *r); torn {
-			return fmt.Errorf("%s changed while it was read", show(r.Path))
+			return fmt.Errorf("%s changed while it was read", tree.Show(r.Path))
 		}
 		if err == nil {
 			err = t.Close()
@@ -254,7 +255,7 @@ func (k *pack) full() bool {
 
 // member appends one member. A frame ends where it is large enough, and never
 // in the middle of a member.
-func (k *pack) member(r Record, body io.Reader) error {
+func (k *pack) member(r tree.Record, body io.Reader) error {
 	err := k.tar.WriteHeader(header(r))
 	if err == nil && body != nil {
 		_, err = io.Copy(k.tar, body)
@@ -263,7 +264,7 @@ func (k *pack) member(r Record, body io.Reader) error {
 		err = k.tar.Flush()
 	}
 	if err != nil {
-		return fmt.Errorf("pack %s: %w", show(r.Path), err)
+		return fmt.Errorf("pack %s: %w", tree.Show(r.Path), err)
 	}
 	k.held++
 	if k.raw.Len() >= frameSize {
@@ -327,16 +328,16 @@ func (p *packer) store(ctx context.Context, name string, atMost int64, write fun
 
 // header is a record as tar has it. The format of GNU holds names of any bytes, that of PAX
 // extended attributes.
-func header(r Record) *tar.Header {
+func header(r tree.Record) *tar.Header {
 	h := &tar.Header{Format: tar.FormatGNU, Name: r.Path, Mode: int64(r.Mode), Uid: r.UID, Gid: r.GID, ModTime: r.Modified, Size: r.Size, Linkname: r.Link}
 	switch r.Type {
-	case File:
+	case tree.File:
 		h.Typeflag = tar.TypeReg
-	case Directory:
+	case tree.Directory:
 		h.Typeflag, h.Name = tar.TypeDir, r.Path+"/"
-	case Symlink:
+	case tree.Symlink:
 		h.Typeflag, h.Mode = tar.TypeSymlink, 0o777
-	case HardLink:
+	case tree.HardLink:
 		h.Typeflag = tar.TypeLink
 	}
 	if len(r.Attributes) > 0 {

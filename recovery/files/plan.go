@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"comeback/recovery"
+	"comeback/recovery/files/tree"
 	"comeback/storage"
 )
 
@@ -104,7 +105,7 @@ func (e engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target) 
 // and packs little further.
 func roomFor(f facts, size int64) int64 {
 	if f.Form == snapshotForm {
-		return f.Bytes + f.Files*hole
+		return f.Bytes + f.Files*tree.Hole
 	}
 	if f.Packing == plain {
 		return size

@@ -13,6 +13,7 @@ import (
 	"os"
 
 	"comeback/recovery"
+	"comeback/recovery/files/tree"
 	"comeback/recovery/ledger"
 )
 
@@ -66,7 +67,7 @@ func (s *scratch) openPosition() (*position, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, past, err := openLedger[passed](s, of)
+	l, past, err := tree.OpenLedger[passed](s.Place, of)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +97,7 @@ func (p *position) passed(ctx context.Context, a *archive, next, size int64) err
 	if a.takeUp() {
 		p.now.Offset = next
 	}
-	p.now.Files, p.now.Bytes = p.past.Files+a.tree.files.Load(), p.past.Bytes+a.tree.bytes.Load()
+	p.count(a)
 	p.now.LeftOut, p.now.Absolute, p.now.Attrs = a.leftOut, a.absolute, a.attrs
 	if err := p.Add(p.now); err != nil {
 		return err
@@ -111,13 +112,19 @@ func (p *position) passed(ctx context.Context, a *archive, next, size int64) err
 	return a.env.Meter().Checkpoint(ctx, fmt.Sprintf("%d files, %s, are restored and on disk", p.now.Files, recovery.FormatBytes(p.now.Bytes)))
 }
 
+// count takes in what this attempt has written.
+func (p *position) count(a *archive) {
+	files, bytes := a.tree.Written()
+	p.now.Files, p.now.Bytes = p.past.Files+files, p.past.Bytes+bytes
+}
+
 // all notes that every file is there; it is durable when this returns.
 func (p *position) all(_ context.Context, a *archive) error {
 	if err := a.late.flush(); err != nil {
 		return err
 	}
 	p.now.Entries, p.now.Late, p.now.All = a.entries, a.late.size, true
-	p.now.Files, p.now.Bytes = p.past.Files+a.tree.files.Load(), p.past.Bytes+a.tree.bytes.Load()
+	p.count(a)
 	p.now.LeftOut, p.now.Absolute, p.now.Attrs = a.leftOut, a.absolute, a.attrs
 	return errors.Join(p.Add(p.now), p.Sync())
 }
@@ -133,7 +140,7 @@ func (p *position) made(n int64) error {
 }
 
 // whole notes that the tree is complete: it is durable before the note is.
-func (p *position) whole(*tree) error {
+func (p *position) whole(*tree.Writer) error {
 	if err := p.Sync(); err != nil {
 		return err
 	}
@@ -146,7 +153,7 @@ type spool struct {
 	file *os.File
 	out  *bufio.Writer
 	size int64
-	repeats
+	tree.Repeats
 }
 
 // openSpool opens a spool and cuts it to what is believed of it.
@@ -161,23 +168,23 @@ func openSpool(path string, size int64) (*spool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keep links and directories for the end: %w", err)
 	}
-	s := &spool{file: f, out: bufio.NewWriterSize(f, 64<<10), size: size, repeats: newRepeats()}
+	s := &spool{file: f, out: bufio.NewWriterSize(f, 64<<10), size: size, Repeats: tree.NewRepeats()}
 	for r, err := range s.records() {
 		if err != nil {
 			return nil, errors.Join(err, f.Close())
 		}
-		s.note(r)
+		s.Note(r)
 	}
 	return s, nil
 }
 
-func (s *spool) add(r Record) error {
-	n, err := s.out.Write(r.appendTo(nil))
+func (s *spool) add(r tree.Record) error {
+	n, err := s.out.Write(appendRecord(nil, r))
 	s.size += int64(n)
 	if err != nil {
 		return fmt.Errorf("keep links and directories for the end: %w", err)
 	}
-	s.note(r)
+	s.Note(r)
 	return nil
 }
 
@@ -191,10 +198,10 @@ func (s *spool) flush() error {
 func (s *spool) Close() error { return s.file.Close() }
 
 // records reads the spool from its beginning.
-func (s *spool) records() iter.Seq2[Record, error] {
-	return func(yield func(Record, error) bool) {
+func (s *spool) records() iter.Seq2[tree.Record, error] {
+	return func(yield func(tree.Record, error) bool) {
 		if err := s.flush(); err != nil {
-			yield(Record{}, err)
+			yield(tree.Record{}, err)
 			return
 		}
 		for r, err := range readRecords(io.NewSectionReader(s.file, 0, s.size)) {
@@ -206,15 +213,15 @@ func (s *spool) records() iter.Seq2[Record, error] {
 }
 
 // readRecords streams records; a failure is yielded once, last.
-func readRecords(in io.Reader) iter.Seq2[Record, error] {
-	return func(yield func(Record, error) bool) {
+func readRecords(in io.Reader) iter.Seq2[tree.Record, error] {
+	return func(yield func(tree.Record, error) bool) {
 		b := bufio.NewReaderSize(in, 64<<10)
 		for {
 			text, err := readText(b)
 			if err == io.EOF {
 				return
 			}
-			var r Record
+			var r tree.Record
 			if err == nil {
 				r, err = readRecord(text, b)
 			}

@@ -6,28 +6,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"path"
 	"strconv"
 	"strings"
 	"time"
 
 	"comeback/recovery/attributes"
+	"comeback/recovery/files/tree"
 	"comeback/storage"
 )
 
-// Type is what a record of a tree describes.
-type Type byte
+// maxText bounds one path, link or attribute; Linux takes 4096 bytes, and 64 KB of an
+// attribute.
+const maxText = 128 << 10
 
-// The types of records.
-const (
-	File      Type = 'f'
-	Directory Type = 'd'
-	Symlink   Type = 'l'
-	HardLink  Type = 'h'
-)
+// inPAX is what PAX calls extended attributes, before their names.
+const inPAX = "SCHILY.xattr."
 
-// Record is one name of a tree. Its text is one line of a manifest:
+// The text of a record is one line of a manifest:
 //
 //	TYPE PACK AT SHA256 SIZE MODE UID GID MODIFIED CHANGED PATH
 //
@@ -38,40 +33,11 @@ const (
 //	x BASE64 SCHILY.xattr.NAME
 //
 // and a NUL byte: its value, and its name as PAX has it.
-type Record struct {
-	Type Type
-	// Path is relative to the tree and clean; "." is the tree itself.
-	Path string
-	// Link is a symbolic link's text, or the path of a hard link's first name.
-	Link string
-	// Mode are the permissions, as chmod takes them: 0o7777 at most.
-	Mode     uint32
-	UID, GID int
-	Modified time.Time
-	// Changed is when the file system last saw the name or its content change.
-	Changed time.Time
-	Size    int64
-	// SHA256 is of a file's bytes, in hex; "" where it is not known.
-	SHA256 string
-	// Pack is the number of the pack that holds a file's bytes, At where in it
-	// the frame with them begins.
-	Pack int
-	At   int64
-	// Attributes are the extended ones, by name. Links have none.
-	Attributes []attributes.Attribute
-}
 
-// maxText bounds one path, link or attribute; Linux takes 4096 bytes, and 64 KB of an
-// attribute.
-const maxText = 128 << 10
-
-// inPAX is what PAX calls extended attributes, before their names.
-const inPAX = "SCHILY.xattr."
-
-// appendTo writes the record's text.
-func (r Record) appendTo(b []byte) []byte {
+// appendRecord writes the record's text.
+func appendRecord(b []byte, r tree.Record) []byte {
 	b = append(b, byte(r.Type), ' ')
-	if r.Type == File {
+	if r.Type == tree.File {
 		b = strconv.AppendInt(b, int64(r.Pack), 10)
 		b = append(b, ' ')
 		b = strconv.AppendInt(b, r.At, 10)
@@ -96,7 +62,7 @@ func (r Record) appendTo(b []byte) []byte {
 	}
 	b = append(b, ' ')
 	b = append(append(b, r.Path...), 0)
-	if r.Type == Symlink || r.Type == HardLink {
+	if r.Type == tree.Symlink || r.Type == tree.HardLink {
 		b = append(append(b, r.Link...), 0)
 	}
 	for _, a := range r.Attributes {
@@ -163,16 +129,16 @@ func readText(r *bufio.Reader) (string, error) {
 
 // readRecord reads the record whose first text is given; the rest of a link, and
 // the attributes, come from r.
-func readRecord(text string, r *bufio.Reader) (Record, error) {
-	bad := func(what string) (Record, error) {
-		return Record{}, fmt.Errorf("%w: a record has no %s: %.80q", storage.ErrCorrupt, what, text)
+func readRecord(text string, r *bufio.Reader) (tree.Record, error) {
+	bad := func(what string) (tree.Record, error) {
+		return tree.Record{}, fmt.Errorf("%w: a record has no %s: %.80q", storage.ErrCorrupt, what, text)
 	}
 	f := strings.SplitN(text, " ", 11)
 	if len(f) != 11 || len(f[0]) != 1 {
 		return bad("eleven fields")
 	}
-	e := Record{Type: Type(f[0][0]), Path: f[10]}
-	if !sound(e.Path) {
+	e := tree.Record{Type: tree.Type(f[0][0]), Path: f[10]}
+	if !tree.Sound(e.Path) {
 		return bad("path inside of its tree")
 	}
 	mode, err := strconv.ParseUint(f[5], 8, 12)
@@ -193,7 +159,7 @@ func readRecord(text string, r *bufio.Reader) (Record, error) {
 		return bad("time of its last change")
 	}
 	switch e.Type {
-	case File:
+	case tree.File:
 		if e.Pack, err = strconv.Atoi(f[1]); err != nil || e.Pack < 0 {
 			return bad("pack")
 		}
@@ -208,19 +174,19 @@ func readRecord(text string, r *bufio.Reader) (Record, error) {
 				return bad("digest")
 			}
 		}
-	case Symlink, HardLink:
+	case tree.Symlink, tree.HardLink:
 		if e.Link, err = readText(r); err != nil {
-			return Record{}, fmt.Errorf("read where %.80q leads: %w", e.Path, unexpected(err))
+			return tree.Record{}, fmt.Errorf("read where %.80q leads: %w", e.Path, unexpected(err))
 		}
-		if e.Link == "" || e.Type == HardLink && !sound(e.Link) {
+		if e.Link == "" || e.Type == tree.HardLink && !tree.Sound(e.Link) {
 			return bad("place where it leads")
 		}
-	case Directory:
+	case tree.Directory:
 	default:
 		return bad("known type")
 	}
 	if e.Attributes, err = readAttributes(r); err != nil {
-		return Record{}, fmt.Errorf("read the attributes of %.80q: %w", e.Path, err)
+		return tree.Record{}, fmt.Errorf("read the attributes of %.80q: %w", e.Path, err)
 	}
 	return e, nil
 }
@@ -246,20 +212,4 @@ func parseTime(text string) (time.Time, error) {
 
 func isSHA256(s string) bool {
 	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""
-}
-
-// sound reports whether a path is clean and stays inside of its tree.
-func sound(p string) bool {
-	return p != "" && p == path.Clean(p) && !strings.HasPrefix(p, "/") && p != ".." && !strings.HasPrefix(p, "../") && !strings.ContainsRune(p, 0)
-}
-
-// permissions are a record's mode as package os has it.
-func (r Record) permissions() fs.FileMode {
-	m := fs.FileMode(r.Mode & 0o777)
-	for bit, flag := range map[uint32]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
-		if r.Mode&bit != 0 {
-			m |= flag
-		}
-	}
-	return m
 }

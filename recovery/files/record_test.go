@@ -8,18 +8,19 @@ import (
 	"time"
 
 	"comeback/recovery/attributes"
+	"comeback/recovery/files/tree"
 )
 
 func FuzzReadRecords(f *testing.F) {
 	at := time.Unix(1550000000, 7).UTC()
-	for _, r := range []Record{
-		{Type: File, Path: "a/b\n c", Mode: 0o4755, UID: 1, GID: 2, Modified: at, Changed: at, Size: 5, SHA256: strings.Repeat("ab", 32), Pack: 3, At: 9},
-		{Type: File, Path: "with", Modified: at, Changed: at, Attributes: []attributes.Attribute{{Name: "user.a b", Value: []byte("\x00\n =")}, {Name: "user.empty", Value: []byte{}}}},
-		{Type: Directory, Path: ".", Mode: 0o700, Modified: at, Changed: at},
-		{Type: Symlink, Path: "\xff", Link: "../x", Modified: at, Changed: at},
-		{Type: HardLink, Path: "b", Link: "a", Modified: at, Changed: at},
+	for _, r := range []tree.Record{
+		{Type: tree.File, Path: "a/b\n c", Mode: 0o4755, UID: 1, GID: 2, Modified: at, Changed: at, Size: 5, SHA256: strings.Repeat("ab", 32), Pack: 3, At: 9},
+		{Type: tree.File, Path: "with", Modified: at, Changed: at, Attributes: []attributes.Attribute{{Name: "user.a b", Value: []byte("\x00\n =")}, {Name: "user.empty", Value: []byte{}}}},
+		{Type: tree.Directory, Path: ".", Mode: 0o700, Modified: at, Changed: at},
+		{Type: tree.Symlink, Path: "\xff", Link: "../x", Modified: at, Changed: at},
+		{Type: tree.HardLink, Path: "b", Link: "a", Modified: at, Changed: at},
 	} {
-		f.Add(r.appendTo(nil))
+		f.Add(appendRecord(nil, r))
 	}
 	f.Add([]byte("d - - - - 755 0 0 1.000000000 0.000000000 a\x00x YQ== SCHILY.xattr.user.x\x00"))
 	f.Add([]byte("d - - - - 755 0 0 1.000000000 0.000000000 ../x\x00"))
@@ -28,11 +29,11 @@ func FuzzReadRecords(f *testing.F) {
 			if err != nil {
 				return
 			}
-			if !sound(r.Path) {
+			if !tree.Sound(r.Path) {
 				t.Fatalf("the path %q leads out", r.Path)
 			}
 			again := 0
-			for same, err := range readRecords(bytes.NewReader(r.appendTo(nil))) {
+			for same, err := range readRecords(bytes.NewReader(appendRecord(nil, r))) {
 				if again++; err != nil || !reflect.DeepEqual(r, same) {
 					t.Fatalf("%+v becomes %+v, %v", r, same, err)
 				}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/files/tree"
 	"comeback/recovery/ledger"
 )
 
@@ -30,7 +31,7 @@ func (k resticKind) open(ctx context.Context, env recovery.Env, step recovery.St
 		return nil, a, err
 	}
 	h, err := env.Target(ctx, a.Target)
-	s := &scratch{args: args{Component: a.Component, Copy: a.Copy, Backup: "the snapshot " + a.Facts.Snapshot, Taken: a.Taken}, dir: h.Dir, scratch: h.Scratch, room: h.Room}
+	s := &scratch{Place: tree.Place{Component: a.Component, What: "the snapshot " + a.Facts.Snapshot, Dir: h.Dir, Scratch: h.Scratch}, room: h.Room}
 	return s, a, err
 }
 
@@ -40,19 +41,19 @@ func (k resticKind) Do(ctx context.Context, env recovery.Env, step recovery.Step
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	if err := s.begin(); err != nil {
+	if err := s.Begin(); err != nil {
 		return recovery.Outcome{}, err
 	}
 	r, err := k.repository(a.Facts.Repository, a.Facts.Prefix, a.Password, env.Secret)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	for _, dir := range []string{treeDir, "cache"} {
-		if err := os.RemoveAll(s.path(dir)); err != nil {
+	for _, dir := range []string{s.Tree(), s.Path("cache")} {
+		if err := os.RemoveAll(dir); err != nil {
 			return recovery.Outcome{}, fmt.Errorf("remove what an earlier attempt left: %w", err)
 		}
 	}
-	l, _, err := ledger.Open[through](s.path(ledgerFile), "begun", ledger.Boot())
+	l, _, err := ledger.Open[tree.Ended](s.Ledger(), "begun", ledger.Boot())
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
@@ -61,12 +62,12 @@ func (k resticKind) Do(ctx context.Context, env recovery.Env, step recovery.Step
 	}
 	o, err := k.restore(ctx, env, s, a, r)
 	if err != nil {
-		return recovery.Outcome{}, s.failed(ctx, err)
+		return recovery.Outcome{}, s.Failed(ctx, err)
 	}
-	if l, _, err = ledger.Open[through](s.path(ledgerFile), a.Facts.Snapshot, ledger.Boot()); err != nil {
+	if l, _, err = ledger.Open[tree.Ended](s.Ledger(), a.Facts.Snapshot, ledger.Boot()); err != nil {
 		return recovery.Outcome{}, err
 	}
-	return o, errors.Join(l.Sync(), l.Add(through{Whole: true}), l.Sync(), l.Close(), os.RemoveAll(s.path("cache")))
+	return o, errors.Join(l.Sync(), l.Add(tree.Ended{Whole: true}), l.Sync(), l.Close(), os.RemoveAll(s.Path("cache")))
 }
 
 // Revive proves by the ledger that the tree is still there and whole.
@@ -75,12 +76,12 @@ func (k resticKind) Revive(ctx context.Context, env recovery.Env, step recovery.
 	if err != nil {
 		return err
 	}
-	return s.standing(env, a.Facts.Snapshot, rebooted)
+	return s.Standing(env, a.Facts.Snapshot, rebooted)
 }
 
 func (k resticKind) restore(ctx context.Context, env recovery.Env, s *scratch, a resticArgs, r resticRepo) (recovery.Outcome, error) {
 	ask := func(ctx context.Context, out io.Writer, args ...string) error {
-		c := recovery.Cmd{Path: r.program, Args: append(append(r.options[:len(r.options):len(r.options)], "--cache-dir", s.path("cache")), args...), Dir: s.dir, Env: r.environ, Stdout: out}
+		c := recovery.Cmd{Path: r.program, Args: append(append(r.options[:len(r.options):len(r.options)], "--cache-dir", s.Path("cache")), args...), Dir: s.Dir, Env: r.environ, Stdout: out}
 		return env.Command(ctx, c)
 	}
 	env.Meter().Phase("ask restic how much it is", 0, recovery.NoUnit)
@@ -92,7 +93,7 @@ func (k resticKind) restore(ctx context.Context, env recovery.Env, s *scratch, a
 	writing, full := context.WithCancelCause(ctx)
 	defer full(nil)
 	end := s.watch(size.Bytes, env.Meter(), full)
-	args := []string{"restore", a.Facts.Snapshot, "--target", s.path(treeDir), "--verify"}
+	args := []string{"restore", a.Facts.Snapshot, "--target", s.Tree(), "--verify"}
 	if a.Facts.Path != "/" {
 		args = append(args, "--include", resticPattern(a.Facts.Path))
 	}
@@ -104,28 +105,24 @@ func (k resticKind) restore(ctx context.Context, env recovery.Env, s *scratch, a
 	if err != nil {
 		return recovery.Outcome{}, fmt.Errorf("restore %.8s with restic: %w", a.Facts.Snapshot, err)
 	}
-	tree := filepath.Join(s.path(treeDir), a.Facts.Path)
-	if info, err := os.Lstat(tree); err != nil || !info.IsDir() {
-		return recovery.Outcome{}, recovery.Errorf("write the path as the snapshot has it", "the snapshot %.8s has no directory %s", a.Facts.Snapshot, show(a.Facts.Path))
+	root := filepath.Join(s.Tree(), a.Facts.Path)
+	if info, err := os.Lstat(root); err != nil || !info.IsDir() {
+		return recovery.Outcome{}, recovery.Errorf("write the path as the snapshot has it", "the snapshot %.8s has no directory %s", a.Facts.Snapshot, tree.Show(a.Facts.Path))
 	}
-	files, bytes, err := inTree(tree)
+	files, bytes, err := inTree(root)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
 	env.Meter().Set(min(bytes, size.Bytes))
-	g, err := grantedIn(tree)
-	if err != nil {
-		return recovery.Outcome{}, err
-	}
 	o := recovery.Outcome{
 		Says: fmt.Sprintf("the snapshot %.8s of restic is restored: %s, %s", a.Facts.Snapshot, recovery.FormatCount(files, "file"), recovery.FormatBytes(bytes)),
 		Facts: map[string]string{"backup": a.Facts.Snapshot, "form": "snapshot of restic", "taken": a.Taken.Says(),
 			"files": strconv.FormatInt(files, 10), "bytes": strconv.FormatInt(bytes, 10)},
-		Bindings: []recovery.Binding{{Component: a.Component, URL: (&url.URL{Scheme: "file", Path: tree}).String(), Scratch: s.scratch}},
+		Bindings: []recovery.Binding{{Component: a.Component, URL: (&url.URL{Scheme: "file", Path: root}).String(), Scratch: s.Scratch}},
 		Reached: &recovery.Reached{Component: a.Component, Time: a.Taken.To, Evidence: []string{
 			"restic has held each restored file against the digests in its repository"}},
 	}
-	return o, g.tell(&o)
+	return o, tree.TellGrants(root, &o)
 }
 
 // resticPattern is a path as one of restic's patterns that matches nothing else.
@@ -162,7 +159,7 @@ func (s *scratch) watch(total int64, meter recovery.Meter, full func(error)) (en
 			if begun.Before(next) {
 				continue
 			}
-			if _, bytes, err := inTree(s.path(treeDir)); err == nil {
+			if _, bytes, err := inTree(s.Tree()); err == nil {
 				meter.Set(min(bytes, total))
 			}
 			next = begun.Add(20 * time.Since(begun))

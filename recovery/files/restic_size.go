@@ -8,6 +8,8 @@ import (
 	"io"
 	"path"
 	"strings"
+
+	"comeback/recovery/files/tree"
 )
 
 // resticSize is how much a restore writes.
@@ -31,10 +33,10 @@ func (k resticKind) fits(ctx context.Context, s *scratch, f resticFacts, ask fun
 	}
 	read, write := io.Pipe()
 	listed := make(chan error, 1)
-	var tree resticSize
+	var inTree resticSize
 	go func() {
 		var err error
-		tree, err = sizeOfTree(read, f.Path)
+		inTree, err = sizeOfTree(read, f.Path)
 		read.CloseWithError(err)
 		listed <- err
 	}()
@@ -44,9 +46,9 @@ func (k resticKind) fits(ctx context.Context, s *scratch, f resticFacts, ask fun
 		err = errList
 	}
 	if err != nil {
-		return size, fmt.Errorf("ask restic how much %s of %.8s is: %w", show(f.Path), f.Snapshot, err)
+		return size, fmt.Errorf("ask restic how much %s of %.8s is: %w", tree.Show(f.Path), f.Snapshot, err)
 	}
-	size = resticSize{Bytes: min(size.Bytes, tree.Bytes), Files: min(size.Files, tree.Files)}
+	size = resticSize{Bytes: min(size.Bytes, inTree.Bytes), Files: min(size.Files, inTree.Files)}
 	return size, s.hasRoom(size.room())
 }
 
@@ -72,7 +74,7 @@ func sizeOfTree(list io.Reader, tree string) (size resticSize, err error) {
 }
 
 // room is how much of a disk it takes at the most.
-func (s resticSize) room() int64 { return s.Bytes + s.Files*hole }
+func (s resticSize) room() int64 { return s.Bytes + s.Files*tree.Hole }
 
 // hasRoom refuses where so many more bytes have no room.
 func (s *scratch) hasRoom(more int64) error {

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"comeback/recovery"
+	"comeback/recovery/files/tree"
 	"comeback/recovery/ledger"
 	"comeback/storage"
 )
@@ -47,7 +48,7 @@ type written struct {
 type restoring struct {
 	*scratch
 	env    recovery.Env
-	tree   *tree
+	tree   *tree.Writer
 	store  storage.Store
 	ledger *ledger.Ledger[written]
 	past   map[int]written
@@ -61,7 +62,7 @@ type restoring struct {
 }
 
 // restoreSnapshot brings the files, then the links and directories.
-func restoreSnapshot(ctx context.Context, env recovery.Env, s *scratch, t *tree) (*restoring, error) {
+func restoreSnapshot(ctx context.Context, env recovery.Env, s *scratch, t *tree.Writer) (*restoring, error) {
 	r := &restoring{scratch: s, env: env, tree: t, past: map[int]written{}, objects: map[string]storage.Object{}}
 	for _, o := range s.args.Objects[1:] {
 		r.objects[o.Key] = o
@@ -74,7 +75,7 @@ func restoreSnapshot(ctx context.Context, env recovery.Env, s *scratch, t *tree)
 	if err != nil {
 		return nil, err
 	}
-	l, past, err := openLedger[written](s, of)
+	l, past, err := tree.OpenLedger[written](s.Place, of)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +106,7 @@ func restoreSnapshot(ctx context.Context, env recovery.Env, s *scratch, t *tree)
 		return nil, err
 	}
 	env.Meter().Phase("make links, dress directories", 0, recovery.NoUnit)
-	if err := t.finish(func() iter.Seq2[Record, error] { return r.records(notFiles) }, nil); err != nil {
+	if err := t.Finish(func() iter.Seq2[tree.Record, error] { return r.records(notFiles) }, nil); err != nil {
 		return nil, err
 	}
 	return r, errors.Join(l.Sync(), l.Add(written{Whole: true}), l.Sync())
@@ -116,7 +117,7 @@ func (r *restoring) fetchManifest(ctx context.Context) error {
 	o, want := r.args.Objects[0], r.args.Facts.Manifest
 	in := storage.NewReader(ctx, r.store, o, storage.ReadOptions{})
 	defer in.Close()
-	out, err := os.OpenFile(r.path(manifestFile), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	out, err := os.OpenFile(r.Path(manifestFile), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return fmt.Errorf("keep the manifest: %w", err)
 	}
@@ -132,17 +133,17 @@ func (r *restoring) fetchManifest(ctx context.Context) error {
 }
 
 // records streams those records of the manifest that want wants.
-func (r *restoring) records(want func(Record) bool) iter.Seq2[Record, error] {
-	return func(yield func(Record, error) bool) {
-		f, err := os.Open(r.path(manifestFile))
+func (r *restoring) records(want func(tree.Record) bool) iter.Seq2[tree.Record, error] {
+	return func(yield func(tree.Record, error) bool) {
+		f, err := os.Open(r.Path(manifestFile))
 		if err != nil {
-			yield(Record{}, fmt.Errorf("read the manifest: %w", err))
+			yield(tree.Record{}, fmt.Errorf("read the manifest: %w", err))
 			return
 		}
 		defer f.Close()
 		z, err := r.unsealed(f)
 		if err != nil {
-			yield(Record{}, fmt.Errorf("read the manifest: %w", err))
+			yield(tree.Record{}, fmt.Errorf("read the manifest: %w", err))
 			return
 		}
 		defer z.Close()
@@ -154,7 +155,7 @@ func (r *restoring) records(want func(Record) bool) iter.Seq2[Record, error] {
 	}
 }
 
-func notFiles(e Record) bool { return e.Type != File }
+func notFiles(e tree.Record) bool { return e.Type != tree.File }
 
 // unsealed decrypts where that is asked for, and decompresses.
 func (r *restoring) unsealed(in io.Reader) (io.ReadCloser, error) {
@@ -185,8 +186,8 @@ func (r *restoring) packs(ctx context.Context) error {
 }
 
 func (r *restoring) group(ctx context.Context, first, last int) error {
-	lists := make([][]Record, last-first)
-	for e, err := range r.records(func(e Record) bool { return e.Type == File && e.Pack >= first && e.Pack < last }) {
+	lists := make([][]tree.Record, last-first)
+	for e, err := range r.records(func(e tree.Record) bool { return e.Type == tree.File && e.Pack >= first && e.Pack < last }) {
 		if err != nil {
 			return err
 		}
@@ -210,7 +211,7 @@ func (r *restoring) group(ctx context.Context, first, last int) error {
 
 // pack restores what the snapshot has in one pack, from where an earlier attempt
 // stood.
-func (r *restoring) pack(ctx context.Context, n int, list []Record) error {
+func (r *restoring) pack(ctx context.Context, n int, list []tree.Record) error {
 	p := r.args.Facts.Packs[n]
 	o, err := r.object(p)
 	if err != nil {
@@ -237,7 +238,7 @@ func (r *restoring) object(p part) (storage.Object, error) {
 
 // stretch restores files that lie close together, by one reading of the pack,
 // and gives how many.
-func (r *restoring) stretch(ctx context.Context, o storage.Object, n int, list []Record, done *written) (k int, err error) {
+func (r *restoring) stretch(ctx context.Context, o storage.Object, n int, list []tree.Record, done *written) (k int, err error) {
 	for k = 1; k < len(list) && (r.unseal != nil || list[k].At-list[k-1].At <= skip); k++ {
 	}
 	var from int64
@@ -279,17 +280,17 @@ func (r *restoring) stretch(ctx context.Context, o storage.Object, n int, list [
 }
 
 // member finds a file among a pack's members and writes it.
-func (r *restoring) member(members *tar.Reader, want Record) error {
+func (r *restoring) member(members *tar.Reader, want tree.Record) error {
 	for {
 		h, err := members.Next()
 		if err == io.EOF {
-			return fmt.Errorf("%w: it does not hold %s", storage.ErrCorrupt, show(want.Path))
+			return fmt.Errorf("%w: it does not hold %s", storage.ErrCorrupt, tree.Show(want.Path))
 		}
 		if err != nil {
 			return tarDamage(err)
 		}
 		if h.Name == want.Path && h.Typeflag == tar.TypeReg {
-			return tarDamage(r.tree.put(want, members))
+			return tarDamage(r.tree.Put(want, members))
 		}
 	}
 }
@@ -299,7 +300,7 @@ func (r *restoring) note(ctx context.Context, done written) error {
 	if err := r.ledger.Add(done); err != nil {
 		return err
 	}
-	files, bytes := r.tree.files.Load(), r.tree.bytes.Load()
+	files, bytes := r.tree.Written()
 	r.mu.Lock()
 	due := bytes-r.unsynced >= r.syncEvery
 	if due {
@@ -324,10 +325,10 @@ func (r *restoring) outcome() recovery.Outcome {
 		Facts: map[string]string{"backup": r.args.Backup, "form": f.says(), "taken": r.args.Taken.Says(),
 			"files": strconv.FormatInt(f.Files, 10), "bytes": strconv.FormatInt(f.Bytes, 10), "packs": strconv.Itoa(len(f.Packs)),
 			"sha256 of the manifest": f.Manifest.SHA256},
-		Bindings: []recovery.Binding{r.binding()},
+		Bindings: []recovery.Binding{r.Binding()},
 		Reached: &recovery.Reached{Component: r.args.Component, Time: r.args.Taken.To, Evidence: []string{
 			fmt.Sprintf("each of %s has the SHA-256 that the snapshot recorded; it was taken %s", recovery.FormatCount(f.Files, "file"), r.args.Taken.Says())}},
-		Remarks:    r.tree.remarks(),
+		Remarks:    r.tree.Remarks(),
 		Exceptions: exceptions(f.Excepted),
 	}
 	if r.files > 0 {

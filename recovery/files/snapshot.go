@@ -12,6 +12,7 @@ import (
 
 	"comeback/pattern"
 	"comeback/recovery"
+	"comeback/recovery/files/tree"
 	"comeback/storage"
 )
 
@@ -80,12 +81,12 @@ type excepted struct {
 // says is what people are told of it.
 func (e excepted) says() string {
 	if e.Kept && e.Modified.IsZero() {
-		return fmt.Sprintf("%s was written to whenever it was read, and is as an earlier snapshot has it", show(e.Path))
+		return fmt.Sprintf("%s was written to whenever it was read, and is as an earlier snapshot has it", tree.Show(e.Path))
 	}
 	if e.Kept {
-		return fmt.Sprintf("%s was written to whenever it was read, and is as an earlier snapshot has it, changed last %s", show(e.Path), recovery.Span{To: e.Modified, From: e.Modified}.Says())
+		return fmt.Sprintf("%s was written to whenever it was read, and is as an earlier snapshot has it, changed last %s", tree.Show(e.Path), recovery.Span{To: e.Modified, From: e.Modified}.Says())
 	}
-	return fmt.Sprintf("%s was written to whenever it was read, and is missing", show(e.Path))
+	return fmt.Sprintf("%s was written to whenever it was read, and is missing", tree.Show(e.Path))
 }
 
 // exceptions are what people are told of several.

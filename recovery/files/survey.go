@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path"
 	"slices"
 	"strings"
@@ -294,6 +295,16 @@ func readPart(ctx context.Context, store storage.Store, o storage.Object, from i
 		err = nil
 	}
 	return b[:n], err
+}
+
+// fill reads until b is full or r has ended; its error is r's own.
+func fill(r io.Reader, b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		var k int
+		k, err = r.Read(b[n:])
+		n += k
+	}
+	return n, err
 }
 
 // ofDatabase reports whether an archive's first entry is one of a database.

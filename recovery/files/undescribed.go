@@ -12,14 +12,15 @@ import (
 	"slices"
 
 	"comeback/recovery"
+	"comeback/recovery/files/tree"
 )
 
 // undescribed names the directories that the archive has no entry of, such as one of
 // "find -type f" (recovery.UndescribedFile). They are as mkdir has made them; of what
 // looks like that, what has a record is none. It may be repeated.
-func (s *scratch) undescribed(records func() iter.Seq2[Record, error]) ([]string, error) {
+func (s *scratch) undescribed(records func() iter.Seq2[tree.Record, error]) ([]string, error) {
 	private := map[string]bool{}
-	err := filepath.WalkDir(s.path(treeDir), func(path string, e fs.DirEntry, err error) error {
+	err := filepath.WalkDir(s.Tree(), func(path string, e fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrPermission) {
 			return fs.SkipDir // closed to its own user, by its record
 		}
@@ -30,7 +31,7 @@ func (s *scratch) undescribed(records func() iter.Seq2[Record, error]) ([]string
 		if err != nil || info.Mode().Perm() != 0o700 {
 			return err
 		}
-		name, err := filepath.Rel(s.path(treeDir), path)
+		name, err := filepath.Rel(s.Tree(), path)
 		private[name] = true
 		return err
 	})
@@ -41,7 +42,7 @@ func (s *scratch) undescribed(records func() iter.Seq2[Record, error]) ([]string
 		if err != nil {
 			return nil, err
 		}
-		if r.Type == Directory {
+		if r.Type == tree.Directory {
 			delete(private, r.Path)
 		}
 	}
@@ -53,7 +54,7 @@ func (s *scratch) undescribed(records func() iter.Seq2[Record, error]) ([]string
 	for _, name := range names {
 		list.WriteString(name + "\x00")
 	}
-	if err := os.WriteFile(s.path(recovery.UndescribedFile), list.Bytes(), 0o600); err != nil {
+	if err := os.WriteFile(s.Path(recovery.UndescribedFile), list.Bytes(), 0o600); err != nil {
 		return nil, fmt.Errorf("keep which directories the archive does not describe: %w", err)
 	}
 	return names, nil
