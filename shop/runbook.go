@@ -26,6 +26,8 @@ type RunbookOptions struct {
 	// Whole says that everything beside the database comes back as well; the
 	// shop must be furnished.
 	Whole bool
+	// Recipients are whom a backup of the configuration is encrypted for.
+	Recipients []string
 }
 
 // Runbook is the shop's runbook, as the shop is now: its checks ask for the
@@ -37,7 +39,7 @@ func (s *Shop) Runbook(o RunbookOptions) ([]byte, error) {
 	counts := s.Counts()
 	var b bytes.Buffer
 	err := runbookTemplate().Execute(&b, map[string]any{
-		"Cluster": s.Cluster(), "Copy": s.CopyURL(), "From": o.From, "Shell": !o.NoShell, "Whole": o.Whole,
+		"Cluster": s.Cluster(), "Copy": s.CopyURL(), "From": o.From, "Shell": !o.NoShell, "Whole": o.Whole, "Recipients": o.Recipients,
 		"Uploads": s.Uploads(), "Settings": s.Settings(), "App": s.App(),
 		"Orders": counts["orders"], "Carts": counts["carts"],
 	})

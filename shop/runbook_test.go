@@ -63,3 +63,18 @@ func TestShop_Runbook(t *testing.T) {
 		})
 	}
 }
+
+// Whoever tries the shop out may take a backup of its configuration, too.
+func TestShop_Runbook_recipients(t *testing.T) {
+	s := shoptest.Open(t, shop.Options{Scale: small})
+	text, err := s.Runbook(shop.RunbookOptions{Whole: true, Recipients: []string{"age1a", "age1b"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rb, _ := runbooks.Parse("shop.md", text)
+	for _, c := range rb.Components {
+		if got := c.Settings["recipients"]; c.Name == "config" && !slices.Equal(got, []string{"age1a", "age1b"}) {
+			t.Errorf("recipients of %s: %q", c.Name, got)
+		}
+	}
+}

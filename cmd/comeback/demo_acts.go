@@ -101,7 +101,7 @@ func (d *demo) backupFiles(ctx context.Context) error {
 // writeDocuments writes the runbook, and what it needs.
 func (d *demo) writeDocuments() error {
 	noNetwork := isolation.Available()
-	text, err := d.shop.Runbook(shop.RunbookOptions{NoShell: noNetwork != nil, Whole: true})
+	text, err := d.shop.Runbook(shop.RunbookOptions{NoShell: noNetwork != nil, Whole: true, Recipients: []string{d.recipient}})
 	if err != nil {
 		return err
 	}

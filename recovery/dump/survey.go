@@ -55,6 +55,7 @@ func (e engine) Survey(ctx context.Context, c recovery.Component, copy recovery.
 		return s, fmt.Errorf("survey copy %s: %w", copy.Name, err)
 	}
 	odd := map[string][]string{} // by what is said of them
+	beside := map[string]bool{}  // what belongs to a backup
 	for _, f := range found {
 		switch {
 		case f.finding != "":
@@ -63,10 +64,12 @@ func (e engine) Survey(ctx context.Context, c recovery.Component, copy recovery.
 			b := f.backup(s)
 			if key := rolesOf(b.ID); l.roles[key] {
 				b.Details["roles"] = key
+				beside[key] = true
 			}
 			s.Backups = append(s.Backups, b)
 		}
 	}
+	odd[onlyRoles] = slices.DeleteFunc(odd[onlyRoles], func(key string) bool { return beside[key] })
 	for says, keys := range odd {
 		do := "look at what writes it, or move it out of the copy"
 		if says == onlyRoles && len(s.Backups) > 0 {

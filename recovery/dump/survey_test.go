@@ -88,7 +88,6 @@ func TestSurvey_FindsByContentAndName(t *testing.T) {
 		findings[f.Object] = f.Says
 	}
 	wantFindings := map[string]string{
-		"db/shop.globals.sql":  "holds only roles and tablespaces (pg_dumpall --globals-only)",
 		"db/globals.sql":       "holds only roles and tablespaces (pg_dumpall --globals-only)",
 		"db/mysql.sql.gz":      "cannot be restored: it is a dump of MySQL",
 		"db/notes.sql":         "is not a dump of PostgreSQL",
