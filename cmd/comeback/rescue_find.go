@@ -51,7 +51,19 @@ func (f finding) between(ctx context.Context, with, without string) (found found
 		}
 	}
 	found.want, found.before, err = f.point(ctx, with)
+	if err == nil && found.after != nil && earlier(found.before, *found.after) {
+		err = usage("give --until a later moment than --since", "%s lies before %s, and nothing was written between them", with, without)
+	}
 	return found, err
+}
+
+// earlier reports whether a point lies before another one: by their places in one log, else by
+// their times.
+func earlier(p, q recovery.Point) bool {
+	if p.Stop != 0 && q.Stop != 0 && p.Timeline == q.Timeline {
+		return p.Stop < q.Stop
+	}
+	return p.Time.Before(q.Time)
 }
 
 // point resolves where a copy goes to.
