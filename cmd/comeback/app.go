@@ -28,6 +28,8 @@ import (
 	"comeback/recovery/report"
 	"comeback/recovery/runner"
 	"comeback/runbooks"
+
+	"golang.org/x/sys/unix"
 )
 
 // app is the program's hold on its surroundings, all of it injected.
@@ -211,6 +213,9 @@ func readRunbookFile(path string) ([]byte, error) {
 		return recovery.Errorf(hint, format, args...).WithExit(recovery.Usage)
 	}
 	f, err := os.Open(path)
+	if scheme, _, ok := strings.Cut(path, "://"); ok && errors.Is(err, fs.ErrNotExist) {
+		return nil, usage("give the path of a file, or the URL of a copy: file:///directory or s3://bucket/prefix", "no runbook is read from %s://", scheme)
+	}
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, usage("read it as a user who may, or change its permissions", "open the runbook: %w", err)
 	}
@@ -302,7 +307,7 @@ func (a *app) plan(ctx context.Context, b *book, cat catalogue.Catalogue, c choi
 		return nil, err
 	}
 	history := runner.HistoryOf(runs, b.System)
-	scratch, err := a.scratch(c.scratch)
+	scratch, err := a.scratchToWrite(c.scratch, "--scratch")
 	if err != nil {
 		return nil, err
 	}
@@ -398,8 +403,9 @@ func requirePostgres(rb *runbooks.Runbook) error {
 }
 
 // scratch is where a run's scratch directory is made: what was asked for, else
-// COMEBACK_SCRATCH, else /var/tmp, which survives a reboot and is on a disk.
-func (a *app) scratch(asked string) (string, error) {
+// COMEBACK_SCRATCH, else /var/tmp, which survives a reboot and is on a disk. It was asked for
+// with a flag, which the error names.
+func (a *app) scratch(asked, flag string) (string, error) {
 	if asked == "" {
 		asked, _ = a.lookup("COMEBACK_SCRATCH")
 	}
@@ -411,9 +417,21 @@ func (a *app) scratch(asked string) (string, error) {
 		dir, err = filepath.EvalSymlinks(dir)
 	}
 	if err != nil {
-		return "", recovery.Errorf("create it, or choose another with --scratch", "find the scratch directory: %w", err).WithExit(recovery.Usage)
+		return "", usage("create it, or choose another with "+flag, "find the scratch directory: %w", err)
+	}
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return "", usage("choose another with "+flag, "find the scratch directory: %s is a file", dir)
 	}
 	return dir, nil
+}
+
+// scratchToWrite is scratch for what writes there.
+func (a *app) scratchToWrite(asked, flag string) (string, error) {
+	dir, err := a.scratch(asked, flag)
+	if err == nil && unix.Access(dir, unix.W_OK|unix.X_OK) != nil {
+		err = usage("choose another with "+flag+", or let "+a.operator()+" write there", "find the scratch directory: %s may not write to %s", a.operator(), dir)
+	}
+	return dir, err
 }
 
 // runnerOptions are what every run of a plan is given.

@@ -26,7 +26,7 @@ func (f thenFlag) Set(text string) error {
 	w, err := recovery.ParseWant(text, now)
 	switch {
 	case err != nil || w.Kind != recovery.WantTime:
-		return fmt.Errorf("it is not a time: write it with its offset, like %s, or \"2 hours ago\"", now.Format(time.RFC3339))
+		return fmt.Errorf("%q is not a time: write it with its offset, like %s, or \"2 hours ago\"", text, now.Format(time.RFC3339))
 	case w.Time.After(now):
 		return fmt.Errorf("%s is still to come", text)
 	}

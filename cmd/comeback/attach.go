@@ -161,10 +161,10 @@ func (a *app) resume(ctx context.Context, id string, o resuming) error {
 		return err
 	}
 	if r.State.Result != "" {
-		return a.conclude(r)
+		return a.conclude(ctx, r)
 	}
 	a.readAs(r.Plan)
-	values, err := a.askSecrets(r)
+	values, err := a.askSecrets(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -204,7 +204,7 @@ func (a *app) resumable(id string) (runner.Past, error) {
 }
 
 // conclude writes the report of a run that died after its end.
-func (a *app) conclude(r runner.Past) error {
+func (a *app) conclude(ctx context.Context, r runner.Past) error {
 	o, err := a.runnerOptions(r.Plan, a.secrets.For(r.Plan.Needs))
 	if err != nil {
 		return err
@@ -214,7 +214,7 @@ func (a *app) conclude(r runner.Past) error {
 	}
 	say := &plainWriter{out: a.out, now: a.now, redact: a.redact}
 	say.line("", "run %s had ended without its report, which is written now", r.ID)
-	return a.concluded(r, nil, say)
+	return a.concluded(ctx, r, nil, say)
 }
 
 // missing lists the secrets that a run needs and that nobody has given.
@@ -255,12 +255,12 @@ func (a *app) missing(r runner.Past) []tui.Need {
 
 // askSecrets asks for what is missing, unseen; without a terminal it says what
 // to export.
-func (a *app) askSecrets(r runner.Past) (map[string]string, error) {
-	return a.askNeeds(a.missing(r), r.ID)
+func (a *app) askSecrets(ctx context.Context, r runner.Past) (map[string]string, error) {
+	return a.askNeeds(ctx, a.missing(r), r.ID)
 }
 
 // askNeeds asks for values that a run needs, as askSecrets does.
-func (a *app) askNeeds(needs []tui.Need, run string) (map[string]string, error) {
+func (a *app) askNeeds(ctx context.Context, needs []tui.Need, run string) (map[string]string, error) {
 	if len(needs) == 0 {
 		return nil, nil
 	}
@@ -278,7 +278,7 @@ func (a *app) askNeeds(needs []tui.Need, run string) (map[string]string, error) 
 		if n.Where != "" {
 			where = " (" + clean(n.Where) + ")"
 		}
-		b, err := a.readUnseen(in, fmt.Sprintf("%s%s: ", n.Name, where))
+		b, err := a.readUnseen(ctx, in, fmt.Sprintf("%s%s: ", n.Name, where))
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", n.Name, err)
 		}
@@ -303,9 +303,12 @@ a yes. The key stays here.
 
 Exit codes:
   0    approved
-  1    there is no key, or the run does not take its signature
-  2    the run does not wait for an approval
-  3    not approved: nobody has said yes, or the plan is not that of the run`,
+  1    the key was not unlocked, or the connection to the run or its host was lost
+  2    the command is wrong, there is no key, or the run does not wait for an approval
+  3    not approved: nobody has said yes, the run does not take the signature, the plan
+       is not that of the run, or the host shows another key than ssh knows
+  4    the runner of the run is gone
+  130  interrupted`,
 		Example: `  comeback approve 7c31
   comeback approve 7c31 --key ~/.ssh/id_ed25519
   comeback approve 7c31 --on db1`,
@@ -447,5 +450,5 @@ func (a *app) follow(ctx context.Context, s recovery.Session, say *plainWriter, 
 	if err != nil {
 		return err
 	}
-	return a.concluded(r, key, say)
+	return a.concluded(ctx, r, key, say)
 }

@@ -74,7 +74,7 @@ Exit codes:
 	}
 	cmd.Flags().StringSliceVar(&o.copies, "copy", nil, "store into this `COPY` only; may be given several times")
 	cmd.Flags().StringVar(&o.temp, "temp", "", "a `DIRECTORY` with room for one compressed backup (default COMEBACK_SCRATCH, or /var/tmp)")
-	cmd.Flags().BoolVar(&o.json, "json", false, "print how each backup went as JSON")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print how each backup went as JSON, one a line")
 	return cmd
 }
 
@@ -107,7 +107,7 @@ func (a *app) backupOptions(b *book, o backupAsked) (backup.Options, error) {
 		}
 	}
 	var err error
-	if options.Temp, err = a.scratch(o.temp); err != nil {
+	if options.Temp, err = a.scratch(o.temp, "--temp"); err != nil {
 		return options, err
 	}
 	if options.Host, err = os.Hostname(); err != nil {
@@ -137,7 +137,7 @@ func (a *app) backup(ctx context.Context, o backupAsked) error {
 	meters.end()
 	err = errors.Join(err, release())
 	if o.json {
-		if errJSON := a.printTaken(taken); err == nil {
+		if errJSON := a.printTaken(taken); err == nil && !gone(errJSON) {
 			err = errJSON
 		}
 	} else {
@@ -317,13 +317,15 @@ func (a *app) printTaken(taken []backup.Taken) error {
 			Component string             `json:"component"`
 			Sort      string             `json:"sort"`
 			Error     string             `json:"error,omitempty"`
+			Next      string             `json:"next,omitempty"`
 			Copies    []string           `json:"copies,omitempty"`
 			Failed    map[string]string  `json:"failed,omitempty"`
 			Manifest  *recovery.Manifest `json:"manifest,omitempty"`
 		}{Component: t.Component, Sort: t.Sort, Copies: t.Copies, Failed: map[string]string{}}
 		if t.Err != nil {
-			line.Error = a.redact(t.Err.Error())
+			line.Error, line.Next = a.redact(t.Err.Error()), a.redact(recovery.HintOf(t.Err))
 		} else {
+			t.Manifest.Format = recovery.ManifestFormat // as it stands in the copies
 			line.Manifest = &t.Manifest
 		}
 		for name, err := range t.Failed {

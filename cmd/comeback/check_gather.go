@@ -165,7 +165,7 @@ func (a *app) gatherServers(ctx context.Context, b *book) map[string]check.Serve
 
 // gatherRoom is what the newest backups take, and what is free in scratch.
 func (a *app) gatherRoom(cat catalogue.Catalogue) *check.Room {
-	place, err := a.scratch("")
+	place, err := a.scratch("", "COMEBACK_SCRATCH")
 	if err != nil {
 		return nil
 	}

@@ -1,12 +1,11 @@
 package main
 
 import (
-	"cmp"
 	"os"
 	"slices"
 	"strings"
+	"time"
 
-	"comeback/recovery"
 	"comeback/recovery/plan"
 
 	"github.com/spf13/cobra"
@@ -20,6 +19,9 @@ type completion = func(cmd *cobra.Command, args []string, typed string) ([]strin
 func (a *app) completed(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
 		a.completed(sub)
+	}
+	if cmd.ValidArgsFunction == nil && !cmd.HasSubCommands() { // no word comes after it
+		cmd.ValidArgsFunction = oneWordOf(nil)
 	}
 	moments := oneOf("latest", "before-xid:", "after-xid:", "lsn:", "10 minutes ago", "1 hour ago")
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
@@ -71,10 +73,11 @@ func oneOf(values ...string) completion {
 	return cobra.FixedCompletions(values, more)
 }
 
-// ofRunbook completes what the runbook on the command line names, or that of its run.
+// ofRunbook completes what the runbook on the command line names, or that of its run. No
+// copy elsewhere is asked while somebody types.
 func (a *app) ofRunbook(names func(*book) []string) completion {
 	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		if len(args) == 0 {
+		if len(args) == 0 || strings.HasPrefix(args[0], "s3://") {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		b, _, err := a.openFollowed(cmd.Context(), args[0])
@@ -134,6 +137,9 @@ func runbookArgument(_ *cobra.Command, args []string, typed string) ([]string, c
 // directories are those that a file:// URL may go on to. No copy elsewhere is asked while
 // somebody types.
 func directories(typed string) []string {
+	if typed == "file://" {
+		return []string{"file:///"}
+	}
 	dir, ok := strings.CutPrefix(typed[:strings.LastIndex(typed, "/")+1], "file://")
 	if !ok || !strings.HasPrefix(dir, "/") {
 		return nil
@@ -169,8 +175,13 @@ func runbookFile(cmd *cobra.Command, args []string, typed string) ([]string, cob
 	return runbookArgument(cmd, args, typed)
 }
 
-// runArgument completes the ids of runs, the newest first, and nothing after the first.
-func (a *app) runArgument(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+// readsRuns is how long plans are read while somebody waits for what he types to be
+// completed.
+const readsRuns = 100 * time.Millisecond
+
+// runArgument completes the ids of runs, the newest first, and nothing after the first. What
+// a run is for is said of as many as can be read meanwhile.
+func (a *app) runArgument(_ *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -178,16 +189,27 @@ func (a *app) runArgument(_ *cobra.Command, args []string, _ string) ([]string, 
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
-	runs, err := home.List()
+	ids, err := home.Newest()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
-	var ids []string
-	for _, r := range runs {
-		if r.Problem == nil {
-			mode := cmp.Or(r.State.Mode, recovery.Rehearsal)
-			ids = append(ids, r.ID+"\t"+string(mode)+" of "+r.State.System+", "+r.State.Started.Local().Format("2 Jan 15:04"))
+	ids = slices.DeleteFunc(ids, func(id string) bool { return !strings.HasPrefix(id, typed) })
+	until := a.now().Add(readsRuns)
+	for i, id := range ids {
+		if !a.now().Before(until) {
+			break
+		}
+		if r, err := home.Look(id); err == nil && r.Problem == nil {
+			ids[i] += "\t" + string(r.Plan.Mode) + " of " + r.Plan.System + ", " + r.Plan.Created.Local().Format("2 Jan 15:04")
 		}
 	}
 	return ids, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+}
+
+// runOrDirectory completes the ids of runs, or where a path is typed directories.
+func (a *app) runOrDirectory(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	if len(args) == 0 && strings.ContainsAny(typed, "/.~") {
+		return nil, cobra.ShellCompDirectiveFilterDirs
+	}
+	return a.runArgument(cmd, args, typed)
 }

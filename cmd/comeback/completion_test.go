@@ -1,12 +1,20 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/plan"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -50,6 +58,13 @@ func TestCompletion(t *testing.T) {
 		{"wal save BOOK --from /tmp ", "pages\tfiles" + none},
 		{"backup BOOK --copy ", "nearby" + none},
 		{"rehearse BOOK --copy ", "nearby" + none},
+		{"rehearse s3://dead/shop --copy ", none[1:]},
+		{"demo ", none[1:]},
+		{"version ", none[1:]},
+		{"runs ", none[1:]},
+		{"report show ./", dirs[1:]},
+		{"wal fetch ", "md\n:8\n"},
+		{"completion ", "bash\nzsh\nfish\npowershell" + none},
 		{"moments BOOK --copy ", "nearby" + none},
 		{"rescue BOOK --component ", "pages\tfiles" + none},
 		{"wal push BOOK --component ", "pages\tfiles" + none},
@@ -61,6 +76,7 @@ func TestCompletion(t *testing.T) {
 		{"rehearse ", "md\n:8\n"},
 		{"rehearse s3:", "s3://\n:6\n"},
 		{"rehearse file:/", "file://\n:6\n"},
+		{"rehearse file://", "file:///\n:6\n"},
 		{"rehearse file://DIR/sh", "file://DIR/shop.md\n:6\n"},
 		{"rehearse file://DIR/../", "file://DIR/../001/\nfile://DIR/../002/\n"},
 		{"wal push BOOK ", files},
@@ -77,6 +93,59 @@ func TestCompletion(t *testing.T) {
 			t.Errorf("%s: exit %d, %q", c.line, got.code, got.out)
 		}
 	}
+}
+
+// Runs are completed with what they are for, the newest first, and those for which there is no
+// time by their ids alone. No copy is asked for anything.
+func TestCompletion_runs(t *testing.T) {
+	r, asked := newRig(t), newStoreThatAnswersNothing(t)
+	now := time.Now()
+	for i, id := range []string{"0a01", "0a02", "0b03"} {
+		b, err := plan.Encode(&recovery.Plan{Format: 1, Run: id, System: "shop", Mode: recovery.Rehearsal, Created: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(r.state, "runs", id, recovery.PlanFile)
+		written := now.Add(time.Duration(i) * time.Minute)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, b, 0o600), os.Chtimes(path, written, written)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	says := "\trehearsal of shop, " + now.Local().Format("2 Jan 15:04") + "\n"
+	for _, test := range []struct{ typed, want string }{
+		{"", "0b03" + says + "0a02" + says + "0a01" + says + ":36\n"},
+		{"0a", "0a02" + says + "0a01" + says + ":36\n"},
+		{"7c", ":36\n"},
+	} {
+		if got := r.run(t.Context(), "__complete", "status", test.typed); got.out != test.want {
+			t.Errorf("status %s: %q, want %q", test.typed, got.out, test.want)
+		}
+	}
+	var out bytes.Buffer
+	slow := r.app(&out, io.Discard)
+	slow.now = func() time.Time { now = now.Add(readsRuns / 2); return now }
+	if code, want := slow.run(t.Context(), []string{"__complete", "status", ""}), "0b03"+says+"0a02\n0a01\n:36\n"; code != recovery.CameBack || out.String() != want {
+		t.Errorf("where it takes long: exit %d, %q, want %q", code, out.String(), want)
+	}
+	r.run(t.Context(), "__complete", "rehearse", "s3://dead/shop", "--copy", "")
+	if n := asked(); n > 0 {
+		t.Errorf("a copy was asked %d times", n)
+	}
+}
+
+// newStoreThatAnswersNothing is where S3 is for this test; it counts who asks.
+func newStoreThatAnswersNothing(t *testing.T) (asked func() int64) {
+	t.Helper()
+	var n atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		n.Add(1)
+		http.Error(w, "nothing", http.StatusTeapot)
+	}))
+	t.Cleanup(server.Close)
+	for name, value := range map[string]string{"AWS_ENDPOINT_URL": server.URL, "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"} {
+		t.Setenv(name, value)
+	}
+	return n.Load
 }
 
 // Everything that a component may say can be read, as the linter knows it.

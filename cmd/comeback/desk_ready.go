@@ -36,7 +36,7 @@ func (d *desk) Ready(ctx context.Context, path string) (tui.Ready, error) {
 		})
 	}
 	scratch := tui.Room{Needs: d.least(b.path)}
-	if scratch.Place, err = d.app.scratch(d.choices.scratch); err == nil {
+	if scratch.Place, err = d.app.scratch(d.choices.scratch, "--scratch"); err == nil {
 		scratch.Free, _, err = room.Free(scratch.Place)
 	}
 	if err != nil {

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -35,7 +37,12 @@ all their names, with a comma and a space between them.
   comeback expire 7c31 --plain --done all --confirm shop_old_7c31`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return a.listOld(cmd.Context())
+				for _, name := range []string{"confirm", "done", "dry-run", "key", "plain"} {
+					if cmd.Flags().Changed(name) {
+						return usage("write: comeback expire RUN --"+name, "--%s is about what one run has left, and none is named", name)
+					}
+				}
+				return a.listOld(cmd.Context(), o.json)
 			}
 			return a.expire(cmd.Context(), args[0], done, o)
 		},
@@ -46,6 +53,7 @@ all their names, with a comma and a space between them.
 	runFlags(f, &o.key, &o.plain, &o.json)
 	asksNothing(f)
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan as JSON and do nothing")
+	f.Lookup("json").Usage = "with RUN the events as they stand in the journal; without it what is left, and each to-do, as JSON, one a line"
 	return cmd
 }
 
@@ -132,8 +140,33 @@ func expirerOf(r runner.Past, old recovery.Old) (recovery.Expirer, bool) {
 	return e, ok
 }
 
+// leftLine is something that a run has left, or one of its to-dos, as JSON.
+type leftLine struct {
+	Run       string    `json:"run"`
+	Component string    `json:"component,omitempty"`
+	Place     string    `json:"place,omitempty"`
+	Until     time.Time `json:"until,omitzero"`
+	// ToDo is the number of a to-do that is open.
+	ToDo int    `json:"to_do,omitempty"`
+	Says string `json:"says"`
+	// Keeps says why it stays, nothing where it may go; Error why that is not known.
+	Keeps string `json:"keeps,omitempty"`
+	Error string `json:"error,omitempty"`
+}
+
+// text is the line for people.
+func (l leftLine) text() string {
+	switch {
+	case l.Error != "":
+		return l.Run + ": " + l.Error
+	case l.ToDo > 0:
+		return fmt.Sprintf("%s  to do %d: %s", l.Run, l.ToDo, l.Says)
+	}
+	return fmt.Sprintf("%s  %s, %s: %s", l.Run, l.Place, l.Says, cmp.Or(l.Keeps, "may go: comeback expire "+l.Run))
+}
+
 // listOld lists what the runs of this host have left.
-func (a *app) listOld(ctx context.Context) error {
+func (a *app) listOld(ctx context.Context, asJSON bool) error {
 	home, err := a.home()
 	if err != nil {
 		return err
@@ -143,6 +176,16 @@ func (a *app) listOld(ctx context.Context) error {
 		return err
 	}
 	none := true
+	lines := json.NewEncoder(a.out)
+	lines.SetEscapeHTML(false)
+	say := func(l leftLine) error {
+		l.Place, l.Says, l.Error = a.redact(l.Place), a.redact(l.Says), a.redact(l.Error)
+		if asJSON {
+			return lines.Encode(l)
+		}
+		_, err := fmt.Fprintln(a.out, clean(l.text()))
+		return err
+	}
 	for _, r := range runs {
 		if r.Problem != nil || r.State.Result == "" || len(r.State.Old)+len(r.State.HandedOver) == 0 {
 			continue
@@ -150,24 +193,26 @@ func (a *app) listOld(ctx context.Context) error {
 		none = false
 		open := aftermath.Open(r, runs)
 		left, err := a.leftOvers(ctx, r, open, runs)
+		var all []leftLine
 		if err != nil {
-			fmt.Fprintf(a.out, "%s: %s\n", r.ID, a.redact(clean(err.Error())))
-			continue
-		}
-		for _, l := range left {
-			keeps := l.keeps
-			if keeps == "" {
-				keeps = "may go: comeback expire " + r.ID
+			all = append(all, leftLine{Run: r.ID, Error: err.Error()})
+		} else {
+			for _, l := range left {
+				all = append(all, leftLine{Run: r.ID, Component: l.Component, Place: l.Place, Until: l.Until, Says: l.Says, Keeps: l.keeps})
 			}
-			fmt.Fprintf(a.out, "%s  %s, %s: %s\n", r.ID, clean(l.Place), clean(l.Says), keeps)
+			for i, text := range aftermath.ToDos(r) {
+				if slices.Contains(open, text) {
+					all = append(all, leftLine{Run: r.ID, ToDo: i + 1, Says: text})
+				}
+			}
 		}
-		for i, text := range aftermath.ToDos(r) {
-			if slices.Contains(open, text) {
-				fmt.Fprintf(a.out, "%s  to do %d: %s\n", r.ID, i+1, a.redact(clean(text)))
+		for _, l := range all {
+			if err := say(l); err != nil {
+				return err
 			}
 		}
 	}
-	if none {
+	if none && !asJSON {
 		fmt.Fprintln(a.out, "no recovery on this host has put anything aside, or left anything running")
 	}
 	return nil

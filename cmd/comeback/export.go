@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"comeback/durable"
 	"comeback/recovery"
 	"comeback/recovery/filing"
 	"comeback/recovery/report"
@@ -32,7 +33,14 @@ never signed or have not ended; gaps in their numbers; who, what, targets agains
 what was achieved; exceptions; trends over the rehearsals; the findings of a check
 made now, with their owners, and the copies that were never restored from; and the
 digests of the signed originals, which are what proves anything. With --signers the
-keys of this host count only where your list names them.`,
+keys of this host count only where your list names them.
+
+Exit codes:
+  0    written
+  1    the page could not be written, or runs or the list of signers cannot be read
+  2    the command, the runbook or its environment is wrong
+  3    refused: the runbook was found in a copy, and nobody has named it
+  130  interrupted`,
 		Example: "  comeback report export shop.md --since 2026-01-01 --html shop-2026.html --signers allowed_signers",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.runbook = args[0]
@@ -88,11 +96,19 @@ func (a *app) export(ctx context.Context, o exportAsked) error {
 		_, err = a.out.Write(page)
 		return err
 	}
-	if err := os.WriteFile(o.html, page, 0o600); err != nil {
-		return recovery.Errorf("choose another with --html", "write the page: %w", err)
+	if err := writePage(o.html, page); err != nil {
+		return recovery.Errorf("make room, or choose another with --html", "write the page: %w", err)
 	}
 	fmt.Fprintf(a.out, "wrote %s: %s of %s\n", o.html, count(int64(len(p.Runs)), "run"), b.System)
 	return nil
+}
+
+// writePage writes a page whole or not at all; what is no file, such as a pipe, is given it.
+func writePage(path string, page []byte) error {
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		return os.WriteFile(path, page, 0o600)
+	}
+	return durable.Replace(path, page)
 }
 
 // exportRuns adds the runs of this host, and those that were fetched from copies.

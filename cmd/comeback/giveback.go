@@ -152,7 +152,7 @@ func (a *app) stopEnded(ctx context.Context, r runner.Past, why string, say *pla
 	if err != nil {
 		return err
 	}
-	values, err := a.askNeeds(a.heldNeeds(r, p.GivesBack), r.ID)
+	values, err := a.askNeeds(ctx, a.heldNeeds(r, p.GivesBack), r.ID)
 	if err != nil {
 		return err
 	}

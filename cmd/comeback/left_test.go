@@ -41,5 +41,9 @@ func TestRehearse_jsonLeft(t *testing.T) {
 			t.Errorf("%q: %v", line, err)
 		}
 	}
+	for _, what := range [][]string{{"show"}, {"sign", "--key", lockedKey(t)}, {"file"}, {"verify"}, {"review", "--accept", "none"}} {
+		args := append([]string{"report", what[0], filepath.Base(r.only(t))}, what[1:]...)
+		r.run(t.Context(), args...).has(t, recovery.NotEnded, "has not ended")
+	}
 	r.run(t.Context(), "stop", filepath.Base(r.only(t)), "--reason", "enough").has(t, recovery.CameBack, "INTERRUPTED: stopped: enough")
 }

@@ -113,7 +113,7 @@ Owner: on-call.
 // console, decides, and the first one goes on watching.
 func TestLines_handOver(t *testing.T) {
 	r, dir, first := waiting(t)
-	theirs := &rig{state: r.state, scratch: r.scratch, environ: map[string]string{}}
+	theirs := &rig{t: t, state: r.state, scratch: r.scratch, environ: map[string]string{}}
 	for k, v := range r.environ {
 		theirs.environ[k] = v
 	}

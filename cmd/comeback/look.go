@@ -37,15 +37,27 @@ them, and what differs is marked with *.
 
 A run that was begun with --look pauses before the copy is opened: look at it,
 then tick the item to go on, or choose another moment in the console. A later
-one goes on from there; an earlier one begins again.`,
+one goes on from there; an earlier one begins again.
+
+Exit codes:
+  0    looked
+  1    the copy cannot be asked, or what it answers could not be written
+  2    the command, the query or its environment is wrong, or there is no such run
+  3    refused: nothing is there to be looked at, not yet or not any more; or with --on
+       the host shows another key than ssh knows
+  5    with --on: looked, but what has ended there could not be brought home
+  130  interrupted`,
 		Example: `  comeback look 7c31
   comeback look 7c31 --live
   comeback look 7c31 "select count(*) from carts"`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 2 {
+			switch len(args) {
+			case 2:
 				return nil
+			case 0, 1:
+				return oneArgument("RUN")(cmd, args)
 			}
-			return oneArgument("RUN")(cmd, args)
+			return usage("write: comeback look RUN \"select 1\"", "comeback look takes one RUN and one query, in quotes, and not %d words", len(args))
 		},
 		ValidArgsFunction: a.runArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {

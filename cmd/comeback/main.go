@@ -27,17 +27,23 @@ var version, commit = "", ""
 
 func main() {
 	isolation.Init()
-	// Nobody's closed pipe may end a run before it has cleaned up.
-	signal.Ignore(syscall.SIGPIPE)
+	ignorePipes()
+	os.Exit(int(program(os.Args[1:])))
+}
+
+// ignorePipes lets nobody's closed pipe end a run before it has cleaned up.
+func ignorePipes() { signal.Ignore(syscall.SIGPIPE) }
+
+// program carries out a command line in the surroundings of this process.
+func program(args []string) recovery.Exit {
 	if err := takeEnvironment(); err != nil {
 		a := newApp()
 		a.tell(err)
-		os.Exit(int(a.neverBegan(os.Args[1:], err)))
+		return a.neverBegan(args, err)
 	}
 	ctx, stop := interruptible()
-	code := newApp().run(ctx, os.Args[1:])
-	stop()
-	os.Exit(int(code))
+	defer stop()
+	return newApp().run(ctx, args)
 }
 
 // takeEnvironment takes variables from the file that a job of cron names, if it is
@@ -94,33 +100,36 @@ var errHangUp = errors.New("interrupted by the end of its terminal")
 // run executes one command line and says what went wrong: one sentence with the
 // cause, one with the next step.
 func (a *app) run(ctx context.Context, args []string) recovery.Exit {
+	told := a.keepsTold(args)
 	err := a.execute(ctx, args)
-	var ended *exitError
-	if errors.As(err, &ended) {
-		return ended.code
+	code, ended := recovery.ExitOf(err), (*exitError)(nil)
+	switch {
+	case err == nil || told.lost != nil && gone(err): // whoever went away has enough
+		code = recovery.CameBack
+	case errors.As(err, &ended):
+		code = ended.code
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		code = recovery.Interrupted
+		fallthrough
+	default:
+		a.tell(err)
+		if errors.Is(err, runner.ErrNoRun) {
+			a.tellOverlooked()
+		}
+		a.tellJSON(args, err, code)
 	}
-	if err == nil {
-		return recovery.CameBack
+	if told.lost != nil && !gone(told.lost) && !errors.Is(err, told.lost) {
+		return a.notTold(args, told.lost, code)
 	}
-	a.tell(err)
-	if errors.Is(err, runner.ErrNoRun) {
-		a.tellOverlooked()
-	}
-	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		return recovery.Interrupted
-	}
-	return recovery.ExitOf(err)
+	return code
 }
 
 // neverBegan is the exit code of a command line that could not begin: that of the error,
 // but for commands whose codes say something else.
 func (a *app) neverBegan(args []string, err error) recovery.Exit {
 	if cmd, _, unknown := a.root().Find(args); unknown == nil {
-		switch cmd.CommandPath() {
-		case "comeback check":
-			return recovery.CheckUnknown
-		case "comeback wal fetch": // a server takes less for the end of the archive, or of its recovery
-			return fetchFailed
+		if code := wrong(cmd); code != recovery.Usage {
+			return code
 		}
 	}
 	return recovery.ExitOf(err)

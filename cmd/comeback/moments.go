@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -177,7 +176,10 @@ func (a *app) moments(ctx context.Context, path string, o momentsAsked) error {
 	}
 	if o.json {
 		a.besides(a.err, cat)
-		return errors.Join(a.writeMoments(b, cat), nothingOf(b, cat))
+		if err := a.writeMoments(b, cat); err != nil {
+			return err
+		}
+		return nothingOf(b, cat)
 	}
 	return a.windows(b, cat, servers, z)
 }

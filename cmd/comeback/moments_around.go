@@ -45,12 +45,18 @@ func (a *app) whatHappened(ctx context.Context, b *book, cat catalogue.Catalogue
 	if read {
 		return failed
 	}
-	if err := nothingOf(b, cat); err != nil {
-		return err
-	}
 	what := "no copy holds a log to read"
-	if o.copy != "" {
+	switch {
+	case o.engine != "":
+		what += " by the engine " + o.engine
+	case o.copy != "":
 		what = "the copy " + o.copy + " holds no log to read"
+	default:
+		for _, c := range postgresOf(b) {
+			if err := cat.Empty(c.Name); err != nil {
+				return err
+			}
+		}
 	}
 	return recovery.Errorf("choose a copy that comeback moments lists a window for; dumps have none", "%s", what).WithExit(recovery.Refused)
 }

@@ -354,7 +354,7 @@ func TestMoments_refusals(t *testing.T) {
 	}{
 		"no time":             {[]string{"--around", "soon"}, recovery.Usage, "--around \"soon\"", "14:30"},
 		"no offset":           {[]string{"--around", "2026-11-23T02:41:07"}, recovery.Usage, "offset", "14:30"},
-		"nothing":             {[]string{"--around", ""}, recovery.Usage, "empty", "--help"},
+		"nothing":             {[]string{"--around", ""}, recovery.Usage, "empty", "give it, or leave it out"},
 		"no such hour":        {[]string{"--around", "25:00"}, recovery.Usage, "25:00", "14:30"},
 		"the future":          {[]string{"--around", "2999-01-01T00:00:00Z"}, recovery.Usage, "has not come yet", "passed"},
 		"no xid":              {[]string{"--around", "xid:1"}, recovery.Usage, "xid:1", "xid:81214"},

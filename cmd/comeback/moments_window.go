@@ -49,7 +49,7 @@ func (a *app) windows(b *book, cat catalogue.Catalogue, servers liveServers, z z
 func (a *app) besides(out io.Writer, cat catalogue.Catalogue) {
 	for _, s := range cat.Surveys {
 		for _, f := range s.Findings {
-			fmt.Fprintf(out, "finding  %s: %s%s\n", s.Copy, clean(f.Says), prefixed("; ", clean(f.Do)))
+			fmt.Fprintf(out, "finding  %s: %s%s%s\n", s.Copy, suffixed(clean(f.Object), ": "), clean(f.Says), prefixed("; ", clean(f.Do)))
 		}
 	}
 	for _, r := range cat.Refusals {

@@ -90,12 +90,8 @@ func staysHere(cmd *cobra.Command, name string) {
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		switch {
 		case cmd.Flags().Changed("on"):
-			code := recovery.Usage
-			if cmd.CommandPath() == "comeback wal fetch" {
-				code = fetchFailed
-			}
 			s := stays[name]
-			return recovery.Errorf(fmt.Sprintf(s.instead, shellWord(cmp.Or(*host, "HOST")), cmd.CommandPath()), "%s is not carried out on another host: %s", name, s.why).WithExit(code)
+			return recovery.Errorf(fmt.Sprintf(s.instead, shellWord(cmp.Or(*host, "HOST")), cmd.CommandPath()), "%s is not carried out on another host: %s", name, s.why).WithExit(wrong(cmd))
 		case judge != nil:
 			return judge(cmd, args)
 		}

@@ -68,7 +68,7 @@ func (h *homeward) sign(ctx context.Context, past runner.Past, listed endedRun) 
 			return nil
 		}
 	}
-	signed, err := h.app.sign(past.Dir, key)
+	signed, err := h.app.sign(ctx, past.Dir, key)
 	if err != nil {
 		return fmt.Errorf("run %s ended, unsigned: %w", past.ID, err)
 	}
@@ -78,15 +78,6 @@ func (h *homeward) sign(ctx context.Context, past runner.Past, listed endedRun) 
 
 // yes reads the answer to a question; an interrupt is a no.
 func (a *app) yes(ctx context.Context) bool {
-	answer := make(chan string, 1)
-	go func() {
-		line, _ := bufio.NewReader(a.in).ReadString('\n') // an input that has ended says nothing
-		answer <- line
-	}()
-	select {
-	case line := <-answer:
-		return strings.TrimSpace(line) == "yes"
-	case <-ctx.Done():
-		return false
-	}
+	line, _ := readLine(ctx, bufio.NewReader(a.in)) // an input that has ended says nothing
+	return strings.TrimSpace(line) == "yes"
 }

@@ -7,6 +7,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/execute"
+	"comeback/recovery/rescue"
 	"comeback/tui"
 
 	"github.com/spf13/cobra"
@@ -116,7 +117,11 @@ func tellEffects(say *plainWriter, p *recovery.Plan) {
 			say.line("", "%s: %s", part.word, text)
 		}
 	}
-	if p.Confirm == "" {
+	switch {
+	case p.Confirm != "":
+	case slices.ContainsFunc(p.Steps, func(s recovery.Step) bool { return s.Kind == rescue.KindPreview }):
+		say.line("", "live: untouched; the run ends when it is known what would be done")
+	default:
 		say.line("", "live: untouched; what comes back is left beside it, a database running")
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -140,6 +141,19 @@ func TestRecover_tree(t *testing.T) {
 	refuses("1 to-do of the run is open")
 	if got := r.run(t.Context(), "expire"); !strings.Contains(got.out, "to do 1: pages: decide about 2 files") || !strings.Contains(got.out, "1 to-do of the run is open") {
 		t.Errorf("the list:\n%s%s", got.out, got.err)
+	}
+	var lines []leftLine
+	asJSON := json.NewDecoder(strings.NewReader(r.run(t.Context(), "expire", "--json").out))
+	for asJSON.More() {
+		var l leftLine
+		if err := asJSON.Decode(&l); err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, l)
+	}
+	if len(lines) != 2 || lines[0].Place != old || !lines[0].Until.Equal(state.Old[0].Until) || !strings.Contains(lines[0].Keeps, "1 to-do") ||
+		lines[1].ToDo != 1 || lines[1].Run != run || !strings.HasPrefix(lines[1].Says, "pages: decide about 2 files") {
+		t.Errorf("the list as JSON: %+v", lines)
 	}
 	if got := r.run(t.Context(), "expire", run, "--plain", "--done", "1", "--confirm", p.name(t)); got.code != recovery.Refused || !there() {
 		t.Errorf("with the name of live: exit %d, %s", got.code, got.err)

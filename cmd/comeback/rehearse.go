@@ -119,16 +119,27 @@ func (a *app) consoleKeyed(ctx context.Context, path string, o request) error {
 	if err != nil {
 		return err
 	}
-	o.begun = &begun{}
-	errs := []error{a.consoleRunbook(ctx, path, o)}
+	ended := a.consoleRunbook(ctx, path, o)
 	for _, id := range o.begun.all() {
 		r, err := a.load(id)
 		if err == nil {
 			err = a.signEnded(ctx, r, key)
 		}
-		errs = append(errs, err)
+		ended = a.unsigned(ended, err)
 	}
-	return errors.Join(errs...)
+	return ended
+}
+
+// consoleBegun is consoleKeyed, and claims no success where the console was left before a run
+// was begun in it.
+func (a *app) consoleBegun(ctx context.Context, path string, o request) error {
+	o.begun = &begun{}
+	err := a.consoleKeyed(ctx, path, o)
+	if err == nil && len(o.begun.all()) == 0 {
+		fmt.Fprintln(a.err, "comeback: nothing was begun")
+		err = &exitError{recovery.NotEnded}
+	}
+	return err
 }
 
 // begun are the runs that a console has started, in their order.
@@ -172,7 +183,7 @@ func (a *app) consoleRun(ctx context.Context, b *book, p *recovery.Plan, o reque
 	if err != nil {
 		return errors.Join(ended, err)
 	}
-	return errors.Join(ended, a.signEnded(ctx, r, *key))
+	return a.unsigned(ended, a.signEnded(ctx, r, *key))
 }
 
 // signEnded signs and files a run, if it has ended, nobody has signed it and nobody else
@@ -185,7 +196,7 @@ func (a *app) signEnded(ctx context.Context, r runner.Past, key report.Key) erro
 		fmt.Fprintf(a.out, "run %s was taken over by %s, who answers for it: comeback report sign %s\n", r.ID, clean(by), r.ID)
 		return nil
 	}
-	signed, err := a.sign(r.Dir, key)
+	signed, err := a.sign(ctx, r.Dir, key)
 	if err != nil {
 		return fmt.Errorf("run %s ended, unsigned: %w", r.ID, err)
 	}
@@ -206,7 +217,7 @@ func (a *app) carryOut(ctx context.Context, path string, o request) error {
 			return usage("add --auto or --json, or leave it out", "--max-disk and --min-memory are limits of a rehearsal that nobody watches")
 		}
 		o.plain = shown == byLines
-		return a.consoleKeyed(ctx, path, o)
+		return a.consoleBegun(ctx, path, o)
 	}
 	if o.scenario != "" {
 		return usage("leave out --scenario, or begin it on a terminal", "--scenario is played by people, and here is nobody to show a card to")
@@ -328,7 +339,7 @@ func (a *app) printPlan(p *recovery.Plan) error {
 }
 
 // concluded says how a run ended, where its report is and whether it is signed.
-func (a *app) concluded(r runner.Past, key *report.Key, say *plainWriter) error {
+func (a *app) concluded(ctx context.Context, r runner.Past, key *report.Key, say *plainWriter) error {
 	s := r.State
 	if s.Result == "" {
 		return recovery.Errorf("take it up again: comeback resume "+r.ID, "the runner of run %s died", r.ID).WithExit(recovery.NotEnded)
@@ -336,20 +347,45 @@ func (a *app) concluded(r runner.Past, key *report.Key, say *plainWriter) error 
 	say.line("", "%s: %s", r.Plan.Headline(&r.State), s.Says)
 	say.line("", "report: %s", r.Dir)
 	if key != nil {
-		signed, err := a.sign(r.Dir, *key)
+		signed, err := a.sign(ctx, r.Dir, *key)
 		if err != nil {
 			say.line("", "ended, unsigned: %v", err)
-			return err
+			return a.unsigned(ending(s.Exit), err)
 		}
 		say.line("", "signed by %s", signed)
 		a.tellFiled(context.Background(), r.Dir, func(line string) { say.line("", "%s", line) })
 	} else if _, carried := a.lookup(fromEnv); !r.Signed && !carried { // where it was carried from it is signed
 		say.line("", "ended, unsigned; sign it with: comeback report sign %s", s.Run)
 	}
-	if s.Exit != recovery.CameBack {
-		return &exitError{s.Exit}
+	return ending(s.Exit)
+}
+
+// ending is how a command ends whose run has ended with a code.
+func ending(code recovery.Exit) error {
+	if code == recovery.CameBack {
+		return nil
 	}
-	return nil
+	return &exitError{code}
+}
+
+// unsigned is how a command ends whose run has ended, and could not be signed as was asked
+// for: that is told, and counts as an exception of what has ended well.
+func (a *app) unsigned(ended, err error) error {
+	if err == nil {
+		return ended
+	}
+	a.tell(err)
+	if ended == nil {
+		return &exitError{recovery.WithExceptions}
+	}
+	return ended
+}
+
+func suffixed(text, suffix string) string {
+	if text == "" {
+		return ""
+	}
+	return text + suffix
 }
 
 func prefixed(prefix, text string) string {

@@ -274,7 +274,7 @@ func (a *app) newRun(b *book, asked string) (plan.Options, error) {
 	if err != nil {
 		return plan.Options{}, err
 	}
-	scratch, err := a.scratch(asked)
+	scratch, err := a.scratchToWrite(asked, "--scratch")
 	if err != nil {
 		return plan.Options{}, err
 	}

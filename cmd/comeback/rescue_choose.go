@@ -27,7 +27,17 @@ func (a *app) rescueChooseCommand() *cobra.Command {
 		Long: `Changes what a rescue that goes on would do: what is not given here is as if it had
 never been. The copies stay; live is looked at again, and so has to be the preview.
 It is an amendment of the plan: its digest is another one, and the name of the
-database is typed for that.`,
+database is typed for that.
+
+Exit codes:
+  0    chosen: the run looks at live again
+  1    the run does not take it, or the connection to it failed
+  2    the command is wrong, there is no such run, or it is no rescue
+  3    refused: somebody else commands the run, it has brought the rows back already,
+       or with --on the host shows another key than ssh knows
+  4    the runner of the run is gone
+  5    with --on: chosen, but what has ended there could not be brought home
+  130  interrupted`,
 		Example: `  comeback rescue choose 7c31 --overwrite orders
   comeback rescue choose 7c31 --without-trigger orders.audit --remove-added orders
   comeback rescue choose 7c31`,

@@ -21,7 +21,16 @@ func (a *app) rescueShowCommand() *cobra.Command {
 		Long: `Shows the preview of a rescue that goes on: for each table how many rows would be
 inserted, updated and removed, what is in conflict, which triggers fire, what is
 locked; and some rows of each kind. Rows are shown here and nowhere else: they
-stand in no journal and no report.`,
+stand in no journal and no report.
+
+Exit codes:
+  0    shown
+  1    the preview cannot be read, or could not be written
+  2    the command is wrong, there is no such run, or it is no rescue
+  3    refused: there is no preview yet, or not any more; or with --on the host shows
+       another key than ssh knows
+  5    with --on: shown, but what has ended there could not be brought home
+  130  interrupted`,
 		Example: "  comeback rescue show 7c31",
 		RunE:    func(_ *cobra.Command, args []string) error { return a.rescueShow(args[0], asJSON) },
 	}

@@ -454,6 +454,10 @@ func rescueSince(t *testing.T, l *lost, last recovery.XID) {
 			t.Errorf("with %q: exit %d, %s", wrong, got.code, got.err)
 		}
 	}
+	backwards := []string{"--since", fmt.Sprintf("after-xid:%d", last), "--until", fmt.Sprintf("after-xid:%d", l.incident.Drop.XID)}
+	if got := r.run(t.Context(), append([]string{"rescue", book, "--plain", "--preview"}, backwards...)...); got.code != recovery.Usage || !strings.Contains(got.err, "nothing was written between them") {
+		t.Errorf("backwards: exit %d, %s", got.code, got.err)
+	}
 	r.noRun(t)
 	first := l.incident.Before.After.Counts["orders"] + 1
 	l.do(t, fmt.Sprintf("delete from order_items where order_id = %d", first))
@@ -462,7 +466,7 @@ func rescueSince(t *testing.T, l *lost, last recovery.XID) {
 	dir := r.begun(t, func() {
 		got = r.run(t.Context(), "rescue", book, "--plain", "--preview", "--since", fmt.Sprintf("after-xid:%d", l.incident.Drop.XID), "--until", fmt.Sprintf("after-xid:%d", last))
 	})
-	if got.code != recovery.CameBack {
+	if got.code != recovery.CameBack || !strings.Contains(got.out, "live: untouched; the run ends when it is known what would be done") || strings.Contains(got.out, "left beside it") {
 		t.Fatalf("exit %d\n%s%s", got.code, got.out, got.err)
 	}
 	state := r.stateOf(t, filepath.Base(dir))

@@ -35,7 +35,7 @@ func (a *app) retainCommand() *cobra.Command {
 		Use: "retain RUNBOOK [COMPONENT]", Short: "Say which backups stay in the copies, and remove the others when asked to",
 		Long: `Holds the backups that comeback has taken against what the runbook's components
 ask for: ` + "`retain: [14 daily, 8 weekly, 12 monthly]`" + ` keeps the newest of each of so
-many days, ISO weeks and months that have one. Without it everything stays.
+many days, ISO weeks and months that have one. Without it every backup stays.
 
 Nothing is removed unless --remove is given. The newest backup that can be restored
 never goes, nor the newest that a signed rehearsal has proven (where none has checked
@@ -59,7 +59,10 @@ Exit codes:
 		Example: `  comeback retain shop.md
   comeback retain shop.md database --copy nearby --remove`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 1 || len(args) == 2 {
+			switch len(args) {
+			case 0:
+				return usage("write: comeback retain RUNBOOK", "comeback retain needs RUNBOOK")
+			case 1, 2:
 				return nil
 			}
 			return usage("write: comeback retain RUNBOOK [COMPONENT]", "comeback retain takes a RUNBOOK and a COMPONENT, not %d words", len(args))
@@ -105,7 +108,8 @@ func (a *app) retain(ctx context.Context, o retainAsked) (err error) {
 		err = r.look(ctx, options.Components)
 	}
 	if err == nil && !o.remove {
-		a.sayRetained("\nNothing was removed. To do it: add --remove")
+		fmt.Fprintln(a.out)
+		a.sayRetained("Nothing was removed. To do it: add --remove")
 	}
 	if err == nil && r.incomplete {
 		return &exitError{recovery.WithExceptions}

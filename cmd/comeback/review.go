@@ -17,14 +17,23 @@ import (
 func (a *app) reviewCommand() *cobra.Command {
 	var key, accept string
 	cmd := &cobra.Command{
-		Use: "review RUN", Short: "Review a signed report as a second person, exception by exception", Args: oneArgument("RUN"), ValidArgsFunction: a.runArgument,
+		Use: "review RUN", Short: "Review a signed report as a second person, exception by exception", Args: oneArgument("RUN"), ValidArgsFunction: a.runOrDirectory,
 		Long: `Verifies a report that somebody else has signed, shows each of its exceptions, and
 asks whether you accept it. When you accept all of them, your key signs the same
 SHA256SUMS in the namespace review@comeback; the signature lies beside the first
 one and goes into the copies. What you do not accept, you do not sign.
 
 --accept answers for a script: the numbers of the exceptions, or "none" for a
-report without any.`,
+report without any.
+
+Exit codes:
+  0    reviewed; a copy that did not take the review is named
+  1    the report is not signed, not as it was signed, or the key was not unlocked
+  2    the command is wrong, or there is no such run or no such key
+  3    not reviewed: not every exception is accepted, nobody can be asked, or the key is
+       that of who has signed or reviewed it already
+  4    the run has not ended
+  130  interrupted`,
 		Example: "  comeback report review 7c31\n  comeback report review 7c31 --accept 1,2 --key ~/.ssh/id_ed25519",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir, err := a.runDir(args[0])
@@ -40,7 +49,7 @@ report without any.`,
 }
 
 func (a *app) review(ctx context.Context, dir, key, accept string) error {
-	v, err := report.Verify(dir, report.VerifyOptions{Now: a.now()})
+	v, err := verified(dir, report.VerifyOptions{Now: a.now()})
 	if err != nil {
 		return err
 	}
@@ -53,7 +62,7 @@ func (a *app) review(ctx context.Context, dir, key, accept string) error {
 	if accept != "" {
 		accepted, err = numbers(accept)
 	} else {
-		accepted, err = a.askAccepted(r)
+		accepted, err = a.askAccepted(ctx, r)
 	}
 	if err != nil {
 		return err
@@ -108,14 +117,14 @@ func numbers(text string) ([]int, error) {
 }
 
 // askAccepted asks for each exception, and for the whole, on the terminal.
-func (a *app) askAccepted(r *report.Report) ([]int, error) {
+func (a *app) askAccepted(ctx context.Context, r *report.Report) ([]int, error) {
 	if !a.asks() {
 		return nil, recovery.Errorf("answer with --accept, or review it on a terminal", "a review accepts each exception by its number, and nobody can be asked").WithExit(recovery.Refused)
 	}
 	in := bufio.NewReader(a.in)
 	yes := func(format string, args ...any) (bool, error) {
 		fmt.Fprintf(a.out, format+" (yes/no) ", args...)
-		line, err := in.ReadString('\n')
+		line, err := readLine(ctx, in)
 		if err != nil && (err != io.EOF || line == "") {
 			return false, fmt.Errorf("read the answer: %w", err)
 		}

@@ -48,14 +48,14 @@ func TestMain(m *testing.M) {
 	}
 	endWithParent()
 	listings = nil
-	testscript.Main(closing{m}, map[string]func(){"comeback": main})
+	testscript.Main(closing{m}, map[string]func(){"comeback": carriedOut})
 }
 
 // asComeback is the program, with what tests add to it: a runner does not
 // outlive the test process, and dies where a test wants it to.
 func asComeback() {
 	if len(os.Args) < 2 || os.Args[1] != "wal" && os.Args[1] != "runner" || len(os.Args) > 2 && os.Args[2] == "receive" {
-		main()
+		carriedOut()
 	}
 	a := newApp()
 	if os.Args[1] == "wal" {
@@ -278,6 +278,7 @@ func runbook(t testing.TB, copyYAML string, want []digest, more string) string {
 
 // rig runs command lines in this process, with a state directory of its own.
 type rig struct {
+	t              testing.TB
 	state, scratch string
 	environ        map[string]string
 	// ahead is how far the clock of its command lines goes ahead.
@@ -291,7 +292,7 @@ type rig struct {
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	r := &rig{state: t.TempDir(), scratch: shoptest.Dir(t), environ: map[string]string{}}
+	r := &rig{t: t, state: t.TempDir(), scratch: shoptest.Dir(t), environ: map[string]string{}}
 	for _, name := range []string{"PATH", "COMEBACK_PG_BIN", "COMEBACK_TOOLS"} {
 		if v, ok := os.LookupEnv(name); ok {
 			r.environ[name] = v
@@ -360,6 +361,9 @@ type output struct {
 func (r *rig) run(ctx context.Context, args ...string) output {
 	var stdout, stderr bytes.Buffer
 	code := r.app(&stdout, &stderr).run(ctx, args)
+	if err := exitNamed(args, code); err != nil {
+		r.t.Error(err)
+	}
 	return output{code, stdout.String(), stderr.String()}
 }
 

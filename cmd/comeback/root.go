@@ -1,15 +1,12 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"comeback/recovery"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 const exitCodes = `
@@ -20,8 +17,23 @@ Exit codes of runs:
   3    refused by a guard
   4    not ended: you have left it (it may wait for a person), the connection was
        lost, or its runner died; see comeback runs
-  5    with exceptions, or not everything could be cleaned up
+  5    with exceptions, unsigned though --key was given, or not everything could be
+       cleaned up
   130  interrupted, stopped and cleaned up`
+
+// carriedExits end the tables of commands that run nothing by themselves, and can be carried
+// out on another host.
+const carriedExits = `
+  3    with --on: refused, the host shows another key than the one that ssh knows
+  5    with --on: done there, but what has ended there could not be brought home
+  130  interrupted`
+
+// groupExits are those of a command that only has others below it.
+const groupExits = `
+Exit codes:
+  0    this was shown
+  1    it could not be written
+  2    there is no such command; each has a --help of its own`
 
 // inCopyHelp says what else a RUNBOOK may be.
 const inCopyHelp = `
@@ -49,7 +61,14 @@ connection, and what has ended there is brought home, verified and signed here.
 COMEBACK_SSH names another ssh, or its configuration: "ssh -F FILE".
 
 Commands, flags, runs, and what a runbook names are completed by bash, zsh, fish and
-PowerShell: source <(comeback completion bash)`,
+PowerShell: source <(comeback completion bash)
+
+With --json, what keeps a command from its answer is an object on standard output,
+too: {"error": ..., "next": ..., "exit": 2}.
+
+The console ends with the code of the run that it showed last, and with 0 where there
+was none.
+` + exitCodes,
 		Example: `  comeback demo                              a shop, an incident, a rehearsal
   comeback rehearse shop.md                  restore the latest into scratch
   comeback rehearse shop.md --to "10 minutes ago"
@@ -66,13 +85,15 @@ PowerShell: source <(comeback completion bash)`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return recovery.Errorf("see "+cmd.CommandPath()+" --help", "%w", inWords(err)).WithExit(recovery.Usage)
 	})
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.CompletionOptions.DisableDefaultCmd = true // ours refuses a shell that it does not know
 	check := a.checkCommand()
 	root.AddCommand(a.rehearseCommand(), a.recoverCommand(), a.rescueCommand(), a.switchBackCommand(), a.expireCommand(), a.momentsCommand(), a.runsCommand(), a.statusCommand(), a.lookCommand(),
 		a.attachCommand(), a.resumeCommand(), a.approveCommand(), a.terminalCommand(), a.stopCommand(), a.runnerCommand(),
-		a.reportCommand(), a.runbookCommand(), a.walCommand(), a.backupCommand(), a.retainCommand(), check, a.scheduleCommand(), a.demoCommand(), a.remoteCommand(), a.versionCommand())
+		a.reportCommand(), a.runbookCommand(), a.walCommand(), a.backupCommand(), a.retainCommand(), check, a.scheduleCommand(), a.demoCommand(), a.remoteCommand(), a.completionCommand(), a.versionCommand())
+	root.SetHelpCommand(a.helpCommand(root))
 	a.elsewhere(root)
 	a.completed(root)
+	a.judged(root)
 	monitored(check)
 	return root
 }
@@ -86,14 +107,20 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	cmd.SuggestionsMinimumDistance = 2
-	if s := cmd.SuggestionsFor(args[0]); len(s) > 0 {
-		return usage("did you mean: "+cmd.CommandPath()+" "+strings.Join(s, " or "), "there is no command %q", args[0])
-	}
 	if cmd.HasSubCommands() {
-		return usage("see "+cmd.CommandPath()+" --help", "there is no command %q", args[0])
+		return noCommand(cmd, args[0])
 	}
 	return usage("see "+cmd.CommandPath()+" --help", "%s takes no argument, but there is %q", cmd.CommandPath(), args[0])
+}
+
+// noCommand says that there is no command of a name below another one, and which may have
+// been meant.
+func noCommand(cmd *cobra.Command, name string) error {
+	cmd.SuggestionsMinimumDistance = 2
+	if s := cmd.SuggestionsFor(name); name != "" && len(s) > 0 {
+		return usage("did you mean: "+cmd.CommandPath()+" "+strings.Join(s, " or "), "there is no command %q", name)
+	}
+	return usage("see "+cmd.CommandPath()+" --help", "there is no command %q", name)
 }
 
 // atMostOneArgument takes one, by its name, or none.
@@ -122,28 +149,16 @@ func oneArgument(what string) cobra.PositionalArgs {
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Tell the version and the commit it was built from", Args: noArguments, Example: "  comeback version",
-		Long: "Prints one line: comeback VERSION, commit COMMIT. Reports have both.",
+		Long: `Prints one line: comeback VERSION, commit COMMIT. Reports have both.
+
+Exit codes:
+  0    told
+  1    it could not be written
+  2    the command is wrong`,
 		RunE: func(*cobra.Command, []string) error {
 			v, c := build()
 			_, err := fmt.Fprintf(a.out, "comeback %s, commit %s\n", v, c)
 			return err
 		},
 	}
-}
-
-// inWords says of a value that is no number what it is, where Go's own words would stand.
-func inWords(err error) error {
-	var value *pflag.InvalidValueError
-	var number *strconv.NumError
-	if !errors.As(err, &value) || !errors.As(err, &number) {
-		return err
-	}
-	says := "is not a number"
-	switch {
-	case errors.Is(number, strconv.ErrRange):
-		says = "is too large"
-	case strings.Contains(value.GetFlag().Value.Type(), "int"):
-		says = "is not a whole number"
-	}
-	return fmt.Errorf("--%s: %q %s", value.GetFlag().Name, value.GetValue(), says)
 }

@@ -18,7 +18,8 @@ func (a *app) runbookCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "runbook", Short: "Write a runbook, see what is wrong with one, and what may stand in it", Args: noArguments,
 		Long: `A runbook is a Markdown file: front matter that says what the system consists of and
 where its copies are, and a section for each stage. What comeback runbook new writes
-lints clean, and explains itself.`,
+lints clean, and explains itself.
+` + groupExits,
 		Example: `  comeback runbook new shop
   comeback runbook lint shop.md
   comeback runbook sign shop.md
@@ -26,9 +27,14 @@ lints clean, and explains itself.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	var output string
 	fresh := &cobra.Command{
-		Use: "new SYSTEM", Short: "Write a runbook that lints clean", Args: oneArgument("SYSTEM"), ValidArgsFunction: cobra.NoFileCompletions,
+		Use: "new SYSTEM", Short: "Write a runbook that lints clean", Args: oneArgument("SYSTEM"),
 		Long: `Writes SYSTEM.md with a database, a copy and every stage of a recovery, to be edited.
-It never writes over a file.`,
+It never writes over a file.
+
+Exit codes:
+  0    written
+  1    not all of it could be written
+  2    the command is wrong, or the file is there already or cannot be made`,
 		Example: "  comeback runbook new shop            # writes shop.md\n  comeback runbook new shop -o -       # to standard output",
 		RunE:    func(_ *cobra.Command, args []string) error { return a.newRunbook(args[0], output) },
 	}
@@ -36,7 +42,15 @@ It never writes over a file.`,
 	lint := &cobra.Command{
 		Use: "lint RUNBOOK", Short: "List every problem, what will run and what will not", Args: oneArgument("RUNBOOK"),
 		ValidArgsFunction: runbookArgument, Example: "  comeback runbook lint shop.md\n  comeback runbook lint s3://shop-backups-offsite/shop   # says which one lies there, too",
-		Long: "Exit codes: 0 no errors (there may be warnings); 2 errors, each with its line,\ncolumn and what to write instead.",
+		Long: `Lists each problem with its line, column and what to write instead, and, where there
+is no error, every block with where it runs, or that it never does.
+
+Exit codes:
+  0    no errors; there may be warnings
+  1    the copy that holds it cannot be read, or the list could not be written
+  2    errors, or there is no such runbook
+  3    refused: what lies beside it in the copy is no signature of it
+  130  interrupted`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.lint(cmd.Context(), args[0]) },
 	}
 	a.signersFlag(lint)
@@ -47,7 +61,7 @@ It never writes over a file.`,
 func (a *app) newRunbook(system, output string) error {
 	b, err := runbooks.New(runbooks.Draft{System: system})
 	if err != nil {
-		return usage("give the system's name in letters, digits and dashes", "write a runbook: %w", err)
+		return usage("give the system's name in letters, digits and dashes", "%w", err)
 	}
 	if output == "-" {
 		_, err := a.out.Write(b)
@@ -65,7 +79,7 @@ func (a *app) newRunbook(system, output string) error {
 	}
 	_, err = f.Write(b)
 	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("write the runbook: %w", err)
+		return recovery.Errorf("make room, or choose another place with -o", "write the runbook: %w", errors.Join(err, os.Remove(output))) // nothing half
 	}
 	fmt.Fprintf(a.out, "wrote %s; edit it, then: comeback runbook lint %s\n", output, output)
 	return nil

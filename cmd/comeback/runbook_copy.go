@@ -54,6 +54,9 @@ func keptAt(text string) (whichRunbook, error) {
 	if k.system = rest; strings.Contains(rest, "/") {
 		return k, usage("give the URL of a copy, "+k.store+in+"SYSTEM, or the URL of one Markdown file there", "%s is neither a copy nor a runbook in one", strings.TrimSuffix(text, "/"))
 	}
+	if k.store == "s3:" || k.store == "s3:/" {
+		return k, usage("write s3://bucket/prefix", "s3:// names no bucket")
+	}
 	if k.store == "file:/" || k.store == "file:" || k.store == "file://" {
 		k.store = "file:///"
 	}

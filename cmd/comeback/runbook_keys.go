@@ -21,15 +21,15 @@ the lines that blocks begin with.
 
 Every component has ` + "`kind:`" + ` (postgres, files, config or code). ` + "`with:`" + ` chooses one engine;
 where it is missing, every engine of the kind looks into the copies, and the keys of
-all of them may stand there.`,
+all of them may stand there.
+
+Exit codes:
+  0    listed
+  1    the list could not be written
+  2    there is no such engine`,
 		Example: `  comeback runbook keys
   comeback runbook keys pgbackrest`,
-		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-			if len(args) > 0 {
-				return nil, cobra.ShellCompDirectiveNoFileComp
-			}
-			return engineNames(), cobra.ShellCompDirectiveNoFileComp
-		},
+		ValidArgsFunction: oneWordOf(engineNames()),
 		RunE: func(_ *cobra.Command, args []string) error {
 			engine := ""
 			if len(args) > 0 {

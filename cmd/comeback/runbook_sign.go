@@ -28,7 +28,11 @@ key (--signers) knows whose it is, and it may name programs of the host that are
 before anything is confirmed. That it is the newest of yours no signature says. Every
 change takes a new one.
 
-Exit codes: 0 signed; 1 not; 2 the runbook has errors.`,
+Exit codes:
+  0    signed
+  1    not signed: the key was not unlocked, or the signature could not be written
+  2    the command is wrong, there is no such runbook or key, or the runbook has errors
+  130  interrupted`,
 		Example: "  comeback runbook sign shop.md\n  comeback runbook sign shop.md --key ~/.ssh/id_ed25519\n  comeback runbook verify shop.md",
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.signRunbook(cmd.Context(), args[0], key) },
 	}
@@ -41,8 +45,12 @@ func (a *app) runbookVerifyCommand() *cobra.Command {
 		Use: "verify RUNBOOK", Short: "Tell who has signed a runbook", Args: oneArgument("RUNBOOK"), ValidArgsFunction: runbookArgument,
 		Long: `Checks the signature that lies beside a runbook, RUNBOOK.sig, a file or in a copy.
 
-Exit codes: 0 signed by somebody whom you know; 1 your list of signers cannot be read;
-2 not signed; 3 the signature is not one over these bytes, or you do not know the key.`,
+Exit codes:
+  0    signed by somebody whom you know
+  1    your list of signers or the copy cannot be read
+  2    not signed, or there is no such runbook
+  3    the signature is not one over these bytes, or you do not know the key
+  130  interrupted`,
 		Example: "  comeback runbook verify shop.md\n  comeback runbook verify s3://shop-backups-offsite/shop --signers ~/.ssh/allowed_signers",
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.verifyRunbook(cmd.Context(), args[0]) },
 	}

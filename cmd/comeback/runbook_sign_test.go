@@ -64,7 +64,7 @@ func TestRunbookSign(t *testing.T) {
 	b.run(t.Context(), "runbook", "verify", b.book).has(t, recovery.Refused, "is not known here", `namespaces="runbook@comeback"`)
 	b.run(t.Context(), "runbook", "verify", b.book, "--signers", reportsOnly).has(t, recovery.Refused, "is not known here")
 	b.run(t.Context(), "runbook", "verify", b.book, "--signers", runbooksOnly).has(t, recovery.CameBack, "signed by ops1")
-	b.run(t.Context(), "runbook", "verify", b.book, "--signers", filepath.Join(lists, "none")).has(t, recovery.Failed, "no such file")
+	b.run(t.Context(), "runbook", "verify", b.book, "--signers", filepath.Join(lists, "none")).has(t, recovery.Usage, "no such file")
 
 	// It goes into the copy beside the runbook that lies there already.
 	b.run(t.Context(), "backup", b.book).has(t, recovery.CameBack)
@@ -133,7 +133,7 @@ func TestRunbookSign(t *testing.T) {
 	b.run(t.Context(), "runbook", "sign", b.book, "--key", filepath.Join(lists, "second")).has(t, recovery.CameBack)
 	b.run(t.Context(), "backup", b.book).has(t, recovery.CameBack)
 	b.run(t.Context(), "moments", from, "--signers", runbooksOnly).has(t, recovery.Refused, "signed with a key that is not known here")
-	b.run(t.Context(), "moments", from, "--signers", filepath.Join(lists, "none")).has(t, recovery.Failed, "read the list of signers")
+	b.run(t.Context(), "moments", from, "--signers", filepath.Join(lists, "none")).has(t, recovery.Usage, "read the list of signers")
 	b.run(t.Context(), "runbook", "sign", b.book).has(t, recovery.CameBack)
 	b.run(t.Context(), "backup", b.book).has(t, recovery.CameBack)
 	b.run(t.Context(), "moments", from, "--signers", runbooksOnly).has(t, recovery.CameBack, "signed by ops1")
@@ -177,7 +177,7 @@ func TestRunbookSign_refuses(t *testing.T) {
 	}
 	b.run(t.Context(), "runbook", "sign", broken).has(t, recovery.Usage, "nothing is signed", "next: see comeback runbook lint")
 	b.run(t.Context(), "runbook", "sign", "file://"+b.copy).has(t, recovery.Usage, "lies in a copy")
-	b.run(t.Context(), "runbook", "sign", b.book).has(t, recovery.Failed, "no key to sign with")
+	b.run(t.Context(), "runbook", "sign", b.book).has(t, recovery.Usage, "no key to sign with")
 	if _, err := os.Stat(b.book + ".sig"); err == nil {
 		t.Error("there is a signature")
 	}

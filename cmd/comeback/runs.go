@@ -21,7 +21,12 @@ func (a *app) runsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "runs", Short: "List the runs on this host and where each stands", Args: noArguments,
 		Long: `Lists every run of the state directory, the newest first: what goes on, what waits
-for whom since when, what died and how to go on with it, what ended unsigned.`,
+for whom since when, what died and how to go on with it, what ended unsigned.
+
+Exit codes:
+  0    listed
+  1    the list could not be written, or with --on the connection was lost
+  2    the command is wrong, or the state directory or the host cannot be reached` + carriedExits,
 		Example: "  comeback runs\n  comeback runs --on db1",
 		RunE:    func(*cobra.Command, []string) error { return a.runs() },
 	}
@@ -104,7 +109,12 @@ func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "status RUN", Short: "Print one pasteable text about a run", Args: oneArgument("RUN"), ValidArgsFunction: a.runArgument,
 		Long: `Prints what a run does, since when, until when, and what is lost by it: one text for
-whoever asks, to be pasted into a chat or a mail. It holds no secret.`,
+whoever asks, to be pasted into a chat or a mail. It holds no secret.
+
+Exit codes:
+  0    told
+  1    the run cannot be read, or it could not be written
+  2    the command is wrong, there is no such run, or the host cannot be reached` + carriedExits,
 		Example: "  comeback status 7c31\n  comeback status 7c31 --on db1",
 		RunE:    func(_ *cobra.Command, args []string) error { return a.status(args[0]) },
 	}
@@ -264,7 +274,7 @@ func (a *app) stop(ctx context.Context, id, why string) error {
 	for _, c := range r.State.Held() {
 		claims = append(claims, c.Resource)
 	}
-	if _, err := a.askNeeds(a.heldNeeds(r, claims), id); err != nil {
+	if _, err := a.askNeeds(ctx, a.heldNeeds(r, claims), id); err != nil {
 		return err
 	}
 	o, err := a.runnerOptions(r.Plan, a.secrets.For(r.Plan.Needs))

@@ -66,7 +66,14 @@ five minutes where it does not run).
 Without --key rehearsals are unsigned, and prove nothing. --max-disk and --min-memory
 are limits for them. --on-success and --on-failure are commands, told {job}: let
 --on-success ping a dead man's switch, so that a job which did not run is noticed by
-somebody else. They are split into words as a shell does it, and no shell runs them.`,
+somebody else. They are split into words as a shell does it, and no shell runs them.
+
+Exit codes:
+  0    shown, installed or removed
+  1    a file could not be written or removed, or systemd refuses
+  2    the command, the runbook or its environment is wrong
+  3    refused: the jobs could not work as that user
+  130  interrupted`,
 		Example: `  comeback schedule /etc/comeback/shop.md
   sudo comeback schedule /etc/comeback/shop.md --install --key /etc/comeback/key \
       --max-disk 50GB --on-success "curl -fsS https://hc.example.com/shop-{job}"
@@ -170,7 +177,7 @@ func (a *app) scheduleOptions(b *book, o scheduleAsked) (schedule.Options, error
 			}
 		}
 	}
-	if s.Scratch, err = a.scratch(scratch); err != nil {
+	if s.Scratch, err = a.scratch(scratch, "COMEBACK_SCRATCH in "+s.Environment); err != nil {
 		return s, err
 	}
 	for _, c := range plan.Copies(b.Runbook) {

@@ -23,7 +23,11 @@ Exit codes:
   0    left, or the program has ended
   1    the connection to the run failed
   2    no program of the run wants a terminal, or this is none
-  3    refused: somebody else commands the run`,
+  3    refused: somebody else commands the run, or with --on the host shows another
+       key than ssh knows
+  4    the runner of the run is gone
+  5    with --on: left, but what has ended there could not be brought home
+  130  interrupted`,
 		Example: "  comeback terminal 7c31",
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.terminal(cmd.Context(), args[0]) },
 	}

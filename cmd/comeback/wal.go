@@ -16,7 +16,8 @@ func (a *app) walCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "wal", Short: "Archive the log of a live server, save that of a dead one", Args: noArguments,
 		Long: `The log (WAL) of PostgreSQL on its way into the copies and out of them: push is for
 archive_command, receive for servers that have none, save for a server that died,
-and fetch for restore_command.`,
+and fetch for restore_command.
+` + groupExits,
 		Example: `  comeback wal push --help                 # archive_command
   comeback wal save shop.md --from /mnt/olddisk/pg_wal`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
@@ -38,6 +39,7 @@ Exit codes:
 			}
 			return nil
 		},
+		ValidArgsFunction: runbookFile,
 		Example: `  restore_command = 'comeback wal fetch /etc/comeback/shop.md %f %p || case $? in 1) exit 1;; *) exit 200;; esac'
   restore_command = '"$COMEBACK_EXE" wal fetch "%f" "%p" || case $? in 1) exit 1;; *) exit 200;; esac'`,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {

@@ -50,7 +50,8 @@ Exit codes:
   0    durable in the quorum of copies
   1    not yet: the server asks again by itself
   2    the command, the runbook or its environment is wrong
-  3    a copy holds other content under the name`,
+  3    a copy holds other content under the name
+  130  interrupted: not yet, as with 1`,
 		Example: `  archive_command = 'COMEBACK_STATE=/var/lib/comeback /usr/local/bin/comeback wal push /etc/comeback/shop.md %p'
   comeback wal push shop.md --catch-up`,
 		Args: func(_ *cobra.Command, args []string) error {

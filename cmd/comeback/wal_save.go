@@ -40,7 +40,8 @@ Exit codes:
   1    the copy cannot be read or written
   2    the command, the runbook or its environment is wrong, or the directory cannot
        be read or holds no log
-  3    refused: the log is of another cluster, or the copy holds other bytes`,
+  3    refused: the log is of another cluster, or the copy holds other bytes
+  130  interrupted; what was saved until then is told`,
 		Example: `  comeback wal save shop.md --from /var/lib/postgresql/15/main/pg_wal
   comeback wal save shop.md database --from /mnt/olddisk/pg_wal --copy offsite`,
 		Args: func(_ *cobra.Command, args []string) error {

@@ -1,12 +1,14 @@
 package runner
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -264,7 +266,7 @@ func (p Past) Runbook() ([]byte, error) {
 func (p *Past) readPlan() error {
 	b, err := os.ReadFile(filepath.Join(p.Dir, recovery.PlanFile))
 	if err != nil {
-		return fmt.Errorf("read run %s: %w", p.ID, err)
+		return p.home.unread("read run "+p.ID, err)
 	}
 	if p.Plan, err = plan.Decode(b); err != nil {
 		return fmt.Errorf("read run %s: %w", p.ID, err)
@@ -320,6 +322,41 @@ func reported(dir string) bool {
 	return err == nil
 }
 
+// unread says what to do where what lies in the state cannot be read.
+func (h Home) unread(doing string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return recovery.Errorf("use sudo, or join the group that may read "+h.Dir+"; COMEBACK_STATE names another state directory", "%s: %w", doing, err).WithExit(recovery.Usage)
+	case errors.Is(err, syscall.ENOTDIR):
+		return recovery.Errorf("let COMEBACK_STATE name a directory", "%s: %w", doing, err).WithExit(recovery.Usage)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// Newest are the ids of all runs, those first whose plans were written last. It opens none of
+// their files.
+func (h Home) Newest() ([]string, error) {
+	entries, err := os.ReadDir(h.Runs())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, h.unread("list runs", err)
+	}
+	written := map[string]time.Time{}
+	for _, e := range entries {
+		if !runID.MatchString(e.Name()) {
+			continue
+		}
+		if info, err := os.Stat(filepath.Join(h.RunDir(e.Name()), recovery.PlanFile)); err == nil { // else it is no run, or was moved away
+			written[e.Name()] = info.ModTime()
+		}
+	}
+	return slices.SortedFunc(maps.Keys(written), func(x, y string) int {
+		return cmp.Or(written[y].Compare(written[x]), cmp.Compare(x, y))
+	}), nil
+}
+
 // List reads all runs, the newest first. Runs that cannot be read are listed
 // with their Problem.
 func (h Home) List() ([]Past, error) {
@@ -328,7 +365,7 @@ func (h Home) List() ([]Past, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list runs: %w", err)
+		return nil, h.unread("list runs", err)
 	}
 	var runs []Past
 	for _, e := range entries {
