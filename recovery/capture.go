@@ -39,6 +39,15 @@ type Borrower interface {
 	Needs(ctx context.Context, b Backup, store storage.Store) ([]string, error)
 }
 
+// Itemizer is a Capturer of whose backups a survey shows all that was stored for them, so
+// that it shows what is gone.
+type Itemizer interface {
+	// Gone lists what was stored for a backup, by its manifest, and is not there any more:
+	// parts of it, without which not all of it comes back, and the roles of its server,
+	// which lay beside it. It is pure.
+	Gone(b Backup, m Manifest) (parts, roles []StoredObject)
+}
+
 // Capture is what an engine takes a backup of, and with.
 type Capture struct {
 	System    string

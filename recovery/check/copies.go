@@ -182,8 +182,9 @@ func taken(cp Copy, b recovery.Backup) time.Time {
 	for _, m := range cp.Manifests {
 		if m.ID == b.ID && m.Component == b.Component && !m.Moment.From.IsZero() {
 			// A dump is of its start. Of a tree that was read while it changed only what
-			// was read first is surely of its beginning; a base backup is of its end.
-			if m.Engine == "dump" || m.Kind != recovery.Postgres {
+			// was read first is surely of its beginning; a base backup, which has a log, is
+			// of its end.
+			if m.Stop == 0 {
 				claim := recovery.Span{From: m.Moment.From, To: m.Moment.From}
 				if !claim.Contradicted(b.Fresh()).IsZero() {
 					return b.Fresh()

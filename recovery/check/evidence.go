@@ -31,7 +31,7 @@ type Evidence struct {
 	// keep there, or not read.
 	State  string
 	Unkept []error
-	// Engines tell which components anybody looks for.
+	// Engines tell which components anybody looks for, and what is gone of a backup.
 	Engines   []recovery.Engine
 	Copies    []Copy
 	Catalogue catalogue.Catalogue

@@ -13,7 +13,7 @@ import (
 // Judge is the assessment that follows from the evidence.
 func Judge(e Evidence) recovery.Assessment {
 	all := e.Catalogue.Surveys
-	e.Catalogue.Surveys = asStored(inCopies(all), e.Copies)
+	e.Catalogue.Surveys = asStored(inCopies(all), e.Copies, e.Engines)
 	j := judge{Evidence: e, all: all, a: recovery.Assessment{Format: 1, System: e.System, At: e.At, Runbook: e.Runbook,
 		RPO: recovery.Duration(e.RPO), RTO: recovery.Duration(e.RTO)}}
 	for _, c := range e.Copies {
@@ -48,9 +48,9 @@ func inCopies(surveys []recovery.Survey) []recovery.Survey {
 }
 
 // asStored are surveys in which a backup has a problem that is not what its manifest
-// says that was stored: an object of another size or, of a dump, one that is gone. The
-// surveys are the caller's to change.
-func asStored(surveys []recovery.Survey, copies []Copy) []recovery.Survey {
+// says that was stored: an object of another size or, where its engine tells, a part that
+// is gone. The surveys are the caller's to change.
+func asStored(surveys []recovery.Survey, copies []Copy, engines []recovery.Engine) []recovery.Survey {
 	type key struct{ copy, component, backup string }
 	stored := map[key]recovery.Manifest{}
 	for _, cp := range copies {
@@ -62,7 +62,8 @@ func asStored(surveys []recovery.Survey, copies []Copy) []recovery.Survey {
 		for i := range s.Backups {
 			b := &s.Backups[i]
 			if m, ok := stored[key{s.Copy, s.Component, b.ID}]; ok && b.Problem == "" {
-				b.Problem = otherThanStored(s, *b, m)
+				parts, _ := gone(engines, s, *b, m)
+				b.Problem = otherThanStored(*b, m, parts)
 				b.Damaged = b.Problem != ""
 			}
 		}
@@ -70,9 +71,8 @@ func asStored(surveys []recovery.Survey, copies []Copy) []recovery.Survey {
 	return surveys
 }
 
-// otherThanStored says what of a backup is not as its manifest tells. Only a dump
-// consists of all that was stored for it, but for the roles beside it.
-func otherThanStored(s recovery.Survey, b recovery.Backup, m recovery.Manifest) string {
+// otherThanStored says what of a backup is not as its manifest tells.
+func otherThanStored(b recovery.Backup, m recovery.Manifest, gone []recovery.StoredObject) string {
 	sizes := map[string]int64{}
 	for _, o := range b.Objects {
 		sizes[o.Key] = o.Size
@@ -82,16 +82,22 @@ func otherThanStored(s recovery.Survey, b recovery.Backup, m recovery.Manifest) 
 		switch {
 		case ok && is != o.Size:
 			return fmt.Sprintf("%s has %d bytes, and %d were stored", o.Key, is, o.Size)
-		case !ok && s.Engine == "dump" && ofDump(m, o) && !underWay(s, m):
+		case slices.Contains(gone, o):
 			return o.Key + " is gone, which was stored"
 		}
 	}
 	return ""
 }
 
-// ofDump reports whether an object is one that a dump consists of.
-func ofDump(m recovery.Manifest, o recovery.StoredObject) bool {
-	return m.Engine == "dump" && (o.Key == m.ID || strings.HasPrefix(o.Key, m.ID+"/"))
+// gone asks the engine of a survey what of a backup is not there any more. It is nothing
+// where the engine does not tell, or the survey cannot have seen all of the backup.
+func gone(engines []recovery.Engine, s recovery.Survey, b recovery.Backup, m recovery.Manifest) (parts, roles []recovery.StoredObject) {
+	e, _ := recovery.EngineNamed(engines, s.Engine)
+	i, ok := e.(recovery.Itemizer)
+	if !ok || m.Engine != s.Engine || underWay(s, m) {
+		return nil, nil
+	}
+	return i.Gone(b, m)
 }
 
 // underWay reports whether a backup had not ended when a survey began: parts of it may
@@ -104,14 +110,13 @@ func underWay(s recovery.Survey, m recovery.Manifest) bool {
 func (j *judge) roles(c recovery.Component, cp Copy, s recovery.Survey) {
 	for _, m := range slices.Backward(cp.Manifests) {
 		b, ok := s.Named(m.ID)
-		if s.Engine != "dump" || m.Engine != "dump" || m.Component != c.Name || !ok || underWay(s, m) {
+		if m.Engine != s.Engine || m.Component != c.Name || !ok || underWay(s, m) {
 			continue
 		}
-		for _, o := range m.Objects {
-			if strings.HasSuffix(o.Key, ".globals.sql") && b.Details["roles"] != o.Key {
-				j.find("roles/"+c.Name+"/"+cp.Name, recovery.NotMet, fmt.Sprintf("bring it back from another copy, or take another: comeback backup %s %s", j.Path, c.Name),
-					"%s: %s is gone, which was stored beside the newest dump: its roles and their passwords come back from nowhere", cp.Name, o.Key)
-			}
+		_, roles := gone(j.Engines, s, b, m)
+		for _, o := range roles {
+			j.find("roles/"+c.Name+"/"+cp.Name, recovery.NotMet, fmt.Sprintf("bring it back from another copy, or take another: comeback backup %s %s", j.Path, c.Name),
+				"%s: %s is gone, which was stored beside the newest dump: its roles and their passwords come back from nowhere", cp.Name, o.Key)
 		}
 		return
 	}

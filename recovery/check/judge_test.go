@@ -13,6 +13,7 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/catalogue"
 	"comeback/recovery/check"
+	"comeback/recovery/dump"
 	"comeback/recovery/postgres"
 	"comeback/storage"
 )
@@ -282,6 +283,7 @@ func TestJudge(t *testing.T) {
 			e.Copies[0].Unread, e.Copies[0].UnreadErr = 1200, context.DeadlineExceeded
 		}, []string{"records/nearby"}, recovery.WouldBut, "nearby: of 1200 backups it could not be read what was stored (context deadline exceeded)", "check again"},
 		{"a file of a dump and its roles are gone", func(e *check.Evidence) {
+			e.Engines = append(e.Engines, dump.New(dump.Options{}))
 			for i, name := range []string{"nearby", "offsite"} {
 				s := survey(name, "database", "dump", at("2026-11-23 01:00:00"), 1)
 				objects := []recovery.StoredObject{{Key: s.Backups[5].ID + ".globals.sql"}, {Key: s.Backups[5].ID + "/toc.dat", Size: 1}, {Key: s.Backups[5].ID + "/3001.dat.gz", Size: 1}}
@@ -305,6 +307,7 @@ func TestJudge(t *testing.T) {
 			edit(e, "offsite", "database", func(s *recovery.Survey) { s.Windows = nil })
 		}, []string{"log/database/offsite"}, recovery.WouldBut, "offsite: no log of database is in it", "comeback wal push"},
 		{"a dump ended behind the survey", func(e *check.Evidence) {
+			e.Engines = append(e.Engines, dump.New(dump.Options{}))
 			s := survey("nearby", "database", "dump", at("2026-11-23 01:00:00"), 1)
 			s.At = at("2026-11-23 01:00:00")
 			e.Copies[0].Manifests = []recovery.Manifest{{ID: s.Backups[5].ID, Component: "database", Engine: "dump", Ended: s.At, Objects: []recovery.StoredObject{{Key: s.Backups[5].ID + "/3001.dat.gz", Size: 1}, {Key: s.Backups[5].ID + ".globals.sql"}}}}

@@ -91,6 +91,9 @@ type listing struct {
 // tablespaces of its server.
 const rolesName = ".globals.sql"
 
+// detailRoles is the detail of a dump that says where they lie.
+const detailRoles = "roles"
+
 // rolesOf is the key of what Capture has stored beside a dump.
 func rolesOf(dump string) string { return strings.TrimSuffix(dump, ".dump") + rolesName }
 

@@ -19,10 +19,31 @@ import (
 	"comeback/storage"
 )
 
-var _ recovery.Capturer = engine{}
+var (
+	_ recovery.Capturer = engine{}
+	_ recovery.Itemizer = engine{}
+)
 
 // Takes names the sorts of backups.
 func (engine) Takes() []string { return []string{"dump"} }
+
+// Gone goes by the names: a dump is all that was stored under its own, and the roles of its
+// server lie beside it.
+func (engine) Gone(b recovery.Backup, m recovery.Manifest) (parts, roles []recovery.StoredObject) {
+	there := map[string]bool{}
+	for _, o := range b.Objects {
+		there[o.Key] = true
+	}
+	for _, o := range m.Objects {
+		if !there[o.Key] && (o.Key == m.ID || strings.HasPrefix(o.Key, m.ID+"/")) {
+			parts = append(parts, o)
+		}
+		if strings.HasSuffix(o.Key, rolesName) && b.Details[detailRoles] != o.Key {
+			roles = append(roles, o)
+		}
+	}
+	return parts, roles
+}
 
 // Fingerprint is empty: nothing cheap tells that no row of a database has
 // changed.

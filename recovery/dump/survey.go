@@ -63,7 +63,7 @@ func (e engine) Survey(ctx context.Context, c recovery.Component, copy recovery.
 		case belongs(f.head, c.Settings.Text("database")):
 			b := f.backup(s)
 			if key := rolesOf(b.ID); l.roles[key] {
-				b.Details["roles"] = key
+				b.Details[detailRoles] = key
 				beside[key] = true
 			}
 			s.Backups = append(s.Backups, b)
