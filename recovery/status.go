@@ -49,12 +49,13 @@ const updateEvery = 15 * time.Minute
 // since when, back when, what is lost, when the next one comes. Times are in the
 // zone of now. It holds no secret and nothing that was not recorded.
 func Status(p *Plan, s *State, alive bool, now time.Time) string {
-	return StatusUndone(p, s, nil, alive, now)
+	return StatusSince(p, s, Since{}, alive, now)
 }
 
-// StatusUndone is the status of a run that another, by, has switched back; nil where none has.
-func StatusUndone(p *Plan, s, by *State, alive bool, now time.Time) string {
+// StatusSince is the status of a run that has ended, with what has become of it since.
+func StatusSince(p *Plan, run *State, since Since, alive bool, now time.Time) string {
 	var b strings.Builder
+	s, by := since.of(run), since.Undone
 	line := func(word, format string, args ...any) {
 		text := fmt.Sprintf("%-7s %s", word, fmt.Sprintf(format, args...))
 		b.WriteString(strings.TrimRight(text, " ") + "\n")
@@ -73,7 +74,7 @@ func StatusUndone(p *Plan, s, by *State, alive bool, now time.Time) string {
 		end = s.Ended
 	}
 	if !s.Started.IsZero() {
-		line("SINCE", "begun %s on %s%s, by %s on %s", at(s.Started), s.Started.In(now.Location()).Format("2 Jan 2006"), since(s, now), s.Operator, s.Host)
+		line("SINCE", "begun %s on %s%s, by %s on %s", at(s.Started), s.Started.In(now.Location()).Format("2 Jan 2006"), longAgo(s, now), s.Operator, s.Host)
 	}
 	if s.Lease != s.Operator {
 		line("BY", "%s commands it since %s", s.Lease, at(s.LeaseSince))
@@ -139,7 +140,14 @@ func StatusUndone(p *Plan, s, by *State, alive bool, now time.Time) string {
 		aside = by
 	}
 	for _, old := range aside.Old {
-		line("OLD", "%s, until %s", old.Place, old.Until.In(now.Location()).Format("2 Jan 2006 15:04Z07:00"))
+		if since.Gone[old.Place] == "" {
+			line("OLD", "%s, until %s", old.Place, old.Until.In(now.Location()).Format("2 Jan 2006 15:04Z07:00"))
+		}
+	}
+	for _, left := range slices.Concat(aside.Old, run.OldHandedOver()) {
+		if became := since.Gone[left.Place]; became != "" {
+			line("GONE", "%s of %s: %s", left.Component, left.Place, became)
+		}
 	}
 	if s.Result == "" {
 		next := now.Add(updateEvery)
@@ -197,8 +205,8 @@ func onDay(t, now time.Time) string {
 	return ""
 }
 
-// since is how long ago a run that goes on began.
-func since(s *State, now time.Time) string {
+// longAgo is how long ago a run that goes on began.
+func longAgo(s *State, now time.Time) string {
 	if s.Result != "" {
 		return ""
 	}

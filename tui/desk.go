@@ -41,6 +41,9 @@ type Shelf interface {
 	// Attach is a hold on an earlier or current run. Of a run that has ended,
 	// or whose runner died, its session replays the journal and then ends.
 	Attach(ctx context.Context, run KnownRun) (recovery.Session, error)
+	// Since tells what has become of a run that has ended since then, by its
+	// directory: other runs may have switched it back, or removed what it left.
+	Since(ctx context.Context, runDir string) (Since, error)
 	// Files lists what lies in a run's directory: its plan, journal, runbook,
 	// report, and the logs and scripts of its steps.
 	Files(ctx context.Context, runDir string) ([]File, error)
@@ -56,6 +59,14 @@ type Shelf interface {
 	// Trends compares the rehearsals of the runbook's system that have ended, the
 	// newest last; nil where there is none.
 	Trends(ctx context.Context, runbook string) (*recovery.Trend, error)
+}
+
+// Since is what has become of a run that has ended.
+type Since struct {
+	recovery.Since
+	// Status is one text about the run to paste, which is what comeback status
+	// prints.
+	Status string
 }
 
 // Planner leads from a runbook to a run.

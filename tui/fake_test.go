@@ -70,6 +70,9 @@ type fakeDesk struct {
 	passphrase string
 	followed   []FollowUp
 	fetches    []string
+	// since is what has become of the run.
+	since    Since
+	sinceErr error
 	// fetch brings what other hosts have filed; nil where there is nothing.
 	fetch func(runbook string) (bool, error)
 }
@@ -110,6 +113,12 @@ func (d *fakeDesk) Attach(context.Context, KnownRun) (recovery.Session, error) {
 		return nil, d.attachErr
 	}
 	return d.session, nil
+}
+
+func (d *fakeDesk) Since(context.Context, string) (Since, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.since, d.sinceErr
 }
 
 func (d *fakeDesk) Files(_ context.Context, dir string) ([]File, error) {

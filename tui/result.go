@@ -18,14 +18,32 @@ type resultScreen struct {
 	m   *model
 	run *attached
 	err error
+	// since is what has become of the run; sinceErr is why that is not known.
+	since    recovery.Since
+	sinceErr error
 	// next plans what follows from the run.
 	next follower
 }
 
 func (s *resultScreen) field() *field { return nil }
 
-// open asks whether the report is signed already.
-func (s *resultScreen) open() tea.Cmd {
+// open asks whether the report is signed already, and what has become of the run.
+func (s *resultScreen) open() tea.Cmd { return tea.Batch(s.askSigned(), s.askSince()) }
+
+// askSince asks what other runs have made of what this one has left.
+func (s *resultScreen) askSince() tea.Cmd {
+	if len(s.run.state.Old)+len(s.run.state.HandedOver) == 0 {
+		return nil
+	}
+	dir := s.run.session.Dir()
+	return ask(s.m.ctx, s, func(ctx context.Context) (Since, error) { return s.m.desk.Since(ctx, dir) }, func(since Since, err error) tea.Cmd {
+		s.since, s.sinceErr = since.Since, err
+		return nil
+	})
+}
+
+// askSigned asks whether the report is signed already.
+func (s *resultScreen) askSigned() tea.Cmd {
 	if s.run.signed != nil {
 		return nil
 	}
@@ -76,10 +94,12 @@ func (s *resultScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 // follows is what can follow from the run, in the words of the key bar.
 func (s *resultScreen) follows() map[FollowKind]string {
 	a, can := s.run, map[FollowKind]string{}
-	if a.plan.Mode != recovery.Recovery || len(a.state.Old) == 0 {
+	if a.plan.Mode != recovery.Recovery || len(a.state.Old) == 0 || s.since.Undone != nil {
 		return can
 	}
-	can[SwitchBack] = "switch back..."
+	if !slices.ContainsFunc(a.state.Old, func(old recovery.Old) bool { return s.since.Gone[old.Place] != "" }) {
+		can[SwitchBack] = "switch back..." // all of it goes back
+	}
 	for _, l := range a.state.Losses {
 		if l.Commits > 1 {
 			can[MergeBack] = "merge..."
@@ -96,6 +116,9 @@ func (s *resultScreen) page(w, h int) page {
 		leave: qQuit,
 	}
 	p.live, p.liveLook = a.live(now.Location())
+	if by := s.since.Undone; by != nil {
+		p.live, p.liveLook = "LIVE: switched back by run "+by.Run+", as it was before", plain
+	}
 	if a.signed != nil {
 		p.keys = append(p.keys[:1:1], p.keys[2:]...)
 	} else {
@@ -216,14 +239,28 @@ func (s *resultScreen) findings(w int) []line {
 		if i > 0 {
 			name = ""
 		}
-		add(name, plain, strings.TrimSuffix(fmt.Sprintf("%s until %s; %s", old.Place, stamp(old.Until, s.m.now()), old.Says), "; "), 3)
+		text := strings.TrimSuffix(fmt.Sprintf("%s until %s; %s", old.Place, stamp(old.Until, s.m.now()), old.Says), "; ")
+		switch gone := s.since.Gone[old.Place]; {
+		case s.since.Undone != nil:
+			text = old.Place + ": live again, by run " + s.since.Undone.Run
+		case gone != "":
+			text = old.Place + ": GONE, " + gone
+		}
+		add(name, plain, text, 3)
 	}
 	for i, h := range a.state.HandedOver {
 		name := "BESIDE"
 		if i > 0 {
 			name = ""
 		}
-		add(name, plain, h.Component+" "+h.Where()+"; "+h.Says, 4)
+		text := h.Component + " " + h.Where() + "; " + h.Says
+		if gone := s.since.Gone[h.Place]; gone != "" {
+			text = h.Component + " of " + h.Place + ": GONE, " + gone
+		}
+		add(name, plain, text, 4)
+	}
+	if s.sinceErr != nil {
+		add("SINCE", warn, "whether that is still there is not known: "+s.sinceErr.Error(), 2)
 	}
 	list("TO DO", warn, a.state.ToDos())
 	list("UNPROTECTED", warn, a.state.Unprotected())

@@ -1,27 +1,48 @@
 package tui
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
 	"comeback/recovery"
 )
 
-// newStatus shows a text to paste to whoever asks how it stands.
+// newStatus shows a text to paste to whoever asks how it stands. Of a run it is what comeback
+// status says; what has become of one that has ended is asked for.
 func newStatus(m *model) *pagerScreen {
-	s := newPager(m, "status, to paste; y copies it", m.status())
-	return s
+	const title = "status, to paste; y copies it"
+	if a := m.statusRun(); a != nil && a.over && a.ended() {
+		dir := a.session.Dir()
+		return newReading(m, title, func(ctx context.Context) (string, error) {
+			since, err := m.desk.Since(ctx, dir)
+			return since.Status, err
+		})
+	}
+	return newPager(m, title, m.status())
 }
 
-// status is what can be said now in a text to paste. Of a run it is what
-// comeback status says.
-func (m *model) status() string {
+// statusRun is the run that the screens show, nil where they show none.
+func (m *model) statusRun() *attached {
 	for i := len(m.stack) - 1; i >= 0; i-- {
 		switch s := m.stack[i].screen.(type) {
 		case *runScreen:
-			return s.run.status(m)
+			return s.run
 		case *resultScreen:
-			return s.run.status(m)
+			return s.run
+		}
+	}
+	return nil
+}
+
+// status is what can be said now in a text to paste, of a run that has not ended or of what
+// there is beside runs.
+func (m *model) status() string {
+	if a := m.statusRun(); a != nil {
+		return recovery.Status(a.plan, &a.state, !a.over, m.now())
+	}
+	for i := len(m.stack) - 1; i >= 0; i-- {
+		switch s := m.stack[i].screen.(type) {
 		case *runbookScreen:
 			if s.opened != nil {
 				return s.status()
@@ -35,10 +56,6 @@ func (m *model) status() string {
 		}
 	}
 	return ""
-}
-
-func (a *attached) status(m *model) string {
-	return recovery.Status(a.plan, &a.state, !a.over, m.now())
 }
 
 // status of a runbook that is looked at: nothing runs yet.

@@ -155,7 +155,7 @@ func (d *desk) Runs(context.Context) ([]tui.KnownRun, error) {
 			runs = append(runs, tui.KnownRun{ID: p.ID, State: "cannot be read: " + p.Problem.Error(), Dir: p.Dir})
 			continue
 		}
-		state := standing(p)
+		state := standsNow(p, past)
 		if filing.IsFetched(home, p.Dir) {
 			state += ", on " + clean(p.State.Host)
 			if v, err := report.SignedBy(p.Dir, t.Options(p)); err != nil || !v.Known() {
@@ -217,16 +217,26 @@ func (d *desk) Attach(ctx context.Context, run tui.KnownRun) (recovery.Session, 
 		return nil, err
 	}
 	if filing.IsFetched(home, run.Dir) {
-		p, err := home.Filed().Load(run.ID)
-		if err == nil {
-			err = p.Problem
-		}
+		p, err := d.app.loadFrom(run.Dir)
 		if err != nil {
 			return nil, err
 		}
 		return p.Replay(), nil
 	}
 	return d.app.session(ctx, run.ID, "console")
+}
+
+// Since tells what has become of a run that has ended.
+func (d *desk) Since(_ context.Context, runDir string) (tui.Since, error) {
+	r, err := d.app.loadFrom(runDir)
+	if err != nil {
+		return tui.Since{}, err
+	}
+	runs, err := d.app.followed(r)
+	if err != nil {
+		return tui.Since{}, err
+	}
+	return tui.Since{Since: d.app.since(r, runs), Status: d.app.statusOf(r, runs)}, nil
 }
 
 // maxText is more than anybody scrolls through.

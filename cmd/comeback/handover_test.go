@@ -136,6 +136,9 @@ func TestRecover_handOver(t *testing.T) {
 		t.Errorf("its server: %v, %v", pids, err)
 	}
 	refuses("comeback expire", "expire", run, "--plain", "--confirm", h.Place)
+	if status := r.statusIs(t, run); strings.Contains(status, "RUNS ") || !strings.Contains(status, "GONE    "+h.Component+" of "+h.Place+": removed by run ") {
+		t.Errorf("the status does not tell that it is removed:\n%s", status)
+	}
 }
 
 // removes removes what was handed over, whose server lists a session until its process

@@ -265,7 +265,7 @@ func (u unswitched) goes(t *testing.T, r *rig, s recovery.State) {
 	if live := runs[0].State.LiveSays(time.UTC); live != "untouched; what was left beside it is removed" {
 		t.Errorf("live is %s", live)
 	}
-	status := r.run(t.Context(), "status", s.Run).out
+	status := r.statusIs(t, s.Run)
 	for _, h := range s.HandedOver {
 		if _, err := os.Lstat(h.Place); err == nil {
 			t.Errorf("%s is still there", h.Place)

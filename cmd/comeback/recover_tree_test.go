@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -199,6 +200,22 @@ func expires(t *testing.T, r *rig, run, place string, there func() bool, args ..
 	if got.code != recovery.CameBack || there() {
 		t.Errorf("expire %s: exit %d, still there %v\n%s\n%s", place, got.code, there(), got.out, got.err)
 	}
+	status := r.statusIs(t, run)
+	if says := " of " + place + ": removed by run " + r.lastState(t).Run + "\n"; !strings.Contains(status, says) || strings.Contains(status, "OLD     "+place) {
+		t.Errorf("the status does not tell that %s is removed:\n%s", place, status)
+	}
+}
+
+// statusIs is the status of a run that has ended, which the console tells in the same words.
+func (r *rig) statusIs(t *testing.T, run string) string {
+	t.Helper()
+	status := r.run(t.Context(), "status", run).out
+	d := &desk{app: r.app(io.Discard, io.Discard)}
+	since, err := d.Since(t.Context(), filepath.Join(r.state, "runs", run))
+	if err != nil || since.Status != status {
+		t.Errorf("the console says of run %s, %v:\n%s\nand the command:\n%s", run, err, since.Status, status)
+	}
+	return status
 }
 
 // A recovery of a directory whose runner is killed anywhere ends as that of a database

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/aftermath"
+	"comeback/recovery/filing"
 	"comeback/recovery/runner"
 
 	"github.com/spf13/cobra"
@@ -53,22 +53,23 @@ func (a *app) runs() error {
 			continue
 		}
 		fmt.Fprintf(a.out, "%-6s %-12s %-10s %-17s %-8s %s\n", r.ID, clean(r.State.System), r.State.Mode,
-			r.State.Started.Local().Format("2 Jan 2006 15:04"), clean(r.State.Operator), standing(r)+undone(r, runs)+a.stillHolds(r, runs))
+			r.State.Started.Local().Format("2 Jan 2006 15:04"), clean(r.State.Operator), standsNow(r, runs))
 	}
 	return nil
 }
 
-// undone says by which run a run was switched back; empty where it was not.
-func undone(r runner.Past, runs []runner.Past) string {
+// standsNow says in a few words where a run stands, with what other runs have made of it.
+func standsNow(r runner.Past, runs []runner.Past) string {
+	says := standing(r)
 	if by := aftermath.Undone(r, runs); by != nil {
-		return ", switched back by " + by.ID
+		says += ", switched back by " + by.ID
 	}
-	return ""
+	return says + stillHolds(r, runs)
 }
 
 // stillHolds says that a run has ended and not everything that it made is gone; empty
 // where nothing is left.
-func (a *app) stillHolds(r runner.Past, runs []runner.Past) string {
+func stillHolds(r runner.Past, runs []runner.Past) string {
 	if r.State.Result == "" || r.Plan.GivesBack != nil { // its parent tells of it
 		return ""
 	}
@@ -125,80 +126,12 @@ func (a *app) status(id string) error {
 	if err != nil {
 		return err
 	}
-	state, left := r.State, ""
-	if r.State.Result != "" && len(r.State.Held()) > 0 && r.Plan.GivesBack == nil { // else its parent tells of it
-		held, err := a.held(r)
-		if err != nil {
-			return err
-		}
-		state, left = held.Now(r.State), statusHeld(held, r, time.Local)
-	}
-	by, err := a.undoneBy(r)
+	runs, err := a.followed(r)
 	if err != nil {
 		return err
 	}
-	removed, err := a.takeRemoved(r, &state)
-	if err != nil {
-		return err
-	}
-	text := recovery.StatusUndone(r.Plan, &state, by, r.Alive, a.now().Local()) + removed + left
-	_, err = io.WriteString(a.out, a.redact(lines(text)))
+	_, err = io.WriteString(a.out, a.statusOf(r, runs))
 	return err
-}
-
-// undoneBy is the state of the run that has switched a run back; nil where none has.
-func (a *app) undoneBy(r runner.Past) (*recovery.State, error) {
-	if len(r.State.Old) == 0 {
-		return nil, nil
-	}
-	home, err := a.home()
-	if err != nil {
-		return nil, err
-	}
-	runs, err := home.List()
-	if err != nil {
-		return nil, err
-	}
-	if by := aftermath.Undone(r, runs); by != nil {
-		return &by.State, nil
-	}
-	return nil, nil
-}
-
-// takeRemoved takes out of a state what the run has handed over and is gone since, by an
-// expiry or, of a tree, otherwise, and says so.
-func (a *app) takeRemoved(r runner.Past, state *recovery.State) (string, error) {
-	if r.State.Result == "" || len(r.State.HandedOver) == 0 {
-		return "", nil
-	}
-	home, err := a.home()
-	if err != nil {
-		return "", err
-	}
-	runs, err := home.List()
-	if err != nil {
-		return "", err
-	}
-	var says strings.Builder
-	var still []recovery.HandedOver
-	for _, h := range r.State.HandedOver {
-		by := ""
-		if why := aftermath.Keeps(r, h.Old(), runs, nil, a.now()); why.Why == aftermath.Removed {
-			by = "removed by run " + why.Run
-		} else if h.Tree != "" {
-			if _, err := os.Lstat(h.Place); errors.Is(err, fs.ErrNotExist) {
-				by = "it is there no more" // by hand, or by an expiry that did not end well
-			}
-		}
-		if by == "" {
-			still = append(still, h)
-			continue
-		}
-		fmt.Fprintf(&says, "%-7s %s of %s: %s\n", "GONE", h.Component, h.Place, by)
-		state.Says = strings.Replace(state.Says, "; "+h.Component+" "+h.Where(), "", 1)
-	}
-	state.HandedOver = still
-	return says.String(), nil
 }
 
 // lines makes text of several lines harmless for a terminal.
@@ -217,6 +150,22 @@ func (a *app) load(id string) (runner.Past, error) {
 		return runner.Past{}, err
 	}
 	r, err := home.Load(id)
+	if err == nil {
+		err = r.Problem
+	}
+	return r, err
+}
+
+// loadFrom reads the run of a directory, of this host or fetched, that must be readable.
+func (a *app) loadFrom(dir string) (runner.Past, error) {
+	home, err := a.home()
+	if err != nil {
+		return runner.Past{}, err
+	}
+	if filing.IsFetched(home, dir) {
+		home = home.Filed()
+	}
+	r, err := home.Load(filepath.Base(dir))
 	if err == nil {
 		err = r.Problem
 	}

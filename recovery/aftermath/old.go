@@ -11,11 +11,7 @@ import (
 
 // Left is what a run has put aside or left running.
 func Left(r runner.Past) []recovery.Old {
-	all := slices.Clone(r.State.Old)
-	for _, h := range r.State.HandedOver {
-		all = append(all, h.Old())
-	}
-	return all
+	return slices.Concat(r.State.Old, r.State.OldHandedOver())
 }
 
 // Why is what keeps something that a run has left.
