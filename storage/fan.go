@@ -421,20 +421,30 @@ func (p *fanPut) finish(last []byte, broken error, stall time.Duration) error {
 	}
 	p.broken = broken
 	close(p.pieces)
+	// What it has taken it may hold back, and send only now.
+	timer := time.NewTimer(2 * stall)
+	defer timer.Stop()
 	select {
 	case <-p.ended:
-		return p.err
+		return p.why()
 	case <-p.ctx.Done():
+	case <-timer.C:
+		p.giveUp(&Error{Op: "put", Object: p.place, Kind: ErrUnavailable, Says: fmt.Sprintf("it did not end for %s", 2*stall)})
 	}
 	select {
 	case <-p.ended:
-		if p.err != nil {
-			return fmt.Errorf("%w: %w", context.Cause(p.ctx), p.err)
-		}
-		return nil
+		return p.why()
 	case <-time.After(min(stall, lastWord)):
 		return context.Cause(p.ctx)
 	}
+}
+
+// why is why a store that has ended has not stored all; nil where it has.
+func (p *fanPut) why() error {
+	if p.err != nil && p.ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", context.Cause(p.ctx), p.err)
+	}
+	return p.err
 }
 
 // Read is the source as one store reads it.

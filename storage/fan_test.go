@@ -114,7 +114,6 @@ func TestFan_Put_brokenSource(t *testing.T) {
 	}
 }
 
-// When the last store fails the fan does, with the words of each.
 // stuck is a store that takes some bytes and then no more; one that is deaf does not hear
 // either that nobody waits for it.
 type stuck struct {
@@ -123,7 +122,7 @@ type stuck struct {
 }
 
 func (s stuck) Put(ctx context.Context, _ string, in io.Reader, _ storage.PutOptions) (storage.Object, error) {
-	if _, err := io.CopyN(io.Discard, in, 3<<20); err != nil {
+	if _, err := io.CopyN(io.Discard, in, 3<<20); err != nil && err != io.EOF {
 		return storage.Object{}, err
 	}
 	if s.deaf != nil {
@@ -143,14 +142,18 @@ func TestFan_Put_stuck(t *testing.T) {
 	for name, c := range map[string]struct {
 		deaf    chan struct{}
 		dropped bool
-	}{"hears": {}, "is deaf": {deaf: deaf}, "is left out": {dropped: true}, "is deaf and left out": {deaf, true}} {
+		size    int
+		says    string
+	}{"hears": {size: 64 << 20, says: "it took nothing for 5s"}, "is deaf": {deaf: deaf, size: 64 << 20, says: "it took nothing for 5s"},
+		"is left out": {dropped: true, size: 64 << 20}, "is deaf and left out": {deaf: deaf, dropped: true, size: 64 << 20},
+		"has taken all": {size: 1 << 20, says: "it did not end for 10s"}, "has taken all and is deaf": {deaf: deaf, size: 1 << 20, says: "it did not end for 10s"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			arms := openDirs(t, "nearby", "offsite")
 			arms[1].Store = stuck{arms[1].Store, c.deaf}
 			fan := storage.NewFan(arms...)
 			why := errors.New("others may take it for dead")
-			left := 64 << 20
+			left := c.size
 			source := readerFunc(func(p []byte) (int, error) {
 				if left -= len(p); left < 60<<20 && c.dropped {
 					fan.Drop("offsite", why)
@@ -167,7 +170,7 @@ func TestFan_Put_stuck(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if stored, err := arms[0].Store.Stat(t.Context(), "base.tar"); err != nil || stored.Size != o.Size || o.Size < 60<<20 {
+			if stored, err := arms[0].Store.Stat(t.Context(), "base.tar"); err != nil || stored.Size != o.Size || o.Size < int64(c.size)-1<<20 {
 				t.Errorf("the other store has %d bytes, %v; the fan says %d", stored.Size, err, o.Size)
 			}
 			switch failed := fan.Failed(); {
@@ -175,13 +178,14 @@ func TestFan_Put_stuck(t *testing.T) {
 				t.Errorf("left out are %v", failed)
 			case c.dropped && !errors.Is(failed["offsite"], why):
 				t.Errorf("it was left out for %v", failed["offsite"])
-			case !c.dropped && (!errors.Is(failed["offsite"], storage.ErrUnavailable) || !strings.Contains(failed["offsite"].Error(), "it took nothing for 5s")):
+			case !c.dropped && (!errors.Is(failed["offsite"], storage.ErrUnavailable) || !strings.Contains(failed["offsite"].Error(), c.says)):
 				t.Errorf("it was left out for %v", failed["offsite"])
 			}
 		})
 	}
 }
 
+// When the last store fails the fan does, with the words of each.
 func TestFan_Put_nobodyLeft(t *testing.T) {
 	arms := openDirs(t, "nearby", "offsite")
 	for i := range arms {

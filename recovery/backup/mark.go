@@ -117,24 +117,51 @@ type guard struct {
 }
 
 // look asks the copies for the mark, and leaves out those in which it was taken. One that
-// does not answer is trusted for as long as nobody can have taken the backup for dead.
+// does not answer is trusted for as long as nobody can have taken the backup for dead. They
+// are asked side by side, and one that gives no answer holds up none of the others.
 func (g *guard) look(ctx context.Context) {
+	asked, cancel := context.WithTimeout(ctx, markAnswer)
+	defer cancel()
+	arms := g.fan.Left()
+	answers := make([]chan error, len(arms))
+	for i, a := range arms {
+		answers[i] = make(chan error, 1)
+		go func() { answers[i] <- g.mark.ours(asked, a.Store, g.now()) }()
+	}
+	for i, a := range arms {
+		var err error
+		select {
+		case err = <-answers[i]:
+		case <-asked.Done(): // also of one that does not hear that it is over, as a hung disk does not
+			select {
+			case err = <-answers[i]: // long ago, while another was waited for
+			default:
+				err = asked.Err()
+			}
+		}
+		if err != nil && ctx.Err() != nil {
+			return
+		}
+		g.judge(a, err)
+	}
+}
+
+// markAnswer is how long a copy may take to tell of a mark.
+const markAnswer = time.Minute
+
+// judge goes by what a copy has told of its mark.
+func (g *guard) judge(a storage.Arm, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, a := range g.fan.Left() {
-		err := g.mark.ours(ctx, a.Store, g.now())
-		switch since := g.known[a.Name]; {
-		case err == nil, since.IsZero():
-			g.known[a.Name] = g.now()
-		case ctx.Err() != nil:
-			return
-		case !errors.Is(err, errTaken) && g.now().Sub(since) >= markLasts-markTrusted-renewMark:
-			err = fmt.Errorf("the mark of the backup could not be renewed for so long that others may take it for dead: %w", err)
-			g.fan.Drop(a.Name, err)
-		}
-		if errors.Is(err, errTaken) {
-			g.fan.Drop(a.Name, err)
-		}
+	switch since := g.known[a.Name]; {
+	case err == nil, since.IsZero():
+		g.known[a.Name] = g.now()
+	case !errors.Is(err, errTaken) && g.now().Sub(since) >= markLasts-markTrusted-renewMark:
+		err = fmt.Errorf("the mark of the backup could not be renewed for so long that others may take it for dead: %w", err)
+		g.fan.Drop(a.Name, err)
+	}
+	if errors.Is(err, errTaken) {
+		g.fan.Drop(a.Name, err)
 	}
 }
 

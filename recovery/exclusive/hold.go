@@ -183,25 +183,28 @@ func (h *Hold) answering(ctx context.Context, targets []string) ([]storage.Store
 	asked, cancel := context.WithTimeout(ctx, h.options.Answer)
 	defer cancel()
 	stores := slices.Clone(h.options.Stores)
-	answers := make([]chan error, len(stores))
+	silent := make([]chan bool, len(stores))
 	for i, store := range stores {
-		answers[i] = make(chan error, 1)
+		silent[i] = make(chan bool, 1)
 		go func() {
 			_, err := store.Stat(asked, lockKey(targets[0]))
-			answers[i] <- err
+			silent[i] <- err != nil && !errors.Is(err, storage.ErrNotExist) && asked.Err() != nil
 		}()
 	}
 	for i, store := range stores {
-		var err error
+		no := true
 		select {
-		case err = <-answers[i]:
-		case <-asked.Done(): // also one that does not hear that it is over, as a hung disk does not
-			err = asked.Err()
+		case no = <-silent[i]:
+		case <-asked.Done(): // also of one that does not hear that it is over, as a hung disk does not
+			select {
+			case no = <-silent[i]: // long ago, while another was waited for
+			default:
+			}
 		}
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("take %s: %w", targets[0], context.Cause(ctx))
 		}
-		if asked.Err() != nil && err != nil && !errors.Is(err, storage.ErrNotExist) {
+		if no {
 			h.remarks = append(h.remarks, fmt.Sprintf("%s holds no lease: it gave no answer within %s", store.URL(), h.options.Answer))
 			stores[i] = nil
 		}
@@ -346,14 +349,14 @@ func (h *Hold) Check(ctx context.Context) error {
 // A copy that gives no answer is not waited for without end: its leases end by themselves.
 func (h *Hold) Release(ctx context.Context) error {
 	h.stop()
-	asked, cancel := context.WithTimeout(ctx, h.options.Answer)
-	defer cancel()
 	still := make(chan struct{})
 	go func() { h.beats.Wait(); close(still) }()
 	select {
 	case <-still:
-	case <-asked.Done():
+	case <-time.After(late): // one hangs in a copy that gives no answer, and keeps only its own lease
 	}
+	asked, cancel := context.WithTimeout(ctx, h.options.Answer)
+	defer cancel()
 	answers := h.ask(asked, (*lease).release)
 	errs := map[*lease]error{}
 	for _, l := range h.leases {

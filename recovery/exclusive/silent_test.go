@@ -75,7 +75,7 @@ func TestTake_silentCopy(t *testing.T) {
 	for name, deaf := range map[string]chan struct{}{"hears": nil, "is deaf": make(chan struct{})} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			healthy, dead := directory(t), goesSilent(t, directory(t))
+			dead, healthy := goesSilent(t, directory(t)), directory(t) // the dead one is asked first
 			dead.silent.Store(true)
 			if dead.deaf = deaf; deaf != nil {
 				t.Cleanup(func() { close(deaf) })
@@ -86,6 +86,9 @@ func TestTake_silentCopy(t *testing.T) {
 			must(t, err)
 			if n := dead.asked.Load(); n != 1 {
 				t.Errorf("it was asked %d times", n)
+			}
+			if n := len(held.leases); n != 4 {
+				t.Errorf("%d leases are held", n)
 			}
 			if says := held.Remarks(); len(says) != 1 || !strings.Contains(says[0], dead.URL()+" holds no lease: it gave no answer") {
 				t.Errorf("the remarks are %q", says)
