@@ -41,6 +41,9 @@ func (e engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target) 
 		Taken: p.Backup.Taken, Database: c.Settings.Text("database"), Table: table}
 	room := recovery.Guard{Kind: recovery.GuardRoom, Target: t.ID}
 	room.Bytes, room.Likely = roomFor(h, p.Backup.Size(), facts.Source)
+	if table != "" { // of which nobody knows how much of all it is
+		room.Bytes, room.Likely = roomBeside(h, p.Backup.Size()), max(room.Bytes, room.Likely)
+	}
 	var reads []recovery.Ref
 	for _, o := range p.Backup.Objects {
 		reads = append(reads, recovery.Ref{Copy: p.Copy, Key: o.Key, Size: o.Size})
@@ -75,15 +78,19 @@ const (
 	mostWAL      = 4 << 30
 )
 
+// roomBeside is what a restore takes without a single row: an archive lies beside the cluster.
+func roomBeside(h head, size int64) int64 {
+	if h.Form.script() {
+		return emptyCluster
+	}
+	return emptyCluster + size
+}
+
 // roomFor is how many bytes must be free to restore a dump of a size, and how many it may
-// take where nobody knows how far it has shrunk; 0 where that is known. An archive lies
-// beside the cluster while it is restored. A database comes back as large as it was, or
+// take where nobody knows how far it has shrunk; 0 where that is known. A database comes back as large as it was, or
 // smaller.
 func roomFor(h head, size, source int64) (least, likely int64) {
-	beside := int64(emptyCluster)
-	if !h.Form.script() {
-		beside += size
-	}
+	beside := roomBeside(h, size)
 	if source > 0 {
 		return beside + source + source/10 + min(source/2, mostWAL), 0
 	}

@@ -79,7 +79,7 @@ func Confirmed(p *recovery.Plan, state *recovery.State) error {
 	i := slices.IndexFunc(state.Steps, func(st recovery.StepState) bool {
 		return p.ChangesLive(st.Step) && st.State != recovery.Done && st.State != recovery.Passed && st.State != recovery.Skipped
 	})
-	if i < 0 || state.HeldBackBy != "" {
+	if i < 0 || state.HeldBackBy != "" || state.Stop != nil || !state.Cleaning.IsZero() { // a run that ends only gives back
 		return nil
 	}
 	why := unconfirmed(p, state, state.Steps[i].Step, state.At, true)

@@ -269,6 +269,7 @@ func TestConfirmed(t *testing.T) {
 		"by another":          {5 * time.Minute, "ops2", nil, "ops1 typed its name, and ops2 commands"},
 		"it has changed live": {5 * time.Hour, "ops2", []recovery.Payload{recovery.StepStarted{Step: "1", Attempt: 1}, recovery.StepFinished{Step: "1"}}, ""},
 		"somebody holds it":   {5 * time.Hour, "ops2", []recovery.Payload{recovery.HeldBack{By: "ops1"}}, ""},
+		"it is being stopped": {5 * time.Hour, "ops1", []recovery.Payload{recovery.StopAsked{By: recovery.Nobody, Reason: "interrupted"}}, ""},
 		"another plan":        {time.Minute, "ops1", []recovery.Payload{elsewhere(t)}, "the plan was changed"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -292,8 +293,8 @@ func TestConfirmed(t *testing.T) {
 			if err != nil {
 				t.Fatalf("refused: %v", err)
 			}
-			if state.HeldBackBy != "" {
-				return // it asks them
+			if state.HeldBackBy != "" || state.Stop != nil {
+				return // it asks them, or begins nothing
 			}
 			if s := r.run(t); s.Result != recovery.ResultPassed {
 				t.Errorf("ended as %s: %s; %s", s.Result, s.Says, th.said())

@@ -111,7 +111,8 @@ func (t *basing) take(ctx context.Context) (m recovery.Manifest, err error) {
 }
 
 // roomy refuses a backup that Temp has no room for: as much as the one before it took where
-// that was of the same form, or else half of the cluster. What has changed nobody knows before.
+// that was of the same form, or else an eighth of the cluster, to which text shrinks: what is
+// written is watched. What has changed nobody knows before.
 func (t *basing) roomy(m *recovery.Manifest) error {
 	if t.Room == nil {
 		return nil
@@ -122,7 +123,7 @@ func (t *basing) roomy(m *recovery.Manifest) error {
 	case strings.HasPrefix(m.Form, incrementalForm):
 		return t.Room(0)
 	}
-	return t.Room(m.SourceBytes / 2)
+	return t.Room(m.SourceBytes / 8)
 }
 
 // incrementalForm begins the form of a backup that holds what has changed since another.

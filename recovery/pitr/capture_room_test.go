@@ -50,9 +50,9 @@ func TestCapture_room(t *testing.T) {
 		// runs says that the program is started, and ended again.
 		runs bool
 	}{
-		"none before":         {nil, "", func(n, cluster int64) bool { return n == cluster/2 && n > 0 }, false},
+		"none before":         {nil, "", func(n, cluster int64) bool { return n == cluster/8 && n > 0 }, false},
 		"as the one before":   {last, "same", func(n, _ int64) bool { return n == 4711 }, false},
-		"one of another form": {last, "incremental", func(n, cluster int64) bool { return n == cluster/2 }, false},
+		"one of another form": {last, "incremental", func(n, cluster int64) bool { return n == cluster/8 }, false},
 		"it fills up":         {nil, "", func(n, _ int64) bool { return n == 0 }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
