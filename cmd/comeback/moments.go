@@ -175,11 +175,12 @@ func (a *app) moments(ctx context.Context, path string, o momentsAsked) error {
 		return a.whatHappened(ctx, b, cat, servers, center, z, o)
 	}
 	if o.json {
-		a.besides(a.err, cat)
+		nothing := nothingOf(b, cat)
+		a.besides(a.err, cat, nothing)
 		if err := a.writeMoments(b, cat); err != nil {
 			return err
 		}
-		return nothingOf(b, cat)
+		return nothing
 	}
 	return a.windows(b, cat, servers, z)
 }

@@ -41,19 +41,21 @@ func (a *app) windows(b *book, cat catalogue.Catalogue, servers liveServers, z z
 		}
 	}
 	a.allMoments(b, cat, z)
-	a.besides(a.out, cat)
-	return nothingOf(b, cat)
+	err := nothingOf(b, cat)
+	a.besides(a.out, cat, err)
+	return err
 }
 
-// besides says what was found beside the backups, and where nothing could be looked for.
-func (a *app) besides(out io.Writer, cat catalogue.Catalogue) {
+// besides says what was found beside the backups, and where nothing could be looked for, but
+// for what the error that follows tells.
+func (a *app) besides(out io.Writer, cat catalogue.Catalogue, follows error) {
 	for _, s := range cat.Surveys {
 		for _, f := range s.Findings {
 			fmt.Fprintf(out, "finding  %s: %s%s%s\n", s.Copy, suffixed(clean(f.Object), ": "), clean(f.Says), prefixed("; ", clean(f.Do)))
 		}
 	}
-	for _, r := range cat.Refusals {
-		fmt.Fprintf(out, "REFUSED  %s, %s by %s: %s%s\n", r.Copy, r.Component, r.Engine, clean(a.redact(r.Err.Error())), prefixed("; ", clean(a.redact(recovery.HintOf(r.Err)))))
+	for _, r := range catalogue.Beside(cat.Refused(), follows) {
+		fmt.Fprintf(out, "REFUSED  %s: %s%s\n", refusedIs(r), clean(a.redact(r.Err.Error())), prefixed("; ", clean(a.redact(recovery.HintOf(r.Err)))))
 	}
 }
 

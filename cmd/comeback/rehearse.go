@@ -252,19 +252,13 @@ func (a *app) carryOut(ctx context.Context, path string, o request) error {
 	if err != nil {
 		return err
 	}
-	told := map[string]bool{} // several engines are refused in the same words
-	for _, r := range cat.Refusals {
-		if says := fmt.Sprintf("copy %s could not be judged for %s: %v", r.Copy, r.Component, r.Err); !told[says] {
-			told[says] = true
-			say.line("", "%s", says)
-		}
-	}
 	if o.mode == recovery.Recovery {
 		for _, text := range a.receivedSays(b, func(string) bool { return false }) {
 			say.line("", "warning: %s", text)
 		}
 	}
 	p, err := a.planShown(ctx, b, cat, o.choices)
+	tellRefused(say, cat, err)
 	if err != nil {
 		return err
 	}

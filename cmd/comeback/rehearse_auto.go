@@ -39,9 +39,7 @@ func (a *app) auto(ctx context.Context, path string, o request) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range cat.Refusals {
-		say.line("", "copy %s could not be judged for %s: %v", r.Copy, r.Component, r.Err)
-	}
+	tellRefused(say, cat, nil)
 	// Without what other hosts have filed it chooses by what this one knows.
 	w := a.waits(true)
 	w.on("reading what other hosts have filed")

@@ -210,11 +210,9 @@ func (a *app) rescuePlan(ctx context.Context, b *book, o rescuing, look bool, sa
 			c, err = rescued(b, of)
 		}
 		if err != nil {
+			tellRefused(say, cat, err)
 			return nil, err
 		}
-	}
-	for _, r := range cat.Refusals {
-		say.line("", "copy %s could not be judged for %s: %v", r.Copy, r.Component, r.Err)
 	}
 	args := rescue.Args{Component: c.Name, Address: c.Settings.Text("url"), Tables: o.tables, All: o.since != "" && len(o.tables) == 0}
 	if args.Choices, err = o.chosen(); err != nil {
@@ -229,6 +227,7 @@ func (a *app) rescuePlan(ctx context.Context, b *book, o rescuing, look bool, sa
 		found, err = f.between(ctx, cmp.Or(o.until, o.to), o.since)
 	}
 	w.end()
+	tellRefused(say, cat, err)
 	if err != nil {
 		return nil, err
 	}

@@ -90,7 +90,7 @@ func (a *app) retain(ctx context.Context, o retainAsked) (err error) {
 	if err != nil {
 		return err
 	}
-	r := retention{app: a, asked: o, book: b, options: options, keeps: map[string]backup.Keep{}}
+	r := retention{app: a, asked: o, book: b, options: options, keeps: map[string]backup.Keep{}, told: map[string]bool{}}
 	for _, c := range options.Components {
 		if r.keeps[c.Name], err = backup.ParseKeep(c.Settings["retain"]); err != nil {
 			return err
@@ -129,6 +129,26 @@ type retention struct {
 	proven func(recovery.Backup) []backup.Prover
 	// incomplete says that something could not be looked at, or not be removed.
 	incomplete bool
+	// told is of what copies it was said that they could not be looked at, and why.
+	told map[string]bool
+}
+
+// missed says that something could not be looked at in a copy, why, and what to do; of a copy
+// that cannot be reached at all once, whatever is missed in it.
+func (r *retention) missed(what, copy, says string, err error) {
+	r.incomplete = true
+	why := copy
+	if !catalogue.Unreachable(err) {
+		why += "\x00" + what + "\x00" + err.Error()
+	}
+	if r.told[why] {
+		return
+	}
+	r.told[why] = true
+	r.app.sayRetained("%-10s %-10s %s   %v", what, copy, says, err)
+	if hint := recovery.HintOf(catalogue.Explain(err, copy)); hint != "" {
+		r.app.sayRetained("%-21s next: %s", "", hint)
+	}
 }
 
 // learn reads what is proven: what other hosts have proven, the copies know.
@@ -151,8 +171,7 @@ func (r *retention) learn(ctx context.Context) error {
 	r.unread, r.proven = filed.Unread, provers(proofs)
 	for _, cp := range r.options.Copies {
 		if err := r.unread[cp.Name]; err != nil {
-			r.incomplete = true
-			r.app.sayRetained("%-10s %-10s WHAT IS PROVEN COULD NOT BE READ, and nothing is removed there   %v", "", cp.Name, err)
+			r.missed("", cp.Name, "WHAT IS PROVEN COULD NOT BE READ, and nothing is removed there", err)
 		}
 	}
 	return nil
@@ -221,9 +240,8 @@ func (r *retention) look(ctx context.Context, components []recovery.Component) e
 	if err != nil {
 		return err
 	}
-	for _, refusal := range cat.Refusals {
-		r.incomplete = true
-		a.sayRetained("%-10s %-10s NOT LOOKED AT   %v", refusal.Component, refusal.Copy, refusal.Err)
+	for _, refused := range cat.Refused() {
+		r.missed(strings.Join(refused.Components, ", "), refused.Copy, "NOT LOOKED AT", refused.Err)
 	}
 	for _, c := range components {
 		for _, cp := range plan.Copies(r.book.Runbook) {

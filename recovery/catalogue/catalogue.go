@@ -221,7 +221,7 @@ func (c Catalogue) Empty(component string) error {
 			return nil
 		}
 	}
-	var looked, why []string
+	var looked, why, hints []string
 	var cause error
 	for _, s := range c.Surveys {
 		if s.Component == component && !slices.Contains(looked, s.Copy) {
@@ -234,22 +234,17 @@ func (c Catalogue) Empty(component string) error {
 		}
 	}
 	hint := "look where the backups are written to, and set the component's prefix and the copy's url to it"
-	for _, r := range c.Refusals {
-		if r.Component == component {
-			// Engines put their own words before the store's; it is one refusal.
-			text := fmt.Sprintf("%s: %v", r.Copy, r.Err)
-			var stored *storage.Error
-			if errors.As(r.Err, &stored) {
-				text = fmt.Sprintf("%s: %v", r.Copy, stored)
-			}
-			if !slices.Contains(why, text) {
-				why = append(why, text)
-			}
+	for _, r := range c.Refused() {
+		if slices.Contains(r.Components, component) {
+			why = append(why, fmt.Sprintf("%s: %s", r.Copy, Cause(r.Err)))
 			cause = errors.Join(cause, r.Err)
-			if h := recovery.HintOf(r.Err); h != "" {
-				hint = h
+			if h := recovery.HintOf(r.Err); h != "" && !slices.Contains(hints, h) {
+				hints = append(hints, h)
 			}
 		}
+	}
+	if len(hints) > 0 {
+		hint = strings.Join(hints, "; ")
 	}
 	what := fmt.Sprintf("no copy holds a backup of %s", component)
 	if len(looked) > 0 {
