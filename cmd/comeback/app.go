@@ -72,6 +72,9 @@ type app struct {
 	// before anybody is attached to it; for tests.
 	spawned func()
 
+	// noHelp is why --help has shown none.
+	noHelp error
+
 	// books are the runbooks that were read from copies.
 	books *copiedBooks
 	// manifests are what those in the copies have told of other systems.

@@ -162,7 +162,10 @@ func (a *app) execute(ctx context.Context, args []string) error {
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
-	return root.ExecuteContext(ctx)
+	if err := root.ExecuteContext(ctx); err != nil {
+		return err
+	}
+	return a.noHelp
 }
 
 // exitError ends the program with a code after everything was said.

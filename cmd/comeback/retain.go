@@ -324,7 +324,11 @@ func (a *app) retainIn(ctx context.Context, o retainAsked, options backup.Option
 		return true, nil
 	}
 	removed, refused := p.Remove(ctx)
-	a.sayRetained("  removed %s", count(int64(removed), "backup"))
+	says := count(int64(removed), "backup")
+	if len(p.Log) > 0 && len(refused) == 0 {
+		says += " and " + count(int64(len(p.Log)), "file") + " of the log"
+	}
+	a.sayRetained("  removed %s", says)
 	for _, err := range refused {
 		a.sayRetained("  NOT REMOVED   %v", err)
 	}

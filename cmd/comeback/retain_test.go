@@ -309,7 +309,7 @@ func TestRetain_log(t *testing.T) {
 		t.Fatal(err)
 	}
 	taken := b.manifests(t, "nearby")
-	b.run(ctx, "retain", b.book, "database", "--remove").has(t, recovery.CameBack, "goes   "+taken[0].ID, "of the log and of names in it", "removed 1 backup")
+	b.run(ctx, "retain", b.book, "database", "--remove").has(t, recovery.CameBack, "goes   "+taken[0].ID, "of the log and of names in it", "removed 1 backup and ")
 	for copy := range b.copies {
 		if left := b.manifests(t, copy); len(left) != 1 || left[0].ID != taken[1].ID {
 			t.Errorf("%s knows %d backups", copy, len(left))

@@ -85,6 +85,7 @@ was none.
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return recovery.Errorf("see "+cmd.CommandPath()+" --help", "%w", inWords(err)).WithExit(recovery.Usage)
 	})
+	a.helps(root)
 	root.CompletionOptions.DisableDefaultCmd = true // ours refuses a shell that it does not know
 	check := a.checkCommand()
 	root.AddCommand(a.rehearseCommand(), a.recoverCommand(), a.rescueCommand(), a.switchBackCommand(), a.expireCommand(), a.momentsCommand(), a.runsCommand(), a.statusCommand(), a.lookCommand(),

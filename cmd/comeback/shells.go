@@ -143,6 +143,18 @@ func zshScript(root *cobra.Command, out io.Writer) error {
 	return err
 }
 
+// helps lets --help refuse what is no command, where it would show the help of the one above it.
+func (a *app) helps(root *cobra.Command) {
+	help := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		if words := cmd.Flags().Args(); len(words) > 0 && cmd.HasSubCommands() && !strings.Contains(cmd.Use, " ") {
+			a.noHelp = noCommand(cmd, words[0])
+			return
+		}
+		help(cmd, args)
+	})
+}
+
 // helpCommand is Cobra's, which refuses what is no command.
 func (a *app) helpCommand(root *cobra.Command) *cobra.Command {
 	root.InitDefaultHelpCmd()
