@@ -80,8 +80,10 @@ type Effects struct {
 	// Target is the live target as it was read: "db1, /srv/pg/shop, system
 	// 7301448812, primary, 6 sessions".
 	Target []string `json:"target,omitempty"`
-	// Gone is what live loses; of an expiry what is removed for good, none of which is live.
-	Gone []string `json:"gone,omitempty"`
+	// Gone is what live loses, or where that is so what an expiry removes for good; none of
+	// that is live.
+	Gone    []string `json:"gone,omitempty"`
+	Removes bool     `json:"-"`
 	// GoesBack is what also goes back: neighbouring databases.
 	GoesBack []string `json:"goes_back,omitempty"`
 	// Rebuild is what must be rebuilt afterwards: standbys, slots.

@@ -90,7 +90,7 @@ type Plan struct {
 
 // Effects are what the plan does to live, of all its targets.
 func (p *Plan) Effects() Effects {
-	var e Effects
+	e := Effects{Removes: p.Expires != nil}
 	for _, l := range p.Live {
 		e.Add(l.Effects)
 	}

@@ -180,9 +180,9 @@ func (s *planScreen) page(w, h int) page {
 			p.body = append(p.body, paragraph("LIVE", 15, plain, "the runbook switches nothing: what comes back is left beside what is live, a database running", w, 2)...)
 		default:
 			p.focus = len(p.body) - 1
-			typing := typingChanges(s.confirms(), w)
+			typing := typingChanges(plan, w)
 			if s.prompt == nil {
-				typing = changesLive("press enter and type", "", s.confirms(), w)
+				typing = changesLive("press enter and type", "", plan, w)
 			}
 			p.body = append(append(p.body, nil), typing...)
 			p.pinned = len(p.body) - 1 - p.focus

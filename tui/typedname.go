@@ -32,7 +32,7 @@ func effects(e recovery.Effects, w, most int) []line {
 			name = ""
 		}
 	}
-	add("GONE FROM LIVE", warn, e.Gone)
+	add(goneWord(e), warn, e.Gone)
 	add("GOES BACK TOO", warn, e.GoesBack)
 	add("TO REBUILD", plain, e.Rebuild)
 	add("UNDO", plain, e.Undo)
@@ -89,7 +89,7 @@ func (s *waitingScreen) asksName() tea.Cmd {
 // nameChoices are the ways to go on where a name must be typed.
 func (s *waitingScreen) nameChoices() []choice {
 	return []choice{
-		{name: "Type the name...", leaves: "of the target; then LIVE is changed", do: s.asksName},
+		{name: "Type the name...", leaves: namedThen(s.run.plan), do: s.asksName},
 		s.stopHere(),
 	}
 }
@@ -97,7 +97,7 @@ func (s *waitingScreen) nameChoices() []choice {
 // naming shows what is about to be changed, and what that costs.
 func (s *waitingScreen) naming(p *page, st *recovery.StepState, head line, w int) {
 	p.body = []line{head, nil}
-	p.about("NEXT", danger, named(st)+", which changes LIVE "+s.run.plan.Confirm, w, 2)
+	p.about("NEXT", danger, named(st)+", which "+doesLive(s.run.plan), w, 2)
 	why := strings.TrimPrefix(st.Error, "refused: ")
 	if _, reason, both := strings.Cut(why, ", and "); both { // NEXT says what it changes
 		why = reason
@@ -113,24 +113,31 @@ func (s *waitingScreen) naming(p *page, st *recovery.StepState, head line, w int
 // changes says what typing the name does, and how that begins where nothing is typed into.
 func (s *waitingScreen) changes(w int) []line {
 	if s.prompt == nil {
-		return changesLive("choose 1 and type", "", s.run.plan.Confirm, w)
+		return changesLive("choose 1 and type", "", s.run.plan, w)
 	}
-	return typingChanges(s.run.plan.Confirm, w)
+	return typingChanges(s.run.plan, w)
 }
 
 // typingChanges says what typing the name does.
-func typingChanges(name string, w int) []line {
-	return changesLive("type", " Anything else changes nothing.", name, w)
+func typingChanges(p *recovery.Plan, w int) []line {
+	return changesLive("type", " Anything else changes nothing.", p, w)
 }
 
-// changesLive says how live is changed by the name, and what else there is to say of it. The
-// name is never cut: it has to be typed as it stands.
-func changesLive(how, more, name string, w int) []line {
-	l := say("To change LIVE, "+how+" the target, ").and(strong, clean(name)).say("." + more)
+// changesLive says how live is changed by the name, or something removed that is not live, and
+// what else there is to say of it. The name is never cut: it has to be typed as it stands.
+func changesLive(how, more string, p *recovery.Plan, w int) []line {
+	what, name := "To change LIVE, "+how+" the target", p.Confirm
+	switch {
+	case len(p.Expires) > 1:
+		what = "To remove all of it for good, " + how + " all the names"
+	case len(p.Expires) == 1:
+		what = "To remove it for good, " + how + " its name"
+	}
+	l := say(what+", ").and(strong, clean(name)).say("." + more)
 	if l.cells() <= w {
 		return []line{l.fit(w)}
 	}
-	lines := []line{say("To change LIVE, " + how + " the target." + more + " It is:").fit(w)}
+	lines := []line{say(what + "." + more + " It is:").fit(w)}
 	for part := range slices.Chunk([]rune(clean(name)), max(1, w-2)) {
 		lines = append(lines, say("  ").and(strong, string(part)).fit(w))
 	}

@@ -106,7 +106,7 @@ func checkConfirmed(p *recovery.Plan, typed string) error {
 // tellEffects says what a recovery does to live, or an expiry removes, before it begins.
 func tellEffects(say *plainWriter, p *recovery.Plan) {
 	e, gone := p.Effects(), "gone from live"
-	if p.Expires != nil { // nothing of it is
+	if e.Removes { // nothing of it is
 		gone = "removed for good"
 	}
 	for _, part := range []struct {
