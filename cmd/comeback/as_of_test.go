@@ -68,7 +68,7 @@ func TestAsOf(t *testing.T) {
 
 	const url = "s3://copies/shop"
 	r.run(t.Context(), "rehearse", url, "--plain").has(t, recovery.Usage, "next: ", "--as-of TIME")
-	for text, says := range map[string]string{"latest": "it is not a time", time.Now().Add(time.Hour).Format(time.RFC3339): "is still to come"} {
+	for text, says := range map[string]string{"latest": `"latest" is not a time`, time.Now().Add(time.Hour).Format(time.RFC3339): "is still to come"} {
 		r.run(t.Context(), "moments", url, "--as-of", text).has(t, recovery.Usage, says)
 	}
 	at := before.Format(time.RFC3339)

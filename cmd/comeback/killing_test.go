@@ -110,7 +110,11 @@ func (k killing) at(t *testing.T, at string, resume bool) {
 	run := filepath.Base(r.only(t))
 	var got output
 	if resume {
-		got = r.run(t.Context(), "resume", run, "--plain", "--unattended", "--confirm", k.name)
+		args := []string{"resume", run, "--plain", "--unattended"}
+		if k.name != "" {
+			args = append(args, "--confirm", k.name)
+		}
+		got = r.run(t.Context(), args...)
 	} else {
 		r.run(t.Context(), "stop", run)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -83,7 +84,11 @@ func TestWaits_silentCopy(t *testing.T) {
 		if c.args[0] == "check" { // which has a table of its own
 			want = recovery.CheckUnknown
 		}
-		if code := <-ended; code != want || out.Len() > 0 {
+		says := ""
+		if slices.Contains(c.args, "--json") { // of a failure, too
+			says = fmt.Sprintf(`"exit":%d}`, want)
+		}
+		if code := <-ended; code != want || (out.Len() > 0) != (says != "") || !strings.Contains(out.String(), says) {
 			t.Errorf("%v: exit %d, %q\n%s", c.args, code, out.String(), h.text.String())
 		}
 	}
