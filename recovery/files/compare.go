@@ -1,11 +1,8 @@
 package files
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -134,23 +131,9 @@ func aboutOf(p string) (string, error) {
 	case !info.Mode().IsRegular():
 		return "no file", nil
 	}
-	sum, err := digestOf(p)
+	sum, err := tree.DigestOf(p)
 	if err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("%s, %d bytes, sha256 %s", info.Mode(), info.Size(), sum), nil
-}
-
-// digestOf is the SHA-256 of a file.
-func digestOf(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
 }

@@ -269,7 +269,7 @@ func (a changeArgs) wanted(ctx context.Context, env recovery.Env) (wanted, func(
 		want, err := a.wantedAt(ctx, env)
 		return want, func() {}, err
 	}
-	sum, err := digestOf(a.Versions)
+	sum, err := tree.DigestOf(a.Versions)
 	if err != nil {
 		return nil, nil, recovery.Errorf("find the artifacts of the run that has switched", "read which versions were current: %w", err)
 	}
