@@ -56,19 +56,25 @@ Exit codes:
 	return cmd
 }
 
-func (a *app) export(ctx context.Context, o exportAsked) error {
-	zone := a.now().Location()
-	since, err := time.ParseInLocation(time.DateOnly, o.since, zone)
-	if err != nil {
-		return usage("write it like --since 2026-01-01", "--since is not a day: %q", o.since)
+// period is what was asked for, in the zone of now.
+func (o exportAsked) period(now time.Time) (report.Period, error) {
+	p := report.Period{Until: now, Made: now}
+	var err error
+	if p.Since, err = time.ParseInLocation(time.DateOnly, o.since, now.Location()); err != nil {
+		return p, usage("write it like --since 2026-01-01", "--since is not a day: %q", o.since)
 	}
-	p := report.Period{Since: since, Until: a.now(), Made: a.now()}
 	if o.until != "" {
-		day, err := time.ParseInLocation(time.DateOnly, o.until, zone)
-		if err != nil || day.Before(since) {
-			return usage("write it like --until 2026-12-31", "--until is not a day after --since: %q", o.until)
+		if p.Until, err = time.ParseInLocation(time.DateOnly, o.until, now.Location()); err != nil || p.Until.Before(p.Since) {
+			return p, usage("write it like --until 2026-12-31", "--until is not a day after --since: %q", o.until)
 		}
-		p.Until = day.AddDate(0, 0, 1).Add(-time.Second)
+	}
+	return p, nil
+}
+
+func (a *app) export(ctx context.Context, o exportAsked) error {
+	p, err := o.period(a.now())
+	if err != nil {
+		return err
 	}
 	b, _, err := a.open(ctx, o.runbook)
 	if err != nil {
@@ -146,7 +152,7 @@ func (a *app) exportRuns(p *report.Period) error {
 			if fetched || r.Brought { // what else this host keeps, it has numbered
 				of.Host = r.State.Host
 			}
-			if r.Plan == nil || !began.Before(p.Since) && !began.After(p.Until) {
+			if r.Plan == nil || p.Holds(began) {
 				e := report.Export(r.ID, r.Dir, t.Options(r))
 				of.Stranger = !t.Here(r) && !e.Known
 				e.Host, e.Stranger = of.Host, of.Stranger

@@ -18,7 +18,9 @@ import (
 // Period is what an auditor is given of a system: every run that began in it, also
 // those that failed, were refused, were never signed or have not ended.
 type Period struct {
-	System             string
+	System string
+	// Since is the beginning of the period's first day, in the zone in which days and times
+	// are told; Until is a moment of its last day.
 	Since, Until, Made time.Time
 	// Runs are those of the period, the oldest first; Known are the numbers of every
 	// run that is known, whenever it began.
@@ -110,6 +112,14 @@ func Export(run, dir string, o VerifyOptions) Exported {
 		e.Signature = "NOT GOOD: " + err.Error()
 	}
 	return e
+}
+
+// Holds reports whether a run that began then is one of the period: its last day counts to
+// its end.
+func (p Period) Holds(began time.Time) bool {
+	zone := p.Since.Location()
+	y, m, d := p.Until.In(zone).Date()
+	return !began.Before(p.Since) && began.Before(time.Date(y, m, d+1, 0, 0, 0, 0, zone))
 }
 
 // Gaps are the numbers that no run has, between the first and the last that the
@@ -213,12 +223,21 @@ var exportText string
 // wait for it.
 var exportPage = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("export").Funcs(template.FuncMap{
-		"day":   func(t time.Time) string { return t.UTC().Format("2 Jan 2006") },
-		"time":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") },
+		"day":   dayIn(time.UTC), // HTML has them in the period's zone
+		"time":  timeIn(time.UTC),
 		"span":  func(d any) string { return spanOf(d) },
 		"bytes": recovery.FormatBytes,
 	}).Parse(exportText))
 })
+
+// dayIn writes days of a zone, timeIn times with the zone's offset.
+func dayIn(zone *time.Location) func(time.Time) string {
+	return func(t time.Time) string { return t.In(zone).Format("2 Jan 2006") }
+}
+
+func timeIn(zone *time.Location) func(time.Time) string {
+	return func(t time.Time) string { return t.In(zone).Format("2006-01-02 15:04 -07:00") }
+}
 
 func spanOf(d any) string {
 	switch d := d.(type) {
@@ -235,8 +254,13 @@ func spanOf(d any) string {
 
 // HTML is one page that needs nothing else: no script, no image, no other file.
 func (p Period) HTML() ([]byte, error) {
+	page, err := exportPage().Clone() // which has the functions of this zone
+	if err != nil {
+		return nil, fmt.Errorf("write the page: %w", err)
+	}
+	zone := p.Since.Location()
 	var b bytes.Buffer
-	if err := exportPage().Execute(&b, p); err != nil {
+	if err := page.Funcs(template.FuncMap{"day": dayIn(zone), "time": timeIn(zone)}).Execute(&b, p); err != nil {
 		return nil, fmt.Errorf("write the page: %w", err)
 	}
 	return bytes.Map(shown, b.Bytes()), nil

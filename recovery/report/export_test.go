@@ -1,6 +1,7 @@
 package report_test
 
 import (
+	"html"
 	"slices"
 	"strings"
 	"testing"
@@ -26,22 +27,58 @@ func TestPeriod(t *testing.T) {
 		Runs: []report.Exported{run(2, "aaaa", 10*time.Minute), run(4, "bbbb", 20*time.Minute), run(7, "cccc", 40*time.Minute), {Run: "dddd", Problem: "plan.json is missing"}, {Run: "eeee", Number: 8, Problem: "it never began"}},
 		Assessment: &recovery.Assessment{At: at, Answer: recovery.WouldBut, Findings: []recovery.Judgement{{Says: "nothing is locked", Owner: "dba", Due: at, Since: at}},
 			Components: []recovery.ComponentStanding{{Component: "database", Copies: []recovery.CopyStanding{{Copy: "offsite", Says: "ok"}}}}}}
-	html, err := p.HTML()
+	page, err := p.HTML()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"number 3, number 5 (only a run of an unknown signer has it), number 6", "cannot be read: plan.json is missing", `<td>8</td><td><a href="#run-eeee">`, "&lt;script&gt;alert(1)", "it was \uFFFDdeppiks\uFFFD skipped", "none on record", "nothing is locked", "dba", "never restored",
 		"NOT SIGNED", "width:25%", "width:100%", "<code>abc</code>"} {
-		if !strings.Contains(string(html), want) {
+		if !strings.Contains(string(page), want) {
 			t.Errorf("the page lacks %q", want)
 		}
 	}
-	if strings.Contains(string(html), "<script") || strings.Contains(string(html), "<b>WITH") {
+	if strings.Contains(string(page), "<script") || strings.Contains(string(page), "<b>WITH") {
 		t.Error("text of a run acts as HTML")
 	}
 	trends := p.Trends()
 	if len(trends.Runs) != 3 || len(trends.Stages) != 2 || trends.Stages[0].Took[2].Percent != 100 || trends.Stages[1].Took[0].Known {
 		t.Errorf("%+v", trends)
+	}
+}
+
+// The days of a page are those of whoever asked for it, to the end of the last one.
+func TestPeriod_zone(t *testing.T) {
+	for _, c := range []struct{ zone, began string }{
+		{"Europe/Berlin", "2026-01-01 00:30 +01:00"},
+		{"America/New_York", "2026-01-01 00:30 -05:00"},
+		{"UTC", "2026-01-01 00:30 +00:00"},
+	} {
+		zone, err := time.LoadLocation(c.zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		day := func(month time.Month, day int) time.Time { return time.Date(2026, month, day, 0, 0, 0, 0, zone) }
+		began := day(1, 1).Add(30 * time.Minute)
+		p := report.Period{System: "shop", Since: day(1, 1), Until: day(12, 31), Made: day(12, 31),
+			Runs:       []report.Exported{{Run: "aaaa", Report: &report.Report{Times: report.Times{Started: began.UTC()}}}},
+			Assessment: &recovery.Assessment{Findings: []recovery.Judgement{{Says: "nothing is locked", Owner: "dba", Due: day(12, 24).UTC(), Since: day(12, 1).UTC()}}}}
+		b, err := p.HTML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		page := html.UnescapeString(string(b))
+		for _, want := range []string{"runs from 1 Jan 2026 to 31 Dec 2026<", "1 Jan 2026 to 31 Dec 2026</h1>", "<td>24 Dec 2026</td><td>1 Dec 2026</td>", "<td>" + c.began + "</td>"} {
+			if !strings.Contains(page, want) {
+				t.Errorf("%s: the page lacks %q", c.zone, want)
+			}
+		}
+		for at, want := range map[time.Time]bool{
+			day(1, 1).Add(-1): false, day(1, 1): true, day(12, 31).Add(24*time.Hour - time.Nanosecond): true, day(12, 31).Add(24 * time.Hour): false,
+		} {
+			if got := p.Holds(at.UTC()); got != want {
+				t.Errorf("%s: a run that began at %s is of the period: %v", c.zone, at, got)
+			}
+		}
 	}
 }
 
