@@ -124,7 +124,7 @@ func (s *commitsScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 		}
 		return nil, false
 	case "t":
-		s.asks(&question{label: "GO TO (times are " + offset(s.m.now()) + ") > ", does: "go there", moment: true, then: s.goTo})
+		s.asks(&question{label: "GO TO (times are " + s.offsets() + ") > ", does: "go there", moment: true, then: s.goTo})
 	case "w":
 		s.askPush()
 	case "g":

@@ -118,25 +118,10 @@ func readWant(text string, now time.Time) (recovery.Want, error) {
 	if _, err := recovery.ParseLSN(text); err == nil {
 		text = "lsn:" + text
 	}
-	for _, layout := range []string{"15:04:05", "15:04"} {
-		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
-			y, m, d := now.Date()
-			t = time.Date(y, m, d, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), now.Location())
-			if t.After(now) {
-				t = time.Date(y, m, d-1, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), now.Location())
-			}
-			text = t.Format(time.RFC3339Nano)
-		}
-	}
-	for _, layout := range []string{"2006-01-02 15:04:05", "2006-01-02 15:04", "2 Jan 15:04:05", "2 Jan 15:04"} {
-		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
-			if t.Year() == 0 {
-				if t = t.AddDate(now.Year(), 0, 0); t.After(now) {
-					t = t.AddDate(-1, 0, 0)
-				}
-			}
-			text = t.Format(time.RFC3339Nano)
-		}
+	if at, is, err := readWall(text, now); err != nil {
+		return recovery.Want{}, err
+	} else if is {
+		text = at.Format(time.RFC3339Nano)
 	}
 	want, err := recovery.ParseWant(text, now)
 	if err != nil {
@@ -146,6 +131,46 @@ func readWant(text string, now time.Time) (recovery.Want, error) {
 		want.Text = want.Time.Format(time.RFC3339Nano) // later it would be another moment
 	}
 	return want, nil
+}
+
+// readWall reads a time of day, or a date with a time, of now's zone; without its day, or its
+// year, it is the last that has come. Is says that it was one of these.
+func readWall(text string, now time.Time) (at time.Time, is bool, err error) {
+	y, m, d := now.Date()
+	on := func(t time.Time, y int, m time.Month, d int) recovery.WallTime {
+		return recovery.OnWall(time.Date(y, m, d, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC), now.Location())
+	}
+	for _, layout := range []string{"15:04:05", "15:04"} {
+		if t, err := time.Parse(layout, text); err == nil {
+			w := on(t, y, m, d)
+			if w.ToCome(now) {
+				w = on(t, y, m, d-1)
+			}
+			at, err = w.Moment(now)
+			return at, true, err
+		}
+	}
+	for _, layout := range []string{"2006-01-02 15:04:05", "2006-01-02 15:04"} {
+		if t, err := time.Parse(layout, text); err == nil {
+			at, err = recovery.OnWall(t, now.Location()).Moment(now)
+			return at, true, err
+		}
+	}
+	for _, layout := range []string{"2 Jan 15:04:05", "2 Jan 15:04"} {
+		t, err := time.Parse(layout, text)
+		if err != nil {
+			continue
+		}
+		for _, year := range []int{y, y - 1} {
+			there := time.Date(year, t.Month(), t.Day(), 0, 0, 0, 0, time.UTC).Day() == t.Day()
+			if w := on(t, year, t.Month(), t.Day()); there && !w.ToCome(now) {
+				at, err = w.Moment(now)
+				return at, true, err
+			}
+		}
+		return at, true, recovery.Errorf("say the year, too, like "+now.Format("2006-01-02 15:04"), "no %s has come in %d, nor is there one in %d", t.Format("2 Jan"), y, y-1)
+	}
+	return at, false, nil
 }
 
 // readAs says how a moment is read.

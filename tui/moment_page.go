@@ -146,7 +146,7 @@ func (s *commitsScreen) graph(w, h int) []line {
 
 // head is the line over the list.
 func (s *commitsScreen) head(w int) line {
-	text := as(strong, "  TIME          XID        WHAT IT DID")
+	text := as(strong, "  "+pad("TIME", s.whenWidth())+" XID        WHAT IT DID")
 	var right line
 	if n := s.harmful; n > 0 {
 		right = as(bad, fmt.Sprintf("%d HARM", n))
@@ -224,10 +224,7 @@ func (s *commitsScreen) row(i, w int) line {
 	h := &s.commits.list[i]
 	when, xid := "", "-"
 	if !h.Time.IsZero() {
-		t := h.Time.In(s.m.now().Location())
-		if when = t.Format("15:04:05.000"); !sameDay(t, s.m.now()) {
-			when = t.Format("_2 Jan 15:04")
-		}
+		when = s.when(h.Time)
 	}
 	if h.XID != 0 {
 		xid = fmt.Sprint(h.XID)
@@ -248,7 +245,48 @@ func (s *commitsScreen) row(i, w int) line {
 	if skipped := s.skipped(i); skipped > 0 {
 		words = fmt.Sprintf("(%s after it not listed: g here) ", grouped(skipped)) + words
 	}
-	return as(bad, m).say(pad(when, 13)+" "+pad(xid, 10)+" ").and(k, words).fit(w)
+	return as(bad, m).say(pad(when, s.whenWidth())+" "+pad(xid, 10)+" ").and(k, words).fit(w)
+}
+
+// when is the time of a line, with its offset where that is not the one of now.
+func (s *commitsScreen) when(t time.Time) string {
+	now := s.m.now()
+	t = t.In(now.Location())
+	text := t.Format("15:04:05.000")
+	if !sameDay(t, now) {
+		text = t.Format("_2 Jan 15:04")
+	}
+	if offset(t) != offset(now) {
+		text += offset(t)
+	}
+	return text
+}
+
+// changed is when the clocks were changed, if that is within what was read; zero if it is not.
+func (s *commitsScreen) changed() time.Time {
+	at, _ := s.m.now().ZoneBounds()
+	if oldest := s.oldestRead(); oldest.IsZero() || !oldest.Before(at) {
+		return time.Time{}
+	}
+	return at
+}
+
+// whenWidth is how wide the times of the list are.
+func (s *commitsScreen) whenWidth() int {
+	const width = 13
+	if at := s.changed(); !at.IsZero() {
+		return width + len(offset(at.Add(-1)))
+	}
+	return width
+}
+
+// offsets are what times of the list are in.
+func (s *commitsScreen) offsets() string {
+	now := s.m.now()
+	if at := s.changed(); !at.IsZero() {
+		return offset(at.Add(-1)) + ", from " + at.Format("2 Jan 15:04") + " on " + offset(now)
+	}
+	return offset(now)
 }
 
 // cursor is the line between two commits.

@@ -76,6 +76,9 @@ func readOutage(text string, now time.Time) (recovery.OutageNoted, error) {
 	if text == "" || text == "?" || text == outageUnknown {
 		return recovery.OutageNoted{How: outageUnknown}, nil
 	}
+	if _, _, err := readWall(text, now); err != nil {
+		return recovery.OutageNoted{}, err
+	}
 	want, err := readMoment(text, now)
 	switch {
 	case err != nil || want.Kind != recovery.WantTime:
@@ -86,16 +89,18 @@ func readOutage(text string, now time.Time) (recovery.OutageNoted, error) {
 	return recovery.OutageNoted{Since: want.Time, How: how}, nil
 }
 
-// outageSays is the start of an outage in words.
+// outageSays is the start of an outage in words, with the offset of its time: by that and by
+// nothing else it is known which of two it is where clocks were put back.
 func outageSays(o recovery.OutageNoted, now time.Time) string {
 	if o.Since.IsZero() {
 		return "Outage began: unknown"
 	}
-	at := o.Since.In(now.Location()).Format("15:04:05")
-	if !sameDay(o.Since.In(now.Location()), now) {
-		at = stamp(o.Since, now)
+	since := o.Since.In(now.Location())
+	at := since.Format("15:04:05")
+	if !sameDay(since, now) {
+		at = stamp(since, now)
 	}
-	return "Outage began " + strings.TrimSuffix(at, ":00") + ", " + o.How
+	return "Outage began " + strings.TrimSuffix(at, ":00") + offset(since) + ", " + o.How
 }
 
 // downFor is how long a system has been down against what it owes, as line 1

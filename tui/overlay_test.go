@@ -82,7 +82,7 @@ func TestOverlay_Status(t *testing.T) {
 		d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
 		atRunbook(d, desk)
 		d.press("o", "=~09:52", "enter", "s")
-		for _, text := range []string{"WHAT    shop: ops1 looks at it since 10:00:00+01", "SINCE   Outage began 09:52, estimated", "offsite   REFUSED"} {
+		for _, text := range []string{"WHAT    shop: ops1 looks at it since 10:00:00+01", "SINCE   Outage began 09:52+01, estimated", "offsite   REFUSED"} {
 			d.sees(text)
 		}
 	})

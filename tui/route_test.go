@@ -68,7 +68,7 @@ func TestJourney_TheOutageIsAskedOnce(t *testing.T) {
 	d.press("esc", "o", "enter")
 	d.sees("Outage began: unknown (o changes it)")
 	d.press("o", "=~09:20", "enter")
-	d.sees("Outage began 09:20, estimated")
+	d.sees("Outage began 09:20+01, estimated")
 	d.sees("down ~40m00 RTO 30m OVER 10m00")
 }
 

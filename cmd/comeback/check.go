@@ -272,7 +272,7 @@ func (a *app) assign(b *book, assessment *recovery.Assessment, o checkAsked) err
 		f.Owner = o.owner
 	}
 	if o.due != "" {
-		due, err := time.ParseInLocation(time.DateOnly, o.due, a.now().Location())
+		due, err := day(o.due, a.now().Location())
 		if err != nil {
 			return usage("write it like 2026-12-24", "the due date is %q", o.due)
 		}

@@ -60,15 +60,24 @@ Exit codes:
 func (o exportAsked) period(now time.Time) (report.Period, error) {
 	p := report.Period{Until: now, Made: now}
 	var err error
-	if p.Since, err = time.ParseInLocation(time.DateOnly, o.since, now.Location()); err != nil {
+	if p.Since, err = day(o.since, now.Location()); err != nil {
 		return p, usage("write it like --since 2026-01-01", "--since is not a day: %q", o.since)
 	}
 	if o.until != "" {
-		if p.Until, err = time.ParseInLocation(time.DateOnly, o.until, now.Location()); err != nil || p.Until.Before(p.Since) {
+		if p.Until, err = day(o.until, now.Location()); err != nil || p.Until.Before(p.Since) {
 			return p, usage("write it like --until 2026-12-31", "--until is not a day after --since: %q", o.until)
 		}
 	}
 	return p, nil
+}
+
+// day reads a day, like 2026-12-24, as its beginning in a zone.
+func day(text string, zone *time.Location) (time.Time, error) {
+	t, err := time.Parse(time.DateOnly, text)
+	if err != nil {
+		return t, err
+	}
+	return recovery.StartOfDay(t, zone), nil
 }
 
 func (a *app) export(ctx context.Context, o exportAsked) error {

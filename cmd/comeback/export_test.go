@@ -37,3 +37,16 @@ func TestExport_period(t *testing.T) {
 		}
 	}
 }
+
+// Where clocks are put forward at midnight, a day begins with their next minute.
+func TestExport_midnightSkipped(t *testing.T) {
+	cairo, err := time.LoadLocation("Africa/Cairo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := exportAsked{since: "2026-04-24", until: "2026-04-24"}.period(time.Date(2026, 11, 30, 9, 0, 0, 0, cairo))
+	begins := time.Date(2026, 4, 23, 22, 0, 0, 0, time.UTC)
+	if err != nil || !p.Since.Equal(begins) || p.Since.Day() != 24 || p.Holds(begins.Add(-1)) || !p.Holds(begins) || !p.Holds(begins.Add(23*time.Hour-1)) || p.Holds(begins.Add(23*time.Hour)) {
+		t.Errorf("%+v, %v", p, err)
+	}
+}

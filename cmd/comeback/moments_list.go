@@ -42,12 +42,14 @@ func (h *happening) table() {
 		width = max(width, len(strconv.FormatUint(uint64(t.XID), 10)))
 	}
 	fmt.Fprintf(h.out, "  %-12s  %-*s  %s\n", "TIME", width, "XID", "WHAT THE TRANSACTION DID")
-	day := h.center.In(h.zone.at).Format(time.DateOnly)
+	last := h.center.In(h.zone.at)
 	for _, t := range all {
 		at := t.Time.In(h.zone.at)
-		if d := at.Format(time.DateOnly); d != day && !t.Time.IsZero() {
-			day = d
-			fmt.Fprintf(h.out, "  -- %s --\n", d)
+		if !t.Time.IsZero() {
+			if says := turns(last, at); says != "" {
+				fmt.Fprintf(h.out, "  -- %s --\n", says)
+			}
+			last = at
 		}
 		mark, xid, when := " ", "-", at.Format(inTheDay)
 		u, usual := h.found.usual(t)
@@ -62,6 +64,20 @@ func (h *happening) table() {
 		}
 		fmt.Fprintf(h.out, "%s %-12s  %-*s  %s\n", mark, when, width, xid, h.namer.line(t, u))
 	}
+}
+
+// turns is what of a time a list does not show with each line and is another than that of the
+// line before: the day, and where clocks were changed the offset.
+func turns(before, at time.Time) string {
+	day := at.Format(time.DateOnly)
+	_, then := before.Zone()
+	if _, now := at.Zone(); now != then {
+		return day + ", times are in " + at.Format("-07:00") + " from here on"
+	}
+	if day == before.Format(time.DateOnly) {
+		return ""
+	}
+	return day
 }
 
 // summary is what was read, in numbers.

@@ -397,6 +397,55 @@ func TestParseAround(t *testing.T) {
 	}
 }
 
+// A time of the day that clocks showed twice, or never, is not guessed, and a list says where
+// they were changed.
+func TestParseAround_clocksChange(t *testing.T) {
+	for _, c := range []struct{ zone, now, around, want, hint string }{
+		{"Europe/Berlin", "2026-10-25T02:50:00+01:00", "02:43", "", "2026-10-25T02:43:00+02:00 or 2026-10-25T02:43:00+01:00"},
+		{"Europe/Berlin", "2026-10-25T02:50:00+02:00", "02:43", "2026-10-25T02:43:00+02:00", ""},
+		{"Europe/Berlin", "2026-10-26T02:10:00+01:00", "02:43", "", "yesterday, write 2026-10-25T02:43:00+02:00 or 2026-10-25T02:43:00+01:00"},
+		{"Europe/Berlin", "2026-03-29T04:00:00+02:00", "02:30", "", "2026-03-29T01:30:00+01:00 or 2026-03-29T03:30:00+02:00"},
+		{"Europe/London", "2026-10-25T09:00:00Z", "01:43:10", "", "2026-10-25T01:43:10+01:00 or 2026-10-25T01:43:10Z"},
+		{"America/New_York", "2026-11-01T09:00:00-05:00", "01:50", "", "2026-11-01T01:50:00-04:00 or 2026-11-01T01:50:00-05:00"},
+		{"America/New_York", "2026-11-01T09:00:00-05:00", "02:50", "2026-11-01T02:50:00-05:00", ""},
+	} {
+		at, err := time.LoadLocation(c.zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now, err := time.Parse(time.RFC3339, c.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch got, err := parseAround(c.around, now, zone{at: at}); {
+		case c.want == "" && (recovery.ExitOf(err) != recovery.Usage || !strings.Contains(recovery.HintOf(err), c.hint)):
+			t.Errorf("%s at %s in %s: %s, %v (%s)", c.around, c.now, c.zone, got.time, err, recovery.HintOf(err))
+		case c.want != "" && (err != nil || got.time.In(at).Format(time.RFC3339) != c.want):
+			t.Errorf("%s at %s in %s: %s, %v; want %s", c.around, c.now, c.zone, got.time, err, c.want)
+		}
+	}
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(utc string) time.Time {
+		t, err := time.Parse(time.RFC3339, utc)
+		if err != nil {
+			panic(err)
+		}
+		return t.In(berlin)
+	}
+	for _, c := range []struct{ before, at, want string }{
+		{"2026-10-24T23:00:00Z", "2026-10-25T00:59:59Z", ""}, {"2026-10-24T21:00:00Z", "2026-10-24T22:00:00Z", "2026-10-25"},
+		{"2026-10-25T00:59:59Z", "2026-10-25T01:00:00Z", "2026-10-25, times are in +01:00 from here on"},
+		{"2026-10-25T12:00:00Z", "2026-10-24T12:00:00Z", "2026-10-24, times are in +02:00 from here on"},
+	} {
+		if got := turns(at(c.before), at(c.at)); got != c.want {
+			t.Errorf("after %s, %s: %q, want %q", c.before, c.at, got, c.want)
+		}
+	}
+}
+
 // Whatever is typed is a time that has passed, a transaction, or refused with a
 // hint.
 func FuzzParseAround(f *testing.F) {

@@ -121,11 +121,17 @@ func today(s string, now time.Time) (around, error) {
 		return around{}, usage("write it like 14:30 or 14:30:05", "--around %s is not a time of the day", s)
 	}
 	y, m, d := now.Date()
-	at := time.Date(y, m, d, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), now.Location())
-	if at.After(now) {
-		yesterday := at.AddDate(0, 0, -1)
-		return around{}, usage("if you mean yesterday, write "+yesterday.Format(time.RFC3339),
-			"--around %s is today at %s, which has not come yet: it is %s", s, at.Format("15:04:05Z07:00"), now.Format("15:04:05Z07:00"))
+	on := func(d int) recovery.WallTime {
+		return recovery.OnWall(time.Date(y, m, d, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC), now.Location())
+	}
+	w := on(d)
+	if w.ToCome(now) {
+		return around{}, usage("if you mean yesterday, write "+on(d-1).Says(),
+			"--around %s is today at %s, which has not come yet: it is %s", s, w.Says(), now.Format("15:04:05Z07:00"))
+	}
+	at, err := w.Moment(now)
+	if err != nil {
+		return around{}, usage(recovery.HintOf(err), "--around %s: %w", s, err)
 	}
 	return around{time: at}, nil
 }

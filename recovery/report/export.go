@@ -119,7 +119,7 @@ func Export(run, dir string, o VerifyOptions) Exported {
 func (p Period) Holds(began time.Time) bool {
 	zone := p.Since.Location()
 	y, m, d := p.Until.In(zone).Date()
-	return !began.Before(p.Since) && began.Before(time.Date(y, m, d+1, 0, 0, 0, 0, zone))
+	return !began.Before(p.Since) && began.Before(recovery.StartOfDay(time.Date(y, m, d+1, 0, 0, 0, 0, time.UTC), zone))
 }
 
 // Gaps are the numbers that no run has, between the first and the last that the
