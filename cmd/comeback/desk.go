@@ -130,7 +130,9 @@ func (d *desk) system(ctx context.Context, home runner.Home, t filing.Trust, pat
 	if p, ok := t.Closest(runs, rb.System); ok {
 		run := fmt.Sprintf("%s, run %s", p.At.Local().Format("2 Jan 2006"), p.Run)
 		if p.Proves() {
-			s.Proof, s.Outdated = run+", "+recovery.FormatSpan(p.Took), p.Runbook != s.SHA256
+			if s.Proof, s.Outdated = run, p.Runbook != s.SHA256; !p.Untimed {
+				s.Proof += ", " + recovery.FormatSpan(p.Took)
+			}
 		} else {
 			s.Unproven = string(p.Lacks()) + ": " + run
 		}

@@ -239,6 +239,8 @@ type Proof struct {
 	// Checks are those of the run's runbook, as in Evidence; nil where it cannot be
 	// read.
 	Checks map[string]string
+	// Took is how long it took to come back: neither what protects again, nor what cleans up,
+	// nor the time in which nobody ran it. Zero where that is Untimed.
 	Took   time.Duration
 	Stages []Stage
 	// Program is the version of comeback that the run was of, Programs those of the

@@ -159,8 +159,14 @@ func TestTrust_Closest(t *testing.T) {
 // A run proves what was checked in it, and how long it takes where it measured that: a
 // recovery whose RTO is unknown did not, whatever it took.
 func TestTrust_Proofs_unknown(t *testing.T) {
-	for as, want := range map[string]struct{ unchecked, untimed bool }{
-		"passed": {}, "recovery": {}, "side-by-side": {unchecked: true}, "amended": {untimed: true},
+	for as, want := range map[string]struct {
+		unchecked, untimed bool
+		took               time.Duration
+	}{
+		"passed": {took: 4*time.Minute + 27*time.Second}, "recovery": {took: 14*time.Minute + 27*time.Second}, "amended": {untimed: true},
+		"protected":    {took: 14*time.Minute + 27*time.Second},                  // and an hour and a half more, for a base backup
+		"resumed":      {took: 6*time.Minute + 48*time.Second},                   // within an hour and a quarter
+		"side-by-side": {took: 44*time.Minute + 27*time.Second, unchecked: true}, // nobody ran it for 20 minutes
 	} {
 		t.Run(as, func(t *testing.T) {
 			home := runner.Home{Dir: t.TempDir()}
@@ -175,8 +181,11 @@ func TestTrust_Proofs_unknown(t *testing.T) {
 				}
 				return proofs[0]
 			}
-			if got := proof(); got.Unchecked != want.unchecked || got.Untimed != want.untimed {
-				t.Errorf("unchecked %v, untimed %v; want %+v", got.Unchecked, got.Untimed, want)
+			if got := proof(); got.Unchecked != want.unchecked || got.Untimed != want.untimed || got.Took != want.took {
+				t.Errorf("unchecked %v, untimed %v, took %s; want %+v", got.Unchecked, got.Untimed, got.Took, want)
+			}
+			if closest, ok := trust.Closest([]runner.Past{p}, p.Plan.System); !ok || closest.Untimed != want.untimed || closest.Took != want.took {
+				t.Errorf("the closest: %v, untimed %v, took %s; want %+v", ok, closest.Untimed, closest.Took, want)
 			}
 			p.State.Steps = nil // a run without checks
 			if !proof().Unchecked {

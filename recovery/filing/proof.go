@@ -33,26 +33,33 @@ func ended(p runner.Past, system string) bool {
 // Closest is the newest run of a system that proves something; where there is none, the newest
 // that comes closest to it of those that brought anything back. Runs are the newest first.
 func (t Trust) Closest(runs []runner.Past, system string) (closest check.Proof, ok bool) {
+	var of runner.Past
 	for _, p := range runs {
 		if !ended(p, system) {
 			continue
 		}
 		c := t.worth(p)
 		if slices.ContainsFunc(c.Points, func(pt recovery.Point) bool { return c.Brought(pt.Component) }) && (!ok || c.Closer(closest)) {
-			closest, ok = c, true
+			closest, of, ok = c, p, true
 		}
 		if c.Proves() {
 			break
 		}
 	}
-	return closest, ok
+	if !ok {
+		return closest, false
+	}
+	if r, err := report.Read(of.Dir); err == nil {
+		closest.Took, closest.Untimed = measured(r.Objectives, of.State.Mode)
+	}
+	return closest, true
 }
 
 // worth is whether a run proves what it restored, or what it lacks. A signature counts where
 // it is good, every file is as it was signed, and the reader knows whose it is.
 func (t Trust) worth(p runner.Past) check.Proof {
 	c := check.Proof{Run: p.ID, Mode: p.State.Mode, At: p.State.Ended, Passed: p.State.Result == recovery.ResultPassed, Points: p.State.Moment.Points,
-		Runbook: p.State.RunbookSHA256, Took: p.State.Ended.Sub(p.State.Started)}
+		Runbook: p.State.RunbookSHA256, Untimed: true}
 	held, _ := p.State.Checks()
 	c.Unchecked = held == 0
 	for _, r := range p.State.Reached() {
@@ -75,7 +82,7 @@ func (t Trust) worth(p runner.Past) check.Proof {
 // proof is a run seen from what it proves, with what that is compared with.
 func (t Trust) proof(p runner.Past) check.Proof {
 	c := t.worth(p)
-	c.Untimed, c.Programs = true, map[string]string{}
+	c.Programs = map[string]string{}
 	c.Program, _, _ = strings.Cut(p.State.Version, " ") // its commit
 	for _, s := range p.State.Steps {
 		for _, bound := range s.Outcome.Bindings {
@@ -92,22 +99,26 @@ func (t Trust) proof(p runner.Past) check.Proof {
 	if err != nil {
 		return c
 	}
-	c.Untimed = untimed(r.Objectives, p.State.Mode)
+	c.Took, c.Untimed = measured(r.Objectives, p.State.Mode)
 	for _, s := range r.Stages {
 		if s.Steps == 0 && s.Omitted == 0 {
 			continue // prose
 		}
-		c.Stages = append(c.Stages, check.Stage{Name: s.Name, Took: time.Duration(s.Took), Talked: strings.Contains(s.How, string(report.TalkedThrough)),
+		c.Stages = append(c.Stages, check.Stage{Name: s.Name, Took: time.Duration(max(0, s.Took-s.Interrupted)), Talked: strings.Contains(s.How, string(report.TalkedThrough)),
 			StoodIn: strings.Contains(s.How, string(report.OnStandIn)), Omitted: s.Omitted > 0 || strings.Contains(s.How, string(report.NotExecuted))})
 	}
 	return c
 }
 
-// untimed reports whether a run did not measure how long it takes to come back: of a recovery
-// its RTO is not known, of a rehearsal what it exercised.
-func untimed(o report.Objectives, mode recovery.Mode) bool {
-	if mode == recovery.Recovery {
-		return o.RTO.Achieved == nil
+// measured is how long a run took to come back, as its report has it: of a recovery the time
+// until the system was open, and nothing of what protects it again; of a rehearsal what it
+// exercised, without the time in which nobody ran it. Untimed says that it measured neither.
+func measured(o report.Objectives, mode recovery.Mode) (took time.Duration, untimed bool) {
+	switch {
+	case mode == recovery.Recovery && o.RTO.Achieved != nil:
+		return time.Duration(*o.RTO.Achieved), false
+	case mode != recovery.Recovery && o.Exercised != nil && o.Exercised.Unknown == "":
+		return time.Duration(max(0, o.Exercised.Took-o.Exercised.Interrupted)), false
 	}
-	return o.Exercised == nil || o.Exercised.Unknown != ""
+	return 0, true
 }
