@@ -3,6 +3,7 @@ package tui
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"comeback/recovery"
@@ -45,55 +46,70 @@ func (a *attached) objectives(zone *time.Location, w int) []line {
 
 // achievedRPO is the loss of the component that lost most.
 func (a *attached) achievedRPO(zone *time.Location) (string, look) {
-	if !a.plan.Replaces() || a.plan.LostNothing(&a.state) {
+	lost, replaced := a.plan.TimeLost(&a.state)
+	if !replaced {
 		return "nothing live was replaced, so nothing was lost", plain
 	}
-	var worst recovery.LossState
-	final := true
-	for _, l := range a.plan.Live {
-		if a.plan.LostNothingOf(&a.state, l.Component) {
-			continue
+	var worst *recovery.TimeLostOf
+	var doubts []string
+	for i := range lost.Of {
+		of := &lost.Of[i]
+		if !of.Known {
+			doubts = append(doubts, doubt(of))
 		}
-		i := slices.IndexFunc(a.state.Losses, func(s recovery.LossState) bool { return s.Component == l.Component })
-		if i < 0 {
-			return "unknown: nothing counted what " + l.Component + " lost", warn
-		}
-		loss := a.state.Losses[i]
-		_, known := loss.Span()
-		final = final && loss.Final && known
-		if lostSpan(loss) >= lostSpan(worst) {
-			worst = loss
+		if of.Loss != nil && !of.PutBack && (worst == nil || of.Span >= worst.Span) {
+			worst = of
 		}
 	}
-	d := lostSpan(worst)
-	text := elapsed(d)
-	if len(a.plan.Live) > 1 && d > 0 {
-		text += " of " + worst.Component
-	}
-	if f := worst.Files; f != nil && d > 0 {
-		text += fmt.Sprintf(", from %s to %s, %s", f.Since.In(zone).Format("15:04:05"), f.Newest.In(zone).Format("15:04:05"), count(int(f.Changed+f.Added+f.Removed), "file", "files"))
-	}
-	if !worst.Until.IsZero() {
-		text += fmt.Sprintf(", from %s to %s, no log tells how much", worst.Since.To.In(zone).Format("15:04:05"), worst.Until.In(zone).Format("15:04:05"))
-	}
-	if worst.Commits > 0 {
-		text += fmt.Sprintf(", from %s to %s, %s", worst.From.Time.In(zone).Format("15:04:05"), worst.To.Time.In(zone).Format("15:04:05"), count(int(worst.Commits), "commit", "commits"))
-	}
-	if !final {
-		text += "; AT LEAST, it was not final when it was counted"
-	}
-	rpo := time.Duration(a.plan.RPO)
+	why := strings.Join(slices.Compact(doubts), "; ")
+	text := elapsed(0)
 	switch {
-	case rpo > 0 && d > rpo:
+	case !lost.Known && (worst == nil || worst.Span == 0):
+		return "unknown: " + why, warn
+	case worst != nil:
+		text = a.lostOf(worst, zone)
+	}
+	if !lost.Known {
+		text += "; AT LEAST, " + why
+	}
+	target := recovery.Duration(a.plan.RPO)
+	switch achieved, known := lost.Judged(target); {
+	case target > 0 && achieved > target:
 		return "MISSED: " + text, bad
-	case !final:
+	case !known:
 		return text, warn
 	}
 	return text, good
 }
 
-// lostSpan is from the first that is lost to the last.
-func lostSpan(l recovery.LossState) time.Duration {
-	d, _ := l.Span()
-	return d
+// lostOf is what a component lost, with from when to when.
+func (a *attached) lostOf(of *recovery.TimeLostOf, zone *time.Location) string {
+	clock := func(t time.Time) string { return t.In(zone).Format("15:04:05") }
+	text := elapsed(of.Span)
+	if len(a.plan.Live) > 1 && of.Span > 0 {
+		text += " of " + of.Component
+	}
+	if f := of.Loss.Files; f != nil && of.Span > 0 {
+		text += fmt.Sprintf(", from %s to %s, %s", clock(f.Since), clock(f.Newest), count(int(f.Changed+f.Added+f.Removed), "file", "files"))
+	}
+	if !of.Loss.Until.IsZero() {
+		text += fmt.Sprintf(", from %s to %s, no log tells how much", clock(of.Loss.Since.To), clock(of.Loss.Until))
+	}
+	if of.Loss.Commits > 0 {
+		text += fmt.Sprintf(", from %s to %s, %s", clock(of.Loss.From.Time), clock(of.Loss.To.Time), count(int(of.Loss.Commits), "commit", "commits"))
+	}
+	return text
+}
+
+// doubt is why it is not known how much time a component lost.
+func doubt(of *recovery.TimeLostOf) string {
+	switch {
+	case of.Loss == nil:
+		return "nothing counted what " + of.Component + " lost"
+	case of.PutBack:
+		return fmt.Sprintf("the clock of %s was put back, so that the last of %s that are lost says an earlier time than the first", of.Component, count(int(of.Loss.Commits), "commit", "commits"))
+	case !of.Loss.Final:
+		return "it was not final when it was counted"
+	}
+	return "not of all that " + of.Component + " lost it is known when it was written"
 }

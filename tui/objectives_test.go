@@ -121,6 +121,75 @@ func TestObjectives_asTheReport(t *testing.T) {
 	}
 }
 
+// The screen says of what a recovery lost what its signed report says.
+func TestObjectives_lostAsTheReport(t *testing.T) {
+	database := func(lost time.Duration, commits int64) *recovery.Loss {
+		from := ten.Add(-2 * time.Hour)
+		return &recovery.Loss{Component: "database", Commits: commits, From: recovery.Commit{Time: from}, To: recovery.Commit{Time: from.Add(lost)}, Final: true}
+	}
+	uploads := func(lost time.Duration) *recovery.Loss {
+		since := ten.Add(-2 * time.Hour)
+		return &recovery.Loss{Component: "uploads", Files: &recovery.FilesLoss{Since: since, Newest: since.Add(lost), Added: 3}, Final: true}
+	}
+	open := database(time.Minute, 12)
+	open.Final = false
+	partly := database(time.Minute, 12)
+	partly.AtLeast = true
+	for name, c := range map[string]struct {
+		losses  []*recovery.Loss
+		verdict string
+		says    string // by the screen
+		k       look
+		tells   string // by the report
+	}{
+		"met":                             {[]*recovery.Loss{database(time.Minute, 12), uploads(2 * time.Minute)}, report.Met, "2m00 of uploads, from 08:00:00 to 08:02:00, 3 files", good, "12 commits"},
+		"missed":                          {[]*recovery.Loss{database(time.Hour, 389), uploads(0)}, report.Missed, "MISSED: 1h00m of database, from 08:00:00 to 09:00:00, 389 commits", bad, "389 commits"},
+		"the server's clock was put back": {[]*recovery.Loss{database(-10*time.Minute, 41), uploads(0)}, report.Unknown, "unknown: the clock of database was put back, so that the last of 41 commits", warn, "its clock was put back"},
+		"put back, and the other missed":  {[]*recovery.Loss{database(-10*time.Minute, 41), uploads(time.Hour)}, report.Missed, "MISSED: 1h00m of uploads, from 08:00:00 to 09:00:00, 3 files; AT LEAST, the clock of database was put back", bad, "its clock was put back"},
+		"one is not counted":              {[]*recovery.Loss{database(time.Minute, 12)}, report.Unknown, "1m00 of database, from 08:00:00 to 08:01:00, 12 commits; AT LEAST, nothing counted what uploads lost", warn, "uploads: nothing counted what was lost"},
+		"one is not counted, one missed":  {[]*recovery.Loss{database(time.Hour, 389)}, report.Missed, "MISSED: 1h00m of database, from 08:00:00 to 09:00:00, 389 commits; AT LEAST, nothing counted what uploads lost", bad, "uploads: nothing counted what was lost"},
+		"none is counted":                 {nil, report.Unknown, "unknown: nothing counted what database lost; nothing counted what uploads lost", warn, "nothing counted what was lost"},
+		"not final":                       {[]*recovery.Loss{open, uploads(0)}, report.Unknown, "1m00 of database, from 08:00:00 to 08:01:00, 12 commits; AT LEAST, it was not final when it was counted", warn, "was not final"},
+		"partly read":                     {[]*recovery.Loss{partly, uploads(0)}, report.Unknown, "AT LEAST, not of all that database lost it is known when it was written", warn, "at least 12 commits"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			desk := shopDesk()
+			forReal(desk)
+			runbook := []byte("# shop\n")
+			p := desk.session.plan
+			p.RPO = recovery.Duration(5 * time.Minute)
+			p.Live = append(p.Live, recovery.Live{Component: "uploads"})
+			p.Runbook.SHA256 = sum(runbook)
+			plan := prepared(p)
+			desk.session.add(0, recovery.RunStarted{Run: p.Run, System: p.System, Mode: p.Mode, Operator: "ops1", PlanSHA256: plan.Digest, RunbookSHA256: p.Runbook.SHA256})
+			for i, step := range []string{"database/exchange", "database/open"} {
+				outcome := recovery.Outcome{Says: "done"}
+				if i < len(c.losses) {
+					outcome.Loss = c.losses[i]
+				}
+				desk.session.add(time.Minute, recovery.StepStarted{Step: step, Attempt: 1}, recovery.StepFinished{Step: step, Outcome: outcome})
+			}
+			desk.session.add(2*time.Minute, recovery.CleanupStarted{}, recovery.RunEnded{Result: recovery.ResultExceptions, Report: recovery.ReportForm})
+
+			text, k := folded(p, func(f *fakeDesk) { f.session.events = desk.session.events }).achievedRPO(ten.Location())
+			if !strings.Contains(text, c.says) || k != c.k {
+				t.Errorf("the screen says %q, and not %q; or not as it should look", text, c.says)
+			}
+			r, err := report.Make(runDirectory(t, plan.Bytes, runbook, desk.session.events))
+			if err != nil {
+				t.Fatal(err)
+			}
+			rpo := r.Objectives.RPO
+			if rpo.Verdict != c.verdict || !strings.Contains(rpo.Says, c.tells) {
+				t.Errorf("the report says %s: %q", rpo.Verdict, rpo.Says)
+			}
+			if (rpo.Verdict == report.Missed) != strings.HasPrefix(text, "MISSED: ") || (rpo.Verdict == report.Met) != (k == good) {
+				t.Errorf("the screen says %q, the report %s: %q", text, rpo.Verdict, rpo.Says)
+			}
+		})
+	}
+}
+
 // What an ended run has given back is not told as lost, nor as left to do.
 func TestResult_givenBack(t *testing.T) {
 	exchange := recovery.Resource{Kind: recovery.Exchanged, ID: "db1/shop"}

@@ -133,53 +133,34 @@ func (s *source) identity(id recovery.TargetID) recovery.Identity {
 	return s.state.Identities[id]
 }
 
-// inverted is by how much the times of commits side by side may contradict their order:
-// each is taken before its record is written.
-const inverted = time.Second
-
-// recoveryPoint is the achieved RPO: from the first commit that is lost to the
-// last one before the writes stopped, or from the moment of files to their newest
-// change; of the worst component.
+// recoveryPoint is the achieved RPO, of the component that lost most.
 func (s *source) recoveryPoint(o *Objective) {
 	o.Verdict = Unknown
-	if !s.plan.Replaces() || s.lostNothing() {
+	lost, replaced := s.plan.TimeLost(&s.state)
+	if !replaced {
 		o.Says = "nothing live was replaced, so nothing was lost"
 		return
 	}
-	var worst time.Duration
 	var says []string
-	unknown := false
-	for _, l := range s.plan.Live {
-		i := slices.IndexFunc(s.state.Losses, func(loss recovery.LossState) bool { return loss.Component == l.Component })
+	for _, of := range lost.Of {
 		switch {
-		case s.lostNothingOf(l.Component):
-			says = append(says, l.Component+": nothing live was replaced, so nothing was lost")
-		case i < 0:
-			says, unknown = append(says, l.Component+": nothing counted what was lost"), true
-		case !s.state.Losses[i].Final:
-			loss := s.state.Losses[i]
-			d, _ := loss.Span()
-			worst = max(worst, d)
-			says, unknown = append(says, l.Component+": what is lost was not final when it was counted; at least, "+strings.Join(loss.Says(), ", ")), true
+		case of.Nothing:
+			says = append(says, of.Component+": nothing live was replaced, so nothing was lost")
+		case of.Loss == nil:
+			says = append(says, of.Component+": nothing counted what was lost")
+		case !of.Loss.Final:
+			says = append(says, of.Component+": what is lost was not final when it was counted; at least, "+strings.Join(of.Loss.Says(), ", "))
 		default:
-			loss := s.state.Losses[i]
-			d, known := loss.Span()
-			back := d < -inverted && loss.Files == nil // a file may well say an older time than its own
-			unknown = unknown || !known || back
-			worst = max(worst, d)
-			says = append(says, strings.Join(loss.Says(), ", "))
-			if back {
-				says = append(says, l.Component+": the last that is lost says an earlier time than the first, so that its clock was put back and the span is not known")
+			says = append(says, strings.Join(of.Loss.Says(), ", "))
+			if of.PutBack {
+				says = append(says, of.Component+": the last that is lost says an earlier time than the first, so that its clock was put back and the span is not known")
 			}
 		}
 	}
 	o.Says = strings.Join(says, "; ")
-	target := time.Duration(o.Target)
-	if unknown && (target <= 0 || worst <= target) {
-		return
+	if achieved, known := lost.Judged(o.Target); known {
+		o.Achieved, o.Verdict = &achieved, verdict(o.Target, achieved)
 	}
-	achieved := recovery.Duration(worst)
-	o.Achieved, o.Verdict = &achieved, verdict(o.Target, achieved)
 }
 
 func (d *document) live(r *Report) {
