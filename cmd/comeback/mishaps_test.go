@@ -147,7 +147,7 @@ func allMishaps() []mishap {
 			}
 		}, mend: func(y *tended) {
 			y.sql("alter system set archive_command = '"+y.command+"'", "select pg_reload_conf()")
-		}, found: map[string]string{"archive/database": "archive_command fails since", "rpo/database": "the RPO is 15m00"}},
+		}, found: map[string]string{"archive/database": "archive_command fails, last at", "rpo/database": "the RPO is 15m00"}},
 		{name: "a check is weakened", of: "files", before: func(y *tended) { y.write(strings.Replace(y.text, "expect: > 0", "expect: >= 0", 1)) },
 			mend:  func(y *tended) { y.write(y.text) },
 			found: map[string]string{"changed/database": weaker, "changed/uploads": weaker, "changed/config": weaker, "changed/code": weaker}},

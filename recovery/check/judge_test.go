@@ -419,7 +419,12 @@ func TestJudge(t *testing.T) {
 			s.ArchivedAt, s.FailedAt, s.Failed, s.Failures = at("2026-11-23 08:13:40"), now, "00000001000000030000007B", 60
 			s.LSN, s.ArchivedLSN, s.Free, s.WALBytes = 0x3BA000000, 0x37A000000, 4<<30, 1<<30
 			e.Servers["database"] = s
-		}, []string{"archive/database"}, recovery.WouldBut, "the archive_command fails since 23 Nov 09:13, for 00000001000000030000007B, 60 times so far; 1.07 GB lie in pg_wal, 4.29 GB are free: full in about 4h00m", "the server's log"},
+		}, []string{"archive/database"}, recovery.WouldBut, "the archive_command fails, last at 23 Nov 09:13 for 00000001000000030000007B; nothing was archived since 23 Nov 08:13, and it failed 60 times in all; 1.07 GB lie in pg_wal, 4.29 GB are free: full in about 4h00m", "the server's log"},
+		{"the archive_command never did anything else", func(e *check.Evidence) {
+			s := e.Servers["database"]
+			s.Archived, s.ArchivedAt, s.FailedAt, s.Failed, s.Failures = "", time.Time{}, now, "00000001000000030000007B", 60
+			e.Servers["database"] = s
+		}, []string{"archive/database"}, recovery.WouldBut, "the archive_command fails, last at 23 Nov 09:13 for 00000001000000030000007B; nothing was ever archived, and it failed 60 times in all", "the server's log"},
 		{"archive_timeout is too long", func(e *check.Evidence) {
 			s := e.Servers["database"]
 			s.ArchiveTimeout = time.Hour

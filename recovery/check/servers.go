@@ -55,7 +55,7 @@ func (j *judge) archiver(c recovery.Component, s Server) {
 		return // somebody else brings the log: a receiver, or the primary
 	case s.Failing():
 		j.find("archive/"+c.Name, recovery.NotMet, "read its words in the server's log, and mend it; then look again",
-			"%s: the archive_command fails since %s, for %s, %d times so far%s", c.Name, s.FailedAt.In(j.At.Location()).Format("2 Jan 15:04"), s.Failed, s.Failures, j.untilFull(s))
+			"%s: the archive_command fails, last at %s for %s; %s, and it failed %d times in all%s", c.Name, j.clock(s.FailedAt), s.Failed, j.archivedSince(s), s.Failures, j.untilFull(s))
 	case s.Archived == "" && s.ArchivedAt.IsZero() && s.ReadyFiles() > 1:
 		j.find("archive/"+c.Name, recovery.NotMet, "look at the server's log, and at whether an archive_command is set", "%s: nothing was ever archived%s", c.Name, j.untilFull(s))
 	}
@@ -68,6 +68,18 @@ func (j *judge) archiver(c recovery.Component, s Server) {
 			"%s: %s: in a quiet hour the last commits wait for their segment to fill, longer than the RPO", c.Name, has)
 	}
 }
+
+// archivedSince says since when a server has archived nothing: when it began to fail, it does
+// not tell.
+func (j *judge) archivedSince(s Server) string {
+	if s.ArchivedAt.IsZero() {
+		return "nothing was ever archived"
+	}
+	return "nothing was archived since " + j.clock(s.ArchivedAt)
+}
+
+// clock writes a day and a time of it.
+func (j *judge) clock(t time.Time) string { return t.In(j.At.Location()).Format("2 Jan 15:04") }
 
 // ReadyFiles is about how many segments the server keeps that are not archived.
 func (s Server) ReadyFiles() int64 {
