@@ -124,6 +124,7 @@ func (x *Executor) do(ctx context.Context, s recovery.Step, r *running, again bo
 		x.reviveBefore(ctx, s)
 	}
 	outcome.Artifacts = append(outcome.Artifacts, append(e.artifacts, logged...)...)
+	outcome.Old = x.keptFromNow(outcome.Old)
 
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -155,6 +156,22 @@ func (x *Executor) do(ctx context.Context, s recovery.Step, r *running, again bo
 		return
 	}
 	x.askAbout(s)
+}
+
+// keptFromNow lets what a step has put aside stay for as long as was planned from now on: the
+// plan counts from when it was made, and a run may have waited for longer than that since.
+func (x *Executor) keptFromNow(old []recovery.Old) []recovery.Old {
+	since := x.Now().Sub(x.Plan.Created).Truncate(time.Second)
+	if x.Plan.Created.IsZero() || since <= 0 {
+		return old
+	}
+	old = slices.Clone(old)
+	for i := range old {
+		if !old[i].Until.IsZero() {
+			old[i].Until = old[i].Until.Add(since)
+		}
+	}
+	return old
 }
 
 // begin marks a step's attempt as under way; false if the step is to do again

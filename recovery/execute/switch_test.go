@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/execute"
@@ -88,5 +89,22 @@ func TestSwitch_oneWay(t *testing.T) {
 				t.Errorf("gave back %q, old data %+v, holds %v, ended as %s: %s", th.said(), s.Old, s.Held(), s.Result, s.Says)
 			}
 		})
+	}
+}
+
+// What is put aside stays for as long as was planned from when it is, however long the run
+// had waited.
+func TestSwitch_keepsFromTheExchange(t *testing.T) {
+	planned := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	for _, waited := range []time.Duration{0, 26 * time.Hour, -time.Hour} {
+		swap := kind{"swap", func(_ context.Context, _ recovery.Env, s recovery.Step) (recovery.Outcome, error) {
+			return recovery.Outcome{Old: []recovery.Old{{Component: "db", Place: "shop_old", Until: planned.Add(24 * time.Hour)}, {Component: "uploads", Place: "uploads.old"}}}, nil
+		}}
+		s := newRig(t, []recovery.Kind{swap}, func(p *recovery.Plan, o *execute.Options) {
+			o.Unattended, p.Created, o.Now = true, planned, func() time.Time { return planned.Add(waited) }
+		}, step("db.swap", "swap")).run(t)
+		if want := planned.Add(24*time.Hour + max(0, waited)); len(s.Old) != 2 || !s.Old[0].Until.Equal(want) || !s.Old[1].Until.IsZero() {
+			t.Errorf("after %s: %+v, want until %s", waited, s.Old, want)
+		}
 	}
 }
