@@ -59,8 +59,8 @@ backup's id as ` + "`comeback moments`" + ` lists it.
 	return cmd
 }
 
-// parseOutage reads when an outage began: an RFC 3339 time or "10 minutes ago",
-// with "~" before it where that is an estimate, or "unknown".
+// parseOutage reads when an outage began: an RFC 3339 time, with "~" before it where that is an
+// estimate, "10 minutes ago", which is one, or "unknown".
 func parseOutage(text string, now time.Time) (recovery.OutageNoted, error) {
 	switch text {
 	case "":
@@ -70,7 +70,7 @@ func parseOutage(text string, now time.Time) (recovery.OutageNoted, error) {
 	}
 	how := "known"
 	when, estimated := strings.CutPrefix(text, "~")
-	if estimated {
+	if estimated || strings.HasSuffix(strings.TrimSpace(when), "ago") {
 		how = "estimated"
 	}
 	w, err := recovery.ParseWant(when, now)

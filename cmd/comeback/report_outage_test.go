@@ -68,3 +68,22 @@ func TestReportSign_outage(t *testing.T) {
 		t.Errorf("vanished %q, rewritten %q, %v", vanished, rewritten, err)
 	}
 }
+
+// What was counted back is an estimate, as it is in the console.
+func TestParseOutage(t *testing.T) {
+	now := time.Date(2026, 11, 23, 9, 13, 40, 0, time.UTC)
+	ten := now.Add(-10 * time.Minute)
+	for text, want := range map[string]recovery.OutageNoted{
+		"": {}, "unknown": {How: "unknown"}, "2026-11-23T10:03:40+01:00": {Since: ten, How: "known"}, "~2026-11-23T10:03:40+01:00": {Since: ten, How: "estimated"},
+		"10 minutes ago": {Since: ten, How: "estimated"}, "~10 minutes ago": {Since: ten, How: "estimated"},
+	} {
+		if got, err := parseOutage(text, now); err != nil || !got.Since.Equal(want.Since) || got.How != want.How {
+			t.Errorf("%q is read as %+v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"10:03", "latest", "2026-11-23T10:03:40", "2026-11-24T10:03:40+01:00"} {
+		if got, err := parseOutage(text, now); recovery.ExitOf(err) != recovery.Usage || recovery.HintOf(err) == "" {
+			t.Errorf("%q is read as %+v, %v", text, got, err)
+		}
+	}
+}

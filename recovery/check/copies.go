@@ -144,7 +144,7 @@ func (j *judge) aheadOfTime(c recovery.Component, cp Copy, s recovery.Survey) {
 	for _, b := range slices.Backward(s.Backups) {
 		if t := taken(cp, b); b.Problem == "" && j.future(t) {
 			j.find("future/"+c.Name+"/"+cp.Name, recovery.NotMet, fmt.Sprintf("set the clock of what takes them (chronyc tracking), and take another: comeback backup %s %s; until then recover by the id of a backup, for this one passes for the latest", j.Path, c.Name),
-				"%s: %s of %s says that it is of %s, which is still to come: the clock was wrong that it was taken by, and how fresh it is is not known", cp.Name, b.ID, c.Name, t.Format(layout))
+				"%s: %s of %s says that it is of %s, which is still to come: the clock was wrong that it was taken by, and how fresh it is is not known", cp.Name, b.ID, c.Name, t.In(j.At.Location()).Format(layout))
 			return
 		}
 	}
@@ -159,7 +159,7 @@ func (j *judge) aheadOfTime(c recovery.Component, cp Copy, s recovery.Survey) {
 	for _, w := range slices.Backward(s.Windows) {
 		if j.future(w.To.Time) {
 			j.find("future/"+c.Name+"/"+cp.Name, recovery.NotMet, "set the clock of its server: chronyc tracking",
-				"%s: the log of %s ends with a commit of %s, which is still to come: the clock of its server was wrong, and how fresh the log is is not known", cp.Name, c.Name, w.To.Time.Format(layout))
+				"%s: the log of %s ends with a commit of %s, which is still to come: the clock of its server was wrong, and how fresh the log is is not known", cp.Name, c.Name, w.To.Time.In(j.At.Location()).Format(layout))
 			return
 		}
 	}
@@ -268,7 +268,7 @@ func (j *judge) unfinished(cp Copy) {
 			do = fmt.Sprintf("see what cuts it off; the next backup clears it away: comeback backup %s %s", j.Path, u.Component)
 		}
 		j.find("unfinished/"+cp.Name+"/"+strings.TrimPrefix(u.Mark, "comeback/unfinished/"), recovery.NotMet, do,
-			"%s: a backup of %s, %s, was cut off and takes room; the last sign of it is of %s", cp.Name, u.Component, u.Prefix, u.Last.Format("2 Jan 15:04"))
+			"%s: a backup of %s, %s, was cut off and takes room; the last sign of it is of %s", cp.Name, u.Component, u.Prefix, j.clock(u.Last))
 	}
 }
 
@@ -355,7 +355,7 @@ func (j *judge) copies() {
 			j.find("runbook/"+cp.Name, recovery.NotMet, "let this host put it there: comeback check "+j.Path, "%s: holds no runbook: where this host is gone, nobody can begin with this copy alone", cp.Name)
 		case cp.OtherRunbook != "":
 			j.find("runbook/"+cp.Name, recovery.NotMet, "compare them; where this one is right: touch "+j.Path+" and comeback check "+j.Path+"; else go by that one here, too",
-				"the newest runbook in %s is another than this one, which was not changed since: %s of %s; a host that has none is given that one", cp.Name, cp.OtherRunbook, cp.OtherSince.Format("2 Jan 15:04"))
+				"the newest runbook in %s is another than this one, which was not changed since: %s of %s; a host that has none is given that one", cp.Name, cp.OtherRunbook, j.clock(cp.OtherSince))
 		}
 		if cp.Skew != nil && cp.Skew.Abs() > badSkew {
 			j.find("clock/"+cp.Name, recovery.NotMet, "set the clock of this host: chronyc tracking", "the clock of %s and of this host differ by %s", cp.Name, recovery.FormatSpan(cp.Skew.Abs()))
@@ -369,7 +369,7 @@ func (j *judge) copies() {
 		if cp.Lacking.Files > 0 && j.At.Sub(cp.Lacking.Since) > lateSpool {
 			j.find("lacks/"+cp.Name, recovery.NotMet, "comeback wal push "+j.Path+" --catch-up tells why",
 				"%s lacks %d files of the log (%s), the first since %s; they lie in this host's spool alone%s", cp.Name, cp.Lacking.Files,
-				recovery.FormatBytes(cp.Lacking.Bytes), cp.Lacking.Since.Format("2 Jan 15:04"), j.spoolFull(cp.Lacking))
+				recovery.FormatBytes(cp.Lacking.Bytes), j.clock(cp.Lacking.Since), j.spoolFull(cp.Lacking))
 		}
 	}
 	j.spools()

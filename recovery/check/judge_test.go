@@ -114,6 +114,39 @@ func restored(e *check.Evidence, size int64) {
 	}
 }
 
+// A judgement is in one zone, whichever the times came in.
+func TestJudge_zone(t *testing.T) {
+	says := func(in *time.Location) []string {
+		e := healthy()
+		told := func(t time.Time) time.Time { return t.In(in) }
+		e.Copies[0].Unfinished = []check.Unfinished{{Component: "database", Mark: "comeback/unfinished/database/x.json", Prefix: "base/20261121T091200Z/", Last: told(now.Add(-49 * time.Hour))}}
+		e.Copies[0].Lacking = check.Lacking{Files: 3, Since: told(now.Add(-33 * time.Hour))}
+		e.Copies[0].OtherRunbook, e.Copies[0].OtherSince = "another", told(at("2025-11-23 00:13:40"))
+		edit(e, "nearby", "uploads", func(s *recovery.Survey) {
+			wrong := told(at("2027-01-01 00:30:00"))
+			s.Backups = append(s.Backups, recovery.Backup{ID: "uploads/wrong", Component: "uploads", Copy: "nearby", Engine: "files", Taken: recovery.Span{From: wrong, To: wrong}})
+		})
+		edit(e, "nearby", "database", func(s *recovery.Survey) { s.Windows[len(s.Windows)-1].To.Time = told(at("2027-01-01 00:30:00")) })
+		s := e.Servers["database"]
+		s.ArchivedAt, s.FailedAt, s.Failed, s.Failures = told(at("2026-11-23 00:13:40")), told(now), "00000001000000030000007B", 60
+		e.Servers["database"] = s
+		var all []string
+		for _, f := range check.Judge(*e).Findings {
+			all = append(all, f.Says)
+		}
+		return all
+	}
+	ours := says(now.Location())
+	for _, want := range []string{"is of 21 Nov 08:13", "first since 22 Nov 00:13", "of 23 Nov 2025 00:13", "of 1 Jan 2027 00:30, which is still", "a commit of 1 Jan 2027 00:30", "since 23 Nov 00:13"} {
+		if !slices.ContainsFunc(ours, func(says string) bool { return strings.Contains(says, want) }) {
+			t.Errorf("nothing says %q: %q", want, ours)
+		}
+	}
+	if got := says(time.FixedZone("", -8*3600)); !slices.Equal(got, ours) {
+		t.Errorf("of times in another zone: %q\nwant %q", got, ours)
+	}
+}
+
 // stranger lets nobody know who has signed a run.
 func stranger(e *check.Evidence, i int) {
 	e.Signers = "/etc/shop/signers"

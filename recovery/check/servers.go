@@ -78,8 +78,14 @@ func (j *judge) archivedSince(s Server) string {
 	return "nothing was archived since " + j.clock(s.ArchivedAt)
 }
 
-// clock writes a day and a time of it.
-func (j *judge) clock(t time.Time) string { return t.In(j.At.Location()).Format("2 Jan 15:04") }
+// clock writes a day and a time of it, in the zone in which the whole judgement is; a day of
+// another year with that.
+func (j *judge) clock(t time.Time) string {
+	if t = t.In(j.At.Location()); t.Year() != j.At.Year() {
+		return t.Format("2 Jan 2006 15:04")
+	}
+	return t.Format("2 Jan 15:04")
+}
 
 // ReadyFiles is about how many segments the server keeps that are not archived.
 func (s Server) ReadyFiles() int64 {
