@@ -66,6 +66,8 @@ type Live struct {
 	// Only is the database that alone goes back; empty where its whole cluster,
 	// or whatever the component is, does.
 	Only string `json:"only,omitempty"`
+	// Warnings are what a person should know before it is switched, one sentence each.
+	Warnings []string `json:"warnings,omitempty"`
 	// Loss is what going back to the plan's moment loses, as it stood then; nil
 	// where nothing could count it.
 	Loss *Loss     `json:"loss,omitempty"`
@@ -128,8 +130,10 @@ type Switch struct {
 	Open []Step
 	// Protect makes sure that what is live now is backed up again.
 	Protect []Step
-	// Effects are what only the plan can tell of the switch, beside those of Live.
-	Effects Effects
+	// Effects and Warnings are what only the plan can tell of the switch, beside those of
+	// Live.
+	Effects  Effects
+	Warnings []string
 }
 
 // Phase is a part of a switch.

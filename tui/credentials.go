@@ -16,14 +16,32 @@ import (
 func (s *waitingScreen) credentialChoices(st *recovery.StepState) []choice {
 	list := []choice{s.again(st, "after you have renewed them")}
 	for _, name := range s.run.variables(st) {
-		list = append(list, choice{name: "Type " + name + "...", leaves: "shown as stars, given to the runner, recorded nowhere", do: func() tea.Cmd {
-			s.asks(&prompt{label: clean(name) + " > ", does: "give it to the runner", needs: "this needs a value", edit: field{secret: true}, then: func(value string) tea.Cmd {
-				return s.send(recovery.Command{Kind: recovery.DoSecret, Step: s.id, Name: name, Value: value})
-			}})
-			return nil
-		}})
+		list = append(list, s.typing(name))
 	}
 	return slices.Concat(list, s.otherCopy(st), s.without(st), []choice{s.stopHere()})
+}
+
+// typing gives the runner a value of a variable; another attempt goes by it.
+func (s *waitingScreen) typing(name string) choice {
+	return choice{name: "Type " + name + "...", leaves: "shown as stars, given to the runner, recorded nowhere", do: func() tea.Cmd {
+		s.asks(&prompt{label: clean(name) + " > ", does: "give it to the runner", needs: "this needs a value", edit: field{secret: true}, then: func(value string) tea.Cmd {
+			return s.send(recovery.Command{Kind: recovery.DoSecret, Step: s.id, Name: name, Value: value})
+		}})
+		return nil
+	}}
+}
+
+// anew are the ways to give a variable another value where a failure's hint says that this
+// mends it: it names it as a reference, ${NAME}.
+func (s *waitingScreen) anew(st *recovery.StepState) (list []choice) {
+	var names []string
+	for _, found := range asReference.FindAllStringSubmatch(st.Hint, mostVariables) {
+		if name := found[1]; !slices.Contains(names, name) {
+			names = append(names, name)
+			list = append(list, s.typing(name))
+		}
+	}
+	return list
 }
 
 var (
@@ -31,6 +49,8 @@ var (
 	// that is missing.
 	asVariable = pattern.New(`(?:\$\{?|\bexport )([A-Z][A-Z0-9_]+)`)
 	notSet     = pattern.New(`\b([A-Z][A-Z0-9_]+) is not set\b`)
+	// asReference is a name that is written as a runbook refers to it.
+	asReference = pattern.New(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
 	// byItsShape is a name that is an environment variable by its looks.
 	byItsShape = pattern.New(`\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b`)
 )

@@ -3,6 +3,7 @@ package tui
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -12,8 +13,7 @@ import (
 
 // decisionChoices are the ways to go on after a failure.
 func (s *waitingScreen) decisionChoices(st *recovery.StepState) []choice {
-	list := append([]choice{s.again(st, repeats(st))}, s.without(st)...)
-	list = append(list, s.otherCopy(st)...)
+	list := slices.Concat([]choice{s.again(st, repeats(st))}, s.anew(st), s.without(st), s.otherCopy(st))
 	list = append(list, choice{name: "Other moment...", leaves: "shows first what must be done again", do: func() tea.Cmd {
 		return s.m.push(newAmendMoment(s.m, s.run, st))
 	}})

@@ -106,6 +106,29 @@ func TestWaits_Credentials(t *testing.T) {
 	})
 }
 
+// A failure whose next step is another value of a variable lets it be typed: the runner's
+// environment was fixed when it began.
+func TestWaits_DecisionByAVariable(t *testing.T) {
+	d, desk := onRun(t, twoCopies, func(d *driver, f *fakeDesk) {
+		copied(f)
+		f.session.add(6*time.Minute, recovery.StepFailed{Step: "database/replay", Error: "the server of /srv/pg runs, and the component's address leads to db1, which is not this machine",
+			Hint: "let ${DATABASE_URL} name this machine, such as localhost in the place of db1; or let db1 lead here (/etc/hosts), then try again"},
+			recovery.Waiting{Step: "database/replay", For: recovery.WaitDecision})
+		d.sees("CAUSE")
+	})
+	d.sees("2 Type DATABASE_URL...")
+	d.press("2", "enter", "=postgres://shop:hunter2@localhost/shop")
+	if strings.Contains(d.screen(), "hunter2") {
+		t.Fatalf("a secret is on the screen\n%s", d.screen())
+	}
+	d.press("enter")
+	want := recovery.Command{Kind: recovery.DoSecret, Step: "database/replay", Name: "DATABASE_URL", Value: "postgres://shop:hunter2@localhost/shop", By: "ops1"}
+	d.wants(desk, want)
+	d.until("the cursor to try again", func() bool { return d.m.top().screen.(*waitingScreen).menu.cursor == 0 })
+	d.press("enter")
+	d.wants(desk, want, recovery.Command{Kind: recovery.DoDecide, Step: "database/replay", Choice: recovery.ChooseRetry, By: "ops1"})
+}
+
 // twoWait is a desk whose run waits for ticks, and since later for credentials, before
 // anybody attaches to it: of what comes after that a screen can show the one without the
 // other, and what a person may have begun to answer stays on it.

@@ -80,6 +80,15 @@ func TestRecover_serverDied(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Where its address leads to the host that died, it would be restored, started here, and
+	// asked for there: that is told with the plan.
+	address := r.environ["DATABASE_URL"]
+	r.environ["DATABASE_URL"] = "postgres://postgres:hunter2@db1.invalid/shop"
+	dead := recovers(recovery.Refused)
+	if says := dead.out + dead.err; !strings.Contains(says, "leads to db1.invalid, which is not this machine") || !strings.Contains(says, "let ${DATABASE_URL} name this machine") || strings.Contains(says, "hunter2") {
+		t.Errorf("it does not say where its address leads\n%s", says)
+	}
+	r.environ["DATABASE_URL"] = address
 	got = recovers(recovery.WithExceptions)
 	if !strings.Contains(got.out, "nothing is there yet") {
 		t.Errorf("it does not say that there is nothing\n%s", got.out)

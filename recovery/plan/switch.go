@@ -93,6 +93,9 @@ func (b *builder) switched(stage, line int, section runbooks.Stage, block runboo
 			b.plan.Targets = append(b.plan.Targets, c.Beside)
 		}
 		l.Effects.Add(s.Effects)
+		for _, warning := range slices.Concat(l.Warnings, s.Warnings) {
+			b.plan.Warnings = append(b.plan.Warnings, name+": "+warning)
+		}
 		if !l.Fresh {
 			l.Effects.Undo = append(l.Effects.Undo, fmt.Sprintf("%s: until %s, with comeback switch-back %s; loses what is written after the switch",
 				name, c.KeepUntil.Format("2 Jan 2006 15:04Z"), b.Run))

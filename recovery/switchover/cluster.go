@@ -510,14 +510,14 @@ func (startKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (rec
 		return recovery.Outcome{}, err
 	}
 	if err := c.service.Start(ctx, env, c.address); err != nil {
-		return recovery.Outcome{}, err
+		return recovery.Outcome{}, misled(ctx, c.Address, c.address, c.Data, err)
 	}
 	if c.Back {
 		pair.Old, pair.New = pair.New, pair.Old
 	}
 	id, err := live.Cluster{Pair: pair, Tools: c.tools}.Serves(ctx, c.address, live.Preparation{System: c.System, Timeline: control.Timeline})
 	if err != nil {
-		return recovery.Outcome{}, err
+		return recovery.Outcome{}, misled(ctx, c.Address, c.address, c.Data, err)
 	}
 	o := recovery.Outcome{Says: fmt.Sprintf("%s is served, on timeline %d", c.Data, id.Timeline), ToDo: c.Rebuild, Bindings: []recovery.Binding{{Component: c.Component, URL: c.Address}},
 		Facts: map[string]string{"timeline": strconv.FormatUint(uint64(id.Timeline), 10)}}

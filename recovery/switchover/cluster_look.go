@@ -61,8 +61,10 @@ func lookCluster(c recovery.Component, s live.Server, l recovery.Live) (recovery
 }
 
 // lookDown reads a live target whose server does not answer, from its data
-// directory, or where there is nothing yet.
-func lookDown(ctx context.Context, c recovery.Component, reference string, why error) (recovery.Live, error) {
+// directory, or where there is nothing yet. The server that is started there in the end must
+// answer at the address: where that leads to another host a fresh place is refused; of a server
+// that was there the address may lead to what passes its sessions on, so that it is a warning.
+func lookDown(ctx context.Context, c recovery.Component, reference, address string, why error) (recovery.Live, error) {
 	data := c.Settings.Text("data")
 	if data == "" {
 		return recovery.Live{}, recovery.Errorf("start the server; or where it is dead, or the host is fresh, give the component its data directory: data: /var/lib/postgresql/15/main",
@@ -71,6 +73,13 @@ func lookDown(ctx context.Context, c recovery.Component, reference string, why e
 	d, err := live.LookDown(ctx, data, time.Now())
 	if err != nil {
 		return recovery.Live{}, err
+	}
+	elsewhere, err := live.Elsewhere(ctx, address)
+	if err != nil {
+		return recovery.Live{}, err
+	}
+	if d.Fresh && elsewhere != "" {
+		return recovery.Live{}, answersElsewhere(reference, elsewhere, d.Data)
 	}
 	t := clusterTarget{Into: intoCluster, Data: d.Data, Major: d.Major, Down: true, Fresh: d.Fresh}
 	l := recovery.Live{Component: c.Name, At: d.At, Fresh: d.Fresh, Target: recovery.Target{ID: recovery.TargetID("live/" + c.Name), Component: c.Name,
@@ -86,6 +95,10 @@ func lookDown(ctx context.Context, c recovery.Component, reference string, why e
 			NotUndone: []string{c.Name + ": what the system has done outside of it: e-mails sent, cards charged"}}
 	} else if err := downCluster(c, d, &l); err != nil {
 		return l, err
+	}
+	if elsewhere != "" {
+		l.Warnings = append(l.Warnings, fmt.Sprintf("its server is down, and its address leads to %s, which is not this machine: where what is started here does not answer there, the switch fails; %s",
+			elsewhere, leadHere(reference, elsewhere)))
 	}
 	if l.Facts, err = json.Marshal(d.Server); err == nil {
 		l.Target.Facts, err = json.Marshal(t)

@@ -31,7 +31,7 @@ func (switcher) Look(ctx context.Context, c recovery.Component, _ []recovery.Cop
 	server, err := live.Look(ctx, address)
 	if err != nil {
 		if how == intoCluster {
-			return lookDown(ctx, c, reference, err)
+			return lookDown(ctx, c, reference, address, err)
 		}
 		return recovery.Live{}, err
 	}
