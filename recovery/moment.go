@@ -159,6 +159,9 @@ type Point struct {
 	Follows bool `json:"follows,omitempty"`
 	// Bytes is what must be read to get there.
 	Bytes int64 `json:"bytes,string"`
+	// Configuration says where that of the backup's server is; empty where nobody can tell
+	// before it is restored.
+	Configuration Configuration `json:"configuration,omitempty"`
 	// Says is the point in one line.
 	Says string `json:"says"`
 	// Warnings are what a person should know before choosing it.
@@ -166,6 +169,15 @@ type Point struct {
 	// Facts are the engine's own.
 	Facts json.RawMessage `json:"facts,omitempty"`
 }
+
+// Configuration is where the configuration of a data directory's server is.
+type Configuration string
+
+// Of a backup it is in it, or outside of what it holds: Debian keeps it in /etc.
+const (
+	ConfigurationWithin  Configuration = "within"
+	ConfigurationOutside Configuration = "outside"
+)
 
 // Commit is one transaction's end in the log.
 type Commit struct {

@@ -151,6 +151,7 @@ func TestCluster(t *testing.T) {
 	ctx := within(t)
 	b := openBeside(t)
 	t.Run("leaves out standbys", b.leavesOutStandbys)
+	t.Run("needs a configuration", b.needsAConfiguration)
 	root := connect(t, b.Layout.URL("postgres", "postgres"))
 	run(t, root, "alter system set synchronous_standby_names = 's1'", "alter system set work_mem = '7MB'", "alter system set primary_conninfo = 'host=x password=very-secret'",
 		"alter system set recovery_target_time = '2026-11-22 02:41:07+00'")

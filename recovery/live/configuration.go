@@ -49,7 +49,7 @@ const (
 // configure replaces scratch's configuration by live's. What Debian keeps in /etc
 // stays there, and counts as soon as the directory is live.
 func (p *preparation) configure(ctx context.Context) error {
-	if p.fresh && p.Conf == "" {
+	if p.Fresh && p.Conf == "" {
 		return p.reinstate(ctx)
 	}
 	for _, name := range ofScratch {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"comeback/recovery"
 	"comeback/recovery/live"
 )
 
@@ -87,5 +88,37 @@ func (b *beside) leavesOutStandbys(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// needsAConfiguration wants a backup that brings none along not to be prepared on a fresh
+// host, where nothing else knows of one: not before somebody has written it, or where the
+// runbook's own commands start the server.
+func (b *beside) needsAConfiguration(t *testing.T) {
+	for _, name := range []string{"postgresql.conf", "pg_hba.conf", "pg_ident.conf"} {
+		for _, suffix := range []string{"", ".source"} {
+			if err := os.RemoveAll(filepath.Join(b.dir, name+suffix)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	r := b.prepared()
+	r.Down, r.Live = true, filepath.Join(b.Dir, "fresh")
+	for range 2 {
+		_, err := live.Prepare(within(t), &env{}, r)
+		refused(t, err, "brings no postgresql.conf along")
+		if hint := recovery.HintOf(err); !strings.Contains(hint, "write a postgresql.conf and a pg_hba.conf into "+b.dir) {
+			t.Errorf("next %q", hint)
+		}
+	}
+	own := r
+	own.Own = true
+	if p, err := live.Prepare(within(t), &env{}, own); err != nil || !p.Fresh || len(p.Taken) > 0 {
+		t.Errorf("with commands of its own: %+v, %v", p, err)
+	}
+	write(t, filepath.Join(b.dir, "postgresql.conf"), read(t, filepath.Join(b.Cluster(), "postgresql.conf")))
+	write(t, filepath.Join(b.dir, "pg_hba.conf"), read(t, filepath.Join(b.Cluster(), "pg_hba.conf")))
+	if p, err := live.Prepare(within(t), &env{}, r); err != nil || strings.Join(p.Taken, ", ") != "postgresql.conf, pg_hba.conf" {
+		t.Errorf("with one that somebody has written: %+v, %v", p, err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"comeback/pattern"
 	"comeback/recovery"
 	"comeback/recovery/exchange"
 	"comeback/recovery/ledger"
@@ -34,6 +35,9 @@ type Restored struct {
 	// because live's server was down, or there was none.
 	Synchronous string
 	Down        bool
+	// Own says that the runbook's own commands start the server: they may know of a
+	// configuration that lies outside of the data directory.
+	Own bool
 	// Boot is the boot in which it was restored, where that was without fsync;
 	// another one since is a refusal.
 	Boot string
@@ -45,8 +49,10 @@ type Preparation struct {
 	// System and Timeline are the restored cluster's.
 	System   string `json:"system"`
 	Timeline uint32 `json:"timeline"`
-	// Taken are the files of the configuration that are live's.
+	// Taken are the files of the configuration that are live's, or on a fresh host, where
+	// there is nothing else, the backup's: Fresh says that.
 	Taken []string `json:"taken,omitempty"`
+	Fresh bool     `json:"fresh,omitempty"`
 	// Dropped are settings that were left out, and why.
 	Dropped []Dropped `json:"dropped,omitempty"`
 	// Archivable are the files of the log that the live server will archive when
@@ -99,7 +105,6 @@ type preparation struct {
 	env   recovery.Env
 	owner recovery.User
 	mode  fs.FileMode
-	fresh bool // there is no live directory yet, or an empty one
 	// root is the restored directory. It is another user's, and so may be the one that it lies
 	// in: all that is changed is changed below it, whatever stands at its path meanwhile, and
 	// no link leads out of it.
@@ -126,7 +131,7 @@ func (p *preparation) admissible(ctx context.Context) (err error) {
 	if p.Pair, err = exchange.Look(p.Live, p.Data); err != nil {
 		return err
 	}
-	if p.fresh, err = fresh(p.Pair.Live); err != nil {
+	if p.Fresh, err = fresh(p.Pair.Live); err != nil {
 		return err
 	}
 	if p.owner, p.mode, err = p.whose(); err != nil {
@@ -141,7 +146,7 @@ func (p *preparation) admissible(ctx context.Context) (err error) {
 	if err := self(p.Pair.Beside); err != nil {
 		return err
 	}
-	if !p.fresh {
+	if !p.Fresh {
 		if err := self(p.Pair.Live); err != nil {
 			return err
 		}
@@ -159,7 +164,7 @@ func (p *preparation) admissible(ctx context.Context) (err error) {
 // whose are the owner and the permissions that it gets: those of what is live, or
 // on a fresh host those that it has.
 func (p *preparation) whose() (recovery.User, fs.FileMode, error) {
-	if p.fresh {
+	if p.Fresh {
 		return ownerOf(p.Pair.Beside)
 	}
 	return ownerOf(p.Pair.Live)
@@ -200,7 +205,7 @@ func (p *preparation) judge(ctx context.Context, c postgres.Control) error {
 	case c.WALLevel == "minimal":
 		return refuse("restore it again with wal_level = replica", "the restored cluster has written its log with wal_level = minimal, which no standby and no archive can follow")
 	}
-	if p.fresh {
+	if p.Fresh {
 		return nil
 	}
 	live, err := postgres.ReadControl(ctx, p.Tools, p.Pair.Live)
@@ -216,15 +221,42 @@ func (p *preparation) judge(ctx context.Context, c postgres.Control) error {
 
 // loadable lets the server read its configuration, without starting it: what it
 // would refuse is refused while live still runs. Where the configuration lies
-// outside of the data directory it is live's own, and nothing changes.
+// outside of the data directory it is live's own, and nothing changes; on a fresh host
+// there is none then but what the runbook's own commands know of.
 func (p *preparation) loadable(ctx context.Context) error {
-	if _, err := os.Lstat(filepath.Join(p.Pair.Beside, mainConf)); errors.Is(err, fs.ErrNotExist) {
+	if _, err := p.root.Lstat(mainConf); errors.Is(err, fs.ErrNotExist) {
+		if p.Fresh && !p.Own {
+			return recovery.Errorf(fmt.Sprintf("write a postgresql.conf and a pg_hba.conf into %s, as the old server had them, then retry", p.Pair.Beside),
+				"refused: %s, so that it could not be started", unconfigured).WithExit(recovery.Refused)
+		}
 		return nil
 	}
 	if _, err := p.setting(ctx, "archive_mode"); err != nil {
 		return recovery.Errorf("correct the configuration in "+p.Live+": it would not let the live server start again either", "refused: the restored server would not start with live's configuration: %w", err).WithExit(recovery.Refused)
 	}
 	return nil
+}
+
+// unconfigured is what keeps a fresh host from starting what came back.
+const unconfigured = "the backup brings no postgresql.conf along (Debian keeps it in /etc)"
+
+// ofDebian is where Debian keeps the data of a cluster.
+var ofDebian = pattern.New(`^/var/lib/postgresql/([0-9]+)/([^/]+)$`)
+
+// Configure is what a fresh host needs where the backup brings no configuration along: one
+// of its own, and commands that start the server with it.
+func Configure(data string) string {
+	m := ofDebian.FindStringSubmatch(data)
+	if m == nil {
+		return "write a postgresql.conf and a pg_hba.conf for it on this host, as the old server had them, and give the component the commands that stop and start a server with them (stop:, start:)"
+	}
+	return fmt.Sprintf("give the component stop: [systemctl, stop, postgresql@%[1]s-%[2]s] and start: [systemctl, start, postgresql@%[1]s-%[2]s]; where /etc/postgresql/%[1]s/%[2]s is not there yet, "+
+		"pg_createcluster %[1]s %[2]s writes it: move the empty directory that it makes away (mv %[3]s %[3]s.empty), and put what the old server had there into it", m[1], m[2], data)
+}
+
+// Unconfigured refuses a fresh place that would have no configuration to be started with.
+func Unconfigured(data string) error {
+	return recovery.Errorf(Configure(data), "refused: %s, and nothing says with which the server of %s is to be started on this host", unconfigured, data).WithExit(recovery.Refused)
 }
 
 // setting asks the server, without starting it, for a setting of the restored data

@@ -53,13 +53,10 @@ func (s Service) Check() error {
 	if err := mayServe(owner, s.Data); err != nil {
 		return err
 	}
-	if len(s.StartCommand) > 0 && len(s.StopCommand) > 0 {
-		return nil
+	if own, err := s.Own(); own || err != nil {
+		return err
 	}
-	const hint = "give the component the commands that stop and start the server, such as [systemctl, stop, postgresql@15-main]"
-	if len(s.StartCommand) > 0 || len(s.StopCommand) > 0 {
-		return recovery.Errorf(hint, "refused: the runbook says only how the server is stopped, or only how it is started").WithExit(recovery.Refused)
-	}
+	const hint = giveCommands
 	if err := s.Tools.Need("pg_ctl"); err != nil {
 		return err
 	}
@@ -76,6 +73,17 @@ func (s Service) Check() error {
 		return recovery.Errorf(hint, "refused: the server was started with %s, which pg_ctl would leave out", more).WithExit(recovery.Refused)
 	}
 	return nil
+}
+
+const giveCommands = "give the component the commands that stop and start the server, such as [systemctl, stop, postgresql@15-main]"
+
+// Own reports whether the runbook's own commands stop and start the server, and refuses one
+// of them without the other.
+func (s Service) Own() (bool, error) {
+	if (len(s.StartCommand) > 0) != (len(s.StopCommand) > 0) {
+		return false, recovery.Errorf(giveCommands, "refused: the runbook says only how the server is stopped, or only how it is started").WithExit(recovery.Refused)
+	}
+	return len(s.StartCommand) > 0, nil
 }
 
 var option = pattern.New(`"((?:[^"\\]|\\.)*)"`)

@@ -380,9 +380,9 @@ func TestResolver_UnpackedSizeOfChain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	base := func(id string, size int64) Base {
-		body := fmt.Sprintf("{ \"PostgreSQL-Backup-Manifest-Version\": 1,\n\"Files\": [\n{ \"Path\": \"base/1/1\", \"Size\": %d }\n],\n"+
-			"\"WAL-Ranges\": [\n{ \"Timeline\": 1, \"Start-LSN\": \"0/2000028\", \"End-LSN\": \"0/2000100\" }\n],\n", size)
+	base := func(id string, size int64, more string) Base {
+		body := fmt.Sprintf("{ \"PostgreSQL-Backup-Manifest-Version\": 1,\n\"Files\": [\n{ \"Path\": \"base/1/1\", \"Size\": %d }%s\n],\n"+
+			"\"WAL-Ranges\": [\n{ \"Timeline\": 1, \"Start-LSN\": \"0/2000028\", \"End-LSN\": \"0/2000100\" }\n],\n", size, more)
 		body += fmt.Sprintf("\"Manifest-Checksum\": \"%x\"}\n", sha256.Sum256([]byte(body)))
 		o, err := store.Put(t.Context(), id+"/"+manifestName, strings.NewReader(body), storage.PutOptions{Size: int64(len(body))})
 		if err != nil {
@@ -391,14 +391,15 @@ func TestResolver_UnpackedSizeOfChain(t *testing.T) {
 		return Base{ID: id, Root: id + "/", Format: "tar", Manifest: id + "/" + manifestName, Objects: []storage.Object{o}}
 	}
 	r := &resolver{engine: New(Options{}).(nativeEngine).engine, store: store}
-	full, second, last := base("a", 1000), base("b", 30), base("c", 20)
-	if n, err := r.unpackedSize(t.Context(), facts{Base: full}); n != 1000 || err != nil {
-		t.Errorf("a full one takes %d, %v", n, err)
+	const conf = ",\n{ \"Path\": \"postgresql.conf\", \"Size\": 0 }"
+	full, second, last := base("a", 1000, ""), base("b", 30, ""), base("c", 20, conf)
+	if n, where, err := r.unpacked(t.Context(), facts{Base: full}); n != 1000 || where != recovery.ConfigurationOutside || err != nil {
+		t.Errorf("a full one takes %d, its configuration is %q, %v", n, where, err)
 	}
 	last.Chain, last.Objects = []Base{full, second}, slices.Concat(full.Objects, second.Objects, last.Objects)
-	n, err := r.unpackedSize(t.Context(), facts{Base: last})
-	if n != 2050 || err != nil {
-		t.Errorf("a chain takes %d, %v", n, err)
+	n, where, err := r.unpacked(t.Context(), facts{Base: last})
+	if n != 2050 || where != recovery.ConfigurationWithin || err != nil {
+		t.Errorf("a chain takes %d, its configuration is %q, %v", n, where, err)
 	}
 	f := pointFacts{Unpacked: n, Base: last}
 	if got := room(recovery.Point{}, f); got != n+n/20 {

@@ -377,7 +377,7 @@ func (r *resolver) point(ctx context.Context, l *logReader, f facts, c cut) (rec
 	if facts.Branch, err = r.follow(ctx, l, f, s); err != nil {
 		return p, err
 	}
-	if facts.Unpacked, err = r.unpackedSize(ctx, f); err != nil {
+	if facts.Unpacked, p.Configuration, err = r.unpacked(ctx, f); err != nil {
 		return p, err
 	}
 	if r.want.Look {
@@ -473,38 +473,45 @@ func (r *resolver) follow(ctx context.Context, l *logReader, f facts, s stop) (b
 	return b, nil
 }
 
-// unpackedSize sums up the files of a backup and of those that it is combined with,
-// which lie beside what comes of them for a while; that is about as large as the
-// largest of them. It is 0 where one does not tell.
-func (r *resolver) unpackedSize(ctx context.Context, f facts) (int64, error) {
+// unpacked sums up the files of a backup and of those that it is combined with, which lie
+// beside what comes of them for a while; that is about as large as the largest of them. It
+// is 0 where one does not tell. Where the manifest tells, it says where the configuration is.
+func (r *resolver) unpacked(ctx context.Context, f facts) (int64, recovery.Configuration, error) {
 	if f.Base.Unpacked > 0 {
-		return f.Base.Unpacked, nil
+		return f.Base.Unpacked, "", nil
 	}
 	if len(f.Base.Chain) == 0 {
-		return r.manifestSize(ctx, f.Base)
+		return r.manifested(ctx, f.Base)
 	}
 	var all, largest int64
+	var where recovery.Configuration // the last one's, of which the data directory is made
 	for _, part := range f.Base.parts() {
-		size, err := r.manifestSize(ctx, part)
+		size, is, err := r.manifested(ctx, part)
 		if err != nil || size == 0 {
-			return 0, err
+			return 0, "", err
 		}
-		all, largest = all+size, max(largest, size)
+		all, largest, where = all+size, max(largest, size), is
 	}
-	return all + largest, nil
+	return all + largest, where, nil
 }
 
-// manifestSize reads a backup's manifest, proves its checksum and sums up its files.
-func (r *resolver) manifestSize(ctx context.Context, b Base) (int64, error) {
+// manifested reads a backup's manifest, proves its checksum and sums up its files, and says
+// whether the server's configuration is among them.
+func (r *resolver) manifested(ctx context.Context, b Base) (size int64, where recovery.Configuration, err error) {
 	i := slices.IndexFunc(b.Objects, func(o storage.Object) bool { return o.Key == b.Manifest })
 	if i < 0 {
-		return 0, nil
+		return 0, "", nil
 	}
 	in := storage.NewReader(ctx, r.store, b.Objects[i], r.Read)
 	defer in.Close()
-	m, err := parseManifest(in, func(string, manifestFile) {})
+	where = recovery.ConfigurationOutside
+	m, err := parseManifest(in, func(path string, _ manifestFile) {
+		if path == "postgresql.conf" {
+			where = recovery.ConfigurationWithin
+		}
+	})
 	if err != nil {
-		return 0, recovery.Errorf("choose another backup, or another copy", "read %s: %w", b.Manifest, err)
+		return 0, "", recovery.Errorf("choose another backup, or another copy", "read %s: %w", b.Manifest, err)
 	}
-	return m.Size, nil
+	return m.Size, where, nil
 }

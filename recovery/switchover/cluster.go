@@ -131,7 +131,8 @@ func (prepareKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (r
 	if err := c.move(ctx, env, *h); err != nil {
 		return recovery.Outcome{}, err
 	}
-	p, err := live.Prepare(ctx, env, live.Restored{Live: c.Data, Data: c.Aside, Tools: c.tools, System: c.System, Timeline: c.Timeline, Synchronous: c.Synchronous, Down: c.Down, Boot: h.Boot})
+	p, err := live.Prepare(ctx, env, live.Restored{Live: c.Data, Data: c.Aside, Tools: c.tools, System: c.System, Timeline: c.Timeline, Synchronous: c.Synchronous, Down: c.Down,
+		Own: len(c.Start) > 0, Boot: h.Boot})
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
@@ -139,7 +140,7 @@ func (prepareKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (r
 	if err := h.Write(handle.Dir); err != nil {
 		return recovery.Outcome{}, err
 	}
-	o := recovery.Outcome{Says: fmt.Sprintf("%s is on disk with live's configuration (%s), on timeline %d", c.Aside, strings.Join(p.Taken, ", "), p.Timeline),
+	o := recovery.Outcome{Says: fmt.Sprintf("%s is on disk %s, on timeline %d", c.Aside, configured(p), p.Timeline),
 		Facts: map[string]string{"timeline": strconv.FormatUint(uint64(p.Timeline), 10), "to be archived": strings.Join(p.Archivable, ", ")}, Remarks: p.Remarks}
 	for _, d := range p.Dropped {
 		o.Remarks = append(o.Remarks, fmt.Sprintf("live's setting %s is left out: %s", d.Name, d.Why))
@@ -148,6 +149,20 @@ func (prepareKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (r
 		}
 	}
 	return o, nil
+}
+
+// configured says with which configuration a directory is prepared.
+func configured(p live.Preparation) string {
+	switch taken := strings.Join(p.Taken, ", "); {
+	case taken == "" && p.Fresh:
+		return "without a configuration, which the backup has none of: it is started with this host's own"
+	case taken == "":
+		return "without a configuration, as live's lies outside of it"
+	case p.Fresh:
+		return "with the configuration of the backup (" + taken + ")"
+	default:
+		return "with live's configuration (" + taken + ")"
+	}
 }
 
 // handOver marks the scratch target, so that nobody revives what leaves it.

@@ -85,6 +85,9 @@ func lookDown(ctx context.Context, c recovery.Component, reference, address stri
 	l := recovery.Live{Component: c.Name, At: d.At, Fresh: d.Fresh, Target: recovery.Target{ID: recovery.TargetID("live/" + c.Name), Component: c.Name,
 		Switches: recovery.Postgres, Address: reference, Place: d.Data, Name: d.Host + ":" + d.Data}}
 	if d.Fresh {
+		if _, err := service(c, d.Data, postgres.Tools{}).Own(); err != nil {
+			return l, err
+		}
 		if l.Beside, err = live.Placeable(d.Data); err != nil {
 			return l, err
 		}

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"comeback/recovery"
+	"comeback/recovery/live"
 )
 
 // The kinds of steps of a switch of a cluster.
@@ -102,6 +104,10 @@ func (s switcher) planCluster(c recovery.SwitchContext, t clusterTarget) (recove
 	if err != nil {
 		return recovery.Switch{}, err
 	}
+	warnings, err := startable(c, t, a)
+	if err != nil {
+		return recovery.Switch{}, err
+	}
 	name := c.Live.Target.Name
 	prepare := clusterStep("prepare", prepareName, "make the restored directory one that can be live", a, a.Scratch)
 	stop := clusterStep("stop", stopName, "stop the live server "+name, a, a.Live, a.Scratch)
@@ -111,6 +117,7 @@ func (s switcher) planCluster(c recovery.SwitchContext, t clusterTarget) (recove
 		Exchange: []recovery.Step{clusterStep("exchange", exchangeName, "make the restored directory live", a, a.Live)},
 		Open:     []recovery.Step{clusterStep("start", startName, "start the restored server", a, a.Live)},
 		Protect:  s.protectSteps(c, protectArgs{countArgs: a.countArgs, Logged: a.Logged, Copies: c.Copies, Data: t.Data}),
+		Warnings: warnings,
 	}
 	if t.Fresh {
 		p.Fence = []recovery.Step{prepare}
@@ -137,6 +144,23 @@ func (s switcher) planCluster(c recovery.SwitchContext, t clusterTarget) (recove
 		p.Settle = append(p.Settle, lost)
 	}
 	return p, nil
+}
+
+// startable refuses a fresh place whose server would have no configuration to be started
+// with, and warns where only the restore can tell, or this host has to have it.
+func startable(c recovery.SwitchContext, t clusterTarget, a clusterArgs) (warnings []string, err error) {
+	own := len(a.Start) > 0
+	switch {
+	case !t.Fresh, c.Point.Configuration == recovery.ConfigurationWithin:
+		return nil, nil
+	case own && c.Point.Configuration == recovery.ConfigurationOutside:
+		return []string{fmt.Sprintf("the backup brings no postgresql.conf along: %s starts the server with what this host has for it, and that must be there", strings.Join(a.Start, " "))}, nil
+	case own:
+		return nil, nil
+	case c.Point.Configuration == recovery.ConfigurationOutside:
+		return nil, live.Unconfigured(t.Data)
+	}
+	return []string{"whether the backup brings a postgresql.conf along is known only when it is restored, and without one it is not switched; where the old server had its configuration elsewhere, as Debian has it in /etc, " + live.Configure(t.Data)}, nil
 }
 
 // tailStep is the step that proves the end of the log in the copy, or of a dead server

@@ -76,3 +76,56 @@ func TestSwitcher_Back_again(t *testing.T) {
 		}
 	}
 }
+
+// planned is what is planned for a data directory that was seen, and a base backup.
+func planned(t *testing.T, target clusterTarget, seen live.Server, point recovery.Point, settings recovery.Settings) (recovery.Switch, error) {
+	t.Helper()
+	facts, err := json.Marshal(seen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target.Into = intoCluster
+	of, err := json.Marshal(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	point.Timeline = 1
+	return switcher{}.Plan(recovery.SwitchContext{Component: recovery.Component{Name: "database", Kind: recovery.Postgres, Settings: settings}, Point: point, Run: "7c31",
+		Live: recovery.Live{Component: "database", Facts: facts, Fresh: target.Fresh,
+			Target: recovery.Target{ID: "live/database", Name: "db2:" + target.Data, Facts: of, Identity: recovery.Identity{"inode": "1:2:3"}}}})
+}
+
+// On a fresh host the server is started with the configuration that the backup brings along.
+// Where it brings none, there must be commands that know of one: without them it is refused
+// when the plan is made, and where only the restore can tell the plan warns.
+func TestSwitcher_Plan_configuration(t *testing.T) {
+	own := recovery.Settings{"start": {"systemctl", "start", "postgresql@15-main"}, "stop": {"systemctl", "stop", "postgresql@15-main"}}
+	for name, c := range map[string]struct {
+		where    recovery.Configuration
+		data     string
+		fresh    bool
+		settings recovery.Settings
+		// warns is in the plan's warning, refused in the hint of its refusal.
+		warns, refused string
+	}{
+		"in the backup":                        {where: recovery.ConfigurationWithin, data: "/srv/pg", fresh: true},
+		"elsewhere":                            {where: recovery.ConfigurationOutside, data: "/srv/pg", fresh: true, refused: "write a postgresql.conf and a pg_hba.conf for it on this host"},
+		"elsewhere, as Debian has it":          {where: recovery.ConfigurationOutside, data: "/var/lib/postgresql/15/main", fresh: true, refused: "pg_createcluster 15 main writes it"},
+		"elsewhere, with commands":             {where: recovery.ConfigurationOutside, data: "/srv/pg", fresh: true, settings: own, warns: "what this host has for it"},
+		"elsewhere, where a server was":        {where: recovery.ConfigurationOutside, data: "/srv/pg"},
+		"known of no backup":                   {data: "/var/lib/postgresql/15/main", fresh: true, warns: "start: [systemctl, start, postgresql@15-main]"},
+		"known of no backup, with commands":    {data: "/srv/pg", fresh: true, settings: own},
+		"known of no backup, of a dead server": {data: "/srv/pg"},
+	} {
+		s, err := planned(t, clusterTarget{Data: c.data, Down: true, Fresh: c.fresh}, live.Server{}, recovery.Point{Configuration: c.where}, c.settings)
+		if c.refused != "" {
+			if recovery.ExitOf(err) != recovery.Refused || !strings.Contains(recovery.HintOf(err), c.refused) || !strings.Contains(err.Error(), "brings no postgresql.conf along") {
+				t.Errorf("%s: %v, next %q", name, err, recovery.HintOf(err))
+			}
+			continue
+		}
+		if says := strings.Join(s.Warnings, "\n"); err != nil || (says == "") != (c.warns == "") || !strings.Contains(says, c.warns) {
+			t.Errorf("%s: warns %q, %v", name, says, err)
+		}
+	}
+}
