@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/postgres"
 )
 
 // What counts as much of a disk, and how soon a full one must be known of.
@@ -159,10 +160,10 @@ func (j *judge) tools(c recovery.Component, s Server) {
 		return
 	}
 	if newest := slices.Max(j.Majors); newest < major {
-		j.find("tools/"+c.Name, recovery.NotMet, fmt.Sprintf("install it here, for example with: apt-get install postgresql-%d", major),
+		j.find("tools/"+c.Name, recovery.NotMet, postgres.Install(major),
 			"%s: the server is PostgreSQL %d, and the newest that is installed here is %d: nothing of it can be restored on this host", c.Name, major, newest)
 	} else if j.archives(c.Name) && !slices.Contains(j.Majors, major) {
-		j.find("tools/"+c.Name, recovery.NotMet, fmt.Sprintf("install it here, for example with: apt-get install postgresql-%d", major),
+		j.find("tools/"+c.Name, recovery.NotMet, postgres.Install(major),
 			"%s: the server is PostgreSQL %d, which is not installed here: its base backups cannot be restored on this host", c.Name, major)
 	}
 }

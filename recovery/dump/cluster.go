@@ -124,5 +124,5 @@ func (s scratch) cluster(installed []postgres.Tools, m mark) (postgres.Cluster, 
 			return c, nil
 		}
 	}
-	return c, recovery.Errorf("install "+packageFor(0)+"-"+version+" again", "PostgreSQL %s, which has made the cluster in %s, is not installed here", version, c.Data)
+	return c, recovery.Errorf("install postgresql-"+version+" again", "PostgreSQL %s, which has made the cluster in %s, is not installed here", version, c.Data)
 }

@@ -14,7 +14,7 @@ import (
 func choose(installed []postgres.Tools, h head) (tools postgres.Tools, note string, older bool, err error) {
 	wanted := h.serverMajor()
 	if len(installed) == 0 {
-		return tools, "", false, recovery.Errorf("install it, for example with: apt-get install "+packageFor(wanted),
+		return tools, "", false, recovery.Errorf(postgres.Install(wanted),
 			"no PostgreSQL server is installed here").WithExit(recovery.Usage)
 	}
 	readable := 0
@@ -34,7 +34,7 @@ func choose(installed []postgres.Tools, h head) (tools postgres.Tools, note stri
 		tools, older = installed[0], true
 		note = fmt.Sprintf("restored with PostgreSQL %d, which is older than the dumped server, %d", tools.Major, wanted)
 	default:
-		return tools, "", false, recovery.Errorf("install a newer one, for example with: apt-get install "+packageFor(max(wanted, readable)),
+		return tools, "", false, recovery.Errorf(postgres.Install(max(wanted, readable)),
 			"the archive was made by pg_dump %s in the format %s, which pg_restore %d, the newest here, does not read",
 			orUnknown(h.Dumper), archiveVersion(h.Archive), installed[0].Major).WithExit(recovery.Usage)
 	}
@@ -42,13 +42,6 @@ func choose(installed []postgres.Tools, h head) (tools postgres.Tools, note stri
 		return tools, note, older, nil
 	}
 	return tools, note, older, tools.Need("pg_restore")
-}
-
-func packageFor(major int) string {
-	if major == 0 {
-		return "postgresql"
-	}
-	return fmt.Sprintf("postgresql-%d", major)
 }
 
 func orUnknown(version string) string {

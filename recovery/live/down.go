@@ -39,7 +39,8 @@ func LookDown(ctx context.Context, data string, now time.Time) (Down, error) {
 		return Down{}, err
 	}
 	if len(pids) > 0 {
-		return Down{}, recovery.Errorf("correct the url of the component, or find out why it does not answer, and stop it if it cannot",
+		return Down{}, recovery.Errorf("correct the url of the component, or find out why it does not answer, and stop it if it cannot; "+
+			"where it is a new one that nobody needs, such as Debian makes when PostgreSQL is installed, stop it and move its directory away",
 			"refused: a server runs in %s (process %d) and does not answer at the component's url", data, pids[0]).WithExit(recovery.Refused)
 	}
 	d := Down{Server: Server{At: now.UTC(), Boot: ledger.Boot()}}

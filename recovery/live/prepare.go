@@ -199,7 +199,7 @@ func (p *preparation) judge(ctx context.Context, c postgres.Control) error {
 	case c.State != "shut down":
 		return refuse("stop its server cleanly, then retry", "the restored cluster is not promoted and shut down: it is %q", c.State)
 	case c.SystemIdentifier != p.Restored.System:
-		return refuse("find out whose backup that is", "the restored cluster has the system identifier %s, and live has %s", c.SystemIdentifier, p.Restored.System)
+		return refuse("find out whose backup that is; where live is a new cluster that nobody needs, move its directory away and make a new plan", "the restored cluster has the system identifier %s, and live has %s", c.SystemIdentifier, p.Restored.System)
 	case c.Timeline <= p.Restored.Timeline:
 		return refuse("restore it again with all .history files of the archive at hand", "the restored cluster is on timeline %d, and live on %d: its log would be taken for live's", c.Timeline, p.Restored.Timeline)
 	case c.WALLevel == "minimal":

@@ -90,11 +90,19 @@ func (f Finder) Find(major int) (Tools, error) {
 		return Tools{}, recovery.Errorf("let COMEBACK_PG_BIN name the directory that holds postgres, initdb and pg_controldata, or unset it",
 			"COMEBACK_PG_BIN is %s, and there is no PostgreSQL in it", f.Bin).WithExit(recovery.Usage)
 	case len(installed) == 0:
-		return Tools{}, recovery.Errorf("install it, for example with: apt-get install "+packageOf(major),
+		return Tools{}, recovery.Errorf(Install(major),
 			"no PostgreSQL server is installed here").WithExit(recovery.Usage)
 	}
-	return Tools{}, recovery.Errorf("install it, for example with: apt-get install "+packageOf(major),
+	return Tools{}, recovery.Errorf(Install(major),
 		"PostgreSQL %d is not installed here, only %s", major, strings.Join(majors, ", ")).WithExit(recovery.Usage)
+}
+
+// Install is how a host gets the server of a major, the newest where it is 0: without a
+// cluster that Debian makes and starts of its own, in the very place in which one may be to
+// come back.
+func Install(major int) string {
+	return "install it, for example with: apt-get install postgresql-common; echo create_main_cluster = false >> /etc/postgresql-common/createcluster.conf; apt-get install " +
+		packageOf(major) + " (the second keeps Debian from making and starting a cluster of its own)"
 }
 
 func packageOf(major int) string {

@@ -104,6 +104,9 @@ func (s switcher) planCluster(c recovery.SwitchContext, t clusterTarget) (recove
 	if err != nil {
 		return recovery.Switch{}, err
 	}
+	if err := sameCluster(c, t, a.System); err != nil {
+		return recovery.Switch{}, err
+	}
 	warnings, err := startable(c, t, a)
 	if err != nil {
 		return recovery.Switch{}, err
@@ -144,6 +147,22 @@ func (s switcher) planCluster(c recovery.SwitchContext, t clusterTarget) (recove
 		p.Settle = append(p.Settle, lost)
 	}
 	return p, nil
+}
+
+// sameCluster refuses a backup of another cluster than the one that lies in the place, where
+// both tell: on a host that was made anew that is often one which was made with it.
+func sameCluster(c recovery.SwitchContext, t clusterTarget, system string) error {
+	of := c.Point.Backup.Details[recovery.SystemIdentifier]
+	if of == "" || system == "" || of == system {
+		return nil
+	}
+	first := "stop its server and "
+	if t.Down {
+		first = ""
+	}
+	return recovery.Errorf(fmt.Sprintf("where it is a new one that nobody needs, such as Debian makes when PostgreSQL is installed, %smove it away (mv %[2]s %[2]s.new), let data: of the component say %[2]s, and make the plan again; "+
+		"else choose a backup of that cluster, or give another place", first, t.Data),
+		"refused: another cluster than that of the backup lies in %s: its system identifier is %s, and that of the backup %s", t.Data, system, of).WithExit(recovery.Refused)
 }
 
 // startable refuses a fresh place whose server would have no configuration to be started

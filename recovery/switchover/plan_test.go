@@ -129,3 +129,35 @@ func TestSwitcher_Plan_configuration(t *testing.T) {
 		}
 	}
 }
+
+// What lies in the place is exchanged for a backup of the same cluster only. One that was
+// made with a new host is told as that when the plan is made, before anything is restored.
+func TestSwitcher_Plan_sameCluster(t *testing.T) {
+	of := func(system string) recovery.Point {
+		return recovery.Point{Backup: recovery.Backup{Details: map[string]string{recovery.SystemIdentifier: system}}}
+	}
+	const data = "/var/lib/postgresql/15/main"
+	for name, c := range map[string]struct {
+		live, backup string
+		target       clusterTarget
+		refused      string
+	}{
+		"the same":                    {live: "7301448812", backup: "7301448812", target: clusterTarget{Down: true}},
+		"a backup that does not tell": {live: "7301448812", target: clusterTarget{Down: true}},
+		"nothing is there yet":        {backup: "7301448812", target: clusterTarget{Down: true, Fresh: true}},
+		"another, which is down":      {live: "7399999999", backup: "7301448812", target: clusterTarget{Down: true}, refused: "installed, move it away (mv " + data},
+		"another, whose server runs":  {live: "7399999999", backup: "7301448812", refused: "installed, stop its server and move it away"},
+	} {
+		seen := live.Server{}
+		seen.SystemIdentifier = c.live
+		c.target.Data = data
+		_, err := planned(t, c.target, seen, of(c.backup), nil)
+		switch {
+		case c.refused == "" && err != nil:
+			t.Errorf("%s: %v", name, err)
+		case c.refused == "":
+		case recovery.ExitOf(err) != recovery.Refused || !strings.Contains(err.Error(), c.live) || !strings.Contains(err.Error(), c.backup) || !strings.Contains(recovery.HintOf(err), c.refused):
+			t.Errorf("%s: %v, next %q", name, err, recovery.HintOf(err))
+		}
+	}
+}
