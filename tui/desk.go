@@ -327,6 +327,9 @@ type Opened struct {
 	// OnlyScratch says why this console cannot change a live system; empty
 	// where it can.
 	OnlyScratch string
+	// AnotherHost is what it takes to bring components back where their host is gone, one
+	// sentence each.
+	AnotherHost []string
 }
 
 // Stage is a stage of an opened runbook.

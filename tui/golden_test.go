@@ -98,7 +98,9 @@ var scenes = []scene{
 		f.keys, f.ready.Copies[1] = nil, Asker{Copy: "offsite", Problem: "no answer"}
 	}, play: atRunbook},
 	{name: "route-damaged", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) { atRunbook(d, f); d.press("1", "=~09:5") }},
-	{name: "route-server", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) { atRunbook(d, f); d.press("2") }},
+	{name: "route-server", start: Start{Runbook: shopMD}, desk: func(f *fakeDesk) {
+		f.opened.AnotherHost = []string{"database comes back as /var/lib/postgresql/15/main of the host on which comeback runs, and must be found at its address there: let ${DATABASE_URL} name that host, not the one that died"}
+	}, play: func(d *driver, f *fakeDesk) { atRunbook(d, f); d.press("2") }},
 	{name: "route-rows", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) { atRunbook(d, f); d.press("3") }},
 	{name: "route-break-in", start: Start{Runbook: shopMD}, desk: func(f *fakeDesk) {
 		f.opened.OnlyScratch = "this version restores into scratch only and changes nothing live"

@@ -25,6 +25,8 @@ type route struct {
 	looks, rescues bool
 	// log says that the way looks for a commit in a log.
 	log bool
+	// moves says that it leads to another host than the one that was live.
+	moves bool
 	// tells is what a person should know before going on, most important
 	// first; without it the way goes on at once.
 	tells []tellOf
@@ -36,7 +38,7 @@ type tellOf struct{ name, text string }
 // routes are all answers, in the order of their numbers.
 var routes = [...]route{
 	{name: "Data was deleted or damaged", says: "find the commit, go to just before it", mode: recovery.Recovery, outage: true, log: true},
-	{name: "The server or its disk died", says: "go to the latest moment, on another host", mode: recovery.Recovery, outage: true, log: true, want: string(recovery.WantLatest), tells: []tellOf{
+	{name: "The server or its disk died", says: "go to the latest moment, on another host", mode: recovery.Recovery, outage: true, log: true, want: string(recovery.WantLatest), moves: true, tells: []tellOf{
 		{"HOST", "another one: run comeback there, with this runbook. What died must not start again beside what comes back: take it off the network, or pull its plug."},
 		{"MOMENT", "the latest that a copy has. What the dead server wrote after that is on its disk only: keep the disk, do not repair it in place. Where its pg_wal can be read, save it first: comeback wal save RUNBOOK --from PG_WAL."},
 	}},
@@ -44,7 +46,7 @@ var routes = [...]route{
 		{"FIND", "enter reads the log: h goes to the newest harm, / finds a table. Enter there plans the rescue of that transaction, or of all that m has marked; y copies the same as a command."},
 		{"THEN", "it shows what it would do to each table, and changes nothing before you have looked and typed the name of the database. Stop whatever still deletes before that."},
 	}},
-	{name: "Someone broke in", says: "clean host, from the other account", mode: recovery.Recovery, outage: true, log: true, apart: true, tells: []tellOf{
+	{name: "Someone broke in", says: "clean host, from the other account", mode: recovery.Recovery, outage: true, log: true, apart: true, moves: true, tells: []tellOf{
 		{"CLEAN HOST", "run comeback on a host that was not theirs, with keys that were not on the old one. Keep the old host as it is, off the network: it is evidence."},
 		{"COPIES", "only those in an account of their own are offered: whoever held this host could write to the others. Choose a moment before they came, not the latest."},
 	}},
@@ -194,6 +196,11 @@ func (s *routeScreen) page(w, h int) page {
 	}
 	for _, t := range r.tells {
 		p.body = append(p.body, paragraph(t.name, 12, plain, strings.ReplaceAll(t.text, "RUNBOOK", f.path), w, 6)...)
+	}
+	if r.moves {
+		for _, says := range f.opened.AnotherHost {
+			p.body = append(p.body, paragraph("INTO", 12, plain, says, w, 8)...)
+		}
 	}
 	if r.apart {
 		p.body = append(p.body, s.copies(w)...)

@@ -6,6 +6,9 @@ import (
 	"comeback/recovery"
 )
 
+// mostHint is how many lines what to do next may take; a screen scrolls.
+const mostHint = 10
+
 // trouble shows why something was refused, in the program's words, and what to
 // do next.
 func trouble(word string, err error, w int) []line {
@@ -14,7 +17,7 @@ func trouble(word string, err error, w int) []line {
 	}
 	lines := paragraph(word, 10, bad, err.Error(), w, 5)
 	if hint := recovery.HintOf(err); hint != "" {
-		lines = append(lines, paragraph("DO", 10, plain, hint, w, 4)...)
+		lines = append(lines, paragraph("DO", 10, plain, hint, w, mostHint)...)
 	}
 	return lines
 }

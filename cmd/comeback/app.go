@@ -321,7 +321,7 @@ func (a *app) plan(ctx context.Context, b *book, cat catalogue.Catalogue, c choi
 	c.waits.on("looking at what is live")
 	live, err := a.lookLive(ctx, b, c.mode)
 	if err != nil {
-		return nil, err
+		return nil, b.asFile(err)
 	}
 	c.waits.on("counting what is lost with the moment %s", c.to)
 	losses, err := a.countLosses(ctx, b, cat, m, live)
@@ -331,7 +331,7 @@ func (a *app) plan(ctx context.Context, b *book, cat catalogue.Catalogue, c choi
 	p, err := plan.Make(plan.Options{Losses: losses, Warnings: append(a.weakened(b), readThen(b)...), Runbook: b.Runbook, Source: b.source, Engines: engines(), Mode: c.mode, Moment: m, Switchers: switchers(), Live: live,
 		Run: id, Number: history.Number, Previous: history.Previous, Scratch: scratch, Created: a.now(), Expected: history.Expected, Earlier: a.earlier(home, runs, history, c.mode), Keep: c.keep})
 	if err != nil {
-		return nil, err
+		return nil, b.asFile(err)
 	}
 	return p, execute.CheckPlan(p)
 }

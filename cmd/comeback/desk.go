@@ -17,6 +17,7 @@ import (
 	"comeback/recovery/plan"
 	"comeback/recovery/report"
 	"comeback/recovery/runner"
+	"comeback/recovery/switchover"
 	"comeback/runbooks"
 	"comeback/tui"
 )
@@ -194,7 +195,7 @@ func (d *desk) Open(ctx context.Context, path string) (*tui.Opened, error) {
 		return nil, err
 	}
 	o := &tui.Opened{System: d.system(ctx, home, d.app.trustOr(home, runs), path, runs), Title: rb.Title, Components: plan.Components(rb), Copies: plan.Copies(rb), Text: string(b),
-		OnlyScratch: onlyScratch(rb)}
+		OnlyScratch: onlyScratch(rb), AnotherHost: anotherHost(rb)}
 	history := runner.HistoryOf(runs, rb.System)
 	for _, s := range rb.Stages {
 		o.Stages = append(o.Stages, tui.Stage{Name: s.Name, Owner: s.Owner, Budget: s.Budget, Last: history.StageTook(s.Name), Live: plan.ChangesLive(rb, s)})
@@ -210,6 +211,16 @@ func onlyScratch(rb *runbooks.Runbook) string {
 		}
 	}
 	return ""
+}
+
+// anotherHost is what a recovery takes where the hosts of what is live are gone.
+func anotherHost(rb *runbooks.Runbook) (all []string) {
+	for _, c := range plan.Switched(rb) {
+		if says := switchover.AnotherHost(c); switched(c.Kind, c.With) == recovery.Postgres && says != "" {
+			all = append(all, says)
+		}
+	}
+	return all
 }
 
 // Attach is a hold on a run, wherever it was started.

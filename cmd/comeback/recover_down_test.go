@@ -153,3 +153,44 @@ func kill(t *testing.T, data string) {
 	}
 	t.Fatal("the server does not end")
 }
+
+// The server of a database is gone, and nothing else of its host is left: the recovery is
+// refused with the ways without it, and with how its runbook becomes a file. The way into
+// another server leads there: an empty database of it is replaced by what was lost.
+func TestRecover_anotherServer(t *testing.T) {
+	t.Parallel()
+	l := ownShop(t)
+	r := newRig(t)
+	path := liveRunbook(t, l, l.before)
+	recovers := func(book string, args ...string) output {
+		return r.run(t.Context(), append([]string{"recover", book, "--plain", "--to", fmt.Sprintf("before-xid:%d", l.incident.Harm.XID), "--outage", "1 minute ago"}, args...)...)
+	}
+	r.environ["DATABASE_URL"] = "postgres://localhost:1/shop"
+	recovers(path, "--dry-run").has(t, recovery.Failed, "the live server cannot be asked", "`into: hand-over`", "`into: cluster` with data:", "an empty database of that name")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored := filepath.Join(l.Copy(), "comeback", "runbooks", "shop", "20261101T000000Z-"+sumOf(text)+".md")
+	if err := os.MkdirAll(filepath.Dir(stored), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(stored, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	recovers("file://"+stored, "--dry-run").has(t, recovery.Failed, "`into: hand-over`", "cp "+stored+" shop.md, then give that")
+
+	another := newProduction(t)
+	address := strings.Replace(another.conninfo(), "dbname=postgres", "dbname=shop", 1)
+	r.environ["DATABASE_URL"] = address
+	recovers(path, "--confirm", target(t)).has(t, recovery.Refused, "has no database", "make it there, empty")
+	another.exec(t, "create database shop")
+	recovers(path, "--confirm", target(t)).has(t, recovery.WithExceptions, "not protected: database: archive_mode is off")
+	if !slices.Equal(rowsOf(t, address), l.before) {
+		t.Error("what was lost is not there")
+	}
+	s := r.lastState(t)
+	if s.Step("database.push") != nil || len(s.Unprotected()) == 0 || len(s.Losses) != 1 || s.Losses[0].Final {
+		t.Errorf("not protected: %q, losses %+v", s.Unprotected(), s.Losses)
+	}
+}

@@ -103,6 +103,20 @@ func (a *app) judgeFound(asked, path string, rb *runbooks.Runbook) error {
 	return sendsVariables(path, rb)
 }
 
+// asFile adds to what keeps a runbook of a copy from a plan how it becomes a file, in which
+// it can say something else.
+func (b *book) asFile(err error) error {
+	hint := recovery.HintOf(err)
+	if !inCopy(b.path) || hint == "" || recovery.ExitOf(err) == recovery.Usage {
+		return err
+	}
+	get, file := "aws s3 cp "+recovery.ShellWord(b.path), recovery.ShellWord(b.System+".md")
+	if u, failed := url.Parse(b.path); failed == nil && u.Scheme == "file" {
+		get = "cp " + recovery.ShellWord(u.Path)
+	}
+	return recovery.Errorf(fmt.Sprintf("%s; what the runbook says is changed in a file: %s %s, then give that", hint, get, file), "%w", err).WithExit(recovery.ExitOf(err))
+}
+
 // runbookURL is the URL of an object of a copy.
 func runbookURL(store, key string) string { return strings.TrimSuffix(store, "/") + "/" + key }
 

@@ -383,3 +383,26 @@ func TestRunbookInCopy_foundRescue(t *testing.T) {
 	r.run(t.Context(), append(args, "--confirm", name)...).has(t, recovery.Refused, "the runbook was found in a copy", "give this very one: file://"+copy)
 	r.noRun(t)
 }
+
+// What keeps a runbook of a copy from a plan may be changed in a file of it only.
+func TestBook_asFile(t *testing.T) {
+	why := recovery.Errorf("write `into: hand-over`", "the live server cannot be asked").WithExit(recovery.Refused)
+	for path, want := range map[string]string{
+		"/etc/comeback/shop.md":                    "write `into: hand-over`",
+		"s3://backups/shop/comeback/runbooks/a.md": "write `into: hand-over`; what the runbook says is changed in a file: aws s3 cp s3://backups/shop/comeback/runbooks/a.md shop.md, then give that",
+		"file:///mnt/the%20disk/a.md":              "write `into: hand-over`; what the runbook says is changed in a file: cp '/mnt/the disk/a.md' shop.md, then give that",
+	} {
+		b := &book{path: path, Runbook: &runbooks.Runbook{System: "shop"}}
+		err := b.asFile(why)
+		if recovery.HintOf(err) != want || recovery.ExitOf(err) != recovery.Refused || err.Error() != why.Error() {
+			t.Errorf("%s: %v, next %q", path, err, recovery.HintOf(err))
+		}
+		unset := recovery.Errorf("export DATABASE_URL", "it is not set").WithExit(recovery.Usage)
+		if err := b.asFile(unset); recovery.HintOf(err) != "export DATABASE_URL" {
+			t.Errorf("%s: next %q", path, recovery.HintOf(err))
+		}
+		if b.asFile(nil) != nil {
+			t.Errorf("%s: an error of nothing", path)
+		}
+	}
+}

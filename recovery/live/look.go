@@ -48,6 +48,10 @@ func Look(ctx context.Context, address string) (Server, error) {
 	return l.Server, nil
 }
 
+// ErrNoDatabase says that a live server answers and has no database of the name that its
+// address names.
+var ErrNoDatabase = errors.New("there is no such database")
+
 // Identify reads the identity of a live server and of the database that its
 // address names, and nothing else.
 func Identify(ctx context.Context, address string) (Identity, error) {
@@ -123,7 +127,9 @@ func (l *looker) identity(ctx context.Context) error {
 		}
 		err = tx.QueryRow(ctx, "select datname::text, oid from pg_database where datname = $1", l.database).Scan(&l.Database, &l.OID)
 		if errors.Is(err, pgx.ErrNoRows) {
-			return recovery.Errorf("correct the address, or find out who removed or renamed it", "the live server has no database %q", l.database).WithExit(recovery.Refused)
+			none := recovery.Errorf("correct the address, or find out who removed or renamed it", "the live server has no database %q", l.database).WithExit(recovery.Refused)
+			none.Err = ErrNoDatabase
+			return none
 		}
 		return err
 	})

@@ -1,6 +1,7 @@
 package switchover
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -45,4 +46,20 @@ func misled(ctx context.Context, reference, address, data string, err error) err
 	}
 	return recovery.Errorf(leadHere(reference, host)+", then try again",
 		"the server of %s runs, and the component's address leads to %s, which is not this machine: %w", data, host, err).WithExit(recovery.ExitOf(err))
+}
+
+// AnotherHost is what a recovery of a component takes where the host of its server is gone,
+// in one sentence; empty where it takes nothing.
+func AnotherHost(c recovery.Component) string {
+	data := c.Settings.Text("data")
+	switch how, err := into(c); {
+	case err != nil: // handed over, or refused for it
+		return ""
+	case how == intoDatabase:
+		return c.Name + " comes back only into a server that runs: where that is gone, the runbook says how without it: " + ways
+	case data == "":
+		return c.Name + " comes back as the data directory of a server of the host on which comeback runs: where nothing is there yet, the runbook says where it is to be (data:)"
+	default:
+		return fmt.Sprintf("%s comes back as %s of the host on which comeback runs, and must be found at its address there: let %s name that host, not the one that died", c.Name, data, named(cmp.Or(c.Settings.Text("admin"), c.Settings.Text("url"))))
+	}
 }

@@ -68,3 +68,50 @@ func TestStart_misled(t *testing.T) {
 		}
 	}
 }
+
+// Where the server of a database is gone, its recovery is refused with the ways in which it
+// comes back without it, each of which the runbook or the address says. A server that
+// answers is not gone.
+func TestLook_noServer(t *testing.T) {
+	_, _, address := serving(t)
+	at := func(of string) string {
+		_, err := switcher{}.Look(t.Context(), recovery.Component{Name: "database", Kind: recovery.Postgres, Settings: recovery.Settings{"url": {of}}}, nil,
+			func(text string) (string, error) { return text, nil })
+		if err == nil {
+			t.Fatalf("%s is a live database", of)
+		}
+		return recovery.HintOf(err)
+	}
+	gone := at("postgres://localhost:1/shop")
+	for _, way := range []string{"`into: hand-over`", "`into: cluster` with data:", "an empty database of that name"} {
+		if !strings.Contains(gone, way) {
+			t.Errorf("next %q", gone)
+		}
+	}
+	if empty := at(strings.Replace(address, "/postgres?", "/shop?", 1)); !strings.Contains(empty, "make it there, empty") {
+		t.Errorf("without the database: next %q", empty)
+	}
+	for _, of := range []string{strings.Replace(address, "user=postgres", "user=nobody", 1), "postgres://localhost:1,localhost:2/shop", "postgres://localhost:1"} {
+		if hint := at(of); strings.Contains(hint, "hand-over") {
+			t.Errorf("%s: next %q", of, hint)
+		}
+	}
+}
+
+// The console says beforehand what another host takes, by how a component comes back.
+func TestAnotherHost(t *testing.T) {
+	for name, c := range map[string]struct {
+		settings recovery.Settings
+		says     string
+	}{
+		"a database":             {recovery.Settings{"url": {"${DATABASE_URL}"}}, "comes back only into a server that runs: where that is gone, the runbook says how without it: `into: hand-over`"},
+		"handed over":            {recovery.Settings{"into": {recovery.IntoHandOver}}, ""},
+		"a cluster":              {recovery.Settings{"into": {intoCluster}, "url": {"${DATABASE_URL}"}}, "where it is to be (data:)"},
+		"a cluster with a place": {recovery.Settings{"into": {intoCluster}, "url": {"${DATABASE_URL}"}, "data": {"/srv/pg"}}, "let ${DATABASE_URL} name that host"},
+		"by its admin's address": {recovery.Settings{"into": {intoCluster}, "url": {"${DATABASE_URL}"}, "admin": {"${ADMIN_URL}"}, "data": {"/srv/pg"}}, "let ${ADMIN_URL} name that host"},
+	} {
+		if says := AnotherHost(recovery.Component{Name: "database", Settings: c.settings}); (says == "") != (c.says == "") || !strings.Contains(says, c.says) {
+			t.Errorf("%s: %q", name, says)
+		}
+	}
+}

@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"comeback/recovery"
 	"comeback/recovery/live"
@@ -33,7 +35,7 @@ func (switcher) Look(ctx context.Context, c recovery.Component, _ []recovery.Cop
 		if how == intoCluster {
 			return lookDown(ctx, c, reference, address, err)
 		}
-		return recovery.Live{}, err
+		return recovery.Live{}, noServer(err)
 	}
 	if err := admissible(c, server, how); err != nil {
 		return recovery.Live{}, err
@@ -62,6 +64,26 @@ func (switcher) Look(ctx context.Context, c recovery.Component, _ []recovery.Cop
 		return lookCluster(c, server, l)
 	}
 	return l, nil
+}
+
+// ways are how a database comes back where its server is gone.
+const ways = "`into: hand-over` (it is restored on this host and left running on its own), `into: cluster` with data: (a base backup becomes the data directory of a server of this host), " +
+	"or a url that leads to a server that runs, with an empty database of that name, whose place it takes"
+
+// noServer gives a database whose server is gone the ways in which it comes back without it,
+// and one that is gone from its server the way there.
+func noServer(err error) error {
+	var answered *pgconn.PgError
+	hint := ""
+	switch {
+	case errors.Is(err, live.ErrNoDatabase):
+		hint = "correct the address; where the database is gone, or the server is a new one, make it there, empty (create database), and what comes back takes its place"
+	case errors.Is(err, context.Canceled), errors.As(err, &answered), recovery.ExitOf(err) != recovery.Failed:
+		return err
+	default:
+		hint = "start the server, or correct the address; where the server is gone, the runbook says how the database comes back without it: " + ways
+	}
+	return recovery.Errorf(hint, "%w", err).WithExit(recovery.ExitOf(err))
 }
 
 // admissible refuses a target that cannot be switched, before anything runs.

@@ -110,13 +110,18 @@ func (s switcher) Plan(c recovery.SwitchContext) (recovery.Switch, error) {
 		}
 	}
 	if logged {
-		out := step("push", pushName, "push the rest of the log into "+c.Point.Copy, with)
-		out.MayPass = true
 		counted := with
-		counted.Tail = pushName
+		var after []string
+		// Of a server that is another cluster than the backup's no log tells of what was
+		// written after the backup.
+		if of := c.Point.Backup.Details[recovery.SystemIdentifier]; of == "" || seen.SystemIdentifier == "" || of == seen.SystemIdentifier {
+			out := step("push", pushName, "push the rest of the log into "+c.Point.Copy, with)
+			out.MayPass = true
+			p.Settle, after, counted.Tail = append(p.Settle, out), []string{out.ID}, pushName
+		}
 		lost := step("loss", countName, "count what is lost", counted)
-		lost.MayPass, lost.After, lost.Writes = true, []string{out.ID}, []recovery.TargetID{a.Scratch}
-		p.Settle = []recovery.Step{out, lost}
+		lost.MayPass, lost.After, lost.Writes = true, after, []recovery.TargetID{a.Scratch}
+		p.Settle = append(p.Settle, lost)
 	} else {
 		p.Settle = []recovery.Step{step("loss", sinceName, "say what is lost", with)}
 	}

@@ -1,7 +1,9 @@
 package switchover
 
 import (
+	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -158,6 +160,50 @@ func TestSwitcher_Plan_sameCluster(t *testing.T) {
 		case c.refused == "":
 		case recovery.ExitOf(err) != recovery.Refused || !strings.Contains(err.Error(), c.live) || !strings.Contains(err.Error(), c.backup) || !strings.Contains(recovery.HintOf(err), c.refused):
 			t.Errorf("%s: %v, next %q", name, err, recovery.HintOf(err))
+		}
+	}
+}
+
+// counting is an engine that reads a log.
+type counting struct{ recovery.Engine }
+
+func (counting) Schema() recovery.Schema {
+	return recovery.Schema{Engine: "pitr", Kind: recovery.Postgres}
+}
+
+func (counting) Loss(context.Context, recovery.ScanOptions, recovery.Point) (recovery.Loss, error) {
+	return recovery.Loss{}, nil
+}
+
+// The log of a server is pushed before what is lost is counted where the backup is of that
+// server; that of another, into which a database comes back because its own is gone, says
+// nothing of it, and the count is not final.
+func TestSwitcher_Plan_anotherServer(t *testing.T) {
+	for backup, pushes := range map[string]bool{"": true, "7301448812": true, "7399999999": false} {
+		seen := live.Server{}
+		seen.SystemIdentifier, seen.Database, seen.OID = "7301448812", "shop", 16385
+		facts, err := json.Marshal(seen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := switcher{Options{Engines: func() []recovery.Engine { return []recovery.Engine{counting{}} }}}.Plan(recovery.SwitchContext{
+			Component: recovery.Component{Name: "database", Kind: recovery.Postgres}, Run: "7c31",
+			Point: recovery.Point{Engine: "pitr", Timeline: 1, Backup: recovery.Backup{Details: map[string]string{recovery.SystemIdentifier: backup}}},
+			Live:  recovery.Live{Component: "database", Facts: facts, Target: recovery.Target{ID: "live/database", Name: "db1/shop"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var kinds []string
+		for _, step := range s.Settle {
+			kinds = append(kinds, step.Kind)
+		}
+		var a countArgs
+		last := s.Settle[len(s.Settle)-1]
+		if err := last.Decode(&a); err != nil {
+			t.Fatal(err)
+		}
+		if slices.Contains(kinds, pushName) != pushes || last.Kind != countName || (a.Tail != "") != pushes || (len(last.After) > 0) != pushes {
+			t.Errorf("a backup of %q: the steps are %q, %+v", backup, kinds, a)
 		}
 	}
 }
