@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
+
+	"comeback/recovery"
 )
 
 // copier is a screen that has something worth copying.
@@ -54,6 +56,10 @@ func (s *waitingScreen) clip() (what, text string) {
 		return "the cause", st.Error
 	}
 	return "the run's id", s.run.plan.Run
+}
+
+func (s *routeScreen) clip() (what, text string) {
+	return "the command", strings.ReplaceAll(s.from.route().command, "RUNBOOK", recovery.ShellWord(s.from.path))
 }
 
 func (s *homeScreen) clip() (what, text string) {

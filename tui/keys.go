@@ -25,6 +25,7 @@ const (
 	keyEnd      = "end"
 	keyBreak    = "ctrl+c"
 	keySuspend  = "ctrl+z"
+	keyCopy     = "ctrl+y" // y, where somebody types
 )
 
 var (

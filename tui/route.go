@@ -27,6 +27,8 @@ type route struct {
 	log bool
 	// moves says that it leads to another host than the one that was live.
 	moves bool
+	// command is what can be copied, RUNBOOK for the runbook's path; empty where there is none.
+	command string
 	// tells is what a person should know before going on, most important
 	// first; without it the way goes on at once.
 	tells []tellOf
@@ -35,12 +37,15 @@ type route struct {
 // tellOf is a paragraph of a route's screen.
 type tellOf struct{ name, text string }
 
+// walSave saves what a dead server had not archived.
+const walSave = "comeback wal save RUNBOOK --from PG_WAL"
+
 // routes are all answers, in the order of their numbers.
 var routes = [...]route{
 	{name: "Data was deleted or damaged", says: "find the commit, go to just before it", mode: recovery.Recovery, outage: true, log: true},
-	{name: "The server or its disk died", says: "go to the latest moment, on another host", mode: recovery.Recovery, outage: true, log: true, want: string(recovery.WantLatest), moves: true, tells: []tellOf{
+	{name: "The server or its disk died", says: "go to the latest moment, on another host", mode: recovery.Recovery, outage: true, log: true, want: string(recovery.WantLatest), moves: true, command: walSave, tells: []tellOf{
 		{"HOST", "another one: run comeback there, with this runbook. What died must not start again beside what comes back: take it off the network, or pull its plug."},
-		{"MOMENT", "the latest that a copy has. What the dead server wrote after that is on its disk only: keep the disk, do not repair it in place. Where its pg_wal can be read, save it first: comeback wal save RUNBOOK --from PG_WAL."},
+		{"MOMENT", "the latest that a copy has. What the dead server wrote after that is on its disk only: keep the disk, do not repair it in place. Where its pg_wal can be read, save it first: " + walSave + "."},
 	}},
 	{name: "Only one table or some rows", says: "rescue them, leave everything else as it is", mode: recovery.Rehearsal, outage: true, looks: true, rescues: true, log: true, tells: []tellOf{
 		{"FIND", "enter reads the log: h goes to the newest harm, / finds a table. Enter there plans the rescue of that transaction, or of all that m has marked; y copies the same as a command."},
@@ -167,8 +172,11 @@ func (s *routeScreen) goOn() tea.Cmd {
 
 func (s *routeScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 	if s.prompt != nil {
-		if k.String() == keyEscape {
+		switch k.String() {
+		case keyEscape:
 			return s.m.back(), true
+		case keyCopy:
+			return s.m.copyOut(s), true
 		}
 		return s.answer(k)
 	}
@@ -209,8 +217,12 @@ func (s *routeScreen) page(w, h int) page {
 		p.body = append(append(p.body, nil), outageHelp(s.m, w)...)
 	}
 	s.show(&p, w)
+	copies := binding{"y", "copy the command"}
 	if s.prompt != nil {
-		p.leave = escBack
+		p.leave, copies.key = escBack, keyCopy
+	}
+	if r.command != "" && !s.m.byLines {
+		p.keys = append(p.keys, copies)
 	}
 	return p
 }

@@ -177,3 +177,31 @@ func TestAccess_WarnsOfCredentialsThatEndTooSoon(t *testing.T) {
 		d.sees(text)
 	}
 }
+
+// The command of the way to another host can be copied whole, however long the name of a
+// runbook in a copy is: while the outage is asked for, when y would be typed, and after.
+func TestJourney_CopiesTheCommand(t *testing.T) {
+	const path = "s3://shop-backups-offsite/shop/comeback/runbooks/shop/20261122T010041Z-3b7e4f2a9d1c5b6e8f7a0d9c4b3e2f1a6d5c8b7e4f2a9d1c5b6e8f7a0d9c4b3e.md"
+	desk := shopDesk()
+	desk.systems[0].Runbook, desk.opened.Runbook = path, path
+	desk.opened.AnotherHost = []string{"database comes back only into a server that runs"}
+	d := drive(t, desk, Options{Start: Start{Runbook: path}})
+	atRunbook(d, desk)
+	d.press("2")
+	d.sees("INTO        database comes back only into a server that runs")
+	d.sees("ctrl+y copy the command")
+	want := "comeback wal save " + recovery.ShellWord(path) + " --from PG_WAL"
+	for _, key := range []string{"ctrl+y", "y"} {
+		d.clipped = ""
+		d.press(key)
+		if got := d.clipboard(); got != want {
+			t.Errorf("%s copied %q", key, got)
+		}
+		if key == "ctrl+y" {
+			d.press("=09:52", "enter")
+			d.sees("GO BACK TO WHICH MOMENT?")
+			d.press("esc", "2")
+			d.sees("y copy the command")
+		}
+	}
+}
