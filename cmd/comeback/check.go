@@ -76,7 +76,9 @@ Exit codes, as monitoring has them:
 // arguments and, where it is carried out on another host, of the way there.
 func monitored(cmd *cobra.Command) {
 	run, args, flags := cmd.RunE, cmd.Args, cmd.FlagErrorFunc()
-	cmd.RunE = func(cmd *cobra.Command, args []string) error { return checkFailed(run(cmd, args)) }
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return checkFailed(interruptedBy(cmd.Context(), run(cmd, args)))
+	}
 	cmd.Args = func(cmd *cobra.Command, given []string) error { return checkFailed(args(cmd, given)) }
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return checkFailed(flags(cmd, err)) })
 }

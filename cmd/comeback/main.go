@@ -112,6 +112,7 @@ func (a *app) run(ctx context.Context, args []string) recovery.Exit {
 		code = recovery.Interrupted
 		fallthrough
 	default:
+		err = interruptedBy(ctx, err)
 		a.tell(err)
 		if errors.Is(err, runner.ErrNoRun) {
 			a.tellOverlooked()
@@ -122,6 +123,16 @@ func (a *app) run(ctx context.Context, args []string) recovery.Exit {
 		return a.notTold(args, told.lost, code)
 	}
 	return code
+}
+
+// interruptedBy says of an error that its context has ended what has ended that, where it is
+// known: a person reads "interrupted by ctrl-c", and no word of the program's own.
+func interruptedBy(ctx context.Context, err error) error {
+	cause := context.Cause(ctx)
+	if cause == nil || errors.Is(cause, context.Canceled) || !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return &recovery.Error{What: strings.ReplaceAll(err.Error(), context.Canceled.Error(), cause.Error()), Hint: recovery.HintOf(err), Exit: recovery.ExitOf(err), Err: err}
 }
 
 // neverBegan is the exit code of a command line that could not begin: that of the error,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -163,6 +164,18 @@ func TestConsole_nothingBegun(t *testing.T) {
 		t.Errorf("the console itself: exit %d\n%s\n%s", got.code, got.out, got.err)
 	}
 	r.noRun(t)
+}
+
+// Whoever interrupts a command reads that it was interrupted, and by what.
+func TestInterrupted(t *testing.T) {
+	r, book := newRig(t), filesBook(t, "")
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	interrupt(errors.New("interrupted by ctrl-c"))
+	for command, want := range map[string]recovery.Exit{"moments": recovery.Interrupted, "rehearse": recovery.Interrupted, "check": recovery.CheckUnknown} {
+		if got := r.run(ctx, command, book); got.code != want || !strings.Contains(got.err, "interrupted by ctrl-c") || strings.Contains(got.err, "context canceled") {
+			t.Errorf("%s: exit %d\n%s\n%s", command, got.code, got.out, got.err)
+		}
+	}
 }
 
 // lockedKey is a key with a passphrase.
