@@ -15,10 +15,6 @@ const (
 	harmsKept   = 2_000
 )
 
-// oneHarm is how far apart harmful commits may be and still count as one thing
-// that happened.
-const oneHarm = time.Minute
-
 // happened is one line of the list: a transaction, or a restore point.
 type happened struct {
 	recovery.Transaction
@@ -249,7 +245,7 @@ func (c *commits) began(i int) int {
 	for j := i + 1; j < len(c.list); j++ {
 		switch {
 		case !isHarm(&c.list[j]):
-		case c.list[i].Time.Sub(c.list[j].Time) <= oneHarm:
+		case c.list[i].Time.Sub(c.list[j].Time) <= recovery.OneHarm:
 			i = j
 		default:
 			return i
@@ -265,7 +261,7 @@ func (c *commits) ended(i int) (last, n int) {
 	for j := i - 1; j >= 0; j-- {
 		switch {
 		case !isHarm(&c.list[j]):
-		case c.list[j].Time.Sub(c.list[last].Time) <= oneHarm:
+		case c.list[j].Time.Sub(c.list[last].Time) <= recovery.OneHarm:
 			last, n = j, n+1
 		default:
 			return last, n

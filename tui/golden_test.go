@@ -189,6 +189,7 @@ var scenes = []scene{
 	}},
 	{name: "plan", start: Start{Runbook: shopMD}, play: toPlan},
 	{name: "plan-recovery", start: Start{Runbook: shopMD}, desk: forReal, play: func(d *driver, f *fakeDesk) { toRealPlan(d, f); d.press("=db1/sh") }},
+	{name: "plan-harm", start: Start{Runbook: shopMD}, desk: func(f *fakeDesk) { forReal(f); keepsHarm(f) }, play: toRealPlan},
 	{name: "plan-recovery-refused", start: Start{Runbook: shopMD}, desk: forReal, play: func(d *driver, f *fakeDesk) { toRealPlan(d, f); d.press("=shop", "enter"); d.sees("REFUSED") }},
 	{name: "waiting-name-typed", start: Start{Runbook: shopMD}, desk: forReal, play: func(d *driver, f *fakeDesk) {
 		startReal(d, f)

@@ -28,7 +28,7 @@ type meaning struct {
 	// undone are the harmful commits that belong together and of which the
 	// first is the first that is lost.
 	undone []*happened
-	// left is the last harmful commit that is kept, if it is near.
+	// left is the last harmful commit that is kept, if it is of the day before.
 	left *happened
 	// at is where the log is cut.
 	at recovery.LSN
@@ -41,9 +41,6 @@ type rowsOf struct {
 	table string
 	rows  int64
 }
-
-// nearHarm is how far before the moment a harm that is kept is told of.
-const nearHarm = 10 * oneHarm
 
 // meaning says what the place i means: lines before it are lost.
 func (c *commits) meaning(i int) meaning {
@@ -73,7 +70,7 @@ func (c *commits) meaning(i int) meaning {
 			}
 		}
 	}
-	if k := c.find(at, true, isHarm); k >= 0 && m.kept != nil && m.kept.Time.Sub(c.list[k].Time) <= nearHarm {
+	if k := c.find(at, true, isHarm); k >= 0 && m.kept != nil && m.kept.Time.Sub(c.list[k].Time) <= recovery.HarmBack {
 		m.left = &c.list[k]
 	}
 	return m

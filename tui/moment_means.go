@@ -111,6 +111,9 @@ func (s *commitsScreen) unplaced(w int) []line {
 	return append(lines, paragraph("LOST", meansIndent, plain, text, w, 2)...)
 }
 
+// nearHarm is how far before the moment a harm that is kept weighs more than all else.
+const nearHarm = 10 * recovery.OneHarm
+
 func (s *commitsScreen) keeps(m meaning) (string, look) {
 	now := s.m.now()
 	text := "what was committed before, which was not read."
@@ -122,11 +125,12 @@ func (s *commitsScreen) keeps(m meaning) (string, look) {
 	case s.whole && s.readErr == nil:
 		text = "the base backup as it ended; no commit of the log."
 	}
-	k := plain
+	k, keeps := plain, ""
+	if m.left != nil {
+		k, keeps = warn, fmt.Sprintf(" KEEPS HARM of %s, xid %d: h goes before it.", millis(m.left.Time, now), m.left.XID)
+	}
 	switch {
-	case m.left != nil:
-		text += fmt.Sprintf(" KEEPS HARM of %s, xid %d: h goes before it.", millis(m.left.Time, now), m.left.XID)
-		k = warn
+	case m.left != nil && m.kept.Time.Sub(m.left.Time) <= nearHarm:
 	case m.early != nil:
 		text += fmt.Sprintf(" Xid %d drops files before it commits: what commits until then is lost too. The log does not say who.", m.early.XID)
 	case len(m.undone) > 1:
@@ -134,10 +138,10 @@ func (s *commitsScreen) keeps(m meaning) (string, look) {
 		text += fmt.Sprintf(" The harm has no single commit: %d did it, to %s, all after this. The log does not say who.", len(m.undone), millis(last.Time, now))
 	case len(m.undone) == 1:
 		text += fmt.Sprintf(" The log does not say who did %d.", m.undone[0].XID)
-	default:
+	case m.left == nil:
 		text += " The log does not say who did what."
 	}
-	return text, k
+	return text + keeps, k
 }
 
 func (s *commitsScreen) loses(m meaning, most int) (string, look) {

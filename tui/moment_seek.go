@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
+
+	"comeback/recovery"
 )
 
 // seek goes to just before the next older harm, before all that belongs together
@@ -34,7 +36,7 @@ func (s *commitsScreen) settleHarm() {
 		read = s.oldest
 	}
 	all := s.reading == nil && (s.whole || s.readErr != nil)
-	if !all && s.commits.list[began].Time.Sub(read) <= oneHarm {
+	if !all && s.commits.list[began].Time.Sub(read) <= recovery.OneHarm {
 		return // it may have begun earlier
 	}
 	s.seeking = false

@@ -172,6 +172,7 @@ func (s *planScreen) page(w, h int) page {
 	}
 	if plan.Mode == recovery.Recovery {
 		p.body = append(append(p.body, nil), effects(plan.Effects(), w, s.m.most(3))...)
+		p.body = append(p.body, keptHarm(plan.Moment, w, s.m.most(3))...)
 		p.body = append(p.body, s.notSet(w)...)
 		switch {
 		case s.prepared.NameLater:
@@ -310,7 +311,11 @@ func (s *planScreen) moment(w int) []line {
 		add(name, plain, fmt.Sprintf("%s: %s; exact to the %s, from %s in %s",
 			point.Component, point.Says, point.Exactness, point.Backup.ID, point.Copy))
 		for _, warning := range point.Warnings {
-			add("", warn, "! "+warning)
+			k := warn
+			if strings.HasPrefix(warning, recovery.KeepsHarm) {
+				k = bad
+			}
+			add("", k, "! "+warning)
 		}
 	}
 	return lines
@@ -338,12 +343,12 @@ func (s *planScreen) facts(w int) []line {
 	default:
 		add("TIME", plain, "not known, no earlier run has timed every step")
 	}
-	for i, warning := range plan.Warnings {
-		name := ""
-		if i == 0 {
-			name = "WARNINGS"
+	name := "WARNINGS"
+	for _, warning := range plan.Warnings {
+		if !ofPoint(plan, warning) { // that stands with its point
+			add(name, warn, warning)
+			name = ""
 		}
-		add(name, warn, warning)
 	}
 	for i, n := range plan.NotExecuted {
 		name := ""
@@ -353,6 +358,13 @@ func (s *planScreen) facts(w int) []line {
 		add(name, warn, n.What+" ("+n.Stage+"): "+n.Why)
 	}
 	return lines
+}
+
+// ofPoint reports whether a warning of a plan is that of a point of its moment.
+func ofPoint(p *recovery.Plan, warning string) bool {
+	return slices.ContainsFunc(p.Moment.Points, func(point recovery.Point) bool {
+		return slices.ContainsFunc(point.Warnings, func(own string) bool { return warning == point.Component+": "+own })
+	})
 }
 
 // notSet tells what will be missing.

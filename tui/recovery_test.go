@@ -32,6 +32,48 @@ func forReal(f *fakeDesk) {
 	f.prepared = prepared(p)
 }
 
+// keepsHarm makes the plan one for a moment that lies after a harm.
+func keepsHarm(f *fakeDesk) {
+	p := f.session.plan
+	harm := recovery.KeepsHarm + "2026-11-23 01:41:07.221Z, xid 81214: delete orders 48 211 (100 %), drop carts; and of 1 more commit up to 2026-11-23 01:41:07.940Z; the nearest moment before: --to before-xid:81214"
+	p.Moment.Points[0].Warnings = append([]string{harm}, p.Moment.Points[0].Warnings...)
+	for _, warning := range p.Moment.Points[0].Warnings {
+		p.Warnings = append(p.Warnings, "database: "+warning)
+	}
+	f.session.state = recovery.NewState(p)
+	f.prepared = prepared(p)
+}
+
+// Harm that the moment keeps stands where the name is typed, and each warning once.
+func TestPlan_keepsHarm(t *testing.T) {
+	desk := shopDesk()
+	forReal(desk)
+	keepsHarm(desk)
+	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	toRealPlan(d, desk)
+	if screen := strings.Join(strings.Fields(d.screen()), " "); !strings.Contains(screen, "KEEPS HARM database: 2026-11-23 01:41:07.221Z, xid 81214: delete orders 48 211 (100 %), drop carts;") || !strings.Contains(screen, "before-xid:81214") {
+		t.Errorf("it does not stand beside the name\n%s", d.screen())
+	}
+	d.size(100, 200)
+	if screen := d.screen(); strings.Count(screen, `database "coupons" of the same cluster goes back too`) != 1 || strings.Count(screen, "WARNINGS  uploads: the snapshot is of 02:30:00") != 1 {
+		t.Errorf("a warning is not told once\n%s", screen)
+	}
+}
+
+// Where the name is asked for again it stands beside it, too.
+func TestName_keepsHarm(t *testing.T) {
+	desk := shopDesk()
+	forReal(desk)
+	keepsHarm(desk)
+	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	startReal(d, desk)
+	waitsForName(d, desk)
+	d.size(80, 40)
+	if screen := strings.Join(strings.Fields(d.screen()), " "); !strings.Contains(screen, "KEEPS HARM database: 2026-11-23 01:41:07.221Z, xid 81214: delete orders 48 211 (100 %), drop carts;") {
+		t.Errorf("it is not told\n%s", d.screen())
+	}
+}
+
 // What steps need and nobody has set is told before anything begins.
 func TestPlan_notSet(t *testing.T) {
 	desk := shopDesk()

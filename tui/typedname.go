@@ -42,6 +42,20 @@ func effects(e recovery.Effects, w, most int) []line {
 	return lines
 }
 
+// keptHarm is what harm a moment keeps, at the place where it is decided about it.
+func keptHarm(m recovery.Moment, w, most int) (lines []line) {
+	name := strings.TrimSuffix(recovery.KeepsHarm, " of ")
+	for _, point := range m.Points {
+		for _, warning := range point.Warnings {
+			if text, keeps := strings.CutPrefix(warning, recovery.KeepsHarm); keeps {
+				lines = append(lines, paragraph(name, 15, bad, point.Component+": "+text, w, most)...)
+				name = ""
+			}
+		}
+	}
+	return lines
+}
+
 // together says once what is the same of several components, "database, uploads:
 // until 30 Nov".
 func together(says []string) (list []string) {
@@ -107,6 +121,7 @@ func (s *waitingScreen) naming(p *page, st *recovery.StepState, head line, w int
 		p.body = append(append(p.body, nil), preview...)
 	}
 	p.body = append(append(p.body, nil), effects(s.run.effects(), w, s.m.most(3))...)
+	p.body = append(p.body, keptHarm(s.run.state.Moment, w, s.m.most(3))...)
 	p.body = append(append(p.body, nil), s.changes(w)...)
 }
 

@@ -201,19 +201,9 @@ func (h *happening) harm(t harmed) {
 	fmt.Fprintf(h.out, "       LOST  %s\n", lost)
 }
 
-// before is the moment just before a transaction, as --to takes it. The id of a
-// transaction that committed is exact: what acts before its commit, such as
-// dropping a database, is heeded.
-func before(t recovery.Transaction) string {
-	if t.XID != 0 && ended(t) {
-		return fmt.Sprintf("before-xid:%d", t.XID)
-	}
-	return "lsn:" + t.LSN.String()
-}
-
 // command goes to just before a transaction, in a rehearsal.
 func (h *happening) command(t recovery.Transaction) string {
-	words := []string{"comeback rehearse", shellWord(h.book.path), "--to", before(t)}
+	words := []string{"comeback rehearse", shellWord(h.book.path), "--to", t.Before()}
 	if len(postgresOf(h.book)) > 1 { // each has a log of its own
 		words = append(words, "--component", shellWord(h.component.Name))
 	}

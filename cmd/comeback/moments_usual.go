@@ -8,13 +8,13 @@ import (
 	"comeback/recovery"
 )
 
-// maxHabitLog bounds how much log of an earlier day is read.
+// maxHabitLog bounds how much log of an earlier day is read by who looks for a moment.
 const maxHabitLog = 2 << 30
 
 // learnHabits reads the same time on earlier days, to tell harm from what happens
-// every night. A day that cannot be read, or has very much log, is not known.
+// every night. A day that cannot be read, or has more log than most, is not known.
 // Progress, which may be nil, is told which share of all days was read.
-func learnHabits(ctx context.Context, scanner recovery.Scanner, o recovery.ScanOptions, harms []recovery.Transaction, at *time.Location, progress func(share float64)) *recovery.Habits {
+func learnHabits(ctx context.Context, scanner recovery.Scanner, o recovery.ScanOptions, harms []recovery.Transaction, at *time.Location, most int64, progress func(share float64)) *recovery.Habits {
 	var since time.Time
 	for _, w := range o.Survey.Windows {
 		if since.IsZero() || w.From.Time.Before(since) {
@@ -28,7 +28,7 @@ func learnHabits(ctx context.Context, scanner recovery.Scanner, o recovery.ScanO
 		reading, stop := context.WithCancelCause(ctx)
 		o.Span = s
 		o.Progress = func(p recovery.ScanProgress) {
-			if p.Total > maxHabitLog {
+			if p.Total > most {
 				stop(errTooMuch)
 			}
 			if show != nil {

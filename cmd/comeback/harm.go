@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"comeback/recovery"
+	"comeback/recovery/catalogue"
+)
+
+const (
+	// harmLog is how much log before a moment is read for harm, and harmDay how much of an
+	// earlier day, to tell it from what is usual: nothing waits long for it in an incident.
+	harmLog = 512 << 20
+	harmDay = 128 << 20
+	// harmsTold is how many things that happened are told one by one, harmsRead how many
+	// harmful commits are remembered.
+	harmsTold = 3
+	harmsRead = 1000
+)
+
+// warnOfHarm adds to each point of a moment what harm it keeps, as the log tells of the day before
+// it. It only reads; what could not be read is said, and refuses nothing.
+func (a *app) warnOfHarm(ctx context.Context, b *book, cat catalogue.Catalogue, m *recovery.Moment, live []recovery.Live) {
+	m.Points = slices.Clone(m.Points)
+	databases := postgresOf(b)
+	for i := range m.Points {
+		p := &m.Points[i]
+		at := slices.IndexFunc(databases, func(c recovery.Component) bool { return c.Name == p.Component })
+		if at < 0 {
+			continue
+		}
+		l := &keptLog{app: a, book: b, component: databases[at], cat: cat, live: live}
+		says, err := l.harm(ctx, *p, len(databases) > 1)
+		if err != nil {
+			says = append(says, "whether it keeps harm of the day before is not known: "+a.redact(catalogue.Explain(err, l.survey.Copy).Error()))
+		}
+		p.Warnings = append(slices.Clone(p.Warnings), says...)
+	}
+}
+
+// keptLog is the log of a component that a moment keeps.
+type keptLog struct {
+	*app
+	book      *book
+	component recovery.Component
+	cat       catalogue.Catalogue
+	live      []recovery.Live
+	// survey is of the copy that has the log.
+	survey recovery.Survey
+}
+
+// harm says what harm a point keeps; nothing where no copy has a log of before it.
+func (l *keptLog) harm(ctx context.Context, p recovery.Point, several bool) ([]string, error) {
+	replayed := p.Timeline != 0
+	var ok bool
+	if l.survey, ok = l.cat.SurveyOf(p); !replayed || !ok {
+		if l.survey, ok = l.cat.LogAround(l.component.Name, p.Time); !ok || p.Time.IsZero() {
+			return nil, nil
+		}
+		replayed = false
+	}
+	engine, store, err := l.openSurvey(ctx, l.book, l.survey)
+	if err != nil {
+		return nil, err
+	}
+	scanner, ok := engine.(recovery.Scanner)
+	if !ok {
+		return nil, nil
+	}
+	survey := l.survey.Lineage(p.Backup.Details[recovery.SystemIdentifier])
+	o := recovery.ScanOptions{Component: l.component, Survey: survey, Store: store, Names: l.names(ctx, survey)}
+	reading, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	read := o
+	read.Span = recovery.Span{From: p.Time.Add(-recovery.HarmBack), To: p.Time}
+	read.Progress = func(s recovery.ScanProgress) {
+		if s.Done > harmLog {
+			stop(errTooMuch)
+		}
+	}
+	all := scanner.Scan(reading, read)
+	if changer, ok := engine.(recovery.Changer); replayed && ok {
+		all = changer.Changes(reading, read, p)
+	}
+	var harms []recovery.Transaction
+	for t, e := range all {
+		if e != nil {
+			err = e
+			break
+		}
+		if ended(t) && t.Time.Before(read.Span.From) || len(harms) == harmsRead {
+			break
+		}
+		if len(t.Harms()) > 0 && (replayed || !t.Time.After(p.Time)) { // only what has committed does harm
+			harms = append(harms, t)
+		}
+	}
+	if errors.Is(context.Cause(reading), errTooMuch) {
+		err = nil // it was read back as far as that goes
+	}
+	if len(harms) > 0 {
+		habits := learnHabits(ctx, scanner, o, harms, l.now().Location(), harmDay, nil)
+		harms = slices.DeleteFunc(harms, func(t recovery.Transaction) bool { return habits.Of(t.LSN).Holds() })
+	}
+	return recovery.KeptHarm(harms, recovery.Wording{Clean: clean}, harmsTold, func(t recovery.Transaction) string {
+		if !slices.ContainsFunc(survey.Windows, func(w recovery.Window) bool { return t.LSN >= w.From.LSN && t.LSN < w.To.LSN }) {
+			return ""
+		}
+		want := recovery.Want{}
+		if several { // each has transactions of its own
+			want.Of = l.component.Name
+		}
+		return want.To(t.Before())
+	}), err
+}
+
+// names are those of the live server, where its target was read, and of what runs have restored.
+func (l *keptLog) names(ctx context.Context, s recovery.Survey) recovery.Names {
+	var names recovery.Names
+	for _, live := range l.live {
+		if live.Component != l.component.Name {
+			continue
+		}
+		if address, err := l.book.secrets.Expand(live.Target.Address); err == nil {
+			names, _ = namesOf(ctx, address) // who does not answer names nothing
+		}
+	}
+	return l.besideRestored(ctx, l.book, l.component.Name, s, names)
+}
