@@ -170,7 +170,7 @@ func (s *State) foldStep(e Event, payload Payload) {
 		}
 	case Decided:
 		id, change = p.Step, func(st *StepState) {
-			st.Decisions, st.Decided = append(slices.Clip(st.Decisions), p), e.At
+			st.Decisions, st.Decided, st.DecidedSeq = append(slices.Clip(st.Decisions), p), e.At, e.Seq
 			st.WaitsFor, st.WaitsSince = "", time.Time{}
 			switch p.Choice {
 			case ChooseContinue:

@@ -1,7 +1,6 @@
 package recovery
 
 import (
-	"fmt"
 	"slices"
 	"time"
 )
@@ -130,8 +129,9 @@ type StepState struct {
 	Gone        string
 	Ticks       []TickState
 	Decisions   []Decided
-	// Decided is when the last of them was made.
-	Decided time.Time
+	// Decided is when the last of them was made, by the event DecidedSeq.
+	Decided    time.Time
+	DecidedSeq uint64
 	// Why says why a step was skipped or passed over; LeftOut that an amendment left it
 	// out, and no stop.
 	Why     string
@@ -193,57 +193,6 @@ type Interruption struct {
 	Rebooted bool
 	// Steps are the ids of those that were under way.
 	Steps []string
-}
-
-// ClockPutBack is a step back of the clock by which a run's events have their times: the
-// event Seq says an earlier one than the event before it, by By.
-type ClockPutBack struct {
-	Seq uint64
-	By  time.Duration
-}
-
-// Says is that in words.
-func (c ClockPutBack) Says() string {
-	return fmt.Sprintf("the clock was put back by %s between events %d and %d", FormatSpan(c.By), c.Seq-1, c.Seq)
-}
-
-// PutBackBetween is the first step back of the clock after one event and up to another, so that
-// the time between them is not known; nil where there is none.
-func (s *State) PutBackBetween(from, to uint64) *ClockPutBack {
-	for i, c := range s.PutBack {
-		if from > 0 && from < c.Seq && c.Seq <= to {
-			return &s.PutBack[i]
-		}
-	}
-	return nil
-}
-
-// Took is how long a step took from its first start to its last end, and whether that is known.
-func (s *State) Took(st *StepState) (time.Duration, bool) {
-	if st.Started.IsZero() || st.Ended.IsZero() || s.PutBackBetween(st.StartedSeq, st.EndedSeq) != nil {
-		return 0, false
-	}
-	took := st.Ended.Sub(st.Started)
-	return took, took > 0
-}
-
-// StageTook is the same of a stage.
-func (s *State) StageTook(stage int) (time.Duration, bool) {
-	var from, to uint64
-	for i := range s.Steps {
-		if st := &s.Steps[i]; st.Stage == stage && st.StartedSeq > 0 {
-			if from == 0 || st.StartedSeq < from {
-				from = st.StartedSeq
-			}
-			to = max(to, st.EndedSeq)
-		}
-	}
-	st := s.Stages[stage]
-	if st.Started.IsZero() || st.Ended.IsZero() || s.PutBackBetween(from, to) != nil {
-		return 0, false
-	}
-	took := st.Ended.Sub(st.Started)
-	return took, took > 0
 }
 
 // AmendmentState is a change of the plan.
@@ -353,22 +302,6 @@ func (s *State) Held() []ClaimState {
 		}
 	}
 	return held
-}
-
-// Checks lists the results of the checks that were made, and those still to be
-// made with an empty Found.
-func (s *State) Checks() (held, total int) {
-	for i := range s.Steps {
-		st := &s.Steps[i]
-		if st.Kind == KindTicks || st.Kind == KindShell || st.Outcome.Check == nil && st.Kind != KindSQLCheck && st.Kind != KindFilesCheck && st.Kind != KindSoundCheck && st.Kind != KindHTTPCheck && st.Kind != KindSQLWait {
-			continue
-		}
-		total++
-		if st.Outcome.Check != nil && st.Outcome.Check.Held && st.State == Done {
-			held++
-		}
-	}
-	return held, total
 }
 
 // Ready reports whether everything that a step comes after has ended well or

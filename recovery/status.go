@@ -96,12 +96,10 @@ func StatusSince(p *Plan, run *State, since Since, alive bool, now time.Time) st
 	for i := range s.Stages {
 		st := &s.Stages[i]
 		took := ""
-		if !st.Started.IsZero() {
-			until := end
-			if !st.Decided.IsZero() {
-				until = st.Decided
-			}
-			took = FormatSpan(until.Sub(st.Started))
+		if spent, back := s.StageSpent(i, end); back != nil {
+			took = "unknown, " + back.Says()
+		} else if !st.Started.IsZero() {
+			took = FormatSpan(spent)
 		}
 		state := string(st.State)
 		if !slices.ContainsFunc(s.Steps, func(step StepState) bool { return step.Stage == i }) {
@@ -114,8 +112,8 @@ func StatusSince(p *Plan, run *State, since Since, alive bool, now time.Time) st
 			line("FAILED", "%s: %s", st.Says, st.Error)
 		}
 	}
-	if held, total := s.Checks(); total > 0 {
-		line("CHECKS", "%d of %d held", held, total)
+	if s.CheckCount().All() > 0 {
+		line("CHECKS", "%s", s.ChecksStand())
 	}
 	if s.Result != "" {
 		line("RESULT", "%s: %s", s.Result, s.Says)

@@ -104,10 +104,13 @@ func (s *waitingScreen) stopHere() choice {
 
 // decision shows what failed, and why.
 func (s *waitingScreen) decision(p *page, st *recovery.StepState, head line, w int) {
-	held, total := s.run.state.Checks()
+	checks := s.run.state.CheckCount()
 	right := line{}
-	if total > 0 {
-		right = say(fmt.Sprintf("%d of %s hold", held, count(total, "check", "checks")))
+	if n := checks.All(); n > 0 {
+		right = say(fmt.Sprintf("%d of %s hold", checks.Held, count(n, "check", "checks")))
+		if checks.Open > 0 {
+			right = say(fmt.Sprintf("%d of %d hold, %d to come", checks.Held, n, checks.Open))
+		}
 	}
 	p.body = []line{spread(head, right, w), nil}
 	p.about("FAILED", bad, named(st), w, 2)

@@ -69,6 +69,14 @@ func TestObjectives_asTheReport(t *testing.T) {
 			opens(f, 2*time.Minute)
 			ends(f, 3*time.Minute, recovery.ResultExceptions, recovery.ReportForm)
 		}, report.Unknown, "unknown: the clock was put back by 6m00 between events 14 and 15", "down 16m00 RTO 30m unknown"},
+		"the clock was put back while somebody decided": {func(f *fakeDesk) {
+			done(f, 8*time.Minute, before...)
+			f.session.add(8*time.Minute, recovery.StepStarted{Step: "check/carts", Attempt: 1}, recovery.StepFailed{Step: "check/carts", Error: "no rows"},
+				recovery.Waiting{Step: "check/carts", For: recovery.WaitDecision})
+			f.session.add(2*time.Minute, recovery.Decided{Step: "check/carts", Choice: recovery.ChooseContinue, Reason: "they are rebuilt", By: "ops1"})
+			opens(f, 3*time.Minute)
+			ends(f, 4*time.Minute, recovery.ResultExceptions, recovery.ReportForm)
+		}, report.Unknown, "unknown: the clock was put back by 6m00 between events 15 and 16", "down 16m00 RTO 30m unknown"},
 		"left out by an amendment": {func(f *fakeDesk) {
 			leavesOut(f)
 			ends(f, 11*time.Minute, recovery.ResultExceptions, recovery.ReportForm)
@@ -107,6 +115,7 @@ func TestObjectives_asTheReport(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			stagesAsTheReport(t, a, r)
 			rto := r.Objectives.RTO
 			if rto.Verdict != c.verdict {
 				t.Errorf("the report says %q, want %q", rto.Verdict, c.verdict)
@@ -187,6 +196,35 @@ func TestObjectives_lostAsTheReport(t *testing.T) {
 				t.Errorf("the screen says %q, the report %s: %q", text, rpo.Verdict, rpo.Says)
 			}
 		})
+	}
+}
+
+// stagesAsTheReport holds what stages took on the screen of a result against its report: what is
+// unknown there is unknown here.
+func stagesAsTheReport(t *testing.T, a *attached, r *report.Report) {
+	t.Helper()
+	var screen strings.Builder
+	for _, l := range (&resultScreen{run: a}).times(200) {
+		screen.WriteString(l.words() + "\n")
+	}
+	unknown := 0
+	for i, st := range a.state.Stages {
+		if st.Started.IsZero() || st.Decided.IsZero() {
+			continue
+		}
+		spent, back := a.state.StageSpent(i, ten.Add(time.Hour))
+		if (back != nil) != (r.Stages[i].Unknown != "") || back != nil && r.Stages[i].Unknown != back.Says() || back == nil && time.Duration(r.Stages[i].Took) != spent {
+			t.Errorf("stage %d took %s, %v, and in the report %s, %q", i+1, spent, back, time.Duration(r.Stages[i].Took), r.Stages[i].Unknown)
+		}
+		if back != nil {
+			unknown++
+		}
+	}
+	if rows := strings.Count(screen.String(), " "+unknownSpan+" "); rows != unknown {
+		t.Errorf("%d stages are unknown, and the screen says so of %d:\n%s", unknown, rows, screen.String())
+	}
+	if says := strings.Count(screen.String(), unknownSpan+": the clock was put back by "); says != len(a.state.PutBack) {
+		t.Errorf("the screen says of %d steps back of the clock why nothing is known:\n%s", says, screen.String())
 	}
 }
 

@@ -176,29 +176,51 @@ func (s *resultScreen) times(w int) []line {
 		spent := span{"-", plain}
 		state := span{string(st.State), looksOf(st.State)}
 		if !st.Started.IsZero() && !st.Decided.IsZero() {
-			d := st.Decided.Sub(st.Started)
-			spent.text = elapsed(d)
-			if b := time.Duration(st.Budget); b > 0 && d > b {
-				spent.look = warn
-				if st.State == recovery.Done {
-					state = span{"done, LATE", warn}
-				}
+			var late bool
+			spent, late = stageSpent(&a.state, i, st.Decided)
+			if late && st.State == recovery.Done {
+				state = span{"done, LATE", warn}
 			}
 		}
 		lines = append(lines, t.row("  ", span{fmt.Sprintf("%d %s", i+1, st.Name), plain}, state,
 			spent, span{budget(time.Duration(st.Budget), "-"), plain}))
 	}
+	lines = append(lines, a.putBack(w)...)
 	if a.plan.Mode == recovery.Recovery {
 		return lines
 	}
 	text := "exercised " + elapsed(a.ran(time.Time{}))
 	if len(a.state.PutBack) > 0 {
-		text = "exercised time unknown: " + a.state.PutBack[0].Says()
+		text = "exercised time unknown"
 	}
 	if rto := time.Duration(a.plan.RTO); rto > 0 {
 		text += ", RTO " + took(rto) + "; a rehearsal's time is not an RTO"
 	}
 	return append(lines, paragraph("", 2, plain, text, w, 2)...)
+}
+
+// stageSpent is how long a stage has taken, and whether that is more than its budget; neither is
+// known where the clock was put back meanwhile.
+func stageSpent(s *recovery.State, stage int, until time.Time) (spent span, late bool) {
+	d, back := s.StageSpent(stage, until)
+	if back != nil {
+		return span{unknownSpan, warn}, false
+	}
+	if b := time.Duration(s.Stages[stage].Budget); b > 0 && d > b {
+		return span{elapsed(d), warn}, true
+	}
+	return span{elapsed(d), plain}, false
+}
+
+// unknownSpan stands for a time that is not known, in as many cells as one.
+const unknownSpan = "unkn."
+
+// putBack says why times are not known, where the clock was put back.
+func (a *attached) putBack(w int) (lines []line) {
+	for _, c := range a.state.PutBack {
+		lines = append(lines, paragraph("", 2, warn, unknownSpan+": "+c.Says(), w, 2)...)
+	}
+	return lines
 }
 
 // findings is what the run proved, and what it did not.
@@ -264,14 +286,13 @@ func (s *resultScreen) findings(w int) []line {
 	}
 	list("TO DO", warn, a.state.ToDos())
 	list("UNPROTECTED", warn, a.state.Unprotected())
-	held, total := a.state.Checks()
-	switch {
-	case total == 0:
+	switch c := a.state.CheckCount(); {
+	case c.All() == 0:
 		add("CHECKS", warn, "none in this plan", 1)
-	case held == total:
-		add("CHECKS", good, fmt.Sprintf("%d of %d held", held, total), 1)
+	case c.Held == c.All():
+		add("CHECKS", good, a.state.ChecksStand(), 1)
 	default:
-		add("CHECKS", bad, fmt.Sprintf("%d of %d held", held, total), 1)
+		add("CHECKS", bad, a.state.ChecksStand(), 1)
 	}
 	list("NOT CHECKED", warn, notChecked(a))
 	add("MOMENT", plain, "wanted "+a.state.Moment.Want.Text, 1)

@@ -185,16 +185,10 @@ func (s *runScreen) stages(w, h int, withSteps bool) []line {
 		spent, late := span{"", plain}, false
 		if !st.Started.IsZero() {
 			end := now
-			if !st.Decided.IsZero() {
-				end = st.Decided
-			} else if a.over {
+			if a.over {
 				end = a.state.At
 			}
-			d := max(0, end.Sub(st.Started))
-			spent.text = elapsed(d)
-			if b := time.Duration(st.Budget); b > 0 && d > b {
-				spent.look, late = warn, true
-			}
+			spent, late = stageSpent(&a.state, i, end)
 		}
 		name := span{fmt.Sprintf("%d %s", i+1, st.Name), plain}
 		if here {

@@ -10,10 +10,9 @@ import (
 )
 
 const (
-	// harmLog is how much log before a moment is read for harm, and harmDay how much of an
-	// earlier day, to tell it from what is usual: nothing waits long for it in an incident.
+	// harmLog is how much log before a moment is read for harm, and how much of each earlier day
+	// to tell it from what is usual: nothing waits long for it in an incident.
 	harmLog = 512 << 20
-	harmDay = 128 << 20
 	// harmsTold is how many things that happened are told one by one, harmsRead how many
 	// harmful commits are remembered.
 	harmsTold = 3
@@ -101,7 +100,7 @@ func (l *keptLog) harm(ctx context.Context, p recovery.Point, several bool) ([]s
 		err = nil // it was read back as far as that goes
 	}
 	if len(harms) > 0 {
-		habits := learnHabits(ctx, scanner, o, harms, l.now().Location(), harmDay, nil)
+		habits := learnHabits(ctx, scanner, o, harms, l.now().Location(), harmLog, nil)
 		harms = slices.DeleteFunc(harms, func(t recovery.Transaction) bool { return habits.Of(t.LSN).Holds() })
 	}
 	return recovery.KeptHarm(harms, recovery.Wording{Clean: clean}, harmsTold, func(t recovery.Transaction) string {
