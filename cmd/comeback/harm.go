@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
+	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/catalogue"
@@ -11,8 +13,10 @@ import (
 
 const (
 	// harmLog is how much log before a moment is read for harm, and how much of each earlier day
-	// to tell it from what is usual: nothing waits long for it in an incident.
-	harmLog = 512 << 20
+	// to tell it from what is usual, and harmWait how long all of that may take: nothing waits
+	// long for it in an incident.
+	harmLog  = 512 << 20
+	harmWait = 20 * time.Second
 	// harmsTold is how many things that happened are told one by one, harmsRead how many
 	// harmful commits are remembered.
 	harmsTold = 3
@@ -68,36 +72,19 @@ func (l *keptLog) harm(ctx context.Context, p recovery.Point, several bool) ([]s
 	if !ok {
 		return nil, nil
 	}
+	ctx, stop := context.WithTimeoutCause(ctx, harmWait, errTooMuch)
+	defer stop()
 	survey := l.survey.Lineage(p.Backup.Details[recovery.SystemIdentifier])
 	o := recovery.ScanOptions{Component: l.component, Survey: survey, Store: store, Names: l.names(ctx, survey)}
-	reading, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	read := o
-	read.Span = recovery.Span{From: p.Time.Add(-recovery.HarmBack), To: p.Time}
-	read.Progress = func(s recovery.ScanProgress) {
-		if s.Done > harmLog {
-			stop(errTooMuch)
-		}
-	}
-	all := scanner.Scan(reading, read)
+	scan := scanner.Scan
 	if changer, ok := engine.(recovery.Changer); replayed && ok {
-		all = changer.Changes(reading, read, p)
-	}
-	var harms []recovery.Transaction
-	for t, e := range all {
-		if e != nil {
-			err = e
-			break
-		}
-		if ended(t) && t.Time.Before(read.Span.From) || len(harms) == harmsRead {
-			break
-		}
-		if len(t.Harms()) > 0 && (replayed || !t.Time.After(p.Time)) { // only what has committed does harm
-			harms = append(harms, t)
+		scan = func(ctx context.Context, o recovery.ScanOptions) iter.Seq2[recovery.Transaction, error] {
+			return changer.Changes(ctx, o, p)
 		}
 	}
-	if errors.Is(context.Cause(reading), errTooMuch) {
-		err = nil // it was read back as far as that goes
+	harms, err := harmsBefore(ctx, scan, o, p.Time)
+	if !replayed { // only what has committed by then does harm
+		harms = slices.DeleteFunc(harms, func(t recovery.Transaction) bool { return t.Time.After(p.Time) })
 	}
 	if len(harms) > 0 {
 		habits := learnHabits(ctx, scanner, o, harms, l.now().Location(), harmLog, nil)
@@ -113,6 +100,32 @@ func (l *keptLog) harm(ctx context.Context, p recovery.Point, several bool) ([]s
 		}
 		return want.To(t.Before())
 	}), err
+}
+
+// harmsBefore are the harmful transactions of the day before a time, the newest first, as far
+// back as the bounds on what is read allow.
+func harmsBefore(ctx context.Context, scan func(context.Context, recovery.ScanOptions) iter.Seq2[recovery.Transaction, error], o recovery.ScanOptions, to time.Time) (harms []recovery.Transaction, err error) {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	o.Span = recovery.Span{From: to.Add(-recovery.HarmBack), To: to}
+	o.Progress = func(s recovery.ScanProgress) {
+		if s.Done > harmLog {
+			stop(errTooMuch)
+		}
+	}
+	for t, err := range scan(ctx, o) {
+		switch {
+		case errors.Is(context.Cause(ctx), errTooMuch):
+			return harms, nil
+		case err != nil:
+			return harms, err
+		case ended(t) && t.Time.Before(o.Span.From), len(harms) == harmsRead:
+			return harms, nil
+		case len(t.Harms()) > 0:
+			harms = append(harms, t)
+		}
+	}
+	return harms, nil
 }
 
 // names are those of the live server, where its target was read, and of what runs have restored.
