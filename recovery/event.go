@@ -155,8 +155,8 @@ type (
 		By   string `json:"by"`
 		Note string `json:"note,omitempty"`
 	}
-	// Decided is what a person chose for a failed step: "retry", "continue"
-	// or "stop".
+	// Decided is what a person chose for a failed step, or "comeback" where nobody can be
+	// asked: "retry", "continue" or "stop".
 	Decided struct {
 		Step   string `json:"step"`
 		Choice Choice `json:"choice"`

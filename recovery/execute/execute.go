@@ -43,8 +43,11 @@ type Options struct {
 	Owner recovery.User
 	Now   func() time.Time
 	// Unattended says that nobody can be asked: the ticks of a rehearsal are
-	// talked through, and a step that fails stops the run.
+	// talked through, and a step that fails stops the run, but for one whose copy did not
+	// answer, which is done again after each of the Pauses.
 	Unattended bool
+	// Pauses are those of an unattended run; nil are half an hour of them.
+	Pauses []time.Duration
 	// VerifyApproval checks a signature over a plan's digest by the holder of
 	// a public key and gives the key's fingerprint.
 	VerifyApproval func(key, planSHA256, signature string) (fingerprint string, err error)
@@ -79,7 +82,8 @@ type Executor struct {
 	changed chan struct{}
 	stores  map[string]*opening
 	running map[string]*running
-	through bool // no step will be started any more
+	later   map[string]*time.Timer // to the end of the pauses of steps
+	through bool                   // no step will be started any more
 	// attended says that a person has taken the command of a run that nobody was to be asked
 	// in, or was given it, or has changed its plan: they can be asked for the name.
 	attended bool
@@ -110,7 +114,11 @@ func New(o Options) (*Executor, error) {
 		changed:   make(chan struct{}, 1),
 		stores:    map[string]*opening{},
 		running:   map[string]*running{},
+		later:     map[string]*time.Timer{},
 		calls:     newCalls(),
+	}
+	if x.Pauses == nil {
+		x.Pauses = pauses
 	}
 	for _, k := range append([]recovery.Kind{shell{x}, shellWait{x}, start{x}, stop{x}, giveBack{x}}, o.Kinds...) {
 		x.kinds[k.Name()] = k
@@ -187,6 +195,7 @@ func (x *Executor) Run(ctx context.Context) (recovery.State, error) {
 	}
 	x.cancelSteps()
 	wait.Wait()
+	x.endPauses()
 	stop()
 	<-samples
 	x.endCalls()

@@ -34,7 +34,9 @@ func (x *Executor) starts(ctx context.Context, wait *sync.WaitGroup) bool {
 	}
 	for i := range x.state.Steps {
 		st := &x.state.Steps[i]
-		if _, busy := x.running[st.ID]; busy || !x.startable(st) || x.crowded(st.Step) {
+		_, busy := x.running[st.ID]
+		_, pauses := x.later[st.ID]
+		if busy || pauses || !x.startable(st) || x.crowded(st.Step) {
 			continue
 		}
 		switch st.Kind {
@@ -155,7 +157,9 @@ func (x *Executor) do(ctx context.Context, s recovery.Step, r *running, again bo
 	if x.recordLocked(failed) != nil || x.state.Stop != nil {
 		return
 	}
-	x.askAbout(s)
+	if !x.triesLater(s, err) {
+		x.askAbout(s)
+	}
 }
 
 // keptFromNow lets what a step has put aside stay for as long as was planned from now on: the
@@ -183,8 +187,7 @@ func (x *Executor) begin(s recovery.Step, r *running) bool {
 	return r.begun
 }
 
-// askAbout leaves a failed step to a person; where nobody can be asked the run
-// stops.
+// askAbout leaves a failed step to a person; where nobody can be asked the run stops.
 func (x *Executor) askAbout(s recovery.Step) {
 	if x.Unattended {
 		// Checks beside this one are still made, so that the report tells of all.
