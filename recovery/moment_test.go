@@ -2,6 +2,7 @@ package recovery_test
 
 import (
 	"encoding/json"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -100,10 +101,25 @@ func TestPoint_JSON(t *testing.T) {
 	}
 }
 
+// What takes longer than any duration is the longest, and no step back in time.
+func TestScaled(t *testing.T) {
+	for _, c := range []struct {
+		d    time.Duration
+		by   float64
+		want time.Duration
+	}{{time.Minute, 1.5, 90 * time.Second}, {0, 3, 0}, {time.Hour, 1e12, math.MaxInt64}, {time.Hour, math.Inf(1), math.MaxInt64},
+		{-time.Hour, 1e12, math.MinInt64}, {0, math.Inf(1), 0}} {
+		if got := recovery.Scaled(c.d, c.by); got != c.want {
+			t.Errorf("%v times %v is %v, want %v", c.d, c.by, got, c.want)
+		}
+	}
+}
+
 func TestFormatSpan(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		35 * time.Second: "0m35", 13*time.Minute + 12*time.Second: "13m12", 2*time.Hour + 5*time.Minute: "2h05m",
 		76 * time.Hour: "3d 4h", -90 * time.Second: "-1m30", 400 * time.Millisecond: "0m00",
+		math.MaxInt64: "106751d 23h", math.MinInt64: "-106751d 23h",
 	} {
 		if got := recovery.FormatSpan(d); got != want {
 			t.Errorf("%v is %q, want %q", d, got, want)

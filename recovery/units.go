@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -29,7 +30,7 @@ func FormatBytes(n int64) string {
 // "13m12", "2h05m", "3d 4h".
 func FormatSpan(d time.Duration) string {
 	if d < 0 {
-		return "-" + FormatSpan(-d)
+		return "-" + FormatSpan(-max(d, -math.MaxInt64)) // the shortest has no counterpart
 	}
 	s := int64(d.Round(time.Second) / time.Second)
 	switch {
@@ -39,6 +40,20 @@ func FormatSpan(d time.Duration) string {
 		return fmt.Sprintf("%dh%02dm", s/3600, s%3600/60)
 	}
 	return fmt.Sprintf("%dm%02d", s/60, s%60)
+}
+
+// Scaled is a duration times a factor; what is longer than any duration is the longest.
+func Scaled(d time.Duration, by float64) time.Duration {
+	switch f := float64(d) * by; {
+	case f >= math.MaxInt64:
+		return math.MaxInt64
+	case f <= math.MinInt64:
+		return math.MinInt64
+	case math.IsNaN(f):
+		return 0
+	default:
+		return time.Duration(f)
+	}
 }
 
 // FormatCount writes how many of something there are, "1 row", "2 rows".

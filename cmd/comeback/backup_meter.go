@@ -73,7 +73,7 @@ func (m *backupMeter) text() string {
 		if m.total > m.done {
 			text += fmt.Sprintf(" of about %s, %d %%", recovery.FormatBytes(m.total), 100*m.done/m.total)
 			if took := m.now().Sub(m.since); took > time.Second {
-				left := time.Duration(float64(took) * float64(m.total-m.done) / float64(m.done))
+				left := recovery.Scaled(took, float64(m.total-m.done)/float64(m.done))
 				text += ", about " + recovery.FormatSpan(left) + " left"
 			}
 		}

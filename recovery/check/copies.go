@@ -399,7 +399,7 @@ func (j *judge) spoolFull(l Lacking) string {
 		return ""
 	}
 	if *l.Free > 0 {
-		left = "in about " + recovery.FormatSpan(time.Duration(min(float64(*l.Free)/pace, float64(longestPace))))
+		left = "in about " + recovery.FormatSpan(min(recovery.Scaled(1, float64(*l.Free)/pace), longestPace))
 	}
 	return fmt.Sprintf(", where %s are free: full %s, and nothing is archived from then on", recovery.FormatBytes(*l.Free), left)
 }

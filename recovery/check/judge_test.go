@@ -458,6 +458,12 @@ func TestJudge(t *testing.T) {
 			s.Archived, s.ArchivedAt, s.FailedAt, s.Failed, s.Failures = "", time.Time{}, now, "00000001000000030000007B", 60
 			e.Servers["database"] = s
 		}, []string{"archive/database"}, recovery.WouldBut, "the archive_command fails, last at 23 Nov 09:13 for 00000001000000030000007B; nothing was ever archived, and it failed 60 times in all", "the server's log"},
+		{"the archive_command fails on a quiet server", func(e *check.Evidence) {
+			s := e.Servers["database"]
+			s.ArchivedAt, s.FailedAt, s.Failed, s.Failures = now.Add(-8*24*time.Hour), now, "00000001000000030000007B", 60
+			s.LSN, s.ArchivedLSN, s.Free, s.WALBytes = 0x37C000000, 0x37A000000, 2<<40, 1<<30
+			e.Servers["database"] = s
+		}, []string{"archive/database"}, recovery.WouldBut, "2.20 TB are free: full in about 3650d 0h", "the server's log"},
 		{"archive_timeout is too long", func(e *check.Evidence) {
 			s := e.Servers["database"]
 			s.ArchiveTimeout = time.Hour

@@ -120,7 +120,7 @@ func (j *judge) fullIn(s Server) (time.Duration, bool) {
 	if s.ArchivedLSN == 0 || written <= 0 {
 		return 0, false
 	}
-	return time.Duration(float64(s.Free) / float64(written) * float64(since)), true
+	return min(recovery.Scaled(since, float64(s.Free)/float64(written)), longestPace), true
 }
 
 // slots finds those that keep the log from being removed, and a receiver's that nobody

@@ -144,7 +144,7 @@ func (m *meter) take(now time.Time) (recovery.Sample, bool) {
 	s := m.sample
 	s.At, s.PerSecond = now, m.rate
 	if s.Total > 0 && m.rate > 0 && s.Done < s.Total && now.Sub(m.since) > time.Second {
-		left := time.Duration(float64(s.Total-s.Done) / m.rate * float64(time.Second))
+		left := recovery.Scaled(time.Second, float64(s.Total-s.Done)/m.rate)
 		s.Left = recovery.Duration(left.Round(time.Second))
 	}
 	m.sample.Lines, m.dirty = nil, false

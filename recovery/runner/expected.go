@@ -22,7 +22,7 @@ func (h History) Expected(s recovery.Step) time.Duration {
 			}
 			then, now := reads(st.Step), reads(s)
 			if then > 0 && now > 0 {
-				took = time.Duration(float64(took) * float64(now) / float64(then))
+				took = recovery.Scaled(took, float64(now)/float64(then))
 			}
 			return took.Round(time.Millisecond)
 		}

@@ -80,6 +80,7 @@ func TestExpectation_Judge(t *testing.T) {
 		{"within 1h", one("2026-11-23 06:41:05+05:30"), true, "2026-11-23 01:11:05Z, 30m00 before the moment"},
 		{"within 1h", one("2026-11-23 01:11:05"), true, "2026-11-23 01:11:05Z (no offset in the database: read as UTC), 30m00 before the moment"},
 		{"within 2d", one("2026-11-22"), true, "2026-11-22 00:00:00Z (no offset in the database: read as UTC), 25h41m before the moment"},
+		{"within 10m", one("9999-12-31 00:00:00+00"), false, "9999-12-31 00:00:00Z, 106751d 23h after the moment"},
 		{"within 10m", one("soon"), false, "soon, which is not a time"},
 		{"within 10m", null, false, "NULL"},
 	} {

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -199,7 +200,7 @@ func (e Expectation) judgeTime(value string, moment time.Time) (bool, string) {
 		if i >= 2 {
 			found += " (no offset in the database: read as UTC)"
 		}
-		age := moment.Sub(t)
+		age := max(moment.Sub(t), -math.MaxInt64) // the shortest has no counterpart
 		if age < 0 {
 			return false, fmt.Sprintf("%s, %s after the moment", found, recovery.FormatSpan(-age))
 		}
