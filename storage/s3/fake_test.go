@@ -400,6 +400,64 @@ func TestFake_ListAhead(t *testing.T) {
 	}
 }
 
+// A page that does not come is asked for again, in a list that has begun; the first one is not,
+// since a copy that is not there is to be told at once.
+func TestFake_ListGoesOn(t *testing.T) {
+	t.Cleanup(s3.PagePauses(1, 1, 1))
+	var asked, silent atomic.Int64 // silent is which page fails, and asked how often it was asked for
+	var fails int64
+	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		before, _ := strconv.ParseInt(q.Get("continuation-token")+q.Get("key-marker"), 10, 64)
+		page := before + 1
+		if silent.Load() == page && asked.Add(1) <= fails {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		if q.Has("versions") {
+			fmt.Fprintf(w, `<ListVersionsResult><Name>backups</Name><IsTruncated>%t</IsTruncated><NextKeyMarker>%d</NextKeyMarker><Version><Key>%d</Key><VersionId>1</VersionId><IsLatest>true</IsLatest><ETag>"x"</ETag><Size>1</Size></Version></ListVersionsResult>`, page < 3, page, page)
+			return
+		}
+		fmt.Fprintf(w, `<ListBucketResult><Name>backups</Name><IsTruncated>%t</IsTruncated><NextContinuationToken>%d</NextContinuationToken><Contents><Key>%d</Key><ETag>"x"</ETag><Size>1</Size></Contents></ListBucketResult>`, page < 3, page, page)
+	})
+	store := at(t, server, s3.Options{})
+	versions, _ := storage.As[storage.Versioner](store)
+	for name, list := range map[string]func() (int, error){
+		"objects": func() (n int, failed error) {
+			for _, err := range store.List(t.Context(), "") {
+				if err != nil {
+					return n, err
+				}
+				n++
+			}
+			return n, nil
+		},
+		"versions": func() (n int, failed error) {
+			for _, err := range versions.Versions(t.Context(), "") {
+				if err != nil {
+					return n, err
+				}
+				n++
+			}
+			return n, nil
+		},
+	} {
+		for _, c := range []struct {
+			page, fails int64
+			goes        bool
+			asked       int64
+		}{{1, 1, false, 1}, {2, 1, true, 2}, {2, 3, true, 4}, {3, 3, true, 4}, {3, 9, false, 4}} {
+			silent.Store(c.page)
+			asked.Store(0)
+			fails = c.fails
+			n, err := list()
+			if goes := n == 3 && err == nil; goes != c.goes || asked.Load() != c.asked || err != nil && !errors.Is(err, storage.ErrUnavailable) {
+				t.Errorf("%s, page %d failed %d times: %d came, %v; it was asked for %d times", name, c.page, c.fails, n, err, asked.Load())
+			}
+		}
+	}
+}
+
 // TestFake_VersionPages gets versions as AWS pages them, which the real server of these
 // tests does not: markers are encoded as keys are, and mean what they stand for.
 func TestFake_VersionPages(t *testing.T) {

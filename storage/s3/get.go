@@ -26,7 +26,7 @@ import (
 // through some forty layers for each. So it is left to the SDK to find out how objects of
 // this bucket are asked for (which host, which region, which headers, whose
 // credentials), and once it was given one, the next are asked for likewise: signed by the
-// SDK's signer, sent by its client. Whatever is not answered with an object is asked for
+// SDK's signer, sent over connections like its own (see [wire]). Whatever is not answered with an object is asked for
 // again by the SDK, which knows how to try again and what a refusal means. The bytes are
 // held against their checksum by [storage.NewReader], whoever has asked.
 
@@ -129,7 +129,7 @@ const (
 
 // quickAs asks with a client's means.
 func quickAs(o s3.Options) quick {
-	return quick{client: o.HTTPClient, credentials: o.Credentials, signer: v4.NewSigner(func(s *v4.SignerOptions) { s.DisableURIPathEscaping = true })}
+	return quick{client: wired(o.HTTPClient), credentials: o.Credentials, signer: v4.NewSigner(func(s *v4.SignerOptions) { s.DisableURIPathEscaping = true })}
 }
 
 // request is what asks for an object, not signed yet.

@@ -2,9 +2,11 @@ package s3
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -50,7 +52,7 @@ func (s *store) List(ctx context.Context, prefix string) iter.Seq2[storage.Objec
 		return found, next, s.goesOn(at, next)
 	}
 	return func(yield func(storage.Object, error) bool) {
-		for page, err := range ahead(ctx, ask) {
+		for page, err := range ahead(ctx, ask, s.again) {
 			if err != nil {
 				yield(storage.Object{}, s.refusal(ctx, "list", "", err))
 				return
@@ -88,8 +90,9 @@ func (s *store) goesOn(at, next place) error {
 
 // ahead gives the pages of a list, each of which says where the next one begins. From the
 // second on it asks for the next one while one is looked at: a large bucket has many, and
-// a page takes its time to come and to be read.
-func ahead[P any](ctx context.Context, ask func(context.Context, place) (P, place, error)) iter.Seq2[P, error] {
+// a page takes its time to come and to be read. One that did not come it asks for as often as
+// again allows.
+func ahead[P any](ctx context.Context, ask func(context.Context, place) (P, place, error), again func(ctx context.Context, tried int, err error) bool) iter.Seq2[P, error] {
 	type answer struct {
 		page P
 		err  error
@@ -105,7 +108,12 @@ func ahead[P any](ctx context.Context, ask func(context.Context, place) (P, plac
 			defer close(answers)
 			for next != (place{}) {
 				var a answer
-				a.page, next, a.err = ask(asking, next)
+				at := next
+				for tried := 0; ; tried++ {
+					if a.page, next, a.err = ask(asking, at); a.err == nil || !again(asking, tried, a.err) {
+						break
+					}
+				}
 				select {
 				case answers <- a:
 				case <-unwanted:
@@ -127,6 +135,24 @@ func ahead[P any](ctx context.Context, ask func(context.Context, place) (P, plac
 				return
 			}
 		}
+	}
+}
+
+// pagePauses come before a page after the first is asked for again that did not come, by a
+// client which has tried several times: who has read half a million objects goes on with the next.
+var pagePauses = []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second}
+
+// again pauses before a page is asked for again; false where it was refused, and where it was
+// asked for often enough.
+func (s *store) again(ctx context.Context, tried int, err error) bool {
+	if tried >= len(s.pauses) || !errors.Is(s.refusal(ctx, "list", "", err), storage.ErrUnavailable) {
+		return false
+	}
+	select {
+	case <-time.After(s.pauses[tried]):
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

@@ -155,7 +155,9 @@ func (p *parts) complete(ctx context.Context, size int64) (*s3.CompleteMultipart
 
 // copyOne lets the service copy one part.
 func (p *parts) copyOne(ctx context.Context, number int32, source *string, bytes string) error {
-	out, err := p.store.client.UploadPartCopy(ctx, &s3.UploadPartCopyInput{Bucket: &p.store.bucket, Key: p.store.key(p.key), UploadId: p.id,
+	ctx, cancel := context.WithTimeout(ctx, copyWithin(copiedPart))
+	defer cancel()
+	out, err := p.store.copies.UploadPartCopy(ctx, &s3.UploadPartCopyInput{Bucket: &p.store.bucket, Key: p.store.key(p.key), UploadId: p.id,
 		PartNumber: &number, CopySource: source, CopySourceRange: &bytes})
 	if err != nil {
 		return err
@@ -169,7 +171,9 @@ func (p *parts) copyOne(ctx context.Context, number int32, source *string, bytes
 // completeCopies makes copied parts the object.
 func (p *parts) completeCopies(ctx context.Context) (*s3.CompleteMultipartUploadOutput, error) {
 	slices.SortFunc(p.done, func(a, b types.CompletedPart) int { return int(*a.PartNumber - *b.PartNumber) })
-	return p.store.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{Bucket: &p.store.bucket, Key: p.store.key(p.key), UploadId: p.id,
+	ctx, cancel := context.WithTimeout(ctx, copyWithin(int64(len(p.done))*copiedPart))
+	defer cancel()
+	return p.store.copies.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{Bucket: &p.store.bucket, Key: p.store.key(p.key), UploadId: p.id,
 		MultipartUpload: &types.CompletedMultipartUpload{Parts: p.done}})
 }
 

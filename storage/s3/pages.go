@@ -21,21 +21,26 @@ import (
 // thousand in each. They are read by document; where that cannot read one, and where a
 // service refuses, the SDK does as ever. Only what List and Versions look at is filled in.
 
-// readsPages makes a client read lists so.
-func readsPages(o *s3.Options) {
-	o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
-		read, ok := pages[stack.ID()]
-		if !ok {
+// pageStall is how long nothing may come of a list that the service has begun to send.
+const pageStall = time.Minute
+
+// readsPages makes a client read lists so, and ask again for one that stalls.
+func readsPages(stall time.Duration) func(*s3.Options) {
+	return func(o *s3.Options) {
+		o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
+			read, ok := pages[stack.ID()]
+			if !ok {
+				return nil
+			}
+			p := &pageReader{read: read, stall: stall}
+			sdk, err := stack.Deserialize.Swap(p.ID(), p)
+			if err != nil {
+				return fmt.Errorf("read lists: %w", err)
+			}
+			p.sdk = sdk
 			return nil
-		}
-		p := &pageReader{read: read}
-		sdk, err := stack.Deserialize.Swap(p.ID(), p)
-		if err != nil {
-			return fmt.Errorf("read lists: %w", err)
-		}
-		p.sdk = sdk
-		return nil
-	})
+		})
+	}
 }
 
 // pages are how answers are read, by the name of what was asked.
@@ -43,8 +48,9 @@ var pages = map[string]func(*document, []byte) any{"ListObjectsV2": readObjects,
 
 // pageReader stands in the place of what reads an answer in the SDK.
 type pageReader struct {
-	read func(*document, []byte) any
-	sdk  middleware.DeserializeMiddleware
+	read  func(*document, []byte) any
+	stall time.Duration
+	sdk   middleware.DeserializeMiddleware
 }
 
 func (*pageReader) ID() string { return "OperationDeserializer" }
@@ -53,6 +59,8 @@ func (*pageReader) ID() string { return "OperationDeserializer" }
 const largestPage = 16 << 20
 
 func (p *pageReader) HandleDeserialize(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
+	ctx, cancel := context.WithCancel(ctx) // nothing else ends a Read
+	defer cancel()
 	out, metadata, err := next.HandleDeserialize(ctx, in)
 	again := middleware.DeserializeHandlerFunc(func(context.Context, middleware.DeserializeInput) (middleware.DeserializeOutput, middleware.Metadata, error) {
 		return out, metadata, err
@@ -65,7 +73,9 @@ func (p *pageReader) HandleDeserialize(ctx context.Context, in middleware.Deseri
 	if n := response.ContentLength; n > 0 && n < largestPage {
 		text.Grow(int(n) + bytes.MinRead)
 	}
-	_, broken := io.Copy(&text, io.LimitReader(response.Body, largestPage))
+	body := &stalling{Reader: response.Body, after: p.stall, timer: time.AfterFunc(p.stall, cancel)}
+	defer body.timer.Stop()
+	_, broken := io.Copy(&text, io.LimitReader(body, largestPage))
 	if broken == nil && text.Len() < largestPage {
 		d, root := readDocument(text.Bytes())
 		if result := p.read(d, root); d.ends() {
@@ -78,9 +88,33 @@ func (p *pageReader) HandleDeserialize(ctx context.Context, in middleware.Deseri
 	response.Body = struct {
 		io.Reader
 		io.Closer
-	}{io.MultiReader(&text, rest{response.Body, broken}), response.Body}
+	}{io.MultiReader(&text, rest{body, broken}), response.Body}
 	return p.sdk.HandleDeserialize(ctx, in, again)
 }
+
+// stalling reads what a timer ends where nothing comes.
+type stalling struct {
+	io.Reader
+	after time.Duration
+	timer *time.Timer
+}
+
+func (s *stalling) Read(b []byte) (int, error) {
+	s.timer.Reset(s.after)
+	n, err := s.Reader.Read(b)
+	if !s.timer.Stop() && err != nil && err != io.EOF {
+		err = stalledError(s.after)
+	}
+	return n, err
+}
+
+// stalledError says for how long nothing came. The SDK asks again.
+type stalledError time.Duration
+
+func (e stalledError) Error() string { return fmt.Sprintf("nothing came for %v", time.Duration(e)) }
+
+// RetryableError is what the SDK asks an error for.
+func (stalledError) RetryableError() bool { return true }
 
 // rest reads on, unless reading has failed.
 type rest struct {

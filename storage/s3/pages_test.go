@@ -8,10 +8,13 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/go-cmp/cmp"
@@ -123,7 +126,7 @@ func TestPages(t *testing.T) {
 	} {
 		for _, versions := range []bool{false, true} {
 			want, wantErr := asked(t, versions, answer{strings.NewReader(c.body), int64(len(c.body))})
-			got, gotErr := asked(t, versions, answer{strings.NewReader(c.body), -1}, readsPages)
+			got, gotErr := asked(t, versions, answer{strings.NewReader(c.body), -1}, readsPages(pageStall))
 			if diff := cmp.Diff(want, got, unread); diff != "" || fmt.Sprint(gotErr) != fmt.Sprint(wantErr) {
 				t.Errorf("%s, versions %v: %v, not %v; (-SDK +ours):\n%s", name, versions, gotErr, wantErr, diff)
 			}
@@ -141,14 +144,46 @@ func TestPages_broken(t *testing.T) {
 		return answer{io.MultiReader(strings.NewReader(objectsXML[:900]), iotest.ErrReader(io.ErrUnexpectedEOF)), int64(len(objectsXML))}
 	}
 	_, want := asked(t, false, broken())
-	_, got := asked(t, false, broken(), readsPages)
+	_, got := asked(t, false, broken(), readsPages(pageStall))
 	if want == nil || got == nil || want.Error() != got.Error() {
 		t.Errorf("%v, not %v", got, want)
 	}
 	long := strings.Replace(objectsXML, "<Contents>", strings.Repeat(" ", largestPage)+"<Contents>", 1)
-	out, err := asked(t, false, answer{strings.NewReader(long), int64(len(long))}, readsPages)
+	out, err := asked(t, false, answer{strings.NewReader(long), int64(len(long))}, readsPages(pageStall))
 	if page, ok := out.(*s3.ListObjectsV2Output); err != nil || !ok || len(page.Contents) != 2 {
 		t.Errorf("%+v, %v", out, err)
+	}
+}
+
+// silent is a service that sends a part of a list and then nothing, until it is left.
+type silent struct{ asked atomic.Int32 }
+
+func (s *silent) Do(r *http.Request) (*http.Response, error) {
+	if s.asked.Add(1) == 1 {
+		never := readerFunc(func([]byte) (int, error) {
+			<-r.Context().Done()
+			return 0, r.Context().Err()
+		})
+		return &http.Response{StatusCode: 200, Header: http.Header{}, ContentLength: -1, Body: io.NopCloser(io.MultiReader(strings.NewReader(objectsXML[:900]), never))}, nil
+	}
+	return &http.Response{StatusCode: 200, Header: http.Header{}, ContentLength: -1, Body: io.NopCloser(strings.NewReader(objectsXML))}, nil
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
+
+// A list of which nothing comes any more is asked for again.
+func TestPages_stalled(t *testing.T) {
+	service := new(silent)
+	client := s3.New(s3.Options{Region: "eu-central-1", HTTPClient: service, Credentials: credentials.NewStaticCredentialsProvider("a", "b", ""),
+		Retryer: retry.NewStandard(func(o *retry.StandardOptions) {
+			o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
+		})},
+		readsPages(time.Millisecond))
+	out, err := client.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("shop")})
+	if err != nil || len(out.Contents) != 2 || service.asked.Load() != 2 {
+		t.Errorf("%v, %v, asked %d times", out, err, service.asked.Load())
 	}
 }
 
@@ -165,7 +200,7 @@ func FuzzPages(f *testing.F) {
 		if fallen(versions, body) {
 			return
 		}
-		got, err := asked(t, versions, answer{bytes.NewReader(body), -1}, readsPages)
+		got, err := asked(t, versions, answer{bytes.NewReader(body), -1}, readsPages(pageStall))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -184,7 +219,7 @@ func BenchmarkPages(b *testing.B) {
 	head, rest, _ := strings.Cut(objectsXML, "\t<Contents>")
 	one, tail, _ := strings.Cut("<Contents>"+rest, "\n")
 	body := head + strings.Repeat(one, 1000) + tail
-	for name, how := range map[string][]func(*s3.Options){"SDK": nil, "ours": {readsPages}} {
+	for name, how := range map[string][]func(*s3.Options){"SDK": nil, "ours": {readsPages(pageStall)}} {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()

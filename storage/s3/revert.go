@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"golang.org/x/sync/errgroup"
@@ -24,6 +27,25 @@ var (
 	mostCopied int64 = 5 << 30
 	copiedPart int64 = 512 << 20
 )
+
+// A service answers a copy when it is made, or begins to at once and says nothing for as long:
+// it is given longer than for other answers, and a second more for each copiedPerSecond bytes.
+const (
+	copyTime        = 3 * time.Minute
+	copiedPerSecond = 8 << 20
+)
+
+// copyWithin is how long a copy of so many bytes may take, with all attempts at it.
+func copyWithin(size int64) time.Duration {
+	return copyTime + time.Duration(size/copiedPerSecond)*time.Second
+}
+
+// unhurried is a client's, for answers that come late: whoever asks bounds them.
+func unhurried(o *s3.Options) {
+	if c, ok := o.HTTPClient.(*awshttp.BuildableClient); ok {
+		o.HTTPClient = c.WithTransportOptions(func(t *http.Transport) { t.ResponseHeaderTimeout = 0 })
+	}
+}
 
 // Revert lets the service copy. Content type, metadata and tags are the version's, and so
 // are its storage class and who may do what with it, as far as the service lets it.
@@ -52,7 +74,9 @@ func (s *store) copy(ctx context.Context, v storage.Object, b beside) (storage.O
 	if v.Size > mostCopied {
 		return s.copyInParts(ctx, v, b)
 	}
-	out, err := s.client.CopyObject(ctx, b.copied(&s3.CopyObjectInput{Bucket: &s.bucket, Key: s.key(v.Key), CopySource: s.source(v),
+	ctx, cancel := context.WithTimeout(ctx, copyWithin(v.Size))
+	defer cancel()
+	out, err := s.copies.CopyObject(ctx, b.copied(&s3.CopyObjectInput{Bucket: &s.bucket, Key: s.key(v.Key), CopySource: s.source(v),
 		MetadataDirective: types.MetadataDirectiveCopy, TaggingDirective: types.TaggingDirectiveCopy}))
 	if err != nil {
 		return storage.Object{}, err

@@ -2,8 +2,9 @@
 // protocol. It promises that bytes are those of the revision that was asked
 // for, that absence is believed only where the service says NoSuchKey, and
 // that each refusal carries the service's own words. Every request is tried a
-// bounded number of times (three, or AWS_MAX_ATTEMPTS; one more for an object) and, where an account is
-// named, is refused by the service when the bucket is another account's.
+// bounded number of times (three, or AWS_MAX_ATTEMPTS; one more for an object, and
+// five more within half a minute for a page of a list that has begun) and, where an
+// account is named, is refused by the service when the bucket is another account's.
 //
 // Credentials come from the SDK's default chain: environment, profile, single
 // sign-on, web identity, container, instance. It removes nothing but what
@@ -13,6 +14,7 @@ package s3
 
 import (
 	"context"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -50,9 +52,11 @@ type store struct {
 	account        string
 	config         aws.Config
 	client         *s3.Client
+	copies         *s3.Client // lets the service copy, which takes its time
 	anyOwner       *s3.Client // asks without naming the account
 	quick          quick
 	lists          lists
+	pauses         []time.Duration // before a page of a list is asked for again
 }
 
 // Open prepares a store and asks nobody yet, unless the profile needs it: the
@@ -77,9 +81,9 @@ func Open(ctx context.Context, options Options) (storage.Store, error) {
 			o.APIOptions = append(o.APIOptions, smithyhttp.SetHeaderValue(ownerHeader, options.Account))
 		}
 	}
-	client := s3.NewFromConfig(cfg, at, owned, readsPages)
-	return &store{bucket: bucket, prefix: prefix, account: options.Account, config: cfg, client: client, anyOwner: s3.NewFromConfig(cfg, at),
-		quick: quickAs(client.Options())}, nil
+	client := s3.NewFromConfig(cfg, at, owned, readsPages(pageStall))
+	return &store{bucket: bucket, prefix: prefix, account: options.Account, config: cfg, client: client, copies: s3.NewFromConfig(cfg, at, owned, unhurried), anyOwner: s3.NewFromConfig(cfg, at),
+		quick: quickAs(client.Options()), pauses: pagePauses}, nil
 }
 
 // ownerHeader makes the service refuse a request unless the bucket is this

@@ -25,7 +25,7 @@ import (
 const (
 	// listedBeside is how many pages are asked for at a time, and how many stretches are
 	// listed ahead of the one that is looked at.
-	listedBeside = 8
+	listedBeside = 4
 	// worthDividing is of how many pages a list is divided, and as many of one stretch
 	// show that it is longer than was thought. smallStretch and largeStretch are how many
 	// a stretch is to have: each asks for a page that it needs a part of.
@@ -90,7 +90,7 @@ func (l *versionList) ask(ctx context.Context, prefix, delimiter string, at plac
 	case <-ctx.Done():
 		return versionPage{}, ctx.Err()
 	}
-	out, err := l.client.ListObjectVersions(ctx, &s3.ListObjectVersionsInput{Bucket: &l.bucket, Prefix: l.key(prefix), Delimiter: optional(delimiter), MaxKeys: aws.Int32(int32(most)),
+	out, err := l.page(ctx, &s3.ListObjectVersionsInput{Bucket: &l.bucket, Prefix: l.key(prefix), Delimiter: optional(delimiter), MaxKeys: aws.Int32(int32(most)),
 		EncodingType: types.EncodingTypeUrl, KeyMarker: optional(at.key), VersionIdMarker: optional(at.version)})
 	if err != nil {
 		return versionPage{}, err
@@ -114,6 +114,15 @@ func (l *versionList) ask(ctx context.Context, prefix, delimiter string, at plac
 		err = l.goesOn(at, p.next)
 	}
 	return p, err
+}
+
+// page asks until it is answered, where the service has given a page before.
+func (l *versionList) page(ctx context.Context, in *s3.ListObjectVersionsInput) (out *s3.ListObjectVersionsOutput, err error) {
+	for tried := 0; ; tried++ {
+		if out, err = l.client.ListObjectVersions(ctx, in); err == nil || l.unit == 0 || !l.again(ctx, tried, err) {
+			return out, err
+		}
+	}
 }
 
 // walk gives the pages of a stretch, and reports whether those are all. It divides one
@@ -198,7 +207,7 @@ func (l *versionList) sideBySide(ctx context.Context, parts []stretch, yield fun
 		if n >= len(parts) {
 			return
 		}
-		list := &listed{pages: make(chan answer, 1)}
+		list := &listed{pages: make(chan answer, largeStretch)}
 		lists[n] = list
 		asking.Go(func() {
 			defer close(list.pages)

@@ -236,8 +236,14 @@ func (r reverter) apply(ctx context.Context, list iter.Seq2[change, error], each
 		}
 		g.Go(func() error {
 			if c.To != nil && c.To.Size > isLarge {
-				large <- struct{}{}
-				defer func() { <-large }()
+				select {
+				case large <- struct{}{}:
+					defer func() { <-large }()
+				case <-failed.Done():
+				}
+			}
+			if failed.Err() != nil { // it is not on its way yet
+				return nil
 			}
 			return each(context.WithoutCancel(ctx), c)
 		})
