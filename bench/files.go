@@ -24,7 +24,8 @@ const treeDigest = `find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256s
 const fileBytes = 20_000
 
 // trees makes a tree of size MB in files of about 20 kB, and backs it up into S3
-// with comeback and with restic.
+// with comeback and with restic. Nothing is removed before the row has ended (see
+// versionedBucket).
 func trees(ctx context.Context, b *bench) error { return makeTrees(ctx, b, false) }
 
 // farTrees is trees, in an S3 server far away.
@@ -35,6 +36,7 @@ func makeTrees(ctx context.Context, b *bench, far bool) (err error) {
 	if err := errors.Join(os.RemoveAll(base), os.MkdirAll(base, 0o711)); err != nil {
 		return err
 	}
+	b.stopLater(func() { _ = os.RemoveAll(base) })
 	t := &tree{dir: filepath.Join(base, "uploads")}
 	if err := os.Mkdir(t.dir, 0o755); err != nil {
 		return err
@@ -130,13 +132,15 @@ func (b *bench) writeRunbook(file string) error {
 }
 
 func restoreTree(ctx context.Context, b *bench) (took, error) {
-	return b.rehearseFile(ctx, rehearsal{file: filepath.Join(b.dir, "trees", "bench.md"), first: "restore", last: "restore", env: b.tree.s3.env()})
+	return b.rehearseFile(ctx, rehearsal{file: filepath.Join(b.dir, "trees", "bench.md"), first: "restore", last: "restore", env: b.tree.s3.env(), keep: true})
 }
 
 // resticTree restores the tree with restic, synced to disk as ours is.
 func resticTree(ctx context.Context, b *bench) (took, error) {
-	to := filepath.Join(b.dir, "trees", "restic")
-	defer os.RemoveAll(to)
+	to, err := os.MkdirTemp(filepath.Join(b.dir, "trees"), "restic-")
+	if err != nil {
+		return took{}, err
+	}
 	c := startClock()
 	if out, err := b.restic(ctx, "restore", "latest", "--quiet", "--target", to).CombinedOutput(); err != nil {
 		return took{}, fmt.Errorf("restic restore: %w: %s", err, out)
