@@ -50,7 +50,7 @@ func wired(client s3.HTTPClient) s3.HTTPClient {
 		return client
 	}
 	t := sdk.GetTransport()
-	if t.DialContext == nil || t.DialTLSContext != nil || t.DialTLS != nil || len(t.TLSNextProto) > 0 { //nolint:staticcheck // DialTLS is looked at, not used
+	if t.DialContext == nil || t.DialTLSContext != nil {
 		return client
 	}
 	w := &wire{otherwise: client, dial: t.DialContext, tls: t.TLSClientConfig, idle: map[string][]*line{}}
