@@ -188,6 +188,28 @@ func TestRecover_tree(t *testing.T) {
 	}
 }
 
+// A tree that lies in another component's path, and in what production owns, takes its place
+// there; one in another tree that is switched, too, is refused with what to write instead.
+func TestRecover_nestedTree(t *testing.T) {
+	t.Parallel()
+	p, r := newPages(t), newRig(t)
+	around := filepath.Dir(p.live)
+	was := fmt.Sprintf("  pages: {kind: files, path: %q}\n---", p.live)
+	book := copyBook(t, p.book, was, fmt.Sprintf("  pages: {kind: files, path: %q}\n  site: {kind: files, path: %q}\nproduction: [%q]\n---", p.live, around, around))
+	if got := r.run(t.Context(), "recover", book, "--plain", "--to", "latest", "--confirm", p.name(t)); got.code != recovery.CameBack {
+		t.Fatalf("exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	if now := treeOf(t, p.live); now["index.html"] != "<h1>shop</h1>" {
+		t.Errorf("live holds %v", now)
+	}
+	both := copyBook(t, book, "switch: pages", "switch: [pages, site]")
+	both = copyBook(t, both, "restore: pages", "restore: [pages, site]")
+	got := r.run(t.Context(), "recover", both, "--plain", "--dry-run", "--to", "latest")
+	if got.code != recovery.Refused || !strings.Contains(got.err, "would lie inside of "+around+", where site lives") || !strings.Contains(got.err, "leave one of them out of the `switch:`") {
+		t.Errorf("exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+}
+
 // expires removes what a run has put aside, whose time has come.
 func expires(t *testing.T, r *rig, run, place string, there func() bool, args ...string) {
 	t.Helper()

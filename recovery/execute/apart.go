@@ -17,29 +17,53 @@ import (
 
 // checkApart refuses scratch that would lie inside of what lives, by whatever name it
 // is reached there: what production owns, the place of a component or of a live
-// target, any server's data directory or tablespace.
+// target, any server's data directory or tablespace. Scratch that takes the place of
+// something live lies beside it, and so inside of whatever holds that: only another live
+// target around it, which would take it along when it is exchanged itself, is a refusal then.
 func checkApart(p *recovery.Plan) error {
-	dirs := map[string]bool{}
+	all := map[scratch]bool{}
 	for _, t := range p.Targets {
 		if t.Scratch && !t.Beside && filepath.IsAbs(t.Place) {
-			dirs[filepath.Dir(t.Place)] = true
+			all[scratch{filepath.Dir(t.Place), becomes(p, t)}] = true
 		}
 	}
-	for dir := range dirs {
-		if err := apart(dir, p); err != nil {
+	for s := range all {
+		if err := s.apart(p); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func apart(dir string, p *recovery.Plan) error {
-	at, err := locate(dir)
+// scratch is a directory that a run makes, and the live place that what is restored in it
+// takes; empty where it takes none.
+type scratch struct{ dir, live string }
+
+// becomes is the live place that a scratch target takes; empty where it takes none.
+func becomes(p *recovery.Plan, t recovery.Target) string {
+	for _, l := range p.Targets {
+		if t.BecomesLive && l.Changes() && l.Component == t.Component && filepath.IsAbs(l.Place) {
+			return l.Place
+		}
+	}
+	return ""
+}
+
+func (s scratch) apart(p *recovery.Plan) error {
+	at, err := locate(s.dir)
+	if err != nil {
+		return err
+	}
+	takes, err := s.takes()
 	if err != nil {
 		return err
 	}
 	refuse := func(what, path string) error {
-		return recovery.Errorf("choose another place with --scratch", "refused: scratch in %s would lie inside of %s, %s", filepath.Dir(dir), path, what).WithExit(recovery.Refused)
+		hint := "choose another place with --scratch"
+		if s.live != "" {
+			hint = "leave one of them out of the `switch:`, or name directories that do not lie in each other: what takes the place of the outer one takes the inner one along"
+		}
+		return recovery.Errorf(hint, "refused: scratch in %s would lie inside of %s, %s", filepath.Dir(s.dir), path, what).WithExit(recovery.Refused)
 	}
 	for path, what := range living(p) {
 		lives, err := locate(path)
@@ -48,11 +72,12 @@ func apart(dir string, p *recovery.Plan) error {
 			continue // nor could scratch be made there
 		case err != nil:
 			return err
-		case lives.there && at.inside(lives):
-			return refuse(what, path)
+		case !lives.there || !at.inside(lives), takes != nil && takes.below(lives) && !what.switched:
+			continue
 		}
+		return refuse(what.is, path)
 	}
-	for above := dir; above != "/"; above = filepath.Dir(above) {
+	for above := s.dir; above != "/"; above = filepath.Dir(above) {
 		if what := ofServer(above); what != "" {
 			return refuse(what, above)
 		}
@@ -60,27 +85,45 @@ func apart(dir string, p *recovery.Plan) error {
 	return nil
 }
 
+// takes is where the live place lies that the scratch takes; nil where it takes none.
+func (s scratch) takes() (*location, error) {
+	if s.live == "" {
+		return nil, nil
+	}
+	at, err := locate(s.live)
+	if err != nil {
+		return nil, err
+	}
+	return &at, nil
+}
+
+// owned is what a directory is that is not scratch.
+type owned struct {
+	is       string
+	switched bool // the plan exchanges it
+}
+
 // living are the directories that a plan says are not scratch, and what each is.
-func living(p *recovery.Plan) map[string]string {
-	all := map[string]string{}
-	add := func(path, what string) {
+func living(p *recovery.Plan) map[string]owned {
+	all := map[string]owned{}
+	add := func(path, what string, switched bool) {
 		if filepath.IsAbs(path) {
-			all[path] = what
+			all[path] = owned{what, switched}
 		}
 	}
 	for _, path := range p.Production {
-		add(path, "which the runbook calls production's")
+		add(path, "which the runbook calls production's", false)
 	}
 	for _, c := range p.Components {
 		for _, key := range []string{"path", "paths", "data"} {
 			for _, path := range c.Settings[key] {
-				add(path, "where the component "+c.Name+" lives")
+				add(path, "where the component "+c.Name+" lives", false)
 			}
 		}
 	}
 	for _, t := range p.Targets {
 		if t.Changes() {
-			add(t.Place, "where "+t.Component+" lives")
+			add(t.Place, "where "+t.Component+" lives", true)
 		}
 	}
 	return all
@@ -120,6 +163,9 @@ type location struct {
 func (l location) inside(other location) bool {
 	return l.device == other.device && (l.path == other.path || strings.HasPrefix(l.path, strings.TrimSuffix(other.path, "/")+"/"))
 }
+
+// below reports whether it is inside of another one, and not that itself.
+func (l location) below(other location) bool { return l.inside(other) && l.path != other.path }
 
 // locate finds where a directory lies, or will lie once it is made.
 func locate(dir string) (location, error) {
