@@ -135,6 +135,8 @@ func (t *tracer) entered(tid int) string {
 		return "remove a file"
 	case unix.SYS_FSYNC, unix.SYS_FDATASYNC:
 		return "fsync"
+	case unix.SYS_SYNCFS:
+		return "syncfs"
 	case unix.SYS_WAITID:
 		return "wait for a program"
 	case unix.SYS_WRITE:

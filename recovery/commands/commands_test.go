@@ -280,6 +280,30 @@ func TestExample_datedTrees(t *testing.T) {
 	}
 }
 
+// What a command has fetched may give rights to whoever reaches it once it is live: that is told.
+func TestRestore_grants(t *testing.T) {
+	for mode, exceptions := range map[string]int{"4755": 1, "755": 0} {
+		program := script(t, `
+case $1 in
+list) echo '{"id": "sunday", "taken": "2026-11-22T01:00:00Z"}' ;;
+fetch)
+	mkdir "$COMEBACK_DIR/tree"
+	echo '#!' >"$COMEBACK_DIR/tree/shell"
+	chmod `+mode+` "$COMEBACK_DIR/tree/shell"
+	echo '{"tree": "tree"}'
+	;;
+esac`)
+		end := restored(t, component(recovery.Files, program, nil), t.TempDir(), nobody, nil)
+		var says []string
+		for _, s := range end.Steps {
+			says = append(says, s.Outcome.Exceptions...)
+		}
+		if len(says) != exceptions || exceptions > 0 && (end.Result != recovery.ResultExceptions || !strings.Contains(says[0], fmt.Sprintf(`"shell" (mode 4755, user %d, `, os.Geteuid()))) {
+			t.Errorf("of mode %s the run ended as %s: %q", mode, end.Result, says)
+		}
+	}
+}
+
 // A file that cannot be read ends the fetch of the shipped example: what would come back
 // without it is not the tree.
 func TestExample_datedTreesUnreadable(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"comeback/recovery"
+	"comeback/recovery/files/tree"
 	"comeback/recovery/postgres"
 	"comeback/recovery/provider"
 )
@@ -72,7 +73,7 @@ func (k serveKind) serve(ctx context.Context, env recovery.Env, step recovery.St
 	return o, nil
 }
 
-// tree binds a directory of files.
+// tree binds a directory of files, and tells what in it gives rights to whoever reaches it.
 func (p place) tree(meter recovery.Meter, f fetched) (recovery.Outcome, error) {
 	dir := filepath.Join(p.dir(), f.Tree)
 	meter.Phase("count the files", 0, recovery.InItems)
@@ -91,9 +92,12 @@ func (p place) tree(meter recovery.Meter, f fetched) (recovery.Outcome, error) {
 	if err != nil {
 		return recovery.Outcome{}, fmt.Errorf("count what was fetched: %w", err)
 	}
-	return recovery.Outcome{Says: fmt.Sprintf("%s stands: %d files, %s", p.Backup, files, recovery.FormatBytes(bytes)),
+	o := recovery.Outcome{Says: fmt.Sprintf("%s stands: %d files, %s", p.Backup, files, recovery.FormatBytes(bytes)),
 		Facts:    map[string]string{"files": strconv.FormatInt(files, 10), "bytes": strconv.FormatInt(bytes, 10)},
-		Bindings: []recovery.Binding{{Component: p.Component, URL: (&url.URL{Scheme: "file", Path: dir}).String(), Scratch: true}}}, nil
+		Bindings: []recovery.Binding{{Component: p.Component, URL: (&url.URL{Scheme: "file", Path: dir}).String(), Scratch: true}}}
+	meter.Phase("look which files give rights", 0, recovery.NoUnit)
+	err = tree.TellGrants(dir, &o)
+	return o, err
 }
 
 // cluster starts a data directory in scratch.

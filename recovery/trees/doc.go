@@ -2,9 +2,9 @@
 // of components of the kind files.
 //
 // The tree is restored beside the live directory, on its file system, and the two
-// exchange their names in one step (package exchange); what was live is then called
-// "uploads.old-7c31" and stays until its time has come. A directory that is not
-// there yet, on a fresh host, is simply given its name.
+// exchange their names in one step (package exchange), when all of the restored one is
+// on disk; what was live is then called "uploads.old-7c31" and stays until its time has
+// come. A directory that is not there yet, on a fresh host, is simply given its name.
 //
 // It promises that the live path names the old tree or the restored one, whole, at
 // any moment, and that a run which ends before its switch is open gives the old one

@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"comeback/recovery"
 	"comeback/recovery/exchange"
 )
@@ -231,12 +229,8 @@ func (m moving) move() error {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	d, err := os.Open(m.Place)
-	if err != nil {
-		return fmt.Errorf("open the place of the restored %s: %w", m.Component, err)
-	}
-	if err := errors.Join(unix.Syncfs(int(d.Fd())), d.Close()); err != nil {
-		return recovery.Errorf("look at the disk, then retry", "put the restored %s on disk: %w", m.Component, err)
+	if err := onDisk(m.Place, m.Component); err != nil {
+		return err
 	}
 	if err := move(m.from, m.tree()); err != nil {
 		return err

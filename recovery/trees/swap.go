@@ -172,7 +172,21 @@ func syncNames(dirs ...string) error {
 	return nil
 }
 
-// swap exchanges the trees.
+// onDisk returns when all of the file system that a directory lies on is on disk, and so a tree
+// that was restored there, by whatever program.
+func onDisk(dir, component string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("put the restored %s on disk: %w", component, err)
+	}
+	if err := errors.Join(unix.Syncfs(int(d.Fd())), d.Close()); err != nil {
+		return recovery.Errorf("look at the disk, then retry", "put the restored %s on disk: %w", component, err)
+	}
+	return nil
+}
+
+// swap exchanges the trees, when all of the restored one is on disk: power that is lost
+// afterwards finds what came back whole at the live path.
 type swap struct{}
 
 func (swap) Name() string              { return swapName }
@@ -192,6 +206,10 @@ func (swap) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery
 	}
 	remarks, toDo, err := a.dress(rec.pair)
 	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	env.Meter().Phase("put everything on disk", 0, recovery.NoUnit)
+	if err := onDisk(filepath.Dir(rec.pair.Live), a.Component); err != nil {
 		return recovery.Outcome{}, err
 	}
 	if err := rec.exchange(); err != nil {
