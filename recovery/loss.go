@@ -88,6 +88,10 @@ type FilesLoss struct {
 	Removed int64 `json:"removed,string"`
 	// Bytes are of those that are changed and added, as they are in live.
 	Bytes int64 `json:"bytes,string"`
+	// Unsaved are older than the moment and not in the backup, UnsavedBytes of them: no going
+	// forward in time would have kept them, only another backup.
+	Unsaved      int64 `json:"unsaved,string,omitempty"`
+	UnsavedBytes int64 `json:"unsaved_bytes,string,omitempty"`
 }
 
 // lost is how many files are not as they were.
@@ -150,6 +154,12 @@ func (l Loss) saysFiles() string {
 	return says
 }
 
+// saysUnsaved is what no backup holds of files, in words.
+func (l Loss) saysUnsaved() string {
+	return fmt.Sprintf("%s: not in the backup, though older than the moment: %s, %s; only the old data has that",
+		l.Component, FormatCount(l.Files.Unsaved, "file"), FormatBytes(l.Files.UnsavedBytes))
+}
+
 // LiveLoser is a Switcher that can count, from what is live itself, what going back to
 // a point loses so far.
 type LiveLoser interface {
@@ -204,6 +214,9 @@ func (l Loss) Only(database string) Loss {
 func (l Loss) Says() []string {
 	switch {
 	case l.Files != nil:
+		if l.Files.Unsaved > 0 {
+			return []string{l.saysFiles(), l.saysUnsaved()}
+		}
 		return []string{l.saysFiles()}
 	case !l.Until.IsZero():
 		return []string{l.saysUncounted()}

@@ -188,6 +188,47 @@ func TestRecover_tree(t *testing.T) {
 	}
 }
 
+// What is older than the moment and not in the backup is told, and does not expire before
+// somebody has decided about it: the old tree alone has it.
+func TestRecover_treeNotInBackup(t *testing.T) {
+	t.Parallel()
+	p, r := newPages(t), newRig(t)
+	r.ahead = time.Hour
+	taken := time.Now().Add(time.Minute).Truncate(time.Second) // after all that the kernel says of live
+	old, err := filepath.Glob(filepath.Join(filepath.Dir(p.live), "copy", "*.tar"))
+	if err != nil || len(old) != 1 {
+		t.Fatal(old, err)
+	}
+	anew := filepath.Join(filepath.Dir(old[0]), "pages-"+taken.UTC().Format("2006-01-02T15-04-05Z")+".tar")
+	index := filepath.Join(p.live, "index.html")
+	if err := errors.Join(os.Rename(old[0], anew), os.Chtimes(anew, taken, taken), os.WriteFile(index, []byte("<h1>shop</h1>"), 0o644), os.Chtimes(index, p.taken, p.taken)); err != nil {
+		t.Fatal(err)
+	}
+	got := r.run(t.Context(), "recover", p.book, "--plain", "--to", "latest", "--confirm", p.name(t))
+	if got.code != recovery.WithExceptions || !strings.Contains(got.out, "the backup lacks 1 file in "+p.live+", 13 B") {
+		t.Fatalf("exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	rep, err := report.Make(r.only(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := rep.Live.Losses[0].Files; f.Unsaved != 1 || f.UnsavedBytes != 13 || f.Changed+f.Added != 0 {
+		t.Errorf("lost by the report: %+v", f)
+	}
+	run := filepath.Base(r.only(t))
+	put := r.stateOf(t, run).Old[0].Place
+	list, err := os.ReadFile(filepath.Join(r.only(t), "artifacts", "pages-newer.txt"))
+	if err != nil || !strings.HasSuffix(string(list), ` 13 "blog/new.html" not in the backup`+"\n") {
+		t.Errorf("listed %q, %v", list, err)
+	}
+	r.ahead = 9 * 24 * time.Hour
+	if got := r.run(t.Context(), "expire", run, "--plain", "--confirm", put); got.code != recovery.Refused || !strings.Contains(got.err, "1 to-do of the run is open") || treeOf(t, put)["blog/new.html"] == "" {
+		t.Errorf("it expires: exit %d\n%s%s", got.code, got.out, got.err)
+	}
+	r.ahead = 0
+	expires(t, r, run, put, func() bool { _, err := os.Stat(put); return err == nil }, "--done", "all")
+}
+
 // A tree that lies in another component's path, and in what production owns, takes its place
 // there; one in another tree that is switched, too, is refused with what to write instead.
 func TestRecover_nestedTree(t *testing.T) {

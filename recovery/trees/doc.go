@@ -9,10 +9,11 @@
 // It promises that the live path names the old tree or the restored one, whole, at
 // any moment, and that a run which ends before its switch is open gives the old one
 // back. It cannot end the writes to a directory: what was written there after the
-// moment is listed, and stays in the old data. Programs that hold on to the old
-// directory itself are named when the switch is kept (users.go), and while it has
-// anything that was written after the switch it stays. It removes
-// an old tree only in a run that was made for that (expire.go), and nothing else.
+// moment is listed, and stays in the old data. What is older and not in the backup is
+// listed, too, and an exception. Programs that hold on to the old directory itself are
+// named when the switch is kept (users.go), and while it has anything that was written
+// after the switch it stays. It removes an old tree only in a run that was made for
+// that (expire.go), and nothing else.
 //
 // A restored tree that nothing switches, and the trees of kinds that nothing can switch
 // (configuration, code), leave scratch with the last steps of a recovery (handover.go):

@@ -17,7 +17,8 @@ import (
 )
 
 // newer lists and counts what is lost of the live tree: what is not in the restored one
-// as it is, and stays in the old data. Its times tell when it was written. The count is
+// as it is, and stays in the old data. Its times tell when it was written; what is older than
+// the moment and not in the restored tree was in no backup, which is an exception. The count is
 // final where nothing was written while it was made; nothing ends the writes to a
 // directory, so that open counts again what came between that and the exchange.
 type newer struct{}
@@ -45,8 +46,8 @@ func (newer) Do(ctx context.Context, env recovery.Env, s recovery.Step) (o recov
 	f := loss.Files
 	changed := f.Changed + f.Added
 	o.Facts = map[string]string{"files after the moment": strconv.FormatInt(changed, 10), "files deleted after the moment": strconv.FormatInt(f.Removed, 10)}
-	if c.unsaved > 0 {
-		o.Remarks = append(o.Remarks, fmt.Sprintf("%d files in %s are older than the moment and not in the backup; they are lost too", c.unsaved, a.Path))
+	if f.Unsaved > 0 {
+		a.tellUnsaved(&o, c, name)
 	}
 	if c.busy {
 		o.Remarks = append(o.Remarks, "somebody still writes to "+a.Path+": what is lost is more than was counted")
@@ -56,13 +57,29 @@ func (newer) Do(ctx context.Context, env recovery.Env, s recovery.Step) (o recov
 		if f.Removed > 0 {
 			o.Says += fmt.Sprintf("; %d files that were deleted since come back", f.Removed)
 		}
+		if f.Unsaved > 0 {
+			o.Says += fmt.Sprintf("; %s that the backup lacks only in the old data", recovery.FormatCount(f.Unsaved, "file"))
+		}
 		return o, nil
 	}
 	o.Says = fmt.Sprintf("%d files in %s, %s, were written after the moment; they stay in the old data", changed, a.Path, recovery.FormatBytes(f.Bytes))
 	if a.Aside != "" {
-		o.ToDo = []string{fmt.Sprintf("%s: decide about %d files that were written after the moment; they are in %s, listed in artifacts/%s", a.Component, changed, a.Aside, name)}
+		o.ToDo = append(o.ToDo, fmt.Sprintf("%s: decide about %d files that were written after the moment; they are in %s, listed in artifacts/%s", a.Component, changed, a.Aside, name))
 	}
 	return o, nil
+}
+
+// tellUnsaved adds to an outcome what no backup holds of the tree: with the old data the only
+// copy of it goes.
+func (a args) tellUnsaved(o *recovery.Outcome, c counting, list string) {
+	n := recovery.FormatCount(c.files.Unsaved, "file")
+	o.Facts["files not in the backup"] = strconv.FormatInt(c.files.Unsaved, 10)
+	o.Exceptions = append(o.Exceptions, fmt.Sprintf("the backup lacks %s in %s, %s, older than the moment, the first %s: excluded from it, not there when it was taken, or moved within the tree since; listed in artifacts/%s",
+		n, a.Path, recovery.FormatBytes(c.files.UnsavedBytes), strconv.Quote(c.lacked), list))
+	if a.Aside != "" {
+		o.ToDo = append(o.ToDo, fmt.Sprintf("%s: decide about %s, older than the moment, that the backup lacks: only %s holds what artifacts/%s lists as not in the backup; let the next backup hold it, too",
+			a.Component, n, a.Aside, list))
+	}
 }
 
 // recount counts what was lost of the tree that was live, against the one that is; nil
@@ -105,10 +122,10 @@ type counting struct {
 	list          io.Writer // a line for each file that is lost
 	count         func()
 
-	files   recovery.FilesLoss
-	unsaved int64 // older than the moment, and not in the backup
-	busy    bool  // something was written meanwhile
-	cut     bool  // not all was looked at
+	files  recovery.FilesLoss
+	lacked string // the first that is older than the moment, and not in the backup
+	busy   bool   // something was written meanwhile
+	cut    bool   // not all was looked at
 }
 
 func (c *counting) walk(ctx context.Context) error {
@@ -161,9 +178,11 @@ func (c *counting) look(rel string, info fs.FileInfo) error {
 			return err
 		}
 		added = err != nil || c.theirs(was)
-		if added && !lost {
-			c.unsaved++
-			return nil
+		switch {
+		case added && !lost && err == nil:
+			return nil // whether what they have written over was in the backup nobody can tell
+		case added && !lost:
+			return c.lacks(rel, info)
 		}
 		lost = added || !alike(was, info)
 	}
@@ -177,9 +196,26 @@ func (c *counting) look(rel string, info fs.FileInfo) error {
 	}
 	c.files.Bytes += info.Size()
 	at := c.written(info)
-	_, err := fmt.Fprintf(c.list, "%s %d %s\n", at.UTC().Format("2006-01-02T15:04:05.000Z"), info.Size(), strconv.Quote(rel))
+	_, err := fmt.Fprintf(c.list, "%s %d %s\n", at.UTC().Format(listed), info.Size(), strconv.Quote(rel))
 	return err
 }
+
+// lacks counts one file that the backup should hold and does not. A socket is none: nothing
+// brings one back but the program that listens there.
+func (c *counting) lacks(rel string, info fs.FileInfo) error {
+	if info.Mode().Type() == fs.ModeSocket {
+		return nil
+	}
+	if c.files.Unsaved++; c.files.Unsaved == 1 {
+		c.lacked = rel
+	}
+	c.files.UnsavedBytes += info.Size()
+	_, err := fmt.Fprintf(c.list, "%s %d %s not in the backup\n", info.ModTime().UTC().Format(listed), info.Size(), strconv.Quote(rel))
+	return err
+}
+
+// listed is how a list of files tells times.
+const listed = "2006-01-02T15:04:05.000Z"
 
 // comesBack counts one file of the restored tree that live has not: when it went is
 // told by the directory that it was in, or by that one's.

@@ -257,6 +257,69 @@ func TestCounting(t *testing.T) {
 	}
 }
 
+// What is older than the moment and not in the backup is listed, counted, an exception and
+// something to do, whatever else was lost: the old tree alone has it.
+func TestNewer_notInBackup(t *testing.T) {
+	dir := t.TempDir()
+	live, restored := tree(t, filepath.Join(dir, "uploads"), "the same"), tree(t, filepath.Join(dir, "tree"), "the same")
+	moment := time.Now().Add(time.Minute) // the kernel's own times cannot be set: it is after all of them
+	then := moment.Add(-time.Hour)
+	only := filepath.Join(live, "cache", "only \nhere")
+	if err := errors.Join(os.Chtimes(filepath.Join(live, "says"), then, then), os.Chtimes(filepath.Join(restored, "says"), then, then),
+		os.Mkdir(filepath.Dir(only), 0o755), unix.Mknod(filepath.Join(live, "cache", "socket"), unix.S_IFSOCK|0o600, 0)); err != nil {
+		t.Fatal(err)
+	}
+	env := listing{restoredAt: restoredAt{url: (&url.URL{Scheme: "file", Path: restored}).String()}, dir: dir}
+	a := args{Component: "uploads", Path: live, Aside: live + ".old-7c31", Moment: moment}
+	list := func() recovery.Outcome {
+		t.Helper()
+		o, err := newer{}.Do(t.Context(), env, recovery.NewStep("newer", newerName, "list it", a))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o
+	}
+	if o := list(); o.Loss.Files.Unsaved != 0 || len(o.Exceptions)+len(o.ToDo) > 0 || len(o.Loss.Says()) != 1 {
+		t.Errorf("of a backup that lacks nothing but a socket: %+v, exceptions %q, to do %q", o.Loss.Files, o.Exceptions, o.ToDo)
+	}
+	if err := errors.Join(os.WriteFile(only, []byte("12345"), 0o600), os.Chtimes(only, then, then)); err != nil {
+		t.Fatal(err)
+	}
+	o := list()
+	if f := o.Loss.Files; f.Unsaved != 1 || f.UnsavedBytes != 5 || f.Added+f.Changed+f.Removed != 0 || !o.Loss.Final {
+		t.Errorf("lost %+v, final %v", f, o.Loss.Final)
+	}
+	if says := strings.Join(o.Loss.Says(), "\n"); !strings.Contains(says, "nothing was written after the moment\nuploads: not in the backup, though older than the moment: 1 file, 5 B") {
+		t.Errorf("the loss in words: %q", says)
+	}
+	if len(o.Exceptions) != 1 || !strings.Contains(o.Exceptions[0], `lacks 1 file in `+live+`, 5 B, older than the moment, the first "cache/only \nhere"`) ||
+		len(o.ToDo) != 1 || !strings.Contains(o.ToDo[0], "only "+a.Aside+" holds what artifacts/uploads-newer.2.txt lists") || !strings.Contains(o.Says, "1 file that the backup lacks") {
+		t.Errorf("it says %q, exceptions %q, to do %q", o.Says, o.Exceptions, o.ToDo)
+	}
+	if lines, err := os.ReadFile(filepath.Join(dir, "uploads-newer.2.txt")); err != nil || string(lines) != then.UTC().Format(listed)+` 5 "cache/only \nhere" not in the backup`+"\n" {
+		t.Errorf("listed %q, %v", lines, err)
+	}
+	// Of what people have written over since it came back nobody knows whether the backup had it.
+	if err := errors.Join(os.Rename(live, a.Aside), os.Rename(restored, live), os.WriteFile(filepath.Join(live, "says"), []byte("theirs"), 0o600),
+		os.Chtimes(filepath.Join(live, "says"), moment.Add(time.Second), moment.Add(time.Second))); err != nil {
+		t.Fatal(err)
+	}
+	kept, err := open{}.Do(t.Context(), env, recovery.NewStep("open", openName, "keep it", a))
+	if err != nil || kept.Loss == nil || kept.Loss.Files.Unsaved != 1 || kept.Loss.Files.UnsavedBytes != 5 {
+		t.Errorf("counted again: %+v, %v", kept.Loss, err)
+	}
+}
+
+// listing is the env of a step with a restored tree that writes artifacts into a directory.
+type listing struct {
+	restoredAt
+	dir string
+}
+
+func (l listing) Artifact(name string) (io.WriteCloser, error) {
+	return os.OpenFile(filepath.Join(l.dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+}
+
 // holdsNothing is the env of a step that holds nothing.
 type holdsNothing struct{ recovery.Env }
 
