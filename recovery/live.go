@@ -210,6 +210,13 @@ type Switcher interface {
 	Releasers(expand func(string) (string, error)) []Releaser
 }
 
+// Foreseer is a Switcher that can tell long before a recovery what would refuse its switch.
+type Foreseer interface {
+	// Foresee is Look without whatever would change something, if only for a moment, or ask
+	// a server. What is not on this host is no refusal.
+	Foresee(c Component, expand func(string) (string, error)) (Live, error)
+}
+
 // Expirer is a Switcher whose old data are somewhere, and can be removed: those of a
 // bucket are versions, which its own rules remove.
 type Expirer interface {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 	"comeback/recovery/backup"
 	"comeback/recovery/catalogue"
 	"comeback/recovery/check"
+	"comeback/recovery/execute"
 	"comeback/recovery/files"
 	"comeback/recovery/filing"
 	"comeback/recovery/pitr/walfile"
@@ -58,6 +61,7 @@ func (a *app) gather(ctx context.Context, b *book, canary bool, w *waits) (check
 		wait.Go(func() { e.Copies[i] = a.gatherCopy(ctx, b, c, canary) })
 	}
 	wait.Go(func() { e.Servers = a.gatherServers(ctx, b) })
+	wait.Go(func() { e.Switches = gatherSwitches(b) })
 	sources := make([]check.Source, len(e.Components))
 	for i, c := range e.Components {
 		if c.Kind != recovery.Postgres {
@@ -111,6 +115,38 @@ func holdLog(e *check.Evidence) {
 func (a *app) gatherSource(ctx context.Context, b *book, c recovery.Component) check.Source {
 	f, err := backup.Fingerprint(ctx, backup.Options{System: b.System, Engines: engines(), Secret: b.secrets.Expand, Redact: a.redact, Now: a.now}, c)
 	return check.Source{Fingerprint: f, Err: err}
+}
+
+// gatherSwitches says of the components that a recovery switches what would refuse that, as far
+// as a look sees it that changes nothing. What this user may not see, whoever recovers may.
+func gatherSwitches(b *book) map[string]error {
+	all := map[string]error{}
+	p := recovery.Plan{Production: b.Production, Components: plan.Components(b.Runbook)}
+	var seen []recovery.Live
+	for _, c := range plan.Switched(b.Runbook) {
+		s, _ := switcher(switched(c.Kind, c.With))
+		f, ok := s.(recovery.Foreseer)
+		if !ok {
+			continue
+		}
+		l, err := f.Foresee(c, b.secrets.Expand)
+		switch {
+		case errors.Is(err, fs.ErrPermission):
+		case err != nil:
+			all[c.Name] = err
+		default:
+			seen, p.Targets = append(seen, l), append(p.Targets, l.Target)
+		}
+	}
+	for _, l := range seen {
+		one := p
+		one.Targets = append(slices.Clone(p.Targets), recovery.Target{ID: recovery.TargetID("scratch/" + l.Component), Scratch: true, Component: l.Component, BecomesLive: true,
+			Place: filepath.Join(l.Beside, "comeback-check", l.Component)})
+		if err := execute.CheckPlan(&one); err != nil && !errors.Is(err, fs.ErrPermission) {
+			all[l.Component] = err
+		}
+	}
+	return all
 }
 
 // identities tells what would decrypt the encrypted components.

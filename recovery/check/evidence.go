@@ -61,6 +61,9 @@ type Evidence struct {
 	// Identities say why what decrypts a component is not at hand; nil where it
 	// is.
 	Identities map[string]error
+	// Switches say why a recovery on this host could not switch a component, as its live place
+	// stands; nil where nothing is seen that keeps it from that.
+	Switches map[string]error
 	// Majors are those of PostgreSQL that are installed here.
 	Majors []int
 	// Program is the version of comeback that asks, Programs those of PostgreSQL that are

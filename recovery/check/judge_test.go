@@ -733,6 +733,12 @@ func TestJudge(t *testing.T) {
 		{"it takes too long", func(e *check.Evidence) { e.Proofs[0].Took = time.Hour }, []string{"rto"}, recovery.WouldBut, "to come back takes about 1h00m, the RTO is 30m00", ""},
 		{"there is no room", func(e *check.Evidence) { e.Room = &check.Room{Place: "/var/tmp", Needs: 31e9, Free: 8e9} }, []string{"room"}, recovery.WouldBut, "needs about 31.0 GB in /var/tmp, and 8.00 GB are free", "--scratch"},
 		{"the identity is missing", func(e *check.Evidence) { e.Identities["config"] = errors.New("CONFIG_IDENTITY is not set") }, []string{"identity/config"}, recovery.WouldBut, "CONFIG_IDENTITY is not set", ""},
+		{"what is live cannot be switched", func(e *check.Evidence) {
+			e.Switches = map[string]error{"uploads": recovery.Errorf("leave it out of the `switch:`", "exchange: /srv/uploads is a mount point")}
+		}, []string{"switch/uploads"}, recovery.WouldBut, "uploads: a recovery could not put what it restores in live's place: exchange: /srv/uploads is a mount point", "leave it out of the `switch:`"},
+		{"nobody says what would do", func(e *check.Evidence) {
+			e.Switches = map[string]error{"uploads": errors.New("look at /srv/uploads: input/output error")}
+		}, []string{"switch/uploads"}, recovery.WouldBut, "input/output error", "comeback recover shop.md --dry-run"},
 		{"no engine knows it", func(e *check.Evidence) {
 			edit(e, "", "code", func(s *recovery.Survey) { *s = recovery.Survey{} })
 			e.Engines = e.Engines[:3]

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -198,6 +199,10 @@ func (j *judge) host() {
 			recovery.FormatBytes(j.Room.Needs), j.Room.Place, recovery.FormatBytes(j.Room.Free))
 	}
 	for _, c := range j.Components {
+		if err := j.Switches[c.Name]; err != nil {
+			j.find("switch/"+c.Name, recovery.NotMet, cmp.Or(recovery.HintOf(err), "see why: comeback recover "+j.Path+" --dry-run"),
+				"%s: a recovery could not put what it restores in live's place: %v", c.Name, err)
+		}
 		if err := j.Identities[c.Name]; err != nil {
 			do := recovery.HintOf(err)
 			if do == "" {

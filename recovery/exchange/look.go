@@ -169,7 +169,7 @@ func (f found) exchangeable() error {
 	case f.mode != 0 && f.mode != fs.ModeDir:
 		return refuse("name a file or a directory", "%s is neither a file nor a directory", f.path)
 	case f.root:
-		return refuse("restore inside that file system and use a directory in it, hand the restored one over, or restore single databases", "%s is a mount point", f.path)
+		return refuse("restore inside that file system and use a directory in it", "%s is a mount point", f.path)
 	}
 	return nil
 }

@@ -52,6 +52,11 @@ func (b beside) Look(_ context.Context, c recovery.Component, _ []recovery.Copy,
 	return recovery.Live{}, b.refuse(c.Name)
 }
 
+// Foresee refuses as Look does.
+func (b beside) Foresee(c recovery.Component, _ func(string) (string, error)) (recovery.Live, error) {
+	return recovery.Live{}, b.refuse(c.Name)
+}
+
 // Plan refuses: there is nothing to switch.
 func (b beside) Plan(c recovery.SwitchContext) (recovery.Switch, error) {
 	return recovery.Switch{}, b.refuse(c.Component.Name)
@@ -270,4 +275,5 @@ func (a expireArgs) unused() error {
 var (
 	_ recovery.HandOverer = switcher{}
 	_ recovery.Bystander  = beside{}
+	_ recovery.Foreseer   = switcher{}
 )

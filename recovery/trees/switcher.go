@@ -2,8 +2,8 @@ package trees
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -26,7 +26,19 @@ func (switcher) Keys() []recovery.Key {
 }
 
 // Look reads which directory is live.
-func (switcher) Look(_ context.Context, c recovery.Component, _ []recovery.Copy, expand func(string) (string, error)) (recovery.Live, error) {
+func (s switcher) Look(_ context.Context, c recovery.Component, _ []recovery.Copy, expand func(string) (string, error)) (recovery.Live, error) {
+	l, err := s.Foresee(c, expand)
+	if err != nil {
+		return recovery.Live{}, err
+	}
+	if err := exchange.Try(l.Beside); err != nil {
+		return recovery.Live{}, err
+	}
+	return l, nil
+}
+
+// Foresee is Look without trying whether the file system can exchange names.
+func (switcher) Foresee(c recovery.Component, expand func(string) (string, error)) (recovery.Live, error) {
 	path, err := expand(c.Settings.Text("path"))
 	if err != nil {
 		return recovery.Live{}, err
@@ -39,7 +51,7 @@ func (switcher) Look(_ context.Context, c recovery.Component, _ []recovery.Copy,
 	if err != nil {
 		return recovery.Live{}, err
 	}
-	if err := errors.Join(exchange.Try(filepath.Dir(path)), exchange.Whole(path)); err != nil {
+	if err := whole(path); err != nil {
 		return recovery.Live{}, err
 	}
 	standing := id["inode"]
@@ -52,6 +64,16 @@ func (switcher) Look(_ context.Context, c recovery.Component, _ []recovery.Copy,
 		Target: recovery.Target{ID: recovery.TargetID("live/" + c.Name), Component: c.Name, Switches: recovery.Files,
 			Place: path, Name: id["host"] + ":" + path, Identity: id},
 	}, nil
+}
+
+// whole refuses what could not be exchanged as a whole, and says what else can be done.
+func whole(path string) error {
+	err := exchange.Whole(path)
+	if err == nil || recovery.ExitOf(err) != recovery.Refused {
+		return err
+	}
+	return recovery.Errorf(recovery.HintOf(err)+"; or leave the component out of the `switch:`: a recovery then leaves the restored tree in a directory of its own, and people copy from it what they need",
+		"%w", err).WithExit(recovery.Refused)
 }
 
 // Identify reads anew which directory stands at the live path.
@@ -69,7 +91,7 @@ func identify(path string) (recovery.Identity, error) {
 	}
 	id, inode := exchange.Identity{}, nothing
 	if info, err := os.Lstat(path); err == nil && !info.IsDir() {
-		return nil, recovery.Errorf("name the directory itself", "refused: %s is not a directory", path).WithExit(recovery.Refused)
+		return nil, noDirectory(path, info)
 	}
 	if id, err = exchange.Standing(path); err == nil && id != (exchange.Identity{}) {
 		inode = id.String()
@@ -80,6 +102,17 @@ func identify(path string) (recovery.Identity, error) {
 		return nil, fmt.Errorf("look at %s: %w", path, err)
 	}
 	return recovery.Identity{"host": host, "directory": path, "inode": inode}, nil
+}
+
+// noDirectory refuses what is something else, or only leads to one.
+func noDirectory(path string, info fs.FileInfo) error {
+	hint, but := "name the directory itself", ""
+	if info.Mode().Type() == fs.ModeSymlink {
+		if to, err := os.Readlink(path); err == nil {
+			hint, but = "name the place that it leads to as the component's `path:`, so that everybody knows what is exchanged", ", but a symbolic link to "+to
+		}
+	}
+	return recovery.Errorf(hint, "refused: %s is not a directory%s", path, but).WithExit(recovery.Refused)
 }
 
 // args are what every step of a switch is told.

@@ -180,6 +180,14 @@ func TestSwitcher_Look(t *testing.T) {
 	if err != nil || fresh.Target.Identity["inode"] != nothing {
 		t.Errorf("a fresh host: %+v, %v", fresh, err)
 	}
+	if _, err := look(link); err == nil || !strings.Contains(err.Error(), ", but a symbolic link to "+live) || !strings.Contains(recovery.HintOf(err), "`path:`") {
+		t.Errorf("%v, next: %s", err, recovery.HintOf(err))
+	}
+	// A mount point is refused without a word of what files have no key for.
+	if _, err := look("/proc"); recovery.ExitOf(err) != recovery.Refused || !strings.Contains(err.Error(), "is a mount point") ||
+		!strings.Contains(recovery.HintOf(err), "leave the component out of the `switch:`") || strings.Contains(recovery.HintOf(err), "hand the restored one over") {
+		t.Errorf("%v, next: %s", err, recovery.HintOf(err))
+	}
 	for path, words := range map[string]string{"": "does not tell where", "uploads": "does not tell where", link: "is not a directory", filepath.Join(live, "says"): "is not a directory"} {
 		if _, err := look(path); err == nil || !strings.Contains(err.Error(), words) || recovery.HintOf(err) == "" {
 			t.Errorf("%q: %v", path, err)
