@@ -37,10 +37,14 @@ func (e *Error) Error() string { return e.What }
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Errorf makes an Error with a hint. A %w in the format is kept as its cause.
+// Errorf makes an Error with a hint. Each %w in the format is kept as a cause.
 func Errorf(hint, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
-	return &Error{What: err.Error(), Hint: hint, Err: errors.Unwrap(err)}
+	cause := errors.Unwrap(err)
+	if _, several := err.(interface{ Unwrap() []error }); several {
+		cause = err
+	}
+	return &Error{What: err.Error(), Hint: hint, Err: cause}
 }
 
 // WithExit is the same error with another exit code.

@@ -77,6 +77,19 @@ const (
 // who has asked for a stop that came from outside: from a signal, or a limit.
 const Nobody = "nobody"
 
+// Program is who has decided what no person has: it tried again, or stopped where nobody was
+// there to decide.
+const Program = "comeback"
+
+// Named is what a user is called who does something in a run: by their name, but where that is
+// Nobody's or the Program's, as of the user that a host runs its jobs as.
+func Named(name string) string {
+	if name == Nobody || name == Program {
+		return "user " + name
+	}
+	return name
+}
+
 // Seats is a Session that can give a person the terminal of a program that talks
 // with one.
 type Seats interface {

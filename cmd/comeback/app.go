@@ -469,7 +469,9 @@ func (a *app) runnerOptions(p *recovery.Plan, secrets *execute.Secrets) (runner.
 
 // operator is who is here: the user, or for root, whom several people may be,
 // who the environment says. Only a signature proves it.
-func (a *app) operator() string {
+func (a *app) operator() string { return recovery.Named(a.user()) }
+
+func (a *app) user() string {
 	if u, err := user.Current(); err == nil && os.Getuid() != 0 {
 		return u.Username
 	}

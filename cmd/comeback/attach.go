@@ -368,7 +368,7 @@ func (a *app) signApproval(ctx context.Context, asked approvalAsked, name string
 		}
 		name = ssh.FingerprintSHA256(wanted)
 	}
-	key, err := a.findKey(name)
+	key, err := a.findKey(ctx, name)
 	if err != nil {
 		return "", key, err
 	}

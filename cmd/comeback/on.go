@@ -119,7 +119,7 @@ func (a *app) on(ctx context.Context, cmd *cobra.Command, o carrying) error {
 		return err
 	}
 	if o.key != "" { // one that is not there is better noticed now
-		if _, err := a.findKey(o.key); err != nil {
+		if _, err := a.findKey(ctx, o.key); err != nil {
 			return err
 		}
 	}

@@ -53,7 +53,7 @@ func (h *homeward) sign(ctx context.Context, past runner.Past, listed endedRun) 
 		fmt.Fprintln(h.out, later)
 		return nil
 	}
-	key, err := h.app.findKey(h.key)
+	key, err := h.app.findKey(ctx, h.key)
 	if err != nil && h.key == "" {
 		fmt.Fprintln(h.out, later)
 		return nil

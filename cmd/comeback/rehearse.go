@@ -115,7 +115,7 @@ func (a *app) consoleKeyed(ctx context.Context, path string, o request) error {
 	if o.key == "" {
 		return a.consoleRunbook(ctx, path, o)
 	}
-	key, err := a.findKey(o.key)
+	key, err := a.findKey(ctx, o.key)
 	if err != nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func (b *begun) all() []string {
 // consoleRun starts a plan and shows its run in the console, which asks for the name of
 // the target where nobody has typed it; with a key it signs what has ended unsigned.
 func (a *app) consoleRun(ctx context.Context, b *book, p *recovery.Plan, o request) error {
-	key, err := a.keyFor(o.key) // one that is not there is better noticed now
+	key, err := a.keyFor(ctx, o.key) // one that is not there is better noticed now
 	if err != nil {
 		return err
 	}
@@ -229,7 +229,7 @@ func (a *app) carryOut(ctx context.Context, path string, o request) error {
 		o.to = string(recovery.WantLatest)
 	}
 	if o.key != "" { // better noticed now than after the survey, or the run
-		if _, err := a.findKey(o.key); err != nil {
+		if _, err := a.findKey(ctx, o.key); err != nil {
 			return err
 		}
 	}
@@ -302,7 +302,7 @@ func (a *app) runPlanned(ctx context.Context, b *book, p *recovery.Plan, o reque
 	// A key that is not there is better noticed now than after the restore.
 	var key *report.Key
 	if o.key != "" {
-		found, err := a.findKey(o.key)
+		found, err := a.findKey(ctx, o.key)
 		if err != nil {
 			return err
 		}

@@ -75,7 +75,7 @@ Exit codes:
 					return err
 				}
 			}
-			found, err := a.findKey(key)
+			found, err := a.findKey(cmd.Context(), key)
 			if err != nil {
 				return err
 			}
@@ -296,8 +296,7 @@ func (a *app) getenv(name string) string {
 
 // findKey finds the key that is named: a file, a fingerprint, "agent", or "" for
 // the first that there is.
-func (a *app) findKey(name string) (report.Key, error) {
-	ctx := context.Background()
+func (a *app) findKey(ctx context.Context, name string) (report.Key, error) {
 	if name != "" && name != "agent" {
 		key, err := report.FindKey(ctx, a.getenv, name)
 		if err != nil {

@@ -174,7 +174,7 @@ func (a *app) carryRescue(ctx context.Context, b *book, p *recovery.Plan, o requ
 		return err
 	}
 	tellEffects(say, p)
-	key, err := a.keyFor(o.key)
+	key, err := a.keyFor(ctx, o.key)
 	if err != nil {
 		return err
 	}

@@ -75,10 +75,10 @@ func undoOf(r runner.Past) (rescue.Args, recovery.Artifact, error) {
 
 // keyFor finds the key to sign with, if one is asked for: one that is not there is
 // better noticed before the run than after it.
-func (a *app) keyFor(name string) (*report.Key, error) {
+func (a *app) keyFor(ctx context.Context, name string) (*report.Key, error) {
 	if name == "" {
 		return nil, nil
 	}
-	key, err := a.findKey(name)
+	key, err := a.findKey(ctx, name)
 	return &key, err
 }

@@ -67,7 +67,7 @@ func (a *app) review(ctx context.Context, dir, key, accept string) error {
 	if err != nil {
 		return err
 	}
-	found, err := a.findKey(key)
+	found, err := a.findKey(ctx, key)
 	if err != nil {
 		return err
 	}

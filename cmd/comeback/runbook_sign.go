@@ -69,7 +69,7 @@ func (a *app) signRunbook(ctx context.Context, path, named string) error {
 	if _, problems := parse(path, b); problems.Failed() {
 		return usage("see comeback runbook lint "+path, "%s has %s: nothing is signed", path, recovery.FormatCount(int64(problems.Count(runbooks.Error)), "error"))
 	}
-	key, err := a.findKey(named)
+	key, err := a.findKey(ctx, named)
 	if err != nil {
 		return err
 	}

@@ -147,7 +147,7 @@ func (a *app) beginRun(ctx context.Context, asked serving) (run *runner.Run, tol
 		restores.follow(context.WithoutCancel(ctx), run)
 	}()
 	for _, text := range remarks {
-		if err := run.Do(ctx, recovery.Command{Kind: recovery.DoNote, By: "comeback", Text: text}); err != nil {
+		if err := run.Do(ctx, recovery.Command{Kind: recovery.DoNote, By: recovery.Program, Text: text}); err != nil {
 			break // the run has ended already, for a reason of its own
 		}
 	}

@@ -64,8 +64,8 @@ type Options struct {
 	Progress func(Progress)
 }
 
-// atOnce bounds the surveys that run side by side: they wait for the network,
-// not for this machine.
+// atOnce bounds the surveys of a copy that run side by side: they wait for the network,
+// not for this machine. Copies wait for none of the others.
 const atOnce = 8
 
 // Survey asks all engines about all copies, side by side. A copy that refuses
@@ -80,8 +80,8 @@ func Survey(ctx context.Context, o Options) (Catalogue, error) {
 	}
 	var slots []*slot
 	var wait sync.WaitGroup
-	gate := make(chan struct{}, atOnce)
 	for _, cp := range o.Copies {
+		gate := make(chan struct{}, atOnce)
 		open := sync.OnceValues(func() (storage.Store, error) {
 			store, err := o.OpenStore(ctx, cp)
 			return neighbours.Once(store), err

@@ -158,7 +158,7 @@ func Ending(s *recovery.State, p *recovery.Plan) recovery.RunEnded {
 	}
 	deliberate := slices.ContainsFunc(s.Steps, func(st recovery.StepState) bool { return stoppedAt(&st) })
 	switch {
-	case s.Stop != nil && s.Stop.By != "comeback" && !deliberate && !s.CameBack():
+	case s.Stop != nil && s.Stop.By != recovery.Program && !deliberate && !s.CameBack():
 		end := recovery.RunEnded{Result: recovery.ResultInterrupted, Exit: recovery.Interrupted, Says: "stopped: " + s.Stop.Reason + spared}
 		if len(left) > 0 {
 			end.Exit = recovery.WithExceptions
@@ -199,9 +199,9 @@ func whyUnprotected(s *recovery.State, st *recovery.StepState) string {
 	switch {
 	case stopped && s.Stop != nil && s.Stop.By == recovery.Nobody:
 		return "stopped: " + s.Stop.Reason
-	case stopped && s.Stop != nil && s.Stop.By != "comeback" && s.Stop.Reason != "":
+	case stopped && s.Stop != nil && s.Stop.By != recovery.Program && s.Stop.Reason != "":
 		return "stopped by " + s.Stop.By + ": " + s.Stop.Reason
-	case stopped && s.Stop != nil && s.Stop.By != "comeback":
+	case stopped && s.Stop != nil && s.Stop.By != recovery.Program:
 		return "stopped by " + s.Stop.By
 	case st.State == recovery.Skipped:
 		return st.Why

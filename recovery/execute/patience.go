@@ -36,7 +36,7 @@ func (x *Executor) triesLater(s recovery.Step, err error) bool {
 	}
 	// The mark comes first: the decision wakes who starts what can start.
 	x.later[s.ID] = time.AfterFunc(left[0], func() { x.now(s.ID) })
-	if x.recordLocked(recovery.Decided{Step: s.ID, Choice: recovery.ChooseRetry, By: "comeback", Reason: why}) != nil {
+	if x.recordLocked(recovery.Decided{Step: s.ID, Choice: recovery.ChooseRetry, By: recovery.Program, Reason: why}) != nil {
 		x.later[s.ID].Stop()
 		delete(x.later, s.ID)
 	}

@@ -55,7 +55,7 @@ func (x *Executor) askAgain(st *recovery.StepState) {
 	case st.Kind == recovery.KindApproval && (st.State == recovery.Running || waits):
 		x.askApprovalAgain(st)
 	case waits && x.Unattended && st.WaitsFor != "":
-		x.recordLocked(recovery.Decided{Step: st.ID, Choice: recovery.ChooseRetry, By: "comeback",
+		x.recordLocked(recovery.Decided{Step: st.ID, Choice: recovery.ChooseRetry, By: recovery.Program,
 			Reason: "nobody is there any more to be waited for"})
 	case st.State == recovery.FailedAt && !st.Retry && (st.WaitsFor == "" || x.Unattended):
 		x.askAbout(st.Step)

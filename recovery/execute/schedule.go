@@ -192,7 +192,7 @@ func (x *Executor) askAbout(s recovery.Step) {
 	if x.Unattended {
 		// Checks beside this one are still made, so that the report tells of all.
 		if !x.othersGoOn(s) {
-			x.recordLocked(recovery.StopAsked{By: "comeback", Reason: fmt.Sprintf("%s failed and nobody is there to decide", s.Says)})
+			x.recordLocked(recovery.StopAsked{By: recovery.Program, Reason: fmt.Sprintf("%s failed and nobody is there to decide", s.Says)})
 		}
 		return
 	}

@@ -44,7 +44,7 @@ func (x *Executor) Terminal(step, by string, screen Screen) (*Terminal, error) {
 		if s := x.seats.of(step); s != nil {
 			// Who made it run is recorded as a decision; that of another is none.
 			if s.last() != by {
-				if err := x.recordLocked(recovery.Noted{By: "comeback", Text: by + fmt.Sprintf(" sits at the terminal of %q now", st.Says)}); err != nil {
+				if err := x.recordLocked(recovery.Noted{By: recovery.Program, Text: by + fmt.Sprintf(" sits at the terminal of %q now", st.Says)}); err != nil {
 					return nil, err
 				}
 			}

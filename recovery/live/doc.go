@@ -16,6 +16,6 @@
 // is Look, [Prepare], Quiet, [Service.Stop], [Cluster.Exchange], [Service.Start],
 // [Cluster.Serves] and Protected; [Cluster.Undo] gives the old one back.
 //
-// It never removes what was live, and never shows a password: not in an error, a
-// log or an argument of a program.
+// It removes what was live in an expiry alone ([DropOld]), and never shows a password: not
+// in an error, a log or an argument of a program.
 package live

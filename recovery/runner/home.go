@@ -136,29 +136,20 @@ func (h Home) mkdirAll(dir string) error {
 	return h.open(dir, 0o770|fs.ModeSetgid)
 }
 
-// WriteFile replaces a file below the state directory, whole or not at all, with
-// the directory that it lies in. It is not made durable: after a crash the file
-// may be the one before, or not there.
+// WriteFile replaces a file below the state directory, whole or not at all, also after a
+// crash, with the directory that it lies in.
 func (h Home) WriteFile(path string, b []byte) error {
 	if err := h.mkdirAll(filepath.Dir(path)); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-")
+	temp, err := durable.Temp(filepath.Dir(path), ".new-", 0o600, b)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(b)
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = h.open(f.Name(), 0o660)
+	if err := h.open(temp, 0o660); err != nil {
+		return errors.Join(err, os.Remove(temp))
 	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
+	return durable.Rename(temp, path)
 }
 
 var runID = pattern.New(`^[0-9a-f]{4,16}$`)

@@ -70,7 +70,7 @@ func actAs(t *testing.T, role string, uid, gid uint32, home runner.Home, ask ...
 }
 
 // In a shared state a member of the group watches, notes and takes over, in the
-// name that the kernel gives; who is not a member sees nothing.
+// name that the kernel gives, which is told apart from nobody's; who is not a member sees nothing.
 func TestServer_peers(t *testing.T) {
 	home := sharedHome(t)
 	run := serve(t, ticking(home, t.TempDir()))
@@ -78,7 +78,7 @@ func TestServer_peers(t *testing.T) {
 
 	said := as(t, nobody, nogroup, home, "note", "approve", "tick", "stop", "decide", "amend", "secret", "outage", "hand-over", "take-over", "take-over", "tick")
 	lines := strings.Split(strings.TrimSpace(said), "\n")
-	if len(lines) != 14 || lines[0] != "you are nobody" || lines[1] != "note: <nil>" {
+	if len(lines) != 14 || lines[0] != "you are user nobody" || lines[1] != "note: <nil>" {
 		t.Fatalf("the member was told:\n%s", said)
 	}
 	// An approval proves itself, whoever hands it in; here nothing waits for one.
@@ -86,11 +86,11 @@ func TestServer_peers(t *testing.T) {
 		t.Errorf("%q, not %q", lines[2], want)
 	}
 	for _, line := range lines[3:10] {
-		if !strings.Contains(line, "ops1 commands run 7c31 since") || !strings.Contains(line, "not nobody") {
+		if !strings.Contains(line, "ops1 commands run 7c31 since") || !strings.Contains(line, "not user nobody") {
 			t.Errorf("who does not command was told %q", line)
 		}
 	}
-	for i, want := range []string{"take-over: <nil>", "take-over: nobody commands this run already", "tick: <nil>", "lease nobody"} {
+	for i, want := range []string{"take-over: <nil>", "take-over: user nobody commands this run already", "tick: <nil>", "lease user nobody"} {
 		if lines[10+i] != want {
 			t.Errorf("%q, not %q", lines[10+i], want)
 		}
@@ -102,7 +102,7 @@ func TestServer_peers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(s.Notes) != 1 || s.Notes[0].By != "nobody" || s.Lease != "nobody" || s.Steps[0].Ticks[0].By != "nobody" || s.Stop != nil {
+	if len(s.Notes) != 1 || s.Notes[0].By != "user nobody" || s.Lease != "user nobody" || s.Steps[0].Ticks[0].By != "user nobody" || s.Stop != nil {
 		t.Errorf("notes %+v, lease %s, ticks %+v", s.Notes, s.Lease, s.Steps[0].Ticks)
 	}
 	// Root is who root says.
@@ -113,7 +113,7 @@ func TestServer_peers(t *testing.T) {
 		"runs": fs.ModeDir | fs.ModeSetgid | 0o770, "runs/7c31": fs.ModeDir | fs.ModeSetgid | 0o770, "runs/7c31/plan.json": 0o640,
 		"runs/7c31/runbook.md": 0o640, "runs/7c31/journal.jsonl": 0o640, "live": fs.ModeDir | fs.ModeSetgid | 0o770,
 		"live/7c31": fs.ModeDir | fs.ModeSetgid | 0o770, "live/7c31/socket": fs.ModeSocket | 0o660}, nogroup)
-	if err := run.Do(t.Context(), recovery.Command{Kind: recovery.DoStop, By: "nobody", Text: "enough"}); err != nil {
+	if err := run.Do(t.Context(), recovery.Command{Kind: recovery.DoStop, By: "user nobody", Text: "enough"}); err != nil {
 		t.Fatal(err)
 	}
 	// Whose files they are takes a run up; others are told so.

@@ -137,7 +137,7 @@ func known(next http.Handler) http.Handler {
 // operator is who asks.
 func operator(r *http.Request) string {
 	p, _ := r.Context().Value(peerKey{}).(peer)
-	return operatorOf(p.uid, r.Header.Get(headerOperator))
+	return recovery.Named(operatorOf(p.uid, r.Header.Get(headerOperator)))
 }
 
 func refuse(w http.ResponseWriter, err error) {

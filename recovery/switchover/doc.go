@@ -12,11 +12,11 @@
 // directories change places in one step; the server is started on the restored one,
 // and its new timeline is proven to be in the copy. The old directory stays beside.
 // Until the exchange everything beside live is a claim that knows what it made by its
-// inode: what was live is never removed, whatever stands where.
+// inode: what was live is never removed by a switch, whatever stands where.
 //
 // It promises that a run which ends on the way, however it ends, gives the old
 // system back: what is not finished is a claim. The exchange of all components of a
 // switch is finished when they are opened, and not before.
 //
-// It never restores, and never removes what was live.
+// It never restores, and removes what was live in an expiry alone, which is a run of its own.
 package switchover
