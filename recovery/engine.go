@@ -323,6 +323,9 @@ type Binding struct {
 	// AnyLocale says of a database that its backup does not tell how text sorts in
 	// it: where it replaces a live one, that one's locale is the better guess.
 	AnyLocale bool `json:"any_locale,omitempty"`
+	// Of is the live directory that a restored tree is a copy of, as its backup tells it;
+	// "" where that is not known.
+	Of string `json:"of,omitempty"`
 }
 
 // BucketURL is the address of the objects of a copy whose keys begin with prefix.

@@ -39,6 +39,11 @@ type archive struct {
 	attrs    int64 // files with attributes that are not restored
 	leftOut  []string
 	private  []string // directories that it does not describe
+
+	// root is the directory of it that is the tree, once rooted says that it is known, and of
+	// the live directory that this is a copy of, "" where that is not known.
+	root, of string
+	rooted   bool
 }
 
 // restoreArchive writes the archive's entries and makes the tree whole.
@@ -50,6 +55,7 @@ func restoreArchive(ctx context.Context, env recovery.Env, s *scratch, t *tree.W
 		return nil, err
 	}
 	defer a.log.Close()
+	a.knowRoot()
 	a.leftOut, a.absolute, a.attrs = a.log.past.LeftOut, a.log.past.Absolute, a.log.past.Attrs
 	if a.late, err = openSpool(s.Path(lateFile), a.log.past.Late); err != nil {
 		return nil, err
@@ -145,6 +151,7 @@ func (a *archive) unpack(ctx context.Context, in *tail) error {
 			return tarDamage(err)
 		}
 		a.entries++
+		a.findRoot(h)
 		if a.entries <= a.log.past.Entries {
 			continue
 		}
@@ -285,9 +292,9 @@ func (a *archive) name(name string) (inside string, ok bool, err error) {
 	if strings.HasPrefix(name, "/") {
 		a.absolute++
 	}
-	inside, ok = within(a.args.Facts.Root, clean(name))
-	if !ok && !strings.HasPrefix(a.args.Facts.Root, clean(name)+"/") && clean(name) != "." {
-		a.leaveOut(name, "it lies outside of "+a.args.Facts.Root)
+	inside, ok = within(a.root, clean(name))
+	if !ok && !strings.HasPrefix(a.root, clean(name)+"/") && clean(name) != "." {
+		a.leaveOut(name, "it lies outside of "+a.root)
 	}
 	return inside, ok, nil
 }

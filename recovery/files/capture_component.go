@@ -116,12 +116,7 @@ func (e engine) live(src recovery.Capture) (dir string, paths []string, err erro
 			return all[0], nil, nil
 		}
 	}
-	dir = filepath.Dir(all[0])
-	for _, p := range all[1:] {
-		for dir != "/" && p != dir && !strings.HasPrefix(p, dir+"/") {
-			dir = filepath.Dir(dir)
-		}
-	}
+	dir = recovery.Above(all)
 	for _, p := range all {
 		rel, err := filepath.Rel(dir, p)
 		if err != nil {

@@ -14,8 +14,8 @@ import (
 )
 
 // compare tells what a restored configuration holds and how it differs from what
-// is live on this host: names, sizes, modes and digests, never values.
-func (s *scratch) compare(env recovery.Env, o *recovery.Outcome) error {
+// is live on this host, where its tree is the directory base: names, sizes, modes and digests, never values.
+func (s *scratch) compare(env recovery.Env, base string, o *recovery.Outcome) error {
 	out, _, err := recovery.NewArtifact(env, s.args.Component+".files", ".txt")
 	if err != nil {
 		return err
@@ -29,7 +29,7 @@ func (s *scratch) compare(env recovery.Env, o *recovery.Outcome) error {
 		_, err := fmt.Fprintf(out, "%s\t%q\t%s\n", says, name, about)
 		return err
 	}
-	restored, base := map[string]bool{}, s.liveBase()
+	restored := map[string]bool{}
 	err = filepath.WalkDir(s.Tree(), func(p string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
@@ -69,11 +69,11 @@ func (s *scratch) compare(env recovery.Env, o *recovery.Outcome) error {
 	return nil
 }
 
-// liveBase is the live directory of the tree.
-func (s *scratch) liveBase() string {
+// liveBase is the live directory of the tree, what its backup tells first.
+func (s *scratch) liveBase(of string) string {
 	switch {
-	case s.args.Facts.Dir != "":
-		return s.args.Facts.Dir
+	case of != "":
+		return of
 	case len(s.args.Live) == 1:
 		return s.args.Live[0]
 	}

@@ -239,6 +239,84 @@ func TestConfig_archive(t *testing.T) {
 	}
 }
 
+// Which directory of an encrypted archive is the tree shows when it is decrypted: people
+// archive from / as well as from the directory above or the one itself. What it is a copy of is
+// told, where the names tell it; it is compared with that.
+func TestConfig_archiveRoot(t *testing.T) {
+	etc := settings(t)
+	shop, conf := filepath.Join(etc, "shop"), filepath.Join(etc, "shop/shop.conf")
+	fromRoot := strings.TrimPrefix(etc, "/")
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		from    string   // where tar is run
+		names   []string // what it is given
+		paths   []string // of the component
+		root    string   // of the component
+		want    string   // the directory that the tree is as
+		of      string
+		leftOut int
+	}{
+		"from /":            {"/", []string{fromRoot + "/shop"}, []string{shop}, "", shop, shop, 0},
+		"from above":        {etc, []string{"shop"}, []string{shop + "/"}, "", shop, shop, 0},
+		"of itself":         {shop, []string{"."}, []string{shop}, "", shop, "", 0},
+		"a file":            {"/", []string{fromRoot + "/shop/secrets/db"}, []string{filepath.Join(shop, "secrets/db")}, "", filepath.Join(shop, "secrets"), filepath.Join(shop, "secrets"), 0},
+		"several from /":    {"/", []string{fromRoot + "/shop/shop.conf", fromRoot + "/shop/secrets"}, []string{conf, filepath.Join(shop, "secrets")}, "", shop, shop, 0},
+		"several, by names": {shop, []string{"shop.conf", "secrets"}, []string{conf, filepath.Join(shop, "secrets")}, "", shop, "", 0},
+		"and more":          {"/", []string{fromRoot + "/shop", fromRoot + "/other"}, []string{shop}, "", shop, shop, 2},
+		"as it is written":  {etc, []string{"shop", "other"}, []string{shop}, ".", etc, "", 0},
+		"a reference":       {etc, []string{"shop", "other"}, []string{"${ETC}"}, "", etc, "", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var sealed bytes.Buffer
+			w, err := age.Encrypt(&sealed, identity.Recipient())
+			if err == nil {
+				_, err = w.Write(packed(t, archived(t, test.from, test.names...), "gzip", "-c"))
+			}
+			if err == nil {
+				err = w.Close()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := recovery.Component{Name: "config", Kind: recovery.Config, Settings: recovery.Settings{"identity": {"${KEY}"}, "paths": test.paths}}
+			if test.root != "" {
+				c.Settings["root"] = []string{test.root}
+			}
+			o := options(t, configEngine(), c, directory(t, map[string][]byte{"etc-2026-11-22.tar.gz.age": sealed.Bytes()}))
+			o.Environ = map[string]string{"KEY": identity.String(), "ETC": shop}
+			of := "none"
+			o.Probe = func(_ context.Context, env recovery.Env) error {
+				b, _ := env.Binding("config")
+				of = b.Of
+				return nil
+			}
+			end, restored := restore(t, o)
+			out := end.Steps[0].Outcome
+			if says, hint := enginetest.Failure(end); len(out.Exceptions) != test.leftOut || (end.Result == recovery.ResultPassed) != (test.leftOut == 0) {
+				t.Fatalf("the run ended as %s: %s (%s); %q", end.Result, says, hint, out.Exceptions)
+			}
+			names := func(described string) (all []string) {
+				for line := range strings.Lines(described) {
+					all = append(all, strings.Fields(line)[0])
+				}
+				return all
+			}
+			if diff := cmp.Diff(names(describe(t, test.want)), names(restored)); diff != "" {
+				t.Error(diff)
+			}
+			if of != test.of {
+				t.Errorf("it is a copy of %q", of)
+			}
+			if test.of != "" && (out.Facts["files not live"] != "" || out.Facts["files differs from live"] != "") {
+				t.Errorf("of what is as live it says %v", out.Facts)
+			}
+		})
+	}
+}
+
 func TestConfig_engine(t *testing.T) {
 	enginetest.Suite(t, configEngine(), directory(t, nil))
 	// Neither engine takes the other's backups.

@@ -23,8 +23,10 @@ type facts struct {
 	Packing packing `json:"packing,omitempty"`
 	// Sealed says that it is encrypted with age; how it is packed shows then.
 	Sealed bool `json:"sealed,omitempty"`
-	// Root is the directory of an archive that is the tree; "" is all of it.
-	Root string `json:"root,omitempty"`
+	// Root is the directory of an archive that is the tree; "" is all of it, or of a sealed
+	// one that nothing is known of yet: Rooted says that the runbook tells it.
+	Root   string `json:"root,omitempty"`
+	Rooted bool   `json:"rooted,omitempty"`
 	// ByName says that it was not opened: newer ones of its pattern were.
 	ByName bool `json:"by_name,omitempty"`
 
@@ -69,7 +71,7 @@ type args struct {
 	Objects   []storage.Object  `json:"objects"`
 	Taken     recovery.Span     `json:"taken"`
 	// Identity and Passphrase are references, or the name of a file; Live are the
-	// paths that an encrypted tree is held against.
+	// paths that the tree is a copy of, as the runbook writes them.
 	Identity   string   `json:"identity,omitempty"`
 	Passphrase string   `json:"passphrase,omitempty"`
 	Live       []string `json:"live,omitempty"`
@@ -92,7 +94,7 @@ func (e engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target) 
 	s := recovery.NewStep("restore", restoreKind{e}.Name(),
 		fmt.Sprintf("restore %s (%s, %s)", p.Backup.ID, f.says(), recovery.FormatBytes(size)),
 		args{Component: c.Name, Copy: p.Copy, Backup: p.Backup.ID, Target: t.ID, Facts: f, Objects: p.Backup.Objects, Taken: p.Backup.Taken,
-			Identity: c.Settings.Text("identity"), Passphrase: c.Settings.Text("passphrase"), Live: c.Settings["paths"]})
+			Identity: c.Settings.Text("identity"), Passphrase: c.Settings.Text("passphrase"), Live: e.livePaths(c)})
 	for _, o := range p.Backup.Objects {
 		s.Reads = append(s.Reads, recovery.Ref{Copy: p.Copy, Key: o.Key, Size: o.Size})
 	}

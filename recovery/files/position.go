@@ -30,6 +30,9 @@ type passed struct {
 	LeftOut  []string `json:"left_out,omitempty"`
 	Absolute int64    `json:"absolute,string,omitempty"`
 	Attrs    int64    `json:"attrs,string,omitempty"`
+	// Root is the directory of a sealed archive that the tree is, Of the live one.
+	Root string `json:"root,omitempty"`
+	Of   string `json:"of,omitempty"`
 	// Made are so many of the spool's records whose links and directories are made for good.
 	Made int64 `json:"made,string,omitempty"`
 	// All says that every file is there, Whole that the tree is as well.

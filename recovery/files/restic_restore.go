@@ -118,7 +118,7 @@ func (k resticKind) restore(ctx context.Context, env recovery.Env, s *scratch, a
 		Says: fmt.Sprintf("the snapshot %.8s of restic is restored: %s, %s", a.Facts.Snapshot, recovery.FormatCount(files, "file"), recovery.FormatBytes(bytes)),
 		Facts: map[string]string{"backup": a.Facts.Snapshot, "form": "snapshot of restic", "taken": a.Taken.Says(),
 			"files": strconv.FormatInt(files, 10), "bytes": strconv.FormatInt(bytes, 10)},
-		Bindings: []recovery.Binding{{Component: a.Component, URL: (&url.URL{Scheme: "file", Path: root}).String(), Scratch: s.Scratch}},
+		Bindings: []recovery.Binding{{Component: a.Component, URL: (&url.URL{Scheme: "file", Path: root}).String(), Scratch: s.Scratch, Of: a.Facts.Path}},
 		Reached: &recovery.Reached{Component: a.Component, Time: a.Taken.To, Evidence: []string{
 			"restic has held each restored file against the digests in its repository"}},
 	}

@@ -57,7 +57,7 @@ func (k restoreKind) Do(ctx context.Context, env recovery.Env, step recovery.Ste
 		err = t.Tell(&o)
 	}
 	if err == nil && k.sealed() {
-		err = s.compare(env, &o)
+		err = s.compare(env, s.liveBase(o.Bindings[0].Of), &o)
 	}
 	if err != nil {
 		return recovery.Outcome{}, s.Failed(ctx, err)
@@ -107,7 +107,7 @@ func (a *archive) outcome() recovery.Outcome {
 		Says: fmt.Sprintf("%s is restored: %s, %s", a.args.Backup, recovery.FormatCount(n, "file"), recovery.FormatBytes(size)),
 		Facts: map[string]string{"backup": a.args.Backup, "form": a.args.Facts.says(), "taken": a.args.Taken.Says(),
 			"files": strconv.FormatInt(n, 10), "bytes": strconv.FormatInt(size, 10)},
-		Bindings: []recovery.Binding{a.Binding()},
+		Bindings: []recovery.Binding{a.Binding(a.of)},
 		Reached: &recovery.Reached{Component: a.args.Component, Time: a.args.Taken.To, Evidence: []string{
 			fmt.Sprintf("the archive was read to its end mark and every entry of it is in the tree; it was taken %s", a.args.Taken.Says())}},
 		Exceptions: a.leftOut,
@@ -115,8 +115,8 @@ func (a *archive) outcome() recovery.Outcome {
 	if sum := a.digest(); sum != "" {
 		o.Facts["sha256"] = sum
 	}
-	if a.args.Facts.Root != "" {
-		o.Facts["tree in the archive"] = a.args.Facts.Root
+	if a.root != "" {
+		o.Facts["tree in the archive"] = a.root
 	}
 	if a.absolute > 0 {
 		o.Remarks = append(o.Remarks, fmt.Sprintf("%s of the archive began with a slash; they are restored below the tree", recovery.FormatCount(a.absolute, "name")))

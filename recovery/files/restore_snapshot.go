@@ -325,7 +325,7 @@ func (r *restoring) outcome() recovery.Outcome {
 		Facts: map[string]string{"backup": r.args.Backup, "form": f.says(), "taken": r.args.Taken.Says(),
 			"files": strconv.FormatInt(f.Files, 10), "bytes": strconv.FormatInt(f.Bytes, 10), "packs": strconv.Itoa(len(f.Packs)),
 			"sha256 of the manifest": f.Manifest.SHA256},
-		Bindings: []recovery.Binding{r.Binding()},
+		Bindings: []recovery.Binding{r.Binding(f.Dir)},
 		Reached: &recovery.Reached{Component: r.args.Component, Time: r.args.Taken.To, Evidence: []string{
 			fmt.Sprintf("each of %s has the SHA-256 that the snapshot recorded; it was taken %s", recovery.FormatCount(f.Files, "file"), r.args.Taken.Says())}},
 		Remarks:    r.tree.Remarks(),

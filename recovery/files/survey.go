@@ -92,11 +92,12 @@ func older(a, b recovery.Backup) int {
 	return cmp.Or(a.Taken.To.Compare(b.Taken.To), a.Taken.From.Compare(b.Taken.From), cmp.Compare(a.ID, b.ID))
 }
 
-// sealedArchive is an archive that cannot be looked into.
+// sealedArchive is an archive that cannot be looked into: which directory of it is the tree
+// shows when it is decrypted.
 func sealedArchive(c recovery.Component, o storage.Object) found {
 	f := found{object: o, facts: facts{Form: archiveForm, Sealed: true}}
 	if root := c.Settings.Text("root"); root != "" {
-		f.facts.Root = rootOf(c, "")
+		f.facts.Root, f.facts.Rooted = rootOf(c, ""), true
 	}
 	if o.Size == 0 {
 		f.problem = empty
@@ -324,7 +325,13 @@ func rootOf(c recovery.Component, first string) string {
 	if root := c.Settings.Text("root"); root != "" {
 		return strings.Trim(path.Clean("/"+root), "/")
 	}
-	live, name := strings.Trim(path.Clean("/"+c.Settings.Text("path")), "/"), clean(first)
+	return rootFor(c.Settings.Text("path"), first)
+}
+
+// rootFor is the longest end of a live directory that an archive's first entry is or lies in;
+// "" where that is none.
+func rootFor(live, first string) string {
+	live, name := strings.Trim(path.Clean("/"+live), "/"), clean(first)
 	for live != "" {
 		if _, ok := within(live, name); ok || strings.HasPrefix(live, name+"/") && strings.Count(live, "/") > 0 {
 			return live

@@ -124,8 +124,9 @@ func (handOver) Do(ctx context.Context, env recovery.Env, s recovery.Step) (reco
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	facts := a.inPlace(undescribed(m.from))
-	how := "copy from it what is needed, as with cp -a"
+	restored, _ := env.Binding(a.Component)
+	facts := a.inPlace(restored.Of, undescribed(m.from))
+	how := a.how(restored.Of)
 	if len(facts) > 0 {
 		how = "comeback status " + a.Run + " tells the commands that put it in live's place"
 	}
@@ -138,7 +139,7 @@ func (handOver) Do(ctx context.Context, env recovery.Env, s recovery.Step) (reco
 		says += ", decrypted: open secrets on disk"
 	}
 	return recovery.Outcome{Says: says, Adopted: []recovery.Resource{m.resource()}, HandedOver: []recovery.HandedOver{h},
-		Bindings: []recovery.Binding{{Component: a.Component, URL: (&url.URL{Scheme: "file", Path: a.tree()}).String(), Scratch: true}},
+		Bindings: []recovery.Binding{{Component: a.Component, URL: (&url.URL{Scheme: "file", Path: a.tree()}).String(), Scratch: true, Of: restored.Of}},
 		Facts:    facts}, nil
 }
 

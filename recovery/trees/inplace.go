@@ -17,35 +17,52 @@ type part struct{ from, live string }
 
 // parts are what was restored of the live paths of a component, where that can be told; nil
 // where a path refers to a value, which no record may hold, or is no name that a line of text
-// can hold.
-func (a handOverArgs) parts() []part {
-	for _, path := range a.Live {
-		if !filepath.IsAbs(path) || path == "/" || strings.Contains(path, "${") || strings.ContainsFunc(path, func(r rune) bool { return !unicode.IsPrint(r) }) {
+// can hold; and where the tree is a copy of another directory than the one that the paths of
+// today tell (of, or "" where the backup did not tell): what is put in a place must be what
+// was there.
+func (a handOverArgs) parts(of string) []part {
+	if len(a.Live) == 0 || slices.ContainsFunc(a.Live, unnamed) {
+		return nil
+	}
+	if len(a.Live) > 1 {
+		dir := recovery.Above(a.Live)
+		if of != "" && of != dir || of == "" && a.holdsBelow(dir) {
 			return nil
 		}
-	}
-	switch {
-	case len(a.Live) == 0:
-		return nil
-	case len(a.Live) > 1:
-		return a.partsBelow(above(a.Live))
+		return a.partsBelow(dir)
 	}
 	live := filepath.Clean(a.Live[0])
-	if info, err := os.Stat(live); (errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir()) && isOnly(a.tree(), filepath.Base(live)) {
-		return []part{{filepath.Join(a.tree(), filepath.Base(live)), live}} // a file, which was kept below its directory
+	dir, name := filepath.Split(live)
+	dir = filepath.Clean(dir)
+	info, err := os.Stat(live)
+	if (errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir()) && isOnly(a.tree(), name) && (of == dir || of == "" && !a.holdsBelow(dir)) {
+		return []part{{filepath.Join(a.tree(), name), live}} // a file, which was kept below its directory
+	}
+	if of != "" && of != live || of == "" && a.holdsBelow(live) {
+		return nil
 	}
 	return []part{{a.tree(), live}}
 }
 
-// above is the directory that several paths lie in.
-func above(paths []string) string {
-	dir := filepath.Dir(paths[0])
-	for _, p := range paths[1:] {
-		for dir != "/" && p != dir && !strings.HasPrefix(p, dir+"/") {
-			dir = filepath.Dir(dir)
+// unnamed reports whether no command can name a path.
+func unnamed(path string) bool {
+	return !filepath.IsAbs(path) || path == "/" || strings.Contains(path, "${") || strings.ContainsFunc(path, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
+// holdsBelow reports whether the tree looks like a copy of a directory further up than dir: it
+// has a live path by a longer end of its name than it would have as a copy of dir.
+func (a handOverArgs) holdsBelow(dir string) bool {
+	for _, live := range a.Live {
+		for up := dir; up != "/"; {
+			up = filepath.Dir(up)
+			if rel, err := filepath.Rel(up, filepath.Clean(live)); err == nil {
+				if _, err := os.Lstat(filepath.Join(a.tree(), rel)); err == nil {
+					return true
+				}
+			}
 		}
 	}
-	return dir
+	return false
 }
 
 // partsBelow are those of paths that were kept below a directory: what of them is in the tree,
@@ -101,10 +118,11 @@ func (p part) commands(run string, private bool) []string {
 	return []string{made, line("test", "!", "-e", old, "&&", "mv", "-T", "--", p.live, old, "&&", "mv", "-T", "--", fresh, p.live)}
 }
 
-// inPlace are the facts that tell how what was handed over is put in the place of what is live.
-func (a handOverArgs) inPlace(private bool) map[string]string {
+// inPlace are the facts that tell how what was handed over is put in the place of what is live,
+// and is a copy of a directory, "" where its backup did not tell.
+func (a handOverArgs) inPlace(of string, private bool) map[string]string {
 	facts := map[string]string{}
-	for _, p := range a.parts() {
+	for _, p := range a.parts(of) {
 		for _, command := range p.commands(a.Run, private && p.from == a.tree()) {
 			facts[recovery.InPlaceFact(len(facts)+1)] = command
 		}
@@ -117,4 +135,20 @@ func (a handOverArgs) inPlace(private bool) map[string]string {
 func undescribed(tree string) bool {
 	list, err := os.ReadFile(filepath.Join(filepath.Dir(tree), recovery.UndescribedFile))
 	return err == nil && slices.Contains(strings.Split(string(list), "\x00"), ".")
+}
+
+// how says what people do with a tree that no command puts in the place of what is live.
+func (a handOverArgs) how(of string) string {
+	const how = "copy from it what is needed, as with cp -a"
+	if of == "" || len(a.Live) == 0 || slices.ContainsFunc(a.Live, unnamed) {
+		return how
+	}
+	dir := filepath.Clean(a.Live[0])
+	if len(a.Live) > 1 {
+		dir = recovery.Above(a.Live)
+	}
+	if of == dir {
+		return how
+	}
+	return "it is a copy of " + of + ", and the runbook names " + strings.Join(a.Live, ", ") + ": " + how
 }

@@ -1,6 +1,7 @@
 package trees
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,7 +60,7 @@ func TestInPlace(t *testing.T) {
 			for path, text := range c.there {
 				write(filepath.Join(dir, path), text)
 			}
-			commands := recovery.Outcome{Facts: a.inPlace(true)}.InPlace()
+			commands := recovery.Outcome{Facts: a.inPlace("", true)}.InPlace()
 			if len(commands) != c.commands {
 				t.Fatalf("commands: %q", commands)
 			}
@@ -93,9 +94,62 @@ func TestInPlace(t *testing.T) {
 		})
 	}
 	for _, live := range [][]string{nil, {"uploads"}, {"/"}, {"${UPLOADS}"}, {"/srv/a\nb"}} {
-		if parts := (handOverArgs{Live: live}).parts(); parts != nil {
+		if parts := (handOverArgs{Live: live}).parts(""); parts != nil {
 			t.Errorf("of %q: %v", live, parts)
 		}
+	}
+}
+
+// A tree takes the place of what it is a copy of and of nothing else: where the paths are others
+// than when the backup was taken, or it holds them by longer names than it would, no command is
+// told; of the first it is said what it is.
+func TestInPlace_anotherDirectory(t *testing.T) {
+	for name, c := range map[string]struct {
+		live, restored []string // paths of the component, and files of the tree
+		of             string   // what its backup tells that the tree is a copy of
+		parts          []string // where the tree, or what of it, goes
+	}{
+		"as it was":                 {[]string{"srv/app"}, []string{"app/a"}, "srv/app", []string{"srv/app"}},
+		"a file, as it was":         {[]string{"etc/shop.conf"}, []string{"shop.conf"}, "etc", []string{"etc/shop.conf"}},
+		"several, as they were":     {[]string{"etc/shop", "etc/web"}, []string{"shop/a", "web/a"}, "etc", []string{"etc/shop", "etc/web"}},
+		"of what is above":          {[]string{"etc/shop"}, []string{"shop/a", "web/a"}, "etc", nil},
+		"of what is below":          {[]string{"etc"}, []string{"a"}, "etc/shop", nil},
+		"several, of what is above": {[]string{"srv/etc/shop", "srv/etc/web"}, []string{"shop/a"}, "srv", nil},
+		"not told":                  {[]string{"etc/shop"}, []string{"a", "etc/a"}, "", []string{"etc/shop"}},
+		"whole paths":               {[]string{"etc/shop"}, []string{"etc/shop/a"}, "", nil},
+		"its own name":              {[]string{"etc/shop"}, []string{"shop/a"}, "", nil},
+		"a file by its whole path":  {[]string{"etc/shop.conf"}, []string{"etc/shop.conf"}, "", nil},
+		"several by whole paths":    {[]string{"etc/shop", "etc/web"}, []string{"etc/shop/a", "shop/b"}, "", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			in := func(paths []string) (all []string) {
+				for _, path := range paths {
+					all = append(all, filepath.Join(dir, path))
+				}
+				return all
+			}
+			a, of := handOverArgs{Component: "config", Place: filepath.Join(dir, "handed"), Live: in(c.live)}, ""
+			if c.of != "" {
+				of = filepath.Join(dir, c.of)
+			}
+			for _, path := range c.restored {
+				path = filepath.Join(a.tree(), path)
+				if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, nil, 0o600)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var goes []string
+			for _, p := range a.parts(of) {
+				goes = append(goes, p.live)
+			}
+			if !slices.Equal(goes, in(c.parts)) {
+				t.Errorf("it goes to %q", goes)
+			}
+			if says := a.how(of); len(goes) == 0 && strings.Contains(says, "it is a copy of "+of+", and the runbook names "+a.Live[0]) != (of != "") {
+				t.Errorf("it says %q", says)
+			}
+		})
 	}
 }
 
@@ -119,7 +173,7 @@ func TestInPlace_undescribed(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "scratch", recovery.UndescribedFile), []byte("2026\x00.\x00"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	commands := recovery.Outcome{Facts: a.inPlace(undescribed(scratch))}.InPlace()
+	commands := recovery.Outcome{Facts: a.inPlace("", undescribed(scratch))}.InPlace()
 	if out, err := exec.CommandContext(t.Context(), "sh", "-c", strings.Join(commands, " && ")).CombinedOutput(); err != nil {
 		t.Fatalf("%q: %v: %s", commands, err, out)
 	}

@@ -306,7 +306,7 @@ func (r *restoring) outcome() recovery.Outcome {
 		Says: fmt.Sprintf("%s of %s are restored, %s", recovery.FormatCount(r.done.Files, "object"), f.Moment.Format("2006-01-02 15:04:05 MST"), recovery.FormatBytes(r.done.Bytes)),
 		Facts: map[string]string{"form": "versions of a bucket", "files": strconv.FormatInt(r.done.Files, 10), "bytes": strconv.FormatInt(r.done.Bytes, 10),
 			"known since": f.Since.Format(time.RFC3339)},
-		Bindings: []recovery.Binding{r.Binding()},
+		Bindings: []recovery.Binding{r.Binding("")},
 		Reached: &recovery.Reached{Component: r.args.Component, Time: f.Moment, Evidence: []string{
 			"of each key the version that was current by the bucket's own clock, to the second, was read by its id"}},
 		Exceptions: r.unfit.exceptions(),

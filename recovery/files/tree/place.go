@@ -132,9 +132,10 @@ type Ended struct {
 	Whole bool `json:"whole"`
 }
 
-// Binding is where the tree can be reached.
-func (p Place) Binding() recovery.Binding {
-	return recovery.Binding{Component: p.Component, URL: (&url.URL{Scheme: "file", Path: p.Tree()}).String(), Scratch: p.Scratch}
+// Binding is where the tree can be reached, which is a copy of a live directory; "" where it is
+// not known of which.
+func (p Place) Binding(of string) recovery.Binding {
+	return recovery.Binding{Component: p.Component, URL: (&url.URL{Scheme: "file", Path: p.Tree()}).String(), Scratch: p.Scratch, Of: of}
 }
 
 // Failed gives a failure of the restore its next step.
