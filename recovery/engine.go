@@ -326,6 +326,8 @@ type Binding struct {
 	// Of is the live directory that a restored tree is a copy of, as its backup tells it;
 	// "" where that is not known.
 	Of string `json:"of,omitempty"`
+	// Commit is what a restored checkout is of.
+	Commit string `json:"commit,omitempty"`
 }
 
 // BucketURL is the address of the objects of a copy whose keys begin with prefix.

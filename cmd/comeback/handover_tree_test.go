@@ -63,6 +63,9 @@ func newUnswitched(t *testing.T, r *rig) unswitched {
 	command("git", "-C", at("app"), "init", "--quiet")
 	command("git", "-C", at("app"), "add", ".")
 	command("git", "-C", at("app"), "commit", "--quiet", "-m", "the site")
+	if err := os.WriteFile(at("app", ".env"), []byte("KEY=1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
 	const page = "we sell"
@@ -165,7 +168,7 @@ func TestRecover_unswitchedTrees(t *testing.T) {
 }
 
 // takesPlace puts what was handed over in live's place, by the commands that the steps, the
-// status and the report tell.
+// status and the report tell. Of code they tell none, and what an exchange would take away.
 func (u unswitched) takesPlace(t *testing.T, r *rig, s recovery.State) {
 	t.Helper()
 	status, shown := r.run(t.Context(), "status", s.Run).out, r.run(t.Context(), "report", "show", s.Run).out
@@ -175,6 +178,14 @@ func (u unswitched) takesPlace(t *testing.T, r *rig, s recovery.State) {
 		}
 		component := st.Outcome.HandedOver[0].Component
 		commands := st.Outcome.InPlace()
+		if component == "code" {
+			app := filepath.Join(filepath.Dir(u.book), "app")
+			if says := st.Outcome.HandedOver[0].Says; len(commands) > 0 || !strings.Contains(says, app+` has what this commit has not, and an exchange would take away: ".env", ".git/", listed in`) ||
+				!strings.Contains(says, "git -C "+app+" checkout --detach ") || !strings.Contains(shown, "has what this commit has not") {
+				t.Errorf("of code it says %q, %q", says, commands)
+			}
+			continue
+		}
 		if len(commands) == 0 {
 			t.Errorf("nothing tells how %s is put in live's place", component)
 		}
@@ -186,11 +197,7 @@ func (u unswitched) takesPlace(t *testing.T, r *rig, s recovery.State) {
 				t.Errorf("%s: %v: %s", command, err, out)
 			}
 		}
-		live := map[string]string{"code": "app"}[component]
-		if live == "" {
-			live = component
-		}
-		if now := treeOf(t, filepath.Join(filepath.Dir(u.book), live)); !maps.Equal(now, u.want[component]) {
+		if now := treeOf(t, filepath.Join(filepath.Dir(u.book), component)); !maps.Equal(now, u.want[component]) {
 			t.Errorf("in live's place %s holds %v", component, now)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"comeback/recovery"
@@ -63,7 +64,12 @@ func (e engine) Capture(ctx context.Context, src recovery.Capture) (m recovery.M
 	if err != nil {
 		return m, err
 	}
-	m.Remarks = append(lacks, accepted...)
+	l.Meter.Phase("look for what is not committed in "+l.dir, 0, recovery.NoUnit)
+	uncommitted, err := l.uncommitted(ctx, head)
+	if err != nil {
+		return m, err
+	}
+	m.Remarks = slices.Concat(lacks, accepted, uncommitted)
 	// It is one object; an interruption may leave parts of it that no list shows.
 	if err := src.Begin(ctx, recovery.Beginning{ID: m.ID, Prefixes: []string{m.ID}, Last: m.ID}); err != nil {
 		return m, err

@@ -32,7 +32,7 @@ func (r *repository) capture(checkout string) (recovery.Manifest, error) {
 		Begin: func(context.Context, recovery.Beginning) error { return nil }, Secret: func(text string) (string, error) { return text, nil },
 		Command: func(ctx context.Context, c recovery.Cmd) error {
 			cmd := exec.CommandContext(ctx, c.Path, c.Args...)
-			cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = c.Dir, c.Env, c.Stdout, os.Stderr
+			cmd.Dir, cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Dir, c.Env, c.Stdin, c.Stdout, os.Stderr
 			return cmd.Run()
 		},
 		Meter: unseen{}, Temp: r.t.TempDir(), Now: time.Now})
@@ -129,5 +129,46 @@ func TestCapture_beside(t *testing.T) {
 	end = enginetest.Restore(t, r.options(at(r.at[2])))
 	if all := end.Steps[0].Outcome.Exceptions; end.Result != recovery.ResultPassed || len(all) > 0 {
 		t.Errorf("the run ended as %s: %q", end.Result, all)
+	}
+}
+
+// What a live checkout has and no commit of it, no bundle has: the backup says so, and runs
+// nothing that the checkout's own configuration names.
+func TestCapture_uncommitted(t *testing.T) {
+	r := newRepository(t)
+	ran := filepath.Join(t.TempDir(), "ran")
+	r.write(filepath.Join(r.dir, ".gitattributes"), "*.txt text\n*.bin filter=own\n", 0o644)
+	for _, name := range []string{"dos.txt", "fixed.php", "gone.php", "own.bin"} {
+		r.write(filepath.Join(r.dir, name), "one\ntwo\n", 0o644)
+	}
+	r.write(filepath.Join(r.dir, ".gitignore"), "vendor/\n", 0o644)
+	if err := os.Symlink("VERSION", filepath.Join(r.dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	r.git("add", "-A")
+	r.git("commit", "--quiet", "-m", "more")
+	m, err := r.capture(r.dir)
+	if err != nil || len(m.Remarks) > 0 {
+		t.Errorf("of a checkout that is committed it says %q, %v", m.Remarks, err)
+	}
+	if err := os.Remove(filepath.Join(r.copy, m.ID)); err != nil {
+		t.Fatal(err)
+	}
+	r.git("config", "filter.own.clean", "touch "+ran+"; cat")
+	for name, text := range map[string]string{"dos.txt": "one\r\ntwo\r\n", "fixed.php": "one\nfix\n", "own.bin": "otherwise", ".env": "secret", "vendor/a/b": "x", "vendor/c": "x", "new\n.php": "x"} {
+		r.write(filepath.Join(r.dir, name), text, 0o644)
+	}
+	if err := os.Remove(filepath.Join(r.dir, "gone.php")); err != nil {
+		t.Fatal(err)
+	}
+	if m, err = r.capture(r.dir); err != nil {
+		t.Fatal(err)
+	}
+	if len(m.Remarks) != 2 || !strings.Contains(m.Remarks[0], "3 names in "+r.dir+" that git does not track") || !strings.Contains(m.Remarks[0], `".env"`) || !strings.Contains(m.Remarks[0], `"vendor/"`) ||
+		!strings.Contains(m.Remarks[1], "1 file in "+r.dir+" otherwise than its HEAD has") || !strings.Contains(m.Remarks[1], `"fixed.php"`) {
+		t.Errorf("it says %q", m.Remarks)
+	}
+	if _, err := os.Lstat(ran); err == nil {
+		t.Error("a command of the checkout's own configuration was run")
 	}
 }

@@ -163,7 +163,7 @@ func (c *checkout) outcome(ctx context.Context, g *git, bundle, sum string) (rec
 		Says: fmt.Sprintf("commit %.12s is checked out: %s", c.commit, f[0]),
 		Facts: map[string]string{"commit": c.commit, "subject": f[0], "author": f[1], "committed": f[2], "tree": f[3],
 			"deployed": c.Deploy.At.UTC().Format("2006-01-02 15:04:05 MST") + ", by " + c.Deploy.By, "bundle": bundle, "sha256": sum, "signature": signature},
-		Bindings: []recovery.Binding{{Component: c.Component, URL: (&url.URL{Scheme: "file", Path: c.path(treeDir)}).String(), Scratch: c.scratch}},
+		Bindings: []recovery.Binding{{Component: c.Component, URL: (&url.URL{Scheme: "file", Path: c.path(treeDir)}).String(), Scratch: c.scratch, Commit: c.commit}},
 		Reached:  &recovery.Reached{Component: c.Component, Time: c.Deploy.At, Evidence: []string{c.evidence()}},
 	}
 	for _, b := range c.broken {

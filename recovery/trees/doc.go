@@ -18,5 +18,7 @@
 // A restored tree that nothing switches, and the trees of kinds that nothing can switch
 // (configuration, code), leave scratch with the last steps of a recovery (handover.go):
 // each lies then in a directory that only the user of the run may enter, and stays
-// there until people say that it goes.
+// there until people say that it goes. The commands that put one in live's place are told
+// where it is a copy of just that (inplace.go), and of code where the live checkout has
+// nothing more than the commit (onlylive.go).
 package trees

@@ -77,6 +77,8 @@ type handOverArgs struct {
 	Place string `json:"place"`
 	// Secret says that the tree was encrypted in its copy, and lies there in clear.
 	Secret bool `json:"secret,omitempty"`
+	// Code says that the tree is what a commit has: a live checkout has more than that.
+	Code bool `json:"code,omitempty"`
 	// Live are the paths that it is a copy of, as the runbook writes them.
 	Live []string `json:"live,omitempty"`
 }
@@ -84,7 +86,7 @@ type handOverArgs struct {
 // HandOver lists the step that leaves what was restored on its own. Its directory lies
 // beside the run's scratch, which goes.
 func (switcher) HandOver(c recovery.SwitchContext) ([]recovery.Step, error) {
-	a := handOverArgs{Component: c.Component.Name, Run: c.Run, Scratch: c.Scratch.ID, Secret: c.Component.Kind == recovery.Config,
+	a := handOverArgs{Component: c.Component.Name, Run: c.Run, Scratch: c.Scratch.ID, Secret: c.Component.Kind == recovery.Config, Code: c.Component.Kind == recovery.Code,
 		Place: filepath.Dir(c.Scratch.Place) + "." + c.Component.Name, Live: c.Component.Settings["path"]}
 	if paths := c.Component.Settings["paths"]; len(paths) > 0 {
 		a.Live = paths
@@ -125,11 +127,7 @@ func (handOver) Do(ctx context.Context, env recovery.Env, s recovery.Step) (reco
 		return recovery.Outcome{}, err
 	}
 	restored, _ := env.Binding(a.Component)
-	facts := a.inPlace(restored.Of, undescribed(m.from))
-	how := a.how(restored.Of)
-	if len(facts) > 0 {
-		how = "comeback status " + a.Run + " tells the commands that put it in live's place"
-	}
+	facts, how := a.toLive(env, restored, undescribed(m.from))
 	h := recovery.HandedOver{Component: a.Component, Tree: a.tree(), Place: a.Place, Identity: id,
 		Says: "NOTHING LIVE IS CHANGED: " + how + "; only " + whoever() + " may enter " + a.Place}
 	facts["directory"] = a.tree()
@@ -139,7 +137,7 @@ func (handOver) Do(ctx context.Context, env recovery.Env, s recovery.Step) (reco
 		says += ", decrypted: open secrets on disk"
 	}
 	return recovery.Outcome{Says: says, Adopted: []recovery.Resource{m.resource()}, HandedOver: []recovery.HandedOver{h},
-		Bindings: []recovery.Binding{{Component: a.Component, URL: (&url.URL{Scheme: "file", Path: a.tree()}).String(), Scratch: true, Of: restored.Of}},
+		Bindings: []recovery.Binding{{Component: a.Component, URL: (&url.URL{Scheme: "file", Path: a.tree()}).String(), Scratch: true, Of: restored.Of, Commit: restored.Commit}},
 		Facts:    facts}, nil
 }
 

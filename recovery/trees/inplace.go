@@ -2,6 +2,7 @@ package trees
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -93,8 +94,8 @@ func isOnly(dir, name string) bool {
 // commands put a part in the place of what is live, one after the other: the first copies
 // beside and changes nothing live, the second takes the place. What was there stays beside, and
 // whoever gives them twice replaces nothing. The root of a tree that its backup does not describe is private, and gets
-// owner and mode of the one that it replaces.
-func (p part) commands(run string, private bool) []string {
+// owner and mode of the one that it replaces; code tells no owners, and is its owner's, all of it.
+func (p part) commands(run string, private, code bool) []string {
 	line := func(words ...string) string {
 		for i, w := range words {
 			if w != "&&" && w != "!" {
@@ -115,6 +116,9 @@ func (p part) commands(run string, private bool) []string {
 	if private {
 		made += " " + line("&&", "chown", "--reference="+p.live, "--", fresh, "&&", "chmod", "--reference="+p.live, "--", fresh)
 	}
+	if code {
+		made += " " + line("&&", "chown", "-R", "--reference="+p.live, "--", fresh)
+	}
 	return []string{made, line("test", "!", "-e", old, "&&", "mv", "-T", "--", p.live, old, "&&", "mv", "-T", "--", fresh, p.live)}
 }
 
@@ -123,7 +127,7 @@ func (p part) commands(run string, private bool) []string {
 func (a handOverArgs) inPlace(of string, private bool) map[string]string {
 	facts := map[string]string{}
 	for _, p := range a.parts(of) {
-		for _, command := range p.commands(a.Run, private && p.from == a.tree()) {
+		for _, command := range p.commands(a.Run, private && p.from == a.tree(), a.Code) {
 			facts[recovery.InPlaceFact(len(facts)+1)] = command
 		}
 	}
@@ -135,6 +139,26 @@ func (a handOverArgs) inPlace(of string, private bool) map[string]string {
 func undescribed(tree string) bool {
 	list, err := os.ReadFile(filepath.Join(filepath.Dir(tree), recovery.UndescribedFile))
 	return err == nil && slices.Contains(strings.Split(string(list), "\x00"), ".")
+}
+
+// toLive are the facts that tell how a restored tree is put in the place of what is live, and
+// what people are told to do. Of code no exchange is told while live has more than the commit,
+// or cannot be looked at.
+func (a handOverArgs) toLive(env recovery.Env, restored recovery.Binding, private bool) (facts map[string]string, how string) {
+	if a.Code {
+		only, err := a.onlyLive(env)
+		if err != nil {
+			return map[string]string{}, fmt.Sprintf("no exchange is told, because it is not known what it would take away (%v): copy from it what is needed", err)
+		}
+		if only.names > 0 {
+			return map[string]string{"only live": only.as}, only.says(restored.Commit)
+		}
+	}
+	facts = a.inPlace(restored.Of, private)
+	if len(facts) > 0 {
+		return facts, "comeback status " + a.Run + " tells the commands that put it in live's place"
+	}
+	return facts, a.how(restored.Of)
 }
 
 // how says what people do with a tree that no command puts in the place of what is live.
