@@ -20,6 +20,9 @@ type Survey struct {
 	Backups   []Backup  `json:"backups,omitempty"`
 	Windows   []Window  `json:"windows,omitempty"`
 	Findings  []Finding `json:"findings,omitempty"`
+	// Live are the paths that are live of the component, as its runbook writes them, where the
+	// engine holds them against those that its backups are of.
+	Live []string `json:"live,omitempty"`
 }
 
 // Named is the backup with an ID; false where none is listed.

@@ -25,7 +25,8 @@ type Options struct {
 	// Jobs is how many packs are restored side by side; zero means eight.
 	Jobs int
 	// Expand resolves a reference when a copy is surveyed that cannot be looked into
-	// without a secret; without it such a copy is a finding.
+	// without a secret, and to compare the live paths with those of a snapshot; without it
+	// such a copy is a finding, and such a path is compared with nothing.
 	Expand func(string) (string, error)
 }
 

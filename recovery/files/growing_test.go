@@ -86,7 +86,7 @@ func TestCapture_growing(t *testing.T) {
 	if b := survey(t, engine(), component, store).Backups[0]; b.Problem != "" || b.Details["exceptions"] != missing {
 		t.Errorf("the survey says %q, %q", b.Problem, b.Details)
 	}
-	if p := options(t, engine(), component, store).Point; len(p.Warnings) != 1 || !strings.Contains(p.Warnings[0], missing) {
+	if p := options(t, engine(), liveAt(dir), store).Point; len(p.Warnings) != 1 || !strings.Contains(p.Warnings[0], missing) {
 		t.Errorf("before it is restored it warns of %q", p.Warnings)
 	}
 	large()

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"comeback/recovery"
+	"comeback/recovery/files/tree"
 	"comeback/storage"
 )
 
@@ -25,7 +26,7 @@ func (e engine) Resolve(ctx context.Context, s recovery.Survey, want recovery.Wa
 		if b.Problem != "" {
 			return recovery.Point{}, refusal(alternatives(s), "%s cannot be restored: %s", b.ID, b.Problem)
 		}
-		return point(b, want)
+		return e.point(s, b, want)
 	case recovery.WantLatest, recovery.WantTime:
 		return e.before(ctx, s, want, store)
 	}
@@ -57,7 +58,7 @@ func (e engine) before(ctx context.Context, s recovery.Survey, want recovery.Wan
 			continue
 		}
 		if b.Problem == "" {
-			p, err := point(b, want)
+			p, err := e.point(s, b, want)
 			if err != nil {
 				return p, err
 			}
@@ -115,7 +116,7 @@ func alternatives(s recovery.Survey) string {
 }
 
 // point is a backup as a moment.
-func point(b recovery.Backup, want recovery.Want) (recovery.Point, error) {
+func (e engine) point(s recovery.Survey, b recovery.Backup, want recovery.Want) (recovery.Point, error) {
 	f, err := factsOf(b)
 	if err != nil {
 		return recovery.Point{}, err
@@ -125,6 +126,10 @@ func point(b recovery.Backup, want recovery.Want) (recovery.Point, error) {
 		Says: fmt.Sprintf("%s, taken %s (%s, %s)", b.ID, b.Taken.Says(), b.Form, recovery.FormatBytes(b.Size()))}
 	for _, says := range exceptions(f.Excepted) {
 		p.Warnings = append(p.Warnings, "in it "+says+"; another snapshot may have it")
+	}
+	if e.elsewhere(s.Live, f.Dir) {
+		p.Warnings = append(p.Warnings, fmt.Sprintf("it is a snapshot of %s, and the runbook names %s now: look whether what was the one is to come where the other is",
+			tree.Show(f.Dir), strings.Join(s.Live, ", ")))
 	}
 	if says := b.ClockWarning(); says != "" {
 		p.Warnings = append(p.Warnings, says)

@@ -2,6 +2,7 @@ package files
 
 import (
 	"archive/tar"
+	"os"
 	"path"
 	"strings"
 
@@ -31,6 +32,28 @@ func liveDir(live []string) string {
 		return path.Clean(live[0])
 	}
 	return recovery.Above(live)
+}
+
+// elsewhere reports whether a snapshot is of another directory than the live one of some paths
+// of today. What is set nowhere is compared with nothing, and of a file that is live, or is
+// gone, the snapshot is of the directory that it lies in.
+func (e engine) elsewhere(live []string, dir string) bool {
+	now := make([]string, len(live))
+	for i, p := range live {
+		var err error
+		if now[i], err = e.expand(p); err != nil {
+			return false
+		}
+	}
+	at := liveDir(now)
+	if dir == "" || at == "" || at == dir {
+		return false
+	}
+	if len(now) > 1 || !e.sealed() || path.Dir(at) != dir {
+		return true
+	}
+	info, err := os.Stat(at)
+	return err == nil && info.IsDir()
 }
 
 // knowRoot takes over which directory of the archive is the tree: what the survey has found,

@@ -42,6 +42,13 @@ func later(n int) time.Time {
 	return time.Now().Add(time.Duration(n) * time.Minute).Truncate(time.Microsecond)
 }
 
+// liveAt is a component whose live directory is dir.
+func liveAt(dir string) recovery.Component {
+	c := component
+	c.Settings = recovery.Settings{"path": {dir}}
+	return c
+}
+
 func TestSnapshot(t *testing.T) {
 	dir := oddTree(t)
 	want := describe(t, dir)
@@ -100,11 +107,11 @@ func TestSnapshot_wrongClock(t *testing.T) {
 	harm(t, dir)
 	want := describe(t, dir)
 	right := capture(t, dir, store, later(1))
-	s := survey(t, engine(), component, store)
+	s := survey(t, engine(), liveAt(dir), store)
 	if len(s.Backups) != 2 || s.Backups[1].ID != wrong.Key || s.Backups[0].ID != right.Key || s.Backups[1].Fresh().After(time.Now()) {
 		t.Fatalf("the survey has %+v", s.Backups)
 	}
-	o := options(t, engine(), component, store)
+	o := options(t, engine(), liveAt(dir), store)
 	p, err := engine().Resolve(t.Context(), s, latest, store)
 	if err != nil {
 		t.Fatal(err)
@@ -122,6 +129,63 @@ func TestSnapshot_wrongClock(t *testing.T) {
 	p, err = engine().Resolve(t.Context(), s, recovery.Want{Kind: recovery.WantBackup, Backup: wrong.Key, Text: wrong.Key}, store)
 	if err != nil || len(p.Warnings) != 1 || !strings.Contains(p.Warnings[0], "one of the clocks was wrong") {
 		t.Errorf("%q, %v", p.Warnings, err)
+	}
+}
+
+// A snapshot of another directory than the one that it will replace says so before it is chosen:
+// the path of the component was another one when it was taken.
+func TestSnapshot_elsewhere(t *testing.T) {
+	dir := t.TempDir()
+	etc := filepath.Join(dir, "etc")
+	if err := errors.Join(os.Mkdir(etc, 0o755), os.WriteFile(filepath.Join(etc, "shop.conf"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("UPLOADS", dir)
+	expand := func(text string) (string, error) { return os.ExpandEnv(text), nil }
+	inClear, sealed := files.New(files.Options{Expand: expand}), files.NewConfig(files.Options{Expand: expand})
+	for name, test := range map[string]struct {
+		engine recovery.Engine
+		dir    string   // of the snapshot
+		paths  []string // of today
+		warns  bool
+	}{
+		"the same":              {inClear, dir, []string{dir + "/"}, false},
+		"narrowed":              {inClear, dir, []string{filepath.Join(dir, "uploads")}, true},
+		"moved":                 {inClear, dir, []string{"/srv/elsewhere"}, true},
+		"the same by reference": {inClear, dir, []string{"${UPLOADS}"}, false},
+		"narrowed by reference": {inClear, dir, []string{"${UPLOADS}/uploads"}, true},
+		"not resolved":          {files.New(files.Options{}), dir, []string{"${UPLOADS}/uploads"}, false},
+		"no path":               {inClear, dir, nil, false},
+		"a configuration":       {sealed, etc, []string{etc}, false},
+		"one of two":            {sealed, dir, []string{etc}, true},
+		"a file":                {sealed, etc, []string{filepath.Join(etc, "shop.conf")}, false},
+		"a file that is gone":   {sealed, etc, []string{filepath.Join(etc, "web.conf")}, false},
+		"two":                   {sealed, etc, []string{filepath.Join(etc, "a"), filepath.Join(etc, "b/c")}, false},
+		"another two":           {sealed, etc, []string{filepath.Join(dir, "a"), filepath.Join(etc, "b")}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := directory(t, nil)
+			o := files.CaptureOptions{Dir: test.dir, Store: store, Prefix: "uploads/", Temp: t.TempDir(), Now: func() time.Time { return later(1) }}
+			c := recovery.Component{Name: "uploads", Kind: recovery.Files, Settings: recovery.Settings{"path": test.paths}}
+			if test.engine.Schema().Kind == recovery.Config {
+				var err error
+				if o.Seal, err = files.Sealer(nil, "x"); err != nil {
+					t.Fatal(err)
+				}
+				c.Kind, c.Settings = recovery.Config, recovery.Settings{"paths": test.paths}
+			}
+			if _, err := files.Capture(t.Context(), o); err != nil {
+				t.Fatal(err)
+			}
+			p, err := test.engine.Resolve(t.Context(), survey(t, test.engine, c, store), latest, store)
+			if err != nil {
+				t.Fatal(err)
+			}
+			says := strings.Join(p.Warnings, "; ")
+			if strings.Contains(says, "it is a snapshot of "+fmt.Sprintf("%q", test.dir)+", and the runbook names "+strings.Join(test.paths, ", ")+" now") != test.warns || !test.warns && says != "" {
+				t.Errorf("it warns of %q", says)
+			}
+		})
 	}
 }
 

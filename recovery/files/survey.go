@@ -40,7 +40,7 @@ var (
 // newest of each pattern of names and reads their beginnings; what turns out to
 // be of a database, or broken, is left out or named.
 func (e engine) Survey(ctx context.Context, c recovery.Component, copy recovery.Copy, store storage.Store) (recovery.Survey, error) {
-	s := recovery.Survey{Component: c.Name, Copy: copy.Name, Engine: e.name, At: e.Now()}
+	s := recovery.Survey{Component: c.Name, Copy: copy.Name, Engine: e.name, At: e.Now(), Live: e.livePaths(c)}
 	patterns := map[string][]storage.Object{}
 	var snapshots []storage.Object
 	parts := map[string]int64{}
