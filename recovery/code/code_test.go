@@ -220,6 +220,62 @@ func TestCheckout_looksInOtherBundles(t *testing.T) {
 	}
 }
 
+// A record that ends before bundles with another HEAD were stored is believed, and they are named:
+// what appends to it may have stopped. A bundle of after the moment says nothing of it.
+func TestResolve_staleRecord(t *testing.T) {
+	r := newRepository(t)
+	all := r.commits
+	r.commits = all[:2]
+	r.record()
+	stored := r.at[1].Add(5 * time.Minute)
+	bundle := func(name string, at time.Time) {
+		t.Helper()
+		r.bundle(name, "--all", "HEAD")
+		if err := os.Chtimes(filepath.Join(r.copy, "code", name), at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	warnings := func(want recovery.Want) string {
+		t.Helper()
+		p, err := engine().Resolve(t.Context(), r.survey(), want, r.store())
+		if err != nil || !strings.Contains(p.Says, r.commits[1][:12]) {
+			t.Fatalf("%+v, %v", p, err)
+		}
+		return strings.Join(p.Warnings, "; ")
+	}
+	bundle("new.bundle", stored)
+	latest := recovery.Want{Kind: recovery.WantLatest, Text: "latest"}
+	for _, want := range []recovery.Want{latest, at(stored)} {
+		if says := warnings(want); !strings.Contains(says, "is of commit "+all[1][:12]) || !strings.Contains(says, "code/new.bundle") || !strings.Contains(says, "HEAD at commit "+all[2][:12]) {
+			t.Errorf("of %s it warns of %q", want.Text, says)
+		}
+	}
+	if says := warnings(at(stored.Add(-time.Second))); says != "" {
+		t.Errorf("before the bundle was stored it warns of %q", says)
+	}
+	// One that has no HEAD says nothing; of those that have, the newest one counts.
+	r.git("branch", "other", all[0])
+	r.bundle("other.bundle", "other")
+	if says := warnings(latest); !strings.Contains(says, "code/new.bundle") {
+		t.Errorf("it warns of %q", says)
+	}
+	r.git("checkout", "--quiet", all[1])
+	bundle("newer.bundle", stored.Add(time.Minute))
+	if says := warnings(latest); says != "" {
+		t.Errorf("where the newest bundle has the commit of the record it warns of %q", says)
+	}
+	// A deploy that a tag tells is of the tag, which may be no commit.
+	if err := os.Remove(filepath.Join(r.copy, "code", "deploys")); err != nil {
+		t.Fatal(err)
+	}
+	tag := "deploy/" + r.at[1].Format("20060102T150405Z")
+	r.git("tag", "-a", "-m", "annotated", tag, all[1])
+	bundle("tagged.bundle", stored.Add(2*time.Minute))
+	if p, err := engine().Resolve(t.Context(), r.survey(), latest, r.store()); err != nil || len(p.Warnings) > 0 {
+		t.Errorf("%q, %v", p.Warnings, err)
+	}
+}
+
 // What no bundle holds comes from the remote, by the deploy record; a remote is never
 // taken for a copy.
 func TestCheckout_remote(t *testing.T) {

@@ -56,7 +56,34 @@ func (e engine) Resolve(_ context.Context, s recovery.Survey, want recovery.Want
 		return recovery.Point{}, refusal("choose a later time", "nothing was deployed before %s: the first deploy that is recorded was at %s",
 			want.Text, deploys[0].At.Format(time.RFC3339))
 	}
-	return point(s, usable, before[len(before)-1])
+	last := before[len(before)-1]
+	p := point(s, usable, last)
+	p.Warnings, err = contradicted(usable, last, want)
+	return p, err
+}
+
+// contradicted says that the newest bundle which was stored after the last deploy of a record,
+// and not after the moment, has another HEAD: what appends to the record may have stopped. A
+// tag of a deploy is not compared: an annotated one is no commit itself.
+func contradicted(usable []recovery.Backup, d Deploy, want recovery.Want) (says []string, err error) {
+	for _, b := range slices.Backward(usable) {
+		if want.Kind == recovery.WantTime && b.Taken.To.After(want.Time) {
+			continue
+		}
+		f, err := factsOf(b)
+		if err != nil || !b.Taken.To.After(d.At) || !f.Recorded {
+			return nil, err
+		}
+		switch f.Head {
+		case "":
+			continue
+		case d.Commit:
+			return nil, nil
+		}
+		return []string{fmt.Sprintf("the last deploy that is recorded, %s, is of commit %.12s, and %s, stored %s, has HEAD at commit %.12s: if that one was live, what appends to the record has stopped; append its deploy, or name the bundle",
+			d.At.UTC().Format(time.RFC3339), d.Commit, b.ID, b.Taken.Says(), f.Head)}, nil
+	}
+	return nil, nil
 }
 
 // deploysOf gathers the deploys of all bundles; those of a record are the same in
@@ -79,7 +106,7 @@ func deploysOf(usable []recovery.Backup) ([]Deploy, error) {
 }
 
 // point is a deploy as a moment.
-func point(s recovery.Survey, usable []recovery.Backup, d Deploy) (recovery.Point, error) {
+func point(s recovery.Survey, usable []recovery.Backup, d Deploy) recovery.Point {
 	after := slices.IndexFunc(usable, func(b recovery.Backup) bool { return !b.Taken.To.Before(d.At) })
 	if after < 0 {
 		after = len(usable)
@@ -96,7 +123,7 @@ func point(s recovery.Survey, usable []recovery.Backup, d Deploy) (recovery.Poin
 	}
 	b.Facts = encode(f)
 	return recovery.Point{Component: s.Component, Copy: s.Copy, Engine: Name, Backup: b, Exactness: recovery.ToCommit, Time: d.At, Bytes: b.Size(),
-		Says: fmt.Sprintf("commit %.12s, deployed %s (%s)", d.Commit, d.At.UTC().Format("2006-01-02 15:04:05 MST"), d.By)}, nil
+		Says: fmt.Sprintf("commit %.12s, deployed %s (%s)", d.Commit, d.At.UTC().Format("2006-01-02 15:04:05 MST"), d.By)}
 }
 
 // byBundle is the newest bundle that fits, by its own HEAD: where no deploy is

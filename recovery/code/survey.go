@@ -17,8 +17,10 @@ import (
 
 // facts are what a survey keeps of a bundle.
 type facts struct {
-	// Deploys are those that the record, or the bundle's own tags, tell.
-	Deploys []Deploy `json:"deploys,omitempty"`
+	// Deploys are those that the record, or the bundle's own tags, tell; Recorded says that
+	// it is a record.
+	Deploys  []Deploy `json:"deploys,omitempty"`
+	Recorded bool     `json:"recorded,omitempty"`
 	// Head is what the bundle's HEAD stands for.
 	Head string `json:"head,omitempty"`
 	// Deploy is the chosen one, Others the bundles to look in after this one.
@@ -116,7 +118,7 @@ func lookAtBundle(ctx context.Context, store storage.Store, s recovery.Survey, o
 	case len(needs) > 0:
 		b.Problem = fmt.Sprintf("it builds on %d commits that are not in it, %s is one", len(needs), needs[0])
 	}
-	f := facts{Deploys: deploys}
+	f := facts{Deploys: deploys, Recorded: recorded}
 	if !recorded {
 		f.Deploys = taggedDeploys(refs, o.Key)
 	}
