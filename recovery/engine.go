@@ -326,6 +326,9 @@ type Binding struct {
 	// Of is the live directory that a restored tree is a copy of, as its backup tells it;
 	// "" where that is not known.
 	Of string `json:"of,omitempty"`
+	// Disowned says which names of a restored tree are not their owners', because only root
+	// gives files away: "12 names, the first …"; "" where there is none.
+	Disowned string `json:"disowned,omitempty"`
 	// Commit is what a restored checkout is of.
 	Commit string `json:"commit,omitempty"`
 }

@@ -37,6 +37,7 @@ type archive struct {
 	entries  int64 // that were read, those of earlier attempts included
 	absolute int64 // names that began with a slash
 	attrs    int64 // files with attributes that are not restored
+	foreign  tree.Foreign
 	leftOut  []string
 	private  []string // directories that it does not describe
 
@@ -56,7 +57,7 @@ func restoreArchive(ctx context.Context, env recovery.Env, s *scratch, t *tree.W
 	}
 	defer a.log.Close()
 	a.knowRoot()
-	a.leftOut, a.absolute, a.attrs = a.log.past.LeftOut, a.log.past.Absolute, a.log.past.Attrs
+	a.leftOut, a.absolute, a.attrs, a.foreign = a.log.past.LeftOut, a.log.past.Absolute, a.log.past.Attrs, a.log.past.Foreign
 	if a.late, err = openSpool(s.Path(lateFile), a.log.past.Late); err != nil {
 		return nil, err
 	}
@@ -198,6 +199,7 @@ func (a *archive) entry(h *tar.Header, body io.Reader) error {
 		if name == "." {
 			return fmt.Errorf("%w: %s is a file and the tree itself", storage.ErrCorrupt, tree.Show(h.Name))
 		}
+		a.foreign.See(name, r.UID, r.GID)
 		return tarDamage(a.file(r, body))
 	case tar.TypeDir:
 		r.Type = tree.Directory
@@ -224,6 +226,9 @@ func (a *archive) entry(h *tar.Header, body io.Reader) error {
 	}
 	if r.Type != tree.Directory && (name == "." || r.Link == "") {
 		return fmt.Errorf("%w: %s leads nowhere", storage.ErrCorrupt, tree.Show(h.Name))
+	}
+	if r.Type != tree.HardLink {
+		a.foreign.See(name, r.UID, r.GID)
 	}
 	return a.late.add(r)
 }

@@ -30,6 +30,8 @@ type passed struct {
 	LeftOut  []string `json:"left_out,omitempty"`
 	Absolute int64    `json:"absolute,string,omitempty"`
 	Attrs    int64    `json:"attrs,string,omitempty"`
+	// Foreign are those of them that are not their owners'.
+	Foreign tree.Foreign `json:"foreign,omitzero"`
 	// Root is the directory of a sealed archive that the tree is, Of the live one.
 	Root string `json:"root,omitempty"`
 	Of   string `json:"of,omitempty"`
@@ -101,7 +103,7 @@ func (p *position) passed(ctx context.Context, a *archive, next, size int64) err
 		p.now.Offset = next
 	}
 	p.count(a)
-	p.now.LeftOut, p.now.Absolute, p.now.Attrs = a.leftOut, a.absolute, a.attrs
+	p.now.LeftOut, p.now.Absolute, p.now.Attrs, p.now.Foreign = a.leftOut, a.absolute, a.attrs, a.foreign
 	if err := p.Add(p.now); err != nil {
 		return err
 	}
@@ -128,7 +130,7 @@ func (p *position) all(_ context.Context, a *archive) error {
 	}
 	p.now.Entries, p.now.Late, p.now.All = a.entries, a.late.size, true
 	p.count(a)
-	p.now.LeftOut, p.now.Absolute, p.now.Attrs = a.leftOut, a.absolute, a.attrs
+	p.now.LeftOut, p.now.Absolute, p.now.Attrs, p.now.Foreign = a.leftOut, a.absolute, a.attrs, a.foreign
 	return errors.Join(p.Add(p.now), p.Sync())
 }
 

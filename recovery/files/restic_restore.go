@@ -122,6 +122,11 @@ func (k resticKind) restore(ctx context.Context, env recovery.Env, s *scratch, a
 		Reached: &recovery.Reached{Component: a.Component, Time: a.Taken.To, Evidence: []string{
 			"restic has held each restored file against the digests in its repository"}},
 	}
+	foreign, err := k.owners(ctx, a.Facts, ask)
+	if err != nil {
+		return recovery.Outcome{}, err
+	}
+	foreign.Tell(&o)
 	return o, tree.TellGrants(root, &o)
 }
 

@@ -128,5 +128,6 @@ func (a *archive) outcome() recovery.Outcome {
 		o.Remarks = append(o.Remarks, fmt.Sprintf("the archive does not describe %d of its directories, %s the first: they are private, until a switch gives them owner and mode", n, tree.Show(a.private[0])))
 	}
 	o.Remarks = append(o.Remarks, a.tree.Remarks()...)
+	a.foreign.Tell(&o)
 	return o
 }

@@ -55,6 +55,7 @@ type restoring struct {
 	// objects are the packs by their keys.
 	objects map[string]storage.Object
 
+	foreign  tree.Foreign
 	mu       sync.Mutex
 	unsynced int64
 	files    int64
@@ -109,7 +110,24 @@ func restoreSnapshot(ctx context.Context, env recovery.Env, s *scratch, t *tree.
 	if err := t.Finish(func() iter.Seq2[tree.Record, error] { return r.records(notFiles) }, nil); err != nil {
 		return nil, err
 	}
+	if err := r.owners(); err != nil {
+		return nil, err
+	}
 	return r, errors.Join(l.Sync(), l.Add(written{Whole: true}), l.Sync())
+}
+
+// owners counts what is not its owner's, by the manifest.
+func (r *restoring) owners() error {
+	if tree.AllOwn() {
+		return nil
+	}
+	for e, err := range r.records(func(e tree.Record) bool { return e.Type != tree.HardLink }) {
+		if err != nil {
+			return err
+		}
+		r.foreign.See(e.Path, e.UID, e.GID)
+	}
+	return nil
 }
 
 // fetchManifest fetches the manifest, and proves it.
@@ -331,6 +349,7 @@ func (r *restoring) outcome() recovery.Outcome {
 		Remarks:    r.tree.Remarks(),
 		Exceptions: exceptions(f.Excepted),
 	}
+	r.foreign.Tell(&o)
 	if r.files > 0 {
 		o.Says += fmt.Sprintf("; %d of them were there from the attempt before", r.files)
 	}

@@ -105,6 +105,25 @@ func (a args) dress(pair exchange.Pair) (remarks, toDo []string, err error) {
 	return remarks, toDo, nil
 }
 
+// disowned tells of a restored tree that could not be given to its owners, when it takes the
+// place of what is live: those who use it may not get at it. One that was live before is as it
+// was.
+func (a args) disowned(env recovery.Env) (exceptions, toDo []string) {
+	if a.Beside != "" {
+		return nil, nil
+	}
+	restored, _ := env.Binding(a.Component)
+	if restored.Disowned == "" {
+		return nil, nil
+	}
+	whose := ""
+	if a.Aside != "" {
+		whose = "; whose they were, those in " + a.Aside + " show"
+	}
+	return []string{fmt.Sprintf("%s is live and does not belong to its owners: %s, belong to the user of this run", a.Path, restored.Disowned)},
+		[]string{fmt.Sprintf("%s: as root, give what is in %s to its owners, whom nobody else can give it to: %s%s", a.Component, a.Path, restored.Disowned, whose)}
+}
+
 // attributesLike gives a directory the extended attributes of another one, and says what
 // could not be read or set.
 func attributesLike(restored *os.Root, name string, in *os.Root, of string) (failed []string, err error) {

@@ -154,11 +154,14 @@ func (a handOverArgs) toLive(env recovery.Env, restored recovery.Binding, privat
 			return map[string]string{"only live": only.as}, only.says(restored.Commit)
 		}
 	}
-	facts = a.inPlace(restored.Of, private)
+	facts, how = a.inPlace(restored.Of, private), a.how(restored.Of)
 	if len(facts) > 0 {
-		return facts, "comeback status " + a.Run + " tells the commands that put it in live's place"
+		how = "comeback status " + a.Run + " tells the commands that put it in live's place"
 	}
-	return facts, a.how(restored.Of)
+	if restored.Disowned != "" {
+		how += "; not its owners', whom only root can give it to, are " + restored.Disowned
+	}
+	return facts, how
 }
 
 // how says what people do with a tree that no command puts in the place of what is live.

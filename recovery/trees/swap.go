@@ -219,7 +219,8 @@ func (swap) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	o := recovery.Outcome{Says: a.Path + " is the restored tree now", Remarks: remarks, ToDo: toDo, Identities: map[recovery.TargetID]recovery.Identity{a.Live: now}}
+	exceptions, give := a.disowned(env)
+	o := recovery.Outcome{Says: a.Path + " is the restored tree now", Remarks: remarks, Exceptions: exceptions, ToDo: append(toDo, give...), Identities: map[recovery.TargetID]recovery.Identity{a.Live: now}}
 	place := a.Aside
 	if place == "" {
 		place = rec.pair.Beside

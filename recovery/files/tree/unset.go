@@ -109,8 +109,5 @@ func (t *Writer) Remarks() (says []string) {
 	if n := t.outside.Load(); n > 0 {
 		says = append(says, fmt.Sprintf("%s of the tree, restored as they were: %s", recovery.FormatCount(n, "link")+" lead out", *t.leads.Load()))
 	}
-	if n := t.foreign.Load(); n > 0 {
-		says = append(says, fmt.Sprintf("%s belong to the user of this run: only root can give them to their owners", recovery.FormatCount(n, "name")))
-	}
 	return says
 }

@@ -38,8 +38,6 @@ type Writer struct {
 	give bool
 
 	files, bytes atomic.Int64
-	// foreign counts names whose owner could not be kept.
-	foreign atomic.Int64
 	// outside counts links that lead out of the tree.
 	outside atomic.Int64
 	leads   atomic.Pointer[string] // one of them
@@ -202,7 +200,7 @@ func (t *Writer) dress(out *os.File, r Record) error {
 	if err := out.Chmod(r.permissions()); err != nil {
 		return err
 	}
-	if !t.give {
+	if !t.give && !thisProcess().can(r.UID, r.GID) {
 		r.UID, r.GID = os.Geteuid(), os.Getegid()
 	}
 	return t.grants.see(r.Path, r.Mode, r.UID, r.GID)
@@ -225,13 +223,14 @@ func date(out *os.File, in *os.Root, name string, modified time.Time) error {
 	return nil
 }
 
-// own keeps the owner where this process may give files away.
+// own keeps the owner where this process may give files away, or the group where it is one of
+// its own.
 func (t *Writer) own(r Record, chown func(uid, gid int) error) error {
-	if t.give {
+	switch {
+	case t.give:
 		return chown(r.UID, r.GID)
-	}
-	if r.UID != os.Getuid() || r.GID != os.Getgid() {
-		t.foreign.Add(1)
+	case thisProcess().can(r.UID, r.GID) && r.GID != os.Getegid():
+		return chown(-1, r.GID)
 	}
 	return nil
 }
