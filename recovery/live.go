@@ -292,6 +292,10 @@ func (s *State) LiveSays(loc *time.Location) string {
 	if s.Parent != "" && !s.removesBeside() { // what it follows has changed live
 		untouched, switched = "as run "+s.Parent+" left it", "switched back"
 	}
+	data, before := "data untouched", s.openedBefore()
+	if !before.IsZero() {
+		untouched, data = switched+", open "+before.In(loc).Format(time.TimeOnly), "data as it was "+switched+" before"
+	}
 	switch {
 	case !ended[Rescuing].IsZero():
 		return "rows changed " + clock(Rescuing) + ", all else as it was"
@@ -302,7 +306,7 @@ func (s *State) LiveSays(loc *time.Location) string {
 	}
 	held := s.heldOfLive()
 	leaving := s.Result != "" || !s.Cleaning.IsZero()
-	undone := leaving && len(s.Old) == 0 && !s.Opened()
+	undone := leaving && len(s.Old) == 0 && !s.Opened() && before.IsZero()
 	switch {
 	case begun[Expiring]:
 		return untouched + "; " + s.removes()
@@ -329,18 +333,20 @@ func (s *State) LiveSays(loc *time.Location) string {
 			return "given back, but for what others have written meanwhile"
 		}
 		return "given back as it was: nothing was switched"
+	case leaving && !before.IsZero() && !held.closed:
+		return untouched
 	case held.exchanged && !begun[Exchange]: // cut off or failed on the way
 		return "BEING " + strings.ToUpper(switched)
 	case held.closed && !begun[Fence] && !begun[Exchange]:
-		return "CLOSED to users, data untouched"
+		return "CLOSED to users, " + data
 	case !begun[Fence] && !begun[Exchange] && len(s.HandedOver) > 0:
 		return untouched + "; what came back " + s.besides() + " beside it"
 	case !begun[Fence] && !begun[Exchange]:
 		return untouched
 	case open[Fence] > 0:
-		return "being closed to writes, data untouched"
+		return "being closed to writes, " + data
 	case !begun[Exchange]:
-		return "writes stopped " + clock(Fence) + ", data untouched"
+		return "writes stopped " + clock(Fence) + ", " + data
 	case open[Exchange] > 0:
 		return "being " + switched
 	case held.opening:

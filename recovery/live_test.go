@@ -47,6 +47,12 @@ func TestState_LiveSays(t *testing.T) {
 	cutOff := []recovery.Payload{recovery.RunResumed{By: "ops2"}}
 	again := append(cutOff, recovery.StepStarted{Step: "fence", Attempt: 2}, recovery.Waiting{Step: "fence", For: recovery.WaitName})
 	stopped := []recovery.Payload{recovery.StopAsked{By: "ops1"}, recovery.CleanupStarted{}}
+	open := append(exchanged[:len(exchanged):len(exchanged)], does("open", recovery.Outcome{Adopted: []recovery.Resource{fence, exchange, opening}}, opening)...)
+	elsewhere, err := recovery.Amend("", recovery.Amended{Says: "go to latest", By: "ops1", Redo: []string{"fence", "exchange", "open"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	anew := append(open[:len(open):len(open)], elsewhere)
 	ended := recovery.RunEnded{Result: recovery.ResultInterrupted}
 	kept := func(all ...recovery.Resource) (events []recovery.Payload) {
 		for _, r := range all {
@@ -75,16 +81,20 @@ func TestState_LiveSays(t *testing.T) {
 			says: "CLOSED to users, data untouched", stopped: "reopens live to its users"},
 		"a server that was shut down": {events: [][]recovery.Payload{begins("fence", recovery.Resource{Kind: recovery.StoppedServer, ID: "/srv/pg"}), cutOff},
 			says: "CLOSED to users, data untouched", stopped: "reopens live to its users"},
-		"closed":             {events: [][]recovery.Payload{closed}, says: "writes stopped 02:50:15, data untouched", stopped: "reopens live to its users"},
-		"being exchanged":    {events: [][]recovery.Payload{closed, begins("exchange", exchange)}, says: "being switched", stopped: "exchanges back and reopens live"},
-		"exchange cut off":   {events: [][]recovery.Payload{closed, begins("exchange", exchange), cutOff}, says: "BEING SWITCHED", stopped: "exchanges back and reopens live"},
-		"exchange failed":    {events: [][]recovery.Payload{closed, begins("exchange", exchange), {recovery.StepFailed{Step: "exchange"}}}, says: "BEING SWITCHED", stopped: "exchanges back and reopens live"},
-		"switch back, so":    {parent: "4f2a", events: [][]recovery.Payload{closed, begins("exchange", exchange), cutOff}, says: "BEING SWITCHED BACK", stopped: "exchanges back and reopens live"},
-		"exchanged":          {events: [][]recovery.Payload{exchanged}, says: "switched 02:50:18, not open yet", stopped: "exchanges back and reopens live"},
-		"exchanged unclosed": {open: true, events: [][]recovery.Payload{does("exchange", old, recovery.Resource{Kind: "exchange of trees", ID: "/srv/uploads"})}, says: "switched 02:50:15, not open yet", stopped: "exchanges live back"},
-		"being opened":       {events: [][]recovery.Payload{exchanged, begins("open", opening)}, says: "switched 02:50:18, being opened", stopped: "exchanges back and reopens live"},
-		"open": {events: [][]recovery.Payload{exchanged, does("open", recovery.Outcome{Adopted: []recovery.Resource{fence, exchange, opening}}, opening)},
-			says: "switched 02:50:18, open 02:50:21", stopped: "leaves live switched and open"},
+		"closed":                {events: [][]recovery.Payload{closed}, says: "writes stopped 02:50:15, data untouched", stopped: "reopens live to its users"},
+		"being exchanged":       {events: [][]recovery.Payload{closed, begins("exchange", exchange)}, says: "being switched", stopped: "exchanges back and reopens live"},
+		"exchange cut off":      {events: [][]recovery.Payload{closed, begins("exchange", exchange), cutOff}, says: "BEING SWITCHED", stopped: "exchanges back and reopens live"},
+		"exchange failed":       {events: [][]recovery.Payload{closed, begins("exchange", exchange), {recovery.StepFailed{Step: "exchange"}}}, says: "BEING SWITCHED", stopped: "exchanges back and reopens live"},
+		"switch back, so":       {parent: "4f2a", events: [][]recovery.Payload{closed, begins("exchange", exchange), cutOff}, says: "BEING SWITCHED BACK", stopped: "exchanges back and reopens live"},
+		"exchanged":             {events: [][]recovery.Payload{exchanged}, says: "switched 02:50:18, not open yet", stopped: "exchanges back and reopens live"},
+		"exchanged unclosed":    {open: true, events: [][]recovery.Payload{does("exchange", old, recovery.Resource{Kind: "exchange of trees", ID: "/srv/uploads"})}, says: "switched 02:50:15, not open yet", stopped: "exchanges live back"},
+		"being opened":          {events: [][]recovery.Payload{exchanged, begins("open", opening)}, says: "switched 02:50:18, being opened", stopped: "exchanges back and reopens live"},
+		"open":                  {events: [][]recovery.Payload{open}, says: "switched 02:50:18, open 02:50:21", stopped: "leaves live switched and open"},
+		"open, and to do again": {events: [][]recovery.Payload{anew}, says: "switched, open 02:50:21", stopped: "leaves live switched and open"},
+		"open, and closed again": {events: [][]recovery.Payload{anew, does("fence", recovery.Outcome{}, fence)},
+			says: "writes stopped 02:50:25, data as it was switched before", stopped: "reopens live to its users"},
+		"open, closed again and given back": {events: [][]recovery.Payload{anew, does("fence", recovery.Outcome{}, fence), stopped, released(fence), {ended}},
+			says: "switched, open 02:50:21", stopped: "changes nothing live"},
 		"open, one is closed still": {events: [][]recovery.Payload{exchanged, does("open", recovery.Outcome{Adopted: []recovery.Resource{exchange, opening}}, opening), kept(fence)},
 			says: "switched, but not all is open: CLOSED to users", stopped: "reopens live to its users"},
 		"exchange is given back": {events: [][]recovery.Payload{exchanged, stopped}, says: "being given back, it may still be switched", stopped: "exchanges back and reopens live"},

@@ -330,9 +330,11 @@ func (s *State) ToDos() []string {
 	return all
 }
 
-// Opened reports whether what was restored is live and open to its users.
+// Opened reports whether what was restored is live and open to its users, of a run under way
+// also where its switch is to do again. Reports of runs that have ended go by the steps alone.
 func (s *State) Opened() bool {
-	return slices.ContainsFunc(s.Steps, func(st StepState) bool { return st.Phase == Open && st.State == Done })
+	return slices.ContainsFunc(s.Steps, func(st StepState) bool { return st.Phase == Open && st.State == Done }) ||
+		s.Result == "" && !s.openedBefore().IsZero()
 }
 
 // OpenedWith reports whether the switch that a step is part of has opened any of its

@@ -32,10 +32,10 @@ type amendScreen struct {
 }
 
 // otherCopies are the copies of the plan that the step's component does not come
-// from already.
+// from already; none where what came back of it has left the run's hands.
 func otherCopies(a *attached, st *recovery.StepState) []string {
 	point, ok := a.state.Moment.Point(componentOf(a, st))
-	if !ok {
+	if !ok || a.state.Delivered(componentOf(a, st)) {
 		return nil
 	}
 	var names []string

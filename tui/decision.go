@@ -13,11 +13,18 @@ import (
 
 // decisionChoices are the ways to go on after a failure.
 func (s *waitingScreen) decisionChoices(st *recovery.StepState) []choice {
-	list := slices.Concat([]choice{s.again(st, repeats(st))}, s.anew(st), s.without(st), s.otherCopy(st))
-	list = append(list, choice{name: "Other moment...", leaves: "shows first what must be done again", do: func() tea.Cmd {
-		return s.m.push(newAmendMoment(s.m, s.run, st))
-	}})
+	list := slices.Concat([]choice{s.again(st, repeats(st))}, s.anew(st), s.without(st), s.otherCopy(st), s.otherMoment(st))
 	return append(list, s.stopHere())
+}
+
+// otherMoment restores again, as long as nothing of what came back has left the run's hands.
+func (s *waitingScreen) otherMoment(st *recovery.StepState) []choice {
+	if slices.ContainsFunc(s.run.state.Moment.Points, func(p recovery.Point) bool { return s.run.state.Delivered(p.Component) }) {
+		return nil
+	}
+	return []choice{{name: "Other moment...", leaves: "shows first what must be done again", do: func() tea.Cmd {
+		return s.m.push(newAmendMoment(s.m, s.run, st))
+	}}}
 }
 
 // again is another attempt.

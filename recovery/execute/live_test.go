@@ -430,6 +430,42 @@ func TestLive_typed(t *testing.T) {
 	}
 }
 
+// No change of the plan exchanges anew what is in the place of live already, whoever has made it.
+func TestLive_amendedAfterTheExchange(t *testing.T) {
+	th := &things{}
+	exchange, check := writes("1", "live/db"), step("2", "fails", "1")
+	exchange.Component, exchange.Phase = "db", recovery.Exchange
+	fails := kind{"fails", func(context.Context, recovery.Env, recovery.Step) (recovery.Outcome, error) {
+		return recovery.Outcome{}, errors.New("no pages")
+	}}
+	r := newRig(t, []recovery.Kind{th.noted("k"), fails}, func(p *recovery.Plan, o *execute.Options) {
+		confirmedBefore(t, p, o, "db1/shop", "ops1", time.Now())
+	}, exchange, check)
+	go func() {
+		w := <-r.waiting
+		other := exchange
+		other.Says = "exchange another"
+		for name, a := range map[string]recovery.Amended{
+			"again":   {Says: "go to latest", Redo: []string{"1"}},
+			"another": {Says: "go to latest", Steps: []recovery.Step{other}},
+		} {
+			a, err := recovery.Amend(r.State().PlanSHA256, a)
+			if err == nil {
+				err = r.Do(recovery.Command{Kind: recovery.DoAmend, Amend: &a, By: "ops1"})
+			}
+			if recovery.ExitOf(err) != recovery.Refused || !strings.Contains(err.Error(), "cannot be brought back again by this run") {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if err := r.Do(recovery.Command{Kind: recovery.DoDecide, Step: w.Step, Choice: recovery.ChooseStop, By: "ops1"}); err != nil {
+			t.Error(err)
+		}
+	}()
+	if s := r.run(t); len(s.Amendments) > 0 || th.said() != "did 1" {
+		t.Errorf("amended %v; %s", s.Amendments, th.said())
+	}
+}
+
 // exchanges cannot be given back.
 type exchanges struct{ kind recovery.ResourceKind }
 

@@ -84,11 +84,11 @@ func (x *Executor) amend(c recovery.Command) error {
 	}
 	a := *c.Amend
 	a.By, a.Says, a.Why = c.By, x.Secrets.Redact(a.Says), x.Secrets.Redact(a.Why)
-	again, err := recovery.Amend(x.state.PlanSHA256, *c.Amend)
+	sealed, err := recovery.Amend(x.state.PlanSHA256, *c.Amend)
 	if err != nil {
 		return err
 	}
-	if again.PlanSHA256 != c.Amend.PlanSHA256 {
+	if sealed.PlanSHA256 != c.Amend.PlanSHA256 {
 		return recovery.Errorf("prepare it again", "the plan has changed since this amendment was made").WithExit(recovery.Refused)
 	}
 	if a, err = recovery.Amend(x.state.PlanSHA256, a); err != nil {
@@ -116,9 +116,17 @@ func (x *Executor) amend(c recovery.Command) error {
 			return recovery.Errorf("wait for its end, or stop the run", "%s is under way and cannot be changed now", id).WithExit(recovery.Refused)
 		}
 	}
+	again := slices.Clone(a.Steps)
 	for _, id := range a.Redo {
-		if x.state.Step(id) == nil {
+		st := x.state.Step(id)
+		if st == nil {
 			return recovery.Errorf("prepare it again", "the plan has no step %q", id)
+		}
+		again = append(again, st.Step)
+	}
+	for _, s := range again {
+		if err := x.state.MayRedo(s); err != nil {
+			return err
 		}
 	}
 	for _, id := range a.Skip {

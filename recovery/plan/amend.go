@@ -29,8 +29,9 @@ const (
 // again, it says.
 //
 // It refuses in words where the run has ended or is about to, where the fresh
-// plan is of something else, where a step under way would have to change, and
-// where nothing would.
+// plan is of something else, where a step under way would have to change, or what
+// came back of a component that is in the place of what is live, and where nothing
+// would.
 func Amend(state recovery.State, old, fresh *recovery.Plan, who, why string) (recovery.Amended, error) {
 	if err := open(state); err != nil {
 		return recovery.Amended{}, err
@@ -44,9 +45,14 @@ func Amend(state recovery.State, old, fresh *recovery.Plan, who, why string) (re
 		a.Moment, a.Loses = &fresh.Moment, fresh.Loses()
 	}
 	for _, s := range fresh.Steps {
+		if !c.again[s.ID] {
+			continue
+		}
+		if err := state.MayRedo(s); err != nil {
+			return recovery.Amended{}, err
+		}
 		st := state.Step(s.ID)
 		switch {
-		case !c.again[s.ID]:
 		case st != nil && st.State == recovery.Running:
 			return recovery.Amended{}, underWay(st)
 		case st == nil || c.changed[s.ID]:

@@ -362,3 +362,68 @@ func TestAmend_refuses(t *testing.T) {
 		}
 	})
 }
+
+// What came back of a component that is live, or may be, or was handed over, stays as it is;
+// the components that have not come so far can still come back otherwise.
+func TestAmend_delivered(t *testing.T) {
+	rb := parse(t, amended)
+	claim := recovery.Resource{Kind: recovery.Exchanged, ID: "db1/shop"}
+	exchanged := func(r *progress) {
+		r.do("database.copy", "database.replay")
+		r.start("database.exchange")
+		r.fold(recovery.ClaimMade{Step: "database.exchange", Resource: claim})
+	}
+	opened := func(r *progress) {
+		exchanged(r)
+		r.fold(recovery.StepFinished{Step: "database.exchange"})
+		r.start("database.open")
+		r.fold(recovery.StepFinished{Step: "database.open", Outcome: recovery.Outcome{Adopted: []recovery.Resource{claim}}})
+	}
+	for _, c := range []struct {
+		name       string
+		do         func(*progress)
+		to         to
+		says, hint string // none where it is taken
+	}{
+		{"open", opened, to{1, "pitr", "nearby", "nearby"}, "what came back of database is live and open", "switch back: comeback switch-back 7c31"},
+		{"open, from another copy", opened, to{0, "pitr", "offsite", "nearby"}, "what came back of database is live and open", "switch back: comeback switch-back 7c31"},
+		{"exchanged", exchanged, to{1, "pitr", "nearby", "nearby"}, "what came back of database is in the place of what was live", "stop the run"},
+		{"an exchange that failed", func(r *progress) {
+			exchanged(r)
+			r.fold(recovery.StepFailed{Step: "database.exchange", Error: "it was cut off"}, recovery.Waiting{Step: "database.exchange", For: recovery.WaitDecision})
+		}, to{1, "pitr", "nearby", "nearby"}, "what came back of database is in the place of what was live", "stop the run"},
+		{"handed over", func(r *progress) {
+			r.do("database.copy", "database.replay")
+			r.start("database.exchange")
+			r.fold(recovery.StepFinished{Step: "database.exchange", Outcome: recovery.Outcome{HandedOver: []recovery.HandedOver{{Component: "database", Place: "/var/tmp/a"}}}})
+		}, to{1, "pitr", "nearby", "nearby"}, "what came back of database was handed over", "comeback expire 7c31"},
+		{"not yet exchanged", func(r *progress) { r.do("database.copy", "database.replay") }, to{1, "pitr", "nearby", "nearby"}, "", ""},
+		{"given back", func(r *progress) {
+			exchanged(r)
+			r.fold(recovery.StepFailed{Step: "database.exchange", Error: "refused"}, recovery.ClaimReleased{Resource: claim}, recovery.Waiting{Step: "database.exchange", For: recovery.WaitDecision})
+		}, to{1, "pitr", "nearby", "nearby"}, "", ""},
+		{"another component", opened, to{0, "pitr", "nearby", "offsite"}, "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, fresh := planTo(t, rb, to{0, "pitr", "nearby", "nearby"}), planTo(t, rb, c.to)
+			for _, p := range []*recovery.Plan{p, fresh} {
+				exchange, open := recovery.NewStep("database.exchange", "live.exchange", "exchange database", nil), recovery.NewStep("database.open", "live.open", "open database", nil)
+				exchange.Component, exchange.Phase, exchange.After, exchange.Writes = "database", recovery.Exchange, []string{"database.replay"}, []recovery.TargetID{"live/database"}
+				open.Component, open.Phase, open.After, open.Writes = "database", recovery.Open, []string{exchange.ID}, exchange.Writes
+				p.Steps = append(p.Steps, exchange, open)
+			}
+			r := begin(t, p)
+			c.do(r)
+			a, err := plan.Amend(r.State, p, fresh, "ops1", "")
+			if c.says == "" {
+				if err != nil || slices.Contains(a.Redo, "database.open") {
+					t.Errorf("%v, again %v", err, a.Redo)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(recovery.HintOf(err), c.hint) || recovery.ExitOf(err) != recovery.Refused {
+				t.Errorf("%v (hint %q)", err, recovery.HintOf(err))
+			}
+		})
+	}
+}
