@@ -153,7 +153,7 @@ func (x *Executor) do(ctx context.Context, s recovery.Step, r *running, again bo
 		err = recovery.Errorf("", cutShort+": %w", context.Canceled)
 	}
 	failed := recovery.StepFailed{Step: s.ID, Error: x.Secrets.Redact(err.Error()),
-		Hint: x.Secrets.Redact(recovery.HintOf(err)), Exit: recovery.ExitOf(err), Outcome: outcome}
+		Hint: x.Secrets.Redact(x.hintOf(err)), Exit: recovery.ExitOf(err), Outcome: outcome}
 	if x.recordLocked(failed) != nil || x.state.Stop != nil {
 		return
 	}

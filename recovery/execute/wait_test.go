@@ -85,6 +85,50 @@ func TestWait_credentials(t *testing.T) {
 	}
 }
 
+// A copy that has refused who asked is opened again for the attempt that a person asks for:
+// they may have put other keys into the profile. Those of the environment stay, which is said.
+func TestWait_denied(t *testing.T) {
+	opened, used := 0, 0
+	use := kind{"use", func(ctx context.Context, e recovery.Env, _ recovery.Step) (recovery.Outcome, error) {
+		if _, err := e.Store(ctx, "offsite"); err != nil {
+			return recovery.Outcome{}, err
+		}
+		if used++; opened == 1 {
+			return recovery.Outcome{}, recovery.Errorf("see who asks", "copy it: %w", &storage.Error{Op: "get", Object: "s3://x/a", Kind: storage.ErrDenied})
+		}
+		return recovery.Outcome{}, nil
+	}}
+	r := newRig(t, []recovery.Kind{use}, func(p *recovery.Plan, o *execute.Options) {
+		p.Copies = []recovery.Copy{{Name: "offsite", URL: "s3://x"}}
+		o.OpenStore = func(context.Context, recovery.Copy) (storage.Store, error) { opened++; return nil, nil }
+	}, step("1", "use"))
+	r.environ["AWS_ACCESS_KEY_ID"] = "AKIAEXAMPLE"
+	hint := make(chan string, 1)
+	go func() {
+		if w := <-r.waiting; w.For != recovery.WaitDecision {
+			t.Errorf("it waits for %s", w.For)
+		}
+		s := r.State()
+		hint <- s.Step("1").Hint
+		if err := r.Do(recovery.Command{Kind: recovery.DoDecide, Step: "1", Choice: recovery.ChooseRetry, By: "ops1"}); err != nil {
+			t.Error(err)
+		}
+		select {
+		case <-r.waiting: // it was asked as before
+			if err := r.Do(recovery.Command{Kind: recovery.DoStop, By: "ops1"}); err != nil {
+				t.Error(err)
+			}
+		case <-t.Context().Done():
+		}
+	}()
+	if s := r.run(t); s.Result != recovery.ResultPassed || opened != 2 || used != 2 {
+		t.Errorf("ended as %s: %s; opened %d times, used %d times", s.Result, s.Says, opened, used)
+	}
+	if says := <-hint; !strings.HasPrefix(says, "see who asks; the keys are those of the environment") || !strings.Contains(says, "comeback resume 7c31") {
+		t.Errorf("it says %q", says)
+	}
+}
+
 // Nobody there: what would wait for credentials fails with the same words.
 func TestWait_credentialsUnattended(t *testing.T) {
 	s := newRig(t, []recovery.Kind{kind{"use", func(_ context.Context, e recovery.Env, _ recovery.Step) (recovery.Outcome, error) {
