@@ -285,6 +285,9 @@ func (s *homeScreen) next() string {
 			return "Run " + run.ID + " is a recovery that goes on: go to it and press enter to see it."
 		}
 	}
+	if s.haveList && s.err == nil && len(s.systems) == 0 {
+		return "Is something broken?  Its runbook may lie in a copy."
+	}
 	return "Is something broken?  Choose the system and press enter."
 }
 

@@ -42,7 +42,7 @@ func (s *homeScreen) systemLines(w, h int) []line {
 	case !s.haveList:
 		return append(lines, as(faint, "  looking for runbooks .."))
 	case len(s.systems) == 0:
-		return append(lines, say("  no runbook is known here; comeback runbook new writes one"))
+		return append(lines, paragraph("", 2, plain, "no runbook is known here. That of a host which is gone lies beside its backups: comeback recover s3://BUCKET/PREFIX finds it there. comeback runbook new writes one.", w, 4)...)
 	}
 	var rows []line
 	for i, system := range s.systems {

@@ -69,7 +69,8 @@ too: {"error": ..., "next": ..., "exit": 2}.
 The console ends with the code of the run that it showed last, and with 0 where there
 was none.
 ` + exitCodes,
-		Example: `  comeback demo                              a shop, an incident, a rehearsal
+		Example: `  comeback recover s3://BUCKET/PREFIX        the host is gone: its runbook lies in the copy
+  comeback demo                              a shop, an incident, a rehearsal
   comeback rehearse shop.md                  restore the latest into scratch
   comeback rehearse shop.md --to "10 minutes ago"
   comeback rehearse shop.md --on db1         where the data go
