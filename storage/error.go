@@ -42,3 +42,9 @@ func (e *Error) Unwrap() []error {
 	}
 	return errs
 }
+
+// NoProfile is the cause of an ErrConfig: the profile by which a copy is asked is in no
+// configuration file of this host.
+type NoProfile struct{ Name string }
+
+func (n NoProfile) Error() string { return "there is no profile " + n.Name + " on this host" }

@@ -329,7 +329,10 @@ func (a *app) openURL(ctx context.Context, text string) (storage.Store, error) {
 // explainURL gives what a copy refuses its next step, where no runbook has named the copy.
 func explainURL(err error) error {
 	hint, exit := "", recovery.Usage
+	missing, noProfile := errors.AsType[storage.NoProfile](err)
 	switch {
+	case noProfile:
+		hint = "make it here: aws configure --profile " + recovery.ShellWord(missing.Name) + "; or unset AWS_PROFILE, where the keys are in the environment"
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	case errors.Is(err, storage.ErrUnavailable):

@@ -238,6 +238,9 @@ func TestRunbookInCopy_s3(t *testing.T) {
 	}
 	r.run(t.Context(), "runbook", "lint", "s3://"+bucket).has(t, recovery.Usage, "holds no runbook")
 	r.run(t.Context(), "runbook", "lint", "s3://"+bucket+"-none").has(t, recovery.Usage, "AWS_ENDPOINT_URL and AWS_PROFILE")
+	t.Setenv("AWS_PROFILE", "no-such")
+	r.run(t.Context(), "runbook", "lint", "s3://"+bucket+"/shop").has(t, recovery.Usage, "there is no profile no-such on this host", "aws configure --profile no-such; or unset AWS_PROFILE")
+	t.Setenv("AWS_PROFILE", "")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "wrong")
 	r.run(t.Context(), "runbook", "lint", "s3://"+bucket+"/shop").has(t, recovery.Usage, "aws sts get-caller-identity")
 	t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")

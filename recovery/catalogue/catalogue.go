@@ -270,7 +270,10 @@ func Explain(err error, copy string) error {
 		return err
 	}
 	hint := ""
+	missing, noProfile := errors.AsType[storage.NoProfile](err)
 	switch {
+	case noProfile:
+		hint = fmt.Sprintf("make it here, with keys that may read the copy %s: aws configure --profile %s", copy, recovery.ShellWord(missing.Name))
 	case errors.Is(err, storage.ErrExpired):
 		hint = "sign in again (aws sso login), then try again"
 	case errors.Is(err, storage.ErrDenied):

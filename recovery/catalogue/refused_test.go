@@ -58,3 +58,12 @@ func TestCatalogue_Refused(t *testing.T) {
 		t.Errorf("beside another error there is %+v", left)
 	}
 }
+
+// A profile that the host does not have is made there: the runbook is right, and lies perhaps in
+// the very copy.
+func TestExplain_noProfile(t *testing.T) {
+	err := catalogue.Explain(&storage.Error{Op: "open", Object: "s3://far", Kind: storage.ErrConfig, Says: "so it says", Err: storage.NoProfile{Name: "backups"}}, "far")
+	if hint := recovery.HintOf(err); hint != "make it here, with keys that may read the copy far: aws configure --profile backups" {
+		t.Errorf("%v; next %q", err, hint)
+	}
+}

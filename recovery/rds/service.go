@@ -78,6 +78,9 @@ func (a account) open(ctx context.Context, expand func(string) (string, error)) 
 		*field = text
 	}
 	cfg, err := asking.Load(ctx, asking.Options{Region: a.Region, Profile: a.Profile, Role: a.Role})
+	if missing, ok := errors.AsType[asking.NoProfile](err); ok {
+		return service{}, recovery.Errorf("make it here, with keys that may ask RDS: aws configure --profile "+recovery.ShellWord(missing.Name), "%w", err)
+	}
 	if err != nil {
 		return service{}, recovery.Errorf("correct the component's profile and role, or the environment", "%w", err)
 	}

@@ -7,6 +7,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -36,7 +37,14 @@ const (
 	answerTimeout = time.Minute
 )
 
-// Load follows the default chain and assumes the role. The region may be empty.
+// NoProfile is the cause of an error: the profile that was asked for, or that AWS_PROFILE names,
+// is in no shared configuration file of this host.
+type NoProfile struct{ Name string }
+
+func (n NoProfile) Error() string { return "there is no profile " + n.Name + " on this host" }
+
+// Load follows the default chain and assumes the role. The region may be empty. A profile that
+// does not exist is NoProfile.
 func Load(ctx context.Context, options Options) (aws.Config, error) {
 	load := []func(*config.LoadOptions) error{
 		config.WithLogger(logging.Nop{}), // standard error belongs to the console
@@ -53,6 +61,9 @@ func Load(ctx context.Context, options Options) (aws.Config, error) {
 		load = append(load, config.WithSharedConfigProfile(options.Profile))
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, load...)
+	if missing, ok := errors.AsType[config.SharedConfigProfileNotExistError](err); ok {
+		err = NoProfile{missing.Profile}
+	}
 	if err != nil {
 		return cfg, fmt.Errorf("load the configuration of AWS: %w", err)
 	}

@@ -256,7 +256,10 @@ func TestOptions(t *testing.T) {
 			t.Errorf("read %q", got)
 		}
 		_, err := s3.Open(t.Context(), s3.Options{URL: "s3://backups", Profile: "no-such"})
-		check(t, "open", err, storage.ErrConfig, "no-such")
+		check(t, "open", err, storage.ErrConfig, "there is no profile no-such on this host")
+		if missing, ok := errors.AsType[storage.NoProfile](err); !ok || missing.Name != "no-such" {
+			t.Errorf("open gives %v", err)
+		}
 	})
 	t.Run("identity", func(t *testing.T) {
 		s, ok := storage.As[storage.Identifier](storagetest.NewFaulty(open(t, server.Options("backups", ""))))

@@ -14,6 +14,7 @@ package s3
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -67,6 +68,9 @@ func Open(ctx context.Context, options Options) (storage.Store, error) {
 		return nil, &storage.Error{Op: "open", Object: options.URL, Kind: storage.ErrConfig, Says: err.Error(), Err: err}
 	}
 	cfg, err := loadConfig(ctx, options)
+	if missing, ok := errors.AsType[account.NoProfile](err); ok {
+		err = storage.NoProfile{Name: missing.Name}
+	}
 	if err != nil {
 		return nil, &storage.Error{Op: "open", Object: options.URL, Kind: storage.ErrConfig, Says: err.Error(), Err: err}
 	}
