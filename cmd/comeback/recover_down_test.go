@@ -56,6 +56,15 @@ func TestRecover_serverDied(t *testing.T) {
 	if got := r.run(ctx, "wal", "save", path, "--from", filepath.Join(l.Cluster(), "pg_wal")); got.code != 0 {
 		t.Fatalf("save the rest of the log: exit %d\n%s\n%s", got.code, got.out, got.err)
 	}
+	// Its address may lead to what passes sessions on to it, so that another host is a warning.
+	address := r.environ["DATABASE_URL"]
+	r.environ["DATABASE_URL"] = "postgres://postgres:hunter2@db1.invalid/shop"
+	if p := r.planned(t, "recover", path, "--to", "latest"); !slices.ContainsFunc(p.Warnings, func(says string) bool {
+		return strings.HasPrefix(says, "database: its server is down, and its address leads to db1.invalid, which is not this machine") && strings.Contains(says, "let ${DATABASE_URL} name this machine")
+	}) {
+		t.Errorf("the plan does not warn: %q", p.Warnings)
+	}
+	r.environ["DATABASE_URL"] = address
 	got := recovers(recovery.CameBack)
 	if !strings.Contains(got.out, "the server is down (in production)") {
 		t.Errorf("it does not say that the server is down\n%s", got.out)
@@ -82,7 +91,6 @@ func TestRecover_serverDied(t *testing.T) {
 	}
 	// Where its address leads to the host that died, it would be restored, started here, and
 	// asked for there: that is told with the plan.
-	address := r.environ["DATABASE_URL"]
 	r.environ["DATABASE_URL"] = "postgres://postgres:hunter2@db1.invalid/shop"
 	dead := recovers(recovery.Refused)
 	if says := dead.out + dead.err; !strings.Contains(says, "leads to db1.invalid, which is not this machine") || !strings.Contains(says, "let ${DATABASE_URL} name this machine") || strings.Contains(says, "hunter2") {
