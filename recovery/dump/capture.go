@@ -159,7 +159,7 @@ const insufficientPrivilege = "42501"
 
 // findTools finds the programs of the server's major, or of the next newer one.
 func (t *taking) findTools() error {
-	wanted := majorOf(t.server.Version)
+	wanted := postgres.Major(t.server.Version)
 	for _, tools := range t.Installed() { // the newest first: the last that fits is the nearest
 		if tools.Major >= wanted {
 			t.tools = tools

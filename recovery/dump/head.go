@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"strconv"
 	"strings"
 	"time"
 
 	"comeback/pattern"
 	"comeback/recovery/dump/script"
+	"comeback/recovery/postgres"
 )
 
 // head is what the beginning of an object tells about a dump. It is kept in the
@@ -41,20 +41,7 @@ type head struct {
 }
 
 // serverMajor is the major of the dumped server, or 0.
-func (h head) serverMajor() int { return majorOf(h.Server) }
-
-// majorOf reads "15.18 (Debian …)" and "18beta1".
-func majorOf(version string) int {
-	end := strings.IndexFunc(version, func(r rune) bool { return r < '0' || r > '9' })
-	if end < 0 {
-		end = len(version)
-	}
-	n, err := strconv.Atoi(version[:end])
-	if err != nil {
-		return 0
-	}
-	return n
-}
+func (h head) serverMajor() int { return postgres.Major(h.Server) }
 
 // The sizes of looking: what is read of an object, and of its decompressed text.
 const (

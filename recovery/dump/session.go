@@ -475,8 +475,8 @@ func (s *session) failedAt(p script.Part, line int64, err error) error {
 	if hint == "" {
 		hint = tools.HintFor(pg.Detail)
 	}
-	if hint == "" && majorOf(s.args.Head.Server) > tools.Major {
-		hint = fmt.Sprintf("install PostgreSQL %d: the dumped server was that, and the scratch server is %d", majorOf(s.args.Head.Server), tools.Major)
+	if hint == "" && postgres.Major(s.args.Head.Server) > tools.Major {
+		hint = fmt.Sprintf("install PostgreSQL %d: the dumped server was that, and the scratch server is %d", postgres.Major(s.args.Head.Server), tools.Major)
 	}
 	if hint == "" {
 		hint = "look at that line of the dump; if the dump is at fault, choose another one"

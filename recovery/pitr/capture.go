@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -152,26 +151,19 @@ func WALPrefix(c recovery.Component) string {
 // findTools finds pg_basebackup of the server's major, or of the next newer one
 // that can be had; those of a newer major back up older servers.
 func (t *basing) findTools() error {
-	major := majorOfVersion(t.server.Version)
+	major := postgres.Major(t.server.Version)
 	tools, err := t.Tools(major)
-	if err != nil {
-		newest, errNewest := t.Tools(0)
-		if errNewest != nil || newest.Major < major {
-			return err
+	newest, errNewest := t.Tools(0)
+	for newer := major + 1; err != nil && errNewest == nil && newer <= newest.Major; newer++ {
+		if next, none := t.Tools(newer); none == nil {
+			tools, err = next, nil
 		}
-		tools = newest
+	}
+	if err != nil {
+		return err
 	}
 	t.tools = tools
 	return tools.Need("pg_basebackup")
-}
-
-func majorOfVersion(version string) int {
-	digits, _, _ := strings.Cut(version, ".")
-	n, err := strconv.Atoi(strings.TrimRightFunc(digits, func(r rune) bool { return r < '0' || r > '9' }))
-	if err != nil {
-		return 0
-	}
-	return n
 }
 
 // clusterBytes is how large the cluster's databases are; 0 where the role may not

@@ -104,7 +104,7 @@ func (t *basing) follow(ctx context.Context, conn *pgx.Conn, m *recovery.Manifes
 		m.Remarks = append(m.Remarks, "a full backup was taken, not an incremental one: "+why)
 		return "", nil
 	}
-	if major := majorOfVersion(t.server.Version); !postgres.TakesIncremental(major) {
+	if major := postgres.Major(t.server.Version); !postgres.TakesIncremental(major) {
 		return full(fmt.Sprintf("the server is PostgreSQL %d, and they are there from 17 on", major))
 	}
 	var summarizes string

@@ -73,6 +73,20 @@ func FindTools(major int) (Tools, error) { return HostFinder(os.Getenv).Find(maj
 // Installed lists every major that FindTools would find, the newest first.
 func Installed() []Tools { return HostFinder(os.Getenv).Installed() }
 
+// Major is the major in a version as a server or a program tells it, "15.18 (Debian …)" or
+// "19beta1"; 0 where it tells none.
+func Major(version string) int {
+	end := strings.IndexFunc(version, func(r rune) bool { return r < '0' || r > '9' })
+	if end < 0 {
+		end = len(version)
+	}
+	n, err := strconv.Atoi(version[:end])
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 // Find finds the programs of a major, or of the newest where major is 0.
 func (f Finder) Find(major int) (Tools, error) {
 	installed := f.Installed()
