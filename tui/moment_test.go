@@ -400,6 +400,43 @@ func TestJourney_FindGoesThere(t *testing.T) {
 	}
 }
 
+// Where clocks are changed within what was read, a line from before that has its offset, and
+// who types a moment is told from when on which offset is meant.
+func TestCommits_clocksChange(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 10, 25, 9, 0, 0, 0, berlin)
+	for name, c := range map[string]struct {
+		before  time.Duration // now
+		offsets string
+		rows    []string
+	}{
+		"all after it": {7 * time.Hour, "+01", []string{"  02:00:00.000  83 ", "  08:00:00.000  84 "}},
+		"over it":      {31 * time.Hour, "+02, from 25 Oct 02:00 on +01", []string{"  24 Oct 03:00+02  83 ", "  08:00:00.000     84 "}},
+		"in the hour":  {8 * time.Hour, "+02, from 25 Oct 02:00 on +01", []string{"  02:00:00.000+02  83 ", "  08:00:00.000     84 "}},
+	} {
+		s := &commitsScreen{chooser: chooser{m: &model{now: func() time.Time { return now }}}}
+		for i, at := range []time.Time{now.Add(-time.Hour), now.Add(-c.before)} {
+			s.commits.list = append(s.commits.list, happened{Transaction: recovery.Transaction{Commit: recovery.Commit{XID: recovery.XID(84 - i), Time: at.UTC()}, How: recovery.Committed}, seq: int64(i)})
+			s.oldest = at.UTC()
+		}
+		if got := s.offsets(); got != c.offsets {
+			t.Errorf("%s: times are %q, want %q", name, got, c.offsets)
+		}
+		for i, want := range c.rows {
+			var got strings.Builder
+			for _, part := range s.row(1-i, 80) {
+				got.WriteString(part.text)
+			}
+			if !strings.HasPrefix(got.String(), want) {
+				t.Errorf("%s: %q, want %q", name, got.String(), want)
+			}
+		}
+	}
+}
+
 // FuzzReadMoment holds what is read of a typed moment to what the command line
 // reads of its words.
 func FuzzReadMoment(f *testing.F) {
