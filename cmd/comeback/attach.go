@@ -110,7 +110,7 @@ func (a *app) attach(ctx context.Context, id string, in style, takeOver string) 
 	case byLines:
 		return a.byLines(ctx, tui.Start{Session: s}, c)
 	}
-	return a.watch(ctx, s, &plainWriter{out: a.out, now: a.now, redact: a.redact})
+	return a.watch(ctx, s, &plainWriter{out: a.out, now: a.now, redact: a.said})
 }
 
 // take takes the command of a run, if a reason is given.
@@ -184,7 +184,7 @@ func (a *app) resume(ctx context.Context, id string, o resuming) error {
 	case front == byLines && !unattended:
 		return a.byLines(ctx, tui.Start{Session: s}, c)
 	}
-	return a.follow(ctx, s, &plainWriter{out: a.out, now: a.now, redact: a.redact}, nil)
+	return a.follow(ctx, s, &plainWriter{out: a.out, now: a.now, redact: a.said}, nil)
 }
 
 // resumable is a run whose runner died before its report was written.
@@ -212,7 +212,7 @@ func (a *app) conclude(ctx context.Context, r runner.Past) error {
 	if err := runner.Conclude(o); err != nil {
 		return err
 	}
-	say := &plainWriter{out: a.out, now: a.now, redact: a.redact}
+	say := &plainWriter{out: a.out, now: a.now, redact: a.said}
 	say.line("", "run %s had ended without its report, which is written now", r.ID)
 	return a.concluded(ctx, r, nil, say)
 }
@@ -388,15 +388,6 @@ func (a *app) tellApproved(asked approvalAsked, key report.Key) {
 func (a *app) detached(out io.Writer, id string) error {
 	fmt.Fprintf(out, "run %s goes on without this terminal; return with: comeback attach%s %s\n", id, a.there(), id)
 	return &exitError{recovery.NotEnded}
-}
-
-// there is what a command needs to be carried out on this host, where it was asked for from
-// another one.
-func (a *app) there() string {
-	if host, on := a.lookup(onEnv); on {
-		return " --on " + clean(host)
-	}
-	return ""
 }
 
 // watch prints a run until it has ended and says how. Who interrupts leaves it as it is.

@@ -148,9 +148,9 @@ func (a *app) neverBegan(args []string, err error) recovery.Exit {
 
 // tell says what went wrong, and what to do next.
 func (a *app) tell(err error) {
-	fmt.Fprintf(a.err, "comeback: %s\n", clean(a.redact(err.Error())))
+	fmt.Fprintf(a.err, "comeback: %s\n", clean(a.said(err.Error())))
 	if hint := recovery.HintOf(err); hint != "" {
-		fmt.Fprintf(a.err, "  next: %s\n", clean(a.redact(hint)))
+		fmt.Fprintf(a.err, "  next: %s\n", clean(a.said(hint)))
 	}
 }
 

@@ -510,6 +510,12 @@ func TestOn_resume(t *testing.T) {
 	if err != nil || len(runs) != 1 {
 		t.Fatalf("%d runs on the host, %v", len(runs), err)
 	}
+	// What is told of it is pasted here.
+	for _, args := range [][]string{{"attach", runs[0].ID, "--plain"}, {"runs"}, {"status", runs[0].ID}} {
+		if got := a.on(t, args...); !strings.Contains(got.out+got.err, "comeback resume --on "+sshtest.Alias+" "+runs[0].ID) {
+			t.Errorf("comeback %s: exit %d\n%s\n%s", strings.Join(args, " "), got.code, got.out, got.err)
+		}
+	}
 	// A host is given nothing that it was not given before, and it is said what it asks for.
 	given, err := filepath.Glob(filepath.Join(a.environ["COMEBACK_STATE"], "given-*.json"))
 	if err != nil || len(given) != 1 {

@@ -238,7 +238,7 @@ func (a *app) carryOut(ctx context.Context, path string, o request) error {
 		return err
 	}
 	// With --json standard output holds events and nothing else.
-	say := &plainWriter{out: a.out, now: a.now, redact: a.redact}
+	say := &plainWriter{out: a.out, now: a.now, redact: a.said}
 	if o.json || o.dryRun {
 		say.out = a.err
 	}
@@ -317,7 +317,7 @@ func (a *app) runPlanned(ctx context.Context, b *book, p *recovery.Plan, o reque
 	}
 	defer run.Close()
 	if o.json {
-		say = &plainWriter{out: a.err, now: a.now, redact: a.redact, json: a.out}
+		say = &plainWriter{out: a.err, now: a.now, redact: a.said, json: a.out}
 	}
 	return a.follow(ctx, run, say, key)
 }

@@ -25,7 +25,7 @@ func (a *app) auto(ctx context.Context, path string, o request) error {
 		return err
 	}
 	// With --json standard output holds events and nothing else.
-	say := &plainWriter{out: a.out, now: a.now, redact: a.redact}
+	say := &plainWriter{out: a.out, now: a.now, redact: a.said}
 	if o.json || o.dryRun {
 		say.out = a.err
 	}

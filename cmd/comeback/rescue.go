@@ -112,7 +112,7 @@ func (a *app) rescue(ctx context.Context, path string, o rescuing) error {
 		return err
 	}
 	// With --json standard output holds events and nothing else.
-	say := &plainWriter{out: a.out, now: a.now, redact: a.redact}
+	say := &plainWriter{out: a.out, now: a.now, redact: a.said}
 	if o.json || o.dryRun {
 		say.out = a.err
 	}
@@ -187,7 +187,7 @@ func (a *app) carryRescue(ctx context.Context, b *book, p *recovery.Plan, o requ
 	}
 	defer run.Close()
 	if o.json {
-		say = &plainWriter{out: a.err, now: a.now, redact: a.redact, json: a.out}
+		say = &plainWriter{out: a.err, now: a.now, redact: a.said, json: a.out}
 	}
 	return a.follow(ctx, run, say, key)
 }

@@ -197,7 +197,7 @@ func (a *app) rescueUndo(ctx context.Context, run string, o request, leave bool)
 	if !o.plain && !o.json && a.interactive() {
 		return a.consoleRun(ctx, b, p, o)
 	}
-	say := &plainWriter{out: a.out, now: a.now, redact: a.redact}
+	say := &plainWriter{out: a.out, now: a.now, redact: a.said}
 	if o.json {
 		say.out = a.err
 	}

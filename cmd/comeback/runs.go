@@ -53,7 +53,7 @@ func (a *app) runs() error {
 			continue
 		}
 		fmt.Fprintf(a.out, "%-6s %-12s %-10s %-17s %-8s %s\n", r.ID, clean(r.State.System), r.State.Mode,
-			r.State.Started.Local().Format("2 Jan 2006 15:04"), clean(r.State.Operator), standsNow(r, runs))
+			r.State.Started.Local().Format("2 Jan 2006 15:04"), clean(r.State.Operator), a.said(standsNow(r, runs)))
 	}
 	return nil
 }
@@ -208,7 +208,7 @@ func (a *app) stop(ctx context.Context, id, why string) error {
 	if err != nil {
 		return err
 	}
-	say := &plainWriter{out: a.out, now: a.now, redact: a.redact}
+	say := &plainWriter{out: a.out, now: a.now, redact: a.said}
 	switch {
 	case r.State.Result != "" && (r.ReportSHA256 != "" || !r.Alive):
 		return a.stopEnded(ctx, r, why, say)

@@ -37,7 +37,7 @@ func (a *app) statusOf(r runner.Past, runs []runner.Past) string {
 		held := aftermath.Held(r, runs)
 		state, left = held.Now(r.State), statusHeld(held, r, now.Location())
 	}
-	return a.redact(lines(recovery.StatusSince(r.Plan, &state, a.since(r, runs), r.Alive, now) + left))
+	return a.said(lines(recovery.StatusSince(r.Plan, &state, a.since(r, runs), r.Alive, now) + left))
 }
 
 // since is what has become of a run that has ended, by those that followed it and by what is

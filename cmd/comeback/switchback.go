@@ -55,7 +55,7 @@ func (a *app) runChild(ctx context.Context, b *book, p *recovery.Plan, o request
 	if !o.plain && !o.json && a.interactive() && o.confirm == "" {
 		return a.consoleRun(ctx, b, p, o)
 	}
-	say := &plainWriter{out: a.out, now: a.now, redact: a.redact}
+	say := &plainWriter{out: a.out, now: a.now, redact: a.said}
 	if o.json {
 		say.out = a.err
 	}

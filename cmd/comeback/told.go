@@ -85,7 +85,7 @@ func (a *app) tellJSON(args []string, err error, code recovery.Exit) {
 	if unknown != nil || !asksJSON(cmd, args) {
 		return
 	}
-	b, errJSON := json.Marshal(failure{Error: a.redact(err.Error()), Next: a.redact(recovery.HintOf(err)), Exit: code})
+	b, errJSON := json.Marshal(failure{Error: a.said(err.Error()), Next: a.said(recovery.HintOf(err)), Exit: code})
 	if errJSON == nil { // texts and a number
 		fmt.Fprintf(a.out, "%s\n", b)
 	}
