@@ -26,6 +26,13 @@ func (s Span) Narrowed(from, to time.Time) Span {
 	return s
 }
 
+// farAhead is from where on a moment is still to come, whatever clocks differ by.
+const farAhead = 5 * time.Minute
+
+// Future reports whether a moment is still to come now. Whatever is said to be of it was
+// taken by a clock that was wrong, and how old it is nobody knows.
+func Future(t, now time.Time) bool { return t.After(now.Add(farAhead)) }
+
 // badClock is from where on a moment that a backup claims contradicts the store's clock.
 const badClock = 10 * time.Minute
 

@@ -68,6 +68,8 @@ type app struct {
 	// in tests.
 	surveyed func(*catalogue.Catalogue)
 	gathered func(*check.Evidence)
+	// skewed is handed how far a copy's clock is ahead of this host's, for the same.
+	skewed func(time.Duration) time.Duration
 	// spawned, where it is not nil, is called when the process of a run has begun it,
 	// before anybody is attached to it; for tests.
 	spawned func()

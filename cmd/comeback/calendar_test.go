@@ -98,6 +98,9 @@ func (c *calendar) backup(b *recovery.Backup) {
 	}
 }
 
+// skew is how far the clock of a copy is ahead, which goes on as all clocks of servers.
+func (c *calendar) skew(d time.Duration) time.Duration { return d + c.marks[len(c.marks)-1].ahead }
+
 // evidence moves what servers of databases and of objects say.
 func (c *calendar) evidence(e *check.Evidence) {
 	for name, s := range e.Servers {
@@ -110,9 +113,6 @@ func (c *calendar) evidence(e *check.Evidence) {
 		cp := &e.Copies[i]
 		for k := range cp.Manifests {
 			c.moveSpan(&cp.Manifests[k].Moment)
-		}
-		if cp.Skew != nil {
-			*cp.Skew += c.marks[len(c.marks)-1].ahead
 		}
 		cp.Lacking.Since = c.moved(cp.Lacking.Since)
 	}

@@ -55,13 +55,7 @@ func (a *app) gatherCopy(ctx context.Context, b *book, c recovery.Copy, canary b
 	for _, b := range begun {
 		seen.Unfinished = append(seen.Unfinished, check.Unfinished{Component: b.Component, Mark: b.Mark, Prefix: b.Prefix, Last: b.Last})
 	}
-	if clock, ok := storage.As[storage.Clock](store); ok {
-		before := a.now()
-		if t, err := clock.Now(ctx); err == nil {
-			skew := t.Sub(before.Add(a.now().Sub(before) / 2))
-			seen.Skew = &skew
-		}
-	}
+	seen.Skew, _ = a.skew(ctx, store) // nothing is said of a clock that does not tell its time
 	if v, ok := storage.As[storage.Versioner](store); ok {
 		if versioning, err := v.Versioning(ctx, ""); err == nil {
 			seen.Versioning = &versioning
@@ -91,6 +85,24 @@ func (a *app) gatherCopy(ctx context.Context, b *book, c recovery.Copy, canary b
 		seen.OtherRunbook, seen.OtherSince = other.Key, other.At
 	}
 	return seen
+}
+
+// skew is how far the clock of a copy is ahead of this host's; nil where it has none.
+func (a *app) skew(ctx context.Context, store storage.Store) (*time.Duration, error) {
+	clock, ok := storage.As[storage.Clock](store)
+	if !ok {
+		return nil, nil
+	}
+	before := a.now()
+	t, err := clock.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	skew := t.Sub(before.Add(a.now().Sub(before) / 2))
+	if a.skewed != nil {
+		skew = a.skewed(skew)
+	}
+	return &skew, nil
 }
 
 // changed is when a runbook of this host was changed last; zero where that is not known.

@@ -208,8 +208,8 @@ func (y *tended) archived() {
 func (y *tended) check() (ids []string, says map[string]string, text string) {
 	y.t.Helper()
 	y.moveTimes()
-	y.surveyed, y.gathered = y.cal.surveys, y.cal.evidence
-	defer func() { y.surveyed, y.gathered = nil, nil }()
+	y.surveyed, y.gathered, y.skewed = y.cal.surveys, y.cal.evidence, y.cal.skew
+	defer func() { y.surveyed, y.gathered, y.skewed = nil, nil, nil }()
 	got := y.run(y.t.Context(), "check", y.book, "--json")
 	var a recovery.Assessment
 	if err := json.Unmarshal([]byte(got.out), &a); err != nil {
@@ -235,8 +235,8 @@ func (y *tended) check() (ids []string, says map[string]string, text string) {
 func (y *tended) retain(want recovery.Exit) {
 	y.t.Helper()
 	y.moveTimes()
-	y.surveyed = y.cal.surveys
-	defer func() { y.surveyed = nil }()
+	y.surveyed, y.skewed = y.cal.surveys, y.cal.skew
+	defer func() { y.surveyed, y.skewed = nil, nil }()
 	y.run(y.t.Context(), "retain", y.book, "--remove").has(y.t, want)
 }
 

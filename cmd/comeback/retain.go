@@ -22,6 +22,10 @@ import (
 // retainPatience is how long backups that are at work are waited for, all together.
 const retainPatience = 6 * time.Hour
 
+// clocksApart is by how much the clocks of a host and of a copy may differ where backups are
+// removed by their days.
+const clocksApart = 10 * time.Minute
+
 // retainAsked is what `comeback retain` was asked for.
 type retainAsked struct {
 	runbook, component string
@@ -38,12 +42,17 @@ ask for: ` + "`retain: [14 daily, 8 weekly, 12 monthly]`" + ` keeps the newest o
 many days, ISO weeks and months that have one. Without it every backup stays.
 
 Nothing is removed unless --remove is given. The newest backup that can be restored
-never goes, nor the newest that a signed rehearsal has proven (where none has checked
+never goes, nor the newest by the clock of the copy, nor the newest that a signed rehearsal has proven (where none has checked
 anything: restored), also by a key that is not known here or on another host, nor what a run restores that has not ended, on
 whatever host, nor what a kept one needs: the log since the oldest kept base backup,
 packs that snapshots share. What others have put into a copy is left alone, as is what
 the copy has locked. In a bucket that keeps versions, what is removed is there until
 its lifecycle ends it.
+
+A backup that says it is of a time still to come, or that was copied from elsewhere,
+takes no day, week or month from others, and stays as long as it would by what it says
+or by the clock of the copy. Where that and the clock of this host differ by more than
+ten minutes, nothing is removed there.
 
 While something is removed of a component, no backup of it begins on this host; one
 that is at work is waited for, six hours at most, after the other components.
@@ -54,7 +63,8 @@ Exit codes:
   2    the command, the runbook or its environment is wrong
   3    refused: a backup of a component was at work on this host all that time; what
        could be removed of the others was
-  5    a copy could not be looked at, or did not remove what was to go
+  5    a copy could not be looked at, or did not remove what was to go, or its clock
+       and this host's differ
   130  interrupted`,
 		Example: `  comeback retain shop.md
   comeback retain shop.md database --copy nearby --remove`,
@@ -250,7 +260,7 @@ func (r *retention) look(ctx context.Context, components []recovery.Component) e
 					continue
 				}
 				o := r.asked
-				o.remove = o.remove && r.unread[cp.Name] == nil
+				o.remove = o.remove && r.unread[cp.Name] == nil && r.oneClock(ctx, cp)
 				ok, err := a.retainIn(ctx, o, r.options, c, cp, s, r.keeps[c.Name], r.proven, restored)
 				if err != nil {
 					return err
@@ -260,6 +270,23 @@ func (r *retention) look(ctx context.Context, components []recovery.Component) e
 		}
 	}
 	return nil
+}
+
+// oneClock reports whether a copy's clock is that of this host, and says so where it is not:
+// by one of them backups are taken for older, or newer, than they are.
+func (r *retention) oneClock(ctx context.Context, cp recovery.Copy) bool {
+	store, err := r.options.OpenStore(ctx, cp)
+	if err != nil {
+		return true // whoever looks at it says that
+	}
+	skew, err := r.app.skew(ctx, store)
+	if err == nil && skew != nil && skew.Abs() > clocksApart {
+		err = recovery.Errorf("set the one that is wrong (chronyc tracking), and ask again", "the clock of %s and of this host differ by %s", cp.Name, recovery.FormatSpan(skew.Abs()))
+	}
+	if err != nil {
+		r.missed("", cp.Name, "WHOSE CLOCK IS RIGHT IS NOT KNOWN, and nothing is removed there", err)
+	}
+	return err == nil
 }
 
 // provers gives the signers of those proofs that restored a backup.

@@ -93,6 +93,33 @@ func TestRetain_restored(t *testing.T) {
 	elsewhere.run(ctx, "retain", book, "--remove").has(t, recovery.CameBack, "removed 1 backup")
 }
 
+// Where the clocks of a host and of a copy differ nobody knows what is old: nothing goes
+// there, and that is told, until one of them is set.
+func TestRetain_oneClock(t *testing.T) {
+	t.Parallel()
+	ctx, book, r := t.Context(), pictures(t), newRig(t)
+	text, err := os.ReadFile(book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(book, []byte(strings.Replace(string(text), "prefix: \"uploads/\"", "prefix: \"uploads/\", retain: [1 daily]", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		r.run(ctx, "backup", book).has(t, recovery.CameBack)
+	}
+	for _, ahead := range []time.Duration{time.Hour, -time.Hour} {
+		r.ahead = ahead
+		got := r.run(ctx, "retain", book, "--remove")
+		got.has(t, recovery.WithExceptions, "the clock of nearby and of this host differ by 1h00", "chronyc tracking")
+		if strings.Contains(got.out, "removed 1") {
+			t.Errorf("%s: it says %s", ahead, got.out)
+		}
+	}
+	r.ahead = 5 * time.Minute
+	r.run(ctx, "retain", book, "--remove").has(t, recovery.CameBack, "removed 1 backup")
+}
+
 // What another host has proven stays, although this host has never seen its run; and
 // where the copy does not tell what was proven, nothing goes.
 func TestRetain_provenElsewhere(t *testing.T) {

@@ -283,9 +283,10 @@ type rig struct {
 	environ        map[string]string
 	// ahead is how far the clock of its command lines goes ahead.
 	ahead time.Duration
-	// surveyed and gathered are those of its programs.
+	// surveyed, gathered and skewed are those of its programs.
 	surveyed func(*catalogue.Catalogue)
 	gathered func(*check.Evidence)
+	skewed   func(time.Duration) time.Duration
 	// nextID is the ID of the next run; empty lets the program choose.
 	nextID string
 }
@@ -371,7 +372,7 @@ func (r *rig) run(ctx context.Context, args ...string) output {
 func (r *rig) app(stdout, stderr io.Writer) *app {
 	lookup := func(name string) (string, bool) { v, ok := r.environ[name]; return v, ok }
 	return &app{in: strings.NewReader(""), out: stdout, err: stderr, lookup: lookup, now: func() time.Time { return time.Now().Add(r.ahead) }, environ: r.env(),
-		secrets: execute.NewSecrets(lookup, nil, execute.KnownSecrets...), nextID: r.nextID, surveyed: r.surveyed, gathered: r.gathered,
+		secrets: execute.NewSecrets(lookup, nil, execute.KnownSecrets...), nextID: r.nextID, surveyed: r.surveyed, gathered: r.gathered, skewed: r.skewed,
 		unitDir: filepath.Join(r.state, "units"), cronDir: filepath.Join(r.state, "cron"), books: &copiedBooks{}, manifests: &neighbours.Cache{}}
 }
 

@@ -82,7 +82,7 @@ func Prune(ctx context.Context, o PruneOptions) (Pruning, error) {
 		return p, err
 	}
 	p.under = func(ctx context.Context) ([]string, error) { return o.underWay(ctx, s.own) }
-	p.Kept = Retain(s.survey(), o.Keep, o.Zone, o.Proven)
+	p.Kept = Retain(s.survey(), o.Keep, o.Now().In(o.Zone), o.Proven)
 	stays, going := s.part(ctx, p.Kept)
 	cut, err := s.cutOff(ctx)
 	if err != nil {

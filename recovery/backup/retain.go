@@ -92,16 +92,84 @@ func newestWhole(all []Kept) int {
 	return -1
 }
 
-// newestStored is the newest that can be restored by its store's clock, where that
-// contradicts what it claims; -1 where none can be.
+// newestStored is the newest that can be restored by the clock of its store, whatever it
+// says itself; -1 where none can be.
 func newestStored(all []Kept) int {
 	newest := -1
 	for i, k := range all {
-		if k.Problem == "" && (newest < 0 || !k.Fresh().Before(all[newest].Fresh())) {
+		if k.Problem == "" && (newest < 0 || !k.storedAt().Before(all[newest].storedAt())) {
 			newest = i
 		}
 	}
 	return newest
+}
+
+// longBehind is from where on a backup says that it is of a time too long before it was
+// stored: a backup takes hours. It was copied from elsewhere, or a clock was behind.
+const longBehind = 24 * time.Hour
+
+// claims is the time that a backup says it is of.
+func (k Kept) claims() time.Time { return k.Taken.Last() }
+
+// storedAt is when it was stored, by the clock of its store; where that is not known, the
+// time that it says it is of.
+func (k Kept) storedAt() time.Time {
+	if !k.Contradicts.IsZero() {
+		return k.Contradicts
+	}
+	if t := k.Stored(); !t.IsZero() {
+		return t
+	}
+	return k.claims()
+}
+
+// ahead reports whether a backup says that it is of a time which was still to come when it
+// was stored, or still is: a clock was wrong.
+func (k Kept) ahead(now time.Time) bool {
+	return !k.Contradicts.IsZero() || !k.Taken.Contradicted(k.Stored()).IsZero() || recovery.Future(k.claims(), now)
+}
+
+// doubtful reports whether it is not sure of which day a backup is.
+func (k Kept) doubtful(now time.Time) bool {
+	return k.ahead(now) || k.storedAt().Sub(k.claims()) > longBehind
+}
+
+// there reports whether all of a backup was there, and may be again.
+func (k Kept) there() bool { return k.Problem == "" || k.Damaged || k.Left }
+
+// rule keeps the newest backup of each of so many periods that have one.
+type rule struct {
+	n    int
+	name string
+	// period is the one that a time is in.
+	period func(time.Time) string
+}
+
+func (k Keep) rules() []rule {
+	return []rule{
+		{k.Daily, "day", func(t time.Time) string { return t.Format(time.DateOnly) }},
+		{k.Weekly, "week", func(t time.Time) string { y, w := t.ISOWeek(); return fmt.Sprintf("%d-W%02d", y, w) }},
+		{k.Monthly, "month", func(t time.Time) string { return t.Format("2006-01") }},
+	}
+}
+
+// newest gives those backups that the rule keeps of the ones that count, each at its time
+// in zone, with the periods that they are the newest of.
+func (r rule) newest(all []Kept, counts func(Kept) bool, at func(Kept) time.Time, zone *time.Location) map[int]string {
+	order := make([]int, len(all))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return at(all[a]).Compare(at(all[b])) })
+	of, seen := map[int]string{}, map[string]bool{}
+	for _, i := range slices.Backward(order) {
+		period := r.period(at(all[i]).In(zone))
+		if counts(all[i]) && !seen[period] && len(seen) < r.n {
+			seen[period] = true
+			of[i] = period
+		}
+	}
+	return of
 }
 
 // Retain decides which backups of one survey stay. It is pure. The newest that can
@@ -112,13 +180,16 @@ func newestStored(all []Kept) int {
 // nothing go that is; of a signer who has proven nothing that can be restored, the newest such
 // stays, because to remove it cannot be undone. What cannot be restored
 // goes when a newer one can be; what was damaged after it was stored, or lies on a timeline
-// that was left, stays as long as it would if it were whole. Times are those of zone.
-func Retain(s recovery.Survey, keep Keep, zone *time.Location, proven func(recovery.Backup) []Prover) []Kept {
+// that was left, stays as long as it would if it were whole. Where it is not sure of which
+// day a backup is, because a clock was wrong or it was copied from elsewhere, it stays as
+// long as it would by what it says or by the clock of its store, and takes no place from
+// those of which it is sure. Days are those of the zone of now.
+func Retain(s recovery.Survey, keep Keep, now time.Time, proven func(recovery.Backup) []Prover) []Kept {
 	all := make([]Kept, len(s.Backups))
 	for i, b := range s.Backups {
 		all[i].Backup = b
 	}
-	slices.SortStableFunc(all, func(a, b Kept) int { return cmp.Or(a.Taken.Last().Compare(b.Taken.Last()), cmp.Compare(a.ID, b.ID)) })
+	slices.SortStableFunc(all, func(a, b Kept) int { return cmp.Or(a.claims().Compare(b.claims()), cmp.Compare(a.ID, b.ID)) })
 	newest, newestProven, usableProven := -1, map[Prover]int{}, map[Prover]int{}
 	for i, k := range all {
 		if k.Problem == "" {
@@ -161,36 +232,40 @@ func Retain(s recovery.Survey, keep Keep, zone *time.Location, proven func(recov
 		}
 		return all
 	}
-	for _, rule := range []struct {
-		n    int
-		name string
-		of   func(time.Time) string
-	}{
-		{keep.Daily, "day", func(t time.Time) string { return t.Format(time.DateOnly) }},
-		{keep.Weekly, "week", func(t time.Time) string { y, w := t.ISOWeek(); return fmt.Sprintf("%d-W%02d", y, w) }},
-		{keep.Monthly, "month", func(t time.Time) string { return t.Format("2006-01") }},
-	} {
-		seen, were := map[string]bool{}, map[string]bool{} // of those that are whole, and if all were
-		for i := len(all) - 1; i >= 0; i-- {
-			period := rule.of(all[i].Taken.Last().In(zone))
-			whole, first := all[i].Problem == "", !were[period] && len(were) < rule.n
-			if first && (whole || all[i].Damaged || all[i].Left) {
-				switch were[period] = true; {
-				case all[i].Left:
-					stay(i, "the newest of the %s %s on a timeline that was left: the component's timeline brings it back", rule.name, period)
-				case !whole:
-					stay(i, "it would be the newest of the %s %s, and was damaged: look for its parts before it goes", rule.name, period)
-				}
+	sure := func(k Kept) bool { return k.there() && !k.doubtful(now) }
+	whole := func(k Kept) bool { return sure(k) && k.Problem == "" }
+	for _, r := range keep.rules() {
+		for i, period := range r.newest(all, whole, Kept.claims, now.Location()) {
+			stay(i, "the newest of the %s %s", r.name, period)
+		}
+		for i, period := range r.newest(all, sure, Kept.claims, now.Location()) {
+			switch {
+			case all[i].Left:
+				stay(i, "the newest of the %s %s on a timeline that was left: the component's timeline brings it back", r.name, period)
+			case all[i].Problem != "":
+				stay(i, "it would be the newest of the %s %s, and was damaged: look for its parts before it goes", r.name, period)
 			}
-			if whole && !seen[period] && len(seen) < rule.n {
-				seen[period] = true
-				stay(i, "the newest of the %s %s", rule.name, period)
+		}
+		for i, period := range r.newest(all, Kept.there, Kept.claims, now.Location()) {
+			if all[i].doubtful(now) {
+				stay(i, "the newest of the %s %s by what it says of itself", r.name, period)
+			}
+		}
+		for i, period := range r.newest(all, Kept.there, Kept.storedAt, now.Location()) {
+			if all[i].doubtful(now) {
+				stay(i, "the newest of the %s %s by the clock of its store", r.name, period)
 			}
 		}
 	}
+	newestSure := -1
+	for i, k := range all {
+		if k.Problem == "" && !k.ahead(now) {
+			newestSure = i
+		}
+	}
 	for i := range all {
-		if all[i].Problem != "" && i > newest {
-			stay(i, "it cannot be restored, and nothing newer can")
+		if all[i].Problem != "" && i > newestSure {
+			stay(i, "it cannot be restored, and nothing that is surely newer can")
 		}
 	}
 	return all

@@ -8,6 +8,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/backup"
+	"comeback/storage"
 )
 
 // A year of nightly backups leaves what is asked for, the newest of each period,
@@ -25,7 +26,7 @@ func TestRetain(t *testing.T) {
 	proven := func(b recovery.Backup) []backup.Prover {
 		return map[string][]backup.Prover{"base/20260302": {ci, known}, "base/20260303": {known}, "base/20260304": {ci}, "base/20260305": {forger}}[b.ID]
 	}
-	kept := backup.Retain(s, backup.Keep{Daily: 7, Weekly: 4, Monthly: 12}, time.UTC, proven)
+	kept := backup.Retain(s, backup.Keep{Daily: 7, Weekly: 4, Monthly: 12}, end, proven)
 	var ids []string
 	for _, k := range kept {
 		if len(k.Why) > 0 {
@@ -36,13 +37,13 @@ func TestRetain(t *testing.T) {
 	if got := strings.Join(ids, " "); got != want {
 		t.Errorf("kept\n%s, want\n%s", got, want)
 	}
-	for _, k := range backup.Retain(s, backup.Keep{}, time.UTC, nil) {
+	for _, k := range backup.Retain(s, backup.Keep{}, end, nil) {
 		if len(k.Why) == 0 {
 			t.Errorf("%s would go although nothing is to go", k.ID)
 		}
 	}
 	one := recovery.Survey{Backups: s.Backups[:1]}
-	if k := backup.Retain(one, backup.Keep{Daily: 1}, time.UTC, nil); strings.Join(k[0].Why, ", ") != "the newest, the newest of the day 2025-11-28" {
+	if k := backup.Retain(one, backup.Keep{Daily: 1}, end, nil); strings.Join(k[0].Why, ", ") != "the newest, the newest of the day 2025-11-28" {
 		t.Errorf("the only one: %v", k[0].Why)
 	}
 	// What was proven stays where something is said of it since, and so does what was
@@ -50,7 +51,7 @@ func TestRetain(t *testing.T) {
 	some := recovery.Survey{Backups: slices.Clone(s.Backups[:5])}
 	some.Backups[2].Problem = "its timeline is dead"
 	var stay []string
-	for _, k := range backup.Retain(some, backup.Keep{Daily: 1}, time.UTC, func(b recovery.Backup) []backup.Prover {
+	for _, k := range backup.Retain(some, backup.Keep{Daily: 1}, end, func(b recovery.Backup) []backup.Prover {
 		return map[string][]backup.Prover{some.Backups[1].ID: {known}, some.Backups[2].ID: {known}}[b.ID]
 	}) {
 		if len(k.Why) > 0 {
@@ -87,7 +88,7 @@ func TestRetain_unchecked(t *testing.T) {
 			s.Backups = append(s.Backups, b)
 		}
 		var stay []string
-		for _, k := range backup.Retain(s, backup.Keep{Daily: 1}, time.UTC, func(b recovery.Backup) []backup.Prover { return c.provers[b.ID] }) {
+		for _, k := range backup.Retain(s, backup.Keep{Daily: 1}, end, func(b recovery.Backup) []backup.Prover { return c.provers[b.ID] }) {
 			if len(k.Why) > 0 {
 				stay = append(stay, k.ID+": "+k.Why[0])
 			}
@@ -111,7 +112,7 @@ func TestRetain_damaged(t *testing.T) {
 	s.Backups[4].Problem = "it is cut off"                                 // 27
 	ids := func(keep backup.Keep) string {
 		var ids []string
-		for _, k := range backup.Retain(s, keep, time.UTC, nil) {
+		for _, k := range backup.Retain(s, keep, end, nil) {
 			if len(k.Why) > 0 {
 				ids = append(ids, k.ID)
 			}
@@ -137,7 +138,7 @@ func TestRetain_left(t *testing.T) {
 	}
 	s.Backups[5].Problem, s.Backups[5].Left = "timeline 2 was left with run 7c31", true // 24
 	for daily, want := range map[int]bool{7: true, 5: true, 4: false} {
-		for _, k := range backup.Retain(s, backup.Keep{Daily: daily}, time.UTC, nil) {
+		for _, k := range backup.Retain(s, backup.Keep{Daily: daily}, end, nil) {
 			if k.ID == "24" && (len(k.Why) > 0) != want {
 				t.Errorf("%d daily: kept for %q", daily, k.Why)
 			}
@@ -156,7 +157,7 @@ func TestRetain_clocks(t *testing.T) {
 	}
 	ids := func() string {
 		var ids []string
-		for _, k := range backup.Retain(s, backup.Keep{Daily: 1}, time.UTC, nil) {
+		for _, k := range backup.Retain(s, backup.Keep{Daily: 1}, end, nil) {
 			if len(k.Why) > 0 {
 				ids = append(ids, k.ID)
 			}
@@ -176,6 +177,59 @@ func TestRetain_clocks(t *testing.T) {
 	}
 }
 
+// A wrong clock lets nothing go that the rule keeps of what was taken by a right one, and
+// what was taken by the wrong one stays as long as it would by either.
+func TestRetain_wrongClocks(t *testing.T) {
+	const nights = 21
+	night := func(n int) time.Time { return time.Date(2026, 11, 1+n, 2, 0, 0, 0, time.UTC) } // from 0 on
+	for name, c := range map[string]struct {
+		keep backup.Keep
+		// Of the nights from on, to before to, the backups say that they are of so many
+		// days later. The store says nothing of when it got what is silent.
+		from, to, days int
+		silent         bool
+		// looked is the night after which it is looked, want the days that stay.
+		looked int
+		want   string
+	}{
+		"all were right":                       {backup.Keep{Daily: 7}, 0, 0, 0, false, 20, "15 16 17 18 19 20 21"},
+		"the host was a month ahead":           {backup.Keep{Daily: 7}, 7, 14, 30, false, 20, "8 9 10 11 12 13 14 15 16 17 18 19 20 21"},
+		"it is ahead until now":                {backup.Keep{Daily: 7}, 14, 21, 30, false, 20, "8 9 10 11 12 13 14 15 16 17 18 19 20 21"},
+		"the store was ahead as well":          {backup.Keep{Daily: 7}, 7, 14, 30, true, 20, "8 9 10 11 12 13 14 15 16 17 18 19 20 21"},
+		"more nights ahead than days are kept": {backup.Keep{Daily: 7}, 4, 14, 30, false, 20, "8 9 10 11 12 13 14 15 16 17 18 19 20 21"},
+		"last night was a month behind":        {backup.Keep{Daily: 7}, 20, 21, -30, false, 20, "14 15 16 17 18 19 20 21"},
+		"a week was a month behind":            {backup.Keep{Daily: 7}, 14, 21, -30, false, 20, "8 9 10 11 12 13 14 15 16 17 18 19 20 21"},
+		"a week that is long past was behind":  {backup.Keep{Daily: 3}, 2, 9, -30, false, 20, "19 20 21"},
+		"weeks":                                {backup.Keep{Weekly: 2}, 14, 20, 30, false, 20, "14 15 20 21"},
+	} {
+		var s recovery.Survey
+		for n := range nights {
+			at, says := night(n), night(n)
+			if n >= c.from && n < c.to {
+				says = says.AddDate(0, 0, c.days)
+			}
+			b := recovery.Backup{ID: at.Format("2"), Taken: recovery.Span{From: says, To: says}}
+			if !c.silent {
+				b.Objects = []storage.Object{{Key: b.ID, Modified: at.Add(time.Minute)}}
+			}
+			s.Backups = append(s.Backups, b)
+		}
+		stays := map[string]bool{}
+		for _, k := range backup.Retain(s, c.keep, night(c.looked).Add(4*time.Hour), nil) {
+			stays[k.ID] = len(k.Why) > 0
+		}
+		var got []string
+		for _, b := range s.Backups {
+			if stays[b.ID] {
+				got = append(got, b.ID)
+			}
+		}
+		if got := strings.Join(got, " "); got != c.want {
+			t.Errorf("%s: kept\n%s, want\n%s", name, got, c.want)
+		}
+	}
+}
+
 // What the newest ones lack, the newest that lacks nothing has: it stays.
 func TestRetain_exceptions(t *testing.T) {
 	end := time.Date(2026, 11, 28, 2, 0, 0, 0, time.UTC)
@@ -189,7 +243,7 @@ func TestRetain_exceptions(t *testing.T) {
 		s.Backups = append(s.Backups, b)
 	}
 	var stay []string
-	for _, k := range backup.Retain(s, backup.Keep{Daily: 2}, time.UTC, nil) {
+	for _, k := range backup.Retain(s, backup.Keep{Daily: 2}, end, nil) {
 		if len(k.Why) > 0 {
 			stay = append(stay, k.ID)
 		}

@@ -130,12 +130,8 @@ func (j *judge) reach(cp Copy, s recovery.Survey) (to time.Time, usable bool) {
 	return to, usable
 }
 
-// farAhead is from where on a moment is still to come, whatever clocks differ by.
-const farAhead = 5 * time.Minute
-
-// future reports whether a moment is still to come. Whatever is said to be of it was
-// taken by a clock that was wrong, and how old it is nobody knows.
-func (j *judge) future(t time.Time) bool { return t.After(j.At.Add(farAhead)) }
+// future reports whether a moment is still to come when the system is judged.
+func (j *judge) future(t time.Time) bool { return recovery.Future(t, j.At) }
 
 // aheadOfTime finds what a clock that was wrong has given a moment that is still to come:
 // by it nothing would ever be too old.

@@ -72,8 +72,11 @@ func TestMarkTimeline_retained(t *testing.T) {
 	// As if the one that goes on were taken six days after it.
 	later := dead.Taken.Last().AddDate(0, 0, 6)
 	s.Backups[0].Taken = recovery.Span{From: later, To: later}
+	for i := range s.Backups[0].Objects {
+		s.Backups[0].Objects[i].Modified = later
+	}
 	for days, want := range map[int]bool{7: true, 1: false} {
-		for _, k := range backup.Retain(s, backup.Keep{Daily: days}, time.UTC, nil) {
+		for _, k := range backup.Retain(s, backup.Keep{Daily: days}, later.UTC(), nil) {
 			if k.ID == dead.ID && (len(k.Why) > 0) != want {
 				t.Errorf("%d daily: kept for %q", days, k.Why)
 			}
