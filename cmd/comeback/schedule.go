@@ -58,7 +58,7 @@ scratch, the key, a copy on this host or the place of the metrics, or the values
 the runbook needs are not there (--environment). --remove takes away what --install
 has written, units and lines for cron.
 
-Where components say ` + "`retain:`" + `, a job each night (05:35) runs ` + "`comeback retain --remove`" + `, which
+Where components say ` + "`retain:`" + `, a job each day (08:35) runs ` + "`comeback retain --remove`" + `, which
 removes the backups that need not be kept. A component with ` + "`receiver:`" + ` gets a service
 that stays, comeback wal receive, instead of a timer (under cron it is started every
 five minutes where it does not run).

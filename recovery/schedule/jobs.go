@@ -67,13 +67,14 @@ const (
 	leastEach   = 5 * time.Minute
 )
 
-// When in the night jobs begin. What is removed waits for a backup that is at work, and
-// a backup for a removal: far apart, neither has to. No hour is one that a change of the
-// clocks leaves out.
+// When at the end of the night jobs begin. What is removed waits for a backup that is at
+// work, and a backup for a removal: far apart, neither has to. No hour is one that a change
+// of the clocks leaves out, or has twice: systemd and cron do not begin at a time that does
+// not come. All that change them do so before 04:00 or after 22:00.
 const (
-	backsUpAt  = 1*time.Hour + 5*time.Minute
-	rehearseAt = 3*time.Hour + 5*time.Minute
-	retainAt   = 5*time.Hour + 35*time.Minute
+	backsUpAt  = 4*time.Hour + 5*time.Minute
+	rehearseAt = 6*time.Hour + 5*time.Minute
+	retainAt   = 8*time.Hour + 35*time.Minute
 )
 
 // Unit is the name of the systemd unit that starts a job.

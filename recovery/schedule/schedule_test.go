@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	_ "time/tzdata" // of hosts that have none
 
 	"comeback/recovery"
 	"comeback/recovery/schedule"
@@ -191,6 +192,49 @@ func TestJobs_apart(t *testing.T) {
 		}
 		if !slices.Contains(slices.Collect(maps.Values(begins)), "retain") {
 			t.Errorf("RPO %s: nothing is removed", rpo)
+		}
+	}
+}
+
+// What is done once in a night begins on every day of the year, and once: no zone leaves out
+// its hour when the clocks are changed, or has it twice, as late as systemd may let it begin.
+func TestJobs_clocks(t *testing.T) {
+	begins := map[time.Duration]string{}
+	for line := range strings.Lines(schedule.Cron(shop())) {
+		fields := strings.Fields(line)
+		if len(fields) < 7 || fields[0] == "#" {
+			continue
+		}
+		minute, errMinute := strconv.Atoi(fields[0])
+		if hour, err := strconv.Atoi(fields[1]); err == nil && errMinute == nil {
+			begins[time.Duration(hour)*time.Hour+time.Duration(minute)*time.Minute] = line
+		}
+	}
+	if len(begins) < 3 {
+		t.Fatalf("in the night begin %q", begins)
+	}
+	for _, name := range []string{"Europe/London", "Europe/Dublin", "Europe/Lisbon", "Europe/Berlin", "Europe/Athens", "Europe/Helsinki", "Europe/Kyiv", "Atlantic/Azores", "America/New_York", "America/Havana",
+		"America/Santiago", "America/Nuuk", "Pacific/Easter", "Asia/Beirut", "Asia/Jerusalem", "Africa/Cairo", "Africa/Casablanca", "Australia/Sydney", "Australia/Lord_Howe", "Pacific/Auckland", "Pacific/Chatham", "Antarctica/Troll"} {
+		zone, err := time.LoadLocation(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for day := range 366 {
+			for at, line := range begins {
+				for _, late := range []time.Duration{0, 10 * time.Minute} {
+					wall := time.Date(2026, 1, 1+day, 0, 0, 0, 0, time.UTC).Add(at + late)
+					is := time.Date(wall.Year(), wall.Month(), wall.Day(), wall.Hour(), wall.Minute(), 0, 0, zone)
+					times := 0
+					for shift := -3 * time.Hour; shift <= 3*time.Hour; shift += 15 * time.Minute {
+						if is.Add(shift).Format("2006-01-02 15:04") == wall.Format("2006-01-02 15:04") {
+							times++
+						}
+					}
+					if times != 1 {
+						t.Errorf("%s has %s %d times: %s", name, wall.Format("2006-01-02 15:04"), times, line)
+					}
+				}
+			}
 		}
 	}
 }
