@@ -46,7 +46,7 @@ func (a *app) scheduleCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "schedule RUNBOOK", Short: "Timers for the backups, checks and rehearsals of a runbook",
 		Long: `Writes what this host has to do by itself: backups of every component (each night;
-files as often as the RPO asks for), the log for copies that lack it, checks each
+files twice in the time of the RPO, each two minutes at most), the log for copies that lack it, checks each
 hour, rehearsals as often as the runbook asks for, and the removal of backups that
 ` + "`retain:`" + ` does not keep. They are systemd services
 with timers, or, with --cron, lines for /etc/cron.d. All run as one user (--user);

@@ -349,8 +349,9 @@ func (j *judge) oftener(c recovery.Component) string {
 		}
 		return "archive the log: " + j.archiveCommand(c)
 	}
-	if every := j.every(c.Name, ""); every > j.RPO {
-		return fmt.Sprintf("back it up each %s, not each %s, or owe less by the runbook's `rpo:` and have that signed", recovery.FormatSpan(j.RPO), recovery.FormatSpan(every))
+	// Twice in that time: what a backup holds is as old as its beginning.
+	if every := j.every(c.Name, ""); every > j.RPO*2/3 {
+		return fmt.Sprintf("back it up each %s, not each %s, or owe less by the runbook's `rpo:` and have that signed", recovery.FormatSpan(j.RPO/2), recovery.FormatSpan(every))
 	}
 	return fmt.Sprintf("back it up: comeback backup %s %s, and see why its job did not", j.Path, c.Name)
 }

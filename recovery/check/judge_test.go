@@ -212,7 +212,7 @@ func TestJudge(t *testing.T) {
 	}{
 		{"uploads are too old", func(e *check.Evidence) {
 			edit(e, "", "uploads", func(s *recovery.Survey) { *s = survey(s.Copy, "uploads", "files", at("2026-11-23 09:00:00"), 1) })
-		}, []string{"rpo/uploads"}, recovery.WouldBut, "uploads: its newest moment is 13m40 old, the RPO is 5m00", "back it up each 5m00, not each 24h00m"},
+		}, []string{"rpo/uploads"}, recovery.WouldBut, "uploads: its newest moment is 13m40 old, the RPO is 5m00", "back it up each 2m30, not each 24h00m"},
 		{"uploads are old and unchanged", func(e *check.Evidence) {
 			edit(e, "", "uploads", func(s *recovery.Survey) { *s = survey(s.Copy, "uploads", "files", at("2026-11-22 12:00:00"), 1) })
 			e.Sources["uploads"] = check.Source{Fingerprint: "f"}

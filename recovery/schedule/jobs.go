@@ -47,7 +47,8 @@ type Job struct {
 	Says string
 	// Args are those of comeback.
 	Args []string
-	// Each is how often; At is when in the night, where it is once in some nights.
+	// Each is how often. At is when of the day it begins, where it is once in some nights;
+	// where it is once in some hours, it does so at one of them.
 	Each, At time.Duration
 	// Restores says that it starts servers of its own, shut in boxes.
 	Restores bool
@@ -64,7 +65,14 @@ const (
 	nightly     = 24 * time.Hour
 	checkEach   = time.Hour
 	catchUpEach = 5 * time.Minute
-	leastEach   = 5 * time.Minute
+	leastEach   = 2 * time.Minute
+)
+
+// When those begin that are done each hour, or each few hours. A check comes when what has
+// begun before it has had time to end.
+const (
+	hourlyAt = 4*time.Hour + 10*time.Minute
+	checkAt  = 50 * time.Minute
 )
 
 // When at the end of the night jobs begin. What is removed waits for a backup that is at
@@ -86,14 +94,18 @@ func (j Job) Unit(system string) string {
 }
 
 // Jobs lists what the runbook asks for: databases and configuration are backed up
-// each night, files as often as the RPO asks for.
+// each night, files twice in the time of the RPO: a backup may begin late, takes its time,
+// and what it holds is as old as its beginning.
 func Jobs(o Options) []Job {
 	var jobs []Job
 	database, retains := false, false
 	for _, c := range o.Components {
-		each := nightly
+		each, at := nightly, backsUpAt
 		if c.Kind == recovery.Files && o.RPO > 0 {
-			each = min(nightly, max(leastEach, o.RPO))
+			each = min(nightly, max(leastEach, o.RPO/2))
+		}
+		if each < nightly {
+			at = hourlyAt
 		}
 		retains = retains || len(c.Settings["retain"]) > 0
 		if c.Settings.Text("receiver") != "" {
@@ -103,7 +115,7 @@ func Jobs(o Options) []Job {
 			continue
 		}
 		database = database || c.Kind == recovery.Postgres
-		jobs = append(jobs, Job{Name: "backup-" + c.Name, Component: c.Name, Says: "back up " + c.Name, Each: each, At: backsUpAt, Scratches: true, Args: []string{"backup", o.Runbook, c.Name}})
+		jobs = append(jobs, Job{Name: "backup-" + c.Name, Component: c.Name, Says: "back up " + c.Name, Each: each, At: at, Scratches: true, Args: []string{"backup", o.Runbook, c.Name}})
 	}
 	if database {
 		jobs = append(jobs, Job{Name: "catch-up", Says: "bring the log to copies that lack it", Each: catchUpEach, Args: []string{"wal", "push", o.Runbook, "--catch-up"}})
@@ -115,7 +127,7 @@ func Jobs(o Options) []Job {
 	if o.Metrics != "" {
 		check = append(check, "--prometheus", o.Metrics)
 	}
-	jobs = append(jobs, Job{Name: "check", Says: "check whether the copies would save it", Each: checkEach, Args: check, Findings: true, Measures: true})
+	jobs = append(jobs, Job{Name: "check", Says: "check whether the copies would save it", Each: checkEach, At: checkAt, Args: check, Findings: true, Measures: true})
 	if o.Rehearse > 0 {
 		args := []string{"rehearse", o.Runbook, "--auto", "--plain"}
 		for _, f := range []struct{ name, value string }{{"--key", o.Key}, {"--max-disk", o.MaxDisk}, {"--min-memory", o.MinMemory}} {
@@ -153,7 +165,7 @@ func (j Job) beginsAt(at time.Duration) bool {
 	case j.Each < time.Hour:
 		return minute%j.minutes() == 0
 	case j.Each < nightly:
-		return minute == hourlyMinute
+		return minute == int(j.At%time.Hour/time.Minute)
 	}
 	return false
 }
@@ -161,10 +173,24 @@ func (j Job) beginsAt(at time.Duration) bool {
 // minutes are those between two beginnings of a job that is done several times an hour.
 func (j Job) minutes() int { return max(1, int(j.Each/time.Minute)) }
 
-// hourlyMinute is that of jobs which are done each hour, or each few hours.
-const hourlyMinute = 10
+// hours are those between two beginnings of a job that is done several times a day: so many
+// that they are the same from each day to the next.
+func (j Job) hours() int {
+	n := max(1, int(j.Each/time.Hour))
+	for 24%n != 0 {
+		n--
+	}
+	return n
+}
 
-// calendar is when a job runs, for systemd and for cron. Jobs of days and more run
+// How far apart those days can be, or those on which one of them fails.
+const (
+	twoWeeks    = 14 * 24 * time.Hour
+	twoMonths   = 62 * 24 * time.Hour
+	twoQuarters = 184 * 24 * time.Hour
+)
+
+// calendar is when a job runs, for systemd and for cron. Jobs of two weeks and more run
 // at night, half as far apart as they are owed, so that one may fail.
 func (j Job) calendar() (systemd, cron string) {
 	hour, minute := int(j.At/time.Hour), int(j.At%time.Hour/time.Minute)
@@ -175,13 +201,14 @@ func (j Job) calendar() (systemd, cron string) {
 		n := j.minutes()
 		return fmt.Sprintf("*:0/%d", n), fmt.Sprintf("*/%d * * * *", n)
 	case d < nightly:
-		n := int(d / time.Hour)
-		return fmt.Sprintf("0/%d:%d", n, hourlyMinute), fmt.Sprintf("%d */%d * * *", hourlyMinute, n)
-	case d < 14*24*time.Hour:
+		n := j.hours()
+		hour %= n
+		return fmt.Sprintf("%d/%d:%02d", hour, n, minute), fmt.Sprintf("%d %d-23/%d * * *", minute, hour, n)
+	case d <= twoWeeks:
 		return daily("*-*-*"), crontab("* * *")
-	case d < 60*24*time.Hour:
+	case d <= twoMonths:
 		return daily("Sun"), crontab("* * 0")
-	case d < 180*24*time.Hour:
+	case d <= twoQuarters:
 		return daily("*-*-01"), crontab("1 * *")
 	}
 	return daily("*-1/3-01"), crontab("1 */3 *")

@@ -239,18 +239,122 @@ func TestJobs_clocks(t *testing.T) {
 	}
 }
 
-// cronMatches reports whether a field of a crontab, "*", "5" or "*/5", means a value.
+// cronMatches reports whether a field of a crontab, "*", "5", "*/5" or "1-23/5", means a value.
 func cronMatches(t *testing.T, field string, value int) bool {
 	t.Helper()
 	if field == "*" {
 		return true
 	}
 	text, each := strings.CutPrefix(field, "*/")
+	first := 0
+	if from, step, ranged := strings.Cut(field, "-23/"); ranged {
+		each, text = true, step
+		var err error
+		if first, err = strconv.Atoi(from); err != nil {
+			t.Fatalf("a field %q: %v", field, err)
+		}
+	}
 	n, err := strconv.Atoi(text)
 	if err != nil {
 		t.Fatalf("a field %q: %v", field, err)
 	}
-	return each && value%n == 0 || value == n && !each
+	return each && value >= first && (value-first)%n == 0 || value == n && !each
+}
+
+// Files are never older in the copies than the RPO, although jobs begin late by what systemd
+// may add, and take a fifth of the RPO; and no check looks while the backup of a night has
+// just begun.
+func TestJobs_pace(t *testing.T) {
+	for _, rpo := range []time.Duration{5 * time.Minute, 7 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute, 45 * time.Minute, time.Hour, 90 * time.Minute, 2 * time.Hour, 3 * time.Hour,
+		5 * time.Hour, 7 * time.Hour, 12 * time.Hour, 20 * time.Hour, 24 * time.Hour, 30 * time.Hour, 48 * time.Hour, 72 * time.Hour} {
+		o := shop()
+		o.RPO = rpo
+		var minute, hour string
+		for line := range strings.Lines(schedule.Cron(o)) {
+			if fields := strings.Fields(line); strings.Contains(line, "'uploads'") {
+				minute, hour = fields[0], fields[1]
+			}
+		}
+		late := time.Minute // the accuracy of timers
+		for _, f := range schedule.Systemd(o) {
+			if _, after, ok := strings.Cut(f.Text, "RandomizedDelaySec="); ok && f.Name == "comeback-shop-backup-uploads.timer" {
+				seconds, err := strconv.Atoi(strings.Fields(after)[0])
+				if err != nil {
+					t.Fatal(err)
+				}
+				late += time.Duration(seconds) * time.Second
+			}
+		}
+		const days = 7
+		newest, worst, n := time.Duration(-1), time.Duration(0), 0
+		var begun []time.Duration // of backups that have not ended
+		for now := time.Duration(0); now < days*24*time.Hour; now += time.Minute {
+			of := int(now / time.Minute)
+			if cronMatches(t, minute, of%60) && cronMatches(t, hour, of/60%24) {
+				begin := now
+				if n++; n%2 == 0 {
+					begin += late // every other one
+				}
+				begun = append(begun, begin)
+			}
+			for len(begun) > 0 && begun[0]+rpo/5 <= now {
+				newest, begun = begun[0], begun[1:]
+			}
+			if newest >= 0 {
+				worst = max(worst, now-newest)
+			}
+		}
+		if newest < 0 || worst > rpo {
+			t.Errorf("RPO %s: the newest is %s old (%s %s, up to %s late)", rpo, worst, minute, hour, late)
+		}
+	}
+	minute := func(job string) (at int) {
+		for line := range strings.Lines(schedule.Cron(shop())) {
+			if fields := strings.Fields(line); strings.Contains(line, job) {
+				n, err := strconv.Atoi(fields[0])
+				if err != nil {
+					t.Fatalf("%s: %v", line, err)
+				}
+				at = n
+			}
+		}
+		return at
+	}
+	if apart := minute("'check'") - minute("'config'"); apart < 30 {
+		t.Errorf("the check begins %d minutes after the backups of the night", apart)
+	}
+}
+
+// Of rehearsals that are owed so often, one may fail: the one before it and the one after it
+// are no farther apart.
+func TestJobs_oneMayFail(t *testing.T) {
+	const day = 24 * time.Hour
+	for owed, want := range map[time.Duration]string{
+		7 * day: "* * *", 14 * day: "* * *", 15 * day: "* * 0", 30 * day: "* * 0", 60 * day: "* * 0", 62 * day: "* * 0", 63 * day: "1 * *", 90 * day: "1 * *", 180 * day: "1 * *", 184 * day: "1 * *",
+		185 * day: "1 */3 *", 365 * day: "1 */3 *",
+	} {
+		o := shop()
+		o.Rehearse = owed
+		found := ""
+		for line := range strings.Lines(schedule.Cron(o)) {
+			if strings.Contains(line, "'rehearse'") {
+				found = strings.Join(strings.Fields(line)[2:5], " ")
+			}
+		}
+		if found != want {
+			t.Errorf("each %s: %q, want %q", owed, found, want)
+		}
+		var before []time.Time
+		for at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC); at.Year() < 2029; at = at.Add(day) {
+			is := map[string]bool{"* * *": true, "* * 0": at.Weekday() == time.Sunday, "1 * *": at.Day() == 1, "1 */3 *": at.Day() == 1 && at.Month()%3 == 1}[found]
+			if !is {
+				continue
+			}
+			if before = append(before, at); len(before) > 2 && at.Sub(before[len(before)-3]) > owed {
+				t.Fatalf("each %s: %s to %s, when one fails", owed, before[len(before)-3].Format(time.DateOnly), at.Format(time.DateOnly))
+			}
+		}
+	}
 }
 
 // What a job restores to and backs up through is where it may write, and is told so,
